@@ -1,0 +1,48 @@
+package providers
+
+import (
+	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Login is the name that somebody typed, in normal form: NFKC, case folded,
+// without blanks around it. Throttles, memories, match and a provider's lookup
+// see it, and nothing else: everything after authentication uses
+// [Identity.User], which the provider found.
+type Login string
+
+// ErrMalformedLogin says that a login name holds a control character, is not
+// UTF-8, or is longer than a name can be. The client gets 400.
+var ErrMalformedLogin = errors.New("the user name is malformed")
+
+// maxLogin bounds a login name, in bytes before normalization. An e-mail
+// address has at most 254 (RFC 5321, section 4.5.3.1.3).
+const maxLogin = 512
+
+// ParseLogin normalizes what was typed. The empty name is not an error here:
+// what it means depends on the secret beside it.
+func ParseLogin(typed string) (Login, error) {
+	if len(typed) > maxLogin || !utf8.ValidString(typed) {
+		return "", ErrMalformedLogin
+	}
+	name := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(typed)))
+	name = strings.TrimFunc(name, unicode.IsSpace)
+	// Format characters (category Cf: zero width space, direction marks) are
+	// invisible, so two names that look alike would be two counters.
+	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
+		return "", ErrMalformedLogin
+	}
+	return Login(name), nil
+}
+
+// Reserved reports whether the name is one that tools make up, such as
+// "<token>", "$oidc" or "oauth2accesstoken", and so never anybody's name at a
+// provider.
+func (l Login) Reserved() bool {
+	return strings.HasPrefix(string(l), "$") || strings.HasPrefix(string(l), "<") || l == "oauth2accesstoken"
+}
