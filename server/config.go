@@ -1,0 +1,155 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"shorepass/providers"
+)
+
+// Config is the [server] table.
+type Config struct {
+	// Listen is the host and port to listen on. Default "127.0.0.1:5001".
+	Listen string `toml:"listen"`
+
+	// TLS to serve with. Optional: without it the server speaks plain HTTP,
+	// and somebody else must stand before it.
+	TLS providers.TLS `toml:"tls"`
+
+	// PublicURLs are what people and registries call this server; the first
+	// is the default. Default: "http://" and Listen.
+	PublicURLs []string `toml:"public_urls"`
+
+	// Paths of the token endpoint. Default ["/jwt/auth"]; "/token", "/auth"
+	// and "/auth/token" are usual aliases.
+	Paths []string `toml:"paths"`
+
+	// TrustedProxies are the addresses and networks that may say who the
+	// client is, by Forwarded or X-Forwarded-For. Default: none.
+	TrustedProxies []string `toml:"trusted_proxies"`
+
+	// MetricsFrom are the addresses and networks that may read /metrics.
+	// Default ["127.0.0.0/8", "::1"].
+	MetricsFrom []string `toml:"metrics_from"`
+
+	// Operators are groups whose members may see and end everyone's sessions.
+	// Optional.
+	Operators []string `toml:"operators"`
+
+	// LogLevel is the least that is logged, on standard error: "debug",
+	// "info", "warn" or "error". Default "info".
+	LogLevel string `toml:"log_level"`
+}
+
+// AuditConfig is the [audit] table: where one line a decision is written.
+type AuditConfig struct {
+	// To is "stdout" (default), "file:PATH", "syslog" or "off".
+	To string `toml:"to"`
+
+	// Required answers 503 when a line cannot be written, rather than to
+	// serve and count. Default false.
+	Required bool `toml:"required"`
+}
+
+// WithDefaults returns the configuration with what was left out filled in.
+func (c Config) WithDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:5001"
+	}
+	if len(c.PublicURLs) == 0 {
+		scheme := "http://"
+		if c.TLS.Certificate != "" {
+			scheme = "https://"
+		}
+		c.PublicURLs = []string{scheme + c.Listen}
+	}
+	if len(c.Paths) == 0 {
+		c.Paths = []string{"/jwt/auth"}
+	}
+	if c.MetricsFrom == nil {
+		c.MetricsFrom = []string{"127.0.0.0/8", "::1"}
+	}
+	if c.LogLevel == "" {
+		c.LogLevel = "info"
+	}
+	return c
+}
+
+// WithDefaults returns the configuration with what was left out filled in.
+func (c AuditConfig) WithDefaults() AuditConfig {
+	if c.To == "" {
+		c.To = "stdout"
+	}
+	return c
+}
+
+// Validate reports what is wrong with the [server] table, defaults applied.
+func (c Config) Validate(fault func(key, problem string)) {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		fault("listen", fmt.Sprintf("%q is not host:port; write %q to listen on every address", c.Listen, ":5001"))
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		fault("tls", "certificate and key go together; name both or neither")
+	}
+	for i, u := range c.PublicURLs {
+		if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
+			fault(fmt.Sprintf("public_urls[%d]", i), fmt.Sprintf("%q is not a URL such as %q", u, "https://registry-auth.corp.example"))
+		}
+	}
+	for i, p := range c.Paths {
+		key := fmt.Sprintf("paths[%d]", i)
+		switch {
+		case !strings.HasPrefix(p, "/") || p == "/" || path.Clean(p) != p:
+			fault(key, fmt.Sprintf("%q is not a plain absolute path such as %q", p, "/jwt/auth"))
+		case slices.Contains(reservedPaths, p):
+			fault(key, fmt.Sprintf("%q is the server's own; choose another such as %q", p, "/jwt/auth"))
+		case slices.Index(c.Paths, p) != i:
+			fault(key, fmt.Sprintf("%q stands here twice; name it once", p))
+		}
+	}
+	validateNetworks("trusted_proxies", c.TrustedProxies, fault)
+	validateNetworks("metrics_from", c.MetricsFrom, fault)
+	if _, err := parseLevel(c.LogLevel); err != nil {
+		fault("log_level", fmt.Sprintf("%q is none of \"debug\", \"info\", \"warn\", \"error\"", c.LogLevel))
+	}
+}
+
+// Validate reports what is wrong with the [audit] table, defaults applied.
+func (c AuditConfig) Validate(fault func(key, problem string)) {
+	file, isFile := strings.CutPrefix(c.To, "file:")
+	switch {
+	case isFile && file != "":
+	case slices.Contains([]string{"stdout", "syslog", "off"}, c.To):
+	default:
+		fault("to", fmt.Sprintf("%q is none of \"stdout\", \"file:PATH\", \"syslog\", \"off\"", c.To))
+	}
+	if c.Required && c.To == "off" {
+		fault("required", "no line is written at all with to = \"off\"; leave one of the two out")
+	}
+}
+
+func validateNetworks(key string, networks []string, fault func(key, problem string)) {
+	for i, n := range networks {
+		if _, err := parseNetwork(n); err != nil {
+			fault(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q is neither an address nor a network such as %q", n, "10.0.0.0/8"))
+		}
+	}
+}
+
+// parseNetwork reads an address or a network in CIDR notation.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.Unmap().WithZone("")
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return prefix.Masked(), nil
+}
