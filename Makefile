@@ -1,0 +1,49 @@
+# make run     the server on its example configuration
+# make test    everything: installs what is missing, unit tests, end-to-end tests
+
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+GOTEST ?= go test
+FUZZTIME ?= 10s
+
+.PHONY: build run test unit e2e bench fuzz lint install-peers
+
+build:
+	go build -o bin/shorepass ./cmd/shorepass
+
+run: build
+	bin/shorepass serve --config config.example.toml
+
+test: unit e2e
+
+unit: install-peers
+	$(GOTEST) -race -timeout 10m ./...
+
+e2e: install-peers
+	cd e2e && $(GOTEST) -timeout 10m ./...
+
+bench: install-peers
+	go run ./bench
+
+# Every fuzz target of both modules, FUZZTIME each.
+fuzz:
+	@for module in . e2e; do \
+		for package in $$(cd $$module && go list ./...); do \
+			for target in $$(cd $$module && go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+				echo "$$package $$target"; \
+				(cd $$module && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package) || exit 1; \
+			done; \
+		done; \
+	done
+
+lint: install-peers
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	staticcheck ./...
+	cd e2e && go vet ./... && staticcheck ./...
+
+# Real directories, registries and clients; done in a second when all are there.
+install-peers:
+	@e2e/install
