@@ -1,0 +1,309 @@
+package oidc
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"shorepass/providers"
+)
+
+// Config is a [[provider]] table of kind "oidc".
+type Config struct {
+	providers.Config `toml:",squash"`
+
+	// Issuer is the provider's issuer URL, byte for byte as it stands in the
+	// iss claim of its tokens, a trailing slash included or not. Discovery
+	// starts here. Example: "https://sso.corp.example/realms/corp".
+	Issuer string `toml:"issuer"`
+
+	// ClientID is the client that is registered for shorepass. Required with
+	// the grants password and refresh_token.
+	ClientID string `toml:"client_id"`
+
+	// ClientSecret is that client's secret. Optional: left out, the client is
+	// a public one, or is proved by tls.certificate (RFC 8705).
+	ClientSecret providers.Secret `toml:"client_secret"`
+
+	// AuthStyle is how the client secret is sent to the token endpoint:
+	// "client_secret_basic", "client_secret_post" or "none". Optional: left
+	// out, the provider's discovery says it. It is never found out by trying,
+	// since each try is a failed login at the provider.
+	AuthStyle string `toml:"auth_style"`
+
+	// Grants are the ways to log in, each asked for by name: "password" (the
+	// corporate password, which cannot carry a second factor),
+	// "refresh_token" (the provider's own refresh token as the password, and
+	// sessions that outlive a login), "id_token" (an ID token as the password,
+	// for CI jobs and pods). Required.
+	Grants []string `toml:"grants"`
+
+	// Scopes are asked for at a login. "offline_access" is added by itself
+	// when somebody asks for an offline token and grants has "refresh_token".
+	// Default ["openid", "profile", "email"].
+	Scopes []string `toml:"scopes"`
+
+	// Audience is what an ID token that comes as a password must be made for:
+	// one of these stands in its aud claim. Required with the grant id_token,
+	// and best a name that no other service goes by.
+	Audience []string `toml:"audience"`
+
+	// AuthorizedParties are clients, beside client_id and audience, that may
+	// stand in the azp claim of an ID token. Optional.
+	AuthorizedParties []string `toml:"authorized_parties"`
+
+	// Users says what a person is called.
+	Users Users `toml:"users"`
+
+	// Groups says which groups a person is in.
+	Groups Groups `toml:"groups"`
+
+	// Claims are the names of further claims that rules may look at as
+	// claims.NAME. Optional.
+	Claims []string `toml:"claims"`
+
+	// Subject is the claim, or the claims together, by which a person is
+	// known for good. Default ["sub"]; for Entra ID ["tid", "oid"].
+	Subject []string `toml:"subject"`
+
+	// IgnoreCase says that the provider tells no upper from lower case:
+	// user names and groups are made lower case. Default false.
+	IgnoreCase bool `toml:"ignore_case"`
+
+	// Userinfo says when the userinfo endpoint is asked: "auto" (when there is
+	// no ID token, or it lacks a claim that is configured), "always" or
+	// "never". Default "auto".
+	Userinfo string `toml:"userinfo"`
+
+	// Algorithms may sign ID tokens. Default: RS256, RS384, RS512, ES256,
+	// ES384, ES512, PS256, PS384, PS512 and EdDSA. "none" and the HS family
+	// are never accepted.
+	Algorithms []string `toml:"algorithms"`
+
+	// Hosts are hosts, with a port where it is not the scheme's own, that the
+	// provider's endpoints may have beside the issuer's host. Passwords and
+	// keys go to no other. Example for Google: ["oauth2.googleapis.com",
+	// "www.googleapis.com", "openidconnect.googleapis.com"]. Optional.
+	Hosts []string `toml:"hosts"`
+
+	// Insecure allows an issuer of plain http that is not on this machine:
+	// passwords then cross the network unprotected. Default false.
+	Insecure bool `toml:"insecure"`
+
+	// TLS is for connecting to the provider: ca for its certificate,
+	// certificate and key where it wants one of the client.
+	TLS providers.TLS `toml:"tls"`
+
+	// Timeout is the limit of one request to the provider, at most "10s".
+	// Default "3s".
+	Timeout time.Duration `toml:"timeout"`
+}
+
+// Users is the users table of an oidc provider.
+type Users struct {
+	// Claim is the claim that holds the user name, as a path (see
+	// [Groups.Claim]). Who lacks it is rejected, there is no fallback.
+	// "email" counts only together with email_verified. Default
+	// "preferred_username".
+	Claim string `toml:"claim"`
+}
+
+// Groups is the groups table of an oidc provider.
+type Groups struct {
+	// Claim is the claim that holds the groups, a list or one text: a name, or
+	// names joined by dots ("realm_access.roles"), or a JSON pointer
+	// ("/resource_access/registry.corp/roles"). A name with "://" in it is
+	// taken as it stands. Optional: left out, nobody has groups.
+	Claim string `toml:"claim"`
+
+	// Optional lets people in who have no such claim, as members of no group.
+	// Default false: who lacks it is rejected, since a rule that denies a
+	// group would not find its members.
+	Optional bool `toml:"optional"`
+
+	providers.GroupNames `toml:",squash"`
+}
+
+// Grants that Config.Grants can name.
+const (
+	grantPassword = "password"
+	grantRefresh  = "refresh_token"
+	grantIDToken  = "id_token"
+)
+
+// Client authentication methods that Config.AuthStyle can name (OpenID Connect
+// Core 1.0, section 9).
+const (
+	authBasic = "client_secret_basic"
+	authPost  = "client_secret_post"
+	authNone  = "none"
+)
+
+// asymmetric are the signing algorithms that can be accepted at all (RFC 7518,
+// section 3.1; RFC 8037). A symmetric one would make the client's secret, or a
+// public key, good for signing.
+var asymmetric = []string{
+	"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA",
+}
+
+// maxTimeout is what the whole chain has: docker gives up after 15 seconds.
+const maxTimeout = 10 * time.Second
+
+// WithDefaults returns a copy in which what was left out has its default.
+func (c Config) WithDefaults() Config {
+	if c.Scopes == nil {
+		c.Scopes = []string{"openid", "profile", "email"}
+	}
+	if c.Users.Claim == "" {
+		c.Users.Claim = "preferred_username"
+	}
+	if c.Subject == nil {
+		c.Subject = []string{"sub"}
+	}
+	if c.Userinfo == "" {
+		c.Userinfo = "auto"
+	}
+	if c.Algorithms == nil {
+		c.Algorithms = slices.Clone(asymmetric)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 3 * time.Second
+	}
+	return c
+}
+
+// Validate reports what is wrong with the table, without looking at files or
+// the network. It expects the defaults to be in place, and leaves the keys of
+// [providers.Config] to whoever checks all providers.
+func (c Config) Validate(fault func(key, problem string)) {
+	c.validateIssuer(fault)
+	c.validateGrants(fault)
+	c.validateClaims(fault)
+	oneOf := func(key, value string, good ...string) {
+		if !slices.Contains(good, value) {
+			fault(key, fmt.Sprintf("%q is none of %s", value, quoted(good)))
+		}
+	}
+	oneOf("userinfo", c.Userinfo, "auto", "always", "never")
+	if c.AuthStyle != "" {
+		oneOf("auth_style", c.AuthStyle, authBasic, authPost, authNone)
+	}
+	if (c.AuthStyle == authBasic || c.AuthStyle == authPost) && c.ClientSecret.IsZero() {
+		fault("auth_style", fmt.Sprintf("%q needs a client_secret", c.AuthStyle))
+	}
+	if len(c.Algorithms) == 0 {
+		fault("algorithms", "an empty list accepts no token; leave the key out for the default")
+	}
+	for i, alg := range c.Algorithms {
+		oneOf(fmt.Sprintf("algorithms[%d]", i), alg, asymmetric...)
+	}
+	if c.Timeout < 0 || c.Timeout > maxTimeout {
+		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", c.Timeout, maxTimeout))
+	}
+	for i, host := range c.Hosts {
+		if u, err := url.Parse("https://" + host); err != nil || u.Host != host || host == "" {
+			fault(fmt.Sprintf("hosts[%d]", i), fmt.Sprintf("%q is not a host: write \"sso.corp.example\" or \"sso.corp.example:8443\"", host))
+		}
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		fault("tls", "certificate and key go together")
+	}
+}
+
+func (c Config) validateIssuer(fault func(key, problem string)) {
+	if c.Issuer == "" {
+		fault("issuer", "is required: the provider's issuer URL, as its discovery document has it")
+		return
+	}
+	u, err := url.Parse(c.Issuer)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(c.Issuer, "#") || u.ForceQuery:
+		fault("issuer", fmt.Sprintf("%q is not a URL of scheme, host and path alone", c.Issuer))
+	case u.Scheme == "http" && !c.Insecure && !loopback(u.Hostname()):
+		fault("issuer", "is plain http: use https, or set insecure = true to send passwords unprotected")
+	case u.Scheme != "https" && u.Scheme != "http":
+		fault("issuer", fmt.Sprintf("%q does not begin with https://", c.Issuer))
+	case strings.HasSuffix(u.Path, "/.well-known/openid-configuration"):
+		fault("issuer", "is the discovery document's URL: leave out /.well-known/openid-configuration")
+	case u.Hostname() == "login.microsoftonline.com" && sharedTenant(u.Path):
+		fault("issuer", "stands for every tenant of Entra ID: name your own, as in https://login.microsoftonline.com/TENANT-ID/v2.0")
+	}
+}
+
+// sharedTenant reports whether the path is that of an issuer that Entra ID
+// shares among all tenants, so that anybody's account would be good.
+func sharedTenant(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return slices.Contains([]string{"common", "organizations", "consumers"}, strings.ToLower(first))
+}
+
+func (c Config) validateGrants(fault func(key, problem string)) {
+	known := []string{grantPassword, grantRefresh, grantIDToken}
+	if len(c.Grants) == 0 {
+		fault("grants", "is required: name at least one of "+quoted(known))
+	}
+	for i, grant := range c.Grants {
+		if !slices.Contains(known, grant) {
+			fault(fmt.Sprintf("grants[%d]", i), fmt.Sprintf("%q is none of %s", grant, quoted(known)))
+		}
+	}
+	asks := c.grants(grantPassword) || c.grants(grantRefresh)
+	if asks && c.ClientID == "" {
+		fault("client_id", "is required with the grants password and refresh_token")
+	}
+	if asks && !slices.Contains(c.Scopes, "openid") {
+		fault("scopes", `must hold "openid": without it the provider says nothing of who logged in`)
+	}
+	if slices.Contains(c.Scopes, "offline_access") {
+		fault("scopes", `leave out "offline_access": it is added when somebody asks for an offline token`)
+	}
+	for i, scope := range c.Scopes {
+		if scope == "" || strings.ContainsAny(scope, " \t\"\\") {
+			fault(fmt.Sprintf("scopes[%d]", i), fmt.Sprintf("%q is not one scope", scope))
+		}
+	}
+	if c.grants(grantIDToken) && len(c.Audience) == 0 {
+		fault("audience", "is required with the grant id_token: the aud of the tokens to accept")
+	}
+	if slices.Contains(c.Audience, "") {
+		fault("audience", "an empty audience would be anybody's")
+	}
+}
+
+func (c Config) validateClaims(fault func(key, problem string)) {
+	if _, err := parsePath(c.Users.Claim); err != nil {
+		fault("users.claim", err.Error())
+	}
+	if c.Groups.Claim == "" {
+		if len(c.Groups.Only) > 0 || len(c.Groups.Rename) > 0 || c.Groups.Optional {
+			fault("groups.claim", "is required beside the other keys of groups")
+		}
+	} else if _, err := parsePath(c.Groups.Claim); err != nil {
+		fault("groups.claim", err.Error())
+	}
+	if len(c.Subject) == 0 || slices.Contains(c.Subject, "") {
+		fault("subject", `name the claims that never change for a person, such as ["sub"]`)
+	}
+	if slices.Contains(c.Claims, "") {
+		fault("claims", "an empty name is no claim")
+	}
+}
+
+// grants reports whether a grant was asked for by name.
+func (c Config) grants(grant string) bool { return slices.Contains(c.Grants, grant) }
+
+// loopback reports whether host is this machine.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+func quoted(words []string) string {
+	return `"` + strings.Join(words, `", "`) + `"`
+}
