@@ -1,0 +1,71 @@
+// Package config reads the configuration: TOML in, a [Config] of the rooms'
+// own option types out, or every fault in it at once.
+//
+// It is strict. An unknown key, a wrong type, a key that stands twice, a rule
+// that names a provider nobody configured: each is a [Fault] with the file,
+// the line, the key, what is wrong and what would be right. No value is ever
+// part of a fault that this package makes, since any value can be a secret
+// that slipped into the wrong line.
+//
+// Loading touches files and the environment, never the network, and makes no
+// file: keys that a first start creates are the business of those who use
+// them. The options' meaning and defaults belong to the rooms; this package
+// knows only how to fill them and what one room's options say about another's.
+//
+//	cfg, err := config.Load("shorepass.toml", config.Kinds{
+//		"file": config.Kind(file.New),
+//		"ldap": config.Kind(ldap.New),
+//	})
+package config
+
+import (
+	"shorepass/policy"
+	"shorepass/providers"
+	"shorepass/registry"
+	"shorepass/server"
+	"shorepass/session"
+)
+
+// Config is a configuration that was checked: defaults are filled in, secrets
+// are read, and the paths of files no longer depend on the working directory.
+type Config struct {
+	Server    server.Config
+	Audit     server.AuditConfig
+	Token     registry.Config
+	Services  []registry.Service
+	Session   session.Config
+	Providers []Provider // in the order of the file
+	Rules     []policy.Rule
+
+	// Files are the absolute paths of every file that the configuration was
+	// read from or points to: when one of them changes it is time to load
+	// again. See [Watch].
+	Files []string
+
+	// Warnings are what is allowed and yet hardly meant, each in the form of
+	// a [Fault].
+	Warnings []string
+
+	stamps map[string]stamp // of Files, taken before they were read
+}
+
+// Provider is a [[provider]] table whose options were checked.
+type Provider struct {
+	providers.Config // what every kind has
+
+	build func() (providers.Provider, error)
+}
+
+// Build makes the provider. It may read files and never uses the network.
+func (p Provider) Build() (providers.Provider, error) { return p.build() }
+
+// document is the whole file. Its tags are the names of the tables.
+type document struct {
+	Server    server.Config      `toml:"server"`
+	Audit     server.AuditConfig `toml:"audit"`
+	Token     registry.Config    `toml:"token"`
+	Services  []registry.Service `toml:"service"`
+	Session   session.Config     `toml:"session"`
+	Providers []map[string]any   `toml:"provider"` // each decoded by its kind
+	Rules     []policy.Rule      `toml:"rule"`
+}

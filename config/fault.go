@@ -1,0 +1,109 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Fault is one thing that is wrong in a configuration. [Load] returns all of
+// them, joined.
+type Fault struct {
+	File    string // as it was given to Load
+	Line    int    // 0 when the fault is that something is missing altogether
+	Key     string // the TOML path: "provider[1].users.filter", counted from 0; may be empty
+	Problem string // what is wrong; what would be right
+}
+
+// Error returns "file:line: key: problem".
+func (f *Fault) Error() string {
+	var b strings.Builder
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d", f.Line)
+	}
+	b.WriteString(": ")
+	if f.Key != "" {
+		b.WriteString(f.Key + ": ")
+	}
+	b.WriteString(f.Problem)
+	return b.String()
+}
+
+// Faults returns the faults in an error of [Load], in the order of the file.
+func Faults(err error) []*Fault {
+	if f, ok := errors.AsType[*Fault](err); ok && f == err {
+		return []*Fault{f}
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	var all []*Fault
+	for _, e := range joined.Unwrap() {
+		all = append(all, Faults(e)...)
+	}
+	return all
+}
+
+// faults collects what is wrong with one text.
+type faults struct {
+	text *text
+	list []*Fault
+}
+
+func (f *faults) add(key, problem string) {
+	f.list = append(f.list, f.at(key, problem))
+}
+
+// at makes a fault of what is wrong with key, found where key stands, or its
+// table, if it does not.
+func (f *faults) at(key, problem string) *Fault {
+	return &Fault{File: f.text.name, Line: f.text.line(key), Key: key, Problem: problem}
+}
+
+// under returns a function for a room to report its faults with, whose keys
+// are relative to prefix. A key that could not be decoded is reported once:
+// what the room says of it then is about a value that nobody wrote.
+func (f *faults) under(prefix string) func(key, problem string) {
+	undecoded := make(map[string]bool, len(f.list))
+	for _, known := range f.list {
+		undecoded[known.Key] = true
+	}
+	return func(key, problem string) {
+		full := join(prefix, key)
+		for k := full; k != ""; k = parent(k) {
+			if undecoded[k] {
+				return
+			}
+		}
+		f.add(full, problem)
+	}
+}
+
+// err returns all faults in the order of the file, or nil.
+func (f *faults) err() error {
+	slices.SortStableFunc(f.list, func(a, b *Fault) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key, b.Key))
+	})
+	all := make([]error, len(f.list))
+	for i, fault := range f.list {
+		all[i] = fault
+	}
+	return errors.Join(all...)
+}
+
+// join puts a relative key behind a path.
+func join(path, key string) string {
+	if path == "" || key == "" || key[0] == '[' {
+		return path + key
+	}
+	return path + "." + key
+}
+
+// parent returns the path without its last part, "" at the top.
+func parent(path string) string {
+	return path[:max(0, strings.LastIndexAny(path, ".["))]
+}

@@ -1,0 +1,61 @@
+package config_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/config"
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+)
+
+var update = flag.Bool("update", false, "write what the tests compare with: testdata/*.err and docs/configuration.md")
+
+// kinds are the kinds that cmd wires. Nothing is built here.
+var kinds = config.Kinds{
+	"oidc": config.Kind(unbuilt[oidc.Config]),
+}
+
+func unbuilt[C any](C) (providers.Provider, error) { panic("a test that only loads") }
+
+// Each testdata/NAME.toml is broken, and NAME.err holds what is said of it.
+func TestBrokenConfigs(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no broken configurations: %v", err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".toml"), func(t *testing.T) {
+			_, err := config.Load(name, kinds)
+			if err == nil {
+				t.Fatalf("Load(%q) = nil error, want faults", name)
+			}
+			golden(t, strings.TrimSuffix(name, ".toml")+".err", err.Error()+"\n")
+			if len(config.Faults(err)) != 1+strings.Count(err.Error(), "\n") {
+				t.Errorf("Faults(%v) = %d faults, want one a line", err, len(config.Faults(err)))
+			}
+		})
+	}
+}
+
+// golden compares got with a file, or writes it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s is not what it says (-want +got):\n%s", name, diff)
+	}
+}

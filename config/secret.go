@@ -1,0 +1,127 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"shorepass/providers"
+)
+
+// maxSecret bounds a file that holds a secret. The largest is a key in PEM.
+const maxSecret = 64 << 10
+
+var errSecretForm = errors.New(`a secret is written as text in quotes, { file = "…" } or { env = "…" }; write one of the three`)
+
+// secret reads a secret written in place, in a file or in the environment.
+// No error of it holds the secret.
+func (l *loader) secret(value any) (providers.Secret, error) {
+	table, ok := value.(map[string]any)
+	if !ok {
+		text, ok := value.(string)
+		if !ok {
+			return providers.Secret{}, errSecretForm
+		}
+		return providers.NewSecret(text), nil
+	}
+	file, inFile := table["file"].(string)
+	env, inEnv := table["env"].(string)
+	switch {
+	case len(table) != 1:
+		return providers.Secret{}, errSecretForm
+	case inFile:
+		return l.secretFile(file)
+	case inEnv:
+		text := os.Getenv(env)
+		if text == "" {
+			return providers.Secret{}, fmt.Errorf("the environment variable %s is not set; set it for this process, or use { file = \"…\" }", env)
+		}
+		return providers.NewSecret(text), nil
+	}
+	return providers.Secret{}, errSecretForm
+}
+
+// secretFile reads a secret from a file, without the newline at its end.
+func (l *loader) secretFile(name string) (providers.Secret, error) {
+	full, err := l.locate(name)
+	if err != nil {
+		return providers.Secret{}, err
+	}
+	l.dependOn(full)
+	text, err := readSecret(full)
+	if err != nil {
+		return providers.Secret{}, err
+	}
+	return providers.NewSecret(text), nil
+}
+
+func readSecret(name string) (string, error) {
+	// Looked at before it is opened: to open a pipe could wait for ever.
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("there is no file %s; make it, readable by this process only, or correct the path", name)
+	case err != nil:
+		return "", cannotRead(name, err)
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is no plain file; name the file that holds the secret", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", cannotRead(name, err)
+	}
+	defer f.Close()
+	// Asked of the open file, which cannot be another by now.
+	if info, err = f.Stat(); err != nil {
+		return "", cannotRead(name, err)
+	}
+	if info.Mode().Perm()&0o004 != 0 {
+		return "", fmt.Errorf("everybody on this machine can read %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", name)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	switch {
+	case err != nil:
+		return "", cannotRead(name, err)
+	case len(data) > maxSecret:
+		return "", fmt.Errorf("%s is longer than a secret can be (%d bytes); name the file that holds the secret alone", name, maxSecret)
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if text == "" {
+		return "", fmt.Errorf("%s is empty; write the secret into it", name)
+	}
+	return text, nil
+}
+
+// cannotRead keeps of an error of the file system why it failed.
+func cannotRead(name string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("%s cannot be read: %v; let this process read it", name, err)
+}
+
+// credentials is how systemd's folder of credentials is written in a path.
+const credentials = "$CREDENTIALS_DIRECTORY"
+
+// locate makes a path of the configuration absolute. It is relative to the
+// folder of the configuration, not to the one that the process was started in,
+// which differs between a terminal and a service manager. What begins with
+// $CREDENTIALS_DIRECTORY is in the folder where systemd puts what
+// LoadCredential names; nothing else is expanded.
+func (l *loader) locate(name string) (string, error) {
+	if rest, ok := strings.CutPrefix(name, credentials+"/"); ok {
+		folder := os.Getenv(credentials[1:])
+		if folder == "" {
+			return "", fmt.Errorf("%s is not set; start with LoadCredential in the systemd unit, or write a path", credentials)
+		}
+		return filepath.Join(folder, rest), nil
+	}
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name), nil
+	}
+	return filepath.Join(l.folder, name), nil
+}

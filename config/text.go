@@ -1,0 +1,225 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// text is a TOML file, and where in it each key stands.
+type text struct {
+	name string // as it was given, for faults
+	data []byte
+	tree map[string]any
+
+	// lines holds the line of each TOML path. It is made when the first line
+	// is asked for: a configuration without faults needs none of them.
+	lines map[string]int
+	twice []twice
+}
+
+// twice is a key that stands in two places where only one is allowed.
+type twice struct {
+	key         string
+	first, line int
+}
+
+// parse reads data into t.tree. What it returns otherwise is why data is not
+// TOML: every key that stands twice, and the first error of syntax, behind
+// which nothing can be understood.
+func (t *text) parse() []*Fault {
+	err := toml.Unmarshal(t.data, &t.tree)
+	if err == nil {
+		return nil
+	}
+	var list []*Fault
+	syntax := t.index()
+	for _, d := range t.twice {
+		list = append(list, &Fault{File: t.name, Line: d.line, Key: d.key,
+			Problem: fmt.Sprintf("stands here for the second time, first on line %d; keep one of the two", d.first)})
+	}
+	if len(list) > 0 && syntax == nil {
+		return list
+	}
+	fault := &Fault{File: t.name, Problem: explainSyntax(err)}
+	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
+		fault.Line, _ = at.Position()
+		fault.Key = path(at.Key()...)
+	}
+	if len(list) > 0 { // err is about the first key that stands twice
+		at, _ := errors.AsType[*unstable.ParserError](syntax)
+		fault = &Fault{File: t.name, Problem: explainSyntax(syntax), Line: t.lineAt(cap(t.data) - cap(at.Highlight))}
+	}
+	return append(list, fault)
+}
+
+// explainSyntax says what is wrong with a line that is not TOML, and never
+// what stands in it.
+func explainSyntax(err error) string {
+	msg := strings.TrimPrefix(err.Error(), "toml: ")
+	switch {
+	case strings.Contains(msg, "at start of value"), strings.Contains(msg, "expected keyword"):
+		return "this value is no number, list or table, neither true nor false; write text in quotes"
+	case strings.Contains(msg, "parse float"), strings.Contains(msg, "parse int"):
+		return "this number is out of range; write a smaller one"
+	case strings.HasPrefix(msg, "expected newline"):
+		return "something follows the value; put one key on a line, and text in quotes"
+	}
+	return "this is not TOML: " + msg + "; see https://toml.io"
+}
+
+// line returns the line on which key stands or, where it does not, that of
+// the nearest table around it; 0 if there is none.
+func (t *text) line(key string) int {
+	if t.lines == nil {
+		t.index() // cannot fail: the text was parsed, or is reported as it is
+	}
+	for ; key != ""; key = parent(key) {
+		if line, ok := t.lines[key]; ok {
+			return line
+		}
+	}
+	return 0
+}
+
+// index fills t.lines and t.twice. It goes as far as the text is TOML.
+func (t *text) index() error {
+	t.lines, t.twice = make(map[string]int), nil
+	x := indexer{text: t, elements: make(map[string]int), written: make(map[string]bool)}
+	for off, c := range t.data {
+		if c == '\n' {
+			x.ends = append(x.ends, off)
+		}
+	}
+	x.parser.Reset(t.data)
+	for x.parser.NextExpression() {
+		x.expression(x.parser.Expression())
+	}
+	return x.parser.Error()
+}
+
+// lineAt returns the line of an offset in the data.
+func (t *text) lineAt(offset int) int {
+	return 1 + strings.Count(string(t.data[:min(max(offset, 0), len(t.data))]), "\n")
+}
+
+// indexer walks over the expressions of a text.
+type indexer struct {
+	text     *text
+	parser   unstable.Parser
+	ends     []int           // offsets of line ends
+	table    string          // the path of the table that the last header opened
+	elements map[string]int  // how many [[path]] there were so far
+	written  map[string]bool // paths that were written out, not only gone through
+}
+
+func (x *indexer) expression(e *unstable.Node) {
+	switch e.Kind {
+	case unstable.KeyValue:
+		x.keyValue(x.table, e)
+	case unstable.Table, unstable.ArrayTable:
+		x.header(e)
+	}
+}
+
+// header enters the path of a [table] or [[table]].
+func (x *indexer) header(e *unstable.Node) {
+	at := ""
+	for it := e.Key(); it.Next(); {
+		line := x.lineOf(it.Node())
+		at = join(at, path(string(it.Node().Data)))
+		switch last := it.IsLast(); {
+		case last && e.Kind == unstable.Table:
+			x.write(at, line)
+		case last:
+			x.pass(at, line)
+			x.elements[at]++
+			at = element(at, x.elements[at]-1)
+			x.pass(at, line)
+		default:
+			x.pass(at, line)
+			if n := x.elements[at]; n > 0 {
+				at = element(at, n-1)
+			}
+		}
+	}
+	x.table = at
+}
+
+func (x *indexer) keyValue(table string, e *unstable.Node) {
+	at, line := table, 0
+	for it := e.Key(); it.Next(); {
+		line = x.lineOf(it.Node())
+		at = join(at, path(string(it.Node().Data)))
+		if it.IsLast() {
+			x.write(at, line)
+		} else {
+			x.pass(at, line)
+		}
+	}
+	x.value(at, line, e.Value())
+}
+
+// value enters what is inside a list or an inline table.
+func (x *indexer) value(at string, line int, v *unstable.Node) {
+	switch v.Kind {
+	case unstable.InlineTable:
+		for it := v.Children(); it.Next(); {
+			x.keyValue(at, it.Node())
+		}
+	case unstable.Array:
+		i := 0
+		for it := v.Children(); it.Next(); i++ {
+			// A list in a list has no place of its own in the tree of nodes.
+			if it.Node().Raw.Length > 0 {
+				line = x.lineOf(it.Node())
+			}
+			x.pass(element(at, i), line)
+			x.value(element(at, i), line, it.Node())
+		}
+	}
+}
+
+// write enters a path that may be written only once.
+func (x *indexer) write(at string, line int) {
+	if x.written[at] {
+		x.text.twice = append(x.text.twice, twice{key: at, first: x.text.lines[at], line: line})
+		return
+	}
+	x.written[at] = true
+	x.text.lines[at] = line
+}
+
+// pass enters a path that may be named any number of times.
+func (x *indexer) pass(at string, line int) {
+	if _, ok := x.text.lines[at]; !ok {
+		x.text.lines[at] = line
+	}
+}
+
+func (x *indexer) lineOf(n *unstable.Node) int {
+	return 1 + sort.SearchInts(x.ends, int(n.Raw.Offset))
+}
+
+// path writes the parts of a key as TOML does: quoted where they must be.
+func path(parts ...string) string {
+	out := make([]string, len(parts))
+	for i, p := range parts {
+		out[i] = p
+		if p == "" || strings.ContainsFunc(p, func(r rune) bool { return !bare(r) }) {
+			out[i] = strconv.Quote(p)
+		}
+	}
+	return strings.Join(out, ".")
+}
+
+func bare(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-'
+}
+
+func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
