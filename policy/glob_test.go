@@ -1,0 +1,123 @@
+package policy
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestGlob(t *testing.T) {
+	you := &values{user: "alice", group: "team-a", claims: []string{"blue"}}
+	for _, tt := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"app", "app", true},
+		{"app", "apps", false},
+		{"app", "App", false},
+		{"*", "app", true},
+		{"*", "team/app", false},
+		{"**", "team/app", true},
+		{"team/*", "team/app", true},
+		{"team/*", "team/a/b", false},
+		{"team/*", "team", false},
+		{"team/**", "team/a/b", true},
+		{"team/**", "team", false},
+		{"team/**", "teams/a", false},
+		{"team-*/**", "team-a/b/c", true},
+		{"team-*/**", "team-a", false},
+		{"team-**", "team-a/b", true},
+		{"*/release/**", "a/release/b", true},
+		{"*/release/**", "a/b/release/c", false},
+		{"**/release/**", "a/b/release/c", true},
+		{"**/release", "release", false},
+		{"*-cache", "a-cache-cache", true},
+		{"*-cache/*", "a-cache/x-cache/y", false},
+		{"**-cache/*", "a-cache/x-cache/y", true},
+		{"**a*b/c", "a/ab/c", true},
+		{"*@corp.example", "jo@corp.example", true},
+		{"a*b*c", "abbc", true},
+		{"a*b*c", "ab/c", false},
+		{"{user}/**", "alice/app", true},
+		{"{user}/**", "bob/app", false},
+		{"{group}-{claims.colour}/*", "team-a-blue/x", true},
+		{"*/{user}", "x/alice", true},
+		{"*/{user}", "x/alicea", false},
+		{"*{user}", "aliceaalice", true},
+		{"josé", "josé", true},
+		{`CN=Doe\, J`, `CN=Doe\, J`, true},
+		{"o(brien", "o(brien", true},
+	} {
+		g, err := parseGlob(tt.pattern, true)
+		if err != nil {
+			t.Errorf("parseGlob(%q): %v", tt.pattern, err)
+			continue
+		}
+		if got := g.match(tt.name, you); got != tt.want {
+			t.Errorf("glob %q match(%q) = %v, want %v", tt.pattern, tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestGlobErrors(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"":            "is empty; write a name, or a pattern with * and **",
+		"a/***":       `has 3 asterisks in a row; write "*" for a run without "/", "**" for any run`,
+		"{grp}/x":     "has the unknown placeholder {grp}; there are {user}, {group} and {claims.NAME}",
+		"{claims.}/x": "has the unknown placeholder {claims.}; there are {user}, {group} and {claims.NAME}",
+		"{user/x":     "has a brace without its partner; placeholders are {user}, {group} and {claims.NAME}",
+		"user}":       "has a brace without its partner; placeholders are {user}, {group} and {claims.NAME}",
+	} {
+		if _, err := parseGlob(pattern, true); err == nil || err.Error() != want {
+			t.Errorf("parseGlob(%q) = %v, want %v", pattern, err, want)
+		}
+	}
+}
+
+func TestIsComponent(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a": true, "team-a": true, "team--a": true, "a.b_c": true, "a__b": true, "1": true,
+		"": false, "-a": false, "a-": false, "a___b": false, "a..b": false, "a._b": false, "a/b": false,
+		"..": false, "*": false, "**": false, "A": false, "a b": false, "a ": false, "gh:a": false, "josé": false, "a\x00": false,
+	} {
+		if got := isComponent(name); got != want {
+			t.Errorf("isComponent(%q) = %v, want %v", name, got, want)
+		}
+	}
+}
+
+// The matcher agrees with the regular expression that says the same, and needs
+// no backtracking beyond its own.
+func FuzzGlob(f *testing.F) {
+	f.Add("team-*/**", "team-a/b")
+	f.Add("**a*b/c*", "a/ab/cc")
+	f.Add("*a**b*", "aab/b/b")
+	f.Add("**/*x*/**y", "a/x/x/y")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		g, err := parseGlob(pattern, false)
+		if err != nil || len(pattern) > 100 || len(name) > 100 {
+			return
+		}
+		var re strings.Builder
+		for _, tok := range g {
+			switch tok.kind {
+			case star:
+				re.WriteString("[^/]*")
+			case doubleStar:
+				re.WriteString(".*")
+			default:
+				re.WriteString(regexp.QuoteMeta(tok.text))
+			}
+		}
+		r, err := regexp.Compile("^(?s:" + re.String() + ")$")
+		if err != nil {
+			return // a pattern that is not UTF-8 has no regular expression
+		}
+		if strings.ToValidUTF8(name, "") != name {
+			return
+		}
+		if got, want := g.match(name, nil), r.MatchString(name); got != want {
+			t.Errorf("glob %q match(%q) = %v, want %v", pattern, name, got, want)
+		}
+	})
+}

@@ -1,0 +1,300 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// What a rule may say besides names.
+const (
+	allow = "allow"
+	deny  = "deny"
+
+	// The group of who has no credentials, and the one of everybody who has.
+	anonymous     = "anonymous"
+	authenticated = "authenticated"
+)
+
+// maxActions bounds the different actions that all rules of a policy name, so
+// that a set of them is one machine word.
+const maxActions = 60
+
+// WithDefaults returns the rules with what they leave out filled in. A rule
+// without a name is called as its place in the file is: "rule[3]".
+func WithDefaults(rules []Rule) []Rule {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		r := &rules[i]
+		if r.Name == "" {
+			r.Name = fmt.Sprintf("rule[%d]", i)
+		}
+		if r.Effect == "" {
+			r.Effect = allow
+		}
+		if r.Types == nil {
+			r.Types = []string{"repository"}
+		}
+	}
+	return rules
+}
+
+// Validate checks rules, with or without their defaults, and calls fault for
+// each thing that is wrong. key is the place, counted from 0: "rule[3].when",
+// "rule[3].repositories[1]".
+func Validate(rules []Rule, fault func(key, problem string)) {
+	check(WithDefaults(rules), fault)
+}
+
+// ValidateNames calls fault for each rule that names a provider or a service
+// which is not among those configured, by name or by pattern.
+func ValidateNames(rules []Rule, providers, services []string, fault func(key, problem string)) {
+	for i, r := range rules {
+		for _, list := range []struct {
+			key          string
+			globs, names []string
+		}{{"providers", r.Providers, providers}, {"services", r.Services, services}} {
+			for n, text := range list.globs {
+				g, err := parseGlob(text, false)
+				if err != nil || slices.ContainsFunc(list.names, func(name string) bool { return g.match(name, nil) }) {
+					continue
+				}
+				fault(fmt.Sprintf("rule[%d].%s[%d]", i, list.key, n),
+					fmt.Sprintf("%q is none of the %s: there are %s", text, list.key, quoted(list.names)))
+			}
+		}
+	}
+}
+
+// Claims returns the claims that rules name, in placeholders and conditions, as
+// sorted dotted paths such as "realm_access.roles". What is wrong in a rule is
+// left to [Validate].
+func Claims(rules []Rule) []string {
+	names := map[string]bool{}
+	conditions, err := newConditions()
+	for _, r := range rules {
+		for _, text := range r.Repositories {
+			g, _ := parseGlob(text, true)
+			for _, t := range g {
+				if t.kind == claimValue {
+					names[t.text] = true
+				}
+			}
+		}
+		if r.When == "" || err != nil {
+			continue
+		}
+		if c, err := conditions.compile(r.When); err == nil {
+			for _, path := range c.claims {
+				names[path] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// checker collects what is wrong in one rule.
+type checker struct {
+	Rule
+	index int
+	fault func(key, problem string)
+}
+
+func (c *checker) report(key, format string, args ...any) {
+	c.fault(fmt.Sprintf("rule[%d].%s", c.index, key), fmt.Sprintf(format, args...))
+}
+
+// check is Validate on rules that have their defaults.
+func check(rules []Rule, fault func(key, problem string)) {
+	conditions, err := newConditions()
+	if err != nil {
+		fault("rule", err.Error())
+		return
+	}
+	names := map[string]int{}
+	actions := map[string]bool{"pull": true, "push": true, "delete": true}
+	for i, r := range rules {
+		c := &checker{r, i, fault}
+		if first, taken := names[r.Name]; taken {
+			c.report("name", "%q is the name of rule[%d] already; give each rule its own, since audit lines go by it", r.Name, first)
+		} else {
+			names[r.Name] = i
+		}
+		c.lists()
+		c.people()
+		c.repositories()
+		for _, a := range r.Actions {
+			actions[a] = true
+		}
+		if r.When != "" {
+			if _, err := conditions.compile(r.When); err != nil {
+				c.report("when", "%v", err)
+			}
+		}
+	}
+	if len(actions) > maxActions {
+		fault("rule", fmt.Sprintf(`the rules name %d different actions, at most %d are possible; registries know "pull", "push" and "delete"`, len(actions), maxActions))
+	}
+}
+
+// lists checks each list by itself: that it is not empty, and the syntax of
+// its entries.
+func (c *checker) lists() {
+	for _, list := range []struct {
+		key      string
+		entries  []string
+		required bool
+	}{
+		{"users", c.Users, false},
+		{"groups", c.Groups, false},
+		{"providers", c.Providers, false},
+		{"services", c.Services, false},
+		{"types", c.Types, true},
+		{"repositories", c.Repositories, true},
+		{"actions", c.Actions, true},
+	} {
+		if len(list.entries) == 0 && list.entries != nil {
+			c.report(list.key, "the list is empty, so the rule could never match; name something, or leave the key out")
+		} else if list.entries == nil && list.required {
+			c.report(list.key, `is missing; write for instance %s = ["%s"]`, list.key, map[string]string{"repositories": "team-a/**", "actions": "pull"}[list.key])
+		}
+		for i, entry := range list.entries {
+			key := fmt.Sprintf("%s[%d]", list.key, i)
+			switch list.key {
+			case "actions":
+				c.action(key, entry)
+			case "types":
+				c.resourceType(key, entry)
+			default:
+				c.glob(key, entry, list.key == "repositories")
+			}
+		}
+	}
+	if c.Effect != allow && c.Effect != deny {
+		c.report("effect", `%q is no effect; write "allow" or "deny"`, c.Effect)
+	}
+}
+
+func (c *checker) glob(key, entry string, repositories bool) {
+	g, err := parseGlob(entry, repositories)
+	if err != nil {
+		c.report(key, "%q %v", entry, err)
+	} else if repositories {
+		if problem := impossible(g, slices.Contains(c.Types, "repository")); problem != "" {
+			c.report(key, "%q %s", entry, problem)
+		}
+	}
+}
+
+func (c *checker) action(key, entry string) {
+	if entry == "*" {
+		return
+	}
+	if entry == "" || strings.Trim(entry, "abcdefghijklmnopqrstuvwxyz") != "" {
+		c.report(key, `%q is no action; write "pull", "push", "delete", or "*" for every action asked`, entry)
+		return
+	}
+	for _, known := range []string{"pull", "push", "delete"} {
+		if entry != known && oneEdit(entry, known) {
+			c.report(key, "%q is no action that registries know; did you mean %q?", entry, known)
+		}
+	}
+}
+
+func (c *checker) resourceType(key, entry string) {
+	if kind, _, isClass := strings.Cut(entry, "("); isClass {
+		c.report(key, "%q names a class; write %q, which covers each class of it", entry, kind)
+	} else if g, err := parseGlob(entry, false); err != nil {
+		c.report(key, "%q %v", entry, err)
+	} else if strings.Trim(entry, "*abcdefghijklmnopqrstuvwxyz0123456789") != "" || len(g) == 0 {
+		c.report(key, `%q is no type of resource; write "repository", or "registry" for the catalog`, entry)
+	}
+}
+
+// people checks whom the rule covers.
+func (c *checker) people() {
+	if c.Effect == allow && c.Users == nil && c.Groups == nil {
+		c.report("groups", `an allow rule names users or groups; for everybody write groups = ["anonymous", "authenticated"]`)
+	}
+	onlyAnonymous := len(c.Groups) > 0 && !slices.ContainsFunc(c.Groups, func(g string) bool { return g != anonymous })
+	if !onlyAnonymous {
+		return
+	}
+	for _, key := range []struct {
+		name string
+		set  bool
+	}{{"users", c.Users != nil}, {"providers", c.Providers != nil}} {
+		if key.set {
+			c.report(key.name, `the rule can never match: who is in the group "anonymous" has no credentials, and so none of the %s`, key.name)
+		}
+	}
+}
+
+// repositories checks what the placeholders need.
+func (c *checker) repositories() {
+	for i, entry := range c.Repositories {
+		g, err := parseGlob(entry, true)
+		if err != nil {
+			continue // said before
+		}
+		key := fmt.Sprintf("repositories[%d]", i)
+		if g.has(groupName) && c.Groups == nil {
+			c.report(key, "%q: {group} stands for the groups that the rule's own groups key matches, and there is none; add groups", entry)
+		}
+		personal := g.has(userName) || g.has(claimValue)
+		if personal && len(c.Groups) == 1 && c.Groups[0] == anonymous {
+			c.report(key, `%q: who is in the group "anonymous" has no user name and no claims to stand in`, entry)
+		}
+	}
+}
+
+// impossible says why a pattern can never match a resource, if it is so.
+func impossible(g glob, repository bool) string {
+	slashes := 0
+	for i, t := range g {
+		if t.kind == doubleStar {
+			slashes++
+		}
+		if t.kind != literal {
+			continue
+		}
+		if bad := strings.IndexFunc(t.text, func(r rune) bool { return !nameRune(r) }); bad >= 0 {
+			return fmt.Sprintf("can never match: a repository name has no %q; the wildcards are * and **", []rune(t.text[bad:])[0])
+		}
+		first, rest, slash := strings.Cut(t.text, "/")
+		host := slashes == 0 && strings.ContainsAny(first, ".:") // a host name may have upper case
+		if repository && (first != strings.ToLower(first) && !host || rest != strings.ToLower(rest)) {
+			return "can never match: repository names are lower case"
+		}
+		if slash {
+			slashes++
+		}
+		if strings.Contains(t.text, "//") || i == 0 && t.text[0] == '/' || i == len(g)-1 && strings.HasSuffix(t.text, "/") {
+			return `can never match: a repository name has single slashes, and none at its ends; what lies below a folder is "folder/**"`
+		}
+	}
+	return ""
+}
+
+func nameRune(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-:/", r)
+}
+
+// oneEdit reports whether a becomes b by one letter more, less or other.
+func oneEdit(a, b string) bool {
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return len(a) <= 1 && len(b) <= 1
+}
+
+func quoted(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%q", names)
+}

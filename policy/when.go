@@ -1,0 +1,298 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/ext"
+)
+
+// What a condition may cost, in CEL's own units (about ten nanoseconds each).
+// At load the cost is estimated for a person of presumedItems groups and claims
+// of that many values, presumedLength characters each; at evaluation it is
+// counted. Neither depends on the machine or its load, so that a condition
+// cannot hold here and fail there.
+const (
+	maxEstimate    = 1_000_000
+	maxCost        = 100_000
+	presumedItems  = 1000
+	presumedLength = 128
+
+	maxExpression = 4096 // characters of an expression
+	maxRegexp     = 500  // instructions of a regular expression
+	maxClaims     = 256 << 10
+)
+
+const whenVariables = "the variables are user, groups, claims, provider, method, request.service, request.address and request.time"
+
+// conditions compiles the when expressions of one policy. Rules often share a
+// condition, so that each text is compiled once.
+type conditions struct {
+	env  *cel.Env
+	seen map[string]compiled
+}
+
+type compiled struct {
+	condition *condition
+	err       error
+}
+
+// condition is a compiled when expression. It is safe for concurrent use.
+type condition struct {
+	program cel.Program
+	claims  []string // the claims it names, as dotted paths
+}
+
+// newConditions declares what an expression may name. The three parts of
+// request are declared by their full names, which makes a misspelt one an error
+// at load, as a map would not, and needs no type of our own.
+func newConditions() (*conditions, error) {
+	env, err := cel.NewEnv(
+		ext.Network(),
+		cel.Variable("user", cel.StringType),
+		cel.Variable("groups", cel.ListType(cel.StringType)),
+		cel.Variable("claims", cel.MapType(cel.StringType, cel.DynType)),
+		cel.Variable("provider", cel.StringType),
+		cel.Variable("method", cel.StringType),
+		cel.Variable("request.service", cel.StringType),
+		cel.Variable("request.address", ext.IPType),
+		cel.Variable("request.time", cel.TimestampType),
+		cel.DefaultUTCTimeZone(true),
+		cel.ParserExpressionSizeLimit(maxExpression),
+		cel.RegexProgramSizeLimit(maxRegexp),
+		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the language of when: %w", err)
+	}
+	return &conditions{env: env, seen: map[string]compiled{}}, nil
+}
+
+// compile checks and compiles one expression. The error says where and what is
+// wrong.
+func (c *conditions) compile(text string) (*condition, error) {
+	done, ok := c.seen[text]
+	if !ok {
+		done.condition, done.err = c.build(text)
+		c.seen[text] = done
+	}
+	return done.condition, done.err
+}
+
+func (c *conditions) build(text string) (*condition, error) {
+	checked, issues := c.env.Compile(text)
+	if issues.Err() != nil {
+		return nil, issuesError(issues, strings.Contains(text, "\n"))
+	}
+	if !checked.OutputType().IsExactType(cel.BoolType) {
+		return nil, fmt.Errorf("gives %s where true or false is needed; compare it with something, as in claims.admin == true", checked.OutputType())
+	}
+	root := ast.NavigateAST(checked.NativeRep())
+	if root.Kind() == ast.LiteralKind {
+		return nil, fmt.Errorf("is always %v; write a condition, or leave the key out", root.AsLiteral())
+	}
+	if err := literalRegexps(root); err != nil {
+		return nil, err
+	}
+	estimate, err := c.env.EstimateCost(checked, sizes{})
+	if err != nil {
+		return nil, fmt.Errorf("cannot be estimated: %w", err)
+	}
+	if estimate.Max > maxEstimate {
+		return nil, fmt.Errorf("may take too long (cost %d of %d, for a person of %d groups); go through a list once, not once for each element of another",
+			estimate.Max, uint64(maxEstimate), presumedItems)
+	}
+	program, err := c.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	if err != nil {
+		return nil, err
+	}
+	return &condition{program, claimPaths(root)}, nil
+}
+
+// issuesError turns CEL's report, which draws the line with a caret under it,
+// into one line of text.
+func issuesError(issues *cel.Issues, lines bool) error {
+	var all []error
+	for _, e := range issues.Errors() {
+		where := fmt.Sprintf("column %d", e.Location.Column()+1)
+		if lines {
+			where = fmt.Sprintf("line %d, %s", e.Location.Line(), where)
+		}
+		message := strings.TrimSuffix(e.Message, " (in container '')")
+		if strings.HasPrefix(message, "undeclared reference") {
+			message += "; " + whenVariables
+		}
+		all = append(all, fmt.Errorf("%s: %s", where, message))
+	}
+	return errors.Join(all...)
+}
+
+// literalRegexps refuses an expression that takes a regular expression from a
+// claim: it would let the person choose how long the evaluation takes.
+func literalRegexps(root ast.NavigableExpr) error {
+	for _, call := range ast.MatchDescendants(root, ast.FunctionMatcher("matches")) {
+		args := call.AsCall().Args()
+		if args[len(args)-1].Kind() != ast.LiteralKind {
+			return errors.New("takes the pattern of matches from elsewhere; write it out in quotes")
+		}
+	}
+	return nil
+}
+
+// claimPaths returns the claims that an expression names, as dotted paths:
+// "realm_access.roles" for claims.realm_access.roles.
+func claimPaths(root ast.NavigableExpr) []string {
+	var paths []string
+	for _, e := range ast.MatchDescendants(root, func(e ast.NavigableExpr) bool {
+		return e.Kind() == ast.IdentKind && e.AsIdent() == "claims"
+	}) {
+		var path []string
+		for parent, ok := e.Parent(); ok; parent, ok = parent.Parent() {
+			name, isStep := step(parent)
+			if !isStep {
+				break
+			}
+			path = append(path, name)
+		}
+		if len(path) > 0 {
+			paths = append(paths, strings.Join(path, "."))
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// step returns the name that an expression takes out of its operand: x of .x,
+// has(….x) and ["x"].
+func step(e ast.NavigableExpr) (string, bool) {
+	if e.Kind() == ast.SelectKind {
+		return e.AsSelect().FieldName(), true
+	}
+	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Index {
+		if key := e.AsCall().Args()[1]; key.Kind() == ast.LiteralKind {
+			name, ok := key.AsLiteral().Value().(string)
+			return name, ok
+		}
+	}
+	return "", false
+}
+
+// sizes tells CEL's estimate how large the variables are presumed to be.
+type sizes struct{}
+
+func (sizes) EstimateCallCost(_, _ string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
+	return nil
+}
+
+func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
+	switch path := node.Path(); {
+	case len(path) == 0:
+		return nil
+	case len(path) == 1 && path[0] == "groups", path[0] == "claims":
+		return &cost.SizeEstimate{Min: 0, Max: presumedItems}
+	}
+	return &cost.SizeEstimate{Min: 0, Max: presumedLength}
+}
+
+// holds evaluates the condition for one request.
+func (c *condition) holds(facts *facts) (bool, error) {
+	out, _, err := c.program.Eval(facts)
+	if facts.oversized {
+		return false, fmt.Errorf("the claims are larger than %d KiB", maxClaims>>10)
+	}
+	if err != nil {
+		return false, err
+	}
+	value, ok := out.Value().(bool)
+	if !ok {
+		return false, fmt.Errorf("gives %s where true or false is needed", out.Type())
+	}
+	return value, nil
+}
+
+// facts are the variables of one request, made when a condition first asks.
+type facts struct {
+	req       *Request
+	weighed   bool
+	oversized bool // the claims are too large to be looked at
+}
+
+// ResolveName returns the value of a variable. An address that is not known has
+// none, so that an expression which needs it fails.
+func (f *facts) ResolveName(name string) (any, bool) {
+	switch name {
+	case "user":
+		return f.req.User, true
+	case "groups":
+		return f.req.Groups, true
+	case "claims":
+		return f.claims()
+	case "provider":
+		return f.req.Provider, true
+	case "method":
+		return f.req.Method, true
+	case "request.service":
+		return f.req.Service, true
+	case "request.address":
+		return knownAddress(f.req.Address)
+	case "request.time":
+		return f.req.Time, !f.req.Time.IsZero()
+	}
+	return nil, false
+}
+
+// Parent is part of cel.Activation; there is no outer scope.
+func (f *facts) Parent() cel.Activation { return nil }
+
+func (f *facts) claims() (any, bool) {
+	if !f.weighed {
+		f.weighed, f.oversized = true, weigh(f.req.Claims, maxClaims) < 0
+	}
+	if f.oversized {
+		return nil, false
+	}
+	if f.req.Claims == nil {
+		return map[string]any{}, true
+	}
+	return f.req.Claims, true
+}
+
+// knownAddress brings an address into the one form that containsIP accepts.
+func knownAddress(a netip.Addr) (any, bool) {
+	return a.Unmap().WithZone(""), a.IsValid()
+}
+
+// weigh takes the size of a claim's value off room, and returns what is left,
+// or less than 0 when it does not fit. A single call of CEL, such as an
+// equality of two long texts, is counted only after it was made, so that its
+// operands must be bounded before.
+func weigh(value any, room int) int {
+	switch v := value.(type) {
+	case string:
+		room -= len(v)
+	case []string:
+		for _, s := range v {
+			room -= len(s) + 1
+		}
+	case []any:
+		for _, e := range v {
+			if room = weigh(e, room-1); room < 0 {
+				return room
+			}
+		}
+	case map[string]any:
+		for k, e := range v {
+			if room = weigh(e, room-len(k)); room < 0 {
+				return room
+			}
+		}
+	}
+	return room
+}
