@@ -1,0 +1,82 @@
+package config
+
+import (
+	"testing"
+	"time"
+)
+
+func TestDuration(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		text string
+		want time.Duration // below zero: an error
+	}{
+		{"5m", 5 * time.Minute},
+		{"90s", 90 * time.Second},
+		{"1h30m", 90 * time.Minute},
+		{"0s", 0},
+		{"0", 0},
+		{"0d", 0},
+		{"90d", 90 * day},
+		{"365d", 365 * day},
+		{"1d12h", 36 * time.Hour},
+		{"65535d", 65535 * day},
+		{"", -1},
+		{"d", -1},
+		{"5", -1},
+		{"five minutes", -1},
+		{"1.5d", -1},
+		{"-1d", -1},
+		{"-5m", -1},
+		{"1d-12h", -1},
+		{"12h1d", -1},
+		{"1d1d", -1},
+		{"90 d", -1},
+		{"65536d", -1},
+		{"65535d2562047h", -1}, // more than a Duration holds
+		{"1w", -1},
+	} {
+		got, err := duration(tt.text)
+		if tt.want < 0 && err == nil || tt.want >= 0 && (err != nil || got != tt.want) {
+			t.Errorf("duration(%q) = %v, %v; want %v", tt.text, got, err, tt.want)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	keys := []string{"issuer", "services", "lifetime", "root_certificate", "root_key", "ca", "to"}
+	for written, want := range map[string]string{
+		"lifetme":          "lifetime",
+		"lifetiem":         "lifetime",
+		"LIFETIME":         "lifetime",
+		"life_time":        "lifetime",
+		"service":          "services",
+		"rootCertificate":  "root_certificate",
+		"root-key":         "root_key",
+		"tocken":           "",
+		"x":                "",
+		"":                 "",
+		"password":         "",
+		"cas":              "ca",
+		"issuer_and_a_lot": "",
+	} {
+		if got := nearest(written, keys); got != want {
+			t.Errorf("nearest(%q) = %q, want %q", written, got, want)
+		}
+	}
+}
+
+func TestTOMLPath(t *testing.T) {
+	for name, want := range map[string]string{
+		"server.listen":           "server.listen",
+		"rule[3].groups[1]":       "rule[3].groups[1]",
+		"groups.rename[a b]":      `groups.rename."a b"`,
+		"p[0].groups.rename[a-b]": "p[0].groups.rename.a-b",
+		"rename[a.b]":             `rename."a.b"`,
+		"rename[]":                `rename.""`,
+	} {
+		if got := tomlPath(name); got != want {
+			t.Errorf("tomlPath(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
