@@ -1,0 +1,246 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	goidc "github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// failureHolds is for how long a failed discovery answers those who come after
+// it, so that a provider that is down is not asked once a login.
+const failureHolds = time.Second
+
+// metadata is what the provider says of itself (OpenID Connect Discovery 1.0,
+// section 3), checked.
+type metadata struct {
+	token, userinfo, revocation, jwks endpoint
+
+	authMethods []string // token_endpoint_auth_methods_supported
+	grants      []string // grant_types_supported
+	scopes      []string // scopes_supported
+	algorithms  []string // id_token_signing_alg_values_supported
+	took        time.Duration
+	read        time.Time
+}
+
+// endpoint is the URL of one of the provider's endpoints, or why it cannot be
+// used. Only who uses it hears of that: a provider whose userinfo endpoint is
+// on another host is still good for everybody who does not need it.
+type endpoint struct {
+	url string
+	err error
+}
+
+func (e endpoint) use() (string, error) { return e.url, e.err }
+
+// offers reports whether a list of what is supported has value. A list that is
+// left out says nothing, so it may.
+func offers(supported []string, value string) bool {
+	return len(supported) == 0 || slices.Contains(supported, value)
+}
+
+// gate lets one caller at a time through to something costly; the others wait
+// for it as long as they have.
+type gate chan struct{}
+
+func newGate() gate { return make(gate, 1) }
+
+func (g gate) enter(ctx context.Context) error {
+	select {
+	case g <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (g gate) leave() { <-g }
+
+// discovery reads the provider's metadata at first use and keeps it. It is safe
+// for concurrent use.
+type discovery struct {
+	cfg    Config
+	client *http.Client
+	now    func() time.Time
+
+	current atomic.Pointer[metadata]
+
+	gate     gate
+	failure  error     // guarded by gate: why the last attempt failed
+	failedAt time.Time // guarded by gate
+}
+
+// get returns the metadata, reading it if that has not been done yet.
+func (d *discovery) get(ctx context.Context) (*metadata, error) {
+	if m := d.current.Load(); m != nil {
+		return m, nil
+	}
+	if err := d.gate.enter(ctx); err != nil {
+		return nil, fmt.Errorf("wait for discovery of %s: %w", d.cfg.Issuer, err)
+	}
+	defer d.gate.leave()
+	if m := d.current.Load(); m != nil {
+		return m, nil
+	}
+	if d.failure != nil && d.now().Sub(d.failedAt) < failureHolds {
+		return nil, d.failure
+	}
+	return d.read(ctx)
+}
+
+// refresh reads the metadata anew unless that was done within maxAge. What was
+// known stays in force when it fails.
+func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadata, error) {
+	if err := d.gate.enter(ctx); err != nil {
+		return nil, fmt.Errorf("wait for discovery of %s: %w", d.cfg.Issuer, err)
+	}
+	defer d.gate.leave()
+	if m := d.current.Load(); m != nil && d.now().Sub(m.read) < maxAge {
+		return m, nil
+	}
+	return d.read(ctx)
+}
+
+// read asks the provider. The caller holds the gate.
+func (d *discovery) read(ctx context.Context) (*metadata, error) {
+	limited, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client), d.cfg.Timeout)
+	defer cancel()
+	begun := d.now()
+	found, err := goidc.NewProvider(limited, d.cfg.Issuer)
+	if err != nil {
+		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, brief(err))
+		if ctx.Err() == nil { // else the caller went away, which says nothing of the provider
+			d.failure, d.failedAt = err, d.now()
+		}
+		return nil, err
+	}
+	m, err := parseMetadata(d.cfg, found)
+	if err != nil {
+		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, err)
+		d.failure, d.failedAt = err, d.now()
+		return nil, err
+	}
+	m.read = d.now()
+	m.took = m.read.Sub(begun)
+	d.failure = nil
+	d.current.Store(m)
+	return m, nil
+}
+
+func parseMetadata(cfg Config, found *goidc.Provider) (*metadata, error) {
+	var doc struct {
+		Token       string   `json:"token_endpoint"`
+		Userinfo    string   `json:"userinfo_endpoint"`
+		Revocation  string   `json:"revocation_endpoint"`
+		JWKS        string   `json:"jwks_uri"`
+		AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+		Grants      []string `json:"grant_types_supported"`
+		Scopes      []string `json:"scopes_supported"`
+		Algorithms  []string `json:"id_token_signing_alg_values_supported"`
+	}
+	if err := found.Claims(&doc); err != nil {
+		return nil, fmt.Errorf("read the discovery document: %w", err)
+	}
+	issuer, err := url.Parse(cfg.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	check := func(name, raw string) endpoint { return checkEndpoint(issuer, cfg.Hosts, name, raw) }
+	return &metadata{
+		token:       check("token_endpoint", doc.Token),
+		userinfo:    check("userinfo_endpoint", doc.Userinfo),
+		revocation:  check("revocation_endpoint", doc.Revocation),
+		jwks:        check("jwks_uri", doc.JWKS),
+		authMethods: doc.AuthMethods,
+		grants:      doc.Grants,
+		scopes:      doc.Scopes,
+		algorithms:  doc.Algorithms,
+	}, nil
+}
+
+// errNoEndpoint says that the provider has no such endpoint.
+var errNoEndpoint = errors.New("is not in the provider's discovery document")
+
+// checkEndpoint holds an endpoint against the issuer: the same host and port or
+// one that the config names, and https wherever the issuer has it. Whoever can
+// change a discovery document must not be able to have passwords sent
+// elsewhere, or requests made inside the network.
+func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
+	if raw == "" {
+		return endpoint{err: fmt.Errorf("%s %w", name, errNoEndpoint)}
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+		return endpoint{err: fmt.Errorf("the provider's %s is no URL", name)}
+	case u.Scheme != "https" && (u.Scheme != "http" || issuer.Scheme != "http"):
+		return endpoint{err: fmt.Errorf("the provider's %s %q is not https", name, raw)}
+	}
+	host := authority(u)
+	if host == authority(issuer) || slices.ContainsFunc(hosts, func(h string) bool {
+		return host == authority(&url.URL{Scheme: u.Scheme, Host: h})
+	}) {
+		return endpoint{url: raw}
+	}
+	return endpoint{err: fmt.Errorf("the provider's %s is on %q, another host than the issuer's: if that is right, add it to hosts", name, u.Host)}
+}
+
+// authority returns host and port in one form, so that ":443" is no difference.
+func authority(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	return strings.ToLower(u.Hostname()) + " " + port
+}
+
+// authStyle settles how the client is authenticated at the token endpoint,
+// before anything is sent there. With an unknown style x/oauth2 would send a
+// refused request again in the other one: two failures at the provider for one
+// wrong password, and a refresh token that is replayed.
+func (m *metadata) authStyle(cfg Config) (oauth2.AuthStyle, error) {
+	style := cfg.AuthStyle
+	switch {
+	case style != "":
+	case cfg.ClientSecret.IsZero():
+		style = authNone
+	case offers(m.authMethods, authBasic): // also the default of a provider that says nothing
+		style = authBasic
+	case offers(m.authMethods, authPost):
+		style = authPost
+	default:
+		return 0, fmt.Errorf("the provider takes a client only by %s: set auth_style, or leave out client_secret", quoted(m.authMethods))
+	}
+	if style == authBasic {
+		return oauth2.AuthStyleInHeader, nil
+	}
+	return oauth2.AuthStyleInParams, nil
+}
+
+// briefly bounds the text of an error.
+const briefly = 300
+
+// briefError is an error of a library that may hold a whole answer of the
+// provider in its text.
+type briefError struct{ err error }
+
+func brief(err error) error { return briefError{err} }
+
+func (e briefError) Error() string {
+	text := e.err.Error()
+	if len(text) > briefly {
+		text = strings.ToValidUTF8(text[:briefly], "") + "…"
+	}
+	return text
+}
+
+func (e briefError) Unwrap() error { return e.err }

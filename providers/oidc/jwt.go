@@ -1,0 +1,274 @@
+package oidc
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	goidc "github.com/coreos/go-oidc/v3/oidc"
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
+
+	"shorepass/providers"
+)
+
+const (
+	maxJWT = 16 << 10         // of an ID token that came as a password
+	skew   = 60 * time.Second // that clocks may differ
+	maxSub = 255              // OpenID Connect Core 1.0, section 2
+)
+
+// errToken says that an ID token is not good. What is wrong with it stands in
+// the wrapping error.
+var errToken = errors.New("ID token not accepted")
+
+// expectation is what an ID token must be.
+type expectation struct {
+	audience  []string // one of them stands in aud
+	parties   []string // that azp may be
+	presented bool     // it came from outside as a password, rather than from the token endpoint
+}
+
+// fromEndpoint expects an ID token that the token endpoint made for our client.
+func (p *Provider) fromEndpoint() expectation {
+	ours := []string{p.cfg.ClientID}
+	return expectation{audience: ours, parties: append(ours, p.cfg.AuthorizedParties...)}
+}
+
+// fromOutside expects an ID token that somebody presents as a password.
+func (p *Provider) fromOutside() expectation {
+	parties := slices.Concat(p.cfg.Audience, p.cfg.AuthorizedParties)
+	if p.cfg.ClientID != "" {
+		parties = append(parties, p.cfg.ClientID)
+	}
+	return expectation{audience: p.cfg.Audience, parties: parties, presented: true}
+}
+
+// verify returns the claims of an ID token (OpenID Connect Core 1.0, section
+// 3.1.3.7). The error wraps errToken when the token is not good; any other says
+// why that cannot be told.
+func (p *Provider) verify(ctx context.Context, raw string, want expectation) (document, error) {
+	if err := checkHeader(raw, want.presented); err != nil {
+		return nil, fmt.Errorf("%w: %w", errToken, err)
+	}
+	// go-oidc checks algorithm, signature and issuer; it would also take
+	// Google's issuer in two spellings and names in any case, so what it
+	// decoded is not used, and what follows looks at the payload again.
+	keys := &signature{keys: p.keys, algorithms: p.cfg.Algorithms, presented: want.presented}
+	verifier := goidc.NewVerifier(p.cfg.Issuer, keys, &goidc.Config{
+		SupportedSigningAlgs: p.cfg.Algorithms,
+		SkipClientIDCheck:    true, // done below
+		SkipExpiryCheck:      true, // done below, with our own skew
+	})
+	if _, err := verifier.Verify(ctx, raw); err != nil {
+		if keys.unavailable != nil {
+			return nil, keys.unavailable
+		}
+		return nil, fmt.Errorf("%w: %v", errToken, brief(err))
+	}
+	claims, err := decodeClaims(keys.payload, p.watched)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errToken, err)
+	}
+	if err := p.checkClaims(claims, want); err != nil {
+		return nil, fmt.Errorf("%w: %w", errToken, err)
+	}
+	return claims, nil
+}
+
+// signature is the keySet as go-oidc asks it for one token. It keeps what
+// go-oidc does not hand back: the payload, and the error as a value.
+type signature struct {
+	keys        *keySet
+	algorithms  []string
+	presented   bool
+	payload     []byte
+	unavailable error
+}
+
+// VerifySignature implements [goidc.KeySet].
+func (s *signature) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+	var algorithms []jose.SignatureAlgorithm
+	for _, alg := range s.algorithms {
+		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
+	}
+	jws, err := jose.ParseSignedCompact(raw, algorithms)
+	if err != nil {
+		return nil, err
+	}
+	s.payload, err = s.keys.verify(ctx, jws, s.presented)
+	if err != nil && !errors.Is(err, errNoKey) {
+		s.unavailable = err
+	}
+	return s.payload, err
+}
+
+// checkHeader refuses what no ID token looks like, before anything is spent on
+// it (RFC 8725, sections 3.1 and 3.11).
+func checkHeader(raw string, presented bool) error {
+	if presented && len(raw) > maxJWT {
+		return fmt.Errorf("it has more than %d bytes", maxJWT)
+	}
+	if strings.Count(raw, ".") != 2 {
+		return errors.New("it is no signed JWT in compact form")
+	}
+	first, _, _ := strings.Cut(raw, ".")
+	text, err := base64.RawURLEncoding.Strict().DecodeString(first)
+	if err != nil {
+		return errors.New("its header is not base64url")
+	}
+	var header map[string]any
+	if err := json.Unmarshal(text, &header); err != nil || header == nil {
+		return errors.New("its header is no JSON object with each name once")
+	}
+	if _, ok := header["crit"]; ok {
+		return errors.New("its header has critical extensions, which are not understood")
+	}
+	if _, ok := header["b64"]; ok {
+		return errors.New("its header has b64")
+	}
+	typ, ok := header["typ"]
+	if !ok || !presented {
+		return nil
+	}
+	if name, _ := typ.(string); !strings.EqualFold(name, "JWT") {
+		return fmt.Errorf("its typ is %q, an ID token's is JWT", fmt.Sprint(typ))
+	}
+	return nil
+}
+
+// checkClaims refuses a token that was not made by this issuer, for us, now.
+func (p *Provider) checkClaims(claims document, want expectation) error {
+	if iss, _ := claims["iss"].(string); iss != p.cfg.Issuer {
+		return fmt.Errorf("its issuer is not %q byte for byte", p.cfg.Issuer)
+	}
+	if _, err := claims.subject(); err != nil {
+		return err
+	}
+	if err := claims.checkTimes(p.now()); err != nil {
+		return err
+	}
+	if err := claims.checkAudience(want); err != nil {
+		return err
+	}
+	if want.presented {
+		return claims.checkKind()
+	}
+	return nil
+}
+
+// subject returns the sub claim.
+func (d document) subject() (string, error) {
+	sub, ok := d["sub"].(string)
+	if !ok || sub == "" || len(sub) > maxSub {
+		return "", errors.New("it has no sub that is a text")
+	}
+	return sub, nil
+}
+
+func (d document) checkTimes(now time.Time) error {
+	exp, ok, err := d.time("exp")
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("it has no exp, so it would be good for ever")
+	}
+	if !now.Before(exp.Add(skew)) {
+		return fmt.Errorf("it expired at %s", exp.UTC().Format(time.RFC3339))
+	}
+	for _, name := range []string{"nbf", "iat"} {
+		from, ok, err := d.time(name)
+		if err != nil {
+			return err
+		}
+		if ok && from.After(now.Add(skew)) {
+			return fmt.Errorf("its %s, %s, is yet to come", name, from.UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
+}
+
+// time returns a NumericDate (RFC 7519, section 2).
+func (d document) time(name string) (time.Time, bool, error) {
+	value, ok := d[name]
+	if !ok {
+		return time.Time{}, false, nil
+	}
+	var seconds int64
+	switch n := value.(type) {
+	case int64:
+		seconds = n
+	case float64:
+		seconds = int64(min(max(n, -1), 1<<40))
+	default:
+		return time.Time{}, false, fmt.Errorf("its %s is no number", name)
+	}
+	if seconds < 0 || seconds >= 1<<40 {
+		return time.Time{}, false, fmt.Errorf("its %s is no time", name)
+	}
+	return time.Unix(seconds, 0), true, nil
+}
+
+// checkAudience holds aud and azp against what is wanted. A token for several
+// audiences must say which client it was made for, and that client must be
+// trusted; so must any client that azp names at all.
+func (d document) checkAudience(want expectation) error {
+	var audience []string
+	switch aud := d["aud"].(type) {
+	case string:
+		audience = []string{aud}
+	case []any:
+		for _, value := range aud {
+			text, ok := value.(string)
+			if !ok {
+				return errors.New("its aud holds something that is no text")
+			}
+			audience = append(audience, text)
+		}
+	}
+	if !slices.ContainsFunc(audience, func(a string) bool { return a != "" && slices.Contains(want.audience, a) }) {
+		return fmt.Errorf("its aud is not %s", quoted(want.audience))
+	}
+	value, ok := d["azp"]
+	if !ok && len(audience) > 1 && want.presented {
+		return errors.New("it has several aud and no azp")
+	}
+	if azp, _ := value.(string); ok && !slices.Contains(want.parties, azp) {
+		return fmt.Errorf("its azp is none of %s", quoted(want.parties))
+	}
+	return nil
+}
+
+// checkKind refuses tokens of an issuer that are no ID tokens: access tokens
+// (RFC 9068, and as Keycloak, Entra ID, Okta and Cognito make them), and
+// Keycloak's refresh and logout tokens.
+func (d document) checkKind() error {
+	for _, name := range []string{"scope", "scp"} {
+		if _, ok := d[name]; ok {
+			return fmt.Errorf("it has a %s, so it is an access token", name)
+		}
+	}
+	if typ, ok := d["typ"]; ok && typ != "ID" {
+		return fmt.Errorf("its typ claim is %q, an ID token's is ID", fmt.Sprint(typ))
+	}
+	if use, ok := d["token_use"]; ok && use != "id" {
+		return fmt.Errorf("its token_use claim is %q, an ID token's is id", fmt.Sprint(use))
+	}
+	if _, ok := d["events"]; ok {
+		return errors.New("it has events, so it is a security event or a logout token")
+	}
+	return nil
+}
+
+// rejected makes a presented token's fault the presenter's.
+func rejected(err error) error {
+	if errors.Is(err, errToken) {
+		return fmt.Errorf("%w: %w", providers.ErrRejected, err)
+	}
+	return err
+}

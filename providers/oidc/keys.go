@@ -1,0 +1,258 @@
+package oidc
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"golang.org/x/time/rate"
+)
+
+const (
+	maxKeys      = 64        // in one set; the largest known has about ten
+	minRSABits   = 2048      // RFC 7518, section 3.3
+	keysStale    = time.Hour // after which they are read again before use
+	keysUnusable = 24 * time.Hour
+)
+
+// errNoKey says that none of the provider's keys made the signature.
+var errNoKey = errors.New("the signature is of none of the provider's keys")
+
+// keySet holds the provider's public keys (RFC 7517): read at first use, again
+// when they are old, and again when a token names a key that is not among them.
+// It is safe for concurrent use.
+//
+// We will not use go-oidc's RemoteKeySet here: it asks the provider once for
+// each token with an unknown key, so that whoever sends forged ones could have
+// us hammer it.
+type keySet struct {
+	fetch func(context.Context) ([]jose.JSONWebKey, error)
+	now   func() time.Time
+
+	// strangers limits how often tokens that came from outside can have the
+	// keys read again.
+	strangers *rate.Limiter
+
+	gate    gate
+	current atomic.Pointer[keys] // stored by who holds the gate
+
+	failure  error     // guarded by gate
+	failedAt time.Time // guarded by gate
+}
+
+// keys is one reading of the set, never changed.
+type keys struct {
+	list []jose.JSONWebKey
+	read time.Time
+}
+
+func newKeySet(fetch func(context.Context) ([]jose.JSONWebKey, error)) *keySet {
+	return &keySet{
+		fetch:     fetch,
+		now:       time.Now,
+		strangers: rate.NewLimiter(rate.Every(10*time.Second), 3),
+		gate:      newGate(),
+	}
+}
+
+// verify returns the payload of a signature by one of the keys. presented says
+// that the token came from outside, and not from the provider itself. The error
+// wraps errNoKey, or says why the keys cannot be read.
+func (s *keySet) verify(ctx context.Context, jws *jose.JSONWebSignature, presented bool) ([]byte, error) {
+	known, err := s.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if payload, ok := known.verify(jws); ok {
+		return payload, nil
+	}
+	newer, err := s.newer(ctx, known, presented)
+	if err != nil {
+		return nil, err
+	}
+	if payload, ok := newer.verify(jws); ok {
+		return payload, nil
+	}
+	return nil, errNoKey
+}
+
+// get returns the keys, reading them if there are none or they are old. Old
+// ones are good for a day when the provider cannot be reached.
+func (s *keySet) get(ctx context.Context) (*keys, error) {
+	known := s.current.Load()
+	if known != nil && s.now().Sub(known.read) < keysStale {
+		return known, nil
+	}
+	read, err := s.newer(ctx, known, false)
+	if err != nil && known != nil && s.now().Sub(known.read) < keysUnusable {
+		return known, nil
+	}
+	return read, err
+}
+
+// newer returns a later reading than known, by asking unless somebody else did
+// meanwhile. A stranger who has asked too often gets what is known.
+func (s *keySet) newer(ctx context.Context, known *keys, stranger bool) (*keys, error) {
+	if err := s.gate.enter(ctx); err != nil {
+		return nil, fmt.Errorf("wait for the provider's keys: %w", err)
+	}
+	defer s.gate.leave()
+	if now := s.current.Load(); now != known {
+		return now, nil
+	}
+	if s.failure != nil && s.now().Sub(s.failedAt) < failureHolds {
+		return nil, s.failure
+	}
+	if stranger && !s.strangers.AllowN(s.now(), 1) {
+		return known, nil
+	}
+	list, err := s.fetch(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.failure, s.failedAt = err, s.now()
+		}
+		return nil, err
+	}
+	read := &keys{list, s.now()}
+	s.failure = nil
+	s.current.Store(read)
+	return read, nil
+}
+
+// verify tries the keys that the token's header can mean. Nothing but kid and
+// alg of it is looked at: a key, or the address of one, that the token brings
+// along (jwk, jku, x5c, x5u) counts for nothing.
+func (k *keys) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
+	if len(jws.Signatures) != 1 {
+		return nil, false
+	}
+	header := jws.Signatures[0].Protected
+	for _, key := range k.list {
+		if header.KeyID != "" && key.KeyID != header.KeyID {
+			continue
+		}
+		if key.Algorithm != "" && key.Algorithm != header.Algorithm {
+			continue
+		}
+		if payload, err := jws.Verify(key); err == nil {
+			return payload, true
+		}
+	}
+	return nil, false
+}
+
+// String lists the keys for people: their algorithms or kinds.
+func (k *keys) String() string {
+	var names []string
+	for _, key := range k.list {
+		name := key.Algorithm
+		if name == "" {
+			name = strings.TrimPrefix(fmt.Sprintf("%T", key.Key), "*")
+		}
+		names = append(names, name)
+	}
+	return fmt.Sprintf("%d (%s)", len(names), strings.Join(names, ", "))
+}
+
+// fetchKeys reads the set that discovery names.
+func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+	m, err := p.discovery.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	address, err := m.jwks.use()
+	if err != nil {
+		return nil, err
+	}
+	body, err := p.get(ctx, address, "")
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of %s: %w", p.cfg.Issuer, err)
+	}
+	list, err := parseKeys(body)
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of %s: %w", p.cfg.Issuer, err)
+	}
+	return list, nil
+}
+
+// parseKeys returns those keys of a set that can verify an ID token. Others are
+// left out and are no error (RFC 7517, section 5): a provider may publish keys
+// for encryption, or of kinds to come.
+func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &set); err != nil {
+		return nil, errors.New("the answer is no key set")
+	}
+	if len(set.Keys) > maxKeys {
+		return nil, fmt.Errorf("the set has %d keys, more than %d", len(set.Keys), maxKeys)
+	}
+	var list []jose.JSONWebKey
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		if err := json.Unmarshal(raw, &key); err == nil && verifies(key) {
+			list = append(list, key)
+		}
+	}
+	return list, nil
+}
+
+// verifies reports whether a key is a public one, for signatures, and strong
+// enough. A private or a symmetric key in a public set is no secret any more.
+func verifies(key jose.JSONWebKey) bool {
+	if key.Use != "" && key.Use != "sig" {
+		return false
+	}
+	switch public := key.Key.(type) {
+	case *rsa.PublicKey:
+		return key.Valid() && public.N.BitLen() >= minRSABits
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+		return key.Valid()
+	}
+	return false
+}
+
+// get returns the body of a URL of the provider, with the access token bearer
+// if there is one. Any status but 200 is an error.
+func (p *Provider) get(ctx context.Context, address, bearer string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, statusError(resp.StatusCode)
+	}
+	return body, nil
+}
+
+// statusError is an HTTP status that was not the one hoped for.
+type statusError int
+
+func (e statusError) Error() string {
+	return fmt.Sprintf("the provider answered %d %s", int(e), http.StatusText(int(e)))
+}

@@ -1,0 +1,223 @@
+package oidc
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"shorepass/providers"
+)
+
+// Provider is one OpenID provider, and one client of it. It is safe for
+// concurrent use.
+type Provider struct {
+	cfg       Config
+	user      claimPath
+	groups    claimPath // empty: nobody has groups
+	watched   []string
+	client    *http.Client
+	discovery *discovery
+	keys      *keySet
+	now       func() time.Time
+
+	stop context.CancelFunc // set by Start
+	done sync.WaitGroup     // the background work
+}
+
+var (
+	_ providers.Provider    = (*Provider)(nil)
+	_ providers.Revalidator = (*Provider)(nil)
+	_ providers.Revoker     = (*Provider)(nil)
+	_ providers.TokenIssuer = (*Provider)(nil)
+	_ providers.Pinger      = (*Provider)(nil)
+	_ providers.Starter     = (*Provider)(nil)
+)
+
+// New makes a provider of a Config that has its defaults and is valid. It reads
+// the files of cfg.TLS, and touches no network.
+func New(cfg Config) (*Provider, error) {
+	user, err := parsePath(cfg.Users.Claim)
+	if err != nil {
+		return nil, fmt.Errorf("users.claim: %w", err)
+	}
+	var groups claimPath
+	if cfg.Groups.Claim != "" {
+		if groups, err = parsePath(cfg.Groups.Claim); err != nil {
+			return nil, fmt.Errorf("groups.claim: %w", err)
+		}
+	}
+	client, err := newClient(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{
+		cfg:       cfg,
+		user:      user,
+		groups:    groups,
+		watched:   watchedClaims(cfg, user, groups),
+		client:    client,
+		discovery: &discovery{cfg: cfg, client: client, now: time.Now, gate: newGate()},
+		now:       time.Now,
+	}
+	p.keys = newKeySet(p.fetchKeys)
+	return p, nil
+}
+
+// Fingerprint returns the issuer and the client, and the subject's claims where
+// they are not the usual one.
+func (p *Provider) Fingerprint() string {
+	fingerprint := "oidc " + p.cfg.Issuer + " " + p.cfg.ClientID
+	if subject := strings.Join(p.cfg.Subject, " "); subject != "sub" {
+		fingerprint += " " + subject
+	}
+	return fingerprint
+}
+
+// TrustsIssuer implements [providers.TokenIssuer].
+func (p *Provider) TrustsIssuer(iss string) bool { return iss == p.cfg.Issuer }
+
+// Accepts implements [providers.TokenIssuer]: what grants names.
+func (p *Provider) Accepts(kind providers.Kind) bool {
+	switch kind {
+	case providers.Password:
+		return p.cfg.grants(grantPassword)
+	case providers.RefreshToken:
+		return p.cfg.grants(grantRefresh)
+	case providers.IDToken:
+		return p.cfg.grants(grantIDToken)
+	}
+	return false
+}
+
+// Authenticate implements [providers.Provider]. The provider cannot be asked
+// whether it knows a name, so an account that does not exist is rejected and
+// never ErrNotMine; that is left for credentials of a kind that the config does
+// not grant, which are not looked at.
+func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+	if !p.Accepts(cred.Kind) {
+		return nil, fmt.Errorf("%w: grants do not name %s", providers.ErrNotMine, cred.Kind)
+	}
+	if cred.Secret.IsZero() {
+		return nil, fmt.Errorf("%w: empty", providers.ErrRejected)
+	}
+	if err := cred.Admitted(ctx, ""); err != nil {
+		return nil, err
+	}
+	switch cred.Kind {
+	case providers.Password:
+		return p.byPassword(ctx, cred)
+	case providers.RefreshToken:
+		return p.byRefreshToken(ctx, cred)
+	default:
+		return p.byIDToken(ctx, cred)
+	}
+}
+
+// byPassword is the resource owner password grant (RFC 6749, section 4.3).
+func (p *Provider) byPassword(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+	m, err := p.discovery.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	scopes := p.cfg.Scopes
+	keep := cred.Offline && p.cfg.grants(grantRefresh)
+	if keep && offers(m.scopes, "offline_access") {
+		scopes = append(scopes[:len(scopes):len(scopes)], "offline_access")
+	}
+	token, err := p.ask(ctx, m, scopes, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
+		return c.PasswordCredentialsToken(ctx, string(cred.Login), cred.Secret.Reveal())
+	})
+	if err != nil {
+		return nil, fmt.Errorf("password grant at %s: %w", p.cfg.Issuer, err)
+	}
+	id, err := p.identify(ctx, m, token)
+	if err != nil {
+		return nil, err
+	}
+	id.Method = providers.MethodPassword
+	if keep {
+		id.Renewal = providers.NewSecret(token.RefreshToken)
+	}
+	return id, nil
+}
+
+// byRefreshToken redeems the provider's refresh token that came as a password.
+// The one in the answer is the Renewal, whether it rotated or not.
+func (p *Provider) byRefreshToken(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+	m, err := p.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := p.refresh(ctx, m, cred.Secret)
+	if err != nil {
+		return nil, err
+	}
+	id, err := p.identify(ctx, m, token)
+	if err != nil {
+		return nil, err
+	}
+	id.Method = providers.MethodRefresh
+	id.Renewal = providers.NewSecret(token.RefreshToken)
+	return id, nil
+}
+
+// byIDToken verifies an ID token that came as a password. Nothing but keys is
+// asked of the provider.
+func (p *Provider) byIDToken(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+	claims, err := p.verify(ctx, cred.Secret.Reveal(), p.fromOutside())
+	if err != nil {
+		return nil, rejected(err)
+	}
+	id, err := p.identity(documents{claims})
+	if err != nil {
+		return nil, err
+	}
+	id.Method = providers.MethodIDToken
+	return id, nil
+}
+
+// identify makes an identity of a token endpoint's answer: of its ID token, and
+// of userinfo where there is none or it does not say all. An ID token that does
+// not verify is the provider's fault and not the person's.
+func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Token) (*providers.Identity, error) {
+	var docs documents
+	if raw, _ := token.Extra("id_token").(string); raw != "" {
+		claims, err := p.verify(ctx, raw, p.fromEndpoint())
+		if err != nil {
+			return nil, unavailable("verify the answer of "+p.cfg.Issuer, err)
+		}
+		docs = append(docs, claims)
+	}
+	if p.asksUserinfo(m, docs) {
+		claims, err := p.userinfo(ctx, m, token.AccessToken)
+		if err != nil {
+			return nil, unavailable("userinfo of "+p.cfg.Issuer, err)
+		}
+		if len(docs) > 0 && docs[0]["sub"] != claims["sub"] {
+			return nil, fmt.Errorf("userinfo of %s is about somebody else than the ID token", p.cfg.Issuer)
+		}
+		docs = append(docs, claims)
+	}
+	if len(docs) == 0 {
+		return nil, fmt.Errorf("%s gave no ID token: put openid into scopes, or set userinfo = \"auto\"", p.cfg.Issuer)
+	}
+	return p.identity(docs)
+}
+
+func (p *Provider) asksUserinfo(m *metadata, docs documents) bool {
+	switch p.cfg.Userinfo {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	if len(docs) == 0 {
+		return true
+	}
+	return m.userinfo.err == nil && p.lacks(docs)
+}

@@ -1,0 +1,144 @@
+package oidc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	refreshEvery = 10 * time.Minute // of metadata and keys, in the background
+	retryFirst   = 5 * time.Second  // after a failure; doubled up to retryLast
+	retryLast    = time.Minute
+	pingMemory   = 10 * time.Second // Ping asks no more often than this
+)
+
+// Start implements [providers.Starter]: metadata and keys are read at once and
+// every ten minutes, so that no login has to wait for them, and a key that the
+// provider withdrew is soon forgotten here.
+func (p *Provider) Start(ctx context.Context) {
+	ctx, p.stop = context.WithCancel(ctx)
+	p.done.Go(func() { p.keepFresh(ctx) })
+}
+
+// Close implements [providers.Starter].
+func (p *Provider) Close() error {
+	if p.stop != nil {
+		p.stop()
+	}
+	p.done.Wait()
+	p.client.CloseIdleConnections()
+	return nil
+}
+
+func (p *Provider) keepFresh(ctx context.Context) {
+	retry := retryFirst
+	for {
+		wait := refreshEvery
+		if p.freshen(ctx, refreshEvery/2) != nil { // who needs it meanwhile gets the error, or finds it mended
+			wait = retry
+			retry = min(2*retry, retryLast)
+		} else {
+			retry = retryFirst
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// freshen reads metadata and keys that are older than maxAge.
+func (p *Provider) freshen(ctx context.Context, maxAge time.Duration) error {
+	if _, err := p.discovery.refresh(ctx, maxAge); err != nil {
+		return err
+	}
+	known := p.keys.current.Load()
+	if known != nil && p.now().Sub(known.read) < maxAge {
+		return nil
+	}
+	_, err := p.keys.newer(ctx, known, false)
+	return err
+}
+
+// Ping implements [providers.Pinger].
+func (p *Provider) Ping(ctx context.Context) ([]string, error) {
+	if err := p.freshen(ctx, pingMemory); err != nil {
+		return nil, err
+	}
+	m, err := p.discovery.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := []string{
+		fmt.Sprintf("%s: discovery in %s", p.cfg.Issuer, m.took.Round(time.Millisecond)),
+		fmt.Sprintf("keys: %s", p.keys.current.Load()),
+		p.signing(m),
+	}
+	if p.cfg.grants(grantPassword) || p.cfg.grants(grantRefresh) {
+		found = append(found, p.tokenEndpoint(m)...)
+	}
+	if p.cfg.grants(grantIDToken) {
+		found = append(found, "ID tokens as passwords: for the audience "+quoted(p.cfg.Audience))
+	}
+	return found, nil
+}
+
+// signing says which of the algorithms are accepted.
+func (p *Provider) signing(m *metadata) string {
+	var both []string
+	for _, alg := range m.algorithms {
+		if slices.Contains(p.cfg.Algorithms, alg) {
+			both = append(both, alg)
+		}
+	}
+	if len(both) == 0 && len(m.algorithms) > 0 {
+		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", quoted(m.algorithms))
+	}
+	return "signs with: " + strings.Join(both, ", ")
+}
+
+// tokenEndpoint says what the provider advertises for the grants that the
+// config names.
+func (p *Provider) tokenEndpoint(m *metadata) []string {
+	address, err := m.token.use()
+	if err != nil {
+		return []string{"warning: " + err.Error()}
+	}
+	found := []string{"token endpoint: " + address}
+	if _, err := m.authStyle(p.cfg); err != nil {
+		found = append(found, "warning: "+err.Error())
+	}
+	for _, grant := range []string{grantPassword, grantRefresh} {
+		switch {
+		case !p.cfg.grants(grant):
+		case len(m.grants) == 0:
+			found = append(found, "grant "+grant+": the provider does not say which it has")
+		case slices.Contains(m.grants, grant):
+			found = append(found, "grant "+grant+": advertised")
+		default:
+			found = append(found, "warning: grant "+grant+" is not advertised by the provider")
+		}
+	}
+	if p.cfg.grants(grantRefresh) {
+		found = append(found, p.offline(m))
+	}
+	return append(found, p.other("userinfo endpoint", m.userinfo), p.other("revocation endpoint", m.revocation))
+}
+
+func (p *Provider) offline(m *metadata) string {
+	if offers(m.scopes, "offline_access") {
+		return "scope offline_access: offered"
+	}
+	return "scope offline_access: not offered, so it is not asked for"
+}
+
+func (p *Provider) other(name string, e endpoint) string {
+	if _, err := e.use(); err != nil {
+		return name + ": none (" + err.Error() + ")"
+	}
+	return name + ": " + e.url
+}
