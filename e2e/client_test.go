@@ -1,0 +1,161 @@
+package e2e
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// client is a program that people push and pull with. An act that the program
+// does not have is nil.
+type client struct {
+	name string
+
+	// login stores a name and a password in home. Where proves is true the
+	// program tries them at the registry first.
+	login  func(t *testing.T, h home, host, user, password string) said
+	proves bool
+
+	push    func(t *testing.T, h home, i *image, ref string) said
+	pull    func(t *testing.T, h home, ref string) said
+	copy    func(t *testing.T, h home, from, to string) said // within a registry
+	catalog func(t *testing.T, h home, host string) said
+	remove  func(t *testing.T, h home, repo, digest string) said
+
+	// What it prints, as far as a person is to read it: at a wrong password,
+	// and when a push or a pull is refused.
+	wrongPassword, refusedPush, refusedPull *regexp.Regexp
+}
+
+// clients are all that are played. Those of docker that this machine lacks are
+// missing, but never 20.10, without which the tests that want it skip.
+func clients() []client {
+	return append(dockers(), skopeo(), crane(), oras(), regctl(), containerd())
+}
+
+// said is what a program printed, on both outputs, and whether it succeeded.
+type said struct {
+	text    string
+	ok      bool
+	digests []string // of the files it brought
+}
+
+// saw reports whether the program brought, or at least printed, this digest.
+func (s said) saw(digest string) bool {
+	for _, d := range s.digests {
+		if d == digest {
+			return true
+		}
+	}
+	return strings.Contains(s.text, digest)
+}
+
+func (s said) String() string {
+	if s.ok {
+		return "success, printing:\n" + s.text
+	}
+	return "failure, printing:\n" + s.text
+}
+
+// home is where one person's clients keep what they know.
+type home string
+
+func newHome(t *testing.T) home {
+	t.Helper()
+	return home(t.TempDir())
+}
+
+// config is the file that docker writes at login and every other client reads.
+func (h home) config() string { return filepath.Join(string(h), "config.json") }
+
+func (h home) env() []string {
+	return append(os.Environ(),
+		"HOME="+string(h), "DOCKER_CONFIG="+string(h), "REGISTRY_AUTH_FILE="+h.config(),
+		"REGCTL_CONFIG="+filepath.Join(string(h), "regctl.json"), "XDG_RUNTIME_DIR="+string(h))
+}
+
+// credentials are what docker's config says for one host.
+type credentials struct {
+	Auth          string `json:"auth"`
+	IdentityToken string `json:"identitytoken"`
+}
+
+// stored reads what a login left behind, and remembers its token as a secret.
+func (h home) stored(t *testing.T, host string) credentials {
+	t.Helper()
+	text, err := os.ReadFile(h.config())
+	if errors.Is(err, fs.ErrNotExist) {
+		return credentials{}
+	}
+	must(t, err)
+	var file struct{ Auths map[string]credentials }
+	must(t, json.Unmarshal(text, &file))
+	found := file.Auths[host]
+	secrets.keep("refresh token", found.IdentityToken)
+	return found
+}
+
+// basic returns the user name and the password in Auth.
+func (c credentials) basic() (user, password string) {
+	text, err := base64.StdEncoding.DecodeString(c.Auth)
+	if err != nil {
+		return "", ""
+	}
+	user, password, _ = strings.Cut(string(text), ":")
+	return user, password
+}
+
+// store writes a password into docker's config, as clients do whose login asks
+// nobody.
+func (h home) store(t *testing.T, host, user, password string) {
+	t.Helper()
+	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	file := map[string]any{"auths": map[string]any{host: credentials{Auth: auth}}}
+	must(t, os.WriteFile(h.config(), encode(t, file), 0o600))
+}
+
+// execute runs a program to its end.
+func execute(t *testing.T, env []string, stdin, program string, args ...string) said {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = env
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("run %s: %v", program, err)
+	}
+	if ctx.Err() != nil {
+		t.Errorf("%s %s: no end within a minute; it printed:\n%s", program, strings.Join(args, " "), out)
+	}
+	return said{text: string(out), ok: err == nil}
+}
+
+// brought adds the digests of the files that a program put into dir.
+func (s said) brought(t *testing.T, dir string) said {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		s.digests = append(s.digests, fmt.Sprintf("sha256:%x", sha256.Sum256(content)))
+		return nil
+	}))
+	return s
+}

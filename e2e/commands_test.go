@@ -1,0 +1,208 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// docker20 is the docker client that e2e/install unpacks.
+var docker20 = filepath.Join("..", ".tools", "docker-20.10", "docker")
+
+// dockers are docker 20.10 and, where the machine has another one, that too.
+func dockers() []client {
+	all := []client{dockerCLI("docker 20.10", docker20)}
+	out, err := exec.Command("docker", "--version").Output()
+	if words := strings.Fields(string(out)); err == nil && len(words) > 2 && !strings.HasPrefix(words[2], "20.10.") {
+		all = append(all, dockerCLI("docker "+strings.TrimSuffix(words[2], ","), "docker"))
+	}
+	return all
+}
+
+// dockerCLI is docker without a daemon: it logs in by itself, and its manifest
+// commands talk to the registry. inspect pulls a manifest; push sends a manifest
+// list and mounts what the list holds from where it was.
+func dockerCLI(name, program string) client {
+	run := func(t *testing.T, h home, stdin string, args ...string) said {
+		t.Helper()
+		need(t, program)
+		return execute(t, h.env(), stdin, program, append([]string{"--config", string(h)}, args...)...)
+	}
+	return client{
+		name:   name,
+		proves: true,
+		login: func(t *testing.T, h home, host, user, password string) said {
+			return run(t, h, password, "login", "--username", user, "--password-stdin", host)
+		},
+		pull: func(t *testing.T, h home, ref string) said {
+			return run(t, h, "", "manifest", "inspect", "--insecure", ref)
+		},
+		copy: func(t *testing.T, h home, from, to string) said {
+			if s := run(t, h, "", "manifest", "create", "--insecure", to, from); !s.ok {
+				return s
+			}
+			return run(t, h, "", "manifest", "push", "--insecure", "--purge", to)
+		},
+		wrongPassword: regexp.MustCompile(`unauthorized: .*password`),
+		refusedPush:   regexp.MustCompile(`requested access to the resource is denied|unauthorized: authentication required`),
+		refusedPull:   regexp.MustCompile(`requested access to the resource is denied|unauthorized: authentication required|no such manifest`),
+	}
+}
+
+func skopeo() client {
+	run := func(t *testing.T, h home, stdin string, args ...string) said {
+		t.Helper()
+		need(t, "skopeo")
+		return execute(t, h.env(), stdin, "skopeo", append([]string{"--insecure-policy"}, args...)...)
+	}
+	return client{
+		name:   "skopeo",
+		proves: true,
+		login: func(t *testing.T, h home, host, user, password string) said {
+			return run(t, h, password, "login", "--tls-verify=false", "--authfile", h.config(), "--username", user, "--password-stdin", host)
+		},
+		push: func(t *testing.T, h home, i *image, ref string) said {
+			return run(t, h, "", "copy", "--dest-tls-verify=false", "--authfile", h.config(), "oci:"+i.layout(t)+":it", "docker://"+ref)
+		},
+		pull: func(t *testing.T, h home, ref string) said {
+			dir := t.TempDir()
+			return run(t, h, "", "copy", "--src-tls-verify=false", "--authfile", h.config(), "docker://"+ref, "dir:"+dir).brought(t, dir)
+		},
+		copy: func(t *testing.T, h home, from, to string) said {
+			return run(t, h, "", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", "--authfile", h.config(), "docker://"+from, "docker://"+to)
+		},
+		remove: func(t *testing.T, h home, repo, digest string) said {
+			return run(t, h, "", "delete", "--tls-verify=false", "--authfile", h.config(), "docker://"+repo+"@"+digest)
+		},
+		wrongPassword: regexp.MustCompile(`invalid username/password|password`),
+		refusedPush:   regexp.MustCompile(`requested access to the resource is denied|authentication required`),
+		refusedPull:   regexp.MustCompile(`requested access to the resource is denied|authentication required`),
+	}
+}
+
+func crane() client {
+	run := func(t *testing.T, h home, stdin string, args ...string) said {
+		t.Helper()
+		need(t, "crane")
+		return execute(t, h.env(), stdin, "crane", args...)
+	}
+	return client{
+		name: "crane",
+		login: func(t *testing.T, h home, host, user, password string) said {
+			return run(t, h, password, "auth", "login", host, "--username", user, "--password-stdin")
+		},
+		push: func(t *testing.T, h home, i *image, ref string) said {
+			return run(t, h, "", "push", i.layout(t), ref)
+		},
+		pull: func(t *testing.T, h home, ref string) said {
+			dir := filepath.Join(t.TempDir(), "layout")
+			return run(t, h, "", "pull", "--format", "oci", ref, dir).broughtIfAny(t, dir)
+		},
+		copy: func(t *testing.T, h home, from, to string) said {
+			return run(t, h, "", "copy", from, to)
+		},
+		catalog: func(t *testing.T, h home, host string) said {
+			return run(t, h, "", "catalog", host)
+		},
+		remove: func(t *testing.T, h home, repo, digest string) said {
+			return run(t, h, "", "delete", repo+"@"+digest)
+		},
+		wrongPassword: regexp.MustCompile(`UNAUTHORIZED: .*password`),
+		refusedPush:   regexp.MustCompile(`401 Unauthorized|UNAUTHORIZED: authentication required`),
+		refusedPull:   regexp.MustCompile(`UNAUTHORIZED|DENIED`),
+	}
+}
+
+func oras() client {
+	run := func(t *testing.T, h home, stdin string, args ...string) said {
+		t.Helper()
+		need(t, "oras")
+		return execute(t, h.env(), stdin, "oras", args...)
+	}
+	return client{
+		name:   "oras",
+		proves: true,
+		login: func(t *testing.T, h home, host, user, password string) said {
+			return run(t, h, password, "login", "--plain-http", "--registry-config", h.config(), "--username", user, "--password-stdin", host)
+		},
+		push: func(t *testing.T, h home, i *image, ref string) said {
+			return run(t, h, "", "cp", "--from-oci-layout", i.layout(t)+":it", "--to-plain-http", "--to-registry-config", h.config(), ref)
+		},
+		pull: func(t *testing.T, h home, ref string) said {
+			dir := filepath.Join(t.TempDir(), "layout")
+			return run(t, h, "", "cp", "--from-plain-http", "--from-registry-config", h.config(), ref, "--to-oci-layout", dir+":it").broughtIfAny(t, dir)
+		},
+		copy: func(t *testing.T, h home, from, to string) said {
+			return run(t, h, "", "cp", "--from-plain-http", "--from-registry-config", h.config(), "--to-plain-http", "--to-registry-config", h.config(), from, to)
+		},
+		catalog: func(t *testing.T, h home, host string) said {
+			return run(t, h, "", "repo", "ls", "--plain-http", "--registry-config", h.config(), host)
+		},
+		remove: func(t *testing.T, h home, repo, digest string) said {
+			return run(t, h, "", "manifest", "delete", "--force", "--plain-http", "--registry-config", h.config(), repo+"@"+digest)
+		},
+		wrongPassword: regexp.MustCompile(`(?i)unauthorized: .*password`),
+		refusedPush:   regexp.MustCompile(`(?i)unauthorized|denied`),
+		refusedPull:   regexp.MustCompile(`(?i)unauthorized|denied`),
+	}
+}
+
+func regctl() client {
+	run := func(t *testing.T, h home, stdin string, args ...string) said {
+		t.Helper()
+		need(t, "regctl")
+		return execute(t, h.env(), stdin, "regctl", args...)
+	}
+	// plain tells regctl that a registry speaks no TLS.
+	plain := func(t *testing.T, h home, ref string) {
+		t.Helper()
+		host, _, _ := strings.Cut(ref, "/")
+		if s := run(t, h, "", "registry", "set", "--skip-check", "--tls", "disabled", host); !s.ok {
+			t.Fatalf("regctl registry set: %v", s)
+		}
+	}
+	return client{
+		name:   "regctl",
+		proves: true,
+		login: func(t *testing.T, h home, host, user, password string) said {
+			plain(t, h, host)
+			return run(t, h, password, "registry", "login", "--user", user, "--pass-stdin", host)
+		},
+		push: func(t *testing.T, h home, i *image, ref string) said {
+			plain(t, h, ref)
+			return run(t, h, "", "image", "copy", "ocidir://"+i.layout(t)+":it", ref)
+		},
+		pull: func(t *testing.T, h home, ref string) said {
+			plain(t, h, ref)
+			dir := filepath.Join(t.TempDir(), "layout")
+			return run(t, h, "", "image", "copy", ref, "ocidir://"+dir+":it").broughtIfAny(t, dir)
+		},
+		copy: func(t *testing.T, h home, from, to string) said {
+			plain(t, h, to)
+			return run(t, h, "", "image", "copy", from, to)
+		},
+		catalog: func(t *testing.T, h home, host string) said {
+			plain(t, h, host)
+			return run(t, h, "", "repo", "ls", host)
+		},
+		remove: func(t *testing.T, h home, repo, digest string) said {
+			plain(t, h, repo)
+			return run(t, h, "", "manifest", "delete", repo+"@"+digest)
+		},
+		wrongPassword: regexp.MustCompile(`unauthorized`),
+		refusedPush:   regexp.MustCompile(`unauthorized|forbidden`),
+		refusedPull:   regexp.MustCompile(`unauthorized|forbidden`),
+	}
+}
+
+// broughtIfAny is brought for a folder that a refused program never made.
+func (s said) broughtIfAny(t *testing.T, dir string) said {
+	t.Helper()
+	if _, err := os.Stat(dir); err != nil {
+		return s
+	}
+	return s.brought(t, dir)
+}

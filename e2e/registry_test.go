@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// distribution is a version of the registry that the tests play with.
+type distribution struct {
+	name    string
+	program string
+}
+
+// distributions are the two that registries in the field run on.
+var distributions = []distribution{
+	{"distribution 2.8", "docker-registry"},
+	{"distribution 3", "registry"},
+}
+
+// registry is a running registry that trusts a site's tokens.
+type registry struct {
+	host   string // localhost:PORT
+	server *process
+}
+
+// registry starts a registry with the token authentication that the first
+// installation had.
+func (s *site) registry(t *testing.T, d distribution) *registry {
+	t.Helper()
+	need(t, d.program)
+	dir, port := t.TempDir(), freePort(t)
+	config := filepath.Join(dir, "config.yml")
+	text := fmt.Sprintf(`
+version: 0.1
+log: {level: info}
+storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}
+http: {addr: "127.0.0.1:%d"}
+auth: {token: {realm: %s/jwt/auth, service: %s, issuer: gitlab-issuer, rootcertbundle: %s}}
+`, dir, port, s.url, service, filepath.Join(s.root, "RootCA.crt"))
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatalf("write the registry's configuration: %v", err)
+	}
+	cmd := exec.Command(d.program, "serve", config)
+	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+	r := &registry{host: fmt.Sprintf("localhost:%d", port)}
+	r.server = start(t, "registry", cmd)
+	r.server.await(t, 30*time.Second, func() error {
+		// Without a token the answer is 401, which is an answer.
+		if err := answers("http://" + r.host + "/v2/"); err != nil && !strings.Contains(err.Error(), "401") {
+			return err
+		}
+		return nil
+	})
+	return r
+}
+
+// mounted reports whether a blob was mounted into repo from another one and
+// not sent again.
+func (r *registry) mounted(repo string) bool {
+	mount := regexp.MustCompile(`POST /v2/` + regexp.QuoteMeta(repo) + `/blobs/uploads/\?\S*mount=\S* HTTP/1.1" 201 `)
+	return mount.MatchString(r.server.said())
+}
+
+// seed puts an image into the registry as root of the house.
+func (r *registry) seed(t *testing.T, i *image, ref string) {
+	t.Helper()
+	root, h := theHouse()["root"], newHome(t)
+	h.store(t, r.host, root.name, root.password)
+	if err := upload(t, resolver(t, h), i, r.host+"/"+ref, ""); err != nil {
+		t.Fatalf("put an image at %s: %v", ref, err)
+	}
+}

@@ -1,0 +1,234 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// service is the registries' name, as the first registry had it.
+const service = "container_registry"
+
+// options say what is particular about a site. The zero options are the house:
+// the people of [house] in a file, and the rules of houseRules.
+type options struct {
+	providers string // TOML: [[provider]] tables
+	rules     string // TOML: [[rule]] tables
+	server    string // TOML: further keys of [server]
+	token     string // TOML: further keys of [token]
+	session   string // TOML: further keys of [session]
+	more      string // TOML: further tables
+	root      string // folder of RootCA.crt and RootCA.key; default: the run's
+}
+
+// site is one shorepass.
+type site struct {
+	dir    string // holds config.toml and whatever the server makes
+	port   int
+	url    string // http://localhost:PORT
+	root   string // folder of the RootCA pair
+	config string
+	server *process
+}
+
+// newSite starts a shorepass for a test. At the test's end the server must
+// stop with exit 0.
+func newSite(t *testing.T, o options) *site {
+	t.Helper()
+	s := &site{dir: t.TempDir(), port: freePort(t), root: o.root}
+	if s.root == "" {
+		s.root = rootCA
+	}
+	if o.providers == "" {
+		o.providers = theHouse().toml()
+	}
+	if o.rules == "" {
+		o.rules = houseRules
+	}
+	s.url = fmt.Sprintf("http://localhost:%d", s.port)
+	s.config = filepath.Join(s.dir, "shorepass.toml")
+	s.write(t, o)
+	s.start(t)
+	return s
+}
+
+// write writes the site's configuration, again where there is one already.
+func (s *site) write(t *testing.T, o options) {
+	t.Helper()
+	text := fmt.Sprintf(`
+[server]
+listen = "127.0.0.1:%d"
+public_urls = [%q]
+log_level = "debug"
+%s
+[token]
+issuer = "gitlab-issuer"
+services = [%q]
+root_certificate = %q
+root_key = %q
+%s
+[session]
+%s
+%s
+%s
+%s`, s.port, s.url, o.server, service, filepath.Join(s.root, "RootCA.crt"), filepath.Join(s.root, "RootCA.key"),
+		o.token, o.session, o.providers, o.rules, o.more)
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		t.Fatalf("write the configuration: %v", err)
+	}
+}
+
+func (s *site) start(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(binary, "serve", "--config", s.config)
+	cmd.Dir = s.dir
+	s.server = start(t, "shorepass", cmd)
+	t.Cleanup(func() { s.end(t) })
+	s.server.await(t, 30*time.Second, func() error { return answers(s.url + "/healthz") })
+}
+
+// end stops the server, which must exit with 0, and keeps what it counted.
+func (s *site) end(t *testing.T) {
+	select {
+	case <-s.server.done:
+	default:
+		if metrics, err := get(s.url + "/metrics"); err == nil {
+			os.WriteFile(s.server.log+".metrics", metrics, 0o644)
+		}
+	}
+	if err := s.server.stop(); err != nil {
+		t.Errorf("shorepass serve, stopped with SIGTERM: %v, want exit 0", err)
+	}
+}
+
+// cli runs a subcommand on the site's configuration.
+func (s *site) cli(t *testing.T, stdin string, args ...string) said {
+	t.Helper()
+	return execute(t, nil, stdin, binary, append(args, "--config", s.config)...)
+}
+
+// audited returns the audit lines written so far that contain every part.
+func (s *site) audited(parts ...string) []string {
+	var lines []string
+next:
+	for line := range strings.Lines(s.server.said()) {
+		if !strings.HasPrefix(line, "{") {
+			continue
+		}
+		for _, part := range parts {
+			if !strings.Contains(line, part) {
+				continue next
+			}
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func answers(url string) error {
+	_, err := get(url)
+	return err
+}
+
+func get(url string) ([]byte, error) {
+	client := http.Client{Timeout: 5 * time.Second}
+	res, err := client.Get(url)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", url, res.Status)
+	}
+	return body, nil
+}
+
+// person is somebody in the file of local users.
+type person struct {
+	name, password string
+	hash           string
+	groups         []string
+}
+
+// people are by name.
+type people map[string]person
+
+// theHouse are the people whom most tests know: root, who may everything, alice
+// of team-alpha, bob who reads it, and eve who is in no group.
+var theHouse = sync.OnceValue(func() people {
+	house := people{}
+	for name, groups := range map[string][]string{
+		"root":  {"admins"},
+		"alice": {"team-alpha"},
+		"bob":   {"readers"},
+		"eve":   nil,
+	} {
+		password := secrets.password(name)
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		if err != nil {
+			panic(err) // a password of ours is never too long
+		}
+		house[name] = person{name: name, password: password, hash: string(hash), groups: groups}
+	}
+	return house
+})
+
+// toml returns the provider of these people.
+func (p people) toml() string {
+	var b bytes.Buffer
+	b.WriteString("[[provider]]\nname = \"local\"\nkind = \"file\"\n")
+	for _, who := range p {
+		fmt.Fprintf(&b, "[[provider.user]]\nname = %q\npassword = %q\n", who.name, who.hash)
+		if len(who.groups) > 0 {
+			fmt.Fprintf(&b, "groups = [\"%s\"]\n", strings.Join(who.groups, `", "`))
+		}
+	}
+	return b.String()
+}
+
+const houseRules = `
+[[rule]]
+name = "administrators"
+groups = ["admins"]
+repositories = ["**"]
+actions = ["*"]
+
+[[rule]]
+name = "administrators see what there is"
+groups = ["admins"]
+types = ["registry"]
+repositories = ["catalog"]
+actions = ["*"]
+
+[[rule]]
+name = "a team owns its folder"
+groups = ["team-*"]
+repositories = ["{group}/**"]
+actions = ["pull", "push", "delete"]
+
+[[rule]]
+name = "readers read"
+groups = ["readers"]
+repositories = ["team-alpha/**"]
+actions = ["pull"]
+
+[[rule]]
+name = "everyone reads what is public"
+groups = ["anonymous", "authenticated"]
+repositories = ["public/**"]
+actions = ["pull"]
+`
