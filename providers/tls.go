@@ -10,13 +10,13 @@ import (
 // TLS is the tls table, the same on the server, each provider and the store.
 type TLS struct {
 	// Certificate is a PEM file: the certificate to show, and its chain.
-	Certificate string `toml:"certificate"`
+	Certificate string `toml:"certificate" path:"read"`
 
 	// Key is the certificate's private key, a PEM file.
-	Key string `toml:"key"`
+	Key string `toml:"key" path:"read"`
 
 	// CA is a PEM file of the authorities to trust instead of the system's.
-	CA string `toml:"ca"`
+	CA string `toml:"ca" path:"read"`
 
 	// ServerName is the name that the peer's certificate must have, where it
 	// is not the host in the URL.

@@ -22,17 +22,17 @@ type Config struct {
 	Lifetime time.Duration `toml:"lifetime"`
 
 	// RootCertificate is what the registry has as rootcertbundle, a PEM file.
-	RootCertificate string `toml:"root_certificate"`
+	RootCertificate string `toml:"root_certificate" path:"read"`
 
 	// RootKey is the private key of RootCertificate, a PEM file.
-	RootKey string `toml:"root_key"`
+	RootKey string `toml:"root_key" path:"read"`
 
 	// SigningCertificate is a leaf under the root with its chain, a PEM file,
 	// for who wants no root key here. Reread when it changes. Optional.
-	SigningCertificate string `toml:"signing_certificate"`
+	SigningCertificate string `toml:"signing_certificate" path:"read"`
 
 	// SigningKey is the private key of SigningCertificate, a PEM file.
-	SigningKey string `toml:"signing_key"`
+	SigningKey string `toml:"signing_key" path:"read"`
 
 	// Signing says how a registry finds the key: "x5c" (a leaf under the
 	// root; default where the root is a CA), "kid" (the key itself, with its
@@ -48,9 +48,9 @@ type Service struct {
 	// Disabled refuses every request for this service.
 	Disabled bool `toml:"disabled"`
 
-	Issuer          string        `toml:"issuer"`           // as in [token]
-	Lifetime        time.Duration `toml:"lifetime"`         // as in [token]
-	RootCertificate string        `toml:"root_certificate"` // as in [token]
-	RootKey         string        `toml:"root_key"`         // as in [token]
-	Signing         string        `toml:"signing"`          // as in [token]
+	Issuer          string        `toml:"issuer"`                       // as in [token]
+	Lifetime        time.Duration `toml:"lifetime"`                     // as in [token]
+	RootCertificate string        `toml:"root_certificate" path:"read"` // as in [token]
+	RootKey         string        `toml:"root_key" path:"read"`         // as in [token]
+	Signing         string        `toml:"signing"`                      // as in [token]
 }

@@ -49,7 +49,7 @@ type Config struct {
 // AuditConfig is the [audit] table: where one line a decision is written.
 type AuditConfig struct {
 	// To is "stdout" (default), "file:PATH", "syslog" or "off".
-	To string `toml:"to"`
+	To string `toml:"to" path:"write,file:"`
 
 	// Required answers 503 when a line cannot be written, rather than to
 	// serve and count. Default false.

@@ -22,7 +22,7 @@ import (
 type Config struct {
 	// Store is where sessions are kept: "sqlite:FILE", default
 	// "sqlite:shorepass.db", or "postgres://…".
-	Store providers.Secret `toml:"store"`
+	Store providers.Secret `toml:"store" path:"write,sqlite:"`
 
 	// SealKey seals the providers' refresh tokens: base64 of 32 bytes. Left
 	// out, it is made at first start beside a SQLite store.
