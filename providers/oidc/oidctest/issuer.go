@@ -1,0 +1,224 @@
+package oidctest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+)
+
+// Issuer is an OpenID provider in the process. It signs whatever it is told to,
+// and each of its endpoints can be replaced.
+type Issuer struct {
+	URL    string
+	Server *httptest.Server
+	tb     testing.TB
+
+	mu       sync.Mutex
+	replaced map[string]http.HandlerFunc // by path
+	requests map[string]int              // by path
+	keys     map[string]crypto.Signer    // by kid; all are published
+}
+
+// Paths of an Issuer.
+const (
+	DiscoveryPath  = "/.well-known/openid-configuration"
+	KeysPath       = "/keys"
+	TokenPath      = "/token"
+	UserinfoPath   = "/userinfo"
+	RevocationPath = "/revoke"
+)
+
+// Key IDs of an Issuer.
+const (
+	RSA = "rsa-1" // RS256
+	EC  = "ec-1"  // ES256
+	Ed  = "ed-1"  // EdDSA
+)
+
+// NewIssuer starts an issuer on plain HTTP until the test ends.
+func NewIssuer(tb testing.TB) *Issuer { return newIssuer(tb, (*httptest.Server).Start) }
+
+// NewTLSIssuer starts an issuer whose certificate nobody trusts.
+func NewTLSIssuer(tb testing.TB) *Issuer { return newIssuer(tb, (*httptest.Server).StartTLS) }
+
+func newIssuer(tb testing.TB, start func(*httptest.Server)) *Issuer {
+	tb.Helper()
+	i := &Issuer{tb: tb, replaced: map[string]http.HandlerFunc{}, requests: map[string]int{}, keys: map[string]crypto.Signer{}}
+	var err error
+	if i.keys[RSA], err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+		tb.Fatal(err)
+	}
+	if i.keys[EC], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		tb.Fatal(err)
+	}
+	if _, i.keys[Ed], err = ed25519.GenerateKey(rand.Reader); err != nil {
+		tb.Fatal(err)
+	}
+	i.Server = httptest.NewUnstartedServer(i)
+	start(i.Server)
+	i.URL = i.Server.URL
+	tb.Cleanup(i.Server.Close)
+	return i
+}
+
+// Replace puts h in the place of what answers a path.
+func (i *Issuer) Replace(path string, h http.HandlerFunc) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.replaced[path] = h
+}
+
+// Requests returns how often a path was asked.
+func (i *Issuer) Requests(path string) int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.requests[path]
+}
+
+// AddKey publishes one more ES256 key.
+func (i *Issuer) AddKey(kid string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		i.tb.Fatal(err)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys[kid] = key
+}
+
+// ServeHTTP implements [http.Handler].
+func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	i.requests[r.URL.Path]++
+	replaced := i.replaced[r.URL.Path]
+	i.mu.Unlock()
+	switch {
+	case replaced != nil:
+		replaced(w, r)
+	case r.URL.Path == DiscoveryPath:
+		writeJSON(w, i.Metadata(nil))
+	case r.URL.Path == KeysPath:
+		writeJSON(w, i.keySet())
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// Metadata returns the discovery document, with changes in it.
+func (i *Issuer) Metadata(changes map[string]any) map[string]any {
+	doc := map[string]any{
+		"issuer":                                i.URL,
+		"authorization_endpoint":                i.URL + "/authorize",
+		"token_endpoint":                        i.URL + TokenPath,
+		"userinfo_endpoint":                     i.URL + UserinfoPath,
+		"revocation_endpoint":                   i.URL + RevocationPath,
+		"jwks_uri":                              i.URL + KeysPath,
+		"id_token_signing_alg_values_supported": []string{"RS256", "ES256", "EdDSA"},
+	}
+	maps.Copy(doc, changes)
+	return doc
+}
+
+func (i *Issuer) keySet() jose.JSONWebKeySet {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var set jose.JSONWebKeySet
+	for kid, key := range i.keys {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public(), KeyID: kid, Use: "sig"})
+	}
+	return set
+}
+
+// IDToken signs claims with ES256. The claims that every token must have are
+// there, unless claims has others or, with a nil value, takes them out.
+func (i *Issuer) IDToken(claims map[string]any) string {
+	now := time.Now()
+	all := map[string]any{
+		"iss": i.URL,
+		"sub": "subject-1",
+		"aud": "registry",
+		"iat": now.Unix(),
+		"exp": now.Add(5 * time.Minute).Unix(),
+	}
+	maps.Copy(all, claims)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+	payload, err := json.Marshal(all)
+	if err != nil {
+		i.tb.Fatal(err)
+	}
+	return i.Sign(`{"alg":"ES256","typ":"JWT","kid":"`+EC+`"}`, string(payload), EC)
+}
+
+// Sign makes a compact JWS of just these bytes, with the key of that kid, which
+// the header need not name.
+func (i *Issuer) Sign(header, payload, kid string) string {
+	i.mu.Lock()
+	key := i.keys[kid]
+	i.mu.Unlock()
+	return SignWith(i.tb, header, payload, key)
+}
+
+// HMACKey is the RSA key's public half as an attacker would use it for HS256.
+func (i *Issuer) HMACKey() []byte {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	text, err := json.Marshal(jose.JSONWebKey{Key: i.keys[RSA].Public()})
+	if err != nil {
+		i.tb.Fatal(err)
+	}
+	return text
+}
+
+// SignWith makes a compact JWS of just these bytes. key is an RSA, ECDSA P-256
+// or Ed25519 private key, a []byte for HS256, or nil for no signature.
+func SignWith(tb testing.TB, header, payload string, key any) string {
+	tb.Helper()
+	encode := base64.RawURLEncoding.EncodeToString
+	input := encode([]byte(header)) + "." + encode([]byte(payload))
+	digest := sha256.Sum256([]byte(input))
+	var signature []byte
+	var err error
+	switch key := key.(type) {
+	case nil:
+	case []byte:
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(input))
+		signature = mac.Sum(nil)
+	case *rsa.PrivateKey:
+		signature, err = rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
+	case *ecdsa.PrivateKey:
+		r, s, e := ecdsa.Sign(rand.Reader, key, digest[:])
+		if err = e; err == nil {
+			signature = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+		}
+	case ed25519.PrivateKey:
+		signature = ed25519.Sign(key, []byte(input))
+	default:
+		err = fmt.Errorf("no signature by a %T", key)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return input + "." + encode(signature)
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
