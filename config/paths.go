@@ -10,6 +10,7 @@ import (
 // A room marks the options that name files with a path tag:
 //
 //	path:"read"         a file that is read, and whose change means a reload
+//	path:"reread"       a file that its room reads again by itself when it changes
 //	path:"write"        a file that is written, so that its change means nothing
 //	path:"write,file:"  the same, where the value begins with "file:"
 //

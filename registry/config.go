@@ -1,56 +1,216 @@
-// Package registry speaks the registry's protocol: the grammar of scopes, the
-// access entries, and the JSON Web Token that a registry verifies offline,
-// with the keys that sign it.
-//
-// It knows nothing of people: what is granted, and to whom, is decided
-// elsewhere and handed to [Issuer.Mint].
 package registry
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// How a registry finds the key that signed a token: the values of signing.
+const (
+	SigningX5C      = "x5c"
+	SigningKID      = "kid"
+	SigningLibtrust = "libtrust"
+)
+
+// The lengths of time that a token may be announced for. Clients take less
+// than a minute for a minute, and a token cannot be taken back.
+const (
+	minLifetime     = time.Minute
+	maxLifetime     = 24 * time.Hour
+	defaultLifetime = 5 * time.Minute
+)
 
 // Config is the [token] table: what every service gets unless its own
 // [[service]] table says otherwise.
 type Config struct {
 	// Issuer is the iss claim, equal to the registry's auth.token.issuer.
+	// Required.
 	Issuer string `toml:"issuer"`
 
-	// Services are the registries served; a request for another is refused.
+	// Services are the registries served, each by what it has as
+	// auth.token.service; a request for another is refused. Required.
 	Services []string `toml:"services"`
 
-	// Lifetime is what clients are told (expires_in). At least "1m".
-	// Default "5m".
+	// Lifetime is what clients are told (expires_in). At least "1m", at most
+	// "24h". Default "5m".
 	Lifetime time.Duration `toml:"lifetime"`
 
 	// RootCertificate is what the registry has as rootcertbundle, a PEM file.
+	// Default: made on first start, with RootKey, beside a SQLite store.
 	RootCertificate string `toml:"root_certificate" path:"read"`
 
-	// RootKey is the private key of RootCertificate, a PEM file.
+	// RootKey is the private key of RootCertificate, a PEM file. Left out
+	// beside SigningCertificate.
 	RootKey string `toml:"root_key" path:"read"`
 
 	// SigningCertificate is a leaf under the root with its chain, a PEM file,
 	// for who wants no root key here. Reread when it changes. Optional.
-	SigningCertificate string `toml:"signing_certificate" path:"read"`
+	SigningCertificate string `toml:"signing_certificate" path:"reread"`
 
 	// SigningKey is the private key of SigningCertificate, a PEM file.
-	SigningKey string `toml:"signing_key" path:"read"`
+	// Required with it.
+	SigningKey string `toml:"signing_key" path:"reread"`
 
 	// Signing says how a registry finds the key: "x5c" (a leaf under the
-	// root; default where the root is a CA), "kid" (the key itself, with its
-	// RFC 7638 thumbprint) or "libtrust" (the same for distribution 2.8).
+	// root), "kid" (the root's key itself, with its RFC 7638 thumbprint) or
+	// "libtrust" (the same for distribution 2.8). Default "x5c" where the root
+	// is a CA; required where it is none.
 	Signing string `toml:"signing"`
 }
 
 // Service is a [[service]] table: what differs from [token] for one registry.
 type Service struct {
-	// Name of the service, one of token.services.
+	// Name of the service, one of token.services. Required.
 	Name string `toml:"name"`
 
-	// Disabled refuses every request for this service.
+	// Disabled refuses every request for this service. Default false.
 	Disabled bool `toml:"disabled"`
 
-	Issuer          string        `toml:"issuer"`                       // as in [token]
-	Lifetime        time.Duration `toml:"lifetime"`                     // as in [token]
-	RootCertificate string        `toml:"root_certificate" path:"read"` // as in [token]
-	RootKey         string        `toml:"root_key" path:"read"`         // as in [token]
-	Signing         string        `toml:"signing"`                      // as in [token]
+	// Issuer is the iss claim. Default: token.issuer.
+	Issuer string `toml:"issuer"`
+
+	// Lifetime is what clients are told. Default: token.lifetime.
+	Lifetime time.Duration `toml:"lifetime"`
+
+	// RootCertificate is what this registry has as rootcertbundle, a PEM
+	// file. Default: the keys of [token].
+	RootCertificate string `toml:"root_certificate" path:"read"`
+
+	// RootKey is the private key of RootCertificate, a PEM file. Required
+	// with it.
+	RootKey string `toml:"root_key" path:"read"`
+
+	// Signing is how this registry finds the key: "x5c", "kid" or "libtrust".
+	// Default: token.signing.
+	Signing string `toml:"signing"`
+}
+
+// WithDefaults returns the configuration with what was left out filled in. Where
+// the root is made on first start is for the caller to know, and whether it is
+// a CA only [NewIssuer] sees, so those stay empty.
+func (c Config) WithDefaults() Config {
+	if c.Lifetime == 0 {
+		c.Lifetime = defaultLifetime
+	}
+	return c
+}
+
+// WithDefaults returns the service as it is: what it leaves out comes from
+// [token], in [NewIssuer].
+func (s Service) WithDefaults() Service { return s }
+
+// Validate reports what is wrong with the [token] table, defaults applied.
+func (c Config) Validate(fault func(key, problem string)) {
+	if c.Issuer == "" {
+		fault("issuer", `is missing; write what the registry has as auth.token.issuer, such as "gitlab-issuer"`)
+	} else {
+		validateName("issuer", c.Issuer, fault)
+	}
+	if len(c.Services) == 0 {
+		fault("services", `is missing; name the registries served, such as ["container_registry"]`)
+	}
+	for i, name := range c.Services {
+		key := fmt.Sprintf("services[%d]", i)
+		switch {
+		case name == "":
+			fault(key, "is empty; write what the registry has as auth.token.service")
+		case slices.Index(c.Services, name) != i:
+			fault(key, fmt.Sprintf("%q stands here twice; name it once", name))
+		default:
+			validateName(key, name, fault)
+		}
+	}
+	validateLifetime(c.Lifetime, fault)
+	validateSigning(c.Signing, fault)
+	c.validateKeys(fault)
+}
+
+// validateKeys looks at which key files are named. Neither of the root's means
+// that they are made on first start.
+func (c Config) validateKeys(fault func(key, problem string)) {
+	if c.SigningCertificate == "" && c.SigningKey == "" {
+		validatePair(c.RootCertificate, c.RootKey, fault)
+		return
+	}
+	switch {
+	case c.SigningKey == "":
+		fault("signing_key", "is missing; name the private key of signing_certificate")
+	case c.SigningCertificate == "":
+		fault("signing_certificate", "is missing; name the certificate of signing_key")
+	}
+	if c.RootKey != "" {
+		fault("root_key", "stands beside signing_certificate, and only one of the two can sign; leave one out")
+	}
+	if c.Signing == SigningKID || c.Signing == SigningLibtrust {
+		fault("signing", fmt.Sprintf("%q signs with root_key, and signing_certificate is given instead; write %q or leave it out", c.Signing, SigningX5C))
+	}
+}
+
+// Validate reports what is wrong with a [[service]] table by itself.
+// [ValidateServices] holds it against [token].
+func (s Service) Validate(fault func(key, problem string)) {
+	if s.Name == "" {
+		fault("name", "is missing; write one of token.services")
+	}
+	if s.Issuer != "" {
+		validateName("issuer", s.Issuer, fault)
+	}
+	if s.Lifetime != 0 {
+		validateLifetime(s.Lifetime, fault)
+	}
+	validateSigning(s.Signing, fault)
+	validatePair(s.RootCertificate, s.RootKey, fault)
+}
+
+// ValidateServices reports what is wrong with the [[service]] tables beside
+// [token], except for their names, which a reader of files can say more about.
+// Keys are whole paths: "service[0].signing".
+func ValidateServices(c Config, services []Service, fault func(key, problem string)) {
+	for i, s := range services {
+		key := fmt.Sprintf("service[%d]", i)
+		ownKey := s.Signing == SigningKID || s.Signing == SigningLibtrust
+		if ownKey && s.RootKey == "" && c.SigningCertificate != "" {
+			fault(key+".signing", fmt.Sprintf("%q signs with a root_key, and [token] has only signing_certificate; give this service root_certificate and root_key", s.Signing))
+		}
+	}
+}
+
+func validatePair(certificate, key string, fault func(key, problem string)) {
+	switch {
+	case certificate != "" && key == "":
+		fault("root_key", "is missing; name the private key of root_certificate")
+	case certificate == "" && key != "":
+		fault("root_certificate", "is missing; name the certificate of root_key, which the registry has as rootcertbundle")
+	}
+}
+
+func validateLifetime(d time.Duration, fault func(key, problem string)) {
+	switch {
+	case d < minLifetime:
+		fault("lifetime", fmt.Sprintf("%v is too short, since clients take less than a minute for a minute; write at least \"1m\"", d))
+	case d > maxLifetime:
+		fault("lifetime", fmt.Sprintf("%v is too long, since a token cannot be taken back; write at most \"24h\"", d))
+	case d%time.Second != 0:
+		fault("lifetime", fmt.Sprintf("%v is no whole number of seconds, and clients are told seconds; write one such as \"5m\"", d))
+	}
+}
+
+func validateSigning(signing string, fault func(key, problem string)) {
+	switch signing {
+	case "", SigningX5C, SigningKID, SigningLibtrust:
+	default:
+		fault("signing", fmt.Sprintf("%q is none of %q, %q, %q", signing, SigningX5C, SigningKID, SigningLibtrust))
+	}
+}
+
+// validateName refuses what cannot stand in a registry's WWW-Authenticate
+// header, where the service is sent back to clients.
+func validateName(key, name string, fault func(key, problem string)) {
+	bad := func(r rune) bool { return !unicode.IsPrint(r) || r == '"' || r == '\\' || r == unicode.ReplacementChar }
+	if strings.ContainsFunc(name, bad) {
+		fault(key, fmt.Sprintf("%q holds a control character, a quote or a backslash; write it without", name))
+	}
 }
