@@ -126,15 +126,20 @@ func (l *loader) decodeProviders() {
 // validate fills in the defaults and asks each room about its options.
 func (l *loader) validate() {
 	d := &l.document
-	d.Server = d.Server.WithDefaults()
-	d.Server.Validate(l.faults.under("server"))
-	d.Audit = d.Audit.WithDefaults()
-	d.Audit.Validate(l.faults.under("audit"))
+	check(l, "server", &d.Server)
+	check(l, "audit", &d.Audit)
+	d.Rules = policy.WithDefaults(d.Rules)
+	policy.Validate(d.Rules, l.faults.under(""))
 	for i, options := range l.options {
 		if options != nil {
 			l.kinds[common(options).Kind].check(options, l.faults.under(element("provider", i)))
 		}
 	}
+}
+
+func check[C Options[C]](l *loader, at string, c *C) {
+	*c = (*c).WithDefaults()
+	(*c).Validate(l.faults.under(at))
 }
 
 // config returns what was loaded.
@@ -144,9 +149,6 @@ func (l *loader) config() *Config {
 		Server: d.Server, Audit: d.Audit, Token: d.Token, Services: d.Services, Session: d.Session, Rules: d.Rules,
 		Files:  slices.Sorted(maps.Keys(l.stamps)),
 		stamps: l.stamps,
-	}
-	if c.Rules == nil {
-		c.Rules = []policy.Rule{}
 	}
 	for _, options := range l.options {
 		p := common(options)

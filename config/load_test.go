@@ -1,4 +1,4 @@
-package config_test
+package config
 
 import (
 	"flag"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"shorepass/config"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 )
@@ -17,8 +16,8 @@ import (
 var update = flag.Bool("update", false, "write what the tests compare with: testdata/*.err and docs/configuration.md")
 
 // kinds are the kinds that cmd wires. Nothing is built here.
-var kinds = config.Kinds{
-	"oidc": config.Kind(unbuilt[oidc.Config]),
+var kinds = Kinds{
+	"oidc": Kind(unbuilt[oidc.Config]),
 }
 
 func unbuilt[C any](C) (providers.Provider, error) { panic("a test that only loads") }
@@ -31,13 +30,13 @@ func TestBrokenConfigs(t *testing.T) {
 	}
 	for _, name := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".toml"), func(t *testing.T) {
-			_, err := config.Load(name, kinds)
+			_, err := Load(name, kinds)
 			if err == nil {
 				t.Fatalf("Load(%q) = nil error, want faults", name)
 			}
 			golden(t, strings.TrimSuffix(name, ".toml")+".err", err.Error()+"\n")
-			if len(config.Faults(err)) != 1+strings.Count(err.Error(), "\n") {
-				t.Errorf("Faults(%v) = %d faults, want one a line", err, len(config.Faults(err)))
+			if len(Faults(err)) != 1+strings.Count(err.Error(), "\n") {
+				t.Errorf("Faults(%v) = %d faults, want one a line", err, len(Faults(err)))
 			}
 		})
 	}

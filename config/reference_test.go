@@ -1,0 +1,365 @@
+package config
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"shorepass/policy"
+	"shorepass/providers"
+)
+
+// TestReference holds docs/configuration.md against the doc comments and the
+// defaults of the options. Write it anew with go test ./config -update.
+func TestReference(t *testing.T) {
+	r := &reference{t: t, sources: make(map[string]map[string]comments)}
+	golden(t, "../docs/configuration.md", r.write())
+}
+
+const referenceHead = `# Every key of the configuration
+
+<!-- Written by "go test ./config -update" from the doc comments and defaults in the code. Do not edit. -->
+
+The file is TOML 1.0, and strict: an unknown key is an error that names its line and the nearest known key.
+` + "`config.example.toml`" + ` shows the same keys in use.
+
+- A **time** is text such as ` + "`\"90s\"`, `\"5m\"`, `\"12h\"`, `\"90d\"` or `\"1d12h\"`" + `.
+- A **secret** is text in place, ` + "`{ file = \"…\" }` or `{ env = \"…\" }`" + `. A file that everybody can read is refused; one newline at its
+  end is cut off. A secret is never printed.
+- The path of a **file** is relative to the folder of the configuration. ` + "`$CREDENTIALS_DIRECTORY/…`" + ` is what systemd's
+  ` + "`LoadCredential`" + ` put there.
+- The file, and every file it points to, is looked at every two seconds; a change is loaded like SIGHUP. A bad file is
+  reported, and what was in force stays.
+`
+
+// reference writes the reference.
+type reference struct {
+	t       *testing.T
+	sources map[string]map[string]comments // by package path and type
+	out     strings.Builder
+}
+
+// comments are those of one struct type.
+type comments struct {
+	doc    string
+	fields map[string]string
+}
+
+func (r *reference) write() string {
+	r.out.WriteString(referenceHead)
+	defaults := r.defaults()
+	for _, f := range fields(reflect.TypeFor[document]()) {
+		if f.name == "provider" {
+			r.providers()
+			continue
+		}
+		heading, t := "["+f.name+"]", f.typ
+		if t.Kind() == reflect.Slice {
+			heading, t = "[["+f.name+"]]", t.Elem()
+		}
+		r.section("##", "`"+heading+"`", f.name, defaults[f.name], t)
+	}
+	return r.out.String()
+}
+
+// defaults returns the options of each table as they are when it is empty.
+func (r *reference) defaults() map[string]reflect.Value {
+	l := newLoader("empty.toml", "/", nil)
+	l.validate()
+	l.document.Rules = policy.WithDefaults([]policy.Rule{{Name: "-"}})
+	l.document.Rules[0].Name = ""
+	v := reflect.ValueOf(l.document)
+	out := make(map[string]reflect.Value)
+	for _, f := range fields(v.Type()) {
+		value := v.FieldByIndex(f.index)
+		if value.Kind() != reflect.Slice {
+			out[f.name] = value
+		} else if value.Len() == 1 {
+			out[f.name] = value.Index(0)
+		}
+	}
+	return out
+}
+
+func (r *reference) providers() {
+	all := reflect.TypeFor[providers.Config]()
+	r.section("##", "`[[provider]]`", "provider", reflect.ValueOf(providers.Config{}), all)
+	r.out.WriteString("\nBeside these keys each kind has its own:\n")
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		options := kinds[name].options()
+		kinds[name].check(options, func(string, string) {})
+		r.section("###", "`[[provider]]` of kind `"+name+"`", "provider", reflect.ValueOf(options).Elem(), reflect.TypeOf(options).Elem())
+	}
+}
+
+// section writes the table of a table's keys, and the sections of the lists of
+// tables in it. defaults is the zero Value where there are none.
+func (r *reference) section(level, heading, name string, defaults reflect.Value, t reflect.Type) {
+	c := r.comments(t)
+	fmt.Fprintf(&r.out, "\n%s %s\n\n", level, heading)
+	if _, text, ok := strings.Cut(c.doc, ": "); ok {
+		r.out.WriteString(upperFirst(r.prose(text, t)) + "\n\n")
+	} else if _, text, ok := strings.Cut(c.doc, ". "); ok {
+		r.out.WriteString(r.prose(text, t) + "\n\n")
+	}
+	r.out.WriteString("| key | is | default | meaning |\n|---|---|---|---|\n")
+	lists := r.rows("", defaults, t)
+	for _, f := range lists {
+		r.section("###", "`[["+name+"."+f.name+"]]`", name+"."+f.name, reflect.Value{}, f.typ.Elem())
+	}
+}
+
+// rows writes the keys of a struct and of the tables in it. It returns the
+// lists of tables, which are written as sections.
+func (r *reference) rows(prefix string, defaults reflect.Value, t reflect.Type) (lists []field) {
+	for _, f := range fields(t) {
+		if prefix == "" && t != reflect.TypeFor[providers.Config]() && t.Field(f.index[0]).Type == reflect.TypeFor[providers.Config]() {
+			continue // in the section of all kinds
+		}
+		var value reflect.Value
+		if defaults.IsValid() {
+			value = defaults.FieldByIndex(f.index)
+		} else if f.typ.Kind() == reflect.Bool {
+			value = reflect.ValueOf(false)
+		}
+		switch {
+		case isTable(f.typ):
+			lists = append(lists, r.rows(prefix+f.name+".", value, f.typ)...)
+		case f.typ.Kind() == reflect.Slice && isTable(f.typ.Elem()):
+			lists = append(lists, f)
+		default:
+			r.row(prefix+f.name, f, value, t)
+		}
+	}
+	return lists
+}
+
+func (r *reference) row(key string, f field, value reflect.Value, t reflect.Type) {
+	owner := t
+	for _, i := range f.index[:len(f.index)-1] {
+		owner = owner.Field(i).Type
+	}
+	goName := t.FieldByIndex(f.index).Name
+	comment := r.comments(owner).fields[goName]
+	if comment == "" {
+		r.t.Errorf("%v.%s has no doc comment; the reference is written from it", owner, goName)
+	}
+	meaning := r.prose(withoutName(comment, goName), owner)
+	byCode := ""
+	if value.IsValid() {
+		byCode = literal(value)
+	}
+	meaning, byComment := cutDefault(meaning)
+	if byCode != "" && byComment != "" && byCode != byComment {
+		r.t.Errorf("%v.%s: the comment says that its default is %s, the code that it is %s", owner, goName, byComment, byCode)
+	}
+	if byCode == "" {
+		byCode = byComment
+	}
+	if byCode != "" {
+		byCode = "`" + byCode + "`"
+	}
+	fmt.Fprintf(&r.out, "| `%s` | %s | %s | %s |\n", key, typeName(f), byCode, strings.ReplaceAll(meaning, "|", `\|`))
+}
+
+// comments reads the doc comments of a struct type from its source.
+func (r *reference) comments(t reflect.Type) comments {
+	if r.sources[t.PkgPath()] == nil {
+		r.sources[t.PkgPath()] = r.parse(strings.Replace(t.PkgPath(), "shorepass", "..", 1))
+	}
+	return r.sources[t.PkgPath()][t.Name()]
+}
+
+func (r *reference) parse(folder string) map[string]comments {
+	files, err := filepath.Glob(folder + "/*.go")
+	if err != nil || len(files) == 0 {
+		r.t.Fatalf("no source in %s: %v", folder, err)
+	}
+	found := make(map[string]comments)
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.TYPE {
+				for _, spec := range d.Specs {
+					collect(found, d, spec.(*ast.TypeSpec))
+				}
+			}
+		}
+	}
+	return found
+}
+
+func collect(found map[string]comments, d *ast.GenDecl, spec *ast.TypeSpec) {
+	s, ok := spec.Type.(*ast.StructType)
+	if !ok {
+		return
+	}
+	c := comments{doc: oneLine(d.Doc.Text()), fields: make(map[string]string)}
+	for _, f := range s.Fields.List {
+		for _, name := range f.Names {
+			c.fields[name.Name] = oneLine(f.Doc.Text() + f.Comment.Text())
+		}
+	}
+	found[spec.Name.Name] = c
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// withoutName turns "Listen is the host" into "The host", and leaves "Name of
+// the provider".
+func withoutName(comment, name string) string {
+	rest, ok := strings.CutPrefix(comment, name+" ")
+	if !ok || strings.HasPrefix(rest, "of ") || strings.HasPrefix(rest, "to ") || strings.HasPrefix(rest, "for ") {
+		return upperFirst(comment)
+	}
+	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "is "), "are ")
+	return upperFirst(strings.TrimPrefix(rest, "for "))
+}
+
+func upperFirst(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}
+
+var (
+	docLink = regexp.MustCompile(`\[(?:\w+\.)*([A-Z]\w*)\.([A-Z]\w*)\]`)
+	camel   = regexp.MustCompile(`\b(?:Config\.)?[A-Z][a-z]+[A-Z]\w*\b|\bConfig\.[A-Z]\w*\b`)
+)
+
+// prose replaces the names of Go fields by those of keys.
+func (r *reference) prose(text string, t reflect.Type) string {
+	text = docLink.ReplaceAllStringFunc(text, func(link string) string {
+		parts := docLink.FindStringSubmatch(link)
+		if key := keyOf(t, parts[2]); key != "" && (parts[1] == t.Name() || parts[1] == "Config") {
+			return "`" + key + "`"
+		}
+		return "`" + strings.ToLower(parts[1]+"."+parts[2]) + "`" // [Groups.Claim] is the key claim of groups
+	})
+	return camel.ReplaceAllStringFunc(text, func(name string) string {
+		if key := keyOf(t, strings.TrimPrefix(name, "Config.")); key != "" {
+			return "`" + key + "`"
+		}
+		return name
+	})
+}
+
+// keyOf returns the key of the field with that name in Go, or "".
+func keyOf(t reflect.Type, goName string) string {
+	for _, f := range fields(t) {
+		if t.FieldByIndex(f.index).Name == goName {
+			return f.name
+		}
+	}
+	return ""
+}
+
+var defaultSentence = regexp.MustCompile(` ?Default:? ("[^"]*"|\[[^\]]*\]|true|false|\d+)([.;])`)
+
+// cutDefault takes the sentence about the default out of a comment, where it
+// says no more than the value.
+func cutDefault(text string) (rest, value string) {
+	at := defaultSentence.FindStringSubmatchIndex(text)
+	if at == nil {
+		return text, ""
+	}
+	value = text[at[2]:at[3]]
+	if text[at[4]:at[5]] == "." {
+		text = strings.TrimSpace(text[:at[0]] + text[at[1]:])
+	}
+	return text, value
+}
+
+// literal writes a default as TOML does; "" for what is left empty.
+func literal(v reflect.Value) string {
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return ""
+		}
+		return value(v.Elem())
+	}
+	if v.IsZero() && v.Kind() != reflect.Bool {
+		return ""
+	}
+	return value(v)
+}
+
+func value(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return strconv.Quote(durationText(x))
+	case providers.Secret:
+		return strconv.Quote(x.Reveal())
+	case string:
+		return strconv.Quote(x)
+	}
+	if v.Kind() == reflect.Slice {
+		list := make([]string, v.Len())
+		for i := range list {
+			list[i] = value(v.Index(i))
+		}
+		return "[" + strings.Join(list, ", ") + "]"
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// durationText writes a length of time as people do.
+func durationText(d time.Duration) string {
+	if days := d / (24 * time.Hour); days > 1 && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", days)
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// typeName names what is written as the value of a key.
+func typeName(f field) string {
+	switch t := f.typ; {
+	case t == durationType:
+		return "time"
+	case t == secretType:
+		return "secret"
+	case f.path != "" && t.Kind() == reflect.Slice:
+		return "list of files"
+	case f.path == "read" || f.path == "write":
+		return "file"
+	case t.Kind() == reflect.Slice:
+		return "list"
+	case t.Kind() == reflect.Map:
+		return "table"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.String:
+		return "text"
+	}
+	return "number"
+}
+
+func TestDurationText(t *testing.T) {
+	for _, text := range []string{"0s", "90d", "365d", "12h", "24h", "1h", "5m", "1m30s", "1h30m", "10s", "20m", "10h", "100ms"} {
+		d, err := duration(text)
+		if got := durationText(d); err != nil || got != text {
+			t.Errorf("durationText(%v) = %q, %v; want %q", d, got, err, text)
+		}
+	}
+}
