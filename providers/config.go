@@ -1,6 +1,12 @@
 package providers
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Config is what every provider has in its [[provider]] table, whatever its
 // kind; the kind's own Config embeds it.
@@ -37,6 +43,91 @@ type Config struct {
 	// IDTokensAuthenticated puts people who come with an ID token into the
 	// group "authenticated" too. Default false.
 	IDTokensAuthenticated bool `toml:"id_tokens_authenticated"`
+}
+
+// maxRemember is how long a right password is remembered at most: the time for
+// which an old one still works.
+const maxRemember = time.Minute
+
+// maxWrongPasswords is what wrong_passwords can be at most. No directory that
+// locks accounts waits longer.
+const maxWrongPasswords = 50
+
+// WithDefaults returns a copy in which what was left out has its default.
+func (c Config) WithDefaults() Config {
+	if c.Remember == nil {
+		remember := maxRemember
+		c.Remember = &remember
+	}
+	if c.WrongPasswords == 0 {
+		c.WrongPasswords = 3
+	}
+	return c
+}
+
+// Validate reports what is wrong with the keys that all providers have. It
+// expects the defaults to be in place. What one provider's keys say about
+// another's is [ValidateTogether]'s.
+func (c Config) Validate(fault func(key, problem string)) {
+	switch {
+	case c.Name == "":
+		fault("name", "is required: what logs, rules and sessions call this provider")
+	case strings.ContainsFunc(c.Name, notInName) || len(c.Name) > 64:
+		fault("name", fmt.Sprintf("%q is not made of at most 64 letters, digits, \"-\", \"_\" and \".\"", c.Name))
+	}
+	validateGlobs("match", c.Match, fault)
+	validateGlobs("require_groups", c.RequireGroups, fault)
+	if c.Prefix != nil && (!utf8.ValidString(*c.Prefix) || strings.ContainsFunc(*c.Prefix, unicode.IsControl)) {
+		fault("prefix", "holds a control character or is not UTF-8")
+	}
+	if c.Remember != nil && (*c.Remember < 0 || *c.Remember > maxRemember) {
+		fault("remember", fmt.Sprintf("%s is not between \"0s\" and \"1m\", the longest that an old password may still work", *c.Remember))
+	}
+	if c.WrongPasswords < 1 || c.WrongPasswords > maxWrongPasswords {
+		fault("wrong_passwords", fmt.Sprintf("%d is not between 1 and %d; keep it below the directory's own lockout", c.WrongPasswords, maxWrongPasswords))
+	}
+}
+
+// ValidateTogether reports what is wrong among all providers: i is the index
+// of the one at fault.
+func ValidateTogether(all []Config, fault func(i int, key, problem string)) {
+	var bases int
+	for _, c := range all {
+		if c.Kind != kindFile {
+			bases++
+		}
+	}
+	first := make(map[string]int)
+	for i, c := range all {
+		folded := strings.ToLower(c.Name)
+		if j, twice := first[folded]; twice && c.Name != "" {
+			fault(i, "name", fmt.Sprintf("%q is the name of provider[%d] too; upper and lower case are one", c.Name, j))
+		} else {
+			first[folded] = i
+		}
+		if bases > 1 && c.Kind != kindFile && c.Prefix == nil {
+			fault(i, "prefix", "is required where more than one provider is not a file; \"\" on purpose included, so that one provider's \"admins\" do not become another's by chance")
+		}
+	}
+}
+
+// kindFile is the one kind whose names an operator writes himself, so that it
+// needs no prefix.
+const kindFile = "file"
+
+func notInName(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
+}
+
+func validateGlobs(key string, globs []string, fault func(key, problem string)) {
+	if globs != nil && len(globs) == 0 {
+		fault(key, "an empty list matches nothing; leave the key out for no restriction")
+	}
+	for i, g := range globs {
+		if strings.TrimSpace(g) == "" || !utf8.ValidString(g) {
+			fault(fmt.Sprintf("%s[%d]", key, i), "an empty glob matches nothing; \"*\" matches everything")
+		}
+	}
 }
 
 // GroupNames is the part of a provider's groups table that the chain applies

@@ -30,14 +30,19 @@ func ParseLogin(typed string) (Login, error) {
 	if len(typed) > maxLogin || !utf8.ValidString(typed) {
 		return "", ErrMalformedLogin
 	}
-	name := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(typed)))
-	name = strings.TrimFunc(name, unicode.IsSpace)
+	name := foldLogin(typed)
 	// Format characters (category Cf: zero width space, direction marks) are
 	// invisible, so two names that look alike would be two counters.
 	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
 		return "", ErrMalformedLogin
 	}
 	return Login(name), nil
+}
+
+// foldLogin is the normal form: NFKC, case folded, without blanks around it.
+func foldLogin(name string) string {
+	name = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(name)))
+	return strings.TrimFunc(name, unicode.IsSpace)
 }
 
 // Reserved reports whether the name is one that tools make up, such as

@@ -193,3 +193,28 @@ type Starter interface {
 	Start(ctx context.Context)
 	Close() error
 }
+
+// CatchAll is a Provider that may be unable to know that a name is not its own:
+// a DN template, a password grant.
+type CatchAll interface {
+	// CatchesAll reports that the provider never answers ErrNotMine to a
+	// password, so that no later provider is asked about a name that its
+	// match has.
+	CatchesAll() bool
+}
+
+// Knower is a Provider that can tell at once, without asking anybody, whether
+// a name is its own. Where it says no, the chain takes the name for that of a
+// later provider when it settles what kind of secret stands beside it.
+type Knower interface {
+	Knows(login Login) bool
+}
+
+// Equalizer is a Provider whose ErrNotMine comes sooner than its ErrRejected,
+// because there is no hash to check the secret against. The chain calls
+// Equalize when that answer was the last, so that the time it took does not
+// tell which names exist. A provider that does such work before it answers
+// ErrNotMine does not implement it.
+type Equalizer interface {
+	Equalize(ctx context.Context, secret Secret)
+}

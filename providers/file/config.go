@@ -1,0 +1,106 @@
+package file
+
+import (
+	"fmt"
+	"strings"
+
+	"shorepass/providers"
+)
+
+// Config is a [[provider]] table of kind "file".
+type Config struct {
+	providers.Config `toml:",squash"`
+
+	// Users are the local users, a [[provider.user]] table each. Optional
+	// beside htpasswd.
+	Users []User `toml:"user"`
+
+	// Htpasswd is a file of "name:hash" lines, bcrypt only (htpasswd -B). It
+	// is read again whenever it changes. Optional.
+	Htpasswd string `toml:"htpasswd" path:"read"`
+
+	// HtpasswdGroups is a file of "group: name name" lines for the users of
+	// htpasswd (Apache's AuthGroupFile). It is read again whenever it changes.
+	// Optional.
+	HtpasswdGroups string `toml:"htpasswd_groups" path:"read"`
+}
+
+// User is a [[provider.user]] table.
+type User struct {
+	// Name of the user. Upper and lower case are one; it is used in lower
+	// case.
+	Name string `toml:"name"`
+
+	// Password is the hash that "shorepass hash" prints ("$argon2id$…"), or a
+	// bcrypt hash ("$2y$…", "$2a$…", "$2b$…").
+	Password providers.Secret `toml:"password"`
+
+	// Groups of the user. Optional.
+	Groups []string `toml:"groups"`
+
+	// Email of the user, for rules that look at claims.email. Optional.
+	Email string `toml:"email"`
+
+	// Claims are what rules may look at beside it, as claims.NAME. Optional.
+	Claims map[string]any `toml:"claims"`
+
+	// Disabled users cannot log in, and their sessions end. Default false.
+	Disabled bool `toml:"disabled"`
+}
+
+// WithDefaults returns a copy in which what was left out has its default.
+func (c Config) WithDefaults() Config {
+	c.Config = c.Config.WithDefaults()
+	return c
+}
+
+// Validate reports what is wrong with the table, without looking at files. The
+// keys of [providers.Config] are left to whoever checks all providers.
+func (c Config) Validate(fault func(key, problem string)) {
+	if len(c.Users) == 0 && c.Htpasswd == "" {
+		fault("user", "the provider has no users; add a [[provider.user]] table or htpasswd = \"FILE\"")
+	}
+	if c.HtpasswdGroups != "" && c.Htpasswd == "" {
+		fault("htpasswd_groups", "names the groups of the users in htpasswd, which is missing")
+	}
+	first := make(map[providers.Login]int)
+	for i, u := range c.Users {
+		at := fmt.Sprintf("user[%d].", i)
+		name, err := foldName(u.Name)
+		if err != nil {
+			fault(at+"name", err.Error())
+		} else if j, twice := first[name]; twice {
+			fault(at+"name", fmt.Sprintf("%q is the name of user[%d] too; upper and lower case are one", u.Name, j))
+		} else {
+			first[name] = i
+		}
+		if u.Password.IsZero() {
+			fault(at+"password", "is required: the line that \"shorepass hash\" prints")
+		} else if _, err := parseHash(u.Password.Reveal()); err != nil {
+			fault(at+"password", err.Error())
+		}
+		for j, group := range u.Groups {
+			if strings.TrimSpace(group) == "" {
+				fault(fmt.Sprintf("%sgroups[%d]", at, j), "an empty name is no group")
+			}
+		}
+		if _, both := u.Claims["email"]; both && u.Email != "" {
+			fault(at+"claims.email", "stands beside email; name it once")
+		}
+	}
+}
+
+// foldName returns the name in the form of what people type, which is how
+// users are found.
+func foldName(name string) (providers.Login, error) {
+	folded, err := providers.ParseLogin(name)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%q cannot be typed: it holds a control character or is too long", name)
+	case folded == "":
+		return "", fmt.Errorf("is required")
+	case folded.Reserved():
+		return "", fmt.Errorf("%q is a name that tools make up; \"$…\", \"<…\" and \"oauth2accesstoken\" are nobody's", name)
+	}
+	return folded, nil
+}

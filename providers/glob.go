@@ -1,0 +1,79 @@
+package providers
+
+import (
+	"slices"
+	"strings"
+)
+
+// glob is a pattern over a name: "*" stands for any text, "?" for any one
+// character, everything else for itself. Names are not paths, so nothing
+// stops a "*". There is no way to escape the two: no name holds them.
+type glob []rune
+
+// globs are patterns of which any may match. None at all match everything.
+type globs []glob
+
+func compileGlobs(patterns []string) globs {
+	all := make(globs, 0, len(patterns))
+	for _, p := range patterns {
+		all = append(all, glob(p))
+	}
+	return all
+}
+
+// compileLoginGlobs brings the patterns into the normal form of a Login, so
+// that "CORP\*" matches what ParseLogin made of "corp\bob".
+func compileLoginGlobs(patterns []string) globs {
+	all := make(globs, 0, len(patterns))
+	for _, p := range patterns {
+		all = append(all, glob(foldLogin(p)))
+	}
+	return all
+}
+
+// match reports whether a pattern matches, or none is set.
+func (all globs) match(name string) bool {
+	return len(all) == 0 || slices.ContainsFunc(all, func(g glob) bool { return g.match(name) })
+}
+
+// covers reports whether every name that other matches is matched here too, as
+// far as can be seen by reading the patterns themselves as names. A glob that
+// matches the text of another matches all that the other does.
+func (all globs) covers(other globs) bool {
+	if len(all) == 0 {
+		return true
+	}
+	if len(other) == 0 {
+		return slices.ContainsFunc(all, func(g glob) bool { return strings.Trim(string(g), "*") == "" && len(g) > 0 })
+	}
+	// A "*" of the other is read as a text that no "?" can stand for.
+	any := strings.Repeat("\uE000", 64)
+	return !slices.ContainsFunc(other, func(o glob) bool { return !all.match(strings.ReplaceAll(string(o), "*", any)) })
+}
+
+// match takes time proportional to the product of both lengths at worst: after
+// a mismatch only the last "*" has to be tried further on.
+func (g glob) match(name string) bool {
+	text := []rune(name)
+	p, t := 0, 0
+	star, resume := -1, 0
+	for t < len(text) {
+		switch {
+		case p < len(g) && g[p] == '*':
+			star, resume = p, t
+			p++
+		case p < len(g) && (g[p] == '?' || g[p] == text[t]):
+			p++
+			t++
+		case star >= 0:
+			resume++
+			p, t = star+1, resume
+		default:
+			return false
+		}
+	}
+	for p < len(g) && g[p] == '*' {
+		p++
+	}
+	return p == len(g)
+}
