@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"shorepass/policy"
+	"shorepass/registry"
 )
 
 // crossCheck looks at what one room's options say about another's, which no
@@ -75,6 +76,7 @@ func (l *loader) checkServices() {
 		}
 		names[s.Name] = i
 	}
+	registry.ValidateServices(l.document.Token, l.document.Services, l.faults.under(""))
 }
 
 // checkRules looks at what the rules name.
@@ -94,7 +96,7 @@ func (l *loader) checkRules() {
 		}
 		names = append(names, common(options).Name)
 	}
-	policy.ValidateNames(rules, names, l.document.Token.Services, l.faults.under(""))
+	policy.ValidateNames(rules, slices.Compact(names), l.document.Token.Services, l.faults.under(""))
 	l.checkClaims(rules)
 }
 

@@ -61,6 +61,8 @@ func (f *faults) add(key, problem string) {
 // at makes a fault of what is wrong with key, found where key stands, or its
 // table, if it does not.
 func (f *faults) at(key, problem string) *Fault {
+	// One fault is one line, also where a library's words in it are several.
+	problem = strings.Join(strings.FieldsFunc(problem, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 	return &Fault{File: f.text.name, Line: f.text.line(key), Key: key, Problem: problem}
 }
 

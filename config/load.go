@@ -128,6 +128,10 @@ func (l *loader) validate() {
 	d := &l.document
 	check(l, "server", &d.Server)
 	check(l, "audit", &d.Audit)
+	check(l, "token", &d.Token)
+	for i := range d.Services {
+		check(l, element("service", i), &d.Services[i])
+	}
 	d.Rules = policy.WithDefaults(d.Rules)
 	policy.Validate(d.Rules, l.faults.under(""))
 	for i, options := range l.options {

@@ -341,7 +341,7 @@ func typeName(f field) string {
 		return "secret"
 	case f.path != "" && t.Kind() == reflect.Slice:
 		return "list of files"
-	case f.path == "read" || f.path == "write":
+	case f.path != "" && !strings.Contains(f.path, ","):
 		return "file"
 	case t.Kind() == reflect.Slice:
 		return "list"

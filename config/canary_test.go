@@ -1,0 +1,59 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Whatever is wrong with a configuration, and wherever in it a secret ended
+// up by mistake, no error and no warning shows the secret.
+func TestErrorsShowNoSecret(t *testing.T) {
+	const canary = "c4naryPassw0rd"
+	head := "[[provider]]\nname = \"sso\"\nkind = \"oidc\"\nissuer = \"https://sso.corp.example\"\ngrants = [\"password\"]\n"
+	for _, text := range []string{
+		head + `client_secret = "` + canary + `"`,
+		head + `client_secret = ["` + canary + `"]`,
+		head + `client_secret = { "file" = "x", value = "` + canary + `" }`,
+		head + `client_secret = { value = "` + canary + `" }`,
+		head + `client_secret = { file = 1, env = "` + canary + `" }`,
+		head + `client_secert = "` + canary + `"`,
+		head + `client_secret = ` + canary,
+		head + `client_secret = n` + canary,
+		head + `client_secret = 1` + canary,
+		head + `client_secret = "` + canary,
+		head + `client_secret = '` + canary + "\n",
+		head + `client_secret = """` + canary + "\n",
+		head + `client_secret = "\` + canary + `"`,
+		head + `client_secret = "` + canary + `" ` + canary,
+		head + `client_secret = "` + canary + "\"\nclient_secret = \"" + canary + `"`,
+		head + `client_secret = "` + canary + "\x00\"",
+		head + `client_secret = "` + canary + "\xff\"",
+		head + `timeout = "` + canary + `"`,
+		head + `ignore_case = "` + canary + `"`,
+		head + `tls = "` + canary + `"`,
+		head + `tls = { key = ["` + canary + `"] }`,
+		head + `groups = ["` + canary + `"]`,
+		head + `remember = "` + canary + `"`,
+		head + `wrong_passwords = "` + canary + `"`,
+		"[session]\nstore = \"postgres://u:" + canary + "@h/db\"\nrevalidate = \"x\"",
+		"[session]\nstore = \"postgre://u:" + canary + "@h/db\"",
+		"[session]\nstore = \"" + canary + "\"",
+		"[session]\nseal_key = \"" + canary + "\"",
+		"[session]\nper_person = \"" + canary + "\"",
+		"[session]\ngrace = \"" + canary + "\"",
+	} {
+		name := filepath.Join(t.TempDir(), "shorepass.toml")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := Load(name, kinds)
+		if err != nil && strings.Contains(err.Error(), canary) {
+			t.Errorf("Load of\n%s\nshows the secret: %v", text, err)
+		}
+		if cfg != nil && strings.Contains(strings.Join(cfg.Warnings, "\n"), canary) {
+			t.Errorf("Load of\n%s\nwarns with the secret: %q", text, cfg.Warnings)
+		}
+	}
+}
