@@ -29,6 +29,7 @@ type options struct {
 	session   string // TOML: further keys of [session]
 	more      string // TOML: further tables
 	root      string // folder of RootCA.crt and RootCA.key; default: the run's
+	ownRoot   bool   // none is configured: the server makes its own
 }
 
 // site is one shorepass.
@@ -55,6 +56,9 @@ func newSite(t *testing.T, o options) *site {
 	if o.rules == "" {
 		o.rules = houseRules
 	}
+	if o.ownRoot {
+		s.root = s.dir
+	}
 	s.url = fmt.Sprintf("http://localhost:%d", s.port)
 	s.config = filepath.Join(s.dir, "shorepass.toml")
 	s.write(t, o)
@@ -65,6 +69,12 @@ func newSite(t *testing.T, o options) *site {
 // write writes the site's configuration, again where there is one already.
 func (s *site) write(t *testing.T, o options) {
 	t.Helper()
+	if !o.ownRoot {
+		o.token += fmt.Sprintf("root_certificate = %q\nroot_key = %q\n", filepath.Join(s.root, "RootCA.crt"), filepath.Join(s.root, "RootCA.key"))
+	}
+	if !strings.Contains(o.token, "services") {
+		o.token += fmt.Sprintf("services = [%q]\n", service)
+	}
 	text := fmt.Sprintf(`
 [server]
 listen = "127.0.0.1:%d"
@@ -73,16 +83,12 @@ log_level = "debug"
 %s
 [token]
 issuer = "gitlab-issuer"
-services = [%q]
-root_certificate = %q
-root_key = %q
 %s
 [session]
 %s
 %s
 %s
-%s`, s.port, s.url, o.server, service, filepath.Join(s.root, "RootCA.crt"), filepath.Join(s.root, "RootCA.key"),
-		o.token, o.session, o.providers, o.rules, o.more)
+%s`, s.port, s.url, o.server, o.token, o.session, o.providers, o.rules, o.more)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatalf("write the configuration: %v", err)
 	}

@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// answer is what the token endpoint answered.
+type answer struct {
+	Status int         `json:"-"`
+	Header http.Header `json:"-"`
+	Raw    string      `json:"-"`
+
+	Token        string
+	AccessToken  string `json:"access_token"`
+	ExpiresIn    int    `json:"expires_in"`
+	RefreshToken string `json:"refresh_token"`
+	Scope        string
+
+	Errors           []struct{ Code, Message string }
+	Details          string
+	Error            string
+	ErrorDescription string `json:"error_description"`
+}
+
+func (a answer) String() string { return fmt.Sprintf("%d %s", a.Status, a.Raw) }
+
+// claims are those of a token.
+type claims struct {
+	Issuer    string          `json:"iss"`
+	Subject   string          `json:"sub"`
+	Audience  json.RawMessage `json:"aud"`
+	Expires   int64           `json:"exp"`
+	NotBefore int64           `json:"nbf"`
+	IssuedAt  int64           `json:"iat"`
+	ID        string          `json:"jti"`
+	Access    []struct {
+		Type, Class, Name string
+		Actions           []string
+	}
+}
+
+// claims reads the token without verifying it, which is the registries' part.
+func (a answer) claims(t *testing.T) claims {
+	t.Helper()
+	var c claims
+	a.part(t, 1, &c)
+	return c
+}
+
+func (a answer) part(t *testing.T, n int, into any) {
+	t.Helper()
+	parts := strings.Split(a.AccessToken, ".")
+	if len(parts) != 3 {
+		t.Fatalf("no token in the answer %v", a)
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[n])
+	must(t, err)
+	must(t, json.Unmarshal(text, into))
+}
+
+// granted returns the token's access as scopes joined by spaces.
+func (a answer) granted(t *testing.T) string {
+	t.Helper()
+	var scopes []string
+	for _, entry := range a.claims(t).Access {
+		scopes = append(scopes, entry.Type+":"+entry.Name+":"+strings.Join(entry.Actions, ","))
+	}
+	return strings.Join(scopes, " ")
+}
+
+// wire sends one request at a time, as written.
+var wire = &http.Client{
+	Timeout:       30 * time.Second,
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// do sends a request to the site and reads the answer.
+func do(t *testing.T, r *http.Request) answer {
+	t.Helper()
+	res, err := wire.Do(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", r.Method, r.URL.Path, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	must(t, err)
+	a := answer{Status: res.StatusCode, Header: res.Header, Raw: string(body)}
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
+		if err := json.Unmarshal(body, &a); err != nil {
+			t.Errorf("%s %s: the body is not JSON: %v\n%s", r.Method, r.URL.Path, err, body)
+		}
+	}
+	secrets.keep("access token", a.AccessToken)
+	secrets.keep("refresh token", a.RefreshToken)
+	return a
+}
+
+// basic is an Authorization header.
+func basic(user, password string) string {
+	secrets.keep("password", password)
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+// get asks with a query and, unless it is empty, an Authorization header.
+func (s *site) get(t *testing.T, query, authorization string) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/jwt/auth?"+query, nil)
+	must(t, err)
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	return do(t, r)
+}
+
+// post asks with a form.
+func (s *site) post(t *testing.T, form url.Values) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/jwt/auth", strings.NewReader(form.Encode()))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return do(t, r)
+}
+
+// login asks as docker login does, and returns the refresh token.
+func (s *site) login(t *testing.T, user, password string) string {
+	t.Helper()
+	a := s.get(t, "account="+url.QueryEscape(user)+"&client_id=docker&offline_token=true&service="+service, basic(user, password))
+	if a.Status != http.StatusOK || a.RefreshToken == "" {
+		t.Fatalf("log in as %q: %v, want 200 and a refresh token", user, a)
+	}
+	return a.RefreshToken
+}
+
+// redeem asks with a refresh token for what scope names.
+func (s *site) redeem(t *testing.T, token, scope string) answer {
+	t.Helper()
+	return s.post(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "service": {service}, "client_id": {"e2e"}, "scope": {scope}})
+}
