@@ -80,13 +80,3 @@ type Verdict struct {
 	Actions []string // what it added or took
 	Fault   string   // why its condition or placeholder failed, if it did
 }
-
-// Policy is a compiled set of rules. It is safe for concurrent use.
-type Policy struct{}
-
-// Compile checks and compiles rules.
-func Compile(rules []Rule) (*Policy, error) { return nil, nil }
-
-// Decide returns what req is granted. It cannot fail: whatever goes wrong in a
-// rule takes rights away and is said in the Verdict.
-func (p *Policy) Decide(req Request) Decision { return Decision{} }

@@ -1,0 +1,171 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Policy is a compiled set of rules. It is safe for concurrent use, and never
+// changes but for its memory of people. The zero Policy grants nothing.
+type Policy struct {
+	rules   []*rule
+	actions []string // every action that a rule names; bit n of a set is actions[n]
+	claims  []string // every claim under a placeholder, as a dotted path; a token's slot is a place here
+
+	users, groups names // the entries of all users and groups keys
+	index         index
+	people        people
+	nobody        *person // who has no credentials
+}
+
+// rule is a [Rule], compiled.
+type rule struct {
+	Rule
+	index int
+	deny  bool
+
+	users, groups ids // what the keys hold, as numbers in Policy.users and groups; empty when the key is left out
+
+	types, providers, services []glob
+	patterns                   []pattern // repositories
+	bits                       uint64    // the actions named
+	star                       bool      // "*" is among them
+	when                       *condition
+
+	needsUser, needsGroup bool  // some pattern has the placeholder
+	needsClaims           []int // the slots of those that some pattern has
+}
+
+// pattern is one entry of a rule's repositories.
+type pattern struct {
+	glob
+	text       string
+	needsGroup bool
+	wholeGroup bool // {group} fills a component, so that only groups the asked name has can match
+}
+
+// Compile checks and compiles rules. The error joins everything that
+// [Validate] would report.
+func Compile(rules []Rule) (*Policy, error) {
+	rules = WithDefaults(rules)
+	var faults []error
+	check(rules, func(key, problem string) { faults = append(faults, fmt.Errorf("%s: %s", key, problem)) })
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	conditions, err := newConditions()
+	if err != nil {
+		return nil, err
+	}
+	p := &Policy{actions: []string{"pull", "push", "delete"}}
+	b := &builder{Policy: p, conditions: conditions, bit: map[string]int{"pull": 0, "push": 1, "delete": 2}, slot: map[string]int{}}
+	for i, r := range rules {
+		compiled, err := b.rule(i, r)
+		if err != nil {
+			return nil, fmt.Errorf("rule[%d]: %w", i, err)
+		}
+		p.rules = append(p.rules, compiled)
+	}
+	p.index = newIndex(p.rules, len(p.claims))
+	p.nobody = p.newPerson("", []string{anonymous}, true)
+	return p, nil
+}
+
+// builder holds what only the compilation needs.
+type builder struct {
+	*Policy
+	conditions *conditions
+	bit        map[string]int // of an action in Policy.actions
+	slot       map[string]int // of a claim in Policy.claims
+}
+
+func (b *builder) rule(i int, r Rule) (*rule, error) {
+	c := &rule{Rule: r, index: i, deny: r.Effect == deny}
+	var err error
+	c.users = b.users.add(r.Users)
+	c.groups = b.groups.add(r.Groups)
+	for _, key := range []struct {
+		globs *[]glob
+		texts []string
+	}{{&c.types, r.Types}, {&c.providers, r.Providers}, {&c.services, r.Services}} {
+		for _, text := range key.texts {
+			g, err := parseGlob(text, false)
+			if err != nil {
+				return nil, err
+			}
+			*key.globs = append(*key.globs, g)
+		}
+	}
+	for _, text := range r.Repositories {
+		if err := b.pattern(c, text); err != nil {
+			return nil, err
+		}
+	}
+	for _, action := range r.Actions {
+		if action == "*" {
+			c.star = true
+			continue
+		}
+		c.bits |= 1 << b.action(action)
+	}
+	if r.When != "" {
+		c.when, err = b.conditions.compile(r.When)
+	}
+	return c, err
+}
+
+func (b *builder) action(name string) int {
+	n, ok := b.bit[name]
+	if !ok {
+		n = len(b.actions)
+		b.bit[name], b.actions = n, append(b.actions, name)
+	}
+	return n
+}
+
+// pattern compiles one entry of repositories into c.
+func (b *builder) pattern(c *rule, text string) error {
+	g, err := parseGlob(text, true)
+	if err != nil {
+		return err
+	}
+	for i := range g {
+		switch t := &g[i]; t.kind {
+		case userName:
+			c.needsUser = true
+		case groupName:
+			c.needsGroup = true
+		case claimValue:
+			n, ok := b.slot[t.text]
+			if !ok {
+				n = len(b.claims)
+				b.slot[t.text], b.claims = n, append(b.claims, t.text)
+			}
+			t.slot = n
+			if !slices.Contains(c.needsClaims, n) {
+				c.needsClaims = append(c.needsClaims, n)
+			}
+		}
+	}
+	whole := slices.Contains(components(text), "{group}")
+	c.patterns = append(c.patterns, pattern{g, text, g.has(groupName), whole})
+	return nil
+}
+
+// coversKind reports whether the rule's types, providers and services keys
+// match.
+func (r *rule) coversKind(req *Request, resource string) bool {
+	return matchAny(r.types, resource) &&
+		(r.providers == nil || !req.Anonymous && matchAny(r.providers, req.Provider)) &&
+		(r.services == nil || matchAny(r.services, req.Service))
+}
+
+func matchAny(globs []glob, name string) bool {
+	for _, g := range globs {
+		if text, ok := g.literal(); ok && text == name || !ok && g.match(name, nil) {
+			return true
+		}
+	}
+	return false
+}

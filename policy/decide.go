@@ -1,0 +1,290 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"shorepass/registry"
+)
+
+// maxName is the longest name that a registry takes for a repository
+// (github.com/distribution/reference, NameTotalLengthMax). What is longer is
+// granted to nobody.
+const maxName = 255
+
+// Decide returns what req is granted. It cannot fail: whatever goes wrong in a
+// rule takes rights away and is said in the Verdict.
+//
+// The slices of the decision may be those of req, and are not to be changed.
+func (p *Policy) Decide(req Request) Decision {
+	d := decider{policy: p, req: &req, who: p.person(&req)}
+	var out Decision
+	for i := range req.Scopes {
+		scope := &req.Scopes[i]
+		if len(scope.Actions) == 0 || len(scope.Name) == 0 || len(scope.Name) > maxName {
+			continue
+		}
+		d.decide(scope)
+		if granted := d.granted(); len(granted) > 0 {
+			if out.Access == nil {
+				out.Access = make([]registry.Access, 0, len(req.Scopes)-i)
+			}
+			out.Access = append(out.Access, registry.Access{Type: scope.Type, Class: scope.Class, Name: scope.Name, Actions: granted})
+		}
+		out.Rules = d.verdicts(out.Rules)
+	}
+	return out
+}
+
+// decider holds what one decision needs. Of these, what is costly is made when
+// a rule first asks for it.
+type decider struct {
+	policy *Policy
+	req    *Request
+	who    *person
+
+	facts   *facts
+	results map[*condition]result
+	values  values
+	claims  []claim // by slot
+
+	scope *registry.Scope
+	asked asked
+	hits  []hit          // the rules that matched the scope, or failed
+	known map[*rule]bool // the same, when there are many
+}
+
+// hit is a rule that matched, or an allow rule that would have matched but for
+// its fault.
+type hit struct {
+	rule  *rule
+	fault string
+}
+
+func (h *hit) matched() bool { return h.rule.deny || h.fault == "" }
+
+type result struct {
+	holds bool
+	fault string
+}
+
+// claim is what stands in for a claim's placeholder, or why nothing does.
+type claim struct {
+	looked bool
+	fault  string
+}
+
+// begin turns to the next scope.
+func (d *decider) begin(scope *registry.Scope) {
+	d.scope, d.asked = scope, d.policy.ask(scope)
+	d.hits, d.known = d.hits[:0], nil
+}
+
+// decide finds the rules that match a scope.
+func (d *decider) decide(scope *registry.Scope) {
+	d.begin(scope)
+	ix := &d.policy.index
+	rest := scope.Name
+	for begin := 0; begin <= len(rest); {
+		end := begin + strings.IndexByte(rest[begin:], '/')
+		if end < begin {
+			end = len(rest)
+		}
+		if part := rest[begin:end]; !repeats(rest[:begin], part) {
+			d.tryComponent(ix, part)
+		}
+		begin = end + 1
+	}
+	for _, length := range ix.lengths {
+		if length > len(rest) {
+			break
+		}
+		d.try(ix.beginning[rest[:length]])
+	}
+	d.try(&ix.wide)
+	d.tryUnfilled(ix)
+	slices.SortFunc(d.hits, func(a, b hit) int { return a.rule.index - b.rule.index })
+}
+
+// repeats reports whether a component stands among those before it, so that
+// its rules were tried already.
+func repeats(before, part string) bool {
+	for before != "" {
+		head, tail, _ := strings.Cut(before, "/")
+		if head == part {
+			return true
+		}
+		before = tail
+	}
+	return false
+}
+
+// tryComponent tries the rules that stand under a component of the asked name,
+// by its text or by what it is to the person.
+func (d *decider) tryComponent(ix *index, part string) {
+	d.try(ix.component[part])
+	if part == d.who.user {
+		d.try(&ix.user)
+	}
+	if len(ix.group) > 0 {
+		if g := d.who.find(part); g != nil {
+			for _, id := range g.entries.all {
+				d.try(ix.group[id])
+			}
+		}
+	}
+}
+
+// tryUnfilled tries the rules under claims, and those whose placeholders cannot
+// be filled: deny rules match by that, and of allow rules the audit line says
+// why they do not.
+func (d *decider) tryUnfilled(ix *index) {
+	for slot := range ix.claim {
+		b, unfilled := &ix.claim[slot], &ix.denyClaim[slot]
+		if len(b.all) == 0 && len(unfilled.all) == 0 {
+			continue
+		}
+		if d.claim(slot) != "" {
+			d.try(b)
+			d.try(unfilled)
+		} else if repeats(d.scope.Name, d.values.claims[slot]) {
+			d.try(b)
+		}
+	}
+	if !d.who.userFills {
+		d.try(&ix.user)
+		d.try(&ix.denyUser)
+	}
+	for i := range d.who.misfit {
+		for _, id := range d.who.misfit[i].entries.all {
+			d.try(ix.group[id])
+			d.try(ix.denyGroup[id])
+		}
+	}
+}
+
+// try tries the rules of a bucket: all of them, or those filed under the
+// entries that match the person, whichever are fewer.
+func (d *decider) try(b *bucket) {
+	if b == nil {
+		return
+	}
+	if b.byPerson == nil || len(d.who.users.all)+len(d.who.groups.all) > len(b.all)/4 {
+		for i := range b.all {
+			d.consider(&b.all[i])
+		}
+		return
+	}
+	for i := range b.everyone {
+		d.consider(&b.everyone[i])
+	}
+	for _, set := range [...]*ids{&d.who.groups, &d.who.users} {
+		for _, id := range set.all {
+			for i := range b.byPerson[id] {
+				d.consider(&b.byPerson[id][i])
+			}
+		}
+	}
+}
+
+// consider notes a rule that matches, or that fails in a way to be told of. The
+// cheap keys come first, and the condition last.
+func (d *decider) consider(c *candidate) {
+	r := c.rule
+	if !d.who.covers(r) || !d.asked.touches(r) || !r.coversKind(d.req, d.scope.Type) || d.noted(r) {
+		return
+	}
+	fault := d.unfilled(r)
+	switch {
+	case fault != "" && r.deny:
+	case fault != "" && !c.pattern.loosened().match(d.scope.Name, nil):
+		return
+	case fault == "" && !d.covers(r, c.pattern):
+		if fault = d.unfilledGroup(r, c.pattern); fault == "" {
+			return
+		}
+	}
+	if r.when != nil && (fault == "" || r.deny) {
+		switch got := d.condition(r.when); {
+		case got.fault != "":
+			fault = strings.TrimPrefix(fault+"; "+got.fault, "; ")
+		case !got.holds:
+			return
+		}
+	}
+	d.note(hit{r, fault})
+}
+
+// noted reports whether a rule was found already, by another of its patterns
+// or of the person's names.
+func (d *decider) noted(r *rule) bool {
+	if d.known != nil {
+		return d.known[r]
+	}
+	return slices.ContainsFunc(d.hits, func(h hit) bool { return h.rule == r })
+}
+
+func (d *decider) note(h hit) {
+	d.hits = append(d.hits, h)
+	if d.known == nil && len(d.hits) > manyHits {
+		d.known = make(map[*rule]bool, 2*manyHits)
+		for _, h := range d.hits {
+			d.known[h.rule] = true
+		}
+	}
+	if d.known != nil {
+		d.known[h.rule] = true
+	}
+}
+
+// manyHits is where a map finds a rule sooner than looking through the list.
+const manyHits = 32
+
+// condition evaluates a condition once for all scopes and all rules that have
+// it.
+func (d *decider) condition(c *condition) result {
+	if got, ok := d.results[c]; ok {
+		return got
+	}
+	if d.facts == nil {
+		req := *d.req
+		if req.Anonymous {
+			req = Request{Groups: []string{anonymous}, Service: req.Service, Address: req.Address, Time: req.Time}
+		}
+		d.facts, d.results = &facts{req: &req}, map[*condition]result{}
+	}
+	var got result
+	var err error
+	if got.holds, err = c.holds(d.facts); err != nil {
+		got = result{fault: fmt.Sprintf("when: %v", err)}
+	}
+	d.results[c] = got
+	return got
+}
+
+// verdicts appends the part of each rule in the scope's decision.
+func (d *decider) verdicts(all []Verdict) []Verdict {
+	if len(d.hits) == 0 {
+		return all
+	}
+	name := scopeName(d.scope)
+	all = slices.Grow(all, len(d.hits))
+	for i := range d.hits {
+		h := &d.hits[i]
+		v := Verdict{Rule: h.rule.Name, Effect: h.rule.Effect, Scope: name, Fault: h.fault}
+		if h.matched() {
+			v.Actions = d.asked.named(h.rule)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// scopeName returns a resource as a scope names it, without the actions.
+func scopeName(s *registry.Scope) string {
+	if s.Class != "" {
+		return s.Type + "(" + s.Class + "):" + s.Name
+	}
+	return s.Type + ":" + s.Name
+}

@@ -1,0 +1,171 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// unfilled says why a placeholder of the rule cannot be filled, and is empty
+// where all can. Of {group} it says so for deny rules, where one group that
+// cannot stand in is enough; an allow rule goes on with the others.
+func (d *decider) unfilled(r *rule) string {
+	if r.needsUser && !d.who.userFills {
+		if d.who.anonymous {
+			return "{user}: there is none without credentials"
+		}
+		return "{user}: " + notComponent(d.who.user)
+	}
+	for _, slot := range r.needsClaims {
+		if fault := d.claim(slot); fault != "" {
+			return fault
+		}
+	}
+	if r.needsGroup && r.deny {
+		return d.misfit(r)
+	}
+	return ""
+}
+
+// filled reports whether some group that the rule's own entries match can
+// stand in for {group}.
+func (d *decider) filled(r *rule) bool {
+	for i := range d.who.fill {
+		if d.who.fill[i].entries.meets(&r.groups) {
+			return true
+		}
+	}
+	return false
+}
+
+// misfit names the group that the rule's entries match and that cannot stand
+// in.
+func (d *decider) misfit(r *rule) string {
+	for i := range d.who.misfit {
+		if g := &d.who.misfit[i]; g.entries.meets(&r.groups) {
+			return "{group}: " + notComponent(g.name)
+		}
+	}
+	return ""
+}
+
+// unfilledGroup says why an allow rule gave nothing, where none of the groups
+// that its entries match can stand in for {group}.
+func (d *decider) unfilledGroup(r *rule, p *pattern) string {
+	if !r.needsGroup || r.deny || d.filled(r) || !p.loosened().match(d.scope.Name, nil) {
+		return ""
+	}
+	return d.misfit(r)
+}
+
+// covers reports whether a pattern covers the asked name. Every placeholder but
+// {group} can be filled.
+func (d *decider) covers(r *rule, p *pattern) bool {
+	d.values.user = d.who.user
+	if !p.needsGroup {
+		return p.match(d.scope.Name, &d.values)
+	}
+	if !p.wholeGroup {
+		for i := range d.who.fill {
+			if d.coversAs(&d.who.fill[i], r, p) {
+				return true
+			}
+		}
+		return false
+	}
+	for part := range strings.SplitSeq(d.scope.Name, "/") {
+		if g := d.who.find(part); g != nil && d.coversAs(g, r, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// coversAs is covers with one of the person's groups in the place of {group}.
+func (d *decider) coversAs(g *group, r *rule, p *pattern) bool {
+	d.values.group = g.name
+	return g.entries.meets(&r.groups) && p.match(d.scope.Name, &d.values)
+}
+
+// loosened returns the pattern with "*" for each placeholder: by it an allow
+// rule that cannot be filled is reported where it might have matched, and not
+// with every request.
+func (p *pattern) loosened() glob {
+	loose := make(glob, 0, len(p.glob))
+	for _, t := range p.glob {
+		if t.kind >= userName {
+			t = token{kind: star}
+		}
+		loose = append(loose, t)
+	}
+	return loose
+}
+
+// claim looks a claim up for its placeholder, once for the whole decision. It
+// returns why it cannot be filled, or nothing.
+func (d *decider) claim(slot int) string {
+	if d.claims == nil {
+		d.claims = make([]claim, len(d.policy.claims))
+		d.values.claims = make([]string, len(d.policy.claims))
+	}
+	c := &d.claims[slot]
+	if c.looked {
+		return c.fault
+	}
+	c.looked = true
+	path := d.policy.claims[slot]
+	text, problem := "", "there is none without credentials"
+	if !d.req.Anonymous {
+		text, problem = claimText(d.req.Claims, path)
+	}
+	switch {
+	case problem != "":
+		c.fault = fmt.Sprintf("{claims.%s}: %s", path, problem)
+	case !isComponent(text):
+		c.fault = fmt.Sprintf("{claims.%s}: %s", path, notComponent(text))
+	default:
+		d.values.claims[slot] = text
+	}
+	return c.fault
+}
+
+// claimText returns the claim at a dotted path, which must be a text or a whole
+// number, or what is wrong with it.
+func claimText(claims map[string]any, path string) (text, problem string) {
+	var value any = claims
+	for name := range strings.SplitSeq(path, ".") {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return "", "there is no such claim"
+		}
+		if value, ok = object[name]; !ok {
+			return "", "there is no such claim"
+		}
+	}
+	switch v := value.(type) {
+	case string:
+		return v, ""
+	case json.Number:
+		return v.String(), ""
+	case int:
+		return strconv.Itoa(v), ""
+	case int64:
+		return strconv.FormatInt(v, 10), ""
+	case float64:
+		if n := int64(v); float64(n) == v && n < 1<<53 && n > -1<<53 {
+			return strconv.FormatInt(n, 10), ""
+		}
+	}
+	return "", "the claim is neither a text nor a whole number"
+}
+
+// notComponent says that a value may not stand in for a placeholder. What a
+// person brought is quoted and shortened, since it goes to the audit line.
+func notComponent(value string) string {
+	const enough = 64
+	if len(value) > enough {
+		value = strings.ToValidUTF8(value[:enough], "") + "…"
+	}
+	return fmt.Sprintf("%q is not one component of a repository's path", value)
+}
