@@ -1,6 +1,10 @@
 package registry
 
-import "errors"
+import (
+	"errors"
+	"slices"
+	"strings"
+)
 
 // Scope is one resource and what is asked of it, parsed: the resource scope of
 // the distribution token specification.
@@ -8,7 +12,7 @@ type Scope struct {
 	Type    string   // "repository", "registry"
 	Class   string   // "plugin" in "repository(plugin)"; mostly empty
 	Name    string   // "team-a/app", "catalog", "host:5000/app"
-	Actions []string // "pull", "push", "delete", "*"; in the order asked, without repetition
+	Actions []string // "pull", "push", "delete", "*"; in the order asked, without repetition; nil for none
 }
 
 // Access is what a token grants on one resource: an entry of its access claim.
@@ -29,16 +33,249 @@ const (
 	MaxScopeBytes = 64 << 10
 )
 
+// What one scope may hold at most. A registry takes no longer name; the other
+// two keep the work for one scope small, since their number and length would
+// otherwise be bounded by MaxScopeBytes alone.
+const (
+	maxName    = 255 // bytes of a resource name
+	maxWord    = 64  // bytes of a type, a class or an action
+	maxActions = 16  // actions on one resource; further ones are not asked
+)
+
+// String prints the scope as it stands in a request. [ParseScopes] reads it
+// back the same.
+func (s Scope) String() string {
+	var b strings.Builder
+	size := len(s.Type) + len(s.Class) + len(s.Name) + 4
+	for _, a := range s.Actions {
+		size += len(a) + 1
+	}
+	b.Grow(size)
+	b.WriteString(s.Type)
+	if s.Class != "" {
+		b.WriteByte('(')
+		b.WriteString(s.Class)
+		b.WriteByte(')')
+	}
+	b.WriteByte(':')
+	b.WriteString(s.Name)
+	b.WriteByte(':')
+	for i, a := range s.Actions {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(a)
+	}
+	return b.String()
+}
+
 // ParseScopes reads the scope parameters of one request: each may hold several
 // scopes joined by spaces. Scopes of one resource are merged, in the order of
 // their first mention. A scope that does not follow the grammar is left out,
-// since it grants nothing and is no error. The error is ErrTooManyScopes or
-// nil.
+// since it grants nothing and is no error. The error is ErrTooManyScopes, and
+// then there are no scopes, or nil.
 //
 //	resourcescope := resourcetype ":" resourcename ":" action [ ',' action ]*
 //	resourcetype  := value [ '(' value ')' ]        value := /[a-z0-9]+/
 //	resourcename  := [ hostname '/' ] component [ '/' component ]*
 //	action        := /[a-z]*/ | '*'
+//
+// https://distribution.github.io/distribution/spec/auth/scope/
+//
+// A part before the first "/" is a hostname only if it has a "." or a ":", as
+// everywhere in the world of docker. So "Team/app", which the bare grammar
+// takes for an application on the host "Team", is left out like "team/App".
 func ParseScopes(params []string) ([]Scope, error) {
-	return nil, nil
+	asked, size := 0, 0
+	for _, p := range params {
+		size += len(p)
+		asked += countScopes(p)
+	}
+	if asked > MaxScopes || size > MaxScopeBytes {
+		return nil, ErrTooManyScopes
+	}
+	if asked == 0 {
+		return nil, nil
+	}
+	scopes := make([]Scope, 0, asked)
+	for _, p := range params {
+		for p != "" {
+			var text string
+			text, p, _ = strings.Cut(p, " ")
+			if scope, actions, ok := parseResource(text); ok {
+				scopes = merge(scopes, scope, actions)
+			}
+		}
+	}
+	return scopes, nil
 }
+
+// countScopes returns how many texts that are not empty stand between spaces.
+func countScopes(p string) int {
+	n := 0
+	for i := range len(p) {
+		if p[i] != ' ' && (i == 0 || p[i-1] == ' ') {
+			n++
+		}
+	}
+	return n
+}
+
+// merge adds what is asked of one resource to what was asked before.
+func merge(scopes []Scope, scope Scope, actions string) []Scope {
+	same := func(s Scope) bool {
+		return s.Name == scope.Name && s.Type == scope.Type && s.Class == scope.Class
+	}
+	i := slices.IndexFunc(scopes, same)
+	if i < 0 {
+		i = len(scopes)
+		scopes = append(scopes, scope)
+	}
+	s := &scopes[i]
+	for more := true; more && len(s.Actions) < maxActions; {
+		var action string
+		action, actions, more = strings.Cut(actions, ",")
+		if action == "" || slices.Contains(s.Actions, action) {
+			continue
+		}
+		if s.Actions == nil {
+			s.Actions = make([]string, 0, min(2+strings.Count(actions, ","), maxActions))
+		}
+		s.Actions = append(s.Actions, action)
+	}
+	return scopes
+}
+
+// parseResource reads one scope, and returns its actions as they stand there:
+// "pull,push". The name may hold a colon (the port of a host), so it begins
+// after the first and ends at the last one.
+func parseResource(text string) (Scope, string, bool) {
+	first, last := strings.IndexByte(text, ':'), strings.LastIndexByte(text, ':')
+	if first == last {
+		return Scope{}, "", false
+	}
+	scope := Scope{Type: text[:first], Name: text[first+1 : last]}
+	actions := text[last+1:]
+	if inner, ok := strings.CutSuffix(scope.Type, ")"); ok {
+		if scope.Type, scope.Class, ok = strings.Cut(inner, "("); !ok || !isWord(scope.Class) {
+			return Scope{}, "", false
+		}
+	}
+	return scope, actions, isWord(scope.Type) && isName(scope.Name) && areActions(actions)
+}
+
+// isWord reports whether s is a type or a class: /[a-z0-9]+/.
+func isWord(s string) bool {
+	for i := range len(s) {
+		if !isLowerAlnum(s[i]) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxWord
+}
+
+// areActions reports whether each part between commas is /[a-z]*/ or "*".
+func areActions(s string) bool {
+	start := 0 // of the part that s[i] is in
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == ',':
+			start = i + 1
+		case c == '*':
+			if i > start || i+1 < len(s) && s[i+1] != ',' {
+				return false
+			}
+		case c < 'a' || c > 'z' || i-start >= maxWord:
+			return false
+		}
+	}
+	return true
+}
+
+// isName reports whether s is a resource name.
+func isName(s string) bool {
+	if len(s) > maxName {
+		return false
+	}
+	if host, path, ok := strings.Cut(s, "/"); ok && isHostname(host) {
+		s = path
+	}
+	for {
+		component, rest, more := strings.Cut(s, "/")
+		if !isComponent(component) {
+			return false
+		}
+		if !more {
+			return true
+		}
+		s = rest
+	}
+}
+
+// isComponent reports whether s is letters and digits with a separator between
+// them:
+//
+//	component := alpha-numeric [ separator alpha-numeric ]*
+//	separator := /[_.]|__|[-]*/
+func isComponent(s string) bool {
+	if s == "" || !isLowerAlnum(s[0]) || !isLowerAlnum(s[len(s)-1]) {
+		return false
+	}
+	for i := 1; i < len(s); i++ {
+		if isLowerAlnum(s[i]) || isLowerAlnum(s[i-1]) && isOneOf(s[i], "-_.") {
+			continue
+		}
+		// The second byte of a separator, or a later one.
+		dash := s[i] == '-' && s[i-1] == '-'
+		underscore := s[i] == '_' && s[i-1] == '_' && isLowerAlnum(s[i-2])
+		if !dash && !underscore {
+			return false
+		}
+	}
+	return true
+}
+
+// isHostname reports whether s is a host with a "." or a port:
+//
+//	hostname      := hostcomponent [ '.' hostcomponent ]* [ ':' /[0-9]+/ ]
+//	hostcomponent := /[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]/
+func isHostname(s string) bool {
+	host, port, hasPort := strings.Cut(s, ":")
+	if hasPort && !isNumber(port) || !hasPort && !strings.Contains(host, ".") {
+		return false
+	}
+	for {
+		component, rest, more := strings.Cut(host, ".")
+		if !isHostComponent(component) {
+			return false
+		}
+		if !more {
+			return true
+		}
+		host = rest
+	}
+}
+
+func isHostComponent(s string) bool {
+	for i := range len(s) {
+		if !isAlnum(s[i]) && s[i] != '-' {
+			return false
+		}
+	}
+	return s != "" && s[0] != '-' && s[len(s)-1] != '-'
+}
+
+func isNumber(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isOneOf(c byte, set string) bool { return strings.IndexByte(set, c) >= 0 }
+
+func isLowerAlnum(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
+
+func isAlnum(c byte) bool { return isLowerAlnum(c) || 'A' <= c && c <= 'Z' }

@@ -1,0 +1,283 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestParseScope holds single scopes against what they print back: the same,
+// something shorter, or nothing where the grammar refuses them.
+func TestParseScope(t *testing.T) {
+	same := "(the same)"
+	for _, test := range []struct{ name, in, want string }{
+		{"a pull", "repository:team-a/app:pull", same},
+		{"a push", "repository:team-a/app:pull,push", same},
+		{"a name of one component", "repository:app:pull", same},
+		{"a deep name", "repository:a/b/c/d/e:pull", same},
+		{"separators", "repository:a.b/c_d/e__f/g-h/i---j:pull", same},
+		{"digits", "repository:0/1a/2:pull", same},
+		{"the catalog", "registry:catalog:*", same},
+		{"skopeo delete", "repository:team-a/app:*", same},
+		{"every action beside others", "repository:a:pull,*", same},
+		{"an unknown action", "repository:a:fly", same},
+		{"another type", "project1:a:pull", same},
+		{"a class", "repository(plugin):a:pull", same},
+		{"a host with a port", "repository:host:5000/a:pull", same},
+		{"a host with dots and a port", "repository:registry.corp.example:5000/team/a:pull", same},
+		{"an upper-case host", "repository:Registry.Corp.example/a:pull", same},
+		{"an upper-case host with a port", "repository:HOST:5000/a:pull", same},
+		{"a host with hyphens", "repository:a--b.example:1/a:pull", same},
+		{"an address", "repository:10.0.0.1:5000/a:pull", same},
+		{"no action", "repository:a:", same},
+		{"no action but a comma", "repository:a:,", "repository:a:"},
+		{"empty actions between others", "repository:a:pull,,push,", "repository:a:pull,push"},
+		{"an action twice", "repository:a:pull,push,pull", "repository:a:pull,push"},
+		{"the longest name", "repository:" + strings.Repeat("a", 255) + ":pull", same},
+		{"a long action", "repository:a:" + strings.Repeat("x", 64), same},
+
+		{"a name too long", "repository:" + strings.Repeat("a", 256) + ":pull", ""},
+		{"an action too long", "repository:a:" + strings.Repeat("x", 65), ""},
+		{"a type too long", strings.Repeat("x", 65) + ":a:pull", ""},
+		{"a class too long", "repository(" + strings.Repeat("x", 65) + "):a:pull", ""},
+		{"a path that goes up", "../repository:a:pull", ""},
+		{"a name that goes up", "repository:../a:pull", ""},
+		{"a name that goes up inside", "repository:a/../b:pull", ""},
+		{"dots", "repository:a..b:pull", ""},
+		{"an upper-case type", "Repository:a:pull", ""},
+		{"an upper-case name", "repository:App:pull", ""},
+		{"an upper-case component", "repository:team/App:pull", ""},
+		{"an upper-case first component", "repository:Team/app:pull", ""},
+		{"an upper-case action", "repository:a:Pull", ""},
+		{"zot's own", "repository::pull", ""},
+		{"nothing but colons", "repository:::", ""},
+		{"colons alone", ":::", ""},
+		{"an empty type", ":a:pull", ""},
+		{"no colon", "repository", ""},
+		{"one colon", "repository:a", ""},
+		{"an empty component", "repository:a//b:pull", ""},
+		{"a leading slash", "repository:/a:pull", ""},
+		{"a trailing slash", "repository:a/:pull", ""},
+		{"only a slash", "repository:/:pull", ""},
+		{"a host alone", "repository:host:5000:pull", ""},
+		{"a host without a name", "repository:host:5000/:pull", ""},
+		{"a port that is none", "repository:host:x/a:pull", ""},
+		{"an empty port", "repository:host:/a:pull", ""},
+		{"two ports", "repository:host:1:2/a:pull", ""},
+		{"a port further down", "repository:a/host:5000/b:pull", ""},
+		{"a host that begins with a hyphen", "repository:-h.x/a:pull", ""},
+		{"a host with an underscore", "repository:h_h:5000/a:pull", ""},
+		{"a host with an empty part", "repository:h..x:5000/a:pull", ""},
+		{"a separator first", "repository:-a:pull", ""},
+		{"a separator last", "repository:a_:pull", ""},
+		{"three underscores", "repository:a___b:pull", ""},
+		{"two kinds of separator", "repository:a-_b:pull", ""},
+		{"a dot and a dash", "repository:a.-b:pull", ""},
+		{"an underscore and two more apart", "repository:a_._b:pull", ""},
+		{"a star in a name", "repository:a*:pull", ""},
+		{"two stars", "repository:a:**", ""},
+		{"a star in a word", "repository:a:pull*", ""},
+		{"a word after a star", "repository:a:*pull", ""},
+		{"a digit in an action", "repository:a:pull2", ""},
+		{"a colon after the actions", "repository:a:pull:", ""},
+		{"an empty class", "repository():a:pull", ""},
+		{"a class alone", "(plugin):a:pull", ""},
+		{"an open class", "repository(plugin:a:pull", ""},
+		{"a closed class", "repositoryplugin):a:pull", ""},
+		{"two classes", "repository(a)(b):a:pull", ""},
+		{"a class in a class", "repository(a(b)):a:pull", ""},
+		{"something after the class", "repository(plugin)x:a:pull", ""},
+		{"a newline at the end", "repository:a:pull\n", ""},
+		{"a newline in front", "\nrepository:a:pull", ""},
+		{"a tab between two", "repository:a:pull\trepository:b:pull", ""},
+		{"NUL", "repository:a\x00:pull", ""},
+		{"a letter that folds to s", "repo\u017fitory:a:pull", ""},
+		{"full-width letters", "repository:\uff41:pull", ""},
+		{"no UTF-8", "repository:\xff:pull", ""},
+		{"a tag", "repository:a:latest:pull", ""},
+		{"a digest", "repository:a@sha256:00:pull", ""},
+		{"escaped", "repository%3Aa%3Apull", ""},
+	} {
+		want := test.want
+		if want == same {
+			want = test.in
+		}
+		if got := parsed(t, test.in); got != want {
+			t.Errorf("%s: ParseScopes(%q) = %q, want %q", test.name, test.in, got, want)
+		}
+	}
+}
+
+// parsed returns what ParseScopes makes of params, joined by spaces.
+func parsed(t *testing.T, params ...string) string {
+	t.Helper()
+	scopes, err := ParseScopes(params)
+	if err != nil {
+		t.Errorf("ParseScopes(%q): %v", params, err)
+	}
+	texts := make([]string, len(scopes))
+	for i, s := range scopes {
+		texts[i] = s.String()
+	}
+	return strings.Join(texts, " ")
+}
+
+func TestParseScopes(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		in   []string
+		want []Scope
+	}{
+		{"none", nil, nil},
+		{"crane's empty one", []string{""}, nil},
+		{"spaces alone", []string{"   ", " "}, nil},
+		{"a mount", []string{"repository:b:pull,push repository:a:pull"}, []Scope{
+			{Type: "repository", Name: "b", Actions: []string{"pull", "push"}}, {Type: "repository", Name: "a", Actions: []string{"pull"}}}},
+		{"repeated and joined", []string{"repository:a:pull  repository:b:pull ", " repository:a:push"}, []Scope{
+			{Type: "repository", Name: "a", Actions: []string{"pull", "push"}}, {Type: "repository", Name: "b", Actions: []string{"pull"}}}},
+		{"a plugin and a repository of one name", []string{"repository(plugin):a:pull repository:a:pull"}, []Scope{
+			{Type: "repository", Class: "plugin", Name: "a", Actions: []string{"pull"}}, {Type: "repository", Name: "a", Actions: []string{"pull"}}}},
+		{"one of another type", []string{"registry:catalog:* repository:catalog:pull"}, []Scope{
+			{Type: "registry", Name: "catalog", Actions: []string{"*"}}, {Type: "repository", Name: "catalog", Actions: []string{"pull"}}}},
+		{"a bad one between good ones", []string{"repository:a:pull repository::pull repository:b:pull"}, []Scope{
+			{Type: "repository", Name: "a", Actions: []string{"pull"}}, {Type: "repository", Name: "b", Actions: []string{"pull"}}}},
+		{"no action, then some", []string{"repository:a: repository:a:pull"}, []Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}},
+		{"no action", []string{"repository:a:"}, []Scope{{Type: "repository", Name: "a"}}},
+		{"nothing good", []string{"repository", "x"}, []Scope{}},
+	} {
+		got, err := ParseScopes(test.in)
+		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
+			t.Errorf("%s: ParseScopes(%q): %v (-want +got)\n%s", test.name, test.in, err, diff)
+		}
+	}
+}
+
+func TestParseScopesLimits(t *testing.T) {
+	many := func(n int, format string) []string {
+		var params []string
+		for i := range n {
+			params = append(params, fmt.Sprintf(format, i))
+		}
+		return params
+	}
+	for _, test := range []struct {
+		name string
+		in   []string
+		want int // scopes, or -1 for ErrTooManyScopes
+	}{
+		{"as many as may be", many(256, "repository:a%d:pull"), 256},
+		{"as many as may be, joined", []string{strings.Join(many(256, "repository:a%d:pull"), " ")}, 256},
+		{"one too many", many(257, "repository:a%d:pull"), -1},
+		{"one too many, joined", []string{strings.Join(many(257, "repository:a%d:pull"), " ")}, -1},
+		{"one too many of one name", slices.Repeat([]string{"repository:a:pull"}, 257), -1},
+		{"one too many and all malformed", slices.Repeat([]string{"x"}, 257), -1},
+		{"a thousand empty ones", slices.Repeat([]string{""}, 1000), 0},
+		{"the longest", []string{"repository:a:" + strings.Repeat(",", MaxScopeBytes-13)}, 1},
+		{"one byte too long", []string{"repository:a:" + strings.Repeat(",", MaxScopeBytes-12)}, -1},
+		{"too long together", []string{strings.Repeat(" ", MaxScopeBytes/2), strings.Repeat(" ", MaxScopeBytes/2), " "}, -1},
+	} {
+		got, err := ParseScopes(test.in)
+		if test.want < 0 {
+			if !errors.Is(err, ErrTooManyScopes) || got != nil {
+				t.Errorf("%s: ParseScopes = %d scopes, %v, want ErrTooManyScopes and none", test.name, len(got), err)
+			}
+			continue
+		}
+		if err != nil || len(got) != test.want {
+			t.Errorf("%s: ParseScopes = %d scopes, %v, want %d", test.name, len(got), err, test.want)
+		}
+	}
+}
+
+// Without a bound, 64 KiB of distinct actions take half a second to tell apart.
+func TestParseScopesBoundsActions(t *testing.T) {
+	var b strings.Builder
+	for a := 'a'; a <= 'z'; a++ {
+		for c := 'a'; c <= 'z'; c++ {
+			fmt.Fprintf(&b, "%c%c,", a, c)
+		}
+	}
+	scopes, err := ParseScopes([]string{"repository:a:" + b.String(), "repository:a:pull"})
+	if err != nil || len(scopes) != 1 || len(scopes[0].Actions) != maxActions {
+		t.Errorf("ParseScopes = %v, %v, want one scope of %d actions", scopes, err, maxActions)
+	}
+}
+
+// The grammar once more as the specification writes it, for the fuzz target to
+// compare with, and our own narrower rule for a hostname.
+var (
+	specScope = regexp.MustCompile(`^[a-z0-9]+(?:\([a-z0-9]+\))?:` +
+		`(?:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?)/)?` +
+		`[a-z0-9]+(?:(?:[_.]|__|-*)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[_.]|__|-*)[a-z0-9]+)*)*` +
+		`:(?:[a-z]*|\*)(?:,(?:[a-z]*|\*))*$`)
+	upperHost = regexp.MustCompile(`^[^:]*:[^./:]*[A-Z][^./:]*/`)
+)
+
+// FuzzParseScopes: what is accepted prints and parses back the same, and is
+// just what the specification's grammar accepts.
+func FuzzParseScopes(f *testing.F) {
+	for _, seed := range []string{
+		"repository:team-a/app:pull,push", "registry:catalog:*", "repository(plugin):a:pull", "repository:host:5000/a:pull",
+		"repository:Host.x/a:pull repository:Host/a:pull", "repository::pull", "repository:::", "../repository:a:pull",
+		"repository:a__b/c--d.e:pull repository:a:*,pull,, repository:a:", "a:b:c a:b:d a:b:c,e",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, param string) {
+		scopes, err := ParseScopes([]string{param})
+		if err != nil {
+			if scopes != nil {
+				t.Fatalf("ParseScopes(%q) = %v beside %v", param, scopes, err)
+			}
+			return
+		}
+		accepted := make(map[string]bool)
+		for _, s := range scopes {
+			again, err := ParseScopes([]string{s.String()})
+			if diff := cmp.Diff([]Scope{s}, again); diff != "" || err != nil {
+				t.Fatalf("ParseScopes(%q) gives %q, which does not parse back: %v\n%s", param, s, err, diff)
+			}
+			accepted[s.Type+"("+s.Class+"):"+s.Name] = true
+		}
+		checkAgainstSpec(t, param, accepted)
+	})
+}
+
+// checkAgainstSpec holds each scope in param against the specification.
+func checkAgainstSpec(t *testing.T, param string, accepted map[string]bool) {
+	wanted := 0
+	for text := range strings.SplitSeq(param, " ") {
+		s, _, ok := parseResource(text)
+		spec := specScope.MatchString(text) && !upperHost.MatchString(text)
+		if ok && !spec {
+			t.Fatalf("%q is accepted, and the specification refuses it", text)
+		}
+		if !ok && spec && len(text) <= maxWord {
+			t.Fatalf("%q is refused, and the specification accepts it", text)
+		}
+		if ok && !accepted[s.Type+"("+s.Class+"):"+s.Name] {
+			t.Fatalf("ParseScopes(%q) lost %q", param, text)
+		}
+		if ok {
+			wanted++
+		}
+	}
+	if len(accepted) > wanted {
+		t.Fatalf("ParseScopes(%q) made %d resources of %d", param, len(accepted), wanted)
+	}
+}
+
+func BenchmarkParseScopes(b *testing.B) {
+	b.ReportAllocs()
+	params := []string{"repository:team-a/app:pull,push repository:team-b/base:pull"}
+	for b.Loop() {
+		if scopes, err := ParseScopes(params); err != nil || len(scopes) != 2 {
+			b.Fatal(scopes, err)
+		}
+	}
+}
