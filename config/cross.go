@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"shorepass/policy"
+	"shorepass/providers"
 	"shorepass/registry"
 )
 
@@ -25,35 +26,19 @@ func (l *loader) warn(key, problem string) {
 
 // checkProviders looks at the [[provider]] tables side by side.
 func (l *loader) checkProviders() {
-	names := make(map[string]int)
-	directories := 0 // providers that are no file
-	for i, options := range l.options {
-		if options == nil {
-			continue
-		}
-		c, at := common(options), element("provider", i)
-		if first, ok := names[c.Name]; ok && c.Name != "" {
-			l.faults.add(at+".name", fmt.Sprintf("%q is also the name of the provider on line %d; give each its own",
-				c.Name, l.text.line(element("provider", first))))
-		} else {
-			names[c.Name] = i
-		}
-		if c.Kind != "file" {
-			directories++
-		}
-	}
-	for i, options := range l.options {
-		if options == nil || directories < 2 {
-			continue
-		}
-		if c := common(options); c.Kind != "file" && c.Prefix == nil {
-			l.faults.add(element("provider", i)+".prefix", fmt.Sprintf("is missing, and %d providers are no file, "+
-				"so that one's groups could pass for another's; write for instance prefix = %q, or \"\" on purpose", directories, c.Name+":"))
-		}
-	}
 	if len(l.options) == 0 {
 		l.warn("", "there is no [[provider]], so nobody can log in; see config.example.toml")
 	}
+	var all []providers.Config
+	var tables []int // of all
+	for i, options := range l.options {
+		if options != nil {
+			all, tables = append(all, *common(options)), append(tables, i)
+		}
+	}
+	providers.ValidateTogether(all, func(i int, key, problem string) {
+		l.faults.under(element("provider", tables[i]))(key, problem)
+	})
 }
 
 // checkServices compares the [[service]] tables with token.services.
@@ -106,9 +91,7 @@ func (l *loader) checkClaims(rules []policy.Rule) {
 	kept := make(map[string]bool)
 	for _, options := range l.options {
 		if options != nil {
-			for _, name := range l.claims(options) {
-				kept[name] = true
-			}
+			l.keptClaims(kept, reflect.ValueOf(options).Elem())
 		}
 	}
 	for _, claim := range policy.Claims(rules) {
@@ -124,24 +107,26 @@ func (l *loader) checkClaims(rules []policy.Rule) {
 	}
 }
 
-// claims returns what the key claims of a provider's options names: a list of
-// claims, or a table of claims and where they are from.
-func (l *loader) claims(options any) []string {
-	v := reflect.ValueOf(options).Elem()
+// keptClaims adds the claims that a provider's options keep: those under the
+// key claims, a list of names or a table of values, and a user's email.
+func (l *loader) keptClaims(kept map[string]bool, v reflect.Value) {
 	for _, f := range l.strict.fields(v.Type()) {
-		if f.name != "claims" {
-			continue
-		}
-		switch c := v.FieldByIndex(f.index).Interface().(type) {
-		case []string:
-			return c
-		case map[string]string:
-			var names []string
-			for name := range c {
-				names = append(names, name)
+		value := v.FieldByIndex(f.index)
+		switch {
+		case f.name == "claims" && value.Kind() == reflect.Slice:
+			for i := range value.Len() {
+				kept[value.Index(i).String()] = true
 			}
-			return names
+		case f.name == "claims" && value.Kind() == reflect.Map:
+			for _, name := range value.MapKeys() {
+				kept[name.String()] = true
+			}
+		case f.name == "email":
+			kept[f.name] = true
+		case f.typ.Kind() == reflect.Slice && isTable(f.typ.Elem()):
+			for i := range value.Len() {
+				l.keptClaims(kept, value.Index(i))
+			}
 		}
 	}
-	return nil
 }

@@ -12,8 +12,9 @@ type Options[C any] interface {
 	// WithDefaults returns a copy in which what was left out is filled in.
 	WithDefaults() C
 
-	// Validate reports each fault by its key, relative to the table. It only
-	// looks: no files, no network.
+	// Validate reports each fault by its key, relative to the table, and
+	// leaves the keys of providers.Config out. It only looks: no files, no
+	// network.
 	Validate(fault func(key, problem string))
 }
 
@@ -53,12 +54,13 @@ func Kind[C Options[C], P providers.Provider](construct func(C) (P, error)) Prov
 	}
 }
 
-// common returns the part of a kind's options that all kinds have.
-func common(options any) providers.Config {
+// common returns the part of a kind's options that all kinds have. options is
+// a pointer, and so is what is returned.
+func common(options any) *providers.Config {
 	v := reflect.ValueOf(options).Elem()
 	for i := range v.NumField() {
 		if v.Type().Field(i).Anonymous {
-			if c, ok := v.Field(i).Interface().(providers.Config); ok {
+			if c, ok := v.Field(i).Addr().Interface().(*providers.Config); ok {
 				return c
 			}
 		}

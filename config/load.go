@@ -136,7 +136,9 @@ func (l *loader) validate() {
 	policy.Validate(d.Rules, l.faults.under(""))
 	for i, options := range l.options {
 		if options != nil {
-			l.kinds[common(options).Kind].check(options, l.faults.under(element("provider", i)))
+			at := element("provider", i)
+			check(l, at, common(options))
+			l.kinds[common(options).Kind].check(options, l.faults.under(at))
 		}
 	}
 }
@@ -155,7 +157,7 @@ func (l *loader) config() *Config {
 		stamps: l.stamps,
 	}
 	for _, options := range l.options {
-		p := common(options)
+		p := *common(options)
 		build := l.kinds[p.Kind].build
 		c.Providers = append(c.Providers, Provider{Config: p, build: func() (providers.Provider, error) { return build(options) }})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"shorepass/providers"
+	"shorepass/providers/file"
 	"shorepass/providers/oidc"
 )
 
@@ -17,6 +18,7 @@ var update = flag.Bool("update", false, "write what the tests compare with: test
 
 // kinds are the kinds that cmd wires. Nothing is built here.
 var kinds = Kinds{
+	"file": Kind(unbuilt[file.Config]),
 	"oidc": Kind(unbuilt[oidc.Config]),
 }
 

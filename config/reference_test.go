@@ -95,7 +95,7 @@ func (r *reference) defaults() map[string]reflect.Value {
 
 func (r *reference) providers() {
 	all := reflect.TypeFor[providers.Config]()
-	r.section("##", "`[[provider]]`", "provider", reflect.ValueOf(providers.Config{}), all)
+	r.section("##", "`[[provider]]`", "provider", reflect.ValueOf(providers.Config{}.WithDefaults()), all)
 	r.out.WriteString("\nBeside these keys each kind has its own:\n")
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		options := kinds[name].options()
@@ -224,7 +224,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 // the provider".
 func withoutName(comment, name string) string {
 	rest, ok := strings.CutPrefix(comment, name+" ")
-	if !ok || strings.HasPrefix(rest, "of ") || strings.HasPrefix(rest, "to ") || strings.HasPrefix(rest, "for ") {
+	if !ok || strings.HasPrefix(rest, "of ") || strings.HasPrefix(rest, "to ") || strings.HasPrefix(rest, "for ") || strings.HasPrefix(rest, "users ") {
 		return upperFirst(comment)
 	}
 	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "is "), "are ")
