@@ -96,12 +96,6 @@ func (d *decider) decide(scope *registry.Scope) {
 		}
 		begin = end + 1
 	}
-	for _, length := range ix.lengths {
-		if length > len(rest) {
-			break
-		}
-		d.try(ix.beginning[rest[:length]])
-	}
 	d.try(&ix.wide)
 	d.tryUnfilled(ix)
 	slices.SortFunc(d.hits, func(a, b hit) int { return a.rule.index - b.rule.index })
@@ -121,9 +115,19 @@ func repeats(before, part string) bool {
 }
 
 // tryComponent tries the rules that stand under a component of the asked name,
-// by its text or by what it is to the person.
+// by its text, its ends, or what it is to the person.
 func (d *decider) tryComponent(ix *index, part string) {
 	d.try(ix.component[part])
+	for _, n := range ix.beginning.lengths {
+		if n <= len(part) {
+			d.try(ix.beginning.buckets[part[:n]])
+		}
+	}
+	for _, n := range ix.ending.lengths {
+		if n <= len(part) {
+			d.try(ix.ending.buckets[part[len(part)-n:]])
+		}
+	}
 	if part == d.who.user {
 		d.try(&ix.user)
 	}

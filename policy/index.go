@@ -9,16 +9,16 @@ import (
 // index finds the rules that may cover a resource, so that the cost of a
 // decision grows with them and not with all rules.
 //
-// Each pattern of each rule stands in one place: under a literal component
-// that the asked name must have, under its literal beginning, or under a
-// placeholder that a component of the asked name must be. Of these it takes the
-// one with the least company. What has none of them stands with the wide ones.
+// Each pattern of each rule stands in one place: under a component that the
+// asked name must have, under the beginning or end of one, or under the
+// placeholder that one must be. Of these it takes the one with the least
+// company. What has none of them stands with the wide ones.
 //
 // Each place is a bucket, which finds those that cover the person in turn.
 type index struct {
 	component map[string]*bucket
-	beginning map[string]*bucket // at most maxBeginning bytes
-	lengths   []int              // of the keys of beginning
+	beginning affixes
+	ending    affixes
 	user      bucket
 	group     map[int32]*bucket // by the number of each entry of the rule's groups key
 	claim     []bucket          // by slot
@@ -31,7 +31,14 @@ type index struct {
 	denyClaim []bucket
 }
 
-const maxBeginning = 32
+// affixes are buckets by the literal text that a component begins or ends with,
+// at most maxAffix bytes of it.
+type affixes struct {
+	buckets map[string]*bucket
+	lengths []int // of the keys
+}
+
+const maxAffix = 32
 
 // candidate is a rule that may match by one of its patterns.
 type candidate struct {
@@ -64,12 +71,14 @@ const (
 	atUser
 	atClaim
 	atBeginning
+	atEnding
 	atWide
 )
 
 func newIndex(rules []*rule, claims int) index {
 	ix := index{
-		component: map[string]*bucket{}, beginning: map[string]*bucket{},
+		component: map[string]*bucket{},
+		beginning: affixes{buckets: map[string]*bucket{}}, ending: affixes{buckets: map[string]*bucket{}},
 		group: map[int32]*bucket{}, denyGroup: map[int32]*bucket{},
 		claim: make([]bucket, claims), denyClaim: make([]bucket, claims),
 	}
@@ -97,25 +106,33 @@ func newIndex(rules []*rule, claims int) index {
 func (p *pattern) places() []place {
 	var all []place
 	for _, part := range components(p.text) {
-		switch g, err := parseGlob(part, true); {
-		case err != nil || len(g) != 1:
-		case g[0].kind == literal:
+		g, err := parseGlob(part, true)
+		if err != nil {
+			continue // an empty component, which no name has
+		}
+		switch first, last := g[0], g[len(g)-1]; {
+		case len(g) > 1 && first.kind == literal:
+			all = append(all, place{kind: atBeginning, text: first.text[:min(len(first.text), maxAffix)]})
+		case len(g) > 1 && last.kind == literal:
+			all = append(all, place{kind: atEnding, text: last.text[max(0, len(last.text)-maxAffix):]})
+		case len(g) > 1:
+		case first.kind == literal:
 			all = append(all, place{kind: atComponent, text: part})
-		case g[0].kind == groupName:
+		case first.kind == groupName:
 			all = append(all, place{kind: atGroup})
-		case g[0].kind == userName:
+		case first.kind == userName:
 			all = append(all, place{kind: atUser})
+		case first.kind == claimValue:
+			all = append(all, place{kind: atClaim, slot: p.slotOf(first.text)})
 		}
-	}
-	for _, t := range p.glob {
-		if t.kind == claimValue && slices.Contains(components(p.text), "{claims."+t.text+"}") {
-			all = append(all, place{kind: atClaim, slot: t.slot})
-		}
-	}
-	if p.glob[0].kind == literal {
-		all = append(all, place{kind: atBeginning, text: p.glob[0].text[:min(len(p.glob[0].text), maxBeginning)]})
 	}
 	return append(all, place{kind: atWide})
+}
+
+// slotOf returns the slot of a claim that the pattern has.
+func (p *pattern) slotOf(path string) int {
+	i := slices.IndexFunc(p.glob, func(t token) bool { return t.kind == claimValue && t.text == path })
+	return p.glob[i].slot
 }
 
 // components splits a pattern or a name at its slashes.
@@ -139,7 +156,9 @@ func (ix *index) add(c candidate, company map[place]int) {
 	case atComponent:
 		push(ix.component, best.text, c)
 	case atBeginning:
-		push(ix.beginning, best.text, c)
+		push(ix.beginning.buckets, best.text, c)
+	case atEnding:
+		push(ix.ending.buckets, best.text, c)
 	case atGroup:
 		for _, id := range c.rule.groups.all {
 			push(ix.group, id, c)
@@ -176,10 +195,11 @@ func push[K comparable](m map[K]*bucket, key K, c candidate) {
 	b.all = append(b.all, c)
 }
 
-// sort files the candidates of large buckets by person, and notes which
-// beginnings there are.
+// sort files the candidates of large buckets by person.
 func (ix *index) sort() {
-	for _, m := range []map[string]*bucket{ix.component, ix.beginning} {
+	ix.beginning.sort()
+	ix.ending.sort()
+	for _, m := range []map[string]*bucket{ix.component, ix.beginning.buckets, ix.ending.buckets} {
 		for _, b := range m {
 			b.sort()
 		}
@@ -196,12 +216,15 @@ func (ix *index) sort() {
 		ix.claim[i].sort()
 		ix.denyClaim[i].sort()
 	}
-	for text := range ix.beginning {
-		if !slices.Contains(ix.lengths, len(text)) {
-			ix.lengths = append(ix.lengths, len(text))
+}
+
+func (a *affixes) sort() {
+	for text := range a.buckets {
+		if !slices.Contains(a.lengths, len(text)) {
+			a.lengths = append(a.lengths, len(text))
 		}
 	}
-	slices.Sort(ix.lengths)
+	slices.Sort(a.lengths)
 }
 
 func (b *bucket) sort() {

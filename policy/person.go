@@ -12,7 +12,7 @@ import (
 // a name without trying all.
 type names struct {
 	number    map[string]int32
-	beginning map[string][]entry // patterns by their literal beginning, at most maxBeginning bytes
+	beginning map[string][]entry // patterns by their literal beginning, at most maxAffix bytes
 	lengths   []int
 	wide      []entry // patterns that begin with a wildcard
 }
@@ -49,7 +49,7 @@ func (n *names) addGlob(text string, number int32) {
 		n.wide = append(n.wide, entry{g, number})
 		return
 	}
-	begin := g[0].text[:min(len(g[0].text), maxBeginning)]
+	begin := g[0].text[:min(len(g[0].text), maxAffix)]
 	n.beginning[begin] = append(n.beginning[begin], entry{g, number})
 	if !slices.Contains(n.lengths, len(begin)) {
 		n.lengths = append(n.lengths, len(begin))
