@@ -56,6 +56,9 @@ func run(m *testing.M) int {
 		return complain("make the root certificate", fmt.Errorf("%w\n%s", err, out))
 	}
 
+	if err := makeCertificate(runDir); err != nil {
+		return complain("make the server's certificate", err)
+	}
 	log.SetLevel("fatal") // containerd's resolver tells its caller what it also logs
 	code := m.Run()
 	leaks, err := secrets.search(logDir)

@@ -28,6 +28,7 @@ type options struct {
 	token     string // TOML: further keys of [token]
 	session   string // TOML: further keys of [session]
 	more      string // TOML: further tables
+	scheme    string // default: http
 	root      string // folder of RootCA.crt and RootCA.key; default: the run's
 	ownRoot   bool   // none is configured: the server makes its own
 }
@@ -59,7 +60,10 @@ func newSite(t *testing.T, o options) *site {
 	if o.ownRoot {
 		s.root = s.dir
 	}
-	s.url = fmt.Sprintf("http://localhost:%d", s.port)
+	if o.scheme == "" {
+		o.scheme = "http"
+	}
+	s.url = fmt.Sprintf("%s://localhost:%d", o.scheme, s.port)
 	s.config = filepath.Join(s.dir, "shorepass.toml")
 	s.write(t, o)
 	s.start(t)

@@ -1,0 +1,295 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"shorepass/providers/oidc/oidctest"
+)
+
+// ssoClient is shorepass at the OpenID provider.
+var ssoClient = oidctest.Client{ID: "registry", Secret: "sso-client-canary"}
+
+// sso is an OpenID provider and the people there.
+type sso struct {
+	*oidctest.Server
+	alice, bob oidctest.User
+}
+
+func newSSO(t *testing.T) *sso {
+	t.Helper()
+	secrets.keep("client secret", ssoClient.Secret)
+	o := &sso{
+		alice: oidctest.User{Name: "alice", Password: secrets.password("alice"), Subject: "a-1", Email: "alice@example.org", Groups: []string{"team-alpha", "anonymous"}},
+		bob:   oidctest.User{Name: "bob", Password: secrets.password("bob"), Subject: "b-2", Email: "bob@example.org", Groups: []string{"readers"}},
+	}
+	o.Server = oidctest.Start(t, oidctest.Options{Clients: []oidctest.Client{ssoClient}, Users: []oidctest.User{o.alice, o.bob}})
+	return o
+}
+
+func (o *sso) toml() string {
+	return fmt.Sprintf(`
+[[provider]]
+name = "sso"
+kind = "oidc"
+issuer = %q
+client_id = %q
+client_secret = %q
+grants = ["password", "refresh_token"]
+groups = { claim = "groups" }
+`, o.Issuer, ssoClient.ID, ssoClient.Secret)
+}
+
+// TestOpenIDClients logs in at a registry with the password of an OpenID
+// provider.
+func TestOpenIDClients(t *testing.T) {
+	t.Parallel()
+	o := newSSO(t)
+	s := newSite(t, options{providers: o.toml()})
+	r := s.registry(t, distributions[1])
+	for _, c := range clients() {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHome(t)
+			if s := c.login(t, h, r.host, "alice", o.alice.Password); !s.ok {
+				t.Fatalf("login: %v", s)
+			}
+			h.stored(t, r.host)
+			i := dockerImage(t)
+			ref := r.host + "/team-alpha/it:1"
+			if err := upload(t, resolver(t, h), i, ref, ""); err != nil {
+				t.Fatalf("push: %v", err)
+			}
+			if s := c.pull(t, h, ref); !s.ok || !s.saw(i.layer.digest()) {
+				t.Errorf("pull: %v", s)
+			}
+			if s := c.copy(t, h, ref, r.host+"/team-beta/it:1"); s.ok {
+				t.Errorf("copy to another team: %v\nwant a failure", s)
+			}
+		})
+	}
+}
+
+// TestOpenID is what an OpenID provider behind shorepass sees, and what it
+// decides.
+func TestOpenID(t *testing.T) {
+	t.Parallel()
+	o := newSSO(t)
+	s := newSite(t, options{providers: o.toml()})
+	const scope = "repository:team-alpha/x:pull,push"
+
+	t.Run("a group called anonymous is dropped", func(t *testing.T) {
+		a := s.get(t, "service="+service+"&scope="+scope, basic("alice", o.alice.Password))
+		if a.Status != http.StatusOK || a.granted(t) != scope || a.claims(t).Subject != "alice" {
+			t.Errorf("answer = %v, want %s for alice", a, scope)
+		}
+		for _, line := range s.audited(`"alice"`, `"anonymous"`) {
+			t.Errorf("the audit knows alice as anonymous: %s", line)
+		}
+	})
+	t.Run("one request upstream for one wrong password", func(t *testing.T) {
+		wrong := secrets.keep("wrong password", "bob-was-never-this")
+		o.Reset()
+		post := s.post(t, url.Values{"grant_type": {"password"}, "service": {service}, "username": {"bob"}, "password": {wrong}})
+		get := s.get(t, "service="+service, basic("bob", wrong))
+		if post.Status != http.StatusUnauthorized || get.Status != http.StatusUnauthorized {
+			t.Errorf("a wrong password by POST, then by GET: %v, %v, want 401 twice", post, get)
+		}
+		if n := o.Requests("token"); n != 1 {
+			t.Errorf("the provider was asked %d times, want once", n)
+		}
+	})
+	t.Run("a remembered password asks nobody, an offline login does", func(t *testing.T) {
+		query := "service=" + service
+		s.get(t, query, basic("bob", o.bob.Password))
+		o.Reset()
+		for range 5 {
+			if a := s.get(t, query, basic("bob", o.bob.Password)); a.Status != http.StatusOK {
+				t.Fatalf("answer = %v, want 200", a)
+			}
+		}
+		if n := o.Requests("token"); n != 0 {
+			t.Errorf("five logins with a remembered password asked the provider %d times, want never", n)
+		}
+		s.login(t, "bob", o.bob.Password)
+		if n := o.Requests("token:password"); n != 1 {
+			t.Errorf("an offline login asked the provider %d times, want once", n)
+		}
+	})
+	t.Run("keys rotate", func(t *testing.T) {
+		o.RotateKeys()
+		o.ForgetOldKeys()
+		s.login(t, "alice", o.alice.Password)
+	})
+	t.Run("unavailable", func(t *testing.T) {
+		o.Down()
+		defer o.Up()
+		a := s.get(t, "service="+service+"&offline_token=true", basic("alice", o.alice.Password))
+		if a.Status != http.StatusServiceUnavailable {
+			t.Fatalf("answer = %v, want 503", a)
+		}
+		checkError(t, a)
+	})
+}
+
+// TestOpenIDRefreshToken logs in with the provider's own refresh token as the
+// password, as often as one likes, though the provider rotates it and punishes
+// reuse.
+func TestOpenIDRefreshToken(t *testing.T) {
+	t.Parallel()
+	o := newSSO(t)
+	s := newSite(t, options{providers: o.toml()})
+	const scope = "repository:team-alpha/x:pull,push"
+	upstream := secrets.keep("provider's refresh token", o.Tokens(ssoClient, "alice", o.alice.Password).Refresh)
+	o.Reset()
+
+	for n, name := range []string{"$refresh", "$refresh:sso", "$refresh", "$refresh:sso"} {
+		a := s.get(t, "service="+service+"&scope="+scope, basic(name, upstream))
+		if a.Status != http.StatusOK || a.granted(t) != scope || a.claims(t).Subject != "alice" {
+			t.Fatalf("login %d with the provider's refresh token = %v, want %s as alice", n+1, a, scope)
+		}
+	}
+	if n := o.Requests("token:refresh_token"); n != 1 {
+		t.Errorf("the provider saw the refresh token %d times, want once", n)
+	}
+
+	r := s.registry(t, distributions[1])
+	for _, docker := range dockers() {
+		h := newHome(t)
+		if s := docker.login(t, h, r.host, "$refresh:sso", upstream); !s.ok {
+			t.Fatalf("%s login with the provider's refresh token: %v", docker.name, s)
+		}
+		h.stored(t, r.host)
+		if err := upload(t, resolver(t, h), dockerImage(t), r.host+"/team-alpha/it:1", ""); err != nil {
+			t.Errorf("push after that: %v", err)
+		}
+	}
+	for _, name := range []string{"$refresh:other", "alice"} {
+		if a := s.get(t, "service="+service, basic(name, upstream)); a.Status != http.StatusUnauthorized {
+			t.Errorf("login as %q with the provider's refresh token = %v, want 401", name, a)
+		}
+	}
+	if a := s.get(t, "service="+service, basic("$refresh", secrets.keep("unknown token", "an-unknown-refresh-token"))); a.Status != http.StatusUnauthorized {
+		t.Errorf("login with a refresh token of nobody = %v, want 401", a)
+	}
+}
+
+// TestOpenIDLeaver takes away an account and a group at the provider: what
+// lives on behind a refresh token follows.
+func TestOpenIDLeaver(t *testing.T) {
+	t.Parallel()
+	o := newSSO(t)
+	s := newSite(t, options{providers: o.toml(), session: `revalidate = "1s"`})
+	const scope = "repository:team-alpha/x:pull,push"
+	alice, bob := s.login(t, "alice", o.alice.Password), s.login(t, "bob", o.bob.Password)
+	for range 3 { // each time the provider rotates its token behind ours
+		time.Sleep(1100 * time.Millisecond)
+		if a := s.redeem(t, alice, scope); a.Status != http.StatusOK || a.granted(t) != scope {
+			t.Fatalf("redeem alice's token = %v, want %s", a, scope)
+		}
+	}
+
+	o.SetGroups("alice", "readers")
+	time.Sleep(1100 * time.Millisecond)
+	if a := s.redeem(t, alice, scope); a.Status != http.StatusOK || a.granted(t) != "repository:team-alpha/x:pull" {
+		t.Errorf("redeem after alice has left the team = %v, want pull alone", a)
+	}
+
+	o.Down()
+	time.Sleep(1100 * time.Millisecond)
+	if a := s.redeem(t, bob, scope); a.Status != http.StatusOK {
+		t.Errorf("redeem while the provider is down = %v, want 200 within its grace", a)
+	}
+	o.Up()
+
+	o.Disable("alice")
+	time.Sleep(1100 * time.Millisecond)
+	if a := s.redeem(t, alice, scope); a.Status != http.StatusUnauthorized {
+		t.Errorf("redeem after alice was disabled = %v, want 401", a)
+	}
+	if a := s.redeem(t, bob, scope); a.Status != http.StatusOK {
+		t.Errorf("redeem bob's token = %v, want 200", a)
+	}
+}
+
+// TestIDToken is a job of a CI system that logs in with its ID token.
+func TestIDToken(t *testing.T) {
+	t.Parallel()
+	forge := oidctest.NewIssuer(t)
+	s := newSite(t, options{
+		providers: fmt.Sprintf(`
+[[provider]]
+name = "ci"
+kind = "oidc"
+issuer = %q
+grants = ["id_token"]
+audience = ["registry"]
+users = { claim = "sub" }
+claims = ["repository", "repository_owner", "ref", "event_name"]
+`, forge.URL),
+		rules: `
+[[rule]]
+name = "the branch main publishes"
+users = ["repo:team-alpha/app:**"]
+repositories = ["team-alpha/app"]
+actions = ["pull", "push"]
+when = 'claims.ref == "refs/heads/main" && claims.event_name == "push"'
+
+[[rule]]
+name = "an owner's folder"
+users = ["**"]
+repositories = ["{claims.repository_owner}/**"]
+actions = ["pull"]
+
+[[rule]]
+name = "nothing for a claim that is a path"
+users = ["**"]
+repositories = ["{claims.repository}/**"]
+actions = ["delete"]
+`})
+	const scope = "repository:team-alpha/app:pull,push,delete"
+	ask := func(token string) answer {
+		return s.get(t, "service="+service+"&scope="+scope, basic("ci", token))
+	}
+	for _, tc := range []struct {
+		name    string
+		claims  map[string]any
+		granted string
+	}{
+		{"main", oidctest.GitHubJob("team-alpha/app", "main"), "repository:team-alpha/app:pull,push"},
+		{"another branch", oidctest.GitHubJob("team-alpha/app", "try"), "repository:team-alpha/app:pull"},
+		{"another owner", oidctest.GitHubJob("mallory/app", "main"), ""},
+	} {
+		if a := ask(forge.IDToken(tc.claims)); a.Status != http.StatusOK || a.granted(t) != tc.granted {
+			t.Errorf("%s: %v, want %q", tc.name, a, tc.granted)
+		}
+	}
+
+	job := func(changes map[string]any) string {
+		claims := oidctest.GitHubJob("team-alpha/app", "main")
+		for name, value := range changes {
+			claims[name] = value
+		}
+		return forge.IDToken(claims)
+	}
+	other := oidctest.NewIssuer(t)
+	for name, token := range map[string]string{
+		"another audience":   job(map[string]any{"aud": "somebody-else"}),
+		"another issuer":     job(map[string]any{"iss": forge.URL + "/"}),
+		"expired":            job(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}),
+		"no expiry":          job(map[string]any{"exp": nil}),
+		"no subject":         job(map[string]any{"sub": nil}),
+		"the wrong key":      other.IDToken(map[string]any{"iss": forge.URL, "aud": "registry"}),
+		"no signature":       oidctest.SignWith(t, `{"alg":"none"}`, `{"iss":"`+forge.URL+`","aud":"registry","sub":"x","exp":9999999999}`, nil),
+		"HS256 with its key": oidctest.SignWith(t, `{"alg":"HS256"}`, `{"iss":"`+forge.URL+`","aud":"registry","sub":"x","exp":9999999999}`, forge.HMACKey()),
+	} {
+		a := ask(token)
+		if a.Status != http.StatusUnauthorized {
+			t.Errorf("an ID token with %s = %v, want 401", name, a)
+			continue
+		}
+		checkError(t, a)
+	}
+}
