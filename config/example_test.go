@@ -1,0 +1,133 @@
+package config
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
+
+	"shorepass/providers"
+)
+
+// The example loads as it is, with every key that it shows, and with each
+// alternative; and the keys that it shows are those that there are.
+func TestExample(t *testing.T) {
+	shown := make(map[string]bool)
+	for name, text := range exampleTexts(t) {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := Load(exampleFile(t, text), kinds)
+			if err != nil {
+				t.Fatalf("Load = %v", err)
+			}
+			if len(cfg.Warnings) > 0 {
+				t.Errorf("warnings: %q", cfg.Warnings)
+			}
+			var tree map[string]any
+			if err := toml.Unmarshal([]byte(text), &tree); err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(shown, keysOf(tree))
+		})
+	}
+	if diff := cmp.Diff(once(knownKeys()), once(shown)); diff != "" {
+		t.Errorf("config.example.toml shows other keys than there are (-there are +it shows):\n%s", diff)
+	}
+}
+
+// once returns keys, sorted, and those that all kinds of provider have without
+// the kind: it is enough to show them at one.
+func once(keys map[string]bool) []string {
+	common := make(map[string]bool)
+	for _, f := range fields(reflect.TypeFor[providers.Config]()) {
+		common[f.name] = true
+	}
+	set := make(map[string]bool)
+	for key := range keys {
+		table, rest, _ := strings.Cut(key, ".")
+		if strings.HasPrefix(table, "provider ") && common[rest] {
+			key = "provider." + rest
+		}
+		set[key] = true
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// exampleTexts returns the example as it is, with its commented keys, and with
+// the alternatives in place of what stands above them.
+func exampleTexts(t *testing.T) map[string]string {
+	data, err := os.ReadFile("../config.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commented := regexp.MustCompile(`^#([a-z_"\[].*)$`)
+	var all, other []string
+	var block int // where in other the block of keys began that an alternative replaces
+	replaced := false
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSuffix(line, "\n")
+		if alternative, ok := strings.CutPrefix(line, "#or "); ok {
+			if !replaced {
+				other, replaced = other[:block], true
+			}
+			other = append(other, alternative)
+			continue
+		}
+		replaced = false
+		if m := commented.FindStringSubmatch(line); m != nil {
+			all, other = append(all, m[1]), append(other, m[1])
+			continue
+		}
+		all, other = append(all, line), append(other, line)
+		block = len(other)
+	}
+	return map[string]string{
+		"as it is":          string(data),
+		"every key":         strings.Join(all, "\n"),
+		"every alternative": strings.Join(other, "\n"),
+	}
+}
+
+// exampleFile writes the text where the secrets are that it names.
+func exampleFile(t *testing.T, text string) string {
+	folder := t.TempDir()
+	for _, m := range regexp.MustCompile(`(file|env) = "([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		if m[1] == "env" {
+			t.Setenv(m[2], "secret")
+		} else if err := os.WriteFile(filepath.Join(folder, m[2]), []byte("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := filepath.Join(folder, "shorepass.toml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// The one user of the example is demo, whose password is demo.
+func TestExampleDefaults(t *testing.T) {
+	cfg, err := Load("../config.example.toml", kinds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{filepath.Join(folder, "config.example.toml")}; !slices.Equal(cfg.Files, want) {
+		t.Errorf("Files = %q, want %q", cfg.Files, want)
+	}
+	if cfg.Token.Issuer != "gitlab-issuer" || !slices.Equal(cfg.Token.Services, []string{"container_registry"}) {
+		t.Errorf("Token = %+v, want the issuer and the service of the first registry", cfg.Token)
+	}
+	if len(cfg.Providers) != 1 || cfg.Providers[0].Name != "local" || cfg.Providers[0].Kind != "file" {
+		t.Errorf("Providers = %+v, want the file alone", cfg.Providers)
+	}
+}
