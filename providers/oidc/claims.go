@@ -27,7 +27,9 @@ type document map[string]any
 // no name that only looks like one of watched. "SUB", and "ſub" with U+017F,
 // are what a decoder that folds case would take for "sub".
 func decodeClaims(payload []byte, watched []string) (document, error) {
-	if !stdjson.Valid(payload) { // which, unlike the decoder below, bounds the depth
+	// Valid, unlike the decoder below, bounds the depth. Bytes that are not
+	// UTF-8 would all be decoded to one and the same character.
+	if !utf8.Valid(payload) || !stdjson.Valid(payload) {
 		return nil, errors.New("its claims are no JSON")
 	}
 	var claims document
@@ -137,7 +139,7 @@ func (p *Provider) subject(docs documents) (string, error) {
 			return "", docs.missing(claimPath{name})
 		}
 		text, ok := value.(string)
-		if !ok || text == "" || len(text) > maxSub {
+		if !ok || !printable(text) {
 			return "", fmt.Errorf("%w: the claim %q is no text that a person can be known by", providers.ErrRejected, name)
 		}
 		parts = append(parts, text)
@@ -253,9 +255,12 @@ func (p *Provider) authTime(docs documents) time.Time {
 }
 
 // printable reports whether a text can be a name: not empty, no blanks around
-// it, nothing in it that is not seen. "bob" and "bob\u200b" would be two people
-// in the rules and one on the screen.
+// it, nothing in it that is not seen: "bob" and "bob\u200b" would be two people
+// in the rules and one on the screen. U+FFFD stands for what could not be
+// decoded, and so for more than one name.
 func printable(name string) bool {
-	return name != "" && len(name) <= maxName && utf8.ValidString(name) && strings.TrimSpace(name) == name &&
-		!strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) })
+	return name != "" && len(name) <= maxName && strings.TrimSpace(name) == name &&
+		!strings.ContainsFunc(name, func(r rune) bool {
+			return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
+		})
 }

@@ -188,7 +188,6 @@ func (i *Issuer) HMACKey() []byte {
 // SignWith makes a compact JWS of just these bytes. key is an RSA, ECDSA P-256
 // or Ed25519 private key, a []byte for HS256, or nil for no signature.
 func SignWith(tb testing.TB, header, payload string, key any) string {
-	tb.Helper()
 	encode := base64.RawURLEncoding.EncodeToString
 	input := encode([]byte(header)) + "." + encode([]byte(payload))
 	digest := sha256.Sum256([]byte(input))

@@ -126,7 +126,7 @@ const passwordGrant = (provider) => async (ctx) => {
     body.refresh_token = await new provider.RefreshToken({ ...made, authTime: now, rotations: 0 }).save();
   }
   if (scope.split(' ').includes('openid')) {
-    const token = new provider.IdToken({ ...(await account.claims('id_token', scope)), auth_time: now }, { ctx });
+    const token = new provider.IdToken(options.thinIDToken ? { sub: u.sub } : await account.claims(), { ctx });
     token.scope = scope;
     body.id_token = await token.issue({ use: 'idtoken' });
   }

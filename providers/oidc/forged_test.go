@@ -1,0 +1,452 @@
+package oidc_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+	"shorepass/providers/oidc/oidctest"
+)
+
+// ci makes a provider that takes ID tokens of issuer as passwords.
+func ci(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
+	return client(t, issuer, func(c *oidc.Config) {
+		c.ClientID, c.ClientSecret = "", providers.Secret{}
+		c.Grants = []string{"id_token"}
+		c.Audience = []string{"registry"}
+		c.AuthorizedParties = []string{"trusted-runner"}
+		c.Users.Claim, c.Groups.Claim = "sub", ""
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+func present(p *oidc.Provider, t *testing.T, token string) (*providers.Identity, error) {
+	t.Helper()
+	return p.Authenticate(t.Context(), providers.Credential{Login: "$oidc", Secret: providers.NewSecret(token), Kind: providers.IDToken})
+}
+
+const goodHeader = `{"alg":"ES256","typ":"JWT","kid":"` + oidctest.EC + `"}`
+
+// claimsText is the JSON of good claims with extra members, written as they
+// stand, at its end.
+func claimsText(iss string, extra string) string {
+	now := time.Now().Unix()
+	return fmt.Sprintf(`{"iss":%q,"sub":"s","aud":"registry","iat":%d,"exp":%d%s}`, iss, now, now+300, extra)
+}
+
+func TestForgedTokens(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	other := oidctest.NewIssuer(t)
+	p := ci(t, i.URL, nil)
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwk := func() string {
+		size := 32
+		x := base64.RawURLEncoding.EncodeToString(own.X.FillBytes(make([]byte, size)))
+		y := base64.RawURLEncoding.EncodeToString(own.Y.FillBytes(make([]byte, size)))
+		return fmt.Sprintf(`{"kty":"EC","crv":"P-256","x":%q,"y":%q}`, x, y)
+	}()
+	claims := func(extra string) string { return claimsText(i.URL, extra) }
+	raw := func(text string) string { return i.Sign(goodHeader, text, oidctest.EC) }
+	now := time.Now()
+	with := func(name string, value any) string { return i.IDToken(map[string]any{name: value}) }
+	good := with("jti", "1")
+	signed := func(header string) string { return oidctest.SignWith(t, header, claims(""), own) }
+
+	tests := []struct{ name, token string }{
+		// Signatures and headers.
+		{"another key under a known kid", signed(goodHeader)},
+		{"another key under an unknown kid", signed(`{"alg":"ES256","kid":"mine"}`)},
+		{"another key without a kid", signed(`{"alg":"ES256"}`)},
+		{"key brought along", signed(`{"alg":"ES256","jwk":` + jwk + `}`)},
+		{"key brought along under a known kid", signed(`{"alg":"ES256","kid":"` + oidctest.EC + `","jwk":` + jwk + `}`)},
+		{"key at jku", signed(`{"alg":"ES256","kid":"x","jku":"` + other.URL + oidctest.KeysPath + `"}`)},
+		{"key at x5u", signed(`{"alg":"ES256","kid":"x","x5u":"` + other.URL + `/cert"}`)},
+		{"kid is a path", signed(`{"alg":"ES256","kid":"../../../dev/null"}`)},
+		{"kid is no text", signed(`{"alg":"ES256","kid":7}`)},
+		{"alg none", oidctest.SignWith(t, `{"alg":"none"}`, claims(""), nil)},
+		{"alg None", oidctest.SignWith(t, `{"alg":"None"}`, claims(""), nil)},
+		{"alg none with a signature", i.Sign(`{"alg":"none"}`, claims(""), oidctest.EC)},
+		{"alg missing", i.Sign(`{"kid":"`+oidctest.EC+`"}`, claims(""), oidctest.EC)},
+		{"alg HS256 with the public key", oidctest.SignWith(t, `{"alg":"HS256","kid":"`+oidctest.RSA+`"}`, claims(""), i.HMACKey())},
+		{"alg HS256 with an empty key", oidctest.SignWith(t, `{"alg":"HS256"}`, claims(""), []byte{})},
+		{"alg of another key", i.Sign(`{"alg":"RS256","kid":"`+oidctest.EC+`"}`, claims(""), oidctest.EC)},
+		{"crit", i.Sign(`{"alg":"ES256","kid":"`+oidctest.EC+`","crit":["exp"],"exp":1}`, claims(""), oidctest.EC)},
+		{"crit empty", i.Sign(`{"alg":"ES256","kid":"`+oidctest.EC+`","crit":[]}`, claims(""), oidctest.EC)},
+		{"b64", i.Sign(`{"alg":"ES256","kid":"`+oidctest.EC+`","b64":false,"crit":["b64"]}`, claims(""), oidctest.EC)},
+		{"alg twice", i.Sign(`{"alg":"none","alg":"ES256","kid":"`+oidctest.EC+`"}`, claims(""), oidctest.EC)},
+		{"header is null", i.Sign(`null`, claims(""), oidctest.EC)},
+		{"header is a list", i.Sign(`[]`, claims(""), oidctest.EC)},
+		{"signature cut off", good[:strings.LastIndex(good, ".")+1]},
+		{"signature changed", good[:len(good)-8] + "AAAAAAAA"},
+		{"two parts", good[:strings.LastIndex(good, ".")]},
+		{"four parts", good + ".x"},
+		{"a million dots", strings.Repeat(".", 16<<10)},
+		{"too long", with("pad", strings.Repeat("x", 16<<10))},
+		{"not a token", "hunter2"},
+		{"JSON serialization", `{"payload":"e30","protected":"e30","signature":"e30"}`},
+		{"payload of another token", strings.Split(good, ".")[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(claims(`,"x":1`))) + "." + strings.Split(good, ".")[2]},
+
+		// Kinds of tokens.
+		{"access token by typ", i.Sign(`{"alg":"ES256","typ":"at+jwt","kid":"`+oidctest.EC+`"}`, claims(""), oidctest.EC)},
+		{"access token by media type", i.Sign(`{"alg":"ES256","typ":"application/at+jwt","kid":"`+oidctest.EC+`"}`, claims(""), oidctest.EC)},
+		{"logout token", i.Sign(`{"alg":"ES256","typ":"logout+jwt","kid":"`+oidctest.EC+`"}`, claims(""), oidctest.EC)},
+		{"logout token by events", with("events", map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}})},
+		{"Keycloak access token", with("typ", "Bearer")},
+		{"Keycloak refresh token", with("typ", "Refresh")},
+		{"Keycloak offline token", with("typ", "Offline")},
+		{"typ is no text", with("typ", []string{"ID"})},
+		{"Entra access token", with("scp", "User.Read")},
+		{"Okta access token", with("scp", []string{"openid"})},
+		{"RFC 9068 access token", with("scope", "read")},
+		{"Cognito access token", with("token_use", "access")},
+
+		// Issuer, audience and party.
+		{"no iss", with("iss", nil)},
+		{"iss with a slash more", with("iss", i.URL+"/")},
+		{"iss in upper case", with("iss", strings.ToUpper(i.URL))},
+		{"iss of another issuer", with("iss", other.URL)},
+		{"iss is a list", with("iss", []string{i.URL})},
+		{"token of another issuer", other.IDToken(nil)},
+		{"token of another issuer that names ours", other.IDToken(map[string]any{"iss": i.URL})},
+		{"no aud", with("aud", nil)},
+		{"aud empty", with("aud", "")},
+		{"aud an empty list", with("aud", []string{})},
+		{"aud null", raw(strings.Replace(claims(""), `"registry"`, `null`, 1))},
+		{"aud of another", with("aud", "vault")},
+		{"aud in upper case", with("aud", "REGISTRY")},
+		{"aud with ours as its beginning", with("aud", "registry.evil")},
+		{"aud an object", with("aud", map[string]any{"registry": true})},
+		{"aud with a number", with("aud", []any{"registry", 7})},
+		{"several aud, no azp", with("aud", []string{"registry", "vault"})},
+		{"several aud, azp of another", i.IDToken(map[string]any{"aud": []string{"registry", "vault"}, "azp": "vault"})},
+		{"several aud, azp empty", i.IDToken(map[string]any{"aud": []string{"registry", "vault"}, "azp": ""})},
+		{"one aud, azp of another", with("azp", "vault")},
+		{"azp is a list", with("azp", []string{"registry"})},
+
+		// Subject and times.
+		{"no sub", with("sub", nil)},
+		{"sub empty", with("sub", "")},
+		{"sub a list", with("sub", []string{"s"})},
+		{"sub a number", with("sub", 7)},
+		{"sub too long", with("sub", strings.Repeat("s", 256))},
+		{"no exp", with("exp", nil)},
+		{"exp null", raw(strings.Replace(claims(""), `"exp":`, `"exp":null,"x":`, 1))},
+		{"exp a text", with("exp", fmt.Sprint(now.Unix()+300))},
+		{"exp a list", with("exp", []int64{now.Unix() + 300})},
+		{"exp in the past", with("exp", now.Unix()-61)},
+		{"exp zero", with("exp", 0)},
+		{"exp negative", with("exp", -1)},
+		{"exp beyond time", raw(strings.Replace(claims(""), `"exp":`, `"exp":1e300,"x":`, 1))},
+		{"exp beyond numbers", raw(strings.Replace(claims(""), `"exp":`, `"exp":1e999,"x":`, 1))},
+		{"nbf to come", with("nbf", now.Unix()+120)},
+		{"nbf a text", with("nbf", "0")},
+		{"iat to come", with("iat", now.Unix()+120)},
+		{"iat a text", with("iat", "0")},
+
+		// Names of claims.
+		{"sub twice", raw(claims(`,"sub":"admin"`))},
+		{"sub in upper case besides", raw(claims(`,"SUB":"admin"`))},
+		{"sub in upper case instead", raw(strings.Replace(claims(""), `"sub"`, `"SUB"`, 1))},
+		{"long s in sub", raw(claims(`,"ſub":"admin"`))},
+		{"long s in iss instead", raw(strings.Replace(claims(""), `"iss"`, `"iſs"`, 1))},
+		{"Aud", raw(claims(`,"Aud":["registry"]`))},
+		{"eXp", raw(strings.Replace(claims(""), `"exp"`, `"eXp"`, 1))},
+		{"sub twice by an escape", raw(claims(`,"\u0073ub":"admin"`))},
+		{"a name twice further down", raw(claims(`,"realm_access":{"roles":["a"],"roles":["b"]}`))},
+		{"claims are a list", raw(`[]`)},
+		{"claims are null", raw(`null`)},
+		{"claims are empty", raw(``)},
+		{"claims are followed by more", raw(claims("") + claims(""))},
+		{"claims are not UTF-8", raw(strings.Replace(claims(""), `"s"`, "\"\xff\"", 1))},
+		{"sub is half a character", raw(strings.Replace(claims(""), `"s"`, `"\ud800"`, 1))},
+		{"claims are deep", raw(claims(`,"x":` + strings.Repeat("[", 11000) + strings.Repeat("]", 11000)))},
+	}
+	for _, tt := range tests {
+		if id, err := present(p, t, tt.token); !errors.Is(err, providers.ErrRejected) {
+			t.Errorf("%s: Authenticate = %v, %v, want ErrRejected", tt.name, id, err)
+		} else if strings.Contains(err.Error(), tt.token) {
+			t.Errorf("%s: the error repeats the token", tt.name)
+		}
+	}
+	if n := i.Requests(oidctest.KeysPath); n > 4 {
+		t.Errorf("keys were read %d times: forged tokens make us hammer the provider", n)
+	}
+	if n := other.Requests(oidctest.KeysPath) + other.Requests("/cert"); n != 0 {
+		t.Errorf("%d requests went where a token's header pointed", n)
+	}
+	if n := i.Requests(oidctest.DiscoveryPath); n != 1 {
+		t.Errorf("discovery was read %d times, want once", n)
+	}
+}
+
+func TestGoodTokens(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := ci(t, i.URL, nil)
+	now := time.Now().Unix()
+	tests := []struct {
+		name  string
+		token string
+	}{
+		{"plain", i.IDToken(nil)},
+		{"typ in lower case", i.Sign(`{"alg":"ES256","typ":"jwt","kid":"`+oidctest.EC+`"}`, claimsText(i.URL, ""), oidctest.EC)},
+		{"no typ", i.Sign(`{"alg":"ES256","kid":"`+oidctest.EC+`"}`, claimsText(i.URL, ""), oidctest.EC)},
+		{"no kid", i.Sign(`{"alg":"ES256"}`, claimsText(i.URL, ""), oidctest.EC)},
+		{"RSA", i.Sign(`{"alg":"RS256","kid":"`+oidctest.RSA+`"}`, claimsText(i.URL, ""), oidctest.RSA)},
+		{"EdDSA", i.Sign(`{"alg":"EdDSA","kid":"`+oidctest.Ed+`"}`, claimsText(i.URL, ""), oidctest.Ed)},
+		{"x5t in the header", i.Sign(`{"alg":"RS256","kid":"`+oidctest.RSA+`","x5t":"abc"}`, claimsText(i.URL, ""), oidctest.RSA)},
+		{"aud a list", i.IDToken(map[string]any{"aud": []string{"registry"}})},
+		{"several aud and a trusted azp", i.IDToken(map[string]any{"aud": []string{"vault", "registry"}, "azp": "trusted-runner"})},
+		{"several aud and ours as azp", i.IDToken(map[string]any{"aud": []string{"vault", "registry"}, "azp": "registry"})},
+		{"exp just past", i.IDToken(map[string]any{"exp": now - 30})},
+		{"nbf soon", i.IDToken(map[string]any{"nbf": now + 30})},
+		{"times with fractions", i.IDToken(map[string]any{"exp": float64(now) + 60.5, "iat": float64(now) - 0.25})},
+		{"no iat", i.IDToken(map[string]any{"iat": nil})},
+		{"Keycloak ID token", i.IDToken(map[string]any{"typ": "ID", "azp": "registry", "acr": "1"})},
+		{"Cognito ID token", i.IDToken(map[string]any{"token_use": "id"})},
+		{"names that look like others", i.IDToken(map[string]any{"Sub-Team": "x", "audience": "y"})},
+		{"distributed claims that nobody asked for", i.IDToken(map[string]any{
+			"_claim_names":   map[string]any{"groups": "src1"},
+			"_claim_sources": map[string]any{"src1": map[string]any{"endpoint": i.URL + "/groups"}},
+		})},
+	}
+	for _, tt := range tests {
+		if id, err := present(p, t, tt.token); err != nil {
+			t.Errorf("%s: Authenticate = %v, want an identity", tt.name, err)
+		} else if id.Method != providers.MethodIDToken {
+			t.Errorf("%s: method %q", tt.name, id.Method)
+		}
+	}
+	if n := i.Requests("/groups"); n != 0 {
+		t.Errorf("a distributed claim was followed %d times", n)
+	}
+}
+
+// Entra ID leaves groups out when there are more than 200, and says where they
+// are. That is not "no groups", even where groups are optional.
+func TestDistributedGroupsReject(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := ci(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "groups", true })
+	token := i.IDToken(map[string]any{
+		"_claim_names":   map[string]any{"groups": "src1"},
+		"_claim_sources": map[string]any{"src1": map[string]any{"endpoint": i.URL + "/groups"}},
+	})
+	if _, err := present(p, t, token); !errors.Is(err, providers.ErrRejected) || !strings.Contains(err.Error(), "distributed") {
+		t.Errorf("Authenticate = %v, want ErrRejected that speaks of distributed claims", err)
+	}
+	if n := i.Requests("/groups"); n != 0 {
+		t.Errorf("a distributed claim was followed %d times", n)
+	}
+}
+
+func TestJobs(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	tests := []struct {
+		name   string
+		change func(*oidc.Config)
+		claims map[string]any
+		want   *providers.Identity
+	}{
+		{
+			"GitHub",
+			func(c *oidc.Config) {
+				c.Users.Claim, c.Groups.Claim = "repository", "repository_owner"
+				c.Subject = []string{"repository_id"}
+				c.Claims = []string{"ref", "event_name", "repository_owner_id"}
+			},
+			oidctest.GitHubJob("octo-org/octo-repo", "main"),
+			&providers.Identity{
+				Subject: "74", User: "octo-org/octo-repo", Groups: []string{"octo-org"},
+				Claims: map[string]any{"ref": "refs/heads/main", "event_name": "push", "repository_owner_id": "65"},
+			},
+		},
+		{
+			"GitLab",
+			func(c *oidc.Config) {
+				c.Users.Claim, c.Groups.Claim = "project_path", "groups_direct"
+				c.Claims = []string{"ref_protected", "not there"}
+			},
+			oidctest.GitLabJob("mygroup/app", "feature-1"),
+			&providers.Identity{
+				Subject: "project_path:mygroup/app:ref_type:branch:ref:feature-1", User: "mygroup/app", Groups: []string{"mygroup", "mygroup/builders"},
+				Claims: map[string]any{"ref_protected": "false"},
+			},
+		},
+		{
+			"Kubernetes",
+			func(c *oidc.Config) {
+				c.Users.Claim, c.Groups.Claim = "sub", "/kubernetes.io/namespace"
+			},
+			oidctest.KubernetesPod("team-a", "builder"),
+			&providers.Identity{
+				Subject: "system:serviceaccount:team-a:builder", User: "system:serviceaccount:team-a:builder", Groups: []string{"team-a"},
+				Claims: map[string]any{},
+			},
+		},
+		{
+			"Entra ID",
+			func(c *oidc.Config) {
+				c.Users.Claim, c.Subject = "upn", []string{"tid", "oid"}
+				c.Claims = []string{"level", "ratio"}
+			},
+			map[string]any{"tid": "t:1", "oid": "o%2", "upn": "alice@corp.example", "level": 9007199254740993, "ratio": 0.5},
+			&providers.Identity{
+				Subject: "t%3A1:o%252", User: "alice@corp.example",
+				Claims: map[string]any{"level": int64(9007199254740993), "ratio": 0.5},
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := present(ci(t, i.URL, tt.change), t, i.IDToken(tt.claims))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := *tt.want
+			want.Provider, want.Method, want.AuthTime = "sso", providers.MethodIDToken, got.AuthTime
+			if diff := cmp.Diff(&want, got, cmp.AllowUnexported(providers.Secret{})); diff != "" {
+				t.Errorf("identity (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A name that is seen as another's, or not seen at all, is nobody's.
+func TestUnprintableNames(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := ci(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "name", "groups" })
+	for _, name := range []any{"", " bob", "bob ", "bob\n", "b\x00b", "b\ufffdb", "bob\u200b", "\u202ebob", strings.Repeat("b", 513), 7, nil, []string{"bob"}} {
+		for _, claims := range []map[string]any{
+			{"name": name, "groups": []string{}},
+			{"name": "bob", "groups": []any{"devs", name}},
+		} {
+			if id, err := present(p, t, i.IDToken(maps.Clone(claims))); !errors.Is(err, providers.ErrRejected) {
+				t.Errorf("claims %v: Authenticate = %v, %v, want ErrRejected", claims, id, err)
+			}
+		}
+	}
+}
+
+// auth_time says when the person was last seen, where it is there.
+func TestAuthTime(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := ci(t, i.URL, nil)
+	earlier := time.Now().Add(-time.Hour).Truncate(time.Second)
+	id, err := present(p, t, i.IDToken(map[string]any{"auth_time": earlier.Unix()}))
+	if err != nil || !id.AuthTime.Equal(earlier) {
+		t.Errorf("AuthTime = %v, %v, want %v", id, err, earlier)
+	}
+	id, err = present(p, t, i.IDToken(map[string]any{"auth_time": time.Now().Add(time.Hour).Unix()}))
+	if err != nil || id.AuthTime.After(time.Now()) {
+		t.Errorf("AuthTime = %v, %v, want none that is to come", id, err)
+	}
+}
+
+// An ID token is asked about only where its grant is configured, and a kind
+// that is not configured is not looked at.
+func TestKinds(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	people := client(t, i.URL, nil)
+	jobs := ci(t, i.URL, nil)
+	if !jobs.TrustsIssuer(i.URL) || jobs.TrustsIssuer(i.URL+"/") || jobs.TrustsIssuer("") {
+		t.Error("TrustsIssuer is not byte for byte")
+	}
+	for _, tt := range []struct {
+		p    *oidc.Provider
+		kind providers.Kind
+		want bool
+	}{
+		{people, providers.Password, true}, {people, providers.RefreshToken, true}, {people, providers.IDToken, false},
+		{jobs, providers.Password, false}, {jobs, providers.RefreshToken, false}, {jobs, providers.IDToken, true},
+		{jobs, providers.Kind(99), false},
+	} {
+		if got := tt.p.Accepts(tt.kind); got != tt.want {
+			t.Errorf("Accepts(%v) = %v, want %v", tt.kind, got, tt.want)
+		}
+		if tt.want {
+			continue
+		}
+		cred := providers.Credential{Login: "bob", Secret: providers.NewSecret(i.IDToken(nil)), Kind: tt.kind}
+		if _, err := tt.p.Authenticate(t.Context(), cred); !errors.Is(err, providers.ErrNotMine) {
+			t.Errorf("Authenticate(%v) = %v, want ErrNotMine", tt.kind, err)
+		}
+	}
+	if n := i.Requests(oidctest.DiscoveryPath); n != 0 {
+		t.Errorf("the provider was asked %d times, want never", n)
+	}
+}
+
+// FuzzPresentedToken: whatever arrives as an ID token is refused unless it is
+// the good one, and never as something that cannot be told.
+func FuzzPresentedToken(f *testing.F) {
+	i := oidctest.NewIssuer(f)
+	cfg := oidc.Config{Issuer: i.URL, Grants: []string{"id_token"}, Audience: []string{"registry"}, Users: oidc.Users{Claim: "sub"}}
+	p, err := oidc.New(cfg.WithDefaults())
+	if err != nil {
+		f.Fatal(err)
+	}
+	good := i.IDToken(nil)
+	f.Add(good)
+	f.Add("..")
+	f.Add("e30.e30.")
+	f.Add(oidctest.SignWith(f, `{"alg":"none"}`, claimsText(i.URL, ""), nil))
+	f.Fuzz(func(t *testing.T, token string) {
+		id, err := p.Authenticate(t.Context(), providers.Credential{Secret: providers.NewSecret(token), Kind: providers.IDToken})
+		if token == good || token == "" {
+			return
+		}
+		if err == nil && !sameSignedPart(token, good) || err != nil && !errors.Is(err, providers.ErrRejected) {
+			t.Errorf("Authenticate(%q) = %v, %v, want ErrRejected", token, id, err)
+		}
+	})
+}
+
+// sameSignedPart reports whether two tokens differ at most in how the signature
+// is written: base64 leaves the last bits of a text open.
+func sameSignedPart(a, b string) bool {
+	return strings.HasPrefix(a, b[:strings.LastIndex(b, ".")+1])
+}
+
+// FuzzClaims: what is signed by the provider's key is either refused or gives
+// an identity whose names are those of the JSON, exactly.
+func FuzzClaims(f *testing.F) {
+	i := oidctest.NewIssuer(f)
+	cfg := oidc.Config{Issuer: i.URL, Grants: []string{"id_token"}, Audience: []string{"registry"}, Users: oidc.Users{Claim: "sub"}}
+	p, err := oidc.New(cfg.WithDefaults())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(`,"x":1`)
+	f.Add(`,"SUB":"admin"`)
+	f.Add(`,"sub":"admin"`)
+	f.Fuzz(func(t *testing.T, extra string) {
+		text := claimsText(i.URL, extra)
+		id, err := present(p, t, i.Sign(goodHeader, text, oidctest.EC))
+		if err != nil {
+			if !errors.Is(err, providers.ErrRejected) {
+				t.Errorf("Authenticate(%s) = %v, want ErrRejected", text, err)
+			}
+			return
+		}
+		var claims map[string]any
+		if err := json.Unmarshal([]byte(text), &claims); err != nil || id.User != "s" || id.Subject != "s" || claims["sub"] != "s" {
+			t.Errorf("Authenticate(%s) = %q %q, %v", text, id.Subject, id.User, err)
+		}
+	})
+}
