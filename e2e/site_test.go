@@ -29,8 +29,8 @@ type options struct {
 	session   string // TOML: further keys of [session]
 	more      string // TOML: further tables
 	scheme    string // default: http
-	root      string // folder of RootCA.crt and RootCA.key; default: the run's
-	ownRoot   bool   // none is configured: the server makes its own
+	root      string // folder of RootCA.crt and RootCA.key, which registries trust; default: the run's
+	ownRoot   bool   // none is configured, so that the server makes its own where it needs one
 }
 
 // site is one shorepass.
@@ -48,7 +48,7 @@ type site struct {
 func newSite(t *testing.T, o options) *site {
 	t.Helper()
 	s := &site{dir: t.TempDir(), port: freePort(t), root: o.root}
-	if s.root == "" {
+	if s.root == "" && !o.ownRoot {
 		s.root = rootCA
 	}
 	if o.providers == "" {
@@ -57,7 +57,7 @@ func newSite(t *testing.T, o options) *site {
 	if o.rules == "" {
 		o.rules = houseRules
 	}
-	if o.ownRoot {
+	if o.ownRoot && o.root == "" {
 		s.root = s.dir
 	}
 	if o.scheme == "" {

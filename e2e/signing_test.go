@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestSigning lets registries verify tokens in each way that a service can be
+// told to sign them.
+func TestSigning(t *testing.T) {
+	t.Parallel()
+	old, current := distributions[0], distributions[1]
+	leaf := t.TempDir()
+	makeLeaf(t, leaf)
+	for _, tc := range []struct {
+		name    string
+		options options
+		trusted []distribution
+		refused []distribution
+	}{
+		{"x5c", options{more: signedBy("x5c")}, []distribution{old, current}, nil},
+		{"kid", options{more: signedBy("kid")}, []distribution{current}, []distribution{old}},
+		{"libtrust", options{more: signedBy("libtrust")}, []distribution{old}, []distribution{current}},
+		{"a leaf that is given", options{ownRoot: true, root: rootCA, token: fmt.Sprintf("signing_certificate = %q\nsigning_key = %q\n",
+			filepath.Join(leaf, "leaf.crt"), filepath.Join(leaf, "leaf.key"))}, []distribution{old, current}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, tc.options)
+			root, h := theHouse()["root"], newHome(t)
+			push := func(d distribution) error {
+				r := s.registry(t, d)
+				h.store(t, r.host, root.name, root.password)
+				return upload(t, resolver(t, h), ociImage(t), r.host+"/some/thing:1", "")
+			}
+			for _, d := range tc.trusted {
+				if err := push(d); err != nil {
+					t.Errorf("push to %s: %v", d.name, err)
+				}
+			}
+			for _, d := range tc.refused {
+				if err := push(d); err == nil {
+					t.Errorf("push to %s: done, want its refusal", d.name)
+				}
+			}
+		})
+	}
+}
+
+func signedBy(how string) string {
+	return fmt.Sprintf("[[service]]\nname = %q\nsigning = %q\n", service, how)
+}
+
+// makeLeaf certifies a key with the run's root, as somebody does who keeps the
+// root elsewhere.
+func makeLeaf(t *testing.T, dir string) {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(filepath.Join(rootCA, "RootCA.crt"), filepath.Join(rootCA, "RootCA.key"))
+	must(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "shorepass"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, pair.Leaf, key.Public(), pair.PrivateKey)
+	must(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "leaf.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "leaf.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
+}
