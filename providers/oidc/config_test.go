@@ -1,0 +1,118 @@
+package oidc_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+)
+
+func faults(cfg oidc.Config) []string {
+	var found []string
+	cfg.Validate(func(key, problem string) { found = append(found, key+": "+problem) })
+	return found
+}
+
+func valid() oidc.Config {
+	return oidc.Config{
+		Issuer:    "https://sso.corp.example/realms/corp",
+		ClientID:  "registry",
+		Grants:    []string{"password", "refresh_token", "id_token"},
+		Audience:  []string{"registry"},
+		Groups:    oidc.Groups{Claim: "realm_access.roles", GroupNames: providers.GroupNames{Only: []string{"reg-*"}}},
+		AuthStyle: "none",
+	}.WithDefaults()
+}
+
+func TestValid(t *testing.T) {
+	for name, change := range map[string]func(*oidc.Config){
+		"as it is":           func(c *oidc.Config) {},
+		"loopback":           func(c *oidc.Config) { c.Issuer = "http://127.0.0.1:8080" },
+		"loopback, IPv6":     func(c *oidc.Config) { c.Issuer = "http://[::1]:8080/x" },
+		"localhost":          func(c *oidc.Config) { c.Issuer = "http://localhost:8080/" },
+		"insecure":           func(c *oidc.Config) { c.Issuer, c.Insecure = "http://sso.corp.example", true },
+		"Entra ID":           func(c *oidc.Config) { c.Issuer = "https://login.microsoftonline.com/7f3a-11/v2.0" },
+		"jobs alone":         func(c *oidc.Config) { c.Grants, c.ClientID, c.AuthStyle = []string{"id_token"}, "", "" },
+		"no groups":          func(c *oidc.Config) { c.Groups = oidc.Groups{} },
+		"Auth0 groups":       func(c *oidc.Config) { c.Groups.Claim = "https://corp.example/groups" },
+		"pointer":            func(c *oidc.Config) { c.Groups.Claim = "/resource_access/registry.corp/roles" },
+		"hosts":              func(c *oidc.Config) { c.Hosts = []string{"oauth2.googleapis.com", "sso.corp.example:8443", "[fd00::1]:443"} },
+		"secret and style":   func(c *oidc.Config) { c.ClientSecret, c.AuthStyle = providers.NewSecret("s"), "client_secret_post" },
+		"one algorithm":      func(c *oidc.Config) { c.Algorithms = []string{"EdDSA"} },
+		"longest time limit": func(c *oidc.Config) { c.Timeout = 10 * time.Second },
+	} {
+		cfg := valid()
+		change(&cfg)
+		if found := faults(cfg); found != nil {
+			t.Errorf("%s: Validate found %q, want nothing", name, found)
+		}
+	}
+}
+
+func TestFaults(t *testing.T) {
+	tests := []struct {
+		change func(*oidc.Config)
+		want   string // the only fault
+	}{
+		{func(c *oidc.Config) { c.Issuer = "" }, `issuer: is required: the provider's issuer URL, as its discovery document has it`},
+		{func(c *oidc.Config) { c.Issuer = "sso.corp.example" }, `issuer: "sso.corp.example" is not a URL of scheme, host and path alone`},
+		{func(c *oidc.Config) { c.Issuer = "https://a@sso.corp.example" }, `issuer: "https://a@sso.corp.example" is not a URL of scheme, host and path alone`},
+		{func(c *oidc.Config) { c.Issuer = "https://sso.corp.example?x" }, `issuer: "https://sso.corp.example?x" is not a URL of scheme, host and path alone`},
+		{func(c *oidc.Config) { c.Issuer = "https://sso.corp.example#" }, `issuer: "https://sso.corp.example#" is not a URL of scheme, host and path alone`},
+		{func(c *oidc.Config) { c.Issuer = "ftp://sso.corp.example" }, `issuer: "ftp://sso.corp.example" does not begin with https://`},
+		{func(c *oidc.Config) { c.Issuer = "http://sso.corp.example" }, `issuer: is plain http: use https, or set insecure = true to send passwords unprotected`},
+		{func(c *oidc.Config) { c.Issuer = "http://localhost.evil.example" }, `issuer: is plain http: use https, or set insecure = true to send passwords unprotected`},
+		{func(c *oidc.Config) { c.Issuer = "https://sso.corp.example/.well-known/openid-configuration" }, `issuer: is the discovery document's URL: leave out /.well-known/openid-configuration`},
+		{func(c *oidc.Config) { c.Issuer = "https://login.microsoftonline.com/common/v2.0" }, `issuer: stands for every tenant of Entra ID: name your own, as in https://login.microsoftonline.com/TENANT-ID/v2.0`},
+		{func(c *oidc.Config) { c.ClientID = "" }, `client_id: is required with the grants password and refresh_token`},
+		{func(c *oidc.Config) { c.AuthStyle = "basic" }, `auth_style: "basic" is none of "client_secret_basic", "client_secret_post", "none"`},
+		{func(c *oidc.Config) { c.AuthStyle = "client_secret_basic" }, `auth_style: "client_secret_basic" needs a client_secret`},
+		{func(c *oidc.Config) { c.Grants = nil }, `grants: is required: name at least one of "password", "refresh_token", "id_token"`},
+		{func(c *oidc.Config) { c.Grants = []string{"id_token", "refresh"} }, `grants[1]: "refresh" is none of "password", "refresh_token", "id_token"`},
+		{func(c *oidc.Config) { c.Audience = nil }, `audience: is required with the grant id_token: the aud of the tokens to accept`},
+		{func(c *oidc.Config) { c.Audience = []string{""} }, `audience: an empty audience would be anybody's`},
+		{func(c *oidc.Config) { c.Scopes = []string{"profile"} }, `scopes: must hold "openid": without it the provider says nothing of who logged in`},
+		{func(c *oidc.Config) { c.Scopes = []string{"openid", "offline_access"} }, `scopes: leave out "offline_access": it is added when somebody asks for an offline token`},
+		{func(c *oidc.Config) { c.Scopes = []string{"openid", "profile email"} }, `scopes[1]: "profile email" is not one scope`},
+		{func(c *oidc.Config) { c.Users.Claim = "a..b" }, `users.claim: "a..b" has an empty step between its dots`},
+		{func(c *oidc.Config) { c.Groups.Claim = "/a~2" }, `groups.claim: "/a~2" is not a JSON pointer: "~" stands only in "~0" and "~1"`},
+		{func(c *oidc.Config) { c.Groups.Claim = "" }, `groups.claim: is required beside the other keys of groups`},
+		{func(c *oidc.Config) { c.Subject = []string{} }, `subject: name the claims that never change for a person, such as ["sub"]`},
+		{func(c *oidc.Config) { c.Claims = []string{""} }, `claims: an empty name is no claim`},
+		{func(c *oidc.Config) { c.Userinfo = "yes" }, `userinfo: "yes" is none of "auto", "always", "never"`},
+		{func(c *oidc.Config) { c.Algorithms = []string{"RS256", "HS256"} }, `algorithms[1]: "HS256" is none of "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"`},
+		{func(c *oidc.Config) { c.Algorithms = []string{"none"} }, `algorithms[0]: "none" is none of "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"`},
+		{func(c *oidc.Config) { c.Algorithms = []string{} }, `algorithms: an empty list accepts no token; leave the key out for the default`},
+		{func(c *oidc.Config) { c.Timeout = time.Minute }, `timeout: 1m0s is not between "0s" and "10s", the time that a whole login has`},
+		{func(c *oidc.Config) { c.Hosts = []string{"https://x.example"} }, `hosts[0]: "https://x.example" is not a host: write "sso.corp.example" or "sso.corp.example:8443"`},
+		{func(c *oidc.Config) { c.Hosts = []string{""} }, `hosts[0]: "" is not a host: write "sso.corp.example" or "sso.corp.example:8443"`},
+		{func(c *oidc.Config) { c.TLS.Key = "key.pem" }, `tls: certificate and key go together`},
+	}
+	for _, tt := range tests {
+		cfg := valid()
+		tt.change(&cfg)
+		if diff := cmp.Diff([]string{tt.want}, faults(cfg)); diff != "" {
+			t.Errorf("Validate (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// What has a default has it only where nothing was written.
+func TestWithDefaults(t *testing.T) {
+	got := oidc.Config{}.WithDefaults()
+	if got.Users.Claim != "preferred_username" || got.Userinfo != "auto" || got.Timeout != 3*time.Second || strings.Join(got.Subject, " ") != "sub" || got.Grants != nil || got.Audience != nil {
+		t.Errorf("defaults = %+v", got)
+	}
+	own := oidc.Config{Scopes: []string{"openid"}, Users: oidc.Users{Claim: "email"}, Subject: []string{"oid"}, Userinfo: "never", Algorithms: []string{"EdDSA"}, Timeout: time.Second}
+	if diff := cmp.Diff(own, own.WithDefaults(), cmp.AllowUnexported(providers.Secret{})); diff != "" {
+		t.Errorf("WithDefaults changed what was written:\n%s", diff)
+	}
+	if text := fmt.Sprintf("%v %+v", oidc.Config{ClientSecret: providers.NewSecret("s3cret")}, oidc.Config{ClientSecret: providers.NewSecret("s3cret")}); strings.Contains(text, "s3cret") {
+		t.Error("a printed Config holds the client secret")
+	}
+}

@@ -1,0 +1,216 @@
+package oidc
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+)
+
+// fakeKeys is a published key set, read by a keySet under a fake clock.
+type fakeKeys struct {
+	list  []jose.JSONWebKey
+	reads int
+	err   error
+}
+
+func (f *fakeKeys) fetch(context.Context) ([]jose.JSONWebKey, error) {
+	f.reads++
+	return f.list, f.err
+}
+
+func newKey(t *testing.T, kid string) (*ecdsa.PrivateKey, jose.JSONWebKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, jose.JSONWebKey{Key: key.Public(), KeyID: kid, Use: "sig"}
+}
+
+func sign(t *testing.T, key *ecdsa.PrivateKey, kid string) *jose.JSONWebSignature {
+	t.Helper()
+	options := (&jose.SignerOptions{}).WithHeader("kid", kid)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := signer.Sign([]byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := signed.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+func TestKeySet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		first, published := newKey(t, "1")
+		fake := &fakeKeys{list: []jose.JSONWebKey{published}}
+		set := newKeySet(fake.fetch)
+		verify := func(key *ecdsa.PrivateKey, kid string, presented bool) error {
+			_, err := set.verify(ctx, sign(t, key, kid), presented)
+			return err
+		}
+		for range 3 {
+			if err := verify(first, "1", true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if fake.reads != 1 {
+			t.Errorf("keys were read %d times, want once", fake.reads)
+		}
+
+		// Strangers cannot have them read more often than every ten seconds.
+		forged, _ := newKey(t, "forged")
+		for range 100 {
+			if err := verify(forged, "forged", true); !errors.Is(err, errNoKey) {
+				t.Fatalf("verify of a forged token = %v, want errNoKey", err)
+			}
+		}
+		if fake.reads != 4 {
+			t.Errorf("after 100 forged tokens keys were read %d times, want 4", fake.reads)
+		}
+
+		// That does not hold up who comes from the provider itself, ...
+		second, published := newKey(t, "2")
+		fake.list = append(fake.list, published)
+		if err := verify(second, "2", false); err != nil {
+			t.Errorf("verify with a rotated key = %v", err)
+		}
+		// ... and a stranger with a rotated key waits ten seconds at most.
+		third, published := newKey(t, "3")
+		fake.list = append(fake.list, published)
+		if err := verify(third, "3", true); !errors.Is(err, errNoKey) {
+			t.Errorf("verify = %v, want errNoKey", err)
+		}
+		time.Sleep(10 * time.Second)
+		if err := verify(third, "3", true); err != nil {
+			t.Errorf("verify ten seconds later = %v", err)
+		}
+
+		// A key that was withdrawn is forgotten within the hour.
+		fake.list = fake.list[1:]
+		time.Sleep(keysStale)
+		if err := verify(first, "1", true); !errors.Is(err, errNoKey) {
+			t.Errorf("verify with a withdrawn key = %v, want errNoKey", err)
+		}
+
+		// A provider that is down is forgiven for a day, no longer.
+		fake.err = errors.New("down")
+		time.Sleep(keysUnusable / 2)
+		if err := verify(third, "3", true); err != nil {
+			t.Errorf("verify while the provider is down = %v", err)
+		}
+		time.Sleep(keysUnusable)
+		if err := verify(third, "3", true); !errors.Is(err, fake.err) {
+			t.Errorf("verify with keys of two days ago = %v, want %v", err, fake.err)
+		}
+	})
+}
+
+// While the keys cannot be read a token with an unknown key is not refused.
+func TestUnknownKeyWhileDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, published := newKey(t, "1")
+		fake := &fakeKeys{list: []jose.JSONWebKey{published}}
+		set := newKeySet(fake.fetch)
+		if _, err := set.get(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		fake.err = errors.New("down")
+		rotated, _ := newKey(t, "2")
+		for range 10 {
+			if _, err := set.verify(t.Context(), sign(t, rotated, "2"), false); !errors.Is(err, fake.err) {
+				t.Errorf("verify = %v, want %v", err, fake.err)
+			}
+		}
+		if fake.reads != 2 {
+			t.Errorf("keys were read %d times, want 2: a failure holds for a second", fake.reads)
+		}
+	})
+}
+
+func TestParseKeys(t *testing.T) {
+	_, good := newKey(t, "good")
+	encryption := good
+	encryption.Use = "enc"
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strong, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := map[string]any{"keys": []any{
+		good,
+		encryption,
+		jose.JSONWebKey{Key: crypto.PublicKey(&weak.PublicKey), KeyID: "weak"},
+		jose.JSONWebKey{Key: private, KeyID: "private"},
+		jose.JSONWebKey{Key: []byte("symmetric symmetric symmetric sy"), KeyID: "symmetric"},
+		map[string]any{"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA", "kid": "unknown curve"},
+		map[string]any{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "unknown kind"},
+		map[string]any{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "not on the curve"},
+		"nonsense", nil, 7,
+		jose.JSONWebKey{Key: strong.Public(), KeyID: "strong"},
+	}}
+	body, err := json.Marshal(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := parseKeys(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kids []string
+	for _, key := range list {
+		kids = append(kids, key.KeyID)
+	}
+	if len(kids) != 2 || kids[0] != "good" || kids[1] != "strong" {
+		t.Errorf("parseKeys kept %q, want good and strong alone", kids)
+	}
+	for _, bad := range []string{"", "[]", "{", `{"keys":7}`, `"x"`} {
+		if list, err := parseKeys([]byte(bad)); err == nil {
+			t.Errorf("parseKeys(%q) = %v, want an error", bad, list)
+		}
+	}
+	many := map[string]any{"keys": make([]any, maxKeys+1)}
+	if body, err = json.Marshal(many); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parseKeys(body); err == nil {
+		t.Errorf("parseKeys of %d keys = nil, want an error", maxKeys+1)
+	}
+}
+
+// A key is good for the algorithm that it says, and for no other.
+func TestKeyForAnotherAlgorithm(t *testing.T) {
+	private, published := newKey(t, "1")
+	published.Algorithm = "ES384"
+	known := &keys{list: []jose.JSONWebKey{published}}
+	if _, ok := known.verify(sign(t, private, "1")); ok {
+		t.Error("a key for ES384 verified an ES256 signature")
+	}
+}
