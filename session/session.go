@@ -7,6 +7,13 @@
 // redemption the session is read from the store, so that a revocation holds at
 // once on every replica, and after Config.Revalidate the provider is asked
 // again, once however many clients come at once.
+//
+//	sessions, err := session.New(ctx, cfg, store, chain, log)
+//	token, made, err := sessions.Issue(ctx, identity, "container_registry", client)
+//	found, err := sessions.Redeem(ctx, token, "container_registry", client, session.KindRefresh)
+//
+// It refuses to guess: a provider that cannot tell ends nothing, and a token
+// that is not exactly one of ours reaches neither the store nor a provider.
 package session
 
 import (
@@ -17,26 +24,6 @@ import (
 
 	"shorepass/providers"
 )
-
-// Config is the [session] table.
-type Config struct {
-	// Store is where sessions are kept: "sqlite:FILE", default
-	// "sqlite:shorepass.db", or "postgres://…".
-	Store providers.Secret `toml:"store" path:"write,sqlite:"`
-
-	// SealKey seals the providers' refresh tokens: base64 of 32 bytes. Left
-	// out, it is made at first start beside a SQLite store.
-	SealKey providers.Secret `toml:"seal_key"`
-
-	Revalidate        time.Duration `toml:"revalidate"`         // after this the provider is asked again. Default "5m".
-	Grace             time.Duration `toml:"grace"`              // how long a provider that is down is forgiven. Default "1h".
-	Idle              time.Duration `toml:"idle"`               // ends what was not redeemed for so long. Default "90d".
-	Lifetime          time.Duration `toml:"lifetime"`           // ends every session. Default "365d".
-	Unused            time.Duration `toml:"unused"`             // ends what was never redeemed. Default "7d".
-	UncheckedLifetime time.Duration `toml:"unchecked_lifetime"` // where the provider cannot be asked again. Default "12h".
-	CILifetime        time.Duration `toml:"ci_lifetime"`        // for who logged in with an ID token. Default "1h".
-	PerPerson         int           `toml:"per_person"`         // sessions a person has at most. Default 1000.
-}
 
 var (
 	// ErrRefused says that a token is mangled, unknown, revoked, expired, of
@@ -61,12 +48,22 @@ type Session struct {
 	ID       string              // public: what list prints and revoke takes
 	Kind     Kind                // what the token may do
 	Service  string              // the one registry it is good for
-	Identity *providers.Identity // the person as last read from the provider; Renewal is left out
+	Identity *providers.Identity // the person as last read from the provider; Renewal is left out. Never to be changed
 	Created  time.Time
-	Expires  time.Time
+	Expires  time.Time // when it ends however much it is used
 	LastUsed time.Time // the zero Time when never redeemed
 	Checked  time.Time // when the provider last vouched for the person
-	Client   Client    // who logged in
+
+	// Token is the session's own, where it was just made; otherwise it is
+	// zero, since the store does not know it.
+	Token providers.Secret
+
+	// What only List fills in.
+	Client Client    // who logged in
+	Last   Client    // who redeemed it last
+	Ended  time.Time // the zero Time while it lives
+	Why    Reason    // why it ended
+	By     string    // who ended it, where it was revoked
 }
 
 // Providers is what sessions ask of the chain of providers.

@@ -1,5 +1,11 @@
 package session
 
+import (
+	"strings"
+
+	"shorepass/providers"
+)
+
 // Kind says what a token of ours is for. It is part of what is hashed, so that
 // a token of one kind is never good as another.
 type Kind string
@@ -9,3 +15,9 @@ const (
 	KindPAT     Kind = "pat"     // sp_p_, a personal access token
 	KindRobot   Kind = "robot"   // sp_b_, a robot's token
 )
+
+// Recognize reports whether a secret begins like one of our tokens, good or
+// mangled, and so must go nowhere but to [Sessions.Redeem].
+func Recognize(secret providers.Secret) bool {
+	return strings.HasPrefix(secret.Reveal(), "sp_")
+}

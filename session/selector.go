@@ -1,0 +1,30 @@
+package session
+
+import "time"
+
+// Selector chooses sessions: what is set must all hold. The zero Selector
+// chooses every session in a list, and none in a revocation.
+type Selector struct {
+	ID       string    // one session
+	User     string    // the user name, exactly
+	Provider string    // the provider's name
+	Subject  string    // the provider's mark of the person
+	Group    string    // a group that the person was in when last checked
+	Kind     Kind      // of tokens
+	Before   time.Time // created before this
+	Ended    bool      // a list shows ended sessions too
+}
+
+// Reason says why a session ended.
+type Reason string
+
+const (
+	ReasonRevoked   Reason = "revoked"          // by the person or an operator
+	ReasonEnded     Reason = "account ended"    // disabled, expired or locked for good
+	ReasonStamp     Reason = "password changed" // another Stamp
+	ReasonGone      Reason = "account gone"     // the provider said so for longer than grace
+	ReasonExpired   Reason = "expired"          // lifetime, unchecked_lifetime or ci_lifetime
+	ReasonIdle      Reason = "idle"             // not redeemed for idle
+	ReasonUnused    Reason = "never used"       // not redeemed within unused
+	ReasonPerPerson Reason = "too many"         // over per_person
+)
