@@ -3,7 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -203,11 +202,12 @@ func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 
 // holds evaluates the condition for one request.
 func (c *condition) holds(facts *facts) (bool, error) {
+	facts.missing = ""
 	out, _, err := c.program.Eval(facts)
-	if facts.oversized {
-		return false, fmt.Errorf("the claims are larger than %d KiB", maxClaims>>10)
-	}
-	if err != nil {
+	switch {
+	case err != nil && facts.missing != "":
+		return false, errors.New(facts.missing)
+	case err != nil:
 		return false, err
 	}
 	value, ok := out.Value().(bool)
@@ -219,9 +219,9 @@ func (c *condition) holds(facts *facts) (bool, error) {
 
 // facts are the variables of one request, made when a condition first asks.
 type facts struct {
-	req       *Request
-	weighed   bool
-	oversized bool // the claims are too large to be looked at
+	req     *Request
+	weighed bool   // whether the claims were found small enough to be looked at
+	missing string // why a variable has no value, for this evaluation
 }
 
 // ResolveName returns the value of a variable. An address that is not known has
@@ -241,32 +241,33 @@ func (f *facts) ResolveName(name string) (any, bool) {
 	case "request.service":
 		return f.req.Service, true
 	case "request.address":
-		return knownAddress(f.req.Address)
+		// Mapped and zoned addresses are refused by containsIP.
+		return f.known(f.req.Address.Unmap().WithZone(""), f.req.Address.IsValid(), "the address of the request is not known")
 	case "request.time":
-		return f.req.Time, !f.req.Time.IsZero()
+		return f.known(f.req.Time, !f.req.Time.IsZero(), "the time of the request is not known")
 	}
 	return nil, false
+}
+
+func (f *facts) known(value any, ok bool, otherwise string) (any, bool) {
+	if !ok {
+		f.missing = otherwise
+	}
+	return value, ok
 }
 
 // Parent is part of cel.Activation; there is no outer scope.
 func (f *facts) Parent() cel.Activation { return nil }
 
 func (f *facts) claims() (any, bool) {
-	if !f.weighed {
-		f.weighed, f.oversized = true, weigh(f.req.Claims, maxClaims) < 0
+	if !f.weighed && weigh(f.req.Claims, maxClaims) < 0 {
+		return f.known(nil, false, fmt.Sprintf("the claims are larger than %d KiB", maxClaims>>10))
 	}
-	if f.oversized {
-		return nil, false
-	}
+	f.weighed = true
 	if f.req.Claims == nil {
 		return map[string]any{}, true
 	}
 	return f.req.Claims, true
-}
-
-// knownAddress brings an address into the one form that containsIP accepts.
-func knownAddress(a netip.Addr) (any, bool) {
-	return a.Unmap().WithZone(""), a.IsValid()
 }
 
 // weigh takes the size of a claim's value off room, and returns what is left,

@@ -1,0 +1,182 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"shorepass/registry"
+)
+
+// Case is a [[case]] table of a file of expectations: who asks for what, and
+// what should be granted. A person is in the group "authenticated" without its
+// being written, as after a login; who came with an ID token is not.
+//
+//	[[case]]
+//	name   = "a team pushes to its folder"
+//	user   = "alice"
+//	groups = ["team-a"]
+//	scope  = "repository:team-a/app:pull,push,delete"
+//	want   = ["pull", "push"]
+type Case struct {
+	// Name of the case in what is printed. Optional.
+	Name string `toml:"name"`
+
+	// User is the user name. Left out, the one who asks has no credentials.
+	User string `toml:"user"`
+
+	// Groups of the user. Optional.
+	Groups []string `toml:"groups"`
+
+	// Claims of the user, nested as the provider has them. Optional.
+	Claims map[string]any `toml:"claims"`
+
+	// Provider that the user comes from. Optional.
+	Provider string `toml:"provider"`
+
+	// Method is how the user logged in: "password" (default), "refresh",
+	// "id_token", "browser", "pat" or "robot".
+	Method string `toml:"method"`
+
+	// Service is the registry that asks. Optional.
+	Service string `toml:"service"`
+
+	// Address of the client. Left out, it is unknown.
+	Address string `toml:"address"`
+
+	// Time of the request. Default: now.
+	Time time.Time `toml:"time"`
+
+	// Scope is what is asked: "repository:team-a/app:pull,push". Several are
+	// joined by spaces.
+	Scope string `toml:"scope"`
+
+	// Want lists the actions that should be granted, in any order; left out,
+	// none. Of several scopes each is written as a scope:
+	// "repository:team-a/app:pull".
+	Want []string `toml:"want"`
+
+	// Rules are names of rules that should have matched, and no others.
+	// Optional.
+	Rules []string `toml:"rules"`
+}
+
+// Mismatch is a case that the policy does not fulfil.
+type Mismatch struct {
+	Case     string      `json:"case"`
+	Problem  string      `json:"problem"`
+	Explains Explanation `json:"explanation"`
+}
+
+// Check returns the cases that the policy does not fulfil, those included that
+// cannot be read.
+func (p *Policy) Check(cases []Case) []Mismatch {
+	var all []Mismatch
+	for i, c := range cases {
+		name := c.Name
+		if name == "" {
+			name = fmt.Sprintf("case[%d]", i)
+		}
+		req, err := c.Request()
+		if err != nil {
+			all = append(all, Mismatch{Case: name, Problem: err.Error()})
+			continue
+		}
+		if problem := c.compare(p.Decide(req)); problem != "" {
+			all = append(all, Mismatch{name, problem, p.Explain(req)})
+		}
+	}
+	return all
+}
+
+// Request returns what the case asks.
+func (c Case) Request() (Request, error) {
+	req := Request{
+		Anonymous: c.User == "", User: c.User, Claims: c.Claims, Provider: c.Provider,
+		Method: c.Method, Service: c.Service, Time: c.Time,
+	}
+	if req.Anonymous && (len(c.Groups) > 0 || len(c.Claims) > 0) {
+		return Request{}, errors.New("there are groups or claims but no user; who has no credentials has neither")
+	}
+	if !req.Anonymous {
+		if req.Method == "" {
+			req.Method = "password"
+		}
+		req.Groups = slices.Clone(c.Groups)
+		if req.Method != "id_token" && !slices.Contains(req.Groups, authenticated) {
+			req.Groups = append(req.Groups, authenticated)
+		}
+	}
+	if req.Time.IsZero() {
+		req.Time = time.Now()
+	}
+	if c.Address != "" {
+		var err error
+		if req.Address, err = netip.ParseAddr(c.Address); err != nil {
+			return Request{}, fmt.Errorf(`the address %q is none; write it as "10.1.2.3" or "2001:db8::1"`, c.Address)
+		}
+		req.Address = req.Address.Unmap().WithZone("")
+	}
+	var err error
+	req.Scopes, err = parseScopes(c.Scope)
+	return req, err
+}
+
+// parseScopes is [registry.ParseScopes], but what does not follow the grammar
+// is an error here.
+func parseScopes(text string) ([]registry.Scope, error) {
+	var all []registry.Scope
+	for one := range strings.FieldsSeq(text) {
+		scopes, err := registry.ParseScopes([]string{one})
+		if err != nil {
+			return nil, fmt.Errorf("scope: %w", err)
+		}
+		if len(scopes) == 0 {
+			return nil, fmt.Errorf(`%q is no scope; write for instance "repository:team-a/app:pull,push"`, one)
+		}
+		all = append(all, scopes...)
+	}
+	if len(all) == 0 {
+		return nil, errors.New(`scope is missing; write for instance "repository:team-a/app:pull,push"`)
+	}
+	return all, nil
+}
+
+// compare says how a decision differs from the expectation.
+func (c Case) compare(d Decision) string {
+	var granted, matched []string
+	for _, a := range d.Access {
+		if strings.Contains(strings.TrimSpace(c.Scope), " ") {
+			name := scopeName(&registry.Scope{Type: a.Type, Class: a.Class, Name: a.Name})
+			granted = append(granted, name+":"+strings.Join(a.Actions, ","))
+		} else {
+			granted = append(granted, a.Actions...)
+		}
+	}
+	for _, v := range d.Rules {
+		if len(v.Actions) > 0 && !slices.Contains(matched, v.Rule) {
+			matched = append(matched, v.Rule)
+		}
+	}
+	if !sameNames(granted, c.Want) {
+		return fmt.Sprintf("granted %s, want %s", orNothing(granted), orNothing(c.Want))
+	}
+	if c.Rules != nil && !sameNames(matched, c.Rules) {
+		return fmt.Sprintf("matched by the rules %s, want %s", orNothing(matched), orNothing(c.Rules))
+	}
+	return ""
+}
+
+func sameNames(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+func orNothing(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return quotedList(names)
+}

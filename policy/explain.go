@@ -1,0 +1,242 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"shorepass/registry"
+)
+
+// Explanation says for each scope of a request what was granted, by which
+// rules, and why not the rest. It holds what [Policy.Decide] decided, in full.
+type Explanation struct {
+	User   string           `json:"user,omitempty"` // empty for who has no credentials
+	Groups []string         `json:"groups,omitempty"`
+	Scopes []ExplainedScope `json:"scopes"`
+}
+
+// ExplainedScope is the explanation of one resource.
+type ExplainedScope struct {
+	Scope   string            `json:"scope"` // "repository:team-a/app"
+	Granted []string          `json:"granted"`
+	Actions []ExplainedAction `json:"actions"`
+	Faults  []Verdict         `json:"faults,omitempty"` // the rules whose condition or placeholder failed
+	Near    []NearRule        `json:"near,omitempty"`   // allow rules that but for one key would give what was denied
+	More    int               `json:"more,omitempty"`   // how many more are near
+}
+
+// ExplainedAction is what the rules do to one action. It is granted if some
+// rule gives it and none takes it.
+type ExplainedAction struct {
+	Action  string   `json:"action"`
+	Granted bool     `json:"granted"`
+	Given   []string `json:"given_by,omitempty"`
+	Taken   []string `json:"taken_by,omitempty"`
+}
+
+// NearRule is an allow rule of which one key does not match.
+type NearRule struct {
+	Rule string `json:"rule"`
+	Key  string `json:"key"` // the key that does not match: "groups"
+	Why  string `json:"why"`
+}
+
+// maxNear is how many near rules are told, those that miss least first.
+const maxNear = 5
+
+// Explain returns what req is granted, and why no more. It looks at every rule,
+// which Decide does not, and is not meant for the way of a request.
+func (p *Policy) Explain(req Request) Explanation {
+	e := Explanation{User: req.User, Groups: req.Groups}
+	if req.Anonymous {
+		e.User, e.Groups = "", []string{anonymous}
+	}
+	for i := range req.Scopes {
+		one := req
+		one.Scopes = req.Scopes[i : i+1]
+		e.Scopes = append(e.Scopes, p.explainScope(one))
+	}
+	return e
+}
+
+func (p *Policy) explainScope(req Request) ExplainedScope {
+	scope, decision := &req.Scopes[0], p.Decide(req)
+	s := ExplainedScope{Scope: scopeName(scope), Granted: []string{}}
+	for _, a := range decision.Access {
+		s.Granted = a.Actions
+	}
+	var order []string
+	for _, v := range decision.Rules {
+		if v.Fault != "" {
+			s.Faults = append(s.Faults, v)
+		}
+		order = append(order, v.Actions...)
+	}
+	denied := false
+	for _, action := range explained(scope.Actions, order) {
+		a := ExplainedAction{Action: action, Granted: slices.Contains(s.Granted, action)}
+		for _, v := range decision.Rules {
+			switch has := slices.Contains(v.Actions, action); {
+			case has && v.Effect == deny:
+				a.Taken = append(a.Taken, v.Rule)
+			case has:
+				a.Given = append(a.Given, v.Rule)
+			case action == "*" && v.Effect == deny:
+				a.Taken = append(a.Taken, v.Rule) // "*" is for who is denied nothing
+			}
+		}
+		denied = denied || !a.Granted && a.Taken == nil
+		s.Actions = append(s.Actions, a)
+	}
+	if denied {
+		s.Near, s.More = p.near(req, s.Actions)
+	}
+	return s
+}
+
+// explained lists the actions to explain: those asked, and where "*" is asked
+// those it is written out as, and "*" last.
+func explained(asked, named []string) []string {
+	if slices.Contains(asked, "*") {
+		named = slices.Concat([]string{"pull", "push", "delete"}, named)
+	} else {
+		named = nil
+	}
+	var all []string
+	for _, action := range slices.Concat(asked, named) {
+		if action != "" && action != "*" && !slices.Contains(all, action) {
+			all = append(all, action)
+		}
+	}
+	if slices.Contains(asked, "*") {
+		all = append(all, "*")
+	}
+	return all
+}
+
+// near returns the allow rules of which one key does not match.
+func (p *Policy) near(req Request, actions []ExplainedAction) (all []NearRule, more int) {
+	var wanted []string
+	for _, a := range actions {
+		if !a.Granted && a.Taken == nil {
+			wanted = append(wanted, a.Action)
+		}
+	}
+	d := decider{policy: p, req: &req, who: p.person(&req)}
+	d.begin(&registry.Scope{Type: req.Scopes[0].Type, Name: req.Scopes[0].Name, Actions: wanted})
+	ranked := map[string][]NearRule{}
+	for _, r := range p.rules {
+		if r.deny || d.unfilled(r) != "" {
+			continue // told as a fault, where it might have matched
+		}
+		if missed := d.missed(r); len(missed) == 1 {
+			ranked[missed[0].Key] = append(ranked[missed[0].Key], missed[0])
+		}
+	}
+	for _, key := range []string{"when", "actions", "services", "providers", "types", "groups", "users", "repositories"} {
+		all = append(all, ranked[key]...)
+	}
+	n := min(len(all), maxNear)
+	return all[:n], len(all) - n
+}
+
+// missed returns the keys of a rule that do not match.
+func (d *decider) missed(r *rule) []NearRule {
+	var all []NearRule
+	miss := func(key string, holds bool, why string, args ...any) {
+		if !holds {
+			all = append(all, NearRule{r.Name, key, fmt.Sprintf(why, args...)})
+		}
+	}
+	miss("users", r.Users == nil || d.who.users.meets(&r.users), "is for the users %s", list(r.Users))
+	miss("groups", r.Groups == nil || d.who.groups.meets(&r.groups), "is for the groups %s", list(r.Groups))
+	miss("types", matchAny(r.types, d.scope.Type), "is for the types %s", list(r.Types))
+	miss("providers", r.Providers == nil || !d.req.Anonymous && matchAny(r.providers, d.req.Provider), "is for the providers %s", list(r.Providers))
+	miss("services", r.Services == nil || matchAny(r.services, d.req.Service), "is for the services %s", list(r.Services))
+	miss("actions", d.asked.touches(r), "gives only %s", list(r.Actions))
+	miss("repositories", d.coversAny(r), "is for the repositories %s", list(r.Repositories))
+	if r.when != nil && len(all) == 0 {
+		got := d.condition(r.when)
+		miss("when", got.holds || got.fault != "", "has a condition that does not hold: %s", r.When)
+	}
+	return all
+}
+
+// coversAny reports whether the rule's repositories key matches. Its
+// placeholders can be filled.
+func (d *decider) coversAny(r *rule) bool {
+	return slices.ContainsFunc(r.patterns, func(p pattern) bool { return d.covers(r, &p) })
+}
+
+func list(names []string) string {
+	const enough = 6
+	if len(names) > enough {
+		return strings.Join(names[:enough], ", ") + fmt.Sprintf(" and %d more", len(names)-enough)
+	}
+	return strings.Join(names, ", ")
+}
+
+// String returns the explanation as text for a terminal, with
+// what cannot be printed quoted.
+func (e Explanation) String() string {
+	var b strings.Builder
+	who := "without credentials"
+	if e.User != "" {
+		who = plain(e.User)
+	}
+	if len(e.Groups) > 0 {
+		who += ", in " + plain(list(e.Groups))
+	}
+	fmt.Fprintln(&b, who)
+	for _, s := range e.Scopes {
+		fmt.Fprintln(&b, plain(s.Scope))
+		for _, a := range s.Actions {
+			fmt.Fprintf(&b, "  %-7s %s\n", plain(a.Action), a.reason())
+		}
+		for _, v := range s.Faults {
+			effect := "so it does not match"
+			if v.Effect == deny {
+				effect = "so it matches, being a deny rule"
+			}
+			fmt.Fprintf(&b, "  failed: %q: %s, %s\n", v.Rule, plain(v.Fault), effect)
+		}
+		for _, n := range s.Near {
+			fmt.Fprintf(&b, "  near: %q %s\n", n.Rule, plain(n.Why))
+		}
+		if s.More > 0 {
+			fmt.Fprintf(&b, "  near: and %d more\n", s.More)
+		}
+	}
+	return b.String()
+}
+
+func (a ExplainedAction) reason() string {
+	switch {
+	case a.Granted:
+		return "granted by " + quotedList(a.Given)
+	case a.Taken != nil && a.Given != nil:
+		return fmt.Sprintf("denied: %s takes what %s gives", quotedList(a.Taken), quotedList(a.Given))
+	case a.Taken != nil:
+		return "denied by " + quotedList(a.Taken)
+	}
+	return "denied: no rule gives it"
+}
+
+func quotedList(names []string) string {
+	var all []string
+	for _, n := range names {
+		all = append(all, fmt.Sprintf("%q", n))
+	}
+	return strings.Join(all, ", ")
+}
+
+// plain keeps control characters off a terminal.
+func plain(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}

@@ -1,0 +1,120 @@
+package policy_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"shorepass/policy"
+)
+
+// TestCases holds the rules of each file in testdata/cases against the cases
+// beside them, in the format of explain --cases.
+func TestCases(t *testing.T) {
+	for _, path := range glob(t, "testdata/cases/*.txtar") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			files := read(t, path)
+			p, err := policy.Compile(rules(t, files["rules.toml"]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range p.Check(cases(t, files["cases.toml"])) {
+				t.Errorf("%s: %s\n%s", m.Case, m.Problem, m.Explains)
+			}
+		})
+	}
+}
+
+// TestExplain compares what explain prints with the file's own word.
+func TestExplain(t *testing.T) {
+	for _, path := range glob(t, "testdata/explain/*.txtar") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			files := read(t, path)
+			p, err := policy.Compile(rules(t, files["rules.toml"]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			for _, c := range cases(t, files["cases.toml"]) {
+				req, err := c.Request()
+				if err != nil {
+					t.Fatal(err)
+				}
+				got.WriteString(p.Explain(req).String() + "\n")
+			}
+			if diff := cmp.Diff(files["want"], got.String()); diff != "" {
+				t.Errorf("explain (-want +got)\n%s\n%s", diff, got.String())
+			}
+		})
+	}
+}
+
+// TestFaults holds what Validate says of broken rules against the file's own
+// word, and that Compile refuses them.
+func TestFaults(t *testing.T) {
+	for _, path := range glob(t, "testdata/faults/*.txtar") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			files := read(t, path)
+			broken := rules(t, files["rules.toml"])
+			var got strings.Builder
+			policy.Validate(broken, func(key, problem string) { got.WriteString(key + ": " + problem + "\n") })
+			if diff := cmp.Diff(files["want"], got.String()); diff != "" {
+				t.Errorf("Validate (-want +got)\n%s\n%s", diff, got.String())
+			}
+			if _, err := policy.Compile(broken); err == nil || err.Error()+"\n" != got.String() {
+				t.Errorf("Compile = %v, want what Validate says", err)
+			}
+		})
+	}
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no files %s: %v", pattern, err)
+	}
+	return paths
+}
+
+func read(t *testing.T, path string) map[string]string {
+	t.Helper()
+	archive, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, f := range archive.Files {
+		files[f.Name] = string(f.Data)
+	}
+	return files
+}
+
+func rules(t *testing.T, text string) []policy.Rule {
+	t.Helper()
+	var file struct {
+		Rule []policy.Rule `toml:"rule"`
+	}
+	decode(t, text, &file)
+	return file.Rule
+}
+
+func cases(t *testing.T, text string) []policy.Case {
+	t.Helper()
+	var file struct {
+		Case []policy.Case `toml:"case"`
+	}
+	decode(t, text, &file)
+	return file.Case
+}
+
+func decode(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := toml.NewDecoder(strings.NewReader(text)).DisallowUnknownFields().Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
