@@ -34,16 +34,16 @@ func (f *Fault) Error() string {
 
 // Faults returns the faults in an error of [Load], in the order of the file.
 func Faults(err error) []*Fault {
-	if f, ok := errors.AsType[*Fault](err); ok && f == err {
-		return []*Fault{f}
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return nil
-	}
 	var all []*Fault
-	for _, e := range joined.Unwrap() {
-		all = append(all, Faults(e)...)
+	switch e := err.(type) {
+	case *Fault:
+		all = []*Fault{e}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			all = append(all, Faults(inner)...)
+		}
+	case interface{ Unwrap() error }:
+		all = Faults(e.Unwrap())
 	}
 	return all
 }

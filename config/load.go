@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -25,11 +26,16 @@ func Load(name string, kinds Kinds) (*Config, error) {
 		return nil, fmt.Errorf("find the folder of %s: %w", name, err)
 	}
 	l := newLoader(name, folder, kinds)
-	l.dependOn(filepath.Join(folder, filepath.Base(name)))
+	full := filepath.Join(folder, filepath.Base(name))
+	l.dependOn(full)
 	if l.text.data, err = readFile(name); err != nil {
 		return nil, err
 	}
-	return l.load()
+	cfg, err := l.load()
+	if err == nil && l.inPlace && l.stamps[full].open() {
+		cfg.Warnings = append(cfg.Warnings, name+": everybody on this machine can read this file, and a secret stands in it; chmod 600 it, or write { file = \"…\" }")
+	}
+	return cfg, err
 }
 
 func readFile(name string) ([]byte, error) {
@@ -45,7 +51,8 @@ func readFile(name string) ([]byte, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("read the configuration: %s is larger than %d MiB", name, maxFile>>20)
 	}
-	return data, nil
+	// Editors of Windows begin a file with a byte order mark.
+	return bytes.TrimPrefix(data, []byte("\uFEFF")), nil
 }
 
 // loader is the work of one Load.
@@ -56,6 +63,8 @@ type loader struct {
 	faults faults
 	strict strict
 	stamps map[string]stamp // of the files that were needed
+
+	inPlace bool // a secret stands in the text itself
 
 	document document
 	options  []any // of document.Providers, each a pointer; nil where the kind is unknown

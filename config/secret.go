@@ -26,6 +26,10 @@ func (l *loader) secret(value any) (providers.Secret, error) {
 		if !ok {
 			return providers.Secret{}, errSecretForm
 		}
+		// A hash, and the name of a local store, are in the type and can be seen.
+		if !strings.HasPrefix(text, "$") && !strings.HasPrefix(text, "sqlite:") {
+			l.inPlace = true
+		}
 		return providers.NewSecret(text), nil
 	}
 	file, inFile := table["file"].(string)
@@ -79,7 +83,7 @@ func readSecret(name string) (string, error) {
 	if info, err = f.Stat(); err != nil {
 		return "", cannotRead(name, err)
 	}
-	if info.Mode().Perm()&0o004 != 0 {
+	if (stamp{info}).open() {
 		return "", fmt.Errorf("everybody on this machine can read %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", name)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))

@@ -28,6 +28,9 @@ func stampOf(name string) stamp {
 	return stamp{info}
 }
 
+// open reports whether everybody can read the file.
+func (s stamp) open() bool { return s.info != nil && s.info.Mode().Perm()&0o004 != 0 }
+
 func (s stamp) equal(other stamp) bool {
 	if s.info == nil || other.info == nil {
 		return s.info == nil && other.info == nil

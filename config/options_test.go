@@ -1,0 +1,207 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+)
+
+// pathOptions is a table whose options name files in every way there is.
+type pathOptions struct {
+	Read     string           `toml:"read" path:"read"`
+	Write    string           `toml:"write" path:"write"`
+	Reread   string           `toml:"reread" path:"reread"`
+	To       string           `toml:"to" path:"write,file:"`
+	Store    providers.Secret `toml:"store" path:"write,sqlite:"`
+	List     []string         `toml:"list" path:"read"`
+	Plain    string           `toml:"plain"`
+	TLS      providers.TLS    `toml:"tls"`
+	Optional *string          `toml:"optional" path:"read"`
+	Tables   []struct {
+		File string `toml:"file" path:"read"`
+	} `toml:"table"`
+}
+
+func TestPaths(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "/run/credentials/shorepass.service")
+	optional := "optional.pem"
+	o := pathOptions{
+		Read: "a.pem", Write: "out.log", Reread: "sub/../leaf.pem", To: "file:audit.log",
+		Store: providers.NewSecret("sqlite:shorepass.db"), List: []string{"b.pem", "/abs/c.pem"}, Plain: "plain",
+		TLS:      providers.TLS{CA: "ca.pem", Key: "$CREDENTIALS_DIRECTORY/key", ServerName: "name"},
+		Optional: &optional,
+	}
+	o.Tables = append(o.Tables, struct {
+		File string `toml:"file" path:"read"`
+	}{"d.pem"})
+	l := newLoader("shorepass.toml", "/etc/shorepass", nil)
+	l.resolve("x", reflect.ValueOf(&o).Elem())
+	if err := l.faults.err(); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{
+		"read": o.Read, "write": o.Write, "reread": o.Reread, "to": o.To, "store": o.Store.Reveal(),
+		"list": strings.Join(o.List, " "), "plain": o.Plain, "optional": *o.Optional, "table": o.Tables[0].File,
+		"ca": o.TLS.CA, "key": o.TLS.Key, "certificate": o.TLS.Certificate, "server_name": o.TLS.ServerName,
+	}
+	want := map[string]string{
+		"read": "/etc/shorepass/a.pem", "write": "/etc/shorepass/out.log", "reread": "/etc/shorepass/leaf.pem",
+		"to": "file:/etc/shorepass/audit.log", "store": "sqlite:/etc/shorepass/shorepass.db",
+		"list": "/etc/shorepass/b.pem /abs/c.pem", "plain": "plain", "optional": "/etc/shorepass/optional.pem", "table": "/etc/shorepass/d.pem",
+		"ca": "/etc/shorepass/ca.pem", "key": "/run/credentials/shorepass.service/key", "certificate": "", "server_name": "name",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("resolve (-want +got):\n%s", diff)
+	}
+	var files []string
+	for name := range l.stamps {
+		files = append(files, name)
+	}
+	slices.Sort(files)
+	wantFiles := []string{"/abs/c.pem", "/etc/shorepass/a.pem", "/etc/shorepass/b.pem", "/etc/shorepass/ca.pem",
+		"/etc/shorepass/d.pem", "/etc/shorepass/optional.pem", "/run/credentials/shorepass.service/key"}
+	if diff := cmp.Diff(wantFiles, files); diff != "" {
+		t.Errorf("files to watch (-want +got):\n%s", diff)
+	}
+}
+
+// What has no scheme is no path: nothing is done to it.
+func TestPathsOfOtherSchemes(t *testing.T) {
+	for _, text := range []string{"", "stdout", "syslog", "postgres://u:p@h/d", "sqlite:", "file"} {
+		o := pathOptions{To: text, Store: providers.NewSecret(text)}
+		l := newLoader("shorepass.toml", "/etc/shorepass", nil)
+		l.resolve("", reflect.ValueOf(&o).Elem())
+		if o.To != text || o.Store.Reveal() != text {
+			t.Errorf("resolve(%q) = %q, %q; want it as it was", text, o.To, o.Store.Reveal())
+		}
+	}
+}
+
+const minimal = "[token]\nissuer = \"x\"\nservices = [\"r\"]\n"
+
+const demo = `[[provider]]
+name = "local"
+kind = "file"
+[[provider.user]]
+name = "demo"
+password = "$2y$10$abcdefghijklmnopqrstuuzVsAVGXNo9L1R65wVwiUYQGUVvXxxxW"
+claims = { department = "harbour" }
+`
+
+const rule = "[[rule]]\nname = \"r\"\ngroups = [\"g\"]\nrepositories = [\"a/b\"]\nactions = [\"pull\"]\n"
+
+func loadText(t *testing.T, text string, mode os.FileMode) (*Config, error) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "shorepass.toml")
+	if err := os.WriteFile(name, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(name, mode); err != nil {
+		t.Fatal(err)
+	}
+	return Load(name, kinds)
+}
+
+func TestWarnings(t *testing.T) {
+	oidc := "[[provider]]\nname = \"sso\"\nkind = \"oidc\"\nissuer = \"https://sso.corp.example\"\nclient_id = \"r\"\ngrants = [\"password\"]\nclient_secret = \"s\"\n"
+	for _, tt := range []struct {
+		name, text string
+		mode       os.FileMode
+		want       string // one warning has it; "" for none
+	}{
+		{"none", minimal + demo + rule, 0o644, ""},
+		{"no provider", minimal + rule, 0o600, "there is no [[provider]], so nobody can log in"},
+		{"no rule", minimal + demo, 0o600, "there is no [[rule]], so nobody may do anything"},
+		{"kept claim in a condition", minimal + demo + rule + `when = 'claims.department == "harbour"'`, 0o600, ""},
+		{"lost claim in a condition", minimal + demo + rule + `when = 'claims.city == "Kiel"'`, 0o600, `shorepass.toml:11: rule[0]: no provider keeps the claim "city"; add it to the claims of one`},
+		{"kept claim in a name", minimal + demo + strings.Replace(rule, "a/b", "{claims.department}/*", 1), 0o600, ""},
+		{"lost claim in a name", minimal + demo + strings.Replace(rule, "a/b", "{claims.city}/*", 1), 0o600, `no provider keeps the claim "city"`},
+		{"part of a kept claim", minimal + oidc + "claims = [\"realm_access\"]\n" + rule + `when = '"x" in claims.realm_access.roles'`, 0o600, ""},
+		{"secret in an open file", minimal + oidc + rule, 0o644, "everybody on this machine can read this file, and a secret stands in it; chmod 600 it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, err := loadText(t, tt.text, tt.mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(cfg.Warnings, "\n"); len(cfg.Warnings) > 1 || (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+				t.Errorf("warnings = %q, want one with %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestLoadedOptions(t *testing.T) {
+	cfg, err := loadText(t, minimal+"lifetime = \"1d\"\n"+demo+rule+"[session]\nidle = \"30d\"\n", 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Token.Lifetime != 24*time.Hour || cfg.Session.Idle != 30*24*time.Hour {
+		t.Errorf("token.lifetime = %v, session.idle = %v; want 24h, 720h", cfg.Token.Lifetime, cfg.Session.Idle)
+	}
+	if r := cfg.Providers[0].Remember; r == nil || *r != time.Minute {
+		t.Errorf("provider.remember = %v, want its default", r)
+	}
+	if types := cfg.Rules[0].Types; !slices.Equal(types, []string{"repository"}) {
+		t.Errorf("rule.types = %q, want its default", types)
+	}
+}
+
+func TestLoadByteOrderMark(t *testing.T) {
+	if _, err := loadText(t, "\uFEFF"+strings.ReplaceAll(minimal+demo+rule, "\n", "\r\n"), 0o600); err != nil {
+		t.Errorf("Load of a file of Windows: %v", err)
+	}
+	_, err := loadText(t, "\uFEFF"+strings.ReplaceAll(minimal+demo+rule, "\n", "\r\n")+"x = 1\r\n", 0o600)
+	if list := Faults(err); len(list) != 1 || list[0].Line != 16 || list[0].Key != "rule[0].x" {
+		t.Errorf("Load of a file of Windows: %v, want one fault on line 16", err)
+	}
+}
+
+func TestLoadNoFile(t *testing.T) {
+	_, err := Load("testdata/nowhere.toml", kinds)
+	if !errors.Is(err, os.ErrNotExist) || len(Faults(err)) != 0 {
+		t.Errorf("Load of no file: %v, want one that is os.ErrNotExist and no fault", err)
+	}
+}
+
+type kindOptions struct {
+	providers.Config
+	Fail bool `toml:"fail"`
+}
+
+func (o kindOptions) WithDefaults() kindOptions          { return o }
+func (o kindOptions) Validate(func(key, problem string)) {}
+
+type kindProvider struct{ providers.Provider }
+
+var errBuild = errors.New("cannot be built")
+
+func TestBuild(t *testing.T) {
+	built := Kinds{"kind": Kind(func(o kindOptions) (*kindProvider, error) {
+		if o.Fail {
+			return nil, errBuild
+		}
+		return &kindProvider{}, nil
+	})}
+	for _, fail := range []bool{false, true} {
+		l := newLoader("shorepass.toml", "/", built)
+		l.text.data = []byte(minimal + "[[provider]]\nname = \"p\"\nkind = \"kind\"\nfail = " + map[bool]string{false: "false", true: "true"}[fail])
+		cfg, err := l.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := cfg.Providers[0].Build()
+		if fail && (p != nil || !errors.Is(err, errBuild)) || !fail && (p == nil || err != nil) {
+			t.Errorf("Build() with fail = %v: %v, %v", fail, p, err)
+		}
+	}
+}
