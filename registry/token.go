@@ -1,44 +1,162 @@
 package registry
 
 import (
-	"errors"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
 	"time"
 )
 
-// ErrUnknownService says that a request names a service that is not served,
-// or none where several are. The client gets 400.
-var ErrUnknownService = errors.New("unknown service")
+const (
+	// back is how far iat and nbf lie in the past, for a registry whose clock
+	// is behind ours and which, like zot, allows no leeway.
+	back = 10 * time.Second
 
-// Token is a signed access token. It is a secret while it lives.
+	// beyond is how much later than announced a token ends. docker and podman
+	// use a token to its last second and do not come back after a 401.
+	beyond = time.Minute
+)
+
+// Token is a signed access token. It is a secret while it lives, and no way of
+// printing shows it.
 type Token struct {
 	raw       string
 	ID        string        // the jti claim
-	ExpiresIn time.Duration // what the client is told; exp is a minute later
+	ExpiresIn time.Duration // what the client is told, whole seconds; exp is a minute later
 }
 
 // Reveal returns the signed token in its compact form.
 func (t Token) Reveal() string { return t.raw }
 
-// Issuer mints the tokens of every service. It is safe for concurrent use.
-type Issuer struct{}
-
-// NewIssuer reads the key files that cfg and services name. It makes no file:
-// Config.RootCertificate and RootKey must exist (see [CreateRoot]).
-func NewIssuer(cfg Config, services []Service) (*Issuer, error) {
-	return nil, nil
-}
-
-// Service returns the name of the service that a request means: asked itself,
-// or the only one configured where asked is empty. Otherwise the error is
-// ErrUnknownService.
-func (i *Issuer) Service(asked string) (string, error) { return "", nil }
+// Format prints the token's ID in place of the token.
+func (t Token) Format(w fmt.State, _ rune) { io.WriteString(w, "[redacted token "+t.ID+"]") }
 
 // Mint signs a token that grants access on service to subject, which is empty
-// for somebody without credentials.
+// for somebody without credentials. The error is ErrUnknownService,
+// ErrDisabled, ErrUnavailable, or a fault of ours.
 func (i *Issuer) Mint(service, subject string, access []Access) (Token, error) {
-	return Token{}, nil
+	s, err := i.enabled(service)
+	if err != nil {
+		return Token{}, err
+	}
+	// Without its monotonic part: that stands still while a machine sleeps, and
+	// certificates go by the calendar.
+	now := time.Now().Round(0)
+	signer, err := s.keys.current(now)
+	if err != nil {
+		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
+	}
+	if err := signer.check(now); err != nil {
+		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
+	}
+	announced, end := s.span(signer, now)
+	id := rand.Text()
+	var room [1024]byte
+	claims := s.appendClaims(room[:0], claimSet{subject, now.Add(-back), end, id, access})
+	raw, err := signer.sign(claims)
+	if err != nil {
+		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
+	}
+	return Token{raw: raw, ID: id, ExpiresIn: announced}, nil
 }
 
-// Expiry returns the time until the soonest end of a root or signing
-// certificate, for metrics and alarms.
-func (i *Issuer) Expiry(now time.Time) time.Duration { return 0 }
+// span returns what to announce and when the token ends. A token that outlived
+// the certificate would fail without a word at the registry, so near its end
+// both are shorter; but clients take less than a minute for a minute, and so no
+// less is announced.
+func (s *service) span(signer *signer, now time.Time) (announced time.Duration, end time.Time) {
+	announced, end = s.lifetime, now.Add(s.lifetime+beyond)
+	if !signer.certified || !end.After(signer.notAfter) {
+		return announced, end
+	}
+	end = signer.notAfter
+	announced = end.Sub(now).Truncate(time.Second) - beyond
+	return max(announced, minLifetime), end
+}
+
+// sign returns the token with those claims in its compact form (RFC 7515,
+// section 3.1).
+func (s *signer) sign(claims []byte) (string, error) {
+	b := make([]byte, 0, len(s.header)+base64.RawURLEncoding.EncodedLen(len(claims)))
+	b = append(b, s.header...)
+	b = base64.RawURLEncoding.AppendEncode(b, claims)
+	input := string(b)
+	signature, err := s.method.Sign(input, s.key)
+	if err != nil {
+		return "", fmt.Errorf("sign: %w", err)
+	}
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+}
+
+// claimSet is what a token says that is not the same for each of its service.
+type claimSet struct {
+	subject string
+	begin   time.Time
+	end     time.Time
+	id      string
+	access  []Access
+}
+
+// appendClaims writes the claims as JSON. By hand, since with the header it is
+// all that a token costs beside its signature: encoding/json takes three times
+// as long. The access claim is a list even when it is empty, never null.
+func (s *service) appendClaims(b []byte, c claimSet) []byte {
+	b = append(b, s.claims...)
+	b = appendText(b, c.subject)
+	begin := c.begin.Unix()
+	b = append(b, `,"exp":`...)
+	b = strconv.AppendInt(b, c.end.Unix(), 10)
+	b = append(b, `,"nbf":`...)
+	b = strconv.AppendInt(b, begin, 10)
+	b = append(b, `,"iat":`...)
+	b = strconv.AppendInt(b, begin, 10)
+	b = append(b, `,"jti":`...)
+	b = appendText(b, c.id)
+	b = append(b, `,"access":[`...)
+	for i, a := range c.access {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = a.appendJSON(b)
+	}
+	return append(b, `]}`...)
+}
+
+func (a Access) appendJSON(b []byte) []byte {
+	b = append(b, `{"type":`...)
+	b = appendText(b, a.Type)
+	if a.Class != "" {
+		b = append(b, `,"class":`...)
+		b = appendText(b, a.Class)
+	}
+	b = append(b, `,"name":`...)
+	b = appendText(b, a.Name)
+	b = append(b, `,"actions":[`...)
+	for i, action := range a.Actions {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, action)
+	}
+	return append(b, `]}`...)
+}
+
+// appendText writes s as a JSON string. What is not plain ASCII is left to
+// encoding/json.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			text, err := json.Marshal(s)
+			if err != nil {
+				panic("registry: encoding/json cannot write a string: " + err.Error())
+			}
+			return append(b, text...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}

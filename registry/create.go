@@ -1,0 +1,127 @@
+package registry
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// rootYears is how long a root lasts. Nothing but its end forces anybody to
+// touch every registry.
+const rootYears = 10
+
+// CreateRoot makes a root for [Config.RootCertificate] and [Config.RootKey]: an
+// ECDSA P-256 authority for ten years. Registries get the certificate as
+// rootcertbundle. The key can be read by its owner only. A file that exists is
+// never overwritten; the error then is fs.ErrExist, and nothing is left behind.
+func CreateRoot(certFile, keyFile string) error {
+	for _, name := range []string{certFile, keyFile} {
+		if _, err := os.Lstat(name); err == nil {
+			return fmt.Errorf("make root: %s: %w; move it away first if registries may forget it", name, fs.ErrExist)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("make root: %w", err)
+		}
+	}
+	certificate, key, err := newRoot(time.Now())
+	if err != nil {
+		return fmt.Errorf("make root: %w", err)
+	}
+	if err := writeNew(keyFile, key, 0o600); err != nil {
+		return fmt.Errorf("make root: %w", err)
+	}
+	if err := writeNew(certFile, certificate, 0o644); err != nil {
+		return errors.Join(fmt.Errorf("make root: %w", err), os.Remove(keyFile))
+	}
+	return nil
+}
+
+// newRoot returns a new root and its key, in PEM.
+func newRoot(now time.Time) (certificate, key []byte, err error) {
+	private, err := drawRootKey(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: "shorepass token root"},
+		NotBefore:             now.Add(-24 * time.Hour), // so that a leaf can begin an hour back from the start
+		NotAfter:              now.AddDate(rootYears, 0, 0),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	}
+	certDER, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certDER}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
+}
+
+// drawRootKey draws until neither X nor Y begins with a zero byte, one key of
+// 128. Distribution 3 leaves such bytes out of its thumbprint, against RFC
+// 7638, and would never find the key by the right kid.
+func drawRootKey(draw func() (*ecdsa.PrivateKey, error)) (*ecdsa.PrivateKey, error) {
+	for {
+		key, err := draw()
+		if err != nil {
+			return nil, err
+		}
+		point, err := key.PublicKey.Bytes() // 4, X, Y
+		if err != nil {
+			return nil, err
+		}
+		if point[1] != 0 && point[1+len(point)/2] != 0 {
+			return key, nil
+		}
+	}
+}
+
+// writeNew writes a file that must not exist, whole or not at all: a link,
+// unlike a rename, fails where there is something.
+func writeNew(name string, data []byte, mode os.FileMode) error {
+	dir := filepath.Dir(name)
+	f, err := os.CreateTemp(dir, ".shorepass-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := os.Link(f.Name(), name); err != nil {
+		return err
+	}
+	if err := syncDir(dir); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(name))
+	}
+	return nil
+}
+
+// syncDir makes a new name in dir survive a crash.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,169 @@
+package registry
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lookEvery is how often the files of a given leaf are looked at, at most.
+const lookEvery = 5 * time.Second
+
+// given signs with a leaf that somebody else certified and renews: cert-manager,
+// a vault, a person with openssl.
+type given struct {
+	certFile, keyFile string
+	roots             []*x509.Certificate // to check with; empty where no root is configured
+	report            func(error)         // told what is wrong with new files
+
+	leaf atomic.Pointer[signer]
+	next atomic.Int64 // when to look again, in Unix nanoseconds
+
+	mu    sync.Mutex // held while looking
+	stamp [2]stamp   // of the two files that leaf is from
+	last  string     // what was reported last, so that it is not repeated
+}
+
+// stamp tells one content of a file from another.
+type stamp struct{ modified, size int64 }
+
+// newGiven reads the leaf for the first time. rootFile may be empty.
+func newGiven(certFile, keyFile, rootFile string, now time.Time, report func(error)) (*given, error) {
+	g := &given{certFile: certFile, keyFile: keyFile, report: report}
+	if rootFile != "" {
+		roots, err := readCertificates(rootFile)
+		if err != nil {
+			return nil, fmt.Errorf("root_certificate: %w", err)
+		}
+		g.roots = roots
+	}
+	if err := g.read(g.look(), now); err != nil {
+		return nil, err
+	}
+	g.next.Store(now.Add(lookEvery).UnixNano())
+	return g, nil
+}
+
+// current returns the leaf. Every few seconds one caller looks whether the
+// files have changed; the others do not wait for him.
+func (g *given) current(now time.Time) (*signer, error) {
+	if g.due(now) && g.mu.TryLock() {
+		defer g.mu.Unlock()
+		g.next.Store(now.Add(lookEvery).UnixNano())
+		g.reread(now)
+	}
+	return g.leaf.Load(), nil
+}
+
+// due reports whether it is time to look. A time further off than lookEvery is
+// from before the clock was set back.
+func (g *given) due(now time.Time) bool {
+	wait := g.next.Load() - now.UnixNano()
+	return wait <= 0 || wait > int64(lookEvery)
+}
+
+// reread takes new files into use, or reports why it keeps the old ones. What
+// was wrong is tried again, since the two files are rarely replaced at one
+// time; it is reported once.
+func (g *given) reread(now time.Time) {
+	stamp := g.look()
+	if stamp == g.stamp {
+		return
+	}
+	err := g.read(stamp, now)
+	if err == nil {
+		g.last = ""
+		return
+	}
+	if err.Error() != g.last {
+		g.last = err.Error()
+		g.report(fmt.Errorf("take the new signing certificate into use; the old one stays until %s: %w",
+			g.leaf.Load().notAfter.UTC().Format(time.RFC3339), err))
+	}
+}
+
+// look returns the stamps of both files, zero for one that is not there.
+func (g *given) look() (stamps [2]stamp) {
+	for i, name := range []string{g.certFile, g.keyFile} {
+		if info, err := os.Stat(name); err == nil {
+			stamps[i] = stamp{info.ModTime().UnixNano(), info.Size()}
+		}
+	}
+	return stamps
+}
+
+// read reads both files, whose stamps were taken before, so that no change
+// slips in between.
+func (g *given) read(stamps [2]stamp, now time.Time) error {
+	p, err := readPair(g.certFile, g.keyFile)
+	if err != nil {
+		return err
+	}
+	if selfSigned(p.certificate) {
+		return fmt.Errorf("the certificate in %s is signed by itself; give it as root_certificate and its key as root_key", g.certFile)
+	}
+	// Roots are known to registries, and would only make tokens longer.
+	chain := append([]*x509.Certificate{p.certificate}, slices.DeleteFunc(p.others, selfSigned)...)
+	s, err := newCertified(p.key, chain, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.check(now); err != nil {
+		return fmt.Errorf("%s: %w", g.certFile, err)
+	}
+	if len(g.roots) > 0 {
+		if s, err = g.under(p, chain, now); err != nil {
+			return err
+		}
+	}
+	g.leaf.Store(s)
+	g.stamp = stamps
+	return nil
+}
+
+// under checks as a registry does that the chain ends in a root, and lets the
+// leaf last no longer than that.
+func (g *given) under(p *pair, chain []*x509.Certificate, now time.Time) (*signer, error) {
+	found, err := verifyChain(chain, g.roots, now)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate in %s does not lead to root_certificate: %w", g.certFile, err)
+	}
+	return newCertified(p.key, chain, found[len(found)-1:])
+}
+
+func (g *given) end() time.Time { return g.leaf.Load().notAfter }
+
+// selfSigned reports whether the certificate is a root: issued in its own
+// name. No signature is checked, since a false claim harms only its maker.
+func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }
+
+// verifyChain checks a chain, leaf first, as distribution does, and returns it
+// with the root that it ends in.
+func verifyChain(chain, roots []*x509.Certificate, now time.Time) ([]*x509.Certificate, error) {
+	options := x509.VerifyOptions{
+		Roots:         x509.NewCertPool(),
+		Intermediates: x509.NewCertPool(),
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	}
+	for _, c := range roots {
+		options.Roots.AddCert(c)
+	}
+	for _, c := range chain[1:] {
+		options.Intermediates.AddCert(c)
+	}
+	chains, err := chain[0].Verify(options)
+	if err != nil {
+		return nil, err
+	}
+	if len(chains) == 0 {
+		return nil, errors.New("no chain")
+	}
+	return chains[0], nil
+}

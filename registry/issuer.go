@@ -1,0 +1,218 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+var (
+	// ErrUnknownService says that a request names a service that is not served,
+	// or none where several are. The client gets 400.
+	ErrUnknownService = errors.New("unknown service")
+
+	// ErrDisabled says that the service is switched off. It wraps
+	// ErrUnknownService, so that who does not care gives the same answer.
+	ErrDisabled = fmt.Errorf("%w: it is disabled", ErrUnknownService)
+
+	// ErrNoKeySet says that the tokens of a service are not found by a kid, so
+	// that there is no JSON Web Key Set for it.
+	ErrNoKeySet = errors.New(`no JSON Web Key Set without signing = "kid"`)
+)
+
+// Issuer mints the tokens of every service. It is safe for concurrent use.
+type Issuer struct {
+	services map[string]*service
+	only     string // the one service there is; empty where there are several
+}
+
+// service is a registry that is served, everything it inherits filled in.
+type service struct {
+	name     string
+	disabled bool
+	issuer   string
+	lifetime time.Duration
+	material material
+	keys     source
+	claims   []byte // the beginning of each token's claims, up to the subject
+}
+
+// material is where the keys of a service are from. Services of one material
+// share its keys.
+type material struct {
+	rootCertificate, rootKey       string
+	signingCertificate, signingKey string
+	signing                        string // as configured, so it may be empty
+}
+
+// NewIssuer reads the key files that cfg and services name. It makes no file:
+// Config.RootCertificate and RootKey must exist (see [CreateRoot]). The error
+// tells every fault at once.
+//
+// report is told, from then on, when a new signing certificate cannot be taken
+// into use. It must not block.
+func NewIssuer(cfg Config, services []Service, report func(error)) (*Issuer, error) {
+	cfg = cfg.WithDefaults()
+	var faults []error
+	fault := func(key, problem string) { faults = append(faults, fmt.Errorf("%s: %s", key, problem)) }
+	cfg.Validate(func(key, problem string) { fault("token."+key, problem) })
+	for i, s := range services {
+		s.Validate(func(key, problem string) { fault(fmt.Sprintf("service[%d].%s", i, key), problem) })
+	}
+	ValidateServices(cfg, services, fault)
+	i := &Issuer{services: make(map[string]*service)}
+	for _, name := range cfg.Services {
+		i.services[name] = newService(cfg, Service{Name: name})
+	}
+	for n, s := range services {
+		switch known := i.services[s.Name]; {
+		case known == nil:
+			fault(fmt.Sprintf("service[%d].name", n), fmt.Sprintf("%q is not in token.services", s.Name))
+		case slices.ContainsFunc(services[:n], func(other Service) bool { return other.Name == s.Name }):
+			fault(fmt.Sprintf("service[%d].name", n), fmt.Sprintf("%q has a table already", s.Name))
+		default:
+			i.services[s.Name] = newService(cfg, s)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	if len(cfg.Services) == 1 {
+		i.only = cfg.Services[0]
+	}
+	if err := i.readKeys(cfg.Services, report); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// newService fills in what a service inherits from [token].
+func newService(cfg Config, s Service) *service {
+	m := material{cfg.RootCertificate, cfg.RootKey, cfg.SigningCertificate, cfg.SigningKey, cfg.Signing}
+	if s.RootCertificate != "" {
+		m = material{rootCertificate: s.RootCertificate, rootKey: s.RootKey, signing: cfg.Signing}
+	}
+	if s.Signing != "" {
+		m.signing = s.Signing
+	}
+	full := &service{name: s.Name, disabled: s.Disabled, issuer: cfg.Issuer, lifetime: cfg.Lifetime, material: m}
+	if s.Issuer != "" {
+		full.issuer = s.Issuer
+	}
+	if s.Lifetime != 0 {
+		full.lifetime = s.Lifetime
+	}
+	full.claims = append(full.claims, `{"iss":`...)
+	full.claims = appendText(full.claims, full.issuer)
+	full.claims = append(full.claims, `,"aud":`...)
+	full.claims = appendText(full.claims, full.name)
+	full.claims = append(full.claims, `,"sub":`...)
+	return full
+}
+
+// readKeys gives each service its keys, those of one material once.
+func (i *Issuer) readKeys(names []string, report func(error)) error {
+	if report == nil {
+		report = func(error) {}
+	}
+	now := time.Now().Round(0)
+	sources := make(map[material]source)
+	var faults []error
+	for _, name := range names {
+		s := i.services[name]
+		keys, seen := sources[s.material]
+		if !seen {
+			var err error
+			if keys, err = s.material.read(now, report); err != nil {
+				faults = append(faults, fmt.Errorf("keys of service %q: %w", name, err))
+			}
+			sources[s.material] = keys
+		}
+		s.keys = keys
+	}
+	return errors.Join(faults...)
+}
+
+// read reads the files.
+func (m material) read(now time.Time, report func(error)) (source, error) {
+	if m.signingCertificate != "" {
+		return newGiven(m.signingCertificate, m.signingKey, m.rootCertificate, now, report)
+	}
+	if m.rootCertificate == "" {
+		return nil, errors.New("token.root_certificate and token.root_key are missing; make a root with shorepass keys init")
+	}
+	root, err := readPair(m.rootCertificate, m.rootKey)
+	if err != nil {
+		return nil, err
+	}
+	if m.ownKey() {
+		return newOwnKey(root.key, m.signing)
+	}
+	keys, err := newLeaves(root, now)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.rootCertificate, err)
+	}
+	return keys, nil
+}
+
+// ownKey reports whether the configured key itself signs. It is never guessed:
+// without a word of it the root certifies, or there is an error.
+func (m material) ownKey() bool {
+	return m.signing == SigningKID || m.signing == SigningLibtrust
+}
+
+// Service returns the name of the service that a request means: asked itself,
+// or the only one configured where asked is empty. Otherwise the error is
+// ErrUnknownService or ErrDisabled.
+func (i *Issuer) Service(asked string) (string, error) {
+	if asked == "" {
+		asked = i.only
+	}
+	s, err := i.enabled(asked)
+	if err != nil {
+		return "", err
+	}
+	return s.name, nil
+}
+
+func (i *Issuer) enabled(name string) (*service, error) {
+	s, ok := i.services[name]
+	switch {
+	case !ok:
+		return nil, ErrUnknownService
+	case s.disabled:
+		return nil, ErrDisabled
+	}
+	return s, nil
+}
+
+// JWKS returns the JSON Web Key Set of a service with signing = "kid", for
+// distribution 3 (auth.token.jwks) and zot. For another service the error is
+// ErrNoKeySet or ErrUnknownService.
+func (i *Issuer) JWKS(service string) ([]byte, error) {
+	s, ok := i.services[service]
+	if !ok {
+		return nil, fmt.Errorf("%q: %w", service, ErrUnknownService)
+	}
+	own, ok := s.keys.(*ownKey)
+	if !ok || s.material.signing != SigningKID {
+		return nil, fmt.Errorf("service %q: %w", service, ErrNoKeySet)
+	}
+	return keySet(own.only.key.Public(), own.kid)
+}
+
+// Expiry returns the time until the soonest end of a root or signing
+// certificate, for metrics and alarms; it is negative after that. Certificates
+// that no registry looks at (signing = "kid") do not count, and where there are
+// no others it is the longest Duration.
+func (i *Issuer) Expiry(now time.Time) time.Duration {
+	soonest := time.Duration(math.MaxInt64)
+	for _, s := range i.services {
+		if end := s.keys.end(); !end.IsZero() {
+			soonest = min(soonest, end.Sub(now))
+		}
+	}
+	return soonest
+}

@@ -1,0 +1,102 @@
+package registry
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strings"
+)
+
+// jwk is a public key as RFC 7517 writes it. Its fields stand in the order of
+// their names, as RFC 7638 needs them; those that only say what the key is for
+// follow.
+type jwk struct {
+	Crv string `json:"crv,omitempty"`
+	E   string `json:"e,omitempty"`
+	Kty string `json:"kty"`
+	N   string `json:"n,omitempty"`
+	X   string `json:"x,omitempty"`
+	Y   string `json:"y,omitempty"`
+
+	Alg string `json:"alg,omitempty"`
+	Use string `json:"use,omitempty"`
+	Kid string `json:"kid,omitempty"`
+}
+
+// newJWK writes a key that methodFor accepts, with nothing but the members
+// that RFC 7638, section 3.2 calls required.
+func newJWK(public crypto.PublicKey) (jwk, error) {
+	encode := base64.RawURLEncoding.EncodeToString
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		return jwk{Kty: "RSA", E: encode(big.NewInt(int64(public.E)).Bytes()), N: encode(public.N.Bytes())}, nil
+	case *ecdsa.PublicKey:
+		point, err := public.Bytes() // 4, then X and Y in full length (RFC 7518, section 6.2.1.2)
+		if err != nil {
+			return jwk{}, fmt.Errorf("encode public key: %w", err)
+		}
+		half := len(point) / 2
+		return jwk{Kty: "EC", Crv: public.Curve.Params().Name, X: encode(point[1 : 1+half]), Y: encode(point[1+half:])}, nil
+	case ed25519.PublicKey:
+		return jwk{Kty: "OKP", Crv: "Ed25519", X: encode(public)}, nil
+	}
+	return jwk{}, fmt.Errorf("encode public key: unknown type %T", public)
+}
+
+// thumbprint returns the SHA-256 thumbprint of RFC 7638, which distribution 3
+// takes for a kid.
+func thumbprint(public crypto.PublicKey) (string, error) {
+	key, err := newJWK(public)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(key)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
+// fingerprint returns what distribution 2.8 takes for a kid, after its library
+// libtrust: SHA-256 over the public key in DER, cut to 240 bits, in base32, a
+// colon after each four letters.
+func fingerprint(public crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return "", fmt.Errorf("encode public key: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	text := base32.StdEncoding.EncodeToString(sum[:30])
+	var groups []string
+	for ; text != ""; text = text[4:] {
+		groups = append(groups, text[:4])
+	}
+	return strings.Join(groups, ":"), nil
+}
+
+// keySet writes the JSON Web Key Set (RFC 7517, section 5) of one key.
+func keySet(public crypto.PublicKey, kid string) ([]byte, error) {
+	method, err := methodFor(public)
+	if err != nil {
+		return nil, err
+	}
+	key, err := newJWK(public)
+	if err != nil {
+		return nil, err
+	}
+	key.Alg, key.Use, key.Kid = method.Alg(), "sig", kid
+	text, err := json.MarshalIndent(map[string][]jwk{"keys": {key}}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(text, '\n'), nil
+}

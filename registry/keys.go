@@ -1,0 +1,186 @@
+package registry
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// maxKeyFile bounds a file of keys or certificates. A system's whole bundle of
+// authorities has a quarter of it.
+const maxKeyFile = 1 << 20
+
+// minRSA is the least that RFC 7518, section 3.3 allows.
+const minRSA = 2048
+
+// pair is a private key with its certificate.
+type pair struct {
+	certificate *x509.Certificate
+	others      []*x509.Certificate // what else is in the certificate's file, in its order
+	key         crypto.Signer
+}
+
+// readPair reads a certificate and its private key. Of several certificates in
+// the file, the key says which is meant: a bundle with the old root and the new
+// one works, as does a chain in any order. Two of one key are one that was
+// renewed, and the one that lasts longer counts.
+func readPair(certFile, keyFile string) (*pair, error) {
+	certificates, err := readCertificates(certFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := readKey(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	p := &pair{key: key}
+	for _, c := range certificates {
+		if samePublicKey(c.PublicKey, key.Public()) && (p.certificate == nil || c.NotAfter.After(p.certificate.NotAfter)) {
+			p.certificate = c
+		}
+	}
+	if p.certificate == nil {
+		return nil, fmt.Errorf("the key in %s is not the one of the certificate in %s; name two files that belong together", keyFile, certFile)
+	}
+	p.others = slices.DeleteFunc(certificates, p.certificate.Equal)
+	return p, nil
+}
+
+// readCertificates reads all certificates in a PEM file, at least one.
+func readCertificates(name string) ([]*x509.Certificate, error) {
+	data, _, err := readFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate: %w", err)
+	}
+	var certificates []*x509.Certificate
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("read certificate: %s: %w", name, err)
+		}
+		certificates = append(certificates, c)
+	}
+	if len(certificates) == 0 {
+		return nil, fmt.Errorf("read certificate: %s holds no PEM certificate; a DER one is converted with openssl x509 -inform der", name)
+	}
+	return certificates, nil
+}
+
+// readKey reads the first private key in a PEM file.
+func readKey(name string) (crypto.Signer, error) {
+	data, mode, err := readFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			continue // a certificate, or the EC PARAMETERS that openssl ecparam writes first
+		}
+		if mode&0o004 != 0 {
+			return nil, fmt.Errorf("read key: everybody on this machine can read %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", name)
+		}
+		key, err := parseKey(block)
+		if err == nil {
+			_, err = methodFor(key.Public())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read key: %s: %w", name, err)
+		}
+		return key, nil
+	}
+	return nil, fmt.Errorf("read key: %s holds no PEM private key", name)
+}
+
+// parseKey reads a key in PKCS#8, PKCS#1 (RSA) or SEC1 (EC) form.
+func parseKey(block *pem.Block) (crypto.Signer, error) {
+	if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+		return nil, errors.New("the key is encrypted; write it without a password with openssl pkey")
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		// The parser's own words could quote the key.
+		return nil, errors.New("the key cannot be read; it must be RSA, ECDSA or Ed25519, in PKCS#8, PKCS#1 or SEC1 form")
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", key)
+	}
+	return signer, nil
+}
+
+// methodFor returns how a key of this kind signs: RS256, ES256, ES384, ES512
+// or EdDSA.
+func methodFor(public crypto.PublicKey) (jwt.SigningMethod, error) {
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		if public.N.BitLen() < minRSA {
+			return nil, fmt.Errorf("an RSA key of %d bits is too short; make one of at least %d", public.N.BitLen(), minRSA)
+		}
+		return jwt.SigningMethodRS256, nil
+	case *ecdsa.PublicKey:
+		switch public.Curve.Params().Name {
+		case "P-256":
+			return jwt.SigningMethodES256, nil
+		case "P-384":
+			return jwt.SigningMethodES384, nil
+		case "P-521":
+			return jwt.SigningMethodES512, nil
+		}
+		return nil, fmt.Errorf("the curve %s signs no tokens; use P-256, P-384 or P-521", public.Curve.Params().Name)
+	case ed25519.PublicKey:
+		return jwt.SigningMethodEdDSA, nil
+	}
+	return nil, fmt.Errorf("a key of type %T signs no tokens; use RSA, ECDSA or Ed25519", public)
+}
+
+func samePublicKey(a, b crypto.PublicKey) bool {
+	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && comparable.Equal(b)
+}
+
+// readFile reads a file of at most maxKeyFile bytes, and returns its mode too.
+func readFile(name string) ([]byte, os.FileMode, error) {
+	// Looked at before it is opened: to open a pipe could wait for ever.
+	if info, err := os.Stat(name); err != nil {
+		return nil, 0, err
+	} else if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s is no plain file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(data) > maxKeyFile {
+		return nil, 0, fmt.Errorf("%s is larger than %d bytes", name, maxKeyFile)
+	}
+	return data, info.Mode(), nil
+}

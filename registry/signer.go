@@ -1,0 +1,135 @@
+package registry
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// ErrUnavailable says that no token can be signed now, because the certificate
+// that a registry would check has ended or not begun. The client gets 503.
+var ErrUnavailable = errors.New("no key can sign now")
+
+// source has the key that signs now. Its methods are safe for concurrent use.
+type source interface {
+	// current returns the key to sign with at that time. It may be one whose
+	// certificate is not valid then; [signer.check] says so.
+	current(now time.Time) (*signer, error)
+
+	// end returns when the first of the certificates ends that somebody has
+	// to renew, or the zero Time where registries look at none.
+	end() time.Time
+}
+
+// signer is a private key and the header that makes a registry find its public
+// one. It never changes.
+type signer struct {
+	header string // of the token, encoded, with the dot after it
+	method jwt.SigningMethod
+	key    crypto.Signer
+
+	// Between these times the certificates in the header are valid, where
+	// there are some. Registries allow them no leeway.
+	certified bool
+	notBefore time.Time
+	notAfter  time.Time
+}
+
+// joseHeader is the header of a token (RFC 7515, section 4.1).
+type joseHeader struct {
+	Alg string   `json:"alg"`
+	Typ string   `json:"typ"`
+	Kid string   `json:"kid,omitempty"`
+	X5C [][]byte `json:"x5c,omitempty"` // JSON writes bytes in standard base64, just as section 4.1.6 has it
+}
+
+func newSigner(key crypto.Signer, header joseHeader) (*signer, error) {
+	method, err := methodFor(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	header.Alg, header.Typ = method.Alg(), "JWT"
+	text, err := json.Marshal(header)
+	if err != nil {
+		return nil, err
+	}
+	return &signer{header: base64.RawURLEncoding.EncodeToString(text) + ".", method: method, key: key}, nil
+}
+
+// newCertified returns a signer that sends chain as x5c, leaf first. It is
+// valid while each of chain and of above, which is not sent, is.
+func newCertified(key crypto.Signer, chain, above []*x509.Certificate) (*signer, error) {
+	var header joseHeader
+	for _, c := range chain {
+		header.X5C = append(header.X5C, c.Raw)
+	}
+	s, err := newSigner(key, header)
+	if err != nil {
+		return nil, err
+	}
+	s.certified = true
+	s.notBefore, s.notAfter = chain[0].NotBefore, chain[0].NotAfter
+	for _, c := range append(chain[1:len(chain):len(chain)], above...) {
+		s.notBefore, s.notAfter = later(s.notBefore, c.NotBefore), earlier(s.notAfter, c.NotAfter)
+	}
+	return s, nil
+}
+
+// check returns ErrUnavailable when registries would refuse the certificates.
+func (s *signer) check(now time.Time) error {
+	switch {
+	case !s.certified:
+	case now.Before(s.notBefore):
+		return fmt.Errorf("%w: the certificate is valid only from %s on", ErrUnavailable, s.notBefore.UTC().Format(time.RFC3339))
+	case !now.Before(s.notAfter):
+		return fmt.Errorf("%w: the certificate ended at %s", ErrUnavailable, s.notAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// ownKey is a configured key that signs itself, named by a kid.
+type ownKey struct {
+	kid  string
+	only *signer
+}
+
+// newOwnKey names the key as signing says. Of its certificate only the key
+// counts: no registry looks at the dates of one that it finds by kid.
+func newOwnKey(key crypto.Signer, signing string) (*ownKey, error) {
+	name := thumbprint
+	if signing == SigningLibtrust {
+		name = fingerprint
+	}
+	kid, err := name(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	only, err := newSigner(key, joseHeader{Kid: kid})
+	if err != nil {
+		return nil, err
+	}
+	return &ownKey{kid: kid, only: only}, nil
+}
+
+func (o *ownKey) current(time.Time) (*signer, error) { return o.only, nil }
+func (o *ownKey) end() time.Time                     { return time.Time{} }
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

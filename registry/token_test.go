@@ -1,0 +1,378 @@
+package registry
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/quick"
+	"testing/synctest"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/go-cmp/cmp"
+)
+
+// newRootFiles makes a root in a folder of the test.
+func newRootFiles(t testing.TB) (certFile, keyFile string) {
+	t.Helper()
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")
+	if err := CreateRoot(certFile, keyFile); err != nil {
+		t.Fatal(err)
+	}
+	return certFile, keyFile
+}
+
+// testConfig is the configuration of the first registry, with those files.
+func testConfig(certFile, keyFile string) Config {
+	return Config{Issuer: "gitlab-issuer", Services: []string{"container_registry"}, RootCertificate: certFile, RootKey: keyFile}
+}
+
+func newTestIssuer(t testing.TB, cfg Config, services ...Service) *Issuer {
+	t.Helper()
+	i, err := NewIssuer(cfg, services, func(err error) { t.Errorf("reported: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func mint(t testing.TB, i *Issuer, service, subject string, access ...Access) Token {
+	t.Helper()
+	token, err := i.Mint(service, subject, access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// wireClaims are the claims as distribution 2.8 reads them: one string for aud,
+// whole numbers for times.
+type wireClaims struct {
+	Issuer     string    `json:"iss"`
+	Subject    *string   `json:"sub"`
+	Audience   string    `json:"aud"`
+	Expiration int64     `json:"exp"`
+	NotBefore  int64     `json:"nbf"`
+	IssuedAt   int64     `json:"iat"`
+	JWTID      string    `json:"jti"`
+	Access     []*Access `json:"access"`
+}
+
+// decode returns the header and the claims, unverified.
+func decode(t testing.TB, token Token) (header map[string]any, claims wireClaims) {
+	t.Helper()
+	parts := strings.Split(token.Reveal(), ".")
+	if len(parts) != 3 {
+		t.Fatalf("token %q has %d parts", token.Reveal(), len(parts))
+	}
+	for i, into := range []any{&header, &claims} {
+		text, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := json.NewDecoder(strings.NewReader(string(text)))
+		d.DisallowUnknownFields()
+		if err := d.Decode(into); err != nil {
+			t.Fatalf("decode %s: %v", text, err)
+		}
+	}
+	return header, claims
+}
+
+// registryVerifies verifies a token as distribution does that trusts the
+// certificates in bundle: the key comes from x5c, whose chain must end in the
+// bundle, now and without leeway; the signature is checked with golang-jwt.
+func registryVerifies(token Token, bundle string) (*jwt.Token, error) {
+	roots, err := readCertificates(bundle)
+	if err != nil {
+		return nil, err
+	}
+	return jwt.Parse(token.Reveal(), func(parsed *jwt.Token) (any, error) {
+		sent, ok := parsed.Header["x5c"].([]any)
+		if !ok || len(sent) == 0 {
+			return nil, errors.New("no x5c")
+		}
+		var chain []*x509.Certificate
+		for _, text := range sent {
+			der, err := base64.StdEncoding.DecodeString(text.(string))
+			if err != nil {
+				return nil, err
+			}
+			c, err := x509.ParseCertificate(der)
+			if err != nil {
+				return nil, err
+			}
+			chain = append(chain, c)
+		}
+		if _, err := verifyChain(chain, roots, time.Now()); err != nil {
+			return nil, err
+		}
+		return chain[0].PublicKey, nil
+	}, jwt.WithIssuer("gitlab-issuer"), jwt.WithAudience("container_registry"), jwt.WithExpirationRequired(), jwt.WithIssuedAt())
+}
+
+// keyVerifies verifies a token as zot does: with one key and nothing else.
+func keyVerifies(token Token, key crypto.PublicKey) error {
+	_, err := jwt.Parse(token.Reveal(), func(*jwt.Token) (any, error) { return key, nil }, jwt.WithIssuedAt())
+	return err
+}
+
+func TestMint(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	i := newTestIssuer(t, testConfig(certFile, keyFile))
+	access := []Access{
+		{Type: "repository", Name: "team-a/app", Actions: []string{"pull", "push"}},
+		{Type: "repository", Class: "plugin", Name: "p", Actions: []string{"pull"}},
+		{Type: "registry", Name: "catalog", Actions: []string{"*"}},
+	}
+	before := time.Now()
+	token := mint(t, i, "container_registry", "josé", access...)
+	if _, err := registryVerifies(token, certFile); err != nil {
+		t.Fatalf("a registry refuses the token: %v", err)
+	}
+	header, claims := decode(t, token)
+	if len(header) != 3 || header["alg"] != "ES256" || header["typ"] != "JWT" || len(header["x5c"].([]any)) != 1 {
+		t.Errorf("header = %v, want alg ES256, typ JWT and x5c with one certificate", header)
+	}
+	if claims.Issuer != "gitlab-issuer" || claims.Audience != "container_registry" || *claims.Subject != "josé" {
+		t.Errorf("claims = %+v, want iss gitlab-issuer, aud container_registry, sub josé", claims)
+	}
+	for a, want := range access {
+		if diff := cmp.Diff(want, *claims.Access[a]); diff != "" {
+			t.Errorf("access[%d] (-want +got)\n%s", a, diff)
+		}
+	}
+	if claims.JWTID == "" || claims.JWTID != token.ID {
+		t.Errorf("jti = %q, Token.ID = %q, want the same", claims.JWTID, token.ID)
+	}
+	if begin := before.Add(-10 * time.Second).Unix(); claims.IssuedAt != claims.NotBefore || claims.IssuedAt < begin || claims.IssuedAt > begin+2 {
+		t.Errorf("iat = %d, nbf = %d, want both ten seconds back, %d", claims.IssuedAt, claims.NotBefore, begin)
+	}
+	if token.ExpiresIn != 5*time.Minute || claims.Expiration-claims.IssuedAt != 370 {
+		t.Errorf("ExpiresIn = %v, exp = iat+%d, want 5m and iat+370", token.ExpiresIn, claims.Expiration-claims.IssuedAt)
+	}
+	if size := len(mint(t, i, "container_registry", "alice", access[:1]...).Reveal()); size > 1200 {
+		t.Errorf("a token has %d bytes, want about 1,100", size)
+	}
+}
+
+// A registry that reads the token in Go panics on a null entry, and PROTOCOL's
+// clients know an anonymous person by an empty sub.
+func TestMintNothingForNobody(t *testing.T) {
+	i := newTestIssuer(t, testConfig(newRootFiles(t)))
+	for _, access := range [][]Access{nil, {}, {{Type: "repository", Name: "a"}}} {
+		token := mint(t, i, "container_registry", "", access...)
+		text, err := base64.RawURLEncoding.DecodeString(strings.Split(token.Reveal(), ".")[1])
+		if err != nil || strings.Contains(string(text), "null") || !strings.Contains(string(text), `"sub":""`) {
+			t.Errorf("claims for %v = %s, %v, want no null and an empty sub", access, text, err)
+		}
+	}
+}
+
+func TestMintIDsDiffer(t *testing.T) {
+	i := newTestIssuer(t, testConfig(newRootFiles(t)))
+	seen := make(map[string]bool)
+	for range 100 {
+		seen[mint(t, i, "container_registry", "").ID] = true
+	}
+	if len(seen) != 100 {
+		t.Errorf("100 tokens have %d IDs", len(seen))
+	}
+}
+
+// TestClaimsAreJSON: whatever a name is made of, encoding/json reads back what
+// it would read from its own writing.
+func TestClaimsAreJSON(t *testing.T) {
+	same := func(subject, id, kind, class, name string, actions []string) bool {
+		s := newService(Config{Issuer: name}, Service{Name: kind})
+		access := []Access{{Type: kind, Class: class, Name: name, Actions: append([]string{}, actions...)}}
+		text := s.appendClaims(nil, claimSet{subject, time.Unix(1, 0), time.Unix(2, 0), id, access})
+		std, err := json.Marshal(map[string]any{"iss": name, "aud": kind, "sub": subject, "jti": id, "iat": 1, "nbf": 1, "exp": 2, "access": access})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want any
+		if err := json.Unmarshal(text, &got); err != nil {
+			t.Errorf("%s: %v", text, err)
+			return false
+		}
+		if err := json.Unmarshal(std, &want); err != nil {
+			t.Fatal(err)
+		}
+		diff := cmp.Diff(want, got)
+		if diff != "" {
+			t.Errorf("%s (-want +got)\n%s", text, diff)
+		}
+		return diff == ""
+	}
+	for _, name := range []string{"", "josé", "o(brien", `CN=Doe\, J`, `"`, `\`, "a\x00b", "\x7f", "\xff", "\u2028", "<a>&", "日本", "\n\t\r\b\f"} {
+		same(name, name, name, name, name, []string{name, name})
+	}
+	if err := quick.Check(same, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTokenIsNotPrinted(t *testing.T) {
+	token := mint(t, newTestIssuer(t, testConfig(newRootFiles(t))), "container_registry", "alice")
+	asJSON, err := json.Marshal(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{string(asJSON), fmt.Sprint(token), fmt.Sprintf("%v %+v %#v %s %q %x", token, token, token, token, token, token),
+		fmt.Sprintf("%+v", struct{ Token Token }{token})} {
+		if strings.Contains(text, token.Reveal()) || strings.Contains(text, strings.Split(token.Reveal(), ".")[2]) {
+			t.Errorf("the token is in %q", text)
+		}
+	}
+}
+
+func TestService(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	cfg := testConfig(certFile, keyFile)
+	one := newTestIssuer(t, cfg)
+	off := newTestIssuer(t, cfg, Service{Name: "container_registry", Disabled: true})
+	cfg.Services = []string{"container_registry", "other"}
+	two := newTestIssuer(t, cfg, Service{Name: "other", Disabled: true})
+	for _, test := range []struct {
+		name  string
+		i     *Issuer
+		asked string
+		want  string
+		err   error
+	}{
+		{"the one there is", one, "container_registry", "container_registry", nil},
+		{"none asked of one", one, "", "container_registry", nil},
+		{"another", one, "registry.example", "", ErrUnknownService},
+		{"another case", one, "Container_Registry", "", ErrUnknownService},
+		{"with a blank", one, "container_registry ", "", ErrUnknownService},
+		{"none asked of two", two, "", "", ErrUnknownService},
+		{"one of two", two, "container_registry", "container_registry", nil},
+		{"a disabled one", two, "other", "", ErrDisabled},
+		{"none asked of a disabled one", off, "", "", ErrDisabled},
+		{"a disabled one is as good as unknown", off, "container_registry", "", ErrUnknownService},
+	} {
+		got, err := test.i.Service(test.asked)
+		if got != test.want || !errors.Is(err, test.err) {
+			t.Errorf("%s: Service(%q) = %q, %v, want %q, %v", test.name, test.asked, got, err, test.want, test.err)
+		}
+		if test.asked == "" {
+			continue
+		}
+		if _, err := test.i.Mint(test.asked, "alice", nil); !errors.Is(err, test.err) {
+			t.Errorf("%s: Mint(%q): %v, want %v", test.name, test.asked, err, test.err)
+		}
+	}
+}
+
+func TestServiceOverrides(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	otherCert, otherKey := newRootFiles(t)
+	cfg := testConfig(certFile, keyFile)
+	cfg.Services = []string{"container_registry", "far", "zot"}
+	i := newTestIssuer(t, cfg,
+		Service{Name: "far", Issuer: "other-issuer", Lifetime: time.Hour},
+		Service{Name: "zot", RootCertificate: otherCert, RootKey: otherKey, Signing: "kid"})
+
+	far := mint(t, i, "far", "alice")
+	if _, claims := decode(t, far); claims.Issuer != "other-issuer" || claims.Audience != "far" || far.ExpiresIn != time.Hour || claims.Expiration-claims.IssuedAt != 3670 {
+		t.Errorf("far: claims = %+v, ExpiresIn = %v, want its own issuer and lifetime", claims, far.ExpiresIn)
+	}
+	other, err := readPair(otherCert, otherKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keyVerifies(mint(t, i, "zot", "alice"), other.certificate.PublicKey); err != nil {
+		t.Errorf("zot: its own key does not verify: %v", err)
+	}
+	if keyVerifies(mint(t, i, "container_registry", "alice"), other.certificate.PublicKey) == nil {
+		t.Error("a token for another service verifies with zot's key")
+	}
+}
+
+// TestClock: a token that is used right away is good for a registry whose clock
+// is ten seconds behind (zot allows no leeway), and to the second announced.
+func TestClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		certFile, keyFile := newRootFiles(t)
+		token := mint(t, newTestIssuer(t, testConfig(certFile, keyFile)), "container_registry", "alice")
+		verifies := func(at time.Duration) bool {
+			_, err := jwt.Parse(token.Reveal(), func(parsed *jwt.Token) (any, error) {
+				der, err := base64.StdEncoding.DecodeString(parsed.Header["x5c"].([]any)[0].(string))
+				if err != nil {
+					return nil, err
+				}
+				c, err := x509.ParseCertificate(der)
+				return c.PublicKey, err
+			}, jwt.WithIssuedAt(), jwt.WithTimeFunc(func() time.Time { return time.Now().Add(at) }))
+			return err == nil
+		}
+		for at, want := range map[time.Duration]bool{-11 * time.Second: false, -10 * time.Second: true, 0: true,
+			token.ExpiresIn: true, token.ExpiresIn + 59*time.Second: true, token.ExpiresIn + time.Minute: false} {
+			if got := verifies(at); got != want {
+				t.Errorf("after %v the token is good: %v, want %v", at, got, want)
+			}
+		}
+	})
+}
+
+func TestNewIssuerFaults(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	_, otherKey := newRootFiles(t)
+	good := testConfig(certFile, keyFile)
+	with := func(change func(*Config)) Config {
+		cfg := good
+		change(&cfg)
+		return cfg
+	}
+	missing := filepath.Join(t.TempDir(), "none")
+	for _, test := range []struct {
+		name     string
+		cfg      Config
+		services []Service
+		want     string // part of the error
+	}{
+		{"nothing", Config{}, nil, "token.issuer: is missing"},
+		{"no root", with(func(c *Config) { c.RootCertificate, c.RootKey = "", "" }), nil, "shorepass keys init"},
+		{"no certificate file", with(func(c *Config) { c.RootCertificate = missing }), nil, "no such file"},
+		{"no key file", with(func(c *Config) { c.RootKey = missing }), nil, "no such file"},
+		{"the certificate for the key", with(func(c *Config) { c.RootKey = certFile }), nil, "holds no PEM private key"},
+		{"the key for the certificate", with(func(c *Config) { c.RootCertificate = keyFile }), nil, "holds no PEM certificate"},
+		{"another key", with(func(c *Config) { c.RootKey = otherKey }), nil, "the key in " + otherKey + " is not the one of the certificate in " + certFile},
+		{"a folder", with(func(c *Config) { c.RootKey = t.TempDir() }), nil, "is no plain file"},
+		{"a service unknown", good, []Service{{Name: "x"}}, `service[0].name: "x" is not in token.services`},
+		{"a service twice", good, []Service{{Name: "container_registry"}, {Name: "container_registry"}}, `service[1].name: "container_registry" has a table already`},
+		{"a short lifetime", with(func(c *Config) { c.Lifetime = 59 * time.Second }), nil, "token.lifetime: 59s is too short"},
+		{"a short lifetime of a service", good, []Service{{Name: "container_registry", Lifetime: time.Second}}, "service[0].lifetime: 1s is too short"},
+		{"the key of a service", good, []Service{{Name: "container_registry", RootCertificate: certFile, RootKey: otherKey}}, `keys of service "container_registry": the key in`},
+	} {
+		i, err := NewIssuer(test.cfg, test.services, nil)
+		if err == nil || i != nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: NewIssuer = %v, %v, want nothing and an error with %q", test.name, i, err, test.want)
+		}
+	}
+}
+
+// In Kubernetes a secret is readable by all unless told otherwise.
+func TestKeyReadableByAll(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	if err := os.Chmod(keyFile, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := NewIssuer(testConfig(certFile, keyFile), nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "everybody on this machine can read "+keyFile) {
+		t.Errorf("NewIssuer with a key that all can read: %v, want an error", err)
+	}
+	if err := os.Chmod(keyFile, 0o440); err != nil {
+		t.Fatal(err)
+	}
+	newTestIssuer(t, testConfig(certFile, keyFile))
+}
