@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/registry"
+	"shorepass/session"
+)
+
+// The error codes of the distribution specification that the token endpoint
+// uses. DENIED is not among them: docker reads it as "repository does not
+// exist".
+const (
+	codeUnauthorized    = "UNAUTHORIZED"
+	codeUnsupported     = "UNSUPPORTED"
+	codeTooManyRequests = "TOOMANYREQUESTS"
+	codeUnavailable     = "UNAVAILABLE"
+	codeUnknown         = "UNKNOWN"
+)
+
+// retryUnavailable is the Retry-After of a 503. No client waits longer than
+// three seconds whatever it says, so it speaks to proxies and people.
+const retryUnavailable = 5 * time.Second
+
+// httpError is an error as the wire knows it. The cause goes to the log under
+// the request's id and never to the client.
+type httpError struct {
+	status     int
+	code       string        // distribution's error code
+	oauth      string        // RFC 6749, section 5.2
+	message    string        // a sentence that a person at a terminal can act on
+	retryAfter time.Duration // rounded up to seconds; none when zero
+	cause      error
+}
+
+func (e *httpError) Error() string {
+	if e.cause != nil {
+		return e.cause.Error()
+	}
+	return e.message
+}
+
+func (e *httpError) Unwrap() error { return e.cause }
+
+// errAnonymous says that somebody without credentials asked for what only a
+// login gives.
+var errAnonymous = errors.New("no credentials")
+
+// errUnavailable says that what is needed to answer cannot answer now.
+var errUnavailable = errors.New("temporarily unavailable")
+
+func malformed(message string) *httpError {
+	return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", message: message}
+}
+
+// wireError turns an error of any room into the wire's. It is the only place
+// that does. What it does not know is a fault of ours.
+func wireError(err error) *httpError {
+	var known *httpError
+	var wait *providers.RetryAfter
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &wait):
+		return &httpError{status: http.StatusTooManyRequests, code: codeTooManyRequests, oauth: "slow_down", retryAfter: wait.After, cause: err,
+			message: "too many wrong passwords; wait a few minutes, then try again"}
+	case errors.Is(err, errAnonymous):
+		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
+			message: "authentication required: log in first, for example with docker login"}
+	case errors.Is(err, session.ErrUnavailable), errors.Is(err, errUnavailable):
+		return &httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", retryAfter: retryUnavailable, cause: err,
+			message: "the login cannot be checked right now; your password may well be right, try again in a moment"}
+	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
+		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
+			message: "incorrect username or password, or the login has ended; log in again"}
+	case errors.Is(err, providers.ErrMalformedLogin):
+		return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
+			message: "the user name holds a control character, is not UTF-8, or is too long"}
+	case errors.Is(err, registry.ErrUnknownService):
+		return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
+			message: "the service parameter is missing or names no registry that is served here"}
+	case errors.Is(err, registry.ErrDisabled):
+		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
+			message: "this registry is switched off here; ask its operators"}
+	case errors.Is(err, registry.ErrTooManyScopes):
+		return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
+			message: "too many scopes are asked for at once"}
+	case errors.Is(err, context.Canceled):
+		// The client went away; nobody reads this, and the audit line says so.
+		return &httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", cause: err,
+			message: "the request was given up"}
+	}
+	return &httpError{status: http.StatusInternalServerError, code: codeUnknown, oauth: "server_error", cause: err,
+		message: "something went wrong here; the operators find it in the log under this request's id"}
+}
+
+// errorBody is the one body for GET and POST: the registry's errors and OAuth
+// 2.0's side by side, which every client that prints any text prints rightly.
+type errorBody struct {
+	Errors           []registryError `json:"errors"`
+	Details          string          `json:"details,omitempty"` // dockerd shows its second try's error without it
+	Error            string          `json:"error"`
+	ErrorDescription string          `json:"error_description"`
+}
+
+type registryError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// writeError answers with e.
+func writeError(w http.ResponseWriter, e *httpError) {
+	body := errorBody{
+		Errors:           []registryError{{Code: e.code, Message: e.message}},
+		Error:            e.oauth,
+		ErrorDescription: e.message,
+	}
+	if e.status == http.StatusUnauthorized {
+		body.Details = e.message
+		w.Header().Set("WWW-Authenticate", `Basic realm="shorepass"`)
+	}
+	if e.retryAfter > 0 {
+		seconds := (e.retryAfter + time.Second - 1) / time.Second
+		w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.status)
+	// A client that is gone cannot be told anything.
+	_ = json.NewEncoder(w).Encode(body)
+}

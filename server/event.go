@@ -1,0 +1,110 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"shorepass/policy"
+	"shorepass/registry"
+	"shorepass/session"
+)
+
+// event is what one request to the token endpoint was, begun in the middleware,
+// filled on the request's way, and written once: the audit line, the log line
+// and the metrics all come from it. It never holds a secret.
+type event struct {
+	Time      time.Time `json:"time"`
+	Request   string    `json:"request"` // the request's id
+	Status    int       `json:"status"`
+	User      string    `json:"user"` // as the provider knows it; empty for anonymous and for whom nobody proved
+	Subject   string    `json:"subject,omitempty"`
+	Provider  string    `json:"provider,omitempty"`
+	Method    string    `json:"method,omitempty"`
+	Account   string    `json:"account,omitempty"` // the login name as it was given
+	Address   string    `json:"address"`
+	ClientID  string    `json:"client,omitempty"`
+	UserAgent string    `json:"user_agent,omitempty"`
+	Service   string    `json:"service,omitempty"`
+	Asked     []string  `json:"asked,omitempty"`
+	Granted   []string  `json:"granted,omitempty"`
+	Rules     []verdict `json:"rules,omitempty"`
+	Session   string    `json:"session,omitempty"`
+	JTI       string    `json:"jti,omitempty"`
+	Duration  float64   `json:"duration"` // seconds
+	Reason    string    `json:"reason,omitempty"`
+
+	origin   origin // where the request comes from
+	grant    string // what was brought, for metrics
+	recorded bool   // the audit line is out, or could not be written
+}
+
+// verdict is one rule's part, as the audit line tells it.
+type verdict struct {
+	Rule   string `json:"rule"`
+	Effect string `json:"effect"`
+	Fault  string `json:"fault,omitempty"`
+}
+
+// maxAudited bounds what the client sends and the audit line repeats, in bytes.
+const maxAudited = 256
+
+// finish notes how the request ended. What was granted is gone with an error
+// that came after the decision.
+func (e *event) finish(status int) {
+	e.Status, e.Duration = status, time.Since(e.Time).Seconds()
+	if status != http.StatusOK {
+		e.Granted, e.JTI = nil, ""
+	}
+}
+
+func (e *event) asks(q *question) {
+	e.Service, e.Account, e.ClientID, e.UserAgent = q.service, bounded(string(q.login)), bounded(q.client), bounded(e.origin.userAgent)
+	if e.Account == "" && q.proof == proofNone {
+		e.Account = bounded(q.account)
+	}
+	e.Asked = make([]string, len(q.scopes))
+	for i, s := range q.scopes {
+		e.Asked[i] = s.String()
+	}
+	e.grant = [...]string{proofNone: "anonymous", proofSecret: "password", proofRefresh: "refresh_token"}[q.proof]
+}
+
+func (e *event) isFrom(who asker) {
+	if who.identity != nil {
+		e.User, e.Subject = who.identity.User, who.identity.Subject
+		e.Provider, e.Method = who.identity.Provider, string(who.identity.Method)
+	}
+	if who.session != nil {
+		e.Session = who.session.ID
+	}
+}
+
+func (e *event) decided(d policy.Decision) {
+	e.Granted = scopesOf(d.Access)
+	e.Rules = make([]verdict, len(d.Rules))
+	for i, v := range d.Rules {
+		e.Rules[i] = verdict{Rule: v.Rule, Effect: v.Effect, Fault: v.Fault}
+	}
+}
+
+// client is what a session keeps of its sender.
+func (e *event) client() session.Client {
+	return session.Client{Address: e.origin.peer, ID: e.ClientID, UserAgent: e.UserAgent}
+}
+
+func scopesOf(access []registry.Access) []string {
+	scopes := make([]string, len(access))
+	for i, a := range access {
+		scopes[i] = registry.Scope{Type: a.Type, Class: a.Class, Name: a.Name, Actions: a.Actions}.String()
+	}
+	return scopes
+}
+
+// bounded cuts what a client made up to a length that fits into a line.
+func bounded(text string) string {
+	if len(text) <= maxAudited {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxAudited], "") + "…"
+}

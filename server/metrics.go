@@ -1,0 +1,80 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are the server's counters. Every label has few values, none of them
+// made by a client.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	unaudited,
+	reloads *prometheus.CounterVec
+	handler http.Handler
+}
+
+// NewMetrics returns fresh counters.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shorepass_token_requests_total", Help: "Requests to the token endpoint, by what was brought, the provider that proved it, and the status.",
+		}, []string{"grant", "provider", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "shorepass_token_request_duration_seconds", Help: "Time to answer a request to the token endpoint.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10},
+		}, []string{"grant"}),
+		unaudited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shorepass_audit_failures_total", Help: "Audit lines that could not be written.",
+		}, nil),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shorepass_reloads_total", Help: "Reloads of the configuration, by result.",
+		}, []string{"result"}),
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.unaudited, m.reloads,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return m
+}
+
+// Unaudited counts an audit line that could not be written.
+func (m *Metrics) Unaudited() { m.unaudited.WithLabelValues().Inc() }
+
+// Reloaded counts a reload of the configuration.
+func (m *Metrics) Reloaded(err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	m.reloads.WithLabelValues(result).Inc()
+}
+
+// Gauge adds a value that is read when metrics are.
+func (m *Metrics) Gauge(name, help string, read func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+}
+
+func (m *Metrics) observe(e *event) {
+	m.requests.WithLabelValues(e.grant, e.Provider, strconv.Itoa(e.Status)).Inc()
+	m.duration.WithLabelValues(e.grant).Observe(time.Since(e.Time).Seconds())
+}
+
+// serveMetrics answers those whom the configuration names, since the labels
+// tell the names of providers.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
+	from := newOrigin(r, rooms.trustedProxies)
+	if !contains(rooms.metricsFrom, from.address) {
+		writeError(w, &httpError{status: http.StatusForbidden, code: codeUnsupported, oauth: "access_denied",
+			message: "this address may not read metrics; server.metrics_from says which may"})
+		return
+	}
+	s.metrics.handler.ServeHTTP(w, r)
+}

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"shorepass/providers"
+)
+
+func basic(pair string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+}
+
+func TestParseGet(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		query  string
+		auth   []string
+		login  string
+		secret string
+		proof  proof
+		status int // of the error, 0 for none
+	}{
+		{"docker login", "account=root&client_id=docker&offline_token=true&service=s", []string{basic("root:pw")}, "root", "pw", proofSecret, 0},
+		{"nobody", "service=s", nil, "", "", proofNone, 0},
+		{"account without Basic is nobody", "service=s&account=root", nil, "", "", proofNone, 0},
+		{"a colon in the password", "", []string{basic("a:b:c")}, "a", "b:c", proofSecret, 0},
+		{"an odd name", "", []string{basic("JOSÉ :pw")}, "josé", "pw", proofSecret, 0},
+		{"a bare token", "", []string{basic(":sp_r_x")}, "", "sp_r_x", proofSecret, 0},
+		{"lower case scheme", "", []string{strings.Replace(basic("a:b"), "Basic", "basic", 1)}, "a", "b", proofSecret, 0},
+		{"an empty header", "", []string{""}, "", "", proofNone, 400},
+		{"Basic and nothing", "", []string{"Basic "}, "", "", proofNone, 400},
+		{"not base64", "", []string{"Basic !!!"}, "", "", proofNone, 400},
+		{"no colon", "", []string{basic("root")}, "", "", proofNone, 400},
+		{"Bearer", "", []string{"Bearer abc"}, "", "", proofNone, 400},
+		{"two headers", "", []string{basic("a:b"), basic("c:d")}, "", "", proofNone, 400},
+		{"NUL in the name", "", []string{basic("ro\x00ot:pw")}, "", "", proofNone, 400},
+		{"a name that is no UTF-8", "", []string{basic("r\xff:pw")}, "", "", proofNone, 400},
+		{"a password that is no UTF-8", "", []string{basic("root:\xff\xfe")}, "", "", proofNone, 400},
+		{"a broken escape", "service=%zz", nil, "", "", proofNone, 400},
+		{"a semicolon", "service=a;b=c", nil, "", "", proofNone, 400},
+		{"service twice", "service=a&service=b", nil, "", "", proofNone, 400},
+		{"service that is no UTF-8", "service=%ff", nil, "", "", proofNone, 400},
+		{"10,000 scopes", strings.Repeat("scope=repository:a:pull&", 10_000), nil, "", "", proofNone, 400},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, "/jwt/auth", nil)
+			r.URL.RawQuery = test.query
+			if test.auth != nil {
+				r.Header["Authorization"] = test.auth
+			}
+			checkQuestion(t, r, test.proof, test.login, test.secret, test.status)
+		})
+	}
+}
+
+func TestParsePost(t *testing.T) {
+	const form = "application/x-www-form-urlencoded"
+	for _, test := range []struct {
+		name   string
+		kind   string
+		body   string
+		login  string
+		secret string
+		proof  proof
+		status int
+	}{
+		{"a password", form, "grant_type=password&service=s&username=root&password=p%26w", "root", "p&w", proofSecret, 0},
+		{"with a charset", form + "; charset=utf-8", "grant_type=password&username=a&password=b", "a", "b", proofSecret, 0},
+		{"a refresh token", form, "grant_type=refresh_token&refresh_token=sp_r_x&service=s", "", "sp_r_x", proofRefresh, 0},
+		{"no grant", form, "service=s", "", "", proofNone, 400},
+		{"an unknown grant", form, "grant_type=client_credentials", "", "", proofNone, 400},
+		{"JSON", "application/json", "{}", "", "", proofNone, 400},
+		{"no type", "", "grant_type=password", "", "", proofNone, 400},
+		{"a broken form", form, "grant_type=%zz", "", "", proofNone, 400},
+		{"grant twice", form, "grant_type=password&grant_type=password", "", "", proofNone, 400},
+		{"a body without end", form, "password=" + strings.Repeat("a", maxBody), "", "", proofNone, 400},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/jwt/auth", strings.NewReader(test.body))
+			r.Header.Set("Content-Type", test.kind)
+			checkQuestion(t, r, test.proof, test.login, test.secret, test.status)
+		})
+	}
+}
+
+func checkQuestion(t *testing.T, r *http.Request, proof proof, login, secret string, status int) {
+	t.Helper()
+	q, err := parseQuestion(httptest.NewRecorder(), r)
+	if status != 0 {
+		if err == nil {
+			t.Fatalf("parseQuestion = %+v, want an error", q)
+		}
+		if got := wireError(err).status; got != status {
+			t.Errorf("parseQuestion: status %d (%v), want %d", got, err, status)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("parseQuestion: %v", err)
+	}
+	if q.proof != proof || string(q.login) != login || q.secret.Reveal() != secret {
+		t.Errorf("parseQuestion = proof %v, login %q, secret %q; want %v, %q, %q", q.proof, q.login, q.secret.Reveal(), proof, login, secret)
+	}
+}
+
+func TestAccountMustBeTheBasicUser(t *testing.T) {
+	for account, wrong := range map[string]bool{"": false, "root": false, "ROOT ": false, "admin": true, "ro\x00ot": true} {
+		q := &question{proof: proofSecret, login: "root", account: account}
+		if err := q.checkAccount(); (err != nil) != wrong {
+			t.Errorf("checkAccount with account %q: %v, want an error: %v", account, err, wrong)
+		}
+	}
+}
+
+// Whatever arrives, the answer is a question that holds together or a 400.
+func FuzzQuestion(f *testing.F) {
+	f.Add("service=s&scope=repository:a:pull&account=a", "Basic YTpi", "")
+	f.Add("offline_token=true", "", "grant_type=password&username=a&password=b")
+	f.Add("%zz", "Basic ====", "grant_type=refresh_token")
+	f.Fuzz(func(t *testing.T, query, auth, body string) {
+		get := &http.Request{Method: http.MethodGet, URL: &url.URL{RawQuery: query}, Header: http.Header{}}
+		if auth != "" {
+			get.Header["Authorization"] = []string{auth}
+		}
+		post := httptest.NewRequest(http.MethodPost, "/jwt/auth", strings.NewReader(body))
+		post.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for _, r := range []*http.Request{get, post} {
+			q, err := parseQuestion(httptest.NewRecorder(), r)
+			if err != nil {
+				var known *httpError
+				if status := wireError(err).status; status != http.StatusBadRequest {
+					t.Fatalf("%s: status %d for %v (known: %v)", r.Method, status, err, errors.As(err, &known))
+				}
+				continue
+			}
+			if auth != "" && r == get && q.proof == proofNone {
+				t.Fatalf("a header %q became anonymous", auth)
+			}
+			if again, err := providers.ParseLogin(string(q.login)); err != nil || again != q.login {
+				t.Fatalf("the login %q is not in normal form: %q, %v", q.login, again, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,161 @@
+// Package server speaks HTTP: the token endpoint, health and metrics.
+//
+// A request enters in [Server.ServeHTTP], is parsed in question.go, goes its
+// way in token.go, and leaves as an answer or through errors.go, the one place
+// where an error becomes a status and a body. What a request was is kept in its
+// event, from which the audit line, the log line and the metrics are made.
+//
+// What can be reloaded is in [Rooms] and is swapped whole; a request keeps the
+// rooms it began with.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"shorepass/policy"
+	"shorepass/providers"
+	"shorepass/registry"
+	"shorepass/session"
+)
+
+// Rooms is what one loaded configuration made: everything a request passes
+// through that a reload replaces.
+type Rooms struct {
+	Config Config // Listen and TLS of the first one stay in force until a restart
+	Chain  *providers.Chain
+	Policy *policy.Policy
+	Issuer *registry.Issuer
+
+	routes         map[string]route
+	trustedProxies []netip.Prefix
+	metricsFrom    []netip.Prefix
+}
+
+// Server answers requests. It is safe for concurrent use.
+type Server struct {
+	rooms    atomic.Pointer[Rooms]
+	sessions *session.Sessions
+	audit    *Audit
+	log      *slog.Logger
+	metrics  *Metrics
+	spoofed  atomic.Bool // the warning of an untrusted proxy is out
+	stopping atomic.Bool
+}
+
+// New returns a server without rooms: it is not ready until [Server.Use].
+func New(sessions *session.Sessions, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
+	return &Server{sessions: sessions, audit: audit, metrics: metrics, log: log}
+}
+
+// Use puts rooms in force for every request that begins from now on. Its
+// Config must have passed Validate.
+func (s *Server) Use(rooms Rooms) error {
+	var err error
+	if rooms.trustedProxies, err = parseNetworks(rooms.Config.TrustedProxies); err != nil {
+		return err
+	}
+	if rooms.metricsFrom, err = parseNetworks(rooms.Config.MetricsFrom); err != nil {
+		return err
+	}
+	rooms.routes = s.routes(rooms.Config.Paths)
+	s.rooms.Store(&rooms)
+	return nil
+}
+
+// Rooms returns what is in force, or nil before the first Use.
+func (s *Server) Rooms() *Rooms { return s.rooms.Load() }
+
+func parseNetworks(texts []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		var err error
+		if networks[i], err = parseNetwork(text); err != nil {
+			return nil, err
+		}
+	}
+	return networks, nil
+}
+
+// Limits of a connection. A token request is one small message; who needs
+// longer than this holds a connection to keep others out.
+const (
+	readHeaderLimit = 5 * time.Second
+	readLimit       = 10 * time.Second
+	writeLimit      = 30 * time.Second
+	idleLimit       = 2 * time.Minute
+	maxHeaderBytes  = 128 << 10 // scopes at their limit in a query
+	shutdownLimit   = 20 * time.Second
+)
+
+// Serve answers on l until ctx ends, then finishes the requests under way. The
+// error is nil after such an orderly end.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	h := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: readHeaderLimit,
+		ReadTimeout:       readLimit,
+		WriteTimeout:      writeLimit,
+		IdleTimeout:       idleLimit,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // a client's broken handshake is not our error
+	}
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(l) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	s.stopping.Store(true)
+	s.log.Info("shutting down: finishing the requests under way")
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
+	defer cancel()
+	err := h.Shutdown(end)
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	return err
+}
+
+// ServeHTTP routes a request. It never redirects: a client that is redirected
+// loses its credentials, or shows them to somebody else, so an extra slash is
+// simply overlooked.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	rooms := s.rooms.Load()
+	if rooms == nil {
+		s.serveUnready(w, r)
+		return
+	}
+	where := r.URL.Path
+	found, ok := rooms.routes[where]
+	if !ok {
+		found, ok = rooms.routes[path.Clean("/"+where)]
+	}
+	if !ok {
+		writeError(w, &httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"})
+		return
+	}
+	if !slices.Contains(found.methods, r.Method) {
+		allow := strings.Join(found.methods, ", ")
+		w.Header().Set("Allow", allow)
+		writeError(w, &httpError{status: http.StatusMethodNotAllowed, code: codeUnsupported, oauth: "invalid_request", message: "this path takes only " + allow})
+		return
+	}
+	found.handle(w, r, rooms)
+}
+
+// requestID returns 128 random bits, printed.
+func requestID() string { return rand.Text() }

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/registry"
+)
+
+// tokenAnswer is the answer of the token endpoint (distribution token
+// specification; RFC 6749, section 5.1). There is no issued_at: nobody needs
+// it, and a client whose clock is ahead asks for a token before each of its
+// requests because of it.
+type tokenAnswer struct {
+	Token        string `json:"token"` // some clients read the first, some the second
+	AccessToken  string `json:"access_token"`
+	ExpiresIn    int    `json:"expires_in"` // seconds; without it containerd keeps a token for ever
+	Scope        string `json:"scope,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+// serveToken is the way of a request: parse, authenticate, decide, mint,
+// answer.
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, e *event) error {
+	rooms := s.rooms.Load()
+	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
+	defer cancel()
+
+	q, err := parseQuestion(w, r)
+	if err != nil {
+		return err
+	}
+	if q.service, err = rooms.Issuer.Service(q.service); err != nil {
+		return err
+	}
+	e.asks(q)
+
+	who, err := s.authenticate(ctx, rooms, q, e.origin)
+	if err != nil {
+		return err
+	}
+	e.isFrom(who)
+
+	decision := rooms.Policy.Decide(who.request(q, e.origin, e.Time))
+	e.decided(decision)
+	if who.identity == nil && len(decision.Access) == 0 {
+		return errAnonymous
+	}
+
+	token, err := rooms.Issuer.Mint(q.service, who.user(), decision.Access)
+	if err != nil {
+		return fmt.Errorf("mint a token for %q: %w", q.service, err)
+	}
+	e.JTI = token.ID
+	refresh, err := s.refreshToken(ctx, q, who, e)
+	if err != nil {
+		return err
+	}
+
+	answer := tokenAnswer{Token: token.Reveal(), AccessToken: token.Reveal(), ExpiresIn: int(token.ExpiresIn / time.Second), RefreshToken: refresh.Reveal()}
+	if q.post {
+		answer.Scope = scopeOf(decision.Access)
+	}
+	if err := s.audit.record(e, http.StatusOK); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func (a asker) user() string {
+	if a.identity == nil {
+		return ""
+	}
+	return a.identity.User
+}
+
+// refreshToken returns the refresh token that belongs into the answer: the
+// same one at its own redemption, a new one where a login asked for it, and
+// none beside any other of our tokens.
+func (s *Server) refreshToken(ctx context.Context, q *question, who asker, e *event) (providers.Secret, error) {
+	switch {
+	case q.proof == proofRefresh:
+		return q.secret, nil
+	case !q.offline || who.identity == nil || who.credential != given:
+		return providers.Secret{}, nil
+	case who.session != nil:
+		return who.session.Token, nil
+	}
+	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, e.client())
+	if err != nil {
+		return providers.Secret{}, untold(fmt.Errorf("make a session: %w", err))
+	}
+	e.Session = made.ID
+	return token, nil
+}
+
+// scopeOf writes what was granted as the scope of RFC 6749, section 3.3.
+func scopeOf(access []registry.Access) string {
+	scopes := make([]string, len(access))
+	for i, a := range access {
+		scopes[i] = registry.Scope{Type: a.Type, Class: a.Class, Name: a.Name, Actions: a.Actions}.String()
+	}
+	return strings.Join(scopes, " ")
+}
+
+func writeJSON(w http.ResponseWriter, status int, answer any) error {
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// A client that is gone cannot be told anything.
+	_, _ = w.Write(body)
+	return nil
+}
