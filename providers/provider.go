@@ -20,6 +20,7 @@ package providers
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -189,7 +190,8 @@ type Pinger interface {
 // Starter is a Provider with work in the background, such as keeping
 // connections healthy or keys fresh.
 type Starter interface {
-	// Start begins the work and returns at once; Close ends it and waits.
+	// Start begins the work and returns at once; Close ends it and waits. A
+	// provider that was never started is closed too.
 	Start(ctx context.Context)
 	Close() error
 }
@@ -216,5 +218,12 @@ type Knower interface {
 // tell which names exist. A provider that does such work before it answers
 // ErrNotMine does not implement it.
 type Equalizer interface {
-	Equalize(ctx context.Context, secret Secret)
+	Equalize(ctx context.Context, cred Credential)
+}
+
+// Reporter is a Provider that has something to say beside its answers, such as
+// that two groups have one name. The chain gives it a log that names the
+// provider, before it asks anything.
+type Reporter interface {
+	ReportTo(log *slog.Logger)
 }

@@ -1,3 +1,193 @@
-// Package file proves local users, from the configuration or from an htpasswd
-// file.
+// Package file proves local users: those in the configuration, and those of an
+// htpasswd file, which is read again whenever it changes.
+//
+// A name is looked up in no time and without asking anybody, so a file stands
+// first in the order of providers: its accounts work while a directory is
+// down, and every other name is passed on. At most as many passwords are
+// verified at once as there are cores. Upper and lower case are one in names.
+//
+// A hash in the configuration that would take the server down, because it asks
+// for more memory or time than a login can have, is refused when it is loaded.
+//
+//	p, err := file.New(file.Config{Users: []file.User{{
+//		Name: "demo", Password: providers.NewSecret("$argon2id$…"), Groups: []string{"team-demo"},
+//	}}})
 package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"shorepass/providers"
+)
+
+// Provider is the file provider. It is safe for concurrent use.
+type Provider struct {
+	users    map[providers.Login]*account // of the configuration; never changed
+	htpasswd *htpasswd                    // nil without such a file
+	cores    chan struct{}                // holds one for each password that is being verified
+	seed     maphash.Seed
+}
+
+var (
+	_ providers.Provider    = (*Provider)(nil)
+	_ providers.Revalidator = (*Provider)(nil)
+	_ providers.Knower      = (*Provider)(nil)
+	_ providers.Equalizer   = (*Provider)(nil)
+	_ providers.Pinger      = (*Provider)(nil)
+	_ providers.Reporter    = (*Provider)(nil)
+)
+
+// New returns the provider of a configuration that passed Validate. It reads
+// the htpasswd file, if there is one.
+func New(cfg Config) (*Provider, error) {
+	p := &Provider{
+		users: make(map[providers.Login]*account),
+		cores: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		seed:  maphash.MakeSeed(),
+	}
+	for _, u := range cfg.Users {
+		login, err := foldName(u.Name)
+		if err != nil {
+			return nil, fmt.Errorf("user name %w", err)
+		}
+		hash, err := parseHash(u.Password.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("password of user %q %w", u.Name, err)
+		}
+		p.users[login] = newAccount(login, u, hash)
+	}
+	if cfg.Htpasswd != "" {
+		var err error
+		if p.htpasswd, err = openHtpasswd(cfg.Htpasswd, cfg.HtpasswdGroups, p.users); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// ReportTo gives the provider a log, for an htpasswd file that went bad.
+func (p *Provider) ReportTo(log *slog.Logger) {
+	if p.htpasswd != nil {
+		p.htpasswd.reportTo(log)
+	}
+}
+
+// Fingerprint implements [providers.Provider]. An account is known by its
+// name, wherever it is written.
+func (p *Provider) Fingerprint() string { return "file" }
+
+// PerSession implements [providers.Revalidator]: a look into a map serves all
+// of a person's sessions.
+func (p *Provider) PerSession() bool { return false }
+
+// Knows implements [providers.Knower].
+func (p *Provider) Knows(login providers.Login) bool { return p.find(login) != nil }
+
+// find returns the account of that name, or nil. The configuration goes first.
+func (p *Provider) find(login providers.Login) *account {
+	if a := p.users[login]; a != nil || p.htpasswd == nil {
+		return a
+	}
+	return p.htpasswd.users()[login]
+}
+
+// Authenticate implements [providers.Provider]. A name that is not here is not
+// mine at once; that this takes no time is for [Provider.Equalize] to hide.
+func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+	if cred.Kind != providers.Password {
+		return nil, fmt.Errorf("a file takes no %s: %w", cred.Kind, providers.ErrNotMine)
+	}
+	a := p.find(cred.Login)
+	if a == nil {
+		return nil, providers.ErrNotMine
+	}
+	if cred.Secret.IsZero() {
+		return nil, fmt.Errorf("empty password: %w", providers.ErrRejected)
+	}
+	if err := cred.Admitted(ctx, a.subject); err != nil {
+		return nil, err
+	}
+	right, err := p.verify(ctx, a.hash, cred.Secret)
+	switch {
+	case err != nil:
+		return nil, err
+	case !right:
+		return nil, fmt.Errorf("wrong password: %w", providers.ErrRejected)
+	case a.disabled: // said only now, so that it takes as long as a wrong password
+		return nil, fmt.Errorf("user is disabled: %w", providers.ErrRejected)
+	}
+	id := a.identity()
+	id.Method, id.AuthTime = providers.MethodPassword, time.Now()
+	return id, nil
+}
+
+// verify waits for a core and compares. An error means that nothing was
+// compared.
+func (p *Provider) verify(ctx context.Context, h hash, secret providers.Secret) (bool, error) {
+	select {
+	case <-ctx.Done(): // select chooses at random where both are ready
+		return false, fmt.Errorf("verify a password: %w", context.Cause(ctx))
+	default:
+	}
+	select {
+	case p.cores <- struct{}{}:
+		defer func() { <-p.cores }()
+		return h.matches([]byte(secret.Reveal())), nil
+	case <-ctx.Done():
+		return false, fmt.Errorf("wait for a core to verify a password: %w", context.Cause(ctx))
+	}
+}
+
+// Equalize implements [providers.Equalizer]. It verifies the password against
+// some user's hash and throws the outcome away. Whose it is depends on the
+// name, so that where hashes of unlike cost stand side by side, unknown names
+// take now this long and now that, as known ones do.
+func (p *Provider) Equalize(ctx context.Context, cred providers.Credential) {
+	all := p.all()
+	if len(all) == 0 {
+		return
+	}
+	i := maphash.String(p.seed, string(cred.Login)) % uint64(len(all))
+	_, _ = p.verify(ctx, all[i].hash, cred.Secret)
+}
+
+// all returns every account, in no matter which order as long as it stays.
+func (p *Provider) all() []*account {
+	all := slices.SortedFunc(maps.Values(p.users), func(a, b *account) int { return strings.Compare(a.subject, b.subject) })
+	if p.htpasswd != nil {
+		more := slices.SortedFunc(maps.Values(p.htpasswd.users()), func(a, b *account) int { return strings.Compare(a.subject, b.subject) })
+		all = append(all, more...)
+	}
+	return all
+}
+
+// Revalidate implements [providers.Revalidator].
+func (p *Provider) Revalidate(_ context.Context, id *providers.Identity) (*providers.Identity, error) {
+	a := p.find(providers.Login(id.Subject))
+	switch {
+	case a == nil:
+		return nil, fmt.Errorf("no such user any more: %w", providers.ErrGone)
+	case a.disabled:
+		return nil, fmt.Errorf("user is disabled: %w", errors.Join(providers.ErrRejected, providers.ErrEnded))
+	}
+	return a.identity(), nil
+}
+
+// Ping implements [providers.Pinger].
+func (p *Provider) Ping(context.Context) ([]string, error) {
+	found := []string{fmt.Sprintf("%d users in the configuration", len(p.users))}
+	if p.htpasswd == nil {
+		return found, nil
+	}
+	users := p.htpasswd.users()
+	return append(found, fmt.Sprintf("%d users in %s", len(users), p.htpasswd.path)), p.htpasswd.fault()
+}

@@ -30,6 +30,7 @@ const (
 const (
 	maxMemory     = 1 << 20 // KiB, 1 GiB
 	maxPasses     = 16
+	maxWork       = 4 << 20 // KiB times passes, some three seconds
 	maxLanes      = 16
 	maxSaltBytes  = 64
 	maxKeyBytes   = 64
@@ -117,6 +118,9 @@ func parseArgon2id(line string) (hash, error) {
 	lanes, errP := setting(settings[2], "p", 1, maxLanes)
 	if err := errors.Join(errM, errT, errP); err != nil {
 		return nil, err
+	}
+	if memory*passes > maxWork {
+		return nil, fmt.Errorf("an argon2id hash of m=%d,t=%d takes seconds at each login; at most %d for m times t is taken", memory, passes, maxWork)
 	}
 	salt, errSalt := base64.RawStdEncoding.Strict().DecodeString(fields[4])
 	key, errKey := base64.RawStdEncoding.Strict().DecodeString(fields[5])

@@ -1,0 +1,97 @@
+package providers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// adopt makes of a provider's answer what the rest of shorepass sees: the
+// prefix before names, our own group names kept for ourselves, and whoever may
+// not log in at all left out.
+func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
+	switch {
+	case found == nil:
+		return nil, fmt.Errorf("provider %s gave neither an identity nor an error", m.config.Name)
+	case found.Subject == "" || found.User == "":
+		return nil, fmt.Errorf("provider %s found an account without subject or name: %w", m.config.Name, ErrRejected)
+	}
+	id := *found
+	id.Provider = m.config.Name
+	id.User = m.prefix + found.User
+	if id.Method == "" {
+		id.Method = methodOf(kind)
+	}
+	if id.AuthTime.IsZero() {
+		id.AuthTime = time.Now()
+	}
+	id.Groups = m.groups(found.Groups)
+	if len(m.require) > 0 && !slices.ContainsFunc(id.Groups, m.require.match) {
+		return nil, fmt.Errorf("%s is in none of the groups that provider %s requires: %w", id.User, m.config.Name, ErrRejected)
+	}
+	if id.Method != MethodIDToken || m.config.IDTokensAuthenticated {
+		id.Groups = append(id.Groups, GroupAuthenticated)
+		slices.Sort(id.Groups)
+	}
+	return &id, nil
+}
+
+// groups returns the names with prefix, sorted, without repetition. Names that
+// are ours are dropped, before the prefix and after it, in any case: no rule
+// could mean somebody else's.
+func (m *member) groups(found []string) []string {
+	names := make([]string, 0, len(found)+1)
+	for _, name := range found {
+		if full := m.prefix + name; name != "" && !ourGroup(name) && !ourGroup(full) {
+			names = append(names, full)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func ourGroup(name string) bool {
+	return strings.EqualFold(name, GroupAnonymous) || strings.EqualFold(name, GroupAuthenticated)
+}
+
+func methodOf(kind Kind) Method {
+	switch kind {
+	case RefreshToken:
+		return MethodRefresh
+	case IDToken:
+		return MethodIDToken
+	}
+	return MethodPassword
+}
+
+// Apply returns the names that only keeps, under the names that rename gives
+// them. A provider calls it on what it found, before it answers.
+func (g GroupNames) Apply(names []string) []string {
+	only := compileGlobs(g.Only)
+	kept := make([]string, 0, len(names))
+	for _, name := range names {
+		if !only.match(name) {
+			continue
+		}
+		if other, ok := g.Rename[name]; ok {
+			name = other
+		}
+		kept = append(kept, name)
+	}
+	return kept
+}
+
+// Validate reports what is wrong with the two keys. A provider calls it for
+// its groups table.
+func (g GroupNames) Validate(fault func(key, problem string)) {
+	validateGlobs("only", g.Only, fault)
+	for from, to := range g.Rename {
+		switch {
+		case strings.TrimSpace(to) == "":
+			fault("rename", fmt.Sprintf("%q is given an empty name; leave a group out with only", from))
+		case ourGroup(to):
+			fault("rename", fmt.Sprintf("%q cannot be called %q, which is shorepass's own", from, to))
+		}
+	}
+}

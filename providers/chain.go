@@ -1,0 +1,298 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// chainLimit is what all providers together may take for one login. docker
+// gives up after 15 seconds; one server is given three by its provider.
+const chainLimit = 10 * time.Second
+
+// Member is one configured provider.
+type Member struct {
+	Provider Provider
+	Config   Config
+}
+
+// Chain asks the configured providers in order, and is the only one who asks
+// them. It is safe for concurrent use, never changed once made, and replaced
+// whole by a reload.
+//
+// A password passes, in this order, what is remembered as right, what is
+// remembered as refused, the throttle, and then the providers, until one knows
+// more than that the name is not its own.
+type Chain struct {
+	members  []*member
+	memory   *memory
+	flights  flights
+	throttle *throttle
+	log      *slog.Logger
+}
+
+// member is a provider with what the chain does around it.
+type member struct {
+	provider Provider
+	config   Config // with its defaults
+	folded   string // its name as part of a Login
+	prefix   string
+	match    globs
+	require  globs
+	tokens   TokenIssuer // nil where it takes passwords only
+	knower   Knower      // nil where it cannot know
+	down     atomic.Bool // its last answer was that it cannot tell
+}
+
+// NewChain returns a chain of members, in this order. The counters may be
+// shared with other chains and processes. It asks nobody; [Chain.Start] begins
+// what providers do in the background, and [Chain.Close] must end each chain,
+// started or not.
+func NewChain(members []Member, counters Counters, log *slog.Logger) (*Chain, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c := &Chain{memory: newMemory(), throttle: newThrottle(counters), log: log}
+	c.flights = flights{log: log, flying: make(map[Mark]*flight)}
+	configs := make([]Config, len(members))
+	var faults []error
+	for i, m := range members {
+		configs[i] = m.Config.WithDefaults()
+		configs[i].Validate(func(key, problem string) {
+			faults = append(faults, fmt.Errorf("provider[%d].%s: %s", i, key, problem))
+		})
+		c.members = append(c.members, newMember(m.Provider, configs[i]))
+	}
+	ValidateTogether(configs, func(i int, key, problem string) {
+		faults = append(faults, fmt.Errorf("provider[%d].%s: %s", i, key, problem))
+	})
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	for _, m := range c.members {
+		if r, ok := m.provider.(Reporter); ok {
+			r.ReportTo(log.With("provider", m.config.Name))
+		}
+	}
+	return c, nil
+}
+
+func newMember(p Provider, config Config) *member {
+	m := &member{
+		provider: p,
+		config:   config,
+		folded:   foldLogin(config.Name),
+		match:    compileLoginGlobs(config.Match),
+		require:  compileGlobs(config.RequireGroups),
+	}
+	if config.Prefix != nil {
+		m.prefix = *config.Prefix
+	}
+	m.tokens, _ = p.(TokenIssuer)
+	m.knower, _ = p.(Knower)
+	return m
+}
+
+func (m *member) accepts(kind Kind) bool {
+	if m.tokens == nil {
+		return kind == Password
+	}
+	return m.tokens.Accepts(kind)
+}
+
+func (m *member) trusts(issuer string) bool { return m.tokens != nil && m.tokens.TrustsIssuer(issuer) }
+
+// Authenticate proves a credential whose Kind is what [Chain.Recognize] says.
+// The error wraps ErrRejected or ErrGone, or is a [*RetryAfter]; any other
+// means that it cannot be told now. It takes ten seconds at most.
+//
+// What was once begun is seen through to its end and counted, though ctx ends
+// before: a guess that is cut off must not be one that nobody counts.
+func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
+	if err := admissible(cred); err != nil {
+		return nil, err
+	}
+	key := c.memory.key(cred)
+	if cred.Kind == Password && !cred.Offline {
+		if id := c.memory.recall(key); id != nil {
+			return id, nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, chainLimit)
+	defer cancel()
+	// An offline token of a provider belongs to one login. A refresh token
+	// that came twice at once is sent once all the same, or a provider that
+	// rotates it would take the second for theft.
+	sharing := cred.Kind != Password || !cred.Offline
+	for alone := false; ; {
+		f, lead, err := c.flights.join(ctx, key, alone, func(ctx context.Context) (*Identity, error) { return c.login(ctx, key, cred) })
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-f.landed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the providers: %w", context.Cause(ctx))
+		}
+		var held *RetryAfter
+		switch {
+		case lead, f.err == nil && sharing:
+			return f.identity, f.err
+		case f.err == nil:
+			alone = true // the password is right, so nobody needs to wait for the other's turn
+		case errors.As(f.err, &held):
+			// Said of the other's address, which may not be this one.
+		default:
+			return nil, f.err
+		}
+	}
+}
+
+// admissible refuses what no provider shall ever see. It is cheap, and comes
+// before everything that is not.
+func admissible(cred Credential) error {
+	secret := cred.Secret.Reveal()
+	switch {
+	case strings.Trim(secret, " \t\r\n\x00") == "":
+		return fmt.Errorf("empty password: %w", ErrRejected)
+	case len(secret) > maxToken, len(secret) > maxPassword && cred.Kind == Password:
+		return fmt.Errorf("password of %d bytes: %w", len(secret), ErrRejected)
+	case strings.ContainsRune(secret, 0):
+		// What ends at its first NUL is empty if it begins with one, and a
+		// bind with an empty password succeeds (RFC 4513, section 5.1.2).
+		return fmt.Errorf("password with a NUL: %w", ErrRejected)
+	case cred.Kind == Password && (cred.Login == "" || cred.Login.Reserved()):
+		return fmt.Errorf("a user name that is nobody's: %w", ErrRejected)
+	}
+	return nil
+}
+
+// login asks the providers, and remembers who was proved.
+func (c *Chain) login(ctx context.Context, key Mark, cred Credential) (*Identity, error) {
+	epoch := c.memory.now()
+	to := c.route(cred.Login, cred.Secret.Reveal())
+	if to.kind != cred.Kind || len(to.members) == 0 {
+		return nil, fmt.Errorf("no provider takes this %s: %w", cred.Kind, ErrRejected)
+	}
+	if cred.Login.Reserved() {
+		cred.Login = "" // beside a token it is no name
+	}
+	id, m, err := c.ask(ctx, to, cred)
+	if err != nil {
+		return nil, err
+	}
+	if cred.Kind == Password && !cred.Offline {
+		c.memory.remember(key, id, *m.config.Remember, epoch)
+	}
+	return id, nil
+}
+
+// ask holds the throttle around the providers. ID tokens pass it by: they are
+// verified here, and no directory hears of them.
+func (c *Chain) ask(ctx context.Context, to route, cred Credential) (*Identity, *member, error) {
+	if cred.Kind == IDToken {
+		m := to.members[0]
+		found, err := c.askOne(ctx, m, cred, nil)
+		if err != nil {
+			return nil, nil, notMineIsRejected(err)
+		}
+		id, err := m.adopt(found, cred.Kind)
+		return id, m, err
+	}
+	a, err := c.throttle.begin(ctx, cred)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer a.release(false)
+	for _, m := range to.members {
+		found, err := c.askOne(ctx, m, cred, a)
+		switch {
+		case err == nil:
+			a.succeeded(ctx)
+			id, err := m.adopt(found, cred.Kind)
+			return id, m, err
+		case errors.Is(err, ErrNotMine):
+			continue
+		}
+		return nil, nil, c.settle(ctx, a, m, cred, err)
+	}
+	return nil, nil, c.settle(ctx, a, to.members[len(to.members)-1], cred, nil)
+}
+
+// askOne asks one provider. What Admit said comes back as it is, whatever the
+// provider made of it.
+func (c *Chain) askOne(ctx context.Context, m *member, cred Credential, a *attempt) (*Identity, error) {
+	var refused error
+	if cred.Kind == Password {
+		cred.Admit = func(ctx context.Context, subject string) error {
+			who := a.nameless(m.config.WrongPasswords)
+			if subject != "" {
+				who = a.known(m.config.Name, subject, m.config.WrongPasswords)
+			}
+			refused = a.admit(ctx, who)
+			return refused
+		}
+	}
+	id, err := m.provider.Authenticate(ctx, cred)
+	if refused != nil {
+		return nil, &heldError{refused}
+	}
+	m.heard(err)
+	if err != nil {
+		return nil, fmt.Errorf("provider %s: %w", m.config.Name, err)
+	}
+	return id, nil
+}
+
+// heldError is an answer of the throttle, which counts as no failure.
+type heldError struct{ error }
+
+func (e *heldError) Unwrap() error { return e.error }
+
+// settle counts a login that nobody proved, by what the last provider said;
+// nil says that the account is nobody's.
+func (c *Chain) settle(ctx context.Context, a *attempt, last *member, cred Credential, said error) error {
+	var held *heldError
+	switch {
+	case errors.As(said, &held):
+		return held.error
+	case said != nil && !errors.Is(said, ErrRejected) && !errors.Is(said, ErrGone):
+		c.log.Warn("a provider cannot tell", "provider", last.config.Name, "error", said)
+		return said
+	}
+	if cred.Kind == Password && (said == nil || a.inquiry == nil) {
+		// Nobody found a subject: the name is counted, as a subject would be.
+		if err := a.admit(ctx, a.nameless(last.config.WrongPasswords)); err != nil {
+			return err
+		}
+	}
+	if said == nil {
+		said = fmt.Errorf("no provider has this account: %w", ErrRejected)
+		if e, ok := last.provider.(Equalizer); ok && cred.Kind == Password {
+			e.Equalize(ctx, cred)
+		}
+	}
+	a.failed(ctx)
+	return said
+}
+
+// notMineIsRejected is for a secret that goes to one provider and no other.
+func notMineIsRejected(err error) error {
+	if errors.Is(err, ErrNotMine) {
+		return fmt.Errorf("%w: %w", ErrRejected, err)
+	}
+	return err
+}
+
+// heard notes whether the provider can tell.
+func (m *member) heard(err error) {
+	m.down.Store(err != nil && !errors.Is(err, ErrNotMine) && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrGone))
+}
+
+// Forget drops what is remembered of a person's passwords, for when their
+// sessions are revoked.
+func (c *Chain) Forget(provider, subject string) { c.memory.forget(provider, subject) }

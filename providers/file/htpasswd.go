@@ -1,0 +1,229 @@
+package file
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"shorepass/providers"
+)
+
+const (
+	// lookEvery is how often the files are looked at, at most.
+	lookEvery = time.Second
+
+	// maxFile bounds an htpasswd or group file: some hundred thousand users.
+	maxFile = 16 << 20
+)
+
+// htpasswd is an htpasswd file with its groups. It is looked at when it is
+// used, at most once a second. A version that cannot be read is reported once,
+// and the one before stays.
+type htpasswd struct {
+	path   string
+	groups string                       // path of the group file; "" for none
+	taken  map[providers.Login]*account // names of the configuration, which go first
+
+	mu       sync.Mutex
+	log      *slog.Logger
+	accounts map[providers.Login]*account // replaced whole, never changed
+	looked   time.Time
+	seen     [2]os.FileInfo // of both files, when they were last read
+	fresh    bool           // seen was changed so shortly before that another change may look the same
+	err      error          // why the last version could not be read
+}
+
+// openHtpasswd reads the files for the first time.
+func openHtpasswd(path, groups string, taken map[providers.Login]*account) (*htpasswd, error) {
+	h := &htpasswd{path: path, groups: groups, taken: taken, log: slog.New(slog.DiscardHandler)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.look(time.Now())
+	return h, h.err
+}
+
+func (h *htpasswd) reportTo(log *slog.Logger) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.log = log
+}
+
+// users returns the accounts of the file as it is now.
+func (h *htpasswd) users() map[providers.Login]*account {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now := time.Now(); now.Sub(h.looked) >= lookEvery {
+		h.look(now)
+	}
+	return h.accounts
+}
+
+// fault returns why the file as it is now could not be read.
+func (h *htpasswd) fault() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}
+
+// look reads the files if they changed. h.mu is held.
+func (h *htpasswd) look(now time.Time) {
+	h.looked = now
+	seen, err := h.stat()
+	if err == nil && !h.fresh && same(seen[0], h.seen[0]) && same(seen[1], h.seen[1]) {
+		return
+	}
+	var accounts map[providers.Login]*account
+	if err == nil {
+		accounts, err = h.read()
+	}
+	// What is not yet two seconds old may be written again without looking
+	// different: file systems have clocks as coarse as that.
+	h.fresh = err == nil && (recent(seen[0], now) || recent(seen[1], now))
+	h.seen = seen
+	if err != nil {
+		if h.err == nil || h.err.Error() != err.Error() {
+			h.log.Error("the htpasswd file cannot be used; its users stay as they were", "error", err)
+		}
+		h.err = err
+		return
+	}
+	h.accounts, h.err = accounts, nil
+}
+
+func (h *htpasswd) stat() (seen [2]os.FileInfo, err error) {
+	if seen[0], err = os.Stat(h.path); err != nil || h.groups == "" {
+		return seen, err
+	}
+	seen[1], err = os.Stat(h.groups)
+	return seen, err
+}
+
+// same reports whether a file looks as it did: a rename puts another file in
+// its place.
+func same(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+func recent(f os.FileInfo, now time.Time) bool {
+	return f != nil && now.Sub(f.ModTime()) < 2*time.Second
+}
+
+// read reads both files whole.
+func (h *htpasswd) read() (map[providers.Login]*account, error) {
+	groups := make(map[providers.Login][]string)
+	if h.groups != "" {
+		var err error
+		if groups, err = readFile(h.groups, readGroups); err != nil {
+			return nil, err
+		}
+	}
+	users, err := readFile(h.path, readUsers)
+	if err != nil {
+		return nil, err
+	}
+	accounts := make(map[providers.Login]*account, len(users))
+	for login, u := range users {
+		if h.taken[login] != nil {
+			return nil, fmt.Errorf("%s: user %q is in the configuration too; name each once", h.path, u.Name)
+		}
+		hash, err := parseHash(u.Password.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("%s: the hash of %q %w", h.path, u.Name, err)
+		}
+		u.Groups = groups[login]
+		accounts[login] = newAccount(login, u, hash)
+	}
+	return accounts, nil
+}
+
+func readFile[T any](path string, read func(io.Reader) (T, error)) (none T, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return none, err
+	}
+	defer f.Close()
+	limited := &io.LimitedReader{R: f, N: maxFile + 1}
+	t, err := read(limited)
+	if err != nil {
+		return none, fmt.Errorf("%s:%w", path, err)
+	}
+	if limited.N <= 0 {
+		return none, fmt.Errorf("%s is larger than %d MiB", path, maxFile>>20)
+	}
+	return t, nil
+}
+
+// readUsers reads "name:hash" lines. An error begins with the number of its
+// line and never quotes it, for a line may hold a password.
+func readUsers(r io.Reader) (map[providers.Login]User, error) {
+	users := make(map[providers.Login]User)
+	err := readLines(r, func(line string) error {
+		name, hash, ok := strings.Cut(line, ":")
+		if !ok {
+			return errors.New("no \"name:hash\"")
+		}
+		login, err := foldName(name)
+		if err != nil {
+			return fmt.Errorf("the name %w", err)
+		}
+		if _, twice := users[login]; twice {
+			return fmt.Errorf("%q stands here twice; upper and lower case are one", name)
+		}
+		hash, _, _ = strings.Cut(hash, ":") // what some tools write behind it is theirs
+		if !strings.HasPrefix(hash, "$2") {
+			return fmt.Errorf("the hash of %q is no bcrypt hash; make one with \"htpasswd -B\"", name)
+		}
+		if _, err := parseHash(hash); err != nil {
+			return fmt.Errorf("the hash of %q %w", name, err)
+		}
+		users[login] = User{Name: name, Password: providers.NewSecret(hash)}
+		return nil
+	})
+	return users, err
+}
+
+// readGroups reads "group: name name" lines. Names of nobody are no fault: the
+// group file may be shared.
+func readGroups(r io.Reader) (map[providers.Login][]string, error) {
+	groups := make(map[providers.Login][]string)
+	err := readLines(r, func(line string) error {
+		group, names, ok := strings.Cut(line, ":")
+		if group = strings.TrimSpace(group); !ok || group == "" {
+			return errors.New("no \"group: name name\"")
+		}
+		for name := range strings.FieldsSeq(names) {
+			login, err := foldName(name)
+			if err != nil {
+				return fmt.Errorf("the name %w", err)
+			}
+			groups[login] = append(groups[login], group)
+		}
+		return nil
+	})
+	return groups, err
+}
+
+// readLines calls each for every line that is neither blank nor a comment.
+func readLines(r io.Reader, each func(line string) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if err := each(line); err != nil {
+			return fmt.Errorf("%d: %w", n, err)
+		}
+	}
+	return lines.Err()
+}

@@ -1,0 +1,85 @@
+package providers
+
+import (
+	"crypto/rand"
+	"sync"
+	"time"
+)
+
+// maxRemembered is how many right passwords are remembered at most.
+const maxRemembered = 10_000
+
+// memory remembers right passwords for a minute, in this process only, so that
+// a directory is not asked at each layer that docker pulls. What is kept is an
+// HMAC of login and password under a key that lives and dies with the memory;
+// a reload makes a new one.
+type memory struct {
+	marks *marker
+
+	mu    sync.Mutex
+	right *lru[Mark, remembered]
+	epoch uint64 // grows with each forget, so that what was asked before is not remembered after
+}
+
+type remembered struct {
+	identity *Identity
+	until    time.Time
+}
+
+func newMemory() *memory {
+	key := make([]byte, 32)
+	rand.Read(key) // never fails
+	return &memory{marks: newMarker(key), right: newLRU[Mark, remembered](maxRemembered)}
+}
+
+// key is what a credential is remembered under. Who asks for an offline token
+// has the same key, to share an answer of no.
+func (m *memory) key(cred Credential) Mark {
+	return m.marks.mark(cred.Kind.String(), string(cred.Login), cred.Secret.Reveal())
+}
+
+// recall returns who is remembered under key, or nil.
+func (m *memory) recall(key Mark) *Identity {
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.right.get(key)
+	if !ok {
+		return nil
+	}
+	if !now.Before(r.until) {
+		m.right.delete(key)
+		return nil
+	}
+	return r.identity
+}
+
+// now returns the epoch, to be taken before a provider is asked.
+func (m *memory) now() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.epoch
+}
+
+// remember keeps who was proved, unless somebody was forgotten since epoch.
+func (m *memory) remember(key Mark, id *Identity, keep time.Duration, epoch uint64) {
+	if keep <= 0 {
+		return
+	}
+	until := time.Now().Add(keep)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.epoch == epoch {
+		m.right.put(key, remembered{id, until})
+	}
+}
+
+// forget drops everything that is remembered of a person.
+func (m *memory) forget(provider, subject string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.epoch++
+	m.right.deleteFunc(func(r remembered) bool {
+		return r.identity.Provider == provider && r.identity.Subject == subject
+	})
+}

@@ -1,0 +1,90 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// member returns the provider of that name, or nil.
+func (c *Chain) member(name string) *member {
+	i := slices.IndexFunc(c.members, func(m *member) bool { return m.config.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return c.members[i]
+}
+
+// Revalidate asks the provider that id.Provider names about id again, and
+// applies to its answer what applies to a login. Method and AuthTime stay: what
+// was proved, and when, is still the credential of before. The errors are those
+// of [Revalidator]; ErrCannotRevalidate says that the provider is never able
+// to, and a provider that is no longer configured refuses without ending.
+func (c *Chain) Revalidate(ctx context.Context, id *Identity) (*Identity, error) {
+	m := c.member(id.Provider)
+	if m == nil {
+		return nil, fmt.Errorf("no provider is called %q: %w", id.Provider, ErrRejected)
+	}
+	r, ok := m.provider.(Revalidator)
+	if !ok {
+		return nil, fmt.Errorf("provider %s: %w", m.config.Name, ErrCannotRevalidate)
+	}
+	ctx, cancel := context.WithTimeout(ctx, chainLimit)
+	defer cancel()
+	found, err := r.Revalidate(ctx, id)
+	if !errors.Is(err, ErrCannotRevalidate) && !errors.Is(err, context.Canceled) {
+		m.heard(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("provider %s: %w", m.config.Name, err)
+	}
+	if found != nil && found.Subject != id.Subject {
+		return nil, fmt.Errorf("provider %s answered for another account: %w", m.config.Name, ErrRejected)
+	}
+	if found != nil {
+		same := *found
+		same.Method, same.AuthTime = id.Method, id.AuthTime
+		found = &same
+	}
+	return m.adopt(found, Password)
+}
+
+// Fingerprint returns the fingerprint of the provider of that name, or "" when
+// there is none.
+func (c *Chain) Fingerprint(provider string) string {
+	if m := c.member(provider); m != nil {
+		return m.provider.Fingerprint()
+	}
+	return ""
+}
+
+// PerSession reports whether each session of that provider is revalidated on
+// its own, rather than once a person.
+func (c *Chain) PerSession(provider string) bool {
+	m := c.member(provider)
+	if m == nil {
+		return false
+	}
+	r, ok := m.provider.(Revalidator)
+	return ok && r.PerSession()
+}
+
+// RevokeRenewal tells the provider that a renewal will not be used again. Where
+// there is nobody to tell, nothing is left to do.
+func (c *Chain) RevokeRenewal(ctx context.Context, provider string, renewal Secret) error {
+	m := c.member(provider)
+	if m == nil || renewal.IsZero() {
+		return nil
+	}
+	r, ok := m.provider.(Revoker)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, chainLimit)
+	defer cancel()
+	if err := r.Revoke(ctx, renewal); err != nil {
+		return fmt.Errorf("provider %s: %w", m.config.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Start begins what the providers do in the background.
+func (c *Chain) Start(ctx context.Context) {
+	for _, m := range c.members {
+		if s, ok := m.provider.(Starter); ok {
+			s.Start(ctx)
+		}
+	}
+}
+
+// Close ends what Start began and waits for it, and for the logins under way.
+// Logins that come later cannot be told.
+func (c *Chain) Close() error {
+	c.flights.close()
+	var errs []error
+	for _, m := range c.members {
+		if s, ok := m.provider.(Starter); ok {
+			if err := s.Close(); err != nil {
+				errs = append(errs, fmt.Errorf("close provider %s: %w", m.config.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Members returns the names of the providers, in their order.
+func (c *Chain) Members() []string {
+	names := make([]string, len(c.members))
+	for i, m := range c.members {
+		names[i] = m.config.Name
+	}
+	return names
+}
+
+// Down returns the names of the providers whose last answer was that they
+// cannot tell.
+func (c *Chain) Down() []string {
+	var names []string
+	for _, m := range c.members {
+		if m.down.Load() {
+			names = append(names, m.config.Name)
+		}
+	}
+	return names
+}
+
+// Pinged is what one provider says of itself.
+type Pinged struct {
+	Provider string
+	Kind     string
+	Found    []string // a line of text each
+	Err      error    // why it cannot be reached
+}
+
+// Ping connects to every provider that can be connected to, all at once.
+func (c *Chain) Ping(ctx context.Context) []Pinged {
+	ctx, cancel := context.WithTimeout(ctx, chainLimit)
+	defer cancel()
+	all := make([]Pinged, len(c.members))
+	var asked sync.WaitGroup
+	for i, m := range c.members {
+		all[i] = Pinged{Provider: m.config.Name, Kind: m.config.Kind}
+		p, ok := m.provider.(Pinger)
+		if !ok {
+			continue
+		}
+		asked.Go(func() {
+			all[i].Found, all[i].Err = p.Ping(ctx)
+			m.down.Store(all[i].Err != nil)
+		})
+	}
+	asked.Wait()
+	return all
+}
+
+// Warnings are what is allowed and yet hardly meant about the order of the
+// providers, a sentence each.
+func (c *Chain) Warnings() []string {
+	var all []string
+	for i, m := range c.members {
+		for _, before := range c.members[:i] {
+			if warning := before.hides(m); warning != "" {
+				all = append(all, warning)
+				break
+			}
+		}
+	}
+	return all
+}
+
+// hides says what of a later provider this one keeps from ever being reached.
+func (m *member) hides(later *member) string {
+	catches, ok := m.provider.(CatchAll)
+	if ok && catches.CatchesAll() && m.accepts(Password) && later.accepts(Password) && m.match.covers(later.match) {
+		return fmt.Sprintf("no password ever reaches provider %q: %q stands before it, cannot know which names are not its own, and so answers for all of them; give %q a match, or put it last",
+			later.config.Name, m.config.Name, m.config.Name)
+	}
+	return ""
+}

@@ -1,0 +1,307 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Limits of the throttle. How many distinct wrong passwords an account may
+// have is each provider's own (Config.WrongPasswords).
+const (
+	// refusedFor is how long a refused password is refused here, and how
+	// long it counts.
+	refusedFor = 10 * time.Minute
+
+	// provedFor is how long a login keeps an account's place of login open
+	// against strangers who guess elsewhere.
+	provedFor = 24 * time.Hour
+
+	// noteProofEvery spares the counters a write at each login.
+	noteProofEvery = time.Hour
+
+	// addressFailures is how many distinct failures (name and password) an
+	// address may have in refusedFor; of IPv6, a /64. It is wide, since a
+	// whole office or CI fleet may stand behind one address, and who logged in
+	// from there within a day is held up by it no more than counted in it.
+	addressFailures = 30
+
+	// writeLimit is what counting a failure may take. It happens even when
+	// whoever failed is gone.
+	writeLimit = 2 * time.Second
+
+	maxAliases = 10_000
+	maxProofs  = 10_000
+)
+
+// RetryAfter is the error of a login that was not tried, because too many
+// before it failed. The client gets 429.
+type RetryAfter struct {
+	After time.Duration
+	What  string // what had too many: "account" or "address", for the log
+}
+
+func (e *RetryAfter) Error() string {
+	return fmt.Sprintf("too many wrong passwords for this %s, retry after %s", e.What, e.After.Round(time.Second))
+}
+
+// errRefusedBefore is ErrRejected from memory.
+var errRefusedBefore = fmt.Errorf("the same was refused within the last %s: %w", refusedFor, ErrRejected)
+
+// throttle counts wrong passwords, so that a directory hears of few enough of
+// them to lock nobody out.
+//
+// An account is known by the provider's subject, however its name was typed,
+// or by the login name where no provider knows a subject: for an account that
+// does not exist too, since a 429 must not tell which ones do. Of distinct
+// passwords only so many are asked about at once and counted together, as
+// that many could be wrong. A place (an address, of IPv6 a /64) where the
+// account was proved within the last day has a count of its own, and is the
+// only one that this place is held to.
+//
+// Counters are read before a provider is asked, and written only after it said
+// no, or (once an hour) that a person was proved at a place.
+type throttle struct {
+	counters Counters
+	marks    *marker
+
+	inquiries inquiries
+
+	mu      sync.Mutex
+	aliases *lru[Mark, account]   // login to the account that a provider found under it
+	proofs  *lru[Mark, time.Time] // proofs that were written from here, and when
+}
+
+// account is what wrong passwords are counted under.
+type account struct {
+	mark  Mark
+	limit int // of distinct wrong passwords
+}
+
+func newThrottle(counters Counters) *throttle {
+	return &throttle{
+		counters:  counters,
+		marks:     newMarker(counters.Key()),
+		inquiries: inquiries{underWay: make(map[Mark]map[Mark]*inquiry)},
+		aliases:   newLRU[Mark, account](maxAliases),
+		proofs:    newLRU[Mark, time.Time](maxProofs),
+	}
+}
+
+// attempt is one login on its way through the chain. It belongs to one
+// goroutine.
+type attempt struct {
+	t      *throttle
+	login  Mark
+	secret Mark
+	place  string // "" when the address is unknown: then it has no budget and no proofs
+
+	account account
+	inquiry *inquiry // what is held for it; nil when nothing is
+	own     bool     // it counts for this place alone
+}
+
+// begin reads what is known of a login before any provider is asked. The
+// error is ErrRejected or a [RetryAfter].
+func (t *throttle) begin(ctx context.Context, cred Credential) (*attempt, error) {
+	a := &attempt{t: t, place: placeOf(cred.Address),
+		login:  t.marks.mark("login", string(cred.Login)),
+		secret: t.marks.mark("secret", cred.Secret.Reveal()),
+	}
+	if cred.Kind != Password {
+		// A token is nobody's guess at a name: it has a bucket of its own.
+		a.login = t.marks.mark(cred.Kind.String(), string(cred.Login), cred.Secret.Reveal())
+	}
+	found := t.counters.Marks(ctx, []Mark{t.refused(a.login), t.address(a.place), t.proved(a.login, a.place)})
+	if holds(found[0], a.secret) {
+		return nil, errRefusedBefore
+	}
+	if full := tooMany("address", found[1], addressFailures); full != nil && a.place != "" && len(found[2]) == 0 {
+		return nil, full
+	}
+	t.mu.Lock()
+	alias, known := t.aliases.get(a.login)
+	t.mu.Unlock()
+	if !known {
+		return a, nil
+	}
+	return a, a.admit(ctx, alias)
+}
+
+// nameless is the account of a login name of which no provider knows a
+// subject.
+func (a *attempt) nameless(limit int) account { return account{a.login, limit} }
+
+// known is the account of a provider's subject.
+func (a *attempt) known(provider, subject string, limit int) account {
+	return account{a.t.marks.mark("account", provider, subject), limit}
+}
+
+// admit decides whether the password may be tried on an account, and holds it
+// as if it were wrong until the attempt is over. It holds before it reads, so
+// that of two who come at once one sees the other.
+func (a *attempt) admit(ctx context.Context, who account) error {
+	if a.inquiry != nil && a.account == who {
+		return nil
+	}
+	a.release(false)
+	a.account = who
+	t := a.t
+	t.mu.Lock()
+	t.aliases.put(a.login, who)
+	t.mu.Unlock()
+
+	held, others, err := t.inquiries.hold(ctx, who.mark, a.secret, a.place)
+	if err != nil {
+		return err
+	}
+	a.inquiry = held
+	if err := a.decide(ctx, others); err != nil {
+		a.release(false)
+		return err
+	}
+	return nil
+}
+
+// decide reads the counters of the account at hand. others are the passwords
+// that were being tried on it before they are read.
+func (a *attempt) decide(ctx context.Context, others []tried) error {
+	t, who := a.t, a.account
+	found := t.counters.Marks(ctx, []Mark{
+		t.refused(who.mark), t.proved(who.mark, a.place), t.wrong(who.mark, a.place), t.wrong(who.mark, ""), t.address(a.place),
+	})
+	if holds(found[0], a.secret) {
+		return errRefusedBefore
+	}
+	wrong := found[3]
+	if a.own = a.place != "" && len(found[1]) > 0; a.own {
+		wrong = found[2]
+	} else if full := tooMany("address", found[4], addressFailures); full != nil && a.place != "" {
+		return full
+	}
+	t.inquiries.settle(a.inquiry, a.own)
+	if full := tooMany("account", wrong, who.limit); full != nil {
+		return full
+	}
+	count := len(wrong)
+	for _, o := range others {
+		same := !o.own
+		if a.own {
+			same = o.place == a.place
+		}
+		if same && !holds(wrong, o.secret) {
+			count++
+		}
+	}
+	if count >= who.limit {
+		return &RetryAfter{After: heldUpFor, What: "account"}
+	}
+	return nil
+}
+
+// heldUpFor is the wait for those who are held up by passwords that are being
+// tried at this moment and may yet be right.
+const heldUpFor = 3 * time.Second
+
+// release ends what admit began. right says that the password was proved.
+func (a *attempt) release(right bool) {
+	if a.inquiry != nil {
+		a.t.inquiries.release(a.inquiry, right)
+		a.inquiry = nil
+	}
+}
+
+// failed counts the password as wrong.
+func (a *attempt) failed(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	defer cancel()
+	t := a.t
+	counts := []Count{{t.refused(a.login), a.secret, refusedFor}}
+	if a.inquiry != nil {
+		where := ""
+		if a.own {
+			where = a.place
+		}
+		counts = append(counts, Count{t.refused(a.account.mark), a.secret, refusedFor}, Count{t.wrong(a.account.mark, where), a.secret, refusedFor})
+	}
+	if a.place != "" && !a.own {
+		counts = append(counts, Count{t.address(a.place), t.marks.mark("try", string(a.login[:]), string(a.secret[:])), refusedFor})
+	}
+	t.counters.Add(ctx, counts)
+	a.release(false)
+}
+
+// succeeded notes that the account was proved at this place.
+func (a *attempt) succeeded(ctx context.Context) {
+	counted := a.inquiry != nil
+	a.release(true)
+	if !counted || a.place == "" {
+		return
+	}
+	proofs := []Mark{a.t.proved(a.account.mark, a.place), a.t.proved(a.login, a.place)}
+	if !a.t.newProof(proofs) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	defer cancel()
+	a.t.counters.Add(ctx, []Count{{proofs[0], Mark{}, provedFor}, {proofs[1], Mark{}, provedFor}})
+}
+
+// newProof reports whether one of the proofs was not written from here lately.
+func (t *throttle) newProof(proofs []Mark) bool {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	isNew := false
+	for _, p := range proofs {
+		if written, ok := t.proofs.get(p); !ok || now.Sub(written) >= noteProofEvery {
+			t.proofs.put(p, now)
+			isNew = true
+		}
+	}
+	return isNew
+}
+
+func (t *throttle) refused(who Mark) Mark { return t.marks.mark("refused", string(who[:])) }
+func (t *throttle) wrong(who Mark, at string) Mark {
+	return t.marks.mark("wrong", string(who[:]), at) // at "" is everywhere that has no count of its own
+}
+func (t *throttle) address(at string) Mark { return t.marks.mark("address", at) }
+func (t *throttle) proved(who Mark, at string) Mark {
+	return t.marks.mark("proved", string(who[:]), at)
+}
+
+// placeOf is the part of an address that is throttled as one: somebody who has
+// an IPv6 address usually has all of its /64.
+func placeOf(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return ""
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	prefix, _ := addr.Prefix(64) // fails only for an address that is not valid
+	return prefix.String()
+}
+
+func holds(marks []Counted, m Mark) bool {
+	return slices.ContainsFunc(marks, func(c Counted) bool { return c.Mark == m })
+}
+
+// tooMany returns a RetryAfter when marks are limit or more: until so many of
+// them are over that one more has room.
+func tooMany(what string, marks []Counted, limit int) error {
+	if len(marks) < limit {
+		return nil
+	}
+	ends := make([]time.Time, len(marks))
+	for i, m := range marks {
+		ends[i] = m.Until
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	return &RetryAfter{After: max(time.Until(ends[len(marks)-limit]), time.Second), What: what}
+}
