@@ -50,16 +50,13 @@ type pattern struct {
 func Compile(rules []Rule) (*Policy, error) {
 	rules = WithDefaults(rules)
 	var faults []error
-	check(rules, func(key, problem string) { faults = append(faults, fmt.Errorf("%s: %s", key, problem)) })
+	var conditions conditions
+	check(rules, &conditions, func(key, problem string) { faults = append(faults, fmt.Errorf("%s: %s", key, problem)) })
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	conditions, err := newConditions()
-	if err != nil {
-		return nil, err
-	}
 	p := &Policy{actions: []string{"pull", "push", "delete"}}
-	b := &builder{Policy: p, conditions: conditions, bit: map[string]int{"pull": 0, "push": 1, "delete": 2}, slot: map[string]int{}}
+	b := &builder{Policy: p, conditions: &conditions, bit: map[string]int{"pull": 0, "push": 1, "delete": 2}, slot: map[string]int{}}
 	for i, r := range rules {
 		compiled, err := b.rule(i, r)
 		if err != nil {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -202,12 +201,10 @@ func (d *decider) consider(c *candidate) {
 	fault := d.unfilled(r)
 	switch {
 	case fault != "" && r.deny:
-	case fault != "" && !c.pattern.loosened().match(d.scope.Name, nil):
+	case fault != "" && !d.mightCover(r, c.pattern):
 		return
 	case fault == "" && !d.covers(r, c.pattern):
-		if fault = d.unfilledGroup(r, c.pattern); fault == "" {
-			return
-		}
+		return
 	}
 	if r.when != nil && (fault == "" || r.deny) {
 		switch got := d.condition(r.when); {
@@ -261,7 +258,7 @@ func (d *decider) condition(c *condition) result {
 	var got result
 	var err error
 	if got.holds, err = c.holds(d.facts); err != nil {
-		got = result{fault: fmt.Sprintf("when: %v", err)}
+		got = result{fault: "when: " + shorten(err.Error(), 200)}
 	}
 	d.results[c] = got
 	return got

@@ -3,13 +3,14 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // unfilled says why a placeholder of the rule cannot be filled, and is empty
-// where all can. Of {group} it says so for deny rules, where one group that
-// cannot stand in is enough; an allow rule goes on with the others.
+// where all can. For a deny rule one group that cannot stand in for {group} is
+// enough; an allow rule goes on with the others.
 func (d *decider) unfilled(r *rule) string {
 	if r.needsUser && !d.who.userFills {
 		if d.who.anonymous {
@@ -22,7 +23,7 @@ func (d *decider) unfilled(r *rule) string {
 			return fault
 		}
 	}
-	if r.needsGroup && r.deny {
+	if r.needsGroup && (r.deny || !d.filled(r)) {
 		return d.misfit(r)
 	}
 	return ""
@@ -50,17 +51,25 @@ func (d *decider) misfit(r *rule) string {
 	return ""
 }
 
-// unfilledGroup says why an allow rule gave nothing, where none of the groups
-// that its entries match can stand in for {group}.
-func (d *decider) unfilledGroup(r *rule, p *pattern) string {
-	if !r.needsGroup || r.deny || d.filled(r) || !p.loosened().match(d.scope.Name, nil) {
-		return ""
+// mightCover reports whether a pattern would cover the asked name if each
+// placeholder that cannot be filled were any component: by this an allow rule
+// is reported as failed where it might have matched, and not with every request.
+func (d *decider) mightCover(r *rule, p *pattern) bool {
+	loose := *p
+	loose.glob = slices.Clone(p.glob)
+	for i, t := range p.glob {
+		if t.kind == userName && !d.who.userFills ||
+			t.kind == claimValue && d.claim(t.slot) != "" ||
+			t.kind == groupName && !d.filled(r) {
+			loose.glob[i] = token{kind: star}
+		}
 	}
-	return d.misfit(r)
+	loose.needsGroup = loose.has(groupName)
+	return d.covers(r, &loose)
 }
 
-// covers reports whether a pattern covers the asked name. Every placeholder but
-// {group} can be filled.
+// covers reports whether a pattern covers the asked name, with each of the
+// person's groups in turn. Every other placeholder can be filled.
 func (d *decider) covers(r *rule, p *pattern) bool {
 	d.values.user = d.who.user
 	if !p.needsGroup {
@@ -86,20 +95,6 @@ func (d *decider) covers(r *rule, p *pattern) bool {
 func (d *decider) coversAs(g *group, r *rule, p *pattern) bool {
 	d.values.group = g.name
 	return g.entries.meets(&r.groups) && p.match(d.scope.Name, &d.values)
-}
-
-// loosened returns the pattern with "*" for each placeholder: by it an allow
-// rule that cannot be filled is reported where it might have matched, and not
-// with every request.
-func (p *pattern) loosened() glob {
-	loose := make(glob, 0, len(p.glob))
-	for _, t := range p.glob {
-		if t.kind >= userName {
-			t = token{kind: star}
-		}
-		loose = append(loose, t)
-	}
-	return loose
 }
 
 // claim looks a claim up for its placeholder, once for the whole decision. It
@@ -163,9 +158,12 @@ func claimText(claims map[string]any, path string) (text, problem string) {
 // notComponent says that a value may not stand in for a placeholder. What a
 // person brought is quoted and shortened, since it goes to the audit line.
 func notComponent(value string) string {
-	const enough = 64
-	if len(value) > enough {
-		value = strings.ToValidUTF8(value[:enough], "") + "…"
+	return fmt.Sprintf("%q is not one component of a repository's path", shorten(value, 64))
+}
+
+func shorten(text string, enough int) string {
+	if len(text) <= enough {
+		return text
 	}
-	return fmt.Sprintf("%q is not one component of a repository's path", value)
+	return strings.ToValidUTF8(text[:enough], "") + "…"
 }

@@ -44,7 +44,7 @@ func WithDefaults(rules []Rule) []Rule {
 // each thing that is wrong. key is the place, counted from 0: "rule[3].when",
 // "rule[3].repositories[1]".
 func Validate(rules []Rule, fault func(key, problem string)) {
-	check(WithDefaults(rules), fault)
+	check(WithDefaults(rules), &conditions{}, fault)
 }
 
 // ValidateNames calls fault for each rule that names a provider or a service
@@ -72,7 +72,7 @@ func ValidateNames(rules []Rule, providers, services []string, fault func(key, p
 // left to [Validate].
 func Claims(rules []Rule) []string {
 	names := map[string]bool{}
-	conditions, err := newConditions()
+	var conditions conditions
 	for _, r := range rules {
 		for _, text := range r.Repositories {
 			g, _ := parseGlob(text, true)
@@ -82,7 +82,7 @@ func Claims(rules []Rule) []string {
 				}
 			}
 		}
-		if r.When == "" || err != nil {
+		if r.When == "" {
 			continue
 		}
 		if c, err := conditions.compile(r.When); err == nil {
@@ -106,12 +106,7 @@ func (c *checker) report(key, format string, args ...any) {
 }
 
 // check is Validate on rules that have their defaults.
-func check(rules []Rule, fault func(key, problem string)) {
-	conditions, err := newConditions()
-	if err != nil {
-		fault("rule", err.Error())
-		return
-	}
+func check(rules []Rule, conditions *conditions, fault func(key, problem string)) {
 	names := map[string]int{}
 	actions := map[string]bool{"pull": true, "push": true, "delete": true}
 	for i, r := range rules {

@@ -34,7 +34,7 @@ const whenVariables = "the variables are user, groups, claims, provider, method,
 // conditions compiles the when expressions of one policy. Rules often share a
 // condition, so that each text is compiled once.
 type conditions struct {
-	env  *cel.Env
+	env  *cel.Env // nil until there is an expression
 	seen map[string]compiled
 }
 
@@ -49,11 +49,11 @@ type condition struct {
 	claims  []string // the claims it names, as dotted paths
 }
 
-// newConditions declares what an expression may name. The three parts of
-// request are declared by their full names, which makes a misspelt one an error
-// at load, as a map would not, and needs no type of our own.
-func newConditions() (*conditions, error) {
-	env, err := cel.NewEnv(
+// newEnv declares what an expression may name. The three parts of request are
+// declared by their full names, which makes a misspelt one an error at load, as
+// a map would not, and needs no type of our own.
+func newEnv() (*cel.Env, error) {
+	return cel.NewEnv(
 		ext.Network(),
 		cel.Variable("user", cel.StringType),
 		cel.Variable("groups", cel.ListType(cel.StringType)),
@@ -68,20 +68,24 @@ func newConditions() (*conditions, error) {
 		cel.RegexProgramSizeLimit(maxRegexp),
 		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
 	)
-	if err != nil {
-		return nil, fmt.Errorf("prepare the language of when: %w", err)
-	}
-	return &conditions{env: env, seen: map[string]compiled{}}, nil
 }
 
 // compile checks and compiles one expression. The error says where and what is
 // wrong.
 func (c *conditions) compile(text string) (*condition, error) {
 	done, ok := c.seen[text]
-	if !ok {
-		done.condition, done.err = c.build(text)
-		c.seen[text] = done
+	if ok {
+		return done.condition, done.err
 	}
+	if c.env == nil {
+		env, err := newEnv()
+		if err != nil {
+			return nil, fmt.Errorf("the language cannot be prepared: %w", err)
+		}
+		c.env, c.seen = env, map[string]compiled{}
+	}
+	done.condition, done.err = c.build(text)
+	c.seen[text] = done
 	return done.condition, done.err
 }
 

@@ -1,0 +1,222 @@
+package policy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/registry"
+)
+
+// FuzzDecide draws a policy and a request from a seed, and holds the decision
+// against what must be true of each. Its words are few, so that they meet.
+func FuzzDecide(f *testing.F) {
+	for seed := range uint64(500) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		draw := drawer{rand.New(rand.NewPCG(seed, 1))}
+		rules, req := draw.rules(), draw.request()
+		p := compile(t, rules)
+		got := p.Decide(req)
+
+		if want := p.decideSlowly(req); !cmp.Equal(want, got) {
+			t.Errorf("the index finds other rules than there are (-all +index)\n%s", cmp.Diff(want, got))
+		}
+		if again := p.Decide(req); !cmp.Equal(again, got) {
+			t.Errorf("a second decision differs (-first +second)\n%s", cmp.Diff(got, again))
+		}
+		for _, a := range got.Access {
+			if extra := beyond(a, req.Scopes); extra != nil {
+				t.Errorf("granted %v of %s, which was not asked", extra, a.Name)
+			}
+		}
+		if len(got.Rules) == 0 && len(got.Access) > 0 {
+			t.Errorf("granted %v by no rule", got.Access)
+		}
+
+		shuffled := WithDefaults(rules)
+		draw.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		other := compile(t, shuffled).Decide(req)
+		if !cmp.Equal(grants(other), grants(got)) {
+			t.Errorf("the order of rules matters (-given +shuffled)\n%s", cmp.Diff(got.Access, other.Access))
+		}
+
+		harder := compile(t, append(slices.Clone(rules), draw.rule(deny))).Decide(req)
+		for resource := range grants(harder) {
+			if !grants(got)[resource] {
+				t.Errorf("with one more deny rule, %s is granted", resource)
+			}
+		}
+	})
+}
+
+// decideSlowly is Decide without the index: every pattern of every rule is
+// looked at.
+func (p *Policy) decideSlowly(req Request) Decision {
+	d := decider{policy: p, req: &req, who: p.newPerson(req.User, req.Groups, false)}
+	if req.Anonymous {
+		d.who = p.newPerson("", []string{anonymous}, true)
+	}
+	var out Decision
+	for i := range req.Scopes {
+		d.begin(&req.Scopes[i])
+		for _, r := range p.rules {
+			for n := range r.patterns {
+				d.consider(&candidate{r, &r.patterns[n]})
+			}
+		}
+		if granted := d.granted(); len(granted) > 0 {
+			s := req.Scopes[i]
+			out.Access = append(out.Access, registry.Access{Type: s.Type, Class: s.Class, Name: s.Name, Actions: granted})
+		}
+		out.Rules = d.verdicts(out.Rules)
+	}
+	return out
+}
+
+// grants lists what is granted, one entry for each action.
+func grants(d Decision) map[string]bool {
+	all := map[string]bool{}
+	for _, a := range d.Access {
+		for _, action := range a.Actions {
+			all[fmt.Sprint(a.Type, ":", a.Name, ":", action)] = true
+		}
+	}
+	return all
+}
+
+// beyond returns the actions of an entry that no scope asks for.
+func beyond(a registry.Access, scopes []registry.Scope) []string {
+	var extra []string
+	for _, action := range a.Actions {
+		if !slices.ContainsFunc(scopes, func(s registry.Scope) bool {
+			return s.Type == a.Type && s.Class == a.Class && s.Name == a.Name &&
+				(slices.Contains(s.Actions, action) || slices.Contains(s.Actions, "*"))
+		}) {
+			extra = append(extra, action)
+		}
+	}
+	return extra
+}
+
+func compile(t *testing.T, rules []Rule) *Policy {
+	t.Helper()
+	p, err := Compile(rules)
+	if err != nil {
+		t.Fatalf("Compile(%+v): %v", rules, err)
+	}
+	return p
+}
+
+// drawer draws rules and requests.
+type drawer struct{ *rand.Rand }
+
+func (d drawer) some(least, most int, from ...string) []string {
+	var all []string
+	for range least + d.IntN(most-least+1) {
+		all = append(all, from[d.IntN(len(from))])
+	}
+	return all
+}
+
+func (d drawer) rules() []Rule {
+	var all []Rule
+	for range d.IntN(40) {
+		all = append(all, d.rule([]string{allow, allow, deny}[d.IntN(3)]))
+	}
+	return all
+}
+
+func (d drawer) rule(effect string) Rule {
+	r := Rule{
+		Effect:       effect,
+		Users:        d.some(0, 2, "alice", "bob", "*", "a*", "**", "*@x"),
+		Groups:       d.some(0, 2, "team-a", "team-b", "team-*", "*", "**", "*-a", anonymous, authenticated, "Domain *"),
+		Repositories: d.some(1, 3, "a/**", "*/a", "**", "team-a/*", "team-*/**", "*-a/**", "**-b", "*/team-a/*", "{user}/**", "a/{user}", "{user}-a/*"),
+		Actions:      d.some(1, 2, "pull", "push", "delete", "*", "scan"),
+		When:         d.some(1, 1, "", "", "", `claims.level == "high"`, `groups.exists(g, g == "team-a")`, `request.address.isLoopback()`)[0],
+		Types:        d.some(0, 1, "registry", "*"),
+	}
+	if d.IntN(3) == 0 {
+		r.Repositories = append(r.Repositories, d.some(1, 2, "{claims.level}/**", "a/{claims.deep.x}", "team-{claims.level}/*")...)
+	}
+	if len(r.Groups) > 0 && d.IntN(2) == 0 {
+		r.Repositories = append(r.Repositories, d.some(1, 2, "{group}/**", "*/{group}", "{group}-a/*", "a/{group}/{user}", "{group}/{claims.level}")...)
+	}
+	if len(r.Users) == 0 && len(r.Groups) == 0 && effect == allow {
+		r.Users = []string{"**"}
+	}
+	if slices.Contains(r.Groups, anonymous) {
+		r.Groups, r.Users = append(r.Groups, "team-a"), nil
+	}
+	return r
+}
+
+func (d drawer) request() Request {
+	req := Request{Anonymous: d.IntN(6) == 0}
+	if !req.Anonymous {
+		req.User = d.some(1, 1, "alice", "bob", "a", "A b", "jo@x", "team-a")[0]
+		req.Groups = d.some(0, 5, "team-a", "team-b", "a", "x-a", authenticated, anonymous, "Domain Users", "*", "a/b")
+		req.Claims = map[string]any{}
+		if d.IntN(2) == 0 {
+			req.Claims["level"] = []any{"high", "a", "a/b", 7.0, nil}[d.IntN(5)]
+		}
+		if d.IntN(2) == 0 {
+			req.Claims["deep"] = map[string]any{"x": "team-a"}
+		}
+	}
+	if d.IntN(2) == 0 {
+		req.Address = address("127.0.0.1")
+	}
+	for range 1 + d.IntN(3) {
+		req.Scopes = append(req.Scopes, registry.Scope{
+			Type:    d.some(1, 1, "repository", "repository", "registry")[0],
+			Name:    d.some(1, 1, "a", "a/a", "a/b", "team-a/x", "team-a/a", "x/team-a/y", "alice/x", "a/alice", "a/team-a", "high/x", "team-high/x", "team-a/high", "alice-a/x", "a/team-a/alice", "catalog", "7/a")[0],
+			Actions: d.some(1, 3, "pull", "push", "delete", "*", "scan", "sign"),
+		})
+	}
+	return req
+}
+
+// FuzzCompile takes a rule's texts as they come: a rule is refused with a
+// reason, or it compiles, decides and grants no more than was asked.
+func FuzzCompile(f *testing.F) {
+	f.Add("team-*", "{group}/**", "pull", `claims.x == user`, "team-a/app")
+	f.Add("*", "{claims.a.b}/*", "*", `groups.exists(g, g.matches("^a+$"))`, "a/b/c")
+	f.Add("**", "**/{user}", "scan", `cidr("10.0.0.0/8").containsIP(request.address)`, "a")
+	f.Fuzz(func(t *testing.T, group, repository, action, when, name string) {
+		rules := []Rule{
+			{Groups: []string{group}, Repositories: []string{repository}, Actions: []string{action}, When: when},
+			{Effect: deny, Users: []string{group}, Repositories: []string{repository}, Actions: []string{action}, When: when},
+		}
+		faults := 0
+		Validate(rules, func(_, problem string) {
+			faults++
+			if problem == "" {
+				t.Error("a fault without a word")
+			}
+		})
+		p, err := Compile(rules)
+		if (err != nil) != (faults > 0) {
+			t.Fatalf("Compile = %v, but Validate finds %d faults", err, faults)
+		}
+		Claims(rules)
+		if err != nil {
+			return
+		}
+		req := Request{
+			User: name, Groups: []string{group, name, "team-a"}, Claims: map[string]any{"x": name, "a": map[string]any{"b": name}},
+			Scopes: []registry.Scope{{Type: "repository", Name: name, Actions: []string{"pull", action, "*"}}},
+		}
+		for _, a := range p.Decide(req).Access {
+			if extra := beyond(a, req.Scopes); extra != nil {
+				t.Errorf("granted %v, which was not asked", extra)
+			}
+		}
+		_ = p.Explain(req).String()
+	})
+}
