@@ -31,17 +31,19 @@ func valid() oidc.Config {
 
 func TestValid(t *testing.T) {
 	for name, change := range map[string]func(*oidc.Config){
-		"as it is":           func(c *oidc.Config) {},
-		"loopback":           func(c *oidc.Config) { c.Issuer = "http://127.0.0.1:8080" },
-		"loopback, IPv6":     func(c *oidc.Config) { c.Issuer = "http://[::1]:8080/x" },
-		"localhost":          func(c *oidc.Config) { c.Issuer = "http://localhost:8080/" },
-		"insecure":           func(c *oidc.Config) { c.Issuer, c.Insecure = "http://sso.corp.example", true },
-		"Entra ID":           func(c *oidc.Config) { c.Issuer = "https://login.microsoftonline.com/7f3a-11/v2.0" },
-		"jobs alone":         func(c *oidc.Config) { c.Grants, c.ClientID, c.AuthStyle = []string{"id_token"}, "", "" },
-		"no groups":          func(c *oidc.Config) { c.Groups = oidc.Groups{} },
-		"Auth0 groups":       func(c *oidc.Config) { c.Groups.Claim = "https://corp.example/groups" },
-		"pointer":            func(c *oidc.Config) { c.Groups.Claim = "/resource_access/registry.corp/roles" },
-		"hosts":              func(c *oidc.Config) { c.Hosts = []string{"oauth2.googleapis.com", "sso.corp.example:8443", "[fd00::1]:443"} },
+		"as it is":       func(c *oidc.Config) {},
+		"loopback":       func(c *oidc.Config) { c.Issuer = "http://127.0.0.1:8080" },
+		"loopback, IPv6": func(c *oidc.Config) { c.Issuer = "http://[::1]:8080/x" },
+		"localhost":      func(c *oidc.Config) { c.Issuer = "http://localhost:8080/" },
+		"insecure":       func(c *oidc.Config) { c.Issuer, c.Insecure = "http://sso.corp.example", true },
+		"Entra ID":       func(c *oidc.Config) { c.Issuer = "https://login.microsoftonline.com/7f3a-11/v2.0" },
+		"jobs alone":     func(c *oidc.Config) { c.Grants, c.ClientID, c.AuthStyle = []string{"id_token"}, "", "" },
+		"no groups":      func(c *oidc.Config) { c.Groups = oidc.Groups{} },
+		"Auth0 groups":   func(c *oidc.Config) { c.Groups.Claim = "https://corp.example/groups" },
+		"pointer":        func(c *oidc.Config) { c.Groups.Claim = "/resource_access/registry.corp/roles" },
+		"hosts": func(c *oidc.Config) {
+			c.Hosts = []string{"oauth2.googleapis.com", "sso.corp.example:8443", "[fd00::1]:443"}
+		},
 		"secret and style":   func(c *oidc.Config) { c.ClientSecret, c.AuthStyle = providers.NewSecret("s"), "client_secret_post" },
 		"one algorithm":      func(c *oidc.Config) { c.Algorithms = []string{"EdDSA"} },
 		"longest time limit": func(c *oidc.Config) { c.Timeout = 10 * time.Second },

@@ -361,7 +361,10 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	const canary = "canary-7f3a"
 	for _, h := range []http.HandlerFunc{
-		func(w http.ResponseWriter, r *http.Request) { _ = r.ParseForm(); http.Error(w, r.PostForm.Encode(), 500) },
+		func(w http.ResponseWriter, r *http.Request) {
+			_ = r.ParseForm()
+			http.Error(w, r.PostForm.Encode(), 500)
+		},
 		func(w http.ResponseWriter, r *http.Request) {
 			_ = r.ParseForm()
 			w.WriteHeader(400)

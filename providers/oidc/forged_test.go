@@ -56,12 +56,11 @@ func TestForgedTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jwk := func() string {
-		size := 32
-		x := base64.RawURLEncoding.EncodeToString(own.X.FillBytes(make([]byte, size)))
-		y := base64.RawURLEncoding.EncodeToString(own.Y.FillBytes(make([]byte, size)))
-		return fmt.Sprintf(`{"kty":"EC","crv":"P-256","x":%q,"y":%q}`, x, y)
-	}()
+	ownJWK, err := json.Marshal(oidctest.JWK(t, own.Public()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwk := string(ownJWK)
 	claims := func(extra string) string { return claimsText(i.URL, extra) }
 	raw := func(text string) string { return i.Sign(goodHeader, text, oidctest.EC) }
 	now := time.Now()

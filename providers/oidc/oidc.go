@@ -153,6 +153,8 @@ func (p *Provider) byRefreshToken(ctx context.Context, cred providers.Credential
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := detached(ctx, maxTimeout)
+	defer cancel()
 	token, err := p.refresh(ctx, m, cred.Secret)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,8 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := detached(ctx, maxTimeout)
+	defer cancel()
 	token, err := p.refresh(ctx, m, id.Renewal)
 	if err != nil {
 		return nil, gone(err)

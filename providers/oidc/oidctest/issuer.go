@@ -13,13 +13,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
-
-	jose "github.com/go-jose/go-jose/v4"
 )
 
 // Issuer is an OpenID provider in the process. It signs whatever it is told to,
@@ -135,14 +134,37 @@ func (i *Issuer) Metadata(changes map[string]any) map[string]any {
 	return doc
 }
 
-func (i *Issuer) keySet() jose.JSONWebKeySet {
+func (i *Issuer) keySet() map[string]any {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	var set jose.JSONWebKeySet
+	list := []map[string]string{}
 	for kid, key := range i.keys {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public(), KeyID: kid, Use: "sig"})
+		published := JWK(i.tb, key.Public())
+		published["kid"], published["use"] = kid, "sig"
+		list = append(list, published)
 	}
-	return set
+	return map[string]any{"keys": list}
+}
+
+// JWK returns the members of an RSA, ECDSA P-256 or Ed25519 public key (RFC
+// 7518, section 6, and RFC 8037). It is written out here so that this package
+// needs nothing that a module which uses it would have to require.
+func JWK(tb testing.TB, key crypto.PublicKey) map[string]string {
+	encode := base64.RawURLEncoding.EncodeToString
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		return map[string]string{"kty": "RSA", "n": encode(key.N.Bytes()), "e": encode(big.NewInt(int64(key.E)).Bytes())}
+	case *ecdsa.PublicKey:
+		point, err := key.Bytes() // 4, X, Y
+		if err != nil || len(point) != 65 {
+			tb.Fatalf("no P-256 key: %v", err)
+		}
+		return map[string]string{"kty": "EC", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:])}
+	case ed25519.PublicKey:
+		return map[string]string{"kty": "OKP", "crv": "Ed25519", "x": encode(key)}
+	}
+	tb.Fatalf("no JWK of a %T", key)
+	return nil
 }
 
 // IDToken signs claims with ES256. The claims that every token must have are
@@ -178,7 +200,7 @@ func (i *Issuer) Sign(header, payload, kid string) string {
 func (i *Issuer) HMACKey() []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	text, err := json.Marshal(jose.JSONWebKey{Key: i.keys[RSA].Public()})
+	text, err := json.Marshal(JWK(i.tb, i.keys[RSA].Public()))
 	if err != nil {
 		i.tb.Fatal(err)
 	}

@@ -1,0 +1,70 @@
+package oidc
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// wire is a provider without a socket.
+type wire func(*http.Request) (int, string)
+
+func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	status, body := w(r)
+	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+// The background work retries a provider that is down, ever more slowly, and
+// then reads what it needs every ten minutes until Close.
+func TestKeepFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := Config{Issuer: "https://sso.corp.example", Grants: []string{grantIDToken}}.WithDefaults()
+		p, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		up := begun.Add(30 * time.Second)
+		var tried []time.Duration
+		p.client.Transport = wire(func(r *http.Request) (int, string) {
+			switch {
+			case r.URL.Path == "/keys":
+				return 200, `{"keys":[]}`
+			case r.URL.Path != "/.well-known/openid-configuration":
+				t.Errorf("request for %s", r.URL)
+			}
+			tried = append(tried, time.Since(begun))
+			if time.Now().Before(up) {
+				return 503, ""
+			}
+			return 200, `{"issuer":"https://sso.corp.example","jwks_uri":"https://sso.corp.example:443/keys"}`
+		})
+		p.Start(t.Context())
+		time.Sleep(25 * time.Minute)
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Hour)
+		s := time.Second
+		want := []time.Duration{0, 5 * s, 15 * s, 35 * s, 635 * s, 1235 * s}
+		if !slices.Equal(tried, want) {
+			t.Errorf("discovery was tried after %v, want %v", tried, want)
+		}
+	})
+}
+
+func TestCloseWithoutStart(t *testing.T) {
+	p, err := New(Config{Issuer: "https://sso.corp.example"}.WithDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
