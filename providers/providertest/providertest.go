@@ -1,0 +1,369 @@
+// Package providertest holds providers against their contract: it plays the
+// four outcomes, and what stands between them, on any provider.
+//
+// A provider's package writes one function that sets up its peer and says who
+// has an account there, and gives it to [Run]:
+//
+//	func TestContract(t *testing.T) {
+//		providertest.Run(t, func(t *testing.T) providertest.Harness {
+//			directory := startDirectory(t)
+//			return providertest.Harness{
+//				Provider: newProvider(t, directory.URL),
+//				Accounts: []providertest.Account{
+//					{Logins: []string{"bob", `CORP\Bob`}, Password: "right", User: "bob", Groups: []string{"devs"}},
+//					{Logins: []string{"josé"}, Password: "pässwörd", User: "josé"},
+//				},
+//				Disabled: &providertest.Account{Logins: []string{"left"}, Password: "right"},
+//				Unknown:  providers.ErrNotMine,
+//				Subject:  true,
+//				Secrets:  directory.Binds,
+//				Stop:     directory.Stop,
+//				Disable:  func(t *testing.T, a providertest.Account) { directory.Disable(a.User) },
+//				// …
+//			}
+//		})
+//	}
+//
+// The function is called for each test anew; what is slow to start can be
+// shared between its calls. Fields that are left out leave out what they are
+// for, and nothing else.
+package providertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+)
+
+// Account is somebody at the provider's peer.
+type Account struct {
+	Logins   []string // each way to type the name, at least one
+	Password string   // the right one; at least four characters
+	User     string   // the user name to be found
+	Groups   []string // the groups to be found, in any order
+}
+
+// Harness is a provider and who has an account there.
+type Harness struct {
+	Provider providers.Provider
+
+	// Accounts can log in. The first serves where one is enough; the others
+	// are there for their odd names.
+	Accounts []Account
+
+	// Disabled has a right password and may not log in. Optional.
+	Disabled *Account
+
+	// Unknown is what the provider says to a name that nobody has:
+	// providers.ErrNotMine where it can know, else providers.ErrRejected.
+	Unknown error
+
+	// Subject says that Admit is told whose account it is. Where a provider
+	// learns that only from the answer, Admit is told "".
+	Subject bool
+
+	// Secrets returns how many passwords were sent to the peer, or checked,
+	// since its start. Optional.
+	Secrets func() int
+
+	// Stop makes the peer unreachable for the rest of the test. Optional, for
+	// providers that depend on nobody.
+	Stop func(t *testing.T)
+
+	// What happens to the first account between two revalidations. Optional,
+	// and only for a [providers.Revalidator].
+	Disable        func(t *testing.T, a Account)
+	Delete         func(t *testing.T, a Account)
+	ChangePassword func(t *testing.T, a Account)
+	ChangeGroups   func(t *testing.T, a Account) (groups []string)
+}
+
+// limit is what one answer may take: the time of the whole chain.
+const limit = 10 * time.Second
+
+// Run plays the contract on the provider that start returns.
+func Run(t *testing.T, start func(t *testing.T) Harness) {
+	for _, test := range []struct {
+		name string
+		play func(t *testing.T, h Harness)
+	}{
+		{"right", testRight},
+		{"wrong", testWrong},
+		{"unknown", testUnknown},
+		{"hostile names", testHostile},
+		{"empty", testEmpty},
+		{"disabled", testDisabled},
+		{"not admitted", testNotAdmitted},
+		{"canceled", testCanceled},
+		{"at once", testAtOnce},
+		{"stopped", testStopped},
+		{"revalidate", testRevalidate},
+		{"revalidate disabled", testRevalidateDisabled},
+		{"revalidate deleted", testRevalidateDeleted},
+		{"revalidate another password", testRevalidatePassword},
+		{"revalidate other groups", testRevalidateGroups},
+		{"fingerprint", testFingerprint},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.play(t, start(t)) })
+	}
+}
+
+// credential is what somebody types, and admitted notes what Admit heard.
+func (h Harness) credential(t *testing.T, login, password string, admitted *[]string) providers.Credential {
+	t.Helper()
+	name, err := providers.ParseLogin(login)
+	if err != nil {
+		t.Fatalf("ParseLogin(%q) = %v", login, err)
+	}
+	return providers.Credential{
+		Login: name, Secret: providers.NewSecret(password), Kind: providers.Password, Service: "registry",
+		Admit: func(_ context.Context, subject string) error {
+			if admitted != nil {
+				*admitted = append(*admitted, subject)
+			}
+			return nil
+		},
+	}
+}
+
+func (h Harness) secrets() int {
+	if h.Secrets == nil {
+		return 0
+	}
+	return h.Secrets()
+}
+
+// login authenticates and holds the error against what every error must be:
+// beside an identity there is none, and no password stands in it.
+func (h Harness) login(t *testing.T, ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	id, err := h.Provider.Authenticate(ctx, cred)
+	if (id == nil) == (err == nil) {
+		t.Fatalf("Authenticate(%q) = %v, %v, want either an identity or an error", cred.Login, id, err)
+	}
+	if secret := cred.Secret.Reveal(); err != nil && secret != "" && strings.Contains(err.Error(), secret) {
+		t.Errorf("the error of Authenticate(%q) holds the password", cred.Login)
+	}
+	return id, err
+}
+
+// mustLogin logs the first account in.
+func (h Harness) mustLogin(t *testing.T, offline bool) *providers.Identity {
+	t.Helper()
+	a := h.Accounts[0]
+	cred := h.credential(t, a.Logins[0], a.Password, nil)
+	cred.Offline = offline
+	id, err := h.login(t, t.Context(), cred)
+	if err != nil {
+		t.Fatalf("Authenticate(%q) = %v, want an identity", cred.Login, err)
+	}
+	return id
+}
+
+// wants holds an error against one of the four outcomes; nil is "cannot tell".
+func wants(t *testing.T, what string, err, want error) {
+	t.Helper()
+	for _, outcome := range []error{providers.ErrNotMine, providers.ErrRejected, providers.ErrGone} {
+		if is := errors.Is(err, outcome); is != (outcome == want) {
+			t.Errorf("%s = %v: is it %q: %v, want %v", what, err, outcome, is, outcome == want)
+		}
+	}
+	if err == nil {
+		t.Errorf("%s gave no error", what)
+	}
+}
+
+func (h Harness) checkIdentity(t *testing.T, login string, id *providers.Identity, a Account) {
+	t.Helper()
+	if id.User != a.User {
+		t.Errorf("Authenticate(%q).User = %q, want %q", login, id.User, a.User)
+	}
+	got, want := slices.Sorted(slices.Values(id.Groups)), slices.Sorted(slices.Values(a.Groups))
+	if !slices.Equal(got, want) {
+		t.Errorf("Authenticate(%q).Groups = %q, want %q", login, got, want)
+	}
+	if id.Subject == "" {
+		t.Errorf("Authenticate(%q).Subject is empty", login)
+	}
+}
+
+func testRight(t *testing.T, h Harness) {
+	if len(h.Accounts) == 0 {
+		t.Fatal("the harness has no accounts")
+	}
+	for _, a := range h.Accounts {
+		subjects := make(map[string]bool)
+		for _, login := range a.Logins {
+			var admitted []string
+			id, err := h.login(t, t.Context(), h.credential(t, login, a.Password, &admitted))
+			if err != nil {
+				t.Errorf("Authenticate(%q) = %v, want an identity", login, err)
+				continue
+			}
+			h.checkIdentity(t, login, id, a)
+			subjects[id.Subject] = true
+			want := ""
+			if h.Subject {
+				want = id.Subject
+			}
+			if !slices.Equal(admitted, []string{want}) {
+				t.Errorf("Authenticate(%q) called Admit with %q, want once with %q", login, admitted, want)
+			}
+		}
+		if len(subjects) > 1 {
+			t.Errorf("the logins %q have %d subjects, want one", a.Logins, len(subjects))
+		}
+	}
+}
+
+func testWrong(t *testing.T, h Harness) {
+	for _, a := range h.Accounts {
+		for _, wrong := range []string{a.Password + "x", a.Password[:len(a.Password)-1], strings.ToUpper(a.Password) + "?", "\xff\xfe", strings.Repeat("a", 4<<10)} {
+			var admitted []string
+			_, err := h.login(t, t.Context(), h.credential(t, a.Logins[0], wrong, &admitted))
+			wants(t, fmt.Sprintf("Authenticate(%q) with a wrong password", a.Logins[0]), err, providers.ErrRejected)
+			if len(admitted) != 1 {
+				t.Errorf("Authenticate(%q) with a wrong password called Admit %d times, want once", a.Logins[0], len(admitted))
+			}
+		}
+	}
+}
+
+func (h Harness) checkUnknown(t *testing.T, login string) {
+	t.Helper()
+	var admitted []string
+	_, err := h.login(t, t.Context(), h.credential(t, login, "some password", &admitted))
+	wants(t, fmt.Sprintf("Authenticate(%q), which nobody is called,", login), err, h.Unknown)
+	if slices.ContainsFunc(admitted, func(subject string) bool { return subject != "" }) {
+		t.Errorf("Authenticate(%q), which nobody is called, called Admit with %q", login, admitted)
+	}
+}
+
+func testUnknown(t *testing.T, h Harness) {
+	h.checkUnknown(t, "nobody-is-called-so")
+	h.checkUnknown(t, "nobody@nowhere.example")
+}
+
+// testHostile types what means something in a filter, a DN, a path or a form.
+// Each of these is a name that nobody has, and no more than that.
+func testHostile(t *testing.T, h Harness) {
+	for _, login := range []string{
+		"*", "b*", "*)(uid=*", ")(objectClass=*", "(|(uid=*))", `\2a`, `a\`, "o(nobody", "x,ou=people", "x+uid=y", `"x"`, "#x", "x;y", "x=y",
+		"x/../y", "x&grant_type=client_credentials", "x%2a", "{login}", "{{.}}", "a@b@c", "a b", "x\u0301y\u2044", strings.Repeat("n", 512),
+	} {
+		h.checkUnknown(t, login)
+	}
+}
+
+func testEmpty(t *testing.T, h Harness) {
+	before := h.secrets()
+	for _, login := range []string{h.Accounts[0].Logins[0], "nobody-is-called-so"} {
+		id, err := h.Provider.Authenticate(t.Context(), h.credential(t, login, "", nil))
+		if id != nil || err == nil {
+			t.Errorf("Authenticate(%q) with an empty password = %v, %v, want an error", login, id, err)
+		}
+	}
+	if sent := h.secrets() - before; sent != 0 {
+		t.Errorf("an empty password was sent %d times, want never", sent)
+	}
+}
+
+func testDisabled(t *testing.T, h Harness) {
+	if h.Disabled == nil {
+		return
+	}
+	for _, login := range h.Disabled.Logins {
+		for _, password := range []string{h.Disabled.Password, h.Disabled.Password + "x"} {
+			_, err := h.login(t, t.Context(), h.credential(t, login, password, nil))
+			wants(t, fmt.Sprintf("Authenticate(%q), which is disabled,", login), err, providers.ErrRejected)
+		}
+	}
+}
+
+// testNotAdmitted checks that no secret leaves when Admit says no, and that
+// what it says comes back.
+func testNotAdmitted(t *testing.T, h Harness) {
+	refusal := errors.New("not admitted")
+	before := h.secrets()
+	cred := h.credential(t, h.Accounts[0].Logins[0], h.Accounts[0].Password, nil)
+	cred.Admit = func(context.Context, string) error { return refusal }
+	_, err := h.login(t, t.Context(), cred)
+	if !errors.Is(err, refusal) {
+		t.Errorf("Authenticate = %v, want what Admit returned", err)
+	}
+	wants(t, "Authenticate of who is not admitted", err, nil)
+	if sent := h.secrets() - before; sent != 0 {
+		t.Errorf("the password was sent %d times though it was not admitted, want never", sent)
+	}
+}
+
+func testCanceled(t *testing.T, h Harness) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, password := range []string{h.Accounts[0].Password, "wrong password"} {
+		_, err := h.login(t, ctx, h.credential(t, h.Accounts[0].Logins[0], password, nil))
+		wants(t, "Authenticate with a canceled context", err, nil)
+	}
+	h.mustLogin(t, false) // and nothing is broken by it
+}
+
+// testAtOnce logs everybody in at once, rightly and wrongly. An answer that
+// went to another's question is the worst that a pool of connections can do.
+func testAtOnce(t *testing.T, h Harness) {
+	var everybody sync.WaitGroup
+	for i := range 4 {
+		for _, a := range h.Accounts {
+			everybody.Go(func() {
+				id, err := h.login(t, t.Context(), h.credential(t, a.Logins[i%len(a.Logins)], a.Password, nil))
+				if err != nil {
+					t.Errorf("Authenticate(%q) = %v, want an identity", a.Logins, err)
+					return
+				}
+				h.checkIdentity(t, a.Logins[0], id, a)
+			})
+			everybody.Go(func() {
+				_, err := h.login(t, t.Context(), h.credential(t, a.Logins[0], "wrong password", nil))
+				wants(t, fmt.Sprintf("Authenticate(%q) with a wrong password", a.Logins[0]), err, providers.ErrRejected)
+			})
+		}
+		everybody.Go(func() { h.checkUnknown(t, "nobody-is-called-so") })
+	}
+	everybody.Wait()
+}
+
+func testStopped(t *testing.T, h Harness) {
+	if h.Stop == nil {
+		return
+	}
+	id := h.mustLogin(t, true)
+	h.Stop(t)
+	for _, password := range []string{h.Accounts[0].Password, "wrong password"} {
+		_, err := h.login(t, t.Context(), h.credential(t, h.Accounts[0].Logins[0], password, nil))
+		wants(t, "Authenticate while the peer is down", err, nil)
+	}
+	_, err := h.login(t, t.Context(), h.credential(t, "nobody-is-called-so", "some password", nil))
+	wants(t, "Authenticate of nobody while the peer is down", err, nil)
+	if r, ok := h.Provider.(providers.Revalidator); ok {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		_, err := r.Revalidate(ctx, id)
+		wants(t, "Revalidate while the peer is down", err, nil)
+	}
+}
+
+func testFingerprint(t *testing.T, h Harness) {
+	first := h.Provider.Fingerprint()
+	h.mustLogin(t, false)
+	if again := h.Provider.Fingerprint(); first == "" || again != first {
+		t.Errorf("Fingerprint() = %q, and after a login %q, want the same and not empty", first, again)
+	}
+}
