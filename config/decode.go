@@ -28,7 +28,13 @@ func (l *loader) decode(at string, from, into any) {
 		panic("config: " + err.Error()) // into is no pointer
 	}
 	for _, e := range decodeErrors(decoder.Decode(from)) {
-		l.faults.add(tomlPath(e.Name()), e.Unwrap().Error())
+		key, problem := tomlPath(e.Name()), e.Unwrap().Error()
+		// The one secret that is not somebody else's, so that there is a
+		// command to make it.
+		if file, ok := errors.AsType[noFileError](e); ok && key == "session.seal_key" {
+			problem = fmt.Sprintf("there is no file %[1]s; make it with: shorepass keys init --seal-key %[1]s", string(file))
+		}
+		l.faults.add(key, problem)
 	}
 }
 

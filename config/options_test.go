@@ -205,3 +205,11 @@ func TestBuild(t *testing.T) {
 		}
 	}
 }
+
+func TestLoadNamesTheCommandForASealKey(t *testing.T) {
+	_, err := loadText(t, minimal+demo+rule+"[session]\nseal_key = { file = \"seal.key\" }\n", 0o600)
+	list := Faults(err)
+	if len(list) != 1 || list[0].Key != "session.seal_key" || !strings.HasSuffix(list[0].Problem, "seal.key; make it with: shorepass keys init --seal-key "+filepath.Join(filepath.Dir(list[0].File), "seal.key")) {
+		t.Errorf("Load without its seal key: %v, want the command that makes it", err)
+	}
+}

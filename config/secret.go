@@ -68,7 +68,7 @@ func readSecret(name string) (string, error) {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("there is no file %s; make it, readable by this process only, or correct the path", name)
+		return "", noFileError(name)
 	case err != nil:
 		return "", cannotRead(name, err)
 	case !info.Mode().IsRegular():
@@ -98,6 +98,13 @@ func readSecret(name string) (string, error) {
 		return "", fmt.Errorf("%s is empty; write the secret into it", name)
 	}
 	return text, nil
+}
+
+// noFileError says that there is no file of that name.
+type noFileError string
+
+func (e noFileError) Error() string {
+	return fmt.Sprintf("there is no file %s; make it, readable by this process only, or correct the path", string(e))
 }
 
 // cannotRead keeps of an error of the file system why it failed.
