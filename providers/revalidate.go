@@ -20,7 +20,8 @@ func (c *Chain) member(name string) *member {
 // applies to its answer what applies to a login. Method and AuthTime stay: what
 // was proved, and when, is still the credential of before. The errors are those
 // of [Revalidator]; ErrCannotRevalidate says that the provider is never able
-// to, and a provider that is no longer configured refuses without ending.
+// to, and a provider that is no longer configured refuses without ending. A
+// Renewal that rotated before an error is in a [*RotatedError].
 func (c *Chain) Revalidate(ctx context.Context, id *Identity) (*Identity, error) {
 	m := c.member(id.Provider)
 	if m == nil {
@@ -47,7 +48,11 @@ func (c *Chain) Revalidate(ctx context.Context, id *Identity) (*Identity, error)
 		same.Method, same.AuthTime = id.Method, id.AuthTime
 		found = &same
 	}
-	return m.adopt(found, Password)
+	adopted, err := m.adopt(found, Password)
+	if err != nil && found != nil && !found.Renewal.Equal(id.Renewal) {
+		err = &RotatedError{Renewal: found.Renewal, Err: err}
+	}
+	return adopted, err
 }
 
 // Fingerprint returns the fingerprint of the provider of that name, or "" when

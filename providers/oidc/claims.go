@@ -214,6 +214,7 @@ func (p *Provider) groupNames(docs documents) ([]string, error) {
 		}
 		groups = append(groups, name)
 	}
+	groups = p.cfg.Groups.Apply(groups)
 	slices.Sort(groups)
 	return slices.Compact(groups), nil
 }

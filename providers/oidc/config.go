@@ -154,6 +154,7 @@ const maxTimeout = 10 * time.Second
 
 // WithDefaults returns a copy in which what was left out has its default.
 func (c Config) WithDefaults() Config {
+	c.Config = c.Config.WithDefaults()
 	if c.Scopes == nil {
 		c.Scopes = []string{"openid", "profile", "email"}
 	}
@@ -277,6 +278,7 @@ func (c Config) validateClaims(fault func(key, problem string)) {
 	if _, err := parsePath(c.Users.Claim); err != nil {
 		fault("users.claim", err.Error())
 	}
+	c.Groups.Validate(func(key, problem string) { fault("groups."+key, problem) })
 	if c.Groups.Claim == "" {
 		if len(c.Groups.Only) > 0 || len(c.Groups.Rename) > 0 || c.Groups.Optional {
 			fault("groups.claim", "is required beside the other keys of groups")

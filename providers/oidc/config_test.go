@@ -84,6 +84,7 @@ func TestFaults(t *testing.T) {
 		{func(c *oidc.Config) { c.Users.Claim = "a..b" }, `users.claim: "a..b" has an empty step between its dots`},
 		{func(c *oidc.Config) { c.Groups.Claim = "/a~2" }, `groups.claim: "/a~2" is not a JSON pointer: "~" stands only in "~0" and "~1"`},
 		{func(c *oidc.Config) { c.Groups.Claim = "" }, `groups.claim: is required beside the other keys of groups`},
+		{func(c *oidc.Config) { c.Groups.Rename = map[string]string{"admins": "anonymous"} }, `groups.rename: "admins" cannot be called "anonymous", which is shorepass's own`},
 		{func(c *oidc.Config) { c.Subject = []string{} }, `subject: name the claims that never change for a person, such as ["sub"]`},
 		{func(c *oidc.Config) { c.Claims = []string{""} }, `claims: an empty name is no claim`},
 		{func(c *oidc.Config) { c.Userinfo = "yes" }, `userinfo: "yes" is none of "auto", "always", "never"`},
@@ -110,7 +111,7 @@ func TestWithDefaults(t *testing.T) {
 	if got.Users.Claim != "preferred_username" || got.Userinfo != "auto" || got.Timeout != 3*time.Second || strings.Join(got.Subject, " ") != "sub" || got.Grants != nil || got.Audience != nil {
 		t.Errorf("defaults = %+v", got)
 	}
-	own := oidc.Config{Scopes: []string{"openid"}, Users: oidc.Users{Claim: "email"}, Subject: []string{"oid"}, Userinfo: "never", Algorithms: []string{"EdDSA"}, Timeout: time.Second}
+	own := oidc.Config{Config: providers.Config{}.WithDefaults(), Scopes: []string{"openid"}, Users: oidc.Users{Claim: "email"}, Subject: []string{"oid"}, Userinfo: "never", Algorithms: []string{"EdDSA"}, Timeout: time.Second}
 	if diff := cmp.Diff(own, own.WithDefaults(), cmp.AllowUnexported(providers.Secret{})); diff != "" {
 		t.Errorf("WithDefaults changed what was written:\n%s", diff)
 	}

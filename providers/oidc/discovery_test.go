@@ -317,10 +317,30 @@ func TestRevalidateAboutSomebodyElse(t *testing.T) {
 	}
 }
 
+// A client that hangs up in the middle of a refresh does not cost the token.
+func TestRefreshOutlivesTheClient(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	ctx, cancel := context.WithCancel(t.Context())
+	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+		cancel()
+		time.Sleep(50 * time.Millisecond)
+		answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer"})(w, r)
+	})
+	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1"}))
+	got, err := p.Revalidate(ctx, &providers.Identity{Subject: "subject-1", Renewal: providers.NewSecret("first")})
+	if err != nil || got.Renewal.Reveal() != "next" {
+		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
+	}
+	if _, err := p.Revalidate(ctx, got); !errors.Is(err, context.Canceled) || i.Requests(oidctest.TokenPath) != 1 {
+		t.Errorf("Revalidate for a client that is long gone = %v after %d requests, want none", err, i.Requests(oidctest.TokenPath))
+	}
+}
+
 // No refresh token is spent while its answer could not be verified.
 func TestNothingSpentWithoutKeys(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	i.Replace(oidctest.KeysPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", 503) })
+	i.Replace(oidctest.KeysPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
 	p := client(t, i.URL, nil)
 	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: providers.NewSecret("r")}); !cannotTell(err) {
 		t.Errorf("Revalidate = %v, want an error that is no verdict", err)
@@ -346,7 +366,7 @@ func TestRevokeRequest(t *testing.T) {
 			t.Errorf("%s: Authorization present = %v", style, ok)
 		}
 	}
-	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", 503) })
+	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
 	if err := client(t, i.URL, nil).Revoke(t.Context(), providers.NewSecret("r")); err == nil {
 		t.Error("Revoke at a provider that fails = nil, want an error")
 	}

@@ -153,12 +153,12 @@ func (p *Provider) byRefreshToken(ctx context.Context, cred providers.Credential
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := detached(ctx, maxTimeout)
-	defer cancel()
 	token, err := p.refresh(ctx, m, cred.Secret)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := detached(ctx, maxTimeout)
+	defer cancel()
 	id, err := p.identify(ctx, m, token)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package oidc_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -521,22 +520,6 @@ func TestProviderInTrouble(t *testing.T) {
 	}
 	time.Sleep(1100 * time.Millisecond) // for which a failed discovery holds
 	login(t, fresh, password("alice", "alice's pass"))
-}
-
-// A client that hangs up in the middle of a refresh does not cost the token.
-func TestCancelledRefreshIsFinished(t *testing.T) {
-	op := start(t, func(o *oidctest.Options) { o.ThinIDToken = true })
-	p := client(t, op.Issuer, nil)
-	id := login(t, p, offline("alice", "alice's pass"))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	next, err := p.Revalidate(ctx, id)
-	if err != nil {
-		t.Fatalf("Revalidate for a client that is gone = %v, want the new token", err)
-	}
-	if _, err := p.Revalidate(t.Context(), next); err != nil {
-		t.Errorf("Revalidate = %v", err)
-	}
 }
 
 func TestPing(t *testing.T) {

@@ -30,12 +30,12 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := detached(ctx, maxTimeout)
-	defer cancel()
 	token, err := p.refresh(ctx, m, id.Renewal)
 	if err != nil {
 		return nil, gone(err)
 	}
+	ctx, cancel := detached(ctx, maxTimeout) // the old token is used up: see it through
+	defer cancel()
 	renewal := providers.NewSecret(token.RefreshToken)
 	again, err := p.identify(ctx, m, token)
 	if err == nil && again.Subject != id.Subject {

@@ -37,6 +37,9 @@ func (p *Provider) ask(ctx context.Context, m *metadata, scopes []string, send f
 	if err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // nothing is spent yet
+	}
 	ctx, cancel := detached(ctx, p.cfg.Timeout)
 	defer cancel()
 	token, err := send(goidc.ClientContext(ctx, p.client), &oauth2.Config{

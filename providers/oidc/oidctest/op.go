@@ -44,12 +44,12 @@ type User struct {
 	Name            string         `json:"name"` // what is typed, and preferred_username
 	Password        string         `json:"password"`
 	Subject         string         `json:"sub"`
-	Email           string         `json:"email,omitempty"`
+	Email           string         `json:"email"`
 	EmailUnverified bool           `json:"emailUnverified"`
 	Groups          []string       `json:"groups"` // the claim groups
 	Roles           []string       `json:"roles"`  // the claim realm_access.roles
 	Disabled        bool           `json:"disabled"`
-	Claims          map[string]any `json:"claims,omitempty"` // further claims, also instead of those above
+	Claims          map[string]any `json:"claims"` // further claims, also instead of those above
 }
 
 // Server is a running oidc-provider.

@@ -33,7 +33,7 @@ const claimsOf = (u) => ({
   sub: u.sub,
   preferred_username: u.name,
   name: u.name,
-  email: u.email,
+  email: u.email || undefined,
   email_verified: u.email ? !u.emailUnverified : undefined,
   groups: u.groups || [],
   realm_access: { roles: u.roles || [] },

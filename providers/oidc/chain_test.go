@@ -1,0 +1,107 @@
+package oidc_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+	"shorepass/providers/oidc/oidctest"
+)
+
+// The chain brings each kind of secret to the provider, and to it alone.
+func TestThroughTheChain(t *testing.T) {
+	op := start(t, nil)
+	i := oidctest.NewIssuer(t)
+	sso := client(t, op.Issuer, func(c *oidc.Config) {
+		c.Groups.Only, c.Groups.Rename = []string{"dev*"}, map[string]string{"devs": "builders"}
+	})
+	jobs := ci(t, i.URL, func(c *oidc.Config) { c.Users.Claim = "repository" })
+	named := func(name string) providers.Config {
+		prefix := name + ":"
+		return providers.Config{Name: name, Kind: "oidc", Prefix: &prefix}.WithDefaults()
+	}
+	chain, err := providers.NewChain([]providers.Member{{Provider: sso, Config: named("sso")}, {Provider: jobs, Config: named("ci")}}, providers.NewLocalCounters(time.Now), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { chain.Close() })
+	for _, tt := range []struct {
+		login  providers.Login
+		secret string
+		user   string // "": rejected
+		groups []string
+		method providers.Method
+	}{
+		{"alice", "alice's pass", "sso:alice", []string{"authenticated", "sso:builders"}, providers.MethodPassword},
+		{"alice", "wrong", "", nil, ""},
+		{"$refresh", op.Tokens(registry, "bob", "bobpw").Refresh, "sso:bob", []string{"authenticated"}, providers.MethodRefresh},
+		{"$refresh:sso", op.Tokens(registry, "bob", "bobpw").Refresh, "sso:bob", []string{"authenticated"}, providers.MethodRefresh},
+		{"anybody", i.IDToken(oidctest.GitHubJob("org/app", "main")), "ci:org/app", nil, providers.MethodIDToken},
+		{"anybody", op.Tokens(registry, "bob", "bobpw").ID, "", nil, ""}, // sso has no grant id_token
+		{"anybody", i.IDToken(map[string]any{"iss": i.URL + "/"}), "", nil, ""},
+	} {
+		op.Reset()
+		secret := providers.NewSecret(tt.secret)
+		cred := providers.Credential{Login: tt.login, Secret: secret, Kind: chain.Recognize(tt.login, secret)}
+		id, err := chain.Authenticate(t.Context(), cred)
+		if tt.user == "" {
+			if !errors.Is(err, providers.ErrRejected) {
+				t.Errorf("Authenticate(%q, %s) = %v, %v, want ErrRejected", tt.login, cred.Kind, id, err)
+			}
+		} else if err != nil {
+			t.Errorf("Authenticate(%q, %s) = %v, want %s", tt.login, cred.Kind, err, tt.user)
+		} else if id.User != tt.user || id.Method != tt.method || strings.Join(id.Groups, " ") != strings.Join(tt.groups, " ") {
+			t.Errorf("Authenticate(%q, %s) = %q %q %q, want %q %q %q", tt.login, cred.Kind, id.User, id.Groups, id.Method, tt.user, tt.groups, tt.method)
+		}
+		want := 0
+		if cred.Kind != providers.IDToken {
+			want = 1
+		}
+		if got := op.Requests("token"); got != want {
+			t.Errorf("Authenticate(%q, %s): %d requests to the token endpoint, want %d", tt.login, cred.Kind, got, want)
+		}
+	}
+}
+
+// What goes wrong after a rotation does not lose the new token on its way
+// through the chain either.
+func TestRotatedTokenThroughTheChain(t *testing.T) {
+	op := start(t, func(o *oidctest.Options) { o.ThinIDToken = true })
+	cfg := providers.Config{Name: "sso", Kind: "oidc", RequireGroups: []string{"ops"}}.WithDefaults()
+	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, op.Issuer, nil), Config: cfg}}, providers.NewLocalCounters(time.Now), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { chain.Close() })
+	id, err := chain.Authenticate(t.Context(), offline("bob", "bobpw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, trouble := range map[string]func(){
+		"userinfo is down":               func() { op.Fail("userinfo", 502, "", 0) },
+		"no longer in a required group":  func() { op.SetGroups("bob", "others") },
+		"the claim for groups is broken": func() { op.SetUser(oidctest.User{Name: "bob", Subject: "u-bob", Claims: map[string]any{"groups": 7}}) },
+	} {
+		trouble()
+		_, err := chain.Revalidate(t.Context(), id)
+		rotated, ok := errors.AsType[*providers.RotatedError](err)
+		if !ok {
+			t.Fatalf("%s: Revalidate = %v, want a RotatedError", name, err)
+		}
+		op.Release()
+		op.SetUser(oidctest.User{Name: "bob", Subject: "u-bob", Groups: []string{"ops"}, Claims: map[string]any{}})
+		kept := *id
+		kept.Renewal = rotated.Renewal
+		if id, err = chain.Revalidate(t.Context(), &kept); err != nil {
+			t.Fatalf("%s: Revalidate with the kept token = %v", name, err)
+		}
+		if !cmp.Equal(id.Groups, []string{"authenticated", "ops"}) || time.Since(id.AuthTime) > time.Hour {
+			t.Errorf("%s: identity = %+v", name, id)
+		}
+	}
+}
