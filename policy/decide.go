@@ -17,7 +17,7 @@ const maxName = 255
 //
 // The slices of the decision may be those of req, and are not to be changed.
 func (p *Policy) Decide(req Request) Decision {
-	d := decider{policy: p, req: &req, who: p.person(&req)}
+	d := decider{policy: p, req: &req, who: p.person(&req), hits: make([]hit, 0, 4)}
 	var out Decision
 	for i := range req.Scopes {
 		scope := &req.Scopes[i]

@@ -25,8 +25,10 @@ const (
 	presumedLength = 128
 
 	maxExpression = 4096 // characters of an expression
-	maxRegexp     = 500  // instructions of a regular expression
+	maxRegexp     = 200  // instructions of a regular expression
 	maxClaims     = 256 << 10
+	maxText       = 16 << 10 // of one claim
+	maxDepth      = 32       // of lists and objects within each other
 )
 
 const whenVariables = "the variables are user, groups, claims, provider, method, request.service, request.address and request.time"
@@ -264,8 +266,8 @@ func (f *facts) known(value any, ok bool, otherwise string) (any, bool) {
 func (f *facts) Parent() cel.Activation { return nil }
 
 func (f *facts) claims() (any, bool) {
-	if !f.weighed && weigh(f.req.Claims, maxClaims) < 0 {
-		return f.known(nil, false, fmt.Sprintf("the claims are larger than %d KiB", maxClaims>>10))
+	if !f.weighed && weigh(f.req.Claims, maxClaims, maxDepth) < 0 {
+		return f.known(nil, false, "the claims are too large or nested too deep")
 	}
 	f.weighed = true
 	if f.req.Claims == nil {
@@ -278,23 +280,31 @@ func (f *facts) claims() (any, bool) {
 // or less than 0 when it does not fit. A single call of CEL, such as an
 // equality of two long texts, is counted only after it was made, so that its
 // operands must be bounded before.
-func weigh(value any, room int) int {
+func weigh(value any, room, depth int) int {
+	if depth < 0 {
+		return -1
+	}
 	switch v := value.(type) {
 	case string:
+		if len(v) > maxText {
+			return -1
+		}
 		room -= len(v)
 	case []string:
 		for _, s := range v {
-			room -= len(s) + 1
+			if room = weigh(s, room-1, depth-1); room < 0 {
+				return room
+			}
 		}
 	case []any:
 		for _, e := range v {
-			if room = weigh(e, room-1); room < 0 {
+			if room = weigh(e, room-1, depth-1); room < 0 {
 				return room
 			}
 		}
 	case map[string]any:
 		for k, e := range v {
-			if room = weigh(e, room-len(k)); room < 0 {
+			if room = weigh(e, room-len(k), depth-1); room < 0 {
 				return room
 			}
 		}

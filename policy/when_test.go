@@ -1,5 +1,140 @@
 package policy
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/registry"
+)
 
 func address(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// What a condition can ask, and what it gets.
+func TestWhen(t *testing.T) {
+	req := Request{
+		User: "alice", Groups: []string{"team-a", authenticated}, Provider: "corp", Method: "password", Service: "registry-a",
+		Address: address("10.1.2.3"), Time: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC),
+		Claims: map[string]any{"level": "high", "n": 7.0, "amr": []any{"pwd", "mfa"}, "names": []string{"a"}, "realm_access": map[string]any{"roles": []any{"x"}}, "none": nil},
+	}
+	mapped, zoned, unknown, timeless := req, req, req, req
+	mapped.Address = address("::ffff:10.1.2.3")
+	zoned.Address = address("fe80::1%eth0")
+	unknown.Address = netip.Addr{}
+	timeless.Time = time.Time{}
+	nobody := Request{Anonymous: true, User: "alice", Claims: req.Claims, Address: req.Address}
+	for _, tt := range []struct {
+		req   Request
+		when  string
+		holds bool
+		fault string
+	}{
+		{req, `user == "alice" && provider == "corp" && method == "password" && request.service == "registry-a"`, true, ""},
+		{req, `"team-a" in groups && "authenticated" in groups`, true, ""},
+		{req, `claims.level == "high" && claims.n == 7 && "mfa" in claims.amr && "a" in claims.names && "x" in claims.realm_access.roles`, true, ""},
+		{req, `claims["level"] == "high" && claims.none == null`, true, ""},
+		{req, `has(claims.level) && !has(claims.other)`, true, ""},
+		{req, `claims.other == "x"`, false, "when: no such key: other"},
+		{req, `claims.level.roles == "x"`, false, "when: no such key: roles"},
+		{req, `claims.level > 3`, false, "when: no such overload"},
+		{req, `!has(claims.other) || claims.other == "x"`, true, ""},
+		{req, `cidr("10.0.0.0/8").containsIP(request.address)`, true, ""},
+		{mapped, `cidr("10.0.0.0/8").containsIP(request.address)`, true, ""},
+		{zoned, `cidr("fe80::/10").containsIP(request.address)`, true, ""},
+		{unknown, `cidr("10.0.0.0/8").containsIP(request.address)`, false, "when: the address of the request is not known"},
+		{unknown, `!cidr("10.0.0.0/8").containsIP(request.address)`, false, "when: the address of the request is not known"},
+		{unknown, `user == "alice" || request.address.isLoopback()`, true, ""},
+		{req, `request.time < timestamp("2027-01-01T00:00:00Z") && request.time.getHours() == 12`, true, ""},
+		{timeless, `request.time < timestamp("2027-01-01T00:00:00Z")`, false, "when: the time of the request is not known"},
+		{nobody, `user == "" && groups == ["anonymous"] && claims == {} && provider == "" && method == ""`, true, ""},
+	} {
+		rules := []Rule{{Name: "r", Effect: deny, Repositories: []string{"a"}, Actions: []string{"pull"}, When: tt.when}}
+		tt.req.Scopes = []registry.Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}
+		var want []Verdict
+		if tt.holds || tt.fault != "" {
+			want = []Verdict{{Rule: "r", Effect: deny, Scope: "repository:a", Actions: []string{"pull"}, Fault: tt.fault}}
+		}
+		if diff := cmp.Diff(want, compile(t, rules).Decide(tt.req).Rules); diff != "" {
+			t.Errorf("when %s (-want +got)\n%s", tt.when, diff)
+		}
+	}
+}
+
+// A person cannot make an evaluation slow by what stands in the claims: it
+// stops at its limit, and the rule fails.
+func TestWhenLimits(t *testing.T) {
+	many := make([]any, 20_000)
+	for i := range many {
+		many[i] = "role"
+	}
+	var deep any = "x"
+	for range 100_000 {
+		deep = []any{deep}
+	}
+	for _, tt := range []struct {
+		name, when string
+		claims     map[string]any
+		fault      string
+	}{
+		{"a long list", `claims.roles.exists(r, r.startsWith("admin"))`, map[string]any{"roles": many}, "when: operation cancelled: actual cost limit exceeded"},
+		{"a long text", `claims.text == "x"`, map[string]any{"text": strings.Repeat("x", maxText+1)}, "when: the claims are too large"},
+		{"many texts", `claims.a.size() == 7`, map[string]any{"a": []string{strings.Repeat("x", maxText)}, "b": slices.Repeat([]any{strings.Repeat("x", 1000)}, 300)}, "when: the claims are too large"},
+		{"a long name", `claims.text == "x"`, map[string]any{strings.Repeat("x", maxClaims+1): ""}, "when: the claims are too large"},
+		{"a deep list", `claims.deep == claims.deep && claims.deep == 7`, map[string]any{"deep": deep}, "when: the claims are too large"},
+		{"what an error quotes", `int(claims.text) == 7`, map[string]any{"text": strings.Repeat("x", 1000)}, "when: type conversion error"},
+	} {
+		p := compile(t, []Rule{{Effect: deny, Repositories: []string{"**"}, Actions: []string{"*"}, When: tt.when}})
+		got := p.Decide(Request{User: "u", Claims: tt.claims, Scopes: []registry.Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}})
+		if len(got.Rules) != 1 || !strings.HasPrefix(got.Rules[0].Fault, tt.fault) || len(got.Rules[0].Fault) > 250 {
+			t.Errorf("%s: Decide = %.300v, want the fault %q", tt.name, got.Rules, tt.fault)
+		}
+	}
+}
+
+// One condition of many rules is evaluated once for a decision, and compiled
+// once for a policy.
+func TestWhenShared(t *testing.T) {
+	var rules []Rule
+	for i := range 1000 {
+		rules = append(rules, Rule{Users: []string{"**"}, Repositories: []string{fmt.Sprintf("a/%d", i), "b"}, Actions: []string{"pull"}, When: `user == "u"`})
+	}
+	p := compile(t, rules)
+	for _, r := range p.rules {
+		if r.when != p.rules[0].when {
+			t.Fatal("a text was compiled twice")
+		}
+	}
+	got := p.Decide(Request{User: "u", Scopes: []registry.Scope{{Type: "repository", Name: "b", Actions: []string{"pull"}}}})
+	if len(got.Rules) != 1000 {
+		t.Errorf("%d rules matched, want 1000", len(got.Rules))
+	}
+}
+
+func BenchmarkWhenWorst(b *testing.B) {
+	text := strings.Repeat("ab", maxText/2)
+	for name, when := range map[string]string{
+		"regexp":   `claims.t.matches("(a|b|ab|ba)*(a.{10}){9}c")`,
+		"contains": `claims.t.contains("abababababac")`,
+		"list":     `groups.exists(g, g.matches("^(a|b)+c$"))`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			p, err := Compile([]Rule{{Effect: deny, Repositories: []string{"**"}, Actions: []string{"*"}, When: when}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			var groups []string
+			for range 1000 {
+				groups = append(groups, "ababababababababab")
+			}
+			req := Request{User: "u", Groups: groups, Claims: map[string]any{"t": text}, Scopes: []registry.Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}}
+			for b.Loop() {
+				p.Decide(req)
+			}
+		})
+	}
+}

@@ -1,0 +1,165 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/registry"
+)
+
+func ask(scopes ...string) []registry.Scope {
+	var all []registry.Scope
+	for _, s := range scopes {
+		kind, rest, _ := strings.Cut(s, ":")
+		name, actions, _ := strings.Cut(rest, ":")
+		all = append(all, registry.Scope{Type: kind, Name: name, Actions: strings.Split(actions, ",")})
+	}
+	return all
+}
+
+// A decision names the rules that made it in the order of the file, and why
+// one of them failed.
+func TestDecision(t *testing.T) {
+	p := compile(t, []Rule{
+		{Name: "homes", Users: []string{"**"}, Repositories: []string{"home/{user}/**"}, Actions: []string{"pull"}},
+		{Name: "no secrets", Effect: deny, Repositories: []string{"home/*/secret"}, Actions: []string{"push", "pull"}},
+		{Name: "teams", Groups: []string{"team-*", "Team *"}, Repositories: []string{"home/{group}/*"}, Actions: []string{"push"}},
+		{Name: "everything", Groups: []string{"staff"}, Repositories: []string{"**"}, Actions: []string{"*"}},
+		{Name: "labels", Effect: deny, Groups: []string{"guests"}, Repositories: []string{"x/{claims.label}"}, Actions: []string{"push"}},
+	})
+	for _, tt := range []struct {
+		name string
+		req  Request
+		want Decision
+	}{
+		{"all that matched", Request{User: "jo", Groups: []string{"staff", "team-a"}, Scopes: ask("repository:home/jo/secret:pull,push,delete", "repository:nowhere:pull")}, Decision{
+			Access: []registry.Access{
+				{Type: "repository", Name: "home/jo/secret", Actions: []string{"delete"}},
+				{Type: "repository", Name: "nowhere", Actions: []string{"pull"}},
+			},
+			Rules: []Verdict{
+				{Rule: "homes", Effect: allow, Scope: "repository:home/jo/secret", Actions: []string{"pull"}},
+				{Rule: "no secrets", Effect: deny, Scope: "repository:home/jo/secret", Actions: []string{"pull", "push"}},
+				{Rule: "everything", Effect: allow, Scope: "repository:home/jo/secret", Actions: []string{"pull", "push", "delete"}},
+				{Rule: "everything", Effect: allow, Scope: "repository:nowhere", Actions: []string{"pull"}},
+			},
+		}},
+		{"an allow rule that failed gives nothing and is named", Request{User: "Jo Ng", Groups: []string{"Team A"}, Scopes: ask("repository:home/jo/app:pull,push")}, Decision{
+			Rules: []Verdict{
+				{Rule: "homes", Effect: allow, Scope: "repository:home/jo/app", Fault: `{user}: "Jo Ng" is not one component of a repository's path`},
+				{Rule: "teams", Effect: allow, Scope: "repository:home/jo/app", Fault: `{group}: "Team A" is not one component of a repository's path`},
+			},
+		}},
+		{"a deny rule that failed takes, and is named", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: ask("repository:any/thing:pull,push")}, Decision{
+			Access: []registry.Access{{Type: "repository", Name: "any/thing", Actions: []string{"pull"}}},
+			Rules: []Verdict{
+				{Rule: "everything", Effect: allow, Scope: "repository:any/thing", Actions: []string{"pull", "push"}},
+				{Rule: "labels", Effect: deny, Scope: "repository:any/thing", Actions: []string{"push"}, Fault: "{claims.label}: there is no such claim"},
+			},
+		}},
+		{"nobody", Request{Anonymous: true, User: "jo", Groups: []string{"staff"}, Scopes: ask("repository:home/jo/app:pull")}, Decision{}},
+		{"nothing asked", Request{User: "jo", Groups: []string{"staff"}}, Decision{}},
+		{"an asked name that no registry takes", Request{User: "jo", Groups: []string{"staff"}, Scopes: ask("repository::pull", "repository:"+strings.Repeat("a/", 127)+"aa:pull", "repository:x:")}, Decision{}},
+	} {
+		if diff := cmp.Diff(tt.want, p.Decide(tt.req)); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
+		}
+	}
+}
+
+// No rules grant nothing, and neither does the zero Policy.
+func TestDenyByDefault(t *testing.T) {
+	for _, p := range []*Policy{compile(t, nil), {}} {
+		for _, anonymous := range []bool{true, false} {
+			got := p.Decide(Request{Anonymous: anonymous, User: "root", Groups: []string{"admins"}, Scopes: ask("repository:a:*", "registry:catalog:*")})
+			if !cmp.Equal(got, Decision{}) {
+				t.Errorf("Decide = %v, want nothing", got)
+			}
+		}
+	}
+}
+
+// What is remembered of people is compared in full: a caller that changes its
+// groups in place gets another decision, as do people of one name.
+func TestPeopleAreCompared(t *testing.T) {
+	p := compile(t, []Rule{{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull"}}})
+	groups := []string{"staff", "team-a", "x"}
+	may := func(name string) bool {
+		return len(p.Decide(Request{User: "jo", Groups: groups, Scopes: ask("repository:" + name + "/app:pull")}).Access) == 1
+	}
+	if !may("team-a") || may("team-b") {
+		t.Error("team-a should be granted, and team-b not")
+	}
+	groups[1] = "team-b"
+	if may("team-a") || !may("team-b") {
+		t.Error("after the change, team-b should be granted, and team-a not")
+	}
+	groups = nil
+	if may("team-a") || may("team-b") {
+		t.Error("without groups, nothing should be granted")
+	}
+}
+
+// The memory of people is bounded, by number and by size.
+func TestPeopleAreBounded(t *testing.T) {
+	p := compile(t, []Rule{{Groups: []string{"**"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull"}}})
+	large := benchmarkGroups(2000)
+	for i := range 300 {
+		req := Request{User: fmt.Sprint("user-", i), Groups: large, Scopes: ask("repository:team-7/app:pull")}
+		if len(p.Decide(req).Access) != 1 {
+			t.Fatalf("user %d is granted nothing", i)
+		}
+		if used := p.people.bytes.Load(); used > maxPeople {
+			t.Fatalf("%d bytes are remembered, want at most %d", used, maxPeople)
+		}
+	}
+	p.people.forget()
+	if left := p.people.bytes.Load(); left != 0 {
+		t.Errorf("%d bytes are left of nobody", left)
+	}
+}
+
+// Decisions at once, on more people than there are places, do not mix.
+func TestDecideAtOnce(t *testing.T) {
+	p := compile(t, []Rule{
+		{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull"}},
+		{Effect: deny, Repositories: []string{"*/x"}, Actions: []string{"pull"}, When: `!("team-1" in groups)`},
+	})
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := range 500 {
+				n := (i*7 + worker) % 50
+				team := fmt.Sprint("team-", n)
+				got := p.Decide(Request{User: fmt.Sprint("user-", n), Groups: []string{team}, Scopes: ask("repository:"+team+"/app:pull", "repository:team-99/app:pull", "repository:"+team+"/x:pull")})
+				want := 1
+				if n == 1 {
+					want = 2
+				}
+				if len(got.Access) != want {
+					t.Errorf("user-%d is granted %v", n, got.Access)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A hostile name, of which each component has many rules, costs no more than
+// its rules once.
+func TestRepeatedComponents(t *testing.T) {
+	var rules []Rule
+	for i := range 5000 {
+		rules = append(rules, Rule{Users: []string{"**"}, Repositories: []string{fmt.Sprintf("**/a/x%d", i%7), "a/**/b"}, Actions: []string{"pull"}})
+	}
+	p := compile(t, rules)
+	name := strings.Repeat("a/", 120) + "b"
+	got := p.Decide(Request{User: "u", Scopes: ask("repository:" + name + ":pull")})
+	if len(got.Rules) != 5000 || len(got.Access) != 1 {
+		t.Errorf("%d rules matched, want each of 5000 once", len(got.Rules))
+	}
+}

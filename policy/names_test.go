@@ -1,0 +1,90 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestValidateNames(t *testing.T) {
+	rules := []Rule{
+		{Providers: []string{"corp", "cropp"}, Services: []string{"registry-*"}},
+		{Services: []string{"other-*", "registry-a", "{x"}},
+	}
+	var got []string
+	ValidateNames(rules, []string{"corp", "sso"}, []string{"registry-a"}, func(key, problem string) { got = append(got, key+": "+problem) })
+	want := []string{
+		`rule[0].providers[1]: "cropp" is none of the providers: there are ["corp" "sso"]`,
+		`rule[1].services[0]: "other-*" is none of the services: there are ["registry-a"]`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ValidateNames (-want +got)\n%s", diff)
+	}
+}
+
+func TestClaims(t *testing.T) {
+	got := Claims([]Rule{
+		{Repositories: []string{"{claims.team}/**", "x/{claims.a.b}-{claims.team}", "{claims.broken"}},
+		{When: `has(claims.level) && claims.realm_access.roles.exists(r, r == "x") && claims["https://x/y"] == "z"`},
+		{When: `claims.kind.startsWith("a") || "mfa" in claims.amr || claims[user] == "x" || claims == {}`},
+		{When: `claims.`},
+		{When: `groups.exists(g, g == "claims.no")`},
+	})
+	want := []string{"a.b", "amr", "https://x/y", "kind", "level", "realm_access.roles", "team"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Claims (-want +got)\n%s", diff)
+	}
+}
+
+// Check tells of a case that the policy does not fulfil, and of one that cannot
+// be read.
+func TestCheck(t *testing.T) {
+	p := compile(t, []Rule{{Name: "staff", Groups: []string{"staff"}, Repositories: []string{"**"}, Actions: []string{"pull", "push"}}})
+	staff := []string{"staff"}
+	var got []string
+	for _, m := range p.Check([]Case{
+		{Name: "right", User: "u", Groups: staff, Scope: "repository:a:push,pull", Want: []string{"pull", "push"}, Rules: []string{"staff"}},
+		{Name: "too much", User: "u", Groups: staff, Scope: "repository:a:pull,push", Want: []string{"pull"}},
+		{Name: "too little", User: "u", Scope: "repository:a:pull", Want: []string{"pull"}},
+		{Name: "other rules", User: "u", Groups: staff, Scope: "repository:a:pull", Want: []string{"pull"}, Rules: []string{"others"}},
+		{User: "u", Groups: staff, Scope: "repository:a:pull registry:catalog:*", Want: []string{"repository:a:pull", "registry:catalog:*"}},
+		{Name: "groups of nobody", Groups: staff, Scope: "repository:a:pull"},
+		{Name: "no address", User: "u", Address: "10.0.0", Scope: "repository:a:pull"},
+		{Name: "no scope", User: "u", Scope: "repository:A:pull"},
+		{Name: "nothing asked", User: "u"},
+	}) {
+		got = append(got, m.Case+": "+m.Problem)
+		if explained := m.Explanation.String(); strings.Contains(m.Problem, ", want ") != strings.Contains(explained, "repository:a") {
+			t.Errorf("%s: explained as %q", m.Case, explained)
+		}
+	}
+	want := []string{
+		`too much: granted "pull", "push", want "pull"`,
+		`too little: granted nothing, want "pull"`,
+		`other rules: matched by the rules "staff", want "others"`,
+		`case[4]: granted "repository:a:pull", want "repository:a:pull", "registry:catalog:*"`,
+		`groups of nobody: there are groups or claims but no user; who has no credentials has neither`,
+		`no address: the address "10.0.0" is none; write it as "10.1.2.3" or "2001:db8::1"`,
+		`no scope: "repository:A:pull" is no scope; write for instance "repository:team-a/app:pull,push"`,
+		`nothing asked: scope is missing; write for instance "repository:team-a/app:pull,push"`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Check (-want +got)\n%s", diff)
+	}
+}
+
+// What explain prints goes to a terminal, whatever names hold.
+func TestExplainQuotes(t *testing.T) {
+	p := compile(t, []Rule{{Name: "r\x1b[2J", Users: []string{"**"}, Repositories: []string{"{user}/**"}, Actions: []string{"pull"}}})
+	text := p.Explain(Request{User: "u\x1b]0;x\a", Groups: []string{"g\nfake: line"}, Scopes: ask("repository:a/\x1b[31m:pull")}).String()
+	for _, r := range text {
+		if r < ' ' && r != '\n' {
+			t.Errorf("explain prints %q", text)
+			break
+		}
+	}
+	if strings.Contains(text, "\nfake") {
+		t.Errorf("a group's name breaks the line: %q", text)
+	}
+}
