@@ -5,6 +5,30 @@
 // every deny rule that matches takes them away, and their order never matters.
 // What no rule allows is denied. What is granted is always a subset of what
 // was asked.
+//
+//	[[rule]]
+//	name         = "a team owns its folder"
+//	groups       = ["team-*"]
+//	repositories = ["{group}/**"]
+//	actions      = ["pull", "push", "delete"]
+//
+// Names are patterns: "*" stands for any run of characters without "/", "**"
+// for any run at all. So "team-a/*" covers team-a/app, "team-a/**" also
+// team-a/app/cache, and neither covers team-a; "**/app" covers x/app and not
+// app, for which there is ["app", "**/app"]. In names of users and groups it is
+// the same: "*@corp.example" covers jo@corp.example, and "*" no name that has a
+// "/" in it. Everything is compared exactly, upper and lower case too.
+//
+// A placeholder in a pattern stands for one path component that comes from the
+// person. Where it cannot be filled, since the claim is missing or the value is
+// no such component, or where a condition fails, an allow rule does not match
+// and a deny rule does, for whatever is asked of the types, services and people
+// it names: when in doubt, rights are taken away. That holds for the rule as a
+// whole, so that an entry which needs a claim and one which does not are better
+// two rules.
+//
+// There is no first match, no priority and no way for a rule to end the search:
+// who reads a rule must not have to read those above it.
 package policy
 
 import (
@@ -15,49 +39,60 @@ import (
 )
 
 // Rule is a [[rule]] table. Within a key any entry matches, between keys all
-// must.
+// must. An empty list is an error.
 type Rule struct {
 	// Name of the rule in audit lines and in what explain prints. Unique.
+	// Optional; without one a rule is called by its place, "rule[3]", counted
+	// from 0.
 	Name string `toml:"name"`
 
-	// Effect is "allow" (default) or "deny".
+	// Effect is "allow" (default) or "deny". An allow rule adds its actions, a
+	// deny rule takes them away, in whatever order they stand.
 	Effect string `toml:"effect"`
 
-	// Users are globs over user names.
+	// Users are patterns over user names: "*" stays within a "/", "**"
+	// crosses it. An allow rule has users or groups; a deny rule without
+	// either covers everyone.
 	Users []string `toml:"users"`
 
-	// Groups are globs over group names. "anonymous" (nobody's credentials)
-	// and "authenticated" are matched by these very words only.
+	// Groups are patterns over group names. "anonymous" (who has no
+	// credentials) and "authenticated" are matched by these very words only.
 	Groups []string `toml:"groups"`
 
-	// Providers are names of providers.
+	// Providers are names of providers, or patterns over them. Default: all.
 	Providers []string `toml:"providers"`
 
-	// Services are names of services. Default: all.
+	// Services are names of services, or patterns over them. Default: all.
 	Services []string `toml:"services"`
 
-	// Types are resource types. Default ["repository"].
+	// Types are resource types. The catalog is types = ["registry"],
+	// repositories = ["catalog"]. Default ["repository"].
 	Types []string `toml:"types"`
 
-	// Repositories are globs: "*" stays within a path component, "**"
-	// crosses "/". "{user}", "{group}" and "{claims.NAME}" stand for one
-	// component.
+	// Repositories are patterns: "*" stays within a path component, "**"
+	// crosses "/". "{user}" is the person's own name, "{group}" each group
+	// that an entry of this rule's groups matches, one after the other, and
+	// "{claims.NAME}" a claim; "{claims.a.b}" is b within a. What stands in
+	// must be one path component. Required.
 	Repositories []string `toml:"repositories"`
 
 	// Actions are "pull", "push", "delete", or "*" for every action asked.
+	// Required.
 	Actions []string `toml:"actions"`
 
-	// When is a CEL expression over user, groups, claims, provider, method
-	// and request (service, address, time). Optional.
+	// When is a CEL expression over user, groups, claims, provider, method,
+	// request.service, request.address and request.time, such as
+	// '!cidr("10.0.0.0/8").containsIP(request.address)'. When it fails, an
+	// allow rule does not match and a deny rule does. Optional.
 	When string `toml:"when"`
 }
 
 // Request is one person's question: may I do this?
 type Request struct {
-	Anonymous bool // nobody's credentials: only the literal group "anonymous" covers it
-	User      string
-	Groups    []string
-	Claims    map[string]any
+	Anonymous bool           // no credentials: only the literal group "anonymous" covers it, and User to Method are not looked at
+	User      string         // as the provider has it, with its prefix
+	Groups    []string       // the same; "authenticated" among them where it applies
+	Claims    map[string]any // nested as the provider has them
 	Provider  string
 	Method    string
 	Service   string
@@ -69,14 +104,15 @@ type Request struct {
 // Decision is what the rules give, and which of them gave it.
 type Decision struct {
 	Access []registry.Access // a subset of Request.Scopes; what grants nothing is left out
-	Rules  []Verdict         // the rules that matched, in the order of the file
+	Rules  []Verdict         // the rules that matched or failed, scope by scope, in the order of the file
 }
 
-// Verdict is one rule's part in a decision.
+// Verdict is one rule's part in a decision. A rule with a Fault failed: an
+// allow rule then has no Actions, since it does not match, and a deny rule does.
 type Verdict struct {
-	Rule    string   // its name
-	Effect  string   // "allow" or "deny"
-	Scope   string   // the resource it matched: "repository:team-a/app"
-	Actions []string // what it added or took
-	Fault   string   // why its condition or placeholder failed, if it did
+	Rule    string   `json:"rule"`              // its name
+	Effect  string   `json:"effect"`            // "allow" or "deny"
+	Scope   string   `json:"scope"`             // the resource it matched: "repository:team-a/app"
+	Actions []string `json:"actions,omitempty"` // what it added or took
+	Fault   string   `json:"fault,omitempty"`   // why its condition or placeholder failed, if it did
 }

@@ -1,0 +1,92 @@
+package policy
+
+import "cel.dev/cel-go/cel"
+
+// facts are the variables of one request, made when a condition first asks.
+type facts struct {
+	req     *Request
+	weighed bool   // whether the claims were found small enough to be looked at
+	missing string // why a variable has no value, for this evaluation
+}
+
+// ResolveName returns the value of a variable. An address that is not known has
+// none, so that an expression which needs it fails.
+func (f *facts) ResolveName(name string) (any, bool) {
+	switch name {
+	case "user":
+		return f.req.User, true
+	case "groups":
+		return f.req.Groups, true
+	case "claims":
+		return f.claims()
+	case "provider":
+		return f.req.Provider, true
+	case "method":
+		return f.req.Method, true
+	case "request.service":
+		return f.req.Service, true
+	case "request.address":
+		// Mapped and zoned addresses are refused by containsIP.
+		return f.known(f.req.Address.Unmap().WithZone(""), f.req.Address.IsValid(), "the address of the request is not known")
+	case "request.time":
+		return f.known(f.req.Time, !f.req.Time.IsZero(), "the time of the request is not known")
+	}
+	return nil, false
+}
+
+func (f *facts) known(value any, ok bool, otherwise string) (any, bool) {
+	if !ok {
+		f.missing = otherwise
+	}
+	return value, ok
+}
+
+// Parent is part of cel.Activation; there is no outer scope.
+func (f *facts) Parent() cel.Activation { return nil }
+
+func (f *facts) claims() (any, bool) {
+	if !f.weighed && weigh(f.req.Claims, maxClaims, maxDepth) < 0 {
+		return f.known(nil, false, "the claims are too large or nested too deep")
+	}
+	f.weighed = true
+	if f.req.Claims == nil {
+		return map[string]any{}, true
+	}
+	return f.req.Claims, true
+}
+
+// weigh takes the size of a claim's value off room, and returns what is left,
+// or less than 0 when it does not fit. A single call of CEL, such as an
+// equality of two long texts, is counted only after it was made, so that its
+// operands must be bounded before.
+func weigh(value any, room, depth int) int {
+	if depth < 0 {
+		return -1
+	}
+	switch v := value.(type) {
+	case string:
+		if len(v) > maxText {
+			return -1
+		}
+		room -= len(v)
+	case []string:
+		for _, s := range v {
+			if room = weigh(s, room-1, depth-1); room < 0 {
+				return room
+			}
+		}
+	case []any:
+		for _, e := range v {
+			if room = weigh(e, room-1, depth-1); room < 0 {
+				return room
+			}
+		}
+	case map[string]any:
+		for k, e := range v {
+			if room = weigh(e, room-len(k), depth-1); room < 0 {
+				return room
+			}
+		}
+	}
+	return room
+}
