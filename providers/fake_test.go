@@ -1,0 +1,166 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// directory is a provider of the test's own making, which counts what reaches
+// it.
+type directory struct {
+	accounts map[Login]fakeAccount
+	takes    []Kind        // default: passwords
+	issuers  []string      // whose tokens it trusts
+	catches  bool          // cannot know names: unknown ones are rejected, and Admit learns no subject
+	slow     time.Duration // what each answer takes
+	print    string
+
+	mu       sync.Mutex
+	asked    []Credential // those whose login it was asked about
+	secrets  []string     // those that were admitted
+	broken   error        // what it answers to everything
+	renewals []Secret     // revoked
+	again    func(*Identity) (*Identity, error)
+}
+
+type fakeAccount struct {
+	password, subject, user string
+	groups                  []string
+}
+
+func (d *directory) Fingerprint() string          { return "fake " + d.print }
+func (d *directory) TrustsIssuer(iss string) bool { return slices.Contains(d.issuers, iss) }
+func (d *directory) CatchesAll() bool             { return d.catches }
+func (d *directory) PerSession() bool             { return d.catches }
+func (d *directory) Accepts(kind Kind) bool {
+	if d.takes == nil {
+		return kind == Password
+	}
+	return slices.Contains(d.takes, kind)
+}
+
+func (d *directory) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
+	d.mu.Lock()
+	d.asked = append(d.asked, cred)
+	broken := d.broken
+	d.mu.Unlock()
+	if broken != nil {
+		return nil, broken
+	}
+	name := cred.Login
+	if cred.Kind != Password {
+		name = Login(cred.Secret.Reveal())
+	}
+	a, known := d.accounts[name]
+	if !known && !d.catches && cred.Kind == Password {
+		return nil, fmt.Errorf("%q: %w", cred.Login, ErrNotMine)
+	}
+	subject := a.subject
+	if d.catches {
+		subject = ""
+	}
+	if err := cred.Admitted(ctx, subject); err != nil {
+		return nil, fmt.Errorf("bind: %w", err)
+	}
+	d.mu.Lock()
+	d.secrets = append(d.secrets, cred.Secret.Reveal())
+	d.mu.Unlock()
+	select {
+	case <-time.After(d.slow):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if !known || cred.Kind == Password && a.password != cred.Secret.Reveal() {
+		return nil, fmt.Errorf("bind: %w", ErrRejected)
+	}
+	id := &Identity{Subject: a.subject, User: a.user, Groups: a.groups}
+	if cred.Offline {
+		id.Renewal = NewSecret("renewal")
+	}
+	return id, nil
+}
+
+func (d *directory) Revalidate(_ context.Context, id *Identity) (*Identity, error) {
+	return d.again(id)
+}
+
+func (d *directory) Revoke(_ context.Context, renewal Secret) error {
+	d.renewals = append(d.renewals, renewal)
+	return nil
+}
+
+// reached returns how many secrets came to the provider.
+func (d *directory) reached() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.secrets)
+}
+
+func (d *directory) searches() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.asked)
+}
+
+func (d *directory) set(broken error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.broken = broken
+}
+
+// bob is an account under three names.
+func bob() map[Login]fakeAccount {
+	a := fakeAccount{"right", "uuid-1", "bob", []string{"devs"}}
+	return map[Login]fakeAccount{
+		"bob": a, `corp\bob`: a, "bob@corp.example": a,
+		"alice": {"right", "uuid-2", "alice", nil},
+	}
+}
+
+// one returns a chain of d alone, changed by edit.
+func one(t *testing.T, d *directory, edit func(*Config)) *Chain {
+	t.Helper()
+	cfg := Config{Name: "corp", Kind: "ldap"}
+	if edit != nil {
+		edit(&cfg)
+	}
+	return chainOf(t, NewLocalCounters(time.Now), Member{d, cfg})
+}
+
+func chainOf(t *testing.T, counters Counters, members ...Member) *Chain {
+	t.Helper()
+	c, err := NewChain(members, counters, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+var (
+	home     = netip.MustParseAddr("192.0.2.1")
+	stranger = netip.MustParseAddr("198.51.100.7")
+)
+
+// typed is a password from an address.
+func typed(login Login, password string, from netip.Addr) Credential {
+	return Credential{Login: login, Secret: NewSecret(password), Address: from, Service: "registry"}
+}
+
+func (c *Chain) try(t *testing.T, cred Credential) error {
+	t.Helper()
+	id, err := c.Authenticate(t.Context(), cred)
+	if (id == nil) == (err == nil) {
+		t.Fatalf("Authenticate(%q) = %v, %v, want either an identity or an error", cred.Login, id, err)
+	}
+	return err
+}

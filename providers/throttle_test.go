@@ -1,0 +1,356 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// outcome names an error as the wire will.
+func outcome(err error) string {
+	var held *RetryAfter
+	switch {
+	case err == nil:
+		return "200"
+	case errors.As(err, &held):
+		return "429"
+	case errors.Is(err, ErrRejected), errors.Is(err, ErrGone):
+		return "401"
+	}
+	return "503"
+}
+
+// step is a login in a story, and what comes of it.
+type step struct {
+	wait     time.Duration // before it
+	login    Login
+	password string
+	from     netip.Addr
+	want     string // outcome
+	reached  int    // secrets that the directory has heard of by then
+}
+
+func TestThrottleStories(t *testing.T) {
+	other := netip.MustParseAddr("203.0.113.9")
+	for _, test := range []struct {
+		name  string
+		edit  func(*Config)
+		slow  *directory
+		steps []step
+	}{
+		{name: "a wrong password is sent once", steps: []step{
+			{0, "bob", "wrong", home, "401", 1},
+			{0, "bob", "wrong", home, "401", 1},
+			{9 * time.Minute, "bob", "wrong", stranger, "401", 1},
+			{time.Minute, "bob", "wrong", home, "401", 2},
+		}},
+		{name: "POST and then GET count once", steps: []step{
+			{0, "bob", "w1", home, "401", 1}, {0, "bob", "w1", home, "401", 1},
+			{0, "bob", "w2", home, "401", 2}, {0, "bob", "w2", home, "401", 2},
+			{0, "bob", "right", home, "200", 3},
+		}},
+		{name: "three distinct ones, then none", steps: []step{
+			{0, "bob", "w1", home, "401", 1},
+			{time.Minute, "bob", "w2", home, "401", 2},
+			{time.Minute, "bob", "w3", home, "401", 3},
+			{0, "bob", "w4", home, "429", 3},
+			{0, "bob", "right", home, "429", 3},
+			{0, "bob", "w1", home, "401", 3}, // known to be wrong without asking
+			{8 * time.Minute, "bob", "right", home, "200", 4},
+		}},
+		{name: "what is refused lengthens nothing", steps: []step{
+			{0, "bob", "w1", home, "401", 1}, {0, "bob", "w2", home, "401", 2}, {0, "bob", "w3", home, "401", 3},
+			{5 * time.Minute, "bob", "w4", home, "429", 3}, {0, "bob", "w1", home, "401", 3},
+			{5 * time.Minute, "bob", "right", home, "200", 4},
+		}},
+		{name: "name variants share one counter", steps: []step{
+			{0, "bob", "w1", home, "401", 1},
+			{0, `corp\bob`, "w2", home, "401", 2},
+			{0, "bob@corp.example", "w3", home, "401", 3},
+			{0, "bob", "w4", home, "429", 3},
+			{0, `corp\bob`, "w1", home, "401", 3},
+		}},
+		{name: "another account is not held up", steps: []step{
+			{0, "bob", "w1", stranger, "401", 1}, {0, "bob", "w2", stranger, "401", 2}, {0, "bob", "w3", stranger, "401", 3},
+			{0, "alice", "right", stranger, "200", 4},
+		}},
+		{name: "who does not exist is told the same", steps: []step{
+			{0, "nobody", "w1", home, "401", 0}, {0, "nobody", "w2", home, "401", 0}, {0, "nobody", "w3", home, "401", 0},
+			{0, "nobody", "w4", home, "429", 0}, {0, "nobody", "w1", home, "401", 0},
+			{10 * time.Minute, "nobody", "w4", home, "401", 0},
+		}},
+		{name: "a stranger keeps nobody out of a place where they were proved", steps: []step{
+			{0, "bob", "right", home, "200", 1},
+			{2 * time.Hour, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
+			{0, "bob", "w4", stranger, "429", 4},
+			{0, "bob", "right", other, "429", 4},
+			{0, "bob", "right", home, "200", 5},
+			{0, `corp\bob`, "right", home, "200", 6}, // under another spelling too
+		}},
+		{name: "such a place has three of its own", steps: []step{
+			{0, "bob", "right", home, "200", 1},
+			{2 * time.Minute, "bob", "w1", home, "401", 2}, {0, "bob", "w2", home, "401", 3}, {0, "bob", "w3", home, "401", 4},
+			{0, "bob", "w4", home, "429", 4},
+			{0, "bob", "w4", stranger, "401", 5}, // strangers have not used theirs up
+		}},
+		{name: "a proof lasts a day", steps: []step{
+			{0, "bob", "right", home, "200", 1},
+			{25 * time.Hour, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
+			{0, "bob", "right", home, "429", 4},
+		}},
+		{name: "a remembered password is never held up", steps: []step{
+			{0, "bob", "right", home, "200", 1},
+			{0, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
+			{0, "bob", "right", other, "200", 4},
+		}},
+		{name: "a limit of its own", edit: func(c *Config) { c.WrongPasswords = 1 }, steps: []step{
+			{0, "bob", "w1", home, "401", 1}, {0, "bob", "w2", home, "429", 1},
+		}},
+		{name: "an address that is not known has no place of its own", steps: []step{
+			{0, "bob", "right", netip.Addr{}, "200", 1},
+			{2 * time.Minute, "bob", "w1", netip.Addr{}, "401", 2}, {0, "bob", "w2", netip.Addr{}, "401", 3}, {0, "bob", "w3", netip.Addr{}, "401", 4},
+			{0, "bob", "right", netip.Addr{}, "429", 4},
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &directory{accounts: bob()}
+				c := one(t, d, test.edit)
+				for i, s := range test.steps {
+					time.Sleep(s.wait)
+					err := c.try(t, typed(s.login, s.password, s.from))
+					if got := outcome(err); got != s.want || d.reached() != s.reached {
+						t.Errorf("step %d: Authenticate(%q, %q) = %s (%v) with %d secrets sent, want %s with %d",
+							i, s.login, s.password, got, err, d.reached(), s.want, s.reached)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestThrottleWithoutSubject: a password grant learns no subject beforehand, so
+// the name is what counts.
+func TestThrottleWithoutSubject(t *testing.T) {
+	d := &directory{accounts: bob(), catches: true}
+	c := one(t, d, nil)
+	for i, want := range []string{"401", "401", "401", "429"} {
+		if got := outcome(c.try(t, typed("bob", fmt.Sprint("w", i), home))); got != want {
+			t.Errorf("wrong password %d = %s, want %s", i, got, want)
+		}
+	}
+	if got := outcome(c.try(t, typed("nobody", "w", home))); got != "401" || d.reached() != 4 {
+		t.Errorf("another name = %s with %d secrets sent, want 401 with 4", got, d.reached())
+	}
+}
+
+// TestRefusedCostsNothing: not even a search for the account.
+func TestRefusedCostsNothing(t *testing.T) {
+	d := &directory{accounts: bob()}
+	c := one(t, d, nil)
+	for i := range 3 {
+		c.try(t, typed("bob", fmt.Sprint("w", i), home))
+	}
+	before := d.searches()
+	for i := range 20 {
+		c.try(t, typed("bob", fmt.Sprint("w", i), home))
+	}
+	if more := d.searches() - before; more != 0 {
+		t.Errorf("20 refused logins made %d searches, want 0", more)
+	}
+}
+
+func TestRetryAfterSaysWhenThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := one(t, &directory{accounts: bob()}, nil)
+		for i := range 3 {
+			c.try(t, typed("bob", fmt.Sprint("w", i), home))
+			time.Sleep(time.Minute)
+		}
+		var held *RetryAfter
+		if err := c.try(t, typed("bob", "right", home)); !errors.As(err, &held) || held.After != 7*time.Minute {
+			t.Errorf("Authenticate = %v, want to be told to come back after 7m", err)
+		}
+		time.Sleep(held.After)
+		if err := c.try(t, typed("bob", "right", home)); err != nil {
+			t.Errorf("Authenticate when the time is over = %v, want an identity", err)
+		}
+	})
+}
+
+func TestAddressBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		accounts := bob()
+		for i := range 40 {
+			accounts[Login(fmt.Sprint("user", i))] = fakeAccount{"right", fmt.Sprint("uuid-u", i), fmt.Sprint("user", i), nil}
+		}
+		d := &directory{accounts: accounts}
+		c := one(t, d, nil)
+		office := netip.MustParseAddr("2001:db8:1:2::1")
+		neighbour := netip.MustParseAddr("2001:db8:1:2:ffff::9")
+		if err := c.try(t, typed("bob", "right", office)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		for i := range 40 {
+			want := "401"
+			if i >= addressFailures {
+				want = "429"
+			}
+			from := []netip.Addr{office, neighbour}[i%2]
+			if got := outcome(c.try(t, typed(Login(fmt.Sprint("user", i)), "wrong", from))); got != want {
+				t.Errorf("failure %d from one /64 = %s, want %s", i, got, want)
+			}
+		}
+		before := d.searches()
+		if got := outcome(c.try(t, typed("user39", "right", neighbour))); got != "429" || d.searches() != before {
+			t.Errorf("a newcomer at that address = %s with %d searches, want 429 with none", got, d.searches()-before)
+		}
+		if got := outcome(c.try(t, typed("bob", "right", office))); got != "200" {
+			t.Errorf("who was proved at that address = %s, want 200", got)
+		}
+		if got := outcome(c.try(t, typed("user39", "right", home))); got != "200" {
+			t.Errorf("the same person elsewhere = %s, want 200", got)
+		}
+		time.Sleep(refusedFor)
+		if got := outcome(c.try(t, typed("user39", "right", neighbour))); got != "200" {
+			t.Errorf("that address later = %s, want 200", got)
+		}
+	})
+}
+
+// TestGuessesAtOnce: what is under way counts as if it were wrong.
+func TestGuessesAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		cred     func(i int) Credential
+		most     int // secrets that may reach the directory
+		outcomes map[string]int
+	}{
+		{"100 times the same wrong one", func(int) Credential { return typed("bob", "wrong", home) }, 1, map[string]int{"401": 100}},
+		{"the same for an offline token", func(i int) Credential {
+			c := typed("bob", "wrong", home)
+			c.Offline = i%2 == 0
+			return c
+		}, 1, map[string]int{"401": 100}},
+		{"the same under every name", func(i int) Credential {
+			return typed([]Login{"bob", `corp\bob`, "bob@corp.example"}[i%3], "wrong", home)
+		}, 1, map[string]int{"401": 100}},
+		{"100 distinct ones", func(i int) Credential { return typed("bob", fmt.Sprint("w", i), home) }, 3, map[string]int{"401": 3, "429": 97}},
+		{"100 distinct ones from everywhere", func(i int) Credential {
+			return typed([]Login{"bob", `corp\bob`}[i%2], fmt.Sprint("w", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
+		}, 3, map[string]int{"401": 3, "429": 97}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &directory{accounts: bob(), slow: time.Second}
+				c := one(t, d, nil)
+				var all sync.WaitGroup
+				var mu sync.Mutex
+				got := make(map[string]int)
+				for i := range 100 {
+					all.Go(func() {
+						o := outcome(c.try(t, test.cred(i)))
+						mu.Lock()
+						defer mu.Unlock()
+						got[o]++
+					})
+				}
+				all.Wait()
+				if d.reached() > test.most || fmt.Sprint(got) != fmt.Sprint(test.outcomes) {
+					t.Errorf("%d secrets reached the directory and the answers are %v, want at most %d and %v", d.reached(), got, test.most, test.outcomes)
+				}
+			})
+		})
+	}
+}
+
+// TestCutOffGuessCounts: who hangs up before the answer has still made the
+// directory count a failure.
+func TestCutOffGuessCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: time.Second}
+		c := one(t, d, nil)
+		for i := range 20 {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			if _, err := c.Authenticate(ctx, typed("bob", fmt.Sprint("w", i), home)); err == nil || outcome(err) == "401" {
+				t.Errorf("a login that was cut off = %v, want that it cannot be told", err)
+			}
+			cancel()
+			time.Sleep(2 * time.Second)
+		}
+		if d.reached() != 3 {
+			t.Errorf("%d secrets reached the directory, want 3", d.reached())
+		}
+	})
+}
+
+// TestCannotTellCountsNothing: a directory that is down makes nobody a guesser.
+func TestCannotTellCountsNothing(t *testing.T) {
+	d := &directory{accounts: bob()}
+	c := one(t, d, nil)
+	d.set(errors.New("connection refused"))
+	for i := range 10 {
+		if got := outcome(c.try(t, typed("bob", fmt.Sprint("w", i), home))); got != "503" {
+			t.Errorf("while the directory is down = %s, want 503", got)
+		}
+	}
+	if fmt.Sprint(c.Down()) != "[corp]" {
+		t.Errorf("Down() = %v, want [corp]", c.Down())
+	}
+	d.set(nil)
+	if err := c.try(t, typed("bob", "right", home)); err != nil || len(c.Down()) > 0 {
+		t.Errorf("when it is back = %v with %v down, want an identity and none", err, c.Down())
+	}
+}
+
+// TestSharedCounters: two processes that share their counters share the limit,
+// and a reload does not forget it.
+func TestSharedCounters(t *testing.T) {
+	d := &directory{accounts: bob()}
+	counters := NewLocalCounters(time.Now)
+	a := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
+	b := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
+	for i, c := range []*Chain{a, b, a, b, a} {
+		c.try(t, typed("bob", fmt.Sprint("w", i), home))
+	}
+	if d.reached() != 3 {
+		t.Errorf("%d secrets reached the directory, want 3", d.reached())
+	}
+	before := d.searches()
+	if got := outcome(b.try(t, typed("bob", "w0", home))); got != "401" || d.searches() != before {
+		t.Errorf("what the other was told is wrong = %s with %d searches, want 401 with none", got, d.searches()-before)
+	}
+}
+
+func TestLocalCountersAreBounded(t *testing.T) {
+	now := time.Unix(0, 0)
+	c := NewLocalCounters(func() time.Time { return now })
+	for i := range maxBuckets + 10 {
+		c.Add(t.Context(), []Count{{Bucket: Mark{byte(i), byte(i >> 8), byte(i >> 16)}, For: time.Minute}})
+	}
+	if n := len(c.buckets.items); n != maxBuckets {
+		t.Errorf("%d buckets are kept, want %d", n, maxBuckets)
+	}
+	last := Mark{255, 255, 255}
+	for i := range 100 {
+		c.Add(t.Context(), []Count{{Bucket: last, Mark: Mark{byte(i)}, For: time.Duration(i+1) * time.Second}})
+	}
+	found := c.Marks(t.Context(), []Mark{last})[0]
+	if len(found) != maxMarks || !holds(found, Mark{99}) || holds(found, Mark{0}) {
+		t.Errorf("%d marks are kept in a bucket, want the last %d", len(found), maxMarks)
+	}
+	now = now.Add(50 * time.Second)
+	if found := c.Marks(t.Context(), []Mark{last})[0]; len(found) != 50 {
+		t.Errorf("%d marks are left after 50 s, want 50", len(found))
+	}
+	now = now.Add(time.Hour)
+	if found := c.Marks(t.Context(), []Mark{last})[0]; len(found) != 0 {
+		t.Errorf("%d marks are left after an hour, want none", len(found))
+	}
+}
