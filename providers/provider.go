@@ -155,7 +155,9 @@ type Revalidator interface {
 	// what Authenticate or Revalidate returned before (of it Subject and
 	// Renewal count). The error wraps ErrGone (no such entry,
 	// invalid_grant), or ErrRejected and ErrEnded (disabled, expired, locked
-	// for good); any other means that the provider cannot tell now.
+	// for good); any other means that the provider cannot tell now. Whatever
+	// it is, where the Renewal had rotated before the failure the error is, or
+	// wraps, a [*RotatedError] with the new one, which must be kept.
 	Revalidate(ctx context.Context, id *Identity) (*Identity, error)
 
 	// PerSession reports whether each session has a Renewal of its own and is

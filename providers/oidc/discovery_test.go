@@ -2,7 +2,6 @@ package oidc_test
 
 import (
 	"context"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"net/http"
@@ -18,13 +17,6 @@ import (
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
 )
-
-func answer(v any) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(v)
-	}
-}
 
 // New touches no network, and neither does anything before a credential comes.
 func TestNewTouchesNoNetwork(t *testing.T) {
@@ -96,80 +88,6 @@ func TestKeysElsewhere(t *testing.T) {
 	named := ci(t, i.URL, func(c *oidc.Config) { c.Hosts = []string{strings.TrimPrefix(other.URL, "http://")} })
 	if _, err := present(named, t, token); err != nil {
 		t.Errorf("Authenticate with that host in hosts = %v, want an identity", err)
-	}
-}
-
-// No redirect is followed, neither with a password nor without one.
-func TestRedirectsAreNotFollowed(t *testing.T) {
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		for _, path := range []string{oidctest.DiscoveryPath, oidctest.TokenPath} {
-			i := oidctest.NewIssuer(t)
-			i.Replace(path, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, i.URL+"/elsewhere", status) })
-			_, err := client(t, i.URL, nil).Authenticate(t.Context(), password("alice", "pw"))
-			if !cannotTell(err) {
-				t.Errorf("%d at %s: Authenticate = %v, want an error that is no verdict", status, path, err)
-			}
-			if n := i.Requests("/elsewhere"); n != 0 {
-				t.Errorf("%d at %s: the redirect was followed", status, path)
-			}
-		}
-	}
-}
-
-// What has no end, comes slowly or breaks off costs bounded memory and time.
-func TestHostileAnswers(t *testing.T) {
-	endless := func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		block := []byte(strings.Repeat(" ", 64<<10))
-		for {
-			if _, err := w.Write(block); err != nil {
-				return
-			}
-		}
-	}
-	slow := func(w http.ResponseWriter, r *http.Request) {
-		for range 100 {
-			if _, err := w.Write([]byte(" ")); err != nil {
-				return
-			}
-			w.(http.Flusher).Flush()
-			select {
-			case <-r.Context().Done():
-				return
-			case <-time.After(100 * time.Millisecond):
-			}
-		}
-	}
-	broken := func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		_, _ = w.Write([]byte(`{"issuer":`))
-		panic(http.ErrAbortHandler)
-	}
-	deep := func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte(strings.Repeat(`{"a":`, 100_000)))
-	}
-	for name, hostile := range map[string]http.HandlerFunc{"endless": endless, "slow": slow, "broken off": broken, "deep": deep} {
-		for _, path := range []string{oidctest.DiscoveryPath, oidctest.KeysPath, oidctest.TokenPath, oidctest.UserinfoPath} {
-			t.Run(name+path, func(t *testing.T) {
-				t.Parallel()
-				i := oidctest.NewIssuer(t)
-				i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
-				i.Replace(path, hostile)
-				p := client(t, i.URL, func(c *oidc.Config) { c.Timeout, c.Userinfo = 500*time.Millisecond, "always" })
-				begun := time.Now()
-				if _, err := p.Authenticate(t.Context(), password("alice", "pw")); !cannotTell(err) {
-					t.Errorf("Authenticate = %v, want an error that is no verdict", err)
-				} else if len(err.Error()) > 600 {
-					t.Errorf("the error has %d bytes", len(err.Error()))
-				}
-				if took := time.Since(begun); took > 4*time.Second {
-					t.Errorf("took %v", took)
-				}
-				if n := i.Requests(oidctest.TokenPath); n > 1 {
-					t.Errorf("the password was sent %d times", n)
-				}
-			})
-		}
 	}
 }
 
@@ -250,158 +168,38 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// The answer of the token endpoint is looked at as closely as what a stranger
-// brings. What is wrong with it is the provider's fault: no verdict.
-func TestBadAnswersOfTheTokenEndpoint(t *testing.T) {
-	i, other := oidctest.NewIssuer(t), oidctest.NewIssuer(t)
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
-	tests := []struct {
-		name    string
-		idToken any
-		info    any // userinfo, if asked
-	}{
-		{"wrong key", other.IDToken(map[string]any{"iss": i.URL}), nil},
-		{"wrong issuer", i.IDToken(map[string]any{"iss": i.URL + "/"}), nil},
-		{"wrong audience", i.IDToken(map[string]any{"aud": "vault"}), nil},
-		{"azp of another", i.IDToken(map[string]any{"azp": "vault"}), nil},
-		{"expired", i.IDToken(map[string]any{"exp": 1}), nil},
-		{"alg none", oidctest.SignWith(t, `{"alg":"none"}`, claimsText(i.URL, ""), nil), nil},
-		{"no sub", i.IDToken(map[string]any{"sub": nil}), nil},
-		{"no ID token, userinfo without sub", nil, map[string]any{"name": "x"}},
-		{"no ID token, userinfo with a sub that is a number", nil, map[string]any{"sub": 7}},
-		{"no ID token, userinfo is a list", nil, []string{"sub"}},
-		{"ID token is a number", 7, map[string]any{}},
+func TestStart(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, nil)
+	p.Start(t.Context())
+	deadline := time.Now().Add(5 * time.Second)
+	for op.Requests("jwks") == 0 && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
 	}
-	for _, tt := range tests {
-		i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": tt.idToken}))
-		i.Replace(oidctest.UserinfoPath, answer(tt.info))
-		if id, err := p.Authenticate(t.Context(), password("alice", "pw")); !cannotTell(err) {
-			t.Errorf("%s: Authenticate = %v, %v, want an error that is no verdict", tt.name, id, err)
+	login(t, p, password("bob", "bobpw"))
+	if d, k := op.Requests("discovery"), op.Requests("jwks"); d != 1 || k != 1 {
+		t.Errorf("discovery %d and keys %d times, want once each, in the background", d, k)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPing(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, nil)
+	found, err := p.Ping(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(found, "\n")
+	for _, want := range []string{"discovery in", "keys: 1 (RS256)", "grant password: advertised", "grant refresh_token: advertised", "revocation endpoint: " + op.Issuer} {
+		if !strings.Contains(text, want) {
+			t.Errorf("Ping says nothing of %q:\n%s", want, text)
 		}
 	}
-}
-
-func TestUserinfoAboutSomebodyElse(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
-	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-2", "groups": []string{"admins"}}))
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim = "sub" })
-	if id, err := p.Authenticate(t.Context(), password("alice", "pw")); !cannotTell(err) {
-		t.Errorf("Authenticate = %v, %v, want an error that is no verdict", id, err)
-	}
-}
-
-// email_verified in one answer says nothing of the email in another.
-func TestEmailVerifiedElsewhere(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"email": "boss@corp.example"})}))
-	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1", "email": "me@home.example", "email_verified": true}))
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim, c.Userinfo = "email", "", "always" })
-	if id, err := p.Authenticate(t.Context(), password("alice", "pw")); !errors.Is(err, providers.ErrRejected) {
-		t.Errorf("Authenticate = %v, %v, want ErrRejected", id, err)
-	}
-}
-
-// A refresh token whose answer is about another person ends that session.
-func TestRevalidateAboutSomebodyElse(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
-	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
-	id := &providers.Identity{Subject: "subject-2", Renewal: providers.NewSecret("first")}
-	if got, err := p.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) {
-		t.Errorf("Revalidate = %v, %v, want ErrGone", got, err)
-	}
-	id.Subject = "subject-1"
-	if got, err := p.Revalidate(t.Context(), id); err != nil || got.Renewal.Reveal() != "next" {
-		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
-	}
-}
-
-// A client that hangs up in the middle of a refresh does not cost the token.
-func TestRefreshOutlivesTheClient(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
-	ctx, cancel := context.WithCancel(t.Context())
-	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
-		cancel()
-		time.Sleep(50 * time.Millisecond)
-		answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer"})(w, r)
-	})
-	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1"}))
-	got, err := p.Revalidate(ctx, &providers.Identity{Subject: "subject-1", Renewal: providers.NewSecret("first")})
-	if err != nil || got.Renewal.Reveal() != "next" {
-		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
-	}
-	if _, err := p.Revalidate(ctx, got); !errors.Is(err, context.Canceled) || i.Requests(oidctest.TokenPath) != 1 {
-		t.Errorf("Revalidate for a client that is long gone = %v after %d requests, want none", err, i.Requests(oidctest.TokenPath))
-	}
-}
-
-// No refresh token is spent while its answer could not be verified.
-func TestNothingSpentWithoutKeys(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	i.Replace(oidctest.KeysPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
-	p := client(t, i.URL, nil)
-	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: providers.NewSecret("r")}); !cannotTell(err) {
-		t.Errorf("Revalidate = %v, want an error that is no verdict", err)
-	}
-	if n := i.Requests(oidctest.TokenPath); n != 0 {
-		t.Errorf("the refresh token was sent %d times, want never", n)
-	}
-}
-
-func TestRevokeRequest(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	var got *http.Request
-	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { _ = r.ParseForm(); got = r })
-	for style, want := range map[string]string{"client_secret_basic": "", "client_secret_post": registry.Secret} {
-		p := client(t, i.URL, func(c *oidc.Config) { c.AuthStyle = style })
-		if err := p.Revoke(t.Context(), providers.NewSecret("r&=1")); err != nil {
-			t.Fatal(err)
-		}
-		if got.PostForm.Get("token") != "r&=1" || got.PostForm.Get("token_type_hint") != "refresh_token" || got.PostForm.Get("client_secret") != want {
-			t.Errorf("%s: revocation form = %v", style, got.PostForm)
-		}
-		if _, _, ok := got.BasicAuth(); ok == (want != "") {
-			t.Errorf("%s: Authorization present = %v", style, ok)
-		}
-	}
-	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
-	if err := client(t, i.URL, nil).Revoke(t.Context(), providers.NewSecret("r")); err == nil {
-		t.Error("Revoke at a provider that fails = nil, want an error")
-	}
-	i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{"revocation_endpoint": nil})))
-	if err := client(t, i.URL, nil).Revoke(t.Context(), providers.NewSecret("r")); err != nil {
-		t.Errorf("Revoke without an endpoint = %v, want nil: there is nothing to be done", err)
-	}
-}
-
-// No error that leaves the package holds a secret.
-func TestErrorsHoldNoSecrets(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	const canary = "canary-7f3a"
-	for _, h := range []http.HandlerFunc{
-		func(w http.ResponseWriter, r *http.Request) {
-			_ = r.ParseForm()
-			http.Error(w, r.PostForm.Encode(), 500)
-		},
-		func(w http.ResponseWriter, r *http.Request) {
-			_ = r.ParseForm()
-			w.WriteHeader(400)
-			_, _ = w.Write([]byte(r.PostForm.Encode()))
-		},
-		func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
-	} {
-		i.Replace(oidctest.TokenPath, h)
-		p := client(t, i.URL, func(c *oidc.Config) {
-			c.ClientSecret = providers.NewSecret(canary)
-			c.AuthStyle = "client_secret_post"
-		})
-		_, err := p.Authenticate(t.Context(), password("alice", canary))
-		_, again := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: providers.NewSecret(canary)})
-		if text := errors.Join(err, again).Error(); strings.Contains(text, canary) {
-			t.Errorf("the error holds a secret: %s", text)
-		}
+	if strings.Contains(text, "warning") {
+		t.Errorf("Ping warns:\n%s", text)
 	}
 }
 

@@ -1,0 +1,188 @@
+package oidc_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+	"shorepass/providers/oidc/oidctest"
+)
+
+// Flow 4 with tokens that the real provider signed.
+func TestIDTokenAsPassword(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
+	tokens := op.Tokens(registry, "alice", "alice's pass")
+	cred := providers.Credential{Login: "$oidc", Secret: providers.NewSecret(tokens.ID), Kind: providers.IDToken}
+	id := login(t, p, cred)
+	if id.User != "alice" || id.Method != providers.MethodIDToken || !id.Renewal.IsZero() {
+		t.Errorf("identity = %+v", id)
+	}
+	if _, err := p.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrCannotRevalidate) {
+		t.Errorf("Revalidate = %v, want ErrCannotRevalidate", err)
+	}
+
+	op.RotateKeys()
+	cred.Secret = providers.NewSecret(op.Tokens(registry, "alice", "alice's pass").ID)
+	login(t, p, cred) // by the new key
+	cred.Secret = providers.NewSecret(tokens.ID)
+	login(t, p, cred) // by the old one, which is still published
+
+	op.ForgetOldKeys()
+	other := client(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
+	if _, err := other.Authenticate(t.Context(), cred); !errors.Is(err, providers.ErrRejected) {
+		t.Errorf("Authenticate with a token of a withdrawn key = %v, want ErrRejected", err)
+	}
+}
+
+func TestGoodTokens(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := ci(t, i.URL, nil)
+	now := time.Now().Unix()
+	tests := []struct {
+		name  string
+		token string
+	}{
+		{"plain", i.IDToken(nil)},
+		{"typ in lower case", i.Sign(`{"alg":"ES256","typ":"jwt","kid":"`+oidctest.EC+`"}`, claimsText(i.URL, ""), oidctest.EC)},
+		{"no typ", i.Sign(`{"alg":"ES256","kid":"`+oidctest.EC+`"}`, claimsText(i.URL, ""), oidctest.EC)},
+		{"no kid", i.Sign(`{"alg":"ES256"}`, claimsText(i.URL, ""), oidctest.EC)},
+		{"RSA", i.Sign(`{"alg":"RS256","kid":"`+oidctest.RSA+`"}`, claimsText(i.URL, ""), oidctest.RSA)},
+		{"EdDSA", i.Sign(`{"alg":"EdDSA","kid":"`+oidctest.Ed+`"}`, claimsText(i.URL, ""), oidctest.Ed)},
+		{"x5t in the header", i.Sign(`{"alg":"RS256","kid":"`+oidctest.RSA+`","x5t":"abc"}`, claimsText(i.URL, ""), oidctest.RSA)},
+		{"aud a list", i.IDToken(map[string]any{"aud": []string{"registry"}})},
+		{"several aud and a trusted azp", i.IDToken(map[string]any{"aud": []string{"vault", "registry"}, "azp": "trusted-runner"})},
+		{"several aud and ours as azp", i.IDToken(map[string]any{"aud": []string{"vault", "registry"}, "azp": "registry"})},
+		{"exp just past", i.IDToken(map[string]any{"exp": now - 30})},
+		{"nbf soon", i.IDToken(map[string]any{"nbf": now + 30})},
+		{"times with fractions", i.IDToken(map[string]any{"exp": float64(now) + 60.5, "iat": float64(now) - 0.25})},
+		{"no iat", i.IDToken(map[string]any{"iat": nil})},
+		{"Keycloak ID token", i.IDToken(map[string]any{"typ": "ID", "azp": "registry", "acr": "1"})},
+		{"Cognito ID token", i.IDToken(map[string]any{"token_use": "id"})},
+		{"names that look like others", i.IDToken(map[string]any{"Sub-Team": "x", "audience": "y"})},
+		{"distributed claims that nobody asked for", i.IDToken(map[string]any{
+			"_claim_names":   map[string]any{"groups": "src1"},
+			"_claim_sources": map[string]any{"src1": map[string]any{"endpoint": i.URL + "/groups"}},
+		})},
+	}
+	for _, tt := range tests {
+		if id, err := present(p, t, tt.token); err != nil {
+			t.Errorf("%s: Authenticate = %v, want an identity", tt.name, err)
+		} else if id.Method != providers.MethodIDToken {
+			t.Errorf("%s: method %q", tt.name, id.Method)
+		}
+	}
+	if n := i.Requests("/groups"); n != 0 {
+		t.Errorf("a distributed claim was followed %d times", n)
+	}
+}
+
+func TestJobs(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	tests := []struct {
+		name   string
+		change func(*oidc.Config)
+		claims map[string]any
+		want   *providers.Identity
+	}{
+		{
+			"GitHub",
+			func(c *oidc.Config) {
+				c.Users.Claim, c.Groups.Claim = "repository", "repository_owner"
+				c.Subject = []string{"repository_id"}
+				c.Claims = []string{"ref", "event_name", "repository_owner_id"}
+			},
+			oidctest.GitHubJob("octo-org/octo-repo", "main"),
+			&providers.Identity{
+				Subject: "74", User: "octo-org/octo-repo", Groups: []string{"octo-org"},
+				Claims: map[string]any{"ref": "refs/heads/main", "event_name": "push", "repository_owner_id": "65"},
+			},
+		},
+		{
+			"GitLab",
+			func(c *oidc.Config) {
+				c.Users.Claim, c.Groups.Claim = "project_path", "groups_direct"
+				c.Claims = []string{"ref_protected", "not there"}
+			},
+			oidctest.GitLabJob("mygroup/app", "feature-1"),
+			&providers.Identity{
+				Subject: "project_path:mygroup/app:ref_type:branch:ref:feature-1", User: "mygroup/app", Groups: []string{"mygroup", "mygroup/builders"},
+				Claims: map[string]any{"ref_protected": "false"},
+			},
+		},
+		{
+			"Kubernetes",
+			func(c *oidc.Config) {
+				c.Users.Claim, c.Groups.Claim = "sub", "/kubernetes.io/namespace"
+			},
+			oidctest.KubernetesPod("team-a", "builder"),
+			&providers.Identity{
+				Subject: "system:serviceaccount:team-a:builder", User: "system:serviceaccount:team-a:builder", Groups: []string{"team-a"},
+				Claims: map[string]any{},
+			},
+		},
+		{
+			"Entra ID",
+			func(c *oidc.Config) {
+				c.Users.Claim, c.Subject = "upn", []string{"tid", "oid"}
+				c.Claims = []string{"level", "ratio"}
+			},
+			map[string]any{"tid": "t:1", "oid": "o%2", "upn": "alice@corp.example", "level": 9007199254740993, "ratio": 0.5},
+			&providers.Identity{
+				Subject: "t%3A1:o%252", User: "alice@corp.example",
+				Claims: map[string]any{"level": int64(9007199254740993), "ratio": 0.5},
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := present(ci(t, i.URL, tt.change), t, i.IDToken(tt.claims))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := *tt.want
+			want.Provider, want.Method, want.AuthTime = "sso", providers.MethodIDToken, got.AuthTime
+			if diff := cmp.Diff(&want, got, cmp.AllowUnexported(providers.Secret{})); diff != "" {
+				t.Errorf("identity (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// An ID token is asked about only where its grant is configured, and a kind
+// that is not configured is not looked at.
+func TestKinds(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	people := client(t, i.URL, nil)
+	jobs := ci(t, i.URL, nil)
+	if !jobs.TrustsIssuer(i.URL) || jobs.TrustsIssuer(i.URL+"/") || jobs.TrustsIssuer("") {
+		t.Error("TrustsIssuer is not byte for byte")
+	}
+	for _, tt := range []struct {
+		p    *oidc.Provider
+		kind providers.Kind
+		want bool
+	}{
+		{people, providers.Password, true}, {people, providers.RefreshToken, true}, {people, providers.IDToken, false},
+		{jobs, providers.Password, false}, {jobs, providers.RefreshToken, false}, {jobs, providers.IDToken, true},
+		{jobs, providers.Kind(99), false},
+	} {
+		if got := tt.p.Accepts(tt.kind); got != tt.want {
+			t.Errorf("Accepts(%v) = %v, want %v", tt.kind, got, tt.want)
+		}
+		if tt.want {
+			continue
+		}
+		cred := providers.Credential{Login: "bob", Secret: providers.NewSecret(i.IDToken(nil)), Kind: tt.kind}
+		if _, err := tt.p.Authenticate(t.Context(), cred); !errors.Is(err, providers.ErrNotMine) {
+			t.Errorf("Authenticate(%v) = %v, want ErrNotMine", tt.kind, err)
+		}
+	}
+	if n := i.Requests(oidctest.DiscoveryPath); n != 0 {
+		t.Errorf("the provider was asked %d times, want never", n)
+	}
+}

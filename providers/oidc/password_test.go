@@ -1,0 +1,133 @@
+package oidc_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+	"shorepass/providers/oidc/oidctest"
+)
+
+func TestPassword(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, func(c *oidc.Config) { c.Claims = []string{"email", "realm_access"} })
+	begun := time.Now()
+	id := login(t, p, password("alice", "alice's pass"))
+	want := &providers.Identity{
+		Provider: "sso",
+		Subject:  "u-alice",
+		User:     "alice",
+		Groups:   []string{"devs", "ops"},
+		Claims: map[string]any{
+			"email":        "alice@corp.example",
+			"realm_access": map[string]any{"roles": []any{"reg-push", "reg-pull"}},
+		},
+		Method:   providers.MethodPassword,
+		AuthTime: id.AuthTime,
+	}
+	if diff := cmp.Diff(want, id, cmp.AllowUnexported(providers.Secret{})); diff != "" {
+		t.Errorf("identity (-want +got):\n%s", diff)
+	}
+	if id.AuthTime.Before(begun.Add(-2*time.Second)) || id.AuthTime.After(time.Now()) {
+		t.Errorf("AuthTime = %v, want now", id.AuthTime)
+	}
+	if n := op.Requests("userinfo"); n != 0 {
+		t.Errorf("userinfo was asked %d times, want 0: the ID token says all", n)
+	}
+}
+
+// One wrong password is one request, whatever the provider makes of it: a
+// second one would be a second failure on the way to its lockout.
+func TestWrongPasswordIsOneRequest(t *testing.T) {
+	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+		t.Run(method, func(t *testing.T) {
+			op := start(t, func(o *oidctest.Options) {
+				o.Clients = []oidctest.Client{{ID: registry.ID, Secret: registry.Secret, Auth: method}}
+				o.AuthMethods = []string{method}
+			})
+			p := client(t, op.Issuer, nil)
+			for n, cred := range []providers.Credential{
+				password("alice", "wrong"),
+				offline("alice", "wrong"),
+				password("nobody", "alice's pass"),
+				password("bob", "alice's pass"),
+			} {
+				_, err := p.Authenticate(t.Context(), cred)
+				if !errors.Is(err, providers.ErrRejected) {
+					t.Errorf("Authenticate(%q) = %v, want ErrRejected", cred.Login, err)
+				}
+				if got := op.Requests("token"); got != n+1 {
+					t.Fatalf("%d requests to the token endpoint, want %d", got, n+1)
+				}
+			}
+			login(t, p, password("alice", "alice's pass"))
+		})
+	}
+}
+
+// A client that the provider does not know is our fault and not the person's.
+func TestWrongClientSecretCannotTell(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, func(c *oidc.Config) { c.ClientSecret = providers.NewSecret("old") })
+	if _, err := p.Authenticate(t.Context(), password("alice", "alice's pass")); !cannotTell(err) {
+		t.Errorf("Authenticate = %v, want an error that is no verdict", err)
+	}
+	if n := op.Requests("token"); n != 1 {
+		t.Errorf("%d requests to the token endpoint, want 1", n)
+	}
+}
+
+func TestOddNames(t *testing.T) {
+	names := []string{"josé", "o(brien", `CN=Doe\, J`, "a*", "bob@corp.example", "李雷", "x y", "100%", "a&b=c", "+", "'; --", strings.Repeat("n", 200)}
+	op := start(t, func(o *oidctest.Options) {
+		for _, name := range names {
+			o.Users = append(o.Users, oidctest.User{Name: name, Password: name + "\t pässwörd&=%+", Subject: "u-" + name, Groups: []string{"team " + name}})
+		}
+	})
+	p := client(t, op.Issuer, nil)
+	for _, name := range names {
+		id := login(t, p, password(name, name+"\t pässwörd&=%+"))
+		if id.User != name || !cmp.Equal(id.Groups, []string{"team " + name}) {
+			t.Errorf("Authenticate(%q) = %q %q", name, id.User, id.Groups)
+		}
+	}
+}
+
+// Renewal is asked for only where it is wanted and can be used.
+func TestOfflineAccess(t *testing.T) {
+	op := start(t, nil)
+	both := client(t, op.Issuer, nil)
+	if id := login(t, both, password("alice", "alice's pass")); !id.Renewal.IsZero() {
+		t.Error("Renewal is set though nobody asked for an offline token")
+	}
+	if id := login(t, both, offline("alice", "alice's pass")); id.Renewal.IsZero() {
+		t.Error("Renewal is empty though an offline token was asked for")
+	}
+	only := client(t, op.Issuer, func(c *oidc.Config) { c.Grants = []string{"password"} })
+	id := login(t, only, offline("alice", "alice's pass"))
+	if !id.Renewal.IsZero() {
+		t.Error("Renewal is set though grants lack refresh_token")
+	}
+	if _, err := only.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrCannotRevalidate) {
+		t.Errorf("Revalidate = %v, want ErrCannotRevalidate", err)
+	}
+}
+
+func TestKeyRotationUnderPasswords(t *testing.T) {
+	for _, algorithm := range []string{"RS256", "ES256", "PS256", "EdDSA"} {
+		t.Run(algorithm, func(t *testing.T) {
+			op := start(t, func(o *oidctest.Options) { o.Algorithm = algorithm })
+			p := client(t, op.Issuer, nil)
+			for range 6 { // more often than strangers may have keys read
+				login(t, p, password("bob", "bobpw"))
+				op.RotateKeys()
+				op.ForgetOldKeys()
+			}
+		})
+	}
+}

@@ -1,0 +1,106 @@
+package oidc_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"testing"
+
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+	"shorepass/providers/oidc/oidctest"
+)
+
+var registry = oidctest.Client{ID: "registry", Secret: "s&cret +/=%"}
+
+func people() []oidctest.User {
+	return []oidctest.User{
+		{Name: "alice", Password: "alice's pass", Subject: "u-alice", Email: "alice@corp.example", Groups: []string{"ops", "devs", "ops"}, Roles: []string{"reg-push", "reg-pull"}},
+		{Name: "bob", Password: "bobpw", Subject: "u-bob", Email: "bob@corp.example", EmailUnverified: true, Groups: []string{"ops"}},
+	}
+}
+
+// start runs the real oidc-provider, with what change makes of the usual options.
+func start(t *testing.T, change func(*oidctest.Options)) *oidctest.Server {
+	t.Helper()
+	opts := oidctest.Options{Clients: []oidctest.Client{registry}, Users: people()}
+	if change != nil {
+		change(&opts)
+	}
+	return oidctest.Start(t, opts)
+}
+
+// client makes a provider that is a client of issuer.
+func client(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
+	t.Helper()
+	cfg := oidc.Config{
+		Config:       providers.Config{Name: "sso", Kind: "oidc"},
+		Issuer:       issuer,
+		ClientID:     registry.ID,
+		ClientSecret: providers.NewSecret(registry.Secret),
+		Grants:       []string{"password", "refresh_token"},
+		Groups:       oidc.Groups{Claim: "groups"},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	cfg = cfg.WithDefaults()
+	cfg.Validate(func(key, problem string) { t.Fatalf("config: %s %s", key, problem) })
+	p, err := oidc.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// ci makes a provider that takes ID tokens of issuer as passwords.
+func ci(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
+	return client(t, issuer, func(c *oidc.Config) {
+		c.ClientID, c.ClientSecret = "", providers.Secret{}
+		c.Grants = []string{"id_token"}
+		c.Audience = []string{"registry"}
+		c.AuthorizedParties = []string{"trusted-runner"}
+		c.Users.Claim, c.Groups.Claim = "sub", ""
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+func password(login, secret string) providers.Credential {
+	return providers.Credential{Login: providers.Login(login), Secret: providers.NewSecret(secret), Kind: providers.Password}
+}
+
+func offline(login, secret string) providers.Credential {
+	cred := password(login, secret)
+	cred.Offline = true
+	return cred
+}
+
+func login(t *testing.T, p *oidc.Provider, cred providers.Credential) *providers.Identity {
+	t.Helper()
+	id, err := p.Authenticate(t.Context(), cred)
+	if err != nil {
+		t.Fatalf("Authenticate(%s %q) = %v, want an identity", cred.Kind, cred.Login, err)
+	}
+	return id
+}
+
+func present(p *oidc.Provider, t *testing.T, token string) (*providers.Identity, error) {
+	t.Helper()
+	return p.Authenticate(t.Context(), providers.Credential{Login: "$oidc", Secret: providers.NewSecret(token), Kind: providers.IDToken})
+}
+
+func answer(v any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(v)
+	}
+}
+
+// cannotTell reports whether err is none of the outcomes that a person is told
+// of.
+func cannotTell(err error) bool {
+	return err != nil && !errors.Is(err, providers.ErrRejected) && !errors.Is(err, providers.ErrNotMine) && !errors.Is(err, providers.ErrGone)
+}

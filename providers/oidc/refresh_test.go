@@ -1,0 +1,236 @@
+package oidc_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+	"shorepass/providers/oidc/oidctest"
+)
+
+func TestRevalidate(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, nil)
+	first := login(t, p, offline("alice", "alice's pass"))
+	op.SetGroups("alice", "new")
+	second, err := p.Revalidate(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Renewal.Equal(first.Renewal) || second.Renewal.IsZero() {
+		t.Error("Renewal did not rotate")
+	}
+	if second.Subject != first.Subject || !cmp.Equal(second.Groups, []string{"new"}) || second.Method != providers.MethodPassword {
+		t.Errorf("Revalidate = %+v", second)
+	}
+
+	op.Disable("alice")
+	if _, err := p.Revalidate(t.Context(), second); !errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrRejected) {
+		t.Errorf("Revalidate of a disabled account = %v, want ErrGone alone", err)
+	}
+	op.Enable("alice")
+	third, err := p.Revalidate(t.Context(), second)
+	if err != nil {
+		t.Fatalf("Revalidate after the provider took the account back: %v", err)
+	}
+
+	// A used token is a theft to the provider: it ends the grant.
+	if _, err := p.Revalidate(t.Context(), first); !errors.Is(err, providers.ErrGone) {
+		t.Errorf("Revalidate with a used token = %v, want ErrGone", err)
+	}
+	if _, err := p.Revalidate(t.Context(), third); !errors.Is(err, providers.ErrGone) {
+		t.Errorf("Revalidate after the reuse = %v, want ErrGone", err)
+	}
+}
+
+// Each session has its own token at the provider, so many can be asked about at
+// once.
+func TestRevalidateAtOnce(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, nil)
+	var wg sync.WaitGroup
+	for range 20 {
+		id := login(t, p, offline("alice", "alice's pass"))
+		wg.Go(func() {
+			for range 3 {
+				next, err := p.Revalidate(t.Context(), id)
+				if err != nil {
+					t.Errorf("Revalidate = %v", err)
+					return
+				}
+				id = next
+			}
+		})
+	}
+	wg.Wait()
+	if n := op.Requests("discovery"); n != 1 {
+		t.Errorf("discovery was read %d times, want once", n)
+	}
+	if n := op.Requests("jwks"); n != 1 {
+		t.Errorf("keys were read %d times, want once", n)
+	}
+}
+
+// Flow 3: the provider's refresh token, got elsewhere, as the password.
+func TestRefreshTokenAsPassword(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, nil)
+	theirs := op.Tokens(registry, "bob", "bobpw")
+	cred := providers.Credential{Login: "$refresh", Secret: providers.NewSecret(theirs.Refresh), Kind: providers.RefreshToken}
+	id := login(t, p, cred)
+	if id.User != "bob" || id.Subject != "u-bob" || id.Method != providers.MethodRefresh {
+		t.Errorf("identity = %+v", id)
+	}
+	if id.Renewal.IsZero() || id.Renewal.Reveal() == theirs.Refresh {
+		t.Error("Renewal is not the rotated token")
+	}
+	if _, err := p.Revalidate(t.Context(), id); err != nil {
+		t.Errorf("Revalidate = %v", err)
+	}
+	op.Reset()
+	cred.Secret = providers.NewSecret("no-such-token")
+	if _, err := p.Authenticate(t.Context(), cred); !errors.Is(err, providers.ErrRejected) {
+		t.Errorf("Authenticate with an unknown refresh token = %v, want ErrRejected", err)
+	}
+	if n := op.Requests("token"); n != 1 {
+		t.Errorf("%d requests to the token endpoint, want 1", n)
+	}
+}
+
+// A provider that does not rotate gives no new token; the old one is kept.
+func TestRefreshWithoutRotation(t *testing.T) {
+	no := false
+	op := start(t, func(o *oidctest.Options) { o.Rotate = &no })
+	p := client(t, op.Issuer, nil)
+	id := login(t, p, offline("alice", "alice's pass"))
+	for range 3 {
+		next, err := p.Revalidate(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !next.Renewal.Equal(id.Renewal) {
+			t.Error("Renewal changed though the provider does not rotate")
+		}
+	}
+}
+
+// When a step after the rotation fails, the new token is not lost.
+func TestRotatedTokenIsKept(t *testing.T) {
+	op := start(t, func(o *oidctest.Options) { o.ThinIDToken = true })
+	p := client(t, op.Issuer, nil)
+	id := login(t, p, offline("alice", "alice's pass"))
+
+	op.Fail("userinfo", 502, "", 1) // met with a second try
+	id, err := p.Revalidate(t.Context(), id)
+	if err != nil {
+		t.Fatalf("Revalidate with one failure of userinfo = %v", err)
+	}
+
+	op.Fail("userinfo", 502, "", 0)
+	_, err = p.Revalidate(t.Context(), id)
+	rotated, ok := errors.AsType[*providers.RotatedError](err)
+	if !ok || !cannotTell(err) {
+		t.Fatalf("Revalidate = %v, want a RotatedError that is no verdict", err)
+	}
+	op.Release()
+	id.Renewal = rotated.Renewal
+	if _, err := p.Revalidate(t.Context(), id); err != nil {
+		t.Errorf("Revalidate with the token of the RotatedError = %v", err)
+	}
+}
+
+// A refresh token whose answer is about another person ends that session.
+func TestRevalidateAboutSomebodyElse(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
+	id := &providers.Identity{Subject: "subject-2", Renewal: providers.NewSecret("first")}
+	if got, err := p.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) {
+		t.Errorf("Revalidate = %v, %v, want ErrGone", got, err)
+	}
+	id.Subject = "subject-1"
+	if got, err := p.Revalidate(t.Context(), id); err != nil || got.Renewal.Reveal() != "next" {
+		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
+	}
+}
+
+// A client that hangs up in the middle of a refresh does not cost the token.
+func TestRefreshOutlivesTheClient(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	ctx, cancel := context.WithCancel(t.Context())
+	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+		cancel()
+		time.Sleep(50 * time.Millisecond)
+		answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer"})(w, r)
+	})
+	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1"}))
+	got, err := p.Revalidate(ctx, &providers.Identity{Subject: "subject-1", Renewal: providers.NewSecret("first")})
+	if err != nil || got.Renewal.Reveal() != "next" {
+		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
+	}
+	if _, err := p.Revalidate(ctx, got); !errors.Is(err, context.Canceled) || i.Requests(oidctest.TokenPath) != 1 {
+		t.Errorf("Revalidate for a client that is long gone = %v after %d requests, want none", err, i.Requests(oidctest.TokenPath))
+	}
+}
+
+// No refresh token is spent while its answer could not be verified.
+func TestNothingSpentWithoutKeys(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	i.Replace(oidctest.KeysPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
+	p := client(t, i.URL, nil)
+	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: providers.NewSecret("r")}); !cannotTell(err) {
+		t.Errorf("Revalidate = %v, want an error that is no verdict", err)
+	}
+	if n := i.Requests(oidctest.TokenPath); n != 0 {
+		t.Errorf("the refresh token was sent %d times, want never", n)
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, nil)
+	id := login(t, p, offline("alice", "alice's pass"))
+	if err := p.Revoke(t.Context(), id.Renewal); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) {
+		t.Errorf("Revalidate with a revoked token = %v, want ErrGone", err)
+	}
+	if err := p.Revoke(t.Context(), id.Renewal); err != nil {
+		t.Errorf("Revoke of what is revoked = %v, want nil", err)
+	}
+}
+
+func TestRevokeRequest(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	var got *http.Request
+	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { _ = r.ParseForm(); got = r })
+	for style, want := range map[string]string{"client_secret_basic": "", "client_secret_post": registry.Secret} {
+		p := client(t, i.URL, func(c *oidc.Config) { c.AuthStyle = style })
+		if err := p.Revoke(t.Context(), providers.NewSecret("r&=1")); err != nil {
+			t.Fatal(err)
+		}
+		if got.PostForm.Get("token") != "r&=1" || got.PostForm.Get("token_type_hint") != "refresh_token" || got.PostForm.Get("client_secret") != want {
+			t.Errorf("%s: revocation form = %v", style, got.PostForm)
+		}
+		if _, _, ok := got.BasicAuth(); ok == (want != "") {
+			t.Errorf("%s: Authorization present = %v", style, ok)
+		}
+	}
+	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
+	if err := client(t, i.URL, nil).Revoke(t.Context(), providers.NewSecret("r")); err == nil {
+		t.Error("Revoke at a provider that fails = nil, want an error")
+	}
+	i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{"revocation_endpoint": nil})))
+	if err := client(t, i.URL, nil).Revoke(t.Context(), providers.NewSecret("r")); err != nil {
+		t.Errorf("Revoke without an endpoint = %v, want nil: there is nothing to be done", err)
+	}
+}

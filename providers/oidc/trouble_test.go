@@ -1,0 +1,217 @@
+package oidc_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+	"shorepass/providers/oidc/oidctest"
+)
+
+// A provider that is down, hangs or fails is never a wrong password, and the
+// answer comes in bounded time.
+func TestProviderInTrouble(t *testing.T) {
+	op := start(t, nil)
+	p := client(t, op.Issuer, nil)
+	id := login(t, p, offline("alice", "alice's pass"))
+	if _, err := p.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	try := func(what string) {
+		t.Helper()
+		op.Reset()
+		begun := time.Now()
+		if _, err := p.Authenticate(t.Context(), password("alice", "alice's pass")); !cannotTell(err) {
+			t.Errorf("%s: Authenticate = %v, want an error that is no verdict", what, err)
+		}
+		if n := op.Requests("token"); n > 1 {
+			t.Errorf("%s: the password was sent %d times", what, n)
+		}
+		if _, err := p.Revalidate(t.Context(), id); !cannotTell(err) {
+			t.Errorf("%s: Revalidate = %v, want an error that is no verdict", what, err)
+		}
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("%s: took %v, want two time limits of 3s at most", what, took)
+		}
+	}
+	for _, answer := range []struct {
+		status int
+		body   string
+	}{
+		{500, `{"error":"server_error"}`},
+		{503, `{"error":"invalid_grant"}`}, // what some answer when they are broken
+		{429, `{"error":"invalid_grant"}`},
+		{400, `{"error":"invalid_client"}`},
+		{400, `{"error":"unsupported_grant_type"}`},
+		{400, `{"error":"invalid_scope"}`},
+		{400, `<html>`},
+		{404, ``},
+		{401, `{}`},
+		{302, ``},
+		{200, ``},
+		{200, `{"access_token":""}`},
+		{200, `{"access_token":"x","token_type":"Bearer","id_token":"not.a.token"}`},
+	} {
+		op.Fail("token", answer.status, answer.body, 0)
+		try(answer.body)
+		op.Release()
+	}
+	op.Hang("token")
+	try("hanging")
+	op.Release()
+	op.Down()
+	fresh := client(t, op.Issuer, nil)
+	if _, err := p.Authenticate(t.Context(), password("alice", "alice's pass")); !cannotTell(err) {
+		t.Errorf("down: Authenticate = %v, want an error that is no verdict", err)
+	}
+	if _, err := fresh.Authenticate(t.Context(), password("alice", "alice's pass")); !cannotTell(err) {
+		t.Errorf("down from the start: Authenticate = %v, want an error that is no verdict", err)
+	}
+	if _, err := fresh.Ping(t.Context()); err == nil {
+		t.Error("down: Ping = nil, want an error")
+	}
+	op.Up()
+	if _, err := p.Revalidate(t.Context(), id); err != nil {
+		t.Errorf("up again: Revalidate = %v: the refresh token was used up by failures", err)
+	}
+	time.Sleep(1100 * time.Millisecond) // for which a failed discovery holds
+	login(t, fresh, password("alice", "alice's pass"))
+}
+
+// What has no end, comes slowly or breaks off costs bounded memory and time.
+func TestHostileAnswers(t *testing.T) {
+	endless := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		block := []byte(strings.Repeat(" ", 64<<10))
+		for {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	}
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		for range 100 {
+			if _, err := w.Write([]byte(" ")); err != nil {
+				return
+			}
+			w.(http.Flusher).Flush()
+			select {
+			case <-r.Context().Done():
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	broken := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte(`{"issuer":`))
+		panic(http.ErrAbortHandler)
+	}
+	deep := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(strings.Repeat(`{"a":`, 100_000)))
+	}
+	for name, hostile := range map[string]http.HandlerFunc{"endless": endless, "slow": slow, "broken off": broken, "deep": deep} {
+		for _, path := range []string{oidctest.DiscoveryPath, oidctest.KeysPath, oidctest.TokenPath, oidctest.UserinfoPath} {
+			t.Run(name+path, func(t *testing.T) {
+				t.Parallel()
+				i := oidctest.NewIssuer(t)
+				i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
+				i.Replace(path, hostile)
+				p := client(t, i.URL, func(c *oidc.Config) { c.Timeout, c.Userinfo = 500*time.Millisecond, "always" })
+				begun := time.Now()
+				if _, err := p.Authenticate(t.Context(), password("alice", "pw")); !cannotTell(err) {
+					t.Errorf("Authenticate = %v, want an error that is no verdict", err)
+				} else if len(err.Error()) > 600 {
+					t.Errorf("the error has %d bytes", len(err.Error()))
+				}
+				if took := time.Since(begun); took > 8*time.Second {
+					t.Errorf("took %v", took)
+				}
+				if n := i.Requests(oidctest.TokenPath); n > 1 {
+					t.Errorf("the password was sent %d times", n)
+				}
+			})
+		}
+	}
+}
+
+// No redirect is followed, neither with a password nor without one.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for _, path := range []string{oidctest.DiscoveryPath, oidctest.TokenPath} {
+			i := oidctest.NewIssuer(t)
+			i.Replace(path, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, i.URL+"/elsewhere", status) })
+			_, err := client(t, i.URL, nil).Authenticate(t.Context(), password("alice", "pw"))
+			if !cannotTell(err) {
+				t.Errorf("%d at %s: Authenticate = %v, want an error that is no verdict", status, path, err)
+			}
+			if n := i.Requests("/elsewhere"); n != 0 {
+				t.Errorf("%d at %s: the redirect was followed", status, path)
+			}
+		}
+	}
+}
+
+// The answer of the token endpoint is looked at as closely as what a stranger
+// brings. What is wrong with it is the provider's fault: no verdict.
+func TestBadAnswersOfTheTokenEndpoint(t *testing.T) {
+	i, other := oidctest.NewIssuer(t), oidctest.NewIssuer(t)
+	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	tests := []struct {
+		name    string
+		idToken any
+		info    any // userinfo, if asked
+	}{
+		{"wrong key", other.IDToken(map[string]any{"iss": i.URL}), nil},
+		{"wrong issuer", i.IDToken(map[string]any{"iss": i.URL + "/"}), nil},
+		{"wrong audience", i.IDToken(map[string]any{"aud": "vault"}), nil},
+		{"azp of another", i.IDToken(map[string]any{"azp": "vault"}), nil},
+		{"expired", i.IDToken(map[string]any{"exp": 1}), nil},
+		{"alg none", oidctest.SignWith(t, `{"alg":"none"}`, claimsText(i.URL, ""), nil), nil},
+		{"no sub", i.IDToken(map[string]any{"sub": nil}), nil},
+		{"no ID token, userinfo without sub", nil, map[string]any{"name": "x"}},
+		{"no ID token, userinfo with a sub that is a number", nil, map[string]any{"sub": 7}},
+		{"no ID token, userinfo is a list", nil, []string{"sub"}},
+		{"ID token is a number", 7, map[string]any{}},
+	}
+	for _, tt := range tests {
+		i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": tt.idToken}))
+		i.Replace(oidctest.UserinfoPath, answer(tt.info))
+		if id, err := p.Authenticate(t.Context(), password("alice", "pw")); !cannotTell(err) {
+			t.Errorf("%s: Authenticate = %v, %v, want an error that is no verdict", tt.name, id, err)
+		}
+	}
+}
+
+// No error that leaves the package holds a secret.
+func TestErrorsHoldNoSecrets(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	const canary = "canary-7f3a"
+	for _, h := range []http.HandlerFunc{
+		func(w http.ResponseWriter, r *http.Request) {
+			_ = r.ParseForm()
+			http.Error(w, r.PostForm.Encode(), 500)
+		},
+		func(w http.ResponseWriter, r *http.Request) {
+			_ = r.ParseForm()
+			w.WriteHeader(400)
+			_, _ = w.Write([]byte(r.PostForm.Encode()))
+		},
+		func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		i.Replace(oidctest.TokenPath, h)
+		p := client(t, i.URL, func(c *oidc.Config) {
+			c.ClientSecret = providers.NewSecret(canary)
+			c.AuthStyle = "client_secret_post"
+		})
+		_, err := p.Authenticate(t.Context(), password("alice", canary))
+		_, again := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: providers.NewSecret(canary)})
+		if text := errors.Join(err, again).Error(); strings.Contains(text, canary) {
+			t.Errorf("the error holds a secret: %s", text)
+		}
+	}
+}
