@@ -50,8 +50,8 @@ type Rule struct {
 	// deny rule takes them away, in whatever order they stand.
 	Effect string `toml:"effect"`
 
-	// Users are patterns over user names: "*" stays within a "/", "**"
-	// crosses it. An allow rule has users or groups; a deny rule without
+	// Users are patterns over user names: "*" does not cross "/", "**"
+	// does. An allow rule has users or groups; a deny rule without
 	// either covers everyone.
 	Users []string `toml:"users"`
 
