@@ -1,0 +1,44 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"shorepass/providers"
+	"shorepass/providers/file"
+)
+
+// maxTypedPassword bounds what hash reads, in bytes.
+const maxTypedPassword = 4 << 10
+
+func newHash() *cobra.Command {
+	return &cobra.Command{
+		Use:     "hash",
+		Short:   "Hash a password read from standard input, for a local user",
+		Long:    "Reads one password from standard input and prints its argon2id line (19 MiB, two passes) for\npassword = \"…\" in a [[provider.user]] table. A newline at the end is not part of the password.",
+		Example: "  printf %s 'correct horse' | shorepass hash",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			typed, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxTypedPassword+1))
+			if err != nil {
+				return fmt.Errorf("read the password: %w", err)
+			}
+			typed = bytes.TrimSuffix(bytes.TrimSuffix(typed, []byte("\n")), []byte("\r"))
+			switch {
+			case len(typed) == 0:
+				return fmt.Errorf("the password on standard input is empty; an empty password never logs anybody in")
+			case len(typed) > maxTypedPassword:
+				return fmt.Errorf("the password is longer than %d bytes, and the server would refuse it", maxTypedPassword)
+			}
+			line, err := file.Hash(providers.NewSecret(string(typed)))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), line)
+			return nil
+		},
+	}
+}

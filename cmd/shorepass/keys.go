@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"shorepass/registry"
+	"shorepass/session"
+)
+
+func newKeys(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Make the keys that replicas share",
+	}
+	cmd.AddCommand(newKeysInit(o))
+	return cmd
+}
+
+func newKeysInit(o *options) *cobra.Command {
+	var certificate, key, seal string
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make the root that registries trust, and the sealing key",
+		Long: "Makes a root certificate and its key, and with --seal-key the key that seals the\n" +
+			"providers' refresh tokens in the store. Nothing is ever overwritten, and the keys are\n" +
+			"readable by their owner only. Without flags the root is the one of the configuration.",
+		Example: "  shorepass keys init --certificate RootCA.crt --key RootCA.key --seal-key seal.key",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (certificate == "") != (key == "") {
+				return errors.New("--certificate and --key go together")
+			}
+			if certificate == "" && seal == "" {
+				cfg, err := o.load()
+				if err != nil {
+					return err
+				}
+				certificate, key = cfg.Token.RootCertificate, cfg.Token.RootKey
+			}
+			if certificate != "" {
+				if err := registry.CreateRoot(certificate, key); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "made %s, which the registry needs as rootcertbundle, and %s, which only shorepass may read\n", certificate, key)
+			}
+			if seal != "" {
+				if err := writeSealKey(seal); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "made %s; every replica needs the same\n", seal)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&certificate, "certificate", "", "the root certificate's `file`")
+	cmd.Flags().StringVar(&key, "key", "", "the root key's `file`")
+	cmd.Flags().StringVar(&seal, "seal-key", "", "the sealing key's `file`")
+	return cmd
+}
+
+// writeSealKey makes a new sealing key in a file that only its owner can read.
+func writeSealKey(name string) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the sealing key: %w", err)
+	}
+	_, err = fmt.Fprintln(f, session.NewSealKey().Reveal())
+	return errors.Join(err, f.Sync(), f.Close())
+}

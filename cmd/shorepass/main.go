@@ -1,0 +1,76 @@
+// Command shorepass is the token server that stands between a company's
+// identities and its container registries.
+//
+//	shorepass serve             answer token requests
+//	shorepass check             hold the configuration against its files and peers
+//	shorepass explain           say which rule gives or takes what
+//	shorepass sessions          list and end sessions
+//	shorepass keys init         make the root that registries trust
+//	shorepass hash              hash a local user's password
+//	shorepass registry-config   print the block that a registry needs
+//	shorepass version           print the version
+//
+// This package only reads flags, wires the rooms together and prints.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := newRoot().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "shorepass:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// defaultConfigs are looked for in this order when --config is not given.
+var defaultConfigs = []string{"shorepass.toml", "/etc/shorepass/shorepass.toml"}
+
+// options are the flags that every command has.
+type options struct {
+	config string
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "shorepass",
+		Short:         "The token server between your identities and your container registries",
+		SilenceUsage:  true, // an error says what to do; the usage text would bury it
+		SilenceErrors: true, // main prints it
+	}
+	var o options
+	root.PersistentFlags().StringVar(&o.config, "config", "", "the configuration `file` (default: shorepass.toml here, then /etc/shorepass/shorepass.toml)")
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o),
+		newKeys(&o), newHash(), newRegistryConfig(&o), newVersion(),
+	)
+	return root
+}
+
+// path returns the configuration file to read.
+func (o *options) path() (string, error) {
+	if o.config != "" {
+		return o.config, nil
+	}
+	for _, candidate := range defaultConfigs {
+		switch _, err := os.Stat(candidate); {
+		case err == nil:
+			return candidate, nil
+		case !errors.Is(err, os.ErrNotExist):
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("there is no configuration: neither %s nor %s exists; name one with --config", defaultConfigs[0], defaultConfigs[1])
+}

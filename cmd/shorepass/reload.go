@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"shorepass/config"
+	"shorepass/providers"
+)
+
+// retireAfter is how long the providers of an old configuration are kept for
+// the requests that began with it: longer than any request may take.
+const retireAfter = 15 * time.Second
+
+// reloadOnChange loads the configuration again at SIGHUP and whenever one of
+// its files changes, until ctx ends.
+func (d *daemon) reloadOnChange(ctx context.Context) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	changes := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		config.Watch(ctx, d.inForce, func() {
+			select {
+			case changes <- struct{}{}:
+			case <-ctx.Done():
+			}
+		})
+	})
+	defer watching.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		case <-changes:
+		}
+		err := d.reload(ctx)
+		d.metrics.Reloaded(err)
+		if err != nil {
+			d.log.Error("the new configuration has a fault; the old one stays in force", "error", err)
+			continue
+		}
+		d.log.Info("the configuration was loaded again")
+	}
+}
+
+func (d *daemon) inForce() *config.Config { return d.cfg.Load().Config }
+
+// reload puts the configuration as it is on disk now in force, or leaves
+// everything as it is.
+func (d *daemon) reload(ctx context.Context) error {
+	cfg, err := d.options.load()
+	if err != nil {
+		return err
+	}
+	old, oldChain := d.cfg.Load(), d.chain
+	rooms, err := newRooms(cfg, d.counters, d.log)
+	if err != nil {
+		return err
+	}
+	if err := d.use(ctx, cfg, rooms); err != nil {
+		return err
+	}
+	d.retire(ctx, oldChain)
+	for _, key := range needRestart(old, cfg) {
+		d.log.Warn("a changed setting needs a restart", "key", key)
+	}
+	for _, warning := range cfg.Warnings {
+		d.log.Warn(warning)
+	}
+	return nil
+}
+
+// retire closes an old chain once no request can use it any more.
+func (d *daemon) retire(ctx context.Context, old *providers.Chain) {
+	d.retiring.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(retireAfter):
+		}
+		if err := old.Close(); err != nil {
+			d.log.Warn("closing the providers of the old configuration", "error", err)
+		}
+	})
+}
+
+// needRestart names the settings that differ and that a reload leaves alone.
+func needRestart(old, new *settled) []string {
+	var keys []string
+	for _, setting := range []struct {
+		key     string
+		differs bool
+	}{
+		{"server.listen", old.Server.Listen != new.Server.Listen},
+		{"server.tls", (old.Server.TLS == noTLS) != (new.Server.TLS == noTLS)},
+		{"server.log_level", old.Server.LogLevel != new.Server.LogLevel},
+		{"audit", old.Audit != new.Audit},
+		{"session.store", !old.Session.Store.Equal(new.Session.Store)},
+		{"session.seal_key", !old.Session.SealKey.Equal(new.Session.SealKey)},
+	} {
+		if setting.differs {
+			keys = append(keys, setting.key)
+		}
+	}
+	return keys
+}
+
+var noTLS = providers.TLS{}

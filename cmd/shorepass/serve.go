@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shorepass/providers"
+	"shorepass/server"
+	"shorepass/session"
+)
+
+func newServe(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Answer token requests",
+		Long: "Answers token requests until it gets SIGTERM or SIGINT, then finishes those under way.\n" +
+			"SIGHUP, or a change of any file that the configuration names, loads it again; a\n" +
+			"configuration with a fault is reported and the old one stays.",
+		Example: "  shorepass serve --config /etc/shorepass/shorepass.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), o, cmd)
+		},
+	}
+}
+
+// daemon is a running server and what it needs to load its configuration
+// again.
+type daemon struct {
+	options  *options
+	log      *slog.Logger
+	server   *server.Server
+	sessions *session.Sessions
+	audit    *server.Audit
+	metrics  *server.Metrics
+	counters providers.Counters
+
+	cfg      atomic.Pointer[settled]    // in force
+	tls      atomic.Pointer[tls.Config] // in force; nil for plain HTTP
+	chain    *providers.Chain           // in force; only start, reload and close touch it
+	retiring sync.WaitGroup             // who closes the chains of old configurations
+}
+
+func serve(ctx context.Context, o *options, cmd *cobra.Command) (err error) {
+	cfg, err := o.load()
+	if err != nil {
+		return err
+	}
+	log, err := server.NewLogger(cmd.ErrOrStderr(), cfg.Server.LogLevel)
+	if err != nil {
+		return err
+	}
+	for _, warning := range cfg.Warnings {
+		log.Warn(warning)
+	}
+	d, err := start(ctx, o, cfg, cmd, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+
+	listener, err := d.listen()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var reloading sync.WaitGroup
+	reloading.Go(func() { d.reloadOnChange(ctx) })
+	defer reloading.Wait()
+	defer stop()
+
+	log.Info("listening", "address", listener.Addr().String(), "tls", cfg.Server.TLS.Certificate != "")
+	greet(cmd.ErrOrStderr(), cfg)
+	return d.server.Serve(ctx, listener)
+}
+
+// start wires everything up to the point where requests can be answered.
+func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, log *slog.Logger) (*daemon, error) {
+	if err := firstStart(cfg, log); err != nil {
+		return nil, err
+	}
+	d := &daemon{options: o, log: log, metrics: server.NewMetrics(), counters: providers.NewLocalCounters(time.Now)}
+	rooms, err := newRooms(cfg, d.counters, log)
+	if err != nil {
+		return nil, err
+	}
+	if d.sessions, err = openSessions(ctx, cfg, rooms.Chain, log); err != nil {
+		return nil, err
+	}
+	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
+		d.metrics.Unaudited()
+		log.Error("an audit line could not be written", "error", err)
+	})
+	if err != nil {
+		return nil, errors.Join(err, d.sessions.Close())
+	}
+	d.server = server.New(d.sessions, d.audit, d.metrics, log)
+	d.metrics.Gauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates ends.",
+		func() float64 { return d.server.Rooms().Issuer.Expiry(time.Now()).Seconds() })
+	return d, d.use(ctx, cfg, rooms)
+}
+
+// use puts a configuration and what was built of it in force.
+func (d *daemon) use(ctx context.Context, cfg *settled, rooms server.Rooms) error {
+	secure, err := cfg.Server.TLS.Server()
+	if err != nil {
+		return err
+	}
+	if err := d.server.Use(rooms); err != nil {
+		return err
+	}
+	d.tls.Store(secure)
+	d.sessions.Use(cfg.Session, rooms.Chain)
+	rooms.Chain.Start(ctx)
+	d.cfg.Store(cfg)
+	d.chain = rooms.Chain
+	return nil
+}
+
+// close ends what start began, in the opposite order.
+func (d *daemon) close() error {
+	d.retiring.Wait()
+	return errors.Join(d.chain.Close(), d.sessions.Close(), d.audit.Close())
+}
+
+// listen opens the address to listen on. With TLS each handshake gets the
+// certificate of the configuration in force, so that a renewed one needs no
+// restart.
+func (d *daemon) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", d.cfg.Load().Server.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if d.tls.Load() == nil {
+		return l, nil
+	}
+	return tls.NewListener(l, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return d.tls.Load(), nil
+	}}), nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/user"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+func newSessions(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sessions",
+		Short: "List and end sessions",
+		Long:  "A session is what lives on behind a refresh token after docker login. These commands\nopen the store themselves, whether a server runs on it or not.",
+	}
+	cmd.AddCommand(newSessionsList(o), newSessionsRevoke(o))
+	return cmd
+}
+
+// listed is one session as list prints it. It holds nothing that lets anybody
+// in.
+type listed struct {
+	ID       string    `json:"id"`
+	User     string    `json:"user"`
+	Provider string    `json:"provider"`
+	Subject  string    `json:"subject"`
+	Groups   []string  `json:"groups"`
+	Kind     string    `json:"kind"`
+	Service  string    `json:"service"`
+	Created  time.Time `json:"created"`
+	Expires  time.Time `json:"expires"`
+	LastUsed time.Time `json:"last_used,omitzero"`
+	Checked  time.Time `json:"checked"`
+	Address  string    `json:"address,omitempty"`
+	Client   string    `json:"client,omitempty"`
+	Ended    time.Time `json:"ended,omitzero"`
+	Reason   string    `json:"reason,omitempty"`
+}
+
+func newSessionsList(o *options) *cobra.Command {
+	var chosen selection
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List sessions, the newest first",
+		Example: "  shorepass sessions list --user alice\n  shorepass sessions list --ended --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withSessions(cmd.Context(), o, func(s *session.Sessions) error {
+				found, err := s.List(cmd.Context(), chosen.selector(time.Now()))
+				if err != nil {
+					return err
+				}
+				rows := make([]listed, len(found))
+				for i, f := range found {
+					rows[i] = row(f)
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), rows)
+				}
+				return printSessions(cmd.OutOrStdout(), rows)
+			})
+		},
+	}
+	chosen.flags(cmd)
+	cmd.Flags().BoolVar(&chosen.ended, "ended", false, "show sessions that have ended too")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func newSessionsRevoke(o *options) *cobra.Command {
+	var chosen selection
+	cmd := &cobra.Command{
+		Use:   "revoke [ID…]",
+		Short: "End sessions, at once and on every replica",
+		Long: "Ends the sessions named by their ids, or all that the flags select. Their tokens are\n" +
+			"refused from that moment; a token for a registry that was already handed out ends by\n" +
+			"itself within its lifetime, and a remembered password within a minute.",
+		Example: "  shorepass sessions revoke 01JD…\n  shorepass sessions revoke --user alice\n  shorepass sessions revoke --group contractors --older-than 720h",
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			if len(ids) == 0 && chosen.empty() {
+				return errors.New("name the sessions to end: their ids, or --user, --provider, --group, --older-than")
+			}
+			if len(ids) > 0 && !chosen.empty() {
+				return errors.New("name the sessions either by their ids or by flags, not by both")
+			}
+			return withSessions(cmd.Context(), o, func(s *session.Sessions) error {
+				ended := 0
+				for _, sel := range chosen.selectors(ids, time.Now()) {
+					n, err := s.Revoke(cmd.Context(), sel, whoami())
+					if err != nil {
+						return err
+					}
+					ended += n
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%d sessions ended\n", ended)
+				if ended == 0 {
+					return errors.New("there was no such live session")
+				}
+				return nil
+			})
+		},
+	}
+	chosen.flags(cmd)
+	return cmd
+}
+
+// selection is what the flags of list and revoke choose.
+type selection struct {
+	user, provider, group, kind string
+	olderThan                   time.Duration
+	ended                       bool
+}
+
+func (s *selection) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.user, "user", "", "sessions of this user `name`")
+	cmd.Flags().StringVar(&s.provider, "provider", "", "sessions of this provider")
+	cmd.Flags().StringVar(&s.group, "group", "", "sessions of who was in this group when last checked")
+	cmd.Flags().StringVar(&s.kind, "kind", "", "sessions of this kind: refresh, pat or robot")
+	cmd.Flags().DurationVar(&s.olderThan, "older-than", 0, "sessions that began longer ago than this, such as 720h")
+}
+
+func (s *selection) empty() bool { return *s == selection{} }
+
+func (s *selection) selector(now time.Time) session.Selector {
+	sel := session.Selector{User: s.user, Provider: s.provider, Group: s.group, Kind: session.Kind(s.kind), Ended: s.ended}
+	if s.olderThan > 0 {
+		sel.Before = now.Add(-s.olderThan)
+	}
+	return sel
+}
+
+func (s *selection) selectors(ids []string, now time.Time) []session.Selector {
+	if len(ids) == 0 {
+		return []session.Selector{s.selector(now)}
+	}
+	all := make([]session.Selector, len(ids))
+	for i, id := range ids {
+		all[i] = session.Selector{ID: id}
+	}
+	return all
+}
+
+// withSessions opens the store for do.
+func withSessions(ctx context.Context, o *options, do func(*session.Sessions) error) (err error) {
+	cfg, err := o.load()
+	if err != nil {
+		return err
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	chain, err := newChain(cfg, providers.NewLocalCounters(time.Now), quiet)
+	if err != nil {
+		return err
+	}
+	s, err := openSessions(ctx, cfg, chain, quiet)
+	if err != nil {
+		return errors.Join(err, chain.Close())
+	}
+	defer func() { err = errors.Join(err, s.Close(), chain.Close()) }()
+	return do(s)
+}
+
+// whoami names who runs the command, for the list of ended sessions.
+func whoami() string {
+	u, err := user.Current()
+	if err != nil {
+		return "the command line"
+	}
+	return u.Username + " at the command line"
+}
+
+func row(s session.Session) listed {
+	l := listed{
+		ID: s.ID, Kind: string(s.Kind), Service: s.Service, Created: s.Created, Expires: s.Expires,
+		LastUsed: s.LastUsed, Checked: s.Checked, Client: s.Client.ID, Ended: s.Ended, Reason: string(s.Why),
+		User: s.Identity.User, Provider: s.Identity.Provider, Subject: s.Identity.Subject, Groups: s.Identity.Groups,
+	}
+	if s.Client.Address.IsValid() {
+		l.Address = s.Client.Address.String()
+	}
+	return l
+}
+
+func printSessions(w io.Writer, rows []listed) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tUSER\tPROVIDER\tKIND\tSERVICE\tCREATED\tLAST USED\tSTATE")
+	for _, r := range rows {
+		state := "ends " + when(r.Expires)
+		if r.Reason != "" {
+			state = "ended " + when(r.Ended) + ": " + r.Reason
+		}
+		fmt.Fprintf(t, "%s\t%q\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.User, r.Provider, r.Kind, r.Service, when(r.Created), when(r.LastUsed), state)
+	}
+	return t.Flush()
+}
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format("2006-01-02 15:04Z")
+}

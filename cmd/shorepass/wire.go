@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"shorepass/config"
+	"shorepass/policy"
+	"shorepass/providers"
+	"shorepass/providers/file"
+	//	"shorepass/providers/ldap"
+	"shorepass/providers/oidc"
+	"shorepass/registry"
+	"shorepass/server"
+	"shorepass/session"
+	"shorepass/session/sqlite"
+)
+
+// kinds are the kinds of provider there are. A new one is a folder under
+// providers and a line here.
+var kinds = config.Kinds{
+	"file": config.Kind(file.New),
+	//	"ldap": config.Kind(ldap.New),
+	"oidc": config.Kind(oidc.New),
+}
+
+// load reads the configuration that the flags name.
+func (o *options) load() (*settled, error) {
+	path, err := o.path()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.Load(path, kinds)
+	if err != nil {
+		return nil, err
+	}
+	return settle(cfg)
+}
+
+// newChain builds the configured providers, in the order of the file.
+func newChain(cfg *settled, counters providers.Counters, log *slog.Logger) (*providers.Chain, error) {
+	members := make([]providers.Member, len(cfg.Providers))
+	for i, p := range cfg.Providers {
+		built, err := p.Build()
+		if err != nil {
+			return nil, fmt.Errorf("provider %q: %w", p.Name, err)
+		}
+		members[i] = providers.Member{Provider: built, Config: p.Config}
+	}
+	return providers.NewChain(members, counters, log)
+}
+
+// newIssuer reads the keys that sign tokens.
+func newIssuer(cfg *settled, log *slog.Logger) (*registry.Issuer, error) {
+	return registry.NewIssuer(cfg.Token, cfg.Services, func(err error) {
+		log.Error("the signing certificate was not reread; the one before stays in use", "error", err)
+	})
+}
+
+// newRooms builds all that a request passes through and a reload replaces. It
+// reads files and never uses the network.
+func newRooms(cfg *settled, counters providers.Counters, log *slog.Logger) (server.Rooms, error) {
+	rules, err := policy.Compile(cfg.Rules)
+	if err != nil {
+		return server.Rooms{}, fmt.Errorf("compile the rules: %w", err)
+	}
+	issuer, err := newIssuer(cfg, log)
+	if err != nil {
+		return server.Rooms{}, err
+	}
+	chain, err := newChain(cfg, counters, log)
+	if err != nil {
+		return server.Rooms{}, err
+	}
+	return server.Rooms{Config: cfg.Server, Chain: chain, Policy: rules, Issuer: issuer}, nil
+}
+
+// openSessions opens the store that the configuration names.
+func openSessions(ctx context.Context, cfg *settled, p session.Providers, log *slog.Logger) (*session.Sessions, error) {
+	file, isSQLite := strings.CutPrefix(cfg.Session.Store.Reveal(), "sqlite:")
+	if !isSQLite {
+		return nil, fmt.Errorf("session.store: only sqlite:FILE is known")
+	}
+	store, err := sqlite.Open(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	return session.New(ctx, cfg.Session, store, p, log)
+}
