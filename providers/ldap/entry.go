@@ -1,0 +1,54 @@
+package ldap
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+// entry is what a search found. Names of attributes have no case (RFC 4512,
+// section 2.5).
+type entry struct {
+	dn         string
+	attributes map[string][][]byte // by name in lower case
+}
+
+func newEntry(found *ldap.Entry) entry {
+	e := entry{dn: found.DN, attributes: make(map[string][][]byte, len(found.Attributes))}
+	for _, a := range found.Attributes {
+		if len(a.ByteValues) > 0 {
+			e.attributes[strings.ToLower(a.Name)] = a.ByteValues
+		}
+	}
+	return e
+}
+
+// values returns all values of an attribute as they came.
+func (e entry) values(name string) [][]byte { return e.attributes[strings.ToLower(name)] }
+
+// texts returns the values of an attribute that are text.
+func (e entry) texts(name string) []string {
+	var texts []string
+	for _, v := range e.values(name) {
+		if utf8.Valid(v) {
+			texts = append(texts, string(v))
+		}
+	}
+	return texts
+}
+
+// text returns the first value of an attribute, or "".
+func (e entry) text(name string) string {
+	if v := e.values(name); len(v) > 0 {
+		return string(v[0])
+	}
+	return ""
+}
+
+// has reports whether the entry shows a value of the attribute.
+func (e entry) has(name string) bool { return len(e.values(name)) > 0 }
+
+// is reports whether a boolean attribute is true (RFC 4517, section 3.3.3; 389
+// Directory Server writes it in lower case).
+func (e entry) is(name string) bool { return strings.EqualFold(e.text(name), "TRUE") }

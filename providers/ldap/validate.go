@@ -1,0 +1,269 @@
+package ldap
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+const (
+	maxTimeout     = 10 * time.Second // what the whole chain has: docker gives up after 15
+	maxConnections = 1000
+	maxDepth       = 50
+	maxServers     = 16
+)
+
+// Validate reports what is wrong with the table, without looking at files or
+// the network. It expects the defaults to be in place, and leaves the keys of
+// [providers.Config] to whoever checks all providers.
+func (c Config) Validate(fault func(key, problem string)) {
+	if _, known := presets[c.Preset]; !known {
+		names := slices.Sorted(maps.Keys(presets))
+		fault("preset", fmt.Sprintf("%q is none of %s", c.Preset, quoted(names[1:])))
+	}
+	c.validateServers(fault)
+	c.validateServiceAccount(fault)
+	c.validateUsers(fault)
+	c.validateGroups(fault)
+	for i, name := range c.Claims {
+		if !isAttribute(name) {
+			fault(fmt.Sprintf("claims[%d]", i), fmt.Sprintf("%q is no name of an attribute", name))
+		}
+	}
+	between("search_connections", c.SearchConnections, 1, maxConnections, fault)
+	between("bind_connections", c.BindConnections, 1, maxConnections, fault)
+	if c.Timeout <= 0 || c.Timeout > maxTimeout {
+		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", c.Timeout, maxTimeout))
+	}
+	if c.DialTimeout <= 0 || c.DialTimeout > c.Timeout {
+		fault("dial_timeout", fmt.Sprintf("%s is not between \"0s\" and timeout, which is %s", c.DialTimeout, c.Timeout))
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		fault("tls", "certificate and key go together")
+	}
+}
+
+func (c Config) validateServers(fault func(key, problem string)) {
+	if len(c.URLs) == 0 {
+		fault("urls", `is required: the directory's servers, such as ["ldaps://dc1.corp.example"]`)
+	}
+	if len(c.URLs) > maxServers {
+		fault("urls", fmt.Sprintf("%d servers are more than %d", len(c.URLs), maxServers))
+	}
+	for i, raw := range c.URLs {
+		if problem := c.urlProblem(raw); problem != "" {
+			fault(fmt.Sprintf("urls[%d]", i), problem)
+		}
+	}
+}
+
+func (c Config) urlProblem(raw string) string {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+		return fmt.Sprintf("%q is not a URL of scheme, host and port alone, such as \"ldaps://dc1.corp.example\"", raw)
+	case u.Scheme != "ldap" && u.Scheme != "ldaps":
+		return fmt.Sprintf("%q does not begin with ldaps:// or ldap://", raw)
+	case u.Scheme == "ldap" && !c.StartTLS && !c.Insecure:
+		return "is plain ldap: use ldaps, or set start_tls = true, or insecure = true to send passwords unprotected"
+	}
+	return ""
+}
+
+func (c Config) validateServiceAccount(fault func(key, problem string)) {
+	switch {
+	case c.BindDN != "" && c.BindPassword.IsZero():
+		// A bind with an empty password is anonymous and succeeds (RFC 4513,
+		// section 5.1.2).
+		fault("bind_password", "is required beside bind_dn")
+	case c.BindDN == "" && !c.BindPassword.IsZero():
+		fault("bind_dn", "is required beside bind_password")
+	case c.BindDN != "" && !isDN(c.BindDN) && !(c.Preset == presetAD && strings.ContainsAny(c.BindDN, `@\`)):
+		fault("bind_dn", notDN(c.BindDN))
+	}
+}
+
+// untestable finds a placeholder in an extensible match, where "any value" (see
+// template.present) cannot be written.
+var untestable = regexp.MustCompile(`:=[^)]*\{`)
+
+func (c Config) validateUsers(fault func(key, problem string)) {
+	u := c.Users
+	byTemplate := u.DNTemplate != ""
+	switch {
+	case u.Base == "" && !byTemplate:
+		fault("users.base", `is required: the DN under which people are found, such as "ou=people,dc=corp,dc=example"`)
+	case u.Base != "" && !isDN(u.Base):
+		fault("users.base", notDN(u.Base))
+	}
+	if byTemplate {
+		if problem := dnTemplateProblem(u.DNTemplate); problem != "" {
+			fault("users.dn_template", problem)
+		}
+	}
+	switch t, err := filterTemplate(u.Filter, "login", "user"); {
+	case u.Filter == "":
+		fault("users.filter", `is required without a preset, such as "(uid={user})"`)
+	case err != nil:
+		fault("users.filter", err.Error())
+	case len(t.names()) == 0 && !byTemplate:
+		fault("users.filter", `finds everybody for every name: put in "{user}", as in "(uid={user})"`)
+	case untestable.MatchString(u.Filter):
+		fault("users.filter", `has a placeholder behind ":=": write "(attribute={user})", or put the matching rule elsewhere`)
+	}
+	validateScope("users.scope", u.Scope, fault)
+	for _, a := range []struct{ key, name, example string }{{"users.name", u.Name, "uid"}, {"users.subject", u.Subject, "entryUUID"}} {
+		switch {
+		case a.name == "":
+			fault(a.key, fmt.Sprintf("is required without a preset, such as %q", a.example))
+		case !isAttribute(a.name):
+			fault(a.key, fmt.Sprintf("%q is no name of an attribute", a.name))
+		}
+	}
+	for i, name := range u.Stamp {
+		if !isAttribute(name) {
+			fault(fmt.Sprintf("users.stamp[%d]", i), fmt.Sprintf("%q is no name of an attribute", name))
+		}
+	}
+	for i, domain := range u.Domains {
+		if domain == "" || strings.ContainsAny(domain, `\@`) {
+			fault(fmt.Sprintf("users.domains[%d]", i), fmt.Sprintf(`%q is no domain: write "CORP" or "corp.example", without backslash or @`, domain))
+		}
+	}
+}
+
+func dnTemplateProblem(text string) string {
+	t, err := parseTemplate(text)
+	if err != nil {
+		return err.Error()
+	}
+	for _, name := range t.names() {
+		if name != "login" && name != "user" {
+			return fmt.Sprintf("{%s} is neither {login} nor {user}", name)
+		}
+	}
+	if len(t.names()) == 0 {
+		return `is the same for every name: put in "{user}", as in "uid={user},ou=people,dc=corp,dc=example"`
+	}
+	if dn := t.dn(func(string) string { return "x" }); !isDN(dn) || !strings.Contains(dn, ",") {
+		return fmt.Sprintf("%q makes no DN: write one such as \"uid={user},ou=people,dc=corp,dc=example\"", text)
+	}
+	return ""
+}
+
+func (c Config) validateGroups(fault func(key, problem string)) {
+	g := c.Groups
+	if !g.read() {
+		if g.Filter != "" || g.Attribute != "" || g.Nested != "" || g.Name != "" || g.NestedFilter != "" || len(g.Only) > 0 || len(g.Rename) > 0 {
+			fault("groups.base", "is required beside the other keys of groups: the DN under which groups are found")
+		}
+		return
+	}
+	if !isDN(g.Base) {
+		fault("groups.base", notDN(g.Base))
+	}
+	validateScope("groups.scope", g.Scope, fault)
+	if g.Name == "" || !isAttribute(g.Name) {
+		fault("groups.name", fmt.Sprintf("%q is no name of an attribute", g.Name))
+	}
+	c.validateMembership(fault)
+	g.GroupNames.Validate(func(key, problem string) { fault("groups."+key, problem) })
+}
+
+func (c Config) validateMembership(fault func(key, problem string)) {
+	g := c.Groups
+	nested := []string{nestedNone, nestedTokenGroups, nestedInChain, nestedWalk}
+	byServer := g.Nested == nestedTokenGroups || g.Nested == nestedInChain
+	switch {
+	case !slices.Contains(nested, g.Nested):
+		fault("groups.nested", fmt.Sprintf("%q is none of %s", g.Nested, quoted(nested)))
+	case byServer && c.Preset != presetAD:
+		fault("groups.nested", fmt.Sprintf("%q needs preset = %q; elsewhere use \"walk\"", g.Nested, presetAD))
+	case byServer && (g.Filter != "" || g.Attribute != ""):
+		fault("groups.nested", fmt.Sprintf("%q finds direct groups too: leave out filter and attribute", g.Nested))
+	case !byServer && g.Filter == "" && g.Attribute == "":
+		fault("groups.filter", `is required without a preset, such as "(member={dn})"; or groups.attribute, such as "memberOf"`)
+	case g.Filter != "" && g.Attribute != "":
+		fault("groups.attribute", "and filter are two ways to the same: leave one out")
+	}
+	if g.Attribute != "" && !isAttribute(g.Attribute) {
+		fault("groups.attribute", fmt.Sprintf("%q is no name of an attribute", g.Attribute))
+	}
+	if g.Filter != "" {
+		switch t, err := filterTemplate(g.Filter); {
+		case err != nil:
+			fault("groups.filter", err.Error())
+		case slices.Contains(t.names(), "login"):
+			fault("groups.filter", `has {login}, which is what was typed: use "{user}", the name that the entry has`)
+		case len(t.names()) == 0:
+			fault("groups.filter", `finds the same groups for everybody: put in "{dn}", as in "(member={dn})"`)
+		}
+	}
+	if g.Nested != nestedWalk {
+		return
+	}
+	if t, err := filterTemplate(g.NestedFilter, "dn"); err != nil {
+		fault("groups.nested_filter", err.Error())
+	} else if !t.only("dn") {
+		fault("groups.nested_filter", `finds the same groups for every group: put in "{dn}", as in "(member={dn})"`)
+	}
+	between("groups.depth", g.Depth, 1, maxDepth, fault)
+}
+
+// filterTemplate parses a filter whose placeholders are among names, or where
+// none are given any attribute's.
+func filterTemplate(text string, names ...string) (template, error) {
+	t, err := parseTemplate(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range t.names() {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			return nil, fmt.Errorf("{%s} is no placeholder here; there is {%s}", name, strings.Join(names, "} and {"))
+		}
+	}
+	for _, sample := range []string{t.filter(func(string) string { return "x" }), t.present()} {
+		if _, err := ldap.CompileFilter(sample); err != nil {
+			return nil, fmt.Errorf("%q is no filter of RFC 4515: %s", text, plainFilterError(err))
+		}
+	}
+	return t, nil
+}
+
+// plainFilterError is what the library says, without its codes.
+func plainFilterError(err error) string {
+	text := err.Error()
+	if _, after, found := strings.Cut(text, "ldap: "); found {
+		return after
+	}
+	return text
+}
+
+func validateScope(key, scope string, fault func(key, problem string)) {
+	if scope != scopeSub && scope != scopeOne {
+		fault(key, fmt.Sprintf("%q is neither %q nor %q", scope, scopeSub, scopeOne))
+	}
+}
+
+func between(key string, n, least, most int, fault func(key, problem string)) {
+	if n < least || n > most {
+		fault(key, fmt.Sprintf("%d is not between %d and %d", n, least, most))
+	}
+}
+
+func isDN(text string) bool {
+	dn, err := ldap.ParseDN(text)
+	return err == nil && len(dn.RDNs) > 0
+}
+
+func notDN(text string) string {
+	return fmt.Sprintf("%q is no DN: write one such as \"ou=people,dc=corp,dc=example\"", text)
+}
+
+func quoted(words []string) string { return `"` + strings.Join(words, `", "`) + `"` }
