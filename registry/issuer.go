@@ -163,6 +163,19 @@ func (m material) ownKey() bool {
 	return m.signing == SigningKID || m.signing == SigningLibtrust
 }
 
+// sharing returns the other services that sign with the configured key of s.
+func (i *Issuer) sharing(s *service) []string {
+	var names []string
+	key := s.keys.(*ownKey).only.key.Public()
+	for name, other := range i.services {
+		if own, ok := other.keys.(*ownKey); ok && other != s && samePublicKey(own.only.key.Public(), key) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Service returns the name of the service that a request means: asked itself,
 // or the only one configured where asked is empty. Otherwise the error is
 // ErrUnknownService or ErrDisabled.

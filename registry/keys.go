@@ -158,6 +158,8 @@ func samePublicKey(a, b crypto.PublicKey) bool {
 	return ok && comparable.Equal(b)
 }
 
+func isEd25519(c *x509.Certificate) bool { return c.PublicKeyAlgorithm == x509.Ed25519 }
+
 // readFile reads a file of at most maxKeyFile bytes, and returns its mode too.
 func readFile(name string) ([]byte, os.FileMode, error) {
 	// Looked at before it is opened: to open a pipe could wait for ever.

@@ -1,0 +1,186 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// The registries that [Setup.Block] knows how to configure.
+const (
+	Distribution2 = "distribution2" // distribution 2.8, and docker's registry:2
+	Distribution3 = "distribution3" // distribution 3, and docker's registry:3
+	GitLab        = "gitlab"        // the GitLab container registry
+	Zot           = "zot"
+)
+
+// Setup is what a registry must be told to take the tokens of one service. The
+// two files are named as the registry sees them, which can be elsewhere than
+// where they are here.
+type Setup struct {
+	Realm           string `json:"realm"` // URL of the token endpoint, as clients reach it
+	Service         string `json:"service"`
+	Issuer          string `json:"issuer"`
+	Signing         string `json:"signing"`           // "x5c", "kid" or "libtrust"
+	RootCertificate string `json:"root_certificate"`  // file of the root certificate
+	KeySet          string `json:"key_set,omitempty"` // file of the JSON Web Key Set, only with "kid"
+
+	algorithm string   // that tokens are signed with
+	rootIsEd  bool     // the root's key is Ed25519
+	shared    []string // other services whose tokens are signed with the same configured key
+}
+
+// keySetFile is where distribution 3 gets its key set from if nothing else is
+// said.
+const keySetFile = "/etc/distribution/jwks.json"
+
+// Setup returns what the registry of a service must be told. realm is the URL
+// of the token endpoint. RootCertificate is empty where only a leaf is
+// configured. The error is ErrUnknownService or says what is wrong with realm.
+func (i *Issuer) Setup(service, realm string) (Setup, error) {
+	s, ok := i.services[service]
+	if !ok {
+		return Setup{}, fmt.Errorf("%q: %w", service, ErrUnknownService)
+	}
+	if u, err := url.Parse(realm); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return Setup{}, fmt.Errorf("realm %q is not a URL such as %q", realm, "https://registry-auth.corp.example/jwt/auth")
+	}
+	setup := Setup{Realm: realm, Service: s.name, Issuer: s.issuer, Signing: SigningX5C, RootCertificate: s.material.rootCertificate}
+	switch keys := s.keys.(type) {
+	case *ownKey:
+		setup.Signing, setup.algorithm = s.material.signing, keys.only.method.Alg()
+		if setup.Signing == SigningKID {
+			setup.KeySet = keySetFile
+		}
+		setup.shared = i.sharing(s)
+		setup.rootIsEd = setup.algorithm == "EdDSA"
+	case *leaves:
+		setup.algorithm = keys.leaf.Load().signer.method.Alg()
+		setup.rootIsEd = isEd25519(keys.root.certificate)
+	case *given:
+		setup.algorithm = keys.leaf.Load().method.Alg()
+		for _, root := range keys.roots {
+			setup.rootIsEd = setup.rootIsEd || isEd25519(root)
+		}
+	}
+	return setup, nil
+}
+
+// Block returns the part of a registry's configuration that makes it take the
+// tokens, with comments on what to mind. The error says why that registry
+// cannot take them, and what would be right.
+func (s Setup) Block(registry string) (string, error) {
+	render, ok := map[string]func() (string, error){
+		Distribution2: s.distribution2,
+		Distribution3: s.distribution3,
+		GitLab:        s.gitlab,
+		Zot:           s.zot,
+	}[registry]
+	if !ok {
+		return "", fmt.Errorf("%q is none of %q, %q, %q, %q", registry, Distribution2, Distribution3, GitLab, Zot)
+	}
+	if s.RootCertificate == "" {
+		return "", fmt.Errorf("token.root_certificate is not configured; say where the registry has the root certificate")
+	}
+	text, err := render()
+	if err != nil {
+		return "", fmt.Errorf("service %q: %w", s.Service, err)
+	}
+	return text, nil
+}
+
+const (
+	noteAlone = `Any certificate under this root can sign any token. So the root belongs to
+shorepass alone: do not put a corporate CA here.`
+
+	noteRealm = `The realm is what clients are sent to; they must reach it by this very URL.`
+)
+
+func (s Setup) distribution2() (string, error) {
+	if err := s.fitsOld("distribution 2.8"); err != nil {
+		return "", err
+	}
+	return comment("distribution 2.8: config.yml", noteRealm, s.noteBundle()) + s.yaml("rootcertbundle", s.RootCertificate), nil
+}
+
+func (s Setup) gitlab() (string, error) {
+	if err := s.fitsOld("the GitLab registry"); err != nil {
+		return "", err
+	}
+	return comment("GitLab container registry: config.yml", noteRealm, s.noteBundle(),
+		`GitLab's own pages read the registry with tokens that GitLab signs. If they shall
+go on, append GitLab's registry certificate to the file, and keep its issuer here
+and in token.issuer.`) + s.yaml("rootcertbundle", s.RootCertificate), nil
+}
+
+// fitsOld says what keeps a registry that is built upon distribution 2.8 from
+// taking the tokens.
+func (s Setup) fitsOld(name string) error {
+	switch {
+	case s.Signing == SigningKID:
+		return fmt.Errorf(`%s finds a key by another name than signing = "kid" gives it; write "x5c" or "libtrust"`, name)
+	case s.rootIsEd:
+		return fmt.Errorf("%s does not start with an Ed25519 certificate in its bundle; use an ECDSA or RSA root", name)
+	case s.algorithm == "EdDSA":
+		return fmt.Errorf("%s does not verify Ed25519; use an ECDSA or RSA signing_key", name)
+	}
+	return nil
+}
+
+func (s Setup) distribution3() (string, error) {
+	switch s.Signing {
+	case SigningLibtrust:
+		return "", fmt.Errorf(`distribution 3 no longer knows what signing = "libtrust" calls a key; write "x5c" or "kid"`)
+	case SigningKID:
+		return comment("distribution 3: config.yml", noteRealm,
+			fmt.Sprintf("%s holds what is printed by\n\n    shorepass registry-config --service %s --key-set", s.KeySet, s.Service)) + s.yaml("jwks", s.KeySet), nil
+	}
+	return comment("distribution 3: config.yml", noteRealm, s.noteBundle()) + s.yaml("rootcertbundle", s.RootCertificate), nil
+}
+
+// noteBundle says what to mind with a certificate as rootcertbundle.
+func (s Setup) noteBundle() string {
+	return fmt.Sprintf("%s is a copy of the root certificate, without its key.\n%s", s.RootCertificate, noteAlone)
+}
+
+func (s Setup) zot() (string, error) {
+	if s.Signing == SigningX5C {
+		return "", fmt.Errorf(`zot knows one key and nothing of certificates under it; give the service its own root_certificate and root_key, and signing = "kid"`)
+	}
+	if len(s.shared) > 0 {
+		return "", fmt.Errorf("zot looks at neither issuer nor service, so that it would take the tokens of %s too, whose key is the same; give this service its own root_certificate and root_key",
+			strings.Join(s.shared, ", "))
+	}
+	type bearer struct {
+		Realm   string `json:"realm"`
+		Service string `json:"service"`
+		Cert    string `json:"cert"`
+	}
+	block := map[string]any{"http": map[string]any{"auth": map[string]any{"bearer": bearer{s.Realm, s.Service, s.RootCertificate}}}}
+	text, err := json.MarshalIndent(block, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	return comment("zot: config.json, without these lines", noteRealm,
+		s.RootCertificate+` is a copy of the service's root_certificate, without its key.
+zot looks at neither issuer nor service, only at this key: give every zot, and
+every other registry, a key of its own. It reads the file when it starts.`) + string(text) + "\n", nil
+}
+
+// yaml writes the block that distribution and its kin share. JSON's strings
+// are YAML's, so that odd characters need no thought.
+func (s Setup) yaml(keyName, keyFile string) string {
+	var b strings.Builder
+	b.WriteString("auth:\n  token:\n")
+	for _, line := range [][2]string{{"realm", s.Realm}, {"service", s.Service}, {"issuer", s.Issuer}, {keyName, keyFile}} {
+		fmt.Fprintf(&b, "    %s: %s\n", line[0], appendText(nil, line[1]))
+	}
+	return b.String()
+}
+
+// comment writes paragraphs, each line behind a "#".
+func comment(paragraphs ...string) string {
+	text := strings.ReplaceAll(strings.Join(paragraphs, "\n\n"), "\n", "\n# ")
+	return strings.ReplaceAll("# "+text+"\n", "# \n", "#\n")
+}

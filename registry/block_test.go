@@ -1,0 +1,169 @@
+package registry
+
+import (
+	"crypto/x509"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const testRealm = "https://registry-auth.corp.example/jwt/auth"
+
+// setupOf returns what a registry must be told that signs so, its root where
+// the first registry of all had it.
+func setupOf(t *testing.T, signing string) Setup {
+	t.Helper()
+	cfg := testConfig(newRootFiles(t))
+	cfg.Signing = signing
+	setup, err := newTestIssuer(t, cfg).Setup("container_registry", testRealm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup.RootCertificate = "/home/RootCA.crt"
+	return setup
+}
+
+func TestBlock(t *testing.T) {
+	for _, test := range []struct{ registry, signing string }{
+		{Distribution2, "x5c"}, {Distribution2, "libtrust"},
+		{Distribution3, "x5c"}, {Distribution3, "kid"},
+		{GitLab, "x5c"}, {GitLab, "libtrust"},
+		{Zot, "kid"},
+	} {
+		got, err := setupOf(t, test.signing).Block(test.registry)
+		if err != nil {
+			t.Errorf("%s, %s: %v", test.registry, test.signing, err)
+			continue
+		}
+		golden := filepath.Join("testdata", "block", test.registry+"-"+test.signing)
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if diff := cmp.Diff(string(want), got); diff != "" || err != nil {
+			t.Errorf("%s, %s: %v (-want +got)\n%s", test.registry, test.signing, err, diff)
+		}
+	}
+}
+
+// Names are written so that YAML reads them back, whatever is in them.
+func TestBlockQuotes(t *testing.T) {
+	setup := setupOf(t, "x5c")
+	setup.Issuer, setup.Service = "no", "a: b #c"
+	got, err := setup.Block(Distribution3)
+	if err != nil || !strings.Contains(got, "\n    service: \"a: b #c\"\n    issuer: \"no\"\n") {
+		t.Errorf("Block = %s, %v, want both names in quotes", got, err)
+	}
+}
+
+func TestBlockRefused(t *testing.T) {
+	edFiles := func(t *testing.T) (string, string) { return writePair(t, issue(t, ca("root"), newEdKey(t), nil)) }
+	ecFiles := func(t *testing.T) (string, string) { return newRootFiles(t) }
+	for _, test := range []struct {
+		registry, signing string
+		files             func(*testing.T) (string, string)
+		want              string
+	}{
+		{"harbor", "x5c", ecFiles, `"harbor" is none of "distribution2", "distribution3", "gitlab", "zot"`},
+		{Distribution2, "kid", ecFiles, `write "x5c" or "libtrust"`},
+		{GitLab, "kid", ecFiles, `write "x5c" or "libtrust"`},
+		{Distribution3, "libtrust", ecFiles, `write "x5c" or "kid"`},
+		{Zot, "x5c", ecFiles, `its own root_certificate and root_key, and signing = "kid"`},
+		{Distribution2, "x5c", edFiles, "does not start with an Ed25519 certificate"},
+		{Distribution2, "libtrust", edFiles, "does not start with an Ed25519 certificate"},
+		{GitLab, "x5c", edFiles, "does not start with an Ed25519 certificate"},
+	} {
+		cfg := testConfig(test.files(t))
+		cfg.Signing = test.signing
+		setup, err := newTestIssuer(t, cfg).Setup("container_registry", testRealm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := setup.Block(test.registry); err == nil || got != "" || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s, %s: Block = %q, %v, want an error with %q", test.registry, test.signing, got, err, test.want)
+		}
+	}
+}
+
+// zot looks at nothing but the key, so a key for two is a hole.
+func TestBlockForZotNeedsItsOwnKey(t *testing.T) {
+	cfg := testConfig(newRootFiles(t))
+	cfg.Services = []string{"container_registry", "one", "two"}
+	shared := Service{Signing: "kid"}
+	shared.RootCertificate, shared.RootKey = newRootFiles(t)
+	one, two := shared, shared
+	one.Name, two.Name = "one", "two"
+	i := newTestIssuer(t, cfg, one, two)
+	setup, err := i.Setup("one", testRealm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := setup.Block(Zot); err == nil || !strings.Contains(err.Error(), "would take the tokens of two too") {
+		t.Errorf("Block(zot) with a shared key: %v, want an error that names the other service", err)
+	}
+	two.RootCertificate, two.RootKey = newRootFiles(t)
+	if setup, err = newTestIssuer(t, cfg, one, two).Setup("one", testRealm); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := setup.Block(Zot); err != nil {
+		t.Errorf("Block(zot) with a key of its own: %v", err)
+	}
+}
+
+func TestSetup(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	i := newTestIssuer(t, testConfig(certFile, keyFile))
+	setup, err := i.Setup("container_registry", testRealm)
+	if err != nil || setup.Signing != "x5c" || setup.RootCertificate != certFile || setup.Issuer != "gitlab-issuer" || setup.KeySet != "" {
+		t.Errorf("Setup = %+v, %v", setup, err)
+	}
+	if _, err := i.Setup("other", testRealm); !errors.Is(err, ErrUnknownService) {
+		t.Errorf("Setup of an unknown service: %v, want ErrUnknownService", err)
+	}
+	for _, realm := range []string{"", "/jwt/auth", "localhost:5001", "ftp://host/", "https://"} {
+		if _, err := i.Setup("container_registry", realm); err == nil {
+			t.Errorf("Setup with realm %q: no error", realm)
+		}
+	}
+}
+
+func TestSetupOfGivenLeaf(t *testing.T) {
+	a := newAuthority(t)
+	a.put(t, a.leaf(t, time.Hour))
+	cfg := a.config()
+	cfg.RootCertificate = ""
+	setup, err := newTestIssuer(t, cfg).Setup("container_registry", testRealm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := setup.Block(Distribution2); err == nil || !strings.Contains(err.Error(), "say where the registry has the root certificate") {
+		t.Errorf("Block without a root certificate: %v, want an error", err)
+	}
+	setup.RootCertificate = "/home/RootCA.crt"
+	if _, err := setup.Block(Distribution2); err != nil {
+		t.Errorf("Block: %v", err)
+	}
+
+	leaf := issue(t, &x509.Certificate{}, newEdKey(t), &pair{certificate: a.middle.certificate, key: a.middle.key})
+	a.put(t, leaf)
+	setup, err = newTestIssuer(t, a.config()).Setup("container_registry", testRealm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := setup.Block(Distribution2); err == nil || !strings.Contains(err.Error(), "does not verify Ed25519") {
+		t.Errorf("Block for an Ed25519 leaf: %v, want an error", err)
+	}
+	if _, err := setup.Block(Distribution3); err != nil {
+		t.Errorf("Block for an Ed25519 leaf: %v", err)
+	}
+}

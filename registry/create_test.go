@@ -1,0 +1,136 @@
+package registry
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestCreateRoot(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	for file, want := range map[string]os.FileMode{certFile: 0o644, keyFile: 0o600} {
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, %v, want %v", file, info.Mode(), err, want)
+		}
+	}
+	p, err := readPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := p.certificate
+	if key, ok := p.key.(*ecdsa.PrivateKey); !ok || key.Curve != elliptic.P256() {
+		t.Errorf("the key is %T, want ECDSA P-256", p.key)
+	}
+	if !c.IsCA || !c.BasicConstraintsValid || c.KeyUsage&x509.KeyUsageCertSign == 0 || c.Subject.CommonName != "shorepass token root" {
+		t.Errorf("root: CA %v, key usage %b, name %q", c.IsCA, c.KeyUsage, c.Subject.CommonName)
+	}
+	if years := c.NotAfter.Sub(time.Now()).Hours() / 24 / 365; years < 9.9 || years > 10.1 {
+		t.Errorf("the root lasts %.1f years, want ten", years)
+	}
+	if left := folder(t, filepath.Dir(certFile)); left != 2 {
+		t.Errorf("%d files beside, want the two only", left)
+	}
+}
+
+func folder(t *testing.T, name string) int {
+	t.Helper()
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func TestCreateRootOverwritesNothing(t *testing.T) {
+	for _, existing := range []string{"RootCA.crt", "RootCA.key"} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, existing), []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := CreateRoot(filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("with %s there: CreateRoot: %v, want fs.ErrExist", existing, err)
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, existing)); string(text) != "precious" || folder(t, dir) != 1 {
+			t.Errorf("with %s there: it holds %q (%v), %d files", existing, text, err, folder(t, dir))
+		}
+	}
+	dir := t.TempDir()
+	if err := os.Symlink("elsewhere", filepath.Join(dir, "RootCA.key")); err != nil {
+		t.Fatal(err)
+	}
+	if err := CreateRoot(filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("with a dangling link there: CreateRoot: %v, want fs.ErrExist", err)
+	}
+}
+
+// Two processes that start at once make one root between them.
+func TestCreateRootAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")
+	var all sync.WaitGroup
+	made := make(chan error, 8)
+	for range cap(made) {
+		all.Go(func() { made <- CreateRoot(certFile, keyFile) })
+	}
+	all.Wait()
+	close(made)
+	succeeded := 0
+	for err := range made {
+		if err == nil {
+			succeeded++
+		} else if !errors.Is(err, fs.ErrExist) {
+			t.Errorf("CreateRoot: %v, want fs.ErrExist", err)
+		}
+	}
+	if _, err := readPair(certFile, keyFile); succeeded != 1 || err != nil || folder(t, dir) != 2 {
+		t.Errorf("%d made a root, %d files, %v, want one and a pair", succeeded, folder(t, dir), err)
+	}
+}
+
+func TestCreateRootLeavesNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	if err := CreateRoot(filepath.Join(dir, "none", "RootCA.crt"), filepath.Join(dir, "RootCA.key")); !errors.Is(err, fs.ErrNotExist) || folder(t, dir) != 0 {
+		t.Errorf("CreateRoot in a folder that is not there: %v, %d files, want fs.ErrNotExist and none", err, folder(t, dir))
+	}
+}
+
+// Distribution 3 computes another thumbprint for one key of 128.
+func TestCreateRootDrawsAgain(t *testing.T) {
+	draws := []*ecdsa.PrivateKey{smallKey(t, elliptic.P256()), nil}
+	var err error
+	for draws[1] == nil || startsWithZero(t, draws[1]) {
+		if draws[1], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drawn := 0
+	key, err := drawRootKey(func() (*ecdsa.PrivateKey, error) { drawn++; return draws[drawn-1], nil })
+	if err != nil || drawn != 2 || !key.Equal(draws[1]) {
+		t.Errorf("drawRootKey drew %d, %v, want the second key", drawn, err)
+	}
+	for range 500 {
+		key, err := drawRootKey(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+		if err != nil || startsWithZero(t, key) {
+			t.Fatalf("drawRootKey = a key with a zero byte in front, %v", err)
+		}
+	}
+}
+
+// startsWithZero says it by the numbers rather than the bytes.
+func startsWithZero(t *testing.T, key *ecdsa.PrivateKey) bool {
+	t.Helper()
+	j, err := newJWK(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unbase64(t, j.X)[0] == 0 || unbase64(t, j.Y)[0] == 0
+}

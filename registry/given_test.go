@@ -1,0 +1,219 @@
+package registry
+
+import (
+	"crypto/elliptic"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// authority is a root with an intermediate authority under it, and a folder
+// where leaves of the latter are put.
+type authority struct {
+	root, middle *pair
+	bundle       string // the root, as registries have it
+	certFile     string
+	keyFile      string
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{root: issue(t, ca("root"), newECKey(t, elliptic.P256()), nil)}
+	a.middle = issue(t, ca("middle"), newECKey(t, elliptic.P256()), a.root)
+	dir := t.TempDir()
+	a.bundle = writeCerts(t, filepath.Join(dir, "root.crt"), a.root.certificate)
+	a.certFile, a.keyFile = filepath.Join(dir, "leaf.crt"), filepath.Join(dir, "leaf.key")
+	return a
+}
+
+// leaf makes a leaf that lasts for d.
+func (a *authority) leaf(t *testing.T, d time.Duration) *pair {
+	t.Helper()
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}, NotAfter: time.Now().Add(d)}
+	return issue(t, template, newECKey(t, elliptic.P256()), a.middle)
+}
+
+// put writes a leaf with its chain, root included, where it is looked for.
+func (a *authority) put(t *testing.T, leaf *pair) {
+	t.Helper()
+	writeCerts(t, a.certFile, leaf.certificate, a.middle.certificate, a.root.certificate)
+	writeKey(t, a.keyFile, leaf.key)
+}
+
+func (a *authority) config() Config {
+	cfg := testConfig(a.bundle, "")
+	cfg.SigningCertificate, cfg.SigningKey = a.certFile, a.keyFile
+	return cfg
+}
+
+func TestGivenLeaf(t *testing.T) {
+	a := newAuthority(t)
+	leaf := a.leaf(t, 24*time.Hour)
+	a.put(t, leaf)
+	for _, root := range []string{a.bundle, ""} {
+		cfg := a.config()
+		cfg.RootCertificate = root
+		i := newTestIssuer(t, cfg)
+		token := mint(t, i, "container_registry", "alice")
+		if _, err := registryVerifies(token, a.bundle); err != nil {
+			t.Errorf("root %q: a registry refuses the token: %v", root, err)
+		}
+		header, _ := decode(t, token)
+		if sent := header["x5c"].([]any); len(sent) != 2 || !leafOf(t, token).Equal(leaf.certificate) {
+			t.Errorf("root %q: x5c has %d certificates, want the leaf and the one above it", root, len(sent))
+		}
+		if left := i.Expiry(time.Now()); left > 24*time.Hour || left < 23*time.Hour {
+			t.Errorf("root %q: Expiry = %v, want the leaf's 24h", root, left)
+		}
+	}
+}
+
+// The order in the file does not matter, and leaves of every kind sign.
+func TestGivenLeafKinds(t *testing.T) {
+	a := newAuthority(t)
+	for _, test := range []struct {
+		alg  string
+		leaf *pair
+	}{
+		{"RS256", issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}}, newRSAKey(t), a.middle)},
+		{"ES256", issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}}, newECKey(t, elliptic.P256()), a.middle)},
+		{"ES384", issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}}, newECKey(t, elliptic.P384()), a.middle)},
+		{"ES512", issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}}, newECKey(t, elliptic.P521()), a.middle)},
+		{"EdDSA", issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}}, newEdKey(t), a.middle)},
+	} {
+		writeCerts(t, a.certFile, a.middle.certificate, test.leaf.certificate)
+		writeKey(t, a.keyFile, test.leaf.key)
+		parsed, err := registryVerifies(mint(t, newTestIssuer(t, a.config()), "container_registry", "alice"), a.bundle)
+		if err != nil || parsed.Header["alg"] != test.alg {
+			t.Errorf("%s: a registry says %v", test.alg, err)
+		}
+	}
+}
+
+func TestGivenLeafRefused(t *testing.T) {
+	a, stranger := newAuthority(t), newAuthority(t)
+	good := a.leaf(t, time.Hour)
+	for _, test := range []struct {
+		name string
+		put  func()
+		want string
+	}{
+		{"no files", func() {}, "no such file"},
+		{"ended", func() { a.put(t, a.leaf(t, -time.Second)) }, "the certificate ended at"},
+		{"of another root", func() { a.put(t, stranger.leaf(t, time.Hour)) }, "does not lead to root_certificate"},
+		{"without what is between", func() { writeCerts(t, a.certFile, good.certificate); writeKey(t, a.keyFile, good.key) }, "does not lead to root_certificate"},
+		{"with another key", func() { a.put(t, good); writeKey(t, a.keyFile, stranger.root.key) }, "is not the one of the certificate"},
+		{"a root", func() { writeCerts(t, a.certFile, a.root.certificate); writeKey(t, a.keyFile, a.root.key) }, "is signed by itself; give it as root_certificate"},
+		{"garbage", func() { writeFile(t, a.certFile, []byte("x")) }, "holds no PEM certificate"},
+		{"damaged", func() {
+			writeFile(t, a.certFile, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+		}, "read certificate: " + a.certFile},
+	} {
+		test.put()
+		if _, err := NewIssuer(a.config(), nil, nil); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: NewIssuer: %v, want an error with %q", test.name, err, test.want)
+		}
+	}
+}
+
+// TestGivenLeafRenewed: new files are taken into use within seconds; bad ones
+// are reported once and leave the old leaf signing.
+func TestGivenLeafRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		first, second, third := a.leaf(t, time.Hour), a.leaf(t, 2*time.Hour), a.leaf(t, 3*time.Hour)
+		a.put(t, first)
+		var reports []string
+		i, err := NewIssuer(a.config(), nil, func(err error) { reports = append(reports, err.Error()) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string, want *pair, reported int) {
+			t.Helper()
+			token := mint(t, i, "container_registry", "alice")
+			if !leafOf(t, token).Equal(want.certificate) {
+				t.Errorf("%s: another leaf signs", when)
+			}
+			if _, err := registryVerifies(token, a.bundle); err != nil {
+				t.Errorf("%s: a registry refuses the token: %v", when, err)
+			}
+			if len(reports) != reported {
+				t.Errorf("%s: reported %q, want %d", when, reports, reported)
+			}
+		}
+		check("at first", first, 0)
+		a.put(t, second)
+		check("at once", first, 0)
+		time.Sleep(lookEvery)
+		check("after a few seconds", second, 0)
+
+		writeFile(t, a.certFile, []byte("half a certif"))
+		time.Sleep(lookEvery)
+		check("with a bad file", second, 1)
+		time.Sleep(lookEvery)
+		check("with a bad file still", second, 1)
+		if !strings.Contains(reports[0], "the old one stays until "+second.certificate.NotAfter.Format(time.RFC3339)) || !strings.Contains(reports[0], a.certFile) {
+			t.Errorf("reported %q, want the file and until when the old one stays", reports[0])
+		}
+
+		writeCerts(t, a.certFile, third.certificate, a.middle.certificate)
+		time.Sleep(lookEvery)
+		check("with the new certificate and the old key", second, 2)
+		writeKey(t, a.keyFile, third.key)
+		time.Sleep(lookEvery)
+		check("with both", third, 2)
+
+		if err := os.Remove(a.keyFile); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(lookEvery)
+		check("without a key file", third, 3)
+		time.Sleep(3 * time.Hour)
+		if _, err := i.Mint("container_registry", "alice", nil); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("Mint after the leaf's end: %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+// A look at the files that hangs, on a network file system, holds up nobody
+// else.
+func TestGivenLeafLookBlocksNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		first := a.leaf(t, time.Hour)
+		a.put(t, first)
+		i := newTestIssuer(t, a.config())
+		a.put(t, a.leaf(t, 2*time.Hour))
+		time.Sleep(lookEvery)
+		g := i.services["container_registry"].keys.(*given)
+		g.mu.Lock() // as if another one was looking
+		defer g.mu.Unlock()
+		if !leafOf(t, mint(t, i, "container_registry", "alice")).Equal(first.certificate) {
+			t.Error("Mint looked at the files at the same time")
+		}
+	})
+}
+
+// The leaf ends before what is above it, or the other way round: the first end
+// counts.
+func TestGivenLeafUnderAnEndingRoot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		template := ca("middle")
+		template.NotAfter = time.Now().Add(3 * time.Minute)
+		a.middle = issue(t, template, newECKey(t, elliptic.P256()), a.root)
+		a.put(t, a.leaf(t, 24*time.Hour))
+		i := newTestIssuer(t, a.config())
+		token := mint(t, i, "container_registry", "alice")
+		_, claims := decode(t, token)
+		if token.ExpiresIn != 2*time.Minute || claims.Expiration != template.NotAfter.Unix() || i.Expiry(time.Now()) != 3*time.Minute {
+			t.Errorf("announced %v, Expiry %v, want 2m and 3m", token.ExpiresIn, i.Expiry(time.Now()))
+		}
+	})
+}

@@ -1,0 +1,335 @@
+package registry
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// issue makes a certificate for key as template has it, signed by parent, or by
+// itself where that is nil.
+func issue(t testing.TB, template *x509.Certificate, key crypto.Signer, parent *pair) *pair {
+	t.Helper()
+	if template.NotBefore.IsZero() {
+		template.NotBefore = time.Now().Add(-time.Minute)
+	}
+	if template.NotAfter.IsZero() {
+		template.NotAfter = time.Now().Add(90 * 24 * time.Hour)
+	}
+	issuer, issuerKey := template, key
+	if parent != nil {
+		issuer, issuerKey = parent.certificate, parent.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), issuerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pair{certificate: c, key: key}
+}
+
+// ca is the template of an authority.
+func ca(name string) *x509.Certificate {
+	return &x509.Certificate{Subject: pkix.Name{CommonName: name}, BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign}
+}
+
+func newECKey(t testing.TB, curve elliptic.Curve) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newRSAKey(t testing.TB) crypto.Signer {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newEdKey(t testing.TB) crypto.Signer {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// writeCerts writes certificates into one PEM file.
+func writeCerts(t testing.TB, name string, certificates ...*x509.Certificate) string {
+	t.Helper()
+	var text []byte
+	for _, c := range certificates {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return writeFile(t, name, text)
+}
+
+func writeKey(t testing.TB, name string, key crypto.Signer) string {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writeFile(t, name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// writeFile writes a file as whoever renews certificates should: beside, and
+// then put in place.
+func writeFile(t testing.TB, name string, data []byte) string {
+	t.Helper()
+	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// writePair writes p into two files of a folder of the test.
+func writePair(t testing.TB, p *pair) (certFile, keyFile string) {
+	t.Helper()
+	dir := t.TempDir()
+	return writeCerts(t, filepath.Join(dir, "c.crt"), p.certificate), writeKey(t, filepath.Join(dir, "c.key"), p.key)
+}
+
+// leafOf returns the certificate that a token is sent with.
+func leafOf(t testing.TB, token Token) *x509.Certificate {
+	t.Helper()
+	header, _ := decode(t, token)
+	der, err := base64.StdEncoding.DecodeString(header["x5c"].([]any)[0].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A root of any kind certifies; tokens are ES256 all the same.
+func TestRootKinds(t *testing.T) {
+	noUsage := ca("no key usage")
+	noUsage.KeyUsage = 0
+	for _, test := range []struct {
+		name string
+		root *pair
+	}{
+		{"RSA", issue(t, ca("root"), newRSAKey(t), nil)},
+		{"P-256", issue(t, ca("root"), newECKey(t, elliptic.P256()), nil)},
+		{"P-384", issue(t, ca("root"), newECKey(t, elliptic.P384()), nil)},
+		{"P-521", issue(t, ca("root"), newECKey(t, elliptic.P521()), nil)},
+		{"Ed25519", issue(t, ca("root"), newEdKey(t), nil)},
+		{"without key usage", issue(t, noUsage, newECKey(t, elliptic.P256()), nil)},
+		{"with a name of its own", issue(t, ca("Größe, Inc. O=\"x\""), newECKey(t, elliptic.P256()), nil)},
+	} {
+		certFile, keyFile := writePair(t, test.root)
+		token := mint(t, newTestIssuer(t, testConfig(certFile, keyFile)), "container_registry", "alice")
+		if _, err := registryVerifies(token, certFile); err != nil {
+			t.Errorf("%s: a registry refuses the token: %v", test.name, err)
+		}
+		other, _ := newRootFiles(t)
+		if _, err := registryVerifies(token, other); err == nil {
+			t.Errorf("%s: a registry with another root takes the token", test.name)
+		}
+	}
+}
+
+func TestRootRefused(t *testing.T) {
+	now := time.Now()
+	early, late, signOnly := ca("ended"), ca("to come"), ca("not for certificates")
+	early.NotBefore, early.NotAfter = now.Add(-2*time.Hour), now.Add(-time.Hour)
+	late.NotBefore = now.Add(time.Hour)
+	signOnly.KeyUsage = x509.KeyUsageDigitalSignature
+	for _, test := range []struct {
+		name     string
+		template *x509.Certificate
+		want     string
+	}{
+		{"no CA", &x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, `is no CA and can certify no key of its own; write signing = "kid"`},
+		{"a CA that may not certify", signOnly, "is no CA"},
+		{"ended", early, "the root certificate ended at " + early.NotAfter.UTC().Format(time.RFC3339)},
+		{"to come", late, "the root certificate is valid only from " + late.NotBefore.UTC().Format(time.RFC3339)},
+	} {
+		certFile, keyFile := writePair(t, issue(t, test.template, newECKey(t, elliptic.P256()), nil))
+		for _, signing := range []string{"", "x5c"} {
+			cfg := testConfig(certFile, keyFile)
+			cfg.Signing = signing
+			if _, err := NewIssuer(cfg, nil, nil); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), certFile) {
+				t.Errorf("%s, signing %q: NewIssuer: %v, want an error with %q and the file", test.name, signing, err, test.want)
+			}
+		}
+		cfg := testConfig(certFile, keyFile)
+		cfg.Signing = "kid"
+		newTestIssuer(t, cfg) // of which no registry looks at the certificate
+	}
+}
+
+// While a root is replaced, a registry has the old and the new one in its
+// bundle, and the key says which of them signs here.
+func TestRootInABundle(t *testing.T) {
+	older := issue(t, ca("shorepass token root"), newECKey(t, elliptic.P256()), nil)
+	newer := issue(t, ca("shorepass token root"), newECKey(t, elliptic.P256()), nil)
+	renewed := ca("shorepass token root")
+	renewed.NotAfter = time.Now().Add(365 * 24 * time.Hour)
+	again := issue(t, renewed, older.key, nil)
+	dir := t.TempDir()
+	bundle := writeCerts(t, filepath.Join(dir, "bundle.crt"), older.certificate, newer.certificate, again.certificate)
+	for name, p := range map[string]*pair{"older": older, "newer": newer} {
+		i := newTestIssuer(t, testConfig(bundle, writeKey(t, filepath.Join(dir, name), p.key)))
+		if _, err := registryVerifies(mint(t, i, "container_registry", "alice"), bundle); err != nil {
+			t.Errorf("%s: a registry refuses the token: %v", name, err)
+		}
+		if days := i.Expiry(time.Now()).Hours() / 24; name == "older" && days < 364 {
+			t.Errorf("%s: Expiry is %.0f days, want those of the renewed certificate", name, days)
+		}
+	}
+}
+
+func TestLeafTurnsEveryDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		certFile, keyFile := newRootFiles(t)
+		i := newTestIssuer(t, testConfig(certFile, keyFile))
+		first := mint(t, i, "container_registry", "alice")
+		leaf := leafOf(t, first)
+		if back := time.Since(leaf.NotBefore); back < time.Hour || back > time.Hour+time.Second {
+			t.Errorf("a leaf begins %v ago, want an hour", back)
+		}
+		time.Sleep(24*time.Hour - time.Second)
+		last := mint(t, i, "container_registry", "alice")
+		if !leafOf(t, last).Equal(leaf) {
+			t.Error("the leaf turned within a day")
+		}
+		time.Sleep(time.Second)
+		if leafOf(t, mint(t, i, "container_registry", "alice")).Equal(leaf) {
+			t.Error("the leaf did not turn after a day")
+		}
+		time.Sleep(last.ExpiresIn - time.Second)
+		if _, err := registryVerifies(last, certFile); err != nil {
+			t.Errorf("the last token of a leaf is refused before its end: %v", err)
+		}
+	})
+}
+
+// A laptop sleeps for days, and a clock is set back by hours.
+func TestLeafAfterTheClockJumped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		certFile, keyFile := newRootFiles(t)
+		i := newTestIssuer(t, testConfig(certFile, keyFile))
+		time.Sleep(100 * 24 * time.Hour)
+		if _, err := registryVerifies(mint(t, i, "container_registry", "alice"), certFile); err != nil {
+			t.Errorf("after a long sleep: %v", err)
+		}
+		keys := i.services["container_registry"].keys
+		early := time.Now().Add(-3 * time.Hour)
+		s, err := keys.current(early)
+		if err != nil || s.check(early) != nil || s.notBefore.After(early) {
+			t.Errorf("with a clock set back: signer from %v, %v, want one from before %v", s.notBefore, err, early)
+		}
+	})
+}
+
+// While one caller makes another leaf, the others go on with the last.
+func TestLeafTurnBlocksNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newTestIssuer(t, testConfig(newRootFiles(t)))
+		l := i.services["container_registry"].keys.(*leaves)
+		before := leafOf(t, mint(t, i, "container_registry", "alice"))
+		time.Sleep(24 * time.Hour)
+		l.mu.Lock() // as if another one was being made
+		if !leafOf(t, mint(t, i, "container_registry", "alice")).Equal(before) {
+			t.Error("Mint made a second leaf at once")
+		}
+		l.mu.Unlock()
+		if leafOf(t, mint(t, i, "container_registry", "alice")).Equal(before) {
+			t.Error("the leaf did not turn")
+		}
+	})
+}
+
+func TestMintAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		certFile, keyFile := newRootFiles(t)
+		i := newTestIssuer(t, testConfig(certFile, keyFile))
+		time.Sleep(25 * time.Hour)
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				token, err := i.Mint("container_registry", "alice", nil)
+				if err != nil {
+					t.Error(err)
+				} else if _, err := registryVerifies(token, certFile); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// TestRootNearItsEnd: leaf and token never outlive the root, and when it has
+// ended Mint says so.
+func TestRootNearItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		template := ca("root")
+		template.NotBefore = time.Now().Add(-10 * time.Minute)
+		template.NotAfter = time.Now().Add(30 * time.Hour)
+		certFile, keyFile := writePair(t, issue(t, template, newECKey(t, elliptic.P256()), nil))
+		i := newTestIssuer(t, testConfig(certFile, keyFile))
+		leaf := leafOf(t, mint(t, i, "container_registry", "alice"))
+		if !leaf.NotBefore.Equal(template.NotBefore) || !leaf.NotAfter.Equal(template.NotAfter) {
+			t.Errorf("the leaf lasts from %v to %v, want what the root does, %v to %v", leaf.NotBefore, leaf.NotAfter, template.NotBefore, template.NotAfter)
+		}
+		for _, test := range []struct {
+			left, announced, lasts time.Duration
+		}{
+			{10 * time.Minute, 5 * time.Minute, 6 * time.Minute},
+			{6 * time.Minute, 5 * time.Minute, 6 * time.Minute},
+			{4 * time.Minute, 3 * time.Minute, 4 * time.Minute},
+			{90 * time.Second, time.Minute, 90 * time.Second},
+			{2 * time.Second, time.Minute, 2 * time.Second},
+		} {
+			time.Sleep(time.Until(template.NotAfter) - test.left)
+			token := mint(t, i, "container_registry", "alice")
+			_, claims := decode(t, token)
+			if lasts := time.Until(time.Unix(claims.Expiration, 0)); token.ExpiresIn != test.announced || lasts != test.lasts {
+				t.Errorf("with %v left: announced %v, lasts %v, want %v, %v", test.left, token.ExpiresIn, lasts, test.announced, test.lasts)
+			}
+			if _, err := registryVerifies(token, certFile); err != nil {
+				t.Errorf("with %v left: a registry refuses the token: %v", test.left, err)
+			}
+			if left := i.Expiry(time.Now()); left != test.left {
+				t.Errorf("Expiry = %v, want %v", left, test.left)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := i.Mint("container_registry", "alice", nil); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("Mint after the root's end: %v, want ErrUnavailable", err)
+		}
+	})
+}
