@@ -5,9 +5,8 @@
 //
 //	go run ./bench -shorepass bin/shorepass
 //
-// It prints a table for the refresh-token path, the remembered-password path,
-// uncached LDAPS logins beside a bare go-ldap loop, and the time of a policy
-// decision against the number of rules.
+// It prints a table for the refresh-token path and the remembered-password path,
+// and the time of a policy decision against the number of rules.
 package main
 
 import (
@@ -43,9 +42,6 @@ func run(ctx context.Context, binary string, span time.Duration) error {
 	defer os.RemoveAll(dir)
 	if err := measureTokens(ctx, binary, dir, span); err != nil {
 		return fmt.Errorf("token requests: %w", err)
-	}
-	if err := measureLDAP(ctx, binary, dir, span); err != nil {
-		return fmt.Errorf("LDAPS logins: %w", err)
 	}
 	return measurePolicy()
 }

@@ -153,3 +153,8 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	}
 	return prefix.Masked(), nil
 }
+
+// Realm returns the URL of the token endpoint as registries should name it.
+func (c Config) Realm() string {
+	return strings.TrimSuffix(c.PublicURLs[0], "/") + c.Paths[0]
+}
