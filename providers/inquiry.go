@@ -33,30 +33,34 @@ type tried struct {
 }
 
 // hold puts a password among those under way, and returns the others of the
-// same account that may be wrong. It waits for an equal one.
+// same account that may be wrong. It waits for an equal one; if that proves to
+// be right, all who waited go on at once.
 func (q *inquiries) hold(ctx context.Context, account, secret Mark, place string) (*inquiry, []tried, error) {
+	right := false
 	for {
-		held, others, wait := q.tryHold(account, secret, place)
-		if held != nil {
+		held, others := q.tryHold(account, secret, place, right)
+		if others != nil {
 			return held, others, nil
 		}
 		select {
-		case <-wait:
+		case <-held.done:
+			right = held.right // set before done is closed, and not changed after
 		case <-ctx.Done():
 			return nil, nil, fmt.Errorf("wait for the same login: %w", context.Cause(ctx))
 		}
 	}
 }
 
-func (q *inquiries) tryHold(account, secret Mark, place string) (held *inquiry, others []tried, wait <-chan struct{}) {
+// tryHold returns others as nil when the caller must wait for held.
+func (q *inquiries) tryHold(account, secret Mark, place string, right bool) (held *inquiry, others []tried) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	secrets := q.underWay[account]
 	held = secrets[secret]
-	switch {
-	case held != nil && !held.right:
-		return nil, nil, held.done
-	case held == nil:
+	if held != nil && !held.right && !right {
+		return held, nil
+	}
+	if held == nil {
 		if secrets == nil {
 			secrets = make(map[Mark]*inquiry)
 			q.underWay[account] = secrets
@@ -64,13 +68,25 @@ func (q *inquiries) tryHold(account, secret Mark, place string) (held *inquiry, 
 		held = &inquiry{account: account, tried: tried{secret: secret, place: place}, done: make(chan struct{})}
 		secrets[secret] = held
 	}
+	if right {
+		held.prove()
+	}
 	held.refs++
+	others = make([]tried, 0, len(secrets)-1)
 	for _, i := range secrets {
 		if i != held && !i.right {
 			others = append(others, i.tried)
 		}
 	}
-	return held, others, nil
+	return held, others
+}
+
+// prove lets everybody go on who waits. q.mu is held.
+func (i *inquiry) prove() {
+	if !i.right {
+		i.right = true
+		close(i.done)
+	}
 }
 
 // settle notes whose count it is.
@@ -85,12 +101,14 @@ func (q *inquiries) release(i *inquiry, right bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	i.refs--
-	if !i.right && (right || i.refs == 0) {
-		i.right = right
-		close(i.done)
+	if right {
+		i.prove()
 	}
 	if i.refs > 0 {
 		return
+	}
+	if !i.right {
+		close(i.done)
 	}
 	delete(q.underWay[i.account], i.secret)
 	if len(q.underWay[i.account]) == 0 {

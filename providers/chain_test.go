@@ -1,0 +1,535 @@
+package providers
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func pointer[T any](v T) *T { return &v }
+
+// jwt is an unsigned token of that payload.
+func jwt(payload string) string { return rawJWT(`{"alg":"RS256","typ":"JWT"}`, payload) }
+
+func rawJWT(header, payload string) string {
+	b := base64.RawURLEncoding
+	return b.EncodeToString([]byte(header)) + "." + b.EncodeToString([]byte(payload)) + ".c2ln"
+}
+
+// TestRoute: what a secret is, and to whom alone it goes.
+func TestRoute(t *testing.T) {
+	file := &fakeFile{directory{accounts: map[Login]fakeAccount{"local": {"right", "local", "local", nil}}}}
+	ldap := &directory{print: "ldap"}
+	sso := &directory{print: "sso", takes: []Kind{Password, RefreshToken}, issuers: []string{"https://sso"}}
+	ci := &directory{print: "ci", takes: []Kind{IDToken}, issuers: []string{"https://ci"}}
+	mfa := &directory{print: "mfa", takes: []Kind{RefreshToken}, issuers: []string{"https://mfa"}}
+	all := []Member{
+		{file, Config{Name: "local", Kind: "file"}},
+		{mfa, Config{Name: "Mfa", Kind: "oidc", Prefix: pointer("m:"), Match: []string{"*@MFA.example"}}},
+		{sso, Config{Name: "sso", Kind: "oidc", Prefix: pointer("s:"), Match: []string{"*@partner.example", `PARTNER\*`}}},
+		{ci, Config{Name: "ci", Kind: "oidc", Prefix: pointer("c:")}},
+		{ldap, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}},
+	}
+	c := chainOf(t, NewLocalCounters(time.Now), all...)
+	const jwe = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..aXY.Y2lwaGVy.dGFn"
+	for _, test := range []struct {
+		login  Login
+		secret string
+		kind   Kind
+		to     string
+	}{
+		{"bob", "secret", Password, "local corp"},
+		{"bob@partner.example", "secret", Password, "local sso corp"},
+		{`partner\bob`, "secret", Password, "local sso corp"},
+		{"bob", "a.b.c", Password, "local corp"},
+		{"bob", "eeeee.b.c", Password, "local corp"},
+		{"bob", "e.g..", Password, "local corp"},
+		{"bob", "[1].b.c", Password, "local corp"},
+		{"", "secret", Password, ""},
+		{"<token>", "secret", Password, ""},
+		{"$oidc", "secret", Password, ""},
+		{"$refreshing", "secret", Password, ""},
+		{"oauth2accesstoken", "secret", Password, ""},
+
+		{"$refresh", "opaque", RefreshToken, "Mfa"},
+		{"$refresh:sso", "opaque", RefreshToken, "sso"},
+		{"$refresh:mfa", "opaque", RefreshToken, "Mfa"},
+		{"$refresh:ci", "opaque", RefreshToken, ""},
+		{"$refresh:corp", "opaque", RefreshToken, ""},
+		{"$refresh:nobody", "opaque", RefreshToken, ""},
+		{"$refresh", jwt(`{"iss":"https://sso"}`), RefreshToken, "sso"},
+		{"$refresh:mfa", jwt(`{"iss":"https://sso"}`), RefreshToken, ""},
+		{"$refresh:sso", jwt(`{"iss":"https://sso"}`), RefreshToken, "sso"},
+		{"$refresh:sso", jwt(`{"jti":"1"}`), RefreshToken, "sso"},
+		{"$refresh:sso", jwt(`{"iss":"https://sso","iss":"https://sso"}`), RefreshToken, ""},
+		{"$refresh:sso", jwe, RefreshToken, "sso"},
+
+		{"bob@mfa.example", "opaque", RefreshToken, "Mfa"},
+		{"BOB@mfa.example", "opaque", RefreshToken, "Mfa"},
+		{"bob@mfa.example", jwe, RefreshToken, "Mfa"},
+		{"local", "opaque", Password, "local corp"},
+
+		{"bob", jwt(`{"iss":"https://sso","typ":"Refresh"}`), RefreshToken, "sso"},
+		{"bob", jwt(`{"iss":"https://sso","typ":"Offline"}`), RefreshToken, "sso"},
+		{"bob", jwt(`{"iss":"https://ci","typ":"Refresh"}`), RefreshToken, ""},
+		{"bob", jwt(`{"iss":"https://ci","typ":"refresh"}`), IDToken, "ci"},
+		{"bob", jwt(`{"iss":"https://ci","typ":"ID"}`), IDToken, "ci"},
+		{"bob", jwt(`{"iss":"https://ci","TYP":"Refresh"}`), IDToken, "ci"},
+		{"oauth2accesstoken", jwt(`{"iss":"https://ci"}`), IDToken, "ci"},
+		{"$oidc", jwt(`{"iss":"https://ci"}`), IDToken, "ci"},
+		{"bob", jwt(`{"iss":"https://mfa"}`), RefreshToken, "Mfa"},
+		{"bob", jwt(`{"iss":"https://sso"}`), IDToken, ""}, // passwords it takes, but no ID tokens
+		{"bob", jwt(`{"iss":"https://ci/"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"HTTPS://ci"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://evil"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":""}`), IDToken, ""},
+		{"bob", jwt(`{"iss":null}`), IDToken, ""},
+		{"bob", jwt(`{"iss":["https://ci"]}`), IDToken, ""},
+		{"bob", jwt(`{"ISS":"https://ci"}`), IDToken, ""},
+		{"bob", jwt(`{"iſs":"https://ci"}`), IDToken, ""}, // U+017F folds to s
+		{"bob", jwt(`{"iss":"https://ci","iss":"https://evil"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://ci","\u0069ss":"https://ci"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://ci"} `), IDToken, "ci"},
+		{"bob", jwt(`{"iss":"https://ci"}{}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://ci","typ":1}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://ci`), IDToken, ""},
+		{"bob", jwt(`["https://ci"]`), IDToken, ""},
+		{"bob", jwt("{\"iss\":\"https://ci\xff\"}"), IDToken, ""},
+		{"bob", jwt(""), IDToken, ""},
+		{"bob", rawJWT("{\n \"alg\": \"none\"}", `{"iss":"https://ci"}`), IDToken, "ci"}, // to be refused there
+		{"bob", rawJWT(`{"alg":"RS256","alg":"none"}`, `{"iss":"https://ci"}`), IDToken, ""},
+		{"bob", jwe, IDToken, ""},
+	} {
+		r := c.route(test.login, test.secret)
+		var names []string
+		for _, m := range r.members {
+			names = append(names, m.config.Name)
+		}
+		if got := strings.Join(names, " "); r.kind != test.kind || got != test.to {
+			t.Errorf("route(%q, %q) = %v to %q, want %v to %q", test.login, test.secret, r.kind, got, test.kind, test.to)
+		}
+		if kind := c.Recognize(test.login, NewSecret(test.secret)); kind != test.kind {
+			t.Errorf("Recognize(%q, %q) = %v, want %v", test.login, test.secret, kind, test.kind)
+		}
+	}
+}
+
+// fakeFile is a directory that knows its names.
+type fakeFile struct{ directory }
+
+func (f *fakeFile) Knows(login Login) bool { _, ok := f.accounts[login]; return ok }
+
+func FuzzPeek(f *testing.F) {
+	f.Add("a.b.c")
+	f.Add(jwt(`{"iss":"https://ci","typ":"ID"}`))
+	f.Add(jwt(`{"iss":"a","iss":"b"}`))
+	f.Fuzz(func(t *testing.T, secret string) {
+		got, isToken, err := peek(secret)
+		if err != nil && (!isToken || got != token{}) {
+			t.Errorf("peek(%q) = %v, %v, %v: half a result beside an error", secret, got, isToken, err)
+		}
+		if !isToken && (err != nil || got != token{}) {
+			t.Errorf("peek(%q) = %v, %v: of what is no token", secret, got, err)
+		}
+	})
+}
+
+// TestNobodySees: what reaches no provider at all.
+func TestNobodySees(t *testing.T) {
+	d := &directory{accounts: bob(), catches: true, takes: []Kind{Password, IDToken}, issuers: []string{"https://ci"}}
+	c := one(t, d, nil)
+	long := strings.Repeat("x", maxPassword+1)
+	for _, test := range []struct {
+		login  Login
+		secret string
+	}{
+		{"bob", ""}, {"bob", " "}, {"bob", "\t \n"}, {"bob", "\x00"}, {"bob", "\x00right"}, {"bob", "right\x00"},
+		{"bob", long}, {"bob", strings.Repeat("x", 1<<20)},
+		{"bob", jwt(`{"iss":"https://ci","pad":"` + strings.Repeat("x", maxToken) + `"}`)},
+		{"bob", strings.Repeat("e.", maxToken)},
+		{"bob", jwt(`{"iss":"https://evil"}`)},
+		{"", "right"}, {"<token>", "right"}, {"$bob", "right"}, {"oauth2accesstoken", "right"},
+		{"$refresh", "right"}, {"$refresh:corp", "right"},
+	} {
+		cred := Credential{Login: test.login, Secret: NewSecret(test.secret), Address: home}
+		cred.Kind = c.Recognize(cred.Login, cred.Secret)
+		if got := outcome(c.try(t, cred)); got != "401" {
+			t.Errorf("Authenticate(%q, %d bytes) = %s, want 401", test.login, len(test.secret), got)
+		}
+		for _, lied := range []Kind{Password, IDToken, RefreshToken} { // whatever kind a caller makes of it
+			cred.Kind = lied
+			if got := outcome(c.try(t, cred)); got != "401" && cred.Secret.Reveal() != "right" {
+				t.Errorf("Authenticate(%q, %d bytes) as %v = %s, want 401", test.login, len(test.secret), lied, got)
+			}
+		}
+	}
+	if n := d.searches(); n != 0 {
+		t.Errorf("the provider was asked %d times, want never", n)
+	}
+	for _, secret := range []string{strings.Repeat("x", maxPassword), jwt(`{"iss":"https://ci","pad":"` + strings.Repeat("x", 8<<10) + `"}`)} {
+		cred := typed("carol", secret, home)
+		cred.Kind = c.Recognize(cred.Login, cred.Secret)
+		c.try(t, cred)
+	}
+	if n := d.searches(); n != 2 {
+		t.Errorf("what is just short enough was asked about %d times, want 2", n)
+	}
+}
+
+// TestOrder: who is asked after which answer. The answers of two providers are
+// played against each other.
+func TestOrder(t *testing.T) {
+	gone, down := fmt.Errorf("x: %w", ErrGone), errors.New("connection refused")
+	for _, test := range []struct {
+		name          string
+		first, second error // nil: the account is there and the password right
+		want          string
+		asked         int // how many were
+		user          string
+	}{
+		{"mine", nil, nil, "200", 1, "a:one"},
+		{"not mine, mine", ErrNotMine, nil, "200", 2, "b:two"},
+		{"not mine, not mine", ErrNotMine, ErrNotMine, "401", 2, ""},
+		{"not mine, rejected", ErrNotMine, ErrRejected, "401", 2, ""},
+		{"not mine, gone", ErrNotMine, gone, "401", 2, ""},
+		{"not mine, down", ErrNotMine, down, "503", 2, ""},
+		{"rejected", ErrRejected, nil, "401", 1, ""},
+		{"gone", gone, nil, "401", 1, ""},
+		{"down", down, nil, "503", 1, ""},
+		{"canceled upstream", context.Canceled, nil, "503", 1, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := &directory{accounts: map[Login]fakeAccount{"bob": {"right", "1", "one", nil}}, broken: test.first}
+			b := &directory{accounts: map[Login]fakeAccount{"bob": {"right", "2", "two", nil}}, broken: test.second}
+			c := chainOf(t, NewLocalCounters(time.Now),
+				Member{a, Config{Name: "a", Kind: "ldap", Prefix: pointer("a:")}}, Member{b, Config{Name: "b", Kind: "ldap", Prefix: pointer("b:")}})
+			id, err := c.Authenticate(t.Context(), typed("bob", "right", home))
+			if got := outcome(err); got != test.want || a.searches()+b.searches() != test.asked {
+				t.Errorf("Authenticate = %s (%v) after asking %d, want %s after %d", got, err, a.searches()+b.searches(), test.want, test.asked)
+			}
+			if id != nil && id.User != test.user {
+				t.Errorf("Authenticate gave %q, want %q", id.User, test.user)
+			}
+		})
+	}
+}
+
+// TestEveryKindInEveryState holds each kind of credential against each state of
+// the account and the provider: the answer never depends on how somebody came.
+func TestEveryKindInEveryState(t *testing.T) {
+	id, refresh := jwt(`{"iss":"https://sso"}`), jwt(`{"iss":"https://sso","typ":"Refresh"}`)
+	entries := []struct {
+		name string
+		cred Credential
+	}{
+		{"password", typed("bob", "right", home)},
+		{"password for an offline token", func() Credential { c := typed("bob", "right", home); c.Offline = true; return c }()},
+		{"$refresh", typed("$refresh", "opaque", home)},
+		{"refresh token by typ", typed("bob", refresh, home)},
+		{"id token", typed("bob", id, home)},
+		{"id token under a tool's name", typed("<token>", id, home)},
+	}
+	for _, state := range []struct {
+		name   string
+		broken error
+		edit   func(*Config)
+		want   string
+	}{
+		{"good", nil, nil, "200"},
+		{"disabled", fmt.Errorf("disabled: %w", ErrRejected), nil, "401"},
+		{"deleted", ErrGone, nil, "401"},
+		{"not there", ErrNotMine, nil, "401"},
+		{"down", errors.New("no route to host"), nil, "503"},
+		{"not in a required group", nil, func(c *Config) { c.RequireGroups = []string{"admins"} }, "401"},
+		{"in a required group", nil, func(c *Config) { c.RequireGroups = []string{"x", "dev?"} }, "200"},
+	} {
+		for _, entry := range entries {
+			a := fakeAccount{"right", "uuid-1", "bob", []string{"devs"}}
+			d := &directory{
+				accounts: map[Login]fakeAccount{"bob": a, "opaque": a, Login(id): a, Login(refresh): a},
+				takes:    []Kind{Password, RefreshToken, IDToken}, issuers: []string{"https://sso"}, broken: state.broken,
+			}
+			c := one(t, d, state.edit)
+			cred := entry.cred
+			cred.Kind = c.Recognize(cred.Login, cred.Secret)
+			if got := outcome(c.try(t, cred)); got != state.want {
+				t.Errorf("%s, %s = %s, want %s", entry.name, state.name, got, state.want)
+			}
+			for _, asked := range d.asked {
+				if asked.Login.Reserved() {
+					t.Errorf("%s: the provider was shown the name %q, want none", entry.name, asked.Login)
+				}
+			}
+		}
+	}
+}
+
+func TestAdopt(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		edit   func(*Config)
+		kind   Kind
+		found  []string
+		groups string
+		user   string
+	}{
+		{"as found", nil, Password, []string{"ops", "devs", "ops", ""}, "authenticated devs ops", "bob"},
+		{"prefix", func(c *Config) { c.Prefix = pointer("gh:") }, Password, []string{"devs"}, "authenticated gh:devs", "gh:bob"},
+		{"our names", nil, Password, []string{"anonymous", "authenticated", "Anonymous", "anonymous2"}, "anonymous2 authenticated", "bob"},
+		{"our names behind a prefix", func(c *Config) { c.Prefix = pointer("x-") }, Password, []string{"anonymous", "devs"}, "authenticated x-devs", "x-bob"},
+		{"our names made by a prefix", func(c *Config) { c.Prefix = pointer("anony") }, Password, []string{"mous", "x"}, "anonyx authenticated", "anonybob"},
+		{"an ID token is not authenticated", nil, IDToken, []string{"authenticated", "devs"}, "devs", "bob"},
+		{"unless the provider says so", func(c *Config) { c.IDTokensAuthenticated = true }, IDToken, nil, "authenticated", "bob"},
+		{"a refresh token is", nil, RefreshToken, nil, "authenticated", "bob"},
+	} {
+		cfg := Config{Name: "corp"}
+		if test.edit != nil {
+			test.edit(&cfg)
+		}
+		found := &Identity{Subject: "1", User: "bob", Groups: slices.Clone(test.found)}
+		id, err := newMember(&directory{}, cfg).adopt(found, test.kind)
+		if err != nil {
+			t.Errorf("%s: adopt = %v, want an identity", test.name, err)
+			continue
+		}
+		if got := strings.Join(id.Groups, " "); got != test.groups || id.User != test.user || id.Provider != "corp" || id.AuthTime.IsZero() {
+			t.Errorf("%s: adopt gave %q in %q, want %q in %q", test.name, id.User, got, test.user, test.groups)
+		}
+		if !slices.Equal(found.Groups, test.found) || found.User != "bob" {
+			t.Errorf("%s: adopt changed what the provider had returned", test.name)
+		}
+	}
+	for _, nobody := range []*Identity{{User: "bob"}, {Subject: "1"}} {
+		if _, err := newMember(&directory{}, Config{}).adopt(nobody, Password); !errors.Is(err, ErrRejected) {
+			t.Errorf("adopt(%v) = %v, want ErrRejected", nobody, err)
+		}
+	}
+	if _, err := newMember(&directory{}, Config{}).adopt(nil, Password); err == nil || errors.Is(err, ErrRejected) {
+		t.Errorf("adopt(nil) = %v, want that it cannot be told", err)
+	}
+}
+
+func TestPanicIsNoOutcome(t *testing.T) {
+	d := &directory{accounts: bob(), again: nil}
+	c := chainOf(t, NewLocalCounters(time.Now), Member{panicking{d}, Config{Name: "corp", Kind: "ldap"}})
+	if got := outcome(c.try(t, typed("bob", "right", home))); got != "503" {
+		t.Errorf("Authenticate = %s, want 503", got)
+	}
+	if len(c.flights.flying) != 0 || c.flights.count != 0 {
+		t.Error("a login stayed under way for ever")
+	}
+}
+
+type panicking struct{ *directory }
+
+func (panicking) Authenticate(context.Context, Credential) (*Identity, error) { panic("bug") }
+
+func TestChainLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := one(t, &directory{accounts: bob(), slow: time.Hour}, nil)
+		began := time.Now()
+		err := c.try(t, typed("bob", "right", home))
+		if took := time.Since(began); outcome(err) != "503" || took != chainLimit {
+			t.Errorf("Authenticate at a directory that hangs = %s after %v, want 503 after %v", outcome(err), took, chainLimit)
+		}
+	})
+}
+
+func TestEqualize(t *testing.T) {
+	f := &equalizing{}
+	c := chainOf(t, NewLocalCounters(time.Now), Member{f, Config{Name: "local", Kind: "file"}})
+	for range 2 { // the second is refused from memory, as a known name's is
+		c.try(t, typed("nobody", "wrong", home))
+	}
+	c.try(t, typed("bob", "wrong", home))
+	if f.times != 1 {
+		t.Errorf("Equalize was called %d times, want once, for the name that nobody has", f.times)
+	}
+	f.times = 0
+	c = chainOf(t, NewLocalCounters(time.Now), Member{f, Config{Name: "local", Kind: "file"}},
+		Member{&directory{}, Config{Name: "corp", Kind: "ldap"}})
+	c.try(t, typed("nobody", "wrong", home))
+	if f.times != 0 {
+		t.Errorf("Equalize was called though a later provider answered last")
+	}
+}
+
+type equalizing struct {
+	directory
+	times int
+}
+
+func (e *equalizing) Authenticate(_ context.Context, cred Credential) (*Identity, error) {
+	if cred.Login == "bob" {
+		return nil, ErrRejected
+	}
+	return nil, ErrNotMine
+}
+func (e *equalizing) Equalize(context.Context, Credential) { e.times++ }
+
+func TestNewChainRefuses(t *testing.T) {
+	corp := Config{Name: "corp", Kind: "ldap"}
+	for _, test := range []struct {
+		name    string
+		configs []Config
+		want    string
+	}{
+		{"no name", []Config{{Kind: "ldap"}}, "provider[0].name: is required"},
+		{"two of one name", []Config{{Name: "corp", Prefix: pointer("")}, {Name: "Corp", Kind: "ldap", Prefix: pointer("")}}, `provider[1].name: "Corp" is the name of provider[0] too`},
+		{"no prefix", []Config{corp, {Name: "b", Kind: "oidc", Prefix: pointer("")}}, "provider[0].prefix: is required where more than one"},
+		{"a file needs none", []Config{{Name: "f", Kind: "file"}, corp}, ""},
+		{"remember too long", []Config{{Name: "corp", Remember: pointer(2 * time.Minute)}}, "provider[0].remember: 2m0s is not between"},
+		{"no wrong password at all", []Config{{Name: "corp", WrongPasswords: -1}}, "provider[0].wrong_passwords: -1 is not between 1 and 50"},
+		{"empty match", []Config{{Name: "corp", Match: []string{}}}, "provider[0].match: an empty list"},
+		{"strange name", []Config{{Name: "a b"}}, `provider[0].name: "a b" is not made of`},
+		{"control character in prefix", []Config{{Name: "a", Prefix: pointer("\n")}}, "provider[0].prefix: holds a control character"},
+	} {
+		members := make([]Member, len(test.configs))
+		for i, cfg := range test.configs {
+			members[i] = Member{&directory{}, cfg}
+		}
+		_, err := NewChain(members, NewLocalCounters(time.Now), nil)
+		if got := fmt.Sprint(err); test.want == "" && err != nil || !strings.HasPrefix(got, test.want) && test.want != "" {
+			t.Errorf("%s: NewChain = %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	grant := &directory{catches: true}
+	search := &directory{}
+	tokens := &directory{takes: []Kind{IDToken}}
+	member := func(p Provider, name string, match ...string) Member {
+		cfg := Config{Name: name, Kind: "ldap", Prefix: pointer("")}
+		if len(match) > 0 {
+			cfg.Match = match
+		}
+		return Member{p, cfg}
+	}
+	for _, test := range []struct {
+		name    string
+		members []Member
+		want    int
+	}{
+		{"one", []Member{member(grant, "a")}, 0},
+		{"a grant first", []Member{member(grant, "a"), member(search, "b")}, 1},
+		{"a grant last", []Member{member(search, "a"), member(grant, "b")}, 0},
+		{"a grant with match", []Member{member(grant, "a", "*@x"), member(search, "b")}, 0},
+		{"a match of everything", []Member{member(grant, "a", "*"), member(search, "b", "*@x")}, 1},
+		{"the same match", []Member{member(grant, "a", "*@x"), member(search, "b", "*@X")}, 1},
+		{"a wider match", []Member{member(grant, "a", "*@*.x"), member(search, "b", "*@sub.x")}, 1},
+		{"a match of one character", []Member{member(grant, "a", "?"), member(search, "b", "*")}, 0},
+		{"no passwords after it", []Member{member(grant, "a"), member(tokens, "b")}, 0},
+		{"one warning each", []Member{member(grant, "a"), member(grant, "b"), member(search, "c")}, 2},
+	} {
+		if got := chainOf(t, NewLocalCounters(time.Now), test.members...).Warnings(); len(got) != test.want {
+			t.Errorf("%s: Warnings() = %q, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestRevalidate(t *testing.T) {
+	d := &directory{takes: []Kind{IDToken}, catches: true}
+	c := one(t, d, func(cfg *Config) { cfg.Prefix, cfg.RequireGroups = pointer("x:"), []string{"x:devs"} })
+	then := time.Unix(1, 0)
+	who := func(method Method) *Identity {
+		return &Identity{Provider: "corp", Subject: "1", User: "x:bob", Groups: []string{"x:old"}, Method: method, AuthTime: then, Renewal: NewSecret("old")}
+	}
+	answer := func(subject string, groups ...string) func(*Identity) (*Identity, error) {
+		return func(id *Identity) (*Identity, error) {
+			if id.Renewal.Reveal() != "old" || id.Subject != "1" {
+				t.Errorf("the provider was asked about %q with the renewal %q", id.Subject, id.Renewal.Reveal())
+			}
+			return &Identity{Subject: subject, User: "robert", Groups: groups, Method: MethodRefresh, AuthTime: time.Now(), Renewal: NewSecret("new"), Stamp: "2"}, nil
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		method Method
+		again  func(*Identity) (*Identity, error)
+		groups string
+		want   string
+	}{
+		{"password", MethodPassword, answer("1", "devs", "authenticated"), "authenticated x:devs", "200"},
+		{"id token", MethodIDToken, answer("1", "devs"), "x:devs", "200"},
+		{"left the required group", MethodPassword, answer("1", "ops"), "", "401"},
+		{"somebody else", MethodPassword, answer("2", "devs"), "", "401"},
+		{"ended", MethodPassword, func(*Identity) (*Identity, error) { return nil, errors.Join(ErrRejected, ErrEnded) }, "", "401"},
+		{"down", MethodPassword, func(*Identity) (*Identity, error) { return nil, errors.New("down") }, "", "503"},
+	} {
+		d.again = test.again
+		id, err := c.Revalidate(t.Context(), who(test.method))
+		if got := outcome(err); got != test.want || errors.Is(err, ErrEnded) != (test.name == "ended") {
+			t.Errorf("%s: Revalidate = %v, want %s", test.name, err, test.want)
+		}
+		if err != nil {
+			continue
+		}
+		if got := strings.Join(id.Groups, " "); got != test.groups || id.User != "x:robert" || id.Method != test.method || !id.AuthTime.Equal(then) || id.Renewal.Reveal() != "new" {
+			t.Errorf("%s: Revalidate gave %+v, want x:robert in %q", test.name, id, test.groups)
+		}
+	}
+	other := who(MethodPassword)
+	other.Provider = "gone"
+	if _, err := c.Revalidate(t.Context(), other); !errors.Is(err, ErrRejected) || errors.Is(err, ErrEnded) {
+		t.Errorf("Revalidate at a provider that is not there = %v, want ErrRejected and not ErrEnded", err)
+	}
+	if c.Fingerprint("corp") == "" || c.Fingerprint("gone") != "" || !c.PerSession("corp") || c.PerSession("gone") {
+		t.Error("Fingerprint and PerSession know a provider that is not there, or not the one that is")
+	}
+	if err := c.RevokeRenewal(t.Context(), "corp", NewSecret("r")); err != nil || len(d.renewals) != 1 {
+		t.Errorf("RevokeRenewal = %v with %d told, want one", err, len(d.renewals))
+	}
+	if err := errors.Join(c.RevokeRenewal(t.Context(), "gone", NewSecret("r")), c.RevokeRenewal(t.Context(), "corp", Secret{})); err != nil || len(d.renewals) != 1 {
+		t.Errorf("RevokeRenewal of nothing = %v with %d told, want none more", err, len(d.renewals))
+	}
+}
+
+func TestCannotRevalidate(t *testing.T) {
+	type onlyLogin struct{ Provider }
+	c := chainOf(t, NewLocalCounters(time.Now), Member{onlyLogin{&directory{}}, Config{Name: "corp"}})
+	if _, err := c.Revalidate(t.Context(), &Identity{Provider: "corp", Subject: "1"}); !errors.Is(err, ErrCannotRevalidate) {
+		t.Errorf("Revalidate = %v, want ErrCannotRevalidate", err)
+	}
+}
+
+// TestClosed: a request that outlived its chain is told to come again.
+func TestClosed(t *testing.T) {
+	c := one(t, &directory{accounts: bob()}, nil)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := outcome(c.try(t, typed("bob", "right", home))); got != "503" {
+		t.Errorf("Authenticate after Close = %s, want 503", got)
+	}
+}
+
+// TestRefreshTokenAtOnce: a token that rotates is sent once, though it came
+// twice.
+func TestRefreshTokenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: map[Login]fakeAccount{"opaque": {"", "1", "bob", nil}}, takes: []Kind{RefreshToken}, slow: time.Second}
+		c := one(t, d, nil)
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				cred := typed("$refresh", "opaque", home)
+				cred.Kind, cred.Offline = RefreshToken, true
+				if err := c.try(t, cred); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if d.searches() != 1 {
+			t.Errorf("the token was sent %d times, want once", d.searches())
+		}
+	})
+}

@@ -1,0 +1,223 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestMemory(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		edit  func(*Config)
+		play  func(t *testing.T, c *Chain)
+		sends int
+	}{
+		{"within a minute", nil, func(t *testing.T, c *Chain) {
+			for range 59 {
+				time.Sleep(time.Second)
+				c.try(t, typed("bob", "right", home))
+			}
+		}, 1},
+		{"after a minute, however often it was used", nil, func(t *testing.T, c *Chain) {
+			time.Sleep(59 * time.Second)
+			c.try(t, typed("bob", "right", home))
+			time.Sleep(time.Second)
+			c.try(t, typed("bob", "right", home))
+		}, 2},
+		{"from elsewhere and for another service", nil, func(t *testing.T, c *Chain) {
+			cred := typed("bob", "right", stranger)
+			cred.Service = "other"
+			c.try(t, cred)
+		}, 1},
+		{"another spelling", nil, func(t *testing.T, c *Chain) { c.try(t, typed(`corp\bob`, "right", home)) }, 2},
+		{"remember nothing", func(c *Config) { c.Remember = pointer(time.Duration(0)) }, func(t *testing.T, c *Chain) {
+			c.try(t, typed("bob", "right", home))
+		}, 2},
+		{"remember less", func(c *Config) { c.Remember = pointer(10 * time.Second) }, func(t *testing.T, c *Chain) {
+			time.Sleep(9 * time.Second)
+			c.try(t, typed("bob", "right", home))
+			time.Sleep(time.Second)
+			c.try(t, typed("bob", "right", home))
+		}, 2},
+		{"for an offline token", nil, func(t *testing.T, c *Chain) {
+			cred := typed("bob", "right", home)
+			cred.Offline = true
+			id, err := c.Authenticate(t.Context(), cred)
+			if err != nil || id.Renewal.IsZero() {
+				t.Errorf("Authenticate = %v, %v, want an identity with a renewal of its own", id, err)
+			}
+		}, 2},
+		{"forgotten", nil, func(t *testing.T, c *Chain) {
+			c.Forget("corp", "uuid-2")
+			c.try(t, typed("bob", "right", home))
+			c.Forget("corp", "uuid-1")
+			c.try(t, typed("bob", "right", home))
+		}, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &directory{accounts: bob()}
+				c := one(t, d, test.edit)
+				if err := c.try(t, typed("bob", "right", home)); err != nil {
+					t.Fatal(err)
+				}
+				test.play(t, c)
+				if d.reached() != test.sends {
+					t.Errorf("%d passwords reached the directory, want %d", d.reached(), test.sends)
+				}
+			})
+		})
+	}
+}
+
+// TestForgetWhileUnderWay: who is forgotten while a login is under way is not
+// remembered by it.
+func TestForgetWhileUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: time.Second}
+		c := one(t, d, nil)
+		var login sync.WaitGroup
+		login.Go(func() { c.try(t, typed("bob", "right", home)) })
+		synctest.Wait()
+		c.Forget("corp", "uuid-1")
+		login.Wait()
+		c.try(t, typed("bob", "right", home))
+		if d.reached() != 2 {
+			t.Errorf("%d passwords reached the directory, want 2", d.reached())
+		}
+	})
+}
+
+func TestEqualLoginsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: time.Second}
+		c := one(t, d, nil)
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				if err := c.try(t, typed("bob", "right", home)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if d.reached() != 1 || time.Since(began) != time.Second {
+			t.Errorf("%d passwords reached the directory in %v, want 1 in a second", d.reached(), time.Since(began))
+		}
+	})
+}
+
+// TestOfflineLoginsAtOnce: each gets a renewal of its own, and waits for no
+// more than the first.
+func TestOfflineLoginsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: time.Second}
+		c := one(t, d, nil)
+		began := time.Now()
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() {
+				cred := typed([]Login{"bob", `corp\bob`}[i%2], "right", home)
+				cred.Offline = true
+				if err := c.try(t, cred); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); d.reached() != 50 || took > 3*time.Second {
+			t.Errorf("%d passwords reached the directory in %v, want 50 within 3s", d.reached(), took)
+		}
+	})
+}
+
+// TestCanceledLeader: who came first and left does not take the others along.
+func TestCanceledLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: time.Second}
+		c := one(t, d, nil)
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() {
+			if _, err := c.Authenticate(ctx, typed("bob", "right", home)); outcome(err) != "503" {
+				t.Errorf("who left = %v, want that it cannot be told", err)
+			}
+		})
+		synctest.Wait()
+		for range 10 {
+			all.Go(func() {
+				if err := c.try(t, typed("bob", "right", home)); err != nil {
+					t.Errorf("who stayed = %v, want an identity", err)
+				}
+			})
+		}
+		synctest.Wait()
+		leave()
+		all.Wait()
+		if d.reached() != 1 {
+			t.Errorf("%d passwords reached the directory, want 1", d.reached())
+		}
+	})
+}
+
+func TestLRU(t *testing.T) {
+	l := newLRU[int, string](3)
+	for i := range 3 {
+		l.put(i, fmt.Sprint(i))
+	}
+	l.get(0)
+	l.put(3, "3")
+	for i, want := range []bool{true, false, true, true} {
+		if _, ok := l.get(i); ok != want {
+			t.Errorf("get(%d) found something: %v, want %v", i, ok, want)
+		}
+	}
+	l.deleteFunc(func(v string) bool { return v == "2" })
+	l.delete(7)
+	l.put(0, "zero")
+	if v, _ := l.get(0); v != "zero" || len(l.items) != 2 {
+		t.Errorf("get(0) = %q among %d, want zero among 2", v, len(l.items))
+	}
+}
+
+// BenchmarkRemembered is what each layer of an image costs that docker pulls.
+func BenchmarkRemembered(b *testing.B) {
+	d := &directory{accounts: bob()}
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}}}, NewLocalCounters(time.Now), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	cred := typed("bob", "right", home)
+	b.ReportAllocs()
+	for b.Loop() {
+		cred.Kind = c.Recognize(cred.Login, cred.Secret)
+		if _, err := c.Authenticate(b.Context(), cred); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAsked is what the chain adds to a login that asks a provider.
+func BenchmarkAsked(b *testing.B) {
+	d := &directory{accounts: bob()}
+	remember := time.Duration(0)
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap", Remember: &remember}}}, NewLocalCounters(time.Now), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	cred := typed("bob", "right", home)
+	b.ReportAllocs()
+	for b.Loop() {
+		d.asked, d.secrets = d.asked[:0], d.secrets[:0]
+		if _, err := c.Authenticate(b.Context(), cred); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
