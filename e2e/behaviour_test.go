@@ -105,9 +105,6 @@ issuer = %q
 client_id = "registry"
 grants = ["password"]
 `, slow.URL)})
-	waiting, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
-	must(t, err)
-	defer waiting.Close()
 	answered := make(chan answer, 1)
 	go func() { answered <- s.get(t, "service="+service, basic("alice", "whatever-it-is")) }()
 	<-asked

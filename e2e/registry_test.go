@@ -33,6 +33,13 @@ type registry struct {
 // installation had.
 func (s *site) registry(t *testing.T, d distribution) *registry {
 	t.Helper()
+	return s.registryWith(t, d, fmt.Sprintf("auth: {token: {realm: %s/jwt/auth, service: %s, issuer: gitlab-issuer, rootcertbundle: %s}}",
+		s.url, service, filepath.Join(s.root, "RootCA.crt")))
+}
+
+// registryWith starts a registry with this block for auth.
+func (s *site) registryWith(t *testing.T, d distribution, auth string) *registry {
+	t.Helper()
 	need(t, d.program)
 	dir, port := t.TempDir(), freePort(t)
 	config := filepath.Join(dir, "config.yml")
@@ -41,11 +48,9 @@ version: 0.1
 log: {level: info}
 storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}
 http: {addr: "127.0.0.1:%d"}
-auth: {token: {realm: %s/jwt/auth, service: %s, issuer: gitlab-issuer, rootcertbundle: %s}}
-`, dir, port, s.url, service, filepath.Join(s.root, "RootCA.crt"))
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatalf("write the registry's configuration: %v", err)
-	}
+%s
+`, dir, port, auth)
+	must(t, os.WriteFile(config, []byte(text), 0o644))
 	cmd := exec.Command(d.program, "serve", config)
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	r := &registry{host: fmt.Sprintf("localhost:%d", port)}

@@ -58,6 +58,40 @@ func TestSigning(t *testing.T) {
 	}
 }
 
+// TestRegistryConfig starts registries with what shorepass registry-config
+// prints for them.
+func TestRegistryConfig(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, signing string
+		distribution  distribution
+		args          []string
+	}{
+		{"distribution 2.8", "x5c", distributions[0], []string{"--registry", "distribution2"}},
+		{"distribution 3", "x5c", distributions[1], []string{"--registry", "distribution3"}},
+		{"the GitLab registry", "x5c", distributions[1], []string{"--registry", "gitlab"}},
+		{"distribution 2.8 with libtrust", "libtrust", distributions[0], []string{"--registry", "distribution2"}},
+		{"distribution 3 with a key set", "kid", distributions[1], []string{"--registry", "distribution3"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, options{more: signedBy(tc.signing)})
+			if tc.signing == "kid" {
+				keys := s.cli(t, "", "registry-config", "--key-set")
+				file := filepath.Join(s.dir, "jwks.json")
+				must(t, os.WriteFile(file, []byte(keys.text), 0o644))
+				tc.args = append(tc.args, "--key-set-file", file)
+			}
+			block := s.cli(t, "", append([]string{"registry-config"}, tc.args...)...)
+			if !block.ok {
+				t.Fatalf("shorepass registry-config: %v", block)
+			}
+			r := s.registryWith(t, tc.distribution, block.text)
+			r.seed(t, ociImage(t), "some/thing:1")
+		})
+	}
+}
+
 func signedBy(how string) string {
 	return fmt.Sprintf("[[service]]\nname = %q\nsigning = %q\n", service, how)
 }
