@@ -14,36 +14,29 @@ import (
 // filled on the request's way, and written once: the audit line, the log line
 // and the metrics all come from it. It never holds a secret.
 type event struct {
-	Time      time.Time `json:"time"`
-	Request   string    `json:"request"` // the request's id
-	Status    int       `json:"status"`
-	User      string    `json:"user"` // as the provider knows it; empty for anonymous and for whom nobody proved
-	Subject   string    `json:"subject,omitempty"`
-	Provider  string    `json:"provider,omitempty"`
-	Method    string    `json:"method,omitempty"`
-	Account   string    `json:"account,omitempty"` // the login name as it was given
-	Address   string    `json:"address"`
-	ClientID  string    `json:"client,omitempty"`
-	UserAgent string    `json:"user_agent,omitempty"`
-	Service   string    `json:"service,omitempty"`
-	Asked     []string  `json:"asked,omitempty"`
-	Granted   []string  `json:"granted,omitempty"`
-	Rules     []verdict `json:"rules,omitempty"`
-	Session   string    `json:"session,omitempty"`
-	JTI       string    `json:"jti,omitempty"`
-	Duration  float64   `json:"duration"` // seconds
-	Reason    string    `json:"reason,omitempty"`
+	Time      time.Time        `json:"time"`
+	Request   string           `json:"request"` // the request's id
+	Status    int              `json:"status"`
+	User      string           `json:"user"` // as the provider knows it; empty for anonymous and for whom nobody proved
+	Subject   string           `json:"subject,omitempty"`
+	Provider  string           `json:"provider,omitempty"`
+	Method    string           `json:"method,omitempty"`
+	Account   string           `json:"account,omitempty"` // the login name as it was given
+	Address   string           `json:"address"`
+	ClientID  string           `json:"client,omitempty"`
+	UserAgent string           `json:"user_agent,omitempty"`
+	Service   string           `json:"service,omitempty"`
+	Asked     []string         `json:"asked,omitempty"`
+	Granted   []string         `json:"granted,omitempty"`
+	Rules     []policy.Verdict `json:"rules,omitempty"`
+	Session   string           `json:"session,omitempty"`
+	JTI       string           `json:"jti,omitempty"`
+	Duration  float64          `json:"duration"` // seconds
+	Reason    string           `json:"reason,omitempty"`
 
 	origin   origin // where the request comes from
 	grant    string // what was brought, for metrics
 	recorded bool   // the audit line is out, or could not be written
-}
-
-// verdict is one rule's part, as the audit line tells it.
-type verdict struct {
-	Rule   string `json:"rule"`
-	Effect string `json:"effect"`
-	Fault  string `json:"fault,omitempty"`
 }
 
 // maxAudited bounds what the client sends and the audit line repeats, in bytes.
@@ -82,10 +75,7 @@ func (e *event) isFrom(who asker) {
 
 func (e *event) decided(d policy.Decision) {
 	e.Granted = scopesOf(d.Access)
-	e.Rules = make([]verdict, len(d.Rules))
-	for i, v := range d.Rules {
-		e.Rules[i] = verdict{Rule: v.Rule, Effect: v.Effect, Fault: v.Fault}
-	}
+	e.Rules = d.Rules
 }
 
 // client is what a session keeps of its sender.

@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // conditions may name time zones, also where the system has none
 
 	"github.com/spf13/cobra"
 )
