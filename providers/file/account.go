@@ -52,3 +52,20 @@ func (a *account) identity() *providers.Identity {
 		Stamp:   a.stamp,
 	}
 }
+
+// roster is a set of accounts by name. It is never changed once it is in use.
+type roster struct {
+	all    []*account
+	byName map[providers.Login]*account
+}
+
+func (r *roster) add(a *account) {
+	if r.byName == nil {
+		r.byName = make(map[providers.Login]*account)
+	}
+	r.byName[providers.Login(a.subject)] = a
+	r.all = append(r.all, a)
+}
+
+// find returns the account of that name, or nil.
+func (r *roster) find(login providers.Login) *account { return r.byName[login] }

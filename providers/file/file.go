@@ -20,10 +20,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"maps"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"shorepass/providers"
@@ -31,9 +28,9 @@ import (
 
 // Provider is the file provider. It is safe for concurrent use.
 type Provider struct {
-	users    map[providers.Login]*account // of the configuration; never changed
-	htpasswd *htpasswd                    // nil without such a file
-	cores    chan struct{}                // holds one for each password that is being verified
+	users    roster        // of the configuration
+	htpasswd *htpasswd     // nil without such a file
+	cores    chan struct{} // holds one for each password that is being verified
 	seed     maphash.Seed
 }
 
@@ -50,7 +47,6 @@ var (
 // the htpasswd file, if there is one.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		users: make(map[providers.Login]*account),
 		cores: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		seed:  maphash.MakeSeed(),
 	}
@@ -63,11 +59,11 @@ func New(cfg Config) (*Provider, error) {
 		if err != nil {
 			return nil, fmt.Errorf("password of user %q %w", u.Name, err)
 		}
-		p.users[login] = newAccount(login, u, hash)
+		p.users.add(newAccount(login, u, hash))
 	}
 	if cfg.Htpasswd != "" {
 		var err error
-		if p.htpasswd, err = openHtpasswd(cfg.Htpasswd, cfg.HtpasswdGroups, p.users); err != nil {
+		if p.htpasswd, err = openHtpasswd(cfg.Htpasswd, cfg.HtpasswdGroups, &p.users); err != nil {
 			return nil, err
 		}
 	}
@@ -94,10 +90,10 @@ func (p *Provider) Knows(login providers.Login) bool { return p.find(login) != n
 
 // find returns the account of that name, or nil. The configuration goes first.
 func (p *Provider) find(login providers.Login) *account {
-	if a := p.users[login]; a != nil || p.htpasswd == nil {
+	if a := p.users.find(login); a != nil || p.htpasswd == nil {
 		return a
 	}
-	return p.htpasswd.users()[login]
+	return p.htpasswd.users().find(login)
 }
 
 // Authenticate implements [providers.Provider]. A name that is not here is not
@@ -150,24 +146,20 @@ func (p *Provider) verify(ctx context.Context, h hash, secret providers.Secret) 
 // Equalize implements [providers.Equalizer]. It verifies the password against
 // some user's hash and throws the outcome away. Whose it is depends on the
 // name, so that where hashes of unlike cost stand side by side, unknown names
-// take now this long and now that, as known ones do.
+// take now this long and now that, as known ones do; of the configuration and
+// the htpasswd file, it is one of the larger.
 func (p *Provider) Equalize(ctx context.Context, cred providers.Credential) {
-	all := p.all()
+	all := p.users.all
+	if p.htpasswd != nil {
+		if more := p.htpasswd.users().all; len(more) > len(all) {
+			all = more
+		}
+	}
 	if len(all) == 0 {
 		return
 	}
 	i := maphash.String(p.seed, string(cred.Login)) % uint64(len(all))
 	_, _ = p.verify(ctx, all[i].hash, cred.Secret)
-}
-
-// all returns every account, in no matter which order as long as it stays.
-func (p *Provider) all() []*account {
-	all := slices.SortedFunc(maps.Values(p.users), func(a, b *account) int { return strings.Compare(a.subject, b.subject) })
-	if p.htpasswd != nil {
-		more := slices.SortedFunc(maps.Values(p.htpasswd.users()), func(a, b *account) int { return strings.Compare(a.subject, b.subject) })
-		all = append(all, more...)
-	}
-	return all
 }
 
 // Revalidate implements [providers.Revalidator].
@@ -184,10 +176,10 @@ func (p *Provider) Revalidate(_ context.Context, id *providers.Identity) (*provi
 
 // Ping implements [providers.Pinger].
 func (p *Provider) Ping(context.Context) ([]string, error) {
-	found := []string{fmt.Sprintf("%d users in the configuration", len(p.users))}
+	found := []string{fmt.Sprintf("%d users in the configuration", len(p.users.all))}
 	if p.htpasswd == nil {
 		return found, nil
 	}
 	users := p.htpasswd.users()
-	return append(found, fmt.Sprintf("%d users in %s", len(users), p.htpasswd.path)), p.htpasswd.fault()
+	return append(found, fmt.Sprintf("%d users in %s", len(users.all), p.htpasswd.path)), p.htpasswd.fault()
 }

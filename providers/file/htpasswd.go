@@ -27,12 +27,12 @@ const (
 // and the one before stays.
 type htpasswd struct {
 	path   string
-	groups string                       // path of the group file; "" for none
-	taken  map[providers.Login]*account // names of the configuration, which go first
+	groups string  // path of the group file; "" for none
+	taken  *roster // of the configuration, which has no name twice
 
 	mu       sync.Mutex
 	log      *slog.Logger
-	accounts map[providers.Login]*account // replaced whole, never changed
+	accounts *roster // replaced whole
 	looked   time.Time
 	seen     [2]os.FileInfo // of both files, when they were last read
 	fresh    bool           // seen was changed so shortly before that another change may look the same
@@ -40,7 +40,7 @@ type htpasswd struct {
 }
 
 // openHtpasswd reads the files for the first time.
-func openHtpasswd(path, groups string, taken map[providers.Login]*account) (*htpasswd, error) {
+func openHtpasswd(path, groups string, taken *roster) (*htpasswd, error) {
 	h := &htpasswd{path: path, groups: groups, taken: taken, log: slog.New(slog.DiscardHandler)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -55,7 +55,7 @@ func (h *htpasswd) reportTo(log *slog.Logger) {
 }
 
 // users returns the accounts of the file as it is now.
-func (h *htpasswd) users() map[providers.Login]*account {
+func (h *htpasswd) users() *roster {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if now := time.Now(); now.Sub(h.looked) >= lookEvery {
@@ -78,13 +78,13 @@ func (h *htpasswd) look(now time.Time) {
 	if err == nil && !h.fresh && same(seen[0], h.seen[0]) && same(seen[1], h.seen[1]) {
 		return
 	}
-	var accounts map[providers.Login]*account
+	var accounts *roster
 	if err == nil {
 		accounts, err = h.read()
 	}
 	// What is not yet two seconds old may be written again without looking
 	// different: file systems have clocks as coarse as that.
-	h.fresh = err == nil && (recent(seen[0], now) || recent(seen[1], now))
+	h.fresh = recent(seen[0], now) || recent(seen[1], now)
 	h.seen = seen
 	if err != nil {
 		if h.err == nil || h.err.Error() != err.Error() {
@@ -118,7 +118,7 @@ func recent(f os.FileInfo, now time.Time) bool {
 }
 
 // read reads both files whole.
-func (h *htpasswd) read() (map[providers.Login]*account, error) {
+func (h *htpasswd) read() (*roster, error) {
 	groups := make(map[providers.Login][]string)
 	if h.groups != "" {
 		var err error
@@ -130,9 +130,9 @@ func (h *htpasswd) read() (map[providers.Login]*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	accounts := make(map[providers.Login]*account, len(users))
+	accounts := new(roster)
 	for login, u := range users {
-		if h.taken[login] != nil {
+		if h.taken.find(login) != nil {
 			return nil, fmt.Errorf("%s: user %q is in the configuration too; name each once", h.path, u.Name)
 		}
 		hash, err := parseHash(u.Password.Reveal())
@@ -140,7 +140,7 @@ func (h *htpasswd) read() (map[providers.Login]*account, error) {
 			return nil, fmt.Errorf("%s: the hash of %q %w", h.path, u.Name, err)
 		}
 		u.Groups = groups[login]
-		accounts[login] = newAccount(login, u, hash)
+		accounts.add(newAccount(login, u, hash))
 	}
 	return accounts, nil
 }

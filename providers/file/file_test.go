@@ -1,0 +1,396 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"shorepass/providers"
+)
+
+// A hash of "right" by another implementation of each kind.
+const (
+	salt  = "c29tZXNhbHQ"                                 // "somesalt"
+	key   = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE" // any 32 bytes
+	nobod = "$2y$05$abcdefghijklmnopqrstuuWBHoKG0YWYtLCUSK3R7MlTVw/1xNCIG"
+)
+
+func quickHash(t *testing.T, password string) string {
+	t.Helper()
+	line, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(line)
+}
+
+func TestHash(t *testing.T) {
+	for _, password := range []string{"a", "correct horse", "pässwörd", strings.Repeat("x", 4096), " \x00"} {
+		line, err := Hash(providers.NewSecret(password))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(line, "$argon2id$v=19$m=19456,t=2,p=1$") {
+			t.Errorf("Hash(%q) = %s, want 19 MiB and two passes", password, line)
+		}
+		h, err := parseHash(line)
+		if err != nil {
+			t.Fatalf("parseHash(Hash(%q)) = %v", password, err)
+		}
+		if !h.matches([]byte(password)) || h.matches([]byte(password+"x")) || h.matches(nil) {
+			t.Errorf("Hash(%q) does not match that password alone", password)
+		}
+	}
+	if line, err := Hash(providers.Secret{}); err == nil {
+		t.Errorf("Hash of an empty password = %s, want an error", line)
+	}
+	one, _ := Hash(providers.NewSecret("a"))
+	two, _ := Hash(providers.NewSecret("a"))
+	if one == two {
+		t.Error("Hash gives one password the same line twice, want another salt each time")
+	}
+}
+
+// TestForeignHashes: what argon2(1) and htpasswd(1) made.
+func TestForeignHashes(t *testing.T) {
+	for _, test := range []struct{ password, line string }{
+		// From the test vectors of the reference implementation (P-H-C/phc-winner-argon2, src/test.c).
+		{"password", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"},
+		{"password", "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc"},
+		// From the test vectors of crypt_blowfish.
+		{"U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
+		{"U*U", "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
+		{"U*U", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
+	} {
+		h, err := parseHash(test.line)
+		if err != nil {
+			t.Errorf("parseHash(%s) = %v", test.line, err)
+			continue
+		}
+		if !h.matches([]byte(test.password)) || h.matches([]byte(test.password+"x")) {
+			t.Errorf("%s does not match %q alone", test.line, test.password)
+		}
+	}
+}
+
+func TestParseHashRefuses(t *testing.T) {
+	argon := func(settings string) string { return "$argon2id$v=19$" + settings + "$" + salt + "$" + key }
+	for _, test := range []struct{ line, want string }{
+		{"hunter2", "is neither an argon2id nor a bcrypt hash"},
+		{"", "is neither"},
+		{"$apr1$x$y", "is neither"},
+		{"{SHA}fEqNCco3Yq9h5ZUglD3CZJT4lBs=", "is neither"},
+		{"$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "is neither"},
+		{"$argon2i$v=19$m=65536,t=2,p=1$" + salt + "$" + key, "only argon2id is taken"},
+		{"$2y$05$short", "it has 60 characters"},
+		{"$2y$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "cost 31; at most 16"},
+		{"$argon2id$v=16$m=65536,t=2,p=1$" + salt + "$" + key, "of another version"},
+		{"$argon2id$m=65536,t=2,p=1$" + salt + "$" + key, "is meant"},
+		{argon("m=65536,t=2"), "the settings m, t and p, in this order"},
+		{argon("t=2,m=65536,p=1"), "setting m"},
+		{argon("m=2097152,t=1,p=1"), "setting m of an argon2id hash is a number from 8 to 1048576"},
+		{argon("m=4294967296,t=1,p=1"), "setting m"},
+		{argon("m=-1,t=1,p=1"), "setting m"},
+		{argon("m=65536,t=0,p=1"), "setting t"},
+		{argon("m=65536,t=999999,p=1"), "setting t"},
+		{argon("m=1048576,t=16,p=1"), "takes seconds at each login"},
+		{argon("m=65536,t=1,p=0"), "setting p"},
+		{argon("m=65536,t=1,p=256"), "setting p"},
+		{"$argon2id$v=19$m=65536,t=2,p=1$" + salt + "=$" + key, "base64 without padding"},
+		{"$argon2id$v=19$m=65536,t=2,p=1$$" + key, "a salt of 8 to 64 bytes"},
+		{"$argon2id$v=19$m=65536,t=2,p=1$" + salt + "$" + salt, "a key of 16 to 64"},
+	} {
+		_, err := parseHash(test.line)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("parseHash(%q) = %v, want %q", test.line, err, test.want)
+		}
+		if err != nil && test.line != "" && strings.Contains(err.Error(), test.line) {
+			t.Errorf("parseHash(%q) quotes the line", test.line)
+		}
+	}
+}
+
+func FuzzParseHash(f *testing.F) {
+	f.Add("$argon2id$v=19$m=65536,t=2,p=1$" + salt + "$" + key)
+	f.Add("$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW")
+	f.Fuzz(func(t *testing.T, line string) {
+		h, err := parseHash(line)
+		if (h == nil) == (err == nil) {
+			t.Fatalf("parseHash(%q) = %v, %v, want either a hash or an error", line, h, err)
+		}
+		if a, ok := h.(*argon2idHash); ok && (a.memory > maxMemory || uint64(a.memory)*uint64(a.passes) > maxWork || a.lanes < 1 || len(a.key) < 16) {
+			t.Errorf("parseHash(%q) lets %+v through", line, a)
+		}
+	})
+}
+
+func FuzzReadUsers(f *testing.F) {
+	f.Add("# people\n\nbob:" + nobod + "\r\nalice:" + nobod + ":gecos\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		users, err := readUsers(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for login, u := range users {
+			if folded, err := foldName(u.Name); err != nil || folded != login {
+				t.Errorf("readUsers(%q) has %q under %q", text, u.Name, login)
+			}
+		}
+	})
+}
+
+func TestConfigValidate(t *testing.T) {
+	good := User{Name: "bob", Password: providers.NewSecret(nobod)}
+	named := func(name string) User { u := good; u.Name = name; return u }
+	for _, test := range []struct {
+		name string
+		cfg  Config
+		want string
+	}{
+		{"good", Config{Users: []User{good}}, ""},
+		{"htpasswd alone", Config{Htpasswd: "x"}, ""},
+		{"nobody", Config{}, "user: the provider has no users"},
+		{"groups of nobody", Config{Users: []User{good}, HtpasswdGroups: "x"}, "htpasswd_groups: names the groups of the users in htpasswd, which is missing"},
+		{"no name", Config{Users: []User{named(" ")}}, "user[0].name: is required"},
+		{"a tool's name", Config{Users: []User{named("$refresh")}}, `user[0].name: "$refresh" is a name that tools make up`},
+		{"control character", Config{Users: []User{named("a\tb")}}, `user[0].name: "a\tb" cannot be typed`},
+		{"twice", Config{Users: []User{good, named("BOB")}}, `user[1].name: "BOB" is the name of user[0] too`},
+		{"no password", Config{Users: []User{{Name: "bob"}}}, "user[0].password: is required"},
+		{"the password itself", Config{Users: []User{{Name: "bob", Password: providers.NewSecret("hunter2")}}}, "user[0].password: is neither"},
+		{"empty group", Config{Users: []User{{Name: "bob", Password: good.Password, Groups: []string{"a", ""}}}}, "user[0].groups[1]: an empty name"},
+		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: stands beside email"},
+	} {
+		var faults []string
+		test.cfg.WithDefaults().Validate(func(key, problem string) { faults = append(faults, key+": "+problem) })
+		got := strings.Join(faults, "; ")
+		if test.want == "" && got != "" || !strings.HasPrefix(got, test.want) || len(faults) > 1 {
+			t.Errorf("%s: Validate reports %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestHtpasswdRefuses(t *testing.T) {
+	for _, test := range []struct{ name, users, groups, want string }{
+		{"no colon", "bob\n", "", `htpasswd:1: no "name:hash"`},
+		{"md5", "# x\nbob:$apr1$abc$def\n", "", `htpasswd:2: the hash of "bob" is no bcrypt hash; make one with "htpasswd -B"`},
+		{"sha", "bob:{SHA}abc\n", "", "htpasswd:1: "},
+		{"plain text", "\n\nbob:hunter2\n", "", "htpasswd:3: "},
+		{"argon2id", "bob:$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key, "", "htpasswd:1: "},
+		{"cut off", "bob:$2y$05$abc\n", "", `htpasswd:1: the hash of "bob" begins like a bcrypt hash`},
+		{"twice", "bob:" + nobod + "\nBob:" + nobod, "", `htpasswd:2: "Bob" stands here twice`},
+		{"no name", ":" + nobod, "", "htpasswd:1: the name is required"},
+		{"in the configuration too", "Demo:" + nobod, "", `user "Demo" is in the configuration too`},
+		{"a group without names", "bob:" + nobod, "devs bob", `groups:1: no "group: name name"`},
+		{"a line without end", "bob:" + strings.Repeat("x", 2<<20), "", "htpasswd:bufio"},
+	} {
+		folder := t.TempDir()
+		cfg := Config{Htpasswd: filepath.Join(folder, "htpasswd"), Users: []User{{Name: "demo", Password: providers.NewSecret(nobod)}}}
+		put(t, cfg.Htpasswd, test.users)
+		if test.groups != "" {
+			cfg.HtpasswdGroups = filepath.Join(folder, "groups")
+			put(t, cfg.HtpasswdGroups, test.groups)
+		}
+		_, err := New(cfg)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: New = %v, want %q", test.name, err, test.want)
+		}
+		for _, secret := range []string{"hunter2", "abcdefghijklmnop"} {
+			if err != nil && strings.Contains(err.Error(), secret) {
+				t.Errorf("%s: New = %v, which quotes the line", test.name, err)
+			}
+		}
+	}
+	if _, err := New(Config{Htpasswd: filepath.Join(t.TempDir(), "none")}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("New without the file = %v, want that it is not there", err)
+	}
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBadFileKeepsTheOldOne: and says so once, and is taken when it is good
+// again.
+func TestBadFileKeepsTheOldOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "htpasswd")
+	put(t, path, "bob:"+quickHash(t, "one"))
+	p, err := New(Config{Htpasswd: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	p.ReportTo(slog.New(slog.NewTextHandler(&log, nil)))
+	login := func(password string) error {
+		p.htpasswd.mu.Lock()
+		p.htpasswd.looked = time.Time{} // as if a second had passed
+		p.htpasswd.mu.Unlock()
+		_, err := p.Authenticate(t.Context(), providers.Credential{Login: "bob", Secret: providers.NewSecret(password)})
+		return err
+	}
+	// In place, within the same second, of the same length: no time to tell them apart.
+	put(t, path, "bob:"+quickHash(t, "two"))
+	if err := login("two"); err != nil {
+		t.Errorf("Authenticate after a change in place = %v, want an identity", err)
+	}
+	put(t, path, "bob:hunter2")
+	for range 3 {
+		if err := login("two"); err != nil {
+			t.Errorf("Authenticate with a bad file = %v, want an identity from the old one", err)
+		}
+	}
+	if _, err := p.Ping(t.Context()); err == nil {
+		t.Error("Ping with a bad file gave no error")
+	}
+	if n := strings.Count(log.String(), "level=ERROR"); n != 1 || strings.Contains(log.String(), "hunter2") {
+		t.Errorf("the log says it %d times, want once and without the line: %s", n, log.String())
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := login("two"); err != nil {
+		t.Errorf("Authenticate without the file = %v, want an identity from the old one", err)
+	}
+	put(t, path, "bob:"+quickHash(t, "three"))
+	if err := login("three"); err != nil {
+		t.Errorf("Authenticate when it is good again = %v, want an identity", err)
+	}
+	if found, err := p.Ping(t.Context()); err != nil || !strings.Contains(strings.Join(found, "; "), "1 users in "+path) {
+		t.Errorf("Ping = %q, %v, want one user", found, err)
+	}
+}
+
+func TestIdentityAndRevalidate(t *testing.T) {
+	user := User{
+		Name: "José", Password: providers.NewSecret(quickHash(t, "right")), Groups: []string{"devs"},
+		Email: "jose@corp.example", Claims: map[string]any{"team": "a"},
+	}
+	open := func(users ...User) *Provider {
+		p, err := New(Config{Users: users})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := open(user)
+	login, _ := providers.ParseLogin("JOSE\u0301")
+	id, err := p.Authenticate(t.Context(), providers.Credential{Login: login, Secret: providers.NewSecret("right")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id.User != "josé" || id.Claims["email"] != "jose@corp.example" || id.Claims["team"] != "a" || id.Stamp == "" || id.Method != providers.MethodPassword {
+		t.Errorf("Authenticate = %+v, want josé with both claims and a stamp", id)
+	}
+	if again, err := p.Revalidate(t.Context(), id); err != nil || again.Stamp != id.Stamp || again.User != "josé" {
+		t.Errorf("Revalidate = %+v, %v, want the same", again, err)
+	}
+	disabled, changed := user, user
+	disabled.Disabled = true
+	changed.Password = providers.NewSecret(quickHash(t, "right")) // another salt
+	if _, err := open(disabled).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrRejected) || !errors.Is(err, providers.ErrEnded) {
+		t.Errorf("Revalidate of who is disabled = %v, want ErrRejected and ErrEnded", err)
+	}
+	if again, err := open(changed).Revalidate(t.Context(), id); err != nil || again.Stamp == id.Stamp {
+		t.Errorf("Revalidate after another password = %+v, %v, want another stamp", again, err)
+	}
+	other := user
+	other.Name = "other"
+	if _, err := open(other).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrEnded) {
+		t.Errorf("Revalidate of who is not there = %v, want ErrGone", err)
+	}
+	if _, err := p.Authenticate(t.Context(), providers.Credential{Login: login, Secret: providers.NewSecret("right"), Kind: providers.IDToken}); !errors.Is(err, providers.ErrNotMine) {
+		t.Errorf("Authenticate with an ID token = %v, want ErrNotMine", err)
+	}
+}
+
+// countingHash notes how many are compared at once.
+type countingHash struct{ now, most *atomic.Int32 }
+
+func (c countingHash) matches([]byte) bool {
+	n := c.now.Add(1)
+	defer c.now.Add(-1)
+	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+	}
+	time.Sleep(time.Second)
+	return true
+}
+
+func TestAtMostAsManyAsCores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Provider{cores: make(chan struct{}, 2), seed: maphash.MakeSeed()}
+		h := countingHash{new(atomic.Int32), new(atomic.Int32)}
+		for i := range 10 {
+			name := fmt.Sprint("user", i)
+			p.users.add(&account{subject: name, name: name, hash: h})
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		for i := range 10 {
+			all.Go(func() {
+				cred := providers.Credential{Login: providers.Login(fmt.Sprint("user", i)), Secret: providers.NewSecret("x")}
+				if i%2 == 0 {
+					p.Equalize(t.Context(), cred) // costs as much, so it queues as well
+				} else if _, err := p.Authenticate(t.Context(), cred); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := p.Authenticate(ctx, providers.Credential{Login: "user0", Secret: providers.NewSecret("x")})
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, providers.ErrRejected) {
+			t.Errorf("Authenticate while every core is busy = %v, want that it cannot be told in time", err)
+		}
+		all.Wait()
+		if h.most.Load() != 2 || time.Since(began) != 5*time.Second {
+			t.Errorf("%d were verified at once in %v, want 2 in 5s", h.most.Load(), time.Since(began))
+		}
+	})
+}
+
+// TestUnknownTakesAsLong: through the chain, since that is what hides it.
+func TestUnknownTakesAsLong(t *testing.T) {
+	line, err := Hash(providers.NewSecret("right"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(Config{Users: []User{{Name: "bob", Password: providers.NewSecret(line)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := func(login providers.Login) time.Duration {
+		least := time.Hour
+		for i := range 5 { // each in a chain of its own, so that nothing is refused from memory
+			c, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "local", Kind: "file"}}}, providers.NewLocalCounters(time.Now), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			_, err = c.Authenticate(t.Context(), providers.Credential{Login: login, Secret: providers.NewSecret(fmt.Sprint("wrong", i))})
+			least = min(least, time.Since(began))
+			if !errors.Is(err, providers.ErrRejected) {
+				t.Fatalf("Authenticate(%q) = %v, want ErrRejected", login, err)
+			}
+		}
+		return least
+	}
+	known, unknown := took("bob"), took("nobody")
+	if ratio := float64(unknown) / float64(known); ratio < 0.3 || ratio > 3 {
+		t.Errorf("an unknown name takes %v and a known one %v, want about the same", unknown, known)
+	}
+}
