@@ -40,7 +40,7 @@ func Example() {
 	}
 	var access []registry.Access
 	for _, s := range scopes {
-		access = append(access, registry.Access{Type: s.Type, Class: s.Class, Name: s.Name, Actions: s.Actions})
+		access = append(access, registry.Access(s))
 	}
 	token, err := issuer.Mint(service, "alice", access)
 	if err != nil {
