@@ -13,9 +13,8 @@ var (
 	// or none where several are. The client gets 400.
 	ErrUnknownService = errors.New("unknown service")
 
-	// ErrDisabled says that the service is switched off. It wraps
-	// ErrUnknownService, so that who does not care gives the same answer.
-	ErrDisabled = fmt.Errorf("%w: it is disabled", ErrUnknownService)
+	// ErrDisabled says that the service is switched off. The client gets 401.
+	ErrDisabled = errors.New("the service is disabled")
 
 	// ErrNoKeySet says that the tokens of a service are not found by a kid, so
 	// that there is no JSON Web Key Set for it.

@@ -258,7 +258,7 @@ func TestService(t *testing.T) {
 		{"one of two", two, "container_registry", "container_registry", nil},
 		{"a disabled one", two, "other", "", ErrDisabled},
 		{"none asked of a disabled one", off, "", "", ErrDisabled},
-		{"a disabled one is as good as unknown", off, "container_registry", "", ErrUnknownService},
+		{"a disabled one that is the only one", off, "container_registry", "", ErrDisabled},
 	} {
 		got, err := test.i.Service(test.asked)
 		if got != test.want || !errors.Is(err, test.err) {

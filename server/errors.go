@@ -73,7 +73,7 @@ func wireError(err error) *httpError {
 	case errors.Is(err, errAnonymous):
 		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "authentication required: log in first, for example with docker login"}
-	case errors.Is(err, session.ErrUnavailable), errors.Is(err, errUnavailable):
+	case errors.Is(err, session.ErrUnavailable), errors.Is(err, registry.ErrUnavailable), errors.Is(err, errUnavailable):
 		return &httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", retryAfter: retryUnavailable, cause: err,
 			message: "the login cannot be checked right now; your password may well be right, try again in a moment"}
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
