@@ -12,7 +12,17 @@ import (
 func TestErrorsShowNoSecret(t *testing.T) {
 	const canary = "c4naryPassw0rd"
 	head := "[[provider]]\nname = \"sso\"\nkind = \"oidc\"\nissuer = \"https://sso.corp.example\"\ngrants = [\"password\"]\n"
+	directory := "[[provider]]\nname = \"corp\"\nkind = \"ldap\"\npreset = \"openldap\"\nbind_dn = \"cn=x,dc=corp\"\n"
+	users := "[[provider]]\nname = \"local\"\nkind = \"file\"\n[[provider.user]]\nname = \"demo\"\n"
 	for _, text := range []string{
+		directory + `bind_password = "` + canary + `"`,
+		directory + `bind_password = { file = "x", env = "` + canary + `" }`,
+		directory + `bind_pasword = "` + canary + `"`,
+		directory + `urls = ["ldap://h"]` + "\nbind_password = \"" + canary + `"`,
+		users + `password = "` + canary + `"`,
+		users + `password = "$argon2id$v=19$m=` + canary + `"`,
+		users + `password = "$2y$` + canary + `"`,
+		users + `passwort = "` + canary + `"`,
 		head + `client_secret = "` + canary + `"`,
 		head + `client_secret = ["` + canary + `"]`,
 		head + `client_secret = { "file" = "x", value = "` + canary + `" }`,

@@ -11,6 +11,7 @@ import (
 
 	"shorepass/providers"
 	"shorepass/providers/file"
+	"shorepass/providers/ldap"
 	"shorepass/providers/oidc"
 )
 
@@ -19,6 +20,7 @@ var update = flag.Bool("update", false, "write what the tests compare with: test
 // kinds are the kinds that cmd wires. Nothing is built here.
 var kinds = Kinds{
 	"file": Kind(unbuilt[file.Config]),
+	"ldap": Kind(unbuilt[ldap.Config]),
 	"oidc": Kind(unbuilt[oidc.Config]),
 }
 
