@@ -17,7 +17,7 @@ type readiness struct {
 
 // serveHealth says that the process lives.
 func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request, _ *Rooms) {
-	_ = writeJSON(w, http.StatusOK, map[string]bool{"alive": true})
+	writeJSON(w, http.StatusOK, map[string]bool{"alive": true})
 }
 
 // serveReady is 503 only before the first configuration is in force and while
@@ -38,7 +38,7 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, rooms *Rooms
 	if !body.Ready || (r.URL.Query().Has("all") && len(body.Down) > 0) {
 		status = http.StatusServiceUnavailable
 	}
-	_ = writeJSON(w, status, body)
+	writeJSON(w, status, body)
 }
 
 // serveUnready answers while there is no configuration yet.

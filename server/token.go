@@ -12,6 +12,10 @@ import (
 	"shorepass/registry"
 )
 
+// maxToken bounds a token, in bytes. It stands twice in the answer, of which
+// crane reads 64 KiB and no more.
+const maxToken = 28 << 10
+
 // tokenAnswer is the answer of the token endpoint (distribution token
 // specification; RFC 6749, section 5.1). There is no issued_at: nobody needs
 // it, and a client whose clock is ahead asks for a token before each of its
@@ -56,6 +60,9 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, e *event) er
 	if err != nil {
 		return fmt.Errorf("mint a token for %q: %w", q.service, err)
 	}
+	if len(token.Reveal()) > maxToken {
+		return fmt.Errorf("a token of %d bytes: %w", len(token.Reveal()), registry.ErrTooManyScopes)
+	}
 	e.JTI = token.ID
 	refresh, err := s.refreshToken(ctx, q, who, e)
 	if err != nil {
@@ -69,7 +76,8 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, e *event) er
 	if err := s.audit.record(e, http.StatusOK); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, answer)
+	writeJSON(w, http.StatusOK, answer)
+	return nil
 }
 
 func (a asker) user() string {
@@ -108,14 +116,13 @@ func scopeOf(access []registry.Access) string {
 	return strings.Join(scopes, " ")
 }
 
-func writeJSON(w http.ResponseWriter, status int, answer any) error {
+func writeJSON(w http.ResponseWriter, status int, answer any) {
 	body, err := json.Marshal(answer)
 	if err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
+		panic("server: an answer that is no JSON: " + err.Error())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	// A client that is gone cannot be told anything.
 	_, _ = w.Write(body)
-	return nil
 }

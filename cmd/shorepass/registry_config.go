@@ -49,8 +49,8 @@ func newRegistryConfig(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), string(keys))
-				return nil
+				_, err = cmd.OutOrStdout().Write(keys)
+				return err
 			}
 			setup, err := issuer.Setup(service, cfg.Server.Realm())
 			if err != nil {
