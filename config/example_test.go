@@ -14,6 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"shorepass/providers"
+	"shorepass/providers/file"
 )
 
 // The example loads as it is, with every key that it shows, and with each
@@ -112,6 +113,23 @@ func exampleFile(t *testing.T, text string) string {
 }
 
 // The one user of the example is demo, whose password is demo.
+func TestExampleLogin(t *testing.T) {
+	cfg, err := Load("../config.example.toml", Kinds{"file": Kind(file.New)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	local, err := cfg.Providers[0].Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for password, right := range map[string]bool{"demo": true, "Demo": false, "demo ": false} {
+		id, err := local.Authenticate(t.Context(), providers.Credential{Login: "demo", Secret: providers.NewSecret(password)})
+		if (err == nil) != right || right && (id.User != "demo" || !slices.Equal(id.Groups, []string{"team-demo"})) {
+			t.Errorf("Authenticate(demo, %q) = %+v, %v; want right = %v", password, id, err, right)
+		}
+	}
+}
+
 func TestExampleDefaults(t *testing.T) {
 	cfg, err := Load("../config.example.toml", kinds)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -26,6 +27,9 @@ import (
 func TestReference(t *testing.T) {
 	r := &reference{t: t, sources: make(map[string]map[string]comments)}
 	golden(t, "../docs/configuration.md", r.write())
+	if readme, err := os.ReadFile("../README.md"); err != nil || !strings.Contains(string(readme), "(docs/configuration.md)") {
+		t.Errorf("README.md does not link to docs/configuration.md (%v)", err)
+	}
 }
 
 const referenceHead = `# Every key of the configuration
