@@ -128,8 +128,8 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, e
 	// that came twice at once is sent once all the same, or a provider that
 	// rotates it would take the second for theft.
 	sharing := cred.Kind != Password || !cred.Offline
-	for alone := false; ; {
-		f, lead, err := c.flights.join(ctx, key, alone, func(ctx context.Context) (*Identity, error) { return c.login(ctx, key, cred) })
+	for right := false; ; {
+		f, lead, err := c.flights.join(ctx, key, right, func(ctx context.Context) (*Identity, error) { return c.login(ctx, key, cred, right) })
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +143,7 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, e
 		case lead, f.err == nil && sharing:
 			return f.identity, f.err
 		case f.err == nil:
-			alone = true // the password is right, so nobody needs to wait for the other's turn
+			right = true // as was just proved, so nobody needs to wait for another's turn
 		case errors.As(f.err, &held):
 			// Said of the other's address, which may not be this one.
 		default:
@@ -171,8 +171,9 @@ func admissible(cred Credential) error {
 	return nil
 }
 
-// login asks the providers, and remembers who was proved.
-func (c *Chain) login(ctx context.Context, key Mark, cred Credential) (*Identity, error) {
+// login asks the providers, and remembers who was proved. right says that the
+// same was proved a moment ago.
+func (c *Chain) login(ctx context.Context, key Mark, cred Credential, right bool) (*Identity, error) {
 	epoch := c.memory.now()
 	to := c.route(cred.Login, cred.Secret.Reveal())
 	if to.kind != cred.Kind || len(to.members) == 0 {
@@ -181,7 +182,7 @@ func (c *Chain) login(ctx context.Context, key Mark, cred Credential) (*Identity
 	if cred.Login.Reserved() {
 		cred.Login = "" // beside a token it is no name
 	}
-	id, m, err := c.ask(ctx, to, cred)
+	id, m, err := c.ask(ctx, to, cred, right)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +194,7 @@ func (c *Chain) login(ctx context.Context, key Mark, cred Credential) (*Identity
 
 // ask holds the throttle around the providers. ID tokens pass it by: they are
 // verified here, and no directory hears of them.
-func (c *Chain) ask(ctx context.Context, to route, cred Credential) (*Identity, *member, error) {
+func (c *Chain) ask(ctx context.Context, to route, cred Credential, right bool) (*Identity, *member, error) {
 	if cred.Kind == IDToken {
 		m := to.members[0]
 		found, err := c.askOne(ctx, m, cred, nil)
@@ -203,7 +204,7 @@ func (c *Chain) ask(ctx context.Context, to route, cred Credential) (*Identity, 
 		id, err := m.adopt(found, cred.Kind)
 		return id, m, err
 	}
-	a, err := c.throttle.begin(ctx, cred)
+	a, err := c.throttle.begin(ctx, cred, right)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -241,7 +242,9 @@ func (c *Chain) askOne(ctx context.Context, m *member, cred Credential, a *attem
 	if refused != nil {
 		return nil, &heldError{refused}
 	}
-	m.heard(err)
+	if m.down.Store(cannotTell(err)); cannotTell(err) {
+		c.log.Warn("a provider cannot tell", "provider", m.config.Name, "error", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: %w", m.config.Name, err)
 	}
@@ -260,8 +263,7 @@ func (c *Chain) settle(ctx context.Context, a *attempt, last *member, cred Crede
 	switch {
 	case errors.As(said, &held):
 		return held.error
-	case said != nil && !errors.Is(said, ErrRejected) && !errors.Is(said, ErrGone):
-		c.log.Warn("a provider cannot tell", "provider", last.config.Name, "error", said)
+	case cannotTell(said):
 		return said
 	}
 	if cred.Kind == Password && (said == nil || a.inquiry == nil) {
@@ -288,9 +290,9 @@ func notMineIsRejected(err error) error {
 	return err
 }
 
-// heard notes whether the provider can tell.
-func (m *member) heard(err error) {
-	m.down.Store(err != nil && !errors.Is(err, ErrNotMine) && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrGone))
+// cannotTell reports whether a provider's error is of the fourth kind.
+func cannotTell(err error) bool {
+	return err != nil && !errors.Is(err, ErrNotMine) && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrGone)
 }
 
 // Forget drops what is remembered of a person's passwords, for when their

@@ -34,9 +34,8 @@ type tried struct {
 
 // hold puts a password among those under way, and returns the others of the
 // same account that may be wrong. It waits for an equal one; if that proves to
-// be right, all who waited go on at once.
-func (q *inquiries) hold(ctx context.Context, account, secret Mark, place string) (*inquiry, []tried, error) {
-	right := false
+// be right, all who waited go on at once. right says that it already did.
+func (q *inquiries) hold(ctx context.Context, account, secret Mark, place string, right bool) (*inquiry, []tried, error) {
 	for {
 		held, others := q.tryHold(account, secret, place, right)
 		if others != nil {

@@ -40,8 +40,10 @@ func ParseLogin(typed string) (Login, error) {
 }
 
 // foldLogin is the normal form: NFKC, case folded, without blanks around it.
+// The folded text is made lower case once more, since x/text folds Cherokee
+// letters of either case into the other and so would keep two names of one.
 func foldLogin(name string) string {
-	name = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(name)))
+	name = norm.NFKC.String(strings.ToLower(cases.Fold().String(norm.NFKC.String(name))))
 	return strings.TrimFunc(name, unicode.IsSpace)
 }
 

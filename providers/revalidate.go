@@ -35,24 +35,29 @@ func (c *Chain) Revalidate(ctx context.Context, id *Identity) (*Identity, error)
 	defer cancel()
 	found, err := r.Revalidate(ctx, id)
 	if !errors.Is(err, ErrCannotRevalidate) && !errors.Is(err, context.Canceled) {
-		m.heard(err)
+		m.down.Store(cannotTell(err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: %w", m.config.Name, err)
 	}
-	if found != nil && found.Subject != id.Subject {
+	return m.adoptAgain(found, id)
+}
+
+// adoptAgain is adopt for who was adopted as before when they logged in.
+func (m *member) adoptAgain(found, before *Identity) (*Identity, error) {
+	if found == nil {
+		return m.adopt(nil, Password)
+	}
+	if found.Subject != before.Subject {
 		return nil, fmt.Errorf("provider %s answered for another account: %w", m.config.Name, ErrRejected)
 	}
-	if found != nil {
-		same := *found
-		same.Method, same.AuthTime = id.Method, id.AuthTime
-		found = &same
-	}
-	adopted, err := m.adopt(found, Password)
-	if err != nil && found != nil && !found.Renewal.Equal(id.Renewal) {
+	same := *found
+	same.Method, same.AuthTime = before.Method, before.AuthTime
+	id, err := m.adopt(&same, Password)
+	if err != nil && !found.Renewal.Equal(before.Renewal) {
 		err = &RotatedError{Renewal: found.Renewal, Err: err}
 	}
-	return adopted, err
+	return id, err
 }
 
 // Fingerprint returns the fingerprint of the provider of that name, or "" when

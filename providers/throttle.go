@@ -91,23 +91,11 @@ func newThrottle(counters Counters) *throttle {
 	}
 }
 
-// attempt is one login on its way through the chain. It belongs to one
-// goroutine.
-type attempt struct {
-	t      *throttle
-	login  Mark
-	secret Mark
-	place  string // "" when the address is unknown: then it has no budget and no proofs
-
-	account account
-	inquiry *inquiry // what is held for it; nil when nothing is
-	own     bool     // it counts for this place alone
-}
-
-// begin reads what is known of a login before any provider is asked. The
-// error is ErrRejected or a [RetryAfter].
-func (t *throttle) begin(ctx context.Context, cred Credential) (*attempt, error) {
-	a := &attempt{t: t, place: placeOf(cred.Address),
+// begin reads what is known of a login before any provider is asked. right says
+// that the same password was proved a moment ago. The error is ErrRejected or a
+// [RetryAfter].
+func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*attempt, error) {
+	a := &attempt{t: t, place: placeOf(cred.Address), right: right,
 		login:  t.marks.mark("login", string(cred.Login)),
 		secret: t.marks.mark("secret", cred.Secret.Reveal()),
 	}
@@ -129,125 +117,6 @@ func (t *throttle) begin(ctx context.Context, cred Credential) (*attempt, error)
 		return a, nil
 	}
 	return a, a.admit(ctx, alias)
-}
-
-// nameless is the account of a login name of which no provider knows a
-// subject.
-func (a *attempt) nameless(limit int) account { return account{a.login, limit} }
-
-// known is the account of a provider's subject.
-func (a *attempt) known(provider, subject string, limit int) account {
-	return account{a.t.marks.mark("account", provider, subject), limit}
-}
-
-// admit decides whether the password may be tried on an account, and holds it
-// as if it were wrong until the attempt is over. It holds before it reads, so
-// that of two who come at once one sees the other.
-func (a *attempt) admit(ctx context.Context, who account) error {
-	if a.inquiry != nil && a.account == who {
-		return nil
-	}
-	a.release(false)
-	a.account = who
-	t := a.t
-	t.mu.Lock()
-	t.aliases.put(a.login, who)
-	t.mu.Unlock()
-
-	held, others, err := t.inquiries.hold(ctx, who.mark, a.secret, a.place)
-	if err != nil {
-		return err
-	}
-	a.inquiry = held
-	if err := a.decide(ctx, others); err != nil {
-		a.release(false)
-		return err
-	}
-	return nil
-}
-
-// decide reads the counters of the account at hand. others are the passwords
-// that were being tried on it before they are read.
-func (a *attempt) decide(ctx context.Context, others []tried) error {
-	t, who := a.t, a.account
-	found := t.counters.Marks(ctx, []Mark{
-		t.refused(who.mark), t.proved(who.mark, a.place), t.wrong(who.mark, a.place), t.wrong(who.mark, ""), t.address(a.place),
-	})
-	if holds(found[0], a.secret) {
-		return errRefusedBefore
-	}
-	wrong := found[3]
-	if a.own = a.place != "" && len(found[1]) > 0; a.own {
-		wrong = found[2]
-	} else if full := tooMany("address", found[4], addressFailures); full != nil && a.place != "" {
-		return full
-	}
-	t.inquiries.settle(a.inquiry, a.own)
-	if full := tooMany("account", wrong, who.limit); full != nil {
-		return full
-	}
-	count := len(wrong)
-	for _, o := range others {
-		same := !o.own
-		if a.own {
-			same = o.place == a.place
-		}
-		if same && !holds(wrong, o.secret) {
-			count++
-		}
-	}
-	if count >= who.limit {
-		return &RetryAfter{After: heldUpFor, What: "account"}
-	}
-	return nil
-}
-
-// heldUpFor is the wait for those who are held up by passwords that are being
-// tried at this moment and may yet be right.
-const heldUpFor = 3 * time.Second
-
-// release ends what admit began. right says that the password was proved.
-func (a *attempt) release(right bool) {
-	if a.inquiry != nil {
-		a.t.inquiries.release(a.inquiry, right)
-		a.inquiry = nil
-	}
-}
-
-// failed counts the password as wrong.
-func (a *attempt) failed(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
-	defer cancel()
-	t := a.t
-	counts := []Count{{t.refused(a.login), a.secret, refusedFor}}
-	if a.inquiry != nil {
-		where := ""
-		if a.own {
-			where = a.place
-		}
-		counts = append(counts, Count{t.refused(a.account.mark), a.secret, refusedFor}, Count{t.wrong(a.account.mark, where), a.secret, refusedFor})
-	}
-	if a.place != "" && !a.own {
-		counts = append(counts, Count{t.address(a.place), t.marks.mark("try", string(a.login[:]), string(a.secret[:])), refusedFor})
-	}
-	t.counters.Add(ctx, counts)
-	a.release(false)
-}
-
-// succeeded notes that the account was proved at this place.
-func (a *attempt) succeeded(ctx context.Context) {
-	counted := a.inquiry != nil
-	a.release(true)
-	if !counted || a.place == "" {
-		return
-	}
-	proofs := []Mark{a.t.proved(a.account.mark, a.place), a.t.proved(a.login, a.place)}
-	if !a.t.newProof(proofs) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
-	defer cancel()
-	a.t.counters.Add(ctx, []Count{{proofs[0], Mark{}, provedFor}, {proofs[1], Mark{}, provedFor}})
 }
 
 // newProof reports whether one of the proofs was not written from here lately.
