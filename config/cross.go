@@ -102,6 +102,7 @@ func (l *loader) checkClaims(rules []policy.Rule) {
 		for i, r := range rules {
 			if strings.Contains(r.When+strings.Join(r.Repositories, " "), name) && slices.Contains(policy.Claims([]policy.Rule{r}), claim) {
 				l.warn(element("rule", i), fmt.Sprintf("no provider keeps the claim %q; add it to the claims of one", name))
+				break // one rule is enough to find the others by
 			}
 		}
 	}

@@ -195,7 +195,7 @@ func duration(value any) (time.Duration, error) {
 	case err != nil:
 		return 0, errDuration
 	case d < 0 || d+total < 0:
-		return 0, errors.New(`a length of time cannot be below zero; write "0s" or more`)
+		return 0, errors.New(`a length of time cannot be below zero; write a longer one`)
 	}
 	return d + total, nil
 }

@@ -24,6 +24,8 @@ type field struct {
 	typ   reflect.Type // of its value, never a pointer
 	path  string       // the path tag, see paths.go
 	index []int        // for reflect.Value.FieldByIndex
+
+	pointer bool // whether the field tells zero from left out
 }
 
 // fields returns the keys of a table that is read into a struct, in the order
@@ -44,11 +46,11 @@ func fields(t reflect.Type) []field {
 		if name == "" || name == "-" || !f.IsExported() {
 			continue
 		}
-		typ := f.Type
-		if typ.Kind() == reflect.Pointer {
+		typ, pointer := f.Type, f.Type.Kind() == reflect.Pointer
+		if pointer {
 			typ = typ.Elem()
 		}
-		all = append(all, field{name: name, typ: typ, path: f.Tag.Get("path"), index: []int{i}})
+		all = append(all, field{name: name, typ: typ, path: f.Tag.Get("path"), index: []int{i}, pointer: pointer})
 	}
 	return all
 }
@@ -59,7 +61,8 @@ func isTable(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t != secretType && !reflect.PointerTo(t).Implements(textType)
 }
 
-// strict reports the keys that no field takes.
+// strict reports the keys that no field takes, and the zeros that a field would
+// take for a key left out.
 type strict struct {
 	faults *faults
 	known  map[reflect.Type][]field // what fields returned
@@ -105,8 +108,20 @@ func (s *strict) table(at string, table map[string]any, t reflect.Type) {
 			s.faults.add(join(at, path(key)), fmt.Sprintf("unknown key %q; %s", key, advise(key, known)))
 			continue
 		}
+		if !known[i].pointer && isZero(table[key], known[i].typ) {
+			s.faults.add(join(at, path(key)), "zero stands here, and cannot be; leave the key out for its default")
+		}
 		s.check(join(at, path(key)), table[key], known[i].typ)
 	}
+}
+
+// isZero reports whether a number or a length of time is zero.
+func isZero(value any, t reflect.Type) bool {
+	if t == durationType {
+		d, err := duration(value)
+		return err == nil && d == 0
+	}
+	return value == int64(0) && reflect.Int <= t.Kind() && t.Kind() <= reflect.Uint64
 }
 
 // advise says which key may have been meant.
