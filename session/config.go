@@ -1,6 +1,8 @@
 package session
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"shorepass/providers"
@@ -47,3 +49,78 @@ type Config struct {
 	// never redeemed go first, the oldest first. Default 1000.
 	PerPerson int `toml:"per_person"`
 }
+
+// defaultStore is a file where the server was started.
+const defaultStore = "sqlite:shorepass.db"
+
+const day = 24 * time.Hour
+
+// minRevalidate keeps a provider from being asked at every redemption.
+const minRevalidate = time.Second
+
+// maxLifetime bounds every length of time here: whoever means "for ever" means
+// this.
+const maxLifetime = 100 * 365 * day
+
+// WithDefaults returns a copy in which what was left out has its default.
+// SealKey stays empty: whether it can be made depends on the store.
+func (c Config) WithDefaults() Config {
+	if c.Store.IsZero() {
+		c.Store = providers.NewSecret(defaultStore)
+	}
+	for _, d := range []struct {
+		key   *time.Duration
+		value time.Duration
+	}{
+		{&c.Revalidate, 5 * time.Minute},
+		{&c.Grace, time.Hour},
+		{&c.Idle, 90 * day},
+		{&c.Lifetime, 365 * day},
+		{&c.Unused, 7 * day},
+		{&c.UncheckedLifetime, 12 * time.Hour},
+		{&c.CILifetime, time.Hour},
+	} {
+		if *d.key == 0 {
+			*d.key = d.value
+		}
+	}
+	if c.PerPerson == 0 {
+		c.PerPerson = 1000
+	}
+	return c
+}
+
+// Validate reports what is wrong with the [session] table, defaults applied.
+// What the store's URL says is never shown: it may hold a password.
+func (c Config) Validate(fault func(key, problem string)) {
+	store := c.Store.Reveal()
+	file, isSQLite := strings.CutPrefix(store, "sqlite:")
+	switch {
+	case isSQLite && strings.TrimSpace(file) == "":
+		fault("store", `names no file; write one such as "sqlite:shorepass.db"`)
+	case !isSQLite && !strings.HasPrefix(store, "postgres://") && !strings.HasPrefix(store, "postgresql://"):
+		fault("store", `is neither "sqlite:FILE" nor "postgres://…"`)
+	}
+	if !c.SealKey.IsZero() {
+		if _, err := ParseKeys(c.SealKey); err != nil {
+			fault("seal_key", err.Error())
+		}
+	}
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{
+		{"revalidate", c.Revalidate}, {"grace", c.Grace}, {"idle", c.Idle}, {"lifetime", c.Lifetime},
+		{"unused", c.Unused}, {"unchecked_lifetime", c.UncheckedLifetime}, {"ci_lifetime", c.CILifetime},
+	} {
+		if d.value < minRevalidate || d.value > maxLifetime {
+			fault(d.key, fmt.Sprintf("%v is not between \"1s\" and \"36500d\"", d.value))
+		}
+	}
+	if c.PerPerson < 1 || c.PerPerson > maxPerPerson {
+		fault("per_person", fmt.Sprintf("%d is not between 1 and %d", c.PerPerson, maxPerPerson))
+	}
+}
+
+// maxPerPerson bounds what one person can make the store keep.
+const maxPerPerson = 1_000_000

@@ -2,74 +2,142 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-
-	"shorepass/providers"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Sessions issues, redeems, revalidates and ends sessions. It is safe for
 // concurrent use.
 type Sessions struct {
 	store Store
+	keys  *Keys
 	log   *slog.Logger
+	rules atomic.Pointer[rules] // swapped whole by Use
+
+	ahead  atomic.Int64 // how far the store's clock is ahead of ours, as a time.Duration
+	people *people
+	usage  *usage
+	guards guards
+
+	mu       sync.Mutex
+	flights  map[int64]*flight     // by person: who is being asked about in this process
+	firsts   map[Hash]*firstFlight // the same for refresh tokens that have no session yet
+	unsaved  map[int64]Settlement  // answers that the store could not take; at most maxUnsaved
+	closed   bool
+	tasks    sync.WaitGroup     // everything that runs on its own; none begins once closed is set
+	stop     context.CancelFunc // ends what runs until Close
+	goodbyes chan struct{}      // wakes the loop that gives renewals back
+}
+
+// rules are what a reload swaps.
+type rules struct {
+	cfg       Config
+	providers Providers
 }
 
 // New begins to work on the sessions in store with cfg, whose defaults must be
-// applied. It owns store from then on. Close ends what it began.
+// applied. It owns store from then on, also when it fails. Close ends what it
+// began.
+//
+// Where cfg has no SealKey and the store lies in a folder, the key is the file
+// seal.key there, made if the store is new.
 func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Logger) (*Sessions, error) {
-	return &Sessions{store: store, log: log}, nil
+	keys, err := openKeys(ctx, cfg.SealKey, store, log)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	s := &Sessions{
+		store: store, keys: keys, log: log,
+		people: newPeople(maxPeopleBytes), usage: newUsage(), guards: guards{byProvider: make(map[string]*guard)},
+		flights: make(map[int64]*flight), firsts: make(map[Hash]*firstFlight), unsaved: make(map[int64]Settlement),
+		goodbyes: make(chan struct{}, 1),
+	}
+	s.Use(cfg, p)
+	if err := s.setClock(ctx); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.tasks.Go(func() { s.keep(running) })
+	s.tasks.Go(func() { s.sayGoodbyes(running) })
+	return s, nil
 }
 
 // Use puts another configuration and other providers in force, both at once.
 // Requests under way keep what they began with. Store and SealKey stay.
-func (s *Sessions) Use(cfg Config, p Providers) {}
+func (s *Sessions) Use(cfg Config, p Providers) { s.rules.Store(&rules{cfg, p}) }
 
-// Issue makes a session for id on service. The first result is its token, a
-// new refresh token of ours, which nobody will ever be able to read again.
-// When Issue returns, the session survives a crash.
-func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service string, client Client) (providers.Secret, *Session, error) {
-	return providers.Secret{}, nil, ErrUnavailable
-}
-
-// Redeem returns the session behind token, if token is of one of the kinds and
-// good for service, and asks the provider again where that is due. The error
-// wraps ErrRefused, ErrUnavailable or an error of ctx.
-func (s *Sessions) Redeem(ctx context.Context, token providers.Secret, service string, client Client, kinds ...Kind) (*Session, error) {
-	return nil, ErrUnavailable
-}
-
-// RedeemUpstream returns the session that answers to a provider's own refresh
-// token, whatever the service. If there is none yet, first asks the provider,
-// once however many come at once on however many replicas, a session is made
-// of its answer for service, the session's Token is set, and made is true; an
-// error of first is returned as it is. The context of first does not end with
-// the request, since a rotated token would be lost.
-func (s *Sessions) RedeemUpstream(ctx context.Context, upstream providers.Secret, service string, client Client,
-	first func(context.Context) (*providers.Identity, error)) (found *Session, made bool, err error) {
-	return nil, false, ErrUnavailable
-}
-
-// List returns the sessions that sel selects, the newest first.
-func (s *Sessions) List(ctx context.Context, sel Selector) ([]Session, error) {
-	return nil, ErrUnavailable
-}
-
-// Revoke ends the live sessions that sel selects and returns how many they
-// were. When it returns, every replica refuses them, a crash notwithstanding.
-// by is who asked for it, for the list.
-func (s *Sessions) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
-	return 0, ErrUnavailable
-}
+// Keys are the sealing keys, from which keys for what replicas share in the
+// store are derived.
+func (s *Sessions) Keys() *Keys { return s.keys }
 
 // Ping reports whether the store answers.
-func (s *Sessions) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
+func (s *Sessions) Ping(ctx context.Context) error {
+	if err := s.store.Ping(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
 
 // Close writes what waits to be written, waits for everything that Sessions
 // began, and closes the store.
 func (s *Sessions) Close() error {
-	if err := s.store.Close(); err != nil {
-		return fmt.Errorf("close the store: %w", err)
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	s.stop()
+	s.tasks.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+	defer cancel()
+	err := s.flush(ctx)
+	for _, settlement := range s.unsaved { // nobody else is left
+		if _, saveErr := s.store.Settle(ctx, &settlement); saveErr != nil && !errors.Is(saveErr, ErrNotFound) {
+			err = errors.Join(err, fmt.Errorf("keep a provider's answer: %w", saveErr))
+		}
+	}
+	if closeErr := s.store.Close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("close the store: %w", closeErr))
+	}
+	return err
+}
+
+// clockLeeway is how far a clock may be off before it is corrected: below it,
+// the time that asking takes would count as a difference.
+const clockLeeway = time.Second
+
+// setClock sets our clock by the store's, so that leases and ends of life mean
+// the same on all replicas.
+func (s *Sessions) setClock(ctx context.Context) error {
+	before := time.Now()
+	theirs, err := s.store.Now(ctx)
+	if err != nil {
+		return unavailable(fmt.Errorf("read the store's clock: %w", err))
+	}
+	ahead := theirs.Sub(before.Add(time.Since(before) / 2))
+	if ahead.Abs() < clockLeeway {
+		ahead = 0
+	}
+	if was := time.Duration(s.ahead.Swap(int64(ahead))); (was - ahead).Abs() >= clockLeeway {
+		s.log.Warn("this machine's clock differs from the store's, which sessions go by", "store_is_ahead_by", ahead.Round(time.Millisecond))
 	}
 	return nil
 }
+
+// now is the time by the store's clock, as exact as the store keeps it.
+func (s *Sessions) now() time.Time {
+	return time.Now().Add(time.Duration(s.ahead.Load())).UTC().Truncate(time.Millisecond)
+}
+
+// refused says why a token is refused.
+func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }
+
+// unavailable says that err kept a session from being told.
+func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }

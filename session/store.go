@@ -1,12 +1,234 @@
 package session
 
-import "context"
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
 
-// Store keeps sessions.
+	"shorepass/providers"
+)
+
+// ErrNotFound says that the store has no such row.
+var ErrNotFound = errors.New("no such session")
+
+// Store keeps sessions, the persons they belong to, and what replicas agree
+// upon. It is safe for concurrent use, by several processes too. Times are
+// UTC, kept to the millisecond; the zero Time is kept as such. An error other
+// than those named means that the store cannot tell. What a method wrote is
+// durable, and seen by every replica, when it returns.
+//
+// storetest plays this contract on every store.
 type Store interface {
+	// Now is the clock that all replicas go by.
+	Now(ctx context.Context) (time.Time, error)
+
+	// Find returns the session of that hash, or ErrNotFound. It is on the way
+	// of each request: its cost must not grow with the number of sessions.
+	Find(ctx context.Context, token Hash) (*Row, error)
+
+	// FindUpstream does the same for the hash of a provider's refresh token.
+	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
+
+	// Facts returns what is known of a person now, or ErrNotFound.
+	Facts(ctx context.Context, person int64) (Facts, error)
+
+	// Renewal returns what is sealed for a person, or nil.
+	Renewal(ctx context.Context, person int64) ([]byte, error)
+
+	// Create keeps a new session and what its login found out about the
+	// person, whose marks it clears. Sessions of the same Who beyond perPerson
+	// end with ReasonPerPerson: those never redeemed first, the oldest first,
+	// the new one never. A claim on its Upstream is over.
+	Create(ctx context.Context, draft *Draft, perPerson int) error
+
+	// Claim reports whether the caller may ask a provider about a refresh
+	// token that has no session yet, until the given time and unless somebody
+	// else may. Release gives that up.
+	Claim(ctx context.Context, upstream Hash, now, until time.Time) (bool, error)
+	Release(ctx context.Context, upstream Hash) error
+
+	// Lease reports whether the caller may ask the provider about a person,
+	// until the given time: nobody else may at now, and nobody has since
+	// asked, the caller's Person.Asked.
+	Lease(ctx context.Context, person int64, asked, now, until time.Time) (bool, error)
+
+	// Settle keeps what the provider answered to the holder of a lease, ends
+	// the sessions that have to end, and gives the lease up. It returns how
+	// many ended, or ErrNotFound when the lease is another's by now.
+	Settle(ctx context.Context, s *Settlement) (int, error)
+
+	// Restore takes back settlements that ended or marked sessions by a
+	// provider's mistake. Sessions that ended for another reason stay ended.
+	Restore(ctx context.Context, undo []Undo) error
+
+	// Used keeps when sessions were redeemed last.
+	Used(ctx context.Context, uses []Use) error
+
+	// End ends those of the sessions that live, and returns how many did.
+	End(ctx context.Context, tokens []Hash, why Reason, by string, at time.Time) (int, error)
+
+	// List returns up to limit sessions that sel selects, its Group aside,
+	// ordered by hash, each after the given one.
+	List(ctx context.Context, sel Selector, after Hash, limit int) ([]Listed, error)
+
+	// Sweep ends up to limit sessions whose time has come, and forgets up to
+	// limit that ended long ago, with what nobody needs any more. It returns
+	// how many rows it touched: less than limit when nothing is left to do.
+	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
+
+	// Farewells takes up to limit renewals out of the store whose sessions
+	// were revoked, or ended for another reason before the given time.
+	Farewells(ctx context.Context, before time.Time, limit int) ([]Sealed, error)
+
+	// Sealed returns up to limit renewals by the order of their persons, each
+	// after the given person. Reseal replaces one unless it has changed since.
+	Sealed(ctx context.Context, after int64, limit int) ([]Sealed, error)
+	Reseal(ctx context.Context, old Sealed, new []byte) error
+
+	// Setting returns what is kept under a name. If there is nothing yet, it
+	// is value from now on, where value is not nil. SetSetting replaces it.
+	Setting(ctx context.Context, name string, value []byte) ([]byte, error)
+	SetSetting(ctx context.Context, name string, value []byte) error
+
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 
 	// Close ends the work on the store.
 	Close() error
+}
+
+// Row is a session as a redemption reads it. It is small on purpose.
+type Row struct {
+	Hash    Hash
+	Kind    Kind
+	Method  providers.Method // of the login
+	Service string
+	Mark    int64  // of the provider's name and fingerprint at the login
+	Stamp   string // the person's at the login
+	Created time.Time
+	Expires time.Time
+	Used    time.Time
+	Ended   time.Time
+	Why     Reason
+	Person  Person
+}
+
+// Person is the row that a provider's answers are kept on: one for all
+// sessions of a person where the provider is asked per person, one for each
+// session where it is asked per session.
+type Person struct {
+	ID      int64
+	Version Version   // of its facts
+	Stamp   string    // as last seen
+	Checked time.Time // when the provider last vouched for the person
+	Asked   time.Time // when it was last asked, whatever it answered
+	Answer  Answer    // to that
+	Gone    time.Time // since when it says that the person is gone
+	Lease   time.Time // until then somebody is asking
+}
+
+// Answer is what a provider answered when it was last asked.
+type Answer int
+
+// The answers are kept as these numbers.
+const (
+	AnswerVouched  Answer = 0 // this is the person now
+	AnswerDown     Answer = 1 // it cannot tell
+	AnswerRejected Answer = 2 // not now
+	AnswerGone     Answer = 3 // no such entry, or grant
+	AnswerNever    Answer = 4 // it will never be able to tell
+	AnswerHeld     Answer = 5 // it ends so many that it is not believed
+)
+
+// Version tells the states of a person's facts apart: equal facts have equal
+// versions, whoever's they are, and are decoded once.
+type Version [16]byte
+
+// Facts are what a provider says of a person.
+type Facts struct {
+	Version Version
+	User    string // the user name
+	Body    []byte // everything
+}
+
+// Draft is a session to be made.
+type Draft struct {
+	Row             // Ended and Used are zero; of Person only Stamp and Checked count
+	Upstream *Hash  // nil unless it answers to a provider's refresh token
+	Who      int64  // the same for all sessions of a person at a provider
+	Provider string // its name
+	Subject  string // the person there
+	Own      bool   // the provider is asked for this session alone
+	Facts    Facts  // of the person
+	Sealed   []byte // the renewal; nil for none
+	Client   Client // who logged in
+}
+
+// Settlement is what came of asking a provider.
+type Settlement struct {
+	Person int64
+	Lease  time.Time // until, as it was given to Lease
+	At     time.Time
+	Answer Answer
+	Facts  *Facts // with AnswerVouched only
+	Stamp  string // with AnswerVouched; empty keeps the old one
+	Sealed []byte // the renewal that took the old one's place; nil keeps it
+	End    Reason // ends all sessions of the person; with ReasonStamp those of another Stamp. Empty: none
+}
+
+// Undo names a settlement to take back: the person as it was before, and the
+// reason for which its sessions ended at that time, if they did.
+type Undo struct {
+	Person Person
+	Why    Reason
+	At     time.Time
+}
+
+// Use is one session's last redemption.
+type Use struct {
+	Token  Hash
+	At     time.Time
+	Client Client
+}
+
+// Listed is a session as a list shows it.
+type Listed struct {
+	Row
+	Provider string
+	Subject  string
+	Facts    Facts
+	Client   Client
+	Last     Client
+	By       string
+}
+
+// SweepTimes says what a sweep ends and forgets.
+type SweepTimes struct {
+	Now    time.Time // what expires until then has expired
+	Idle   time.Time // what was redeemed, and not since then, is idle
+	Unused time.Time // what was made before and never redeemed is unused
+	Forget time.Time // what ended before is forgotten
+}
+
+// Sealed is a sealed renewal.
+type Sealed struct {
+	Person   int64
+	Token    Hash // of the session
+	Provider string
+	Body     []byte
+}
+
+// address spells an address for a store, and parses what it spelt.
+func (c Client) AddressText() string {
+	if !c.Address.IsValid() {
+		return ""
+	}
+	return c.Address.String()
+}
+
+// ParseClient is the Client that a store kept as texts.
+func ParseClient(address, id, userAgent string) Client {
+	addr, _ := netip.ParseAddr(address) // what does not parse is unknown
+	return Client{Address: addr, ID: id, UserAgent: userAgent}
 }

@@ -1,6 +1,10 @@
 package session
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"hash/crc32"
 	"strings"
 
 	"shorepass/providers"
@@ -16,8 +20,135 @@ const (
 	KindRobot   Kind = "robot"   // sp_b_, a robot's token
 )
 
+// A token is a prefix that names its kind, 43 random letters of 62, which is
+// 256 bits, and six letters that spell a CRC-32 of all that. The checksum lets
+// a scanner for leaked secrets tell a token from what merely looks like one,
+// without asking us; it keeps nobody out. Letters and digits alone, so that a
+// double click selects the whole. The text itself is hashed and never decoded:
+// there is just one spelling of each token.
+const (
+	letters     = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	randomLen   = 43
+	checksumLen = 6
+	prefixLen   = len("sp_r_")
+	tokenLen    = prefixLen + randomLen + checksumLen
+)
+
+// prefix returns what tokens of a kind begin with.
+func (k Kind) prefix() string {
+	switch k {
+	case KindRefresh:
+		return "sp_r_"
+	case KindPAT:
+		return "sp_p_"
+	case KindRobot:
+		return "sp_b_"
+	}
+	panic("session: there is no kind of token " + string(k))
+}
+
+// kindOf returns the kind that a text begins like, or "".
+func kindOf(text string) Kind {
+	for _, kind := range []Kind{KindRefresh, KindPAT, KindRobot} {
+		if strings.HasPrefix(text, kind.prefix()) {
+			return kind
+		}
+	}
+	return ""
+}
+
 // Recognize reports whether a secret begins like one of our tokens, good or
 // mangled, and so must go nowhere but to [Sessions.Redeem].
 func Recognize(secret providers.Secret) bool {
-	return strings.HasPrefix(secret.Reveal(), "sp_")
+	return kindOf(strings.TrimSpace(secret.Reveal())) != ""
+}
+
+// newToken makes a token of a kind.
+func newToken(kind Kind) providers.Secret {
+	text := make([]byte, 0, tokenLen)
+	text = append(text, kind.prefix()...)
+	for random := make([]byte, 64); len(text) < prefixLen+randomLen; {
+		rand.Read(random) // never fails
+		for _, b := range random {
+			// 248 is the largest multiple of 62 in a byte: what is above it
+			// would make the first letters likelier than the others.
+			if b < 248 && len(text) < prefixLen+randomLen {
+				text = append(text, letters[b%62])
+			}
+		}
+	}
+	return providers.NewSecret(string(append(text, checksum(text)...)))
+}
+
+// checksum spells the CRC-32 (IEEE) of text in six letters.
+func checksum(text []byte) []byte {
+	sum, out := crc32.ChecksumIEEE(text), make([]byte, checksumLen)
+	for i := checksumLen - 1; i >= 0; i-- {
+		out[i] = letters[sum%62]
+		sum /= 62
+	}
+	return out
+}
+
+// parseToken returns the kind and the hash of a token, or false for anything
+// that newToken cannot have made. How long it takes depends only on the
+// length: what is secret is compared by nobody but the store, as a hash.
+func parseToken(token providers.Secret) (Kind, Hash, bool) {
+	text := token.Reveal()
+	kind := kindOf(text)
+	if len(text) != tokenLen || kind == "" {
+		return "", Hash{}, false
+	}
+	body, sum := []byte(text[:prefixLen+randomLen]), text[prefixLen+randomLen:]
+	if string(checksum(body)) != sum {
+		return "", Hash{}, false
+	}
+	for _, b := range body[prefixLen:] {
+		if strings.IndexByte(letters, b) < 0 {
+			return "", Hash{}, false
+		}
+	}
+	return kind, hashOf(string(kind), text), true
+}
+
+// Hash is the SHA-256 of a secret and of what it is for: all that the store
+// knows of a token.
+type Hash [sha256.Size]byte
+
+// hashOf hashes a text for one purpose, so that what serves for one cannot be
+// taken for another.
+func hashOf(purpose, text string) Hash {
+	h := sha256.New()
+	h.Write([]byte(purpose))
+	h.Write([]byte{0})
+	h.Write([]byte(text))
+	return Hash(h.Sum(nil))
+}
+
+// upstreamHash is what a session answers to besides its own token: the hash of
+// the provider's refresh token that it was made of.
+func upstreamHash(upstream providers.Secret) Hash { return hashOf("upstream", upstream.Reveal()) }
+
+// idBytes is how much of a hash the public ID shows. 80 bits tell ten million
+// sessions apart, and say nothing about 256 random ones.
+const idBytes = 10
+
+var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// ID is the session's public name, the beginning of its hash.
+func (h Hash) ID() string { return idEncoding.EncodeToString(h[:idBytes]) }
+
+// ParseID returns the first and the last hash that an ID can be the beginning
+// of, or false for what is no ID.
+func ParseID(id string) (first, last Hash, ok bool) {
+	begin, err := idEncoding.DecodeString(id)
+	if err != nil || len(begin) != idBytes {
+		return Hash{}, Hash{}, false
+	}
+	for i := range last {
+		last[i] = 0xff
+	}
+	copy(first[:], begin)
+	copy(last[:], begin)
+	return first, last, true
 }

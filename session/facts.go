@@ -1,0 +1,114 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"shorepass/providers"
+)
+
+// facts is what is kept of an identity, and shared by all sessions of the
+// person: what belongs to one login is left out.
+type facts struct {
+	Provider string         `json:"provider"`
+	Subject  string         `json:"subject"`
+	User     string         `json:"user"`
+	Groups   []string       `json:"groups,omitempty"`
+	Claims   map[string]any `json:"claims,omitempty"`
+}
+
+func encodeFacts(id *providers.Identity) (Facts, error) {
+	body, err := json.Marshal(facts{id.Provider, id.Subject, id.User, id.Groups, id.Claims})
+	if err != nil {
+		return Facts{}, fmt.Errorf("encode what %q says of a person: %w", id.Provider, err)
+	}
+	sum := sha256.Sum256(body)
+	return Facts{Version: Version(sum[:len(Version{})]), User: id.User, Body: body}, nil
+}
+
+func decodeFacts(body []byte) (*providers.Identity, error) {
+	var f facts
+	if err := json.Unmarshal(body, &f); err != nil {
+		return nil, fmt.Errorf("read what is kept of a person: %w", err)
+	}
+	return &providers.Identity{Provider: f.Provider, Subject: f.Subject, User: f.User, Groups: f.Groups, Claims: f.Claims}, nil
+}
+
+// who is the same for all sessions of a person at a provider. Two persons of
+// one number would share their per_person, and nothing else.
+func who(provider, subject string) int64 { return number("who", provider+"\x00"+subject) }
+
+// mark tells a provider from one of the same name that was pointed elsewhere.
+func mark(provider, fingerprint string) int64 {
+	return number("fingerprint", provider+"\x00"+fingerprint)
+}
+
+func number(purpose, text string) int64 {
+	hash := hashOf(purpose, text)
+	return int64(binary.BigEndian.Uint64(hash[:]))
+}
+
+// maxPeopleBytes bounds what decoded persons take, counted by what they take
+// in the store; decoded it is about three times that.
+const maxPeopleBytes = 4 << 20
+
+// people remembers decoded persons by version. When it is half full of
+// persons who came since it last was, those who did not come since are
+// forgotten, so that nothing has to be kept in order.
+type people struct {
+	mu       sync.Mutex
+	max      int
+	bytes    int
+	new, old map[Version]*providers.Identity
+}
+
+func newPeople(max int) *people {
+	return &people{max: max, new: make(map[Version]*providers.Identity)}
+}
+
+func (p *people) recall(v Version) *providers.Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if id := p.new[v]; id != nil {
+		return id
+	}
+	id := p.old[v]
+	if id != nil {
+		p.new[v] = id // its bytes were counted when it was new
+	}
+	return id
+}
+
+func (p *people) remember(v Version, id *providers.Identity, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bytes += bytes; p.bytes > p.max/2 {
+		p.old, p.new, p.bytes = p.new, make(map[Version]*providers.Identity), bytes
+	}
+	p.new[v] = id
+}
+
+// identify returns the person of a row. It is shared: nobody may change it.
+func (s *Sessions) identify(ctx context.Context, p *Person) (*providers.Identity, error) {
+	if id := s.people.recall(p.Version); id != nil {
+		return id, nil
+	}
+	kept, err := s.store.Facts(ctx, p.ID)
+	if err != nil {
+		if errors.Is(err, ErrNotFound) {
+			err = fmt.Errorf("person %d is missing from the store", p.ID)
+		}
+		return nil, unavailable(err)
+	}
+	id, err := decodeFacts(kept.Body)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	s.people.remember(kept.Version, id, len(kept.Body))
+	return id, nil
+}

@@ -1,0 +1,141 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"shorepass/providers"
+)
+
+// writeLimit is how long one write to the store may take.
+const writeLimit = 10 * time.Second
+
+// Issue makes a session for id on service. The first result is its token, a
+// new refresh token of ours, which nobody will ever be able to read again.
+// When Issue returns, the session survives a crash.
+func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service string, client Client) (providers.Secret, *Session, error) {
+	made, err := s.make(ctx, s.rules.Load(), KindRefresh, id, service, client, nil)
+	if err != nil {
+		return providers.Secret{}, nil, err
+	}
+	return made.Token, made, nil
+}
+
+// make makes a session of one kind. upstream is nil unless it answers to a
+// provider's refresh token too.
+func (s *Sessions) make(ctx context.Context, r *rules, kind Kind, id *providers.Identity, service string, client Client, upstream *Hash) (*Session, error) {
+	if id == nil || id.Provider == "" || id.Subject == "" {
+		return nil, errors.New("a session needs an identity with a provider and a subject")
+	}
+	token := newToken(kind)
+	_, hash, ok := parseToken(token)
+	if !ok {
+		panic("session: a new token is none")
+	}
+	d, err := s.draft(r, kind, hash, id, service)
+	if err != nil {
+		return nil, err
+	}
+	d.Client, d.Upstream = client.trimmed(), upstream
+	// A client that gives up must not leave the provider's token behind.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	defer cancel()
+	if err := s.store.Create(ctx, d, r.cfg.PerPerson); err != nil {
+		return nil, unavailable(fmt.Errorf("keep a new session: %w", err))
+	}
+	made := r.session(&d.Row, id, d.Created)
+	made.Token, made.Client = token, d.Client
+	return made, nil
+}
+
+func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity, service string) (*Draft, error) {
+	known, err := encodeFacts(id)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	d := &Draft{
+		Row: Row{
+			Hash: hash, Kind: kind, Method: id.Method, Service: service,
+			Mark: mark(id.Provider, r.providers.Fingerprint(id.Provider)), Stamp: id.Stamp, Created: now,
+			Person: Person{Stamp: id.Stamp, Checked: now},
+		},
+		Who: who(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known,
+	}
+	d.Expires = now.Add(r.lifetime(&d.Row))
+	// What an ID token says holds for one job, and what came with a renewal of
+	// its own was said to this login: neither may change another session.
+	d.Own = id.Method == providers.MethodIDToken || r.providers.PerSession(id.Provider) || !id.Renewal.IsZero()
+	if !id.Renewal.IsZero() {
+		if d.Sealed, err = s.keys.seal(hash.ID(), id.Renewal); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// lifetime is how long a session may live however much it is used.
+func (r *rules) lifetime(row *Row) time.Duration {
+	switch {
+	case row.Method == providers.MethodIDToken:
+		return r.cfg.CILifetime
+	case row.Person.Answer == AnswerNever:
+		return min(r.cfg.Lifetime, r.cfg.UncheckedLifetime)
+	}
+	return r.cfg.Lifetime
+}
+
+// expires is when a session ends: what was said at its making, or less where
+// the configuration has been tightened since.
+func (r *rules) expires(row *Row) time.Time {
+	if now := row.Created.Add(r.lifetime(row)); now.Before(row.Expires) {
+		return now
+	}
+	return row.Expires
+}
+
+// session is a row as callers see it.
+func (r *rules) session(row *Row, known *providers.Identity, used time.Time) *Session {
+	id := *known // groups and claims are shared, and never changed
+	id.Method, id.AuthTime, id.Stamp, id.Renewal = row.Kind.method(), row.Created, row.Stamp, providers.Secret{}
+	return &Session{
+		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id,
+		Created: row.Created, Expires: r.expires(row), LastUsed: used, Checked: row.Person.Checked,
+	}
+}
+
+// method is how policy and audit name a token of ours.
+func (k Kind) method() providers.Method {
+	switch k {
+	case KindPAT:
+		return providers.MethodPAT
+	case KindRobot:
+		return providers.MethodRobot
+	}
+	return providers.MethodRefresh
+}
+
+// What is kept of a client's own words, in bytes.
+const (
+	maxClientID  = 100
+	maxUserAgent = 200
+)
+
+// trimmed is what of a client is kept: information, and never much of it.
+func (c Client) trimmed() Client {
+	return Client{Address: c.Address, ID: trim(c.ID, maxClientID), UserAgent: trim(c.UserAgent, maxUserAgent)}
+}
+
+func trim(text string, max int) string {
+	text = text[:min(len(text), max)]
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, text)
+}

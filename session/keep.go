@@ -1,0 +1,118 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// sweepEvery is how often sessions whose time has come are ended.
+	sweepEvery = time.Minute
+
+	// keepEnded is how long a list still shows a session that has ended.
+	keepEnded = 30 * day
+
+	// goodbyeAfter is how long a renewal is kept after its session ended, in
+	// case that is taken back.
+	goodbyeAfter = 2 * guardWindow
+
+	// goodbyeLimit is how long a provider has to take a renewal back.
+	goodbyeLimit = 5 * time.Second
+)
+
+// keep does what is to be done from time to time, until ctx ends.
+func (s *Sessions) keep(ctx context.Context) {
+	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
+	defer flush.Stop()
+	defer sweep.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.usage.wake:
+			err = s.limited(ctx, s.flush)
+		case <-flush.C:
+			err = s.limited(ctx, s.flush)
+		case <-sweep.C:
+			err = s.limited(ctx, func(ctx context.Context) error {
+				if err := s.setClock(ctx); err != nil {
+					return err
+				}
+				return s.sweep(ctx)
+			})
+			s.wakeGoodbyes()
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("the store did not take what was to be done from time to time", "error", err)
+		}
+	}
+}
+
+// limited runs one chore. What it does not finish is done the next time.
+func (s *Sessions) limited(ctx context.Context, chore func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepEvery/2)
+	defer cancel()
+	return chore(ctx)
+}
+
+// sweep ends and forgets sessions, a bounded number at a time.
+func (s *Sessions) sweep(ctx context.Context) error {
+	cfg := s.rules.Load().cfg
+	for {
+		now := s.now()
+		touched, err := s.store.Sweep(ctx, SweepTimes{
+			Now: now, Idle: now.Add(-cfg.Idle), Unused: now.Add(-cfg.Unused), Forget: now.Add(-keepEnded),
+		}, batch)
+		switch {
+		case err != nil:
+			return fmt.Errorf("sweep: %w", err)
+		case touched < batch:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pollEvery): // others write too
+		}
+	}
+}
+
+func (s *Sessions) wakeGoodbyes() { wake(s.goodbyes) }
+
+// sayGoodbyes tells providers of the renewals that nobody will use again,
+// until ctx ends. It is done at best: each is tried once.
+func (s *Sessions) sayGoodbyes(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.goodbyes:
+		}
+		// One at a time: what was taken out of the store is lost in a crash.
+		for ctx.Err() == nil {
+			taken, err := s.store.Farewells(ctx, s.now().Add(-goodbyeAfter), 1)
+			if err != nil && ctx.Err() == nil {
+				s.log.Warn("the store did not say which renewals are to be given back", "error", err)
+			}
+			if err != nil || len(taken) == 0 {
+				break
+			}
+			s.sayGoodbye(ctx, taken[0])
+		}
+	}
+}
+
+func (s *Sessions) sayGoodbye(ctx context.Context, sealed Sealed) {
+	id := sealed.Token.ID()
+	renewal, err := s.keys.open(id, sealed.Body)
+	if err == nil {
+		limited, cancel := context.WithTimeout(ctx, goodbyeLimit)
+		defer cancel()
+		err = s.rules.Load().providers.RevokeRenewal(limited, sealed.Provider, renewal)
+	}
+	if err != nil {
+		s.log.Warn("a provider was not told that its refresh token will not be used again", "provider", sealed.Provider, "session", id, "error", err)
+	}
+}

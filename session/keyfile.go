@@ -1,0 +1,102 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"shorepass/providers"
+)
+
+// SealKeyFile is what the sealing key's file is called beside a store that
+// lies in a folder.
+const SealKeyFile = "seal.key"
+
+// proofSetting is the name in the store under which all replicas find the
+// proof of the key that they must have.
+const proofSetting = "seal_key"
+
+// folder is a store that lies in a folder of one machine, beside which a key
+// can lie too.
+type folder interface{ Folder() string }
+
+// openKeys returns the sealing keys and holds them against the store.
+func openKeys(ctx context.Context, configured providers.Secret, store Store, log *slog.Logger) (*Keys, error) {
+	proof, err := store.Setting(ctx, proofSetting, nil)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("read from the store which sealing key it needs: %w", err))
+	}
+	where := "session.seal_key"
+	if configured.IsZero() {
+		beside, ok := store.(folder)
+		if !ok {
+			return nil, errors.New("session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys seal > seal.key, and write seal_key = { file = \"seal.key\" }")
+		}
+		where = filepath.Join(beside.Folder(), SealKeyFile)
+		if configured, err = readOrMake(where, proof == nil, log); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := ParseKeys(configured)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", where, err)
+	}
+	if proof == nil {
+		// Of several replicas that start at once, the first one's holds.
+		if proof, err = store.Setting(ctx, proofSetting, keys.proof()); err != nil {
+			return nil, unavailable(fmt.Errorf("keep in the store which sealing key it needs: %w", err))
+		}
+	}
+	if !keys.proves(proof) {
+		return nil, fmt.Errorf("%s is not the sealing key that the sessions in the store were sealed with; all replicas must have the same, so give this one that key, or put it back beside the new one", where)
+	}
+	return keys, nil
+}
+
+// readOrMake reads a key from a file that only its owner can read. If there is
+// none, it is made, unless the store knows a key already.
+func readOrMake(name string, mayMake bool, log *slog.Logger) (providers.Secret, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.Mode().Perm()&0o077 != 0:
+		return providers.Secret{}, fmt.Errorf("others may read the sealing key, %s (mode %v); run: chmod 600 %s", name, info.Mode().Perm(), name)
+	case err == nil:
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return providers.Secret{}, fmt.Errorf("read the sealing key: %w", err)
+		}
+		return providers.NewSecret(string(text)), nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return providers.Secret{}, fmt.Errorf("read the sealing key: %w", err)
+	case !mayMake:
+		return providers.Secret{}, fmt.Errorf("the sealing key %s is missing, and the sessions in the store were sealed with it; put it back from a copy", name)
+	}
+	key := NewSealKey()
+	if err := WriteSealKey(name, key); err != nil {
+		return providers.Secret{}, err
+	}
+	log.Info("made a sealing key; keep a copy of it apart from the copies of the store", "file", name)
+	return key, nil
+}
+
+// WriteSealKey writes a key into a new file that only its owner can read. It
+// never replaces a file.
+func WriteSealKey(name string, key providers.Secret) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the sealing key: %w", err)
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = fmt.Errorf("make the sealing key: %w", errors.Join(err, os.Remove(name)))
+		}
+	}()
+	if _, err := f.WriteString(key.Reveal() + "\n"); err != nil {
+		return err
+	}
+	return f.Sync()
+}

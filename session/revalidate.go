@@ -1,0 +1,293 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"shorepass/providers"
+)
+
+const (
+	// leaseFor is how long nobody else asks about a person. If the asker dies,
+	// another one asks after it.
+	leaseFor = 15 * time.Second
+
+	// askLimit is how long a provider has to answer: short enough that the
+	// answer is kept before the lease ends.
+	askLimit = 10 * time.Second
+
+	// flightLimit is how long all of it may take, waiting for another
+	// replica's lease included.
+	flightLimit = 30 * time.Second
+
+	// pollEvery is how often a row is read while another replica asks.
+	pollEvery = 100 * time.Millisecond
+
+	// maxUnsaved bounds the answers that wait for a store to come back.
+	maxUnsaved = 1000
+)
+
+var errClosed = unavailable(errors.New("shutting down"))
+
+// flight is one asking about one person, shared by all who wait for it in this
+// process. It belongs to Sessions and not to a request: a client that goes away
+// must not take a rotated token with it.
+type flight struct {
+	done chan struct{} // closed at its end
+	err  error         // why the row is as it was; read after done
+}
+
+// await asks the provider about a session's person and waits for the row to
+// say what it answered.
+func (s *Sessions) await(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
+	f, err := s.ask(r, row, known)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return unavailable(fmt.Errorf("wait for the provider %q: %w", known.Provider, ctx.Err()))
+	}
+}
+
+// ask begins to ask about a session's person, or joins who is asking.
+func (s *Sessions) ask(r *rules, row *Row, known *providers.Identity) (*flight, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[row.Person.ID]; f != nil {
+		return f, nil
+	}
+	if s.closed {
+		return nil, errClosed
+	}
+	f := &flight{done: make(chan struct{})}
+	s.flights[row.Person.ID] = f
+	s.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), flightLimit)
+		defer cancel()
+		f.err = s.revalidate(ctx, r, row, known)
+		s.mu.Lock()
+		delete(s.flights, row.Person.ID)
+		s.mu.Unlock()
+		close(f.done)
+	})
+	return f, nil
+}
+
+// revalidate sees to it that the provider is asked about row's person once,
+// by this replica or another, and that its answer is in the store.
+func (s *Sessions) revalidate(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
+	if saved, err := s.saveUnsaved(ctx, row.Person.ID); saved || err != nil {
+		return err
+	}
+	until, err := s.lease(ctx, row)
+	if err != nil || until.IsZero() {
+		return err
+	}
+	answer, err := s.consult(ctx, r, row, known)
+	if err != nil {
+		return err // the lease ends by itself
+	}
+	answer.Lease = until
+	return s.settle(ctx, row, answer, known.Provider)
+}
+
+// lease returns until when this replica may ask, or the zero Time once another
+// one has asked.
+func (s *Sessions) lease(ctx context.Context, row *Row) (time.Time, error) {
+	p := row.Person
+	for {
+		now := s.now()
+		if !now.Before(p.Lease) {
+			until := now.Add(leaseFor)
+			won, err := s.store.Lease(ctx, p.ID, p.Asked, now, until)
+			if err != nil {
+				return time.Time{}, unavailable(fmt.Errorf("take a lease: %w", err))
+			}
+			if won {
+				return until, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return time.Time{}, unavailable(fmt.Errorf("wait for another replica to ask: %w", ctx.Err()))
+		case <-time.After(pollEvery):
+		}
+		latest, err := s.store.Find(ctx, row.Hash)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return time.Time{}, nil // the next reading of the row will tell
+		case err != nil:
+			return time.Time{}, unavailable(fmt.Errorf("wait for another replica to ask: %w", err))
+		case !latest.Person.Asked.Equal(row.Person.Asked):
+			return time.Time{}, nil
+		}
+		p = latest.Person
+	}
+}
+
+// consult asks the provider. The error is the store's: whatever else goes wrong
+// is an answer, that the provider cannot tell.
+func (s *Sessions) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity) (*Settlement, error) {
+	sealed, err := s.store.Renewal(ctx, row.Person.ID)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("read a renewal: %w", err))
+	}
+	id := *known
+	id.Method, id.AuthTime, id.Stamp = row.Method, row.Created, row.Person.Stamp
+	if sealed != nil {
+		if id.Renewal, err = s.keys.open(row.Hash.ID(), sealed); err != nil {
+			answer, _ := s.read(r, row, nil, err, id.Provider)
+			return answer, nil
+		}
+	}
+	found, err := revalidated(ctx, r, &id)
+	answer, renewal := s.read(r, row, found, err, id.Provider)
+	if err == nil {
+		known, err := encodeFacts(found)
+		if err != nil {
+			answer, renewal = s.read(r, row, nil, &providers.RotatedError{Renewal: renewal, Err: err}, id.Provider)
+		}
+		answer.Facts = &known
+	}
+	if sealed != nil && !renewal.IsZero() && !renewal.Equal(id.Renewal) {
+		if answer.Sealed, err = s.keys.seal(row.Hash.ID(), renewal); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	return answer, nil
+}
+
+// revalidated asks the provider, within a limit, and makes sure that it speaks
+// of the person it was asked about.
+func revalidated(ctx context.Context, r *rules, id *providers.Identity) (*providers.Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	found, err := r.providers.Revalidate(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil || found.Subject != id.Subject:
+		return nil, fmt.Errorf("the provider %q answered about somebody else", id.Provider)
+	}
+	named := *found
+	named.Provider = id.Provider // which it need not repeat
+	return &named, nil
+}
+
+// read makes a settlement of what a provider said, and returns the renewal
+// that came with it.
+func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error, provider string) (*Settlement, providers.Secret) {
+	now := s.now()
+	a := &Settlement{Person: row.Person.ID, At: now}
+	var renewal providers.Secret
+	if rotated, ok := errors.AsType[*providers.RotatedError](err); ok {
+		renewal = rotated.Renewal
+	}
+	switch {
+	case err == nil:
+		a.Answer, a.Stamp, renewal = AnswerVouched, found.Stamp, found.Renewal
+		if stampChanged(row.Person.Stamp, found.Stamp) {
+			a.End = ReasonStamp
+		}
+	case errors.Is(err, providers.ErrCannotRevalidate):
+		a.Answer = AnswerNever
+	case errors.Is(err, providers.ErrEnded):
+		a.Answer, a.End = AnswerRejected, ReasonEnded
+	case errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine):
+		a.Answer = AnswerGone
+		if gone := row.Person.Gone; !gone.IsZero() && !now.Before(gone.Add(r.cfg.Grace)) {
+			a.End = ReasonGone
+		}
+	case errors.Is(err, providers.ErrRejected):
+		// Such as a lock that lifts by itself, or a group that is required
+		// to log in: it is refused, and that is all.
+		a.Answer = AnswerRejected
+	default:
+		a.Answer = AnswerDown
+		s.log.Warn("a provider could not be asked about a session again", "provider", provider, "session", row.Hash.ID(), "error", err)
+	}
+	return a, renewal
+}
+
+// settle keeps an answer, unless too many of its kind come at once.
+func (s *Sessions) settle(ctx context.Context, row *Row, a *Settlement, provider string) error {
+	g := s.guards.of(provider)
+	// What ends for having been marked long enough is counted like a mark.
+	if marks := a.Answer == AnswerGone && row.Person.Gone.IsZero(); a.End == "" && !marks {
+		g.count(a.At)
+		return s.save(ctx, a)
+	}
+	// From counting to keeping nobody else counts, so that what is taken back
+	// has been kept.
+	g.ending.Lock()
+	defer g.ending.Unlock()
+	undo, trips := g.countEnding(a.At, Undo{Person: row.Person, Why: a.End, At: a.At})
+	if !trips {
+		err := s.save(ctx, a)
+		if err == nil && a.End != "" {
+			s.wakeGoodbyes()
+		}
+		return err
+	}
+	s.log.Error("a provider suddenly refuses so many people that it is not believed: no session ends, and clients hear that it is unavailable",
+		"provider", provider, "taken_back", len(undo))
+	if err := s.store.Restore(ctx, undo); err != nil {
+		return unavailable(fmt.Errorf("take back what the provider %q said: %w", provider, err))
+	}
+	return s.save(ctx, &Settlement{Person: a.Person, Lease: a.Lease, At: a.At, Answer: AnswerHeld, Sealed: a.Sealed})
+}
+
+// save keeps an answer. A store that fails is tried again while the lease
+// lasts, since a rotated token is nowhere else; after that the answer waits
+// until somebody asks about the person again.
+func (s *Sessions) save(ctx context.Context, a *Settlement) error {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		_, err := s.store.Settle(ctx, a)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrNotFound):
+			s.log.Warn("a provider's answer came after its lease had ended, and is dropped", "person", a.Person)
+			return nil
+		}
+		late := !s.now().Add(wait).Before(a.Lease)
+		if !late {
+			select {
+			case <-time.After(wait):
+				continue
+			case <-ctx.Done():
+			}
+		}
+		s.mu.Lock()
+		kept := len(s.unsaved) < maxUnsaved
+		if kept {
+			s.unsaved[a.Person] = *a
+		}
+		s.mu.Unlock()
+		s.log.Error("a provider's answer could not be kept in the store", "person", a.Person, "kept_in_memory", kept, "error", err)
+		return unavailable(fmt.Errorf("keep a provider's answer: %w", err))
+	}
+}
+
+// saveUnsaved keeps an answer that the store could not take before, and
+// reports whether there was one.
+func (s *Sessions) saveUnsaved(ctx context.Context, person int64) (bool, error) {
+	s.mu.Lock()
+	a, ok := s.unsaved[person]
+	s.mu.Unlock()
+	if !ok {
+		return false, nil
+	}
+	if _, err := s.store.Settle(ctx, &a); err != nil && !errors.Is(err, ErrNotFound) {
+		return true, unavailable(fmt.Errorf("keep a provider's answer: %w", err))
+	}
+	s.mu.Lock()
+	delete(s.unsaved, person)
+	s.mu.Unlock()
+	return true, nil
+}

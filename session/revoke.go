@@ -1,0 +1,147 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"shorepass/providers"
+)
+
+// List returns the sessions that sel selects, the newest first.
+func (s *Sessions) List(ctx context.Context, sel Selector) ([]Session, error) {
+	var all []Session
+	for listed, err := range s.selected(ctx, sel) {
+		if err != nil {
+			return nil, err
+		}
+		one := s.rules.Load().session(&listed.Row, listed.identity, listed.Used)
+		one.Client, one.Last, one.Ended, one.Why, one.By = listed.Client, listed.Last, listed.Ended, listed.Why, listed.By
+		all = append(all, *one)
+	}
+	slices.SortStableFunc(all, func(a, b Session) int { return b.Created.Compare(a.Created) })
+	return all, nil
+}
+
+// errSelectsAll keeps a slip from ending everybody's sessions.
+var errSelectsAll = errors.New("a revocation must say whose sessions end")
+
+// Revoke ends the live sessions that sel selects and returns how many they
+// were. When it returns, every replica refuses them, a crash notwithstanding.
+// by is who asked for it, for the list.
+func (s *Sessions) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
+	if sel.Ended = false; sel == (Selector{}) {
+		return 0, errSelectsAll
+	}
+	var ended int
+	end := func(tokens []Hash) error {
+		n, err := s.store.End(ctx, tokens, ReasonRevoked, by, s.now())
+		ended += n
+		if err != nil {
+			return unavailable(fmt.Errorf("end sessions: %w", err))
+		}
+		return nil
+	}
+	defer s.wakeGoodbyes()
+	var tokens []Hash
+	for listed, err := range s.selected(ctx, sel) {
+		if err != nil {
+			return ended, err
+		}
+		if tokens = append(tokens, listed.Hash); len(tokens) == batch {
+			if err := end(tokens); err != nil {
+				return ended, err
+			}
+			tokens = tokens[:0]
+		}
+	}
+	if len(tokens) == 0 {
+		return ended, nil
+	}
+	return ended, end(tokens)
+}
+
+// selectedSession is a session of a list, with its person decoded.
+type selectedSession struct {
+	Listed
+	identity *providers.Identity
+}
+
+// selected goes through what sel selects, a page at a time.
+func (s *Sessions) selected(ctx context.Context, sel Selector) iter.Seq2[*selectedSession, error] {
+	return func(yield func(*selectedSession, error) bool) {
+		var after Hash
+		for {
+			page, err := s.store.List(ctx, sel, after, batch)
+			if err != nil {
+				yield(nil, unavailable(fmt.Errorf("list sessions: %w", err)))
+				return
+			}
+			for i := range page {
+				id, err := decodeFacts(page[i].Facts.Body)
+				if err != nil {
+					yield(nil, unavailable(err))
+					return
+				}
+				if sel.Group != "" && !slices.Contains(id.Groups, sel.Group) {
+					continue
+				}
+				if !yield(&selectedSession{page[i], id}, nil) {
+					return
+				}
+			}
+			if len(page) < batch {
+				return
+			}
+			after = page[len(page)-1].Hash
+		}
+	}
+}
+
+// Rekey seals every renewal with the first key, and returns how many it had
+// to. After that the other keys can go, once all replicas have the first.
+func (s *Sessions) Rekey(ctx context.Context) (int, error) {
+	var resealed int
+	var after int64
+	for {
+		page, err := s.store.Sealed(ctx, after, batch)
+		if err != nil {
+			return resealed, unavailable(fmt.Errorf("read what is sealed: %w", err))
+		}
+		for _, old := range page {
+			after = old.Person
+			if s.keys.sealedByFirst(old.Body) {
+				continue
+			}
+			if err := s.reseal(ctx, old); err != nil {
+				return resealed, err
+			}
+			resealed++
+		}
+		if len(page) < batch {
+			break
+		}
+	}
+	if err := s.store.SetSetting(ctx, proofSetting, s.keys.proof()); err != nil {
+		return resealed, unavailable(fmt.Errorf("keep in the store which sealing key it needs: %w", err))
+	}
+	return resealed, nil
+}
+
+func (s *Sessions) reseal(ctx context.Context, old Sealed) error {
+	id := old.Token.ID()
+	renewal, err := s.keys.open(id, old.Body)
+	if err != nil {
+		return fmt.Errorf("session %s: %w", id, err)
+	}
+	body, err := s.keys.seal(id, renewal)
+	if err != nil {
+		return err
+	}
+	if err := s.store.Reseal(ctx, old, body); err != nil {
+		return unavailable(fmt.Errorf("keep what was sealed anew: %w", err))
+	}
+	return nil
+}

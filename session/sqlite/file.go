@@ -1,0 +1,63 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// prepareFile makes the file and its folder, readable by the owner only, or
+// checks that they are. SQLite gives its other files the mode of the first.
+func prepareFile(file string) error {
+	folder := filepath.Dir(file)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("make the folder of the store: %w", err)
+	}
+	if err := checkFolder(folder); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	for _, name := range []string{file, file + "-wal", file + "-shm"} {
+		if err := checkFile(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFolder refuses a folder in which others can put a file of their own in
+// the place of ours. One that others can merely look into is good: what lies
+// in it they cannot read.
+func checkFolder(folder string) error {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return fmt.Errorf("look at the folder of the store: %w", err)
+	}
+	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		return fmt.Errorf("others may write to the folder of the store, %s (mode %v); run: chmod go-w %s", folder, info.Mode().Perm(), folder)
+	}
+	return nil
+}
+
+func checkFile(name string) error {
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at the store: %w", err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("the store %s is no file", name)
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("others may read the store, %s (mode %v); run: chmod 600 %s", name, info.Mode().Perm(), name)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+// A finder is a connection with the two statements of a redemption prepared.
+// It uses the driver itself: database/sql would take as long again as SQLite
+// does for the look-up.
+type finder struct {
+	conn       driver.Conn
+	byToken    driver.StmtQueryContext
+	byUpstream driver.StmtQueryContext
+	dest       []driver.Value
+	args       [1]driver.NamedValue
+	toClose    []io.Closer
+}
+
+const findColumns = `s.hash, s.kind, s.method, s.service, s.mark, s.stamp, s.created, s.expires, s.used, s.ended, s.why,
+	p.id, p.version, p.stamp, p.checked, p.asked, p.answer, p.gone, p.lease`
+
+const findColumnCount = 19
+
+func newFinder(dsn string) (_ *finder, err error) {
+	f := &finder{dest: make([]driver.Value, findColumnCount)}
+	defer func() {
+		if err != nil {
+			_ = f.close() // the first error is the one to tell
+		}
+	}()
+	if f.conn, err = new(sqlite.Driver).Open(dsn); err != nil {
+		return nil, err
+	}
+	f.toClose = append(f.toClose, f.conn)
+	const query = "SELECT " + findColumns + " FROM session s JOIN person p ON p.id = s.person WHERE "
+	if f.byToken, err = f.prepare(query + "s.hash = ?"); err != nil {
+		return nil, err
+	}
+	if f.byUpstream, err = f.prepare(query + "s.upstream = ?"); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *finder) prepare(query string) (driver.StmtQueryContext, error) {
+	stmt, err := f.conn.Prepare(query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare a look-up: %w", err)
+	}
+	f.toClose = append(f.toClose, stmt)
+	return stmt.(driver.StmtQueryContext), nil
+}
+
+func (f *finder) close() error {
+	var errs []error
+	for i := len(f.toClose) - 1; i >= 0; i-- {
+		errs = append(errs, f.toClose[i].Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Find looks a session up by its hash.
+func (s *Store) Find(ctx context.Context, token session.Hash) (*session.Row, error) {
+	return s.find(ctx, token, func(f *finder) driver.StmtQueryContext { return f.byToken })
+}
+
+// FindUpstream looks a session up by the provider's refresh token.
+func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (*session.Row, error) {
+	return s.find(ctx, upstream, func(f *finder) driver.StmtQueryContext { return f.byUpstream })
+}
+
+var errClosed = errors.New("the store is closed")
+
+func (s *Store) find(ctx context.Context, hash session.Hash, stmt func(*finder) driver.StmtQueryContext) (*session.Row, error) {
+	select {
+	case s.openers <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.closed:
+		return nil, errClosed
+	}
+	defer func() { <-s.openers }()
+	var f *finder
+	select {
+	case <-s.closed:
+		return nil, errClosed
+	case f = <-s.finders:
+	default:
+		var err error
+		if f, err = newFinder(dsn(s.file, "_query_only", "1")); err != nil {
+			return nil, explain(err)
+		}
+	}
+	row, err := f.find(stmt(f), hash)
+	if err != nil && !errors.Is(err, session.ErrNotFound) {
+		// Whatever is the matter with the connection, the next one begins anew.
+		_ = f.close()
+		return nil, explain(err)
+	}
+	s.finders <- f
+	return row, err
+}
+
+// find runs a look-up without a context that can end: it would cost a
+// goroutine, and what is looked up by a key is found or not at once, since in
+// a write-ahead log readers wait for nobody.
+func (f *finder) find(stmt driver.StmtQueryContext, hash session.Hash) (*session.Row, error) {
+	f.args[0] = driver.NamedValue{Ordinal: 1, Value: hash[:]}
+	rows, err := stmt.QueryContext(context.Background(), f.args[:])
+	if err != nil {
+		return nil, err
+	}
+	switch err := rows.Next(f.dest); {
+	case err == io.EOF:
+		return nil, errors.Join(session.ErrNotFound, rows.Close())
+	case err != nil:
+		return nil, errors.Join(err, rows.Close())
+	}
+	row, err := rowOf(f.dest)
+	return row, errors.Join(err, rows.Close())
+}
+
+// rowOf reads the columns of findColumns.
+func rowOf(v []driver.Value) (*session.Row, error) {
+	c := columns{values: v}
+	row := &session.Row{
+		Kind: session.Kind(c.text(1)), Method: providers.Method(c.text(2)), Service: c.text(3), Mark: c.number(4), Stamp: c.text(5),
+		Created: c.time(6), Expires: c.time(7), Used: c.time(8), Ended: c.time(9), Why: session.Reason(c.text(10)),
+		Person: session.Person{
+			ID: c.number(11), Stamp: c.text(13), Checked: c.time(14), Asked: c.time(15),
+			Answer: session.Answer(c.number(16)), Gone: c.time(17), Lease: c.time(18),
+		},
+	}
+	c.bytes(0, row.Hash[:])
+	c.bytes(12, row.Person.Version[:])
+	return row, c.err
+}
+
+// columns reads values as the driver gives them, and keeps the first error.
+type columns struct {
+	values []driver.Value
+	err    error
+}
+
+func (c *columns) number(i int) int64 {
+	n, ok := c.values[i].(int64)
+	c.check(ok, i)
+	return n
+}
+
+func (c *columns) text(i int) string {
+	t, ok := c.values[i].(string)
+	c.check(ok, i)
+	return t
+}
+
+func (c *columns) time(i int) time.Time { return fromMillis(c.number(i)) }
+
+func (c *columns) bytes(i int, into []byte) {
+	b, ok := c.values[i].([]byte)
+	c.check(ok && len(b) == len(into), i)
+	copy(into, b)
+}
+
+func (c *columns) check(ok bool, i int) {
+	if !ok && c.err == nil {
+		c.err = fmt.Errorf("column %d of a session is damaged", i)
+	}
+}
+
+// Times are kept as milliseconds, the zero Time as 0.
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func toMillis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}

@@ -1,0 +1,133 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"shorepass/providers"
+)
+
+// firstFlight is the first use of a provider's refresh token, shared by all
+// who bring it at once.
+type firstFlight struct {
+	done chan struct{} // closed at its end
+	made *Session      // nil when another replica made it; read after done, like err
+	err  error
+}
+
+// firstLimit is how long the first use may take.
+const firstLimit = 12 * time.Second
+
+// RedeemUpstream returns the session that answers to a provider's own refresh
+// token, whatever the service. If there is none yet, first asks the provider,
+// once however many come at once on however many replicas, a session is made
+// of its answer for service, the session's Token is set, and made is true; an
+// error of first is returned as it is. The context of first does not end with
+// the request, since a rotated token would be lost.
+func (s *Sessions) RedeemUpstream(ctx context.Context, upstream providers.Secret, service string, client Client,
+	first func(context.Context) (*providers.Identity, error)) (found *Session, made bool, err error) {
+	if upstream.IsZero() {
+		return nil, false, refused("it is empty")
+	}
+	hash := upstreamHash(upstream)
+	look := func(ctx context.Context) (*Row, error) { return s.store.FindUpstream(ctx, hash) }
+	for range maxRounds {
+		if found, err = s.redeem(ctx, client, look); !errors.Is(err, errUnknown) {
+			return found, false, err
+		}
+		f, ours, err := s.begin(ctx, hash, service, client, first)
+		if err != nil {
+			return nil, false, err
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, false, unavailable(fmt.Errorf("wait for a provider to take its token: %w", ctx.Err()))
+		}
+		switch {
+		case f.err != nil:
+			return nil, false, f.err
+		case ours && f.made != nil:
+			return f.made, true, nil
+		}
+	}
+	return nil, false, unavailable(errors.New("a session is made and gone at once"))
+}
+
+// begin begins the first use, or joins it; ours is true for who began.
+func (s *Sessions) begin(ctx context.Context, hash Hash, service string, client Client,
+	first func(context.Context) (*providers.Identity, error)) (f *firstFlight, ours bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.firsts[hash]; f != nil {
+		return f, false, nil
+	}
+	if s.closed {
+		return nil, false, errClosed
+	}
+	f = &firstFlight{done: make(chan struct{})}
+	s.firsts[hash] = f
+	kept := context.WithoutCancel(ctx)
+	s.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(kept, flightLimit)
+		defer cancel()
+		f.made, f.err = s.firstUse(ctx, hash, service, client, first)
+		s.mu.Lock()
+		delete(s.firsts, hash)
+		s.mu.Unlock()
+		close(f.done)
+	})
+	return f, true, nil
+}
+
+// firstUse asks the provider and makes a session of its answer, or returns nil
+// when another replica did.
+func (s *Sessions) firstUse(ctx context.Context, hash Hash, service string, client Client,
+	first func(context.Context) (*providers.Identity, error)) (*Session, error) {
+	claimed, err := s.claim(ctx, hash)
+	if err != nil || !claimed {
+		return nil, err
+	}
+	asking, cancel := context.WithTimeout(ctx, firstLimit)
+	defer cancel()
+	id, err := first(asking)
+	if err != nil {
+		if releaseErr := s.store.Release(ctx, hash); releaseErr != nil {
+			s.log.Warn("a claim on a refresh token could not be given up, and ends by itself", "error", releaseErr)
+		}
+		return nil, err
+	}
+	made, err := s.make(ctx, s.rules.Load(), KindRefresh, id, service, client, &hash)
+	if err != nil {
+		return nil, fmt.Errorf("the provider took its token, and the session was lost; log in to the provider again: %w", err)
+	}
+	return made, nil
+}
+
+// claim reports whether this replica is the one to ask; if not, the session is
+// there.
+func (s *Sessions) claim(ctx context.Context, hash Hash) (bool, error) {
+	for {
+		now := s.now()
+		won, err := s.store.Claim(ctx, hash, now, now.Add(leaseFor))
+		if err != nil {
+			return false, unavailable(fmt.Errorf("claim a refresh token: %w", err))
+		}
+		if won {
+			return true, nil
+		}
+		switch _, err := s.store.FindUpstream(ctx, hash); {
+		case err == nil:
+			return false, nil
+		case !errors.Is(err, ErrNotFound):
+			return false, unavailable(fmt.Errorf("look a session up: %w", err))
+		}
+		select {
+		case <-ctx.Done():
+			return false, unavailable(fmt.Errorf("wait for another replica to use a refresh token: %w", ctx.Err()))
+		case <-time.After(pollEvery):
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// usedEvery is how exact a session's last use is kept.
+	usedEvery = time.Minute
+
+	// flushEvery is how long a use waits to be kept with others. The first
+	// one is kept at once, since it saves a session from ending unused.
+	flushEvery = 10 * time.Second
+
+	// maxPending bounds what waits.
+	maxPending = 100_000
+
+	// batch is how many rows one write to the store changes, so that others
+	// get their turn between.
+	batch = 500
+)
+
+// usage gathers when sessions were redeemed.
+type usage struct {
+	wake chan struct{} // there is something to keep at once
+
+	mu      sync.Mutex
+	pending map[Hash]Use
+}
+
+func newUsage() *usage {
+	return &usage{wake: make(chan struct{}, 1), pending: make(map[Hash]Use)}
+}
+
+// note keeps in mind that a session was redeemed, unless the store has that
+// nearly right already.
+func (u *usage) note(row *Row, client Client, now time.Time) {
+	if now.Sub(row.Used) < usedEvery {
+		return
+	}
+	use := Use{Token: row.Hash, At: now, Client: client.trimmed()}
+	u.mu.Lock()
+	_, waits := u.pending[row.Hash]
+	if waits || len(u.pending) < maxPending {
+		u.pending[row.Hash] = use
+	}
+	full := len(u.pending) >= maxPending
+	u.mu.Unlock()
+	if full || (row.Used.IsZero() && !waits) {
+		wake(u.wake)
+	}
+}
+
+// take returns what waits.
+func (u *usage) take() []Use {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := make([]Use, 0, len(u.pending))
+	for _, use := range u.pending {
+		all = append(all, use)
+	}
+	clear(u.pending)
+	return all
+}
+
+// flush keeps what waits. What the store does not take is lost: the next
+// redemption says it again.
+func (s *Sessions) flush(ctx context.Context) error {
+	for uses := range slices.Chunk(s.usage.take(), batch) {
+		if err := s.store.Used(ctx, uses); err != nil {
+			return fmt.Errorf("keep when sessions were used: %w", err)
+		}
+	}
+	return nil
+}
+
+// wake sends a signal to a channel that has room for one.
+func wake(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // one is there already
+	}
+}
