@@ -75,6 +75,11 @@ func TestThrottleStories(t *testing.T) {
 			{0, "bob", "w4", home, "429", 3},
 			{0, `corp\bob`, "w1", home, "401", 3},
 		}},
+		{name: "what is refused under another spelling lengthens nothing either", steps: []step{
+			{0, "bob", "w1", home, "401", 1},
+			{5 * time.Minute, `corp\bob`, "w1", home, "401", 1},
+			{5 * time.Minute, "bob", "w1", home, "401", 2},
+		}},
 		{name: "another account is not held up", steps: []step{
 			{0, "bob", "w1", stranger, "401", 1}, {0, "bob", "w2", stranger, "401", 2}, {0, "bob", "w3", stranger, "401", 3},
 			{0, "alice", "right", stranger, "200", 4},
@@ -197,6 +202,7 @@ func TestAddressBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
+		c.try(t, typed("bob", "wrong", office)) // counts for bob, who was proved here, and not for the address
 		for i := range 40 {
 			want := "401"
 			if i >= addressFailures {
@@ -268,6 +274,172 @@ func TestGuessesAtOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOwnPlaceAtOnce: what is under way at a place that has a count of its own
+// burdens nobody else, and is burdened by nobody.
+func TestOwnPlaceAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: time.Second}
+		c := one(t, d, nil)
+		if err := c.try(t, typed("bob", "right", home)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		var all sync.WaitGroup
+		for i := range 4 {
+			for _, from := range []netip.Addr{home, stranger} {
+				all.Go(func() { c.try(t, typed("bob", fmt.Sprint("w", i, from), from)) })
+				synctest.Wait() // in turn, so that each sees the one before
+			}
+		}
+		all.Wait()
+		if d.reached() != 1+3+3 {
+			t.Errorf("%d secrets reached the directory, want one, and three from each place", d.reached())
+		}
+	})
+}
+
+// TestSpellingsAtOnce: once the first is proved the others wait for nobody.
+func TestSpellingsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := one(t, &directory{accounts: bob(), slow: time.Second}, nil)
+		began := time.Now()
+		var all sync.WaitGroup
+		for login := range bob() {
+			if login != "alice" {
+				all.Go(func() {
+					if err := c.try(t, typed(login, "right", home)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		all.Wait()
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("three spellings of one account took %v, want 2s", took)
+		}
+	})
+}
+
+// TestRejectedBeforeAdmit: an account that is rejected on sight, such as one of
+// two entries, is counted by the name.
+func TestRejectedBeforeAdmit(t *testing.T) {
+	c := one(t, &directory{broken: fmt.Errorf("two entries: %w", ErrRejected)}, nil)
+	for i, want := range []string{"401", "401", "401", "429"} {
+		if got := outcome(c.try(t, typed("bob", fmt.Sprint("w", i), home))); got != want {
+			t.Errorf("login %d = %s, want %s", i, got, want)
+		}
+	}
+}
+
+// TestRefusalIsFinal: whatever a provider makes of Admit's refusal, no other
+// provider is asked.
+func TestRefusalIsFinal(t *testing.T) {
+	next := &directory{accounts: bob()}
+	forgetful := &forgetful{directory{accounts: bob()}}
+	c := chainOf(t, NewLocalCounters(time.Now),
+		Member{forgetful, Config{Name: "a", Kind: "ldap", Prefix: pointer("")}}, Member{next, Config{Name: "b", Kind: "ldap", Prefix: pointer("")}})
+	for i := range 3 {
+		c.try(t, typed("bob", fmt.Sprint("w", i), home))
+	}
+	if got := outcome(c.try(t, typed(`corp\bob`, "w4", home))); got != "429" || next.searches() != 0 {
+		t.Errorf("Authenticate = %s with %d searches at the next provider, want 429 with none", got, next.searches())
+	}
+}
+
+// forgetful says "not mine" to whoever is not admitted.
+type forgetful struct{ directory }
+
+func (f *forgetful) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
+	id, err := f.directory.Authenticate(ctx, cred)
+	var held *RetryAfter
+	if errors.As(err, &held) {
+		return nil, ErrNotMine
+	}
+	return id, err
+}
+
+// TestRefusedTokens: each is remembered by itself, so that no number of others
+// makes it be sent again.
+func TestRefusedTokens(t *testing.T) {
+	d := &directory{takes: []Kind{RefreshToken}}
+	c := one(t, d, nil)
+	for i := range 100 {
+		cred := typed("$refresh", fmt.Sprint("token", i%80), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
+		cred.Kind = RefreshToken
+		if got := outcome(c.try(t, cred)); got != "401" {
+			t.Errorf("token %d = %s, want 401", i, got)
+		}
+	}
+	if d.searches() != 80 {
+		t.Errorf("80 refused tokens were sent %d times, want once each", d.searches())
+	}
+}
+
+// TestReads: a right login costs two reads of the counters, one by name and one
+// by account, and no write.
+func TestReads(t *testing.T) {
+	counters := &counting{Counters: NewLocalCounters(time.Now)}
+	c := chainOf(t, counters, Member{&directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap", Remember: pointer(time.Duration(0))}})
+	c.try(t, typed("bob", "right", home)) // writes that bob was proved here
+	counters.reads, counters.writes = 0, 0
+	for range 10 {
+		c.try(t, typed("bob", "right", home))
+	}
+	if counters.reads != 20 || counters.writes != 0 {
+		t.Errorf("ten right logins made %d reads and %d writes, want 20 and 0", counters.reads, counters.writes)
+	}
+}
+
+type counting struct {
+	Counters
+	reads, writes int
+}
+
+func (c *counting) Marks(ctx context.Context, buckets []Mark) [][]Counted {
+	c.reads++
+	return c.Counters.Marks(ctx, buckets)
+}
+
+func (c *counting) Add(ctx context.Context, counts []Count) {
+	c.writes++
+	c.Counters.Add(ctx, counts)
+}
+
+// TestHeldUpIsNotShared: who comes with the same password at the same time from
+// another place has an answer of their own.
+func TestHeldUpIsNotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob()}
+		c := chainOf(t, farCounters{NewLocalCounters(time.Now)}, Member{d, Config{Name: "corp", Kind: "ldap"}})
+		c.try(t, typed("bob", "right", home))
+		time.Sleep(2 * time.Minute)
+		for i := range 3 {
+			c.try(t, typed("bob", fmt.Sprint("w", i), stranger))
+		}
+		var all sync.WaitGroup
+		for _, who := range []struct {
+			from netip.Addr
+			want string
+		}{{stranger, "429"}, {home, "200"}, {stranger, "429"}} {
+			all.Go(func() {
+				if got := outcome(c.try(t, typed("bob", "right", who.from))); got != who.want {
+					t.Errorf("Authenticate from %v = %s, want %s", who.from, got, who.want)
+				}
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+	})
+}
+
+// farCounters take a moment to be read.
+type farCounters struct{ Counters }
+
+func (f farCounters) Marks(ctx context.Context, buckets []Mark) [][]Counted {
+	time.Sleep(100 * time.Millisecond)
+	return f.Counters.Marks(ctx, buckets)
 }
 
 // TestCutOffGuessCounts: who hangs up before the answer has still made the
