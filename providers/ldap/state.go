@@ -20,10 +20,10 @@ const (
 
 // Attributes that say whether an account is good, by who keeps them.
 var (
-	ppolicyState  = []string{"pwdAccountLockedTime", "pwdReset", "pwdStartTime", "pwdEndTime"}                                   // draft-behera-ldap-password-policy-11
-	shadowState   = []string{"shadowExpire", "shadowLastChange", "shadowMax"}                                                    // RFC 2307, section 2.2
-	dsState       = []string{"nsAccountLock", "accountUnlockTime", "passwordExpirationTime"}                                     // 389 Directory Server
-	kerberosState = []string{"krbPrincipalExpiration", "krbPasswordExpiration"}                                                  // MIT Kerberos
+	ppolicyState  = []string{"pwdAccountLockedTime", "pwdReset", "pwdStartTime", "pwdEndTime"} // draft-behera-ldap-password-policy-11
+	shadowState   = []string{"shadowExpire", "shadowLastChange", "shadowMax"}                  // RFC 2307, section 2.2
+	dsState       = []string{"nsAccountLock", "accountUnlockTime", "passwordExpirationTime"}   // 389 Directory Server
+	kerberosState = []string{"krbPrincipalExpiration", "krbPasswordExpiration"}                // MIT Kerberos
 )
 
 // Flags of userAccountControl and its computed part ([MS-ADTS], section
@@ -53,7 +53,7 @@ const (
 // lift by themselves are not among it: the directory enforces them at the
 // bind, and some leave the mark standing after the lock has lifted. The error
 // says that the entry does not show enough to tell.
-func (p preset) conditionsOf(e entry, ad bool, now time.Time) ([]condition, error) {
+func conditionsOf(e entry, ad bool, now time.Time) ([]condition, error) {
 	if ad {
 		return activeDirectoryConditions(e, now)
 	}

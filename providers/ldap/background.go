@@ -1,0 +1,58 @@
+package ldap
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	probeEvery = time.Second      // of servers that are down, each after its rest
+	sweepEvery = 30 * time.Second // of idle connections
+)
+
+// background is the work between requests.
+type background struct {
+	stop context.CancelFunc // nil until Start
+	done sync.WaitGroup
+}
+
+// Start implements [providers.Starter]: a connection is made before somebody
+// waits for it, servers that are down are asked whether they are up again, and
+// connections that are of no more use are closed.
+func (p *Provider) Start(ctx context.Context) {
+	ctx, p.background.stop = context.WithCancel(ctx)
+	p.background.done.Go(func() { p.keepHealthy(ctx) })
+}
+
+// Close implements [providers.Starter]. It waits for requests under way; those
+// that come later are told that the provider is closed.
+func (p *Provider) Close() error {
+	if p.background.stop != nil {
+		p.background.stop()
+	}
+	p.background.done.Wait()
+	p.dir.close()
+	return nil
+}
+
+func (p *Provider) keepHealthy(ctx context.Context) {
+	p.dir.search.warm(ctx)
+	probe := time.NewTicker(probeEvery)
+	defer probe.Stop()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-sweep.C:
+			p.dir.search.sweep()
+			p.dir.bind.sweep()
+		case <-probe.C:
+			for _, s := range p.dir.servers {
+				p.dir.search.probe(ctx, s)
+			}
+		}
+	}
+}

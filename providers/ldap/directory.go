@@ -1,0 +1,202 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+)
+
+// pageSize is how many entries are asked for at once where there may be many.
+const pageSize = 500
+
+// errServiceAccount says that the directory does not take the service account.
+// That is a fault of the configuration, and no user's.
+var errServiceAccount = errors.New("the directory refuses bind_dn or bind_password")
+
+// refusedRest is how long a service account that was refused is left alone, so
+// that a mistyped password does not lock it.
+const refusedRest = 30 * time.Second
+
+// directory is the servers and the two pools of connections to them.
+type directory struct {
+	servers []*server
+	search  *pool // bound as the service account, or not at all
+	bind    *pool // bound as whoever came last, and never searched on
+	limit   time.Duration
+	ppolicy bool // ask for the reason at a bind
+	now     func() time.Time
+
+	bindDN       string
+	bindPassword providers.Secret
+
+	referrals atomic.Int64 // that were not followed
+
+	mu      sync.Mutex
+	refused time.Time // until when the service account is left alone
+}
+
+func newDirectory(cfg Config, now func() time.Time) (*directory, error) {
+	tlsConfig, err := cfg.TLS.Client()
+	if err != nil {
+		return nil, err
+	}
+	d := &directory{
+		limit: cfg.Timeout, now: now,
+		ppolicy: cfg.Preset != presetAD,
+		bindDN:  cfg.BindDN, bindPassword: cfg.BindPassword,
+	}
+	for _, raw := range cfg.URLs {
+		s, err := newServer(raw, tlsConfig, cfg.StartTLS, now)
+		if err != nil {
+			return nil, err
+		}
+		d.servers = append(d.servers, s)
+	}
+	d.search = newPool(cfg.SearchConnections, d.servers, cfg.Timeout, cfg.DialTimeout, now)
+	d.search.prepare = d.bindService
+	d.bind = newPool(cfg.BindConnections, d.servers, cfg.Timeout, cfg.DialTimeout, now)
+	d.bind.revive = d.search.probe
+	return d, nil
+}
+
+// bindService makes a fresh connection one of the service account, which also
+// shows that the server is alive and not only its port.
+func (d *directory) bindService(ctx context.Context, c *conn) error {
+	if d.bindDN == "" {
+		_, err := d.rootDSE(ctx, c, "supportedLDAPVersion")
+		if answered(err) && !refusesToServe(err) {
+			return nil // it need not be shown to everybody
+		}
+		return err
+	}
+	d.mu.Lock()
+	rests := d.now().Before(d.refused)
+	d.mu.Unlock()
+	if rests {
+		return errServiceAccount
+	}
+	err := c.do(ctx, d.limit, func(l *ldap.Conn) error { return l.Bind(d.bindDN, d.bindPassword.Reveal()) })
+	if !answered(err) || refusesToServe(err) {
+		return err
+	}
+	d.mu.Lock()
+	d.refused = d.now().Add(refusedRest)
+	d.mu.Unlock()
+	return fmt.Errorf("%w: %w%s", errServiceAccount, err, cure(err))
+}
+
+// cure says what to do about an answer that has to do with the connection.
+func cure(err error) string {
+	switch code(err) {
+	case ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired:
+		return " (the server wants TLS: use ldaps or start_tls)"
+	case ldap.LDAPResultReferral:
+		return " (referrals are not followed: name the server itself in urls)"
+	}
+	return ""
+}
+
+// rootDSE reads what the server says of itself (RFC 4512, section 5.1).
+func (d *directory) rootDSE(ctx context.Context, c *conn, attributes ...string) (entry, error) {
+	found := entry{}
+	err := c.do(ctx, d.limit, func(l *ldap.Conn) error {
+		result, err := l.Search(&ldap.SearchRequest{
+			Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: attributes, SizeLimit: 1,
+		})
+		if err == nil && len(result.Entries) > 0 {
+			found = newEntry(result.Entries[0])
+		}
+		return err
+	})
+	return found, err
+}
+
+// searcher searches, with whoever's rights.
+type searcher interface {
+	// find returns the entries that match. An error that is the server's
+	// answer comes with the entries that came before it.
+	find(ctx context.Context, q query) ([]entry, error)
+}
+
+// query is one search.
+type query struct {
+	base       string
+	scope      int
+	filter     string
+	attributes []string
+	most       int  // entries; 0 for as many as there are
+	paged      bool // in pages, where there may be many
+}
+
+func scopeOf(scope string) int {
+	if scope == scopeOne {
+		return ldap.ScopeSingleLevel
+	}
+	return ldap.ScopeWholeSubtree
+}
+
+// find implements searcher with the rights of the service account.
+func (d *directory) find(ctx context.Context, q query) ([]entry, error) {
+	var found []entry
+	err := d.search.do(ctx, true, func(l *ldap.Conn) (err error) {
+		found, err = d.ask(l, q)
+		return err
+	})
+	return found, err
+}
+
+// ask searches on one connection. References to other servers are counted and
+// left alone.
+func (d *directory) ask(l *ldap.Conn, q query) ([]entry, error) {
+	request := &ldap.SearchRequest{
+		BaseDN: q.base, Scope: q.scope, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.most,
+	}
+	var result *ldap.SearchResult
+	var err error
+	if q.paged {
+		result, err = l.SearchWithPaging(request, pageSize)
+	} else {
+		result, err = l.Search(request)
+	}
+	if result == nil {
+		return nil, err
+	}
+	d.referrals.Add(int64(len(result.Referrals)))
+	if code(err) == ldap.LDAPResultReferral {
+		d.referrals.Add(1)
+	}
+	found := make([]entry, len(result.Entries))
+	for i, e := range result.Entries {
+		found[i] = newEntry(e)
+	}
+	return found, err
+}
+
+// personal searches with the rights of the person who just logged in, on a
+// connection of its own that is closed after.
+type personal struct {
+	*directory
+	conn *conn
+}
+
+func (p personal) find(ctx context.Context, q query) ([]entry, error) {
+	var found []entry
+	err := p.conn.do(ctx, p.limit, func(l *ldap.Conn) (err error) {
+		found, err = p.ask(l, q)
+		return err
+	})
+	return found, err
+}
+
+// close closes both pools and waits for whoever is using them.
+func (d *directory) close() {
+	d.bind.close()
+	d.search.close()
+}

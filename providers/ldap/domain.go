@@ -1,0 +1,113 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+// domains are the names of the directory itself, in lower case, that may stand
+// beside a login name: "CORP\alice", "alice@corp.example".
+type domains struct {
+	names []string // of the configuration
+	ask   func(ctx context.Context) ([]string, error)
+
+	mu    sync.Mutex
+	known []string // what ask said; nil until it has
+}
+
+func newDomains(cfg Config, ask func(context.Context) ([]string, error)) *domains {
+	d := &domains{}
+	for _, name := range cfg.Users.Domains {
+		d.names = append(d.names, strings.ToLower(name))
+	}
+	// On a connection of the person's own there is nobody to ask before.
+	if cfg.Preset == presetAD && cfg.Users.Domains == nil && cfg.Users.DNTemplate == "" {
+		d.ask = ask
+	}
+	return d
+}
+
+// bare returns the login name without this directory's own domain. With
+// another domain it stays as it is, and is found only if an entry has it so.
+func (d *domains) bare(ctx context.Context, login string) (string, error) {
+	domain, name, found := strings.Cut(login, `\`)
+	if !found {
+		at := strings.LastIndexByte(login, '@')
+		if at < 0 {
+			return login, nil
+		}
+		name, domain = login[:at], login[at+1:]
+	}
+	if name == "" || domain == "" {
+		return login, nil
+	}
+	own, err := d.own(ctx)
+	if err != nil {
+		return "", fmt.Errorf("find the domain's own names: %w", err)
+	}
+	if slices.Contains(own, domain) {
+		return name, nil
+	}
+	return login, nil
+}
+
+// own returns the names, asking the directory the first time. Several who come
+// at once may ask several times.
+func (d *domains) own(ctx context.Context) ([]string, error) {
+	if d.ask == nil {
+		return d.names, nil
+	}
+	d.mu.Lock()
+	known := d.known
+	d.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	known, err := d.ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.known = known
+	d.mu.Unlock()
+	return known, nil
+}
+
+// activeDirectoryDomains reads the domain's NetBIOS and DNS names from its
+// crossRef object ([MS-ADTS], section 6.1.1.2.1.1).
+func (d *directory) activeDirectoryDomains(ctx context.Context) ([]string, error) {
+	root, err := d.find(ctx, query{
+		scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{"defaultNamingContext", "configurationNamingContext"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(root) != 1 || !root[0].has("defaultNamingContext") || !root[0].has("configurationNamingContext") {
+		return nil, errors.New("the server does not say its naming contexts; set users.domains")
+	}
+	found, err := d.find(ctx, query{
+		base:       "CN=Partitions," + root[0].text("configurationNamingContext"),
+		scope:      ldap.ScopeSingleLevel,
+		filter:     "(&(objectClass=crossRef)(nCName=" + ldap.EscapeFilter(root[0].text("defaultNamingContext")) + "))",
+		attributes: []string{"nETBIOSName", "dnsRoot"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for _, e := range found {
+		for _, name := range append(e.texts("nETBIOSName"), e.texts("dnsRoot")...) {
+			names = append(names, strings.ToLower(name))
+		}
+	}
+	if len(names) == 0 {
+		return nil, errors.New("the directory does not say its domain's names; set users.domains")
+	}
+	return names, nil
+}

@@ -1,0 +1,62 @@
+package ldap
+
+import (
+	"context"
+	"crypto/rand"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+)
+
+// Equalize implements [providers.Equalizer]: it spends the time that a refused
+// bind takes, so that an account that does not exist is not known by its quick
+// answer. The bind is one of an entry that there is not, with a password of our
+// own: what was typed beside a name that is nobody's may be another name's. A
+// directory answers it without hashing, and so the rest is waited.
+func (p *Provider) Equalize(ctx context.Context, _ providers.Credential) {
+	began := p.now()
+	usual := p.refusals.sample()
+	nobody := "cn=" + rand.Text()
+	if p.userBase != nil {
+		nobody += "," + p.cfg.Users.Base
+	}
+	_ = p.dir.bind.do(ctx, false, func(l *ldap.Conn) error { // its answer says nothing
+		_, err := p.dir.simpleBind(l, nobody, providers.NewSecret(rand.Text()))
+		return err
+	})
+	rest := time.NewTimer(usual - p.now().Sub(began))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+	}
+}
+
+// durations are how long the last refused binds took.
+type durations struct {
+	mu   sync.Mutex
+	last [64]time.Duration // guarded by mu
+	n    int               // ever added
+}
+
+func (d *durations) add(took time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last[d.n%len(d.last)] = took
+	d.n++
+}
+
+// sample returns one of them by chance, so that not the mean alone is alike.
+func (d *durations) sample() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	have := min(d.n, len(d.last))
+	if have == 0 {
+		return 0
+	}
+	return d.last[mathrand.IntN(have)]
+}

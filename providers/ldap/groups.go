@@ -1,0 +1,317 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+)
+
+const (
+	// maxGroups is how many groups one person can be in. Who is in more is
+	// told nothing: with some left out, a rule that denies one of them would
+	// not hold.
+	maxGroups = 10_000
+
+	// batch is how many groups one filter asks for.
+	batch = 40
+)
+
+var errTooManyGroups = fmt.Errorf("more than %d groups", maxGroups)
+
+// groups finds out which groups a person is in.
+type groups struct {
+	cfg    Groups
+	base   *ldap.DN
+	filter template // of direct groups; nil where an attribute has them
+	parent template // of the groups that a group is in
+	names  providers.GroupNames
+	byDN   string // the attribute by which a server finds an entry's own DN
+	sids   *sidNames
+	warn   *warnings
+}
+
+func newGroups(cfg Config, warn *warnings, now func() time.Time) (*groups, error) {
+	g := &groups{cfg: cfg.Groups, names: foldNames(cfg.Groups.GroupNames), byDN: "entryDN", warn: warn}
+	if cfg.Preset == presetAD {
+		g.byDN = "distinguishedName"
+	}
+	var err error
+	if g.base, err = ldap.ParseDN(cfg.Groups.Base); err != nil {
+		return nil, fmt.Errorf("groups.base: %w", err)
+	}
+	if cfg.Groups.Filter != "" {
+		if g.filter, err = filterTemplate(cfg.Groups.Filter); err != nil {
+			return nil, fmt.Errorf("groups.filter: %w", err)
+		}
+	}
+	switch cfg.Groups.Nested {
+	case nestedWalk:
+		if g.parent, err = filterTemplate(cfg.Groups.NestedFilter, "dn"); err != nil {
+			return nil, fmt.Errorf("groups.nested_filter: %w", err)
+		}
+	case nestedTokenGroups, nestedInChain:
+		g.sids = newSIDNames(now)
+	}
+	return g, nil
+}
+
+// foldNames makes only and rename ignore case, as the directory does.
+func foldNames(names providers.GroupNames) providers.GroupNames {
+	folded := providers.GroupNames{}
+	for _, glob := range names.Only {
+		folded.Only = append(folded.Only, strings.ToLower(glob))
+	}
+	if names.Rename != nil {
+		folded.Rename = make(map[string]string, len(names.Rename))
+	}
+	for from, to := range names.Rename {
+		folded.Rename[strings.ToLower(from)] = to
+	}
+	return folded
+}
+
+// attributes returns what is needed of a person's entry.
+func (g *groups) attributes() []string {
+	var names []string
+	if g.cfg.Attribute != "" {
+		names = append(names, g.cfg.Attribute)
+	}
+	for _, name := range g.filter.names() {
+		if name != "dn" && name != "user" {
+			names = append(names, name)
+		}
+	}
+	if g.cfg.Nested == nestedInChain {
+		names = append(names, attrSID, attrPrimaryGroup)
+	}
+	return names
+}
+
+// group is one that a person is in. key says which, whatever it is called.
+type group struct {
+	key  string
+	dn   string
+	name string // "" while it is not known
+}
+
+// of returns the names of a person's groups, in lower case: a directory tells
+// no upper from lower.
+func (g *groups) of(ctx context.Context, s searcher, e entry, user string) ([]string, error) {
+	var found []group
+	var err error
+	switch g.cfg.Nested {
+	case nestedTokenGroups:
+		found, err = g.tokenGroups(ctx, s, e)
+	case nestedInChain:
+		found, err = g.inChain(ctx, s, e)
+	default:
+		found, err = g.direct(ctx, s, e, user)
+		if err == nil && g.cfg.Nested == nestedWalk {
+			found, err = g.walk(ctx, s, found)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g.names.Apply(g.distinct(found)), nil
+}
+
+func (g *groups) direct(ctx context.Context, s searcher, e entry, user string) ([]group, error) {
+	if g.filter == nil {
+		return g.byAttribute(ctx, s, e)
+	}
+	var missing string
+	filter := g.filter.filter(func(name string) string {
+		switch name {
+		case "dn":
+			return e.dn
+		case "user":
+			return user
+		}
+		if !e.has(name) {
+			missing = name
+		}
+		return e.text(name)
+	})
+	if missing != "" {
+		return nil, fmt.Errorf("%w: the entry shows no %s, which groups.filter asks for", providers.ErrRejected, missing)
+	}
+	return g.search(ctx, s, filter)
+}
+
+// search returns the groups under the base that match a filter.
+func (g *groups) search(ctx context.Context, s searcher, filter string) ([]group, error) {
+	found, err := s.find(ctx, query{
+		base: g.cfg.Base, scope: scopeOf(g.cfg.Scope), filter: filter, attributes: []string{g.cfg.Name}, paged: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("search for groups under %q: %w%s", g.cfg.Base, err, cure(err))
+	}
+	if len(found) > maxGroups {
+		return nil, errTooManyGroups
+	}
+	var all []group
+	for _, e := range found {
+		if one, ok := g.named(e); ok {
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
+
+// named makes a group of its entry. One that is not under the base, or whose
+// name cannot be told, is left out.
+func (g *groups) named(e entry) (group, bool) {
+	dn, err := ldap.ParseDN(e.dn)
+	if err != nil || !below(g.base, dn, g.cfg.Scope) {
+		return group{}, false
+	}
+	one := group{key: keyOf(dn), dn: e.dn, name: valueInRDN(dn, g.cfg.Name)}
+	if one.name != "" {
+		return one, true
+	}
+	texts := e.texts(g.cfg.Name)
+	if len(texts) != 1 {
+		g.warn.add(fmt.Sprintf("group %s shows %d values of %s, which must be one, and is left out", e.dn, len(texts), g.cfg.Name))
+		return group{}, false
+	}
+	one.name = texts[0]
+	return one, true
+}
+
+// byAttribute takes the groups that the person's entry names. Where the DN
+// holds the name itself, nothing has to be asked.
+func (g *groups) byAttribute(ctx context.Context, s searcher, e entry) ([]group, error) {
+	values := e.texts(g.cfg.Attribute)
+	if len(values) > maxGroups {
+		return nil, errTooManyGroups
+	}
+	var known, nameless []group
+	for _, value := range values {
+		dn, err := ldap.ParseDN(value)
+		if err != nil {
+			g.warn.add(fmt.Sprintf("%s of %s holds %q, which is no DN and is left out", g.cfg.Attribute, e.dn, value))
+			continue
+		}
+		if !below(g.base, dn, g.cfg.Scope) {
+			continue
+		}
+		one := group{key: keyOf(dn), dn: value, name: valueInRDN(dn, g.cfg.Name)}
+		if one.name != "" {
+			known = append(known, one)
+		} else {
+			nameless = append(nameless, one)
+		}
+	}
+	read, err := g.readNames(ctx, s, nameless)
+	return append(known, read...), err
+}
+
+// readNames reads groups whose DNs are known and whose names are not: many at
+// once where the server can find an entry by its DN, and one by one what is
+// left.
+func (g *groups) readNames(ctx context.Context, s searcher, nameless []group) ([]group, error) {
+	read := make(map[string]group, len(nameless))
+	for some := range slices.Chunk(nameless, batch) {
+		found, err := g.search(ctx, s, anyOf(some, func(one group) string { return "(" + g.byDN + "=" + ldap.EscapeFilter(one.dn) + ")" }))
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range found {
+			read[one.key] = one
+		}
+	}
+	for _, one := range nameless {
+		if _, known := read[one.key]; known {
+			continue
+		}
+		found, err := s.find(ctx, query{base: one.dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{g.cfg.Name}})
+		if err != nil && code(err) != ldap.LDAPResultNoSuchObject {
+			return nil, fmt.Errorf("read group %s: %w", one.dn, err)
+		}
+		for _, e := range found {
+			if named, ok := g.named(e); ok {
+				read[one.key] = named
+			}
+		}
+	}
+	return slices.Collect(maps.Values(read)), nil
+}
+
+// anyOf makes a filter that matches what any of the parts would.
+func anyOf[T any](of []T, part func(T) string) string {
+	var b strings.Builder
+	b.WriteString("(|")
+	for _, one := range of {
+		b.WriteString(part(one))
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// walk goes from the groups to those they are in, up to the depth. Each group
+// is asked about once, so that groups in a circle come to an end.
+func (g *groups) walk(ctx context.Context, s searcher, start []group) ([]group, error) {
+	all := make(map[string]group, len(start))
+	edge := start
+	for _, one := range start {
+		all[one.key] = one
+	}
+	for depth := 0; depth < g.cfg.Depth && len(edge) > 0; depth++ {
+		var next []group
+		for some := range slices.Chunk(edge, batch) {
+			found, err := g.search(ctx, s, anyOf(some, func(one group) string { return g.parent.filter(func(string) string { return one.dn }) }))
+			if err != nil {
+				return nil, err
+			}
+			for _, one := range found {
+				if _, seen := all[one.key]; !seen {
+					all[one.key] = one
+					next = append(next, one)
+				}
+			}
+			if len(all) > maxGroups {
+				return nil, errTooManyGroups
+			}
+		}
+		edge = next
+	}
+	return slices.Collect(maps.Values(all)), nil
+}
+
+// distinct returns the names of groups, sorted. Two groups that would give one
+// name give none: a rule means one of them, and nobody knows which.
+func (g *groups) distinct(found []group) []string {
+	keys := make(map[string]group, len(found)) // by name
+	twice := make(map[string]bool)
+	for _, one := range found {
+		name := strings.ToLower(one.name)
+		other, known := keys[name]
+		if known && other.key != one.key {
+			twice[name] = true
+			g.warn.add(fmt.Sprintf("groups %s and %s are both called %q, and are left out", min(one.dn, other.dn), max(one.dn, other.dn), name))
+			continue
+		}
+		keys[name] = one
+	}
+	names := make([]string, 0, len(keys))
+	for name := range keys {
+		if !twice[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// errNoTokenGroups says that the server does not show what it shows to
+// everybody who may see it: each account is in some group.
+var errNoTokenGroups = errors.New("the entry shows no tokenGroups: put the service account into \"Windows Authorization Access Group\"")

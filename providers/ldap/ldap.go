@@ -1,0 +1,321 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+)
+
+// Provider is one directory. It is safe for concurrent use.
+type Provider struct {
+	cfg        Config
+	preset     preset
+	userFilter template
+	dnTemplate template // nil where entries are searched for
+	userBase   *ldap.DN // nil where there is none
+	attributes []string // of a person's entry
+	groups     *groups  // nil where nobody has groups
+	dir        *directory
+	domains    *domains
+	refusals   *durations
+	warnings   *warnings
+	pinged     pinged
+	now        func() time.Time
+
+	background background
+}
+
+var (
+	_ providers.Provider    = (*Provider)(nil)
+	_ providers.Revalidator = (*Provider)(nil)
+	_ providers.Pinger      = (*Provider)(nil)
+	_ providers.Starter     = (*Provider)(nil)
+	_ providers.CatchAll    = (*Provider)(nil)
+	_ providers.Equalizer   = (*Provider)(nil)
+	_ providers.Reporter    = (*Provider)(nil)
+)
+
+// New makes a provider of a Config that has its defaults and is valid. It reads
+// the files of cfg.TLS, and touches no network.
+func New(cfg Config) (*Provider, error) {
+	p := &Provider{
+		cfg: cfg, preset: presets[cfg.Preset], now: time.Now,
+		refusals: &durations{}, warnings: newWarnings(time.Now),
+	}
+	var err error
+	if p.userFilter, err = filterTemplate(cfg.Users.Filter, "login", "user"); err != nil {
+		return nil, fmt.Errorf("users.filter: %w", err)
+	}
+	if cfg.Users.DNTemplate != "" {
+		if p.dnTemplate, err = parseTemplate(cfg.Users.DNTemplate); err != nil {
+			return nil, fmt.Errorf("users.dn_template: %w", err)
+		}
+	}
+	if cfg.Users.Base != "" {
+		if p.userBase, err = ldap.ParseDN(cfg.Users.Base); err != nil {
+			return nil, fmt.Errorf("users.base: %w", err)
+		}
+	}
+	if p.dir, err = newDirectory(cfg, p.now); err != nil {
+		return nil, err
+	}
+	if cfg.Groups.read() {
+		if p.groups, err = newGroups(cfg, p.warnings, p.now); err != nil {
+			return nil, err
+		}
+	}
+	p.domains = newDomains(cfg, p.dir.activeDirectoryDomains)
+	p.attributes = p.wanted()
+	return p, nil
+}
+
+// wanted returns the attributes of a person's entry that are asked for, each
+// once.
+func (p *Provider) wanted() []string {
+	names := []string{p.cfg.Users.Name, p.cfg.Users.Subject}
+	names = append(names, p.preset.state...)
+	names = append(names, p.cfg.Users.Stamp...)
+	names = append(names, p.cfg.Claims...)
+	if p.groups != nil {
+		names = append(names, p.groups.attributes()...)
+	}
+	var once []string
+	for _, name := range names {
+		if !slices.ContainsFunc(once, func(n string) bool { return strings.EqualFold(n, name) }) {
+			once = append(once, name)
+		}
+	}
+	return once
+}
+
+// ReportTo implements [providers.Reporter].
+func (p *Provider) ReportTo(log *slog.Logger) { p.warnings.log = log }
+
+// CatchesAll implements [providers.CatchAll]: a DN template makes a DN of every
+// name, and a bind does not tell a wrong one from a wrong password.
+func (p *Provider) CatchesAll() bool { return p.dnTemplate != nil }
+
+// Fingerprint returns kind, base and subject attribute: another server of the
+// same directory is the same.
+func (p *Provider) Fingerprint() string {
+	base := ""
+	if p.userBase != nil {
+		base = keyOf(p.userBase)
+	}
+	return "ldap " + base + " " + strings.ToLower(p.cfg.Users.Subject)
+}
+
+// Authenticate implements [providers.Provider].
+func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+	if cred.Kind != providers.Password {
+		return nil, fmt.Errorf("%w: a directory takes passwords alone", providers.ErrNotMine)
+	}
+	// The chain lets no such password through. A directory takes an empty one,
+	// and some one that begins with a NUL, for an anonymous bind.
+	if secret := cred.Secret.Reveal(); strings.Trim(secret, " \t\r\n") == "" || strings.ContainsRune(secret, 0) {
+		return nil, fmt.Errorf("%w: empty password", providers.ErrRejected)
+	}
+	if cred.Login == "" {
+		return nil, fmt.Errorf("%w: empty name", providers.ErrNotMine)
+	}
+	user, err := p.domains.bare(ctx, string(cred.Login))
+	if err != nil {
+		return nil, err
+	}
+	named := names(string(cred.Login), user)
+	if p.dnTemplate != nil {
+		return p.byTemplate(ctx, cred, named)
+	}
+	return p.bySearch(ctx, cred, named)
+}
+
+// names are what the placeholders of a login stand for.
+func names(login, user string) func(string) string {
+	return func(placeholder string) string {
+		if placeholder == "login" {
+			return login
+		}
+		return user
+	}
+}
+
+// bySearch finds the entry, and then proves the password.
+func (p *Provider) bySearch(ctx context.Context, cred providers.Credential, named func(string) string) (*providers.Identity, error) {
+	e, err := p.findOne(ctx, p.dir, p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), p.userFilter.filter(named))
+	switch {
+	case errors.Is(err, errNone):
+		return nil, fmt.Errorf("%w: %w", providers.ErrNotMine, err)
+	case errors.Is(err, errSeveral):
+		p.warnings.add(err.Error())
+		p.Equalize(ctx, cred)
+		return nil, fmt.Errorf("%w: %w", providers.ErrRejected, err)
+	case err != nil:
+		return nil, fmt.Errorf("search for the account: %w", err)
+	}
+	subject, err := subjectOf(e, p.cfg.Users.Subject)
+	if err != nil {
+		return nil, err
+	}
+	if err := cred.Admitted(ctx, subject); err != nil {
+		return nil, err
+	}
+	if err := p.prove(ctx, e, cred.Secret); err != nil {
+		return nil, err
+	}
+	if err := p.loginConditions(e); err != nil {
+		return nil, err
+	}
+	return p.identify(ctx, p.dir, e)
+}
+
+// prove binds as the entry.
+func (p *Provider) prove(ctx context.Context, e entry, secret providers.Secret) error {
+	began := p.now()
+	err := p.dir.try(ctx, e.dn, secret)
+	if errors.Is(err, errUnwilling) {
+		// Only an account that is not good can be the reason that is not the
+		// server's own.
+		if conditions := p.loginConditions(e); conditions != nil {
+			return conditions
+		}
+	}
+	if errors.Is(err, providers.ErrRejected) {
+		p.refusals.add(p.now().Sub(began))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.dn, err)
+	}
+	return nil
+}
+
+// byTemplate proves the password first, and reads the entry after.
+func (p *Provider) byTemplate(ctx context.Context, cred providers.Credential, named func(string) string) (*providers.Identity, error) {
+	dn := p.dnTemplate.dn(named)
+	if err := cred.Admitted(ctx, ""); err != nil {
+		return nil, err
+	}
+	var s searcher = p.dir
+	if p.cfg.BindDN == "" {
+		own, err := p.dir.tryPersonal(ctx, dn, cred.Secret)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dn, err)
+		}
+		defer own.close()
+		s = personal{p.dir, own}
+	} else if err := p.dir.try(ctx, dn, cred.Secret); err != nil {
+		return nil, fmt.Errorf("%s: %w", dn, err)
+	}
+	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, p.userFilter.filter(named))
+	switch {
+	case errors.Is(err, errNone):
+		return nil, fmt.Errorf("%w: %s is not shown, or users.filter leaves it out", providers.ErrRejected, dn)
+	case err != nil:
+		return nil, fmt.Errorf("read the account %s: %w", dn, err)
+	}
+	if err := p.loginConditions(e); err != nil {
+		return nil, err
+	}
+	return p.identify(ctx, s, e)
+}
+
+var (
+	errNone    = errors.New("no entry matches")
+	errSeveral = errors.New("several entries match")
+)
+
+// findOne returns the one entry that matches, whole.
+func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope int, filter string) (entry, error) {
+	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, most: 2})
+	switch {
+	case len(found) > 1 && (err == nil || code(err) == ldap.LDAPResultSizeLimitExceeded):
+		return entry{}, fmt.Errorf("%w %s under %q", errSeveral, filter, base)
+	case code(err) == ldap.LDAPResultNoSuchObject && scope == ldap.ScopeBaseObject:
+		return entry{}, errNone
+	case code(err) == ldap.LDAPResultNoSuchObject:
+		// Nobody's account is missing: all of them are.
+		return entry{}, fmt.Errorf("%q does not exist, or the service account may not see it: %w", base, err)
+	case err != nil:
+		return entry{}, fmt.Errorf("%w%s", err, cure(err))
+	case len(found) == 0:
+		return entry{}, errNone
+	}
+	e := found[0]
+	if p.userBase != nil && !under(p.userBase, e.dn, p.cfg.Users.Scope) {
+		return entry{}, fmt.Errorf("%w: %s is not under users.base", errNone, e.dn)
+	}
+	return e, complete(ctx, s, e)
+}
+
+// loginConditions refuses an account whose entry says that it is not good.
+func (p *Provider) loginConditions(e entry) error {
+	conditions, err := p.conditions(e)
+	if err != nil {
+		return err
+	}
+	if len(conditions) > 0 {
+		return fmt.Errorf("%w: %s: %s", providers.ErrRejected, e.dn, conditions[0].why)
+	}
+	return nil
+}
+
+func (p *Provider) conditions(e entry) ([]condition, error) {
+	found, err := conditionsOf(e, p.cfg.Preset == presetAD, p.now())
+	if err != nil {
+		return nil, fmt.Errorf("state of %s: %w", e.dn, err)
+	}
+	return found, nil
+}
+
+// identify makes the identity of an entry whose password, or whose existence,
+// is proved.
+func (p *Provider) identify(ctx context.Context, s searcher, e entry) (*providers.Identity, error) {
+	subject, err := subjectOf(e, p.cfg.Users.Subject)
+	if err != nil {
+		return nil, err
+	}
+	user := e.texts(p.cfg.Users.Name)
+	if len(user) != 1 || strings.TrimSpace(user[0]) == "" {
+		return nil, fmt.Errorf("%w: %s shows %d values of %s, which must be one", providers.ErrRejected, e.dn, len(user), p.cfg.Users.Name)
+	}
+	id := &providers.Identity{
+		Subject: subject,
+		User:    strings.ToLower(user[0]),
+		Claims:  claimsOf(e, p.cfg.Claims),
+		Method:  providers.MethodPassword,
+		Stamp:   stampOf(e, p.cfg.Users.Stamp),
+	}
+	if p.groups != nil {
+		if id.Groups, err = p.groups.of(ctx, s, e, user[0]); err != nil {
+			return nil, fmt.Errorf("groups of %s: %w", e.dn, err)
+		}
+	}
+	return id, nil
+}
+
+// claimsOf returns the attributes that rules may look at. What is not text is
+// left out: a rule could not compare it.
+func claimsOf(e entry, names []string) map[string]any {
+	claims := make(map[string]any, len(names))
+	for _, name := range names {
+		switch texts := e.texts(name); len(texts) {
+		case 0:
+		case 1:
+			claims[name] = texts[0]
+		default:
+			list := make([]any, len(texts))
+			for i, text := range texts {
+				list[i] = text
+			}
+			claims[name] = list
+		}
+	}
+	return claims
+}

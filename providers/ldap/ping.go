@@ -1,0 +1,172 @@
+package ldap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+const (
+	pingMemory = 10 * time.Second // Ping asks no more often than this
+	countUpTo  = 1000             // entries
+)
+
+// pinged is what the last Ping found.
+type pinged struct {
+	mu    sync.Mutex
+	at    time.Time
+	lines []string
+	err   error
+}
+
+// Ping implements [providers.Pinger]: it connects to every server, says what
+// each is, and what the service account sees of people and groups. It fails
+// where no server can be reached.
+func (p *Provider) Ping(ctx context.Context) ([]string, error) {
+	p.pinged.mu.Lock()
+	defer p.pinged.mu.Unlock()
+	if !p.pinged.at.IsZero() && p.now().Sub(p.pinged.at) < pingMemory {
+		return p.pinged.lines, p.pinged.err
+	}
+	p.pinged.lines, p.pinged.err = p.look(ctx)
+	p.pinged.at = p.now()
+	return p.pinged.lines, p.pinged.err
+}
+
+func (p *Provider) look(ctx context.Context) ([]string, error) {
+	lines := make([]string, len(p.dir.servers))
+	errs := make([]error, len(p.dir.servers))
+	var asked sync.WaitGroup
+	for i, s := range p.dir.servers {
+		asked.Go(func() { lines[i], errs[i] = p.dir.describe(ctx, s) })
+	}
+	asked.Wait()
+	if !slices.Contains(errs, nil) {
+		return nil, errors.Join(errs...)
+	}
+	for i, err := range errs {
+		if err != nil {
+			lines[i] = "warning: " + err.Error()
+		}
+	}
+	if p.dnTemplate != nil && p.cfg.BindDN == "" {
+		return append(lines, "people are read as themselves: what they see is known at a login"), nil
+	}
+	if p.cfg.BindDN == "" {
+		lines = append(lines, "searches are anonymous")
+	} else {
+		lines = append(lines, "bound as "+p.cfg.BindDN)
+	}
+	lines = append(lines, p.lookAtPeople(ctx)...)
+	if p.groups != nil {
+		lines = append(lines, p.lookAtGroups(ctx))
+	}
+	if n := p.dir.referrals.Load(); n > 0 {
+		lines = append(lines, fmt.Sprintf("%d references to other servers were not followed", n))
+	}
+	for _, text := range p.warnings.recent() {
+		lines = append(lines, "warning: "+text)
+	}
+	return lines, nil
+}
+
+// describe connects to one server and says what it is.
+func (d *directory) describe(ctx context.Context, s *server) (string, error) {
+	if err := d.search.enter(ctx); err != nil {
+		return "", err
+	}
+	defer d.search.leave()
+	began := d.now()
+	c, err := d.search.open(ctx, s)
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, errServiceAccount) {
+			s.failed(err)
+		}
+		return "", err
+	}
+	defer c.close()
+	s.succeeded()
+	took := d.now().Sub(began).Round(time.Millisecond)
+	root, err := d.rootDSE(ctx, c, "vendorName", "vendorVersion", "objectClass", "dnsHostName", "rootDomainNamingContext")
+	if err != nil && !answered(err) {
+		return "", fmt.Errorf("%s: %w", s.url, err)
+	}
+	return fmt.Sprintf("%s: %s, %s, connected in %s", s.url, vendor(root), protection(c.ldap), took), nil
+}
+
+// vendor says which directory it is, as far as it says so itself (RFC 3045).
+func vendor(root entry) string {
+	switch {
+	case root.has("vendorName"):
+		return strings.TrimSpace(root.text("vendorName") + " " + root.text("vendorVersion"))
+	case slices.Contains(root.texts("objectClass"), "OpenLDAProotDSE"):
+		return "OpenLDAP"
+	case root.has("rootDomainNamingContext"):
+		return strings.TrimSpace("Active Directory " + root.text("dnsHostName"))
+	}
+	return "a directory that does not say what it is"
+}
+
+func protection(c *ldap.Conn) string {
+	state, ok := c.TLSConnectionState()
+	if !ok {
+		return "without TLS"
+	}
+	line := tls.VersionName(state.Version)
+	if len(state.PeerCertificates) > 0 {
+		line += ", certificate good until " + state.PeerCertificates[0].NotAfter.Format(time.DateOnly)
+	}
+	return line
+}
+
+// lookAtPeople counts those who match and says what their entries lack.
+func (p *Provider) lookAtPeople(ctx context.Context) []string {
+	found, err := p.dir.find(ctx, query{
+		base: p.cfg.Users.Base, scope: scopeOf(p.cfg.Users.Scope), filter: p.userFilter.present(), attributes: p.attributes, most: countUpTo,
+	})
+	if err != nil && code(err) != ldap.LDAPResultSizeLimitExceeded {
+		return []string{fmt.Sprintf("warning: search for people under %q: %s", p.cfg.Users.Base, err)}
+	}
+	lines := []string{fmt.Sprintf("%s people under %q match users.filter", counted(len(found), err), p.cfg.Users.Base)}
+	for _, name := range []string{p.cfg.Users.Name, p.cfg.Users.Subject} {
+		lacking := 0
+		for _, e := range found {
+			if len(e.values(name)) != 1 {
+				lacking++
+			}
+		}
+		if lacking > 0 {
+			lines = append(lines, fmt.Sprintf("warning: %d of these do not show one %s, and cannot log in", lacking, name))
+		}
+	}
+	if stamp := p.cfg.Users.Stamp; len(found) > 0 && !slices.ContainsFunc(found, func(e entry) bool { return stampOf(e, stamp) != "" }) {
+		lines = append(lines, "warning: nobody shows any of "+quoted(stamp)+": a changed password does not end sessions")
+	}
+	return lines
+}
+
+func (p *Provider) lookAtGroups(ctx context.Context) string {
+	cfg := p.cfg.Groups
+	found, err := p.dir.find(ctx, query{
+		base: cfg.Base, scope: scopeOf(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, most: countUpTo,
+	})
+	if err != nil && code(err) != ldap.LDAPResultSizeLimitExceeded {
+		return fmt.Sprintf("warning: search for groups under %q: %s", cfg.Base, err)
+	}
+	return fmt.Sprintf("%s entries under %q have a %s", counted(len(found), err), cfg.Base, cfg.Name)
+}
+
+// counted writes how many there are, if all were shown.
+func counted(n int, err error) string {
+	if err != nil {
+		return fmt.Sprintf("at least %d", n)
+	}
+	return fmt.Sprint(n)
+}

@@ -1,0 +1,355 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+const (
+	// maxIdle is how long a connection may lie unused: Active Directory
+	// closes one after 15 minutes (MaxConnIdleTime), and a password must not
+	// be the first to find out.
+	maxIdle = 12 * time.Minute
+
+	// maxAge is how long a connection is used at all.
+	maxAge = time.Hour
+
+	// waitersEach is how many may wait for each connection of a pool.
+	waitersEach = 64
+)
+
+var (
+	errClosed = errors.New("the provider is closed")
+	errBusy   = errors.New("too many wait for a connection to the directory")
+	errDown   = errors.New("no server of the directory can be reached")
+)
+
+// pool keeps connections of one purpose. There are never more than its size.
+type pool struct {
+	servers []*server
+	limit   time.Duration // of one operation, connecting included
+	dial    time.Duration // of connecting alone
+	now     func() time.Time
+
+	// prepare makes a fresh connection ready, by binding the service account;
+	// nil where nothing is to be done. Its error is as that of dial.
+	prepare func(ctx context.Context, c *conn) error
+
+	// revive finds out whether a server that is down is up again, before
+	// anything of worth is sent to it; nil where prepare does so.
+	revive func(ctx context.Context, s *server)
+
+	slots   chan struct{} // one is held by whoever uses a connection
+	waiting chan struct{} // and one of these by whoever waits for one
+
+	mu     sync.Mutex
+	idle   []*conn // last used last
+	closed bool
+	using  sync.WaitGroup
+}
+
+func newPool(size int, servers []*server, limit, dial time.Duration, now func() time.Time) *pool {
+	return &pool{
+		servers: servers, limit: limit, dial: dial, now: now,
+		slots:   make(chan struct{}, size),
+		waiting: make(chan struct{}, size*waitersEach),
+	}
+}
+
+// do runs an operation on a connection. What comes back is the operation's
+// answer, or why none of the servers gave one.
+//
+// An operation that failed without an answer is tried again: once on a fresh
+// connection where the one at hand had been lying about, then on the next
+// server. With resend it is one that may be sent twice; without, it is sent
+// again only where nothing of it can have left.
+func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) error) error {
+	if err := p.enter(ctx); err != nil {
+		return err
+	}
+	defer p.leave()
+	var last error
+	tried := make(map[*server]bool, len(p.servers))
+	for fresh := false; ; {
+		began := p.now()
+		c, err := p.take(ctx, fresh, tried)
+		if err != nil {
+			if last != nil && errors.Is(err, errDown) {
+				return last
+			}
+			return err
+		}
+		err = c.do(ctx, p.limit-p.now().Sub(began), operation)
+		if err == nil || answered(err) && !refusesToServe(err) {
+			c.server.succeeded()
+			p.give(c, err)
+			return err
+		}
+		c.close()
+		last = fmt.Errorf("%s: %w", c.server.url, err)
+		if ctx.Err() != nil && !outOfTime(err) {
+			c.server.released() // whoever asked has gone, which says nothing of the server
+			return fmt.Errorf("%w: %w", last, context.Cause(ctx))
+		}
+		if stale := c.reused && !outOfTime(err) && !answered(err); stale && !fresh {
+			fresh = true // it died while it lay about, which says nothing of the server
+		} else {
+			c.server.failed(err)
+			tried[c.server] = true
+		}
+		var w *wireError
+		if unsent := errors.As(err, &w) && w.unsent; !resend && !unsent {
+			return last
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", last, context.Cause(ctx))
+		}
+	}
+}
+
+// outOfTime reports whether the server took longer than it may.
+func outOfTime(err error) bool {
+	var w *wireError
+	return errors.As(err, &w) && w.late
+}
+
+// refusesToServe reports an answer that says something of the server and
+// nothing of the request.
+func refusesToServe(err error) bool {
+	return code(err) == ldap.LDAPResultBusy || code(err) == ldap.LDAPResultUnavailable
+}
+
+// enter waits for the right to use a connection.
+func (p *pool) enter(ctx context.Context) error {
+	if err := p.occupy(); err != nil {
+		return err
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case p.waiting <- struct{}{}:
+		defer func() { <-p.waiting }()
+	default:
+		p.using.Done()
+		return errBusy
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		p.using.Done()
+		return fmt.Errorf("wait for a connection to the directory: %w", context.Cause(ctx))
+	}
+}
+
+// occupy makes Close wait for whoever calls it, until using.Done.
+func (p *pool) occupy() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return errClosed
+	}
+	p.using.Add(1)
+	return nil
+}
+
+func (p *pool) leave() {
+	<-p.slots
+	p.using.Done()
+}
+
+// take returns a connection: the idle one that was used last, unless a fresh
+// one is asked for, or else a new one to the first server that is up and not
+// among tried.
+func (p *pool) take(ctx context.Context, fresh bool, tried map[*server]bool) (*conn, error) {
+	if !fresh {
+		if c := p.takeIdle(tried); c != nil {
+			return c, nil
+		}
+	}
+	for _, s := range p.servers {
+		if tried[s] || !p.claim(ctx, s) {
+			continue
+		}
+		c, err := p.open(ctx, s)
+		switch {
+		case err == nil:
+			return c, nil
+		case ctx.Err() != nil || errors.Is(err, errServiceAccount):
+			s.released()
+			return nil, err
+		}
+		s.failed(err)
+		tried[s] = true
+	}
+	return nil, p.down()
+}
+
+// claim reports whether a connection to the server may be opened.
+func (p *pool) claim(ctx context.Context, s *server) bool {
+	if p.revive == nil {
+		return s.claim()
+	}
+	if !s.up() {
+		p.revive(ctx, s)
+	}
+	return s.up()
+}
+
+// down says why there is no connection.
+func (p *pool) down() error {
+	errs := []error{errDown}
+	for _, s := range p.servers {
+		if err := s.why(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// takeIdle returns an idle connection that is still good, and closes those
+// that are not: too old, ended by the other side, to a server that is down, or
+// to one that stands behind another which is up again.
+func (p *pool) takeIdle(tried map[*server]bool) *conn {
+	p.mu.Lock()
+	var closing []*conn
+	defer func() {
+		p.mu.Unlock()
+		closeAll(closing)
+	}()
+	best := slices.IndexFunc(p.servers, (*server).up)
+	for len(p.idle) > 0 {
+		c := p.idle[len(p.idle)-1]
+		p.idle = p.idle[:len(p.idle)-1]
+		if p.stale(c) || tried[c.server] || best < 0 || c.server != p.servers[best] {
+			closing = append(closing, c)
+			continue
+		}
+		c.reused = true
+		return c
+	}
+	return nil
+}
+
+func (p *pool) stale(c *conn) bool {
+	now := p.now()
+	return c.dead() || now.Sub(c.used) > maxIdle || now.Sub(c.opened) > maxAge
+}
+
+// open makes a connection to a server.
+func (p *pool) open(ctx context.Context, s *server) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.dial)
+	defer cancel()
+	c, err := s.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.prepare == nil {
+		return c, nil
+	}
+	if err := p.prepare(ctx, c); err != nil {
+		c.close()
+		return nil, fmt.Errorf("%s: %w", s.url, err)
+	}
+	return c, nil
+}
+
+// give keeps a connection for the next, unless the answer leaves it in doubt
+// who it is bound as: Active Directory answers operationsError where the bind
+// was lost.
+func (p *pool) give(c *conn, answer error) {
+	switch code(answer) {
+	case ldap.LDAPResultSuccess, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultNoSuchObject, ldap.LDAPResultSizeLimitExceeded:
+	default:
+		c.close()
+		return
+	}
+	c.used = p.now()
+	p.mu.Lock()
+	keep := !p.closed && !c.dead()
+	if keep {
+		p.idle = append(p.idle, c)
+	}
+	p.mu.Unlock()
+	if !keep {
+		c.close()
+	}
+}
+
+// sweep closes idle connections that are of no more use.
+func (p *pool) sweep() {
+	p.mu.Lock()
+	var closing []*conn
+	p.idle = slices.DeleteFunc(p.idle, func(c *conn) bool {
+		if p.stale(c) {
+			closing = append(closing, c)
+			return true
+		}
+		return false
+	})
+	p.mu.Unlock()
+	closeAll(closing)
+}
+
+// probe finds out whether a server that is down is up again.
+func (p *pool) probe(ctx context.Context, s *server) {
+	if s.up() || !s.claim() {
+		return
+	}
+	if err := p.enter(ctx); err != nil {
+		s.released()
+		return
+	}
+	defer p.leave()
+	c, err := p.open(ctx, s)
+	switch {
+	case err == nil:
+		s.succeeded()
+		p.give(c, nil)
+	case ctx.Err() != nil || errors.Is(err, errServiceAccount):
+		s.released()
+	default:
+		s.failed(err)
+	}
+}
+
+// warm makes a connection before anybody waits for one.
+func (p *pool) warm(ctx context.Context) {
+	if err := p.enter(ctx); err != nil {
+		return
+	}
+	defer p.leave()
+	c, err := p.take(ctx, false, make(map[*server]bool))
+	if err != nil {
+		return // whoever asks next finds out, and is told
+	}
+	c.server.succeeded()
+	p.give(c, nil)
+}
+
+// close lets nobody in any more, waits for those who are, and closes all
+// connections.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.closed = true
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	closeAll(idle)
+	p.using.Wait()
+}
+
+func closeAll(conns []*conn) {
+	for _, c := range conns {
+		c.close()
+	}
+}

@@ -1,0 +1,48 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"shorepass/providers"
+)
+
+// PerSession implements [providers.Revalidator]: a person is asked about once,
+// however many sessions there are.
+func (p *Provider) PerSession() bool { return false }
+
+// Revalidate implements [providers.Revalidator]. The entry is found by its
+// subject, wherever it was moved and whatever it is called now, and only if
+// users.filter still lets it in.
+func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
+	if p.dnTemplate != nil && p.cfg.BindDN == "" {
+		return nil, fmt.Errorf("%w: users.dn_template without bind_dn", providers.ErrCannotRevalidate)
+	}
+	subject, err := subjectFilter(id.Subject, p.cfg.Users.Subject)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", providers.ErrGone, err)
+	}
+	e, err := p.findOne(ctx, p.dir, p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), "(&"+subject+p.userFilter.present()+")")
+	switch {
+	case errors.Is(err, errNone):
+		return nil, fmt.Errorf("%w: %w for %s", providers.ErrGone, errNone, id.Subject)
+	case err != nil:
+		return nil, fmt.Errorf("search for the account: %w", err)
+	}
+	conditions, err := p.conditions(e)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range conditions {
+		if c.ended {
+			return nil, fmt.Errorf("%w: %w: %s: %s", providers.ErrRejected, providers.ErrEnded, e.dn, c.why)
+		}
+	}
+	found, err := p.identify(ctx, p.dir, e)
+	if err != nil {
+		return nil, err
+	}
+	found.Method, found.AuthTime = id.Method, id.AuthTime
+	return found, nil
+}

@@ -1,0 +1,175 @@
+package ldap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+// How long a server that failed is left alone: doubled from the first to the
+// last with each failure on end.
+const (
+	restFirst = 250 * time.Millisecond
+	restLast  = 5 * time.Second
+)
+
+// server is one of the directory's servers, and what is known of its health.
+type server struct {
+	url      string
+	host     string // with port
+	tls      *tls.Config
+	ldaps    bool
+	startTLS bool
+	now      func() time.Time
+
+	mu       sync.Mutex
+	failures int       // on end; 0 while it is up
+	rests    time.Time // until when it is left alone
+	probed   bool      // somebody is finding out whether it is up again
+	lastErr  error
+}
+
+func newServer(raw string, cfg *tls.Config, startTLS bool, now func() time.Time) (*server, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("urls: %w", err)
+	}
+	s := &server{url: raw, ldaps: u.Scheme == "ldaps", startTLS: startTLS && u.Scheme == "ldap", now: now}
+	port := u.Port()
+	if port == "" {
+		port = ldap.DefaultLdapPort
+		if s.ldaps {
+			port = ldap.DefaultLdapsPort
+		}
+	}
+	s.host = net.JoinHostPort(u.Hostname(), port)
+	s.tls = cfg.Clone()
+	if s.tls.ServerName == "" {
+		s.tls.ServerName = u.Hostname()
+	}
+	return s, nil
+}
+
+// up reports whether the server is taken to be up.
+func (s *server) up() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failures == 0
+}
+
+// claim reports whether the server may be connected to: it is up, or its rest
+// is over and nobody else is finding out. Whoever claims must tell the outcome
+// with succeeded, failed or released.
+func (s *server) claim() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failures == 0 {
+		return true
+	}
+	if s.probed || s.now().Before(s.rests) {
+		return false
+	}
+	s.probed = true
+	return true
+}
+
+func (s *server) succeeded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures, s.probed, s.lastErr = 0, false, nil
+}
+
+// released ends a claim of which nothing was learnt.
+func (s *server) released() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probed = false
+}
+
+func (s *server) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if s.failures > 0 && !s.probed && now.Before(s.rests) {
+		return // one of many that failed together
+	}
+	rest := restFirst << min(s.failures, 10)
+	s.failures++
+	s.probed, s.lastErr = false, err
+	s.rests = now.Add(min(rest, restLast))
+}
+
+// why returns the error that took the server down, or nil.
+func (s *server) why() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastErr
+}
+
+// keepAlive finds a peer that went away without a word, before somebody's
+// password is sent to it, and keeps firewalls from forgetting the connection.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
+
+// dial connects to the server, with TLS where it is configured, before ctx
+// ends.
+func (s *server) dial(ctx context.Context) (*conn, error) {
+	dialer := net.Dialer{KeepAliveConfig: keepAlive}
+	plain, err := dialer.DialContext(ctx, "tcp", s.host)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
+	}
+	w := &wire{Conn: plain}
+	deadline, _ := ctx.Deadline() // without one the zero time, which is no limit
+	if err := w.begin(deadline); err != nil {
+		plain.Close()
+		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
+	}
+	c, err := s.secure(ctx, w)
+	if err != nil {
+		plain.Close()
+		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
+	}
+	if err := w.end(); err != nil {
+		c.close()
+		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
+	}
+	return c, nil
+}
+
+func (s *server) secure(ctx context.Context, w *wire) (*conn, error) {
+	c := &conn{wire: w, server: s, opened: s.now()}
+	if s.ldaps {
+		over := tls.Client(w, s.tls)
+		if err := over.HandshakeContext(ctx); err != nil {
+			return nil, fmt.Errorf("TLS handshake: %w", err)
+		}
+		c.ldap = ldap.NewConn(over, true)
+		c.ldap.Start()
+		return c, nil
+	}
+	c.ldap = ldap.NewConn(w, false)
+	c.ldap.Start()
+	if !s.startTLS {
+		return c, nil
+	}
+	stop := context.AfterFunc(ctx, w.abort) // the library's handshake knows no context
+	err := c.ldap.StartTLS(s.tls)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if _, encrypted := c.ldap.TLSConnectionState(); err == nil && !encrypted {
+		err = errors.New("the connection stayed in clear")
+	}
+	if err != nil {
+		c.close()
+		return nil, fmt.Errorf("StartTLS: %w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,188 @@
+package ldap
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+const (
+	attrTokenGroups  = "tokenGroups"
+	attrPrimaryGroup = "primaryGroupID"
+
+	// inChain is Active Directory's matching rule that follows membership
+	// through all groups ([MS-ADTS], section 3.1.1.3.4.4.3).
+	inChain = "member:1.2.840.113556.1.4.1941:="
+
+	sidsFor = time.Hour // that a group's name is remembered
+	maxSIDs = 10_000
+)
+
+// sidNames remembers which group a security identifier is.
+type sidNames struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	known map[string]sidName // by its bytes
+}
+
+type sidName struct {
+	group group // the zero group where it is none under the base
+	until time.Time
+}
+
+func newSIDNames(now func() time.Time) *sidNames {
+	return &sidNames{now: now, known: make(map[string]sidName)}
+}
+
+func (n *sidNames) get(sid string) (group, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	found, ok := n.known[sid]
+	return found.group, ok && n.now().Before(found.until)
+}
+
+func (n *sidNames) put(sid string, one group) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.known) >= maxSIDs {
+		clear(n.known) // they are found again with one search for forty
+	}
+	n.known[sid] = sidName{one, n.now().Add(sidsFor)}
+}
+
+// tokenGroups reads Active Directory's own list of the groups that count for a
+// person: nested ones and the primary group too ([MS-ADTS], section
+// 3.1.1.4.5.19). It is shown to a search of the entry itself alone.
+func (g *groups) tokenGroups(ctx context.Context, s searcher, e entry) ([]group, error) {
+	found, err := s.find(ctx, query{base: e.dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{attrTokenGroups}})
+	if err != nil {
+		return nil, fmt.Errorf("read tokenGroups: %w", err)
+	}
+	if len(found) != 1 || !found[0].has(attrTokenGroups) {
+		return nil, errNoTokenGroups
+	}
+	values := found[0].values(attrTokenGroups)
+	if len(values) > maxGroups {
+		return nil, errTooManyGroups
+	}
+	var all []group
+	var unknown []string
+	for _, sid := range values {
+		one, known := g.sids.get(string(sid))
+		switch {
+		case !known:
+			unknown = append(unknown, string(sid))
+		case one.key != "":
+			all = append(all, one)
+		}
+	}
+	for some := range slices.Chunk(unknown, batch) {
+		named, err := g.readSIDs(ctx, s, some)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, named...)
+	}
+	return all, nil
+}
+
+// readSIDs finds the groups under the base that have these identifiers, and
+// remembers which have none.
+func (g *groups) readSIDs(ctx context.Context, s searcher, sids []string) ([]group, error) {
+	found, err := s.find(ctx, query{
+		base: g.cfg.Base, scope: scopeOf(g.cfg.Scope), attributes: []string{attrSID, g.cfg.Name}, paged: true,
+		filter: anyOf(sids, func(sid string) string { return "(" + attrSID + "=" + escapeBytes([]byte(sid)) + ")" }),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("search for groups under %q: %w", g.cfg.Base, err)
+	}
+	named := make(map[string]group, len(found))
+	for _, e := range found {
+		if one, ok := g.named(e); ok {
+			named[e.text(attrSID)] = one
+		}
+	}
+	var all []group
+	for _, sid := range sids {
+		one, ok := named[sid]
+		g.sids.put(sid, one)
+		if ok {
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
+
+// inChain asks for the groups that the person is in, directly or not, by the
+// matching rule. It knows nothing of the primary group, which has no member
+// for it and is named by a number beside the domain's own identifier.
+func (g *groups) inChain(ctx context.Context, s searcher, e entry) ([]group, error) {
+	primary, err := primarySID(e)
+	if err != nil {
+		return nil, err
+	}
+	dn, err := g.dnOf(ctx, s, primary)
+	if err != nil {
+		return nil, err
+	}
+	filter := "(" + inChain + ldap.EscapeFilter(e.dn) + ")(" + attrSID + "=" + escapeBytes(primary) + ")"
+	if dn != "" {
+		filter += "(" + inChain + ldap.EscapeFilter(dn) + ")"
+	}
+	return g.search(ctx, s, "(&(objectClass=group)(|"+filter+"))")
+}
+
+// primarySID replaces the last part of the person's identifier by that of the
+// primary group.
+func primarySID(e entry) ([]byte, error) {
+	id, err := e.number(attrPrimaryGroup)
+	if err != nil {
+		return nil, err
+	}
+	sid := slices.Clone([]byte(e.text(attrSID)))
+	if len(sid) < 12 || id < 0 || id > 1<<32-1 {
+		return nil, fmt.Errorf("the entry shows no %s that can be read", attrSID)
+	}
+	binary.LittleEndian.PutUint32(sid[len(sid)-4:], uint32(id))
+	return sid, nil
+}
+
+// dnOf returns the DN of the entry with a security identifier, or "". A base of
+// this form is Active Directory's own ([MS-ADTS], section 3.1.1.3.1.2.4).
+func (g *groups) dnOf(ctx context.Context, s searcher, sid []byte) (string, error) {
+	if one, known := g.sids.get(string(sid)); known {
+		return one.dn, nil
+	}
+	found, err := s.find(ctx, query{base: "<SID=" + printSID(sid) + ">", scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{"distinguishedName"}})
+	if err != nil && code(err) != ldap.LDAPResultNoSuchObject {
+		return "", fmt.Errorf("read the primary group: %w", err)
+	}
+	var one group
+	if len(found) == 1 {
+		one.dn = found[0].dn
+	}
+	g.sids.put(string(sid), one)
+	return one.dn, nil
+}
+
+// printSID writes a security identifier ([MS-DTYP], section 2.4.2): revision,
+// authority, and parts of 32 bits.
+func printSID(sid []byte) string {
+	if len(sid) < 8 || len(sid) != 8+4*int(sid[1]) {
+		return ""
+	}
+	authority := binary.BigEndian.Uint64(append([]byte{0, 0}, sid[2:8]...))
+	var b strings.Builder
+	fmt.Fprintf(&b, "S-%d-%d", sid[0], authority)
+	for part := range slices.Chunk(sid[8:], 4) {
+		fmt.Fprintf(&b, "-%d", binary.LittleEndian.Uint32(part))
+	}
+	return b.String()
+}

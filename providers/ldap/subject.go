@@ -1,0 +1,79 @@
+package ldap
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"shorepass/providers"
+)
+
+// subjectOf returns what a person is known by for good.
+func subjectOf(e entry, attribute string) (string, error) {
+	values := e.values(attribute)
+	if len(values) != 1 {
+		return "", fmt.Errorf("%w: %s shows %d values of %s, which must be one", providers.ErrRejected, e.dn, len(values), attribute)
+	}
+	if strings.EqualFold(attribute, attrGUID) {
+		return printGUID(values[0])
+	}
+	if !utf8.Valid(values[0]) || len(values[0]) == 0 {
+		return "", fmt.Errorf("%w: %s of %s is no text", providers.ErrRejected, attribute, e.dn)
+	}
+	return string(values[0]), nil
+}
+
+// subjectFilter finds whom subjectOf printed.
+func subjectFilter(subject, attribute string) (string, error) {
+	if !strings.EqualFold(attribute, attrGUID) {
+		if subject == "" {
+			return "", errors.New("an empty subject is nobody's")
+		}
+		return "(" + attribute + "=" + escapeBytes([]byte(subject)) + ")", nil
+	}
+	raw, err := parseGUID(subject)
+	if err != nil {
+		return "", err
+	}
+	return "(" + attribute + "=" + escapeBytes(raw) + ")", nil
+}
+
+// escapeBytes writes a value of a filter byte by byte (RFC 4515, section 3).
+func escapeBytes(raw []byte) string {
+	var b strings.Builder
+	for _, c := range raw {
+		fmt.Fprintf(&b, `\%02x`, c)
+	}
+	return b.String()
+}
+
+// printGUID writes an objectGUID as Active Directory's own tools do: the first
+// three of its five parts are little endian ([MS-DTYP], section 2.3.4).
+func printGUID(raw []byte) (string, error) {
+	if len(raw) != 16 {
+		return "", fmt.Errorf("%w: %s of %d bytes", providers.ErrRejected, attrGUID, len(raw))
+	}
+	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x",
+		binary.LittleEndian.Uint32(raw), binary.LittleEndian.Uint16(raw[4:]), binary.LittleEndian.Uint16(raw[6:]), raw[8:10], raw[10:]), nil
+}
+
+// parseGUID is printGUID back.
+func parseGUID(text string) ([]byte, error) {
+	parts := strings.Split(text, "-")
+	raw, err := hex.DecodeString(strings.Join(parts, ""))
+	if err != nil || len(raw) != 16 || len(parts) != 5 {
+		return nil, fmt.Errorf("%q is no GUID", text)
+	}
+	for i, part := range parts {
+		if len(part) != []int{8, 4, 4, 4, 12}[i] {
+			return nil, fmt.Errorf("%q is no GUID", text)
+		}
+	}
+	binary.LittleEndian.PutUint32(raw, binary.BigEndian.Uint32(raw))
+	binary.LittleEndian.PutUint16(raw[4:], binary.BigEndian.Uint16(raw[4:]))
+	binary.LittleEndian.PutUint16(raw[6:], binary.BigEndian.Uint16(raw[6:]))
+	return raw, nil
+}

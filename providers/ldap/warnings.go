@@ -1,0 +1,60 @@
+package ldap
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	maxWarnings = 100
+	warnEvery   = time.Hour // the same
+)
+
+// warnings tells an operator of what is wrong in the directory, each once an
+// hour.
+type warnings struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu   sync.Mutex
+	said map[string]time.Time
+}
+
+func newWarnings(now func() time.Time) *warnings {
+	return &warnings{log: slog.New(slog.DiscardHandler), now: now, said: make(map[string]time.Time)}
+}
+
+func (w *warnings) add(text string) {
+	if w.fresh(text) {
+		w.log.Warn("directory: " + text)
+	}
+}
+
+// fresh reports whether the text was not said lately.
+func (w *warnings) fresh(text string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.now()
+	if at, ok := w.said[text]; ok && now.Sub(at) < warnEvery {
+		return false
+	}
+	if len(w.said) >= maxWarnings {
+		clear(w.said)
+	}
+	w.said[text] = now
+	return true
+}
+
+// recent returns what was said within the hour.
+func (w *warnings) recent() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var texts []string
+	for text, at := range w.said {
+		if w.now().Sub(at) < warnEvery {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
