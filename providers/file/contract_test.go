@@ -87,8 +87,9 @@ func TestContractOfHtpasswd(t *testing.T) {
 		jose := "josé:" + quick(t, "pässwörd") + "\n"
 		write(t, users, "# people\n\nBob:"+quick(t, "right")+"\r\n"+jose)
 		write(t, groups, "devs: bob josé\nops: BOB somebody-else\n")
+		p := open(t, file.Config{Htpasswd: users, HtpasswdGroups: groups})
 		return providertest.Harness{
-			Provider: open(t, file.Config{Htpasswd: users, HtpasswdGroups: groups}),
+			Provider: p,
 			Accounts: []providertest.Account{
 				{Logins: []string{"bob", "BOB"}, Password: "right", User: "bob", Groups: []string{"devs", "ops"}},
 				{Logins: []string{"josé"}, Password: "pässwörd", User: "josé", Groups: []string{"devs"}},
@@ -97,15 +98,15 @@ func TestContractOfHtpasswd(t *testing.T) {
 			Subject: true,
 			Delete: func(t *testing.T, _ providertest.Account) {
 				write(t, users, jose)
-				file.TestOnlyLookAgain(t)
+				p.TestOnlyLookAgain()
 			},
 			ChangePassword: func(t *testing.T, _ providertest.Account) {
 				write(t, users, jose+"bob:"+quick(t, "other")+"\n")
-				file.TestOnlyLookAgain(t)
+				p.TestOnlyLookAgain()
 			},
 			ChangeGroups: func(t *testing.T, _ providertest.Account) []string {
 				write(t, groups, "admins: bob\n")
-				file.TestOnlyLookAgain(t)
+				p.TestOnlyLookAgain()
 				return []string{"admins"}
 			},
 		}

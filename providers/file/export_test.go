@@ -1,12 +1,11 @@
 package file
 
-import (
-	"testing"
-	"time"
-)
+import "time"
 
-// TestOnlyLookAgain waits until a changed file is looked at again.
-func TestOnlyLookAgain(t *testing.T) {
-	t.Helper()
-	time.Sleep(lookEvery)
+// TestOnlyLookAgain makes the next use look at the htpasswd file again, as if
+// a second had passed.
+func (p *Provider) TestOnlyLookAgain() {
+	p.htpasswd.mu.Lock()
+	defer p.htpasswd.mu.Unlock()
+	p.htpasswd.looked = time.Time{}
 }

@@ -236,9 +236,7 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 	var log strings.Builder
 	p.ReportTo(slog.New(slog.NewTextHandler(&log, nil)))
 	login := func(password string) error {
-		p.htpasswd.mu.Lock()
-		p.htpasswd.looked = time.Time{} // as if a second had passed
-		p.htpasswd.mu.Unlock()
+		p.TestOnlyLookAgain()
 		_, err := p.Authenticate(t.Context(), providers.Credential{Login: "bob", Secret: providers.NewSecret(password)})
 		return err
 	}
