@@ -138,6 +138,7 @@ func (l *loader) validate() {
 	check(l, "server", &d.Server)
 	check(l, "audit", &d.Audit)
 	check(l, "token", &d.Token)
+	check(l, "session", &d.Session)
 	for i := range d.Services {
 		check(l, element("service", i), &d.Services[i])
 	}
