@@ -13,7 +13,9 @@
 //
 // The package knows nothing of people: what is granted, and to whom, is decided
 // elsewhere and handed to [Issuer.Mint]. It refuses nothing that it is handed
-// there, except for a service that is unknown or disabled.
+// there, except for a service that is unknown or disabled. [Issuer.Verify]
+// answers as a registry would what was minted here, for who wants to know
+// whether a login fails at the registry or before it.
 //
 // # Keys
 //

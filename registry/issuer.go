@@ -24,7 +24,8 @@ var (
 // Issuer mints the tokens of every service. It is safe for concurrent use.
 type Issuer struct {
 	services map[string]*service
-	only     string // the one service there is; empty where there are several
+	names    []string // of the services, as configured
+	only     string   // the one service there is; empty where there are several
 }
 
 // service is a registry that is served, everything it inherits filled in.
@@ -61,7 +62,7 @@ func NewIssuer(cfg Config, services []Service, report func(error)) (*Issuer, err
 		s.Validate(func(key, problem string) { fault(fmt.Sprintf("service[%d].%s", i, key), problem) })
 	}
 	ValidateServices(cfg, services, fault)
-	i := &Issuer{services: make(map[string]*service)}
+	i := &Issuer{services: make(map[string]*service), names: cfg.Services}
 	for _, name := range cfg.Services {
 		i.services[name] = newService(cfg, Service{Name: name})
 	}
@@ -187,6 +188,17 @@ func (i *Issuer) Service(asked string) (string, error) {
 		return "", err
 	}
 	return s.name, nil
+}
+
+// First returns the first service that is served, in the order of the
+// configuration: one to name where a question of any will do.
+func (i *Issuer) First() string {
+	for _, name := range i.names {
+		if !i.services[name].disabled {
+			return name
+		}
+	}
+	return i.names[0]
 }
 
 func (i *Issuer) enabled(name string) (*service, error) {

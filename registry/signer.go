@@ -22,6 +22,12 @@ type source interface {
 	// certificate is not valid then; [signer.check] says so.
 	current(now time.Time) (*signer, error)
 
+	// verifies returns the key that must have signed a token which came with
+	// leaf as the first certificate in its x5c, nil for one without. No key
+	// but those known here and the leaf's own, once it is certified by one of
+	// them, is trusted or even tried.
+	verifies(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error)
+
 	// end returns when the first of the certificates ends that somebody has
 	// to renew, or the zero Time where registries look at none.
 	end() time.Time
@@ -37,6 +43,7 @@ type signer struct {
 	// Between these times the certificates in the header are valid, where
 	// there are some. Registries allow them no leeway.
 	certified bool
+	chain     []*x509.Certificate // as sent, leaf first
 	notBefore time.Time
 	notAfter  time.Time
 }
@@ -73,7 +80,7 @@ func newCertified(key crypto.Signer, chain, above []*x509.Certificate) (*signer,
 	if err != nil {
 		return nil, err
 	}
-	s.certified = true
+	s.certified, s.chain = true, chain
 	s.notBefore, s.notAfter = chain[0].NotBefore, chain[0].NotAfter
 	for _, c := range append(chain[1:len(chain):len(chain)], above...) {
 		s.notBefore, s.notAfter = later(s.notBefore, c.NotBefore), earlier(s.notAfter, c.NotAfter)

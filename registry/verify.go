@@ -1,0 +1,158 @@
+package registry
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// ErrNotOurToken says that a token was not made here, or is not valid now.
+var ErrNotOurToken = errors.New("not a valid token of ours")
+
+const (
+	// maxToken bounds a token that is looked at, in bytes: no client reads an
+	// answer longer than this.
+	maxToken = 64 << 10
+
+	// leeway is what distribution allows the times of a token, though not
+	// those of a certificate.
+	leeway = time.Minute
+)
+
+// Verify checks a token as the registry does that it is for, and returns the
+// name of that service. The error is ErrNotOurToken unless this issuer, or a
+// replica configured alike, made the token for a service that is served and not
+// disabled, and it is valid now.
+//
+// The service, and so the key and how it signs, follow from the token's aud
+// alone. Of the header only x5c is used, and only as described at [source].
+func (i *Issuer) Verify(token string) (service string, err error) {
+	if len(token) > maxToken {
+		return "", fmt.Errorf("%w: longer than %d bytes", ErrNotOurToken, maxToken)
+	}
+	now := time.Now().Round(0)
+	parser := jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithExpirationRequired(), jwt.WithNotBeforeRequired(),
+		jwt.WithLeeway(leeway), jwt.WithTimeFunc(func() time.Time { return now }))
+	var claims jwt.RegisteredClaims
+	_, err = parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
+		s, err := i.meantBy(&claims)
+		if err != nil {
+			return nil, err
+		}
+		service = s.name
+		return s.verificationKey(t, now)
+	})
+	if err != nil {
+		return "", fmt.Errorf("%w: %v", ErrNotOurToken, err)
+	}
+	return service, nil
+}
+
+// meantBy returns the service that a token's claims, not verified yet, name.
+func (i *Issuer) meantBy(claims *jwt.RegisteredClaims) (*service, error) {
+	if len(claims.Audience) != 1 {
+		return nil, fmt.Errorf("aud has %d entries", len(claims.Audience))
+	}
+	s, err := i.enabled(claims.Audience[0])
+	if err != nil {
+		return nil, err
+	}
+	if claims.Issuer != s.issuer {
+		return nil, errors.New("iss is another issuer")
+	}
+	return s, nil
+}
+
+// verificationKey returns the key that must have signed t. The kind of the key
+// says which algorithm that is; the header must agree and does not choose.
+func (s *service) verificationKey(t *jwt.Token, now time.Time) (crypto.PublicKey, error) {
+	leaf, err := sentLeaf(t.Header)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.keys.verifies(leaf, now)
+	if err != nil {
+		return nil, err
+	}
+	method, err := methodFor(key)
+	if err != nil {
+		return nil, err
+	}
+	if t.Method.Alg() != method.Alg() {
+		return nil, fmt.Errorf("alg is not %s", method.Alg())
+	}
+	return key, nil
+}
+
+// sentLeaf returns the first certificate of x5c (RFC 7515, section 4.1.6), or
+// nil where there is no x5c. The others are not even read: a signature is
+// checked here only with keys that are known already, since a stranger's could
+// be so long that one check takes seconds.
+func sentLeaf(header map[string]any) (*x509.Certificate, error) {
+	sent, ok := header["x5c"]
+	if !ok {
+		return nil, nil
+	}
+	chain, _ := sent.([]any)
+	if len(chain) == 0 {
+		return nil, errors.New("x5c is no list of certificates")
+	}
+	text, _ := chain[0].(string)
+	der, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("decode x5c: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("parse x5c: %w", err)
+	}
+	return leaf, nil
+}
+
+var errNoLeaf = errors.New("there is no x5c")
+
+// verifies accepts any leaf that the root has certified: each replica has its
+// own, and so had this process yesterday.
+func (l *leaves) verifies(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error) {
+	if leaf == nil {
+		return nil, errNoLeaf
+	}
+	if _, err := verifyChain([]*x509.Certificate{leaf}, []*x509.Certificate{l.root.certificate}, now); err != nil {
+		return nil, err
+	}
+	return leaf.PublicKey, nil
+}
+
+// verifies accepts any leaf under the roots, by the certificates between that
+// the current one has. Where no root is configured it accepts only the current
+// one.
+func (g *given) verifies(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error) {
+	if leaf == nil {
+		return nil, errNoLeaf
+	}
+	current, err := g.current(now)
+	if err != nil {
+		return nil, err
+	}
+	if len(g.roots) == 0 {
+		if !leaf.Equal(current.chain[0]) {
+			return nil, errors.New("x5c is not the certificate in use")
+		}
+		return leaf.PublicKey, current.check(now)
+	}
+	chain := append([]*x509.Certificate{leaf}, current.chain[1:]...)
+	if _, err := verifyChain(chain, g.roots, now); err != nil {
+		return nil, err
+	}
+	return leaf.PublicKey, nil
+}
+
+// verifies returns the key itself, whatever certificate came along.
+func (o *ownKey) verifies(*x509.Certificate, time.Time) (crypto.PublicKey, error) {
+	return o.only.key.Public(), nil
+}
