@@ -11,6 +11,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/file"
 	//	"shorepass/providers/ldap"
+	"shorepass/providers/ldap"
 	"shorepass/providers/oidc"
 	"shorepass/registry"
 	"shorepass/server"
@@ -22,6 +23,7 @@ import (
 // providers and a line here.
 var kinds = config.Kinds{
 	"file": config.Kind(file.New),
+	"ldap": config.Kind(ldap.New),
 	//	"ldap": config.Kind(ldap.New),
 	"oidc": config.Kind(oidc.New),
 }

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport says which rooms each room may import, and so which way a
+// dependency may point. What is not here may import nothing of ours.
+var mayImport = map[string][]string{
+	"providers/file":         {"providers"},
+	"providers/ldap":         {"providers"},
+	"providers/oidc":         {"providers"},
+	"providers/providertest": {"providers"},
+	"policy":                 {"registry"}, // not providers: it decides about names, whoever proved them
+	"session":                {"providers", "registry"},
+	"session/sqlite":         {"session", "providers"},
+	"session/storetest":      {"session", "providers"},
+	"server":                 {"providers", "policy", "registry", "session"}, // not config: it is handed its options
+	"config":                 {"server", "providers", "policy", "registry", "session"},
+	"cmd/shorepass":          {"*"}, // it wires
+	"bench":                  {"*"}, // it measures
+}
+
+func TestRoomsImportOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}: {{join .Imports " "}}`, "shorepass/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	rooms := 0
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		room := strings.TrimPrefix(path, "shorepass/")
+		allowed := mayImport[room]
+		rooms++
+		for imported := range strings.FieldsSeq(imports) {
+			ours, ok := strings.CutPrefix(imported, "shorepass/")
+			if ok && !slices.Contains(allowed, "*") && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s; it may import only %v", room, ours, allowed)
+			}
+		}
+	}
+	if rooms < len(mayImport) {
+		t.Errorf("go list found %d packages, fewer than the %d rooms there are", rooms, len(mayImport))
+	}
+}
