@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"shorepass/policy"
@@ -50,8 +51,9 @@ func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, fr
 		return asker{}, fmt.Errorf("empty user name: %w", providers.ErrRejected)
 	}
 
+	login, secret := q.refreshOf(rooms.Chain)
 	cred := providers.Credential{
-		Login: q.login, Secret: q.secret, Kind: rooms.Chain.Recognize(q.login, q.secret),
+		Login: login, Secret: secret, Kind: rooms.Chain.Recognize(login, secret),
 		Address: from.peer, Service: q.service, Offline: q.offline,
 	}
 	if cred.Kind == providers.RefreshToken {
@@ -67,6 +69,23 @@ func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, fr
 		return asker{}, untold(err)
 	}
 	return asker{identity: id}, nil
+}
+
+// refreshOf returns the login name and the secret, put together again where
+// they came apart: a user name in Basic ends at its first colon (RFC 7617,
+// section 2), so that "$refresh:sso" and its token arrive as "$refresh" and
+// "sso:TOKEN".
+func (q *question) refreshOf(chain *providers.Chain) (providers.Login, providers.Secret) {
+	const bare = "$refresh"
+	provider, token, ok := strings.Cut(q.secret.Reveal(), ":")
+	if q.login != bare || !ok || chain.Fingerprint(provider) == "" {
+		return q.login, q.secret
+	}
+	login, err := providers.ParseLogin(bare + ":" + provider)
+	if err != nil {
+		return q.login, q.secret
+	}
+	return login, providers.NewSecret(token)
 }
 
 // redeem takes one of our own tokens.
