@@ -1,0 +1,121 @@
+package ldaptest
+
+import (
+	"crypto/tls"
+	"fmt"
+	"testing"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+// Attributes are those of an entry to be added.
+type Attributes map[string][]string
+
+// Admin changes what a directory holds, with all rights.
+type Admin struct {
+	url      string
+	tls      *tls.Config
+	dn       string
+	password string
+}
+
+// try runs one operation on a connection of its own.
+func (a *Admin) try(operation func(*ldap.Conn) error) error {
+	c, err := ldap.DialURL(a.url, ldap.DialWithTLSConfig(a.tls))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.Bind(a.dn, a.password); err != nil {
+		return fmt.Errorf("bind as %s: %w", a.dn, err)
+	}
+	return operation(c)
+}
+
+// Do runs any operation, and fails the test where it fails.
+func (a *Admin) Do(t testing.TB, operation func(*ldap.Conn) error) {
+	t.Helper()
+	if err := a.try(operation); err != nil {
+		t.Fatalf("directory: %v", err)
+	}
+}
+
+// Add adds an entry.
+func (a *Admin) Add(t testing.TB, dn string, attributes Attributes) {
+	t.Helper()
+	a.Do(t, func(c *ldap.Conn) error { return add(c, dn, attributes) })
+}
+
+func add(c *ldap.Conn, dn string, attributes Attributes) error {
+	request := ldap.NewAddRequest(dn, nil)
+	for name, values := range attributes {
+		request.Attribute(name, values)
+	}
+	if err := c.Add(request); err != nil {
+		return fmt.Errorf("add %s: %w", dn, err)
+	}
+	return nil
+}
+
+// Set replaces the values of an attribute; with no values it takes the
+// attribute away.
+func (a *Admin) Set(t testing.TB, dn, attribute string, values ...string) {
+	t.Helper()
+	a.Do(t, func(c *ldap.Conn) error { return set(c, dn, attribute, values...) })
+}
+
+func set(c *ldap.Conn, dn, attribute string, values ...string) error {
+	request := ldap.NewModifyRequest(dn, nil)
+	request.Replace(attribute, values)
+	if err := c.Modify(request); err != nil {
+		return fmt.Errorf("set %s of %s: %w", attribute, dn, err)
+	}
+	return nil
+}
+
+// Insert adds values to an attribute.
+func (a *Admin) Insert(t testing.TB, dn, attribute string, values ...string) {
+	t.Helper()
+	a.Do(t, func(c *ldap.Conn) error {
+		request := ldap.NewModifyRequest(dn, nil)
+		request.Add(attribute, values)
+		return c.Modify(request)
+	})
+}
+
+// Remove takes values out of an attribute.
+func (a *Admin) Remove(t testing.TB, dn, attribute string, values ...string) {
+	t.Helper()
+	a.Do(t, func(c *ldap.Conn) error {
+		request := ldap.NewModifyRequest(dn, nil)
+		request.Delete(attribute, values)
+		return c.Modify(request)
+	})
+}
+
+// Delete deletes an entry.
+func (a *Admin) Delete(t testing.TB, dn string) {
+	t.Helper()
+	a.Do(t, func(c *ldap.Conn) error { return c.Del(ldap.NewDelRequest(dn, nil)) })
+}
+
+// Rename gives an entry another first component, below another entry where
+// parent is one.
+func (a *Admin) Rename(t testing.TB, dn, rdn, parent string) {
+	t.Helper()
+	a.Do(t, func(c *ldap.Conn) error { return c.ModifyDN(ldap.NewModifyDNRequest(dn, rdn, true, parent)) })
+}
+
+// Get returns the values of an attribute.
+func (a *Admin) Get(t testing.TB, dn, attribute string) []string {
+	t.Helper()
+	var values []string
+	a.Do(t, func(c *ldap.Conn) error {
+		found, err := c.Search(&ldap.SearchRequest{BaseDN: dn, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: []string{attribute}})
+		if err == nil && len(found.Entries) == 1 {
+			values = found.Entries[0].GetEqualFoldAttributeValues(attribute)
+		}
+		return err
+	})
+	return values
+}

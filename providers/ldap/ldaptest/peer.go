@@ -1,0 +1,163 @@
+package ldaptest
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startLimit is what a server may take until it answers.
+const startLimit = 20 * time.Second
+
+// missing skips the test, or fails it where nothing may be skipped.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s, and with CI=true no test is skipped", what)
+	}
+	t.Skip(what)
+}
+
+// program returns the path of a program, also where it stands in a folder for
+// administrators alone, and skips the test where it is not installed.
+func program(t testing.TB, name, apt string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	for _, dir := range []string{"/usr/sbin", "/sbin", "/usr/libexec"} {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+	}
+	missing(t, "needs "+name+": apt-get install --no-install-recommends "+apt)
+	return ""
+}
+
+// process is a server that was started, and its output.
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{} // closed once the process has ended
+	out   *output
+}
+
+// start runs a program until the test ends, if nobody ends it before.
+func start(t testing.TB, name string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(name, args...), ended: make(chan struct{}), out: &output{}}
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its children end with it
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended is nobody's question: it is killed
+		close(p.ended)
+	}()
+	t.Cleanup(p.kill)
+	return p
+}
+
+// signal sends a signal to the process and its children.
+func (p *process) signal(s syscall.Signal) {
+	select {
+	case <-p.ended:
+	default:
+		_ = syscall.Kill(-p.cmd.Process.Pid, s) // it may have ended just now
+	}
+}
+
+// kill ends the process at once, also when it is stopped, and waits for it.
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// terminate lets the process end in order.
+func (p *process) terminate() {
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(5 * time.Second):
+		p.kill()
+	}
+}
+
+// await calls ready until it gives no error.
+func (p *process) await(t testing.TB, what string, ready func() error) {
+	t.Helper()
+	if err := p.awaitError(ready); err != nil {
+		t.Fatalf("%s does not answer: %v\n%s", what, err, p.out.tail())
+	}
+}
+
+func (p *process) awaitError(ready func() error) error {
+	deadline := time.Now().Add(startLimit)
+	for {
+		err := ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return errors.Join(errors.New("it has ended"), err)
+		case <-time.After(15 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// maxOutput bounds what is kept of a server's output.
+const maxOutput = 32 << 20
+
+// output keeps what a server prints.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.text.Len() < maxOutput {
+		o.text.Write(b)
+	}
+	return len(b), nil
+}
+
+func (o *output) string() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// tail returns the end of the output, for a failure.
+func (o *output) tail() string {
+	text := o.string()
+	return text[max(0, len(text)-4000):]
+}
+
+// FreePort returns a port on which nobody listens.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}

@@ -1,0 +1,299 @@
+package ldaptest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+// SlapdOptions say what is different about one slapd.
+type SlapdOptions struct {
+	// Lockout is how many wrong passwords lock an account, for a minute.
+	// Optional: left out, none do.
+	Lockout int
+
+	// People is how many further people there are: user00001, user00002 and so
+	// on, with the password "pw" and the name, 20 of each 200 in one group.
+	People int
+
+	// RequireTLS refuses binds in clear.
+	RequireTLS bool
+
+	// Quiet keeps slapd from printing what it is asked, so that it is as fast
+	// as it can be and [Slapd.Binds] counts nothing.
+	Quiet bool
+
+	// Authority issues the certificate. Optional: left out, one of its own.
+	Authority *Authority
+
+	// Names are what the certificate is for. Default 127.0.0.1 and localhost.
+	Names []string
+}
+
+// Slapd is a running OpenLDAP.
+type Slapd struct {
+	Admin
+	*Authority
+
+	URL   string // ldap://127.0.0.1:…, for plain and StartTLS
+	LDAPS string // ldaps://127.0.0.1:…
+
+	Base     string // of everything
+	People   string // of people
+	Groups   string // of groups
+	BindDN   string // of a service account that may read all but passwords
+	Password string // of the service account
+
+	program string
+	args    []string
+	process *process
+}
+
+const slapdPackages = "slapd ldap-utils libsasl2-modules"
+
+// StartSlapd starts an OpenLDAP with people and groups (see [Slapd.seed]).
+func StartSlapd(t testing.TB, o SlapdOptions) *Slapd {
+	t.Helper()
+	s := newSlapd(t, o)
+	s.Start(t)
+	s.Do(t, func(c *ldap.Conn) error { return s.seed(c, o) })
+	return s
+}
+
+func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
+	t.Helper()
+	const base = "dc=example,dc=org"
+	plain, encrypted := FreePort(t), FreePort(t)
+	s := &Slapd{
+		program: program(t, "slapd", slapdPackages), Authority: o.Authority,
+		URL: "ldap://127.0.0.1:" + plain, LDAPS: "ldaps://127.0.0.1:" + encrypted,
+		Base: base, People: "ou=people," + base, Groups: "ou=groups," + base,
+		BindDN: "uid=svc,ou=services," + base, Password: "svcpw",
+	}
+	if s.Authority == nil {
+		s.Authority = NewAuthority(t)
+	}
+	s.Admin = Admin{url: s.LDAPS, tls: s.Client("127.0.0.1"), dn: "cn=admin," + base, password: "admin"}
+	names := o.Names
+	if names == nil {
+		names = []string{"127.0.0.1", "localhost"}
+	} else {
+		s.Admin.tls.InsecureSkipVerify = true // the test wants a wrong name, and the helper must get in
+	}
+	certificate, key := s.Issue(t, names...)
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "slapd.conf")
+	if err := os.WriteFile(config, []byte(slapdConfig(dir, s.CA, certificate, key, o)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	level := "256"
+	if o.Quiet {
+		level = "0"
+	}
+	s.args = []string{"-f", config, "-h", s.URL + "/ " + s.LDAPS + "/", "-d", level}
+	s.load(t, dir, config, o)
+	return s
+}
+
+func slapdConfig(dir, ca, certificate, key string, o SlapdOptions) string {
+	security := ""
+	if o.RequireTLS {
+		security = "security simple_bind=128\n"
+	}
+	return `include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/nis.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+moduleload memberof
+moduleload refint
+moduleload ppolicy
+pidfile ` + dir + `/slapd.pid
+argsfile ` + dir + `/slapd.args
+TLSCACertificateFile ` + ca + `
+TLSCertificateFile ` + certificate + `
+TLSCertificateKeyFile ` + key + `
+TLSVerifyClient allow
+sizelimit 500
+` + security + `
+database mdb
+maxsize 268435456
+suffix "dc=example,dc=org"
+rootdn "cn=admin,dc=example,dc=org"
+rootpw admin
+directory ` + dir + `/db
+dbnosync
+index objectClass,uid,cn,mail,member,uniqueMember,memberUid,memberOf,entryUUID eq
+overlay memberof
+memberof-group-oc groupOfNames
+memberof-member-ad member
+memberof-memberof-ad memberOf
+memberof-refint TRUE
+overlay refint
+refint_attributes member memberOf
+overlay ppolicy
+ppolicy_default "cn=default,ou=policies,dc=example,dc=org"
+ppolicy_use_lockout
+access to attrs=userPassword by anonymous auth by self write by * none
+access to * by dn.exact="uid=svc,ou=services,dc=example,dc=org" read by self read by users none by anonymous auth
+`
+}
+
+// load fills the database with the tree and the further people, while slapd is
+// not running: that is quick, and knows of no overlays.
+func (s *Slapd) load(t testing.TB, dir, config string, o SlapdOptions) {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("dn: dc=example,dc=org\nobjectClass: dcObject\nobjectClass: organization\no: Example\ndc: example\n\n")
+	for _, ou := range []string{"people", "groups", "services", "policies", "elsewhere"} {
+		fmt.Fprintf(&b, "dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n\n", ou, s.Base, ou)
+	}
+	fmt.Fprintf(&b, "dn: %s\nobjectClass: account\nobjectClass: simpleSecurityObject\nuid: svc\nuserPassword: %s\n\n", s.BindDN, s.Password)
+	members := make(map[int][]string)
+	for i := 1; i <= o.People; i++ {
+		uid := fmt.Sprintf("user%05d", i)
+		fmt.Fprintf(&b, "dn: uid=%s,%s\nobjectClass: inetOrgPerson\nuid: %s\ncn: %s\nsn: %s\nmail: %s@example.org\nuserPassword: pw%s\n\n", uid, s.People, uid, uid, uid, uid, uid)
+		for k := range 20 {
+			team := (i + k*7) % 200
+			members[team] = append(members[team], "member: uid="+uid+","+s.People)
+		}
+	}
+	for team, lines := range members {
+		fmt.Fprintf(&b, "dn: cn=team%03d,%s\nobjectClass: groupOfNames\ncn: team%03d\n%s\n\n", team, s.Groups, team, strings.Join(lines, "\n"))
+	}
+	ldif := filepath.Join(dir, "tree.ldif")
+	if err := os.WriteFile(ldif, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(program(t, "slapadd", slapdPackages), "-q", "-f", config, "-l", ldif).CombinedOutput(); err != nil {
+		t.Fatalf("slapadd: %v\n%s", err, out)
+	}
+}
+
+// Start starts slapd, again after it was stopped.
+func (s *Slapd) Start(t testing.TB) {
+	t.Helper()
+	s.process = start(t, s.program, s.args...)
+	s.process.await(t, "slapd", func() error { return s.try(func(*ldap.Conn) error { return nil }) })
+}
+
+// Stop ends slapd in order, which closes all connections.
+func (s *Slapd) Stop() { s.process.terminate() }
+
+// Kill ends slapd at once.
+func (s *Slapd) Kill() { s.process.kill() }
+
+// Hang stops slapd where it is: connections stay, and are accepted by the
+// system, and nothing answers until Resume.
+func (s *Slapd) Hang() { s.process.signal(syscall.SIGSTOP) }
+
+// Resume ends Hang.
+func (s *Slapd) Resume() { s.process.signal(syscall.SIGCONT) }
+
+// SetPassword gives a person another password, as an administrator does.
+func (s *Slapd) SetPassword(t testing.TB, dn, password string) {
+	t.Helper()
+	s.Do(t, func(c *ldap.Conn) error {
+		_, err := c.PasswordModify(ldap.NewPasswordModifyRequest(dn, "", password))
+		return err
+	})
+}
+
+// Person returns the DN of a person.
+func (s *Slapd) Person(uid string) string { return "uid=" + ldap.EscapeDN(uid) + "," + s.People }
+
+// Group returns the DN of a group.
+func (s *Slapd) Group(cn string) string { return "cn=" + ldap.EscapeDN(cn) + "," + s.Groups }
+
+// Binds counts the simple binds since the start as an entry at or below a DN,
+// the password right or not. The DN is written as slapd does, in lower case.
+func (s *Slapd) Binds(t testing.TB, under string) int {
+	t.Helper()
+	n := 0
+	for _, line := range s.lines(t) {
+		_, dn, found := strings.Cut(line, ` BIND dn="`)
+		dn, rest, _ := strings.Cut(dn, `" `)
+		if found && strings.HasPrefix(rest, "method=128") && (dn == under || strings.HasSuffix(dn, ","+under)) {
+			n++
+		}
+	}
+	return n
+}
+
+// Searches counts the searches since the start whose base is under.
+func (s *Slapd) Searches(t testing.TB, under string) int {
+	t.Helper()
+	n := 0
+	for _, line := range s.lines(t) {
+		if strings.Contains(line, ` SRCH base="`+under+`" `) {
+			n++
+		}
+	}
+	return n
+}
+
+// Connections counts the connections that are open, and those that ever were.
+func (s *Slapd) Connections(t testing.TB) (open, ever int) {
+	t.Helper()
+	for _, line := range s.lines(t) {
+		switch {
+		case strings.Contains(line, " ACCEPT from "):
+			open++
+			ever++
+		case strings.HasSuffix(line, " closed") || strings.Contains(line, " closed ("):
+			open--
+		}
+	}
+	return open, ever
+}
+
+// lines returns what slapd printed up to now, and nothing of the helper's own
+// connections.
+func (s *Slapd) lines(t testing.TB) []string {
+	t.Helper()
+	mark := "uid=mark" + FreePort(t) + "," + s.Base
+	_ = s.try(func(c *ldap.Conn) error { // what is printed before is there once this is
+		_, err := c.Search(&ldap.SearchRequest{BaseDN: mark, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)"})
+		return err
+	})
+	s.process.await(t, "slapd's output", func() error {
+		if !strings.Contains(s.process.out.string(), mark) {
+			return fmt.Errorf("no %s yet", mark)
+		}
+		return nil
+	})
+	all := strings.Split(s.process.out.string(), "\n")
+	own := make(map[string]bool)
+	for _, line := range all {
+		if strings.Contains(line, `BIND dn="`+s.dn+`"`) {
+			own[connection(line)] = true
+		}
+	}
+	var lines []string
+	for _, line := range all {
+		if c := connection(line); c != "" && !own[c] {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// connection returns "conn=1000" of a line.
+func connection(line string) string {
+	for _, word := range strings.Fields(line) {
+		if strings.HasPrefix(word, "conn=") {
+			return word
+		}
+	}
+	return ""
+}

@@ -1,0 +1,70 @@
+package ldap_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/providers/ldap"
+	"shorepass/providers/ldap/ldaptest"
+)
+
+// slapdConfig is the configuration for a slapd that ldaptest started.
+func slapdConfig(s *ldaptest.Slapd) ldap.Config {
+	return ldap.Config{
+		Preset: "openldap", URLs: []string{s.LDAPS}, TLS: providers.TLS{CA: s.CA},
+		BindDN: s.BindDN, BindPassword: providers.NewSecret(s.Password),
+		Users:  ldap.Users{Base: s.People},
+		Groups: ldap.Groups{Base: s.Groups},
+	}
+}
+
+// newProvider makes a provider that is closed with the test.
+func newProvider(t testing.TB, cfg ldap.Config) *ldap.Provider {
+	t.Helper()
+	cfg = cfg.WithDefaults()
+	cfg.Validate(func(key, problem string) { t.Errorf("Validate: %s: %s", key, problem) })
+	p, err := ldap.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// credential is what somebody types.
+func credential(t testing.TB, login, password string) providers.Credential {
+	t.Helper()
+	name, err := providers.ParseLogin(login)
+	if err != nil {
+		t.Fatalf("ParseLogin(%q) = %v", login, err)
+	}
+	return providers.Credential{Login: name, Secret: providers.NewSecret(password), Kind: providers.Password}
+}
+
+// login types a name and a password.
+func login(t testing.TB, p *ldap.Provider, name, password string) (*providers.Identity, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	return p.Authenticate(ctx, credential(t, name, password))
+}
+
+// mustLogin is login of somebody who is to get in.
+func mustLogin(t testing.TB, p *ldap.Provider, name, password string) *providers.Identity {
+	t.Helper()
+	id, err := login(t, p, name, password)
+	if err != nil {
+		t.Fatalf("Authenticate(%q) = %v, want an identity", name, err)
+	}
+	return id
+}
+
+// lower is how a directory that ignores case writes a name.
+func lower(name string) string { return strings.ToLower(name) }
