@@ -156,5 +156,24 @@ func parseNetwork(text string) (netip.Prefix, error) {
 
 // Realm returns the URL of the token endpoint as registries should name it.
 func (c Config) Realm() string {
-	return strings.TrimSuffix(c.PublicURLs[0], "/") + c.Paths[0]
+	return c.realmAt(c.PublicURLs[0])
+}
+
+// realms returns the URL of the token endpoint at each host of PublicURLs.
+func (c Config) realms() (map[string]string, error) {
+	realms := make(map[string]string)
+	for _, public := range c.PublicURLs {
+		parsed, err := url.Parse(public)
+		if err != nil {
+			return nil, fmt.Errorf("public_urls: %w", err)
+		}
+		if host := strings.ToLower(parsed.Host); realms[host] == "" {
+			realms[host] = c.realmAt(public)
+		}
+	}
+	return realms, nil
+}
+
+func (c Config) realmAt(public string) string {
+	return strings.TrimSuffix(public, "/") + c.Paths[0]
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,7 @@ type httpError struct {
 	oauth      string        // RFC 6749, section 5.2
 	message    string        // a sentence that a person at a terminal can act on
 	retryAfter time.Duration // rounded up to seconds; none when zero
+	challenge  string        // the WWW-Authenticate of a 401; Basic when empty
 	cause      error
 }
 
@@ -79,6 +81,9 @@ func wireError(err error) *httpError {
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
 		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "incorrect username or password, or the login has ended; log in again"}
+	case errors.Is(err, registry.ErrNotOurToken):
+		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_token", cause: err,
+			message: "the token is not valid here, or has ended; log in again"}
 	case errors.Is(err, providers.ErrMalformedLogin):
 		return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "the user name holds a control character, is not UTF-8, or is too long"}
@@ -123,7 +128,7 @@ func writeError(w http.ResponseWriter, e *httpError) {
 	}
 	if e.status == http.StatusUnauthorized {
 		body.Details = e.message
-		w.Header().Set("WWW-Authenticate", `Basic realm="shorepass"`)
+		w.Header().Set("WWW-Authenticate", cmp.Or(e.challenge, `Basic realm="shorepass"`))
 	}
 	if e.retryAfter > 0 {
 		seconds := (e.retryAfter + time.Second - 1) / time.Second

@@ -8,7 +8,7 @@ import (
 )
 
 // reservedPaths are the server's own; the token endpoint cannot take them.
-var reservedPaths = []string{"/healthz", "/readyz", "/metrics"}
+var reservedPaths = []string{"/healthz", "/readyz", "/metrics", "/v2"}
 
 // route is what stands at a path.
 type route struct {
@@ -21,6 +21,7 @@ func (s *Server) routes(tokenPaths []string) map[string]route {
 		"/healthz": {[]string{http.MethodGet, http.MethodHead}, s.serveHealth},
 		"/readyz":  {[]string{http.MethodGet, http.MethodHead}, s.serveReady},
 		"/metrics": {[]string{http.MethodGet}, s.serveMetrics},
+		"/v2":      {[]string{http.MethodGet, http.MethodHead}, s.servePing},
 	}
 	for _, p := range tokenPaths {
 		routes[p] = route{[]string{http.MethodGet, http.MethodPost}, s.observed}

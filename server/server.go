@@ -38,6 +38,7 @@ type Rooms struct {
 	Issuer *registry.Issuer
 
 	routes         map[string]route
+	realms         map[string]string // by the host of each public URL
 	trustedProxies []netip.Prefix
 	metricsFrom    []netip.Prefix
 }
@@ -66,6 +67,9 @@ func (s *Server) Use(rooms Rooms) error {
 		return err
 	}
 	if rooms.metricsFrom, err = parseNetworks(rooms.Config.MetricsFrom); err != nil {
+		return err
+	}
+	if rooms.realms, err = rooms.Config.realms(); err != nil {
 		return err
 	}
 	rooms.routes = s.routes(rooms.Config.Paths)
