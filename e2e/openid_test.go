@@ -50,6 +50,12 @@ func TestOpenIDClients(t *testing.T) {
 	o := newSSO(t)
 	s := newSite(t, options{providers: o.toml()})
 	r := s.registry(t, distributions[1])
+	i, ref := dockerImage(t), r.host+"/team-alpha/it:1"
+	h := newHome(t)
+	h.store(t, r.host, "alice", o.alice.Password)
+	if err := upload(t, resolver(t, h), i, ref, ""); err != nil {
+		t.Fatalf("push: %v", err)
+	}
 	for _, c := range clients() {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHome(t)
@@ -57,11 +63,6 @@ func TestOpenIDClients(t *testing.T) {
 				t.Fatalf("login: %v", s)
 			}
 			h.stored(t, r.host)
-			i := dockerImage(t)
-			ref := r.host + "/team-alpha/it:1"
-			if err := upload(t, resolver(t, h), i, ref, ""); err != nil {
-				t.Fatalf("push: %v", err)
-			}
 			if s := c.pull(t, h, ref); !s.ok || !s.saw(i.layer.digest()) {
 				t.Errorf("pull: %v", s)
 			}

@@ -42,7 +42,7 @@ func (v *vault) password(user string) string {
 var shapes = map[string]*regexp.Regexp{
 	"a JSON Web Token":         regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]{10,}\.`),
 	"a token of ours":          regexp.MustCompile(`sp_[rpb]_\w{16,}`),
-	"an Authorization header":  regexp.MustCompile(`Basic [A-Za-z0-9+/]{8,}={0,2}`),
+	"an Authorization header":  regexp.MustCompile(`Basic [A-Za-z0-9+/]{12,}={0,2}`),
 	"a hash of a password":     regexp.MustCompile(`\$(argon2id|2[aby])\$`),
 	"a private key":            regexp.MustCompile(`BEGIN [A-Z ]*PRIVATE KEY`),
 	"a panic or a data race":   regexp.MustCompile(`(?m)^panic: |DATA RACE|^goroutine \d+ \[`),
