@@ -13,7 +13,7 @@ build:
 	go build -o bin/shorepass ./cmd/shorepass
 
 run: build
-	bin/shorepass serve --config config.example.toml
+	bin/shorepass serve --config config.example.toml --greet demo # whose password is demo
 
 test: unit e2e
 

@@ -4,16 +4,22 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+
+	"shorepass/server"
 )
 
-// greet prints, at a start on a terminal or off one, the lines that log in and
-// get a token, ready to be pasted. The configuration's first file user stands
-// in for whoever reads it; no password is ever printed.
-func greet(w io.Writer, cfg *settled) {
-	service := url.QueryEscape(cfg.Token.Services[0])
-	realm := cfg.Server.Realm()
-	fmt.Fprintf(w, "\nLog in as docker does, and be asked for the password (%s):\n", "in config.example.toml it is demo, like the user")
-	fmt.Fprintf(w, "  curl -sS -u demo '%s?account=demo&client_id=docker&offline_token=true&service=%s'\n", realm, service)
-	fmt.Fprintf(w, "Get a token:\n")
-	fmt.Fprintf(w, "  curl -sS -u demo '%s?service=%s&scope=repository:demo/app:pull,push'\n\n", realm, service)
+// greetScope is what the rules of config.example.toml give to its user.
+const greetScope = "repository:team-demo/app:pull,push"
+
+// greet prints the lines to paste that log user in and get a token. Both
+// programs ask for the password. It is printed only on demand (serve --greet),
+// since whoever collects the log expects nothing but JSON.
+func greet(w io.Writer, rooms *server.Rooms, user string) error {
+	public, err := url.Parse(rooms.Config.PublicURLs[0])
+	if err != nil {
+		return fmt.Errorf("public_urls: %w", err)
+	}
+	_, err = fmt.Fprintf(w, "\n  docker login -u %s %s\n  curl -sS -u %[1]s '%[3]s?service=%[4]s&scope=%[5]s'\n\n",
+		user, public.Host, rooms.Config.Realm(), url.QueryEscape(rooms.Issuer.First()), greetScope)
+	return err
 }

@@ -19,7 +19,8 @@ import (
 )
 
 func newServe(o *options) *cobra.Command {
-	return &cobra.Command{
+	var user string
+	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer token requests",
 		Long: "Answers token requests until it gets SIGTERM or SIGINT, then finishes those under way.\n" +
@@ -28,9 +29,11 @@ func newServe(o *options) *cobra.Command {
 		Example: "  shorepass serve --config /etc/shorepass/shorepass.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd.Context(), o, cmd)
+			return serve(cmd.Context(), o, user, cmd)
 		},
 	}
+	cmd.Flags().StringVar(&user, "greet", "", "print, once it listens, the lines to paste that log in as `user` and get a token")
+	return cmd
 }
 
 // daemon is a running server and what it needs to load its configuration
@@ -50,7 +53,7 @@ type daemon struct {
 	retiring sync.WaitGroup             // who closes the chains of old configurations
 }
 
-func serve(ctx context.Context, o *options, cmd *cobra.Command) (err error) {
+func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (err error) {
 	cfg, err := o.load()
 	if err != nil {
 		return err
@@ -79,7 +82,11 @@ func serve(ctx context.Context, o *options, cmd *cobra.Command) (err error) {
 	defer stop()
 
 	log.Info("listening", "address", listener.Addr().String(), "tls", cfg.Server.TLS.Certificate != "")
-	greet(cmd.ErrOrStderr(), cfg)
+	if user != "" {
+		if err := greet(cmd.ErrOrStderr(), d.server.Rooms(), user); err != nil {
+			return err
+		}
+	}
 	return d.server.Serve(ctx, listener)
 }
 
