@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestLoginWithoutRegistry logs in straight at the token server, which every
+// client that proves a password takes for a registry.
+func TestLoginWithoutRegistry(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, options{})
+	alice := theHouse()["alice"]
+	hosts := []string{fmt.Sprintf("localhost:%d", s.port)}
+	for _, c := range clients() {
+		if !c.proves {
+			continue
+		}
+		at := hosts
+		if strings.HasPrefix(c.name, "docker") {
+			at = append(at, fmt.Sprintf("127.0.0.1:%d", s.port)) // which is not in public_urls
+		}
+		for _, host := range at {
+			t.Run(c.name+"/"+host, func(t *testing.T) {
+				t.Parallel()
+				h := newHome(t)
+				if said := c.login(t, h, host, alice.name, "wrong-"+alice.password); said.ok || !c.wrongPassword.MatchString(said.text) {
+					t.Errorf("login with a wrong password: %v, want %s", said, c.wrongPassword)
+				}
+				if said := c.login(t, h, host, alice.name, alice.password); !said.ok {
+					t.Fatalf("login: %v", said)
+				}
+				if !strings.HasPrefix(c.name, "docker") {
+					return
+				}
+				token := h.stored(t, host).IdentityToken
+				if a := s.redeem(t, token, "repository:team-alpha/app:pull"); a.Status != 200 || a.granted(t) != "repository:team-alpha/app:pull" {
+					t.Errorf("redeem what the login stored: %v, want a token to pull", a)
+				}
+			})
+		}
+	}
+}
+
+// TestGreeting pastes what "make run" prints: the example configuration as it
+// is, on a port that is free, and its user, demo, with the password demo.
+func TestGreeting(t *testing.T) {
+	t.Parallel()
+	need(t, "curl")
+	makefile, err := os.ReadFile("../Makefile")
+	must(t, err)
+	const command = "serve --config config.example.toml --greet demo"
+	if !strings.Contains(string(makefile), command) {
+		t.Errorf("the Makefile does not say %q", command)
+	}
+	example, err := os.ReadFile("../config.example.toml")
+	must(t, err)
+	dir, host := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	must(t, os.WriteFile(filepath.Join(dir, "config.example.toml"), []byte(strings.ReplaceAll(string(example), "127.0.0.1:5001", host)), 0o600))
+	cmd := exec.Command(binary, strings.Fields(command)...)
+	cmd.Dir = dir
+	server := start(t, "shorepass", cmd)
+	server.await(t, 30*time.Second, func() error { return answers("http://" + host + "/readyz") })
+
+	pasted := func(program string) []string {
+		for line := range strings.Lines(server.said()) {
+			if words := strings.Fields(line); len(words) > 0 && words[0] == program {
+				return words
+			}
+		}
+		t.Fatalf("there is no line to paste for %s in:\n%s", program, server.said())
+		return nil
+	}
+	login := pasted("docker")
+	for _, c := range dockers() {
+		t.Run(c.name, func(t *testing.T) {
+			program := "docker"
+			if c.name == "docker 20.10" {
+				program = docker20
+			}
+			need(t, program)
+			h := newHome(t)
+			said := execute(t, h.env(), "demo", program, append([]string{"--config", string(h)}, append(login[1:len(login):len(login)], "--password-stdin")...)...)
+			if !said.ok || !strings.Contains(said.text, "Login Succeeded") {
+				t.Errorf("%s: %v", strings.Join(login, " "), said)
+			}
+		})
+	}
+	token := strings.Replace(strings.Join(pasted("curl"), " "), "-u demo ", "-u demo:demo ", 1)
+	if said := execute(t, os.Environ(), "", "sh", "-c", token); !said.ok || !strings.Contains(said.text, `"access_token":`) {
+		t.Errorf("%s: %v", token, said)
+	}
+	if !strings.Contains(server.said(), `"granted":["repository:team-demo/app:pull,push"]`) {
+		t.Error("the token that the line gets is for nothing")
+	}
+}
