@@ -2,6 +2,7 @@ package ldap_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,3 +69,5 @@ func mustLogin(t testing.TB, p *ldap.Provider, name, password string) *providers
 
 // lower is how a directory that ignores case writes a name.
 func lower(name string) string { return strings.ToLower(name) }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

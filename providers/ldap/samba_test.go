@@ -1,0 +1,221 @@
+package ldap_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/providers/ldap"
+	"shorepass/providers/ldap/ldaptest"
+	"shorepass/providers/providertest"
+)
+
+// sambaConfig is the configuration for a domain controller that ldaptest
+// started.
+func sambaConfig(s *ldaptest.Samba) ldap.Config {
+	return ldap.Config{
+		Preset: "activedirectory", URLs: []string{s.LDAPS}, TLS: providers.TLS{CA: s.CA},
+		BindDN: s.BindDN, BindPassword: providers.NewSecret(s.Password),
+		Users:  ldap.Users{Base: s.People},
+		Groups: ldap.Groups{Base: s.Groups},
+	}
+}
+
+// TestActiveDirectoryContract plays the contract of all providers on a real
+// Active Directory domain controller.
+func TestActiveDirectoryContract(t *testing.T) {
+	providertest.Run(t, func(t *testing.T) providertest.Harness {
+		s := ldaptest.StartSamba(t, ldaptest.SambaOptions{})
+		return providertest.Harness{
+			Provider: newProvider(t, sambaConfig(s)),
+			Accounts: []providertest.Account{
+				{
+					Logins:   []string{"alice", "Alice", "alice@ad.example.org", "ALICE@AD.EXAMPLE.ORG", `ADEX\alice`, `adex\Alice`, `ad.example.org\alice`},
+					Password: "alice-Pw1", User: "alice", Groups: []string{"inner", "middle", "outer"},
+				},
+				{Logins: []string{"bob"}, Password: "bob-Pw1", User: "bob"},
+				{Logins: []string{"frank"}, Password: "frank-Pw1", User: "frank", Groups: []string{"crew", "fleet", "middle", "outer"}},
+				{Logins: []string{"josé", `ADEX\JOSÉ`, "jose\u0301"}, Password: "josé-Pw1", User: "josé"},
+				{Logins: []string{"o(brien", "o(brien@ad.example.org"}, Password: "o(brien-Pw1", User: "o(brien"},
+				{Logins: []string{"doej"}, Password: "doej-Pw1", User: "doej"},
+			},
+			Disabled: &providertest.Account{Logins: []string{"carol", `ADEX\carol`}, Password: "carol-Pw1"},
+			Unknown:  providers.ErrNotMine,
+			Subject:  true,
+			Stop:     func(*testing.T) { s.Kill() },
+			Disable: func(t *testing.T, a providertest.Account) {
+				s.Set(t, s.Person(a.User), "userAccountControl", "514")
+			},
+			Delete:         func(t *testing.T, a providertest.Account) { s.Delete(t, s.Person(a.User)) },
+			ChangePassword: func(t *testing.T, a providertest.Account) { s.SetPassword(t, s.Person(a.User), "Another-Pw1") },
+			ChangeGroups: func(t *testing.T, a providertest.Account) []string {
+				s.Remove(t, s.Group("inner"), "member", s.Person(a.User))
+				s.Insert(t, s.Group("outer"), "member", s.Person(a.User))
+				return []string{"outer"}
+			},
+		}
+	})
+}
+
+// TestActiveDirectory holds what is Active Directory's own on one domain
+// controller; what changes it comes last.
+func TestActiveDirectory(t *testing.T) {
+	s := ldaptest.StartSamba(t, ldaptest.SambaOptions{Lockout: 3})
+	t.Run("subject is printed as its tools print it", func(t *testing.T) {
+		p := newProvider(t, sambaConfig(s))
+		id := mustLogin(t, p, "alice", "alice-Pw1")
+		// Windows finds an entry by its GUID in this very form.
+		if got := s.Get(t, "<GUID="+id.Subject+">", "sAMAccountName"); !slices.Equal(got, []string{"alice"}) {
+			t.Errorf("<GUID=%s> is %q, want alice", id.Subject, got)
+		}
+	})
+	t.Run("reasons of a refused bind", func(t *testing.T) {
+		p := newProvider(t, sambaConfig(s))
+		for _, test := range []struct{ who, password, want string }{
+			{"bob", "wrong", "wrong password (data 52e)"},
+			{"carol", "carol-Pw1", "account disabled (data 533)"},
+			{"dave", "dave-Pw1", "must change the password (data 773)"},
+			{"erin", "erin-Pw1", "account expired (data 701)"},
+		} {
+			_, err := login(t, p, test.who, test.password)
+			if !errors.Is(err, providers.ErrRejected) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Authenticate(%q) = %v, want ErrRejected with %q", test.who, err, test.want)
+			}
+		}
+	})
+	t.Run("another domain's name is nobody's", func(t *testing.T) {
+		p := newProvider(t, sambaConfig(s))
+		for _, name := range []string{`OTHER\alice`, "alice@other.example", `\alice`, "@ad.example.org"} {
+			if _, err := login(t, p, name, "alice-Pw1"); !errors.Is(err, providers.ErrNotMine) {
+				t.Errorf("Authenticate(%q) = %v, want ErrNotMine", name, err)
+			}
+		}
+	})
+	t.Run("groups", func(t *testing.T) { testActiveDirectoryGroups(t, s) })
+	t.Run("a reference to another server is counted and not followed", func(t *testing.T) {
+		cfg := sambaConfig(s)
+		cfg.Users.Base = s.Base // whose search ends with references to the DNS partitions and the configuration
+		p := newProvider(t, cfg)
+		mustLogin(t, p, "alice", "alice-Pw1")
+		found, err := p.Ping(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := strings.Join(found, "\n"); !strings.Contains(all, "references to other servers were not followed") {
+			t.Errorf("Ping() = %s\nwant a line on references", all)
+		}
+	})
+	t.Run("service account by its UPN", func(t *testing.T) {
+		cfg := sambaConfig(s)
+		cfg.BindDN = "svc@ad.example.org"
+		mustLogin(t, newProvider(t, cfg), "alice", "alice-Pw1")
+	})
+	t.Run("template", func(t *testing.T) {
+		cfg := sambaConfig(s)
+		cfg.Users.DNTemplate, cfg.BindDN, cfg.BindPassword = "CN={user},"+s.People, "", providers.Secret{}
+		id := mustLogin(t, newProvider(t, cfg), "alice", "alice-Pw1")
+		if want := []string{"inner", "middle", "outer"}; !slices.Equal(id.Groups, want) {
+			t.Errorf("Groups = %q, want %q", id.Groups, want)
+		}
+	})
+	t.Run("a passing lock leaves sessions alone", func(t *testing.T) {
+		p := newProvider(t, sambaConfig(s))
+		id := mustLogin(t, p, "doej", "doej-Pw1")
+		for range 4 {
+			if _, err := login(t, p, "doej", "wrong"); !errors.Is(err, providers.ErrRejected) {
+				t.Fatalf("Authenticate with a wrong password = %v, want ErrRejected", err)
+			}
+		}
+		if _, err := login(t, p, "doej", "doej-Pw1"); !errors.Is(err, providers.ErrRejected) || !strings.Contains(err.Error(), "account locked (data 775)") {
+			t.Errorf("Authenticate of a locked account = %v, want ErrRejected, data 775", err)
+		}
+		again, err := p.Revalidate(t.Context(), id)
+		if err != nil || again.Stamp != id.Stamp {
+			t.Errorf("Revalidate of a locked account = %v, %v, want the identity of before", again, err)
+		}
+	})
+	t.Run("what ends a session", func(t *testing.T) { testActiveDirectoryEnds(t, s) })
+}
+
+func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
+	for _, test := range []struct {
+		name   string
+		change func(g *ldap.Groups)
+		alice  []string
+		frank  []string
+	}{
+		{"token groups", func(*ldap.Groups) {}, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
+		{"in chain", func(g *ldap.Groups) { g.Nested = "in_chain" }, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
+		{"whole domain by token", func(g *ldap.Groups) { g.Base = s.Base },
+			[]string{"domain users", "inner", "middle", "outer", "users"}, []string{"crew", "fleet", "middle", "outer"}},
+		{"whole domain in chain", func(g *ldap.Groups) { g.Base, g.Nested = s.Base, "in_chain" },
+			[]string{"domain users", "inner", "middle", "outer", "users"}, []string{"crew", "fleet", "middle", "outer"}},
+		// memberOf and member know nothing of the primary group.
+		{"memberOf", func(g *ldap.Groups) { g.Attribute = "memberOf" }, []string{"inner"}, []string{"middle"}},
+		{"memberOf, walked", func(g *ldap.Groups) { g.Attribute, g.Nested = "memberOf", "walk" }, []string{"inner", "middle", "outer"}, []string{"middle", "outer"}},
+		{"member, one up", func(g *ldap.Groups) { g.Filter, g.Nested, g.Depth = "(member={dn})", "walk", 1 }, []string{"inner", "middle"}, []string{"middle", "outer"}},
+		{"only and rename", func(g *ldap.Groups) { g.Only, g.Rename = []string{"OUT*", "crew"}, map[string]string{"Outer": "everybody"} },
+			[]string{"everybody"}, []string{"crew", "everybody"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := sambaConfig(s)
+			test.change(&cfg.Groups)
+			p := newProvider(t, cfg)
+			for _, who := range []struct {
+				name string
+				want []string
+			}{{"alice", test.alice}, {"frank", test.frank}, {"alice", test.alice}} { // alice again, from memory
+				if id := mustLogin(t, p, who.name, who.name+"-Pw1"); !slices.Equal(id.Groups, who.want) {
+					t.Errorf("groups of %s = %q, want %q", who.name, id.Groups, who.want)
+				}
+			}
+		})
+	}
+}
+
+func testActiveDirectoryEnds(t *testing.T, s *ldaptest.Samba) {
+	p := newProvider(t, sambaConfig(s))
+	bob := mustLogin(t, p, "bob", "bob-Pw1")
+	revalidate := func(what string, wants ...error) *providers.Identity {
+		t.Helper()
+		id, err := p.Revalidate(t.Context(), bob)
+		for _, want := range wants {
+			if !errors.Is(err, want) {
+				t.Errorf("Revalidate of one who is %s = %v, want %v", what, err, want)
+			}
+		}
+		if len(wants) == 0 && err != nil {
+			t.Errorf("Revalidate of one who is %s = %v, want an identity", what, err)
+		}
+		return id
+	}
+	filetime := func(at time.Time) string {
+		return itoa((at.Unix() + 11_644_473_600) * 10_000_000)
+	}
+	s.Set(t, s.Person("bob"), "accountExpires", filetime(time.Now().Add(-time.Minute)))
+	revalidate("expired", providers.ErrRejected, providers.ErrEnded)
+	for _, good := range []string{"0", "9223372036854775807", filetime(time.Now().Add(time.Hour))} {
+		s.Set(t, s.Person("bob"), "accountExpires", good)
+		revalidate("not expired with " + good)
+	}
+	s.Set(t, s.Person("bob"), "userAccountControl", "514")
+	revalidate("disabled", providers.ErrRejected, providers.ErrEnded)
+	s.Set(t, s.Person("bob"), "userAccountControl", "512")
+	if id := revalidate("enabled again"); id != nil && id.Stamp != bob.Stamp {
+		t.Errorf("Stamp after all that = %q, want %q as before", id.Stamp, bob.Stamp)
+	}
+	s.Rename(t, s.Person("bob"), "CN=robert", "OU=Services,"+s.Base)
+	revalidate("moved out of users.base", providers.ErrGone)
+	s.Rename(t, "CN=robert,OU=Services,"+s.Base, "CN=robert", s.People)
+	s.Set(t, s.Person("robert"), "sAMAccountName", "robert")
+	if id := revalidate("called otherwise"); id != nil && (id.User != "robert" || id.Subject != bob.Subject) {
+		t.Errorf("Revalidate after a new name = %q, %q, want robert and the same subject", id.User, id.Subject)
+	}
+	s.Set(t, s.Person("robert"), "pwdLastSet", "0")
+	if id := revalidate("told to change the password"); id != nil && id.Stamp == bob.Stamp {
+		t.Errorf("Stamp after the password was declared invalid is %q as before", id.Stamp)
+	}
+}
