@@ -1,0 +1,358 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"shorepass/providers/ldap/ldaptest"
+)
+
+// directoryRules are for directories whose people are in devs and all.
+const directoryRules = `
+[[rule]]
+name = "developers push"
+groups = ["devs"]
+repositories = ["team-alpha/**"]
+actions = ["pull", "push", "delete"]
+
+[[rule]]
+name = "all pull"
+groups = ["all"]
+repositories = ["team-alpha/**"]
+actions = ["pull"]
+
+[[rule]]
+name = "everyone has a shelf"
+groups = ["authenticated"]
+repositories = ["shelf/**"]
+actions = ["pull"]
+`
+
+const teamScope = "repository:team-alpha/x:pull,push"
+
+// slapdTOML is the provider for a slapd; more are further keys.
+func slapdTOML(s *ldaptest.Slapd, more string, urls ...string) string {
+	if len(urls) == 0 {
+		urls = []string{s.LDAPS}
+	}
+	return fmt.Sprintf(`
+[[provider]]
+name = "corp"
+kind = "ldap"
+preset = "openldap"
+urls = %s
+tls = { ca = %q }
+bind_dn = %q
+bind_password = %q
+users = { base = %q }
+%s
+`, array(urls), s.CA, s.BindDN, s.Password, s.People, more)
+}
+
+// groupsIn is the groups table for a base.
+func groupsIn(base, more string) string {
+	return fmt.Sprintf("groups = { base = %q%s }\n", base, more)
+}
+
+func array(words []string) string {
+	text := "["
+	for _, w := range words {
+		text += fmt.Sprintf("%q, ", w)
+	}
+	return text + "]"
+}
+
+// loginOf returns the password that ldaptest gives a person.
+func loginOf(uid string) (user, password string) {
+	return uid, secrets.keep("password of "+uid, uid+"pw")
+}
+
+// TestSlapdClients plays every client with a directory's passwords, over each
+// kind of connection to it.
+func TestSlapdClients(t *testing.T) {
+	t.Parallel()
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	for _, way := range []struct {
+		name, toml string
+	}{
+		{"plain", slapdTOML(d, "insecure = true\n"+groupsIn(d.Groups, ""), d.URL)},
+		{"StartTLS", slapdTOML(d, "start_tls = true\n"+groupsIn(d.Groups, ""), d.URL)},
+		{"LDAPS", slapdTOML(d, groupsIn(d.Groups, ""))},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, options{providers: way.toml, rules: directoryRules})
+			r := s.registry(t, distributions[1])
+			i, ref := dockerImage(t), r.host+"/team-alpha/it:1"
+			h := newHome(t)
+			user, password := loginOf("alice")
+			h.store(t, r.host, user, password)
+			if err := upload(t, resolver(t, h), i, ref, ""); err != nil {
+				t.Fatalf("push as alice: %v", err)
+			}
+			for _, c := range clients() {
+				t.Run(c.name, func(t *testing.T) {
+					h := newHome(t)
+					user, password := loginOf("bob")
+					if s := c.login(t, h, r.host, user, password); !s.ok {
+						t.Fatalf("login as bob: %v", s)
+					}
+					h.stored(t, r.host)
+					if s := c.pull(t, h, ref); !s.ok || !s.saw(i.layer.digest()) {
+						t.Errorf("pull as bob: %v", s)
+					}
+					if s := c.copy(t, h, ref, r.host+"/team-alpha/other:1"); s.ok || !c.refusedPush.MatchString(s.text) {
+						t.Errorf("push as bob: %v\nwant a failure that prints %v", s, c.refusedPush)
+					}
+				})
+			}
+		})
+	}
+}
+
+// TestSlapdLogins is who may log in, under which names, and what groups are
+// found in each way that there is.
+func TestSlapdLogins(t *testing.T) {
+	t.Parallel()
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	const both, pull, none = "repository:team-alpha/x:pull,push", "repository:team-alpha/x:pull", ""
+
+	t.Run("groups", func(t *testing.T) {
+		for _, tc := range []struct {
+			name, toml string
+			alice, bob string
+		}{
+			{"by search", groupsIn(d.Groups, ""), both, pull},
+			{"by memberOf", groupsIn(d.Groups, `, attribute = "memberOf"`), both, pull},
+			{"by walking", groupsIn(d.Groups, `, nested = "walk"`), both, pull},
+			{"renamed", groupsIn(d.Groups, `, rename = { devs = "others" }`), none, pull},
+			{"nested, all alone", groupsIn(d.Groups, `, nested = "walk", only = ["all"]`), pull, pull},
+			{"not nested, all alone", groupsIn(d.Groups, `, only = ["all"]`), none, pull},
+			{"by memberUid", groupsIn(d.Groups, `, filter = "(memberUid={user})", rename = { ops = "devs" }`), both, both},
+			{"by uniqueMember", groupsIn(d.Groups, `, filter = "(uniqueMember={dn})", rename = { uniques = "devs" }`), both, none},
+			{"under another base", groupsIn("ou=elsewhere,"+d.Base, `, attribute = "memberOf", rename = { outside = "all" }`), pull, none},
+			{"not read", "", none, none},
+		} {
+			s := newSite(t, options{providers: slapdTOML(d, tc.toml), rules: directoryRules})
+			for uid, want := range map[string]string{"alice": tc.alice, "bob": tc.bob} {
+				if a := s.get(t, "service="+service+"&scope="+teamScope, basic(loginOf(uid))); a.Status != http.StatusOK || a.granted(t) != want {
+					t.Errorf("groups %s: %s is granted %v, want %q", tc.name, uid, a, want)
+				}
+			}
+		}
+	})
+
+	s := newSite(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules})
+	t.Run("names", func(t *testing.T) {
+		for typed, uid := range map[string]string{"alice": "alice", "ALICE": "alice", " Alice ": "alice", "\uff42ob": "bob"} {
+			_, password := loginOf(uid)
+			if a := s.get(t, "service="+service, basic(typed, password)); a.Status != http.StatusOK || a.claims(t).Subject != uid {
+				t.Errorf("login as %q = %v, want 200 as %s", typed, a, uid)
+			}
+		}
+		for _, name := range ldaptest.OddNames {
+			user, password := loginOf(name)
+			form := url.Values{"grant_type": {"password"}, "service": {service}, "username": {user}, "password": {password}}
+			if a := s.post(t, form); a.Status != http.StatusOK || a.claims(t).Subject == "" {
+				t.Errorf("login as %q = %v, want 200", name, a)
+			}
+		}
+	})
+	t.Run("refused", func(t *testing.T) {
+		want := s.get(t, "service="+service, basic("nobody", "nobodypw")).Raw
+		for _, uid := range []string{"carol", "dave", "erin", "twin"} {
+			a := s.get(t, "service="+service, basic(loginOf(uid)))
+			if a.Status != http.StatusUnauthorized || a.Raw != want {
+				t.Errorf("login as %s = %v, want 401 and\n%s", uid, a, want)
+			}
+		}
+		binds := d.Binds(t, d.People)
+		for _, password := range []string{"", "\x00"} {
+			form := url.Values{"grant_type": {"password"}, "service": {service}, "username": {"alice"}, "password": {password}}
+			for _, a := range []answer{s.post(t, form), s.get(t, "service="+service, basic("alice", password))} {
+				if a.Status != http.StatusUnauthorized || a.Raw != want {
+					t.Errorf("login with the password %q = %v, want 401 and\n%s", password, a, want)
+				}
+			}
+		}
+		if more := d.Binds(t, d.People) - binds; more > 1 { // NUL may be a password, and is asked about once
+			t.Errorf("empty passwords made %d binds", more)
+		}
+	})
+	t.Run("check --live", func(t *testing.T) {
+		if got := s.cli(t, "", "check", "--live"); !got.ok {
+			t.Errorf("shorepass check --live: %v", got)
+		}
+	})
+}
+
+// TestSlapdProtected guesses at passwords: the directory, which locks accounts
+// after five wrong ones, hears of three, and nobody is locked out.
+func TestSlapdProtected(t *testing.T) {
+	t.Parallel()
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5})
+	s := newSite(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules})
+	ask := func(user, password string) int {
+		return s.get(t, "service="+service, basic(user, password)).Status
+	}
+	_, right := loginOf("alice")
+	if got := ask("alice", right); got != http.StatusOK {
+		t.Fatalf("login as alice = %d, want 200", got)
+	}
+
+	before := d.Binds(t, d.People)
+	var wg sync.WaitGroup
+	for range 40 {
+		wg.Go(func() { ask("alice", "the-same-wrong-one") })
+	}
+	wg.Wait()
+	if n := d.Binds(t, d.People) - before; n != 1 {
+		t.Errorf("one wrong password, forty times: %d binds, want 1", n)
+	}
+	for n := range 40 {
+		wg.Go(func() { ask("alice", fmt.Sprintf("wrong-number-%d", n)) })
+	}
+	wg.Wait()
+	if n := d.Binds(t, d.People) - before; n > 3 {
+		t.Errorf("forty-one wrong passwords: %d binds, want at most 3", n)
+	}
+	if got := ask("alice", right); got != http.StatusOK {
+		t.Errorf("the right password, which is remembered, after that = %d, want 200", got)
+	}
+	if locked := d.Get(t, d.Person("alice"), "pwdAccountLockedTime"); len(locked) > 0 {
+		t.Error("alice is locked out of her directory")
+	}
+	if got := ask(loginOf("bob")); got != http.StatusOK {
+		t.Errorf("bob's login meanwhile = %d, want 200", got)
+	}
+
+	before = d.Binds(t, d.People)
+	for range 40 {
+		wg.Go(func() { ask(loginOf("bob")) })
+	}
+	wg.Wait()
+	if n := d.Binds(t, d.People) - before; n != 0 {
+		t.Errorf("a remembered password, forty times: %d binds, want none", n)
+	}
+}
+
+// TestSlapdLeaver changes people in the directory: what lives on behind their
+// refresh tokens follows.
+func TestSlapdLeaver(t *testing.T) {
+	t.Parallel()
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	s := newSite(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, session: `revalidate = "1s"`})
+	// A password that was never changed has no time of its change, and a time
+	// that appears says nothing.
+	d.SetPassword(t, d.Person("nameless"), "namelesspw")
+	d.Set(t, d.Person("nameless"), "pwdReset")
+	token := map[string]string{}
+	for _, uid := range []string{"alice", "bob", "nameless", "o(brien", "josé"} {
+		token[uid] = s.login(t, uid, secrets.keep("password of "+uid, uid+"pw"))
+	}
+	redeem := func(uid string) answer {
+		time.Sleep(1100 * time.Millisecond)
+		return s.redeem(t, token[uid], teamScope)
+	}
+	if a := redeem("alice"); a.Status != http.StatusOK || a.granted(t) != teamScope {
+		t.Fatalf("redeem alice's token = %v, want %s", a, teamScope)
+	}
+
+	d.Insert(t, d.Group("all"), "member", d.Person("alice"))
+	d.Delete(t, d.Group("devs"))
+	if a := redeem("alice"); a.Status != http.StatusOK || a.granted(t) != "repository:team-alpha/x:pull" {
+		t.Errorf("after alice has gone from one group to another = %v, want pull alone", a)
+	}
+
+	d.Set(t, d.Person("bob"), "pwdAccountLockedTime", "000001010000Z")
+	if a := redeem("bob"); a.Status != http.StatusUnauthorized {
+		t.Errorf("after bob was locked for good = %v, want 401", a)
+	}
+	d.Set(t, d.Person("bob"), "pwdAccountLockedTime")
+	if a := redeem("bob"); a.Status != http.StatusUnauthorized {
+		t.Errorf("after bob was taken back = %v, want 401: that session has ended", a)
+	}
+
+	time.Sleep(1100 * time.Millisecond) // pwdChangedTime counts seconds
+	d.SetPassword(t, d.Person("nameless"), secrets.password("nameless"))
+	if a := redeem("nameless"); a.Status != http.StatusUnauthorized {
+		t.Errorf("after a password was changed = %v, want 401", a)
+	}
+
+	d.Delete(t, d.Person("o(brien"))
+	if a := redeem("o(brien"); a.Status != http.StatusUnauthorized {
+		t.Errorf("after an entry was deleted = %v, want 401", a)
+	}
+	if a := redeem("josé"); a.Status != http.StatusOK {
+		t.Errorf("somebody whom all that does not concern = %v, want 200", a)
+	}
+}
+
+// TestSlapdDown stops the directory, kills it and brings it back.
+func TestSlapdDown(t *testing.T) {
+	t.Parallel()
+	d, spare := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{}), nobody(t)
+	s := newSite(t, options{
+		providers: slapdTOML(d, groupsIn(d.Groups, ""), "ldaps://"+spare, d.LDAPS),
+		rules:     directoryRules, session: `revalidate = "1s"`,
+	})
+	token := s.login(t, "alice", "alicepw")
+	down := func(why string) {
+		t.Helper()
+		time.Sleep(1100 * time.Millisecond)
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				began := time.Now()
+				a := s.get(t, "service="+service+"&offline_token=true", basic("alice", "alicepw"))
+				if took := time.Since(began); a.Status != http.StatusServiceUnavailable || took > 11*time.Second {
+					t.Errorf("a login while the directory %s = %v after %v, want 503 within 10s", why, a, took)
+				} else {
+					checkError(t, a)
+				}
+			})
+		}
+		wg.Go(func() {
+			if a := s.redeem(t, token, teamScope); a.Status != http.StatusOK || a.granted(t) != teamScope {
+				t.Errorf("a token while the directory %s = %v, want 200 within its grace", why, a)
+			}
+		})
+		wg.Wait()
+	}
+	up := func(why string) {
+		t.Helper()
+		s.server.await(t, 20*time.Second, func() error {
+			if a := s.get(t, "service="+service+"&offline_token=true", basic("alice", "alicepw")); a.Status != http.StatusOK {
+				return fmt.Errorf("a login after the directory %s = %v, want 200", why, a)
+			}
+			return nil
+		})
+	}
+	d.Hang()
+	down("hangs")
+	d.Resume()
+	up("goes on")
+	d.Kill()
+	down("is dead")
+	d.Start(t)
+	up("is back")
+
+	// It hangs while somebody's password is on its way.
+	var wg sync.WaitGroup
+	for n := range 6 {
+		wg.Go(func() {
+			time.Sleep(time.Duration(n) * 5 * time.Millisecond)
+			a := s.get(t, "service="+service+"&offline_token=true", basic("bob", "bobpw"))
+			if a.Status != http.StatusOK && a.Status != http.StatusServiceUnavailable {
+				t.Errorf("a login that the directory died of = %v, want 200 or 503", a)
+			}
+		})
+	}
+	time.Sleep(12 * time.Millisecond)
+	d.Kill()
+	wg.Wait()
+}
