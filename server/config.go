@@ -22,7 +22,7 @@ type Config struct {
 	TLS providers.TLS `toml:"tls"`
 
 	// PublicURLs are what people and registries call this server; the first
-	// is the default. Default: "http://" and Listen.
+	// is the default. Default: Listen, behind "http://" or "https://".
 	PublicURLs []string `toml:"public_urls"`
 
 	// Paths of the token endpoint. Default ["/jwt/auth"]; "/token", "/auth"
@@ -66,7 +66,7 @@ func (c Config) WithDefaults() Config {
 		if c.TLS.Certificate != "" {
 			scheme = "https://"
 		}
-		c.PublicURLs = []string{scheme + c.Listen}
+		c.PublicURLs = []string{scheme + reachable(c.Listen)}
 	}
 	if len(c.Paths) == 0 {
 		c.Paths = []string{"/jwt/auth"}
@@ -78,6 +78,16 @@ func (c Config) WithDefaults() Config {
 		c.LogLevel = "info"
 	}
 	return c
+}
+
+// reachable returns an address to connect to for one to listen on: who listens
+// on every address is reached on this machine by its name.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if addr, parseErr := netip.ParseAddr(host); err == nil && (host == "" || parseErr == nil && addr.IsUnspecified()) {
+		return net.JoinHostPort("localhost", port)
+	}
+	return listen
 }
 
 // WithDefaults returns the configuration with what was left out filled in.

@@ -86,7 +86,7 @@ func (e *event) client() session.Client {
 func scopesOf(access []registry.Access) []string {
 	scopes := make([]string, len(access))
 	for i, a := range access {
-		scopes[i] = registry.Scope{Type: a.Type, Class: a.Class, Name: a.Name, Actions: a.Actions}.String()
+		scopes[i] = registry.Scope(a).String()
 	}
 	return scopes
 }

@@ -72,7 +72,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, e *event) er
 
 	answer := tokenAnswer{Token: token.Reveal(), AccessToken: token.Reveal(), ExpiresIn: int(token.ExpiresIn / time.Second), RefreshToken: refresh.Reveal()}
 	if q.post {
-		answer.Scope = scopeOf(decision.Access)
+		answer.Scope = strings.Join(e.Granted, " ")
 	}
 	if err := s.audit.record(e, http.StatusOK); err != nil {
 		return err
@@ -106,15 +106,6 @@ func (s *Server) refreshToken(ctx context.Context, q *question, who asker, e *ev
 	}
 	e.Session = made.ID
 	return token, nil
-}
-
-// scopeOf writes what was granted as the scope of RFC 6749, section 3.3.
-func scopeOf(access []registry.Access) string {
-	scopes := make([]string, len(access))
-	for i, a := range access {
-		scopes[i] = registry.Scope{Type: a.Type, Class: a.Class, Name: a.Name, Actions: a.Actions}.String()
-	}
-	return strings.Join(scopes, " ")
 }
 
 func writeJSON(w http.ResponseWriter, status int, answer any) {
