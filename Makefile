@@ -20,8 +20,10 @@ test: unit e2e
 unit: install-peers
 	$(GOTEST) -race -timeout 10m ./...
 
+# The tests mostly wait for other processes, so more of them run at once than
+# there are cores.
 e2e: install-peers
-	cd e2e && $(GOTEST) -timeout 10m ./...
+	cd e2e && $(GOTEST) -timeout 10m -parallel 8 ./...
 
 bench: install-peers
 	go run ./bench

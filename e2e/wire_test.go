@@ -30,7 +30,18 @@ type answer struct {
 	ErrorDescription string `json:"error_description"`
 }
 
-func (a answer) String() string { return fmt.Sprintf("%d %s", a.Status, a.Raw) }
+// String leaves a token out, and says what it is for.
+func (a answer) String() string {
+	parts := strings.Split(a.AccessToken, ".")
+	if len(parts) != 3 {
+		return fmt.Sprintf("%d %s", a.Status, a.Raw)
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return fmt.Sprintf("%d with a token that is not base64", a.Status)
+	}
+	return fmt.Sprintf("%d with a token of %s", a.Status, claims)
+}
 
 // claims are those of a token.
 type claims struct {
