@@ -150,9 +150,9 @@ func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
 		{"token groups", func(*ldap.Groups) {}, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
 		{"in chain", func(g *ldap.Groups) { g.Nested = "in_chain" }, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
 		{"whole domain by token", func(g *ldap.Groups) { g.Base = s.Base },
-			[]string{"domain users", "inner", "middle", "outer", "users"}, []string{"crew", "fleet", "middle", "outer"}},
+			[]string{"domain users", "inner", "middle", "outer", "users"}, []string{"crew", "domain users", "fleet", "middle", "outer", "users"}},
 		{"whole domain in chain", func(g *ldap.Groups) { g.Base, g.Nested = s.Base, "in_chain" },
-			[]string{"domain users", "inner", "middle", "outer", "users"}, []string{"crew", "fleet", "middle", "outer"}},
+			[]string{"domain users", "inner", "middle", "outer", "users"}, []string{"crew", "domain users", "fleet", "middle", "outer", "users"}},
 		// memberOf and member know nothing of the primary group.
 		{"memberOf", func(g *ldap.Groups) { g.Attribute = "memberOf" }, []string{"inner"}, []string{"middle"}},
 		{"memberOf, walked", func(g *ldap.Groups) { g.Attribute, g.Nested = "memberOf", "walk" }, []string{"inner", "middle", "outer"}, []string{"middle", "outer"}},
