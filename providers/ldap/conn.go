@@ -14,6 +14,7 @@ type conn struct {
 	ldap   *ldap.Conn
 	wire   *wire
 	server *server
+	epoch  int // of the server, when it was opened
 	opened time.Time
 	used   time.Time // when it was last given back
 	reused bool      // it was given out before

@@ -217,8 +217,8 @@ func (p *pool) down() error {
 }
 
 // takeIdle returns an idle connection that is still good, and closes those
-// that are not: too old, ended by the other side, to a server that is down, or
-// to one that stands behind another which is up again.
+// that are not: too old, ended by the other side, to a server that has failed
+// since, or to one that stands behind another which is up again.
 func (p *pool) takeIdle(tried map[*server]bool) *conn {
 	p.mu.Lock()
 	var closing []*conn
@@ -242,7 +242,7 @@ func (p *pool) takeIdle(tried map[*server]bool) *conn {
 
 func (p *pool) stale(c *conn) bool {
 	now := p.now()
-	return c.dead() || now.Sub(c.used) > maxIdle || now.Sub(c.opened) > maxAge
+	return c.dead() || c.epoch != c.server.current() || now.Sub(c.used) > maxIdle || now.Sub(c.opened) > maxAge
 }
 
 // open makes a connection to a server.

@@ -31,6 +31,7 @@ type server struct {
 
 	mu       sync.Mutex
 	failures int       // on end; 0 while it is up
+	epoch    int       // failures ever
 	rests    time.Time // until when it is left alone
 	probed   bool      // somebody is finding out whether it is up again
 	lastErr  error
@@ -102,8 +103,17 @@ func (s *server) failed(err error) {
 	}
 	rest := restFirst << min(s.failures, 10)
 	s.failures++
+	s.epoch++
 	s.probed, s.lastErr = false, err
 	s.rests = now.Add(min(rest, restLast))
+}
+
+// current returns the epoch: a connection of an earlier one may have died with
+// what failed, unknown to this side.
+func (s *server) current() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch
 }
 
 // why returns the error that took the server down, or nil.
@@ -144,7 +154,7 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 }
 
 func (s *server) secure(ctx context.Context, w *wire) (*conn, error) {
-	c := &conn{wire: w, server: s, opened: s.now()}
+	c := &conn{wire: w, server: s, epoch: s.current(), opened: s.now()}
 	if s.ldaps {
 		over := tls.Client(w, s.tls)
 		if err := over.HandshakeContext(ctx); err != nil {

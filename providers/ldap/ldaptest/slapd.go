@@ -220,7 +220,7 @@ func (s *Slapd) Group(cn string) string { return "cn=" + ldap.EscapeDN(cn) + ","
 func (s *Slapd) Binds(t testing.TB, under string) int {
 	t.Helper()
 	n := 0
-	for _, line := range s.lines(t) {
+	for _, line := range s.Log(t) {
 		_, dn, found := strings.Cut(line, ` BIND dn="`)
 		dn, rest, _ := strings.Cut(dn, `" `)
 		if found && strings.HasPrefix(rest, "method=128") && (dn == under || strings.HasSuffix(dn, ","+under)) {
@@ -234,7 +234,7 @@ func (s *Slapd) Binds(t testing.TB, under string) int {
 func (s *Slapd) Searches(t testing.TB, under string) int {
 	t.Helper()
 	n := 0
-	for _, line := range s.lines(t) {
+	for _, line := range s.Log(t) {
 		if strings.Contains(line, ` SRCH base="`+under+`" `) {
 			n++
 		}
@@ -245,7 +245,7 @@ func (s *Slapd) Searches(t testing.TB, under string) int {
 // Connections counts the connections that are open, and those that ever were.
 func (s *Slapd) Connections(t testing.TB) (open, ever int) {
 	t.Helper()
-	for _, line := range s.lines(t) {
+	for _, line := range s.Log(t) {
 		switch {
 		case strings.Contains(line, " ACCEPT from "):
 			open++
@@ -257,9 +257,9 @@ func (s *Slapd) Connections(t testing.TB) (open, ever int) {
 	return open, ever
 }
 
-// lines returns what slapd printed up to now, and nothing of the helper's own
-// connections.
-func (s *Slapd) lines(t testing.TB) []string {
+// Log returns what slapd printed of connections since it was started, and
+// nothing of the helper's own.
+func (s *Slapd) Log(t testing.TB) []string {
 	t.Helper()
 	mark := "uid=mark" + FreePort(t) + "," + s.Base
 	_ = s.try(func(c *ldap.Conn) error { // what is printed before is there once this is
