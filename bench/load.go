@@ -25,9 +25,10 @@ type figures struct {
 	RSS         int64         // of the server after the run, bytes
 }
 
-// load sends request over conns connections for the given time, each waiting
-// for its answer before it sends again, and measures the server pid.
-func load(ctx context.Context, addr string, request []byte, conns int, span time.Duration, pid int) (figures, error) {
+// load sends requests over conns connections for the given time, each its own
+// request again and again, waiting for the answer before it sends the next, and
+// measures the server pid.
+func load(ctx context.Context, addr string, request func(conn int) []byte, conns int, span time.Duration, pid int) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, span)
 	defer cancel()
 	before, err := cpuOf(pid)
@@ -39,7 +40,7 @@ func load(ctx context.Context, addr string, request []byte, conns int, span time
 	errs := make([]error, conns)
 	var wg sync.WaitGroup
 	for i := range conns {
-		wg.Go(func() { took[i], errs[i] = hammer(ctx, addr, request) })
+		wg.Go(func() { took[i], errs[i] = hammer(ctx, addr, request(i)) })
 	}
 	wg.Wait()
 	elapsed := time.Since(began)

@@ -97,7 +97,7 @@ func measureTokens(ctx context.Context, binary, dir string, span time.Duration) 
 
 	fmt.Printf("%-38s %4s %10s %9s %9s %9s %8s %6s\n", "token request", "c", "req/s", "p50", "p99", "CPU/req", "RSS", "ratio")
 	for _, c := range connections {
-		limit, err := load(ctx, bare.addr, refresh["twenty"], c, span, bare.cmd.Process.Pid)
+		limit, err := load(ctx, bare.addr, same(refresh["twenty"]), c, span, bare.cmd.Process.Pid)
 		if err != nil {
 			return fmt.Errorf("bare handler: %w", err)
 		}
@@ -110,7 +110,7 @@ func measureTokens(ctx context.Context, binary, dir string, span time.Duration) 
 			{"refresh token, 1,000 groups", refresh["thousand"]},
 			{"remembered password, 20 groups", remembered},
 		} {
-			got, err := load(ctx, s.addr, path.request, c, span, s.cmd.Process.Pid)
+			got, err := load(ctx, s.addr, same(path.request), c, span, s.cmd.Process.Pid)
 			if err != nil {
 				return fmt.Errorf("%s: %w", path.name, err)
 			}
@@ -119,6 +119,9 @@ func measureTokens(ctx context.Context, binary, dir string, span time.Duration) 
 	}
 	return nil
 }
+
+// same is one request for every connection.
+func same(request []byte) func(int) []byte { return func(int) []byte { return request } }
 
 func row(name string, f, limit figures) {
 	fmt.Printf("%-38s %4d %10.0f %9v %9v %9v %5.1fMiB %6.2f\n", name, f.Connections, f.PerSecond,
