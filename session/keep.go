@@ -7,8 +7,12 @@ import (
 )
 
 const (
-	// sweepEvery is how often sessions whose time has come are ended.
-	sweepEvery = time.Minute
+	// sweepEvery is how often sessions whose time has come are ended in the
+	// store. They are refused without it.
+	sweepEvery = 5 * time.Minute
+
+	// choreLimit is how long one round of chores may take.
+	choreLimit = time.Minute
 
 	// keepEnded is how long a list still shows a session that has ended.
 	keepEnded = 30 * day
@@ -52,7 +56,7 @@ func (s *Sessions) keep(ctx context.Context) {
 
 // limited runs one chore. What it does not finish is done the next time.
 func (s *Sessions) limited(ctx context.Context, chore func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, sweepEvery/2)
+	ctx, cancel := context.WithTimeout(ctx, choreLimit)
 	defer cancel()
 	return chore(ctx)
 }

@@ -1,0 +1,24 @@
+package session
+
+import (
+	"context"
+
+	"shorepass/providers"
+)
+
+// ExportID returns the ID of a token's session.
+func ExportID(token providers.Secret) string {
+	_, hash, ok := parseToken(token)
+	if !ok {
+		return ""
+	}
+	return hash.ID()
+}
+
+// ExportIssue makes a session of any kind.
+func ExportIssue(ctx context.Context, s *Sessions, kind Kind, id *providers.Identity, service string) (*Session, error) {
+	return s.make(ctx, s.rules.Load(), kind, id, service, Client{}, nil)
+}
+
+// ExportFlush keeps what waits to be kept.
+func ExportFlush(ctx context.Context, s *Sessions) error { return s.flush(ctx) }

@@ -1,0 +1,394 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+const day = 24 * time.Hour
+
+func TestRedeem(t *testing.T) {
+	s := newSite(t, 1, session.Config{})
+	defer s.close()
+	id := s.house.login("corp", "alice")
+	token, made, err := s.replicas[0].Issue(t.Context(), id, service, laptop)
+	must(t, err)
+	found, err := s.redeem(token)
+	must(t, err)
+	if found.ID != made.ID || found.Service != service || found.Kind != session.KindRefresh || !found.Token.IsZero() {
+		t.Errorf("Redeem = %+v, want what Issue returned, %+v", found, made)
+	}
+	got := found.Identity
+	if got.User != "alice" || got.Provider != "corp" || got.Subject != "alice" || !slices.Equal(got.Groups, id.Groups) ||
+		got.Claims["mail"] != "alice@corp.example" || got.Method != providers.MethodRefresh || !got.Renewal.IsZero() {
+		t.Errorf("the identity = %+v, want that of %+v", got, id)
+	}
+	text := token.Reveal()
+	for _, tc := range []struct {
+		name, token, service string
+		kinds                []session.Kind
+	}{
+		{"another service", text, "other", []session.Kind{session.KindRefresh}},
+		{"no service", text, "", []session.Kind{session.KindRefresh}},
+		{"another kind is wanted", text, service, []session.Kind{session.KindPAT, session.KindRobot}},
+		{"no kind is wanted", text, service, nil},
+		{"empty", "", service, []session.Kind{session.KindRefresh}},
+		{"of another kind", "sp_p_" + text[5:], service, []session.Kind{session.KindRefresh, session.KindPAT}},
+		{"one letter less", text[:len(text)-1], service, []session.Kind{session.KindRefresh}},
+	} {
+		if _, err := s.replicas[0].Redeem(t.Context(), providers.NewSecret(tc.token), tc.service, laptop, tc.kinds...); outcome(err) != "401" {
+			t.Errorf("%s: Redeem = %v, want 401", tc.name, err)
+		}
+	}
+	for kind, method := range map[session.Kind]providers.Method{session.KindPAT: providers.MethodPAT, session.KindRobot: providers.MethodRobot} {
+		made, err := session.ExportIssue(t.Context(), s.replicas[0], kind, id, service)
+		must(t, err)
+		if _, err := s.redeem(made.Token); outcome(err) != "401" {
+			t.Errorf("a %s as a refresh token: %v, want 401", kind, err)
+		}
+		found, err := s.replicas[0].Redeem(t.Context(), made.Token, service, laptop, session.KindRefresh, session.KindPAT, session.KindRobot)
+		if err != nil || found.Identity.Method != method || found.Kind != kind {
+			t.Errorf("a %s as a password: %+v, %v", kind, found, err)
+		}
+	}
+}
+
+// Each row is what happens to one session, and what its client sees.
+func TestWhatEndsASession(t *testing.T) {
+	type at struct {
+		after  time.Duration // since the row before
+		change func(*account)
+		down   bool
+		want   string
+	}
+	keep := func(*account) {}
+	set := func(missing, disabled, locked bool, stamp string) func(*account) {
+		return func(a *account) { a.missing, a.disabled, a.locked, a.stamp = missing, disabled, locked, stamp }
+	}
+	fine := set(false, false, false, "s1")
+	for _, tc := range []struct {
+		name, provider string
+		method         providers.Method
+		life           []at
+		why            session.Reason
+	}{
+		{"used each hour until its end", "corp", providers.MethodPassword, repeat(at{time.Hour, keep, false, "ok"}, 19), ""},
+		{"after its lifetime", "corp", providers.MethodPassword, append(repeat(at{time.Hour, keep, false, "ok"}, 19), at{time.Hour, keep, false, "401"}), session.ReasonExpired},
+		{"never used", "corp", providers.MethodPassword, []at{{2 * time.Hour, keep, false, "401"}}, session.ReasonUnused},
+		{"used just in time", "corp", providers.MethodPassword, []at{{2*time.Hour - time.Second, keep, false, "ok"}, {5*time.Hour - time.Second, keep, false, "ok"}}, ""},
+		{"idle", "corp", providers.MethodPassword, []at{{time.Second, keep, false, "ok"}, {5 * time.Hour, keep, false, "401"}}, session.ReasonIdle},
+		{"of a provider that cannot be asked", "file", providers.MethodPassword, []at{{time.Second, keep, false, "ok"}, {time.Hour, keep, false, "ok"}, {2*time.Hour - 2*time.Second, keep, false, "ok"}, {time.Second, keep, false, "401"}}, session.ReasonExpired},
+		{"of a CI job", "sso", providers.MethodIDToken, []at{{time.Second, set(true, false, false, ""), false, "ok"}, {time.Hour - 2*time.Second, keep, true, "ok"}, {time.Second, keep, false, "401"}}, session.ReasonExpired},
+
+		{"disabled", "corp", providers.MethodPassword, []at{{4 * time.Minute, set(false, true, false, "s1"), false, "ok"}, {time.Minute, keep, false, "401"}, {time.Minute, fine, false, "401"}}, session.ReasonEnded},
+		{"disabled at an OpenID provider", "sso", providers.MethodPassword, []at{{4 * time.Minute, set(false, true, false, "s1"), false, "ok"}, {time.Minute, keep, false, "401"}, {time.Minute, fine, false, "401"}}, session.ReasonEnded},
+		{"password changed", "corp", providers.MethodPassword, []at{{4 * time.Minute, set(false, false, false, "s2"), false, "ok"}, {time.Minute, keep, false, "401"}}, session.ReasonStamp},
+		{"stamp cannot be read any more", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, false, false, ""), false, "ok"}, {5 * time.Minute, fine, false, "ok"}}, ""},
+		{"stamp changed while it could not be read", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, false, false, ""), false, "ok"}, {5 * time.Minute, set(false, false, false, "s2"), false, "401"}}, session.ReasonStamp},
+		{"a lock that lifts by itself", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, false, true, "s1"), false, "401"}, {29 * time.Second, fine, false, "401"}, {time.Second, keep, false, "ok"}}, ""},
+		{"a lock at a provider that rotates", "sso", providers.MethodPassword, []at{{5 * time.Minute, set(false, false, true, "s1"), false, "401"}, {time.Hour, fine, false, "ok"}}, ""},
+
+		{"gone, and back", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {30 * time.Minute, keep, false, "401"}, {10 * time.Minute, fine, false, "ok"}}, ""},
+		{"gone for longer than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {59 * time.Minute, keep, false, "401"}, {time.Minute, keep, false, "401"}, {time.Minute, fine, false, "401"}}, session.ReasonGone},
+		{"gone twice, each for less than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {50 * time.Minute, fine, false, "ok"}, {50 * time.Minute, set(true, false, false, "s1"), false, "401"}, {time.Minute, fine, false, "ok"}}, ""},
+		{"gone, then down", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {time.Minute, keep, true, "503"}, {90 * time.Minute, keep, true, "503"}, {time.Minute, fine, false, "ok"}}, ""},
+		{"grant revoked", "sso", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {time.Hour, keep, false, "401"}}, session.ReasonGone},
+
+		{"down for less than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, keep, true, "ok"}, {59 * time.Minute, keep, true, "ok"}, {time.Minute, keep, false, "ok"}}, ""},
+		{"down for longer", "corp", providers.MethodPassword, []at{{5 * time.Minute, keep, true, "ok"}, {time.Hour, keep, true, "503"}, {time.Second, keep, true, "503"}, {time.Minute, keep, false, "ok"}}, ""},
+		{"down when it was disabled", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, true, false, "s1"), true, "ok"}, {time.Hour, keep, false, "401"}}, session.ReasonEnded},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, 1, session.Config{Lifetime: 20 * time.Hour, Idle: 5 * time.Hour, Unused: 2 * time.Hour, UncheckedLifetime: 3 * time.Hour})
+				defer s.close()
+				id := s.house.login(tc.provider, "alice")
+				id.Method = tc.method
+				token, _, err := s.replicas[0].Issue(t.Context(), id, service, laptop)
+				must(t, err)
+				for i, step := range tc.life {
+					s.house.change("alice", step.change)
+					s.house.setDown(step.down)
+					time.Sleep(step.after)
+					s.expect(fmt.Sprintf("step %d", i), token, step.want)
+					synctest.Wait() // for what is asked in the background, and kept
+				}
+				if got := s.why(token); got != tc.why {
+					t.Errorf("it ended for %q, want %q", got, tc.why)
+				}
+			})
+		})
+	}
+}
+
+func repeat[T any](one T, times int) []T { return slices.Repeat([]T{one}, times) }
+
+// A service account that logs in again with its new password does not keep a
+// session alive that was made with the old one.
+func TestOldStampBesideANewLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		old := s.issue("corp", "alice")
+		s.house.change("alice", func(a *account) { a.stamp = "s2" })
+		time.Sleep(time.Second)
+		anew := s.issue("corp", "alice")
+		s.expect("the new one", anew, "ok")
+		s.expect("the old one", old, "401")
+		if got := s.why(old); got != session.ReasonStamp {
+			t.Errorf("the old one ended for %q", got)
+		}
+		if n := s.house.questions(); n != 0 {
+			t.Errorf("the directory was asked %d times, want 0", n)
+		}
+	})
+}
+
+func TestGroupsAreReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		for _, provider := range []string{"corp", "sso"} {
+			token := s.issue(provider, "alice at "+provider)
+			for _, groups := range [][]string{{"a", "b"}, {"c"}, nil, {"a"}} {
+				s.house.change("alice at "+provider, func(a *account) { a.groups = groups })
+				time.Sleep(5 * time.Minute)
+				found, err := s.redeem(token)
+				must(t, err)
+				if !slices.Equal(found.Identity.Groups, groups) {
+					t.Errorf("%s: groups = %q, want %q", provider, found.Identity.Groups, groups)
+				}
+			}
+		}
+	})
+}
+
+// Two jobs with one subject differ in what their ID tokens say of them, and
+// keep it apart.
+func TestJobsOfOneSubject(t *testing.T) {
+	s := newSite(t, 1, session.Config{})
+	defer s.close()
+	id := s.house.login("sso", "repo:org/app")
+	id.Method, id.Renewal = providers.MethodIDToken, providers.Secret{}
+	tokens := make(map[string]providers.Secret)
+	for _, workflow := range []string{"release", "test"} {
+		id.Claims = map[string]any{"workflow": workflow}
+		token, _, err := s.replicas[0].Issue(t.Context(), id, service, laptop)
+		must(t, err)
+		tokens[workflow] = token
+	}
+	for workflow, token := range tokens {
+		found, err := s.redeem(token)
+		must(t, err)
+		if got := found.Identity.Claims["workflow"]; got != workflow {
+			t.Errorf("the job %q is %v now", workflow, got)
+		}
+	}
+}
+
+func TestProviderRenamedRemovedOrPointedElsewhere(t *testing.T) {
+	s := newSite(t, 1, session.Config{})
+	defer s.close()
+	token := s.issue("corp", "alice")
+	for _, tc := range []struct{ name, print, want string }{
+		{"as it was", "ldap", "ok"},
+		{"pointed elsewhere", "ldap of another tenant", "401"},
+		{"removed", "", "401"},
+		{"put back", "ldap", "ok"},
+	} {
+		s.house.mu.Lock()
+		s.house.prints["corp"] = tc.print
+		s.house.mu.Unlock()
+		s.expect(tc.name, token, tc.want)
+	}
+	if got := s.why(token); got != "" {
+		t.Errorf("it ended for %q", got)
+	}
+}
+
+// A reload that tightens the configuration holds for sessions that are there.
+func TestUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		token, other := s.issue("corp", "alice"), s.issue("corp", "bob")
+		time.Sleep(time.Hour)
+		s.expect("before", token, "ok")
+		s.replicas[0].Use(session.Config{Lifetime: time.Hour}.WithDefaults(), s.house)
+		s.expect("after", token, "401")
+		s.replicas[0].Use(session.Config{}.WithDefaults(), s.house)
+		s.expect("what has ended", token, "401")
+		s.expect("what has not", other, "ok")
+	})
+}
+
+func TestPerPerson(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{PerPerson: 3})
+		defer s.close()
+		used := s.issue("sso", "alice")
+		s.expect("used", used, "ok")
+		synctest.Wait()
+		var tokens []providers.Secret
+		for range 4 {
+			time.Sleep(time.Second)
+			tokens = append(tokens, s.issue("sso", "alice"))
+		}
+		for i, want := range []string{"401", "401", "ok", "ok"} {
+			s.expect(fmt.Sprint(i), tokens[i], want)
+		}
+		s.expect("the one that was used", used, "ok")
+	})
+}
+
+// What ends by itself ends in the store too, is shown for thirty days, and its
+// provider's token is given back.
+func TestSweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{Unused: time.Hour})
+		defer s.close()
+		s.issue("sso", "alice")
+		list := func(ended bool) int {
+			all, err := s.replicas[0].List(t.Context(), session.Selector{Ended: ended})
+			must(t, err)
+			return len(all)
+		}
+		for _, tc := range []struct {
+			after       time.Duration
+			live, shown int
+			goodbyes    int
+		}{
+			{59 * time.Minute, 1, 1, 0}, {2 * time.Minute, 0, 1, 0}, {10 * time.Minute, 0, 1, 1}, {29 * day, 0, 1, 1}, {day, 0, 0, 1},
+		} {
+			time.Sleep(tc.after)
+			synctest.Wait()
+			s.house.mu.Lock()
+			goodbyes := slices.Clone(s.house.goodbyes)
+			s.house.mu.Unlock()
+			if list(false) != tc.live || list(true) != tc.shown || len(goodbyes) != tc.goodbyes {
+				t.Errorf("after %v: %d live, %d shown, goodbyes %q; want %+v", tc.after, list(false), list(true), goodbyes, tc)
+			}
+		}
+	})
+}
+
+func TestLastUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		token := s.issue("corp", "alice")
+		began := time.Now()
+		lastUsed := func() time.Duration {
+			synctest.Wait()
+			all, err := s.replicas[0].List(t.Context(), session.Selector{})
+			must(t, err)
+			return all[0].LastUsed.Sub(began)
+		}
+		for _, tc := range []struct{ after, want time.Duration }{
+			{0, 0},                               // the first use is kept at once
+			{31 * time.Second, 0},                // which is nearly right
+			{30 * time.Second, 0},                // a minute later it waits for others
+			{4 * time.Second, 0},                 // and so does this
+			{11 * time.Second, 65 * time.Second}, // which was the last one that waited
+		} {
+			time.Sleep(tc.after)
+			s.expect("use", token, "ok")
+			if got := lastUsed(); got != tc.want {
+				t.Errorf("%v after the start: last used at %v, want %v", time.Since(began), got, tc.want)
+			}
+		}
+	})
+}
+
+func TestRevoke(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 3, session.Config{})
+		defer s.close()
+		s.house.change("alice", func(a *account) { a.groups = []string{"ops", "dev"} })
+		tokens := map[string]providers.Secret{"alice": s.issue("corp", "alice"), "bob": s.issue("corp", "bob"), "carol": s.issue("sso", "carol")}
+		time.Sleep(time.Hour)
+		tokens["dave"] = s.issue("corp", "dave")
+		for _, tc := range []struct {
+			name string
+			sel  session.Selector
+			ends []string
+		}{
+			{"nobody's", session.Selector{}, nil},
+			{"only ended", session.Selector{Ended: true}, nil},
+			{"of a stranger", session.Selector{User: "mallory"}, nil},
+			{"of a group", session.Selector{Group: "ops"}, []string{"alice"}},
+			{"older", session.Selector{Before: time.Now().Add(-time.Minute), Provider: "corp"}, []string{"bob"}},
+			{"of a provider", session.Selector{Provider: "sso"}, []string{"carol"}},
+			{"by id", session.Selector{ID: session.ExportID(tokens["dave"])}, []string{"dave"}},
+			{"again", session.Selector{User: "alice"}, nil},
+		} {
+			n, err := s.replicas[0].Revoke(t.Context(), tc.sel, "an operator")
+			if n != len(tc.ends) || (err != nil) != (tc.sel == session.Selector{} || tc.sel == session.Selector{Ended: true}) {
+				t.Errorf("%s: Revoke = %d, %v, want %d", tc.name, n, err, len(tc.ends))
+			}
+			for _, user := range tc.ends {
+				for i, r := range s.replicas {
+					if _, err := r.Redeem(t.Context(), tokens[user], service, laptop, session.KindRefresh); outcome(err) != "401" {
+						t.Errorf("%s: replica %d takes the token of %s: %v", tc.name, i, user, err)
+					}
+				}
+				if got := s.why(tokens[user]); got != session.ReasonRevoked {
+					t.Errorf("%s: %s's ended for %q", tc.name, user, got)
+				}
+				delete(tokens, user)
+			}
+			for user, token := range tokens {
+				s.expect(tc.name+": "+user, token, "ok")
+			}
+		}
+		synctest.Wait()
+		s.house.mu.Lock()
+		defer s.house.mu.Unlock()
+		if len(s.house.goodbyes) != 1 || s.house.goodbyes[0] != "sso "+s.house.accounts["carol"].renewal {
+			t.Errorf("goodbyes = %q, want carol's renewal", s.house.goodbyes)
+		}
+	})
+}
+
+// A revocation while the provider is asked holds for who waits for the answer.
+func TestRevokeWhileAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 2, session.Config{})
+		defer s.close()
+		s.house.slow = 5 * time.Second
+		token := s.issue("sso", "alice")
+		time.Sleep(time.Hour)
+		var group sync.WaitGroup
+		for range 10 {
+			group.Go(func() { s.expect("while revoked", token, "401") })
+		}
+		time.Sleep(time.Second)
+		n, err := s.replicas[1].Revoke(t.Context(), session.Selector{User: "alice"}, "alice")
+		if n != 1 || err != nil {
+			t.Errorf("Revoke = %d, %v", n, err)
+		}
+		group.Wait()
+	})
+}
+
+func TestShuttingDown(t *testing.T) {
+	s := newSite(t, 1, session.Config{})
+	token := s.issue("corp", "alice")
+	sessions := s.replicas[0]
+	s.close()
+	must(t, sessions.Close())
+	if _, err := sessions.Redeem(context.Background(), token, service, laptop, session.KindRefresh); outcome(err) != "503" {
+		t.Errorf("Redeem after Close: %v, want 503", err)
+	}
+	if err := sessions.Ping(context.Background()); outcome(err) != "503" {
+		t.Errorf("Ping after Close: %v, want 503", err)
+	}
+}

@@ -1,0 +1,315 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+// Two hundred clients redeem one token at three replicas: a provider that
+// rotates, and punishes reuse, is asked once.
+func TestOneQuestionForOneSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 3, session.Config{})
+		defer s.close()
+		s.house.slow = 3 * time.Second
+		token := s.issue("sso", "alice")
+		for round := range 3 {
+			time.Sleep(5 * time.Minute)
+			var group sync.WaitGroup
+			for i := range 200 {
+				group.Go(func() {
+					if _, err := s.replicas[i%3].Redeem(t.Context(), token, service, laptop, session.KindRefresh); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			group.Wait()
+			if s.house.questions() != round+1 || s.house.reused != 0 {
+				t.Errorf("round %d: the provider was asked %d times in all, and saw %d reuses", round, s.house.questions(), s.house.reused)
+			}
+		}
+	})
+}
+
+func TestOneQuestionForOnePerson(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 3, session.Config{})
+		defer s.close()
+		s.house.slow = time.Second
+		var tokens []providers.Secret
+		for range 50 {
+			tokens = append(tokens, s.issue("corp", "alice"))
+		}
+		time.Sleep(5 * time.Minute)
+		var group sync.WaitGroup
+		for i, token := range tokens {
+			group.Go(func() {
+				if _, err := s.replicas[i%3].Redeem(t.Context(), token, service, laptop, session.KindRefresh); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if n := s.house.questions(); n != 1 {
+			t.Errorf("the directory was asked %d times, want once", n)
+		}
+	})
+}
+
+// A client that goes away does not take the rotated token with it.
+func TestClientGoesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		s.house.slow = 5 * time.Second
+		token := s.issue("sso", "alice")
+		for range 3 {
+			time.Sleep(5 * time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := s.replicas[0].Redeem(ctx, token, service, laptop, session.KindRefresh); outcome(err) != "503" || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Redeem by who goes away = %v, want 503 for its deadline", err)
+			}
+			cancel()
+			s.expect("by another", token, "ok")
+		}
+		if s.house.reused != 0 || s.house.questions() != 3 {
+			t.Errorf("the provider was asked %d times, and saw %d reuses", s.house.questions(), s.house.reused)
+		}
+	})
+}
+
+// While a provider is known to be down, nobody waits for it.
+func TestNobodyWaitsForWhatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		token := s.issue("corp", "alice")
+		s.house.slow = time.Hour
+		time.Sleep(5 * time.Minute)
+		redeem := func(want time.Duration) {
+			t.Helper()
+			began := time.Now()
+			s.expect("while it hangs", token, "ok")
+			if took := time.Since(began); took != want {
+				t.Errorf("it took %v, want %v", took, want)
+			}
+		}
+		redeem(10 * time.Second)
+		for range 10 {
+			time.Sleep(20 * time.Second)
+			redeem(0)
+		}
+		if n := s.house.questions(); n > 7 {
+			t.Errorf("the provider was asked %d times in 200 s, want it left alone for 30 s each time", n)
+		}
+	})
+}
+
+// A replica that died while it asked holds up others for the lease, no longer.
+func TestLeaseOfTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 2, session.Config{})
+		defer s.close()
+		token := s.issue("corp", "alice")
+		time.Sleep(5 * time.Minute)
+		s.house.slow = time.Minute // longer than anybody waits: the first one's answer never comes
+		go s.replicas[1].Redeem(t.Context(), token, service, laptop, session.KindRefresh)
+		time.Sleep(time.Second)
+		s.house.mu.Lock()
+		s.house.slow = 0
+		s.house.mu.Unlock()
+		began := time.Now()
+		s.expect("after the other one gave up", token, "ok")
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestGuard(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		all, refuse int
+		change      func(*account)
+		want        string
+	}{
+		{"nine of nine are gone", 9, 9, func(a *account) { a.missing = true }, "401"},
+		{"ten of ten are gone", 10, 10, func(a *account) { a.missing = true }, "503"},
+		{"ten of ten are disabled", 10, 10, func(a *account) { a.disabled = true }, "503"},
+		{"ten of ten have a new stamp", 10, 10, func(a *account) { a.stamp = "s2" }, "503"},
+		{"ten of forty are disabled", 40, 10, func(a *account) { a.disabled = true }, "503"},
+		{"ten of fifty are disabled", 50, 10, func(a *account) { a.disabled = true }, "401"},
+		{"twenty of twenty are locked for a while", 20, 20, func(a *account) { a.locked = true }, "401"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, 1, session.Config{})
+				defer s.close()
+				var tokens []providers.Secret
+				for i := range tc.all {
+					name := fmt.Sprint("user", i)
+					tokens = append(tokens, s.issue("corp", name))
+					if i >= tc.all-tc.refuse {
+						s.house.change(name, tc.change)
+					}
+				}
+				time.Sleep(5 * time.Minute)
+				for i, token := range tokens { // good people first
+					_, err := s.redeem(token)
+					if i < tc.all-tc.refuse && err != nil {
+						t.Errorf("user%d: %v", i, err)
+					}
+				}
+				refused := tokens[tc.all-tc.refuse:]
+				for i, token := range refused {
+					s.expect(fmt.Sprintf("refused %d", i), token, tc.want)
+				}
+				if tc.want == "401" {
+					return
+				}
+				for i := range tc.all {
+					s.house.change(fmt.Sprint("user", i), func(a *account) { *a = account{stamp: "s1"} })
+				}
+				time.Sleep(30 * time.Second)
+				for i, token := range refused {
+					s.expect(fmt.Sprintf("refused %d, after the mistake", i), token, "ok")
+				}
+			})
+		})
+	}
+}
+
+// What is taken back keeps its renewal.
+func TestGuardKeepsRenewals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		var tokens []providers.Secret
+		for i := range 12 {
+			tokens = append(tokens, s.issue("sso", fmt.Sprint("user", i)))
+			s.house.change(fmt.Sprint("user", i), func(a *account) { a.disabled = true })
+		}
+		time.Sleep(5 * time.Minute)
+		for _, token := range tokens {
+			s.redeem(token)
+		}
+		for i := range tokens {
+			s.house.change(fmt.Sprint("user", i), func(a *account) { a.disabled = false })
+		}
+		time.Sleep(10 * time.Minute)
+		// The house returns a renewal with ErrEnded to nobody, so that these
+		// grants are used up: what counts is that nothing was given back.
+		if len(s.house.goodbyes) != 0 {
+			t.Errorf("goodbyes = %q, want none", s.house.goodbyes)
+		}
+	})
+}
+
+// A provider's refresh token as the password reaches the provider once,
+// however many bring it to however many replicas.
+func TestRedeemUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 3, session.Config{})
+		defer s.close()
+		s.house.login("sso", "alice") // so that she has a renewal
+		upstream := providers.NewSecret("alice renewal 0")
+		var asked atomic.Int32
+		first := func(ctx context.Context) (*providers.Identity, error) {
+			asked.Add(1)
+			return s.house.Revalidate(ctx, &providers.Identity{Provider: "sso", Subject: "alice", Renewal: upstream})
+		}
+		s.house.slow = 2 * time.Second
+		var made atomic.Int32
+		var token providers.Secret
+		redeem := func(replica int, service string) *session.Session {
+			found, first, err := s.replicas[replica].RedeemUpstream(t.Context(), upstream, service, laptop, first)
+			if err != nil {
+				t.Error(err)
+				return nil
+			}
+			if first == found.Token.IsZero() {
+				t.Errorf("made = %v, with the token: %v", first, !found.Token.IsZero())
+			}
+			if first {
+				made.Add(1)
+				token = found.Token
+			}
+			return found
+		}
+		var group sync.WaitGroup
+		for i := range 60 {
+			group.Go(func() { redeem(i%3, service) })
+		}
+		group.Wait()
+		if asked.Load() != 1 || made.Load() != 1 {
+			t.Fatalf("the provider was asked %d times, and %d sessions were made", asked.Load(), made.Load())
+		}
+		found := redeem(1, "another service")
+		if found.Service != service || found.Identity.User != "alice" {
+			t.Errorf("for another service: %+v", found)
+		}
+		s.expect("its own token", token, "ok")
+		if _, err := s.replicas[0].Redeem(t.Context(), token, "another service", laptop, session.KindRefresh); outcome(err) != "401" {
+			t.Errorf("its own token for another service: %v", err)
+		}
+		for range 3 {
+			time.Sleep(5 * time.Minute)
+			redeem(2, service)
+		}
+		if s.house.reused != 0 || s.house.rotated != 4 {
+			t.Errorf("the provider rotated %d times and saw %d reuses", s.house.rotated, s.house.reused)
+		}
+		if n, err := s.replicas[0].Revoke(t.Context(), session.Selector{User: "alice"}, "alice"); n != 1 || err != nil {
+			t.Errorf("Revoke = %d, %v", n, err)
+		}
+		if _, _, err := s.replicas[1].RedeemUpstream(t.Context(), upstream, service, laptop, first); outcome(err) != "401" || asked.Load() != 1 {
+			t.Errorf("after its revocation: %v, and the provider was asked %d times", err, asked.Load())
+		}
+	})
+}
+
+func TestRedeemUpstreamFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 2, session.Config{})
+		defer s.close()
+		upstream := providers.NewSecret("no token of anybody")
+		for _, want := range []error{providers.ErrRejected, providers.ErrGone, errors.New("down"), &providers.RotatedError{Err: errors.New("down")}} {
+			for i := range 2 {
+				_, _, err := s.replicas[i].RedeemUpstream(t.Context(), upstream, service, laptop, func(context.Context) (*providers.Identity, error) { return nil, want })
+				if !errors.Is(err, want) || outcome(err) == "401" || outcome(err) == "503" {
+					t.Errorf("RedeemUpstream = %v, want %v as it is", err, want)
+				}
+			}
+		}
+		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), providers.Secret{}, service, laptop, nil); outcome(err) != "401" {
+			t.Errorf("RedeemUpstream of nothing = %v", err)
+		}
+	})
+}
+
+// Clocks that are minutes apart agree on the store's.
+func TestClocksApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		for ahead, want := range map[time.Duration]time.Duration{
+			-5 * time.Minute: -5 * time.Minute, 5 * time.Minute: 5 * time.Minute, 300 * time.Millisecond: 0,
+		} {
+			r := s.startWithClock(ahead)
+			_, made, err := r.Issue(t.Context(), s.house.login("corp", "alice"), service, laptop)
+			must(t, err)
+			if got := time.Until(made.Created); got != want {
+				t.Errorf("a store %v ahead: a session was made in %v, want %v", ahead, got, want)
+			}
+		}
+	})
+}

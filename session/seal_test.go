@@ -1,0 +1,92 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"shorepass/providers"
+)
+
+func newKeys(t *testing.T, texts ...providers.Secret) *Keys {
+	t.Helper()
+	var all []string
+	for _, text := range texts {
+		all = append(all, text.Reveal())
+	}
+	k, err := ParseKeys(providers.NewSecret(strings.Join(all, "\n") + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func TestSeal(t *testing.T) {
+	one, two := NewSealKey(), NewSealKey()
+	old, both, anew, other := newKeys(t, one), newKeys(t, two, one), newKeys(t, two), newKeys(t, NewSealKey())
+	renewal := providers.NewSecret("eyJ refresh token")
+	sealed, err := old.seal("a", renewal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(sealed, []byte("refresh")) {
+		t.Error("what is sealed can be read")
+	}
+	again, err := old.seal("a", renewal)
+	if err != nil || bytes.Equal(again, sealed) {
+		t.Error("what is sealed twice is equal")
+	}
+	for _, tc := range []struct {
+		name    string
+		keys    *Keys
+		session string
+		sealed  []byte
+		opens   bool
+	}{
+		{"the key", old, "a", sealed, true},
+		{"a ring with the key", both, "a", sealed, true},
+		{"another session", old, "b", sealed, false},
+		{"a ring without the key", anew, "a", sealed, false},
+		{"another key", other, "a", sealed, false},
+		{"nothing", old, "a", nil, false},
+		{"a head alone", old, "a", sealed[:5], false},
+		{"half of it", old, "a", sealed[:len(sealed)/2], false},
+		{"another version", old, "a", append([]byte{9}, sealed[1:]...), false},
+	} {
+		got, err := tc.keys.open(tc.session, tc.sealed)
+		if (err == nil) != tc.opens || (tc.opens && !got.Equal(renewal)) || (!tc.opens && !errors.Is(err, errSealed)) {
+			t.Errorf("%s: open = %v, want it opens: %v", tc.name, err, tc.opens)
+		}
+	}
+	for i := range sealed {
+		bad := bytes.Clone(sealed)
+		bad[i] ^= 1
+		if _, err := old.open("a", bad); err == nil {
+			t.Errorf("what is sealed opens with byte %d changed", i)
+		}
+	}
+	if both.sealedByFirst(sealed) || !old.sealedByFirst(sealed) {
+		t.Error("sealedByFirst does not tell the keys apart")
+	}
+	if !both.proves(old.proof()) || anew.proves(old.proof()) {
+		t.Error("proves does not tell the keys apart")
+	}
+	if bytes.Equal(old.Derive("a"), old.Derive("b")) || bytes.Equal(old.Derive("a"), other.Derive("a")) || !bytes.Equal(old.Derive("a"), newKeys(t, one, two).Derive("a")) {
+		t.Error("Derive does not go by first key and purpose")
+	}
+	if printed := fmt.Sprintf("%v", NewSealKey()); printed != "[redacted]" {
+		t.Errorf("a key prints as %s", printed)
+	}
+}
+
+func TestParseKeysRefuses(t *testing.T) {
+	good := NewSealKey().Reveal()
+	for _, text := range []string{"", " \n", good[1:], good + "=", "secret", strings.Repeat(good+" ", 17), good + "\nsecret"} {
+		_, err := ParseKeys(providers.NewSecret(text))
+		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), good) {
+			t.Errorf("ParseKeys(%q) = %v, want an error that shows no key", text, err)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+	"shorepass/session/sqlite"
+)
+
+// vouching is a provider that never has to be asked.
+type vouching struct{}
+
+func (vouching) Revalidate(context.Context, *providers.Identity) (*providers.Identity, error) {
+	panic("nobody asks within the first five minutes")
+}
+func (vouching) Fingerprint(string) string                                     { return "ldap dc=corp entryUUID" }
+func (vouching) PerSession(string) bool                                        { return false }
+func (vouching) RevokeRenewal(context.Context, string, providers.Secret) error { return nil }
+
+// BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside
+// few sessions and beside a million that ended.
+func BenchmarkRedeem(b *testing.B) {
+	for _, dead := range []int{10, 1_000_000} {
+		for _, groups := range []int{20, 1000} {
+			b.Run(fmt.Sprintf("dead=%d/groups=%d", dead, groups), func(b *testing.B) {
+				if dead > 10 && testing.Short() {
+					b.Skip("a million rows take a minute to write")
+				}
+				benchmarkRedeem(b, dead, groups)
+			})
+		}
+	}
+}
+
+func benchmarkRedeem(b *testing.B, dead, groups int) {
+	file := filepath.Join(b.TempDir(), "shorepass.db")
+	store, err := sqlite.Open(b.Context(), file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := session.New(b.Context(), session.Config{}.WithDefaults(), store, vouching{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	id := &providers.Identity{Provider: "corp", Subject: "7f3c6a2e-0001", User: "alice", Method: providers.MethodPassword, Stamp: "20260101120000Z", Claims: map[string]any{"mail": "alice@corp.example"}}
+	for i := range groups {
+		id.Groups = append(id.Groups, fmt.Sprintf("team-%04d", i))
+	}
+	token, _, err := s.Issue(b.Context(), id, "registry", session.Client{ID: "docker"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	fill(b, file, dead)
+	redeem := func(ctx context.Context) {
+		if _, err := s.Redeem(ctx, token, "registry", session.Client{ID: "docker"}, session.KindRefresh); err != nil {
+			b.Error(err)
+		}
+	}
+	redeem(b.Context())
+	time.Sleep(100 * time.Millisecond) // until the first use is kept
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			redeem(ctx)
+		}
+	})
+}
+
+// fill writes sessions that ended yesterday, a tenth of them of one person,
+// through a connection of its own.
+func fill(b *testing.B, file string, count int) {
+	b.Helper()
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("PRAGMA cache_size = -500000"); err != nil {
+		b.Fatal(err)
+	}
+	yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
+	if _, err := db.Exec(`
+		INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, used, ended, why, who)
+		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+		SELECT randomblob(32), 1, 'refresh', 'password', 'registry', 0, '', ?2, ?2, ?2, ?2, 'idle', i % 10 FROM n`, count, yesterday); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := db.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		b.Fatal(err)
+	}
+}
