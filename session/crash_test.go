@@ -1,0 +1,135 @@
+package session_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+	"shorepass/session/sqlite"
+)
+
+// crashFile names the store to the process that is to be killed.
+const crashFile = "SHOREPASS_TEST_CRASH_FILE"
+
+func TestMain(m *testing.M) {
+	if file := os.Getenv(crashFile); file != "" {
+		issueUntilKilled(file)
+	}
+	os.Exit(m.Run())
+}
+
+// issueUntilKilled issues and revokes for ever, from several clients at once,
+// and says what it has done when it is done.
+func issueUntilKilled(file string) {
+	ctx := context.Background()
+	store, err := sqlite.Open(ctx, file)
+	if err != nil {
+		panic(err)
+	}
+	h := newHouse()
+	s, err := session.New(ctx, session.Config{Revalidate: time.Second}.WithDefaults(), store, h, slog.New(slog.DiscardHandler))
+	if err != nil {
+		panic(err)
+	}
+	for client := range 4 {
+		go func() {
+			for i := 0; ; i++ {
+				id := h.login("sso", fmt.Sprintf("%d/%d", client, i))
+				token, made, err := s.Issue(ctx, id, service, laptop)
+				if err != nil {
+					panic(err)
+				}
+				fmt.Printf("issued %s\n", token.Reveal())
+				if i%2 == 0 {
+					continue
+				}
+				if n, err := s.Revoke(ctx, session.Selector{ID: made.ID}, "test"); n != 1 || err != nil {
+					panic(fmt.Sprint(n, err))
+				}
+				fmt.Printf("revoked %s\n", token.Reveal())
+			}
+		}()
+	}
+	select {}
+}
+
+// kill -9 at any moment loses no token that a client was given, and brings no
+// revoked one back.
+func TestKill9(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "shorepass.db")
+	issued, revoked := make(map[string]bool), make(map[string]bool)
+	for round := range 4 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), crashFile+"="+file)
+		cmd.Stderr = t.Output()
+		out, err := cmd.StdoutPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		lines := bufio.NewScanner(out)
+		for count := 0; lines.Scan(); count++ {
+			what, token, _ := strings.Cut(lines.Text(), " ")
+			if len(token) != len("sp_r_")+49 {
+				continue // the last line, cut off
+			}
+			issued[token] = true
+			if what == "revoked" {
+				revoked[token] = true
+			}
+			if count == 40+7*round {
+				must(t, cmd.Process.Kill())
+			}
+		}
+		if err := cmd.Wait(); err == nil {
+			t.Fatal("the process ended by itself")
+		}
+		s := &site{t: t, house: newHouse(), file: file}
+		s.start(session.Config{})
+		for token := range issued {
+			_, err := s.redeem(providers.NewSecret(token))
+			switch {
+			case revoked[token] && outcome(err) != "401":
+				t.Errorf("round %d: a revoked token: %v", round, err)
+			case !revoked[token] && err != nil && !strings.Contains(err.Error(), string(session.ReasonRevoked)):
+				// One that was being revoked may be so already.
+				t.Errorf("round %d: a token that was given: %v", round, err)
+			}
+		}
+		s.close()
+	}
+	if len(issued) < 80 || len(revoked) < 20 {
+		t.Errorf("only %d were issued and %d revoked", len(issued), len(revoked))
+	}
+}
+
+// A copy of the files in the middle of writing opens as it was at some moment.
+func TestCopiedWhileWriting(t *testing.T) {
+	s := newSite(t, 1, session.Config{})
+	defer s.close()
+	given := s.issue("sso", "alice")
+	gone := s.issue("sso", "bob")
+	if _, err := s.replicas[0].Revoke(t.Context(), session.Selector{User: "bob"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	copied := &site{t: t, house: s.house, file: filepath.Join(t.TempDir(), "shorepass.db")}
+	for _, name := range []string{"shorepass.db", "shorepass.db-wal", "seal.key"} {
+		text, err := os.ReadFile(filepath.Join(filepath.Dir(s.file), name))
+		must(t, err)
+		if strings.HasSuffix(name, "-wal") {
+			text = append(text, make([]byte, 1000)...) // a commit that was under way
+		}
+		must(t, os.WriteFile(filepath.Join(filepath.Dir(copied.file), name), text, 0o600))
+	}
+	copied.start(session.Config{})
+	defer copied.close()
+	copied.expect("one that was given", given, "ok")
+	copied.expect("one that was revoked", gone, "401")
+}
