@@ -99,6 +99,8 @@ func cure(err error) string {
 		return " (the server wants TLS: use ldaps or start_tls)"
 	case ldap.LDAPResultReferral:
 		return " (referrals are not followed: name the server itself in urls)"
+	case ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded:
+		return " (the server shows no more: raise its limits for the service account)"
 	}
 	return ""
 }

@@ -157,7 +157,9 @@ func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
 		{"memberOf", func(g *ldap.Groups) { g.Attribute = "memberOf" }, []string{"inner"}, []string{"middle"}},
 		{"memberOf, walked", func(g *ldap.Groups) { g.Attribute, g.Nested = "memberOf", "walk" }, []string{"inner", "middle", "outer"}, []string{"middle", "outer"}},
 		{"member, one up", func(g *ldap.Groups) { g.Filter, g.Nested, g.Depth = "(member={dn})", "walk", 1 }, []string{"inner", "middle"}, []string{"middle", "outer"}},
-		{"only and rename", func(g *ldap.Groups) { g.Only, g.Rename = []string{"OUT*", "crew"}, map[string]string{"Outer": "everybody"} },
+		{"only and rename", func(g *ldap.Groups) {
+			g.Only, g.Rename = []string{"OUT*", "crew"}, map[string]string{"Outer": "everybody"}
+		},
 			[]string{"everybody"}, []string{"crew", "everybody"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

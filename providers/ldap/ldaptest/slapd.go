@@ -144,7 +144,9 @@ refint_attributes member memberOf
 overlay ppolicy
 ppolicy_default "cn=default,ou=policies,dc=example,dc=org"
 ppolicy_use_lockout
+limits dn.exact="uid=svc,ou=services,dc=example,dc=org" size.soft=500 size.prtotal=unlimited
 access to attrs=userPassword by anonymous auth by self write by * none
+access to dn.subtree="ou=groups,dc=example,dc=org" by users read by * none
 access to * by dn.exact="uid=svc,ou=services,dc=example,dc=org" read by self read by users none by anonymous auth
 `
 }
