@@ -25,8 +25,10 @@ unit: install-peers
 e2e: install-peers
 	cd e2e && $(GOTEST) -timeout 10m -parallel 8 ./...
 
-bench: install-peers
-	go run ./bench
+# Token requests and policy decisions, then LDAPS logins against a real slapd.
+bench: build install-peers
+	go run ./bench -shorepass bin/shorepass
+	go test -run '^$$' -bench . ./bench
 
 # Every fuzz target of both modules, FUZZTIME each.
 fuzz:
