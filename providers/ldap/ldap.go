@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	ldap "github.com/go-ldap/ldap/v3"
 
@@ -123,8 +124,8 @@ func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) 
 	if secret := cred.Secret.Reveal(); strings.Trim(secret, " \t\r\n") == "" || strings.ContainsRune(secret, 0) {
 		return nil, fmt.Errorf("%w: empty password", providers.ErrRejected)
 	}
-	if cred.Login == "" {
-		return nil, fmt.Errorf("%w: empty name", providers.ErrNotMine)
+	if cred.Login == "" || !utf8.ValidString(string(cred.Login)) {
+		return nil, fmt.Errorf("%w: a name that is empty or no text", providers.ErrNotMine)
 	}
 	user, err := p.domains.bare(ctx, string(cred.Login))
 	if err != nil {
@@ -199,6 +200,9 @@ func (p *Provider) prove(ctx context.Context, e entry, secret providers.Secret) 
 // byTemplate proves the password first, and reads the entry after.
 func (p *Provider) byTemplate(ctx context.Context, cred providers.Credential, named func(string) string) (*providers.Identity, error) {
 	dn := p.dnTemplate.dn(named)
+	if !isDN(dn) || p.userBase != nil && !under(p.userBase, dn, p.cfg.Users.Scope) {
+		return nil, fmt.Errorf("%w: %q is no DN under users.base", providers.ErrRejected, dn)
+	}
 	if err := cred.Admitted(ctx, ""); err != nil {
 		return nil, err
 	}

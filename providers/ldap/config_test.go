@@ -1,0 +1,166 @@
+package ldap_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+	"shorepass/providers/ldap"
+)
+
+// good is a configuration without a fault.
+func good(preset string) ldap.Config {
+	return ldap.Config{
+		Preset: preset, URLs: []string{"ldaps://dc1.corp.example"},
+		BindDN: "cn=svc,dc=corp,dc=example", BindPassword: providers.NewSecret("x"),
+		Users:  ldap.Users{Base: "ou=people,dc=corp,dc=example"},
+		Groups: ldap.Groups{Base: "ou=groups,dc=corp,dc=example"},
+	}
+}
+
+// TestPresets checks that each preset needs no more than bases, and gives what
+// its name says.
+func TestPresets(t *testing.T) {
+	for _, test := range []struct {
+		preset, name, subject, group string
+		filter, attribute, nested    string
+	}{
+		{"openldap", "uid", "entryUUID", "cn", "(member={dn})", "", "none"},
+		{"activedirectory", "sAMAccountName", "objectGUID", "sAMAccountName", "", "", "token_groups"},
+		{"freeipa", "uid", "ipaUniqueID", "cn", "", "memberOf", "none"},
+		{"389ds", "uid", "nsUniqueId", "cn", "(|(member={dn})(uniqueMember={dn}))", "", "none"},
+		{"lldap", "uid", "entryUUID", "cn", "", "memberOf", "none"},
+	} {
+		c := good(test.preset).WithDefaults()
+		c.Validate(func(key, problem string) { t.Errorf("%s: %s: %s", test.preset, key, problem) })
+		got := []string{c.Users.Name, c.Users.Subject, c.Groups.Name, c.Groups.Filter, c.Groups.Attribute, c.Groups.Nested}
+		if want := []string{test.name, test.subject, test.group, test.filter, test.attribute, test.nested}; !slices.Equal(got, want) {
+			t.Errorf("%s gives %q, want %q", test.preset, got, want)
+		}
+		if c.Timeout != 3*time.Second || c.DialTimeout != 2*time.Second {
+			t.Errorf("%s gives the limits %s and %s", test.preset, c.Timeout, c.DialTimeout)
+		}
+		if diff := cmp.Diff(c.WithDefaults(), c, cmp.AllowUnexported(providers.Secret{})); diff != "" {
+			t.Errorf("%s: WithDefaults twice differs: %s", test.preset, diff)
+		}
+		if _, err := ldap.New(c); err != nil {
+			t.Errorf("New with %s: %v", test.preset, err)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(c *ldap.Config)
+		key    string // "" for no fault
+		text   string // in the problem
+	}{
+		{"good", func(*ldap.Config) {}, "", ""},
+		{"unknown preset", func(c *ldap.Config) { c.Preset = "ad" }, "preset", `"389ds", "activedirectory", "freeipa", "lldap", "openldap"`},
+		{"no servers", func(c *ldap.Config) { c.URLs = nil }, "urls", "is required"},
+		{"plain", func(c *ldap.Config) { c.URLs = []string{"ldap://dc1"} }, "urls[0]", "insecure = true"},
+		{"plain on purpose", func(c *ldap.Config) { c.URLs, c.Insecure = []string{"ldap://dc1"}, true }, "", ""},
+		{"StartTLS", func(c *ldap.Config) { c.URLs, c.StartTLS = []string{"ldap://dc1:389/"}, true }, "", ""},
+		{"IPv6", func(c *ldap.Config) { c.URLs = []string{"ldaps://[::1]:636"} }, "", ""},
+		{"another scheme", func(c *ldap.Config) { c.URLs = []string{"ldaps://a", "https://b"} }, "urls[1]", "ldaps://"},
+		{"host alone", func(c *ldap.Config) { c.URLs = []string{"dc1.corp.example"} }, "urls[0]", "is not a URL"},
+		{"URL with a base", func(c *ldap.Config) { c.URLs = []string{"ldaps://a/dc=corp"} }, "urls[0]", "alone"},
+		{"URL with a password", func(c *ldap.Config) { c.URLs = []string{"ldaps://u:p@a"} }, "urls[0]", "alone"},
+		{"no password", func(c *ldap.Config) { c.BindPassword = providers.Secret{} }, "bind_password", "is required"},
+		{"password alone", func(c *ldap.Config) { c.BindDN = "" }, "bind_dn", "is required"},
+		{"anonymous", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", providers.Secret{} }, "", ""},
+		{"service account that is no DN", func(c *ldap.Config) { c.BindDN = "svc" }, "bind_dn", "is no DN"},
+		{"UPN outside of AD", func(c *ldap.Config) { c.BindDN = "svc@corp.example" }, "bind_dn", "is no DN"},
+		{"UPN at AD", func(c *ldap.Config) { c.Preset, c.BindDN = "activedirectory", "svc@corp.example" }, "", ""},
+		{"no base", func(c *ldap.Config) { c.Users.Base = "" }, "users.base", "is required"},
+		{"base that is no DN", func(c *ldap.Config) { c.Users.Base = "people" }, "users.base", "is no DN"},
+		{"filter that is none", func(c *ldap.Config) { c.Users.Filter = "(uid={user}" }, "users.filter", "is no filter"},
+		{"filter for everybody", func(c *ldap.Config) { c.Users.Filter = "(uid=alice)" }, "users.filter", `put in "{user}"`},
+		{"unknown placeholder", func(c *ldap.Config) { c.Users.Filter = "(uid={username})" }, "users.filter", "there is {login} and {user}"},
+		{"percent", func(c *ldap.Config) { c.Users.Filter = "(uid=%s)" }, "users.filter", `put in "{user}"`},
+		{"matching rule", func(c *ldap.Config) { c.Users.Filter = "(uid:caseExactMatch:={user})" }, "users.filter", ":="},
+		{"matching rule beside", func(c *ldap.Config) {
+			c.Users.Filter = "(&(uid={user})(memberOf:1.2.840.113556.1.4.1941:=cn=x,dc=y))"
+		}, "", ""},
+		{"scope", func(c *ldap.Config) { c.Users.Scope = "base" }, "users.scope", `"sub" nor "one"`},
+		{"name that is no attribute", func(c *ldap.Config) { c.Users.Name = "the uid" }, "users.name", "no name of an attribute"},
+		{"no preset, nothing", func(c *ldap.Config) { c.Preset = "" }, "users.filter", "without a preset"},
+		{"template", func(c *ldap.Config) { c.Users = ldap.Users{DNTemplate: "uid={user},ou=people,dc=x"} }, "", ""},
+		{"template for everybody", func(c *ldap.Config) { c.Users.DNTemplate = "uid=alice,ou=people,dc=x" }, "users.dn_template", "put in"},
+		{"template that is no DN", func(c *ldap.Config) { c.Users.DNTemplate = "{user}@corp.example" }, "users.dn_template", "makes no DN"},
+		{"template with another placeholder", func(c *ldap.Config) { c.Users.DNTemplate = "uid={uid},dc=x" }, "users.dn_template", "{uid}"},
+		{"domain with backslash", func(c *ldap.Config) { c.Users.Domains = []string{`CORP\`} }, "users.domains[0]", "without backslash"},
+		{"stamp that is no attribute", func(c *ldap.Config) { c.Users.Stamp = []string{"a b"} }, "users.stamp[0]", "no name"},
+		{"groups without a base", func(c *ldap.Config) { c.Groups = ldap.Groups{Filter: "(member={dn})"} }, "groups.base", "is required"},
+		{"no groups", func(c *ldap.Config) { c.Groups = ldap.Groups{} }, "", ""},
+		{"groups by what was typed", func(c *ldap.Config) { c.Groups.Filter = "(memberUid={login})" }, "groups.filter", `use "{user}"`},
+		{"groups for everybody", func(c *ldap.Config) { c.Groups.Filter = "(cn=*)" }, "groups.filter", `put in "{dn}"`},
+		{"groups two ways", func(c *ldap.Config) { c.Groups.Filter, c.Groups.Attribute = "(member={dn})", "memberOf" }, "groups.attribute", "leave one out"},
+		{"unknown nesting", func(c *ldap.Config) { c.Groups.Nested = "deep" }, "groups.nested", `"walk"`},
+		{"token groups elsewhere", func(c *ldap.Config) { c.Groups.Nested = "token_groups" }, "groups.nested", "activedirectory"},
+		{"token groups and a filter", func(c *ldap.Config) {
+			c.Preset, c.Groups.Nested, c.Groups.Filter = "activedirectory", "token_groups", "(member={dn})"
+		}, "groups.nested", "leave out"},
+		{"depth", func(c *ldap.Config) { c.Groups.Nested, c.Groups.Depth = "walk", 51 }, "groups.depth", "between 1 and 50"},
+		{"nested filter without DN", func(c *ldap.Config) { c.Groups.Nested, c.Groups.NestedFilter = "walk", "(cn=x)" }, "groups.nested_filter", `put in "{dn}"`},
+		{"nested filter by name", func(c *ldap.Config) { c.Groups.Nested, c.Groups.NestedFilter = "walk", "(memberUid={user})" }, "groups.nested_filter", "there is {dn}"},
+		{"rename to ours", func(c *ldap.Config) { c.Groups.Rename = map[string]string{"a": "anonymous"} }, "groups.rename", "shorepass's own"},
+		{"claim that is no attribute", func(c *ldap.Config) { c.Claims = []string{"mail", ""} }, "claims[1]", "no name"},
+		{"timeout", func(c *ldap.Config) { c.Timeout = 11 * time.Second }, "timeout", "10s"},
+		{"dial timeout", func(c *ldap.Config) { c.DialTimeout = 4 * time.Second }, "dial_timeout", "timeout, which is 3s"},
+		{"connections", func(c *ldap.Config) { c.BindConnections = -1 }, "bind_connections", "between 1 and"},
+		{"certificate without a key", func(c *ldap.Config) { c.TLS.Certificate = "x" }, "tls", "go together"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := good("openldap")
+			test.change(&c)
+			var faults []string
+			c.WithDefaults().Validate(func(key, problem string) { faults = append(faults, key+": "+problem) })
+			if test.key == "" {
+				if len(faults) != 0 {
+					t.Errorf("Validate: %q, want no fault", faults)
+				}
+				return
+			}
+			if !slices.ContainsFunc(faults, func(f string) bool {
+				return strings.HasPrefix(f, test.key+": ") && strings.Contains(f, test.text)
+			}) {
+				t.Errorf("Validate: %q, want %s: …%s…", faults, test.key, test.text)
+			}
+		})
+	}
+}
+
+// TestFingerprint checks what is another account base and what is not.
+func TestFingerprint(t *testing.T) {
+	fingerprint := func(change func(c *ldap.Config)) string {
+		c := good("openldap")
+		change(&c)
+		p, err := ldap.New(c.WithDefaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Fingerprint()
+	}
+	before := fingerprint(func(*ldap.Config) {})
+	for _, test := range []struct {
+		name   string
+		change func(c *ldap.Config)
+		same   bool
+	}{
+		{"other servers", func(c *ldap.Config) { c.URLs = []string{"ldaps://dc2"} }, true},
+		{"the base in another spelling", func(c *ldap.Config) { c.Users.Base = "OU=People, DC=corp, DC=example" }, true},
+		{"another base", func(c *ldap.Config) { c.Users.Base = "ou=people,dc=other,dc=example" }, false},
+		{"another subject", func(c *ldap.Config) { c.Users.Subject = "uid" }, false},
+		{"another filter", func(c *ldap.Config) { c.Users.Filter = "(mail={login})" }, true},
+	} {
+		if got := fingerprint(test.change); (got == before) != test.same {
+			t.Errorf("%s: Fingerprint %q beside %q, want the same: %v", test.name, got, before, test.same)
+		}
+	}
+}

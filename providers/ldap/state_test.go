@@ -1,0 +1,175 @@
+package ldap
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+	"time"
+)
+
+// entryOf makes an entry of "name", "value" pairs.
+func entryOf(pairs ...string) entry {
+	e := entry{dn: "uid=x", attributes: make(map[string][][]byte)}
+	for i := 0; i < len(pairs); i += 2 {
+		name := strings.ToLower(pairs[i])
+		e.attributes[name] = append(e.attributes[name], []byte(pairs[i+1]))
+	}
+	return e
+}
+
+func TestConditions(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) // day 20780 since 1970
+	for _, test := range []struct {
+		name  string
+		ad    bool
+		pairs []string
+		why   string // "" for a good account, "?" for one that cannot be told
+		ended bool
+	}{
+		{"nothing known", false, nil, "", false},
+		{"locked for good", false, []string{"pwdAccountLockedTime", "000001010000Z"}, "locked for good", true},
+		{"locked lately, which the bind tells", false, []string{"pwdAccountLockedTime", "20261123115900Z"}, "", false},
+		{"to change", false, []string{"pwdReset", "TRUE"}, "must change", false},
+		{"not to change", false, []string{"pwdReset", "FALSE"}, "", false},
+		{"not yet", false, []string{"pwdStartTime", "20261123120001Z"}, "not valid yet", true},
+		{"begun", false, []string{"pwdStartTime", "20261123120000Z"}, "", false},
+		{"over", false, []string{"pwdEndTime", "20261123120000Z"}, "expired", true},
+		{"over soon, with fraction and zone", false, []string{"pwdEndTime", "20261123140000.5+0200"}, "", false},
+		{"over, with zone", false, []string{"pwdEndTime", "20261123140000+0200"}, "expired", true},
+		{"over at what is no time", false, []string{"pwdEndTime", "soon"}, "?", false},
+		{"disabled at 389", false, []string{"nsAccountLock", "true"}, "disabled", true},
+		{"disabled at FreeIPA", false, []string{"nsAccountLock", "TRUE"}, "disabled", true},
+		{"enabled", false, []string{"nsAccountLock", "FALSE"}, "", false},
+		{"389 locked until unlocked", false, []string{"accountUnlockTime", "19700101000000Z"}, "locked for good", true},
+		{"389 locked for a while", false, []string{"accountUnlockTime", "20261123130000Z"}, "", false},
+		{"389 to change", false, []string{"passwordExpirationTime", "19700101000000Z"}, "must change", false},
+		{"kerberos expired", false, []string{"krbPrincipalExpiration", "20200101000000Z"}, "expired", true},
+		{"kerberos not expired", false, []string{"krbPrincipalExpiration", "20300101000000Z"}, "", false},
+		{"kerberos password expired", false, []string{"krbPasswordExpiration", "20200101000000Z"}, "password expired", false},
+		{"shadow expired", false, []string{"shadowExpire", "20780"}, "expired", true},
+		{"shadow expired on day 0", false, []string{"shadowExpire", "0"}, "expired", true},
+		{"shadow not expired", false, []string{"shadowExpire", "20781"}, "", false},
+		{"shadow never", false, []string{"shadowExpire", "-1"}, "", false},
+		{"shadow no number", false, []string{"shadowExpire", "never"}, "?", false},
+		{"shadow to change", false, []string{"shadowLastChange", "0"}, "must change", false},
+		{"shadow too old", false, []string{"shadowLastChange", "20000", "shadowMax", "90"}, "password expired", false},
+		{"shadow young", false, []string{"shadowLastChange", "20700", "shadowMax", "90"}, "", false},
+		{"shadow without a limit", false, []string{"shadowLastChange", "1"}, "", false},
+
+		{"good at AD", true, []string{"userAccountControl", "512", "accountExpires", "9223372036854775807", "msDS-User-Account-Control-Computed", "0"}, "", false},
+		{"nothing shown at AD", true, nil, "?", false},
+		{"no number at AD", true, []string{"userAccountControl", "x"}, "?", false},
+		{"disabled at AD", true, []string{"userAccountControl", "514"}, "disabled", true},
+		{"password that never expires at AD", true, []string{"userAccountControl", "66048"}, "", false},
+		{"expired at AD", true, []string{"userAccountControl", "512", "accountExpires", "132000000000000000"}, "expired", true},
+		{"never expires at AD", true, []string{"userAccountControl", "512", "accountExpires", "0"}, "", false},
+		{"locked at AD, which the bind tells", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "16"}, "", false},
+		{"password expired at AD", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "8388608", "pwdLastSet", "132000000000000000"}, "password expired", false},
+		{"to change at AD", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "8388608", "pwdLastSet", "0"}, "must change", false},
+		{"no flag of another directory counts at AD", true, []string{"userAccountControl", "512", "nsAccountLock", "true"}, "", false},
+	} {
+		found, err := conditionsOf(entryOf(test.pairs...), test.ad, now)
+		switch {
+		case (err != nil) != (test.why == "?"):
+			t.Errorf("%s: conditionsOf = %v, %v, want %q", test.name, found, err, test.why)
+		case test.why == "?":
+		case len(found) == 0 && test.why == "":
+		case len(found) != 1 || test.why == "" || !strings.HasPrefix(found[0].why, test.why) || found[0].ended != test.ended:
+			t.Errorf("%s: conditionsOf = %v, want %q, ended %v", test.name, found, test.why, test.ended)
+		}
+	}
+}
+
+func TestStamp(t *testing.T) {
+	names := presets["openldap"].stamp
+	before := stampOf(entryOf("pwdChangedTime", "20260101000000Z"), names)
+	for _, test := range []struct {
+		name  string
+		pairs []string
+		same  bool
+	}{
+		{"the same", []string{"pwdChangedTime", "20260101000000Z"}, true},
+		{"a lock", []string{"pwdChangedTime", "20260101000000Z", "pwdAccountLockedTime", "20260101000000Z"}, true},
+		{"another password", []string{"pwdChangedTime", "20260101000001Z"}, false},
+		{"to change", []string{"pwdChangedTime", "20260101000000Z", "pwdReset", "TRUE"}, false},
+		{"shown no more", nil, false},
+	} {
+		if got := stampOf(entryOf(test.pairs...), names); (got == before) != test.same {
+			t.Errorf("%s: stamp %q beside %q, want the same: %v", test.name, got, before, test.same)
+		}
+	}
+}
+
+func TestGUID(t *testing.T) {
+	// [MS-DTYP], section 2.3.4.
+	raw, err := hex.DecodeString("33221100554477668899aabbccddeeff")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "00112233-4455-6677-8899-aabbccddeeff"
+	if got, err := printGUID(raw); got != want || err != nil {
+		t.Errorf("printGUID(%x) = %q, %v, want %q", raw, got, err, want)
+	}
+	filter, err := subjectFilter(want, attrGUID)
+	if wantFilter := `(objectGUID=\33\22\11\00\55\44\77\66\88\99\aa\bb\cc\dd\ee\ff)`; filter != wantFilter || err != nil {
+		t.Errorf("subjectFilter(%q) = %q, %v, want %q", want, filter, err, wantFilter)
+	}
+	for _, bad := range []string{"", "*", "00112233-4455-6677-8899-aabbccddeef", "001122334455-6677-8899-aabb-ccddeeff", "0011223344556677-8899-aabb-ccdd-eeff"} {
+		if filter, err := subjectFilter(bad, attrGUID); err == nil {
+			t.Errorf("subjectFilter(%q) = %q, want an error", bad, filter)
+		}
+	}
+}
+
+func FuzzGUID(f *testing.F) {
+	f.Add("00112233-4455-6677-8899-aabbccddeeff")
+	f.Fuzz(func(t *testing.T, text string) {
+		raw, err := parseGUID(text)
+		if err != nil {
+			return
+		}
+		if again, err := printGUID(raw); err != nil || !strings.EqualFold(again, text) {
+			t.Errorf("printGUID(parseGUID(%q)) = %q, %v", text, again, err)
+		}
+	})
+}
+
+func TestSID(t *testing.T) {
+	raw, err := hex.DecodeString("010500000000000515000000a065cf7e784b9b5fe77c8770091c0100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := printSID(raw), "S-1-5-21-2127521184-1604012920-1887927527-72713"; got != want {
+		t.Errorf("printSID(%x) = %q, want %q", raw, got, want)
+	}
+	for _, bad := range [][]byte{nil, {1}, {1, 5, 0, 0, 0, 0, 0, 5, 21}} {
+		if got := printSID(bad); got != "" {
+			t.Errorf("printSID(%x) = %q, want none", bad, got)
+		}
+	}
+	primary, err := primarySID(entryOf(attrSID, string(raw), attrPrimaryGroup, "513"))
+	if got, want := printSID(primary), "S-1-5-21-2127521184-1604012920-1887927527-513"; got != want || err != nil {
+		t.Errorf("primarySID = %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestParseRange(t *testing.T) {
+	for _, test := range []struct {
+		name, base string
+		upper      int
+		ok         bool
+	}{
+		{"member;range=0-1499", "member", 1499, true},
+		{"member;range=1500-*", "member", -1, true},
+		{"member", "", 0, false},
+		{"member;binary", "", 0, false},
+		{"member;range=0", "", 0, false},
+		{"member;range=0-x", "member", 0, false},
+		{"member;range=0--1", "member", -1, false},
+	} {
+		base, upper, ok := parseRange(test.name)
+		if ok != test.ok || ok && (base != test.base || upper != test.upper) {
+			t.Errorf("parseRange(%q) = %q, %d, %v, want %q, %d, %v", test.name, base, upper, ok, test.base, test.upper, test.ok)
+		}
+	}
+}
