@@ -15,7 +15,7 @@ type Config struct {
 	Store providers.Secret `toml:"store" path:"write,sqlite:"`
 
 	// SealKey seals the providers' refresh tokens: base64 of 32 bytes, as
-	// "shorepass keys seal" prints it. Several keys, apart by blanks, are a
+	// "shorepass keys init --seal-key FILE" writes it. Several keys, apart by blanks, are a
 	// ring: the first one seals, each opens. Default: seal.key beside a SQLite
 	// store, made at first start; required with any other store.
 	SealKey providers.Secret `toml:"seal_key"`

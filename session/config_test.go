@@ -32,7 +32,7 @@ func TestValidate(t *testing.T) {
 		}, nil},
 		{"no file", func(c *session.Config) { c.Store = secret("sqlite:") }, []string{`store: names no file; write one such as "sqlite:shorepass.db"`}},
 		{"another store", func(c *session.Config) { c.Store = secret("mysql://u:c4nary@h/db") }, []string{`store: is neither "sqlite:FILE" nor "postgres://…"`}},
-		{"no key", func(c *session.Config) { c.SealKey = secret("c4nary") }, []string{`seal_key: key 1 is not base64 of 32 bytes, as "shorepass keys seal" prints it`}},
+		{"no key", func(c *session.Config) { c.SealKey = secret("c4nary") }, []string{`seal_key: key 1 is not base64 of 32 bytes, as "shorepass keys init --seal-key FILE" writes it`}},
 		{"times", func(c *session.Config) { c.Revalidate, c.Idle = time.Millisecond, -time.Hour }, []string{
 			`revalidate: 1ms is not between "1s" and "36500d"`, `idle: -1h0m0s is not between "1s" and "36500d"`,
 		}},
@@ -107,7 +107,7 @@ func TestSealKeyFile(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "shorepass.db"))
 	must(t, err)
 	_, err = session.New(t.Context(), session.Config{}.WithDefaults(), elsewhere{store}, newHouse(), slog.New(slog.DiscardHandler))
-	refused("a store of several machines", err, "shorepass keys seal")
+	refused("a store of several machines", err, "keys init --seal-key seal.key")
 }
 
 // The keys of a ring can be replaced one after the other without a session's

@@ -37,7 +37,8 @@ type guard struct {
 
 	mu      sync.Mutex
 	seconds [guardWindow / time.Second]second
-	undo    []Undo // what was ended or marked in the window; at most maxUndo
+	warned  time.Time // when it was last said that the provider cannot tell
+	undo    []Undo    // what was ended or marked in the window; at most maxUndo
 }
 
 // second is what was counted in one second.
@@ -89,4 +90,16 @@ func (g *guard) second(at time.Time) *second {
 		*s = second{at: at.Unix()} // what stood here is a minute old
 	}
 	return s
+}
+
+// mayWarn reports whether it is time to say again that the provider cannot
+// tell: once a minute, however many sessions it is asked about.
+func (g *guard) mayWarn(at time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if at.Sub(g.warned) < guardWindow {
+		return false
+	}
+	g.warned = at
+	return true
 }

@@ -27,17 +27,22 @@ const (
 
 // keep does what is to be done from time to time, until ctx ends.
 func (s *Sessions) keep(ctx context.Context) {
-	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
-	defer flush.Stop()
+	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
+	var flush <-chan time.Time // nil while nothing waits
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.usage.waits:
+			if flush == nil {
+				flush = time.After(flushEvery)
+			}
 		case <-s.usage.wake:
 			err = s.limited(ctx, s.flush)
-		case <-flush.C:
+		case <-flush:
+			flush = nil
 			err = s.limited(ctx, s.flush)
 		case <-sweep.C:
 			err = s.limited(ctx, func(ctx context.Context) error {
@@ -112,7 +117,8 @@ func (s *Sessions) sayGoodbye(ctx context.Context, sealed Sealed) {
 	id := sealed.Token.ID()
 	renewal, err := s.keys.open(id, sealed.Body)
 	if err == nil {
-		limited, cancel := context.WithTimeout(ctx, goodbyeLimit)
+		// Not cut off by Close: it is in the store no more.
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeLimit)
 		defer cancel()
 		err = s.rules.Load().providers.RevokeRenewal(limited, sealed.Provider, renewal)
 	}

@@ -34,7 +34,7 @@ func openKeys(ctx context.Context, configured providers.Secret, store Store, log
 	if configured.IsZero() {
 		beside, ok := store.(folder)
 		if !ok {
-			return nil, errors.New("session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys seal > seal.key, and write seal_key = { file = \"seal.key\" }")
+			return nil, errors.New("session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys init --seal-key seal.key, and write seal_key = { file = \"seal.key\" }")
 		}
 		where = filepath.Join(beside.Folder(), SealKeyFile)
 		if configured, err = readOrMake(where, proof == nil, log); err != nil {
@@ -76,7 +76,10 @@ func readOrMake(name string, mayMake bool, log *slog.Logger) (providers.Secret, 
 		return providers.Secret{}, fmt.Errorf("the sealing key %s is missing, and the sessions in the store were sealed with it; put it back from a copy", name)
 	}
 	key := NewSealKey()
-	if err := WriteSealKey(name, key); err != nil {
+	switch err := WriteSealKey(name, key); {
+	case errors.Is(err, fs.ErrExist):
+		return readOrMake(name, false, log) // another process was first
+	case err != nil:
 		return providers.Secret{}, err
 	}
 	log.Info("made a sealing key; keep a copy of it apart from the copies of the store", "file", name)
@@ -84,19 +87,24 @@ func readOrMake(name string, mayMake bool, log *slog.Logger) (providers.Secret, 
 }
 
 // WriteSealKey writes a key into a new file that only its owner can read. It
-// never replaces a file.
+// never replaces a file, and never leaves half a one: the name appears when
+// all of it is on disk.
 func WriteSealKey(name string, key providers.Secret) (err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(name), "."+SealKeyFile+"-*") // made with mode 0600
 	if err != nil {
 		return fmt.Errorf("make the sealing key: %w", err)
 	}
 	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = fmt.Errorf("make the sealing key: %w", errors.Join(err, os.Remove(name)))
+		if err = errors.Join(err, os.Remove(f.Name())); err != nil {
+			err = fmt.Errorf("make the sealing key: %w", err)
 		}
 	}()
-	if _, err := f.WriteString(key.Reveal() + "\n"); err != nil {
+	_, err = f.WriteString(key.Reveal() + "\n")
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return f.Sync()
+	return os.Link(f.Name(), name)
 }

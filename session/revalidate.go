@@ -209,7 +209,9 @@ func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error
 		a.Answer = AnswerRejected
 	default:
 		a.Answer = AnswerDown
-		s.log.Warn("a provider could not be asked about a session again", "provider", provider, "session", row.Hash.ID(), "error", err)
+		if s.guards.of(provider).mayWarn(now) {
+			s.log.Warn("a provider cannot tell about a session; this is said once a minute", "provider", provider, "session", row.Hash.ID(), "error", err)
+		}
 	}
 	return a, renewal
 }

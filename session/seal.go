@@ -50,7 +50,7 @@ func ParseKeys(text providers.Secret) (*Keys, error) {
 	for i, field := range fields {
 		secret, err := base64.StdEncoding.Strict().DecodeString(field)
 		if err != nil || len(secret) != sealKeyLen {
-			return nil, fmt.Errorf("key %d is not base64 of %d bytes, as \"shorepass keys seal\" prints it", i+1, sealKeyLen)
+			return nil, fmt.Errorf("key %d is not base64 of %d bytes, as \"shorepass keys init --seal-key FILE\" writes it", i+1, sealKeyLen)
 		}
 		key := sealKey{secret: secret}
 		copy(key.id[:], key.derive("id", keyIDLen))

@@ -26,14 +26,15 @@ const (
 
 // usage gathers when sessions were redeemed.
 type usage struct {
-	wake chan struct{} // there is something to keep at once
+	wake  chan struct{} // there is something to keep at once
+	waits chan struct{} // there is something to keep in a while
 
 	mu      sync.Mutex
 	pending map[Hash]Use
 }
 
 func newUsage() *usage {
-	return &usage{wake: make(chan struct{}, 1), pending: make(map[Hash]Use)}
+	return &usage{wake: make(chan struct{}, 1), waits: make(chan struct{}, 1), pending: make(map[Hash]Use)}
 }
 
 // note keeps in mind that a session was redeemed, unless the store has that
@@ -48,10 +49,13 @@ func (u *usage) note(row *Row, client Client, now time.Time) {
 	if waits || len(u.pending) < maxPending {
 		u.pending[row.Hash] = use
 	}
-	full := len(u.pending) >= maxPending
+	count := len(u.pending)
 	u.mu.Unlock()
-	if full || (row.Used.IsZero() && !waits) {
+	switch {
+	case count >= maxPending, row.Used.IsZero() && !waits:
 		wake(u.wake)
+	case count == 1:
+		wake(u.waits)
 	}
 }
 
