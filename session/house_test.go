@@ -145,6 +145,8 @@ func (h *house) Fingerprint(provider string) string {
 
 func (h *house) PerSession(provider string) bool { return provider == "sso" }
 
+func (h *house) Forget(string, string) {}
+
 func (h *house) RevokeRenewal(_ context.Context, provider string, renewal providers.Secret) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -93,7 +93,7 @@ func (s *Sessions) revalidate(ctx context.Context, r *rules, row *Row, known *pr
 		return err // the lease ends by itself
 	}
 	answer.Lease = until
-	return s.settle(ctx, row, answer, known.Provider)
+	return s.settle(ctx, row, answer, known)
 }
 
 // lease returns until when this replica may ask, or the zero Time once another
@@ -217,8 +217,8 @@ func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error
 }
 
 // settle keeps an answer, unless too many of its kind come at once.
-func (s *Sessions) settle(ctx context.Context, row *Row, a *Settlement, provider string) error {
-	g := s.guards.of(provider)
+func (s *Sessions) settle(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
+	g := s.guards.of(known.Provider)
 	// What ends for having been marked long enough is counted like a mark.
 	if marks := a.Answer == AnswerGone && row.Person.Gone.IsZero(); a.End == "" && !marks {
 		g.count(a.At)
@@ -230,16 +230,21 @@ func (s *Sessions) settle(ctx context.Context, row *Row, a *Settlement, provider
 	defer g.ending.Unlock()
 	undo, trips := g.countEnding(a.At, Undo{Person: row.Person, Why: a.End, At: a.At})
 	if !trips {
+		if a.End == "" {
+			return s.save(ctx, a)
+		}
+		// Also where it cannot be kept: the old password is over all the same.
+		s.rules.Load().providers.Forget(known.Provider, known.Subject)
 		err := s.save(ctx, a)
-		if err == nil && a.End != "" {
+		if err == nil {
 			s.wakeGoodbyes()
 		}
 		return err
 	}
 	s.log.Error("a provider suddenly refuses so many people that it is not believed: no session ends, and clients hear that it is unavailable",
-		"provider", provider, "taken_back", len(undo))
+		"provider", known.Provider, "taken_back", len(undo))
 	if err := s.store.Restore(ctx, undo); err != nil {
-		return unavailable(fmt.Errorf("take back what the provider %q said: %w", provider, err))
+		return unavailable(fmt.Errorf("take back what the provider %q said: %w", known.Provider, err))
 	}
 	return s.save(ctx, &Settlement{Person: a.Person, Lease: a.Lease, At: a.At, Answer: AnswerHeld, Sealed: a.Sealed})
 }

@@ -35,32 +35,46 @@ func (s *Sessions) Revoke(ctx context.Context, sel Selector, by string) (int, er
 	if sel.Ended = false; sel == (Selector{}) {
 		return 0, errSelectsAll
 	}
-	var ended int
-	end := func(tokens []Hash) error {
-		n, err := s.store.End(ctx, tokens, ReasonRevoked, by, s.now())
-		ended += n
-		if err != nil {
-			return unavailable(fmt.Errorf("end sessions: %w", err))
-		}
-		return nil
-	}
-	defer s.wakeGoodbyes()
-	var tokens []Hash
-	for listed, err := range s.selected(ctx, sel) {
+	ended := 0
+	var chosen []*selectedSession
+	for found, err := range s.selected(ctx, sel) {
 		if err != nil {
 			return ended, err
 		}
-		if tokens = append(tokens, listed.Hash); len(tokens) == batch {
-			if err := end(tokens); err != nil {
-				return ended, err
-			}
-			tokens = tokens[:0]
+		if chosen = append(chosen, found); len(chosen) < batch {
+			continue
 		}
+		n, err := s.revoke(ctx, chosen, by)
+		if ended += n; err != nil {
+			return ended, err
+		}
+		chosen = chosen[:0]
 	}
-	if len(tokens) == 0 {
-		return ended, nil
+	n, err := s.revoke(ctx, chosen, by)
+	return ended + n, err
+}
+
+// revoke ends those of the sessions that live, and has the passwords of their
+// persons forgotten, which would let them in again.
+func (s *Sessions) revoke(ctx context.Context, chosen []*selectedSession, by string) (int, error) {
+	if len(chosen) == 0 {
+		return 0, nil
 	}
-	return ended, end(tokens)
+	type person struct{ provider, subject string }
+	tokens, persons := make([]Hash, len(chosen)), make(map[person]bool)
+	for i, one := range chosen {
+		tokens[i] = one.Hash
+		persons[person{one.Provider, one.Subject}] = true
+	}
+	ended, err := s.store.End(ctx, tokens, ReasonRevoked, by, s.now())
+	s.wakeGoodbyes()
+	for p := range persons {
+		s.rules.Load().providers.Forget(p.provider, p.subject)
+	}
+	if err != nil {
+		return ended, unavailable(fmt.Errorf("end sessions: %w", err))
+	}
+	return ended, nil
 }
 
 // selectedSession is a session of a list, with its person decoded.

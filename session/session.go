@@ -84,4 +84,9 @@ type Providers interface {
 
 	// RevokeRenewal tells the provider that a renewal will not be used again.
 	RevokeRenewal(ctx context.Context, provider string, renewal providers.Secret) error
+
+	// Forget drops what this process remembers of a person's passwords, for
+	// when their sessions end because the person may not come in any more. It
+	// asks nobody.
+	Forget(provider, subject string)
 }
