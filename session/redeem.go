@@ -99,14 +99,8 @@ func (s *Sessions) redeemed(r *rules, row *Row, known *providers.Identity, clien
 // judge refuses a session for what its row says, whatever its provider would
 // say. What has come to its end here is ended for good.
 func (s *Sessions) judge(ctx context.Context, r *rules, row *Row, known *providers.Identity, now time.Time) error {
-	if !row.Ended.IsZero() {
-		return refused("it ended: " + string(row.Why))
-	}
-	switch print := r.providers.Fingerprint(known.Provider); {
-	case print == "":
-		return refused(fmt.Sprintf("there is no provider %q any more", known.Provider))
-	case mark(known.Provider, print) != row.Mark:
-		return refused(fmt.Sprintf("the provider %q is another now", known.Provider))
+	if err := r.stands(row, known); err != nil {
+		return err
 	}
 	why := r.end(row, now)
 	if why == "" {
@@ -121,6 +115,21 @@ func (s *Sessions) judge(ctx context.Context, r *rules, row *Row, known *provide
 		s.wakeGoodbyes()
 	}
 	return refused("it ended: " + string(why))
+}
+
+// stands refuses a session that has ended, or whose provider is no longer the
+// one that the person logged in at.
+func (r *rules) stands(row *Row, known *providers.Identity) error {
+	if !row.Ended.IsZero() {
+		return refused("it ended: " + string(row.Why))
+	}
+	switch print := r.providers.Fingerprint(known.Provider); {
+	case print == "":
+		return refused(fmt.Sprintf("there is no provider %q any more", known.Provider))
+	case mark(known.Provider, print) != row.Mark:
+		return refused(fmt.Sprintf("the provider %q is another now", known.Provider))
+	}
+	return nil
 }
 
 // end returns why a session's life is over, or "".

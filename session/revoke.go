@@ -17,12 +17,17 @@ func (s *Sessions) List(ctx context.Context, sel Selector) ([]Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		one := s.rules.Load().session(&listed.Row, listed.identity, listed.Used)
-		one.Client, one.Last, one.Ended, one.Why, one.By = listed.Client, listed.Last, listed.Ended, listed.Why, listed.By
-		all = append(all, *one)
+		all = append(all, *s.rules.Load().listed(listed))
 	}
 	slices.SortStableFunc(all, func(a, b Session) int { return b.Created.Compare(a.Created) })
 	return all, nil
+}
+
+// listed is a session with all that the store knows of it.
+func (r *rules) listed(one *selectedSession) *Session {
+	s := r.session(&one.Row, one.identity, one.Used)
+	s.Client, s.Last, s.Ended, s.Why, s.By = one.Client, one.Last, one.Ended, one.Why, one.By
+	return s
 }
 
 // errSelectsAll keeps a slip from ending everybody's sessions.

@@ -58,7 +58,7 @@ type Session struct {
 	// zero, since the store does not know it.
 	Token providers.Secret
 
-	// What only List fills in.
+	// What only List, Inspect and RevokeToken fill in.
 	Client Client    // who logged in
 	Last   Client    // who redeemed it last
 	Ended  time.Time // the zero Time while it lives

@@ -1,0 +1,119 @@
+package session_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+// TestInspect: what can be told of a token without redeeming it.
+func TestInspect(t *testing.T) {
+	for name, test := range map[string]struct {
+		happens func(*site, providers.Secret)
+		want    string
+	}{
+		"it lives":            {func(*site, providers.Secret) {}, "ok"},
+		"it was redeemed":     {func(s *site, token providers.Secret) { s.redeem(token) }, "ok"},
+		"it was revoked":      {func(s *site, token providers.Secret) { s.replicas[0].RevokeToken(s.t.Context(), token, "test") }, "401"},
+		"it was never used":   {func(*site, providers.Secret) { time.Sleep(8 * 24 * time.Hour) }, "401"},
+		"its provider is new": {func(s *site, _ providers.Secret) { s.house.prints["corp"] = "another" }, "401"},
+		"its provider went":   {func(s *site, _ providers.Secret) { delete(s.house.prints, "corp") }, "401"},
+		"its password changed": {func(s *site, _ providers.Secret) {
+			s.house.change("alice", func(a *account) { a.stamp = "s2" })
+			s.issue("corp", "alice")
+		}, "401"},
+		"nobody has asked yet": {func(s *site, _ providers.Secret) {
+			s.house.change("alice", func(a *account) { a.disabled = true })
+			time.Sleep(time.Hour)
+		}, "ok"},
+		"its person is locked": {func(s *site, token providers.Secret) {
+			s.house.change("alice", func(a *account) { a.locked = true })
+			time.Sleep(time.Hour)
+			s.redeem(token)
+		}, "401"},
+		"its person is missing": {func(s *site, token providers.Secret) {
+			s.house.change("alice", func(a *account) { a.missing = true })
+			time.Sleep(10 * time.Minute)
+			s.redeem(token)
+		}, "401"},
+		"its provider is down": {func(s *site, token providers.Secret) {
+			s.house.setDown(true)
+			time.Sleep(2 * time.Hour)
+			s.redeem(token)
+		}, "ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, 1, session.Config{})
+				defer s.close()
+				token := s.issue("corp", "alice")
+				test.happens(s, token)
+				asked := s.house.questions()
+				found, err := s.replicas[0].Inspect(t.Context(), token)
+				if got := outcome(err); got != test.want {
+					t.Errorf("Inspect = %v, want %s", err, test.want)
+				}
+				if err == nil && (found.ID != session.ExportID(token) || found.Identity.User != "alice" || found.Client != laptop) {
+					t.Errorf("Inspect = %+v, want alice's session from her laptop", found)
+				}
+				if s.house.questions() != asked {
+					t.Error("Inspect asked a provider")
+				}
+			})
+		})
+	}
+}
+
+// TestInspectUsesNothing: looking at a token is no use of it.
+func TestInspectUsesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		token := s.issue("corp", "alice")
+		for range 9 {
+			time.Sleep(24 * time.Hour)
+			s.replicas[0].Inspect(t.Context(), token)
+		}
+		s.expect("nine days after a login that was only looked at", token, "401")
+	})
+}
+
+func TestRevokeToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 2, session.Config{})
+		defer s.close()
+		token, other := s.issue("corp", "alice"), s.issue("corp", "alice")
+		pat, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindPAT, s.house.login("corp", "alice"), service)
+		must(t, err)
+		s.redeem(token) // another replica has it in no memory
+		for _, test := range []struct {
+			name  string
+			token providers.Secret
+			ended bool
+			want  string
+		}{
+			{"it lives", token, true, "ok"},
+			{"again", token, false, "ok"},
+			{"a personal access token", pat.Token, true, "ok"},
+			{"mangled", providers.NewSecret(other.Reveal()[:20]), false, "401"},
+			{"of another kind", providers.NewSecret("sp_b_" + other.Reveal()[5:]), false, "401"},
+			{"a password", providers.NewSecret("correct-horse"), false, "401"},
+		} {
+			was, ended, err := s.replicas[1].RevokeToken(t.Context(), test.token, "its holder")
+			if got := outcome(err); got != test.want || ended != test.ended {
+				t.Errorf("%s: RevokeToken = %v, %v, want %v, %s", test.name, ended, err, test.ended, test.want)
+			}
+			if err == nil && (was.ID != session.ExportID(test.token) || was.Identity.Subject != "alice") {
+				t.Errorf("%s: RevokeToken = %+v, want the session of the token", test.name, was)
+			}
+		}
+		s.expect("revoked at another replica", token, "401")
+		s.expect("the other session", other, "ok")
+		if why := s.why(token); why != session.ReasonRevoked {
+			t.Errorf("it ended because %q, want revoked", why)
+		}
+	})
+}
