@@ -21,12 +21,14 @@ func BenchmarkLogin(b *testing.B) {
 		uid = fmt.Sprintf("user%05d", 1+rand.IntN(1000))
 		return uid, "pw" + uid
 	}
-	b.Run("bare", func(b *testing.B) { benchmarkBare(b, s, person) })
+	b.Run("bare", func(b *testing.B) { benchmarkBare(b, s, person, false) })
+	b.Run("bare with groups by filter", func(b *testing.B) { benchmarkBare(b, s, person, true) })
 	for _, way := range []struct {
 		name   string
 		groups ldap.Groups
 	}{
 		{"without groups", ldap.Groups{}},
+		{"groups by memberOf", ldap.Groups{Base: s.Groups, Attribute: "memberOf"}},
 		{"groups by filter", ldap.Groups{Base: s.Groups}},
 	} {
 		b.Run(way.name, func(b *testing.B) {
@@ -47,7 +49,7 @@ func BenchmarkLogin(b *testing.B) {
 	}
 }
 
-func benchmarkBare(b *testing.B, s *ldaptest.Slapd, person func() (uid, password string)) {
+func benchmarkBare(b *testing.B, s *ldaptest.Slapd, person func() (uid, password string), groups bool) {
 	dial := func(cfg *tls.Config) *goldap.Conn {
 		c, err := goldap.DialURL(s.LDAPS, goldap.DialWithTLSConfig(cfg))
 		if err != nil {
@@ -77,6 +79,11 @@ func benchmarkBare(b *testing.B, s *ldaptest.Slapd, person func() (uid, password
 			})
 			if err == nil {
 				err = p.bind.Bind(found.Entries[0].DN, password)
+			}
+			if err == nil && groups {
+				_, err = p.search.Search(&goldap.SearchRequest{
+					BaseDN: s.Groups, Scope: goldap.ScopeWholeSubtree, Filter: "(member=" + found.Entries[0].DN + ")", Attributes: []string{"cn"},
+				})
 			}
 			pairs <- p
 			if err != nil {

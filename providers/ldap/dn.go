@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"strings"
+	"sync"
 
 	ldap "github.com/go-ldap/ldap/v3"
 )
@@ -33,4 +34,39 @@ func valueInRDN(dn *ldap.DN, attribute string) string {
 		}
 	}
 	return ""
+}
+
+// maxDNs is how many DNs a dnReader remembers.
+const maxDNs = 10_000
+
+// dnReader makes groups of their DNs. It remembers them, since the same come
+// with every login and reading one costs more than all else about it.
+type dnReader struct {
+	base      *ldap.DN
+	scope     string
+	attribute string // that holds the name
+
+	mu    sync.RWMutex
+	known map[string]group
+}
+
+// group returns the group of a DN, its name too where the DN holds it, or the
+// zero group where the text is no DN or not below the base.
+func (r *dnReader) group(text string) group {
+	r.mu.RLock()
+	one, known := r.known[text]
+	r.mu.RUnlock()
+	if known {
+		return one
+	}
+	if dn, err := ldap.ParseDN(text); err == nil && below(r.base, dn, r.scope) {
+		one = group{key: keyOf(dn), dn: text, name: valueInRDN(dn, r.attribute)}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.known) >= maxDNs {
+		clear(r.known)
+	}
+	r.known[text] = one
+	return one
 }

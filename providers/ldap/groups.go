@@ -29,11 +29,11 @@ var errTooManyGroups = fmt.Errorf("more than %d groups", maxGroups)
 // groups finds out which groups a person is in.
 type groups struct {
 	cfg    Groups
-	base   *ldap.DN
 	filter template // of direct groups; nil where an attribute has them
 	parent template // of the groups that a group is in
 	names  providers.GroupNames
 	byDN   string // the attribute by which a server finds an entry's own DN
+	read   *dnReader
 	sids   *sidNames
 	warn   *warnings
 }
@@ -43,10 +43,11 @@ func newGroups(cfg Config, warn *warnings, now func() time.Time) (*groups, error
 	if cfg.Preset == presetAD {
 		g.byDN = "distinguishedName"
 	}
-	var err error
-	if g.base, err = ldap.ParseDN(cfg.Groups.Base); err != nil {
+	base, err := ldap.ParseDN(cfg.Groups.Base)
+	if err != nil {
 		return nil, fmt.Errorf("groups.base: %w", err)
 	}
+	g.read = &dnReader{base: base, scope: cfg.Groups.Scope, attribute: cfg.Groups.Name, known: make(map[string]group)}
 	if cfg.Groups.Filter != "" {
 		if g.filter, err = filterTemplate(cfg.Groups.Filter); err != nil {
 			return nil, fmt.Errorf("groups.filter: %w", err)
@@ -170,11 +171,10 @@ func (g *groups) search(ctx context.Context, s searcher, filter string) ([]group
 // named makes a group of its entry. One that is not under the base, or whose
 // name cannot be told, is left out.
 func (g *groups) named(e entry) (group, bool) {
-	dn, err := ldap.ParseDN(e.dn)
-	if err != nil || !below(g.base, dn, g.cfg.Scope) {
+	one := g.read.group(e.dn)
+	if one.key == "" {
 		return group{}, false
 	}
-	one := group{key: keyOf(dn), dn: e.dn, name: valueInRDN(dn, g.cfg.Name)}
 	if one.name != "" {
 		return one, true
 	}
@@ -196,18 +196,11 @@ func (g *groups) byAttribute(ctx context.Context, s searcher, e entry) ([]group,
 	}
 	var known, nameless []group
 	for _, value := range values {
-		dn, err := ldap.ParseDN(value)
-		if err != nil {
-			g.warn.add(fmt.Sprintf("%s of %s holds %q, which is no DN and is left out", g.cfg.Attribute, e.dn, value))
-			continue
-		}
-		if !below(g.base, dn, g.cfg.Scope) {
-			continue
-		}
-		one := group{key: keyOf(dn), dn: value, name: valueInRDN(dn, g.cfg.Name)}
-		if one.name != "" {
+		switch one := g.read.group(value); {
+		case one.key == "":
+		case one.name != "":
 			known = append(known, one)
-		} else {
+		default:
 			nameless = append(nameless, one)
 		}
 	}

@@ -164,11 +164,13 @@ func (s *Slapd) load(t testing.TB, dir, config string, o SlapdOptions) {
 	members := make(map[int][]string)
 	for i := 1; i <= o.People; i++ {
 		uid := fmt.Sprintf("user%05d", i)
-		fmt.Fprintf(&b, "dn: uid=%s,%s\nobjectClass: inetOrgPerson\nuid: %s\ncn: %s\nsn: %s\nmail: %s@example.org\nuserPassword: pw%s\n\n", uid, s.People, uid, uid, uid, uid, uid)
+		fmt.Fprintf(&b, "dn: uid=%s,%s\nobjectClass: inetOrgPerson\nuid: %s\ncn: %s\nsn: %s\nmail: %s@example.org\nuserPassword: pw%s\n", uid, s.People, uid, uid, uid, uid, uid)
 		for k := range 20 {
 			team := (i + k*7) % 200
 			members[team] = append(members[team], "member: uid="+uid+","+s.People)
+			fmt.Fprintf(&b, "memberOf: cn=team%03d,%s\n", team, s.Groups) // what the overlay would have written
 		}
+		b.WriteByte('\n')
 	}
 	for team, lines := range members {
 		fmt.Fprintf(&b, "dn: cn=team%03d,%s\nobjectClass: groupOfNames\ncn: team%03d\n%s\n\n", team, s.Groups, team, strings.Join(lines, "\n"))
