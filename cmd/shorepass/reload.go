@@ -71,9 +71,6 @@ func (d *daemon) reload(ctx context.Context) error {
 	for _, key := range needRestart(old, cfg) {
 		d.log.Warn("a changed setting needs a restart", "key", key)
 	}
-	for _, warning := range cfg.Warnings {
-		d.log.Warn(warning)
-	}
 	return nil
 }
 

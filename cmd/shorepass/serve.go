@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,9 +72,6 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 	log, err := server.NewLogger(cmd.ErrOrStderr(), cfg.Server.LogLevel)
 	if err != nil {
 		return err
-	}
-	for _, warning := range cfg.Warnings {
-		log.Warn(warning)
 	}
 	d, err := start(ctx, o, cfg, cmd, log)
 	if err != nil {
@@ -140,6 +138,9 @@ func (d *daemon) use(ctx context.Context, cfg *settled, rooms server.Rooms) erro
 	rooms.Chain.Start(ctx)
 	d.cfg.Store(cfg)
 	d.chain = rooms.Chain
+	for _, warning := range slices.Concat(cfg.Warnings, rooms.Chain.Warnings()) {
+		d.log.Warn(warning)
+	}
 	return nil
 }
 
