@@ -24,16 +24,18 @@ func (d *directory) try(ctx context.Context, dn string, secret providers.Secret)
 }
 
 // tryPersonal is try on a connection of its own, which may then be searched on
-// as that person. The caller closes it.
-func (d *directory) tryPersonal(ctx context.Context, dn string, secret providers.Secret) (*conn, error) {
+// as that person. The caller closes it; until then it counts as one of the
+// connections for binds.
+func (d *directory) tryPersonal(ctx context.Context, dn string, secret providers.Secret) (own personal, err error) {
 	if err := d.bind.enter(ctx); err != nil {
-		return nil, err
+		return personal{}, err
 	}
-	defer d.bind.leave()
 	c, err := d.bind.take(ctx, true, make(map[*server]bool))
 	if err != nil {
-		return nil, err
+		d.bind.leave()
+		return personal{}, err
 	}
+	own = personal{d, c}
 	var answer *ldap.SimpleBindResult
 	err = c.do(ctx, d.limit, func(l *ldap.Conn) (err error) {
 		answer, err = d.simpleBind(l, dn, secret)
@@ -47,10 +49,10 @@ func (d *directory) tryPersonal(ctx context.Context, dn string, secret providers
 		c.server.succeeded()
 	}
 	if err := judge(answer, err); err != nil {
-		c.close()
-		return nil, err
+		own.close()
+		return personal{}, err
 	}
-	return c, nil
+	return own, nil
 }
 
 // errAnonymous guards against our own misuse: with an empty name or password a

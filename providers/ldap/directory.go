@@ -38,8 +38,9 @@ type directory struct {
 
 	referrals atomic.Int64 // that were not followed
 
-	mu      sync.Mutex
-	refused time.Time // until when the service account is left alone
+	mu         sync.Mutex
+	refused    time.Time // until when the service account is left alone
+	refusedErr error     // and why
 }
 
 func newDirectory(cfg Config, now func() time.Time) (*directory, error) {
@@ -77,19 +78,20 @@ func (d *directory) bindService(ctx context.Context, c *conn) error {
 		return err
 	}
 	d.mu.Lock()
-	rests := d.now().Before(d.refused)
+	rests, why := d.now().Before(d.refused), d.refusedErr
 	d.mu.Unlock()
 	if rests {
-		return errServiceAccount
+		return why
 	}
 	err := c.do(ctx, d.limit, func(l *ldap.Conn) error { return l.Bind(d.bindDN, d.bindPassword.Reveal()) })
 	if !answered(err) || refusesToServe(err) {
 		return err
 	}
+	err = fmt.Errorf("%w: %w%s", errServiceAccount, err, cure(err))
 	d.mu.Lock()
-	d.refused = d.now().Add(refusedRest)
+	d.refused, d.refusedErr = d.now().Add(refusedRest), err
 	d.mu.Unlock()
-	return fmt.Errorf("%w: %w%s", errServiceAccount, err, cure(err))
+	return err
 }
 
 // cure says what to do about an answer that has to do with the connection.
@@ -159,6 +161,7 @@ func (d *directory) find(ctx context.Context, q query) ([]entry, error) {
 func (d *directory) ask(l *ldap.Conn, q query) ([]entry, error) {
 	request := &ldap.SearchRequest{
 		BaseDN: q.base, Scope: q.scope, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.most,
+		TimeLimit: int((d.limit + time.Second - 1) / time.Second), // nobody waits for it longer
 	}
 	var result *ldap.SearchResult
 	var err error
@@ -186,6 +189,12 @@ func (d *directory) ask(l *ldap.Conn, q query) ([]entry, error) {
 type personal struct {
 	*directory
 	conn *conn
+}
+
+// close closes the connection, so that another may be opened.
+func (p personal) close() {
+	p.conn.close()
+	p.bind.leave()
 }
 
 func (p personal) find(ctx context.Context, q query) ([]entry, error) {

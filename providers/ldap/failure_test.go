@@ -32,7 +32,7 @@ func cannotTell(t *testing.T, what string, began time.Time, limit time.Duration,
 
 // quick makes the time limits those of a test.
 func quick(cfg ldap.Config) ldap.Config {
-	cfg.Timeout, cfg.DialTimeout = 400*time.Millisecond, 300*time.Millisecond
+	cfg.Timeout, cfg.DialTimeout = time.Second, 700*time.Millisecond
 	return cfg
 }
 
@@ -61,7 +61,7 @@ func TestFailover(t *testing.T) {
 				began := time.Now()
 				mustLogin(t, p, "alice", "alicepw")
 				// Only the first may wait for the one that hangs.
-				if took := time.Since(began); i > 0 && took > 300*time.Millisecond || took > 2*time.Second {
+				if took := time.Since(began); i > 0 && took > 600*time.Millisecond || took > 4*time.Second {
 					t.Errorf("login %d with one server down took %s", i, took)
 				}
 			}
@@ -94,17 +94,18 @@ func TestAllDown(t *testing.T) {
 	for range 3 {
 		began := time.Now()
 		_, err := login(t, p, "alice", "alicepw")
-		cannotTell(t, "Authenticate while the server hangs", began, time.Second, err)
+		cannotTell(t, "Authenticate while the server hangs", began, 2*time.Second, err)
 	}
 	began := time.Now()
 	var everybody sync.WaitGroup
 	for range 50 {
 		everybody.Go(func() {
 			_, err := p.Authenticate(t.Context(), credential(t, "alice", "alicepw"))
-			cannotTell(t, "Authenticate of many while the server hangs", began, time.Second, err)
+			cannotTell(t, "Authenticate of many while the server hangs", began, 3*time.Second, err)
 		})
 	}
 	everybody.Wait()
+	began = time.Now()
 	_, err := p.Revalidate(t.Context(), id)
 	cannotTell(t, "Revalidate while the server hangs", began, 3*time.Second, err)
 	_, err = p.Ping(t.Context())
@@ -149,7 +150,7 @@ func TestHalfOpen(t *testing.T) {
 	before := s.Binds(t, s.People)
 	began := time.Now()
 	_, err := login(t, p, "alice", "alicepw")
-	cannotTell(t, "Authenticate on lost connections", began, time.Second, err)
+	cannotTell(t, "Authenticate on lost connections", began, 2*time.Second, err)
 	if sent := s.Binds(t, s.People) - before; sent != 0 {
 		t.Errorf("%d binds came through a connection that was lost", sent)
 	}
@@ -219,7 +220,7 @@ func TestStartTLSRefused(t *testing.T) {
 			p := newProvider(t, cfg)
 			began := time.Now()
 			_, err := login(t, p, "alice", "alicepw")
-			cannotTell(t, "Authenticate", began, time.Second, err)
+			cannotTell(t, "Authenticate", began, 3*time.Second, err)
 			for _, r := range f.Requests() {
 				if r.Operation != goldap.ApplicationExtendedRequest {
 					t.Errorf("request %v came in clear", r)
@@ -301,7 +302,7 @@ func TestBindAnswers(t *testing.T) {
 				t.Errorf("Authenticate = %v, %v, want %v", id, err, test.want)
 			}
 			if test.want == nil {
-				cannotTell(t, "Authenticate", began, 2*time.Second, err)
+				cannotTell(t, "Authenticate", began, 4*time.Second, err)
 			}
 			if n := userBinds(f); n != 1 {
 				t.Errorf("the password was sent %d times, want once", n)
@@ -371,7 +372,7 @@ func TestSearchAnswers(t *testing.T) {
 				t.Errorf("Authenticate = %v, %v, want %v", id, err, test.want)
 			}
 			if test.want == nil {
-				cannotTell(t, "Authenticate", began, 2*time.Second, err)
+				cannotTell(t, "Authenticate", began, 4*time.Second, err)
 			}
 			for _, r := range f.Requests() {
 				if r.Password == "alicepw" {
@@ -548,12 +549,12 @@ func TestBlackHole(t *testing.T) {
 	p := newProvider(t, cfg)
 	began := time.Now()
 	mustLogin(t, p, "alice", "alicepw")
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("login past a server that says nothing took %s", took)
 	}
 	began = time.Now()
 	mustLogin(t, p, "alice", "alicepw")
-	if took := time.Since(began); took > 100*time.Millisecond {
+	if took := time.Since(began); took > 600*time.Millisecond {
 		t.Errorf("the second login past it took %s", took)
 	}
 }

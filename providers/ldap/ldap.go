@@ -49,7 +49,7 @@ var (
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		cfg: cfg, preset: presets[cfg.Preset], now: time.Now,
-		refusals: &durations{}, warnings: newWarnings(time.Now),
+		refusals: &durations{}, warnings: newWarnings(time.Now), pinged: newPinged(),
 	}
 	var err error
 	if p.userFilter, err = filterTemplate(cfg.Users.Filter, "login", "user"); err != nil {
@@ -213,7 +213,7 @@ func (p *Provider) byTemplate(ctx context.Context, cred providers.Credential, na
 			return nil, fmt.Errorf("%s: %w", dn, err)
 		}
 		defer own.close()
-		s = personal{p.dir, own}
+		s = own
 	} else if err := p.dir.try(ctx, dn, cred.Secret); err != nil {
 		return nil, fmt.Errorf("%s: %w", dn, err)
 	}

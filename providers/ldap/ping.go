@@ -20,24 +20,32 @@ const (
 
 // pinged is what the last Ping found.
 type pinged struct {
-	mu    sync.Mutex
+	turn  chan struct{} // held by whoever uses the rest
 	at    time.Time
 	lines []string
 	err   error
 }
 
+func newPinged() pinged { return pinged{turn: make(chan struct{}, 1)} }
+
 // Ping implements [providers.Pinger]: it connects to every server, says what
 // each is, and what the service account sees of people and groups. It fails
 // where no server can be reached.
 func (p *Provider) Ping(ctx context.Context) ([]string, error) {
-	p.pinged.mu.Lock()
-	defer p.pinged.mu.Unlock()
+	select {
+	case p.pinged.turn <- struct{}{}:
+		defer func() { <-p.pinged.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for another ping: %w", context.Cause(ctx))
+	}
 	if !p.pinged.at.IsZero() && p.now().Sub(p.pinged.at) < pingMemory {
 		return p.pinged.lines, p.pinged.err
 	}
-	p.pinged.lines, p.pinged.err = p.look(ctx)
-	p.pinged.at = p.now()
-	return p.pinged.lines, p.pinged.err
+	lines, err := p.look(ctx)
+	if ctx.Err() == nil {
+		p.pinged.lines, p.pinged.err, p.pinged.at = lines, err, p.now()
+	}
+	return lines, err
 }
 
 func (p *Provider) look(ctx context.Context) ([]string, error) {

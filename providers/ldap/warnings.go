@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -56,5 +57,6 @@ func (w *warnings) recent() []string {
 			texts = append(texts, text)
 		}
 	}
+	slices.Sort(texts)
 	return texts
 }
