@@ -98,6 +98,14 @@ func freeAddress(t testing.TB) string {
 	pid := os.Getpid()
 	for n := range 250 {
 		host := fmt.Sprintf("127.%d.%d.%d", 16+pid/250%200, 1+pid%250, 2+n)
+		// Whoever starts another at the same moment finds this taken, also
+		// before the domain controller listens.
+		taken, err := net.Listen("tcp", host+":1")
+		if err != nil {
+			last = err
+			continue
+		}
+		t.Cleanup(func() { taken.Close() })
 		plain, err := net.Listen("tcp", host+":389")
 		if err != nil {
 			last = err

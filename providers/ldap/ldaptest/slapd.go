@@ -61,7 +61,18 @@ const slapdPackages = "slapd ldap-utils libsasl2-modules"
 func StartSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	t.Helper()
 	s := newSlapd(t, o)
-	s.Start(t)
+	for try := 1; ; try++ {
+		s.listen(t)
+		err := s.begin(t)
+		if err == nil {
+			break
+		}
+		// A port that was free may be somebody's by now.
+		if try == 5 || !strings.Contains(s.process.out.string(), "Address already in use") {
+			t.Fatalf("slapd does not answer: %v\n%s", err, s.process.out.tail())
+		}
+		s.process.kill()
+	}
 	s.Do(t, func(c *ldap.Conn) error { return s.seed(c, o) })
 	return s
 }
@@ -69,17 +80,15 @@ func StartSlapd(t testing.TB, o SlapdOptions) *Slapd {
 func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	t.Helper()
 	const base = "dc=example,dc=org"
-	plain, encrypted := FreePort(t), FreePort(t)
 	s := &Slapd{
 		program: program(t, "slapd", slapdPackages), Authority: o.Authority,
-		URL: "ldap://127.0.0.1:" + plain, LDAPS: "ldaps://127.0.0.1:" + encrypted,
 		Base: base, People: "ou=people," + base, Groups: "ou=groups," + base,
 		BindDN: "uid=svc,ou=services," + base, Password: "svcpw",
 	}
 	if s.Authority == nil {
 		s.Authority = NewAuthority(t)
 	}
-	s.Admin = Admin{url: s.LDAPS, tls: s.Client("127.0.0.1"), dn: "cn=admin," + base, password: "admin"}
+	s.Admin = Admin{tls: s.Client("127.0.0.1"), dn: "cn=admin," + base, password: "admin"}
 	names := o.Names
 	if names == nil {
 		names = []string{"127.0.0.1", "localhost"}
@@ -99,7 +108,7 @@ func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	if o.Quiet {
 		level = "0"
 	}
-	s.args = []string{"-f", config, "-h", s.URL + "/ " + s.LDAPS + "/", "-d", level}
+	s.args = []string{"-f", config, "-d", level}
 	s.load(t, dir, config, o)
 	return s
 }
@@ -187,8 +196,22 @@ func (s *Slapd) load(t testing.TB, dir, config string, o SlapdOptions) {
 // Start starts slapd, again after it was stopped.
 func (s *Slapd) Start(t testing.TB) {
 	t.Helper()
-	s.process = start(t, s.program, s.args...)
-	s.process.await(t, "slapd", func() error { return s.try(func(*ldap.Conn) error { return nil }) })
+	if err := s.begin(t); err != nil {
+		t.Fatalf("slapd does not answer: %v\n%s", err, s.process.out.tail())
+	}
+}
+
+// listen chooses the ports.
+func (s *Slapd) listen(t testing.TB) {
+	t.Helper()
+	s.URL, s.LDAPS = "ldap://127.0.0.1:"+FreePort(t), "ldaps://127.0.0.1:"+FreePort(t)
+	s.url = s.LDAPS
+}
+
+func (s *Slapd) begin(t testing.TB) error {
+	t.Helper()
+	s.process = start(t, s.program, append([]string{"-h", s.URL + "/ " + s.LDAPS + "/"}, s.args...)...)
+	return s.process.awaitError(func() error { return s.try(func(*ldap.Conn) error { return nil }) })
 }
 
 // Stop ends slapd in order, which closes all connections.
