@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -428,7 +429,9 @@ func TestConnections(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	cfg := slapdConfig(s)
 	cfg.SearchConnections, cfg.BindConnections = 3, 2
+	before := runtime.NumGoroutine()
 	p := newProvider(t, cfg)
+	p.Start(t.Context())
 	var everybody sync.WaitGroup
 	for i := range 60 {
 		everybody.Go(func() {
@@ -447,6 +450,13 @@ func TestConnections(t *testing.T) {
 	}
 	if _, err := login(t, p, "alice", "alicepw"); err == nil {
 		t.Error("Authenticate after Close gave an identity")
+	}
+	after := runtime.NumGoroutine()
+	for deadline := time.Now().Add(2 * time.Second); after > before && time.Now().Before(deadline); after = runtime.NumGoroutine() {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if after > before {
+		t.Errorf("%d goroutines after Close, want the %d of before", after, before)
 	}
 }
 

@@ -1,0 +1,166 @@
+package ldap
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+	"shorepass/providers/ldap/ldaptest"
+)
+
+// newTestDirectory makes a directory of a fake, whose clock the test sets.
+func newTestDirectory(t *testing.T, f *ldaptest.Fake) (d *directory, clock *atomic.Int64) {
+	t.Helper()
+	cfg := Config{
+		Preset: "openldap", URLs: []string{f.URL}, Insecure: true,
+		BindDN: "cn=svc,dc=x", BindPassword: providers.NewSecret("x"), Users: Users{Base: "dc=x"},
+	}.WithDefaults()
+	clock = new(atomic.Int64)
+	d, err := newDirectory(cfg, func() time.Time { return time.Unix(clock.Load(), 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.close)
+	return d, clock
+}
+
+// TestRecycle checks that no connection is used that Active Directory would
+// soon close, nor one for ever.
+func TestRecycle(t *testing.T) {
+	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
+	d, clock := newTestDirectory(t, f)
+	connections := func() int { _, ever := f.Connections(); return ever }
+	for _, step := range []struct {
+		after time.Duration
+		want  int // connections that ever were
+	}{
+		{0, 1},
+		{time.Second, 1},
+		{maxIdle, 1},
+		{maxIdle + time.Second, 2},
+		{maxIdle, 2}, {maxIdle, 2}, {maxIdle, 2}, {maxIdle, 2}, // busy enough, and an hour old after five
+		{maxIdle, 2}, {maxIdle, 3},
+	} {
+		clock.Add(int64(step.after / time.Second))
+		if err := d.try(t.Context(), "uid=a,dc=x", providers.NewSecret("x")); err != nil {
+			t.Fatal(err)
+		}
+		if got := connections(); got != step.want {
+			t.Fatalf("%d connections after another %s, want %d", got, step.after, step.want)
+		}
+	}
+	clock.Add(int64(maxIdle/time.Second) + 1)
+	d.bind.sweep()
+	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if open, _ := f.Connections(); open == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("sweep left an idle connection open")
+		}
+	}
+}
+
+// TestRests checks how long a server that is down is left alone, and that one
+// alone finds out whether it is up.
+func TestRests(t *testing.T) {
+	var clock atomic.Int64
+	s := &server{now: func() time.Time { return time.Unix(0, clock.Load()) }}
+	down := errors.New("down")
+	for i, want := range []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
+		if i == 0 && !s.claim() {
+			t.Fatal("a server that never failed is not asked")
+		}
+		s.failed(down)
+		s.failed(down) // another that failed with it
+		clock.Add(int64(want) - 1)
+		if s.claim() {
+			t.Errorf("failure %d: asked again before %s", i, want)
+		}
+		clock.Add(1)
+		if !s.claim() {
+			t.Errorf("failure %d: not asked again after %s", i, want)
+		}
+		if s.claim() {
+			t.Errorf("failure %d: asked by a second at the same time", i)
+		}
+	}
+	s.succeeded()
+	if !s.claim() || !s.claim() || !s.up() || s.why() != nil {
+		t.Error("a server that is up again is not asked by everybody")
+	}
+}
+
+// TestResend checks what is sent again when a connection breaks: a search, and
+// a bind only where nothing of it can have left.
+func TestResend(t *testing.T) {
+	var dying atomic.Bool
+	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
+		return ldaptest.Answer{Hangup: r.DN != "cn=svc,dc=x" && dying.CompareAndSwap(true, false)}
+	})
+	d, _ := newTestDirectory(t, f)
+	count := func(operation int) int {
+		n := 0
+		for _, r := range f.Requests() {
+			if r.Operation == operation && r.DN == "uid=a,dc=x" {
+				n++
+			}
+		}
+		return n
+	}
+	search := func() error {
+		_, err := d.find(t.Context(), query{base: "uid=a,dc=x", filter: "(uid=a)"})
+		return err
+	}
+	bind := func() error { return d.try(t.Context(), "uid=a,dc=x", providers.NewSecret("x")) }
+	for _, step := range []struct {
+		name      string
+		do        func() error
+		operation int
+		dying     bool
+		want      int // requests
+		fails     bool
+	}{
+		{"search", search, ldap.ApplicationSearchRequest, false, 1, false},
+		{"search on a connection that dies", search, ldap.ApplicationSearchRequest, true, 2, false},
+		{"bind", bind, ldap.ApplicationBindRequest, false, 1, false},
+		{"bind on a connection that dies", bind, ldap.ApplicationBindRequest, true, 1, true},
+		{"bind after it", bind, ldap.ApplicationBindRequest, false, 1, false},
+	} {
+		before := count(step.operation)
+		dying.Store(step.dying)
+		if err := step.do(); (err != nil) != step.fails || errors.Is(err, providers.ErrRejected) {
+			t.Errorf("%s: %v, want an error: %v", step.name, err, step.fails)
+		}
+		if got := count(step.operation) - before; got != step.want {
+			t.Errorf("%s was sent %d times, want %d", step.name, got, step.want)
+		}
+	}
+	f.HangUp() // with both lying idle
+	noticed := func() bool { return d.search.idle[0].dead() && d.bind.idle[0].dead() }
+	for deadline := time.Now().Add(2 * time.Second); !noticed() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if err := errors.Join(search(), bind()); err != nil {
+		t.Errorf("search and bind after the server closed idle connections: %v", err)
+	}
+}
+
+// TestAnonymousBind checks the last line of defence against binds that prove
+// nothing.
+func TestAnonymousBind(t *testing.T) {
+	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
+	d, _ := newTestDirectory(t, f)
+	for _, test := range []struct{ dn, password string }{{"uid=a,dc=x", ""}, {"", "x"}, {"", ""}} {
+		if err := d.try(t.Context(), test.dn, providers.NewSecret(test.password)); !errors.Is(err, providers.ErrRejected) {
+			t.Errorf("try(%q, %q) = %v, want ErrRejected", test.dn, test.password, err)
+		}
+	}
+	if n := len(f.Requests()); n != 0 {
+		t.Errorf("%d requests came, want none", n)
+	}
+}
