@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"time"
 
 	"shorepass/providers"
 )
@@ -22,3 +23,6 @@ func ExportIssue(ctx context.Context, s *Sessions, kind Kind, id *providers.Iden
 
 // ExportFlush keeps what waits to be kept.
 func ExportFlush(ctx context.Context, s *Sessions) error { return s.flush(ctx) }
+
+// ExportSweepTimes returns what a sweep goes by.
+func ExportSweepTimes(cfg Config, now time.Time) SweepTimes { return cfg.sweepTimes(now) }

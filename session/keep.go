@@ -70,10 +70,7 @@ func (s *Sessions) limited(ctx context.Context, chore func(context.Context) erro
 func (s *Sessions) sweep(ctx context.Context) error {
 	cfg := s.rules.Load().cfg
 	for {
-		now := s.now()
-		touched, err := s.store.Sweep(ctx, SweepTimes{
-			Now: now, Idle: now.Add(-cfg.Idle), Unused: now.Add(-cfg.Unused), Forget: now.Add(-keepEnded),
-		}, batch)
+		touched, err := s.store.Sweep(ctx, cfg.sweepTimes(s.now()), batch)
 		switch {
 		case err != nil:
 			return fmt.Errorf("sweep: %w", err)
@@ -86,6 +83,11 @@ func (s *Sessions) sweep(ctx context.Context) error {
 		case <-time.After(pollEvery): // others write too
 		}
 	}
+}
+
+// sweepTimes says what a sweep at now ends and forgets.
+func (c Config) sweepTimes(now time.Time) SweepTimes {
+	return SweepTimes{Now: now, Idle: now.Add(-c.Idle), Unused: now.Add(-c.Unused), Forget: now.Add(-keepEnded)}
 }
 
 func (s *Sessions) wakeGoodbyes() { wake(s.goodbyes) }

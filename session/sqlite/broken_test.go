@@ -163,7 +163,7 @@ func TestFullAndLocked(t *testing.T) {
 	must(t, sqlite.ExportFillDisk(store, false))
 	issue("")
 
-	other, err := sql.Open("sqlite", file)
+	other, err := sql.Open("sqlite", file+"?_busy_timeout=5000") // the first use may just be being kept
 	must(t, err)
 	defer other.Close()
 	other.SetMaxOpenConns(1)
