@@ -37,8 +37,10 @@ type Config struct {
 	// Default ["127.0.0.0/8", "::1"].
 	MetricsFrom []string `toml:"metrics_from"`
 
-	// Operators are groups whose members may see and end everyone's sessions.
-	// Optional.
+	// Operators are groups whose members may see and end everyone's sessions,
+	// at /oauth/introspect and /oauth/revoke: full names as rules see them,
+	// with their provider's prefix, and no patterns. Optional: without it only
+	// the command line may.
 	Operators []string `toml:"operators"`
 
 	// LogLevel is the least that is logged, on standard error: "debug",
@@ -116,16 +118,33 @@ func (c Config) Validate(fault func(key, problem string)) {
 		switch {
 		case !strings.HasPrefix(p, "/") || p == "/" || path.Clean(p) != p:
 			fault(key, fmt.Sprintf("%q is not a plain absolute path such as %q", p, "/jwt/auth"))
-		case slices.Contains(reservedPaths, p):
+		case reserved(p):
 			fault(key, fmt.Sprintf("%q is the server's own; choose another such as %q", p, "/jwt/auth"))
 		case slices.Index(c.Paths, p) != i:
 			fault(key, fmt.Sprintf("%q stands here twice; name it once", p))
 		}
 	}
+	c.validateOperators(fault)
 	validateNetworks("trusted_proxies", c.TrustedProxies, fault)
 	validateNetworks("metrics_from", c.MetricsFrom, fault)
 	if _, err := parseLevel(c.LogLevel); err != nil {
 		fault("log_level", fmt.Sprintf("%q is none of \"debug\", \"info\", \"warn\", \"error\"", c.LogLevel))
+	}
+}
+
+// validateOperators refuses what would make operators of more people than are
+// in a group of that name.
+func (c Config) validateOperators(fault func(key, problem string)) {
+	for i, group := range c.Operators {
+		key := fmt.Sprintf("operators[%d]", i)
+		switch {
+		case strings.TrimSpace(group) == "":
+			fault(key, fmt.Sprintf("%q names no group; write one such as %q", group, "registry-admins"))
+		case group == providers.GroupAnonymous || group == providers.GroupAuthenticated:
+			fault(key, fmt.Sprintf("%q would let everybody end everyone's sessions; name a group of operators", group))
+		case strings.Contains(group, "*"):
+			fault(key, fmt.Sprintf("%q looks like a pattern, and operators are named by their groups' full names", group))
+		}
 	}
 }
 

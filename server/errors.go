@@ -61,6 +61,10 @@ func malformed(message string) *httpError {
 	return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", message: message}
 }
 
+func forbidden(message string) *httpError {
+	return &httpError{status: http.StatusForbidden, code: codeUnsupported, oauth: "access_denied", message: message}
+}
+
 // wireError turns an error of any room into the wire's. It is the only place
 // that does. What it does not know is a fault of ours.
 func wireError(err error) *httpError {

@@ -10,7 +10,7 @@ import (
 	"shorepass/session"
 )
 
-// event is what one request to the token endpoint was, begun in the middleware,
+// event is what one request was that decides something, begun in the middleware,
 // filled on the request's way, and written once: the audit line, the log line
 // and the metrics all come from it. It never holds a secret.
 type event struct {
@@ -34,9 +34,32 @@ type event struct {
 	Duration  float64          `json:"duration"` // seconds
 	Reason    string           `json:"reason,omitempty"`
 
+	Action string  `json:"action,omitempty"` // empty for a question to the token endpoint
+	Target *target `json:"target,omitempty"` // whose session it was about, where that was one
+	Ended  *int    `json:"ended,omitempty"`  // how many sessions it ended; actionRevoke only
+
 	origin   origin // where the request comes from
 	grant    string // what was brought, for metrics
 	recorded bool   // the audit line is out, or could not be written
+}
+
+// The actions beside a question to the token endpoint.
+const (
+	actionRevoke     = "revoke"
+	actionIntrospect = "introspect"
+)
+
+// target is the session that a request was about, where it is not the one that
+// proved who asks.
+type target struct {
+	Session  string `json:"session"`
+	User     string `json:"user"`
+	Subject  string `json:"subject"`
+	Provider string `json:"provider"`
+}
+
+func newTarget(of *session.Session) *target {
+	return &target{of.ID, of.Identity.User, of.Identity.Subject, of.Identity.Provider}
 }
 
 // maxAudited bounds what the client sends and the audit line repeats, in bytes.

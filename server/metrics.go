@@ -62,7 +62,12 @@ func (m *Metrics) Gauge(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 }
 
+// observe counts a request to the token endpoint. What comes to the others is
+// seldom, and in the audit log.
 func (m *Metrics) observe(e *event) {
+	if e.Action != "" {
+		return
+	}
 	m.requests.WithLabelValues(e.grant, e.Provider, strconv.Itoa(e.Status)).Inc()
 	m.duration.WithLabelValues(e.grant).Observe(time.Since(e.Time).Seconds())
 }
@@ -72,8 +77,7 @@ func (m *Metrics) observe(e *event) {
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
 	from := newOrigin(r, rooms.trustedProxies)
 	if !contains(rooms.metricsFrom, from.address) {
-		writeError(w, &httpError{status: http.StatusForbidden, code: codeUnsupported, oauth: "access_denied",
-			message: "this address may not read metrics; server.metrics_from says which may"})
+		writeError(w, forbidden("this address may not read metrics; server.metrics_from says which may"))
 		return
 	}
 	s.metrics.handler.ServeHTTP(w, r)

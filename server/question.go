@@ -65,7 +65,8 @@ func parseGet(r *http.Request) (*question, error) {
 	return q, q.readBasic(r.Header["Authorization"])
 }
 
-func parsePost(w http.ResponseWriter, r *http.Request) (*question, error) {
+// readForm reads the body of a POST.
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, malformed("the Content-Type of a POST must be application/x-www-form-urlencoded")
@@ -77,6 +78,14 @@ func parsePost(w http.ResponseWriter, r *http.Request) (*question, error) {
 	params, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, malformed("the form is malformed")
+	}
+	return params, nil
+}
+
+func parsePost(w http.ResponseWriter, r *http.Request) (*question, error) {
+	params, err := readForm(w, r)
+	if err != nil {
+		return nil, err
 	}
 	q := &question{post: true, offline: params.Get("access_type") == "offline"}
 	if err := q.readCommon(params, "grant_type", "username", "password", "refresh_token"); err != nil {

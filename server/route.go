@@ -4,11 +4,18 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 )
 
-// reservedPaths are the server's own; the token endpoint cannot take them.
-var reservedPaths = []string{"/healthz", "/readyz", "/metrics", "/v2"}
+// reservedPaths are the server's own; the token endpoint cannot take them, nor
+// anything below /oauth.
+var reservedPaths = []string{"/healthz", "/readyz", "/metrics", "/v2", "/oauth"}
+
+func reserved(path string) bool {
+	return slices.Contains(reservedPaths, path) || strings.HasPrefix(path, "/oauth/")
+}
 
 // route is what stands at a path.
 type route struct {
@@ -22,17 +29,30 @@ func (s *Server) routes(tokenPaths []string) map[string]route {
 		"/readyz":  {[]string{http.MethodGet, http.MethodHead}, s.serveReady},
 		"/metrics": {[]string{http.MethodGet}, s.serveMetrics},
 		"/v2":      {[]string{http.MethodGet, http.MethodHead}, s.servePing},
+
+		"/oauth/revoke":     {[]string{http.MethodPost}, s.observed(actionRevoke, s.serveRevoke)},
+		"/oauth/introspect": {[]string{http.MethodPost}, s.observed(actionIntrospect, s.serveIntrospect)},
 	}
 	for _, p := range tokenPaths {
-		routes[p] = route{[]string{http.MethodGet, http.MethodPost}, s.observed}
+		routes[p] = route{[]string{http.MethodGet, http.MethodPost}, s.observed("", s.serveToken)}
 	}
 	return routes
 }
 
-// observed runs the token endpoint and writes down what became of the request:
-// the audit line, the log line of an error, the metrics.
-func (s *Server) observed(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
-	e := &event{Time: time.Now(), Request: requestID(), origin: newOrigin(r, rooms.trustedProxies), grant: "unknown"}
+// endpoint answers a request and fills in its event. It records the event
+// before it answers, and answers nothing where it returns an error.
+type endpoint func(http.ResponseWriter, *http.Request, *Rooms, *event) error
+
+// observed returns a handler that runs an endpoint and writes down what became
+// of each request: the audit line, the log line of an error, the metrics.
+func (s *Server) observed(action string, serve endpoint) func(http.ResponseWriter, *http.Request, *Rooms) {
+	return func(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
+		e := &event{Time: time.Now(), Request: requestID(), Action: action, origin: newOrigin(r, rooms.trustedProxies), grant: "unknown"}
+		s.observe(w, r, rooms, e, serve)
+	}
+}
+
+func (s *Server) observe(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event, serve endpoint) {
 	if e.origin.peer.IsValid() {
 		e.Address = e.origin.peer.String()
 	}
@@ -43,7 +63,7 @@ func (s *Server) observed(w http.ResponseWriter, r *http.Request, rooms *Rooms) 
 	}
 	defer s.metrics.observe(e)
 
-	err := s.recovered(w, r, e)
+	err := recovered(func() error { return serve(w, r, rooms, e) })
 	if err == nil {
 		return
 	}
@@ -58,13 +78,13 @@ func (s *Server) observed(w http.ResponseWriter, r *http.Request, rooms *Rooms) 
 
 // recovered turns a panic, which would be a fault of ours, into an error, so
 // that it is logged under the request's id like any other.
-func (s *Server) recovered(w http.ResponseWriter, r *http.Request, e *event) (err error) {
+func recovered(serve func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return s.serveToken(w, r, e)
+	return serve()
 }
 
 // logFailure tells the operators what the client was not told. A wrong

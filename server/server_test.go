@@ -2,8 +2,10 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +41,32 @@ type house struct {
 	sessions *session.Sessions
 	rooms    server.Rooms
 	audit    *lines
+	local    *counted
+	store    *fragile
+}
+
+// counted is a file of users that counts how often it is asked for a login.
+type counted struct {
+	*file.Provider
+	logins atomic.Int64
+}
+
+func (c *counted) Authenticate(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+	c.logins.Add(1)
+	return c.Provider.Authenticate(ctx, cred)
+}
+
+// fragile is a store that can be made to end nothing.
+type fragile struct {
+	*sqlite.Store
+	broken atomic.Bool
+}
+
+func (f *fragile) End(ctx context.Context, tokens []session.Hash, why session.Reason, by string, at time.Time) (int, error) {
+	if f.broken.Load() {
+		return 0, errors.New("disk full at /var/lib/secret")
+	}
+	return f.Store.End(ctx, tokens, why, by, at)
 }
 
 // lines is what was audited. It is safe for concurrent use.
@@ -78,15 +107,17 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	}
 	users := file.Config{Config: providers.Config{Name: "local", Kind: "file"}, Users: []file.User{
 		{Name: "alice", Password: providers.NewSecret(string(hash)), Groups: []string{"team-blue"}},
+		{Name: "bob", Password: providers.NewSecret(string(hash)), Groups: []string{"team-blue"}},
+		{Name: "carol", Password: providers.NewSecret(string(hash)), Groups: []string{"registry-admins"}},
 		{Name: "gone", Password: providers.NewSecret(string(hash)), Disabled: true},
 	}}.WithDefaults()
 	local, err := file.New(users)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{audit: &lines{}}
+	h := &house{audit: &lines{}, local: &counted{Provider: local}}
 	log := slog.New(slog.DiscardHandler)
-	chain, err := providers.NewChain([]providers.Member{{Provider: local, Config: users.Config}}, providers.NewLocalCounters(time.Now), log)
+	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config}}, providers.NewLocalCounters(time.Now), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +141,8 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.sessions, err = session.New(t.Context(), session.Config{}.WithDefaults(), store, chain, log); err != nil {
+	h.store = &fragile{Store: store}
+	if h.sessions, err = session.New(t.Context(), session.Config{}.WithDefaults(), h.store, chain, log); err != nil {
 		t.Fatal(err)
 	}
 	lines, err := server.OpenAudit(audit.WithDefaults(), h.audit, func(error) {})
@@ -118,7 +150,8 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 		t.Fatal(err)
 	}
 	h.server = server.New(h.sessions, lines, server.NewMetrics(), log)
-	h.rooms = server.Rooms{Config: server.Config{Paths: []string{"/jwt/auth", "/token"}}.WithDefaults(), Chain: chain, Policy: rules, Issuer: issuer}
+	cfg := server.Config{Paths: []string{"/jwt/auth", "/token"}, Operators: []string{"registry-admins"}}
+	h.rooms = server.Rooms{Config: cfg.WithDefaults(), Chain: chain, Policy: rules, Issuer: issuer}
 	h.Server = httptest.NewServer(h.server)
 	t.Cleanup(func() {
 		h.Close()

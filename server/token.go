@@ -31,8 +31,7 @@ type tokenAnswer struct {
 
 // serveToken is the way of a request: parse, authenticate, decide, mint,
 // answer.
-func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, e *event) error {
-	rooms := s.rooms.Load()
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
 

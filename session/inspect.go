@@ -50,6 +50,16 @@ func (s *Sessions) RevokeToken(ctx context.Context, token providers.Secret, by s
 	return was, n > 0, nil
 }
 
+// ServiceOf returns the service that a token was made for, be the token good or
+// not. The error wraps ErrRefused or ErrUnavailable.
+func (s *Sessions) ServiceOf(ctx context.Context, token providers.Secret) (string, error) {
+	found, err := s.behind(ctx, token)
+	if err != nil {
+		return "", err
+	}
+	return found.Service, nil
+}
+
 // behind looks up the session of a token, ended or not.
 func (s *Sessions) behind(ctx context.Context, token providers.Secret) (*selectedSession, error) {
 	kind, hash, ok := parseToken(token)

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"shorepass/session"
+)
+
+// errNoCaller says that an endpoint for sessions needs to know who asks.
+var errNoCaller = &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_client",
+	message: "authentication required: send your user name and password, or a token as the password, by Basic"}
+
+// parseCaller reads who calls an endpoint for sessions: Basic, or nobody. single
+// names the endpoint's own parameters, of which none may come twice.
+func parseCaller(r *http.Request, params url.Values, single ...string) (*question, error) {
+	// A page elsewhere could have a browser send what it knows of Basic.
+	if err := new(http.CrossOriginProtection).Check(r); err != nil {
+		return nil, forbidden("this cannot be asked from a page of another site")
+	}
+	q := &question{post: true}
+	if err := q.readCommon(params, single...); err != nil {
+		return nil, err
+	}
+	q.service = "" // no registry is asked about here
+	return q, q.readBasic(r.Header["Authorization"])
+}
+
+// caller proves who calls, by whatever the token endpoint would take. Without
+// credentials it is nobody.
+func (s *Server) caller(ctx context.Context, rooms *Rooms, q *question, e *event) (asker, error) {
+	if err := s.settleService(ctx, rooms, q); err != nil {
+		return asker{}, invalidClient(err)
+	}
+	who, err := s.authenticate(ctx, rooms, q, e.origin)
+	if err != nil {
+		return asker{}, invalidClient(err)
+	}
+	e.isFrom(who)
+	return who, nil
+}
+
+// settleService finds the registry that the caller's own credential is shown
+// for: the one that a token of ours was made for, else the first.
+func (s *Server) settleService(ctx context.Context, rooms *Rooms, q *question) (err error) {
+	if !session.Recognize(q.secret) {
+		q.service = rooms.Issuer.First()
+		return nil
+	}
+	if q.service, err = s.sessions.ServiceOf(ctx, q.secret); err != nil {
+		return untold(err)
+	}
+	if _, err := rooms.Issuer.Service(q.service); err != nil {
+		return fmt.Errorf("%w: it was made for the service %q: %w", session.ErrRefused, q.service, err)
+	}
+	return nil
+}
+
+// invalidClient gives a 401 the name that it has where not the token of the
+// question is wrong, but whoever asks (RFC 6749, section 5.2).
+func invalidClient(err error) error {
+	failure := wireError(err)
+	if failure.status != http.StatusUnauthorized {
+		return err
+	}
+	named := *failure
+	named.oauth = "invalid_client"
+	return &named
+}
+
+// operates reports whether who is an operator. Whoever is in none of the groups
+// is not, and nobody is where there are none.
+func (r *Rooms) operates(who asker) bool {
+	return who.identity != nil && slices.ContainsFunc(r.Config.Operators, func(group string) bool {
+		return slices.Contains(who.identity.Groups, group)
+	})
+}

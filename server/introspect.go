@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"shorepass/providers"
+	"shorepass/registry"
+	"shorepass/session"
+)
+
+// introspection is the answer of /oauth/introspect (RFC 7662, section 2.2). Of
+// a token that is not active nothing else is told. There is no scope: what a
+// person may do is decided at each use.
+type introspection struct {
+	Active    bool   `json:"active"`
+	TokenType string `json:"token_type,omitempty"` // "Bearer" for an access token, else the session's kind
+	Subject   string `json:"sub,omitempty"`        // of a session the provider's mark of the person, of an access token its sub claim
+	Username  string `json:"username,omitempty"`
+	Provider  string `json:"provider,omitempty"`
+	ClientID  string `json:"client_id,omitempty"` // of who logged in
+	Issuer    string `json:"iss,omitempty"`
+	Audience  string `json:"aud,omitempty"` // the service
+	IssuedAt  int64  `json:"iat,omitempty"`
+	Expires   int64  `json:"exp,omitempty"` // a session may end before, idle
+	ID        string `json:"jti,omitempty"`
+	Session   string `json:"session,omitempty"`
+}
+
+// serveIntrospect tells operators what stands behind a token (RFC 7662): one of
+// ours, or an access token, which is verified as its registry does it. Looking
+// at a token is no use of it, and asks no provider.
+func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event) error {
+	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
+	defer cancel()
+	params, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	q, err := parseCaller(r, params, "token", "token_type_hint")
+	if err != nil {
+		return err
+	}
+	if params.Get("token") == "" {
+		return malformed("token is missing; send the one to look at")
+	}
+	e.asks(q)
+	who, err := s.caller(ctx, rooms, q, e)
+	switch {
+	case err != nil:
+		return err
+	case who.identity == nil:
+		return errNoCaller
+	case !rooms.operates(who):
+		return forbidden("only members of server.operators may look at tokens")
+	}
+	answer, err := s.introspect(ctx, rooms, providers.NewSecret(params.Get("token")), e)
+	if err != nil {
+		return err
+	}
+	if err := s.audit.record(e, http.StatusOK); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// introspect looks at one token. What is wrong with one that is not active
+// stands in the audit line.
+func (s *Server) introspect(ctx context.Context, rooms *Rooms, token providers.Secret, e *event) (introspection, error) {
+	if !session.Recognize(token) {
+		return rooms.introspectAccess(token, e)
+	}
+	found, err := s.sessions.Inspect(ctx, token)
+	switch {
+	case errors.Is(err, session.ErrRefused):
+		e.Reason = bounded(err.Error())
+		return introspection{}, nil
+	case err != nil:
+		return introspection{}, untold(err)
+	}
+	e.Target = newTarget(found)
+	if _, err := rooms.Issuer.Service(found.Service); err != nil {
+		e.Reason = bounded(fmt.Sprintf("service %q: %v", found.Service, err))
+		return introspection{}, nil
+	}
+	return introspection{
+		Active: true, TokenType: string(found.Kind), Subject: found.Identity.Subject, Username: found.Identity.User, Provider: found.Identity.Provider,
+		ClientID: found.Client.ID, Audience: found.Service, IssuedAt: found.Created.Unix(), Expires: found.Expires.Unix(), Session: found.ID,
+	}, nil
+}
+
+// introspectAccess looks at an access token. It is active as long as a registry
+// takes it, whatever has become of the session that it was made in.
+func (r *Rooms) introspectAccess(token providers.Secret, e *event) (introspection, error) {
+	service, err := r.Issuer.Verify(token.Reveal())
+	if errors.Is(err, registry.ErrNotOurToken) {
+		e.Reason = bounded(err.Error())
+		return introspection{}, nil
+	}
+	if err != nil {
+		return introspection{}, err
+	}
+	var claims jwt.RegisteredClaims // just verified, so reading them again is enough
+	if _, _, err := jwt.NewParser().ParseUnverified(token.Reveal(), &claims); err != nil {
+		return introspection{}, fmt.Errorf("read a token of ours again: %w", err)
+	}
+	e.JTI = claims.ID
+	return introspection{
+		Active: true, TokenType: "Bearer", Subject: claims.Subject, Username: claims.Subject, Issuer: claims.Issuer,
+		Audience: service, IssuedAt: unix(claims.IssuedAt), Expires: unix(claims.ExpiresAt), ID: claims.ID,
+	}, nil
+}
+
+// unix is a claim's time, or zero where there is none.
+func unix(date *jwt.NumericDate) int64 {
+	if date == nil {
+		return 0
+	}
+	return date.Unix()
+}

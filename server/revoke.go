@@ -1,0 +1,230 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+// revokeLimit is how long a revocation may take, shorter than writeLimit.
+// Thousands of sessions end within it; where they do not, asking again ends the
+// rest.
+const revokeLimit = 25 * time.Second
+
+// revokeSelectors are the parameters of /oauth/revoke that are ours, beside RFC
+// 7009: what is given must all hold.
+var revokeSelectors = []string{"session", "user", "provider", "group", "older_than"}
+
+// revocation is what a client asks of /oauth/revoke, parsed once.
+type revocation struct {
+	token    providers.Secret // zero where sessions are selected
+	selector session.Selector
+	asked    []string // the selector as it came, for the audit line
+}
+
+// revoked is the answer where sessions were selected. To a token the answer is
+// empty: whoever holds it hears nothing about it (RFC 7009, section 2.2).
+type revoked struct {
+	Ended *int `json:"ended,omitempty"`
+}
+
+// serveRevoke ends sessions (RFC 7009): that of a token for whoever holds it, a
+// person's own for the person, and anybody's for operators. When it answers
+// 200, every replica refuses their tokens.
+func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event) error {
+	ctx, cancel := context.WithTimeout(r.Context(), revokeLimit)
+	defer cancel()
+	params, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	q, err := parseCaller(r, params, append([]string{"token", "token_type_hint"}, revokeSelectors...)...)
+	if err != nil {
+		return err
+	}
+	wanted, err := parseRevocation(params, e.Time)
+	if err != nil {
+		return err
+	}
+	e.asks(q)
+	e.Asked = wanted.asked
+	who, err := s.caller(ctx, rooms, q, e)
+	if err != nil {
+		return err
+	}
+	var answer revoked
+	if wanted.token.IsZero() {
+		answer, err = s.revokeSelected(ctx, rooms, wanted.selector, who, e)
+	} else {
+		err = s.revokeToken(ctx, rooms, wanted.token, who, e)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.audit.record(e, http.StatusOK); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// parseRevocation reads what is to end. It is strict where sessions are
+// selected, since a parameter that is misspelt, empty, or taken for a selector
+// as service might be would select more than was meant. Beside a token other
+// parameters are overlooked (RFC 6749, section 3.2).
+func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
+	wanted := &revocation{token: providers.NewSecret(params.Get("token"))}
+	for _, name := range revokeSelectors {
+		if !params.Has(name) {
+			continue
+		}
+		if params.Get(name) == "" {
+			return nil, malformed(name + " is empty; say which sessions end, or leave it out")
+		}
+		wanted.asked = append(wanted.asked, name+"="+bounded(params.Get(name)))
+	}
+	switch {
+	case len(wanted.asked) == 0 && wanted.token.IsZero():
+		return nil, malformed("token is missing; send the one to end, or select sessions by " + strings.Join(revokeSelectors, ", "))
+	case len(wanted.asked) == 0:
+		return wanted, nil
+	case params.Has("token"):
+		return nil, malformed("token ends one session, and " + wanted.asked[0][:strings.Index(wanted.asked[0], "=")] + " selects some; send one or the other")
+	}
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if !slices.Contains(revokeSelectors, name) {
+			return nil, malformed(strconv.Quote(bounded(name)) + " selects nothing; there are " + strings.Join(revokeSelectors, ", "))
+		}
+	}
+	sel := session.Selector{ID: params.Get("session"), User: params.Get("user"), Provider: params.Get("provider"), Group: params.Get("group")}
+	if _, _, ok := session.ParseID(sel.ID); sel.ID != "" && !ok {
+		return nil, malformed("session is no id of a session, as shorepass sessions list prints them")
+	}
+	if text := params.Get("older_than"); text != "" {
+		age, err := parseAge(text)
+		if err != nil {
+			return nil, err
+		}
+		sel.Before = now.Add(-age)
+	}
+	wanted.selector = sel
+	return wanted, nil
+}
+
+// parseAge reads what a length of time in the configuration is, such as "720h",
+// "30d" or "1d12h".
+func parseAge(text string) (time.Duration, error) {
+	wrong := malformed("older_than is no length of time such as 30d or 12h")
+	var age time.Duration
+	if days, rest, found := strings.Cut(text, "d"); found {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return 0, wrong
+		}
+		age, text = time.Duration(n)*24*time.Hour, rest
+	}
+	if text != "" {
+		more, err := time.ParseDuration(text)
+		if err != nil || more < 0 {
+			return 0, wrong
+		}
+		age += more
+	}
+	if age <= 0 {
+		return 0, wrong
+	}
+	return age, nil
+}
+
+// revokeToken ends the session of a token for whoever holds it. One that is
+// unknown, or ended already, is what was asked for.
+func (s *Server) revokeToken(ctx context.Context, rooms *Rooms, token providers.Secret, who asker, e *event) error {
+	was, ended, err := s.sessions.RevokeToken(ctx, token, rooms.nameOf(who))
+	switch {
+	case errors.Is(err, session.ErrRefused):
+		if _, err := rooms.Issuer.Verify(token.Reveal()); err == nil {
+			return errNotRevocable
+		}
+		e.Reason = bounded(err.Error())
+		return nil
+	case err != nil:
+		return notEnded(err)
+	}
+	e.Target, e.Ended = newTarget(was), new(int)
+	if ended {
+		*e.Ended = 1
+	}
+	return nil
+}
+
+// errNotRevocable says that a registry takes a token without asking us. Who
+// sends one must not believe that it has ended.
+var errNotRevocable = &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "unsupported_token_type",
+	message: "a registry's access token cannot be taken back and ends by itself within minutes; send the refresh token"}
+
+// revokeSelected ends the sessions that sel selects, of those that who may end.
+func (s *Server) revokeSelected(ctx context.Context, rooms *Rooms, sel session.Selector, who asker, e *event) (revoked, error) {
+	sel, err := rooms.mayEnd(who, sel)
+	if err != nil {
+		return revoked{}, err
+	}
+	ended, err := s.sessions.Revoke(ctx, sel, rooms.nameOf(who))
+	e.Ended = &ended
+	if err != nil {
+		return revoked{}, notEnded(err)
+	}
+	return revoked{&ended}, nil
+}
+
+// mayEnd narrows sel to what who may end. Somebody else's session is to a
+// person like one that does not exist: neither ends, and neither is told from
+// the other.
+func (r *Rooms) mayEnd(who asker, sel session.Selector) (session.Selector, error) {
+	switch {
+	case who.identity == nil:
+		return sel, errNoCaller
+	case r.operates(who):
+		return sel, nil
+	case sel.Provider != "" || sel.Group != "":
+		return sel, forbidden("only members of server.operators may end sessions by provider or group")
+	case sel.User != "" && sel.User != who.identity.User:
+		return sel, forbidden(fmt.Sprintf("you may end your own sessions only: user can be %q and nobody else", who.identity.User))
+	case sel.User == "" && sel.ID == "":
+		return sel, forbidden(fmt.Sprintf("only members of server.operators may end everyone's sessions; add user=%s for your own", who.identity.User))
+	}
+	// The name may be another one than at the login.
+	sel.User, sel.Provider, sel.Subject = "", who.identity.Provider, who.identity.Subject
+	return sel, nil
+}
+
+// nameOf says who ends a session, for the list of ended ones.
+func (r *Rooms) nameOf(who asker) string {
+	switch {
+	case who.identity == nil:
+		return "who held its token"
+	case r.operates(who):
+		return bounded(who.identity.User) + ", an operator"
+	}
+	return bounded(who.identity.User)
+}
+
+// notEnded says that sessions may live on (RFC 7009, section 2.2.1).
+func notEnded(err error) error {
+	failure := wireError(untold(err))
+	if failure.status != http.StatusServiceUnavailable {
+		return err
+	}
+	told := *failure
+	told.message = "not all of it could be ended; ask again in a moment"
+	return &told
+}

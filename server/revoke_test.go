@@ -1,0 +1,231 @@
+package server_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash/crc32"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/server"
+	"shorepass/session"
+)
+
+// call posts a form to an endpoint for sessions, as somebody or nobody.
+func (h *house) call(t *testing.T, path string, form url.Values, userPassword ...string) answer {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, h.URL+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if len(userPassword) == 2 {
+		req.SetBasicAuth(userPassword[0], userPassword[1])
+	}
+	return h.do(t, req)
+}
+
+// login returns the refresh token of a new session.
+func (h *house) login(t *testing.T, user string) string {
+	t.Helper()
+	a := h.get(t, "service=blue&offline_token=true&client_id=docker", user, password)
+	token, _ := a.json["refresh_token"].(string)
+	if token == "" {
+		t.Fatalf("%s logs in: %d %s, want a refresh token", user, a.status, a.body)
+	}
+	return token
+}
+
+// tokenHash is what the store knows of a token.
+func tokenHash(token string) session.Hash {
+	kind := map[string]string{"sp_r_": "refresh", "sp_p_": "pat", "sp_b_": "robot"}[token[:5]]
+	return sha256.Sum256([]byte(kind + "\x00" + token))
+}
+
+func idOf(token string) string { return tokenHash(token).ID() }
+
+// twin makes a session like that of a refresh token, with a token of another
+// kind, or of another age.
+func (h *house) twin(t *testing.T, refresh, prefix string, kind session.Kind, age time.Duration) string {
+	t.Helper()
+	row, err := h.store.Find(t.Context(), tokenHash(refresh))
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := h.store.Facts(t.Context(), row.Person.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	body := prefix + refresh[6:48] + "x"
+	sum, spelt := crc32.ChecksumIEEE([]byte(body)), make([]byte, 6)
+	for i := range spelt {
+		spelt[5-i] = letters[sum%62]
+		sum /= 62
+	}
+	token := body + string(spelt)
+	draft := &session.Draft{Row: *row, Who: row.Person.ID, Provider: "local", Subject: facts.User, Facts: facts}
+	draft.Hash, draft.Kind = tokenHash(token), kind
+	draft.Created = draft.Created.Add(-age)
+	if err := h.store.Create(t.Context(), draft, 1000); err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// inhabited are tokens by name: a of alice, b of bob, c of carol who is an
+// operator; 1 and 2 are refresh tokens, p a personal access token, r a robot's.
+type inhabited map[string]string
+
+// inhabit logs everybody in. The session of b2 is 31 days old.
+func (h *house) inhabit(t *testing.T) inhabited {
+	t.Helper()
+	of := inhabited{"a1": h.login(t, "alice"), "a2": h.login(t, "alice"), "b1": h.login(t, "bob"), "c1": h.login(t, "carol")}
+	for _, owner := range []string{"a", "c"} {
+		of[owner+"p"] = h.twin(t, of[owner+"1"], "sp_p_", session.KindPAT, 0)
+		of[owner+"r"] = h.twin(t, of[owner+"1"], "sp_b_", session.KindRobot, 0)
+	}
+	of["b2"] = h.twin(t, of["b1"], "sp_r_", session.KindRefresh, 31*24*time.Hour)
+	return of
+}
+
+// ended returns which of them have no live session any more.
+func (h *house) ended(t *testing.T, of inhabited) string {
+	t.Helper()
+	alive, err := h.sessions.List(t.Context(), session.Selector{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ended []string
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if !slices.ContainsFunc(alive, func(s session.Session) bool { return s.ID == idOf(of[name]) }) {
+			ended = append(ended, name)
+		}
+	}
+	return strings.Join(ended, " ")
+}
+
+// form reads "session=b1 user=alice": a token stands for itself or its id.
+func (of inhabited) form(text string) url.Values {
+	form := url.Values{}
+	for _, pair := range strings.Fields(text) {
+		name, value, _ := strings.Cut(pair, "=")
+		token, known := of[value]
+		switch {
+		case known && name == "token":
+			value = token
+		case known && name == "session":
+			value = idOf(token)
+		}
+		form.Set(name, value)
+	}
+	return form
+}
+
+// basic reads "carol:c1", where a token stands for itself; nothing is nobody.
+func (of inhabited) basic(text string) []string {
+	if text == "" {
+		return nil
+	}
+	user, secret, _ := strings.Cut(text, ":")
+	if token, known := of[secret]; known {
+		secret = token
+	}
+	return []string{user, secret}
+}
+
+// TestRevocation is every caller against every target: what comes back, and
+// whose sessions have ended.
+func TestRevocation(t *testing.T) {
+	const (
+		nobodys = "token=sp_r_nobodys"
+		another = "session=aaaaaaaaaaaaaaaa" // as an id looks
+		no      = "401 invalid_client:"
+		denied  = "403 access_denied:"
+		none    = `200 {"ended":0}:`
+	)
+	byToken := map[string]string{"token=a1": "200 {}: a1", "token=ap": "200 {}: ap", "token=b1 token_type_hint=pat": "200 {}: b1", nobodys: "200 {}:"}
+	selecting := []string{"session=a1", "session=b1", "session=b1 user=alice", another, "user=alice", "user=bob", "user=ALICE",
+		"older_than=30d", "older_than=720h user=bob", "older_than=32d", "provider=local", "provider=local user=bob", "group=team-blue"}
+	nobody := with(byToken, no, selecting...)
+	nothing := with(nobody, no, slices.Collect(maps.Keys(byToken))...)
+	// A neighbour's session is to a person like one that does not exist.
+	alice := with(with(byToken, denied, selecting...), none, "session=b1", "session=b1 user=alice", another)
+	alice["session=a1"] = `200 {"ended":1}: a1`
+	alice["user=alice"] = `200 {"ended":4}: a1 a2 ap ar`
+	bob := with(with(byToken, denied, selecting...), none, "session=a1", another)
+	bob["session=b1"] = `200 {"ended":1}: b1`
+	bob["user=bob"] = `200 {"ended":2}: b1 b2`
+	bob["older_than=720h user=bob"] = `200 {"ended":1}: b2`
+	operator := with(byToken, none, selecting...)
+	operator["session=a1"] = `200 {"ended":1}: a1`
+	operator["session=b1"] = `200 {"ended":1}: b1`
+	operator["user=alice"] = `200 {"ended":4}: a1 a2 ap ar`
+	operator["user=bob"] = `200 {"ended":2}: b1 b2`
+	operator["older_than=30d"] = `200 {"ended":1}: b2`
+	operator["older_than=720h user=bob"] = `200 {"ended":1}: b2`
+	operator["provider=local"] = `200 {"ended":9}: a1 a2 ap ar b1 b2 c1 cp cr`
+	operator["provider=local user=bob"] = `200 {"ended":2}: b1 b2`
+	operator["group=team-blue"] = `200 {"ended":6}: a1 a2 ap ar b1 b2`
+
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	over := h.login(t, "alice")
+	if a := h.call(t, "/oauth/revoke", url.Values{"token": {over}}); a.status != http.StatusOK {
+		t.Fatalf("a token ends: %d %s", a.status, a.body)
+	}
+	for _, caller := range []struct {
+		name, basic string
+		want        map[string]string
+	}{
+		{"nobody", "", nobody},
+		{"a wrong password", "carol:wrong", nothing},
+		{"an empty password", "carol:", nothing},
+		{"a disabled account", "gone:" + password, nothing},
+		{"a token that has ended", "alice:" + over, nothing},
+		{"a mangled token", "carol:sp_r_mangled", nothing},
+		{"a person's password", "Alice:" + password, alice},
+		{"a person's refresh token", "alice:a1", alice},
+		{"a person's token under another's name", "carol:a1", alice},
+		{"a person's personal access token", ":ap", alice},
+		{"a person's robot", "robot:ar", alice},
+		{"another person's password", "bob:" + password, bob},
+		{"an operator's password", "carol:" + password, operator},
+		{"an operator's refresh token", ":c1", operator},
+		{"an operator's personal access token", "carol:cp", operator},
+	} {
+		for target, want := range caller.want {
+			of := h.inhabit(t)
+			a := h.call(t, "/oauth/revoke", of.form(target), of.basic(caller.basic)...)
+			got := fmt.Sprint(a.status, " ", strings.TrimSpace(a.body))
+			if oauth, ok := a.json["error"]; ok {
+				got = fmt.Sprint(a.status, " ", oauth)
+			}
+			ended := h.ended(t, of)
+			if got = strings.TrimSpace(got + ": " + ended); got != want {
+				t.Errorf("%s ends %s: %s, want %s", caller.name, target, got, want)
+			}
+			for _, gone := range strings.Fields(ended) {
+				if a := h.get(t, "service=blue", "", of[gone]); a.status != http.StatusUnauthorized {
+					t.Errorf("%s ended %s, and then %s is answered %d, want 401", caller.name, target, gone, a.status)
+				}
+			}
+			if _, err := h.sessions.Revoke(t.Context(), session.Selector{Provider: "local"}, "the next case"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// with returns a copy of m with one more value under names.
+func with(m map[string]string, value string, names ...string) map[string]string {
+	more := maps.Clone(m)
+	for _, name := range names {
+		more[name] = value
+	}
+	return more
+}
