@@ -43,10 +43,10 @@ func (d *directory) tryPersonal(ctx context.Context, dn string, secret providers
 	})
 	var w *wireError
 	switch {
-	case errors.As(err, &w) && ctx.Err() == nil:
-		c.server.failed(err)
-	default:
+	case !errors.As(err, &w):
 		c.server.succeeded()
+	case !over(ctx) || w.late:
+		c.server.failed(err)
 	}
 	if err := judge(answer, err); err != nil {
 		own.close()

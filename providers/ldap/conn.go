@@ -55,6 +55,21 @@ func (c *conn) do(ctx context.Context, limit time.Duration, operation func(*ldap
 	return err
 }
 
+// over reports whether ctx has ended, or its time has: a connection that has
+// the same limit can find out before ctx says so.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
+}
+
+// cause says why a context that is over is.
+func cause(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return context.DeadlineExceeded
+}
+
 // wireError is an operation that has no answer.
 type wireError struct {
 	err    error

@@ -42,7 +42,7 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 		return p.pinged.lines, p.pinged.err
 	}
 	lines, err := p.look(ctx)
-	if ctx.Err() == nil {
+	if !over(ctx) {
 		p.pinged.lines, p.pinged.err, p.pinged.at = lines, err, p.now()
 	}
 	return lines, err
@@ -94,7 +94,7 @@ func (d *directory) describe(ctx context.Context, s *server) (string, error) {
 	began := d.now()
 	c, err := d.search.open(ctx, s)
 	if err != nil {
-		if ctx.Err() == nil && !errors.Is(err, errServiceAccount) {
+		if !over(ctx) && !errors.Is(err, errServiceAccount) {
 			s.failed(err)
 		}
 		return "", err

@@ -93,9 +93,9 @@ func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) e
 		}
 		c.close()
 		last = fmt.Errorf("%s: %w", c.server.url, err)
-		if ctx.Err() != nil && !outOfTime(err) {
+		if over(ctx) && !outOfTime(err) {
 			c.server.released() // whoever asked has gone, which says nothing of the server
-			return fmt.Errorf("%w: %w", last, context.Cause(ctx))
+			return fmt.Errorf("%w: %w", last, cause(ctx))
 		}
 		if stale := c.reused && !outOfTime(err) && !answered(err); stale && !fresh {
 			fresh = true // it died while it lay about, which says nothing of the server
@@ -107,8 +107,8 @@ func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) e
 		if unsent := errors.As(err, &w) && w.unsent; !resend && !unsent {
 			return last
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", last, context.Cause(ctx))
+		if over(ctx) {
+			return fmt.Errorf("%w: %w", last, cause(ctx))
 		}
 	}
 }
@@ -184,9 +184,12 @@ func (p *pool) take(ctx context.Context, fresh bool, tried map[*server]bool) (*c
 		switch {
 		case err == nil:
 			return c, nil
-		case ctx.Err() != nil || errors.Is(err, errServiceAccount):
+		case errors.Is(err, errServiceAccount):
 			s.released()
 			return nil, err
+		case over(ctx):
+			s.released()
+			return nil, fmt.Errorf("%w: %w", err, cause(ctx))
 		}
 		s.failed(err)
 		tried[s] = true
@@ -315,7 +318,7 @@ func (p *pool) probe(ctx context.Context, s *server) {
 	case err == nil:
 		s.succeeded()
 		p.give(c, nil)
-	case ctx.Err() != nil || errors.Is(err, errServiceAccount):
+	case over(ctx) || errors.Is(err, errServiceAccount):
 		s.released()
 	default:
 		s.failed(err)

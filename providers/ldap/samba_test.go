@@ -27,6 +27,7 @@ func sambaConfig(s *ldaptest.Samba) ldap.Config {
 // TestActiveDirectoryContract plays the contract of all providers on a real
 // Active Directory domain controller.
 func TestActiveDirectoryContract(t *testing.T) {
+	t.Parallel()
 	providertest.Run(t, func(t *testing.T) providertest.Harness {
 		s := ldaptest.StartSamba(t, ldaptest.SambaOptions{})
 		return providertest.Harness{

@@ -3,6 +3,7 @@ package ldaptest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -73,6 +74,23 @@ func (p *process) signal(s syscall.Signal) {
 	default:
 		_ = syscall.Kill(-p.cmd.Process.Pid, s) // it may have ended just now
 	}
+}
+
+// stopped reports whether all threads of the process stand still: a signal
+// says that they shall, and some run on for a moment.
+func (p *process) stopped() bool {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+	if err != nil || len(tasks) == 0 {
+		return false
+	}
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		// The state stands behind the name, which is in parentheses.
+		if i := bytes.LastIndex(stat, []byte(") ")); err == nil && (i < 0 || i+2 >= len(stat) || stat[i+2] != 'T') {
+			return false
+		}
+	}
+	return true
 }
 
 // kill ends the process at once, also when it is stopped, and waits for it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
 )
@@ -222,7 +223,12 @@ func (s *Slapd) Kill() { s.process.kill() }
 
 // Hang stops slapd where it is: connections stay, and are accepted by the
 // system, and nothing answers until Resume.
-func (s *Slapd) Hang() { s.process.signal(syscall.SIGSTOP) }
+func (s *Slapd) Hang() {
+	s.process.signal(syscall.SIGSTOP)
+	for deadline := time.Now().Add(time.Second); !s.process.stopped() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+}
 
 // Resume ends Hang.
 func (s *Slapd) Resume() { s.process.signal(syscall.SIGCONT) }
