@@ -10,13 +10,40 @@ import (
 
 // Config is the [session] table.
 type Config struct {
-	// Store is where sessions are kept: "sqlite:FILE" or "postgres://…".
-	// Default "sqlite:shorepass.db".
+	// Store is where sessions are kept, and what else replicas share:
+	// "sqlite:FILE", or
+	// "postgres://USER:PASSWORD@HOST:5432/DATABASE" for PostgreSQL and what
+	// speaks its protocol. Several hosts stand apart by commas, with
+	// "?target_session_attrs=read-write" where all but one of them are
+	// standbys. Unless the URL says otherwise by sslmode, a host that is not
+	// this machine must prove by TLS that it has that name. Default
+	// "sqlite:shorepass.db".
 	Store providers.Secret `toml:"store" path:"write,sqlite:"`
 
+	// Connections is how many connections each replica opens to PostgreSQL at
+	// most. A redemption needs one for less than a millisecond, so a few serve
+	// thousands a second. All replicas together must stay below the server's
+	// max_connections. Default 10.
+	Connections int `toml:"connections"`
+
+	// ConnectTimeout is how long one connection to PostgreSQL may take to
+	// open. Default "3s".
+	ConnectTimeout time.Duration `toml:"connect_timeout"`
+
+	// QueryTimeout is how long PostgreSQL may take to answer, waiting for a
+	// free connection included. After it the client gets 503. Default "3s".
+	QueryTimeout time.Duration `toml:"query_timeout"`
+
+	// TLS is how to connect to PostgreSQL: the authorities to trust, and the
+	// certificate to show. Optional.
+	TLS providers.TLS `toml:"tls"`
+
 	// SealKey seals the providers' refresh tokens: base64 of 32 bytes, as
-	// "shorepass keys init --seal-key FILE" writes it. Several keys, apart by blanks, are a
-	// ring: the first one seals, each opens. Default: seal.key beside a SQLite
+	// "shorepass keys init --seal-key FILE" writes it. Several keys, apart by
+	// blanks or new lines, are a ring: the first one seals, each opens. To
+	// rotate, give every replica the old key and after it the new one, restart
+	// them, put the new one first, restart them again, run "shorepass sessions
+	// rekey", and take the old one out. Default: seal.key beside a SQLite
 	// store, made at first start; required with any other store.
 	SealKey providers.Secret `toml:"seal_key"`
 
@@ -79,6 +106,8 @@ func (c Config) WithDefaults() Config {
 		{&c.Unused, 7 * day},
 		{&c.UncheckedLifetime, 12 * time.Hour},
 		{&c.CILifetime, time.Hour},
+		{&c.ConnectTimeout, 3 * time.Second},
+		{&c.QueryTimeout, 3 * time.Second},
 	} {
 		if *d.key == 0 {
 			*d.key = d.value
@@ -87,20 +116,16 @@ func (c Config) WithDefaults() Config {
 	if c.PerPerson == 0 {
 		c.PerPerson = 1000
 	}
+	if c.Connections == 0 {
+		c.Connections = 10
+	}
 	return c
 }
 
 // Validate reports what is wrong with the [session] table, defaults applied.
 // What the store's URL says is never shown: it may hold a password.
 func (c Config) Validate(fault func(key, problem string)) {
-	store := c.Store.Reveal()
-	file, isSQLite := strings.CutPrefix(store, "sqlite:")
-	switch {
-	case isSQLite && strings.TrimSpace(file) == "":
-		fault("store", `names no file; write one such as "sqlite:shorepass.db"`)
-	case !isSQLite && !strings.HasPrefix(store, "postgres://") && !strings.HasPrefix(store, "postgresql://"):
-		fault("store", `is neither "sqlite:FILE" nor "postgres://…"`)
-	}
+	c.validateStore(fault)
 	if !c.SealKey.IsZero() {
 		if _, err := ParseKeys(c.SealKey); err != nil {
 			fault("seal_key", err.Error())
@@ -121,6 +146,45 @@ func (c Config) Validate(fault func(key, problem string)) {
 		fault("per_person", fmt.Sprintf("%d is not between 1 and %d", c.PerPerson, maxPerPerson))
 	}
 }
+
+// validateStore reports what is wrong with the store and the way to it.
+func (c Config) validateStore(fault func(key, problem string)) {
+	file, isSQLite := strings.CutPrefix(c.Store.Reveal(), "sqlite:")
+	switch {
+	case isSQLite && strings.TrimSpace(file) == "":
+		fault("store", `names no file; write one such as "sqlite:shorepass.db"`)
+	case !isSQLite && !c.IsPostgres():
+		fault("store", `is neither "sqlite:FILE" nor "postgres://…"`)
+	}
+	if c.Connections < 1 || c.Connections > maxConnections {
+		fault("connections", fmt.Sprintf("%d is not between 1 and %d", c.Connections, maxConnections))
+	}
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{{"connect_timeout", c.ConnectTimeout}, {"query_timeout", c.QueryTimeout}} {
+		if d.value < minStoreTimeout || d.value > maxStoreTimeout {
+			fault(d.key, fmt.Sprintf("%v is not between \"100ms\" and \"1m\"", d.value))
+		}
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		fault("tls", "certificate and key go together")
+	}
+}
+
+// IsPostgres reports whether the store is PostgreSQL, and not a file.
+func (c Config) IsPostgres() bool {
+	store := c.Store.Reveal()
+	return strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://")
+}
+
+// Bounds of what leads to the store. docker gives up after fifteen seconds, so
+// that more than a few are of use only to who has nothing but slow machines.
+const (
+	maxConnections  = 1000
+	minStoreTimeout = 100 * time.Millisecond
+	maxStoreTimeout = time.Minute
+)
 
 // maxPerPerson bounds what one person can make the store keep.
 const maxPerPerson = 1_000_000
