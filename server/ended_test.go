@@ -1,0 +1,141 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"shorepass/server"
+	"shorepass/session"
+)
+
+// A session that ends takes the remembered password along: the next login asks
+// the provider again.
+func TestRevocationForgetsPasswords(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	for _, test := range []struct {
+		name, form, basic string
+		asks              int64 // by alice's login after it
+	}{
+		{"nothing", "", "", 0},
+		{"her token", "token=a1", "", 1},
+		{"her session, by an operator", "session=a1", ":cp", 1},
+		{"her group, by an operator", "group=team-blue", ":cp", 1},
+		{"bob, by an operator", "user=bob", ":cp", 0},
+		{"nobody's token", "token=sp_r_x", "", 0},
+	} {
+		of := h.inhabit(t)
+		h.get(t, "service=blue", "alice", password)
+		if test.form != "" {
+			if a := h.call(t, "/oauth/revoke", of.form(test.form), of.basic(test.basic)...); a.status != http.StatusOK {
+				t.Errorf("%s ends: %d %s", test.name, a.status, a.body)
+			}
+		}
+		before := h.local.logins.Load()
+		h.get(t, "service=blue", "alice", password)
+		if asks := h.local.logins.Load() - before; asks != test.asks {
+			t.Errorf("%s ends, and alice's next login asks the provider %d times, want %d", test.name, asks, test.asks)
+		}
+	}
+}
+
+// A store that cannot end sessions must not let anybody believe that they have
+// ended.
+func TestRevocationWithoutStore(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	of := h.inhabit(t)
+	h.store.broken.Store(true)
+	for _, form := range []string{"token=a1", "user=alice"} {
+		a := h.call(t, "/oauth/revoke", of.form(form), "alice", password)
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.json["error_description"] != "not all of it could be ended; ask again in a moment" {
+			t.Errorf("%s: %d %s, want 503 and that it was not ended", form, a.status, a.body)
+		}
+		if strings.Contains(a.body, "disk") {
+			t.Errorf("%s: the client hears of our disk: %s", form, a.body)
+		}
+		if line := h.audit.last(t); line["status"] != 503.0 || !strings.Contains(fmt.Sprint(line["reason"]), "disk full") {
+			t.Errorf("%s: the audit line is %v", form, line)
+		}
+	}
+	h.store.broken.Store(false)
+	if a := h.call(t, "/oauth/revoke", of.form("user=alice"), "alice", password); a.json["ended"] != 4.0 {
+		t.Errorf("asked again: %d %s, want all four", a.status, a.body)
+	}
+}
+
+func TestRevocationIsAudited(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	of := h.inhabit(t)
+	for _, test := range []struct {
+		path, form, basic string
+		want              map[string]any
+		by                string // as the session's list has it
+	}{
+		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "user": "", "ended": 1.0, "target": "a1", "session": nil}, "who held its token"},
+		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "ended": 0.0, "target": "a1"}, "who held its token"},
+		{"/oauth/revoke", "token=sp_r_x", "", map[string]any{"action": "revoke", "ended": nil, "target": nil, "reason": "token refused: it is mangled"}, ""},
+		{"/oauth/revoke", "session=a2", "ALICE:" + password, map[string]any{"action": "revoke", "user": "alice", "method": "password", "account": "alice", "ended": 1.0, "asked": "[session=a2]"}, "alice"},
+		{"/oauth/introspect", "token=b1", ":cp", map[string]any{"action": "introspect", "user": "carol", "method": "pat", "session": "cp", "target": "b1", "ended": nil}, ""},
+		{"/oauth/introspect", "token=a2", ":cp", map[string]any{"action": "introspect", "target": nil, "reason": "token refused: it ended: revoked"}, ""},
+		{"/oauth/revoke", "user=bob older_than=30d", "carol:c1", map[string]any{"action": "revoke", "user": "carol", "session": "c1", "ended": 1.0, "asked": "[user=bob older_than=30d]"}, "carol, an operator"},
+		{"/oauth/revoke", "provider=local", ":ap", map[string]any{"action": "revoke", "user": "alice", "status": 403.0, "ended": nil, "asked": "[provider=local]"}, ""},
+		{"/oauth/revoke", "user=bob", "alice:wrong", map[string]any{"action": "revoke", "user": "", "account": "alice", "status": 401.0, "ended": nil}, ""},
+	} {
+		h.call(t, test.path, of.form(test.form), of.basic(test.basic)...)
+		line := h.audit.last(t)
+		if test.want["status"] == nil {
+			test.want["status"] = 200.0
+		}
+		for key, want := range test.want {
+			got := line[key]
+			switch key {
+			case "asked":
+				got = fmt.Sprint(got)
+				want = strings.ReplaceAll(fmt.Sprint(want), "=a2", "="+idOf(of["a2"]))
+			case "session", "target":
+				if target, ok := got.(map[string]any); ok {
+					got = target["session"]
+				}
+				if name, ok := want.(string); ok {
+					want = idOf(of[name])
+				}
+			}
+			if got != want {
+				t.Errorf("%s %s as %q: %s = %v, want %v", test.path, test.form, test.basic, key, got, want)
+			}
+		}
+		_, pair, _ := strings.Cut(test.form, "=")
+		if token, ok := of[pair]; ok && test.by != "" {
+			found, err := h.sessions.List(t.Context(), session.Selector{ID: idOf(token), Ended: true})
+			if err != nil || len(found) != 1 || found[0].By != test.by || found[0].Why != session.ReasonRevoked {
+				t.Errorf("%s as %q: the list says %+v (%v), want that %q revoked it", test.form, test.basic, found, err, test.by)
+			}
+		}
+	}
+	text := h.audit.text.String()
+	for name, token := range of {
+		if strings.Contains(text, token[5:]) {
+			t.Errorf("the audit log holds the token of %s", name)
+		}
+	}
+	if strings.Contains(text, password) {
+		t.Error("the audit log holds a password")
+	}
+}
+
+// What comes to these endpoints is no question for a token, and is not counted
+// as one.
+func TestOtherEndpointsAreNotCounted(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	h.call(t, "/oauth/revoke", url.Values{"token": {"sp_r_x"}})
+	h.call(t, "/oauth/introspect", url.Values{"token": {"sp_r_x"}})
+	req, err := http.NewRequest(http.MethodGet, h.URL+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := h.do(t, req); strings.Contains(a.body, "shorepass_token_requests_total{") {
+		t.Errorf("the metrics count a token request:\n%s", a.body)
+	}
+}

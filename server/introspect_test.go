@@ -1,0 +1,182 @@
+package server_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/server"
+	"shorepass/session"
+)
+
+func TestIntrospection(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	of := h.inhabit(t)
+	access := h.get(t, "service=blue&scope=repository:team-blue/app:pull", "alice", password).json["token"].(string)
+	foreign := newHouse(t, server.AuditConfig{}).open(t).get(t, "service=blue", "alice", password).json["token"].(string)
+	anonymous := h.get(t, "service=blue&scope=repository:public/app:pull").json["token"].(string)
+	over := h.login(t, "bob")
+	h.call(t, "/oauth/revoke", url.Values{"token": {over}})
+	of["access"] = access
+
+	inactive := map[string]any{"active": false}
+	known := func(kind, user, token, client string) map[string]any {
+		return map[string]any{"active": true, "token_type": kind, "sub": user, "username": user, "provider": "local", "aud": "blue", "session": idOf(token), "client_id": client}
+	}
+	for _, test := range []struct {
+		name, token string
+		want        map[string]any
+	}{
+		{"a refresh token", of["a1"], known("refresh", "alice", of["a1"], "docker")},
+		{"another person's", of["b1"], known("refresh", "bob", of["b1"], "docker")},
+		{"a personal access token", of["ap"], without(known("pat", "alice", of["ap"], ""), "client_id")},
+		{"a robot's token", of["ar"], without(known("robot", "alice", of["ar"], ""), "client_id")},
+		{"an access token", access, map[string]any{"active": true, "token_type": "Bearer", "sub": "alice", "username": "alice", "iss": "test", "aud": "blue"}},
+		{"an access token for nobody", anonymous, map[string]any{"active": true, "token_type": "Bearer", "iss": "test", "aud": "blue"}},
+		{"one that has ended", over, inactive},
+		{"one that was never used", of["b2"], inactive},
+		{"mangled", of["a1"][:53], inactive},
+		{"of another kind", "sp_p_" + of["a1"][5:], inactive},
+		{"of another issuer", foreign, inactive},
+		{"changed", access[:len(access)-8] + "AAAAAAAA", inactive},
+		{"a password", password, inactive},
+		{"bare dots", strings.Repeat(".", 100_000), inactive},
+	} {
+		a := h.call(t, "/oauth/introspect", url.Values{"token": {test.token}}, "carol", password)
+		for _, name := range []string{"iat", "exp", "jti"} {
+			_, found := a.json[name]
+			if want := test.want["active"] == true && (name != "jti" || test.want["token_type"] == "Bearer"); found != want {
+				t.Errorf("%s: %s is there: %v, want %v", test.name, name, found, want)
+			}
+			delete(a.json, name)
+		}
+		if diff := cmp.Diff(test.want, a.json); a.status != http.StatusOK || diff != "" {
+			t.Errorf("%s: %d (-want +got):\n%s", test.name, a.status, diff)
+		}
+	}
+
+	exp := h.call(t, "/oauth/introspect", url.Values{"token": {of["a1"]}}, "carol", password).json["exp"].(float64)
+	if left := time.Until(time.Unix(int64(exp), 0)); left < 364*24*time.Hour || left > 366*24*time.Hour {
+		t.Errorf("exp is in %v, want the session's lifetime", left)
+	}
+}
+
+// without returns m without a name.
+func without(m map[string]any, name string) map[string]any {
+	less := maps.Clone(m)
+	delete(less, name)
+	return less
+}
+
+// Who may look is not who holds a token, and least of all who asks about a
+// neighbour.
+func TestOnlyOperatorsLook(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	of := h.inhabit(t)
+	over := h.login(t, "carol")
+	h.call(t, "/oauth/revoke", url.Values{"token": {over}})
+	of["over"] = over
+	for _, caller := range []struct {
+		basic, want string
+	}{
+		{"", "401 invalid_client"},
+		{"carol:wrong", "401 invalid_client"},
+		{"carol:", "401 invalid_client"},
+		{"gone:" + password, "401 invalid_client"},
+		{"carol:over", "401 invalid_client"},
+		{":b2", "401 invalid_client"},
+		{"alice:" + password, "403 access_denied"},
+		{"alice:a1", "403 access_denied"},
+		{"carol:a1", "403 access_denied"}, // the token says who it is
+		{":ap", "403 access_denied"},
+		{"carol:" + password, "200 active"},
+		{"carol:c1", "200 active"},
+		{"alice:c1", "200 active"},
+		{":cp", "200 active"},
+		{":cr", "200 active"},
+	} {
+		a := h.call(t, "/oauth/introspect", of.form("token=a1"), of.basic(caller.basic)...)
+		got := fmt.Sprint(a.status, " ", a.json["error"])
+		if a.json["active"] == true {
+			got = fmt.Sprint(a.status, " active")
+		}
+		if got != caller.want {
+			t.Errorf("%s looks at a1: %s %s, want %s", caller.basic, got, a.body, caller.want)
+		}
+		if a.status != http.StatusOK && (strings.Contains(a.body, "docker") || strings.Contains(a.body, idOf(of["a1"]))) {
+			t.Errorf("%s is refused and yet hears about it: %s", caller.basic, a.body)
+		}
+	}
+
+	// Looking used nothing: the one redemption is that of the token itself.
+	found, err := h.sessions.List(t.Context(), session.Selector{ID: idOf(of["a1"])})
+	if err != nil || len(found) != 1 || found[0].Last.ID != "" {
+		t.Errorf("after being looked at the session is %+v (%v), want it never redeemed by another", found, err)
+	}
+}
+
+// Nobody is an operator where none are named, and a reload names others.
+func TestOperatorsAreNamed(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{})
+	for _, test := range []struct {
+		operators []string
+		want      map[string]int
+	}{
+		{nil, map[string]int{"alice": 403, "carol": 403}},
+		{[]string{""}, map[string]int{"alice": 403, "carol": 403}},
+		{[]string{"*"}, map[string]int{"alice": 403, "carol": 403}},
+		{[]string{"Registry-Admins"}, map[string]int{"carol": 403}},
+		{[]string{"registry-admins"}, map[string]int{"alice": 403, "carol": 200}},
+		{[]string{"nobody", "team-blue"}, map[string]int{"alice": 200, "carol": 403}},
+	} {
+		h.rooms.Config.Operators = test.operators
+		h.open(t)
+		for user, want := range test.want {
+			if a := h.call(t, "/oauth/introspect", url.Values{"token": {"sp_r_x"}}, user, password); a.status != want {
+				t.Errorf("operators = %q: %s looks at a token: %d, want %d", test.operators, user, a.status, want)
+			}
+			if a := h.call(t, "/oauth/revoke", url.Values{"provider": {"nowhere"}}, user, password); a.status != want {
+				t.Errorf("operators = %q: %s ends sessions: %d, want %d", test.operators, user, a.status, want)
+			}
+		}
+	}
+}
+
+func TestOperatorsInTheConfiguration(t *testing.T) {
+	for group, problem := range map[string]string{
+		"registry-admins":           "",
+		"gh:admins":                 "",
+		"CN=Admins, Registry":       "",
+		"":                          `"" names no group; write one such as "registry-admins"`,
+		" ":                         `" " names no group; write one such as "registry-admins"`,
+		"anonymous":                 `"anonymous" would let everybody end everyone's sessions; name a group of operators`,
+		"authenticated":             `"authenticated" would let everybody end everyone's sessions; name a group of operators`,
+		"admins-*":                  `"admins-*" looks like a pattern, and operators are named by their groups' full names`,
+		"josé's friends (émigrés)":  "",
+		"authenticated-by-somebody": "",
+	} {
+		var got []string
+		server.Config{Operators: []string{group}}.WithDefaults().Validate(func(key, problem string) { got = append(got, key+": "+problem) })
+		var want []string
+		if problem != "" {
+			want = []string{"operators[0]: " + problem}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("operators = [%q]: %q, want %q", group, got, want)
+		}
+	}
+	for _, path := range []string{"/oauth", "/oauth/revoke", "/oauth/token"} {
+		faults := 0
+		server.Config{Paths: []string{path}}.WithDefaults().Validate(func(string, string) { faults++ })
+		if faults != 1 {
+			t.Errorf("paths = [%q] has %d faults, want that it is the server's own", path, faults)
+		}
+	}
+}
