@@ -18,6 +18,7 @@ type attempt struct {
 	account account
 	inquiry *inquiry // what is held for it; nil when nothing is
 	own     bool     // it counts for this place alone
+	inside  bool     // it is one of those that its place has under way
 }
 
 // nameless is the account of a login name of which no provider knows a
@@ -100,6 +101,15 @@ func (a *attempt) release(right bool) {
 	if a.inquiry != nil {
 		a.t.inquiries.release(a.inquiry, right)
 		a.inquiry = nil
+	}
+}
+
+// end ends the attempt, whatever came of it.
+func (a *attempt) end() {
+	a.release(false)
+	if a.inside {
+		a.t.places.leave(a.place)
+		a.inside = false
 	}
 }
 

@@ -208,7 +208,7 @@ func (c *Chain) ask(ctx context.Context, to route, cred Credential, right bool) 
 	if err != nil {
 		return nil, nil, err
 	}
-	defer a.release(false)
+	defer a.end()
 	for _, m := range to.members {
 		found, err := c.askOne(ctx, m, cred, a)
 		switch {

@@ -69,6 +69,7 @@ type throttle struct {
 	marks    *marker
 
 	inquiries inquiries
+	places    places
 
 	mu      sync.Mutex
 	aliases *lru[Mark, account]   // login to the account that a provider found under it
@@ -86,6 +87,7 @@ func newThrottle(counters Counters) *throttle {
 		counters:  counters,
 		marks:     newMarker(counters.Key()),
 		inquiries: inquiries{underWay: make(map[Mark]map[Mark]*inquiry)},
+		places:    places{underWay: make(map[string]*place)},
 		aliases:   newLRU[Mark, account](maxAliases),
 		proofs:    newLRU[Mark, time.Time](maxProofs),
 	}
@@ -103,12 +105,8 @@ func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*att
 		// A token is nobody's guess at a name: it has a bucket of its own.
 		a.login = t.marks.mark(cred.Kind.String(), string(cred.Login), cred.Secret.Reveal())
 	}
-	found := t.counters.Marks(ctx, []Mark{t.refused(a.login), t.address(a.place), t.proved(a.login, a.place)})
-	if holds(found[0], a.secret) {
-		return nil, errRefusedBefore
-	}
-	if full := tooMany("address", found[1], addressFailures); full != nil && a.place != "" && len(found[2]) == 0 {
-		return nil, full
+	if err := t.enter(ctx, a); err != nil {
+		return nil, err
 	}
 	t.mu.Lock()
 	alias, known := t.aliases.get(a.login)
@@ -116,7 +114,45 @@ func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*att
 	if !known {
 		return a, nil
 	}
-	return a, a.admit(ctx, alias)
+	if err := a.admit(ctx, alias); err != nil {
+		a.end()
+		return nil, err
+	}
+	return a, nil
+}
+
+// enter holds a login to its place: to the budget of failures that the address
+// has, and to its turn among those who come from there at once.
+func (t *throttle) enter(ctx context.Context, a *attempt) error {
+	if a.place == "" {
+		_, err := t.look(ctx, a)
+		return err
+	}
+	a.inside = t.places.tryEnter(a.place)
+	proved, err := t.look(ctx, a)
+	if err == nil && !proved && !a.inside {
+		if err = t.places.enter(ctx, a.place); err == nil {
+			a.inside = true
+			_, err = t.look(ctx, a) // those who went first may have failed
+		}
+	}
+	if proved || err != nil {
+		a.end()
+	}
+	return err
+}
+
+// look reads the counters of the login itself. proved says that it was proved
+// at this place.
+func (t *throttle) look(ctx context.Context, a *attempt) (proved bool, err error) {
+	found := t.counters.Marks(ctx, []Mark{t.refused(a.login), t.address(a.place), t.proved(a.login, a.place)})
+	if holds(found[0], a.secret) {
+		return false, errRefusedBefore
+	}
+	if a.place == "" || len(found[2]) > 0 {
+		return a.place != "", nil
+	}
+	return false, tooMany("address", found[1], addressFailures)
 }
 
 // newProof reports whether one of the proofs was not written from here lately.

@@ -1,0 +1,140 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// atOnce logs in n times at once and returns how many had each outcome.
+func atOnce(t *testing.T, c *Chain, n int, cred func(i int) Credential) map[string]int {
+	t.Helper()
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	got := make(map[string]int)
+	for i := range n {
+		all.Go(func() {
+			o := outcome(c.try(t, cred(i)))
+			mu.Lock()
+			defer mu.Unlock()
+			got[o]++
+		})
+	}
+	all.Wait()
+	return got
+}
+
+// TestAddressBudgetAtOnce: who tries one password on everybody at once is held
+// to the address's budget like one who does it in turn, whether or not the
+// names exist.
+func TestAddressBudgetAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		catches bool // a provider that cannot know names, and so hears of them all
+	}{{"names that a directory knows", false}, {"names that nobody knows beforehand", true}} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const people = 250 // fewer than may wait
+				accounts := make(map[Login]fakeAccount)
+				for i := range people {
+					accounts[Login(fmt.Sprint("user", i))] = fakeAccount{"right", fmt.Sprint("uuid-", i), fmt.Sprint("user", i), nil}
+				}
+				d := &directory{accounts: accounts, catches: test.catches, slow: time.Second}
+				c := one(t, d, nil)
+				got := atOnce(t, c, people, func(i int) Credential { return typed(Login(fmt.Sprint("user", i)), "Summer2026", stranger) })
+				if most := addressFailures + placeAtOnce; d.reached() >= most || got["401"] != d.reached() || got["401"]+got["429"] != people {
+					t.Errorf("%d secrets from one address reached the directory and the answers are %v, want less than %d, and 401 or 429", d.reached(), got, most)
+				}
+				if n := len(c.throttle.places.underWay); n != 0 {
+					t.Errorf("%d places are kept when nobody is under way, want none", n)
+				}
+			})
+		})
+	}
+}
+
+// TestManyFromOneAddress: an office or a fleet logs in at once behind one
+// address, each with a password of their own, and nobody is turned away.
+func TestManyFromOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const people = 200
+		accounts := make(map[Login]fakeAccount)
+		for i := range people {
+			accounts[Login(fmt.Sprint("user", i))] = fakeAccount{fmt.Sprint("right", i), fmt.Sprint("uuid-", i), fmt.Sprint("user", i), nil}
+		}
+		c := one(t, &directory{accounts: accounts, slow: 100 * time.Millisecond}, nil)
+		right := func(i int) Credential { return typed(Login(fmt.Sprint("user", i)), fmt.Sprint("right", i), home) }
+		began := time.Now()
+		if got := atOnce(t, c, people, right); got["200"] != people {
+			t.Errorf("%d right logins at once from one address = %v, want all let in", people, got)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("they took %v, want less than 2s", took)
+		}
+		time.Sleep(2 * time.Minute) // so that no password is remembered
+		began = time.Now()
+		if got := atOnce(t, c, people, right); got["200"] != people || time.Since(began) != 100*time.Millisecond {
+			t.Errorf("once they were proved there = %v after %v, want all let in, and waiting for nobody", got, time.Since(began))
+		}
+	})
+}
+
+// TestOnePlaceTakesNotAllTheRoom: however many come from one address, logins
+// from another are tried at once.
+func TestOnePlaceTakesNotAllTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), catches: true, slow: 5 * time.Second}
+		c := one(t, d, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var crowd sync.WaitGroup
+		for i := range maxFlights + 100 {
+			crowd.Go(func() { _, _ = c.Authenticate(ctx, typed(Login(fmt.Sprint("nobody", i)), "w", stranger)) })
+		}
+		synctest.Wait()
+		if c.flights.count > placeAtOnce+placeWaits {
+			t.Errorf("%d logins from one address are under way, want at most %d", c.flights.count, placeAtOnce+placeWaits)
+		}
+		if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {
+			t.Errorf("a login from elsewhere = %s, want 200", got)
+		}
+		cancel()
+		crowd.Wait()
+	})
+}
+
+// TestPlacesGiveUp: who does not wait any longer leaves nothing behind, and
+// takes nobody's turn.
+func TestPlacesGiveUp(t *testing.T) {
+	p := &places{underWay: make(map[string]*place)}
+	at := netip.MustParseAddr("192.0.2.1").String()
+	for range placeAtOnce {
+		if err := p.enter(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.enter(ended, at); err == nil {
+		t.Error("enter with a context that has ended = nil, want an error")
+	}
+	turn, err := p.queue(at)
+	if err != nil || turn == nil {
+		t.Fatalf("queue = %v, %v, want to wait", turn, err)
+	}
+	p.leave(at)
+	select {
+	case <-turn:
+	default:
+		t.Error("nobody's turn came when somebody left")
+	}
+	for range placeAtOnce {
+		p.leave(at)
+	}
+	if len(p.underWay) != 0 {
+		t.Errorf("%v is kept when nobody is under way, want nothing", p.underWay)
+	}
+}
