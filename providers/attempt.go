@@ -10,12 +10,14 @@ import (
 type attempt struct {
 	t      *throttle
 	login  Mark
+	name   Mark // of the login name as the most forgiving provider compares it
 	secret Mark
 	place  string // "" when the address is unknown: then it has no budget and no proofs
 
 	right bool // the same was proved a moment ago: it waits for no equal one
 
 	account account
+	guess   Mark     // the password, as the account counts it
 	inquiry *inquiry // what is held for it; nil when nothing is
 	own     bool     // it counts for this place alone
 	inside  bool     // it is one of those that its place has under way
@@ -23,11 +25,11 @@ type attempt struct {
 
 // nameless is the account of a login name of which no provider knows a
 // subject.
-func (a *attempt) nameless(limit int) account { return account{a.login, limit} }
+func (a *attempt) nameless(limit int) account { return account{a.name, limit, true} }
 
 // known is the account of a provider's subject.
 func (a *attempt) known(provider, subject string, limit int) account {
-	return account{a.t.marks.mark("account", provider, subject), limit}
+	return account{a.t.marks.mark("account", provider, subject), limit, false}
 }
 
 // admit decides whether the password may be tried on an account, and holds it
@@ -38,13 +40,18 @@ func (a *attempt) admit(ctx context.Context, who account) error {
 		return nil
 	}
 	a.release(false)
-	a.account = who
 	t := a.t
+	a.account, a.guess = who, a.secret
+	if who.nameless {
+		// Two spellings may be two people after all: what is wrong for one of
+		// them is not refused to the other, and is a guess more.
+		a.guess = t.marks.mark("spelled", string(a.login[:]), string(a.secret[:]))
+	}
 	t.mu.Lock()
 	t.aliases.put(a.login, who)
 	t.mu.Unlock()
 
-	held, others, err := t.inquiries.hold(ctx, who.mark, a.secret, a.place, a.right)
+	held, others, err := t.inquiries.hold(ctx, who.mark, a.guess, a.place, a.right)
 	if err != nil {
 		return err
 	}
@@ -63,7 +70,7 @@ func (a *attempt) decide(ctx context.Context, others []tried) error {
 	found := t.counters.Marks(ctx, []Mark{
 		t.refused(who.mark), t.proved(who.mark, a.place), t.wrong(who.mark, a.place), t.wrong(who.mark, ""), t.address(a.place),
 	})
-	if holds(found[0], a.secret) {
+	if holds(found[0], a.guess) {
 		return errRefusedBefore
 	}
 	wrong := found[3]
@@ -124,7 +131,7 @@ func (a *attempt) failed(ctx context.Context) {
 		if a.own {
 			where = a.place
 		}
-		counts = append(counts, Count{t.refused(a.account.mark), a.secret, refusedFor}, Count{t.wrong(a.account.mark, where), a.secret, refusedFor})
+		counts = append(counts, Count{t.refused(a.account.mark), a.guess, refusedFor}, Count{t.wrong(a.account.mark, where), a.guess, refusedFor})
 	}
 	if a.place != "" && !a.own {
 		counts = append(counts, Count{t.address(a.place), t.marks.mark("try", string(a.login[:]), string(a.secret[:])), refusedFor})

@@ -47,6 +47,21 @@ func foldLogin(name string) string {
 	return strings.TrimFunc(name, unicode.IsSpace)
 }
 
+// skeleton is what is left of a name when all is taken away that some
+// directories and databases overlook when they compare names: accents (MySQL,
+// Active Directory), blanks (RFC 4518, section 2.6.1), and characters that are
+// not seen (RFC 4518, section 2.2). Spellings of one skeleton are counted as
+// one account where no provider says whose they are, and are told apart
+// everywhere else.
+func (l Login) skeleton() string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Mn, unicode.Me, unicode.White_Space, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(string(l)))
+}
+
 // Reserved reports whether the name is one that tools make up, such as
 // "<token>", "$oidc" or "oauth2accesstoken", and so never anybody's name at a
 // provider.

@@ -55,8 +55,9 @@ var errRefusedBefore = fmt.Errorf("the same was refused within the last %s: %w",
 // them to lock nobody out.
 //
 // An account is known by the provider's subject, however its name was typed,
-// or by the login name where no provider knows a subject: for an account that
-// does not exist too, since a 429 must not tell which ones do. Of distinct
+// or by the login name where no provider knows a subject, all spellings of it
+// that some provider may take for one: for an account that does not exist too,
+// since a 429 must not tell which ones do. Of distinct
 // passwords only so many are asked about at once and counted together, as
 // that many could be wrong. A place (an address, of IPv6 a /64) where the
 // account was proved within the last day has a count of its own, and is the
@@ -78,8 +79,9 @@ type throttle struct {
 
 // account is what wrong passwords are counted under.
 type account struct {
-	mark  Mark
-	limit int // of distinct wrong passwords
+	mark     Mark
+	limit    int  // of distinct wrong passwords
+	nameless bool // known by the login name alone
 }
 
 func newThrottle(counters Counters) *throttle {
@@ -99,6 +101,7 @@ func newThrottle(counters Counters) *throttle {
 func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*attempt, error) {
 	a := &attempt{t: t, place: placeOf(cred.Address), right: right,
 		login:  t.marks.mark("login", string(cred.Login)),
+		name:   t.marks.mark("name", cred.Login.skeleton()),
 		secret: t.marks.mark("secret", cred.Secret.Reveal()),
 	}
 	if cred.Kind != Password {

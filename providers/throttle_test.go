@@ -154,6 +154,38 @@ func TestThrottleWithoutSubject(t *testing.T) {
 	}
 }
 
+// TestSpellingsWithoutSubject: some providers take several spellings for one
+// account, and none of them may be worth three guesses more.
+func TestSpellingsWithoutSubject(t *testing.T) {
+	d := &directory{accounts: map[Login]fakeAccount{"jose doe": {"right", "uuid-1", "jose doe", nil}}, catches: true}
+	c := one(t, d, nil)
+	spellings := []string{"jose doe", "jos\u00e9 doe", "jose  doe", "jose\u00a0doe", "jose\u034f doe", "jose\ufe0f doe", "j\u00f5se doe", "JOSE\u3000DOE", "jose\u3164doe"}
+	for i, typedAs := range spellings {
+		login, err := ParseLogin(typedAs)
+		if err != nil {
+			t.Fatalf("ParseLogin(%q) = %v", typedAs, err)
+		}
+		c.try(t, typed(login, fmt.Sprint("w", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})))
+		c.try(t, typed(login, "the same", netip.AddrFrom4([4]byte{10, 0, 1, byte(i)})))
+	}
+	if d.reached() != 3 {
+		t.Errorf("%d guesses at one account in %d spellings reached the provider, want 3", d.reached(), len(spellings))
+	}
+}
+
+// TestCorrectedSpelling: who mistypes their name and corrects it is not refused
+// for having had the right password before.
+func TestCorrectedSpelling(t *testing.T) {
+	d := &directory{accounts: map[Login]fakeAccount{"jose": {"right", "uuid-1", "jose", nil}}, catches: true}
+	c := one(t, d, nil)
+	if got := outcome(c.try(t, typed("jos\u00e9", "right", home))); got != "401" {
+		t.Errorf("another name = %s, want 401", got)
+	}
+	if got := outcome(c.try(t, typed("jose", "right", home))); got != "200" {
+		t.Errorf("the right one = %s, want 200", got)
+	}
+}
+
 // TestRefusedCostsNothing: not even a search for the account.
 func TestRefusedCostsNothing(t *testing.T) {
 	d := &directory{accounts: bob()}
