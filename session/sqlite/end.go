@@ -98,9 +98,13 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 			}
 			touched += n
 		}
-		n, err := forget(ctx, tx, t, limit)
-		touched = max(touched, n)
-		return err
+		for _, forget := range []func(context.Context, *sql.Tx, session.SweepTimes, int) (int, error){forget, forgetCounted} {
+			n, err := forget(ctx, tx, t, limit)
+			if touched = max(touched, n); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return touched, err
 }

@@ -13,6 +13,13 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) session.Store { return open(t, filepath.Join(t.TempDir(), "shorepass.db")) })
 }
 
+func TestCounters(t *testing.T) {
+	storetest.RunCounters(t, func(t *testing.T) (storetest.Counting, func() storetest.Counting) {
+		file := filepath.Join(t.TempDir(), "shorepass.db")
+		return open(t, file), func() storetest.Counting { return open(t, file) }
+	})
+}
+
 func open(t *testing.T, file string) *sqlite.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), file)
