@@ -1,0 +1,123 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"shorepass/session"
+)
+
+// Create keeps a new session.
+func (s *Store) Create(ctx context.Context, d *session.Draft, perPerson int) error {
+	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
+		person, later, err := upsertPerson(ctx, tx, d)
+		if err != nil {
+			return fmt.Errorf("keep the person: %w", err)
+		}
+		count, err := insertSession(ctx, tx, person, later, d)
+		if err != nil {
+			return fmt.Errorf("keep the session: %w", err)
+		}
+		if count <= perPerson {
+			return nil
+		}
+		// Those of the others that another transaction ends at this moment
+		// are left to it.
+		_, err = endWhere(ctx, tx, ending{session.ReasonPerPerson, "", d.Created},
+			`hash = ANY(ARRAY(SELECT hash FROM session WHERE who = $5 AND ended = 0 AND hash <> $6
+				ORDER BY used > 0, created LIMIT $7 FOR UPDATE SKIP LOCKED))`, d.Who, d.Hash[:], count-perPerson)
+		return err
+	})
+}
+
+// upsertPerson returns the person's row, changed by what the login found out
+// unless the provider has said something later. The row is locked in both
+// cases, so that it is not forgotten before the session is there.
+func upsertPerson(ctx context.Context, tx pgx.Tx, d *session.Draft) (id int64, later bool, err error) {
+	own := ""
+	if d.Own {
+		own = d.Hash.ID()
+	}
+	err = tx.QueryRow(ctx, `
+		INSERT INTO person (provider, mark, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 0, 0, 0)
+		ON CONFLICT (provider, mark, subject, own) DO UPDATE SET
+			user_name = excluded.user_name, version = excluded.version,
+			stamp = CASE excluded.stamp WHEN '' THEN person.stamp ELSE excluded.stamp END,
+			checked = excluded.checked, asked = excluded.asked, answer = 0, gone = 0
+		WHERE excluded.checked >= person.checked
+		RETURNING id`,
+		d.Provider, d.Mark, d.Subject, own, d.Facts.User, d.Facts.Version[:], d.Person.Stamp, toMillis(d.Person.Checked)).Scan(&id)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return id, true, err
+	}
+	err = tx.QueryRow(ctx, "SELECT id FROM person WHERE provider = $1 AND mark = $2 AND subject = $3 AND own = $4 FOR UPDATE",
+		d.Provider, d.Mark, d.Subject, own).Scan(&id)
+	return id, false, err
+}
+
+const putFacts = "INSERT INTO facts (person, body) VALUES ($1, $2) ON CONFLICT (person) DO UPDATE SET body = excluded.body"
+
+// insertSession keeps what belongs to the session, all in one go, and returns
+// how many live sessions there are now of its Who.
+func insertSession(ctx context.Context, tx pgx.Tx, person int64, later bool, d *session.Draft) (count int, err error) {
+	b := new(pgx.Batch)
+	if later {
+		b.Queue(putFacts, person, d.Facts.Body)
+	}
+	if d.Sealed != nil {
+		b.Queue(`INSERT INTO renewal (person, token, body) VALUES ($1, $2, $3)
+			ON CONFLICT (person) DO UPDATE SET token = excluded.token, body = excluded.body, ended = 0, revoked = false`, person, d.Hash[:], d.Sealed)
+	}
+	var upstream []byte
+	if d.Upstream != nil {
+		upstream = d.Upstream[:]
+		b.Queue("DELETE FROM claim WHERE upstream = $1", upstream)
+	}
+	b.Queue(`INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, who, upstream)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		d.Hash[:], person, string(d.Kind), string(d.Method), d.Service, d.Mark, d.Stamp, toMillis(d.Created), toMillis(d.Expires), d.Who, upstream)
+	b.Queue("INSERT INTO client (hash, address, id, agent) VALUES ($1, $2, $3, $4)", d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent)
+	b.Queue("SELECT count(*) FROM session WHERE who = $1 AND ended = 0", d.Who).QueryRow(func(row pgx.Row) error { return row.Scan(&count) })
+	return count, tx.SendBatch(ctx, b).Close()
+}
+
+// Claim lets one caller ask about a refresh token that has no session yet.
+func (s *Store) Claim(ctx context.Context, upstream session.Hash, now, until time.Time) (won bool, err error) {
+	err = s.write(ctx, 1, func(ctx context.Context) error {
+		tag, err := s.pool.Exec(ctx, `
+			INSERT INTO claim (upstream, until) VALUES ($1, $2)
+			ON CONFLICT (upstream) DO UPDATE SET until = excluded.until WHERE claim.until <= $3`, upstream[:], toMillis(until), toMillis(now))
+		won = err == nil && tag.RowsAffected() > 0
+		return err
+	})
+	if err != nil || !won {
+		return false, err
+	}
+	// Whoever made a session of it in the meantime has given the claim up just
+	// before: only what is read after it was won can tell.
+	switch _, err := s.FindUpstream(ctx, upstream); {
+	case errors.Is(err, session.ErrNotFound):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	return false, s.Release(ctx, upstream)
+}
+
+// Release gives a claim up.
+func (s *Store) Release(ctx context.Context, upstream session.Hash) error {
+	return s.exec(ctx, "DELETE FROM claim WHERE upstream = $1", upstream[:])
+}
+
+// exec runs one statement whose result nobody needs.
+func (s *Store) exec(ctx context.Context, query string, args ...any) error {
+	return s.write(ctx, 1, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, query, args...)
+		return err
+	})
+}

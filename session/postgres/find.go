@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+const findColumns = `s.hash, s.kind, s.method, s.service, s.mark, s.stamp, s.created, s.expires, s.used, s.ended, s.why,
+	p.id, p.version, p.stamp, p.checked, p.asked, p.answer, p.gone, p.lease`
+
+const findQuery = "SELECT " + findColumns + " FROM session s JOIN person p ON p.id = s.person WHERE "
+
+// Find looks a session up by its hash.
+func (s *Store) Find(ctx context.Context, token session.Hash) (*session.Row, error) {
+	return s.find(ctx, findQuery+"s.hash = $1", token)
+}
+
+// FindUpstream looks a session up by the provider's refresh token.
+func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (*session.Row, error) {
+	return s.find(ctx, findQuery+"s.upstream = $1", upstream)
+}
+
+func (s *Store) find(ctx context.Context, query string, hash session.Hash) (*session.Row, error) {
+	var found scanned
+	err := s.read(ctx, 1, func(ctx context.Context) error {
+		return noRows(s.pool.QueryRow(ctx, query, hash[:]).Scan(found.into()...))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found.row()
+}
+
+// noRows says that nothing was found as everybody says it.
+func noRows(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return session.ErrNotFound
+	}
+	return err
+}
+
+// scanned takes the columns of findColumns as they come, into types that the
+// driver knows without looking twice.
+type scanned struct {
+	session.Row
+	hash, version                                                          []byte
+	kind, method, why                                                      string
+	created, expires, used, ended, checked, asked, answer, gone, leaseEnds int64
+}
+
+func (f *scanned) into() []any {
+	p := &f.Person
+	return []any{
+		&f.hash, &f.kind, &f.method, &f.Service, &f.Mark, &f.Stamp, &f.created, &f.expires, &f.used, &f.ended, &f.why,
+		&p.ID, &f.version, &p.Stamp, &f.checked, &f.asked, &f.answer, &f.gone, &f.leaseEnds,
+	}
+}
+
+// row is the session that was found.
+func (f *scanned) row() (*session.Row, error) {
+	row := &f.Row
+	if copy(row.Hash[:], f.hash) != len(row.Hash) || copy(row.Person.Version[:], f.version) != len(row.Person.Version) {
+		return nil, fmt.Errorf("the session of person %d is damaged in the store", row.Person.ID)
+	}
+	row.Kind, row.Method, row.Why = session.Kind(f.kind), providers.Method(f.method), session.Reason(f.why)
+	row.Created, row.Expires, row.Used, row.Ended = fromMillis(f.created), fromMillis(f.expires), fromMillis(f.used), fromMillis(f.ended)
+	p := &row.Person
+	p.Checked, p.Asked, p.Gone, p.Lease = fromMillis(f.checked), fromMillis(f.asked), fromMillis(f.gone), fromMillis(f.leaseEnds)
+	p.Answer = session.Answer(f.answer)
+	return row, nil
+}

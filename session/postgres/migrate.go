@@ -1,0 +1,106 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	// migrateLimit is how long bringing the schema up to date may take.
+	migrateLimit = 10 * time.Minute
+
+	// migrateTries is how often it is tried, since other replicas that start
+	// at the same time may be at it too.
+	migrateTries = 5
+
+	versionTable = "shorepass_version"
+	lockTable    = "shorepass_version_lock"
+)
+
+// migrate brings the database to the schema of this version, through
+// connections of its own: a step may take longer than a question may.
+func migrate(ctx context.Context, conn *pgx.ConnConfig) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, migrateLimit)
+	defer cancel()
+	db := stdlib.OpenDB(*conn)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.PingContext(ctx); err != nil {
+		return explain(err)
+	}
+	g, err := newProvider(db)
+	if err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		retry, err := up(ctx, g)
+		if err == nil || !retry || try == migrateTries {
+			return explain(err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(try) * 200 * time.Millisecond):
+		}
+	}
+}
+
+// newProvider has each step done by one replica at a time. That is seen to by a
+// row in a table and not by an advisory lock, which is lost behind a pooler
+// that lends connections for one transaction, and which CockroachDB takes
+// without having any.
+func newProvider(db *sql.DB) (*goose.Provider, error) {
+	steps, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	locker, err := lock.NewPostgresTableLocker(
+		lock.WithTableName(lockTable),
+		lock.WithTableLeaseDuration(15*time.Second), // after which another goes on where one died
+		lock.WithTableHeartbeatInterval(3*time.Second),
+		lock.WithTableLockTimeout(250*time.Millisecond, uint64(migrateLimit/(250*time.Millisecond))),
+		lock.WithTableUnlockTimeout(250*time.Millisecond, 20),
+		lock.WithTableLogger(quiet),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("lock the migrations: %w", err)
+	}
+	g, err := goose.NewProvider(goose.DialectPostgres, db, steps,
+		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable), goose.WithLocker(locker), goose.WithSlog(quiet))
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	return g, nil
+}
+
+// up takes the steps that are missing, and says whether to try again if it
+// cannot. Where none is missing it locks nothing.
+func up(ctx context.Context, g *goose.Provider) (retry bool, err error) {
+	is, want, err := g.GetVersions(ctx)
+	switch {
+	case err != nil:
+		return true, fmt.Errorf("read the version of the schema: %w", err)
+	case is > want:
+		return false, fmt.Errorf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", is, want)
+	case is == want:
+		return false, nil
+	}
+	if _, err := g.Up(ctx); err != nil {
+		return true, fmt.Errorf("bring the schema from version %d to %d: %w", is, want, err)
+	}
+	return false, nil
+}

@@ -1,0 +1,308 @@
+// Package postgrestest starts a real PostgreSQL for tests, on a port of its own
+// on this machine, and ends it with the test.
+//
+//	server := postgrestest.Start(t)
+//	store, err := postgres.Open(ctx, session.Config{Store: providers.NewSecret(server.Database(t))}.WithDefaults())
+//
+// Where PostgreSQL is not installed the test is skipped, with the name of the
+// package to install; with CI=true it fails.
+package postgrestest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// startLimit is what the server may take until it answers, or ends.
+	startLimit = 30 * time.Second
+
+	superuser = "postgres"
+)
+
+// Server is a PostgreSQL.
+type Server struct {
+	programs  string // the folder of its programs
+	dir       string
+	port      string
+	settings  []string
+	owner     *syscall.Credential // nil for whoever runs the test
+	databases atomic.Int64
+
+	process *exec.Cmd     // nil while it is stopped
+	ended   chan struct{} // closed once process has ended
+}
+
+// Start starts a PostgreSQL with no database of ours in it. Settings are such
+// as "fsync=on", which is off here: what is written survives the server's
+// kill -9, and not a loss of power.
+func Start(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	s := &Server{programs: programs(t), port: freePort(t), settings: append([]string{"fsync=off", "max_connections=200"}, settings...)}
+	var err error
+	if s.dir, err = os.MkdirTemp("", "postgrestest-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(s.dir) })
+	if os.Getuid() == 0 { // as which it refuses to run
+		s.owner = unprivileged(t)
+		if err := os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := s.command("initdb", "-D", s.data(), "-A", "trust", "-U", superuser, "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
+	if err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	s.StartAgain(t)
+	t.Cleanup(s.Kill)
+	return s
+}
+
+func (s *Server) data() string    { return filepath.Join(s.dir, "data") }
+func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
+
+// command is one of PostgreSQL's programs, run as the owner.
+func (s *Server) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.programs, name), args...)
+	cmd.Dir = s.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Setpgid: true}
+	return cmd
+}
+
+// StartAgain starts the server after Stop or Kill, on the same port.
+func (s *Server) StartAgain(t testing.TB) {
+	t.Helper()
+	args := []string{"-D", s.data(), "-h", "127.0.0.1", "-p", s.port, "-k", s.dir}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	deadline := time.Now().Add(startLimit)
+	for {
+		s.process, s.ended = s.command("postgres", args...), make(chan struct{})
+		s.process.Stdout, s.process.Stderr = log, log
+		if err := s.process.Start(); err != nil {
+			t.Fatalf("start postgres: %v", err)
+		}
+		go func(process *exec.Cmd, ended chan<- struct{}) {
+			_ = process.Wait() // how it ended is nobody's question: it is killed
+			close(ended)
+		}(s.process, s.ended)
+		if s.await(deadline) {
+			return
+		}
+		// What a killed one leaves behind ends a moment after it.
+		if time.Now().After(deadline) {
+			t.Fatalf("postgres does not answer\n%s", s.Log())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// await reports whether the server answers before it ends.
+func (s *Server) await(deadline time.Time) bool {
+	for time.Now().Before(deadline) {
+		if _, err := s.query("postgres", "SELECT 1"); err == nil {
+			return true
+		}
+		select {
+		case <-s.ended:
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return false
+}
+
+// DSN is the address of a database.
+func (s *Server) DSN(database string) string {
+	return fmt.Sprintf("postgres://%s@127.0.0.1:%s/%s", superuser, s.port, database)
+}
+
+// Address is where the server listens.
+func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", s.port) }
+
+// Database makes a new database and returns its address.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test%d", s.databases.Add(1))
+	s.SQL(t, s.DSN("postgres"), "CREATE DATABASE "+name)
+	return s.DSN(name)
+}
+
+// SQL runs statements on a database of the server and returns what they print:
+// a line for each row, its columns apart by "|".
+func (s *Server) SQL(t testing.TB, dsn, statements string) string {
+	t.Helper()
+	out, err := s.query(dsn[strings.LastIndex(dsn, "/")+1:], statements)
+	if err != nil {
+		t.Fatalf("psql: %v\n%s", err, out)
+	}
+	return strings.TrimSpace(out)
+}
+
+func (s *Server) query(database, statements string) (string, error) {
+	cmd := s.command("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-p", s.port, "-U", superuser, "-d", database, "-f", "-")
+	cmd.Stdin = strings.NewReader(statements)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// Log is the end of what the server printed.
+func (s *Server) Log() string {
+	text, _ := os.ReadFile(s.logFile()) // none is none
+	return string(text[max(0, len(text)-4000):])
+}
+
+// Stop ends the server in order, and all connections.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	s.signal(syscall.SIGINT) // "fast": what is under way is undone
+	select {
+	case <-s.ended:
+	case <-time.After(startLimit):
+		t.Fatalf("postgres does not end\n%s", s.Log())
+	}
+}
+
+// Kill ends the server at once, as a crash does.
+func (s *Server) Kill() {
+	s.signalAll(syscall.SIGKILL)
+	<-s.ended
+}
+
+// Pause has the server stand still: connections stay, new ones are taken by the
+// system, and nothing answers until Resume.
+func (s *Server) Pause() { s.signalAll(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (s *Server) Resume() { s.signalAll(syscall.SIGCONT) }
+
+// signalAll signals the server and its children. While they are looked up it
+// stands still, so that it makes no more of them.
+func (s *Server) signalAll(sig syscall.Signal) {
+	s.signal(syscall.SIGSTOP)
+	for _, pid := range s.processes() {
+		_ = syscall.Kill(pid, sig) // it may have ended just now
+	}
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	if s.running() {
+		_ = s.process.Process.Signal(sig) // it may have ended just now
+	}
+}
+
+func (s *Server) running() bool {
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// processes are the server's and its children's, each of which leads a group of
+// its own.
+func (s *Server) processes() []int {
+	if !s.running() {
+		return nil
+	}
+	pid := s.process.Process.Pid
+	all := []int{pid}
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // none if it ended
+	for _, field := range strings.Fields(string(text)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			all = append(all, child)
+		}
+	}
+	return all
+}
+
+// programs finds the folder of PostgreSQL's programs, the newest first, and
+// skips the test where there is none.
+func programs(t testing.TB) string {
+	t.Helper()
+	folders, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is good
+	slices.SortFunc(folders, func(a, b string) int { return version(b) - version(a) })
+	if path, err := exec.LookPath("postgres"); err == nil {
+		folders = append([]string{filepath.Dir(path)}, folders...)
+	}
+	for _, folder := range folders {
+		if hasAll(folder, "postgres", "initdb", "psql") {
+			return folder
+		}
+	}
+	const what = "needs PostgreSQL: apt-get install --no-install-recommends postgresql"
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s, and with CI=true no test is skipped", what)
+	}
+	t.Skip(what)
+	return ""
+}
+
+// version is the number in /usr/lib/postgresql/15/bin.
+func version(folder string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder))) // 0 for what is none
+	return n
+}
+
+func hasAll(folder string, programs ...string) bool {
+	for _, name := range programs {
+		if info, err := os.Stat(filepath.Join(folder, name)); err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+	}
+	return true
+}
+
+// unprivileged is somebody to run the server as instead of root.
+func unprivileged(t testing.TB) *syscall.Credential {
+	t.Helper()
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
+		gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
+		if errUID == nil && errGID == nil {
+			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		}
+	}
+	t.Fatal("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
+	return nil
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
