@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
+	"shorepass/providers"
 	"shorepass/session"
 )
 
@@ -27,6 +29,13 @@ func parseCaller(r *http.Request, params url.Values, single ...string) (*questio
 	}
 	q.service = "" // no registry is asked about here
 	return q, q.readBasic(r.Header["Authorization"])
+}
+
+// tokenOf returns the token that a form is about, without the blanks and the
+// new line of the file it was read from: none of ours has any, and with them it
+// would be unknown and so pass for ended.
+func tokenOf(params url.Values) providers.Secret {
+	return providers.NewSecret(strings.TrimSpace(params.Get("token")))
 }
 
 // caller proves who calls, by whatever the token endpoint would take. Without

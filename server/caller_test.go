@@ -22,6 +22,7 @@ func TestMalformedRevocation(t *testing.T) {
 	}{
 		{"", "token is missing; send the one to end, or select sessions by " + selectors},
 		{"token=", "token is missing; send the one to end, or select sessions by " + selectors},
+		{"token=+%0a", "token is missing; send the one to end, or select sessions by " + selectors},
 		{"refresh_token=a", "token is missing; send the one to end, or select sessions by " + selectors},
 		{"token=a&token=b", "token is given more than once"},
 		{"token=a&token_type_hint=b&token_type_hint=c", "token_type_hint is given more than once"},

@@ -45,7 +45,8 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, rooms *
 	if err != nil {
 		return err
 	}
-	if params.Get("token") == "" {
+	token := tokenOf(params)
+	if token.IsZero() {
 		return malformed("token is missing; send the one to look at")
 	}
 	e.asks(q)
@@ -58,7 +59,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, rooms *
 	case !rooms.operates(who):
 		return forbidden("only members of server.operators may look at tokens")
 	}
-	answer, err := s.introspect(ctx, rooms, providers.NewSecret(params.Get("token")), e)
+	answer, err := s.introspect(ctx, rooms, token, e)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ func TestIntrospection(t *testing.T) {
 		want        map[string]any
 	}{
 		{"a refresh token", of["a1"], known("refresh", "alice", of["a1"], "docker")},
+		{"a refresh token out of a file", " " + of["a1"] + "\r\n", known("refresh", "alice", of["a1"], "docker")},
 		{"another person's", of["b1"], known("refresh", "bob", of["b1"], "docker")},
 		{"a personal access token", of["ap"], without(known("pat", "alice", of["ap"], ""), "client_id")},
 		{"a robot's token", of["ar"], without(known("robot", "alice", of["ar"], ""), "client_id")},

@@ -83,7 +83,7 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, rooms *Room
 // as service might be would select more than was meant. Beside a token other
 // parameters are overlooked (RFC 6749, section 3.2).
 func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
-	wanted := &revocation{token: providers.NewSecret(params.Get("token"))}
+	wanted := &revocation{token: tokenOf(params)}
 	for _, name := range revokeSelectors {
 		if !params.Has(name) {
 			continue

@@ -229,3 +229,15 @@ func with(m map[string]string, value string, names ...string) map[string]string 
 	}
 	return more
 }
+
+// A file ends with a new line, which must not keep its token alive.
+func TestRevocationOfATokenOutOfAFile(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	for _, around := range []string{"%s\n", "%s\r\n", " %s "} {
+		token := h.login(t, "alice")
+		h.call(t, "/oauth/revoke", url.Values{"token": {fmt.Sprintf(around, token)}})
+		if a := h.post(t, refreshForm(token, "blue")); a.status != http.StatusUnauthorized {
+			t.Errorf("a token that was sent as %q: %d, want 401", around, a.status)
+		}
+	}
+}
