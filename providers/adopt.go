@@ -20,6 +20,9 @@ func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
 	id := *found
 	id.Provider = m.config.Name
 	id.User = m.prefix + found.User
+	if m.isForeign(id.User) {
+		return nil, fmt.Errorf("%q of provider %s would be a name of the provider whose prefix it begins with: %w", id.User, m.config.Name, ErrRejected)
+	}
 	if id.Method == "" {
 		id.Method = methodOf(kind)
 	}
@@ -37,13 +40,43 @@ func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
 	return &id, nil
 }
 
+// foreignPrefixes returns the prefixes of others that names of m must not begin
+// with: else a person who can choose the name "gh:bob" at a provider without a
+// prefix would be the bob of the one that has "gh:". The names in a file are
+// the operator's own, who may well mean another provider's.
+func foreignPrefixes(m *member, all []*member) []string {
+	if m.config.Kind == kindFile {
+		return nil
+	}
+	var foreign []string
+	for _, other := range all {
+		if len(other.prefix) > len(m.prefix) && strings.HasPrefix(other.prefix, m.prefix) {
+			foreign = append(foreign, other.prefix)
+		}
+	}
+	return foreign
+}
+
+// isForeign reports whether a name, its prefix before it, is another
+// provider's.
+func (m *member) isForeign(name string) bool {
+	return slices.ContainsFunc(m.foreign, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
 // groups returns the names with prefix, sorted, without repetition. Names that
-// are ours are dropped, before the prefix and after it, in any case: no rule
-// could mean somebody else's.
+// are ours are dropped, before the prefix and after it, in any case, and those
+// that would be another provider's: no rule could mean somebody else's.
 func (m *member) groups(found []string) []string {
 	names := make([]string, 0, len(found)+1)
 	for _, name := range found {
-		if full := m.prefix + name; name != "" && !ourGroup(name) && !ourGroup(full) {
+		full := m.prefix + name
+		switch {
+		case name == "" || ourGroup(name) || ourGroup(full):
+		case m.isForeign(full):
+			if m.warned.CompareAndSwap(false, true) {
+				m.log.Warn("a group is left out, since its name begins with another provider's prefix; rename it, or choose another prefix", "group", full)
+			}
+		default:
 			names = append(names, full)
 		}
 	}

@@ -41,10 +41,13 @@ type member struct {
 	config   Config // with its defaults
 	folded   string // its name as part of a Login
 	prefix   string
+	foreign  []string // longer prefixes of others that a name behind prefix could begin with
 	match    globs
 	require  globs
 	tokens   TokenIssuer // nil where it takes passwords only
 	knower   Knower      // nil where it cannot know
+	log      *slog.Logger
+	warned   atomic.Bool // of a group that would be another provider's
 	down     atomic.Bool // its last answer was that it cannot tell
 }
 
@@ -74,8 +77,9 @@ func NewChain(members []Member, counters Counters, log *slog.Logger) (*Chain, er
 		return nil, err
 	}
 	for _, m := range c.members {
+		m.foreign, m.log = foreignPrefixes(m, c.members), log.With("provider", m.config.Name)
 		if r, ok := m.provider.(Reporter); ok {
-			r.ReportTo(log.With("provider", m.config.Name))
+			r.ReportTo(m.log)
 		}
 	}
 	return c, nil

@@ -316,6 +316,48 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// TestNamesOfOthers: nobody is taken for somebody of another provider for
+// having a name that begins like that one's.
+func TestNamesOfOthers(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		kind           string
+		own, other     string // prefixes
+		user           string
+		groups         []string
+		wantUser, want string // wantUser empty: rejected
+	}{
+		{"a prefix in a name", "oidc", "", "gh:", "gh:bob", nil, "", ""},
+		{"a prefix in a group", "oidc", "", "gh:", "bob", []string{"gh:admins", "gh", "x-gh:admins"}, "bob", "authenticated gh x-gh:admins"},
+		{"a prefix that ends in the name", "oidc", "g", "gh:", "h:bob", []string{"h:admins", "hh:a"}, "", ""},
+		{"the same prefix on purpose", "oidc", "gh:", "gh:", "bob", []string{"admins"}, "gh:bob", "authenticated gh:admins"},
+		{"a longer prefix", "oidc", "gh:x:", "gh:", "bob", []string{"admins"}, "gh:x:bob", "authenticated gh:x:admins"},
+		{"none elsewhere", "oidc", "", "", "gh:bob", []string{"gh:admins"}, "gh:bob", "authenticated gh:admins"},
+		{"in a file, which the operator writes", "file", "", "gh:", "gh:bob", []string{"gh:admins"}, "gh:bob", "authenticated gh:admins"},
+	} {
+		d := &directory{accounts: map[Login]fakeAccount{"bob": {"right", "uuid-1", test.user, test.groups}}}
+		d.again = func(*Identity) (*Identity, error) {
+			return &Identity{Subject: "uuid-1", User: test.user, Groups: test.groups}, nil
+		}
+		c := chainOf(t, NewLocalCounters(time.Now),
+			Member{d, Config{Name: "own", Kind: test.kind, Prefix: &test.own}},
+			Member{&directory{}, Config{Name: "other", Kind: "oidc", Prefix: &test.other}})
+		login, err := c.Authenticate(t.Context(), typed("bob", "right", home))
+		again, errAgain := c.Revalidate(t.Context(), &Identity{Provider: "own", Subject: "uuid-1"})
+		for _, got := range []struct {
+			id  *Identity
+			err error
+		}{{login, err}, {again, errAgain}} {
+			switch {
+			case test.wantUser == "" && !errors.Is(got.err, ErrRejected):
+				t.Errorf("%s: %v, %v, want ErrRejected", test.name, got.id, got.err)
+			case test.wantUser != "" && (got.err != nil || got.id.User != test.wantUser || strings.Join(got.id.Groups, " ") != test.want):
+				t.Errorf("%s: %v, %v, want %q in %q", test.name, got.id, got.err, test.wantUser, test.want)
+			}
+		}
+	}
+}
+
 func TestPanicIsNoOutcome(t *testing.T) {
 	d := &directory{accounts: bob(), again: nil}
 	c := chainOf(t, NewLocalCounters(time.Now), Member{panicking{d}, Config{Name: "corp", Kind: "ldap"}})
