@@ -24,7 +24,13 @@ const proofSetting = "seal_key"
 // can lie too.
 type folder interface{ Folder() string }
 
-// openKeys returns the sealing keys and holds them against the store.
+// OpenKeys returns the sealing keys of cfg, and refuses any that the sessions in
+// the store were not sealed with. [New] does so too: this is for who needs
+// [Keys.Derive] before there are Sessions.
+func OpenKeys(ctx context.Context, cfg Config, store Store, log *slog.Logger) (*Keys, error) {
+	return openKeys(ctx, cfg.SealKey, store, log)
+}
+
 func openKeys(ctx context.Context, configured providers.Secret, store Store, log *slog.Logger) (*Keys, error) {
 	proof, err := store.Setting(ctx, proofSetting, nil)
 	if err != nil {

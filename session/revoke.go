@@ -119,10 +119,12 @@ func (s *Sessions) selected(ctx context.Context, sel Selector) iter.Seq2[*select
 	}
 }
 
-// Rekey seals every renewal with the first key, and returns how many it had
-// to. After that the other keys can go, once all replicas have the first.
+// Rekey seals every renewal with the first key, a bounded number at a time, and
+// returns how many it had to. After that the other keys can go, once all
+// replicas have the first. What no key opens is left as it is and told in the
+// error; the rest is sealed all the same.
 func (s *Sessions) Rekey(ctx context.Context) (int, error) {
-	var resealed int
+	var resealed, foreign int
 	var after int64
 	for {
 		page, err := s.store.Sealed(ctx, after, batch)
@@ -134,14 +136,21 @@ func (s *Sessions) Rekey(ctx context.Context) (int, error) {
 			if s.keys.sealedByFirst(old.Body) {
 				continue
 			}
-			if err := s.reseal(ctx, old); err != nil {
+			switch err := s.reseal(ctx, old); {
+			case errors.Is(err, errSealed):
+				foreign++
+			case err != nil:
 				return resealed, err
+			default:
+				resealed++
 			}
-			resealed++
 		}
 		if len(page) < batch {
 			break
 		}
+	}
+	if foreign > 0 {
+		return resealed, fmt.Errorf("%d refresh tokens are %w; give the key that is missing to session.seal_key, or end their sessions", foreign, errSealed)
 	}
 	if err := s.store.SetSetting(ctx, proofSetting, s.keys.proof()); err != nil {
 		return resealed, unavailable(fmt.Errorf("keep in the store which sealing key it needs: %w", err))

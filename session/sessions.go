@@ -71,10 +71,6 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 // Requests under way keep what they began with. Store and SealKey stay.
 func (s *Sessions) Use(cfg Config, p Providers) { s.rules.Store(&rules{cfg, p}) }
 
-// Keys are the sealing keys, from which keys for what replicas share in the
-// store are derived.
-func (s *Sessions) Keys() *Keys { return s.keys }
-
 // Ping reports whether the store answers.
 func (s *Sessions) Ping(ctx context.Context) error {
 	if err := s.store.Ping(ctx); err != nil {

@@ -4,7 +4,7 @@
 //	shorepass serve             answer token requests
 //	shorepass check             hold the configuration against its files and peers
 //	shorepass explain           say which rule gives or takes what
-//	shorepass sessions          list and end sessions
+//	shorepass sessions          list, end and reseal sessions
 //	shorepass keys init         make the root that registries trust
 //	shorepass hash              hash a local user's password
 //	shorepass registry-config   print the block that a registry needs

@@ -99,6 +99,10 @@ func needRestart(old, new *settled) []string {
 		{"server.log_level", old.Server.LogLevel != new.Server.LogLevel},
 		{"audit", old.Audit != new.Audit},
 		{"session.store", !old.Session.Store.Equal(new.Session.Store)},
+		{"session.tls", old.Session.TLS != new.Session.TLS},
+		{"session.connections", old.Session.Connections != new.Session.Connections},
+		{"session.connect_timeout", old.Session.ConnectTimeout != new.Session.ConnectTimeout},
+		{"session.query_timeout", old.Session.QueryTimeout != new.Session.QueryTimeout},
 		{"session.seal_key", !old.Session.SealKey.Equal(new.Session.SealKey)},
 	} {
 		if setting.differs {

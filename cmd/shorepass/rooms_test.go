@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"policy":                 {"registry"}, // not providers: it decides about names, whoever proved them
 	"session":                {"providers", "registry"},
 	"session/sqlite":         {"session", "providers"},
+	"session/postgres":       {"session", "providers"},
 	"session/storetest":      {"session", "providers"},
 	"server":                 {"providers", "policy", "registry", "session"}, // not config: it is handed its options
 	"config":                 {"server", "providers", "policy", "registry", "session"},

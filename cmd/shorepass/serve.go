@@ -98,17 +98,26 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 	return d.server.Serve(ctx, listener)
 }
 
-// start wires everything up to the point where requests can be answered.
+// start wires everything up to the point where requests can be answered: the
+// store, then the providers, whose failures are counted there, then the
+// sessions, which ask the providers again.
 func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, log *slog.Logger) (*daemon, error) {
 	if err := firstStart(cfg, log); err != nil {
 		return nil, err
 	}
-	d := &daemon{options: o, log: log, metrics: server.NewMetrics(), counters: providers.NewLocalCounters(time.Now)}
-	rooms, err := newRooms(cfg, d.counters, log)
+	store, err := openStore(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	if d.sessions, err = openSessions(ctx, cfg, rooms.Chain, log); err != nil {
+	d := &daemon{options: o, log: log, metrics: server.NewMetrics()}
+	if d.counters, err = newCounters(ctx, cfg, store, log); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	rooms, err := newRooms(cfg, d.counters, log)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	if d.sessions, err = session.New(ctx, cfg.Session, store, rooms.Chain, log); err != nil {
 		return nil, err
 	}
 	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {

@@ -19,10 +19,10 @@ import (
 func newSessions(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sessions",
-		Short: "List and end sessions",
+		Short: "List, end and reseal sessions",
 		Long:  "A session is what lives on behind a refresh token after docker login. These commands\nopen the store themselves, whether a server runs on it or not.",
 	}
-	cmd.AddCommand(newSessionsList(o), newSessionsRevoke(o))
+	cmd.AddCommand(newSessionsList(o), newSessionsRevoke(o), newSessionsRekey(o))
 	return cmd
 }
 
@@ -114,6 +114,30 @@ func newSessionsRevoke(o *options) *cobra.Command {
 	return cmd
 }
 
+func newSessionsRekey(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rekey",
+		Short: "Seal everything with the first sealing key",
+		Long: "Seals the providers' refresh tokens in the store with the first key of\n" +
+			"session.seal_key. It is the last step but one of replacing a key, while servers run:\n\n" +
+			"  1. make a key: shorepass keys init --seal-key new.key\n" +
+			"  2. give every replica both, the old one first, and restart it\n" +
+			"  3. put the new one first on every replica, and restart it\n" +
+			"  4. shorepass sessions rekey\n" +
+			"  5. take the old one out\n\n" +
+			"What is sealed already is left alone, so that it can be run as often as one likes.",
+		Example: "  shorepass sessions rekey",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withSessions(cmd.Context(), o, func(s *session.Sessions) error {
+				n, err := s.Rekey(cmd.Context())
+				fmt.Fprintf(cmd.OutOrStdout(), "%d refresh tokens sealed anew\n", n)
+				return err
+			})
+		},
+	}
+}
+
 // selection is what the flags of list and revoke choose.
 type selection struct {
 	user, provider, group, kind string
@@ -161,11 +185,16 @@ func withSessions(ctx context.Context, o *options, do func(*session.Sessions) er
 	if err != nil {
 		return err
 	}
-	s, err := openSessions(ctx, cfg, chain, quiet)
+	defer func() { err = errors.Join(err, chain.Close()) }()
+	store, err := openStore(ctx, cfg)
 	if err != nil {
-		return errors.Join(err, chain.Close())
+		return err
 	}
-	defer func() { err = errors.Join(err, s.Close(), chain.Close()) }()
+	s, err := session.New(ctx, cfg.Session, store, chain, quiet)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
 	return do(s)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,12 +11,12 @@ import (
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/providers/file"
-	//	"shorepass/providers/ldap"
 	"shorepass/providers/ldap"
 	"shorepass/providers/oidc"
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
+	"shorepass/session/postgres"
 	"shorepass/session/sqlite"
 )
 
@@ -24,7 +25,6 @@ import (
 var kinds = config.Kinds{
 	"file": config.Kind(file.New),
 	"ldap": config.Kind(ldap.New),
-	//	"ldap": config.Kind(ldap.New),
 	"oidc": config.Kind(oidc.New),
 }
 
@@ -79,15 +79,29 @@ func newRooms(cfg *settled, counters providers.Counters, log *slog.Logger) (serv
 	return server.Rooms{Config: cfg.Server, Chain: chain, Policy: rules, Issuer: issuer}, nil
 }
 
-// openSessions opens the store that the configuration names.
-func openSessions(ctx context.Context, cfg *settled, p session.Providers, log *slog.Logger) (*session.Sessions, error) {
+// store keeps what replicas share: sessions, and what the throttle counts.
+type store interface {
+	session.Store
+	providers.CounterStore
+}
+
+// openStore opens the store that the configuration names.
+func openStore(ctx context.Context, cfg *settled) (store, error) {
+	if cfg.Session.IsPostgres() {
+		return postgres.Open(ctx, cfg.Session)
+	}
 	file, isSQLite := strings.CutPrefix(cfg.Session.Store.Reveal(), "sqlite:")
 	if !isSQLite {
-		return nil, fmt.Errorf("session.store: only sqlite:FILE is known")
+		return nil, errors.New("session.store is neither sqlite:FILE nor postgres://…")
 	}
-	store, err := sqlite.Open(ctx, file)
+	return sqlite.Open(ctx, file)
+}
+
+// newCounters returns the counters that replicas share in their store.
+func newCounters(ctx context.Context, cfg *settled, in store, log *slog.Logger) (providers.Counters, error) {
+	keys, err := session.OpenKeys(ctx, cfg.Session, in, log)
 	if err != nil {
 		return nil, err
 	}
-	return session.New(ctx, cfg.Session, store, p, log)
+	return providers.NewSharedCounters(in, keys.Derive("counters"), log), nil
 }
