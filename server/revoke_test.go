@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/providers"
 	"shorepass/server"
 	"shorepass/session"
 )
@@ -39,6 +40,22 @@ func (h *house) login(t *testing.T, user string) string {
 		t.Fatalf("%s logs in: %d %s, want a refresh token", user, a.status, a.body)
 	}
 	return token
+}
+
+// issue does the same without a password to check, for tests of many sessions.
+func (h *house) issue(t *testing.T, user string) string {
+	t.Helper()
+	id, err := h.local.Revalidate(t.Context(), &providers.Identity{Subject: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := *id
+	named.Provider, named.Method = "local", providers.MethodPassword
+	token, _, err := h.sessions.Issue(t.Context(), &named, "blue", session.Client{ID: "docker"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.Reveal()
 }
 
 // tokenHash is what the store knows of a token.
@@ -85,7 +102,7 @@ type inhabited map[string]string
 // inhabit logs everybody in. The session of b2 is 31 days old.
 func (h *house) inhabit(t *testing.T) inhabited {
 	t.Helper()
-	of := inhabited{"a1": h.login(t, "alice"), "a2": h.login(t, "alice"), "b1": h.login(t, "bob"), "c1": h.login(t, "carol")}
+	of := inhabited{"a1": h.issue(t, "alice"), "a2": h.issue(t, "alice"), "b1": h.issue(t, "bob"), "c1": h.issue(t, "carol")}
 	for _, owner := range []string{"a", "c"} {
 		of[owner+"p"] = h.twin(t, of[owner+"1"], "sp_p_", session.KindPAT, 0)
 		of[owner+"r"] = h.twin(t, of[owner+"1"], "sp_b_", session.KindRobot, 0)
@@ -178,6 +195,7 @@ func TestRevocation(t *testing.T) {
 	if a := h.call(t, "/oauth/revoke", url.Values{"token": {over}}); a.status != http.StatusOK {
 		t.Fatalf("a token ends: %d %s", a.status, a.body)
 	}
+	of := h.inhabit(t)
 	for _, caller := range []struct {
 		name, basic string
 		want        map[string]string
@@ -199,7 +217,6 @@ func TestRevocation(t *testing.T) {
 		{"an operator's personal access token", "carol:cp", operator},
 	} {
 		for target, want := range caller.want {
-			of := h.inhabit(t)
 			a := h.call(t, "/oauth/revoke", of.form(target), of.basic(caller.basic)...)
 			got := fmt.Sprint(a.status, " ", strings.TrimSpace(a.body))
 			if oauth, ok := a.json["error"]; ok {
@@ -214,9 +231,13 @@ func TestRevocation(t *testing.T) {
 					t.Errorf("%s ended %s, and then %s is answered %d, want 401", caller.name, target, gone, a.status)
 				}
 			}
+			if ended == "" {
+				continue
+			}
 			if _, err := h.sessions.Revoke(t.Context(), session.Selector{Provider: "local"}, "the next case"); err != nil {
 				t.Fatal(err)
 			}
+			of = h.inhabit(t)
 		}
 	}
 }
