@@ -175,16 +175,40 @@ func admissible(cred Credential) error {
 	return nil
 }
 
+// Hopeless returns the error with which Authenticate would refuse a credential
+// without asking anybody, or nil. It is for who has something costly to do
+// before, and counts nothing.
+func (c *Chain) Hopeless(ctx context.Context, cred Credential) error {
+	if err := admissible(cred); err != nil {
+		return err
+	}
+	cred, _, err := c.directed(cred)
+	if err != nil {
+		return err
+	}
+	_, err = c.throttle.look(ctx, c.throttle.newAttempt(cred))
+	return err
+}
+
+// directed returns where a credential goes, and the credential as it does.
+func (c *Chain) directed(cred Credential) (Credential, route, error) {
+	to := c.route(cred.Login, cred.Secret.Reveal())
+	if to.kind != cred.Kind || len(to.members) == 0 {
+		return cred, to, fmt.Errorf("no provider takes this %s: %w", cred.Kind, ErrRejected)
+	}
+	if cred.Login.Reserved() {
+		cred.Login = "" // beside a token it is no name
+	}
+	return cred, to, nil
+}
+
 // login asks the providers, and remembers who was proved. right says that the
 // same was proved a moment ago.
 func (c *Chain) login(ctx context.Context, key Mark, cred Credential, right bool) (*Identity, error) {
 	epoch := c.memory.now()
-	to := c.route(cred.Login, cred.Secret.Reveal())
-	if to.kind != cred.Kind || len(to.members) == 0 {
-		return nil, fmt.Errorf("no provider takes this %s: %w", cred.Kind, ErrRejected)
-	}
-	if cred.Login.Reserved() {
-		cred.Login = "" // beside a token it is no name
+	cred, to, err := c.directed(cred)
+	if err != nil {
+		return nil, err
 	}
 	id, m, err := c.ask(ctx, to, cred, right)
 	if err != nil {

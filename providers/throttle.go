@@ -95,11 +95,9 @@ func newThrottle(counters Counters) *throttle {
 	}
 }
 
-// begin reads what is known of a login before any provider is asked. right says
-// that the same password was proved a moment ago. The error is ErrRejected or a
-// [RetryAfter].
-func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*attempt, error) {
-	a := &attempt{t: t, place: placeOf(cred.Address), right: right,
+// newAttempt returns the attempt of a credential, of which nothing is known yet.
+func (t *throttle) newAttempt(cred Credential) *attempt {
+	a := &attempt{t: t, place: placeOf(cred.Address),
 		login:  t.marks.mark("login", string(cred.Login)),
 		name:   t.marks.mark("name", cred.Login.skeleton()),
 		secret: t.marks.mark("secret", cred.Secret.Reveal()),
@@ -108,6 +106,15 @@ func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*att
 		// A token is nobody's guess at a name: it has a bucket of its own.
 		a.login = t.marks.mark(cred.Kind.String(), string(cred.Login), cred.Secret.Reveal())
 	}
+	return a
+}
+
+// begin reads what is known of a login before any provider is asked. right says
+// that the same password was proved a moment ago. The error is ErrRejected or a
+// [RetryAfter].
+func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*attempt, error) {
+	a := t.newAttempt(cred)
+	a.right = right
 	if err := t.enter(ctx, a); err != nil {
 		return nil, err
 	}

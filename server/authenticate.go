@@ -52,6 +52,9 @@ func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, fr
 	}
 
 	login, secret := q.refreshOf(rooms.Chain)
+	if session.Recognize(secret) {
+		return asker{}, fmt.Errorf("a token of ours, as that of a provider: %w", providers.ErrRejected)
+	}
 	cred := providers.Credential{
 		Login: login, Secret: secret, Kind: rooms.Chain.Recognize(login, secret),
 		Address: from.peer, Service: q.service, Offline: q.offline,
@@ -102,6 +105,15 @@ func (s *Server) redeem(ctx context.Context, q *question, client session.Client,
 // session that was made of it, since a provider that rotates its tokens would
 // take a second use for theft.
 func (s *Server) redeemUpstream(ctx context.Context, rooms *Rooms, cred providers.Credential, client session.Client) (asker, error) {
+	// The first use is written down before the provider is asked. Who guesses
+	// must not have that done for nothing.
+	known, err := s.sessions.KnowsUpstream(ctx, cred.Secret)
+	if err == nil && !known {
+		err = rooms.Chain.Hopeless(ctx, cred)
+	}
+	if err != nil {
+		return asker{}, untold(err)
+	}
 	found, first, err := s.sessions.RedeemUpstream(ctx, cred.Secret, cred.Service, client, func(ctx context.Context) (*providers.Identity, error) {
 		return rooms.Chain.Authenticate(ctx, cred)
 	})

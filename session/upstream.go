@@ -17,8 +17,26 @@ type firstFlight struct {
 	err  error
 }
 
-// firstLimit is how long the first use may take.
-const firstLimit = 12 * time.Second
+const (
+	// firstLimit is how long the first use may take.
+	firstLimit = 12 * time.Second
+
+	// maxFirsts bounds the first uses under way, each of which writes to the
+	// store before anybody knows whether the token is any good.
+	maxFirsts = 1000
+)
+
+// KnowsUpstream reports whether a session, though it may have ended, answers to
+// a provider's refresh token: if none does, RedeemUpstream will ask.
+func (s *Sessions) KnowsUpstream(ctx context.Context, upstream providers.Secret) (bool, error) {
+	switch _, err := s.store.FindUpstream(ctx, upstreamHash(upstream)); {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, unavailable(fmt.Errorf("look a session up: %w", err))
+	}
+	return true, nil
+}
 
 // RedeemUpstream returns the session that answers to a provider's own refresh
 // token, whatever the service. If there is none yet, first asks the provider,
@@ -64,8 +82,11 @@ func (s *Sessions) begin(ctx context.Context, hash Hash, service string, client 
 	if f := s.firsts[hash]; f != nil {
 		return f, false, nil
 	}
-	if s.closed {
+	switch {
+	case s.closed:
 		return nil, false, errClosed
+	case len(s.firsts) >= maxFirsts:
+		return nil, false, unavailable(errors.New("too many refresh tokens are used for the first time at once"))
 	}
 	f = &firstFlight{done: make(chan struct{})}
 	s.firsts[hash] = f

@@ -1,0 +1,142 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/server"
+	"shorepass/session"
+)
+
+// issuer is an OpenID provider that takes refresh tokens and knows one.
+type issuer struct {
+	mu   sync.Mutex
+	sent []string // the tokens that came to it
+}
+
+const goodRefresh = "good-refresh-token"
+
+func (i *issuer) Fingerprint() string              { return "issuer" }
+func (i *issuer) TrustsIssuer(string) bool         { return false }
+func (i *issuer) Accepts(kind providers.Kind) bool { return kind == providers.RefreshToken }
+func (i *issuer) Authenticate(_ context.Context, cred providers.Credential) (*providers.Identity, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.sent = append(i.sent, cred.Secret.Reveal())
+	if cred.Secret.Reveal() != goodRefresh {
+		return nil, fmt.Errorf("invalid_grant: %w", providers.ErrRejected)
+	}
+	return &providers.Identity{Subject: "1", User: "robin"}, nil
+}
+
+// claims counts what first uses of refresh tokens write.
+type claims struct {
+	*fragile
+	written atomic.Int64
+}
+
+func (c *claims) Claim(ctx context.Context, upstream session.Hash, now, until time.Time) (bool, error) {
+	c.written.Add(1)
+	return c.fragile.Claim(ctx, upstream, now, until)
+}
+
+// withIssuer is a house whose second provider takes refresh tokens, if there is
+// one.
+func withIssuer(t *testing.T, sso *issuer) (*house, *claims) {
+	t.Helper()
+	h := newHouse(t, server.AuditConfig{})
+	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file"}}}
+	if sso != nil {
+		members = append(members, providers.Member{Provider: sso, Config: providers.Config{Name: "sso", Kind: "oidc"}})
+	}
+	chain, err := providers.NewChain(members, providers.NewLocalCounters(time.Now), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &claims{fragile: h.store}
+	sessions, err := session.New(t.Context(), session.Config{}.WithDefaults(), store, chain, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := server.OpenAudit(server.AuditConfig{To: "off"}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.rooms.Chain = chain
+	h.server = server.New(sessions, lines, server.NewMetrics(), slog.New(slog.DiscardHandler))
+	h.Config.Handler = h.server
+	t.Cleanup(func() {
+		h.Close()
+		if err := chain.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := sessions.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h.open(t), store
+}
+
+// TestGuessedRefreshTokens: a stranger who makes refresh tokens up has nothing
+// written once it is clear that nobody will take them.
+func TestGuessedRefreshTokens(t *testing.T) {
+	t.Run("nobody takes any", func(t *testing.T) {
+		h, store := withIssuer(t, nil)
+		for i := range 20 {
+			if a := h.get(t, "service=blue", "$refresh", fmt.Sprint("guess", i)); a.status != http.StatusUnauthorized {
+				t.Errorf("guess %d = %d %s, want 401", i, a.status, a.body)
+			}
+		}
+		if n := store.written.Load(); n != 0 {
+			t.Errorf("20 guesses wrote %d claims, want none", n)
+		}
+	})
+	t.Run("a provider does", func(t *testing.T) {
+		sso := &issuer{}
+		h, store := withIssuer(t, sso)
+		for range 10 {
+			h.get(t, "service=blue", "$refresh", "one guess")
+		}
+		if n := store.written.Load(); n != 1 || len(sso.sent) != 1 {
+			t.Errorf("one guess ten times wrote %d claims and was sent %d times, want once each", n, len(sso.sent))
+		}
+		if a := h.get(t, "service=blue", "$refresh", goodRefresh); a.status != http.StatusOK {
+			t.Fatalf("a good one = %d %s, want 200", a.status, a.body)
+		}
+		for i := range 60 {
+			h.get(t, "service=blue", "$refresh", fmt.Sprint("guess", i))
+		}
+		if n := store.written.Load(); n > 40 {
+			t.Errorf("60 guesses from one address wrote %d claims, want no more than the address has failures", n)
+		}
+		if a := h.get(t, "service=blue", "$refresh", goodRefresh); a.status != http.StatusOK {
+			t.Errorf("one that has its session = %d %s once the address has no guesses left, want 200", a.status, a.body)
+		}
+	})
+}
+
+// TestOurTokenGoesNowhere: one of our own tokens is shown to no provider, also
+// where it is called a provider's.
+func TestOurTokenGoesNowhere(t *testing.T) {
+	sso := &issuer{}
+	h, _ := withIssuer(t, sso)
+	token, _ := h.get(t, "service=blue&offline_token=true", "alice", password).json["refresh_token"].(string)
+	if token == "" {
+		t.Fatal("alice got no refresh token")
+	}
+	for _, secret := range []string{"sso:" + token, "sso:" + token[:20], "sso: " + token, "sso:sp_b_x"} {
+		if a := h.get(t, "service=blue", "$refresh", secret); a.status != http.StatusUnauthorized {
+			t.Errorf("%.12q… = %d %s, want 401", secret, a.status, a.body)
+		}
+	}
+	if len(sso.sent) > 0 {
+		t.Errorf("the provider was shown %d of our tokens", len(sso.sent))
+	}
+}
