@@ -25,18 +25,32 @@ func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
 		return from
 	}
 	from.peer = peer.Addr().Unmap().WithZone("")
-	hops, forwarded := hopsOf(r.Header)
+	lists := hopsOf(r.Header)
 	switch {
-	case !forwarded:
+	case len(lists) == 0:
 		from.address = from.peer
 	case !contains(trusted, from.peer):
 		from.spoofed = true
 	default:
-		if client, ok := clientOf(hops, trusted); ok {
+		if client, ok := agreed(lists, trusted); ok {
 			from.peer, from.address = client, client
 		}
 	}
 	return from
+}
+
+// agreed returns the client that all lists name. Most proxies add to one of the
+// two headers and pass the other on as it came, and which one that is cannot be
+// seen here: where they differ, one may be the client's own invention.
+func agreed(lists [][]string, trusted []netip.Prefix) (client netip.Addr, ok bool) {
+	for i, hops := range lists {
+		named, ok := clientOf(hops, trusted)
+		if !ok || i > 0 && named != client {
+			return netip.Addr{}, false
+		}
+		client = named
+	}
+	return client, true
 }
 
 // clientOf returns the right-most hop that is no trusted proxy. ok is false
@@ -54,16 +68,17 @@ func clientOf(hops []string, trusted []netip.Prefix) (client netip.Addr, ok bool
 	return netip.Addr{}, false
 }
 
-// hopsOf returns the hops that X-Forwarded-For or, where there is none,
-// Forwarded (RFC 7239) lists, and whether any such header was sent.
-func hopsOf(h http.Header) (hops []string, forwarded bool) {
+// hopsOf returns the hops that X-Forwarded-For and Forwarded (RFC 7239) list,
+// of each header that was sent.
+func hopsOf(h http.Header) (lists [][]string) {
 	if lines := h.Values("X-Forwarded-For"); len(lines) > 0 {
-		return strings.Split(strings.Join(lines, ","), ","), true
+		lists = append(lists, strings.Split(strings.Join(lines, ","), ","))
 	}
 	lines := h.Values("Forwarded")
 	if len(lines) == 0 {
-		return nil, false
+		return lists
 	}
+	var hops []string
 	for element := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		hop := ""
 		for pair := range strings.SplitSeq(element, ";") {
@@ -73,7 +88,7 @@ func hopsOf(h http.Header) (hops []string, forwarded bool) {
 		}
 		hops = append(hops, hop) // an element without for= is a hop that nobody can read
 	}
-	return hops, true
+	return append(lists, hops)
 }
 
 // parseHop reads "192.0.2.1", "192.0.2.1:4711", "2001:db8::1" and

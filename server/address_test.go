@@ -34,6 +34,9 @@ func TestOrigin(t *testing.T) {
 		{"a hop with a port", "10.0.0.1:1", header{"X-Forwarded-For": {"192.0.2.9:4711"}}, "192.0.2.9", "192.0.2.9", false},
 		{"Forwarded with IPv6 and port", "10.0.0.1:1", header{"Forwarded": {`for="[2001:db8::9]:4711";proto=https`}}, "2001:db8::9", "2001:db8::9", false},
 		{"Forwarded with an obfuscated node", "10.0.0.1:1", header{"Forwarded": {"for=_hidden"}}, "10.0.0.1", "", false},
+		{"both headers, which agree", "10.0.0.1:1", header{"X-Forwarded-For": {"192.0.2.9"}, "Forwarded": {"for=192.0.2.9"}}, "192.0.2.9", "192.0.2.9", false},
+		{"one header is the proxy's and one the client's", "10.0.0.1:1", header{"X-Forwarded-For": {"192.0.2.200"}, "Forwarded": {"for=192.0.2.9"}}, "10.0.0.1", "", false},
+		{"one header is the proxy's and one garbage", "10.0.0.1:1", header{"X-Forwarded-For": {"192.0.2.9"}, "Forwarded": {"for=unknown"}}, "10.0.0.1", "", false},
 		{"a header with underscores is no header", "192.0.2.1:1", header{"X_Forwarded_For": {"10.1.1.1"}}, "192.0.2.1", "192.0.2.1", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
