@@ -245,12 +245,19 @@ repositories = ["{claims.repository_owner}/**"]
 actions = ["pull"]
 
 [[rule]]
+name = "a claim that is missing"
+effect = "deny"
+repositories = ["team-alpha/secret"]
+actions = ["pull"]
+when = 'claims.clearance == "low"'
+
+[[rule]]
 name = "nothing for a claim that is a path"
 users = ["**"]
 repositories = ["{claims.repository}/**"]
 actions = ["delete"]
 `})
-	const scope = "repository:team-alpha/app:pull,push,delete"
+	const scope = "repository:team-alpha/app:pull,push,delete+repository:team-alpha/secret:pull"
 	ask := func(token string) answer {
 		return s.get(t, "service="+service+"&scope="+scope, basic("ci", token))
 	}

@@ -1,0 +1,34 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestSecretsAreFound holds the search for secrets against texts that hold
+// one, since a search that finds nothing proves nothing.
+func TestSecretsAreFound(t *testing.T) {
+	const secret = `canary "pass" wörd`
+	for name, text := range map[string]string{
+		"as it is":      "level=debug password=" + secret,
+		"in base64":     `{"header":"` + base64.StdEncoding.EncodeToString([]byte(secret)) + `"}`,
+		"percent-coded": "GET /jwt/auth?password=" + url.QueryEscape(secret),
+		"in JSON":       `{"password":"canary \"pass\" wörd"}`,
+		"a token":       "token=sp_r_" + "0123456789abcdefghij",
+		"a JWT":         "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.x",
+		"a header":      "Authorization: Basic YWxpY2U6c2VjcmV0",
+		"a panic":       "panic: runtime error",
+	} {
+		v := vault{known: map[string]string{secret: "canary"}}
+		dir := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(dir, "shorepass-1.log"), []byte(text), 0o600))
+		finds, err := v.search(dir)
+		must(t, err)
+		if len(finds) == 0 {
+			t.Errorf("%s: nothing found in %s", name, text)
+		}
+	}
+}
