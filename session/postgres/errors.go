@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -57,6 +58,13 @@ var cures = map[string]string{
 func isConflict(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pgErr.Code == "40001" || pgErr.Code == "40P01")
+}
+
+// isRace reports whether a migration failed for what another replica does at the
+// same time: make the same table, or change what the server knows of it.
+func isRace(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (isConflict(err) || slices.Contains([]string{"42P07", "42710", "23505", "XX000"}, pgErr.Code))
 }
 
 // isUnsent reports whether the server cannot have seen the question.

@@ -41,13 +41,9 @@ func migrate(ctx context.Context, conn *pgx.ConnConfig) (err error) {
 	if err := db.PingContext(ctx); err != nil {
 		return explain(err)
 	}
-	g, err := newProvider(db)
-	if err != nil {
-		return err
-	}
 	for try := 1; ; try++ {
-		retry, err := up(ctx, g)
-		if err == nil || !retry || try == migrateTries {
+		err := up(ctx, db)
+		if err == nil || !isRace(err) || try == migrateTries {
 			return explain(err)
 		}
 		select {
@@ -87,20 +83,23 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	return g, nil
 }
 
-// up takes the steps that are missing, and says whether to try again if it
-// cannot. Where none is missing it locks nothing.
-func up(ctx context.Context, g *goose.Provider) (retry bool, err error) {
+// up takes the steps that are missing. Where none is, it locks nothing.
+func up(ctx context.Context, db *sql.DB) error {
+	g, err := newProvider(db) // anew at each try, since it makes its table just once
+	if err != nil {
+		return err
+	}
 	is, want, err := g.GetVersions(ctx)
 	switch {
 	case err != nil:
-		return true, fmt.Errorf("read the version of the schema: %w", err)
+		return fmt.Errorf("read the version of the schema: %w", err)
 	case is > want:
-		return false, fmt.Errorf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", is, want)
+		return fmt.Errorf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", is, want)
 	case is == want:
-		return false, nil
+		return nil
 	}
 	if _, err := g.Up(ctx); err != nil {
-		return true, fmt.Errorf("bring the schema from version %d to %d: %w", is, want, err)
+		return fmt.Errorf("bring the schema from version %d to %d: %w", is, want, err)
 	}
-	return false, nil
+	return nil
 }

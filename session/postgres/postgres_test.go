@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"testing"
+	"time"
 
 	"shorepass/providers"
 	"shorepass/session"
@@ -40,4 +41,30 @@ func open(t testing.TB, dsn string) *postgres.Store {
 		}
 	})
 	return s
+}
+
+// What each redemption changes, once a minute, is in no index, so that the row
+// alone is written.
+func TestUsedChangesNoIndex(t *testing.T) {
+	server := postgrestest.Start(t)
+	dsn := server.Database(t)
+	store := open(t, dsn)
+	p := newSSO()
+	issue(t, replica(t, sealed(dsn), p), p.login("corp", "alice"))
+	listed, err := store.List(t.Context(), session.Selector{}, session.Hash{}, 1)
+	must(t, err)
+	noon := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+	for i := range 11 {
+		use := session.Use{Token: listed[0].Hash, At: noon.Add(time.Duration(i) * time.Minute)}
+		must(t, store.Used(t.Context(), []session.Use{use}))
+	}
+	must(t, store.Close()) // when the server counts
+	var got string
+	for range 100 {
+		if got = server.SQL(t, dsn, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'session'"); got == "11|10" {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("rows of sessions that changed, and those without an index: %s, want 11|10", got)
 }

@@ -158,6 +158,40 @@ func (s *Server) SQL(t testing.TB, dsn, statements string) string {
 	return strings.TrimSpace(out)
 }
 
+// RequirePassword has a user be let in by a password alone.
+func (s *Server) RequirePassword(t testing.TB, user string) {
+	t.Helper()
+	name := filepath.Join(s.data(), "pg_hba.conf")
+	rules, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The file stays its owner's.
+	if err := os.WriteFile(name, fmt.Appendf(nil, "host all %s 127.0.0.1/32 scram-sha-256\n%s", user, rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.SQL(t, s.DSN("postgres"), "SELECT pg_reload_conf()")
+}
+
+// Put writes a file that the server can read, and nobody else, and returns its
+// path.
+func (s *Server) Put(t testing.TB, name string, text []byte) string {
+	t.Helper()
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.owner != nil {
+		if err := os.Chown(path, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// Set changes settings, such as "ssl=on", for when it is started again.
+func (s *Server) Set(settings ...string) { s.settings = append(s.settings, settings...) }
+
 func (s *Server) query(database, statements string) (string, error) {
 	cmd := s.command("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-p", s.port, "-U", superuser, "-d", database, "-f", "-")
 	cmd.Stdin = strings.NewReader(statements)

@@ -1,0 +1,110 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+	"shorepass/session/postgres/postgrestest"
+)
+
+// BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside
+// few sessions and beside a million that ended, on a server on this machine.
+func BenchmarkRedeem(b *testing.B) {
+	server := postgrestest.Start(b, "fsync=on")
+	for _, dead := range []int{10, 1_000_000} {
+		if dead > 10 && testing.Short() {
+			b.Skip("a million rows take a minute to write")
+		}
+		cfg := sealed(server.Database(b))
+		s := replica(b, cfg, newSSO())
+		tokens := map[int]providers.Secret{20: {}, 1000: {}}
+		for groups := range tokens {
+			id := newSSO().login("corp", fmt.Sprint("of ", groups))
+			id.Groups = nil
+			for i := range groups {
+				id.Groups = append(id.Groups, fmt.Sprintf("team-%04d", i))
+			}
+			tokens[groups] = issue(b, s, id)
+			must(b, redeem(b.Context(), s, tokens[groups]))
+		}
+		fill(b, server, cfg.Store.Reveal(), dead)
+		time.Sleep(100 * time.Millisecond) // until the first use is kept
+		for _, groups := range []int{20, 1000} {
+			b.Run(fmt.Sprintf("dead=%d/groups=%d", dead, groups), func(b *testing.B) {
+				for b.Loop() {
+					must(b, redeem(b.Context(), s, tokens[groups]))
+				}
+			})
+		}
+		b.Run(fmt.Sprintf("dead=%d/parallel", dead), func(b *testing.B) {
+			b.SetParallelism(8)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := redeem(b.Context(), s, tokens[20]); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
+// fill writes sessions that ended yesterday, a tenth of them of one person.
+func fill(b *testing.B, server *postgrestest.Server, dsn string, count int) {
+	b.Helper()
+	yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
+	server.SQL(b, dsn, fmt.Sprintf(`
+		INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, used, ended, why, who)
+		SELECT sha256(convert_to(i::text, 'UTF8')), (SELECT min(id) FROM person), 'refresh', 'password', 'registry', 0, '', %[1]d, %[1]d, %[1]d, %[1]d, 'idle', i %% 10
+		FROM generate_series(1, %[2]d) i; ANALYZE; CHECKPOINT`, yesterday, count))
+}
+
+// BenchmarkIssue makes sessions, each durable before the client has its token.
+func BenchmarkIssue(b *testing.B) {
+	server := postgrestest.Start(b, "fsync=on")
+	cfg := sealed(server.Database(b))
+	cfg.PerPerson = 1_000_000
+	p := newSSO()
+	s := replica(b, cfg, p)
+	for i := 0; b.Loop(); i++ {
+		issue(b, s, p.login("corp", fmt.Sprint("alice ", i)))
+	}
+}
+
+// BenchmarkMarks reads what the throttle reads before a login.
+func BenchmarkMarks(b *testing.B) {
+	server := postgrestest.Start(b, "fsync=on")
+	store := open(b, server.Database(b))
+	must(b, store.Count(b.Context(), []providers.Count{{Bucket: providers.Mark{1}, Mark: providers.Mark{2}, For: time.Hour}}))
+	for b.Loop() {
+		if _, err := store.Marks(b.Context(), []providers.Mark{{1}, {2}, {3}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkUsed keeps when 500 sessions were redeemed, which is one batch.
+func BenchmarkUsed(b *testing.B) {
+	server := postgrestest.Start(b, "fsync=on")
+	cfg := sealed(server.Database(b))
+	s := replica(b, cfg, newSSO())
+	issue(b, s, newSSO().login("corp", "alice"))
+	fill(b, server, cfg.Store.Reveal(), 10_000)
+	server.SQL(b, cfg.Store.Reveal(), "UPDATE session SET ended = 0, used = 0")
+	store := open(b, cfg.Store.Reveal())
+	listed, err := store.List(b.Context(), session.Selector{}, session.Hash{}, 500)
+	must(b, err)
+	at := time.Now()
+	for b.Loop() {
+		at = at.Add(time.Millisecond)
+		uses := make([]session.Use, len(listed))
+		for i := range listed {
+			uses[i] = session.Use{Token: listed[i].Hash, At: at}
+		}
+		must(b, store.Used(b.Context(), uses))
+	}
+}

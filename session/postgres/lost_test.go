@@ -1,0 +1,143 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+	"shorepass/session/postgres/postgrestest"
+)
+
+// While PostgreSQL is away, sessions are unavailable, and nobody waits longer
+// than the limit; when it is back they are good again, and nobody did anything
+// about it.
+func TestLostAndBack(t *testing.T) {
+	server := postgrestest.Start(t)
+	cfg := sealed(server.Database(t))
+	cfg.QueryTimeout, cfg.ConnectTimeout = time.Second, time.Second
+	p := newSSO()
+	s := replica(t, cfg, p)
+	token := issue(t, s, p.login("corp", "alice"))
+	for _, away := range []struct {
+		name        string
+		leave, back func()
+	}{
+		{"restarted", func() { server.Stop(t); server.StartAgain(t) }, nil},
+		{"stopped", func() { server.Stop(t) }, func() { server.StartAgain(t) }},
+		{"killed", server.Kill, func() { server.StartAgain(t) }},
+		{"standing still", server.Pause, server.Resume},
+	} {
+		t.Run(away.name, func(t *testing.T) {
+			all(t, 20, func(ctx context.Context) error { return redeem(ctx, s, token) }) // so that connections are in use
+			away.leave()
+			if away.back != nil {
+				began := time.Now()
+				all(t, 20, func(ctx context.Context) error {
+					if err := redeem(ctx, s, token); !errors.Is(err, session.ErrUnavailable) || strings.Contains(err.Error(), "postgres://") {
+						t.Errorf("Redeem = %v, want ErrUnavailable", err)
+					}
+					if _, _, err := s.Issue(ctx, p.login("corp", "bob"), service, session.Client{}); !errors.Is(err, session.ErrUnavailable) {
+						t.Errorf("Issue = %v, want ErrUnavailable", err)
+					}
+					return nil
+				})
+				if err := s.Ping(t.Context()); !errors.Is(err, session.ErrUnavailable) {
+					t.Errorf("Ping = %v, want ErrUnavailable", err)
+				}
+				if took := time.Since(began); took > 6*time.Second {
+					t.Errorf("to be told that it is away took %v", took)
+				}
+				away.back()
+			}
+			all(t, 20, func(ctx context.Context) error { return redeem(ctx, s, token) })
+			must(t, s.Ping(t.Context()))
+			issue(t, s, p.login("corp", "carol"))
+		})
+	}
+}
+
+// all does the same many times at once.
+func all(t *testing.T, times int, do func(context.Context) error) {
+	t.Helper()
+	var group sync.WaitGroup
+	for range times {
+		group.Go(func() {
+			if err := do(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// A crash loses no token that a client was given, and brings back none that
+// was revoked. (The server was killed, and not the machine: fsync is off.)
+func TestKilledWhileWriting(t *testing.T) {
+	server := postgrestest.Start(t)
+	cfg := sealed(server.Database(t))
+	cfg.QueryTimeout, cfg.PerPerson = time.Second, 1_000_000
+	p := newSSO()
+	s := replica(t, cfg, p)
+	var mu sync.Mutex
+	var given, revoked []providers.Secret
+	var group sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		group.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				token, made, err := s.Issue(t.Context(), p.login("corp", "alice"), service, session.Client{})
+				if err != nil {
+					continue // which the client heard
+				}
+				ended := false
+				if i%3 == 0 {
+					n, err := s.Revoke(t.Context(), session.Selector{ID: made.ID}, "an operator")
+					if err != nil {
+						continue // it may have ended or not, and the operator heard that
+					}
+					ended = n == 1
+				}
+				mu.Lock()
+				if ended {
+					revoked = append(revoked, token)
+				} else {
+					given = append(given, token)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for range 3 {
+		time.Sleep(300 * time.Millisecond)
+		server.Kill()
+		time.Sleep(100 * time.Millisecond)
+		server.StartAgain(t)
+	}
+	time.Sleep(300 * time.Millisecond)
+	close(stop)
+	group.Wait()
+	if len(given) < 10 || len(revoked) < 5 {
+		t.Fatalf("only %d tokens were given and %d revoked", len(given), len(revoked))
+	}
+	t.Logf("%d tokens given, %d revoked", len(given), len(revoked))
+	for _, token := range given {
+		if err := redeem(t.Context(), s, token); err != nil {
+			t.Errorf("a token that was given: %v", err)
+		}
+	}
+	for _, token := range revoked {
+		if err := redeem(t.Context(), s, token); !errors.Is(err, session.ErrRefused) {
+			t.Errorf("a token that was revoked: %v, want ErrRefused", err)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package postgres_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shorepass/session"
+	"shorepass/session/postgres"
+	"shorepass/session/postgres/postgrestest"
+)
+
+// canary stands for a password in the URL: it must come out nowhere.
+const canary = "c4nary"
+
+// refuses holds that no store is opened, that the error says what is to be
+// done, and that it holds no password.
+func refuses(t *testing.T, cfg session.Config, want string) {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), cfg)
+	if err == nil {
+		s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Open = %v, want %q in it", err, want)
+	}
+	if err != nil && strings.Contains(fmt.Sprintf("%v %+v", err, err), canary) {
+		t.Errorf("Open = %v, which holds the password", err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	server := postgrestest.Start(t)
+	address := server.Address()
+	t.Run("what is no URL", func(t *testing.T) {
+		for _, dsn := range []string{
+			"postgres://shorepass:" + canary + "@host:port/db",
+			"postgres://shorepass:" + canary + "%zz@host/db",
+			"postgres://shorepass:" + canary + "@[::1/db",
+			"postgres://shorepass:a/b" + canary + "@host/db",
+			"postgres://shorepass:a?b" + canary + "@host/db",
+			"postgres://shorepass:a#b" + canary + "@host:1:2/db",
+			"postgres://shorepass@host/db?password=" + canary + "&connect_timeout=x",
+			"postgres://shorepass@host/db?password=" + canary + "%zz",
+			"postgres://shorepass:" + canary + "@host/db?sslmode=maybe",
+		} {
+			refuses(t, config(dsn), "session.store is not a URL of PostgreSQL")
+		}
+	})
+	t.Run("a server that is down", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		must(t, l.Close())
+		refuses(t, config("postgres://shorepass:"+canary+"@"+l.Addr().String()+"/db"), "connection refused")
+	})
+	t.Run("a server that hangs", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer l.Close()
+		cfg := config("postgres://shorepass:" + canary + "@" + l.Addr().String() + "/db")
+		cfg.ConnectTimeout = 200 * time.Millisecond
+		began := time.Now()
+		refuses(t, cfg, "timeout")
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+	t.Run("a database that does not exist", func(t *testing.T) {
+		refuses(t, config("postgres://postgres:"+canary+"@"+address+"/nothing"), "does not exist; make it with createdb")
+	})
+	t.Run("a user that does not exist", func(t *testing.T) {
+		refuses(t, config("postgres://nobody:"+canary+"@"+address+"/postgres"), "does not let the user of session.store in")
+	})
+	t.Run("a user without rights", func(t *testing.T) {
+		dsn := server.Database(t)
+		server.SQL(t, dsn, "CREATE ROLE weak LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+		refuses(t, config(strings.Replace(dsn, "postgres@", "weak:"+canary+"@", 1)), "GRANT it CREATE on the schema")
+	})
+	t.Run("a newer schema", func(t *testing.T) {
+		dsn := server.Database(t)
+		must(t, open(t, dsn).Close())
+		server.SQL(t, dsn, "INSERT INTO shorepass_version (version_id, is_applied) VALUES (99, true)")
+		refuses(t, config(dsn), "its schema is version 99 and this program knows 1; start the newer program")
+	})
+	t.Run("a wrong password", func(t *testing.T) {
+		dsn := server.Database(t)
+		server.SQL(t, dsn, "CREATE ROLE strong LOGIN PASSWORD 'another'")
+		server.RequirePassword(t, "strong")
+		refuses(t, config(strings.Replace(dsn, "postgres@", "strong:"+canary+"@", 1)), "refuses the password of session.store")
+	})
+	t.Run("a standby", func(t *testing.T) {
+		dsn := server.Database(t)
+		server.SQL(t, dsn, "ALTER DATABASE "+dsn[strings.LastIndex(dsn, "/")+1:]+" SET default_transaction_read_only = on")
+		refuses(t, config(dsn), "takes no changes: session.store leads to a standby")
+	})
+}
+
+// Several replicas that start at once on a new database bring it to its schema
+// once.
+func TestOpenAtOnce(t *testing.T) {
+	server := postgrestest.Start(t)
+	dsn := server.Database(t)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			s, err := postgres.Open(t.Context(), config(dsn))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if got := server.SQL(t, dsn, "SELECT count(*) FROM shorepass_version WHERE version_id = 1"); got != "1" {
+		t.Errorf("the first step was taken %s times", got)
+	}
+}
+
+// A replica that dies while it migrates holds up the others for seconds and no
+// longer.
+func TestOpenAfterACrash(t *testing.T) {
+	server := postgrestest.Start(t)
+	dsn := server.Database(t)
+	server.SQL(t, dsn, `CREATE TABLE shorepass_version_lock (lock_id bigint NOT NULL PRIMARY KEY, locked boolean NOT NULL DEFAULT false,
+		locked_at timestamptz NULL, locked_by text NULL, lease_expires_at timestamptz NULL, updated_at timestamptz NULL);
+		INSERT INTO shorepass_version_lock VALUES (4097083626, true, now(), 'a dead one', now() + interval '1 second', now())`)
+	began := time.Now()
+	open(t, dsn)
+	if took := time.Since(began); took < 500*time.Millisecond || took > 10*time.Second {
+		t.Errorf("it took %v, want about the second that the dead one's lock lasts", took)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

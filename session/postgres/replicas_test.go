@@ -1,0 +1,296 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+	"shorepass/session/postgres"
+	"shorepass/session/postgres/postgrestest"
+)
+
+// sso is a provider that gives each session a renewal, rotates it at each use
+// and punishes reuse; corp, beside it, is a directory that is asked per person.
+type sso struct {
+	slow time.Duration // how long an answer takes
+
+	mu       sync.Mutex
+	renewals map[string]string // by subject
+	rotated  int
+	reused   int
+	asked    int
+	ended    bool // it says that everybody's account is disabled
+}
+
+func newSSO() *sso { return &sso{renewals: make(map[string]string)} }
+
+func (p *sso) login(provider, subject string) *providers.Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := &providers.Identity{Provider: provider, Subject: subject, User: "alice", Groups: []string{"team"}, Method: providers.MethodPassword, Stamp: "s1"}
+	if provider == "sso" {
+		p.renewals[subject] = subject + " renewal 0"
+		id.Renewal = providers.NewSecret(p.renewals[subject])
+	}
+	return id
+}
+
+func (p *sso) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
+	select {
+	case <-time.After(p.slow):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked++
+	if p.ended {
+		return nil, fmt.Errorf("disabled: %w: %w", providers.ErrRejected, providers.ErrEnded)
+	}
+	found := *id
+	if id.Provider != "sso" {
+		return &found, nil
+	}
+	if p.renewals[id.Subject] != id.Renewal.Reveal() {
+		p.reused++
+		return nil, fmt.Errorf("invalid_grant: %w", providers.ErrGone)
+	}
+	p.rotated++
+	p.renewals[id.Subject] = fmt.Sprintf("%s renewal %d", id.Subject, p.rotated)
+	found.Renewal = providers.NewSecret(p.renewals[id.Subject])
+	return &found, nil
+}
+
+func (p *sso) Fingerprint(provider string) string                          { return provider }
+func (p *sso) PerSession(provider string) bool                             { return provider == "sso" }
+func (*sso) RevokeRenewal(context.Context, string, providers.Secret) error { return nil }
+func (*sso) Forget(string, string)                                         {}
+func (p *sso) counts() (asked, reused int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked, p.reused
+}
+
+const service = "registry"
+
+// seal is a sealing key, the same on all replicas.
+var seal = session.NewSealKey()
+
+func sealed(dsn string) session.Config {
+	cfg := config(dsn)
+	cfg.SealKey = seal
+	return cfg
+}
+
+// replica starts one more.
+func replica(t testing.TB, cfg session.Config, p session.Providers) *session.Sessions {
+	t.Helper()
+	store, err := postgres.Open(t.Context(), cfg)
+	must(t, err)
+	s, err := session.New(t.Context(), cfg, store, p, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	must(t, err)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func issue(t testing.TB, s *session.Sessions, id *providers.Identity) providers.Secret {
+	t.Helper()
+	token, _, err := s.Issue(t.Context(), id, service, session.Client{ID: "docker"})
+	must(t, err)
+	return token
+}
+
+func redeem(ctx context.Context, s *session.Sessions, token providers.Secret) error {
+	_, err := s.Redeem(ctx, token, service, session.Client{ID: "docker"}, session.KindRefresh)
+	return err
+}
+
+// However many clients come at once on however many replicas, a provider that
+// rotates is asked once a session, and a directory once a person; and no
+// connection is held meanwhile, so that two for each replica are enough.
+func TestOneQuestion(t *testing.T) {
+	server := postgrestest.Start(t)
+	for _, tc := range []struct {
+		provider string
+		sessions int
+		want     int
+	}{
+		{"sso", 1, 1},
+		{"sso", 10, 10},
+		{"corp", 50, 1},
+	} {
+		t.Run(fmt.Sprint(tc.provider, tc.sessions), func(t *testing.T) {
+			p := newSSO()
+			p.slow = 300 * time.Millisecond
+			cfg := sealed(server.Database(t))
+			cfg.Revalidate, cfg.Connections = 2*time.Second, 2
+			var replicas [3]*session.Sessions
+			for i := range replicas {
+				replicas[i] = replica(t, cfg, p)
+			}
+			var tokens []providers.Secret
+			for i := range tc.sessions {
+				subject := "alice"
+				if tc.provider == "sso" {
+					subject = fmt.Sprint("alice ", i)
+				}
+				tokens = append(tokens, issue(t, replicas[i%3], p.login(tc.provider, subject)))
+			}
+			time.Sleep(cfg.Revalidate)
+			var group sync.WaitGroup
+			var failed atomic.Int32
+			for i := range 200 {
+				group.Go(func() {
+					if err := redeem(t.Context(), replicas[i%3], tokens[i%len(tokens)]); err != nil && failed.Add(1) <= 3 {
+						t.Error(err)
+					}
+				})
+			}
+			group.Wait()
+			if asked, reused := p.counts(); asked != tc.want || reused != 0 {
+				t.Errorf("the provider was asked %d times and saw %d renewals twice, want %d and 0", asked, reused, tc.want)
+			}
+		})
+	}
+}
+
+// The first use of a provider's own refresh token makes one session, however
+// many bring it at once.
+func TestOneFirstUse(t *testing.T) {
+	server := postgrestest.Start(t)
+	p := newSSO()
+	cfg := sealed(server.Database(t))
+	replicas := [3]*session.Sessions{replica(t, cfg, p), replica(t, cfg, p), replica(t, cfg, p)}
+	for round := range 5 {
+		upstream := providers.NewSecret(fmt.Sprint("upstream ", round))
+		var asked, made atomic.Int32
+		var group sync.WaitGroup
+		for i := range 60 {
+			group.Go(func() {
+				_, isNew, err := replicas[i%3].RedeemUpstream(t.Context(), upstream, service, session.Client{}, func(context.Context) (*providers.Identity, error) {
+					asked.Add(1)
+					return p.login("sso", fmt.Sprint("bob ", round)), nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				if isNew {
+					made.Add(1)
+				}
+			})
+		}
+		group.Wait()
+		if asked.Load() != 1 || made.Load() != 1 {
+			t.Errorf("the provider was asked %d times and %d sessions were made, want 1 and 1", asked.Load(), made.Load())
+		}
+	}
+}
+
+// What one replica revokes, or learns has ended, all others refuse at once.
+func TestRevokedEverywhere(t *testing.T) {
+	server := postgrestest.Start(t)
+	p := newSSO()
+	cfg := sealed(server.Database(t))
+	cfg.Revalidate = time.Second
+	one, two := replica(t, cfg, p), replica(t, cfg, p)
+	refused := func(when string, token providers.Secret) {
+		t.Helper()
+		for _, s := range []*session.Sessions{one, two} {
+			if err := redeem(t.Context(), s, token); !errors.Is(err, session.ErrRefused) {
+				t.Errorf("%s: Redeem = %v, want ErrRefused", when, err)
+			}
+		}
+	}
+	token, other := issue(t, one, p.login("corp", "alice")), issue(t, one, p.login("corp", "alice"))
+	must(t, redeem(t.Context(), two, token))
+	n, err := one.Revoke(t.Context(), session.Selector{User: "alice", Before: time.Now().Add(time.Hour)}, "an operator")
+	if n != 2 || err != nil {
+		t.Errorf("Revoke = %d, %v, want 2", n, err)
+	}
+	refused("revoked", token)
+	refused("revoked too", other)
+
+	token = issue(t, two, p.login("corp", "alice"))
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
+	time.Sleep(cfg.Revalidate)
+	refused("disabled", token)
+}
+
+// A replica with another sealing key is told so at its start.
+func TestTwoSealingKeys(t *testing.T) {
+	server := postgrestest.Start(t)
+	cfg := sealed(server.Database(t))
+	replica(t, cfg, newSSO())
+	for _, tc := range []struct {
+		name string
+		key  providers.Secret
+		want string
+	}{
+		{"another", session.NewSealKey(), "session.seal_key is not the sealing key that the sessions in the store were sealed with"},
+		{"none", providers.Secret{}, "shorepass keys init --seal-key seal.key"},
+	} {
+		store, err := postgres.Open(t.Context(), cfg)
+		must(t, err)
+		other := cfg
+		other.SealKey = tc.key
+		if _, err := session.New(t.Context(), other, store, newSSO(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: New = %v, want %q in it", tc.name, err, tc.want)
+		}
+	}
+}
+
+// A sealing key is replaced while replicas run and rotated renewals come in.
+func TestRekey(t *testing.T) {
+	server := postgrestest.Start(t)
+	p := newSSO()
+	cfg := sealed(server.Database(t))
+	cfg.Revalidate = time.Second
+	var tokens []providers.Secret
+	first := replica(t, cfg, p)
+	const sessions = 1100 // more than go in one batch
+	for i := range sessions {
+		tokens = append(tokens, issue(t, first, p.login("sso", fmt.Sprint("alice ", i))))
+	}
+	old, fresh := seal.Reveal(), session.NewSealKey().Reveal()
+	ring := cfg
+	ring.SealKey = providers.NewSecret(fresh + "\n" + old)
+	second := replica(t, ring, p)
+	if n, err := second.Rekey(t.Context()); n != sessions || err != nil {
+		t.Fatalf("Rekey = %d, %v, want %d", n, err, sessions)
+	}
+	if n, err := second.Rekey(t.Context()); n != 0 || err != nil {
+		t.Errorf("Rekey again = %d, %v, want 0", n, err)
+	}
+	only := cfg
+	only.SealKey = providers.NewSecret(fresh)
+	third := replica(t, only, p)
+	time.Sleep(cfg.Revalidate)
+	for _, token := range tokens[:20] {
+		must(t, redeem(t.Context(), third, token))
+	}
+	if asked, reused := p.counts(); asked != 20 || reused != 0 {
+		t.Errorf("the provider was asked %d times and saw %d renewals twice, want 20 and 0", asked, reused)
+	}
+
+	// What no key opens is told, and keeps nothing else from being sealed.
+	server.SQL(t, cfg.Store.Reveal(), `UPDATE renewal SET body = '\x0100000000ff' WHERE person = (SELECT min(person) FROM renewal)`)
+	last := cfg
+	last.SealKey = providers.NewSecret(session.NewSealKey().Reveal() + " " + fresh)
+	if n, err := replica(t, last, p).Rekey(t.Context()); n != sessions-1 || err == nil || !strings.Contains(err.Error(), "1 refresh tokens are sealed with a key that is not in seal_key") {
+		t.Errorf("Rekey with a damaged one = %d, %v, want %d and an error", n, err, sessions-1)
+	}
+}
