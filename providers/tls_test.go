@@ -1,0 +1,62 @@
+package providers
+
+import (
+	"crypto/tls"
+	"encoding/pem"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestTLSVersions: nothing below TLS 1.2 is spoken, to clients or to peers.
+func TestTLSVersions(t *testing.T) {
+	made := httptest.NewTLSServer(nil) // for its certificate, which is its own authority
+	made.Close()
+	pair := made.TLS.Certificates[0]
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ours, err := TLS{CA: ca, ServerName: "example.com"}.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		version uint16
+		good    bool
+	}{{tls.VersionTLS10, false}, {tls.VersionTLS11, false}, {tls.VersionTLS12, true}, {tls.VersionTLS13, true}} {
+		theirs := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: test.version, InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}}
+		asServer := ours.Clone() // what Server makes of the same table but for the key pair, which it reads from files
+		asServer.Certificates = []tls.Certificate{pair}
+		for what, ends := range map[string][2]*tls.Config{"a peer": {theirs, ours}, "a client": {asServer, theirs}} {
+			if err := shake(ends[0], ends[1]); (err == nil) != test.good {
+				t.Errorf("%s that speaks %s: %v, want it to work: %v", what, tls.VersionName(test.version), err, test.good)
+			}
+		}
+	}
+	other := ours.Clone()
+	other.ServerName = "another.example"
+	if err := shake(&tls.Config{Certificates: []tls.Certificate{pair}}, other); err == nil {
+		t.Error("a peer with a certificate for another name is good, want it refused")
+	}
+}
+
+// shake makes a TLS connection between two ends.
+func shake(server, client *tls.Config) error {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	served := make(chan error, 1)
+	go func() {
+		defer a.Close()
+		served <- tls.Server(a, server).Handshake()
+	}()
+	err := tls.Client(b, client).Handshake()
+	b.Close()
+	if serveErr := <-served; err == nil {
+		err = serveErr
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package server_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/server"
+)
+
+// TestStrangerLearnsNothing: whoever has no right password hears the same, to
+// the byte, whether or not an account exists and whatever is the matter with
+// it, and is held up after as many tries.
+func TestStrangerLearnsNothing(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{})
+	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file", RequireGroups: []string{"team-*", "gone"}}}}
+	chain, err := providers.NewChain(members, providers.NewLocalCounters(time.Now), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = chain.Close() })
+	h.rooms.Chain = chain
+	h.open(t)
+	type heard struct {
+		Status int
+		Body   string
+		Header []string
+	}
+	enter := map[string]func(user, secret string) answer{
+		"GET":        func(u, s string) answer { return h.get(t, "service=blue&account="+url.QueryEscape(u), u, s) },
+		"POST":       func(u, s string) answer { return h.post(t, passwordForm(u, s, "blue")) },
+		"introspect": func(u, s string) answer { return h.call(t, "/oauth/introspect", url.Values{"token": {"x"}}, u, s) },
+		"revoke":     func(u, s string) answer { return h.call(t, "/oauth/revoke", url.Values{"user": {"bob"}}, u, s) },
+	}
+	for _, entry := range slices.Sorted(maps.Keys(enter)) {
+		var first *heard
+		for _, who := range []struct{ what, user, secret string }{
+			{"nobody", "nobody-" + entry, "wrong"},
+			{"a wrong password", "alice", "wrong"},
+			{"a disabled account, the right password", "gone", password},
+			{"an account in no group that may, the right password", "carol", password},
+			{"a token that was never made", "alice", "sp_r_0000000000000000000000000000000000000000000abcdef"},
+			{"a token of nobody's issuer", "alice", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9.AAAA"},
+			{"a name that tools make up", "<token>", "wrong"},
+		} {
+			a := enter[entry](who.user, who.secret)
+			a.header.Del("X-Request-Id")
+			a.header.Del("Date")
+			got := &heard{a.status, a.body, nil}
+			for _, name := range slices.Sorted(maps.Keys(a.header)) {
+				got.Header = append(got.Header, fmt.Sprint(name, a.header[name]))
+			}
+			if first == nil {
+				first = got
+			}
+			if a.status != http.StatusUnauthorized || fmt.Sprint(*got) != fmt.Sprint(*first) {
+				t.Errorf("%s, %s: %v; want 401 and the same as who is nobody: %v", entry, who.what, *got, *first)
+			}
+		}
+	}
+}
+
+// TestGuessesAtEveryEntry: passwords that are wrong at one entry count at every
+// other.
+func TestGuessesAtEveryEntry(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	for i, guess := range []func(secret string) answer{
+		func(s string) answer { return h.get(t, "service=blue", "alice", s) },
+		func(s string) answer { return h.post(t, passwordForm("ALICE", s, "red")) },
+		func(s string) answer { return h.call(t, "/oauth/introspect", url.Values{"token": {"x"}}, "alice ", s) },
+		func(s string) answer { return h.call(t, "/oauth/revoke", url.Values{"user": {"alice"}}, "alice", s) },
+		func(s string) answer { return h.get(t, "service=red&offline_token=true", "\uff41lice", s) },
+	} {
+		want := http.StatusUnauthorized
+		if i >= 3 {
+			want = http.StatusTooManyRequests
+		}
+		if a := guess(fmt.Sprint("wrong", i)); a.status != want {
+			t.Errorf("guess %d = %d %s, want %d", i, a.status, a.body, want)
+		}
+	}
+	if n := h.local.logins.Load(); n > 4 {
+		t.Errorf("the provider was asked %d times, want no more than the guesses that it may have", n)
+	}
+}
