@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
+	"errors"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,7 +15,6 @@ import (
 
 const (
 	ldapConnections = 16
-	ldapSpan        = 4 * time.Second
 	ldapPeople      = 200
 )
 
@@ -66,44 +63,62 @@ var groupsBy = []struct {
 // one answer.
 func BenchmarkLDAPS(b *testing.B) {
 	slapd := ldaptest.StartSlapd(b, ldaptest.SlapdOptions{People: ldapPeople, Quiet: true})
+	binary := build(b)
+	head("LDAPS login, nothing remembered", "of bare")
 	for _, by := range groupsBy {
-		var bare float64
-		b.Run("groups by "+by.name+"/bare go-ldap", func(b *testing.B) {
-			bare = bareLogins(b, slapd, by.search)
-			b.ReportMetric(bare, "logins/s")
-			b.ReportMetric(0, "ns/op")
+		s := serveLDAP(b, binary, slapd, by.config)
+		results, err := compare(b.Context(), short, []contestant{
+			{"groups by " + by.name + ", bare go-ldap", func(_ context.Context, span time.Duration) (figures, error) {
+				return bareLogins(slapd, by.search, span)
+			}},
+			{"groups by " + by.name + ", shorepass", func(ctx context.Context, span time.Duration) (figures, error) {
+				return load(ctx, target{servers: []*process{s}}, loginOf, ldapConnections, span)
+			}},
 		})
-		b.Run("groups by "+by.name+"/shorepass", func(b *testing.B) {
-			f := shorepassLogins(b, slapd, by.config)
-			b.ReportMetric(f.PerSecond, "logins/s")
-			b.ReportMetric(f.PerSecond/bare, "of-bare")
-			b.ReportMetric(float64(f.P50.Microseconds()), "p50-µs")
-			b.ReportMetric(float64(f.P99.Microseconds()), "p99-µs")
-			b.ReportMetric(float64(f.CPU.Microseconds()), "CPU-µs/login")
-			b.ReportMetric(float64(f.RSS)/(1<<20), "RSS-MiB")
-			b.ReportMetric(0, "ns/op")
-		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		byThroughput(results)
+		b.ReportMetric(results[1].throughput, "of-bare-by-"+by.name)
 	}
+	b.ReportMetric(0, "ns/op")
 }
 
 func person(i int) string { return fmt.Sprintf("user%05d", i%ldapPeople+1) }
 
-func bareLogins(b *testing.B, slapd *ldaptest.Slapd, groups bool) float64 {
+// loginOf is one person's login for each connection.
+func loginOf(conn int) script { return same(basic(person(conn), "pw"+person(conn)))(conn) }
+
+// bareLogins logs in for so long. The clock runs from when every worker has its
+// connections.
+func bareLogins(slapd *ldaptest.Slapd, groups bool, span time.Duration) (figures, error) {
 	var logins atomic.Int64
-	deadline := time.Now().Add(ldapSpan)
+	ready, start := make(chan struct{}, ldapConnections), make(chan time.Time)
 	done := make(chan error, ldapConnections)
 	for i := range ldapConnections {
-		go func() { done <- bareWorker(slapd, person(i), groups, deadline, &logins) }()
+		go func() { done <- bareWorker(slapd, person(i), groups, ready, start, &logins) }()
 	}
-	for range ldapConnections {
-		if err := <-done; err != nil {
-			b.Fatal(err)
+	var errs []error
+	working := 0
+	for working+len(errs) < ldapConnections {
+		select {
+		case <-ready:
+			working++
+		case err := <-done:
+			errs = append(errs, err)
 		}
 	}
-	return float64(logins.Load()) / ldapSpan.Seconds()
+	began := time.Now()
+	for range working {
+		start <- began.Add(span)
+	}
+	for range working {
+		errs = append(errs, <-done)
+	}
+	return figures{Connections: ldapConnections, PerSecond: float64(logins.Load()) / time.Since(began).Seconds()}, errors.Join(errs...)
 }
 
-func bareWorker(slapd *ldaptest.Slapd, name string, groups bool, deadline time.Time, logins *atomic.Int64) error {
+func bareWorker(slapd *ldaptest.Slapd, name string, groups bool, ready chan<- struct{}, start <-chan time.Time, logins *atomic.Int64) error {
 	dial := func() (*ldap.Conn, error) {
 		return ldap.DialURL(slapd.LDAPS, ldap.DialWithTLSConfig(slapd.Client("127.0.0.1")))
 	}
@@ -120,7 +135,8 @@ func bareWorker(slapd *ldaptest.Slapd, name string, groups bool, deadline time.T
 	if err := search.Bind(slapd.BindDN, slapd.Password); err != nil {
 		return err
 	}
-	for time.Now().Before(deadline) {
+	ready <- struct{}{}
+	for deadline := <-start; time.Now().Before(deadline); {
 		found, err := search.Search(ldap.NewSearchRequest(slapd.People, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, 3, false,
 			"(uid="+name+")", []string{"uid", "entryUUID", "memberOf"}, nil))
 		if err != nil {
@@ -140,24 +156,8 @@ func bareWorker(slapd *ldaptest.Slapd, name string, groups bool, deadline time.T
 	return nil
 }
 
-// shorepassLogins sends whole token requests to the binary.
-func shorepassLogins(b *testing.B, slapd *ldaptest.Slapd, groups string) figures {
+// serveLDAP starts shorepass before the directory.
+func serveLDAP(b *testing.B, binary string, slapd *ldaptest.Slapd, groups string) *process {
 	dir := b.TempDir()
-	binary := filepath.Join(dir, "shorepass")
-	if out, err := exec.Command("go", "build", "-o", binary, "shorepass/cmd/shorepass").CombinedOutput(); err != nil {
-		b.Fatalf("build: %v\n%s", err, out)
-	}
-	s, err := startShorepass(b.Context(), binary, dir, fmt.Sprintf(ldapConfig, dir, slapd.LDAPS, slapd.CA, slapd.BindDN, slapd.Password, slapd.People, slapd.Groups, groups))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.stop()
-	f, err := load(context.Background(), s.addr, func(i int) []byte {
-		return fmt.Appendf(nil, "GET /jwt/auth?service=registry&scope=repository%%3Ateam%%2Fapp%%3Apull HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic %s\r\n\r\n",
-			base64.StdEncoding.EncodeToString([]byte(person(i)+":pw"+person(i))))
-	}, ldapConnections, ldapSpan, s.cmd.Process.Pid)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return f
+	return serve(b, binary, dir, fmt.Sprintf(ldapConfig, dir, slapd.LDAPS, slapd.CA, slapd.BindDN, slapd.Password, slapd.People, slapd.Groups, groups))
 }

@@ -1,12 +1,24 @@
-// Command bench measures shorepass beside the limit: a bare net/http handler
-// that signs one ES256 token and answers as many bytes. Both are processes of
-// their own, on the same machine, in one run, one after the other; so ratios
-// can be trusted where absolute figures depend on the machine and its mood.
+// Command bench measures shorepass. "make bench" runs all of it, in under five
+// minutes, and prints tables:
+//
+//   - token requests: the refresh-token path and the remembered-password path,
+//     beside the limit, a bare net/http handler that signs one ES256 token and
+//     answers as many bytes;
+//   - policy decisions against the number of rules;
+//   - uncached logins over LDAPS, beside a bare go-ldap loop that asks the
+//     directory the same.
+//
+// The first two are this command, the last one its benchmarks ("go test -bench .
+// ./bench"), since what starts a real directory belongs to tests.
 //
 //	go run ./bench -shorepass bin/shorepass
 //
-// It prints a table for the refresh-token path and the remembered-password path,
-// and the time of a policy decision against the number of rules.
+// What a table compares runs in turn, a second each, again and again, and a
+// cell is the median of these runs; the ratio is the median of the ratios
+// within a turn. So ratios can be trusted on a machine that does other things
+// too, where absolute figures depend on its mood. The server, the load and the
+// store share the machine's cores: what carries over to another machine is the
+// CPU that a request takes.
 package main
 
 import (
@@ -19,14 +31,15 @@ import (
 
 func main() {
 	binary := flag.String("shorepass", "bin/shorepass", "the binary to measure")
-	span := flag.Duration("span", 5*time.Second, "how long each run takes")
+	span := flag.Duration("span", time.Second, "how long each run takes")
+	rounds := flag.Int("rounds", 5, "how many runs each cell is the median of")
 	bare := flag.Int("bare", 0, "serve the bare handler with tokens of that many bytes instead (used by bench itself)")
 	flag.Parse()
 	var err error
 	if *bare > 0 {
 		err = serveBare(*bare)
 	} else {
-		err = run(context.Background(), *binary, *span)
+		err = run(context.Background(), *binary, turns{*rounds, *span})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -34,13 +47,13 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, binary string, span time.Duration) error {
+func run(ctx context.Context, binary string, in turns) error {
 	dir, err := os.MkdirTemp("", "shorepass-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := measureTokens(ctx, binary, dir, span); err != nil {
+	if err := measureTokens(ctx, binary, dir, in); err != nil {
 		return fmt.Errorf("token requests: %w", err)
 	}
 	return measurePolicy()

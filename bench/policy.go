@@ -14,7 +14,7 @@ import (
 // against the number of rules. In the largest set a hundred rules begin with a
 // wildcard, so that no literal beginning finds them.
 func measurePolicy() error {
-	fmt.Printf("\n%-38s %12s %10s %8s\n", "policy decision", "time", "allocs", "ratio")
+	fmt.Printf("\n%-42s %12s %10s %8s\n", "policy decision", "time", "allocs", "ratio")
 	var ten float64
 	for _, set := range []struct{ rules, wildcards int }{{10, 1}, {1_000, 10}, {100_000, 100}} {
 		compiled, err := policy.Compile(rules(set.rules, set.wildcards))
@@ -42,7 +42,7 @@ func measurePolicy() error {
 		if ten == 0 {
 			ten = took
 		}
-		fmt.Printf("%-38s %12v %10d %8.2f\n", fmt.Sprintf("%d rules, %d with a wildcard first", set.rules, set.wildcards),
+		fmt.Printf("%-42s %12v %10d %8.2f\n", fmt.Sprintf("%d rules, %d with a wildcard first", set.rules, set.wildcards),
 			time.Duration(took), result.AllocsPerOp(), took/ten)
 	}
 	return nil

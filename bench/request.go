@@ -1,0 +1,44 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+)
+
+const (
+	password = "bench-password"
+	scope    = "repository:team-001/app:pull,push"
+)
+
+// script gives the requests of one connection: each is sent, and answered,
+// before the next one is asked for.
+type script func() []byte
+
+// same is one request for every connection, again and again.
+func same(request []byte) func(conn int) script {
+	return func(int) script { return func() []byte { return request } }
+}
+
+// drawn redeems another token at each request, drawn at random, so that no
+// cache of sessions, people or pages flatters.
+func drawn(tokens []string) func(conn int) script {
+	return func(conn int) script {
+		random := rand.New(rand.NewPCG(uint64(conn), rand.Uint64()))
+		return func() []byte { return redemption(tokens[random.IntN(len(tokens))]) }
+	}
+}
+
+// redemption redeems a refresh token, whose letters need no escaping, as
+// docker does.
+func redemption(token string) []byte {
+	form := "client_id=bench&grant_type=refresh_token&scope=" + url.QueryEscape(scope) + "&service=registry&refresh_token=" + token
+	return fmt.Appendf(nil, "POST /jwt/auth HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(form), form)
+}
+
+// basic asks for a token with a name and a password.
+func basic(name, password string) []byte {
+	return fmt.Appendf(nil, "GET /jwt/auth?service=registry&scope=%s HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic %s\r\n\r\n",
+		url.QueryEscape(scope), base64.StdEncoding.EncodeToString([]byte(name+":"+password)))
+}

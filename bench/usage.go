@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// used is what processes have used until now.
+type used struct {
+	servers, store time.Duration // CPU
+	rss            int64         // of the largest server, bytes
+}
+
+func (t target) used() (used, error) {
+	var u used
+	for _, s := range t.servers {
+		cpu, err := cpuOf(s.pid())
+		if err != nil {
+			return u, err
+		}
+		rss, err := rssOf(s.pid())
+		if err != nil {
+			return u, err
+		}
+		u.servers, u.rss = u.servers+cpu, max(u.rss, rss)
+	}
+	if t.store == nil {
+		return u, nil
+	}
+	pids, err := t.store()
+	for _, pid := range pids {
+		// One that has ended by now was hardly at work.
+		if cpu, err := cpuOf(pid); err == nil {
+			u.store += cpu
+		}
+	}
+	return u, err
+}
+
+// cpuOf returns the user and system time of a process, exact to what the
+// kernel knows: proc(5) would round it to hundredths of a second.
+func cpuOf(pid int) (time.Duration, error) {
+	const sched = 2                         // CPUCLOCK_SCHED: all of its threads
+	clock := int32(^uint32(pid)<<3 | sched) // clock_getcpuclockid(3)
+	var now unix.Timespec
+	if err := unix.ClockGettime(clock, &now); err != nil {
+		return 0, fmt.Errorf("CPU of process %d: %w", pid, err)
+	}
+	return time.Duration(now.Nano()), nil
+}
+
+// rssOf returns the resident set of a process in bytes (proc(5), status).
+func rssOf(pid int) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, found := strings.CutPrefix(line, "VmRSS:"); found {
+			kib, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no VmRSS of process %d", pid)
+}
