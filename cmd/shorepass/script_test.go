@@ -18,23 +18,33 @@ func TestMain(m *testing.M) {
 
 // TestScripts plays the binary as its users call it: testdata/script.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.Run(t, scripts("testdata/script", func(*testscript.Env) {}))
+}
+
+// scripts are those of a folder, each with an address to listen on in $ADDR and
+// another in $ADDR2.
+func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
+	return testscript.Params{
+		Dir:                 folder,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return err
+			setup(e)
+			for _, name := range []string{"ADDR", "ADDR2"} {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					return err
+				}
+				defer l.Close()
+				e.Setenv(name, l.Addr().String())
 			}
-			e.Setenv("ADDR", l.Addr().String())
-			return l.Close()
+			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"healthy": waitHealthy,
 			"get":     get,
 			"expand":  expand,
 		},
-	})
+	}
 }
 
 // waitHealthy is "healthy URL": it waits until a server there says that it
@@ -64,9 +74,11 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// expand is "expand FILE": it puts the address of the server in place of
-// $ADDR.
+// expand is "expand FILE…": it puts the environment's values in place of $ADDR,
+// $ADDR2 and $STORE.
 func expand(ts *testscript.TestScript, _ bool, args []string) {
-	text := strings.ReplaceAll(ts.ReadFile(args[0]), "$ADDR", ts.Getenv("ADDR"))
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+	values := strings.NewReplacer("$ADDR2", ts.Getenv("ADDR2"), "$ADDR", ts.Getenv("ADDR"), "$STORE", ts.Getenv("STORE"))
+	for _, name := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(values.Replace(ts.ReadFile(name))), 0o600))
+	}
 }
