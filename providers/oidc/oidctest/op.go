@@ -231,6 +231,14 @@ func (s *Server) Hang(endpoint string) {
 	s.do("fault", map[string]any{"endpoint": endpoint, "hang": true}, nil)
 }
 
+// Slow lets an endpoint do at once what it is asked to, and answer only after
+// delay, until Release. Who goes away meanwhile has a token rotated and does not
+// know it.
+func (s *Server) Slow(endpoint string, delay time.Duration) {
+	s.tb.Helper()
+	s.do("fault", map[string]any{"endpoint": endpoint, "slow": delay.Milliseconds()}, nil)
+}
+
 // Fail answers the next requests to an endpoint with a status and a body; times
 // 0 means all until Release.
 func (s *Server) Fail(endpoint string, status int, body string, times int) {

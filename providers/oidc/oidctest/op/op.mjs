@@ -15,7 +15,7 @@ const options = JSON.parse(process.env.OP_OPTIONS || '{}');
 const clients = options.clients || [];
 const users = new Map((options.users || []).map((u) => [u.name, u]));
 let requests = {};                              // "token", "token:password", "userinfo", "jwks", … to how often
-let faults = {};                                // endpoint to {hang, status, body, times}
+let faults = {};                                // endpoint to {hang, slow, status, body, times}
 
 // Keys. The newest of each algorithm signs; the older ones are published still.
 const makeKey = (alg) => {
@@ -145,6 +145,12 @@ const front = http.createServer((req, res) => {
   const fault = faults[name];
   if (fault && (fault.times === undefined || fault.times-- > 0)) {
     if (fault.hang) { held.add(res); req.resume(); return; }
+    if (fault.slow) {
+      const end = res.end.bind(res);
+      res.end = (...last) => { setTimeout(end, fault.slow, ...last); return res; };
+      serve(req, res);
+      return;
+    }
     res.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers });
     res.end(fault.body || '{}');
     return;
