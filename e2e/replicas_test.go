@@ -1,0 +1,250 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shorepass/session/postgres/postgrestest"
+)
+
+// replicas are shorepasses that share a root, a sealing key and a store, as
+// those behind one load balancer do.
+type replicas []*site
+
+// database makes a database on a PostgreSQL and returns its address, with a
+// password that nobody asks for and nothing may ever write.
+func database(t *testing.T, pg *postgrestest.Server) string {
+	t.Helper()
+	password := secrets.keep("password of the store", "store-canary-password")
+	return strings.Replace(pg.Database(t), "postgres://postgres@", "postgres://postgres:"+password+"@", 1)
+}
+
+// newReplicas starts three replicas at once on a store.
+func newReplicas(t *testing.T, store string, o options) replicas {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "seal.key")
+	if out, err := exec.Command(binary, "keys", "init", "--seal-key", key).CombinedOutput(); err != nil {
+		t.Fatalf("shorepass keys init: %v\n%s", err, out)
+	}
+	o.session += fmt.Sprintf("\nstore = %q\nconnections = 4\nseal_key = { file = %q }\n", store, key)
+	var all replicas
+	for range 3 {
+		s := placeSite(t, o)
+		s.launch(t)
+		all = append(all, s)
+	}
+	for _, s := range all {
+		s.healthy(t)
+	}
+	return all
+}
+
+// placeSite writes the configuration of a site that is not started yet.
+func placeSite(t *testing.T, o options) *site {
+	t.Helper()
+	s := &site{dir: t.TempDir(), port: freePort(t), root: rootCA}
+	s.url = fmt.Sprintf("http://localhost:%d", s.port)
+	s.config = filepath.Join(s.dir, "shorepass.toml")
+	if o.providers == "" {
+		o.providers = theHouse().toml()
+	}
+	if o.rules == "" {
+		o.rules = houseRules
+	}
+	s.write(t, o)
+	return s
+}
+
+// launch starts the server without waiting for it.
+func (s *site) launch(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(binary, "serve", "--config", s.config)
+	cmd.Dir = s.dir
+	s.server = start(t, "shorepass", cmd)
+	t.Cleanup(func() { s.end(t) })
+}
+
+// healthy waits until the server answers.
+func (s *site) healthy(t *testing.T) {
+	t.Helper()
+	s.server.await(t, 30*time.Second, func() error { return answers(s.url + "/healthz") })
+}
+
+// refuses starts a server that must not start, and returns what it said.
+func (s *site) refuses(t *testing.T, limit time.Duration) string {
+	t.Helper()
+	cmd := exec.Command(binary, "serve", "--config", s.config)
+	cmd.Dir = s.dir
+	p := start(t, "shorepass", cmd)
+	select {
+	case <-p.done:
+	case <-time.After(limit):
+		t.Fatalf("shorepass serve still runs after %v, want it to refuse\n%s", limit, tail(p.said(), 10))
+	}
+	if p.err == nil {
+		t.Errorf("shorepass serve ended with exit 0, want a failure\n%s", p.said())
+	}
+	return p.said()
+}
+
+// kill ends the server as a crash does. It must be started again.
+func (s *site) kill() {
+	s.server.cmd.Process.Kill()
+	<-s.server.done
+}
+
+// eventually waits until ready returns nil.
+func eventually(t *testing.T, limit time.Duration, ready func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		err := ready()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %v", limit, err)
+		}
+	}
+}
+
+// redemption is the request that redeems a token for teamScope.
+func (s *site) redemption(token string) *http.Request {
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "service": {service}, "client_id": {"e2e"}, "scope": {teamScope}}
+	r, err := http.NewRequest(http.MethodPost, s.url+"/jwt/auth", strings.NewReader(form.Encode()))
+	if err != nil {
+		panic(err) // a URL of ours is always good
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
+}
+
+// outcome is what a client makes of an answer: its status, and of a token what
+// may be done with it.
+func (a answer) outcome(t *testing.T) string {
+	if a.Status != http.StatusOK {
+		return fmt.Sprint(a.Status)
+	}
+	return strings.TrimSpace("200 " + strings.TrimPrefix(a.granted(t), "repository:team-alpha/x:"))
+}
+
+// sight is one thing that a client in a loop saw.
+type sight struct {
+	replica      int
+	began, ended time.Time
+	outcome      string
+}
+
+func (s sight) String() string {
+	return fmt.Sprintf("%s by replica %d at %s", s.outcome, s.replica, s.began.Format("05.000"))
+}
+
+// watch redeems a token in a loop on each of the replicas, until the function
+// that it returns is called, which returns what was seen in the order in which
+// it was asked.
+func (r replicas) watch(t *testing.T, token string) func() []sight {
+	var mu sync.Mutex // guards seen
+	var seen []sight
+	var clients sync.WaitGroup
+	stop := make(chan struct{})
+	for i, s := range r {
+		clients.Go(func() {
+			for {
+				saw := sight{replica: i, began: time.Now(), outcome: "no answer"}
+				if a, err := attempt(s.redemption(token)); err == nil {
+					saw.outcome = a.outcome(t)
+				}
+				saw.ended = time.Now()
+				mu.Lock()
+				seen = append(seen, saw)
+				mu.Unlock()
+				select {
+				case <-stop:
+					return
+				case <-time.After(25 * time.Millisecond):
+				}
+			}
+		})
+	}
+	return func() []sight {
+		close(stop)
+		clients.Wait()
+		return inOrder(seen)
+	}
+}
+
+// settles does something, and holds that within a while every replica answers
+// the token as wanted, and that from the first such answer on none answers it
+// otherwise.
+func (r replicas) settles(t *testing.T, token, want string, within time.Duration, do func()) {
+	t.Helper()
+	stop := r.watch(t, token)
+	do()
+	done := time.Now()
+	time.Sleep(within + 400*time.Millisecond) // what comes after counts too
+	seen := stop()
+	first, last := time.Time{}, make([]int, len(r))
+	for _, saw := range seen {
+		switch {
+		case saw.began.Before(done):
+		case saw.outcome == want:
+			if last[saw.replica]++; first.IsZero() || saw.ended.Before(first) {
+				first = saw.ended
+			}
+		case saw.began.After(done.Add(within)):
+			t.Errorf("%v, %v after the change, want %s", saw, saw.began.Sub(done), want)
+		}
+	}
+	for _, saw := range seen {
+		if saw.outcome != want && saw.began.After(done) && !first.IsZero() && saw.began.After(first) {
+			t.Errorf("%v, %v after another replica had answered %s", saw, saw.began.Sub(first), want)
+		}
+	}
+	for i, n := range last {
+		if n == 0 {
+			t.Errorf("replica %d never answered %s; seen: %v", i, want, seen[max(0, len(seen)-5):])
+		}
+	}
+}
+
+// all holds that every replica answers a token as wanted.
+func (r replicas) all(t *testing.T, token, want string) {
+	t.Helper()
+	for i, s := range r {
+		a, err := attempt(s.redemption(token))
+		if err != nil {
+			t.Errorf("replica %d: %v", i, err)
+		} else if got := a.outcome(t); got != want {
+			t.Errorf("replica %d answers %s, want %s: %s", i, got, want, a.ErrorDescription)
+		}
+	}
+}
+
+// TestReplicas is three replicas on one PostgreSQL.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	pg := postgrestest.Start(t)
+	for _, part := range []struct {
+		name string
+		play func(*testing.T, *postgrestest.Server)
+	}{
+		{"one upstream refresh for all", replicasRefreshOnce},
+		{"one search for fifty sessions", replicasSearchOnce},
+		{"revocation", replicasRevoke},
+		{"leavers of a directory", replicasLeavers},
+		{"leavers of Active Directory", replicasSambaLeavers},
+		{"a provider that is down", replicasProviderDown},
+		{"a provider that refuses everybody", replicasGuard},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			part.play(t, pg)
+		})
+	}
+}

@@ -1,0 +1,250 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/providers/ldap/ldaptest"
+	"shorepass/session/postgres/postgrestest"
+)
+
+// oauth asks one of the endpoints for sessions.
+func (s *site) oauth(t *testing.T, path, authorization string, form url.Values) answer {
+	t.Helper()
+	var headers []string
+	if authorization != "" {
+		headers = []string{authorization}
+	}
+	return s.send(t, http.MethodPost, path, headers, "application/x-www-form-urlencoded", form.Encode())
+}
+
+// replicasRevoke ends sessions on one replica in each way that there is, while
+// clients redeem them in loops on all three.
+func replicasRevoke(t *testing.T, pg *postgrestest.Server) {
+	house := theHouse()
+	r := newReplicas(t, database(t, pg), options{server: `operators = ["admins"]`})
+	bob := r[0].login(t, "bob", house["bob"].password)
+	root := basic("root", house["root"].password)
+	ended := func(a answer, n int) {
+		t.Helper()
+		if want := fmt.Sprintf(`{"ended":%d}`, n); a.Status != http.StatusOK || strings.TrimSpace(a.Raw) != want {
+			t.Errorf("revoke = %v, want %s", a, want)
+		}
+	}
+	for _, tc := range []struct {
+		name string
+		by   func(t *testing.T, token string)
+	}{
+		{"by the command line, by user", func(t *testing.T, _ string) {
+			if got := r[1].cli(t, "", "sessions", "revoke", "--user", "alice"); !got.ok || !strings.HasPrefix(got.text, "1 sessions ended") {
+				t.Errorf("shorepass sessions revoke --user alice: %v", got)
+			}
+		}},
+		{"by the command line, by group", func(t *testing.T, _ string) {
+			if got := r[2].cli(t, "", "sessions", "revoke", "--group", "team-alpha"); !got.ok {
+				t.Errorf("shorepass sessions revoke --group team-alpha: %v", got)
+			}
+		}},
+		{"by who holds the token", func(t *testing.T, token string) {
+			if a := r[2].oauth(t, "/oauth/revoke", "", url.Values{"token": {token}}); a.Status != http.StatusOK {
+				t.Errorf("revoke = %v, want 200", a)
+			}
+		}},
+		{"by the person", func(t *testing.T, _ string) {
+			ended(r[1].oauth(t, "/oauth/revoke", basic("alice", house["alice"].password), url.Values{"user": {"alice"}}), 1)
+		}},
+		{"by an operator", func(t *testing.T, _ string) {
+			ended(r[0].oauth(t, "/oauth/revoke", root, url.Values{"user": {"alice"}, "provider": {"local"}}), 1)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			token := r[0].login(t, "alice", house["alice"].password)
+			r.all(t, token, "200 pull,push")
+			r.settles(t, token, "401", 0, func() { tc.by(t, token) })
+			for i, s := range r {
+				a := s.oauth(t, "/oauth/introspect", root, url.Values{"token": {token}})
+				if a.Status != http.StatusOK || strings.TrimSpace(a.Raw) != `{"active":false}` {
+					t.Errorf("replica %d introspects the revoked token: %v, want it inactive", i, a)
+				}
+			}
+			r.all(t, bob, "200 pull")
+		})
+	}
+}
+
+// replicasLeavers changes people in a directory while clients redeem their
+// sessions in loops on all replicas.
+func replicasLeavers(t *testing.T, pg *postgrestest.Server) {
+	const revalidate, grace = time.Second, 3 * time.Second
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5})
+	r := newReplicas(t, database(t, pg), options{
+		providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules,
+		session: fmt.Sprintf("revalidate = %q\ngrace = %q", revalidate, grace),
+	})
+	const soon = revalidate + 300*time.Millisecond // for who was asked about just before
+	elsewhere := "ou=elsewhere," + d.Base
+	for _, tc := range []struct {
+		uid, name string
+		play      func(t *testing.T, token string)
+	}{
+		{"alice", "goes from one group to another", func(t *testing.T, token string) {
+			r.settles(t, token, "200 pull", soon, func() {
+				d.Insert(t, d.Group("all"), "member", d.Person("alice"))
+				d.Delete(t, d.Group("devs"))
+			})
+		}},
+		{"bob", "is locked for good", func(t *testing.T, token string) {
+			r.settles(t, token, "401", soon, func() { d.Set(t, d.Person("bob"), "pwdAccountLockedTime", "000001010000Z") })
+			r.settles(t, token, "401", 0, func() { d.Set(t, d.Person("bob"), "pwdAccountLockedTime") })
+		}},
+		{"a*", "is locked for a minute", func(t *testing.T, token string) {
+			r.settles(t, token, "200", 0, func() {
+				d.Set(t, d.Person("a*"), "pwdAccountLockedTime", time.Now().UTC().Format("20060102150405Z"))
+				time.Sleep(soon) // so that every replica knows
+			})
+			if a := r[0].get(t, "service="+service, basic(loginOf("a*"))); a.Status != http.StatusUnauthorized {
+				t.Errorf("a login with the right password of who is locked = %v, want 401", a)
+			}
+		}},
+		{"nameless", "has a new password", func(t *testing.T, token string) {
+			// A time that appears says nothing, and it counts seconds.
+			d.SetPassword(t, d.Person("nameless"), "namelesspw")
+			d.Set(t, d.Person("nameless"), "pwdReset")
+			r.settles(t, token, "200", 0, func() { time.Sleep(soon) })
+			token = r[1].login(t, "nameless", "namelesspw")
+			r.settles(t, token, "401", soon, func() { d.SetPassword(t, d.Person("nameless"), secrets.password("nameless")) })
+		}},
+		{"o(brien", "is removed and taken back", func(t *testing.T, token string) {
+			r.settles(t, token, "401", soon, func() { d.Rename(t, d.Person("o(brien"), "uid=o(brien", elsewhere) })
+			r.settles(t, token, "200", soon, func() { d.Rename(t, "uid=o(brien,"+elsewhere, "uid=o(brien", d.People) })
+		}},
+		{"josé", "is removed for longer than grace", func(t *testing.T, token string) {
+			r.settles(t, token, "401", soon, func() { d.Rename(t, d.Person("josé"), "uid=josé", elsewhere) })
+			r.settles(t, token, "401", 0, func() { time.Sleep(grace) })
+			r.settles(t, token, "401", 0, func() { d.Rename(t, "uid=josé,"+elsewhere, "uid=josé", d.People) })
+		}},
+		{`dom\user`, "is not concerned", func(t *testing.T, token string) {
+			r.settles(t, token, "200", 0, func() { time.Sleep(4 * time.Second) })
+		}},
+	} {
+		t.Run(tc.uid+" "+tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.play(t, r[len(tc.uid)%len(r)].login(t, tc.uid, tc.uid+"pw"))
+		})
+	}
+}
+
+// replicasSambaLeavers does so in Active Directory.
+func replicasSambaLeavers(t *testing.T, pg *postgrestest.Server) {
+	const soon = 1300 * time.Millisecond
+	d := ldaptest.StartSamba(t, ldaptest.SambaOptions{})
+	r := newReplicas(t, database(t, pg), options{
+		providers: sambaTOML(d, groupsIn(d.Groups, "")), rules: sambaRules, session: "revalidate = \"1s\"\ngrace = \"3s\"",
+	})
+	for _, tc := range []struct {
+		name, person, before, after string
+		change                      func()
+	}{
+		{"alice", "leaves a group", "200 pull,push", "200", func() { d.Remove(t, d.Group("inner"), "member", d.Person("alice")) }},
+		{"frank", "is disabled", "200 pull", "401", func() { d.Set(t, d.Person("frank"), "userAccountControl", "514") }},
+		{"bob", "expires", "200", "401", func() { d.Set(t, d.Person("bob"), "accountExpires", "132000000000000000") }},
+		{"doej", "has a new password", "200", "401", func() { d.SetPassword(t, d.Person("Doe, J"), secrets.password("doej")) }},
+		{"josé", "is deleted", "200", "401", func() { d.Delete(t, d.Person("josé")) }},
+		{"o(brien", "is not concerned", "200", "200", func() {}},
+	} {
+		t.Run(tc.name+" "+tc.person, func(t *testing.T) {
+			t.Parallel()
+			token := r[len(tc.name)%len(r)].login(t, tc.name, pw1(tc.name))
+			r.all(t, token, tc.before)
+			r.settles(t, token, tc.after, soon, tc.change)
+		})
+	}
+}
+
+// replicasProviderDown kills the directory under clients in loops: for grace
+// they go on, then they hear 503 and never 401, and when it is back all is
+// well by itself.
+func replicasProviderDown(t *testing.T, pg *postgrestest.Server) {
+	const revalidate, grace = time.Second, 3 * time.Second
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	r := newReplicas(t, database(t, pg), options{
+		providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules,
+		session: fmt.Sprintf("revalidate = %q\ngrace = %q", revalidate, grace),
+	})
+	token := r[0].login(t, "alice", "alicepw")
+	r.settles(t, token, "200 pull,push", 0, func() { time.Sleep(revalidate) })
+	stop := r.watch(t, token)
+	d.Kill()
+	down := time.Now()
+	// It was vouched for revalidate ago at most, and revalidate and grace hold.
+	forgiven, over := down.Add(grace-300*time.Millisecond), down.Add(revalidate+grace+300*time.Millisecond)
+	time.Sleep(time.Until(over.Add(time.Second)))
+	a := r[1].redeem(t, token, teamScope)
+	checkError(t, a)
+	for _, saw := range stop() {
+		switch {
+		case saw.outcome == "503" && saw.began.After(forgiven), saw.outcome == "200 pull,push" && saw.began.Before(over):
+		default:
+			t.Errorf("%v, %v after the directory died", saw, saw.began.Sub(down))
+		}
+		if took := saw.ended.Sub(saw.began); took > 5*time.Second {
+			t.Errorf("%v took %v", saw, took)
+		}
+	}
+	d.Start(t)
+	for i, s := range r {
+		eventually(t, 10*time.Second, func() error {
+			if a := s.redeem(t, token, teamScope); a.outcome(t) != "200 pull,push" {
+				return fmt.Errorf("replica %d after the directory is back: %v", i, a)
+			}
+			return nil
+		})
+	}
+}
+
+// replicasGuard has a directory lock everybody for good at once, as a broken
+// one may seem to: nobody's session ends.
+func replicasGuard(t *testing.T, pg *postgrestest.Server) {
+	const people = 14
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5, People: people})
+	r := newReplicas(t, database(t, pg), options{
+		providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, session: "revalidate = \"1s\"\ngrace = \"1m\"",
+	})
+	tokens, dns := make([]string, people), make([]string, people)
+	for i := range people {
+		uid := fmt.Sprintf("user%05d", i+1)
+		tokens[i], dns[i] = r[i%len(r)].login(t, uid, "pw"+uid), d.Person(uid)
+	}
+	for _, dn := range dns {
+		d.Set(t, dn, "pwdAccountLockedTime", "000001010000Z")
+	}
+	// One replica is asked about all of them, since each has a guard of its own.
+	time.Sleep(1100 * time.Millisecond)
+	for _, token := range tokens {
+		r[0].redeem(t, token, teamScope)
+	}
+	for _, token := range tokens[guardLeast:] {
+		r.all(t, token, "503")
+	}
+	if !strings.Contains(r[0].server.said(), "a provider suddenly refuses so many people that it is not believed") {
+		t.Error("the log does not say that the provider is not believed")
+	}
+	for _, dn := range dns {
+		d.Set(t, dn, "pwdAccountLockedTime")
+	}
+	for i, token := range tokens {
+		eventually(t, 5*time.Second, func() error {
+			if a := r[i%len(r)].redeem(t, token, teamScope); a.Status != http.StatusOK {
+				return fmt.Errorf("person %d after the directory came to its senses: %v, want 200", i, a)
+			}
+			return nil
+		})
+	}
+}
+
+// guardLeast is how many endings in a minute make a provider not believed.
+const guardLeast = 10
