@@ -152,6 +152,25 @@ func TestOldStampBesideANewLogin(t *testing.T) {
 	})
 }
 
+// An entry shows no stamp before its password is first changed: that change
+// cannot be told from a right to read that was given, the next one can.
+func TestStampThatAppears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		s.house.change("alice", func(a *account) { a.stamp = "" })
+		token := s.issue("corp", "alice")
+		for _, step := range []struct{ stamp, want string }{{"", "ok"}, {"s1", "ok"}, {"s1", "ok"}, {"s2", "401"}} {
+			s.house.change("alice", func(a *account) { a.stamp = step.stamp })
+			time.Sleep(5 * time.Minute)
+			s.expect(fmt.Sprintf("with the stamp %q", step.stamp), token, step.want)
+		}
+		if got := s.why(token); got != session.ReasonStamp {
+			t.Errorf("it ended for %q, want %q", got, session.ReasonStamp)
+		}
+	})
+}
+
 func TestGroupsAreReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1, session.Config{})

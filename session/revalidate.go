@@ -191,6 +191,9 @@ func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error
 	switch {
 	case err == nil:
 		a.Answer, a.Stamp, renewal = AnswerVouched, found.Stamp, found.Renewal
+		// An entry may show no stamp until its password is first changed. A
+		// session that began before must not live through every change after.
+		a.Adopt = row.Stamp == "" && found.Stamp != ""
 		if stampChanged(row.Person.Stamp, found.Stamp) {
 			a.End = ReasonStamp
 		}

@@ -173,6 +173,7 @@ type Settlement struct {
 	Answer Answer
 	Facts  *Facts // with AnswerVouched only
 	Stamp  string // with AnswerVouched; empty keeps the old one
+	Adopt  bool   // the person's sessions that began without a stamp take this one
 	Sealed []byte // the renewal that took the old one's place; nil keeps it
 	End    Reason // ends all sessions of the person; with ReasonStamp those of another Stamp. Empty: none
 }

@@ -26,6 +26,11 @@ func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, e
 		if err := settlePerson(ctx, tx, a); err != nil {
 			return err
 		}
+		if a.Adopt {
+			if _, err := tx.ExecContext(ctx, "UPDATE session SET stamp = ? WHERE person = ? AND stamp = ''", a.Stamp, a.Person); err != nil {
+				return fmt.Errorf("give sessions a stamp: %w", err)
+			}
+		}
 		if a.Sealed != nil {
 			if _, err := tx.ExecContext(ctx, "UPDATE renewal SET body = ? WHERE person = ?", a.Sealed, a.Person); err != nil {
 				return fmt.Errorf("keep the renewal: %w", err)
