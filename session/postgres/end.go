@@ -50,7 +50,7 @@ func endWhere(ctx context.Context, q querier, e ending, where string, args ...an
 		), told AS (
 			UPDATE client SET ended_by = $4 WHERE hash IN (SELECT hash FROM over) RETURNING hash
 		)
-		SELECT count(*) FROM over`, append([]any{toMillis(e.at), string(e.why), revoked, e.by}, args...)...).Scan(&ended)
+		SELECT count(*) FROM over`, append([]any{toMillis(e.at), string(e.why), revoked, text(e.by)}, args...)...).Scan(&ended)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}

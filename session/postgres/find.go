@@ -51,14 +51,15 @@ type scanned struct {
 	session.Row
 	hash, version                                                          []byte
 	kind, method, why                                                      string
+	stampThen, stampNow                                                    text
 	created, expires, used, ended, checked, asked, answer, gone, leaseEnds int64
 }
 
 func (f *scanned) into() []any {
 	p := &f.Person
 	return []any{
-		&f.hash, &f.kind, &f.method, &f.Service, &f.Mark, &f.Stamp, &f.created, &f.expires, &f.used, &f.ended, &f.why,
-		&p.ID, &f.version, &p.Stamp, &f.checked, &f.asked, &f.answer, &f.gone, &f.leaseEnds,
+		&f.hash, &f.kind, &f.method, &f.Service, &f.Mark, &f.stampThen, &f.created, &f.expires, &f.used, &f.ended, &f.why,
+		&p.ID, &f.version, &f.stampNow, &f.checked, &f.asked, &f.answer, &f.gone, &f.leaseEnds,
 	}
 }
 
@@ -73,5 +74,6 @@ func (f *scanned) row() (*session.Row, error) {
 	p := &row.Person
 	p.Checked, p.Asked, p.Gone, p.Lease = fromMillis(f.checked), fromMillis(f.asked), fromMillis(f.gone), fromMillis(f.leaseEnds)
 	p.Answer = session.Answer(f.answer)
+	row.Stamp, p.Stamp = string(f.stampThen), string(f.stampNow)
 	return row, nil
 }

@@ -17,6 +17,7 @@ import (
 // than the limit; when it is back they are good again, and nobody did anything
 // about it.
 func TestLostAndBack(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	cfg := sealed(server.Database(t))
 	cfg.QueryTimeout, cfg.ConnectTimeout = time.Second, time.Second
@@ -78,6 +79,7 @@ func all(t *testing.T, times int, do func(context.Context) error) {
 // A crash loses no token that a client was given, and brings back none that
 // was revoked. (The server was killed, and not the machine: fsync is off.)
 func TestKilledWhileWriting(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	cfg := sealed(server.Database(t))
 	cfg.QueryTimeout, cfg.PerPerson = time.Second, 1_000_000

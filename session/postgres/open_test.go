@@ -33,6 +33,7 @@ func refuses(t *testing.T, cfg session.Config, want string) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	address := server.Address()
 	t.Run("what is no URL", func(t *testing.T) {
@@ -101,6 +102,7 @@ func TestOpenRefuses(t *testing.T) {
 // Several replicas that start at once on a new database bring it to its schema
 // once.
 func TestOpenAtOnce(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	dsn := server.Database(t)
 	var group sync.WaitGroup
@@ -125,6 +127,7 @@ func TestOpenAtOnce(t *testing.T) {
 // A replica that dies while it migrates holds up the others for seconds and no
 // longer.
 func TestOpenAfterACrash(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	dsn := server.Database(t)
 	server.SQL(t, dsn, `CREATE TABLE shorepass_version_lock (lock_id bigint NOT NULL PRIMARY KEY, locked boolean NOT NULL DEFAULT false,

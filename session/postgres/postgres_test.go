@@ -12,15 +12,24 @@ import (
 )
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	storetest.Run(t, func(t *testing.T) session.Store { return open(t, server.Database(t)) })
 }
 
+// Behind a pooler that knows nothing of prepared statements the URL can say so.
+func TestContractUnprepared(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Start(t)
+	storetest.Run(t, func(t *testing.T) session.Store { return open(t, server.Database(t)+"?default_query_exec_mode=exec") })
+}
+
 func TestCounters(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	storetest.RunCounters(t, func(t *testing.T) (storetest.Counting, func() storetest.Counting) {
 		dsn := server.Database(t)
-		return open(t, dsn), func() storetest.Counting { return open(t, dsn) }
+		return open(t, dsn), func() storetest.Counting { return open(t, dsn+"?default_query_exec_mode=exec") }
 	})
 }
 
@@ -46,6 +55,7 @@ func open(t testing.TB, dsn string) *postgres.Store {
 // What each redemption changes, once a minute, is in no index, so that the row
 // alone is written.
 func TestUsedChangesNoIndex(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	dsn := server.Database(t)
 	store := open(t, dsn)

@@ -14,9 +14,10 @@ import (
 func (s *Store) Facts(ctx context.Context, person int64) (session.Facts, error) {
 	var f session.Facts
 	var version []byte
+	var user text
 	err := s.read(ctx, 1, func(ctx context.Context) error {
 		return noRows(s.pool.QueryRow(ctx, "SELECT p.version, p.user_name, f.body FROM person p JOIN facts f ON f.person = p.id WHERE p.id = $1", person).
-			Scan(&version, &f.User, &f.Body))
+			Scan(&version, &user, &f.Body))
 	})
 	switch {
 	case err != nil:
@@ -24,6 +25,7 @@ func (s *Store) Facts(ctx context.Context, person int64) (session.Facts, error) 
 	case copy(f.Version[:], version) != len(f.Version):
 		return session.Facts{}, fmt.Errorf("the version of person %d is damaged in the store", person)
 	}
+	f.User = string(user)
 	return f, nil
 }
 
@@ -84,8 +86,11 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 		add("s.hash >=", first[:])
 		add("s.hash <=", last[:])
 	}
-	for _, equal := range []struct{ column, value string }{
-		{"p.user_name", sel.User}, {"p.provider", sel.Provider}, {"p.subject", sel.Subject}, {"s.kind", string(sel.Kind)},
+	for _, equal := range []struct {
+		column string
+		value  text
+	}{
+		{"p.user_name", text(sel.User)}, {"p.provider", text(sel.Provider)}, {"p.subject", text(sel.Subject)}, {"s.kind", text(sel.Kind)},
 	} {
 		if equal.value != "" {
 			add(equal.column+" =", equal.value)
@@ -104,8 +109,9 @@ func scanListed(rows pgx.CollectableRow) (session.Listed, error) {
 	var found scanned
 	var l session.Listed
 	var first, last struct{ address, id, agent string }
-	err := rows.Scan(append(found.into(), &l.Provider, &l.Subject, &l.Facts.User, &l.Facts.Body,
-		&first.address, &first.id, &first.agent, &last.address, &last.id, &last.agent, &l.By)...)
+	var subject, user, by text
+	err := rows.Scan(append(found.into(), &l.Provider, &subject, &user, &l.Facts.Body,
+		&first.address, &first.id, &first.agent, &last.address, &last.id, &last.agent, &by)...)
 	if err != nil {
 		return l, err
 	}
@@ -114,6 +120,7 @@ func scanListed(rows pgx.CollectableRow) (session.Listed, error) {
 		return l, err
 	}
 	l.Row, l.Facts.Version = *row, row.Person.Version
+	l.Subject, l.Facts.User, l.By = string(subject), string(user), string(by)
 	l.Client = session.ParseClient(first.address, first.id, first.agent)
 	l.Last = session.ParseClient(last.address, last.id, last.agent)
 	return l, nil

@@ -121,6 +121,7 @@ func redeem(ctx context.Context, s *session.Sessions, token providers.Secret) er
 // rotates is asked once a session, and a directory once a person; and no
 // connection is held meanwhile, so that two for each replica are enough.
 func TestOneQuestion(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	for _, tc := range []struct {
 		provider string
@@ -169,6 +170,7 @@ func TestOneQuestion(t *testing.T) {
 // The first use of a provider's own refresh token makes one session, however
 // many bring it at once.
 func TestOneFirstUse(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	p := newSSO()
 	cfg := sealed(server.Database(t))
@@ -200,6 +202,7 @@ func TestOneFirstUse(t *testing.T) {
 
 // What one replica revokes, or learns has ended, all others refuse at once.
 func TestRevokedEverywhere(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	p := newSSO()
 	cfg := sealed(server.Database(t))
@@ -232,6 +235,7 @@ func TestRevokedEverywhere(t *testing.T) {
 
 // A replica with another sealing key is told so at its start.
 func TestTwoSealingKeys(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	cfg := sealed(server.Database(t))
 	replica(t, cfg, newSSO())
@@ -255,6 +259,7 @@ func TestTwoSealingKeys(t *testing.T) {
 
 // A sealing key is replaced while replicas run and rotated renewals come in.
 func TestRekey(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	p := newSSO()
 	cfg := sealed(server.Database(t))

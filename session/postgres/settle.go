@@ -35,7 +35,7 @@ func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, e
 		case "":
 			ended = 0
 		case session.ReasonStamp:
-			ended, err = endWhere(ctx, tx, ending{a.End, "", a.At}, "person = $5 AND stamp <> '' AND stamp <> $6", a.Person, a.Stamp)
+			ended, err = endWhere(ctx, tx, ending{a.End, "", a.At}, "person = $5 AND stamp <> '' AND stamp <> $6", a.Person, text(a.Stamp))
 		default:
 			ended, err = endWhere(ctx, tx, ending{a.End, "", a.At}, "person = $5", a.Person)
 		}
@@ -64,7 +64,7 @@ func settleRest(ctx context.Context, tx pgx.Tx, a *session.Settlement) error {
 	b := new(pgx.Batch)
 	if a.Answer == session.AnswerVouched {
 		b.Queue("UPDATE person SET checked = $1, user_name = $2, version = $3, stamp = CASE $4 WHEN '' THEN stamp ELSE $4 END WHERE id = $5",
-			toMillis(a.At), a.Facts.User, a.Facts.Version[:], a.Stamp, a.Person)
+			toMillis(a.At), text(a.Facts.User), a.Facts.Version[:], text(a.Stamp), a.Person)
 		b.Queue(putFacts, a.Person, a.Facts.Body)
 	}
 	if a.Adopt {
@@ -98,7 +98,7 @@ func (s *Store) Restore(ctx context.Context, undo []session.Undo) error {
 func queueRestore(b *pgx.Batch, u session.Undo) {
 	p := u.Person
 	b.Queue("UPDATE person SET stamp = $1, checked = $2, gone = $3, answer = $4 WHERE id = $5 AND asked = $6",
-		p.Stamp, toMillis(p.Checked), toMillis(p.Gone), int64(session.AnswerHeld), p.ID, toMillis(u.At))
+		text(p.Stamp), toMillis(p.Checked), toMillis(p.Gone), int64(session.AnswerHeld), p.ID, toMillis(u.At))
 	if u.Why == "" {
 		return
 	}

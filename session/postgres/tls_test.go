@@ -40,6 +40,7 @@ func certificate(t *testing.T, name string) (cert, key []byte) {
 // The server proves its name, unless the URL says otherwise; nothing is sent in
 // clear because somebody between says that there is no TLS.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	dsn := server.Database(t)
 	cert, key := certificate(t, "db.corp.example")

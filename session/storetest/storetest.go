@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 	}{
 		{"what was created is found", testCreate},
 		{"odd names are kept as they are", testOddNames},
+		{"odd bytes of a provider too", testOddBytes},
 		{"persons are shared, or a session's own", testPersons},
 		{"too many sessions of a person", testPerPerson},
 		{"one lease at a time", testLease},
@@ -165,6 +166,38 @@ func testOddNames(t *testing.T, s session.Store) {
 		if len(listed) != 1 || listed[0].Facts.User != name || listed[0].Client != d.Client || listed[0].Provider != name || listed[0].Subject != name {
 			t.Errorf("List(user %q) = %+v", name, listed)
 		}
+	}
+}
+
+// testOddBytes keeps what a directory may say, and no client: no two of these
+// are one person.
+func testOddBytes(t *testing.T, s session.Store) {
+	persons := make(map[int64]string)
+	for i, text := range []string{"a", "a\x00b", "a\x00", "\xff\xfe", "\xff", "\ufffd", "YQ==", "\x01base64:YQ==", "\x01base64:AWJhc2U2NDpZUT09"} {
+		d := draft(fmt.Sprint(i), text)
+		d.Subject, d.Stamp, d.Person.Stamp = text, text, text
+		row := create(t, s, d)
+		check(t, "stamp", row.Stamp, text)
+		check(t, "the person's stamp", row.Person.Stamp, text)
+		if other, ok := persons[row.Person.ID]; ok {
+			t.Errorf("%q and %q are one person", text, other)
+		}
+		persons[row.Person.ID] = text
+		known, err := s.Facts(t.Context(), row.Person.ID)
+		must(t, err)
+		check(t, "facts", known, d.Facts)
+		listed, err := s.List(t.Context(), session.Selector{User: text, Subject: text}, session.Hash{}, 10)
+		must(t, err)
+		if len(listed) != 1 || listed[0].Facts.User != text || listed[0].Subject != text {
+			t.Errorf("List(user %q) = %+v", text, listed)
+		}
+		must(t, s.Restore(t.Context(), []session.Undo{{Person: row.Person, At: row.Person.Asked}}))
+		settle(t, s, d.Hash, session.Settlement{At: epoch.Add(time.Hour), Answer: session.AnswerVouched, Facts: &known, Stamp: text + "2", End: session.ReasonStamp})
+		_, err = s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked, text, epoch)
+		must(t, err)
+		row = find(t, s, d.Hash)
+		check(t, "the stamp that changed", row.Person.Stamp, text+"2")
+		check(t, "why it ended", row.Why, session.ReasonStamp)
 	}
 }
 
