@@ -19,7 +19,7 @@ type origin struct {
 // proxy, the right-most hop that is not. A peer that is not trusted and yet
 // forwards is throttled as itself and has no address for policy.
 func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
-	from := origin{userAgent: r.UserAgent()}
+	from := origin{userAgent: withoutTokens(r.UserAgent())}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return from

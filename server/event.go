@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -114,8 +115,22 @@ func scopesOf(access []registry.Access) []string {
 	return scopes
 }
 
+// tokenShapes are what a token of ours, or anybody's JWT, looks like.
+var tokenShapes = regexp.MustCompile(`(?i)sp_[rpb]_[0-9a-z]{8,}|eyJ[0-9a-z_-]{8,}(\.[0-9a-z_-]*)+`)
+
+// withoutTokens takes out of a text that a client sent what looks like a token:
+// some write it where a user name or a client_id belongs, and both are kept in
+// the audit log and beside the session.
+func withoutTokens(text string) string {
+	if !strings.Contains(text, "_") && !strings.Contains(text, ".") {
+		return text
+	}
+	return tokenShapes.ReplaceAllString(text, "[redacted]")
+}
+
 // bounded cuts what a client made up to a length that fits into a line.
 func bounded(text string) string {
+	text = withoutTokens(text)
 	if len(text) <= maxAudited {
 		return text
 	}

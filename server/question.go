@@ -118,7 +118,7 @@ func (q *question) readCommon(params url.Values, single ...string) error {
 			return malformed(name + " is not UTF-8")
 		}
 	}
-	q.service, q.client = params.Get("service"), params.Get("client_id")
+	q.service, q.client = params.Get("service"), withoutTokens(params.Get("client_id"))
 	q.asked = slices.ContainsFunc(params["scope"], func(s string) bool { return strings.TrimSpace(s) != "" })
 	var err error
 	q.scopes, err = registry.ParseScopes(params["scope"])

@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"shorepass/providers"
 	"shorepass/server"
+	"shorepass/session"
 )
 
 // TestStrangerLearnsNothing: whoever has no right password hears the same, to
@@ -86,5 +88,41 @@ func TestGuessesAtEveryEntry(t *testing.T) {
 	}
 	if n := h.local.logins.Load(); n > 4 {
 		t.Errorf("the provider was asked %d times, want no more than the guesses that it may have", n)
+	}
+}
+
+// TestMisplacedTokens: a token that is sent in the wrong place is written
+// nowhere, neither into the audit log nor into the store.
+func TestMisplacedTokens(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	login := h.get(t, "service=blue&offline_token=true", "alice", password)
+	token, access := fmt.Sprint(login.json["refresh_token"]), fmt.Sprint(login.json["token"])
+	for _, secret := range []string{token, access, token[:40]} {
+		h.get(t, "service=blue", secret, "x")
+		h.get(t, "service=blue&account="+secret, "", "")
+		h.get(t, "service=blue&offline_token=true&client_id="+secret, "alice", password)
+		h.get(t, "service=blue&client_id="+secret, "alice", token)
+		h.call(t, "/oauth/revoke", url.Values{"user": {secret}}, "alice", password)
+		h.call(t, "/oauth/revoke", url.Values{"token": {"x"}, "client_id": {secret}})
+		req, err := http.NewRequest(http.MethodGet, h.URL+"/jwt/auth?service=blue", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("alice", token)
+		req.Header.Set("User-Agent", "tool/1 "+secret)
+		h.do(t, req)
+	}
+	audited := strings.ToLower(h.audit.text.String()) // as login names are
+	sessions, err := h.sessions.List(t.Context(), session.Selector{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{token, access} {
+		if part := secret[:24]; strings.Contains(audited, strings.ToLower(part)) || strings.Contains(fmt.Sprintf("%+v", sessions), part) {
+			t.Errorf("%.5s… is in the audit log or beside the session", secret)
+		}
+	}
+	if !strings.Contains(audited, "[redacted]") {
+		t.Error("nothing says that something was left out")
 	}
 }
