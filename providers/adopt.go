@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // adopt makes of a provider's answer what the rest of shorepass sees: the
@@ -16,6 +18,9 @@ func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
 		return nil, fmt.Errorf("provider %s gave neither an identity nor an error", m.config.Name)
 	case found.Subject == "" || found.User == "":
 		return nil, fmt.Errorf("provider %s found an account without subject or name: %w", m.config.Name, ErrRejected)
+	}
+	if !isName(found.User) || !isName(found.Subject) {
+		return nil, fmt.Errorf("provider %s found an account whose name %q is no text: %w", m.config.Name, found.User, ErrRejected)
 	}
 	id := *found
 	id.Provider = m.config.Name
@@ -63,6 +68,13 @@ func (m *member) isForeign(name string) bool {
 	return slices.ContainsFunc(m.foreign, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
+// isName reports whether a text can be a name: in a token and in a log each
+// byte that is no UTF-8 turns into the same character, so that two people would
+// be one there, and control characters do things to terminals.
+func isName(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
 // groups returns the names with prefix, sorted, without repetition. Names that
 // are ours are dropped, before the prefix and after it, in any case, and those
 // that would be another provider's: no rule could mean somebody else's.
@@ -71,7 +83,7 @@ func (m *member) groups(found []string) []string {
 	for _, name := range found {
 		full := m.prefix + name
 		switch {
-		case name == "" || ourGroup(name) || ourGroup(full):
+		case name == "" || !isName(name) || ourGroup(name) || ourGroup(full):
 		case m.isForeign(full):
 			if m.warned.CompareAndSwap(false, true) {
 				m.log.Warn("a group is left out, since its name begins with another provider's prefix; rename it, or choose another prefix", "group", full)

@@ -281,6 +281,7 @@ func TestAdopt(t *testing.T) {
 		user   string
 	}{
 		{"as found", nil, Password, []string{"ops", "devs", "ops", ""}, "authenticated devs ops", "bob"},
+		{"groups that are no text", nil, Password, []string{"a\nb", "\x1b[2J", "caf\xe9", "café"}, "authenticated café", "bob"},
 		{"prefix", func(c *Config) { c.Prefix = pointer("gh:") }, Password, []string{"devs"}, "authenticated gh:devs", "gh:bob"},
 		{"our names", nil, Password, []string{"anonymous", "authenticated", "Anonymous", "anonymous2"}, "anonymous2 authenticated", "bob"},
 		{"our names behind a prefix", func(c *Config) { c.Prefix = pointer("x-") }, Password, []string{"anonymous", "devs"}, "authenticated x-devs", "x-bob"},
@@ -306,7 +307,7 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("%s: adopt changed what the provider had returned", test.name)
 		}
 	}
-	for _, nobody := range []*Identity{{User: "bob"}, {Subject: "1"}} {
+	for _, nobody := range []*Identity{{User: "bob"}, {Subject: "1"}, {Subject: "1", User: "bob\xe9"}, {Subject: "1", User: "bob\x1b[2J"}, {Subject: "\xe9", User: "bob"}} {
 		if _, err := newMember(&directory{}, Config{}).adopt(nobody, Password); !errors.Is(err, ErrRejected) {
 			t.Errorf("adopt(%v) = %v, want ErrRejected", nobody, err)
 		}
