@@ -241,6 +241,10 @@ func TestReplicas(t *testing.T) {
 		{"leavers of Active Directory", replicasSambaLeavers},
 		{"a provider that is down", replicasProviderDown},
 		{"a provider that refuses everybody", replicasGuard},
+		{"kill -9", replicasKilled},
+		{"wrong passwords", replicasWrongPasswords},
+		{"sealing keys", replicasSealKeys},
+		{"started at once", replicasStartAtOnce},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,145 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"shorepass/providers/ldap/ldaptest"
+	"shorepass/session/postgres/postgrestest"
+)
+
+// from logs in, by GET or by POST, from an address behind a trusted proxy.
+func (s *site) from(t *testing.T, address, method, user, password string) answer {
+	t.Helper()
+	secrets.keep("wrong password", password)
+	form := url.Values{"service": {service}}
+	target, body := s.url+"/jwt/auth", ""
+	if method == http.MethodPost {
+		form["grant_type"], form["username"], form["password"], form["access_type"] = []string{"password"}, []string{user}, []string{password}, []string{"offline"}
+		body = form.Encode()
+	} else {
+		form["offline_token"] = []string{"true"} // for which no memory of right passwords serves
+		target += "?" + form.Encode()
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
+	must(t, err)
+	r.Header.Set("X-Forwarded-For", address)
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	} else {
+		r.Header.Set("Authorization", basic(user, password))
+	}
+	return do(t, r)
+}
+
+// replicasWrongPasswords guesses at passwords on all replicas: the directory,
+// which locks accounts after five wrong ones, hears of three in all.
+func replicasWrongPasswords(t *testing.T, pg *postgrestest.Server) {
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5, People: 1})
+	r := newReplicas(t, database(t, pg), options{
+		providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, server: `trusted_proxies = ["127.0.0.1"]`,
+	})
+	want := func(t *testing.T, what string, a answer, status int) {
+		t.Helper()
+		if a.Status != status {
+			t.Errorf("%s = %v, want %d", what, a, status)
+		} else if status != http.StatusOK {
+			checkError(t, a)
+		}
+	}
+	asked := func(t *testing.T, uid string, times int) {
+		t.Helper()
+		if n := d.Binds(t, d.Person(uid)); n != times {
+			t.Errorf("the directory was asked about passwords of %s %d times, want %d", uid, n, times)
+		}
+		if locked := d.Get(t, d.Person(uid), "pwdAccountLockedTime"); len(locked) > 0 {
+			t.Errorf("%s is locked out of the directory", uid)
+		}
+	}
+	t.Run("three and no more", func(t *testing.T) {
+		t.Parallel()
+		for i, s := range r {
+			want(t, "a wrong password", s.from(t, "192.0.2.1", http.MethodGet, "alice", fmt.Sprintf("alice-wrong-%d", i)), 401)
+		}
+		asked(t, "alice", 3)
+		for i, s := range r {
+			want(t, "the fourth", s.from(t, "192.0.2.1", http.MethodGet, "alice", "alice-wrong-4"), 429)
+			want(t, "the fourth, from elsewhere", s.from(t, "192.0.2.2", http.MethodPost, " ALICE", "alice-wrong-4"), 429)
+			want(t, "one of the three again", s.from(t, "192.0.2.2", http.MethodGet, "Alice", fmt.Sprintf("alice-wrong-%d", i)), 401)
+		}
+		asked(t, "alice", 3)
+	})
+	t.Run("a stale one in a loop", func(t *testing.T) {
+		t.Parallel()
+		for i := range 30 {
+			want(t, "a stale password", r[i%3].from(t, "192.0.2.10", []string{"GET", "POST"}[i%2], "bob", "bob-has-changed-it"), 401)
+		}
+		var fleet sync.WaitGroup
+		for i := range 30 {
+			fleet.Go(func() {
+				want(t, "a stale password in a fleet", r[i%3].from(t, "192.0.2.10", "GET", "bob", "bob-has-changed-it"), 401)
+			})
+		}
+		fleet.Wait()
+		asked(t, "bob", 1)
+		want(t, "the right one", r[2].from(t, "192.0.2.10", "GET", "bob", "bobpw"), 200)
+	})
+	t.Run("a stranger keeps nobody out", func(t *testing.T) {
+		t.Parallel()
+		want(t, "a login", r[0].from(t, "198.51.100.7", "GET", "nameless", "namelesspw"), 200)
+		for i := range 12 {
+			a := r[i%3].from(t, "203.0.113.9", "GET", "nameless", fmt.Sprintf("guess-at-nameless-%d", i))
+			want(t, fmt.Sprintf("the guess %d of a stranger", i), a, map[bool]int{true: 401, false: 429}[i < 3])
+		}
+		asked(t, "nameless", 1+3)
+		for _, s := range r {
+			want(t, "a login from where the account was proved", s.from(t, "198.51.100.7", "GET", "nameless", "namelesspw"), 200)
+			want(t, "a login from where it was not", s.from(t, "198.51.100.8", "GET", "nameless", "namelesspw"), 429)
+		}
+		want(t, "a slip where it was proved", r[1].from(t, "198.51.100.7", "GET", "nameless", "namelesspe"), 401)
+		want(t, "and the right one then", r[2].from(t, "198.51.100.7", "GET", "nameless", "namelesspw"), 200)
+	})
+	t.Run("by POST and by GET it counts once", func(t *testing.T) {
+		t.Parallel()
+		for i := range 3 {
+			password := fmt.Sprintf("o-brien-wrong-%d", i)
+			want(t, "by POST", r[i].from(t, "192.0.2.20", http.MethodPost, "o(brien", password), 401)
+			want(t, "by GET", r[(i+1)%3].from(t, "192.0.2.20", http.MethodGet, "o(brien", password), 401)
+		}
+		want(t, "the fourth", r[0].from(t, "192.0.2.20", http.MethodPost, "o(brien", "o-brien-wrong-4"), 429)
+		if n := d.Binds(t, d.Person("o(brien")); n != 3 {
+			t.Errorf("the directory was asked about passwords of o(brien %d times, want 3", n)
+		}
+	})
+	t.Run("tokens and others are not held up", func(t *testing.T) {
+		t.Parallel()
+		token := r[0].from(t, "192.0.2.30", "GET", "josé", "josépw").RefreshToken
+		for i := range 8 {
+			r[i%3].from(t, "203.0.113.30", "GET", "josé", fmt.Sprintf("guess-at-josé-%d", i))
+		}
+		r.all(t, token, "200")
+		want(t, "somebody else from the stranger's address", r[1].from(t, "203.0.113.30", "GET", "a*", "a*pw"), 200)
+	})
+	t.Run("at once", func(t *testing.T) {
+		t.Parallel()
+		var guesses sync.WaitGroup
+		for i := range 30 {
+			guesses.Go(func() {
+				r[i%3].from(t, fmt.Sprintf("192.0.2.%d", 40+i), "GET", "user00001", fmt.Sprintf("guess-at-user-%d", i))
+			})
+		}
+		guesses.Wait()
+		// What is counted is read before the directory is asked and written
+		// after it, so each replica lets three pass that it sees at the same
+		// moment as the others do.
+		if n := d.Binds(t, d.Person("user00001")); n > 3*len(r) {
+			t.Errorf("thirty wrong passwords at once made %d binds, want %d at most", n, 3*len(r))
+		} else {
+			t.Logf("thirty wrong passwords at once on three replicas made %d binds", n)
+		}
+	})
+}

@@ -1,0 +1,176 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shorepass/session/postgres/postgrestest"
+)
+
+// storeLimit is what a redemption may take while the store does not answer:
+// session.query_timeout, and a moment.
+const storeLimit = 4 * time.Second
+
+// TestStoreDown stops PostgreSQL, kills it and lets it stand still, before
+// replicas start and while they serve.
+func TestStoreDown(t *testing.T) {
+	t.Parallel()
+	pg := postgrestest.Start(t)
+	store := database(t, pg)
+	r := newReplicas(t, store, options{})
+	alice := theHouse()["alice"]
+	token := r[0].login(t, "alice", alice.password)
+	r.all(t, token, "200 pull,push")
+
+	pg.Stop(t)
+	t.Run("at start", func(t *testing.T) {
+		s := placeSite(t, options{session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, sealKeyOf(t, r[0]))})
+		said := s.refuses(t, 15*time.Second)
+		for _, want := range []string{"open the store", pg.Address(), "refused"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("it says\n%s\nwant %q in it", said, want)
+			}
+		}
+		if strings.Contains(said, "canary") {
+			t.Errorf("it prints the password of the store:\n%s", said)
+		}
+		if got := s.cli(t, "", "sessions", "list"); got.ok || !strings.Contains(got.text, pg.Address()) {
+			t.Errorf("shorepass sessions list: %v\nwant a failure that names %s", got, pg.Address())
+		}
+	})
+	r.withoutStore(t, "stopped", token)
+	pg.StartAgain(t)
+	r.storeIsBack(t, token)
+
+	stop := r.watch(t, token)
+	pg.Kill()
+	r.withoutStore(t, "killed", token)
+	pg.StartAgain(t)
+	r.storeIsBack(t, token)
+	for _, saw := range stop() {
+		if saw.outcome != "503" && saw.outcome != "200 pull,push" {
+			t.Errorf("%v while the store was killed and came back, want 200 or 503", saw)
+		}
+	}
+
+	pg.Pause()
+	r.withoutStore(t, "paused", token)
+	pg.Resume()
+	r.storeIsBack(t, token)
+
+	// It is gone in the middle of logins: whoever has a token has it for good.
+	var mu sync.Mutex // guards given
+	var given []string
+	var logins sync.WaitGroup
+	for i := range 3 {
+		logins.Go(func() {
+			for range 8 {
+				a := r[i].get(t, "offline_token=true&service="+service, basic("alice", alice.password))
+				if a.Status == http.StatusOK && a.RefreshToken != "" {
+					mu.Lock()
+					given = append(given, a.RefreshToken)
+					mu.Unlock()
+				} else if a.Status != http.StatusServiceUnavailable {
+					t.Errorf("a login while the store dies = %v, want 200 or 503", a)
+				}
+			}
+		})
+	}
+	eventually(t, 10*time.Second, func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(given) < 3 {
+			return fmt.Errorf("%d logins", len(given))
+		}
+		return nil
+	})
+	pg.Kill()
+	logins.Wait()
+	pg.StartAgain(t)
+	r.storeIsBack(t, token)
+	for _, token := range given {
+		r.all(t, token, "200 pull,push")
+	}
+	t.Logf("%d tokens of 24 logins were given before the store died", len(given))
+}
+
+// withoutStore holds what replicas do while the store does not answer: logins
+// by password go on, whoever needs the store hears 503 in bounded time, and
+// /readyz says why.
+func (r replicas) withoutStore(t *testing.T, how, token string) {
+	t.Helper()
+	house := theHouse()
+	unavailable := func(what string, s *site, ask func() answer) {
+		began := time.Now()
+		a := ask()
+		if took := time.Since(began); took > storeLimit {
+			t.Errorf("%s while the store is %s took %v, want %v at most", what, how, took, storeLimit)
+		}
+		if a.Status != http.StatusServiceUnavailable {
+			t.Errorf("%s while the store is %s = %v, want 503", what, how, a)
+			return
+		}
+		checkError(t, a)
+		for _, inner := range []string{"postgres", "127.0.0.1", "refused", "timeout"} {
+			if strings.Contains(strings.ToLower(a.Raw), inner) {
+				t.Errorf("the answer tells of %q: %v", inner, a)
+			}
+		}
+	}
+	var asking sync.WaitGroup
+	for _, s := range r {
+		for range 8 { // more than there are connections
+			asking.Go(func() {
+				unavailable("a redemption", s, func() answer { return s.redeem(t, token, teamScope) })
+			})
+		}
+		asking.Go(func() {
+			unavailable("an offline login", s, func() answer {
+				return s.get(t, "offline_token=true&service="+service, basic("bob", house["bob"].password))
+			})
+		})
+		asking.Go(func() {
+			for _, name := range []string{"root", "eve", "root"} {
+				began := time.Now()
+				a := s.get(t, "service="+service, basic(name, house[name].password))
+				if took := time.Since(began); a.Status != http.StatusOK || took > storeLimit {
+					t.Errorf("a login by password while the store is %s = %v after %v, want 200", how, a, took)
+				}
+			}
+			a := s.get(t, "service="+service, basic("root", "not-the-password-of-root"))
+			if a.Status != http.StatusUnauthorized {
+				t.Errorf("a wrong password while the store is %s = %v, want 401", how, a)
+			}
+		})
+		asking.Go(func() {
+			body, err := get(s.url + "/readyz")
+			if err != nil || !strings.Contains(string(body), `"store"`) {
+				t.Errorf("/readyz while the store is %s: %s, %v, want 200 that names the store", how, body, err)
+			}
+			if _, err := get(s.url + "/readyz?all"); err == nil || !strings.Contains(err.Error(), "503") {
+				t.Errorf("/readyz?all while the store is %s: %v, want 503", how, err)
+			}
+		})
+	}
+	asking.Wait()
+}
+
+// storeIsBack waits until every replica has found the store again.
+func (r replicas) storeIsBack(t *testing.T, token string) {
+	t.Helper()
+	for i, s := range r {
+		eventually(t, 10*time.Second, func() error {
+			if a := s.redeem(t, token, teamScope); a.Status != http.StatusOK {
+				return fmt.Errorf("replica %d, the store being back: %v", i, a)
+			}
+			return nil
+		})
+		if _, err := get(s.url + "/readyz?all"); err != nil {
+			t.Errorf("replica %d, the store being back: %v", i, err)
+		}
+	}
+}
