@@ -4,7 +4,7 @@
 // A name is looked up in no time and without asking anybody, so a file stands
 // first in the order of providers: its accounts work while a directory is
 // down, and every other name is passed on. At most as many passwords are
-// verified at once as there are cores. Upper and lower case are one in names.
+// verified at once as there are cores, and never more than four. Upper and lower case are one in names.
 //
 // A hash in the configuration that would take the server down, because it asks
 // for more memory or time than a login can have, is refused when it is loaded.
@@ -47,7 +47,7 @@ var (
 // the htpasswd file, if there is one.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		cores: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		cores: make(chan struct{}, atOnce(runtime.GOMAXPROCS(0))),
 		seed:  maphash.MakeSeed(),
 	}
 	for _, u := range cfg.Users {
@@ -69,6 +69,15 @@ func New(cfg Config) (*Provider, error) {
 	}
 	return p, nil
 }
+
+// maxAtOnce bounds the memory that strangers can have us use: each argon2id hash
+// takes 19 MiB, and garbage as much again until it is collected. With 32 cores
+// and a pod's usual 256 MiB, as many at once as there are cores would end the
+// process. Four are some 160 a second.
+const maxAtOnce = 4
+
+// atOnce is how many passwords are verified at once.
+func atOnce(cores int) int { return min(cores, maxAtOnce) }
 
 // ReportTo gives the provider a log, for an htpasswd file that went bad.
 func (p *Provider) ReportTo(log *slog.Logger) {

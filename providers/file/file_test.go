@@ -361,6 +361,16 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 	})
 }
 
+// TestMemoryOfWrongPasswords: what wrong passwords at once can make the process
+// use does not grow with the machine.
+func TestMemoryOfWrongPasswords(t *testing.T) {
+	for cores, want := range map[int]int{1: 1, 2: 2, 4: 4, 16: 4, 128: 4} {
+		if got := atOnce(cores); got != want {
+			t.Errorf("with %d cores %d passwords are verified at once, want %d, of %d MiB each", cores, got, want, hashMemory>>10)
+		}
+	}
+}
+
 // TestUnknownTakesAsLong: through the chain, since that is what hides it.
 func TestUnknownTakesAsLong(t *testing.T) {
 	line, err := Hash(providers.NewSecret("right"))
