@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +47,7 @@ func newKeysInit(o *options) *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "made %s, which the registry needs as rootcertbundle, and %s, which only shorepass may read\n", certificate, key)
 			}
 			if seal != "" {
-				if err := writeSealKey(seal); err != nil {
+				if err := session.WriteSealKey(seal, session.NewSealKey()); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "made %s; every replica needs the same\n", seal)
@@ -60,14 +59,4 @@ func newKeysInit(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&key, "key", "", "the root key's `file`")
 	cmd.Flags().StringVar(&seal, "seal-key", "", "the sealing key's `file`")
 	return cmd
-}
-
-// writeSealKey makes a new sealing key in a file that only its owner can read.
-func writeSealKey(name string) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("make the sealing key: %w", err)
-	}
-	_, err = fmt.Fprintln(f, session.NewSealKey().Reveal())
-	return errors.Join(err, f.Sync(), f.Close())
 }

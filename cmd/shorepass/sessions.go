@@ -44,6 +44,7 @@ type listed struct {
 	Client   string    `json:"client,omitempty"`
 	Ended    time.Time `json:"ended,omitzero"`
 	Reason   string    `json:"reason,omitempty"`
+	By       string    `json:"by,omitempty"` // who ended it, where somebody did
 }
 
 func newSessionsList(o *options) *cobra.Command {
@@ -210,7 +211,7 @@ func whoami() string {
 func row(s session.Session) listed {
 	l := listed{
 		ID: s.ID, Kind: string(s.Kind), Service: s.Service, Created: s.Created, Expires: s.Expires,
-		LastUsed: s.LastUsed, Checked: s.Checked, Client: s.Client.ID, Ended: s.Ended, Reason: string(s.Why),
+		LastUsed: s.LastUsed, Checked: s.Checked, Client: s.Client.ID, Ended: s.Ended, Reason: string(s.Why), By: s.By,
 		User: s.Identity.User, Provider: s.Identity.Provider, Subject: s.Identity.Subject, Groups: s.Identity.Groups,
 	}
 	if s.Client.Address.IsValid() {
@@ -226,6 +227,9 @@ func printSessions(w io.Writer, rows []listed) error {
 		state := "ends " + when(r.Expires)
 		if r.Reason != "" {
 			state = "ended " + when(r.Ended) + ": " + r.Reason
+			if r.By != "" {
+				state += fmt.Sprintf(" by %q", r.By)
+			}
 		}
 		fmt.Fprintf(t, "%s\t%q\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.User, r.Provider, r.Kind, r.Service, when(r.Created), when(r.LastUsed), state)
 	}
