@@ -30,6 +30,7 @@ type event struct {
 	Asked     []string         `json:"asked,omitempty"`
 	Granted   []string         `json:"granted,omitempty"`
 	Rules     []policy.Verdict `json:"rules,omitempty"`
+	Omitted   int              `json:"omitted,omitempty"` // of Asked and Rules, where nobody was proved
 	Session   string           `json:"session,omitempty"`
 	JTI       string           `json:"jti,omitempty"`
 	Duration  float64          `json:"duration"` // seconds
@@ -73,6 +74,24 @@ func (e *event) finish(status int) {
 	if status != http.StatusOK {
 		e.Granted, e.JTI = nil, ""
 	}
+	if e.Provider == "" {
+		e.Asked, e.Rules = firstOf(e, e.Asked), firstOf(e, e.Rules)
+	}
+}
+
+// maxFromNobody is how much of what was asked, and of the rules about it, is
+// written down where nobody was proved. A question has up to 256 scopes, each
+// of which several rules may match, so that a stranger's 60 KB could become a
+// line of megabytes, and many of them a full disk. What was granted is always
+// written whole.
+const maxFromNobody = 16
+
+func firstOf[T any](e *event, all []T) []T {
+	if len(all) <= maxFromNobody {
+		return all
+	}
+	e.Omitted += len(all) - maxFromNobody
+	return all[:maxFromNobody]
 }
 
 func (e *event) asks(q *question) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"shorepass/providers"
+	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
 )
@@ -124,5 +125,36 @@ func TestMisplacedTokens(t *testing.T) {
 	}
 	if !strings.Contains(audited, "[redacted]") {
 		t.Error("nothing says that something was left out")
+	}
+}
+
+// TestStrangersLine: what a stranger asks for cannot fill the disk that the
+// audit log is on, and what was granted is in the line all the same.
+func TestStrangersLine(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	var long, public []string
+	for i := range registry.MaxScopes {
+		long = append(long, fmt.Sprintf("repository:private/%d/%s:pull", i, strings.Repeat("a", 200)))
+		public = append(public, fmt.Sprintf("repository:public/%d:pull", i))
+	}
+	ask := func(scopes []string, userPassword ...string) (size int, line map[string]any) {
+		t.Helper()
+		before := h.audit.text.Len()
+		form := url.Values{"scope": scopes}
+		form.Set("service", "blue")
+		h.get(t, form.Encode(), userPassword...)
+		return h.audit.text.Len() - before, h.audit.last(t)
+	}
+	if size, line := ask(long); size > 8<<10 || line["omitted"] == nil {
+		t.Errorf("the line of a stranger's refused question has %d bytes, want few, and %v omitted", size, line["omitted"])
+	}
+	if size, _ := ask(long, "alice", "wrong"); size > 8<<10 {
+		t.Errorf("the line of a wrong password has %d bytes, want few", size)
+	}
+	if _, line := ask(public); len(line["granted"].([]any)) != registry.MaxScopes {
+		t.Errorf("%d of what a stranger was granted is in the line, want all", len(line["granted"].([]any)))
+	}
+	if _, line := ask(long, "alice", password); len(line["asked"].([]any)) != registry.MaxScopes || line["omitted"] != nil {
+		t.Errorf("of what alice asked %d is in the line, want all", len(line["asked"].([]any)))
 	}
 }
