@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -72,7 +73,10 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		return nil, malformed("the Content-Type of a POST must be application/x-www-form-urlencoded")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
+	switch {
+	case errors.Is(err, errTooManyBodies):
+		return nil, fmt.Errorf("%w: %w", errUnavailable, err)
+	case err != nil:
 		return nil, malformed(fmt.Sprintf("the body cannot be read or is longer than %d bytes", maxBody))
 	}
 	params, err := url.ParseQuery(string(body))

@@ -62,6 +62,7 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, rooms *Rooms, e
 			"if it is a proxy of yours, add it to server.trusted_proxies", "peer", e.Address)
 	}
 	defer s.metrics.observe(e)
+	defer s.meter(r).done()
 
 	err := recovered(func() error { return serve(w, r, rooms, e) })
 	if err == nil {

@@ -50,13 +50,14 @@ type Server struct {
 	audit    *Audit
 	log      *slog.Logger
 	metrics  *Metrics
-	spoofed  atomic.Bool // the warning of an untrusted proxy is out
+	large    chan struct{} // one for each long body that is being read
+	spoofed  atomic.Bool   // the warning of an untrusted proxy is out
 	stopping atomic.Bool
 }
 
 // New returns a server without rooms: it is not ready until [Server.Use].
 func New(sessions *session.Sessions, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
-	return &Server{sessions: sessions, audit: audit, metrics: metrics, log: log}
+	return &Server{sessions: sessions, audit: audit, metrics: metrics, log: log, large: make(chan struct{}, largeBodies)}
 }
 
 // Use puts rooms in force for every request that begins from now on. Its
