@@ -42,7 +42,7 @@ func run(m *testing.M) int {
 		}
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each end of a server with the race detector takes a second
-	binary = os.Getenv("SHOREPASS") // a binary to test as it is
+	binary = os.Getenv("SHOREPASS")          // a binary to test as it is
 	if binary == "" {
 		// With the race detector, since here the server has as many clients
 		// at once as it will ever have in a test.
