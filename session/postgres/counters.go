@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"shorepass/providers"
 	"shorepass/session"
 )
@@ -13,7 +15,7 @@ import (
 var _ providers.CounterStore = (*Store)(nil)
 
 const (
-	// maxMarks is how many marks of a bucket are read.
+	// maxMarks is how many marks of a bucket are kept: those that end last.
 	maxMarks = 64
 
 	// maxCounted bounds what is counted by all replicas. Beyond it what ends
@@ -30,34 +32,33 @@ func (s *Store) Marks(ctx context.Context, buckets []providers.Mark) (found [][]
 	}
 	err = s.read(ctx, 1, func(ctx context.Context) error {
 		found = make([][]providers.Counted, len(buckets))
-		rows, err := s.pool.Query(ctx, `
-			SELECT b.place, c.mark, c.until - n.now
-			FROM (SELECT `+serverNow+` AS now) n
-			CROSS JOIN unnest($1::bytea[]) WITH ORDINALITY AS b (bucket, place)
-			CROSS JOIN LATERAL (
-				SELECT mark, until FROM counted WHERE counted.bucket = b.bucket AND counted.until > n.now ORDER BY until DESC LIMIT $2
-			) c`, wanted, maxMarks)
+		rows, err := s.pool.Query(ctx, "SELECT c.bucket, c.mark, c.until - n.now FROM (SELECT "+serverNow+` AS now) n
+			JOIN counted c ON c.until > n.now WHERE c.bucket = ANY($1)`, wanted)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		now := time.Now()
 		for rows.Next() {
-			var place, left int64
-			var mark []byte
-			if err := rows.Scan(&place, &mark, &left); err != nil {
+			var left int64
+			var bucket, mark []byte
+			if err := rows.Scan(&bucket, &mark, &left); err != nil {
 				return err
 			}
 			m := providers.Counted{Until: now.Add(time.Duration(left) * time.Millisecond)}
 			copy(m.Mark[:], mark)
-			found[place-1] = append(found[place-1], m)
+			for i := range wanted { // one may be asked for twice
+				if bytes.Equal(bucket, wanted[i]) {
+					found[i] = append(found[i], m)
+				}
+			}
 		}
 		return rows.Err()
 	})
 	return found, err
 }
 
-// Count puts marks into buckets, in one statement and in an order that all
+// Count puts marks into buckets, all or none of them, in an order that all
 // replicas keep to, so that they never wait for each other in a circle.
 func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
 	counts = slices.Clone(counts)
@@ -78,10 +79,18 @@ func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
 		}
 		buckets, marks, lasts = append(buckets, c.Bucket[:]), append(marks, c.Mark[:]), append(lasts, c.For.Milliseconds())
 	}
-	return s.exec(ctx, `
-		INSERT INTO counted (bucket, mark, until)
-		SELECT n.bucket, n.mark, n.lasts + `+serverNow+` FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS n (bucket, mark, lasts)
-		ON CONFLICT (bucket, mark) DO UPDATE SET until = greatest(counted.until, excluded.until)`, buckets, marks, lasts)
+	return s.write(ctx, 1, func(ctx context.Context) error {
+		b := new(pgx.Batch)
+		b.Queue(`
+			INSERT INTO counted (bucket, mark, until)
+			SELECT n.bucket, n.mark, n.lasts + `+serverNow+` FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS n (bucket, mark, lasts)
+			ON CONFLICT (bucket, mark) DO UPDATE SET until = greatest(counted.until, excluded.until)`, buckets, marks, lasts)
+		b.Queue(`
+			DELETE FROM counted c USING (
+				SELECT bucket, mark, row_number() OVER (PARTITION BY bucket ORDER BY until DESC) AS place FROM counted WHERE bucket = ANY($1)
+			) o WHERE o.place > $2 AND c.bucket = o.bucket AND c.mark = o.mark`, buckets, maxMarks)
+		return s.pool.SendBatch(ctx, b).Close()
+	})
 }
 
 // forgetCounted deletes marks that are over, and those that end first where

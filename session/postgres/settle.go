@@ -68,7 +68,7 @@ func settleRest(ctx context.Context, tx pgx.Tx, a *session.Settlement) error {
 		b.Queue(putFacts, a.Person, a.Facts.Body)
 	}
 	if a.Adopt {
-		b.Queue("UPDATE session SET stamp = $1 WHERE person = $2 AND stamp = ''", a.Stamp, a.Person)
+		b.Queue("UPDATE session SET stamp = $1 WHERE person = $2 AND stamp = ''", text(a.Stamp), a.Person)
 	}
 	if a.Sealed != nil {
 		b.Queue("UPDATE renewal SET body = $1 WHERE person = $2", a.Sealed, a.Person)

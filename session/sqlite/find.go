@@ -14,13 +14,14 @@ import (
 	"shorepass/session"
 )
 
-// A finder is a connection with the two statements of a redemption prepared.
-// It uses the driver itself: database/sql would take as long again as SQLite
+// A finder is a connection with the statements prepared that are on the way of
+// a request: the two of a redemption, and what a login asks the counters. It uses the driver itself: database/sql would take as long again as SQLite
 // does for the look-up.
 type finder struct {
 	conn       driver.Conn
 	byToken    driver.StmtQueryContext
 	byUpstream driver.StmtQueryContext
+	marks      driver.StmtQueryContext
 	dest       []driver.Value
 	args       [1]driver.NamedValue
 	toClose    []io.Closer
@@ -47,6 +48,9 @@ func newFinder(dsn string) (_ *finder, err error) {
 		return nil, err
 	}
 	if f.byUpstream, err = f.prepare(query + "s.upstream = ?"); err != nil {
+		return nil, err
+	}
+	if f.marks, err = f.prepare(marksQuery); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -81,34 +85,43 @@ func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (*sessi
 
 var errClosed = errors.New("the store is closed")
 
-func (s *Store) find(ctx context.Context, hash session.Hash, stmt func(*finder) driver.StmtQueryContext) (*session.Row, error) {
+func (s *Store) find(ctx context.Context, hash session.Hash, stmt func(*finder) driver.StmtQueryContext) (row *session.Row, err error) {
+	err = s.withFinder(ctx, func(f *finder) error {
+		row, err = f.find(stmt(f), hash)
+		return err
+	})
+	return row, err
+}
+
+// withFinder lends a finder to do.
+func (s *Store) withFinder(ctx context.Context, do func(*finder) error) error {
 	select {
 	case s.openers <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	case <-s.closed:
-		return nil, errClosed
+		return errClosed
 	}
 	defer func() { <-s.openers }()
 	var f *finder
 	select {
 	case <-s.closed:
-		return nil, errClosed
+		return errClosed
 	case f = <-s.finders:
 	default:
 		var err error
 		if f, err = newFinder(dsn(s.file, "_query_only", "1")); err != nil {
-			return nil, explain(err)
+			return explain(err)
 		}
 	}
-	row, err := f.find(stmt(f), hash)
+	err := do(f)
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
 		// Whatever is the matter with the connection, the next one begins anew.
 		_ = f.close()
-		return nil, explain(err)
+		return explain(err)
 	}
 	s.finders <- f
-	return row, err
+	return err
 }
 
 // find runs a look-up without a context that can end: it would cost a
