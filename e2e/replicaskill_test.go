@@ -44,7 +44,7 @@ func (w *walker) walk(r replicas, stop <-chan struct{}) {
 		switch n := rand.IntN(24); {
 		case len(w.given) < 3 || len(w.given) < 16 && n == 0:
 			w.login(s)
-		case n == 1 && len(w.given) > 3:
+		case n <= 2 && len(w.given) > 3:
 			w.revoke(s, w.given[rand.IntN(len(w.given)/3)]) // most of them live on
 		default:
 			w.redeem(s, w.any())
@@ -88,7 +88,7 @@ func (w *walker) login(s *site) {
 }
 
 func (w *walker) revoke(s *site, g *given) {
-	if g.lost {
+	if g.lost || g.revoked {
 		return
 	}
 	r, err := http.NewRequest(http.MethodPost, s.url+"/oauth/revoke", strings.NewReader(url.Values{"token": {g.token}}.Encode()))
@@ -128,9 +128,10 @@ func (w *walker) redeem(s *site, g *given) bool {
 	return true
 }
 
-// crash kills replicas one after the other, often, while walkers walk, and
-// then looks at what has become of every token that one of them was given.
-func (r replicas) crash(t *testing.T, times int, walkers []*walker) {
+// crash kills and restarts victims, one after the other and often, while
+// walkers walk, and then looks at what has become of every token that one of
+// them was given.
+func (r replicas) crash(t *testing.T, times int, walkers []*walker, victims ...func()) {
 	stop := make(chan struct{})
 	var walking sync.WaitGroup
 	for _, w := range walkers {
@@ -139,10 +140,7 @@ func (r replicas) crash(t *testing.T, times int, walkers []*walker) {
 	}
 	for n := range times {
 		time.Sleep(time.Duration(400+rand.IntN(500)) * time.Millisecond) // of work
-		s := r[n%len(r)]
-		s.kill()
-		s.launch(t)
-		s.healthy(t)
+		victims[n%len(victims)]()
 	}
 	close(stop)
 	walking.Wait()
@@ -188,10 +186,23 @@ func (w *walker) settle(t *testing.T, r replicas) {
 	}
 }
 
-// killedProviders are a directory and an OpenID provider that rotates, and
-// those who log in there.
-func killedProviders(t *testing.T) (toml string, walkers []*walker) {
-	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+// victims kill each of the replicas, and start it again.
+func (r replicas) victims(t *testing.T) []func() {
+	var all []func()
+	for _, s := range r {
+		all = append(all, func() {
+			s.kill()
+			s.launch(t)
+			s.healthy(t)
+		})
+	}
+	return all
+}
+
+// walkersOf are a directory and an OpenID provider that rotates, and those who
+// log in there.
+func walkersOf(t *testing.T) (toml string, d *ldaptest.Slapd, walkers []*walker) {
+	d = ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	for _, uid := range []string{"alice", "bob", "josé"} {
 		walkers = append(walkers, &walker{user: uid, password: uid + "pw"})
 	}
@@ -202,20 +213,36 @@ func killedProviders(t *testing.T) (toml string, walkers []*walker) {
 	}
 	o := &sso{Server: oidctest.Start(t, oidctest.Options{Clients: []oidctest.Client{ssoClient}, Users: users})}
 	o.Slow("token", 100*time.Millisecond) // after it has rotated
-	return slapdTOML(d, "prefix = \"\"\n"+groupsIn(d.Groups, "")) + o.toml() + "prefix = \"sso:\"\n", walkers
+	return slapdTOML(d, "prefix = \"\"\n"+groupsIn(d.Groups, "")) + o.toml() + "prefix = \"sso:\"\n", d, walkers
 }
 
-// replicasKilled kills every replica several times.
+// replicasKilled kills every replica several times, and the directory too.
 func replicasKilled(t *testing.T, pg *postgrestest.Server) {
-	toml, walkers := killedProviders(t)
+	toml, d, walkers := walkersOf(t)
 	r := newReplicas(t, database(t, pg), options{providers: toml, rules: directoryRules, session: `revalidate = "1s"`})
-	r.crash(t, 9, walkers)
+	r.crash(t, 12, walkers, append(r.victims(t), func() {
+		d.Kill()
+		d.Start(t)
+	})...)
 }
 
 // TestSQLiteKilled kills a server that is alone with its file.
 func TestSQLiteKilled(t *testing.T) {
 	t.Parallel()
-	toml, walkers := killedProviders(t)
-	s := newSite(t, options{providers: toml, rules: directoryRules, session: `revalidate = "1s"`})
-	replicas{s}.crash(t, 6, walkers)
+	toml, _, walkers := walkersOf(t)
+	r := replicas{newSite(t, options{providers: toml, rules: directoryRules, session: `revalidate = "1s"`})}
+	r.crash(t, 6, walkers, r.victims(t)...)
+}
+
+// TestStoreKilled kills the PostgreSQL of three replicas. They keep what a
+// provider rotated meanwhile until it is back, so that nothing at all is lost.
+func TestStoreKilled(t *testing.T) {
+	t.Parallel()
+	pg := postgrestest.Start(t)
+	toml, _, walkers := walkersOf(t)
+	r := newReplicas(t, database(t, pg), options{providers: toml, rules: directoryRules, session: `revalidate = "1s"`})
+	r.crash(t, 4, walkers, func() {
+		pg.Kill()
+		pg.StartAgain(t)
+	})
 }
