@@ -6,10 +6,12 @@
 //     answers as many bytes;
 //   - policy decisions against the number of rules;
 //   - uncached logins over LDAPS, beside a bare go-ldap loop that asks the
-//     directory the same.
+//     directory the same;
+//   - redemptions with ten and with a million sessions in the store, on SQLite
+//     and on PostgreSQL.
 //
-// The first two are this command, the last one its benchmarks ("go test -bench .
-// ./bench"), since what starts a real directory belongs to tests.
+// The first two are this command, the others its benchmarks ("go test -bench .
+// ./bench"), since what starts a real directory or database belongs to tests.
 //
 //	go run ./bench -shorepass bin/shorepass
 //
