@@ -103,7 +103,7 @@ type Method string
 
 const (
 	MethodPassword Method = "password" // a password, at whichever provider
-	MethodRefresh  Method = "refresh"  // a refresh token, the provider's or ours
+	MethodRefresh  Method = "refresh"  // the provider's refresh token
 	MethodIDToken  Method = "id_token" // an ID token of a trusted issuer
 	MethodBrowser  Method = "browser"  // a sign-in page
 	MethodPAT      Method = "pat"      // a personal access token

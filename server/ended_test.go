@@ -21,9 +21,9 @@ func TestRevocationForgetsPasswords(t *testing.T) {
 	}{
 		{"nothing", "", "", 0},
 		{"her token", "token=a1", "", 1},
-		{"her session, by an operator", "session=a1", ":cp", 1},
-		{"her group, by an operator", "group=team-blue", ":cp", 1},
-		{"bob, by an operator", "user=bob", ":cp", 0},
+		{"her session, by an operator", "session=a1", "carol:" + password, 1},
+		{"her group, by an operator", "group=team-blue", "carol:" + password, 1},
+		{"bob, by an operator", "user=bob", "carol:" + password, 0},
 		{"nobody's token", "token=sp_r_x", "", 0},
 	} {
 		of := h.inhabit(t)
@@ -77,9 +77,10 @@ func TestRevocationIsAudited(t *testing.T) {
 		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "ended": 0.0, "target": "a1"}, "who held its token"},
 		{"/oauth/revoke", "token=sp_r_x", "", map[string]any{"action": "revoke", "ended": nil, "target": nil, "reason": "token refused: it is mangled"}, ""},
 		{"/oauth/revoke", "session=a2", "ALICE:" + password, map[string]any{"action": "revoke", "user": "alice", "method": "password", "account": "alice", "ended": 1.0, "asked": "[session=a2]"}, "alice"},
-		{"/oauth/introspect", "token=b1", ":cp", map[string]any{"action": "introspect", "user": "carol", "method": "pat", "session": "cp", "target": "b1", "ended": nil}, ""},
-		{"/oauth/introspect", "token=a2", ":cp", map[string]any{"action": "introspect", "target": nil, "reason": "token refused: it ended: revoked"}, ""},
-		{"/oauth/revoke", "user=bob older_than=30d", "carol:c1", map[string]any{"action": "revoke", "user": "carol", "session": "c1", "ended": 1.0, "asked": "[user=bob older_than=30d]"}, "carol, an operator"},
+		{"/oauth/introspect", "token=b1", "carol:" + password, map[string]any{"action": "introspect", "user": "carol", "method": "password", "session": nil, "target": "b1", "ended": nil}, ""},
+		{"/oauth/introspect", "token=a2", "carol:" + password, map[string]any{"action": "introspect", "target": nil, "reason": "token refused: it ended: revoked"}, ""},
+		{"/oauth/revoke", "user=bob older_than=30d", "carol:" + password, map[string]any{"action": "revoke", "user": "carol", "session": nil, "ended": 1.0, "asked": "[user=bob older_than=30d]"}, "carol, an operator"},
+		{"/oauth/revoke", "session=c1", ":cp", map[string]any{"action": "revoke", "user": "carol", "method": "pat", "token_type": "pat", "session": "cp", "ended": 1.0}, "carol"},
 		{"/oauth/revoke", "provider=local", ":ap", map[string]any{"action": "revoke", "user": "alice", "status": 403.0, "ended": nil, "asked": "[provider=local]"}, ""},
 		{"/oauth/revoke", "user=bob", "alice:wrong", map[string]any{"action": "revoke", "user": "", "account": "alice", "status": 401.0, "ended": nil}, ""},
 	} {

@@ -30,7 +30,8 @@ type event struct {
 	Asked     []string         `json:"asked,omitempty"`
 	Granted   []string         `json:"granted,omitempty"`
 	Rules     []policy.Verdict `json:"rules,omitempty"`
-	Omitted   int              `json:"omitted,omitempty"` // of Asked and Rules, where nobody was proved
+	Omitted   int              `json:"omitted,omitempty"`    // of Asked and Rules, where nobody was proved
+	TokenType string           `json:"token_type,omitempty"` // of the token of ours that was brought: refresh, pat, robot
 	Session   string           `json:"session,omitempty"`
 	JTI       string           `json:"jti,omitempty"`
 	Duration  float64          `json:"duration"` // seconds
@@ -112,7 +113,7 @@ func (e *event) isFrom(who asker) {
 		e.Provider, e.Method = who.identity.Provider, string(who.identity.Method)
 	}
 	if who.session != nil {
-		e.Session = who.session.ID
+		e.Session, e.TokenType = who.session.ID, string(who.session.Kind)
 	}
 }
 

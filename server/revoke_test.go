@@ -179,6 +179,7 @@ func TestRevocation(t *testing.T) {
 	bob["session=b1"] = `200 {"ended":1}: b1`
 	bob["user=bob"] = `200 {"ended":2}: b1 b2`
 	bob["older_than=720h user=bob"] = `200 {"ended":1}: b2`
+	carol := with(with(byToken, denied, selecting...), none, "session=a1", "session=b1", another)
 	operator := with(byToken, none, selecting...)
 	operator["session=a1"] = `200 {"ended":1}: a1`
 	operator["session=b1"] = `200 {"ended":1}: b1`
@@ -213,8 +214,8 @@ func TestRevocation(t *testing.T) {
 		{"a person's robot", "robot:ar", alice},
 		{"another person's password", "bob:" + password, bob},
 		{"an operator's password", "carol:" + password, operator},
-		{"an operator's refresh token", ":c1", operator},
-		{"an operator's personal access token", "carol:cp", operator},
+		{"an operator's refresh token", ":c1", carol},
+		{"an operator's personal access token", "carol:cp", carol},
 	} {
 		for target, want := range caller.want {
 			a := h.call(t, "/oauth/revoke", of.form(target), of.basic(caller.basic)...)

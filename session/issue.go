@@ -101,22 +101,24 @@ func (r *rules) expires(row *Row) time.Time {
 // session is a row as callers see it.
 func (r *rules) session(row *Row, known *providers.Identity, used time.Time) *Session {
 	id := *known // groups and claims are shared, and never changed
-	id.Method, id.AuthTime, id.Stamp, id.Renewal = row.Kind.method(), row.Created, row.Stamp, providers.Secret{}
+	id.Method, id.AuthTime, id.Stamp, id.Renewal = row.method(), row.Created, row.Stamp, providers.Secret{}
 	return &Session{
 		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id,
 		Created: row.Created, Expires: r.expires(row), LastUsed: used, Checked: row.Person.Checked,
 	}
 }
 
-// method is how policy and audit name a token of ours.
-func (k Kind) method() providers.Method {
-	switch k {
+// method is how policy and audit name what stands behind a session. A refresh
+// token stands for the login that it came from: docker shows the password once
+// and the token from then on, and a rule about either must hold for both.
+func (r *Row) method() providers.Method {
+	switch r.Kind {
 	case KindPAT:
 		return providers.MethodPAT
 	case KindRobot:
 		return providers.MethodRobot
 	}
-	return providers.MethodRefresh
+	return r.Method
 }
 
 // What is kept of a client's own words, in bytes.

@@ -28,7 +28,7 @@ func TestRedeem(t *testing.T) {
 	}
 	got := found.Identity
 	if got.User != "alice" || got.Provider != "corp" || got.Subject != "alice" || !slices.Equal(got.Groups, id.Groups) ||
-		got.Claims["mail"] != "alice@corp.example" || got.Method != providers.MethodRefresh || !got.Renewal.IsZero() {
+		got.Claims["mail"] != "alice@corp.example" || got.Method != providers.MethodPassword || !got.Renewal.IsZero() {
 		t.Errorf("the identity = %+v, want that of %+v", got, id)
 	}
 	text := token.Reveal()
