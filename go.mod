@@ -3,25 +3,26 @@ module shorepass
 go 1.26.0
 
 require (
-	cel.dev/cel-go v0.33.2
-	github.com/coreos/go-oidc/v3 v3.21.0
-	github.com/go-ldap/ldap/v3 v3.4.15
-	github.com/go-viper/mapstructure/v2 v2.5.0
-	github.com/golang-jwt/jwt/v5 v5.3.1
-	github.com/google/go-cmp v0.7.0
-	github.com/jackc/pgx/v5 v5.12.0
-	github.com/pelletier/go-toml/v2 v2.4.3
-	github.com/pressly/goose/v3 v3.29.0
-	github.com/prometheus/client_golang v1.25.0
-	github.com/rogpeppe/go-internal v1.16.0
-	github.com/spf13/cobra v1.10.2
-	golang.org/x/crypto v0.58.0
-	golang.org/x/oauth2 v0.37.0
-	golang.org/x/sync v0.24.0
+	cel.dev/cel-go v0.33.2 // policy: the language of when
+	github.com/coreos/go-oidc/v3 v3.21.0 // providers/oidc: verifies ID tokens
+	github.com/go-asn1-ber/asn1-ber v1.5.8 // tests: a directory that answers what no real one does
+	github.com/go-jose/go-jose/v4 v4.1.4 // providers/oidc: reads JSON Web Key Sets, as go-oidc does
+	github.com/go-ldap/ldap/v3 v3.4.15 // providers/ldap: the protocol
+	github.com/go-viper/mapstructure/v2 v2.5.0 // config: fills the rooms' options; has no dependencies
+	github.com/golang-jwt/jwt/v5 v5.3.1 // registry: signs and verifies tokens
+	github.com/google/go-cmp v0.7.0 // tests: says what differs
+	github.com/jackc/pgx/v5 v5.12.0 // session/postgres: the protocol and the pool
+	github.com/pelletier/go-toml/v2 v2.4.3 // config: TOML, with positions
+	github.com/pressly/goose/v3 v3.29.0 // session/sqlite, session/postgres: migrations
+	github.com/prometheus/client_golang v1.25.0 // server: metrics
+	github.com/rogpeppe/go-internal v1.16.0 // tests: plays the binary by scripts
+	github.com/spf13/cobra v1.10.2 // cmd: subcommands and their help
+	golang.org/x/crypto v0.58.0 // providers/file: argon2id and bcrypt
+	golang.org/x/oauth2 v0.37.0 // providers/oidc: grants
 	golang.org/x/sys v0.49.0
-	golang.org/x/text v0.43.0
-	golang.org/x/time v0.16.0
-	modernc.org/sqlite v1.62.0
+	golang.org/x/text v0.43.0 // providers: NFKC and case folding of login names
+	golang.org/x/time v0.16.0 // providers/oidc: how often a stranger may have keys read again
+	modernc.org/sqlite v1.62.0 // session/sqlite: the default store, without cgo
 )
 
 require (
@@ -31,8 +32,6 @@ require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
-	github.com/go-asn1-ber/asn1-ber v1.5.8 // indirect
-	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
@@ -51,6 +50,7 @@ require (
 	go.uber.org/multierr v1.11.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/exp v0.0.0-20261011100332-faecfb24eb49 // indirect
+	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261005182115-fad411399dd8 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261005182115-fad411399dd8 // indirect
