@@ -15,12 +15,14 @@ import (
 )
 
 // A finder is a connection with the statements prepared that are on the way of
-// a request: the two of a redemption, and what a login asks the counters. It uses the driver itself: database/sql would take as long again as SQLite
-// does for the look-up.
+// a request: those of a redemption, and what a login asks the counters. It uses
+// the driver itself: database/sql would take as long again as SQLite does for
+// the look-up, and longer where it prepares the statement each time.
 type finder struct {
 	conn       driver.Conn
 	byToken    driver.StmtQueryContext
 	byUpstream driver.StmtQueryContext
+	facts      driver.StmtQueryContext
 	marks      driver.StmtQueryContext
 	dest       []driver.Value
 	args       [1]driver.NamedValue
@@ -48,6 +50,9 @@ func newFinder(dsn string) (_ *finder, err error) {
 		return nil, err
 	}
 	if f.byUpstream, err = f.prepare(query + "s.upstream = ?"); err != nil {
+		return nil, err
+	}
+	if f.facts, err = f.prepare("SELECT p.version, p.user_name, f.body FROM person p JOIN facts f ON f.person = p.id WHERE p.id = ?"); err != nil {
 		return nil, err
 	}
 	if f.marks, err = f.prepare(marksQuery); err != nil {
@@ -87,10 +92,20 @@ var errClosed = errors.New("the store is closed")
 
 func (s *Store) find(ctx context.Context, hash session.Hash, stmt func(*finder) driver.StmtQueryContext) (row *session.Row, err error) {
 	err = s.withFinder(ctx, func(f *finder) error {
-		row, err = f.find(stmt(f), hash)
+		row, err = oneRow(f, stmt(f), hash[:], findColumnCount, rowOf)
 		return err
 	})
 	return row, err
+}
+
+// Facts returns what is known of a person. It is on the way of each request of
+// somebody who was not seen lately.
+func (s *Store) Facts(ctx context.Context, person int64) (facts session.Facts, err error) {
+	err = s.withFinder(ctx, func(f *finder) error {
+		facts, err = oneRow(f, f.facts, person, factsColumnCount, factsOf)
+		return err
+	})
+	return facts, err
 }
 
 // withFinder lends a finder to do.
@@ -124,23 +139,25 @@ func (s *Store) withFinder(ctx context.Context, do func(*finder) error) error {
 	return err
 }
 
-// find runs a look-up without a context that can end: it would cost a
+// oneRow runs a look-up without a context that can end: it would cost a
 // goroutine, and what is looked up by a key is found or not at once, since in
 // a write-ahead log readers wait for nobody.
-func (f *finder) find(stmt driver.StmtQueryContext, hash session.Hash) (*session.Row, error) {
-	f.args[0] = driver.NamedValue{Ordinal: 1, Value: hash[:]}
+func oneRow[T any](f *finder, stmt driver.StmtQueryContext, key driver.Value, columns int, read func([]driver.Value) (T, error)) (T, error) {
+	var none T
+	f.args[0] = driver.NamedValue{Ordinal: 1, Value: key}
 	rows, err := stmt.QueryContext(context.Background(), f.args[:])
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	switch err := rows.Next(f.dest); {
+	values := f.dest[:columns]
+	switch err := rows.Next(values); {
 	case err == io.EOF:
-		return nil, errors.Join(session.ErrNotFound, rows.Close())
+		return none, errors.Join(session.ErrNotFound, rows.Close())
 	case err != nil:
-		return nil, errors.Join(err, rows.Close())
+		return none, errors.Join(err, rows.Close())
 	}
-	row, err := rowOf(f.dest)
-	return row, errors.Join(err, rows.Close())
+	found, err := read(values)
+	return found, errors.Join(err, rows.Close())
 }
 
 // rowOf reads the columns of findColumns.
@@ -157,6 +174,16 @@ func rowOf(v []driver.Value) (*session.Row, error) {
 	c.bytes(0, row.Hash[:])
 	c.bytes(12, row.Person.Version[:])
 	return row, c.err
+}
+
+const factsColumnCount = 3
+
+// factsOf reads what a person's look-up found.
+func factsOf(v []driver.Value) (session.Facts, error) {
+	c := columns{values: v}
+	facts := session.Facts{User: c.text(1), Body: c.blob(2)}
+	c.bytes(0, facts.Version[:])
+	return facts, c.err
 }
 
 // columns reads values as the driver gives them, and keeps the first error.
@@ -179,9 +206,16 @@ func (c *columns) text(i int) string {
 
 func (c *columns) time(i int) time.Time { return fromMillis(c.number(i)) }
 
-func (c *columns) bytes(i int, into []byte) {
+// blob is the driver's own copy, and the caller's to keep.
+func (c *columns) blob(i int) []byte {
 	b, ok := c.values[i].([]byte)
-	c.check(ok && len(b) == len(into), i)
+	c.check(ok, i)
+	return b
+}
+
+func (c *columns) bytes(i int, into []byte) {
+	b := c.blob(i)
+	c.check(len(b) == len(into), i)
 	copy(into, b)
 }
 

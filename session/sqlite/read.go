@@ -5,29 +5,10 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"strings"
 
 	"shorepass/session"
 )
-
-// Facts returns what is known of a person.
-func (s *Store) Facts(ctx context.Context, person int64) (session.Facts, error) {
-	var f session.Facts
-	var version []byte
-	err := s.read.QueryRowContext(ctx, "SELECT p.version, p.user_name, f.body FROM person p JOIN facts f ON f.person = p.id WHERE p.id = ?", person).
-		Scan(&version, &f.User, &f.Body)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return f, session.ErrNotFound
-	case err != nil:
-		return f, explain(err)
-	case len(version) != len(f.Version):
-		return f, fmt.Errorf("the version of person %d is damaged", person)
-	}
-	copy(f.Version[:], version)
-	return f, nil
-}
 
 // Renewal returns what is sealed for a person.
 func (s *Store) Renewal(ctx context.Context, person int64) (body []byte, err error) {
