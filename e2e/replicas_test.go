@@ -242,6 +242,7 @@ func TestReplicas(t *testing.T) {
 		{"a provider that is down", replicasProviderDown},
 		{"a provider that refuses everybody", replicasGuard},
 		{"kill -9", replicasKilled},
+		{"behind a load balancer", replicasBalanced},
 		{"wrong passwords", replicasWrongPasswords},
 		{"sealing keys", replicasSealKeys},
 		{"started at once", replicasStartAtOnce},

@@ -141,7 +141,7 @@ func replicasLeavers(t *testing.T, pg *postgrestest.Server) {
 // replicasSambaLeavers does so in Active Directory.
 func replicasSambaLeavers(t *testing.T, pg *postgrestest.Server) {
 	const soon = 1300 * time.Millisecond
-	d := ldaptest.StartSamba(t, ldaptest.SambaOptions{})
+	d := ldaptest.StartSamba(t, ldaptest.SambaOptions{Lockout: 3}) // as many as are let through
 	r := newReplicas(t, database(t, pg), options{
 		providers: sambaTOML(d, groupsIn(d.Groups, "")), rules: sambaRules, session: "revalidate = \"1s\"\ngrace = \"3s\"",
 	})
@@ -154,7 +154,14 @@ func replicasSambaLeavers(t *testing.T, pg *postgrestest.Server) {
 		{"bob", "expires", "200", "401", func() { d.Set(t, d.Person("bob"), "accountExpires", "132000000000000000") }},
 		{"doej", "has a new password", "200", "401", func() { d.SetPassword(t, d.Person("Doe, J"), secrets.password("doej")) }},
 		{"josé", "is deleted", "200", "401", func() { d.Delete(t, d.Person("josé")) }},
-		{"o(brien", "is not concerned", "200", "200", func() {}},
+		{"o(brien", "is locked by somebody's guesses", "200", "200", func() {
+			for i, s := range r {
+				s.get(t, "service="+service, basic("o(brien", fmt.Sprintf("guess-at-o-brien-%d", i)))
+			}
+			if locked := d.Get(t, d.Person("o(brien"), "lockoutTime"); len(locked) == 0 || locked[0] == "0" {
+				t.Error("o(brien is not locked")
+			}
+		}},
 	} {
 		t.Run(tc.name+" "+tc.person, func(t *testing.T) {
 			t.Parallel()
