@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type walker struct {
 	user, password string
 	rotates        bool // the provider rotates its token at each asking
 	given          []*given
+	done           *atomic.Int64 // how much all walkers have redeemed and revoked
 	seen           map[string]int
 	faults         []string
 }
@@ -42,7 +44,7 @@ func (w *walker) walk(r replicas, stop <-chan struct{}) {
 	for {
 		s := r[rand.IntN(len(r))]
 		switch n := rand.IntN(24); {
-		case len(w.given) < 3 || len(w.given) < 16 && n == 0:
+		case len(w.given) < 4 || len(w.given) < 16 && n == 0:
 			w.login(s)
 		case n <= 2 && len(w.given) > 3:
 			w.revoke(s, w.given[rand.IntN(len(w.given)/3)]) // most of them live on
@@ -99,6 +101,7 @@ func (w *walker) revoke(s *site, g *given) {
 	switch a, err := w.ask("revoke", r); {
 	case err == nil && a.Status == http.StatusOK:
 		g.revoked = true
+		w.done.Add(1)
 	case !errors.Is(err, syscall.ECONNREFUSED):
 		g.unsure = true // some of it may have been done
 	}
@@ -124,6 +127,8 @@ func (w *walker) redeem(s *site, g *given) bool {
 		w.seen["lost to a token rotated in that instant"]++
 	case a.Status != http.StatusOK:
 		w.faults = append(w.faults, fmt.Sprintf("a token that %s was given = %v", w.user, a))
+	default:
+		w.done.Add(1)
 	}
 	return true
 }
@@ -132,14 +137,21 @@ func (w *walker) redeem(s *site, g *given) bool {
 // walkers walk, and then looks at what has become of every token that one of
 // them was given.
 func (r replicas) crash(t *testing.T, times int, walkers []*walker, victims ...func()) {
-	stop := make(chan struct{})
+	stop, done := make(chan struct{}), new(atomic.Int64)
 	var walking sync.WaitGroup
 	for _, w := range walkers {
-		w.seen = make(map[string]int)
+		w.seen, w.done = make(map[string]int), done
 		walking.Go(func() { w.walk(r, stop) })
 	}
 	for n := range times {
-		time.Sleep(time.Duration(400+rand.IntN(500)) * time.Millisecond) // of work
+		enough := done.Load() + int64(5*len(walkers))
+		eventually(t, 20*time.Second, func() error {
+			if n := done.Load(); n < enough {
+				return fmt.Errorf("clients redeemed and revoked %d times, want %d", n, enough)
+			}
+			return nil
+		})
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
 		victims[n%len(victims)]()
 	}
 	close(stop)
@@ -164,8 +176,8 @@ func (r replicas) crash(t *testing.T, times int, walkers []*walker, victims ...f
 		}
 	}
 	t.Logf("%d kills; %d tokens given, %d of them revoked; clients saw %v", times, tokens, revoked, seen)
-	if seen["redeem 200"] < 50 || revoked == 0 {
-		t.Errorf("clients saw too little: %v", seen)
+	if revoked == 0 {
+		t.Error("no token was revoked")
 	}
 }
 

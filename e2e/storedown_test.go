@@ -11,9 +11,9 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// storeLimit is what a redemption may take while the store does not answer:
-// session.query_timeout, and a moment.
-const storeLimit = 4 * time.Second
+// storeLimit is what an answer may take while the store does not answer: half
+// a second for the counters, session.query_timeout, and a moment.
+const storeLimit = 6 * time.Second
 
 // TestStoreDown stops PostgreSQL, kills it and lets it stand still, before
 // replicas start and while they serve.
