@@ -14,10 +14,13 @@ type turns struct {
 	span   time.Duration
 }
 
+// measure is one run, of about so long.
+type measure func(ctx context.Context, span time.Duration) (figures, error)
+
 // contestant is a row of a table.
 type contestant struct {
 	name string
-	run  func(ctx context.Context, span time.Duration) (figures, error)
+	run  measure
 }
 
 // result is what the runs of a contestant came to, each figure the median.

@@ -8,15 +8,16 @@
 //   - uncached logins over LDAPS, beside a bare go-ldap loop that asks the
 //     directory the same;
 //   - redemptions with ten and with a million sessions in the store, on SQLite
-//     and on PostgreSQL.
+//     and on PostgreSQL;
+//   - three replicas on one PostgreSQL, beside one.
 //
 // The first two are this command, the others its benchmarks ("go test -bench .
 // ./bench"), since what starts a real directory or database belongs to tests.
 //
 //	go run ./bench -shorepass bin/shorepass
 //
-// What a table compares runs in turn, a second each, again and again, and a
-// cell is the median of these runs; the ratio is the median of the ratios
+// What a table compares runs in turn, a third of a second each, again and
+// again; a cell is the median of these runs, and the ratio that of the ratios
 // within a turn. So ratios can be trusted on a machine that does other things
 // too, where absolute figures depend on its mood. The server, the load and the
 // store share the machine's cores: what carries over to another machine is the
@@ -33,8 +34,8 @@ import (
 
 func main() {
 	binary := flag.String("shorepass", "bin/shorepass", "the binary to measure")
-	span := flag.Duration("span", time.Second, "how long each run takes")
-	rounds := flag.Int("rounds", 5, "how many runs each cell is the median of")
+	span := flag.Duration("span", 350*time.Millisecond, "how long each run takes")
+	rounds := flag.Int("rounds", 11, "how many runs each cell is the median of")
 	bare := flag.Int("bare", 0, "serve the bare handler with tokens of that many bytes instead (used by bench itself)")
 	flag.Parse()
 	var err error

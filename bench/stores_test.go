@@ -66,8 +66,7 @@ type stocked struct {
 	size   string // of the store
 }
 
-// compareStores prints the table. Who is not measured stands still, so that
-// when sessions were last used is written on the time of those who used them.
+// compareStores prints the table.
 func compareStores(b *testing.B, title string, all []stocked) {
 	for _, s := range all {
 		s.servers[0].pause()
@@ -76,11 +75,9 @@ func compareStores(b *testing.B, title string, all []stocked) {
 	for _, c := range []int{1, 16} {
 		var rows []contestant
 		for _, s := range all {
-			rows = append(rows, contestant{s.name, func(ctx context.Context, span time.Duration) (figures, error) {
-				s.servers[0].resume()
-				defer s.servers[0].pause()
+			rows = append(rows, contestant{s.name, alone(s.servers, func(ctx context.Context, span time.Duration) (figures, error) {
 				return load(ctx, s.target, drawn(s.tokens), c, span)
-			}})
+			})})
 		}
 		results, err := compare(b.Context(), short, rows)
 		if err != nil {
