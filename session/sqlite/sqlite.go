@@ -134,6 +134,10 @@ func (s *Store) Close() error {
 // inTx runs f in a transaction of the one writer.
 func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) (err error) {
 	tx, err := s.write.BeginTx(ctx, nil)
+	if errors.Is(err, context.DeadlineExceeded) {
+		// There is one writer, and it waits longer than this caller can.
+		return fmt.Errorf("no write gets its turn, perhaps because another process has locked the file: %w", err)
+	}
 	if err != nil {
 		return explain(err)
 	}
