@@ -39,7 +39,7 @@ func TestRefreshTokenEverywhere(t *testing.T) {
 						if s := c.pull(t, h, r.host+"/team-alpha/it:1"); !s.ok || !s.saw(i.layer.digest()) {
 							t.Errorf("pull with docker's token: %v", s)
 						}
-						if s := c.copy(t, h, r.host+"/team-alpha/it:1", r.host+"/team-alpha/"+strings.Fields(c.name)[0]+":2"); !s.ok {
+						if s := c.copy(t, h, r.host+"/team-alpha/it:1", r.host+"/team-alpha/"+strings.ReplaceAll(strings.ToLower(docker.name+"-to-"+c.name), " ", "-")+":2"); !s.ok {
 							t.Errorf("push with docker's token: %v", s)
 						}
 						if s := c.pull(t, h, r.host+"/team-beta/it:1"); s.ok {
