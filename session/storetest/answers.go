@@ -1,0 +1,199 @@
+package storetest
+
+import (
+	"errors"
+	"net/netip"
+	"shorepass/session"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func testLease(t *testing.T, s session.Store) {
+	row := create(t, s, draft("a", "alice"))
+	p := row.Person
+	now := epoch.Add(time.Hour)
+	var won atomic.Int32
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			ok, err := s.Lease(t.Context(), p.ID, p.Asked, now, now.Add(15*time.Second))
+			if err != nil {
+				t.Error(err)
+			}
+			if ok {
+				won.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	check(t, "leases won by twenty at once", won.Load(), 1)
+	check(t, "the lease", find(t, s, row.Hash).Person.Lease, now.Add(15*time.Second))
+	lease := func(asked, now time.Time) bool {
+		t.Helper()
+		ok, err := s.Lease(t.Context(), p.ID, asked, now, now.Add(15*time.Second))
+		must(t, err)
+		return ok
+	}
+	check(t, "while it lasts", lease(p.Asked, now.Add(14*time.Second)), false)
+	check(t, "after its end", lease(p.Asked, now.Add(15*time.Second)), true)
+	if _, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(15 * time.Second), At: now, Answer: session.AnswerDown}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Settle by who lost the lease: %v, want ErrNotFound", err)
+	}
+	_, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(30 * time.Second), At: now.Add(16 * time.Second), Answer: session.AnswerDown})
+	must(t, err)
+	check(t, "by who saw it before it was asked", lease(p.Asked, now.Add(time.Minute)), false)
+	check(t, "by who saw the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
+}
+
+// settle takes a lease and keeps an answer.
+func settle(t *testing.T, s session.Store, h session.Hash, a session.Settlement) int {
+	t.Helper()
+	row := find(t, s, h)
+	until := a.At.Add(15 * time.Second)
+	won, err := s.Lease(t.Context(), row.Person.ID, row.Person.Asked, a.At, until)
+	must(t, err)
+	if !won {
+		t.Fatalf("no lease for %+v", row.Person)
+	}
+	a.Person, a.Lease = row.Person.ID, until
+	n, err := s.Settle(t.Context(), &a)
+	must(t, err)
+	return n
+}
+
+func testSettle(t *testing.T, s session.Store) {
+	d := ownDraft("a", "alice")
+	id := create(t, s, d).Person.ID
+	known := facts("alice the second")
+	person := session.Person{ID: id, Version: d.Facts.Version, Stamp: "s1", Checked: epoch}
+	at := func(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.Minute) }
+	sealed := d.Sealed
+	for _, tc := range []struct {
+		name   string
+		answer session.Settlement
+		want   func()
+	}{
+		{"down", session.Settlement{At: at(1), Answer: session.AnswerDown}, func() {}},
+		{"gone", session.Settlement{At: at(2), Answer: session.AnswerGone}, func() { person.Gone = at(2) }},
+		{"gone still", session.Settlement{At: at(3), Answer: session.AnswerGone}, func() {}},
+		{"down while gone", session.Settlement{At: at(4), Answer: session.AnswerDown, Sealed: []byte("rotated")}, func() { sealed = []byte("rotated") }},
+		{"held while gone", session.Settlement{At: at(5), Answer: session.AnswerHeld}, func() {}},
+		{"there again", session.Settlement{At: at(6), Answer: session.AnswerVouched, Facts: &known, Stamp: "s2"}, func() {
+			person.Gone, person.Checked, person.Version, person.Stamp = time.Time{}, at(6), known.Version, "s2"
+		}},
+		{"without a stamp", session.Settlement{At: at(7), Answer: session.AnswerVouched, Facts: &known}, func() { person.Checked = at(7) }},
+		{"gone again", session.Settlement{At: at(8), Answer: session.AnswerGone}, func() { person.Gone = at(8) }},
+		{"rejected", session.Settlement{At: at(9), Answer: session.AnswerRejected}, func() { person.Gone = time.Time{} }},
+		{"never", session.Settlement{At: at(10), Answer: session.AnswerNever}, func() {}},
+	} {
+		check(t, tc.name+": ended", settle(t, s, d.Hash, tc.answer), 0)
+		tc.want()
+		person.Asked, person.Answer = tc.answer.At, tc.answer.Answer
+		check(t, tc.name, find(t, s, d.Hash).Person, person)
+		got, err := s.Renewal(t.Context(), id)
+		must(t, err)
+		check(t, tc.name+": renewal", got, sealed)
+	}
+	got, err := s.Facts(t.Context(), id)
+	must(t, err)
+	check(t, "facts", got, known)
+}
+
+func testSettleEnds(t *testing.T, s session.Store) {
+	at := epoch.Add(time.Hour)
+	for _, name := range []string{"a", "b"} {
+		create(t, s, draft(name, "alice"))
+	}
+	newer, blank := draft("newer", "alice"), draft("blank", "alice")
+	newer.Stamp, blank.Stamp = "s2", ""
+	create(t, s, newer)
+	create(t, s, blank)
+	create(t, s, draft("of bob", "bobby"))
+	ended := func(name string) session.Reason {
+		t.Helper()
+		row := find(t, s, hash(name))
+		if row.Ended.IsZero() != (row.Why == "") {
+			t.Errorf("%s ended %v for %q", name, row.Ended, row.Why)
+		}
+		return row.Why
+	}
+	known := facts("alice")
+	check(t, "sessions ended by a new stamp", settle(t, s, hash("a"), session.Settlement{At: at, Answer: session.AnswerVouched, Facts: &known, Stamp: "s2", End: session.ReasonStamp}), 2)
+	check(t, "a", ended("a"), session.ReasonStamp)
+	check(t, "b", ended("b"), session.ReasonStamp)
+	check(t, "newer", ended("newer"), "")
+	check(t, "blank", ended("blank"), "")
+	settle(t, s, hash("newer"), session.Settlement{At: at, Answer: session.AnswerVouched, Facts: &known, Stamp: "s2", Adopt: true})
+	check(t, "the stamp of who had none", find(t, s, hash("blank")).Stamp, "s2")
+	check(t, "the stamp of one of bob's", find(t, s, hash("of bob")).Stamp, "s1")
+	check(t, "sessions ended with the account", settle(t, s, hash("a"), session.Settlement{At: at.Add(time.Hour), Answer: session.AnswerRejected, End: session.ReasonEnded}), 2)
+	check(t, "a", ended("a"), session.ReasonStamp)
+	check(t, "newer", ended("newer"), session.ReasonEnded)
+	check(t, "of bob", ended("of bob"), "")
+}
+
+func testRestore(t *testing.T, s session.Store) {
+	before := create(t, s, ownDraft("a", "alice"))
+	at := epoch.Add(time.Hour)
+	settle(t, s, before.Hash, session.Settlement{At: at, Answer: session.AnswerRejected, End: session.ReasonEnded})
+	marked := create(t, s, draft("marked", "bob"))
+	settle(t, s, marked.Hash, session.Settlement{At: at, Answer: session.AnswerGone})
+	revoked := create(t, s, ownDraft("revoked", "carol"))
+	_, err := s.End(t.Context(), []session.Hash{revoked.Hash}, session.ReasonRevoked, "carol", at)
+	must(t, err)
+	must(t, s.Restore(t.Context(), []session.Undo{
+		{Person: before.Person, Why: session.ReasonEnded, At: at},
+		{Person: marked.Person, At: at},
+		{Person: revoked.Person, Why: session.ReasonEnded, At: at},
+	}))
+	want := *before
+	want.Person.Asked, want.Person.Answer = at, session.AnswerHeld
+	check(t, "what was ended", *find(t, s, before.Hash), want)
+	want = *marked
+	want.Person.Asked, want.Person.Answer = at, session.AnswerHeld
+	check(t, "what was marked", *find(t, s, marked.Hash), want)
+	check(t, "what was revoked", find(t, s, revoked.Hash).Why, session.ReasonRevoked)
+	taken, err := s.Farewells(t.Context(), at.Add(time.Hour), 10)
+	must(t, err)
+	if len(taken) != 1 || taken[0].Token != revoked.Hash {
+		t.Errorf("Farewells after Restore = %+v, want the revoked one's", taken)
+	}
+}
+
+func testClaim(t *testing.T, s session.Store) {
+	h := hash("upstream")
+	claim := func(seconds int) bool {
+		t.Helper()
+		now := epoch.Add(time.Duration(seconds) * time.Second)
+		won, err := s.Claim(t.Context(), h, now, now.Add(15*time.Second))
+		must(t, err)
+		return won
+	}
+	check(t, "the first", claim(0), true)
+	check(t, "the second", claim(14), false)
+	check(t, "after its end", claim(15), true)
+	must(t, s.Release(t.Context(), h))
+	check(t, "after its release", claim(16), true)
+	d := ownDraft("a", "alice")
+	d.Upstream = &h
+	create(t, s, d)
+	check(t, "with a session", claim(100), false)
+	_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked, "", epoch)
+	must(t, err)
+	check(t, "with a session that ended", claim(200), false)
+}
+
+func testUsed(t *testing.T, s session.Store) {
+	h := create(t, s, draft("a", "alice")).Hash
+	client := session.Client{Address: netip.MustParseAddr("2001:db8::1"), ID: "oras-go", UserAgent: "oras"}
+	late, early := epoch.Add(2*time.Hour), epoch.Add(time.Hour)
+	must(t, s.Used(t.Context(), []session.Use{{Token: h, At: late, Client: client}, {Token: hash("nobody"), At: late}}))
+	must(t, s.Used(t.Context(), []session.Use{{Token: h, At: early}}))
+	check(t, "used", find(t, s, h).Used, late)
+	listed, err := s.List(t.Context(), session.Selector{}, session.Hash{}, 10)
+	must(t, err)
+	check(t, "the last client", listed[0].Last, client)
+	check(t, "the first client", listed[0].Client.ID, "docker")
+}

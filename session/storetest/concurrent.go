@@ -1,0 +1,73 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"shorepass/session"
+	"sync"
+	"testing"
+	"time"
+)
+
+// testConcurrent revokes sessions while they are created, leased, used and
+// looked up: none comes back.
+func testConcurrent(t *testing.T, s session.Store) {
+	var group sync.WaitGroup
+	for i := range 4 {
+		group.Go(func() {
+			for j := range 10 {
+				d := ownDraft(fmt.Sprint(i, " ", j), "alice")
+				if err := s.Create(t.Context(), d, 1000); err != nil {
+					t.Error(err)
+					return
+				}
+				var inner sync.WaitGroup
+				inner.Go(func() {
+					row, err := s.Find(t.Context(), d.Hash)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					until := epoch.Add(time.Minute)
+					if _, err := s.Lease(t.Context(), row.Person.ID, row.Person.Asked, epoch, until); err != nil {
+						t.Error(err)
+					}
+					if _, err := s.Settle(t.Context(), &session.Settlement{Person: row.Person.ID, Lease: until, At: epoch, Answer: session.AnswerVouched, Facts: &d.Facts, Stamp: "s1"}); err != nil {
+						t.Error(err)
+					}
+				})
+				inner.Go(func() {
+					if err := s.Used(t.Context(), []session.Use{{Token: d.Hash, At: epoch}}); err != nil {
+						t.Error(err)
+					}
+				})
+				if n, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked, "", epoch); n != 1 || err != nil {
+					t.Errorf("End = %d, %v", n, err)
+				}
+				if row, err := s.Find(t.Context(), d.Hash); err != nil || row.Ended.IsZero() {
+					t.Errorf("Find after a revocation = %+v, %v", row, err)
+				}
+				inner.Wait()
+				if row, err := s.Find(t.Context(), d.Hash); err != nil || row.Ended.IsZero() {
+					t.Errorf("Find after everything = %+v, %v", row, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func testClosed(t *testing.T, s session.Store) {
+	create(t, s, draft("a", "alice"))
+	must(t, s.Close())
+	if row, err := s.Find(t.Context(), hash("a")); err == nil || errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Find after Close = %v, %v, want an error that tells nothing", row, err)
+	}
+	if err := s.Create(t.Context(), draft("b", "bob"), 10); err == nil {
+		t.Error("Create after Close: no error")
+	}
+	if err := s.Ping(t.Context()); err == nil {
+		t.Error("Ping after Close: no error")
+	}
+	must(t, s.Close())
+}

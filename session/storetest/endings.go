@@ -1,0 +1,196 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"shorepass/session"
+	"testing"
+	"time"
+)
+
+func testEnd(t *testing.T, s session.Store) {
+	a, b := create(t, s, draft("a", "alice")).Hash, create(t, s, draft("b", "alice")).Hash
+	end := func(at time.Time, tokens ...session.Hash) int {
+		t.Helper()
+		n, err := s.End(t.Context(), tokens, session.ReasonRevoked, "an operator", at)
+		must(t, err)
+		return n
+	}
+	check(t, "ended", end(epoch, a, hash("nobody")), 1)
+	check(t, "ended again", end(epoch.Add(time.Hour), a, b), 1)
+	row := find(t, s, a)
+	check(t, "when", row.Ended, epoch)
+	check(t, "why", row.Why, session.ReasonRevoked)
+	listed, err := s.List(t.Context(), session.Selector{Ended: true, ID: a.ID()}, session.Hash{}, 10)
+	must(t, err)
+	if len(listed) != 1 || listed[0].By != "an operator" {
+		t.Errorf("List of what ended = %+v", listed)
+	}
+}
+
+func testList(t *testing.T, s session.Store) {
+	for i, user := range []string{"alice", "alice", "bob"} {
+		d := draft(fmt.Sprint(i), user)
+		d.Created = epoch.Add(time.Duration(i) * time.Hour)
+		create(t, s, d)
+	}
+	other := draft("other", "alice")
+	other.Provider, other.Kind = "sso", session.KindPAT
+	create(t, s, other)
+	ended := create(t, s, draft("ended", "bob"))
+	_, err := s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonRevoked, "", epoch)
+	must(t, err)
+	for _, tc := range []struct {
+		sel  session.Selector
+		want int
+	}{
+		{session.Selector{}, 4},
+		{session.Selector{Ended: true}, 5},
+		{session.Selector{User: "alice"}, 3},
+		{session.Selector{User: "ALICE"}, 0},
+		{session.Selector{User: "alice", Provider: "corp"}, 2},
+		{session.Selector{Provider: "sso"}, 1},
+		{session.Selector{Subject: "subject of bob"}, 1},
+		{session.Selector{Kind: session.KindPAT}, 1},
+		{session.Selector{Before: epoch.Add(time.Hour)}, 2},
+		{session.Selector{ID: other.Hash.ID()}, 1},
+		{session.Selector{ID: other.Hash.ID(), User: "bob"}, 0},
+		{session.Selector{ID: "nothing of the kind"}, 0},
+		{session.Selector{ID: other.Hash.ID()[1:]}, 0},
+	} {
+		var got int
+		var after session.Hash
+		for {
+			page, err := s.List(t.Context(), tc.sel, after, 2)
+			must(t, err)
+			for _, l := range page {
+				if bytes.Compare(l.Hash[:], after[:]) <= 0 {
+					t.Errorf("List(%+v) is out of order", tc.sel)
+				}
+				after = l.Hash
+			}
+			if got += len(page); len(page) < 2 {
+				break
+			}
+		}
+		check(t, fmt.Sprintf("List(%+v)", tc.sel), got, tc.want)
+	}
+}
+
+func testSweep(t *testing.T, s session.Store) {
+	now := epoch.Add(100 * time.Hour)
+	times := session.SweepTimes{Now: now, Idle: now.Add(-10 * time.Hour), Unused: now.Add(-5 * time.Hour), Forget: now.Add(-time.Hour)}
+	for _, tc := range []struct {
+		name                   string
+		created, used, expires int // hours before now; 0 is never
+		want                   session.Reason
+	}{
+		{"expired", 20, 1, 0, session.ReasonExpired},
+		{"idle", 20, 10, -1, session.ReasonIdle},
+		{"unused", 5, 0, -1, session.ReasonUnused},
+		{"used", 20, 9, -1, ""},
+		{"new", 4, 0, -1, ""},
+	} {
+		d := draft(tc.name, tc.name)
+		d.Created, d.Expires = now.Add(-time.Duration(tc.created)*time.Hour), now.Add(-time.Duration(tc.expires)*time.Hour)
+		create(t, s, d)
+		if tc.used > 0 {
+			must(t, s.Used(t.Context(), []session.Use{{Token: d.Hash, At: now.Add(-time.Duration(tc.used) * time.Hour)}}))
+		}
+	}
+	for range 3 {
+		n, err := s.Sweep(t.Context(), times, 1)
+		must(t, err)
+		check(t, "a step", n, 1)
+	}
+	n, err := s.Sweep(t.Context(), times, 10)
+	must(t, err)
+	check(t, "the last step", n, 0)
+	for name, want := range map[string]session.Reason{"expired": session.ReasonExpired, "idle": session.ReasonIdle, "unused": session.ReasonUnused, "used": "", "new": ""} {
+		row := find(t, s, hash(name))
+		check(t, name, row.Why, want)
+		if want != "" {
+			check(t, name, row.Ended, now)
+		}
+	}
+	later := times
+	later.Forget = now
+	n, err = s.Sweep(t.Context(), later, 10)
+	must(t, err)
+	check(t, "forgotten", n, 3)
+	if _, err := s.Find(t.Context(), hash("idle")); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Find of what is forgotten: %v, want ErrNotFound", err)
+	}
+	listed, err := s.List(t.Context(), session.Selector{Ended: true}, session.Hash{}, 10)
+	must(t, err)
+	check(t, "left", len(listed), 2)
+
+	// A person is forgotten with the last session, and not before.
+	shared := find(t, s, create(t, s, draft("used too", "used")).Hash)
+	_, err = s.End(t.Context(), []session.Hash{hash("used"), shared.Hash}, session.ReasonRevoked, "", now)
+	must(t, err)
+	for range 2 {
+		_, err = s.Facts(t.Context(), shared.Person.ID)
+		must(t, err)
+		_, err = s.Sweep(t.Context(), later, 1)
+		must(t, err)
+	}
+	if _, err = s.Facts(t.Context(), shared.Person.ID); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Facts of who is forgotten: %v, want ErrNotFound", err)
+	}
+}
+
+func testFarewells(t *testing.T, s session.Store) {
+	revoked, ended, alive := create(t, s, ownDraft("revoked", "alice")), create(t, s, ownDraft("ended", "alice")), create(t, s, ownDraft("alive", "alice"))
+	create(t, s, draft("none", "alice"))
+	_, err := s.End(t.Context(), []session.Hash{revoked.Hash, hash("none")}, session.ReasonRevoked, "", epoch)
+	must(t, err)
+	_, err = s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonEnded, "", epoch)
+	must(t, err)
+	farewells := func(before time.Time) []session.Sealed {
+		t.Helper()
+		taken, err := s.Farewells(t.Context(), before, 10)
+		must(t, err)
+		return taken
+	}
+	check(t, "at once", farewells(epoch.Add(-time.Second)), []session.Sealed{{Person: revoked.Person.ID, Token: revoked.Hash, Provider: "corp", Body: []byte("sealed revoked")}})
+	check(t, "later", farewells(epoch), []session.Sealed{{Person: ended.Person.ID, Token: ended.Hash, Provider: "corp", Body: []byte("sealed ended")}})
+	check(t, "again", len(farewells(epoch)), 0)
+	kept, err := s.Renewal(t.Context(), alive.Person.ID)
+	must(t, err)
+	check(t, "of who lives", kept, []byte("sealed alive"))
+}
+
+func testReseal(t *testing.T, s session.Store) {
+	for _, name := range []string{"a", "b", "c"} {
+		create(t, s, ownDraft(name, "alice"))
+	}
+	create(t, s, draft("none", "alice"))
+	first, err := s.Sealed(t.Context(), 0, 2)
+	must(t, err)
+	check(t, "the first page", len(first), 2)
+	rest, err := s.Sealed(t.Context(), first[1].Person, 2)
+	must(t, err)
+	check(t, "the second page", len(rest), 1)
+	must(t, s.Reseal(t.Context(), first[0], []byte("anew")))
+	must(t, s.Reseal(t.Context(), first[0], []byte("too late")))
+	got, err := s.Renewal(t.Context(), first[0].Person)
+	must(t, err)
+	check(t, "resealed", got, []byte("anew"))
+}
+
+func testSettings(t *testing.T, s session.Store) {
+	get := func(value []byte) []byte {
+		t.Helper()
+		kept, err := s.Setting(t.Context(), "name", value)
+		must(t, err)
+		return kept
+	}
+	check(t, "nothing", get(nil), nil)
+	check(t, "the first", get([]byte("one")), []byte("one"))
+	check(t, "the second", get([]byte("two")), []byte("one"))
+	check(t, "read", get(nil), []byte("one"))
+	must(t, s.SetSetting(t.Context(), "name", []byte("three")))
+	check(t, "replaced", get([]byte("four")), []byte("three"))
+}
