@@ -67,6 +67,11 @@ func (c *crowd) first(sessions int) *crowd {
 	return &crowd{people: c.people[:sessions], hashes: c.hashes[:sessions], tokens: c.tokens[:sessions]}
 }
 
+// among deals the sessions out among fewer people.
+func (c *crowd) among(people int) *crowd {
+	return &crowd{people: c.people[:people], hashes: c.hashes, tokens: c.tokens}
+}
+
 // drafts is a store that remembers only the last session it was given.
 type drafts struct {
 	session.Store // nil: nothing else is asked of it

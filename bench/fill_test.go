@@ -50,7 +50,7 @@ func fillSQLite(b *testing.B, file string, s stock) {
 	now, used, yesterday, expires := moments()
 	for i, p := range s.live.people {
 		exec(`INSERT INTO person (id, provider, mark, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
-			SELECT ?1, provider, mark, ?2, '', ?2, ?3, '', ?4, ?4, 0, 0, 0 FROM person WHERE id = 1`, firstPerson+i, p.User, p.Version[:], now)
+			SELECT ?1, provider, mark, ?2, '', ?2, ?3, stamp, ?4, ?4, 0, 0, 0 FROM person WHERE id = 1`, firstPerson+i, p.User, p.Version[:], now)
 		exec("INSERT INTO facts (person, body) VALUES (?, ?)", firstPerson+i, p.Body)
 	}
 	hashes := make([]byte, 0, len(s.live.hashes)*32)
@@ -60,10 +60,10 @@ func fillSQLite(b *testing.B, file string, s stock) {
 	const insert = `
 		WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
 		INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, used, ended, why, who) `
-	exec(insert+`SELECT substr(?2, i * 32 + 1, 32), ?3 + i % ?4, 'refresh', 'password', 'registry', mark, '', ?5, ?6, ?7, 0, '', ?3 + i % ?4
+	exec(insert+`SELECT substr(?2, i * 32 + 1, 32), ?3 + i % ?4, 'refresh', 'password', 'registry', mark, stamp, ?5, ?6, ?7, 0, '', ?3 + i % ?4
 		FROM n, person p WHERE p.id = 1`, len(s.live.hashes), hashes, firstPerson, len(s.live.people), yesterday, expires, used)
 	if s.dead > 0 {
-		exec(insert+`SELECT randomblob(32), ?2 + i % ?3, 'refresh', 'password', 'registry', mark, '', ?4, ?5, ?4, ?4, 'idle', ?2 + i % ?3
+		exec(insert+`SELECT randomblob(32), ?2 + i % ?3, 'refresh', 'password', 'registry', mark, stamp, ?4, ?5, ?4, ?4, 'idle', ?2 + i % ?3
 			FROM n, person p WHERE p.id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
 	}
 	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= ?", firstPerson)
@@ -86,22 +86,23 @@ func fillPostgres(b *testing.B, dsn string, s stock) {
 		}
 	}
 	var mark int64
-	if err := db.QueryRow(b.Context(), "SELECT mark FROM person LIMIT 1").Scan(&mark); err != nil {
+	var stamp string
+	if err := db.QueryRow(b.Context(), "SELECT mark, stamp FROM person LIMIT 1").Scan(&mark, &stamp); err != nil {
 		b.Fatal(err)
 	}
 	exec("SET session_replication_role = replica") // which checks no foreign keys
 	now, used, yesterday, expires := moments()
 	copyRows(b, db, "person", "id provider mark subject own user_name version stamp checked asked answer gone lease", len(s.live.people), func(i int) []any {
 		p := &s.live.people[i]
-		return []any{firstPerson + i, "local", mark, p.User, "", p.User, p.Version[:], "", now, now, 0, 0, 0}
+		return []any{firstPerson + i, "local", mark, p.User, "", p.User, p.Version[:], stamp, now, now, 0, 0, 0}
 	})
 	copyRows(b, db, "facts", "person body", len(s.live.people), func(i int) []any { return []any{firstPerson + i, s.live.people[i].Body} })
 	copyRows(b, db, "session", "hash person kind method service mark stamp created expires used used_day who", len(s.live.hashes), func(i int) []any {
 		person := firstPerson + s.live.owner(i)
-		return []any{s.live.hashes[i][:], person, "refresh", "password", "registry", mark, "", yesterday, expires, used, used / (24 * time.Hour).Milliseconds(), person}
+		return []any{s.live.hashes[i][:], person, "refresh", "password", "registry", mark, stamp, yesterday, expires, used, used / (24 * time.Hour).Milliseconds(), person}
 	})
 	exec(`INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, used, used_day, ended, why, who)
-		SELECT sha256(convert_to('dead' || i, 'UTF8')), $2::bigint + i % $3, 'refresh', 'password', 'registry', p.mark, '', $4::bigint, $5::bigint,
+		SELECT sha256(convert_to('dead' || i, 'UTF8')), $2::bigint + i % $3, 'refresh', 'password', 'registry', p.mark, p.stamp, $4::bigint, $5::bigint,
 			$4::bigint, $4::bigint / 86400000, $4::bigint, 'idle', $2::bigint + i % $3::bigint
 		FROM generate_series(1, $1::bigint) AS i, person p WHERE p.id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
 	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= $1", firstPerson)

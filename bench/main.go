@@ -35,7 +35,7 @@ import (
 func main() {
 	binary := flag.String("shorepass", "bin/shorepass", "the binary to measure")
 	span := flag.Duration("span", 350*time.Millisecond, "how long each run takes")
-	rounds := flag.Int("rounds", 11, "how many runs each cell is the median of")
+	rounds := flag.Int("rounds", 9, "how many runs each cell is the median of")
 	bare := flag.Int("bare", 0, "serve the bare handler with tokens of that many bytes instead (used by bench itself)")
 	flag.Parse()
 	var err error
@@ -59,5 +59,5 @@ func run(ctx context.Context, binary string, in turns) error {
 	if err := measureTokens(ctx, binary, dir, in); err != nil {
 		return fmt.Errorf("token requests: %w", err)
 	}
-	return measurePolicy()
+	return measurePolicy(in)
 }

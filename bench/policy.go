@@ -1,49 +1,51 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
-	"testing"
 	"time"
 
 	"shorepass/policy"
 	"shorepass/registry"
 )
 
+// decisions are how many are timed at once.
+const decisions = 20_000
+
 // measurePolicy prints the time of a decision for a person of twenty groups
 // against the number of rules. In the largest set a hundred rules begin with a
 // wildcard, so that no literal beginning finds them.
-func measurePolicy() error {
-	fmt.Printf("\n%-42s %12s %10s %8s\n", "policy decision", "time", "allocs", "ratio")
-	var ten float64
+func measurePolicy(in turns) error {
+	request := policy.Request{
+		User: "alice", Groups: teams(20), Provider: "corp", Method: "password", Service: "registry",
+		Address: netip.MustParseAddr("10.1.2.3"), Time: time.Now(),
+		Scopes: []registry.Scope{{Type: "repository", Name: "team-001/app", Actions: []string{"pull", "push"}}},
+	}
+	var all []contestant
 	for _, set := range []struct{ rules, wildcards int }{{10, 1}, {1_000, 10}, {100_000, 100}} {
 		compiled, err := policy.Compile(rules(set.rules, set.wildcards))
 		if err != nil {
 			return err
 		}
-		request := policy.Request{
-			User: "alice", Provider: "corp", Method: "password", Service: "registry",
-			Address: netip.MustParseAddr("10.1.2.3"), Time: time.Now(),
-			Scopes: []registry.Scope{{Type: "repository", Name: "team-001/app", Actions: []string{"pull", "push"}}},
-		}
-		for i := range 20 {
-			request.Groups = append(request.Groups, fmt.Sprintf("team-%03d", i))
-		}
 		if got := compiled.Decide(request); len(got.Access) != 1 {
 			return fmt.Errorf("%d rules grant %v, want pull and push", set.rules, got.Access)
 		}
-		result := testing.Benchmark(func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
+		all = append(all, contestant{fmt.Sprintf("%d rules, %d with a wildcard first", set.rules, set.wildcards), func(context.Context, time.Duration) (figures, error) {
+			began := time.Now()
+			for range decisions {
 				compiled.Decide(request)
 			}
-		})
-		took := float64(result.NsPerOp())
-		if ten == 0 {
-			ten = took
-		}
-		fmt.Printf("%-42s %12v %10d %8.2f\n", fmt.Sprintf("%d rules, %d with a wildcard first", set.rules, set.wildcards),
-			time.Duration(took), result.AllocsPerOp(), took/ten)
+			return figures{P50: time.Since(began) / decisions}, nil
+		}})
+	}
+	results, err := compare(context.Background(), in, all)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%-42s %12s %10s\n", "policy decision", "time", "of first")
+	for _, r := range results {
+		fmt.Printf("%-42s %12v %10.2f\n", r.name, r.P50, r.latency)
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // short is how the benchmarks take turns.
-var short = turns{rounds: 11, span: 350 * time.Millisecond}
+var short = turns{rounds: 9, span: 350 * time.Millisecond}
 
 // build builds the binary to measure.
 func build(b *testing.B) string {
