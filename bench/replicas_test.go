@@ -22,6 +22,9 @@ const (
 	replicaSessions = 300_000
 )
 
+// periods are turns of whole periods of [process.hold].
+var periods = turns{rounds: 7, span: 10 * quotaPeriod}
+
 // BenchmarkReplicas measures three replicas on one PostgreSQL beside one, and
 // what it costs when a redemption has to ask the provider again. Three are to
 // do at least 2.4 times the requests of one where cores allow.
@@ -60,9 +63,9 @@ func BenchmarkReplicas(b *testing.B) {
 			return load(ctx, target{servers, store}, drawn(all.tokens), perReplica*len(servers), span)
 		})}
 	}
-	scale := func(title string, rows ...contestant) []result {
+	scale := func(title string, in turns, rows ...contestant) []result {
 		head(title, "of first")
-		results, err := compare(b.Context(), short, rows)
+		results, err := compare(b.Context(), in, rows)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -70,10 +73,10 @@ func BenchmarkReplicas(b *testing.B) {
 		return results
 	}
 	cores := runtime.NumCPU()
-	whole := scale(fmt.Sprintf("replicas, %d cores for everything", cores),
+	whole := scale(fmt.Sprintf("replicas, %d cores for everything", cores), short,
 		row("one replica", 0, three[0]), row("one, the provider asked at each", 0, asking), row("three replicas", 0, three...))
 	share := min(1, float64(cores)/10)
-	held := scale(fmt.Sprintf("replicas, each held to %.2f of a core", share),
+	held := scale(fmt.Sprintf("replicas, each held to %.2f of a core", share), periods,
 		row("one replica", share, three[0]), row("three replicas", share, three...))
 
 	one := whole[0]
