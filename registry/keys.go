@@ -140,11 +140,11 @@ func methodFor(public crypto.PublicKey) (jwt.SigningMethod, error) {
 	case *ecdsa.PublicKey:
 		switch public.Curve.Params().Name {
 		case "P-256":
-			return jwt.SigningMethodES256, nil
+			return es256, nil
 		case "P-384":
-			return jwt.SigningMethodES384, nil
+			return es384, nil
 		case "P-521":
-			return jwt.SigningMethodES512, nil
+			return es512, nil
 		}
 		return nil, fmt.Errorf("the curve %s signs no tokens; use P-256, P-384 or P-521", public.Curve.Params().Name)
 	case ed25519.PublicKey:

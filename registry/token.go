@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -78,18 +79,26 @@ func (s *service) span(signer *signer, now time.Time) (announced time.Duration, 
 }
 
 // sign returns the token with those claims in its compact form (RFC 7515,
-// section 3.1).
+// section 3.1). It is written once, and what is signed is its beginning.
 func (s *signer) sign(claims []byte) (string, error) {
-	b := make([]byte, 0, len(s.header)+base64.RawURLEncoding.EncodedLen(len(claims)))
-	b = append(b, s.header...)
-	b = base64.RawURLEncoding.AppendEncode(b, claims)
-	input := string(b)
-	signature, err := s.method.Sign(input, s.key)
+	var token strings.Builder
+	var room [1536]byte
+	payload := base64.RawURLEncoding.AppendEncode(room[:0], claims)
+	token.Grow(len(s.header) + len(payload) + len(".") + base64.RawURLEncoding.EncodedLen(es256Signature))
+	token.WriteString(s.header)
+	token.Write(payload)
+	signature, err := s.method.Sign(token.String(), s.key)
 	if err != nil {
 		return "", fmt.Errorf("sign: %w", err)
 	}
-	return input + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+	token.WriteByte('.')
+	token.Write(base64.RawURLEncoding.AppendEncode(room[:0], signature))
+	return token.String(), nil
 }
+
+// es256Signature is how long a signature of ES256 is, in bytes (RFC 7518,
+// section 3.4).
+const es256Signature = 64
 
 // claimSet is what a token says that is not the same for each of its service.
 type claimSet struct {
