@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/syslog"
@@ -78,12 +77,10 @@ func (a *Audit) write(e *event) error {
 	if a.out == nil {
 		return nil
 	}
-	line, err := json.Marshal(e)
-	if err != nil {
+	return withLine(e, func(line []byte) error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		_, err := a.out.Write(line)
 		return err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	_, err = a.out.Write(append(line, '\n'))
-	return err
+	})
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -138,8 +137,5 @@ func writeError(w http.ResponseWriter, e *httpError) {
 		seconds := (e.retryAfter + time.Second - 1) / time.Second
 		w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(e.status)
-	// A client that is gone cannot be told anything.
-	_ = json.NewEncoder(w).Encode(body)
+	writeJSON(w, e.status, body)
 }

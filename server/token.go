@@ -2,10 +2,8 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -105,16 +103,4 @@ func (s *Server) refreshToken(ctx context.Context, q *question, who asker, e *ev
 	}
 	e.Session = made.ID
 	return token, nil
-}
-
-func writeJSON(w http.ResponseWriter, status int, answer any) {
-	body, err := json.Marshal(answer)
-	if err != nil {
-		panic("server: an answer that is no JSON: " + err.Error())
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	// A client that is gone cannot be told anything.
-	_, _ = w.Write(body)
 }
