@@ -9,8 +9,9 @@ FUZZTIME ?= 10s
 
 .PHONY: build run test unit e2e bench fuzz lint install-peers
 
+# One file that needs nothing, not even a C library.
 build:
-	go build -o bin/shorepass ./cmd/shorepass
+	CGO_ENABLED=0 go build -o bin/shorepass ./cmd/shorepass
 
 run: build
 	bin/shorepass serve --config config.example.toml --greet demo # whose password is demo
