@@ -115,7 +115,8 @@ func (m *member) trusts(issuer string) bool { return m.tokens != nil && m.tokens
 // means that it cannot be told now. It takes ten seconds at most.
 //
 // What was once begun is seen through to its end and counted, though ctx ends
-// before: a guess that is cut off must not be one that nobody counts.
+// before: a guess that is cut off must not be one that nobody counts. Who waits
+// for an equal login of somebody else waits no longer than ctx.
 func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
 	if err := admissible(cred); err != nil {
 		return nil, err
@@ -133,19 +134,22 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, e
 	// rotates it would take the second for theft.
 	sharing := cred.Kind != Password || !cred.Offline
 	for right := false; ; {
-		f, lead, err := c.flights.join(ctx, key, right, func(ctx context.Context) (*Identity, error) { return c.login(ctx, key, cred, right) })
+		f, lead, err := c.flights.fly(ctx, key, right, func(ctx context.Context) (*Identity, error) { return c.login(ctx, key, cred, right) })
 		if err != nil {
 			return nil, err
+		}
+		if lead {
+			return f.identity, f.err
 		}
 		select {
 		case <-f.landed:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for the providers: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("wait for the same login: %w", context.Cause(ctx))
 		}
 		var held *RetryAfter
 		switch {
-		case lead, f.err == nil && sharing:
-			return f.identity, f.err
+		case f.err == nil && sharing:
+			return f.identity, nil
 		case f.err == nil:
 			right = true // as was just proved, so nobody needs to wait for another's turn
 		case errors.As(f.err, &held):

@@ -39,42 +39,56 @@ type flight struct {
 	err      error
 }
 
-// join returns the flight under key, begun with ask if there is none yet, and
-// whether it was begun here. Alone begins one in any case, that nobody joins.
-func (f *flights) join(ctx context.Context, key Mark, alone bool, ask func(context.Context) (*Identity, error)) (own *flight, lead bool, err error) {
+// fly returns the flight under key: that of another caller, to be waited for,
+// or one of this caller's own, which has landed by then and says so by lead. A
+// flight takes no notice of ctx's end, and takes chainLimit at most. Alone makes
+// one in any case, that nobody joins.
+func (f *flights) fly(ctx context.Context, key Mark, alone bool, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
+	own, other, err := f.begin(key, alone)
+	if own == nil {
+		return other, false, err
+	}
+	defer f.land(own, key, alone)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chainLimit)
+	defer cancel()
+	own.identity, own.err = f.guarded(ctx, ask)
+	return own, true, nil
+}
+
+// begin returns a flight of the caller's own, or that of another.
+func (f *flights) begin(key Mark, alone bool) (own, other *flight, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if other := f.flying[key]; other != nil && !alone {
-		return other, false, nil
+		return nil, other, nil
 	}
 	switch {
 	case f.closed:
-		return nil, false, errClosed
+		return nil, nil, errClosed
 	case f.count >= maxFlights:
-		return nil, false, errBusy
+		return nil, nil, errBusy
 	}
 	own = &flight{landed: make(chan struct{})}
 	if !alone {
 		f.flying[key] = own
 	}
 	f.count++
-	f.working.Go(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chainLimit)
-		defer cancel()
-		own.identity, own.err = f.guarded(ctx, ask)
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.count--
-		if !alone {
-			delete(f.flying, key)
-		}
-		close(own.landed)
-	})
-	return own, true, nil
+	f.working.Add(1)
+	return own, nil, nil
 }
 
-// guarded turns a panic into an error: the goroutine is not a handler's, whose
-// panics net/http would keep from ending the process.
+func (f *flights) land(own *flight, key Mark, alone bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count--
+	if !alone {
+		delete(f.flying, key)
+	}
+	close(own.landed)
+	f.working.Done()
+}
+
+// guarded turns a panic into an error, which others may wait for as well.
 func (f *flights) guarded(ctx context.Context, ask func(context.Context) (*Identity, error)) (id *Identity, err error) {
 	defer func() {
 		if p := recover(); p != nil {
