@@ -133,11 +133,10 @@ func replicasWrongPasswords(t *testing.T, pg *postgrestest.Server) {
 			})
 		}
 		guesses.Wait()
-		// What is counted is read before the directory is asked and written
-		// after it, so each replica lets three pass that it sees at the same
-		// moment as the others do.
-		if n := d.Binds(t, d.Person("user00001")); n > 3*len(r) {
-			t.Errorf("thirty wrong passwords at once made %d binds, want %d at most", n, 3*len(r))
+		// Of replicas that hold a password at the same moment each may give way
+		// to the others, so that it can be fewer than three.
+		if n := d.Binds(t, d.Person("user00001")); n > 3 {
+			t.Errorf("thirty wrong passwords at once made %d binds, want 3 at most", n)
 		} else {
 			t.Logf("thirty wrong passwords at once on three replicas made %d binds", n)
 		}

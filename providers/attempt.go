@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -20,7 +21,15 @@ type attempt struct {
 	guess   Mark     // the password, as the account counts it
 	inquiry *inquiry // what is held for it; nil when nothing is
 	own     bool     // it counts for this place alone
+	held    *Count   // where other replicas see that it is under way; nil where they need not
 	inside  bool     // it is one of those that its place has under way
+
+	// ahead are the counters of the account that the login is known to be, as
+	// they stood when those of the login were read.
+	ahead struct {
+		buckets []Mark
+		found   [][]Counted
+	}
 }
 
 // nameless is the account of a login name of which no provider knows a
@@ -40,6 +49,7 @@ func (a *attempt) admit(ctx context.Context, who account) error {
 		return nil
 	}
 	a.release(false)
+	a.letGo()
 	t := a.t
 	a.account, a.guess = who, a.secret
 	if who.nameless {
@@ -63,13 +73,24 @@ func (a *attempt) admit(ctx context.Context, who account) error {
 	return nil
 }
 
+// buckets are the counters of an account.
+func (a *attempt) buckets(who account) []Mark {
+	t := a.t
+	return []Mark{t.refused(who.mark), t.proved(who.mark, a.place), t.wrong(who.mark, a.place), t.wrong(who.mark, ""), t.address(a.place)}
+}
+
 // decide reads the counters of the account at hand. others are the passwords
 // that were being tried on it before they are read.
 func (a *attempt) decide(ctx context.Context, others []tried) error {
 	t, who := a.t, a.account
-	found := t.counters.Marks(ctx, []Mark{
-		t.refused(who.mark), t.proved(who.mark, a.place), t.wrong(who.mark, a.place), t.wrong(who.mark, ""), t.address(a.place),
-	})
+	buckets := a.buckets(who)
+	var found [][]Counted
+	if slices.Equal(buckets, a.ahead.buckets) {
+		found = t.counters.Recount(buckets, a.ahead.found)
+		a.ahead.buckets = nil // what is asked later is read again
+	} else {
+		found = t.counters.Marks(ctx, buckets)
+	}
 	if holds(found[0], a.guess) {
 		return errRefusedBefore
 	}
@@ -80,7 +101,20 @@ func (a *attempt) decide(ctx context.Context, others []tried) error {
 		return full
 	}
 	t.inquiries.settle(a.inquiry, a.own)
-	if full := tooMany("account", wrong, who.limit); full != nil {
+	if err := a.room(wrong, others); err != nil || a.own {
+		return err
+	}
+	a.held = &Count{t.trying(who.mark), a.guess, heldFor}
+	t.counters.Hold(ctx, *a.held)
+	found = t.counters.Marks(ctx, []Mark{t.trying(who.mark), t.wrong(who.mark, "")})
+	return a.room(union(found[0], found[1]), others)
+}
+
+// room returns a RetryAfter where the wrong passwords of the account, with
+// those that are being tried and may be, leave no room for this one.
+func (a *attempt) room(wrong []Counted, others []tried) error {
+	wrong = slices.DeleteFunc(wrong, func(c Counted) bool { return c.Mark == a.guess }) // held here, or it would be refused
+	if full := tooMany("account", wrong, a.account.limit); full != nil {
 		return full
 	}
 	count := len(wrong)
@@ -93,7 +127,7 @@ func (a *attempt) decide(ctx context.Context, others []tried) error {
 			count++
 		}
 	}
-	if count >= who.limit {
+	if count >= a.account.limit {
 		return &RetryAfter{After: heldUpFor, What: "account"}
 	}
 	return nil
@@ -111,9 +145,21 @@ func (a *attempt) release(right bool) {
 	}
 }
 
+// letGo has other replicas count the password no more.
+func (a *attempt) letGo() {
+	if a.held == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+	defer cancel()
+	a.t.counters.Release(ctx, *a.held)
+	a.held = nil
+}
+
 // end ends the attempt, whatever came of it.
 func (a *attempt) end() {
 	a.release(false)
+	a.letGo()
 	if a.inside {
 		a.t.places.leave(a.place)
 		a.inside = false
@@ -137,6 +183,7 @@ func (a *attempt) failed(ctx context.Context) {
 		counts = append(counts, Count{t.address(a.place), t.marks.mark("try", string(a.login[:]), string(a.secret[:])), refusedFor})
 	}
 	t.counters.Add(ctx, counts)
+	a.held = nil // what is wrong need not be let go of
 	a.release(false)
 }
 

@@ -26,6 +26,17 @@ type Counters interface {
 	// answers from what this process counted itself.
 	Marks(ctx context.Context, buckets []Mark) [][]Counted
 
+	// Recount returns what Marks found in buckets a moment ago, with what this
+	// process has put there since. It reaches for nothing that is shared.
+	Recount(buckets []Mark, found [][]Counted) [][]Counted
+
+	// Hold puts a mark into a bucket for the time in which it is not known yet
+	// whether it belongs there, where other processes see it, and Release takes
+	// it out before that is over. In this process neither does anything, and
+	// neither ever fails.
+	Hold(ctx context.Context, c Count)
+	Release(ctx context.Context, c Count)
+
 	// Add puts marks into buckets. One that is there already stays until the
 	// later of both times. It never fails either.
 	Add(ctx context.Context, counts []Count)
@@ -98,6 +109,17 @@ func (c *LocalCounters) Marks(_ context.Context, buckets []Mark) [][]Counted {
 	}
 	return found
 }
+
+// Recount implements [Counters].
+func (c *LocalCounters) Recount(buckets []Mark, _ [][]Counted) [][]Counted {
+	return c.Marks(context.Background(), buckets)
+}
+
+// Hold implements [Counters]. There is no other process.
+func (c *LocalCounters) Hold(context.Context, Count) {}
+
+// Release implements [Counters].
+func (c *LocalCounters) Release(context.Context, Count) {}
 
 // Add implements [Counters].
 func (c *LocalCounters) Add(_ context.Context, counts []Count) {

@@ -21,6 +21,9 @@ type CounterStore interface {
 	// Count puts marks into buckets, several of them the same perhaps. One
 	// that is there already stays until the later of both times.
 	Count(ctx context.Context, counts []Count) error
+
+	// Uncount takes a mark out of a bucket, if it is there.
+	Uncount(ctx context.Context, bucket, mark Mark) error
 }
 
 const (
@@ -71,6 +74,25 @@ func (c *SharedCounters) Marks(ctx context.Context, buckets []Mark) [][]Counted 
 		return nil
 	})
 	return found
+}
+
+// Recount implements [Counters].
+func (c *SharedCounters) Recount(buckets []Mark, found [][]Counted) [][]Counted {
+	all := c.local.Recount(buckets, nil)
+	for i := range all {
+		all[i] = union(found[i], all[i])
+	}
+	return all
+}
+
+// Hold implements [Counters].
+func (c *SharedCounters) Hold(ctx context.Context, n Count) {
+	c.ask(ctx, "write", func(ctx context.Context) error { return c.store.Count(ctx, []Count{n}) })
+}
+
+// Release implements [Counters].
+func (c *SharedCounters) Release(ctx context.Context, n Count) {
+	c.ask(ctx, "write", func(ctx context.Context) error { return c.store.Uncount(ctx, n.Bucket, n.Mark) })
 }
 
 // union returns all marks of both, each until the later of its times.

@@ -33,6 +33,10 @@ const (
 	// whoever failed is gone.
 	writeLimit = 2 * time.Second
 
+	// heldFor is how long a password that is being tried is counted with the
+	// wrong ones at most, should the process that tries it die.
+	heldFor = chainLimit + writeLimit + 3*time.Second
+
 	maxAliases = 10_000
 	maxProofs  = 10_000
 )
@@ -63,8 +67,11 @@ var errRefusedBefore = fmt.Errorf("the same was refused within the last %s: %w",
 // account was proved within the last day has a count of its own, and is the
 // only one that this place is held to.
 //
-// Counters are read before a provider is asked, and written only after it said
-// no, or (once an hour) that a person was proved at a place.
+// Counters are read before a provider is asked, once where the account is known
+// already, and written after it said no, or (once an hour) that a person was
+// proved at a place. Only a password from a place where its account was not
+// proved is written down before as well: replicas see no inquiries but their
+// own, and guesses on all of them at the same moment would each be the first.
 type throttle struct {
 	counters Counters
 	marks    *marker
@@ -115,12 +122,15 @@ func (t *throttle) newAttempt(cred Credential) *attempt {
 func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*attempt, error) {
 	a := t.newAttempt(cred)
 	a.right = right
-	if err := t.enter(ctx, a); err != nil {
-		return nil, err
-	}
 	t.mu.Lock()
 	alias, known := t.aliases.get(a.login)
 	t.mu.Unlock()
+	if known {
+		a.ahead.buckets = a.buckets(alias)
+	}
+	if err := t.enter(ctx, a); err != nil {
+		return nil, err
+	}
 	if !known {
 		return a, nil
 	}
@@ -152,10 +162,12 @@ func (t *throttle) enter(ctx context.Context, a *attempt) error {
 	return err
 }
 
-// look reads the counters of the login itself. proved says that it was proved
-// at this place.
+// look reads the counters of the login itself, and with them those of the
+// account that it will ask about. proved says that it was proved at this place.
 func (t *throttle) look(ctx context.Context, a *attempt) (proved bool, err error) {
-	found := t.counters.Marks(ctx, []Mark{t.refused(a.login), t.address(a.place), t.proved(a.login, a.place)})
+	own := []Mark{t.refused(a.login), t.address(a.place), t.proved(a.login, a.place)}
+	found := t.counters.Marks(ctx, append(own, a.ahead.buckets...))
+	found, a.ahead.found = found[:len(own)], found[len(own):]
 	if holds(found[0], a.secret) {
 		return false, errRefusedBefore
 	}
@@ -184,6 +196,7 @@ func (t *throttle) refused(who Mark) Mark { return t.marks.mark("refused", strin
 func (t *throttle) wrong(who Mark, at string) Mark {
 	return t.marks.mark("wrong", string(who[:]), at) // at "" is everywhere that has no count of its own
 }
+func (t *throttle) trying(who Mark) Mark   { return t.marks.mark("trying", string(who[:])) }
 func (t *throttle) address(at string) Mark { return t.marks.mark("address", at) }
 func (t *throttle) proved(who Mark, at string) Mark {
 	return t.marks.mark("proved", string(who[:]), at)

@@ -93,6 +93,14 @@ func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
 	})
 }
 
+// Uncount takes a mark out of a bucket.
+func (s *Store) Uncount(ctx context.Context, bucket, mark providers.Mark) error {
+	return s.write(ctx, 1, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, "DELETE FROM counted WHERE bucket = $1 AND mark = $2", bucket[:], mark[:])
+		return err
+	})
+}
+
 // forgetCounted deletes marks that are over, and those that end first where
 // there are too many.
 func (s *Store) forgetCounted(ctx context.Context, t session.SweepTimes, limit int) (int, error) {

@@ -21,7 +21,7 @@ func BenchmarkMarks(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := store.Marks(b.Context(), []providers.Mark{{1}, {2}, {3}, {4}, {5}}); err != nil {
+		if _, err := store.Marks(b.Context(), []providers.Mark{{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -28,6 +28,7 @@ func RunCounters(t *testing.T, open func(t *testing.T) (store Counting, again fu
 	}{
 		{"marks", testMarks},
 		{"the later time", testLater},
+		{"a mark that is taken out", testUncount},
 		{"many marks", testManyMarks},
 		{"marks that are over", testOver},
 		{"replicas that count at once", testCountAtOnce},
@@ -104,6 +105,17 @@ func testLater(t *testing.T, s, other Counting) {
 	check(t, "after a shorter one", until(), 2*time.Hour)
 	count(t, s, providers.Count{Bucket: bucket, Mark: mark, For: 3 * time.Hour}, providers.Count{Bucket: bucket, Mark: mark, For: time.Minute})
 	check(t, "after both at once", until(), 3*time.Hour)
+}
+
+func testUncount(t *testing.T, s, other Counting) {
+	bucket := providers.Mark{1}
+	count(t, s, providers.Count{Bucket: bucket, Mark: providers.Mark{2}, For: time.Hour},
+		providers.Count{Bucket: bucket, Mark: providers.Mark{3}, For: time.Hour},
+		providers.Count{Bucket: providers.Mark{4}, Mark: providers.Mark{2}, For: time.Hour})
+	must(t, other.Uncount(t.Context(), bucket, providers.Mark{2}))
+	check(t, "what is left", marks(t, s, bucket), []providers.Mark{{3}})
+	check(t, "another bucket", marks(t, s, providers.Mark{4}), []providers.Mark{{2}})
+	must(t, other.Uncount(t.Context(), bucket, providers.Mark{2})) // which is out already
 }
 
 func testManyMarks(t *testing.T, s, other Counting) {
