@@ -1,23 +1,33 @@
 package session
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"time"
+
+	"shorepass/providers"
 )
 
 // A provider that suddenly refuses everybody is more likely broken, or
 // misconfigured, than a company that dismissed everybody. If more than a
 // fifth, and at least ten, of what one says within a minute would end or mark
-// sessions, none does.
+// sessions, on all replicas together, none does.
 const (
 	guardWindow = time.Minute
 	guardLeast  = 10
 	guardShare  = 5
+
+	// doubtEvery is how often a doubt is said anew while the provider goes on
+	// to refuse: it is one row for all.
+	doubtEvery = guardWindow / 6
 )
 
-// guards are the guards of all providers. Each replica has its own: what one
-// replica sees is a fair sample of what all see.
+// guards count what providers say to this replica. Replicas tell each other by
+// the store.
 type guards struct {
+	replica string // the name of this one, for as long as it runs
+
 	mu         sync.Mutex
 	byProvider map[string]*guard // as many as there are providers
 }
@@ -31,65 +41,70 @@ func (g *guards) of(provider string) *guard {
 	return g.byProvider[provider]
 }
 
-// guard counts what one provider says of people, by the second.
-type guard struct {
-	ending sync.Mutex // held from the counting of an ending until it is kept
+// untold returns, by provider, how many answers this replica had within the
+// last minute, where the others do not know of some of them.
+func (g *guards) untold(now time.Time) map[string]int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	counts := make(map[string]int)
+	for provider, guard := range g.byProvider {
+		if n, untold := guard.take(now); untold {
+			counts[provider] = n
+		}
+	}
+	return counts
+}
 
+// guard counts, by the second, what one provider says of people that neither
+// ends nor marks a session. What does is noted in the store at once.
+type guard struct {
 	mu      sync.Mutex
 	seconds [guardWindow / time.Second]second
+	untold  bool      // something was counted of which the other replicas do not know
 	warned  time.Time // when it was last said that the provider cannot tell
-	undo    []Undo    // what was ended or marked in the window; at most maxUndo
 }
 
-// second is what was counted in one second.
+// second is how many answers came in one second.
 type second struct {
-	at           int64 // Unix time
-	all, endings int
+	at      int64 // Unix time
+	answers int
 }
 
-// maxUndo bounds what can be taken back. A provider that ends so many in a
-// minute, rightly, answers for five times as many.
-const maxUndo = 10_000
-
-// count counts an answer that ends and marks nothing.
+// count counts an answer.
 func (g *guard) count(at time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.second(at).all++
-}
-
-// countEnding counts one that does. If that is too much, trips is true, and
-// undo is what has to be taken back; otherwise u can be taken back later.
-func (g *guard) countEnding(at time.Time, u Undo) (undo []Undo, trips bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := g.second(at)
-	now.all++
-	now.endings++
-	var all, endings int
-	for _, s := range g.seconds {
-		if at.Unix()-s.at < int64(len(g.seconds)) {
-			all, endings = all+s.all, endings+s.endings
-		}
-	}
-	for len(g.undo) > 0 && (at.Sub(g.undo[0].At) >= guardWindow || len(g.undo) >= maxUndo) {
-		g.undo = g.undo[1:]
-	}
-	if endings >= guardLeast && endings*guardShare > all {
-		undo, g.undo = g.undo, nil
-		return undo, true
-	}
-	g.undo = append(g.undo, u)
-	return nil, false
-}
-
-// second returns the counts of a second, with mu held.
-func (g *guard) second(at time.Time) *second {
 	s := &g.seconds[int(at.Unix()%int64(len(g.seconds)))]
 	if s.at != at.Unix() {
 		*s = second{at: at.Unix()} // what stood here is a minute old
 	}
-	return s
+	s.answers++
+	g.untold = true
+}
+
+// answers returns how many were counted within the last minute.
+func (g *guard) answers(now time.Time) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.sum(now)
+}
+
+// sum adds up, with mu held.
+func (g *guard) sum(now time.Time) (n int) {
+	for _, s := range g.seconds {
+		if now.Unix()-s.at < int64(len(g.seconds)) {
+			n += s.answers
+		}
+	}
+	return n
+}
+
+// take is answers, and whether the others have to be told.
+func (g *guard) take(now time.Time) (n int, untold bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	untold, g.untold = g.untold, false
+	return g.sum(now), untold
 }
 
 // mayWarn reports whether it is time to say again that the provider cannot
@@ -102,4 +117,87 @@ func (g *guard) mayWarn(at time.Time) bool {
 	}
 	g.warned = at
 	return true
+}
+
+// settleEnding keeps an answer that ends or marks sessions, unless too many of
+// its kind come at once. What is to be taken back, should more of them come, is
+// in the store before it is done, and after it is done the store is asked once
+// more: so whichever replica sees that there are too many, none is forgotten.
+func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
+	provider := known.Provider
+	held := &Settlement{Person: a.Person, Lease: a.Lease, At: a.At, Answer: AnswerHeld, Sealed: a.Sealed}
+	if doubted, err := s.doubts(ctx, provider, doubtEvery); doubted || err != nil {
+		return s.hold(ctx, held, err)
+	}
+	if err := s.store.NoteEnding(ctx, provider, Undo{Person: row.Person, Why: a.End, At: a.At}); err != nil {
+		return s.hold(ctx, held, err)
+	}
+	if doubted, err := s.doubts(ctx, provider, doubtEvery); doubted || err != nil {
+		return s.hold(ctx, held, err)
+	}
+	if a.End != "" {
+		// Also where it cannot be kept: the old password is over all the same.
+		s.rules.Load().providers.Forget(provider, known.Subject)
+	}
+	if err := s.save(ctx, a); err != nil {
+		return err
+	}
+	doubted, err := s.doubts(ctx, provider, 0)
+	if err != nil {
+		return unavailable(err)
+	}
+	if a.End != "" && !doubted {
+		s.wakeGoodbyes()
+	}
+	return nil
+}
+
+// hold keeps that an answer is not believed. why is an error of the store, of
+// which nobody can tell whether the provider is to be believed.
+func (s *Sessions) hold(ctx context.Context, held *Settlement, why error) error {
+	if why != nil {
+		s.log.Warn("the store does not say whether a provider is to be believed, which ends sessions", "person", held.Person, "error", why)
+	}
+	return s.save(ctx, held)
+}
+
+// doubts reports whether a provider is not believed. If so, and unless that was
+// said in the store less than every ago, it says so there and takes back what
+// the provider ended and marked within the last minute.
+func (s *Sessions) doubts(ctx context.Context, provider string, every time.Duration) (bool, error) {
+	now := s.now()
+	since := now.Add(-guardWindow)
+	t, err := s.store.Trust(ctx, provider, s.guards.replica, since)
+	if err != nil {
+		return false, fmt.Errorf("ask how far the provider %q is to be believed: %w", provider, err)
+	}
+	already := now.Before(t.Doubted)
+	answers := t.Endings + t.Answers + s.guards.of(provider).answers(now)
+	tooMany := t.Endings >= guardLeast && t.Endings*guardShare > answers
+	if !already && !tooMany {
+		return false, nil
+	}
+	until := now.Add(guardWindow)
+	if already && until.Sub(t.Doubted) < every {
+		return true, nil
+	}
+	if !already {
+		s.log.Error("a provider suddenly refuses so many people that it is not believed: no session ends, and clients hear that it is unavailable",
+			"provider", provider, "refused", t.Endings)
+	}
+	if err := s.store.Doubt(ctx, provider, since, until); err != nil {
+		return true, fmt.Errorf("take back what the provider %q said: %w", provider, err)
+	}
+	return true, nil
+}
+
+// tell has the other replicas know how many answers this one had.
+func (s *Sessions) tell(ctx context.Context) error {
+	now := s.now()
+	for provider, answers := range s.guards.untold(now) {
+		if err := s.store.NoteAnswers(ctx, provider, s.guards.replica, answers, now); err != nil {
+			return fmt.Errorf("tell how often the provider %q was asked: %w", provider, err)
+		}
+	}
+	return nil
 }

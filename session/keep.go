@@ -87,7 +87,7 @@ func (s *Sessions) sweep(ctx context.Context) error {
 
 // sweepTimes says what a sweep at now ends and forgets.
 func (c Config) sweepTimes(now time.Time) SweepTimes {
-	return SweepTimes{Now: now, Idle: now.Add(-c.Idle), Unused: now.Add(-c.Unused), Forget: now.Add(-keepEnded)}
+	return SweepTimes{Now: now, Idle: now.Add(-c.Idle), Unused: now.Add(-c.Unused), Forget: now.Add(-keepEnded), Noted: now.Add(-2 * guardWindow)}
 }
 
 func (s *Sessions) wakeGoodbyes() { wake(s.goodbyes) }

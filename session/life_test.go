@@ -303,7 +303,7 @@ func TestSweep(t *testing.T) {
 func TestSweepTimes(t *testing.T) {
 	now := time.Date(2026, 3, 31, 0, 0, 0, 0, time.UTC)
 	got := session.ExportSweepTimes(session.Config{}.WithDefaults(), now)
-	if want := (session.SweepTimes{Now: now, Idle: now.Add(-90 * day), Unused: now.Add(-7 * day), Forget: now.Add(-30 * day)}); got != want {
+	if want := (session.SweepTimes{Now: now, Idle: now.Add(-90 * day), Unused: now.Add(-7 * day), Forget: now.Add(-30 * day), Noted: now.Add(-2 * time.Minute)}); got != want {
 		t.Errorf("sweepTimes = %+v, want %+v", got, want)
 	}
 }

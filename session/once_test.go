@@ -150,42 +150,99 @@ func TestGuard(t *testing.T) {
 		{"ten of fifty are disabled", 50, 10, func(a *account) { a.disabled = true }, "401"},
 		{"twenty of twenty are locked for a while", 20, 20, func(a *account) { a.locked = true }, "401"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, 1, session.Config{})
-				defer s.close()
-				var tokens []providers.Secret
-				for i := range tc.all {
-					name := fmt.Sprint("user", i)
-					tokens = append(tokens, s.issue("corp", name))
-					if i >= tc.all-tc.refuse {
-						s.house.change(name, tc.change)
+		for _, replicas := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s, on %d", tc.name, replicas), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newSite(t, replicas, session.Config{})
+					defer s.close()
+					var tokens []providers.Secret
+					for i := range tc.all {
+						name := fmt.Sprint("user", i)
+						tokens = append(tokens, s.issue("corp", name))
+						if i >= tc.all-tc.refuse {
+							s.house.change(name, tc.change)
+						}
 					}
-				}
-				time.Sleep(5 * time.Minute)
-				for i, token := range tokens { // good people first
-					_, err := s.redeem(token)
-					if i < tc.all-tc.refuse && err != nil {
-						t.Errorf("user%d: %v", i, err)
+					expect := func(when string, i int, want string) {
+						t.Helper()
+						r := s.replicas[i%replicas]
+						if _, err := r.Redeem(t.Context(), tokens[i], service, laptop, session.KindRefresh); want != "" && outcome(err) != want {
+							t.Errorf("%s: Redeem = %v for user%d, want %s", when, err, i, want)
+						}
 					}
-				}
-				refused := tokens[tc.all-tc.refuse:]
-				for i, token := range refused {
-					s.expect(fmt.Sprintf("refused %d", i), token, tc.want)
-				}
-				if tc.want == "401" {
-					return
-				}
-				for i := range tc.all {
-					s.house.change(fmt.Sprint("user", i), func(a *account) { *a = account{stamp: "s1"} })
-				}
-				time.Sleep(30 * time.Second)
-				for i, token := range refused {
-					s.expect(fmt.Sprintf("refused %d, after the mistake", i), token, "ok")
+					first := tc.all - tc.refuse
+					time.Sleep(5 * time.Minute)
+					for i := range first {
+						expect("before", i, "ok")
+					}
+					time.Sleep(15 * time.Second) // by then the replicas know of each other's answers
+					for i := range tc.refuse {
+						expect("", first+i, "")
+					}
+					for i := range tc.refuse {
+						expect("refused", first+i, tc.want)
+					}
+					if tc.want == "401" {
+						return
+					}
+					for i := range tc.all {
+						s.house.change(fmt.Sprint("user", i), func(a *account) { *a = account{stamp: "s1"} })
+					}
+					time.Sleep(30 * time.Second)
+					for i := range tc.refuse {
+						expect("after the mistake", first+i, "ok")
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestGuardAtOnce has a broken provider refuse everybody at the same moment, on
+// several replicas: whatever the order, nobody's session ends, and who goes on
+// to come hears that the provider is unavailable for as long as it is broken.
+func TestGuardAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 3, session.Config{})
+		defer s.close()
+		const people = 30
+		var tokens []providers.Secret
+		for i := range people {
+			name := fmt.Sprint("user", i)
+			tokens = append(tokens, s.issue("corp", name))
+			s.house.change(name, func(a *account) { a.disabled = true })
+		}
+		time.Sleep(5 * time.Minute)
+		s.house.slow = 100 * time.Millisecond
+		all := func(check func(i int, err error)) {
+			var group sync.WaitGroup
+			for i, token := range tokens {
+				group.Go(func() {
+					_, err := s.replicas[i%3].Redeem(t.Context(), token, service, laptop, session.KindRefresh)
+					check(i, err)
+				})
+			}
+			group.Wait()
+		}
+		all(func(int, error) {})
+		for range 20 { // ten minutes
+			time.Sleep(31 * time.Second)
+			all(func(i int, err error) {
+				if outcome(err) != "503" {
+					t.Errorf("user%d while the provider is broken: %v, want 503", i, err)
 				}
 			})
+		}
+		for i := range people {
+			s.house.change(fmt.Sprint("user", i), func(a *account) { a.disabled = false })
+		}
+		time.Sleep(31 * time.Second)
+		all(func(i int, err error) {
+			if err != nil {
+				t.Errorf("user%d once it is mended: %v", i, err)
+			}
 		})
-	}
+	})
 }
 
 // What is taken back keeps its renewal.

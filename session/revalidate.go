@@ -221,35 +221,13 @@ func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error
 
 // settle keeps an answer, unless too many of its kind come at once.
 func (s *Sessions) settle(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
-	g := s.guards.of(known.Provider)
 	// What ends for having been marked long enough is counted like a mark.
-	if marks := a.Answer == AnswerGone && row.Person.Gone.IsZero(); a.End == "" && !marks {
-		g.count(a.At)
-		return s.save(ctx, a)
+	if marks := a.Answer == AnswerGone && row.Person.Gone.IsZero(); marks || a.End != "" {
+		return s.settleEnding(ctx, row, a, known)
 	}
-	// From counting to keeping nobody else counts, so that what is taken back
-	// has been kept.
-	g.ending.Lock()
-	defer g.ending.Unlock()
-	undo, trips := g.countEnding(a.At, Undo{Person: row.Person, Why: a.End, At: a.At})
-	if !trips {
-		if a.End == "" {
-			return s.save(ctx, a)
-		}
-		// Also where it cannot be kept: the old password is over all the same.
-		s.rules.Load().providers.Forget(known.Provider, known.Subject)
-		err := s.save(ctx, a)
-		if err == nil {
-			s.wakeGoodbyes()
-		}
-		return err
-	}
-	s.log.Error("a provider suddenly refuses so many people that it is not believed: no session ends, and clients hear that it is unavailable",
-		"provider", known.Provider, "taken_back", len(undo))
-	if err := s.store.Restore(ctx, undo); err != nil {
-		return unavailable(fmt.Errorf("take back what the provider %q said: %w", known.Provider, err))
-	}
-	return s.save(ctx, &Settlement{Person: a.Person, Lease: a.Lease, At: a.At, Answer: AnswerHeld, Sealed: a.Sealed})
+	s.guards.of(known.Provider).count(a.At)
+	wake(s.usage.waits)
+	return s.save(ctx, a)
 }
 
 // save keeps an answer. A store that fails is tried again while the lease

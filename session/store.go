@@ -58,9 +58,23 @@ type Store interface {
 	// many ended, or ErrNotFound when the lease is another's by now.
 	Settle(ctx context.Context, s *Settlement) (int, error)
 
-	// Restore takes back settlements that ended or marked sessions by a
-	// provider's mistake. Sessions that ended for another reason stay ended.
-	Restore(ctx context.Context, undo []Undo) error
+	// NoteEnding keeps what would have to be taken back of a provider's answer
+	// that ends or marks sessions, before that is settled.
+	NoteEnding(ctx context.Context, provider string, undo Undo) error
+
+	// NoteAnswers keeps how many other answers a replica had of a provider within
+	// the minute before at, in the place of what it said before.
+	NoteAnswers(ctx context.Context, provider, replica string, answers int, at time.Time) error
+
+	// Trust returns what all replicas noted of a provider since a time, but for
+	// the answers that the replica itself had.
+	Trust(ctx context.Context, provider, replica string, since time.Time) (Trust, error)
+
+	// Doubt has a provider not be believed until the given time, and after
+	// every replica can see that takes back what was noted since another.
+	// Sessions that ended for another reason stay ended, and so does what was
+	// settled anew.
+	Doubt(ctx context.Context, provider string, since, until time.Time) error
 
 	// Used keeps when sessions were redeemed last.
 	Used(ctx context.Context, uses []Use) error
@@ -178,12 +192,20 @@ type Settlement struct {
 	End    Reason // ends all sessions of the person; with ReasonStamp those of another Stamp. Empty: none
 }
 
-// Undo names a settlement to take back: the person as it was before, and the
-// reason for which its sessions ended at that time, if they did.
+// Undo names a settlement to take back: the person as it was before, of which
+// only ID, Stamp, Checked and Gone count, and the reason for which its sessions
+// ended at that time, if they did.
 type Undo struct {
 	Person Person
 	Why    Reason
 	At     time.Time
+}
+
+// Trust is how far a provider can be believed.
+type Trust struct {
+	Answers int       // that neither ended nor marked a session, of the other replicas
+	Endings int       // that did, or were about to, of all replicas
+	Doubted time.Time // until when it is not believed; the zero Time where that was never said
 }
 
 // Use is one session's last redemption.
@@ -210,6 +232,7 @@ type SweepTimes struct {
 	Idle   time.Time // what was redeemed, and not since then, is idle
 	Unused time.Time // what was made before and never redeemed is unused
 	Forget time.Time // what ended before is forgotten
+	Noted  time.Time // what was noted of providers before is forgotten
 }
 
 // Sealed is a sealed renewal.

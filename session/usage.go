@@ -71,9 +71,12 @@ func (u *usage) take() []Use {
 	return all
 }
 
-// flush keeps what waits. What the store does not take is lost: the next
-// redemption says it again.
+// flush keeps what waits, and tells the other replicas what this one was told.
+// What the store does not take is lost: the next redemption says it again.
 func (s *Sessions) flush(ctx context.Context) error {
+	if err := s.tell(ctx); err != nil {
+		return err
+	}
 	for uses := range slices.Chunk(s.usage.take(), batch) {
 		if err := s.store.Used(ctx, uses); err != nil {
 			return fmt.Errorf("keep when sessions were used: %w", err)

@@ -95,10 +95,7 @@ func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
 
 // Uncount takes a mark out of a bucket.
 func (s *Store) Uncount(ctx context.Context, bucket, mark providers.Mark) error {
-	return s.write(ctx, 1, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, "DELETE FROM counted WHERE bucket = $1 AND mark = $2", bucket[:], mark[:])
-		return err
-	})
+	return s.exec(ctx, "DELETE FROM counted WHERE bucket = $1 AND mark = $2", bucket[:], mark[:])
 }
 
 // forgetCounted deletes marks that are over, and those that end first where

@@ -79,36 +79,6 @@ func settleRest(ctx context.Context, tx pgx.Tx, a *session.Settlement) error {
 	return tx.SendBatch(ctx, b).Close()
 }
 
-// Restore takes settlements back.
-func (s *Store) Restore(ctx context.Context, undo []session.Undo) error {
-	return s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
-		for part := range slices.Chunk(undo, 500) {
-			b := new(pgx.Batch)
-			for _, u := range part {
-				queueRestore(b, u)
-			}
-			if err := tx.SendBatch(ctx, b).Close(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func queueRestore(b *pgx.Batch, u session.Undo) {
-	p := u.Person
-	b.Queue("UPDATE person SET stamp = $1, checked = $2, gone = $3, answer = $4 WHERE id = $5 AND asked = $6",
-		text(p.Stamp), toMillis(p.Checked), toMillis(p.Gone), int64(session.AnswerHeld), p.ID, toMillis(u.At))
-	if u.Why == "" {
-		return
-	}
-	b.Queue(`
-		WITH back AS (
-			UPDATE session SET ended = 0, why = '' WHERE person = $1 AND ended = $2 AND why = $3 RETURNING person
-		)
-		UPDATE renewal SET ended = 0 WHERE NOT revoked AND person IN (SELECT person FROM back)`, p.ID, toMillis(u.At), string(u.Why))
-}
-
 // Used keeps when sessions were redeemed last, all of them in one statement.
 // The rows are locked in the order of their hashes, so that replicas that
 // redeemed the same tokens never wait for each other in a circle.

@@ -60,7 +60,7 @@ func TestOpenRefuses(t *testing.T) {
 	t.Run("a newer schema", func(t *testing.T) {
 		file := made(t)
 		exec(t, file, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
-		refuses(t, file, "its schema is version 99 and this program knows 2; start the newer program")
+		refuses(t, file, "its schema is version 99 and this program knows 3; start the newer program")
 	})
 	t.Run("no database", func(t *testing.T) {
 		file := made(t)

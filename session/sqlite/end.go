@@ -98,7 +98,7 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 			}
 			touched += n
 		}
-		for _, forget := range []func(context.Context, *sql.Tx, session.SweepTimes, int) (int, error){forget, forgetCounted} {
+		for _, forget := range []func(context.Context, *sql.Tx, session.SweepTimes, int) (int, error){forget, forgetCounted, forgetNoted} {
 			n, err := forget(ctx, tx, t, limit)
 			if touched = max(touched, n); err != nil {
 				return err

@@ -73,33 +73,6 @@ func settlePerson(ctx context.Context, tx *sql.Tx, a *session.Settlement) error 
 	return putFacts(ctx, tx, a.Person, *a.Facts)
 }
 
-// Restore takes settlements back.
-func (s *Store) Restore(ctx context.Context, undo []session.Undo) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		for _, u := range undo {
-			p := u.Person
-			if _, err := tx.ExecContext(ctx, "UPDATE person SET stamp = ?, checked = ?, gone = ?, answer = ? WHERE id = ? AND asked = ?",
-				p.Stamp, toMillis(p.Checked), toMillis(p.Gone), session.AnswerHeld, p.ID, toMillis(u.At)); err != nil {
-				return err
-			}
-			if u.Why == "" {
-				continue
-			}
-			result, err := tx.ExecContext(ctx, "UPDATE session SET ended = 0, why = '' WHERE person = ? AND ended = ? AND why = ?", p.ID, toMillis(u.At), string(u.Why))
-			back, err := changed(result, err)
-			if err != nil {
-				return err
-			}
-			if back {
-				if _, err := tx.ExecContext(ctx, "UPDATE renewal SET ended = 0 WHERE person = ? AND revoked = 0", p.ID); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
 // Used keeps when sessions were redeemed last.
 func (s *Store) Used(ctx context.Context, uses []session.Use) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {

@@ -134,32 +134,90 @@ func testSettleEnds(t *testing.T, s session.Store) {
 	check(t, "of bob", ended("of bob"), "")
 }
 
-func testRestore(t *testing.T, s session.Store) {
-	before := create(t, s, ownDraft("a", "alice"))
+// testDoubt takes back what a provider said, and nothing else.
+func testDoubt(t *testing.T, s session.Store) {
+	note := func(provider string, u session.Undo) {
+		t.Helper()
+		must(t, s.NoteEnding(t.Context(), provider, u))
+	}
 	at := epoch.Add(time.Hour)
+	before := create(t, s, ownDraft("a", "alice"))
+	note("corp", session.Undo{Person: before.Person, Why: session.ReasonEnded, At: at})
+	note("corp", session.Undo{Person: before.Person, Why: session.ReasonEnded, At: at}) // as before: it was not known whether it is kept
 	settle(t, s, before.Hash, session.Settlement{At: at, Answer: session.AnswerRejected, End: session.ReasonEnded})
 	marked := create(t, s, draft("marked", "bob"))
+	note("corp", session.Undo{Person: marked.Person, At: at})
 	settle(t, s, marked.Hash, session.Settlement{At: at, Answer: session.AnswerGone})
+	changed := create(t, s, draft("changed", "dora"))
+	note("corp", session.Undo{Person: changed.Person, Why: session.ReasonStamp, At: at})
+	known := facts("dora")
+	settle(t, s, changed.Hash, session.Settlement{At: at, Answer: session.AnswerVouched, Facts: &known, Stamp: "s2", End: session.ReasonStamp})
 	revoked := create(t, s, ownDraft("revoked", "carol"))
+	note("corp", session.Undo{Person: revoked.Person, Why: session.ReasonEnded, At: at})
 	_, err := s.End(t.Context(), []session.Hash{revoked.Hash}, session.ReasonRevoked, "carol", at)
 	must(t, err)
-	must(t, s.Restore(t.Context(), []session.Undo{
-		{Person: before.Person, Why: session.ReasonEnded, At: at},
-		{Person: marked.Person, At: at},
-		{Person: revoked.Person, Why: session.ReasonEnded, At: at},
-	}))
-	want := *before
-	want.Person.Asked, want.Person.Answer = at, session.AnswerHeld
-	check(t, "what was ended", *find(t, s, before.Hash), want)
-	want = *marked
-	want.Person.Asked, want.Person.Answer = at, session.AnswerHeld
-	check(t, "what was marked", *find(t, s, marked.Hash), want)
+	again := create(t, s, draft("again", "eve"))
+	note("corp", session.Undo{Person: again.Person, At: at})
+	settle(t, s, again.Hash, session.Settlement{At: at.Add(time.Second), Answer: session.AnswerGone})
+	early := create(t, s, draft("early", "frank"))
+	note("corp", session.Undo{Person: early.Person, Why: session.ReasonEnded, At: epoch})
+	settle(t, s, early.Hash, session.Settlement{At: epoch, Answer: session.AnswerRejected, End: session.ReasonEnded})
+	other := create(t, s, draft("other", "grace"))
+	note("sso", session.Undo{Person: other.Person, Why: session.ReasonEnded, At: at})
+	settle(t, s, other.Hash, session.Settlement{At: at, Answer: session.AnswerRejected, End: session.ReasonEnded})
+
+	for range 2 { // as two replicas find out at once
+		must(t, s.Doubt(t.Context(), "corp", epoch, at.Add(time.Minute)))
+	}
+	for _, tc := range []struct {
+		name string
+		row  *session.Row
+	}{{"what was ended", before}, {"what was marked", marked}, {"what ended by another stamp", changed}} {
+		want := *tc.row
+		want.Person.Asked, want.Person.Answer = at, session.AnswerHeld
+		got := *find(t, s, want.Hash)
+		if tc.row == changed {
+			want.Person.Version = got.Person.Version // what it said of the person stays
+		}
+		check(t, tc.name, got, want)
+	}
 	check(t, "what was revoked", find(t, s, revoked.Hash).Why, session.ReasonRevoked)
+	check(t, "what was settled anew", find(t, s, again.Hash).Person.Gone, at.Add(time.Second))
+	check(t, "what was noted before", find(t, s, early.Hash).Why, session.ReasonEnded)
+	check(t, "what another provider said", find(t, s, other.Hash).Why, session.ReasonEnded)
 	taken, err := s.Farewells(t.Context(), at.Add(time.Hour), 10)
 	must(t, err)
 	if len(taken) != 1 || taken[0].Token != revoked.Hash {
-		t.Errorf("Farewells after Restore = %+v, want the revoked one's", taken)
+		t.Errorf("Farewells after Doubt = %+v, want the revoked one's", taken)
 	}
+}
+
+// testTrust notes what replicas tell each other of providers.
+func testTrust(t *testing.T, s session.Store) {
+	trust := func(name, provider, replica string, since time.Time, want session.Trust) {
+		t.Helper()
+		got, err := s.Trust(t.Context(), provider, replica, since)
+		must(t, err)
+		check(t, name, got, want)
+	}
+	minute := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Minute) }
+	trust("before anything", "corp", "one", epoch, session.Trust{})
+	must(t, s.NoteAnswers(t.Context(), "corp", "one", 5, minute(1)))
+	must(t, s.NoteAnswers(t.Context(), "corp", "one", 7, minute(2)))
+	must(t, s.NoteAnswers(t.Context(), "corp", "two", 20, minute(3)))
+	must(t, s.NoteAnswers(t.Context(), "sso", "two", 100, minute(3)))
+	for i := range 3 {
+		must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Person: session.Person{ID: int64(i), Stamp: "s"}, At: minute(i)}))
+	}
+	must(t, s.Doubt(t.Context(), "corp", minute(9), minute(5)))
+	must(t, s.Doubt(t.Context(), "corp", minute(9), minute(4)))
+	trust("of both", "corp", "three", epoch, session.Trust{Answers: 27, Endings: 2, Doubted: minute(5)})
+	trust("but one's own", "corp", "one", epoch, session.Trust{Answers: 20, Endings: 2, Doubted: minute(5)})
+	trust("of late", "corp", "three", minute(2), session.Trust{Answers: 20, Endings: 0, Doubted: minute(5)})
+	trust("of another", "sso", "one", epoch, session.Trust{Answers: 100})
+	_, err := s.Sweep(t.Context(), session.SweepTimes{Noted: minute(2)}, 100)
+	must(t, err)
+	trust("after a sweep", "corp", "three", time.Time{}, session.Trust{Answers: 20, Endings: 0, Doubted: minute(5)})
 }
 
 func testClaim(t *testing.T, s session.Store) {

@@ -91,7 +91,8 @@ func testOddBytes(t *testing.T, s session.Store) {
 		if len(listed) != 1 || listed[0].Facts.User != text || listed[0].Subject != text {
 			t.Errorf("List(user %q) = %+v", text, listed)
 		}
-		must(t, s.Restore(t.Context(), []session.Undo{{Person: row.Person, At: row.Person.Asked}}))
+		must(t, s.NoteEnding(t.Context(), text, session.Undo{Person: row.Person, At: row.Person.Asked}))
+		must(t, s.Doubt(t.Context(), text, time.Time{}, epoch))
 		settle(t, s, d.Hash, session.Settlement{At: epoch.Add(time.Hour), Answer: session.AnswerVouched, Facts: &known, Stamp: text + "2", End: session.ReasonStamp})
 		_, err = s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked, text, epoch)
 		must(t, err)

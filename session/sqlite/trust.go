@@ -1,0 +1,104 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"shorepass/session"
+)
+
+// NoteEnding keeps what would have to be taken back.
+func (s *Store) NoteEnding(ctx context.Context, provider string, u session.Undo) error {
+	p := u.Person
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO undo (provider, at, person, why, stamp, checked, gone) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			provider, toMillis(u.At), p.ID, string(u.Why), p.Stamp, toMillis(p.Checked), toMillis(p.Gone))
+		return err
+	})
+}
+
+// NoteAnswers keeps how many answers a replica had.
+func (s *Store) NoteAnswers(ctx context.Context, provider, replica string, answers int, at time.Time) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO answers (provider, replica, count, at) VALUES (?, ?, ?, ?)", provider, replica, answers, toMillis(at))
+		return err
+	})
+}
+
+// Trust returns what was noted since a time.
+func (s *Store) Trust(ctx context.Context, provider, replica string, since time.Time) (session.Trust, error) {
+	var t session.Trust
+	var doubted int64
+	err := s.read.QueryRowContext(ctx, `SELECT
+		(SELECT coalesce(sum(count), 0) FROM answers WHERE provider = ?1 AND replica <> ?2 AND at > ?3),
+		(SELECT count(*) FROM undo WHERE provider = ?1 AND at > ?3),
+		coalesce((SELECT until FROM doubt WHERE provider = ?1), 0)`, provider, replica, toMillis(since)).Scan(&t.Answers, &t.Endings, &doubted)
+	t.Doubted = fromMillis(doubted)
+	return t, explain(err)
+}
+
+// Doubt takes back what was noted since a time, in a transaction of its own
+// after the one that makes everybody see that it does: who settles an ending
+// meanwhile sees either that, or is seen.
+func (s *Store) Doubt(ctx context.Context, provider string, since, until time.Time) error {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO doubt (provider, until) VALUES (?, ?) ON CONFLICT (provider) DO UPDATE SET until = max(until, excluded.until)",
+			provider, toMillis(until))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, "SELECT at, person, why, stamp, checked, gone FROM undo WHERE provider = ? AND at > ?", provider, toMillis(since))
+		if err != nil {
+			return err
+		}
+		all, err := scan(rows, func(n *noted) []any { return []any{&n.at, &n.person, &n.why, &n.stamp, &n.checked, &n.gone} })
+		if err != nil {
+			return err
+		}
+		for _, n := range all {
+			if err := n.takeBack(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// noted is a row of undo.
+type noted struct {
+	at, person, checked, gone int64
+	why, stamp                string
+}
+
+func (n noted) takeBack(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE person SET stamp = ?, checked = ?, gone = ?, answer = ? WHERE id = ? AND asked = ?",
+		n.stamp, n.checked, n.gone, session.AnswerHeld, n.person, n.at); err != nil {
+		return err
+	}
+	if n.why == "" {
+		return nil
+	}
+	back, err := changed(tx.ExecContext(ctx, "UPDATE session SET ended = 0, why = '' WHERE person = ? AND ended = ? AND why = ?", n.person, n.at, n.why))
+	if err != nil || !back {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE renewal SET ended = 0 WHERE person = ? AND revoked = 0", n.person)
+	return err
+}
+
+// forgetNoted deletes what was noted long ago.
+func forgetNoted(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (int, error) {
+	result, err := tx.ExecContext(ctx, "DELETE FROM undo WHERE (provider, at, person) IN (SELECT provider, at, person FROM undo WHERE at <= ? LIMIT ?)", toMillis(t.Noted), limit)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM answers WHERE at <= ?", toMillis(t.Noted)); err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
