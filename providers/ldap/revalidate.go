@@ -39,6 +39,12 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 			return nil, fmt.Errorf("%w: %w: %s: %s", providers.ErrRejected, providers.ErrEnded, e.dn, c.why)
 		}
 	}
+	switch forGood, err := p.lockedForGood(ctx, e); {
+	case err != nil:
+		return nil, err
+	case forGood:
+		return nil, fmt.Errorf("%w: %w: %s: locked until somebody unlocks it", providers.ErrRejected, providers.ErrEnded, e.dn)
+	}
 	found, err := p.identify(ctx, p.dir, e)
 	if err != nil {
 		return nil, err

@@ -137,8 +137,53 @@ func TestActiveDirectory(t *testing.T) {
 		if err != nil || again.Stamp != id.Stamp {
 			t.Errorf("Revalidate of a locked account = %v, %v, want the identity of before", again, err)
 		}
+		testActiveDirectoryLockedForGood(t, s, id)
 	})
 	t.Run("what ends a session", func(t *testing.T) { testActiveDirectoryEnds(t, s) })
+}
+
+// testActiveDirectoryLockedForGood changes the policy that a locked account is
+// under.
+func testActiveDirectoryLockedForGood(t *testing.T, s *ldaptest.Samba, locked *providers.Identity) {
+	const never, halfAnHour = "-9223372036854775808", "-18000000000"
+	asAdministrator := func(cfg *ldap.Config) {
+		dn, password := s.Account()
+		cfg.BindDN, cfg.BindPassword = dn, providers.NewSecret(password)
+	}
+	asService := func(*ldap.Config) {}
+	revalidate := func(what string, as func(*ldap.Config), ends bool) {
+		t.Helper()
+		cfg := sambaConfig(s)
+		as(&cfg)
+		p := newProvider(t, cfg)
+		if _, err := p.Revalidate(t.Context(), locked); errors.Is(err, providers.ErrEnded) != ends || !ends && err != nil {
+			t.Errorf("Revalidate of one who is locked, %s = %v, want that it ends sessions: %v", what, err, ends)
+		}
+		found, err := p.Ping(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if warned, want := strings.Contains(strings.Join(found, "\n"), "locked for good keeps its sessions"), what == "by a policy that is not shown"; warned != want {
+			t.Errorf("%s: Ping() = %q, want a line on the policy that is not shown: %v", what, found, want)
+		}
+	}
+	s.Set(t, s.Base, "lockoutDuration", never)
+	revalidate("until somebody unlocks it", asService, true)
+	pso := "CN=strict,CN=Password Settings Container,CN=System," + s.Base
+	s.Add(t, pso, ldaptest.Attributes{
+		"objectClass": {"msDS-PasswordSettings"}, "msDS-PasswordSettingsPrecedence": {"10"},
+		"msDS-PasswordReversibleEncryptionEnabled": {"FALSE"}, "msDS-PasswordHistoryLength": {"0"}, "msDS-PasswordComplexityEnabled": {"FALSE"},
+		"msDS-MinimumPasswordLength": {"0"}, "msDS-MinimumPasswordAge": {"0"}, "msDS-MaximumPasswordAge": {never},
+		"msDS-LockoutThreshold": {"3"}, "msDS-LockoutObservationWindow": {halfAnHour}, "msDS-LockoutDuration": {halfAnHour},
+		"msDS-PSOAppliesTo": {s.Person("Doe, J")},
+	})
+	revalidate("by a policy of its own that unlocks it", asAdministrator, false)
+	s.Set(t, s.Base, "lockoutDuration", halfAnHour)
+	s.Set(t, pso, "msDS-LockoutDuration", never)
+	revalidate("by a policy of its own that does not", asAdministrator, true)
+	revalidate("by a policy that is not shown", asService, false)
+	s.Delete(t, pso)
+	revalidate("for a while again", asService, false)
 }
 
 func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {

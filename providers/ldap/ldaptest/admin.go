@@ -19,6 +19,9 @@ type Admin struct {
 	password string
 }
 
+// Account returns who does it.
+func (a *Admin) Account() (dn, password string) { return a.dn, a.password }
+
 // try runs one operation on a connection of its own.
 func (a *Admin) try(operation func(*ldap.Conn) error) error {
 	c, err := ldap.DialURL(a.url, ldap.DialWithTLSConfig(a.tls))

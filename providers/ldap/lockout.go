@@ -1,0 +1,94 @@
+package ldap
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
+
+// Attributes of how long Active Directory locks an account ([MS-ADTS], sections
+// 3.1.1.4.5.17 and 3.1.1.4.5.36).
+const (
+	attrResultantPSO = "msDS-ResultantPSO"    // the fine-grained policy of an account, computed
+	attrPSODuration  = "msDS-LockoutDuration" // of such a policy
+	attrDuration     = "lockoutDuration"      // of the domain
+)
+
+// uacLockout is set in the computed part while an account is locked.
+const uacLockout = 0x10
+
+// lockedForGood reports whether Active Directory has locked an account until
+// somebody unlocks it. The entry says only that it is locked; whether that lifts
+// by itself, the policy does that the account is under. Who may not read the
+// policy cannot tell, and then the lock is taken for one that lifts: the
+// directory refuses passwords all the same, and sessions end for nothing less
+// than is known.
+func (p *Provider) lockedForGood(ctx context.Context, e entry) (bool, error) {
+	if p.cfg.Preset != presetAD || !e.has(attrUACComputed) {
+		return false, nil
+	}
+	computed, err := e.number(attrUACComputed)
+	if err != nil || computed&uacLockout == 0 {
+		return false, err
+	}
+	own, err := p.readOne(ctx, e.dn, attrResultantPSO)
+	if err != nil {
+		return false, fmt.Errorf("read the password policy of %s: %w", e.dn, err)
+	}
+	policy, attribute := own.text(attrResultantPSO), attrPSODuration
+	if policy == "" {
+		if policy, err = domainOf(e.dn); err != nil {
+			return false, err
+		}
+		attribute = attrDuration
+	}
+	found, err := p.readOne(ctx, policy, attribute)
+	if err != nil {
+		return false, fmt.Errorf("read the password policy %s: %w", policy, err)
+	}
+	if !found.has(attribute) {
+		p.warnings.add(fmt.Sprintf("%s of %q is not shown, so that an account that is locked for good keeps its sessions: give the service account the right to read it", attribute, policy))
+		return false, nil
+	}
+	duration, err := found.number(attribute)
+	if err != nil {
+		return false, err
+	}
+	return duration == 0 || duration == math.MinInt64, nil // otherwise a negative number of 100 nanoseconds
+}
+
+// readOne reads an attribute of one entry, which is empty where it is not
+// shown.
+func (p *Provider) readOne(ctx context.Context, dn, attribute string) (entry, error) {
+	found, err := p.dir.find(ctx, query{base: dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{attribute}})
+	switch {
+	case code(err) == ldap.LDAPResultNoSuchObject || code(err) == ldap.LDAPResultInsufficientAccessRights:
+		return entry{}, nil // as what may not be read is answered
+	case err != nil:
+		return entry{}, err
+	case len(found) == 0:
+		return entry{}, nil
+	}
+	return found[0], nil
+}
+
+// domainOf returns the DN of the domain that an entry of Active Directory is in:
+// the components at its end that are of DNS.
+func domainOf(dn string) (string, error) {
+	parsed, err := ldap.ParseDN(dn)
+	if err != nil {
+		return "", fmt.Errorf("read the DN %q: %w", dn, err)
+	}
+	first := len(parsed.RDNs)
+	for first > 0 && isDomainComponent(parsed.RDNs[first-1]) {
+		first--
+	}
+	return (&ldap.DN{RDNs: parsed.RDNs[first:]}).String(), nil
+}
+
+func isDomainComponent(rdn *ldap.RelativeDN) bool {
+	return len(rdn.Attributes) == 1 && strings.EqualFold(rdn.Attributes[0].Type, "DC")
+}
