@@ -27,7 +27,7 @@ to = "file:%[1]s/audit.log"
 issuer   = "bench"
 services = ["registry"]
 [session]
-store = "sqlite:%[1]s/sessions.db"
+store = "sqlite:%[1]s/data/sessions.db"
 [[provider]]
 name     = "corp"
 kind     = "ldap"

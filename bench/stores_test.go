@@ -93,7 +93,7 @@ func compareStores(b *testing.B, title string, all []stocked) {
 // openSQLite fills a file and serves it.
 func openSQLite(b *testing.B, binary, name string, s stock) stocked {
 	dir := b.TempDir()
-	file := filepath.Join(dir, "sessions.db")
+	file := filepath.Join(dir, "data", "sessions.db")
 	text := configOf(b, dir, fmt.Sprintf("store = %q\n%s", "sqlite:"+file, never), []string{"first"})
 	beginWith(b, binary, dir, text)
 	fillSQLite(b, file, s)

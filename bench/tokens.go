@@ -79,7 +79,7 @@ func measureTokens(ctx context.Context, binary, dir string, in turns) error {
 	if err != nil {
 		return err
 	}
-	store := fmt.Sprintf("[session]\nstore = \"sqlite:%s/sessions.db\"", dir)
+	store := fmt.Sprintf("[session]\nstore = \"sqlite:%s/data/sessions.db\"", dir)
 	s, err := startShorepass(ctx, binary, dir, fmt.Sprintf(config, dir, store, twenty+thousand))
 	if err != nil {
 		return err

@@ -148,7 +148,7 @@ func TestLoadedOptions(t *testing.T) {
 	if cfg.Token.Lifetime != 24*time.Hour || cfg.Session.Idle != 30*24*time.Hour {
 		t.Errorf("token.lifetime = %v, session.idle = %v; want 24h, 720h", cfg.Token.Lifetime, cfg.Session.Idle)
 	}
-	if store, want := cfg.Session.Store.Reveal(), "sqlite:"+filepath.Join(filepath.Dir(cfg.Files[0]), "shorepass.db"); store != want {
+	if store, want := cfg.Session.Store.Reveal(), "sqlite:"+filepath.Join(filepath.Dir(cfg.Files[0]), "data", "shorepass.db"); store != want {
 		t.Errorf("session.store = %q, want its default beside the configuration, %q", store, want)
 	}
 	if r := cfg.Providers[0].Remember; r == nil || *r != time.Minute {

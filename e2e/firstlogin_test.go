@@ -127,7 +127,7 @@ func TestRootOfOurOwn(t *testing.T) {
 		r := s.registry(t, d)
 		r.seed(t, ociImage(t), "some/thing:1")
 	}
-	if info, err := os.Stat(filepath.Join(s.dir, "RootCA.key")); err != nil || info.Mode().Perm()&0o077 != 0 {
-		t.Errorf("RootCA.key: %v, %v, want a file that only its owner reads", info, err)
+	if info, err := os.Stat(filepath.Join(s.dir, "data", "RootCA.key")); err != nil || info.Mode().Perm()&0o077 != 0 {
+		t.Errorf("data/RootCA.key: %v, %v, want a file that only its owner reads", info, err)
 	}
 }

@@ -58,7 +58,7 @@ func newSite(t *testing.T, o options) *site {
 		o.rules = houseRules
 	}
 	if o.ownRoot && o.root == "" {
-		s.root = s.dir
+		s.root = filepath.Join(s.dir, "data")
 	}
 	if o.scheme == "" {
 		o.scheme = "http"

@@ -127,7 +127,7 @@ func TestSQLiteBroken(t *testing.T) {
 	t.Run("full", func(t *testing.T) {
 		t.Parallel()
 		disk := smallDisk(t, "2m")
-		file := filepath.Join(disk, "shorepass.db")
+		file := filepath.Join(disk, "data", "shorepass.db")
 		empty := fill(t, disk)
 		if said := place(t, file).refuses(t, 20*time.Second); !strings.Contains(said, "the disk is full") && !strings.Contains(said, "no space left") {
 			t.Errorf("on a full disk it says\n%s\nwant that it is full", said)
@@ -169,7 +169,7 @@ func TestSQLiteBroken(t *testing.T) {
 	})
 	t.Run("locked", func(t *testing.T) {
 		t.Parallel()
-		file := filepath.Join(t.TempDir(), "shorepass.db")
+		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 		s := serve(t, file)
 		token := s.login(t, "alice", alice.password)
 		unlock := lock(t, file, "BEGIN IMMEDIATE;")
@@ -188,7 +188,7 @@ func TestSQLiteBroken(t *testing.T) {
 	})
 	t.Run("damaged", func(t *testing.T) {
 		t.Parallel()
-		file := filepath.Join(t.TempDir(), "shorepass.db")
+		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 		s := serve(t, file)
 		token := s.login(t, "alice", alice.password)
 		s.end(t)

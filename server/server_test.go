@@ -137,7 +137,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "sessions.db"))
+	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "data", "sessions.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,9 @@ type Config struct {
 	// speaks its protocol. Several hosts stand apart by commas, with
 	// "?target_session_attrs=read-write" where all but one of them are
 	// standbys. Unless the URL says otherwise by sslmode, a host that is not
-	// this machine must prove by TLS that it has that name. Default
-	// "sqlite:shorepass.db".
+	// this machine must prove by TLS that it has that name. A file and its
+	// folder must be readable by their owner only; what does not exist is made
+	// so. Default "sqlite:data/shorepass.db".
 	Store providers.Secret `toml:"store" path:"write,sqlite:"`
 
 	// Connections is how many connections each replica opens to PostgreSQL at
@@ -77,8 +78,8 @@ type Config struct {
 	PerPerson int `toml:"per_person"`
 }
 
-// defaultStore is a file where the server was started.
-const defaultStore = "sqlite:shorepass.db"
+// defaultStore is a file in a folder of its own, beside the configuration.
+const defaultStore = "sqlite:data/shorepass.db"
 
 const day = 24 * time.Hour
 
@@ -152,7 +153,7 @@ func (c Config) validateStore(fault func(key, problem string)) {
 	file, isSQLite := strings.CutPrefix(c.Store.Reveal(), "sqlite:")
 	switch {
 	case isSQLite && strings.TrimSpace(file) == "":
-		fault("store", `names no file; write one such as "sqlite:shorepass.db"`)
+		fault("store", `names no file; write one such as "sqlite:data/shorepass.db"`)
 	case !isSQLite && !c.IsPostgres():
 		fault("store", `is neither "sqlite:FILE" nor "postgres://…"`)
 	}

@@ -30,7 +30,7 @@ func TestValidate(t *testing.T) {
 		{"two keys", func(c *session.Config) {
 			c.SealKey = secret(session.NewSealKey().Reveal() + "\n" + session.NewSealKey().Reveal() + "\n")
 		}, nil},
-		{"no file", func(c *session.Config) { c.Store = secret("sqlite:") }, []string{`store: names no file; write one such as "sqlite:shorepass.db"`}},
+		{"no file", func(c *session.Config) { c.Store = secret("sqlite:") }, []string{`store: names no file; write one such as "sqlite:data/shorepass.db"`}},
 		{"another store", func(c *session.Config) { c.Store = secret("mysql://u:c4nary@h/db") }, []string{`store: is neither "sqlite:FILE" nor "postgres://…"`}},
 		{"no key", func(c *session.Config) { c.SealKey = secret("c4nary") }, []string{`seal_key: key 1 is not base64 of 32 bytes, as "shorepass keys init --seal-key FILE" writes it`}},
 		{"times", func(c *session.Config) { c.Revalidate, c.Idle = time.Millisecond, -time.Hour }, []string{
@@ -104,7 +104,7 @@ func TestSealKeyFile(t *testing.T) {
 	must(t, os.Chmod(name, 0o600))
 	must(t, startAt(t, file, none))
 
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "shorepass.db"))
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "data", "shorepass.db"))
 	must(t, err)
 	_, err = session.New(t.Context(), session.Config{}.WithDefaults(), elsewhere{store}, newHouse(), slog.New(slog.DiscardHandler))
 	refused("a store of several machines", err, "keys init --seal-key seal.key")
@@ -113,7 +113,7 @@ func TestSealKeyFile(t *testing.T) {
 // The keys of a ring can be replaced one after the other without a session's
 // end.
 func TestRekey(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "shorepass.db")
+	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	one, two := session.NewSealKey().Reveal(), session.NewSealKey().Reveal()
 	s := &site{t: t, house: newHouse(), file: file}
 	cfg := session.Config{SealKey: providers.NewSecret(one), Revalidate: time.Second}

@@ -65,7 +65,7 @@ func issueUntilKilled(file string) {
 // kill -9 at any moment loses no token that a client was given, and brings no
 // revoked one back.
 func TestKill9(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "shorepass.db")
+	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	issued, revoked := make(map[string]bool), make(map[string]bool)
 	for round := range 4 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -119,7 +119,8 @@ func TestCopiedWhileWriting(t *testing.T) {
 	if _, err := s.replicas[0].Revoke(t.Context(), session.Selector{User: "bob"}, ""); err != nil {
 		t.Fatal(err)
 	}
-	copied := &site{t: t, house: s.house, file: filepath.Join(t.TempDir(), "shorepass.db")}
+	copied := &site{t: t, house: s.house, file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
+	must(t, os.Mkdir(filepath.Dir(copied.file), 0o700))
 	for _, name := range []string{"shorepass.db", "shorepass.db-wal", "seal.key"} {
 		text, err := os.ReadFile(filepath.Join(filepath.Dir(s.file), name))
 		must(t, err)

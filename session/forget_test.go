@@ -60,7 +60,7 @@ func TestForget(t *testing.T) {
 		}, []string{"corp alice"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &site{t: t, house: newHouse(), file: filepath.Join(t.TempDir(), "shorepass.db")}
+			s := &site{t: t, house: newHouse(), file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
 			f := &forgetful{house: s.house}
 			store, err := sqlite.Open(t.Context(), s.file)
 			must(t, err)

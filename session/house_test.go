@@ -164,7 +164,7 @@ type site struct {
 
 func newSite(t *testing.T, replicas int, cfg session.Config) *site {
 	t.Helper()
-	s := &site{t: t, house: newHouse(), file: filepath.Join(t.TempDir(), "shorepass.db")}
+	s := &site{t: t, house: newHouse(), file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
 	for range replicas {
 		s.start(cfg)
 	}

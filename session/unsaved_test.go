@@ -74,7 +74,7 @@ func TestStoreFailsAfterRotation(t *testing.T) {
 
 // A store that is lost is 503, and everything is there when it is back.
 func TestStoreLost(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), t.TempDir()+"/shorepass.db")
+	store, err := sqlite.Open(t.Context(), t.TempDir()+"/data/shorepass.db")
 	must(t, err)
 	s, err := session.New(t.Context(), session.Config{}.WithDefaults(), store, newHouse(), slog.New(slog.DiscardHandler))
 	must(t, err)

@@ -41,7 +41,7 @@ func BenchmarkRedeem(b *testing.B) {
 }
 
 func benchmarkRedeem(b *testing.B, dead, groups int) {
-	file := filepath.Join(b.TempDir(), "shorepass.db")
+	file := filepath.Join(b.TempDir(), "data", "shorepass.db")
 	store, err := sqlite.Open(b.Context(), file)
 	if err != nil {
 		b.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -51,7 +52,7 @@ func refuses(t *testing.T, file, want string) {
 
 func TestOpenRefuses(t *testing.T) {
 	made := func(t *testing.T) string {
-		file := filepath.Join(t.TempDir(), "shorepass.db")
+		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 		s, err := sqlite.Open(t.Context(), file)
 		must(t, err)
 		must(t, s.Close())
@@ -80,11 +81,13 @@ func TestOpenRefuses(t *testing.T) {
 		must(t, os.Chmod(file, 0o644))
 		refuses(t, file, "chmod 600 "+file)
 	})
-	t.Run("a folder that others may write to", func(t *testing.T) {
-		file := made(t)
-		must(t, os.Chmod(filepath.Dir(file), 0o777))
-		refuses(t, file, "chmod go-w "+filepath.Dir(file))
-	})
+	for _, mode := range []os.FileMode{0o777, 0o755, 0o750, 0o711} {
+		t.Run(fmt.Sprintf("a folder of the mode %o", mode), func(t *testing.T) {
+			file := made(t)
+			must(t, os.Chmod(filepath.Dir(file), mode))
+			refuses(t, file, "chmod 700 "+filepath.Dir(file))
+		})
+	}
 	t.Run("a folder", func(t *testing.T) {
 		refuses(t, t.TempDir(), "is a directory")
 	})
@@ -113,7 +116,7 @@ func TestFilesAreTheOwnersOnly(t *testing.T) {
 // Several processes that start at once on a new file bring it to its schema
 // once.
 func TestOpenAtOnce(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "shorepass.db")
+	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
@@ -133,7 +136,7 @@ func TestOpenAtOnce(t *testing.T) {
 // While the disk is full, or another process holds the file, logins fail with
 // what is to be done, and what is there can still be redeemed.
 func TestFullAndLocked(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "shorepass.db")
+	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	store, err := sqlite.Open(t.Context(), file)
 	must(t, err)
 	s, err := session.New(t.Context(), session.Config{}.WithDefaults(), store, vouching{}, slog.New(slog.DiscardHandler))

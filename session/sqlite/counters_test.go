@@ -11,7 +11,7 @@ import (
 
 // BenchmarkMarks reads what the throttle reads before a login.
 func BenchmarkMarks(b *testing.B) {
-	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "shorepass.db"))
+	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "data", "shorepass.db"))
 	if err != nil {
 		b.Fatal(err)
 	}

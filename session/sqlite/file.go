@@ -33,16 +33,15 @@ func prepareFile(file string) error {
 	return nil
 }
 
-// checkFolder refuses a folder in which others can put a file of their own in
-// the place of ours. One that others can merely look into is good: what lies
-// in it they cannot read.
+// checkFolder refuses a folder that others may look into, or put a file of their
+// own in the place of ours.
 func checkFolder(folder string) error {
 	info, err := os.Stat(folder)
 	if err != nil {
 		return fmt.Errorf("look at the folder of the store: %w", err)
 	}
-	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
-		return fmt.Errorf("others may write to the folder of the store, %s (mode %v); run: chmod go-w %s", folder, info.Mode().Perm(), folder)
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("others may read the folder of the store, %s (mode %v); run: chmod 700 %s, or name a file in a folder that does not exist yet", folder, info.Mode().Perm(), folder)
 	}
 	return nil
 }

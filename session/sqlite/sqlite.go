@@ -1,7 +1,8 @@
 // Package sqlite keeps sessions in one SQLite file.
 //
-// It is the store that needs nothing: the file is made at first start, readable
-// by its owner only, in a folder that nobody else may write to. Several
+// It is the store that needs nothing: the file and its folder are made at first
+// start, readable by their owner only, and refused where others may read them.
+// Several
 // processes may open it at once, such as a server and its command line, as
 // long as the file lies on a local disk.
 //

@@ -10,12 +10,12 @@ import (
 )
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) session.Store { return open(t, filepath.Join(t.TempDir(), "shorepass.db")) })
+	storetest.Run(t, func(t *testing.T) session.Store { return open(t, filepath.Join(t.TempDir(), "data", "shorepass.db")) })
 }
 
 func TestCounters(t *testing.T) {
 	storetest.RunCounters(t, func(t *testing.T) (storetest.Counting, func() storetest.Counting) {
-		file := filepath.Join(t.TempDir(), "shorepass.db")
+		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 		return open(t, file), func() storetest.Counting { return open(t, file) }
 	})
 }
