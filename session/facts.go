@@ -15,15 +15,23 @@ import (
 // facts is what is kept of an identity, and shared by all sessions of the
 // person: what belongs to one login is left out.
 type facts struct {
-	Provider string         `json:"provider"`
-	Subject  string         `json:"subject"`
-	User     string         `json:"user"`
-	Groups   []string       `json:"groups,omitempty"`
-	Claims   map[string]any `json:"claims,omitempty"`
+	Provider string          `json:"provider"`
+	Subject  string          `json:"subject"`
+	User     string          `json:"user"`
+	Groups   []string        `json:"groups,omitempty"`
+	Claims   json.RawMessage `json:"claims,omitempty"` // by providers.EncodeClaims
 }
 
 func encodeFacts(id *providers.Identity) (Facts, error) {
-	body, err := json.Marshal(facts{id.Provider, id.Subject, id.User, id.Groups, id.Claims})
+	f := facts{Provider: id.Provider, Subject: id.Subject, User: id.User, Groups: id.Groups}
+	var err error
+	if len(id.Claims) > 0 {
+		f.Claims, err = providers.EncodeClaims(id.Claims)
+	}
+	if err != nil {
+		return Facts{}, fmt.Errorf("encode the claims that %q says of a person: %w", id.Provider, err)
+	}
+	body, err := json.Marshal(f)
 	if err != nil {
 		return Facts{}, fmt.Errorf("encode what %q says of a person: %w", id.Provider, err)
 	}
@@ -36,7 +44,15 @@ func decodeFacts(body []byte) (*providers.Identity, error) {
 	if err := json.Unmarshal(body, &f); err != nil {
 		return nil, fmt.Errorf("read what is kept of a person: %w", err)
 	}
-	return &providers.Identity{Provider: f.Provider, Subject: f.Subject, User: f.User, Groups: f.Groups, Claims: f.Claims}, nil
+	id := &providers.Identity{Provider: f.Provider, Subject: f.Subject, User: f.User, Groups: f.Groups}
+	if f.Claims == nil {
+		return id, nil
+	}
+	var err error
+	if id.Claims, err = providers.DecodeClaims(f.Claims); err != nil {
+		return nil, fmt.Errorf("read the claims that are kept of a person: %w", err)
+	}
+	return id, nil
 }
 
 // who is the same for all sessions of a person at a provider. Two persons of

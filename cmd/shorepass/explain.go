@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shorepass/policy"
+	"shorepass/providers"
 )
 
 // explainFlags are the flags of explain.
@@ -74,8 +75,8 @@ func (f *explainFlags) explain(w io.Writer, rules *policy.Policy) error {
 		if f.question.Claims == nil {
 			f.question.Claims = map[string]any{}
 		}
-		var value any
-		if json.Unmarshal([]byte(text), &value) != nil {
+		value, err := providers.DecodeClaim([]byte(text))
+		if err != nil {
 			value = text
 		}
 		f.question.Claims[name] = value
