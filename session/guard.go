@@ -12,7 +12,8 @@ import (
 // A provider that suddenly refuses everybody is more likely broken, or
 // misconfigured, than a company that dismissed everybody. If more than a
 // fifth, and at least ten, of what one says within a minute would end or mark
-// sessions, on all replicas together, none does.
+// sessions, on all replicas together, none does. A person counts once, however
+// many of their sessions it is about: nobody's own may keep others from ending.
 const (
 	guardWindow = time.Minute
 	guardLeast  = 10
@@ -126,13 +127,16 @@ func (g *guard) mayWarn(at time.Time) bool {
 func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
 	provider := known.Provider
 	held := &Settlement{Person: a.Person, Lease: a.Lease, At: a.At, Answer: AnswerHeld, Sealed: a.Sealed}
-	if doubted, err := s.doubts(ctx, provider, doubtEvery); doubted || err != nil {
-		return s.hold(ctx, held, err)
+	undo := Undo{Who: who(provider, known.Subject), Person: row.Person, Why: a.End, At: a.At}
+	doubted, err := s.doubts(ctx, provider, doubtEvery)
+	if err == nil {
+		undo.Held = doubted
+		err = s.store.NoteEnding(ctx, provider, undo)
 	}
-	if err := s.store.NoteEnding(ctx, provider, Undo{Person: row.Person, Why: a.End, At: a.At}); err != nil {
-		return s.hold(ctx, held, err)
+	if err == nil && !doubted {
+		doubted, err = s.doubts(ctx, provider, doubtEvery)
 	}
-	if doubted, err := s.doubts(ctx, provider, doubtEvery); doubted || err != nil {
+	if doubted || err != nil {
 		return s.hold(ctx, held, err)
 	}
 	if a.End != "" {
@@ -142,8 +146,7 @@ func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, kn
 	if err := s.save(ctx, a); err != nil {
 		return err
 	}
-	doubted, err := s.doubts(ctx, provider, 0)
-	if err != nil {
+	if doubted, err = s.doubts(ctx, provider, 0); err != nil {
 		return unavailable(err)
 	}
 	if a.End != "" && !doubted {
@@ -161,9 +164,10 @@ func (s *Sessions) hold(ctx context.Context, held *Settlement, why error) error 
 	return s.save(ctx, held)
 }
 
-// doubts reports whether a provider is not believed. If so, and unless that was
-// said in the store less than every ago, it says so there and takes back what
-// the provider ended and marked within the last minute.
+// doubts reports whether a provider is not believed, which is so until a minute
+// after it last refused too many. Then, unless it was said in the store less
+// than every ago, this says so there and takes back what the provider ended and
+// marked within that minute.
 func (s *Sessions) doubts(ctx context.Context, provider string, every time.Duration) (bool, error) {
 	now := s.now()
 	since := now.Add(-guardWindow)
@@ -174,11 +178,14 @@ func (s *Sessions) doubts(ctx context.Context, provider string, every time.Durat
 	already := now.Before(t.Doubted)
 	answers := t.Endings + t.Answers + s.guards.of(provider).answers(now)
 	tooMany := t.Endings >= guardLeast && t.Endings*guardShare > answers
-	if !already && !tooMany {
-		return false, nil
-	}
 	until := now.Add(guardWindow)
-	if already && until.Sub(t.Doubted) < every {
+	switch {
+	case !already && !tooMany:
+		return false, nil
+	case !tooMany:
+		until = t.Doubted // it is no longer than that
+	}
+	if already && every > 0 && (!tooMany || until.Sub(t.Doubted) < every) {
 		return true, nil
 	}
 	if !already {

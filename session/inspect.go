@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"shorepass/providers"
 )
@@ -40,14 +41,14 @@ func (s *Sessions) RevokeToken(ctx context.Context, token providers.Secret, by s
 		return nil, false, err
 	}
 	was = s.rules.Load().listed(found)
-	if !was.Ended.IsZero() {
+	if !was.Ended.IsZero() && !slices.Contains(Refusals(), was.Why) {
 		return was, false, nil // the password that is remembered by now is another
 	}
 	n, err := s.revoke(ctx, []*selectedSession{found}, by)
 	if err != nil {
 		return nil, false, err
 	}
-	return was, n > 0, nil
+	return was, n > 0 && was.Ended.IsZero(), nil
 }
 
 // ServiceOf returns the service that a token was made for, be the token good or

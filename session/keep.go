@@ -2,8 +2,11 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"shorepass/providers"
 )
 
 const (
@@ -29,7 +32,7 @@ const (
 func (s *Sessions) keep(ctx context.Context) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	var flush <-chan time.Time // nil while nothing waits
+	var flush, retry <-chan time.Time // nil while nothing waits
 	for {
 		var err error
 		select {
@@ -44,6 +47,13 @@ func (s *Sessions) keep(ctx context.Context) {
 		case <-flush:
 			flush = nil
 			err = s.limited(ctx, s.flush)
+		case <-s.retries:
+			retry = time.After(pollEvery)
+		case <-retry:
+			retry = nil
+			if s.limited(ctx, s.saveAllUnsaved) != nil { // which was said when it began
+				retry = time.After(pollEvery)
+			}
 		case <-sweep.C:
 			err = s.limited(ctx, func(ctx context.Context) error {
 				if err := s.setClock(ctx); err != nil {
@@ -115,6 +125,16 @@ func (s *Sessions) sayGoodbyes(ctx context.Context) {
 	}
 }
 
+// revokeRenewal tells the provider that a session logged in at. Another that has
+// taken its name must not get to see the token.
+func (s *Sessions) revokeRenewal(ctx context.Context, sealed Sealed, renewal providers.Secret) error {
+	all := s.rules.Load().providers
+	if mark(sealed.Provider, all.Fingerprint(sealed.Provider)) != sealed.Mark {
+		return errors.New("it is another by now, or gone")
+	}
+	return all.RevokeRenewal(ctx, sealed.Provider, renewal)
+}
+
 func (s *Sessions) sayGoodbye(ctx context.Context, sealed Sealed) {
 	id := sealed.Token.ID()
 	renewal, err := s.keys.open(id, sealed.Body)
@@ -122,7 +142,7 @@ func (s *Sessions) sayGoodbye(ctx context.Context, sealed Sealed) {
 		// Not cut off by Close: it is in the store no more.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeLimit)
 		defer cancel()
-		err = s.rules.Load().providers.RevokeRenewal(limited, sealed.Provider, renewal)
+		err = s.guarded(func() error { return s.revokeRenewal(limited, sealed, renewal) })
 	}
 	if err != nil {
 		s.log.Warn("a provider was not told that its refresh token will not be used again", "provider", sealed.Provider, "session", id, "error", err)

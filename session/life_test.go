@@ -100,6 +100,7 @@ func TestWhatEndsASession(t *testing.T) {
 		{"gone for longer than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {59 * time.Minute, keep, false, "401"}, {time.Minute, keep, false, "401"}, {time.Minute, fine, false, "401"}}, session.ReasonGone},
 		{"gone twice, each for less than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {50 * time.Minute, fine, false, "ok"}, {50 * time.Minute, set(true, false, false, "s1"), false, "401"}, {time.Minute, fine, false, "ok"}}, ""},
 		{"gone, then down", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {time.Minute, keep, true, "503"}, {90 * time.Minute, keep, true, "503"}, {time.Minute, fine, false, "ok"}}, ""},
+		{"refused, then down", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, false, true, "s1"), false, "401"}, {31 * time.Second, keep, true, "503"}, {40 * time.Minute, keep, true, "503"}, {time.Minute, fine, false, "ok"}, {5 * time.Minute, keep, true, "ok"}}, ""},
 		{"grant revoked", "sso", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {time.Hour, keep, false, "401"}}, session.ReasonGone},
 
 		{"down for less than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, keep, true, "ok"}, {59 * time.Minute, keep, true, "ok"}, {time.Minute, keep, false, "ok"}}, ""},
@@ -285,7 +286,7 @@ func TestSweep(t *testing.T) {
 			live, shown int
 			goodbyes    int
 		}{
-			{59 * time.Minute, 1, 1, 0}, {2 * time.Minute, 0, 1, 0}, {10 * time.Minute, 0, 1, 1}, {day, 0, 1, 1},
+			{59 * time.Minute, 1, 1, 0}, {2 * time.Minute, 0, 1, 0}, {6 * time.Minute, 0, 1, 1}, {5 * time.Minute, 0, 0, 1},
 		} {
 			time.Sleep(tc.after)
 			synctest.Wait()

@@ -245,6 +245,64 @@ func TestGuardAtOnce(t *testing.T) {
 	})
 }
 
+// TestGuardLetsGo: once a provider refuses few again, those few are believed,
+// however often they come.
+func TestGuardLetsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		var tokens []providers.Secret
+		disable := func(i int, disabled bool) {
+			s.house.change(fmt.Sprint("user", i), func(a *account) { a.disabled = disabled })
+		}
+		for i := range 12 {
+			tokens = append(tokens, s.issue("corp", fmt.Sprint("user", i)))
+			disable(i, true)
+		}
+		time.Sleep(5 * time.Minute)
+		for _, token := range tokens {
+			s.redeem(token)
+		}
+		s.expect("while nobody is believed", tokens[0], "503")
+		for i := 1; i < len(tokens); i++ {
+			disable(i, false)
+		}
+		time.Sleep(31 * time.Second)
+		for _, token := range tokens[1:] {
+			s.expect("who was refused by mistake", token, "ok")
+		}
+		for range 3 {
+			s.redeem(tokens[0])
+			time.Sleep(31 * time.Second)
+		}
+		s.expect("who was not", tokens[0], "401")
+		if got := s.why(tokens[0]); got != session.ReasonEnded {
+			t.Errorf("it ended for %q, want %q", got, session.ReasonEnded)
+		}
+	})
+}
+
+// TestGuardCountsPersons: a leaver with many sessions, each of which an OpenID
+// provider is asked about, is one of them.
+func TestGuardCountsPersons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		leaver := s.house.login("sso", "leaver")
+		var tokens []providers.Secret
+		for range 20 {
+			token, _, err := s.replicas[0].Issue(t.Context(), leaver, service, laptop)
+			must(t, err)
+			tokens = append(tokens, token)
+		}
+		s.house.change("leaver", func(a *account) { a.missing = true })
+		time.Sleep(5 * time.Minute)
+		for _, token := range tokens {
+			s.expect("a leaver's session", token, "401")
+		}
+	})
+}
+
 // What is taken back keeps its renewal.
 func TestGuardKeepsRenewals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
 	"time"
 
 	"shorepass/providers"
@@ -69,13 +72,25 @@ func (s *Sessions) ask(r *rules, row *Row, known *providers.Identity) (*flight, 
 	s.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), flightLimit)
 		defer cancel()
-		f.err = s.revalidate(ctx, r, row, known)
+		f.err = s.guarded(func() error { return s.revalidate(ctx, r, row, known) })
 		s.mu.Lock()
 		delete(s.flights, row.Person.ID)
 		s.mu.Unlock()
 		close(f.done)
 	})
 	return f, nil
+}
+
+// guarded turns a panic into an error: what runs on its own has no handler whose
+// panics net/http would keep from ending the process.
+func (s *Sessions) guarded(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("a provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = unavailable(errors.New("a provider panicked"))
+		}
+	}()
+	return do()
 }
 
 // revalidate sees to it that the provider is asked about row's person once,
@@ -198,7 +213,7 @@ func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error
 			a.End = ReasonStamp
 		}
 	case errors.Is(err, providers.ErrCannotRevalidate):
-		a.Answer = AnswerNever
+		a.Answer, a.Lifetime = AnswerNever, r.cfg.UncheckedLifetime
 	case errors.Is(err, providers.ErrEnded):
 		a.Answer, a.End = AnswerRejected, ReasonEnded
 	case errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine):
@@ -212,6 +227,9 @@ func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error
 		a.Answer = AnswerRejected
 	default:
 		a.Answer = AnswerDown
+		if last := row.Person.Answer; last != AnswerVouched && last != AnswerDown && last != AnswerNever {
+			a.Answer = AnswerLost
+		}
 		if s.guards.of(provider).mayWarn(now) {
 			s.log.Warn("a provider cannot tell about a session; this is said once a minute", "provider", provider, "session", row.Hash.ID(), "error", err)
 		}
@@ -232,7 +250,7 @@ func (s *Sessions) settle(ctx context.Context, row *Row, a *Settlement, known *p
 
 // save keeps an answer. A store that fails is tried again while the lease
 // lasts, since a rotated token is nowhere else; after that the answer waits
-// until somebody asks about the person again.
+// until the store is back, and is kept unless another replica asked before.
 func (s *Sessions) save(ctx context.Context, a *Settlement) error {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		_, err := s.store.Settle(ctx, a)
@@ -257,6 +275,7 @@ func (s *Sessions) save(ctx context.Context, a *Settlement) error {
 			s.unsaved[a.Person] = *a
 		}
 		s.mu.Unlock()
+		wake(s.retries)
 		s.log.Error("a provider's answer could not be kept in the store", "person", a.Person, "kept_in_memory", kept, "error", err)
 		return unavailable(fmt.Errorf("keep a provider's answer: %w", err))
 	}
@@ -271,11 +290,29 @@ func (s *Sessions) saveUnsaved(ctx context.Context, person int64) (bool, error) 
 	if !ok {
 		return false, nil
 	}
-	if _, err := s.store.Settle(ctx, &a); err != nil && !errors.Is(err, ErrNotFound) {
+	switch _, err := s.store.Settle(ctx, &a); {
+	case errors.Is(err, ErrNotFound):
+		s.log.Warn("a provider's answer came too late, since another replica has asked, and is dropped", "person", a.Person)
+	case err != nil:
 		return true, unavailable(fmt.Errorf("keep a provider's answer: %w", err))
 	}
 	s.mu.Lock()
 	delete(s.unsaved, person)
 	s.mu.Unlock()
 	return true, nil
+}
+
+// saveAllUnsaved keeps what the store could not take before, as soon as it is
+// back: another replica that asks first would show the provider a token that
+// was rotated away.
+func (s *Sessions) saveAllUnsaved(ctx context.Context) error {
+	s.mu.Lock()
+	persons := slices.Collect(maps.Keys(s.unsaved))
+	s.mu.Unlock()
+	for _, person := range persons {
+		if _, err := s.saveUnsaved(ctx, person); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -33,13 +33,16 @@ func (r *rules) listed(one *selectedSession) *Session {
 // errSelectsAll keeps a slip from ending everybody's sessions.
 var errSelectsAll = errors.New("a revocation must say whose sessions end")
 
-// Revoke ends the live sessions that sel selects and returns how many they
+// Revoke ends the live sessions that sel selects, and for good those that ended
+// just now because their provider refused somebody, and returns how many they
 // were. When it returns, every replica refuses them, a crash notwithstanding.
 // by is who asked for it, for the list.
 func (s *Sessions) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
 	if sel.Ended = false; sel == (Selector{}) {
 		return 0, errSelectsAll
 	}
+	// What has just ended by a provider's word could be taken back.
+	sel.Refused = s.now().Add(-2 * guardWindow)
 	ended := 0
 	var chosen []*selectedSession
 	for found, err := range s.selected(ctx, sel) {

@@ -13,7 +13,12 @@ type Selector struct {
 	Kind     Kind      // of tokens
 	Before   time.Time // created before this
 	Ended    bool      // a list shows ended sessions too
+	Refused  time.Time // also those that ended since then because the provider refused their person
 }
+
+// Refusals returns the reasons that a provider gives, and may take back. What
+// somebody revoked stays so: End with ReasonRevoked takes their place.
+func Refusals() []Reason { return []Reason{ReasonEnded, ReasonStamp, ReasonGone} }
 
 // Reason says why a session ended.
 type Reason string

@@ -32,6 +32,7 @@ type Sessions struct {
 	tasks    sync.WaitGroup     // everything that runs on its own; none begins once closed is set
 	stop     context.CancelFunc // ends what runs until Close
 	goodbyes chan struct{}      // wakes the loop that gives renewals back
+	retries  chan struct{}      // says that there is something unsaved
 }
 
 // rules are what a reload swaps.
@@ -55,7 +56,7 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 		store: store, keys: keys, log: log,
 		people: newPeople(maxPeopleBytes), usage: newUsage(), guards: guards{replica: rand.Text(), byProvider: make(map[string]*guard)},
 		flights: make(map[int64]*flight), firsts: make(map[Hash]*firstFlight), unsaved: make(map[int64]Settlement),
-		goodbyes: make(chan struct{}, 1),
+		goodbyes: make(chan struct{}, 1), retries: make(chan struct{}, 1),
 	}
 	s.Use(cfg, p)
 	if err := s.setClock(ctx); err != nil {

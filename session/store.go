@@ -59,7 +59,8 @@ type Store interface {
 	Settle(ctx context.Context, s *Settlement) (int, error)
 
 	// NoteEnding keeps what would have to be taken back of a provider's answer
-	// that ends or marks sessions, before that is settled.
+	// that ends or marks sessions, before that is settled, in the place of what
+	// was kept about the person before; of what is held, only that it came.
 	NoteEnding(ctx context.Context, provider string, undo Undo) error
 
 	// NoteAnswers keeps how many other answers a replica had of a provider within
@@ -79,7 +80,8 @@ type Store interface {
 	// Used keeps when sessions were redeemed last.
 	Used(ctx context.Context, uses []Use) error
 
-	// End ends those of the sessions that live, and returns how many did.
+	// End ends those of the sessions that live, with ReasonRevoked also those
+	// that ended for one of the Refusals, and returns how many they were.
 	End(ctx context.Context, tokens []Hash, why Reason, by string, at time.Time) (int, error)
 
 	// List returns up to limit sessions that sel selects, its Group aside,
@@ -87,8 +89,11 @@ type Store interface {
 	List(ctx context.Context, sel Selector, after Hash, limit int) ([]Listed, error)
 
 	// Sweep ends up to limit sessions whose time has come, and forgets up to
-	// limit that ended long ago, with what nobody needs any more. It returns
-	// how many rows it touched: less than limit when nothing is left to do.
+	// limit that ended long ago, or before they were ever used and with no renewal
+	// left to give back, with what nobody needs any more. One that answers to a provider's refresh token is never
+	// forgotten: that token may still be good there, and would make another. It
+	// returns how many rows it touched: less than limit when nothing is left to
+	// do.
 	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
 
 	// Farewells takes up to limit renewals out of the store whose sessions
@@ -153,6 +158,7 @@ const (
 	AnswerGone     Answer = 3 // no such entry, or grant
 	AnswerNever    Answer = 4 // it will never be able to tell
 	AnswerHeld     Answer = 5 // it ends so many that it is not believed
+	AnswerLost     Answer = 6 // it cannot tell, and did not vouch when it last could
 )
 
 // Version tells the states of a person's facts apart: equal facts have equal
@@ -190,21 +196,27 @@ type Settlement struct {
 	Adopt  bool   // the person's sessions that began without a stamp take this one
 	Sealed []byte // the renewal that took the old one's place; nil keeps it
 	End    Reason // ends all sessions of the person; with ReasonStamp those of another Stamp. Empty: none
+
+	// Lifetime bounds, where it is not zero, how long after their making the
+	// sessions of the person expire.
+	Lifetime time.Duration
 }
 
 // Undo names a settlement to take back: the person as it was before, of which
 // only ID, Stamp, Checked and Gone count, and the reason for which its sessions
 // ended at that time, if they did.
 type Undo struct {
+	Who    int64 // the same for all sessions of a person at a provider
 	Person Person
 	Why    Reason
 	At     time.Time
+	Held   bool // it was not believed in the first place, and only counts
 }
 
 // Trust is how far a provider can be believed.
 type Trust struct {
 	Answers int       // that neither ended nor marked a session, of the other replicas
-	Endings int       // that did, or were about to, of all replicas
+	Endings int       // persons about whom there was one that did, or would have, on all replicas
 	Doubted time.Time // until when it is not believed; the zero Time where that was never said
 }
 
@@ -232,7 +244,7 @@ type SweepTimes struct {
 	Idle   time.Time // what was redeemed, and not since then, is idle
 	Unused time.Time // what was made before and never redeemed is unused
 	Forget time.Time // what ended before is forgotten
-	Noted  time.Time // what was noted of providers before is forgotten
+	Noted  time.Time // what was noted of providers before, or ended without a use, is forgotten
 }
 
 // Sealed is a sealed renewal.
@@ -240,6 +252,7 @@ type Sealed struct {
 	Person   int64
 	Token    Hash // of the session
 	Provider string
+	Mark     int64 // of the provider's name and fingerprint at the login
 	Body     []byte
 }
 

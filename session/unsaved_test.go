@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"shorepass/session"
 	"shorepass/session/sqlite"
 )
@@ -69,6 +71,92 @@ func TestStoreFailsAfterRotation(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestStoreBackBeforeAnotherReplicaAsks: an answer that waited for the store is
+// kept when that is back, so that no other replica shows the provider a token
+// that was rotated away.
+func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0, session.Config{})
+		defer s.close()
+		file, err := sqlite.Open(t.Context(), s.file)
+		must(t, err)
+		store := &failing{Store: file}
+		s.startOn(store, session.Config{})
+		other := s.start(session.Config{})
+		token := s.issue("sso", "alice")
+		time.Sleep(5 * time.Minute)
+		store.fails.Store(true)
+		s.expect("while the store takes nothing", token, "503")
+		time.Sleep(time.Minute) // the lease is over for long
+		store.fails.Store(false)
+		time.Sleep(200 * time.Millisecond)
+		if _, err := other.Redeem(t.Context(), token, service, laptop, session.KindRefresh); err != nil {
+			t.Errorf("at another replica once it is back: %v", err)
+		}
+		if s.house.reused != 0 {
+			t.Errorf("the provider saw %d reuses", s.house.reused)
+		}
+	})
+}
+
+// TestPanicOfAProvider: what runs on its own does not end the process.
+func TestPanicOfAProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		token := s.issue("corp", "alice")
+		time.Sleep(5 * time.Minute)
+		s.house.change("alice", func(a *account) { a.panics = true })
+		s.expect("when the provider panics", token, "503")
+		s.house.change("alice", func(a *account) { a.panics = false })
+		time.Sleep(leaseEnds)
+		s.expect("after it", token, "ok")
+	})
+}
+
+// leaseEnds is when another may ask whose asker has died.
+const leaseEnds = 15 * time.Second
+
+// TestNoGoodbyeToAnother: where a provider was pointed elsewhere, the other one
+// does not get to see the tokens of the first.
+func TestNoGoodbyeToAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		s.issue("sso", "alice")
+		s.house.mu.Lock()
+		s.house.prints["sso"] = "oidc of another tenant"
+		s.house.mu.Unlock()
+		if n, err := s.replicas[0].Revoke(t.Context(), session.Selector{User: "alice"}, "an operator"); n != 1 || err != nil {
+			t.Errorf("Revoke = %d, %v, want 1", n, err)
+		}
+		synctest.Wait()
+		s.house.mu.Lock()
+		defer s.house.mu.Unlock()
+		if len(s.house.goodbyes) != 0 {
+			t.Errorf("goodbyes = %q, want none", s.house.goodbyes)
+		}
+	})
+}
+
+// TestClaimsOfASession: to rules a person is the same at login and after, on
+// every replica.
+func TestClaimsOfASession(t *testing.T) {
+	s := newSite(t, 2, session.Config{})
+	defer s.close()
+	id := s.house.login("corp", "alice")
+	id.Claims = map[string]any{"project_id": int64(12345678), "level": 3.0, "deep": map[string]any{"ids": []any{int64(1 << 60)}}}
+	token, _, err := s.replicas[0].Issue(t.Context(), id, service, laptop)
+	must(t, err)
+	for i, r := range s.replicas {
+		found, err := r.Redeem(t.Context(), token, service, laptop, session.KindRefresh)
+		must(t, err)
+		if diff := cmp.Diff(id.Claims, found.Identity.Claims); diff != "" {
+			t.Errorf("replica %d (-want +got):\n%s", i, diff)
+		}
 	}
 }
 

@@ -18,8 +18,12 @@ type firstFlight struct {
 }
 
 const (
-	// firstLimit is how long the first use may take.
+	// firstLimit is how long the first use may take at the provider.
 	firstLimit = 12 * time.Second
+
+	// claimFor is how long nobody else uses the token for the first time: until
+	// the session of it is kept.
+	claimFor = firstLimit + writeLimit + 3*time.Second
 
 	// maxFirsts bounds the first uses under way, each of which writes to the
 	// store before anybody knows whether the token is any good.
@@ -94,7 +98,10 @@ func (s *Sessions) begin(ctx context.Context, hash Hash, service string, client 
 	s.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(kept, flightLimit)
 		defer cancel()
-		f.made, f.err = s.firstUse(ctx, hash, service, client, first)
+		f.err = s.guarded(func() (err error) {
+			f.made, err = s.firstUse(ctx, hash, service, client, first)
+			return err
+		})
 		s.mu.Lock()
 		delete(s.firsts, hash)
 		s.mu.Unlock()
@@ -132,7 +139,7 @@ func (s *Sessions) firstUse(ctx context.Context, hash Hash, service string, clie
 func (s *Sessions) claim(ctx context.Context, hash Hash) (bool, error) {
 	for {
 		now := s.now()
-		won, err := s.store.Claim(ctx, hash, now, now.Add(leaseFor))
+		won, err := s.store.Claim(ctx, hash, now, now.Add(claimFor))
 		if err != nil {
 			return false, unavailable(fmt.Errorf("claim a refresh token: %w", err))
 		}

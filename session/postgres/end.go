@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,12 +31,29 @@ func (s *Store) End(ctx context.Context, tokens []session.Hash, why session.Reas
 	return ended, err
 }
 
+// endable are the sessions that can end for a reason.
+func endable(why session.Reason) string {
+	if why != session.ReasonRevoked {
+		return "ended = 0"
+	}
+	return "(ended = 0 OR " + refused + ")"
+}
+
+// refused are the sessions that ended because their provider refused somebody.
+var refused = func() string {
+	var quoted []string
+	for _, why := range session.Refusals() {
+		quoted = append(quoted, "'"+string(why)+"'")
+	}
+	return "why IN (" + strings.Join(quoted, ", ") + ")"
+}()
+
 // querier is the pool, or a transaction.
 type querier interface {
 	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 }
 
-// endWhere ends the live sessions that a condition chooses, whose own arguments
+// endWhere ends the sessions that can and that a condition chooses, whose own arguments
 // begin with $5. It is one statement, so that it is kept whole or not at all
 // wherever it runs.
 func endWhere(ctx context.Context, q querier, e ending, where string, args ...any) (ended int, err error) {
@@ -44,7 +62,7 @@ func endWhere(ctx context.Context, q querier, e ending, where string, args ...an
 	revoked := e.why == session.ReasonRevoked || e.why == session.ReasonPerPerson
 	err = q.QueryRow(ctx, `
 		WITH over AS (
-			UPDATE session SET ended = $1, why = $2 WHERE ended = 0 AND `+where+` RETURNING hash, person
+			UPDATE session SET ended = $1, why = $2 WHERE `+endable(e.why)+` AND `+where+` RETURNING hash, person
 		), given_up AS (
 			UPDATE renewal SET ended = $1, revoked = $3 WHERE person IN (SELECT person FROM over) RETURNING person
 		), told AS (
@@ -90,12 +108,14 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 	return touched, nil
 }
 
-// forgetSessions deletes sessions that ended long ago, and the persons who have
-// none.
+// forgetSessions deletes sessions that ended long ago, or were never used, and
+// the persons who have none.
 func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit int) (forgotten int, err error) {
 	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
-			SELECT hash FROM session WHERE ended > 0 AND ended <= $1 ORDER BY ended LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING person`, toMillis(t.Forget), limit)
+			SELECT hash FROM session WHERE ended > 0 AND upstream IS NULL AND (ended <= $1 OR used_day = 0 AND ended <= $2
+				AND NOT EXISTS (SELECT 1 FROM renewal r WHERE r.person = session.person))
+			ORDER BY ended LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING person`, toMillis(t.Forget), toMillis(t.Noted), limit)
 		if err != nil {
 			return fmt.Errorf("forget sessions: %w", err)
 		}
@@ -141,7 +161,7 @@ func (s *Store) Farewells(ctx context.Context, before time.Time, limit int) (tak
 		rows, err := s.pool.Query(ctx, `
 			DELETE FROM renewal r USING person p WHERE p.id = r.person AND r.person = ANY(ARRAY(
 				SELECT person FROM renewal WHERE ended > 0 AND (revoked OR ended <= $1) LIMIT $2 FOR UPDATE SKIP LOCKED))
-			RETURNING r.person, r.token, p.provider, r.body`, toMillis(before), limit)
+			RETURNING r.person, r.token, p.provider, p.mark, r.body`, toMillis(before), limit)
 		taken, err = collectSealed(rows, err)
 		return err
 	})

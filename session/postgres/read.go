@@ -99,8 +99,13 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 	if !sel.Before.IsZero() {
 		add("s.created <", toMillis(sel.Before))
 	}
-	if !sel.Ended {
+	switch {
+	case sel.Ended:
+	case sel.Refused.IsZero():
 		terms = append(terms, "s.ended = 0")
+	default:
+		add("(s.ended = 0 OR s."+refused+" AND s.ended >", toMillis(sel.Refused))
+		terms[len(terms)-1] += ")"
 	}
 	return strings.Join(terms, " AND "), args, true
 }
@@ -129,7 +134,7 @@ func scanListed(rows pgx.CollectableRow) (session.Listed, error) {
 // Sealed returns renewals in the order of their persons.
 func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.Sealed, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, `SELECT r.person, r.token, p.provider, r.body FROM renewal r JOIN person p ON p.id = r.person
+		rows, err := s.pool.Query(ctx, `SELECT r.person, r.token, p.provider, p.mark, r.body FROM renewal r JOIN person p ON p.id = r.person
 			WHERE r.person > $1 ORDER BY r.person LIMIT $2`, after, limit)
 		all, err = collectSealed(rows, err)
 		return err
@@ -143,7 +148,7 @@ func collectSealed(rows pgx.Rows, err error) ([]session.Sealed, error) {
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (one session.Sealed, err error) {
 		var token []byte
-		err = row.Scan(&one.Person, &token, &one.Provider, &one.Body)
+		err = row.Scan(&one.Person, &token, &one.Provider, &one.Mark, &one.Body)
 		copy(one.Token[:], token)
 		return one, err
 	})

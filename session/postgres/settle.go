@@ -70,6 +70,9 @@ func settleRest(ctx context.Context, tx pgx.Tx, a *session.Settlement) error {
 	if a.Adopt {
 		b.Queue("UPDATE session SET stamp = $1 WHERE person = $2 AND stamp = ''", text(a.Stamp), a.Person)
 	}
+	if a.Lifetime > 0 {
+		b.Queue("UPDATE session SET expires = created + $1 WHERE person = $2 AND ended = 0 AND expires > created + $1", a.Lifetime.Milliseconds(), a.Person)
+	}
 	if a.Sealed != nil {
 		b.Queue("UPDATE renewal SET body = $1 WHERE person = $2", a.Sealed, a.Person)
 	}

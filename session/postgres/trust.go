@@ -11,11 +11,17 @@ import (
 
 // NoteEnding keeps what would have to be taken back.
 func (s *Store) NoteEnding(ctx context.Context, provider string, u session.Undo) error {
-	p := u.Person
+	p, at := u.Person, toMillis(u.At)
+	if u.Held {
+		return s.exec(ctx, `
+			INSERT INTO undo (provider, person, who, seen, at, why, stamp, checked, gone) VALUES ($1, $2, $3, $4, 0, '', '', 0, 0)
+			ON CONFLICT (provider, person) DO UPDATE SET seen = excluded.seen`, text(provider), p.ID, u.Who, at)
+	}
 	return s.exec(ctx, `
-		INSERT INTO undo (provider, at, person, why, stamp, checked, gone) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (provider, at, person) DO UPDATE SET why = excluded.why, stamp = excluded.stamp, checked = excluded.checked, gone = excluded.gone`,
-		text(provider), toMillis(u.At), p.ID, string(u.Why), text(p.Stamp), toMillis(p.Checked), toMillis(p.Gone))
+		INSERT INTO undo (provider, person, who, seen, at, why, stamp, checked, gone) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)
+		ON CONFLICT (provider, person) DO UPDATE SET seen = excluded.seen, at = excluded.at,
+			why = excluded.why, stamp = excluded.stamp, checked = excluded.checked, gone = excluded.gone`,
+		text(provider), p.ID, u.Who, at, string(u.Why), text(p.Stamp), toMillis(p.Checked), toMillis(p.Gone))
 }
 
 // NoteAnswers keeps how many answers a replica had.
@@ -31,7 +37,7 @@ func (s *Store) Trust(ctx context.Context, provider, replica string, since time.
 	err = s.read(ctx, 1, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, `SELECT
 			(SELECT CAST(coalesce(sum(count), 0) AS BIGINT) FROM answers WHERE provider = $1 AND replica <> $2 AND at > $3),
-			(SELECT count(*) FROM undo WHERE provider = $1 AND at > $3),
+			(SELECT count(DISTINCT who) FROM undo WHERE provider = $1 AND seen > $3),
 			coalesce((SELECT until FROM doubt WHERE provider = $1), 0)`, text(provider), replica, toMillis(since)).Scan(&t.Answers, &t.Endings, &doubted)
 	})
 	t.Doubted = fromMillis(doubted)
@@ -70,9 +76,9 @@ func (s *Store) Doubt(ctx context.Context, provider string, since, until time.Ti
 func (s *Store) forgetNoted(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	n, err := s.deleted(ctx, `
 		WITH chosen AS MATERIALIZED (
-			SELECT provider, at, person FROM undo WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+			SELECT provider, person FROM undo WHERE seen <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
 		)
-		DELETE FROM undo u USING chosen c WHERE u.provider = c.provider AND u.at = c.at AND u.person = c.person`, toMillis(t.Noted), limit)
+		DELETE FROM undo u USING chosen c WHERE u.provider = c.provider AND u.person = c.person`, toMillis(t.Noted), limit)
 	if err != nil {
 		return n, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"shorepass/session"
@@ -20,7 +21,7 @@ type ending struct {
 func (s *Store) End(ctx context.Context, tokens []session.Hash, why session.Reason, by string, at time.Time) (ended int, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, token := range tokens {
-			n, err := endWhere(ctx, tx, ending{why, by, at}, "hash = ? AND ended = 0", token[:])
+			n, err := endWhere(ctx, tx, ending{why, by, at}, "hash = ? AND "+endable(why), token[:])
 			if err != nil {
 				return err
 			}
@@ -30,6 +31,23 @@ func (s *Store) End(ctx context.Context, tokens []session.Hash, why session.Reas
 	})
 	return ended, err
 }
+
+// endable are the sessions that can end for a reason.
+func endable(why session.Reason) string {
+	if why != session.ReasonRevoked {
+		return "ended = 0"
+	}
+	return "(ended = 0 OR " + refused + ")"
+}
+
+// refused are the sessions that ended because their provider refused somebody.
+var refused = func() string {
+	var quoted []string
+	for _, why := range session.Refusals() {
+		quoted = append(quoted, "'"+string(why)+"'")
+	}
+	return "why IN (" + strings.Join(quoted, ", ") + ")"
+}()
 
 // endWhere ends the sessions that a condition chooses.
 func endWhere(ctx context.Context, tx *sql.Tx, e ending, where string, args ...any) (int, error) {
@@ -109,9 +127,14 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 	return touched, err
 }
 
-// forget deletes sessions that ended long ago, and the persons who have none.
+// forget deletes sessions that ended long ago, or were never used, and the
+// persons who have none.
 func forget(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (int, error) {
-	rows, err := tx.QueryContext(ctx, `DELETE FROM session WHERE hash IN (SELECT hash FROM session WHERE ended > 0 AND ended <= ? LIMIT ?) RETURNING person`, toMillis(t.Forget), limit)
+	rows, err := tx.QueryContext(ctx, `DELETE FROM session WHERE hash IN (
+		SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND upstream IS NULL
+		UNION ALL SELECT hash FROM session WHERE ended > ?1 AND ended <= ?2 AND used = 0 AND upstream IS NULL
+			AND NOT EXISTS (SELECT 1 FROM renewal r WHERE r.person = session.person)
+		LIMIT ?3) RETURNING person`, toMillis(t.Forget), toMillis(t.Noted), limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget sessions: %w", err)
 	}
@@ -134,7 +157,7 @@ func forget(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (i
 func (s *Store) Farewells(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `
-			SELECT r.person, r.token, p.provider, r.body FROM renewal r JOIN person p ON p.id = r.person
+			SELECT r.person, r.token, p.provider, p.mark, r.body FROM renewal r JOIN person p ON p.id = r.person
 			WHERE r.ended > 0 AND (r.revoked = 1 OR (r.revoked = 0 AND r.ended <= ?)) LIMIT ?`, toMillis(before), limit)
 		if err != nil {
 			return err

@@ -70,8 +70,12 @@ func condition(sel session.Selector) (where string, args []any, ok bool) {
 	if !sel.Before.IsZero() {
 		add("s.created < ?", toMillis(sel.Before))
 	}
-	if !sel.Ended {
+	switch {
+	case sel.Ended:
+	case sel.Refused.IsZero():
 		add("s.ended = 0")
+	default:
+		add("(s.ended = 0 OR s.ended > ? AND s."+refused+")", toMillis(sel.Refused))
 	}
 	return strings.Join(terms, " AND "), args, true
 }
@@ -102,7 +106,7 @@ func scanListed(rows *sql.Rows) (session.Listed, error) {
 
 // Sealed returns renewals in the order of their persons.
 func (s *Store) Sealed(ctx context.Context, after int64, limit int) ([]session.Sealed, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT r.person, r.token, p.provider, r.body FROM renewal r JOIN person p ON p.id = r.person
+	rows, err := s.read.QueryContext(ctx, `SELECT r.person, r.token, p.provider, p.mark, r.body FROM renewal r JOIN person p ON p.id = r.person
 		WHERE r.person > ? ORDER BY r.person LIMIT ?`, after, limit)
 	if err != nil {
 		return nil, explain(err)
@@ -116,7 +120,7 @@ func scanSealed(rows *sql.Rows) ([]session.Sealed, error) {
 		session.Sealed
 		token []byte
 	}
-	all, err := scan(rows, func(r *raw) []any { return []any{&r.Person, &r.token, &r.Provider, &r.Body} })
+	all, err := scan(rows, func(r *raw) []any { return []any{&r.Person, &r.token, &r.Provider, &r.Mark, &r.Body} })
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,11 @@ func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, e
 				return fmt.Errorf("keep the renewal: %w", err)
 			}
 		}
+		if a.Lifetime > 0 {
+			if _, err := tx.ExecContext(ctx, "UPDATE session SET expires = created + ?1 WHERE person = ?2 AND ended = 0 AND expires > created + ?1", a.Lifetime.Milliseconds(), a.Person); err != nil {
+				return fmt.Errorf("bound the life of sessions: %w", err)
+			}
+		}
 		switch a.End {
 		case "":
 		case session.ReasonStamp:

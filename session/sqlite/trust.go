@@ -12,8 +12,14 @@ import (
 func (s *Store) NoteEnding(ctx context.Context, provider string, u session.Undo) error {
 	p := u.Person
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO undo (provider, at, person, why, stamp, checked, gone) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			provider, toMillis(u.At), p.ID, string(u.Why), p.Stamp, toMillis(p.Checked), toMillis(p.Gone))
+		at := toMillis(u.At)
+		if u.Held {
+			_, err := tx.ExecContext(ctx, `INSERT INTO undo (provider, person, who, seen, at, why, stamp, checked, gone) VALUES (?, ?, ?, ?, 0, '', '', 0, 0)
+				ON CONFLICT (provider, person) DO UPDATE SET seen = excluded.seen`, provider, p.ID, u.Who, at)
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO undo (provider, person, who, seen, at, why, stamp, checked, gone) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			provider, p.ID, u.Who, at, at, string(u.Why), p.Stamp, toMillis(p.Checked), toMillis(p.Gone))
 		return err
 	})
 }
@@ -32,7 +38,7 @@ func (s *Store) Trust(ctx context.Context, provider, replica string, since time.
 	var doubted int64
 	err := s.read.QueryRowContext(ctx, `SELECT
 		(SELECT coalesce(sum(count), 0) FROM answers WHERE provider = ?1 AND replica <> ?2 AND at > ?3),
-		(SELECT count(*) FROM undo WHERE provider = ?1 AND at > ?3),
+		(SELECT count(DISTINCT who) FROM undo WHERE provider = ?1 AND seen > ?3),
 		coalesce((SELECT until FROM doubt WHERE provider = ?1), 0)`, provider, replica, toMillis(since)).Scan(&t.Answers, &t.Endings, &doubted)
 	t.Doubted = fromMillis(doubted)
 	return t, explain(err)
@@ -92,7 +98,7 @@ func (n noted) takeBack(ctx context.Context, tx *sql.Tx) error {
 
 // forgetNoted deletes what was noted long ago.
 func forgetNoted(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (int, error) {
-	result, err := tx.ExecContext(ctx, "DELETE FROM undo WHERE (provider, at, person) IN (SELECT provider, at, person FROM undo WHERE at <= ? LIMIT ?)", toMillis(t.Noted), limit)
+	result, err := tx.ExecContext(ctx, "DELETE FROM undo WHERE (provider, person) IN (SELECT provider, person FROM undo WHERE seen <= ? LIMIT ?)", toMillis(t.Noted), limit)
 	if err != nil {
 		return 0, err
 	}

@@ -134,6 +134,19 @@ func testSettleEnds(t *testing.T, s session.Store) {
 	check(t, "of bob", ended("of bob"), "")
 }
 
+// testLifetime bounds the sessions of one who cannot be asked about again.
+func testLifetime(t *testing.T, s session.Store) {
+	long, short := draft("long", "alice"), draft("short", "alice")
+	short.Expires = epoch.Add(time.Hour)
+	create(t, s, long)
+	create(t, s, short)
+	create(t, s, draft("another", "bob"))
+	settle(t, s, long.Hash, session.Settlement{At: epoch.Add(time.Minute), Answer: session.AnswerNever, Lifetime: 12 * time.Hour})
+	for name, want := range map[string]time.Duration{"long": 12 * time.Hour, "short": time.Hour, "another": 1000 * time.Hour} {
+		check(t, "when it expires: "+name, find(t, s, hash(name)).Expires, epoch.Add(want))
+	}
+}
+
 // testDoubt takes back what a provider said, and nothing else.
 func testDoubt(t *testing.T, s session.Store) {
 	note := func(provider string, u session.Undo) {
@@ -145,6 +158,7 @@ func testDoubt(t *testing.T, s session.Store) {
 	note("corp", session.Undo{Person: before.Person, Why: session.ReasonEnded, At: at})
 	note("corp", session.Undo{Person: before.Person, Why: session.ReasonEnded, At: at}) // as before: it was not known whether it is kept
 	settle(t, s, before.Hash, session.Settlement{At: at, Answer: session.AnswerRejected, End: session.ReasonEnded})
+	note("corp", session.Undo{Person: before.Person, At: at.Add(time.Second), Held: true}) // which changes nothing of that
 	marked := create(t, s, draft("marked", "bob"))
 	note("corp", session.Undo{Person: marked.Person, At: at})
 	settle(t, s, marked.Hash, session.Settlement{At: at, Answer: session.AnswerGone})
@@ -207,17 +221,20 @@ func testTrust(t *testing.T, s session.Store) {
 	must(t, s.NoteAnswers(t.Context(), "corp", "two", 20, minute(3)))
 	must(t, s.NoteAnswers(t.Context(), "sso", "two", 100, minute(3)))
 	for i := range 3 {
-		must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Person: session.Person{ID: int64(i), Stamp: "s"}, At: minute(i)}))
+		must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Who: int64(i), Person: session.Person{ID: int64(i), Stamp: "s"}, At: minute(i)}))
 	}
+	must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Who: 2, Person: session.Person{ID: 12, Stamp: "s"}, At: minute(2)})) // another session of the same person
 	must(t, s.Doubt(t.Context(), "corp", minute(9), minute(5)))
 	must(t, s.Doubt(t.Context(), "corp", minute(9), minute(4)))
 	trust("of both", "corp", "three", epoch, session.Trust{Answers: 27, Endings: 2, Doubted: minute(5)})
 	trust("but one's own", "corp", "one", epoch, session.Trust{Answers: 20, Endings: 2, Doubted: minute(5)})
 	trust("of late", "corp", "three", minute(2), session.Trust{Answers: 20, Endings: 0, Doubted: minute(5)})
 	trust("of another", "sso", "one", epoch, session.Trust{Answers: 100})
+	must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Who: 1, Person: session.Person{ID: 1}, At: minute(3), Held: true}))
+	trust("with one that is held", "corp", "three", minute(2), session.Trust{Answers: 20, Endings: 1, Doubted: minute(5)})
 	_, err := s.Sweep(t.Context(), session.SweepTimes{Noted: minute(2)}, 100)
 	must(t, err)
-	trust("after a sweep", "corp", "three", time.Time{}, session.Trust{Answers: 20, Endings: 0, Doubted: minute(5)})
+	trust("after a sweep", "corp", "three", time.Time{}, session.Trust{Answers: 20, Endings: 1, Doubted: minute(5)})
 }
 
 func testClaim(t *testing.T, s session.Store) {

@@ -98,7 +98,7 @@ func testOddBytes(t *testing.T, s session.Store) {
 		must(t, err)
 		row = find(t, s, d.Hash)
 		check(t, "the stamp that changed", row.Person.Stamp, text+"2")
-		check(t, "why it ended", row.Why, session.ReasonStamp)
+		check(t, "why it ended", row.Why, session.ReasonRevoked) // also over what a provider said
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"shorepass/session"
+	"slices"
 	"testing"
 	"time"
+
+	"shorepass/session"
 )
 
 func testEnd(t *testing.T, s session.Store) {
@@ -141,6 +143,77 @@ func testSweep(t *testing.T, s session.Store) {
 	}
 }
 
+// testSweepUnused forgets what nobody ever used soon after its end, and what
+// answers to a provider's refresh token never.
+func testSweepUnused(t *testing.T, s session.Store) {
+	at := epoch.Add(time.Hour)
+	end := func(name string, upstream, used bool) {
+		d := draft(name, name)
+		if upstream {
+			h := hash("upstream of " + name)
+			d.Upstream = &h
+		}
+		create(t, s, d)
+		if used {
+			must(t, s.Used(t.Context(), []session.Use{{Token: d.Hash, At: epoch.Add(time.Minute)}}))
+		}
+		_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonPerPerson, "", at)
+		must(t, err)
+	}
+	end("used", false, true)
+	end("never used", false, false)
+	kept := create(t, s, ownDraft("with a renewal", "with a renewal"))
+	_, err := s.End(t.Context(), []session.Hash{kept.Hash}, session.ReasonUnused, "", at)
+	must(t, err)
+	end("upstream", true, true)
+	end("upstream, never used", true, false)
+	left := func(times session.SweepTimes, want ...string) {
+		t.Helper()
+		_, err := s.Sweep(t.Context(), times, 10)
+		must(t, err)
+		listed, err := s.List(t.Context(), session.Selector{Ended: true}, session.Hash{}, 10)
+		must(t, err)
+		var got []string
+		for _, l := range listed {
+			got = append(got, l.Facts.User)
+		}
+		slices.Sort(got)
+		check(t, "what is left", got, want)
+	}
+	left(session.SweepTimes{Forget: epoch, Noted: at.Add(-time.Second)}, "never used", "upstream", "upstream, never used", "used", "with a renewal")
+	left(session.SweepTimes{Forget: epoch, Noted: at}, "upstream", "upstream, never used", "used", "with a renewal")
+	left(session.SweepTimes{Forget: at, Noted: at}, "upstream", "upstream, never used")
+	if won, err := s.Claim(t.Context(), hash("upstream of upstream"), at, at.Add(time.Minute)); won || err != nil {
+		t.Errorf("Claim of a token whose session ended long ago = %v, %v, want false", won, err)
+	}
+}
+
+// testRevokeRefused revokes what a provider has ended, so that it stays so
+// whatever is taken back.
+func testRevokeRefused(t *testing.T, s session.Store) {
+	at := epoch.Add(time.Hour)
+	for _, why := range []session.Reason{session.ReasonEnded, session.ReasonStamp, session.ReasonGone, session.ReasonIdle} {
+		name := string(why)
+		row := create(t, s, draft(name, name))
+		must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Person: row.Person, Why: why, At: at}))
+		_, err := s.End(t.Context(), []session.Hash{row.Hash}, why, "", at)
+		must(t, err)
+		refusal := slices.Contains(session.Refusals(), why)
+		for since, want := range map[time.Time]int{at.Add(-time.Second): map[bool]int{true: 1}[refusal], at: 0, {}: 0} {
+			listed, err := s.List(t.Context(), session.Selector{User: name, Refused: since}, session.Hash{}, 10)
+			must(t, err)
+			check(t, fmt.Sprintf("List of what ended since %v for %q", since, why), len(listed), want)
+		}
+		n, err := s.End(t.Context(), []session.Hash{row.Hash}, session.ReasonRevoked, "an operator", at.Add(time.Second))
+		must(t, err)
+		check(t, "revoked of "+name, n == 1, refusal)
+	}
+	must(t, s.Doubt(t.Context(), "corp", epoch, at))
+	for _, why := range session.Refusals() {
+		check(t, "what is revoked after "+string(why), find(t, s, hash(string(why))).Why, session.ReasonRevoked)
+	}
+}
+
 func testFarewells(t *testing.T, s session.Store) {
 	revoked, ended, alive := create(t, s, ownDraft("revoked", "alice")), create(t, s, ownDraft("ended", "alice")), create(t, s, ownDraft("alive", "alice"))
 	create(t, s, draft("none", "alice"))
@@ -154,8 +227,8 @@ func testFarewells(t *testing.T, s session.Store) {
 		must(t, err)
 		return taken
 	}
-	check(t, "at once", farewells(epoch.Add(-time.Second)), []session.Sealed{{Person: revoked.Person.ID, Token: revoked.Hash, Provider: "corp", Body: []byte("sealed revoked")}})
-	check(t, "later", farewells(epoch), []session.Sealed{{Person: ended.Person.ID, Token: ended.Hash, Provider: "corp", Body: []byte("sealed ended")}})
+	check(t, "at once", farewells(epoch.Add(-time.Second)), []session.Sealed{{Person: revoked.Person.ID, Token: revoked.Hash, Provider: "corp", Mark: -42, Body: []byte("sealed revoked")}})
+	check(t, "later", farewells(epoch), []session.Sealed{{Person: ended.Person.ID, Token: ended.Hash, Provider: "corp", Mark: -42, Body: []byte("sealed ended")}})
 	check(t, "again", len(farewells(epoch)), 0)
 	kept, err := s.Renewal(t.Context(), alive.Person.ID)
 	must(t, err)
