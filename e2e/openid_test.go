@@ -78,16 +78,38 @@ func TestOpenIDClients(t *testing.T) {
 func TestOpenID(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
-	s := newSite(t, options{providers: o.toml()})
-	const scope = "repository:team-alpha/x:pull,push"
+	s := newSite(t, options{providers: o.toml(), rules: houseRules + `
+[[rule]]
+name = "who has not logged in may sit on the porch"
+groups = ["anonymous"]
+repositories = ["porch/**"]
+actions = ["pull"]
+
+[[rule]]
+name = "what a condition sees of the group's name"
+groups = ["authenticated"]
+repositories = ["seen/anonymous"]
+actions = ["pull"]
+when = '"anonymous" in groups'
+
+[[rule]]
+name = "what it sees of another group"
+groups = ["authenticated"]
+repositories = ["seen/team-alpha"]
+actions = ["pull"]
+when = '"team-alpha" in groups'
+`})
 
 	t.Run("a group called anonymous is dropped", func(t *testing.T) {
-		a := s.get(t, "service="+service+"&scope="+scope, basic("alice", o.alice.Password))
-		if a.Status != http.StatusOK || a.granted(t) != scope || a.claims(t).Subject != "alice" {
-			t.Errorf("answer = %v, want %s for alice", a, scope)
+		const team, porch = "repository:team-alpha/x:pull,push", "repository:porch/x:pull"
+		const seen, never = "repository:seen/team-alpha:pull", "repository:seen/anonymous:pull"
+		query := "service=" + service + "&scope=" + team + "+" + porch + "+" + seen + "+" + never
+		a := s.get(t, query, basic("alice", o.alice.Password))
+		if a.Status != http.StatusOK || a.granted(t) != team+" "+seen || a.claims(t).Subject != "alice" {
+			t.Errorf("answer = %v, want %s and %s for alice", a, team, seen)
 		}
-		for _, line := range s.audited(`"alice"`, `"anonymous"`) {
-			t.Errorf("the audit knows alice as anonymous: %s", line)
+		if a := s.get(t, query, ""); a.Status != http.StatusOK || a.granted(t) != porch {
+			t.Errorf("answer without credentials = %v, want %s", a, porch)
 		}
 	})
 	t.Run("one request upstream for one wrong password", func(t *testing.T) {
