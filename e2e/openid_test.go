@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"testing"
@@ -78,16 +79,38 @@ func TestOpenIDClients(t *testing.T) {
 func TestOpenID(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
-	s := newSite(t, options{providers: o.toml()})
-	const scope = "repository:team-alpha/x:pull,push"
+	s := newSite(t, options{providers: o.toml(), rules: houseRules + `
+[[rule]]
+name = "who has not logged in may sit on the porch"
+groups = ["anonymous"]
+repositories = ["porch/**"]
+actions = ["pull"]
+
+[[rule]]
+name = "what a condition sees of the group's name"
+groups = ["authenticated"]
+repositories = ["seen/anonymous"]
+actions = ["pull"]
+when = '"anonymous" in groups'
+
+[[rule]]
+name = "what it sees of another group"
+groups = ["authenticated"]
+repositories = ["seen/team-alpha"]
+actions = ["pull"]
+when = '"team-alpha" in groups'
+`})
 
 	t.Run("a group called anonymous is dropped", func(t *testing.T) {
-		a := s.get(t, "service="+service+"&scope="+scope, basic("alice", o.alice.Password))
-		if a.Status != http.StatusOK || a.granted(t) != scope || a.claims(t).Subject != "alice" {
-			t.Errorf("answer = %v, want %s for alice", a, scope)
+		const team, porch = "repository:team-alpha/x:pull,push", "repository:porch/x:pull"
+		const seen, never = "repository:seen/team-alpha:pull", "repository:seen/anonymous:pull"
+		query := "service=" + service + "&scope=" + team + "+" + porch + "+" + seen + "+" + never
+		a := s.get(t, query, basic("alice", o.alice.Password))
+		if a.Status != http.StatusOK || a.granted(t) != team+" "+seen || a.claims(t).Subject != "alice" {
+			t.Errorf("answer = %v, want %s and %s for alice", a, team, seen)
 		}
-		for _, line := range s.audited(`"alice"`, `"anonymous"`) {
-			t.Errorf("the audit knows alice as anonymous: %s", line)
+		if a := s.get(t, query, ""); a.Status != http.StatusOK || a.granted(t) != porch {
+			t.Errorf("answer without credentials = %v, want %s", a, porch)
 		}
 	})
 	t.Run("one request upstream for one wrong password", func(t *testing.T) {
@@ -254,12 +277,19 @@ when = 'claims.clearance == "low"'
 [[rule]]
 name = "nothing for a claim that is a path"
 users = ["**"]
-repositories = ["{claims.repository}/**"]
-actions = ["delete"]
+repositories = ["cache/{claims.repository}/layers", "builds/of-{claims.repository}"]
+actions = ["pull"]
 `})
-	const scope = "repository:team-alpha/app:pull,push,delete+repository:team-alpha/secret:pull"
+	const scope = "repository:team-alpha/app:pull,push,delete+repository:team-alpha/secret:pull" +
+		"+repository:cache/team-alpha/app/layers:pull+repository:builds/of-team-alpha/app:pull" + // with the slash
+		"+repository:cache/app/layers:pull+repository:builds/of-app:pull"
 	ask := func(token string) answer {
 		return s.get(t, "service="+service+"&scope="+scope, basic("ci", token))
+	}
+	job := func(changes map[string]any) map[string]any {
+		claims := oidctest.GitHubJob("team-alpha/app", "main")
+		maps.Copy(claims, changes)
+		return claims
 	}
 	for _, tc := range []struct {
 		name    string
@@ -269,26 +299,21 @@ actions = ["delete"]
 		{"main", oidctest.GitHubJob("team-alpha/app", "main"), "repository:team-alpha/app:pull,push"},
 		{"another branch", oidctest.GitHubJob("team-alpha/app", "try"), "repository:team-alpha/app:pull"},
 		{"another owner", oidctest.GitHubJob("mallory/app", "main"), ""},
+		{"a repository without its owner", job(map[string]any{"repository": "app"}),
+			"repository:team-alpha/app:pull,push repository:cache/app/layers:pull repository:builds/of-app:pull"},
 	} {
 		if a := ask(forge.IDToken(tc.claims)); a.Status != http.StatusOK || a.granted(t) != tc.granted {
 			t.Errorf("%s: %v, want %q", tc.name, a, tc.granted)
 		}
 	}
 
-	job := func(changes map[string]any) string {
-		claims := oidctest.GitHubJob("team-alpha/app", "main")
-		for name, value := range changes {
-			claims[name] = value
-		}
-		return forge.IDToken(claims)
-	}
 	other := oidctest.NewIssuer(t)
 	for name, token := range map[string]string{
-		"another audience":   job(map[string]any{"aud": "somebody-else"}),
-		"another issuer":     job(map[string]any{"iss": forge.URL + "/"}),
-		"expired":            job(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}),
-		"no expiry":          job(map[string]any{"exp": nil}),
-		"no subject":         job(map[string]any{"sub": nil}),
+		"another audience":   forge.IDToken(job(map[string]any{"aud": "somebody-else"})),
+		"another issuer":     forge.IDToken(job(map[string]any{"iss": forge.URL + "/"})),
+		"expired":            forge.IDToken(job(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()})),
+		"no expiry":          forge.IDToken(job(map[string]any{"exp": nil})),
+		"no subject":         forge.IDToken(job(map[string]any{"sub": nil})),
 		"the wrong key":      other.IDToken(map[string]any{"iss": forge.URL, "aud": "registry"}),
 		"no signature":       oidctest.SignWith(t, `{"alg":"none"}`, `{"iss":"`+forge.URL+`","aud":"registry","sub":"x","exp":9999999999}`, nil),
 		"HS256 with its key": oidctest.SignWith(t, `{"alg":"HS256"}`, `{"iss":"`+forge.URL+`","aud":"registry","sub":"x","exp":9999999999}`, forge.HMACKey()),

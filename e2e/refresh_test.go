@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestRefreshTokenEverywhere copies the config that docker login wrote to every
@@ -151,6 +153,51 @@ func TestRefreshToken(t *testing.T) {
 		}
 	})
 	t.Run("revoked", func(t *testing.T) { revoke(t, s, token, scope) })
+}
+
+// TestRefreshTokenExpires waits until a token's time is over: it hears what a
+// token of nobody hears, however it is brought, and a new login works.
+func TestRefreshTokenExpires(t *testing.T) {
+	t.Parallel()
+	alice := theHouse()["alice"]
+	const life = 3 * time.Second
+	for _, tc := range []struct {
+		key      string
+		redeemed bool // once, before the time is over
+		reason   string
+	}{
+		{"lifetime", true, "expired"},
+		{"lifetime", false, "expired"},
+		{"unused", false, "never used"},
+	} {
+		t.Run(fmt.Sprintf("%s, redeemed %v", tc.key, tc.redeemed), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, options{session: fmt.Sprintf("%s = %q\n", tc.key, life)})
+			token := s.login(t, "alice", alice.password)
+			over := time.Now().Add(life) // no earlier than it is for the server
+			if tc.redeemed {
+				if a := s.redeem(t, token, ""); a.Status != http.StatusOK {
+					t.Fatalf("redeem at once = %v, want 200", a)
+				}
+			}
+			time.Sleep(time.Until(over))
+			byPost, byBasic := s.redeem(t, token, ""), s.get(t, "service="+service, basic("alice", token))
+			for way, got := range map[string][2]answer{
+				"POST":  {byPost, s.redeem(t, changed(token), "")},
+				"Basic": {byBasic, s.get(t, "service="+service, basic("alice", changed(token)))},
+			} {
+				if a, stranger := got[0], got[1]; a.Status != http.StatusUnauthorized || a.Raw != stranger.Raw {
+					t.Errorf("by %s after its time = %v, want what a token of nobody gets: %v", way, a, stranger)
+				} else {
+					checkError(t, a)
+				}
+			}
+			if len(s.audited(`"reason":`, tc.reason)) == 0 {
+				t.Errorf("no audit line gives %q for a reason", tc.reason)
+			}
+			s.login(t, "alice", alice.password)
+		})
+	}
 }
 
 // revoke ends alice's sessions by the command line, beside a server that runs.

@@ -69,7 +69,10 @@ func TestRegistryConfig(t *testing.T) {
 	}{
 		{"distribution 2.8", "x5c", distributions[0], []string{"--registry", "distribution2"}},
 		{"distribution 3", "x5c", distributions[1], []string{"--registry", "distribution3"}},
-		{"the GitLab registry", "x5c", distributions[1], []string{"--registry", "gitlab"}},
+		// GitLab's is a fork of distribution from before 3.
+		{"the GitLab registry, as 2.8", "x5c", distributions[0], []string{"--registry", "gitlab"}},
+		{"the GitLab registry, as 2.8, with libtrust", "libtrust", distributions[0], []string{"--registry", "gitlab"}},
+		{"the GitLab registry, as 3", "x5c", distributions[1], []string{"--registry", "gitlab"}},
 		{"distribution 2.8 with libtrust", "libtrust", distributions[0], []string{"--registry", "distribution2"}},
 		{"distribution 3 with a key set", "kid", distributions[1], []string{"--registry", "distribution3"}},
 	} {
