@@ -174,6 +174,12 @@ func TestSQLiteBroken(t *testing.T) {
 		token := s.login(t, "alice", alice.password)
 		unlock := lock(t, file, "BEGIN IMMEDIATE;")
 		goesOn(t, s, token)
+		eventually(t, 15*time.Second, func() error {
+			if _, err := get(s.url + "/readyz?all"); err == nil || !strings.Contains(err.Error(), "503") {
+				return fmt.Errorf("/readyz?all while no login can be kept: %v, want 503", err)
+			}
+			return nil
+		})
 		unlock()
 		if a := offline(s); a.Status != http.StatusOK {
 			t.Errorf("an offline login once it is not locked = %v, want 200", a)

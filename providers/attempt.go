@@ -187,6 +187,18 @@ func (a *attempt) failed(ctx context.Context) {
 	a.release(false)
 }
 
+// turnedAway has the password be refused here, which is right and of no use. It
+// is nobody's guess, and counts as none.
+func (a *attempt) turnedAway(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	defer cancel()
+	counts := []Count{{a.t.refused(a.login), a.secret, refusedFor}}
+	if a.inquiry != nil {
+		counts = append(counts, Count{a.t.refused(a.account.mark), a.guess, refusedFor})
+	}
+	a.t.counters.Add(ctx, counts)
+}
+
 // succeeded notes that the account was proved at this place.
 func (a *attempt) succeeded(ctx context.Context) {
 	counted := a.inquiry != nil

@@ -127,14 +127,15 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, e
 			return id, nil
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, chainLimit)
+	ends := time.Now().Add(chainLimit)
+	ctx, cancel := context.WithDeadline(ctx, ends)
 	defer cancel()
 	// An offline token of a provider belongs to one login. A refresh token
 	// that came twice at once is sent once all the same, or a provider that
 	// rotates it would take the second for theft.
 	sharing := cred.Kind != Password || !cred.Offline
 	for right := false; ; {
-		f, lead, err := c.flights.fly(ctx, key, right, func(ctx context.Context) (*Identity, error) { return c.login(ctx, key, cred, right) })
+		f, lead, err := c.flights.fly(ctx, ends, key, right, func(ctx context.Context) (*Identity, error) { return c.login(ctx, key, cred, right) })
 		if err != nil {
 			return nil, err
 		}
@@ -245,15 +246,34 @@ func (c *Chain) ask(ctx context.Context, to route, cred Credential, right bool) 
 		found, err := c.askOne(ctx, m, cred, a)
 		switch {
 		case err == nil:
-			a.succeeded(ctx)
 			id, err := m.adopt(found, cred.Kind)
-			return id, m, err
+			if err != nil {
+				c.turnedAway(ctx, a, m, cred, found)
+				return nil, nil, err
+			}
+			a.succeeded(ctx)
+			return id, m, nil
 		case errors.Is(err, ErrNotMine):
 			continue
 		}
 		return nil, nil, c.settle(ctx, a, m, cred, err)
 	}
 	return nil, nil, c.settle(ctx, a, to.members[len(to.members)-1], cred, nil)
+}
+
+// turnedAway sees to one whom a provider proved and who may not come in all the
+// same: the provider is not asked again for a while, and a renewal that it gave
+// is given back.
+func (c *Chain) turnedAway(ctx context.Context, a *attempt, m *member, cred Credential, found *Identity) {
+	if cred.Kind == Password {
+		a.turnedAway(ctx)
+	}
+	if found == nil || found.Renewal.IsZero() {
+		return
+	}
+	if err := c.RevokeRenewal(ctx, m.config.Name, found.Renewal); err != nil {
+		m.log.Warn("a refresh token of one who may not come in could not be given back", "error", err)
+	}
 }
 
 // askOne asks one provider. What Admit said comes back as it is, whatever the

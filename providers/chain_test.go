@@ -52,6 +52,12 @@ func TestRoute(t *testing.T) {
 		{"bob", "eeeee.b.c", Password, "local corp"},
 		{"bob", "e.g..", Password, "local corp"},
 		{"bob", "[1].b.c", Password, "local corp"},
+		{"bob", "Bearer of good news", Password, "local corp"},
+		{"bob", " " + rawJWT(`{"alg":"RS256"}`, `{"iss":"https://ci"}`), IDToken, "ci"},
+		{"bob", rawJWT(`{"alg":"RS256"}`, `{"iss":"https://ci"}`) + "\n", IDToken, "ci"},
+		{"bob", "Bearer " + rawJWT(`{"alg":"RS256"}`, `{"iss":"https://ci"}`), IDToken, "ci"},
+		{"bob", rawJWT(` {"alg":"RS256"}`, `{"iss":"https://ci"}`), IDToken, "ci"},
+		{"bob", "\t" + rawJWT(`{"alg":"RS256"}`, `{"iss":"https://nobody"}`), IDToken, ""},
 		{"", "secret", Password, ""},
 		{"<token>", "secret", Password, ""},
 		{"$oidc", "secret", Password, ""},
@@ -381,6 +387,55 @@ func TestChainLimit(t *testing.T) {
 		err := c.try(t, typed("bob", "right", home))
 		if took := time.Since(began); outcome(err) != "503" || took != chainLimit {
 			t.Errorf("Authenticate at a directory that hangs = %s after %v, want 503 after %v", outcome(err), took, chainLimit)
+		}
+	})
+}
+
+// TestChainLimitOfTheSecond: who waited for an equal login has no more time for
+// one of their own.
+func TestChainLimitOfTheSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := one(t, &directory{accounts: bob(), slow: 9 * time.Second}, nil)
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				cred := typed("bob", "right", home)
+				cred.Offline = true // each has an answer of its own
+				c.try(t, cred)
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		if took := time.Since(began); took > chainLimit {
+			t.Errorf("two equal logins took %v, want %v at most", took, chainLimit)
+		}
+	})
+}
+
+// TestTurnedAwayIsNotAskedAgain: a right password of one who may not come in
+// reaches the provider once in ten minutes, and is no guess.
+func TestTurnedAwayIsNotAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob()}
+		c := chainOf(t, NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}})
+		for range 50 {
+			if got := outcome(c.try(t, typed("bob", "right", home))); got != "401" {
+				t.Errorf("who is in no group that is required = %s, want 401", got)
+			}
+		}
+		if d.reached() != 1 {
+			t.Errorf("the password reached the directory %d times, want once", d.reached())
+		}
+		for i := range 3 {
+			if got := outcome(c.try(t, typed("bob", fmt.Sprint("w", i), home))); got != "401" {
+				t.Errorf("a wrong password = %s, want 401", got)
+			}
+		}
+		time.Sleep(refusedFor)
+		c.try(t, typed("bob", "right", home))
+		if d.reached() != 5 {
+			t.Errorf("passwords reached the directory %d times, want once more after ten minutes and three wrong ones", d.reached())
 		}
 	})
 }

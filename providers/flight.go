@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"time"
 )
 
 // maxFlights is how many logins are under way at once in all. Whoever comes
@@ -41,15 +42,15 @@ type flight struct {
 
 // fly returns the flight under key: that of another caller, to be waited for,
 // or one of this caller's own, which has landed by then and says so by lead. A
-// flight takes no notice of ctx's end, and takes chainLimit at most. Alone makes
-// one in any case, that nobody joins.
-func (f *flights) fly(ctx context.Context, key Mark, alone bool, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
+// flight takes no notice of ctx's end, but of ends. Alone makes one in any case,
+// that nobody joins.
+func (f *flights) fly(ctx context.Context, ends time.Time, key Mark, alone bool, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
 	own, other, err := f.begin(key, alone)
 	if own == nil {
 		return other, false, err
 	}
 	defer f.land(own, key, alone)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chainLimit)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), ends)
 	defer cancel()
 	own.identity, own.err = f.guarded(ctx, ask)
 	return own, true, nil

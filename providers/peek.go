@@ -24,13 +24,14 @@ var errStrangeToken = errors.New("not a well-formed token")
 // is no JWT at all, such as a password with two dots in it; an error is for a
 // JWT that nobody should be asked about. The caller bounds the length.
 func peek(secret string) (t token, isToken bool, err error) {
+	secret = bare(secret)
 	dots := strings.Count(secret, ".")
-	if secret == "" || secret[0] != 'e' || dots != 2 && dots != 4 { // 'e' is what base64 makes of "{"
+	if dots != 2 && dots != 4 {
 		return token{}, false, nil
 	}
 	parts := strings.Split(secret, ".")
 	header, err := base64.RawURLEncoding.DecodeString(parts[0])
-	if err != nil || !json.Valid(header) || header[0] != '{' {
+	if err != nil || !json.Valid(header) || bytes.TrimSpace(header)[0] != '{' {
 		return token{}, false, nil
 	}
 	if _, err := claims(parts[0]); err != nil {
@@ -50,6 +51,16 @@ func peek(secret string) (t token, isToken bool, err error) {
 		return token{}, true, err
 	}
 	return t, true, nil
+}
+
+// bare takes off what comes with a token that was copied from a file or a header:
+// with it the token is no good, and still nothing that a directory should see.
+func bare(secret string) string {
+	secret = strings.TrimSpace(secret)
+	if scheme, rest, ok := strings.Cut(secret, " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(rest)
+	}
+	return secret
 }
 
 // claims reads one base64url part that holds a JSON object. Names count to the

@@ -32,7 +32,7 @@ func BenchmarkMint(b *testing.B) {
 	i := newTestIssuer(b, testConfig(newRootFiles(b)))
 	access := []Access{{Type: "repository", Name: "team-a/app", Actions: []string{"pull", "push"}}}
 	for b.Loop() {
-		if _, err := i.Mint("container_registry", "alice", access); err != nil {
+		if _, err := i.Mint("container_registry", "alice", access, At(time.Now())); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -43,7 +43,7 @@ func BenchmarkMintParallel(b *testing.B) {
 	access := []Access{{Type: "repository", Name: "team-a/app", Actions: []string{"pull", "push"}}}
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := i.Mint("container_registry", "alice", access); err != nil {
+			if _, err := i.Mint("container_registry", "alice", access, At(time.Now())); err != nil {
 				b.Error(err)
 			}
 		}

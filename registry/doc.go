@@ -9,7 +9,7 @@
 //	scopes, err := registry.ParseScopes(query["scope"])   // scope.go
 //	service, err := issuer.Service(query.Get("service"))  // issuer.go
 //	access := decide(who, scopes)                         // somebody else's business
-//	token, err := issuer.Mint(service, user, access)      // token.go
+//	token, err := issuer.Mint(service, user, access, now) // token.go
 //
 // The package knows nothing of people: what is granted, and to whom, is decided
 // elsewhere and handed to [Issuer.Mint]. It refuses nothing that it is handed

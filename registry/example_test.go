@@ -5,6 +5,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"time"
 
 	"shorepass/registry"
 )
@@ -42,7 +43,7 @@ func Example() {
 	for _, s := range scopes {
 		access = append(access, registry.Access(s))
 	}
-	token, err := issuer.Mint(service, "alice", access)
+	token, err := issuer.Mint(service, "alice", access, registry.At(time.Now()))
 	if err != nil {
 		log.Fatal(err)
 	}

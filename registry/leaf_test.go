@@ -280,7 +280,7 @@ func TestMintAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				token, err := i.Mint("container_registry", "alice", nil)
+				token, err := i.Mint("container_registry", "alice", nil, At(time.Now()))
 				if err != nil {
 					t.Error(err)
 				} else if _, err := registryVerifies(token, certFile); err != nil {
@@ -328,7 +328,7 @@ func TestRootNearItsEnd(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Second)
-		if _, err := i.Mint("container_registry", "alice", nil); !errors.Is(err, ErrUnavailable) {
+		if _, err := i.Mint("container_registry", "alice", nil, At(time.Now())); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("Mint after the root's end: %v, want ErrUnavailable", err)
 		}
 	})

@@ -35,28 +35,36 @@ func (t Token) Reveal() string { return t.raw }
 // Format prints the token's ID in place of the token.
 func (t Token) Format(w fmt.State, _ rune) { io.WriteString(w, "[redacted token "+t.ID+"]") }
 
-// Mint signs a token that grants access on service to subject, which is empty
-// for somebody without credentials. The error is ErrUnknownService,
+// Clock is what time it is. Where clocks differ nobody can tell which one a
+// registry goes by, and a token should be good by each: it begins by the earliest
+// and ends by the latest.
+type Clock struct{ Earliest, Latest time.Time }
+
+// At is a clock that nobody doubts.
+func At(now time.Time) Clock { return Clock{now, now} }
+
+// Mint signs a token that grants access on service, from now on, to subject,
+// which is empty for somebody without credentials. The error is ErrUnknownService,
 // ErrDisabled, ErrUnavailable, or a fault of ours.
-func (i *Issuer) Mint(service, subject string, access []Access) (Token, error) {
+func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Token, error) {
 	s, err := i.enabled(service)
 	if err != nil {
 		return Token{}, err
 	}
 	// Without its monotonic part: that stands still while a machine sleeps, and
 	// certificates go by the calendar.
-	now := time.Now().Round(0)
-	signer, err := s.keys.current(now)
+	now = Clock{now.Earliest.Round(0), now.Latest.Round(0)}
+	signer, err := s.keys.current(now.Latest)
 	if err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
 	}
-	if err := signer.check(now); err != nil {
+	if err := signer.check(now.Latest); err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
 	}
-	announced, end := s.span(signer, now)
+	announced, end := s.span(signer, now.Latest)
 	id := rand.Text()
 	var room [1024]byte
-	claims := s.appendClaims(room[:0], claimSet{subject, now.Add(-back), end, id, access})
+	claims := s.appendClaims(room[:0], claimSet{subject, now.Earliest.Add(-back), end, id, access})
 	raw, err := signer.sign(claims)
 	if err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)

@@ -46,7 +46,7 @@ func newTestIssuer(t testing.TB, cfg Config, services ...Service) *Issuer {
 
 func mint(t testing.TB, i *Issuer, service, subject string, access ...Access) Token {
 	t.Helper()
-	token, err := i.Mint(service, subject, access)
+	token, err := i.Mint(service, subject, access, At(time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestService(t *testing.T) {
 		if test.asked == "" {
 			continue
 		}
-		if _, err := test.i.Mint(test.asked, "alice", nil); !errors.Is(err, test.err) {
+		if _, err := test.i.Mint(test.asked, "alice", nil, At(time.Now())); !errors.Is(err, test.err) {
 			t.Errorf("%s: Mint(%q): %v, want %v", test.name, test.asked, err, test.err)
 		}
 	}

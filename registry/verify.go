@@ -27,15 +27,15 @@ const (
 // Verify checks a token as the registry does that it is for, and returns the
 // name of that service. The error is ErrNotOurToken unless this issuer, or a
 // replica configured alike, made the token for a service that is served and not
-// disabled, and it is valid now.
+// disabled, and it is valid at now.
 //
 // The service, and so the key and how it signs, follow from the token's aud
 // alone. Of the header only x5c is used, and only as described at [source].
-func (i *Issuer) Verify(token string) (service string, err error) {
+func (i *Issuer) Verify(token string, now time.Time) (service string, err error) {
 	if len(token) > maxToken {
 		return "", fmt.Errorf("%w: longer than %d bytes", ErrNotOurToken, maxToken)
 	}
-	now := time.Now().Round(0)
+	now = now.Round(0)
 	parser := jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithExpirationRequired(), jwt.WithNotBeforeRequired(),
 		jwt.WithLeeway(leeway), jwt.WithTimeFunc(func() time.Time { return now }))
 	var claims jwt.RegisteredClaims

@@ -96,11 +96,11 @@ func TestVerify(t *testing.T) {
 		for _, subject := range []string{"josé", ""} {
 			token := mint(t, i, "container_registry", subject, Access{Type: "repository", Name: "a", Actions: []string{"pull"}})
 			for who, i := range map[string]*Issuer{"itself": i, "a replica": replica} {
-				if service, err := i.Verify(token.Reveal()); service != "container_registry" || err != nil {
+				if service, err := i.Verify(token.Reveal(), time.Now()); service != "container_registry" || err != nil {
 					t.Errorf("%s, %s: Verify = %q, %v, want the service", name, who, service, err)
 				}
 			}
-			if service, err := stranger.Verify(token.Reveal()); service != "" || !errors.Is(err, ErrNotOurToken) {
+			if service, err := stranger.Verify(token.Reveal(), time.Now()); service != "" || !errors.Is(err, ErrNotOurToken) {
 				t.Errorf("%s, another root: Verify = %q, %v, want ErrNotOurToken", name, service, err)
 			}
 		}
@@ -121,7 +121,7 @@ func TestVerifyServices(t *testing.T) {
 	before := newTestIssuer(t, cfg, services...)
 	i := newTestIssuer(t, cfg, append(services, Service{Name: "off", Disabled: true})...)
 	for _, name := range cfg.Services {
-		service, err := i.Verify(mint(t, before, name, "alice").Reveal())
+		service, err := i.Verify(mint(t, before, name, "alice").Reveal(), time.Now())
 		if name == "off" {
 			if !errors.Is(err, ErrNotOurToken) {
 				t.Errorf("Verify of a token for a disabled service: %v, want ErrNotOurToken", err)
@@ -198,7 +198,7 @@ func TestVerifyForged(t *testing.T) {
 		forged("our own key", byKID, es, root.key, map[string]any{"kid": kid}, nil),
 		forged("our own key without a kid", byKID, es, root.key, nil, nil),
 	} {
-		if _, err := good.at.Verify(good.token); err != nil {
+		if _, err := good.at.Verify(good.token, time.Now()); err != nil {
 			t.Errorf("%s: Verify: %v, want no error", good.name, err)
 		}
 	}
@@ -263,7 +263,7 @@ func TestVerifyForged(t *testing.T) {
 		{"padded", byLeaf, real.Reveal() + "="},
 		{"with a blank", byLeaf, " " + real.Reveal()},
 	} {
-		service, err := test.at.Verify(test.token)
+		service, err := test.at.Verify(test.token, time.Now())
 		if service != "" || !errors.Is(err, ErrNotOurToken) {
 			t.Errorf("%s: Verify = %q, %v, want ErrNotOurToken", test.name, service, err)
 			continue
@@ -281,7 +281,7 @@ func TestVerifyHMACUnderOurAlg(t *testing.T) {
 	mac := hmac.New(sha256.New, []byte(parts[0]))
 	mac.Write([]byte(parts[0] + "." + parts[1]))
 	token := parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString(append(mac.Sum(nil), mac.Sum(nil)...))
-	if _, err := i.Verify(token); !errors.Is(err, ErrNotOurToken) {
+	if _, err := i.Verify(token, time.Now()); !errors.Is(err, ErrNotOurToken) {
 		t.Errorf("Verify: %v, want ErrNotOurToken", err)
 	}
 }
@@ -301,7 +301,7 @@ func TestVerifyTriesNoStrangersKey(t *testing.T) {
 	}{"known": {a, true}, "brought along": {&other, false}} {
 		leaf := test.by.leaf(t, time.Hour)
 		token := forge{jwt.SigningMethodES256, leaf.key, x5c(leaf.certificate, test.by.middle.certificate), goodClaims(nil)}.sign(t)
-		if _, err := i.Verify(token); (err == nil) != test.good {
+		if _, err := i.Verify(token, time.Now()); (err == nil) != test.good {
 			t.Errorf("%s: Verify: %v, want an error: %v", name, err, !test.good)
 		}
 	}
@@ -318,19 +318,19 @@ func TestVerifyGivenLeaf(t *testing.T) {
 		token := mint(t, i, "container_registry", "alice")
 		a.put(t, second)
 		time.Sleep(lookEvery)
-		if _, err := i.Verify(token.Reveal()); err != nil {
+		if _, err := i.Verify(token.Reveal(), time.Now()); err != nil {
 			t.Errorf("a leaf that was renewed, its root known: Verify: %v", err)
 		}
-		if _, err := alone.Verify(token.Reveal()); !errors.Is(err, ErrNotOurToken) {
+		if _, err := alone.Verify(token.Reveal(), time.Now()); !errors.Is(err, ErrNotOurToken) {
 			t.Errorf("a leaf that was renewed, no root known: Verify: %v, want ErrNotOurToken", err)
 		}
-		if _, err := alone.Verify(mint(t, i, "container_registry", "alice").Reveal()); err != nil {
+		if _, err := alone.Verify(mint(t, i, "container_registry", "alice").Reveal(), time.Now()); err != nil {
 			t.Errorf("the leaf in use, no root known: Verify: %v", err)
 		}
 		time.Sleep(2 * time.Hour)
 		late := forge{jwt.SigningMethodES256, second.key, x5c(second.certificate), goodClaims(nil)}.sign(t)
 		for name, i := range map[string]*Issuer{"root known": i, "no root known": alone} {
-			if _, err := i.Verify(late); !errors.Is(err, ErrNotOurToken) {
+			if _, err := i.Verify(late, time.Now()); !errors.Is(err, ErrNotOurToken) {
 				t.Errorf("a leaf that ended, %s: Verify: %v, want ErrNotOurToken", name, err)
 			}
 		}
@@ -346,15 +346,15 @@ func TestVerifyOverTime(t *testing.T) {
 		token := mint(t, i, "container_registry", "alice")
 		time.Sleep(2 * time.Minute)
 		mint(t, i, "container_registry", "alice") // by the next leaf
-		if _, err := i.Verify(token.Reveal()); err != nil {
+		if _, err := i.Verify(token.Reveal(), time.Now()); err != nil {
 			t.Errorf("after the leaf's turn: Verify: %v", err)
 		}
 		time.Sleep(token.ExpiresIn + beyond + leeway - 2*time.Minute - time.Second)
-		if _, err := i.Verify(token.Reveal()); err != nil {
+		if _, err := i.Verify(token.Reveal(), time.Now()); err != nil {
 			t.Errorf("a second before its end: Verify: %v", err)
 		}
 		time.Sleep(2 * time.Second)
-		if _, err := i.Verify(token.Reveal()); !errors.Is(err, ErrNotOurToken) {
+		if _, err := i.Verify(token.Reveal(), time.Now()); !errors.Is(err, ErrNotOurToken) {
 			t.Errorf("after its end: Verify: %v, want ErrNotOurToken", err)
 		}
 	})
@@ -370,7 +370,7 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header, claims, signature string) {
 		encode := base64.RawURLEncoding.EncodeToString
 		token := encode([]byte(header)) + "." + encode([]byte(claims)) + "." + encode([]byte(signature))
-		if service, err := i.Verify(token); service != "" || !errors.Is(err, ErrNotOurToken) {
+		if service, err := i.Verify(token, time.Now()); service != "" || !errors.Is(err, ErrNotOurToken) {
 			t.Errorf("Verify(%q) = %q, %v, want ErrNotOurToken", token, service, err)
 		}
 	})

@@ -81,11 +81,11 @@ func invalidClient(err error) error {
 }
 
 // operates reports whether who is an operator. Whoever is in none of the groups
-// is not, and nobody is where there are none. A token of ours makes nobody one:
-// it lies in a file for months, and who steals a laptop must not be able to
-// end everyone's sessions.
+// is not, and nobody is where there are none. Neither a token of ours makes
+// anybody one nor a provider's refresh token: they lie in a file for months, and
+// who steals a laptop must not be able to end everyone's sessions.
 func (r *Rooms) operates(who asker) bool {
-	return who.identity != nil && who.credential != ours && slices.ContainsFunc(r.Config.Operators, func(group string) bool {
+	return who.identity != nil && who.session == nil && slices.ContainsFunc(r.Config.Operators, func(group string) bool {
 		return slices.Contains(who.identity.Groups, group)
 	})
 }

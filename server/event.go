@@ -15,7 +15,7 @@ import (
 // filled on the request's way, and written once: the audit line, the log line
 // and the metrics all come from it. It never holds a secret.
 type event struct {
-	Time      time.Time        `json:"time"`
+	Time      time.Time        `json:"time"`    // when it began, by the clock that all replicas go by
 	Request   string           `json:"request"` // the request's id
 	Status    int              `json:"status"`
 	User      string           `json:"user"` // as the provider knows it; empty for anonymous and for whom nobody proved
@@ -41,9 +41,10 @@ type event struct {
 	Target *target `json:"target,omitempty"` // whose session it was about, where that was one
 	Ended  *int    `json:"ended,omitempty"`  // how many sessions it ended; actionRevoke only
 
-	origin   origin // where the request comes from
-	grant    string // what was brought, for metrics
-	recorded bool   // the audit line is out, or could not be written
+	began    time.Time // by this machine's clock
+	origin   origin    // where the request comes from
+	grant    string    // what was brought, for metrics
+	recorded bool      // the audit line is out, or could not be written
 }
 
 // The actions beside a question to the token endpoint.
@@ -71,7 +72,7 @@ const maxAudited = 256
 // finish notes how the request ended. What was granted is gone with an error
 // that came after the decision.
 func (e *event) finish(status int) {
-	e.Status, e.Duration = status, time.Since(e.Time).Seconds()
+	e.Status, e.Duration = status, time.Since(e.began).Seconds()
 	if status != http.StatusOK {
 		e.Granted, e.JTI = nil, ""
 	}

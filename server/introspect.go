@@ -98,7 +98,7 @@ func (s *Server) introspect(ctx context.Context, rooms *Rooms, token providers.S
 // introspectAccess looks at an access token. It is active as long as a registry
 // takes it, whatever has become of the session that it was made in.
 func (r *Rooms) introspectAccess(token providers.Secret, e *event) (introspection, error) {
-	service, err := r.Issuer.Verify(token.Reveal())
+	service, err := r.Issuer.Verify(token.Reveal(), e.Time)
 	if errors.Is(err, registry.ErrNotOurToken) {
 		e.Reason = bounded(err.Error())
 		return introspection{}, nil

@@ -69,7 +69,7 @@ func (m *Metrics) observe(e *event) {
 		return
 	}
 	m.requests.WithLabelValues(e.grant, e.Provider, strconv.Itoa(e.Status)).Inc()
-	m.duration.WithLabelValues(e.grant).Observe(time.Since(e.Time).Seconds())
+	m.duration.WithLabelValues(e.grant).Observe(time.Since(e.began).Seconds())
 }
 
 // serveMetrics answers those whom the configuration names, since the labels

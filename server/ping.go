@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"shorepass/registry"
 )
@@ -15,7 +16,7 @@ import (
 // decided here, so there is no audit line.
 func (s *Server) servePing(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	err := verifyBearer(rooms.Issuer, r.Header["Authorization"])
+	err := verifyBearer(rooms.Issuer, r.Header["Authorization"], s.sessions.Now())
 	if err == nil {
 		writeJSON(w, http.StatusOK, struct{}{})
 		return
@@ -32,7 +33,7 @@ func (s *Server) servePing(w http.ResponseWriter, r *http.Request, rooms *Rooms)
 // verifyBearer checks the one token in the Authorization headers (RFC 6750,
 // section 2.1). The error is errAnonymous where there is no header, and
 // otherwise registry.ErrNotOurToken.
-func verifyBearer(issuer *registry.Issuer, headers []string) error {
+func verifyBearer(issuer *registry.Issuer, headers []string, now time.Time) error {
 	if len(headers) == 0 {
 		return errAnonymous
 	}
@@ -40,7 +41,7 @@ func verifyBearer(issuer *registry.Issuer, headers []string) error {
 	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
 		return fmt.Errorf("%w: the Authorization header is not one Bearer token", registry.ErrNotOurToken)
 	}
-	_, err := issuer.Verify(token)
+	_, err := issuer.Verify(token, now)
 	return err
 }
 

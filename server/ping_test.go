@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"shorepass/registry"
+	"shorepass/session"
 )
 
 // newPinged returns a server that serves nothing but /v2/, and the issuer of
@@ -26,7 +28,7 @@ func newPinged(t *testing.T) (*Server, *registry.Issuer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(nil, nil, NewMetrics(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s := New(new(session.Sessions), nil, NewMetrics(), slog.New(slog.NewTextHandler(io.Discard, nil)))
 	cfg := Config{
 		PublicURLs: []string{"https://auth.corp.example/", "http://localhost:5001", "http://127.0.0.1:5001", "https://localhost:5001"},
 		Paths:      []string{"/jwt/auth", "/token"},
@@ -41,7 +43,7 @@ func TestPing(t *testing.T) {
 	s, issuer := newPinged(t)
 	_, stranger := newPinged(t)
 	token := func(i *registry.Issuer, service, user string) string {
-		minted, err := i.Mint(service, user, nil)
+		minted, err := i.Mint(service, user, nil, registry.At(time.Now()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +167,7 @@ func TestPingTellsNothing(t *testing.T) {
 	s, issuer := newPinged(t)
 	var log strings.Builder
 	s.log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	minted, err := issuer.Mint("container_registry", "alice", nil)
+	minted, err := issuer.Mint("container_registry", "alice", nil, registry.At(time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -152,7 +152,7 @@ func (s *Server) revokeToken(ctx context.Context, rooms *Rooms, token providers.
 	was, ended, err := s.sessions.RevokeToken(ctx, token, rooms.nameOf(who))
 	switch {
 	case errors.Is(err, session.ErrRefused):
-		if _, err := rooms.Issuer.Verify(token.Reveal()); err == nil {
+		if _, err := rooms.Issuer.Verify(token.Reveal(), e.Time); err == nil {
 			return errNotRevocable
 		}
 		e.Reason = bounded(err.Error())

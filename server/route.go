@@ -47,7 +47,7 @@ type endpoint func(http.ResponseWriter, *http.Request, *Rooms, *event) error
 // of each request: the audit line, the log line of an error, the metrics.
 func (s *Server) observed(action string, serve endpoint) func(http.ResponseWriter, *http.Request, *Rooms) {
 	return func(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
-		e := &event{Time: time.Now(), Request: requestID(), Action: action, origin: newOrigin(r, rooms.trustedProxies), grant: "unknown"}
+		e := &event{Time: s.sessions.Now(), began: time.Now(), Request: requestID(), Action: action, origin: newOrigin(r, rooms.trustedProxies), grant: "unknown"}
 		s.observe(w, r, rooms, e, serve)
 	}
 }

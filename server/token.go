@@ -54,7 +54,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms
 		return errAnonymous
 	}
 
-	token, err := rooms.Issuer.Mint(q.service, who.user(), decision.Access)
+	token, err := rooms.Issuer.Mint(q.service, who.user(), decision.Access, s.clock(e))
 	if err != nil {
 		return fmt.Errorf("mint a token for %q: %w", q.service, err)
 	}
@@ -76,6 +76,17 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil
+}
+
+// maxSkew is by how much two clocks may differ of which tokens shall be good by
+// both. They live longer by that.
+const maxSkew = 10 * time.Minute
+
+// clock is the time of a request by this machine's clock and by the store's: a
+// registry may go by either.
+func (s *Server) clock(e *event) registry.Clock {
+	ahead := min(max(s.sessions.Ahead(), -maxSkew), maxSkew)
+	return registry.Clock{Earliest: e.began.Add(min(ahead, 0)), Latest: e.began.Add(max(ahead, 0))}
 }
 
 func (a asker) user() string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,7 +34,7 @@ func (i *issuer) Authenticate(_ context.Context, cred providers.Credential) (*pr
 	if cred.Secret.Reveal() != goodRefresh {
 		return nil, fmt.Errorf("invalid_grant: %w", providers.ErrRejected)
 	}
-	return &providers.Identity{Subject: "1", User: "robin"}, nil
+	return &providers.Identity{Subject: "1", User: "robin", Groups: []string{"registry-admins"}}, nil
 }
 
 // claims counts what first uses of refresh tokens write.
@@ -138,5 +139,16 @@ func TestOurTokenGoesNowhere(t *testing.T) {
 	}
 	if len(sso.sent) > 0 {
 		t.Errorf("the provider was shown %d of our tokens", len(sso.sent))
+	}
+}
+
+// TestRefreshTokenMakesNoOperator: neither at its first use nor later.
+func TestRefreshTokenMakesNoOperator(t *testing.T) {
+	h, _ := withIssuer(t, &issuer{})
+	for _, use := range []string{"first", "second"} {
+		a := h.call(t, "/oauth/revoke", url.Values{"user": {"alice"}}, "$refresh", goodRefresh)
+		if a.status != http.StatusForbidden {
+			t.Errorf("the %s use of an operator's refresh token ends everyone's sessions: %d %s, want 403", use, a.status, a.body)
+		}
 	}
 }

@@ -24,6 +24,8 @@ type Sessions struct {
 	usage  *usage
 	guards guards
 
+	written written
+
 	mu       sync.Mutex
 	flights  map[int64]*flight     // by person: who is being asked about in this process
 	firsts   map[Hash]*firstFlight // the same for refresh tokens that have no session yet
@@ -73,12 +75,32 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 // Requests under way keep what they began with. Store and SealKey stay.
 func (s *Sessions) Use(cfg Config, p Providers) { s.rules.Store(&rules{cfg, p}) }
 
-// Ping reports whether the store answers.
+// Ping reports whether the store answers, and takes what is written: one that is
+// full, locked, or a copy for reading redeems and yet keeps no login.
 func (s *Sessions) Ping(ctx context.Context) error {
 	if err := s.store.Ping(ctx); err != nil {
 		return unavailable(err)
 	}
+	s.written.mu.Lock()
+	defer s.written.mu.Unlock()
+	if now := time.Now(); now.Sub(s.written.at) >= writeEvery {
+		err := s.store.SetSetting(ctx, "alive", []byte(s.guards.replica))
+		s.written.at, s.written.err = now, err
+	}
+	if s.written.err != nil {
+		return unavailable(fmt.Errorf("write to the store: %w", s.written.err))
+	}
 	return nil
+}
+
+// writeEvery bounds how often whoever asks has the store written to.
+const writeEvery = 10 * time.Second
+
+// written is what came of the last try to write.
+type written struct {
+	mu  sync.Mutex // held while it is tried
+	at  time.Time
+	err error
 }
 
 // Close writes what waits to be written, waits for everything that Sessions
@@ -129,7 +151,14 @@ func (s *Sessions) setClock(ctx context.Context) error {
 	return nil
 }
 
-// now is the time by the store's clock, as exact as the store keeps it.
+// Now is the time by the store's clock, which all replicas go by, as exact as the
+// store keeps it.
+func (s *Sessions) Now() time.Time { return s.now() }
+
+// Ahead is how far the store's clock is ahead of this machine's, 0 where that is
+// less than a second.
+func (s *Sessions) Ahead() time.Duration { return time.Duration(s.ahead.Load()) }
+
 func (s *Sessions) now() time.Time {
 	return time.Now().Add(time.Duration(s.ahead.Load())).UTC().Truncate(time.Millisecond)
 }

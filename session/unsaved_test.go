@@ -102,6 +102,52 @@ func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
 	})
 }
 
+// TestPingWrites: a store that can only be read is one that keeps no login.
+func TestPingWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0, session.Config{})
+		defer s.close()
+		file, err := sqlite.Open(t.Context(), s.file)
+		must(t, err)
+		store := &readOnly{Store: file}
+		r := s.startOn(store, session.Config{})
+		ping := func(when, want string) {
+			t.Helper()
+			if err := r.Ping(t.Context()); outcome(err) != want {
+				t.Errorf("%s: Ping = %v, want %s", when, err, want)
+			}
+		}
+		ping("at first", "ok")
+		store.readOnly.Store(true)
+		time.Sleep(10 * time.Second)
+		ping("while it can only be read", "503")
+		store.readOnly.Store(false)
+		for range 100 {
+			ping("a moment later", "503") // whoever asks often has it written to no more often
+		}
+		if n := store.writes.Load(); n > 4 {
+			t.Errorf("the store was written to %d times", n)
+		}
+		time.Sleep(10 * time.Second)
+		ping("when it is well again", "ok")
+	})
+}
+
+// readOnly is a store that takes no settings while it can only be read.
+type readOnly struct {
+	*sqlite.Store
+	readOnly atomic.Bool
+	writes   atomic.Int64
+}
+
+func (r *readOnly) SetSetting(ctx context.Context, name string, value []byte) error {
+	r.writes.Add(1)
+	if r.readOnly.Load() {
+		return errors.New("read-only")
+	}
+	return r.Store.SetSetting(ctx, name, value)
+}
+
 // TestPanicOfAProvider: what runs on its own does not end the process.
 func TestPanicOfAProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -57,7 +57,7 @@ func newSessionsList(o *options) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withSessions(cmd.Context(), o, func(s *session.Sessions) error {
-				found, err := s.List(cmd.Context(), chosen.selector(time.Now()))
+				found, err := s.List(cmd.Context(), chosen.selector(s.Now()))
 				if err != nil {
 					return err
 				}
@@ -96,7 +96,7 @@ func newSessionsRevoke(o *options) *cobra.Command {
 			}
 			return withSessions(cmd.Context(), o, func(s *session.Sessions) error {
 				ended := 0
-				for _, sel := range chosen.selectors(ids, time.Now()) {
+				for _, sel := range chosen.selectors(ids, s.Now()) {
 					n, err := s.Revoke(cmd.Context(), sel, whoami())
 					if err != nil {
 						return err

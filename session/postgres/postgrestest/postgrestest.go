@@ -39,6 +39,7 @@ type Server struct {
 	port      string
 	settings  []string
 	owner     *syscall.Credential // nil for whoever runs the test
+	env       []string            // beside that of whoever runs the test
 	databases atomic.Int64
 
 	process *exec.Cmd     // nil while it is stopped
@@ -50,7 +51,22 @@ type Server struct {
 // kill -9, and not a loss of power.
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s := &Server{programs: programs(t), port: freePort(t), settings: append([]string{"fsync=off", "max_connections=200"}, settings...)}
+	return start(t, nil, settings)
+}
+
+// StartAhead is Start with a clock that is ahead of everybody else's.
+func StartAhead(t testing.TB, ahead time.Duration) *Server {
+	t.Helper()
+	library, _ := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1") // the pattern is good
+	if len(library) == 0 {
+		lacks(t, "needs libfaketime: apt-get install --no-install-recommends faketime")
+	}
+	return start(t, []string{"LD_PRELOAD=" + library[0], fmt.Sprintf("FAKETIME=%+ds", int(ahead.Seconds())), "FAKETIME_DONT_FAKE_MONOTONIC=1"}, nil)
+}
+
+func start(t testing.TB, env, settings []string) *Server {
+	t.Helper()
+	s := &Server{programs: programs(t), port: freePort(t), env: env, settings: append([]string{"fsync=off", "max_connections=200"}, settings...)}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "postgrestest-"); err != nil {
 		t.Fatal(err)
@@ -78,6 +94,7 @@ func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.programs, name), args...)
 	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), s.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Setpgid: true}
 	return cmd
 }
@@ -286,12 +303,17 @@ func programs(t testing.TB) string {
 			return folder
 		}
 	}
-	const what = "needs PostgreSQL: apt-get install --no-install-recommends postgresql"
+	lacks(t, "needs PostgreSQL: apt-get install --no-install-recommends postgresql")
+	return ""
+}
+
+// lacks ends a test that cannot be run here.
+func lacks(t testing.TB, what string) {
+	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s, and with CI=true no test is skipped", what)
 	}
 	t.Skip(what)
-	return ""
 }
 
 // version is the number in /usr/lib/postgresql/15/bin.

@@ -1,0 +1,44 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/session/postgres/postgrestest"
+)
+
+// TestClocksApart has the database's clock differ by five minutes from that of
+// the replicas and the registries. Sessions go by the database's; tokens are
+// good by both, since nobody can tell which one a registry goes by.
+func TestClocksApart(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{5 * time.Minute, -5 * time.Minute} {
+		t.Run(fmt.Sprintf("%+v", ahead), func(t *testing.T) {
+			t.Parallel()
+			pg := postgrestest.StartAhead(t, ahead)
+			r := newReplicas(t, database(t, pg), options{session: "revalidate = \"1s\""})
+			for _, s := range r {
+				if said := s.server.said(); !strings.Contains(said, "this machine's clock differs from the store's") {
+					t.Errorf("the log does not say that clocks differ:\n%s", tail(said, 5))
+				}
+			}
+			for i, d := range distributions {
+				s := r[i%len(r)]
+				s.registry(t, d).seed(t, ociImage(t), "some/thing:1") // which pushes, and looks
+			}
+			token := r[0].login(t, "alice", theHouse()["alice"].password)
+			for range 3 {
+				r.all(t, token, "200 pull,push")
+				time.Sleep(1100 * time.Millisecond) // so that the provider is asked again, under a lease
+			}
+			if a := r[1].oauth(t, "/oauth/revoke", "", url.Values{"token": {token}}); a.Status != http.StatusOK {
+				t.Errorf("a revocation = %v, want 200", a)
+			}
+			r.all(t, token, "401")
+		})
+	}
+}

@@ -1,0 +1,41 @@
+package providers
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// TestSecretIsNotPrinted: nor where fmt reaches it through fields that are not
+// exported, of which it calls no method.
+func TestSecretIsNotPrinted(t *testing.T) {
+	const canary = "canary-of-a-secret"
+	type hidden struct{ secret Secret }
+	type nested struct {
+		Secret Secret
+		hidden hidden
+		all    []any
+		byName map[string]Secret
+	}
+	s := NewSecret(canary)
+	value := nested{s, hidden{s}, []any{s, &hidden{s}}, map[string]Secret{"s": s}}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		for _, v := range []any{s, &s, value, &value} {
+			text := fmt.Sprintf(verb, v)
+			if strings.Contains(text, canary) || strings.Contains(text, fmt.Sprintf("%x", canary)) {
+				t.Errorf("%s of %T prints %s", verb, v, text)
+			}
+		}
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", s, "value", value, "pointer", &value)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", s, "value", value, "pointer", &value)
+	if text, err := json.Marshal(value); err != nil || strings.Contains(string(text)+log.String(), canary) {
+		t.Errorf("JSON and logs print %s %s (%v)", text, log.String(), err)
+	}
+	if !NewSecret("").IsZero() || !NewSecret("").Equal(Secret{}) || s.Equal(Secret{}) || !s.Equal(NewSecret(canary)) || s.Reveal() != canary {
+		t.Error("a secret is not what it was made of")
+	}
+}
