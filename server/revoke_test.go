@@ -70,7 +70,7 @@ func idOf(token string) string { return tokenHash(token).ID() }
 // kind, or of another age.
 func (h *house) twin(t *testing.T, refresh, prefix string, kind session.Kind, age time.Duration) string {
 	t.Helper()
-	row, err := h.store.Find(t.Context(), tokenHash(refresh))
+	row, err := h.store.Find(t.Context(), tokenHash(refresh), session.Version{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,27 +69,58 @@ func number(purpose, text string) int64 {
 	return int64(binary.BigEndian.Uint64(hash[:]))
 }
 
-// maxPeopleBytes bounds what decoded persons take, counted by what they take
-// in the store; decoded it is about three times that.
-const maxPeopleBytes = 4 << 20
+const (
+	// maxPeopleBytes bounds what decoded persons take, counted by what they take
+	// in the store; decoded it is about three times that.
+	maxPeopleBytes = 4 << 20
 
-// people remembers decoded persons by version. When it is half full of
-// persons who came since it last was, those who did not come since are
-// forgotten, so that nothing has to be kept in order.
+	// maxTokens bounds of how many tokens it is remembered whose they are.
+	maxTokens = 50_000
+)
+
+// people remembers decoded persons by version, and by a token's hash which
+// version was behind it last, so that a look-up asks the store only for facts
+// that are not known here. When either is half full of what came since it last
+// was, what did not come since is forgotten, so that nothing has to be kept in
+// order.
 type people struct {
-	mu       sync.Mutex
-	max      int
-	bytes    int
-	new, old map[Version]*providers.Identity
+	maxBytes, maxTokens int
+
+	mu        sync.Mutex // guards what follows
+	bytes     int        // of those in new
+	new, old  map[Version]*providers.Identity
+	seen, saw map[Hash]Version // the new ones and the old ones
 }
 
-func newPeople(max int) *people {
-	return &people{max: max, new: make(map[Version]*providers.Identity)}
+func newPeople(maxBytes, maxTokens int) *people {
+	return &people{maxBytes: maxBytes, maxTokens: maxTokens, new: make(map[Version]*providers.Identity), seen: make(map[Hash]Version)}
 }
 
-func (p *people) recall(v Version) *providers.Identity {
+// expected returns the version of a token's person, or the zero Version where
+// that is not known, or not who it stands for.
+func (p *people) expected(token Hash) Version {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	v, ok := p.seen[token]
+	if !ok {
+		v = p.saw[token]
+	}
+	if p.new[v] == nil && p.old[v] == nil {
+		return Version{}
+	}
+	return v
+}
+
+// recall returns the person of a version, or nil, and notes whose a token is.
+func (p *people) recall(token Hash, v Version) *providers.Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen[token] != v {
+		if len(p.seen) >= p.maxTokens/2 {
+			p.saw, p.seen = p.seen, make(map[Hash]Version)
+		}
+		p.seen[token] = v
+	}
 	if id := p.new[v]; id != nil {
 		return id
 	}
@@ -103,23 +134,26 @@ func (p *people) recall(v Version) *providers.Identity {
 func (p *people) remember(v Version, id *providers.Identity, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bytes += bytes; p.bytes > p.max/2 {
+	if p.bytes += bytes; p.bytes > p.maxBytes/2 {
 		p.old, p.new, p.bytes = p.new, make(map[Version]*providers.Identity), bytes
 	}
 	p.new[v] = id
 }
 
 // identify returns the person of a row. It is shared: nobody may change it.
-func (s *Sessions) identify(ctx context.Context, p *Person) (*providers.Identity, error) {
-	if id := s.people.recall(p.Version); id != nil {
+func (s *Sessions) identify(ctx context.Context, row *Row) (*providers.Identity, error) {
+	if id := s.people.recall(row.Hash, row.Person.Version); id != nil {
 		return id, nil
 	}
-	kept, err := s.store.Facts(ctx, p.ID)
-	if err != nil {
-		if errors.Is(err, ErrNotFound) {
-			err = fmt.Errorf("person %d is missing from the store", p.ID)
+	kept := Facts{Version: row.Person.Version, Body: row.Body}
+	if kept.Body == nil {
+		var err error
+		if kept, err = s.store.Facts(ctx, row.Person.ID); err != nil {
+			if errors.Is(err, ErrNotFound) {
+				err = fmt.Errorf("person %d is missing from the store", row.Person.ID)
+			}
+			return nil, unavailable(err)
 		}
-		return nil, unavailable(err)
 	}
 	id, err := decodeFacts(kept.Body)
 	if err != nil {

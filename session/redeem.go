@@ -31,7 +31,7 @@ func (s *Sessions) Redeem(ctx context.Context, token providers.Secret, service s
 		return nil, refused("a token of the kind " + string(kind) + " is not good here")
 	}
 	return s.redeem(ctx, client, func(ctx context.Context) (*Row, error) {
-		row, err := s.store.Find(ctx, hash)
+		row, err := s.store.Find(ctx, hash, s.people.expected(hash))
 		switch {
 		case err != nil:
 			return nil, err
@@ -53,7 +53,7 @@ func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.
 		if err != nil {
 			return nil, lookError(err)
 		}
-		known, err := s.identify(ctx, &row.Person)
+		known, err := s.identify(ctx, row)
 		if err != nil {
 			return nil, err
 		}

@@ -132,7 +132,7 @@ func (s *Sessions) lease(ctx context.Context, row *Row) (time.Time, error) {
 			return time.Time{}, unavailable(fmt.Errorf("wait for another replica to ask: %w", ctx.Err()))
 		case <-time.After(pollEvery):
 		}
-		latest, err := s.store.Find(ctx, row.Hash)
+		latest, err := s.store.Find(ctx, row.Hash, row.Person.Version)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return time.Time{}, nil // the next reading of the row will tell

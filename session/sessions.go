@@ -56,7 +56,7 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 	}
 	s := &Sessions{
 		store: store, keys: keys, log: log,
-		people: newPeople(maxPeopleBytes), usage: newUsage(), guards: guards{replica: rand.Text(), byProvider: make(map[string]*guard)},
+		people: newPeople(maxPeopleBytes, maxTokens), usage: newUsage(), guards: guards{replica: rand.Text(), byProvider: make(map[string]*guard)},
 		flights: make(map[int64]*flight), firsts: make(map[Hash]*firstFlight), unsaved: make(map[int64]Settlement),
 		goodbyes: make(chan struct{}, 1), retries: make(chan struct{}, 1),
 	}

@@ -23,11 +23,14 @@ type Store interface {
 	// Now is the clock that all replicas go by.
 	Now(ctx context.Context) (time.Time, error)
 
-	// Find returns the session of that hash, or ErrNotFound. It is on the way
-	// of each request: its cost must not grow with the number of sessions.
-	Find(ctx context.Context, token Hash) (*Row, error)
+	// Find returns the session of that hash, or ErrNotFound; its Body is left
+	// out where the person's facts are of the version that the caller knows. It
+	// is on the way of each request: its cost must not grow with the number of
+	// sessions.
+	Find(ctx context.Context, token Hash, known Version) (*Row, error)
 
-	// FindUpstream does the same for the hash of a provider's refresh token.
+	// FindUpstream does the same for the hash of a provider's refresh token, and
+	// always leaves Body out.
 	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
 
 	// Facts returns what is known of a person now, or ErrNotFound.
@@ -131,6 +134,7 @@ type Row struct {
 	Ended   time.Time
 	Why     Reason
 	Person  Person
+	Body    []byte // of the person's facts; nil where it was not asked for
 }
 
 // Person is the row that a provider's answers are kept on: one for all

@@ -14,22 +14,27 @@ import (
 const findColumns = `s.hash, s.kind, s.method, s.service, s.mark, s.stamp, s.created, s.expires, s.used, s.ended, s.why,
 	p.id, p.version, p.stamp, p.checked, p.asked, p.answer, p.gone, p.lease`
 
-const findQuery = "SELECT " + findColumns + " FROM session s JOIN person p ON p.id = s.person WHERE "
+const (
+	findFrom     = " FROM session s JOIN person p ON p.id = s.person WHERE "
+	findToken    = "SELECT " + findColumns + ", CASE WHEN p.version <> $2 THEN (SELECT f.body FROM facts f WHERE f.person = p.id) END" + findFrom + "s.hash = $1"
+	findUpstream = "SELECT " + findColumns + findFrom + "s.upstream = $1"
+)
 
 // Find looks a session up by its hash.
-func (s *Store) Find(ctx context.Context, token session.Hash) (*session.Row, error) {
-	return s.find(ctx, findQuery+"s.hash = $1", token)
+func (s *Store) Find(ctx context.Context, token session.Hash, known session.Version) (*session.Row, error) {
+	var found scanned
+	return s.find(ctx, &found, findToken, append(found.into(), &found.Body), token[:], known[:])
 }
 
 // FindUpstream looks a session up by the provider's refresh token.
 func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (*session.Row, error) {
-	return s.find(ctx, findQuery+"s.upstream = $1", upstream)
+	var found scanned
+	return s.find(ctx, &found, findUpstream, found.into(), upstream[:])
 }
 
-func (s *Store) find(ctx context.Context, query string, hash session.Hash) (*session.Row, error) {
-	var found scanned
+func (s *Store) find(ctx context.Context, found *scanned, query string, into []any, args ...any) (*session.Row, error) {
 	err := s.read(ctx, 1, func(ctx context.Context) error {
-		return noRows(s.pool.QueryRow(ctx, query, hash[:]).Scan(found.into()...))
+		return noRows(s.pool.QueryRow(ctx, query, args...).Scan(into...))
 	})
 	if err != nil {
 		return nil, err

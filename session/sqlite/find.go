@@ -25,7 +25,7 @@ type finder struct {
 	facts      driver.StmtQueryContext
 	marks      driver.StmtQueryContext
 	dest       []driver.Value
-	args       [1]driver.NamedValue
+	args       [2]driver.NamedValue
 	toClose    []io.Closer
 }
 
@@ -35,7 +35,7 @@ const findColumns = `s.hash, s.kind, s.method, s.service, s.mark, s.stamp, s.cre
 const findColumnCount = 19
 
 func newFinder(dsn string) (_ *finder, err error) {
-	f := &finder{dest: make([]driver.Value, findColumnCount)}
+	f := &finder{dest: make([]driver.Value, findColumnCount+1)}
 	defer func() {
 		if err != nil {
 			_ = f.close() // the first error is the one to tell
@@ -45,11 +45,12 @@ func newFinder(dsn string) (_ *finder, err error) {
 		return nil, err
 	}
 	f.toClose = append(f.toClose, f.conn)
-	const query = "SELECT " + findColumns + " FROM session s JOIN person p ON p.id = s.person WHERE "
-	if f.byToken, err = f.prepare(query + "s.hash = ?"); err != nil {
+	const unknown = "CASE WHEN p.version <> ?2 THEN (SELECT f.body FROM facts f WHERE f.person = p.id) END"
+	const from = " FROM session s JOIN person p ON p.id = s.person WHERE "
+	if f.byToken, err = f.prepare("SELECT " + findColumns + ", " + unknown + from + "s.hash = ?1"); err != nil {
 		return nil, err
 	}
-	if f.byUpstream, err = f.prepare(query + "s.upstream = ?"); err != nil {
+	if f.byUpstream, err = f.prepare("SELECT " + findColumns + from + "s.upstream = ?"); err != nil {
 		return nil, err
 	}
 	if f.facts, err = f.prepare("SELECT p.version, p.user_name, f.body FROM person p JOIN facts f ON f.person = p.id WHERE p.id = ?"); err != nil {
@@ -79,30 +80,30 @@ func (f *finder) close() error {
 }
 
 // Find looks a session up by its hash.
-func (s *Store) Find(ctx context.Context, token session.Hash) (*session.Row, error) {
-	return s.find(ctx, token, func(f *finder) driver.StmtQueryContext { return f.byToken })
-}
-
-// FindUpstream looks a session up by the provider's refresh token.
-func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (*session.Row, error) {
-	return s.find(ctx, upstream, func(f *finder) driver.StmtQueryContext { return f.byUpstream })
-}
-
-var errClosed = errors.New("the store is closed")
-
-func (s *Store) find(ctx context.Context, hash session.Hash, stmt func(*finder) driver.StmtQueryContext) (row *session.Row, err error) {
+func (s *Store) Find(ctx context.Context, token session.Hash, known session.Version) (row *session.Row, err error) {
 	err = s.withFinder(ctx, func(f *finder) error {
-		row, err = oneRow(f, stmt(f), hash[:], findColumnCount, rowOf)
+		row, err = oneRow(f, f.byToken, findColumnCount+1, wholeRowOf, token[:], known[:])
 		return err
 	})
 	return row, err
 }
 
+// FindUpstream looks a session up by the provider's refresh token.
+func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (row *session.Row, err error) {
+	err = s.withFinder(ctx, func(f *finder) error {
+		row, err = oneRow(f, f.byUpstream, findColumnCount, rowOf, upstream[:])
+		return err
+	})
+	return row, err
+}
+
+var errClosed = errors.New("the store is closed")
+
 // Facts returns what is known of a person. It is on the way of each request of
 // somebody who was not seen lately.
 func (s *Store) Facts(ctx context.Context, person int64) (facts session.Facts, err error) {
 	err = s.withFinder(ctx, func(f *finder) error {
-		facts, err = oneRow(f, f.facts, person, factsColumnCount, factsOf)
+		facts, err = oneRow(f, f.facts, factsColumnCount, factsOf, person)
 		return err
 	})
 	return facts, err
@@ -142,10 +143,12 @@ func (s *Store) withFinder(ctx context.Context, do func(*finder) error) error {
 // oneRow runs a look-up without a context that can end: it would cost a
 // goroutine, and what is looked up by a key is found or not at once, since in
 // a write-ahead log readers wait for nobody.
-func oneRow[T any](f *finder, stmt driver.StmtQueryContext, key driver.Value, columns int, read func([]driver.Value) (T, error)) (T, error) {
+func oneRow[T any](f *finder, stmt driver.StmtQueryContext, columns int, read func([]driver.Value) (T, error), args ...driver.Value) (T, error) {
 	var none T
-	f.args[0] = driver.NamedValue{Ordinal: 1, Value: key}
-	rows, err := stmt.QueryContext(context.Background(), f.args[:])
+	for i, arg := range args {
+		f.args[i] = driver.NamedValue{Ordinal: i + 1, Value: arg}
+	}
+	rows, err := stmt.QueryContext(context.Background(), f.args[:len(args)])
 	if err != nil {
 		return none, err
 	}
@@ -174,6 +177,15 @@ func rowOf(v []driver.Value) (*session.Row, error) {
 	c.bytes(0, row.Hash[:])
 	c.bytes(12, row.Person.Version[:])
 	return row, c.err
+}
+
+// wholeRowOf reads the person's facts too, if they are there.
+func wholeRowOf(v []driver.Value) (*session.Row, error) {
+	row, err := rowOf(v)
+	if err == nil {
+		row.Body, _ = v[findColumnCount].([]byte) // NULL where it was known
+	}
+	return row, err
 }
 
 const factsColumnCount = 3

@@ -23,7 +23,7 @@ func testConcurrent(t *testing.T, s session.Store) {
 				}
 				var inner sync.WaitGroup
 				inner.Go(func() {
-					row, err := s.Find(t.Context(), d.Hash)
+					row, err := s.Find(t.Context(), d.Hash, session.Version{})
 					if err != nil {
 						t.Error(err)
 						return
@@ -44,11 +44,11 @@ func testConcurrent(t *testing.T, s session.Store) {
 				if n, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked, "", epoch); n != 1 || err != nil {
 					t.Errorf("End = %d, %v", n, err)
 				}
-				if row, err := s.Find(t.Context(), d.Hash); err != nil || row.Ended.IsZero() {
+				if row, err := s.Find(t.Context(), d.Hash, session.Version{}); err != nil || row.Ended.IsZero() {
 					t.Errorf("Find after a revocation = %+v, %v", row, err)
 				}
 				inner.Wait()
-				if row, err := s.Find(t.Context(), d.Hash); err != nil || row.Ended.IsZero() {
+				if row, err := s.Find(t.Context(), d.Hash, session.Version{}); err != nil || row.Ended.IsZero() {
 					t.Errorf("Find after everything = %+v, %v", row, err)
 				}
 			}
@@ -60,7 +60,7 @@ func testConcurrent(t *testing.T, s session.Store) {
 func testClosed(t *testing.T, s session.Store) {
 	create(t, s, draft("a", "alice"))
 	must(t, s.Close())
-	if row, err := s.Find(t.Context(), hash("a")); err == nil || errors.Is(err, session.ErrNotFound) {
+	if row, err := s.Find(t.Context(), hash("a"), session.Version{}); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find after Close = %v, %v, want an error that tells nothing", row, err)
 	}
 	if err := s.Create(t.Context(), draft("b", "bob"), 10); err == nil {

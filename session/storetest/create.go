@@ -9,7 +9,7 @@ import (
 )
 
 func testCreate(t *testing.T, s session.Store) {
-	if _, err := s.Find(t.Context(), hash("a")); !errors.Is(err, session.ErrNotFound) {
+	if _, err := s.Find(t.Context(), hash("a"), session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find before Create: %v, want ErrNotFound", err)
 	}
 	d := ownDraft("a", "alice")
@@ -25,7 +25,7 @@ func testCreate(t *testing.T, s session.Store) {
 	if _, err := s.FindUpstream(t.Context(), d.Hash); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("FindUpstream of a token's hash: %v, want ErrNotFound", err)
 	}
-	if _, err := s.Find(t.Context(), upstream); !errors.Is(err, session.ErrNotFound) {
+	if _, err := s.Find(t.Context(), upstream, session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find of an upstream hash: %v, want ErrNotFound", err)
 	}
 	known, err := s.Facts(t.Context(), row.Person.ID)
@@ -45,7 +45,7 @@ func testCreate(t *testing.T, s session.Store) {
 	if err := s.Create(t.Context(), second, 1000); err == nil {
 		t.Error("Create of an upstream hash that is there: no error")
 	}
-	if _, err := s.Find(t.Context(), second.Hash); !errors.Is(err, session.ErrNotFound) {
+	if _, err := s.Find(t.Context(), second.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find of what was not created: %v, want ErrNotFound", err)
 	}
 }
@@ -66,6 +66,25 @@ func testOddNames(t *testing.T, s session.Store) {
 		if len(listed) != 1 || listed[0].Facts.User != name || listed[0].Client != d.Client || listed[0].Provider != name || listed[0].Subject != name {
 			t.Errorf("List(user %q) = %+v", name, listed)
 		}
+	}
+}
+
+// testFind asks for a person's facts only where they are not known.
+func testFind(t *testing.T, s session.Store) {
+	d := draft("a", "alice")
+	create(t, s, d)
+	for name, tc := range map[string]struct {
+		known session.Version
+		want  []byte
+	}{
+		"nothing is known": {session.Version{}, d.Facts.Body},
+		"another is known": {facts("bob").Version, d.Facts.Body},
+		"these are known":  {d.Facts.Version, nil},
+	} {
+		row, err := s.Find(t.Context(), d.Hash, tc.known)
+		must(t, err)
+		check(t, name, row.Body, tc.want)
+		check(t, name, row.Person.Version, d.Facts.Version)
 	}
 }
 

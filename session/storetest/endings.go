@@ -121,7 +121,7 @@ func testSweep(t *testing.T, s session.Store) {
 	n, err = s.Sweep(t.Context(), later, 10)
 	must(t, err)
 	check(t, "forgotten", n, 3)
-	if _, err := s.Find(t.Context(), hash("idle")); !errors.Is(err, session.ErrNotFound) {
+	if _, err := s.Find(t.Context(), hash("idle"), session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find of what is forgotten: %v, want ErrNotFound", err)
 	}
 	listed, err := s.List(t.Context(), session.Selector{Ended: true}, session.Hash{}, 10)
