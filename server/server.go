@@ -12,6 +12,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -99,13 +100,18 @@ const (
 	readLimit       = 10 * time.Second
 	writeLimit      = 30 * time.Second
 	idleLimit       = 2 * time.Minute
-	maxHeaderBytes  = 128 << 10 // scopes at their limit in a query
+	maxHeaderBytes  = 3 << 19 // a password of 1 MiB is told so in the wire's own form; head.go bounds how many
 	shutdownLimit   = 20 * time.Second
 )
 
-// Serve answers on l until ctx ends, then finishes the requests under way. The
-// error is nil after such an orderly end.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+// Serve answers on l until ctx ends, then finishes the requests under way. It
+// speaks TLS where secure is not nil. The error is nil after such an orderly
+// end.
+func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) error {
+	l = newHeadListener(l)
+	if secure != nil {
+		l = tls.NewListener(l, secure)
+	}
 	h := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderLimit,
@@ -113,6 +119,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		WriteTimeout:      writeLimit,
 		IdleTimeout:       idleLimit,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         followHead,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // a client's broken handshake is not our error
 	}
 	served := make(chan error, 1)

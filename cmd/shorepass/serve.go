@@ -80,9 +80,9 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 
-	listener, err := d.listen()
+	listener, err := net.Listen("tcp", cfg.Server.Listen)
 	if err != nil {
-		return err
+		return fmt.Errorf("listen: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var reloading sync.WaitGroup
@@ -96,7 +96,7 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 			return err
 		}
 	}
-	return d.server.Serve(ctx, listener)
+	return d.server.Serve(ctx, listener, d.secure())
 }
 
 // start wires everything up to the point where requests can be answered: the
@@ -160,18 +160,14 @@ func (d *daemon) close() error {
 	return errors.Join(d.chain.Close(), d.sessions.Close(), d.audit.Close())
 }
 
-// listen opens the address to listen on. With TLS each handshake gets the
-// certificate of the configuration in force, so that a renewed one needs no
-// restart.
-func (d *daemon) listen() (net.Listener, error) {
-	l, err := net.Listen("tcp", d.cfg.Load().Server.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
+// secure returns how to speak TLS, or nil where the configuration says not to.
+// Each handshake gets the certificate of the configuration in force, so that a
+// renewed one needs no restart.
+func (d *daemon) secure() *tls.Config {
 	if d.tls.Load() == nil {
-		return l, nil
+		return nil
 	}
-	return tls.NewListener(l, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		return d.tls.Load(), nil
-	}}), nil
+	}}
 }
