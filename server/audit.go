@@ -6,7 +6,6 @@ import (
 	"log/syslog"
 	"os"
 	"strings"
-	"sync"
 )
 
 // Audit writes one JSON line a decision. It is safe for concurrent use.
@@ -14,8 +13,8 @@ type Audit struct {
 	required bool
 	failed   func(error) // counts and logs a line that could not be written
 
-	mu sync.Mutex // guards out, so that lines do not mix
-	// out is nil when nothing is audited.
+	// out is nil when nothing is audited. Each of its writes is one line, and
+	// lines do not mix: a file and a sink see to that.
 	out io.WriteCloser
 }
 
@@ -27,10 +26,12 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, e
 	var err error
 	switch path, isFile := strings.CutPrefix(cfg.To, "file:"); {
 	case isFile:
-		a.out, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		a.out, err = openAuditFile(path)
 	case cfg.To == "syslog":
-		a.out, err = syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_INFO, "shorepass")
+		a.out, err = openSyslog()
 	case cfg.To == "off":
+	case mayBlock(stdout):
+		a.out = NewSink(stdout)
 	default:
 		a.out = keepOpen{stdout}
 	}
@@ -40,19 +41,54 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, e
 	return a, nil
 }
 
+func openAuditFile(path string) (io.WriteCloser, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if mayBlock(f) { // a named pipe, a terminal
+		return ownSink{NewSink(f), f}, nil
+	}
+	return f, nil
+}
+
+func openSyslog() (io.WriteCloser, error) {
+	w, err := syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_INFO, "shorepass")
+	if err != nil {
+		return nil, err
+	}
+	return ownSink{NewSink(w), w}, nil
+}
+
 // keepOpen is a writer that somebody else closes.
 type keepOpen struct{ io.Writer }
 
 func (keepOpen) Close() error { return nil }
 
-// Close closes the file or the connection to syslog.
+// ownSink is a sink that is closed with what it writes to.
+type ownSink struct {
+	*Sink
+	out io.Closer
+}
+
+// Close leaves what is stuck alone, since closing it could wait as long.
+func (s ownSink) Close() error {
+	if err := s.Sink.Close(); err != nil {
+		return err
+	}
+	return s.out.Close()
+}
+
+// Close closes the file or the connection to syslog. It waits no longer than a
+// line may take.
 func (a *Audit) Close() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if a.out == nil {
 		return nil
 	}
-	return a.out.Close()
+	if err := a.out.Close(); err != nil {
+		return fmt.Errorf("close the audit log: %w", err)
+	}
+	return nil
 }
 
 // record writes the line of e, which ends with status, unless it is out
@@ -78,8 +114,6 @@ func (a *Audit) write(e *event) error {
 		return nil
 	}
 	return withLine(e, func(line []byte) error {
-		a.mu.Lock()
-		defer a.mu.Unlock()
 		_, err := a.out.Write(line)
 		return err
 	})

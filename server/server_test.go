@@ -158,7 +158,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 		if err := chain.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := h.sessions.Close(); err != nil {
+		if err := errors.Join(h.sessions.Close(), lines.Close()); err != nil {
 			t.Error(err)
 		}
 	})

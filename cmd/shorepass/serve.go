@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,6 +68,7 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
+	signal.Ignore(syscall.SIGPIPE) // which would end the server when a reader of its logs is gone
 	cfg, err := o.load()
 	if err != nil {
 		return err
