@@ -1,11 +1,15 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/syslog"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Audit writes one JSON line a decision. It is safe for concurrent use.
@@ -39,6 +43,40 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, e
 		return nil, fmt.Errorf("open the audit log %q: %w", cfg.To, err)
 	}
 	return a, nil
+}
+
+// Check reports whether OpenAudit would open what the configuration names. It
+// makes no file, and writes nothing.
+func (c AuditConfig) Check() error {
+	var err error
+	switch path, isFile := strings.CutPrefix(c.To, "file:"); {
+	case isFile:
+		err = checkAuditFile(path)
+	case c.To == "syslog":
+		var w *syslog.Writer
+		if w, err = syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_INFO, "shorepass"); err == nil {
+			err = w.Close()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("open the audit log %q: %w", c.To, err)
+	}
+	return nil
+}
+
+func checkAuditFile(path string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK, 0) // a named pipe would wait for its reader
+	switch {
+	case err == nil:
+		return f.Close()
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	const change = 2 | 1 // W_OK and X_OK of access(2)
+	if err := syscall.Access(filepath.Dir(path), change); err != nil {
+		return &fs.PathError{Op: "make a file in", Path: filepath.Dir(path), Err: err}
+	}
+	return nil
 }
 
 func openAuditFile(path string) (io.WriteCloser, error) {

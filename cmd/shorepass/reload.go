@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"sync"
@@ -65,7 +66,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		return err
 	}
 	if err := d.use(ctx, cfg, rooms); err != nil {
-		return err
+		return errors.Join(err, rooms.Chain.Close())
 	}
 	d.retire(ctx, oldChain)
 	for _, key := range needRestart(old, cfg) {

@@ -104,8 +104,8 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 
 // start wires everything up to the point where requests can be answered: the
 // store, then the providers, whose failures are counted there, then the
-// sessions, which ask the providers again.
-func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, log *slog.Logger) (*daemon, error) {
+// sessions, which ask the providers again. Where it fails nothing stays open.
+func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, log *slog.Logger) (_ *daemon, err error) {
 	if err := firstStart(cfg, log); err != nil {
 		return nil, err
 	}
@@ -121,15 +121,21 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	d.chain = rooms.Chain
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
 	if d.sessions, err = session.New(ctx, cfg.Session, store, rooms.Chain, log); err != nil {
-		return nil, err
+		return nil, err // which closed the store
 	}
 	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
 		d.metrics.Unaudited()
 		log.Error("an audit line could not be written", "error", err)
 	})
 	if err != nil {
-		return nil, errors.Join(err, d.sessions.Close())
+		return nil, err
 	}
 	d.server = server.New(d.sessions, d.audit, d.metrics, log)
 	d.metrics.Gauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates ends.",
@@ -157,10 +163,17 @@ func (d *daemon) use(ctx context.Context, cfg *settled, rooms server.Rooms) erro
 	return nil
 }
 
-// close ends what start began, in the opposite order.
+// close ends what start began, as far as it came, in the opposite order.
 func (d *daemon) close() error {
 	d.retiring.Wait()
-	return errors.Join(d.chain.Close(), d.sessions.Close(), d.audit.Close())
+	err := d.chain.Close()
+	if d.sessions != nil {
+		err = errors.Join(err, d.sessions.Close())
+	}
+	if d.audit != nil {
+		err = errors.Join(err, d.audit.Close())
+	}
+	return err
 }
 
 // secure returns how to speak TLS, or nil where the configuration says not to.
