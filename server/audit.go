@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -16,7 +17,9 @@ import (
 type Audit struct {
 	required bool
 	failed   func(error) // counts and logs a line that could not be written
+	file     string      // empty when it is none
 
+	mu sync.RWMutex // guards out, which may be written to by many at once
 	// out is nil when nothing is audited. Each of its writes is one line, and
 	// lines do not mix: a file and a sink see to that.
 	out io.WriteCloser
@@ -30,6 +33,7 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, e
 	var err error
 	switch path, isFile := strings.CutPrefix(cfg.To, "file:"); {
 	case isFile:
+		a.file = path
 		a.out, err = openAuditFile(path)
 	case cfg.To == "syslog":
 		a.out, err = openSyslog()
@@ -117,9 +121,29 @@ func (s ownSink) Close() error {
 	return s.out.Close()
 }
 
+// Reopen opens a file anew, so that lines go to the one that has its name now,
+// after somebody has moved the old one away. Where it fails they go on to the
+// old one. Anything but a file is left as it is.
+func (a *Audit) Reopen() error {
+	if a.file == "" {
+		return nil
+	}
+	out, err := openAuditFile(a.file)
+	if err != nil {
+		return fmt.Errorf("open the audit log %q again: %w", a.file, err)
+	}
+	a.mu.Lock()
+	old := a.out
+	a.out = out
+	a.mu.Unlock()
+	return old.Close()
+}
+
 // Close closes the file or the connection to syslog. It waits no longer than a
 // line may take.
 func (a *Audit) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.out == nil {
 		return nil
 	}
@@ -148,6 +172,8 @@ func (a *Audit) record(e *event, status int) error {
 }
 
 func (a *Audit) write(e *event) error {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
 	if a.out == nil {
 		return nil
 	}

@@ -30,7 +30,8 @@ func newServe(o *options) *cobra.Command {
 		Short: "Answer token requests",
 		Long: "Answers token requests until it gets SIGTERM or SIGINT, then finishes those under way.\n" +
 			"SIGHUP, or a change of any file that the configuration names, loads it again; a\n" +
-			"configuration with a fault is reported and the old one stays.",
+			"configuration with a fault is reported and the old one stays. SIGHUP also opens an\n" +
+			"audit file anew, after logrotate has moved it away.",
 		Example: "  shorepass serve --config /etc/shorepass/shorepass.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
