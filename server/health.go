@@ -9,6 +9,16 @@ import (
 // readyLimit is how long the store may take to say that it lives.
 const readyLimit = 2 * time.Second
 
+const (
+	// probedLately is how long ago somebody who still asks /readyz asked last.
+	// Probes come every few seconds.
+	probedLately = time.Minute
+
+	// goodbyeLimit is how long the end waits for the next probe: as long as
+	// Kubernetes waits between two unless told otherwise.
+	goodbyeLimit = 10 * time.Second
+)
+
 // readiness is the body of /readyz.
 type readiness struct {
 	Ready bool              `json:"ready"`
@@ -34,11 +44,41 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, rooms *Rooms
 	for _, name := range rooms.Chain.Down() {
 		body.Down["provider "+name] = "unavailable"
 	}
-	status := http.StatusOK
-	if !body.Ready || (r.URL.Query().Has("all") && len(body.Down) > 0) {
+	status, all := http.StatusOK, r.URL.Query().Has("all")
+	if !body.Ready || all && len(body.Down) > 0 {
 		status = http.StatusServiceUnavailable
 	}
 	writeJSON(w, status, body)
+	if !all {
+		s.isProbed(body.Ready)
+	}
+}
+
+// isProbed notes what a probe was told that may send people elsewhere.
+func (s *Server) isProbed(ready bool) {
+	s.probed.Store(time.Now().Unix())
+	if ready {
+		return
+	}
+	select {
+	case s.told <- struct{}{}:
+	default: // another one was told
+	}
+}
+
+// sayGoodbye has /readyz answer 503, and goes on serving until whoever asks it
+// has seen that, so that a balancer sends nobody to a closed port. Where nobody
+// asked of late it returns at once.
+func (s *Server) sayGoodbye(ctx context.Context) {
+	s.stopping.Store(true)
+	if time.Since(time.Unix(s.probed.Load(), 0)) > probedLately {
+		return
+	}
+	select {
+	case <-s.told:
+	case <-time.After(goodbyeLimit):
+	case <-ctx.Done():
+	}
 }
 
 // serveUnready answers while there is no configuration yet.

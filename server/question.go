@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -38,7 +37,6 @@ type question struct {
 	account string           // the account parameter of a GET, as it came
 	service string           // as asked; empty is for registry.Issuer.Service to settle
 	scopes  []registry.Scope
-	asked   bool // any scope parameter that is not empty, also one that does not parse
 	offline bool
 	post    bool // the answer states its scope (RFC 6749, section 5.1)
 	client  string
@@ -123,7 +121,6 @@ func (q *question) readCommon(params url.Values, single ...string) error {
 		}
 	}
 	q.service, q.client = params.Get("service"), withoutTokens(params.Get("client_id"))
-	q.asked = slices.ContainsFunc(params["scope"], func(s string) bool { return strings.TrimSpace(s) != "" })
 	var err error
 	q.scopes, err = registry.ParseScopes(params["scope"])
 	return err

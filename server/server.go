@@ -12,6 +12,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -52,12 +53,15 @@ type Server struct {
 	metrics  *Metrics
 	large    chan struct{} // one for each long body that is being read
 	spoofed  atomic.Bool   // the warning of an untrusted proxy is out
+
 	stopping atomic.Bool
+	probed   atomic.Int64  // when /readyz was asked last, in Unix seconds
+	told     chan struct{} // has one once /readyz has said that the server is stopping
 }
 
 // New returns a server without rooms: it is not ready until [Server.Use].
 func New(sessions *session.Sessions, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
-	return &Server{sessions: sessions, audit: audit, metrics: metrics, log: log, large: make(chan struct{}, largeBodies)}
+	return &Server{sessions: sessions, audit: audit, metrics: metrics, log: log, large: make(chan struct{}, largeBodies), told: make(chan struct{}, 1)}
 }
 
 // Use puts rooms in force for every request that begins from now on. Its
@@ -99,13 +103,18 @@ const (
 	readLimit       = 10 * time.Second
 	writeLimit      = 30 * time.Second
 	idleLimit       = 2 * time.Minute
-	maxHeaderBytes  = 128 << 10 // scopes at their limit in a query
-	shutdownLimit   = 20 * time.Second
+	maxHeaderBytes  = 3 << 19          // a password of 1 MiB is told so in the wire's own form; head.go bounds how many
+	shutdownLimit   = 20 * time.Second // goodbyeLimit included
 )
 
-// Serve answers on l until ctx ends, then finishes the requests under way. The
-// error is nil after such an orderly end.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+// Serve answers on l until ctx ends, then finishes the requests under way. It
+// speaks TLS where secure is not nil. The error is nil after such an orderly
+// end.
+func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) error {
+	l = newHeadListener(l)
+	if secure != nil {
+		l = tls.NewListener(l, secure)
+	}
 	h := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderLimit,
@@ -113,6 +122,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		WriteTimeout:      writeLimit,
 		IdleTimeout:       idleLimit,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         followHead,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // a client's broken handshake is not our error
 	}
 	served := make(chan error, 1)
@@ -122,10 +132,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	s.stopping.Store(true)
 	s.log.Info("shutting down: finishing the requests under way")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 	defer cancel()
+	s.sayGoodbye(end)
 	err := h.Shutdown(end)
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)

@@ -158,7 +158,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 		if err := chain.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := h.sessions.Close(); err != nil {
+		if err := errors.Join(h.sessions.Close(), lines.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -275,6 +275,38 @@ func TestAnswer(t *testing.T) {
 	a = h.post(t, form)
 	if want := "repository:team-blue/app:pull,push repository:public/x:pull"; a.json["scope"] != want {
 		t.Errorf("POST answers scope %q, want %q", a.json["scope"], want)
+	}
+}
+
+// No client reads an answer without end: what would be too long for one is 400,
+// by GET and, where the scope is repeated, by POST.
+func TestAnswerIsShort(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	const most = 60 << 10
+	for _, length := range []int{20, 120, 240} {
+		longest := map[string]int{}
+		for n := 8; n <= 256; n += 8 {
+			form := passwordForm("alice", password, "blue")
+			form.Set("access_type", "offline")
+			for i := range n {
+				name := fmt.Sprintf("public/%d/", i)
+				form.Add("scope", "repository:"+name+strings.Repeat("a", length-len(name))+":pull")
+			}
+			query := url.Values{"service": {"blue"}, "offline_token": {"true"}, "scope": form["scope"]}
+			for method, a := range map[string]answer{"GET": h.get(t, query.Encode(), "alice", password), "POST": h.post(t, form)} {
+				switch {
+				case a.status == http.StatusOK && len(a.body) <= most:
+					longest[method] = len(a.body)
+				case a.status != http.StatusBadRequest || n < 60:
+					t.Fatalf("%s of %d scopes with names of %d bytes: %d and %d bytes, want 200 and no more than %d, or 400", method, n, length, a.status, len(a.body), most)
+				}
+			}
+		}
+		for method, bytes := range longest {
+			if length > 100 && bytes < most*8/10 {
+				t.Errorf("%s with names of %d bytes: no answer is longer than %d, want nearly %d", method, length, bytes, most)
+			}
+		}
 	}
 }
 

@@ -11,9 +11,10 @@ import (
 	"shorepass/registry"
 )
 
-// maxToken bounds a token, in bytes. It stands twice in the answer, of which
-// crane reads 64 KiB and no more.
-const maxToken = 28 << 10
+// maxTold bounds what grows with the scopes in an answer, in bytes: the token,
+// which stands there twice, and the scope. What else is there takes less than
+// a KiB, and all of it must stay under 60, since crane reads 64 and no more.
+const maxTold = 59 << 10
 
 // tokenAnswer is the answer of the token endpoint (distribution token
 // specification; RFC 6749, section 5.1). There is no issued_at: nobody needs
@@ -58,8 +59,12 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms
 	if err != nil {
 		return fmt.Errorf("mint a token for %q: %w", q.service, err)
 	}
-	if len(token.Reveal()) > maxToken {
-		return fmt.Errorf("a token of %d bytes: %w", len(token.Reveal()), registry.ErrTooManyScopes)
+	answer := tokenAnswer{Token: token.Reveal(), AccessToken: token.Reveal(), ExpiresIn: int(token.ExpiresIn / time.Second)}
+	if q.post {
+		answer.Scope = strings.Join(e.Granted, " ")
+	}
+	if told := len(answer.Token) + len(answer.AccessToken) + len(answer.Scope); told > maxTold {
+		return fmt.Errorf("an answer of %d bytes: %w", told, registry.ErrTooManyScopes)
 	}
 	e.JTI = token.ID
 	refresh, err := s.refreshToken(ctx, q, who, e)
@@ -67,10 +72,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms
 		return err
 	}
 
-	answer := tokenAnswer{Token: token.Reveal(), AccessToken: token.Reveal(), ExpiresIn: int(token.ExpiresIn / time.Second), RefreshToken: refresh.Reveal()}
-	if q.post {
-		answer.Scope = strings.Join(e.Granted, " ")
-	}
+	answer.RefreshToken = refresh.Reveal()
 	if err := s.audit.record(e, http.StatusOK); err != nil {
 		return err
 	}

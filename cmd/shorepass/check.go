@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,19 +15,22 @@ import (
 	"shorepass/providers"
 )
 
-// liveLimit is how long check --live waits for all providers together.
+// liveLimit is how long check --live waits for all providers and the store
+// together.
 const liveLimit = 15 * time.Second
 
 // checked is what check prints.
 type checked struct {
 	Config    string    `json:"config"`
 	Providers []finding `json:"providers"`
+	Store     finding   `json:"store"`
 	Services  []string  `json:"services"`
 	Rules     int       `json:"rules"`
 	Warnings  []string  `json:"warnings,omitempty"`
 }
 
-// finding is what one provider said of itself; without --live nothing.
+// finding is what one provider, or the store, said of itself; without --live
+// nothing.
 type finding struct {
 	Name  string   `json:"name"`
 	Kind  string   `json:"kind"`
@@ -39,9 +43,10 @@ func newCheck(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Hold the configuration against its files and, with --live, its peers",
-		Long: "Reads the configuration and every file it names as serve would, and prints each\n" +
-			"fault with file, line, key and cure. With --live it connects to each provider and\n" +
-			"the store and says what it found. It changes nothing.",
+		Long: "Reads the configuration and every file it names as serve would, looks whether what\n" +
+			"serve makes or writes can be, and prints each fault with file, line, key and cure.\n" +
+			"With --live it connects to each provider and the store and says what it found. It\n" +
+			"changes nothing.",
 		Example: "  shorepass check --config shorepass.toml --live",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,13 +66,14 @@ func newCheck(o *options) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&live, "live", false, "connect to each provider and say what was found")
+	cmd.Flags().BoolVar(&live, "live", false, "connect to each provider and the store and say what was found")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// check builds all that serve would build. The error says which providers
-// cannot be reached.
+// check builds all that serve would build, and holds what serve would open
+// against its files. The error says what serve would fail with, or which of
+// its peers cannot be reached.
 func check(ctx context.Context, path string, cfg *settled, live bool) (*checked, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	chain, err := newChain(cfg, providers.NewLocalCounters(time.Now), quiet)
@@ -75,17 +81,10 @@ func check(ctx context.Context, path string, cfg *settled, live bool) (*checked,
 		return nil, err
 	}
 	defer chain.Close()
-	if _, err := policy.Compile(cfg.Rules); err != nil {
+	if err := errors.Join(checkRules(cfg), checkRoot(cfg), checkTLS(cfg), cfg.Audit.Check(), checkStore(cfg)); err != nil {
 		return nil, err
 	}
-	if missing, err := rootIsMissing(cfg); err != nil {
-		return nil, err
-	} else if !missing { // else the first start makes it
-		if _, err := newIssuer(cfg, quiet); err != nil {
-			return nil, err
-		}
-	}
-	result := &checked{Config: path, Services: cfg.Token.Services, Rules: len(cfg.Rules)}
+	result := &checked{Config: path, Services: cfg.Token.Services, Rules: len(cfg.Rules), Store: finding{Name: "store", Kind: storeKind(cfg)}}
 	result.Warnings = append(append(result.Warnings, cfg.Warnings...), chain.Warnings()...)
 	if !live {
 		for _, p := range cfg.Providers {
@@ -95,6 +94,32 @@ func check(ctx context.Context, path string, cfg *settled, live bool) (*checked,
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveLimit)
 	defer cancel()
+	return result, errors.Join(result.askProviders(ctx, chain), result.askStore(ctx, cfg))
+}
+
+func checkRules(cfg *settled) error {
+	_, err := policy.Compile(cfg.Rules)
+	return err
+}
+
+// checkRoot reads the keys that sign tokens, unless the first start makes them.
+func checkRoot(cfg *settled) error {
+	missing, err := rootIsMissing(cfg)
+	if err != nil || missing {
+		return err
+	}
+	_, err = newIssuer(cfg, slog.New(slog.DiscardHandler))
+	return err
+}
+
+func checkTLS(cfg *settled) error {
+	if _, err := cfg.Server.TLS.Server(); err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	return nil
+}
+
+func (c *checked) askProviders(ctx context.Context, chain *providers.Chain) error {
 	var unreachable []error
 	for _, p := range chain.Ping(ctx) {
 		f := finding{Name: p.Provider, Kind: p.Kind, Found: p.Found}
@@ -102,9 +127,18 @@ func check(ctx context.Context, path string, cfg *settled, live bool) (*checked,
 			f.Error = p.Err.Error()
 			unreachable = append(unreachable, fmt.Errorf("provider %q cannot be reached: %w", p.Provider, p.Err))
 		}
-		result.Providers = append(result.Providers, f)
+		c.Providers = append(c.Providers, f)
 	}
-	return result, errors.Join(unreachable...)
+	return errors.Join(unreachable...)
+}
+
+func (c *checked) askStore(ctx context.Context, cfg *settled) error {
+	found, err := lookAtStore(ctx, cfg)
+	c.Store.Found = found
+	if err != nil {
+		c.Store.Error = err.Error()
+	}
+	return err
 }
 
 func (c *checked) print(w io.Writer) {
@@ -112,13 +146,13 @@ func (c *checked) print(w io.Writer) {
 		return
 	}
 	fmt.Fprintf(w, "%s is good: %d providers, %d services, %d rules\n", c.Config, len(c.Providers), len(c.Services), c.Rules)
-	for _, p := range c.Providers {
-		fmt.Fprintf(w, "  %s (%s)\n", p.Name, p.Kind)
-		for _, line := range p.Found {
+	for _, f := range append(slices.Clone(c.Providers), c.Store) {
+		fmt.Fprintf(w, "  %s (%s)\n", f.Name, f.Kind)
+		for _, line := range f.Found {
 			fmt.Fprintf(w, "    %s\n", line)
 		}
-		if p.Error != "" {
-			fmt.Fprintf(w, "    not reached: %s\n", p.Error)
+		if f.Error != "" {
+			fmt.Fprintf(w, "    not reached: %s\n", f.Error)
 		}
 	}
 	for _, warning := range c.Warnings {

@@ -23,16 +23,26 @@ import (
 	_ "time/tzdata" // conditions may name time zones, also where the system has none
 
 	"github.com/spf13/cobra"
+
+	"shorepass/server"
 )
 
 func main() {
+	os.Exit(run())
+}
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := newRoot().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "shorepass:", err)
-		stop()
-		os.Exit(1)
+	stderr := server.NewSink(os.Stderr) // a log that nobody reads must not hold up the server, nor its end
+	defer stderr.Close()
+	root := newRoot()
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(stderr, "shorepass:", err)
+		return 1
 	}
+	return 0
 }
 
 // defaultConfigs are looked for in this order when --config is not given.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"sync"
@@ -17,7 +18,8 @@ import (
 const retireAfter = 15 * time.Second
 
 // reloadOnChange loads the configuration again at SIGHUP and whenever one of
-// its files changes, until ctx ends.
+// its files changes, until ctx ends. SIGHUP is also what whoever moves a full
+// audit file away sends, so that a new one is begun.
 func (d *daemon) reloadOnChange(ctx context.Context) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -38,6 +40,9 @@ func (d *daemon) reloadOnChange(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hangups:
+			if err := d.audit.Reopen(); err != nil {
+				d.log.Error("lines go on to the audit file of before", "error", err)
+			}
 		case <-changes:
 		}
 		err := d.reload(ctx)
@@ -65,7 +70,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		return err
 	}
 	if err := d.use(ctx, cfg, rooms); err != nil {
-		return err
+		return errors.Join(err, rooms.Chain.Close())
 	}
 	d.retire(ctx, oldChain)
 	for _, key := range needRestart(old, cfg) {

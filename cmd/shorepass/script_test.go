@@ -42,6 +42,7 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"healthy": waitHealthy,
 			"get":     get,
+			"until":   until,
 			"expand":  expand,
 		},
 	}
@@ -71,6 +72,20 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	resp.Body.Close()
 	if got := fmt.Sprint(resp.StatusCode); got != args[0] {
 		ts.Fatalf("GET %s: status %s, want %s", args[1], got, args[0])
+	}
+}
+
+// until is "until STATUS URL": it asks again until the status is that.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	var got string
+	for deadline := time.Now().Add(10 * time.Second); got != args[0]; time.Sleep(20 * time.Millisecond) {
+		resp, err := http.Get(args[1])
+		ts.Check(err)
+		resp.Body.Close()
+		got = fmt.Sprint(resp.StatusCode)
+		if time.Now().After(deadline) {
+			ts.Fatalf("GET %s: status %s, want %s", args[1], got, args[0])
+		}
 	}
 }
 

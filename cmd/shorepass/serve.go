@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +30,8 @@ func newServe(o *options) *cobra.Command {
 		Short: "Answer token requests",
 		Long: "Answers token requests until it gets SIGTERM or SIGINT, then finishes those under way.\n" +
 			"SIGHUP, or a change of any file that the configuration names, loads it again; a\n" +
-			"configuration with a fault is reported and the old one stays.",
+			"configuration with a fault is reported and the old one stays. SIGHUP also opens an\n" +
+			"audit file anew, after logrotate has moved it away.",
 		Example: "  shorepass serve --config /etc/shorepass/shorepass.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -66,6 +69,7 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
+	signal.Ignore(syscall.SIGPIPE) // which would end the server when a reader of its logs is gone
 	cfg, err := o.load()
 	if err != nil {
 		return err
@@ -80,9 +84,9 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 
-	listener, err := d.listen()
+	listener, err := net.Listen("tcp", cfg.Server.Listen)
 	if err != nil {
-		return err
+		return fmt.Errorf("listen: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var reloading sync.WaitGroup
@@ -96,13 +100,13 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 			return err
 		}
 	}
-	return d.server.Serve(ctx, listener)
+	return d.server.Serve(ctx, listener, d.secure())
 }
 
 // start wires everything up to the point where requests can be answered: the
 // store, then the providers, whose failures are counted there, then the
-// sessions, which ask the providers again.
-func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, log *slog.Logger) (*daemon, error) {
+// sessions, which ask the providers again. Where it fails nothing stays open.
+func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, log *slog.Logger) (_ *daemon, err error) {
 	if err := firstStart(cfg, log); err != nil {
 		return nil, err
 	}
@@ -118,15 +122,21 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	d.chain = rooms.Chain
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
 	if d.sessions, err = session.New(ctx, cfg.Session, store, rooms.Chain, log); err != nil {
-		return nil, err
+		return nil, err // which closed the store
 	}
 	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
 		d.metrics.Unaudited()
 		log.Error("an audit line could not be written", "error", err)
 	})
 	if err != nil {
-		return nil, errors.Join(err, d.sessions.Close())
+		return nil, err
 	}
 	d.server = server.New(d.sessions, d.audit, d.metrics, log)
 	d.metrics.Gauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates ends.",
@@ -154,24 +164,27 @@ func (d *daemon) use(ctx context.Context, cfg *settled, rooms server.Rooms) erro
 	return nil
 }
 
-// close ends what start began, in the opposite order.
+// close ends what start began, as far as it came, in the opposite order.
 func (d *daemon) close() error {
 	d.retiring.Wait()
-	return errors.Join(d.chain.Close(), d.sessions.Close(), d.audit.Close())
+	err := d.chain.Close()
+	if d.sessions != nil {
+		err = errors.Join(err, d.sessions.Close())
+	}
+	if d.audit != nil {
+		err = errors.Join(err, d.audit.Close())
+	}
+	return err
 }
 
-// listen opens the address to listen on. With TLS each handshake gets the
-// certificate of the configuration in force, so that a renewed one needs no
-// restart.
-func (d *daemon) listen() (net.Listener, error) {
-	l, err := net.Listen("tcp", d.cfg.Load().Server.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
+// secure returns how to speak TLS, or nil where the configuration says not to.
+// Each handshake gets the certificate of the configuration in force, so that a
+// renewed one needs no restart.
+func (d *daemon) secure() *tls.Config {
 	if d.tls.Load() == nil {
-		return l, nil
+		return nil
 	}
-	return tls.NewListener(l, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		return d.tls.Load(), nil
-	}}), nil
+	}}
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"shorepass/config"
 	"shorepass/policy"
@@ -16,8 +14,6 @@ import (
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
-	"shorepass/session/postgres"
-	"shorepass/session/sqlite"
 )
 
 // kinds are the kinds of provider there are. A new one is a folder under
@@ -77,24 +73,6 @@ func newRooms(cfg *settled, counters providers.Counters, log *slog.Logger) (serv
 		return server.Rooms{}, err
 	}
 	return server.Rooms{Config: cfg.Server, Chain: chain, Policy: rules, Issuer: issuer}, nil
-}
-
-// store keeps what replicas share: sessions, and what the throttle counts.
-type store interface {
-	session.Store
-	providers.CounterStore
-}
-
-// openStore opens the store that the configuration names.
-func openStore(ctx context.Context, cfg *settled) (store, error) {
-	if cfg.Session.IsPostgres() {
-		return postgres.Open(ctx, cfg.Session)
-	}
-	file, isSQLite := strings.CutPrefix(cfg.Session.Store.Reveal(), "sqlite:")
-	if !isSQLite {
-		return nil, errors.New("session.store is neither sqlite:FILE nor postgres://…")
-	}
-	return sqlite.Open(ctx, file)
 }
 
 // newCounters returns the counters that replicas share in their store.

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const unreadConfig = `
+[server]
+listen    = %q
+log_level = "debug"
+[token]
+issuer   = "i"
+services = ["r"]
+[[rule]]
+groups       = ["anonymous"]
+repositories = ["public/**"]
+actions      = ["pull"]
+`
+
+// TestNobodyReadsTheLogs: whoever collects what the server prints has stopped
+// reading, or is gone. It answers all the same, and it can be ended.
+func TestNobodyReadsTheLogs(t *testing.T) {
+	for name, prepare := range map[string]func(r, w *os.File) error{
+		"stopped": func(_, w *os.File) error {
+			w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			w.Write(make([]byte, 1<<20))
+			return w.SetWriteDeadline(time.Time{})
+		},
+		"gone": func(r, _ *os.File) error { return r.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			defer w.Close()
+			if err := prepare(r, w); err != nil {
+				t.Fatal(err)
+			}
+			address := freeAddress(t)
+			file := filepath.Join(t.TempDir(), "shorepass.toml")
+			if err := os.WriteFile(file, fmt.Appendf(nil, unreadConfig, address), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("shorepass", "serve", "--config", file)
+			cmd.Stdout, cmd.Stderr = w, w
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			defer cmd.Process.Kill()
+
+			get := func(path string) (int, string) {
+				for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+					resp, err := http.Get("http://" + address + path)
+					if err != nil && time.Now().Before(deadline) {
+						continue
+					} else if err != nil {
+						t.Fatal(err)
+					}
+					defer resp.Body.Close()
+					text, err := io.ReadAll(resp.Body)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return resp.StatusCode, string(text)
+				}
+			}
+			for range 5 {
+				if status, text := get("/jwt/auth?service=r&scope=repository:public/app:pull"); status != http.StatusOK {
+					t.Errorf("answer = %d %s, want 200", status, text)
+				}
+			}
+			if _, text := get("/metrics"); !strings.Contains(text, "\nshorepass_audit_failures_total 5\n") {
+				t.Error("the lines that could not be written are not counted")
+			}
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Error("the server does not end")
+			}
+		})
+	}
+}
+
+// freeAddress returns an address on this machine that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

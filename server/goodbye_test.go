@@ -1,0 +1,29 @@
+package server
+
+import (
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestGoodbyeWithoutAProbe: a probe that does not come back is not waited for
+// any longer than it may take.
+func TestGoodbyeWithoutAProbe(t *testing.T) {
+	for _, test := range []struct{ since, want time.Duration }{
+		{0, goodbyeLimit},
+		{59 * time.Second, goodbyeLimit},
+		{62 * time.Second, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := New(nil, nil, nil, slog.New(slog.DiscardHandler))
+			s.isProbed(true)
+			time.Sleep(test.since)
+			begin := time.Now()
+			s.sayGoodbye(t.Context())
+			if took := time.Since(begin); took != test.want {
+				t.Errorf("%v after a probe the end is put off by %v, want %v", test.since, took, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,128 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/server"
+)
+
+// serve serves the house by Serve, as the binary does, and returns where. The
+// channel has what Serve returned once stop was called.
+func (h *house) serve(t *testing.T, secure *tls.Config) (address string, stop func(), ended <-chan error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	finished := make(chan struct{})
+	go func() {
+		done <- h.server.Serve(ctx, l, secure)
+		close(finished)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-finished
+	})
+	return l.Addr().String(), stop, done
+}
+
+// TestLongHeads: what is too long gets the wire's own error, and no more of it
+// is read at once than there is memory for; short heads always are.
+func TestLongHeads(t *testing.T) {
+	certificate := httptest.NewTLSServer(http.NotFoundHandler())
+	defer certificate.Close()
+	for name, secure := range map[string]*tls.Config{"plain": nil, "TLS": {Certificates: certificate.TLS.Certificates}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, server.AuditConfig{}).open(t)
+			address, _, _ := h.serve(t, secure)
+			dial := func() net.Conn {
+				c, err := net.Dial("tcp", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				c.SetDeadline(time.Now().Add(20 * time.Second))
+				if secure != nil {
+					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+				}
+				return c
+			}
+			ask := func(c net.Conn, head string) (int, error) {
+				if _, err := io.WriteString(c, head); err != nil {
+					return 0, err
+				}
+				resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+				if err != nil {
+					return 0, err
+				}
+				io.Copy(io.Discard, resp.Body)
+				if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Content-Type") != "application/json" {
+					t.Errorf("%.60q is answered %d with the header %v, want JSON that nobody keeps", head, resp.StatusCode, resp.Header)
+				}
+				return resp.StatusCode, nil
+			}
+			const rest = " HTTP/1.1\r\nHost: here\r\n\r\n"
+			long := "GET /jwt/auth?service=blue" + strings.Repeat("&scope=repository:public/app:pull", 10_000) + rest
+			short := "GET /jwt/auth?service=blue&scope=repository:public/app:pull" + rest
+
+			kept := dial()
+			for i, head := range []string{short, long, short, long} {
+				if status, err := ask(kept, head); err != nil || status != map[string]int{short: 200, long: 400}[head] {
+					t.Fatalf("head %d on one connection: %d, %v", i, status, err)
+				}
+			}
+
+			const each = 100 << 10 // half-sent
+			const many = 40
+			var halves []net.Conn
+			for range many {
+				c := dial()
+				io.WriteString(c, "GET /"+strings.Repeat("a", each)) // which fails where it is cut
+				halves = append(halves, c)
+			}
+			open := 0
+			time.Sleep(300 * time.Millisecond) // until the server has read what there is
+			for _, c := range halves {
+				c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+				if _, err := c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+					open++
+				}
+			}
+			if open < 8 || open > 20 {
+				t.Errorf("of %d half-sent heads of %d bytes %d are kept, want as many as fit into 2 MiB and no more", many, each, open)
+			}
+			if status, err := ask(dial(), short); err != nil || status != http.StatusOK {
+				t.Errorf("a short head beside them: %d, %v, want 200", status, err)
+			}
+			if status, err := ask(kept, short); err != nil || status != http.StatusOK {
+				t.Errorf("a short head on a connection that had long ones: %d, %v, want 200", status, err)
+			}
+			if status, err := ask(dial(), long); err == nil {
+				t.Errorf("a long head beside them is answered %d, want it cut", status)
+			}
+			for _, c := range halves {
+				c.Close()
+			}
+			status, err := ask(dial(), long)
+			for deadline := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+				status, err = ask(dial(), long)
+			}
+			if err != nil || status != http.StatusBadRequest {
+				t.Errorf("a long head after them: %d, %v, want 400", status, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,63 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"shorepass/server"
+)
+
+// TestGoodbye: who asks /readyz sees that the server is about to end before it
+// does, and is served meanwhile; where nobody asks, it ends at once.
+func TestGoodbye(t *testing.T) {
+	status := func(t *testing.T, h *house, path string) int {
+		t.Helper()
+		resp, err := http.Get(h.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	start := func(t *testing.T) (h *house, stop func(), ended <-chan error) {
+		t.Parallel()
+		h = newHouse(t, server.AuditConfig{}).open(t)
+		address, stop, ended := h.serve(t, nil)
+		h.URL = "http://" + address
+		return h, stop, ended
+	}
+	end := func(t *testing.T, ended <-chan error, limit time.Duration) {
+		t.Helper()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(limit):
+			t.Errorf("the server has not ended after %v", limit)
+		}
+	}
+	t.Run("a probe", func(t *testing.T) {
+		h, stop, ended := start(t)
+		if got := status(t, h, "/readyz"); got != http.StatusOK {
+			t.Fatalf("/readyz = %d, want 200", got)
+		}
+		stop()
+		time.Sleep(200 * time.Millisecond)
+		if a := h.get(t, "service=blue&scope=repository:public/app:pull"); a.status != http.StatusOK {
+			t.Errorf("a request before the next probe = %d %s, want 200", a.status, a.body)
+		}
+		if got := status(t, h, "/readyz"); got != http.StatusServiceUnavailable {
+			t.Errorf("/readyz at the end = %d, want 503", got)
+		}
+		end(t, ended, 3*time.Second)
+	})
+	t.Run("no probe", func(t *testing.T) {
+		h, stop, ended := start(t)
+		status(t, h, "/healthz")
+		status(t, h, "/readyz?all") // which is for alerts
+		stop()
+		end(t, ended, 3*time.Second)
+	})
+}

@@ -1,0 +1,152 @@
+package server_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shorepass/server"
+)
+
+// fullPipe returns a pipe that nobody reads and that takes no more.
+func fullPipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, err := w.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("a pipe takes a megabyte: %v", err)
+	}
+	w.SetWriteDeadline(time.Time{})
+	return r, w
+}
+
+// TestSink: whoever does not read holds nobody up, and gets whole lines again
+// once they do.
+func TestSink(t *testing.T) {
+	r, w := fullPipe(t)
+	s := server.NewSink(w)
+	begin := time.Now()
+	var waiting sync.WaitGroup
+	for i := range 20 {
+		waiting.Go(func() {
+			if _, err := fmt.Fprintf(s, "stuck %d\n", i); err == nil {
+				t.Error("a line into a full pipe is written")
+			}
+		})
+	}
+	waiting.Wait()
+	if took := time.Since(begin); took < 900*time.Millisecond || took > 3*time.Second {
+		t.Errorf("20 lines into a full pipe took %v together, want a second", took)
+	}
+	begin = time.Now()
+	if _, err := s.Write([]byte("stuck too\n")); err == nil || time.Since(begin) > 100*time.Millisecond {
+		t.Errorf("one more: %v after %v, want an error at once", err, time.Since(begin))
+	}
+
+	read := make(chan string)
+	go func() {
+		defer close(read)
+		for lines := bufio.NewReader(r); ; {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				return
+			}
+			read <- strings.Trim(line, "\x00\n")
+		}
+	}()
+	if first := <-read; !strings.HasPrefix(first, "stuck ") {
+		t.Errorf("the first line is %q, want the one that was stuck", first)
+	}
+	line := strings.Repeat("x", 100_000)
+	for range 100 { // each in a buffer that is used again at once
+		buffer := []byte(line + "\n")
+		if _, err := s.Write(buffer); err != nil {
+			t.Fatalf("a line once somebody reads: %v", err)
+		}
+		clear(buffer)
+		if got := <-read; got != line {
+			t.Fatalf("a line of %d bytes is read as one of %d", len(line), len(got))
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Write([]byte("late\n")); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a line after Close: %v, want %v", err, os.ErrClosed)
+	}
+	w.Close()
+	if late, ok := <-read; ok {
+		t.Errorf("read %.20q at the end, want nothing more", late)
+	}
+}
+
+// TestAuditIsNotRead: an audit reader that stands still costs nobody their
+// login, unless the configuration says so, and the server can end.
+func TestAuditIsNotRead(t *testing.T) {
+	for required, status := range map[bool]int{false: http.StatusOK, true: http.StatusServiceUnavailable} {
+		t.Run(fmt.Sprint("required=", required), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, server.AuditConfig{})
+			_, w := fullPipe(t)
+			metrics := server.NewMetrics()
+			audit, err := server.OpenAudit(server.AuditConfig{To: "stdout", Required: required}, w, func(error) { metrics.Unaudited() })
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.server = server.New(h.sessions, audit, metrics, slog.New(slog.DiscardHandler))
+			h.open(t)
+			address, stop, ended := h.serve(t, nil)
+			h.URL = "http://" + address
+
+			begin := time.Now()
+			var asking sync.WaitGroup
+			for range 20 {
+				asking.Go(func() {
+					if a := h.get(t, "service=blue&scope=repository:public/app:pull"); a.status != status {
+						t.Errorf("answer = %d %s, want %d", a.status, a.body, status)
+					}
+				})
+			}
+			asking.Wait()
+			if a := h.get(t, "service=blue", "alice", password); a.status != status {
+				t.Errorf("a login = %d %s, want %d", a.status, a.body, status)
+			}
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("21 requests took %v, want a second for all of them", took)
+			}
+			resp, err := http.Get(h.URL + "/metrics")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			if want := "\nshorepass_audit_failures_total 21\n"; err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("metrics lack %q: %v", want, err)
+			}
+
+			begin = time.Now()
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if err := audit.Close(); err == nil {
+				t.Error("Close does not tell that a line is stuck")
+			}
+			if took := time.Since(begin); took > 3*time.Second {
+				t.Errorf("the end took %v, want a second", took)
+			}
+		})
+	}
+}

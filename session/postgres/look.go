@@ -1,0 +1,80 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/pressly/goose/v3"
+
+	"shorepass/session"
+)
+
+// Check reports whether the URL of cfg can be read, and the files of its TLS.
+// It connects to nothing.
+func Check(cfg session.Config) error {
+	_, err := poolConfig(cfg)
+	return err
+}
+
+// Look connects to the database that cfg names, whose defaults must be applied,
+// and says what it found, within the limit of ctx. It changes nothing. The error
+// is what Open would fail with.
+func Look(ctx context.Context, cfg session.Config) (found []string, err error) {
+	pool, err := poolConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, pool.ConnConfig)
+	if err != nil {
+		return nil, openError(explain(err))
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	want, err := newestSchema()
+	if err != nil {
+		return nil, err
+	}
+	version, is, err := look(ctx, conn)
+	if err != nil {
+		return nil, openError(explain(err))
+	}
+	found = []string{"connected to PostgreSQL " + version}
+	switch {
+	case is > want:
+		return found, openError(fmt.Errorf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", is, want))
+	case is == 0:
+		return append(found, "the schema is missing; serve makes it"), nil
+	case is < want:
+		return append(found, fmt.Sprintf("the schema is version %d; serve brings it to %d", is, want)), nil
+	}
+	return append(found, fmt.Sprintf("the schema is version %d, as it should be", is)), nil
+}
+
+// look reads the versions of the server and of the schema; 0 is none.
+func look(ctx context.Context, conn *pgx.Conn) (server string, schema int64, err error) {
+	var exists bool
+	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version'), to_regclass('"+versionTable+"') IS NOT NULL").Scan(&server, &exists); err != nil || !exists {
+		return server, 0, err
+	}
+	err = conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied").Scan(&schema)
+	return server, schema, err
+}
+
+// newestSchema is the version that Open brings the schema to.
+func newestSchema() (int64, error) {
+	files, err := fs.ReadDir(migrations, "migrations")
+	if err != nil {
+		return 0, err
+	}
+	var newest int64
+	for _, f := range files {
+		number, err := goose.NumericComponent(f.Name())
+		if err != nil {
+			return 0, err
+		}
+		newest = max(newest, number)
+	}
+	return newest, nil
+}

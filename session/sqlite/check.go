@@ -1,0 +1,61 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Check reports whether Open would find the file and its folder as they must
+// be, or could make them, and whether there is a file yet. It changes nothing,
+// and looks at nothing inside of the file.
+func Check(file string) (exists bool, err error) {
+	folder := filepath.Dir(file)
+	for first := true; ; first = false {
+		_, err := os.Stat(folder)
+		if parent := filepath.Dir(folder); errors.Is(err, fs.ErrNotExist) && parent != folder {
+			folder = parent // the rest is made
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("look at the folder of the store: %w", err)
+		}
+		if !first {
+			return false, mayChange(folder)
+		}
+		break
+	}
+	if err := checkFolder(folder); err != nil {
+		return false, err
+	}
+	for _, name := range []string{file, file + "-wal", file + "-shm"} {
+		if err := checkFile(name); err != nil {
+			return false, err
+		}
+	}
+	if err := mayChange(folder); err != nil { // SQLite makes files beside its own
+		return false, err
+	}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return true, access(file, writable)
+}
+
+// The modes of access(2).
+const (
+	searchable = 1
+	writable   = 2
+)
+
+func mayChange(folder string) error { return access(folder, writable|searchable) }
+
+func access(name string, mode uint32) error {
+	if err := syscall.Access(name, mode); err != nil {
+		return fmt.Errorf("the store cannot be written: %w", &fs.PathError{Op: "access", Path: name, Err: err})
+	}
+	return nil
+}
