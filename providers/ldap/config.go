@@ -12,8 +12,9 @@ type Config struct {
 
 	// Preset fills in filters, attribute names, and which accounts are
 	// disabled, expired or locked: "openldap", "activedirectory", "freeipa",
-	// "389ds" or "lldap". What the table says itself stands. Optional: left
-	// out, users.filter, users.name and users.subject are required.
+	// "389ds" or "lldap", which keeps no such state: there an account is gone
+	// or good. What the table says itself stands. Optional: left out,
+	// users.filter, users.name and users.subject are required.
 	Preset string `toml:"preset"`
 
 	// URLs of the directory's servers, asked in this order; where one is down
