@@ -241,6 +241,7 @@ func TestReplicas(t *testing.T) {
 		{"leavers of Active Directory", replicasSambaLeavers},
 		{"a provider that is down", replicasProviderDown},
 		{"a provider that refuses everybody", replicasGuard},
+		{"an OpenID provider that is killed", replicasOpenIDKilled},
 		{"kill -9", replicasKilled},
 		{"behind a load balancer", replicasBalanced},
 		{"wrong passwords", replicasWrongPasswords},
