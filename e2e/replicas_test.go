@@ -247,6 +247,7 @@ func TestReplicas(t *testing.T) {
 		{"behind a load balancer", replicasBalanced},
 		{"wrong passwords", replicasWrongPasswords},
 		{"sealing keys", replicasSealKeys},
+		{"another sealing key", replicasRekeyed},
 		{"started at once", replicasStartAtOnce},
 	} {
 		t.Run(part.name, func(t *testing.T) {
