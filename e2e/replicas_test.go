@@ -241,10 +241,13 @@ func TestReplicas(t *testing.T) {
 		{"leavers of Active Directory", replicasSambaLeavers},
 		{"a provider that is down", replicasProviderDown},
 		{"a provider that refuses everybody", replicasGuard},
+		{"an OpenID provider that is killed", replicasOpenIDKilled},
+		{"refresh tokens given back", replicasGiveBack},
 		{"kill -9", replicasKilled},
 		{"behind a load balancer", replicasBalanced},
 		{"wrong passwords", replicasWrongPasswords},
 		{"sealing keys", replicasSealKeys},
+		{"another sealing key", replicasRekeyed},
 		{"started at once", replicasStartAtOnce},
 	} {
 		t.Run(part.name, func(t *testing.T) {

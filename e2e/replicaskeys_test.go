@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,90 @@ func sealKeyOf(t *testing.T, s *site) string {
 		t.Fatal("the configuration names no sealing key")
 	}
 	return file
+}
+
+// away is a time at which a replica was being restarted.
+type away struct {
+	replica     int
+	began, over time.Time
+}
+
+// replicasRekeyed replaces the sealing key in the steps that docs/operations.md
+// names, while clients redeem in loops and the provider rotates their tokens.
+func replicasRekeyed(t *testing.T, pg *postgrestest.Server) {
+	o := newSSO(t)
+	store := database(t, pg)
+	// For longer than this nobody is forgiven whose token at the provider cannot
+	// be read.
+	r := newReplicas(t, store, options{providers: o.toml(), session: "revalidate = \"1s\"\ngrace = \"1s\""})
+	var quiet []string // nobody redeems them meanwhile, so that rekey alone seals them anew
+	for i := range 6 {
+		quiet = append(quiet, r[i%len(r)].login(t, "alice", o.alice.Password))
+	}
+	watched := map[string]func() []sight{
+		"200 pull,push": r.watch(t, r[0].login(t, "alice", o.alice.Password)),
+		"200 pull":      r.watch(t, r[1].login(t, "bob", o.bob.Password)),
+	}
+	ring, another := sealKeyOf(t, r[0]), filepath.Join(t.TempDir(), "another.key")
+	if out, err := exec.Command(binary, "keys", "init", "--seal-key", another).CombinedOutput(); err != nil {
+		t.Fatalf("shorepass keys init: %v\n%s", err, out)
+	}
+	before, err := os.ReadFile(ring)
+	must(t, err)
+	after, err := os.ReadFile(another)
+	must(t, err)
+	var restarts []away
+	give := func(keys ...[]byte) {
+		t.Helper()
+		must(t, os.WriteFile(ring, slices.Concat(keys...), 0o600))
+		for i, s := range r {
+			gone := away{replica: i, began: time.Now()}
+			s.end(t)
+			s.launch(t)
+			s.healthy(t)
+			gone.over = time.Now()
+			restarts = append(restarts, gone)
+			time.Sleep(1100 * time.Millisecond) // so that those who are back ask the provider, and seal
+		}
+	}
+	give(before, after)
+	give(after, before)
+	if got := r[0].cli(t, "", "sessions", "rekey"); !got.ok {
+		t.Fatalf("shorepass sessions rekey: %v", got)
+	}
+	give(after)
+	for want, stop := range watched {
+		good := make([]int, len(r))
+	next:
+		for _, saw := range stop() {
+			if saw.outcome == want {
+				good[saw.replica]++
+				continue
+			}
+			for _, gone := range restarts {
+				if saw.outcome == "no answer" && saw.replica == gone.replica && saw.ended.After(gone.began) && saw.began.Before(gone.over) {
+					continue next
+				}
+			}
+			t.Errorf("%v while the sealing key was replaced, want %s", saw, want)
+		}
+		for i, n := range good {
+			if n < 20 {
+				t.Errorf("%d redemptions at replica %d were good, want 20 at least", n, i)
+			}
+		}
+	}
+	for _, token := range quiet {
+		r.all(t, token, "200 pull,push")
+	}
+	if alice, reused := o.Alive("alice"), o.Requests("token:reused"); alice != len(quiet)+1 || reused != 0 {
+		t.Errorf("the provider would take %d refresh tokens of alice and saw %d twice, want %d and none", alice, reused, len(quiet)+1)
+	}
+	must(t, os.WriteFile(another, before, 0o600))
+	s := placeSite(t, options{providers: o.toml(), session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, another)})
+	if said := s.refuses(t, 20*time.Second); !strings.Contains(said, "is not the sealing key that the sessions in the store were sealed with") {
+		t.Errorf("with the old key alone it says\n%s\nwant that it is another", said)
+	}
 }
 
 // replicasStartAtOnce starts three replicas at once on an empty database, and

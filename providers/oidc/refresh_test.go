@@ -41,12 +41,31 @@ func TestRevalidate(t *testing.T) {
 		t.Fatalf("Revalidate after the provider took the account back: %v", err)
 	}
 
+	// What it stored outlives it.
+	if n := op.Alive("alice"); n != 1 {
+		t.Errorf("the provider would take %d refresh tokens of alice, want 1", n)
+	}
+	op.Kill()
+	if _, err := p.Revalidate(t.Context(), third); err == nil || errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrRejected) {
+		t.Errorf("Revalidate while the provider is down = %v, want that it cannot tell", err)
+	}
+	op.StartAgain()
+	if third, err = p.Revalidate(t.Context(), third); err != nil {
+		t.Fatalf("Revalidate after the provider was started again: %v", err)
+	}
+	if n := op.Requests("token:reused"); n != 0 {
+		t.Errorf("the provider saw %d used tokens, want none", n)
+	}
+
 	// A used token is a theft to the provider: it ends the grant.
 	if _, err := p.Revalidate(t.Context(), first); !errors.Is(err, providers.ErrGone) {
 		t.Errorf("Revalidate with a used token = %v, want ErrGone", err)
 	}
 	if _, err := p.Revalidate(t.Context(), third); !errors.Is(err, providers.ErrGone) {
 		t.Errorf("Revalidate after the reuse = %v, want ErrGone", err)
+	}
+	if reused, alive := op.Requests("token:reused"), op.Alive("alice"); reused != 1 || alive != 0 {
+		t.Errorf("the provider saw %d used tokens and would take %d of alice, want 1 and 0", reused, alive)
 	}
 }
 

@@ -167,6 +167,86 @@ func TestOneQuestion(t *testing.T) {
 	}
 }
 
+// unhurried is a provider that answers no question before it is told to.
+type unhurried struct {
+	*sso
+	asking chan struct{} // closed when the first one is there
+	answer chan struct{} // closed by who lets it answer
+	once   sync.Once
+}
+
+func (p *unhurried) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
+	p.once.Do(func() { close(p.asking) })
+	<-p.answer
+	return p.sso.Revalidate(ctx, id)
+}
+
+// No connection is held while a provider is asked: where each replica has one
+// connection, and the provider takes longer than a question to the store may,
+// others' redemptions go on. Nothing runs beside this test, since a question
+// that waits for a busy machine looks like one that waits for a connection.
+func TestAskingHoldsNoConnection(t *testing.T) {
+	server := postgrestest.Start(t)
+	for _, provider := range []string{"sso", "corp"} {
+		t.Run(provider, func(t *testing.T) {
+			p := &unhurried{sso: newSSO(), asking: make(chan struct{}), answer: make(chan struct{})}
+			cfg := sealed(server.Database(t))
+			cfg.Revalidate, cfg.Connections, cfg.QueryTimeout = 2*time.Second, 1, 300*time.Millisecond
+			replicas := [2]*session.Sessions{replica(t, cfg, p), replica(t, cfg, p)}
+			asked := issue(t, replicas[0], p.login(provider, "alice"))
+			time.Sleep(cfg.Revalidate)
+			var others, waiting sync.WaitGroup
+			answered := make(chan struct{})
+			var went [len(replicas)]int
+			for i, s := range replicas {
+				token := issue(t, s, p.login(provider, fmt.Sprint("bob ", i)))
+				others.Go(func() {
+					for {
+						if err := redeem(t.Context(), s, token); err != nil {
+							t.Errorf("another's redemption on replica %d while the provider is asked: %v", i, err)
+						}
+						select {
+						case <-p.asking: // and not yet answered
+							went[i]++
+						default:
+						}
+						select {
+						case <-answered:
+							return
+						case <-time.After(10 * time.Millisecond):
+						}
+					}
+				})
+			}
+			for i := range 20 {
+				waiting.Go(func() {
+					if err := redeem(t.Context(), replicas[i%2], asked); err != nil {
+						t.Errorf("a redemption that waits for the provider: %v", err)
+					}
+				})
+			}
+			select {
+			case <-p.asking:
+				time.Sleep(3 * cfg.QueryTimeout)
+			case <-time.After(5 * time.Second):
+				t.Error("nobody asks the provider")
+			}
+			close(p.answer)
+			waiting.Wait()
+			close(answered)
+			others.Wait()
+			for i, n := range went {
+				if n < 10 {
+					t.Errorf("while the provider was asked others redeemed %d times on replica %d, want 10 at least", n, i)
+				}
+			}
+			if asked, reused := p.counts(); asked != 1 || reused != 0 {
+				t.Errorf("the provider was asked %d times and saw %d renewals twice, want 1 and 0", asked, reused)
+			}
+		})
+	}
+}
+
 // The first use of a provider's own refresh token makes one session, however
 // many bring it at once.
 func TestOneFirstUse(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,6 +30,7 @@ type Options struct {
 	OmitIDToken bool     `json:"omitIDToken"`           // the token endpoint gives no ID token at all
 	Rotate      *bool    `json:"rotate,omitempty"`      // refresh tokens rotate, and reuse ends the grant. Default true
 	Port        int      `json:"port,omitempty"`        // Default: a free one
+	State       string   `json:"state,omitempty"`       // a file that one that was killed left behind
 }
 
 // Client is a client that is registered at the provider.
@@ -56,7 +58,12 @@ type User struct {
 type Server struct {
 	Issuer  string
 	tb      testing.TB
+	opts    Options
 	control string
+	process *exec.Cmd
+	stdin   io.Closer     // the provider ends when this does, even if the test is killed
+	ended   chan struct{} // closed once process has ended
+	log     lockedBuffer
 }
 
 // limits of a start: of node, and of npm when packages are to be installed.
@@ -69,45 +76,95 @@ const (
 // skipped, or fails where the environment has CI=true.
 func Start(tb testing.TB, opts Options) *Server {
 	tb.Helper()
-	script := install(tb)
-	text, err := json.Marshal(opts)
+	s := &Server{tb: tb, opts: opts}
+	tb.Cleanup(func() {
+		s.end()
+		if tb.Failed() {
+			tb.Logf("the OpenID provider said:\n%s", s.log.String())
+		}
+	})
+	s.launch()
+	return s
+}
+
+// launch starts the process, and waits until it answers.
+func (s *Server) launch() {
+	s.tb.Helper()
+	script := install(s.tb)
+	text, err := json.Marshal(s.opts)
 	if err != nil {
-		tb.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	cmd := exec.Command("node", script)
 	cmd.Env = append(os.Environ(), "OP_OPTIONS="+string(text))
-	var log lockedBuffer
-	cmd.Stderr = &log
-	stdin, err := cmd.StdinPipe() // the provider ends when this does, even if the test is killed
+	cmd.Stderr = &s.log
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		tb.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		tb.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		tb.Fatalf("start node: %v", err)
+		s.tb.Fatalf("start node: %v", err)
 	}
-	tb.Cleanup(func() {
-		stdin.Close()
-		cmd.Process.Kill()
-		cmd.Wait()
-		if tb.Failed() {
-			tb.Logf("the OpenID provider said:\n%s", log.String())
-		}
-	})
+	s.process, s.stdin, s.ended = cmd, stdin, make(chan struct{})
 	timer := time.AfterFunc(startLimit, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	var ready struct{ Issuer, Control string }
 	for lines := bufio.NewScanner(stdout); ready.Control == "" && lines.Scan(); {
 		_ = json.Unmarshal(lines.Bytes(), &ready) // lines that are something else are not for us
 	}
+	go func(ended chan<- struct{}) {
+		_, _ = io.Copy(io.Discard, stdout) // ends with the process
+		_ = cmd.Wait()                     // how it ended is nobody's question: it is killed
+		close(ended)
+	}(s.ended)
 	if ready.Control == "" {
-		tb.Fatalf("the OpenID provider did not start:\n%s", log.String())
+		s.tb.Fatalf("the OpenID provider did not start:\n%s", s.log.String())
 	}
-	go io.Copy(io.Discard, stdout) // ends with the process, which Cleanup waits for
-	return &Server{Issuer: ready.Issuer, control: ready.Control, tb: tb}
+	s.Issuer, s.control = ready.Issuer, ready.Control
+}
+
+// end ends the process, if it was started and has not ended.
+func (s *Server) end() {
+	if s.process == nil {
+		return
+	}
+	s.stdin.Close()
+	s.process.Process.Kill()
+	<-s.ended
+}
+
+// Kill ends the provider as kill -9 does, between two requests. What it stored
+// it finds again when it is started again.
+func (s *Server) Kill() {
+	s.tb.Helper()
+	s.opts.State = filepath.Join(s.tb.TempDir(), "state.json")
+	text, err := json.Marshal(map[string]string{"state": s.opts.State})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	if resp, err := http.Post(s.control+"/die", "application/json", bytes.NewReader(text)); err == nil {
+		resp.Body.Close()
+		s.tb.Fatalf("the OpenID provider lives on: %s", resp.Status)
+	}
+	s.end()
+}
+
+// StartAgain starts the provider after Kill, on the same port. What Hang, Slow
+// and Fail began is over.
+func (s *Server) StartAgain() {
+	s.tb.Helper()
+	issuer, err := url.Parse(s.Issuer)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	if s.opts.Port, err = strconv.Atoi(issuer.Port()); err != nil {
+		s.tb.Fatal(err)
+	}
+	s.launch()
 }
 
 // install sees to it that the provider's packages are there and returns its
@@ -181,12 +238,21 @@ func (s *Server) do(command string, argument, answer any) {
 }
 
 // Requests returns how often an endpoint was asked: "discovery", "jwks",
-// "token", "userinfo", "revocation", or "token:" and a grant type.
+// "token", "userinfo", "revocation", or "token:" and a grant type; and with
+// "token:reused" how often it saw a refresh token that it had rotated away.
 func (s *Server) Requests(endpoint string) int {
 	s.tb.Helper()
 	counts := map[string]int{}
 	s.do("counts", nil, &counts)
 	return counts[endpoint]
+}
+
+// Alive returns how many refresh tokens of a person the provider would take.
+func (s *Server) Alive(name string) int {
+	s.tb.Helper()
+	tokens := map[string]int{}
+	s.do("alive", nil, &tokens)
+	return tokens[name]
 }
 
 // Reset sets all counts to zero.

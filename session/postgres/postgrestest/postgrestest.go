@@ -164,6 +164,22 @@ func (s *Server) Database(t testing.TB) string {
 	return s.DSN(name)
 }
 
+// DatabaseOn makes a new database whose tables lie in a folder, such as a disk
+// of its own, and returns its address. What the server writes first, its log of
+// changes, lies with the rest of it.
+func (s *Server) DatabaseOn(t testing.TB, dir string) string {
+	t.Helper()
+	if s.owner != nil {
+		if err := os.Chown(dir, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := fmt.Sprintf("test%d", s.databases.Add(1))
+	s.SQL(t, s.DSN("postgres"), fmt.Sprintf("CREATE TABLESPACE %s_space LOCATION '%s'", name, dir))
+	s.SQL(t, s.DSN("postgres"), fmt.Sprintf("CREATE DATABASE %[1]s TABLESPACE %[1]s_space", name))
+	return s.DSN(name)
+}
+
 // SQL runs statements on a database of the server and returns what they print:
 // a line for each row, its columns apart by "|".
 func (s *Server) SQL(t testing.TB, dsn, statements string) string {

@@ -6,15 +6,18 @@
 //   OP_OPTIONS='{"clients":[…],"users":[…]}' node op.mjs
 //
 // It prints one line of JSON when ready ({issuer, control}) and ends when its
-// standard input does, so that it never outlives the test that started it.
+// standard input does, so that it never outlives the test that started it. Told
+// to die it leaves what it knows in a file, from which another one goes on.
+import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import Provider, { errors } from 'oidc-provider';
 
 const options = JSON.parse(process.env.OP_OPTIONS || '{}');
+const left = options.state ? JSON.parse(readFileSync(options.state)) : {};
 const clients = options.clients || [];
-const users = new Map((options.users || []).map((u) => [u.name, u]));
-let requests = {};                              // "token", "token:password", "userinfo", "jwks", … to how often
+const users = new Map(left.users || (options.users || []).map((u) => [u.name, u]));
+let requests = left.requests || {};                              // "token", "token:password", "userinfo", "jwks", … to how often
 let faults = {};                                // endpoint to {hang, slow, status, body, times}
 
 // Keys. The newest of each algorithm signs; the older ones are published still.
@@ -25,7 +28,7 @@ const makeKey = (alg) => {
   return { ...pair.privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg };
 };
 const algorithm = options.algorithm || 'RS256';
-let keys = [makeKey(algorithm)];
+let keys = left.keys || [makeKey(algorithm)];
 
 // People.
 const bySubject = (sub) => [...users.values()].find((u) => u.sub === sub);
@@ -46,8 +49,8 @@ const findAccount = async (ctx, sub) => {
 
 // What the provider stores. It outlives a Provider object, which is made anew
 // when keys change.
-const stored = new Map();
-const grants = new Map();                       // grant id to what belongs to it
+const stored = new Map(left.stored);
+const grants = new Map(left.grants);                       // grant id to what belongs to it
 class Adapter {
   constructor(model) { this.model = model; }
   key(id) { return `${this.model}/${id}`; }
@@ -105,6 +108,7 @@ function build() {
     if (options.omitIDToken && ctx.body?.id_token) delete ctx.body.id_token;
   });
   provider.registerGrantType('password', passwordGrant(provider), ['username', 'password', 'scope']);
+  provider.on('grant.error', (ctx, err) => { if (err.error_detail === 'refresh token already used') count('token:reused'); });
   provider.on('server_error', (ctx, err) => console.error('server_error', err));
   return provider.callback();
 }
@@ -139,7 +143,10 @@ const endpoints = {
 };
 
 const held = new Set();                         // answers that hang
+let underway = 0;                               // requests without their whole answer
 const front = http.createServer((req, res) => {
+  underway++;
+  res.on('close', () => { underway--; });
   const name = endpoints[req.url.split('?')[0]] || 'other';
   count(name);
   const fault = faults[name];
@@ -172,7 +179,28 @@ const control = {
   release: () => { faults = {}; held.forEach((res) => res.destroy()); held.clear(); },
   down: async () => { front.closeAllConnections(); await new Promise((done) => { front.close(done); }); },
   up: async () => { await listen(front, Number(new URL(issuer).port)); },
+  die,
+  alive,
 };
+
+// die ends the process as kill -9 does. What is stored is what a provider has in
+// its database; it dies between two requests, since a token that it rotated and
+// told nobody of is lost whatever the other side does.
+async function die({ state }) {
+  while (underway > 0) await new Promise(setImmediate);
+  writeFileSync(state, JSON.stringify({ users: [...users], requests, keys, stored: [...stored], grants: [...grants] }), { mode: 0o600 });
+  process.kill(process.pid, 'SIGKILL');
+}
+
+// alive counts the refresh tokens that would be taken, by the names of people.
+function alive() {
+  const tokens = {};
+  for (const token of stored.values()) {
+    const name = token.kind === 'RefreshToken' && !token.consumed && bySubject(token.accountId)?.name;
+    if (name) tokens[name] = (tokens[name] || 0) + 1;
+  }
+  return tokens;
+}
 
 const back = http.createServer(async (req, res) => {
   let text = '';

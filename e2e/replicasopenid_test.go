@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"shorepass/providers/oidc/oidctest"
+	"shorepass/session/postgres/postgrestest"
+)
+
+// replicasOpenIDKilled kills the OpenID provider under clients in loops, and
+// starts it again after grace. Nothing may be lost to that: each session has a
+// refresh token there that is good once, and one shown twice ends it for good.
+func replicasOpenIDKilled(t *testing.T, pg *postgrestest.Server) {
+	const revalidate, grace = time.Second, 3 * time.Second
+	o := newSSO(t)
+	r := newReplicas(t, database(t, pg), options{providers: o.toml(), session: fmt.Sprintf("revalidate = %q\ngrace = %q", revalidate, grace)})
+	var quiet []string // nobody redeems them meanwhile
+	for i := range 6 {
+		quiet = append(quiet, r[i%len(r)].login(t, "alice", o.alice.Password))
+	}
+	alice, bob := r[0].login(t, "alice", o.alice.Password), r[1].login(t, "bob", o.bob.Password)
+	watched := map[string]func() []sight{"200 pull,push": r.watch(t, alice), "200 pull": r.watch(t, bob)}
+	time.Sleep(2 * revalidate)
+	o.Kill()
+	down := time.Now()
+	time.Sleep(revalidate + grace + 1300*time.Millisecond)
+	checkError(t, r[2].redeem(t, alice, teamScope))
+	o.StartAgain()
+	back := time.Now()
+	const soon = revalidate + time.Second // a provider that is down is left alone for revalidate
+	time.Sleep(soon + time.Second)
+	for want, stop := range watched {
+		seen := stop()
+		forgiven(t, seen, want, down, back, revalidate, grace)
+		last := make([]string, len(r))
+		for _, saw := range seen {
+			if saw.began.After(back) && saw.outcome != want && (saw.outcome != "503" || saw.began.After(back.Add(soon))) {
+				t.Errorf("%v, %v after the provider was back, want %s", saw, saw.began.Sub(back), want)
+			}
+			last[saw.replica] = saw.outcome
+		}
+		for i, outcome := range last {
+			if outcome != want {
+				t.Errorf("replica %d answers %s in the end, want %s", i, outcome, want)
+			}
+		}
+	}
+	for _, token := range quiet {
+		r.all(t, token, "200 pull,push")
+	}
+	if n := o.Requests("token:reused"); n != 0 {
+		t.Errorf("the provider saw %d refresh tokens a second time, want none", n)
+	}
+	if alice, bob := o.Alive("alice"), o.Alive("bob"); alice != len(quiet)+1 || bob != 1 {
+		t.Errorf("the provider would take %d refresh tokens of alice and %d of bob, want %d and 1", alice, bob, len(quiet)+1)
+	}
+}
+
+// forgiven holds what clients see while a provider is down: for grace they go
+// on, and then they hear 503 in bounded time, and never 401.
+func forgiven(t *testing.T, seen []sight, want string, down, back time.Time, revalidate, grace time.Duration) {
+	t.Helper()
+	// It was vouched for revalidate ago at most, and revalidate and grace hold.
+	first, last := down.Add(grace-300*time.Millisecond), down.Add(revalidate+grace+300*time.Millisecond)
+	unavailable := 0
+	for _, saw := range seen {
+		switch {
+		case !saw.began.Before(back):
+			continue
+		case saw.outcome == "503" && saw.began.After(first):
+			unavailable++
+		case saw.outcome == want && saw.began.Before(last):
+		default:
+			t.Errorf("%v, %v after the provider died", saw, saw.began.Sub(down))
+		}
+		if took := saw.ended.Sub(saw.began); took > 5*time.Second {
+			t.Errorf("%v took %v", saw, took)
+		}
+	}
+	if unavailable == 0 {
+		t.Error("nobody heard 503 when grace was over")
+	}
+}
+
+// replicasGiveBack ends sessions of an OpenID provider, which is told of the
+// refresh token that each of them has by then, once and by one replica.
+func replicasGiveBack(t *testing.T, pg *postgrestest.Server) {
+	o := newSSO(t)
+	carol := oidctest.User{Name: "carol", Password: secrets.password("carol"), Subject: "c-3", Groups: []string{"admins"}}
+	o.SetUser(carol)
+	r := newReplicas(t, database(t, pg), options{providers: o.toml(), server: `operators = ["admins"]`, session: `revalidate = "1s"`})
+	bob := r[0].login(t, "bob", o.bob.Password)
+	for _, tc := range []struct {
+		name string
+		by   func(t *testing.T, token string) answer
+		ends int // of two sessions
+	}{
+		{"by who holds the token", func(t *testing.T, token string) answer {
+			return r[1].oauth(t, "/oauth/revoke", "", url.Values{"token": {token}})
+		}, 1},
+		{"by an operator", func(t *testing.T, _ string) answer {
+			return r[2].oauth(t, "/oauth/revoke", basic("carol", carol.Password), url.Values{"user": {"alice"}, "provider": {"sso"}})
+		}, 2},
+		{"by the person", func(t *testing.T, _ string) answer {
+			return r[0].oauth(t, "/oauth/revoke", basic("alice", o.alice.Password), url.Values{"user": {"alice"}})
+		}, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := o.Alive("alice")
+			tokens := []string{r[0].login(t, "alice", o.alice.Password), r[1].login(t, "alice", o.alice.Password)}
+			time.Sleep(1100 * time.Millisecond)
+			for _, token := range append(tokens, bob) {
+				r.all(t, token, map[bool]string{true: "200 pull", false: "200 pull,push"}[token == bob])
+			}
+			if n := o.Alive("alice"); n != before+2 {
+				t.Fatalf("two logins made %d refresh tokens at the provider, want 2", n-before)
+			}
+			o.Reset()
+			if a := tc.by(t, tokens[0]); a.Status != http.StatusOK {
+				t.Fatalf("revoke = %v, want 200", a)
+			}
+			eventually(t, 5*time.Second, func() error {
+				if n := o.Alive("alice"); n != before+2-tc.ends {
+					return fmt.Errorf("the provider would still take %d refresh tokens of alice, want %d", n, before+2-tc.ends)
+				}
+				return nil
+			})
+			time.Sleep(1100 * time.Millisecond) // in which another replica could come with the same, and bob's is due
+			if n := o.Requests("revocation"); n != tc.ends {
+				t.Errorf("the provider was told of %d tokens, want %d", n, tc.ends)
+			}
+			r.all(t, tokens[0], "401")
+			r.all(t, bob, "200 pull")
+			for i, token := range tokens[tc.ends:] {
+				r.all(t, token, "200 pull,push")
+				if a := r[i].oauth(t, "/oauth/revoke", "", url.Values{"token": {token}}); a.Status != http.StatusOK {
+					t.Errorf("revoke = %v, want 200", a)
+				}
+			}
+			if bobs, reused := o.Alive("bob"), o.Requests("token:reused"); bobs != 1 || reused != 0 {
+				t.Errorf("the provider would take %d refresh tokens of bob and saw %d twice, want 1 and none", bobs, reused)
+			}
+			eventually(t, 5*time.Second, func() error {
+				if n := o.Alive("alice"); n != 0 {
+					return fmt.Errorf("the provider would still take %d refresh tokens of alice, want none", n)
+				}
+				return nil
+			})
+		})
+	}
+}
