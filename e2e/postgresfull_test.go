@@ -51,6 +51,12 @@ func TestPostgresFull(t *testing.T) {
 		if said := s.server.said(); !strings.Contains(said, "the disk of PostgreSQL is full; nothing was lost, make room") {
 			t.Errorf("the log of replica %d does not say that the disk is full:\n%s", i, tail(said, 5))
 		}
+		if body, err := get(s.url + "/readyz"); err != nil || !strings.Contains(string(body), "store") {
+			t.Errorf("/readyz of replica %d = %s, %v, want 200 that names the store", i, body, err)
+		}
+		if _, err := get(s.url + "/readyz?all"); err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("/readyz?all of replica %d: %v, want 503", i, err)
+		}
 	}
 	for _, token := range given {
 		r.all(t, token, "200 pull,push")
@@ -62,9 +68,7 @@ func TestPostgresFull(t *testing.T) {
 		} else {
 			given = append(given, a.RefreshToken)
 		}
-		if err := answers(s.url + "/readyz?all"); err != nil {
-			t.Errorf("replica %d once there is room: %v", i, err)
-		}
+		eventually(t, 15*time.Second, func() error { return answers(s.url + "/readyz?all") })
 	}
 	for _, token := range given {
 		r.all(t, token, "200 pull,push")

@@ -45,8 +45,12 @@ func (s *Sessions) make(ctx context.Context, r *rules, kind Kind, id *providers.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
 	if err := s.store.Create(ctx, d, r.cfg.PerPerson); err != nil {
+		if errors.Is(err, ErrFull) {
+			s.full.Store(time.Now().UnixNano())
+		}
 		return nil, unavailable(fmt.Errorf("keep a new session: %w", err))
 	}
+	s.full.Store(0)
 	made := r.session(&d.Row, id, d.Created)
 	made.Token, made.Client = token, d.Client
 	return made, nil

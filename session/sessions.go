@@ -25,6 +25,7 @@ type Sessions struct {
 	guards guards
 
 	written written
+	full    atomic.Int64 // when there was no room for a session, in nanoseconds since 1970; 0 once there was
 
 	mu       sync.Mutex
 	flights  map[int64]*flight     // by person: who is being asked about in this process
@@ -90,11 +91,21 @@ func (s *Sessions) Ping(ctx context.Context) error {
 	if s.written.err != nil {
 		return unavailable(fmt.Errorf("write to the store: %w", s.written.err))
 	}
+	// A row that is written again may fit where a new one does not.
+	if since := time.Since(time.Unix(0, s.full.Load())); since < fullFor {
+		return unavailable(fmt.Errorf("keep a session, %v ago: %w", since.Round(time.Second), ErrFull))
+	}
 	return nil
 }
 
-// writeEvery bounds how often whoever asks has the store written to.
-const writeEvery = 10 * time.Second
+const (
+	// writeEvery bounds how often whoever asks has the store written to.
+	writeEvery = 10 * time.Second
+
+	// fullFor is how long a store counts as full that had no room for a
+	// session, unless it has for another.
+	fullFor = time.Minute
+)
 
 // written is what came of the last try to write.
 type written struct {

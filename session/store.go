@@ -9,8 +9,13 @@ import (
 	"shorepass/providers"
 )
 
-// ErrNotFound says that the store has no such row.
-var ErrNotFound = errors.New("no such session")
+var (
+	// ErrNotFound says that the store has no such row.
+	ErrNotFound = errors.New("no such session")
+
+	// ErrFull says that the store has no room for what is new.
+	ErrFull = errors.New("no room")
+)
 
 // Store keeps sessions, the persons they belong to, and what replicas agree
 // upon. It is safe for concurrent use, by several processes too. Times are

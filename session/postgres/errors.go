@@ -33,24 +33,30 @@ func explain(err error) error {
 	if !ok {
 		return err
 	}
+	if pgErr.Code == diskFull {
+		return fmt.Errorf("%s: %w: %w", cures[diskFull], session.ErrFull, err)
+	}
 	if what := cures[pgErr.Code]; what != "" {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return err
 }
 
+// diskFull is the SQLSTATE disk_full.
+const diskFull = "53100"
+
 // cures say what to do about what the server says, by SQLSTATE. Nobody changes
 // them.
 var cures = map[string]string{
-	"28P01": "PostgreSQL refuses the password of session.store",
-	"28000": "PostgreSQL does not let the user of session.store in; look at its pg_hba.conf",
-	"3D000": "the database of session.store does not exist; make it with createdb",
-	"42501": "the user of session.store lacks rights; let it own the database, or GRANT it CREATE on the schema",
-	"42P01": "the tables of session.store are not there; if somebody removed them, restart shorepass",
-	"53300": "PostgreSQL has no connection to spare; lower session.connections, or raise its max_connections",
-	"53100": "the disk of PostgreSQL is full; nothing was lost, make room",
-	"25006": "PostgreSQL takes no changes: session.store leads to a standby; name all hosts, with target_session_attrs=read-write",
-	"57P03": "PostgreSQL is starting or stopping",
+	"28P01":  "PostgreSQL refuses the password of session.store",
+	"28000":  "PostgreSQL does not let the user of session.store in; look at its pg_hba.conf",
+	"3D000":  "the database of session.store does not exist; make it with createdb",
+	"42501":  "the user of session.store lacks rights; let it own the database, or GRANT it CREATE on the schema",
+	"42P01":  "the tables of session.store are not there; if somebody removed them, restart shorepass",
+	"53300":  "PostgreSQL has no connection to spare; lower session.connections, or raise its max_connections",
+	diskFull: "the disk of PostgreSQL is full; nothing was lost, make room",
+	"25006":  "PostgreSQL takes no changes: session.store leads to a standby; name all hosts, with target_session_attrs=read-write",
+	"57P03":  "PostgreSQL is starting or stopping",
 }
 
 // isConflict reports whether a transaction had to give way to another: it was

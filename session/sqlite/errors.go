@@ -6,6 +6,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"shorepass/session"
 )
 
 // explain says of an error of SQLite what to do about it.
@@ -18,7 +20,7 @@ func explain(err error) error {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("another process has locked the file for more than %v; end it, or wait until it is done: %w", busyTimeout, err)
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("the disk is full; nothing was lost, make room: %w", err)
+		return fmt.Errorf("the disk is full; nothing was lost, make room: %w: %w", session.ErrFull, err)
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("the file is damaged, or is no SQLite database; it was left as it is, put a copy of it back: %w", err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
