@@ -23,6 +23,7 @@ require (
 	golang.org/x/text v0.43.0 // providers: NFKC and case folding of login names
 	golang.org/x/time v0.16.0 // providers/oidc: how often a stranger may have keys read again
 	modernc.org/sqlite v1.62.0 // session/sqlite: the default store, without cgo
+	zombiezen.com/go/sqlite v1.4.2 // session/sqlite: each request's look-up, on the same SQLite, in half the time of a driver
 )
 
 require (

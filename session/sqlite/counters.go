@@ -3,10 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -63,34 +61,25 @@ func (s *Store) Marks(ctx context.Context, buckets []providers.Mark) ([][]provid
 }
 
 // readMarks reads what stands in up to bucketsAtOnce buckets.
-func (f *finder) readMarks(buckets []providers.Mark, found [][]providers.Counted) error {
-	var args [bucketsAtOnce + 1]driver.NamedValue
-	for i := range args {
-		args[i].Ordinal = i + 1 // without a value it is NULL, which no bucket is
-	}
-	for i := range buckets {
-		args[i].Value = buckets[i][:]
-	}
-	args[bucketsAtOnce].Value = time.Now().UnixMilli()
-	rows, err := f.marks.QueryContext(context.Background(), args[:]) // see find
-	if err != nil {
+func (f *finder) readMarks(buckets []providers.Mark, in [][]providers.Counted) error {
+	if err := f.marks.ClearBindings(); err != nil { // what is not bound is NULL, which no bucket is
 		return err
 	}
+	for i := range buckets {
+		f.marks.BindBytes(i+1, buckets[i][:])
+	}
+	f.marks.BindInt64(bucketsAtOnce+1, time.Now().UnixMilli())
+	c := found{stmt: f.marks}
 	for {
-		values := f.dest[:3]
-		switch err := rows.Next(values); {
-		case err == io.EOF:
-			return rows.Close()
+		switch there, err := f.marks.Step(); {
 		case err != nil:
-			return errors.Join(err, rows.Close())
+			return err
+		case !there:
+			return errors.Join(c.err, f.marks.Reset())
 		}
-		c := columns{values: values}
-		i, m := c.number(0), providers.Counted{Until: c.time(2)}
+		i, m := c.number(0), providers.Counted{Until: fromMillis(c.number(2))}
 		c.bytes(1, m.Mark[:])
-		if c.err != nil {
-			return errors.Join(c.err, rows.Close())
-		}
-		found[i] = append(found[i], m)
+		in[i] = append(in[i], m)
 	}
 }
 

@@ -6,17 +6,23 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+	finding "zombiezen.com/go/sqlite"
 
 	"shorepass/session"
 )
 
+// code is what SQLite answered, through either library. What is no answer of its
+// is SQLITE_ERROR, of which nothing more is known.
+func code(err error) int {
+	if sqliteErr, ok := errors.AsType[*sqlite.Error](err); ok {
+		return sqliteErr.Code()
+	}
+	return int(finding.ErrCode(err))
+}
+
 // explain says of an error of SQLite what to do about it.
 func explain(err error) error {
-	sqliteErr, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return err
-	}
-	switch sqliteErr.Code() & 0xff {
+	switch code(err) & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("another process has locked the file for more than %v; end it, or wait until it is done: %w", busyTimeout, err)
 	case sqlite3.SQLITE_FULL:

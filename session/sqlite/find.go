@@ -2,31 +2,30 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
+	"path/filepath"
 	"time"
 
-	"modernc.org/sqlite"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"shorepass/providers"
 	"shorepass/session"
 )
 
 // A finder is a connection with the statements prepared that are on the way of
-// a request: those of a redemption, and what a login asks the counters. It uses
-// the driver itself: database/sql would take as long again as SQLite does for
-// the look-up, and longer where it prepares the statement each time.
+// a request: those of a redemption, and what a login asks the counters. It is
+// another library's than those that go through database/sql, on the same SQLite:
+// a driver makes a name, a type and a value of Go's of each column of each row,
+// which takes as long again as the look-up, and twice that in a server whose
+// caches are cold.
 type finder struct {
-	conn       driver.Conn
-	byToken    driver.StmtQueryContext
-	byUpstream driver.StmtQueryContext
-	facts      driver.StmtQueryContext
-	marks      driver.StmtQueryContext
-	dest       []driver.Value
-	args       [2]driver.NamedValue
-	toClose    []io.Closer
+	conn       *sqlite.Conn
+	byToken    *sqlite.Stmt
+	byUpstream *sqlite.Stmt
+	facts      *sqlite.Stmt
+	marks      *sqlite.Stmt
 }
 
 const findColumns = `s.hash, s.kind, s.method, s.service, s.mark, s.stamp, s.created, s.expires, s.used, s.ended, s.why,
@@ -34,56 +33,53 @@ const findColumns = `s.hash, s.kind, s.method, s.service, s.mark, s.stamp, s.cre
 
 const findColumnCount = 19
 
-func newFinder(dsn string) (_ *finder, err error) {
-	f := &finder{dest: make([]driver.Value, findColumnCount+1)}
+func newFinder(file string) (_ *finder, err error) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return nil, err
+	}
+	f := new(finder)
+	if f.conn, err = sqlite.OpenConn(path, sqlite.OpenReadWrite); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			_ = f.close() // the first error is the one to tell
 		}
 	}()
-	if f.conn, err = new(sqlite.Driver).Open(dsn); err != nil {
-		return nil, err
+	f.conn.SetBusyTimeout(busyTimeout)
+	for _, pragma := range append(pragmas, "query_only(1)") {
+		if err := sqlitex.ExecuteTransient(f.conn, "PRAGMA "+pragma, nil); err != nil {
+			return nil, err
+		}
 	}
-	f.toClose = append(f.toClose, f.conn)
 	const unknown = "CASE WHEN p.version <> ?2 THEN (SELECT f.body FROM facts f WHERE f.person = p.id) END"
 	const from = " FROM session s JOIN person p ON p.id = s.person WHERE "
-	if f.byToken, err = f.prepare("SELECT " + findColumns + ", " + unknown + from + "s.hash = ?1"); err != nil {
-		return nil, err
-	}
-	if f.byUpstream, err = f.prepare("SELECT " + findColumns + from + "s.upstream = ?"); err != nil {
-		return nil, err
-	}
-	if f.facts, err = f.prepare("SELECT p.version, p.user_name, f.body FROM person p JOIN facts f ON f.person = p.id WHERE p.id = ?"); err != nil {
-		return nil, err
-	}
-	if f.marks, err = f.prepare(marksQuery); err != nil {
-		return nil, err
+	for query, stmt := range map[string]**sqlite.Stmt{
+		"SELECT " + findColumns + ", " + unknown + from + "s.hash = ?1":                                       &f.byToken,
+		"SELECT " + findColumns + from + "s.upstream = ?1":                                                    &f.byUpstream,
+		"SELECT p.version, p.user_name, f.body FROM person p JOIN facts f ON f.person = p.id WHERE p.id = ?1": &f.facts,
+		marksQuery: &f.marks,
+	} {
+		if *stmt, err = f.conn.Prepare(query); err != nil {
+			return nil, fmt.Errorf("prepare a look-up: %w", err)
+		}
 	}
 	return f, nil
 }
 
-func (f *finder) prepare(query string) (driver.StmtQueryContext, error) {
-	stmt, err := f.conn.Prepare(query)
-	if err != nil {
-		return nil, fmt.Errorf("prepare a look-up: %w", err)
-	}
-	f.toClose = append(f.toClose, stmt)
-	return stmt.(driver.StmtQueryContext), nil
-}
-
-func (f *finder) close() error {
-	var errs []error
-	for i := len(f.toClose) - 1; i >= 0; i-- {
-		errs = append(errs, f.toClose[i].Close())
-	}
-	return errors.Join(errs...)
-}
+func (f *finder) close() error { return f.conn.Close() }
 
 // Find looks a session up by its hash.
 func (s *Store) Find(ctx context.Context, token session.Hash, known session.Version) (row *session.Row, err error) {
 	err = s.withFinder(ctx, func(f *finder) error {
-		row, err = oneRow(f, f.byToken, findColumnCount+1, wholeRowOf, token[:], known[:])
-		return err
+		f.byToken.BindBytes(1, token[:])
+		f.byToken.BindBytes(2, known[:])
+		return oneRow(f.byToken, func(c *found) {
+			if row = rowOf(c); !c.stmt.ColumnIsNull(findColumnCount) { // which it is where it was known
+				row.Body = c.blob(findColumnCount)
+			}
+		})
 	})
 	return row, err
 }
@@ -91,23 +87,26 @@ func (s *Store) Find(ctx context.Context, token session.Hash, known session.Vers
 // FindUpstream looks a session up by the provider's refresh token.
 func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (row *session.Row, err error) {
 	err = s.withFinder(ctx, func(f *finder) error {
-		row, err = oneRow(f, f.byUpstream, findColumnCount, rowOf, upstream[:])
-		return err
+		f.byUpstream.BindBytes(1, upstream[:])
+		return oneRow(f.byUpstream, func(c *found) { row = rowOf(c) })
 	})
 	return row, err
 }
-
-var errClosed = errors.New("the store is closed")
 
 // Facts returns what is known of a person. It is on the way of each request of
 // somebody who was not seen lately.
 func (s *Store) Facts(ctx context.Context, person int64) (facts session.Facts, err error) {
 	err = s.withFinder(ctx, func(f *finder) error {
-		facts, err = oneRow(f, f.facts, factsColumnCount, factsOf, person)
-		return err
+		f.facts.BindInt64(1, person)
+		return oneRow(f.facts, func(c *found) {
+			facts = session.Facts{User: c.text(1), Body: c.blob(2)}
+			c.bytes(0, facts.Version[:])
+		})
 	})
 	return facts, err
 }
+
+var errClosed = errors.New("the store is closed")
 
 // withFinder lends a finder to do.
 func (s *Store) withFinder(ctx context.Context, do func(*finder) error) error {
@@ -126,7 +125,7 @@ func (s *Store) withFinder(ctx context.Context, do func(*finder) error) error {
 	case f = <-s.finders:
 	default:
 		var err error
-		if f, err = newFinder(dsn(s.file, "_query_only", "1")); err != nil {
+		if f, err = newFinder(s.file); err != nil {
 			return explain(err)
 		}
 	}
@@ -140,102 +139,69 @@ func (s *Store) withFinder(ctx context.Context, do func(*finder) error) error {
 	return err
 }
 
-// oneRow runs a look-up without a context that can end: it would cost a
-// goroutine, and what is looked up by a key is found or not at once, since in
-// a write-ahead log readers wait for nobody.
-func oneRow[T any](f *finder, stmt driver.StmtQueryContext, columns int, read func([]driver.Value) (T, error), args ...driver.Value) (T, error) {
-	var none T
-	for i, arg := range args {
-		f.args[i] = driver.NamedValue{Ordinal: i + 1, Value: arg}
-	}
-	rows, err := stmt.QueryContext(context.Background(), f.args[:len(args)])
+// oneRow runs a look-up, whose arguments are bound, without a context that can
+// end: what is looked up by a key is found or not at once, since in a
+// write-ahead log readers wait for nobody.
+func oneRow(stmt *sqlite.Stmt, read func(*found)) error {
+	there, err := stmt.Step()
 	if err != nil {
-		return none, err
+		return err
 	}
-	values := f.dest[:columns]
-	switch err := rows.Next(values); {
-	case err == io.EOF:
-		return none, errors.Join(session.ErrNotFound, rows.Close())
-	case err != nil:
-		return none, errors.Join(err, rows.Close())
+	if !there {
+		return errors.Join(session.ErrNotFound, stmt.Reset())
 	}
-	found, err := read(values)
-	return found, errors.Join(err, rows.Close())
+	c := found{stmt: stmt}
+	read(&c)
+	return errors.Join(c.err, stmt.Reset())
+}
+
+// columns are those of a session, from whichever library they come.
+type columns interface {
+	number(i int) int64
+	text(i int) string
+	bytes(i int, into []byte) // as many as there is room for
 }
 
 // rowOf reads the columns of findColumns.
-func rowOf(v []driver.Value) (*session.Row, error) {
-	c := columns{values: v}
+func rowOf(c columns) *session.Row {
+	at := func(i int) time.Time { return fromMillis(c.number(i)) }
 	row := &session.Row{
 		Kind: session.Kind(c.text(1)), Method: providers.Method(c.text(2)), Service: c.text(3), Mark: c.number(4), Stamp: c.text(5),
-		Created: c.time(6), Expires: c.time(7), Used: c.time(8), Ended: c.time(9), Why: session.Reason(c.text(10)),
+		Created: at(6), Expires: at(7), Used: at(8), Ended: at(9), Why: session.Reason(c.text(10)),
 		Person: session.Person{
-			ID: c.number(11), Stamp: c.text(13), Checked: c.time(14), Asked: c.time(15),
-			Answer: session.Answer(c.number(16)), Gone: c.time(17), Lease: c.time(18),
+			ID: c.number(11), Stamp: c.text(13), Checked: at(14), Asked: at(15),
+			Answer: session.Answer(c.number(16)), Gone: at(17), Lease: at(18),
 		},
 	}
 	c.bytes(0, row.Hash[:])
 	c.bytes(12, row.Person.Version[:])
-	return row, c.err
+	return row
 }
 
-// wholeRowOf reads the person's facts too, if they are there.
-func wholeRowOf(v []driver.Value) (*session.Row, error) {
-	row, err := rowOf(v)
-	if err == nil {
-		row.Body, _ = v[findColumnCount].([]byte) // NULL where it was known
+// found is the row at which a statement stands. It keeps the first error.
+type found struct {
+	stmt *sqlite.Stmt
+	err  error
+}
+
+func (c *found) number(i int) int64 { return c.stmt.ColumnInt64(i) }
+
+func (c *found) text(i int) string { return c.stmt.ColumnText(i) }
+
+func (c *found) bytes(i int, into []byte) {
+	if c.stmt.ColumnBytes(i, into) != len(into) || c.stmt.ColumnLen(i) != len(into) {
+		c.err = errDamaged(i)
 	}
-	return row, err
 }
 
-const factsColumnCount = 3
-
-// factsOf reads what a person's look-up found.
-func factsOf(v []driver.Value) (session.Facts, error) {
-	c := columns{values: v}
-	facts := session.Facts{User: c.text(1), Body: c.blob(2)}
-	c.bytes(0, facts.Version[:])
-	return facts, c.err
-}
-
-// columns reads values as the driver gives them, and keeps the first error.
-type columns struct {
-	values []driver.Value
-	err    error
-}
-
-func (c *columns) number(i int) int64 {
-	n, ok := c.values[i].(int64)
-	c.check(ok, i)
-	return n
-}
-
-func (c *columns) text(i int) string {
-	t, ok := c.values[i].(string)
-	c.check(ok, i)
-	return t
-}
-
-func (c *columns) time(i int) time.Time { return fromMillis(c.number(i)) }
-
-// blob is the driver's own copy, and the caller's to keep.
-func (c *columns) blob(i int) []byte {
-	b, ok := c.values[i].([]byte)
-	c.check(ok, i)
+// blob is a copy.
+func (c *found) blob(i int) []byte {
+	b := make([]byte, c.stmt.ColumnLen(i))
+	c.bytes(i, b)
 	return b
 }
 
-func (c *columns) bytes(i int, into []byte) {
-	b := c.blob(i)
-	c.check(len(b) == len(into), i)
-	copy(into, b)
-}
-
-func (c *columns) check(ok bool, i int) {
-	if !ok && c.err == nil {
-		c.err = fmt.Errorf("column %d of a session is damaged", i)
-	}
-}
+func errDamaged(column int) error { return fmt.Errorf("column %d of a session is damaged", column) }
 
 // Times are kept as milliseconds, the zero Time as 0.
 

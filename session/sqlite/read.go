@@ -88,11 +88,8 @@ func scanListed(rows *sql.Rows) (session.Listed, error) {
 	if err := rows.Scan(into...); err != nil {
 		return session.Listed{}, err
 	}
-	row, err := rowOf(values)
-	if err != nil {
-		return session.Listed{}, err
-	}
-	c := columns{values: values}
+	c := listed{values: values}
+	row := rowOf(&c)
 	const at = findColumnCount
 	body, _ := values[at+3].([]byte)
 	return session.Listed{
@@ -102,6 +99,36 @@ func scanListed(rows *sql.Rows) (session.Listed, error) {
 		Last:   session.ParseClient(c.text(at+7), c.text(at+8), c.text(at+9)),
 		By:     c.text(at + 10),
 	}, c.err
+}
+
+// listed are values as database/sql gives them. It keeps the first error.
+type listed struct {
+	values []driver.Value
+	err    error
+}
+
+func (c *listed) number(i int) int64 {
+	n, ok := c.values[i].(int64)
+	c.check(ok, i)
+	return n
+}
+
+func (c *listed) text(i int) string {
+	t, ok := c.values[i].(string)
+	c.check(ok, i)
+	return t
+}
+
+func (c *listed) bytes(i int, into []byte) {
+	b, ok := c.values[i].([]byte)
+	c.check(ok && len(b) == len(into), i)
+	copy(into, b)
+}
+
+func (c *listed) check(ok bool, i int) {
+	if !ok && c.err == nil {
+		c.err = errDamaged(i)
+	}
 }
 
 // Sealed returns renewals in the order of their persons.

@@ -82,7 +82,7 @@ func dsn(file string, more ...string) string {
 		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
 		"_dqs":          {"0"},
 		"_error_rc":     {"1"},
-		"_pragma":       {"cache_size(-2000)", "trusted_schema(0)"},
+		"_pragma":       pragmas,
 	}
 	for i := 0; i < len(more); i += 2 {
 		q.Set(more[i], more[i+1])
@@ -93,6 +93,9 @@ func dsn(file string, more ...string) string {
 	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
+
+// pragmas are for every connection.
+var pragmas = []string{"cache_size(-2000)", "trusted_schema(0)"}
 
 func open(dsn string) *sql.DB { return sql.OpenDB(connector(dsn)) }
 
