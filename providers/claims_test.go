@@ -55,3 +55,24 @@ func TestDecodeClaim(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDecodeClaim: what is read of anybody's JSON is kept and read as the same.
+func FuzzDecodeClaim(f *testing.F) {
+	for _, text := range []string{"5", "5.0", "-0", "1e999", `{"a":[1,2.0,"x",null,true]}`, `"é"`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		value, err := DecodeClaim([]byte(text))
+		if err != nil {
+			return
+		}
+		claims := map[string]any{"claim": value}
+		kept, err := EncodeClaims(claims)
+		if err != nil {
+			t.Fatalf("EncodeClaims(%v) of %q: %v", claims, text, err)
+		}
+		if got, err := DecodeClaims(kept); err != nil || !cmp.Equal(got, claims) {
+			t.Errorf("DecodeClaims(%s) = %v, %v, want %v", kept, got, err, claims)
+		}
+	})
+}
