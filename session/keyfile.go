@@ -31,6 +31,10 @@ func OpenKeys(ctx context.Context, cfg Config, store Store, log *slog.Logger) (*
 	return openKeys(ctx, cfg.SealKey, store, log)
 }
 
+// ErrNoSealKey says that no sealing key is configured, and that the store is one
+// of several replicas, so that none can be made.
+var ErrNoSealKey = errors.New("session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys init --seal-key seal.key, and write seal_key = { file = \"seal.key\" }")
+
 func openKeys(ctx context.Context, configured providers.Secret, store Store, log *slog.Logger) (*Keys, error) {
 	proof, err := store.Setting(ctx, proofSetting, nil)
 	if err != nil {
@@ -40,7 +44,7 @@ func openKeys(ctx context.Context, configured providers.Secret, store Store, log
 	if configured.IsZero() {
 		beside, ok := store.(folder)
 		if !ok {
-			return nil, errors.New("session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys init --seal-key seal.key, and write seal_key = { file = \"seal.key\" }")
+			return nil, ErrNoSealKey
 		}
 		where = filepath.Join(beside.Folder(), SealKeyFile)
 		if configured, err = readOrMake(where, proof == nil, log); err != nil {

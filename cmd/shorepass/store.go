@@ -52,7 +52,7 @@ func storeKind(cfg *settled) string {
 func checkStore(cfg *settled) error {
 	if cfg.Session.IsPostgres() {
 		if cfg.Session.SealKey.IsZero() {
-			return errors.New("session.seal_key is missing: replicas share one; make it once with: shorepass keys init --seal-key seal.key, and write seal_key = { file = \"seal.key\" }")
+			return session.ErrNoSealKey
 		}
 		return postgres.Check(cfg.Session)
 	}
