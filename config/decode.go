@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"shorepass/session"
+
 	"github.com/go-viper/mapstructure/v2"
 )
 
@@ -173,29 +175,17 @@ func unmarshalText(value any, t reflect.Type) (any, error) {
 
 var errDuration = errors.New(`this is no length of time; write a number and its unit in quotes, such as "90s", "5m", "12h" or "30d"`)
 
-// duration reads what [time.ParseDuration] does, and whole days, "d", before
-// it: sessions live for months, and nobody reads 2160h as a quarter.
 func duration(value any) (time.Duration, error) {
-	s, ok := value.(string)
+	text, ok := value.(string)
 	if !ok {
 		return 0, errDuration
 	}
-	var total time.Duration
-	if days, rest, found := strings.Cut(s, "d"); found {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err != nil {
-			return 0, errDuration
-		}
-		if total, s = time.Duration(n)*24*time.Hour, rest; s == "" {
-			return total, nil
-		}
-	}
-	d, err := time.ParseDuration(s)
+	d, err := session.ParseDuration(text)
 	switch {
 	case err != nil:
 		return 0, errDuration
-	case d < 0 || d+total < 0:
+	case d < 0:
 		return 0, errors.New(`a length of time cannot be below zero; write a longer one`)
 	}
-	return d + total, nil
+	return d, nil
 }

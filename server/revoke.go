@@ -111,39 +111,14 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 		return nil, malformed("session is no id of a session, as shorepass sessions list prints them")
 	}
 	if text := params.Get("older_than"); text != "" {
-		age, err := parseAge(text)
-		if err != nil {
-			return nil, err
+		age, err := session.ParseDuration(text)
+		if err != nil || age <= 0 {
+			return nil, malformed("older_than is not a length of time such as 30d or 12h")
 		}
 		sel.Before = now.Add(-age)
 	}
 	wanted.selector = sel
 	return wanted, nil
-}
-
-// parseAge reads what a length of time in the configuration is, such as "720h",
-// "30d" or "1d12h".
-func parseAge(text string) (time.Duration, error) {
-	wrong := malformed("older_than is no length of time such as 30d or 12h")
-	var age time.Duration
-	if days, rest, found := strings.Cut(text, "d"); found {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err != nil {
-			return 0, wrong
-		}
-		age, text = time.Duration(n)*24*time.Hour, rest
-	}
-	if text != "" {
-		more, err := time.ParseDuration(text)
-		if err != nil || more < 0 {
-			return 0, wrong
-		}
-		age += more
-	}
-	if age <= 0 {
-		return 0, wrong
-	}
-	return age, nil
 }
 
 // revokeToken ends the session of a token for whoever holds it. One that is

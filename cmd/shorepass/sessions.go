@@ -86,7 +86,7 @@ func newSessionsRevoke(o *options) *cobra.Command {
 		Long: "Ends the sessions named by their ids, or all that the flags select. Their tokens are\n" +
 			"refused from that moment; a token for a registry that was already handed out ends by\n" +
 			"itself within its lifetime, and a remembered password within a minute.",
-		Example: "  shorepass sessions revoke 01JD…\n  shorepass sessions revoke --user alice\n  shorepass sessions revoke --group contractors --older-than 720h",
+		Example: "  shorepass sessions revoke 5klgeezbwidpry4w\n  shorepass sessions revoke --user alice\n  shorepass sessions revoke --group contractors --older-than 30d",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if len(ids) == 0 && chosen.empty() {
 				return errors.New("name the sessions to end: their ids, or --user, --provider, --group, --older-than")
@@ -142,24 +142,46 @@ func newSessionsRekey(o *options) *cobra.Command {
 // selection is what the flags of list and revoke choose.
 type selection struct {
 	user, provider, group, kind string
-	olderThan                   time.Duration
+	olderThan                   age
 	ended                       bool
 }
 
 func (s *selection) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.user, "user", "", "sessions of this user `name`")
 	cmd.Flags().StringVar(&s.provider, "provider", "", "sessions of this provider")
-	cmd.Flags().StringVar(&s.group, "group", "", "sessions of who was in this group when last checked")
+	cmd.Flags().StringVar(&s.group, "group", "", "sessions of people who were in this group when last checked")
 	cmd.Flags().StringVar(&s.kind, "kind", "", "sessions of this kind: refresh, pat or robot")
-	cmd.Flags().DurationVar(&s.olderThan, "older-than", 0, "sessions that began longer ago than this, such as 720h")
+	cmd.Flags().Var(&s.olderThan, "older-than", "sessions that began longer ago than this, such as 30d or 12h")
 }
+
+// age is the value of a flag that takes what a length of time in the
+// configuration is.
+type age time.Duration
+
+func (a *age) Set(text string) error {
+	d, err := session.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return errors.New("this is not a length of time such as 30d or 12h")
+	}
+	*a = age(d)
+	return nil
+}
+
+func (a *age) String() string {
+	if *a == 0 {
+		return "" // so that help names no default
+	}
+	return time.Duration(*a).String()
+}
+
+func (a *age) Type() string { return "age" }
 
 func (s *selection) empty() bool { return *s == selection{} }
 
 func (s *selection) selector(now time.Time) session.Selector {
 	sel := session.Selector{User: s.user, Provider: s.provider, Group: s.group, Kind: session.Kind(s.kind), Ended: s.ended}
 	if s.olderThan > 0 {
-		sel.Before = now.Add(-s.olderThan)
+		sel.Before = now.Add(-time.Duration(s.olderThan))
 	}
 	return sel
 }
