@@ -81,6 +81,7 @@ func (l *loader) checkRules() {
 		}
 		names = append(names, common(options).Name)
 	}
+	slices.Sort(names)
 	policy.ValidateNames(rules, slices.Compact(names), l.document.Token.Services, l.faults.under(""))
 	l.checkClaims(rules)
 }

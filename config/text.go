@@ -59,7 +59,8 @@ func (t *text) parse() []*Fault {
 }
 
 // explainSyntax says what is wrong with a line that is not TOML, and never
-// what stands in it.
+// what stands in it. The library tells its errors apart by their words alone;
+// the golden files of this package fail when those change.
 func explainSyntax(err error) string {
 	msg := strings.TrimPrefix(err.Error(), "toml: ")
 	switch {

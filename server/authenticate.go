@@ -130,10 +130,10 @@ func (s *Server) redeemUpstream(ctx context.Context, rooms *Rooms, cred provider
 // untold marks an error whose kind no room has told as unavailable: a person
 // must not hear that a right password is wrong because a directory is down.
 func untold(err error) error {
-	var wait *providers.RetryAfter
-	var known *httpError
-	if errors.Is(err, providers.ErrRejected) || errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrNotMine) ||
-		errors.Is(err, session.ErrRefused) || errors.Is(err, session.ErrUnavailable) || errors.As(err, &wait) || errors.As(err, &known) {
+	_, wait := errors.AsType[*providers.RetryAfter](err)
+	_, known := errors.AsType[httpError](err)
+	if wait || known || errors.Is(err, providers.ErrRejected) || errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrNotMine) ||
+		errors.Is(err, session.ErrRefused) || errors.Is(err, session.ErrUnavailable) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errUnavailable, err)

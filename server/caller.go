@@ -13,7 +13,7 @@ import (
 )
 
 // errNoCaller says that an endpoint for sessions needs to know who asks.
-var errNoCaller = &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_client",
+var errNoCaller = httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_client",
 	message: "authentication required: send your user name and password, or a token as the password, by Basic"}
 
 // parseCaller reads who calls an endpoint for sessions: Basic, or nobody. single
@@ -75,9 +75,8 @@ func invalidClient(err error) error {
 	if failure.status != http.StatusUnauthorized {
 		return err
 	}
-	named := *failure
-	named.oauth = "invalid_client"
-	return &named
+	failure.oauth = "invalid_client"
+	return failure
 }
 
 // operates reports whether who is an operator. Whoever is in none of the groups

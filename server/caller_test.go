@@ -41,11 +41,11 @@ func TestMalformedRevocation(t *testing.T) {
 		{"user=alice&Session=aaaaaaaaaaaaaaaa", `"Session" selects nothing; there are ` + selectors},
 		{"session=alice", "session is no id of a session, as shorepass sessions list prints them"},
 		{"session=" + strings.Repeat("a", 100), "session is no id of a session, as shorepass sessions list prints them"},
-		{"older_than=30", "older_than is no length of time such as 30d or 12h"},
-		{"older_than=-1h", "older_than is no length of time such as 30d or 12h"},
-		{"older_than=0s", "older_than is no length of time such as 30d or 12h"},
-		{"older_than=99999999d", "older_than is no length of time such as 30d or 12h"},
-		{"older_than=1d-12h", "older_than is no length of time such as 30d or 12h"},
+		{"older_than=30", "older_than is not a length of time such as 30d or 12h"},
+		{"older_than=-1h", "older_than is not a length of time such as 30d or 12h"},
+		{"older_than=0s", "older_than is not a length of time such as 30d or 12h"},
+		{"older_than=99999999d", "older_than is not a length of time such as 30d or 12h"},
+		{"older_than=1d-12h", "older_than is not a length of time such as 30d or 12h"},
 		{"token=" + access, "a registry's access token cannot be taken back and ends by itself within minutes; send the refresh token"},
 	} {
 		req, err := http.NewRequest(http.MethodPost, h.URL+"/oauth/revoke", strings.NewReader(test.form))

@@ -40,14 +40,14 @@ type httpError struct {
 	cause      error
 }
 
-func (e *httpError) Error() string {
+func (e httpError) Error() string {
 	if e.cause != nil {
 		return e.cause.Error()
 	}
 	return e.message
 }
 
-func (e *httpError) Unwrap() error { return e.cause }
+func (e httpError) Unwrap() error { return e.cause }
 
 // errAnonymous says that somebody without credentials asked for what only a
 // login gives.
@@ -56,55 +56,55 @@ var errAnonymous = errors.New("no credentials")
 // errUnavailable says that what is needed to answer cannot answer now.
 var errUnavailable = errors.New("temporarily unavailable")
 
-func malformed(message string) *httpError {
-	return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", message: message}
+func malformed(message string) httpError {
+	return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", message: message}
 }
 
-func forbidden(message string) *httpError {
-	return &httpError{status: http.StatusForbidden, code: codeUnsupported, oauth: "access_denied", message: message}
+func forbidden(message string) httpError {
+	return httpError{status: http.StatusForbidden, code: codeUnsupported, oauth: "access_denied", message: message}
 }
 
 // wireError turns an error of any room into the wire's. It is the only place
 // that does. What it does not know is a fault of ours.
-func wireError(err error) *httpError {
-	var known *httpError
-	var wait *providers.RetryAfter
-	switch {
-	case errors.As(err, &known):
+func wireError(err error) httpError {
+	if known, ok := errors.AsType[httpError](err); ok {
 		return known
-	case errors.As(err, &wait):
-		return &httpError{status: http.StatusTooManyRequests, code: codeTooManyRequests, oauth: "slow_down", retryAfter: wait.After, cause: err,
+	}
+	if wait, ok := errors.AsType[*providers.RetryAfter](err); ok {
+		return httpError{status: http.StatusTooManyRequests, code: codeTooManyRequests, oauth: "slow_down", retryAfter: wait.After, cause: err,
 			message: "too many wrong passwords; wait a few minutes, then try again"}
+	}
+	switch {
 	case errors.Is(err, errAnonymous):
-		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
+		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "authentication required: log in first, for example with docker login"}
 	case errors.Is(err, session.ErrUnavailable), errors.Is(err, registry.ErrUnavailable), errors.Is(err, errUnavailable):
-		return &httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", retryAfter: retryUnavailable, cause: err,
+		return httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", retryAfter: retryUnavailable, cause: err,
 			message: "the login cannot be checked right now; your password may well be right, try again in a moment"}
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
-		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
+		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "incorrect username or password, or the login has ended; log in again"}
 	case errors.Is(err, registry.ErrNotOurToken):
-		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_token", cause: err,
+		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_token", cause: err,
 			message: "the token is not valid here, or has ended; log in again"}
 	case errors.Is(err, providers.ErrMalformedLogin):
-		return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
+		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "the user name holds a control character, is not UTF-8, or is too long"}
 	case errors.Is(err, registry.ErrUnknownService):
-		return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
+		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "the service parameter is missing or names no registry that is served here"}
 	case errors.Is(err, registry.ErrDisabled):
-		return &httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
+		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "this registry is switched off here; ask its operators"}
 	case errors.Is(err, registry.ErrTooManyScopes):
-		return &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
+		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "too many scopes are asked for at once"}
 	case errors.Is(err, context.Canceled):
 		// The client went away; nobody reads this, and the audit line says so.
-		return &httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", cause: err,
+		return httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", cause: err,
 			message: "the request was given up"}
 	}
-	return &httpError{status: http.StatusInternalServerError, code: codeUnknown, oauth: "server_error", cause: err,
+	return httpError{status: http.StatusInternalServerError, code: codeUnknown, oauth: "server_error", cause: err,
 		message: "something went wrong here; the operators find it in the log under this request's id"}
 }
 
@@ -123,7 +123,7 @@ type registryError struct {
 }
 
 // writeError answers with e.
-func writeError(w http.ResponseWriter, e *httpError) {
+func writeError(w http.ResponseWriter, e httpError) {
 	body := errorBody{
 		Errors:           []registryError{{Code: e.code, Message: e.message}},
 		Error:            e.oauth,

@@ -11,7 +11,7 @@ import (
 	"shorepass/session"
 )
 
-// event is what one request was that decides something, begun in the middleware,
+// event describes one request that decides something: begun in the middleware,
 // filled on the request's way, and written once: the audit line, the log line
 // and the metrics all come from it. It never holds a secret.
 type event struct {

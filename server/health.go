@@ -14,15 +14,15 @@ const (
 	// Probes come every few seconds.
 	probedLately = time.Minute
 
-	// goodbyeLimit is how long the end waits for the next probe: as long as
+	// drainLimit is how long the end waits for the next probe: as long as
 	// Kubernetes waits between two unless told otherwise.
-	goodbyeLimit = 10 * time.Second
+	drainLimit = 10 * time.Second
 )
 
 // readiness is the body of /readyz.
 type readiness struct {
 	Ready bool              `json:"ready"`
-	Down  map[string]string `json:"down,omitempty"` // each part that is down, and since when or why, without a peer's words
+	Down  map[string]string `json:"down,omitempty"` // by name of what is down, each "unavailable"; the log says why
 }
 
 // serveHealth says that the process lives.
@@ -66,17 +66,17 @@ func (s *Server) isProbed(ready bool) {
 	}
 }
 
-// sayGoodbye has /readyz answer 503, and goes on serving until whoever asks it
+// drain has /readyz answer 503, and goes on serving until whoever asks it
 // has seen that, so that a balancer sends nobody to a closed port. Where nobody
 // asked of late it returns at once.
-func (s *Server) sayGoodbye(ctx context.Context) {
+func (s *Server) drain(ctx context.Context) {
 	s.stopping.Store(true)
 	if time.Since(time.Unix(s.probed.Load(), 0)) > probedLately {
 		return
 	}
 	select {
 	case <-s.told:
-	case <-time.After(goodbyeLimit):
+	case <-time.After(drainLimit):
 	case <-ctx.Done():
 	}
 }
@@ -87,6 +87,6 @@ func (s *Server) serveUnready(w http.ResponseWriter, r *http.Request) {
 		s.serveHealth(w, r, nil)
 		return
 	}
-	writeError(w, &httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable",
+	writeError(w, httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable",
 		retryAfter: retryUnavailable, message: "starting; try again in a moment"})
 }

@@ -8,9 +8,9 @@ import (
 	"shorepass/server"
 )
 
-// TestGoodbye: who asks /readyz sees that the server is about to end before it
+// TestDrain: who asks /readyz sees that the server is about to end before it
 // does, and is served meanwhile; where nobody asks, it ends at once.
-func TestGoodbye(t *testing.T) {
+func TestDrain(t *testing.T) {
 	status := func(t *testing.T, h *house, path string) int {
 		t.Helper()
 		resp, err := http.Get(h.URL + path)

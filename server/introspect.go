@@ -22,7 +22,7 @@ type introspection struct {
 	Subject   string `json:"sub,omitempty"`        // of a session the provider's mark of the person, of an access token its sub claim
 	Username  string `json:"username,omitempty"`
 	Provider  string `json:"provider,omitempty"`
-	ClientID  string `json:"client_id,omitempty"` // of who logged in
+	ClientID  string `json:"client_id,omitempty"` // that logged in
 	Issuer    string `json:"iss,omitempty"`
 	Audience  string `json:"aud,omitempty"` // the service
 	IssuedAt  int64  `json:"iat,omitempty"`

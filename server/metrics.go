@@ -13,12 +13,12 @@ import (
 // Metrics are the server's counters. Every label has few values, none of them
 // made by a client.
 type Metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	unaudited,
-	reloads *prometheus.CounterVec
-	handler http.Handler
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	reloads   *prometheus.CounterVec
+	unaudited prometheus.Counter
+	handler   http.Handler
 }
 
 // NewMetrics returns fresh counters.
@@ -32,9 +32,9 @@ func NewMetrics() *Metrics {
 			Name: "shorepass_token_request_duration_seconds", Help: "Time to answer a request to the token endpoint.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10},
 		}, []string{"grant"}),
-		unaudited: prometheus.NewCounterVec(prometheus.CounterOpts{
+		unaudited: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shorepass_audit_failures_total", Help: "Audit lines that could not be written.",
-		}, nil),
+		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shorepass_reloads_total", Help: "Reloads of the configuration, by result.",
 		}, []string{"result"}),
@@ -46,7 +46,7 @@ func NewMetrics() *Metrics {
 }
 
 // Unaudited counts an audit line that could not be written.
-func (m *Metrics) Unaudited() { m.unaudited.WithLabelValues().Inc() }
+func (m *Metrics) Unaudited() { m.unaudited.Inc() }
 
 // Reloaded counts a reload of the configuration.
 func (m *Metrics) Reloaded(err error) {

@@ -43,7 +43,7 @@ type question struct {
 }
 
 // parseQuestion reads a request to the token endpoint. Its errors are
-// *httpError with status 400, or wrap an error that errors.go knows.
+// httpError with status 400, or wrap an error that errors.go knows.
 func parseQuestion(w http.ResponseWriter, r *http.Request) (*question, error) {
 	if r.Method == http.MethodPost {
 		return parsePost(w, r)
@@ -102,7 +102,7 @@ func parsePost(w http.ResponseWriter, r *http.Request) (*question, error) {
 	case "":
 		return nil, malformed("grant_type is missing; use password or refresh_token")
 	default:
-		return nil, &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "unsupported_grant_type",
+		return nil, httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "unsupported_grant_type",
 			message: "this grant_type is not supported; use password or refresh_token"}
 	}
 }

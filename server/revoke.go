@@ -144,7 +144,7 @@ func (s *Server) revokeToken(ctx context.Context, rooms *Rooms, token providers.
 
 // errNotRevocable says that a registry takes a token without asking us. Who
 // sends one must not believe that it has ended.
-var errNotRevocable = &httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "unsupported_token_type",
+var errNotRevocable = httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "unsupported_token_type",
 	message: "a registry's access token cannot be taken back and ends by itself within minutes; send the refresh token"}
 
 // revokeSelected ends the sessions that sel selects, of those that who may end.
@@ -199,7 +199,6 @@ func notEnded(err error) error {
 	if failure.status != http.StatusServiceUnavailable {
 		return err
 	}
-	told := *failure
-	told.message = "not all of it could be ended; ask again in a moment"
-	return &told
+	failure.message = "not all of it could be ended; ask again in a moment"
+	return failure
 }

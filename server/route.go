@@ -28,7 +28,7 @@ func (s *Server) routes(tokenPaths []string) map[string]route {
 		"/healthz": {[]string{http.MethodGet, http.MethodHead}, s.serveHealth},
 		"/readyz":  {[]string{http.MethodGet, http.MethodHead}, s.serveReady},
 		"/metrics": {[]string{http.MethodGet}, s.serveMetrics},
-		"/v2":      {[]string{http.MethodGet, http.MethodHead}, s.servePing},
+		"/v2":      {[]string{http.MethodGet, http.MethodHead}, s.serveVersionCheck},
 
 		"/oauth/revoke":     {[]string{http.MethodPost}, s.observed(actionRevoke, s.serveRevoke)},
 		"/oauth/introspect": {[]string{http.MethodPost}, s.observed(actionIntrospect, s.serveIntrospect)},
@@ -90,7 +90,7 @@ func recovered(serve func() error) (err error) {
 
 // logFailure tells the operators what the client was not told. A wrong
 // password is nobody's fault here, and the audit line has it.
-func (s *Server) logFailure(r *http.Request, e *event, failure *httpError) {
+func (s *Server) logFailure(r *http.Request, e *event, failure httpError) {
 	attrs := []any{"request", e.Request, "status", failure.status, "error", failure.Error(), "service", e.Service, "address", e.Address}
 	switch {
 	case r.Context().Err() != nil:

@@ -1,9 +1,14 @@
-// Package server speaks HTTP: the token endpoint, health and metrics.
+// Package server speaks HTTP: the token endpoint (token.go), revocation and
+// introspection (revoke.go, introspect.go, who asks in caller.go), the version
+// check /v2/ (versioncheck.go), health and metrics.
 //
-// A request enters in [Server.ServeHTTP], is parsed in question.go, goes its
-// way in token.go, and leaves as an answer or through errors.go, the one place
-// where an error becomes a status and a body. What a request was is kept in its
-// event, from which the audit line, the log line and the metrics are made.
+// A request enters in [Server.ServeHTTP] and finds its endpoint in route.go. One
+// to the token endpoint is parsed in question.go, goes its way in token.go, and
+// leaves as an answer or through errors.go, the one place where an error becomes
+// a status and a body. What a request was is kept in its event, from which the
+// audit line, the log line and the metrics are made. body.go, head.go and sink.go
+// see to it that neither a stranger nor a log that nobody reads uses up what
+// there is.
 //
 // What can be reloaded is in [Rooms] and is swapped whole; a request keeps the
 // rooms it began with.
@@ -104,7 +109,7 @@ const (
 	writeLimit      = 30 * time.Second
 	idleLimit       = 2 * time.Minute
 	maxHeaderBytes  = 3 << 19          // a password of 1 MiB is told so in the wire's own form; head.go bounds how many
-	shutdownLimit   = 20 * time.Second // goodbyeLimit included
+	shutdownLimit   = 20 * time.Second // drainLimit included
 )
 
 // Serve answers on l until ctx ends, then finishes the requests under way. It
@@ -135,7 +140,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 	s.log.Info("shutting down: finishing the requests under way")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 	defer cancel()
-	s.sayGoodbye(end)
+	s.drain(end)
 	err := h.Shutdown(end)
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
@@ -160,13 +165,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		found, ok = rooms.routes[path.Clean("/"+where)]
 	}
 	if !ok {
-		writeError(w, &httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"})
+		writeError(w, httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"})
 		return
 	}
 	if !slices.Contains(found.methods, r.Method) {
 		allow := strings.Join(found.methods, ", ")
 		w.Header().Set("Allow", allow)
-		writeError(w, &httpError{status: http.StatusMethodNotAllowed, code: codeUnsupported, oauth: "invalid_request", message: "this path takes only " + allow})
+		writeError(w, httpError{status: http.StatusMethodNotAllowed, code: codeUnsupported, oauth: "invalid_request", message: "this path takes only " + allow})
 		return
 	}
 	found.handle(w, r, rooms)

@@ -57,7 +57,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms
 
 	token, err := rooms.Issuer.Mint(q.service, who.user(), decision.Access, s.clock(e))
 	if err != nil {
-		return fmt.Errorf("mint a token for %q: %w", q.service, err)
+		return err
 	}
 	answer := tokenAnswer{Token: token.Reveal(), AccessToken: token.Reveal(), ExpiresIn: int(token.ExpiresIn / time.Second)}
 	if q.post {

@@ -42,7 +42,7 @@ func newCheck(o *options) *cobra.Command {
 	var live, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Hold the configuration against its files and, with --live, its peers",
+		Short: "Check the configuration and its files and, with --live, the providers and the store",
 		Long: "Reads the configuration and every file it names as serve would, looks whether what\n" +
 			"serve makes or writes can be, and prints each fault with file, line, key and cure.\n" +
 			"With --live it connects to each provider and the store and says what it found. It\n" +
@@ -71,8 +71,8 @@ func newCheck(o *options) *cobra.Command {
 	return cmd
 }
 
-// check builds all that serve would build, and holds what serve would open
-// against its files. The error says what serve would fail with, or which of
+// check builds all that serve would build, and looks at each file that serve
+// would open. The error says what serve would fail with, or which of
 // its peers cannot be reached.
 func check(ctx context.Context, path string, cfg *settled, live bool) (*checked, error) {
 	quiet := slog.New(slog.DiscardHandler)

@@ -2,7 +2,7 @@
 // identities and its container registries.
 //
 //	shorepass serve             answer token requests
-//	shorepass check             hold the configuration against its files and peers
+//	shorepass check             check the configuration, its files and its peers
 //	shorepass explain           say which rule gives or takes what
 //	shorepass sessions          list, end and reseal sessions
 //	shorepass keys init         make the root that registries trust
@@ -15,8 +15,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -84,4 +86,11 @@ func (o *options) path() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("there is no configuration: neither %s nor %s exists; name one with --config", defaultConfigs[0], defaultConfigs[1])
+}
+
+// printJSON writes what every --json prints.
+func printJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 
@@ -13,9 +15,14 @@ import (
 // registries are what registry-config can print a block for.
 var registries = strings.Join([]string{registry.Distribution2, registry.Distribution3, registry.GitLab, registry.Zot}, ", ")
 
+// registryFlags are the flags of registry-config.
+type registryFlags struct {
+	service, registry, rootCertificate, keySetFile string
+	keySet, json                                   bool
+}
+
 func newRegistryConfig(o *options) *cobra.Command {
-	var service, kind, root, keySetFile string
-	var asJSON, keySet bool
+	var f registryFlags
 	cmd := &cobra.Command{
 		Use:   "registry-config",
 		Short: "Print the block that a registry needs",
@@ -29,56 +36,65 @@ func newRegistryConfig(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if missing, err := rootIsMissing(cfg); err != nil {
-				return err
-			} else if missing {
-				return fmt.Errorf("%s does not exist yet; start the server once, or make it with: shorepass keys init", cfg.Token.RootCertificate)
-			}
-			issuer, err := newIssuer(cfg, slog.New(slog.DiscardHandler))
-			if err != nil {
-				return err
-			}
-			if service == "" && len(cfg.Token.Services) > 1 {
-				return fmt.Errorf("there are several services; choose one of %s with --service", strings.Join(cfg.Token.Services, ", "))
-			}
-			if service, err = issuer.Service(service); err != nil {
-				return err
-			}
-			if keySet {
-				keys, err := issuer.JWKS(service)
-				if err != nil {
-					return err
-				}
-				_, err = cmd.OutOrStdout().Write(keys)
-				return err
-			}
-			setup, err := issuer.Setup(service, cfg.Server.Realm())
-			if err != nil {
-				return err
-			}
-			if root != "" {
-				setup.RootCertificate = root
-			}
-			if keySetFile != "" {
-				setup.KeySet = keySetFile
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), setup)
-			}
-			block, err := setup.Block(kind)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), block)
-			return err
+			return f.print(cmd.OutOrStdout(), cfg)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&kind, "registry", registry.Distribution3, "one of "+registries)
-	flags.StringVar(&service, "service", "", "the registry's `name`, one of token.services (default: the only one)")
-	flags.StringVar(&root, "root-certificate", "", "the `file` that the root certificate is in on the registry's machine (default: as here)")
-	flags.StringVar(&keySetFile, "key-set-file", "", "the `file` that the key set is in on the registry's machine, where signing = \"kid\"")
-	flags.BoolVar(&keySet, "key-set", false, "print the key set itself, where signing = \"kid\"")
-	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	flags.StringVar(&f.registry, "registry", registry.Distribution3, "one of "+registries)
+	flags.StringVar(&f.service, "service", "", "the registry's `name`, one of token.services (default: the only one)")
+	flags.StringVar(&f.rootCertificate, "root-certificate", "", "the `file` that the root certificate is in on the registry's machine (default: as here)")
+	flags.StringVar(&f.keySetFile, "key-set-file", "", "the `file` that the key set is in on the registry's machine, where signing = \"kid\"")
+	flags.BoolVar(&f.keySet, "key-set", false, "print the key set itself, where signing = \"kid\"")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
+}
+
+// print writes the key set, or the block, of the service that is asked for.
+func (f registryFlags) print(w io.Writer, cfg *settled) error {
+	issuer, err := builtIssuer(cfg)
+	if err != nil {
+		return err
+	}
+	if f.service == "" && len(cfg.Token.Services) > 1 {
+		return fmt.Errorf("there are several services; choose one of %s with --service", strings.Join(cfg.Token.Services, ", "))
+	}
+	service, err := issuer.Service(f.service)
+	if err != nil {
+		return err
+	}
+	if f.keySet {
+		keys, err := issuer.JWKS(service)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(keys)
+		return err
+	}
+	setup, err := issuer.Setup(service, cfg.Server.Realm())
+	if err != nil {
+		return err
+	}
+	setup.RootCertificate = cmp.Or(f.rootCertificate, setup.RootCertificate)
+	setup.KeySet = cmp.Or(f.keySetFile, setup.KeySet)
+	if f.json {
+		return printJSON(w, setup)
+	}
+	block, err := setup.Block(f.registry)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, block)
+	return err
+}
+
+// builtIssuer returns an issuer with the keys that there are, and makes none.
+func builtIssuer(cfg *settled) (*registry.Issuer, error) {
+	missing, err := rootIsMissing(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if missing {
+		return nil, fmt.Errorf("%s does not exist yet; start the server once, or make it with: shorepass keys init", cfg.Token.RootCertificate)
+	}
+	return newIssuer(cfg, slog.New(slog.DiscardHandler))
 }

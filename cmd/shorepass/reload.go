@@ -41,7 +41,7 @@ func (d *daemon) reloadOnChange(ctx context.Context) {
 			return
 		case <-hangups:
 			if err := d.audit.Reopen(); err != nil {
-				d.log.Error("lines go on to the audit file of before", "error", err)
+				d.log.Error("could not reopen the audit file; still writing to the one that was open", "error", err)
 			}
 		case <-changes:
 		}

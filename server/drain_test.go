@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// TestGoodbyeWithoutAProbe: a probe that does not come back is not waited for
+// TestDrainWithoutAProbe: a probe that does not come back is not waited for
 // any longer than it may take.
-func TestGoodbyeWithoutAProbe(t *testing.T) {
+func TestDrainWithoutAProbe(t *testing.T) {
 	for _, test := range []struct{ since, want time.Duration }{
-		{0, goodbyeLimit},
-		{59 * time.Second, goodbyeLimit},
+		{0, drainLimit},
+		{59 * time.Second, drainLimit},
 		{62 * time.Second, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -20,7 +20,7 @@ func TestGoodbyeWithoutAProbe(t *testing.T) {
 			s.isProbed(true)
 			time.Sleep(test.since)
 			begin := time.Now()
-			s.sayGoodbye(t.Context())
+			s.drain(t.Context())
 			if took := time.Since(begin); took != test.want {
 				t.Errorf("%v after a probe the end is put off by %v, want %v", test.since, took, test.want)
 			}
