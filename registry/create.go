@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -31,25 +32,39 @@ func CreateRoot(certFile, keyFile string) error {
 			return fmt.Errorf("make root: %w", err)
 		}
 	}
-	certificate, key, err := newRoot(time.Now())
+	key, err := drawRootKey(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
 	if err != nil {
 		return fmt.Errorf("make root: %w", err)
 	}
-	if err := writeNew(keyFile, key, 0o600); err != nil {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
 		return fmt.Errorf("make root: %w", err)
 	}
-	if err := writeNew(certFile, certificate, 0o644); err != nil {
+	if err := writeNew(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		return fmt.Errorf("make root: %w", err)
+	}
+	if err := writeRoot(certFile, key, time.Now()); err != nil {
 		return errors.Join(fmt.Errorf("make root: %w", err), os.Remove(keyFile))
 	}
 	return nil
 }
 
-// newRoot returns a new root and its key, in PEM.
-func newRoot(now time.Time) (certificate, key []byte, err error) {
-	private, err := drawRootKey(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+// FinishRoot makes the certificate of a root whose key is there, as a
+// [CreateRoot] leaves it that was killed in between. A registry that has an
+// older certificate of the key takes what is signed under the new one.
+func FinishRoot(certFile, keyFile string) error {
+	key, err := readKey(keyFile)
 	if err != nil {
-		return nil, nil, err
+		return fmt.Errorf("finish root: %w", err)
 	}
+	if err := writeRoot(certFile, key, time.Now()); err != nil {
+		return fmt.Errorf("finish root: %w", err)
+	}
+	return nil
+}
+
+// writeRoot writes the certificate of a root with a key.
+func writeRoot(certFile string, key crypto.Signer, now time.Time) error {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "shorepass token root"},
 		NotBefore:             now.Add(-24 * time.Hour), // so that a leaf can begin an hour back from the start
@@ -58,16 +73,11 @@ func newRoot(now time.Time) (certificate, key []byte, err error) {
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 	}
-	certDER, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certDER}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
+	return writeNew(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 }
 
 // drawRootKey draws until neither X nor Y begins with a zero byte, one key of

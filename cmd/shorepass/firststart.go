@@ -43,8 +43,9 @@ func settle(cfg *config.Config) (*settled, error) {
 	return &settled{Config: cfg, ownRoot: true}, nil
 }
 
-// rootIsMissing reports whether the root is still to be made, which is so only
-// where settle chose its place. One file without the other is an error.
+// rootIsMissing reports whether the root is still to be made, or its
+// certificate, which is so only where settle chose its place. A certificate
+// without its key is an error.
 func rootIsMissing(cfg *settled) (bool, error) {
 	if !cfg.ownRoot {
 		return false, nil
@@ -53,27 +54,32 @@ func rootIsMissing(cfg *settled) (bool, error) {
 	_, certErr := os.Stat(certificate)
 	_, keyErr := os.Stat(key)
 	switch {
-	case certErr == nil && keyErr == nil:
-		return false, nil
-	case errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
+	case errors.Is(certErr, fs.ErrNotExist) && (keyErr == nil || errors.Is(keyErr, fs.ErrNotExist)):
 		return true, nil
+	case errors.Is(keyErr, fs.ErrNotExist):
+		return false, fmt.Errorf("%s is there and its key %s is not; put the key back, or move the certificate away to have a new root made", certificate, key)
 	}
-	return false, fmt.Errorf("of %s and %s one exists and the other cannot be read; put the missing one back, or move both away to have a new root made",
-		certificate, key)
+	return false, errors.Join(certErr, keyErr)
 }
 
-// firstStart makes the root if it is still to be made.
+// firstStart makes what is still to be made of the root. A start that was killed
+// in the middle of this has left the key alone.
 func firstStart(cfg *settled, log *slog.Logger) error {
 	missing, err := rootIsMissing(cfg)
 	if err != nil || !missing {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(cfg.Token.RootCertificate), 0o700); err != nil {
+	certificate, key := cfg.Token.RootCertificate, cfg.Token.RootKey
+	if err := os.MkdirAll(filepath.Dir(certificate), 0o700); err != nil {
 		return fmt.Errorf("make the folder of the store: %w", err)
 	}
-	if err := registry.CreateRoot(cfg.Token.RootCertificate, cfg.Token.RootKey); err != nil {
+	makeRoot := registry.CreateRoot
+	if _, err := os.Stat(key); err == nil {
+		makeRoot = registry.FinishRoot
+	}
+	if err := makeRoot(certificate, key); err != nil {
 		return err
 	}
-	log.Info("made a root; the registry needs its certificate as rootcertbundle", "certificate", cfg.Token.RootCertificate)
+	log.Info("made a root; the registry needs its certificate as rootcertbundle", "certificate", certificate)
 	return nil
 }
