@@ -381,6 +381,25 @@ func TestRefreshToken(t *testing.T) {
 	}
 }
 
+// TestGrantTakesRefreshTokensOnly: grant_type=refresh_token takes no token of
+// another kind, which Basic and the password grant do (RFC 6749, section 6).
+func TestGrantTakesRefreshTokensOnly(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	refresh := h.issue(t, "alice")
+	for prefix, kind := range map[string]session.Kind{"sp_p_": session.KindPAT, "sp_b_": session.KindRobot} {
+		token := h.twin(t, refresh, prefix, kind, 0)
+		if a := h.post(t, refreshForm(token, "blue")); a.status != http.StatusUnauthorized {
+			t.Errorf("%s… as a refresh token: %d %s, want 401", prefix, a.status, a.body)
+		}
+		if a := h.post(t, passwordForm("alice", token, "blue")); a.status != http.StatusOK {
+			t.Errorf("%s… as a password: %d %s, want 200", prefix, a.status, a.body)
+		}
+		if a := h.get(t, "service=blue", "alice", token); a.status != http.StatusOK {
+			t.Errorf("%s… by Basic: %d %s, want 200", prefix, a.status, a.body)
+		}
+	}
+}
+
 func TestAnonymous(t *testing.T) {
 	h := newHouse(t, server.AuditConfig{}).open(t)
 	for query, status := range map[string]int{

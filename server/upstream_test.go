@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,6 +122,28 @@ func TestGuessedRefreshTokens(t *testing.T) {
 			t.Errorf("one that has its session = %d %s once the address has no guesses left, want 200", a.status, a.body)
 		}
 	})
+}
+
+// TestFirstUseOfARefreshToken: what docker login then keeps is the token of the
+// session that the provider's token stands for, and no second session is made.
+func TestFirstUseOfARefreshToken(t *testing.T) {
+	h, _ := withIssuer(t, &issuer{})
+	first := h.get(t, "service=blue&offline_token=true", "$refresh", goodRefresh)
+	token, _ := first.json["refresh_token"].(string)
+	if !strings.HasPrefix(token, "sp_r_") {
+		t.Fatalf("the first use = %d %s, want a refresh token", first.status, first.body)
+	}
+	again := h.get(t, "service=blue&offline_token=true", "$refresh", goodRefresh)
+	if _, found := again.json["refresh_token"]; again.status != http.StatusOK || found {
+		t.Errorf("the second use = %d %s, want 200 and no refresh token: the provider's goes on being good", again.status, again.body)
+	}
+	if a := h.post(t, refreshForm(token, "blue")); a.status != http.StatusOK {
+		t.Errorf("the token of the session = %d %s, want 200", a.status, a.body)
+	}
+	alive, err := h.sessions.List(t.Context(), session.Selector{})
+	if err != nil || len(alive) != 1 || alive[0].ID != idOf(token) {
+		t.Errorf("sessions %v, %v, want one", alive, err)
+	}
 }
 
 // TestOurTokenGoesNowhere: one of our own tokens is shown to no provider, also
