@@ -97,11 +97,11 @@ type Store interface {
 	List(ctx context.Context, sel Selector, after Hash, limit int) ([]Listed, error)
 
 	// Sweep ends up to limit sessions whose time has come, and forgets up to
-	// limit that ended long ago, or before they were ever used and with no renewal
-	// left to give back, with what nobody needs any more. One that answers to a provider's refresh token is never
-	// forgotten: that token may still be good there, and would make another. It
-	// returns how many rows it touched: less than limit when nothing is left to
-	// do.
+	// limit that ended long ago, or before they were ever used and with no
+	// renewal left to give back, with what nobody needs any more. One that
+	// answers to a provider's refresh token is never forgotten: that token may
+	// still be good there, and would make another. It returns how many rows it
+	// touched: less than limit when nothing is left to do.
 	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
 
 	// Farewells takes up to limit renewals out of the store whose sessions
@@ -265,7 +265,8 @@ type Sealed struct {
 	Body     []byte
 }
 
-// address spells an address for a store, and parses what it spelt.
+// AddressText returns the address as a store keeps it, or "" when it is
+// unknown. [ParseClient] reads it back.
 func (c Client) AddressText() string {
 	if !c.Address.IsValid() {
 		return ""

@@ -53,9 +53,9 @@ type querier interface {
 	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 }
 
-// endWhere ends the sessions that can and that a condition chooses, whose own arguments
-// begin with $5. It is one statement, so that it is kept whole or not at all
-// wherever it runs.
+// endWhere ends the sessions that can end and that a condition chooses, whose
+// own arguments begin with $5. It is one statement, so that it is kept whole or
+// not at all wherever it runs.
 func endWhere(ctx context.Context, q querier, e ending, where string, args ...any) (ended int, err error) {
 	// What a person or an operator ended stays so; the provider's token can be
 	// given back at once.
