@@ -163,11 +163,12 @@ func (s *Sessions) consult(ctx context.Context, r *rules, row *Row, known *provi
 	found, err := revalidated(ctx, r, &id)
 	answer, renewal := s.read(r, row, found, err, id.Provider)
 	if err == nil {
-		known, err := encodeFacts(found)
-		if err != nil {
-			answer, renewal = s.read(r, row, nil, &providers.RotatedError{Renewal: renewal, Err: err}, id.Provider)
+		facts, encodeErr := encodeFacts(found)
+		if encodeErr != nil {
+			answer, renewal = s.read(r, row, nil, &providers.RotatedError{Renewal: renewal, Err: encodeErr}, id.Provider)
+		} else {
+			answer.Facts = &facts
 		}
-		answer.Facts = &known
 	}
 	if sealed != nil && !renewal.IsZero() && !renewal.Equal(id.Renewal) {
 		if answer.Sealed, err = s.keys.seal(row.Hash.ID(), renewal); err != nil {
