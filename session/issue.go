@@ -96,8 +96,8 @@ func (r *rules) lifetime(row *Row) time.Duration {
 // expires is when a session ends: what was said at its making, or less where
 // the configuration has been tightened since.
 func (r *rules) expires(row *Row) time.Time {
-	if now := row.Created.Add(r.lifetime(row)); now.Before(row.Expires) {
-		return now
+	if sooner := row.Created.Add(r.lifetime(row)); sooner.Before(row.Expires) {
+		return sooner
 	}
 	return row.Expires
 }
