@@ -150,7 +150,7 @@ func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, kn
 		return unavailable(err)
 	}
 	if a.End != "" && !doubted {
-		s.wakeGoodbyes()
+		wake(s.revocations)
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func (s *Sessions) judge(ctx context.Context, r *rules, row *Row, known *provide
 	}
 	if why == ReasonStamp {
 		s.rules.Load().providers.Forget(known.Provider, known.Subject)
-		s.wakeGoodbyes()
+		wake(s.revocations)
 	}
 	return refused("it ended: " + string(why))
 }

@@ -98,15 +98,16 @@ type Store interface {
 
 	// Sweep ends up to limit sessions whose time has come, and forgets up to
 	// limit that ended long ago, or before they were ever used and with no
-	// renewal left to give back, with what nobody needs any more. One that
+	// renewal left to revoke, with what nobody needs any more. One that
 	// answers to a provider's refresh token is never forgotten: that token may
 	// still be good there, and would make another. It returns how many rows it
 	// touched: less than limit when nothing is left to do.
 	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
 
-	// Farewells takes up to limit renewals out of the store whose sessions
-	// were revoked, or ended for another reason before the given time.
-	Farewells(ctx context.Context, before time.Time, limit int) ([]Sealed, error)
+	// TakeRevocable takes up to limit renewals out of the store that their
+	// providers are to revoke: those whose sessions were revoked, or ended for
+	// another reason before the given time.
+	TakeRevocable(ctx context.Context, before time.Time, limit int) ([]Sealed, error)
 
 	// Sealed returns up to limit renewals by the order of their persons, each
 	// after the given person. Reseal replaces one unless it has changed since.

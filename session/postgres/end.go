@@ -58,12 +58,12 @@ type querier interface {
 // not at all wherever it runs.
 func endWhere(ctx context.Context, q querier, e ending, where string, args ...any) (ended int, err error) {
 	// What a person or an operator ended stays so; the provider's token can be
-	// given back at once.
+	// revoked at once.
 	revoked := e.why == session.ReasonRevoked || e.why == session.ReasonPerPerson
 	err = q.QueryRow(ctx, `
 		WITH over AS (
 			UPDATE session SET ended = $1, why = $2 WHERE `+endable(e.why)+` AND `+where+` RETURNING hash, person
-		), given_up AS (
+		), renewals AS (
 			UPDATE renewal SET ended = $1, revoked = $3 WHERE person IN (SELECT person FROM over) RETURNING person
 		), told AS (
 			UPDATE client SET ended_by = $4 WHERE hash IN (SELECT hash FROM over) RETURNING hash
@@ -155,8 +155,8 @@ func (s *Store) deleted(ctx context.Context, query string, args ...any) (n int, 
 	return n, err
 }
 
-// Farewells takes renewals whose sessions have ended.
-func (s *Store) Farewells(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
+// TakeRevocable takes renewals whose sessions have ended.
+func (s *Store) TakeRevocable(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
 	err = s.write(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `
 			DELETE FROM renewal r USING person p WHERE p.id = r.person AND r.person = ANY(ARRAY(

@@ -65,7 +65,7 @@ func endWhere(ctx context.Context, tx *sql.Tx, e ending, where string, args ...a
 	}
 	at := toMillis(e.at)
 	// What a person or an operator ended stays so; the provider's token can be
-	// given back at once.
+	// revoked at once.
 	revoked := e.why == session.ReasonRevoked || e.why == session.ReasonPerPerson
 	for _, c := range all {
 		if _, err := tx.ExecContext(ctx, "UPDATE session SET ended = ?, why = ? WHERE hash = ?", at, string(e.why), c.hash); err != nil {
@@ -153,8 +153,8 @@ func forget(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (i
 	return len(persons), nil
 }
 
-// Farewells takes renewals whose sessions have ended.
-func (s *Store) Farewells(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
+// TakeRevocable takes renewals whose sessions have ended.
+func (s *Store) TakeRevocable(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `
 			SELECT r.person, r.token, p.provider, p.mark, r.body FROM renewal r JOIN person p ON p.id = r.person

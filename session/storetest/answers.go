@@ -199,10 +199,10 @@ func testDoubt(t *testing.T, s session.Store) {
 	check(t, "what was settled anew", find(t, s, again.Hash).Person.Gone, at.Add(time.Second))
 	check(t, "what was noted before", find(t, s, early.Hash).Why, session.ReasonEnded)
 	check(t, "what another provider said", find(t, s, other.Hash).Why, session.ReasonEnded)
-	taken, err := s.Farewells(t.Context(), at.Add(time.Hour), 10)
+	taken, err := s.TakeRevocable(t.Context(), at.Add(time.Hour), 10)
 	must(t, err)
 	if len(taken) != 1 || taken[0].Token != revoked.Hash {
-		t.Errorf("Farewells after Doubt = %+v, want the revoked one's", taken)
+		t.Errorf("TakeRevocable after Doubt = %+v, want the revoked one's", taken)
 	}
 }
 

@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"endings", testEnd},
 		{"lists", testList},
 		{"sweeps", testSweep},
-		{"farewells", testFarewells},
+		{"renewals to revoke", testTakeRevocable},
 		{"sealing anew", testReseal},
 		{"settings", testSettings},
 		{"a revocation at once with everything else", testConcurrent},
