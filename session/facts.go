@@ -59,8 +59,9 @@ func decodeFacts(body []byte) (*providers.Identity, error) {
 // one number would share their per_person, and nothing else.
 func who(provider, subject string) int64 { return number("who", provider+"\x00"+subject) }
 
-// mark tells a provider from one of the same name that was pointed elsewhere.
-func mark(provider, fingerprint string) int64 {
+// providerID tells a provider from one of the same name that was pointed
+// elsewhere. The stores' columns for it are called mark.
+func providerID(provider, fingerprint string) int64 {
 	return number("fingerprint", provider+"\x00"+fingerprint)
 }
 

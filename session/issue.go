@@ -65,7 +65,7 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 	d := &Draft{
 		Row: Row{
 			Hash: hash, Kind: kind, Method: id.Method, Service: service,
-			Mark: mark(id.Provider, r.providers.Fingerprint(id.Provider)), Stamp: id.Stamp, Created: now,
+			ProviderID: providerID(id.Provider, r.providers.Fingerprint(id.Provider)), Stamp: id.Stamp, Created: now,
 			Person: Person{Stamp: id.Stamp, Checked: now},
 		},
 		Who: who(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known,

@@ -141,7 +141,7 @@ func (s *Sessions) revokeRenewal(ctx context.Context, sealed Sealed) {
 // has taken its name must not get to see the token.
 func (s *Sessions) revokeAtProvider(ctx context.Context, sealed Sealed, renewal providers.Secret) error {
 	all := s.rules.Load().providers
-	if mark(sealed.Provider, all.Fingerprint(sealed.Provider)) != sealed.Mark {
+	if providerID(sealed.Provider, all.Fingerprint(sealed.Provider)) != sealed.ProviderID {
 		return errors.New("the provider is another by now, or gone")
 	}
 	return all.RevokeRenewal(ctx, sealed.Provider, renewal)

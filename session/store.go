@@ -45,7 +45,7 @@ type Store interface {
 	Renewal(ctx context.Context, person int64) ([]byte, error)
 
 	// Create keeps a new session and what its login found out about the
-	// person, whose marks it clears. Sessions of the same Who beyond perPerson
+	// person, who is gone no longer. Sessions of the same Who beyond perPerson
 	// end with ReasonPerPerson: those never redeemed first, the oldest first,
 	// the new one never. A claim on its Upstream is over.
 	Create(ctx context.Context, draft *Draft, perPerson int) error
@@ -67,8 +67,9 @@ type Store interface {
 	Settle(ctx context.Context, s *Settlement) (int, error)
 
 	// NoteEnding keeps what would have to be taken back of a provider's answer
-	// that ends or marks sessions, before that is settled, in the place of what
-	// was kept about the person before; of what is held, only that it came.
+	// that ends sessions or finds a person gone, before that is settled, in the
+	// place of what was kept about the person before; of what is held, only
+	// that it came.
 	NoteEnding(ctx context.Context, provider string, undo Undo) error
 
 	// NoteAnswers keeps how many other answers a replica had of a provider within
@@ -128,19 +129,19 @@ type Store interface {
 
 // Row is a session as a redemption reads it. It is small on purpose.
 type Row struct {
-	Hash    Hash
-	Kind    Kind
-	Method  providers.Method // of the login
-	Service string
-	Mark    int64  // of the provider's name and fingerprint at the login
-	Stamp   string // the person's at the login
-	Created time.Time
-	Expires time.Time
-	Used    time.Time
-	Ended   time.Time
-	Why     Reason
-	Person  Person
-	Body    []byte // of the person's facts; nil where it was not asked for
+	Hash       Hash
+	Kind       Kind
+	Method     providers.Method // of the login
+	Service    string
+	ProviderID int64  // a hash of the provider's name and fingerprint, at the login
+	Stamp      string // the person's at the login
+	Created    time.Time
+	Expires    time.Time
+	Used       time.Time
+	Ended      time.Time
+	Why        Reason
+	Person     Person
+	Body       []byte // of the person's facts; nil where it was not asked for
 }
 
 // Person is the row that a provider's answers are kept on: one for all
@@ -225,7 +226,7 @@ type Undo struct {
 
 // Trust is how far a provider can be believed.
 type Trust struct {
-	Answers int       // that neither ended nor marked a session, of the other replicas
+	Answers int       // of the other replicas, that neither ended a session nor found a person gone
 	Endings int       // persons about whom there was one that did, or would have, on all replicas
 	Doubted time.Time // until when it is not believed; the zero Time where that was never said
 }
@@ -259,11 +260,11 @@ type SweepTimes struct {
 
 // Sealed is a sealed renewal.
 type Sealed struct {
-	Person   int64
-	Token    Hash // of the session
-	Provider string
-	Mark     int64 // of the provider's name and fingerprint at the login
-	Body     []byte
+	Person     int64
+	Token      Hash // of the session
+	Provider   string
+	ProviderID int64 // as the Row has it
+	Body       []byte
 }
 
 // AddressText returns the address as a store keeps it, or "" when it is

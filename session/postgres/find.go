@@ -63,7 +63,7 @@ type scanned struct {
 func (f *scanned) into() []any {
 	p := &f.Person
 	return []any{
-		&f.hash, &f.kind, &f.method, &f.Service, &f.Mark, &f.stampThen, &f.created, &f.expires, &f.used, &f.ended, &f.why,
+		&f.hash, &f.kind, &f.method, &f.Service, &f.ProviderID, &f.stampThen, &f.created, &f.expires, &f.used, &f.ended, &f.why,
 		&p.ID, &f.version, &f.stampNow, &f.checked, &f.asked, &f.answer, &f.gone, &f.leaseEnds,
 	}
 }

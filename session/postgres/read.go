@@ -148,7 +148,7 @@ func collectSealed(rows pgx.Rows, err error) ([]session.Sealed, error) {
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (one session.Sealed, err error) {
 		var token []byte
-		err = row.Scan(&one.Person, &token, &one.Provider, &one.Mark, &one.Body)
+		err = row.Scan(&one.Person, &token, &one.Provider, &one.ProviderID, &one.Body)
 		copy(one.Token[:], token)
 		return one, err
 	})

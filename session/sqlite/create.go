@@ -46,9 +46,9 @@ func upsertPerson(ctx context.Context, tx *sql.Tx, d *session.Draft) (id int64, 
 			checked = excluded.checked, asked = excluded.asked, answer = 0, gone = 0
 		WHERE excluded.checked >= person.checked
 		RETURNING id`,
-		d.Provider, d.Mark, d.Subject, own, d.Facts.User, d.Facts.Version[:], d.Person.Stamp, checked, checked).Scan(&id)
+		d.Provider, d.ProviderID, d.Subject, own, d.Facts.User, d.Facts.Version[:], d.Person.Stamp, checked, checked).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = tx.QueryRowContext(ctx, "SELECT id FROM person WHERE provider = ? AND mark = ? AND subject = ? AND own = ?", d.Provider, d.Mark, d.Subject, own).Scan(&id)
+		err = tx.QueryRowContext(ctx, "SELECT id FROM person WHERE provider = ? AND mark = ? AND subject = ? AND own = ?", d.Provider, d.ProviderID, d.Subject, own).Scan(&id)
 		return id, err
 	}
 	if err == nil {
@@ -73,7 +73,7 @@ func insertSession(ctx context.Context, tx *sql.Tx, person int64, d *session.Dra
 	if _, err := tx.ExecContext(ctx, `
 		INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, who, upstream)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.Hash[:], person, string(d.Kind), string(d.Method), d.Service, d.Mark, d.Stamp, toMillis(d.Created), toMillis(d.Expires), d.Who, upstream); err != nil {
+		d.Hash[:], person, string(d.Kind), string(d.Method), d.Service, d.ProviderID, d.Stamp, toMillis(d.Created), toMillis(d.Expires), d.Who, upstream); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, "INSERT INTO client (hash, address, id, agent) VALUES (?, ?, ?, ?)", d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent)

@@ -166,7 +166,7 @@ type columns interface {
 func rowOf(c columns) *session.Row {
 	at := func(i int) time.Time { return fromMillis(c.number(i)) }
 	row := &session.Row{
-		Kind: session.Kind(c.text(1)), Method: providers.Method(c.text(2)), Service: c.text(3), Mark: c.number(4), Stamp: c.text(5),
+		Kind: session.Kind(c.text(1)), Method: providers.Method(c.text(2)), Service: c.text(3), ProviderID: c.number(4), Stamp: c.text(5),
 		Created: at(6), Expires: at(7), Used: at(8), Ended: at(9), Why: session.Reason(c.text(10)),
 		Person: session.Person{
 			ID: c.number(11), Stamp: c.text(13), Checked: at(14), Asked: at(15),

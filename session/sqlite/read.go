@@ -147,7 +147,7 @@ func scanSealed(rows *sql.Rows) ([]session.Sealed, error) {
 		session.Sealed
 		token []byte
 	}
-	all, err := scan(rows, func(r *raw) []any { return []any{&r.Person, &r.token, &r.Provider, &r.Mark, &r.Body} })
+	all, err := scan(rows, func(r *raw) []any { return []any{&r.Person, &r.token, &r.Provider, &r.ProviderID, &r.Body} })
 	if err != nil {
 		return nil, err
 	}

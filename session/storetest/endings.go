@@ -227,8 +227,8 @@ func testTakeRevocable(t *testing.T, s session.Store) {
 		must(t, err)
 		return taken
 	}
-	check(t, "at once", take(epoch.Add(-time.Second)), []session.Sealed{{Person: revoked.Person.ID, Token: revoked.Hash, Provider: "corp", Mark: -42, Body: []byte("sealed revoked")}})
-	check(t, "later", take(epoch), []session.Sealed{{Person: ended.Person.ID, Token: ended.Hash, Provider: "corp", Mark: -42, Body: []byte("sealed ended")}})
+	check(t, "at once", take(epoch.Add(-time.Second)), []session.Sealed{{Person: revoked.Person.ID, Token: revoked.Hash, Provider: "corp", ProviderID: -42, Body: []byte("sealed revoked")}})
+	check(t, "later", take(epoch), []session.Sealed{{Person: ended.Person.ID, Token: ended.Hash, Provider: "corp", ProviderID: -42, Body: []byte("sealed ended")}})
 	check(t, "again", len(take(epoch)), 0)
 	kept, err := s.Renewal(t.Context(), alive.Person.ID)
 	must(t, err)
