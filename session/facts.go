@@ -12,9 +12,9 @@ import (
 	"shorepass/providers"
 )
 
-// facts is what is kept of an identity, and shared by all sessions of the
+// factsJSON is what is kept of an identity, and shared by all sessions of the
 // person: what belongs to one login is left out.
-type facts struct {
+type factsJSON struct {
 	Provider string          `json:"provider"`
 	Subject  string          `json:"subject"`
 	User     string          `json:"user"`
@@ -23,7 +23,7 @@ type facts struct {
 }
 
 func encodeFacts(id *providers.Identity) (Facts, error) {
-	f := facts{Provider: id.Provider, Subject: id.Subject, User: id.User, Groups: id.Groups}
+	f := factsJSON{Provider: id.Provider, Subject: id.Subject, User: id.User, Groups: id.Groups}
 	var err error
 	if len(id.Claims) > 0 {
 		f.Claims, err = providers.EncodeClaims(id.Claims)
@@ -40,7 +40,7 @@ func encodeFacts(id *providers.Identity) (Facts, error) {
 }
 
 func decodeFacts(body []byte) (*providers.Identity, error) {
-	var f facts
+	var f factsJSON
 	if err := json.Unmarshal(body, &f); err != nil {
 		return nil, fmt.Errorf("read what is kept of a person: %w", err)
 	}
@@ -81,20 +81,20 @@ const (
 
 // people remembers decoded persons by version, and by a token's hash which
 // version was behind it last, so that a look-up asks the store only for facts
-// that are not known here. When either is half full of what came since it last
-// was, what did not come since is forgotten, so that nothing has to be kept in
-// order.
+// that are not known here. Each of the two maps has a young and an old
+// generation: when the young one reaches half the limit it becomes the old one,
+// and the old one is dropped. What is asked for again is young again.
 type people struct {
 	maxBytes, maxTokens int
 
-	mu        sync.Mutex // guards what follows
-	bytes     int        // of those in new
-	new, old  map[Version]*providers.Identity
-	seen, saw map[Hash]Version // the new ones and the old ones
+	mu                    sync.Mutex // guards what follows
+	bytes                 int        // of those that came into people, and were not in oldPeople
+	people, oldPeople     map[Version]*providers.Identity
+	versions, oldVersions map[Hash]Version
 }
 
 func newPeople(maxBytes, maxTokens int) *people {
-	return &people{maxBytes: maxBytes, maxTokens: maxTokens, new: make(map[Version]*providers.Identity), seen: make(map[Hash]Version)}
+	return &people{maxBytes: maxBytes, maxTokens: maxTokens, people: make(map[Version]*providers.Identity), versions: make(map[Hash]Version)}
 }
 
 // expected returns the version of a token's person, or the zero Version where
@@ -102,11 +102,11 @@ func newPeople(maxBytes, maxTokens int) *people {
 func (p *people) expected(token Hash) Version {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	v, ok := p.seen[token]
+	v, ok := p.versions[token]
 	if !ok {
-		v = p.saw[token]
+		v = p.oldVersions[token]
 	}
-	if p.new[v] == nil && p.old[v] == nil {
+	if p.people[v] == nil && p.oldPeople[v] == nil {
 		return Version{}
 	}
 	return v
@@ -116,18 +116,18 @@ func (p *people) expected(token Hash) Version {
 func (p *people) recall(token Hash, v Version) *providers.Identity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.seen[token] != v {
-		if len(p.seen) >= p.maxTokens/2 {
-			p.saw, p.seen = p.seen, make(map[Hash]Version)
+	if p.versions[token] != v {
+		if len(p.versions) >= p.maxTokens/2 {
+			p.oldVersions, p.versions = p.versions, make(map[Hash]Version)
 		}
-		p.seen[token] = v
+		p.versions[token] = v
 	}
-	if id := p.new[v]; id != nil {
+	if id := p.people[v]; id != nil {
 		return id
 	}
-	id := p.old[v]
+	id := p.oldPeople[v]
 	if id != nil {
-		p.new[v] = id // its bytes were counted when it was new
+		p.people[v] = id // its bytes were counted when it came
 	}
 	return id
 }
@@ -136,9 +136,9 @@ func (p *people) remember(v Version, id *providers.Identity, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bytes += bytes; p.bytes > p.maxBytes/2 {
-		p.old, p.new, p.bytes = p.new, make(map[Version]*providers.Identity), bytes
+		p.oldPeople, p.people, p.bytes = p.people, make(map[Version]*providers.Identity), bytes
 	}
-	p.new[v] = id
+	p.people[v] = id
 }
 
 // identify returns the person of a row. It is shared: nobody may change it.
