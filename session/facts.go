@@ -83,18 +83,25 @@ const (
 // version was behind it last, so that a look-up asks the store only for facts
 // that are not known here. Each of the two maps has a young and an old
 // generation: when the young one reaches half the limit it becomes the old one,
-// and the old one is dropped. What is asked for again is young again.
+// and the old one is dropped. What is asked for again is young again. That is a
+// bound near that of an LRU, without a list.
 type people struct {
 	maxBytes, maxTokens int
 
 	mu                    sync.Mutex // guards what follows
-	bytes                 int        // of those that came into people, and were not in oldPeople
-	people, oldPeople     map[Version]*providers.Identity
+	bytes                 int        // of those in people
+	people, oldPeople     map[Version]decoded
 	versions, oldVersions map[Hash]Version
 }
 
+// decoded is a person, and how many bytes that takes in the store.
+type decoded struct {
+	id    *providers.Identity
+	bytes int
+}
+
 func newPeople(maxBytes, maxTokens int) *people {
-	return &people{maxBytes: maxBytes, maxTokens: maxTokens, people: make(map[Version]*providers.Identity), versions: make(map[Hash]Version)}
+	return &people{maxBytes: maxBytes, maxTokens: maxTokens, people: make(map[Version]decoded), versions: make(map[Hash]Version)}
 }
 
 // expected returns the version of a token's person, or the zero Version where
@@ -106,7 +113,7 @@ func (p *people) expected(token Hash) Version {
 	if !ok {
 		v = p.oldVersions[token]
 	}
-	if p.people[v] == nil && p.oldPeople[v] == nil {
+	if p.people[v].id == nil && p.oldPeople[v].id == nil {
 		return Version{}
 	}
 	return v
@@ -122,23 +129,30 @@ func (p *people) recall(token Hash, v Version) *providers.Identity {
 		}
 		p.versions[token] = v
 	}
-	if id := p.people[v]; id != nil {
-		return id
+	if young := p.people[v]; young.id != nil {
+		return young.id
 	}
-	id := p.oldPeople[v]
-	if id != nil {
-		p.people[v] = id // its bytes were counted when it came
+	old := p.oldPeople[v]
+	if old.id != nil {
+		p.keep(v, old)
 	}
-	return id
+	return old.id
 }
 
 func (p *people) remember(v Version, id *providers.Identity, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bytes += bytes; p.bytes > p.maxBytes/2 {
-		p.oldPeople, p.people, p.bytes = p.people, make(map[Version]*providers.Identity), bytes
+	if p.people[v].id == nil { // somebody else may have been as fast
+		p.keep(v, decoded{id, bytes})
 	}
-	p.people[v] = id
+}
+
+// keep makes a person young, with mu held.
+func (p *people) keep(v Version, one decoded) {
+	if p.bytes += one.bytes; p.bytes > p.maxBytes/2 {
+		p.oldPeople, p.people, p.bytes = p.people, make(map[Version]decoded), one.bytes
+	}
+	p.people[v] = one
 }
 
 // identify returns the person of a row. It is shared: nobody may change it.
