@@ -98,7 +98,7 @@ func readOrMake(name string, mayMake bool, log *slog.Logger) (providers.Secret, 
 
 // WriteSealKey writes a key into a new file that only its owner can read. It
 // never replaces a file, and never leaves half a one: the name appears when
-// all of it is on disk.
+// all of it is on disk, and is there to stay when WriteSealKey returns.
 func WriteSealKey(name string, key providers.Secret) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+SealKeyFile+"-*") // made with mode 0600
 	if err != nil {
@@ -116,5 +116,20 @@ func WriteSealKey(name string, key providers.Secret) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Link(f.Name(), name)
+	if err = os.Link(f.Name(), name); err != nil {
+		return err
+	}
+	if err = syncFolder(filepath.Dir(name)); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	return nil
+}
+
+// syncFolder makes a new name in a folder survive a crash.
+func syncFolder(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
