@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -265,6 +266,31 @@ type Sealed struct {
 	Provider   string
 	ProviderID int64 // as the Row has it
 	Body       []byte
+}
+
+// NewerSchemaError says that a store was brought to a schema that this program
+// does not know.
+type NewerSchemaError struct{ Is, Known int64 }
+
+func (e *NewerSchemaError) Error() string {
+	return fmt.Sprintf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", e.Is, e.Known)
+}
+
+// Millis returns a time as a store keeps it: in milliseconds since 1970, the
+// zero Time as 0. [FromMillis] reads it back.
+func Millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// FromMillis is the time that Millis returned ms for, to the millisecond.
+func FromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }
 
 // AddressText returns the address as a store keeps it, or "" when it is

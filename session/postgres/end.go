@@ -68,7 +68,7 @@ func endWhere(ctx context.Context, q querier, e ending, where string, args ...an
 		), told AS (
 			UPDATE client SET ended_by = $4 WHERE hash IN (SELECT hash FROM over) RETURNING hash
 		)
-		SELECT count(*) FROM over`, append([]any{toMillis(e.at), string(e.why), revoked, text(e.by)}, args...)...).Scan(&ended)
+		SELECT count(*) FROM over`, append([]any{session.Millis(e.at), string(e.why), revoked, text(e.by)}, args...)...).Scan(&ended)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
@@ -85,9 +85,9 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 		where string
 		args  []any
 	}{
-		{session.ReasonExpired, "expires <= $5", []any{toMillis(t.Now)}},
-		{session.ReasonIdle, "used_day > 0 AND used_day <= $5 AND used <= $6", []any{days(toMillis(t.Idle)), toMillis(t.Idle)}},
-		{session.ReasonUnused, "used_day = 0 AND created <= $5", []any{toMillis(t.Unused)}},
+		{session.ReasonExpired, "expires <= $5", []any{session.Millis(t.Now)}},
+		{session.ReasonIdle, "used_day > 0 AND used_day <= $5 AND used <= $6", []any{days(session.Millis(t.Idle)), session.Millis(t.Idle)}},
+		{session.ReasonUnused, "used_day = 0 AND created <= $5", []any{session.Millis(t.Unused)}},
 	} {
 		chosen := fmt.Sprintf("hash = ANY(ARRAY(SELECT hash FROM session WHERE ended = 0 AND %s LIMIT $%d FOR UPDATE SKIP LOCKED))", step.where, 5+len(step.args))
 		err := s.write(ctx, slow, func(ctx context.Context) error {
@@ -115,7 +115,7 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 		rows, err := tx.Query(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
 			SELECT hash FROM session WHERE ended > 0 AND upstream IS NULL AND (ended <= $1 OR used_day = 0 AND ended <= $2
 				AND NOT EXISTS (SELECT 1 FROM renewal r WHERE r.person = session.person))
-			ORDER BY ended LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING person`, toMillis(t.Forget), toMillis(t.Noted), limit)
+			ORDER BY ended LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING person`, session.Millis(t.Forget), session.Millis(t.Noted), limit)
 		if err != nil {
 			return fmt.Errorf("forget sessions: %w", err)
 		}
@@ -142,7 +142,7 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 // forgetClaims deletes claims that are over.
 func (s *Store) forgetClaims(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	return s.deleted(ctx, `DELETE FROM claim WHERE upstream = ANY(ARRAY(
-		SELECT upstream FROM claim WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, toMillis(t.Now), limit)
+		SELECT upstream FROM claim WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, session.Millis(t.Now), limit)
 }
 
 // deleted runs a statement that deletes, and returns how many rows it did.
@@ -161,7 +161,7 @@ func (s *Store) TakeRevocable(ctx context.Context, before time.Time, limit int) 
 		rows, err := s.pool.Query(ctx, `
 			DELETE FROM renewal r USING person p WHERE p.id = r.person AND r.person = ANY(ARRAY(
 				SELECT person FROM renewal WHERE ended > 0 AND (revoked OR ended <= $1) LIMIT $2 FOR UPDATE SKIP LOCKED))
-			RETURNING r.person, r.token, p.provider, p.mark, r.body`, toMillis(before), limit)
+			RETURNING r.person, r.token, p.provider, p.mark, r.body`, session.Millis(before), limit)
 		taken, err = collectSealed(rows, err)
 		return err
 	})

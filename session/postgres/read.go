@@ -97,14 +97,14 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 		}
 	}
 	if !sel.Before.IsZero() {
-		add("s.created <", toMillis(sel.Before))
+		add("s.created <", session.Millis(sel.Before))
 	}
 	switch {
 	case sel.Ended:
 	case sel.Refused.IsZero():
 		terms = append(terms, "s.ended = 0")
 	default:
-		add("(s.ended = 0 OR s."+refused+" AND s.ended >", toMillis(sel.Refused))
+		add("(s.ended = 0 OR s."+refused+" AND s.ended >", session.Millis(sel.Refused))
 		terms[len(terms)-1] += ")"
 	}
 	return strings.Join(terms, " AND "), args, true
