@@ -24,23 +24,19 @@ const proofSetting = "seal_key"
 // can lie too.
 type folder interface{ Folder() string }
 
-// OpenKeys returns the sealing keys of cfg, and refuses any that the sessions in
-// the store were not sealed with. [New] does so too: this is for who needs
-// [Keys.Derive] before there are Sessions.
-func OpenKeys(ctx context.Context, cfg Config, store Store, log *slog.Logger) (*Keys, error) {
-	return openKeys(ctx, cfg.SealKey, store, log)
-}
-
 // ErrNoSealKey says that no sealing key is configured, and that the store is one
 // of several replicas, so that none can be made.
 var ErrNoSealKey = errors.New("session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys init --seal-key seal.key, and write seal_key = { file = \"seal.key\" }")
 
-func openKeys(ctx context.Context, configured providers.Secret, store Store, log *slog.Logger) (*Keys, error) {
+// OpenKeys returns the sealing keys of cfg, and refuses any that the sessions in
+// the store were not sealed with. [New] does so too: this is for whoever needs
+// [Keys.Derive] before there are Sessions.
+func OpenKeys(ctx context.Context, cfg Config, store Settings, log *slog.Logger) (*Keys, error) {
 	proof, err := store.Setting(ctx, proofSetting, nil)
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("read from the store which sealing key it needs: %w", err))
 	}
-	where := "session.seal_key"
+	configured, where := cfg.SealKey, "session.seal_key"
 	if configured.IsZero() {
 		beside, ok := store.(folder)
 		if !ok {

@@ -51,7 +51,7 @@ type rules struct {
 // Where cfg has no SealKey and the store lies in a folder, the key is the file
 // seal.key there, made if the store is new.
 func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Logger) (*Sessions, error) {
-	keys, err := openKeys(ctx, cfg.SealKey, store, log)
+	keys, err := OpenKeys(ctx, cfg, store, log)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
