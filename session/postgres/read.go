@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -38,7 +39,7 @@ func (s *Store) Renewal(ctx context.Context, person int64) ([]byte, error) {
 func (s *Store) value(ctx context.Context, query string, args ...any) (body []byte, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
 		err := s.pool.QueryRow(ctx, query, args...).Scan(&body)
-		if err == pgx.ErrNoRows {
+		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		return err
