@@ -150,7 +150,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 
 // validateStore reports what is wrong with the store and the way to it.
 func (c Config) validateStore(fault func(key, problem string)) {
-	file, isSQLite := strings.CutPrefix(c.Store.Reveal(), "sqlite:")
+	file, isSQLite := c.SQLiteFile()
 	switch {
 	case isSQLite && strings.TrimSpace(file) == "":
 		fault("store", `names no file; write one such as "sqlite:data/shorepass.db"`)
@@ -177,6 +177,14 @@ func (c Config) validateStore(fault func(key, problem string)) {
 func (c Config) IsPostgres() bool {
 	store := c.Store.Reveal()
 	return strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://")
+}
+
+// SQLiteFile returns the path of the file, and true, where the store is one.
+func (c Config) SQLiteFile() (path string, ok bool) {
+	if path, ok = strings.CutPrefix(c.Store.Reveal(), "sqlite:"); !ok {
+		return "", false // the rest may hold a password
+	}
+	return path, true
 }
 
 // Bounds of what leads to the store. docker gives up after fifteen seconds, so

@@ -12,9 +12,9 @@ import (
 	"shorepass/providers"
 )
 
-// facts is what is kept of an identity, and shared by all sessions of the
+// factsJSON is what is kept of an identity, and shared by all sessions of the
 // person: what belongs to one login is left out.
-type facts struct {
+type factsJSON struct {
 	Provider string          `json:"provider"`
 	Subject  string          `json:"subject"`
 	User     string          `json:"user"`
@@ -23,7 +23,7 @@ type facts struct {
 }
 
 func encodeFacts(id *providers.Identity) (Facts, error) {
-	f := facts{Provider: id.Provider, Subject: id.Subject, User: id.User, Groups: id.Groups}
+	f := factsJSON{Provider: id.Provider, Subject: id.Subject, User: id.User, Groups: id.Groups}
 	var err error
 	if len(id.Claims) > 0 {
 		f.Claims, err = providers.EncodeClaims(id.Claims)
@@ -40,7 +40,7 @@ func encodeFacts(id *providers.Identity) (Facts, error) {
 }
 
 func decodeFacts(body []byte) (*providers.Identity, error) {
-	var f facts
+	var f factsJSON
 	if err := json.Unmarshal(body, &f); err != nil {
 		return nil, fmt.Errorf("read what is kept of a person: %w", err)
 	}
@@ -59,8 +59,9 @@ func decodeFacts(body []byte) (*providers.Identity, error) {
 // one number would share their per_person, and nothing else.
 func who(provider, subject string) int64 { return number("who", provider+"\x00"+subject) }
 
-// mark tells a provider from one of the same name that was pointed elsewhere.
-func mark(provider, fingerprint string) int64 {
+// providerID tells a provider from one of the same name that was pointed
+// elsewhere. The stores' columns for it are called mark.
+func providerID(provider, fingerprint string) int64 {
 	return number("fingerprint", provider+"\x00"+fingerprint)
 }
 
@@ -80,20 +81,27 @@ const (
 
 // people remembers decoded persons by version, and by a token's hash which
 // version was behind it last, so that a look-up asks the store only for facts
-// that are not known here. When either is half full of what came since it last
-// was, what did not come since is forgotten, so that nothing has to be kept in
-// order.
+// that are not known here. Each of the two maps has a young and an old
+// generation: when the young one reaches half the limit it becomes the old one,
+// and the old one is dropped. What is asked for again is young again. That is a
+// bound near that of an LRU, without a list.
 type people struct {
 	maxBytes, maxTokens int
 
-	mu        sync.Mutex // guards what follows
-	bytes     int        // of those in new
-	new, old  map[Version]*providers.Identity
-	seen, saw map[Hash]Version // the new ones and the old ones
+	mu                    sync.Mutex // guards what follows
+	bytes                 int        // of those in people
+	people, oldPeople     map[Version]decoded
+	versions, oldVersions map[Hash]Version
+}
+
+// decoded is a person, and how many bytes that takes in the store.
+type decoded struct {
+	id    *providers.Identity
+	bytes int
 }
 
 func newPeople(maxBytes, maxTokens int) *people {
-	return &people{maxBytes: maxBytes, maxTokens: maxTokens, new: make(map[Version]*providers.Identity), seen: make(map[Hash]Version)}
+	return &people{maxBytes: maxBytes, maxTokens: maxTokens, people: make(map[Version]decoded), versions: make(map[Hash]Version)}
 }
 
 // expected returns the version of a token's person, or the zero Version where
@@ -101,11 +109,11 @@ func newPeople(maxBytes, maxTokens int) *people {
 func (p *people) expected(token Hash) Version {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	v, ok := p.seen[token]
+	v, ok := p.versions[token]
 	if !ok {
-		v = p.saw[token]
+		v = p.oldVersions[token]
 	}
-	if p.new[v] == nil && p.old[v] == nil {
+	if p.people[v].id == nil && p.oldPeople[v].id == nil {
 		return Version{}
 	}
 	return v
@@ -115,29 +123,36 @@ func (p *people) expected(token Hash) Version {
 func (p *people) recall(token Hash, v Version) *providers.Identity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.seen[token] != v {
-		if len(p.seen) >= p.maxTokens/2 {
-			p.saw, p.seen = p.seen, make(map[Hash]Version)
+	if p.versions[token] != v {
+		if len(p.versions) >= p.maxTokens/2 {
+			p.oldVersions, p.versions = p.versions, make(map[Hash]Version)
 		}
-		p.seen[token] = v
+		p.versions[token] = v
 	}
-	if id := p.new[v]; id != nil {
-		return id
+	if young := p.people[v]; young.id != nil {
+		return young.id
 	}
-	id := p.old[v]
-	if id != nil {
-		p.new[v] = id // its bytes were counted when it was new
+	old := p.oldPeople[v]
+	if old.id != nil {
+		p.keep(v, old)
 	}
-	return id
+	return old.id
 }
 
 func (p *people) remember(v Version, id *providers.Identity, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bytes += bytes; p.bytes > p.maxBytes/2 {
-		p.old, p.new, p.bytes = p.new, make(map[Version]*providers.Identity), bytes
+	if p.people[v].id == nil { // somebody else may have been as fast
+		p.keep(v, decoded{id, bytes})
 	}
-	p.new[v] = id
+}
+
+// keep makes a person young, with mu held.
+func (p *people) keep(v Version, one decoded) {
+	if p.bytes += one.bytes; p.bytes > p.maxBytes/2 {
+		p.oldPeople, p.people, p.bytes = p.people, make(map[Version]decoded), one.bytes
+	}
+	p.people[v] = one
 }
 
 // identify returns the person of a row. It is shared: nobody may change it.

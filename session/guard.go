@@ -11,9 +11,10 @@ import (
 
 // A provider that suddenly refuses everybody is more likely broken, or
 // misconfigured, than a company that dismissed everybody. If more than a
-// fifth, and at least ten, of what one says within a minute would end or mark
-// sessions, on all replicas together, none does. A person counts once, however
-// many of their sessions it is about: nobody's own may keep others from ending.
+// fifth, and at least ten, of what one says within a minute would end sessions
+// or find a person gone, on all replicas together, none does. A person counts
+// once, however many of their sessions it is about: one person's cannot keep
+// those of others from ending.
 const (
 	guardWindow = time.Minute
 	guardLeast  = 10
@@ -57,7 +58,8 @@ func (g *guards) untold(now time.Time) map[string]int {
 }
 
 // guard counts, by the second, what one provider says of people that neither
-// ends nor marks a session. What does is noted in the store at once.
+// ends a session nor finds a person gone. What does is noted in the store at
+// once.
 type guard struct {
 	mu      sync.Mutex
 	seconds [guardWindow / time.Second]second
@@ -120,10 +122,11 @@ func (g *guard) mayWarn(at time.Time) bool {
 	return true
 }
 
-// settleEnding keeps an answer that ends or marks sessions, unless too many of
-// its kind come at once. What is to be taken back, should more of them come, is
-// in the store before it is done, and after it is done the store is asked once
-// more: so whichever replica sees that there are too many, none is forgotten.
+// settleEnding keeps an answer that ends sessions or finds a person gone, unless
+// too many of its kind come at once. What is to be taken back, should more of
+// them come, is in the store before it is done, and after it is done the store
+// is asked once more: so whichever replica sees that there are too many, none is
+// forgotten.
 func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
 	provider := known.Provider
 	held := &Settlement{Person: a.Person, Lease: a.Lease, At: a.At, Answer: AnswerHeld, Sealed: a.Sealed}
@@ -150,7 +153,7 @@ func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, kn
 		return unavailable(err)
 	}
 	if a.End != "" && !doubted {
-		s.wakeGoodbyes()
+		wake(s.revocations)
 	}
 	return nil
 }
@@ -166,8 +169,8 @@ func (s *Sessions) hold(ctx context.Context, held *Settlement, why error) error 
 
 // doubts reports whether a provider is not believed, which is so until a minute
 // after it last refused too many. Then, unless it was said in the store less
-// than every ago, this says so there and takes back what the provider ended and
-// marked within that minute.
+// than every ago, this says so there and takes back what the provider ended, and
+// whom it found gone, within that minute.
 func (s *Sessions) doubts(ctx context.Context, provider string, every time.Duration) (bool, error) {
 	now := s.now()
 	since := now.Add(-guardWindow)

@@ -45,7 +45,7 @@ type house struct {
 	asked    int
 	rotated  int
 	reused   int
-	goodbyes []string
+	revoked  []string // renewals, each behind its provider
 }
 
 func newHouse() *house {
@@ -153,7 +153,7 @@ func (h *house) Forget(string, string) {}
 func (h *house) RevokeRenewal(_ context.Context, provider string, renewal providers.Secret) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.goodbyes = append(h.goodbyes, provider+" "+renewal.Reveal())
+	h.revoked = append(h.revoked, provider+" "+renewal.Reveal())
 	return nil
 }
 

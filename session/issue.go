@@ -65,7 +65,7 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 	d := &Draft{
 		Row: Row{
 			Hash: hash, Kind: kind, Method: id.Method, Service: service,
-			Mark: mark(id.Provider, r.providers.Fingerprint(id.Provider)), Stamp: id.Stamp, Created: now,
+			ProviderID: providerID(id.Provider, r.providers.Fingerprint(id.Provider)), Stamp: id.Stamp, Created: now,
 			Person: Person{Stamp: id.Stamp, Checked: now},
 		},
 		Who: who(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known,
@@ -96,8 +96,8 @@ func (r *rules) lifetime(row *Row) time.Duration {
 // expires is when a session ends: what was said at its making, or less where
 // the configuration has been tightened since.
 func (r *rules) expires(row *Row) time.Time {
-	if now := row.Created.Add(r.lifetime(row)); now.Before(row.Expires) {
-		return now
+	if sooner := row.Created.Add(r.lifetime(row)); sooner.Before(row.Expires) {
+		return sooner
 	}
 	return row.Expires
 }

@@ -20,12 +20,12 @@ const (
 	// keepEnded is how long a list still shows a session that has ended.
 	keepEnded = 30 * day
 
-	// goodbyeAfter is how long a renewal is kept after its session ended, in
-	// case that is taken back.
-	goodbyeAfter = 2 * guardWindow
+	// revokeAfter is how long after its session ended a renewal is revoked, in
+	// case the ending is taken back.
+	revokeAfter = 2 * guardWindow
 
-	// goodbyeLimit is how long a provider has to take a renewal back.
-	goodbyeLimit = 5 * time.Second
+	// revokeLimit is how long a provider has to revoke one.
+	revokeLimit = 5 * time.Second
 )
 
 // keep does what is to be done from time to time, until ctx ends.
@@ -61,7 +61,7 @@ func (s *Sessions) keep(ctx context.Context) {
 				}
 				return s.sweep(ctx)
 			})
-			s.wakeGoodbyes()
+			wake(s.revocations)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("the store did not take what was to be done from time to time", "error", err)
@@ -100,51 +100,49 @@ func (c Config) sweepTimes(now time.Time) SweepTimes {
 	return SweepTimes{Now: now, Idle: now.Add(-c.Idle), Unused: now.Add(-c.Unused), Forget: now.Add(-keepEnded), Noted: now.Add(-2 * guardWindow)}
 }
 
-func (s *Sessions) wakeGoodbyes() { wake(s.goodbyes) }
-
-// sayGoodbyes tells providers of the renewals that nobody will use again,
-// until ctx ends. It is done at best: each is tried once.
-func (s *Sessions) sayGoodbyes(ctx context.Context) {
+// revokeRenewals has providers revoke the refresh tokens that nobody will use
+// again (RFC 7009), until ctx ends. Best effort: each is tried once.
+func (s *Sessions) revokeRenewals(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.goodbyes:
+		case <-s.revocations:
 		}
 		// One at a time: what was taken out of the store is lost in a crash.
 		for ctx.Err() == nil {
-			taken, err := s.store.Farewells(ctx, s.now().Add(-goodbyeAfter), 1)
+			taken, err := s.store.TakeRevocable(ctx, s.now().Add(-revokeAfter), 1)
 			if err != nil && ctx.Err() == nil {
-				s.log.Warn("the store did not say which renewals are to be given back", "error", err)
+				s.log.Warn("could not read which refresh tokens to revoke", "error", err)
 			}
 			if err != nil || len(taken) == 0 {
 				break
 			}
-			s.sayGoodbye(ctx, taken[0])
+			s.revokeRenewal(ctx, taken[0])
 		}
 	}
 }
 
-// revokeRenewal tells the provider that a session logged in at. Another that has
-// taken its name must not get to see the token.
-func (s *Sessions) revokeRenewal(ctx context.Context, sealed Sealed, renewal providers.Secret) error {
-	all := s.rules.Load().providers
-	if mark(sealed.Provider, all.Fingerprint(sealed.Provider)) != sealed.Mark {
-		return errors.New("it is another by now, or gone")
-	}
-	return all.RevokeRenewal(ctx, sealed.Provider, renewal)
-}
-
-func (s *Sessions) sayGoodbye(ctx context.Context, sealed Sealed) {
+func (s *Sessions) revokeRenewal(ctx context.Context, sealed Sealed) {
 	id := sealed.Token.ID()
 	renewal, err := s.keys.open(id, sealed.Body)
 	if err == nil {
 		// Not cut off by Close: it is in the store no more.
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeLimit)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeLimit)
 		defer cancel()
-		err = s.guarded(func() error { return s.revokeRenewal(limited, sealed, renewal) })
+		err = s.guarded(func() error { return s.revokeAtProvider(limited, sealed, renewal) })
 	}
 	if err != nil {
-		s.log.Warn("a provider was not told that its refresh token will not be used again", "provider", sealed.Provider, "session", id, "error", err)
+		s.log.Warn("could not revoke a refresh token", "provider", sealed.Provider, "session", id, "error", err)
 	}
+}
+
+// revokeAtProvider asks the provider that a session logged in at. Another that
+// has taken its name must not get to see the token.
+func (s *Sessions) revokeAtProvider(ctx context.Context, sealed Sealed, renewal providers.Secret) error {
+	all := s.rules.Load().providers
+	if providerID(sealed.Provider, all.Fingerprint(sealed.Provider)) != sealed.ProviderID {
+		return errors.New("the provider is another by now, or gone")
+	}
+	return all.RevokeRenewal(ctx, sealed.Provider, renewal)
 }

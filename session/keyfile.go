@@ -24,23 +24,19 @@ const proofSetting = "seal_key"
 // can lie too.
 type folder interface{ Folder() string }
 
-// OpenKeys returns the sealing keys of cfg, and refuses any that the sessions in
-// the store were not sealed with. [New] does so too: this is for who needs
-// [Keys.Derive] before there are Sessions.
-func OpenKeys(ctx context.Context, cfg Config, store Store, log *slog.Logger) (*Keys, error) {
-	return openKeys(ctx, cfg.SealKey, store, log)
-}
-
 // ErrNoSealKey says that no sealing key is configured, and that the store is one
 // of several replicas, so that none can be made.
 var ErrNoSealKey = errors.New("session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys init --seal-key seal.key, and write seal_key = { file = \"seal.key\" }")
 
-func openKeys(ctx context.Context, configured providers.Secret, store Store, log *slog.Logger) (*Keys, error) {
+// OpenKeys returns the sealing keys of cfg, and refuses any that the sessions in
+// the store were not sealed with. [New] does so too: this is for whoever needs
+// [Keys.Derive] before there are Sessions.
+func OpenKeys(ctx context.Context, cfg Config, store Settings, log *slog.Logger) (*Keys, error) {
 	proof, err := store.Setting(ctx, proofSetting, nil)
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("read from the store which sealing key it needs: %w", err))
 	}
-	where := "session.seal_key"
+	configured, where := cfg.SealKey, "session.seal_key"
 	if configured.IsZero() {
 		beside, ok := store.(folder)
 		if !ok {
@@ -98,7 +94,7 @@ func readOrMake(name string, mayMake bool, log *slog.Logger) (providers.Secret, 
 
 // WriteSealKey writes a key into a new file that only its owner can read. It
 // never replaces a file, and never leaves half a one: the name appears when
-// all of it is on disk.
+// all of it is on disk, and is there to stay when WriteSealKey returns.
 func WriteSealKey(name string, key providers.Secret) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+SealKeyFile+"-*") // made with mode 0600
 	if err != nil {
@@ -116,5 +112,20 @@ func WriteSealKey(name string, key providers.Secret) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Link(f.Name(), name)
+	if err = os.Link(f.Name(), name); err != nil {
+		return err
+	}
+	if err = syncFolder(filepath.Dir(name)); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	return nil
+}
+
+// syncFolder makes a new name in a folder survive a crash.
+func syncFolder(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

@@ -270,7 +270,7 @@ func TestPerPerson(t *testing.T) {
 }
 
 // What ends by itself ends in the store too, is shown for a while, and its
-// provider's token is given back.
+// provider's token is revoked.
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1, session.Config{Unused: time.Hour})
@@ -284,17 +284,17 @@ func TestSweep(t *testing.T) {
 		for _, tc := range []struct {
 			after       time.Duration
 			live, shown int
-			goodbyes    int
+			revoked     int
 		}{
 			{59 * time.Minute, 1, 1, 0}, {2 * time.Minute, 0, 1, 0}, {6 * time.Minute, 0, 1, 1}, {5 * time.Minute, 0, 0, 1},
 		} {
 			time.Sleep(tc.after)
 			synctest.Wait()
 			s.house.mu.Lock()
-			goodbyes := slices.Clone(s.house.goodbyes)
+			revoked := slices.Clone(s.house.revoked)
 			s.house.mu.Unlock()
-			if list(false) != tc.live || list(true) != tc.shown || len(goodbyes) != tc.goodbyes {
-				t.Errorf("after %v: %d live, %d shown, goodbyes %q; want %+v", tc.after, list(false), list(true), goodbyes, tc)
+			if list(false) != tc.live || list(true) != tc.shown || len(revoked) != tc.revoked {
+				t.Errorf("after %v: %d live, %d shown, revoked renewals %q; want %+v", tc.after, list(false), list(true), revoked, tc)
 			}
 		}
 	})
@@ -381,8 +381,8 @@ func TestRevoke(t *testing.T) {
 		synctest.Wait()
 		s.house.mu.Lock()
 		defer s.house.mu.Unlock()
-		if len(s.house.goodbyes) != 1 || s.house.goodbyes[0] != "sso "+s.house.accounts["carol"].renewal {
-			t.Errorf("goodbyes = %q, want carol's renewal", s.house.goodbyes)
+		if len(s.house.revoked) != 1 || s.house.revoked[0] != "sso "+s.house.accounts["carol"].renewal {
+			t.Errorf("revoked renewals = %q, want carol's renewal", s.house.revoked)
 		}
 	})
 }

@@ -112,7 +112,7 @@ func (s *Sessions) judge(ctx context.Context, r *rules, row *Row, known *provide
 	}
 	if why == ReasonStamp {
 		s.rules.Load().providers.Forget(known.Provider, known.Subject)
-		s.wakeGoodbyes()
+		wake(s.revocations)
 	}
 	return refused("it ended: " + string(why))
 }
@@ -126,7 +126,7 @@ func (r *rules) stands(row *Row, known *providers.Identity) error {
 	switch print := r.providers.Fingerprint(known.Provider); {
 	case print == "":
 		return refused(fmt.Sprintf("there is no provider %q any more", known.Provider))
-	case mark(known.Provider, print) != row.Mark:
+	case providerID(known.Provider, print) != row.ProviderID:
 		return refused(fmt.Sprintf("the provider %q is another now", known.Provider))
 	}
 	return nil

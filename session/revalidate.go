@@ -163,11 +163,12 @@ func (s *Sessions) consult(ctx context.Context, r *rules, row *Row, known *provi
 	found, err := revalidated(ctx, r, &id)
 	answer, renewal := s.read(r, row, found, err, id.Provider)
 	if err == nil {
-		known, err := encodeFacts(found)
-		if err != nil {
-			answer, renewal = s.read(r, row, nil, &providers.RotatedError{Renewal: renewal, Err: err}, id.Provider)
+		facts, encodeErr := encodeFacts(found)
+		if encodeErr != nil {
+			answer, renewal = s.read(r, row, nil, &providers.RotatedError{Renewal: renewal, Err: encodeErr}, id.Provider)
+		} else {
+			answer.Facts = &facts
 		}
-		answer.Facts = &known
 	}
 	if sealed != nil && !renewal.IsZero() && !renewal.Equal(id.Renewal) {
 		if answer.Sealed, err = s.keys.seal(row.Hash.ID(), renewal); err != nil {
@@ -239,8 +240,9 @@ func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error
 
 // settle keeps an answer, unless too many of its kind come at once.
 func (s *Sessions) settle(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
-	// What ends for having been marked long enough is counted like a mark.
-	if marks := a.Answer == AnswerGone && row.Person.Gone.IsZero(); marks || a.End != "" {
+	// That somebody is gone is counted when it is first heard, and once more
+	// when it has been so for long enough to end sessions.
+	if newlyGone := a.Answer == AnswerGone && row.Person.Gone.IsZero(); newlyGone || a.End != "" {
 		return s.settleEnding(ctx, row, a, known)
 	}
 	s.guards.of(known.Provider).count(a.At)

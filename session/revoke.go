@@ -75,7 +75,7 @@ func (s *Sessions) revoke(ctx context.Context, chosen []*selectedSession, by str
 		persons[person{one.Provider, one.Subject}] = true
 	}
 	ended, err := s.store.End(ctx, tokens, ReasonRevoked, by, s.now())
-	s.wakeGoodbyes()
+	wake(s.revocations)
 	for p := range persons {
 		s.rules.Load().providers.Forget(p.provider, p.subject)
 	}

@@ -8,7 +8,7 @@ type Selector struct {
 	ID       string    // one session
 	User     string    // the user name, exactly
 	Provider string    // the provider's name
-	Subject  string    // the provider's mark of the person
+	Subject  string    // what the provider knows the person by
 	Group    string    // a group that the person was in when last checked
 	Kind     Kind      // of tokens
 	Before   time.Time // created before this

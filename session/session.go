@@ -82,7 +82,7 @@ type Providers interface {
 	// revalidated on its own, rather than once a person.
 	PerSession(provider string) bool
 
-	// RevokeRenewal tells the provider that a renewal will not be used again.
+	// RevokeRenewal has the provider revoke a renewal (RFC 7009), where it can.
 	RevokeRenewal(ctx context.Context, provider string, renewal providers.Secret) error
 
 	// Forget drops what this process remembers of a person's passwords, for

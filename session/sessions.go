@@ -27,15 +27,15 @@ type Sessions struct {
 	written written
 	full    atomic.Int64 // when there was no room for a session, in nanoseconds since 1970; 0 once there was
 
-	mu       sync.Mutex
-	flights  map[int64]*flight     // by person: who is being asked about in this process
-	firsts   map[Hash]*firstFlight // the same for refresh tokens that have no session yet
-	unsaved  map[int64]Settlement  // answers that the store could not take; at most maxUnsaved
-	closed   bool
-	tasks    sync.WaitGroup     // everything that runs on its own; none begins once closed is set
-	stop     context.CancelFunc // ends what runs until Close
-	goodbyes chan struct{}      // wakes the loop that gives renewals back
-	retries  chan struct{}      // says that there is something unsaved
+	mu          sync.Mutex
+	flights     map[int64]*flight     // by person: who is being asked about in this process
+	firsts      map[Hash]*firstFlight // the same for refresh tokens that have no session yet
+	unsaved     map[int64]Settlement  // answers that the store could not take; at most maxUnsaved
+	closed      bool
+	tasks       sync.WaitGroup     // everything that runs on its own; none begins once closed is set
+	stop        context.CancelFunc // ends what runs until Close
+	revocations chan struct{}      // wakes revokeRenewals
+	retries     chan struct{}      // says that there is something unsaved
 }
 
 // rules are what a reload swaps.
@@ -51,7 +51,7 @@ type rules struct {
 // Where cfg has no SealKey and the store lies in a folder, the key is the file
 // seal.key there, made if the store is new.
 func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Logger) (*Sessions, error) {
-	keys, err := openKeys(ctx, cfg.SealKey, store, log)
+	keys, err := OpenKeys(ctx, cfg, store, log)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -59,7 +59,7 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 		store: store, keys: keys, log: log,
 		people: newPeople(maxPeopleBytes, maxTokens), usage: newUsage(), guards: guards{replica: rand.Text(), byProvider: make(map[string]*guard)},
 		flights: make(map[int64]*flight), firsts: make(map[Hash]*firstFlight), unsaved: make(map[int64]Settlement),
-		goodbyes: make(chan struct{}, 1), retries: make(chan struct{}, 1),
+		revocations: make(chan struct{}, 1), retries: make(chan struct{}, 1),
 	}
 	s.Use(cfg, p)
 	if err := s.setClock(ctx); err != nil {
@@ -68,7 +68,7 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.tasks.Go(func() { s.keep(running) })
-	s.tasks.Go(func() { s.sayGoodbyes(running) })
+	s.tasks.Go(func() { s.revokeRenewals(running) })
 	return s, nil
 }
 

@@ -166,9 +166,9 @@ func TestPanicOfAProvider(t *testing.T) {
 // leaseEnds is when another may ask whose asker has died.
 const leaseEnds = 15 * time.Second
 
-// TestNoGoodbyeToAnother: where a provider was pointed elsewhere, the other one
+// TestNoRevocationAtAnother: where a provider was pointed elsewhere, the other one
 // does not get to see the tokens of the first.
-func TestNoGoodbyeToAnother(t *testing.T) {
+func TestNoRevocationAtAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1, session.Config{})
 		defer s.close()
@@ -182,8 +182,8 @@ func TestNoGoodbyeToAnother(t *testing.T) {
 		synctest.Wait()
 		s.house.mu.Lock()
 		defer s.house.mu.Unlock()
-		if len(s.house.goodbyes) != 0 {
-			t.Errorf("goodbyes = %q, want none", s.house.goodbyes)
+		if len(s.house.revoked) != 0 {
+			t.Errorf("revoked renewals = %q, want none", s.house.revoked)
 		}
 	})
 }

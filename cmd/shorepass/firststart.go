@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"shorepass/config"
 	"shorepass/registry"
@@ -32,7 +31,7 @@ func settle(cfg *config.Config) (*settled, error) {
 	if cfg.Token.RootCertificate != "" || cfg.Token.SigningCertificate != "" {
 		return &settled{Config: cfg}, nil
 	}
-	store, isSQLite := strings.CutPrefix(cfg.Session.Store.Reveal(), "sqlite:")
+	store, isSQLite := cfg.Session.SQLiteFile()
 	if !isSQLite {
 		return nil, errors.New("token.root_certificate and token.root_key must be set when the store is not SQLite: " +
 			"replicas share one root; make it with: shorepass keys init --certificate RootCA.crt --key RootCA.key")

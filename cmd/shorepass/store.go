@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"shorepass/providers"
 	"shorepass/session"
@@ -33,7 +32,7 @@ func openStore(ctx context.Context, cfg *settled) (store, error) {
 
 // storeFile is the file of a SQLite store.
 func storeFile(cfg *settled) (string, error) {
-	file, isSQLite := strings.CutPrefix(cfg.Session.Store.Reveal(), "sqlite:")
+	file, isSQLite := cfg.Session.SQLiteFile()
 	if !isSQLite {
 		return "", errors.New("session.store is neither sqlite:FILE nor postgres://…")
 	}

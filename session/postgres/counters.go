@@ -101,7 +101,7 @@ func (s *Store) Uncount(ctx context.Context, bucket, mark providers.Mark) error 
 // forgetCounted deletes marks that are over, and those that end first where
 // there are too many.
 func (s *Store) forgetCounted(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
-	before := toMillis(t.Now)
+	before := session.Millis(t.Now)
 	err := s.read(ctx, slow, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, "SELECT coalesce(max(until), $1) FROM (SELECT until FROM counted ORDER BY until DESC OFFSET $2 LIMIT 1) beyond WHERE until > $1",
 			before, maxCounted).Scan(&before)

@@ -51,12 +51,12 @@ func upsertPerson(ctx context.Context, tx pgx.Tx, d *session.Draft) (id int64, l
 			checked = excluded.checked, asked = excluded.asked, answer = 0, gone = 0
 		WHERE excluded.checked >= person.checked
 		RETURNING id`,
-		d.Provider, d.Mark, text(d.Subject), own, text(d.Facts.User), d.Facts.Version[:], text(d.Person.Stamp), toMillis(d.Person.Checked)).Scan(&id)
+		d.Provider, d.ProviderID, text(d.Subject), own, text(d.Facts.User), d.Facts.Version[:], text(d.Person.Stamp), session.Millis(d.Person.Checked)).Scan(&id)
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return id, true, err
 	}
 	err = tx.QueryRow(ctx, "SELECT id FROM person WHERE provider = $1 AND mark = $2 AND subject = $3 AND own = $4 FOR UPDATE",
-		d.Provider, d.Mark, text(d.Subject), own).Scan(&id)
+		d.Provider, d.ProviderID, text(d.Subject), own).Scan(&id)
 	return id, false, err
 }
 
@@ -80,7 +80,7 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, later bool, d *
 	}
 	b.Queue(`INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, who, upstream)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		d.Hash[:], person, string(d.Kind), string(d.Method), d.Service, d.Mark, text(d.Stamp), toMillis(d.Created), toMillis(d.Expires), d.Who, upstream)
+		d.Hash[:], person, string(d.Kind), string(d.Method), d.Service, d.ProviderID, text(d.Stamp), session.Millis(d.Created), session.Millis(d.Expires), d.Who, upstream)
 	b.Queue("INSERT INTO client (hash, address, id, agent) VALUES ($1, $2, $3, $4)", d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent)
 	b.Queue("SELECT count(*) FROM session WHERE who = $1 AND ended = 0", d.Who).QueryRow(func(row pgx.Row) error { return row.Scan(&count) })
 	return count, tx.SendBatch(ctx, b).Close()
@@ -91,7 +91,7 @@ func (s *Store) Claim(ctx context.Context, upstream session.Hash, now, until tim
 	err = s.write(ctx, 1, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, `
 			INSERT INTO claim (upstream, until) VALUES ($1, $2)
-			ON CONFLICT (upstream) DO UPDATE SET until = excluded.until WHERE claim.until <= $3`, upstream[:], toMillis(until), toMillis(now))
+			ON CONFLICT (upstream) DO UPDATE SET until = excluded.until WHERE claim.until <= $3`, upstream[:], session.Millis(until), session.Millis(now))
 		won = err == nil && tag.RowsAffected() > 0
 		return err
 	})

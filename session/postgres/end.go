@@ -53,22 +53,22 @@ type querier interface {
 	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 }
 
-// endWhere ends the sessions that can and that a condition chooses, whose own arguments
-// begin with $5. It is one statement, so that it is kept whole or not at all
-// wherever it runs.
+// endWhere ends the sessions that can end and that a condition chooses, whose
+// own arguments begin with $5. It is one statement, so that it is kept whole or
+// not at all wherever it runs.
 func endWhere(ctx context.Context, q querier, e ending, where string, args ...any) (ended int, err error) {
 	// What a person or an operator ended stays so; the provider's token can be
-	// given back at once.
+	// revoked at once.
 	revoked := e.why == session.ReasonRevoked || e.why == session.ReasonPerPerson
 	err = q.QueryRow(ctx, `
 		WITH over AS (
 			UPDATE session SET ended = $1, why = $2 WHERE `+endable(e.why)+` AND `+where+` RETURNING hash, person
-		), given_up AS (
+		), renewals AS (
 			UPDATE renewal SET ended = $1, revoked = $3 WHERE person IN (SELECT person FROM over) RETURNING person
 		), told AS (
 			UPDATE client SET ended_by = $4 WHERE hash IN (SELECT hash FROM over) RETURNING hash
 		)
-		SELECT count(*) FROM over`, append([]any{toMillis(e.at), string(e.why), revoked, text(e.by)}, args...)...).Scan(&ended)
+		SELECT count(*) FROM over`, append([]any{session.Millis(e.at), string(e.why), revoked, text(e.by)}, args...)...).Scan(&ended)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
@@ -85,9 +85,9 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 		where string
 		args  []any
 	}{
-		{session.ReasonExpired, "expires <= $5", []any{toMillis(t.Now)}},
-		{session.ReasonIdle, "used_day > 0 AND used_day <= $5 AND used <= $6", []any{days(toMillis(t.Idle)), toMillis(t.Idle)}},
-		{session.ReasonUnused, "used_day = 0 AND created <= $5", []any{toMillis(t.Unused)}},
+		{session.ReasonExpired, "expires <= $5", []any{session.Millis(t.Now)}},
+		{session.ReasonIdle, "used_day > 0 AND used_day <= $5 AND used <= $6", []any{days(session.Millis(t.Idle)), session.Millis(t.Idle)}},
+		{session.ReasonUnused, "used_day = 0 AND created <= $5", []any{session.Millis(t.Unused)}},
 	} {
 		chosen := fmt.Sprintf("hash = ANY(ARRAY(SELECT hash FROM session WHERE ended = 0 AND %s LIMIT $%d FOR UPDATE SKIP LOCKED))", step.where, 5+len(step.args))
 		err := s.write(ctx, slow, func(ctx context.Context) error {
@@ -115,7 +115,7 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 		rows, err := tx.Query(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
 			SELECT hash FROM session WHERE ended > 0 AND upstream IS NULL AND (ended <= $1 OR used_day = 0 AND ended <= $2
 				AND NOT EXISTS (SELECT 1 FROM renewal r WHERE r.person = session.person))
-			ORDER BY ended LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING person`, toMillis(t.Forget), toMillis(t.Noted), limit)
+			ORDER BY ended LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING person`, session.Millis(t.Forget), session.Millis(t.Noted), limit)
 		if err != nil {
 			return fmt.Errorf("forget sessions: %w", err)
 		}
@@ -142,7 +142,7 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 // forgetClaims deletes claims that are over.
 func (s *Store) forgetClaims(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	return s.deleted(ctx, `DELETE FROM claim WHERE upstream = ANY(ARRAY(
-		SELECT upstream FROM claim WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, toMillis(t.Now), limit)
+		SELECT upstream FROM claim WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, session.Millis(t.Now), limit)
 }
 
 // deleted runs a statement that deletes, and returns how many rows it did.
@@ -155,13 +155,13 @@ func (s *Store) deleted(ctx context.Context, query string, args ...any) (n int, 
 	return n, err
 }
 
-// Farewells takes renewals whose sessions have ended.
-func (s *Store) Farewells(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
+// TakeRevocable takes renewals whose sessions have ended.
+func (s *Store) TakeRevocable(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
 	err = s.write(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `
 			DELETE FROM renewal r USING person p WHERE p.id = r.person AND r.person = ANY(ARRAY(
 				SELECT person FROM renewal WHERE ended > 0 AND (revoked OR ended <= $1) LIMIT $2 FOR UPDATE SKIP LOCKED))
-			RETURNING r.person, r.token, p.provider, p.mark, r.body`, toMillis(before), limit)
+			RETURNING r.person, r.token, p.provider, p.mark, r.body`, session.Millis(before), limit)
 		taken, err = collectSealed(rows, err)
 		return err
 	})

@@ -63,7 +63,7 @@ type scanned struct {
 func (f *scanned) into() []any {
 	p := &f.Person
 	return []any{
-		&f.hash, &f.kind, &f.method, &f.Service, &f.Mark, &f.stampThen, &f.created, &f.expires, &f.used, &f.ended, &f.why,
+		&f.hash, &f.kind, &f.method, &f.Service, &f.ProviderID, &f.stampThen, &f.created, &f.expires, &f.used, &f.ended, &f.why,
 		&p.ID, &f.version, &f.stampNow, &f.checked, &f.asked, &f.answer, &f.gone, &f.leaseEnds,
 	}
 }
@@ -75,9 +75,9 @@ func (f *scanned) row() (*session.Row, error) {
 		return nil, fmt.Errorf("the session of person %d is damaged in the store", row.Person.ID)
 	}
 	row.Kind, row.Method, row.Why = session.Kind(f.kind), providers.Method(f.method), session.Reason(f.why)
-	row.Created, row.Expires, row.Used, row.Ended = fromMillis(f.created), fromMillis(f.expires), fromMillis(f.used), fromMillis(f.ended)
+	row.Created, row.Expires, row.Used, row.Ended = session.FromMillis(f.created), session.FromMillis(f.expires), session.FromMillis(f.used), session.FromMillis(f.ended)
 	p := &row.Person
-	p.Checked, p.Asked, p.Gone, p.Lease = fromMillis(f.checked), fromMillis(f.asked), fromMillis(f.gone), fromMillis(f.leaseEnds)
+	p.Checked, p.Asked, p.Gone, p.Lease = session.FromMillis(f.checked), session.FromMillis(f.asked), session.FromMillis(f.gone), session.FromMillis(f.leaseEnds)
 	p.Answer = session.Answer(f.answer)
 	row.Stamp, p.Stamp = string(f.stampThen), string(f.stampNow)
 	return row, nil

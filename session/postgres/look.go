@@ -43,7 +43,7 @@ func Look(ctx context.Context, cfg session.Config) (found []string, err error) {
 	found = []string{"connected to PostgreSQL " + version}
 	switch {
 	case is > want:
-		return found, openError(fmt.Errorf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", is, want))
+		return found, openError(&session.NewerSchemaError{Is: is, Known: want})
 	case is == 0:
 		return append(found, "the schema is missing; serve makes it"), nil
 	case is < want:

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"shorepass/session"
 )
 
 //go:embed migrations/*.sql
@@ -94,7 +96,7 @@ func up(ctx context.Context, db *sql.DB) error {
 	case err != nil:
 		return fmt.Errorf("read the version of the schema: %w", err)
 	case is > want:
-		return fmt.Errorf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", is, want)
+		return &session.NewerSchemaError{Is: is, Known: want}
 	case is == want:
 		return nil
 	}

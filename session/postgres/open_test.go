@@ -65,7 +65,7 @@ func TestOpenRefuses(t *testing.T) {
 		cfg.ConnectTimeout = 200 * time.Millisecond
 		began := time.Now()
 		refuses(t, cfg, "timeout")
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("it took %v", took)
 		}
 	})
@@ -132,11 +132,11 @@ func TestOpenAfterACrash(t *testing.T) {
 	dsn := server.Database(t)
 	server.SQL(t, dsn, `CREATE TABLE shorepass_version_lock (lock_id bigint NOT NULL PRIMARY KEY, locked boolean NOT NULL DEFAULT false,
 		locked_at timestamptz NULL, locked_by text NULL, lease_expires_at timestamptz NULL, updated_at timestamptz NULL);
-		INSERT INTO shorepass_version_lock VALUES (4097083626, true, now(), 'a dead one', now() + interval '1 second', now())`)
+		INSERT INTO shorepass_version_lock VALUES (4097083626, true, now(), 'a dead one', now() + interval '3 seconds', now())`)
 	began := time.Now()
 	open(t, dsn)
-	if took := time.Since(began); took < 500*time.Millisecond || took > 10*time.Second {
-		t.Errorf("it took %v, want about the second that the dead one's lock lasts", took)
+	if took := time.Since(began); took < time.Second || took > time.Minute {
+		t.Errorf("it took %v, want about the three seconds that the dead one's lock lasts", took)
 	}
 }
 

@@ -68,7 +68,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	err := s.read(ctx, 1, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, "SELECT "+serverNow).Scan(&ms)
 	})
-	return fromMillis(ms), err
+	return session.FromMillis(ms), err
 }
 
 // serverNow is the server's clock in milliseconds.
@@ -163,20 +163,4 @@ func (s *Store) again(ctx context.Context, mayRetry func(error) bool, f func() e
 			return err
 		}
 	}
-}
-
-// Times are kept as milliseconds, the zero Time as 0.
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}
-
-func toMillis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
 }

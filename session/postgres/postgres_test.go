@@ -70,7 +70,7 @@ func TestUsedChangesNoIndex(t *testing.T) {
 	}
 	must(t, store.Close()) // when the server counts
 	var got string
-	for range 100 {
+	for range 1000 {
 		if got = server.SQL(t, dsn, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'session'"); got == "11|10" {
 			return
 		}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -38,7 +39,7 @@ func (s *Store) Renewal(ctx context.Context, person int64) ([]byte, error) {
 func (s *Store) value(ctx context.Context, query string, args ...any) (body []byte, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
 		err := s.pool.QueryRow(ctx, query, args...).Scan(&body)
-		if err == pgx.ErrNoRows {
+		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		return err
@@ -97,14 +98,14 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 		}
 	}
 	if !sel.Before.IsZero() {
-		add("s.created <", toMillis(sel.Before))
+		add("s.created <", session.Millis(sel.Before))
 	}
 	switch {
 	case sel.Ended:
 	case sel.Refused.IsZero():
 		terms = append(terms, "s.ended = 0")
 	default:
-		add("(s.ended = 0 OR s."+refused+" AND s.ended >", toMillis(sel.Refused))
+		add("(s.ended = 0 OR s."+refused+" AND s.ended >", session.Millis(sel.Refused))
 		terms[len(terms)-1] += ")"
 	}
 	return strings.Join(terms, " AND "), args, true
@@ -148,7 +149,7 @@ func collectSealed(rows pgx.Rows, err error) ([]session.Sealed, error) {
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (one session.Sealed, err error) {
 		var token []byte
-		err = row.Scan(&one.Person, &token, &one.Provider, &one.Mark, &one.Body)
+		err = row.Scan(&one.Person, &token, &one.Provider, &one.ProviderID, &one.Body)
 		copy(one.Token[:], token)
 		return one, err
 	})

@@ -15,7 +15,7 @@ import (
 // Lease lets one caller ask the provider about a person.
 func (s *Store) Lease(ctx context.Context, person int64, asked, now, until time.Time) (won bool, err error) {
 	err = s.write(ctx, 1, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, "UPDATE person SET lease = $1 WHERE id = $2 AND asked = $3 AND lease <= $4", toMillis(until), person, toMillis(asked), toMillis(now))
+		tag, err := s.pool.Exec(ctx, "UPDATE person SET lease = $1 WHERE id = $2 AND asked = $3 AND lease <= $4", session.Millis(until), person, session.Millis(asked), session.Millis(now))
 		won = err == nil && tag.RowsAffected() > 0
 		return err
 	})
@@ -49,7 +49,7 @@ func settlePerson(ctx context.Context, tx pgx.Tx, a *session.Settlement) error {
 	there := a.Answer == session.AnswerVouched || a.Answer == session.AnswerRejected
 	tag, err := tx.Exec(ctx, `
 		UPDATE person SET lease = 0, asked = $1, answer = $2, gone = CASE WHEN $3 AND gone = 0 THEN $1 WHEN $4 THEN 0 ELSE gone END
-		WHERE id = $5 AND lease = $6`, toMillis(a.At), int64(a.Answer), gone, there, a.Person, toMillis(a.Lease))
+		WHERE id = $5 AND lease = $6`, session.Millis(a.At), int64(a.Answer), gone, there, a.Person, session.Millis(a.Lease))
 	switch {
 	case err != nil:
 		return fmt.Errorf("keep the answer: %w", err)
@@ -64,7 +64,7 @@ func settleRest(ctx context.Context, tx pgx.Tx, a *session.Settlement) error {
 	b := new(pgx.Batch)
 	if a.Answer == session.AnswerVouched {
 		b.Queue("UPDATE person SET checked = $1, user_name = $2, version = $3, stamp = CASE $4 WHEN '' THEN stamp ELSE $4 END WHERE id = $5",
-			toMillis(a.At), text(a.Facts.User), a.Facts.Version[:], text(a.Stamp), a.Person)
+			session.Millis(a.At), text(a.Facts.User), a.Facts.Version[:], text(a.Stamp), a.Person)
 		b.Queue(putFacts, a.Person, a.Facts.Body)
 	}
 	if a.Adopt {
@@ -95,7 +95,7 @@ func (s *Store) Used(ctx context.Context, uses []session.Use) error {
 	slices.SortFunc(uses, func(a, b session.Use) int { return bytes.Compare(a.Token[:], b.Token[:]) })
 	for i := range uses {
 		u := &uses[i]
-		c.hashes, c.times = append(c.hashes, u.Token[:]), append(c.times, toMillis(u.At))
+		c.hashes, c.times = append(c.hashes, u.Token[:]), append(c.times, session.Millis(u.At))
 		c.addresses, c.clients, c.names = append(c.addresses, u.Client.AddressText()), append(c.clients, u.Client.ID), append(c.names, u.Client.UserAgent)
 	}
 	return s.exec(ctx, `

@@ -10,11 +10,11 @@ import (
 )
 
 // text is what a provider says: any bytes, of which PostgreSQL's text takes
-// those that are UTF-8 and not NUL. Others are kept as oddMark and base64, so
+// those that are UTF-8 and not NUL. Others are kept as oddPrefix and base64, so
 // that no two texts become one, and none is refused that SQLite takes.
 type text string
 
-const oddMark = "\x01base64:"
+const oddPrefix = "\x01base64:"
 
 var (
 	_ pgtype.TextValuer  = text("")
@@ -24,8 +24,8 @@ var (
 // TextValue is how the text is kept.
 func (t text) TextValue() (pgtype.Text, error) {
 	kept := string(t)
-	if !utf8.ValidString(kept) || strings.ContainsRune(kept, 0) || strings.HasPrefix(kept, oddMark) {
-		kept = oddMark + base64.StdEncoding.EncodeToString([]byte(t))
+	if !utf8.ValidString(kept) || strings.ContainsRune(kept, 0) || strings.HasPrefix(kept, oddPrefix) {
+		kept = oddPrefix + base64.StdEncoding.EncodeToString([]byte(t))
 	}
 	return pgtype.Text{String: kept, Valid: true}, nil
 }
@@ -35,7 +35,7 @@ func (t *text) ScanText(v pgtype.Text) error {
 	if !v.Valid {
 		return errors.New("a text is missing")
 	}
-	odd, ok := strings.CutPrefix(v.String, oddMark)
+	odd, ok := strings.CutPrefix(v.String, oddPrefix)
 	if !ok {
 		*t = text(v.String)
 		return nil

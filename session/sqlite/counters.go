@@ -77,7 +77,7 @@ func (f *finder) readMarks(buckets []providers.Mark, in [][]providers.Counted) e
 		case !there:
 			return errors.Join(c.err, f.marks.Reset())
 		}
-		i, m := c.number(0), providers.Counted{Until: fromMillis(c.number(2))}
+		i, m := c.number(0), providers.Counted{Until: session.FromMillis(c.number(2))}
 		c.bytes(1, m.Mark[:])
 		in[i] = append(in[i], m)
 	}
@@ -113,7 +113,7 @@ func (s *Store) Uncount(ctx context.Context, bucket, mark providers.Mark) error 
 // forgetCounted deletes marks that are over, and those that end first where
 // there are too many.
 func forgetCounted(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (int, error) {
-	before := toMillis(t.Now)
+	before := session.Millis(t.Now)
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(until), ?1) FROM (SELECT until FROM counted ORDER BY until DESC LIMIT 1 OFFSET ?2) WHERE until > ?1",
 		before, maxCounted).Scan(&before); err != nil {
 		return 0, fmt.Errorf("count what is counted: %w", err)

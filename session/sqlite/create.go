@@ -36,7 +36,7 @@ func upsertPerson(ctx context.Context, tx *sql.Tx, d *session.Draft) (id int64, 
 	if d.Own {
 		own = d.Hash.ID()
 	}
-	checked := toMillis(d.Person.Checked)
+	checked := session.Millis(d.Person.Checked)
 	err = tx.QueryRowContext(ctx, `
 		INSERT INTO person (provider, mark, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)
@@ -46,9 +46,9 @@ func upsertPerson(ctx context.Context, tx *sql.Tx, d *session.Draft) (id int64, 
 			checked = excluded.checked, asked = excluded.asked, answer = 0, gone = 0
 		WHERE excluded.checked >= person.checked
 		RETURNING id`,
-		d.Provider, d.Mark, d.Subject, own, d.Facts.User, d.Facts.Version[:], d.Person.Stamp, checked, checked).Scan(&id)
+		d.Provider, d.ProviderID, d.Subject, own, d.Facts.User, d.Facts.Version[:], d.Person.Stamp, checked, checked).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = tx.QueryRowContext(ctx, "SELECT id FROM person WHERE provider = ? AND mark = ? AND subject = ? AND own = ?", d.Provider, d.Mark, d.Subject, own).Scan(&id)
+		err = tx.QueryRowContext(ctx, "SELECT id FROM person WHERE provider = ? AND mark = ? AND subject = ? AND own = ?", d.Provider, d.ProviderID, d.Subject, own).Scan(&id)
 		return id, err
 	}
 	if err == nil {
@@ -73,7 +73,7 @@ func insertSession(ctx context.Context, tx *sql.Tx, person int64, d *session.Dra
 	if _, err := tx.ExecContext(ctx, `
 		INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, who, upstream)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.Hash[:], person, string(d.Kind), string(d.Method), d.Service, d.Mark, d.Stamp, toMillis(d.Created), toMillis(d.Expires), d.Who, upstream); err != nil {
+		d.Hash[:], person, string(d.Kind), string(d.Method), d.Service, d.ProviderID, d.Stamp, session.Millis(d.Created), session.Millis(d.Expires), d.Who, upstream); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, "INSERT INTO client (hash, address, id, agent) VALUES (?, ?, ?, ?)", d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent)
@@ -101,7 +101,7 @@ func (s *Store) Claim(ctx context.Context, upstream session.Hash, now, until tim
 		// Whoever made a session of it in the meantime has given the claim up.
 		result, err := tx.ExecContext(ctx, `
 			INSERT INTO claim (upstream, until) SELECT ?1, ?3 WHERE NOT EXISTS (SELECT 1 FROM session WHERE upstream = ?1)
-			ON CONFLICT (upstream) DO UPDATE SET until = excluded.until WHERE claim.until <= ?2`, upstream[:], toMillis(now), toMillis(until))
+			ON CONFLICT (upstream) DO UPDATE SET until = excluded.until WHERE claim.until <= ?2`, upstream[:], session.Millis(now), session.Millis(until))
 		won, err = changed(result, err)
 		return err
 	})

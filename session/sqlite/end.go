@@ -63,9 +63,9 @@ func endWhere(ctx context.Context, tx *sql.Tx, e ending, where string, args ...a
 	if err != nil {
 		return 0, fmt.Errorf("find what ends: %w", err)
 	}
-	at := toMillis(e.at)
+	at := session.Millis(e.at)
 	// What a person or an operator ended stays so; the provider's token can be
-	// given back at once.
+	// revoked at once.
 	revoked := e.why == session.ReasonRevoked || e.why == session.ReasonPerPerson
 	for _, c := range all {
 		if _, err := tx.ExecContext(ctx, "UPDATE session SET ended = ?, why = ? WHERE hash = ?", at, string(e.why), c.hash); err != nil {
@@ -106,9 +106,9 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 			where string
 			args  []any
 		}{
-			{session.ReasonExpired, "ended = 0 AND expires <= ?", []any{toMillis(t.Now)}},
-			{session.ReasonIdle, "ended = 0 AND used > 0 AND used <= ?", []any{toMillis(t.Idle)}},
-			{session.ReasonUnused, "ended = 0 AND used = 0 AND created <= ?", []any{toMillis(t.Unused)}},
+			{session.ReasonExpired, "ended = 0 AND expires <= ?", []any{session.Millis(t.Now)}},
+			{session.ReasonIdle, "ended = 0 AND used > 0 AND used <= ?", []any{session.Millis(t.Idle)}},
+			{session.ReasonUnused, "ended = 0 AND used = 0 AND created <= ?", []any{session.Millis(t.Unused)}},
 		} {
 			n, err := endWhere(ctx, tx, ending{step.why, "", t.Now}, step.where+" LIMIT ?", append(step.args, limit-touched)...)
 			if err != nil {
@@ -134,7 +134,7 @@ func forget(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (i
 		SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND upstream IS NULL
 		UNION ALL SELECT hash FROM session WHERE ended > ?1 AND ended <= ?2 AND used = 0 AND upstream IS NULL
 			AND NOT EXISTS (SELECT 1 FROM renewal r WHERE r.person = session.person)
-		LIMIT ?3) RETURNING person`, toMillis(t.Forget), toMillis(t.Noted), limit)
+		LIMIT ?3) RETURNING person`, session.Millis(t.Forget), session.Millis(t.Noted), limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget sessions: %w", err)
 	}
@@ -147,18 +147,18 @@ func forget(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (i
 			return 0, fmt.Errorf("forget a person: %w", err)
 		}
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM claim WHERE until <= ?", toMillis(t.Now)); err != nil {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM claim WHERE until <= ?", session.Millis(t.Now)); err != nil {
 		return 0, fmt.Errorf("forget claims: %w", err)
 	}
 	return len(persons), nil
 }
 
-// Farewells takes renewals whose sessions have ended.
-func (s *Store) Farewells(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
+// TakeRevocable takes renewals whose sessions have ended.
+func (s *Store) TakeRevocable(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `
 			SELECT r.person, r.token, p.provider, p.mark, r.body FROM renewal r JOIN person p ON p.id = r.person
-			WHERE r.ended > 0 AND (r.revoked = 1 OR (r.revoked = 0 AND r.ended <= ?)) LIMIT ?`, toMillis(before), limit)
+			WHERE r.ended > 0 AND (r.revoked = 1 OR (r.revoked = 0 AND r.ended <= ?)) LIMIT ?`, session.Millis(before), limit)
 		if err != nil {
 			return err
 		}

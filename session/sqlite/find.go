@@ -164,9 +164,9 @@ type columns interface {
 
 // rowOf reads the columns of findColumns.
 func rowOf(c columns) *session.Row {
-	at := func(i int) time.Time { return fromMillis(c.number(i)) }
+	at := func(i int) time.Time { return session.FromMillis(c.number(i)) }
 	row := &session.Row{
-		Kind: session.Kind(c.text(1)), Method: providers.Method(c.text(2)), Service: c.text(3), Mark: c.number(4), Stamp: c.text(5),
+		Kind: session.Kind(c.text(1)), Method: providers.Method(c.text(2)), Service: c.text(3), ProviderID: c.number(4), Stamp: c.text(5),
 		Created: at(6), Expires: at(7), Used: at(8), Ended: at(9), Why: session.Reason(c.text(10)),
 		Person: session.Person{
 			ID: c.number(11), Stamp: c.text(13), Checked: at(14), Asked: at(15),
@@ -202,19 +202,3 @@ func (c *found) blob(i int) []byte {
 }
 
 func errDamaged(column int) error { return fmt.Errorf("column %d of a session is damaged", column) }
-
-// Times are kept as milliseconds, the zero Time as 0.
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}
-
-func toMillis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"shorepass/session"
 )
 
 //go:embed migrations/*.sql
@@ -45,7 +47,7 @@ func up(ctx context.Context, g *goose.Provider) error {
 	case err != nil:
 		return fmt.Errorf("read the version of the schema: %w", err)
 	case is > want:
-		return fmt.Errorf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", is, want)
+		return &session.NewerSchemaError{Is: is, Known: want}
 	case is == want:
 		return nil
 	}

@@ -68,14 +68,14 @@ func condition(sel session.Selector) (where string, args []any, ok bool) {
 		}
 	}
 	if !sel.Before.IsZero() {
-		add("s.created < ?", toMillis(sel.Before))
+		add("s.created < ?", session.Millis(sel.Before))
 	}
 	switch {
 	case sel.Ended:
 	case sel.Refused.IsZero():
 		add("s.ended = 0")
 	default:
-		add("(s.ended = 0 OR s.ended > ? AND s."+refused+")", toMillis(sel.Refused))
+		add("(s.ended = 0 OR s.ended > ? AND s."+refused+")", session.Millis(sel.Refused))
 	}
 	return strings.Join(terms, " AND "), args, true
 }
@@ -147,7 +147,7 @@ func scanSealed(rows *sql.Rows) ([]session.Sealed, error) {
 		session.Sealed
 		token []byte
 	}
-	all, err := scan(rows, func(r *raw) []any { return []any{&r.Person, &r.token, &r.Provider, &r.Mark, &r.Body} })
+	all, err := scan(rows, func(r *raw) []any { return []any{&r.Person, &r.token, &r.Provider, &r.ProviderID, &r.Body} })
 	if err != nil {
 		return nil, err
 	}

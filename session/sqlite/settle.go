@@ -13,7 +13,7 @@ import (
 func (s *Store) Lease(ctx context.Context, person int64, asked, now, until time.Time) (bool, error) {
 	var won bool
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, "UPDATE person SET lease = ? WHERE id = ? AND asked = ? AND lease <= ?", toMillis(until), person, toMillis(asked), toMillis(now))
+		result, err := tx.ExecContext(ctx, "UPDATE person SET lease = ? WHERE id = ? AND asked = ? AND lease <= ?", session.Millis(until), person, session.Millis(asked), session.Millis(now))
 		won, err = changed(result, err)
 		return err
 	})
@@ -54,14 +54,14 @@ func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, e
 }
 
 func settlePerson(ctx context.Context, tx *sql.Tx, a *session.Settlement) error {
-	at := toMillis(a.At)
+	at := session.Millis(a.At)
 	result, err := tx.ExecContext(ctx, `
 		UPDATE person SET lease = 0, asked = ?1, answer = ?2, gone = CASE
 			WHEN ?2 = ?3 AND gone = 0 THEN ?1
 			WHEN ?2 IN (?4, ?5) THEN 0
 			ELSE gone END
 		WHERE id = ?6 AND lease = ?7`,
-		at, a.Answer, session.AnswerGone, session.AnswerVouched, session.AnswerRejected, a.Person, toMillis(a.Lease))
+		at, a.Answer, session.AnswerGone, session.AnswerVouched, session.AnswerRejected, a.Person, session.Millis(a.Lease))
 	switch won, err := changed(result, err); {
 	case err != nil:
 		return fmt.Errorf("keep the answer: %w", err)
@@ -92,7 +92,7 @@ func (s *Store) Used(ctx context.Context, uses []session.Use) error {
 		}
 		defer client.Close()
 		for _, u := range uses {
-			later, err := changed(used.ExecContext(ctx, toMillis(u.At), u.Token[:]))
+			later, err := changed(used.ExecContext(ctx, session.Millis(u.At), u.Token[:]))
 			if err == nil && later {
 				_, err = client.ExecContext(ctx, u.Client.AddressText(), u.Client.ID, u.Client.UserAgent, u.Token[:])
 			}

@@ -2,9 +2,8 @@
 //
 // It is the store that needs nothing: the file and its folder are made at first
 // start, readable by their owner only, and refused where others may read them.
-// Several
-// processes may open it at once, such as a server and its command line, as
-// long as the file lies on a local disk.
+// Several processes may open it at once, such as a server and its command line,
+// as long as the file lies on a local disk.
 //
 // The journal is a write-ahead log, and a commit waits until it is on disk
 // (synchronous = FULL): a token that a client was given, a revocation and a

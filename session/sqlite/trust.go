@@ -12,14 +12,14 @@ import (
 func (s *Store) NoteEnding(ctx context.Context, provider string, u session.Undo) error {
 	p := u.Person
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		at := toMillis(u.At)
+		at := session.Millis(u.At)
 		if u.Held {
 			_, err := tx.ExecContext(ctx, `INSERT INTO undo (provider, person, who, seen, at, why, stamp, checked, gone) VALUES (?, ?, ?, ?, 0, '', '', 0, 0)
 				ON CONFLICT (provider, person) DO UPDATE SET seen = excluded.seen`, provider, p.ID, u.Who, at)
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO undo (provider, person, who, seen, at, why, stamp, checked, gone) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			provider, p.ID, u.Who, at, at, string(u.Why), p.Stamp, toMillis(p.Checked), toMillis(p.Gone))
+			provider, p.ID, u.Who, at, at, string(u.Why), p.Stamp, session.Millis(p.Checked), session.Millis(p.Gone))
 		return err
 	})
 }
@@ -27,7 +27,7 @@ func (s *Store) NoteEnding(ctx context.Context, provider string, u session.Undo)
 // NoteAnswers keeps how many answers a replica had.
 func (s *Store) NoteAnswers(ctx context.Context, provider, replica string, answers int, at time.Time) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO answers (provider, replica, count, at) VALUES (?, ?, ?, ?)", provider, replica, answers, toMillis(at))
+		_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO answers (provider, replica, count, at) VALUES (?, ?, ?, ?)", provider, replica, answers, session.Millis(at))
 		return err
 	})
 }
@@ -39,8 +39,8 @@ func (s *Store) Trust(ctx context.Context, provider, replica string, since time.
 	err := s.read.QueryRowContext(ctx, `SELECT
 		(SELECT coalesce(sum(count), 0) FROM answers WHERE provider = ?1 AND replica <> ?2 AND at > ?3),
 		(SELECT count(DISTINCT who) FROM undo WHERE provider = ?1 AND seen > ?3),
-		coalesce((SELECT until FROM doubt WHERE provider = ?1), 0)`, provider, replica, toMillis(since)).Scan(&t.Answers, &t.Endings, &doubted)
-	t.Doubted = fromMillis(doubted)
+		coalesce((SELECT until FROM doubt WHERE provider = ?1), 0)`, provider, replica, session.Millis(since)).Scan(&t.Answers, &t.Endings, &doubted)
+	t.Doubted = session.FromMillis(doubted)
 	return t, explain(err)
 }
 
@@ -50,14 +50,14 @@ func (s *Store) Trust(ctx context.Context, provider, replica string, since time.
 func (s *Store) Doubt(ctx context.Context, provider string, since, until time.Time) error {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO doubt (provider, until) VALUES (?, ?) ON CONFLICT (provider) DO UPDATE SET until = max(until, excluded.until)",
-			provider, toMillis(until))
+			provider, session.Millis(until))
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, "SELECT at, person, why, stamp, checked, gone FROM undo WHERE provider = ? AND at > ?", provider, toMillis(since))
+		rows, err := tx.QueryContext(ctx, "SELECT at, person, why, stamp, checked, gone FROM undo WHERE provider = ? AND at > ?", provider, session.Millis(since))
 		if err != nil {
 			return err
 		}
@@ -98,11 +98,11 @@ func (n noted) takeBack(ctx context.Context, tx *sql.Tx) error {
 
 // forgetNoted deletes what was noted long ago.
 func forgetNoted(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (int, error) {
-	result, err := tx.ExecContext(ctx, "DELETE FROM undo WHERE (provider, person) IN (SELECT provider, person FROM undo WHERE seen <= ? LIMIT ?)", toMillis(t.Noted), limit)
+	result, err := tx.ExecContext(ctx, "DELETE FROM undo WHERE (provider, person) IN (SELECT provider, person FROM undo WHERE seen <= ? LIMIT ?)", session.Millis(t.Noted), limit)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM answers WHERE at <= ?", toMillis(t.Noted)); err != nil {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM answers WHERE at <= ?", session.Millis(t.Noted)); err != nil {
 		return 0, err
 	}
 	n, err := result.RowsAffected()

@@ -159,9 +159,9 @@ func testDoubt(t *testing.T, s session.Store) {
 	note("corp", session.Undo{Person: before.Person, Why: session.ReasonEnded, At: at}) // as before: it was not known whether it is kept
 	settle(t, s, before.Hash, session.Settlement{At: at, Answer: session.AnswerRejected, End: session.ReasonEnded})
 	note("corp", session.Undo{Person: before.Person, At: at.Add(time.Second), Held: true}) // which changes nothing of that
-	marked := create(t, s, draft("marked", "bob"))
-	note("corp", session.Undo{Person: marked.Person, At: at})
-	settle(t, s, marked.Hash, session.Settlement{At: at, Answer: session.AnswerGone})
+	missing := create(t, s, draft("missing", "bob"))
+	note("corp", session.Undo{Person: missing.Person, At: at})
+	settle(t, s, missing.Hash, session.Settlement{At: at, Answer: session.AnswerGone})
 	changed := create(t, s, draft("changed", "dora"))
 	note("corp", session.Undo{Person: changed.Person, Why: session.ReasonStamp, At: at})
 	known := facts("dora")
@@ -186,7 +186,7 @@ func testDoubt(t *testing.T, s session.Store) {
 	for _, tc := range []struct {
 		name string
 		row  *session.Row
-	}{{"what was ended", before}, {"what was marked", marked}, {"what ended by another stamp", changed}} {
+	}{{"what was ended", before}, {"who was gone", missing}, {"what ended by another stamp", changed}} {
 		want := *tc.row
 		want.Person.Asked, want.Person.Answer = at, session.AnswerHeld
 		got := *find(t, s, want.Hash)
@@ -199,10 +199,10 @@ func testDoubt(t *testing.T, s session.Store) {
 	check(t, "what was settled anew", find(t, s, again.Hash).Person.Gone, at.Add(time.Second))
 	check(t, "what was noted before", find(t, s, early.Hash).Why, session.ReasonEnded)
 	check(t, "what another provider said", find(t, s, other.Hash).Why, session.ReasonEnded)
-	taken, err := s.Farewells(t.Context(), at.Add(time.Hour), 10)
+	taken, err := s.TakeRevocable(t.Context(), at.Add(time.Hour), 10)
 	must(t, err)
 	if len(taken) != 1 || taken[0].Token != revoked.Hash {
-		t.Errorf("Farewells after Doubt = %+v, want the revoked one's", taken)
+		t.Errorf("TakeRevocable after Doubt = %+v, want the revoked one's", taken)
 	}
 }
 

@@ -146,9 +146,9 @@ func testPersons(t *testing.T, s session.Store) {
 		t.Errorf("persons of sessions of their own are %d, %d, beside %d", own.Person.ID, other.Person.ID, first.Person.ID)
 	}
 	for name, change := range map[string]func(*session.Draft){
-		"mark":     func(d *session.Draft) { d.Mark++ },
-		"provider": func(d *session.Draft) { d.Provider = "other" },
-		"subject":  func(d *session.Draft) { d.Subject = "other" },
+		"provider id": func(d *session.Draft) { d.ProviderID++ },
+		"provider":    func(d *session.Draft) { d.Provider = "other" },
+		"subject":     func(d *session.Draft) { d.Subject = "other" },
 	} {
 		d := draft("another "+name, "alice")
 		change(d)

@@ -214,22 +214,22 @@ func testRevokeRefused(t *testing.T, s session.Store) {
 	}
 }
 
-func testFarewells(t *testing.T, s session.Store) {
+func testTakeRevocable(t *testing.T, s session.Store) {
 	revoked, ended, alive := create(t, s, ownDraft("revoked", "alice")), create(t, s, ownDraft("ended", "alice")), create(t, s, ownDraft("alive", "alice"))
 	create(t, s, draft("none", "alice"))
 	_, err := s.End(t.Context(), []session.Hash{revoked.Hash, hash("none")}, session.ReasonRevoked, "", epoch)
 	must(t, err)
 	_, err = s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonEnded, "", epoch)
 	must(t, err)
-	farewells := func(before time.Time) []session.Sealed {
+	take := func(before time.Time) []session.Sealed {
 		t.Helper()
-		taken, err := s.Farewells(t.Context(), before, 10)
+		taken, err := s.TakeRevocable(t.Context(), before, 10)
 		must(t, err)
 		return taken
 	}
-	check(t, "at once", farewells(epoch.Add(-time.Second)), []session.Sealed{{Person: revoked.Person.ID, Token: revoked.Hash, Provider: "corp", Mark: -42, Body: []byte("sealed revoked")}})
-	check(t, "later", farewells(epoch), []session.Sealed{{Person: ended.Person.ID, Token: ended.Hash, Provider: "corp", Mark: -42, Body: []byte("sealed ended")}})
-	check(t, "again", len(farewells(epoch)), 0)
+	check(t, "at once", take(epoch.Add(-time.Second)), []session.Sealed{{Person: revoked.Person.ID, Token: revoked.Hash, Provider: "corp", ProviderID: -42, Body: []byte("sealed revoked")}})
+	check(t, "later", take(epoch), []session.Sealed{{Person: ended.Person.ID, Token: ended.Hash, Provider: "corp", ProviderID: -42, Body: []byte("sealed ended")}})
+	check(t, "again", len(take(epoch)), 0)
 	kept, err := s.Renewal(t.Context(), alive.Person.ID)
 	must(t, err)
 	check(t, "of who lives", kept, []byte("sealed alive"))

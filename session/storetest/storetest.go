@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"endings", testEnd},
 		{"lists", testList},
 		{"sweeps", testSweep},
-		{"farewells", testFarewells},
+		{"renewals to revoke", testTakeRevocable},
 		{"sealing anew", testReseal},
 		{"settings", testSettings},
 		{"a revocation at once with everything else", testConcurrent},
@@ -67,7 +67,7 @@ func draft(name, user string) *session.Draft {
 	return &session.Draft{
 		Row: session.Row{
 			Hash: hash(name), Kind: session.KindRefresh, Method: providers.MethodPassword, Service: "registry",
-			Mark: -42, Stamp: "s1", Created: epoch, Expires: epoch.Add(1000 * time.Hour),
+			ProviderID: -42, Stamp: "s1", Created: epoch, Expires: epoch.Add(1000 * time.Hour),
 			Person: session.Person{Stamp: "s1", Checked: epoch},
 		},
 		Who: -int64(facts(user).Version[0])<<40 - int64(facts(user).Version[1]), Provider: "corp", Subject: "subject of " + user, Facts: facts(user),

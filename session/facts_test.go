@@ -1,0 +1,34 @@
+package session
+
+import (
+	"encoding/binary"
+	"maps"
+	"testing"
+
+	"shorepass/providers"
+)
+
+// TestPeopleAreBounded: also where everybody who ever came goes on to come, so
+// that whoever is old becomes young again before they are forgotten.
+func TestPeopleAreBounded(t *testing.T) {
+	const each, limit = 100, 1000
+	p := newPeople(limit, limit)
+	version := func(i int) (v Version) {
+		binary.BigEndian.PutUint64(v[:], uint64(i+1))
+		return v
+	}
+	for i := range 100 {
+		p.remember(version(i), new(providers.Identity), each)
+		for j := range i {
+			p.recall(Hash{byte(j)}, version(j))
+		}
+		if p.recall(Hash{byte(i)}, version(i)) == nil {
+			t.Fatalf("person %d is forgotten at once", i)
+		}
+		kept := maps.Clone(p.people)
+		maps.Copy(kept, p.oldPeople)
+		if len(kept) > limit/each {
+			t.Fatalf("after %d people %d are kept, want %d at most", i+1, len(kept), limit/each)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package session
+
+import (
+	"time"
+
+	"shorepass/providers"
+)
+
+// Row is a session as a redemption reads it. It is small on purpose.
+type Row struct {
+	Hash       Hash
+	Kind       Kind
+	Method     providers.Method // of the login
+	Service    string
+	ProviderID int64  // a hash of the provider's name and fingerprint, at the login
+	Stamp      string // the person's at the login
+	Created    time.Time
+	Expires    time.Time
+	Used       time.Time
+	Ended      time.Time
+	Why        Reason
+	Person     Person
+	Body       []byte // of the person's facts; nil where it was not asked for
+}
+
+// Person is the row that a provider's answers are kept on: one for all
+// sessions of a person where the provider is asked per person, one for each
+// session where it is asked per session.
+type Person struct {
+	ID      int64
+	Version Version   // of its facts
+	Stamp   string    // as last seen
+	Checked time.Time // when the provider last vouched for the person
+	Asked   time.Time // when it was last asked, whatever it answered
+	Answer  Answer    // to that
+	Gone    time.Time // since when it says that the person is gone
+	Lease   time.Time // until then somebody is asking
+}
+
+// Answer is what a provider answered when it was last asked.
+type Answer int
+
+// The answers are kept as these numbers.
+const (
+	AnswerVouched  Answer = 0 // this is the person now
+	AnswerDown     Answer = 1 // it cannot tell
+	AnswerRejected Answer = 2 // not now
+	AnswerGone     Answer = 3 // no such entry, or grant
+	AnswerNever    Answer = 4 // it will never be able to tell
+	AnswerHeld     Answer = 5 // it ends so many that it is not believed
+	AnswerLost     Answer = 6 // it cannot tell, and did not vouch when it last could
+)
+
+// Version tells the states of a person's facts apart: equal facts have equal
+// versions, whoever's they are, and are decoded once.
+type Version [16]byte
+
+// Facts are what a provider says of a person.
+type Facts struct {
+	Version Version
+	User    string // the user name
+	Body    []byte // everything
+}
+
+// Draft is a session to be made.
+type Draft struct {
+	Row             // Ended and Used are zero; of Person only Stamp and Checked count
+	Upstream *Hash  // nil unless it answers to a provider's refresh token
+	Who      int64  // the same for all sessions of a person at a provider
+	Provider string // its name
+	Subject  string // the person there
+	Own      bool   // the provider is asked for this session alone
+	Facts    Facts  // of the person
+	Sealed   []byte // the renewal; nil for none
+	Client   Client // who logged in
+}
+
+// Settlement is what came of asking a provider.
+type Settlement struct {
+	Person int64
+	Lease  time.Time // until, as it was given to Lease
+	At     time.Time
+	Answer Answer
+	Facts  *Facts // with AnswerVouched only
+	Stamp  string // with AnswerVouched; empty keeps the old one
+	Adopt  bool   // the person's sessions that began without a stamp take this one
+	Sealed []byte // the renewal that took the old one's place; nil keeps it
+	End    Reason // ends all sessions of the person; with ReasonStamp those of another Stamp. Empty: none
+
+	// Lifetime bounds, where it is not zero, how long after their making the
+	// sessions of the person expire.
+	Lifetime time.Duration
+}
+
+// Undo names a settlement to take back: the person as it was before, of which
+// only ID, Stamp, Checked and Gone count, and the reason for which its sessions
+// ended at that time, if they did.
+type Undo struct {
+	Who    int64 // the same for all sessions of a person at a provider
+	Person Person
+	Why    Reason
+	At     time.Time
+	Held   bool // it was not believed in the first place, and only counts
+}
+
+// Trust is how far a provider can be believed.
+type Trust struct {
+	Answers int       // of the other replicas, that neither ended a session nor found a person gone
+	Endings int       // persons about whom there was one that did, or would have, on all replicas
+	Doubted time.Time // until when it is not believed; the zero Time where that was never said
+}
+
+// Use is one session's last redemption.
+type Use struct {
+	Token  Hash
+	At     time.Time
+	Client Client
+}
+
+// Listed is a session as a list shows it.
+type Listed struct {
+	Row
+	Provider string
+	Subject  string
+	Facts    Facts
+	Client   Client
+	Last     Client
+	By       string
+}
+
+// SweepTimes says what a sweep ends and forgets.
+type SweepTimes struct {
+	Now    time.Time // what expires until then has expired
+	Idle   time.Time // what was redeemed, and not since then, is idle
+	Unused time.Time // what was made before and never redeemed is unused
+	Forget time.Time // what ended before is forgotten
+	Noted  time.Time // what was noted of providers before, or ended without a use, is forgotten
+}
+
+// Sealed is a sealed renewal.
+type Sealed struct {
+	Person     int64
+	Token      Hash // of the session
+	Provider   string
+	ProviderID int64 // as the Row has it
+	Body       []byte
+}
