@@ -110,6 +110,18 @@ func methodOf(kind Kind) Method {
 	return MethodPassword
 }
 
+// GroupNames is the part of a provider's groups table that says which of the
+// groups it found it answers with, and under which names. The provider applies
+// it and not the chain: only it knows what its directory takes for one name.
+type GroupNames struct {
+	// Only keeps the groups that match one of these globs. Default: all.
+	Only []string `toml:"only"`
+
+	// Rename gives groups another name, applied after only and before the
+	// prefix.
+	Rename map[string]string `toml:"rename"`
+}
+
 // Apply returns the names that only keeps, under the names that rename gives
 // them. A provider calls it on what it found, before it answers.
 func (g GroupNames) Apply(names []string) []string {

@@ -129,14 +129,3 @@ func validateGlobs(key string, globs []string, fault func(key, problem string)) 
 		}
 	}
 }
-
-// GroupNames is the part of a provider's groups table that the chain applies
-// to the names the provider found.
-type GroupNames struct {
-	// Only keeps the groups that match one of these globs. Default: all.
-	Only []string `toml:"only"`
-
-	// Rename gives groups another name, applied after only and before the
-	// prefix.
-	Rename map[string]string `toml:"rename"`
-}
