@@ -37,7 +37,8 @@ type rule struct {
 	needsClaims           []int // the slots of those that some pattern has
 }
 
-// pattern is one entry of a rule's repositories.
+// pattern is one entry of a rule's repositories: a glob with what is needed to
+// find it and to fill its placeholders.
 type pattern struct {
 	glob
 	text       string

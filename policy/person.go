@@ -12,9 +12,9 @@ import (
 // a name without trying all.
 type names struct {
 	number    map[string]int32
-	beginning map[string][]entry // patterns by their literal beginning, at most maxAffix bytes
+	beginning map[string][]entry // globs by their literal beginning, at most maxAffix bytes
 	lengths   []int
-	wide      []entry // patterns that begin with a wildcard
+	wide      []entry // globs that begin with a wildcard
 }
 
 type entry struct {

@@ -48,7 +48,7 @@ func Validate(rules []Rule, fault func(key, problem string)) {
 }
 
 // ValidateNames calls fault for each rule that names a provider or a service
-// which is not among those configured, by name or by pattern.
+// which is not among those configured, by name or by glob.
 func ValidateNames(rules []Rule, providers, services []string, fault func(key, problem string)) {
 	for i, r := range rules {
 		for _, list := range []struct {
@@ -244,7 +244,7 @@ func (c *checker) repositories() {
 	}
 }
 
-// impossible says why a pattern can never match a resource, if it is so.
+// impossible says why a glob can never match a resource, if it is so.
 func impossible(g glob, repository bool) string {
 	slashes := 0
 	for i, t := range g {

@@ -145,7 +145,7 @@ func literalRegexps(root ast.NavigableExpr) error {
 	for _, call := range ast.MatchDescendants(root, ast.FunctionMatcher("matches")) {
 		args := call.AsCall().Args()
 		if args[len(args)-1].Kind() != ast.LiteralKind {
-			return errors.New("takes the pattern of matches from elsewhere; write it out in quotes")
+			return errors.New("takes the regular expression of matches from elsewhere; write it out in quotes")
 		}
 	}
 	return nil

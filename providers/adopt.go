@@ -114,7 +114,9 @@ func methodOf(kind Kind) Method {
 // groups it found it answers with, and under which names. The provider applies
 // it and not the chain: only it knows what its directory takes for one name.
 type GroupNames struct {
-	// Only keeps the groups that match one of these globs. Default: all.
+	// Only keeps the groups that match one of these (globs: `*` is any text,
+	// `/` included, `?` one character; unlike in rules, where `*` stops at
+	// `/`). Default: all.
 	Only []string `toml:"only"`
 
 	// Rename gives groups another name, applied after only and before the

@@ -18,8 +18,9 @@ type Config struct {
 	// Kind of provider: "file", "ldap" or "oidc".
 	Kind string `toml:"kind"`
 
-	// Match says whose login names can be this provider's: globs over login
-	// names. Default: all.
+	// Match says whose login names can be this provider's (globs: `*` is any
+	// text, `/` included, `?` one character; unlike in rules, where `*` stops
+	// at `/`). Default: all.
 	Match []string `toml:"match"`
 
 	// Prefix stands before this provider's user names and groups, so that
@@ -27,8 +28,9 @@ type Config struct {
 	// purpose included, where more than one provider is not a file.
 	Prefix *string `toml:"prefix"`
 
-	// RequireGroups refuses everybody who is in none of these groups (globs,
-	// after rename and prefix). Optional.
+	// RequireGroups refuses everybody who is in none of these groups, after
+	// rename and prefix (globs: `*` is any text, `/` included, `?` one
+	// character; unlike in rules, where `*` stops at `/`). Optional.
 	RequireGroups []string `toml:"require_groups"`
 
 	// Remember is how long a right password is remembered, at most "1m".
