@@ -66,9 +66,9 @@ type Case struct {
 
 // Mismatch is a case that the policy does not fulfil.
 type Mismatch struct {
-	Case     string      `json:"case"` // its name, or its place counted from 0: "case[3]"
-	Problem  string      `json:"problem"`
-	Explains Explanation `json:"explanation"`
+	Case        string      `json:"case"` // its name, or its place counted from 0: "case[3]"
+	Problem     string      `json:"problem"`
+	Explanation Explanation `json:"explanation"`
 }
 
 // Check returns the cases that the policy does not fulfil, those included that

@@ -84,13 +84,14 @@ func (d *decider) begin(scope *registry.Scope) {
 func (d *decider) decide(scope *registry.Scope) {
 	d.begin(scope)
 	ix := &d.policy.index
-	rest := scope.Name
-	for begin := 0; begin <= len(rest); {
-		end := begin + strings.IndexByte(rest[begin:], '/')
+	name := scope.Name
+	for begin := 0; begin <= len(name); {
+		end := begin + strings.IndexByte(name[begin:], '/')
 		if end < begin {
-			end = len(rest)
+			end = len(name)
 		}
-		if part := rest[begin:end]; !repeats(rest[:begin], part) {
+		// The rules of a component that stood before were tried there.
+		if part := name[begin:end]; !hasComponent(name[:begin], part) {
 			d.tryComponent(ix, part)
 		}
 		begin = end + 1
@@ -100,15 +101,14 @@ func (d *decider) decide(scope *registry.Scope) {
 	slices.SortFunc(d.hits, func(a, b hit) int { return a.rule.index - b.rule.index })
 }
 
-// repeats reports whether a component stands among those before it, so that
-// its rules were tried already.
-func repeats(before, part string) bool {
-	for before != "" {
-		head, tail, _ := strings.Cut(before, "/")
-		if head == part {
+// hasComponent reports whether path has component as one of its components.
+func hasComponent(path, component string) bool {
+	for path != "" {
+		head, tail, _ := strings.Cut(path, "/")
+		if head == component {
 			return true
 		}
-		before = tail
+		path = tail
 	}
 	return false
 }
@@ -151,7 +151,7 @@ func (d *decider) tryUnfilled(ix *index) {
 		if d.claim(slot) != "" {
 			d.try(b)
 			d.try(unfilled)
-		} else if repeats(d.scope.Name, d.values.claims[slot]) {
+		} else if hasComponent(d.scope.Name, d.values.claims[slot]) {
 			d.try(b)
 		}
 	}

@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 		{Name: "nothing asked", User: "u"},
 	}) {
 		got = append(got, m.Case+": "+m.Problem)
-		if explained := m.Explains.String(); strings.Contains(m.Problem, ", want ") != strings.Contains(explained, "repository:a") {
+		if explained := m.Explanation.String(); strings.Contains(m.Problem, ", want ") != strings.Contains(explained, "repository:a") {
 			t.Errorf("%s: explained as %q", m.Case, explained)
 		}
 	}
