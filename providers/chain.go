@@ -210,7 +210,7 @@ func (c *Chain) directed(cred Credential) (Credential, route, error) {
 // login asks the providers, and remembers who was proved. right says that the
 // same was proved a moment ago.
 func (c *Chain) login(ctx context.Context, key Mark, cred Credential, right bool) (*Identity, error) {
-	epoch := c.memory.now()
+	epoch := c.memory.currentEpoch()
 	cred, to, err := c.directed(cred)
 	if err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func (p *Provider) verify(ctx context.Context, raw string, want expectation) (do
 	// go-oidc checks algorithm, signature and issuer; it would also take
 	// Google's issuer in two spellings and names in any case, so what it
 	// decoded is not used, and what follows looks at the payload again.
-	keys := &signature{keys: p.keys, algorithms: p.cfg.Algorithms, presented: want.presented}
+	keys := &tokenKeySet{keys: p.keys, algorithms: p.cfg.Algorithms, presented: want.presented}
 	verifier := goidc.NewVerifier(p.cfg.Issuer, keys, &goidc.Config{
 		SupportedSigningAlgs: p.cfg.Algorithms,
 		SkipClientIDCheck:    true, // done below
@@ -80,9 +80,9 @@ func (p *Provider) verify(ctx context.Context, raw string, want expectation) (do
 	return claims, nil
 }
 
-// signature is the keySet as go-oidc asks it for one token. It keeps what
+// tokenKeySet is the keySet as go-oidc asks it for one token. It keeps what
 // go-oidc does not hand back: the payload, and the error as a value.
-type signature struct {
+type tokenKeySet struct {
 	keys        *keySet
 	algorithms  []string
 	presented   bool
@@ -91,7 +91,7 @@ type signature struct {
 }
 
 // VerifySignature implements [goidc.KeySet].
-func (s *signature) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+func (s *tokenKeySet) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
 	var algorithms []jose.SignatureAlgorithm
 	for _, alg := range s.algorithms {
 		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
