@@ -15,7 +15,9 @@ import (
 )
 
 const (
-	// lookEvery is how often the files are looked at, at most.
+	// lookEvery is how often the files are looked at, at most: a change holds
+	// at the next login that somebody tries by hand, and hundreds of logins a
+	// second cost one look.
 	lookEvery = time.Second
 
 	// maxFile bounds an htpasswd or group file: some hundred thousand users.

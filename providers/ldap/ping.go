@@ -14,8 +14,11 @@ import (
 )
 
 const (
-	pingMemory = 10 * time.Second // Ping asks no more often than this
-	countUpTo  = 1000             // entries
+	// pingMemory is how long an answer of Ping serves, so that one called in a
+	// loop does not have people and groups counted over and over.
+	pingMemory = 10 * time.Second
+
+	countUpTo = 1000 // entries
 )
 
 // pinged is what the last Ping found.

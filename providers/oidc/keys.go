@@ -19,9 +19,16 @@ import (
 )
 
 const (
-	maxKeys      = 64        // in one set; the largest known has about ten
-	minRSABits   = 2048      // RFC 7518, section 3.3
-	keysStale    = time.Hour // after which they are read again before use
+	maxKeys    = 64   // in one set; the largest known has about ten
+	minRSABits = 2048 // RFC 7518, section 3.3
+
+	// keysStale is how old keys may be that are used without reading them again.
+	// In the background they are read every refreshEvery, so that they get so
+	// old only while the provider cannot be reached.
+	keysStale = time.Hour
+
+	// keysUnusable is how long they are good without the provider: a day's
+	// outage stops no job, and a key that was withdrawn in it is good no longer.
 	keysUnusable = 24 * time.Hour
 )
 

@@ -9,10 +9,18 @@ import (
 )
 
 const (
-	refreshEvery = 10 * time.Minute // of metadata and keys, in the background
-	retryFirst   = 5 * time.Second  // after a failure; doubled up to retryLast
-	retryLast    = time.Minute
-	pingMemory   = 10 * time.Second // Ping asks no more often than this
+	// refreshEvery is how often metadata and keys are read in the background: a
+	// key that the provider withdrew is good here for no longer.
+	refreshEvery = 10 * time.Minute
+
+	// After a failure they are read sooner, the wait doubled from the first to
+	// the last. No login depends on it: one that needs them reads them itself.
+	retryFirst = 5 * time.Second
+	retryLast  = time.Minute
+
+	// pingMemory is how old what Ping tells may be, so that one called in a loop
+	// does not ask the provider each time.
+	pingMemory = 10 * time.Second
 )
 
 // Start implements [providers.Starter]: metadata and keys are read at once and
