@@ -7,13 +7,9 @@ import (
 	"shorepass/registry"
 )
 
-// maxName is the longest name that a registry takes for a repository
-// (github.com/distribution/reference, NameTotalLengthMax). What is longer is
-// granted to nobody.
-const maxName = 255
-
 // Decide returns what req is granted. It cannot fail: whatever goes wrong in a
-// rule takes rights away and is said in the Verdict.
+// rule takes rights away and is said in the Verdict. A name that no registry
+// takes for one, being longer than [registry.MaxName], is granted to nobody.
 //
 // The slices of the decision may be those of req, and are not to be changed.
 func (p *Policy) Decide(req Request) Decision {
@@ -21,7 +17,7 @@ func (p *Policy) Decide(req Request) Decision {
 	var out Decision
 	for i := range req.Scopes {
 		scope := &req.Scopes[i]
-		if len(scope.Actions) == 0 || len(scope.Name) == 0 || len(scope.Name) > maxName {
+		if len(scope.Actions) == 0 || len(scope.Name) == 0 || len(scope.Name) > registry.MaxName {
 			continue
 		}
 		d.decide(scope)

@@ -211,35 +211,3 @@ func (t *token) value(v *values) string {
 	}
 	return t.text
 }
-
-// isComponent reports whether s can be one component of a repository's path:
-//
-//	component := alphanumeric [ separator alphanumeric ]*
-//	alphanumeric := /[a-z0-9]+/      separator := /[_.]|__|[-]+/
-//
-// (github.com/distribution/reference). Nothing else may stand in for a
-// placeholder.
-func isComponent(s string) bool {
-	for i := 0; ; {
-		start := i
-		for i < len(s) && isAlphanumeric(s[i]) {
-			i++
-		}
-		if i == start {
-			return false
-		}
-		if i == len(s) {
-			return true
-		}
-		switch rest := s[i:]; {
-		case strings.HasPrefix(rest, "__"):
-			i += 2
-		case rest[0] == '_' || rest[0] == '.':
-			i++
-		default:
-			i = len(s) - len(strings.TrimLeft(rest, "-"))
-		}
-	}
-}
-
-func isAlphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
