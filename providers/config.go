@@ -131,3 +131,6 @@ func validateGlobs(key string, globs []string, fault func(key, problem string)) 
 		}
 	}
 }
+
+// Quoted lists words for a message: "a", "b".
+func Quoted(words []string) string { return `"` + strings.Join(words, `", "`) + `"` }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
 )
 
 const (
@@ -158,7 +160,7 @@ func (p *Provider) lookAtPeople(ctx context.Context) []string {
 		}
 	}
 	if stamp := p.cfg.Users.Stamp; len(found) > 0 && !slices.ContainsFunc(found, func(e entry) bool { return stampOf(e, stamp) != "" }) {
-		lines = append(lines, "warning: nobody shows any of "+quoted(stamp)+": a changed password does not end sessions")
+		lines = append(lines, "warning: nobody shows any of "+providers.Quoted(stamp)+": a changed password does not end sessions")
 	}
 	return lines
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
 )
 
 const (
@@ -25,7 +27,7 @@ const (
 func (c Config) Validate(fault func(key, problem string)) {
 	if _, known := presets[c.Preset]; !known {
 		names := slices.Sorted(maps.Keys(presets))
-		fault("preset", fmt.Sprintf("%q is none of %s", c.Preset, quoted(names[1:])))
+		fault("preset", fmt.Sprintf("%q is none of %s", c.Preset, providers.Quoted(names[1:])))
 	}
 	c.validateServers(fault)
 	c.validateServiceAccount(fault)
@@ -182,7 +184,7 @@ func (c Config) validateMembership(fault func(key, problem string)) {
 	byServer := g.Nested == nestedTokenGroups || g.Nested == nestedInChain
 	switch {
 	case !slices.Contains(nested, g.Nested):
-		fault("groups.nested", fmt.Sprintf("%q is none of %s", g.Nested, quoted(nested)))
+		fault("groups.nested", fmt.Sprintf("%q is none of %s", g.Nested, providers.Quoted(nested)))
 	case byServer && c.Preset != presetAD:
 		fault("groups.nested", fmt.Sprintf("%q needs preset = %q; elsewhere use \"walk\"", g.Nested, presetAD))
 	case byServer && (g.Filter != "" || g.Attribute != ""):
@@ -265,5 +267,3 @@ func isDN(text string) bool {
 func notDN(text string) string {
 	return fmt.Sprintf("%q is no DN: write one such as \"ou=people,dc=corp,dc=example\"", text)
 }
-
-func quoted(words []string) string { return `"` + strings.Join(words, `", "`) + `"` }

@@ -185,7 +185,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	c.validateClaims(fault)
 	oneOf := func(key, value string, good ...string) {
 		if !slices.Contains(good, value) {
-			fault(key, fmt.Sprintf("%q is none of %s", value, quoted(good)))
+			fault(key, fmt.Sprintf("%q is none of %s", value, providers.Quoted(good)))
 		}
 	}
 	oneOf("userinfo", c.Userinfo, "auto", "always", "never")
@@ -244,11 +244,11 @@ func sharedTenant(path string) bool {
 func (c Config) validateGrants(fault func(key, problem string)) {
 	known := []string{grantPassword, grantRefresh, grantIDToken}
 	if len(c.Grants) == 0 {
-		fault("grants", "is required: name at least one of "+quoted(known))
+		fault("grants", "is required: name at least one of "+providers.Quoted(known))
 	}
 	for i, grant := range c.Grants {
 		if !slices.Contains(known, grant) {
-			fault(fmt.Sprintf("grants[%d]", i), fmt.Sprintf("%q is none of %s", grant, quoted(known)))
+			fault(fmt.Sprintf("grants[%d]", i), fmt.Sprintf("%q is none of %s", grant, providers.Quoted(known)))
 		}
 	}
 	asks := c.grants(grantPassword) || c.grants(grantRefresh)
@@ -304,8 +304,4 @@ func loopback(host string) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.IsLoopback()
-}
-
-func quoted(words []string) string {
-	return `"` + strings.Join(words, `", "`) + `"`
 }

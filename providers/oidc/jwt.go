@@ -232,14 +232,14 @@ func (d document) checkAudience(want expectation) error {
 		}
 	}
 	if !slices.ContainsFunc(audience, func(a string) bool { return a != "" && slices.Contains(want.audience, a) }) {
-		return fmt.Errorf("its aud is not %s", quoted(want.audience))
+		return fmt.Errorf("its aud is not %s", providers.Quoted(want.audience))
 	}
 	value, ok := d["azp"]
 	if !ok && len(audience) > 1 && want.presented {
 		return errors.New("it has several aud and no azp")
 	}
 	if azp, _ := value.(string); ok && !slices.Contains(want.parties, azp) {
-		return fmt.Errorf("its azp is none of %s", quoted(want.parties))
+		return fmt.Errorf("its azp is none of %s", providers.Quoted(want.parties))
 	}
 	return nil
 }

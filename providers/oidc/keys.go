@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -228,38 +226,4 @@ func verifies(key jose.JSONWebKey) bool {
 		return key.Valid()
 	}
 	return false
-}
-
-// get returns the body of a URL of the provider, with the access token bearer
-// if there is one. Any status but 200 is an error.
-func (p *Provider) get(ctx context.Context, address, bearer string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	if bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+bearer)
-	}
-	resp, err := p.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, statusError(resp.StatusCode)
-	}
-	return body, nil
-}
-
-// statusError is an HTTP status that was not the one hoped for.
-type statusError int
-
-func (e statusError) Error() string {
-	return fmt.Sprintf("the provider answered %d %s", int(e), http.StatusText(int(e)))
 }

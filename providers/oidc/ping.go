@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"shorepass/providers"
 )
 
 const (
@@ -90,7 +92,7 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 		found = append(found, p.tokenEndpoint(m)...)
 	}
 	if p.cfg.grants(grantIDToken) {
-		found = append(found, "ID tokens as passwords: for the audience "+quoted(p.cfg.Audience))
+		found = append(found, "ID tokens as passwords: for the audience "+providers.Quoted(p.cfg.Audience))
 	}
 	return found, nil
 }
@@ -104,7 +106,7 @@ func (p *Provider) signing(m *metadata) string {
 		}
 	}
 	if len(both) == 0 && len(m.algorithms) > 0 {
-		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", quoted(m.algorithms))
+		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", providers.Quoted(m.algorithms))
 	}
 	return "signs with: " + strings.Join(both, ", ")
 }
