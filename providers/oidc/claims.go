@@ -1,7 +1,7 @@
 package oidc
 
 import (
-	stdjson "encoding/json"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-jose/go-jose/v4/json"
+	strictjson "github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
 
 	"shorepass/providers"
 )
@@ -29,12 +29,12 @@ type document map[string]any
 func decodeClaims(payload []byte, watched []string) (document, error) {
 	// Valid, unlike the decoder below, bounds the depth. Bytes that are not
 	// UTF-8 would all be decoded to one and the same character.
-	if !utf8.Valid(payload) || !stdjson.Valid(payload) {
+	if !utf8.Valid(payload) || !json.Valid(payload) {
 		return nil, errors.New("its claims are no JSON")
 	}
 	var claims document
-	decoder := json.NewDecoder(strings.NewReader(string(payload)))
-	decoder.SetNumberType(json.UnmarshalIntOrFloat)
+	decoder := strictjson.NewDecoder(strings.NewReader(string(payload)))
+	decoder.SetNumberType(strictjson.UnmarshalIntOrFloat)
 	if err := decoder.Decode(&claims); err != nil {
 		return nil, fmt.Errorf("its claims are no JSON object with each name once: %w", brief(err))
 	}

@@ -11,7 +11,7 @@ import (
 
 	goidc "github.com/coreos/go-oidc/v3/oidc"
 	jose "github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
+	strictjson "github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
 
 	"shorepass/providers"
 )
@@ -122,7 +122,7 @@ func checkHeader(raw string, presented bool) error {
 		return errors.New("its header is not base64url")
 	}
 	var header map[string]any
-	if err := json.Unmarshal(text, &header); err != nil || header == nil {
+	if err := strictjson.Unmarshal(text, &header); err != nil || header == nil {
 		return errors.New("its header is no JSON object with each name once")
 	}
 	if _, ok := header["crit"]; ok {
