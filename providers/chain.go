@@ -147,13 +147,13 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, e
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for the same login: %w", context.Cause(ctx))
 		}
-		var held *RetryAfter
+		_, held := errors.AsType[*RetryAfter](f.err)
 		switch {
 		case f.err == nil && sharing:
 			return f.identity, nil
 		case f.err == nil:
 			right = true // as was just proved, so nobody needs to wait for another's turn
-		case errors.As(f.err, &held):
+		case held:
 			// Said of the other's address, which may not be this one.
 		default:
 			return nil, f.err
@@ -311,11 +311,10 @@ func (e *heldError) Unwrap() error { return e.error }
 // settle counts a login that nobody proved, by what the last provider said;
 // nil says that the account is nobody's.
 func (c *Chain) settle(ctx context.Context, a *attempt, last *member, cred Credential, said error) error {
-	var held *heldError
-	switch {
-	case errors.As(said, &held):
+	if held, ok := errors.AsType[*heldError](said); ok {
 		return held.error
-	case cannotTell(said):
+	}
+	if cannotTell(said) {
 		return said
 	}
 	if cred.Kind == Password && (said == nil || a.inquiry == nil) {

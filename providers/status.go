@@ -31,15 +31,6 @@ func (c *Chain) Close() error {
 	return errors.Join(errs...)
 }
 
-// Members returns the names of the providers, in their order.
-func (c *Chain) Members() []string {
-	names := make([]string, len(c.members))
-	for i, m := range c.members {
-		names[i] = m.config.Name
-	}
-	return names
-}
-
 // Down returns the names of the providers whose last answer was that they
 // cannot tell.
 func (c *Chain) Down() []string {
