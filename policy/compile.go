@@ -11,7 +11,7 @@ import (
 type Policy struct {
 	rules   []*rule
 	actions []string // every action that a rule names; bit n of a set is actions[n]
-	claims  []string // every claim under a placeholder, as a dotted path; a token's slot is a place here
+	claims  []string // every claim under a placeholder, as a dotted path; token.slot indexes it
 
 	users, groups names // the entries of all users and groups keys
 	index         index
