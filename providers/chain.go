@@ -272,7 +272,7 @@ func (c *Chain) turnedAway(ctx context.Context, a *attempt, m *member, cred Cred
 		return
 	}
 	if err := c.RevokeRenewal(ctx, m.config.Name, found.Renewal); err != nil {
-		m.log.Warn("a refresh token of one who may not come in could not be given back", "error", err)
+		m.log.Warn("could not revoke the refresh token of a refused login", "error", err)
 	}
 }
 
@@ -295,7 +295,7 @@ func (c *Chain) askOne(ctx context.Context, m *member, cred Credential, a *attem
 		return nil, &heldError{refused}
 	}
 	if m.down.Store(cannotTell(err)); cannotTell(err) {
-		c.log.Warn("a provider cannot tell", "provider", m.config.Name, "error", err)
+		c.log.Warn("a provider is unavailable", "provider", m.config.Name, "error", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: %w", m.config.Name, err)
