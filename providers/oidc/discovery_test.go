@@ -172,7 +172,7 @@ func TestStart(t *testing.T) {
 	op := start(t, nil)
 	p := client(t, op.Issuer, nil)
 	p.Start(t.Context())
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for op.Requests("jwks") == 0 && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}
