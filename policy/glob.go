@@ -78,7 +78,7 @@ func parseSpecial(rest string, placeholders bool) (token, int, error) {
 		return token{}, 0, fmt.Errorf(`has a brace without its partner; placeholders are {user}, {group} and {claims.NAME}`)
 	}
 	if !placeholders {
-		return token{}, 0, fmt.Errorf("has the placeholder %s; placeholders stand in repositories only", rest[:end+1])
+		return token{}, 0, fmt.Errorf("has the placeholder %s; placeholders are for repositories only", rest[:end+1])
 	}
 	name := rest[1:end]
 	switch path, isClaim := strings.CutPrefix(name, "claims."); {

@@ -20,7 +20,7 @@ func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
 		return nil, fmt.Errorf("provider %s found an account without subject or name: %w", m.config.Name, ErrRejected)
 	}
 	if !isName(found.User) || !isName(found.Subject) {
-		return nil, fmt.Errorf("provider %s found an account whose name %q is no text: %w", m.config.Name, found.User, ErrRejected)
+		return nil, fmt.Errorf("provider %s found an account whose name %q is not plain text: %w", m.config.Name, found.User, ErrRejected)
 	}
 	id := *found
 	id.Provider = m.config.Name

@@ -103,12 +103,12 @@ func ValidateTogether(all []Config, fault func(i int, key, problem string)) {
 	for i, c := range all {
 		folded := strings.ToLower(c.Name)
 		if j, twice := first[folded]; twice && c.Name != "" {
-			fault(i, "name", fmt.Sprintf("%q is the name of provider[%d] too; upper and lower case are one", c.Name, j))
+			fault(i, "name", fmt.Sprintf("%q is the name of provider[%d] too; case makes no difference", c.Name, j))
 		} else {
 			first[folded] = i
 		}
 		if bases > 1 && c.Kind != kindFile && c.Prefix == nil {
-			fault(i, "prefix", "is required where more than one provider is not a file; \"\" on purpose included, so that one provider's \"admins\" do not become another's by chance")
+			fault(i, "prefix", "is required where more than one provider is not a file, if only as \"\", so that one provider's \"admins\" do not become another's by chance")
 		}
 	}
 }

@@ -25,7 +25,7 @@ import (
 // the end of what waits for ever, which login cuts off.
 const soon = 8 * time.Second
 
-// cannotTell checks that an error is none of the outcomes that say something
+// cannotTell checks that an error is not one of the outcomes that say something
 // of the account, and that it came in time.
 func cannotTell(t *testing.T, what string, began time.Time, err error) {
 	t.Helper()

@@ -183,7 +183,7 @@ func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return endpoint{err: fmt.Errorf("the provider's %s is no URL", name)}
+		return endpoint{err: fmt.Errorf("the provider's %s is not a URL", name)}
 	case u.Scheme != "https" && (u.Scheme != "http" || issuer.Scheme != "http"):
 		return endpoint{err: fmt.Errorf("the provider's %s %q is not https", name, raw)}
 	}

@@ -114,7 +114,7 @@ func checkHeader(raw string, presented bool) error {
 		return fmt.Errorf("it has more than %d bytes", maxJWT)
 	}
 	if strings.Count(raw, ".") != 2 {
-		return errors.New("it is no signed JWT in compact form")
+		return errors.New("it is not a signed JWT in compact form")
 	}
 	first, _, _ := strings.Cut(raw, ".")
 	text, err := base64.RawURLEncoding.Strict().DecodeString(first)
@@ -123,7 +123,7 @@ func checkHeader(raw string, presented bool) error {
 	}
 	var header map[string]any
 	if err := strictjson.Unmarshal(text, &header); err != nil || header == nil {
-		return errors.New("its header is no JSON object with each name once")
+		return errors.New("its header is not a JSON object with each name once")
 	}
 	if _, ok := header["crit"]; ok {
 		return errors.New("its header has critical extensions, which are not understood")
@@ -165,7 +165,7 @@ func (p *Provider) checkClaims(claims document, want expectation) error {
 func (d document) subject() (string, error) {
 	sub, ok := d["sub"].(string)
 	if !ok || sub == "" || len(sub) > maxSub {
-		return "", errors.New("it has no sub that is a text")
+		return "", errors.New("it has no sub that is text")
 	}
 	return sub, nil
 }
@@ -206,10 +206,10 @@ func (d document) time(name string) (time.Time, bool, error) {
 	case float64:
 		seconds = int64(min(max(n, -1), 1<<40))
 	default:
-		return time.Time{}, false, fmt.Errorf("its %s is no number", name)
+		return time.Time{}, false, fmt.Errorf("its %s is not a number", name)
 	}
 	if seconds < 0 || seconds >= 1<<40 {
-		return time.Time{}, false, fmt.Errorf("its %s is no time", name)
+		return time.Time{}, false, fmt.Errorf("its %s is not a time", name)
 	}
 	return time.Unix(seconds, 0), true, nil
 }
@@ -226,7 +226,7 @@ func (d document) checkAudience(want expectation) error {
 		for _, value := range aud {
 			text, ok := value.(string)
 			if !ok {
-				return errors.New("its aud holds something that is no text")
+				return errors.New("its aud holds something that is not text")
 			}
 			audience = append(audience, text)
 		}
@@ -239,7 +239,7 @@ func (d document) checkAudience(want expectation) error {
 		return errors.New("it has several aud and no azp")
 	}
 	if azp, _ := value.(string); ok && !slices.Contains(want.parties, azp) {
-		return fmt.Errorf("its azp is none of %s", providers.Quoted(want.parties))
+		return fmt.Errorf("its azp is not one of %s", providers.Quoted(want.parties))
 	}
 	return nil
 }

@@ -198,7 +198,7 @@ func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(body, &set); err != nil {
-		return nil, errors.New("the answer is no key set")
+		return nil, errors.New("the answer is not a key set")
 	}
 	if len(set.Keys) > maxKeys {
 		return nil, fmt.Errorf("the set has %d keys, more than %d", len(set.Keys), maxKeys)
