@@ -51,7 +51,7 @@ func benchmark(b *testing.B, rules []Rule, req Request) {
 }
 
 // BenchmarkDecide has 10 rules beside 100,000, of which 100 begin with a
-// wildcard, in each of the ways that a pattern can begin so.
+// wildcard, in each of the ways that a glob can begin so.
 func BenchmarkDecide(b *testing.B) {
 	you := Request{User: "alice", Groups: benchmarkGroups(20)}
 	b.Run("rules=10", func(b *testing.B) { benchmark(b, benchmarkRules(10, nil), you) })

@@ -66,9 +66,9 @@ type Case struct {
 
 // Mismatch is a case that the policy does not fulfil.
 type Mismatch struct {
-	Case     string      `json:"case"` // its name, or its place counted from 0: "case[3]"
-	Problem  string      `json:"problem"`
-	Explains Explanation `json:"explanation"`
+	Case        string      `json:"case"` // its name, or its place counted from 0: "case[3]"
+	Problem     string      `json:"problem"`
+	Explanation Explanation `json:"explanation"`
 }
 
 // Check returns the cases that the policy does not fulfil, those included that
@@ -99,7 +99,7 @@ func (c Case) Request() (Request, error) {
 		Method: c.Method, Service: c.Service, Time: c.Time,
 	}
 	if req.Anonymous && (len(c.Groups) > 0 || len(c.Claims) > 0) {
-		return Request{}, errors.New("there are groups or claims but no user; who has no credentials has neither")
+		return Request{}, errors.New("there are groups or claims but no user; nobody without credentials has either")
 	}
 	if !req.Anonymous {
 		if req.Method == "" {
@@ -116,7 +116,7 @@ func (c Case) Request() (Request, error) {
 	if c.Address != "" {
 		var err error
 		if req.Address, err = netip.ParseAddr(c.Address); err != nil {
-			return Request{}, fmt.Errorf(`the address %q is none; write it as "10.1.2.3" or "2001:db8::1"`, c.Address)
+			return Request{}, fmt.Errorf(`%q is not an address; write it as "10.1.2.3" or "2001:db8::1"`, c.Address)
 		}
 		req.Address = req.Address.Unmap().WithZone("")
 	}
@@ -135,7 +135,7 @@ func parseScopes(text string) ([]registry.Scope, error) {
 			return nil, fmt.Errorf("scope: %w", err)
 		}
 		if len(scopes) == 0 {
-			return nil, fmt.Errorf(`%q is no scope; write for instance "repository:team-a/app:pull,push"`, one)
+			return nil, fmt.Errorf(`%q is not a scope; write for instance "repository:team-a/app:pull,push"`, one)
 		}
 		all = append(all, scopes...)
 	}

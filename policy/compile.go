@@ -11,7 +11,7 @@ import (
 type Policy struct {
 	rules   []*rule
 	actions []string // every action that a rule names; bit n of a set is actions[n]
-	claims  []string // every claim under a placeholder, as a dotted path; a token's slot is a place here
+	claims  []string // every claim under a placeholder, as a dotted path; token.slot indexes it
 
 	users, groups names // the entries of all users and groups keys
 	index         index
@@ -37,7 +37,8 @@ type rule struct {
 	needsClaims           []int // the slots of those that some pattern has
 }
 
-// pattern is one entry of a rule's repositories.
+// pattern is one entry of a rule's repositories: a glob with what is needed to
+// find it and to fill its placeholders.
 type pattern struct {
 	glob
 	text       string

@@ -7,13 +7,9 @@ import (
 	"shorepass/registry"
 )
 
-// maxName is the longest name that a registry takes for a repository
-// (github.com/distribution/reference, NameTotalLengthMax). What is longer is
-// granted to nobody.
-const maxName = 255
-
 // Decide returns what req is granted. It cannot fail: whatever goes wrong in a
-// rule takes rights away and is said in the Verdict.
+// rule takes rights away and is said in the Verdict. A name that no registry
+// takes for one, being longer than [registry.MaxName], is granted to nobody.
 //
 // The slices of the decision may be those of req, and are not to be changed.
 func (p *Policy) Decide(req Request) Decision {
@@ -21,7 +17,7 @@ func (p *Policy) Decide(req Request) Decision {
 	var out Decision
 	for i := range req.Scopes {
 		scope := &req.Scopes[i]
-		if len(scope.Actions) == 0 || len(scope.Name) == 0 || len(scope.Name) > maxName {
+		if len(scope.Actions) == 0 || len(scope.Name) == 0 || len(scope.Name) > registry.MaxName {
 			continue
 		}
 		d.decide(scope)
@@ -84,13 +80,14 @@ func (d *decider) begin(scope *registry.Scope) {
 func (d *decider) decide(scope *registry.Scope) {
 	d.begin(scope)
 	ix := &d.policy.index
-	rest := scope.Name
-	for begin := 0; begin <= len(rest); {
-		end := begin + strings.IndexByte(rest[begin:], '/')
+	name := scope.Name
+	for begin := 0; begin <= len(name); {
+		end := begin + strings.IndexByte(name[begin:], '/')
 		if end < begin {
-			end = len(rest)
+			end = len(name)
 		}
-		if part := rest[begin:end]; !repeats(rest[:begin], part) {
+		// The rules of a component that stood before were tried there.
+		if part := name[begin:end]; !hasComponent(name[:begin], part) {
 			d.tryComponent(ix, part)
 		}
 		begin = end + 1
@@ -100,15 +97,14 @@ func (d *decider) decide(scope *registry.Scope) {
 	slices.SortFunc(d.hits, func(a, b hit) int { return a.rule.index - b.rule.index })
 }
 
-// repeats reports whether a component stands among those before it, so that
-// its rules were tried already.
-func repeats(before, part string) bool {
-	for before != "" {
-		head, tail, _ := strings.Cut(before, "/")
-		if head == part {
+// hasComponent reports whether path has component as one of its components.
+func hasComponent(path, component string) bool {
+	for path != "" {
+		head, tail, _ := strings.Cut(path, "/")
+		if head == component {
 			return true
 		}
-		before = tail
+		path = tail
 	}
 	return false
 }
@@ -151,7 +147,7 @@ func (d *decider) tryUnfilled(ix *index) {
 		if d.claim(slot) != "" {
 			d.try(b)
 			d.try(unfilled)
-		} else if repeats(d.scope.Name, d.values.claims[slot]) {
+		} else if hasComponent(d.scope.Name, d.values.claims[slot]) {
 			d.try(b)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"shorepass/registry"
 )
 
 // unfilled says why a placeholder of the rule cannot be filled, and is empty
@@ -117,7 +119,7 @@ func (d *decider) claim(slot int) string {
 	switch {
 	case problem != "":
 		c.fault = fmt.Sprintf("{claims.%s}: %s", path, problem)
-	case !isComponent(text):
+	case !registry.IsComponent(text):
 		c.fault = fmt.Sprintf("{claims.%s}: %s", path, notComponent(text))
 	default:
 		d.values.claims[slot] = text

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// A glob is a pattern over names. "*" stands for any run of characters without
-// "/", "**" for any run at all, everything else for itself; there is no other
-// syntax and no escape. Where placeholders are allowed, "{user}", "{group}" and
+// A glob matches names. "*" stands for any run of characters without "/", "**"
+// for any run at all, everything else for itself; there is no other syntax and
+// no escape. (In a provider's keys "*" does not stop at "/", see
+// providers/glob.go: those names are no paths.) Where placeholders are allowed, "{user}", "{group}" and
 // "{claims.NAME}" stand for what [values] holds when it is matched.
 type glob []token
 
@@ -35,13 +36,13 @@ type values struct {
 	claims      []string
 }
 
-// parseGlob reads a pattern. The error says what would be right.
-func parseGlob(pattern string, placeholders bool) (glob, error) {
+// parseGlob reads a glob. The error says what would be right.
+func parseGlob(text string, placeholders bool) (glob, error) {
 	var g glob
-	if pattern == "" {
-		return nil, fmt.Errorf("is empty; write a name, or a pattern with * and **")
+	if text == "" {
+		return nil, fmt.Errorf("is empty; write a name, or a glob with * and **")
 	}
-	for rest := pattern; rest != ""; {
+	for rest := text; rest != ""; {
 		end := strings.IndexAny(rest, "*{}")
 		if end < 0 {
 			end = len(rest)
@@ -77,7 +78,7 @@ func parseSpecial(rest string, placeholders bool) (token, int, error) {
 		return token{}, 0, fmt.Errorf(`has a brace without its partner; placeholders are {user}, {group} and {claims.NAME}`)
 	}
 	if !placeholders {
-		return token{}, 0, fmt.Errorf("has the placeholder %s; placeholders stand in repositories only", rest[:end+1])
+		return token{}, 0, fmt.Errorf("has the placeholder %s; placeholders are for repositories only", rest[:end+1])
 	}
 	name := rest[1:end]
 	switch path, isClaim := strings.CutPrefix(name, "claims."); {
@@ -100,7 +101,7 @@ func isClaimPath(path string) bool {
 	return true
 }
 
-// literal returns the text of a pattern without wildcards and placeholders.
+// literal returns the text of a glob without wildcards and placeholders.
 func (g glob) literal() (string, bool) {
 	if len(g) == 1 && g[0].kind == literal {
 		return g[0].text, true
@@ -108,7 +109,7 @@ func (g glob) literal() (string, bool) {
 	return "", false
 }
 
-// has reports whether a token of that kind stands in the pattern.
+// has reports whether a token of that kind stands in the glob.
 func (g glob) has(kind tokenKind) bool {
 	for i := range g {
 		if g[i].kind == kind {
@@ -118,8 +119,8 @@ func (g glob) has(kind tokenKind) bool {
 	return false
 }
 
-// match reports whether the pattern covers the whole of s. v may be nil for a
-// pattern without placeholders.
+// match reports whether the glob covers the whole of s. v may be nil for a glob
+// without placeholders.
 //
 // It goes from left to right and comes back to the last "*" of the component,
 // or else to the last "**", to let it take more. Neither earlier ones nor other
@@ -210,35 +211,3 @@ func (t *token) value(v *values) string {
 	}
 	return t.text
 }
-
-// isComponent reports whether s can be one component of a repository's path:
-//
-//	component := alphanumeric [ separator alphanumeric ]*
-//	alphanumeric := /[a-z0-9]+/      separator := /[_.]|__|[-]+/
-//
-// (github.com/distribution/reference). Nothing else may stand in for a
-// placeholder.
-func isComponent(s string) bool {
-	for i := 0; ; {
-		start := i
-		for i < len(s) && isAlphanumeric(s[i]) {
-			i++
-		}
-		if i == start {
-			return false
-		}
-		if i == len(s) {
-			return true
-		}
-		switch rest := s[i:]; {
-		case strings.HasPrefix(rest, "__"):
-			i += 2
-		case rest[0] == '_' || rest[0] == '.':
-			i++
-		default:
-			i = len(s) - len(strings.TrimLeft(rest, "-"))
-		}
-	}
-}
-
-func isAlphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }

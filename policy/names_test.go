@@ -15,8 +15,8 @@ func TestValidateNames(t *testing.T) {
 	var got []string
 	ValidateNames(rules, []string{"corp", "sso"}, []string{"registry-a"}, func(key, problem string) { got = append(got, key+": "+problem) })
 	want := []string{
-		`rule[0].providers[1]: "cropp" is none of the providers: there are ["corp" "sso"]`,
-		`rule[1].services[0]: "other-*" is none of the services: there are ["registry-a"]`,
+		`rule[0].providers[1]: "cropp" is not one of the providers: there are ["corp" "sso"]`,
+		`rule[1].services[0]: "other-*" is not one of the services: there are ["registry-a"]`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ValidateNames (-want +got)\n%s", diff)
@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 		{Name: "nothing asked", User: "u"},
 	}) {
 		got = append(got, m.Case+": "+m.Problem)
-		if explained := m.Explains.String(); strings.Contains(m.Problem, ", want ") != strings.Contains(explained, "repository:a") {
+		if explained := m.Explanation.String(); strings.Contains(m.Problem, ", want ") != strings.Contains(explained, "repository:a") {
 			t.Errorf("%s: explained as %q", m.Case, explained)
 		}
 	}
@@ -64,9 +64,9 @@ func TestCheck(t *testing.T) {
 		`too little: granted nothing, want "pull"`,
 		`other rules: matched by the rules "staff", want "others"`,
 		`case[4]: granted "repository:a:pull", want "repository:a:pull", "registry:catalog:*"`,
-		`groups of nobody: there are groups or claims but no user; who has no credentials has neither`,
-		`no address: the address "10.0.0" is none; write it as "10.1.2.3" or "2001:db8::1"`,
-		`no scope: "repository:A:pull" is no scope; write for instance "repository:team-a/app:pull,push"`,
+		`groups of nobody: there are groups or claims but no user; nobody without credentials has either`,
+		`no address: "10.0.0" is not an address; write it as "10.1.2.3" or "2001:db8::1"`,
+		`no scope: "repository:A:pull" is not a scope; write for instance "repository:team-a/app:pull,push"`,
 		`nothing asked: scope is missing; write for instance "repository:team-a/app:pull,push"`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"shorepass/registry"
 )
 
 // names are the entries of all users keys, or of all groups keys, of a policy,
@@ -12,9 +14,9 @@ import (
 // a name without trying all.
 type names struct {
 	number    map[string]int32
-	beginning map[string][]entry // patterns by their literal beginning, at most maxAffix bytes
+	beginning map[string][]entry // globs by their literal beginning, at most maxAffix bytes
 	lengths   []int
-	wide      []entry // patterns that begin with a wildcard
+	wide      []entry // globs that begin with a wildcard
 }
 
 type entry struct {
@@ -141,7 +143,7 @@ func (p *Policy) newPerson(user string, groups []string, anonymous bool) *person
 	w := &person{user: user, given: slices.Clone(groups), anonymous: anonymous}
 	if !anonymous {
 		w.users = newIDs(p.users.matching(user))
-		w.userFills = isComponent(user)
+		w.userFills = registry.IsComponent(user)
 	}
 	var union []int32
 	for _, name := range w.given {
@@ -150,7 +152,7 @@ func (p *Policy) newPerson(user string, groups []string, anonymous bool) *person
 			continue
 		}
 		union = append(union, entries...)
-		if isComponent(name) {
+		if registry.IsComponent(name) {
 			w.fill = append(w.fill, group{name, newIDs(entries)})
 		} else {
 			w.misfit = append(w.misfit, group{name, newIDs(entries)})

@@ -12,14 +12,14 @@
 //	repositories = ["{group}/**"]
 //	actions      = ["pull", "push", "delete"]
 //
-// Names are patterns: "*" stands for any run of characters without "/", "**"
+// Names are globs: "*" stands for any run of characters without "/", "**"
 // for any run at all. So "team-a/*" covers team-a/app, "team-a/**" also
 // team-a/app/cache, and neither covers team-a; "**/app" covers x/app and not
 // app, for which there is ["app", "**/app"]. In names of users and groups it is
 // the same: "*@corp.example" covers jo@corp.example, and "*" no name that has a
 // "/" in it. Everything is compared exactly, upper and lower case too.
 //
-// A placeholder in a pattern stands for one path component that comes from the
+// A placeholder in a glob stands for one path component that comes from the
 // person. Where it cannot be filled, since the claim is missing or the value is
 // no such component, or where a condition fails, an allow rule does not match
 // and a deny rule does, for whatever is asked of the types, services and people
@@ -50,26 +50,26 @@ type Rule struct {
 	// deny rule takes them away, in whatever order they stand.
 	Effect string `toml:"effect"`
 
-	// Users are patterns over user names: "*" does not cross "/", "**"
+	// Users are globs over user names: "*" does not cross "/", "**"
 	// does. An allow rule has users or groups; a deny rule without
 	// either covers everyone.
 	Users []string `toml:"users"`
 
-	// Groups are patterns over group names. "anonymous" (who has no
+	// Groups are globs over group names. "anonymous" (who has no
 	// credentials) and "authenticated" are matched by these very words only.
 	Groups []string `toml:"groups"`
 
-	// Providers are names of providers, or patterns over them. Default: all.
+	// Providers are names of providers, or globs over them. Default: all.
 	Providers []string `toml:"providers"`
 
-	// Services are names of services, or patterns over them. Default: all.
+	// Services are names of services, or globs over them. Default: all.
 	Services []string `toml:"services"`
 
 	// Types are resource types. The catalog is types = ["registry"],
 	// repositories = ["catalog"]. Default ["repository"].
 	Types []string `toml:"types"`
 
-	// Repositories are patterns: "*" stays within a path component, "**"
+	// Repositories are globs: "*" stays within a path component, "**"
 	// crosses "/". "{user}" is the person's own name, "{group}" each group
 	// that an entry of this rule's groups matches, one after the other, and
 	// "{claims.NAME}" a claim; "{claims.a.b}" is b within a. What stands in

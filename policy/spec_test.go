@@ -23,7 +23,7 @@ func TestCases(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, m := range p.Check(cases(t, files["cases.toml"])) {
-				t.Errorf("%s: %s\n%s", m.Case, m.Problem, m.Explains)
+				t.Errorf("%s: %s\n%s", m.Case, m.Problem, m.Explanation)
 			}
 		})
 	}

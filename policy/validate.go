@@ -48,7 +48,7 @@ func Validate(rules []Rule, fault func(key, problem string)) {
 }
 
 // ValidateNames calls fault for each rule that names a provider or a service
-// which is not among those configured, by name or by pattern.
+// which is not among those configured, by name or by glob.
 func ValidateNames(rules []Rule, providers, services []string, fault func(key, problem string)) {
 	for i, r := range rules {
 		for _, list := range []struct {
@@ -61,7 +61,7 @@ func ValidateNames(rules []Rule, providers, services []string, fault func(key, p
 					continue
 				}
 				fault(fmt.Sprintf("rule[%d].%s[%d]", i, list.key, n),
-					fmt.Sprintf("%q is none of the %s: there are %s", text, list.key, quoted(list.names)))
+					fmt.Sprintf("%q is not one of the %s: there are %s", text, list.key, quoted(list.names)))
 			}
 		}
 	}
@@ -167,7 +167,7 @@ func (c *checker) lists() {
 		}
 	}
 	if c.Effect != allow && c.Effect != deny {
-		c.report("effect", `%q is no effect; write "allow" or "deny"`, c.Effect)
+		c.report("effect", `%q is not an effect; write "allow" or "deny"`, c.Effect)
 	}
 }
 
@@ -187,12 +187,12 @@ func (c *checker) action(key, entry string) {
 		return
 	}
 	if entry == "" || strings.Trim(entry, "abcdefghijklmnopqrstuvwxyz") != "" {
-		c.report(key, `%q is no action; write "pull", "push", "delete", or "*" for every action asked`, entry)
+		c.report(key, `%q is not an action; write "pull", "push", "delete", or "*" for every action asked`, entry)
 		return
 	}
 	for _, known := range []string{"pull", "push", "delete"} {
 		if entry != known && oneEdit(entry, known) {
-			c.report(key, "%q is no action that registries know; did you mean %q?", entry, known)
+			c.report(key, "%q is not an action that registries know; did you mean %q?", entry, known)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func (c *checker) resourceType(key, entry string) {
 	} else if g, err := parseGlob(entry, false); err != nil {
 		c.report(key, "%q %v", entry, err)
 	} else if strings.Trim(entry, "*abcdefghijklmnopqrstuvwxyz0123456789") != "" || len(g) == 0 {
-		c.report(key, `%q is no type of resource; write "repository", or "registry" for the catalog`, entry)
+		c.report(key, `%q is not a type of resource; write "repository", or "registry" for the catalog`, entry)
 	}
 }
 
@@ -221,7 +221,7 @@ func (c *checker) people() {
 		set  bool
 	}{{"users", c.Users != nil}, {"providers", c.Providers != nil}} {
 		if key.set {
-			c.report(key.name, `the rule can never match: who is in the group "anonymous" has no credentials, and so none of the %s`, key.name)
+			c.report(key.name, `the rule can never match: whoever is in the group "anonymous" has no credentials, and so none of the %s`, key.name)
 		}
 	}
 }
@@ -235,16 +235,16 @@ func (c *checker) repositories() {
 		}
 		key := fmt.Sprintf("repositories[%d]", i)
 		if g.has(groupName) && c.Groups == nil {
-			c.report(key, "%q: {group} stands for the groups that the rule's own groups key matches, and there is none; add groups", entry)
+			c.report(key, "%q: {group} stands for the groups that the rule's own groups key matches, and the rule has none; add groups", entry)
 		}
 		personal := g.has(userName) || g.has(claimValue)
 		if personal && len(c.Groups) == 1 && c.Groups[0] == anonymous {
-			c.report(key, `%q: who is in the group "anonymous" has no user name and no claims to stand in`, entry)
+			c.report(key, `%q: whoever is in the group "anonymous" has no user name and no claims to fill it with`, entry)
 		}
 	}
 }
 
-// impossible says why a pattern can never match a resource, if it is so.
+// impossible says why a glob can never match a resource, if it is so.
 func impossible(g glob, repository bool) string {
 	slashes := 0
 	for i, t := range g {

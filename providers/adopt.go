@@ -20,7 +20,7 @@ func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
 		return nil, fmt.Errorf("provider %s found an account without subject or name: %w", m.config.Name, ErrRejected)
 	}
 	if !isName(found.User) || !isName(found.Subject) {
-		return nil, fmt.Errorf("provider %s found an account whose name %q is no text: %w", m.config.Name, found.User, ErrRejected)
+		return nil, fmt.Errorf("provider %s found an account whose name %q is not plain text: %w", m.config.Name, found.User, ErrRejected)
 	}
 	id := *found
 	id.Provider = m.config.Name
@@ -108,6 +108,20 @@ func methodOf(kind Kind) Method {
 		return MethodIDToken
 	}
 	return MethodPassword
+}
+
+// GroupNames is the part of a provider's groups table that says which of the
+// groups it found it answers with, and under which names. The provider applies
+// it and not the chain: only it knows what its directory takes for one name.
+type GroupNames struct {
+	// Only keeps the groups that match one of these (globs: `*` is any text,
+	// `/` included, `?` one character; unlike in rules, where `*` stops at
+	// `/`). Default: all.
+	Only []string `toml:"only"`
+
+	// Rename gives groups another name, applied after only and before the
+	// prefix.
+	Rename map[string]string `toml:"rename"`
 }
 
 // Apply returns the names that only keeps, under the names that rename gives

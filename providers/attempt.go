@@ -49,7 +49,7 @@ func (a *attempt) admit(ctx context.Context, who account) error {
 		return nil
 	}
 	a.release(false)
-	a.letGo()
+	a.releaseShared()
 	t := a.t
 	a.account, a.guess = who, a.secret
 	if who.nameless {
@@ -137,7 +137,8 @@ func (a *attempt) room(wrong []Counted, others []tried) error {
 // tried at this moment and may yet be right.
 const heldUpFor = 3 * time.Second
 
-// release ends what admit began. right says that the password was proved.
+// release ends what admit began in this process. right says that the password
+// was proved.
 func (a *attempt) release(right bool) {
 	if a.inquiry != nil {
 		a.t.inquiries.release(a.inquiry, right)
@@ -145,8 +146,9 @@ func (a *attempt) release(right bool) {
 	}
 }
 
-// letGo has other replicas count the password no more.
-func (a *attempt) letGo() {
+// releaseShared ends the hold that other replicas see: they count the password
+// no more.
+func (a *attempt) releaseShared() {
 	if a.held == nil {
 		return
 	}
@@ -159,7 +161,7 @@ func (a *attempt) letGo() {
 // end ends the attempt, whatever came of it.
 func (a *attempt) end() {
 	a.release(false)
-	a.letGo()
+	a.releaseShared()
 	if a.inside {
 		a.t.places.leave(a.place)
 		a.inside = false
@@ -183,7 +185,7 @@ func (a *attempt) failed(ctx context.Context) {
 		counts = append(counts, Count{t.address(a.place), t.marks.mark("try", string(a.login[:]), string(a.secret[:])), refusedFor})
 	}
 	t.counters.Add(ctx, counts)
-	a.held = nil // what is wrong need not be let go of
+	a.held = nil // what is wrong stays counted
 	a.release(false)
 }
 

@@ -147,13 +147,13 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, e
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for the same login: %w", context.Cause(ctx))
 		}
-		var held *RetryAfter
+		_, held := errors.AsType[*RetryAfter](f.err)
 		switch {
 		case f.err == nil && sharing:
 			return f.identity, nil
 		case f.err == nil:
 			right = true // as was just proved, so nobody needs to wait for another's turn
-		case errors.As(f.err, &held):
+		case held:
 			// Said of the other's address, which may not be this one.
 		default:
 			return nil, f.err
@@ -210,7 +210,7 @@ func (c *Chain) directed(cred Credential) (Credential, route, error) {
 // login asks the providers, and remembers who was proved. right says that the
 // same was proved a moment ago.
 func (c *Chain) login(ctx context.Context, key Mark, cred Credential, right bool) (*Identity, error) {
-	epoch := c.memory.now()
+	epoch := c.memory.currentEpoch()
 	cred, to, err := c.directed(cred)
 	if err != nil {
 		return nil, err
@@ -272,7 +272,7 @@ func (c *Chain) turnedAway(ctx context.Context, a *attempt, m *member, cred Cred
 		return
 	}
 	if err := c.RevokeRenewal(ctx, m.config.Name, found.Renewal); err != nil {
-		m.log.Warn("a refresh token of one who may not come in could not be given back", "error", err)
+		m.log.Warn("could not revoke the refresh token of a refused login", "error", err)
 	}
 }
 
@@ -295,7 +295,7 @@ func (c *Chain) askOne(ctx context.Context, m *member, cred Credential, a *attem
 		return nil, &heldError{refused}
 	}
 	if m.down.Store(cannotTell(err)); cannotTell(err) {
-		c.log.Warn("a provider cannot tell", "provider", m.config.Name, "error", err)
+		c.log.Warn("a provider is unavailable", "provider", m.config.Name, "error", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: %w", m.config.Name, err)
@@ -311,11 +311,10 @@ func (e *heldError) Unwrap() error { return e.error }
 // settle counts a login that nobody proved, by what the last provider said;
 // nil says that the account is nobody's.
 func (c *Chain) settle(ctx context.Context, a *attempt, last *member, cred Credential, said error) error {
-	var held *heldError
-	switch {
-	case errors.As(said, &held):
+	if held, ok := errors.AsType[*heldError](said); ok {
 		return held.error
-	case cannotTell(said):
+	}
+	if cannotTell(said) {
 		return said
 	}
 	if cred.Kind == Password && (said == nil || a.inquiry == nil) {

@@ -127,6 +127,33 @@ func TestRoute(t *testing.T) {
 	}
 }
 
+// TestJoinRefreshName: Basic cuts at the first colon, wherever it stands.
+func TestJoinRefreshName(t *testing.T) {
+	sso := &directory{print: "sso", takes: []Kind{RefreshToken}}
+	mfa := &directory{print: "mfa", takes: []Kind{RefreshToken}}
+	c := chainOf(t, NewLocalCounters(time.Now), Member{sso, Config{Name: "sso", Kind: "oidc", Prefix: pointer("")}}, Member{mfa, Config{Name: "Mfa", Kind: "oidc", Prefix: pointer("m:")}})
+	for _, test := range []struct {
+		login, password string
+		wantLogin, want string
+	}{
+		{"$refresh", "sso:opaque", "$refresh:sso", "opaque"},
+		{"$refresh", "Mfa:opaque", "$refresh:mfa", "opaque"},
+		{"$refresh", "sso:a:b", "$refresh:sso", "a:b"},
+		{"$refresh", "sso:", "$refresh:sso", ""},
+		{"$refresh", "nobody:opaque", "$refresh", "nobody:opaque"},
+		{"$refresh", "mfa:opaque", "$refresh", "mfa:opaque"},
+		{"$refresh", ":opaque", "$refresh", ":opaque"},
+		{"$refresh", "opaque", "$refresh", "opaque"},
+		{"$refresh:sso", "sso:opaque", "$refresh:sso", "sso:opaque"},
+		{"bob", "sso:opaque", "bob", "sso:opaque"},
+	} {
+		login, secret := c.JoinRefreshName(Login(test.login), NewSecret(test.password))
+		if string(login) != test.wantLogin || secret.Reveal() != test.want {
+			t.Errorf("JoinRefreshName(%q, %q) = %q, %q, want %q, %q", test.login, test.password, login, secret.Reveal(), test.wantLogin, test.want)
+		}
+	}
+}
+
 // fakeFile is a directory that knows its names.
 type fakeFile struct{ directory }
 

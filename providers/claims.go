@@ -40,7 +40,7 @@ func DecodeClaim(text []byte) (any, error) {
 		return nil, err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return nil, fmt.Errorf("there is more behind the value")
+		return nil, fmt.Errorf("there is more after the value")
 	}
 	return read(value), nil
 }

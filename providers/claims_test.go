@@ -28,7 +28,7 @@ func TestClaimsStayWhatTheyAre(t *testing.T) {
 		t.Errorf("EncodeClaims(nil) = %s, %v, want null", text, err)
 	}
 	if _, err := EncodeClaims(map[string]any{"n": math.NaN()}); err == nil {
-		t.Error("EncodeClaims of what is no number = nil, want an error")
+		t.Error("EncodeClaims of what is not a number = nil, want an error")
 	}
 }
 

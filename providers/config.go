@@ -18,8 +18,9 @@ type Config struct {
 	// Kind of provider: "file", "ldap" or "oidc".
 	Kind string `toml:"kind"`
 
-	// Match says whose login names can be this provider's: globs over login
-	// names. Default: all.
+	// Match says whose login names can be this provider's (globs: `*` is any
+	// text, `/` included, `?` one character; unlike in rules, where `*` stops
+	// at `/`). Default: all.
 	Match []string `toml:"match"`
 
 	// Prefix stands before this provider's user names and groups, so that
@@ -27,8 +28,9 @@ type Config struct {
 	// purpose included, where more than one provider is not a file.
 	Prefix *string `toml:"prefix"`
 
-	// RequireGroups refuses everybody who is in none of these groups (globs,
-	// after rename and prefix). Optional.
+	// RequireGroups refuses everybody who is in none of these groups, after
+	// rename and prefix (globs: `*` is any text, `/` included, `?` one
+	// character; unlike in rules, where `*` stops at `/`). Optional.
 	RequireGroups []string `toml:"require_groups"`
 
 	// Remember is how long a right password is remembered, at most "1m".
@@ -101,12 +103,12 @@ func ValidateTogether(all []Config, fault func(i int, key, problem string)) {
 	for i, c := range all {
 		folded := strings.ToLower(c.Name)
 		if j, twice := first[folded]; twice && c.Name != "" {
-			fault(i, "name", fmt.Sprintf("%q is the name of provider[%d] too; upper and lower case are one", c.Name, j))
+			fault(i, "name", fmt.Sprintf("%q is the name of provider[%d] too; case makes no difference", c.Name, j))
 		} else {
 			first[folded] = i
 		}
 		if bases > 1 && c.Kind != kindFile && c.Prefix == nil {
-			fault(i, "prefix", "is required where more than one provider is not a file; \"\" on purpose included, so that one provider's \"admins\" do not become another's by chance")
+			fault(i, "prefix", "is required where more than one provider is not a file, if only as \"\", so that one provider's \"admins\" do not become another's by chance")
 		}
 	}
 }
@@ -130,13 +132,5 @@ func validateGlobs(key string, globs []string, fault func(key, problem string)) 
 	}
 }
 
-// GroupNames is the part of a provider's groups table that the chain applies
-// to the names the provider found.
-type GroupNames struct {
-	// Only keeps the groups that match one of these globs. Default: all.
-	Only []string `toml:"only"`
-
-	// Rename gives groups another name, applied after only and before the
-	// prefix.
-	Rename map[string]string `toml:"rename"`
-}
+// Quoted lists words for a message: "a", "b".
+func Quoted(words []string) string { return `"` + strings.Join(words, `", "`) + `"` }

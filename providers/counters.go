@@ -76,12 +76,12 @@ var _ Counters = (*LocalCounters)(nil)
 func NewLocalCounters(now func() time.Time) *LocalCounters {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails
-	return NewKeyedCounters(key, now)
+	return newKeyedCounters(key, now)
 }
 
-// NewKeyedCounters returns empty counters under a given key, for standing in
+// newKeyedCounters returns empty counters under a given key, for standing in
 // while counters that are shared under it cannot be reached.
-func NewKeyedCounters(key []byte, now func() time.Time) *LocalCounters {
+func newKeyedCounters(key []byte, now func() time.Time) *LocalCounters {
 	return &LocalCounters{key: slices.Clone(key), now: now, buckets: newLRU[Mark, []Counted](maxBuckets)}
 }
 

@@ -5,39 +5,41 @@ import (
 	"strings"
 )
 
-// glob is a pattern over a name: "*" stands for any text, "?" for any one
-// character, everything else for itself. Names are not paths, so nothing
-// stops a "*". There is no way to escape the two: no name holds them.
+// glob matches names: "*" stands for any text, "?" for any one character,
+// everything else for itself. Login names and groups are not paths, so nothing
+// stops a "*", unlike in a rule, where it stops at "/" (policy/glob.go). There
+// is no way to escape the two: no name holds them.
 type glob []rune
 
-// globs are patterns of which any may match. None at all match everything.
+// globs are alternatives: one that matches is enough. None at all match
+// everything.
 type globs []glob
 
-func compileGlobs(patterns []string) globs {
-	all := make(globs, 0, len(patterns))
-	for _, p := range patterns {
-		all = append(all, glob(p))
+func compileGlobs(texts []string) globs {
+	all := make(globs, 0, len(texts))
+	for _, text := range texts {
+		all = append(all, glob(text))
 	}
 	return all
 }
 
-// compileLoginGlobs brings the patterns into the normal form of a Login, so
+// compileLoginGlobs brings the globs into the normal form of a Login, so
 // that "CORP\*" matches what ParseLogin made of "corp\bob".
-func compileLoginGlobs(patterns []string) globs {
-	all := make(globs, 0, len(patterns))
-	for _, p := range patterns {
-		all = append(all, glob(foldLogin(p)))
+func compileLoginGlobs(texts []string) globs {
+	all := make(globs, 0, len(texts))
+	for _, text := range texts {
+		all = append(all, glob(foldLogin(text)))
 	}
 	return all
 }
 
-// match reports whether a pattern matches, or none is set.
+// match reports whether one of the globs matches, or none is set.
 func (all globs) match(name string) bool {
 	return len(all) == 0 || slices.ContainsFunc(all, func(g glob) bool { return g.match(name) })
 }
 
 // covers reports whether every name that other matches is matched here too, as
-// far as can be seen by reading the patterns themselves as names. A glob that
+// far as can be seen by reading the globs themselves as names. A glob that
 // matches the text of another matches all that the other does.
 func (all globs) covers(other globs) bool {
 	if len(all) == 0 {

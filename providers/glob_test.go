@@ -7,8 +7,8 @@ import (
 
 func TestGlob(t *testing.T) {
 	for _, test := range []struct {
-		pattern, name string
-		want          bool
+		glob, name string
+		want       bool
 	}{
 		{"bob", "bob", true}, {"bob", "bobby", false}, {"bob", "", false}, {"", "", true},
 		{"*", "", true}, {"*", "a/b@c", true}, {"**", "x", true},
@@ -19,12 +19,12 @@ func TestGlob(t *testing.T) {
 		{"a*b*c", "aXbYbZc", true}, {"a*b*c", "acb", false}, {"*a*a*a*b", strings.Repeat("a", 500), false},
 		{"reg-*", "reg-", true}, {"[ab]", "a", false}, {"[ab]", "[ab]", true}, {"a.c", "abc", false},
 	} {
-		if got := glob(test.pattern).match(test.name); got != test.want {
-			t.Errorf("glob(%q).match(%q) = %v, want %v", test.pattern, test.name, got, test.want)
+		if got := glob(test.glob).match(test.name); got != test.want {
+			t.Errorf("glob(%q).match(%q) = %v, want %v", test.glob, test.name, got, test.want)
 		}
 	}
 	if g := compileLoginGlobs([]string{"CORP\\*", "*@STRASSE.example"}); !g.match(`corp\bob`) || !g.match("bob@strasse.example") {
-		t.Error("a pattern in capitals does not match what ParseLogin made small")
+		t.Error("a glob in capitals does not match what ParseLogin made small")
 	}
 }
 

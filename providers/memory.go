@@ -54,8 +54,8 @@ func (m *memory) recall(key Mark) *Identity {
 	return r.identity
 }
 
-// now returns the epoch, to be taken before a provider is asked.
-func (m *memory) now() uint64 {
+// currentEpoch is to be taken before a provider is asked.
+func (m *memory) currentEpoch() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.epoch

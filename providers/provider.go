@@ -14,6 +14,18 @@
 //	ErrGone       the account or the grant no longer exists; 401
 //	any other     the provider cannot tell now; 503, never 401
 //
+// What a password passes on its way, in this order, by file; chain.go is the
+// way itself:
+//
+//	route.go      what kind of secret it is, and which providers may see it
+//	memory.go     whether it was proved within the last minute
+//	flight.go     whether an equal login is under way, whose answer it shares
+//	throttle.go   whether too many wrong ones came: of a login (attempt.go), by
+//	              what is being asked at this moment (inquiry.go, places.go) and
+//	              what was counted (counters.go; between replicas, shared.go)
+//	ldap, file …  the provider, which calls the throttle once it knows the account
+//	adopt.go      prefix, groups, and whether this person may come in at all
+//
 // The package knows nothing of HTTP, of the registry's protocol, or of policy.
 package providers
 
@@ -98,7 +110,9 @@ func (c Credential) Admitted(ctx context.Context, subject string) error {
 	return c.Admit(ctx, subject)
 }
 
-// Method says how an identity was proved, as policy and audit name it.
+// Method says how an identity was proved, as policy and audit name it. The
+// browser page, which will also give out personal access and robots' tokens, is
+// not built yet; rules may name its methods already.
 type Method string
 
 const (
@@ -181,8 +195,7 @@ type TokenIssuer interface {
 	Accepts(kind Kind) bool
 }
 
-// Pinger is a Provider that can say whether it is alive, for /readyz and
-// check --live.
+// Pinger is a Provider that can say whether it is alive, for check --live.
 type Pinger interface {
 	// Ping connects if need be and returns what was found, a line of text
 	// each, or why the provider cannot be reached.

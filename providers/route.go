@@ -12,6 +12,22 @@ const (
 // refresh token. "$refresh:PROVIDER" says whose.
 const refreshName = "$refresh"
 
+// JoinRefreshName puts together again what came apart on the way: a user name
+// in Basic ends at its first colon (RFC 7617, section 2), so that "$refresh:sso"
+// and its token arrive as "$refresh" and "sso:TOKEN". Anything else it returns as
+// it is, a secret too that only looks so and begins with no provider's name.
+func (c *Chain) JoinRefreshName(login Login, password Secret) (Login, Secret) {
+	name, token, ok := strings.Cut(password.Reveal(), ":")
+	if login != refreshName || !ok {
+		return login, password
+	}
+	m := c.member(name)
+	if m == nil {
+		return login, password
+	}
+	return Login(refreshName + ":" + m.folded), NewSecret(token)
+}
+
 // route is where a secret goes, and as what.
 type route struct {
 	kind    Kind

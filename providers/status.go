@@ -31,15 +31,6 @@ func (c *Chain) Close() error {
 	return errors.Join(errs...)
 }
 
-// Members returns the names of the providers, in their order.
-func (c *Chain) Members() []string {
-	names := make([]string, len(c.members))
-	for i, m := range c.members {
-		names[i] = m.config.Name
-	}
-	return names
-}
-
 // Down returns the names of the providers whose last answer was that they
 // cannot tell.
 func (c *Chain) Down() []string {
@@ -100,7 +91,7 @@ func (c *Chain) Warnings() []string {
 func (m *member) hides(later *member) string {
 	catches, ok := m.provider.(CatchAll)
 	if ok && catches.CatchesAll() && m.accepts(Password) && later.accepts(Password) && m.match.covers(later.match) {
-		return fmt.Sprintf("no password ever reaches provider %q: %q stands before it, cannot know which names are not its own, and so answers for all of them; give %q a match, or put it last",
+		return fmt.Sprintf("no password ever reaches provider %q: %q comes before it, cannot know which names are not its own, and so answers for all of them; give %q a match, or put it last",
 			later.config.Name, m.config.Name, m.config.Name)
 	}
 	return ""

@@ -78,7 +78,7 @@ func (s Setup) Block(registry string) (string, error) {
 		Zot:           s.zot,
 	}[registry]
 	if !ok {
-		return "", fmt.Errorf("%q is none of %q, %q, %q, %q", registry, Distribution2, Distribution3, GitLab, Zot)
+		return "", fmt.Errorf("%q is not one of %q, %q, %q, %q", registry, Distribution2, Distribution3, GitLab, Zot)
 	}
 	if s.RootCertificate == "" {
 		return "", fmt.Errorf("token.root_certificate is not configured; say where the registry has the root certificate")

@@ -74,7 +74,7 @@ func TestBlockRefused(t *testing.T) {
 		files             func(*testing.T) (string, string)
 		want              string
 	}{
-		{"harbor", "x5c", ecFiles, `"harbor" is none of "distribution2", "distribution3", "gitlab", "zot"`},
+		{"harbor", "x5c", ecFiles, `"harbor" is not one of "distribution2", "distribution3", "gitlab", "zot"`},
 		{Distribution2, "kid", ecFiles, `write "x5c" or "libtrust"`},
 		{GitLab, "kid", ecFiles, `write "x5c" or "libtrust"`},
 		{Distribution3, "libtrust", ecFiles, `write "x5c" or "kid"`},

@@ -118,7 +118,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		case name == "":
 			fault(key, "is empty; write what the registry has as auth.token.service")
 		case slices.Index(c.Services, name) != i:
-			fault(key, fmt.Sprintf("%q stands here twice; name it once", name))
+			fault(key, fmt.Sprintf("%q is listed twice; name it once", name))
 		default:
 			validateName(key, name, fault)
 		}
@@ -142,7 +142,7 @@ func (c Config) validateKeys(fault func(key, problem string)) {
 		fault("signing_certificate", "is missing; name the certificate of signing_key")
 	}
 	if c.RootKey != "" {
-		fault("root_key", "stands beside signing_certificate, and only one of the two can sign; leave one out")
+		fault("root_key", "is set beside signing_certificate, and only one of the two can sign; leave one out")
 	}
 	if c.Signing == SigningKID || c.Signing == SigningLibtrust {
 		fault("signing", fmt.Sprintf("%q signs with root_key, and signing_certificate is given instead; write %q or leave it out", c.Signing, SigningX5C))
@@ -194,7 +194,7 @@ func validateLifetime(d time.Duration, fault func(key, problem string)) {
 	case d > maxLifetime:
 		fault("lifetime", fmt.Sprintf("%v is too long, since a token cannot be taken back; write at most \"24h\"", d))
 	case d%time.Second != 0:
-		fault("lifetime", fmt.Sprintf("%v is no whole number of seconds, and clients are told seconds; write one such as \"5m\"", d))
+		fault("lifetime", fmt.Sprintf("%v is not a whole number of seconds, and clients are told seconds; write one such as \"5m\"", d))
 	}
 }
 
@@ -202,7 +202,7 @@ func validateSigning(signing string, fault func(key, problem string)) {
 	switch signing {
 	case "", SigningX5C, SigningKID, SigningLibtrust:
 	default:
-		fault("signing", fmt.Sprintf("%q is none of %q, %q, %q", signing, SigningX5C, SigningKID, SigningLibtrust))
+		fault("signing", fmt.Sprintf("%q is not one of %q, %q, %q", signing, SigningX5C, SigningKID, SigningLibtrust))
 	}
 }
 

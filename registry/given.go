@@ -12,7 +12,9 @@ import (
 	"time"
 )
 
-// lookEvery is how often the files of a given leaf are looked at, at most.
+// lookEvery is how often the files of a given leaf are looked at, at most. A
+// leaf is renewed hours before it ends, so that seconds are soon enough; and
+// somebody who waits for a token makes the look, on what may be a slow volume.
 const lookEvery = 5 * time.Second
 
 // given signs with a leaf that somebody else certified and renews: cert-manager,
@@ -25,13 +27,10 @@ type given struct {
 	leaf atomic.Pointer[signer]
 	next atomic.Int64 // when to look again, in Unix nanoseconds
 
-	mu    sync.Mutex // held while looking
-	stamp [2]stamp   // of the two files that leaf is from
-	last  string     // what was reported last, so that it is not repeated
+	mu   sync.Mutex     // held while looking
+	seen [2]os.FileInfo // of the two files that leaf is from, nil for one that is not there
+	last string         // what was reported last, so that it is not repeated
 }
-
-// stamp tells one content of a file from another.
-type stamp struct{ modified, size int64 }
 
 // newGiven reads the leaf for the first time. rootFile may be empty.
 func newGiven(certFile, keyFile, rootFile string, now time.Time, report func(error)) (*given, error) {
@@ -72,11 +71,11 @@ func (g *given) due(now time.Time) bool {
 // was wrong is tried again, since the two files are rarely replaced at one
 // time; it is reported once.
 func (g *given) reread(now time.Time) {
-	stamp := g.look()
-	if stamp == g.stamp {
+	seen := g.look()
+	if unchanged(seen[0], g.seen[0]) && unchanged(seen[1], g.seen[1]) {
 		return
 	}
-	err := g.read(stamp, now)
+	err := g.read(seen, now)
 	if err == nil {
 		g.last = ""
 		return
@@ -88,19 +87,29 @@ func (g *given) reread(now time.Time) {
 	}
 }
 
-// look returns the stamps of both files, zero for one that is not there.
-func (g *given) look() (stamps [2]stamp) {
+// look returns the state of both files, nil for one that is not there.
+func (g *given) look() (seen [2]os.FileInfo) {
 	for i, name := range []string{g.certFile, g.keyFile} {
 		if info, err := os.Stat(name); err == nil {
-			stamps[i] = stamp{info.ModTime().UnixNano(), info.Size()}
+			seen[i] = info
 		}
 	}
-	return stamps
+	return seen
 }
 
-// read reads both files, whose stamps were taken before, so that no change
-// slips in between.
-func (g *given) read(stamps [2]stamp, now time.Time) error {
+// unchanged reports whether a file looks as it did. Size and time can be those
+// of before though a rename has put another file there: a leaf of the same
+// length, whose time was kept by what copied it.
+func unchanged(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// read reads both files, which were looked at before, so that no change slips
+// in between.
+func (g *given) read(seen [2]os.FileInfo, now time.Time) error {
 	p, err := readPair(g.certFile, g.keyFile)
 	if err != nil {
 		return err
@@ -123,7 +132,7 @@ func (g *given) read(stamps [2]stamp, now time.Time) error {
 		}
 	}
 	g.leaf.Store(s)
-	g.stamp = stamps
+	g.seen = seen
 	return nil
 }
 

@@ -181,6 +181,44 @@ func TestGivenLeafRenewed(t *testing.T) {
 	})
 }
 
+// A rename that keeps size and time puts another leaf there all the same.
+func TestGivenLeafRenamedInto(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		a.put(t, a.leaf(t, time.Hour))
+		was := time.Now().Add(-time.Hour)
+		a.pad(t, was)
+		i := newTestIssuer(t, a.config())
+
+		certFile, keyFile := a.certFile, a.keyFile
+		a.certFile, a.keyFile = certFile+".new", keyFile+".new"
+		second := a.leaf(t, time.Hour)
+		a.put(t, second)
+		a.pad(t, was)
+		if err := errors.Join(os.Rename(a.certFile, certFile), os.Rename(a.keyFile, keyFile)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(lookEvery)
+		if !leafOf(t, mint(t, i, "container_registry", "alice")).Equal(second.certificate) {
+			t.Error("the leaf of before signs")
+		}
+	})
+}
+
+// pad gives both files one size and a time, whatever leaf is in them.
+func (a *authority) pad(t *testing.T, was time.Time) {
+	t.Helper()
+	for _, name := range []string{a.certFile, a.keyFile} {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Truncate(4096), f.Close(), os.Chtimes(name, was, was)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A look at the files that hangs, on a network file system, holds up nobody
 // else.
 func TestGivenLeafLookBlocksNobody(t *testing.T) {

@@ -166,7 +166,7 @@ func readFile(name string) ([]byte, os.FileMode, error) {
 	if info, err := os.Stat(name); err != nil {
 		return nil, 0, err
 	} else if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s is no plain file", name)
+		return nil, 0, fmt.Errorf("%s is not a plain file", name)
 	}
 	f, err := os.Open(name)
 	if err != nil {

@@ -45,7 +45,7 @@ func newLeaves(root *pair, now time.Time) (*leaves, error) {
 	c := root.certificate
 	switch {
 	case !c.BasicConstraintsValid || !c.IsCA || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0:
-		return nil, errors.New(`the root certificate is no CA and can certify no key of its own; write signing = "kid", or "libtrust" for distribution 2.8, to let its key sign itself, or make a root with openssl req -x509 or shorepass keys init`)
+		return nil, errors.New(`the root certificate is not a CA and can certify no other key; write signing = "kid", or "libtrust" for distribution 2.8, to let its key sign itself, or make a root with openssl req -x509 or shorepass keys init`)
 	case !now.Before(c.NotAfter):
 		return nil, fmt.Errorf("the root certificate ended at %s; make another and give it to the registry", c.NotAfter.UTC().Format(time.RFC3339))
 	case now.Before(c.NotBefore):

@@ -171,8 +171,8 @@ func TestRootRefused(t *testing.T) {
 		template *x509.Certificate
 		want     string
 	}{
-		{"no CA", &x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, `is no CA and can certify no key of its own; write signing = "kid"`},
-		{"a CA that may not certify", signOnly, "is no CA"},
+		{"no CA", &x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, `is not a CA and can certify no other key; write signing = "kid"`},
+		{"a CA that may not certify", signOnly, "is not a CA"},
 		{"ended", early, "the root certificate ended at " + early.NotAfter.UTC().Format(time.RFC3339)},
 		{"to come", late, "the root certificate is valid only from " + late.NotBefore.UTC().Format(time.RFC3339)},
 	} {

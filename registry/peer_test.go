@@ -234,7 +234,7 @@ func (p peer) start(t *testing.T, block string) string {
 			t.Logf("%s\n%s\n%s", p.name, text, log.String())
 		}
 	})
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("tcp", address); err == nil {
 			c.Close()
 			return "http://" + address

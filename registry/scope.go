@@ -33,13 +33,15 @@ const (
 	MaxScopeBytes = 64 << 10
 )
 
-// What one scope may hold at most. A registry takes no longer name; the other
-// two keep the work for one scope small, since their number and length would
-// otherwise be bounded by MaxScopeBytes alone.
+// MaxName bounds a resource name, in bytes: registries take none that is longer
+// (github.com/distribution/reference, NameTotalLengthMax).
+const MaxName = 255
+
+// What one scope may hold at most besides. This keeps the work for it small,
+// since number and length would otherwise be bounded by MaxScopeBytes alone.
 const (
-	maxName    = 255 // bytes of a resource name
-	maxWord    = 64  // bytes of a type, a class or an action
-	maxActions = 16  // actions on one resource; further ones are not asked
+	maxWord    = 64 // bytes of a type, a class or an action
+	maxActions = 16 // actions on one resource; further ones are not asked
 )
 
 // String prints the scope as it stands in a request. [ParseScopes] reads it
@@ -194,7 +196,7 @@ func areActions(s string) bool {
 
 // isName reports whether s is a resource name.
 func isName(s string) bool {
-	if len(s) > maxName {
+	if len(s) > MaxName {
 		return false
 	}
 	if host, path, ok := strings.Cut(s, "/"); ok && isHostname(host) {
@@ -202,7 +204,7 @@ func isName(s string) bool {
 	}
 	for {
 		component, rest, more := strings.Cut(s, "/")
-		if !isComponent(component) {
+		if !IsComponent(component) {
 			return false
 		}
 		if !more {
@@ -212,12 +214,13 @@ func isName(s string) bool {
 	}
 }
 
-// isComponent reports whether s is letters and digits with a separator between
-// them:
+// IsComponent reports whether s can be one component of a repository's path:
+// lower case letters and digits, with separators between them.
 //
-//	component := alpha-numeric [ separator alpha-numeric ]*
-//	separator := /[_.]|__|[-]*/
-func isComponent(s string) bool {
+//	component     := alpha-numeric [ separator alpha-numeric ]*
+//	alpha-numeric := /[a-z0-9]+/
+//	separator     := /[_.]|__|[-]*/
+func IsComponent(s string) bool {
 	if s == "" || !isLowerAlnum(s[0]) || !isLowerAlnum(s[len(s)-1]) {
 		return false
 	}

@@ -281,3 +281,15 @@ func BenchmarkParseScopes(b *testing.B) {
 		}
 	}
 }
+
+func TestIsComponent(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a": true, "team-a": true, "team--a": true, "a.b_c": true, "a__b": true, "1": true,
+		"": false, "-a": false, "a-": false, "a___b": false, "a..b": false, "a._b": false, "a/b": false,
+		"..": false, "*": false, "**": false, "A": false, "a b": false, "a ": false, "gh:a": false, "josé": false, "a\x00": false,
+	} {
+		if got := IsComponent(name); got != want {
+			t.Errorf("IsComponent(%q) = %v, want %v", name, got, want)
+		}
+	}
+}

@@ -108,7 +108,7 @@ func (s *signer) sign(claims []byte) (string, error) {
 // section 3.4).
 const es256Signature = 64
 
-// claimSet is what a token says that is not the same for each of its service.
+// claimSet are the claims that differ between tokens of one service.
 type claimSet struct {
 	subject string
 	begin   time.Time
@@ -118,8 +118,8 @@ type claimSet struct {
 }
 
 // appendClaims writes the claims as JSON. By hand: with encoding/json for them
-// and the header, a token costs 13 µs beside its signature, and so 5. The access
-// claim is a list even when it is empty, never null.
+// and the header, a token costs 13 µs besides its signature; this way, 5. The
+// access claim is a list even when it is empty, never null.
 func (s *service) appendClaims(b []byte, c claimSet) []byte {
 	b = append(b, s.claims...)
 	b = appendText(b, c.subject)

@@ -100,7 +100,7 @@ func sentLeaf(header map[string]any) (*x509.Certificate, error) {
 	}
 	chain, _ := sent.([]any)
 	if len(chain) == 0 {
-		return nil, errors.New("x5c is no list of certificates")
+		return nil, errors.New("x5c is not a list of certificates")
 	}
 	text, _ := chain[0].(string)
 	der, err := base64.StdEncoding.DecodeString(text)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"shorepass/policy"
@@ -51,7 +50,7 @@ func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, fr
 		return asker{}, fmt.Errorf("empty user name: %w", providers.ErrRejected)
 	}
 
-	login, secret := q.refreshOf(rooms.Chain)
+	login, secret := rooms.Chain.JoinRefreshName(q.login, q.secret)
 	if session.Recognize(secret) {
 		return asker{}, fmt.Errorf("a token of ours, as that of a provider: %w", providers.ErrRejected)
 	}
@@ -72,23 +71,6 @@ func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, fr
 		return asker{}, untold(err)
 	}
 	return asker{identity: id}, nil
-}
-
-// refreshOf returns the login name and the secret, put together again where
-// they came apart: a user name in Basic ends at its first colon (RFC 7617,
-// section 2), so that "$refresh:sso" and its token arrive as "$refresh" and
-// "sso:TOKEN".
-func (q *question) refreshOf(chain *providers.Chain) (providers.Login, providers.Secret) {
-	const bare = "$refresh"
-	provider, token, ok := strings.Cut(q.secret.Reveal(), ":")
-	if q.login != bare || !ok || chain.Fingerprint(provider) == "" {
-		return q.login, q.secret
-	}
-	login, err := providers.ParseLogin(bare + ":" + provider)
-	if err != nil {
-		return q.login, q.secret
-	}
-	return login, providers.NewSecret(token)
 }
 
 // redeem takes one of our own tokens.

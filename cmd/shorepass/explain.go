@@ -119,7 +119,7 @@ func (f *explainFlags) checkCases(w io.Writer, rules *policy.Policy) error {
 		}
 	} else {
 		for _, m := range mismatches {
-			fmt.Fprintf(w, "%s: %s\n%s", m.Case, m.Problem, indent(m.Explains.String()))
+			fmt.Fprintf(w, "%s: %s\n%s", m.Case, m.Problem, indent(m.Explanation.String()))
 		}
 	}
 	if len(mismatches) > 0 {

@@ -70,7 +70,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		if err != nil {
 			fault(at+"name", err.Error())
 		} else if j, twice := first[name]; twice {
-			fault(at+"name", fmt.Sprintf("%q is the name of user[%d] too; upper and lower case are one", u.Name, j))
+			fault(at+"name", fmt.Sprintf("%q is the name of user[%d] too; case makes no difference", u.Name, j))
 		} else {
 			first[name] = i
 		}
@@ -81,11 +81,11 @@ func (c Config) Validate(fault func(key, problem string)) {
 		}
 		for j, group := range u.Groups {
 			if strings.TrimSpace(group) == "" {
-				fault(fmt.Sprintf("%sgroups[%d]", at, j), "an empty name is no group")
+				fault(fmt.Sprintf("%sgroups[%d]", at, j), "an empty name is not a group")
 			}
 		}
 		if _, both := u.Claims["email"]; both && u.Email != "" {
-			fault(at+"claims.email", "stands beside email; name it once")
+			fault(at+"claims.email", "is set beside email; set one of them")
 		}
 	}
 }
@@ -100,7 +100,7 @@ func foldName(name string) (providers.Login, error) {
 	case folded == "":
 		return "", fmt.Errorf("is required")
 	case folded.Reserved():
-		return "", fmt.Errorf("%q is a name that tools make up; \"$…\", \"<…\" and \"oauth2accesstoken\" are nobody's", name)
+		return "", fmt.Errorf("%q is a name that tools make up; \"$…\", \"<…\" and \"oauth2accesstoken\" belong to nobody", name)
 	}
 	return folded, nil
 }

@@ -4,7 +4,8 @@
 // A name is looked up in no time and without asking anybody, so a file stands
 // first in the order of providers: its accounts work while a directory is
 // down, and every other name is passed on. At most as many passwords are
-// verified at once as there are cores, and never more than four. Upper and lower case are one in names.
+// verified at once as there are cores, and never more than four. Upper and
+// lower case are one in names.
 //
 // A hash in the configuration that would take the server down, because it asks
 // for more memory or time than a login can have, is refused when it is loaded.

@@ -94,10 +94,10 @@ func TestParseHashRefuses(t *testing.T) {
 		{"{SHA}fEqNCco3Yq9h5ZUglD3CZJT4lBs=", "is neither"},
 		{"$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "is neither"},
 		{"$argon2i$v=19$m=65536,t=2,p=1$" + salt + "$" + key, "only argon2id is taken"},
-		{"$2y$05$short", "it has 60 characters"},
+		{"$2y$05$short", "these have 60 characters"},
 		{"$2y$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "cost 31; at most 16"},
 		{"$argon2id$v=16$m=65536,t=2,p=1$" + salt + "$" + key, "of another version"},
-		{"$argon2id$m=65536,t=2,p=1$" + salt + "$" + key, "is meant"},
+		{"$argon2id$m=65536,t=2,p=1$" + salt + "$" + key, "these look like"},
 		{argon("m=65536,t=2"), "the settings m, t and p, in this order"},
 		{argon("t=2,m=65536,p=1"), "setting m"},
 		{argon("m=2097152,t=1,p=1"), "setting m of an argon2id hash is a number from 8 to 1048576"},
@@ -170,7 +170,7 @@ func TestConfigValidate(t *testing.T) {
 		{"no password", Config{Users: []User{{Name: "bob"}}}, "user[0].password: is required"},
 		{"the password itself", Config{Users: []User{{Name: "bob", Password: providers.NewSecret("hunter2")}}}, "user[0].password: is neither"},
 		{"empty group", Config{Users: []User{{Name: "bob", Password: good.Password, Groups: []string{"a", ""}}}}, "user[0].groups[1]: an empty name"},
-		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: stands beside email"},
+		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: is set beside email"},
 	} {
 		var faults []string
 		test.cfg.WithDefaults().Validate(func(key, problem string) { faults = append(faults, key+": "+problem) })
@@ -184,12 +184,12 @@ func TestConfigValidate(t *testing.T) {
 func TestHtpasswdRefuses(t *testing.T) {
 	for _, test := range []struct{ name, users, groups, want string }{
 		{"no colon", "bob\n", "", `htpasswd:1: no "name:hash"`},
-		{"md5", "# x\nbob:$apr1$abc$def\n", "", `htpasswd:2: the hash of "bob" is no bcrypt hash; make one with "htpasswd -B"`},
+		{"md5", "# x\nbob:$apr1$abc$def\n", "", `htpasswd:2: the hash of "bob" is not a bcrypt hash; make one with "htpasswd -B"`},
 		{"sha", "bob:{SHA}abc\n", "", "htpasswd:1: "},
 		{"plain text", "\n\nbob:hunter2\n", "", "htpasswd:3: "},
 		{"argon2id", "bob:$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key, "", "htpasswd:1: "},
 		{"cut off", "bob:$2y$05$abc\n", "", `htpasswd:1: the hash of "bob" begins like a bcrypt hash`},
-		{"twice", "bob:" + nobod + "\nBob:" + nobod, "", `htpasswd:2: "Bob" stands here twice`},
+		{"twice", "bob:" + nobod + "\nBob:" + nobod, "", `htpasswd:2: "Bob" is listed twice`},
 		{"no name", ":" + nobod, "", "htpasswd:1: the name is required"},
 		{"in the configuration too", "Demo:" + nobod, "", `user "Demo" is in the configuration too`},
 		{"a group without names", "bob:" + nobod, "devs bob", `groups:1: no "group: name name"`},

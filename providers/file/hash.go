@@ -77,7 +77,7 @@ type bcryptHash []byte
 func parseBcrypt(line string) (hash, error) {
 	cost, err := bcrypt.Cost([]byte(line))
 	if err != nil || len(line) != 60 {
-		return nil, errors.New("begins like a bcrypt hash and is none; it has 60 characters")
+		return nil, errors.New("begins like a bcrypt hash but is not one; these have 60 characters")
 	}
 	if cost > maxBcryptCost {
 		return nil, fmt.Errorf("has the bcrypt cost %d; at most %d is taken, since each login pays it", cost, maxBcryptCost)
@@ -104,7 +104,7 @@ func (h *argon2idHash) matches(password []byte) bool {
 func parseArgon2id(line string) (hash, error) {
 	fields := strings.Split(line, "$")
 	if len(fields) != 6 {
-		return nil, errors.New("begins like an argon2id hash and is none: $argon2id$v=19$m=…,t=…,p=…$salt$key is meant")
+		return nil, errors.New("begins like an argon2id hash but is not one: these look like $argon2id$v=19$m=…,t=…,p=…$salt$key")
 	}
 	if fields[2] != "v="+strconv.Itoa(argon2.Version) {
 		return nil, fmt.Errorf("is an argon2id hash of another version than %d", argon2.Version)

@@ -15,7 +15,9 @@ import (
 )
 
 const (
-	// lookEvery is how often the files are looked at, at most.
+	// lookEvery is how often the files are looked at, at most: a change holds
+	// at the next login that somebody tries by hand, and hundreds of logins a
+	// second cost one look.
 	lookEvery = time.Second
 
 	// maxFile bounds an htpasswd or group file: some hundred thousand users.
@@ -176,11 +178,11 @@ func readUsers(r io.Reader) (map[providers.Login]User, error) {
 			return fmt.Errorf("the name %w", err)
 		}
 		if _, twice := users[login]; twice {
-			return fmt.Errorf("%q stands here twice; upper and lower case are one", name)
+			return fmt.Errorf("%q is listed twice; case makes no difference", name)
 		}
 		hash, _, _ = strings.Cut(hash, ":") // what some tools write behind it is theirs
 		if !strings.HasPrefix(hash, "$2") {
-			return fmt.Errorf("the hash of %q is no bcrypt hash; make one with \"htpasswd -B\"", name)
+			return fmt.Errorf("the hash of %q is not a bcrypt hash; make one with \"htpasswd -B\"", name)
 		}
 		if _, err := parseHash(hash); err != nil {
 			return fmt.Errorf("the hash of %q %w", name, err)

@@ -7,8 +7,13 @@ import (
 )
 
 const (
-	probeEvery = time.Second      // of servers that are down, each after its rest
-	sweepEvery = 30 * time.Second // of idle connections
+	// probeEvery is how often servers that are down are asked, each after its
+	// rest: one that is back is used within a second of that.
+	probeEvery = time.Second
+
+	// sweepEvery is how often idle connections are looked through. One that the
+	// other side closed holds a file for no longer; nobody waits for it.
+	sweepEvery = 30 * time.Second
 )
 
 // background is the work between requests.

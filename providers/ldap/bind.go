@@ -41,9 +41,9 @@ func (d *directory) tryPersonal(ctx context.Context, dn string, secret providers
 		answer, err = d.simpleBind(l, dn, secret)
 		return err
 	})
-	var w *wireError
+	w, unanswered := errors.AsType[*wireError](err)
 	switch {
-	case !errors.As(err, &w):
+	case !unanswered:
 		c.server.succeeded()
 	case !over(ctx) || w.late:
 		c.server.failed(err)

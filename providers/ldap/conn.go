@@ -92,15 +92,14 @@ const firstLocalCode = ldap.ErrorNetwork
 // answered reports whether an error is the server's answer, after which the
 // connection is as good as before.
 func answered(err error) bool {
-	var e *ldap.Error
-	return errors.As(err, &e) && e.ResultCode < firstLocalCode
+	e, ok := errors.AsType[*ldap.Error](err)
+	return ok && e.ResultCode < firstLocalCode
 }
 
 // code returns the result code of a server's answer (RFC 4511, appendix A).
 func code(err error) uint16 {
-	var e *ldap.Error
-	if err == nil || !errors.As(err, &e) {
-		return ldap.LDAPResultSuccess
+	if e, ok := errors.AsType[*ldap.Error](err); ok {
+		return e.ResultCode
 	}
-	return e.ResultCode
+	return ldap.LDAPResultSuccess
 }

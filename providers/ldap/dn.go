@@ -51,7 +51,7 @@ type dnReader struct {
 }
 
 // group returns the group of a DN, its name too where the DN holds it, or the
-// zero group where the text is no DN or not below the base.
+// zero group where the text is not a DN or not below the base.
 func (r *dnReader) group(text string) group {
 	r.mu.RLock()
 	one, known := r.known[text]

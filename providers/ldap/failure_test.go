@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,21 +20,26 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// cannotTell checks that an error is none of the outcomes that say something
+// soon is when an answer must be there that waits for no more than the limits
+// of quick: long after these, for a machine with other things to do, and before
+// the end of what waits for ever, which login cuts off.
+const soon = 8 * time.Second
+
+// cannotTell checks that an error is not one of the outcomes that say something
 // of the account, and that it came in time.
-func cannotTell(t *testing.T, what string, began time.Time, limit time.Duration, err error) {
+func cannotTell(t *testing.T, what string, began time.Time, err error) {
 	t.Helper()
 	if err == nil || errors.Is(err, providers.ErrNotMine) || errors.Is(err, providers.ErrRejected) || errors.Is(err, providers.ErrGone) {
 		t.Errorf("%s = %v, want an error that says nothing of the account", what, err)
 	}
-	if took := time.Since(began); took > limit {
-		t.Errorf("%s took %s, want at most %s", what, took, limit)
+	if took := time.Since(began); took > soon {
+		t.Errorf("%s took %s, want at most %s", what, took, soon)
 	}
 }
 
 // quick makes the time limits those of a test.
 func quick(cfg ldap.Config) ldap.Config {
-	cfg.Timeout, cfg.DialTimeout = time.Second, 700*time.Millisecond
+	cfg.Timeout, cfg.DialTimeout = 2*time.Second, 1500*time.Millisecond
 	return cfg
 }
 
@@ -41,8 +47,9 @@ func TestFailover(t *testing.T) {
 	authority := ldaptest.NewAuthority(t)
 	one := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Authority: authority})
 	two := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Authority: authority})
-	cfg := quick(slapdConfig(one))
+	cfg := slapdConfig(one)
 	cfg.URLs = []string{one.LDAPS, two.LDAPS}
+	cfg.Timeout, cfg.DialTimeout = 5*time.Second, 4*time.Second
 	for _, test := range []struct {
 		name string
 		down func()
@@ -62,7 +69,7 @@ func TestFailover(t *testing.T) {
 				began := time.Now()
 				mustLogin(t, p, "alice", "alicepw")
 				// Only the first may wait for the one that hangs.
-				if took := time.Since(began); i > 0 && took > 600*time.Millisecond || took > 4*time.Second {
+				if took := time.Since(began); i > 0 && took >= cfg.DialTimeout {
 					t.Errorf("login %d with one server down took %s", i, took)
 				}
 			}
@@ -71,7 +78,7 @@ func TestFailover(t *testing.T) {
 			}
 			test.up()
 			// What the background finds within its rest is used again.
-			for deadline := time.Now().Add(8 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 				before = one.Binds(t, one.People)
 				mustLogin(t, p, "alice", "alicepw")
 				if one.Binds(t, one.People) > before {
@@ -95,24 +102,24 @@ func TestAllDown(t *testing.T) {
 	for range 3 {
 		began := time.Now()
 		_, err := login(t, p, "alice", "alicepw")
-		cannotTell(t, "Authenticate while the server hangs", began, 2*time.Second, err)
+		cannotTell(t, "Authenticate while the server hangs", began, err)
 	}
 	began := time.Now()
 	var everybody sync.WaitGroup
 	for range 50 {
 		everybody.Go(func() {
 			_, err := p.Authenticate(t.Context(), credential(t, "alice", "alicepw"))
-			cannotTell(t, "Authenticate of many while the server hangs", began, 3*time.Second, err)
+			cannotTell(t, "Authenticate of many while the server hangs", began, err)
 		})
 	}
 	everybody.Wait()
 	began = time.Now()
 	_, err := p.Revalidate(t.Context(), id)
-	cannotTell(t, "Revalidate while the server hangs", began, 3*time.Second, err)
+	cannotTell(t, "Revalidate while the server hangs", began, err)
 	_, err = p.Ping(t.Context())
-	cannotTell(t, "Ping while the server hangs", began, 3*time.Second, err)
+	cannotTell(t, "Ping while the server hangs", began, err)
 	s.Resume()
-	for deadline := time.Now().Add(6 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if _, err := login(t, p, "alice", "alicepw"); err == nil {
 			return
 		} else if time.Now().After(deadline) {
@@ -151,7 +158,7 @@ func TestHalfOpen(t *testing.T) {
 	before := s.Binds(t, s.People)
 	began := time.Now()
 	_, err := login(t, p, "alice", "alicepw")
-	cannotTell(t, "Authenticate on lost connections", began, 2*time.Second, err)
+	cannotTell(t, "Authenticate on lost connections", began, err)
 	if sent := s.Binds(t, s.People) - before; sent != 0 {
 		t.Errorf("%d binds came through a connection that was lost", sent)
 	}
@@ -190,7 +197,7 @@ func TestPlainAndTLS(t *testing.T) {
 				}
 				return
 			}
-			cannotTell(t, "Authenticate", began, 3*time.Second, err)
+			cannotTell(t, "Authenticate", began, err)
 			if err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Authenticate = %v, want an error with %q", err, test.want)
 			}
@@ -221,7 +228,7 @@ func TestStartTLSRefused(t *testing.T) {
 			p := newProvider(t, cfg)
 			began := time.Now()
 			_, err := login(t, p, "alice", "alicepw")
-			cannotTell(t, "Authenticate", began, 3*time.Second, err)
+			cannotTell(t, "Authenticate", began, err)
 			for _, r := range f.Requests() {
 				if r.Operation != goldap.ApplicationExtendedRequest {
 					t.Errorf("request %v came in clear", r)
@@ -303,7 +310,7 @@ func TestBindAnswers(t *testing.T) {
 				t.Errorf("Authenticate = %v, %v, want %v", id, err, test.want)
 			}
 			if test.want == nil {
-				cannotTell(t, "Authenticate", began, 4*time.Second, err)
+				cannotTell(t, "Authenticate", began, err)
 			}
 			if n := userBinds(f); n != 1 {
 				t.Errorf("the password was sent %d times, want once", n)
@@ -373,7 +380,7 @@ func TestSearchAnswers(t *testing.T) {
 				t.Errorf("Authenticate = %v, %v, want %v", id, err, test.want)
 			}
 			if test.want == nil {
-				cannotTell(t, "Authenticate", began, 4*time.Second, err)
+				cannotTell(t, "Authenticate", began, err)
 			}
 			for _, r := range f.Requests() {
 				if r.Password == "alicepw" {
@@ -413,7 +420,7 @@ func TestServiceAccountRefused(t *testing.T) {
 	for range 20 {
 		began := time.Now()
 		_, err := login(t, p, "alice", "alicepw")
-		cannotTell(t, "Authenticate", began, time.Second, err)
+		cannotTell(t, "Authenticate", began, err)
 		if err != nil && !strings.Contains(err.Error(), "refuses bind_dn or bind_password") {
 			t.Errorf("Authenticate = %v, want what to look at", err)
 		}
@@ -452,7 +459,7 @@ func TestConnections(t *testing.T) {
 		t.Error("Authenticate after Close gave an identity")
 	}
 	after := runtime.NumGoroutine()
-	for deadline := time.Now().Add(2 * time.Second); after > before && time.Now().Before(deadline); after = runtime.NumGoroutine() {
+	for deadline := time.Now().Add(20 * time.Second); after > before && time.Now().Before(deadline); after = runtime.NumGoroutine() {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if after > before {
@@ -489,9 +496,10 @@ func TestNoSearchAfterBind(t *testing.T) {
 	}
 }
 
-// TestWaiters checks that those who wait for a connection are bounded in number
-// and in time.
+// TestWaiters checks that those who wait for a connection are bounded in number,
+// and go when they are told to.
 func TestWaiters(t *testing.T) {
+	const people, places = 200, 1 + 64 // one has the connection, the others wait for it
 	release := make(chan struct{})
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 		if r.Operation == goldap.ApplicationSearchRequest {
@@ -499,31 +507,29 @@ func TestWaiters(t *testing.T) {
 		}
 		return ldaptest.Answer{}, false
 	}))
+	t.Cleanup(func() { close(release) })
 	cfg := fakeConfig(f)
-	cfg.SearchConnections = 1
+	cfg.SearchConnections, cfg.Timeout = 1, 10*time.Second
 	p := newProvider(t, cfg)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var everybody sync.WaitGroup
-	errs := make([]error, 200)
-	for i := range errs {
-		everybody.Go(func() { _, errs[i] = p.Authenticate(ctx, credential(t, "alice", "alicepw")) })
+	answers := make(chan error)
+	for range people {
+		go func() {
+			_, err := p.Authenticate(ctx, credential(t, "alice", "alicepw"))
+			answers <- err
+		}()
 	}
-	everybody.Wait()
-	close(release)
-	busy, late := 0, 0
-	for _, err := range errs {
-		switch {
-		case errors.Is(err, context.DeadlineExceeded):
-			late++
-		case err != nil && strings.Contains(err.Error(), "too many wait"):
-			busy++
-		default:
-			t.Errorf("Authenticate = %v, want that it is busy or took too long", err)
+	for range people - places {
+		if err := <-answers; err == nil || !strings.Contains(err.Error(), "too many wait") {
+			t.Errorf("Authenticate beyond those who may wait = %v, want that it is busy", err)
 		}
 	}
-	if busy != 200-65 || late != 65 {
-		t.Errorf("%d were told that it is busy and %d waited, want 135 and 65", busy, late)
+	cancel()
+	for range places {
+		if err := <-answers; !errors.Is(err, context.Canceled) {
+			t.Errorf("Authenticate of who waited and went = %v, want %v", err, context.Canceled)
+		}
 	}
 	if open, _ := f.Connections(); open > 1 {
 		t.Errorf("%d connections are open, want at most 1", open)
@@ -541,31 +547,43 @@ func TestCanceled(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, cancel)
 	began := time.Now()
 	_, err := p.Authenticate(ctx, credential(t, "alice", "alicepw"))
-	cannotTell(t, "Authenticate of one who went away", began, time.Second, err)
+	cannotTell(t, "Authenticate of one who went away", began, err)
 	s.Resume()
 	mustLogin(t, p, "alice", "alicepw")
 }
 
-// TestBlackHole checks a first server that takes connections and says nothing.
+// TestBlackHole checks a first server that takes connections and says nothing:
+// the first login gets past it, and the next one does not turn to it.
 func TestBlackHole(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
-	l, err := net.Listen("tcp", "127.0.0.1:0") // accepted by the system, and by nobody
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	var swallowed atomic.Int64
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			swallowed.Add(1)
+		}
+	})
+	t.Cleanup(func() { l.Close(); accepting.Wait() })
 	cfg := quick(slapdConfig(s))
 	cfg.URLs = []string{fmt.Sprintf("ldaps://%s", l.Addr()), s.LDAPS}
 	p := newProvider(t, cfg)
-	began := time.Now()
 	mustLogin(t, p, "alice", "alicepw")
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("login past a server that says nothing took %s", took)
+	before := swallowed.Load()
+	if before == 0 {
+		t.Error("the first server was not asked first")
 	}
-	began = time.Now()
 	mustLogin(t, p, "alice", "alicepw")
-	if took := time.Since(began); took > 600*time.Millisecond {
-		t.Errorf("the second login past it took %s", took)
+	if more := swallowed.Load() - before; more != 0 {
+		t.Errorf("the second login turned %d times to the server that says nothing", more)
 	}
 }
 
@@ -608,7 +626,7 @@ func TestRanges(t *testing.T) {
 			cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Attribute: "memberOf"}
 			id, err := login(t, newProvider(t, cfg), "alice", "alicepw")
 			if test.want < 0 {
-				cannotTell(t, "Authenticate", time.Now(), time.Minute, err)
+				cannotTell(t, "Authenticate", time.Now(), err)
 				return
 			}
 			if err != nil || len(id.Groups) != test.want || !slices.Contains(id.Groups, "group0000") {

@@ -125,7 +125,7 @@ func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) 
 		return nil, fmt.Errorf("%w: empty password", providers.ErrRejected)
 	}
 	if cred.Login == "" || !utf8.ValidString(string(cred.Login)) {
-		return nil, fmt.Errorf("%w: a name that is empty or no text", providers.ErrNotMine)
+		return nil, fmt.Errorf("%w: a name that is empty or not text", providers.ErrNotMine)
 	}
 	user, err := p.domains.bare(ctx, string(cred.Login))
 	if err != nil {
@@ -201,7 +201,7 @@ func (p *Provider) prove(ctx context.Context, e entry, secret providers.Secret) 
 func (p *Provider) byTemplate(ctx context.Context, cred providers.Credential, named func(string) string) (*providers.Identity, error) {
 	dn := p.dnTemplate.dn(named)
 	if !isDN(dn) || p.userBase != nil && !under(p.userBase, dn, p.cfg.Users.Scope) {
-		return nil, fmt.Errorf("%w: %q is no DN under users.base", providers.ErrRejected, dn)
+		return nil, fmt.Errorf("%w: %q is not a DN under users.base", providers.ErrRejected, dn)
 	}
 	if err := cred.Admitted(ctx, ""); err != nil {
 		return nil, err

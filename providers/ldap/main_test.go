@@ -12,11 +12,13 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// slapdConfig is the configuration for a slapd that ldaptest started.
+// slapdConfig is the configuration for a slapd that ldaptest started. It has all
+// the time there is: the machine of a test may have other things to do.
 func slapdConfig(s *ldaptest.Slapd) ldap.Config {
 	return ldap.Config{
 		Preset: "openldap", URLs: []string{s.LDAPS}, TLS: providers.TLS{CA: s.CA},
 		BindDN: s.BindDN, BindPassword: providers.NewSecret(s.Password),
+		Timeout: 10 * time.Second, DialTimeout: 5 * time.Second,
 		Users:  ldap.Users{Base: s.People},
 		Groups: ldap.Groups{Base: s.Groups},
 	}

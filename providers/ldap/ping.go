@@ -11,11 +11,16 @@ import (
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
 )
 
 const (
-	pingMemory = 10 * time.Second // Ping asks no more often than this
-	countUpTo  = 1000             // entries
+	// pingMemory is how long an answer of Ping serves, so that one called in a
+	// loop does not have people and groups counted over and over.
+	pingMemory = 10 * time.Second
+
+	countUpTo = 1000 // entries
 )
 
 // pinged is what the last Ping found.
@@ -155,7 +160,7 @@ func (p *Provider) lookAtPeople(ctx context.Context) []string {
 		}
 	}
 	if stamp := p.cfg.Users.Stamp; len(found) > 0 && !slices.ContainsFunc(found, func(e entry) bool { return stampOf(e, stamp) != "" }) {
-		lines = append(lines, "warning: nobody shows any of "+quoted(stamp)+": a changed password does not end sessions")
+		lines = append(lines, "warning: nobody shows any of "+providers.Quoted(stamp)+": a changed password does not end sessions")
 	}
 	return lines
 }

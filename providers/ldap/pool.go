@@ -103,8 +103,8 @@ func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) e
 			c.server.failed(err)
 			tried[c.server] = true
 		}
-		var w *wireError
-		if unsent := errors.As(err, &w) && w.unsent; !resend && !unsent {
+		w, unanswered := errors.AsType[*wireError](err)
+		if unsent := unanswered && w.unsent; !resend && !unsent {
 			return last
 		}
 		if over(ctx) {
@@ -115,8 +115,8 @@ func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) e
 
 // outOfTime reports whether the server took longer than it may.
 func outOfTime(err error) bool {
-	var w *wireError
-	return errors.As(err, &w) && w.late
+	w, ok := errors.AsType[*wireError](err)
+	return ok && w.late
 }
 
 // refusesToServe reports an answer that says something of the server and

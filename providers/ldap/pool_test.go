@@ -55,7 +55,7 @@ func TestRecycle(t *testing.T) {
 	}
 	clock.Add(int64(maxIdle/time.Second) + 1)
 	d.bind.sweep()
-	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if open, _ := f.Connections(); open == 0 {
 			return
 		}
@@ -144,7 +144,7 @@ func TestResend(t *testing.T) {
 	}
 	f.HangUp() // with both lying idle
 	noticed := func() bool { return d.search.idle[0].dead() && d.bind.idle[0].dead() }
-	for deadline := time.Now().Add(2 * time.Second); !noticed() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(20 * time.Second); !noticed() && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	if err := errors.Join(search(), bind()); err != nil {

@@ -1,5 +1,7 @@
 package ldap
 
+import "slices"
+
 // preset is what is known of one directory server.
 type preset struct {
 	userFilter     string
@@ -18,7 +20,7 @@ type preset struct {
 // for: a server leaves out what it does not have.
 var presets = map[string]preset{
 	"": {
-		state: join(ppolicyState, shadowState, dsState, kerberosState),
+		state: slices.Concat(ppolicyState, shadowState, dsState, kerberosState),
 	},
 	"openldap": {
 		userFilter:  "(uid={user})",
@@ -27,7 +29,7 @@ var presets = map[string]preset{
 		stamp:       []string{"pwdChangedTime", "pwdReset", "shadowLastChange"},
 		groupFilter: "(member={dn})",
 		groupName:   "cn",
-		state:       join(ppolicyState, shadowState),
+		state:       slices.Concat(ppolicyState, shadowState),
 	},
 	presetAD: {
 		userFilter: "(&(objectCategory=person)(objectClass=user)(|(sAMAccountName={user})(userPrincipalName={login})))",
@@ -45,7 +47,7 @@ var presets = map[string]preset{
 		stamp:          []string{"krbLastPwdChange"},
 		groupAttribute: "memberOf",
 		groupName:      "cn",
-		state:          join(dsState, kerberosState),
+		state:          slices.Concat(dsState, kerberosState),
 	},
 	"389ds": {
 		userFilter:  "(uid={user})",
@@ -54,7 +56,7 @@ var presets = map[string]preset{
 		stamp:       []string{"pwdUpdateTime"},
 		groupFilter: "(|(member={dn})(uniqueMember={dn}))",
 		groupName:   "cn",
-		state:       join(dsState, shadowState),
+		state:       slices.Concat(dsState, shadowState),
 	},
 	"lldap": {
 		userFilter:     "(&(objectClass=person)(uid={user}))",
@@ -68,11 +70,3 @@ var presets = map[string]preset{
 
 // presetAD is the one preset that is more than names.
 const presetAD = "activedirectory"
-
-func join(lists ...[]string) []string {
-	var all []string
-	for _, list := range lists {
-		all = append(all, list...)
-	}
-	return all
-}

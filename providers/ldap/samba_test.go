@@ -14,11 +14,12 @@ import (
 )
 
 // sambaConfig is the configuration for a domain controller that ldaptest
-// started.
+// started, with all the time there is: many at once take seconds.
 func sambaConfig(s *ldaptest.Samba) ldap.Config {
 	return ldap.Config{
 		Preset: "activedirectory", URLs: []string{s.LDAPS}, TLS: providers.TLS{CA: s.CA},
 		BindDN: s.BindDN, BindPassword: providers.NewSecret(s.Password),
+		Timeout: 10 * time.Second, DialTimeout: 5 * time.Second,
 		Users:  ldap.Users{Base: s.People},
 		Groups: ldap.Groups{Base: s.Groups},
 	}

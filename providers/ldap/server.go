@@ -14,7 +14,8 @@ import (
 )
 
 // How long a server that failed is left alone: doubled from the first to the
-// last with each failure on end.
+// last with each failure on end. The first is short, for one that was only
+// restarted; the last bounds how long one that is back goes unused.
 const (
 	restFirst = 250 * time.Millisecond
 	restLast  = 5 * time.Second

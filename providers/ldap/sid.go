@@ -20,7 +20,10 @@ const (
 	// through all groups ([MS-ADTS], section 3.1.1.3.4.4.3).
 	inChain = "member:1.2.840.113556.1.4.1941:="
 
-	sidsFor = time.Hour // that a group's name is remembered
+	// sidsFor is how long the name of a group is remembered: a group that was
+	// renamed has its old name for no longer. Identifiers are never used again.
+	sidsFor = time.Hour
+
 	maxSIDs = 10_000
 )
 

@@ -164,7 +164,7 @@ func TestGroupsThatCannotBeTold(t *testing.T) {
 		cfg.Groups = test.groups
 		_, err := login(t, newProvider(t, cfg), "bob", "bobpw")
 		if test.want == nil {
-			cannotTell(t, test.name, time.Now(), time.Second, err)
+			cannotTell(t, test.name, time.Now(), err)
 		} else if !errors.Is(err, test.want) {
 			t.Errorf("%s: Authenticate = %v, want %v", test.name, err, test.want)
 		}
@@ -387,14 +387,15 @@ func TestPing(t *testing.T) {
 }
 
 // TestEqualize checks that an account that does not exist takes as long as a
-// wrong password, where the directory hashes passwords slowly.
+// wrong password, where the directory hashes passwords slowly: so slowly that
+// nothing else on the way is a quarter of it.
 func TestEqualize(t *testing.T) {
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		switch {
 		case r.Operation == goldap.ApplicationSearchRequest && strings.Contains(r.Filter, "alice"):
 			return ldaptest.Answer{Entries: []ldaptest.FakeEntry{fakeAlice}}
 		case r.Operation == goldap.ApplicationBindRequest && r.DN == fakeAlice.DN:
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(400 * time.Millisecond)
 			return ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials}
 		case r.Operation == goldap.ApplicationBindRequest && r.DN != "cn=svc,dc=x":
 			return ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials}
@@ -411,12 +412,12 @@ func TestEqualize(t *testing.T) {
 		return time.Since(began)
 	}
 	var known, unknown []time.Duration
-	for range 7 {
+	for range 5 {
 		known, unknown = append(known, timed("alice")), append(unknown, timed("nobody"))
 	}
 	slices.Sort(known)
 	slices.Sort(unknown)
-	if a, b := known[3], unknown[3]; (a - b).Abs() > a/4 {
+	if a, b := known[2], unknown[2]; (a - b).Abs() > a/4 {
 		t.Errorf("a wrong password takes %s, a name that nobody has %s", a, b)
 	}
 	for _, r := range f.Requests() {

@@ -45,13 +45,13 @@ type condition struct {
 
 // The dates that stand for "for good" and "must change".
 const (
-	lockedForGood = "000001010000Z"   // pwdAccountLockedTime
-	dsEpoch       = "19700101000000Z" // accountUnlockTime, passwordExpirationTime
+	ppolicyLockedForGood = "000001010000Z"   // pwdAccountLockedTime
+	dsEpoch              = "19700101000000Z" // accountUnlockTime, passwordExpirationTime
 )
 
 // conditionsOf returns what the entry itself says against a login. Locks that
 // lift by themselves are not among it: the directory enforces them at the
-// bind, and some leave the mark standing after the lock has lifted. The error
+// bind, and some leave the attribute standing after the lock has lifted. The error
 // says that the entry does not show enough to tell.
 func conditionsOf(e entry, ad bool, now time.Time) ([]condition, error) {
 	if ad {
@@ -63,7 +63,7 @@ func conditionsOf(e entry, ad bool, now time.Time) ([]condition, error) {
 			found = append(found, condition{why, ended})
 		}
 	}
-	add(e.text("pwdAccountLockedTime") == lockedForGood, true, "locked for good (pwdAccountLockedTime)")
+	add(e.text("pwdAccountLockedTime") == ppolicyLockedForGood, true, "locked for good (pwdAccountLockedTime)")
 	add(e.is("pwdReset"), false, "must change the password (pwdReset)")
 	add(e.is("nsAccountLock"), true, "disabled (nsAccountLock)")
 	add(e.text("accountUnlockTime") == dsEpoch, true, "locked for good (accountUnlockTime)")
@@ -106,7 +106,7 @@ func shadowConditions(e entry, now time.Time) ([]condition, error) {
 		}
 		n, err := strconv.ParseInt(e.text(name), 10, 32)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %q is no number", name, e.text(name))
+			return nil, fmt.Errorf("read %s: %q is not a number", name, e.text(name))
 		}
 		days[name] = n
 	}
@@ -170,7 +170,7 @@ func (e entry) number(name string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(e.text(name), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %q is no number", name, e.text(name))
+		return 0, fmt.Errorf("read %s: %q is not a number", name, e.text(name))
 	}
 	return n, nil
 }
@@ -197,17 +197,17 @@ func parseTime(text string) (time.Time, error) {
 			}
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no generalized time", text)
+	return time.Time{}, fmt.Errorf("%q is not a generalized time", text)
 }
 
-// stampOf is the mark of the password: the values of the attributes that
-// change with it.
+// stampOf returns the Identity.Stamp of an entry: the values of the attributes
+// that change with the password.
 func stampOf(e entry, names []string) string {
-	var marks []string
+	var values []string
 	for _, name := range names {
 		if e.has(name) {
-			marks = append(marks, name+"="+e.text(name))
+			values = append(values, name+"="+e.text(name))
 		}
 	}
-	return strings.Join(marks, ";")
+	return strings.Join(values, ";")
 }

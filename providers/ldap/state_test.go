@@ -36,7 +36,7 @@ func TestConditions(t *testing.T) {
 		{"over", false, []string{"pwdEndTime", "20261123120000Z"}, "expired", true},
 		{"over soon, with fraction and zone", false, []string{"pwdEndTime", "20261123140000.5+0200"}, "", false},
 		{"over, with zone", false, []string{"pwdEndTime", "20261123140000+0200"}, "expired", true},
-		{"over at what is no time", false, []string{"pwdEndTime", "soon"}, "?", false},
+		{"over at what is not a time", false, []string{"pwdEndTime", "soon"}, "?", false},
 		{"disabled at 389", false, []string{"nsAccountLock", "true"}, "disabled", true},
 		{"disabled at FreeIPA", false, []string{"nsAccountLock", "TRUE"}, "disabled", true},
 		{"enabled", false, []string{"nsAccountLock", "FALSE"}, "", false},

@@ -21,7 +21,7 @@ func subjectOf(e entry, attribute string) (string, error) {
 		return printGUID(values[0])
 	}
 	if !utf8.Valid(values[0]) || len(values[0]) == 0 {
-		return "", fmt.Errorf("%w: %s of %s is no text", providers.ErrRejected, attribute, e.dn)
+		return "", fmt.Errorf("%w: %s of %s is not text", providers.ErrRejected, attribute, e.dn)
 	}
 	return string(values[0]), nil
 }
@@ -65,11 +65,11 @@ func parseGUID(text string) ([]byte, error) {
 	parts := strings.Split(text, "-")
 	raw, err := hex.DecodeString(strings.Join(parts, ""))
 	if err != nil || len(raw) != 16 || len(parts) != 5 {
-		return nil, fmt.Errorf("%q is no GUID", text)
+		return nil, fmt.Errorf("%q is not a GUID", text)
 	}
 	for i, part := range parts {
 		if len(part) != []int{8, 4, 4, 4, 12}[i] {
-			return nil, fmt.Errorf("%q is no GUID", text)
+			return nil, fmt.Errorf("%q is not a GUID", text)
 		}
 	}
 	binary.LittleEndian.PutUint32(raw, binary.BigEndian.Uint32(raw))

@@ -33,9 +33,9 @@ func parseTemplate(text string) (template, error) {
 		name, rest, closed := strings.Cut(text[open+1:], "}")
 		switch {
 		case text[open] == '}' || !closed:
-			return nil, errors.New(`has a brace without its other: write "{login}", or \7b and \7d for the characters`)
+			return nil, errors.New(`has a brace without its partner: write "{login}", or \7b and \7d for the characters`)
 		case !isAttribute(name):
-			return nil, fmt.Errorf("{%s} is no placeholder", name)
+			return nil, fmt.Errorf("{%s} is not a placeholder", name)
 		}
 		t = append(t, part{name: name})
 		text = rest

@@ -25,9 +25,9 @@ func TestParseTemplate(t *testing.T) {
 		{`(cn=\7b{login}\7d)`, "x", `(cn=\7bx\7d)`, `(cn=\7b*\7d)`, ""},
 		{"(uid={login)", "", "", "", "brace"},
 		{"(uid=login})", "", "", "", "brace"},
-		{"(uid={})", "", "", "", "{} is no placeholder"},
-		{"(uid={a b})", "", "", "", "{a b} is no placeholder"},
-		{"(uid={a{b}})", "", "", "", "is no placeholder"},
+		{"(uid={})", "", "", "", "{} is not a placeholder"},
+		{"(uid={a b})", "", "", "", "{a b} is not a placeholder"},
+		{"(uid={a{b}})", "", "", "", "is not a placeholder"},
 	} {
 		parsed, err := parseTemplate(test.text)
 		if test.problem != "" {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
 )
 
 const (
@@ -25,7 +27,7 @@ const (
 func (c Config) Validate(fault func(key, problem string)) {
 	if _, known := presets[c.Preset]; !known {
 		names := slices.Sorted(maps.Keys(presets))
-		fault("preset", fmt.Sprintf("%q is none of %s", c.Preset, quoted(names[1:])))
+		fault("preset", fmt.Sprintf("%q is not one of %s", c.Preset, providers.Quoted(names[1:])))
 	}
 	c.validateServers(fault)
 	c.validateServiceAccount(fault)
@@ -33,7 +35,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	c.validateGroups(fault)
 	for i, name := range c.Claims {
 		if !isAttribute(name) {
-			fault(fmt.Sprintf("claims[%d]", i), fmt.Sprintf("%q is no name of an attribute", name))
+			fault(fmt.Sprintf("claims[%d]", i), fmt.Sprintf("%q is not the name of an attribute", name))
 		}
 	}
 	between("search_connections", c.SearchConnections, 1, maxConnections, fault)
@@ -81,9 +83,9 @@ func (c Config) validateServiceAccount(fault func(key, problem string)) {
 	case c.BindDN != "" && c.BindPassword.IsZero():
 		// A bind with an empty password is anonymous and succeeds (RFC 4513,
 		// section 5.1.2).
-		fault("bind_password", "is required beside bind_dn")
+		fault("bind_password", "is required with bind_dn")
 	case c.BindDN == "" && !c.BindPassword.IsZero():
-		fault("bind_dn", "is required beside bind_password")
+		fault("bind_dn", "is required with bind_password")
 	case c.BindDN != "" && !isDN(c.BindDN) && !(c.Preset == presetAD && strings.ContainsAny(c.BindDN, `@\`)):
 		fault("bind_dn", notDN(c.BindDN))
 	}
@@ -115,7 +117,7 @@ func (c Config) validateUsers(fault func(key, problem string)) {
 	case len(t.names()) == 0 && !byTemplate:
 		fault("users.filter", `finds everybody for every name: put in "{user}", as in "(uid={user})"`)
 	case untestable.MatchString(u.Filter):
-		fault("users.filter", `has a placeholder behind ":=": write "(attribute={user})", or put the matching rule elsewhere`)
+		fault("users.filter", `has a placeholder after ":=": write "(attribute={user})", or put the matching rule elsewhere`)
 	}
 	validateScope("users.scope", u.Scope, fault)
 	for _, a := range []struct{ key, name, example string }{{"users.name", u.Name, "uid"}, {"users.subject", u.Subject, "entryUUID"}} {
@@ -123,17 +125,17 @@ func (c Config) validateUsers(fault func(key, problem string)) {
 		case a.name == "":
 			fault(a.key, fmt.Sprintf("is required without a preset, such as %q", a.example))
 		case !isAttribute(a.name):
-			fault(a.key, fmt.Sprintf("%q is no name of an attribute", a.name))
+			fault(a.key, fmt.Sprintf("%q is not the name of an attribute", a.name))
 		}
 	}
 	for i, name := range u.Stamp {
 		if !isAttribute(name) {
-			fault(fmt.Sprintf("users.stamp[%d]", i), fmt.Sprintf("%q is no name of an attribute", name))
+			fault(fmt.Sprintf("users.stamp[%d]", i), fmt.Sprintf("%q is not the name of an attribute", name))
 		}
 	}
 	for i, domain := range u.Domains {
 		if domain == "" || strings.ContainsAny(domain, `\@`) {
-			fault(fmt.Sprintf("users.domains[%d]", i), fmt.Sprintf(`%q is no domain: write "CORP" or "corp.example", without backslash or @`, domain))
+			fault(fmt.Sprintf("users.domains[%d]", i), fmt.Sprintf(`%q is not a domain: write "CORP" or "corp.example", without backslash or @`, domain))
 		}
 	}
 }
@@ -152,7 +154,7 @@ func dnTemplateProblem(text string) string {
 		return `is the same for every name: put in "{user}", as in "uid={user},ou=people,dc=corp,dc=example"`
 	}
 	if dn := t.dn(func(string) string { return "x" }); !isDN(dn) || !strings.Contains(dn, ",") {
-		return fmt.Sprintf("%q makes no DN: write one such as \"uid={user},ou=people,dc=corp,dc=example\"", text)
+		return fmt.Sprintf("%q does not make a DN: write one such as \"uid={user},ou=people,dc=corp,dc=example\"", text)
 	}
 	return ""
 }
@@ -161,7 +163,7 @@ func (c Config) validateGroups(fault func(key, problem string)) {
 	g := c.Groups
 	if !g.read() {
 		if g.Filter != "" || g.Attribute != "" || g.Nested != "" || g.Name != "" || g.NestedFilter != "" || len(g.Only) > 0 || len(g.Rename) > 0 {
-			fault("groups.base", "is required beside the other keys of groups: the DN under which groups are found")
+			fault("groups.base", "is required with the other keys of groups: the DN under which groups are found")
 		}
 		return
 	}
@@ -170,7 +172,7 @@ func (c Config) validateGroups(fault func(key, problem string)) {
 	}
 	validateScope("groups.scope", g.Scope, fault)
 	if g.Name == "" || !isAttribute(g.Name) {
-		fault("groups.name", fmt.Sprintf("%q is no name of an attribute", g.Name))
+		fault("groups.name", fmt.Sprintf("%q is not the name of an attribute", g.Name))
 	}
 	c.validateMembership(fault)
 	g.GroupNames.Validate(func(key, problem string) { fault("groups."+key, problem) })
@@ -182,7 +184,7 @@ func (c Config) validateMembership(fault func(key, problem string)) {
 	byServer := g.Nested == nestedTokenGroups || g.Nested == nestedInChain
 	switch {
 	case !slices.Contains(nested, g.Nested):
-		fault("groups.nested", fmt.Sprintf("%q is none of %s", g.Nested, quoted(nested)))
+		fault("groups.nested", fmt.Sprintf("%q is not one of %s", g.Nested, providers.Quoted(nested)))
 	case byServer && c.Preset != presetAD:
 		fault("groups.nested", fmt.Sprintf("%q needs preset = %q; elsewhere use \"walk\"", g.Nested, presetAD))
 	case byServer && (g.Filter != "" || g.Attribute != ""):
@@ -190,10 +192,10 @@ func (c Config) validateMembership(fault func(key, problem string)) {
 	case !byServer && g.Filter == "" && g.Attribute == "":
 		fault("groups.filter", `is required without a preset, such as "(member={dn})"; or groups.attribute, such as "memberOf"`)
 	case g.Filter != "" && g.Attribute != "":
-		fault("groups.attribute", "and filter are two ways to the same: leave one out")
+		fault("groups.attribute", "does what filter does: leave one out")
 	}
 	if g.Attribute != "" && !isAttribute(g.Attribute) {
-		fault("groups.attribute", fmt.Sprintf("%q is no name of an attribute", g.Attribute))
+		fault("groups.attribute", fmt.Sprintf("%q is not the name of an attribute", g.Attribute))
 	}
 	if g.Filter != "" {
 		switch t, err := filterTemplate(g.Filter); {
@@ -225,12 +227,12 @@ func filterTemplate(text string, names ...string) (template, error) {
 	}
 	for _, name := range t.names() {
 		if len(names) > 0 && !slices.Contains(names, name) {
-			return nil, fmt.Errorf("{%s} is no placeholder here; there is {%s}", name, strings.Join(names, "} and {"))
+			return nil, fmt.Errorf("{%s} is not a placeholder here; there is {%s}", name, strings.Join(names, "} and {"))
 		}
 	}
 	for _, sample := range []string{t.filter(func(string) string { return "x" }), t.present()} {
 		if _, err := ldap.CompileFilter(sample); err != nil {
-			return nil, fmt.Errorf("%q is no filter of RFC 4515: %s", text, plainFilterError(err))
+			return nil, fmt.Errorf("%q is not a filter of RFC 4515: %s", text, plainFilterError(err))
 		}
 	}
 	return t, nil
@@ -263,7 +265,5 @@ func isDN(text string) bool {
 }
 
 func notDN(text string) string {
-	return fmt.Sprintf("%q is no DN: write one such as \"ou=people,dc=corp,dc=example\"", text)
+	return fmt.Sprintf("%q is not a DN: write one such as \"ou=people,dc=corp,dc=example\"", text)
 }
-
-func quoted(words []string) string { return `"` + strings.Join(words, `", "`) + `"` }

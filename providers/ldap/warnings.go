@@ -9,7 +9,10 @@ import (
 
 const (
 	maxWarnings = 100
-	warnEvery   = time.Hour // the same
+
+	// warnEvery is how often the same is said: what is wrong in the directory
+	// shows at each login of those it concerns.
+	warnEvery = time.Hour
 )
 
 // warnings tells an operator of what is wrong in the directory, each once an

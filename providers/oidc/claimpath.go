@@ -44,7 +44,7 @@ func parsePath(text string) (claimPath, error) {
 func unescapePointer(step string) (string, error) {
 	rest := strings.NewReplacer("~0", "", "~1", "").Replace(step)
 	if strings.Contains(rest, "~") {
-		return "", errors.New(`"~" stands only in "~0" and "~1"`)
+		return "", errors.New(`"~" is allowed only in "~0" and "~1"`)
 	}
 	return strings.NewReplacer("~1", "/", "~0", "~").Replace(step), nil
 }

@@ -1,7 +1,7 @@
 package oidc
 
 import (
-	stdjson "encoding/json"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-jose/go-jose/v4/json"
+	strictjson "github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
 
 	"shorepass/providers"
 )
@@ -29,17 +29,17 @@ type document map[string]any
 func decodeClaims(payload []byte, watched []string) (document, error) {
 	// Valid, unlike the decoder below, bounds the depth. Bytes that are not
 	// UTF-8 would all be decoded to one and the same character.
-	if !utf8.Valid(payload) || !stdjson.Valid(payload) {
-		return nil, errors.New("its claims are no JSON")
+	if !utf8.Valid(payload) || !json.Valid(payload) {
+		return nil, errors.New("its claims are not JSON")
 	}
 	var claims document
-	decoder := json.NewDecoder(strings.NewReader(string(payload)))
-	decoder.SetNumberType(json.UnmarshalIntOrFloat)
+	decoder := strictjson.NewDecoder(strings.NewReader(string(payload)))
+	decoder.SetNumberType(strictjson.UnmarshalIntOrFloat)
 	if err := decoder.Decode(&claims); err != nil {
-		return nil, fmt.Errorf("its claims are no JSON object with each name once: %w", brief(err))
+		return nil, fmt.Errorf("its claims are not a JSON object with each name once: %w", brief(err))
 	}
 	if claims == nil {
-		return nil, errors.New("its claims are no JSON object")
+		return nil, errors.New("its claims are not a JSON object")
 	}
 	for name := range claims {
 		for _, meant := range watched {
@@ -84,7 +84,7 @@ func (d documents) find(path claimPath) (document, any, bool) {
 // missing explains that a configured claim is not there.
 func (d documents) missing(path claimPath) error {
 	if d.distributed(path) {
-		return fmt.Errorf("%w: the claim %q is to be had elsewhere (too many groups?), and distributed claims are not followed", providers.ErrRejected, path)
+		return fmt.Errorf("%w: the claim %q is kept elsewhere (too many groups?), and distributed claims are not followed", providers.ErrRejected, path)
 	}
 	return fmt.Errorf("%w: the claim %q is missing", providers.ErrRejected, path)
 }
@@ -140,7 +140,7 @@ func (p *Provider) subject(docs documents) (string, error) {
 		}
 		text, ok := value.(string)
 		if !ok || !printable(text) {
-			return "", fmt.Errorf("%w: the claim %q is no text that a person can be known by", providers.ErrRejected, name)
+			return "", fmt.Errorf("%w: the claim %q is not text that a person can be known by", providers.ErrRejected, name)
 		}
 		parts = append(parts, text)
 	}
@@ -161,7 +161,7 @@ func (p *Provider) userName(docs documents) (string, error) {
 	}
 	name, ok := value.(string)
 	if !ok || !printable(name) {
-		return "", fmt.Errorf("%w: the claim %q is no text that can be a user name", providers.ErrRejected, p.user)
+		return "", fmt.Errorf("%w: the claim %q is not text that can be a user name", providers.ErrRejected, p.user)
 	}
 	if slices.Equal(p.user, claimPath{"email"}) {
 		if err := doc.checkEmail(); err != nil {
@@ -207,7 +207,7 @@ func (p *Provider) groupNames(docs documents) ([]string, error) {
 	for _, value := range list {
 		name, ok := value.(string)
 		if !ok || !printable(name) {
-			return nil, fmt.Errorf("%w: the claim %q holds something that is no group name", providers.ErrRejected, p.groups)
+			return nil, fmt.Errorf("%w: the claim %q holds something that is not a group name", providers.ErrRejected, p.groups)
 		}
 		if p.cfg.IgnoreCase {
 			name = strings.ToLower(name)

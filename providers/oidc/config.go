@@ -185,7 +185,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	c.validateClaims(fault)
 	oneOf := func(key, value string, good ...string) {
 		if !slices.Contains(good, value) {
-			fault(key, fmt.Sprintf("%q is none of %s", value, quoted(good)))
+			fault(key, fmt.Sprintf("%q is not one of %s", value, providers.Quoted(good)))
 		}
 	}
 	oneOf("userinfo", c.Userinfo, "auto", "always", "never")
@@ -244,11 +244,11 @@ func sharedTenant(path string) bool {
 func (c Config) validateGrants(fault func(key, problem string)) {
 	known := []string{grantPassword, grantRefresh, grantIDToken}
 	if len(c.Grants) == 0 {
-		fault("grants", "is required: name at least one of "+quoted(known))
+		fault("grants", "is required: name at least one of "+providers.Quoted(known))
 	}
 	for i, grant := range c.Grants {
 		if !slices.Contains(known, grant) {
-			fault(fmt.Sprintf("grants[%d]", i), fmt.Sprintf("%q is none of %s", grant, quoted(known)))
+			fault(fmt.Sprintf("grants[%d]", i), fmt.Sprintf("%q is not one of %s", grant, providers.Quoted(known)))
 		}
 	}
 	asks := c.grants(grantPassword) || c.grants(grantRefresh)
@@ -256,7 +256,7 @@ func (c Config) validateGrants(fault func(key, problem string)) {
 		fault("client_id", "is required with the grants password and refresh_token")
 	}
 	if asks && !slices.Contains(c.Scopes, "openid") {
-		fault("scopes", `must hold "openid": without it the provider says nothing of who logged in`)
+		fault("scopes", `must hold "openid": without it the provider does not say who logged in`)
 	}
 	if slices.Contains(c.Scopes, "offline_access") {
 		fault("scopes", `leave out "offline_access": it is added when somebody asks for an offline token`)
@@ -281,7 +281,7 @@ func (c Config) validateClaims(fault func(key, problem string)) {
 	c.Groups.Validate(func(key, problem string) { fault("groups."+key, problem) })
 	if c.Groups.Claim == "" {
 		if len(c.Groups.Only) > 0 || len(c.Groups.Rename) > 0 || c.Groups.Optional {
-			fault("groups.claim", "is required beside the other keys of groups")
+			fault("groups.claim", "is required with the other keys of groups")
 		}
 	} else if _, err := parsePath(c.Groups.Claim); err != nil {
 		fault("groups.claim", err.Error())
@@ -290,7 +290,7 @@ func (c Config) validateClaims(fault func(key, problem string)) {
 		fault("subject", `name the claims that never change for a person, such as ["sub"]`)
 	}
 	if slices.Contains(c.Claims, "") {
-		fault("claims", "an empty name is no claim")
+		fault("claims", "an empty name is not a claim")
 	}
 }
 
@@ -304,8 +304,4 @@ func loopback(host string) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.IsLoopback()
-}
-
-func quoted(words []string) string {
-	return `"` + strings.Join(words, `", "`) + `"`
 }

@@ -13,6 +13,8 @@ import (
 
 	goidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"shorepass/providers"
 )
 
 // failureHolds is for how long a failed discovery answers those who come after
@@ -181,7 +183,7 @@ func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return endpoint{err: fmt.Errorf("the provider's %s is no URL", name)}
+		return endpoint{err: fmt.Errorf("the provider's %s is not a URL", name)}
 	case u.Scheme != "https" && (u.Scheme != "http" || issuer.Scheme != "http"):
 		return endpoint{err: fmt.Errorf("the provider's %s %q is not https", name, raw)}
 	}
@@ -218,29 +220,10 @@ func (m *metadata) authStyle(cfg Config) (oauth2.AuthStyle, error) {
 	case offers(m.authMethods, authPost):
 		style = authPost
 	default:
-		return 0, fmt.Errorf("the provider takes a client only by %s: set auth_style, or leave out client_secret", quoted(m.authMethods))
+		return 0, fmt.Errorf("the provider takes a client only by %s: set auth_style, or leave out client_secret", providers.Quoted(m.authMethods))
 	}
 	if style == authBasic {
 		return oauth2.AuthStyleInHeader, nil
 	}
 	return oauth2.AuthStyleInParams, nil
 }
-
-// briefly bounds the text of an error.
-const briefly = 300
-
-// briefError is an error of a library that may hold a whole answer of the
-// provider in its text.
-type briefError struct{ err error }
-
-func brief(err error) error { return briefError{err} }
-
-func (e briefError) Error() string {
-	text := e.err.Error()
-	if len(text) > briefly {
-		text = strings.ToValidUTF8(text[:briefly], "") + "…"
-	}
-	return text
-}
-
-func (e briefError) Unwrap() error { return e.err }

@@ -52,9 +52,9 @@ func TestDiscoveryRefused(t *testing.T) {
 		{"issuer of another", map[string]any{"issuer": elsewhere.URL}, "did not match the issuer"},
 		{"issuer missing", map[string]any{"issuer": nil}, "did not match the issuer"},
 		{"token endpoint elsewhere", map[string]any{"token_endpoint": elsewhere.URL + "/token"}, "add it to hosts"},
-		{"token endpoint by another scheme", map[string]any{"token_endpoint": "file:///etc/passwd"}, "is no URL"},
+		{"token endpoint by another scheme", map[string]any{"token_endpoint": "file:///etc/passwd"}, "is not a URL"},
 		{"token endpoint gopher", map[string]any{"token_endpoint": "gopher://127.0.0.1/x"}, "is not https"},
-		{"token endpoint with a user", map[string]any{"token_endpoint": "http://user@127.0.0.1/"}, "is no URL"},
+		{"token endpoint with a user", map[string]any{"token_endpoint": "http://user@127.0.0.1/"}, "is not a URL"},
 		{"token endpoint missing", map[string]any{"token_endpoint": nil}, "is not in the provider's discovery document"},
 		{"token endpoint a number", map[string]any{"token_endpoint": 7}, "discovery"},
 		{"only strange client authentication", map[string]any{"token_endpoint_auth_methods_supported": []string{"private_key_jwt"}}, "set auth_style"},
@@ -172,7 +172,7 @@ func TestStart(t *testing.T) {
 	op := start(t, nil)
 	p := client(t, op.Issuer, nil)
 	p.Start(t.Context())
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for op.Requests("jwks") == 0 && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -11,7 +11,7 @@ import (
 
 	goidc "github.com/coreos/go-oidc/v3/oidc"
 	jose "github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
+	strictjson "github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
 
 	"shorepass/providers"
 )
@@ -58,7 +58,7 @@ func (p *Provider) verify(ctx context.Context, raw string, want expectation) (do
 	// go-oidc checks algorithm, signature and issuer; it would also take
 	// Google's issuer in two spellings and names in any case, so what it
 	// decoded is not used, and what follows looks at the payload again.
-	keys := &signature{keys: p.keys, algorithms: p.cfg.Algorithms, presented: want.presented}
+	keys := &tokenKeySet{keys: p.keys, algorithms: p.cfg.Algorithms, presented: want.presented}
 	verifier := goidc.NewVerifier(p.cfg.Issuer, keys, &goidc.Config{
 		SupportedSigningAlgs: p.cfg.Algorithms,
 		SkipClientIDCheck:    true, // done below
@@ -80,9 +80,9 @@ func (p *Provider) verify(ctx context.Context, raw string, want expectation) (do
 	return claims, nil
 }
 
-// signature is the keySet as go-oidc asks it for one token. It keeps what
+// tokenKeySet is the keySet as go-oidc asks it for one token. It keeps what
 // go-oidc does not hand back: the payload, and the error as a value.
-type signature struct {
+type tokenKeySet struct {
 	keys        *keySet
 	algorithms  []string
 	presented   bool
@@ -91,7 +91,7 @@ type signature struct {
 }
 
 // VerifySignature implements [goidc.KeySet].
-func (s *signature) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+func (s *tokenKeySet) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
 	var algorithms []jose.SignatureAlgorithm
 	for _, alg := range s.algorithms {
 		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
@@ -114,7 +114,7 @@ func checkHeader(raw string, presented bool) error {
 		return fmt.Errorf("it has more than %d bytes", maxJWT)
 	}
 	if strings.Count(raw, ".") != 2 {
-		return errors.New("it is no signed JWT in compact form")
+		return errors.New("it is not a signed JWT in compact form")
 	}
 	first, _, _ := strings.Cut(raw, ".")
 	text, err := base64.RawURLEncoding.Strict().DecodeString(first)
@@ -122,8 +122,8 @@ func checkHeader(raw string, presented bool) error {
 		return errors.New("its header is not base64url")
 	}
 	var header map[string]any
-	if err := json.Unmarshal(text, &header); err != nil || header == nil {
-		return errors.New("its header is no JSON object with each name once")
+	if err := strictjson.Unmarshal(text, &header); err != nil || header == nil {
+		return errors.New("its header is not a JSON object with each name once")
 	}
 	if _, ok := header["crit"]; ok {
 		return errors.New("its header has critical extensions, which are not understood")
@@ -165,7 +165,7 @@ func (p *Provider) checkClaims(claims document, want expectation) error {
 func (d document) subject() (string, error) {
 	sub, ok := d["sub"].(string)
 	if !ok || sub == "" || len(sub) > maxSub {
-		return "", errors.New("it has no sub that is a text")
+		return "", errors.New("it has no sub that is text")
 	}
 	return sub, nil
 }
@@ -206,10 +206,10 @@ func (d document) time(name string) (time.Time, bool, error) {
 	case float64:
 		seconds = int64(min(max(n, -1), 1<<40))
 	default:
-		return time.Time{}, false, fmt.Errorf("its %s is no number", name)
+		return time.Time{}, false, fmt.Errorf("its %s is not a number", name)
 	}
 	if seconds < 0 || seconds >= 1<<40 {
-		return time.Time{}, false, fmt.Errorf("its %s is no time", name)
+		return time.Time{}, false, fmt.Errorf("its %s is not a time", name)
 	}
 	return time.Unix(seconds, 0), true, nil
 }
@@ -226,20 +226,20 @@ func (d document) checkAudience(want expectation) error {
 		for _, value := range aud {
 			text, ok := value.(string)
 			if !ok {
-				return errors.New("its aud holds something that is no text")
+				return errors.New("its aud holds something that is not text")
 			}
 			audience = append(audience, text)
 		}
 	}
 	if !slices.ContainsFunc(audience, func(a string) bool { return a != "" && slices.Contains(want.audience, a) }) {
-		return fmt.Errorf("its aud is not %s", quoted(want.audience))
+		return fmt.Errorf("its aud is not %s", providers.Quoted(want.audience))
 	}
 	value, ok := d["azp"]
 	if !ok && len(audience) > 1 && want.presented {
 		return errors.New("it has several aud and no azp")
 	}
 	if azp, _ := value.(string); ok && !slices.Contains(want.parties, azp) {
-		return fmt.Errorf("its azp is none of %s", quoted(want.parties))
+		return fmt.Errorf("its azp is not one of %s", providers.Quoted(want.parties))
 	}
 	return nil
 }

@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,9 +17,16 @@ import (
 )
 
 const (
-	maxKeys      = 64        // in one set; the largest known has about ten
-	minRSABits   = 2048      // RFC 7518, section 3.3
-	keysStale    = time.Hour // after which they are read again before use
+	maxKeys    = 64   // in one set; the largest known has about ten
+	minRSABits = 2048 // RFC 7518, section 3.3
+
+	// keysStale is how old keys may be that are used without reading them again.
+	// In the background they are read every refreshEvery, so that they get so
+	// old only while the provider cannot be reached.
+	keysStale = time.Hour
+
+	// keysUnusable is how long they are good without the provider: a day's
+	// outage stops no job, and a key that was withdrawn in it is good no longer.
 	keysUnusable = 24 * time.Hour
 )
 
@@ -193,7 +198,7 @@ func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(body, &set); err != nil {
-		return nil, errors.New("the answer is no key set")
+		return nil, errors.New("the answer is not a key set")
 	}
 	if len(set.Keys) > maxKeys {
 		return nil, fmt.Errorf("the set has %d keys, more than %d", len(set.Keys), maxKeys)
@@ -221,38 +226,4 @@ func verifies(key jose.JSONWebKey) bool {
 		return key.Valid()
 	}
 	return false
-}
-
-// get returns the body of a URL of the provider, with the access token bearer
-// if there is one. Any status but 200 is an error.
-func (p *Provider) get(ctx context.Context, address, bearer string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	if bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+bearer)
-	}
-	resp, err := p.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, statusError(resp.StatusCode)
-	}
-	return body, nil
-}
-
-// statusError is an HTTP status that was not the one hoped for.
-type statusError int
-
-func (e statusError) Error() string {
-	return fmt.Sprintf("the provider answered %d %s", int(e), http.StatusText(int(e)))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -25,8 +24,7 @@ type Provider struct {
 	keys      *keySet
 	now       func() time.Time
 
-	stop context.CancelFunc // set by Start
-	done sync.WaitGroup     // the background work
+	background background
 }
 
 var (

@@ -99,7 +99,7 @@ func answer(v any) http.HandlerFunc {
 	}
 }
 
-// cannotTell reports whether err is none of the outcomes that a person is told
+// cannotTell reports whether err is not one of the outcomes that a person is told
 // of.
 func cannotTell(err error) bool {
 	return err != nil && !errors.Is(err, providers.ErrRejected) && !errors.Is(err, providers.ErrNotMine) && !errors.Is(err, providers.ErrGone)

@@ -6,63 +6,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"shorepass/providers"
 )
 
-const (
-	refreshEvery = 10 * time.Minute // of metadata and keys, in the background
-	retryFirst   = 5 * time.Second  // after a failure; doubled up to retryLast
-	retryLast    = time.Minute
-	pingMemory   = 10 * time.Second // Ping asks no more often than this
-)
-
-// Start implements [providers.Starter]: metadata and keys are read at once and
-// every ten minutes, so that no login has to wait for them, and a key that the
-// provider withdrew is soon forgotten here.
-func (p *Provider) Start(ctx context.Context) {
-	ctx, p.stop = context.WithCancel(ctx)
-	p.done.Go(func() { p.keepFresh(ctx) })
-}
-
-// Close implements [providers.Starter].
-func (p *Provider) Close() error {
-	if p.stop != nil {
-		p.stop()
-	}
-	p.done.Wait()
-	p.client.CloseIdleConnections()
-	return nil
-}
-
-func (p *Provider) keepFresh(ctx context.Context) {
-	retry := retryFirst
-	for {
-		wait := refreshEvery
-		if p.freshen(ctx, refreshEvery/2) != nil { // who needs it meanwhile gets the error, or finds it mended
-			wait = retry
-			retry = min(2*retry, retryLast)
-		} else {
-			retry = retryFirst
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
-}
-
-// freshen reads metadata and keys that are older than maxAge.
-func (p *Provider) freshen(ctx context.Context, maxAge time.Duration) error {
-	if _, err := p.discovery.refresh(ctx, maxAge); err != nil {
-		return err
-	}
-	known := p.keys.current.Load()
-	if known != nil && p.now().Sub(known.read) < maxAge {
-		return nil
-	}
-	_, err := p.keys.newer(ctx, known, false)
-	return err
-}
+// pingMemory is how old what Ping tells may be, so that one called in a loop
+// does not ask the provider each time.
+const pingMemory = 10 * time.Second
 
 // Ping implements [providers.Pinger].
 func (p *Provider) Ping(ctx context.Context) ([]string, error) {
@@ -82,7 +32,7 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 		found = append(found, p.tokenEndpoint(m)...)
 	}
 	if p.cfg.grants(grantIDToken) {
-		found = append(found, "ID tokens as passwords: for the audience "+quoted(p.cfg.Audience))
+		found = append(found, "ID tokens as passwords: for the audience "+providers.Quoted(p.cfg.Audience))
 	}
 	return found, nil
 }
@@ -96,7 +46,7 @@ func (p *Provider) signing(m *metadata) string {
 		}
 	}
 	if len(both) == 0 && len(m.algorithms) > 0 {
-		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", quoted(m.algorithms))
+		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", providers.Quoted(m.algorithms))
 	}
 	return "signs with: " + strings.Join(both, ", ")
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	goidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -73,13 +72,6 @@ func tokenError(err error) error {
 		return fmt.Errorf("%w: %w", providers.ErrRejected, said)
 	}
 	return said
-}
-
-func cut(text string) string {
-	if len(text) > briefly {
-		return strings.ToValidUTF8(text[:briefly], "") + "…"
-	}
-	return text
 }
 
 // userinfo asks for the claims that go with an access token (OpenID Connect

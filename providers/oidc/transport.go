@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"shorepass/providers"
@@ -81,6 +82,40 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// get returns the body of a URL of the provider, with the access token bearer
+// if there is one. Any status but 200 is an error.
+func (p *Provider) get(ctx context.Context, address, bearer string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, statusError(resp.StatusCode)
+	}
+	return body, nil
+}
+
+// statusError is an HTTP status that was not the one hoped for.
+type statusError int
+
+func (e statusError) Error() string {
+	return fmt.Sprintf("the provider answered %d %s", int(e), http.StatusText(int(e)))
+}
+
 // detached returns a context with the deadline of ctx, at most limit away, that
 // does not end when the client hangs up: an answer of the token endpoint which
 // nobody reads may have used up a refresh token.
@@ -100,3 +135,23 @@ func unavailable(doing string, err error) error {
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
+
+// briefly bounds the text of an error.
+const briefly = 300
+
+func cut(text string) string {
+	if len(text) > briefly {
+		return strings.ToValidUTF8(text[:briefly], "") + "…"
+	}
+	return text
+}
+
+// briefError is an error of a library that may hold a whole answer of the
+// provider in its text.
+type briefError struct{ err error }
+
+func brief(err error) error { return briefError{err} }
+
+func (e briefError) Error() string { return cut(e.err.Error()) }
+
+func (e briefError) Unwrap() error { return e.err }

@@ -15,7 +15,7 @@ import (
 )
 
 // startLimit is what a server may take until it answers.
-const startLimit = 20 * time.Second
+const startLimit = time.Minute
 
 // missing skips the test, or fails it where nothing may be skipped.
 func missing(t testing.TB, what string) {

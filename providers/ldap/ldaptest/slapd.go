@@ -225,7 +225,7 @@ func (s *Slapd) Kill() { s.process.kill() }
 // system, and nothing answers until Resume.
 func (s *Slapd) Hang() {
 	s.process.signal(syscall.SIGSTOP)
-	for deadline := time.Now().Add(time.Second); !s.process.stopped() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(20 * time.Second); !s.process.stopped() && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 }

@@ -68,7 +68,7 @@ type Server struct {
 
 // limits of a start: of node, and of npm when packages are to be installed.
 const (
-	startLimit   = 20 * time.Second
+	startLimit   = time.Minute
 	installLimit = 3 * time.Minute
 )
 
