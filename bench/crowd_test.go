@@ -46,7 +46,7 @@ func newCrowd(b *testing.B, people, sessions int) *crowd {
 	c := &crowd{people: make([]session.Facts, people), hashes: make([]session.Hash, sessions), tokens: make([]string, sessions)}
 	for i := range sessions {
 		name := all[c.owner(i)]
-		id := &providers.Identity{Provider: "local", Subject: name, User: name, Method: providers.MethodPassword}
+		id := &providers.Identity{Provider: "local", Fingerprint: "file", Subject: name, User: name, Method: providers.MethodPassword}
 		if i < people { // once is enough
 			id.Groups = teams(20)
 		}

@@ -23,7 +23,7 @@ func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
 		return nil, fmt.Errorf("provider %s found an account whose name %q is not plain text: %w", m.config.Name, found.User, ErrRejected)
 	}
 	id := *found
-	id.Provider = m.config.Name
+	id.Provider, id.Fingerprint = m.config.Name, m.provider.Fingerprint()
 	id.User = m.prefix + found.User
 	if m.isForeign(id.User) {
 		return nil, fmt.Errorf("%q of provider %s would be a name of the provider whose prefix it begins with: %w", id.User, m.config.Name, ErrRejected)

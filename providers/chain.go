@@ -346,6 +346,6 @@ func cannotTell(err error) bool {
 	return err != nil && !errors.Is(err, ErrNotMine) && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrGone)
 }
 
-// Forget drops what is remembered of a person's passwords, for when their
-// sessions are revoked.
-func (c *Chain) Forget(provider, subject string) { c.memory.forget(provider, subject) }
+// Forget drops what is remembered of the passwords of those whom match picks, for
+// when their sessions are revoked.
+func (c *Chain) Forget(match func(*Identity) bool) { c.memory.forget(match) }

@@ -74,12 +74,10 @@ func (m *memory) remember(key Mark, id *Identity, keep time.Duration, epoch uint
 	}
 }
 
-// forget drops everything that is remembered of a person.
-func (m *memory) forget(provider, subject string) {
+// forget drops everything that is remembered of those whom match picks.
+func (m *memory) forget(match func(*Identity) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.epoch++
-	m.right.deleteFunc(func(r remembered) bool {
-		return r.identity.Provider == provider && r.identity.Subject == subject
-	})
+	m.right.deleteFunc(func(r remembered) bool { return match(r.identity) })
 }

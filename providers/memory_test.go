@@ -52,9 +52,9 @@ func TestMemory(t *testing.T) {
 			}
 		}, 2},
 		{"forgotten", nil, func(t *testing.T, c *Chain) {
-			c.Forget("corp", "uuid-2")
+			c.Forget(subject("uuid-2"))
 			c.try(t, typed("bob", "right", home))
-			c.Forget("corp", "uuid-1")
+			c.Forget(subject("uuid-1"))
 			c.try(t, typed("bob", "right", home))
 		}, 2},
 	} {
@@ -74,6 +74,11 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// subject picks the person of a Subject.
+func subject(of string) func(*Identity) bool {
+	return func(id *Identity) bool { return id.Subject == of }
+}
+
 // TestForgetWhileUnderWay: who is forgotten while a login is under way is not
 // remembered by it.
 func TestForgetWhileUnderWay(t *testing.T) {
@@ -83,7 +88,7 @@ func TestForgetWhileUnderWay(t *testing.T) {
 		var login sync.WaitGroup
 		login.Go(func() { c.try(t, typed("bob", "right", home)) })
 		synctest.Wait()
-		c.Forget("corp", "uuid-1")
+		c.Forget(subject("uuid-1"))
 		login.Wait()
 		c.try(t, typed("bob", "right", home))
 		if d.reached() != 2 {

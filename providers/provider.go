@@ -134,15 +134,16 @@ const (
 // Identity is a proved person, job or robot. It is never changed once a
 // provider has returned it to the chain and the chain to its caller.
 type Identity struct {
-	Provider string         // the provider's configured name
-	Subject  string         // never changes for that person: entryUUID, objectGUID, the sub of the issuer
-	User     string         // the user name, read from the entry or claim, never what was typed
-	Groups   []string       // group names, prefixed and filtered; sorted, without repetition
-	Claims   map[string]any // what policy may look at: the provider's claims or the attributes the config names
-	Method   Method
-	AuthTime time.Time // when the credential was last proved
-	Stamp    string    // the provider's mark of password and account state, compared for equality only
-	Renewal  Secret    // what the provider wants kept to be asked again (its refresh token); policy and audit never see it
+	Provider    string         // the provider's configured name
+	Fingerprint string         // of that provider when it proved this; a reload may have pointed the name elsewhere since
+	Subject     string         // never changes for that person: entryUUID, objectGUID, the sub of the issuer
+	User        string         // the user name, read from the entry or claim, never what was typed
+	Groups      []string       // group names, prefixed and filtered; sorted, without repetition
+	Claims      map[string]any // what policy may look at: the provider's claims or the attributes the config names
+	Method      Method
+	AuthTime    time.Time // when the credential was last proved
+	Stamp       string    // the provider's mark of password and account state, compared for equality only
+	Renewal     Secret    // what the provider wants kept to be asked again (its refresh token); policy and audit never see it
 }
 
 // Provider proves credentials.

@@ -25,8 +25,14 @@ func TestRevocationForgetsPasswords(t *testing.T) {
 		{"her group, by an operator", "group=team-blue", "carol:" + password, 1},
 		{"bob, by an operator", "user=bob", "carol:" + password, 0},
 		{"nobody's token", "token=sp_r_x", "", 0},
+		{"her sessions, though she has none", "user=alice", "carol:" + password, 1},
 	} {
-		of := h.inhabit(t)
+		of := inhabited{}
+		if !strings.Contains(test.name, "none") {
+			of = h.inhabit(t)
+		} else if _, err := h.sessions.Revoke(t.Context(), session.Selector{User: "alice"}, "test"); err != nil {
+			t.Fatal(err)
+		}
 		h.get(t, "service=blue", "alice", password)
 		if test.form != "" {
 			if a := h.call(t, "/oauth/revoke", of.form(test.form), of.basic(test.basic)...); a.status != http.StatusOK {

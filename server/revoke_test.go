@@ -50,7 +50,7 @@ func (h *house) issue(t *testing.T, user string) string {
 		t.Fatal(err)
 	}
 	named := *id
-	named.Provider, named.Method = "local", providers.MethodPassword
+	named.Provider, named.Fingerprint, named.Method = "local", h.local.Fingerprint(), providers.MethodPassword
 	token, _, err := h.sessions.Issue(t.Context(), &named, "blue", session.Client{ID: "docker"})
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ type tokenAnswer struct {
 
 // serveToken is the way of a request: parse, authenticate, decide, mint,
 // answer.
-func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event) error {
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event) (err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
 
@@ -48,6 +48,11 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms
 		return err
 	}
 	e.isFrom(who)
+	defer func() {
+		if err != nil && who.session == nil {
+			s.sessions.Abandon(who.identity) // the client learns of no session
+		}
+	}()
 
 	decision := rooms.Policy.Decide(who.request(q, e.origin, e.Time))
 	e.decided(decision)

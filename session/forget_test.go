@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/sqlite"
 )
@@ -19,10 +20,22 @@ type forgetful struct {
 	forgotten []string
 }
 
-func (f *forgetful) Forget(provider, subject string) {
+// remembered are those whose passwords are.
+var remembered = []providers.Identity{
+	{Provider: "corp", Subject: "alice", User: "alice", Groups: []string{"team"}},
+	{Provider: "corp", Subject: "bob", User: "bob", Groups: []string{"team"}},
+	{Provider: "corp", Subject: "carol", User: "carol", Groups: []string{"others"}}, // who has no session
+	{Provider: "file", Subject: "alice", User: "alice"},
+}
+
+func (f *forgetful) Forget(match func(*providers.Identity) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.forgotten = append(f.forgotten, provider+" "+subject)
+	for _, id := range remembered {
+		if name := id.Provider + " " + id.Subject; match(&id) && !slices.Contains(f.forgotten, name) {
+			f.forgotten = append(f.forgotten, name)
+		}
+	}
 }
 
 // TestForget: a session that ends because the person may not come in any more
@@ -43,10 +56,15 @@ func TestForget(t *testing.T) {
 		happens func(*testing.T, *site)
 		want    []string
 	}{
-		"nothing":                {func(*testing.T, *site) {}, nil},
-		"her session is revoked": {revoke(session.Selector{User: "alice"}), []string{"corp alice"}},
-		"all of her group are":   {revoke(session.Selector{Group: "team"}), []string{"corp alice", "corp bob"}},
-		"nobody's is":            {revoke(session.Selector{User: "nobody"}), nil},
+		"nothing":                  {func(*testing.T, *site) {}, nil},
+		"her sessions are revoked": {revoke(session.Selector{User: "alice"}), []string{"corp alice", "file alice"}},
+		"at one provider":          {revoke(session.Selector{User: "alice", Provider: "corp"}), []string{"corp alice"}},
+		"all of her group are":     {revoke(session.Selector{Group: "team"}), []string{"corp alice", "corp bob"}},
+		"all there are":            {revoke(session.Selector{Before: time.Now().Add(time.Hour)}), []string{"corp alice", "corp bob"}},
+		"those of robots":          {revoke(session.Selector{Provider: "corp", Kind: session.KindRobot}), nil},
+		"nobody's is":              {revoke(session.Selector{User: "nobody"}), nil},
+		"that of somebody who has none": {revoke(session.Selector{User: "carol"}),
+			[]string{"corp carol"}},
 		"her account is disabled": {change(func(a *account) { a.disabled = true }),
 			[]string{"corp alice"}},
 		"her password changes":  {change(func(a *account) { a.stamp = "s2" }), []string{"corp alice"}},

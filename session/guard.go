@@ -144,7 +144,7 @@ func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, kn
 	}
 	if a.End != "" {
 		// Also where it cannot be kept: the old password is over all the same.
-		s.rules.Load().providers.Forget(provider, known.Subject)
+		s.forget(provider, known.Subject)
 	}
 	if err := s.save(ctx, a); err != nil {
 		return err

@@ -91,7 +91,7 @@ func (h *house) identity(provider, subject string) *providers.Identity {
 	a := h.accounts[subject]
 	user, _, _ := strings.Cut(subject, "/")
 	return &providers.Identity{
-		Provider: provider, Subject: subject, User: user, Groups: a.groups, Claims: map[string]any{"mail": user + "@corp.example"},
+		Provider: provider, Fingerprint: h.prints[provider], Subject: subject, User: user, Groups: a.groups, Claims: map[string]any{"mail": user + "@corp.example"},
 		Method: providers.MethodPassword, Stamp: a.stamp, Renewal: providers.NewSecret(a.renewal),
 	}
 }
@@ -148,7 +148,7 @@ func (h *house) Fingerprint(provider string) string {
 
 func (h *house) PerSession(provider string) bool { return provider == "sso" }
 
-func (h *house) Forget(string, string) {}
+func (h *house) Forget(func(*providers.Identity) bool) {}
 
 func (h *house) RevokeRenewal(_ context.Context, provider string, renewal providers.Secret) error {
 	h.mu.Lock()

@@ -25,11 +25,34 @@ func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service st
 	return made.Token, made, nil
 }
 
+// Abandon has the provider revoke the renewal of a login that came to nothing,
+// best effort and without being waited for: nobody else knows that it is there.
+func (s *Sessions) Abandon(id *providers.Identity) {
+	if id == nil || id.Renewal.IsZero() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), revokeLimit)
+		defer cancel()
+		err := s.guarded(func() error {
+			return s.revokeAtProvider(ctx, id.Provider, providerID(id.Provider, id.Fingerprint), id.Renewal)
+		})
+		if err != nil {
+			s.log.Warn("could not revoke the refresh token of a login that came to nothing", "provider", id.Provider, "error", err)
+		}
+	})
+}
+
 // make makes a session of one kind. upstream is nil unless it answers to a
 // provider's refresh token too.
 func (s *Sessions) make(ctx context.Context, r *rules, kind Kind, id *providers.Identity, service string, client Client, upstream *Hash) (*Session, error) {
-	if id == nil || id.Provider == "" || id.Subject == "" {
-		return nil, errors.New("a session needs an identity with a provider and a subject")
+	if id == nil || id.Provider == "" || id.Fingerprint == "" || id.Subject == "" {
+		return nil, errors.New("a session needs an identity with a provider, its fingerprint and a subject")
 	}
 	token := newToken(kind)
 	_, hash, ok := parseToken(token)
@@ -65,7 +88,7 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 	d := &Draft{
 		Row: Row{
 			Hash: hash, Kind: kind, Method: id.Method, Service: service,
-			ProviderID: providerID(id.Provider, r.providers.Fingerprint(id.Provider)), Stamp: id.Stamp, Created: now,
+			ProviderID: providerID(id.Provider, id.Fingerprint), Stamp: id.Stamp, Created: now,
 			Person: Person{Stamp: id.Stamp, Checked: now},
 		},
 		Who: who(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known,

@@ -130,19 +130,19 @@ func (s *Sessions) revokeRenewal(ctx context.Context, sealed Sealed) {
 		// Not cut off by Close: it is in the store no more.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeLimit)
 		defer cancel()
-		err = s.guarded(func() error { return s.revokeAtProvider(limited, sealed, renewal) })
+		err = s.guarded(func() error { return s.revokeAtProvider(limited, sealed.Provider, sealed.ProviderID, renewal) })
 	}
 	if err != nil {
 		s.log.Warn("could not revoke a refresh token", "provider", sealed.Provider, "session", id, "error", err)
 	}
 }
 
-// revokeAtProvider asks the provider that a session logged in at. Another that
-// has taken its name must not get to see the token.
-func (s *Sessions) revokeAtProvider(ctx context.Context, sealed Sealed, renewal providers.Secret) error {
+// revokeAtProvider asks the provider that gave a renewal. Another that has taken
+// its name must not get to see it.
+func (s *Sessions) revokeAtProvider(ctx context.Context, provider string, id int64, renewal providers.Secret) error {
 	all := s.rules.Load().providers
-	if providerID(sealed.Provider, all.Fingerprint(sealed.Provider)) != sealed.ProviderID {
+	if providerID(provider, all.Fingerprint(provider)) != id {
 		return errors.New("the provider is another by now, or gone")
 	}
-	return all.RevokeRenewal(ctx, sealed.Provider, renewal)
+	return all.RevokeRenewal(ctx, provider, renewal)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -388,6 +389,59 @@ func TestRedeemUpstream(t *testing.T) {
 		}
 		if _, _, err := s.replicas[1].RedeemUpstream(t.Context(), upstream, service, laptop, first); outcome(err) != "401" || asked.Load() != 1 {
 			t.Errorf("after its revocation: %v, and the provider was asked %d times", err, asked.Load())
+		}
+	})
+}
+
+// TestReloadDuringALogin: a session is one of the provider that proved its
+// login, though a reload has pointed the name elsewhere before it was kept.
+// The one that has the name now is shown nothing.
+func TestReloadDuringALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		proved, other := s.house.login("sso", "alice"), s.house.login("sso", "bob")
+		upstream := providers.NewSecret("alice's own")
+		s.house.prints["sso"] = "another tenant"
+		token, _, err := s.replicas[0].Issue(t.Context(), proved, service, laptop)
+		must(t, err)
+		_, _, err = s.replicas[0].RedeemUpstream(t.Context(), upstream, service, laptop, func(context.Context) (*providers.Identity, error) { return other, nil })
+		must(t, err)
+		time.Sleep(5 * time.Minute)
+		s.expect("the password's session", token, "401")
+		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), upstream, service, laptop, nil); outcome(err) != "401" {
+			t.Errorf("the refresh token's session: %v, want 401", err)
+		}
+		s.replicas[0].Abandon(proved)
+		synctest.Wait()
+		if s.house.asked != 0 || len(s.house.revoked) != 0 {
+			t.Errorf("the new tenant was asked %d times and shown %q", s.house.asked, s.house.revoked)
+		}
+		s.house.prints["sso"] = "oidc" // as it was
+		s.expect("back at the first", token, "ok")
+	})
+}
+
+// TestAbandonedLogin: what a provider gave to a login that comes to nothing is
+// given back, or each retry while the disk is full would leave one there.
+func TestAbandonedLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		s.replicas[0].Abandon(s.house.login("sso", "alice"))
+		s.replicas[0].Abandon(s.house.login("corp", "bob")) // who has none
+		s.replicas[0].Abandon(nil)
+		synctest.Wait()
+		if want := []string{"sso alice renewal 0"}; !slices.Equal(s.house.revoked, want) {
+			t.Errorf("revoked renewals = %q, want %q", s.house.revoked, want)
+		}
+		nameless := s.house.login("sso", "carol")
+		nameless.Subject = "" // which cannot be kept
+		_, _, err := s.replicas[0].RedeemUpstream(t.Context(), providers.NewSecret("carol's own"), service, laptop,
+			func(context.Context) (*providers.Identity, error) { return nameless, nil })
+		synctest.Wait()
+		if err == nil || len(s.house.revoked) != 2 {
+			t.Errorf("RedeemUpstream = %v, and revoked renewals are %q, want an error and carol's too", err, s.house.revoked)
 		}
 	})
 }

@@ -111,7 +111,7 @@ func (s *Sessions) judge(ctx context.Context, r *rules, row *Row, known *provide
 		s.log.Warn("a session could not be ended in the store", "session", row.Hash.ID(), "error", err)
 	}
 	if why == ReasonStamp {
-		s.rules.Load().providers.Forget(known.Provider, known.Subject)
+		s.forget(known.Provider, known.Subject)
 		wake(s.revocations)
 	}
 	return refused("it ended: " + string(why))

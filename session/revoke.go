@@ -41,6 +41,10 @@ func (s *Sessions) Revoke(ctx context.Context, sel Selector, by string) (int, er
 	if sel.Ended = false; sel == (Selector{}) {
 		return 0, errSelectsAll
 	}
+	if sel.persons() {
+		// They may have logged in without keeping a session.
+		s.rules.Load().providers.Forget(sel.picks)
+	}
 	// What has just ended by a provider's word could be taken back.
 	sel.Refused = s.now().Add(-2 * guardWindow)
 	ended := 0
@@ -76,13 +80,16 @@ func (s *Sessions) revoke(ctx context.Context, chosen []*selectedSession, by str
 	}
 	ended, err := s.store.End(ctx, tokens, ReasonRevoked, by, s.now())
 	wake(s.revocations)
-	for p := range persons {
-		s.rules.Load().providers.Forget(p.provider, p.subject)
-	}
+	s.rules.Load().providers.Forget(func(id *providers.Identity) bool { return persons[person{id.Provider, id.Subject}] })
 	if err != nil {
 		return ended, unavailable(fmt.Errorf("end sessions: %w", err))
 	}
 	return ended, nil
+}
+
+// forget drops the passwords that are remembered of a person.
+func (s *Sessions) forget(provider, subject string) {
+	s.rules.Load().providers.Forget(func(id *providers.Identity) bool { return id.Provider == provider && id.Subject == subject })
 }
 
 // selectedSession is a session of a list, with its person decoded.

@@ -1,6 +1,11 @@
 package session
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"shorepass/providers"
+)
 
 // Selector chooses sessions: what is set must all hold. The zero Selector
 // chooses every session in a list, and none in a revocation.
@@ -14,6 +19,17 @@ type Selector struct {
 	Before   time.Time // created before this
 	Ended    bool      // a list shows ended sessions too
 	Refused  time.Time // also those that ended since then because the provider refused their person
+}
+
+// persons reports whether s picks persons, with all that is theirs.
+func (s Selector) persons() bool {
+	return s.ID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended, Refused: s.Refused}
+}
+
+// picks reports whether a person is among those whom s picks.
+func (s Selector) picks(id *providers.Identity) bool {
+	return (s.User == "" || id.User == s.User) && (s.Provider == "" || id.Provider == s.Provider) &&
+		(s.Subject == "" || id.Subject == s.Subject) && (s.Group == "" || slices.Contains(id.Groups, s.Group))
 }
 
 // Refusals returns the reasons that a provider gives, and may take back. What

@@ -85,8 +85,7 @@ type Providers interface {
 	// RevokeRenewal has the provider revoke a renewal (RFC 7009), where it can.
 	RevokeRenewal(ctx context.Context, provider string, renewal providers.Secret) error
 
-	// Forget drops what this process remembers of a person's passwords, for
-	// when their sessions end because the person may not come in any more. It
-	// asks nobody.
-	Forget(provider, subject string)
+	// Forget drops what this process remembers of the passwords of those whom
+	// match picks, for when they may not come in any more. It asks nobody.
+	Forget(match func(*providers.Identity) bool)
 }

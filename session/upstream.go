@@ -129,6 +129,7 @@ func (s *Sessions) firstUse(ctx context.Context, hash Hash, service string, clie
 	}
 	made, err := s.make(ctx, s.rules.Load(), KindRefresh, id, service, client, &hash)
 	if err != nil {
+		s.Abandon(id)
 		return nil, fmt.Errorf("the provider took its token, and the session was lost; log in to the provider again: %w", err)
 	}
 	return made, nil

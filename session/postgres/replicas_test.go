@@ -35,7 +35,7 @@ func newSSO() *sso { return &sso{renewals: make(map[string]string)} }
 func (p *sso) login(provider, subject string) *providers.Identity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	id := &providers.Identity{Provider: provider, Subject: subject, User: "alice", Groups: []string{"team"}, Method: providers.MethodPassword, Stamp: "s1"}
+	id := &providers.Identity{Provider: provider, Fingerprint: provider, Subject: subject, User: "alice", Groups: []string{"team"}, Method: providers.MethodPassword, Stamp: "s1"}
 	if provider == "sso" {
 		p.renewals[subject] = subject + " renewal 0"
 		id.Renewal = providers.NewSecret(p.renewals[subject])
@@ -72,7 +72,7 @@ func (p *sso) Revalidate(ctx context.Context, id *providers.Identity) (*provider
 func (p *sso) Fingerprint(provider string) string                          { return provider }
 func (p *sso) PerSession(provider string) bool                             { return provider == "sso" }
 func (*sso) RevokeRenewal(context.Context, string, providers.Secret) error { return nil }
-func (*sso) Forget(string, string)                                         {}
+func (*sso) Forget(func(*providers.Identity) bool)                                         {}
 func (p *sso) counts() (asked, reused int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -22,7 +22,7 @@ func (vouching) Revalidate(context.Context, *providers.Identity) (*providers.Ide
 }
 func (vouching) Fingerprint(string) string                                     { return "ldap dc=corp entryUUID" }
 func (vouching) PerSession(string) bool                                        { return false }
-func (vouching) Forget(string, string)                                         {}
+func (vouching) Forget(func(*providers.Identity) bool)                                         {}
 func (vouching) RevokeRenewal(context.Context, string, providers.Secret) error { return nil }
 
 // BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside
@@ -51,7 +51,7 @@ func benchmarkRedeem(b *testing.B, dead, groups int) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	id := &providers.Identity{Provider: "corp", Subject: "7f3c6a2e-0001", User: "alice", Method: providers.MethodPassword, Stamp: "20260101120000Z", Claims: map[string]any{"mail": "alice@corp.example"}}
+	id := &providers.Identity{Provider: "corp", Fingerprint: vouching{}.Fingerprint("corp"), Subject: "7f3c6a2e-0001", User: "alice", Method: providers.MethodPassword, Stamp: "20260101120000Z", Claims: map[string]any{"mail": "alice@corp.example"}}
 	for i := range groups {
 		id.Groups = append(id.Groups, fmt.Sprintf("team-%04d", i))
 	}

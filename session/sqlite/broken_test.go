@@ -142,7 +142,7 @@ func TestFullAndLocked(t *testing.T) {
 	s, err := session.New(t.Context(), session.Config{}.WithDefaults(), store, vouching{}, slog.New(slog.DiscardHandler))
 	must(t, err)
 	defer s.Close()
-	id := &providers.Identity{Provider: "corp", Subject: "1", User: "alice", Groups: []string{strings.Repeat("g", 100_000)}}
+	id := &providers.Identity{Provider: "corp", Fingerprint: vouching{}.Fingerprint("corp"), Subject: "1", User: "alice", Groups: []string{strings.Repeat("g", 100_000)}}
 	token, _, err := s.Issue(t.Context(), id, "registry", session.Client{})
 	must(t, err)
 	redeem := func() {
