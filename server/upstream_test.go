@@ -51,7 +51,7 @@ func (c *claims) Claim(ctx context.Context, upstream session.Hash, now, until ti
 
 // withIssuer is a house whose second provider takes refresh tokens, if there is
 // one.
-func withIssuer(t *testing.T, sso *issuer) (*house, *claims) {
+func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 	t.Helper()
 	h := newHouse(t, server.AuditConfig{})
 	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file"}}}
@@ -143,6 +143,49 @@ func TestFirstUseOfARefreshToken(t *testing.T) {
 	alive, err := h.sessions.List(t.Context(), session.Selector{})
 	if err != nil || len(alive) != 1 || alive[0].ID != idOf(token) {
 		t.Errorf("sessions %v, %v, want one", alive, err)
+	}
+}
+
+// lender is an OpenID provider that gives a refresh token of its own to each
+// login with a password.
+type lender struct {
+	issuer
+	returned chan string
+}
+
+func (l *lender) Accepts(kind providers.Kind) bool { return kind == providers.Password }
+
+func (l *lender) Authenticate(context.Context, providers.Credential) (*providers.Identity, error) {
+	return &providers.Identity{Subject: "1", User: "robin", Renewal: providers.NewSecret("lent")}, nil
+}
+
+func (l *lender) Revoke(_ context.Context, renewal providers.Secret) error {
+	l.returned <- renewal.Reveal()
+	return nil
+}
+
+// TestLoginThatComesToNothing: an answer that cannot be given leaves nothing at
+// the provider.
+func TestLoginThatComesToNothing(t *testing.T) {
+	sso := &lender{returned: make(chan string, 10)}
+	h, _ := withIssuer(t, sso)
+	if a := h.get(t, "service=blue&offline_token=true", "robin", "her-password"); a.status != http.StatusOK || a.json["refresh_token"] == nil {
+		t.Fatalf("a login = %d %s, want a refresh token", a.status, a.body)
+	}
+	var scopes strings.Builder
+	for i := range 250 {
+		fmt.Fprintf(&scopes, "&scope=repository:public/%s%d:pull", strings.Repeat("a", 200), i)
+	}
+	if a := h.get(t, "service=blue&offline_token=true"+scopes.String(), "robin", "her-password"); a.status != http.StatusBadRequest {
+		t.Fatalf("a login with too many long scopes = %d, want 400", a.status)
+	}
+	select {
+	case lent := <-sso.returned:
+		if lent != "lent" || len(sso.returned) > 0 {
+			t.Errorf("%q was given back, and %d more", lent, len(sso.returned))
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("what the provider gave was not given back")
 	}
 }
 
