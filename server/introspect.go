@@ -73,11 +73,18 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, rooms *
 // introspect looks at one token. What is wrong with one that is not active
 // stands in the audit line.
 func (s *Server) introspect(ctx context.Context, rooms *Rooms, token providers.Secret, e *event) (introspection, error) {
+	var notAccess error
 	if !session.Recognize(token) {
-		return rooms.introspectAccess(token, e)
+		var answer introspection
+		if answer, notAccess = rooms.introspectAccess(token, e); !errors.Is(notAccess, registry.ErrNotOurToken) {
+			return answer, notAccess
+		}
 	}
 	found, err := s.sessions.Inspect(ctx, token)
 	switch {
+	case errors.Is(err, session.ErrRefused) && notAccess != nil:
+		e.Reason = bounded(fmt.Sprintf("%v; %v", notAccess, err))
+		return introspection{}, nil
 	case errors.Is(err, session.ErrRefused):
 		e.Reason = bounded(err.Error())
 		return introspection{}, nil
@@ -95,14 +102,11 @@ func (s *Server) introspect(ctx context.Context, rooms *Rooms, token providers.S
 	}, nil
 }
 
-// introspectAccess looks at an access token. It is active as long as a registry
-// takes it, whatever has become of the session that it was made in.
+// introspectAccess looks at an access token, or returns registry.ErrNotOurToken.
+// It is active as long as a registry takes it, whatever has become of the session
+// that it was made in.
 func (r *Rooms) introspectAccess(token providers.Secret, e *event) (introspection, error) {
 	service, err := r.Issuer.Verify(token.Reveal(), e.Time)
-	if errors.Is(err, registry.ErrNotOurToken) {
-		e.Reason = bounded(err.Error())
-		return introspection{}, nil
-	}
 	if err != nil {
 		return introspection{}, err
 	}

@@ -146,6 +146,36 @@ func TestFirstUseOfARefreshToken(t *testing.T) {
 	}
 }
 
+// TestRevokeAProvidersRefreshToken: a provider's refresh token that has a session
+// is a token of that session to whoever holds it, and to operators.
+func TestRevokeAProvidersRefreshToken(t *testing.T) {
+	h, _ := withIssuer(t, &issuer{})
+	token, _ := h.get(t, "service=blue&offline_token=true", "$refresh", goodRefresh).json["refresh_token"].(string)
+	look := func() map[string]any {
+		t.Helper()
+		a := h.call(t, "/oauth/introspect", url.Values{"token": {goodRefresh}}, "carol", password)
+		if a.status != http.StatusOK {
+			t.Errorf("introspect = %d %s, want 200", a.status, a.body)
+		}
+		return a.json
+	}
+	if found := look(); found["active"] != true || found["username"] != "robin" || found["session"] != idOf(token) {
+		t.Errorf("introspect says %v, want robin's session", found)
+	}
+	if a := h.call(t, "/oauth/revoke", url.Values{"token": {goodRefresh}}); a.status != http.StatusOK {
+		t.Errorf("revoke = %d %s, want 200", a.status, a.body)
+	}
+	if found := look(); found["active"] != false {
+		t.Errorf("introspect says %v once it is revoked", found)
+	}
+	if a := h.get(t, "service=blue", "$refresh", goodRefresh); a.status != http.StatusUnauthorized {
+		t.Errorf("once it is revoked = %d %s, want 401", a.status, a.body)
+	}
+	if a := h.post(t, refreshForm(token, "blue")); a.status != http.StatusUnauthorized {
+		t.Errorf("the token of its session = %d %s, want 401", a.status, a.body)
+	}
+}
+
 // lender is an OpenID provider that gives a refresh token of its own to each
 // login with a password.
 type lender struct {

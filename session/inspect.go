@@ -61,11 +61,20 @@ func (s *Sessions) ServiceOf(ctx context.Context, token providers.Secret) (strin
 	return found.Service, nil
 }
 
-// behind looks up the session of a token, ended or not.
+// behind looks up the session of a token, ended or not: of ours, or a provider's
+// refresh token that a session answers to.
 func (s *Sessions) behind(ctx context.Context, token providers.Secret) (*selectedSession, error) {
 	kind, hash, ok := parseToken(token)
-	if !ok {
+	switch {
+	case ok:
+	case Recognize(token):
 		return nil, refused("it is mangled")
+	default:
+		row, err := s.store.FindUpstream(ctx, upstreamHash(token))
+		if err != nil {
+			return nil, lookError(err)
+		}
+		kind, hash = row.Kind, row.Hash
 	}
 	for found, err := range s.selected(ctx, Selector{ID: hash.ID(), Kind: kind, Ended: true}) {
 		switch {

@@ -341,7 +341,7 @@ func TestRevoke(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 3, session.Config{})
 		defer s.close()
-		s.house.change("alice", func(a *account) { a.groups = []string{"ops", "dev"} })
+		s.house.change("alice", func(a *account) { a.groups = []string{`<ops> & "Gäste"`, "dev"} })
 		tokens := map[string]providers.Secret{"alice": s.issue("corp", "alice"), "bob": s.issue("corp", "bob"), "carol": s.issue("sso", "carol")}
 		time.Sleep(time.Hour)
 		tokens["dave"] = s.issue("corp", "dave")
@@ -353,7 +353,8 @@ func TestRevoke(t *testing.T) {
 			{"nobody's", session.Selector{}, nil},
 			{"only ended", session.Selector{Ended: true}, nil},
 			{"of a stranger", session.Selector{User: "mallory"}, nil},
-			{"of a group", session.Selector{Group: "ops"}, []string{"alice"}},
+			{"of a group", session.Selector{Group: `<ops> & "Gäste"`}, []string{"alice"}},
+			{"of what is no group but stands beside one", session.Selector{Group: "mail"}, nil},
 			{"older", session.Selector{Before: time.Now().Add(-time.Minute), Provider: "corp"}, []string{"bob"}},
 			{"of a provider", session.Selector{Provider: "sso"}, []string{"carol"}},
 			{"by id", session.Selector{ID: session.ExportID(tokens["dave"])}, []string{"dave"}},

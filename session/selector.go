@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -19,6 +20,16 @@ type Selector struct {
 	Before   time.Time // created before this
 	Ended    bool      // a list shows ended sessions too
 	Refused  time.Time // also those that ended since then because the provider refused their person
+}
+
+// GroupText is what the Facts.Body of everybody in Group holds, and nearly
+// nobody else's. A store that goes by it need not hand out everybody.
+func (s Selector) GroupText() []byte {
+	text, err := json.Marshal(s.Group) // as encodeFacts writes it
+	if err != nil {
+		panic(err) // a string can always be marshalled
+	}
+	return text
 }
 
 // persons reports whether s picks persons, with all that is theirs.

@@ -97,6 +97,10 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 			add(equal.column+" =", equal.value)
 		}
 	}
+	if sel.Group != "" {
+		add("0 < position(", sel.GroupText())
+		terms[len(terms)-1] += " IN f.body)"
+	}
 	if !sel.Before.IsZero() {
 		add("s.created <", session.Millis(sel.Before))
 	}

@@ -72,7 +72,7 @@ func (p *sso) Revalidate(ctx context.Context, id *providers.Identity) (*provider
 func (p *sso) Fingerprint(provider string) string                          { return provider }
 func (p *sso) PerSession(provider string) bool                             { return provider == "sso" }
 func (*sso) RevokeRenewal(context.Context, string, providers.Secret) error { return nil }
-func (*sso) Forget(func(*providers.Identity) bool)                                         {}
+func (*sso) Forget(func(*providers.Identity) bool)                         {}
 func (p *sso) counts() (asked, reused int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

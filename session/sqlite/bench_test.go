@@ -22,7 +22,7 @@ func (vouching) Revalidate(context.Context, *providers.Identity) (*providers.Ide
 }
 func (vouching) Fingerprint(string) string                                     { return "ldap dc=corp entryUUID" }
 func (vouching) PerSession(string) bool                                        { return false }
-func (vouching) Forget(func(*providers.Identity) bool)                                         {}
+func (vouching) Forget(func(*providers.Identity) bool)                         {}
 func (vouching) RevokeRenewal(context.Context, string, providers.Secret) error { return nil }
 
 // BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside

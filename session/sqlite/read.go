@@ -67,6 +67,9 @@ func condition(sel session.Selector) (where string, args []any, ok bool) {
 			add(column+" = ?", value)
 		}
 	}
+	if sel.Group != "" {
+		add("instr(f.body, ?) > 0", sel.GroupText())
+	}
 	if !sel.Before.IsZero() {
 		add("s.created < ?", session.Millis(sel.Before))
 	}

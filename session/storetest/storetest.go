@@ -56,7 +56,7 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func hash(text string) session.Hash { return sha256.Sum256([]byte(text)) }
 
 func facts(user string) session.Facts {
-	f := session.Facts{User: user, Body: fmt.Appendf(nil, `{"user":%q}`, user)}
+	f := session.Facts{User: user, Body: fmt.Appendf(nil, `{"user":%q,"groups":["team of %s"]}`, user, user)}
 	sum := sha256.Sum256(f.Body)
 	copy(f.Version[:], sum[:])
 	return f
