@@ -188,7 +188,7 @@ func (c Config) SQLiteFile() (path string, ok bool) {
 }
 
 // Bounds of what leads to the store. docker gives up after fifteen seconds, so
-// that more than a few are of use only to who has nothing but slow machines.
+// more than a few are of use only to whoever has nothing but slow machines.
 const (
 	maxConnections  = 1000
 	minStoreTimeout = 100 * time.Millisecond

@@ -16,8 +16,8 @@ type Selector struct {
 	Refused  time.Time // also those that ended since then because the provider refused their person
 }
 
-// Refusals returns the reasons that a provider gives, and may take back. What
-// somebody revoked stays so: End with ReasonRevoked takes their place.
+// Refusals returns the reasons that a provider gives, and may take back. End
+// with ReasonRevoked takes their place, and stays.
 func Refusals() []Reason { return []Reason{ReasonEnded, ReasonStamp, ReasonGone} }
 
 // Reason says why a session ended.
