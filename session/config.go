@@ -69,8 +69,7 @@ type Config struct {
 	// Default "12h".
 	UncheckedLifetime time.Duration `toml:"unchecked_lifetime"`
 
-	// CILifetime ends sessions of who logged in with an ID token. Default
-	// "1h".
+	// CILifetime ends sessions that began with an ID token. Default "1h".
 	CILifetime time.Duration `toml:"ci_lifetime"`
 
 	// PerPerson is how many sessions a person has at most; beyond it those
