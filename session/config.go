@@ -69,8 +69,7 @@ type Config struct {
 	// Default "12h".
 	UncheckedLifetime time.Duration `toml:"unchecked_lifetime"`
 
-	// CILifetime ends sessions of who logged in with an ID token. Default
-	// "1h".
+	// CILifetime ends sessions that began with an ID token. Default "1h".
 	CILifetime time.Duration `toml:"ci_lifetime"`
 
 	// PerPerson is how many sessions a person has at most; beyond it those
@@ -188,7 +187,7 @@ func (c Config) SQLiteFile() (path string, ok bool) {
 }
 
 // Bounds of what leads to the store. docker gives up after fifteen seconds, so
-// that more than a few are of use only to who has nothing but slow machines.
+// more than a few are of use only to whoever has nothing but slow machines.
 const (
 	maxConnections  = 1000
 	minStoreTimeout = 100 * time.Millisecond

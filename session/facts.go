@@ -55,8 +55,8 @@ func decodeFacts(body []byte) (*providers.Identity, error) {
 	return id, nil
 }
 
-// who is the same for all sessions of a person at a provider. Two persons of
-// one number would share their per_person, and nothing else.
+// who is the same for all sessions of a person at a provider. Two persons with
+// the same number would share their per_person, and nothing else.
 func who(provider, subject string) int64 { return number("who", provider+"\x00"+subject) }
 
 // providerID tells a provider from one of the same name that was pointed
@@ -75,7 +75,7 @@ const (
 	// in the store; decoded it is about three times that.
 	maxPeopleBytes = 4 << 20
 
-	// maxTokens bounds of how many tokens it is remembered whose they are.
+	// maxTokens bounds how many tokens it is remembered for whose they are.
 	maxTokens = 50_000
 )
 
@@ -105,7 +105,7 @@ func newPeople(maxBytes, maxTokens int) *people {
 }
 
 // expected returns the version of a token's person, or the zero Version where
-// that is not known, or not who it stands for.
+// either the version or its person is not known.
 func (p *people) expected(token Hash) Version {
 	p.mu.Lock()
 	defer p.mu.Unlock()

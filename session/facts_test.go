@@ -8,8 +8,8 @@ import (
 	"shorepass/providers"
 )
 
-// TestPeopleAreBounded: also where everybody who ever came goes on to come, so
-// that whoever is old becomes young again before they are forgotten.
+// TestPeopleAreBounded: even where everybody who ever came keeps coming, so that
+// each becomes young again before being forgotten.
 func TestPeopleAreBounded(t *testing.T) {
 	const each, limit = 100, 1000
 	p := newPeople(limit, limit)

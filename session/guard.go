@@ -20,13 +20,13 @@ const (
 	guardLeast  = 10
 	guardShare  = 5
 
-	// doubtEvery is how often a doubt is said anew while the provider goes on
-	// to refuse: it is one row for all.
+	// doubtEvery is how often a doubt is renewed while the provider goes on
+	// refusing: it is one row for all.
 	doubtEvery = guardWindow / 6
 )
 
-// guards count what providers say to this replica. Replicas tell each other by
-// the store.
+// guards count what providers say to this replica. Replicas tell each other
+// through the store.
 type guards struct {
 	replica string // the name of this one, for as long as it runs
 
@@ -102,7 +102,8 @@ func (g *guard) sum(now time.Time) (n int) {
 	return n
 }
 
-// take is answers, and whether the others have to be told.
+// take returns the answers of the last minute, and whether other replicas must
+// still be told; it marks them told.
 func (g *guard) take(now time.Time) (n int, untold bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -158,19 +159,19 @@ func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, kn
 	return nil
 }
 
-// hold keeps that an answer is not believed. why is an error of the store, of
-// which nobody can tell whether the provider is to be believed.
+// hold records that an answer is not believed. why is nil, or the error of a
+// store that could not say whether to believe the provider.
 func (s *Sessions) hold(ctx context.Context, held *Settlement, why error) error {
 	if why != nil {
-		s.log.Warn("the store does not say whether a provider is to be believed, which ends sessions", "person", held.Person, "error", why)
+		s.log.Warn("could not read from the store whether to trust the provider; its answer was not applied", "person", held.Person, "error", why)
 	}
 	return s.save(ctx, held)
 }
 
 // doubts reports whether a provider is not believed, which is so until a minute
-// after it last refused too many. Then, unless it was said in the store less
-// than every ago, this says so there and takes back what the provider ended, and
-// whom it found gone, within that minute.
+// after it last refused too many. While it is not, and unless the store was told
+// so less than every ago, this tells the store, and takes back what the provider
+// ended, and whom it found gone, within that minute.
 func (s *Sessions) doubts(ctx context.Context, provider string, every time.Duration) (bool, error) {
 	now := s.now()
 	since := now.Add(-guardWindow)
@@ -192,7 +193,7 @@ func (s *Sessions) doubts(ctx context.Context, provider string, every time.Durat
 		return true, nil
 	}
 	if !already {
-		s.log.Error("a provider suddenly refuses so many people that it is not believed: no session ends, and clients hear that it is unavailable",
+		s.log.Error("a provider suddenly refuses so many people that it is not believed: no session ends, and clients are told that it is unavailable",
 			"provider", provider, "refused", t.Endings)
 	}
 	if err := s.store.Doubt(ctx, provider, since, until); err != nil {
@@ -201,7 +202,7 @@ func (s *Sessions) doubts(ctx context.Context, provider string, every time.Durat
 	return true, nil
 }
 
-// tell has the other replicas know how many answers this one had.
+// tell lets the other replicas know how many answers this one had.
 func (s *Sessions) tell(ctx context.Context) error {
 	now := s.now()
 	for provider, answers := range s.guards.untold(now) {

@@ -9,7 +9,7 @@ import (
 )
 
 // Inspect returns the session behind a token as it stands, for somebody who
-// may know. It is no redemption: no provider is asked, no use is noted, nothing
+// may know it. It is no redemption: no provider is asked, no use is noted, nothing
 // ends. The error wraps ErrUnavailable, or ErrRefused where by what is known a
 // redemption would be: it has ended or is over, its provider is another by now,
 // or the provider's last word about the person was no.
@@ -31,8 +31,8 @@ func (s *Sessions) Inspect(ctx context.Context, token providers.Secret) (*Sessio
 	return r.listed(found), nil
 }
 
-// RevokeToken ends the session behind a token, for whoever holds it: who could
-// use it may end it. It returns the session as it was, and whether it ended
+// RevokeToken ends the session behind a token, for whoever holds it: anyone who
+// could use it may end it. It returns the session as it was, and whether it ended
 // only now. The error wraps ErrUnavailable, or ErrRefused where there is no such
 // session. As with Revoke, every replica refuses the token from then on.
 func (s *Sessions) RevokeToken(ctx context.Context, token providers.Secret, by string) (was *Session, ended bool, err error) {

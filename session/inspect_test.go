@@ -18,7 +18,7 @@ func TestInspect(t *testing.T) {
 		"it lives":            {func(*site, providers.Secret) {}, "ok"},
 		"it was redeemed":     {func(s *site, token providers.Secret) { s.redeem(token) }, "ok"},
 		"it was revoked":      {func(s *site, token providers.Secret) { s.replicas[0].RevokeToken(s.t.Context(), token, "test") }, "401"},
-		"it was never used":   {func(*site, providers.Secret) { time.Sleep(8 * 24 * time.Hour) }, "401"},
+		"it was never used":   {func(*site, providers.Secret) { time.Sleep(4 * time.Hour) }, "401"},
 		"its provider is new": {func(s *site, _ providers.Secret) { s.house.prints["corp"] = "another" }, "401"},
 		"its provider went":   {func(s *site, _ providers.Secret) { delete(s.house.prints, "corp") }, "401"},
 		"its password changed": {func(s *site, _ providers.Secret) {
@@ -47,7 +47,7 @@ func TestInspect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, 1, session.Config{})
+				s := newSite(t, 1, session.Config{Unused: 3 * time.Hour})
 				defer s.close()
 				token := s.issue("corp", "alice")
 				test.happens(s, token)
@@ -70,14 +70,14 @@ func TestInspect(t *testing.T) {
 // TestInspectUsesNothing: looking at a token is no use of it.
 func TestInspectUsesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newSite(t, 1, session.Config{Unused: 7 * time.Hour})
 		defer s.close()
 		token := s.issue("corp", "alice")
 		for range 9 {
-			time.Sleep(24 * time.Hour)
+			time.Sleep(time.Hour)
 			s.replicas[0].Inspect(t.Context(), token)
 		}
-		s.expect("nine days after a login that was only looked at", token, "401")
+		s.expect("nine hours after a login that was only looked at", token, "401")
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 
 const (
 	// sweepEvery is how often sessions whose time has come are ended in the
-	// store. They are refused without it.
+	// store. They are refused even before that.
 	sweepEvery = 5 * time.Minute
 
 	// choreLimit is how long one round of chores may take.
@@ -28,7 +28,7 @@ const (
 	revokeLimit = 5 * time.Second
 )
 
-// keep does what is to be done from time to time, until ctx ends.
+// keep runs the periodic maintenance, until ctx ends.
 func (s *Sessions) keep(ctx context.Context) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
@@ -64,7 +64,7 @@ func (s *Sessions) keep(ctx context.Context) {
 			wake(s.revocations)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.log.Warn("the store did not take what was to be done from time to time", "error", err)
+			s.log.Warn("periodic session maintenance failed", "error", err)
 		}
 	}
 }

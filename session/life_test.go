@@ -388,7 +388,7 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// A revocation while the provider is asked holds for who waits for the answer.
+// A revocation while the provider is asked holds for whoever waits for the answer.
 func TestRevokeWhileAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 2, session.Config{})

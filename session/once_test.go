@@ -77,7 +77,7 @@ func TestClientGoesAway(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			if _, err := s.replicas[0].Redeem(ctx, token, service, laptop, session.KindRefresh); outcome(err) != "503" || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Redeem by who goes away = %v, want 503 for its deadline", err)
+				t.Errorf("Redeem by a client that goes away = %v, want 503 for its deadline", err)
 			}
 			cancel()
 			s.expect("by another", token, "ok")
@@ -200,8 +200,8 @@ func TestGuard(t *testing.T) {
 }
 
 // TestGuardAtOnce has a broken provider refuse everybody at the same moment, on
-// several replicas: whatever the order, nobody's session ends, and who goes on
-// to come hears that the provider is unavailable for as long as it is broken.
+// several replicas: whatever the order, nobody's session ends, and whoever comes
+// again is told that the provider is unavailable for as long as it is broken.
 func TestGuardAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 3, session.Config{})

@@ -77,7 +77,7 @@ func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.
 			return nil, standing.err(known.Provider)
 		}
 	}
-	return nil, unavailable(errors.New("the provider's answer is old before it is there"))
+	return nil, unavailable(errors.New("the provider's answers are out of date before they arrive"))
 }
 
 func lookError(err error) error {

@@ -57,7 +57,7 @@ func (s *Sessions) await(ctx context.Context, r *rules, row *Row, known *provide
 	}
 }
 
-// ask begins to ask about a session's person, or joins who is asking.
+// ask begins to ask about a session's person, or joins whoever is asking.
 func (s *Sessions) ask(r *rules, row *Row, known *providers.Identity) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,8 +93,8 @@ func (s *Sessions) guarded(do func() error) (err error) {
 	return do()
 }
 
-// revalidate sees to it that the provider is asked about row's person once,
-// by this replica or another, and that its answer is in the store.
+// revalidate makes sure that the provider is asked about row's person once, by
+// this replica or another, and that its answer is in the store.
 func (s *Sessions) revalidate(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
 	if saved, err := s.saveUnsaved(ctx, row.Person.ID); saved || err != nil {
 		return err
@@ -232,7 +232,7 @@ func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error
 			a.Answer = AnswerLost
 		}
 		if s.guards.of(provider).mayWarn(now) {
-			s.log.Warn("a provider cannot tell about a session; this is said once a minute", "provider", provider, "session", row.Hash.ID(), "error", err)
+			s.log.Warn("a provider cannot tell about a session; this is logged once a minute at most", "provider", provider, "session", row.Hash.ID(), "error", err)
 		}
 	}
 	return a, renewal

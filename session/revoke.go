@@ -34,8 +34,8 @@ func (r *rules) listed(one *selectedSession) *Session {
 var errSelectsAll = errors.New("a revocation must say whose sessions end")
 
 // Revoke ends the live sessions that sel selects, and for good those that ended
-// just now because their provider refused somebody, and returns how many they
-// were. When it returns, every replica refuses them, a crash notwithstanding.
+// just now because their provider refused somebody, and returns how many there
+// were. When it returns, every replica refuses them, even after a crash.
 // by is who asked for it, for the list.
 func (s *Sessions) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
 	if sel.Ended = false; sel == (Selector{}) {
@@ -131,7 +131,7 @@ func (s *Sessions) selected(ctx context.Context, sel Selector) iter.Seq2[*select
 
 // Rekey seals every renewal with the first key, a bounded number at a time, and
 // returns how many it had to. After that the other keys can go, once all
-// replicas have the first. What no key opens is left as it is and told in the
+// replicas have the first. What no key opens is left as it is and counted in the
 // error; the rest is sealed all the same.
 func (s *Sessions) Rekey(ctx context.Context) (int, error) {
 	var resealed, foreign int

@@ -100,7 +100,7 @@ type Undo struct {
 	Person Person
 	Why    Reason
 	At     time.Time
-	Held   bool // it was not believed in the first place, and only counts
+	Held   bool // it was not believed in the first place, and is only counted
 }
 
 // Trust is how far a provider can be believed.

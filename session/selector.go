@@ -43,8 +43,8 @@ func (s Selector) picks(id *providers.Identity) bool {
 		(s.Subject == "" || id.Subject == s.Subject) && (s.Group == "" || slices.Contains(id.Groups, s.Group))
 }
 
-// Refusals returns the reasons that a provider gives, and may take back. What
-// somebody revoked stays so: End with ReasonRevoked takes their place.
+// Refusals returns the reasons that a provider gives, and may take back. End
+// with ReasonRevoked takes their place, and stays.
 func Refusals() []Reason { return []Reason{ReasonEnded, ReasonStamp, ReasonGone} }
 
 // Reason says why a session ended.

@@ -76,8 +76,8 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 // Requests under way keep what they began with. Store and SealKey stay.
 func (s *Sessions) Use(cfg Config, p Providers) { s.rules.Store(&rules{cfg, p}) }
 
-// Ping reports whether the store answers, and takes what is written: one that is
-// full, locked, or a copy for reading redeems and yet keeps no login.
+// Ping reports whether the store answers and can be written to: one that is full,
+// locked, or a read-only copy still redeems, but keeps no login.
 func (s *Sessions) Ping(ctx context.Context) error {
 	if err := s.store.Ping(ctx); err != nil {
 		return unavailable(err)
@@ -99,15 +99,15 @@ func (s *Sessions) Ping(ctx context.Context) error {
 }
 
 const (
-	// writeEvery bounds how often whoever asks has the store written to.
+	// writeEvery bounds how often Ping writes to the store.
 	writeEvery = 10 * time.Second
 
-	// fullFor is how long a store counts as full that had no room for a
-	// session, unless it has for another.
+	// fullFor is how long a store that had no room for a session counts as
+	// full, unless it takes another one meanwhile.
 	fullFor = time.Minute
 )
 
-// written is what came of the last try to write.
+// written is what came of the last attempt to write.
 type written struct {
 	mu  sync.Mutex // held while it is tried
 	at  time.Time
@@ -162,8 +162,8 @@ func (s *Sessions) setClock(ctx context.Context) error {
 	return nil
 }
 
-// Now is the time by the store's clock, which all replicas go by, as exact as the
-// store keeps it.
+// Now is the time by the store's clock, which all replicas go by, as exactly as
+// the store keeps it.
 func (s *Sessions) Now() time.Time { return s.now() }
 
 // Ahead is how far the store's clock is ahead of this machine's, 0 where that is
@@ -177,5 +177,5 @@ func (s *Sessions) now() time.Time {
 // refused says why a token is refused.
 func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }
 
-// unavailable says that err kept a session from being told.
+// unavailable says that err kept us from telling what a session is worth.
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }

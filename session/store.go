@@ -119,7 +119,7 @@ type Ender interface {
 	List(ctx context.Context, sel Selector, after Hash, limit int) ([]Listed, error)
 
 	// End ends those of the sessions that live, with ReasonRevoked also those
-	// that ended for one of the Refusals, and returns how many they were.
+	// that ended for one of the Refusals, and returns how many there were.
 	End(ctx context.Context, tokens []Hash, why Reason, by string, at time.Time) (int, error)
 }
 

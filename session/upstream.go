@@ -21,8 +21,8 @@ const (
 	// firstLimit is how long the first use may take at the provider.
 	firstLimit = 12 * time.Second
 
-	// claimFor is how long nobody else uses the token for the first time: until
-	// the session of it is kept.
+	// claimFor is how long nobody else may use the token for the first time:
+	// until its session is kept.
 	claimFor = firstLimit + writeLimit + 3*time.Second
 
 	// maxFirsts bounds the first uses under way, each of which writes to the
@@ -75,10 +75,11 @@ func (s *Sessions) RedeemUpstream(ctx context.Context, upstream providers.Secret
 			return f.made, true, nil
 		}
 	}
-	return nil, false, unavailable(errors.New("a session is made and gone at once"))
+	return nil, false, unavailable(errors.New("a session was made and was gone at once"))
 }
 
-// begin begins the first use, or joins it; ours is true for who began.
+// begin begins the first use, or joins it; ours is true for the one that
+// began.
 func (s *Sessions) begin(ctx context.Context, hash Hash, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (f *firstFlight, ours bool, err error) {
 	s.mu.Lock()

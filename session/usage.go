@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// usedEvery is how exact a session's last use is kept.
+	// usedEvery is how exactly a session's last use is kept.
 	usedEvery = time.Minute
 
 	// flushEvery is how long a use waits to be kept with others. The first
@@ -20,7 +20,7 @@ const (
 	maxPending = 100_000
 
 	// batch is how many rows one write to the store changes, so that others
-	// get their turn between.
+	// get their turn in between.
 	batch = 500
 )
 
@@ -71,8 +71,8 @@ func (u *usage) take() []Use {
 	return all
 }
 
-// flush keeps what waits, and tells the other replicas what this one was told.
-// What the store does not take is lost: the next redemption says it again.
+// flush keeps what waits, and tells the other replicas how many answers this one
+// had. What the store does not take is lost: the next redemption notes it again.
 func (s *Sessions) flush(ctx context.Context) error {
 	if err := s.tell(ctx); err != nil {
 		return err

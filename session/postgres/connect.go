@@ -85,8 +85,8 @@ func withTLSMode(text string) (_ string, inURL bool, err error) {
 	return base + "?" + query.Encode(), false, nil
 }
 
-// secure has every host prove that it has its name, but for this machine, where
-// nobody stands between, unless the configuration has a tls table.
+// secure makes every host prove its name, except this machine, where nobody
+// stands in between, unless the configuration has a tls table.
 func secure(c *pgconn.Config, cfg session.Config) error {
 	base, err := cfg.TLS.Client()
 	if err != nil {

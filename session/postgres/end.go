@@ -126,7 +126,7 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 		if forgotten = len(persons); forgotten == 0 {
 			return nil
 		}
-		// Who logs in at this moment holds the person's row until the session
+		// Whoever logs in at this moment holds the person's row until the session
 		// is there, and then it must be seen: so first the lock, then the look.
 		if _, err = tx.Exec(ctx, "SELECT id FROM person WHERE id = ANY($1) ORDER BY id FOR UPDATE", persons); err == nil {
 			_, err = tx.Exec(ctx, "DELETE FROM person p WHERE p.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM session s WHERE s.person = p.id)", persons)

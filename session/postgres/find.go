@@ -42,7 +42,7 @@ func (s *Store) find(ctx context.Context, found *scanned, query string, into []a
 	return found.row()
 }
 
-// noRows says that nothing was found as everybody says it.
+// noRows says that nothing was found as every store does.
 func noRows(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return session.ErrNotFound

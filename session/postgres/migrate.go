@@ -85,7 +85,7 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	return g, nil
 }
 
-// up takes the steps that are missing. Where none is, it locks nothing.
+// up takes the steps that are missing. Where none are, it locks nothing.
 func up(ctx context.Context, db *sql.DB) error {
 	g, err := newProvider(db) // anew at each try, since it makes its table just once
 	if err != nil {

@@ -14,8 +14,8 @@
 // revocation, a token that a client was given and a rotated refresh token then
 // survive its crash.
 //
-// A server that is lost is an error at each question until it is back, and then
-// no more: connections are made anew, and what only reads is asked again.
+// While a server is lost each question is an error, and once it is back none is:
+// connections are made anew, and what only reads is asked again.
 package postgres
 
 import (
@@ -37,8 +37,8 @@ type Store struct {
 
 var _ session.Store = (*Store)(nil)
 
-// slow is how many times as long what nobody's login waits for may take: lists,
-// and what is done from time to time.
+// slow is how many times as long as a login's question one may take that no
+// login waits for: lists, and periodic maintenance.
 const slow = 10
 
 // Open connects to the database that cfg names, whose defaults must be applied,
@@ -74,7 +74,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 // serverNow is the server's clock in milliseconds.
 const serverNow = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 
-// Ping asks the server for nothing.
+// Ping reports whether the server answers.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, 1, s.pool.Ping)
 }
@@ -144,8 +144,8 @@ func (s *Store) once(ctx context.Context, f func(context.Context, pgx.Tx) error,
 // maxTries is how often a transaction that collides with others is tried.
 const maxTries = 5
 
-// again runs f until it is done, or fails for a reason that mayRetry does not
-// know to pass.
+// again runs f until it succeeds, or fails for a reason that mayRetry does not
+// expect to pass.
 func (s *Store) again(ctx context.Context, mayRetry func(error) bool, f func() error) error {
 	wait := 5 * time.Millisecond
 	for try := 1; ; try++ {

@@ -11,7 +11,7 @@ import (
 
 // Check reports whether Open would find the file and its folder as they must
 // be, or could make them, and whether there is a file yet. It changes nothing,
-// and looks at nothing inside of the file.
+// and does not look inside the file.
 func Check(file string) (exists bool, err error) {
 	folder := filepath.Dir(file)
 	for first := true; ; first = false {

@@ -80,7 +80,7 @@ func insertSession(ctx context.Context, tx *sql.Tx, person int64, d *session.Dra
 	return err
 }
 
-// endBeyond ends what a person has too much.
+// endBeyond ends what a person has too many of.
 func endBeyond(ctx context.Context, tx *sql.Tx, d *session.Draft, perPerson int) error {
 	var count int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM session WHERE who = ? AND ended = 0", d.Who).Scan(&count); err != nil {

@@ -98,7 +98,8 @@ func scan[T any](rows *sql.Rows, fields func(*T) []any) ([]T, error) {
 	return all, rows.Err()
 }
 
-// Sweep ends whose time has come, and forgets who ended long ago.
+// Sweep ends sessions whose time has come, and forgets those that ended long
+// ago.
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, step := range []struct {

@@ -11,8 +11,8 @@ import (
 	"shorepass/session"
 )
 
-// code is what SQLite answered, through either library. What is no answer of its
-// is SQLITE_ERROR, of which nothing more is known.
+// code is what SQLite answered, through either library. What did not come from
+// SQLite is SQLITE_ERROR, of which nothing more is known.
 func code(err error) int {
 	if sqliteErr, ok := errors.AsType[*sqlite.Error](err); ok {
 		return sqliteErr.Code()

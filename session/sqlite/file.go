@@ -54,7 +54,7 @@ func checkFile(name string) error {
 	case err != nil:
 		return fmt.Errorf("look at the store: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("the store %s is no file", name)
+		return fmt.Errorf("the store %s is not a file", name)
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("others may read the store, %s (mode %v); run: chmod 600 %s", name, info.Mode().Perm(), name)
 	}

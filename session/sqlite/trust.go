@@ -45,8 +45,8 @@ func (s *Store) Trust(ctx context.Context, provider, replica string, since time.
 }
 
 // Doubt takes back what was noted since a time, in a transaction of its own
-// after the one that makes everybody see that it does: who settles an ending
-// meanwhile sees either that, or is seen.
+// after the one that makes everybody see that it does: whoever settles an ending
+// meanwhile either sees that, or is seen.
 func (s *Store) Doubt(ctx context.Context, provider string, since, until time.Time) error {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO doubt (provider, until) VALUES (?, ?) ON CONFLICT (provider) DO UPDATE SET until = max(until, excluded.until)",

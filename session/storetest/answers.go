@@ -39,12 +39,12 @@ func testLease(t *testing.T, s session.Store) {
 	check(t, "while it lasts", lease(p.Asked, now.Add(14*time.Second)), false)
 	check(t, "after its end", lease(p.Asked, now.Add(15*time.Second)), true)
 	if _, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(15 * time.Second), At: now, Answer: session.AnswerDown}); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Settle by who lost the lease: %v, want ErrNotFound", err)
+		t.Errorf("Settle by one that lost the lease: %v, want ErrNotFound", err)
 	}
 	_, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(30 * time.Second), At: now.Add(16 * time.Second), Answer: session.AnswerDown})
 	must(t, err)
-	check(t, "by who saw it before it was asked", lease(p.Asked, now.Add(time.Minute)), false)
-	check(t, "by who saw the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
+	check(t, "by one that saw it before it was asked", lease(p.Asked, now.Add(time.Minute)), false)
+	check(t, "by one that saw the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
 }
 
 // settle takes a lease and keeps an answer.
@@ -126,7 +126,7 @@ func testSettleEnds(t *testing.T, s session.Store) {
 	check(t, "newer", ended("newer"), "")
 	check(t, "blank", ended("blank"), "")
 	settle(t, s, hash("newer"), session.Settlement{At: at, Answer: session.AnswerVouched, Facts: &known, Stamp: "s2", Adopt: true})
-	check(t, "the stamp of who had none", find(t, s, hash("blank")).Stamp, "s2")
+	check(t, "the stamp of one that had none", find(t, s, hash("blank")).Stamp, "s2")
 	check(t, "the stamp of one of bob's", find(t, s, hash("of bob")).Stamp, "s1")
 	check(t, "sessions ended with the account", settle(t, s, hash("a"), session.Settlement{At: at.Add(time.Hour), Answer: session.AnswerRejected, End: session.ReasonEnded}), 2)
 	check(t, "a", ended("a"), session.ReasonStamp)
@@ -134,7 +134,7 @@ func testSettleEnds(t *testing.T, s session.Store) {
 	check(t, "of bob", ended("of bob"), "")
 }
 
-// testLifetime bounds the sessions of one who cannot be asked about again.
+// testLifetime bounds the sessions of a person who cannot be asked about again.
 func testLifetime(t *testing.T, s session.Store) {
 	long, short := draft("long", "alice"), draft("short", "alice")
 	short.Expires = epoch.Add(time.Hour)

@@ -32,7 +32,7 @@ func RunCounters(t *testing.T, open func(t *testing.T) (store Counting, again fu
 		{"many marks", testManyMarks},
 		{"marks that are over", testOver},
 		{"replicas that count at once", testCountAtOnce},
-		{"the limit of who asks", testCountLimit},
+		{"the limit of the caller", testCountLimit},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, again := open(t)
@@ -177,6 +177,6 @@ func testCountLimit(t *testing.T, s, _ Counting) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.Marks(ctx, []providers.Mark{{1}}); err == nil {
-		t.Error("Marks for who is gone: no error")
+		t.Error("Marks for a caller that is gone: no error")
 	}
 }

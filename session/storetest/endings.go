@@ -143,7 +143,7 @@ func testSweep(t *testing.T, s session.Store) {
 		must(t, err)
 	}
 	if _, err = s.Facts(t.Context(), shared.Person.ID); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Facts of who is forgotten: %v, want ErrNotFound", err)
+		t.Errorf("Facts of a person who is forgotten: %v, want ErrNotFound", err)
 	}
 }
 
@@ -236,7 +236,7 @@ func testTakeRevocable(t *testing.T, s session.Store) {
 	check(t, "again", len(take(epoch)), 0)
 	kept, err := s.Renewal(t.Context(), alive.Person.ID)
 	must(t, err)
-	check(t, "of who lives", kept, []byte("sealed alive"))
+	check(t, "of one that lives", kept, []byte("sealed alive"))
 }
 
 func testReseal(t *testing.T, s session.Store) {

@@ -191,7 +191,7 @@ func (s *Server) SQL(t testing.TB, dsn, statements string) string {
 	return strings.TrimSpace(out)
 }
 
-// RequirePassword has a user be let in by a password alone.
+// RequirePassword lets a user in by a password alone.
 func (s *Server) RequirePassword(t testing.TB, user string) {
 	t.Helper()
 	name := filepath.Join(s.data(), "pg_hba.conf")
