@@ -13,7 +13,7 @@ import (
 
 // Case is a [[case]] table of a file of expectations: who asks for what, and
 // what should be granted. A person is in the group "authenticated" without its
-// being written, as after a login; who came with an ID token is not.
+// being written, as after a login; one who came with an ID token is not.
 //
 //	[[case]]
 //	name   = "a team pushes to its folder"

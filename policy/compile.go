@@ -16,7 +16,7 @@ type Policy struct {
 	users, groups names // the entries of all users and groups keys
 	index         index
 	people        people
-	nobody        *person // who has no credentials
+	nobody        *person // anyone without credentials
 }
 
 // rule is a [Rule], compiled.

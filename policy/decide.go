@@ -64,7 +64,8 @@ type result struct {
 	fault string
 }
 
-// claim is what stands in for a claim's placeholder, or why nothing does.
+// claim is whether a claim was looked up for its placeholder, and why it cannot
+// fill it, if it cannot.
 type claim struct {
 	looked bool
 	fault  string
@@ -109,7 +110,7 @@ func hasComponent(path, component string) bool {
 	return false
 }
 
-// tryComponent tries the rules that stand under a component of the asked name,
+// tryComponent tries the rules that are filed under a component of the asked name,
 // by its text, its ends, or what it is to the person.
 func (d *decider) tryComponent(ix *index, part string) {
 	d.try(ix.component[part])

@@ -13,7 +13,7 @@ import (
 // Explanation says for each scope of a request what was granted, by which
 // rules, and why not the rest. It holds what [Policy.Decide] decided, in full.
 type Explanation struct {
-	User   string           `json:"user,omitempty"` // empty for who has no credentials
+	User   string           `json:"user,omitempty"` // empty for anyone without credentials
 	Groups []string         `json:"groups,omitempty"`
 	Scopes []ExplainedScope `json:"scopes"`
 }
@@ -85,7 +85,7 @@ func (p *Policy) explainScope(req Request) ExplainedScope {
 			case has:
 				a.Given = append(a.Given, v.Rule)
 			case action == "*" && v.Effect == deny:
-				a.Taken = append(a.Taken, v.Rule) // "*" is for who is denied nothing
+				a.Taken = append(a.Taken, v.Rule) // "*" is for whoever is denied nothing
 			}
 		}
 		denied = denied || !a.Granted && a.Taken == nil

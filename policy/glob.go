@@ -8,8 +8,9 @@ import (
 // A glob matches names. "*" stands for any run of characters without "/", "**"
 // for any run at all, everything else for itself; there is no other syntax and
 // no escape. (In a provider's keys "*" does not stop at "/", see
-// providers/glob.go: those names are no paths.) Where placeholders are allowed, "{user}", "{group}" and
-// "{claims.NAME}" stand for what [values] holds when it is matched.
+// providers/glob.go: those names are not paths.) Where placeholders are
+// allowed, "{user}", "{group}" and "{claims.NAME}" stand for what [values] holds
+// when it is matched.
 type glob []token
 
 type token struct {
@@ -109,7 +110,7 @@ func (g glob) literal() (string, bool) {
 	return "", false
 }
 
-// has reports whether a token of that kind stands in the glob.
+// has reports whether a token of that kind is in the glob.
 func (g glob) has(kind tokenKind) bool {
 	for i := range g {
 		if g[i].kind == kind {
@@ -171,7 +172,7 @@ func (g glob) match(s string, v *values) bool {
 }
 
 // extend lets the wildcard at i, which reaches up to end in s, take at least
-// one character more, up to where the text behind it is found. It returns -1
+// one character more, up to where the text after it is found. It returns -1
 // where it cannot.
 func (g glob) extend(i int, s string, end int, v *values) int {
 	room := len(s)

@@ -9,10 +9,10 @@ import (
 // index finds the rules that may cover a resource, so that the cost of a
 // decision grows with them and not with all rules.
 //
-// Each pattern of each rule stands in one place: under a component that the
+// Each pattern of each rule is filed in one place: under a component that the
 // asked name must have, under the beginning or end of one, or under the
 // placeholder that one must be. Of these it takes the one with the least
-// company. What has none of them stands with the wide ones.
+// company. What has none of them is filed with the wide ones.
 //
 // Each place is a bucket, which finds those that cover the person in turn.
 type index struct {
@@ -56,7 +56,7 @@ type bucket struct {
 
 const largeBucket = 16
 
-// place is where a pattern may stand.
+// place is where a pattern may be filed.
 type place struct {
 	kind placeKind
 	text string

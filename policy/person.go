@@ -218,7 +218,7 @@ type people struct {
 // somebody again takes microseconds.
 const maxPeople = 8 << 20
 
-// person returns what is known of who asks.
+// person returns what is known of whoever asks.
 func (p *Policy) person(req *Request) *person {
 	if req.Anonymous {
 		if p.nobody == nil {

@@ -28,7 +28,7 @@
 // two rules.
 //
 // There is no first match, no priority and no way for a rule to end the search:
-// who reads a rule must not have to read those above it.
+// whoever reads a rule must not have to read those above it.
 package policy
 
 import (
@@ -55,8 +55,8 @@ type Rule struct {
 	// either covers everyone.
 	Users []string `toml:"users"`
 
-	// Groups are globs over group names. "anonymous" (who has no
-	// credentials) and "authenticated" are matched by these very words only.
+	// Groups are globs over group names. "anonymous" (anyone
+	// without credentials) and "authenticated" are matched by these very words only.
 	Groups []string `toml:"groups"`
 
 	// Providers are names of providers, or globs over them. Default: all.

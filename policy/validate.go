@@ -12,7 +12,7 @@ const (
 	allow = "allow"
 	deny  = "deny"
 
-	// The group of who has no credentials, and the one of everybody who has.
+	// The group of those without credentials, and the one of everybody with some.
 	anonymous     = "anonymous"
 	authenticated = "authenticated"
 )
@@ -276,7 +276,7 @@ func nameRune(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-:/", r)
 }
 
-// oneEdit reports whether a becomes b by one letter more, less or other.
+// oneEdit reports whether a becomes b by one letter added, dropped or changed.
 func oneEdit(a, b string) bool {
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
 		a, b = a[1:], b[1:]

@@ -48,7 +48,7 @@ func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
 // foreignPrefixes returns the prefixes of others that names of m must not begin
 // with: else a person who can choose the name "gh:bob" at a provider without a
 // prefix would be the bob of the one that has "gh:". The names in a file are
-// the operator's own, who may well mean another provider's.
+// the operator's own, and may well be meant for another provider's.
 func foreignPrefixes(m *member, all []*member) []string {
 	if m.config.Kind == kindFile {
 		return nil
@@ -69,7 +69,7 @@ func (m *member) isForeign(name string) bool {
 }
 
 // isName reports whether a text can be a name: in a token and in a log each
-// byte that is no UTF-8 turns into the same character, so that two people would
+// byte that is not UTF-8 turns into the same character, so that two people would
 // be one there, and control characters do things to terminals.
 func isName(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)

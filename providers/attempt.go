@@ -43,7 +43,7 @@ func (a *attempt) known(provider, subject string, limit int) account {
 
 // admit decides whether the password may be tried on an account, and holds it
 // as if it were wrong until the attempt is over. It holds before it reads, so
-// that of two who come at once one sees the other.
+// that of two that come at once one sees the other.
 func (a *attempt) admit(ctx context.Context, who account) error {
 	if a.inquiry != nil && a.account == who {
 		return nil

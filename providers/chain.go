@@ -115,8 +115,8 @@ func (m *member) trusts(issuer string) bool { return m.tokens != nil && m.tokens
 // means that it cannot be told now. It takes ten seconds at most.
 //
 // What was once begun is seen through to its end and counted, though ctx ends
-// before: a guess that is cut off must not be one that nobody counts. Who waits
-// for an equal login of somebody else waits no longer than ctx.
+// before: a guess that is cut off must not be one that nobody counts. Whoever
+// waits for an equal login of somebody else waits no longer than ctx.
 func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
 	if err := admissible(cred); err != nil {
 		return nil, err
@@ -181,8 +181,8 @@ func admissible(cred Credential) error {
 }
 
 // Hopeless returns the error with which Authenticate would refuse a credential
-// without asking anybody, or nil. It is for who has something costly to do
-// before, and counts nothing.
+// without asking anybody, or nil. It is for anyone who has something costly to
+// do before, and counts nothing.
 func (c *Chain) Hopeless(ctx context.Context, cred Credential) error {
 	if err := admissible(cred); err != nil {
 		return err
@@ -202,12 +202,12 @@ func (c *Chain) directed(cred Credential) (Credential, route, error) {
 		return cred, to, fmt.Errorf("no provider takes this %s: %w", cred.Kind, ErrRejected)
 	}
 	if cred.Login.Reserved() {
-		cred.Login = "" // beside a token it is no name
+		cred.Login = "" // beside a token it is not a name
 	}
 	return cred, to, nil
 }
 
-// login asks the providers, and remembers who was proved. right says that the
+// login asks the providers, and remembers whoever was proved. right says that the
 // same was proved a moment ago.
 func (c *Chain) login(ctx context.Context, key Mark, cred Credential, right bool) (*Identity, error) {
 	epoch := c.memory.currentEpoch()
@@ -261,9 +261,9 @@ func (c *Chain) ask(ctx context.Context, to route, cred Credential, right bool) 
 	return nil, nil, c.settle(ctx, a, to.members[len(to.members)-1], cred, nil)
 }
 
-// turnedAway sees to one whom a provider proved and who may not come in all the
-// same: the provider is not asked again for a while, and a renewal that it gave
-// is given back.
+// turnedAway sees to a person whom a provider proved and who may not come in all
+// the same: the provider is not asked again for a while, and a renewal that it
+// gave is revoked.
 func (c *Chain) turnedAway(ctx context.Context, a *attempt, m *member, cred Credential, found *Identity) {
 	if cred.Kind == Password {
 		a.turnedAway(ctx)

@@ -24,8 +24,8 @@ type Config struct {
 	Match []string `toml:"match"`
 
 	// Prefix stands before this provider's user names and groups, so that
-	// one provider's "admins" cannot become another's. Required, "" on
-	// purpose included, where more than one provider is not a file.
+	// one provider's "admins" cannot become another's. Required, if only as "",
+	// where more than one provider is not a file.
 	Prefix *string `toml:"prefix"`
 
 	// RequireGroups refuses everybody who is in none of these groups, after

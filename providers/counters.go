@@ -20,10 +20,10 @@ type Counters interface {
 	// replica that shares the counters, and not kept beside them.
 	Key() []byte
 
-	// Marks returns, bucket by bucket in the order asked, the marks that
-	// stand in it and are not over yet. At least the 64 that end last are
-	// kept in each. It never fails: who cannot reach what is shared
-	// answers from what this process counted itself.
+	// Marks returns, bucket by bucket in the order asked, the marks that are
+	// in it and not over yet. At least the 64 that end last are kept in each.
+	// It never fails: counters that cannot reach what is shared answer from
+	// what this process counted itself.
 	Marks(ctx context.Context, buckets []Mark) [][]Counted
 
 	// Recount returns what Marks found in buckets a moment ago, with what this

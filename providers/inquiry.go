@@ -80,7 +80,7 @@ func (q *inquiries) tryHold(account, secret Mark, place string, right bool) (hel
 	return held, others
 }
 
-// prove lets everybody go on who waits. q.mu is held.
+// prove lets everybody who waits go on. q.mu is held.
 func (i *inquiry) prove() {
 	if !i.right {
 		i.right = true

@@ -25,7 +25,7 @@ var ErrMalformedLogin = errors.New("the user name is malformed")
 const maxLogin = 512
 
 // ParseLogin normalizes what was typed. The empty name is not an error here:
-// what it means depends on the secret beside it.
+// what it means depends on the secret with it.
 func ParseLogin(typed string) (Login, error) {
 	if len(typed) > maxLogin || !utf8.ValidString(typed) {
 		return "", ErrMalformedLogin

@@ -20,7 +20,7 @@ func newLRU[K comparable, V any](limit int) *lru[K, V] {
 	return l
 }
 
-// get returns what stands under key, and counts as a use of it.
+// get returns what is under key, and counts as a use of it.
 func (l *lru[K, V]) get(key K) (value V, ok bool) {
 	item, ok := l.items[key]
 	if !ok {

@@ -32,8 +32,8 @@ func newMemory() *memory {
 	return &memory{marks: newMarker(key), right: newLRU[Mark, remembered](maxRemembered)}
 }
 
-// key is what a credential is remembered under. Who asks for an offline token
-// has the same key, to share an answer of no.
+// key is what a credential is remembered under. A login that asks for an
+// offline token has the same key, to share an answer of no.
 func (m *memory) key(cred Credential) Mark {
 	return m.marks.mark(cred.Kind.String(), string(cred.Login), cred.Secret.Reveal())
 }
@@ -61,7 +61,7 @@ func (m *memory) currentEpoch() uint64 {
 	return m.epoch
 }
 
-// remember keeps who was proved, unless somebody was forgotten since epoch.
+// remember keeps whoever was proved, unless somebody was forgotten since epoch.
 func (m *memory) remember(key Mark, id *Identity, keep time.Duration, epoch uint64) {
 	if keep <= 0 {
 		return

@@ -21,7 +21,7 @@ type token struct {
 var errStrangeToken = errors.New("not a well-formed token")
 
 // peek reads a secret that has the shape of a JWT. isToken is false for what
-// is no JWT at all, such as a password with two dots in it; an error is for a
+// is not a JWT at all, such as a password with two dots in it; an error is for a
 // JWT that nobody should be asked about. The caller bounds the length.
 func peek(secret string) (t token, isToken bool, err error) {
 	secret = bare(secret)
@@ -65,7 +65,7 @@ func bare(secret string) string {
 
 // claims reads one base64url part that holds a JSON object. Names count to the
 // letter, as encoding/json's matching against struct fields would not, and a
-// name that stands twice is refused: which of the two the verifier takes
+// name that occurs twice is refused: which of the two the verifier takes
 // cannot be known here (RFC 8725, section 2.8, and RFC 7515, section 4).
 func claims(part string) (map[string]json.RawMessage, error) {
 	plain, err := base64.RawURLEncoding.DecodeString(part)

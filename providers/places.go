@@ -19,7 +19,7 @@ const (
 )
 
 // places let so many logins from one place through at once, the others in the
-// order in which they came. Who was proved at the place is not held up by it.
+// order in which they came. Whoever was proved at the place is not held up by it.
 type places struct {
 	mu       sync.Mutex
 	underWay map[string]*place // bounded by the chain's limit of flights
@@ -105,7 +105,7 @@ func (p *places) leave(at string) {
 	defer p.mu.Unlock()
 	here := p.underWay[at]
 	if len(here.waiting) > 0 {
-		close(here.waiting[0]) // who takes the place inside over
+		close(here.waiting[0]) // whoever waits takes over the place inside
 		here.waiting = here.waiting[1:]
 		return
 	}

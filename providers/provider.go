@@ -43,7 +43,7 @@ var (
 	ErrNotMine = errors.New("no such account at this provider")
 
 	// ErrRejected says that the credential is wrong or that the account may
-	// not log in. It ends the chain. Which of the two it was stands in the
+	// not log in. It ends the chain. Which of the two it was is in the
 	// wrapping error, for the log; the client hears one and the same answer.
 	ErrRejected = errors.New("credential rejected")
 
@@ -223,7 +223,7 @@ type CatchAll interface {
 
 // Knower is a Provider that can tell at once, without asking anybody, whether
 // a name is its own. Where it says no, the chain takes the name for that of a
-// later provider when it settles what kind of secret stands beside it.
+// later provider when it settles what kind of secret came with it.
 type Knower interface {
 	Knows(login Login) bool
 }
@@ -237,7 +237,7 @@ type Equalizer interface {
 	Equalize(ctx context.Context, cred Credential)
 }
 
-// Reporter is a Provider that has something to say beside its answers, such as
+// Reporter is a Provider that has something to say besides its answers, such as
 // that two groups have one name. The chain gives it a log that names the
 // provider, before it asks anything.
 type Reporter interface {

@@ -43,7 +43,7 @@ func (c *Chain) Revalidate(ctx context.Context, id *Identity) (*Identity, error)
 	return m.adoptAgain(found, id)
 }
 
-// adoptAgain is adopt for who was adopted as before when they logged in.
+// adoptAgain is adopt for a person who was adopted as before at the login.
 func (m *member) adoptAgain(found, before *Identity) (*Identity, error) {
 	if found == nil {
 		return m.adopt(nil, Password)

@@ -34,7 +34,7 @@ type route struct {
 	members []*member // in the order of asking; none when the secret is nobody's
 }
 
-// Recognize settles what kind of secret came beside a login name: a password,
+// Recognize settles what kind of secret came with a login name: a password,
 // a provider's refresh token, or an ID token. It asks nobody.
 //
 // It is a refresh token when the login is "$refresh" or "$refresh:PROVIDER", or

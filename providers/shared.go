@@ -13,8 +13,8 @@ import (
 //
 // storetest plays this contract on every store.
 type CounterStore interface {
-	// Marks returns, bucket by bucket in the order asked, the marks that
-	// stand in it and are not over yet: at least the 64 that end last, whose
+	// Marks returns, bucket by bucket in the order asked, the marks that are
+	// in it and not over yet: at least the 64 that end last, whose
 	// Until is by the clock of this machine, whatever that of others says.
 	Marks(ctx context.Context, buckets []Mark) ([][]Counted, error)
 

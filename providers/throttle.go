@@ -25,8 +25,8 @@ const (
 
 	// addressFailures is how many distinct failures (name and password) an
 	// address may have in refusedFor; of IPv6, a /64. It is wide, since a
-	// whole office or CI fleet may stand behind one address, and who logged in
-	// from there within a day is held up by it no more than counted in it.
+	// whole office or CI fleet may stand behind one address, and whoever logged
+	// in from there within a day is neither held up by it nor counted in it.
 	addressFailures = 30
 
 	// writeLimit is what counting a failure may take. It happens even when
@@ -58,14 +58,13 @@ var errRefusedBefore = fmt.Errorf("the same was refused within the last %s: %w",
 // throttle counts wrong passwords, so that a directory hears of few enough of
 // them to lock nobody out.
 //
-// An account is known by the provider's subject, however its name was typed,
-// or by the login name where no provider knows a subject, all spellings of it
-// that some provider may take for one: for an account that does not exist too,
-// since a 429 must not tell which ones do. Of distinct
-// passwords only so many are asked about at once and counted together, as
-// that many could be wrong. A place (an address, of IPv6 a /64) where the
-// account was proved within the last day has a count of its own, and is the
-// only one that this place is held to.
+// An account is known by the provider's subject, however its name was typed. Where
+// no provider knows a subject it is known by the login name, all spellings of it
+// that some provider may take for one: an account that does not exist too, since
+// a 429 must not tell which ones do. Of distinct passwords only as many are asked
+// about at once as the limit leaves room for, since each could be wrong. A place
+// (an address, of IPv6 a /64) where the account was proved within the last day
+// has a count of its own, and is held to no other.
 //
 // Counters are read before a provider is asked, once where the account is known
 // already, and written after it said no, or (once an hour) that a person was

@@ -109,9 +109,9 @@ func (s Setup) gitlab() (string, error) {
 		return "", err
 	}
 	return comment("GitLab container registry: config.yml", noteRealm, s.noteBundle(),
-		`GitLab's own pages read the registry with tokens that GitLab signs. If they shall
-go on, append GitLab's registry certificate to the file, and keep its issuer here
-and in token.issuer.`) + s.yaml("rootcertbundle", s.RootCertificate), nil
+		`GitLab's own pages read the registry with tokens that GitLab signs. To
+keep them working, append GitLab's registry certificate to the file, and keep its
+issuer here and in token.issuer.`) + s.yaml("rootcertbundle", s.RootCertificate), nil
 }
 
 // fitsOld says what keeps a registry that is built upon distribution 2.8 from

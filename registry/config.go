@@ -15,8 +15,8 @@ const (
 	SigningLibtrust = "libtrust"
 )
 
-// The lengths of time that a token may be announced for. Clients take less
-// than a minute for a minute, and a token cannot be taken back.
+// The lengths of time that a token may be announced for. Clients treat less
+// than a minute as a minute, and a token cannot be taken back.
 const (
 	minLifetime     = time.Minute
 	maxLifetime     = 24 * time.Hour
@@ -47,7 +47,7 @@ type Config struct {
 	RootKey string `toml:"root_key" path:"read"`
 
 	// SigningCertificate is a leaf under the root with its chain, a PEM file,
-	// for who wants no root key here. Reread when it changes. Optional.
+	// for anyone who wants no root key here. Reread when it changes. Optional.
 	SigningCertificate string `toml:"signing_certificate" path:"reread"`
 
 	// SigningKey is the private key of SigningCertificate, a PEM file.
@@ -57,7 +57,7 @@ type Config struct {
 	// Signing says how a registry finds the key: "x5c" (a leaf under the
 	// root), "kid" (the root's key itself, with its RFC 7638 thumbprint) or
 	// "libtrust" (the same for distribution 2.8). Default "x5c" where the root
-	// is a CA; required where it is none.
+	// is a CA; required where it is not one.
 	Signing string `toml:"signing"`
 }
 
@@ -165,7 +165,7 @@ func (s Service) Validate(fault func(key, problem string)) {
 	validatePair(s.RootCertificate, s.RootKey, fault)
 }
 
-// ValidateServices reports what is wrong with the [[service]] tables beside
+// ValidateServices reports what is wrong with the [[service]] tables together with
 // [token], except for their names, which a reader of files can say more about.
 // Keys are whole paths: "service[0].signing".
 func ValidateServices(c Config, services []Service, fault func(key, problem string)) {
@@ -190,7 +190,7 @@ func validatePair(certificate, key string, fault func(key, problem string)) {
 func validateLifetime(d time.Duration, fault func(key, problem string)) {
 	switch {
 	case d < minLifetime:
-		fault("lifetime", fmt.Sprintf("%v is too short, since clients take less than a minute for a minute; write at least \"1m\"", d))
+		fault("lifetime", fmt.Sprintf("%v is too short, since clients treat less than a minute as a minute; write at least \"1m\"", d))
 	case d > maxLifetime:
 		fault("lifetime", fmt.Sprintf("%v is too long, since a token cannot be taken back; write at most \"24h\"", d))
 	case d%time.Second != 0:
@@ -206,7 +206,7 @@ func validateSigning(signing string, fault func(key, problem string)) {
 	}
 }
 
-// validateName refuses what cannot stand in a registry's WWW-Authenticate
+// validateName refuses what cannot be in a registry's WWW-Authenticate
 // header, where the service is sent back to clients.
 func validateName(key, name string, fault func(key, problem string)) {
 	bad := func(r rune) bool { return !unicode.IsPrint(r) || r == '"' || r == '\\' || r == unicode.ReplacementChar }

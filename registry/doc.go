@@ -14,7 +14,7 @@
 // The package knows nothing of people: what is granted, and to whom, is decided
 // elsewhere and handed to [Issuer.Mint]. It refuses nothing that it is handed
 // there, except for a service that is unknown or disabled. [Issuer.Verify]
-// answers as a registry would what was minted here, for who wants to know
+// answers as a registry would what was minted here, for anyone who wants to know
 // whether a login fails at the registry or before it.
 //
 // # Keys
@@ -26,7 +26,7 @@
 // and replicas share nothing but the root. [CreateRoot] makes one, and one made
 // by openssl does as well.
 //
-// Who wants no root key on the replicas gives a leaf that is certified
+// Anyone who wants no root key on the replicas gives a leaf that is certified
 // elsewhere (given.go); it is read again when its files change. And where a
 // registry cannot follow x5c, or should trust one key alone, signing = "kid" or
 // "libtrust" lets the configured key itself sign (signer.go, keyid.go). That is

@@ -42,7 +42,7 @@ func (m deterministic) Sign(input string, key any) ([]byte, error) {
 }
 
 // concatenated returns the two numbers of a signature in ASN.1 (RFC 3279,
-// section 2.2.3) one behind the other, each of so many bytes.
+// section 2.2.3) one after the other, each of so many bytes.
 func concatenated(der []byte, size int) ([]byte, error) {
 	var r, s []byte
 	text, inner := cryptobyte.String(der), cryptobyte.String(nil)

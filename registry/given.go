@@ -50,7 +50,7 @@ func newGiven(certFile, keyFile, rootFile string, now time.Time, report func(err
 }
 
 // current returns the leaf. Every few seconds one caller looks whether the
-// files have changed; the others do not wait for him.
+// files have changed; the others do not wait for it.
 func (g *given) current(now time.Time) (*signer, error) {
 	if g.due(now) && g.mu.TryLock() {
 		defer g.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// jwk is a public key as RFC 7517 writes it. Its fields stand in the order of
+// jwk is a public key as RFC 7517 writes it. Its fields are in the order of
 // their names, as RFC 7638 needs them; those that only say what the key is for
 // follow.
 type jwk struct {

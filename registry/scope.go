@@ -74,7 +74,7 @@ func (s Scope) String() string {
 // ParseScopes reads the scope parameters of one request: each may hold several
 // scopes joined by spaces. Scopes of one resource are merged, in the order of
 // their first mention. A scope that does not follow the grammar is left out,
-// since it grants nothing and is no error. The error is ErrTooManyScopes, and
+// since it grants nothing and is not an error. The error is ErrTooManyScopes, and
 // then there are no scopes, or nil.
 //
 //	resourcescope := resourcetype ":" resourcename ":" action [ ',' action ]*
@@ -112,7 +112,7 @@ func ParseScopes(params []string) ([]Scope, error) {
 	return scopes, nil
 }
 
-// countScopes returns how many texts that are not empty stand between spaces.
+// countScopes returns how many texts that are not empty there are between spaces.
 func countScopes(p string) int {
 	n := 0
 	for i := range len(p) {

@@ -74,7 +74,7 @@ func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Toke
 
 // span returns what to announce and when the token ends. A token that outlived
 // the certificate would fail without a word at the registry, so near its end
-// both are shorter; but clients take less than a minute for a minute, and so no
+// both are shorter; but clients treat less than a minute as a minute, and so no
 // less is announced.
 func (s *service) span(signer *signer, now time.Time) (announced time.Duration, end time.Time) {
 	announced, end = s.lifetime, now.Add(s.lifetime+beyond)

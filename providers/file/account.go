@@ -35,7 +35,7 @@ func newAccount(login providers.Login, u User, h hash) *account {
 	if u.Email != "" {
 		a.claims["email"] = u.Email
 	}
-	// A new hash is a new password; who writes the old one anew meant it.
+	// A new hash is a new password; whoever hashes the old one anew meant it.
 	sum := sha256.Sum256([]byte(u.Password.Reveal()))
 	a.stamp = hex.EncodeToString(sum[:16])
 	return a

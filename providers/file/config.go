@@ -27,8 +27,7 @@ type Config struct {
 
 // User is a [[provider.user]] table.
 type User struct {
-	// Name of the user. Upper and lower case are one; it is used in lower
-	// case.
+	// Name of the user. Case makes no difference; it is used in lower case.
 	Name string `toml:"name"`
 
 	// Password is the hash that "shorepass hash" prints ("$argon2id$…"), or a
@@ -41,7 +40,7 @@ type User struct {
 	// Email of the user, for rules that look at claims.email. Optional.
 	Email string `toml:"email"`
 
-	// Claims are what rules may look at beside it, as claims.NAME. Optional.
+	// Claims are what else rules may look at, as claims.NAME. Optional.
 	Claims map[string]any `toml:"claims"`
 
 	// Disabled users cannot log in, and their sessions end. Default false.

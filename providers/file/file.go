@@ -1,11 +1,11 @@
 // Package file proves local users: those in the configuration, and those of an
 // htpasswd file, which is read again whenever it changes.
 //
-// A name is looked up in no time and without asking anybody, so a file stands
+// A name is looked up in no time and without asking anybody, so a file comes
 // first in the order of providers: its accounts work while a directory is
 // down, and every other name is passed on. At most as many passwords are
-// verified at once as there are cores, and never more than four. Upper and
-// lower case are one in names.
+// verified at once as there are cores, and never more than four. Case
+// makes no difference in names.
 //
 // A hash in the configuration that would take the server down, because it asks
 // for more memory or time than a login can have, is refused when it is loaded.
@@ -155,7 +155,7 @@ func (p *Provider) verify(ctx context.Context, h hash, secret providers.Secret) 
 
 // Equalize implements [providers.Equalizer]. It verifies the password against
 // some user's hash and throws the outcome away. Whose it is depends on the
-// name, so that where hashes of unlike cost stand side by side, unknown names
+// name, so that where there are hashes of unlike cost, unknown names
 // take now this long and now that, as known ones do; of the configuration and
 // the htpasswd file, it is one of the larger.
 func (p *Provider) Equalize(ctx context.Context, cred providers.Credential) {

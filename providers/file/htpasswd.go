@@ -180,7 +180,7 @@ func readUsers(r io.Reader) (map[providers.Login]User, error) {
 		if _, twice := users[login]; twice {
 			return fmt.Errorf("%q is listed twice; case makes no difference", name)
 		}
-		hash, _, _ = strings.Cut(hash, ":") // what some tools write behind it is theirs
+		hash, _, _ = strings.Cut(hash, ":") // what some tools write after it is theirs
 		if !strings.HasPrefix(hash, "$2") {
 			return fmt.Errorf("the hash of %q is not a bcrypt hash; make one with \"htpasswd -B\"", name)
 		}
@@ -193,7 +193,7 @@ func readUsers(r io.Reader) (map[providers.Login]User, error) {
 	return users, err
 }
 
-// readGroups reads "group: name name" lines. Names of nobody are no fault: the
+// readGroups reads "group: name name" lines. Names of nobody are not a fault: the
 // group file may be shared.
 func readGroups(r io.Reader) (map[providers.Login][]string, error) {
 	groups := make(map[providers.Login][]string)

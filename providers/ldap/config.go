@@ -87,8 +87,8 @@ type Users struct {
 	// Default: as the preset has it; for openldap "(uid={user})".
 	Filter string `toml:"filter"`
 
-	// Name is the attribute that holds the user name. Who lacks it, or has
-	// more than one, is rejected. Default: as the preset has it, "uid" or
+	// Name is the attribute that holds the user name. Whoever lacks it, or
+	// has more than one, is rejected. Default: as the preset has it, "uid" or
 	// "sAMAccountName".
 	Name string `toml:"name"`
 
@@ -104,7 +104,7 @@ type Users struct {
 	// session.unchecked_lifetime. Optional.
 	DNTemplate string `toml:"dn_template"`
 
-	// Domains are the names that may stand before a backslash or behind an @
+	// Domains are the names that may come before a backslash or after an @
 	// to say that an account is of this directory: ["CORP", "corp.example"].
 	// Default: none; with the preset activedirectory what the directory says
 	// of itself.

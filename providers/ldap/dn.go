@@ -10,7 +10,7 @@ import (
 // keyOf writes a DN so that two spellings of one are the same.
 func keyOf(dn *ldap.DN) string { return strings.ToLower(dn.String()) }
 
-// under reports whether dn stands below base: at any depth, or with scope
+// under reports whether dn is below base: at any depth, or with scope
 // "one" right below. They are compared as DNs: text that ends alike is not
 // below.
 func under(base *ldap.DN, dn string, scope string) bool {

@@ -11,8 +11,8 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// domains are the names of the directory itself, in lower case, that may stand
-// beside a login name: "CORP\alice", "alice@corp.example".
+// domains are the names of the directory itself, in lower case, that may come
+// with a login name: "CORP\alice", "alice@corp.example".
 type domains struct {
 	names []string // of the configuration
 	ask   func(ctx context.Context) ([]string, error)

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// maxGroups is how many groups one person can be in. Who is in more is
-	// told nothing: with some left out, a rule that denies one of them would
+	// maxGroups is how many groups one person can be in. A person in more is
+	// refused: with some left out, a rule that denies one of them would
 	// not hold.
 	maxGroups = 10_000
 

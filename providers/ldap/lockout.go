@@ -22,8 +22,8 @@ const uacLockout = 0x10
 
 // lockedForGood reports whether Active Directory has locked an account until
 // somebody unlocks it. The entry says only that it is locked; whether that lifts
-// by itself, the policy does that the account is under. Who may not read the
-// policy cannot tell, and then the lock is taken for one that lifts: the
+// by itself, the policy says that the account is under. A service account that
+// may not read it cannot tell, and then the lock is taken for one that lifts: the
 // directory refuses passwords all the same, and sessions end for nothing less
 // than is known.
 func (p *Provider) lockedForGood(ctx context.Context, e entry) (bool, error) {

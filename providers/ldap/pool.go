@@ -221,7 +221,7 @@ func (p *pool) down() error {
 
 // takeIdle returns an idle connection that is still good, and closes those
 // that are not: too old, ended by the other side, to a server that has failed
-// since, or to one that stands behind another which is up again.
+// since, or to one that comes after another which is up again.
 func (p *pool) takeIdle(tried map[*server]bool) *conn {
 	p.mu.Lock()
 	var closing []*conn

@@ -18,7 +18,7 @@ const (
 	attrPwdLastSet     = "pwdLastSet"
 )
 
-// Attributes that say whether an account is good, by who keeps them.
+// Attributes that say whether an account is good, by what keeps them.
 var (
 	ppolicyState  = []string{"pwdAccountLockedTime", "pwdReset", "pwdStartTime", "pwdEndTime"} // draft-behera-ldap-password-policy-11
 	shadowState   = []string{"shadowExpire", "shadowLastChange", "shadowMax"}                  // RFC 2307, section 2.2

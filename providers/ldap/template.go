@@ -94,7 +94,7 @@ func (t template) present() string {
 	return t.expand(func(string) string { return "*" }, func(s string) string { return s })
 }
 
-// parentOfTemplate returns what stands below all placeholders of a DN
+// parentOfTemplate returns what is below all placeholders of a DN
 // template: the base under which all its DNs are. It is "" where there is
 // none, or the template is none.
 func parentOfTemplate(text string) string {

@@ -45,7 +45,7 @@ func (p *Provider) keepFresh(ctx context.Context) {
 	retry := retryFirst
 	for {
 		wait := refreshEvery
-		if p.freshen(ctx, refreshEvery/2) != nil { // who needs it meanwhile gets the error, or finds it mended
+		if p.freshen(ctx, refreshEvery/2) != nil { // whoever needs it meanwhile gets the error, or finds it mended
 			wait = retry
 			retry = min(2*retry, retryLast)
 		} else {

@@ -15,7 +15,7 @@ import (
 type Config struct {
 	providers.Config `toml:",squash"`
 
-	// Issuer is the provider's issuer URL, byte for byte as it stands in the
+	// Issuer is the provider's issuer URL, byte for byte as it is in the
 	// iss claim of its tokens, a trailing slash included or not. Discovery
 	// starts here. Example: "https://sso.corp.example/realms/corp".
 	Issuer string `toml:"issuer"`
@@ -47,12 +47,12 @@ type Config struct {
 	Scopes []string `toml:"scopes"`
 
 	// Audience is what an ID token that comes as a password must be made for:
-	// one of these stands in its aud claim. Required with the grant id_token,
+	// its aud claim has one of these. Required with the grant id_token,
 	// and best a name that no other service goes by.
 	Audience []string `toml:"audience"`
 
-	// AuthorizedParties are clients, beside client_id and audience, that may
-	// stand in the azp claim of an ID token. Optional.
+	// AuthorizedParties are clients, besides client_id and audience, that the
+	// azp claim of an ID token may name. Optional.
 	AuthorizedParties []string `toml:"authorized_parties"`
 
 	// Users says what a person is called.
@@ -84,7 +84,7 @@ type Config struct {
 	Algorithms []string `toml:"algorithms"`
 
 	// Hosts are hosts, with a port where it is not the scheme's own, that the
-	// provider's endpoints may have beside the issuer's host. Passwords and
+	// provider's endpoints may have besides the issuer's host. Passwords and
 	// keys go to no other. Example for Google: ["oauth2.googleapis.com",
 	// "www.googleapis.com", "openidconnect.googleapis.com"]. Optional.
 	Hosts []string `toml:"hosts"`
@@ -105,7 +105,7 @@ type Config struct {
 // Users is the users table of an oidc provider.
 type Users struct {
 	// Claim is the claim that holds the user name, as a path (see
-	// [Groups.Claim]). Who lacks it is rejected, there is no fallback.
+	// [Groups.Claim]). Whoever lacks it is rejected; there is no fallback.
 	// "email" counts only together with email_verified. Default
 	// "preferred_username".
 	Claim string `toml:"claim"`
@@ -119,8 +119,8 @@ type Groups struct {
 	// taken as it stands. Optional: left out, nobody has groups.
 	Claim string `toml:"claim"`
 
-	// Optional lets people in who have no such claim, as members of no group.
-	// Default false: who lacks it is rejected, since a rule that denies a
+	// Optional lets in people who have no such claim, as members of no group.
+	// Default false: whoever lacks it is rejected, since a rule that denies a
 	// group would not find its members.
 	Optional bool `toml:"optional"`
 

@@ -35,7 +35,7 @@ type metadata struct {
 }
 
 // endpoint is the URL of one of the provider's endpoints, or why it cannot be
-// used. Only who uses it hears of that: a provider whose userinfo endpoint is
+// used. Only whoever uses it hears of that: a provider whose userinfo endpoint is
 // on another host is still good for everybody who does not need it.
 type endpoint struct {
 	url string

@@ -22,13 +22,13 @@ const (
 	maxSub = 255              // OpenID Connect Core 1.0, section 2
 )
 
-// errToken says that an ID token is not good. What is wrong with it stands in
+// errToken says that an ID token is not good. What is wrong with it is in
 // the wrapping error.
 var errToken = errors.New("ID token not accepted")
 
 // expectation is what an ID token must be.
 type expectation struct {
-	audience  []string // one of them stands in aud
+	audience  []string // aud has one of them
 	parties   []string // that azp may be
 	presented bool     // it came from outside as a password, rather than from the token endpoint
 }
@@ -244,7 +244,7 @@ func (d document) checkAudience(want expectation) error {
 	return nil
 }
 
-// checkKind refuses tokens of an issuer that are no ID tokens: access tokens
+// checkKind refuses tokens of an issuer that are not ID tokens: access tokens
 // (RFC 9068, and as Keycloak, Entra ID, Okta and Cognito make them), and
 // Keycloak's refresh and logout tokens.
 func (d document) checkKind() error {

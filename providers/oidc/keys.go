@@ -49,7 +49,7 @@ type keySet struct {
 	strangers *rate.Limiter
 
 	gate    gate
-	current atomic.Pointer[keys] // stored by who holds the gate
+	current atomic.Pointer[keys] // stored by whoever holds the gate
 
 	failure  error     // guarded by gate
 	failedAt time.Time // guarded by gate
@@ -191,7 +191,7 @@ func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 }
 
 // parseKeys returns those keys of a set that can verify an ID token. Others are
-// left out and are no error (RFC 7517, section 5): a provider may publish keys
+// left out and are not an error (RFC 7517, section 5): a provider may publish keys
 // for encryption, or of kinds to come.
 func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
@@ -214,7 +214,7 @@ func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 }
 
 // verifies reports whether a key is a public one, for signatures, and strong
-// enough. A private or a symmetric key in a public set is no secret any more.
+// enough. A private or a symmetric key in a public set is not secret any more.
 func verifies(key jose.JSONWebKey) bool {
 	if key.Use != "" && key.Use != "sig" {
 		return false

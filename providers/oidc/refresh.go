@@ -55,9 +55,8 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	return again, nil
 }
 
-// gone turns a refusal into ErrGone: to a session, invalid_grant and a person
-// who lacks a claim that is asked for are no flag on the account, but something
-// that may be put right.
+// gone turns a refusal into ErrGone: to a session, invalid_grant and a missing
+// claim are not a flag on the account, but something that may be put right.
 func gone(err error) error {
 	if errors.Is(err, providers.ErrRejected) {
 		return fmt.Errorf("%w: %v", providers.ErrGone, err)
@@ -90,7 +89,7 @@ func (p *Provider) refresh(ctx context.Context, m *metadata, renewal providers.S
 }
 
 // Revoke implements [providers.Revoker] (RFC 7009). A provider without an
-// endpoint for it is no error: there is nothing to be done.
+// endpoint for it is not an error: there is nothing to be done.
 func (p *Provider) Revoke(ctx context.Context, renewal providers.Secret) error {
 	if renewal.IsZero() {
 		return nil

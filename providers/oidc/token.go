@@ -66,7 +66,7 @@ func tokenError(err error) error {
 	}
 	said := fmt.Errorf("the token endpoint answered %d %q %q", status, answer.ErrorCode, cut(answer.ErrorDescription))
 	// 200 with an error in it is an old habit of some. A 5xx or a 429 is not
-	// about the person, whatever stands in it.
+	// about the person, whatever it says.
 	definite := status == http.StatusOK || status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout
 	if definite && slices.Contains(refusals, answer.ErrorCode) {
 		return fmt.Errorf("%w: %w", providers.ErrRejected, said)

@@ -1,5 +1,5 @@
 // Package providertest holds providers against their contract: it plays the
-// four outcomes, and what stands between them, on any provider.
+// four outcomes, and what lies between them, on any provider.
 //
 // A provider's package writes one function that sets up its peer and says who
 // has an account there, and gives it to [Run]:
@@ -145,7 +145,7 @@ func (h Harness) secrets() int {
 }
 
 // login authenticates and holds the error against what every error must be:
-// beside an identity there is none, and no password stands in it.
+// beside an identity there is none, and no password is in it.
 func (h Harness) login(t *testing.T, ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -305,7 +305,7 @@ func testNotAdmitted(t *testing.T, h Harness) {
 	if !errors.Is(err, refusal) {
 		t.Errorf("Authenticate = %v, want what Admit returned", err)
 	}
-	wants(t, "Authenticate of who is not admitted", err, nil)
+	wants(t, "Authenticate of one who is not admitted", err, nil)
 	if sent := h.secrets() - before; sent != 0 {
 		t.Errorf("the password was sent %d times though it was not admitted, want never", sent)
 	}

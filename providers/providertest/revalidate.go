@@ -68,9 +68,9 @@ func testRevalidateDisabled(t *testing.T, h Harness) {
 	if r.PerSession() && errors.Is(err, providers.ErrGone) {
 		return
 	}
-	wants(t, "Revalidate of who was disabled", err, providers.ErrRejected)
+	wants(t, "Revalidate of one who was disabled", err, providers.ErrRejected)
 	if !errors.Is(err, providers.ErrEnded) {
-		t.Errorf("Revalidate of who was disabled = %v, want ErrEnded too", err)
+		t.Errorf("Revalidate of one who was disabled = %v, want ErrEnded too", err)
 	}
 }
 
@@ -81,9 +81,9 @@ func testRevalidateDeleted(t *testing.T, h Harness) {
 	}
 	h.Delete(t, h.Accounts[0])
 	_, err := revalidate(t, r, id)
-	wants(t, "Revalidate of who was deleted", err, providers.ErrGone)
+	wants(t, "Revalidate of one who was deleted", err, providers.ErrGone)
 	if errors.Is(err, providers.ErrEnded) {
-		t.Errorf("Revalidate of who was deleted = %v, want no ErrEnded: a lost read right looks the same", err)
+		t.Errorf("Revalidate of one who was deleted = %v, want no ErrEnded: a lost read right looks the same", err)
 	}
 }
 

@@ -258,7 +258,7 @@ func (s *Server) Alive(name string) int {
 // Reset sets all counts to zero.
 func (s *Server) Reset() { s.tb.Helper(); s.do("reset", nil, nil) }
 
-// SetUser adds a person, or puts u in the place of who has that name.
+// SetUser adds a person, or puts u in the place of whoever has that name.
 func (s *Server) SetUser(u User) { s.tb.Helper(); s.do("user", u, nil) }
 
 // Disable takes a person's account away, and Enable gives it back.
@@ -298,7 +298,7 @@ func (s *Server) Hang(endpoint string) {
 }
 
 // Slow lets an endpoint do at once what it is asked to, and answer only after
-// delay, until Release. Who goes away meanwhile has a token rotated and does not
+// delay, until Release. Whoever goes away meanwhile has a token rotated and does not
 // know it.
 func (s *Server) Slow(endpoint string, delay time.Duration) {
 	s.tb.Helper()
