@@ -13,6 +13,7 @@ import (
 
 	"shorepass/providers"
 	"shorepass/session"
+	"shorepass/session/sqlite"
 )
 
 // Two hundred clients redeem one token at three replicas: a provider that
@@ -111,6 +112,72 @@ func TestNobodyWaitsForWhatIsDown(t *testing.T) {
 		}
 		if n := s.house.questions(); n > 7 {
 			t.Errorf("the provider was asked %d times in 200 s, want it left alone for 30 s each time", n)
+		}
+	})
+}
+
+// slow is a store that takes its time to say that a lease is given, or a claim.
+type slow struct {
+	*sqlite.Store
+	wait time.Duration
+}
+
+func (s slow) Lease(ctx context.Context, person int64, asked, now, until time.Time) (bool, error) {
+	won, err := s.Store.Lease(ctx, person, asked, now, until)
+	time.Sleep(s.wait)
+	return won, err
+}
+
+func (s slow) Claim(ctx context.Context, upstream session.Hash, now, until time.Time) (bool, error) {
+	won, err := s.Store.Claim(ctx, upstream, now, until)
+	time.Sleep(s.wait)
+	return won, err
+}
+
+// TestSlowStore: a replica that was told late that it may ask does not: before
+// its answer were kept, another one would ask with what is used up by then.
+func TestSlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		store, err := sqlite.Open(t.Context(), s.file)
+		must(t, err)
+		s.startOn(slow{store, 6 * time.Second}, session.Config{})
+		token := s.issue("sso", "alice")
+		time.Sleep(5 * time.Minute)
+		s.house.slow = 9900 * time.Millisecond
+		var clients sync.WaitGroup
+		for _, replica := range []int{1, 0} { // the slow one first
+			clients.Go(func() {
+				if _, err := s.replicas[replica].Redeem(t.Context(), token, service, laptop, session.KindRefresh); err != nil {
+					t.Errorf("replica %d: %v", replica, err)
+				}
+			})
+			time.Sleep(time.Second)
+		}
+		clients.Wait()
+		if s.house.reused != 0 || s.house.questions() != 1 {
+			t.Errorf("the provider was asked %d times and saw %d reuses, want once and none", s.house.questions(), s.house.reused)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		store, err := sqlite.Open(t.Context(), s.file)
+		must(t, err)
+		s.startOn(slow{store, 6 * time.Second}, session.Config{})
+		var asked atomic.Int32
+		first := func(context.Context) (*providers.Identity, error) {
+			asked.Add(1)
+			time.Sleep(11 * time.Second)
+			return s.house.login("sso", "alice"), nil
+		}
+		_, _, err = s.replicas[1].RedeemUpstream(t.Context(), providers.NewSecret("alice's own"), service, laptop, first)
+		if outcome(err) != "503" || asked.Load() != 0 {
+			t.Errorf("the first use by a replica that was told late: %v, and the provider was asked %d times, want 503 and never", err, asked.Load())
+		}
+		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), providers.NewSecret("alice's own"), service, laptop, first); err != nil || asked.Load() != 1 {
+			t.Errorf("by another: %v, and the provider was asked %d times, want once", err, asked.Load())
 		}
 	})
 }

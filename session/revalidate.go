@@ -21,6 +21,9 @@ const (
 	// answer is kept before the lease ends.
 	askLimit = 10 * time.Second
 
+	// keepLimit is what must be left of a lease after that, to keep the answer.
+	keepLimit = 2 * time.Second
+
 	// flightLimit is how long all of it may take, waiting for another
 	// replica's lease included.
 	flightLimit = 30 * time.Second
@@ -99,11 +102,17 @@ func (s *Sessions) revalidate(ctx context.Context, r *rules, row *Row, known *pr
 	if saved, err := s.saveUnsaved(ctx, row.Person.ID); saved || err != nil {
 		return err
 	}
+	// Read before the lease, which is short. It changes only with Asked: whoever
+	// gets the lease has read what is there still.
+	sealed, err := s.store.Renewal(ctx, row.Person.ID)
+	if err != nil {
+		return unavailable(fmt.Errorf("read a renewal: %w", err))
+	}
 	until, err := s.lease(ctx, row)
 	if err != nil || until.IsZero() {
 		return err
 	}
-	answer, err := s.consult(ctx, r, row, known)
+	answer, err := s.consult(ctx, r, row, known, sealed)
 	if err != nil {
 		return err // the lease ends by itself
 	}
@@ -123,8 +132,15 @@ func (s *Sessions) lease(ctx context.Context, row *Row) (time.Time, error) {
 			if err != nil {
 				return time.Time{}, unavailable(fmt.Errorf("take a lease: %w", err))
 			}
-			if won {
+			if won && !s.now().Add(askLimit+keepLimit).After(until) {
 				return until, nil
+			}
+			if won {
+				// It took too long to get: another replica would ask before the
+				// answer is kept, with a renewal that is used up. It is given up.
+				if _, err := s.store.Lease(ctx, p.ID, p.Asked, until, s.now()); err != nil {
+					return time.Time{}, unavailable(fmt.Errorf("give up a lease: %w", err))
+				}
 			}
 		}
 		select {
@@ -145,16 +161,13 @@ func (s *Sessions) lease(ctx context.Context, row *Row) (time.Time, error) {
 	}
 }
 
-// consult asks the provider. The error is the store's: whatever else goes wrong
+// consult asks the provider. An error is one of sealing: whatever else goes wrong
 // is an answer, that the provider cannot tell.
-func (s *Sessions) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity) (*Settlement, error) {
-	sealed, err := s.store.Renewal(ctx, row.Person.ID)
-	if err != nil {
-		return nil, unavailable(fmt.Errorf("read a renewal: %w", err))
-	}
+func (s *Sessions) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed []byte) (*Settlement, error) {
 	id := *known
 	id.Method, id.AuthTime, id.Stamp = row.Method, row.Created, row.Person.Stamp
 	if sealed != nil {
+		var err error
 		if id.Renewal, err = s.keys.open(row.Hash.ID(), sealed); err != nil {
 			answer, _ := s.read(r, row, nil, err, id.Provider)
 			return answer, nil

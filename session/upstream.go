@@ -141,12 +141,20 @@ func (s *Sessions) firstUse(ctx context.Context, hash Hash, service string, clie
 func (s *Sessions) claim(ctx context.Context, hash Hash) (bool, error) {
 	for {
 		now := s.now()
-		won, err := s.store.Claim(ctx, hash, now, now.Add(claimFor))
+		until := now.Add(claimFor)
+		won, err := s.store.Claim(ctx, hash, now, until)
 		if err != nil {
 			return false, unavailable(fmt.Errorf("claim a refresh token: %w", err))
 		}
-		if won {
+		if won && !s.now().Add(firstLimit+writeLimit).After(until) {
 			return true, nil
+		}
+		if won {
+			// As with a lease that took too long to get.
+			if s.now().Before(until) {
+				err = s.store.Release(ctx, hash)
+			}
+			return false, unavailable(errors.Join(errors.New("the store took too long to give a claim"), err))
 		}
 		switch _, err := s.store.FindUpstream(ctx, hash); {
 		case err == nil:
