@@ -418,7 +418,7 @@ func TestChainLimit(t *testing.T) {
 	})
 }
 
-// TestChainLimitOfTheSecond: who waited for an equal login has no more time for
+// TestChainLimitOfTheSecond: whoever waited for an equal login has no more time for
 // one of their own.
 func TestChainLimitOfTheSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

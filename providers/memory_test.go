@@ -79,7 +79,7 @@ func subject(of string) func(*Identity) bool {
 	return func(id *Identity) bool { return id.Subject == of }
 }
 
-// TestForgetWhileUnderWay: who is forgotten while a login is under way is not
+// TestForgetWhileUnderWay: whoever is forgotten while a login is under way is not
 // remembered by it.
 func TestForgetWhileUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestOfflineLoginsAtOnce(t *testing.T) {
 	})
 }
 
-// TestCanceledLeader: who came first and left does not take the others along.
+// TestCanceledLeader: whoever came first and left does not take the others along.
 func TestCanceledLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}

@@ -28,7 +28,7 @@ func atOnce(t *testing.T, c *Chain, n int, cred func(i int) Credential) map[stri
 	return got
 }
 
-// TestAddressBudgetAtOnce: who tries one password on everybody at once is held
+// TestAddressBudgetAtOnce: whoever tries one password on everybody at once is held
 // to the address's budget like one who does it in turn, whether or not the
 // names exist.
 func TestAddressBudgetAtOnce(t *testing.T) {
@@ -106,7 +106,7 @@ func TestOnePlaceTakesNotAllTheRoom(t *testing.T) {
 	})
 }
 
-// TestPlacesGiveUp: who does not wait any longer leaves nothing behind, and
+// TestPlacesGiveUp: whoever does not wait any longer leaves nothing behind, and
 // takes nobody's turn.
 func TestPlacesGiveUp(t *testing.T) {
 	p := &places{underWay: make(map[string]*place)}

@@ -173,7 +173,7 @@ func TestSpellingsWithoutSubject(t *testing.T) {
 	}
 }
 
-// TestCorrectedSpelling: who mistypes their name and corrects it is not refused
+// TestCorrectedSpelling: whoever mistypes their name and corrects it is not refused
 // for having had the right password before.
 func TestCorrectedSpelling(t *testing.T) {
 	d := &directory{accounts: map[Login]fakeAccount{"jose": {"right", "uuid-1", "jose", nil}}, catches: true}
@@ -455,7 +455,7 @@ func (c *counting) Add(ctx context.Context, counts []Count) {
 	c.Counters.Add(ctx, counts)
 }
 
-// TestHeldUpIsNotShared: who comes with the same password at the same time from
+// TestHeldUpIsNotShared: whoever comes with the same password at the same time from
 // another place has an answer of their own.
 func TestHeldUpIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -490,7 +490,7 @@ func (f farCounters) Marks(ctx context.Context, buckets []Mark) [][]Counted {
 	return f.Counters.Marks(ctx, buckets)
 }
 
-// TestCutOffGuessCounts: who hangs up before the answer has still made the
+// TestCutOffGuessCounts: whoever hangs up before the answer has still made the
 // directory count a failure.
 func TestCutOffGuessCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

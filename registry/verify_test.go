@@ -161,7 +161,7 @@ func TestVerifyForged(t *testing.T) {
 	strange := issue(t, &x509.Certificate{}, thief, self)
 	subject := *root.certificate // a root of the same name, key identifier and number
 	namesake := issue(t, &x509.Certificate{RawSubject: subject.RawSubject, SubjectKeyId: subject.SubjectKeyId, SerialNumber: subject.SerialNumber, BasicConstraintsValid: true, IsCA: true}, thief, nil)
-	below := issue(t, &x509.Certificate{}, thief, &pair{certificate: leaf.certificate, key: leaf.key}) // a leaf is no CA
+	below := issue(t, &x509.Certificate{}, thief, &pair{certificate: leaf.certificate, key: leaf.key}) // a leaf is not a CA
 	es := jwt.SigningMethodES256
 	now := time.Now().Unix()
 	publicDER, err := x509.MarshalPKIXPublicKey(root.key.Public())

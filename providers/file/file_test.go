@@ -300,7 +300,7 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	disabled.Disabled = true
 	changed.Password = providers.NewSecret(quickHash(t, "right")) // another salt
 	if _, err := open(disabled).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrRejected) || !errors.Is(err, providers.ErrEnded) {
-		t.Errorf("Revalidate of who is disabled = %v, want ErrRejected and ErrEnded", err)
+		t.Errorf("Revalidate of one who is disabled = %v, want ErrRejected and ErrEnded", err)
 	}
 	if again, err := open(changed).Revalidate(t.Context(), id); err != nil || again.Stamp == id.Stamp {
 		t.Errorf("Revalidate after another password = %+v, %v, want another stamp", again, err)
@@ -308,7 +308,7 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	other := user
 	other.Name = "other"
 	if _, err := open(other).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrEnded) {
-		t.Errorf("Revalidate of who is not there = %v, want ErrGone", err)
+		t.Errorf("Revalidate of one who is not there = %v, want ErrGone", err)
 	}
 	if _, err := p.Authenticate(t.Context(), providers.Credential{Login: login, Secret: providers.NewSecret("right"), Kind: providers.IDToken}); !errors.Is(err, providers.ErrNotMine) {
 		t.Errorf("Authenticate with an ID token = %v, want ErrNotMine", err)

@@ -92,7 +92,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// TestAllDown checks that who has nobody to ask says so soon, and finds out by
+// TestAllDown checks that whoever has nobody to ask says so soon, and finds out by
 // itself, without Start, that somebody is there again.
 func TestAllDown(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
@@ -528,7 +528,7 @@ func TestWaiters(t *testing.T) {
 	cancel()
 	for range places {
 		if err := <-answers; !errors.Is(err, context.Canceled) {
-			t.Errorf("Authenticate of who waited and went = %v, want %v", err, context.Canceled)
+			t.Errorf("Authenticate of one who waited and went = %v, want %v", err, context.Canceled)
 		}
 	}
 	if open, _ := f.Connections(); open > 1 {

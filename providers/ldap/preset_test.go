@@ -82,7 +82,7 @@ func TestPresetState(t *testing.T) {
 }
 
 // shown is an entry with some more attributes, "name", "value", as a directory
-// shows it to who asks for these.
+// shows it to whoever asks for these.
 func shown(e ldaptest.FakeEntry, more, attributes []string) ldaptest.FakeEntry {
 	all := maps.Clone(e.Attributes)
 	for i := 0; i < len(more); i += 2 {

@@ -31,7 +31,7 @@ func TestNewTouchesNoNetwork(t *testing.T) {
 	cred := password("alice", "pw")
 	cred.Admit = func(context.Context, string) error { return denied }
 	if _, err := p.Authenticate(t.Context(), cred); err != denied {
-		t.Errorf("Authenticate of who is not admitted = %v, want the error of Admit as it is", err)
+		t.Errorf("Authenticate of one who is not admitted = %v, want the error of Admit as it is", err)
 	}
 	if n := i.Requests(oidctest.DiscoveryPath) + i.Requests(oidctest.TokenPath); n != 0 {
 		t.Errorf("%d requests, want none", n)

@@ -89,7 +89,7 @@ func TestKeySet(t *testing.T) {
 			t.Errorf("after 100 forged tokens keys were read %d times, want 4", fake.reads)
 		}
 
-		// That does not hold up who comes from the provider itself, ...
+		// That does not hold up whoever comes from the provider itself, ...
 		second, published := newKey(t, "2")
 		fake.list = append(fake.list, published)
 		if err := verify(second, "2", false); err != nil {

@@ -8,5 +8,5 @@
 //
 // Where one is not installed the test is skipped, with the name of the package
 // to install; with CI=true it fails. For what a real server does not do, such
-// as answers that are no LDAP, there is [Fake].
+// as answers that are not LDAP, there is [Fake].
 package ldaptest
