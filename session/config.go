@@ -56,7 +56,8 @@ type Config struct {
 	// must say that a person is gone before the session ends. Default "1h".
 	Grace time.Duration `toml:"grace"`
 
-	// Idle ends what was not redeemed for so long. Default "90d".
+	// Idle ends what was not redeemed for so long, which is kept to about a
+	// minute: at least "10m". Default "90d".
 	Idle time.Duration `toml:"idle"`
 
 	// Lifetime ends every session. Default "365d".
@@ -84,6 +85,9 @@ const day = 24 * time.Hour
 
 // minRevalidate keeps a provider from being asked at every redemption.
 const minRevalidate = time.Second
+
+// minIdle keeps a session that is in use from ending for want of exactness.
+const minIdle = 10 * usedEvery
 
 // maxLifetime bounds every length of time here: whoever means "for ever" means
 // this.
@@ -141,6 +145,9 @@ func (c Config) Validate(fault func(key, problem string)) {
 		if d.value < minRevalidate || d.value > maxLifetime {
 			fault(d.key, fmt.Sprintf("%v is not between \"1s\" and \"36500d\"", d.value))
 		}
+	}
+	if c.Idle >= minRevalidate && c.Idle < minIdle {
+		fault("idle", fmt.Sprintf("%v is less than \"10m\": the last use is known to about a minute", c.Idle))
 	}
 	if c.PerPerson < 1 || c.PerPerson > maxPerPerson {
 		fault("per_person", fmt.Sprintf("%d is not between 1 and %d", c.PerPerson, maxPerPerson))

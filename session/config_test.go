@@ -36,6 +36,9 @@ func TestValidate(t *testing.T) {
 		{"times", func(c *session.Config) { c.Revalidate, c.Idle = time.Millisecond, -time.Hour }, []string{
 			`revalidate: 1ms is not between "1s" and "36500d"`, `idle: -1h0m0s is not between "1s" and "36500d"`,
 		}},
+		{"an idle time that is over before a use is known", func(c *session.Config) { c.Idle = time.Minute }, []string{
+			`idle: 1m0s is less than "10m": the last use is known to about a minute`,
+		}},
 		{"for ever", func(c *session.Config) { c.Lifetime = 1 << 62 }, []string{`lifetime: 1281023h53m38.427387904s is not between "1s" and "36500d"`}},
 		{"nobody may have one", func(c *session.Config) { c.PerPerson = -1 }, []string{"per_person: -1 is not between 1 and 1000000"}},
 	} {
