@@ -46,7 +46,7 @@ type Config struct {
 	// a [Fault].
 	Warnings []string
 
-	stamps map[string]stamp // of Files, taken before they were read
+	states map[string]fileState // of Files, taken before they were read
 }
 
 // Provider is a [[provider]] table whose options were checked.

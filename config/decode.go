@@ -88,7 +88,7 @@ func (l *loader) convert(from, to reflect.Value) (any, error) {
 		return unmarshalText(value, t)
 	}
 	if !fits(value, to) {
-		return nil, fmt.Errorf("%s stands here; write %s", describe(value), wanted(to.Type()))
+		return nil, fmt.Errorf("found %s; write %s", describe(value), wanted(to.Type()))
 	}
 	return value, nil
 }
@@ -164,16 +164,16 @@ func wanted(t reflect.Type) string {
 func unmarshalText(value any, t reflect.Type) (any, error) {
 	s, ok := value.(string)
 	if !ok {
-		return nil, fmt.Errorf("%s stands here; write text in quotes", describe(value))
+		return nil, fmt.Errorf("found %s; write text in quotes", describe(value))
 	}
 	into := reflect.New(t)
 	if err := into.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s)); err != nil {
-		return nil, fmt.Errorf("this text is no %s; write one in quotes", strings.ToLower(t.Name()))
+		return nil, fmt.Errorf("this text is not a %s; write one in quotes", strings.ToLower(t.Name()))
 	}
 	return into.Elem().Interface(), nil
 }
 
-var errDuration = errors.New(`this is no length of time; write a number and its unit in quotes, such as "90s", "5m", "12h" or "30d"`)
+var errDuration = errors.New(`this is not a length of time; write a number and its unit in quotes, such as "90s", "5m", "12h" or "30d"`)
 
 func duration(value any) (time.Duration, error) {
 	text, ok := value.(string)

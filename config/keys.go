@@ -109,7 +109,7 @@ func (s *strict) table(at string, table map[string]any, t reflect.Type) {
 			continue
 		}
 		if !known[i].pointer && isZero(table[key], known[i].typ) {
-			s.faults.add(join(at, path(key)), "zero stands here, and cannot be; leave the key out for its default")
+			s.faults.add(join(at, path(key)), "cannot be zero; leave the key out for its default")
 		}
 		s.check(join(at, path(key)), table[key], known[i].typ)
 	}

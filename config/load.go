@@ -32,7 +32,7 @@ func Load(name string, kinds Kinds) (*Config, error) {
 		return nil, err
 	}
 	cfg, err := l.load()
-	if err == nil && l.inPlace && l.stamps[full].open() {
+	if err == nil && l.inPlace && l.states[full].open() {
 		cfg.Warnings = append(cfg.Warnings, name+": everybody on this machine can read this file, and a secret stands in it; chmod 600 it, or write { file = \"…\" }")
 	}
 	return cfg, err
@@ -62,7 +62,7 @@ type loader struct {
 	text   text
 	faults faults
 	strict strict
-	stamps map[string]stamp // of the files that were needed
+	states map[string]fileState // of the files that were needed
 
 	inPlace bool // a secret stands in the text itself
 
@@ -72,7 +72,7 @@ type loader struct {
 }
 
 func newLoader(name, folder string, kinds Kinds) *loader {
-	l := &loader{folder: folder, kinds: kinds, text: text{name: name}, stamps: make(map[string]stamp)}
+	l := &loader{folder: folder, kinds: kinds, text: text{name: name}, states: make(map[string]fileState)}
 	l.faults.text = &l.text
 	l.strict = strict{faults: &l.faults, known: make(map[reflect.Type][]field)}
 	return l
@@ -81,8 +81,8 @@ func newLoader(name, folder string, kinds Kinds) *loader {
 // dependOn notes a file whose change means another configuration. It is called
 // before the file is read, so that no change slips in between.
 func (l *loader) dependOn(name string) {
-	if _, ok := l.stamps[name]; !ok {
-		l.stamps[name] = stampOf(name)
+	if _, ok := l.states[name]; !ok {
+		l.states[name] = fileStateOf(name)
 	}
 }
 
@@ -120,7 +120,7 @@ func (l *loader) decodeProviders() {
 		case table["kind"] == nil:
 			l.faults.add(at, "kind is missing; write one of "+quoted(known))
 		case !isText:
-			l.faults.add(at+".kind", fmt.Sprintf("%s stands here; write one of %s", describe(table["kind"]), quoted(known)))
+			l.faults.add(at+".kind", fmt.Sprintf("found %s; write one of %s", describe(table["kind"]), quoted(known)))
 		case !ok && nearest(name, known) != "":
 			l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; did you mean %q?", name, nearest(name, known)))
 		case !ok:
@@ -163,8 +163,8 @@ func (l *loader) config() *Config {
 	d := &l.document
 	c := &Config{
 		Server: d.Server, Audit: d.Audit, Token: d.Token, Services: d.Services, Session: d.Session, Rules: d.Rules,
-		Files:  slices.Sorted(maps.Keys(l.stamps)),
-		stamps: l.stamps,
+		Files:  slices.Sorted(maps.Keys(l.states)),
+		states: l.states,
 	}
 	for _, options := range l.options {
 		p := *common(options)

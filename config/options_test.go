@@ -63,7 +63,7 @@ func TestPaths(t *testing.T) {
 		t.Errorf("resolve (-want +got):\n%s", diff)
 	}
 	var files []string
-	for name := range l.stamps {
+	for name := range l.states {
 		files = append(files, name)
 	}
 	slices.Sort(files)

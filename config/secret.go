@@ -83,7 +83,7 @@ func readSecret(name string) (string, error) {
 	if info, err = f.Stat(); err != nil {
 		return "", cannotRead(name, err)
 	}
-	if (stamp{info}).open() {
+	if (fileState{info}).open() {
 		return "", fmt.Errorf("everybody on this machine can read %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", name)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))

@@ -41,7 +41,7 @@ func (t *text) parse() []*Fault {
 	syntax := t.index()
 	for _, d := range t.twice {
 		list = append(list, &Fault{File: t.name, Line: d.line, Key: d.key,
-			Problem: fmt.Sprintf("stands here for the second time, first on line %d; keep one of the two", d.first)})
+			Problem: fmt.Sprintf("is already on line %d; keep one of the two", d.first)})
 	}
 	if len(list) > 0 && syntax == nil {
 		return list
@@ -65,7 +65,7 @@ func explainSyntax(err error) string {
 	msg := strings.TrimPrefix(err.Error(), "toml: ")
 	switch {
 	case strings.Contains(msg, "at start of value"), strings.Contains(msg, "expected keyword"):
-		return "this value is no number, list or table, neither true nor false; write text in quotes"
+		return "this value is not a number, list, table, true or false; write text in quotes"
 	case strings.Contains(msg, "parse float"), strings.Contains(msg, "parse int"):
 		return "this number is out of range; write a smaller one"
 	case strings.HasPrefix(msg, "expected newline"):

@@ -12,26 +12,26 @@ import (
 // interval is how often Watch looks.
 const interval = 2 * time.Second
 
-// stamp is the state of a file: all that os.Stat tells, links followed. The
-// zero stamp is that of a file that is not there.
+// fileState is the state of a file: all that os.Stat tells, links followed. The
+// zero fileState is that of a file that is not there.
 //
-// The content is not part of it. A stamp must be cheap, since it is taken
+// The content is not part of it. It must be cheap, since it is taken
 // every two seconds, and should not read keys and secrets over and over; that
 // a file is written anew with the same content only means a needless reload.
-type stamp struct{ info fs.FileInfo }
+type fileState struct{ info fs.FileInfo }
 
-func stampOf(name string) stamp {
+func fileStateOf(name string) fileState {
 	info, err := os.Stat(name)
 	if err != nil {
-		return stamp{}
+		return fileState{}
 	}
-	return stamp{info}
+	return fileState{info}
 }
 
 // open reports whether everybody can read the file.
-func (s stamp) open() bool { return s.info != nil && s.info.Mode().Perm()&0o004 != 0 }
+func (s fileState) open() bool { return s.info != nil && s.info.Mode().Perm()&0o004 != 0 }
 
-func (s stamp) equal(other stamp) bool {
+func (s fileState) equal(other fileState) bool {
 	if s.info == nil || other.info == nil {
 		return s.info == nil && other.info == nil
 	}
@@ -53,8 +53,8 @@ func (s stamp) equal(other stamp) bool {
 func Watch(ctx context.Context, current func() *Config, changed func()) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	seen := maps.Clone(current().stamps)
-	var before map[string]stamp // the last look, while it differs from seen
+	seen := maps.Clone(current().states)
+	var before map[string]fileState // the last look, while it differs from seen
 	for {
 		select {
 		case <-ctx.Done():
@@ -74,14 +74,14 @@ func Watch(ctx context.Context, current func() *Config, changed func()) {
 	}
 }
 
-// look stamps the files of c. What seen does not know yet, because c is newer
+// look states the files of c. What seen does not know yet, because c is newer
 // than seen, enters it as it was when c was loaded.
-func look(c *Config, seen map[string]stamp) map[string]stamp {
-	now := make(map[string]stamp, len(c.Files))
+func look(c *Config, seen map[string]fileState) map[string]fileState {
+	now := make(map[string]fileState, len(c.Files))
 	for _, name := range c.Files {
-		now[name] = stampOf(name)
+		now[name] = fileStateOf(name)
 		if _, ok := seen[name]; !ok {
-			seen[name] = c.stamps[name]
+			seen[name] = c.states[name]
 		}
 	}
 	for name := range seen {
@@ -92,6 +92,6 @@ func look(c *Config, seen map[string]stamp) map[string]stamp {
 	return now
 }
 
-func same(a, b map[string]stamp) bool {
-	return maps.EqualFunc(a, b, stamp.equal)
+func same(a, b map[string]fileState) bool {
+	return maps.EqualFunc(a, b, fileState.equal)
 }

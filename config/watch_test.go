@@ -117,9 +117,9 @@ func TestWatchMissesNothing(t *testing.T) {
 }
 
 func configOf(files ...string) *Config {
-	c := &Config{Files: files, stamps: make(map[string]stamp)}
+	c := &Config{Files: files, states: make(map[string]fileState)}
 	for _, name := range files {
-		c.stamps[name] = stampOf(name)
+		c.states[name] = fileStateOf(name)
 	}
 	return c
 }

@@ -39,7 +39,9 @@ type Config struct {
 
 	// WrongPasswords is how many distinct wrong passwords for one account
 	// reach the provider in ten minutes. Keep it below the directory's own
-	// lockout. Default 3.
+	// lockout; at half of it where an OpenID provider takes two names for one
+	// account, such as user name and e-mail address, since each is counted for
+	// itself. Default 3.
 	WrongPasswords int `toml:"wrong_passwords"`
 
 	// IDTokensAuthenticated puts people who come with an ID token into the

@@ -39,7 +39,7 @@ type Config struct {
 
 	// Operators are groups whose members may see and end everyone's sessions,
 	// at /oauth/introspect and /oauth/revoke: full names as rules see them,
-	// with their provider's prefix, and no patterns. Optional: without it only
+	// with their provider's prefix, and no globs. Optional: without it only
 	// the command line may.
 	Operators []string `toml:"operators"`
 
@@ -121,14 +121,14 @@ func (c Config) Validate(fault func(key, problem string)) {
 		case reserved(p):
 			fault(key, fmt.Sprintf("%q is the server's own; choose another such as %q", p, "/jwt/auth"))
 		case slices.Index(c.Paths, p) != i:
-			fault(key, fmt.Sprintf("%q stands here twice; name it once", p))
+			fault(key, fmt.Sprintf("%q is listed twice; name it once", p))
 		}
 	}
 	c.validateOperators(fault)
 	validateNetworks("trusted_proxies", c.TrustedProxies, fault)
 	validateNetworks("metrics_from", c.MetricsFrom, fault)
 	if _, err := parseLevel(c.LogLevel); err != nil {
-		fault("log_level", fmt.Sprintf("%q is none of \"debug\", \"info\", \"warn\", \"error\"", c.LogLevel))
+		fault("log_level", fmt.Sprintf("%q is not one of \"debug\", \"info\", \"warn\", \"error\"", c.LogLevel))
 	}
 }
 
@@ -143,7 +143,7 @@ func (c Config) validateOperators(fault func(key, problem string)) {
 		case group == providers.GroupAnonymous || group == providers.GroupAuthenticated:
 			fault(key, fmt.Sprintf("%q would let everybody end everyone's sessions; name a group of operators", group))
 		case strings.Contains(group, "*"):
-			fault(key, fmt.Sprintf("%q looks like a pattern, and operators are named by their groups' full names", group))
+			fault(key, fmt.Sprintf("%q looks like a glob, and operators are named by their groups' full names", group))
 		}
 	}
 }
@@ -155,7 +155,7 @@ func (c AuditConfig) Validate(fault func(key, problem string)) {
 	case isFile && file != "":
 	case slices.Contains([]string{"stdout", "syslog", "off"}, c.To):
 	default:
-		fault("to", fmt.Sprintf("%q is none of \"stdout\", \"file:PATH\", \"syslog\", \"off\"", c.To))
+		fault("to", fmt.Sprintf("%q is not one of \"stdout\", \"file:PATH\", \"syslog\", \"off\"", c.To))
 	}
 	if c.Required && c.To == "off" {
 		fault("required", "no line is written at all with to = \"off\"; leave one of the two out")

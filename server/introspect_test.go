@@ -159,7 +159,7 @@ func TestOperatorsInTheConfiguration(t *testing.T) {
 		" ":                         `" " names no group; write one such as "registry-admins"`,
 		"anonymous":                 `"anonymous" would let everybody end everyone's sessions; name a group of operators`,
 		"authenticated":             `"authenticated" would let everybody end everyone's sessions; name a group of operators`,
-		"admins-*":                  `"admins-*" looks like a pattern, and operators are named by their groups' full names`,
+		"admins-*":                  `"admins-*" looks like a glob, and operators are named by their groups' full names`,
 		"josé's friends (émigrés)":  "",
 		"authenticated-by-somebody": "",
 	} {
