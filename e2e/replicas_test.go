@@ -245,7 +245,7 @@ func TestReplicas(t *testing.T) {
 		{"a provider that is down", replicasProviderDown},
 		{"a provider that refuses everybody", replicasGuard},
 		{"an OpenID provider that is killed", replicasOpenIDKilled},
-		{"refresh tokens given back", replicasGiveBack},
+		{"refresh tokens revoked at the provider", replicasRevokeRenewals},
 		{"kill -9", replicasKilled},
 		{"behind a load balancer", replicasBalanced},
 		{"wrong passwords", replicasWrongPasswords},

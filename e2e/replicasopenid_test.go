@@ -89,9 +89,9 @@ func forgiven(t *testing.T, seen []sight, want string, down, starting time.Time,
 	}
 }
 
-// replicasGiveBack ends sessions of an OpenID provider, which is told of the
+// replicasRevokeRenewals ends sessions of an OpenID provider, which is told of the
 // refresh token that each of them has by then, once and by one replica.
-func replicasGiveBack(t *testing.T, pg *postgrestest.Server) {
+func replicasRevokeRenewals(t *testing.T, pg *postgrestest.Server) {
 	o := newSSO(t)
 	carol := oidctest.User{Name: "carol", Password: secrets.password("carol"), Subject: "c-3", Groups: []string{"admins"}}
 	o.SetUser(carol)
