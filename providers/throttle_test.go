@@ -332,6 +332,56 @@ func TestOwnPlaceAtOnce(t *testing.T) {
 	})
 }
 
+// TestOwnPlaceAtTheSameMoment: a place where the account was proved has three
+// distinct guesses at once, all others together have three, and neither has
+// fewer for what is under way at the other.
+func TestOwnPlaceAtTheSameMoment(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		inTurn bool // each guess sees the one before; they are under way together all the same
+		places []netip.Addr
+	}{
+		{"the owner alone", false, []netip.Addr{home}},
+		{"the owner alone, in turn", true, []netip.Addr{home}},
+		{"the owner after a stranger", false, []netip.Addr{stranger, home}},
+		{"a stranger after the owner", false, []netip.Addr{home, stranger}},
+		{"the owner after a stranger, in turn", true, []netip.Addr{stranger, home}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &directory{accounts: bob(), slow: time.Second}
+				c := one(t, d, nil)
+				if err := c.try(t, typed("bob", "right", home)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Minute)
+				var all sync.WaitGroup
+				var mu sync.Mutex
+				got, want := make(map[string]int), make(map[string]int)
+				for _, from := range test.places {
+					want[fmt.Sprint(from, " 401")], want[fmt.Sprint(from, " 429")] = 3, 7
+					for i := range 10 {
+						all.Go(func() {
+							o := outcome(c.try(t, typed("bob", fmt.Sprint("w", i, from), from)))
+							mu.Lock()
+							defer mu.Unlock()
+							got[fmt.Sprint(from, " ", o)]++
+						})
+						if test.inTurn {
+							synctest.Wait()
+						}
+					}
+					synctest.Wait()
+				}
+				all.Wait()
+				if most := 1 + 3*len(test.places); d.reached() != most || fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("%d secrets reached the directory and the answers are %v, want %d and %v", d.reached(), got, most, want)
+				}
+			})
+		})
+	}
+}
+
 // TestSpellingsAtOnce: once the first is proved the others wait for nobody.
 func TestSpellingsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
