@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"testing"
@@ -402,6 +403,48 @@ func TestSpellingsAtOnce(t *testing.T) {
 			t.Errorf("three spellings of one account took %v, want 2s", took)
 		}
 	})
+}
+
+// TestAccountOfALoginChanges: a login that turns out to be another account's
+// than the last time leaves nothing under way for the one it was.
+func TestAccountOfALoginChanges(t *testing.T) {
+	first, second := fakeAccount{"first", "uuid-1", "bob", nil}, fakeAccount{"second", "uuid-2", "bob", nil}
+	for _, test := range []struct {
+		name                  string
+		before, during, after map[Login]fakeAccount
+		left                  Login // of the account that "bob" was before
+	}{
+		{"to another person's",
+			map[Login]fakeAccount{"bob": first}, map[Login]fakeAccount{"bob": second}, map[Login]fakeAccount{"robert": first}, "robert"},
+		{"from nobody's to a person's",
+			nil, map[Login]fakeAccount{"bob": second}, nil, "bob"},
+		{"from a person's to nobody's",
+			map[Login]fakeAccount{"bob": first}, nil, map[Login]fakeAccount{"robert": first}, "robert"},
+	} {
+		for _, secret := range []string{"second", "wrong"} {
+			t.Run(test.name+", "+secret, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					store := &fakeStore{counters: NewLocalCounters(time.Now)}
+					d, grant := &directory{accounts: test.before}, &directory{catches: true}
+					c := chainOf(t, NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler)),
+						Member{d, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}}, Member{grant, Config{Name: "sso", Kind: "oidc", Prefix: pointer("")}})
+					c.try(t, typed("bob", "w", home))
+					time.Sleep(refusedFor) // so that it counts no more
+					d.accounts = test.during
+					c.try(t, typed("bob", secret, home))
+					d.accounts = test.after
+					before := d.reached() + grant.reached()
+					got := atOnce(t, c, 3, func(i int) Credential { return typed(test.left, fmt.Sprint("w", i), stranger) })
+					if n := d.reached() + grant.reached() - before; n != 3 || got["401"] != 3 {
+						t.Errorf("of three guesses at the account that it was %d reached a provider and the answers are %v, want all, and 401", n, got)
+					}
+					if n := len(c.throttle.inquiries.underWay); n != 0 {
+						t.Errorf("%d accounts have a password under way when nobody has, want none", n)
+					}
+				})
+			})
+		}
+	}
 }
 
 // TestRejectedBeforeAdmit: an account that is rejected on sight, such as one of
