@@ -485,6 +485,30 @@ func (f *forgetful) Authenticate(ctx context.Context, cred Credential) (*Identit
 	return id, err
 }
 
+// TestRefusalHoldsWhenAskedAgain: a provider that asks for admission twice is told
+// the same twice.
+func TestRefusalHoldsWhenAskedAgain(t *testing.T) {
+	d := &insistent{directory{accounts: bob()}}
+	c := chainOf(t, NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap"}})
+	for i, want := range []string{"401", "401", "401", "429"} {
+		login := []Login{"bob", `corp\bob`}[i/3] // the last is not known before it is looked up
+		if got := outcome(c.try(t, typed(login, fmt.Sprint("w", i), home))); got != want {
+			t.Errorf("wrong password %d = %s, want %s", i, got, want)
+		}
+	}
+	if d.reached() != 3 {
+		t.Errorf("%d secrets reached the directory, want 3", d.reached())
+	}
+}
+
+// insistent asks for admission before it does what asks for it too.
+type insistent struct{ directory }
+
+func (i *insistent) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
+	_ = cred.Admitted(ctx, i.accounts[cred.Login].subject)
+	return i.directory.Authenticate(ctx, cred)
+}
+
 // TestRefusedTokens: each is remembered by itself, so that no number of others
 // makes it be sent again.
 func TestRefusedTokens(t *testing.T) {
