@@ -263,6 +263,61 @@ func TestAddressBudget(t *testing.T) {
 	})
 }
 
+// TestAddressBudgetOfTheAccount: whoever is let past an address's budget at first
+// is held to it all the same once it is known whose account they try.
+func TestAddressBudgetOfTheAccount(t *testing.T) {
+	useUp := func(c *Chain) {
+		for i := range addressFailures {
+			if got := outcome(c.try(t, typed(Login(fmt.Sprint("nobody", i)), "w", home))); got != "401" {
+				t.Errorf("failure %d = %s, want 401", i, got)
+			}
+		}
+	}
+	for _, test := range []struct {
+		name string
+		play func(d *meanwhile, c *Chain) // after which "bob" is somebody who was not proved at home
+	}{
+		{"the name was proved there when it was another's", func(d *meanwhile, c *Chain) {
+			d.accounts["bob"] = fakeAccount{"old", "uuid-0", "bob", nil}
+			if err := c.try(t, typed("bob", "old", home)); err != nil {
+				t.Error(err)
+			}
+			useUp(c)
+			d.accounts = bob()
+		}},
+		{"others failed while the account was looked up", func(d *meanwhile, c *Chain) {
+			d.do = func() { useUp(c) }
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := &meanwhile{directory: directory{accounts: bob()}}
+			c := chainOf(t, NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap"}})
+			test.play(d, c)
+			before := d.reached()
+			if got := outcome(c.try(t, typed("bob", "right", home))); got != "429" || d.reached() != before {
+				t.Errorf("at that address = %s with %d secrets sent, want 429 with none", got, d.reached()-before)
+			}
+			d.do = nil
+			if got := outcome(c.try(t, typed("bob", "right", stranger))); got != "200" {
+				t.Errorf("the same person elsewhere = %s, want 200", got)
+			}
+		})
+	}
+}
+
+// meanwhile has something happen while it looks for bob.
+type meanwhile struct {
+	directory
+	do func()
+}
+
+func (m *meanwhile) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
+	if m.do != nil && cred.Login == "bob" {
+		m.do()
+	}
+	return m.directory.Authenticate(ctx, cred)
+}
+
 // TestGuessesAtOnce: what is under way counts as if it were wrong.
 func TestGuessesAtOnce(t *testing.T) {
 	for _, test := range []struct {
