@@ -460,6 +460,43 @@ func TestSpellingsAtOnce(t *testing.T) {
 	})
 }
 
+// TestProvedIsWaitedForByNobody: as long as one of those who were proved is
+// under way, whoever comes with the same password waits for nobody, though
+// others of them are done.
+func TestProvedIsWaitedForByNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: time.Second}
+		c := one(t, d, func(cfg *Config) { cfg.Remember = pointer(time.Duration(0)) })
+		began := time.Now()
+		var all sync.WaitGroup
+		for _, come := range []struct {
+			after time.Duration
+			login Login
+			done  time.Duration
+		}{
+			{0, "bob", 1000 * time.Millisecond},
+			{500 * time.Millisecond, `corp\bob`, 2000 * time.Millisecond}, // waits for the first
+			{1500 * time.Millisecond, "bob@corp.example", 2500 * time.Millisecond},
+			{2100 * time.Millisecond, "bob", 3100 * time.Millisecond}, // the second is done, the third is not
+			{2200 * time.Millisecond, `corp\bob`, 3200 * time.Millisecond},
+		} {
+			all.Go(func() {
+				time.Sleep(come.after)
+				if err := c.try(t, typed(come.login, "right", home)); err != nil {
+					t.Error(err)
+				}
+				if done := time.Since(began); done != come.done {
+					t.Errorf("%q, who came after %v, was done after %v, want %v", come.login, come.after, done, come.done)
+				}
+			})
+		}
+		all.Wait()
+		if n := len(c.throttle.inquiries.underWay); n != 0 {
+			t.Errorf("%d accounts have a password under way when nobody has, want none", n)
+		}
+	})
+}
+
 // TestAccountOfALoginChanges: a login that turns out to be another account's
 // than the last time leaves nothing under way for the one it was.
 func TestAccountOfALoginChanges(t *testing.T) {
