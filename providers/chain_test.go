@@ -495,6 +495,37 @@ func TestTurnedAwayUnderAnySpelling(t *testing.T) {
 	})
 }
 
+// TestIDTokensPassTheThrottleBy: an address that has used up its failures still
+// gets in with a good ID token, and bad ones use up nothing.
+func TestIDTokensPassTheThrottleBy(t *testing.T) {
+	d := &directory{takes: []Kind{Password, IDToken}, issuers: []string{"https://ci"}, accounts: bob()}
+	c := one(t, d, nil)
+	token := func(sub string) Credential {
+		cred := typed("bob", jwt(fmt.Sprintf(`{"iss":"https://ci","sub":%q}`, sub)), home)
+		cred.Kind = IDToken
+		return cred
+	}
+	good := token("job")
+	d.accounts[Login(good.Secret.Reveal())] = fakeAccount{subject: "job", user: "job"}
+	for i := range addressFailures + 10 {
+		if got := outcome(c.try(t, token(fmt.Sprint("bad", i)))); got != "401" {
+			t.Errorf("bad token %d = %s, want 401", i, got)
+		}
+	}
+	for i := range addressFailures + 1 {
+		want := "401"
+		if i == addressFailures {
+			want = "429"
+		}
+		if got := outcome(c.try(t, typed(Login(fmt.Sprint("nobody", i)), "w", home))); got != want {
+			t.Errorf("wrong password %d = %s, want %s", i, got, want)
+		}
+	}
+	if got := outcome(c.try(t, good)); got != "200" {
+		t.Errorf("a good token from that address = %s, want 200", got)
+	}
+}
+
 func TestEqualize(t *testing.T) {
 	f := &equalizing{}
 	c := chainOf(t, NewLocalCounters(time.Now), Member{f, Config{Name: "local", Kind: "file"}})
