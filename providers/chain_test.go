@@ -467,6 +467,65 @@ func TestTurnedAwayIsNotAskedAgain(t *testing.T) {
 	})
 }
 
+// TestTurnedAwayUnderAnySpelling: whoever may not come in is nobody to ask about
+// again under another spelling of the name either.
+func TestTurnedAwayUnderAnySpelling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: time.Second}
+		counters, member := NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}}
+		c, replica := chainOf(t, counters, member), chainOf(t, counters, member)
+		spellings := []Login{"bob", `corp\bob`, "bob@corp.example"}
+		for _, when := range []string{"the first time", "again"} {
+			for _, login := range spellings {
+				if got := outcome(c.try(t, typed(login, "right", home))); got != "401" {
+					t.Errorf("%s, as %q = %s, want 401", when, login, got)
+				}
+			}
+			if d.reached() != 1 || d.searches() != len(spellings) {
+				t.Errorf("%s: the password was sent %d times in %d searches, want once, and one search for each spelling", when, d.reached(), d.searches())
+			}
+		}
+		if got := outcome(replica.try(t, typed("bob", "right", home))); got != "401" || d.searches() != len(spellings) {
+			t.Errorf("at a replica = %s with %d searches more, want 401 with none", got, d.searches()-len(spellings))
+		}
+		time.Sleep(refusedFor)
+		if got := atOnce(t, c, len(spellings), func(i int) Credential { return typed(spellings[i], "right", home) }); got["401"] != len(spellings) || d.reached() != 2 {
+			t.Errorf("under all of them at once = %v with the password sent %d times more, want 401 with once", got, d.reached()-1)
+		}
+	})
+}
+
+// TestIDTokensPassTheThrottleBy: an address that has used up its failures still
+// gets in with a good ID token, and bad ones use up nothing.
+func TestIDTokensPassTheThrottleBy(t *testing.T) {
+	d := &directory{takes: []Kind{Password, IDToken}, issuers: []string{"https://ci"}, accounts: bob()}
+	c := one(t, d, nil)
+	token := func(sub string) Credential {
+		cred := typed("bob", jwt(fmt.Sprintf(`{"iss":"https://ci","sub":%q}`, sub)), home)
+		cred.Kind = IDToken
+		return cred
+	}
+	good := token("job")
+	d.accounts[Login(good.Secret.Reveal())] = fakeAccount{subject: "job", user: "job"}
+	for i := range addressFailures + 10 {
+		if got := outcome(c.try(t, token(fmt.Sprint("bad", i)))); got != "401" {
+			t.Errorf("bad token %d = %s, want 401", i, got)
+		}
+	}
+	for i := range addressFailures + 1 {
+		want := "401"
+		if i == addressFailures {
+			want = "429"
+		}
+		if got := outcome(c.try(t, typed(Login(fmt.Sprint("nobody", i)), "w", home))); got != want {
+			t.Errorf("wrong password %d = %s, want %s", i, got, want)
+		}
+	}
+	if got := outcome(c.try(t, good)); got != "200" {
+		t.Errorf("a good token from that address = %s, want 200", got)
+	}
+}
+
 func TestEqualize(t *testing.T) {
 	f := &equalizing{}
 	c := chainOf(t, NewLocalCounters(time.Now), Member{f, Config{Name: "local", Kind: "file"}})

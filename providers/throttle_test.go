@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"testing"
@@ -262,6 +263,61 @@ func TestAddressBudget(t *testing.T) {
 	})
 }
 
+// TestAddressBudgetOfTheAccount: whoever is let past an address's budget at first
+// is held to it all the same once it is known whose account they try.
+func TestAddressBudgetOfTheAccount(t *testing.T) {
+	useUp := func(c *Chain) {
+		for i := range addressFailures {
+			if got := outcome(c.try(t, typed(Login(fmt.Sprint("nobody", i)), "w", home))); got != "401" {
+				t.Errorf("failure %d = %s, want 401", i, got)
+			}
+		}
+	}
+	for _, test := range []struct {
+		name string
+		play func(d *meanwhile, c *Chain) // after which "bob" is somebody who was not proved at home
+	}{
+		{"the name was proved there when it was another's", func(d *meanwhile, c *Chain) {
+			d.accounts["bob"] = fakeAccount{"old", "uuid-0", "bob", nil}
+			if err := c.try(t, typed("bob", "old", home)); err != nil {
+				t.Error(err)
+			}
+			useUp(c)
+			d.accounts = bob()
+		}},
+		{"others failed while the account was looked up", func(d *meanwhile, c *Chain) {
+			d.do = func() { useUp(c) }
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := &meanwhile{directory: directory{accounts: bob()}}
+			c := chainOf(t, NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap"}})
+			test.play(d, c)
+			before := d.reached()
+			if got := outcome(c.try(t, typed("bob", "right", home))); got != "429" || d.reached() != before {
+				t.Errorf("at that address = %s with %d secrets sent, want 429 with none", got, d.reached()-before)
+			}
+			d.do = nil
+			if got := outcome(c.try(t, typed("bob", "right", stranger))); got != "200" {
+				t.Errorf("the same person elsewhere = %s, want 200", got)
+			}
+		})
+	}
+}
+
+// meanwhile has something happen while it looks for bob.
+type meanwhile struct {
+	directory
+	do func()
+}
+
+func (m *meanwhile) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
+	if m.do != nil && cred.Login == "bob" {
+		m.do()
+	}
+	return m.directory.Authenticate(ctx, cred)
+}
+
 // TestGuessesAtOnce: what is under way counts as if it were wrong.
 func TestGuessesAtOnce(t *testing.T) {
 	for _, test := range []struct {
@@ -332,6 +388,56 @@ func TestOwnPlaceAtOnce(t *testing.T) {
 	})
 }
 
+// TestOwnPlaceAtTheSameMoment: a place where the account was proved has three
+// distinct guesses at once, all others together have three, and neither has
+// fewer for what is under way at the other.
+func TestOwnPlaceAtTheSameMoment(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		inTurn bool // each guess sees the one before; they are under way together all the same
+		places []netip.Addr
+	}{
+		{"the owner alone", false, []netip.Addr{home}},
+		{"the owner alone, in turn", true, []netip.Addr{home}},
+		{"the owner after a stranger", false, []netip.Addr{stranger, home}},
+		{"a stranger after the owner", false, []netip.Addr{home, stranger}},
+		{"the owner after a stranger, in turn", true, []netip.Addr{stranger, home}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &directory{accounts: bob(), slow: time.Second}
+				c := one(t, d, nil)
+				if err := c.try(t, typed("bob", "right", home)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Minute)
+				var all sync.WaitGroup
+				var mu sync.Mutex
+				got, want := make(map[string]int), make(map[string]int)
+				for _, from := range test.places {
+					want[fmt.Sprint(from, " 401")], want[fmt.Sprint(from, " 429")] = 3, 7
+					for i := range 10 {
+						all.Go(func() {
+							o := outcome(c.try(t, typed("bob", fmt.Sprint("w", i, from), from)))
+							mu.Lock()
+							defer mu.Unlock()
+							got[fmt.Sprint(from, " ", o)]++
+						})
+						if test.inTurn {
+							synctest.Wait()
+						}
+					}
+					synctest.Wait()
+				}
+				all.Wait()
+				if most := 1 + 3*len(test.places); d.reached() != most || fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("%d secrets reached the directory and the answers are %v, want %d and %v", d.reached(), got, most, want)
+				}
+			})
+		})
+	}
+}
+
 // TestSpellingsAtOnce: once the first is proved the others wait for nobody.
 func TestSpellingsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -352,6 +458,85 @@ func TestSpellingsAtOnce(t *testing.T) {
 			t.Errorf("three spellings of one account took %v, want 2s", took)
 		}
 	})
+}
+
+// TestProvedIsWaitedForByNobody: as long as one of those who were proved is
+// under way, whoever comes with the same password waits for nobody, though
+// others of them are done.
+func TestProvedIsWaitedForByNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: time.Second}
+		c := one(t, d, func(cfg *Config) { cfg.Remember = pointer(time.Duration(0)) })
+		began := time.Now()
+		var all sync.WaitGroup
+		for _, come := range []struct {
+			after time.Duration
+			login Login
+			done  time.Duration
+		}{
+			{0, "bob", 1000 * time.Millisecond},
+			{500 * time.Millisecond, `corp\bob`, 2000 * time.Millisecond}, // waits for the first
+			{1500 * time.Millisecond, "bob@corp.example", 2500 * time.Millisecond},
+			{2100 * time.Millisecond, "bob", 3100 * time.Millisecond}, // the second is done, the third is not
+			{2200 * time.Millisecond, `corp\bob`, 3200 * time.Millisecond},
+		} {
+			all.Go(func() {
+				time.Sleep(come.after)
+				if err := c.try(t, typed(come.login, "right", home)); err != nil {
+					t.Error(err)
+				}
+				if done := time.Since(began); done != come.done {
+					t.Errorf("%q, who came after %v, was done after %v, want %v", come.login, come.after, done, come.done)
+				}
+			})
+		}
+		all.Wait()
+		if n := len(c.throttle.inquiries.underWay); n != 0 {
+			t.Errorf("%d accounts have a password under way when nobody has, want none", n)
+		}
+	})
+}
+
+// TestAccountOfALoginChanges: a login that turns out to be another account's
+// than the last time leaves nothing under way for the one it was.
+func TestAccountOfALoginChanges(t *testing.T) {
+	first, second := fakeAccount{"first", "uuid-1", "bob", nil}, fakeAccount{"second", "uuid-2", "bob", nil}
+	for _, test := range []struct {
+		name                  string
+		before, during, after map[Login]fakeAccount
+		left                  Login // of the account that "bob" was before
+	}{
+		{"to another person's",
+			map[Login]fakeAccount{"bob": first}, map[Login]fakeAccount{"bob": second}, map[Login]fakeAccount{"robert": first}, "robert"},
+		{"from nobody's to a person's",
+			nil, map[Login]fakeAccount{"bob": second}, nil, "bob"},
+		{"from a person's to nobody's",
+			map[Login]fakeAccount{"bob": first}, nil, map[Login]fakeAccount{"robert": first}, "robert"},
+	} {
+		for _, secret := range []string{"second", "wrong"} {
+			t.Run(test.name+", "+secret, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					store := &fakeStore{counters: NewLocalCounters(time.Now)}
+					d, grant := &directory{accounts: test.before}, &directory{catches: true}
+					c := chainOf(t, NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler)),
+						Member{d, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}}, Member{grant, Config{Name: "sso", Kind: "oidc", Prefix: pointer("")}})
+					c.try(t, typed("bob", "w", home))
+					time.Sleep(refusedFor) // so that it counts no more
+					d.accounts = test.during
+					c.try(t, typed("bob", secret, home))
+					d.accounts = test.after
+					before := d.reached() + grant.reached()
+					got := atOnce(t, c, 3, func(i int) Credential { return typed(test.left, fmt.Sprint("w", i), stranger) })
+					if n := d.reached() + grant.reached() - before; n != 3 || got["401"] != 3 {
+						t.Errorf("of three guesses at the account that it was %d reached a provider and the answers are %v, want all, and 401", n, got)
+					}
+					if n := len(c.throttle.inquiries.underWay); n != 0 {
+						t.Errorf("%d accounts have a password under way when nobody has, want none", n)
+					}
+				})
+			})
+		}
+	}
 }
 
 // TestRejectedBeforeAdmit: an account that is rejected on sight, such as one of
@@ -390,6 +575,30 @@ func (f *forgetful) Authenticate(ctx context.Context, cred Credential) (*Identit
 		return nil, ErrNotMine
 	}
 	return id, err
+}
+
+// TestRefusalHoldsWhenAskedAgain: a provider that asks for admission twice is told
+// the same twice.
+func TestRefusalHoldsWhenAskedAgain(t *testing.T) {
+	d := &insistent{directory{accounts: bob()}}
+	c := chainOf(t, NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap"}})
+	for i, want := range []string{"401", "401", "401", "429"} {
+		login := []Login{"bob", `corp\bob`}[i/3] // the last is not known before it is looked up
+		if got := outcome(c.try(t, typed(login, fmt.Sprint("w", i), home))); got != want {
+			t.Errorf("wrong password %d = %s, want %s", i, got, want)
+		}
+	}
+	if d.reached() != 3 {
+		t.Errorf("%d secrets reached the directory, want 3", d.reached())
+	}
+}
+
+// insistent asks for admission before it does what asks for it too.
+type insistent struct{ directory }
+
+func (i *insistent) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
+	_ = cred.Admitted(ctx, i.accounts[cred.Login].subject)
+	return i.directory.Authenticate(ctx, cred)
 }
 
 // TestRefusedTokens: each is remembered by itself, so that no number of others
