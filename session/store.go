@@ -77,7 +77,8 @@ type Creator interface {
 type AnswerKeeper interface {
 	// Lease reports whether the caller may ask the provider about a person,
 	// until the given time: nobody else may at now, and nobody has asked since
-	// asked, the caller's Person.Asked.
+	// asked, the caller's Person.Asked. Who may gives that up by calling it with
+	// that time as now, and now as until.
 	Lease(ctx context.Context, person int64, asked, now, until time.Time) (bool, error)
 
 	// Renewal returns what is sealed for a person, or nil.
@@ -114,8 +115,9 @@ type TrustKeeper interface {
 
 // Ender is what lists and revocations ask.
 type Ender interface {
-	// List returns up to limit sessions that sel selects, its Group aside,
-	// ordered by hash, each after the given one.
+	// List returns up to limit sessions that sel selects, ordered by hash, each
+	// after the given one. With a Group it may go by GroupText, which some who
+	// are not in it have too.
 	List(ctx context.Context, sel Selector, after Hash, limit int) ([]Listed, error)
 
 	// End ends those of the sessions that live, with ReasonRevoked also those

@@ -38,6 +38,15 @@ func testLease(t *testing.T, s session.Store) {
 	}
 	check(t, "while it lasts", lease(p.Asked, now.Add(14*time.Second)), false)
 	check(t, "after its end", lease(p.Asked, now.Add(15*time.Second)), true)
+	giveUp := func(end, now time.Time) bool {
+		t.Helper()
+		ok, err := s.Lease(t.Context(), p.ID, p.Asked, end, now)
+		must(t, err)
+		return ok
+	}
+	check(t, "given up by one whose lease is over", giveUp(now.Add(15*time.Second), now.Add(16*time.Second)), false)
+	check(t, "given up", giveUp(now.Add(30*time.Second), now.Add(14*time.Second)), true)
+	check(t, "at once after that", lease(p.Asked, now.Add(15*time.Second)), true)
 	if _, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(15 * time.Second), At: now, Answer: session.AnswerDown}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Settle by one that lost the lease: %v, want ErrNotFound", err)
 	}
