@@ -55,8 +55,8 @@ type Rule struct {
 	// either covers everyone.
 	Users []string `toml:"users"`
 
-	// Groups are globs over group names. "anonymous" (anyone
-	// without credentials) and "authenticated" are matched by these very words only.
+	// Groups are globs over group names. "anonymous" (anyone without
+	// credentials) and "authenticated" are matched by these very words only.
 	Groups []string `toml:"groups"`
 
 	// Providers are names of providers, or globs over them. Default: all.

@@ -9,11 +9,11 @@ import (
 	"shorepass/registry"
 )
 
-// serveVersionCheck answers /v2/ as a registry does that holds nothing (distribution
-// specification, "determining support"). So docker login HOST works straight
-// against this server, and who cannot log in sees whether it is the registry's
-// fault. It is as strict as a registry: the token is verified. Nothing is
-// decided here, so there is no audit line.
+// serveVersionCheck answers /v2/ as a registry does that holds nothing
+// (distribution specification, "determining support"). So docker login HOST works
+// straight against this server, and whoever cannot log in sees whether it is the
+// registry's fault. It is as strict as a registry: the token is verified. Nothing
+// is decided here, so there is no audit line.
 func (s *Server) serveVersionCheck(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	err := verifyBearer(rooms.Issuer, r.Header["Authorization"], s.sessions.Now())

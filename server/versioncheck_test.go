@@ -39,7 +39,7 @@ func newPinged(t *testing.T) (*Server, *registry.Issuer) {
 	return s, issuer
 }
 
-func TestPing(t *testing.T) {
+func TestVersionCheck(t *testing.T) {
 	s, issuer := newPinged(t)
 	_, stranger := newPinged(t)
 	token := func(i *registry.Issuer, service, user string) string {
@@ -137,7 +137,7 @@ func checkUnauthorized(t *testing.T, w *httptest.ResponseRecorder) {
 
 // The realm is at the host that the client came to, if it is known, since crane
 // and others follow to no other private one.
-func TestPingRealm(t *testing.T) {
+func TestVersionCheckRealm(t *testing.T) {
 	s, _ := newPinged(t)
 	for host, want := range map[string]string{
 		"auth.corp.example":  "https://auth.corp.example/jwt/auth",
@@ -163,7 +163,7 @@ func TestPingRealm(t *testing.T) {
 
 // Neither the token nor what a stranger wrote into it comes back, or into the
 // log.
-func TestPingTellsNothing(t *testing.T) {
+func TestVersionCheckTellsNothing(t *testing.T) {
 	s, issuer := newPinged(t)
 	var log strings.Builder
 	s.log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
