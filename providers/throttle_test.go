@@ -504,12 +504,12 @@ func TestAccountOfALoginChanges(t *testing.T) {
 	for _, test := range []struct {
 		name                  string
 		before, during, after map[Login]fakeAccount
-		left                  Login // of the account that "bob" was before
+		left                  Login // another of the account that "bob" was before; "bob" itself counts for the second
 	}{
 		{"to another person's",
 			map[Login]fakeAccount{"bob": first}, map[Login]fakeAccount{"bob": second}, map[Login]fakeAccount{"robert": first}, "robert"},
 		{"from nobody's to a person's",
-			nil, map[Login]fakeAccount{"bob": second}, nil, "bob"},
+			nil, map[Login]fakeAccount{"bob": second}, nil, "bób"},
 		{"from a person's to nobody's",
 			map[Login]fakeAccount{"bob": first}, nil, map[Login]fakeAccount{"robert": first}, "robert"},
 	} {
