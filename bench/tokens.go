@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/providers/file"
 )
 
@@ -44,7 +44,7 @@ actions      = ["push"]
 // users says in a configuration who there is, each in so many groups, and all
 // with the same password.
 func users(names []string, groups int) (string, error) {
-	hash, err := file.Hash(providers.NewSecret(password))
+	hash, err := file.Hash(secret.New(password))
 	if err != nil {
 		return "", err
 	}

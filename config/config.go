@@ -19,6 +19,7 @@
 package config
 
 import (
+	"shorepass/internal/durable"
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/registry"
@@ -46,7 +47,7 @@ type Config struct {
 	// a [Fault].
 	Warnings []string
 
-	states map[string]fileState // of Files, taken before they were read
+	states map[string]durable.State // of Files, taken before they were read
 }
 
 // Provider is a [[provider]] table whose options were checked.

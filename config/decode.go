@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"shorepass/internal/duration"
 	"strconv"
 	"strings"
 	"time"
-
-	"shorepass/session"
 
 	"github.com/go-viper/mapstructure/v2"
 )
@@ -83,7 +82,7 @@ func (l *loader) convert(from, to reflect.Value) (any, error) {
 	case t == secretType:
 		return l.secret(value)
 	case t == durationType:
-		return duration(value)
+		return parseDuration(value)
 	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(textType):
 		return unmarshalText(value, t)
 	}
@@ -175,12 +174,12 @@ func unmarshalText(value any, t reflect.Type) (any, error) {
 
 var errDuration = errors.New(`this is not a length of time; write a number and its unit in quotes, such as "90s", "5m", "12h" or "30d"`)
 
-func duration(value any) (time.Duration, error) {
+func parseDuration(value any) (time.Duration, error) {
 	text, ok := value.(string)
 	if !ok {
 		return 0, errDuration
 	}
-	d, err := session.ParseDuration(text)
+	d, err := duration.Parse(text)
 	switch {
 	case err != nil:
 		return 0, errDuration

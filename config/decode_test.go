@@ -36,9 +36,9 @@ func TestDuration(t *testing.T) {
 		{"65535d2562047h", -1}, // more than a Duration holds
 		{"1w", -1},
 	} {
-		got, err := duration(tt.text)
+		got, err := parseDuration(tt.text)
 		if tt.want < 0 && err == nil || tt.want >= 0 && (err != nil || got != tt.want) {
-			t.Errorf("duration(%q) = %v, %v; want %v", tt.text, got, err, tt.want)
+			t.Errorf("parseDuration(%q) = %v, %v; want %v", tt.text, got, err, tt.want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/pelletier/go-toml/v2"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/file"
 )
@@ -123,7 +124,7 @@ func TestExampleLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	for password, right := range map[string]bool{"demo": true, "Demo": false, "demo ": false} {
-		id, err := local.Authenticate(t.Context(), providers.Credential{Login: "demo", Secret: providers.NewSecret(password)})
+		id, err := local.Authenticate(t.Context(), providers.Credential{Login: "demo", Secret: secret.New(password)})
 		if (err == nil) != right || right && (id.User != "demo" || !slices.Equal(id.Groups, []string{"team-demo"})) {
 			t.Errorf("Authenticate(demo, %q) = %+v, %v; want right = %v", password, id, err, right)
 		}

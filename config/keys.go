@@ -5,16 +5,15 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"shorepass/internal/secret"
 	"slices"
 	"strings"
 	"time"
-
-	"shorepass/providers"
 )
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
-	secretType   = reflect.TypeFor[providers.Secret]()
+	secretType   = reflect.TypeFor[secret.Text]()
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
@@ -118,7 +117,7 @@ func (s *strict) table(at string, table map[string]any, t reflect.Type) {
 // isZero reports whether a number or a length of time is zero.
 func isZero(value any, t reflect.Type) bool {
 	if t == durationType {
-		d, err := duration(value)
+		d, err := parseDuration(value)
 		return err == nil && d == 0
 	}
 	return value == int64(0) && reflect.Int <= t.Kind() && t.Kind() <= reflect.Uint64

@@ -1,16 +1,14 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 
+	"shorepass/internal/durable"
 	"shorepass/policy"
 	"shorepass/providers"
 )
@@ -32,27 +30,21 @@ func Load(name string, kinds Kinds) (*Config, error) {
 		return nil, err
 	}
 	cfg, err := l.load()
-	if err == nil && l.inPlace && l.states[full].open() {
+	if err == nil && l.inPlace && l.states[full].WorldReadable() {
 		cfg.Warnings = append(cfg.Warnings, name+": everybody on this machine can read this file, and a secret stands in it; chmod 600 it, or write { file = \"…\" }")
 	}
 	return cfg, err
 }
 
 func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	if len(data) > maxFile {
+	data, _, err := durable.Read(name, maxFile)
+	switch {
+	case isTooLarge(err):
 		return nil, fmt.Errorf("read the configuration: %s is larger than %d MiB", name, maxFile>>20)
+	case err != nil:
+		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	// Editors of Windows begin a file with a byte order mark.
-	return bytes.TrimPrefix(data, []byte("\uFEFF")), nil
+	return data, nil
 }
 
 // loader is the work of one Load.
@@ -62,7 +54,7 @@ type loader struct {
 	text   text
 	faults faults
 	strict strict
-	states map[string]fileState // of the files that were needed
+	states map[string]durable.State // of the files that were needed
 
 	inPlace bool // a secret stands in the text itself
 
@@ -72,7 +64,7 @@ type loader struct {
 }
 
 func newLoader(name, folder string, kinds Kinds) *loader {
-	l := &loader{folder: folder, kinds: kinds, text: text{name: name}, states: make(map[string]fileState)}
+	l := &loader{folder: folder, kinds: kinds, text: text{name: name}, states: make(map[string]durable.State)}
 	l.faults.text = &l.text
 	l.strict = strict{faults: &l.faults, known: make(map[reflect.Type][]field)}
 	return l
@@ -82,7 +74,7 @@ func newLoader(name, folder string, kinds Kinds) *loader {
 // before the file is read, so that no change slips in between.
 func (l *loader) dependOn(name string) {
 	if _, ok := l.states[name]; !ok {
-		l.states[name] = fileStateOf(name)
+		l.states[name] = durable.StateOf(name)
 	}
 }
 

@@ -12,20 +12,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 )
 
 // pathOptions is a table whose options name files in every way there is.
 type pathOptions struct {
-	Read     string           `toml:"read" path:"read"`
-	Write    string           `toml:"write" path:"write"`
-	Reread   string           `toml:"reread" path:"reread"`
-	To       string           `toml:"to" path:"write,file:"`
-	Store    providers.Secret `toml:"store" path:"write,sqlite:"`
-	List     []string         `toml:"list" path:"read"`
-	Plain    string           `toml:"plain"`
-	TLS      providers.TLS    `toml:"tls"`
-	Optional *string          `toml:"optional" path:"read"`
+	Read     string         `toml:"read" path:"read"`
+	Write    string         `toml:"write" path:"write"`
+	Reread   string         `toml:"reread" path:"reread"`
+	To       string         `toml:"to" path:"write,file:"`
+	Store    secret.Text    `toml:"store" path:"write,sqlite:"`
+	List     []string       `toml:"list" path:"read"`
+	Plain    string         `toml:"plain"`
+	TLS      tlsconf.Config `toml:"tls"`
+	Optional *string        `toml:"optional" path:"read"`
 	Tables   []struct {
 		File string `toml:"file" path:"read"`
 	} `toml:"table"`
@@ -36,8 +38,8 @@ func TestPaths(t *testing.T) {
 	optional := "optional.pem"
 	o := pathOptions{
 		Read: "a.pem", Write: "out.log", Reread: "sub/../leaf.pem", To: "file:audit.log",
-		Store: providers.NewSecret("sqlite:shorepass.db"), List: []string{"b.pem", "/abs/c.pem"}, Plain: "plain",
-		TLS:      providers.TLS{CA: "ca.pem", Key: "$CREDENTIALS_DIRECTORY/key", ServerName: "name"},
+		Store: secret.New("sqlite:shorepass.db"), List: []string{"b.pem", "/abs/c.pem"}, Plain: "plain",
+		TLS:      tlsconf.Config{CA: "ca.pem", Key: "$CREDENTIALS_DIRECTORY/key", ServerName: "name"},
 		Optional: &optional,
 	}
 	o.Tables = append(o.Tables, struct {
@@ -77,7 +79,7 @@ func TestPaths(t *testing.T) {
 // What has no scheme is no path: nothing is done to it.
 func TestPathsOfOtherSchemes(t *testing.T) {
 	for _, text := range []string{"", "stdout", "syslog", "postgres://u:p@h/d", "sqlite:", "file"} {
-		o := pathOptions{To: text, Store: providers.NewSecret(text)}
+		o := pathOptions{To: text, Store: secret.New(text)}
 		l := newLoader("shorepass.toml", "/etc/shorepass", nil)
 		l.resolve("", reflect.ValueOf(&o).Elem())
 		if o.To != text || o.Store.Reveal() != text {

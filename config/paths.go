@@ -2,9 +2,8 @@ package config
 
 import (
 	"reflect"
+	"shorepass/internal/secret"
 	"strings"
-
-	"shorepass/providers"
 )
 
 // A room marks the options that name files with a path tag:
@@ -45,8 +44,8 @@ func (l *loader) resolve(at string, v reflect.Value) {
 func (l *loader) resolveValue(key, tag string, value reflect.Value) {
 	switch {
 	case value.Type() == secretType:
-		secret := value.Interface().(providers.Secret)
-		value.Set(reflect.ValueOf(providers.NewSecret(l.resolvePath(key, tag, secret.Reveal()))))
+		text := value.Interface().(secret.Text)
+		value.Set(reflect.ValueOf(secret.New(l.resolvePath(key, tag, text.Reveal()))))
 	case value.Kind() == reflect.Slice:
 		for i := range value.Len() {
 			l.resolveValue(element(key, i), tag, value.Index(i))

@@ -18,6 +18,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"shorepass/internal/secret"
 	"shorepass/policy"
 	"shorepass/providers"
 )
@@ -306,7 +307,7 @@ func value(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
 		return strconv.Quote(durationText(x))
-	case providers.Secret:
+	case secret.Text:
 		return strconv.Quote(x.Reveal())
 	case string:
 		return strconv.Quote(x)
@@ -361,7 +362,7 @@ func typeName(f field) string {
 
 func TestDurationText(t *testing.T) {
 	for _, text := range []string{"0s", "90d", "365d", "12h", "24h", "1h", "5m", "1m30s", "1h30m", "10s", "20m", "10h", "100ms"} {
-		d, err := duration(text)
+		d, err := parseDuration(text)
 		if got := durationText(d); err != nil || got != text {
 			t.Errorf("durationText(%v) = %q, %v; want %q", d, got, err, text)
 		}

@@ -3,13 +3,12 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"shorepass/internal/durable"
+	"shorepass/internal/secret"
 	"strings"
-
-	"shorepass/providers"
 )
 
 // maxSecret bounds a file that holds a secret. The largest is a key in PEM.
@@ -19,85 +18,74 @@ var errSecretForm = errors.New(`a secret is written as text in quotes, { file = 
 
 // secret reads a secret written in place, in a file or in the environment.
 // No error of it holds the secret.
-func (l *loader) secret(value any) (providers.Secret, error) {
+func (l *loader) secret(value any) (secret.Text, error) {
 	table, ok := value.(map[string]any)
 	if !ok {
 		text, ok := value.(string)
 		if !ok {
-			return providers.Secret{}, errSecretForm
+			return secret.Text{}, errSecretForm
 		}
 		// A hash, and the name of a local store, are in the type and can be seen.
 		if !strings.HasPrefix(text, "$") && !strings.HasPrefix(text, "sqlite:") {
 			l.inPlace = true
 		}
-		return providers.NewSecret(text), nil
+		return secret.New(text), nil
 	}
 	file, inFile := table["file"].(string)
 	env, inEnv := table["env"].(string)
 	switch {
 	case len(table) != 1:
-		return providers.Secret{}, errSecretForm
+		return secret.Text{}, errSecretForm
 	case inFile:
 		return l.secretFile(file)
 	case inEnv:
 		text := os.Getenv(env)
 		if text == "" {
-			return providers.Secret{}, fmt.Errorf("the environment variable %s is not set; set it for this process, or use { file = \"…\" }", env)
+			return secret.Text{}, fmt.Errorf("the environment variable %s is not set; set it for this process, or use { file = \"…\" }", env)
 		}
-		return providers.NewSecret(text), nil
+		return secret.New(text), nil
 	}
-	return providers.Secret{}, errSecretForm
+	return secret.Text{}, errSecretForm
 }
 
 // secretFile reads a secret from a file, without the newline at its end.
-func (l *loader) secretFile(name string) (providers.Secret, error) {
+func (l *loader) secretFile(name string) (secret.Text, error) {
 	full, err := l.locate(name)
 	if err != nil {
-		return providers.Secret{}, err
+		return secret.Text{}, err
 	}
 	l.dependOn(full)
 	text, err := readSecret(full)
 	if err != nil {
-		return providers.Secret{}, err
+		return secret.Text{}, err
 	}
-	return providers.NewSecret(text), nil
+	return secret.New(text), nil
 }
 
 func readSecret(name string) (string, error) {
-	// Looked at before it is opened: to open a pipe could wait for ever.
-	info, err := os.Stat(name)
+	data, state, err := durable.Read(name, maxSecret)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", noFileError(name)
-	case err != nil:
-		return "", cannotRead(name, err)
-	case !info.Mode().IsRegular():
+	case errors.Is(err, durable.ErrNotPlain):
 		return "", fmt.Errorf("%s is no plain file; name the file that holds the secret", name)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return "", cannotRead(name, err)
-	}
-	defer f.Close()
-	// Asked of the open file, which cannot be another by now.
-	if info, err = f.Stat(); err != nil {
-		return "", cannotRead(name, err)
-	}
-	if (fileState{info}).open() {
+	case state.WorldReadable():
 		return "", fmt.Errorf("everybody on this machine can read %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", name)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	switch {
+	case isTooLarge(err):
+		return "", fmt.Errorf("%s is longer than a secret can be (%d bytes); name the file that holds the secret alone", name, maxSecret)
 	case err != nil:
 		return "", cannotRead(name, err)
-	case len(data) > maxSecret:
-		return "", fmt.Errorf("%s is longer than a secret can be (%d bytes); name the file that holds the secret alone", name, maxSecret)
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
 		return "", fmt.Errorf("%s is empty; write the secret into it", name)
 	}
 	return text, nil
+}
+
+func isTooLarge(err error) bool {
+	_, ok := errors.AsType[*durable.TooLargeError](err)
+	return ok
 }
 
 // noFileError says that there is no file of that name.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"shorepass/internal/durable"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,9 +118,9 @@ func TestWatchMissesNothing(t *testing.T) {
 }
 
 func configOf(files ...string) *Config {
-	c := &Config{Files: files, states: make(map[string]fileState)}
+	c := &Config{Files: files, states: make(map[string]durable.State)}
 	for _, name := range files {
-		c.states[name] = fileStateOf(name)
+		c.states[name] = durable.StateOf(name)
 	}
 	return c
 }

@@ -3,8 +3,9 @@ package policy
 import (
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"shorepass/registry"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // What a client gets for the actions it asked, given the rules that match.

@@ -58,7 +58,7 @@ func (a *attempt) admit(ctx context.Context, who account) error {
 		a.guess = t.marks.mark("spelled", string(a.login[:]), string(a.secret[:]))
 	}
 	t.mu.Lock()
-	t.aliases.put(a.login, who)
+	t.aliases.Put(a.login, who)
 	t.mu.Unlock()
 
 	held, others, err := t.inquiries.hold(ctx, who.mark, a.guess, a.place, a.right)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"shorepass/internal/secret"
 	"slices"
 	"strings"
 	"sync"
@@ -121,7 +122,7 @@ func TestRoute(t *testing.T) {
 		if got := strings.Join(names, " "); r.kind != test.kind || got != test.to {
 			t.Errorf("route(%q, %q) = %v to %q, want %v to %q", test.login, test.secret, r.kind, got, test.kind, test.to)
 		}
-		if kind := c.Recognize(test.login, NewSecret(test.secret)); kind != test.kind {
+		if kind := c.Recognize(test.login, secret.New(test.secret)); kind != test.kind {
 			t.Errorf("Recognize(%q, %q) = %v, want %v", test.login, test.secret, kind, test.kind)
 		}
 	}
@@ -147,7 +148,7 @@ func TestJoinRefreshName(t *testing.T) {
 		{"$refresh:sso", "sso:opaque", "$refresh:sso", "sso:opaque"},
 		{"bob", "sso:opaque", "bob", "sso:opaque"},
 	} {
-		login, secret := c.JoinRefreshName(Login(test.login), NewSecret(test.password))
+		login, secret := c.JoinRefreshName(Login(test.login), secret.New(test.password))
 		if string(login) != test.wantLogin || secret.Reveal() != test.want {
 			t.Errorf("JoinRefreshName(%q, %q) = %q, %q, want %q, %q", test.login, test.password, login, secret.Reveal(), test.wantLogin, test.want)
 		}
@@ -191,7 +192,7 @@ func TestNobodySees(t *testing.T) {
 		{"", "right"}, {"<token>", "right"}, {"$bob", "right"}, {"oauth2accesstoken", "right"},
 		{"$refresh", "right"}, {"$refresh:corp", "right"},
 	} {
-		cred := Credential{Login: test.login, Secret: NewSecret(test.secret), Address: home}
+		cred := Credential{Login: test.login, Secret: secret.New(test.secret), Address: home}
 		cred.Kind = c.Recognize(cred.Login, cred.Secret)
 		if got := outcome(c.try(t, cred)); got != "401" {
 			t.Errorf("Authenticate(%q, %d bytes) = %s, want 401", test.login, len(test.secret), got)
@@ -624,14 +625,14 @@ func TestRevalidate(t *testing.T) {
 	c := one(t, d, func(cfg *Config) { cfg.Prefix, cfg.RequireGroups = pointer("x:"), []string{"x:devs"} })
 	then := time.Unix(1, 0)
 	who := func(method Method) *Identity {
-		return &Identity{Provider: "corp", Subject: "1", User: "x:bob", Groups: []string{"x:old"}, Method: method, AuthTime: then, Renewal: NewSecret("old")}
+		return &Identity{Provider: "corp", Subject: "1", User: "x:bob", Groups: []string{"x:old"}, Method: method, AuthTime: then, Renewal: secret.New("old")}
 	}
 	answer := func(subject string, groups ...string) func(*Identity) (*Identity, error) {
 		return func(id *Identity) (*Identity, error) {
 			if id.Renewal.Reveal() != "old" || id.Subject != "1" {
 				t.Errorf("the provider was asked about %q with the renewal %q", id.Subject, id.Renewal.Reveal())
 			}
-			return &Identity{Subject: subject, User: "robert", Groups: groups, Method: MethodRefresh, AuthTime: time.Now(), Renewal: NewSecret("new"), Stamp: "2"}, nil
+			return &Identity{Subject: subject, User: "robert", Groups: groups, Method: MethodRefresh, AuthTime: time.Now(), Renewal: secret.New("new"), Stamp: "2"}, nil
 		}
 	}
 	for _, test := range []struct {
@@ -668,10 +669,10 @@ func TestRevalidate(t *testing.T) {
 	if c.Fingerprint("corp") == "" || c.Fingerprint("gone") != "" || !c.PerSession("corp") || c.PerSession("gone") {
 		t.Error("Fingerprint and PerSession know a provider that is not there, or not the one that is")
 	}
-	if err := c.RevokeRenewal(t.Context(), "corp", NewSecret("r")); err != nil || len(d.renewals) != 1 {
+	if err := c.RevokeRenewal(t.Context(), "corp", secret.New("r")); err != nil || len(d.renewals) != 1 {
 		t.Errorf("RevokeRenewal = %v with %d told, want one", err, len(d.renewals))
 	}
-	if err := errors.Join(c.RevokeRenewal(t.Context(), "gone", NewSecret("r")), c.RevokeRenewal(t.Context(), "corp", Secret{})); err != nil || len(d.renewals) != 1 {
+	if err := errors.Join(c.RevokeRenewal(t.Context(), "gone", secret.New("r")), c.RevokeRenewal(t.Context(), "corp", secret.Text{})); err != nil || len(d.renewals) != 1 {
 		t.Errorf("RevokeRenewal of nothing = %v with %d told, want none more", err, len(d.renewals))
 	}
 }

@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"crypto/rand"
+	"shorepass/internal/lru"
 	"slices"
 	"sync"
 	"time"
@@ -67,7 +68,7 @@ type LocalCounters struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	buckets *lru[Mark, []Counted] // mu guards the slices too
+	buckets *lru.Cache[Mark, []Counted] // mu guards the slices too
 }
 
 var _ Counters = (*LocalCounters)(nil)
@@ -82,7 +83,7 @@ func NewLocalCounters(now func() time.Time) *LocalCounters {
 // newKeyedCounters returns empty counters under a given key, for standing in
 // while counters that are shared under it cannot be reached.
 func newKeyedCounters(key []byte, now func() time.Time) *LocalCounters {
-	return &LocalCounters{key: slices.Clone(key), now: now, buckets: newLRU[Mark, []Counted](maxBuckets)}
+	return &LocalCounters{key: slices.Clone(key), now: now, buckets: lru.New[Mark, []Counted](maxBuckets)}
 }
 
 // Key implements [Counters].
@@ -95,16 +96,16 @@ func (c *LocalCounters) Marks(_ context.Context, buckets []Mark) [][]Counted {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, b := range buckets {
-		marks, ok := c.buckets.get(b)
+		marks, ok := c.buckets.Get(b)
 		if !ok {
 			continue
 		}
 		marks = over(marks, now)
 		if len(marks) == 0 {
-			c.buckets.delete(b)
+			c.buckets.Delete(b)
 			continue
 		}
-		c.buckets.put(b, marks)
+		c.buckets.Put(b, marks)
 		found[i] = slices.Clone(marks)
 	}
 	return found
@@ -127,8 +128,8 @@ func (c *LocalCounters) Add(_ context.Context, counts []Count) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range counts {
-		marks, _ := c.buckets.get(n.Bucket)
-		c.buckets.put(n.Bucket, counted(over(marks, now), Counted{n.Mark, now.Add(n.For)}))
+		marks, _ := c.buckets.Get(n.Bucket)
+		c.buckets.Put(n.Bucket, counted(over(marks, now), Counted{n.Mark, now.Add(n.For)}))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"shorepass/internal/secret"
 	"slices"
 	"sync"
 	"testing"
@@ -21,10 +22,10 @@ type directory struct {
 	print    string
 
 	mu       sync.Mutex
-	asked    []Credential // those whose login it was asked about
-	secrets  []string     // those that were admitted
-	broken   error        // what it answers to everything
-	renewals []Secret     // revoked
+	asked    []Credential  // those whose login it was asked about
+	secrets  []string      // those that were admitted
+	broken   error         // what it answers to everything
+	renewals []secret.Text // revoked
 	again    func(*Identity) (*Identity, error)
 }
 
@@ -80,7 +81,7 @@ func (d *directory) Authenticate(ctx context.Context, cred Credential) (*Identit
 	}
 	id := &Identity{Subject: a.subject, User: a.user, Groups: a.groups}
 	if cred.Offline {
-		id.Renewal = NewSecret("renewal")
+		id.Renewal = secret.New("renewal")
 	}
 	return id, nil
 }
@@ -89,7 +90,7 @@ func (d *directory) Revalidate(_ context.Context, id *Identity) (*Identity, erro
 	return d.again(id)
 }
 
-func (d *directory) Revoke(_ context.Context, renewal Secret) error {
+func (d *directory) Revoke(_ context.Context, renewal secret.Text) error {
 	d.renewals = append(d.renewals, renewal)
 	return nil
 }
@@ -153,7 +154,7 @@ var (
 
 // typed is a password from an address.
 func typed(login Login, password string, from netip.Addr) Credential {
-	return Credential{Login: login, Secret: NewSecret(password), Address: from, Service: "registry"}
+	return Credential{Login: login, Secret: secret.New(password), Address: from, Service: "registry"}
 }
 
 func (c *Chain) try(t *testing.T, cred Credential) error {

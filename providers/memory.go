@@ -2,6 +2,7 @@ package providers
 
 import (
 	"crypto/rand"
+	"shorepass/internal/lru"
 	"sync"
 	"time"
 )
@@ -17,7 +18,7 @@ type memory struct {
 	marks *marker
 
 	mu    sync.Mutex
-	right *lru[Mark, remembered]
+	right *lru.Cache[Mark, remembered]
 	epoch uint64 // grows with each forget, so that what was asked before is not remembered after
 }
 
@@ -29,7 +30,7 @@ type remembered struct {
 func newMemory() *memory {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails
-	return &memory{marks: newMarker(key), right: newLRU[Mark, remembered](maxRemembered)}
+	return &memory{marks: newMarker(key), right: lru.New[Mark, remembered](maxRemembered)}
 }
 
 // key is what a credential is remembered under. A login that asks for an
@@ -43,12 +44,12 @@ func (m *memory) recall(key Mark) *Identity {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r, ok := m.right.get(key)
+	r, ok := m.right.Get(key)
 	if !ok {
 		return nil
 	}
 	if !now.Before(r.until) {
-		m.right.delete(key)
+		m.right.Delete(key)
 		return nil
 	}
 	return r.identity
@@ -70,7 +71,7 @@ func (m *memory) remember(key Mark, id *Identity, keep time.Duration, epoch uint
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.epoch == epoch {
-		m.right.put(key, remembered{id, until})
+		m.right.Put(key, remembered{id, until})
 	}
 }
 
@@ -79,5 +80,5 @@ func (m *memory) forget(match func(*Identity) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.epoch++
-	m.right.deleteFunc(func(r remembered) bool { return match(r.identity) })
+	m.right.DeleteFunc(func(_ Mark, r remembered) bool { return match(r.identity) })
 }

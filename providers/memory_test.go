@@ -2,7 +2,6 @@ package providers
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -168,26 +167,6 @@ func TestCanceledLeader(t *testing.T) {
 			t.Errorf("%d passwords reached the directory, want 1", d.reached())
 		}
 	})
-}
-
-func TestLRU(t *testing.T) {
-	l := newLRU[int, string](3)
-	for i := range 3 {
-		l.put(i, fmt.Sprint(i))
-	}
-	l.get(0)
-	l.put(3, "3")
-	for i, want := range []bool{true, false, true, true} {
-		if _, ok := l.get(i); ok != want {
-			t.Errorf("get(%d) found something: %v, want %v", i, ok, want)
-		}
-	}
-	l.deleteFunc(func(v string) bool { return v == "2" })
-	l.delete(7)
-	l.put(0, "zero")
-	if v, _ := l.get(0); v != "zero" || len(l.items) != 2 {
-		t.Errorf("get(0) = %q among %d, want zero among 2", v, len(l.items))
-	}
 }
 
 // BenchmarkRemembered is what each layer of an image costs that docker pulls.

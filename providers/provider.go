@@ -34,6 +34,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"shorepass/internal/secret"
 	"time"
 )
 
@@ -86,12 +87,12 @@ func (k Kind) String() string {
 
 // Credential is what somebody brought to prove who they are.
 type Credential struct {
-	Login   Login      // what was typed, normalized; only throttles, memories, match and the provider's own lookup see it
-	Secret  Secret     // never empty
-	Kind    Kind       // what the secret is, settled by the chain before any provider sees it
-	Address netip.Addr // the client's; the zero Addr when it is unknown
-	Service string     // the registry that the person wants to use
-	Offline bool       // the client asked for an offline token, so a provider may ask for its own
+	Login   Login       // what was typed, normalized; only throttles, memories, match and the provider's own lookup see it
+	Secret  secret.Text // never empty
+	Kind    Kind        // what the secret is, settled by the chain before any provider sees it
+	Address netip.Addr  // the client's; the zero Addr when it is unknown
+	Service string      // the registry that the person wants to use
+	Offline bool        // the client asked for an offline token, so a provider may ask for its own
 
 	// Admit is called by a provider once it knows whose account a login name
 	// names and before the secret is sent or checked anywhere. subject is the
@@ -141,9 +142,9 @@ type Identity struct {
 	Groups      []string       // group names, prefixed and filtered; sorted, without repetition
 	Claims      map[string]any // what policy may look at: the provider's claims or the attributes the config names
 	Method      Method
-	AuthTime    time.Time // when the credential was last proved
-	Stamp       string    // the provider's mark of password and account state, compared for equality only
-	Renewal     Secret    // what the provider wants kept to be asked again (its refresh token); policy and audit never see it
+	AuthTime    time.Time   // when the credential was last proved
+	Stamp       string      // the provider's mark of password and account state, compared for equality only
+	Renewal     secret.Text // what the provider wants kept to be asked again (its refresh token); policy and audit never see it
 }
 
 // Provider proves credentials.
@@ -183,7 +184,7 @@ type Revalidator interface {
 // Revoker is a Provider that can be told that a Renewal will not be used again
 // (RFC 7009).
 type Revoker interface {
-	Revoke(ctx context.Context, renewal Secret) error
+	Revoke(ctx context.Context, renewal secret.Text) error
 }
 
 // TokenIssuer is a Provider to which tokens can be routed before it is asked.

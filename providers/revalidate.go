@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"shorepass/internal/secret"
 	"slices"
 )
 
@@ -82,7 +83,7 @@ func (c *Chain) PerSession(provider string) bool {
 
 // RevokeRenewal tells the provider that a renewal will not be used again. Where
 // there is nobody to tell, nothing is left to do.
-func (c *Chain) RevokeRenewal(ctx context.Context, provider string, renewal Secret) error {
+func (c *Chain) RevokeRenewal(ctx context.Context, provider string, renewal secret.Text) error {
 	m := c.member(provider)
 	if m == nil || renewal.IsZero() {
 		return nil

@@ -1,6 +1,9 @@
 package providers
 
-import "strings"
+import (
+	"shorepass/internal/secret"
+	"strings"
+)
 
 // Limits of a secret, in bytes. What is longer reaches nobody.
 const (
@@ -16,7 +19,7 @@ const refreshName = "$refresh"
 // in Basic ends at its first colon (RFC 7617, section 2), so that "$refresh:sso"
 // and its token arrive as "$refresh" and "sso:TOKEN". Anything else it returns as
 // it is, a secret too that only looks so and begins with no provider's name.
-func (c *Chain) JoinRefreshName(login Login, password Secret) (Login, Secret) {
+func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secret.Text) {
 	name, token, ok := strings.Cut(password.Reveal(), ":")
 	if login != refreshName || !ok {
 		return login, password
@@ -25,7 +28,7 @@ func (c *Chain) JoinRefreshName(login Login, password Secret) (Login, Secret) {
 	if m == nil {
 		return login, password
 	}
-	return Login(refreshName + ":" + m.folded), NewSecret(token)
+	return Login(refreshName + ":" + m.folded), secret.New(token)
 }
 
 // route is where a secret goes, and as what.
@@ -43,7 +46,7 @@ type route struct {
 // passwords (a file that knows the name is not its own is passed over). Any
 // other JWT is an ID token, also when nobody trusts its issuer: then it is
 // nobody's, and [Chain.Authenticate] shows it to no provider.
-func (c *Chain) Recognize(login Login, secret Secret) Kind {
+func (c *Chain) Recognize(login Login, secret secret.Text) Kind {
 	return c.route(login, secret.Reveal()).kind
 }
 

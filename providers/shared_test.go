@@ -67,8 +67,8 @@ func (s *fakeStore) Uncount(ctx context.Context, bucket, mark Mark) error {
 	}
 	s.counters.mu.Lock()
 	defer s.counters.mu.Unlock()
-	marks, _ := s.counters.buckets.get(bucket)
-	s.counters.buckets.put(bucket, slices.DeleteFunc(marks, func(c Counted) bool { return c.Mark == mark }))
+	marks, _ := s.counters.buckets.Get(bucket)
+	s.counters.buckets.Put(bucket, slices.DeleteFunc(marks, func(c Counted) bool { return c.Mark == mark }))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"shorepass/internal/lru"
 	"slices"
 	"sync"
 	"time"
@@ -79,8 +80,8 @@ type throttle struct {
 	places    places
 
 	mu      sync.Mutex
-	aliases *lru[Mark, account]   // login to the account that a provider found under it
-	proofs  *lru[Mark, time.Time] // proofs that were written from here, and when
+	aliases *lru.Cache[Mark, account]   // login to the account that a provider found under it
+	proofs  *lru.Cache[Mark, time.Time] // proofs that were written from here, and when
 }
 
 // account is what wrong passwords are counted under.
@@ -96,8 +97,8 @@ func newThrottle(counters Counters) *throttle {
 		marks:     newMarker(counters.Key()),
 		inquiries: inquiries{underWay: make(map[Mark]map[Mark]*inquiry)},
 		places:    places{underWay: make(map[string]*place)},
-		aliases:   newLRU[Mark, account](maxAliases),
-		proofs:    newLRU[Mark, time.Time](maxProofs),
+		aliases:   lru.New[Mark, account](maxAliases),
+		proofs:    lru.New[Mark, time.Time](maxProofs),
 	}
 }
 
@@ -122,7 +123,7 @@ func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*att
 	a := t.newAttempt(cred)
 	a.right = right
 	t.mu.Lock()
-	alias, known := t.aliases.get(a.login)
+	alias, known := t.aliases.Get(a.login)
 	t.mu.Unlock()
 	if known {
 		a.ahead.buckets = a.buckets(alias)
@@ -183,8 +184,8 @@ func (t *throttle) newProof(proofs []Mark) bool {
 	defer t.mu.Unlock()
 	isNew := false
 	for _, p := range proofs {
-		if written, ok := t.proofs.get(p); !ok || now.Sub(written) >= noteProofEvery {
-			t.proofs.put(p, now)
+		if written, ok := t.proofs.Get(p); !ok || now.Sub(written) >= noteProofEvery {
+			t.proofs.Put(p, now)
 			isNew = true
 		}
 	}

@@ -764,7 +764,7 @@ func TestLocalCountersAreBounded(t *testing.T) {
 	for i := range maxBuckets + 10 {
 		c.Add(t.Context(), []Count{{Bucket: Mark{byte(i), byte(i >> 8), byte(i >> 16)}, For: time.Minute}})
 	}
-	if n := len(c.buckets.items); n != maxBuckets {
+	if n := c.buckets.Len(); n != maxBuckets {
 		t.Errorf("%d buckets are kept, want %d", n, maxBuckets)
 	}
 	last := Mark{255, 255, 255}

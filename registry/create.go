@@ -12,7 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"shorepass/internal/durable"
 	"time"
 )
 
@@ -40,7 +40,7 @@ func CreateRoot(certFile, keyFile string) error {
 	if err != nil {
 		return fmt.Errorf("make root: %w", err)
 	}
-	if err := writeNew(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+	if err := durable.Create(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		return fmt.Errorf("make root: %w", err)
 	}
 	if err := writeRoot(certFile, key, time.Now()); err != nil {
@@ -77,7 +77,7 @@ func writeRoot(certFile string, key crypto.Signer, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return writeNew(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+	return durable.Create(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 }
 
 // drawRootKey draws until neither X nor Y begins with a zero byte, one key of
@@ -97,41 +97,4 @@ func drawRootKey(draw func() (*ecdsa.PrivateKey, error)) (*ecdsa.PrivateKey, err
 			return key, nil
 		}
 	}
-}
-
-// writeNew writes a file that must not exist, whole or not at all: a link,
-// unlike a rename, fails where there is something.
-func writeNew(name string, data []byte, mode os.FileMode) error {
-	dir := filepath.Dir(name)
-	f, err := os.CreateTemp(dir, ".shorepass-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if err := os.Link(f.Name(), name); err != nil {
-		return err
-	}
-	if err := syncDir(dir); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(name))
-	}
-	return nil
-}
-
-// syncDir makes a new name in dir survive a crash.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

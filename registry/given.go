@@ -5,7 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
+	"shorepass/internal/durable"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -27,9 +27,9 @@ type given struct {
 	leaf atomic.Pointer[signer]
 	next atomic.Int64 // when to look again, in Unix nanoseconds
 
-	mu   sync.Mutex     // held while looking
-	seen [2]os.FileInfo // of the two files that leaf is from, nil for one that is not there
-	last string         // what was reported last, so that it is not repeated
+	mu   sync.Mutex       // held while looking
+	seen [2]durable.State // of the two files that leaf is from
+	last string           // what was reported last, so that it is not repeated
 }
 
 // newGiven reads the leaf for the first time. rootFile may be empty.
@@ -72,7 +72,7 @@ func (g *given) due(now time.Time) bool {
 // time; it is reported once.
 func (g *given) reread(now time.Time) {
 	seen := g.look()
-	if unchanged(seen[0], g.seen[0]) && unchanged(seen[1], g.seen[1]) {
+	if seen[0].Equal(g.seen[0]) && seen[1].Equal(g.seen[1]) {
 		return
 	}
 	err := g.read(seen, now)
@@ -87,29 +87,14 @@ func (g *given) reread(now time.Time) {
 	}
 }
 
-// look returns the state of both files, nil for one that is not there.
-func (g *given) look() (seen [2]os.FileInfo) {
-	for i, name := range []string{g.certFile, g.keyFile} {
-		if info, err := os.Stat(name); err == nil {
-			seen[i] = info
-		}
-	}
-	return seen
-}
-
-// unchanged reports whether a file looks as it did. Size and time can be those
-// of before though a rename has put another file there: a leaf of the same
-// length, whose time was kept by what copied it.
-func unchanged(a, b os.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == nil && b == nil
-	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+// look returns the state of both files.
+func (g *given) look() [2]durable.State {
+	return [2]durable.State{durable.StateOf(g.certFile), durable.StateOf(g.keyFile)}
 }
 
 // read reads both files, which were looked at before, so that no change slips
 // in between.
-func (g *given) read(seen [2]os.FileInfo, now time.Time) error {
+func (g *given) read(seen [2]durable.State, now time.Time) error {
 	p, err := readPair(g.certFile, g.keyFile)
 	if err != nil {
 		return err

@@ -9,16 +9,16 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"shorepass/internal/durable"
+	"shorepass/internal/tlsconf"
 	"slices"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxKeyFile bounds a file of keys or certificates. A system's whole bundle of
-// authorities has a quarter of it.
+// maxKeyFile bounds a file with a private key, in bytes. A certificate chain may
+// stand in it too.
 const maxKeyFile = 1 << 20
 
 // minRSA is the least that RFC 7518, section 3.3 allows.
@@ -59,38 +59,28 @@ func readPair(certFile, keyFile string) (*pair, error) {
 
 // readCertificates reads all certificates in a PEM file, at least one.
 func readCertificates(name string) ([]*x509.Certificate, error) {
-	data, _, err := readFile(name)
+	certificates, err := tlsconf.ReadCertificates(name)
 	if err != nil {
 		return nil, fmt.Errorf("read certificate: %w", err)
-	}
-	var certificates []*x509.Certificate
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("read certificate: %s: %w", name, err)
-		}
-		certificates = append(certificates, c)
-	}
-	if len(certificates) == 0 {
-		return nil, fmt.Errorf("read certificate: %s holds no PEM certificate; a DER one is converted with openssl x509 -inform der", name)
 	}
 	return certificates, nil
 }
 
 // readKey reads the first private key in a PEM file.
 func readKey(name string) (crypto.Signer, error) {
-	data, mode, err := readFile(name)
+	data, state, err := durable.Read(name, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+	blocks, err := tlsconf.Blocks(data)
+	if err != nil {
+		return nil, fmt.Errorf("read key: %s: %w", name, err)
+	}
+	for _, block := range blocks {
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			continue // a certificate, or the EC PARAMETERS that openssl ecparam writes first
 		}
-		if mode&0o004 != 0 {
+		if state.WorldReadable() {
 			return nil, fmt.Errorf("read key: everybody on this machine can read %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", name)
 		}
 		key, err := parseKey(block)
@@ -159,30 +149,3 @@ func samePublicKey(a, b crypto.PublicKey) bool {
 }
 
 func isEd25519(c *x509.Certificate) bool { return c.PublicKeyAlgorithm == x509.Ed25519 }
-
-// readFile reads a file of at most maxKeyFile bytes, and returns its mode too.
-func readFile(name string) ([]byte, os.FileMode, error) {
-	// Looked at before it is opened: to open a pipe could wait for ever.
-	if info, err := os.Stat(name); err != nil {
-		return nil, 0, err
-	} else if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s is not a plain file", name)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(data) > maxKeyFile {
-		return nil, 0, fmt.Errorf("%s is larger than %d bytes", name, maxKeyFile)
-	}
-	return data, info.Mode(), nil
-}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/session"
 )
 
@@ -34,8 +34,8 @@ func parseCaller(r *http.Request, params url.Values, single ...string) (*questio
 // tokenOf returns the token that a form is about, without the blanks and the
 // new line of the file it was read from: none of ours has any, and with them it
 // would be unknown and so pass for ended.
-func tokenOf(params url.Values) providers.Secret {
-	return providers.NewSecret(strings.TrimSpace(params.Get("token")))
+func tokenOf(params url.Values) secret.Text {
+	return secret.New(strings.TrimSpace(params.Get("token")))
 }
 
 // caller proves who calls, by whatever the token endpoint would take. Without

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 )
 
@@ -19,7 +20,7 @@ type Config struct {
 
 	// TLS to serve with. Optional: without it the server speaks plain HTTP,
 	// and somebody else must stand before it.
-	TLS providers.TLS `toml:"tls"`
+	TLS tlsconf.Config `toml:"tls"`
 
 	// PublicURLs are what people and registries call this server; the first
 	// is the default. Default: Listen, behind "http://" or "https://".
@@ -105,9 +106,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		fault("listen", fmt.Sprintf("%q is not host:port; write %q to listen on every address", c.Listen, ":5001"))
 	}
-	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
-		fault("tls", "certificate and key go together; name both or neither")
-	}
+	c.TLS.Validate(fault)
 	for i, u := range c.PublicURLs {
 		if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
 			fault(fmt.Sprintf("public_urls[%d]", i), fmt.Sprintf("%q is not a URL such as %q", u, "https://registry-auth.corp.example"))

@@ -8,7 +8,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/registry"
 	"shorepass/session"
 )
@@ -72,7 +72,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, rooms *
 
 // introspect looks at one token. What is wrong with one that is not active
 // stands in the audit line.
-func (s *Server) introspect(ctx context.Context, rooms *Rooms, token providers.Secret, e *event) (introspection, error) {
+func (s *Server) introspect(ctx context.Context, rooms *Rooms, token secret.Text, e *event) (introspection, error) {
 	var notAccess error
 	if !session.Recognize(token) {
 		var answer introspection
@@ -105,7 +105,7 @@ func (s *Server) introspect(ctx context.Context, rooms *Rooms, token providers.S
 // introspectAccess looks at an access token, or returns registry.ErrNotOurToken.
 // It is active as long as a registry takes it, whatever has become of the session
 // that it was made in.
-func (r *Rooms) introspectAccess(token providers.Secret, e *event) (introspection, error) {
+func (r *Rooms) introspectAccess(token secret.Text, e *event) (introspection, error) {
 	service, err := r.Issuer.Verify(token.Reveal(), e.Time)
 	if err != nil {
 		return introspection{}, err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/registry"
 )
@@ -32,10 +33,10 @@ const (
 // parsed once. Nothing behind it knows of HTTP.
 type question struct {
 	proof   proof
-	login   providers.Login  // empty beside a bare token
-	secret  providers.Secret // empty only for proofNone
-	account string           // the account parameter of a GET, as it came
-	service string           // as asked; empty is for registry.Issuer.Service to settle
+	login   providers.Login // empty beside a bare token
+	secret  secret.Text     // empty only for proofNone
+	account string          // the account parameter of a GET, as it came
+	service string          // as asked; empty is for registry.Issuer.Service to settle
 	scopes  []registry.Scope
 	offline bool
 	post    bool // the answer states its scope (RFC 6749, section 5.1)
@@ -97,7 +98,7 @@ func parsePost(w http.ResponseWriter, r *http.Request) (*question, error) {
 	case "password":
 		return q, q.readSecret(params.Get("username"), params.Get("password"))
 	case "refresh_token":
-		q.proof, q.secret = proofRefresh, providers.NewSecret(params.Get("refresh_token"))
+		q.proof, q.secret = proofRefresh, secret.New(params.Get("refresh_token"))
 		return q, nil
 	case "":
 		return nil, malformed("grant_type is missing; use password or refresh_token")
@@ -150,15 +151,15 @@ func (q *question) readBasic(headers []string) error {
 	return q.readSecret(name, secret)
 }
 
-func (q *question) readSecret(name, secret string) error {
-	if !utf8.ValidString(secret) {
+func (q *question) readSecret(name, password string) error {
+	if !utf8.ValidString(password) {
 		return malformed("the password is not UTF-8")
 	}
 	login, err := providers.ParseLogin(name)
 	if err != nil {
 		return err
 	}
-	q.proof, q.login, q.secret = proofSecret, login, providers.NewSecret(secret)
+	q.proof, q.login, q.secret = proofSecret, login, secret.New(password)
 	return nil
 }
 

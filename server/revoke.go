@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"shorepass/providers"
+	"shorepass/internal/duration"
+	"shorepass/internal/secret"
 	"shorepass/session"
 )
 
@@ -27,7 +28,7 @@ var revokeSelectors = []string{"session", "user", "provider", "group", "older_th
 
 // revocation is what a client asks of /oauth/revoke, parsed once.
 type revocation struct {
-	token    providers.Secret // zero where sessions are selected
+	token    secret.Text // zero where sessions are selected
 	selector session.Selector
 	asked    []string // the selector as it came, for the audit line
 }
@@ -111,7 +112,7 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 		return nil, malformed("session is no id of a session, as shorepass sessions list prints them")
 	}
 	if text := params.Get("older_than"); text != "" {
-		age, err := session.ParseDuration(text)
+		age, err := duration.Parse(text)
 		if err != nil || age <= 0 {
 			return nil, malformed("older_than is not a length of time such as 30d or 12h")
 		}
@@ -123,7 +124,7 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 
 // revokeToken ends the session of a token for whoever holds it. One that is
 // unknown, or ended already, is what was asked for.
-func (s *Server) revokeToken(ctx context.Context, rooms *Rooms, token providers.Secret, who asker, e *event) error {
+func (s *Server) revokeToken(ctx context.Context, rooms *Rooms, token secret.Text, who asker, e *event) error {
 	was, ended, err := s.sessions.RevokeToken(ctx, token, rooms.nameOf(who))
 	switch {
 	case errors.Is(err, session.ErrRefused):

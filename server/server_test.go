@@ -22,6 +22,8 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/providers/file"
@@ -106,10 +108,10 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 		t.Fatal(err)
 	}
 	users := file.Config{Config: providers.Config{Name: "local", Kind: "file"}, Users: []file.User{
-		{Name: "alice", Password: providers.NewSecret(string(hash)), Groups: []string{"team-blue"}},
-		{Name: "bob", Password: providers.NewSecret(string(hash)), Groups: []string{"team-blue"}},
-		{Name: "carol", Password: providers.NewSecret(string(hash)), Groups: []string{"registry-admins"}},
-		{Name: "gone", Password: providers.NewSecret(string(hash)), Disabled: true},
+		{Name: "alice", Password: secret.New(string(hash)), Groups: []string{"team-blue"}},
+		{Name: "bob", Password: secret.New(string(hash)), Groups: []string{"team-blue"}},
+		{Name: "carol", Password: secret.New(string(hash)), Groups: []string{"registry-admins"}},
+		{Name: "gone", Password: secret.New(string(hash)), Disabled: true},
 	}}.WithDefaults()
 	local, err := file.New(users)
 	if err != nil {
@@ -538,7 +540,7 @@ func TestPublicURLDefault(t *testing.T) {
 			t.Errorf("the realm of listen = %q is %q, want %q", listen, got, want)
 		}
 	}
-	secure := server.Config{Listen: ":443", TLS: providers.TLS{Certificate: "c", Key: "k"}}.WithDefaults()
+	secure := server.Config{Listen: ":443", TLS: tlsconf.Config{Certificate: "c", Key: "k"}}.WithDefaults()
 	if got, want := secure.Realm(), "https://localhost:443/jwt/auth"; got != want {
 		t.Errorf("the realm of a server with TLS is %q, want %q", got, want)
 	}

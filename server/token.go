@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/registry"
 )
 
@@ -106,18 +106,18 @@ func (a asker) user() string {
 // refreshToken returns the refresh token that belongs into the answer: the
 // same one at its own redemption, a new one where a login asked for it, and
 // none beside any other of our tokens.
-func (s *Server) refreshToken(ctx context.Context, q *question, who asker, e *event) (providers.Secret, error) {
+func (s *Server) refreshToken(ctx context.Context, q *question, who asker, e *event) (secret.Text, error) {
 	switch {
 	case q.proof == proofRefresh:
 		return q.secret, nil
 	case !q.offline || who.identity == nil || who.credential != given:
-		return providers.Secret{}, nil
+		return secret.Text{}, nil
 	case who.session != nil:
 		return who.session.Token, nil
 	}
 	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, e.client())
 	if err != nil {
-		return providers.Secret{}, untold(fmt.Errorf("make a session: %w", err))
+		return secret.Text{}, untold(fmt.Errorf("make a session: %w", err))
 	}
 	e.Session = made.ID
 	return token, nil

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/server"
 	"shorepass/session"
@@ -186,10 +187,10 @@ type lender struct {
 func (l *lender) Accepts(kind providers.Kind) bool { return kind == providers.Password }
 
 func (l *lender) Authenticate(context.Context, providers.Credential) (*providers.Identity, error) {
-	return &providers.Identity{Subject: "1", User: "robin", Renewal: providers.NewSecret("lent")}, nil
+	return &providers.Identity{Subject: "1", User: "robin", Renewal: secret.New("lent")}, nil
 }
 
-func (l *lender) Revoke(_ context.Context, renewal providers.Secret) error {
+func (l *lender) Revoke(_ context.Context, renewal secret.Text) error {
 	l.returned <- renewal.Reveal()
 	return nil
 }

@@ -2,10 +2,10 @@ package session
 
 import (
 	"fmt"
+	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 	"strings"
 	"time"
-
-	"shorepass/providers"
 )
 
 // Config is the [session] table.
@@ -19,7 +19,7 @@ type Config struct {
 	// this machine must prove by TLS that it has that name. A file and its
 	// folder must be readable by their owner only; what does not exist is made
 	// so. Default "sqlite:data/shorepass.db".
-	Store providers.Secret `toml:"store" path:"write,sqlite:"`
+	Store secret.Text `toml:"store" path:"write,sqlite:"`
 
 	// Connections is how many connections each replica opens to PostgreSQL at
 	// most. A redemption needs one for less than a millisecond, so a few serve
@@ -37,7 +37,7 @@ type Config struct {
 
 	// TLS is how to connect to PostgreSQL: the authorities to trust, and the
 	// certificate to show. Optional.
-	TLS providers.TLS `toml:"tls"`
+	TLS tlsconf.Config `toml:"tls"`
 
 	// SealKey seals the providers' refresh tokens: base64 of 32 bytes, as
 	// "shorepass keys init --seal-key FILE" writes it. Several keys, apart by
@@ -46,7 +46,7 @@ type Config struct {
 	// them, put the new one first, restart them again, run "shorepass sessions
 	// rekey", and take the old one out. Default: seal.key beside a SQLite
 	// store, made at first start; required with any other store.
-	SealKey providers.Secret `toml:"seal_key"`
+	SealKey secret.Text `toml:"seal_key"`
 
 	// Revalidate is the time after which the provider is asked again. Default
 	// "5m".
@@ -97,7 +97,7 @@ const maxLifetime = 100 * 365 * day
 // SealKey stays empty: whether it can be made depends on the store.
 func (c Config) WithDefaults() Config {
 	if c.Store.IsZero() {
-		c.Store = providers.NewSecret(defaultStore)
+		c.Store = secret.New(defaultStore)
 	}
 	for _, d := range []struct {
 		key   *time.Duration
@@ -174,9 +174,7 @@ func (c Config) validateStore(fault func(key, problem string)) {
 			fault(d.key, fmt.Sprintf("%v is not between \"100ms\" and \"1m\"", d.value))
 		}
 	}
-	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
-		fault("tls", "certificate and key go together")
-	}
+	c.TLS.Validate(fault)
 }
 
 // IsPostgres reports whether the store is PostgreSQL, and not a file.

@@ -11,13 +11,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/session"
 	"shorepass/session/sqlite"
 )
 
 func TestValidate(t *testing.T) {
-	secret := providers.NewSecret
+	secret := secret.New
 	for _, tc := range []struct {
 		name   string
 		change func(*session.Config)
@@ -56,7 +56,7 @@ func TestValidate(t *testing.T) {
 }
 
 // startAt starts sessions on a file and closes them.
-func startAt(t *testing.T, file string, key providers.Secret) error {
+func startAt(t *testing.T, file string, key secret.Text) error {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), file)
 	must(t, err)
@@ -72,7 +72,7 @@ func startAt(t *testing.T, file string, key providers.Secret) error {
 type elsewhere struct{ session.Store }
 
 func TestSealKeyFile(t *testing.T) {
-	var none providers.Secret
+	var none secret.Text
 	file := filepath.Join(t.TempDir(), "new", "shorepass.db")
 	name := filepath.Join(filepath.Dir(file), session.SealKeyFile)
 	refused := func(what string, err error, want string) {
@@ -90,9 +90,9 @@ func TestSealKeyFile(t *testing.T) {
 	key, err := os.ReadFile(name)
 	must(t, err)
 	must(t, startAt(t, file, none))
-	must(t, startAt(t, file, providers.NewSecret(string(key))))
+	must(t, startAt(t, file, secret.New(string(key))))
 	refused("another key", startAt(t, file, session.NewSealKey()), "session.seal_key is not the sealing key that the sessions in the store were sealed with")
-	must(t, startAt(t, file, providers.NewSecret(session.NewSealKey().Reveal()+" "+string(key))))
+	must(t, startAt(t, file, secret.New(session.NewSealKey().Reveal()+" "+string(key))))
 
 	must(t, os.Remove(name))
 	refused("a key that is missing", startAt(t, file, none), name+" is missing, and the sessions in the store were sealed with it")
@@ -119,12 +119,12 @@ func TestRekey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	one, two := session.NewSealKey().Reveal(), session.NewSealKey().Reveal()
 	s := &site{t: t, house: newHouse(), file: file}
-	cfg := session.Config{SealKey: providers.NewSecret(one), Revalidate: time.Second}
+	cfg := session.Config{SealKey: secret.New(one), Revalidate: time.Second}
 	s.start(cfg)
 	token := s.issue("sso", "alice")
 	s.close()
 
-	cfg.SealKey = providers.NewSecret(two + " " + one)
+	cfg.SealKey = secret.New(two + " " + one)
 	s.start(cfg)
 	time.Sleep(time.Second)
 	s.expect("sealed with the old key", token, "ok") // and rotated, so sealed with the new one
@@ -134,14 +134,14 @@ func TestRekey(t *testing.T) {
 	}
 	s.close()
 
-	cfg.SealKey = providers.NewSecret(one + " " + two)
+	cfg.SealKey = secret.New(one + " " + two)
 	s.start(cfg)
 	if n, err := s.replicas[0].Rekey(t.Context()); n != 2 || err != nil {
 		t.Errorf("Rekey = %d, %v, want 2", n, err)
 	}
 	s.close()
 
-	cfg.SealKey = providers.NewSecret(one)
+	cfg.SealKey = secret.New(one)
 	s.start(cfg)
 	defer s.close()
 	time.Sleep(time.Second)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/session"
 	"shorepass/session/sqlite"
 )
@@ -94,7 +94,7 @@ func TestKill9(t *testing.T) {
 		s := &site{t: t, house: newHouse(), file: file}
 		s.start(session.Config{})
 		for token := range issued {
-			_, err := s.redeem(providers.NewSecret(token))
+			_, err := s.redeem(secret.New(token))
 			switch {
 			case revoked[token] && outcome(err) != "401":
 				t.Errorf("round %d: a revoked token: %v", round, err)

@@ -4,11 +4,12 @@ import (
 	"context"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
 // ExportID returns the ID of a token's session.
-func ExportID(token providers.Secret) string {
+func ExportID(token secret.Text) string {
 	_, hash, ok := parseToken(token)
 	if !ok {
 		return ""

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/sqlite"
@@ -92,7 +93,7 @@ func (h *house) identity(provider, subject string) *providers.Identity {
 	user, _, _ := strings.Cut(subject, "/")
 	return &providers.Identity{
 		Provider: provider, Fingerprint: h.prints[provider], Subject: subject, User: user, Groups: a.groups, Claims: map[string]any{"mail": user + "@corp.example"},
-		Method: providers.MethodPassword, Stamp: a.stamp, Renewal: providers.NewSecret(a.renewal),
+		Method: providers.MethodPassword, Stamp: a.stamp, Renewal: secret.New(a.renewal),
 	}
 }
 
@@ -135,7 +136,7 @@ func (h *house) Revalidate(ctx context.Context, id *providers.Identity) (*provid
 	case a.disabled:
 		return nil, fmt.Errorf("disabled: %w: %w", providers.ErrRejected, providers.ErrEnded)
 	case a.locked:
-		return nil, &providers.RotatedError{Renewal: providers.NewSecret(a.renewal), Err: fmt.Errorf("locked: %w", providers.ErrRejected)}
+		return nil, &providers.RotatedError{Renewal: secret.New(a.renewal), Err: fmt.Errorf("locked: %w", providers.ErrRejected)}
 	}
 	return h.identity(id.Provider, id.Subject), nil
 }
@@ -150,7 +151,7 @@ func (h *house) PerSession(provider string) bool { return provider == "sso" }
 
 func (h *house) Forget(func(*providers.Identity) bool) {}
 
-func (h *house) RevokeRenewal(_ context.Context, provider string, renewal providers.Secret) error {
+func (h *house) RevokeRenewal(_ context.Context, provider string, renewal secret.Text) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.revoked = append(h.revoked, provider+" "+renewal.Reveal())
@@ -217,14 +218,14 @@ func (s *site) close() {
 }
 
 // issue logs a person in.
-func (s *site) issue(provider, subject string) providers.Secret {
+func (s *site) issue(provider, subject string) secret.Text {
 	s.t.Helper()
 	token, _, err := s.replicas[0].Issue(s.t.Context(), s.house.login(provider, subject), service, laptop)
 	must(s.t, err)
 	return token
 }
 
-func (s *site) redeem(token providers.Secret) (*session.Session, error) {
+func (s *site) redeem(token secret.Text) (*session.Session, error) {
 	return s.replicas[0].Redeem(s.t.Context(), token, service, laptop, session.KindRefresh)
 }
 
@@ -242,7 +243,7 @@ func outcome(err error) string {
 }
 
 // expect redeems a token and holds what comes of it against what is wanted.
-func (s *site) expect(when string, token providers.Secret, want string) {
+func (s *site) expect(when string, token secret.Text, want string) {
 	s.t.Helper()
 	if _, err := s.redeem(token); outcome(err) != want {
 		s.t.Errorf("%s: Redeem = %v, want %s", when, err, want)
@@ -250,7 +251,7 @@ func (s *site) expect(when string, token providers.Secret, want string) {
 }
 
 // why returns why a session ended, or "".
-func (s *site) why(token providers.Secret) session.Reason {
+func (s *site) why(token secret.Text) session.Reason {
 	s.t.Helper()
 	all, err := s.replicas[0].List(s.t.Context(), session.Selector{Ended: true})
 	must(s.t, err)

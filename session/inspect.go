@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -13,7 +14,7 @@ import (
 // ends. The error wraps ErrUnavailable, or ErrRefused where by what is known a
 // redemption would be: it has ended or is over, its provider is another by now,
 // or the provider's last word about the person was no.
-func (s *Sessions) Inspect(ctx context.Context, token providers.Secret) (*Session, error) {
+func (s *Sessions) Inspect(ctx context.Context, token secret.Text) (*Session, error) {
 	found, err := s.behind(ctx, token)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func (s *Sessions) Inspect(ctx context.Context, token providers.Secret) (*Sessio
 // could use it may end it. It returns the session as it was, and whether it ended
 // only now. The error wraps ErrUnavailable, or ErrRefused where there is no such
 // session. As with Revoke, every replica refuses the token from then on.
-func (s *Sessions) RevokeToken(ctx context.Context, token providers.Secret, by string) (was *Session, ended bool, err error) {
+func (s *Sessions) RevokeToken(ctx context.Context, token secret.Text, by string) (was *Session, ended bool, err error) {
 	found, err := s.behind(ctx, token)
 	if err != nil {
 		return nil, false, err
@@ -53,7 +54,7 @@ func (s *Sessions) RevokeToken(ctx context.Context, token providers.Secret, by s
 
 // ServiceOf returns the service that a token was made for, be the token good or
 // not. The error wraps ErrRefused or ErrUnavailable.
-func (s *Sessions) ServiceOf(ctx context.Context, token providers.Secret) (string, error) {
+func (s *Sessions) ServiceOf(ctx context.Context, token secret.Text) (string, error) {
 	found, err := s.behind(ctx, token)
 	if err != nil {
 		return "", err
@@ -63,7 +64,7 @@ func (s *Sessions) ServiceOf(ctx context.Context, token providers.Secret) (strin
 
 // behind looks up the session of a token, ended or not: of ours, or a provider's
 // refresh token that a session answers to.
-func (s *Sessions) behind(ctx context.Context, token providers.Secret) (*selectedSession, error) {
+func (s *Sessions) behind(ctx context.Context, token secret.Text) (*selectedSession, error) {
 	kind, hash, ok := parseToken(token)
 	switch {
 	case ok:

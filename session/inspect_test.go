@@ -5,41 +5,41 @@ import (
 	"testing/synctest"
 	"time"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/session"
 )
 
 // TestInspect: what can be told of a token without redeeming it.
 func TestInspect(t *testing.T) {
 	for name, test := range map[string]struct {
-		happens func(*site, providers.Secret)
+		happens func(*site, secret.Text)
 		want    string
 	}{
-		"it lives":            {func(*site, providers.Secret) {}, "ok"},
-		"it was redeemed":     {func(s *site, token providers.Secret) { s.redeem(token) }, "ok"},
-		"it was revoked":      {func(s *site, token providers.Secret) { s.replicas[0].RevokeToken(s.t.Context(), token, "test") }, "401"},
-		"it was never used":   {func(*site, providers.Secret) { time.Sleep(4 * time.Hour) }, "401"},
-		"its provider is new": {func(s *site, _ providers.Secret) { s.house.prints["corp"] = "another" }, "401"},
-		"its provider went":   {func(s *site, _ providers.Secret) { delete(s.house.prints, "corp") }, "401"},
-		"its password changed": {func(s *site, _ providers.Secret) {
+		"it lives":            {func(*site, secret.Text) {}, "ok"},
+		"it was redeemed":     {func(s *site, token secret.Text) { s.redeem(token) }, "ok"},
+		"it was revoked":      {func(s *site, token secret.Text) { s.replicas[0].RevokeToken(s.t.Context(), token, "test") }, "401"},
+		"it was never used":   {func(*site, secret.Text) { time.Sleep(4 * time.Hour) }, "401"},
+		"its provider is new": {func(s *site, _ secret.Text) { s.house.prints["corp"] = "another" }, "401"},
+		"its provider went":   {func(s *site, _ secret.Text) { delete(s.house.prints, "corp") }, "401"},
+		"its password changed": {func(s *site, _ secret.Text) {
 			s.house.change("alice", func(a *account) { a.stamp = "s2" })
 			s.issue("corp", "alice")
 		}, "401"},
-		"nobody has asked yet": {func(s *site, _ providers.Secret) {
+		"nobody has asked yet": {func(s *site, _ secret.Text) {
 			s.house.change("alice", func(a *account) { a.disabled = true })
 			time.Sleep(time.Hour)
 		}, "ok"},
-		"its person is locked": {func(s *site, token providers.Secret) {
+		"its person is locked": {func(s *site, token secret.Text) {
 			s.house.change("alice", func(a *account) { a.locked = true })
 			time.Sleep(time.Hour)
 			s.redeem(token)
 		}, "401"},
-		"its person is missing": {func(s *site, token providers.Secret) {
+		"its person is missing": {func(s *site, token secret.Text) {
 			s.house.change("alice", func(a *account) { a.missing = true })
 			time.Sleep(10 * time.Minute)
 			s.redeem(token)
 		}, "401"},
-		"its provider is down": {func(s *site, token providers.Secret) {
+		"its provider is down": {func(s *site, token secret.Text) {
 			s.house.setDown(true)
 			time.Sleep(2 * time.Hour)
 			s.redeem(token)
@@ -91,16 +91,16 @@ func TestRevokeToken(t *testing.T) {
 		s.redeem(token) // another replica has it in no memory
 		for _, test := range []struct {
 			name  string
-			token providers.Secret
+			token secret.Text
 			ended bool
 			want  string
 		}{
 			{"it lives", token, true, "ok"},
 			{"again", token, false, "ok"},
 			{"a personal access token", pat.Token, true, "ok"},
-			{"mangled", providers.NewSecret(other.Reveal()[:20]), false, "401"},
-			{"of another kind", providers.NewSecret("sp_b_" + other.Reveal()[5:]), false, "401"},
-			{"a password", providers.NewSecret("correct-horse"), false, "401"},
+			{"mangled", secret.New(other.Reveal()[:20]), false, "401"},
+			{"of another kind", secret.New("sp_b_" + other.Reveal()[5:]), false, "401"},
+			{"a password", secret.New("correct-horse"), false, "401"},
 		} {
 			was, ended, err := s.replicas[1].RevokeToken(t.Context(), test.token, "its holder")
 			if got := outcome(err); got != test.want || ended != test.ended {

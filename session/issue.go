@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -17,10 +18,10 @@ const writeLimit = 10 * time.Second
 // Issue makes a session for id on service. The first result is its token, a
 // new refresh token of ours, which nobody will ever be able to read again.
 // When Issue returns, the session survives a crash.
-func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service string, client Client) (providers.Secret, *Session, error) {
+func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service string, client Client) (secret.Text, *Session, error) {
 	made, err := s.make(ctx, s.rules.Load(), KindRefresh, id, service, client, nil)
 	if err != nil {
-		return providers.Secret{}, nil, err
+		return secret.Text{}, nil, err
 	}
 	return made.Token, made, nil
 }
@@ -128,7 +129,7 @@ func (r *rules) expires(row *Row) time.Time {
 // session is a row as callers see it.
 func (r *rules) session(row *Row, known *providers.Identity, used time.Time) *Session {
 	id := *known // groups and claims are shared, and never changed
-	id.Method, id.AuthTime, id.Stamp, id.Renewal = row.method(), row.Created, row.Stamp, providers.Secret{}
+	id.Method, id.AuthTime, id.Stamp, id.Renewal = row.method(), row.Created, row.Stamp, secret.Text{}
 	return &Session{
 		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id,
 		Created: row.Created, Expires: r.expires(row), LastUsed: used, Checked: row.Person.Checked,

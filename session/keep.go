@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"shorepass/internal/secret"
 	"time"
-
-	"shorepass/providers"
 )
 
 const (
@@ -139,7 +138,7 @@ func (s *Sessions) revokeRenewal(ctx context.Context, sealed Sealed) {
 
 // revokeAtProvider asks the provider that gave a renewal. Another that has taken
 // its name must not get to see it.
-func (s *Sessions) revokeAtProvider(ctx context.Context, provider string, id int64, renewal providers.Secret) error {
+func (s *Sessions) revokeAtProvider(ctx context.Context, provider string, id int64, renewal secret.Text) error {
 	all := s.rules.Load().providers
 	if providerID(provider, all.Fingerprint(provider)) != id {
 		return errors.New("the provider is another by now, or gone")

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
-
-	"shorepass/providers"
+	"shorepass/internal/durable"
+	"shorepass/internal/secret"
 )
 
 // SealKeyFile is what the sealing key's file is called beside a store that
@@ -63,69 +62,39 @@ func OpenKeys(ctx context.Context, cfg Config, store Settings, log *slog.Logger)
 	return keys, nil
 }
 
+// maxSealKeyFile bounds the file of a ring of sealing keys, in bytes.
+const maxSealKeyFile = 4 << 10
+
 // readOrMake reads a key from a file that only its owner can read. If there is
 // none, it is made, unless the store knows a key already.
-func readOrMake(name string, mayMake bool, log *slog.Logger) (providers.Secret, error) {
-	info, err := os.Stat(name)
+func readOrMake(name string, mayMake bool, log *slog.Logger) (secret.Text, error) {
+	text, state, err := durable.Read(name, maxSealKeyFile)
 	switch {
-	case err == nil && info.Mode().Perm()&0o077 != 0:
-		return providers.Secret{}, fmt.Errorf("others may read the sealing key, %s (mode %v); run: chmod 600 %s", name, info.Mode().Perm(), name)
+	case err == nil && state.Mode()&0o077 != 0:
+		return secret.Text{}, fmt.Errorf("others may read the sealing key, %s (mode %v); run: chmod 600 %s", name, state.Mode(), name)
 	case err == nil:
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return providers.Secret{}, fmt.Errorf("read the sealing key: %w", err)
-		}
-		return providers.NewSecret(string(text)), nil
+		return secret.New(string(text)), nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return providers.Secret{}, fmt.Errorf("read the sealing key: %w", err)
+		return secret.Text{}, fmt.Errorf("read the sealing key: %w", err)
 	case !mayMake:
-		return providers.Secret{}, fmt.Errorf("the sealing key %s is missing, and the sessions in the store were sealed with it; put it back from a copy", name)
+		return secret.Text{}, fmt.Errorf("the sealing key %s is missing, and the sessions in the store were sealed with it; put it back from a copy", name)
 	}
 	key := NewSealKey()
 	switch err := WriteSealKey(name, key); {
 	case errors.Is(err, fs.ErrExist):
 		return readOrMake(name, false, log) // another process was first
 	case err != nil:
-		return providers.Secret{}, err
+		return secret.Text{}, err
 	}
 	log.Info("made a sealing key; keep a copy of it apart from the copies of the store", "file", name)
 	return key, nil
 }
 
-// WriteSealKey writes a key into a new file that only its owner can read. It
-// never replaces a file, and never leaves half a one: the name appears when
-// all of it is on disk, and is there to stay when WriteSealKey returns.
-func WriteSealKey(name string, key providers.Secret) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+SealKeyFile+"-*") // made with mode 0600
-	if err != nil {
+// WriteSealKey writes a key into a new file that only its owner can read, as
+// [durable.Create] does.
+func WriteSealKey(name string, key secret.Text) error {
+	if err := durable.Create(name, []byte(key.Reveal()+"\n"), 0o600); err != nil {
 		return fmt.Errorf("make the sealing key: %w", err)
 	}
-	defer func() {
-		if err = errors.Join(err, os.Remove(f.Name())); err != nil {
-			err = fmt.Errorf("make the sealing key: %w", err)
-		}
-	}()
-	_, err = f.WriteString(key.Reveal() + "\n")
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err = os.Link(f.Name(), name); err != nil {
-		return err
-	}
-	if err = syncFolder(filepath.Dir(name)); err != nil {
-		return errors.Join(err, os.Remove(name))
-	}
 	return nil
-}
-
-// syncFolder makes a new name in a folder survive a crash.
-func syncFolder(folder string) error {
-	f, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

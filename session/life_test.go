@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
 )
@@ -44,7 +45,7 @@ func TestRedeem(t *testing.T) {
 		{"of another kind", "sp_p_" + text[5:], service, []session.Kind{session.KindRefresh, session.KindPAT}},
 		{"one letter less", text[:len(text)-1], service, []session.Kind{session.KindRefresh}},
 	} {
-		if _, err := s.replicas[0].Redeem(t.Context(), providers.NewSecret(tc.token), tc.service, laptop, tc.kinds...); outcome(err) != "401" {
+		if _, err := s.replicas[0].Redeem(t.Context(), secret.New(tc.token), tc.service, laptop, tc.kinds...); outcome(err) != "401" {
 			t.Errorf("%s: Redeem = %v, want 401", tc.name, err)
 		}
 	}
@@ -197,8 +198,8 @@ func TestJobsOfOneSubject(t *testing.T) {
 	s := newSite(t, 1, session.Config{})
 	defer s.close()
 	id := s.house.login("sso", "repo:org/app")
-	id.Method, id.Renewal = providers.MethodIDToken, providers.Secret{}
-	tokens := make(map[string]providers.Secret)
+	id.Method, id.Renewal = providers.MethodIDToken, secret.Text{}
+	tokens := make(map[string]secret.Text)
 	for _, workflow := range []string{"release", "test"} {
 		id.Claims = map[string]any{"workflow": workflow}
 		token, _, err := s.replicas[0].Issue(t.Context(), id, service, laptop)
@@ -257,7 +258,7 @@ func TestPerPerson(t *testing.T) {
 		used := s.issue("sso", "alice")
 		s.expect("used", used, "ok")
 		synctest.Wait()
-		var tokens []providers.Secret
+		var tokens []secret.Text
 		for range 4 {
 			time.Sleep(time.Second)
 			tokens = append(tokens, s.issue("sso", "alice"))
@@ -342,7 +343,7 @@ func TestRevoke(t *testing.T) {
 		s := newSite(t, 3, session.Config{})
 		defer s.close()
 		s.house.change("alice", func(a *account) { a.groups = []string{`<ops> & "Gäste"`, "dev"} })
-		tokens := map[string]providers.Secret{"alice": s.issue("corp", "alice"), "bob": s.issue("corp", "bob"), "carol": s.issue("sso", "carol")}
+		tokens := map[string]secret.Text{"alice": s.issue("corp", "alice"), "bob": s.issue("corp", "bob"), "carol": s.issue("sso", "carol")}
 		time.Sleep(time.Hour)
 		tokens["dave"] = s.issue("corp", "dave")
 		for _, tc := range []struct {

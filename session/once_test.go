@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/sqlite"
@@ -47,7 +48,7 @@ func TestOneQuestionForOnePerson(t *testing.T) {
 		s := newSite(t, 3, session.Config{})
 		defer s.close()
 		s.house.slow = time.Second
-		var tokens []providers.Secret
+		var tokens []secret.Text
 		for range 50 {
 			tokens = append(tokens, s.issue("corp", "alice"))
 		}
@@ -172,11 +173,11 @@ func TestSlowStore(t *testing.T) {
 			time.Sleep(11 * time.Second)
 			return s.house.login("sso", "alice"), nil
 		}
-		_, _, err = s.replicas[1].RedeemUpstream(t.Context(), providers.NewSecret("alice's own"), service, laptop, first)
+		_, _, err = s.replicas[1].RedeemUpstream(t.Context(), secret.New("alice's own"), service, laptop, first)
 		if outcome(err) != "503" || asked.Load() != 0 {
 			t.Errorf("the first use by a replica that was told late: %v, and the provider was asked %d times, want 503 and never", err, asked.Load())
 		}
-		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), providers.NewSecret("alice's own"), service, laptop, first); err != nil || asked.Load() != 1 {
+		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), secret.New("alice's own"), service, laptop, first); err != nil || asked.Load() != 1 {
 			t.Errorf("by another: %v, and the provider was asked %d times, want once", err, asked.Load())
 		}
 	})
@@ -223,7 +224,7 @@ func TestGuard(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := newSite(t, replicas, session.Config{})
 					defer s.close()
-					var tokens []providers.Secret
+					var tokens []secret.Text
 					for i := range tc.all {
 						name := fmt.Sprint("user", i)
 						tokens = append(tokens, s.issue("corp", name))
@@ -274,7 +275,7 @@ func TestGuardAtOnce(t *testing.T) {
 		s := newSite(t, 3, session.Config{})
 		defer s.close()
 		const people = 30
-		var tokens []providers.Secret
+		var tokens []secret.Text
 		for i := range people {
 			name := fmt.Sprint("user", i)
 			tokens = append(tokens, s.issue("corp", name))
@@ -319,7 +320,7 @@ func TestGuardLetsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1, session.Config{})
 		defer s.close()
-		var tokens []providers.Secret
+		var tokens []secret.Text
 		disable := func(i int, disabled bool) {
 			s.house.change(fmt.Sprint("user", i), func(a *account) { a.disabled = disabled })
 		}
@@ -357,7 +358,7 @@ func TestGuardCountsPersons(t *testing.T) {
 		s := newSite(t, 1, session.Config{})
 		defer s.close()
 		leaver := s.house.login("sso", "leaver")
-		var tokens []providers.Secret
+		var tokens []secret.Text
 		for range 20 {
 			token, _, err := s.replicas[0].Issue(t.Context(), leaver, service, laptop)
 			must(t, err)
@@ -376,7 +377,7 @@ func TestGuardKeepsRenewals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1, session.Config{})
 		defer s.close()
-		var tokens []providers.Secret
+		var tokens []secret.Text
 		for i := range 12 {
 			tokens = append(tokens, s.issue("sso", fmt.Sprint("user", i)))
 			s.house.change(fmt.Sprint("user", i), func(a *account) { a.disabled = true })
@@ -404,7 +405,7 @@ func TestRedeemUpstream(t *testing.T) {
 		s := newSite(t, 3, session.Config{})
 		defer s.close()
 		s.house.login("sso", "alice") // so that she has a renewal
-		upstream := providers.NewSecret("alice renewal 0")
+		upstream := secret.New("alice renewal 0")
 		var asked atomic.Int32
 		first := func(ctx context.Context) (*providers.Identity, error) {
 			asked.Add(1)
@@ -412,7 +413,7 @@ func TestRedeemUpstream(t *testing.T) {
 		}
 		s.house.slow = 2 * time.Second
 		var made atomic.Int32
-		var token providers.Secret
+		var token secret.Text
 		redeem := func(replica int, service string) *session.Session {
 			found, first, err := s.replicas[replica].RedeemUpstream(t.Context(), upstream, service, laptop, first)
 			if err != nil {
@@ -468,7 +469,7 @@ func TestReloadDuringALogin(t *testing.T) {
 		s := newSite(t, 1, session.Config{})
 		defer s.close()
 		proved, other := s.house.login("sso", "alice"), s.house.login("sso", "bob")
-		upstream := providers.NewSecret("alice's own")
+		upstream := secret.New("alice's own")
 		s.house.prints["sso"] = "another tenant"
 		token, _, err := s.replicas[0].Issue(t.Context(), proved, service, laptop)
 		must(t, err)
@@ -504,7 +505,7 @@ func TestAbandonedLogin(t *testing.T) {
 		}
 		nameless := s.house.login("sso", "carol")
 		nameless.Subject = "" // which cannot be kept
-		_, _, err := s.replicas[0].RedeemUpstream(t.Context(), providers.NewSecret("carol's own"), service, laptop,
+		_, _, err := s.replicas[0].RedeemUpstream(t.Context(), secret.New("carol's own"), service, laptop,
 			func(context.Context) (*providers.Identity, error) { return nameless, nil })
 		synctest.Wait()
 		if err == nil || len(s.house.revoked) != 2 {
@@ -517,7 +518,7 @@ func TestRedeemUpstreamFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 2, session.Config{})
 		defer s.close()
-		upstream := providers.NewSecret("no token of anybody")
+		upstream := secret.New("no token of anybody")
 		for _, want := range []error{providers.ErrRejected, providers.ErrGone, errors.New("down"), &providers.RotatedError{Err: errors.New("down")}} {
 			for i := range 2 {
 				_, _, err := s.replicas[i].RedeemUpstream(t.Context(), upstream, service, laptop, func(context.Context) (*providers.Identity, error) { return nil, want })
@@ -526,7 +527,7 @@ func TestRedeemUpstreamFails(t *testing.T) {
 				}
 			}
 		}
-		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), providers.Secret{}, service, laptop, nil); outcome(err) != "401" {
+		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), secret.Text{}, service, laptop, nil); outcome(err) != "401" {
 			t.Errorf("RedeemUpstream of nothing = %v", err)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -22,7 +23,7 @@ const maxRounds = 4
 // Redeem returns the session behind token, if token is of one of the kinds and
 // good for service, and asks the provider again where that is due. The error
 // wraps ErrRefused, ErrUnavailable or an error of ctx.
-func (s *Sessions) Redeem(ctx context.Context, token providers.Secret, service string, client Client, kinds ...Kind) (*Session, error) {
+func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string, client Client, kinds ...Kind) (*Session, error) {
 	kind, hash, ok := parseToken(token)
 	switch {
 	case !ok:

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -210,10 +211,10 @@ func revalidated(ctx context.Context, r *rules, id *providers.Identity) (*provid
 
 // read makes a settlement of what a provider said, and returns the renewal
 // that came with it.
-func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error, provider string) (*Settlement, providers.Secret) {
+func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error, provider string) (*Settlement, secret.Text) {
 	now := s.now()
 	a := &Settlement{Person: row.Person.ID, At: now}
-	var renewal providers.Secret
+	var renewal secret.Text
 	if rotated, ok := errors.AsType[*providers.RotatedError](err); ok {
 		renewal = rotated.Renewal
 	}

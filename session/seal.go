@@ -11,9 +11,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"shorepass/internal/secret"
 	"strings"
-
-	"shorepass/providers"
 )
 
 // Keys are the ring of sealing keys: the first seals, each opens what it
@@ -33,15 +32,15 @@ const (
 )
 
 // NewSealKey makes a sealing key, as it is written into a file.
-func NewSealKey() providers.Secret {
+func NewSealKey() secret.Text {
 	key := make([]byte, sealKeyLen)
 	rand.Read(key) // never fails
-	return providers.NewSecret(base64.StdEncoding.EncodeToString(key))
+	return secret.New(base64.StdEncoding.EncodeToString(key))
 }
 
 // ParseKeys reads a ring of keys: each base64 of 32 bytes, apart by blanks or
 // new lines.
-func ParseKeys(text providers.Secret) (*Keys, error) {
+func ParseKeys(text secret.Text) (*Keys, error) {
 	fields := strings.Fields(text.Reveal())
 	if len(fields) == 0 || len(fields) > maxKeys {
 		return nil, fmt.Errorf("holds %d keys instead of 1 to %d", len(fields), maxKeys)
@@ -84,7 +83,7 @@ func (k sealKey) aead(session string) (cipher.AEAD, error) {
 
 // seal encrypts a renewal with AES-256-GCM, bound to the session: version, key
 // id, nonce, ciphertext.
-func (k *Keys) seal(session string, renewal providers.Secret) ([]byte, error) {
+func (k *Keys) seal(session string, renewal secret.Text) ([]byte, error) {
 	first := k.ring[0]
 	aead, err := first.aead(session)
 	if err != nil {
@@ -99,10 +98,10 @@ func (k *Keys) seal(session string, renewal providers.Secret) ([]byte, error) {
 var errSealed = errors.New("sealed with a key that is not in seal_key, or damaged")
 
 // open decrypts what seal returned for the same session.
-func (k *Keys) open(session string, sealed []byte) (providers.Secret, error) {
+func (k *Keys) open(session string, sealed []byte) (secret.Text, error) {
 	const head = 1 + keyIDLen
 	if len(sealed) < head || sealed[0] != sealVersion {
-		return providers.Secret{}, errSealed
+		return secret.Text{}, errSealed
 	}
 	for _, key := range k.ring {
 		if !bytes.Equal(key.id[:], sealed[1:head]) {
@@ -110,13 +109,13 @@ func (k *Keys) open(session string, sealed []byte) (providers.Secret, error) {
 		}
 		aead, err := key.aead(session)
 		if err != nil {
-			return providers.Secret{}, fmt.Errorf("open what is sealed: %w", err)
+			return secret.Text{}, fmt.Errorf("open what is sealed: %w", err)
 		}
 		if plain, err := aead.Open(nil, nil, sealed[head:], []byte(session)); err == nil {
-			return providers.NewSecret(string(plain)), nil
+			return secret.New(string(plain)), nil
 		}
 	}
-	return providers.Secret{}, errSealed
+	return secret.Text{}, errSealed
 }
 
 // sealedByFirst reports whether the first key sealed it, so that rekey has

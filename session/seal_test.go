@@ -4,19 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"shorepass/internal/secret"
 	"strings"
 	"testing"
-
-	"shorepass/providers"
 )
 
-func newKeys(t *testing.T, texts ...providers.Secret) *Keys {
+func newKeys(t *testing.T, texts ...secret.Text) *Keys {
 	t.Helper()
 	var all []string
 	for _, text := range texts {
 		all = append(all, text.Reveal())
 	}
-	k, err := ParseKeys(providers.NewSecret(strings.Join(all, "\n") + "\n"))
+	k, err := ParseKeys(secret.New(strings.Join(all, "\n") + "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +25,7 @@ func newKeys(t *testing.T, texts ...providers.Secret) *Keys {
 func TestSeal(t *testing.T) {
 	one, two := NewSealKey(), NewSealKey()
 	old, both, anew, other := newKeys(t, one), newKeys(t, two, one), newKeys(t, two), newKeys(t, NewSealKey())
-	renewal := providers.NewSecret("eyJ refresh token")
+	renewal := secret.New("eyJ refresh token")
 	sealed, err := old.seal("a", renewal)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +83,7 @@ func TestSeal(t *testing.T) {
 func TestParseKeysRefuses(t *testing.T) {
 	good := NewSealKey().Reveal()
 	for _, text := range []string{"", " \n", good[1:], good + "=", "secret", strings.Repeat(good+" ", 17), good + "\nsecret"} {
-		_, err := ParseKeys(providers.NewSecret(text))
+		_, err := ParseKeys(secret.New(text))
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), good) {
 			t.Errorf("ParseKeys(%q) = %v, want an error that shows no key", text, err)
 		}

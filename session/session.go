@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -56,7 +57,7 @@ type Session struct {
 
 	// Token is the session's own, where it was just made; otherwise it is
 	// zero, since the store does not know it.
-	Token providers.Secret
+	Token secret.Text
 
 	// What only List, Inspect and RevokeToken fill in.
 	Client Client    // who logged in
@@ -83,7 +84,7 @@ type Providers interface {
 	PerSession(provider string) bool
 
 	// RevokeRenewal has the provider revoke a renewal (RFC 7009), where it can.
-	RevokeRenewal(ctx context.Context, provider string, renewal providers.Secret) error
+	RevokeRenewal(ctx context.Context, provider string, renewal secret.Text) error
 
 	// Forget drops what this process remembers of the passwords of those whom
 	// match picks, for when they may not come in any more. It asks nobody.

@@ -5,9 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"hash/crc32"
+	"shorepass/internal/secret"
 	"strings"
-
-	"shorepass/providers"
 )
 
 // Kind says what a token of ours is for. It is part of what is hashed, so that
@@ -59,12 +58,12 @@ func kindOf(text string) Kind {
 
 // Recognize reports whether a secret begins like one of our tokens, good or
 // mangled, and so must go nowhere but to [Sessions.Redeem].
-func Recognize(secret providers.Secret) bool {
+func Recognize(secret secret.Text) bool {
 	return kindOf(strings.TrimSpace(secret.Reveal())) != ""
 }
 
 // newToken makes a token of a kind.
-func newToken(kind Kind) providers.Secret {
+func newToken(kind Kind) secret.Text {
 	text := make([]byte, 0, tokenLen)
 	text = append(text, kind.prefix()...)
 	for random := make([]byte, 64); len(text) < prefixLen+randomLen; {
@@ -77,7 +76,7 @@ func newToken(kind Kind) providers.Secret {
 			}
 		}
 	}
-	return providers.NewSecret(string(append(text, checksum(text)...)))
+	return secret.New(string(append(text, checksum(text)...)))
 }
 
 // checksum spells the CRC-32 (IEEE) of text in six letters.
@@ -93,7 +92,7 @@ func checksum(text []byte) []byte {
 // parseToken returns the kind and the hash of a token, or false for anything
 // that newToken cannot have made. How long it takes depends only on the
 // length: what is secret is compared by nobody but the store, as a hash.
-func parseToken(token providers.Secret) (Kind, Hash, bool) {
+func parseToken(token secret.Text) (Kind, Hash, bool) {
 	text := token.Reveal()
 	kind := kindOf(text)
 	if len(text) != tokenLen || kind == "" {
@@ -127,7 +126,7 @@ func hashOf(purpose, text string) Hash {
 
 // upstreamHash is what a session answers to besides its own token: the hash of
 // the provider's refresh token that it was made of.
-func upstreamHash(upstream providers.Secret) Hash { return hashOf("upstream", upstream.Reveal()) }
+func upstreamHash(upstream secret.Text) Hash { return hashOf("upstream", upstream.Reveal()) }
 
 // idBytes is how much of a hash the public ID shows. 80 bits tell ten million
 // sessions apart, and say nothing about 256 random ones.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -48,19 +49,19 @@ func TestMangledTokens(t *testing.T) {
 					continue
 				}
 				bad := good[:i] + string(rune(letter)) + good[i+1:]
-				if _, _, ok := parseToken(providers.NewSecret(bad)); ok {
+				if _, _, ok := parseToken(secret.New(bad)); ok {
 					t.Errorf("parseToken took a %s with letter %d changed to %q", kind, i, letter)
 				}
 			}
 		}
 		for _, bad := range []string{"", "sp_", "sp_r_", good[:len(good)-1], good + "0", " " + good, good + "\n", strings.ToLower(good), "sp_x_" + good[5:], strings.Repeat(good, 100_000)} {
-			if _, _, ok := parseToken(providers.NewSecret(bad)); ok {
+			if _, _, ok := parseToken(secret.New(bad)); ok {
 				t.Errorf("parseToken took %q", bad[:min(len(bad), 80)])
 			}
 		}
 		for _, other := range kinds {
 			if other != kind {
-				if _, _, ok := parseToken(providers.NewSecret(other.prefix() + good[prefixLen:])); ok {
+				if _, _, ok := parseToken(secret.New(other.prefix() + good[prefixLen:])); ok {
 					t.Errorf("parseToken took a %s as a %s", kind, other)
 				}
 			}
@@ -73,7 +74,7 @@ func TestRecognize(t *testing.T) {
 		"sp_r_": true, "sp_p_x": true, "sp_b_ garbage": true, " sp_r_x\n": true,
 		"": false, "sp_": false, "sp_q_x": false, "password": false, "xsp_r_": false, "sp_secret": false,
 	} {
-		if got := Recognize(providers.NewSecret(text)); got != want {
+		if got := Recognize(secret.New(text)); got != want {
 			t.Errorf("Recognize(%q) = %v, want %v", text, got, want)
 		}
 	}
@@ -101,7 +102,7 @@ func FuzzParseToken(f *testing.F) {
 	f.Add(newToken(KindRobot).Reveal())
 	f.Add("sp_p_" + strings.Repeat("0", randomLen+checksumLen))
 	f.Fuzz(func(t *testing.T, text string) {
-		kind, hash, ok := parseToken(providers.NewSecret(text))
+		kind, hash, ok := parseToken(secret.New(text))
 		if !ok {
 			if kind != "" || hash != (Hash{}) {
 				t.Errorf("parseToken(%q) gives half a result", text)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -32,7 +33,7 @@ const (
 
 // KnowsUpstream reports whether a session, though it may have ended, answers to
 // a provider's refresh token: if none does, RedeemUpstream will ask.
-func (s *Sessions) KnowsUpstream(ctx context.Context, upstream providers.Secret) (bool, error) {
+func (s *Sessions) KnowsUpstream(ctx context.Context, upstream secret.Text) (bool, error) {
 	switch _, err := s.store.FindUpstream(ctx, upstreamHash(upstream)); {
 	case errors.Is(err, ErrNotFound):
 		return false, nil
@@ -48,7 +49,7 @@ func (s *Sessions) KnowsUpstream(ctx context.Context, upstream providers.Secret)
 // of its answer for service, the session's Token is set, and made is true; an
 // error of first is returned as it is. The context of first does not end with
 // the request, since a rotated token would be lost.
-func (s *Sessions) RedeemUpstream(ctx context.Context, upstream providers.Secret, service string, client Client,
+func (s *Sessions) RedeemUpstream(ctx context.Context, upstream secret.Text, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (found *Session, made bool, err error) {
 	if upstream.IsZero() {
 		return nil, false, refused("it is empty")

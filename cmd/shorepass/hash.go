@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/providers/file"
 )
 
@@ -33,7 +33,7 @@ func newHash() *cobra.Command {
 			case len(typed) > maxTypedPassword:
 				return fmt.Errorf("the password is longer than %d bytes, and the server would refuse it", maxTypedPassword)
 			}
-			line, err := file.Hash(providers.NewSecret(string(typed)))
+			line, err := file.Hash(secret.New(string(typed)))
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shorepass/config"
+	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 )
 
@@ -117,4 +118,4 @@ func needRestart(old, new *settled) []string {
 	return keys
 }
 
-var noTLS = providers.TLS{}
+var noTLS = tlsconf.Config{}

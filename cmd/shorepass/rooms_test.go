@@ -8,8 +8,10 @@ import (
 )
 
 // mayImport says which rooms each room may import, and so which way a
-// dependency may point. What is not here may import nothing of ours.
+// dependency may point. What is not here may import nothing of ours but internal/,
+// whose packages everything may import.
 var mayImport = map[string][]string{
+	"internal/tlsconf":       {"internal/durable"},
 	"providers/file":         {"providers"},
 	"providers/ldap":         {"providers"},
 	"providers/oidc":         {"providers"},
@@ -38,6 +40,9 @@ func TestRoomsImportOneWay(t *testing.T) {
 		rooms++
 		for imported := range strings.FieldsSeq(imports) {
 			ours, ok := strings.CutPrefix(imported, "shorepass/")
+			if strings.HasPrefix(ours, "internal/") && !strings.HasPrefix(room, "internal/") {
+				continue // the ground, which everything may stand on
+			}
 			if ok && !slices.Contains(allowed, "*") && !slices.Contains(allowed, ours) {
 				t.Errorf("%s imports %s; it may import only %v", room, ours, allowed)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shorepass/internal/duration"
 	"shorepass/providers"
 	"shorepass/session"
 )
@@ -159,7 +160,7 @@ func (s *selection) flags(cmd *cobra.Command) {
 type age time.Duration
 
 func (a *age) Set(text string) error {
-	d, err := session.ParseDuration(text)
+	d, err := duration.Parse(text)
 	if err != nil || d <= 0 {
 		return errors.New("this is not a length of time such as 30d or 12h")
 	}

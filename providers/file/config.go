@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -32,7 +33,7 @@ type User struct {
 
 	// Password is the hash that "shorepass hash" prints ("$argon2id$…"), or a
 	// bcrypt hash ("$2y$…", "$2a$…", "$2b$…").
-	Password providers.Secret `toml:"password"`
+	Password secret.Text `toml:"password"`
 
 	// Groups of the user. Optional.
 	Groups []string `toml:"groups"`

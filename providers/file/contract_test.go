@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/file"
 	"shorepass/providers/providertest"
@@ -45,17 +46,17 @@ func open(t *testing.T, cfg file.Config) *file.Provider {
 
 func TestContractOfConfiguration(t *testing.T) {
 	providertest.Run(t, func(t *testing.T) providertest.Harness {
-		strong, err := file.Hash(providers.NewSecret("correct horse"))
+		strong, err := file.Hash(secret.New("correct horse"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		user := func(name, password string, groups ...string) file.User {
-			return file.User{Name: name, Password: providers.NewSecret(quick(t, password)), Groups: groups}
+			return file.User{Name: name, Password: secret.New(quick(t, password)), Groups: groups}
 		}
 		left := user("left", "right")
 		left.Disabled = true
 		p := open(t, file.Config{Users: []file.User{
-			{Name: "Bob", Password: providers.NewSecret(strong), Groups: []string{"devs", "ops"}},
+			{Name: "Bob", Password: secret.New(strong), Groups: []string{"devs", "ops"}},
 			user("josé", "pässwörd"),
 			user("o(brien", "o(brien's"),
 			user(`CN=Doe\, J`, "right"),

@@ -24,6 +24,7 @@ import (
 	"runtime"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -138,7 +139,7 @@ func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) 
 
 // verify waits for a core and compares. An error means that nothing was
 // compared.
-func (p *Provider) verify(ctx context.Context, h hash, secret providers.Secret) (bool, error) {
+func (p *Provider) verify(ctx context.Context, h hash, secret secret.Text) (bool, error) {
 	select {
 	case <-ctx.Done(): // select chooses at random where both are ready
 		return false, fmt.Errorf("verify a password: %w", context.Cause(ctx))

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -38,7 +39,7 @@ func quickHash(t *testing.T, password string) string {
 
 func TestHash(t *testing.T) {
 	for _, password := range []string{"a", "correct horse", "pässwörd", strings.Repeat("x", 4096), " \x00"} {
-		line, err := Hash(providers.NewSecret(password))
+		line, err := Hash(secret.New(password))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,11 +54,11 @@ func TestHash(t *testing.T) {
 			t.Errorf("Hash(%q) does not match that password alone", password)
 		}
 	}
-	if line, err := Hash(providers.Secret{}); err == nil {
+	if line, err := Hash(secret.Text{}); err == nil {
 		t.Errorf("Hash of an empty password = %s, want an error", line)
 	}
-	one, _ := Hash(providers.NewSecret("a"))
-	two, _ := Hash(providers.NewSecret("a"))
+	one, _ := Hash(secret.New("a"))
+	two, _ := Hash(secret.New("a"))
 	if one == two {
 		t.Error("Hash gives one password the same line twice, want another salt each time")
 	}
@@ -152,7 +153,7 @@ func FuzzReadUsers(f *testing.F) {
 }
 
 func TestConfigValidate(t *testing.T) {
-	good := User{Name: "bob", Password: providers.NewSecret(nobod)}
+	good := User{Name: "bob", Password: secret.New(nobod)}
 	named := func(name string) User { u := good; u.Name = name; return u }
 	for _, test := range []struct {
 		name string
@@ -168,7 +169,7 @@ func TestConfigValidate(t *testing.T) {
 		{"control character", Config{Users: []User{named("a\tb")}}, `user[0].name: "a\tb" cannot be typed`},
 		{"twice", Config{Users: []User{good, named("BOB")}}, `user[1].name: "BOB" is the name of user[0] too`},
 		{"no password", Config{Users: []User{{Name: "bob"}}}, "user[0].password: is required"},
-		{"the password itself", Config{Users: []User{{Name: "bob", Password: providers.NewSecret("hunter2")}}}, "user[0].password: is neither"},
+		{"the password itself", Config{Users: []User{{Name: "bob", Password: secret.New("hunter2")}}}, "user[0].password: is neither"},
 		{"empty group", Config{Users: []User{{Name: "bob", Password: good.Password, Groups: []string{"a", ""}}}}, "user[0].groups[1]: an empty name"},
 		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: is set beside email"},
 	} {
@@ -196,7 +197,7 @@ func TestHtpasswdRefuses(t *testing.T) {
 		{"a line without end", "bob:" + strings.Repeat("x", 2<<20), "", "htpasswd:bufio"},
 	} {
 		folder := t.TempDir()
-		cfg := Config{Htpasswd: filepath.Join(folder, "htpasswd"), Users: []User{{Name: "demo", Password: providers.NewSecret(nobod)}}}
+		cfg := Config{Htpasswd: filepath.Join(folder, "htpasswd"), Users: []User{{Name: "demo", Password: secret.New(nobod)}}}
 		put(t, cfg.Htpasswd, test.users)
 		if test.groups != "" {
 			cfg.HtpasswdGroups = filepath.Join(folder, "groups")
@@ -237,7 +238,7 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 	p.ReportTo(slog.New(slog.NewTextHandler(&log, nil)))
 	login := func(password string) error {
 		p.TestOnlyLookAgain()
-		_, err := p.Authenticate(t.Context(), providers.Credential{Login: "bob", Secret: providers.NewSecret(password)})
+		_, err := p.Authenticate(t.Context(), providers.Credential{Login: "bob", Secret: secret.New(password)})
 		return err
 	}
 	// In place, within the same second, of the same length: no time to tell them apart.
@@ -274,7 +275,7 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 
 func TestIdentityAndRevalidate(t *testing.T) {
 	user := User{
-		Name: "José", Password: providers.NewSecret(quickHash(t, "right")), Groups: []string{"devs"},
+		Name: "José", Password: secret.New(quickHash(t, "right")), Groups: []string{"devs"},
 		Email: "jose@corp.example", Claims: map[string]any{"team": "a"},
 	}
 	open := func(users ...User) *Provider {
@@ -286,7 +287,7 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	}
 	p := open(user)
 	login, _ := providers.ParseLogin("JOSE\u0301")
-	id, err := p.Authenticate(t.Context(), providers.Credential{Login: login, Secret: providers.NewSecret("right")})
+	id, err := p.Authenticate(t.Context(), providers.Credential{Login: login, Secret: secret.New("right")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +299,7 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	}
 	disabled, changed := user, user
 	disabled.Disabled = true
-	changed.Password = providers.NewSecret(quickHash(t, "right")) // another salt
+	changed.Password = secret.New(quickHash(t, "right")) // another salt
 	if _, err := open(disabled).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrRejected) || !errors.Is(err, providers.ErrEnded) {
 		t.Errorf("Revalidate of one who is disabled = %v, want ErrRejected and ErrEnded", err)
 	}
@@ -310,7 +311,7 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	if _, err := open(other).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrEnded) {
 		t.Errorf("Revalidate of one who is not there = %v, want ErrGone", err)
 	}
-	if _, err := p.Authenticate(t.Context(), providers.Credential{Login: login, Secret: providers.NewSecret("right"), Kind: providers.IDToken}); !errors.Is(err, providers.ErrNotMine) {
+	if _, err := p.Authenticate(t.Context(), providers.Credential{Login: login, Secret: secret.New("right"), Kind: providers.IDToken}); !errors.Is(err, providers.ErrNotMine) {
 		t.Errorf("Authenticate with an ID token = %v, want ErrNotMine", err)
 	}
 }
@@ -339,7 +340,7 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 10 {
 			all.Go(func() {
-				cred := providers.Credential{Login: providers.Login(fmt.Sprint("user", i)), Secret: providers.NewSecret("x")}
+				cred := providers.Credential{Login: providers.Login(fmt.Sprint("user", i)), Secret: secret.New("x")}
 				if i%2 == 0 {
 					p.Equalize(t.Context(), cred) // costs as much, so it queues as well
 				} else if _, err := p.Authenticate(t.Context(), cred); err != nil {
@@ -350,7 +351,7 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		_, err := p.Authenticate(ctx, providers.Credential{Login: "user0", Secret: providers.NewSecret("x")})
+		_, err := p.Authenticate(ctx, providers.Credential{Login: "user0", Secret: secret.New("x")})
 		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, providers.ErrRejected) {
 			t.Errorf("Authenticate while every core is busy = %v, want that it cannot be told in time", err)
 		}
@@ -373,11 +374,11 @@ func TestMemoryOfWrongPasswords(t *testing.T) {
 
 // TestUnknownTakesAsLong: through the chain, since that is what hides it.
 func TestUnknownTakesAsLong(t *testing.T) {
-	line, err := Hash(providers.NewSecret("right"))
+	line, err := Hash(secret.New("right"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := New(Config{Users: []User{{Name: "bob", Password: providers.NewSecret(line)}}})
+	p, err := New(Config{Users: []User{{Name: "bob", Password: secret.New(line)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,7 +390,7 @@ func TestUnknownTakesAsLong(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			_, err = c.Authenticate(t.Context(), providers.Credential{Login: login, Secret: providers.NewSecret(fmt.Sprint("wrong", i))})
+			_, err = c.Authenticate(t.Context(), providers.Credential{Login: login, Secret: secret.New(fmt.Sprint("wrong", i))})
 			least = min(least, time.Since(began))
 			if !errors.Is(err, providers.ErrRejected) {
 				t.Fatalf("Authenticate(%q) = %v, want ErrRejected", login, err)

@@ -6,13 +6,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"shorepass/internal/secret"
 	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
-
-	"shorepass/providers"
 )
 
 // What Hash makes: 19 MiB, two passes, one lane, the least that OWASP's
@@ -46,7 +45,7 @@ type hash interface {
 
 // Hash returns the argon2id line of a password, for the password key of a
 // user.
-func Hash(password providers.Secret) (string, error) {
+func Hash(password secret.Text) (string, error) {
 	if password.IsZero() {
 		return "", errors.New("hash a password: an empty password never logs anybody in")
 	}

@@ -2,15 +2,17 @@ package file
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"shorepass/internal/durable"
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -36,9 +38,9 @@ type htpasswd struct {
 	log      *slog.Logger
 	accounts *roster // replaced whole
 	looked   time.Time
-	seen     [2]os.FileInfo // of both files, when they were last read
-	fresh    bool           // seen was changed so shortly before that another change may look the same
-	err      error          // why the last version could not be read
+	seen     [2]durable.State // of both files, when they were last read
+	fresh    bool             // seen was changed so shortly before that another change may look the same
+	err      error            // why the last version could not be read
 }
 
 // openHtpasswd reads the files for the first time.
@@ -76,14 +78,11 @@ func (h *htpasswd) fault() error {
 // look reads the files if they changed. h.mu is held.
 func (h *htpasswd) look(now time.Time) {
 	h.looked = now
-	seen, err := h.stat()
-	if err == nil && !h.fresh && same(seen[0], h.seen[0]) && same(seen[1], h.seen[1]) {
+	seen := h.states()
+	if first := h.accounts == nil && h.err == nil; !first && !h.fresh && seen[0].Equal(h.seen[0]) && seen[1].Equal(h.seen[1]) {
 		return
 	}
-	var accounts *roster
-	if err == nil {
-		accounts, err = h.read()
-	}
+	accounts, err := h.read()
 	// What is not yet two seconds old may be written again without looking
 	// different: file systems have clocks as coarse as that.
 	h.fresh = recent(seen[0], now) || recent(seen[1], now)
@@ -98,25 +97,17 @@ func (h *htpasswd) look(now time.Time) {
 	h.accounts, h.err = accounts, nil
 }
 
-func (h *htpasswd) stat() (seen [2]os.FileInfo, err error) {
-	if seen[0], err = os.Stat(h.path); err != nil || h.groups == "" {
-		return seen, err
+// states returns the state of both files.
+func (h *htpasswd) states() (seen [2]durable.State) {
+	seen[0] = durable.StateOf(h.path)
+	if h.groups != "" {
+		seen[1] = durable.StateOf(h.groups)
 	}
-	seen[1], err = os.Stat(h.groups)
-	return seen, err
+	return seen
 }
 
-// same reports whether a file looks as it did: a rename puts another file in
-// its place.
-func same(a, b os.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == nil && b == nil
-	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-}
-
-func recent(f os.FileInfo, now time.Time) bool {
-	return f != nil && now.Sub(f.ModTime()) < 2*time.Second
+func recent(f durable.State, now time.Time) bool {
+	return f.Exists() && now.Sub(f.ModTime()) < 2*time.Second
 }
 
 // read reads both files whole.
@@ -148,18 +139,13 @@ func (h *htpasswd) read() (*roster, error) {
 }
 
 func readFile[T any](path string, read func(io.Reader) (T, error)) (none T, err error) {
-	f, err := os.Open(path)
+	data, _, err := durable.Read(path, maxFile)
 	if err != nil {
 		return none, err
 	}
-	defer f.Close()
-	limited := &io.LimitedReader{R: f, N: maxFile + 1}
-	t, err := read(limited)
+	t, err := read(bytes.NewReader(data))
 	if err != nil {
 		return none, fmt.Errorf("%s:%w", path, err)
-	}
-	if limited.N <= 0 {
-		return none, fmt.Errorf("%s is larger than %d MiB", path, maxFile>>20)
 	}
 	return t, nil
 }
@@ -187,7 +173,7 @@ func readUsers(r io.Reader) (map[providers.Login]User, error) {
 		if _, err := parseHash(hash); err != nil {
 			return fmt.Errorf("the hash of %q %w", name, err)
 		}
-		users[login] = User{Name: name, Password: providers.NewSecret(hash)}
+		users[login] = User{Name: name, Password: secret.New(hash)}
 		return nil
 	})
 	return users, err

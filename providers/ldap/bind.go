@@ -8,13 +8,14 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
 // try binds as dn with the person's password. Nil means that the password is
 // right. The error wraps ErrRejected, or says why that cannot be told. It is
 // sent once: a password that may have arrived is not sent again.
-func (d *directory) try(ctx context.Context, dn string, secret providers.Secret) error {
+func (d *directory) try(ctx context.Context, dn string, secret secret.Text) error {
 	var answer *ldap.SimpleBindResult
 	err := d.bind.do(ctx, false, func(l *ldap.Conn) (err error) {
 		answer, err = d.simpleBind(l, dn, secret)
@@ -26,7 +27,7 @@ func (d *directory) try(ctx context.Context, dn string, secret providers.Secret)
 // tryPersonal is try on a connection of its own, which may then be searched on
 // as that person. The caller closes it; until then it counts as one of the
 // connections for binds.
-func (d *directory) tryPersonal(ctx context.Context, dn string, secret providers.Secret) (own personal, err error) {
+func (d *directory) tryPersonal(ctx context.Context, dn string, secret secret.Text) (own personal, err error) {
 	if err := d.bind.enter(ctx); err != nil {
 		return personal{}, err
 	}
@@ -59,7 +60,7 @@ func (d *directory) tryPersonal(ctx context.Context, dn string, secret providers
 // bind is anonymous and succeeds (RFC 4513, section 5.1).
 var errAnonymous = errors.New("a bind with an empty name or password proves nothing")
 
-func (d *directory) simpleBind(l *ldap.Conn, dn string, secret providers.Secret) (*ldap.SimpleBindResult, error) {
+func (d *directory) simpleBind(l *ldap.Conn, dn string, secret secret.Text) (*ldap.SimpleBindResult, error) {
 	if dn == "" || secret.IsZero() {
 		return nil, ldap.NewError(ldap.LDAPResultInvalidCredentials, errAnonymous)
 	}

@@ -3,6 +3,8 @@ package ldap
 import (
 	"time"
 
+	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 )
 
@@ -32,7 +34,7 @@ type Config struct {
 	// TLS is for connecting to the servers: ca for their certificates,
 	// server_name where these have another name than the URL, certificate and
 	// key where they want one of the client.
-	TLS providers.TLS `toml:"tls"`
+	TLS tlsconf.Config `toml:"tls"`
 
 	// BindDN is the service account that searches. Active Directory takes
 	// "svc@corp.example" too. Optional: left out, searches are anonymous, or
@@ -40,7 +42,7 @@ type Config struct {
 	BindDN string `toml:"bind_dn"`
 
 	// BindPassword is the service account's password.
-	BindPassword providers.Secret `toml:"bind_password"`
+	BindPassword secret.Text `toml:"bind_password"`
 
 	// Users says where people are found, and what they are called.
 	Users Users `toml:"users"`

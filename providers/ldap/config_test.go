@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/providers/ldap"
 )
 
@@ -16,7 +16,7 @@ import (
 func good(preset string) ldap.Config {
 	return ldap.Config{
 		Preset: preset, URLs: []string{"ldaps://dc1.corp.example"},
-		BindDN: "cn=svc,dc=corp,dc=example", BindPassword: providers.NewSecret("x"),
+		BindDN: "cn=svc,dc=corp,dc=example", BindPassword: secret.New("x"),
 		Users:  ldap.Users{Base: "ou=people,dc=corp,dc=example"},
 		Groups: ldap.Groups{Base: "ou=groups,dc=corp,dc=example"},
 	}
@@ -44,7 +44,7 @@ func TestPresets(t *testing.T) {
 		if c.Timeout != 3*time.Second || c.DialTimeout != 2*time.Second {
 			t.Errorf("%s gives the limits %s and %s", test.preset, c.Timeout, c.DialTimeout)
 		}
-		if diff := cmp.Diff(c.WithDefaults(), c, cmp.AllowUnexported(providers.Secret{})); diff != "" {
+		if diff := cmp.Diff(c.WithDefaults(), c, cmp.AllowUnexported(secret.Text{})); diff != "" {
 			t.Errorf("%s: WithDefaults twice differs: %s", test.preset, diff)
 		}
 		if _, err := ldap.New(c); err != nil {
@@ -71,9 +71,9 @@ func TestValidate(t *testing.T) {
 		{"host alone", func(c *ldap.Config) { c.URLs = []string{"dc1.corp.example"} }, "urls[0]", "is not a URL"},
 		{"URL with a base", func(c *ldap.Config) { c.URLs = []string{"ldaps://a/dc=corp"} }, "urls[0]", "alone"},
 		{"URL with a password", func(c *ldap.Config) { c.URLs = []string{"ldaps://u:p@a"} }, "urls[0]", "alone"},
-		{"no password", func(c *ldap.Config) { c.BindPassword = providers.Secret{} }, "bind_password", "is required"},
+		{"no password", func(c *ldap.Config) { c.BindPassword = secret.Text{} }, "bind_password", "is required"},
 		{"password alone", func(c *ldap.Config) { c.BindDN = "" }, "bind_dn", "is required"},
-		{"anonymous", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", providers.Secret{} }, "", ""},
+		{"anonymous", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", secret.Text{} }, "", ""},
 		{"service account that is not a DN", func(c *ldap.Config) { c.BindDN = "svc" }, "bind_dn", "is not a DN"},
 		{"UPN outside of AD", func(c *ldap.Config) { c.BindDN = "svc@corp.example" }, "bind_dn", "is not a DN"},
 		{"UPN at AD", func(c *ldap.Config) { c.Preset, c.BindDN = "activedirectory", "svc@corp.example" }, "", ""},

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"shorepass/internal/secret"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
-
-	"shorepass/providers"
 )
 
 // pageSize is how many entries are asked for at once where there may be many.
@@ -34,7 +33,7 @@ type directory struct {
 	now     func() time.Time
 
 	bindDN       string
-	bindPassword providers.Secret
+	bindPassword secret.Text
 
 	referrals atomic.Int64 // that were not followed
 

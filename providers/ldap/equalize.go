@@ -9,6 +9,7 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -25,7 +26,7 @@ func (p *Provider) Equalize(ctx context.Context, _ providers.Credential) {
 		nobody += "," + p.cfg.Users.Base
 	}
 	_ = p.dir.bind.do(ctx, false, func(l *ldap.Conn) error { // its answer says nothing
-		_, err := p.dir.simpleBind(l, nobody, providers.NewSecret(rand.Text()))
+		_, err := p.dir.simpleBind(l, nobody, secret.New(rand.Text()))
 		return err
 	})
 	rest := time.NewTimer(usual - p.now().Sub(began))

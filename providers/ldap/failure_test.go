@@ -15,6 +15,7 @@ import (
 
 	goldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
@@ -241,7 +242,7 @@ func TestStartTLSRefused(t *testing.T) {
 func fakeConfig(f *ldaptest.Fake) ldap.Config {
 	return ldap.Config{
 		Preset: "openldap", URLs: []string{f.URL}, Insecure: true,
-		BindDN: "cn=svc,dc=x", BindPassword: providers.NewSecret("svcpw"),
+		BindDN: "cn=svc,dc=x", BindPassword: secret.New("svcpw"),
 		Users: ldap.Users{Base: "ou=people,dc=x"},
 	}
 }
@@ -415,7 +416,7 @@ func TestEmptyPassword(t *testing.T) {
 func TestServiceAccountRefused(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 3})
 	cfg := slapdConfig(s)
-	cfg.BindPassword = providers.NewSecret("wrong")
+	cfg.BindPassword = secret.New("wrong")
 	p := newProvider(t, cfg)
 	for range 20 {
 		began := time.Now()

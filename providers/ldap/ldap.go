@@ -12,6 +12,7 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -178,7 +179,7 @@ func (p *Provider) bySearch(ctx context.Context, cred providers.Credential, name
 }
 
 // prove binds as the entry.
-func (p *Provider) prove(ctx context.Context, e entry, secret providers.Secret) error {
+func (p *Provider) prove(ctx context.Context, e entry, secret secret.Text) error {
 	began := p.now()
 	err := p.dir.try(ctx, e.dn, secret)
 	if errors.Is(err, errUnwilling) {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
@@ -16,8 +18,8 @@ import (
 // the time there is: the machine of a test may have other things to do.
 func slapdConfig(s *ldaptest.Slapd) ldap.Config {
 	return ldap.Config{
-		Preset: "openldap", URLs: []string{s.LDAPS}, TLS: providers.TLS{CA: s.CA},
-		BindDN: s.BindDN, BindPassword: providers.NewSecret(s.Password),
+		Preset: "openldap", URLs: []string{s.LDAPS}, TLS: tlsconf.Config{CA: s.CA},
+		BindDN: s.BindDN, BindPassword: secret.New(s.Password),
 		Timeout: 10 * time.Second, DialTimeout: 5 * time.Second,
 		Users:  ldap.Users{Base: s.People},
 		Groups: ldap.Groups{Base: s.Groups},
@@ -48,7 +50,7 @@ func credential(t testing.TB, login, password string) providers.Credential {
 	if err != nil {
 		t.Fatalf("ParseLogin(%q) = %v", login, err)
 	}
-	return providers.Credential{Login: name, Secret: providers.NewSecret(password), Kind: providers.Password}
+	return providers.Credential{Login: name, Secret: secret.New(password), Kind: providers.Password}
 }
 
 // login types a name and a password.

@@ -8,6 +8,7 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/ldap/ldaptest"
 )
@@ -17,7 +18,7 @@ func newTestDirectory(t *testing.T, f *ldaptest.Fake) (d *directory, clock *atom
 	t.Helper()
 	cfg := Config{
 		Preset: "openldap", URLs: []string{f.URL}, Insecure: true,
-		BindDN: "cn=svc,dc=x", BindPassword: providers.NewSecret("x"), Users: Users{Base: "dc=x"},
+		BindDN: "cn=svc,dc=x", BindPassword: secret.New("x"), Users: Users{Base: "dc=x"},
 	}.WithDefaults()
 	clock = new(atomic.Int64)
 	d, err := newDirectory(cfg, func() time.Time { return time.Unix(clock.Load(), 0) })
@@ -46,7 +47,7 @@ func TestRecycle(t *testing.T) {
 		{maxIdle, 2}, {maxIdle, 3},
 	} {
 		clock.Add(int64(step.after / time.Second))
-		if err := d.try(t.Context(), "uid=a,dc=x", providers.NewSecret("x")); err != nil {
+		if err := d.try(t.Context(), "uid=a,dc=x", secret.New("x")); err != nil {
 			t.Fatal(err)
 		}
 		if got := connections(); got != step.want {
@@ -118,7 +119,7 @@ func TestResend(t *testing.T) {
 		_, err := d.find(t.Context(), query{base: "uid=a,dc=x", filter: "(uid=a)"})
 		return err
 	}
-	bind := func() error { return d.try(t.Context(), "uid=a,dc=x", providers.NewSecret("x")) }
+	bind := func() error { return d.try(t.Context(), "uid=a,dc=x", secret.New("x")) }
 	for _, step := range []struct {
 		name      string
 		do        func() error
@@ -158,7 +159,7 @@ func TestAnonymousBind(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	d, _ := newTestDirectory(t, f)
 	for _, test := range []struct{ dn, password string }{{"uid=a,dc=x", ""}, {"", "x"}, {"", ""}} {
-		if err := d.try(t.Context(), test.dn, providers.NewSecret(test.password)); !errors.Is(err, providers.ErrRejected) {
+		if err := d.try(t.Context(), test.dn, secret.New(test.password)); !errors.Is(err, providers.ErrRejected) {
 			t.Errorf("try(%q, %q) = %v, want ErrRejected", test.dn, test.password, err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
@@ -17,8 +19,8 @@ import (
 // started, with all the time there is: many at once take seconds.
 func sambaConfig(s *ldaptest.Samba) ldap.Config {
 	return ldap.Config{
-		Preset: "activedirectory", URLs: []string{s.LDAPS}, TLS: providers.TLS{CA: s.CA},
-		BindDN: s.BindDN, BindPassword: providers.NewSecret(s.Password),
+		Preset: "activedirectory", URLs: []string{s.LDAPS}, TLS: tlsconf.Config{CA: s.CA},
+		BindDN: s.BindDN, BindPassword: secret.New(s.Password),
 		Timeout: 10 * time.Second, DialTimeout: 5 * time.Second,
 		Users:  ldap.Users{Base: s.People},
 		Groups: ldap.Groups{Base: s.Groups},
@@ -117,7 +119,7 @@ func TestActiveDirectory(t *testing.T) {
 	})
 	t.Run("template", func(t *testing.T) {
 		cfg := sambaConfig(s)
-		cfg.Users.DNTemplate, cfg.BindDN, cfg.BindPassword = "CN={user},"+s.People, "", providers.Secret{}
+		cfg.Users.DNTemplate, cfg.BindDN, cfg.BindPassword = "CN={user},"+s.People, "", secret.Text{}
 		id := mustLogin(t, newProvider(t, cfg), "alice", "alice-Pw1")
 		if want := []string{"inner", "middle", "outer"}; !slices.Equal(id.Groups, want) {
 			t.Errorf("Groups = %q, want %q", id.Groups, want)
@@ -149,7 +151,7 @@ func testActiveDirectoryLockedForGood(t *testing.T, s *ldaptest.Samba, locked *p
 	const never, halfAnHour = "-9223372036854775808", "-18000000000"
 	asAdministrator := func(cfg *ldap.Config) {
 		dn, password := s.Account()
-		cfg.BindDN, cfg.BindPassword = dn, providers.NewSecret(password)
+		cfg.BindDN, cfg.BindPassword = dn, secret.New(password)
 	}
 	asService := func(*ldap.Config) {}
 	revalidate := func(what string, as func(*ldap.Config), ends bool) {

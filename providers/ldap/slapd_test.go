@@ -12,6 +12,7 @@ import (
 	goldap "github.com/go-ldap/ldap/v3"
 	"github.com/google/go-cmp/cmp"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
@@ -240,10 +241,10 @@ func TestPeople(t *testing.T) {
 		}, "erin", "erinpw", providers.ErrRejected, "expired (shadowExpire)"},
 		{"template", func(c *ldap.Config) { c.Users.DNTemplate = "uid={user}," + s.People }, "josé", "josépw", nil, "josé"},
 		{"template, as oneself", func(c *ldap.Config) {
-			c.Users.DNTemplate, c.BindDN, c.BindPassword = "uid={user},"+s.People, "", providers.Secret{}
+			c.Users.DNTemplate, c.BindDN, c.BindPassword = "uid={user},"+s.People, "", secret.Text{}
 		}, `CN=Doe\, J`, `CN=Doe\, Jpw`, nil, `cn=doe\, j`},
 		{"template, as oneself, wrong", func(c *ldap.Config) {
-			c.Users.DNTemplate, c.BindDN, c.BindPassword = "uid={user},"+s.People, "", providers.Secret{}
+			c.Users.DNTemplate, c.BindDN, c.BindPassword = "uid={user},"+s.People, "", secret.Text{}
 		}, "alice", "wrong", providers.ErrRejected, "Invalid Credentials"},
 		{"template, locked for good", func(c *ldap.Config) { c.Users.DNTemplate = "uid={user}," + s.People }, "carol", "carolpw", providers.ErrRejected, ""},
 		{"template that leads out of the tree", func(c *ldap.Config) { c.Users.DNTemplate = "uid={user}," + s.People }, "svc,ou=services", "svcpw", providers.ErrRejected, ""},
@@ -343,7 +344,7 @@ func TestRevalidate(t *testing.T) {
 func TestRevalidateWithoutServiceAccount(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	cfg := slapdConfig(s)
-	cfg.Users.DNTemplate, cfg.BindDN, cfg.BindPassword = "uid={user},"+s.People, "", providers.Secret{}
+	cfg.Users.DNTemplate, cfg.BindDN, cfg.BindPassword = "uid={user},"+s.People, "", secret.Text{}
 	p := newProvider(t, cfg)
 	if _, err := p.Revalidate(t.Context(), mustLogin(t, p, "alice", "alicepw")); !errors.Is(err, providers.ErrCannotRevalidate) {
 		t.Errorf("Revalidate = %v, want ErrCannotRevalidate", err)

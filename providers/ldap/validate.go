@@ -46,9 +46,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	if c.DialTimeout <= 0 || c.DialTimeout > c.Timeout {
 		fault("dial_timeout", fmt.Sprintf("%s is not between \"0s\" and timeout, which is %s", c.DialTimeout, c.Timeout))
 	}
-	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
-		fault("tls", "certificate and key go together")
-	}
+	c.TLS.Validate(fault)
 }
 
 func (c Config) validateServers(fault func(key, problem string)) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
@@ -46,7 +47,7 @@ func TestThroughTheChain(t *testing.T) {
 		{"anybody", i.IDToken(map[string]any{"iss": i.URL + "/"}), "", nil, ""},
 	} {
 		op.Reset()
-		secret := providers.NewSecret(tt.secret)
+		secret := secret.New(tt.secret)
 		cred := providers.Credential{Login: tt.login, Secret: secret, Kind: chain.Recognize(tt.login, secret)}
 		id, err := chain.Authenticate(t.Context(), cred)
 		if tt.user == "" {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 )
 
@@ -26,7 +28,7 @@ type Config struct {
 
 	// ClientSecret is that client's secret. Optional: left out, the client is
 	// a public one, or is proved by tls.certificate (RFC 8705).
-	ClientSecret providers.Secret `toml:"client_secret"`
+	ClientSecret secret.Text `toml:"client_secret"`
 
 	// AuthStyle is how the client secret is sent to the token endpoint:
 	// "client_secret_basic", "client_secret_post" or "none". Optional: left
@@ -95,7 +97,7 @@ type Config struct {
 
 	// TLS is for connecting to the provider: ca for its certificate,
 	// certificate and key where it wants one of the client.
-	TLS providers.TLS `toml:"tls"`
+	TLS tlsconf.Config `toml:"tls"`
 
 	// Timeout is the limit of one request to the provider, at most "10s".
 	// Default "3s".
@@ -209,9 +211,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 			fault(fmt.Sprintf("hosts[%d]", i), fmt.Sprintf("%q is not a host: write \"sso.corp.example\" or \"sso.corp.example:8443\"", host))
 		}
 	}
-	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
-		fault("tls", "certificate and key go together")
-	}
+	c.TLS.Validate(fault)
 }
 
 func (c Config) validateIssuer(fault func(key, problem string)) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 )
@@ -44,7 +45,7 @@ func TestValid(t *testing.T) {
 		"hosts": func(c *oidc.Config) {
 			c.Hosts = []string{"oauth2.googleapis.com", "sso.corp.example:8443", "[fd00::1]:443"}
 		},
-		"secret and style":   func(c *oidc.Config) { c.ClientSecret, c.AuthStyle = providers.NewSecret("s"), "client_secret_post" },
+		"secret and style":   func(c *oidc.Config) { c.ClientSecret, c.AuthStyle = secret.New("s"), "client_secret_post" },
 		"one algorithm":      func(c *oidc.Config) { c.Algorithms = []string{"EdDSA"} },
 		"longest time limit": func(c *oidc.Config) { c.Timeout = 10 * time.Second },
 	} {
@@ -112,10 +113,10 @@ func TestWithDefaults(t *testing.T) {
 		t.Errorf("defaults = %+v", got)
 	}
 	own := oidc.Config{Config: providers.Config{}.WithDefaults(), Scopes: []string{"openid"}, Users: oidc.Users{Claim: "email"}, Subject: []string{"oid"}, Userinfo: "never", Algorithms: []string{"EdDSA"}, Timeout: time.Second}
-	if diff := cmp.Diff(own, own.WithDefaults(), cmp.AllowUnexported(providers.Secret{})); diff != "" {
+	if diff := cmp.Diff(own, own.WithDefaults(), cmp.AllowUnexported(secret.Text{})); diff != "" {
 		t.Errorf("WithDefaults changed what was written:\n%s", diff)
 	}
-	if text := fmt.Sprintf("%v %+v", oidc.Config{ClientSecret: providers.NewSecret("s3cret")}, oidc.Config{ClientSecret: providers.NewSecret("s3cret")}); strings.Contains(text, "s3cret") {
+	if text := fmt.Sprintf("%v %+v", oidc.Config{ClientSecret: secret.New("s3cret")}, oidc.Config{ClientSecret: secret.New("s3cret")}); strings.Contains(text, "s3cret") {
 		t.Error("a printed Config holds the client secret")
 	}
 }

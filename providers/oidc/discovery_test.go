@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
@@ -132,7 +134,7 @@ func TestCancelledDiscoveryIsNoFailure(t *testing.T) {
 	p := ci(t, i.URL, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	cred := providers.Credential{Secret: providers.NewSecret(i.IDToken(nil)), Kind: providers.IDToken}
+	cred := providers.Credential{Secret: secret.New(i.IDToken(nil)), Kind: providers.IDToken}
 	if _, err := p.Authenticate(ctx, cred); !cannotTell(err) {
 		t.Errorf("Authenticate for a client that is gone = %v, want an error that is no verdict", err)
 	}
@@ -163,7 +165,7 @@ func TestTLS(t *testing.T) {
 	if _, err := present(ci(t, i.URL, func(c *oidc.Config) { c.TLS.CA = file }), t, i.IDToken(nil)); !cannotTell(err) || !strings.Contains(err.Error(), "is not https") {
 		t.Errorf("plain keys of an https issuer: Authenticate = %v, want an error that says so", err)
 	}
-	if _, err := oidc.New(oidc.Config{TLS: providers.TLS{CA: file + ".missing"}, Users: oidc.Users{Claim: "sub"}}); err == nil {
+	if _, err := oidc.New(oidc.Config{TLS: tlsconf.Config{CA: file + ".missing"}, Users: oidc.Users{Claim: "sub"}}); err == nil {
 		t.Error("New with a missing tls.ca = nil, want an error")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
@@ -188,7 +189,7 @@ func FuzzPresentedToken(f *testing.F) {
 	f.Add("e30.e30.")
 	f.Add(oidctest.SignWith(f, `{"alg":"none"}`, claimsText(i.URL, ""), nil))
 	f.Fuzz(func(t *testing.T, token string) {
-		id, err := p.Authenticate(t.Context(), providers.Credential{Secret: providers.NewSecret(token), Kind: providers.IDToken})
+		id, err := p.Authenticate(t.Context(), providers.Credential{Secret: secret.New(token), Kind: providers.IDToken})
 		if token == good || token == "" {
 			return
 		}

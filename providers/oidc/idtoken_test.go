@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
@@ -17,7 +18,7 @@ func TestIDTokenAsPassword(t *testing.T) {
 	op := start(t, nil)
 	p := client(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
 	tokens := op.Tokens(registry, "alice", "alice's pass")
-	cred := providers.Credential{Login: "$oidc", Secret: providers.NewSecret(tokens.ID), Kind: providers.IDToken}
+	cred := providers.Credential{Login: "$oidc", Secret: secret.New(tokens.ID), Kind: providers.IDToken}
 	id := login(t, p, cred)
 	if id.User != "alice" || id.Method != providers.MethodIDToken || !id.Renewal.IsZero() {
 		t.Errorf("identity = %+v", id)
@@ -27,9 +28,9 @@ func TestIDTokenAsPassword(t *testing.T) {
 	}
 
 	op.RotateKeys()
-	cred.Secret = providers.NewSecret(op.Tokens(registry, "alice", "alice's pass").ID)
+	cred.Secret = secret.New(op.Tokens(registry, "alice", "alice's pass").ID)
 	login(t, p, cred) // by the new key
-	cred.Secret = providers.NewSecret(tokens.ID)
+	cred.Secret = secret.New(tokens.ID)
 	login(t, p, cred) // by the old one, which is still published
 
 	op.ForgetOldKeys()
@@ -146,7 +147,7 @@ func TestJobs(t *testing.T) {
 			}
 			want := *tt.want
 			want.Provider, want.Method, want.AuthTime = "sso", providers.MethodIDToken, got.AuthTime
-			if diff := cmp.Diff(&want, got, cmp.AllowUnexported(providers.Secret{})); diff != "" {
+			if diff := cmp.Diff(&want, got, cmp.AllowUnexported(secret.Text{})); diff != "" {
 				t.Errorf("identity (-want +got):\n%s", diff)
 			}
 		})
@@ -177,7 +178,7 @@ func TestKinds(t *testing.T) {
 		if tt.want {
 			continue
 		}
-		cred := providers.Credential{Login: "bob", Secret: providers.NewSecret(i.IDToken(nil)), Kind: tt.kind}
+		cred := providers.Credential{Login: "bob", Secret: secret.New(i.IDToken(nil)), Kind: tt.kind}
 		if _, err := tt.p.Authenticate(t.Context(), cred); !errors.Is(err, providers.ErrNotMine) {
 			t.Errorf("Authenticate(%v) = %v, want ErrNotMine", tt.kind, err)
 		}

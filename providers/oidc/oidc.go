@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -139,7 +140,7 @@ func (p *Provider) byPassword(ctx context.Context, cred providers.Credential) (*
 	}
 	id.Method = providers.MethodPassword
 	if keep {
-		id.Renewal = providers.NewSecret(token.RefreshToken)
+		id.Renewal = secret.New(token.RefreshToken)
 	}
 	return id, nil
 }
@@ -162,7 +163,7 @@ func (p *Provider) byRefreshToken(ctx context.Context, cred providers.Credential
 		return nil, err
 	}
 	id.Method = providers.MethodRefresh
-	id.Renewal = providers.NewSecret(token.RefreshToken)
+	id.Renewal = secret.New(token.RefreshToken)
 	return id, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
@@ -30,7 +31,7 @@ func TestPassword(t *testing.T) {
 		Method:   providers.MethodPassword,
 		AuthTime: id.AuthTime,
 	}
-	if diff := cmp.Diff(want, id, cmp.AllowUnexported(providers.Secret{})); diff != "" {
+	if diff := cmp.Diff(want, id, cmp.AllowUnexported(secret.Text{})); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
 	if id.AuthTime.Before(begun.Add(-2*time.Second)) || id.AuthTime.After(time.Now()) {
@@ -73,7 +74,7 @@ func TestWrongPasswordIsOneRequest(t *testing.T) {
 // A client that the provider does not know is our fault and not the person's.
 func TestWrongClientSecretCannotTell(t *testing.T) {
 	op := start(t, nil)
-	p := client(t, op.Issuer, func(c *oidc.Config) { c.ClientSecret = providers.NewSecret("old") })
+	p := client(t, op.Issuer, func(c *oidc.Config) { c.ClientSecret = secret.New("old") })
 	if _, err := p.Authenticate(t.Context(), password("alice", "alice's pass")); !cannotTell(err) {
 		t.Errorf("Authenticate = %v, want an error that is no verdict", err)
 	}

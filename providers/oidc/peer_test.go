@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"testing"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
@@ -37,7 +38,7 @@ func client(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provid
 		Config:       providers.Config{Name: "sso", Kind: "oidc"},
 		Issuer:       issuer,
 		ClientID:     registry.ID,
-		ClientSecret: providers.NewSecret(registry.Secret),
+		ClientSecret: secret.New(registry.Secret),
 		Grants:       []string{"password", "refresh_token"},
 		Groups:       oidc.Groups{Claim: "groups"},
 	}
@@ -57,7 +58,7 @@ func client(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provid
 // ci makes a provider that takes ID tokens of issuer as passwords.
 func ci(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
 	return client(t, issuer, func(c *oidc.Config) {
-		c.ClientID, c.ClientSecret = "", providers.Secret{}
+		c.ClientID, c.ClientSecret = "", secret.Text{}
 		c.Grants = []string{"id_token"}
 		c.Audience = []string{"registry"}
 		c.AuthorizedParties = []string{"trusted-runner"}
@@ -68,12 +69,12 @@ func ci(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
 	})
 }
 
-func password(login, secret string) providers.Credential {
-	return providers.Credential{Login: providers.Login(login), Secret: providers.NewSecret(secret), Kind: providers.Password}
+func password(login, text string) providers.Credential {
+	return providers.Credential{Login: providers.Login(login), Secret: secret.New(text), Kind: providers.Password}
 }
 
-func offline(login, secret string) providers.Credential {
-	cred := password(login, secret)
+func offline(login, text string) providers.Credential {
+	cred := password(login, text)
 	cred.Offline = true
 	return cred
 }
@@ -89,7 +90,7 @@ func login(t *testing.T, p *oidc.Provider, cred providers.Credential) *providers
 
 func present(p *oidc.Provider, t *testing.T, token string) (*providers.Identity, error) {
 	t.Helper()
-	return p.Authenticate(t.Context(), providers.Credential{Login: "$oidc", Secret: providers.NewSecret(token), Kind: providers.IDToken})
+	return p.Authenticate(t.Context(), providers.Credential{Login: "$oidc", Secret: secret.New(token), Kind: providers.IDToken})
 }
 
 func answer(v any) http.HandlerFunc {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -36,7 +37,7 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	}
 	ctx, cancel := detached(ctx, maxTimeout) // the old token is used up: see it through
 	defer cancel()
-	renewal := providers.NewSecret(token.RefreshToken)
+	renewal := secret.New(token.RefreshToken)
 	again, err := p.identify(ctx, m, token)
 	if err == nil && again.Subject != id.Subject {
 		err = fmt.Errorf("%w: the refresh token is now somebody else's", providers.ErrGone)
@@ -78,7 +79,7 @@ func (p *Provider) ready(ctx context.Context) (*metadata, error) {
 }
 
 // refresh redeems a refresh token, for the scopes that it was made with.
-func (p *Provider) refresh(ctx context.Context, m *metadata, renewal providers.Secret) (*oauth2.Token, error) {
+func (p *Provider) refresh(ctx context.Context, m *metadata, renewal secret.Text) (*oauth2.Token, error) {
 	token, err := p.ask(ctx, m, nil, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
 		return c.TokenSource(ctx, &oauth2.Token{RefreshToken: renewal.Reveal()}).Token()
 	})
@@ -90,7 +91,7 @@ func (p *Provider) refresh(ctx context.Context, m *metadata, renewal providers.S
 
 // Revoke implements [providers.Revoker] (RFC 7009). A provider without an
 // endpoint for it is not an error: there is nothing to be done.
-func (p *Provider) Revoke(ctx context.Context, renewal providers.Secret) error {
+func (p *Provider) Revoke(ctx context.Context, renewal secret.Text) error {
 	if renewal.IsZero() {
 		return nil
 	}
@@ -124,7 +125,7 @@ func (p *Provider) Revoke(ctx context.Context, renewal providers.Secret) error {
 
 // revocation makes the request, with the client authenticated as at the token
 // endpoint (RFC 7009, section 2.1; RFC 6749, section 2.3.1).
-func (p *Provider) revocation(m *metadata, address string, renewal providers.Secret) (*http.Request, error) {
+func (p *Provider) revocation(m *metadata, address string, renewal secret.Text) (*http.Request, error) {
 	style, err := m.authStyle(p.cfg)
 	if err != nil {
 		return nil, err

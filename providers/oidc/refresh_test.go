@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
@@ -102,7 +103,7 @@ func TestRefreshTokenAsPassword(t *testing.T) {
 	op := start(t, nil)
 	p := client(t, op.Issuer, nil)
 	theirs := op.Tokens(registry, "bob", "bobpw")
-	cred := providers.Credential{Login: "$refresh", Secret: providers.NewSecret(theirs.Refresh), Kind: providers.RefreshToken}
+	cred := providers.Credential{Login: "$refresh", Secret: secret.New(theirs.Refresh), Kind: providers.RefreshToken}
 	id := login(t, p, cred)
 	if id.User != "bob" || id.Subject != "u-bob" || id.Method != providers.MethodRefresh {
 		t.Errorf("identity = %+v", id)
@@ -114,7 +115,7 @@ func TestRefreshTokenAsPassword(t *testing.T) {
 		t.Errorf("Revalidate = %v", err)
 	}
 	op.Reset()
-	cred.Secret = providers.NewSecret("no-such-token")
+	cred.Secret = secret.New("no-such-token")
 	if _, err := p.Authenticate(t.Context(), cred); !errors.Is(err, providers.ErrRejected) {
 		t.Errorf("Authenticate with an unknown refresh token = %v, want ErrRejected", err)
 	}
@@ -170,7 +171,7 @@ func TestRevalidateAboutSomebodyElse(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
 	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
-	id := &providers.Identity{Subject: "subject-2", Renewal: providers.NewSecret("first")}
+	id := &providers.Identity{Subject: "subject-2", Renewal: secret.New("first")}
 	if got, err := p.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) {
 		t.Errorf("Revalidate = %v, %v, want ErrGone", got, err)
 	}
@@ -191,7 +192,7 @@ func TestRefreshOutlivesTheClient(t *testing.T) {
 		answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer"})(w, r)
 	})
 	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1"}))
-	got, err := p.Revalidate(ctx, &providers.Identity{Subject: "subject-1", Renewal: providers.NewSecret("first")})
+	got, err := p.Revalidate(ctx, &providers.Identity{Subject: "subject-1", Renewal: secret.New("first")})
 	if err != nil || got.Renewal.Reveal() != "next" {
 		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
 	}
@@ -205,7 +206,7 @@ func TestNothingSpentWithoutKeys(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.KeysPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
 	p := client(t, i.URL, nil)
-	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: providers.NewSecret("r")}); !cannotTell(err) {
+	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: secret.New("r")}); !cannotTell(err) {
 		t.Errorf("Revalidate = %v, want an error that is no verdict", err)
 	}
 	if n := i.Requests(oidctest.TokenPath); n != 0 {
@@ -234,7 +235,7 @@ func TestRevokeRequest(t *testing.T) {
 	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { _ = r.ParseForm(); got = r })
 	for style, want := range map[string]string{"client_secret_basic": "", "client_secret_post": registry.Secret} {
 		p := client(t, i.URL, func(c *oidc.Config) { c.AuthStyle = style })
-		if err := p.Revoke(t.Context(), providers.NewSecret("r&=1")); err != nil {
+		if err := p.Revoke(t.Context(), secret.New("r&=1")); err != nil {
 			t.Fatal(err)
 		}
 		if got.PostForm.Get("token") != "r&=1" || got.PostForm.Get("token_type_hint") != "refresh_token" || got.PostForm.Get("client_secret") != want {
@@ -245,11 +246,11 @@ func TestRevokeRequest(t *testing.T) {
 		}
 	}
 	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
-	if err := client(t, i.URL, nil).Revoke(t.Context(), providers.NewSecret("r")); err == nil {
+	if err := client(t, i.URL, nil).Revoke(t.Context(), secret.New("r")); err == nil {
 		t.Error("Revoke at a provider that fails = nil, want an error")
 	}
 	i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{"revocation_endpoint": nil})))
-	if err := client(t, i.URL, nil).Revoke(t.Context(), providers.NewSecret("r")); err != nil {
+	if err := client(t, i.URL, nil).Revoke(t.Context(), secret.New("r")); err != nil {
 		t.Errorf("Revoke without an endpoint = %v, want nil: there is nothing to be done", err)
 	}
 }

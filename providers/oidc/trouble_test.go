@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
@@ -205,11 +206,11 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 	} {
 		i.Replace(oidctest.TokenPath, h)
 		p := client(t, i.URL, func(c *oidc.Config) {
-			c.ClientSecret = providers.NewSecret(canary)
+			c.ClientSecret = secret.New(canary)
 			c.AuthStyle = "client_secret_post"
 		})
 		_, err := p.Authenticate(t.Context(), password("alice", canary))
-		_, again := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: providers.NewSecret(canary)})
+		_, again := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: secret.New(canary)})
 		if text := errors.Join(err, again).Error(); strings.Contains(text, canary) {
 			t.Errorf("the error holds a secret: %s", text)
 		}

@@ -39,6 +39,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
@@ -127,7 +128,7 @@ func (h Harness) credential(t *testing.T, login, password string, admitted *[]st
 		t.Fatalf("ParseLogin(%q) = %v", login, err)
 	}
 	return providers.Credential{
-		Login: name, Secret: providers.NewSecret(password), Kind: providers.Password, Service: "registry",
+		Login: name, Secret: secret.New(password), Kind: providers.Password, Service: "registry",
 		Admit: func(_ context.Context, subject string) error {
 			if admitted != nil {
 				*admitted = append(*admitted, subject)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/postgres/postgrestest"
@@ -20,7 +21,7 @@ func BenchmarkRedeem(b *testing.B) {
 		}
 		cfg := sealed(server.Database(b))
 		s := replica(b, cfg, newSSO())
-		tokens := map[int]providers.Secret{20: {}, 1000: {}}
+		tokens := map[int]secret.Text{20: {}, 1000: {}}
 		for groups := range tokens {
 			id := newSSO().login("corp", fmt.Sprint("of ", groups))
 			id.Groups = nil

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"shorepass/providers"
+	"shorepass/internal/tlsconf"
 	"shorepass/session"
 )
 
@@ -109,7 +109,7 @@ func secure(c *pgconn.Config, cfg session.Config) error {
 	return nil
 }
 
-var noTLS providers.TLS
+var noTLS tlsconf.Config
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(strings.Trim(host, "[]"))

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/session"
 	"shorepass/session/postgres/postgrestest"
 )
@@ -88,7 +88,7 @@ func TestKilledWhileWriting(t *testing.T) {
 	p := newSSO()
 	s := replica(t, cfg, p)
 	var mu sync.Mutex
-	var given, revoked []providers.Secret
+	var given, revoked []secret.Text
 	var group sync.WaitGroup
 	stop := make(chan struct{})
 	for range 4 {

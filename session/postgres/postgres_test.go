@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"shorepass/providers"
+	"shorepass/internal/secret"
 	"shorepass/session"
 	"shorepass/session/postgres"
 	"shorepass/session/postgres/postgrestest"
@@ -35,7 +35,7 @@ func TestCounters(t *testing.T) {
 
 // config is a configuration for a database.
 func config(dsn string) session.Config {
-	return session.Config{Store: providers.NewSecret(dsn)}.WithDefaults()
+	return session.Config{Store: secret.New(dsn)}.WithDefaults()
 }
 
 func open(t testing.TB, dsn string) *postgres.Store {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/postgres"
@@ -38,7 +39,7 @@ func (p *sso) login(provider, subject string) *providers.Identity {
 	id := &providers.Identity{Provider: provider, Fingerprint: provider, Subject: subject, User: "alice", Groups: []string{"team"}, Method: providers.MethodPassword, Stamp: "s1"}
 	if provider == "sso" {
 		p.renewals[subject] = subject + " renewal 0"
-		id.Renewal = providers.NewSecret(p.renewals[subject])
+		id.Renewal = secret.New(p.renewals[subject])
 	}
 	return id
 }
@@ -65,14 +66,14 @@ func (p *sso) Revalidate(ctx context.Context, id *providers.Identity) (*provider
 	}
 	p.rotated++
 	p.renewals[id.Subject] = fmt.Sprintf("%s renewal %d", id.Subject, p.rotated)
-	found.Renewal = providers.NewSecret(p.renewals[id.Subject])
+	found.Renewal = secret.New(p.renewals[id.Subject])
 	return &found, nil
 }
 
-func (p *sso) Fingerprint(provider string) string                          { return provider }
-func (p *sso) PerSession(provider string) bool                             { return provider == "sso" }
-func (*sso) RevokeRenewal(context.Context, string, providers.Secret) error { return nil }
-func (*sso) Forget(func(*providers.Identity) bool)                         {}
+func (p *sso) Fingerprint(provider string) string                     { return provider }
+func (p *sso) PerSession(provider string) bool                        { return provider == "sso" }
+func (*sso) RevokeRenewal(context.Context, string, secret.Text) error { return nil }
+func (*sso) Forget(func(*providers.Identity) bool)                    {}
 func (p *sso) counts() (asked, reused int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,14 +106,14 @@ func replica(t testing.TB, cfg session.Config, p session.Providers) *session.Ses
 	return s
 }
 
-func issue(t testing.TB, s *session.Sessions, id *providers.Identity) providers.Secret {
+func issue(t testing.TB, s *session.Sessions, id *providers.Identity) secret.Text {
 	t.Helper()
 	token, _, err := s.Issue(t.Context(), id, service, session.Client{ID: "docker"})
 	must(t, err)
 	return token
 }
 
-func redeem(ctx context.Context, s *session.Sessions, token providers.Secret) error {
+func redeem(ctx context.Context, s *session.Sessions, token secret.Text) error {
 	_, err := s.Redeem(ctx, token, service, session.Client{ID: "docker"}, session.KindRefresh)
 	return err
 }
@@ -142,7 +143,7 @@ func TestOneQuestion(t *testing.T) {
 			for i := range replicas {
 				replicas[i] = replica(t, cfg, p)
 			}
-			var tokens []providers.Secret
+			var tokens []secret.Text
 			for i := range tc.sessions {
 				subject := "alice"
 				if tc.provider == "sso" {
@@ -254,7 +255,7 @@ func TestOneFirstUse(t *testing.T) {
 	cfg := sealed(server.Database(t))
 	replicas := [3]*session.Sessions{replica(t, cfg, p), replica(t, cfg, p), replica(t, cfg, p)}
 	for round := range 5 {
-		upstream := providers.NewSecret(fmt.Sprint("upstream ", round))
+		upstream := secret.New(fmt.Sprint("upstream ", round))
 		var asked, made atomic.Int32
 		var group sync.WaitGroup
 		for i := range 60 {
@@ -286,7 +287,7 @@ func TestRevokedEverywhere(t *testing.T) {
 	cfg := sealed(server.Database(t))
 	cfg.Revalidate = time.Second
 	one, two := replica(t, cfg, p), replica(t, cfg, p)
-	refused := func(when string, token providers.Secret) {
+	refused := func(when string, token secret.Text) {
 		t.Helper()
 		for _, s := range []*session.Sessions{one, two} {
 			if err := redeem(t.Context(), s, token); !errors.Is(err, session.ErrRefused) {
@@ -319,11 +320,11 @@ func TestTwoSealingKeys(t *testing.T) {
 	replica(t, cfg, newSSO())
 	for _, tc := range []struct {
 		name string
-		key  providers.Secret
+		key  secret.Text
 		want string
 	}{
 		{"another", session.NewSealKey(), "session.seal_key is not the sealing key that the sessions in the store were sealed with"},
-		{"none", providers.Secret{}, "shorepass keys init --seal-key seal.key"},
+		{"none", secret.Text{}, "shorepass keys init --seal-key seal.key"},
 	} {
 		store, err := postgres.Open(t.Context(), cfg)
 		must(t, err)
@@ -342,7 +343,7 @@ func TestRekey(t *testing.T) {
 	p := newSSO()
 	cfg := sealed(server.Database(t))
 	cfg.Revalidate = time.Second
-	var tokens []providers.Secret
+	var tokens []secret.Text
 	first := replica(t, cfg, p)
 	const sessions = 1100 // more than go in one batch
 	for i := range sessions {
@@ -350,7 +351,7 @@ func TestRekey(t *testing.T) {
 	}
 	old, fresh := seal.Reveal(), session.NewSealKey().Reveal()
 	ring := cfg
-	ring.SealKey = providers.NewSecret(fresh + "\n" + old)
+	ring.SealKey = secret.New(fresh + "\n" + old)
 	second := replica(t, ring, p)
 	if n, err := second.Rekey(t.Context()); n != sessions || err != nil {
 		t.Fatalf("Rekey = %d, %v, want %d", n, err, sessions)
@@ -359,7 +360,7 @@ func TestRekey(t *testing.T) {
 		t.Errorf("Rekey again = %d, %v, want 0", n, err)
 	}
 	only := cfg
-	only.SealKey = providers.NewSecret(fresh)
+	only.SealKey = secret.New(fresh)
 	third := replica(t, only, p)
 	time.Sleep(cfg.Revalidate)
 	for _, token := range tokens[:20] {
@@ -372,7 +373,7 @@ func TestRekey(t *testing.T) {
 	// What no key opens is told, and keeps nothing else from being sealed.
 	server.SQL(t, cfg.Store.Reveal(), `UPDATE renewal SET body = '\x0100000000ff' WHERE person = (SELECT min(person) FROM renewal)`)
 	last := cfg
-	last.SealKey = providers.NewSecret(session.NewSealKey().Reveal() + " " + fresh)
+	last.SealKey = secret.New(session.NewSealKey().Reveal() + " " + fresh)
 	if n, err := replica(t, last, p).Rekey(t.Context()); n != sessions-1 || err == nil || !strings.Contains(err.Error(), "1 refresh tokens are sealed with a key that is not in seal_key") {
 		t.Errorf("Rekey with a damaged one = %d, %v, want %d and an error", n, err, sessions-1)
 	}

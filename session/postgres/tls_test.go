@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"shorepass/providers"
+	"shorepass/internal/tlsconf"
 	"shorepass/session"
 	"shorepass/session/postgres"
 	"shorepass/session/postgres/postgrestest"
@@ -49,8 +49,8 @@ func TestTLS(t *testing.T) {
 	another, _ := certificate(t, "db.corp.example")
 	must(t, os.WriteFile(other, another, 0o600))
 
-	trusted := providers.TLS{CA: ca, ServerName: "db.corp.example"}
-	with := func(dsn string, tls providers.TLS) session.Config {
+	trusted := tlsconf.Config{CA: ca, ServerName: "db.corp.example"}
+	with := func(dsn string, tls tlsconf.Config) session.Config {
 		cfg := config(dsn)
 		cfg.TLS = tls
 		return cfg
@@ -73,25 +73,25 @@ func TestTLS(t *testing.T) {
 		}
 	}
 	encrypted(with(dsn, trusted), "t")
-	encrypted(with(dsn, providers.TLS{}), "f") // on this machine
-	encrypted(with(dsn+"?sslmode=verify-ca&sslrootcert="+ca, providers.TLS{}), "t")
-	encrypted(with(dsn+"?sslmode=disable", providers.TLS{}), "f")
+	encrypted(with(dsn, tlsconf.Config{}), "f") // on this machine
+	encrypted(with(dsn+"?sslmode=verify-ca&sslrootcert="+ca, tlsconf.Config{}), "t")
+	encrypted(with(dsn+"?sslmode=disable", tlsconf.Config{}), "f")
 
-	refuses(t, with(dsn, providers.TLS{CA: other, ServerName: "db.corp.example"}), "certificate")
-	refuses(t, with(dsn, providers.TLS{CA: ca}), "127.0.0.1")
-	refuses(t, with(dsn, providers.TLS{CA: ca, ServerName: "db.other.example"}), "db.other.example")
-	refuses(t, with(dsn, providers.TLS{CA: filepath.Join(t.TempDir(), "none.pem")}), "session.read tls.ca")
+	refuses(t, with(dsn, tlsconf.Config{CA: other, ServerName: "db.corp.example"}), "certificate")
+	refuses(t, with(dsn, tlsconf.Config{CA: ca}), "127.0.0.1")
+	refuses(t, with(dsn, tlsconf.Config{CA: ca, ServerName: "db.other.example"}), "db.other.example")
+	refuses(t, with(dsn, tlsconf.Config{CA: filepath.Join(t.TempDir(), "none.pem")}), "session.read tls.ca")
 	refuses(t, with(dsn+"?sslmode=require", trusted), "leave one of them out")
 
 	// A host that is not this machine is never trusted unseen.
 	remote := strings.Replace(dsn, "127.0.0.1", "127.0.0.1.nip.invalid", 1)
 	for url, want := range map[string]string{remote: "127.0.0.1.nip.invalid", dsn: "", remote + "?sslmode=disable": ""} {
-		if got := postgres.ExportServerName(with(url, providers.TLS{})); got != want {
+		if got := postgres.ExportServerName(with(url, tlsconf.Config{})); got != want {
 			t.Errorf("the name that %s must prove = %q, want %q", url, got, want)
 		}
 	}
 	two := strings.Replace(dsn, "127.0.0.1", "127.0.0.1:1,db2.corp.example", 1)
-	if got := postgres.ExportServerName(with(two, providers.TLS{})); got != "db2.corp.example" {
+	if got := postgres.ExportServerName(with(two, tlsconf.Config{})); got != "db2.corp.example" {
 		t.Errorf("the name that the second host must prove = %q", got)
 	}
 }

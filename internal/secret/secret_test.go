@@ -1,4 +1,4 @@
-package providers
+package secret
 
 import (
 	"encoding/json"
@@ -12,15 +12,15 @@ import (
 // exported, of which it calls no method.
 func TestSecretIsNotPrinted(t *testing.T) {
 	const canary = "canary-of-a-secret"
-	type hidden struct{ secret Secret }
+	type hidden struct{ secret Text }
 	type nested struct {
-		Secret Secret
+		Secret Text
 		hidden hidden
 		all    []any
-		byName map[string]Secret
+		byName map[string]Text
 	}
-	s := NewSecret(canary)
-	value := nested{s, hidden{s}, []any{s, &hidden{s}}, map[string]Secret{"s": s}}
+	s := New(canary)
+	value := nested{s, hidden{s}, []any{s, &hidden{s}}, map[string]Text{"s": s}}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		for _, v := range []any{s, &s, value, &value} {
 			text := fmt.Sprintf(verb, v)
@@ -35,7 +35,7 @@ func TestSecretIsNotPrinted(t *testing.T) {
 	if text, err := json.Marshal(value); err != nil || strings.Contains(string(text)+log.String(), canary) {
 		t.Errorf("JSON and logs print %s %s (%v)", text, log.String(), err)
 	}
-	if !NewSecret("").IsZero() || !NewSecret("").Equal(Secret{}) || s.Equal(Secret{}) || !s.Equal(NewSecret(canary)) || s.Reveal() != canary {
+	if !New("").IsZero() || !New("").Equal(Text{}) || s.Equal(Text{}) || !s.Equal(New(canary)) || s.Reveal() != canary {
 		t.Error("a secret is not what it was made of")
 	}
 }

@@ -1,4 +1,4 @@
-package providers
+package tlsconf
 
 import (
 	"crypto/tls"
@@ -19,7 +19,7 @@ func TestTLSVersions(t *testing.T) {
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ours, err := TLS{CA: ca, ServerName: "example.com"}.Client()
+	ours, err := Config{CA: ca, ServerName: "example.com"}.Client()
 	if err != nil {
 		t.Fatal(err)
 	}

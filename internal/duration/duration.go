@@ -1,4 +1,6 @@
-package session
+// Package duration reads lengths of time as configuration and command line
+// write them.
+package duration
 
 import (
 	"fmt"
@@ -7,10 +9,9 @@ import (
 	"time"
 )
 
-// ParseDuration reads what [time.ParseDuration] does, and whole days, "d",
-// before it, as in "30d" or "1d12h": sessions live for months, and nobody reads
-// 2160h as a quarter.
-func ParseDuration(text string) (time.Duration, error) {
+// Parse reads what [time.ParseDuration] reads, and whole days before it: "30d",
+// "1d12h". Sessions live for months, and 2160h is hard to read as a quarter.
+func Parse(text string) (time.Duration, error) {
 	days, rest, found := strings.Cut(text, "d")
 	if !found {
 		return time.ParseDuration(text)

@@ -1,0 +1,107 @@
+// Package durable reads and makes the plain files that a server depends on:
+// keys, certificates, secrets, lists of users.
+//
+// [Create] makes a file that survives a crash, whole or not at all. [Read] reads
+// a bounded plain file and never waits for a pipe. [State] tells whether a file
+// has changed since it was read.
+package durable
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrNotPlain says that a name is that of a folder, a pipe, a device or a
+// socket.
+var ErrNotPlain = errors.New("is not a plain file")
+
+// TooLargeError says that a file has more than the Limit bytes that its reader
+// allows.
+type TooLargeError struct{ Limit int64 }
+
+func (e *TooLargeError) Error() string { return fmt.Sprintf("is larger than %d bytes", e.Limit) }
+
+// byteOrderMark begins a text that an editor saved as "UTF-8 with BOM".
+var byteOrderMark = []byte("\ufeff")
+
+// Read returns the content of a plain file of at most limit bytes, without a
+// byte order mark at its beginning, and the State of the file that was read. The
+// error wraps [fs.ErrNotExist], [ErrNotPlain] or a [*TooLargeError], or is an
+// error of the file system, and names the file.
+func Read(name string, limit int64) ([]byte, State, error) {
+	f, err := open(name)
+	if err != nil {
+		return nil, State{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat() // of the open file, which a rename cannot replace
+	if err != nil {
+		return nil, State{}, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, State{}, err
+	case int64(len(data)) > limit:
+		return nil, State{}, fmt.Errorf("%s %w", name, &TooLargeError{limit})
+	}
+	return bytes.TrimPrefix(data, byteOrderMark), State{info}, nil
+}
+
+// open opens a plain file. The name is checked before it is opened, since
+// opening a pipe waits for its other end.
+func open(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s %w", name, ErrNotPlain)
+	}
+	return os.Open(name)
+}
+
+// Create makes a file that must not exist, with the given mode. The name
+// appears when all of the content is on disk, and is itself on disk when Create
+// returns. Where the name is taken the error wraps [fs.ErrExist] and nothing is
+// left behind.
+func Create(name string, data []byte, mode fs.FileMode) (err error) {
+	folder := filepath.Dir(name)
+	f, err := os.CreateTemp(folder, ".shorepass-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	// A link, unlike a rename, fails where there is something already.
+	if err := os.Link(f.Name(), name); err != nil {
+		return err
+	}
+	if err := syncFolder(folder); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(name))
+	}
+	return nil
+}
+
+// syncFolder makes a new name in a folder survive a crash.
+func syncFolder(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,104 @@
+// Package lru is a cache of bounded size that evicts the least recently used
+// entry. It has no TTL: where entries expire, the expiry is part of the value
+// and checked by the caller.
+//
+//	names := lru.New[string, group](10_000)
+//	names.Put(sid, found)
+//	found, ok := names.Get(sid)
+package lru
+
+import "iter"
+
+// Cache is a map with a bound and LRU eviction. It is not safe for concurrent
+// use: each user has a mutex of its own, which mostly guards more than the
+// cache.
+type Cache[K comparable, V any] struct {
+	bound  int
+	weight int // the sum over all entries
+	weigh  func(V) int
+	items  map[K]*item[K, V]
+	root   item[K, V] // of a ring: root.next was used last, root.prev longest ago
+}
+
+type item[K comparable, V any] struct {
+	key        K
+	value      V
+	prev, next *item[K, V]
+}
+
+// New returns an empty cache of at most bound entries.
+func New[K comparable, V any](bound int) *Cache[K, V] {
+	return NewWeighted[K](bound, func(V) int { return 1 })
+}
+
+// NewWeighted returns an empty cache whose entries together weigh at most
+// bound. weigh must return the same for a value each time it is called. An
+// entry that alone weighs more than bound is not kept.
+func NewWeighted[K comparable, V any](bound int, weigh func(V) int) *Cache[K, V] {
+	c := &Cache[K, V]{bound: bound, weigh: weigh, items: make(map[K]*item[K, V])}
+	c.root.prev, c.root.next = &c.root, &c.root
+	return c
+}
+
+// Get returns the value of key, and counts as a use of it.
+func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
+	i, ok := c.items[key]
+	if !ok {
+		return value, false
+	}
+	i.unlink()
+	c.pushFront(i)
+	return i.value, true
+}
+
+// Put sets the value of key, and evicts the least recently used entries until
+// the cache is within its bound.
+func (c *Cache[K, V]) Put(key K, value V) {
+	c.Delete(key)
+	i := &item[K, V]{key: key, value: value}
+	c.items[key] = i
+	c.pushFront(i)
+	for c.weight += c.weigh(value); c.weight > c.bound; {
+		c.Delete(c.root.prev.key)
+	}
+}
+
+// Delete removes key, if it is there.
+func (c *Cache[K, V]) Delete(key K) {
+	if i, ok := c.items[key]; ok {
+		i.unlink()
+		delete(c.items, key)
+		c.weight -= c.weigh(i.value)
+	}
+}
+
+// DeleteFunc removes every entry for which del reports true.
+func (c *Cache[K, V]) DeleteFunc(del func(K, V) bool) {
+	for key, i := range c.items {
+		if del(key, i.value) {
+			c.Delete(key)
+		}
+	}
+}
+
+// All returns every entry, the most recently used first. It counts as no use.
+// The cache must not be changed meanwhile.
+func (c *Cache[K, V]) All() iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		for i := c.root.next; i != &c.root; i = i.next {
+			if !yield(i.key, i.value) {
+				return
+			}
+		}
+	}
+}
+
+// Len returns the number of entries.
+func (c *Cache[K, V]) Len() int { return len(c.items) }
+
+func (c *Cache[K, V]) pushFront(i *item[K, V]) {
+	i.prev, i.next = &c.root, c.root.next
+	i.prev.next, i.next.prev = i, i
+}
+
+func (i *item[K, V]) unlink() { i.prev.next, i.next.prev = i.next, i.prev }
