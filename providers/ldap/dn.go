@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"shorepass/internal/lru"
 	"strings"
 	"sync"
 
@@ -36,26 +37,27 @@ func valueInRDN(dn *ldap.DN, attribute string) string {
 	return ""
 }
 
-// maxDNs is how many DNs a dnReader remembers.
+// maxDNs bounds the cache of a dnReader.
 const maxDNs = 10_000
 
-// dnReader makes groups of their DNs. It remembers them, since the same come
-// with every login and reading one costs more than all else about it.
+// dnReader makes groups of their DNs, with a cache without a TTL: what a DN says
+// never changes. The same DNs come with every login, and parsing one costs more
+// than all else about it.
 type dnReader struct {
 	base      *ldap.DN
 	scope     string
 	attribute string // that holds the name
 
-	mu    sync.RWMutex
-	known map[string]group
+	mu    sync.Mutex
+	known *lru.Cache[string, group]
 }
 
 // group returns the group of a DN, its name too where the DN holds it, or the
 // zero group where the text is not a DN or not below the base.
 func (r *dnReader) group(text string) group {
-	r.mu.RLock()
-	one, known := r.known[text]
-	r.mu.RUnlock()
+	r.mu.Lock()
+	one, known := r.known.Get(text)
+	r.mu.Unlock()
 	if known {
 		return one
 	}
@@ -64,9 +66,6 @@ func (r *dnReader) group(text string) group {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.known) >= maxDNs {
-		clear(r.known)
-	}
-	r.known[text] = one
+	r.known.Put(text, one)
 	return one
 }

@@ -11,6 +11,7 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/lru"
 	"shorepass/providers"
 )
 
@@ -47,7 +48,7 @@ func newGroups(cfg Config, warn *warnings, now func() time.Time) (*groups, error
 	if err != nil {
 		return nil, fmt.Errorf("groups.base: %w", err)
 	}
-	g.read = &dnReader{base: base, scope: cfg.Groups.Scope, attribute: cfg.Groups.Name, known: make(map[string]group)}
+	g.read = &dnReader{base: base, scope: cfg.Groups.Scope, attribute: cfg.Groups.Name, known: lru.New[string, group](maxDNs)}
 	if cfg.Groups.Filter != "" {
 		if g.filter, err = filterTemplate(cfg.Groups.Filter); err != nil {
 			return nil, fmt.Errorf("groups.filter: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"shorepass/internal/lru"
 	"slices"
 	"strings"
 	"sync"
@@ -27,12 +28,13 @@ const (
 	maxSIDs = 10_000
 )
 
-// sidNames remembers which group a security identifier is.
+// sidNames is a cache of the groups that security identifiers name, with a TTL
+// of sidsFor and a bound of maxSIDs.
 type sidNames struct {
 	now func() time.Time
 
 	mu    sync.Mutex
-	known map[string]sidName // by its bytes
+	known *lru.Cache[string, sidName] // by the identifier's bytes
 }
 
 type sidName struct {
@@ -41,23 +43,20 @@ type sidName struct {
 }
 
 func newSIDNames(now func() time.Time) *sidNames {
-	return &sidNames{now: now, known: make(map[string]sidName)}
+	return &sidNames{now: now, known: lru.New[string, sidName](maxSIDs)}
 }
 
 func (n *sidNames) get(sid string) (group, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	found, ok := n.known[sid]
+	found, ok := n.known.Get(sid)
 	return found.group, ok && n.now().Before(found.until)
 }
 
 func (n *sidNames) put(sid string, one group) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.known) >= maxSIDs {
-		clear(n.known) // they are found again with one search for forty
-	}
-	n.known[sid] = sidName{one, n.now().Add(sidsFor)}
+	n.known.Put(sid, sidName{one, n.now().Add(sidsFor)})
 }
 
 // tokenGroups reads Active Directory's own list of the groups that count for a

@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"log/slog"
+	"shorepass/internal/lru"
 	"slices"
 	"sync"
 	"time"
@@ -22,11 +23,11 @@ type warnings struct {
 	now func() time.Time
 
 	mu   sync.Mutex
-	said map[string]time.Time
+	said *lru.Cache[string, time.Time]
 }
 
 func newWarnings(now func() time.Time) *warnings {
-	return &warnings{log: slog.New(slog.DiscardHandler), now: now, said: make(map[string]time.Time)}
+	return &warnings{log: slog.New(slog.DiscardHandler), now: now, said: lru.New[string, time.Time](maxWarnings)}
 }
 
 func (w *warnings) add(text string) {
@@ -40,13 +41,10 @@ func (w *warnings) fresh(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.now()
-	if at, ok := w.said[text]; ok && now.Sub(at) < warnEvery {
+	if at, ok := w.said.Get(text); ok && now.Sub(at) < warnEvery {
 		return false
 	}
-	if len(w.said) >= maxWarnings {
-		clear(w.said)
-	}
-	w.said[text] = now
+	w.said.Put(text, now)
 	return true
 }
 
@@ -55,7 +53,7 @@ func (w *warnings) recent() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var texts []string
-	for text, at := range w.said {
+	for text, at := range w.said.All() {
 		if w.now().Sub(at) < warnEvery {
 			texts = append(texts, text)
 		}
