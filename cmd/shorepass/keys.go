@@ -22,8 +22,9 @@ func newKeys(o *options) *cobra.Command {
 func newKeysInit(o *options) *cobra.Command {
 	var certificate, key, seal string
 	cmd := &cobra.Command{
-		Use:   "init",
-		Short: "Make the root that registries trust, and the sealing key",
+		Use:        "init",
+		SuggestFor: []string{"make", "create", "new", "generate"},
+		Short:      "Make the root that registries trust, and the sealing key",
 		Long: "Makes a root certificate and its key, and with --seal-key the key that seals the\n" +
 			"providers' refresh tokens in the store. Nothing is ever overwritten, and the keys are\n" +
 			"readable by their owner only. Without flags the root is the one of the configuration.",

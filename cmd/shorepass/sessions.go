@@ -82,8 +82,9 @@ func newSessionsList(o *options) *cobra.Command {
 func newSessionsRevoke(o *options) *cobra.Command {
 	var chosen selection
 	cmd := &cobra.Command{
-		Use:   "revoke [ID…]",
-		Short: "End sessions, at once and on every replica",
+		Use:        "revoke [ID…]",
+		SuggestFor: []string{"end", "kill", "delete", "remove"},
+		Short:      "End sessions, at once and on every replica",
 		Long: "Ends the sessions named by their ids, or all that the flags select. Their tokens are\n" +
 			"refused from that moment; a token for a registry that was already handed out ends by\n" +
 			"itself within its lifetime, and a remembered password within a minute.",

@@ -15,6 +15,8 @@ type build struct {
 	Go       string `json:"go"`
 }
 
+func (b build) String() string { return fmt.Sprintf("%s %s %s", b.Version, b.Revision, b.Go) }
+
 func newVersion() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -27,7 +29,7 @@ func newVersion() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), b)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "shorepass %s %s %s\n", b.Version, b.Revision, b.Go)
+			fmt.Fprintln(cmd.OutOrStdout(), "shorepass", b)
 			return nil
 		},
 	}
