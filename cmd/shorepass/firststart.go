@@ -69,8 +69,8 @@ func firstStart(cfg *settled, log *slog.Logger) error {
 		return err
 	}
 	certificate, key := cfg.Token.RootCertificate, cfg.Token.RootKey
-	if err := os.MkdirAll(filepath.Dir(certificate), 0o700); err != nil {
-		return fmt.Errorf("make the folder of the store: %w", err)
+	if err := makeFolders(key); err != nil {
+		return err
 	}
 	makeRoot := registry.CreateRoot
 	if _, err := os.Stat(key); err == nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +28,8 @@ func newKeysInit(o *options) *cobra.Command {
 		SuggestFor: []string{"make", "create", "new", "generate"},
 		Short:      "Make the root that registries trust, and the sealing key",
 		Long: "Makes a root certificate and its key, and with --seal-key the key that seals the\n" +
-			"providers' refresh tokens in the store. Nothing is ever overwritten, and the keys are\n" +
-			"readable by their owner only. Without flags the root is the one of the configuration.",
+			"providers' refresh tokens in the store. Nothing is ever overwritten, and the keys, and\n" +
+			"folders that do not exist yet, are made readable by their owner only. Without flags the root is the one of the configuration.",
 		Example: "  shorepass keys init --certificate RootCA.crt --key RootCA.key --seal-key seal.key",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,6 +42,9 @@ func newKeysInit(o *options) *cobra.Command {
 					return err
 				}
 				certificate, key = cfg.Token.RootCertificate, cfg.Token.RootKey
+			}
+			if err := makeFolders(key, certificate, seal); err != nil {
+				return err
 			}
 			if certificate != "" {
 				if err := registry.CreateRoot(certificate, key); err != nil {
@@ -60,4 +65,18 @@ func newKeysInit(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&key, "key", "", "the root key's `file`")
 	cmd.Flags().StringVar(&seal, "seal-key", "", "the sealing key's `file`")
 	return cmd
+}
+
+// makeFolders makes the folders of key files where they do not exist, for their
+// owner only. It skips empty names.
+func makeFolders(files ...string) error {
+	for _, file := range files {
+		if file == "" {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return fmt.Errorf("make the folder of %s: %w", file, err)
+		}
+	}
+	return nil
 }

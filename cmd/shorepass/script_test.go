@@ -44,6 +44,7 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 			"get":     get,
 			"until":   until,
 			"expand":  expand,
+			"mode":    mode,
 		},
 	}
 }
@@ -95,5 +96,16 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 	values := strings.NewReplacer("$ADDR2", ts.Getenv("ADDR2"), "$ADDR", ts.Getenv("ADDR"), "$STORE", ts.Getenv("STORE"))
 	for _, name := range args {
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(values.Replace(ts.ReadFile(name))), 0o600))
+	}
+}
+
+// mode is "mode MODE FILE…": each of the files has these permissions.
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args[1:] {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+			ts.Fatalf("mode of %s: %s, want %s", name, got, args[0])
+		}
 	}
 }
