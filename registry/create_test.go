@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -164,4 +165,35 @@ func startsWithZero(t *testing.T, key *ecdsa.PrivateKey) bool {
 		t.Fatal(err)
 	}
 	return unbase64(t, j.X)[0] == 0 || unbase64(t, j.Y)[0] == 0
+}
+
+// TestCheckWithoutRoot: before the root of [token] is made, the key files of
+// services are read all the same, and what is left of its key.
+func TestCheckWithoutRoot(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")
+	ownCert, ownKey := newRootFiles(t)
+	_, anotherKey := newRootFiles(t)
+	for _, tt := range []struct {
+		name    string
+		service Service
+		want    string // empty for no error
+	}{
+		{"inherits", Service{Name: "b"}, ""},
+		{"inherits the key itself", Service{Name: "b", Signing: SigningKID}, ""},
+		{"names the same files", Service{Name: "b", RootCertificate: certFile, RootKey: keyFile}, ""},
+		{"has its own", Service{Name: "b", RootCertificate: ownCert, RootKey: ownKey}, ""},
+		{"has a key of another root", Service{Name: "b", RootCertificate: ownCert, RootKey: anotherKey}, "is not the one of the certificate"},
+		{"names a file that is missing", Service{Name: "b", RootCertificate: filepath.Join(dir, "none"), RootKey: ownKey}, "none: no such file"},
+		{"is not served", Service{Name: "c"}, `"c" is not in token.services`},
+	} {
+		cfg := Config{Issuer: "i", Services: []string{"a", "b"}, RootCertificate: certFile, RootKey: keyFile}
+		err := CheckWithoutRoot(cfg, []Service{tt.service})
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("CheckWithoutRoot where the service %s = %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if left := folder(t, dir); left != 0 {
+		t.Errorf("CheckWithoutRoot has made %d files, want none", left)
+	}
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"time"
@@ -54,6 +55,37 @@ type material struct {
 // report is told, from then on, when a new signing certificate cannot be taken
 // into use. It must not block.
 func NewIssuer(cfg Config, services []Service, report func(error)) (*Issuer, error) {
+	i, err := newIssuer(cfg, services)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.readKeys(cfg.Services, report); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// CheckWithoutRoot reports the faults that [NewIssuer] will have once
+// [CreateRoot] or [FinishRoot] has made the root of cfg: it reads every key file
+// but the certificate of that root, and its key only where there is one.
+func CheckWithoutRoot(cfg Config, services []Service) error {
+	i, err := newIssuer(cfg, services)
+	if err != nil {
+		return err
+	}
+	_, err = readKey(cfg.RootKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	given := slices.DeleteFunc(slices.Clone(cfg.Services), func(name string) bool {
+		m := i.services[name].material
+		return m.rootCertificate == cfg.RootCertificate && m.rootKey == cfg.RootKey
+	})
+	return errors.Join(err, i.readKeys(given, nil))
+}
+
+// newIssuer returns an issuer whose services have no keys yet.
+func newIssuer(cfg Config, services []Service) (*Issuer, error) {
 	cfg = cfg.WithDefaults()
 	var faults []error
 	fault := func(key, problem string) { faults = append(faults, fmt.Errorf("%s: %s", key, problem)) }
@@ -81,9 +113,6 @@ func NewIssuer(cfg Config, services []Service, report func(error)) (*Issuer, err
 	}
 	if len(cfg.Services) == 1 {
 		i.only = cfg.Services[0]
-	}
-	if err := i.readKeys(cfg.Services, report); err != nil {
-		return nil, err
 	}
 	return i, nil
 }

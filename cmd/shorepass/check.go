@@ -13,6 +13,7 @@ import (
 
 	"shorepass/policy"
 	"shorepass/providers"
+	"shorepass/registry"
 )
 
 // liveLimit is how long check --live waits for all providers and the store
@@ -81,7 +82,7 @@ func check(ctx context.Context, path string, cfg *settled, live bool) (*checked,
 		return nil, err
 	}
 	defer chain.Close()
-	if err := errors.Join(checkRules(cfg), checkRoot(cfg), checkTLS(cfg), cfg.Audit.Check(), checkStore(cfg)); err != nil {
+	if err := errors.Join(checkRules(cfg), checkKeys(cfg), checkTLS(cfg), cfg.Audit.Check(), checkStore(cfg)); err != nil {
 		return nil, err
 	}
 	result := &checked{Config: path, Services: cfg.Token.Services, Rules: len(cfg.Rules), Store: finding{Name: "store", Kind: storeKind(cfg)}}
@@ -102,11 +103,15 @@ func checkRules(cfg *settled) error {
 	return err
 }
 
-// checkRoot reads the keys that sign tokens, unless the first start makes them.
-func checkRoot(cfg *settled) error {
+// checkKeys reads the keys that sign tokens, but those that the first start
+// makes.
+func checkKeys(cfg *settled) error {
 	missing, err := rootIsMissing(cfg)
-	if err != nil || missing {
+	if err != nil {
 		return err
+	}
+	if missing {
+		return registry.CheckWithoutRoot(cfg.Token, cfg.Services)
 	}
 	_, err = newIssuer(cfg, slog.New(slog.DiscardHandler))
 	return err

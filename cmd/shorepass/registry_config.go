@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -94,7 +95,8 @@ func builtIssuer(cfg *settled) (*registry.Issuer, error) {
 		return nil, err
 	}
 	if missing {
-		return nil, fmt.Errorf("%s does not exist yet; start the server once, or make it with: shorepass keys init", cfg.Token.RootCertificate)
+		return nil, errors.Join(registry.CheckWithoutRoot(cfg.Token, cfg.Services),
+			fmt.Errorf("%s does not exist yet; start the server once, or make it with: shorepass keys init", cfg.Token.RootCertificate))
 	}
 	return newIssuer(cfg, slog.New(slog.DiscardHandler))
 }

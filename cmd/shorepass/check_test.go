@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"shorepass/registry"
+)
+
+// TestCheckBeforeFirstStart: what serve would fail on at its first start, check
+// and registry-config fail on before it. Only the root that serve makes may be
+// missing.
+func TestCheckBeforeFirstStart(t *testing.T) {
+	const (
+		token     = "[token]\nissuer = \"i\"\nservices = [\"a\", \"b\"]\n"
+		service   = token + "[[service]]\nname = \"b\"\n"
+		server    = token + "[server]\nlisten = \"127.0.0.1:0\"\n"
+		session   = token + "[session]\n"
+		directory = token + `
+[[provider]]
+name   = "corp"
+kind   = "ldap"
+preset = "openldap"
+urls   = ["ldaps://ldap.corp.example"]
+users  = { base = "dc=corp,dc=example" }
+groups = { base = "dc=corp,dc=example" }
+`
+		local = token + "[[provider]]\nname = \"local\"\nkind = \"file\"\n"
+	)
+	root := func(certificate, key string) string {
+		return fmt.Sprintf("root_certificate = %q\nroot_key = %q\n", certificate, key)
+	}
+	signing := func(certificate, key string) string {
+		return fmt.Sprintf("signing_certificate = %q\nsigning_key = %q\n", certificate, key)
+	}
+	secure := func(certificate, key, ca string) string {
+		return fmt.Sprintf("tls = { certificate = %q, key = %q, ca = %q }\n", certificate, key, ca)
+	}
+	check, registryConfig := []string{"check"}, []string{"check", "registry-config"}
+	for _, tt := range []struct {
+		name     string
+		config   string
+		want     string // a regular expression, of serve and of the commands
+		commands []string
+	}{
+		{"service: no root", service + root("none.crt", "one.key"), `keys of service "b": .*none\.crt: no such file`, registryConfig},
+		{"service: no root key", service + root("one.crt", "none.key"), `keys of service "b": .*none\.key: no such file`, registryConfig},
+		{"service: key of another root", service + root("one.crt", "two.key"), `keys of service "b": the key in .*two\.key is not the one of`, registryConfig},
+		{"service: root is no PEM", service + root("text", "one.key"), `keys of service "b": .*text holds no PEM certificate`, registryConfig},
+		{"service: root key is no PEM", service + root("one.crt", "text"), `keys of service "b": .*text holds no PEM private key`, registryConfig},
+		{"service: everybody can read the root key", service + root("one.crt", "open.key"), `keys of service "b": .*everybody on this machine can read`, registryConfig},
+		{"service: root is a folder", service + root("folder", "one.key"), `keys of service "b": .*folder is not a plain file`, registryConfig},
+		{"service: root is no CA", service + root("leaf.crt", "leaf.key"), `keys of service "b": .*leaf\.crt: .*not a CA`, registryConfig},
+		{"token: no root", token + root("none.crt", "one.key"), `none\.crt: no such file`, registryConfig},
+		{"token: no signing certificate", token + signing("none.crt", "one.key"), `none\.crt: no such file`, registryConfig},
+		{"token: no signing key", token + signing("one.crt", "none.key"), `none\.key: no such file`, registryConfig},
+		{"token: signing key of another certificate", token + signing("leaf.crt", "one.key"), `one\.key is not the one of`, registryConfig},
+		{"token: no root of the signing certificate", token + signing("leaf.crt", "leaf.key") + "root_certificate = \"none.crt\"", `root_certificate: .*none\.crt: no such file`, registryConfig},
+		{"root key left by a killed start is no PEM", session + "store = \"sqlite:killed/s.db\"", `killed/RootCA\.key holds no PEM private key`, registryConfig},
+
+		{"server: no certificate", server + secure("none.crt", "one.key", ""), `none\.crt: no such file`, check},
+		{"server: certificate is no PEM", server + secure("text", "one.key", ""), `read tls\.certificate and tls\.key: .*PEM`, check},
+		{"server: key of another certificate", server + secure("one.crt", "two.key", ""), `private key does not match`, check},
+		{"server: no authority of clients", server + secure("one.crt", "one.key", "none.crt"), `read tls\.ca: .*none\.crt: no such file`, check},
+		{"server: authority of clients is no PEM", server + secure("one.crt", "one.key", "text"), `read tls\.ca: .*text holds no PEM`, check},
+		{"provider: no authority", directory + secure("", "", "none.crt"), `provider "corp": .*tls\.ca: .*none\.crt: no such file`, check},
+		{"provider: authority is no PEM", directory + secure("", "", "text"), `provider "corp": .*tls\.ca: .*text holds no PEM`, check},
+		{"provider: key of another certificate", directory + secure("one.crt", "two.key", ""), `provider "corp": .*private key does not match`, check},
+		{"provider: no htpasswd", local + "htpasswd = \"none\"", `provider "local": .*none: no such file`, check},
+		{"provider: htpasswd is none", local + "htpasswd = \"one.key\"", `provider "local": .*one\.key`, check},
+		{"sealing key is missing", session + "seal_key = { file = \"none.key\" }", `session\.seal_key: .*none\.key`, registryConfig},
+		{"sealing key is no key", session + "seal_key = { file = \"one.key\" }", `session\.seal_key: key 1 is not base64`, registryConfig},
+		{"store: TLS authority is missing", token + root("one.crt", "one.key") + "[session]\nstore = \"postgres://u@db.corp.example/s\"\nseal_key = { file = \"seal.key\" }\n" + secure("", "", "none.crt"), `tls\.ca: .*none\.crt: no such file`, check},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := keyFiles(t, tt.config)
+			for _, command := range append(tt.commands, "serve") {
+				out, err := inFolder(t, dir, command)
+				if err == nil || !regexp.MustCompile(tt.want).Match(out) {
+					t.Errorf("%s: %v, want a failure that says %s:\n%s", command, err, tt.want, out)
+				}
+				if _, err := os.Stat(filepath.Join(dir, "data")); command != "serve" && !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s has made the folder of the store (%v)", command, err)
+				}
+			}
+		})
+	}
+	for name, config := range map[string]string{
+		"the root":                         token,
+		"the root of a service":            service + root("data/RootCA.crt", "data/RootCA.key"),
+		"the root whose key set is asked":  service + "signing = \"kid\"",
+		"the root beside one of a service": service + root("one.crt", "one.key"),
+	} {
+		t.Run("only "+name+" is missing", func(t *testing.T) {
+			t.Parallel()
+			dir := keyFiles(t, config)
+			if out, err := inFolder(t, dir, "check"); err != nil {
+				t.Errorf("check: %v, want nil:\n%s", err, out)
+			}
+		})
+	}
+}
+
+// keyFiles returns a new folder with a configuration and the files that it may
+// name: two roots, a leaf, and what is none of these.
+func keyFiles(t *testing.T, config string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"one", "two"} {
+		if err := registry.CreateRoot(filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeCertificate(t, filepath.Join(dir, "leaf.crt"), filepath.Join(dir, "leaf.key"), "leaf.example")
+	open, err := os.ReadFile(filepath.Join(dir, "one.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"folder", "killed"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range map[string]string{
+		"shorepass.toml":    config,
+		"text":              "no PEM",
+		"open.key":          string(open),
+		"killed/RootCA.key": "no PEM",
+		"seal.key":          "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "open.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// inFolder runs a command of the binary there and returns all that it prints. A
+// server that runs for twenty seconds is ended.
+func inFolder(t *testing.T, dir, command string) ([]byte, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "shorepass", command)
+	cmd.Dir = dir
+	return cmd.CombinedOutput()
+}
+
+// writeCertificate writes a certificate for a host, signed by itself, and its
+// key.
+func writeCertificate(t *testing.T, certFile, keyFile, host string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: certificate}, keyFile: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
