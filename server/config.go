@@ -23,7 +23,8 @@ type Config struct {
 	TLS tlsconf.Config `toml:"tls"`
 
 	// PublicURLs are what people and registries call this server; the first
-	// is the default. Default: Listen, behind "http://" or "https://".
+	// is the default. Host and port must lead to Listen, and with TLS each is
+	// an https URL. Default: Listen, behind "http://" or "https://".
 	PublicURLs []string `toml:"public_urls"`
 
 	// Paths of the token endpoint. Default ["/jwt/auth"]; "/token", "/auth"
@@ -107,11 +108,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		fault("listen", fmt.Sprintf("%q is not host:port; write %q to listen on every address", c.Listen, ":5001"))
 	}
 	c.TLS.Validate(fault)
-	for i, u := range c.PublicURLs {
-		if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
-			fault(fmt.Sprintf("public_urls[%d]", i), fmt.Sprintf("%q is not a URL such as %q", u, "https://registry-auth.corp.example"))
-		}
-	}
+	c.validatePublicURLs(fault)
 	for i, p := range c.Paths {
 		key := fmt.Sprintf("paths[%d]", i)
 		switch {
@@ -128,6 +125,21 @@ func (c Config) Validate(fault func(key, problem string)) {
 	validateNetworks("metrics_from", c.MetricsFrom, fault)
 	if _, err := parseLevel(c.LogLevel); err != nil {
 		fault("log_level", fmt.Sprintf("%q is not one of \"debug\", \"info\", \"warn\", \"error\"", c.LogLevel))
+	}
+}
+
+// validatePublicURLs refuses what no client could reach. With TLS the server
+// answers nothing at an http URL, whatever its port.
+func (c Config) validatePublicURLs(fault func(key, problem string)) {
+	for i, u := range c.PublicURLs {
+		key := fmt.Sprintf("public_urls[%d]", i)
+		parsed, err := url.Parse(u)
+		switch {
+		case err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https"):
+			fault(key, fmt.Sprintf("%q is not a URL such as %q", u, "https://registry-auth.corp.example"))
+		case parsed.Scheme == "http" && c.TLS.Certificate != "":
+			fault(key, fmt.Sprintf("%q cannot be reached, since with tls the server answers https only; write %q", u, "https://"+parsed.Host+parsed.Path))
+		}
 	}
 }
 
