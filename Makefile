@@ -9,12 +9,15 @@ FUZZTIME ?= 10s
 
 .PHONY: build run test unit e2e bench fuzz lint install-peers
 
-# One file that needs nothing, not even a C library.
+# One file that needs nothing, not even a C library. -v names each package that
+# is compiled, so that minutes with empty caches are not silent.
 build:
-	CGO_ENABLED=0 go build -o bin/shorepass ./cmd/shorepass
+	@test -e bin/shorepass || echo "Compiling bin/shorepass; with empty caches this takes minutes, once."
+	CGO_ENABLED=0 go build -v -o bin/shorepass ./cmd/shorepass
 
 run: build
-	bin/shorepass serve --config config.example.toml --greet demo # whose password is demo
+	@echo "Serving config.example.toml until Ctrl-C; its user is demo, with the password demo."
+	bin/shorepass serve --config config.example.toml --greet demo:demo
 
 test: unit e2e
 

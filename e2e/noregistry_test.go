@@ -54,7 +54,7 @@ func TestGreeting(t *testing.T) {
 	need(t, "curl")
 	makefile, err := os.ReadFile("../Makefile")
 	must(t, err)
-	const command = "serve --config config.example.toml --greet demo"
+	const command = "serve --config config.example.toml --greet demo:demo"
 	if !strings.Contains(string(makefile), command) {
 		t.Errorf("the Makefile does not say %q", command)
 	}
@@ -67,6 +67,9 @@ func TestGreeting(t *testing.T) {
 	server := start(t, "shorepass", cmd)
 	server.await(t, 30*time.Second, func() error { return answers("http://" + host + "/readyz") })
 
+	if want := "# the password of demo is demo\n"; !strings.Contains(server.said(), want) {
+		t.Errorf("the greeting does not say %q:\n%s", want, server.said())
+	}
 	pasted := func(program string) []string {
 		for line := range strings.Lines(server.said()) {
 			if words := strings.Fields(line); len(words) > 0 && words[0] == program {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 
 	"shorepass/server"
 )
@@ -11,15 +12,21 @@ import (
 // greetScope is what the rules of config.example.toml give to its user.
 const greetScope = "repository:team-demo/app:pull,push"
 
-// greet prints the lines to paste that log user in and get a token. Both
-// programs ask for the password. It is printed only on demand (serve --greet),
+// greet prints the lines to paste that log in and get a token. login is a user,
+// or user:password as curl takes it: the password is then shown above them,
+// since both programs ask for it. It is printed only on demand (serve --greet),
 // since whoever collects the log expects nothing but JSON.
-func greet(w io.Writer, rooms *server.Rooms, user string) error {
+func greet(w io.Writer, rooms *server.Rooms, login string) error {
 	public, err := url.Parse(rooms.Config.PublicURLs[0])
 	if err != nil {
 		return fmt.Errorf("public_urls: %w", err)
 	}
-	_, err = fmt.Fprintf(w, "\n  docker login -u %s %s\n  curl -sS -u %[1]s '%[3]s?service=%[4]s&scope=%[5]s'\n\n",
-		user, public.Host, rooms.Config.Realm(), url.QueryEscape(rooms.Issuer.First()), greetScope)
+	user, password, isKnown := strings.Cut(login, ":")
+	hint := ""
+	if isKnown {
+		hint = fmt.Sprintf("  # the password of %s is %s\n", user, password)
+	}
+	_, err = fmt.Fprintf(w, "\n%s  docker login -u %s %s\n  curl -sS -u %[2]s '%[4]s?service=%[5]s&scope=%[6]s'\n\n",
+		hint, user, public.Host, rooms.Config.Realm(), url.QueryEscape(rooms.Issuer.First()), greetScope)
 	return err
 }

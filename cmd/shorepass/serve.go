@@ -24,7 +24,7 @@ import (
 )
 
 func newServe(o *options) *cobra.Command {
-	var user string
+	var login string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer token requests",
@@ -35,10 +35,10 @@ func newServe(o *options) *cobra.Command {
 		Example: "  shorepass serve --config /etc/shorepass/shorepass.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd.Context(), o, user, cmd)
+			return serve(cmd.Context(), o, login, cmd)
 		},
 	}
-	cmd.Flags().StringVar(&user, "greet", "", "print, once it listens, the lines to paste that log in as `user` and get a token")
+	cmd.Flags().StringVar(&login, "greet", "", "print, once it listens, the lines to paste that log in as `user[:password]` and get a token, and the password if it is given")
 	return cmd
 }
 
@@ -65,7 +65,7 @@ type daemon struct {
 // wins.
 const collectAt = 250
 
-func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (err error) {
+func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
@@ -95,8 +95,8 @@ func serve(ctx context.Context, o *options, user string, cmd *cobra.Command) (er
 	defer stop()
 
 	log.Info("listening", "address", listener.Addr().String(), "tls", cfg.Server.TLS.Certificate != "")
-	if user != "" {
-		if err := greet(cmd.ErrOrStderr(), d.server.Rooms(), user); err != nil {
+	if login != "" {
+		if err := greet(cmd.ErrOrStderr(), d.server.Rooms(), login); err != nil {
 			return err
 		}
 	}
