@@ -1,7 +1,11 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,16 +17,29 @@ import (
 	"time"
 )
 
-// TestReadme does what README.md tells its reader to do, in its order, as far
-// as that needs no directory and no registry.
+// TestReadme does what README.md tells its reader to do, in its order and as it
+// is printed, as far as that needs no directory and no registry. Only the port
+// is another one, in the configuration and in the commands alike, and the name of
+// the server leads to this machine.
 func TestReadme(t *testing.T) {
+	const printedPort, host = ":5001", "registry-auth.corp.example"
 	file, commands := fiveMinutes(t)
-	dir := t.TempDir()
-	address := freeAddress(t)
-	file = strings.Replace(file, `":5001"`, `"`+address+`"`, 1)
-	if err := os.WriteFile(filepath.Join(dir, "shorepass.toml"), []byte(file), 0o600); err != nil {
+	_, number, err := net.SplitHostPort(freeAddress(t))
+	if err != nil {
 		t.Fatal(err)
 	}
+	port := ":" + number
+	dir := t.TempDir()
+	certificate := filepath.Join(dir, "server.crt")
+	writeCertificate(t, certificate, filepath.Join(dir, "server.key"), host)
+	client := clientOf(t, host, certificate)
+	configure := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "shorepass.toml"), []byte(strings.ReplaceAll(text, printedPort, port)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure(file)
 	command := func(line string) *exec.Cmd {
 		argv := strings.Fields(line)
 		cmd := exec.Command(argv[0], argv[1:]...)
@@ -41,14 +58,19 @@ func TestReadme(t *testing.T) {
 			}
 		}
 	}
-	run("shorepass keys init --certificate server.crt --key server.key") // the server's certificate
+	realm := "https://" + host + port + "/jwt/auth"
 	var done []string
 	for _, line := range commands {
-		name := strings.Fields(line)[1]
-		done = append(done, name)
-		switch name {
+		line = strings.ReplaceAll(line, printedPort, port)
+		words := strings.Fields(line)
+		done = append(done, words[1])
+		switch words[1] {
 		case "check":
-			run(strings.Replace(line, " --live", "", 1), "shorepass.toml is good")
+			offline := strings.Replace(line, " --live", "", 1)
+			run(offline, "shorepass.toml is good")
+			configure(withPrivateCA(t, dir, file))
+			run(offline, "shorepass.toml is good")
+			configure(file)
 		case "serve":
 			cmd := command(line)
 			if err := cmd.Start(); err != nil {
@@ -60,25 +82,59 @@ func TestReadme(t *testing.T) {
 					t.Errorf("%s: %v", line, err)
 				}
 			}()
-			isAlive(t, "https://"+address)
+			isAlive(t, client, "https://"+host+port)
 		case "registry-config":
-			run(line, `realm: "https://registry-auth.corp.example/jwt/auth"`, `service: "registry.corp.example"`, `issuer: "shorepass"`, filepath.Join("data", "RootCA.crt"))
+			run(line, fmt.Sprintf("realm: %q", realm), `service: "registry.corp.example"`, `issuer: "shorepass"`, filepath.Join("data", "RootCA.crt"))
 			if _, err := os.Stat(filepath.Join(dir, "data", "RootCA.crt")); err != nil {
 				t.Errorf("%s: %v", line, err)
 			}
+		case "login":
+			if words[2] == "registry.corp.example" {
+				continue // a registry of which there is none
+			}
+			// What docker asks first, and where it is sent for a token.
+			challenge := status(t, client, "https://"+words[2]+"/v2/", http.StatusUnauthorized).Get("WWW-Authenticate")
+			if !strings.Contains(challenge, fmt.Sprintf("realm=%q", realm)) {
+				t.Errorf("%s: the challenge is %q, want the realm %s", line, challenge, realm)
+			}
+			status(t, client, realm+"?service=registry.corp.example", http.StatusUnauthorized)
 		case "explain":
 			run(line, `granted by "a team owns its folder"`)
 		default:
 			t.Errorf("README.md has a command that this test does not know: %s", line)
 		}
 	}
-	if want := []string{"check", "serve", "registry-config", "explain"}; !slices.Equal(done, want) {
+	if want := []string{"check", "serve", "registry-config", "login", "login", "explain"}; !slices.Equal(done, want) {
 		t.Errorf("README.md has its reader run %q, want %q", done, want)
 	}
 }
 
+// TestReadmeNamesBinary: the folder that the README puts on the PATH is the one
+// that make build writes the binary into.
+func TestReadmeNamesBinary(t *testing.T) {
+	for file, want := range map[string]string{"../../README.md": `export PATH="$PWD/bin:$PATH"`, "../../Makefile": "-o bin/shorepass"} {
+		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s does not say %q (%v)", file, want, err)
+		}
+	}
+}
+
+// withPrivateCA returns the configuration with the line that names the
+// directory's private CA, and puts a CA where that says.
+func withPrivateCA(t *testing.T, dir, file string) string {
+	t.Helper()
+	if err := os.Link(filepath.Join(dir, "server.crt"), filepath.Join(dir, "corp-ca.crt")); err != nil {
+		t.Fatal(err)
+	}
+	with := strings.Replace(file, `#tls   = { ca = "corp-ca.crt" }`, `tls = { ca = "corp-ca.crt" }`, 1)
+	if with == file {
+		t.Error("README.md does not say how a private CA of the directory is named")
+	}
+	return with
+}
+
 // fiveMinutes returns the configuration in the README's section for who is new,
-// and its shorepass commands.
+// and its commands.
 func fiveMinutes(t *testing.T) (file string, commands []string) {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
@@ -94,19 +150,38 @@ func fiveMinutes(t *testing.T) (file string, commands []string) {
 	for line := range strings.Lines(section) {
 		code, isCode := strings.CutPrefix(line, "    ") // of a paragraph, or of a step
 		switch code = strings.TrimSpace(code); {
-		case strings.HasPrefix(code, "shorepass "):
+		case strings.HasPrefix(code, "shorepass "), strings.HasPrefix(code, "docker "):
 			commands = append(commands, code)
-		case isCode && !strings.HasPrefix(code, "docker ") && len(commands) == 0:
+		case isCode && len(commands) == 0:
 			toml.WriteString(code + "\n")
 		}
 	}
 	return toml.String(), commands
 }
 
-// isAlive waits until a server with a certificate of its own says that it lives.
-func isAlive(t *testing.T, url string) {
+// clientOf returns a client that finds the host on this machine, at whichever
+// port it is asked for, and trusts only the certificate.
+func clientOf(t *testing.T, host, certificate string) *http.Client {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	pem, err := os.ReadFile(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(pem)
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		name, port, err := net.SplitHostPort(address)
+		if err != nil || name != host {
+			return nil, fmt.Errorf("%s is not %s", address, host)
+		}
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: trusted}, DisableKeepAlives: true}}
+}
+
+// isAlive waits until a server says that it lives.
+func isAlive(t *testing.T, client *http.Client, url string) {
+	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		resp, err := client.Get(url + "/healthz")
 		if err == nil {
@@ -117,4 +192,18 @@ func isAlive(t *testing.T, url string) {
 			t.Fatalf("%s is not alive: %v", url, err)
 		}
 	}
+}
+
+// status asks for a page, expects a status, and returns the header.
+func status(t *testing.T, client *http.Client, url string, want int) http.Header {
+	t.Helper()
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != want {
+		t.Errorf("GET %s: status %d, want %d", url, resp.StatusCode, want)
+	}
+	return resp.Header
 }

@@ -33,7 +33,7 @@ func TestAuditFileIsMovedAway(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	isAlive(t, "http://"+address)
+	isAlive(t, http.DefaultClient, "http://"+address)
 	asked := 0
 	ask := func() {
 		t.Helper()
