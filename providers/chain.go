@@ -48,7 +48,7 @@ type member struct {
 	knower   Knower      // nil where it cannot know
 	log      *slog.Logger
 	warned   atomic.Bool // of a group that would be another provider's
-	down     atomic.Bool // its last answer was that it cannot tell
+	down     atomic.Bool // its last answer was that it cannot tell; see noteAvailability
 }
 
 // NewChain returns a chain of members, in this order. The counters may be
@@ -111,13 +111,14 @@ func (m *member) accepts(kind Kind) bool {
 func (m *member) trusts(issuer string) bool { return m.tokens != nil && m.tokens.TrustsIssuer(issuer) }
 
 // Authenticate proves a credential whose Kind is what [Chain.Recognize] says.
-// The error wraps ErrRejected or ErrGone, or is a [*RetryAfter]; any other
-// means that it cannot be told now. It takes ten seconds at most.
+// The error wraps ErrRejected, ErrGone or ErrUnavailable, or is a
+// [*RetryAfter]. It takes ten seconds at most.
 //
 // What was once begun is seen through to its end and counted, though ctx ends
 // before: a guess that is cut off must not be one that nobody counts. Whoever
 // waits for an equal login of somebody else waits no longer than ctx.
-func (c *Chain) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
+func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity, err error) {
+	defer markUnavailable(&err)
 	if err := admissible(cred); err != nil {
 		return nil, err
 	}
@@ -183,12 +184,12 @@ func admissible(cred Credential) error {
 // Hopeless returns the error with which Authenticate would refuse a credential
 // without asking anybody, or nil. It is for anyone who has something costly to
 // do before, and counts nothing.
-func (c *Chain) Hopeless(ctx context.Context, cred Credential) error {
+func (c *Chain) Hopeless(ctx context.Context, cred Credential) (err error) {
+	defer markUnavailable(&err)
 	if err := admissible(cred); err != nil {
 		return err
 	}
-	cred, _, err := c.directed(cred)
-	if err != nil {
+	if cred, _, err = c.directed(cred); err != nil {
 		return err
 	}
 	_, err = c.throttle.look(ctx, c.throttle.newAttempt(cred))
@@ -294,11 +295,9 @@ func (c *Chain) askOne(ctx context.Context, m *member, cred Credential, a *attem
 	if refused != nil {
 		return nil, &heldError{refused}
 	}
-	if m.down.Store(cannotTell(err)); cannotTell(err) {
-		c.log.Warn("a provider is unavailable", "provider", m.config.Name, "error", err)
-	}
+	m.noteAvailability(err)
 	if err != nil {
-		return nil, fmt.Errorf("provider %s: %w", m.config.Name, err)
+		return nil, &Failure{m.config.Name, err}
 	}
 	return id, nil
 }
@@ -314,7 +313,7 @@ func (c *Chain) settle(ctx context.Context, a *attempt, last *member, cred Crede
 	if held, ok := errors.AsType[*heldError](said); ok {
 		return held.error
 	}
-	if cannotTell(said) {
+	if isUnrecognized(said) {
 		return said
 	}
 	if cred.Kind == Password && (said == nil || a.inquiry == nil) {
@@ -339,11 +338,6 @@ func notMineIsRejected(err error) error {
 		return fmt.Errorf("%w: %w", ErrRejected, err)
 	}
 	return err
-}
-
-// cannotTell reports whether a provider's error is of the fourth kind.
-func cannotTell(err error) bool {
-	return err != nil && !errors.Is(err, ErrNotMine) && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrGone)
 }
 
 // Forget drops what is remembered of the passwords of those whom match picks, for

@@ -14,6 +14,9 @@
 //	ErrGone       the account or the grant no longer exists; 401
 //	any other     the provider cannot tell now; 503, never 401
 //
+// The chain marks the fourth kind ErrUnavailable on its way out, so that nobody
+// behind it needs to know the other three to tell it.
+//
 // What a password passes on its way, in this order, by file; chain.go is the
 // way itself:
 //
@@ -57,6 +60,12 @@ var (
 	// flag on the entry itself says so: disabled, expired, locked for good.
 	// Only [Revalidator] returns it, wrapped together with ErrRejected.
 	ErrEnded = errors.New("account is disabled, expired or locked for good")
+
+	// ErrUnavailable says that it cannot be told now whether a credential is
+	// right. The client gets 503 and is asked to come again. The chain wraps
+	// it around every error that is none of the kinds above, so a provider
+	// need not return it.
+	ErrUnavailable = errors.New("temporarily unavailable")
 
 	// ErrCannotRevalidate says that a provider has no way of being asked again
 	// about an identity, and never will.

@@ -2,7 +2,6 @@ package providers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"shorepass/internal/secret"
 	"slices"
@@ -20,26 +19,26 @@ func (c *Chain) member(name string) *member {
 // Revalidate asks the provider that id.Provider names about id again, and
 // applies to its answer what applies to a login. Method and AuthTime stay: what
 // was proved, and when, is still the credential of before. The errors are those
-// of [Revalidator]; ErrCannotRevalidate says that the provider is never able
-// to, and a provider that is no longer configured refuses without ending. A
-// Renewal that rotated before an error is in a [*RotatedError].
-func (c *Chain) Revalidate(ctx context.Context, id *Identity) (*Identity, error) {
+// of [Revalidator], and ErrUnavailable where the provider cannot tell now;
+// ErrCannotRevalidate says that it is never able to, and a provider that is no
+// longer configured refuses without ending. A Renewal that rotated before an
+// error is in a [*RotatedError].
+func (c *Chain) Revalidate(ctx context.Context, id *Identity) (_ *Identity, err error) {
+	defer markUnavailable(&err)
 	m := c.member(id.Provider)
 	if m == nil {
 		return nil, fmt.Errorf("no provider is called %q: %w", id.Provider, ErrRejected)
 	}
 	r, ok := m.provider.(Revalidator)
 	if !ok {
-		return nil, fmt.Errorf("provider %s: %w", m.config.Name, ErrCannotRevalidate)
+		return nil, &Failure{m.config.Name, ErrCannotRevalidate}
 	}
 	ctx, cancel := context.WithTimeout(ctx, chainLimit)
 	defer cancel()
 	found, err := r.Revalidate(ctx, id)
-	if !errors.Is(err, ErrCannotRevalidate) && !errors.Is(err, context.Canceled) {
-		m.down.Store(cannotTell(err))
-	}
+	m.noteAvailability(err)
 	if err != nil {
-		return nil, fmt.Errorf("provider %s: %w", m.config.Name, err)
+		return nil, &Failure{m.config.Name, err}
 	}
 	return m.adoptAgain(found, id)
 }

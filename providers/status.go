@@ -65,7 +65,7 @@ func (c *Chain) Ping(ctx context.Context) []Pinged {
 		}
 		asked.Go(func() {
 			all[i].Found, all[i].Err = p.Ping(ctx)
-			m.down.Store(all[i].Err != nil)
+			m.setDown(all[i].Err)
 		})
 	}
 	asked.Wait()

@@ -175,8 +175,8 @@ func TestGivenLeafRenewed(t *testing.T) {
 		time.Sleep(lookEvery)
 		check("without a key file", third, 3)
 		time.Sleep(3 * time.Hour)
-		if _, err := i.Mint("container_registry", "alice", nil, At(time.Now())); !errors.Is(err, ErrUnavailable) {
-			t.Errorf("Mint after the leaf's end: %v, want ErrUnavailable", err)
+		if _, err := i.Mint("container_registry", "alice", nil, At(time.Now())); !errors.Is(err, ErrNoValidKey) {
+			t.Errorf("Mint after the leaf's end: %v, want ErrNoValidKey", err)
 		}
 	})
 }

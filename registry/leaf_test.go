@@ -328,8 +328,8 @@ func TestRootNearItsEnd(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Second)
-		if _, err := i.Mint("container_registry", "alice", nil, At(time.Now())); !errors.Is(err, ErrUnavailable) {
-			t.Errorf("Mint after the root's end: %v, want ErrUnavailable", err)
+		if _, err := i.Mint("container_registry", "alice", nil, At(time.Now())); !errors.Is(err, ErrNoValidKey) {
+			t.Errorf("Mint after the root's end: %v, want ErrNoValidKey", err)
 		}
 	})
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// ErrUnavailable says that no token can be signed now, because the certificate
+// ErrNoValidKey says that no token can be signed now, because the certificate
 // that a registry would check has ended or not begun. The client gets 503.
-var ErrUnavailable = errors.New("no key can sign now")
+var ErrNoValidKey = errors.New("no key can sign now")
 
 // source has the key that signs now. Its methods are safe for concurrent use.
 type source interface {
@@ -88,14 +88,14 @@ func newCertified(key crypto.Signer, chain, above []*x509.Certificate) (*signer,
 	return s, nil
 }
 
-// check returns ErrUnavailable when registries would refuse the certificates.
+// check returns ErrNoValidKey when registries would refuse the certificates.
 func (s *signer) check(now time.Time) error {
 	switch {
 	case !s.certified:
 	case now.Before(s.notBefore):
-		return fmt.Errorf("%w: the certificate is valid only from %s on", ErrUnavailable, s.notBefore.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: the certificate is valid only from %s on", ErrNoValidKey, s.notBefore.UTC().Format(time.RFC3339))
 	case !now.Before(s.notAfter):
-		return fmt.Errorf("%w: the certificate ended at %s", ErrUnavailable, s.notAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: the certificate ended at %s", ErrNoValidKey, s.notAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func At(now time.Time) Clock { return Clock{now, now} }
 
 // Mint signs a token that grants access on service, from now on, to subject,
 // which is empty for somebody without credentials. The error is ErrUnknownService,
-// ErrDisabled, ErrUnavailable, or a fault of ours.
+// ErrDisabled, ErrNoValidKey, or a fault of ours.
 func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Token, error) {
 	s, err := i.enabled(service)
 	if err != nil {

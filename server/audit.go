@@ -154,8 +154,8 @@ func (a *Audit) Close() error {
 }
 
 // record writes the line of e, which ends with status, unless it is out
-// already. The error is errUnavailable, and only where the configuration says
-// that nobody is served without a line.
+// already. The error is one of unavailable, and only where the configuration
+// says that nobody is served without a line.
 func (a *Audit) record(e *event, status int) error {
 	if e.recorded {
 		return nil
@@ -165,7 +165,7 @@ func (a *Audit) record(e *event, status int) error {
 	if err := a.write(e); err != nil {
 		a.failed(err)
 		if a.required {
-			return fmt.Errorf("%w: write the audit line: %w", errUnavailable, err)
+			return unavailable(fmt.Errorf("write the audit line: %w", err))
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -33,8 +32,7 @@ const (
 
 // authenticate settles who asks q. It is the one way in: every entry point and
 // every kind of credential passes here, so that none of them can miss a check
-// that another has. Errors are those of providers and session; what they leave
-// untold is errUnavailable.
+// that another has. Errors are those of providers and session.
 func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, from origin) (asker, error) {
 	client := session.Client{Address: from.peer, ID: q.client, UserAgent: from.userAgent}
 	switch {
@@ -68,7 +66,7 @@ func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, fr
 	}
 	id, err := rooms.Chain.Authenticate(ctx, cred)
 	if err != nil {
-		return asker{}, untold(err)
+		return asker{}, err
 	}
 	return asker{identity: id}, nil
 }
@@ -77,7 +75,7 @@ func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, fr
 func (s *Server) redeem(ctx context.Context, q *question, client session.Client, kinds ...session.Kind) (asker, error) {
 	found, err := s.sessions.Redeem(ctx, q.secret, q.service, client, kinds...)
 	if err != nil {
-		return asker{}, untold(err)
+		return asker{}, err
 	}
 	return asker{identity: found.Identity, session: found, credential: ours}, nil
 }
@@ -94,31 +92,19 @@ func (s *Server) redeemUpstream(ctx context.Context, rooms *Rooms, cred provider
 		err = rooms.Chain.Hopeless(ctx, cred)
 	}
 	if err != nil {
-		return asker{}, untold(err)
+		return asker{}, err
 	}
 	found, first, err := s.sessions.RedeemUpstream(ctx, cred.Secret, cred.Service, client, func(ctx context.Context) (*providers.Identity, error) {
 		return rooms.Chain.Authenticate(ctx, cred)
 	})
 	if err != nil {
-		return asker{}, untold(err)
+		return asker{}, err
 	}
 	who := asker{identity: found.Identity, session: found, credential: standing}
 	if first {
 		who.credential = given
 	}
 	return who, nil
-}
-
-// untold marks an error whose kind no room has told as unavailable: a person
-// must not hear that a right password is wrong because a directory is down.
-func untold(err error) error {
-	_, wait := errors.AsType[*providers.RetryAfter](err)
-	_, known := errors.AsType[httpError](err)
-	if wait || known || errors.Is(err, providers.ErrRejected) || errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrNotMine) ||
-		errors.Is(err, session.ErrRefused) || errors.Is(err, session.ErrUnavailable) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", errUnavailable, err)
 }
 
 // request puts the question to policy.

@@ -60,7 +60,7 @@ func (s *Server) settleService(ctx context.Context, rooms *Rooms, q *question) (
 		return nil
 	}
 	if q.service, err = s.sessions.ServiceOf(ctx, q.secret); err != nil {
-		return untold(err)
+		return err
 	}
 	if _, err := rooms.Issuer.Service(q.service); err != nil {
 		return fmt.Errorf("%w: it was made for the service %q: %w", session.ErrRefused, q.service, err)

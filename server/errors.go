@@ -53,15 +53,18 @@ func (e httpError) Unwrap() error { return e.cause }
 // login gives.
 var errAnonymous = errors.New("no credentials")
 
-// errUnavailable says that what is needed to answer cannot answer now.
-var errUnavailable = errors.New("temporarily unavailable")
-
 func malformed(message string) httpError {
 	return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", message: message}
 }
 
 func forbidden(message string) httpError {
 	return httpError{status: http.StatusForbidden, code: codeUnsupported, oauth: "access_denied", message: message}
+}
+
+// unavailable says that what is needed to answer cannot answer now.
+func unavailable(cause error) httpError {
+	return httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", retryAfter: retryUnavailable, cause: cause,
+		message: "the login cannot be checked right now; your password may well be right, try again in a moment"}
 }
 
 // wireError turns an error of any room into the wire's. It is the only place
@@ -78,9 +81,8 @@ func wireError(err error) httpError {
 	case errors.Is(err, errAnonymous):
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "authentication required: log in first, for example with docker login"}
-	case errors.Is(err, session.ErrUnavailable), errors.Is(err, registry.ErrUnavailable), errors.Is(err, errUnavailable):
-		return httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", retryAfter: retryUnavailable, cause: err,
-			message: "the login cannot be checked right now; your password may well be right, try again in a moment"}
+	case errors.Is(err, providers.ErrUnavailable), errors.Is(err, registry.ErrNoValidKey):
+		return unavailable(err)
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "incorrect username or password, or the login has ended; log in again"}

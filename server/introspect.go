@@ -89,7 +89,7 @@ func (s *Server) introspect(ctx context.Context, rooms *Rooms, token secret.Text
 		e.Reason = bounded(err.Error())
 		return introspection{}, nil
 	case err != nil:
-		return introspection{}, untold(err)
+		return introspection{}, err
 	}
 	e.Target = newTarget(found)
 	if _, err := rooms.Issuer.Service(found.Service); err != nil {

@@ -74,7 +74,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	switch {
 	case errors.Is(err, errTooManyBodies):
-		return nil, fmt.Errorf("%w: %w", errUnavailable, err)
+		return nil, unavailable(err)
 	case err != nil:
 		return nil, malformed(fmt.Sprintf("the body cannot be read or is longer than %d bytes", maxBody))
 	}

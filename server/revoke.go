@@ -196,7 +196,7 @@ func (r *Rooms) nameOf(who asker) string {
 
 // notEnded says that sessions may live on (RFC 7009, section 2.2.1).
 func notEnded(err error) error {
-	failure := wireError(untold(err))
+	failure := wireError(err)
 	if failure.status != http.StatusServiceUnavailable {
 		return err
 	}

@@ -1,12 +1,15 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"shorepass/providers"
 )
 
 // reservedPaths are the server's own; the token endpoint cannot take them, nor
@@ -89,7 +92,8 @@ func recovered(serve func() error) (err error) {
 }
 
 // logFailure tells the operators what the client was not told. A wrong
-// password is nobody's fault here, and the audit line has it.
+// password is nobody's fault here, and the audit line has it; that a provider is
+// unavailable was logged when it became so.
 func (s *Server) logFailure(r *http.Request, e *event, failure httpError) {
 	attrs := []any{"request", e.Request, "status", failure.status, "error", failure.Error(), "service", e.Service, "address", e.Address}
 	switch {
@@ -97,9 +101,15 @@ func (s *Server) logFailure(r *http.Request, e *event, failure httpError) {
 		s.log.Debug("the client went away", attrs...)
 	case failure.status == http.StatusInternalServerError:
 		s.log.Error("a request failed", attrs...)
-	case failure.status == http.StatusServiceUnavailable:
+	case failure.status == http.StatusServiceUnavailable && !ofProvider(failure):
 		s.log.Warn("a request could not be answered", attrs...)
 	default:
 		s.log.Debug("a request was refused", attrs...)
 	}
+}
+
+// ofProvider reports whether a provider caused a failure.
+func ofProvider(failure httpError) bool {
+	_, ok := errors.AsType[*providers.Failure](failure.cause)
+	return ok
 }

@@ -117,7 +117,7 @@ func (s *Server) refreshToken(ctx context.Context, q *question, who asker, e *ev
 	}
 	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, e.client())
 	if err != nil {
-		return secret.Text{}, untold(fmt.Errorf("make a session: %w", err))
+		return secret.Text{}, fmt.Errorf("make a session: %w", err)
 	}
 	e.Session = made.ID
 	return token, nil

@@ -234,7 +234,7 @@ func outcome(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
-	case errors.Is(err, session.ErrUnavailable):
+	case errors.Is(err, providers.ErrUnavailable):
 		return "503"
 	case errors.Is(err, session.ErrRefused):
 		return "401"

@@ -11,9 +11,9 @@ import (
 
 // Inspect returns the session behind a token as it stands, for somebody who
 // may know it. It is no redemption: no provider is asked, no use is noted, nothing
-// ends. The error wraps ErrUnavailable, or ErrRefused where by what is known a
-// redemption would be: it has ended or is over, its provider is another by now,
-// or the provider's last word about the person was no.
+// ends. The error wraps providers.ErrUnavailable, or ErrRefused where by what is
+// known a redemption would be: it has ended or is over, its provider is another
+// by now, or the provider's last word about the person was no.
 func (s *Sessions) Inspect(ctx context.Context, token secret.Text) (*Session, error) {
 	found, err := s.behind(ctx, token)
 	if err != nil {
@@ -34,8 +34,8 @@ func (s *Sessions) Inspect(ctx context.Context, token secret.Text) (*Session, er
 
 // RevokeToken ends the session behind a token, for whoever holds it: anyone who
 // could use it may end it. It returns the session as it was, and whether it ended
-// only now. The error wraps ErrUnavailable, or ErrRefused where there is no such
-// session. As with Revoke, every replica refuses the token from then on.
+// only now. The error wraps providers.ErrUnavailable, or ErrRefused where there
+// is no such session. As with Revoke, every replica refuses the token from then on.
 func (s *Sessions) RevokeToken(ctx context.Context, token secret.Text, by string) (was *Session, ended bool, err error) {
 	found, err := s.behind(ctx, token)
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Sessions) RevokeToken(ctx context.Context, token secret.Text, by string
 }
 
 // ServiceOf returns the service that a token was made for, be the token good or
-// not. The error wraps ErrRefused or ErrUnavailable.
+// not. The error wraps ErrRefused or providers.ErrUnavailable.
 func (s *Sessions) ServiceOf(ctx context.Context, token secret.Text) (string, error) {
 	found, err := s.behind(ctx, token)
 	if err != nil {

@@ -22,7 +22,7 @@ const maxRounds = 4
 
 // Redeem returns the session behind token, if token is of one of the kinds and
 // good for service, and asks the provider again where that is due. The error
-// wraps ErrRefused, ErrUnavailable or an error of ctx.
+// wraps ErrRefused, providers.ErrUnavailable or an error of ctx.
 func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string, client Client, kinds ...Kind) (*Session, error) {
 	kind, hash, ok := parseToken(token)
 	switch {
@@ -174,7 +174,7 @@ func (st standing) err(provider string) error {
 	case held:
 		return unavailable(fmt.Errorf("the provider %q suddenly refuses too many", provider))
 	}
-	return unavailable(fmt.Errorf("the provider %q cannot tell", provider))
+	return unavailable(&providers.Failure{Provider: provider, Err: errors.New("it cannot tell about the person")})
 }
 
 // retryAfter is how long a provider that said no, or could not tell, is left

@@ -26,16 +26,10 @@ import (
 	"shorepass/providers"
 )
 
-var (
-	// ErrRefused says that a token is mangled, unknown, revoked, expired, of
-	// another kind, or made for another service. The client gets 401, and one
-	// answer for all of these; which it was stands in the wrapping error.
-	ErrRefused = errors.New("token refused")
-
-	// ErrUnavailable says that the store or the session's provider cannot
-	// answer. The client gets 503.
-	ErrUnavailable = errors.New("sessions are unavailable")
-)
+// ErrRefused says that a token is mangled, unknown, revoked, expired, of
+// another kind, or made for another service. The client gets 401, and one
+// answer for all of these; which it was stands in the wrapping error.
+var ErrRefused = errors.New("token refused")
 
 // Client is what a request says of its sender, kept as information only.
 type Client struct {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"shorepass/providers"
 )
 
 // Sessions issues, redeems, revalidates and ends sessions. It is safe for
@@ -178,4 +180,4 @@ func (s *Sessions) now() time.Time {
 func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }
 
 // unavailable says that err kept us from telling what a session is worth.
-func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
+func unavailable(err error) error { return fmt.Errorf("%w: %w", providers.ErrUnavailable, err) }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
+	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/postgres/postgrestest"
 )
@@ -39,15 +40,15 @@ func TestLostAndBack(t *testing.T) {
 			if away.back != nil {
 				began := time.Now()
 				all(t, 20, func(ctx context.Context) error {
-					if err := redeem(ctx, s, token); !errors.Is(err, session.ErrUnavailable) || strings.Contains(err.Error(), "postgres://") {
+					if err := redeem(ctx, s, token); !errors.Is(err, providers.ErrUnavailable) || strings.Contains(err.Error(), "postgres://") {
 						t.Errorf("Redeem = %v, want ErrUnavailable", err)
 					}
-					if _, _, err := s.Issue(ctx, p.login("corp", "bob"), service, session.Client{}); !errors.Is(err, session.ErrUnavailable) {
+					if _, _, err := s.Issue(ctx, p.login("corp", "bob"), service, session.Client{}); !errors.Is(err, providers.ErrUnavailable) {
 						t.Errorf("Issue = %v, want ErrUnavailable", err)
 					}
 					return nil
 				})
-				if err := s.Ping(t.Context()); !errors.Is(err, session.ErrUnavailable) {
+				if err := s.Ping(t.Context()); !errors.Is(err, providers.ErrUnavailable) {
 					t.Errorf("Ping = %v, want ErrUnavailable", err)
 				}
 				// Each of three questions has two seconds, and a transaction two

@@ -1,0 +1,68 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Failure is an error of one provider, with the provider's name. Where it is an
+// [ErrUnavailable] as well, the log has it already: the chain logs when a
+// provider stops and when it begins again to answer.
+type Failure struct {
+	Provider string
+	Err      error
+}
+
+func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provider, f.Err) }
+func (f *Failure) Unwrap() error { return f.Err }
+
+// markUnavailable wraps ErrUnavailable around an unrecognised error, whether a
+// provider's or the chain's own: a person must not hear that a right password
+// is wrong because a directory is down. It is deferred at each exit of the chain
+// and nowhere else.
+func markUnavailable(err *error) {
+	_, wait := errors.AsType[*RetryAfter](*err)
+	if !wait && isUnrecognized(*err) {
+		*err = fmt.Errorf("%w: %w", ErrUnavailable, *err)
+	}
+}
+
+// isUnrecognized reports whether an error is none of those that say something
+// of an account, a credential or what a provider can do: it is unavailable.
+func isUnrecognized(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, known := range []error{ErrNotMine, ErrRejected, ErrGone, ErrCannotRevalidate} {
+		if errors.Is(err, known) {
+			return false
+		}
+	}
+	return true
+}
+
+// noteAvailability records from the outcome of one request whether the provider
+// answers. A request that was given up says nothing about it.
+func (m *member) noteAvailability(err error) {
+	switch {
+	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled):
+	case isUnrecognized(err):
+		m.setDown(err)
+	default:
+		m.setDown(nil)
+	}
+}
+
+// setDown records why the provider does not answer, nil where it does, and logs
+// each change.
+func (m *member) setDown(why error) {
+	if m.down.Swap(why != nil) == (why != nil) {
+		return
+	}
+	if why != nil {
+		m.log.Warn("a provider is unavailable", "error", why)
+		return
+	}
+	m.log.Info("a provider is available again")
+}

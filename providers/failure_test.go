@@ -1,0 +1,85 @@
+package providers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMarkUnavailable: what the chain wraps at its exit, and what it leaves.
+func TestMarkUnavailable(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"none", nil, false},
+		{"not mine", fmt.Errorf("x: %w", ErrNotMine), false},
+		{"rejected", &Failure{"corp", ErrRejected}, false},
+		{"ended", errors.Join(ErrRejected, ErrEnded), false},
+		{"gone", ErrGone, false},
+		{"gone after a rotation", &RotatedError{Err: ErrGone}, false},
+		{"down after a rotation", &RotatedError{Err: errors.New("down")}, true},
+		{"cannot be asked again", ErrCannotRevalidate, false},
+		{"throttled", &RetryAfter{What: "account"}, false},
+		{"down", &Failure{"corp", errors.New("connection refused")}, true},
+		{"too many logins", errBusy, true},
+		{"closed", errClosed, true},
+		{"the client went away", context.Canceled, true},
+		{"late", context.DeadlineExceeded, true},
+	} {
+		err := test.err
+		markUnavailable(&err)
+		if errors.Is(err, ErrUnavailable) != test.want || !errors.Is(err, test.err) {
+			t.Errorf("%s: %v, want ErrUnavailable %v", test.name, err, test.want)
+		}
+	}
+}
+
+// TestAvailabilityIsLoggedWhenItChanges: one line when a provider stops to
+// answer and one when it answers again, however many ask.
+func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
+	var log bytes.Buffer
+	d := &directory{accounts: bob(), catches: true}
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}}}, NewLocalCounters(time.Now), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	logged := func(when string, want ...string) {
+		t.Helper()
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		for i, line := range lines {
+			if _, text, ok := strings.Cut(line, " "); ok {
+				lines[i] = text // without the time
+			}
+		}
+		if got := strings.Join(lines, "\n"); got != strings.Join(want, "\n") {
+			t.Errorf("%s the log has\n%s\nwant\n%s", when, got, strings.Join(want, "\n"))
+		}
+		log.Reset()
+	}
+	ask := func(answer error) {
+		d.set(answer)
+		d.again = func(*Identity) (*Identity, error) { return nil, answer }
+		for i := range 3 {
+			c.try(t, typed("bob", fmt.Sprint(answer, i), home))
+			c.Revalidate(t.Context(), &Identity{Provider: "corp", Subject: "1"})
+		}
+	}
+	ask(ErrRejected)
+	logged("while it answers", "")
+	ask(errors.New("connection refused"))
+	logged("when it is down", `level=WARN msg="a provider is unavailable" provider=corp error="connection refused"`)
+	ask(context.Canceled)
+	logged("when requests are given up", "")
+	ask(ErrGone)
+	logged("when it is back", `level=INFO msg="a provider is available again" provider=corp`)
+	ask(context.Canceled)
+	logged("when requests are given up later", "")
+}
