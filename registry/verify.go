@@ -24,33 +24,50 @@ const (
 	leeway = time.Minute
 )
 
-// Verify checks a token as the registry does that it is for, and returns the
-// name of that service. The error is ErrNotOurToken unless this issuer, or a
-// replica configured alike, made the token for a service that is served and not
-// disabled, and it is valid at now.
+// Claims are the registered claims of a verified access token (RFC 7519, section
+// 4.1). What the token grants is not among them.
+type Claims struct {
+	Service  string    // aud
+	Issuer   string    // iss
+	Subject  string    // sub; empty for an anonymous request
+	ID       string    // jti
+	IssuedAt time.Time // iat; the zero Time when the token has none
+	Expires  time.Time // exp
+}
+
+// Verify checks a token as the registry does that it is for, and returns its
+// claims. The error is ErrNotOurToken, and the claims are empty, unless this
+// issuer, or a replica configured alike, made the token for a service that is
+// served and not disabled, and it is valid at now.
 //
 // The service, and so the key and how it signs, follow from the token's aud
 // alone. Of the header only x5c is used, and only as described at [source].
-func (i *Issuer) Verify(token string, now time.Time) (service string, err error) {
+func (i *Issuer) Verify(token string, now time.Time) (Claims, error) {
 	if len(token) > maxToken {
-		return "", fmt.Errorf("%w: longer than %d bytes", ErrNotOurToken, maxToken)
+		return Claims{}, fmt.Errorf("%w: longer than %d bytes", ErrNotOurToken, maxToken)
 	}
 	now = now.Round(0)
 	parser := jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithExpirationRequired(), jwt.WithNotBeforeRequired(),
 		jwt.WithLeeway(leeway), jwt.WithTimeFunc(func() time.Time { return now }))
 	var claims jwt.RegisteredClaims
-	_, err = parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
+	_, err := parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
 		s, err := i.meantBy(&claims)
 		if err != nil {
 			return nil, err
 		}
-		service = s.name
 		return s.verificationKey(t, now)
 	})
 	if err != nil {
-		return "", fmt.Errorf("%w: %v", ErrNotOurToken, err)
+		return Claims{}, fmt.Errorf("%w: %v", ErrNotOurToken, err)
 	}
-	return service, nil
+	verified := Claims{
+		Service: claims.Audience[0], Issuer: claims.Issuer, Subject: claims.Subject, ID: claims.ID,
+		Expires: claims.ExpiresAt.Time,
+	}
+	if claims.IssuedAt != nil {
+		verified.IssuedAt = claims.IssuedAt.Time
+	}
+	return verified, nil
 }
 
 // meantBy returns the service that a token's claims, not verified yet, name.

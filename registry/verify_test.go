@@ -96,12 +96,18 @@ func TestVerify(t *testing.T) {
 		for _, subject := range []string{"josé", ""} {
 			token := mint(t, i, "container_registry", subject, Access{Type: "repository", Name: "a", Actions: []string{"pull"}})
 			for who, i := range map[string]*Issuer{"itself": i, "a replica": replica} {
-				if service, err := i.Verify(token.Reveal(), time.Now()); service != "container_registry" || err != nil {
-					t.Errorf("%s, %s: Verify = %q, %v, want the service", name, who, service, err)
+				claims, err := i.Verify(token.Reveal(), time.Now())
+				want := Claims{Service: "container_registry", Issuer: "gitlab-issuer", Subject: subject, ID: token.ID}
+				if lives := claims.Expires.Sub(claims.IssuedAt); lives != back+token.ExpiresIn+beyond {
+					t.Errorf("%s, %s: the token lives for %v by its claims", name, who, lives)
+				}
+				claims.IssuedAt, claims.Expires = time.Time{}, time.Time{}
+				if claims != want || err != nil {
+					t.Errorf("%s, %s: Verify = %+v, %v, want %+v", name, who, claims, err, want)
 				}
 			}
-			if service, err := stranger.Verify(token.Reveal(), time.Now()); service != "" || !errors.Is(err, ErrNotOurToken) {
-				t.Errorf("%s, another root: Verify = %q, %v, want ErrNotOurToken", name, service, err)
+			if claims, err := stranger.Verify(token.Reveal(), time.Now()); claims != (Claims{}) || !errors.Is(err, ErrNotOurToken) {
+				t.Errorf("%s, another root: Verify = %+v, %v, want ErrNotOurToken", name, claims, err)
 			}
 		}
 	}
@@ -121,13 +127,13 @@ func TestVerifyServices(t *testing.T) {
 	before := newTestIssuer(t, cfg, services...)
 	i := newTestIssuer(t, cfg, append(services, Service{Name: "off", Disabled: true})...)
 	for _, name := range cfg.Services {
-		service, err := i.Verify(mint(t, before, name, "alice").Reveal(), time.Now())
+		claims, err := i.Verify(mint(t, before, name, "alice").Reveal(), time.Now())
 		if name == "off" {
 			if !errors.Is(err, ErrNotOurToken) {
 				t.Errorf("Verify of a token for a disabled service: %v, want ErrNotOurToken", err)
 			}
-		} else if service != name || err != nil {
-			t.Errorf("Verify of a token for %s = %q, %v", name, service, err)
+		} else if claims.Service != name || err != nil {
+			t.Errorf("Verify of a token for %s = %+v, %v", name, claims, err)
 		}
 	}
 	if before.First() != "off" || i.First() != "x5c" {
@@ -263,9 +269,9 @@ func TestVerifyForged(t *testing.T) {
 		{"padded", byLeaf, real.Reveal() + "="},
 		{"with a blank", byLeaf, " " + real.Reveal()},
 	} {
-		service, err := test.at.Verify(test.token, time.Now())
-		if service != "" || !errors.Is(err, ErrNotOurToken) {
-			t.Errorf("%s: Verify = %q, %v, want ErrNotOurToken", test.name, service, err)
+		claims, err := test.at.Verify(test.token, time.Now())
+		if claims != (Claims{}) || !errors.Is(err, ErrNotOurToken) {
+			t.Errorf("%s: Verify = %+v, %v, want ErrNotOurToken", test.name, claims, err)
 			continue
 		}
 		if len(test.token) > 20 && strings.Contains(err.Error(), test.token[:20]) {
@@ -370,8 +376,8 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header, claims, signature string) {
 		encode := base64.RawURLEncoding.EncodeToString
 		token := encode([]byte(header)) + "." + encode([]byte(claims)) + "." + encode([]byte(signature))
-		if service, err := i.Verify(token, time.Now()); service != "" || !errors.Is(err, ErrNotOurToken) {
-			t.Errorf("Verify(%q) = %q, %v, want ErrNotOurToken", token, service, err)
+		if claims, err := i.Verify(token, time.Now()); claims != (Claims{}) || !errors.Is(err, ErrNotOurToken) {
+			t.Errorf("Verify(%q) = %+v, %v, want ErrNotOurToken", token, claims, err)
 		}
 	})
 }

@@ -52,3 +52,41 @@ func TestRoomsImportOneWay(t *testing.T) {
 		t.Errorf("go list found %d packages, fewer than the %d rooms there are", rooms, len(mayImport))
 	}
 }
+
+// homes are the libraries that carry a protocol, and where each is at home: the
+// packages of one folder, and bench, whose bare loops are what is compared with.
+var homes = map[string]string{
+	"github.com/golang-jwt/jwt/v5": "registry",       // our own tokens; those of others are go-jose's
+	"github.com/coreos/go-oidc/v3": "providers/oidc", // discovery and ID tokens
+	"github.com/go-ldap/ldap/v3":   "providers/ldap",
+}
+
+// TestLibrariesAtHome: what a library hands out, such as its claims and its
+// errors, does not leak out of the package that speaks the protocol.
+func TestLibrariesAtHome(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}: {{join .Imports " "}} {{join .TestImports " "}} {{join .XTestImports " "}}`, "shorepass/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	found := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		importer := strings.TrimPrefix(path, "shorepass/")
+		for imported := range strings.FieldsSeq(imports) {
+			for library, home := range homes {
+				if imported != library && !strings.HasPrefix(imported, library+"/") {
+					continue
+				}
+				found[library] = true
+				if importer != home && !strings.HasPrefix(importer, home+"/") && importer != "bench" {
+					t.Errorf("%s imports %s, which only %s may", importer, imported, home)
+				}
+			}
+		}
+	}
+	for library := range homes {
+		if !found[library] {
+			t.Errorf("nothing imports %s; take it out of this test", library)
+		}
+	}
+}
