@@ -33,7 +33,7 @@ const (
 // authenticate settles who asks q. It is the one way in: every entry point and
 // every kind of credential passes here, so that none of them can miss a check
 // that another has. Errors are those of providers and session.
-func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, from origin) (asker, error) {
+func (s *Server) authenticate(ctx context.Context, gen *Generation, q *question, from origin) (asker, error) {
 	client := session.Client{Address: from.peer, ID: q.client, UserAgent: from.userAgent}
 	switch {
 	case q.proof == proofNone:
@@ -48,23 +48,23 @@ func (s *Server) authenticate(ctx context.Context, rooms *Rooms, q *question, fr
 		return asker{}, fmt.Errorf("empty user name: %w", providers.ErrRejected)
 	}
 
-	login, secret := rooms.Chain.JoinRefreshName(q.login, q.secret)
+	login, secret := gen.Chain.JoinRefreshName(q.login, q.secret)
 	if session.Recognize(secret) {
 		return asker{}, fmt.Errorf("a token of ours, as that of a provider: %w", providers.ErrRejected)
 	}
 	cred := providers.Credential{
-		Login: login, Secret: secret, Kind: rooms.Chain.Recognize(login, secret),
+		Login: login, Secret: secret, Kind: gen.Chain.Recognize(login, secret),
 		Address: from.peer, Service: q.service, Offline: q.offline,
 	}
 	if cred.Kind == providers.RefreshToken {
-		return s.redeemUpstream(ctx, rooms, cred, client)
+		return s.redeemUpstream(ctx, gen, cred, client)
 	}
 	if cred.Kind == providers.Password {
 		if err := q.checkAccount(); err != nil {
 			return asker{}, err
 		}
 	}
-	id, err := rooms.Chain.Authenticate(ctx, cred)
+	id, err := gen.Chain.Authenticate(ctx, cred)
 	if err != nil {
 		return asker{}, err
 	}
@@ -84,18 +84,18 @@ func (s *Server) redeem(ctx context.Context, q *question, client session.Client,
 // It goes to the provider once in its life; after that it stands for the
 // session that was made of it, since a provider that rotates its tokens would
 // take a second use for theft.
-func (s *Server) redeemUpstream(ctx context.Context, rooms *Rooms, cred providers.Credential, client session.Client) (asker, error) {
+func (s *Server) redeemUpstream(ctx context.Context, gen *Generation, cred providers.Credential, client session.Client) (asker, error) {
 	// The first use is written down before the provider is asked. Who guesses
 	// must not have that done for nothing.
 	known, err := s.sessions.KnowsUpstream(ctx, cred.Secret)
 	if err == nil && !known {
-		err = rooms.Chain.Hopeless(ctx, cred)
+		err = gen.Chain.Hopeless(ctx, cred)
 	}
 	if err != nil {
 		return asker{}, err
 	}
 	found, first, err := s.sessions.RedeemUpstream(ctx, cred.Secret, cred.Service, client, func(ctx context.Context) (*providers.Identity, error) {
-		return rooms.Chain.Authenticate(ctx, cred)
+		return gen.Chain.Authenticate(ctx, cred)
 	})
 	if err != nil {
 		return asker{}, err

@@ -40,11 +40,11 @@ func tokenOf(params url.Values) secret.Text {
 
 // caller proves who calls, by whatever the token endpoint would take. Without
 // credentials it is nobody.
-func (s *Server) caller(ctx context.Context, rooms *Rooms, q *question, e *event) (asker, error) {
-	if err := s.settleService(ctx, rooms, q); err != nil {
+func (s *Server) caller(ctx context.Context, gen *Generation, q *question, e *event) (asker, error) {
+	if err := s.settleService(ctx, gen, q); err != nil {
 		return asker{}, invalidClient(err)
 	}
-	who, err := s.authenticate(ctx, rooms, q, e.origin)
+	who, err := s.authenticate(ctx, gen, q, e.origin)
 	if err != nil {
 		return asker{}, invalidClient(err)
 	}
@@ -54,15 +54,15 @@ func (s *Server) caller(ctx context.Context, rooms *Rooms, q *question, e *event
 
 // settleService finds the registry that the caller's own credential is shown
 // for: the one that a token of ours was made for, else the first.
-func (s *Server) settleService(ctx context.Context, rooms *Rooms, q *question) (err error) {
+func (s *Server) settleService(ctx context.Context, gen *Generation, q *question) (err error) {
 	if !session.Recognize(q.secret) {
-		q.service = rooms.Issuer.First()
+		q.service = gen.Issuer.First()
 		return nil
 	}
 	if q.service, err = s.sessions.ServiceOf(ctx, q.secret); err != nil {
 		return err
 	}
-	if _, err := rooms.Issuer.Service(q.service); err != nil {
+	if _, err := gen.Issuer.Service(q.service); err != nil {
 		return fmt.Errorf("%w: it was made for the service %q: %w", session.ErrRefused, q.service, err)
 	}
 	return nil
@@ -83,8 +83,8 @@ func invalidClient(err error) error {
 // is not, and nobody is where there are none. Neither a token of ours makes
 // anybody one nor a provider's refresh token: they lie in a file for months, and
 // who steals a laptop must not be able to end everyone's sessions.
-func (r *Rooms) operates(who asker) bool {
-	return who.identity != nil && who.session == nil && slices.ContainsFunc(r.Config.Operators, func(group string) bool {
+func (g *Generation) operates(who asker) bool {
+	return who.identity != nil && who.session == nil && slices.ContainsFunc(g.Config.Operators, func(group string) bool {
 		return slices.Contains(who.identity.Groups, group)
 	})
 }

@@ -26,7 +26,7 @@ type readiness struct {
 }
 
 // serveHealth says that the process lives.
-func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request, _ *Rooms) {
+func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request, _ *Generation) {
 	writeJSON(w, http.StatusOK, map[string]bool{"alive": true})
 }
 
@@ -34,14 +34,14 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request, _ *Rooms) {
 // shutting down: a probe that takes every replica away while a directory is
 // down would take the grace of sessions away too. Its body names each part
 // that is down; with ?all they make it 503 as well, for alerts.
-func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
+func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, gen *Generation) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyLimit)
 	defer cancel()
 	body := readiness{Ready: !s.stopping.Load(), Down: map[string]string{}}
 	if err := s.sessions.Ping(ctx); err != nil {
 		body.Down["store"] = "unavailable"
 	}
-	for _, name := range rooms.Chain.Down() {
+	for _, name := range gen.Chain.Down() {
 		body.Down["provider "+name] = "unavailable"
 	}
 	status, all := http.StatusOK, r.URL.Query().Has("all")

@@ -32,7 +32,7 @@ type introspection struct {
 // serveIntrospect tells operators what stands behind a token (RFC 7662): one of
 // ours, or an access token, which is verified as its registry does it. Looking
 // at a token is no use of it, and asks no provider.
-func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event) error {
+func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Generation, e *event) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
 	params, err := readForm(w, r)
@@ -48,16 +48,16 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, rooms *
 		return malformed("token is missing; send the one to look at")
 	}
 	e.asks(q)
-	who, err := s.caller(ctx, rooms, q, e)
+	who, err := s.caller(ctx, gen, q, e)
 	switch {
 	case err != nil:
 		return err
 	case who.identity == nil:
 		return errNoCaller
-	case !rooms.operates(who):
+	case !gen.operates(who):
 		return forbidden("only members of server.operators may look at tokens")
 	}
-	answer, err := s.introspect(ctx, rooms, token, e)
+	answer, err := s.introspect(ctx, gen, token, e)
 	if err != nil {
 		return err
 	}
@@ -70,11 +70,11 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, rooms *
 
 // introspect looks at one token. What is wrong with one that is not active
 // stands in the audit line.
-func (s *Server) introspect(ctx context.Context, rooms *Rooms, token secret.Text, e *event) (introspection, error) {
+func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.Text, e *event) (introspection, error) {
 	var notAccess error
 	if !session.Recognize(token) {
 		var answer introspection
-		if answer, notAccess = rooms.introspectAccess(token, e); !errors.Is(notAccess, registry.ErrNotOurToken) {
+		if answer, notAccess = gen.introspectAccess(token, e); !errors.Is(notAccess, registry.ErrNotOurToken) {
 			return answer, notAccess
 		}
 	}
@@ -90,7 +90,7 @@ func (s *Server) introspect(ctx context.Context, rooms *Rooms, token secret.Text
 		return introspection{}, err
 	}
 	e.Target = newTarget(found)
-	if _, err := rooms.Issuer.Service(found.Service); err != nil {
+	if _, err := gen.Issuer.Service(found.Service); err != nil {
 		e.Reason = bounded(fmt.Sprintf("service %q: %v", found.Service, err))
 		return introspection{}, nil
 	}
@@ -103,8 +103,8 @@ func (s *Server) introspect(ctx context.Context, rooms *Rooms, token secret.Text
 // introspectAccess looks at an access token, or returns registry.ErrNotOurToken.
 // It is active as long as a registry takes it, whatever has become of the session
 // that it was made in.
-func (r *Rooms) introspectAccess(token secret.Text, e *event) (introspection, error) {
-	claims, err := r.Issuer.Verify(token.Reveal(), e.Time)
+func (g *Generation) introspectAccess(token secret.Text, e *event) (introspection, error) {
+	claims, err := g.Issuer.Verify(token.Reveal(), e.Time)
 	if err != nil {
 		return introspection{}, err
 	}

@@ -137,7 +137,7 @@ func TestOperatorsAreNamed(t *testing.T) {
 		{[]string{"registry-admins"}, map[string]int{"alice": 403, "carol": 200}},
 		{[]string{"nobody", "team-blue"}, map[string]int{"alice": 200, "carol": 403}},
 	} {
-		h.rooms.Config.Operators = test.operators
+		h.generation.Config.Operators = test.operators
 		h.open(t)
 		for user, want := range test.want {
 			if a := h.call(t, "/oauth/introspect", url.Values{"token": {"sp_r_x"}}, user, password); a.status != want {

@@ -74,9 +74,9 @@ func (m *Metrics) observe(e *event) {
 
 // serveMetrics answers those whom the configuration names, since the labels
 // tell the names of providers.
-func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
-	from := newOrigin(r, rooms.trustedProxies)
-	if !contains(rooms.metricsFrom, from.address) {
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, gen *Generation) {
+	from := newOrigin(r, gen.trustedProxies)
+	if !contains(gen.metricsFrom, from.address) {
 		writeError(w, forbidden("this address may not read metrics; server.metrics_from says which may"))
 		return
 	}

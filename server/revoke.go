@@ -42,7 +42,7 @@ type revoked struct {
 // serveRevoke ends sessions (RFC 7009): that of a token for whoever holds it, a
 // person's own for the person, and anybody's for operators. When it answers
 // 200, every replica refuses their tokens.
-func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event) error {
+func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Generation, e *event) error {
 	ctx, cancel := context.WithTimeout(r.Context(), revokeLimit)
 	defer cancel()
 	params, err := readForm(w, r)
@@ -59,15 +59,15 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, rooms *Room
 	}
 	e.asks(q)
 	e.Asked = wanted.asked
-	who, err := s.caller(ctx, rooms, q, e)
+	who, err := s.caller(ctx, gen, q, e)
 	if err != nil {
 		return err
 	}
 	var answer revoked
 	if wanted.token.IsZero() {
-		answer, err = s.revokeSelected(ctx, rooms, wanted.selector, who, e)
+		answer, err = s.revokeSelected(ctx, gen, wanted.selector, who, e)
 	} else {
-		err = s.revokeToken(ctx, rooms, wanted.token, who, e)
+		err = s.revokeToken(ctx, gen, wanted.token, who, e)
 	}
 	if err != nil {
 		return err
@@ -124,11 +124,11 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 
 // revokeToken ends the session of a token for whoever holds it. One that is
 // unknown, or ended already, is what was asked for.
-func (s *Server) revokeToken(ctx context.Context, rooms *Rooms, token secret.Text, who asker, e *event) error {
-	was, ended, err := s.sessions.RevokeToken(ctx, token, rooms.nameOf(who))
+func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.Text, who asker, e *event) error {
+	was, ended, err := s.sessions.RevokeToken(ctx, token, gen.nameOf(who))
 	switch {
 	case errors.Is(err, session.ErrRefused):
-		if _, err := rooms.Issuer.Verify(token.Reveal(), e.Time); err == nil {
+		if _, err := gen.Issuer.Verify(token.Reveal(), e.Time); err == nil {
 			return errNotRevocable
 		}
 		e.Reason = bounded(err.Error())
@@ -149,12 +149,12 @@ var errNotRevocable = httpError{status: http.StatusBadRequest, code: codeUnsuppo
 	message: "a registry's access token cannot be taken back and ends by itself within minutes; send the refresh token"}
 
 // revokeSelected ends the sessions that sel selects, of those that who may end.
-func (s *Server) revokeSelected(ctx context.Context, rooms *Rooms, sel session.Selector, who asker, e *event) (revoked, error) {
-	sel, err := rooms.mayEnd(who, sel)
+func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel session.Selector, who asker, e *event) (revoked, error) {
+	sel, err := gen.mayEnd(who, sel)
 	if err != nil {
 		return revoked{}, err
 	}
-	ended, err := s.sessions.Revoke(ctx, sel, rooms.nameOf(who))
+	ended, err := s.sessions.Revoke(ctx, sel, gen.nameOf(who))
 	e.Ended = &ended
 	if err != nil {
 		return revoked{}, notEnded(err)
@@ -165,11 +165,11 @@ func (s *Server) revokeSelected(ctx context.Context, rooms *Rooms, sel session.S
 // mayEnd narrows sel to what who may end. Somebody else's session is to a
 // person like one that does not exist: neither ends, and neither is told from
 // the other.
-func (r *Rooms) mayEnd(who asker, sel session.Selector) (session.Selector, error) {
+func (g *Generation) mayEnd(who asker, sel session.Selector) (session.Selector, error) {
 	switch {
 	case who.identity == nil:
 		return sel, errNoCaller
-	case r.operates(who):
+	case g.operates(who):
 		return sel, nil
 	case sel.Provider != "" || sel.Group != "":
 		return sel, forbidden("only members of server.operators may end sessions by provider or group")
@@ -184,11 +184,11 @@ func (r *Rooms) mayEnd(who asker, sel session.Selector) (session.Selector, error
 }
 
 // nameOf says who ends a session, for the list of ended ones.
-func (r *Rooms) nameOf(who asker) string {
+func (g *Generation) nameOf(who asker) string {
 	switch {
 	case who.identity == nil:
 		return "who held its token"
-	case r.operates(who):
+	case g.operates(who):
 		return bounded(who.identity.User) + ", an operator"
 	}
 	return bounded(who.identity.User)

@@ -23,7 +23,7 @@ func reserved(path string) bool {
 // route is what stands at a path.
 type route struct {
 	methods []string
-	handle  func(http.ResponseWriter, *http.Request, *Rooms)
+	handle  func(http.ResponseWriter, *http.Request, *Generation)
 }
 
 func (s *Server) routes(tokenPaths []string) map[string]route {
@@ -44,18 +44,18 @@ func (s *Server) routes(tokenPaths []string) map[string]route {
 
 // endpoint answers a request and fills in its event. It records the event
 // before it answers, and answers nothing where it returns an error.
-type endpoint func(http.ResponseWriter, *http.Request, *Rooms, *event) error
+type endpoint func(http.ResponseWriter, *http.Request, *Generation, *event) error
 
 // observed returns a handler that runs an endpoint and writes down what became
 // of each request: the audit line, the log line of an error, the metrics.
-func (s *Server) observed(action string, serve endpoint) func(http.ResponseWriter, *http.Request, *Rooms) {
-	return func(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
-		e := &event{Time: s.sessions.Now(), began: time.Now(), Request: requestID(), Action: action, origin: newOrigin(r, rooms.trustedProxies), grant: "unknown"}
-		s.observe(w, r, rooms, e, serve)
+func (s *Server) observed(action string, serve endpoint) func(http.ResponseWriter, *http.Request, *Generation) {
+	return func(w http.ResponseWriter, r *http.Request, gen *Generation) {
+		e := &event{Time: s.sessions.Now(), began: time.Now(), Request: requestID(), Action: action, origin: newOrigin(r, gen.trustedProxies), grant: "unknown"}
+		s.observe(w, r, gen, e, serve)
 	}
 }
 
-func (s *Server) observe(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event, serve endpoint) {
+func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation, e *event, serve endpoint) {
 	if e.origin.peer.IsValid() {
 		e.Address = e.origin.peer.String()
 	}
@@ -67,7 +67,7 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, rooms *Rooms, e
 	defer s.metrics.observe(e)
 	defer s.meter(r).done()
 
-	err := recovered(func() error { return serve(w, r, rooms, e) })
+	err := recovered(func() error { return serve(w, r, gen, e) })
 	if err == nil {
 		return
 	}

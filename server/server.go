@@ -10,8 +10,8 @@
 // see to it that neither a stranger nor a log that nobody reads uses up what
 // there is.
 //
-// What can be reloaded is in [Rooms] and is swapped whole; a request keeps the
-// rooms it began with.
+// What a reload replaces is in a [Generation] and is swapped whole; a request
+// keeps the generation it began with.
 package server
 
 import (
@@ -35,9 +35,9 @@ import (
 	"shorepass/session"
 )
 
-// Rooms is what one loaded configuration made: everything a request passes
-// through that a reload replaces.
-type Rooms struct {
+// Generation is one loaded configuration and what was built of it: everything a
+// request passes through that a reload replaces.
+type Generation struct {
 	Config Config // Listen and TLS of the first one stay in force until a restart
 	Chain  *providers.Chain
 	Policy *policy.Policy
@@ -51,44 +51,44 @@ type Rooms struct {
 
 // Server answers requests. It is safe for concurrent use.
 type Server struct {
-	rooms    atomic.Pointer[Rooms]
-	sessions *session.Sessions
-	audit    *Audit
-	log      *slog.Logger
-	metrics  *Metrics
-	large    chan struct{} // one for each long body that is being read
-	spoofed  atomic.Bool   // the warning of an untrusted proxy is out
+	generation atomic.Pointer[Generation]
+	sessions   *session.Sessions
+	audit      *Audit
+	log        *slog.Logger
+	metrics    *Metrics
+	large      chan struct{} // one for each long body that is being read
+	spoofed    atomic.Bool   // the warning of an untrusted proxy is out
 
 	stopping atomic.Bool
 	probed   atomic.Int64  // when /readyz was asked last, in Unix seconds
 	told     chan struct{} // has one once /readyz has said that the server is stopping
 }
 
-// New returns a server without rooms: it is not ready until [Server.Use].
+// New returns a server without a generation: it is not ready until [Server.Use].
 func New(sessions *session.Sessions, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
 	return &Server{sessions: sessions, audit: audit, metrics: metrics, log: log, large: make(chan struct{}, largeBodies), told: make(chan struct{}, 1)}
 }
 
-// Use puts rooms in force for every request that begins from now on. Its
+// Use puts gen in force for every request that begins from now on. Its
 // Config must have passed Validate.
-func (s *Server) Use(rooms Rooms) error {
+func (s *Server) Use(gen Generation) error {
 	var err error
-	if rooms.trustedProxies, err = parseNetworks(rooms.Config.TrustedProxies); err != nil {
+	if gen.trustedProxies, err = parseNetworks(gen.Config.TrustedProxies); err != nil {
 		return err
 	}
-	if rooms.metricsFrom, err = parseNetworks(rooms.Config.MetricsFrom); err != nil {
+	if gen.metricsFrom, err = parseNetworks(gen.Config.MetricsFrom); err != nil {
 		return err
 	}
-	if rooms.realms, err = rooms.Config.realms(); err != nil {
+	if gen.realms, err = gen.Config.realms(); err != nil {
 		return err
 	}
-	rooms.routes = s.routes(rooms.Config.Paths)
-	s.rooms.Store(&rooms)
+	gen.routes = s.routes(gen.Config.Paths)
+	s.generation.Store(&gen)
 	return nil
 }
 
-// Rooms returns what is in force, or nil before the first Use.
-func (s *Server) Rooms() *Rooms { return s.rooms.Load() }
+// Generation returns the one in force, or nil before the first Use.
+func (s *Server) Generation() *Generation { return s.generation.Load() }
 
 func parseNetworks(texts []string) ([]netip.Prefix, error) {
 	networks := make([]netip.Prefix, len(texts))
@@ -154,15 +154,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	rooms := s.rooms.Load()
-	if rooms == nil {
+	gen := s.generation.Load()
+	if gen == nil {
 		s.serveUnready(w, r)
 		return
 	}
 	where := r.URL.Path
-	found, ok := rooms.routes[where]
+	found, ok := gen.routes[where]
 	if !ok {
-		found, ok = rooms.routes[path.Clean("/"+where)]
+		found, ok = gen.routes[path.Clean("/"+where)]
 	}
 	if !ok {
 		writeError(w, httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"})
@@ -174,7 +174,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, httpError{status: http.StatusMethodNotAllowed, code: codeUnsupported, oauth: "invalid_request", message: "this path takes only " + allow})
 		return
 	}
-	found.handle(w, r, rooms)
+	found.handle(w, r, gen)
 }
 
 // requestID returns 128 random bits, printed.

@@ -39,12 +39,12 @@ const password = "correct-horse"
 // SQLite, keys under a fresh root.
 type house struct {
 	*httptest.Server
-	server   *server.Server
-	sessions *session.Sessions
-	rooms    server.Rooms
-	audit    *lines
-	local    *counted
-	store    *fragile
+	server     *server.Server
+	sessions   *session.Sessions
+	generation server.Generation
+	audit      *lines
+	local      *counted
+	store      *fragile
 }
 
 // counted is a file of users that counts how often it is asked for a login.
@@ -153,7 +153,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	}
 	h.server = server.New(h.sessions, lines, server.NewMetrics(), log)
 	cfg := server.Config{Paths: []string{"/jwt/auth", "/token"}, Operators: []string{"registry-admins"}}
-	h.rooms = server.Rooms{Config: cfg.WithDefaults(), Chain: chain, Policy: rules, Issuer: issuer}
+	h.generation = server.Generation{Config: cfg.WithDefaults(), Chain: chain, Policy: rules, Issuer: issuer}
 	h.Server = httptest.NewServer(h.server)
 	t.Cleanup(func() {
 		h.Close()
@@ -169,7 +169,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 
 func (h *house) open(t *testing.T) *house {
 	t.Helper()
-	if err := h.server.Use(h.rooms); err != nil {
+	if err := h.server.Use(h.generation); err != nil {
 		t.Fatal(err)
 	}
 	return h

@@ -27,7 +27,7 @@ func TestStrangerLearnsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = chain.Close() })
-	h.rooms.Chain = chain
+	h.generation.Chain = chain
 	h.open(t)
 	type heard struct {
 		Status int

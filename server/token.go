@@ -30,7 +30,7 @@ type tokenAnswer struct {
 
 // serveToken is the way of a request: parse, authenticate, decide, mint,
 // answer.
-func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms, e *event) (err error) {
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generation, e *event) (err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
 
@@ -38,12 +38,12 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms
 	if err != nil {
 		return err
 	}
-	if q.service, err = rooms.Issuer.Service(q.service); err != nil {
+	if q.service, err = gen.Issuer.Service(q.service); err != nil {
 		return err
 	}
 	e.asks(q)
 
-	who, err := s.authenticate(ctx, rooms, q, e.origin)
+	who, err := s.authenticate(ctx, gen, q, e.origin)
 	if err != nil {
 		return err
 	}
@@ -54,13 +54,13 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, rooms *Rooms
 		}
 	}()
 
-	decision := rooms.Policy.Decide(who.request(q, e.origin, e.Time))
+	decision := gen.Policy.Decide(who.request(q, e.origin, e.Time))
 	e.decided(decision)
 	if who.identity == nil && len(decision.Access) == 0 {
 		return errAnonymous
 	}
 
-	token, err := rooms.Issuer.Mint(q.service, who.user(), decision.Access, s.clock(e))
+	token, err := gen.Issuer.Mint(q.service, who.user(), decision.Access, s.clock(e))
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.rooms.Chain = chain
+	h.generation.Chain = chain
 	h.server = server.New(sessions, lines, server.NewMetrics(), slog.New(slog.DiscardHandler))
 	h.Config.Handler = h.server
 	t.Cleanup(func() {

@@ -14,18 +14,18 @@ import (
 // straight against this server, and whoever cannot log in sees whether it is the
 // registry's fault. It is as strict as a registry: the token is verified. Nothing
 // is decided here, so there is no audit line.
-func (s *Server) serveVersionCheck(w http.ResponseWriter, r *http.Request, rooms *Rooms) {
+func (s *Server) serveVersionCheck(w http.ResponseWriter, r *http.Request, gen *Generation) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	err := verifyBearer(rooms.Issuer, r.Header["Authorization"], s.sessions.Now())
+	err := verifyBearer(gen.Issuer, r.Header["Authorization"], s.sessions.Now())
 	if err == nil {
 		writeJSON(w, http.StatusOK, struct{}{})
 		return
 	}
 	failure := wireError(err)
-	failure.challenge = rooms.challenge(r.Host)
+	failure.challenge = gen.challenge(r.Host)
 	if len(r.Header["Authorization"]) > 0 {
 		failure.challenge += `,error="invalid_token"`
-		s.log.Debug("a token was refused at /v2/", "error", failure.Error(), "address", newOrigin(r, rooms.trustedProxies).peer.String())
+		s.log.Debug("a token was refused at /v2/", "error", failure.Error(), "address", newOrigin(r, gen.trustedProxies).peer.String())
 	}
 	writeError(w, failure)
 }
@@ -48,12 +48,12 @@ func verifyBearer(issuer *registry.Issuer, headers []string, now time.Time) erro
 // challenge says where to get a token: at the host that the client knows this
 // server by, if it is one of public_urls, since some clients follow to no other
 // one.
-func (r *Rooms) challenge(host string) string {
-	realm, ok := r.realms[strings.ToLower(host)]
+func (g *Generation) challenge(host string) string {
+	realm, ok := g.realms[strings.ToLower(host)]
 	if !ok {
-		realm = r.Config.Realm()
+		realm = g.Config.Realm()
 	}
 	// %q writes a quoted-string of RFC 9110, section 5.6.4, since URLs and
 	// names of services hold no control characters.
-	return fmt.Sprintf("Bearer realm=%q,service=%q", realm, r.Issuer.First())
+	return fmt.Sprintf("Bearer realm=%q,service=%q", realm, g.Issuer.First())
 }

@@ -16,8 +16,8 @@ const greetScope = "repository:team-demo/app:pull,push"
 // or user:password as curl takes it: the password is then shown above them,
 // since both programs ask for it. It is printed only on demand (serve --greet),
 // since whoever collects the log expects nothing but JSON.
-func greet(w io.Writer, rooms *server.Rooms, login string) error {
-	public, err := url.Parse(rooms.Config.PublicURLs[0])
+func greet(w io.Writer, gen *server.Generation, login string) error {
+	public, err := url.Parse(gen.Config.PublicURLs[0])
 	if err != nil {
 		return fmt.Errorf("public_urls: %w", err)
 	}
@@ -27,6 +27,6 @@ func greet(w io.Writer, rooms *server.Rooms, login string) error {
 		hint = fmt.Sprintf("  # the password of %s is %s\n", user, password)
 	}
 	_, err = fmt.Fprintf(w, "\n%s  docker login -u %s %s\n  curl -sS -u %[2]s '%[4]s?service=%[5]s&scope=%[6]s'\n\n",
-		hint, user, public.Host, rooms.Config.Realm(), url.QueryEscape(rooms.Issuer.First()), greetScope)
+		hint, user, public.Host, gen.Config.Realm(), url.QueryEscape(gen.Issuer.First()), greetScope)
 	return err
 }

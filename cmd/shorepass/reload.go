@@ -66,12 +66,12 @@ func (d *daemon) reload(ctx context.Context) error {
 		return err
 	}
 	old, oldChain := d.cfg.Load(), d.chain
-	rooms, err := newRooms(cfg, d.counters, d.log)
+	gen, err := newGeneration(cfg, d.counters, d.log)
 	if err != nil {
 		return err
 	}
-	if err := d.use(ctx, cfg, rooms); err != nil {
-		return errors.Join(err, rooms.Chain.Close())
+	if err := d.use(ctx, cfg, gen); err != nil {
+		return errors.Join(err, gen.Chain.Close())
 	}
 	d.retire(ctx, oldChain)
 	for _, key := range needRestart(old, cfg) {

@@ -96,7 +96,7 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 
 	log.Info("listening", "address", listener.Addr().String(), "tls", cfg.Server.TLS.Certificate != "")
 	if login != "" {
-		if err := greet(cmd.ErrOrStderr(), d.server.Rooms(), login); err != nil {
+		if err := greet(cmd.ErrOrStderr(), d.server.Generation(), login); err != nil {
 			return err
 		}
 	}
@@ -118,17 +118,17 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 	if d.counters, err = newCounters(ctx, cfg, store, log); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	rooms, err := newRooms(cfg, d.counters, log)
+	gen, err := newGeneration(cfg, d.counters, log)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	d.chain = rooms.Chain
+	d.chain = gen.Chain
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
 		}
 	}()
-	if d.sessions, err = session.New(ctx, cfg.Session, store, rooms.Chain, log); err != nil {
+	if d.sessions, err = session.New(ctx, cfg.Session, store, gen.Chain, log); err != nil {
 		return nil, err // which closed the store
 	}
 	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
@@ -140,25 +140,25 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 	}
 	d.server = server.New(d.sessions, d.audit, d.metrics, log)
 	d.metrics.Gauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates ends.",
-		func() float64 { return d.server.Rooms().Issuer.Expiry(time.Now()).Seconds() })
-	return d, d.use(ctx, cfg, rooms)
+		func() float64 { return d.server.Generation().Issuer.Expiry(time.Now()).Seconds() })
+	return d, d.use(ctx, cfg, gen)
 }
 
 // use puts a configuration and what was built of it in force.
-func (d *daemon) use(ctx context.Context, cfg *settled, rooms server.Rooms) error {
+func (d *daemon) use(ctx context.Context, cfg *settled, gen server.Generation) error {
 	secure, err := cfg.Server.TLS.Server()
 	if err != nil {
 		return err
 	}
-	if err := d.server.Use(rooms); err != nil {
+	if err := d.server.Use(gen); err != nil {
 		return err
 	}
 	d.tls.Store(secure)
-	d.sessions.Use(cfg.Session, rooms.Chain)
-	rooms.Chain.Start(ctx)
+	d.sessions.Use(cfg.Session, gen.Chain)
+	gen.Chain.Start(ctx)
 	d.cfg.Store(cfg)
-	d.chain = rooms.Chain
-	for _, warning := range slices.Concat(cfg.Warnings, rooms.Chain.Warnings()) {
+	d.chain = gen.Chain
+	for _, warning := range slices.Concat(cfg.Warnings, gen.Chain.Warnings()) {
 		d.log.Warn(warning)
 	}
 	return nil

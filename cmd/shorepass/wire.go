@@ -57,22 +57,22 @@ func newIssuer(cfg *settled, log *slog.Logger) (*registry.Issuer, error) {
 	})
 }
 
-// newRooms builds all that a request passes through and a reload replaces. It
-// reads files and never uses the network.
-func newRooms(cfg *settled, counters providers.Counters, log *slog.Logger) (server.Rooms, error) {
+// newGeneration builds all that a request passes through and a reload replaces.
+// It reads files and never uses the network.
+func newGeneration(cfg *settled, counters providers.Counters, log *slog.Logger) (server.Generation, error) {
 	rules, err := policy.Compile(cfg.Rules)
 	if err != nil {
-		return server.Rooms{}, fmt.Errorf("compile the rules: %w", err)
+		return server.Generation{}, fmt.Errorf("compile the rules: %w", err)
 	}
 	issuer, err := newIssuer(cfg, log)
 	if err != nil {
-		return server.Rooms{}, err
+		return server.Generation{}, err
 	}
 	chain, err := newChain(cfg, counters, log)
 	if err != nil {
-		return server.Rooms{}, err
+		return server.Generation{}, err
 	}
-	return server.Rooms{Config: cfg.Server, Chain: chain, Policy: rules, Issuer: issuer}, nil
+	return server.Generation{Config: cfg.Server, Chain: chain, Policy: rules, Issuer: issuer}, nil
 }
 
 // newCounters returns the counters that replicas share in their store.
