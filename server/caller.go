@@ -16,19 +16,22 @@ import (
 var errNoCaller = httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_client",
 	message: "authentication required: send your user name and password, or a token as the password, by Basic"}
 
-// parseCaller reads who calls an endpoint for sessions: Basic, or nobody. single
-// names the endpoint's own parameters, of which none may come twice.
-func parseCaller(r *http.Request, params url.Values, single ...string) (*question, error) {
+// parseCaller reads the credential of a request to an endpoint for sessions:
+// Basic, or none. single names the endpoint's own parameters, of which none may
+// come twice.
+func parseCaller(r *http.Request, params url.Values, single ...string) (credential, error) {
 	// A page elsewhere could have a browser send what it knows of Basic.
 	if err := new(http.CrossOriginProtection).Check(r); err != nil {
-		return nil, forbidden("this cannot be asked from a page of another site")
+		return credential{}, forbidden("this cannot be asked from a page of another site")
 	}
-	q := &question{post: true}
-	if err := q.readCommon(params, single...); err != nil {
-		return nil, err
+	if err := checkParams(params, single...); err != nil {
+		return credential{}, err
 	}
-	q.service = "" // no registry is asked about here
-	return q, q.readBasic(r.Header["Authorization"])
+	cred := credential{clientID: clientID(params)}
+	if err := cred.readBasic(r.Header["Authorization"]); err != nil {
+		return credential{}, err
+	}
+	return cred, nil
 }
 
 // tokenOf returns the token that a form is about, without the blanks and the
@@ -38,34 +41,35 @@ func tokenOf(params url.Values) secret.Text {
 	return secret.New(strings.TrimSpace(params.Get("token")))
 }
 
-// caller proves who calls, by whatever the token endpoint would take. Without
-// credentials it is nobody.
-func (s *Server) caller(ctx context.Context, gen *Generation, q *question, e *event) (asker, error) {
-	if err := s.settleService(ctx, gen, q); err != nil {
-		return asker{}, invalidClient(err)
-	}
-	who, err := s.authenticate(ctx, gen, q, e.origin)
+// authenticateCaller proves who calls an endpoint for sessions, by any
+// credential that the token endpoint would take.
+func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred credential, e *event) (principal, error) {
+	service, err := s.serviceFor(ctx, gen, cred.secret)
 	if err != nil {
-		return asker{}, invalidClient(err)
+		return principal{}, invalidClient(err)
+	}
+	who, err := s.authenticate(ctx, gen, cred, e.origin, service)
+	if err != nil {
+		return principal{}, invalidClient(err)
 	}
 	e.isFrom(who)
 	return who, nil
 }
 
-// settleService finds the registry that the caller's own credential is shown
-// for: the one that a token of ours was made for, else the first.
-func (s *Server) settleService(ctx context.Context, gen *Generation, q *question) (err error) {
-	if !session.Recognize(q.secret) {
-		q.service = gen.Issuer.First()
-		return nil
+// serviceFor returns the service that a caller's secret is good for: of a token
+// of ours the one that it was made for, else the first.
+func (s *Server) serviceFor(ctx context.Context, gen *Generation, of secret.Text) (string, error) {
+	if !session.Recognize(of) {
+		return gen.Issuer.First(), nil
 	}
-	if q.service, err = s.sessions.ServiceOf(ctx, q.secret); err != nil {
-		return err
+	service, err := s.sessions.ServiceOf(ctx, of)
+	if err != nil {
+		return "", err
 	}
-	if _, err := gen.Issuer.Service(q.service); err != nil {
-		return fmt.Errorf("%w: it was made for the service %q: %w", session.ErrRefused, q.service, err)
+	if _, err := gen.Issuer.Service(service); err != nil {
+		return "", fmt.Errorf("%w: it was made for the service %q: %w", session.ErrRefused, service, err)
 	}
-	return nil
+	return service, nil
 }
 
 // invalidClient gives a 401 the name that it has where not the token of the
@@ -83,7 +87,7 @@ func invalidClient(err error) error {
 // is not, and nobody is where there are none. Neither a token of ours makes
 // anybody one nor a provider's refresh token: they lie in a file for months, and
 // who steals a laptop must not be able to end everyone's sessions.
-func (g *Generation) operates(who asker) bool {
+func (g *Generation) operates(who principal) bool {
 	return who.identity != nil && who.session == nil && slices.ContainsFunc(g.Config.Operators, func(group string) bool {
 		return slices.Contains(who.identity.Groups, group)
 	})

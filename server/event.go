@@ -97,18 +97,24 @@ func firstOf[T any](e *event, all []T) []T {
 }
 
 func (e *event) asks(q *question) {
-	e.Service, e.Account, e.ClientID, e.UserAgent = q.service, bounded(string(q.login)), bounded(q.client), bounded(e.origin.userAgent)
-	if e.Account == "" && q.proof == proofNone {
-		e.Account = bounded(q.account)
-	}
+	e.brings(q.credential)
+	e.Service = q.service
 	e.Asked = make([]string, len(q.scopes))
 	for i, s := range q.scopes {
 		e.Asked[i] = s.String()
 	}
-	e.grant = [...]string{proofNone: "anonymous", proofSecret: "password", proofRefresh: "refresh_token"}[q.proof]
 }
 
-func (e *event) isFrom(who asker) {
+// brings notes a credential that is not proved yet.
+func (e *event) brings(c credential) {
+	e.Account, e.ClientID, e.UserAgent = bounded(string(c.login)), bounded(c.clientID), bounded(e.origin.userAgent)
+	if e.Account == "" && c.kind == kindAnonymous {
+		e.Account = bounded(c.account)
+	}
+	e.grant = c.kind.grant()
+}
+
+func (e *event) isFrom(who principal) {
 	if who.identity != nil {
 		e.User, e.Subject = who.identity.User, who.identity.Subject
 		e.Provider, e.Method = who.identity.Provider, string(who.identity.Method)
@@ -121,11 +127,6 @@ func (e *event) isFrom(who asker) {
 func (e *event) decided(d policy.Decision) {
 	e.Granted = scopesOf(d.Access)
 	e.Rules = d.Rules
-}
-
-// client is what a session keeps of its sender.
-func (e *event) client() session.Client {
-	return session.Client{Address: e.origin.peer, ID: e.ClientID, UserAgent: e.UserAgent}
 }
 
 func scopesOf(access []registry.Access) []string {

@@ -39,7 +39,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 	if err != nil {
 		return err
 	}
-	q, err := parseCaller(r, params, "token", "token_type_hint")
+	cred, err := parseCaller(r, params, "token", "token_type_hint")
 	if err != nil {
 		return err
 	}
@@ -47,8 +47,8 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 	if token.IsZero() {
 		return malformed("token is missing; send the one to look at")
 	}
-	e.asks(q)
-	who, err := s.caller(ctx, gen, q, e)
+	e.brings(cred)
+	who, err := s.authenticateCaller(ctx, gen, cred, e)
 	switch {
 	case err != nil:
 		return err
@@ -61,11 +61,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 	if err != nil {
 		return err
 	}
-	if err := s.audit.record(e, http.StatusOK); err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, answer)
-	return nil
+	return s.answer(w, e, answer)
 }
 
 // introspect looks at one token. What is wrong with one that is not active

@@ -1,18 +1,15 @@
 package server
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 	"unicode/utf8"
 
 	"shorepass/internal/secret"
-	"shorepass/providers"
 	"shorepass/registry"
 )
 
@@ -20,27 +17,13 @@ import (
 // the password, and room for the escapes of a form.
 const maxBody = 256 << 10
 
-// proof says what a question brought to show who asks.
-type proof int
-
-const (
-	proofNone    proof = iota // no Authorization header: anonymous
-	proofSecret               // a name and a secret: Basic, or grant_type=password
-	proofRefresh              // grant_type=refresh_token
-)
-
 // question is what a client asks of the token endpoint, by GET or by POST,
 // parsed once. Nothing behind it knows of HTTP.
 type question struct {
-	proof   proof
-	login   providers.Login // empty beside a bare token
-	secret  secret.Text     // empty only for proofNone
-	account string          // the account parameter of a GET, as it came
-	service string          // as asked; empty is for registry.Issuer.Service to settle
-	scopes  []registry.Scope
-	offline bool
-	post    bool // the answer states its scope (RFC 6749, section 5.1)
-	client  string
+	credential credential
+	service    string // as asked; empty is for registry.Issuer.Service to settle
+	scopes     []registry.Scope
+	post       bool // the answer states its scope (RFC 6749, section 5.1)
 }
 
 // parseQuestion reads a request to the token endpoint. Its errors are
@@ -57,12 +40,70 @@ func parseGet(r *http.Request) (*question, error) {
 	if err != nil {
 		return nil, malformed("the query string is malformed")
 	}
-	q := &question{offline: params.Get("offline_token") == "true" || params.Get("access_type") == "offline"}
-	if err := q.readCommon(params, "account", "offline_token"); err != nil {
+	q, err := parseCommon(params, "account", "offline_token")
+	if err != nil {
 		return nil, err
 	}
-	q.account = params.Get("account")
-	return q, q.readBasic(r.Header["Authorization"])
+	q.credential.account = params.Get("account")
+	q.credential.offline = q.credential.offline || params.Get("offline_token") == "true"
+	return q, q.credential.readBasic(r.Header["Authorization"])
+}
+
+func parsePost(w http.ResponseWriter, r *http.Request) (*question, error) {
+	params, err := readForm(w, r)
+	if err != nil {
+		return nil, err
+	}
+	q, err := parseCommon(params, "grant_type", "username", "password", "refresh_token")
+	if err != nil {
+		return nil, err
+	}
+	q.post = true
+	switch params.Get("grant_type") {
+	case "password":
+		return q, q.credential.readSecret(params.Get("username"), params.Get("password"))
+	case "refresh_token":
+		q.credential.kind, q.credential.secret = kindRefresh, secret.New(params.Get("refresh_token"))
+		return q, nil
+	case "":
+		return nil, malformed("grant_type is missing; use password or refresh_token")
+	default:
+		return nil, httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "unsupported_grant_type",
+			message: "this grant_type is not supported; use password or refresh_token"}
+	}
+}
+
+// parseCommon reads what GET and POST have in common. single names the
+// parameters that only one of the two methods has.
+func parseCommon(params url.Values, single ...string) (*question, error) {
+	if err := checkParams(params, single...); err != nil {
+		return nil, err
+	}
+	scopes, err := registry.ParseScopes(params["scope"])
+	if err != nil {
+		return nil, err
+	}
+	return &question{
+		credential: credential{clientID: clientID(params), offline: params.Get("access_type") == "offline"},
+		service:    params.Get("service"),
+		scopes:     scopes,
+	}, nil
+}
+
+// checkParams refuses parameters that come twice or are not UTF-8: single, and
+// those that every endpoint knows. Only scope may come twice (RFC 6749, section
+// 3.2).
+func checkParams(params url.Values, single ...string) error {
+	for _, name := range append(single, "service", "client_id", "access_type") {
+		values := params[name]
+		if len(values) > 1 {
+			return malformed(name + " is given more than once")
+		}
+		if len(values) == 1 && !utf8.ValidString(values[0]) {
+			return malformed(name + " is not UTF-8")
+		}
+	}
+	return nil
 }
 
 // readForm reads the body of a POST.
@@ -83,99 +124,4 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		return nil, malformed("the form is malformed")
 	}
 	return params, nil
-}
-
-func parsePost(w http.ResponseWriter, r *http.Request) (*question, error) {
-	params, err := readForm(w, r)
-	if err != nil {
-		return nil, err
-	}
-	q := &question{post: true, offline: params.Get("access_type") == "offline"}
-	if err := q.readCommon(params, "grant_type", "username", "password", "refresh_token"); err != nil {
-		return nil, err
-	}
-	switch grant := params.Get("grant_type"); grant {
-	case "password":
-		return q, q.readSecret(params.Get("username"), params.Get("password"))
-	case "refresh_token":
-		q.proof, q.secret = proofRefresh, secret.New(params.Get("refresh_token"))
-		return q, nil
-	case "":
-		return nil, malformed("grant_type is missing; use password or refresh_token")
-	default:
-		return nil, httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "unsupported_grant_type",
-			message: "this grant_type is not supported; use password or refresh_token"}
-	}
-}
-
-// readCommon reads what GET and POST have in common. Apart from scope, no
-// parameter may come twice (RFC 6749, section 3.2); single names those that
-// only one of the two methods has.
-func (q *question) readCommon(params url.Values, single ...string) error {
-	for _, name := range append(single, "service", "client_id", "access_type") {
-		values := params[name]
-		if len(values) > 1 {
-			return malformed(name + " is given more than once")
-		}
-		if len(values) == 1 && !utf8.ValidString(values[0]) {
-			return malformed(name + " is not UTF-8")
-		}
-	}
-	q.service, q.client = params.Get("service"), withoutTokens(params.Get("client_id"))
-	var err error
-	q.scopes, err = registry.ParseScopes(params["scope"])
-	return err
-}
-
-// readBasic reads the Authorization header (RFC 7617). No header is nobody; one
-// that is there but malformed or empty is an error and never anonymous.
-func (q *question) readBasic(headers []string) error {
-	if len(headers) == 0 {
-		return nil
-	}
-	if len(headers) > 1 {
-		return malformed("there is more than one Authorization header")
-	}
-	scheme, encoded, _ := strings.Cut(headers[0], " ")
-	if !strings.EqualFold(scheme, "Basic") {
-		return malformed("the Authorization header must use the Basic scheme")
-	}
-	decoded, err := base64.StdEncoding.DecodeString(strings.Trim(encoded, " "))
-	if err != nil {
-		return malformed("the Basic credentials are not base64")
-	}
-	name, secret, ok := strings.Cut(string(decoded), ":")
-	if !ok {
-		return malformed("the Basic credentials hold no colon between user name and password")
-	}
-	return q.readSecret(name, secret)
-}
-
-func (q *question) readSecret(name, password string) error {
-	if !utf8.ValidString(password) {
-		return malformed("the password is not UTF-8")
-	}
-	login, err := providers.ParseLogin(name)
-	if err != nil {
-		return err
-	}
-	q.proof, q.login, q.secret = proofSecret, login, secret.New(password)
-	return nil
-}
-
-// checkAccount refuses a password that is sent for another account than the
-// query names. Beside a token the parameter is ignored: whose it is, the token
-// itself says.
-func (q *question) checkAccount() error {
-	if q.account == "" || q.proof != proofSecret {
-		return nil
-	}
-	account, err := providers.ParseLogin(q.account)
-	if err != nil {
-		return err
-	}
-	if account != q.login {
-		return malformed("account and the user name of the Basic credentials differ")
-	}
-	return nil
 }

@@ -22,30 +22,30 @@ func TestParseGet(t *testing.T) {
 		auth   []string
 		login  string
 		secret string
-		proof  proof
+		kind   credentialKind
 		status int // of the error, 0 for none
 	}{
-		{"docker login", "account=root&client_id=docker&offline_token=true&service=s", []string{basic("root:pw")}, "root", "pw", proofSecret, 0},
-		{"nobody", "service=s", nil, "", "", proofNone, 0},
-		{"account without Basic is nobody", "service=s&account=root", nil, "", "", proofNone, 0},
-		{"a colon in the password", "", []string{basic("a:b:c")}, "a", "b:c", proofSecret, 0},
-		{"an odd name", "", []string{basic("JOSÉ :pw")}, "josé", "pw", proofSecret, 0},
-		{"a bare token", "", []string{basic(":sp_r_x")}, "", "sp_r_x", proofSecret, 0},
-		{"lower case scheme", "", []string{strings.Replace(basic("a:b"), "Basic", "basic", 1)}, "a", "b", proofSecret, 0},
-		{"an empty header", "", []string{""}, "", "", proofNone, 400},
-		{"Basic and nothing", "", []string{"Basic "}, "", "", proofNone, 400},
-		{"not base64", "", []string{"Basic !!!"}, "", "", proofNone, 400},
-		{"no colon", "", []string{basic("root")}, "", "", proofNone, 400},
-		{"Bearer", "", []string{"Bearer abc"}, "", "", proofNone, 400},
-		{"two headers", "", []string{basic("a:b"), basic("c:d")}, "", "", proofNone, 400},
-		{"NUL in the name", "", []string{basic("ro\x00ot:pw")}, "", "", proofNone, 400},
-		{"a name that is no UTF-8", "", []string{basic("r\xff:pw")}, "", "", proofNone, 400},
-		{"a password that is no UTF-8", "", []string{basic("root:\xff\xfe")}, "", "", proofNone, 400},
-		{"a broken escape", "service=%zz", nil, "", "", proofNone, 400},
-		{"a semicolon", "service=a;b=c", nil, "", "", proofNone, 400},
-		{"service twice", "service=a&service=b", nil, "", "", proofNone, 400},
-		{"service that is no UTF-8", "service=%ff", nil, "", "", proofNone, 400},
-		{"10,000 scopes", strings.Repeat("scope=repository:a:pull&", 10_000), nil, "", "", proofNone, 400},
+		{"docker login", "account=root&client_id=docker&offline_token=true&service=s", []string{basic("root:pw")}, "root", "pw", kindSecret, 0},
+		{"nobody", "service=s", nil, "", "", kindAnonymous, 0},
+		{"account without Basic is nobody", "service=s&account=root", nil, "", "", kindAnonymous, 0},
+		{"a colon in the password", "", []string{basic("a:b:c")}, "a", "b:c", kindSecret, 0},
+		{"an odd name", "", []string{basic("JOSÉ :pw")}, "josé", "pw", kindSecret, 0},
+		{"a bare token", "", []string{basic(":sp_r_x")}, "", "sp_r_x", kindSecret, 0},
+		{"lower case scheme", "", []string{strings.Replace(basic("a:b"), "Basic", "basic", 1)}, "a", "b", kindSecret, 0},
+		{"an empty header", "", []string{""}, "", "", kindAnonymous, 400},
+		{"Basic and nothing", "", []string{"Basic "}, "", "", kindAnonymous, 400},
+		{"not base64", "", []string{"Basic !!!"}, "", "", kindAnonymous, 400},
+		{"no colon", "", []string{basic("root")}, "", "", kindAnonymous, 400},
+		{"Bearer", "", []string{"Bearer abc"}, "", "", kindAnonymous, 400},
+		{"two headers", "", []string{basic("a:b"), basic("c:d")}, "", "", kindAnonymous, 400},
+		{"NUL in the name", "", []string{basic("ro\x00ot:pw")}, "", "", kindAnonymous, 400},
+		{"a name that is no UTF-8", "", []string{basic("r\xff:pw")}, "", "", kindAnonymous, 400},
+		{"a password that is no UTF-8", "", []string{basic("root:\xff\xfe")}, "", "", kindAnonymous, 400},
+		{"a broken escape", "service=%zz", nil, "", "", kindAnonymous, 400},
+		{"a semicolon", "service=a;b=c", nil, "", "", kindAnonymous, 400},
+		{"service twice", "service=a&service=b", nil, "", "", kindAnonymous, 400},
+		{"service that is no UTF-8", "service=%ff", nil, "", "", kindAnonymous, 400},
+		{"10,000 scopes", strings.Repeat("scope=repository:a:pull&", 10_000), nil, "", "", kindAnonymous, 400},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, "/jwt/auth", nil)
@@ -53,7 +53,7 @@ func TestParseGet(t *testing.T) {
 			if test.auth != nil {
 				r.Header["Authorization"] = test.auth
 			}
-			checkQuestion(t, r, test.proof, test.login, test.secret, test.status)
+			checkQuestion(t, r, test.kind, test.login, test.secret, test.status)
 		})
 	}
 }
@@ -66,29 +66,29 @@ func TestParsePost(t *testing.T) {
 		body   string
 		login  string
 		secret string
-		proof  proof
+		grant  credentialKind
 		status int
 	}{
-		{"a password", form, "grant_type=password&service=s&username=root&password=p%26w", "root", "p&w", proofSecret, 0},
-		{"with a charset", form + "; charset=utf-8", "grant_type=password&username=a&password=b", "a", "b", proofSecret, 0},
-		{"a refresh token", form, "grant_type=refresh_token&refresh_token=sp_r_x&service=s", "", "sp_r_x", proofRefresh, 0},
-		{"no grant", form, "service=s", "", "", proofNone, 400},
-		{"an unknown grant", form, "grant_type=client_credentials", "", "", proofNone, 400},
-		{"JSON", "application/json", "{}", "", "", proofNone, 400},
-		{"no type", "", "grant_type=password", "", "", proofNone, 400},
-		{"a broken form", form, "grant_type=%zz", "", "", proofNone, 400},
-		{"grant twice", form, "grant_type=password&grant_type=password", "", "", proofNone, 400},
-		{"a body without end", form, "password=" + strings.Repeat("a", maxBody), "", "", proofNone, 400},
+		{"a password", form, "grant_type=password&service=s&username=root&password=p%26w", "root", "p&w", kindSecret, 0},
+		{"with a charset", form + "; charset=utf-8", "grant_type=password&username=a&password=b", "a", "b", kindSecret, 0},
+		{"a refresh token", form, "grant_type=refresh_token&refresh_token=sp_r_x&service=s", "", "sp_r_x", kindRefresh, 0},
+		{"no grant", form, "service=s", "", "", kindAnonymous, 400},
+		{"an unknown grant", form, "grant_type=client_credentials", "", "", kindAnonymous, 400},
+		{"JSON", "application/json", "{}", "", "", kindAnonymous, 400},
+		{"no type", "", "grant_type=password", "", "", kindAnonymous, 400},
+		{"a broken form", form, "grant_type=%zz", "", "", kindAnonymous, 400},
+		{"grant twice", form, "grant_type=password&grant_type=password", "", "", kindAnonymous, 400},
+		{"a body without end", form, "password=" + strings.Repeat("a", maxBody), "", "", kindAnonymous, 400},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/jwt/auth", strings.NewReader(test.body))
 			r.Header.Set("Content-Type", test.kind)
-			checkQuestion(t, r, test.proof, test.login, test.secret, test.status)
+			checkQuestion(t, r, test.grant, test.login, test.secret, test.status)
 		})
 	}
 }
 
-func checkQuestion(t *testing.T, r *http.Request, proof proof, login, secret string, status int) {
+func checkQuestion(t *testing.T, r *http.Request, kind credentialKind, login, secret string, status int) {
 	t.Helper()
 	q, err := parseQuestion(httptest.NewRecorder(), r)
 	if status != 0 {
@@ -103,15 +103,16 @@ func checkQuestion(t *testing.T, r *http.Request, proof proof, login, secret str
 	if err != nil {
 		t.Fatalf("parseQuestion: %v", err)
 	}
-	if q.proof != proof || string(q.login) != login || q.secret.Reveal() != secret {
-		t.Errorf("parseQuestion = proof %v, login %q, secret %q; want %v, %q, %q", q.proof, q.login, q.secret.Reveal(), proof, login, secret)
+	got := q.credential
+	if got.kind != kind || string(got.login) != login || got.secret.Reveal() != secret {
+		t.Errorf("parseQuestion = kind %v, login %q, secret %q; want %v, %q, %q", got.kind, got.login, got.secret.Reveal(), kind, login, secret)
 	}
 }
 
 func TestAccountMustBeTheBasicUser(t *testing.T) {
 	for account, wrong := range map[string]bool{"": false, "root": false, "ROOT ": false, "admin": true, "ro\x00ot": true} {
-		q := &question{proof: proofSecret, login: "root", account: account}
-		if err := q.checkAccount(); (err != nil) != wrong {
+		c := &credential{kind: kindSecret, login: "root", account: account}
+		if err := c.checkAccount(); (err != nil) != wrong {
 			t.Errorf("checkAccount with account %q: %v, want an error: %v", account, err, wrong)
 		}
 	}
@@ -137,11 +138,11 @@ func FuzzQuestion(f *testing.F) {
 				}
 				continue
 			}
-			if auth != "" && r == get && q.proof == proofNone {
+			if auth != "" && r == get && q.credential.kind == kindAnonymous {
 				t.Fatalf("a header %q became anonymous", auth)
 			}
-			if again, err := providers.ParseLogin(string(q.login)); err != nil || again != q.login {
-				t.Fatalf("the login %q is not in normal form: %q, %v", q.login, again, err)
+			if again, err := providers.ParseLogin(string(q.credential.login)); err != nil || again != q.credential.login {
+				t.Fatalf("the login %q is not in normal form: %q, %v", q.credential.login, again, err)
 			}
 		}
 	})

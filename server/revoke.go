@@ -49,7 +49,7 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Genera
 	if err != nil {
 		return err
 	}
-	q, err := parseCaller(r, params, append([]string{"token", "token_type_hint"}, revokeSelectors...)...)
+	cred, err := parseCaller(r, params, append([]string{"token", "token_type_hint"}, revokeSelectors...)...)
 	if err != nil {
 		return err
 	}
@@ -57,9 +57,9 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Genera
 	if err != nil {
 		return err
 	}
-	e.asks(q)
+	e.brings(cred)
 	e.Asked = wanted.asked
-	who, err := s.caller(ctx, gen, q, e)
+	who, err := s.authenticateCaller(ctx, gen, cred, e)
 	if err != nil {
 		return err
 	}
@@ -72,11 +72,7 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Genera
 	if err != nil {
 		return err
 	}
-	if err := s.audit.record(e, http.StatusOK); err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, answer)
-	return nil
+	return s.answer(w, e, answer)
 }
 
 // parseRevocation reads what is to end. It is strict where sessions are
@@ -124,7 +120,7 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 
 // revokeToken ends the session of a token for whoever holds it. One that is
 // unknown, or ended already, is what was asked for.
-func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.Text, who asker, e *event) error {
+func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.Text, who principal, e *event) error {
 	was, ended, err := s.sessions.RevokeToken(ctx, token, gen.nameOf(who))
 	switch {
 	case errors.Is(err, session.ErrRefused):
@@ -149,7 +145,7 @@ var errNotRevocable = httpError{status: http.StatusBadRequest, code: codeUnsuppo
 	message: "a registry's access token cannot be taken back and ends by itself within minutes; send the refresh token"}
 
 // revokeSelected ends the sessions that sel selects, of those that who may end.
-func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel session.Selector, who asker, e *event) (revoked, error) {
+func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel session.Selector, who principal, e *event) (revoked, error) {
 	sel, err := gen.mayEnd(who, sel)
 	if err != nil {
 		return revoked{}, err
@@ -165,7 +161,7 @@ func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel sessio
 // mayEnd narrows sel to what who may end. Somebody else's session is to a
 // person like one that does not exist: neither ends, and neither is told from
 // the other.
-func (g *Generation) mayEnd(who asker, sel session.Selector) (session.Selector, error) {
+func (g *Generation) mayEnd(who principal, sel session.Selector) (session.Selector, error) {
 	switch {
 	case who.identity == nil:
 		return sel, errNoCaller
@@ -184,7 +180,7 @@ func (g *Generation) mayEnd(who asker, sel session.Selector) (session.Selector, 
 }
 
 // nameOf says who ends a session, for the list of ended ones.
-func (g *Generation) nameOf(who asker) string {
+func (g *Generation) nameOf(who principal) string {
 	switch {
 	case who.identity == nil:
 		return "who held its token"

@@ -80,6 +80,15 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation
 	writeError(w, failure)
 }
 
+// answer records the request as answered and then sends body with status 200.
+func (s *Server) answer(w http.ResponseWriter, e *event, body any) error {
+	if err := s.audit.record(e, http.StatusOK); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, body)
+	return nil
+}
+
 // recovered turns a panic, which would be a fault of ours, into an error, so
 // that it is logged under the request's id like any other.
 func recovered(serve func() error) (err error) {

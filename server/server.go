@@ -5,8 +5,10 @@
 // A request enters in [Server.ServeHTTP] and finds its endpoint in route.go. One
 // to the token endpoint is parsed in question.go, goes its way in token.go, and
 // leaves as an answer or through errors.go, the one place where an error becomes
-// a status and a body. What a request was is kept in its event, from which the
-// audit line, the log line and the metrics are made. body.go, head.go and sink.go
+// a status and a body. Whatever is asked, a request proves who asks by a
+// credential (credential.go), and by authenticate.go alone. What a request was is
+// kept in its event, from which the audit line, the log line and the metrics are
+// made. body.go, head.go and sink.go
 // see to it that neither a stranger nor a log that nobody reads uses up what
 // there is.
 //

@@ -30,7 +30,7 @@ type tokenAnswer struct {
 
 // serveToken is the way of a request: parse, authenticate, decide, mint,
 // answer.
-func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generation, e *event) (err error) {
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generation, e *event) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
 
@@ -43,46 +43,49 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 	}
 	e.asks(q)
 
-	who, err := s.authenticate(ctx, gen, q, e.origin)
+	who, err := s.authenticate(ctx, gen, q.credential, e.origin, q.service)
 	if err != nil {
 		return err
 	}
 	e.isFrom(who)
-	defer func() {
-		if err != nil && who.session == nil {
-			s.sessions.Abandon(who.identity) // the client learns of no session
-		}
-	}()
 
-	decision := gen.Policy.Decide(who.request(q, e.origin, e.Time))
+	decision := gen.Policy.Decide(who.policyRequest(q, e.origin, e.Time))
 	e.decided(decision)
-	if who.identity == nil && len(decision.Access) == 0 {
-		return errAnonymous
-	}
 
-	token, err := gen.Issuer.Mint(q.service, who.user(), decision.Access, s.clock(e))
+	answer, err := s.mint(ctx, gen, q, who, decision.Access, e)
+	if err == nil {
+		err = s.answer(w, e, answer)
+	}
+	if err != nil && who.session == nil {
+		s.sessions.Abandon(who.identity) // the client learns of no session
+	}
+	return err
+}
+
+// mint makes the answer: the access token for what was decided, and the refresh
+// token that belongs beside it.
+func (s *Server) mint(ctx context.Context, gen *Generation, q *question, who principal, access []registry.Access, e *event) (tokenAnswer, error) {
+	if who.identity == nil && len(access) == 0 {
+		return tokenAnswer{}, errAnonymous
+	}
+	token, err := gen.Issuer.Mint(q.service, who.user(), access, s.clock(e))
 	if err != nil {
-		return err
+		return tokenAnswer{}, err
 	}
 	answer := tokenAnswer{Token: token.Reveal(), AccessToken: token.Reveal(), ExpiresIn: int(token.ExpiresIn / time.Second)}
 	if q.post {
 		answer.Scope = strings.Join(e.Granted, " ")
 	}
 	if told := len(answer.Token) + len(answer.AccessToken) + len(answer.Scope); told > maxTold {
-		return fmt.Errorf("an answer of %d bytes: %w", told, registry.ErrTooManyScopes)
+		return tokenAnswer{}, fmt.Errorf("an answer of %d bytes: %w", told, registry.ErrTooManyScopes)
 	}
 	e.JTI = token.ID
 	refresh, err := s.refreshToken(ctx, q, who, e)
 	if err != nil {
-		return err
+		return tokenAnswer{}, err
 	}
-
 	answer.RefreshToken = refresh.Reveal()
-	if err := s.audit.record(e, http.StatusOK); err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, answer)
-	return nil
+	return answer, nil
 }
 
 // maxSkew is by how much two clocks may differ of which tokens shall be good by
@@ -96,26 +99,19 @@ func (s *Server) clock(e *event) registry.Clock {
 	return registry.Clock{Earliest: e.began.Add(min(ahead, 0)), Latest: e.began.Add(max(ahead, 0))}
 }
 
-func (a asker) user() string {
-	if a.identity == nil {
-		return ""
-	}
-	return a.identity.User
-}
-
 // refreshToken returns the refresh token that belongs into the answer: the
 // same one at its own redemption, a new one where a login asked for it, and
 // none beside any other of our tokens.
-func (s *Server) refreshToken(ctx context.Context, q *question, who asker, e *event) (secret.Text, error) {
+func (s *Server) refreshToken(ctx context.Context, q *question, who principal, e *event) (secret.Text, error) {
 	switch {
-	case q.proof == proofRefresh:
-		return q.secret, nil
-	case !q.offline || who.identity == nil || who.credential != given:
+	case q.credential.kind == kindRefresh:
+		return q.credential.secret, nil
+	case !q.credential.offline || !who.mayIssue:
 		return secret.Text{}, nil
 	case who.session != nil:
 		return who.session.Token, nil
 	}
-	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, e.client())
+	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, q.credential.client(e.origin))
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("make a session: %w", err)
 	}
