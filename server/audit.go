@@ -153,32 +153,28 @@ func (a *Audit) Close() error {
 	return nil
 }
 
-// record writes the line of e, which ends with status, unless it is out
-// already. The error is one of unavailable, and only where the configuration
-// says that nobody is served without a line.
-func (a *Audit) record(e *event, status int) error {
-	if e.recorded {
+// write writes one line. The error is one of unavailable, and only where the
+// configuration says that nobody is served without a line.
+func (a *Audit) write(line *auditLine) error {
+	err := a.writeLine(line)
+	if err == nil {
 		return nil
 	}
-	e.recorded = true
-	e.finish(status)
-	if err := a.write(e); err != nil {
-		a.failed(err)
-		if a.required {
-			return unavailable(fmt.Errorf("write the audit line: %w", err))
-		}
+	a.failed(err)
+	if a.required {
+		return unavailable(fmt.Errorf("write the audit line: %w", err))
 	}
 	return nil
 }
 
-func (a *Audit) write(e *event) error {
+func (a *Audit) writeLine(line *auditLine) error {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	if a.out == nil {
 		return nil
 	}
-	return withLine(e, func(line []byte) error {
-		_, err := a.out.Write(line)
+	return withLine(line, func(text []byte) error {
+		_, err := a.out.Write(text)
 		return err
 	})
 }

@@ -111,12 +111,12 @@ func (s *Server) redeemUpstream(ctx context.Context, gen *Generation, cred provi
 
 // policyRequest returns the question in the terms of policy.
 func (p principal) policyRequest(q *question, from origin, now time.Time) policy.Request {
-	req := policy.Request{Service: q.service, Address: from.address, Time: now, Scopes: q.scopes}
+	asked := policy.Request{Service: q.service, Address: from.address, Time: now, Scopes: q.scopes}
 	if p.identity == nil {
-		req.Anonymous, req.Groups = true, []string{providers.GroupAnonymous}
-		return req
+		asked.Anonymous, asked.Groups = true, []string{providers.GroupAnonymous}
+		return asked
 	}
-	req.User, req.Groups, req.Claims = p.identity.User, p.identity.Groups, p.identity.Claims
-	req.Provider, req.Method = p.identity.Provider, string(p.identity.Method)
-	return req
+	asked.User, asked.Groups, asked.Claims = p.identity.User, p.identity.Groups, p.identity.Claims
+	asked.Provider, asked.Method = p.identity.Provider, string(p.identity.Method)
+	return asked
 }

@@ -43,16 +43,16 @@ func tokenOf(params url.Values) secret.Text {
 
 // authenticateCaller proves who calls an endpoint for sessions, by any
 // credential that the token endpoint would take.
-func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred credential, e *event) (principal, error) {
+func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred credential, req *request) (principal, error) {
 	service, err := s.serviceFor(ctx, gen, cred.secret)
 	if err != nil {
 		return principal{}, invalidClient(err)
 	}
-	who, err := s.authenticate(ctx, gen, cred, e.origin, service)
+	who, err := s.authenticate(ctx, gen, cred, req.origin, service)
 	if err != nil {
 		return principal{}, invalidClient(err)
 	}
-	e.isFrom(who)
+	req.notePrincipal(who)
 	return who, nil
 }
 

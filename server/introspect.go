@@ -32,7 +32,7 @@ type introspection struct {
 // serveIntrospect tells operators what stands behind a token (RFC 7662): one of
 // ours, or an access token, which is verified as its registry does it. Looking
 // at a token is no use of it, and asks no provider.
-func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Generation, e *event) error {
+func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
 	params, err := readForm(w, r)
@@ -47,8 +47,8 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 	if token.IsZero() {
 		return malformed("token is missing; send the one to look at")
 	}
-	e.brings(cred)
-	who, err := s.authenticateCaller(ctx, gen, cred, e)
+	req.noteCredential(cred)
+	who, err := s.authenticateCaller(ctx, gen, cred, req)
 	switch {
 	case err != nil:
 		return err
@@ -57,37 +57,37 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 	case !gen.operates(who):
 		return forbidden("only members of server.operators may look at tokens")
 	}
-	answer, err := s.introspect(ctx, gen, token, e)
+	answer, err := s.introspect(ctx, gen, token, req)
 	if err != nil {
 		return err
 	}
-	return s.answer(w, e, answer)
+	return s.answer(w, req, answer)
 }
 
 // introspect looks at one token. What is wrong with one that is not active
 // stands in the audit line.
-func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.Text, e *event) (introspection, error) {
+func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.Text, req *request) (introspection, error) {
 	var notAccess error
 	if !session.Recognize(token) {
 		var answer introspection
-		if answer, notAccess = gen.introspectAccess(token, e); !errors.Is(notAccess, registry.ErrNotOurToken) {
+		if answer, notAccess = gen.introspectAccess(token, req); !errors.Is(notAccess, registry.ErrNotOurToken) {
 			return answer, notAccess
 		}
 	}
 	found, err := s.sessions.Inspect(ctx, token)
 	switch {
 	case errors.Is(err, session.ErrRefused) && notAccess != nil:
-		e.Reason = bounded(fmt.Sprintf("%v; %v", notAccess, err))
+		req.line.Reason = bounded(fmt.Sprintf("%v; %v", notAccess, err))
 		return introspection{}, nil
 	case errors.Is(err, session.ErrRefused):
-		e.Reason = bounded(err.Error())
+		req.line.Reason = bounded(err.Error())
 		return introspection{}, nil
 	case err != nil:
 		return introspection{}, err
 	}
-	e.Target = newTarget(found)
+	req.line.Target = newTarget(found)
 	if _, err := gen.Issuer.Service(found.Service); err != nil {
-		e.Reason = bounded(fmt.Sprintf("service %q: %v", found.Service, err))
+		req.line.Reason = bounded(fmt.Sprintf("service %q: %v", found.Service, err))
 		return introspection{}, nil
 	}
 	return introspection{
@@ -99,12 +99,12 @@ func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.T
 // introspectAccess looks at an access token, or returns registry.ErrNotOurToken.
 // It is active as long as a registry takes it, whatever has become of the session
 // that it was made in.
-func (g *Generation) introspectAccess(token secret.Text, e *event) (introspection, error) {
-	claims, err := g.Issuer.Verify(token.Reveal(), e.Time)
+func (g *Generation) introspectAccess(token secret.Text, req *request) (introspection, error) {
+	claims, err := g.Issuer.Verify(token.Reveal(), req.at)
 	if err != nil {
 		return introspection{}, err
 	}
-	e.JTI = claims.ID
+	req.line.JTI = claims.ID
 	answer := introspection{
 		Active: true, TokenType: "Bearer", Subject: claims.Subject, Username: claims.Subject, Issuer: claims.Issuer,
 		Audience: claims.Service, Expires: claims.Expires.Unix(), ID: claims.ID,

@@ -64,12 +64,12 @@ func (m *Metrics) Gauge(name, help string, read func() float64) {
 
 // observe counts a request to the token endpoint. What comes to the others is
 // seldom, and in the audit log.
-func (m *Metrics) observe(e *event) {
-	if e.Action != "" {
+func (m *Metrics) observe(req *request) {
+	if req.line.Action != "" {
 		return
 	}
-	m.requests.WithLabelValues(e.grant, e.Provider, strconv.Itoa(e.Status)).Inc()
-	m.duration.WithLabelValues(e.grant).Observe(time.Since(e.began).Seconds())
+	m.requests.WithLabelValues(req.grant, req.line.Provider, strconv.Itoa(req.line.Status)).Inc()
+	m.duration.WithLabelValues(req.grant).Observe(time.Since(req.began).Seconds())
 }
 
 // serveMetrics answers those whom the configuration names, since the labels

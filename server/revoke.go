@@ -42,7 +42,7 @@ type revoked struct {
 // serveRevoke ends sessions (RFC 7009): that of a token for whoever holds it, a
 // person's own for the person, and anybody's for operators. When it answers
 // 200, every replica refuses their tokens.
-func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Generation, e *event) error {
+func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), revokeLimit)
 	defer cancel()
 	params, err := readForm(w, r)
@@ -53,26 +53,26 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Genera
 	if err != nil {
 		return err
 	}
-	wanted, err := parseRevocation(params, e.Time)
+	wanted, err := parseRevocation(params, req.at)
 	if err != nil {
 		return err
 	}
-	e.brings(cred)
-	e.Asked = wanted.asked
-	who, err := s.authenticateCaller(ctx, gen, cred, e)
+	req.noteCredential(cred)
+	req.line.Asked = wanted.asked
+	who, err := s.authenticateCaller(ctx, gen, cred, req)
 	if err != nil {
 		return err
 	}
 	var answer revoked
 	if wanted.token.IsZero() {
-		answer, err = s.revokeSelected(ctx, gen, wanted.selector, who, e)
+		answer, err = s.revokeSelected(ctx, gen, wanted.selector, who, req)
 	} else {
-		err = s.revokeToken(ctx, gen, wanted.token, who, e)
+		err = s.revokeToken(ctx, gen, wanted.token, who, req)
 	}
 	if err != nil {
 		return err
 	}
-	return s.answer(w, e, answer)
+	return s.answer(w, req, answer)
 }
 
 // parseRevocation reads what is to end. It is strict where sessions are
@@ -120,21 +120,21 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 
 // revokeToken ends the session of a token for whoever holds it. One that is
 // unknown, or ended already, is what was asked for.
-func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.Text, who principal, e *event) error {
+func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.Text, who principal, req *request) error {
 	was, ended, err := s.sessions.RevokeToken(ctx, token, gen.nameOf(who))
 	switch {
 	case errors.Is(err, session.ErrRefused):
-		if _, err := gen.Issuer.Verify(token.Reveal(), e.Time); err == nil {
+		if _, err := gen.Issuer.Verify(token.Reveal(), req.at); err == nil {
 			return errNotRevocable
 		}
-		e.Reason = bounded(err.Error())
+		req.line.Reason = bounded(err.Error())
 		return nil
 	case err != nil:
 		return notEnded(err)
 	}
-	e.Target, e.Ended = newTarget(was), new(int)
+	req.line.Target, req.line.Ended = newTarget(was), new(int)
 	if ended {
-		*e.Ended = 1
+		*req.line.Ended = 1
 	}
 	return nil
 }
@@ -145,13 +145,13 @@ var errNotRevocable = httpError{status: http.StatusBadRequest, code: codeUnsuppo
 	message: "a registry's access token cannot be taken back and ends by itself within minutes; send the refresh token"}
 
 // revokeSelected ends the sessions that sel selects, of those that who may end.
-func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel session.Selector, who principal, e *event) (revoked, error) {
+func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel session.Selector, who principal, req *request) (revoked, error) {
 	sel, err := gen.mayEnd(who, sel)
 	if err != nil {
 		return revoked{}, err
 	}
 	ended, err := s.sessions.Revoke(ctx, sel, gen.nameOf(who))
-	e.Ended = &ended
+	req.line.Ended = &ended
 	if err != nil {
 		return revoked{}, notEnded(err)
 	}

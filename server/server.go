@@ -6,11 +6,10 @@
 // to the token endpoint is parsed in question.go, goes its way in token.go, and
 // leaves as an answer or through errors.go, the one place where an error becomes
 // a status and a body. Whatever is asked, a request proves who asks by a
-// credential (credential.go), and by authenticate.go alone. What a request was is
-// kept in its event, from which the audit line, the log line and the metrics are
-// made. body.go, head.go and sink.go
-// see to it that neither a stranger nor a log that nobody reads uses up what
-// there is.
+// credential (credential.go), and by authenticate.go alone. The state of a request
+// is in request.go; from it observe.go makes the audit line (auditline.go), the
+// log line and the metrics. body.go, head.go and sink.go see to it that neither a
+// stranger nor a log that nobody reads uses up what there is.
 //
 // What a reload replaces is in a [Generation] and is swapped whole; a request
 // keeps the generation it began with.
@@ -18,16 +17,12 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"path"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -149,35 +144,3 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 	}
 	return err
 }
-
-// ServeHTTP routes a request. It never redirects: a client that is redirected
-// loses its credentials, or shows them to somebody else, so an extra slash is
-// simply overlooked.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	gen := s.generation.Load()
-	if gen == nil {
-		s.serveUnready(w, r)
-		return
-	}
-	where := r.URL.Path
-	found, ok := gen.routes[where]
-	if !ok {
-		found, ok = gen.routes[path.Clean("/"+where)]
-	}
-	if !ok {
-		writeError(w, httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"})
-		return
-	}
-	if !slices.Contains(found.methods, r.Method) {
-		allow := strings.Join(found.methods, ", ")
-		w.Header().Set("Allow", allow)
-		writeError(w, httpError{status: http.StatusMethodNotAllowed, code: codeUnsupported, oauth: "invalid_request", message: "this path takes only " + allow})
-		return
-	}
-	found.handle(w, r, gen)
-}
-
-// requestID returns 128 random bits, printed.
-func requestID() string { return rand.Text() }

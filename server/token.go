@@ -30,7 +30,7 @@ type tokenAnswer struct {
 
 // serveToken is the way of a request: parse, authenticate, decide, mint,
 // answer.
-func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generation, e *event) error {
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
 
@@ -41,20 +41,20 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 	if q.service, err = gen.Issuer.Service(q.service); err != nil {
 		return err
 	}
-	e.asks(q)
+	req.noteQuestion(q)
 
-	who, err := s.authenticate(ctx, gen, q.credential, e.origin, q.service)
+	who, err := s.authenticate(ctx, gen, q.credential, req.origin, q.service)
 	if err != nil {
 		return err
 	}
-	e.isFrom(who)
+	req.notePrincipal(who)
 
-	decision := gen.Policy.Decide(who.policyRequest(q, e.origin, e.Time))
-	e.decided(decision)
+	decision := gen.Policy.Decide(who.policyRequest(q, req.origin, req.at))
+	req.noteDecision(decision)
 
-	answer, err := s.mint(ctx, gen, q, who, decision.Access, e)
+	answer, err := s.mint(ctx, gen, q, who, decision.Access, req)
 	if err == nil {
-		err = s.answer(w, e, answer)
+		err = s.answer(w, req, answer)
 	}
 	if err != nil && who.session == nil {
 		s.sessions.Abandon(who.identity) // the client learns of no session
@@ -64,23 +64,23 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 
 // mint makes the answer: the access token for what was decided, and the refresh
 // token that belongs beside it.
-func (s *Server) mint(ctx context.Context, gen *Generation, q *question, who principal, access []registry.Access, e *event) (tokenAnswer, error) {
+func (s *Server) mint(ctx context.Context, gen *Generation, q *question, who principal, access []registry.Access, req *request) (tokenAnswer, error) {
 	if who.identity == nil && len(access) == 0 {
 		return tokenAnswer{}, errAnonymous
 	}
-	token, err := gen.Issuer.Mint(q.service, who.user(), access, s.clock(e))
+	token, err := gen.Issuer.Mint(q.service, who.user(), access, s.clock(req))
 	if err != nil {
 		return tokenAnswer{}, err
 	}
 	answer := tokenAnswer{Token: token.Reveal(), AccessToken: token.Reveal(), ExpiresIn: int(token.ExpiresIn / time.Second)}
 	if q.post {
-		answer.Scope = strings.Join(e.Granted, " ")
+		answer.Scope = strings.Join(req.line.Granted, " ")
 	}
 	if told := len(answer.Token) + len(answer.AccessToken) + len(answer.Scope); told > maxTold {
 		return tokenAnswer{}, fmt.Errorf("an answer of %d bytes: %w", told, registry.ErrTooManyScopes)
 	}
-	e.JTI = token.ID
-	refresh, err := s.refreshToken(ctx, q, who, e)
+	req.line.JTI = token.ID
+	refresh, err := s.refreshToken(ctx, q, who, req)
 	if err != nil {
 		return tokenAnswer{}, err
 	}
@@ -94,15 +94,15 @@ const maxSkew = 10 * time.Minute
 
 // clock is the time of a request by this machine's clock and by the store's: a
 // registry may go by either.
-func (s *Server) clock(e *event) registry.Clock {
+func (s *Server) clock(req *request) registry.Clock {
 	ahead := min(max(s.sessions.Ahead(), -maxSkew), maxSkew)
-	return registry.Clock{Earliest: e.began.Add(min(ahead, 0)), Latest: e.began.Add(max(ahead, 0))}
+	return registry.Clock{Earliest: req.began.Add(min(ahead, 0)), Latest: req.began.Add(max(ahead, 0))}
 }
 
 // refreshToken returns the refresh token that belongs into the answer: the
 // same one at its own redemption, a new one where a login asked for it, and
 // none beside any other of our tokens.
-func (s *Server) refreshToken(ctx context.Context, q *question, who principal, e *event) (secret.Text, error) {
+func (s *Server) refreshToken(ctx context.Context, q *question, who principal, req *request) (secret.Text, error) {
 	switch {
 	case q.credential.kind == kindRefresh:
 		return q.credential.secret, nil
@@ -111,10 +111,10 @@ func (s *Server) refreshToken(ctx context.Context, q *question, who principal, e
 	case who.session != nil:
 		return who.session.Token, nil
 	}
-	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, q.credential.client(e.origin))
+	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, q.credential.client(req.origin))
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("make a session: %w", err)
 	}
-	e.Session = made.ID
+	req.line.Session = made.ID
 	return token, nil
 }

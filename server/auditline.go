@@ -1,0 +1,122 @@
+package server
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"shorepass/policy"
+	"shorepass/session"
+)
+
+// auditLine is one line of the audit log, a JSON object: a public schema,
+// version 1. Names, meanings and the order of fields are kept; a new version
+// may add fields, and changes nothing of those that are there. A line never
+// holds a secret, and every text of a client in it is bounded.
+type auditLine struct {
+	Time    time.Time `json:"time"`    // when the request began, by the store's clock, which all replicas go by
+	Request string    `json:"request"` // the request's id, which the client got as X-Request-Id
+	Status  int       `json:"status"`  // of the answer
+
+	// Who asked. Unless authenticated, User is "", and Subject, Provider and
+	// Method are left out.
+	User     string `json:"user"`               // the user name
+	Subject  string `json:"subject,omitempty"`  // the provider's id of the account, which never changes
+	Provider string `json:"provider,omitempty"` // name of the provider
+	Method   string `json:"method,omitempty"`   // how the account was proved: a providers.Method
+	Account  string `json:"account,omitempty"`  // the login name as typed; of an anonymous request the account parameter
+
+	// Where from.
+	Address   string `json:"address"`              // the client, or the peer where a proxy is not trusted
+	ClientID  string `json:"client,omitempty"`     // client_id
+	UserAgent string `json:"user_agent,omitempty"` // User-Agent
+
+	// What for, and what came of it.
+	Service   string           `json:"service,omitempty"`    // the registry asked about
+	Asked     []string         `json:"asked,omitempty"`      // scopes; of a revocation the selector, as "name=value"
+	Granted   []string         `json:"granted,omitempty"`    // scopes in the access token; none unless Status is 200
+	Rules     []policy.Verdict `json:"rules,omitempty"`      // the rules that matched or failed
+	Omitted   int              `json:"omitted,omitempty"`    // how many entries of Asked and Rules were cut off; never where authenticated
+	TokenType string           `json:"token_type,omitempty"` // kind of the session that was redeemed: "refresh", "pat", "robot"
+	Session   string           `json:"session,omitempty"`    // id of the session that was redeemed or made
+	JTI       string           `json:"jti,omitempty"`        // of the access token made, or introspected
+	Duration  float64          `json:"duration"`             // until the answer, in seconds
+	Reason    string           `json:"reason,omitempty"`     // why it was refused, or is not active
+
+	// What the endpoints beside the token endpoint add.
+	Action string  `json:"action,omitempty"` // "revoke" or "introspect"; left out for a token request
+	Target *target `json:"target,omitempty"` // the session of the token that was sent, where there is one
+	Ended  *int    `json:"ended,omitempty"`  // how many sessions a revocation ended
+}
+
+// The values of Action.
+const (
+	actionRevoke     = "revoke"
+	actionIntrospect = "introspect"
+)
+
+// target is the session that a request was about, where it is not the one that
+// proved who asks.
+type target struct {
+	Session  string `json:"session"`
+	User     string `json:"user"`
+	Subject  string `json:"subject"`
+	Provider string `json:"provider"`
+}
+
+func newTarget(of *session.Session) *target {
+	return &target{of.ID, of.Identity.User, of.Identity.Subject, of.Identity.Provider}
+}
+
+// complete fills in how the request ended. What was granted is gone with an
+// error that came after the decision.
+func (l *auditLine) complete(status int, took time.Duration) {
+	l.Status, l.Duration = status, took.Seconds()
+	if status != http.StatusOK {
+		l.Granted, l.JTI = nil, ""
+	}
+	if l.Provider == "" {
+		l.Asked, l.Rules = firstOf(l, l.Asked), firstOf(l, l.Rules)
+	}
+}
+
+// maxUnauthenticated bounds the entries of Asked and of Rules, unless
+// authenticated. A request has up to 256 scopes, each of which several rules
+// may match, so that a stranger's 60 KB could become a line of megabytes, and
+// many of them a full disk. Granted is always written whole.
+const maxUnauthenticated = 16
+
+func firstOf[T any](l *auditLine, all []T) []T {
+	if len(all) <= maxUnauthenticated {
+		return all
+	}
+	l.Omitted += len(all) - maxUnauthenticated
+	return all[:maxUnauthenticated]
+}
+
+// tokenShapes are what a token of ours, or anybody's JWT, looks like.
+var tokenShapes = regexp.MustCompile(`(?i)sp_[rpb]_[0-9a-z]{8,}|eyJ[0-9a-z_-]{8,}(\.[0-9a-z_-]*)+`)
+
+// withoutTokens takes out of a text that a client sent what looks like a token:
+// some write it where a user name or a client_id belongs, and both are kept in
+// the audit log and beside the session.
+func withoutTokens(text string) string {
+	if !strings.Contains(text, "_") && !strings.Contains(text, ".") {
+		return text
+	}
+	return tokenShapes.ReplaceAllString(text, "[redacted]")
+}
+
+// maxAudited bounds a text in an audit line, in bytes.
+const maxAudited = 256
+
+// bounded cuts a text that a client may have made to maxAudited, without
+// tokens.
+func bounded(text string) string {
+	text = withoutTokens(text)
+	if len(text) <= maxAudited {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxAudited], "") + "…"
+}

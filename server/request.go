@@ -1,0 +1,93 @@
+package server
+
+import (
+	"crypto/rand"
+	"time"
+
+	"shorepass/policy"
+	"shorepass/registry"
+)
+
+// request is the state of one request to an audited endpoint: begun by
+// observed, filled in on its way, and recorded once, before it is answered. The
+// audit line, the log line and the metrics are all made from it.
+type request struct {
+	line     auditLine
+	at       time.Time // when it began, by the store's clock
+	began    time.Time // the same by this machine's clock
+	origin   origin    // where it comes from
+	grant    string    // metric label: the form of the credential, "unknown" until that is read
+	recorded bool      // the audit line is written, or could not be
+}
+
+// newRequest begins a request. at is the store's time.
+func newRequest(action string, at time.Time, from origin) *request {
+	req := &request{
+		line: auditLine{Time: at, Request: requestID(), Action: action},
+		at:   at, began: time.Now(), origin: from, grant: "unknown",
+	}
+	if from.peer.IsValid() {
+		req.line.Address = from.peer.String()
+	}
+	return req
+}
+
+// requestID returns 128 random bits, printed.
+func requestID() string { return rand.Text() }
+
+// noteCredential notes a credential that is not proved yet.
+func (r *request) noteCredential(c credential) {
+	l := &r.line
+	l.Account, l.ClientID, l.UserAgent = bounded(string(c.login)), bounded(c.clientID), bounded(r.origin.userAgent)
+	if l.Account == "" && c.kind == kindAnonymous {
+		l.Account = bounded(c.account)
+	}
+	r.grant = c.kind.grant()
+}
+
+// noteQuestion notes what is asked, and the credential with it.
+func (r *request) noteQuestion(q *question) {
+	r.noteCredential(q.credential)
+	r.line.Service = q.service
+	r.line.Asked = make([]string, len(q.scopes))
+	for i, s := range q.scopes {
+		r.line.Asked[i] = s.String()
+	}
+}
+
+// notePrincipal notes who was proved.
+func (r *request) notePrincipal(who principal) {
+	l := &r.line
+	if who.identity != nil {
+		l.User, l.Subject = who.identity.User, who.identity.Subject
+		l.Provider, l.Method = who.identity.Provider, string(who.identity.Method)
+	}
+	if who.session != nil {
+		l.Session, l.TokenType = who.session.ID, string(who.session.Kind)
+	}
+}
+
+// noteDecision notes what policy decided.
+func (r *request) noteDecision(d policy.Decision) {
+	r.line.Granted = scopesOf(d.Access)
+	r.line.Rules = d.Rules
+}
+
+func scopesOf(access []registry.Access) []string {
+	scopes := make([]string, len(access))
+	for i, a := range access {
+		scopes[i] = registry.Scope(a).String()
+	}
+	return scopes
+}
+
+// record completes the audit line, of an answer with status, and writes it,
+// unless that was done already. The error is that of [Audit.write].
+func (r *request) record(to *Audit, status int) error {
+	if r.recorded {
+		return nil
+	}
+	r.recorded = true
+	r.line.complete(status, time.Since(r.began))
+	return to.write(&r.line)
+}
