@@ -15,6 +15,24 @@ import (
 // fifteen seconds, and the chain of providers has ten.
 const answerLimit = 12 * time.Second
 
+// redeemer takes tokens that stand for a login. Its errors wrap
+// session.ErrRefused or providers.ErrUnavailable.
+type redeemer interface {
+	// Redeem returns the session behind a token of ours that is good for
+	// service and of one of the kinds.
+	Redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (*session.Session, error)
+
+	// KnowsUpstream reports whether a session, though it may have ended, answers
+	// to a provider's refresh token, so that RedeemUpstream will not call first.
+	KnowsUpstream(ctx context.Context, upstream secret.Text) (bool, error)
+
+	// RedeemUpstream returns the session that answers to a provider's refresh
+	// token. If there is none it makes one of what first returns, whose error it
+	// returns as it is, and made is true.
+	RedeemUpstream(ctx context.Context, upstream secret.Text, service string, client session.Client,
+		first func(context.Context) (*providers.Identity, error)) (found *session.Session, made bool, err error)
+}
+
 // principal is the person, job or robot that a credential authenticates. The
 // zero principal is anonymous.
 type principal struct {

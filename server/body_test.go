@@ -14,7 +14,7 @@ import (
 // TestBody: long forms are read as they are, and no more of them at once than
 // there is memory for; short ones always are.
 func TestBody(t *testing.T) {
-	s := New(nil, nil, nil, slog.New(slog.DiscardHandler))
+	s := New(nil, nil, nil, nil, slog.New(slog.DiscardHandler))
 	open := func(length int) (*body, *http.Request) {
 		r := httptest.NewRequest(http.MethodPost, "/jwt/auth", strings.NewReader(strings.Repeat("a", length)))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -16,6 +16,27 @@ import (
 var errNoCaller = httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_client",
 	message: "authentication required: send your user name and password, or a token as the password, by Basic"}
 
+// SessionAdmin looks at sessions and ends them: what the endpoints for sessions
+// need of [session.Sessions]. Its errors wrap providers.ErrUnavailable, or
+// session.ErrRefused where a token has no session.
+type SessionAdmin interface {
+	// ServiceOf returns the service that a token was made for, be the token
+	// good or not.
+	ServiceOf(ctx context.Context, token secret.Text) (string, error)
+
+	// Inspect returns the session behind a token that could be redeemed. It
+	// asks no provider and notes no use.
+	Inspect(ctx context.Context, token secret.Text) (*session.Session, error)
+
+	// RevokeToken ends the session behind a token. It returns the session as
+	// it was, and whether it ended only now.
+	RevokeToken(ctx context.Context, token secret.Text, by string) (was *session.Session, ended bool, err error)
+
+	// Revoke ends the sessions that sel selects and returns how many there
+	// were. When it returns, every replica refuses them.
+	Revoke(ctx context.Context, sel session.Selector, by string) (int, error)
+}
+
 // parseCaller reads the credential of a request to an endpoint for sessions:
 // Basic, or none. single names the endpoint's own parameters, of which none may
 // come twice.
@@ -62,7 +83,7 @@ func (s *Server) serviceFor(ctx context.Context, gen *Generation, of secret.Text
 	if !session.Recognize(of) {
 		return gen.Issuer.First(), nil
 	}
-	service, err := s.sessions.ServiceOf(ctx, of)
+	service, err := s.admin.ServiceOf(ctx, of)
 	if err != nil {
 		return "", err
 	}

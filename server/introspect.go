@@ -74,7 +74,7 @@ func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.T
 			return answer, notAccess
 		}
 	}
-	found, err := s.sessions.Inspect(ctx, token)
+	found, err := s.admin.Inspect(ctx, token)
 	switch {
 	case errors.Is(err, session.ErrRefused) && notAccess != nil:
 		req.line.Reason = bounded(fmt.Sprintf("%v; %v", notAccess, err))

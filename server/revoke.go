@@ -121,7 +121,7 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 // revokeToken ends the session of a token for whoever holds it. One that is
 // unknown, or ended already, is what was asked for.
 func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.Text, who principal, req *request) error {
-	was, ended, err := s.sessions.RevokeToken(ctx, token, gen.nameOf(who))
+	was, ended, err := s.admin.RevokeToken(ctx, token, gen.nameOf(who))
 	switch {
 	case errors.Is(err, session.ErrRefused):
 		if _, err := gen.Issuer.Verify(token.Reveal(), req.at); err == nil {
@@ -150,7 +150,7 @@ func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel sessio
 	if err != nil {
 		return revoked{}, err
 	}
-	ended, err := s.sessions.Revoke(ctx, sel, gen.nameOf(who))
+	ended, err := s.admin.Revoke(ctx, sel, gen.nameOf(who))
 	req.line.Ended = &ended
 	if err != nil {
 		return revoked{}, notEnded(err)

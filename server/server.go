@@ -29,7 +29,6 @@ import (
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/registry"
-	"shorepass/session"
 )
 
 // Generation is one loaded configuration and what was built of it: everything a
@@ -49,7 +48,8 @@ type Generation struct {
 // Server answers requests. It is safe for concurrent use.
 type Server struct {
 	generation atomic.Pointer[Generation]
-	sessions   *session.Sessions
+	sessions   Sessions
+	admin      SessionAdmin
 	audit      *Audit
 	log        *slog.Logger
 	metrics    *Metrics
@@ -61,9 +61,19 @@ type Server struct {
 	told     chan struct{} // has one once /readyz has said that the server is stopping
 }
 
+// Sessions is what the server needs of [session.Sessions], beside [SessionAdmin].
+type Sessions interface {
+	redeemer      // authenticate.go
+	sessionIssuer // token.go
+	clock         // token.go
+
+	// Ping reports whether the store answers and can be written to.
+	Ping(ctx context.Context) error
+}
+
 // New returns a server without a generation: it is not ready until [Server.Use].
-func New(sessions *session.Sessions, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
-	return &Server{sessions: sessions, audit: audit, metrics: metrics, log: log, large: make(chan struct{}, largeBodies), told: make(chan struct{}, 1)}
+func New(sessions Sessions, admin SessionAdmin, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
+	return &Server{sessions: sessions, admin: admin, audit: audit, metrics: metrics, log: log, large: make(chan struct{}, largeBodies), told: make(chan struct{}, 1)}
 }
 
 // Use puts gen in force for every request that begins from now on. Its

@@ -151,7 +151,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.server = server.New(h.sessions, lines, server.NewMetrics(), log)
+	h.server = server.New(h.sessions, h.sessions, lines, server.NewMetrics(), log)
 	cfg := server.Config{Paths: []string{"/jwt/auth", "/token"}, Operators: []string{"registry-admins"}}
 	h.generation = server.Generation{Config: cfg.WithDefaults(), Chain: chain, Policy: rules, Issuer: issuer}
 	h.Server = httptest.NewServer(h.server)

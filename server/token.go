@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
+	"shorepass/providers"
 	"shorepass/registry"
+	"shorepass/session"
 )
 
 // maxTold bounds what grows with the scopes in an answer, in bytes: the token,
@@ -26,6 +28,25 @@ type tokenAnswer struct {
 	ExpiresIn    int    `json:"expires_in"` // seconds; without it containerd keeps a token for ever
 	Scope        string `json:"scope,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+// sessionIssuer makes sessions for logins that ask for an offline token.
+type sessionIssuer interface {
+	// Issue makes a session and returns its token. When it returns, the session
+	// survives a crash.
+	Issue(ctx context.Context, id *providers.Identity, service string, client session.Client) (secret.Text, *session.Session, error)
+
+	// Abandon has the provider revoke what it gave for a login that came to
+	// nothing. It does not block, and takes nil for no login.
+	Abandon(id *providers.Identity)
+}
+
+// clock is the store's, which all replicas go by.
+type clock interface {
+	Now() time.Time
+
+	// Ahead is how far it is ahead of this machine's clock.
+	Ahead() time.Duration
 }
 
 // serveToken is the way of a request: parse, authenticate, decide, mint,

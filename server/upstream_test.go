@@ -73,7 +73,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 		t.Fatal(err)
 	}
 	h.generation.Chain = chain
-	h.server = server.New(sessions, lines, server.NewMetrics(), slog.New(slog.DiscardHandler))
+	h.server = server.New(sessions, sessions, lines, server.NewMetrics(), slog.New(slog.DiscardHandler))
 	h.Config.Handler = h.server
 	t.Cleanup(func() {
 		h.Close()
