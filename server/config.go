@@ -2,6 +2,8 @@ package server
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -102,6 +104,15 @@ func (c AuditConfig) WithDefaults() AuditConfig {
 	return c
 }
 
+// logLevels are the values of LogLevel.
+var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
+// NewLogger returns a logger that writes JSON lines of at least LogLevel to w.
+// The configuration must have passed Validate.
+func (c Config) NewLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: logLevels[c.LogLevel]}))
+}
+
 // Validate reports what is wrong with the [server] table, defaults applied.
 func (c Config) Validate(fault func(key, problem string)) {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
@@ -123,7 +134,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	c.validateOperators(fault)
 	validateNetworks("trusted_proxies", c.TrustedProxies, fault)
 	validateNetworks("metrics_from", c.MetricsFrom, fault)
-	if _, err := parseLevel(c.LogLevel); err != nil {
+	if _, ok := logLevels[c.LogLevel]; !ok {
 		fault("log_level", fmt.Sprintf("%q is not one of \"debug\", \"info\", \"warn\", \"error\"", c.LogLevel))
 	}
 }

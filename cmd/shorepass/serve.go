@@ -74,10 +74,7 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 	if err != nil {
 		return err
 	}
-	log, err := server.NewLogger(cmd.ErrOrStderr(), cfg.Server.LogLevel)
-	if err != nil {
-		return err
-	}
+	log := cfg.Server.NewLogger(cmd.ErrOrStderr())
 	d, err := start(ctx, o, cfg, cmd, log)
 	if err != nil {
 		return err
