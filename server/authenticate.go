@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
-	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/session"
 )
@@ -125,16 +124,4 @@ func (s *Server) redeemUpstream(ctx context.Context, gen *Generation, cred provi
 		return principal{}, err
 	}
 	return principal{identity: found.Identity, session: found, mayIssue: first}, nil
-}
-
-// policyRequest returns the question in the terms of policy.
-func (p principal) policyRequest(q *question, from origin, now time.Time) policy.Request {
-	asked := policy.Request{Service: q.service, Address: from.address, Time: now, Scopes: q.scopes}
-	if p.identity == nil {
-		asked.Anonymous, asked.Groups = true, []string{providers.GroupAnonymous}
-		return asked
-	}
-	asked.User, asked.Groups, asked.Claims = p.identity.User, p.identity.Groups, p.identity.Claims
-	asked.Provider, asked.Method = p.identity.Provider, string(p.identity.Method)
-	return asked
 }

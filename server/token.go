@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
+	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/session"
@@ -81,6 +82,18 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 		s.sessions.Abandon(who.identity) // the client learns of no session
 	}
 	return err
+}
+
+// policyRequest returns the question in the terms of policy.
+func (p principal) policyRequest(q *question, from origin, now time.Time) policy.Request {
+	asked := policy.Request{Service: q.service, Address: from.address, Time: now, Scopes: q.scopes}
+	if p.identity == nil {
+		asked.Anonymous, asked.Groups = true, []string{providers.GroupAnonymous}
+		return asked
+	}
+	asked.User, asked.Groups, asked.Claims = p.identity.User, p.identity.Groups, p.identity.Claims
+	asked.Provider, asked.Method = p.identity.Provider, string(p.identity.Method)
+	return asked
 }
 
 // mint makes the answer: the access token for what was decided, and the refresh
