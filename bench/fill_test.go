@@ -85,24 +85,24 @@ func fillPostgres(b *testing.B, dsn string, s stock) {
 			b.Fatalf("%s: %v", query, err)
 		}
 	}
-	var mark int64
+	var providerID int64
 	var stamp string
-	if err := db.QueryRow(b.Context(), "SELECT mark, stamp FROM person LIMIT 1").Scan(&mark, &stamp); err != nil {
+	if err := db.QueryRow(b.Context(), "SELECT provider_id, stamp FROM person LIMIT 1").Scan(&providerID, &stamp); err != nil {
 		b.Fatal(err)
 	}
 	exec("SET session_replication_role = replica") // which checks no foreign keys
 	now, used, yesterday, expires := moments()
-	copyRows(b, db, "person", "id provider mark subject own user_name version stamp checked asked answer gone lease", len(s.live.people), func(i int) []any {
+	copyRows(b, db, "person", "id provider provider_id subject own user_name version stamp checked asked answer gone lease", len(s.live.people), func(i int) []any {
 		p := &s.live.people[i]
-		return []any{firstPerson + i, "local", mark, p.User, "", p.User, p.Version[:], stamp, now, now, 0, 0, 0}
+		return []any{firstPerson + i, "local", providerID, p.User, "", p.User, p.Version[:], stamp, now, now, 0, 0, 0}
 	})
 	copyRows(b, db, "facts", "person body", len(s.live.people), func(i int) []any { return []any{firstPerson + i, s.live.people[i].Body} })
-	copyRows(b, db, "session", "hash person kind method service mark stamp created expires used used_day who", len(s.live.hashes), func(i int) []any {
+	copyRows(b, db, "session", "hash person kind method service provider_id stamp created expires used used_day who", len(s.live.hashes), func(i int) []any {
 		person := firstPerson + s.live.owner(i)
-		return []any{s.live.hashes[i][:], person, "refresh", "password", "registry", mark, stamp, yesterday, expires, used, used / (24 * time.Hour).Milliseconds(), person}
+		return []any{s.live.hashes[i][:], person, "refresh", "password", "registry", providerID, stamp, yesterday, expires, used, used / (24 * time.Hour).Milliseconds(), person}
 	})
-	exec(`INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, used, used_day, ended, why, who)
-		SELECT sha256(convert_to('dead' || i, 'UTF8')), $2::bigint + i % $3, 'refresh', 'password', 'registry', p.mark, p.stamp, $4::bigint, $5::bigint,
+	exec(`INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, used, used_day, ended, why, who)
+		SELECT sha256(convert_to('dead' || i, 'UTF8')), $2::bigint + i % $3, 'refresh', 'password', 'registry', p.provider_id, p.stamp, $4::bigint, $5::bigint,
 			$4::bigint, $4::bigint / 86400000, $4::bigint, 'idle', $2::bigint + i % $3::bigint
 		FROM generate_series(1, $1::bigint) AS i, person p WHERE p.id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
 	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= $1", firstPerson)

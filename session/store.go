@@ -168,6 +168,10 @@ func (e *NewerSchemaError) Error() string {
 	return fmt.Sprintf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", e.Is, e.Known)
 }
 
+// ErrUnreleasedSchema says that a store was made by a program older than version
+// 1 of the schema, which was numbered apart and cannot be brought to it.
+var ErrUnreleasedSchema = errors.New("it was made before the first release, and its schema cannot be brought to this version's; move it away and start the server, which makes a new one: everybody logs in once more")
+
 // Millis returns a time as a store keeps it: in milliseconds since 1970, the
 // zero Time as 0. [FromMillis] reads it back.
 func Millis(t time.Time) int64 {

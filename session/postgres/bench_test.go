@@ -59,7 +59,7 @@ func fill(b *testing.B, server *postgrestest.Server, dsn string, count int) {
 	b.Helper()
 	yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
 	server.SQL(b, dsn, fmt.Sprintf(`
-		INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, used, ended, why, who)
+		INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, used, ended, why, who)
 		SELECT sha256(convert_to(i::text, 'UTF8')), (SELECT min(id) FROM person), 'refresh', 'password', 'registry', 0, '', %[1]d, %[1]d, %[1]d, %[1]d, 'idle', i %% 10
 		FROM generate_series(1, %[2]d) i; ANALYZE; CHECKPOINT`, yesterday, count))
 }

@@ -43,9 +43,9 @@ func upsertPerson(ctx context.Context, tx pgx.Tx, d *session.Draft) (id int64, l
 		own = d.Hash.ID()
 	}
 	err = tx.QueryRow(ctx, `
-		INSERT INTO person (provider, mark, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
+		INSERT INTO person (provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 0, 0, 0)
-		ON CONFLICT (provider, mark, subject, own) DO UPDATE SET
+		ON CONFLICT (provider, provider_id, subject, own) DO UPDATE SET
 			user_name = excluded.user_name, version = excluded.version,
 			stamp = CASE excluded.stamp WHEN '' THEN person.stamp ELSE excluded.stamp END,
 			checked = excluded.checked, asked = excluded.asked, answer = 0, gone = 0
@@ -55,7 +55,7 @@ func upsertPerson(ctx context.Context, tx pgx.Tx, d *session.Draft) (id int64, l
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return id, true, err
 	}
-	err = tx.QueryRow(ctx, "SELECT id FROM person WHERE provider = $1 AND mark = $2 AND subject = $3 AND own = $4 FOR UPDATE",
+	err = tx.QueryRow(ctx, "SELECT id FROM person WHERE provider = $1 AND provider_id = $2 AND subject = $3 AND own = $4 FOR UPDATE",
 		d.Provider, d.ProviderID, text(d.Subject), own).Scan(&id)
 	return id, false, err
 }
@@ -78,7 +78,7 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, later bool, d *
 		upstream = d.Upstream[:]
 		b.Queue("DELETE FROM claim WHERE upstream = $1", upstream)
 	}
-	b.Queue(`INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, who, upstream)
+	b.Queue(`INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, who, upstream)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		d.Hash[:], person, string(d.Kind), string(d.Method), d.Service, d.ProviderID, text(d.Stamp), session.Millis(d.Created), session.Millis(d.Expires), d.Who, upstream)
 	b.Queue("INSERT INTO client (hash, address, id, agent) VALUES ($1, $2, $3, $4)", d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent)

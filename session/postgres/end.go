@@ -161,7 +161,7 @@ func (s *Store) TakeRevocable(ctx context.Context, before time.Time, limit int) 
 		rows, err := s.pool.Query(ctx, `
 			DELETE FROM renewal r USING person p WHERE p.id = r.person AND r.person = ANY(ARRAY(
 				SELECT person FROM renewal WHERE ended > 0 AND (revoked OR ended <= $1) LIMIT $2 FOR UPDATE SKIP LOCKED))
-			RETURNING r.person, r.token, p.provider, p.mark, r.body`, session.Millis(before), limit)
+			RETURNING r.person, r.token, p.provider, p.provider_id, r.body`, session.Millis(before), limit)
 		taken, err = collectSealed(rows, err)
 		return err
 	})

@@ -11,7 +11,7 @@ import (
 	"shorepass/session"
 )
 
-const findColumns = `s.hash, s.kind, s.method, s.service, s.mark, s.stamp, s.created, s.expires, s.used, s.ended, s.why,
+const findColumns = `s.hash, s.kind, s.method, s.service, s.provider_id, s.stamp, s.created, s.expires, s.used, s.ended, s.why,
 	p.id, p.version, p.stamp, p.checked, p.asked, p.answer, p.gone, p.lease`
 
 const (

@@ -54,7 +54,13 @@ func Look(ctx context.Context, cfg session.Config) (found []string, err error) {
 
 // look reads the versions of the server and of the schema; 0 is none.
 func look(ctx context.Context, conn *pgx.Conn) (server string, schema int64, err error) {
-	var exists bool
+	var exists, unreleased bool
+	if err := conn.QueryRow(ctx, isUnreleased).Scan(&unreleased); err != nil {
+		return "", 0, err
+	}
+	if unreleased {
+		return "", 0, session.ErrUnreleasedSchema
+	}
 	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version'), to_regclass('"+versionTable+"') IS NOT NULL").Scan(&server, &exists); err != nil || !exists {
 		return server, 0, err
 	}

@@ -31,6 +31,11 @@ const (
 
 	versionTable = "shorepass_version"
 	lockTable    = "shorepass_version_lock"
+
+	// isUnreleased asks whether the schema is one of those that were numbered
+	// before version 1: they are told by a column that has another name since.
+	isUnreleased = `SELECT to_regclass('` + versionTable + `') IS NOT NULL AND EXISTS (SELECT 1 FROM information_schema.columns
+		WHERE table_schema = current_schema() AND table_name = 'person' AND column_name = 'mark')`
 )
 
 // migrate brings the database to the schema of this version, through
@@ -87,6 +92,13 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 
 // up takes the steps that are missing. Where none are, it locks nothing.
 func up(ctx context.Context, db *sql.DB) error {
+	var unreleased bool
+	if err := db.QueryRowContext(ctx, isUnreleased).Scan(&unreleased); err != nil {
+		return fmt.Errorf("read the version of the schema: %w", err)
+	}
+	if unreleased {
+		return session.ErrUnreleasedSchema
+	}
 	g, err := newProvider(db) // anew at each try, since it makes its table just once
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -84,7 +85,19 @@ func TestOpenRefuses(t *testing.T) {
 		dsn := server.Database(t)
 		must(t, open(t, dsn).Close())
 		server.SQL(t, dsn, "INSERT INTO shorepass_version (version_id, is_applied) VALUES (99, true)")
-		refuses(t, config(dsn), "its schema is version 99 and this program knows 2; start the newer program")
+		refuses(t, config(dsn), "its schema is version 99 and this program knows 1; start the newer program")
+	})
+	t.Run("a schema of before version 1", func(t *testing.T) {
+		for version := range 2 {
+			dsn := server.Database(t)
+			must(t, open(t, dsn).Close())
+			server.SQL(t, dsn, fmt.Sprintf("ALTER TABLE person RENAME provider_id TO mark; INSERT INTO shorepass_version (version_id, is_applied) VALUES (%d, true)", version+1))
+			refuses(t, config(dsn), "made before the first release")
+			_, err := postgres.Look(t.Context(), config(dsn))
+			if !errors.Is(err, session.ErrUnreleasedSchema) {
+				t.Errorf("Look = %v, want %v", err, session.ErrUnreleasedSchema)
+			}
+		}
 	})
 	t.Run("a wrong password", func(t *testing.T) {
 		dsn := server.Database(t)

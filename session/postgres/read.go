@@ -139,7 +139,7 @@ func scanListed(rows pgx.CollectableRow) (session.Listed, error) {
 // Sealed returns renewals in the order of their persons.
 func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.Sealed, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, `SELECT r.person, r.token, p.provider, p.mark, r.body FROM renewal r JOIN person p ON p.id = r.person
+		rows, err := s.pool.Query(ctx, `SELECT r.person, r.token, p.provider, p.provider_id, r.body FROM renewal r JOIN person p ON p.id = r.person
 			WHERE r.person > $1 ORDER BY r.person LIMIT $2`, after, limit)
 		all, err = collectSealed(rows, err)
 		return err
