@@ -13,7 +13,7 @@ require (
 	github.com/google/go-cmp v0.7.0 // tests: says what differs
 	github.com/jackc/pgx/v5 v5.12.0 // session/postgres: the protocol and the pool
 	github.com/pelletier/go-toml/v2 v2.4.3 // config: TOML, with positions
-	github.com/pressly/goose/v3 v3.29.0 // session/sqlite, session/postgres: migrations
+	github.com/pressly/goose/v3 v3.29.0 // session/postgres: migrations
 	github.com/prometheus/client_golang v1.25.0 // server: metrics
 	github.com/rogpeppe/go-internal v1.16.0 // tests: plays the binary by scripts
 	github.com/spf13/cobra v1.10.2 // cmd: subcommands and their help
@@ -22,8 +22,7 @@ require (
 	golang.org/x/sys v0.49.0 // bench: the CPU time of a process, exactly
 	golang.org/x/text v0.43.0 // providers: NFKC and case folding of login names
 	golang.org/x/time v0.16.0 // providers/oidc: how often a stranger may have keys read again
-	modernc.org/sqlite v1.62.0 // session/sqlite: the default store, without cgo
-	zombiezen.com/go/sqlite v1.4.2 // session/sqlite: each request's look-up, on the same SQLite, in half the time of a driver
+	zombiezen.com/go/sqlite v1.4.2 // session/sqlite: the default store, without cgo
 )
 
 require (
@@ -59,4 +58,5 @@ require (
 	modernc.org/libc v1.80.1 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
+	modernc.org/sqlite v1.62.0 // indirect
 )

@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	_ "modernc.org/sqlite" // database/sql's driver of that name
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // stock is what a store is filled with beside the one session of a login, of
@@ -33,15 +33,14 @@ func moments() (now, used, yesterday, expires int64) {
 // fillSQLite writes past the store, in one transaction.
 func fillSQLite(b *testing.B, file string, s stock) {
 	b.Helper()
-	db, err := sql.Open("sqlite", file)
+	db, err := sqlite.OpenConn(file, sqlite.OpenReadWrite)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	db.SetMaxOpenConns(1)
 	exec := func(query string, args ...any) {
 		b.Helper()
-		if _, err := db.ExecContext(b.Context(), query, args...); err != nil {
+		if err := sqlitex.Execute(db, query, &sqlitex.ExecOptions{Args: args}); err != nil {
 			b.Fatalf("%s: %v", query, err)
 		}
 	}
@@ -49,8 +48,8 @@ func fillSQLite(b *testing.B, file string, s stock) {
 	exec("BEGIN")
 	now, used, yesterday, expires := moments()
 	for i, p := range s.live.people {
-		exec(`INSERT INTO person (id, provider, mark, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
-			SELECT ?1, provider, mark, ?2, '', ?2, ?3, stamp, ?4, ?4, 0, 0, 0 FROM person WHERE id = 1`, firstPerson+i, p.User, p.Version[:], now)
+		exec(`INSERT INTO person (id, provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
+			SELECT ?1, provider, provider_id, ?2, '', ?2, ?3, stamp, ?4, ?4, 0, 0, 0 FROM person WHERE id = 1`, firstPerson+i, p.User, p.Version[:], now)
 		exec("INSERT INTO facts (person, body) VALUES (?, ?)", firstPerson+i, p.Body)
 	}
 	hashes := make([]byte, 0, len(s.live.hashes)*32)
@@ -59,11 +58,11 @@ func fillSQLite(b *testing.B, file string, s stock) {
 	}
 	const insert = `
 		WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
-		INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, used, ended, why, who) `
-	exec(insert+`SELECT substr(?2, i * 32 + 1, 32), ?3 + i % ?4, 'refresh', 'password', 'registry', mark, stamp, ?5, ?6, ?7, 0, '', ?3 + i % ?4
+		INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, used, ended, why, who) `
+	exec(insert+`SELECT substr(?2, i * 32 + 1, 32), ?3 + i % ?4, 'refresh', 'password', 'registry', provider_id, stamp, ?5, ?6, ?7, 0, '', ?3 + i % ?4
 		FROM n, person p WHERE p.id = 1`, len(s.live.hashes), hashes, firstPerson, len(s.live.people), yesterday, expires, used)
 	if s.dead > 0 {
-		exec(insert+`SELECT randomblob(32), ?2 + i % ?3, 'refresh', 'password', 'registry', mark, stamp, ?4, ?5, ?4, ?4, 'idle', ?2 + i % ?3
+		exec(insert+`SELECT randomblob(32), ?2 + i % ?3, 'refresh', 'password', 'registry', provider_id, stamp, ?4, ?5, ?4, ?4, 'idle', ?2 + i % ?3
 			FROM n, person p WHERE p.id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
 	}
 	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= ?", firstPerson)

@@ -2,12 +2,14 @@ package sqlite_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
+
+	zombiezen "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
@@ -83,23 +85,21 @@ func benchmarkRedeem(b *testing.B, dead, groups int) {
 // through a connection of its own.
 func fill(b *testing.B, file string, count int) {
 	b.Helper()
-	db, err := sql.Open("sqlite", file)
+	conn, err := zombiezen.OpenConn(file, zombiezen.OpenReadWrite)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("PRAGMA cache_size = -500000"); err != nil {
-		b.Fatal(err)
+	defer conn.Close()
+	exec := func(statement string, args ...any) {
+		b.Helper()
+		if err := sqlitex.ExecuteTransient(conn, statement, &sqlitex.ExecOptions{Args: args}); err != nil {
+			b.Fatal(err)
+		}
 	}
-	yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
-	if _, err := db.Exec(`
-		INSERT INTO session (hash, person, kind, method, service, mark, stamp, created, expires, used, ended, why, who)
+	exec("PRAGMA cache_size = -500000")
+	exec(`INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, used, ended, why, who)
 		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-		SELECT randomblob(32), 1, 'refresh', 'password', 'registry', 0, '', ?2, ?2, ?2, ?2, 'idle', i % 10 FROM n`, count, yesterday); err != nil {
-		b.Fatal(err)
-	}
-	if _, err := db.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
-		b.Fatal(err)
-	}
+		SELECT randomblob(32), 1, 'refresh', 'password', 'registry', 0, '', ?2, ?2, ?2, ?2, 'idle', i % 10 FROM n`,
+		count, time.Now().Add(-24*time.Hour).UnixMilli())
+	exec("PRAGMA wal_checkpoint(TRUNCATE)")
 }

@@ -2,8 +2,9 @@ package sqlite_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
-	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +12,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	zombiezen "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"shorepass/providers"
 	"shorepass/session"
@@ -24,13 +29,15 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func exec(t *testing.T, file, statement string) {
+// exec runs statements as another program does.
+func exec(t *testing.T, file, statements string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", file)
+	conn, err := zombiezen.OpenConn(file, zombiezen.OpenReadWrite|zombiezen.OpenCreate)
 	must(t, err)
-	_, err = db.Exec(statement)
-	must(t, err)
-	must(t, db.Close())
+	for statement := range strings.SplitSeq(statements, "; ") {
+		must(t, sqlitex.ExecuteTransient(conn, statement, nil))
+	}
+	must(t, conn.Close())
 }
 
 // refuses holds that the file is refused with what is to be done, and left as
@@ -60,9 +67,28 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	t.Run("a newer schema", func(t *testing.T) {
 		file := made(t)
-		exec(t, file, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
-		refuses(t, file, "its schema is version 99 and this program knows 3; start the newer program")
+		exec(t, file, "PRAGMA user_version = 99")
+		refuses(t, file, "its schema is version 99 and this program knows 1; start the newer program")
 	})
+	t.Run("a schema of before version 1", func(t *testing.T) {
+		file := made(t)
+		exec(t, file, "CREATE TABLE goose_db_version (version_id INTEGER); PRAGMA application_id = 0; PRAGMA user_version = 0")
+		refuses(t, file, "it was made before the first release, and its schema cannot be brought to this version's; move it away")
+	})
+	for name, statements := range map[string]string{
+		"another program's file":            "CREATE TABLE note (body TEXT)",
+		"another program's, in WAL":         "PRAGMA journal_mode = WAL; CREATE TABLE note (body TEXT)",
+		"another program's, with a version": "PRAGMA user_version = 1",
+		"another program's, with its id":    "PRAGMA application_id = 1",
+		"another program's, made by goose":  "CREATE TABLE goose_db_version (version_id INTEGER)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(folder(t, 0o700), "other.db")
+			exec(t, file, statements)
+			must(t, os.Chmod(file, 0o600))
+			refuses(t, file, "it is another program's SQLite file, and was left as it is; name another file in session.store")
+		})
+	}
 	t.Run("no database", func(t *testing.T) {
 		file := made(t)
 		must(t, os.WriteFile(file, bytes.Repeat([]byte("no database\n"), 1000), 0o600))
@@ -111,6 +137,60 @@ func TestFilesAreTheOwnersOnly(t *testing.T) {
 			t.Errorf("the mode of %s is %v, want %v", name, got, want)
 		}
 	}
+}
+
+// Opening a file that is at its schema leaves it as it is, byte by byte.
+func TestOpenWritesNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
+	must(t, open(t, file).Close())
+	long := time.Now().Add(-time.Hour).Truncate(time.Second)
+	must(t, os.Chtimes(file, long, long))
+	before, err := os.ReadFile(file)
+	must(t, err)
+	s := open(t, file)
+	if wal, err := os.Stat(file + "-wal"); err == nil && wal.Size() > 0 {
+		t.Errorf("opening wrote %d bytes to the journal", wal.Size())
+	}
+	must(t, s.Close())
+	info, err := os.Stat(file)
+	must(t, err)
+	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) || !info.ModTime().Equal(long) {
+		t.Errorf("the file was changed at %v, %v", info.ModTime(), err)
+	}
+}
+
+// A caller whose context ends waits no longer for another process's lock, and
+// leaves the writer to the next.
+func TestLockedWithinTheContext(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
+	s := open(t, file)
+	other, err := zombiezen.OpenConn(file, zombiezen.OpenReadWrite)
+	must(t, err)
+	defer other.Close()
+	must(t, sqlitex.ExecuteTransient(other, "BEGIN IMMEDIATE", nil))
+	for name, within := range map[string]func() (context.Context, context.CancelFunc){
+		"deadline": func() (context.Context, context.CancelFunc) {
+			return context.WithTimeout(t.Context(), 100*time.Millisecond)
+		},
+		"canceled": func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(100*time.Millisecond, cancel)
+			return ctx, cancel
+		},
+	} {
+		ctx, cancel := within()
+		began := time.Now()
+		err := s.SetSetting(ctx, "x", nil)
+		if !errors.Is(err, ctx.Err()) || err == nil {
+			t.Errorf("%s: SetSetting = %v, want %v", name, err, ctx.Err())
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%s: it took %v", name, took)
+		}
+		cancel()
+	}
+	must(t, sqlitex.ExecuteTransient(other, "ROLLBACK", nil))
+	must(t, s.SetSetting(t.Context(), "x", []byte("y")))
 }
 
 // Several processes that start at once on a new file bring it to its schema
@@ -166,15 +246,13 @@ func TestFullAndLocked(t *testing.T) {
 	must(t, sqlite.ExportFillDisk(store, false))
 	issue("")
 
-	other, err := sql.Open("sqlite", file+"?_busy_timeout=5000") // the first use may just be being kept
+	other, err := zombiezen.OpenConn(file, zombiezen.OpenReadWrite)
 	must(t, err)
 	defer other.Close()
-	other.SetMaxOpenConns(1)
-	_, err = other.Exec("BEGIN IMMEDIATE")
-	must(t, err)
+	other.SetBusyTimeout(5 * time.Second) // the first use may just be being kept
+	must(t, sqlitex.ExecuteTransient(other, "BEGIN IMMEDIATE", nil))
 	redeem()
 	issue("another process has locked the file")
-	_, err = other.Exec("ROLLBACK")
-	must(t, err)
+	must(t, sqlitex.ExecuteTransient(other, "ROLLBACK", nil))
 	issue("")
 }

@@ -2,12 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
+
+	"zombiezen.com/go/sqlite"
 
 	"shorepass/providers"
 	"shorepass/session"
@@ -40,60 +39,53 @@ var marksQuery = func() string {
 
 // Marks returns what stands in buckets.
 func (s *Store) Marks(ctx context.Context, buckets []providers.Mark) ([][]providers.Counted, error) {
-	found := make([][]providers.Counted, len(buckets))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	err := s.withFinder(ctx, func(f *finder) error {
-		begin := 0
-		for some := range slices.Chunk(buckets, bucketsAtOnce) {
-			if err := f.readMarks(some, found[begin:]); err != nil {
-				return fmt.Errorf("read what is counted: %w", err)
-			}
-			begin += len(some)
+	counted := make([][]providers.Counted, len(buckets))
+	for begin := 0; begin < len(buckets); begin += bucketsAtOnce {
+		some := buckets[begin:min(begin+bucketsAtOnce, len(buckets))]
+		if err := s.lookUp(ctx, marksQuery, func(stmt *sqlite.Stmt) error { return readMarks(stmt, some, counted[begin:]) }); err != nil {
+			return nil, fmt.Errorf("read what is counted: %w", err)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
-	return found, nil
+	return counted, nil
 }
 
 // readMarks reads what stands in up to bucketsAtOnce buckets.
-func (f *finder) readMarks(buckets []providers.Mark, in [][]providers.Counted) error {
-	if err := f.marks.ClearBindings(); err != nil { // what is not bound is NULL, which no bucket is
-		return err
-	}
-	for i := range buckets {
-		f.marks.BindBytes(i+1, buckets[i][:])
-	}
-	f.marks.BindInt64(bucketsAtOnce+1, time.Now().UnixMilli())
-	c := found{stmt: f.marks}
-	for {
-		switch there, err := f.marks.Step(); {
-		case err != nil:
-			return err
-		case !there:
-			return errors.Join(c.err, f.marks.Reset())
+func readMarks(stmt *sqlite.Stmt, buckets []providers.Mark, into [][]providers.Counted) error {
+	for i := range bucketsAtOnce {
+		if i < len(buckets) {
+			stmt.BindBytes(i+1, buckets[i][:])
+		} else {
+			stmt.BindNull(i + 1) // which no bucket is
 		}
-		i, m := c.number(0), providers.Counted{Until: session.FromMillis(c.number(2))}
-		c.bytes(1, m.Mark[:])
-		in[i] = append(in[i], m)
+	}
+	stmt.BindInt64(bucketsAtOnce+1, time.Now().UnixMilli())
+	for {
+		found, err := stmt.Step()
+		if err != nil || !found {
+			return err
+		}
+		i, c := stmt.ColumnInt(0), providers.Counted{Until: session.FromMillis(stmt.ColumnInt64(2))}
+		if err := readBytes(stmt, 1, c.Mark[:]); err != nil {
+			return err
+		}
+		into[i] = append(into[i], c)
 	}
 }
 
 // Count puts marks into buckets.
 func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
 	now := time.Now()
-	return s.inTx(ctx, func(tx *sql.Tx) error {
+	return s.write(ctx, func(conn *sqlite.Conn) error {
 		for i := range counts {
 			c := &counts[i]
-			if _, err := tx.ExecContext(ctx, `INSERT INTO counted (bucket, mark, until) VALUES (?, ?, ?)
+			if err := exec(conn, `INSERT INTO counted (bucket, mark, until) VALUES (?, ?, ?)
 				ON CONFLICT (bucket, mark) DO UPDATE SET until = max(until, excluded.until)`, c.Bucket[:], c.Mark[:], now.Add(c.For).UnixMilli()); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `DELETE FROM counted WHERE bucket = ?1 AND mark IN (
+			if err := exec(conn, `DELETE FROM counted WHERE bucket = ?1 AND mark IN (
 				SELECT mark FROM counted WHERE bucket = ?1 ORDER BY until DESC LIMIT -1 OFFSET ?2)`, c.Bucket[:], maxMarks); err != nil {
 				return err
 			}
@@ -104,24 +96,22 @@ func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
 
 // Uncount takes a mark out of a bucket.
 func (s *Store) Uncount(ctx context.Context, bucket, mark providers.Mark) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM counted WHERE bucket = ? AND mark = ?", bucket[:], mark[:])
-		return err
+	return s.write(ctx, func(conn *sqlite.Conn) error {
+		return exec(conn, "DELETE FROM counted WHERE bucket = ? AND mark = ?", bucket[:], mark[:])
 	})
 }
 
 // forgetCounted deletes marks that are over, and those that end first where
 // there are too many.
-func forgetCounted(ctx context.Context, tx *sql.Tx, t session.SweepTimes, limit int) (int, error) {
-	before := session.Millis(t.Now)
-	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(until), ?1) FROM (SELECT until FROM counted ORDER BY until DESC LIMIT 1 OFFSET ?2) WHERE until > ?1",
-		before, maxCounted).Scan(&before); err != nil {
+func forgetCounted(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
+	now := session.Millis(t.Now)
+	before, _, err := queryInt(conn, "SELECT coalesce(max(until), ?1) FROM (SELECT until FROM counted ORDER BY until DESC LIMIT 1 OFFSET ?2) WHERE until > ?1", now, maxCounted)
+	if err != nil {
 		return 0, fmt.Errorf("count what is counted: %w", err)
 	}
-	result, err := tx.ExecContext(ctx, "DELETE FROM counted WHERE (bucket, mark) IN (SELECT bucket, mark FROM counted WHERE until <= ? ORDER BY until LIMIT ?)", before, limit)
+	n, err := execCount(conn, "DELETE FROM counted WHERE (bucket, mark) IN (SELECT bucket, mark FROM counted WHERE until <= ? ORDER BY until LIMIT ?)", before, limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget what is counted: %w", err)
 	}
-	n, err := result.RowsAffected()
-	return int(n), err
+	return n, nil
 }

@@ -8,6 +8,5 @@ func ExportFillDisk(s *Store, full bool) error {
 	if !full {
 		pages = "1000000000"
 	}
-	_, err := s.write.ExecContext(context.Background(), "PRAGMA max_page_count = "+pages)
-	return err
+	return s.writer.with(context.Background(), func(c *conn) error { return exec(c.Conn, "PRAGMA max_page_count = "+pages) })
 }

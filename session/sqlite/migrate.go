@@ -2,57 +2,109 @@ package sqlite
 
 import (
 	"context"
-	"embed"
+	_ "embed"
+	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
-	"github.com/pressly/goose/v3"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"shorepass/session"
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
+//go:embed migrations/0001.sql
+var migration1 string
 
-// migrateTries is how often a migration is tried, since another process may be
-// at it too: each is one transaction, so the second to come finds it done.
-const migrateTries = 3
+// migrations are the steps of the schema: the first makes version 1.
+var migrations = []string{migration1}
 
-// migrate brings the file to the schema of this version.
-func (s *Store) migrate(ctx context.Context) error {
-	steps, err := fs.Sub(migrations, "migrations")
+// applicationID marks the file as shorepass's (PRAGMA application_id).
+const applicationID = 0x73687073
+
+var errOtherProgram = errors.New("it is another program's SQLite file, and was left as it is; name another file in session.store")
+
+// migrate brings the file to the schema of this version, each step in a
+// transaction of its own. The version is PRAGMA user_version; it is compared
+// before each step and after the last.
+//
+// It is not sqlitemigration.Migrate, which accepts a newer version and writes
+// to the file each time.
+func migrate(ctx context.Context, conn *sqlite.Conn) error {
+	version, err := readVersion(conn)
 	if err != nil {
 		return err
 	}
-	g, err := goose.NewProvider(goose.DialectSQLite3, s.write, steps, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
+	if err := useWAL(ctx, conn); err != nil {
+		return fmt.Errorf("make the journal a write-ahead log: %w", err)
 	}
-	for try := 1; ; try++ {
-		if err = up(ctx, g); err == nil || try == migrateTries {
+	defer conn.SetInterrupt(nil)
+	for version < len(migrations) {
+		if err := migrateOnce(ctx, conn, version); err != nil {
+			return fmt.Errorf("bring the schema from version %d to %d: %w", version, version+1, err)
+		}
+		if version, err = readVersion(conn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// useWAL makes the journal a write-ahead log, which the file then stays with.
+// It retries, since SQLite waits for no other process that does the same: each
+// would wait for the other's read lock.
+func useWAL(ctx context.Context, conn *sqlite.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, busyTimeout)
+	defer cancel()
+	for {
+		err := sqlitex.ExecuteTransient(conn, "PRAGMA journal_mode = WAL", nil)
+		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+			return err
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-func up(ctx context.Context, g *goose.Provider) error {
-	is, want, err := g.GetVersions(ctx)
+// migrateOnce takes the step that follows a version, unless another process
+// has taken it by now.
+func migrateOnce(ctx context.Context, conn *sqlite.Conn, version int) (err error) {
+	end, err := begin(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer end(&err)
+	if now, err := readVersion(conn); err != nil || now != version {
+		return err
+	}
+	return sqlitex.ExecuteScript(conn, fmt.Sprintf("%s\nPRAGMA application_id = %d; PRAGMA user_version = %d;",
+		migrations[version], applicationID, version+1), nil)
+}
+
+// readVersion returns the version of the schema, 0 for an empty file. It
+// refuses a newer one, one made before version 1, and another program's file.
+func readVersion(conn *sqlite.Conn) (version int, err error) {
+	var tables, application int
+	var unreleased bool
+	err = sqlitex.ExecuteTransient(conn, `SELECT a.application_id, v.user_version, count(s.name), total(s.name IN ('goose_db_version', 'person', 'renewal')) = 3
+		FROM pragma_application_id a, pragma_user_version v LEFT JOIN sqlite_schema s`, &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
+		application, version, tables, unreleased = stmt.ColumnInt(0), stmt.ColumnInt(1), stmt.ColumnInt(2), stmt.ColumnBool(3)
+		return nil
+	}})
 	switch {
 	case err != nil:
-		return fmt.Errorf("read the version of the schema: %w", err)
-	case is > want:
-		return &session.NewerSchemaError{Is: is, Known: want}
-	case is == want:
-		return nil
+		return 0, fmt.Errorf("read the version of the schema: %w", err)
+	case unreleased:
+		return 0, session.ErrUnreleasedSchema
+	case application == 0 && version == 0 && tables == 0:
+		return 0, nil
+	case application != applicationID:
+		return 0, errOtherProgram
+	case version > len(migrations):
+		return 0, &session.NewerSchemaError{Is: int64(version), Known: int64(len(migrations))}
 	}
-	if _, err := g.Up(ctx); err != nil {
-		return fmt.Errorf("bring the schema from version %d to %d: %w", is, want, err)
-	}
-	return nil
+	return version, nil
 }

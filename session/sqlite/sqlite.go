@@ -13,97 +13,58 @@
 // writing.
 //
 // What is broken is never repaired by force: a damaged, locked or full file,
-// or one of a newer version, is an error that says what to do, and is left as
-// it is.
+// one of a newer version, or another program's, is an error that says what to
+// do, and is left as it is.
 package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
 
-	"modernc.org/sqlite"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"shorepass/session"
 )
 
-// busyTimeout is how long a statement waits for another process's transaction,
-// each of which is short.
-const busyTimeout = 5 * time.Second
-
 // Store is a SQLite file. It is safe for concurrent use.
 type Store struct {
-	file  string
-	write *sql.DB // one connection, so that writers queue here and not in SQLite
-	read  *sql.DB
-
-	finders   chan *finder // idle ones; the way of each request
-	openers   chan struct{}
+	file      string
+	writer    *pool // of one connection, so that writers queue here and not in SQLite
+	readers   *pool // for lists, which may take long
+	finders   *pool // for look-ups by a key, on the way of each request
 	closeOnce sync.Once
-	closed    chan struct{}
 }
 
 var _ session.Store = (*Store)(nil)
 
 // Open opens the file, making it and its folder where they do not exist, and
-// brings it to the schema of this version.
+// brings it to the schema of this version. It writes nothing to a file that is
+// at that schema already.
 func Open(ctx context.Context, file string) (*Store, error) {
 	if err := prepareFile(file); err != nil {
 		return nil, err
 	}
-	s := &Store{file: file, closed: make(chan struct{})}
-	count := max(runtime.GOMAXPROCS(0), 2)
-	s.finders, s.openers = make(chan *finder, count), make(chan struct{}, count)
-	s.write = open(dsn(file, "_txlock", "immediate"))
-	s.write.SetMaxOpenConns(1)
-	s.read = open(dsn(file, "_query_only", "1"))
-	s.read.SetMaxOpenConns(2)
-	if err := s.migrate(ctx); err != nil {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	s := &Store{
+		file:    file,
+		writer:  newPool(path, 1),
+		readers: newPool(path, 2, "query_only = ON"),
+		finders: newPool(path, max(runtime.GOMAXPROCS(0), 2), "query_only = ON"),
+	}
+	if err := s.writer.with(ctx, func(c *conn) error { return migrate(ctx, c.Conn) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store %s: %w", file, explain(err)), s.Close())
 	}
 	return s, nil
 }
-
-// dsn names the file to the driver. The cache of a connection is kept small:
-// the kernel's serves all of them.
-func dsn(file string, more ...string) string {
-	q := url.Values{
-		"_journal_mode": {"WAL"},
-		"_synchronous":  {"FULL"},
-		"_foreign_keys": {"1"},
-		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
-		"_dqs":          {"0"},
-		"_error_rc":     {"1"},
-		"_pragma":       pragmas,
-	}
-	for i := 0; i < len(more); i += 2 {
-		q.Set(more[i], more[i+1])
-	}
-	path, err := filepath.Abs(file)
-	if err != nil {
-		path = file
-	}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
-}
-
-// pragmas are for every connection.
-var pragmas = []string{"cache_size(-2000)", "trusted_schema(0)"}
-
-func open(dsn string) *sql.DB { return sql.OpenDB(connector(dsn)) }
-
-// connector opens connections by one driver without a name of its own, since
-// names of drivers are a variable of the whole process.
-type connector string
-
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(string(c)) }
-func (c connector) Driver() driver.Driver                        { return new(sqlite.Driver) }
 
 // Folder is where the file lies: what is made at first start lies beside it.
 func (s *Store) Folder() string { return filepath.Dir(s.file) }
@@ -113,44 +74,72 @@ func (s *Store) Now(context.Context) (time.Time, error) { return time.Now(), nil
 
 // Ping reads from the file.
 func (s *Store) Ping(ctx context.Context) error {
-	var one int
-	return explain(s.read.QueryRowContext(ctx, "SELECT 1 FROM sqlite_schema LIMIT 1").Scan(&one))
+	return s.read(ctx, func(conn *sqlite.Conn) error { return exec(conn, "SELECT 1 FROM sqlite_schema LIMIT 1") })
 }
 
 // Close closes the file. Whoever still uses the store gets an error.
-func (s *Store) Close() error {
-	var errs []error
-	s.closeOnce.Do(func() {
-		close(s.closed)
-		for range cap(s.openers) {
-			s.openers <- struct{}{} // every finder is back when all places are taken
-		}
-		close(s.finders)
-		for f := range s.finders {
-			errs = append(errs, f.close())
-		}
-		errs = append(errs, s.read.Close(), s.write.Close())
-	})
-	return errors.Join(errs...)
+func (s *Store) Close() (err error) {
+	s.closeOnce.Do(func() { err = errors.Join(s.finders.close(), s.readers.close(), s.writer.close()) })
+	return err
 }
 
-// inTx runs f in a transaction of the one writer.
-func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) (err error) {
-	tx, err := s.write.BeginTx(ctx, nil)
-	if errors.Is(err, context.DeadlineExceeded) {
-		// There is one writer, and it waits longer than this caller can.
+// lookUp runs a query by a key: do binds all of its arguments, and steps. No
+// context interrupts it: a key is found or not at once, since in a write-ahead
+// log readers wait for nobody.
+func (s *Store) lookUp(ctx context.Context, query string, do func(*sqlite.Stmt) error) error {
+	return explain(s.finders.with(ctx, func(c *conn) error {
+		stmt, err := c.prepareLookUp(query)
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(stmt), stmt.Reset())
+	}))
+}
+
+// read lends a connection that reads, and that ctx interrupts.
+func (s *Store) read(ctx context.Context, do func(*sqlite.Conn) error) error {
+	return explain(s.readers.with(ctx, func(c *conn) error {
+		c.SetInterrupt(ctx.Done())
+		defer c.SetInterrupt(nil)
+		return do(c.Conn)
+	}))
+}
+
+// write runs do in a transaction of the one writer, which ctx interrupts.
+func (s *Store) write(ctx context.Context, do func(*sqlite.Conn) error) error {
+	began := false
+	err := s.writer.with(ctx, func(c *conn) (err error) {
+		defer c.SetInterrupt(nil)
+		end, err := begin(ctx, c.Conn)
+		if err != nil {
+			return err
+		}
+		defer end(&err)
+		began = true
+		return do(c.Conn)
+	})
+	if !began && errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no write gets its turn, perhaps because another process has locked the file: %w", err)
 	}
-	if err != nil {
-		return explain(err)
+	return explain(err)
+}
+
+// begin begins a transaction that writes, waiting for those of other processes
+// until ctx ends, and for busyTimeout at most. ctx interrupts conn from then on.
+func begin(ctx context.Context, conn *sqlite.Conn) (end func(*error), err error) {
+	wait, cancel := context.WithTimeout(ctx, busyTimeout)
+	defer cancel()
+	conn.SetBlockOnBusy() // until it is interrupted
+	conn.SetInterrupt(wait.Done())
+	end, err = sqlitex.ImmediateTransaction(conn)
+	conn.SetInterrupt(ctx.Done())
+	switch {
+	case err == nil:
+		return end, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case wait.Err() != nil:
+		return nil, sqlite.ResultBusy.ToError()
 	}
-	defer func() {
-		if err != nil {
-			_ = tx.Rollback() // the first error is the one to tell
-		}
-	}()
-	if err := f(tx); err != nil {
-		return explain(err)
-	}
-	return explain(tx.Commit())
+	return nil, err
 }

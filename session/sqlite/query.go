@@ -1,0 +1,64 @@
+package sqlite
+
+import (
+	"fmt"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"shorepass/session"
+)
+
+// exec runs a statement, which is prepared once a connection.
+func exec(conn *sqlite.Conn, query string, args ...any) error {
+	return sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args})
+}
+
+// execCount runs a statement and returns how many rows it changed.
+func execCount(conn *sqlite.Conn, query string, args ...any) (int, error) {
+	err := exec(conn, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return conn.Changes(), nil
+}
+
+// each runs a query, which is prepared once a connection, and calls read at
+// each row.
+func each(conn *sqlite.Conn, query string, read func(*sqlite.Stmt) error, args ...any) error {
+	return sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: read})
+}
+
+// queryInt returns the first column of a query's last row, and whether there
+// was one.
+func queryInt(conn *sqlite.Conn, query string, args ...any) (value int64, found bool, err error) {
+	err = each(conn, query, func(stmt *sqlite.Stmt) error {
+		value, found = stmt.ColumnInt64(0), true
+		return nil
+	}, args...)
+	return value, found, err
+}
+
+// firstRow steps to the first row, or returns session.ErrNotFound.
+func firstRow(stmt *sqlite.Stmt) error {
+	found, err := stmt.Step()
+	if err == nil && !found {
+		return session.ErrNotFound
+	}
+	return err
+}
+
+// readBytes fills into from a column that must be as long.
+func readBytes(stmt *sqlite.Stmt, column int, into []byte) error {
+	if stmt.ColumnBytes(column, into) != len(into) || stmt.ColumnLen(column) != len(into) {
+		return fmt.Errorf("column %d of %d bytes is damaged: it has %d", column, len(into), stmt.ColumnLen(column))
+	}
+	return nil
+}
+
+// readBlob returns a copy of a column.
+func readBlob(stmt *sqlite.Stmt, column int) []byte {
+	blob := make([]byte, stmt.ColumnLen(column))
+	stmt.ColumnBytes(column, blob)
+	return blob
+}
