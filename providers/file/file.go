@@ -11,7 +11,7 @@
 // for more memory or time than a login can have, is refused when it is loaded.
 //
 //	p, err := file.New(file.Config{Users: []file.User{{
-//		Name: "demo", Password: providers.NewSecret("$argon2id$…"), Groups: []string{"team-demo"},
+//		Name: "demo", Password: secret.New("$argon2id$…"), Groups: []string{"team-demo"},
 //	}}})
 package file
 

@@ -2,7 +2,7 @@
 // on this machine, and ends it with the test.
 //
 //	server := postgrestest.Start(t)
-//	store, err := postgres.Open(ctx, session.Config{Store: providers.NewSecret(server.Database(t))}.WithDefaults())
+//	store, err := postgres.Open(ctx, session.Config{Store: secret.New(server.Database(t))}.WithDefaults())
 //
 // Where PostgreSQL is not installed the test is skipped, with the name of the
 // package to install; with CI=true it fails.
