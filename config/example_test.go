@@ -16,6 +16,7 @@ import (
 	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/file"
+	"shorepass/providers/providertest"
 )
 
 // The example loads as it is, with every key that it shows, and with each
@@ -124,7 +125,7 @@ func TestExampleLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	for password, right := range map[string]bool{"demo": true, "Demo": false, "demo ": false} {
-		id, err := local.Authenticate(t.Context(), providers.Credential{Login: "demo", Secret: secret.New(password)})
+		id, err := providertest.Authenticate(t.Context(), local, "demo", providers.Proof{Secret: secret.New(password)})
 		if (err == nil) != right || right && (id.User != "demo" || !slices.Equal(id.Groups, []string{"team-demo"})) {
 			t.Errorf("Authenticate(demo, %q) = %+v, %v; want right = %v", password, id, err, right)
 		}

@@ -9,10 +9,37 @@ import (
 	"unicode/utf8"
 )
 
-// adopt makes of a provider's answer what the rest of shorepass sees: the
-// prefix before names, our own group names kept for ourselves, and whoever may
-// not log in at all left out.
-func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
+// adopt makes of a provider's answer to a login what the rest of shorepass sees.
+func (m *member) adopt(found *Identity, method Method) (*Identity, error) {
+	at := time.Now()
+	if found != nil && !found.AuthTime.IsZero() {
+		at = found.AuthTime
+	}
+	return m.adoptAs(found, method, at)
+}
+
+// adoptAgain is adopt for a person who was adopted as before at the login.
+func (m *member) adoptAgain(found, before *Identity) (*Identity, error) {
+	if found != nil && found.Subject != before.Subject {
+		return nil, m.anotherAccount()
+	}
+	return m.adoptAs(found, before.Method, before.AuthTime)
+}
+
+// anotherAccount is the error of an answer about another account than was asked
+// about. A refresh token that is another person's by now is a grant that is gone.
+func (m *member) anotherAccount() error {
+	kind := ErrRejected
+	if m.revalidator.PerSession() {
+		kind = ErrGone
+	}
+	return fmt.Errorf("provider %s answered for another account: %w", m.config.Name, kind)
+}
+
+// adoptAs puts the prefix before names, keeps our own group names for ourselves,
+// and leaves out whoever may not log in at all. method and at are how and when
+// the person authenticated.
+func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identity, error) {
 	switch {
 	case found == nil:
 		return nil, fmt.Errorf("provider %s gave neither an identity nor an error", m.config.Name)
@@ -28,12 +55,7 @@ func (m *member) adopt(found *Identity, kind Kind) (*Identity, error) {
 	if m.isForeign(id.User) {
 		return nil, fmt.Errorf("%q of provider %s would be a name of the provider whose prefix it begins with: %w", id.User, m.config.Name, ErrRejected)
 	}
-	if id.Method == "" {
-		id.Method = methodOf(kind)
-	}
-	if id.AuthTime.IsZero() {
-		id.AuthTime = time.Now()
-	}
+	id.Method, id.AuthTime = method, at
 	id.Groups = m.groups(found.Groups)
 	if len(m.require) > 0 && !slices.ContainsFunc(id.Groups, m.require.match) {
 		return nil, fmt.Errorf("%s is in none of the groups that provider %s requires: %w", id.User, m.config.Name, ErrRejected)
@@ -98,16 +120,6 @@ func (m *member) groups(found []string) []string {
 
 func ourGroup(name string) bool {
 	return strings.EqualFold(name, GroupAnonymous) || strings.EqualFold(name, GroupAuthenticated)
-}
-
-func methodOf(kind Kind) Method {
-	switch kind {
-	case RefreshToken:
-		return MethodRefresh
-	case IDToken:
-		return MethodIDToken
-	}
-	return MethodPassword
 }
 
 // GroupNames is the part of a provider's groups table that says which of the

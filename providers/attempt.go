@@ -32,14 +32,18 @@ type attempt struct {
 	}
 }
 
-// nameless is the account of a login name of which no provider knows a
-// subject.
-func (a *attempt) nameless(limit int) account { return account{a.name, limit, true} }
-
-// known is the account of a provider's subject.
-func (a *attempt) known(provider, subject string, limit int) account {
-	return account{a.t.marks.mark("account", provider, subject), limit, false}
+// accountOf is the account of a provider's subject or, where that is empty, of
+// the login name.
+func (a *attempt) accountOf(m *member, subject string) account {
+	limit := m.config.WrongPasswords
+	if subject == "" {
+		return account{a.name, limit, true}
+	}
+	return account{a.t.marks.mark("account", m.config.Name, subject), limit, false}
 }
+
+// admitted reports whether the password may be tried on an account already.
+func (a *attempt) admitted() bool { return a.inquiry != nil }
 
 // admit decides whether the password may be tried on an account, and holds it
 // as if it were wrong until the attempt is over. It holds before it reads, so

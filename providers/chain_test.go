@@ -122,7 +122,7 @@ func TestRoute(t *testing.T) {
 		if got := strings.Join(names, " "); r.kind != test.kind || got != test.to {
 			t.Errorf("route(%q, %q) = %v to %q, want %v to %q", test.login, test.secret, r.kind, got, test.kind, test.to)
 		}
-		if kind := c.Recognize(test.login, secret.New(test.secret)); kind != test.kind {
+		if kind := c.Recognize(Credential{Login: test.login, Secret: secret.New(test.secret)}).Kind(); kind != test.kind {
 			t.Errorf("Recognize(%q, %q) = %v, want %v", test.login, test.secret, kind, test.kind)
 		}
 	}
@@ -193,15 +193,8 @@ func TestNobodySees(t *testing.T) {
 		{"$refresh", "right"}, {"$refresh:corp", "right"},
 	} {
 		cred := Credential{Login: test.login, Secret: secret.New(test.secret), Address: home}
-		cred.Kind = c.Recognize(cred.Login, cred.Secret)
 		if got := outcome(c.try(t, cred)); got != "401" {
 			t.Errorf("Authenticate(%q, %d bytes) = %s, want 401", test.login, len(test.secret), got)
-		}
-		for _, lied := range []Kind{Password, IDToken, RefreshToken} { // whatever kind a caller makes of it
-			cred.Kind = lied
-			if got := outcome(c.try(t, cred)); got != "401" && cred.Secret.Reveal() != "right" {
-				t.Errorf("Authenticate(%q, %d bytes) as %v = %s, want 401", test.login, len(test.secret), lied, got)
-			}
 		}
 	}
 	if n := d.searches(); n != 0 {
@@ -209,7 +202,6 @@ func TestNobodySees(t *testing.T) {
 	}
 	for _, secret := range []string{strings.Repeat("x", maxPassword), jwt(`{"iss":"https://ci","pad":"` + strings.Repeat("x", 8<<10) + `"}`)} {
 		cred := typed("carol", secret, home)
-		cred.Kind = c.Recognize(cred.Login, cred.Secret)
 		c.try(t, cred)
 	}
 	if n := d.searches(); n != 2 {
@@ -292,13 +284,12 @@ func TestEveryKindInEveryState(t *testing.T) {
 			}
 			c := one(t, d, state.edit)
 			cred := entry.cred
-			cred.Kind = c.Recognize(cred.Login, cred.Secret)
 			if got := outcome(c.try(t, cred)); got != state.want {
 				t.Errorf("%s, %s = %s, want %s", entry.name, state.name, got, state.want)
 			}
 			for _, asked := range d.asked {
-				if asked.Login.Reserved() {
-					t.Errorf("%s: the provider was shown the name %q, want none", entry.name, asked.Login)
+				if asked.Reserved() {
+					t.Errorf("%s: the provider was shown the name %q, want none", entry.name, asked)
 				}
 			}
 		}
@@ -309,44 +300,44 @@ func TestAdopt(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		edit   func(*Config)
-		kind   Kind
+		method Method
 		found  []string
 		groups string
 		user   string
 	}{
-		{"as found", nil, Password, []string{"ops", "devs", "ops", ""}, "authenticated devs ops", "bob"},
-		{"groups that are no text", nil, Password, []string{"a\nb", "\x1b[2J", "caf\xe9", "café"}, "authenticated café", "bob"},
-		{"prefix", func(c *Config) { c.Prefix = pointer("gh:") }, Password, []string{"devs"}, "authenticated gh:devs", "gh:bob"},
-		{"our names", nil, Password, []string{"anonymous", "authenticated", "Anonymous", "anonymous2"}, "anonymous2 authenticated", "bob"},
-		{"our names behind a prefix", func(c *Config) { c.Prefix = pointer("x-") }, Password, []string{"anonymous", "devs"}, "authenticated x-devs", "x-bob"},
-		{"our names made by a prefix", func(c *Config) { c.Prefix = pointer("anony") }, Password, []string{"mous", "x"}, "anonyx authenticated", "anonybob"},
-		{"an ID token is not authenticated", nil, IDToken, []string{"authenticated", "devs"}, "devs", "bob"},
-		{"unless the provider says so", func(c *Config) { c.IDTokensAuthenticated = true }, IDToken, nil, "authenticated", "bob"},
-		{"a refresh token is", nil, RefreshToken, nil, "authenticated", "bob"},
+		{"as found", nil, MethodPassword, []string{"ops", "devs", "ops", ""}, "authenticated devs ops", "bob"},
+		{"groups that are no text", nil, MethodPassword, []string{"a\nb", "\x1b[2J", "caf\xe9", "café"}, "authenticated café", "bob"},
+		{"prefix", func(c *Config) { c.Prefix = pointer("gh:") }, MethodPassword, []string{"devs"}, "authenticated gh:devs", "gh:bob"},
+		{"our names", nil, MethodPassword, []string{"anonymous", "authenticated", "Anonymous", "anonymous2"}, "anonymous2 authenticated", "bob"},
+		{"our names behind a prefix", func(c *Config) { c.Prefix = pointer("x-") }, MethodPassword, []string{"anonymous", "devs"}, "authenticated x-devs", "x-bob"},
+		{"our names made by a prefix", func(c *Config) { c.Prefix = pointer("anony") }, MethodPassword, []string{"mous", "x"}, "anonyx authenticated", "anonybob"},
+		{"an ID token is not authenticated", nil, MethodIDToken, []string{"authenticated", "devs"}, "devs", "bob"},
+		{"unless the provider says so", func(c *Config) { c.IDTokensAuthenticated = true }, MethodIDToken, nil, "authenticated", "bob"},
+		{"a refresh token is", nil, MethodRefresh, nil, "authenticated", "bob"},
 	} {
 		cfg := Config{Name: "corp"}
 		if test.edit != nil {
 			test.edit(&cfg)
 		}
 		found := &Identity{Subject: "1", User: "bob", Groups: slices.Clone(test.found)}
-		id, err := newMember(&directory{}, cfg).adopt(found, test.kind)
+		id, err := newMember(&directory{}, cfg).adopt(found, test.method)
 		if err != nil {
 			t.Errorf("%s: adopt = %v, want an identity", test.name, err)
 			continue
 		}
-		if got := strings.Join(id.Groups, " "); got != test.groups || id.User != test.user || id.Provider != "corp" || id.AuthTime.IsZero() {
-			t.Errorf("%s: adopt gave %q in %q, want %q in %q", test.name, id.User, got, test.user, test.groups)
+		if got := strings.Join(id.Groups, " "); got != test.groups || id.User != test.user || id.Provider != "corp" || id.AuthTime.IsZero() || id.Method != test.method {
+			t.Errorf("%s: adopt gave %q in %q by %q, want %q in %q", test.name, id.User, got, id.Method, test.user, test.groups)
 		}
 		if !slices.Equal(found.Groups, test.found) || found.User != "bob" {
 			t.Errorf("%s: adopt changed what the provider had returned", test.name)
 		}
 	}
 	for _, nobody := range []*Identity{{User: "bob"}, {Subject: "1"}, {Subject: "1", User: "bob\xe9"}, {Subject: "1", User: "bob\x1b[2J"}, {Subject: "\xe9", User: "bob"}} {
-		if _, err := newMember(&directory{}, Config{}).adopt(nobody, Password); !errors.Is(err, ErrRejected) {
+		if _, err := newMember(&directory{}, Config{}).adopt(nobody, MethodPassword); !errors.Is(err, ErrRejected) {
 			t.Errorf("adopt(%v) = %v, want ErrRejected", nobody, err)
 		}
 	}
-	if _, err := newMember(&directory{}, Config{}).adopt(nil, Password); err == nil || errors.Is(err, ErrRejected) {
+	if _, err := newMember(&directory{}, Config{}).adopt(nil, MethodPassword); err == nil || errors.Is(err, ErrRejected) {
 		t.Errorf("adopt(nil) = %v, want that it cannot be told", err)
 	}
 }
@@ -406,7 +397,7 @@ func TestPanicIsNoOutcome(t *testing.T) {
 
 type panicking struct{ *directory }
 
-func (panicking) Authenticate(context.Context, Credential) (*Identity, error) { panic("bug") }
+func (panicking) Lookup(context.Context, Login) (*Account, error) { panic("bug") }
 
 func TestChainLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -502,9 +493,7 @@ func TestIDTokensPassTheThrottleBy(t *testing.T) {
 	d := &directory{takes: []Kind{Password, IDToken}, issuers: []string{"https://ci"}, accounts: bob()}
 	c := one(t, d, nil)
 	token := func(sub string) Credential {
-		cred := typed("bob", jwt(fmt.Sprintf(`{"iss":"https://ci","sub":%q}`, sub)), home)
-		cred.Kind = IDToken
-		return cred
+		return typed("bob", jwt(fmt.Sprintf(`{"iss":"https://ci","sub":%q}`, sub)), home)
 	}
 	good := token("job")
 	d.accounts[Login(good.Secret.Reveal())] = fakeAccount{subject: "job", user: "job"}
@@ -551,13 +540,13 @@ type equalizing struct {
 	times int
 }
 
-func (e *equalizing) Authenticate(_ context.Context, cred Credential) (*Identity, error) {
-	if cred.Login == "bob" {
+func (e *equalizing) Lookup(_ context.Context, login Login) (*Account, error) {
+	if login == "bob" {
 		return nil, ErrRejected
 	}
 	return nil, ErrNotMine
 }
-func (e *equalizing) Equalize(context.Context, Credential) { e.times++ }
+func (e *equalizing) Equalize(context.Context, Login, Proof) { e.times++ }
 
 func TestNewChainRefuses(t *testing.T) {
 	corp := Config{Name: "corp", Kind: "ldap"}
@@ -706,7 +695,7 @@ func TestRefreshTokenAtOnce(t *testing.T) {
 		for range 50 {
 			all.Go(func() {
 				cred := typed("$refresh", "opaque", home)
-				cred.Kind, cred.Offline = RefreshToken, true
+				cred.Offline = true
 				if err := c.try(t, cred); err != nil {
 					t.Error(err)
 				}
@@ -717,4 +706,23 @@ func TestRefreshTokenAtOnce(t *testing.T) {
 			t.Errorf("the token was sent %d times, want once", d.searches())
 		}
 	})
+}
+
+// TestShownToNoOther: a provider to which a password was shown has the last word
+// about it, even where it says that the account is not its own.
+func TestShownToNoOther(t *testing.T) {
+	next := &directory{accounts: bob()}
+	c := chainOf(t, NewLocalCounters(time.Now),
+		Member{disowning{}, Config{Name: "a", Kind: "ldap", Prefix: pointer("")}}, Member{next, Config{Name: "b", Kind: "ldap", Prefix: pointer("")}})
+	if got := outcome(c.try(t, typed("bob", "right", home))); got != "401" || next.searches() != 0 {
+		t.Errorf("Authenticate = %s with %d searches at the next provider, want 401 with none", got, next.searches())
+	}
+}
+
+// disowning finds every account, and disowns it at the proof.
+type disowning struct{}
+
+func (disowning) Fingerprint() string { return "disowning" }
+func (disowning) Lookup(context.Context, Login) (*Account, error) {
+	return &Account{Prove: func(context.Context, Proof) (*Identity, error) { return nil, ErrNotMine }}, nil
 }

@@ -1,7 +1,6 @@
 package providers
 
 import (
-	"context"
 	"errors"
 	"fmt"
 )
@@ -40,29 +39,4 @@ func isUnrecognized(err error) bool {
 		}
 	}
 	return true
-}
-
-// noteAvailability records from the outcome of one request whether the provider
-// answers. A request that was given up says nothing about it.
-func (m *member) noteAvailability(err error) {
-	switch {
-	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled):
-	case isUnrecognized(err):
-		m.setDown(err)
-	default:
-		m.setDown(nil)
-	}
-}
-
-// setDown records why the provider does not answer, nil where it does, and logs
-// each change.
-func (m *member) setDown(why error) {
-	if m.down.Swap(why != nil) == (why != nil) {
-		return
-	}
-	if why != nil {
-		m.log.Warn("a provider is unavailable", "error", why)
-		return
-	}
-	m.log.Info("a provider is available again")
 }

@@ -17,13 +17,13 @@ type directory struct {
 	accounts map[Login]fakeAccount
 	takes    []Kind        // default: passwords
 	issuers  []string      // whose tokens it trusts
-	catches  bool          // cannot know names: unknown ones are rejected, and Admit learns no subject
+	catches  bool          // cannot know names: unknown ones are rejected, and no subject is known beforehand
 	slow     time.Duration // what each answer takes
 	print    string
 
 	mu       sync.Mutex
-	asked    []Credential  // those whose login it was asked about
-	secrets  []string      // those that were admitted
+	asked    []Login       // those that were looked up, "" for each token
+	secrets  []string      // those that were to be proved
 	broken   error         // what it answers to everything
 	renewals []secret.Text // revoked
 	again    func(*Identity) (*Identity, error)
@@ -45,42 +45,63 @@ func (d *directory) Accepts(kind Kind) bool {
 	return slices.Contains(d.takes, kind)
 }
 
-func (d *directory) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
-	d.mu.Lock()
-	d.asked = append(d.asked, cred)
-	broken := d.broken
-	d.mu.Unlock()
-	if broken != nil {
-		return nil, broken
+func (d *directory) Lookup(_ context.Context, login Login) (*Account, error) {
+	if err := d.ask(login); err != nil {
+		return nil, err
 	}
-	name := cred.Login
-	if cred.Kind != Password {
-		name = Login(cred.Secret.Reveal())
-	}
-	a, known := d.accounts[name]
-	if !known && !d.catches && cred.Kind == Password {
-		return nil, fmt.Errorf("%q: %w", cred.Login, ErrNotMine)
+	a, known := d.accounts[login]
+	if !known && !d.catches {
+		return nil, fmt.Errorf("%q: %w", login, ErrNotMine)
 	}
 	subject := a.subject
 	if d.catches {
 		subject = ""
 	}
-	if err := cred.Admitted(ctx, subject); err != nil {
-		return nil, fmt.Errorf("bind: %w", err)
+	return &Account{subject, func(ctx context.Context, p Proof) (*Identity, error) {
+		return d.prove(ctx, p.Secret, p.Offline, a, known && a.password == p.Secret.Reveal())
+	}}, nil
+}
+
+func (d *directory) VerifyIDToken(ctx context.Context, token secret.Text) (*Identity, error) {
+	return d.redeem(ctx, token)
+}
+
+func (d *directory) RedeemRefreshToken(ctx context.Context, token secret.Text) (*Identity, error) {
+	return d.redeem(ctx, token)
+}
+
+// redeem takes the account whose name is the token.
+func (d *directory) redeem(ctx context.Context, token secret.Text) (*Identity, error) {
+	if err := d.ask(""); err != nil {
+		return nil, err
 	}
+	a, known := d.accounts[Login(token.Reveal())]
+	return d.prove(ctx, token, false, a, known)
+}
+
+// ask notes a question and returns what is answered to everything, if there is
+// such an answer.
+func (d *directory) ask(login Login) error {
 	d.mu.Lock()
-	d.secrets = append(d.secrets, cred.Secret.Reveal())
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, login)
+	return d.broken
+}
+
+func (d *directory) prove(ctx context.Context, text secret.Text, offline bool, a fakeAccount, right bool) (*Identity, error) {
+	d.mu.Lock()
+	d.secrets = append(d.secrets, text.Reveal())
 	d.mu.Unlock()
 	select {
 	case <-time.After(d.slow):
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if !known || cred.Kind == Password && a.password != cred.Secret.Reveal() {
+	if !right {
 		return nil, fmt.Errorf("bind: %w", ErrRejected)
 	}
 	id := &Identity{Subject: a.subject, User: a.user, Groups: a.groups}
-	if cred.Offline {
+	if offline {
 		id.Renewal = secret.New("renewal")
 	}
 	return id, nil

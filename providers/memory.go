@@ -36,7 +36,7 @@ func newMemory() *memory {
 // key is what a credential is remembered under. A login that asks for an
 // offline token has the same key, to share an answer of no.
 func (m *memory) key(cred Credential) Mark {
-	return m.marks.mark(cred.Kind.String(), string(cred.Login), cred.Secret.Reveal())
+	return m.marks.mark(cred.Kind().String(), string(cred.Login), cred.Secret.Reveal())
 }
 
 // recall returns who is remembered under key, or nil.

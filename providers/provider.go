@@ -17,8 +17,8 @@
 // The chain marks the fourth kind ErrUnavailable on its way out, so that nobody
 // behind it needs to know the other three to tell it.
 //
-// What a password passes on its way, in this order, by file; chain.go is the
-// way itself:
+// What a password passes on its way, in this order, by file; chain.go and
+// login.go are the way itself:
 //
 //	route.go      what kind of secret it is, and which providers may see it
 //	memory.go     whether it was proved within the last minute
@@ -26,7 +26,8 @@
 //	throttle.go   whether too many wrong ones came: of a login (attempt.go), by
 //	              what is being asked at this moment (inquiry.go, places.go) and
 //	              what was counted (counters.go; between replicas, shared.go)
-//	ldap, file …  the provider, which calls the throttle once it knows the account
+//	member.go     the provider: the chain looks the account up, asks the throttle
+//	              about it, and only then has the password proved
 //	adopt.go      prefix, groups, and whether this person may come in at all
 //
 // The package knows nothing of HTTP, of the registry's protocol, or of policy.
@@ -35,7 +36,6 @@ package providers
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/netip"
 	"shorepass/internal/secret"
 	"time"
@@ -76,9 +76,9 @@ var (
 type Kind int
 
 const (
-	Password     Kind = iota // a corporate or local password
-	RefreshToken             // a provider's own refresh token (RFC 6749, section 1.5)
-	IDToken                  // an ID token (OpenID Connect Core 1.0, section 2)
+	Password     Kind = iota + 1 // a corporate or local password
+	RefreshToken                 // a provider's own refresh token (RFC 6749, section 1.5)
+	IDToken                      // an ID token (OpenID Connect Core 1.0, section 2)
 )
 
 // String returns the kind as logs and metrics name it.
@@ -94,31 +94,19 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Credential is what somebody brought to prove who they are.
+// Credential is a login name and the secret that came with it.
 type Credential struct {
 	Login   Login       // what was typed, normalized; only throttles, memories, match and the provider's own lookup see it
 	Secret  secret.Text // never empty
-	Kind    Kind        // what the secret is, settled by the chain before any provider sees it
 	Address netip.Addr  // the client's; the zero Addr when it is unknown
 	Service string      // the registry that the person wants to use
 	Offline bool        // the client asked for an offline token, so a provider may ask for its own
 
-	// Admit is called by a provider once it knows whose account a login name
-	// names and before the secret is sent or checked anywhere. subject is the
-	// Identity.Subject to come or, where the provider cannot know it
-	// beforehand, empty. An error ends the attempt and is returned as it is.
-	// It is how "bob", "CORP\bob" and "bob@corp.example" share one counter.
-	// Nil admits everything.
-	Admit func(ctx context.Context, subject string) error
+	to route // where it goes and as what; the zero route until [Chain.Recognize] set it
 }
 
-// Admitted calls Admit, if there is one.
-func (c Credential) Admitted(ctx context.Context, subject string) error {
-	if c.Admit == nil {
-		return nil
-	}
-	return c.Admit(ctx, subject)
-}
+// Kind returns what [Chain.Recognize] found the secret to be.
+func (c Credential) Kind() Kind { return c.to.kind }
 
 // Method says how an identity was proved, as policy and audit name it. The
 // browser page, which will also give out personal access and robots' tokens, is
@@ -150,21 +138,19 @@ type Identity struct {
 	User        string         // the user name, read from the entry or claim, never what was typed
 	Groups      []string       // group names, prefixed and filtered; sorted, without repetition
 	Claims      map[string]any // what policy may look at: the provider's claims or the attributes the config names
-	Method      Method
-	AuthTime    time.Time   // when the credential was last proved
-	Stamp       string      // the provider's mark of password and account state, compared for equality only
-	Renewal     secret.Text // what the provider wants kept to be asked again (its refresh token); policy and audit never see it
+	Method      Method         // set by the chain alone
+	AuthTime    time.Time      // when the person last authenticated: as the provider tells, else the chain's time
+	Stamp       string         // the provider's mark of password and account state, compared for equality only
+	Renewal     secret.Text    // what the provider wants kept to be asked again (its refresh token); policy and audit never see it
 }
 
-// Provider proves credentials.
+// Provider finds accounts and proves passwords. It is safe for concurrent use.
 type Provider interface {
-	// Authenticate returns the identity that cred proves. The error wraps
-	// ErrNotMine (the chain asks the next provider), ErrRejected or ErrGone;
-	// any other error means that this provider cannot tell now. It returns by
-	// the deadline of ctx, calls cred.Admitted before it sends or checks the
-	// secret, and is safe for concurrent use. Names and groups come back
-	// without prefix; the chain adds it.
-	Authenticate(ctx context.Context, cred Credential) (*Identity, error)
+	// Lookup returns the account that login names, without a secret. The
+	// error wraps ErrNotMine (the chain asks the next provider), ErrRejected
+	// or ErrGone; any other means that the provider is unavailable. It
+	// returns by the deadline of ctx.
+	Lookup(ctx context.Context, login Login) (*Account, error)
 
 	// Fingerprint tells one account base from another: issuer and client for
 	// OpenID Connect, kind, base and subject attribute for a directory. A
@@ -172,84 +158,24 @@ type Provider interface {
 	Fingerprint() string
 }
 
-// Revalidator is a Provider that can be asked again about an identity without
-// its password.
-type Revalidator interface {
-	// Revalidate returns the identity as the provider knows it now, its
-	// groups replaced and its Renewal, where it rotated, the new one. id is
-	// what Authenticate or Revalidate returned before (of it Subject and
-	// Renewal count). The error wraps ErrGone (no such entry,
-	// invalid_grant), or ErrRejected and ErrEnded (disabled, expired, locked
-	// for good); any other means that the provider cannot tell now. Whatever
-	// it is, where the Renewal had rotated before the failure the error is, or
-	// wraps, a [*RotatedError] with the new one, which must be kept.
-	Revalidate(ctx context.Context, id *Identity) (*Identity, error)
+// Account is an account that a [Provider] found. It holds no connection and
+// nothing to close.
+type Account struct {
+	// Subject is the Identity.Subject to come. The throttle counts by it, so
+	// that "bob", "CORP\bob" and "bob@corp.example" share one counter. It is
+	// empty where the provider cannot know it beforehand.
+	Subject string
 
-	// PerSession reports whether each session has a Renewal of its own and is
-	// asked for one by one (OpenID Connect), rather than once a person (LDAP).
-	PerSession() bool
+	// Prove returns the identity that the proof proves. The error wraps
+	// ErrRejected or ErrGone; any other means that the provider is
+	// unavailable. The chain calls it at most once, before the deadline of
+	// Lookup's ctx, and only if the throttle lets it. Names and groups come
+	// back without prefix, and Method is left out: the chain adds them.
+	Prove func(ctx context.Context, p Proof) (*Identity, error)
 }
 
-// Revoker is a Provider that can be told that a Renewal will not be used again
-// (RFC 7009).
-type Revoker interface {
-	Revoke(ctx context.Context, renewal secret.Text) error
-}
-
-// TokenIssuer is a Provider to which tokens can be routed before it is asked.
-type TokenIssuer interface {
-	// TrustsIssuer reports whether the provider accepts tokens whose iss
-	// claim is exactly iss.
-	TrustsIssuer(iss string) bool
-
-	// Accepts reports whether credentials of this kind are accepted at all.
-	Accepts(kind Kind) bool
-}
-
-// Pinger is a Provider that can say whether it is alive, for check --live.
-type Pinger interface {
-	// Ping connects if need be and returns what was found, a line of text
-	// each, or why the provider cannot be reached.
-	Ping(ctx context.Context) (found []string, err error)
-}
-
-// Starter is a Provider with work in the background, such as keeping
-// connections healthy or keys fresh.
-type Starter interface {
-	// Start begins the work and returns at once; Close ends it and waits. A
-	// provider that was never started is closed too.
-	Start(ctx context.Context)
-	Close() error
-}
-
-// CatchAll is a Provider that may be unable to know that a name is not its own:
-// a DN template, a password grant.
-type CatchAll interface {
-	// CatchesAll reports that the provider never answers ErrNotMine to a
-	// password, so that no later provider is asked about a name that its
-	// match has.
-	CatchesAll() bool
-}
-
-// Knower is a Provider that can tell at once, without asking anybody, whether
-// a name is its own. Where it says no, the chain takes the name for that of a
-// later provider when it settles what kind of secret came with it.
-type Knower interface {
-	Knows(login Login) bool
-}
-
-// Equalizer is a Provider whose ErrNotMine comes sooner than its ErrRejected,
-// because there is no hash to check the secret against. The chain calls
-// Equalize when that answer was the last, so that the time it took does not
-// tell which names exist. A provider that does such work before it answers
-// ErrNotMine does not implement it.
-type Equalizer interface {
-	Equalize(ctx context.Context, cred Credential)
-}
-
-// Reporter is a Provider that has something to say besides its answers, such as
-// that two groups have one name. The chain gives it a log that names the
-// provider, before it asks anything.
-type Reporter interface {
-	ReportTo(log *slog.Logger)
+// Proof is the password that came with a login name.
+type Proof struct {
+	Secret  secret.Text // never empty
+	Offline bool        // the provider may ask for a refresh token of its own
 }

@@ -29,35 +29,17 @@ func (c *Chain) Revalidate(ctx context.Context, id *Identity) (_ *Identity, err 
 	if m == nil {
 		return nil, fmt.Errorf("no provider is called %q: %w", id.Provider, ErrRejected)
 	}
-	r, ok := m.provider.(Revalidator)
-	if !ok {
-		return nil, &Failure{m.config.Name, ErrCannotRevalidate}
-	}
 	ctx, cancel := context.WithTimeout(ctx, chainLimit)
 	defer cancel()
-	found, err := r.Revalidate(ctx, id)
-	m.noteAvailability(err)
+	found, err := m.revalidate(ctx, id)
 	if err != nil {
-		return nil, &Failure{m.config.Name, err}
+		return nil, err
 	}
-	return m.adoptAgain(found, id)
-}
-
-// adoptAgain is adopt for a person who was adopted as before at the login.
-func (m *member) adoptAgain(found, before *Identity) (*Identity, error) {
-	if found == nil {
-		return m.adopt(nil, Password)
-	}
-	if found.Subject != before.Subject {
-		return nil, fmt.Errorf("provider %s answered for another account: %w", m.config.Name, ErrRejected)
-	}
-	same := *found
-	same.Method, same.AuthTime = before.Method, before.AuthTime
-	id, err := m.adopt(&same, Password)
-	if err != nil && !found.Renewal.Equal(before.Renewal) {
+	again, err := m.adoptAgain(found, id)
+	if err != nil && found != nil && !found.Renewal.Equal(id.Renewal) {
 		err = &RotatedError{Renewal: found.Renewal, Err: err}
 	}
-	return id, err
+	return again, err
 }
 
 // Fingerprint returns the fingerprint of the provider of that name, or "" when
@@ -73,27 +55,26 @@ func (c *Chain) Fingerprint(provider string) string {
 // its own, rather than once a person.
 func (c *Chain) PerSession(provider string) bool {
 	m := c.member(provider)
-	if m == nil {
-		return false
-	}
-	r, ok := m.provider.(Revalidator)
-	return ok && r.PerSession()
+	return m != nil && m.revalidator != nil && m.revalidator.PerSession()
 }
 
 // RevokeRenewal tells the provider that a renewal will not be used again. Where
 // there is nobody to tell, nothing is left to do.
 func (c *Chain) RevokeRenewal(ctx context.Context, provider string, renewal secret.Text) error {
 	m := c.member(provider)
-	if m == nil || renewal.IsZero() {
+	if m == nil {
 		return nil
 	}
-	r, ok := m.provider.(Revoker)
-	if !ok {
+	return m.revoke(ctx, renewal)
+}
+
+func (m *member) revoke(ctx context.Context, renewal secret.Text) error {
+	if m.revoker == nil || renewal.IsZero() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, chainLimit)
 	defer cancel()
-	if err := r.Revoke(ctx, renewal); err != nil {
+	if err := m.revoker.Revoke(ctx, renewal); err != nil {
 		return fmt.Errorf("provider %s: %w", m.config.Name, err)
 	}
 	return nil

@@ -31,14 +31,16 @@ func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secre
 	return Login(refreshName + ":" + m.folded), secret.New(token)
 }
 
-// route is where a secret goes, and as what.
+// route is where a secret goes, and as what: what [Chain.Recognize] finds, and
+// [Chain.Authenticate] takes.
 type route struct {
 	kind    Kind
 	members []*member // in the order of asking; none when the secret is nobody's
 }
 
-// Recognize settles what kind of secret came with a login name: a password,
-// a provider's refresh token, or an ID token. It asks nobody.
+// Recognize returns cred with what kind of secret came with the login name, a
+// password, a provider's refresh token or an ID token, and with the providers
+// that it goes to. It asks nobody.
 //
 // It is a refresh token when the login is "$refresh" or "$refresh:PROVIDER", or
 // it is a JWT of a trusted issuer whose typ claim is "Refresh" or "Offline", or
@@ -46,8 +48,9 @@ type route struct {
 // passwords (a file that knows the name is not its own is passed over). Any
 // other JWT is an ID token, also when nobody trusts its issuer: then it is
 // nobody's, and [Chain.Authenticate] shows it to no provider.
-func (c *Chain) Recognize(login Login, secret secret.Text) Kind {
-	return c.route(login, secret.Reveal()).kind
+func (c *Chain) Recognize(cred Credential) Credential {
+	cred.to = c.route(cred.Login, cred.Secret.Reveal())
+	return cred
 }
 
 func (c *Chain) route(login Login, secret string) route {

@@ -10,8 +10,8 @@ import (
 // Start begins what the providers do in the background.
 func (c *Chain) Start(ctx context.Context) {
 	for _, m := range c.members {
-		if s, ok := m.provider.(Starter); ok {
-			s.Start(ctx)
+		if m.starter != nil {
+			m.starter.Start(ctx)
 		}
 	}
 }
@@ -22,10 +22,11 @@ func (c *Chain) Close() error {
 	c.flights.close()
 	var errs []error
 	for _, m := range c.members {
-		if s, ok := m.provider.(Starter); ok {
-			if err := s.Close(); err != nil {
-				errs = append(errs, fmt.Errorf("close provider %s: %w", m.config.Name, err))
-			}
+		if m.starter == nil {
+			continue
+		}
+		if err := m.starter.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close provider %s: %w", m.config.Name, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -59,12 +60,11 @@ func (c *Chain) Ping(ctx context.Context) []Pinged {
 	var asked sync.WaitGroup
 	for i, m := range c.members {
 		all[i] = Pinged{Provider: m.config.Name, Kind: m.config.Kind}
-		p, ok := m.provider.(Pinger)
-		if !ok {
+		if m.pinger == nil {
 			continue
 		}
 		asked.Go(func() {
-			all[i].Found, all[i].Err = p.Ping(ctx)
+			all[i].Found, all[i].Err = m.pinger.Ping(ctx)
 			m.setDown(all[i].Err)
 		})
 	}
@@ -89,8 +89,7 @@ func (c *Chain) Warnings() []string {
 
 // hides says what of a later provider this one keeps from ever being reached.
 func (m *member) hides(later *member) string {
-	catches, ok := m.provider.(CatchAll)
-	if ok && catches.CatchesAll() && m.accepts(Password) && later.accepts(Password) && m.match.covers(later.match) {
+	if m.catchAll != nil && m.catchAll.CatchesAll() && m.accepts(Password) && later.accepts(Password) && m.match.covers(later.match) {
 		return fmt.Sprintf("no password ever reaches provider %q: %q comes before it, cannot know which names are not its own, and so answers for all of them; give %q a match, or put it last",
 			later.config.Name, m.config.Name, m.config.Name)
 	}

@@ -109,9 +109,9 @@ func (t *throttle) newAttempt(cred Credential) *attempt {
 		name:   t.marks.mark("name", cred.Login.skeleton()),
 		secret: t.marks.mark("secret", cred.Secret.Reveal()),
 	}
-	if cred.Kind != Password {
+	if cred.Kind() != Password {
 		// A token is nobody's guess at a name: it has a bucket of its own.
-		a.login = t.marks.mark(cred.Kind.String(), string(cred.Login), cred.Secret.Reveal())
+		a.login = t.marks.mark(cred.Kind().String(), string(cred.Login), cred.Secret.Reveal())
 	}
 	return a
 }

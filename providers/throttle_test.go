@@ -311,11 +311,11 @@ type meanwhile struct {
 	do func()
 }
 
-func (m *meanwhile) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
-	if m.do != nil && cred.Login == "bob" {
+func (m *meanwhile) Lookup(ctx context.Context, login Login) (*Account, error) {
+	if m.do != nil && login == "bob" {
 		m.do()
 	}
-	return m.directory.Authenticate(ctx, cred)
+	return m.directory.Lookup(ctx, login)
 }
 
 // TestGuessesAtOnce: what is under way counts as if it were wrong.
@@ -539,66 +539,15 @@ func TestAccountOfALoginChanges(t *testing.T) {
 	}
 }
 
-// TestRejectedBeforeAdmit: an account that is rejected on sight, such as one of
+// TestRejectedAtLookup: an account that is rejected on sight, such as one of
 // two entries, is counted by the name.
-func TestRejectedBeforeAdmit(t *testing.T) {
+func TestRejectedAtLookup(t *testing.T) {
 	c := one(t, &directory{broken: fmt.Errorf("two entries: %w", ErrRejected)}, nil)
 	for i, want := range []string{"401", "401", "401", "429"} {
 		if got := outcome(c.try(t, typed("bob", fmt.Sprint("w", i), home))); got != want {
 			t.Errorf("login %d = %s, want %s", i, got, want)
 		}
 	}
-}
-
-// TestRefusalIsFinal: whatever a provider makes of Admit's refusal, no other
-// provider is asked.
-func TestRefusalIsFinal(t *testing.T) {
-	next := &directory{accounts: bob()}
-	forgetful := &forgetful{directory{accounts: bob()}}
-	c := chainOf(t, NewLocalCounters(time.Now),
-		Member{forgetful, Config{Name: "a", Kind: "ldap", Prefix: pointer("")}}, Member{next, Config{Name: "b", Kind: "ldap", Prefix: pointer("")}})
-	for i := range 3 {
-		c.try(t, typed("bob", fmt.Sprint("w", i), home))
-	}
-	if got := outcome(c.try(t, typed(`corp\bob`, "w4", home))); got != "429" || next.searches() != 0 {
-		t.Errorf("Authenticate = %s with %d searches at the next provider, want 429 with none", got, next.searches())
-	}
-}
-
-// forgetful says "not mine" to whoever is not admitted.
-type forgetful struct{ directory }
-
-func (f *forgetful) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
-	id, err := f.directory.Authenticate(ctx, cred)
-	var held *RetryAfter
-	if errors.As(err, &held) {
-		return nil, ErrNotMine
-	}
-	return id, err
-}
-
-// TestRefusalHoldsWhenAskedAgain: a provider that asks for admission twice is told
-// the same twice.
-func TestRefusalHoldsWhenAskedAgain(t *testing.T) {
-	d := &insistent{directory{accounts: bob()}}
-	c := chainOf(t, NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap"}})
-	for i, want := range []string{"401", "401", "401", "429"} {
-		login := []Login{"bob", `corp\bob`}[i/3] // the last is not known before it is looked up
-		if got := outcome(c.try(t, typed(login, fmt.Sprint("w", i), home))); got != want {
-			t.Errorf("wrong password %d = %s, want %s", i, got, want)
-		}
-	}
-	if d.reached() != 3 {
-		t.Errorf("%d secrets reached the directory, want 3", d.reached())
-	}
-}
-
-// insistent asks for admission before it does what asks for it too.
-type insistent struct{ directory }
-
-func (i *insistent) Authenticate(ctx context.Context, cred Credential) (*Identity, error) {
-	_ = cred.Admitted(ctx, i.accounts[cred.Login].subject)
-	return i.directory.Authenticate(ctx, cred)
 }
 
 // TestRefusedTokens: each is remembered by itself, so that no number of others
@@ -608,7 +557,6 @@ func TestRefusedTokens(t *testing.T) {
 	c := one(t, d, nil)
 	for i := range 100 {
 		cred := typed("$refresh", fmt.Sprint("token", i%80), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
-		cred.Kind = RefreshToken
 		if got := outcome(c.try(t, cred)); got != "401" {
 			t.Errorf("token %d = %s, want 401", i, got)
 		}

@@ -75,14 +75,13 @@ func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credent
 	if session.Recognize(password) {
 		return principal{}, fmt.Errorf("a token of ours, as that of a provider: %w", providers.ErrRejected)
 	}
-	asked := providers.Credential{
-		Login: login, Secret: password, Kind: gen.Chain.Recognize(login, password),
-		Address: from.peer, Service: service, Offline: cred.offline,
-	}
-	if asked.Kind == providers.RefreshToken {
+	asked := gen.Chain.Recognize(providers.Credential{
+		Login: login, Secret: password, Address: from.peer, Service: service, Offline: cred.offline,
+	})
+	if asked.Kind() == providers.RefreshToken {
 		return s.redeemUpstream(ctx, gen, asked, client)
 	}
-	if asked.Kind == providers.Password {
+	if asked.Kind() == providers.Password {
 		if err := cred.checkAccount(); err != nil {
 			return principal{}, err
 		}

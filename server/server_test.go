@@ -53,9 +53,9 @@ type counted struct {
 	logins atomic.Int64
 }
 
-func (c *counted) Authenticate(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+func (c *counted) Lookup(ctx context.Context, login providers.Login) (*providers.Account, error) {
 	c.logins.Add(1)
-	return c.Provider.Authenticate(ctx, cred)
+	return c.Provider.Lookup(ctx, login)
 }
 
 // fragile is a store that can be made to end nothing.

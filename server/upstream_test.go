@@ -29,11 +29,14 @@ const goodRefresh = "good-refresh-token"
 func (i *issuer) Fingerprint() string              { return "issuer" }
 func (i *issuer) TrustsIssuer(string) bool         { return false }
 func (i *issuer) Accepts(kind providers.Kind) bool { return kind == providers.RefreshToken }
-func (i *issuer) Authenticate(_ context.Context, cred providers.Credential) (*providers.Identity, error) {
+func (i *issuer) Lookup(context.Context, providers.Login) (*providers.Account, error) {
+	return nil, providers.ErrNotMine
+}
+func (i *issuer) RedeemRefreshToken(_ context.Context, token secret.Text) (*providers.Identity, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.sent = append(i.sent, cred.Secret.Reveal())
-	if cred.Secret.Reveal() != goodRefresh {
+	i.sent = append(i.sent, token.Reveal())
+	if token.Reveal() != goodRefresh {
 		return nil, fmt.Errorf("invalid_grant: %w", providers.ErrRejected)
 	}
 	return &providers.Identity{Subject: "1", User: "robin", Groups: []string{"registry-admins"}}, nil
@@ -186,8 +189,10 @@ type lender struct {
 
 func (l *lender) Accepts(kind providers.Kind) bool { return kind == providers.Password }
 
-func (l *lender) Authenticate(context.Context, providers.Credential) (*providers.Identity, error) {
-	return &providers.Identity{Subject: "1", User: "robin", Renewal: secret.New("lent")}, nil
+func (l *lender) Lookup(context.Context, providers.Login) (*providers.Account, error) {
+	return &providers.Account{Prove: func(context.Context, providers.Proof) (*providers.Identity, error) {
+		return &providers.Identity{Subject: "1", User: "robin", Renewal: secret.New("lent")}, nil
+	}}, nil
 }
 
 func (l *lender) Revoke(_ context.Context, renewal secret.Text) error {

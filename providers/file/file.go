@@ -22,7 +22,6 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"runtime"
-	"time"
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
@@ -107,23 +106,24 @@ func (p *Provider) find(login providers.Login) *account {
 	return p.htpasswd.users().find(login)
 }
 
-// Authenticate implements [providers.Provider]. A name that is not here is not
-// mine at once; that this takes no time is for [Provider.Equalize] to hide.
-func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
-	if cred.Kind != providers.Password {
-		return nil, fmt.Errorf("a file takes no %s: %w", cred.Kind, providers.ErrNotMine)
-	}
-	a := p.find(cred.Login)
+// Lookup implements [providers.Provider]. A name that is not here is not mine
+// at once; that this takes no time is for [Provider.Equalize] to hide.
+func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.Account, error) {
+	a := p.find(login)
 	if a == nil {
 		return nil, providers.ErrNotMine
 	}
-	if cred.Secret.IsZero() {
+	return &providers.Account{Subject: a.subject, Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
+		return p.prove(ctx, a, proof.Secret)
+	}}, nil
+}
+
+// prove compares the password with the account's hash.
+func (p *Provider) prove(ctx context.Context, a *account, secret secret.Text) (*providers.Identity, error) {
+	if secret.IsZero() {
 		return nil, fmt.Errorf("empty password: %w", providers.ErrRejected)
 	}
-	if err := cred.Admitted(ctx, a.subject); err != nil {
-		return nil, err
-	}
-	right, err := p.verify(ctx, a.hash, cred.Secret)
+	right, err := p.verify(ctx, a.hash, secret)
 	switch {
 	case err != nil:
 		return nil, err
@@ -132,9 +132,7 @@ func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) 
 	case a.disabled: // said only now, so that it takes as long as a wrong password
 		return nil, fmt.Errorf("user is disabled: %w", providers.ErrRejected)
 	}
-	id := a.identity()
-	id.Method, id.AuthTime = providers.MethodPassword, time.Now()
-	return id, nil
+	return a.identity(), nil
 }
 
 // verify waits for a core and compares. An error means that nothing was
@@ -159,7 +157,7 @@ func (p *Provider) verify(ctx context.Context, h hash, secret secret.Text) (bool
 // name, so that where there are hashes of unlike cost, unknown names
 // take now this long and now that, as known ones do; of the configuration and
 // the htpasswd file, it is one of the larger.
-func (p *Provider) Equalize(ctx context.Context, cred providers.Credential) {
+func (p *Provider) Equalize(ctx context.Context, login providers.Login, proof providers.Proof) {
 	all := p.users.all
 	if p.htpasswd != nil {
 		if more := p.htpasswd.users().all; len(more) > len(all) {
@@ -169,8 +167,8 @@ func (p *Provider) Equalize(ctx context.Context, cred providers.Credential) {
 	if len(all) == 0 {
 		return
 	}
-	i := maphash.String(p.seed, string(cred.Login)) % uint64(len(all))
-	_, _ = p.verify(ctx, all[i].hash, cred.Secret)
+	i := maphash.String(p.seed, string(login)) % uint64(len(all))
+	_, _ = p.verify(ctx, all[i].hash, proof.Secret)
 }
 
 // Revalidate implements [providers.Revalidator].

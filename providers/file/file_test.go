@@ -19,6 +19,7 @@ import (
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
+	"shorepass/providers/providertest"
 )
 
 // A hash of "right" by another implementation of each kind.
@@ -238,7 +239,7 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 	p.ReportTo(slog.New(slog.NewTextHandler(&log, nil)))
 	login := func(password string) error {
 		p.TestOnlyLookAgain()
-		_, err := p.Authenticate(t.Context(), providers.Credential{Login: "bob", Secret: secret.New(password)})
+		_, err := providertest.Authenticate(t.Context(), p, "bob", typed(password))
 		return err
 	}
 	// In place, within the same second, of the same length: no time to tell them apart.
@@ -287,11 +288,11 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	}
 	p := open(user)
 	login, _ := providers.ParseLogin("JOSE\u0301")
-	id, err := p.Authenticate(t.Context(), providers.Credential{Login: login, Secret: secret.New("right")})
+	id, err := providertest.Authenticate(t.Context(), p, login, typed("right"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.User != "josé" || id.Claims["email"] != "jose@corp.example" || id.Claims["team"] != "a" || id.Stamp == "" || id.Method != providers.MethodPassword {
+	if id.User != "josé" || id.Claims["email"] != "jose@corp.example" || id.Claims["team"] != "a" || id.Stamp == "" {
 		t.Errorf("Authenticate = %+v, want josé with both claims and a stamp", id)
 	}
 	if again, err := p.Revalidate(t.Context(), id); err != nil || again.Stamp != id.Stamp || again.User != "josé" {
@@ -311,10 +312,13 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	if _, err := open(other).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrEnded) {
 		t.Errorf("Revalidate of one who is not there = %v, want ErrGone", err)
 	}
-	if _, err := p.Authenticate(t.Context(), providers.Credential{Login: login, Secret: secret.New("right"), Kind: providers.IDToken}); !errors.Is(err, providers.ErrNotMine) {
-		t.Errorf("Authenticate with an ID token = %v, want ErrNotMine", err)
+	if _, ok := any(p).(providers.IDTokenVerifier); ok {
+		t.Error("a file takes ID tokens")
 	}
 }
+
+// typed is a password.
+func typed(password string) providers.Proof { return providers.Proof{Secret: secret.New(password)} }
 
 // countingHash notes how many are compared at once.
 type countingHash struct{ now, most *atomic.Int32 }
@@ -340,10 +344,10 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 10 {
 			all.Go(func() {
-				cred := providers.Credential{Login: providers.Login(fmt.Sprint("user", i)), Secret: secret.New("x")}
+				login := providers.Login(fmt.Sprint("user", i))
 				if i%2 == 0 {
-					p.Equalize(t.Context(), cred) // costs as much, so it queues as well
-				} else if _, err := p.Authenticate(t.Context(), cred); err != nil {
+					p.Equalize(t.Context(), login, typed("x")) // costs as much, so it queues as well
+				} else if _, err := providertest.Authenticate(t.Context(), p, login, typed("x")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -351,7 +355,7 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		_, err := p.Authenticate(ctx, providers.Credential{Login: "user0", Secret: secret.New("x")})
+		_, err := providertest.Authenticate(ctx, p, "user0", typed("x"))
 		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, providers.ErrRejected) {
 			t.Errorf("Authenticate while every core is busy = %v, want that it cannot be told in time", err)
 		}

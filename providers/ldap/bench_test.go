@@ -39,7 +39,7 @@ func BenchmarkLogin(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					uid, password := person()
-					if _, err := p.Authenticate(b.Context(), credential(b, uid, password)); err != nil {
+					if _, err := authenticate(b, b.Context(), p, uid, password); err != nil {
 						b.Error(err)
 						return
 					}

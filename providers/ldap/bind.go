@@ -94,7 +94,7 @@ func judge(answer *ldap.SimpleBindResult, err error) error {
 	case ldap.LDAPResultUnwillingToPerform:
 		// 389 Directory Server and FreeIPA say so of an account that is
 		// disabled, whatever the password; others of themselves. The entry's
-		// own flags tell which (see Provider.prove).
+		// own flags tell which (see Provider.tryEntry).
 		return fmt.Errorf("%w: %w", errUnwilling, err)
 	}
 	return fmt.Errorf("bind: %w%s", err, cure(err))

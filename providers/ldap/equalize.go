@@ -13,12 +13,16 @@ import (
 	"shorepass/providers"
 )
 
-// Equalize implements [providers.Equalizer]: it spends the time that a refused
-// bind takes, so that an account that does not exist is not known by its quick
+// Equalize implements [providers.Equalizer]. Name and password are left alone:
+// what was typed beside a name that is nobody's may be another name's.
+func (p *Provider) Equalize(ctx context.Context, _ providers.Login, _ providers.Proof) {
+	p.equalize(ctx)
+}
+
+// equalize spends the time that a refused bind takes, so that an account that does not exist is not known by its quick
 // answer. The bind is one of an entry that there is not, with a password of our
-// own: what was typed beside a name that is nobody's may be another name's. A
-// directory answers it without hashing, and so the rest is waited.
-func (p *Provider) Equalize(ctx context.Context, _ providers.Credential) {
+// own. A directory answers it without hashing, and so the rest is waited.
+func (p *Provider) equalize(ctx context.Context) {
 	began := p.now()
 	usual := p.refusals.sample()
 	nobody := "cn=" + rand.Text()

@@ -109,7 +109,7 @@ func TestAllDown(t *testing.T) {
 	var everybody sync.WaitGroup
 	for range 50 {
 		everybody.Go(func() {
-			_, err := p.Authenticate(t.Context(), credential(t, "alice", "alicepw"))
+			_, err := authenticate(t, t.Context(), p, "alice", "alicepw")
 			cannotTell(t, "Authenticate of many while the server hangs", began, err)
 		})
 	}
@@ -393,21 +393,56 @@ func TestSearchAnswers(t *testing.T) {
 }
 
 // TestEmptyPassword checks that nothing at all is sent for a password that a
-// directory would take for an anonymous bind.
+// directory would take for an anonymous bind: by the chain, which refuses it
+// before anybody looks for the account, nor by the provider alone at the proof.
 func TestEmptyPassword(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	for _, template := range []string{"", "uid={user},ou=people,dc=x"} {
 		cfg := fakeConfig(f)
 		cfg.Users.DNTemplate = template
 		p := newProvider(t, cfg)
-		for _, password := range []string{"", " ", "\t \n", "\x00", "\x00abc", "abc\x00"} {
-			if _, err := login(t, p, "alice", password); !errors.Is(err, providers.ErrRejected) {
+		chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "corp", Kind: "ldap"}}}, providers.NewLocalCounters(time.Now), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, password := range emptyPasswords {
+			if _, err := chain.Authenticate(t.Context(), providers.Credential{Login: "alice", Secret: secret.New(password)}); !errors.Is(err, providers.ErrRejected) {
 				t.Errorf("Authenticate with %q = %v, want ErrRejected", password, err)
 			}
 		}
 	}
 	if _, ever := f.Connections(); ever != 0 || len(f.Requests()) != 0 {
 		t.Errorf("%d connections and %d requests came, want none", ever, len(f.Requests()))
+	}
+}
+
+var emptyPasswords = []string{"", " ", "\t \n", "\x00", "\x00abc", "abc\x00"}
+
+// TestEmptyPasswordOfAnAccount checks that no provider binds with one, whoever
+// asks it to.
+func TestEmptyPasswordOfAnAccount(t *testing.T) {
+	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
+		if r.Operation == goldap.ApplicationSearchRequest {
+			return ldaptest.Answer{Entries: []ldaptest.FakeEntry{fakeAlice}}
+		}
+		return ldaptest.Answer{}
+	})
+	for _, template := range []string{"", "uid={user},ou=people,dc=x"} {
+		cfg := fakeConfig(f)
+		cfg.Users.DNTemplate = template
+		account, err := newProvider(t, cfg).Lookup(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(f.Requests())
+		for _, password := range emptyPasswords {
+			if _, err := account.Prove(t.Context(), providers.Proof{Secret: secret.New(password)}); !errors.Is(err, providers.ErrRejected) {
+				t.Errorf("Prove(%q) = %v, want ErrRejected", password, err)
+			}
+		}
+		if n := len(f.Requests()) - before; n != 0 {
+			t.Errorf("%d requests came, want none", n)
+		}
 	}
 }
 
@@ -517,7 +552,7 @@ func TestWaiters(t *testing.T) {
 	answers := make(chan error)
 	for range people {
 		go func() {
-			_, err := p.Authenticate(ctx, credential(t, "alice", "alicepw"))
+			_, err := authenticate(t, ctx, p, "alice", "alicepw")
 			answers <- err
 		}()
 	}
@@ -547,7 +582,7 @@ func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	began := time.Now()
-	_, err := p.Authenticate(ctx, credential(t, "alice", "alicepw"))
+	_, err := authenticate(t, ctx, p, "alice", "alicepw")
 	cannotTell(t, "Authenticate of one who went away", began, err)
 	s.Resume()
 	mustLogin(t, p, "alice", "alicepw")

@@ -115,28 +115,30 @@ func (p *Provider) Fingerprint() string {
 	return "ldap " + base + " " + strings.ToLower(p.cfg.Users.Subject)
 }
 
-// Authenticate implements [providers.Provider].
-func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
-	if cred.Kind != providers.Password {
-		return nil, fmt.Errorf("%w: a directory takes passwords alone", providers.ErrNotMine)
-	}
-	// The chain lets no such password through. A directory takes an empty one,
-	// and some one that begins with a NUL, for an anonymous bind.
-	if secret := cred.Secret.Reveal(); strings.Trim(secret, " \t\r\n") == "" || strings.ContainsRune(secret, 0) {
-		return nil, fmt.Errorf("%w: empty password", providers.ErrRejected)
-	}
-	if cred.Login == "" || !utf8.ValidString(string(cred.Login)) {
+// Lookup implements [providers.Provider].
+func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*providers.Account, error) {
+	if login == "" || !utf8.ValidString(string(login)) {
 		return nil, fmt.Errorf("%w: a name that is empty or not text", providers.ErrNotMine)
 	}
-	user, err := p.domains.bare(ctx, string(cred.Login))
+	user, err := p.domains.bare(ctx, string(login))
 	if err != nil {
 		return nil, err
 	}
-	named := names(string(cred.Login), user)
+	named := names(string(login), user)
 	if p.dnTemplate != nil {
-		return p.byTemplate(ctx, cred, named)
+		return p.lookupTemplate(named)
 	}
-	return p.bySearch(ctx, cred, named)
+	return p.lookupEntry(ctx, named)
+}
+
+// usable refuses a password that a directory takes for an anonymous bind: an
+// empty one and, at some, one that begins with a NUL. The chain lets none
+// through.
+func usable(secret secret.Text) error {
+	if text := secret.Reveal(); strings.Trim(text, " \t\r\n") == "" || strings.ContainsRune(text, 0) {
+		return fmt.Errorf("%w: empty password", providers.ErrRejected)
+	}
+	return nil
 }
 
 // names are what the placeholders of a login stand for.
@@ -149,15 +151,15 @@ func names(login, user string) func(string) string {
 	}
 }
 
-// bySearch finds the entry, and then proves the password.
-func (p *Provider) bySearch(ctx context.Context, cred providers.Credential, named func(string) string) (*providers.Identity, error) {
+// lookupEntry finds the entry, as which the password will be proved.
+func (p *Provider) lookupEntry(ctx context.Context, named func(string) string) (*providers.Account, error) {
 	e, err := p.findOne(ctx, p.dir, p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), p.userFilter.filter(named))
 	switch {
 	case errors.Is(err, errNone):
 		return nil, fmt.Errorf("%w: %w", providers.ErrNotMine, err)
 	case errors.Is(err, errSeveral):
 		p.warnings.add(err.Error())
-		p.Equalize(ctx, cred)
+		p.equalize(ctx)
 		return nil, fmt.Errorf("%w: %w", providers.ErrRejected, err)
 	case err != nil:
 		return nil, fmt.Errorf("search for the account: %w", err)
@@ -166,10 +168,17 @@ func (p *Provider) bySearch(ctx context.Context, cred providers.Credential, name
 	if err != nil {
 		return nil, err
 	}
-	if err := cred.Admitted(ctx, subject); err != nil {
+	return &providers.Account{Subject: subject, Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
+		return p.proveEntry(ctx, e, proof.Secret)
+	}}, nil
+}
+
+// proveEntry proves the password of the entry that was found, and no other's.
+func (p *Provider) proveEntry(ctx context.Context, e entry, secret secret.Text) (*providers.Identity, error) {
+	if err := usable(secret); err != nil {
 		return nil, err
 	}
-	if err := p.prove(ctx, e, cred.Secret); err != nil {
+	if err := p.tryEntry(ctx, e, secret); err != nil {
 		return nil, err
 	}
 	if err := p.loginConditions(e); err != nil {
@@ -178,8 +187,8 @@ func (p *Provider) bySearch(ctx context.Context, cred providers.Credential, name
 	return p.identify(ctx, p.dir, e)
 }
 
-// prove binds as the entry.
-func (p *Provider) prove(ctx context.Context, e entry, secret secret.Text) error {
+// tryEntry binds as the entry.
+func (p *Provider) tryEntry(ctx context.Context, e entry, secret secret.Text) error {
 	began := p.now()
 	err := p.dir.try(ctx, e.dn, secret)
 	if errors.Is(err, errUnwilling) {
@@ -198,27 +207,35 @@ func (p *Provider) prove(ctx context.Context, e entry, secret secret.Text) error
 	return nil
 }
 
-// byTemplate proves the password first, and reads the entry after.
-func (p *Provider) byTemplate(ctx context.Context, cred providers.Credential, named func(string) string) (*providers.Identity, error) {
-	dn := p.dnTemplate.dn(named)
+// lookupTemplate makes a DN of the name, and asks nobody whether there is such
+// an entry: who it is, the proof tells.
+func (p *Provider) lookupTemplate(named func(string) string) (*providers.Account, error) {
+	dn, filter := p.dnTemplate.dn(named), p.userFilter.filter(named)
 	if !isDN(dn) || p.userBase != nil && !under(p.userBase, dn, p.cfg.Users.Scope) {
 		return nil, fmt.Errorf("%w: %q is not a DN under users.base", providers.ErrRejected, dn)
 	}
-	if err := cred.Admitted(ctx, ""); err != nil {
+	return &providers.Account{Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
+		return p.proveDN(ctx, dn, filter, proof.Secret)
+	}}, nil
+}
+
+// proveDN proves the password of a DN, and reads its entry after.
+func (p *Provider) proveDN(ctx context.Context, dn, filter string, secret secret.Text) (*providers.Identity, error) {
+	if err := usable(secret); err != nil {
 		return nil, err
 	}
 	var s searcher = p.dir
 	if p.cfg.BindDN == "" {
-		own, err := p.dir.tryPersonal(ctx, dn, cred.Secret)
+		own, err := p.dir.tryPersonal(ctx, dn, secret)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", dn, err)
 		}
 		defer own.close()
 		s = own
-	} else if err := p.dir.try(ctx, dn, cred.Secret); err != nil {
+	} else if err := p.dir.try(ctx, dn, secret); err != nil {
 		return nil, fmt.Errorf("%s: %w", dn, err)
 	}
-	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, p.userFilter.filter(named))
+	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, filter)
 	switch {
 	case errors.Is(err, errNone):
 		return nil, fmt.Errorf("%w: %s is not shown, or users.filter leaves it out", providers.ErrRejected, dn)
@@ -294,7 +311,6 @@ func (p *Provider) identify(ctx context.Context, s searcher, e entry) (*provider
 		Subject: subject,
 		User:    strings.ToLower(user[0]),
 		Claims:  claimsOf(e, p.cfg.Claims),
-		Method:  providers.MethodPassword,
 		Stamp:   stampOf(e, p.cfg.Users.Stamp),
 	}
 	if p.groups != nil {

@@ -12,6 +12,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
+	"shorepass/providers/providertest"
 )
 
 // slapdConfig is the configuration for a slapd that ldaptest started. It has all
@@ -43,14 +44,14 @@ func newProvider(t testing.TB, cfg ldap.Config) *ldap.Provider {
 	return p
 }
 
-// credential is what somebody types.
-func credential(t testing.TB, login, password string) providers.Credential {
+// authenticate is what becomes of what somebody types.
+func authenticate(t testing.TB, ctx context.Context, p *ldap.Provider, login, password string) (*providers.Identity, error) {
 	t.Helper()
 	name, err := providers.ParseLogin(login)
 	if err != nil {
 		t.Fatalf("ParseLogin(%q) = %v", login, err)
 	}
-	return providers.Credential{Login: name, Secret: secret.New(password), Kind: providers.Password}
+	return providertest.Authenticate(ctx, p, name, providers.Proof{Secret: secret.New(password)})
 }
 
 // login types a name and a password.
@@ -58,7 +59,7 @@ func login(t testing.TB, p *ldap.Provider, name, password string) (*providers.Id
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	return p.Authenticate(ctx, credential(t, name, password))
+	return authenticate(t, ctx, p, name, password)
 }
 
 // mustLogin is login of somebody who is to get in.

@@ -45,10 +45,5 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	case forGood:
 		return nil, fmt.Errorf("%w: %w: %s: locked until somebody unlocks it", providers.ErrRejected, providers.ErrEnded, e.dn)
 	}
-	found, err := p.identify(ctx, p.dir, e)
-	if err != nil {
-		return nil, err
-	}
-	found.Method, found.AuthTime = id.Method, id.AuthTime
-	return found, nil
+	return p.identify(ctx, p.dir, e)
 }

@@ -98,7 +98,7 @@ func FuzzDN(f *testing.F) {
 		text := template.dn(func(string) string { return login })
 		dn, err := ldap.ParseDN(text)
 		if err != nil {
-			return // refused before anything is sent, see Provider.byTemplate
+			return // refused before anything is sent, see Provider.lookupTemplate
 		}
 		if !below(parent, dn, scopeOne) || len(dn.RDNs[0].Attributes) != 1 || dn.RDNs[0].Attributes[0].Value != login {
 			t.Fatalf("DN %q for %q is %v", text, login, dn)

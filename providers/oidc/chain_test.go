@@ -47,24 +47,23 @@ func TestThroughTheChain(t *testing.T) {
 		{"anybody", i.IDToken(map[string]any{"iss": i.URL + "/"}), "", nil, ""},
 	} {
 		op.Reset()
-		secret := secret.New(tt.secret)
-		cred := providers.Credential{Login: tt.login, Secret: secret, Kind: chain.Recognize(tt.login, secret)}
+		cred := chain.Recognize(providers.Credential{Login: tt.login, Secret: secret.New(tt.secret)})
 		id, err := chain.Authenticate(t.Context(), cred)
 		if tt.user == "" {
 			if !errors.Is(err, providers.ErrRejected) {
-				t.Errorf("Authenticate(%q, %s) = %v, %v, want ErrRejected", tt.login, cred.Kind, id, err)
+				t.Errorf("Authenticate(%q, %s) = %v, %v, want ErrRejected", tt.login, cred.Kind(), id, err)
 			}
 		} else if err != nil {
-			t.Errorf("Authenticate(%q, %s) = %v, want %s", tt.login, cred.Kind, err, tt.user)
+			t.Errorf("Authenticate(%q, %s) = %v, want %s", tt.login, cred.Kind(), err, tt.user)
 		} else if id.User != tt.user || id.Method != tt.method || strings.Join(id.Groups, " ") != strings.Join(tt.groups, " ") {
-			t.Errorf("Authenticate(%q, %s) = %q %q %q, want %q %q %q", tt.login, cred.Kind, id.User, id.Groups, id.Method, tt.user, tt.groups, tt.method)
+			t.Errorf("Authenticate(%q, %s) = %q %q %q, want %q %q %q", tt.login, cred.Kind(), id.User, id.Groups, id.Method, tt.user, tt.groups, tt.method)
 		}
 		want := 0
-		if cred.Kind != providers.IDToken {
+		if cred.Kind() != providers.IDToken {
 			want = 1
 		}
 		if got := op.Requests("token"); got != want {
-			t.Errorf("Authenticate(%q, %s): %d requests to the token endpoint, want %d", tt.login, cred.Kind, got, want)
+			t.Errorf("Authenticate(%q, %s): %d requests to the token endpoint, want %d", tt.login, cred.Kind(), got, want)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func TestClaims(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := client(t, op.Issuer, tt.change)
-			id, err := p.Authenticate(t.Context(), tt.cred)
+			id, err := authenticate(t.Context(), p, tt.cred)
 			if tt.user == "" {
 				if !errors.Is(err, providers.ErrRejected) {
 					t.Errorf("Authenticate = %v, %v, want ErrRejected", id, err)
@@ -99,7 +99,7 @@ func TestUserinfoAboutSomebodyElse(t *testing.T) {
 	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
 	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-2", "groups": []string{"admins"}}))
 	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim = "sub" })
-	if id, err := p.Authenticate(t.Context(), password("alice", "pw")); !cannotTell(err) {
+	if id, err := authenticate(t.Context(), p, password("alice", "pw")); !cannotTell(err) {
 		t.Errorf("Authenticate = %v, %v, want an error that is no verdict", id, err)
 	}
 }
@@ -110,7 +110,7 @@ func TestEmailVerifiedElsewhere(t *testing.T) {
 	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"email": "boss@corp.example"})}))
 	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1", "email": "me@home.example", "email_verified": true}))
 	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim, c.Userinfo = "email", "", "always" })
-	if id, err := p.Authenticate(t.Context(), password("alice", "pw")); !errors.Is(err, providers.ErrRejected) {
+	if id, err := authenticate(t.Context(), p, password("alice", "pw")); !errors.Is(err, providers.ErrRejected) {
 		t.Errorf("Authenticate = %v, %v, want ErrRejected", id, err)
 	}
 }

@@ -26,14 +26,11 @@ func TestNewTouchesNoNetwork(t *testing.T) {
 	p := client(t, i.URL, nil)
 	p.TrustsIssuer(i.URL)
 	p.Fingerprint()
-	if _, err := p.Authenticate(t.Context(), password("alice", "")); !errors.Is(err, providers.ErrRejected) {
+	if _, err := authenticate(t.Context(), p, password("alice", "")); !errors.Is(err, providers.ErrRejected) {
 		t.Errorf("Authenticate with an empty password = %v, want ErrRejected", err)
 	}
-	denied := errors.New("throttled")
-	cred := password("alice", "pw")
-	cred.Admit = func(context.Context, string) error { return denied }
-	if _, err := p.Authenticate(t.Context(), cred); err != denied {
-		t.Errorf("Authenticate of one who is not admitted = %v, want the error of Admit as it is", err)
+	if account, err := p.Lookup(t.Context(), "alice"); err != nil || account.Subject != "" {
+		t.Errorf("Lookup = %v, %v, want an account of which nothing is known", account, err)
 	}
 	if n := i.Requests(oidctest.DiscoveryPath) + i.Requests(oidctest.TokenPath); n != 0 {
 		t.Errorf("%d requests, want none", n)
@@ -68,7 +65,7 @@ func TestDiscoveryRefused(t *testing.T) {
 				tt.changes["issuer"] = i.URL + "/"
 			}
 			i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(tt.changes)))
-			_, err := client(t, i.URL, nil).Authenticate(t.Context(), password("alice", "pw"))
+			_, err := authenticate(t.Context(), client(t, i.URL, nil), password("alice", "pw"))
 			if !cannotTell(err) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Authenticate = %v, want an error that is no verdict and says %q", err, tt.want)
 			}
@@ -134,11 +131,11 @@ func TestCancelledDiscoveryIsNoFailure(t *testing.T) {
 	p := ci(t, i.URL, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	cred := providers.Credential{Secret: secret.New(i.IDToken(nil)), Kind: providers.IDToken}
-	if _, err := p.Authenticate(ctx, cred); !cannotTell(err) {
+	token := secret.New(i.IDToken(nil))
+	if _, err := p.VerifyIDToken(ctx, token); !cannotTell(err) {
 		t.Errorf("Authenticate for a client that is gone = %v, want an error that is no verdict", err)
 	}
-	if _, err := p.Authenticate(t.Context(), cred); err != nil {
+	if _, err := p.VerifyIDToken(t.Context(), token); err != nil {
 		t.Errorf("Authenticate right after = %v, want an identity", err)
 	}
 }

@@ -18,9 +18,16 @@ func TestIDTokenAsPassword(t *testing.T) {
 	op := start(t, nil)
 	p := client(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
 	tokens := op.Tokens(registry, "alice", "alice's pass")
-	cred := providers.Credential{Login: "$oidc", Secret: secret.New(tokens.ID), Kind: providers.IDToken}
-	id := login(t, p, cred)
-	if id.User != "alice" || id.Method != providers.MethodIDToken || !id.Renewal.IsZero() {
+	mustPresent := func(token string) *providers.Identity {
+		t.Helper()
+		id, err := present(p, t, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	id := mustPresent(tokens.ID)
+	if id.User != "alice" || !id.Renewal.IsZero() {
 		t.Errorf("identity = %+v", id)
 	}
 	if _, err := p.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrCannotRevalidate) {
@@ -28,14 +35,12 @@ func TestIDTokenAsPassword(t *testing.T) {
 	}
 
 	op.RotateKeys()
-	cred.Secret = secret.New(op.Tokens(registry, "alice", "alice's pass").ID)
-	login(t, p, cred) // by the new key
-	cred.Secret = secret.New(tokens.ID)
-	login(t, p, cred) // by the old one, which is still published
+	mustPresent(op.Tokens(registry, "alice", "alice's pass").ID) // by the new key
+	mustPresent(tokens.ID)                                       // by the old one, which is still published
 
 	op.ForgetOldKeys()
 	other := client(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
-	if _, err := other.Authenticate(t.Context(), cred); !errors.Is(err, providers.ErrRejected) {
+	if _, err := present(other, t, tokens.ID); !errors.Is(err, providers.ErrRejected) {
 		t.Errorf("Authenticate with a token of a withdrawn key = %v, want ErrRejected", err)
 	}
 }
@@ -71,10 +76,8 @@ func TestGoodTokens(t *testing.T) {
 		})},
 	}
 	for _, tt := range tests {
-		if id, err := present(p, t, tt.token); err != nil {
+		if id, err := present(p, t, tt.token); err != nil || id == nil {
 			t.Errorf("%s: Authenticate = %v, want an identity", tt.name, err)
-		} else if id.Method != providers.MethodIDToken {
-			t.Errorf("%s: method %q", tt.name, id.Method)
 		}
 	}
 	if n := i.Requests("/groups"); n != 0 {
@@ -146,7 +149,7 @@ func TestJobs(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := *tt.want
-			want.Provider, want.Method, want.AuthTime = "sso", providers.MethodIDToken, got.AuthTime
+			want.Provider, want.AuthTime = "sso", got.AuthTime
 			if diff := cmp.Diff(&want, got, cmp.AllowUnexported(secret.Text{})); diff != "" {
 				t.Errorf("identity (-want +got):\n%s", diff)
 			}
@@ -178,9 +181,19 @@ func TestKinds(t *testing.T) {
 		if tt.want {
 			continue
 		}
-		cred := providers.Credential{Login: "bob", Secret: secret.New(i.IDToken(nil)), Kind: tt.kind}
-		if _, err := tt.p.Authenticate(t.Context(), cred); !errors.Is(err, providers.ErrNotMine) {
-			t.Errorf("Authenticate(%v) = %v, want ErrNotMine", tt.kind, err)
+		var err error
+		switch token := secret.New(i.IDToken(nil)); tt.kind {
+		case providers.Password:
+			_, err = tt.p.Lookup(t.Context(), "bob")
+		case providers.RefreshToken:
+			_, err = tt.p.RedeemRefreshToken(t.Context(), token)
+		case providers.IDToken:
+			_, err = tt.p.VerifyIDToken(t.Context(), token)
+		default:
+			continue
+		}
+		if !errors.Is(err, providers.ErrNotMine) {
+			t.Errorf("a credential of the kind %v = %v, want ErrNotMine", tt.kind, err)
 		}
 	}
 	if n := i.Requests(oidctest.DiscoveryPath); n != 0 {

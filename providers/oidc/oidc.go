@@ -29,12 +29,14 @@ type Provider struct {
 }
 
 var (
-	_ providers.Provider    = (*Provider)(nil)
-	_ providers.Revalidator = (*Provider)(nil)
-	_ providers.Revoker     = (*Provider)(nil)
-	_ providers.TokenIssuer = (*Provider)(nil)
-	_ providers.Pinger      = (*Provider)(nil)
-	_ providers.Starter     = (*Provider)(nil)
+	_ providers.Provider        = (*Provider)(nil)
+	_ providers.IDTokenVerifier = (*Provider)(nil)
+	_ providers.RefreshGrant    = (*Provider)(nil)
+	_ providers.Revalidator     = (*Provider)(nil)
+	_ providers.Revoker         = (*Provider)(nil)
+	_ providers.TokenIssuer     = (*Provider)(nil)
+	_ providers.Pinger          = (*Provider)(nil)
+	_ providers.Starter         = (*Provider)(nil)
 )
 
 // New makes a provider of a Config that has its defaults and is valid. It reads
@@ -93,43 +95,46 @@ func (p *Provider) Accepts(kind providers.Kind) bool {
 	return false
 }
 
-// Authenticate implements [providers.Provider]. The provider cannot be asked
-// whether it knows a name, so an account that does not exist is rejected and
-// never ErrNotMine; that is left for credentials of a kind that the config does
-// not grant, which are not looked at.
-func (p *Provider) Authenticate(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
-	if !p.Accepts(cred.Kind) {
-		return nil, fmt.Errorf("%w: grants do not name %s", providers.ErrNotMine, cred.Kind)
+// granted refuses a secret of a kind that the config does not grant, without
+// looking at it, and an empty one.
+func (p *Provider) granted(kind providers.Kind, secret secret.Text) error {
+	switch {
+	case !p.Accepts(kind):
+		return fmt.Errorf("%w: grants do not name %s", providers.ErrNotMine, kind)
+	case secret.IsZero():
+		return fmt.Errorf("%w: empty", providers.ErrRejected)
 	}
-	if cred.Secret.IsZero() {
-		return nil, fmt.Errorf("%w: empty", providers.ErrRejected)
-	}
-	if err := cred.Admitted(ctx, ""); err != nil {
-		return nil, err
-	}
-	switch cred.Kind {
-	case providers.Password:
-		return p.byPassword(ctx, cred)
-	case providers.RefreshToken:
-		return p.byRefreshToken(ctx, cred)
-	default:
-		return p.byIDToken(ctx, cred)
-	}
+	return nil
 }
 
-// byPassword is the resource owner password grant (RFC 6749, section 4.3).
-func (p *Provider) byPassword(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+// Lookup implements [providers.Provider]. The provider cannot be asked whether
+// it knows a name, so an account that does not exist is rejected at the proof;
+// ErrNotMine says that the config does not grant passwords.
+func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.Account, error) {
+	if !p.Accepts(providers.Password) {
+		return nil, fmt.Errorf("%w: grants do not name %s", providers.ErrNotMine, providers.Password)
+	}
+	return &providers.Account{Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
+		return p.prove(ctx, login, proof)
+	}}, nil
+}
+
+// prove is the resource owner password grant (RFC 6749, section 4.3).
+func (p *Provider) prove(ctx context.Context, login providers.Login, proof providers.Proof) (*providers.Identity, error) {
+	if err := p.granted(providers.Password, proof.Secret); err != nil {
+		return nil, err
+	}
 	m, err := p.discovery.get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	scopes := p.cfg.Scopes
-	keep := cred.Offline && p.cfg.grants(grantRefresh)
+	keep := proof.Offline && p.cfg.grants(grantRefresh)
 	if keep && offers(m.scopes, "offline_access") {
 		scopes = append(scopes[:len(scopes):len(scopes)], "offline_access")
 	}
 	token, err := p.ask(ctx, m, scopes, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
-		return c.PasswordCredentialsToken(ctx, string(cred.Login), cred.Secret.Reveal())
+		return c.PasswordCredentialsToken(ctx, string(login), proof.Secret.Reveal())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("password grant at %s: %w", p.cfg.Issuer, err)
@@ -138,21 +143,23 @@ func (p *Provider) byPassword(ctx context.Context, cred providers.Credential) (*
 	if err != nil {
 		return nil, err
 	}
-	id.Method = providers.MethodPassword
 	if keep {
 		id.Renewal = secret.New(token.RefreshToken)
 	}
 	return id, nil
 }
 
-// byRefreshToken redeems the provider's refresh token that came as a password.
-// The one in the answer is the Renewal, whether it rotated or not.
-func (p *Provider) byRefreshToken(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+// RedeemRefreshToken implements [providers.RefreshGrant]. The token in the
+// answer is the Renewal, whether it rotated or not.
+func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text) (*providers.Identity, error) {
+	if err := p.granted(providers.RefreshToken, presented); err != nil {
+		return nil, err
+	}
 	m, err := p.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
-	token, err := p.refresh(ctx, m, cred.Secret)
+	token, err := p.refresh(ctx, m, presented)
 	if err != nil {
 		return nil, err
 	}
@@ -162,24 +169,21 @@ func (p *Provider) byRefreshToken(ctx context.Context, cred providers.Credential
 	if err != nil {
 		return nil, err
 	}
-	id.Method = providers.MethodRefresh
 	id.Renewal = secret.New(token.RefreshToken)
 	return id, nil
 }
 
-// byIDToken verifies an ID token that came as a password. Nothing but keys is
+// VerifyIDToken implements [providers.IDTokenVerifier]. Nothing but keys is
 // asked of the provider.
-func (p *Provider) byIDToken(ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
-	claims, err := p.verify(ctx, cred.Secret.Reveal(), p.fromOutside())
+func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*providers.Identity, error) {
+	if err := p.granted(providers.IDToken, token); err != nil {
+		return nil, err
+	}
+	claims, err := p.verify(ctx, token.Reveal(), p.fromOutside())
 	if err != nil {
 		return nil, rejected(err)
 	}
-	id, err := p.identity(documents{claims})
-	if err != nil {
-		return nil, err
-	}
-	id.Method = providers.MethodIDToken
-	return id, nil
+	return p.identity(documents{claims})
 }
 
 // identify makes an identity of a token endpoint's answer: of its ID token, and

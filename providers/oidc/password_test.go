@@ -28,7 +28,6 @@ func TestPassword(t *testing.T) {
 			"email":        "alice@corp.example",
 			"realm_access": map[string]any{"roles": []any{"reg-push", "reg-pull"}},
 		},
-		Method:   providers.MethodPassword,
 		AuthTime: id.AuthTime,
 	}
 	if diff := cmp.Diff(want, id, cmp.AllowUnexported(secret.Text{})); diff != "" {
@@ -58,7 +57,7 @@ func TestWrongPasswordIsOneRequest(t *testing.T) {
 				password("nobody", "alice's pass"),
 				password("bob", "alice's pass"),
 			} {
-				_, err := p.Authenticate(t.Context(), cred)
+				_, err := authenticate(t.Context(), p, cred)
 				if !errors.Is(err, providers.ErrRejected) {
 					t.Errorf("Authenticate(%q) = %v, want ErrRejected", cred.Login, err)
 				}
@@ -75,7 +74,7 @@ func TestWrongPasswordIsOneRequest(t *testing.T) {
 func TestWrongClientSecretCannotTell(t *testing.T) {
 	op := start(t, nil)
 	p := client(t, op.Issuer, func(c *oidc.Config) { c.ClientSecret = secret.New("old") })
-	if _, err := p.Authenticate(t.Context(), password("alice", "alice's pass")); !cannotTell(err) {
+	if _, err := authenticate(t.Context(), p, password("alice", "alice's pass")); !cannotTell(err) {
 		t.Errorf("Authenticate = %v, want an error that is no verdict", err)
 	}
 	if n := op.Requests("token"); n != 1 {

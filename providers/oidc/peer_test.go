@@ -1,6 +1,7 @@
 package oidc_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
+	"shorepass/providers/providertest"
 )
 
 var registry = oidctest.Client{ID: "registry", Secret: "s&cret +/=%"}
@@ -70,7 +72,7 @@ func ci(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
 }
 
 func password(login, text string) providers.Credential {
-	return providers.Credential{Login: providers.Login(login), Secret: secret.New(text), Kind: providers.Password}
+	return providers.Credential{Login: providers.Login(login), Secret: secret.New(text)}
 }
 
 func offline(login, text string) providers.Credential {
@@ -79,18 +81,23 @@ func offline(login, text string) providers.Credential {
 	return cred
 }
 
+// authenticate shows the provider a password.
+func authenticate(ctx context.Context, p *oidc.Provider, cred providers.Credential) (*providers.Identity, error) {
+	return providertest.Authenticate(ctx, p, cred.Login, providers.Proof{Secret: cred.Secret, Offline: cred.Offline})
+}
+
 func login(t *testing.T, p *oidc.Provider, cred providers.Credential) *providers.Identity {
 	t.Helper()
-	id, err := p.Authenticate(t.Context(), cred)
+	id, err := authenticate(t.Context(), p, cred)
 	if err != nil {
-		t.Fatalf("Authenticate(%s %q) = %v, want an identity", cred.Kind, cred.Login, err)
+		t.Fatalf("Authenticate(%q) = %v, want an identity", cred.Login, err)
 	}
 	return id
 }
 
 func present(p *oidc.Provider, t *testing.T, token string) (*providers.Identity, error) {
 	t.Helper()
-	return p.Authenticate(t.Context(), providers.Credential{Login: "$oidc", Secret: secret.New(token), Kind: providers.IDToken})
+	return p.VerifyIDToken(t.Context(), secret.New(token))
 }
 
 func answer(v any) http.HandlerFunc {

@@ -39,18 +39,11 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	defer cancel()
 	renewal := secret.New(token.RefreshToken)
 	again, err := p.identify(ctx, m, token)
-	if err == nil && again.Subject != id.Subject {
-		err = fmt.Errorf("%w: the refresh token is now somebody else's", providers.ErrGone)
-	}
 	if err != nil {
 		if err = gone(err); !renewal.Equal(id.Renewal) {
 			err = &providers.RotatedError{Renewal: renewal, Err: err}
 		}
 		return nil, err
-	}
-	again.Method = id.Method
-	if again.Method == "" {
-		again.Method = providers.MethodRefresh
 	}
 	again.Renewal = renewal
 	return again, nil

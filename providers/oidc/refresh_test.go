@@ -28,7 +28,7 @@ func TestRevalidate(t *testing.T) {
 	if second.Renewal.Equal(first.Renewal) || second.Renewal.IsZero() {
 		t.Error("Renewal did not rotate")
 	}
-	if second.Subject != first.Subject || !cmp.Equal(second.Groups, []string{"new"}) || second.Method != providers.MethodPassword {
+	if second.Subject != first.Subject || !cmp.Equal(second.Groups, []string{"new"}) {
 		t.Errorf("Revalidate = %+v", second)
 	}
 
@@ -103,9 +103,11 @@ func TestRefreshTokenAsPassword(t *testing.T) {
 	op := start(t, nil)
 	p := client(t, op.Issuer, nil)
 	theirs := op.Tokens(registry, "bob", "bobpw")
-	cred := providers.Credential{Login: "$refresh", Secret: secret.New(theirs.Refresh), Kind: providers.RefreshToken}
-	id := login(t, p, cred)
-	if id.User != "bob" || id.Subject != "u-bob" || id.Method != providers.MethodRefresh {
+	id, err := p.RedeemRefreshToken(t.Context(), secret.New(theirs.Refresh))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id.User != "bob" || id.Subject != "u-bob" {
 		t.Errorf("identity = %+v", id)
 	}
 	if id.Renewal.IsZero() || id.Renewal.Reveal() == theirs.Refresh {
@@ -115,8 +117,7 @@ func TestRefreshTokenAsPassword(t *testing.T) {
 		t.Errorf("Revalidate = %v", err)
 	}
 	op.Reset()
-	cred.Secret = secret.New("no-such-token")
-	if _, err := p.Authenticate(t.Context(), cred); !errors.Is(err, providers.ErrRejected) {
+	if _, err := p.RedeemRefreshToken(t.Context(), secret.New("no-such-token")); !errors.Is(err, providers.ErrRejected) {
 		t.Errorf("Authenticate with an unknown refresh token = %v, want ErrRejected", err)
 	}
 	if n := op.Requests("token"); n != 1 {
@@ -171,12 +172,21 @@ func TestRevalidateAboutSomebodyElse(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
 	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
-	id := &providers.Identity{Subject: "subject-2", Renewal: secret.New("first")}
-	if got, err := p.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) {
+	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}}}, providers.NewLocalCounters(time.Now), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chain.Close()
+	id := &providers.Identity{Provider: "sso", Subject: "subject-2", Renewal: secret.New("first")}
+	got, err := chain.Revalidate(t.Context(), id)
+	if !errors.Is(err, providers.ErrGone) {
 		t.Errorf("Revalidate = %v, %v, want ErrGone", got, err)
 	}
+	if rotated, ok := errors.AsType[*providers.RotatedError](err); !ok || rotated.Renewal.Reveal() != "next" {
+		t.Errorf("Revalidate = %v, want the next token in a RotatedError", err)
+	}
 	id.Subject = "subject-1"
-	if got, err := p.Revalidate(t.Context(), id); err != nil || got.Renewal.Reveal() != "next" {
+	if got, err := chain.Revalidate(t.Context(), id); err != nil || got.Renewal.Reveal() != "next" {
 		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
 	}
 }

@@ -26,7 +26,7 @@ func TestProviderInTrouble(t *testing.T) {
 		t.Helper()
 		op.Reset()
 		begun := time.Now()
-		if _, err := p.Authenticate(t.Context(), password("alice", "alice's pass")); !cannotTell(err) {
+		if _, err := authenticate(t.Context(), p, password("alice", "alice's pass")); !cannotTell(err) {
 			t.Errorf("%s: Authenticate = %v, want an error that is no verdict", what, err)
 		}
 		if n := op.Requests("token"); n > 1 {
@@ -66,10 +66,10 @@ func TestProviderInTrouble(t *testing.T) {
 	op.Release()
 	op.Down()
 	fresh := client(t, op.Issuer, nil)
-	if _, err := p.Authenticate(t.Context(), password("alice", "alice's pass")); !cannotTell(err) {
+	if _, err := authenticate(t.Context(), p, password("alice", "alice's pass")); !cannotTell(err) {
 		t.Errorf("down: Authenticate = %v, want an error that is no verdict", err)
 	}
-	if _, err := fresh.Authenticate(t.Context(), password("alice", "alice's pass")); !cannotTell(err) {
+	if _, err := authenticate(t.Context(), fresh, password("alice", "alice's pass")); !cannotTell(err) {
 		t.Errorf("down from the start: Authenticate = %v, want an error that is no verdict", err)
 	}
 	if _, err := fresh.Ping(t.Context()); err == nil {
@@ -124,7 +124,7 @@ func TestHostileAnswers(t *testing.T) {
 				i.Replace(path, hostile)
 				p := client(t, i.URL, func(c *oidc.Config) { c.Timeout, c.Userinfo = 500*time.Millisecond, "always" })
 				begun := time.Now()
-				if _, err := p.Authenticate(t.Context(), password("alice", "pw")); !cannotTell(err) {
+				if _, err := authenticate(t.Context(), p, password("alice", "pw")); !cannotTell(err) {
 					t.Errorf("Authenticate = %v, want an error that is no verdict", err)
 				} else if len(err.Error()) > 600 {
 					t.Errorf("the error has %d bytes", len(err.Error()))
@@ -146,7 +146,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		for _, path := range []string{oidctest.DiscoveryPath, oidctest.TokenPath} {
 			i := oidctest.NewIssuer(t)
 			i.Replace(path, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, i.URL+"/elsewhere", status) })
-			_, err := client(t, i.URL, nil).Authenticate(t.Context(), password("alice", "pw"))
+			_, err := authenticate(t.Context(), client(t, i.URL, nil), password("alice", "pw"))
 			if !cannotTell(err) {
 				t.Errorf("%d at %s: Authenticate = %v, want an error that is no verdict", status, path, err)
 			}
@@ -182,7 +182,7 @@ func TestBadAnswersOfTheTokenEndpoint(t *testing.T) {
 	for _, tt := range tests {
 		i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": tt.idToken}))
 		i.Replace(oidctest.UserinfoPath, answer(tt.info))
-		if id, err := p.Authenticate(t.Context(), password("alice", "pw")); !cannotTell(err) {
+		if id, err := authenticate(t.Context(), p, password("alice", "pw")); !cannotTell(err) {
 			t.Errorf("%s: Authenticate = %v, %v, want an error that is no verdict", tt.name, id, err)
 		}
 	}
@@ -209,7 +209,7 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 			c.ClientSecret = secret.New(canary)
 			c.AuthStyle = "client_secret_post"
 		})
-		_, err := p.Authenticate(t.Context(), password("alice", canary))
+		_, err := authenticate(t.Context(), p, password("alice", canary))
 		_, again := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: secret.New(canary)})
 		if text := errors.Join(err, again).Error(); strings.Contains(text, canary) {
 			t.Errorf("the error holds a secret: %s", text)

@@ -66,8 +66,8 @@ type Harness struct {
 	// providers.ErrNotMine where it can know, else providers.ErrRejected.
 	Unknown error
 
-	// Subject says that Admit is told whose account it is. Where a provider
-	// learns that only from the answer, Admit is told "".
+	// Subject says that Lookup tells whose account it is. Where a provider
+	// learns that only from the proof, Lookup says "".
 	Subject bool
 
 	// Secrets returns how many passwords were sent to the peer, or checked,
@@ -105,7 +105,7 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 		{"hostile names", testHostile},
 		{"empty", testEmpty},
 		{"disabled", testDisabled},
-		{"not admitted", testNotAdmitted},
+		{"found and not proved", testNotProved},
 		{"canceled", testCanceled},
 		{"at once", testAtOnce},
 		{"stopped", testStopped},
@@ -120,22 +120,24 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 	}
 }
 
-// credential is what somebody types, and admitted notes what Admit heard.
-func (h Harness) credential(t *testing.T, login, password string, admitted *[]string) providers.Credential {
+// Authenticate looks an account up and proves its password, as the chain does
+// that has one provider and no throttle.
+func Authenticate(ctx context.Context, p providers.Provider, login providers.Login, proof providers.Proof) (*providers.Identity, error) {
+	account, err := p.Lookup(ctx, login)
+	if err != nil {
+		return nil, err
+	}
+	return account.Prove(ctx, proof)
+}
+
+// parse is the normal form of what somebody types.
+func parse(t *testing.T, login string) providers.Login {
 	t.Helper()
 	name, err := providers.ParseLogin(login)
 	if err != nil {
 		t.Fatalf("ParseLogin(%q) = %v", login, err)
 	}
-	return providers.Credential{
-		Login: name, Secret: secret.New(password), Kind: providers.Password, Service: "registry",
-		Admit: func(_ context.Context, subject string) error {
-			if admitted != nil {
-				*admitted = append(*admitted, subject)
-			}
-			return nil
-		},
-	}
+	return name
 }
 
 func (h Harness) secrets() int {
@@ -145,32 +147,48 @@ func (h Harness) secrets() int {
 	return h.Secrets()
 }
 
-// login authenticates and holds the error against what every error must be:
-// beside an identity there is none, and no password is in it.
-func (h Harness) login(t *testing.T, ctx context.Context, cred providers.Credential) (*providers.Identity, error) {
+// lookup looks an account up: beside one there is no error.
+func (h Harness) lookup(t *testing.T, ctx context.Context, login string) (*providers.Account, error) {
+	t.Helper()
+	account, err := h.Provider.Lookup(ctx, parse(t, login))
+	if (account == nil) == (err == nil) || account != nil && account.Prove == nil {
+		t.Fatalf("Lookup(%q) = %v, %v, want either an account or an error", login, account, err)
+	}
+	return account, err
+}
+
+// login looks an account up and proves the password, and holds the error
+// against what every error must be: beside an identity there is none, and no
+// password is in it.
+func (h Harness) login(t *testing.T, ctx context.Context, login string, proof providers.Proof) (*providers.Identity, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	id, err := h.Provider.Authenticate(ctx, cred)
+	account, err := h.lookup(t, ctx, login)
+	if err != nil {
+		return nil, err
+	}
+	id, err := account.Prove(ctx, proof)
 	if (id == nil) == (err == nil) {
-		t.Fatalf("Authenticate(%q) = %v, %v, want either an identity or an error", cred.Login, id, err)
+		t.Fatalf("Prove(%q) = %v, %v, want either an identity or an error", login, id, err)
 	}
 	// Short ones are words that an error may well use.
-	if secret := cred.Secret.Reveal(); err != nil && len(secret) > 12 && strings.Contains(err.Error(), secret) {
-		t.Errorf("the error of Authenticate(%q) holds the password", cred.Login)
+	if secret := proof.Secret.Reveal(); err != nil && len(secret) > 12 && strings.Contains(err.Error(), secret) {
+		t.Errorf("the error of Prove(%q) holds the password", login)
 	}
 	return id, err
 }
+
+// typed is a password.
+func typed(password string) providers.Proof { return providers.Proof{Secret: secret.New(password)} }
 
 // mustLogin logs the first account in.
 func (h Harness) mustLogin(t *testing.T, offline bool) *providers.Identity {
 	t.Helper()
 	a := h.Accounts[0]
-	cred := h.credential(t, a.Logins[0], a.Password, nil)
-	cred.Offline = offline
-	id, err := h.login(t, t.Context(), cred)
+	id, err := h.login(t, t.Context(), a.Logins[0], providers.Proof{Secret: secret.New(a.Password), Offline: offline})
 	if err != nil {
-		t.Fatalf("Authenticate(%q) = %v, want an identity", cred.Login, err)
+		t.Fatalf("Authenticate(%q) = %v, want an identity", a.Logins[0], err)
 	}
 	return id
 }
@@ -200,6 +218,9 @@ func (h Harness) checkIdentity(t *testing.T, login string, id *providers.Identit
 	if id.Subject == "" {
 		t.Errorf("Authenticate(%q).Subject is empty", login)
 	}
+	if id.Method != "" {
+		t.Errorf("Authenticate(%q).Method = %q, which is the chain's to set", login, id.Method)
+	}
 }
 
 func testRight(t *testing.T, h Harness) {
@@ -209,8 +230,12 @@ func testRight(t *testing.T, h Harness) {
 	for _, a := range h.Accounts {
 		subjects := make(map[string]bool)
 		for _, login := range a.Logins {
-			var admitted []string
-			id, err := h.login(t, t.Context(), h.credential(t, login, a.Password, &admitted))
+			account, err := h.lookup(t, t.Context(), login)
+			if err != nil {
+				t.Errorf("Lookup(%q) = %v, want an account", login, err)
+				continue
+			}
+			id, err := h.login(t, t.Context(), login, typed(a.Password))
 			if err != nil {
 				t.Errorf("Authenticate(%q) = %v, want an identity", login, err)
 				continue
@@ -221,8 +246,8 @@ func testRight(t *testing.T, h Harness) {
 			if h.Subject {
 				want = id.Subject
 			}
-			if !slices.Equal(admitted, []string{want}) {
-				t.Errorf("Authenticate(%q) called Admit with %q, want once with %q", login, admitted, want)
+			if account.Subject != want {
+				t.Errorf("Lookup(%q).Subject = %q, want %q", login, account.Subject, want)
 			}
 		}
 		if len(subjects) > 1 {
@@ -234,24 +259,22 @@ func testRight(t *testing.T, h Harness) {
 func testWrong(t *testing.T, h Harness) {
 	for _, a := range h.Accounts {
 		for _, wrong := range []string{a.Password + "x", a.Password[:len(a.Password)-1], strings.ToUpper(a.Password) + "?", "\xff\xfe", strings.Repeat("a", 4<<10)} {
-			var admitted []string
-			_, err := h.login(t, t.Context(), h.credential(t, a.Logins[0], wrong, &admitted))
-			wants(t, fmt.Sprintf("Authenticate(%q) with a wrong password", a.Logins[0]), err, providers.ErrRejected)
-			if len(admitted) != 1 {
-				t.Errorf("Authenticate(%q) with a wrong password called Admit %d times, want once", a.Logins[0], len(admitted))
+			if _, err := h.lookup(t, t.Context(), a.Logins[0]); err != nil {
+				t.Errorf("Lookup(%q) = %v, want an account, before any password is known", a.Logins[0], err)
 			}
+			_, err := h.login(t, t.Context(), a.Logins[0], typed(wrong))
+			wants(t, fmt.Sprintf("Authenticate(%q) with a wrong password", a.Logins[0]), err, providers.ErrRejected)
 		}
 	}
 }
 
 func (h Harness) checkUnknown(t *testing.T, login string) {
 	t.Helper()
-	var admitted []string
-	_, err := h.login(t, t.Context(), h.credential(t, login, notRight, &admitted))
-	wants(t, fmt.Sprintf("Authenticate(%q), which nobody is called,", login), err, h.Unknown)
-	if slices.ContainsFunc(admitted, func(subject string) bool { return subject != "" }) {
-		t.Errorf("Authenticate(%q), which nobody is called, called Admit with %q", login, admitted)
+	if account, err := h.lookup(t, t.Context(), login); err == nil && account.Subject != "" {
+		t.Errorf("Lookup(%q), which nobody is called, gave the subject %q", login, account.Subject)
 	}
+	_, err := h.login(t, t.Context(), login, typed(notRight))
+	wants(t, fmt.Sprintf("Authenticate(%q), which nobody is called,", login), err, h.Unknown)
 }
 
 func testUnknown(t *testing.T, h Harness) {
@@ -273,7 +296,7 @@ func testHostile(t *testing.T, h Harness) {
 func testEmpty(t *testing.T, h Harness) {
 	before := h.secrets()
 	for _, login := range []string{h.Accounts[0].Logins[0], "nobody-is-called-so"} {
-		id, err := h.Provider.Authenticate(t.Context(), h.credential(t, login, "", nil))
+		id, err := h.login(t, t.Context(), login, typed(""))
 		if id != nil || err == nil {
 			t.Errorf("Authenticate(%q) with an empty password = %v, %v, want an error", login, id, err)
 		}
@@ -289,34 +312,32 @@ func testDisabled(t *testing.T, h Harness) {
 	}
 	for _, login := range h.Disabled.Logins {
 		for _, password := range []string{h.Disabled.Password, h.Disabled.Password + "x"} {
-			_, err := h.login(t, t.Context(), h.credential(t, login, password, nil))
+			_, err := h.login(t, t.Context(), login, typed(password))
 			wants(t, fmt.Sprintf("Authenticate(%q), which is disabled,", login), err, providers.ErrRejected)
 		}
 	}
 }
 
-// testNotAdmitted checks that no secret leaves when Admit says no, and that
-// what it says comes back.
-func testNotAdmitted(t *testing.T, h Harness) {
-	refusal := errors.New("not admitted")
+// testNotProved drops many accounts that were found. Nothing was sent for them,
+// and they hold nothing that a login would have to wait for.
+func testNotProved(t *testing.T, h Harness) {
 	before := h.secrets()
-	cred := h.credential(t, h.Accounts[0].Logins[0], h.Accounts[0].Password, nil)
-	cred.Admit = func(context.Context, string) error { return refusal }
-	_, err := h.login(t, t.Context(), cred)
-	if !errors.Is(err, refusal) {
-		t.Errorf("Authenticate = %v, want what Admit returned", err)
+	for range 50 {
+		if _, err := h.lookup(t, t.Context(), h.Accounts[0].Logins[0]); err != nil {
+			t.Fatalf("Lookup = %v, want an account", err)
+		}
 	}
-	wants(t, "Authenticate of one who is not admitted", err, nil)
 	if sent := h.secrets() - before; sent != 0 {
-		t.Errorf("the password was sent %d times though it was not admitted, want never", sent)
+		t.Errorf("%d passwords were sent for accounts that were only looked up, want none", sent)
 	}
+	h.mustLogin(t, false)
 }
 
 func testCanceled(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, password := range []string{h.Accounts[0].Password, notRight} {
-		_, err := h.login(t, ctx, h.credential(t, h.Accounts[0].Logins[0], password, nil))
+		_, err := h.login(t, ctx, h.Accounts[0].Logins[0], typed(password))
 		wants(t, "Authenticate with a canceled context", err, nil)
 	}
 	h.mustLogin(t, false) // and nothing is broken by it
@@ -329,7 +350,7 @@ func testAtOnce(t *testing.T, h Harness) {
 	for i := range 4 {
 		for _, a := range h.Accounts {
 			everybody.Go(func() {
-				id, err := h.login(t, t.Context(), h.credential(t, a.Logins[i%len(a.Logins)], a.Password, nil))
+				id, err := h.login(t, t.Context(), a.Logins[i%len(a.Logins)], typed(a.Password))
 				if err != nil {
 					t.Errorf("Authenticate(%q) = %v, want an identity", a.Logins, err)
 					return
@@ -337,7 +358,7 @@ func testAtOnce(t *testing.T, h Harness) {
 				h.checkIdentity(t, a.Logins[0], id, a)
 			})
 			everybody.Go(func() {
-				_, err := h.login(t, t.Context(), h.credential(t, a.Logins[0], notRight, nil))
+				_, err := h.login(t, t.Context(), a.Logins[0], typed(notRight))
 				wants(t, fmt.Sprintf("Authenticate(%q) with a wrong password", a.Logins[0]), err, providers.ErrRejected)
 			})
 		}
@@ -353,10 +374,10 @@ func testStopped(t *testing.T, h Harness) {
 	id := h.mustLogin(t, true)
 	h.Stop(t)
 	for _, password := range []string{h.Accounts[0].Password, notRight} {
-		_, err := h.login(t, t.Context(), h.credential(t, h.Accounts[0].Logins[0], password, nil))
+		_, err := h.login(t, t.Context(), h.Accounts[0].Logins[0], typed(password))
 		wants(t, "Authenticate while the peer is down", err, nil)
 	}
-	_, err := h.login(t, t.Context(), h.credential(t, "nobody-is-called-so", notRight, nil))
+	_, err := h.login(t, t.Context(), "nobody-is-called-so", typed(notRight))
 	wants(t, "Authenticate of nobody while the peer is down", err, nil)
 	if r, ok := h.Provider.(providers.Revalidator); ok {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)

@@ -1,0 +1,141 @@
+package providers
+
+import (
+	"context"
+	"log/slog"
+
+	"shorepass/internal/secret"
+)
+
+// abilities are what a Provider can do besides, each nil where it cannot. They
+// are looked for once, when the chain is built.
+type abilities struct {
+	tokens      TokenIssuer
+	idTokens    IDTokenVerifier
+	refresh     RefreshGrant
+	revalidator Revalidator
+	revoker     Revoker
+	pinger      Pinger
+	starter     Starter
+	catchAll    CatchAll
+	knower      Knower
+	equalizer   Equalizer
+	reporter    Reporter
+}
+
+func abilitiesOf(p Provider) abilities {
+	var a abilities
+	a.tokens, _ = p.(TokenIssuer)
+	a.idTokens, _ = p.(IDTokenVerifier)
+	a.refresh, _ = p.(RefreshGrant)
+	a.revalidator, _ = p.(Revalidator)
+	a.revoker, _ = p.(Revoker)
+	a.pinger, _ = p.(Pinger)
+	a.starter, _ = p.(Starter)
+	a.catchAll, _ = p.(CatchAll)
+	a.knower, _ = p.(Knower)
+	a.equalizer, _ = p.(Equalizer)
+	a.reporter, _ = p.(Reporter)
+	return a
+}
+
+// IDTokenVerifier is a Provider that takes ID tokens in the place of a password.
+type IDTokenVerifier interface {
+	// VerifyIDToken returns the identity that an ID token proves. The error
+	// wraps ErrRejected, or ErrNotMine where the provider takes none; any
+	// other means that the provider is unavailable.
+	VerifyIDToken(ctx context.Context, token secret.Text) (*Identity, error)
+}
+
+// RefreshGrant is a Provider that takes refresh tokens of its own in the place
+// of a password (RFC 6749, section 6).
+type RefreshGrant interface {
+	// RedeemRefreshToken returns the identity behind a refresh token, with the
+	// Renewal that takes its place. It sends the token once. The error wraps
+	// ErrRejected, or ErrNotMine where the provider takes none; any other
+	// means that the provider is unavailable.
+	RedeemRefreshToken(ctx context.Context, token secret.Text) (*Identity, error)
+}
+
+// Revalidator is a Provider that can be asked again about an identity without
+// its password.
+type Revalidator interface {
+	// Revalidate returns the identity as the provider knows it now, its
+	// groups replaced and its Renewal, where it rotated, the new one. id is
+	// what a login or Revalidate returned before (of it Subject and Renewal
+	// count). The chain holds the Subject of the answer against id's, and
+	// keeps Method and AuthTime. The error wraps ErrGone (no such entry,
+	// invalid_grant), or ErrRejected and ErrEnded (disabled, expired, locked
+	// for good); any other means that the provider cannot tell now. Whatever
+	// it is, where the Renewal had rotated before the failure the error is, or
+	// wraps, a [*RotatedError] with the new one, which must be kept.
+	Revalidate(ctx context.Context, id *Identity) (*Identity, error)
+
+	// PerSession reports whether each session has a Renewal of its own and is
+	// asked for one by one (OpenID Connect), rather than once a person (LDAP).
+	PerSession() bool
+}
+
+// Revoker is a Provider that can be told that a Renewal will not be used again
+// (RFC 7009).
+type Revoker interface {
+	Revoke(ctx context.Context, renewal secret.Text) error
+}
+
+// TokenIssuer is a Provider to which tokens can be routed before it is asked.
+type TokenIssuer interface {
+	// TrustsIssuer reports whether the provider accepts tokens whose iss
+	// claim is exactly iss.
+	TrustsIssuer(iss string) bool
+
+	// Accepts reports whether credentials of this kind are accepted at all.
+	Accepts(kind Kind) bool
+}
+
+// Pinger is a Provider that can say whether it is alive, for check --live.
+type Pinger interface {
+	// Ping connects if need be and returns what was found, a line of text
+	// each, or why the provider cannot be reached.
+	Ping(ctx context.Context) (found []string, err error)
+}
+
+// Starter is a Provider with work in the background, such as keeping
+// connections healthy or keys fresh.
+type Starter interface {
+	// Start begins the work and returns at once; Close ends it and waits. A
+	// provider that was never started is closed too.
+	Start(ctx context.Context)
+	Close() error
+}
+
+// CatchAll is a Provider that may be unable to know that a name is not its own:
+// a DN template, a password grant.
+type CatchAll interface {
+	// CatchesAll reports that the provider never answers ErrNotMine to a
+	// password, so that no later provider is asked about a name that its
+	// match has.
+	CatchesAll() bool
+}
+
+// Knower is a Provider that can tell at once, without asking anybody, whether
+// a name is its own. Where it says no, the chain takes the name for that of a
+// later provider when it settles what kind of secret came with it.
+type Knower interface {
+	Knows(login Login) bool
+}
+
+// Equalizer is a Provider whose ErrNotMine comes sooner than its ErrRejected,
+// because there is no hash to check the secret against. The chain calls
+// Equalize when that answer was the last, so that the time it took does not
+// tell which names exist. A provider that does such work before it answers
+// ErrNotMine does not implement it.
+type Equalizer interface {
+	Equalize(ctx context.Context, login Login, p Proof)
+}
+
+// Reporter is a Provider that has something to say besides its answers, such as
+// that two groups have one name. The chain gives it a log that names the
+// provider, before it asks anything.
+type Reporter interface {
+	ReportTo(log *slog.Logger)
+}

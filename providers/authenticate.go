@@ -1,0 +1,163 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// login asks the providers, and remembers a right password. proved says that
+// the same one was proved a moment ago.
+func (c *Chain) login(ctx context.Context, key Mark, cred Credential, proved bool) (*Identity, error) {
+	epoch := c.memory.currentEpoch()
+	cred, err := cred.directed()
+	if err != nil {
+		return nil, err
+	}
+	switch cred.Kind() {
+	case IDToken:
+		return c.byIDToken(ctx, cred)
+	case RefreshToken:
+		return c.byRefreshToken(ctx, cred)
+	}
+	id, m, err := c.byPassword(ctx, cred, proved)
+	if err != nil {
+		return nil, err
+	}
+	if !cred.Offline {
+		c.memory.remember(key, id, *m.config.Remember, epoch)
+	}
+	return id, nil
+}
+
+// directed returns the credential as it goes to the providers, or why it goes
+// to none.
+func (c Credential) directed() (Credential, error) {
+	if len(c.to.members) == 0 {
+		return c, fmt.Errorf("no provider takes this %s: %w", c.Kind(), ErrRejected)
+	}
+	if c.Login.Reserved() {
+		c.Login = "" // beside a token it is not a name
+	}
+	return c, nil
+}
+
+// byIDToken passes the throttle by: the token is verified here, and no
+// directory hears of it.
+func (c *Chain) byIDToken(ctx context.Context, cred Credential) (*Identity, error) {
+	m := cred.to.members[0]
+	found, err := m.verifyIDToken(ctx, cred.Secret)
+	if err != nil {
+		return nil, err
+	}
+	return m.adopt(found, MethodIDToken)
+}
+
+// byRefreshToken counts a refused token for its address.
+func (c *Chain) byRefreshToken(ctx context.Context, cred Credential) (*Identity, error) {
+	a, err := c.throttle.begin(ctx, cred, false)
+	if err != nil {
+		return nil, err
+	}
+	defer a.end()
+	m := cred.to.members[0]
+	found, err := m.redeemRefreshToken(ctx, cred.Secret)
+	if err != nil {
+		return nil, failed(ctx, a, err)
+	}
+	id, err := m.adopt(found, MethodRefresh)
+	if err != nil {
+		m.giveBack(ctx, found)
+		return nil, err
+	}
+	return id, nil
+}
+
+// byPassword asks one provider after another for the account, and has the first
+// that has one prove the password, if the throttle lets it.
+func (c *Chain) byPassword(ctx context.Context, cred Credential, proved bool) (*Identity, *member, error) {
+	a, err := c.throttle.begin(ctx, cred, proved)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer a.end()
+	for _, m := range cred.to.members {
+		account, err := m.lookup(ctx, cred.Login)
+		switch {
+		case errors.Is(err, ErrNotMine):
+			continue
+		case err != nil:
+			return nil, nil, rejectedAtLookup(ctx, a, m, err)
+		}
+		id, err := prove(ctx, a, m, account, cred)
+		return id, m, err
+	}
+	return nil, nil, unknown(ctx, a, cred)
+}
+
+// prove asks the throttle about the account, and only then the provider about
+// the password.
+func prove(ctx context.Context, a *attempt, m *member, account *Account, cred Credential) (*Identity, error) {
+	if err := a.admit(ctx, a.accountOf(m, account.Subject)); err != nil {
+		return nil, err
+	}
+	found, err := m.prove(ctx, account, cred.proof())
+	if err != nil {
+		return nil, failed(ctx, a, err)
+	}
+	id, err := m.adopt(found, MethodPassword)
+	if err != nil {
+		a.turnedAway(ctx)
+		m.giveBack(ctx, found)
+		return nil, err
+	}
+	a.succeeded(ctx)
+	return id, nil
+}
+
+func (c Credential) proof() Proof { return Proof{Secret: c.Secret, Offline: c.Offline} }
+
+// rejectedAtLookup counts a login whose account was rejected before any proof,
+// such as one of two entries: by the name, unless the account was known before.
+func rejectedAtLookup(ctx context.Context, a *attempt, m *member, err error) error {
+	if !isUnrecognized(err) && !a.admitted() {
+		if held := a.admit(ctx, a.accountOf(m, "")); held != nil {
+			return held
+		}
+	}
+	return failed(ctx, a, err)
+}
+
+// failed counts a login that a provider rejected, and returns its error. What is
+// unavailable counts nothing.
+func failed(ctx context.Context, a *attempt, err error) error {
+	if !isUnrecognized(err) {
+		a.failed(ctx)
+	}
+	return err
+}
+
+// unknown counts a login whose name no provider has: by the name, as a subject
+// would be, and in the time that a wrong password takes.
+func unknown(ctx context.Context, a *attempt, cred Credential) error {
+	last := cred.to.members[len(cred.to.members)-1]
+	if err := a.admit(ctx, a.accountOf(last, "")); err != nil {
+		return err
+	}
+	if last.equalizer != nil {
+		last.equalizer.Equalize(ctx, cred.Login, cred.proof())
+	}
+	a.failed(ctx)
+	return fmt.Errorf("no provider has this account: %w", ErrRejected)
+}
+
+// giveBack revokes the renewal that the provider gave to a login which our own
+// rules refuse.
+func (m *member) giveBack(ctx context.Context, found *Identity) {
+	if found == nil {
+		return
+	}
+	if err := m.revoke(ctx, found.Renewal); err != nil {
+		m.log.Warn("could not revoke the refresh token of a refused login", "error", err)
+	}
+}

@@ -1,0 +1,134 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"shorepass/internal/secret"
+)
+
+// member is a provider with what the chain does around it.
+type member struct {
+	provider Provider
+	abilities
+	config  Config // with its defaults
+	folded  string // its name as part of a Login
+	prefix  string
+	foreign []string // longer prefixes of others that a name behind prefix could begin with
+	match   globs
+	require globs
+	log     *slog.Logger
+	warned  atomic.Bool // of a group that would be another provider's
+	down    atomic.Bool // its last answer was that it cannot tell; see noteAvailability
+}
+
+func newMember(p Provider, config Config) *member {
+	m := &member{
+		provider:  p,
+		abilities: abilitiesOf(p),
+		config:    config,
+		folded:    foldLogin(config.Name),
+		match:     compileLoginGlobs(config.Match),
+		require:   compileGlobs(config.RequireGroups),
+	}
+	if config.Prefix != nil {
+		m.prefix = *config.Prefix
+	}
+	return m
+}
+
+// accepts reports whether credentials of this kind can be the provider's.
+func (m *member) accepts(kind Kind) bool {
+	switch {
+	case kind == RefreshToken && m.refresh == nil, kind == IDToken && m.idTokens == nil:
+		return false
+	case m.tokens == nil:
+		return kind == Password
+	}
+	return m.tokens.Accepts(kind)
+}
+
+func (m *member) trusts(issuer string) bool { return m.tokens != nil && m.tokens.TrustsIssuer(issuer) }
+
+// lookup asks the provider for an account. Whether the provider is available
+// is told by what comes of the proof, where there is one.
+func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {
+	account, err := m.provider.Lookup(ctx, login)
+	switch {
+	case err != nil:
+		return nil, m.answered(err)
+	case account == nil || account.Prove == nil:
+		return nil, m.answered(errors.New("it gave neither an account nor an error"))
+	}
+	return account, nil
+}
+
+func (m *member) prove(ctx context.Context, account *Account, p Proof) (*Identity, error) {
+	found, err := account.Prove(ctx, p)
+	return found, m.answered(notMineIsRejected(err))
+}
+
+func (m *member) verifyIDToken(ctx context.Context, token secret.Text) (*Identity, error) {
+	found, err := m.idTokens.VerifyIDToken(ctx, token)
+	return found, m.answered(notMineIsRejected(err))
+}
+
+func (m *member) redeemRefreshToken(ctx context.Context, token secret.Text) (*Identity, error) {
+	found, err := m.refresh.RedeemRefreshToken(ctx, token)
+	return found, m.answered(notMineIsRejected(err))
+}
+
+func (m *member) revalidate(ctx context.Context, id *Identity) (*Identity, error) {
+	if m.revalidator == nil {
+		return nil, m.answered(ErrCannotRevalidate)
+	}
+	found, err := m.revalidator.Revalidate(ctx, id)
+	return found, m.answered(err)
+}
+
+// notMineIsRejected is for a secret that was shown to one provider and goes to
+// no other.
+func notMineIsRejected(err error) error {
+	if errors.Is(err, ErrNotMine) {
+		return fmt.Errorf("%w: %v", ErrRejected, err)
+	}
+	return err
+}
+
+// answered notes what an answer says of the provider's availability, and puts
+// the provider's name to an error.
+func (m *member) answered(err error) error {
+	m.noteAvailability(err)
+	if err == nil {
+		return nil
+	}
+	return &Failure{m.config.Name, err}
+}
+
+// noteAvailability records from the outcome of one request whether the provider
+// answers. A request that was given up says nothing about it.
+func (m *member) noteAvailability(err error) {
+	switch {
+	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled):
+	case isUnrecognized(err):
+		m.setDown(err)
+	default:
+		m.setDown(nil)
+	}
+}
+
+// setDown records why the provider does not answer, nil where it does, and logs
+// each change.
+func (m *member) setDown(why error) {
+	if m.down.Swap(why != nil) == (why != nil) {
+		return
+	}
+	if why != nil {
+		m.log.Warn("a provider is unavailable", "error", why)
+		return
+	}
+	m.log.Info("a provider is available again")
+}
