@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"shorepass/throttle"
 )
 
 // login asks the providers, and remembers a right password. proved says that
 // the same one was proved a moment ago.
-func (c *Chain) login(ctx context.Context, key Mark, cred Credential, proved bool) (*Identity, error) {
+func (c *Chain) login(ctx context.Context, key throttle.Mark, cred Credential, proved bool) (*Identity, error) {
 	epoch := c.memory.currentEpoch()
 	cred, err := cred.directed()
 	if err != nil {
@@ -55,11 +57,11 @@ func (c *Chain) byIDToken(ctx context.Context, cred Credential) (*Identity, erro
 
 // byRefreshToken counts a refused token for its address.
 func (c *Chain) byRefreshToken(ctx context.Context, cred Credential) (*Identity, error) {
-	a, err := c.throttle.begin(ctx, cred, false)
+	a, err := c.throttle.Begin(ctx, cred.guess(false))
 	if err != nil {
 		return nil, err
 	}
-	defer a.end()
+	defer a.End()
 	m := cred.to.members[0]
 	found, err := m.redeemRefreshToken(ctx, cred.Secret)
 	if err != nil {
@@ -76,11 +78,11 @@ func (c *Chain) byRefreshToken(ctx context.Context, cred Credential) (*Identity,
 // byPassword asks one provider after another for the account, and has the first
 // that has one prove the password, if the throttle lets it.
 func (c *Chain) byPassword(ctx context.Context, cred Credential, proved bool) (*Identity, *member, error) {
-	a, err := c.throttle.begin(ctx, cred, proved)
+	a, err := c.throttle.Begin(ctx, cred.guess(proved))
 	if err != nil {
 		return nil, nil, err
 	}
-	defer a.end()
+	defer a.End()
 	for _, m := range cred.to.members {
 		account, err := m.lookup(ctx, cred.Login)
 		switch {
@@ -97,8 +99,8 @@ func (c *Chain) byPassword(ctx context.Context, cred Credential, proved bool) (*
 
 // prove asks the throttle about the account, and only then the provider about
 // the password.
-func prove(ctx context.Context, a *attempt, m *member, account *Account, cred Credential) (*Identity, error) {
-	if err := a.admit(ctx, a.accountOf(m, account.Subject)); err != nil {
+func prove(ctx context.Context, a *throttle.Attempt, m *member, account *Account, cred Credential) (*Identity, error) {
+	if err := m.admit(ctx, a, account.Subject); err != nil {
 		return nil, err
 	}
 	found, err := m.prove(ctx, account, cred.proof())
@@ -107,21 +109,36 @@ func prove(ctx context.Context, a *attempt, m *member, account *Account, cred Cr
 	}
 	id, err := m.adopt(found, MethodPassword)
 	if err != nil {
-		a.turnedAway(ctx)
+		a.TurnedAway(ctx)
 		m.giveBack(ctx, found)
 		return nil, err
 	}
-	a.succeeded(ctx)
+	a.Succeeded(ctx)
 	return id, nil
+}
+
+// guess is the credential as the throttle counts it.
+func (c Credential) guess(proved bool) throttle.Guess {
+	g := throttle.Guess{Login: string(c.Login), Skeleton: c.Login.skeleton(), Secret: c.Secret, Address: c.Address, Proved: proved}
+	if c.Kind() != Password {
+		g.Token = c.Kind().String()
+	}
+	return g
 }
 
 func (c Credential) proof() Proof { return Proof{Secret: c.Secret, Offline: c.Offline} }
 
+// admit has the throttle decide whether a password may be tried on the account
+// of a subject, or of the login name where that is empty.
+func (m *member) admit(ctx context.Context, a *throttle.Attempt, subject string) error {
+	return a.Admit(ctx, m.config.Name, subject, m.config.WrongPasswords)
+}
+
 // rejectedAtLookup counts a login whose account was rejected before any proof,
 // such as one of two entries: by the name, unless the account was known before.
-func rejectedAtLookup(ctx context.Context, a *attempt, m *member, err error) error {
-	if !isUnrecognized(err) && !a.admitted() {
-		if held := a.admit(ctx, a.accountOf(m, "")); held != nil {
+func rejectedAtLookup(ctx context.Context, a *throttle.Attempt, m *member, err error) error {
+	if !isUnrecognized(err) && !a.Admitted() {
+		if held := m.admit(ctx, a, ""); held != nil {
 			return held
 		}
 	}
@@ -130,24 +147,24 @@ func rejectedAtLookup(ctx context.Context, a *attempt, m *member, err error) err
 
 // failed counts a login that a provider rejected, and returns its error. What is
 // unavailable counts nothing.
-func failed(ctx context.Context, a *attempt, err error) error {
+func failed(ctx context.Context, a *throttle.Attempt, err error) error {
 	if !isUnrecognized(err) {
-		a.failed(ctx)
+		a.Failed(ctx)
 	}
 	return err
 }
 
 // unknown counts a login whose name no provider has: by the name, as a subject
 // would be, and in the time that a wrong password takes.
-func unknown(ctx context.Context, a *attempt, cred Credential) error {
+func unknown(ctx context.Context, a *throttle.Attempt, cred Credential) error {
 	last := cred.to.members[len(cred.to.members)-1]
-	if err := a.admit(ctx, a.accountOf(last, "")); err != nil {
+	if err := last.admit(ctx, a, ""); err != nil {
 		return err
 	}
 	if last.equalizer != nil {
 		last.equalizer.Equalize(ctx, cred.Login, cred.proof())
 	}
-	a.failed(ctx)
+	a.Failed(ctx)
 	return fmt.Errorf("no provider has this account: %w", ErrRejected)
 }
 

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"shorepass/throttle"
 )
 
 // chainLimit is what all providers together may take for one login. docker
@@ -30,7 +32,7 @@ type Chain struct {
 	members  []*member
 	memory   *memory
 	flights  flights
-	throttle *throttle
+	throttle *throttle.Throttle
 	log      *slog.Logger
 }
 
@@ -38,12 +40,12 @@ type Chain struct {
 // shared with other chains and processes. It asks nobody; [Chain.Start] begins
 // what providers do in the background, and [Chain.Close] must end each chain,
 // started or not.
-func NewChain(members []Member, counters Counters, log *slog.Logger) (*Chain, error) {
+func NewChain(members []Member, counters throttle.Counters, log *slog.Logger) (*Chain, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c := &Chain{memory: newMemory(), throttle: newThrottle(counters), log: log}
-	c.flights = flights{log: log, flying: make(map[Mark]*flight)}
+	c := &Chain{memory: newMemory(), throttle: throttle.New(counters, chainLimit), log: log}
+	c.flights = flights{log: log, flying: make(map[throttle.Mark]*flight)}
 	configs := make([]Config, len(members))
 	var faults []error
 	for i, m := range members {
@@ -70,13 +72,13 @@ func NewChain(members []Member, counters Counters, log *slog.Logger) (*Chain, er
 
 // Authenticate proves a credential; one that [Chain.Recognize] has not seen yet
 // it recognizes first. The error wraps ErrRejected, ErrGone or ErrUnavailable,
-// or is a [*RetryAfter]. It takes ten seconds at most.
+// or is a [*throttle.RetryAfter]. It takes ten seconds at most.
 //
 // What was once begun is seen through to its end and counted, though ctx ends
 // before: a guess that is cut off must not be one that nobody counts. Whoever
 // waits for an equal login of somebody else waits no longer than ctx.
 func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity, err error) {
-	defer markUnavailable(&err)
+	defer classify(&err)
 	if cred, err = c.admissible(cred); err != nil {
 		return nil, err
 	}
@@ -106,7 +108,7 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for the same login: %w", context.Cause(ctx))
 		}
-		_, held := errors.AsType[*RetryAfter](f.err)
+		_, held := errors.AsType[*throttle.RetryAfter](f.err)
 		switch {
 		case f.err == nil && sharing:
 			return f.identity, nil
@@ -146,15 +148,14 @@ func (c *Chain) admissible(cred Credential) (Credential, error) {
 // without asking anybody, or nil. It is for anyone who has something costly to
 // do before, and counts nothing.
 func (c *Chain) Hopeless(ctx context.Context, cred Credential) (err error) {
-	defer markUnavailable(&err)
+	defer classify(&err)
 	if cred, err = c.admissible(cred); err != nil {
 		return err
 	}
 	if cred, err = cred.directed(); err != nil {
 		return err
 	}
-	_, err = c.throttle.look(ctx, c.throttle.newAttempt(cred))
-	return err
+	return c.throttle.Check(ctx, cred.guess(false))
 }
 
 // Forget drops what is remembered of the passwords of those whom match picks, for

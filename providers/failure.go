@@ -3,6 +3,8 @@ package providers
 import (
 	"errors"
 	"fmt"
+
+	"shorepass/throttle"
 )
 
 // Failure is an error of one provider, with the provider's name. Where it is an
@@ -16,13 +18,17 @@ type Failure struct {
 func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provider, f.Err) }
 func (f *Failure) Unwrap() error { return f.Err }
 
-// markUnavailable wraps ErrUnavailable around an unrecognised error, whether a
-// provider's or the chain's own: a person must not hear that a right password
-// is wrong because a directory is down. It is deferred at each exit of the chain
-// and nowhere else.
-func markUnavailable(err *error) {
-	_, wait := errors.AsType[*RetryAfter](*err)
-	if !wait && isUnrecognized(*err) {
+// classify makes an error one of the kinds that the chain's callers know. It is
+// deferred at each exit of the chain and nowhere else. What the throttle refused
+// is rejected, as it was before; and an unrecognised error, a provider's or the
+// chain's own, is unavailable: a person must not hear that a right password is
+// wrong because a directory is down.
+func classify(err *error) {
+	_, wait := errors.AsType[*throttle.RetryAfter](*err)
+	switch {
+	case errors.Is(*err, throttle.ErrRefused):
+		*err = fmt.Errorf("%w: %w", *err, ErrRejected)
+	case !wait && isUnrecognized(*err):
 		*err = fmt.Errorf("%w: %w", ErrUnavailable, *err)
 	}
 }

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"shorepass/throttle"
 )
 
-// TestMarkUnavailable: what the chain wraps at its exit, and what it leaves.
-func TestMarkUnavailable(t *testing.T) {
+// TestClassify: what the chain wraps at its exit, and what it leaves.
+func TestClassify(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		err  error
@@ -26,7 +28,7 @@ func TestMarkUnavailable(t *testing.T) {
 		{"gone after a rotation", &RotatedError{Err: ErrGone}, false},
 		{"down after a rotation", &RotatedError{Err: errors.New("down")}, true},
 		{"cannot be asked again", ErrCannotRevalidate, false},
-		{"throttled", &RetryAfter{What: "account"}, false},
+		{"throttled", &throttle.RetryAfter{What: "account"}, false},
 		{"down", &Failure{"corp", errors.New("connection refused")}, true},
 		{"too many logins", errBusy, true},
 		{"closed", errClosed, true},
@@ -34,10 +36,14 @@ func TestMarkUnavailable(t *testing.T) {
 		{"late", context.DeadlineExceeded, true},
 	} {
 		err := test.err
-		markUnavailable(&err)
+		classify(&err)
 		if errors.Is(err, ErrUnavailable) != test.want || !errors.Is(err, test.err) {
 			t.Errorf("%s: %v, want ErrUnavailable %v", test.name, err, test.want)
 		}
+	}
+	err := error(throttle.ErrRefused)
+	if classify(&err); !errors.Is(err, ErrRejected) || errors.Is(err, ErrUnavailable) {
+		t.Errorf("refused before: %v, want ErrRejected", err)
 	}
 }
 
@@ -46,7 +52,7 @@ func TestMarkUnavailable(t *testing.T) {
 func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 	var log bytes.Buffer
 	d := &directory{accounts: bob(), catches: true}
-	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}}}, NewLocalCounters(time.Now), slog.New(slog.NewTextHandler(&log, nil)))
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}}}, throttle.NewLocalCounters(time.Now), slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

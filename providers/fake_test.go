@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"shorepass/internal/secret"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/throttle"
 )
 
 // directory is a provider of the test's own making, which counts what reaches
@@ -135,6 +137,14 @@ func (d *directory) set(broken error) {
 	d.broken = broken
 }
 
+// The limits of the throttle, as these tests know them.
+const (
+	addressFailures = 30               // distinct failures of an address
+	refusedFor      = 10 * time.Minute // in which they count
+	placeAtOnce     = 16               // logins from one address that are tried at once
+	placeWaits      = 256              // and those that wait for their turn
+)
+
 // bob is an account under three names.
 func bob() map[Login]fakeAccount {
 	a := fakeAccount{"right", "uuid-1", "bob", []string{"devs"}}
@@ -151,10 +161,10 @@ func one(t *testing.T, d *directory, edit func(*Config)) *Chain {
 	if edit != nil {
 		edit(&cfg)
 	}
-	return chainOf(t, NewLocalCounters(time.Now), Member{d, cfg})
+	return chainOf(t, throttle.NewLocalCounters(time.Now), Member{d, cfg})
 }
 
-func chainOf(t *testing.T, counters Counters, members ...Member) *Chain {
+func chainOf(t *testing.T, counters throttle.Counters, members ...Member) *Chain {
 	t.Helper()
 	c, err := NewChain(members, counters, nil)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"shorepass/throttle"
 )
 
 // maxFlights is how many logins are under way at once in all. Whoever comes
@@ -26,7 +28,7 @@ type flights struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	flying  map[Mark]*flight
+	flying  map[throttle.Mark]*flight
 	count   int // those in flying, and those that fly alone
 	closed  bool
 	working sync.WaitGroup
@@ -44,7 +46,7 @@ type flight struct {
 // or one of this caller's own, which has landed by then and says so by lead. A
 // flight takes no notice of ctx's end, but of ends. Alone makes one in any case,
 // that nobody joins.
-func (f *flights) fly(ctx context.Context, ends time.Time, key Mark, alone bool, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
+func (f *flights) fly(ctx context.Context, ends time.Time, key throttle.Mark, alone bool, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
 	own, other, err := f.begin(key, alone)
 	if own == nil {
 		return other, false, err
@@ -57,7 +59,7 @@ func (f *flights) fly(ctx context.Context, ends time.Time, key Mark, alone bool,
 }
 
 // begin returns a flight of the caller's own, or that of another.
-func (f *flights) begin(key Mark, alone bool) (own, other *flight, err error) {
+func (f *flights) begin(key throttle.Mark, alone bool) (own, other *flight, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if other := f.flying[key]; other != nil && !alone {
@@ -78,7 +80,7 @@ func (f *flights) begin(key Mark, alone bool) (own, other *flight, err error) {
 	return own, nil, nil
 }
 
-func (f *flights) land(own *flight, key Mark, alone bool) {
+func (f *flights) land(own *flight, key throttle.Mark, alone bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count--

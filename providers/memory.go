@@ -2,9 +2,11 @@ package providers
 
 import (
 	"crypto/rand"
-	"shorepass/internal/lru"
 	"sync"
 	"time"
+
+	"shorepass/internal/lru"
+	"shorepass/throttle"
 )
 
 // maxRemembered is how many right passwords are remembered at most.
@@ -15,10 +17,10 @@ const maxRemembered = 10_000
 // HMAC of login and password under a key that lives and dies with the memory;
 // a reload makes a new one.
 type memory struct {
-	marks *marker
+	marks *throttle.Marker
 
 	mu    sync.Mutex
-	right *lru.Cache[Mark, remembered]
+	right *lru.Cache[throttle.Mark, remembered]
 	epoch uint64 // grows with each forget, so that what was asked before is not remembered after
 }
 
@@ -30,17 +32,17 @@ type remembered struct {
 func newMemory() *memory {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails
-	return &memory{marks: newMarker(key), right: lru.New[Mark, remembered](maxRemembered)}
+	return &memory{marks: throttle.NewMarker(key), right: lru.New[throttle.Mark, remembered](maxRemembered)}
 }
 
 // key is what a credential is remembered under. A login that asks for an
 // offline token has the same key, to share an answer of no.
-func (m *memory) key(cred Credential) Mark {
-	return m.marks.mark(cred.Kind().String(), string(cred.Login), cred.Secret.Reveal())
+func (m *memory) key(cred Credential) throttle.Mark {
+	return m.marks.Mark(cred.Kind().String(), string(cred.Login), cred.Secret.Reveal())
 }
 
 // recall returns who is remembered under key, or nil.
-func (m *memory) recall(key Mark) *Identity {
+func (m *memory) recall(key throttle.Mark) *Identity {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -63,7 +65,7 @@ func (m *memory) currentEpoch() uint64 {
 }
 
 // remember keeps whoever was proved, unless somebody was forgotten since epoch.
-func (m *memory) remember(key Mark, id *Identity, keep time.Duration, epoch uint64) {
+func (m *memory) remember(key throttle.Mark, id *Identity, keep time.Duration, epoch uint64) {
 	if keep <= 0 {
 		return
 	}
@@ -80,5 +82,5 @@ func (m *memory) forget(match func(*Identity) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.epoch++
-	m.right.DeleteFunc(func(_ Mark, r remembered) bool { return match(r.identity) })
+	m.right.DeleteFunc(func(_ throttle.Mark, r remembered) bool { return match(r.identity) })
 }

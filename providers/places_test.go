@@ -3,7 +3,6 @@ package providers
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,7 +48,7 @@ func TestAddressBudgetAtOnce(t *testing.T) {
 				if most := addressFailures + placeAtOnce; d.reached() >= most || got["401"] != d.reached() || got["401"]+got["429"] != people {
 					t.Errorf("%d secrets from one address reached the directory and the answers are %v, want less than %d, and 401 or 429", d.reached(), got, most)
 				}
-				if n := len(c.throttle.places.underWay); n != 0 {
+				if n := c.throttle.Stats().Places; n != 0 {
 					t.Errorf("%d places are kept when nobody is under way, want none", n)
 				}
 			})
@@ -104,37 +103,4 @@ func TestOnePlaceTakesNotAllTheRoom(t *testing.T) {
 		cancel()
 		crowd.Wait()
 	})
-}
-
-// TestPlacesGiveUp: whoever does not wait any longer leaves nothing behind, and
-// takes nobody's turn.
-func TestPlacesGiveUp(t *testing.T) {
-	p := &places{underWay: make(map[string]*place)}
-	at := netip.MustParseAddr("192.0.2.1").String()
-	for range placeAtOnce {
-		if err := p.enter(t.Context(), at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := p.enter(ended, at); err == nil {
-		t.Error("enter with a context that has ended = nil, want an error")
-	}
-	turn, err := p.queue(at)
-	if err != nil || turn == nil {
-		t.Fatalf("queue = %v, %v, want to wait", turn, err)
-	}
-	p.leave(at)
-	select {
-	case <-turn:
-	default:
-		t.Error("nobody's turn came when somebody left")
-	}
-	for range placeAtOnce {
-		p.leave(at)
-	}
-	if len(p.underWay) != 0 {
-		t.Errorf("%v is kept when nobody is under way, want nothing", p.underWay)
-	}
 }

@@ -23,9 +23,7 @@
 //	route.go      what kind of secret it is, and which providers may see it
 //	memory.go     whether it was proved within the last minute
 //	flight.go     whether an equal login is under way, whose answer it shares
-//	throttle.go   whether too many wrong ones came: of a login (attempt.go), by
-//	              what is being asked at this moment (inquiry.go, places.go) and
-//	              what was counted (counters.go; between replicas, shared.go)
+//	[throttle]    whether too many wrong ones came
 //	member.go     the provider: the chain looks the account up, asks the throttle
 //	              about it, and only then has the password proved
 //	adopt.go      prefix, groups, and whether this person may come in at all
@@ -37,8 +35,9 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"shorepass/internal/secret"
 	"time"
+
+	"shorepass/internal/secret"
 )
 
 var (

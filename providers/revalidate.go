@@ -3,8 +3,9 @@ package providers
 import (
 	"context"
 	"fmt"
-	"shorepass/internal/secret"
 	"slices"
+
+	"shorepass/internal/secret"
 )
 
 // member returns the provider of that name, or nil.
@@ -24,7 +25,7 @@ func (c *Chain) member(name string) *member {
 // longer configured refuses without ending. A Renewal that rotated before an
 // error is in a [*RotatedError].
 func (c *Chain) Revalidate(ctx context.Context, id *Identity) (_ *Identity, err error) {
-	defer markUnavailable(&err)
+	defer classify(&err)
 	m := c.member(id.Provider)
 	if m == nil {
 		return nil, fmt.Errorf("no provider is called %q: %w", id.Provider, ErrRejected)

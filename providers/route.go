@@ -1,8 +1,9 @@
 package providers
 
 import (
-	"shorepass/internal/secret"
 	"strings"
+
+	"shorepass/internal/secret"
 )
 
 // Limits of a secret, in bytes. What is longer reaches nobody.

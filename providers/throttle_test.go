@@ -10,11 +10,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"shorepass/throttle"
 )
 
 // outcome names an error as the wire will.
 func outcome(err error) string {
-	var held *RetryAfter
+	var held *throttle.RetryAfter
 	switch {
 	case err == nil:
 		return "200"
@@ -210,7 +212,7 @@ func TestRetryAfterSaysWhenThereIsRoom(t *testing.T) {
 			c.try(t, typed("bob", fmt.Sprint("w", i), home))
 			time.Sleep(time.Minute)
 		}
-		var held *RetryAfter
+		var held *throttle.RetryAfter
 		if err := c.try(t, typed("bob", "right", home)); !errors.As(err, &held) || held.After != 7*time.Minute {
 			t.Errorf("Authenticate = %v, want to be told to come back after 7m", err)
 		}
@@ -291,7 +293,7 @@ func TestAddressBudgetOfTheAccount(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := &meanwhile{directory: directory{accounts: bob()}}
-			c := chainOf(t, NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap"}})
+			c := chainOf(t, throttle.NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap"}})
 			test.play(d, c)
 			before := d.reached()
 			if got := outcome(c.try(t, typed("bob", "right", home))); got != "429" || d.reached() != before {
@@ -491,7 +493,7 @@ func TestProvedIsWaitedForByNobody(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if n := len(c.throttle.inquiries.underWay); n != 0 {
+		if n := c.throttle.Stats().Accounts; n != 0 {
 			t.Errorf("%d accounts have a password under way when nobody has, want none", n)
 		}
 	})
@@ -516,9 +518,9 @@ func TestAccountOfALoginChanges(t *testing.T) {
 		for _, secret := range []string{"second", "wrong"} {
 			t.Run(test.name+", "+secret, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					store := &fakeStore{counters: NewLocalCounters(time.Now)}
+					store := newFakeStore(0)
 					d, grant := &directory{accounts: test.before}, &directory{catches: true}
-					c := chainOf(t, NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler)),
+					c := chainOf(t, throttle.NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler)),
 						Member{d, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}}, Member{grant, Config{Name: "sso", Kind: "oidc", Prefix: pointer("")}})
 					c.try(t, typed("bob", "w", home))
 					time.Sleep(refusedFor) // so that it counts no more
@@ -530,7 +532,7 @@ func TestAccountOfALoginChanges(t *testing.T) {
 					if n := d.reached() + grant.reached() - before; n != 3 || got["401"] != 3 {
 						t.Errorf("of three guesses at the account that it was %d reached a provider and the answers are %v, want all, and 401", n, got)
 					}
-					if n := len(c.throttle.inquiries.underWay); n != 0 {
+					if n := c.throttle.Stats().Accounts; n != 0 {
 						t.Errorf("%d accounts have a password under way when nobody has, want none", n)
 					}
 				})
@@ -570,7 +572,7 @@ func TestRefusedTokens(t *testing.T) {
 // first one from a place costs one more, and one where nobody knows the account
 // yet; it is written down before and after.
 func TestReads(t *testing.T) {
-	counters := &counting{Counters: NewLocalCounters(time.Now)}
+	counters := &counting{Counters: throttle.NewLocalCounters(time.Now)}
 	c := chainOf(t, counters, Member{&directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap", Remember: pointer(time.Duration(0))}})
 	for _, test := range []struct {
 		name   string
@@ -593,21 +595,21 @@ func TestReads(t *testing.T) {
 }
 
 type counting struct {
-	Counters
+	throttle.Counters
 	reads, holds, writes int
 }
 
-func (c *counting) Marks(ctx context.Context, buckets []Mark) [][]Counted {
+func (c *counting) Marks(ctx context.Context, buckets []throttle.Mark) [][]throttle.Counted {
 	c.reads++
 	return c.Counters.Marks(ctx, buckets)
 }
 
-func (c *counting) Hold(ctx context.Context, n Count) {
+func (c *counting) Hold(ctx context.Context, n throttle.Count) {
 	c.holds++
 	c.Counters.Hold(ctx, n)
 }
 
-func (c *counting) Add(ctx context.Context, counts []Count) {
+func (c *counting) Add(ctx context.Context, counts []throttle.Count) {
 	c.writes++
 	c.Counters.Add(ctx, counts)
 }
@@ -617,7 +619,7 @@ func (c *counting) Add(ctx context.Context, counts []Count) {
 func TestHeldUpIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob()}
-		c := chainOf(t, farCounters{NewLocalCounters(time.Now)}, Member{d, Config{Name: "corp", Kind: "ldap"}})
+		c := chainOf(t, farCounters{throttle.NewLocalCounters(time.Now)}, Member{d, Config{Name: "corp", Kind: "ldap"}})
 		c.try(t, typed("bob", "right", home))
 		time.Sleep(2 * time.Minute)
 		for i := range 3 {
@@ -640,9 +642,9 @@ func TestHeldUpIsNotShared(t *testing.T) {
 }
 
 // farCounters take a moment to be read.
-type farCounters struct{ Counters }
+type farCounters struct{ throttle.Counters }
 
-func (f farCounters) Marks(ctx context.Context, buckets []Mark) [][]Counted {
+func (f farCounters) Marks(ctx context.Context, buckets []throttle.Mark) [][]throttle.Counted {
 	time.Sleep(100 * time.Millisecond)
 	return f.Counters.Marks(ctx, buckets)
 }
@@ -691,7 +693,7 @@ func TestCannotTellCountsNothing(t *testing.T) {
 // and a reload does not forget it.
 func TestSharedCounters(t *testing.T) {
 	d := &directory{accounts: bob()}
-	counters := NewLocalCounters(time.Now)
+	counters := throttle.NewLocalCounters(time.Now)
 	a := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
 	b := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
 	for i, c := range []*Chain{a, b, a, b, a} {
@@ -703,32 +705,5 @@ func TestSharedCounters(t *testing.T) {
 	before := d.searches()
 	if got := outcome(b.try(t, typed("bob", "w0", home))); got != "401" || d.searches() != before {
 		t.Errorf("what the other was told is wrong = %s with %d searches, want 401 with none", got, d.searches()-before)
-	}
-}
-
-func TestLocalCountersAreBounded(t *testing.T) {
-	now := time.Unix(0, 0)
-	c := NewLocalCounters(func() time.Time { return now })
-	for i := range maxBuckets + 10 {
-		c.Add(t.Context(), []Count{{Bucket: Mark{byte(i), byte(i >> 8), byte(i >> 16)}, For: time.Minute}})
-	}
-	if n := c.buckets.Len(); n != maxBuckets {
-		t.Errorf("%d buckets are kept, want %d", n, maxBuckets)
-	}
-	last := Mark{255, 255, 255}
-	for i := range 100 {
-		c.Add(t.Context(), []Count{{Bucket: last, Mark: Mark{byte(i)}, For: time.Duration(i+1) * time.Second}})
-	}
-	found := c.Marks(t.Context(), []Mark{last})[0]
-	if len(found) != maxMarks || !holds(found, Mark{99}) || holds(found, Mark{0}) {
-		t.Errorf("%d marks are kept in a bucket, want the last %d", len(found), maxMarks)
-	}
-	now = now.Add(50 * time.Second)
-	if found := c.Marks(t.Context(), []Mark{last})[0]; len(found) != 50 {
-		t.Errorf("%d marks are left after 50 s, want 50", len(found))
-	}
-	now = now.Add(time.Hour)
-	if found := c.Marks(t.Context(), []Mark{last})[0]; len(found) != 0 {
-		t.Errorf("%d marks are left after an hour, want none", len(found))
 	}
 }

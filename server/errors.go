@@ -11,6 +11,7 @@ import (
 	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
 // The error codes of the distribution specification that the token endpoint
@@ -73,7 +74,7 @@ func wireError(err error) httpError {
 	if known, ok := errors.AsType[httpError](err); ok {
 		return known
 	}
-	if wait, ok := errors.AsType[*providers.RetryAfter](err); ok {
+	if wait, ok := errors.AsType[*throttle.RetryAfter](err); ok {
 		return httpError{status: http.StatusTooManyRequests, code: codeTooManyRequests, oauth: "slow_down", retryAfter: wait.After, cause: err,
 			message: "too many wrong passwords; wait a few minutes, then try again"}
 	}

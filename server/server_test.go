@@ -31,6 +31,7 @@ import (
 	"shorepass/server"
 	"shorepass/session"
 	"shorepass/session/sqlite"
+	"shorepass/throttle"
 )
 
 const password = "correct-horse"
@@ -119,7 +120,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	}
 	h := &house{audit: &lines{}, local: &counted{Provider: local}}
 	log := slog.New(slog.DiscardHandler)
-	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config}}, providers.NewLocalCounters(time.Now), log)
+	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config}}, throttle.NewLocalCounters(time.Now), log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
 // TestStrangerLearnsNothing: whoever has no right password hears the same, to
@@ -22,7 +23,7 @@ import (
 func TestStrangerLearnsNothing(t *testing.T) {
 	h := newHouse(t, server.AuditConfig{})
 	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file", RequireGroups: []string{"team-*", "gone"}}}}
-	chain, err := providers.NewChain(members, providers.NewLocalCounters(time.Now), nil)
+	chain, err := providers.NewChain(members, throttle.NewLocalCounters(time.Now), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"shorepass/providers"
 	"shorepass/server"
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
 // issuer is an OpenID provider that takes refresh tokens and knows one.
@@ -62,7 +63,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 	if sso != nil {
 		members = append(members, providers.Member{Provider: sso, Config: providers.Config{Name: "sso", Kind: "oidc"}})
 	}
-	chain, err := providers.NewChain(members, providers.NewLocalCounters(time.Now), nil)
+	chain, err := providers.NewChain(members, throttle.NewLocalCounters(time.Now), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/registry"
+	"shorepass/throttle"
 )
 
 // liveLimit is how long check --live waits for all providers and the store
@@ -77,7 +78,7 @@ func newCheck(o *options) *cobra.Command {
 // its peers cannot be reached.
 func check(ctx context.Context, path string, cfg *settled, live bool) (*checked, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	chain, err := newChain(cfg, providers.NewLocalCounters(time.Now), quiet)
+	chain, err := newChain(cfg, throttle.NewLocalCounters(time.Now), quiet)
 	if err != nil {
 		return nil, err
 	}

@@ -12,16 +12,17 @@ import (
 // whose packages everything may import.
 var mayImport = map[string][]string{
 	"internal/tlsconf":       {"internal/durable"},
+	"providers":              {"throttle"},
 	"providers/file":         {"providers"},
 	"providers/ldap":         {"providers"},
 	"providers/oidc":         {"providers"},
 	"providers/providertest": {"providers"},
 	"policy":                 {"registry"}, // not providers: it decides about names, whoever proved them
 	"session":                {"providers", "registry"},
-	"session/sqlite":         {"session", "providers"},
-	"session/postgres":       {"session", "providers"},
-	"session/storetest":      {"session", "providers"},
-	"server":                 {"providers", "policy", "registry", "session"}, // not config: it is handed its options
+	"session/sqlite":         {"session", "providers", "throttle"},
+	"session/postgres":       {"session", "providers", "throttle"},
+	"session/storetest":      {"session", "providers", "throttle"},
+	"server":                 {"providers", "policy", "registry", "session", "throttle"}, // not config: it is handed its options
 	"config":                 {"server", "providers", "policy", "registry", "session"},
 	"cmd/shorepass":          {"*"}, // it wires
 	"bench":                  {"*"}, // it measures

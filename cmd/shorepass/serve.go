@@ -21,6 +21,7 @@ import (
 	"shorepass/providers"
 	"shorepass/server"
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
 func newServe(o *options) *cobra.Command {
@@ -51,7 +52,7 @@ type daemon struct {
 	sessions *session.Sessions
 	audit    *server.Audit
 	metrics  *server.Metrics
-	counters providers.Counters
+	counters throttle.Counters
 
 	cfg      atomic.Pointer[settled]    // in force
 	tls      atomic.Pointer[tls.Config] // in force; nil for plain HTTP

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"shorepass/internal/duration"
-	"shorepass/providers"
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
 func newSessions(o *options) *cobra.Command {
@@ -206,7 +206,7 @@ func withSessions(ctx context.Context, o *options, do func(*session.Sessions) er
 		return err
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	chain, err := newChain(cfg, providers.NewLocalCounters(time.Now), quiet)
+	chain, err := newChain(cfg, throttle.NewLocalCounters(time.Now), quiet)
 	if err != nil {
 		return err
 	}

@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/postgres"
 	"shorepass/session/sqlite"
+	"shorepass/throttle"
 )
 
 // store keeps what replicas share: sessions, and what the throttle counts.
 type store interface {
 	session.Store
-	providers.CounterStore
+	throttle.CounterStore
 }
 
 // openStore opens the store that the configuration names.

@@ -14,6 +14,7 @@ import (
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
 // kinds are the kinds of provider there are. A new one is a folder under
@@ -38,7 +39,7 @@ func (o *options) load() (*settled, error) {
 }
 
 // newChain builds the configured providers, in the order of the file.
-func newChain(cfg *settled, counters providers.Counters, log *slog.Logger) (*providers.Chain, error) {
+func newChain(cfg *settled, counters throttle.Counters, log *slog.Logger) (*providers.Chain, error) {
 	members := make([]providers.Member, len(cfg.Providers))
 	for i, p := range cfg.Providers {
 		built, err := p.Build()
@@ -59,7 +60,7 @@ func newIssuer(cfg *settled, log *slog.Logger) (*registry.Issuer, error) {
 
 // newGeneration builds all that a request passes through and a reload replaces.
 // It reads files and never uses the network.
-func newGeneration(cfg *settled, counters providers.Counters, log *slog.Logger) (server.Generation, error) {
+func newGeneration(cfg *settled, counters throttle.Counters, log *slog.Logger) (server.Generation, error) {
 	rules, err := policy.Compile(cfg.Rules)
 	if err != nil {
 		return server.Generation{}, fmt.Errorf("compile the rules: %w", err)
@@ -76,10 +77,10 @@ func newGeneration(cfg *settled, counters providers.Counters, log *slog.Logger) 
 }
 
 // newCounters returns the counters that replicas share in their store.
-func newCounters(ctx context.Context, cfg *settled, in store, log *slog.Logger) (providers.Counters, error) {
+func newCounters(ctx context.Context, cfg *settled, in store, log *slog.Logger) (throttle.Counters, error) {
 	keys, err := session.OpenKeys(ctx, cfg.Session, in, log)
 	if err != nil {
 		return nil, err
 	}
-	return providers.NewSharedCounters(in, keys.Derive("counters"), log), nil
+	return throttle.NewSharedCounters(in, keys.Derive("counters"), log), nil
 }

@@ -19,6 +19,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
+	"shorepass/throttle"
 )
 
 // soon is when an answer must be there that waits for no more than the limits
@@ -401,7 +402,7 @@ func TestEmptyPassword(t *testing.T) {
 		cfg := fakeConfig(f)
 		cfg.Users.DNTemplate = template
 		p := newProvider(t, cfg)
-		chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "corp", Kind: "ldap"}}}, providers.NewLocalCounters(time.Now), nil)
+		chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "corp", Kind: "ldap"}}}, throttle.NewLocalCounters(time.Now), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
+	"shorepass/throttle"
 )
 
 // The chain brings each kind of secret to the provider, and to it alone.
@@ -26,7 +27,7 @@ func TestThroughTheChain(t *testing.T) {
 		prefix := name + ":"
 		return providers.Config{Name: name, Kind: "oidc", Prefix: &prefix}.WithDefaults()
 	}
-	chain, err := providers.NewChain([]providers.Member{{Provider: sso, Config: named("sso")}, {Provider: jobs, Config: named("ci")}}, providers.NewLocalCounters(time.Now), nil)
+	chain, err := providers.NewChain([]providers.Member{{Provider: sso, Config: named("sso")}, {Provider: jobs, Config: named("ci")}}, throttle.NewLocalCounters(time.Now), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func TestThroughTheChain(t *testing.T) {
 func TestRotatedTokenThroughTheChain(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) { o.ThinIDToken = true })
 	cfg := providers.Config{Name: "sso", Kind: "oidc", RequireGroups: []string{"ops"}}.WithDefaults()
-	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, op.Issuer, nil), Config: cfg}}, providers.NewLocalCounters(time.Now), nil)
+	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, op.Issuer, nil), Config: cfg}}, throttle.NewLocalCounters(time.Now), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
+	"shorepass/throttle"
 )
 
 func TestRevalidate(t *testing.T) {
@@ -172,7 +173,7 @@ func TestRevalidateAboutSomebodyElse(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
 	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
-	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}}}, providers.NewLocalCounters(time.Now), nil)
+	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}}}, throttle.NewLocalCounters(time.Now), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
-	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/postgres/postgrestest"
+	"shorepass/throttle"
 )
 
 // BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside
@@ -80,9 +80,9 @@ func BenchmarkIssue(b *testing.B) {
 func BenchmarkMarks(b *testing.B) {
 	server := postgrestest.Start(b, "fsync=on")
 	store := open(b, server.Database(b))
-	must(b, store.Count(b.Context(), []providers.Count{{Bucket: providers.Mark{1}, Mark: providers.Mark{2}, For: time.Hour}}))
+	must(b, store.Count(b.Context(), []throttle.Count{{Bucket: throttle.Mark{1}, Mark: throttle.Mark{2}, For: time.Hour}}))
 	for b.Loop() {
-		if _, err := store.Marks(b.Context(), []providers.Mark{{1}, {2}, {3}}); err != nil {
+		if _, err := store.Marks(b.Context(), []throttle.Mark{{1}, {2}, {3}}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -8,11 +8,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"shorepass/providers"
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
-var _ providers.CounterStore = (*Store)(nil)
+var _ throttle.CounterStore = (*Store)(nil)
 
 const (
 	// maxMarks is how many marks of a bucket are kept: those that end last.
@@ -25,13 +25,13 @@ const (
 
 // Marks returns what stands in buckets. The server says how long each mark
 // still stays, so that nobody's clock matters.
-func (s *Store) Marks(ctx context.Context, buckets []providers.Mark) (found [][]providers.Counted, err error) {
+func (s *Store) Marks(ctx context.Context, buckets []throttle.Mark) (found [][]throttle.Counted, err error) {
 	wanted := make([][]byte, len(buckets))
 	for i := range buckets {
 		wanted[i] = buckets[i][:]
 	}
 	err = s.read(ctx, 1, func(ctx context.Context) error {
-		found = make([][]providers.Counted, len(buckets))
+		found = make([][]throttle.Counted, len(buckets))
 		rows, err := s.pool.Query(ctx, "SELECT c.bucket, c.mark, c.until - n.now FROM (SELECT "+serverNow+` AS now) n
 			JOIN counted c ON c.until > n.now WHERE c.bucket = ANY($1)`, wanted)
 		if err != nil {
@@ -45,7 +45,7 @@ func (s *Store) Marks(ctx context.Context, buckets []providers.Mark) (found [][]
 			if err := rows.Scan(&bucket, &mark, &left); err != nil {
 				return err
 			}
-			m := providers.Counted{Until: now.Add(time.Duration(left) * time.Millisecond)}
+			m := throttle.Counted{Until: now.Add(time.Duration(left) * time.Millisecond)}
 			copy(m.Mark[:], mark)
 			for i := range wanted { // one may be asked for twice
 				if bytes.Equal(bucket, wanted[i]) {
@@ -60,9 +60,9 @@ func (s *Store) Marks(ctx context.Context, buckets []providers.Mark) (found [][]
 
 // Count puts marks into buckets, all or none of them, in an order that all
 // replicas keep to, so that they never wait for each other in a circle.
-func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
+func (s *Store) Count(ctx context.Context, counts []throttle.Count) error {
 	counts = slices.Clone(counts)
-	slices.SortFunc(counts, func(a, b providers.Count) int {
+	slices.SortFunc(counts, func(a, b throttle.Count) int {
 		if c := bytes.Compare(a.Bucket[:], b.Bucket[:]); c != 0 {
 			return c
 		}
@@ -94,7 +94,7 @@ func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
 }
 
 // Uncount takes a mark out of a bucket.
-func (s *Store) Uncount(ctx context.Context, bucket, mark providers.Mark) error {
+func (s *Store) Uncount(ctx context.Context, bucket, mark throttle.Mark) error {
 	return s.exec(ctx, "DELETE FROM counted WHERE bucket = $1 AND mark = $2", bucket[:], mark[:])
 }
 

@@ -8,11 +8,11 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
-	"shorepass/providers"
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
-var _ providers.CounterStore = (*Store)(nil)
+var _ throttle.CounterStore = (*Store)(nil)
 
 const (
 	// maxMarks is how many marks of a bucket are kept: those that end last.
@@ -38,11 +38,11 @@ var marksQuery = func() string {
 }()
 
 // Marks returns what stands in buckets.
-func (s *Store) Marks(ctx context.Context, buckets []providers.Mark) ([][]providers.Counted, error) {
+func (s *Store) Marks(ctx context.Context, buckets []throttle.Mark) ([][]throttle.Counted, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	counted := make([][]providers.Counted, len(buckets))
+	counted := make([][]throttle.Counted, len(buckets))
 	for begin := 0; begin < len(buckets); begin += bucketsAtOnce {
 		some := buckets[begin:min(begin+bucketsAtOnce, len(buckets))]
 		if err := s.lookUp(ctx, marksQuery, func(stmt *sqlite.Stmt) error { return readMarks(stmt, some, counted[begin:]) }); err != nil {
@@ -53,7 +53,7 @@ func (s *Store) Marks(ctx context.Context, buckets []providers.Mark) ([][]provid
 }
 
 // readMarks reads what stands in up to bucketsAtOnce buckets.
-func readMarks(stmt *sqlite.Stmt, buckets []providers.Mark, into [][]providers.Counted) error {
+func readMarks(stmt *sqlite.Stmt, buckets []throttle.Mark, into [][]throttle.Counted) error {
 	for i := range bucketsAtOnce {
 		if i < len(buckets) {
 			stmt.BindBytes(i+1, buckets[i][:])
@@ -67,7 +67,7 @@ func readMarks(stmt *sqlite.Stmt, buckets []providers.Mark, into [][]providers.C
 		if err != nil || !found {
 			return err
 		}
-		i, c := stmt.ColumnInt(0), providers.Counted{Until: session.FromMillis(stmt.ColumnInt64(2))}
+		i, c := stmt.ColumnInt(0), throttle.Counted{Until: session.FromMillis(stmt.ColumnInt64(2))}
 		if err := readBytes(stmt, 1, c.Mark[:]); err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func readMarks(stmt *sqlite.Stmt, buckets []providers.Mark, into [][]providers.C
 }
 
 // Count puts marks into buckets.
-func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
+func (s *Store) Count(ctx context.Context, counts []throttle.Count) error {
 	now := time.Now()
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		for i := range counts {
@@ -95,7 +95,7 @@ func (s *Store) Count(ctx context.Context, counts []providers.Count) error {
 }
 
 // Uncount takes a mark out of a bucket.
-func (s *Store) Uncount(ctx context.Context, bucket, mark providers.Mark) error {
+func (s *Store) Uncount(ctx context.Context, bucket, mark throttle.Mark) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		return exec(conn, "DELETE FROM counted WHERE bucket = ? AND mark = ?", bucket[:], mark[:])
 	})

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"shorepass/providers"
 	"shorepass/session/sqlite"
+	"shorepass/throttle"
 )
 
 // BenchmarkMarks reads what the throttle reads before a login.
@@ -16,12 +16,12 @@ func BenchmarkMarks(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer store.Close()
-	if err := store.Count(b.Context(), []providers.Count{{Bucket: providers.Mark{1}, Mark: providers.Mark{2}, For: time.Hour}}); err != nil {
+	if err := store.Count(b.Context(), []throttle.Count{{Bucket: throttle.Mark{1}, Mark: throttle.Mark{2}, For: time.Hour}}); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := store.Marks(b.Context(), []providers.Mark{{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}}); err != nil {
+		if _, err := store.Marks(b.Context(), []throttle.Mark{{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}}); err != nil {
 			b.Fatal(err)
 		}
 	}

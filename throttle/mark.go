@@ -1,4 +1,4 @@
-package providers
+package throttle
 
 import (
 	"crypto/hmac"
@@ -12,8 +12,8 @@ import (
 // of an HMAC-SHA256 under a key that is not kept beside it.
 type Mark [16]byte
 
-// marker makes marks under one key.
-type marker struct {
+// Marker makes marks under one key. It is safe for concurrent use.
+type Marker struct {
 	pool sync.Pool // of *markState, since setting a key up costs more than a mark
 }
 
@@ -23,15 +23,16 @@ type markState struct {
 	sum  [sha256.Size]byte
 }
 
-func newMarker(key []byte) *marker {
-	m := new(marker)
+// NewMarker returns a Marker of a secret key of at least 32 bytes.
+func NewMarker(key []byte) *Marker {
+	m := new(Marker)
 	m.pool.New = func() any { return &markState{mac: hmac.New(sha256.New, key)} }
 	return m
 }
 
-// mark returns the mark of parts in this order. Each part goes in with its
+// Mark returns the mark of parts in this order. Each part goes in with its
 // length, so that no two lists of parts look alike.
-func (m *marker) mark(parts ...string) Mark {
+func (m *Marker) Mark(parts ...string) Mark {
 	s := m.pool.Get().(*markState)
 	defer m.pool.Put(s)
 	text := s.text[:0]

@@ -1,4 +1,4 @@
-package providers
+package throttle
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 // again.
 type inquiries struct {
 	mu       sync.Mutex
-	underWay map[Mark]map[Mark]*inquiry // account and password; bounded by the chain's limit of flights
+	underWay map[Mark]map[Mark]*inquiry // account and password; bounded by the logins that the caller has under way at once
 }
 
 // inquiry is one password under way for one account. Its fields are guarded by

@@ -1,17 +1,45 @@
-package providers
+// Package throttle is the rate limit of wrong passwords, so that a directory
+// hears of few enough of them to lock nobody out.
+//
+// A login is an [Attempt], which begins with what was typed, the [Guess]. Once
+// it is known whose account the name names, the attempt is admitted, or not,
+// before the password is sent or checked anywhere; after that it failed or
+// succeeded:
+//
+//	a, err := t.Begin(ctx, guess)
+//	if err != nil {
+//		return err // ErrRefused, or a *RetryAfter
+//	}
+//	defer a.End()
+//	// … look the account up …
+//	if err := a.Admit(ctx, provider, subject, limit); err != nil {
+//		return err
+//	}
+//	// … prove the password …
+//	a.Succeeded(ctx) // or a.Failed(ctx)
+//
+// What was counted is kept in [Counters]: of this process ([LocalCounters]), or
+// shared by replicas through a [CounterStore] ([SharedCounters]). Names and
+// secrets come into them as a [Mark] only.
+//
+// The package knows nothing of providers: whose account a name names, and
+// whether a password is right, it is told.
+package throttle
 
 import (
 	"context"
 	"fmt"
 	"net/netip"
-	"shorepass/internal/lru"
 	"slices"
 	"sync"
 	"time"
+
+	"shorepass/internal/lru"
+	"shorepass/internal/secret"
 )
 
 // Limits of the throttle. How many distinct wrong passwords an account may
-// have is each provider's own (Config.WrongPasswords).
+// have is what Admit is told.
 const (
 	// refusedFor is how long a refused password is refused here, and how
 	// long it counts.
@@ -34,10 +62,6 @@ const (
 	// whoever failed is gone.
 	writeLimit = 2 * time.Second
 
-	// heldFor is how long a password that is being tried is counted with the
-	// wrong ones at most, should the process that tries it die.
-	heldFor = chainLimit + writeLimit + 3*time.Second
-
 	maxAliases = 10_000
 	maxProofs  = 10_000
 )
@@ -53,11 +77,21 @@ func (e *RetryAfter) Error() string {
 	return fmt.Sprintf("too many wrong passwords for this %s, retry after %s", e.What, e.After.Round(time.Second))
 }
 
-// errRefusedBefore is ErrRejected from memory.
-var errRefusedBefore = fmt.Errorf("the same was refused within the last %s: %w", refusedFor, ErrRejected)
+// ErrRefused says that the same secret was refused before and is not tried
+// again. The client gets 401, as it did then.
+var ErrRefused = fmt.Errorf("the same was refused within the last %s", refusedFor)
 
-// throttle counts wrong passwords, so that a directory hears of few enough of
-// them to lock nobody out.
+// Guess is a secret and the login name that it came with.
+type Guess struct {
+	Login    string      // what was typed, normalized
+	Skeleton string      // the login name as the most forgiving provider compares it
+	Token    string      // which kind of token the secret is; "" for a password
+	Secret   secret.Text // never empty
+	Address  netip.Addr  // the client's; the zero Addr when it is unknown
+	Proved   bool        // the same was proved a moment ago: it waits for no equal one
+}
+
+// Throttle counts wrong passwords. It is safe for concurrent use.
 //
 // An account is known by the provider's subject, however its name was typed. Where
 // no provider knows a subject it is known by the login name, all spellings of it
@@ -72,9 +106,10 @@ var errRefusedBefore = fmt.Errorf("the same was refused within the last %s: %w",
 // proved at a place. Only a password from a place where its account was not
 // proved is written down before as well: replicas see no inquiries but their
 // own, and guesses on all of them at the same moment would each be the first.
-type throttle struct {
+type Throttle struct {
 	counters Counters
-	marks    *marker
+	marks    *Marker
+	heldFor  time.Duration // how long a password that is being tried is counted with the wrong ones at most, should the process that tries it die
 
 	inquiries inquiries
 	places    places
@@ -91,10 +126,13 @@ type account struct {
 	nameless bool // known by the login name alone
 }
 
-func newThrottle(counters Counters) *throttle {
-	return &throttle{
+// New returns a throttle that counts in counters. tryLimit is how long a
+// password may be under way between Admit and Succeeded or Failed.
+func New(counters Counters, tryLimit time.Duration) *Throttle {
+	return &Throttle{
 		counters:  counters,
-		marks:     newMarker(counters.Key()),
+		marks:     NewMarker(counters.Key()),
+		heldFor:   tryLimit + writeLimit + 3*time.Second,
 		inquiries: inquiries{underWay: make(map[Mark]map[Mark]*inquiry)},
 		places:    places{underWay: make(map[string]*place)},
 		aliases:   lru.New[Mark, account](maxAliases),
@@ -102,26 +140,31 @@ func newThrottle(counters Counters) *throttle {
 	}
 }
 
-// newAttempt returns the attempt of a credential, of which nothing is known yet.
-func (t *throttle) newAttempt(cred Credential) *attempt {
-	a := &attempt{t: t, place: placeOf(cred.Address),
-		login:  t.marks.mark("login", string(cred.Login)),
-		name:   t.marks.mark("name", cred.Login.skeleton()),
-		secret: t.marks.mark("secret", cred.Secret.Reveal()),
+// newAttempt returns the attempt of a guess, of which nothing is known yet.
+func (t *Throttle) newAttempt(g Guess) *Attempt {
+	a := &Attempt{t: t, place: placeOf(g.Address), right: g.Proved,
+		login:  t.marks.Mark("login", g.Login),
+		name:   t.marks.Mark("name", g.Skeleton),
+		secret: t.marks.Mark("secret", g.Secret.Reveal()),
 	}
-	if cred.Kind() != Password {
+	if g.Token != "" {
 		// A token is nobody's guess at a name: it has a bucket of its own.
-		a.login = t.marks.mark(cred.Kind().String(), string(cred.Login), cred.Secret.Reveal())
+		a.login = t.marks.Mark(g.Token, g.Login, g.Secret.Reveal())
 	}
 	return a
 }
 
-// begin reads what is known of a login before any provider is asked. right says
-// that the same password was proved a moment ago. The error is ErrRejected or a
-// [RetryAfter].
-func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*attempt, error) {
-	a := t.newAttempt(cred)
-	a.right = right
+// Check returns the error with which Begin would refuse a guess that waits for
+// no turn, or nil. It counts nothing.
+func (t *Throttle) Check(ctx context.Context, g Guess) error {
+	_, err := t.look(ctx, t.newAttempt(g))
+	return err
+}
+
+// Begin reads what is known of a login before any provider is asked. The error
+// is ErrRefused, a [*RetryAfter], or one of ctx. The caller ends the attempt.
+func (t *Throttle) Begin(ctx context.Context, g Guess) (*Attempt, error) {
+	a := t.newAttempt(g)
 	t.mu.Lock()
 	alias, known := t.aliases.Get(a.login)
 	t.mu.Unlock()
@@ -135,7 +178,7 @@ func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*att
 		return a, nil
 	}
 	if err := a.admit(ctx, alias); err != nil {
-		a.end()
+		a.End()
 		return nil, err
 	}
 	return a, nil
@@ -143,7 +186,7 @@ func (t *throttle) begin(ctx context.Context, cred Credential, right bool) (*att
 
 // enter holds a login to its place: to the budget of failures that the address
 // has, and to its turn among those who come from there at once.
-func (t *throttle) enter(ctx context.Context, a *attempt) error {
+func (t *Throttle) enter(ctx context.Context, a *Attempt) error {
 	if a.place == "" {
 		_, err := t.look(ctx, a)
 		return err
@@ -157,19 +200,19 @@ func (t *throttle) enter(ctx context.Context, a *attempt) error {
 		}
 	}
 	if proved || err != nil {
-		a.end()
+		a.End()
 	}
 	return err
 }
 
 // look reads the counters of the login itself, and with them those of the
 // account that it will ask about. proved says that it was proved at this place.
-func (t *throttle) look(ctx context.Context, a *attempt) (proved bool, err error) {
+func (t *Throttle) look(ctx context.Context, a *Attempt) (proved bool, err error) {
 	own := []Mark{t.refused(a.login), t.address(a.place), t.proved(a.login, a.place)}
 	found := t.counters.Marks(ctx, append(own, a.ahead.buckets...))
 	found, a.ahead.found = found[:len(own)], found[len(own):]
 	if holds(found[0], a.secret) {
-		return false, errRefusedBefore
+		return false, ErrRefused
 	}
 	if a.place == "" || len(found[2]) > 0 {
 		return a.place != "", nil
@@ -177,8 +220,24 @@ func (t *throttle) look(ctx context.Context, a *attempt) (proved bool, err error
 	return false, tooMany("address", found[1], addressFailures)
 }
 
+// Stats are the counts of what is under way at this moment.
+type Stats struct {
+	Accounts int // of which a password is being tried
+	Places   int // from which somebody logs in
+}
+
+// Stats returns what is under way.
+func (t *Throttle) Stats() Stats {
+	t.inquiries.mu.Lock()
+	accounts := len(t.inquiries.underWay)
+	t.inquiries.mu.Unlock()
+	t.places.mu.Lock()
+	defer t.places.mu.Unlock()
+	return Stats{accounts, len(t.places.underWay)}
+}
+
 // newProof reports whether one of the proofs was not written from here lately.
-func (t *throttle) newProof(proofs []Mark) bool {
+func (t *Throttle) newProof(proofs []Mark) bool {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -192,14 +251,14 @@ func (t *throttle) newProof(proofs []Mark) bool {
 	return isNew
 }
 
-func (t *throttle) refused(who Mark) Mark { return t.marks.mark("refused", string(who[:])) }
-func (t *throttle) wrong(who Mark, at string) Mark {
-	return t.marks.mark("wrong", string(who[:]), at) // at "" is everywhere that has no count of its own
+func (t *Throttle) refused(who Mark) Mark { return t.marks.Mark("refused", string(who[:])) }
+func (t *Throttle) wrong(who Mark, at string) Mark {
+	return t.marks.Mark("wrong", string(who[:]), at) // at "" is everywhere that has no count of its own
 }
-func (t *throttle) trying(who Mark) Mark   { return t.marks.mark("trying", string(who[:])) }
-func (t *throttle) address(at string) Mark { return t.marks.mark("address", at) }
-func (t *throttle) proved(who Mark, at string) Mark {
-	return t.marks.mark("proved", string(who[:]), at)
+func (t *Throttle) trying(who Mark) Mark   { return t.marks.Mark("trying", string(who[:])) }
+func (t *Throttle) address(at string) Mark { return t.marks.Mark("address", at) }
+func (t *Throttle) proved(who Mark, at string) Mark {
+	return t.marks.Mark("proved", string(who[:]), at)
 }
 
 // placeOf is the part of an address that is throttled as one: somebody who has

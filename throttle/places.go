@@ -1,4 +1,4 @@
-package providers
+package throttle
 
 import (
 	"context"
@@ -22,7 +22,7 @@ const (
 // order in which they came. Whoever was proved at the place is not held up by it.
 type places struct {
 	mu       sync.Mutex
-	underWay map[string]*place // bounded by the chain's limit of flights
+	underWay map[string]*place // bounded by the logins that the caller has under way at once
 }
 
 type place struct {

@@ -1,4 +1,4 @@
-package providers
+package throttle
 
 import (
 	"context"
@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// attempt is one login on its way through the chain. It belongs to one
+// Attempt is one login on its way to a provider and back. It belongs to one
 // goroutine.
-type attempt struct {
-	t      *throttle
+type Attempt struct {
+	t      *Throttle
 	login  Mark
 	name   Mark // of the login name as the most forgiving provider compares it
 	secret Mark
@@ -32,23 +32,24 @@ type attempt struct {
 	}
 }
 
-// accountOf is the account of a provider's subject or, where that is empty, of
-// the login name.
-func (a *attempt) accountOf(m *member, subject string) account {
-	limit := m.config.WrongPasswords
+// Admit decides whether the password may be tried on the account of a
+// provider's subject or, where that is empty, of the login name, and reserves
+// room for it, as if it were wrong, until the attempt is over. limit is how many
+// distinct wrong passwords the account may have. The error is ErrRefused, a
+// [*RetryAfter], or one of ctx.
+func (a *Attempt) Admit(ctx context.Context, provider, subject string, limit int) error {
 	if subject == "" {
-		return account{a.name, limit, true}
+		return a.admit(ctx, account{a.name, limit, true})
 	}
-	return account{a.t.marks.mark("account", m.config.Name, subject), limit, false}
+	return a.admit(ctx, account{a.t.marks.Mark("account", provider, subject), limit, false})
 }
 
-// admitted reports whether the password may be tried on an account already.
-func (a *attempt) admitted() bool { return a.inquiry != nil }
+// Admitted reports whether the password may be tried on an account already.
+func (a *Attempt) Admitted() bool { return a.inquiry != nil }
 
-// admit decides whether the password may be tried on an account, and holds it
-// as if it were wrong until the attempt is over. It holds before it reads, so
-// that of two that come at once one sees the other.
-func (a *attempt) admit(ctx context.Context, who account) error {
+// admit reserves before it reads, so that of two that come at once one sees the
+// other.
+func (a *Attempt) admit(ctx context.Context, who account) error {
 	if a.inquiry != nil && a.account == who {
 		return nil
 	}
@@ -59,7 +60,7 @@ func (a *attempt) admit(ctx context.Context, who account) error {
 	if who.nameless {
 		// Two spellings may be two people after all: what is wrong for one of
 		// them is not refused to the other, and is a guess more.
-		a.guess = t.marks.mark("spelled", string(a.login[:]), string(a.secret[:]))
+		a.guess = t.marks.Mark("spelled", string(a.login[:]), string(a.secret[:]))
 	}
 	t.mu.Lock()
 	t.aliases.Put(a.login, who)
@@ -78,14 +79,14 @@ func (a *attempt) admit(ctx context.Context, who account) error {
 }
 
 // buckets are the counters of an account.
-func (a *attempt) buckets(who account) []Mark {
+func (a *Attempt) buckets(who account) []Mark {
 	t := a.t
 	return []Mark{t.refused(who.mark), t.proved(who.mark, a.place), t.wrong(who.mark, a.place), t.wrong(who.mark, ""), t.address(a.place)}
 }
 
 // decide reads the counters of the account at hand. others are the passwords
 // that were being tried on it before they are read.
-func (a *attempt) decide(ctx context.Context, others []tried) error {
+func (a *Attempt) decide(ctx context.Context, others []tried) error {
 	t, who := a.t, a.account
 	buckets := a.buckets(who)
 	var found [][]Counted
@@ -96,7 +97,7 @@ func (a *attempt) decide(ctx context.Context, others []tried) error {
 		found = t.counters.Marks(ctx, buckets)
 	}
 	if holds(found[0], a.guess) {
-		return errRefusedBefore
+		return ErrRefused
 	}
 	wrong := found[3]
 	if a.own = a.place != "" && len(found[1]) > 0; a.own {
@@ -108,7 +109,7 @@ func (a *attempt) decide(ctx context.Context, others []tried) error {
 	if err := a.room(wrong, others); err != nil || a.own {
 		return err
 	}
-	a.held = &Count{t.trying(who.mark), a.guess, heldFor}
+	a.held = &Count{t.trying(who.mark), a.guess, t.heldFor}
 	t.counters.Hold(ctx, *a.held)
 	found = t.counters.Marks(ctx, []Mark{t.trying(who.mark), t.wrong(who.mark, "")})
 	return a.room(union(found[0], found[1]), others)
@@ -116,7 +117,7 @@ func (a *attempt) decide(ctx context.Context, others []tried) error {
 
 // room returns a RetryAfter where the wrong passwords of the account, with
 // those that are being tried and may be, leave no room for this one.
-func (a *attempt) room(wrong []Counted, others []tried) error {
+func (a *Attempt) room(wrong []Counted, others []tried) error {
 	wrong = slices.DeleteFunc(wrong, func(c Counted) bool { return c.Mark == a.guess }) // held here, or it would be refused
 	if full := tooMany("account", wrong, a.account.limit); full != nil {
 		return full
@@ -143,7 +144,7 @@ const heldUpFor = 3 * time.Second
 
 // release ends what admit began in this process. right says that the password
 // was proved.
-func (a *attempt) release(right bool) {
+func (a *Attempt) release(right bool) {
 	if a.inquiry != nil {
 		a.t.inquiries.release(a.inquiry, right)
 		a.inquiry = nil
@@ -152,7 +153,7 @@ func (a *attempt) release(right bool) {
 
 // releaseShared ends the hold that other replicas see: they count the password
 // no more.
-func (a *attempt) releaseShared() {
+func (a *Attempt) releaseShared() {
 	if a.held == nil {
 		return
 	}
@@ -162,8 +163,8 @@ func (a *attempt) releaseShared() {
 	a.held = nil
 }
 
-// end ends the attempt, whatever came of it.
-func (a *attempt) end() {
+// End ends the attempt, whatever came of it.
+func (a *Attempt) End() {
 	a.release(false)
 	a.releaseShared()
 	if a.inside {
@@ -172,8 +173,8 @@ func (a *attempt) end() {
 	}
 }
 
-// failed counts the password as wrong.
-func (a *attempt) failed(ctx context.Context) {
+// Failed counts the password as wrong.
+func (a *Attempt) Failed(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
 	t := a.t
@@ -186,16 +187,16 @@ func (a *attempt) failed(ctx context.Context) {
 		counts = append(counts, Count{t.refused(a.account.mark), a.guess, refusedFor}, Count{t.wrong(a.account.mark, where), a.guess, refusedFor})
 	}
 	if a.place != "" && !a.own {
-		counts = append(counts, Count{t.address(a.place), t.marks.mark("try", string(a.login[:]), string(a.secret[:])), refusedFor})
+		counts = append(counts, Count{t.address(a.place), t.marks.Mark("try", string(a.login[:]), string(a.secret[:])), refusedFor})
 	}
 	t.counters.Add(ctx, counts)
 	a.held = nil // what is wrong stays counted
 	a.release(false)
 }
 
-// turnedAway has the password be refused here, which is right and of no use. It
+// TurnedAway has the password be refused here, which is right and of no use. It
 // is nobody's guess, and counts as none.
-func (a *attempt) turnedAway(ctx context.Context) {
+func (a *Attempt) TurnedAway(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
 	counts := []Count{{a.t.refused(a.login), a.secret, refusedFor}}
@@ -205,8 +206,8 @@ func (a *attempt) turnedAway(ctx context.Context) {
 	a.t.counters.Add(ctx, counts)
 }
 
-// succeeded notes that the account was proved at this place.
-func (a *attempt) succeeded(ctx context.Context) {
+// Succeeded notes that the account was proved at this place.
+func (a *Attempt) Succeeded(ctx context.Context) {
 	counted := a.inquiry != nil
 	a.release(true)
 	if !counted || a.place == "" {

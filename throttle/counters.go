@@ -1,12 +1,13 @@
-package providers
+package throttle
 
 import (
 	"context"
 	"crypto/rand"
-	"shorepass/internal/lru"
 	"slices"
 	"sync"
 	"time"
+
+	"shorepass/internal/lru"
 )
 
 // Counters remember, for a while, which marks were put into which buckets. It

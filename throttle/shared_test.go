@@ -1,12 +1,10 @@
-package providers
+package throttle
 
 import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +17,6 @@ import (
 // fakeStore is what replicas share: counters that may be lost.
 type fakeStore struct {
 	counters *LocalCounters
-	slow     time.Duration // what each answer takes
 	asked    atomic.Int32
 
 	mu      sync.Mutex
@@ -35,7 +32,6 @@ func (s *fakeStore) set(err error, hanging bool) {
 
 func (s *fakeStore) answer(ctx context.Context) error {
 	s.asked.Add(1)
-	time.Sleep(s.slow)
 	s.mu.Lock()
 	err, hanging := s.err, s.hanging
 	s.mu.Unlock()
@@ -156,81 +152,6 @@ func TestSharedCountersOfACancelledLogin(t *testing.T) {
 		c.Marks(t.Context(), []Mark{{1}})
 		if store.asked.Load() == asked {
 			t.Error("the store was not asked after a client had gone away")
-		}
-	})
-}
-
-// TestGuessesAtOnceOnReplicas: a store answers in its time, and of guesses that
-// come to several replicas at the same moment the directory hears of no more
-// than of those that come one after another.
-func TestGuessesAtOnceOnReplicas(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		known bool // each replica has seen the account before
-	}{{"an account that is not known yet", false}, {"a known one", true}} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				store := &fakeStore{counters: NewLocalCounters(time.Now), slow: 5 * time.Millisecond}
-				d := &directory{accounts: bob(), slow: time.Second}
-				var replicas []*Chain
-				for range 5 {
-					counters := NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler))
-					c := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
-					replicas = append(replicas, c)
-					if test.known {
-						c.try(t, typed("bob", "right", home))
-					}
-				}
-				time.Sleep(time.Minute)
-				before := d.reached()
-				var all sync.WaitGroup
-				for i := range 50 {
-					all.Go(func() {
-						from := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
-						if got := outcome(replicas[i%5].try(t, typed("bob", fmt.Sprint("w", i), from))); got != "401" && got != "429" {
-							t.Errorf("a guess = %s, want 401 or 429", got)
-						}
-					})
-				}
-				all.Wait()
-				if n := d.reached() - before; n > 3 {
-					t.Errorf("%d guesses reached the directory, want 3 at most", n)
-				}
-				// Nobody is held up by guesses that are over.
-				for i := range 3 {
-					replicas[i].try(t, typed("bob", fmt.Sprint("later", i), stranger))
-				}
-				if n := d.reached() - before; n != 3 {
-					t.Errorf("%d guesses reached the directory in all, want 3", n)
-				}
-			})
-		})
-	}
-}
-
-// TestHeldIsNotCounted: a password that turned out to be right, or of which
-// nobody could tell, takes nobody's room.
-func TestHeldIsNotCounted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &fakeStore{counters: NewLocalCounters(time.Now)}
-		d := &directory{accounts: bob()}
-		c := chainOf(t, NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler)), Member{d, Config{Name: "corp", Kind: "ldap"}})
-		try := func(what, secret string, from netip.Addr, want string) {
-			t.Helper()
-			if got := outcome(c.try(t, typed("bob", secret, from))); got != want {
-				t.Errorf("%s = %s, want %s", what, got, want)
-			}
-		}
-		d.set(errors.New("connection refused"))
-		for i := range 10 {
-			try("while the directory is down", fmt.Sprint("w", i), stranger, "503")
-		}
-		d.set(nil)
-		for i := range 20 { // each from a place of its own
-			try("the right one", "right", netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), "200")
-		}
-		for i := range 4 {
-			try("a wrong one", fmt.Sprint("w", i), stranger, map[bool]string{true: "401", false: "429"}[i < 3])
 		}
 	})
 }
