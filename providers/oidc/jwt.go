@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,22 +56,11 @@ func (p *Provider) verify(ctx context.Context, raw string, want expectation) (do
 	if err := checkHeader(raw, want.presented); err != nil {
 		return nil, fmt.Errorf("%w: %w", errToken, err)
 	}
-	// go-oidc checks algorithm, signature and issuer; it would also take
-	// Google's issuer in two spellings and names in any case, so what it
-	// decoded is not used, and what follows looks at the payload again.
-	keys := &tokenKeySet{keys: p.keys, algorithms: p.cfg.Algorithms, presented: want.presented}
-	verifier := goidc.NewVerifier(p.cfg.Issuer, keys, &goidc.Config{
-		SupportedSigningAlgs: p.cfg.Algorithms,
-		SkipClientIDCheck:    true, // done below
-		SkipExpiryCheck:      true, // done below, with our own skew
-	})
-	if _, err := verifier.Verify(ctx, raw); err != nil {
-		if keys.unavailable != nil {
-			return nil, keys.unavailable
-		}
-		return nil, fmt.Errorf("%w: %v", errToken, brief(err))
+	token, err := p.verifySigned(ctx, raw, want.presented)
+	if err != nil {
+		return nil, err
 	}
-	claims, err := decodeClaims(keys.payload, p.watched)
+	claims, err := p.decode(token)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errToken, err)
 	}
@@ -80,31 +70,62 @@ func (p *Provider) verify(ctx context.Context, raw string, want expectation) (do
 	return claims, nil
 }
 
-// tokenKeySet is the keySet as go-oidc asks it for one token. It keeps what
-// go-oidc does not hand back: the payload, and the error as a value.
-type tokenKeySet struct {
-	keys        *keySet
-	algorithms  []string
-	presented   bool
-	payload     []byte
-	unavailable error
+// verifySigned has go-oidc verify algorithm, signature and issuer. The error
+// wraps errToken, or says why the keys cannot be read.
+func (p *Provider) verifySigned(ctx context.Context, raw string, presented bool) (*goidc.IDToken, error) {
+	jws, err := jose.ParseSignedCompact(raw, p.algorithms)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", errToken, brief(err))
+	}
+	var token *goidc.IDToken
+	err = p.keys.try(ctx, presented, func(by *keys) error {
+		var err error
+		if token, err = p.verifyBy(ctx, by, jws, raw); err == nil {
+			return nil
+		}
+		if _, ok := by.verify(jws); !ok {
+			return fmt.Errorf("%w: %w", errToken, errNoKey) // which go-oidc says in words alone
+		}
+		return fmt.Errorf("%w: %v", errToken, brief(err))
+	})
+	return token, err
+}
+
+// verifyBy verifies a token by one reading of the keys. What go-oidc leaves out
+// is done by checkClaims: it knows one audience of several and no azp, and its
+// times have another leeway.
+func (p *Provider) verifyBy(ctx context.Context, by *keys, jws *jose.JSONWebSignature, raw string) (*goidc.IDToken, error) {
+	verifier := goidc.NewVerifier(p.cfg.Issuer, signedBy{by, jws}, &goidc.Config{
+		SupportedSigningAlgs: p.cfg.Algorithms,
+		SkipClientIDCheck:    true,
+		SkipExpiryCheck:      true,
+	})
+	return verifier.Verify(ctx, raw)
+}
+
+// signedBy is a reading of the keys as go-oidc asks it for one token.
+type signedBy struct {
+	keys *keys
+	jws  *jose.JSONWebSignature // the token, parsed
 }
 
 // VerifySignature implements [goidc.KeySet].
-func (s *tokenKeySet) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
-	var algorithms []jose.SignatureAlgorithm
-	for _, alg := range s.algorithms {
-		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
+func (s signedBy) VerifySignature(context.Context, string) ([]byte, error) {
+	payload, ok := s.keys.verify(s.jws)
+	if !ok {
+		return nil, errNoKey
 	}
-	jws, err := jose.ParseSignedCompact(raw, algorithms)
-	if err != nil {
+	return payload, nil
+}
+
+// decode returns the claims of a token to the letter: go-oidc would take names
+// in any case, and the last of several.
+func (p *Provider) decode(token *goidc.IDToken) (document, error) {
+	var payload json.RawMessage
+	if err := token.Claims(&payload); err != nil {
 		return nil, err
 	}
-	s.payload, err = s.keys.verify(ctx, jws, s.presented)
-	if err != nil && !errors.Is(err, errNoKey) {
-		s.unavailable = err
-	}
-	return s.payload, err
+	return decodeClaims(payload, p.watched)
 }
 
 // checkHeader refuses what no ID token looks like, before anything is spent on
@@ -143,6 +164,7 @@ func checkHeader(raw string, presented bool) error {
 
 // checkClaims refuses a token that was not made by this issuer, for us, now.
 func (p *Provider) checkClaims(claims document, want expectation) error {
+	// go-oidc takes Google's issuer in two spellings.
 	if iss, _ := claims["iss"].(string); iss != p.cfg.Issuer {
 		return fmt.Errorf("its issuer is not %q byte for byte", p.cfg.Issuer)
 	}

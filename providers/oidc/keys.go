@@ -70,25 +70,27 @@ func newKeySet(fetch func(context.Context) ([]jose.JSONWebKey, error)) *keySet {
 	}
 }
 
-// verify returns the payload of a signature by one of the keys. presented says
-// that the token came from outside, and not from the provider itself. The error
-// wraps errNoKey, or says why the keys cannot be read.
-func (s *keySet) verify(ctx context.Context, jws *jose.JSONWebSignature, presented bool) ([]byte, error) {
+// try has a token verified by the keys that are known and, where verify wraps
+// errNoKey, by a later reading of them. presented says that the token came from
+// outside, and not from the provider itself. The error is that of verify, or
+// says why the keys cannot be read.
+func (s *keySet) try(ctx context.Context, presented bool, verify func(*keys) error) error {
 	known, err := s.get(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if payload, ok := known.verify(jws); ok {
-		return payload, nil
+	refused := verify(known)
+	if !errors.Is(refused, errNoKey) {
+		return refused
 	}
 	newer, err := s.newer(ctx, known, presented)
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+		return err
+	case newer == known:
+		return refused
 	}
-	if payload, ok := newer.verify(jws); ok {
-		return payload, nil
-	}
-	return nil, errNoKey
+	return verify(newer)
 }
 
 // get returns the keys, reading them if there are none or they are old. Old

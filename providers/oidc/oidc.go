@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	jose "github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
 
 	"shorepass/internal/secret"
@@ -16,14 +17,15 @@ import (
 // Provider is one OpenID provider, and one client of it. It is safe for
 // concurrent use.
 type Provider struct {
-	cfg       Config
-	user      claimPath
-	groups    claimPath // empty: nobody has groups
-	watched   []string
-	client    *http.Client
-	discovery *discovery
-	keys      *keySet
-	now       func() time.Time
+	cfg        Config
+	user       claimPath
+	groups     claimPath // empty: nobody has groups
+	watched    []string
+	algorithms []jose.SignatureAlgorithm // of cfg
+	client     *http.Client
+	discovery  *discovery
+	keys       *keySet
+	now        func() time.Time
 
 	background background
 }
@@ -64,6 +66,9 @@ func New(cfg Config) (*Provider, error) {
 		client:    client,
 		discovery: &discovery{cfg: cfg, client: client, now: time.Now, gate: newGate()},
 		now:       time.Now,
+	}
+	for _, algorithm := range cfg.Algorithms {
+		p.algorithms = append(p.algorithms, jose.SignatureAlgorithm(algorithm))
 	}
 	p.keys = newKeySet(p.fetchKeys)
 	return p, nil
