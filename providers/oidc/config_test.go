@@ -95,7 +95,7 @@ func TestFaults(t *testing.T) {
 		{func(c *oidc.Config) { c.Timeout = time.Minute }, `timeout: 1m0s is not between "0s" and "10s", the time that a whole login has`},
 		{func(c *oidc.Config) { c.Hosts = []string{"https://x.example"} }, `hosts[0]: "https://x.example" is not a host: write "sso.corp.example" or "sso.corp.example:8443"`},
 		{func(c *oidc.Config) { c.Hosts = []string{""} }, `hosts[0]: "" is not a host: write "sso.corp.example" or "sso.corp.example:8443"`},
-		{func(c *oidc.Config) { c.TLS.Key = "key.pem" }, `tls: certificate and key go together`},
+		{func(c *oidc.Config) { c.TLS.Key = "key.pem" }, `tls: certificate and key go together; name both or neither`},
 	}
 	for _, tt := range tests {
 		cfg := valid()
