@@ -30,7 +30,6 @@ type directory struct {
 	bind    *pool // bound as whoever came last, and never searched on
 	limit   time.Duration
 	ppolicy bool // ask for the reason at a bind
-	now     func() time.Time
 
 	bindDN       string
 	bindPassword secret.Text
@@ -42,26 +41,26 @@ type directory struct {
 	refusedErr error     // and why
 }
 
-func newDirectory(cfg Config, now func() time.Time) (*directory, error) {
+func newDirectory(cfg Config) (*directory, error) {
 	tlsConfig, err := cfg.TLS.Client()
 	if err != nil {
 		return nil, err
 	}
 	d := &directory{
-		limit: cfg.Timeout, now: now,
+		limit:   cfg.Timeout,
 		ppolicy: cfg.Preset != presetAD,
 		bindDN:  cfg.BindDN, bindPassword: cfg.BindPassword,
 	}
 	for _, raw := range cfg.URLs {
-		s, err := newServer(raw, tlsConfig, cfg.StartTLS, now)
+		s, err := newServer(raw, tlsConfig, cfg.StartTLS)
 		if err != nil {
 			return nil, err
 		}
 		d.servers = append(d.servers, s)
 	}
-	d.search = newPool(cfg.SearchConnections, d.servers, cfg.Timeout, cfg.DialTimeout, now)
+	d.search = newPool(cfg.SearchConnections, d.servers, cfg.Timeout, cfg.DialTimeout)
 	d.search.prepare = d.bindService
-	d.bind = newPool(cfg.BindConnections, d.servers, cfg.Timeout, cfg.DialTimeout, now)
+	d.bind = newPool(cfg.BindConnections, d.servers, cfg.Timeout, cfg.DialTimeout)
 	d.bind.revive = d.search.probe
 	return d, nil
 }
@@ -77,7 +76,7 @@ func (d *directory) bindService(ctx context.Context, c *conn) error {
 		return err
 	}
 	d.mu.Lock()
-	rests, why := d.now().Before(d.refused), d.refusedErr
+	rests, why := time.Now().Before(d.refused), d.refusedErr
 	d.mu.Unlock()
 	if rests {
 		return why
@@ -88,7 +87,7 @@ func (d *directory) bindService(ctx context.Context, c *conn) error {
 	}
 	err = fmt.Errorf("%w: %w%s", errServiceAccount, err, cure(err))
 	d.mu.Lock()
-	d.refused, d.refusedErr = d.now().Add(refusedRest), err
+	d.refused, d.refusedErr = time.Now().Add(refusedRest), err
 	d.mu.Unlock()
 	return err
 }

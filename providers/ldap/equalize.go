@@ -23,7 +23,7 @@ func (p *Provider) Equalize(ctx context.Context, _ providers.Login, _ providers.
 // answer. The bind is one of an entry that there is not, with a password of our
 // own. A directory answers it without hashing, and so the rest is waited.
 func (p *Provider) equalize(ctx context.Context) {
-	began := p.now()
+	began := time.Now()
 	usual := p.refusals.sample()
 	nobody := "cn=" + rand.Text()
 	if p.userBase != nil {
@@ -33,7 +33,7 @@ func (p *Provider) equalize(ctx context.Context) {
 		_, err := p.dir.simpleBind(l, nobody, secret.New(rand.Text()))
 		return err
 	})
-	rest := time.NewTimer(usual - p.now().Sub(began))
+	rest := time.NewTimer(usual - time.Since(began))
 	defer rest.Stop()
 	select {
 	case <-rest.C:

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
 
@@ -39,7 +38,7 @@ type groups struct {
 	warn   *warnings
 }
 
-func newGroups(cfg Config, warn *warnings, now func() time.Time) (*groups, error) {
+func newGroups(cfg Config, warn *warnings) (*groups, error) {
 	g := &groups{cfg: cfg.Groups, names: foldNames(cfg.Groups.GroupNames), byDN: "entryDN", warn: warn}
 	if cfg.Preset == presetAD {
 		g.byDN = "distinguishedName"
@@ -60,7 +59,7 @@ func newGroups(cfg Config, warn *warnings, now func() time.Time) (*groups, error
 			return nil, fmt.Errorf("groups.nested_filter: %w", err)
 		}
 	case nestedTokenGroups, nestedInChain:
-		g.sids = newSIDNames(now)
+		g.sids = newSIDNames()
 	}
 	return g, nil
 }

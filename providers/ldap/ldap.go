@@ -30,7 +30,6 @@ type Provider struct {
 	refusals   *durations
 	warnings   *warnings
 	pinged     pinged
-	now        func() time.Time
 
 	background background
 }
@@ -49,8 +48,8 @@ var (
 // the files of cfg.TLS, and touches no network.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		cfg: cfg, preset: presets[cfg.Preset], now: time.Now,
-		refusals: &durations{}, warnings: newWarnings(time.Now), pinged: newPinged(),
+		cfg: cfg, preset: presets[cfg.Preset],
+		refusals: &durations{}, warnings: newWarnings(), pinged: newPinged(),
 	}
 	var err error
 	if p.userFilter, err = filterTemplate(cfg.Users.Filter, "login", "user"); err != nil {
@@ -66,11 +65,11 @@ func New(cfg Config) (*Provider, error) {
 			return nil, fmt.Errorf("users.base: %w", err)
 		}
 	}
-	if p.dir, err = newDirectory(cfg, p.now); err != nil {
+	if p.dir, err = newDirectory(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.Groups.read() {
-		if p.groups, err = newGroups(cfg, p.warnings, p.now); err != nil {
+		if p.groups, err = newGroups(cfg, p.warnings); err != nil {
 			return nil, err
 		}
 	}
@@ -189,7 +188,7 @@ func (p *Provider) proveEntry(ctx context.Context, e entry, secret secret.Text) 
 
 // tryEntry binds as the entry.
 func (p *Provider) tryEntry(ctx context.Context, e entry, secret secret.Text) error {
-	began := p.now()
+	began := time.Now()
 	err := p.dir.try(ctx, e.dn, secret)
 	if errors.Is(err, errUnwilling) {
 		// Only an account that is not good can be the reason that is not the
@@ -199,7 +198,7 @@ func (p *Provider) tryEntry(ctx context.Context, e entry, secret secret.Text) er
 		}
 	}
 	if errors.Is(err, providers.ErrRejected) {
-		p.refusals.add(p.now().Sub(began))
+		p.refusals.add(time.Since(began))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", e.dn, err)
@@ -289,7 +288,7 @@ func (p *Provider) loginConditions(e entry) error {
 }
 
 func (p *Provider) conditions(e entry) ([]condition, error) {
-	found, err := conditionsOf(e, p.cfg.Preset == presetAD, p.now())
+	found, err := conditionsOf(e, p.cfg.Preset == presetAD, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("state of %s: %w", e.dn, err)
 	}

@@ -43,12 +43,12 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for another ping: %w", context.Cause(ctx))
 	}
-	if !p.pinged.at.IsZero() && p.now().Sub(p.pinged.at) < pingMemory {
+	if !p.pinged.at.IsZero() && time.Since(p.pinged.at) < pingMemory {
 		return p.pinged.lines, p.pinged.err
 	}
 	lines, err := p.look(ctx)
 	if !over(ctx) {
-		p.pinged.lines, p.pinged.err, p.pinged.at = lines, err, p.now()
+		p.pinged.lines, p.pinged.err, p.pinged.at = lines, err, time.Now()
 	}
 	return lines, err
 }
@@ -96,7 +96,7 @@ func (d *directory) describe(ctx context.Context, s *server) (string, error) {
 		return "", err
 	}
 	defer d.search.leave()
-	began := d.now()
+	began := time.Now()
 	c, err := d.search.open(ctx, s)
 	if err != nil {
 		if !over(ctx) && !errors.Is(err, errServiceAccount) {
@@ -106,7 +106,7 @@ func (d *directory) describe(ctx context.Context, s *server) (string, error) {
 	}
 	defer c.close()
 	s.succeeded()
-	took := d.now().Sub(began).Round(time.Millisecond)
+	took := time.Since(began).Round(time.Millisecond)
 	root, err := d.rootDSE(ctx, c, "vendorName", "vendorVersion", "objectClass", "dnsHostName", "rootDomainNamingContext")
 	if err != nil && !answered(err) {
 		return "", fmt.Errorf("%s: %w", s.url, err)

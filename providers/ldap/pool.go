@@ -35,7 +35,6 @@ type pool struct {
 	servers []*server
 	limit   time.Duration // of one operation, connecting included
 	dial    time.Duration // of connecting alone
-	now     func() time.Time
 
 	// prepare makes a fresh connection ready, by binding the service account;
 	// nil where nothing is to be done. Its error is as that of dial.
@@ -54,9 +53,9 @@ type pool struct {
 	using  sync.WaitGroup
 }
 
-func newPool(size int, servers []*server, limit, dial time.Duration, now func() time.Time) *pool {
+func newPool(size int, servers []*server, limit, dial time.Duration) *pool {
 	return &pool{
-		servers: servers, limit: limit, dial: dial, now: now,
+		servers: servers, limit: limit, dial: dial,
 		slots:   make(chan struct{}, size),
 		waiting: make(chan struct{}, size*waitersEach),
 	}
@@ -77,7 +76,7 @@ func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) e
 	var last error
 	tried := make(map[*server]bool, len(p.servers))
 	for fresh := false; ; {
-		began := p.now()
+		began := time.Now()
 		c, err := p.take(ctx, fresh, tried)
 		if err != nil {
 			if last != nil && errors.Is(err, errDown) {
@@ -85,7 +84,7 @@ func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) e
 			}
 			return err
 		}
-		err = c.do(ctx, p.limit-p.now().Sub(began), operation)
+		err = c.do(ctx, p.limit-time.Since(began), operation)
 		if err == nil || answered(err) && !refusesToServe(err) {
 			c.server.succeeded()
 			p.give(c, err)
@@ -244,7 +243,7 @@ func (p *pool) takeIdle(tried map[*server]bool) *conn {
 }
 
 func (p *pool) stale(c *conn) bool {
-	now := p.now()
+	now := time.Now()
 	return c.dead() || c.epoch != c.server.current() || now.Sub(c.used) > maxIdle || now.Sub(c.opened) > maxAge
 }
 
@@ -276,7 +275,7 @@ func (p *pool) give(c *conn, answer error) {
 		c.close()
 		return
 	}
-	c.used = p.now()
+	c.used = time.Now()
 	p.mu.Lock()
 	keep := !p.closed && !c.dead()
 	if keep {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
@@ -13,27 +14,35 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// newTestDirectory makes a directory of a fake, whose clock the test sets.
-func newTestDirectory(t *testing.T, f *ldaptest.Fake) (d *directory, clock *atomic.Int64) {
+// newTestDirectory makes a directory of a fake.
+func newTestDirectory(t *testing.T, f *ldaptest.Fake) *directory {
 	t.Helper()
 	cfg := Config{
 		Preset: "openldap", URLs: []string{f.URL}, Insecure: true,
 		BindDN: "cn=svc,dc=x", BindPassword: secret.New("x"), Users: Users{Base: "dc=x"},
 	}.WithDefaults()
-	clock = new(atomic.Int64)
-	d, err := newDirectory(cfg, func() time.Time { return time.Unix(clock.Load(), 0) })
+	d, err := newDirectory(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.close)
-	return d, clock
+	return d
+}
+
+// age makes the idle connections of a pool older.
+func age(p *pool, by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.idle {
+		c.used, c.opened = c.used.Add(-by), c.opened.Add(-by)
+	}
 }
 
 // TestRecycle checks that no connection is used that Active Directory would
 // soon close, nor one for ever.
 func TestRecycle(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
-	d, clock := newTestDirectory(t, f)
+	d := newTestDirectory(t, f)
 	connections := func() int { _, ever := f.Connections(); return ever }
 	for _, step := range []struct {
 		after time.Duration
@@ -46,7 +55,7 @@ func TestRecycle(t *testing.T) {
 		{maxIdle, 2}, {maxIdle, 2}, {maxIdle, 2}, {maxIdle, 2}, // busy enough, and an hour old after five
 		{maxIdle, 2}, {maxIdle, 3},
 	} {
-		clock.Add(int64(step.after / time.Second))
+		age(d.bind, step.after-time.Second/2) // the test itself takes a moment
 		if err := d.try(t.Context(), "uid=a,dc=x", secret.New("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +63,7 @@ func TestRecycle(t *testing.T) {
 			t.Fatalf("%d connections after another %s, want %d", got, step.after, step.want)
 		}
 	}
-	clock.Add(int64(maxIdle/time.Second) + 1)
+	age(d.bind, maxIdle+time.Second)
 	d.bind.sweep()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if open, _ := f.Connections(); open == 0 {
@@ -69,8 +78,11 @@ func TestRecycle(t *testing.T) {
 // TestRests checks how long a server that is down is left alone, and that one
 // alone finds out whether it is up.
 func TestRests(t *testing.T) {
-	var clock atomic.Int64
-	s := &server{now: func() time.Time { return time.Unix(0, clock.Load()) }}
+	synctest.Test(t, testRests)
+}
+
+func testRests(t *testing.T) {
+	s := new(server)
 	down := errors.New("down")
 	for i, want := range []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
 		if i == 0 && !s.claim() {
@@ -78,11 +90,11 @@ func TestRests(t *testing.T) {
 		}
 		s.failed(down)
 		s.failed(down) // another that failed with it
-		clock.Add(int64(want) - 1)
+		time.Sleep(want - 1)
 		if s.claim() {
 			t.Errorf("failure %d: asked again before %s", i, want)
 		}
-		clock.Add(1)
+		time.Sleep(time.Nanosecond)
 		if !s.claim() {
 			t.Errorf("failure %d: not asked again after %s", i, want)
 		}
@@ -105,7 +117,7 @@ func TestResend(t *testing.T) {
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		return ldaptest.Answer{Hangup: r.DN != "cn=svc,dc=x" && dying.CompareAndSwap(true, false)}
 	})
-	d, _ := newTestDirectory(t, f)
+	d := newTestDirectory(t, f)
 	count := func(operation int) int {
 		n := 0
 		for _, r := range f.Requests() {
@@ -157,7 +169,7 @@ func TestResend(t *testing.T) {
 // nothing.
 func TestAnonymousBind(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
-	d, _ := newTestDirectory(t, f)
+	d := newTestDirectory(t, f)
 	for _, test := range []struct{ dn, password string }{{"uid=a,dc=x", ""}, {"", "x"}, {"", ""}} {
 		if err := d.try(t.Context(), test.dn, secret.New(test.password)); !errors.Is(err, providers.ErrRejected) {
 			t.Errorf("try(%q, %q) = %v, want ErrRejected", test.dn, test.password, err)

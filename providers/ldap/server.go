@@ -28,7 +28,6 @@ type server struct {
 	tls      *tls.Config
 	ldaps    bool
 	startTLS bool
-	now      func() time.Time
 
 	mu       sync.Mutex
 	failures int       // on end; 0 while it is up
@@ -38,12 +37,12 @@ type server struct {
 	lastErr  error
 }
 
-func newServer(raw string, cfg *tls.Config, startTLS bool, now func() time.Time) (*server, error) {
+func newServer(raw string, cfg *tls.Config, startTLS bool) (*server, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("urls: %w", err)
 	}
-	s := &server{url: raw, ldaps: u.Scheme == "ldaps", startTLS: startTLS && u.Scheme == "ldap", now: now}
+	s := &server{url: raw, ldaps: u.Scheme == "ldaps", startTLS: startTLS && u.Scheme == "ldap"}
 	port := u.Port()
 	if port == "" {
 		port = ldap.DefaultLdapPort
@@ -75,7 +74,7 @@ func (s *server) claim() bool {
 	if s.failures == 0 {
 		return true
 	}
-	if s.probed || s.now().Before(s.rests) {
+	if s.probed || time.Now().Before(s.rests) {
 		return false
 	}
 	s.probed = true
@@ -98,7 +97,7 @@ func (s *server) released() {
 func (s *server) failed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
+	now := time.Now()
 	if s.failures > 0 && !s.probed && now.Before(s.rests) {
 		return // one of many that failed together
 	}
@@ -155,7 +154,7 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 }
 
 func (s *server) secure(ctx context.Context, w *wire) (*conn, error) {
-	c := &conn{wire: w, server: s, epoch: s.current(), opened: s.now()}
+	c := &conn{wire: w, server: s, epoch: s.current(), opened: time.Now()}
 	if s.ldaps {
 		over := tls.Client(w, s.tls)
 		if err := over.HandshakeContext(ctx); err != nil {

@@ -31,8 +31,6 @@ const (
 // sidNames is a cache of the groups that security identifiers name, with a TTL
 // of sidsFor and a bound of maxSIDs.
 type sidNames struct {
-	now func() time.Time
-
 	mu    sync.Mutex
 	known *lru.Cache[string, sidName] // by the identifier's bytes
 }
@@ -42,21 +40,21 @@ type sidName struct {
 	until time.Time
 }
 
-func newSIDNames(now func() time.Time) *sidNames {
-	return &sidNames{now: now, known: lru.New[string, sidName](maxSIDs)}
+func newSIDNames() *sidNames {
+	return &sidNames{known: lru.New[string, sidName](maxSIDs)}
 }
 
 func (n *sidNames) get(sid string) (group, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	found, ok := n.known.Get(sid)
-	return found.group, ok && n.now().Before(found.until)
+	return found.group, ok && time.Now().Before(found.until)
 }
 
 func (n *sidNames) put(sid string, one group) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.known.Put(sid, sidName{one, n.now().Add(sidsFor)})
+	n.known.Put(sid, sidName{one, time.Now().Add(sidsFor)})
 }
 
 // tokenGroups reads Active Directory's own list of the groups that count for a

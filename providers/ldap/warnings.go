@@ -20,14 +20,13 @@ const (
 // hour.
 type warnings struct {
 	log *slog.Logger
-	now func() time.Time
 
 	mu   sync.Mutex
 	said *lru.Cache[string, time.Time]
 }
 
-func newWarnings(now func() time.Time) *warnings {
-	return &warnings{log: slog.New(slog.DiscardHandler), now: now, said: lru.New[string, time.Time](maxWarnings)}
+func newWarnings() *warnings {
+	return &warnings{log: slog.New(slog.DiscardHandler), said: lru.New[string, time.Time](maxWarnings)}
 }
 
 func (w *warnings) add(text string) {
@@ -40,7 +39,7 @@ func (w *warnings) add(text string) {
 func (w *warnings) fresh(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.now()
+	now := time.Now()
 	if at, ok := w.said.Get(text); ok && now.Sub(at) < warnEvery {
 		return false
 	}
@@ -54,7 +53,7 @@ func (w *warnings) recent() []string {
 	defer w.mu.Unlock()
 	var texts []string
 	for text, at := range w.said.All() {
-		if w.now().Sub(at) < warnEvery {
+		if time.Since(at) < warnEvery {
 			texts = append(texts, text)
 		}
 	}

@@ -65,7 +65,7 @@ func (p *Provider) freshen(ctx context.Context, maxAge time.Duration) error {
 		return err
 	}
 	known := p.keys.current.Load()
-	if known != nil && p.now().Sub(known.read) < maxAge {
+	if known != nil && time.Since(known.read) < maxAge {
 		return nil
 	}
 	_, err := p.keys.newer(ctx, known, false)

@@ -246,7 +246,7 @@ func (p *Provider) keptClaims(docs documents) map[string]any {
 // authTime returns when the person last proved who they are: auth_time where
 // the provider says it, else now.
 func (p *Provider) authTime(docs documents) time.Time {
-	now := p.now()
+	now := time.Now()
 	for _, doc := range docs {
 		if at, ok, err := doc.time("auth_time"); err == nil && ok && at.Before(now) {
 			return at

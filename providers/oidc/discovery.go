@@ -72,7 +72,6 @@ func (g gate) leave() { <-g }
 type discovery struct {
 	cfg    Config
 	client *http.Client
-	now    func() time.Time
 
 	current atomic.Pointer[metadata]
 
@@ -93,7 +92,7 @@ func (d *discovery) get(ctx context.Context) (*metadata, error) {
 	if m := d.current.Load(); m != nil {
 		return m, nil
 	}
-	if d.failure != nil && d.now().Sub(d.failedAt) < failureHolds {
+	if d.failure != nil && time.Since(d.failedAt) < failureHolds {
 		return nil, d.failure
 	}
 	return d.read(ctx)
@@ -106,7 +105,7 @@ func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadat
 		return nil, fmt.Errorf("wait for discovery of %s: %w", d.cfg.Issuer, err)
 	}
 	defer d.gate.leave()
-	if m := d.current.Load(); m != nil && d.now().Sub(m.read) < maxAge {
+	if m := d.current.Load(); m != nil && time.Since(m.read) < maxAge {
 		return m, nil
 	}
 	return d.read(ctx)
@@ -116,22 +115,22 @@ func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadat
 func (d *discovery) read(ctx context.Context) (*metadata, error) {
 	limited, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client), d.cfg.Timeout)
 	defer cancel()
-	begun := d.now()
+	begun := time.Now()
 	found, err := goidc.NewProvider(limited, d.cfg.Issuer)
 	if err != nil {
 		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, brief(err))
 		if ctx.Err() == nil { // else the caller went away, which says nothing of the provider
-			d.failure, d.failedAt = err, d.now()
+			d.failure, d.failedAt = err, time.Now()
 		}
 		return nil, err
 	}
 	m, err := parseMetadata(d.cfg, found)
 	if err != nil {
 		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, err)
-		d.failure, d.failedAt = err, d.now()
+		d.failure, d.failedAt = err, time.Now()
 		return nil, err
 	}
-	m.read = d.now()
+	m.read = time.Now()
 	m.took = m.read.Sub(begun)
 	d.failure = nil
 	d.current.Store(m)

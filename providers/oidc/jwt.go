@@ -171,7 +171,7 @@ func (p *Provider) checkClaims(claims document, want expectation) error {
 	if _, err := claims.subject(); err != nil {
 		return err
 	}
-	if err := claims.checkTimes(p.now()); err != nil {
+	if err := claims.checkTimes(time.Now()); err != nil {
 		return err
 	}
 	if err := claims.checkAudience(want); err != nil {

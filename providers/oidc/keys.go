@@ -42,7 +42,6 @@ var errNoKey = errors.New("the signature is of none of the provider's keys")
 // us hammer it.
 type keySet struct {
 	fetch func(context.Context) ([]jose.JSONWebKey, error)
-	now   func() time.Time
 
 	// strangers limits how often tokens that came from outside can have the
 	// keys read again.
@@ -64,7 +63,6 @@ type keys struct {
 func newKeySet(fetch func(context.Context) ([]jose.JSONWebKey, error)) *keySet {
 	return &keySet{
 		fetch:     fetch,
-		now:       time.Now,
 		strangers: rate.NewLimiter(rate.Every(10*time.Second), 3),
 		gate:      newGate(),
 	}
@@ -97,11 +95,11 @@ func (s *keySet) try(ctx context.Context, presented bool, verify func(*keys) err
 // ones are good for a day when the provider cannot be reached.
 func (s *keySet) get(ctx context.Context) (*keys, error) {
 	known := s.current.Load()
-	if known != nil && s.now().Sub(known.read) < keysStale {
+	if known != nil && time.Since(known.read) < keysStale {
 		return known, nil
 	}
 	read, err := s.newer(ctx, known, false)
-	if err != nil && known != nil && s.now().Sub(known.read) < keysUnusable {
+	if err != nil && known != nil && time.Since(known.read) < keysUnusable {
 		return known, nil
 	}
 	return read, err
@@ -117,20 +115,20 @@ func (s *keySet) newer(ctx context.Context, known *keys, stranger bool) (*keys, 
 	if now := s.current.Load(); now != known {
 		return now, nil
 	}
-	if s.failure != nil && s.now().Sub(s.failedAt) < failureHolds {
+	if s.failure != nil && time.Since(s.failedAt) < failureHolds {
 		return nil, s.failure
 	}
-	if stranger && !s.strangers.AllowN(s.now(), 1) {
+	if stranger && !s.strangers.AllowN(time.Now(), 1) {
 		return known, nil
 	}
 	list, err := s.fetch(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			s.failure, s.failedAt = err, s.now()
+			s.failure, s.failedAt = err, time.Now()
 		}
 		return nil, err
 	}
-	read := &keys{list, s.now()}
+	read := &keys{list, time.Now()}
 	s.failure = nil
 	s.current.Store(read)
 	return read, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
@@ -25,7 +24,6 @@ type Provider struct {
 	client     *http.Client
 	discovery  *discovery
 	keys       *keySet
-	now        func() time.Time
 
 	background background
 }
@@ -64,8 +62,7 @@ func New(cfg Config) (*Provider, error) {
 		groups:    groups,
 		watched:   watchedClaims(cfg, user, groups),
 		client:    client,
-		discovery: &discovery{cfg: cfg, client: client, now: time.Now, gate: newGate()},
-		now:       time.Now,
+		discovery: &discovery{cfg: cfg, client: client, gate: newGate()},
 	}
 	for _, algorithm := range cfg.Algorithms {
 		p.algorithms = append(p.algorithms, jose.SignatureAlgorithm(algorithm))
