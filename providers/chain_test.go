@@ -40,7 +40,7 @@ func TestRoute(t *testing.T) {
 		{ci, Config{Name: "ci", Kind: "oidc", Prefix: pointer("c:")}},
 		{ldap, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}},
 	}
-	c := chainOf(t, throttle.NewLocalCounters(time.Now), all...)
+	c := chainOf(t, throttle.NewLocalCounters(), all...)
 	const jwe = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..aXY.Y2lwaGVy.dGFn"
 	for _, test := range []struct {
 		login  Login
@@ -134,7 +134,7 @@ func TestRoute(t *testing.T) {
 func TestJoinRefreshName(t *testing.T) {
 	sso := &directory{print: "sso", takes: []Kind{RefreshToken}}
 	mfa := &directory{print: "mfa", takes: []Kind{RefreshToken}}
-	c := chainOf(t, throttle.NewLocalCounters(time.Now), Member{sso, Config{Name: "sso", Kind: "oidc", Prefix: pointer("")}}, Member{mfa, Config{Name: "Mfa", Kind: "oidc", Prefix: pointer("m:")}})
+	c := chainOf(t, throttle.NewLocalCounters(), Member{sso, Config{Name: "sso", Kind: "oidc", Prefix: pointer("")}}, Member{mfa, Config{Name: "Mfa", Kind: "oidc", Prefix: pointer("m:")}})
 	for _, test := range []struct {
 		login, password string
 		wantLogin, want string
@@ -236,7 +236,7 @@ func TestOrder(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			a := &directory{accounts: map[Login]fakeAccount{"bob": {"right", "1", "one", nil}}, broken: test.first}
 			b := &directory{accounts: map[Login]fakeAccount{"bob": {"right", "2", "two", nil}}, broken: test.second}
-			c := chainOf(t, throttle.NewLocalCounters(time.Now),
+			c := chainOf(t, throttle.NewLocalCounters(),
 				Member{a, Config{Name: "a", Kind: "ldap", Prefix: pointer("a:")}}, Member{b, Config{Name: "b", Kind: "ldap", Prefix: pointer("b:")}})
 			id, err := c.Authenticate(t.Context(), typed("bob", "right", home))
 			if got := outcome(err); got != test.want || a.searches()+b.searches() != test.asked {
@@ -367,7 +367,7 @@ func TestNamesOfOthers(t *testing.T) {
 		d.again = func(*Identity) (*Identity, error) {
 			return &Identity{Subject: "uuid-1", User: test.user, Groups: test.groups}, nil
 		}
-		c := chainOf(t, throttle.NewLocalCounters(time.Now),
+		c := chainOf(t, throttle.NewLocalCounters(),
 			Member{d, Config{Name: "own", Kind: test.kind, Prefix: &test.own}},
 			Member{&directory{}, Config{Name: "other", Kind: "oidc", Prefix: &test.other}})
 		login, err := c.Authenticate(t.Context(), typed("bob", "right", home))
@@ -388,7 +388,7 @@ func TestNamesOfOthers(t *testing.T) {
 
 func TestPanicIsNoOutcome(t *testing.T) {
 	d := &directory{accounts: bob(), again: nil}
-	c := chainOf(t, throttle.NewLocalCounters(time.Now), Member{panicking{d}, Config{Name: "corp", Kind: "ldap"}})
+	c := chainOf(t, throttle.NewLocalCounters(), Member{panicking{d}, Config{Name: "corp", Kind: "ldap"}})
 	if got := outcome(c.try(t, typed("bob", "right", home))); got != "503" {
 		t.Errorf("Authenticate = %s, want 503", got)
 	}
@@ -439,7 +439,7 @@ func TestChainLimitOfTheSecond(t *testing.T) {
 func TestTurnedAwayIsNotAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob()}
-		c := chainOf(t, throttle.NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}})
+		c := chainOf(t, throttle.NewLocalCounters(), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}})
 		for range 50 {
 			if got := outcome(c.try(t, typed("bob", "right", home))); got != "401" {
 				t.Errorf("who is in no group that is required = %s, want 401", got)
@@ -466,7 +466,7 @@ func TestTurnedAwayIsNotAskedAgain(t *testing.T) {
 func TestTurnedAwayUnderAnySpelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
-		counters, member := throttle.NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}}
+		counters, member := throttle.NewLocalCounters(), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}}
 		c, replica := chainOf(t, counters, member), chainOf(t, counters, member)
 		spellings := []Login{"bob", `corp\bob`, "bob@corp.example"}
 		for _, when := range []string{"the first time", "again"} {
@@ -520,7 +520,7 @@ func TestIDTokensPassTheThrottleBy(t *testing.T) {
 
 func TestEqualize(t *testing.T) {
 	f := &equalizing{}
-	c := chainOf(t, throttle.NewLocalCounters(time.Now), Member{f, Config{Name: "local", Kind: "file"}})
+	c := chainOf(t, throttle.NewLocalCounters(), Member{f, Config{Name: "local", Kind: "file"}})
 	for range 2 { // the second is refused from memory, as a known name's is
 		c.try(t, typed("nobody", "wrong", home))
 	}
@@ -529,7 +529,7 @@ func TestEqualize(t *testing.T) {
 		t.Errorf("Equalize was called %d times, want once, for the name that nobody has", f.times)
 	}
 	f.times = 0
-	c = chainOf(t, throttle.NewLocalCounters(time.Now), Member{f, Config{Name: "local", Kind: "file"}},
+	c = chainOf(t, throttle.NewLocalCounters(), Member{f, Config{Name: "local", Kind: "file"}},
 		Member{&directory{}, Config{Name: "corp", Kind: "ldap"}})
 	c.try(t, typed("nobody", "wrong", home))
 	if f.times != 0 {
@@ -571,7 +571,7 @@ func TestNewChainRefuses(t *testing.T) {
 		for i, cfg := range test.configs {
 			members[i] = Member{&directory{}, cfg}
 		}
-		_, err := NewChain(members, throttle.NewLocalCounters(time.Now), nil)
+		_, err := NewChain(members, throttle.NewLocalCounters(), nil)
 		if got := fmt.Sprint(err); test.want == "" && err != nil || !strings.HasPrefix(got, test.want) && test.want != "" {
 			t.Errorf("%s: NewChain = %v, want %q", test.name, err, test.want)
 		}
@@ -605,7 +605,7 @@ func TestWarnings(t *testing.T) {
 		{"no passwords after it", []Member{member(grant, "a"), member(tokens, "b")}, 0},
 		{"one warning each", []Member{member(grant, "a"), member(grant, "b"), member(search, "c")}, 2},
 	} {
-		if got := chainOf(t, throttle.NewLocalCounters(time.Now), test.members...).Warnings(); len(got) != test.want {
+		if got := chainOf(t, throttle.NewLocalCounters(), test.members...).Warnings(); len(got) != test.want {
 			t.Errorf("%s: Warnings() = %q, want %d", test.name, got, test.want)
 		}
 	}
@@ -670,7 +670,7 @@ func TestRevalidate(t *testing.T) {
 
 func TestCannotRevalidate(t *testing.T) {
 	type onlyLogin struct{ Provider }
-	c := chainOf(t, throttle.NewLocalCounters(time.Now), Member{onlyLogin{&directory{}}, Config{Name: "corp"}})
+	c := chainOf(t, throttle.NewLocalCounters(), Member{onlyLogin{&directory{}}, Config{Name: "corp"}})
 	if _, err := c.Revalidate(t.Context(), &Identity{Provider: "corp", Subject: "1"}); !errors.Is(err, ErrCannotRevalidate) {
 		t.Errorf("Revalidate = %v, want ErrCannotRevalidate", err)
 	}
@@ -714,7 +714,7 @@ func TestRefreshTokenAtOnce(t *testing.T) {
 // about it, even where it says that the account is not its own.
 func TestShownToNoOther(t *testing.T) {
 	next := &directory{accounts: bob()}
-	c := chainOf(t, throttle.NewLocalCounters(time.Now),
+	c := chainOf(t, throttle.NewLocalCounters(),
 		Member{disowning{}, Config{Name: "a", Kind: "ldap", Prefix: pointer("")}}, Member{next, Config{Name: "b", Kind: "ldap", Prefix: pointer("")}})
 	if got := outcome(c.try(t, typed("bob", "right", home))); got != "401" || next.searches() != 0 {
 		t.Errorf("Authenticate = %s with %d searches at the next provider, want 401 with none", got, next.searches())

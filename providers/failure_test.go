@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"shorepass/throttle"
 )
@@ -52,7 +51,7 @@ func TestClassify(t *testing.T) {
 func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 	var log bytes.Buffer
 	d := &directory{accounts: bob(), catches: true}
-	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}}}, throttle.NewLocalCounters(time.Now), slog.New(slog.NewTextHandler(&log, nil)))
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}}}, throttle.NewLocalCounters(), slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

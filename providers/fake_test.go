@@ -161,7 +161,7 @@ func one(t *testing.T, d *directory, edit func(*Config)) *Chain {
 	if edit != nil {
 		edit(&cfg)
 	}
-	return chainOf(t, throttle.NewLocalCounters(time.Now), Member{d, cfg})
+	return chainOf(t, throttle.NewLocalCounters(), Member{d, cfg})
 }
 
 func chainOf(t *testing.T, counters throttle.Counters, members ...Member) *Chain {

@@ -293,7 +293,7 @@ func TestAddressBudgetOfTheAccount(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := &meanwhile{directory: directory{accounts: bob()}}
-			c := chainOf(t, throttle.NewLocalCounters(time.Now), Member{d, Config{Name: "corp", Kind: "ldap"}})
+			c := chainOf(t, throttle.NewLocalCounters(), Member{d, Config{Name: "corp", Kind: "ldap"}})
 			test.play(d, c)
 			before := d.reached()
 			if got := outcome(c.try(t, typed("bob", "right", home))); got != "429" || d.reached() != before {
@@ -572,7 +572,7 @@ func TestRefusedTokens(t *testing.T) {
 // first one from a place costs one more, and one where nobody knows the account
 // yet; it is written down before and after.
 func TestReads(t *testing.T) {
-	counters := &counting{Counters: throttle.NewLocalCounters(time.Now)}
+	counters := &counting{Counters: throttle.NewLocalCounters()}
 	c := chainOf(t, counters, Member{&directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap", Remember: pointer(time.Duration(0))}})
 	for _, test := range []struct {
 		name   string
@@ -619,7 +619,7 @@ func (c *counting) Add(ctx context.Context, counts []throttle.Count) {
 func TestHeldUpIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob()}
-		c := chainOf(t, farCounters{throttle.NewLocalCounters(time.Now)}, Member{d, Config{Name: "corp", Kind: "ldap"}})
+		c := chainOf(t, farCounters{throttle.NewLocalCounters()}, Member{d, Config{Name: "corp", Kind: "ldap"}})
 		c.try(t, typed("bob", "right", home))
 		time.Sleep(2 * time.Minute)
 		for i := range 3 {
@@ -693,7 +693,7 @@ func TestCannotTellCountsNothing(t *testing.T) {
 // and a reload does not forget it.
 func TestSharedCounters(t *testing.T) {
 	d := &directory{accounts: bob()}
-	counters := throttle.NewLocalCounters(time.Now)
+	counters := throttle.NewLocalCounters()
 	a := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
 	b := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
 	for i, c := range []*Chain{a, b, a, b, a} {

@@ -120,7 +120,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	}
 	h := &house{audit: &lines{}, local: &counted{Provider: local}}
 	log := slog.New(slog.DiscardHandler)
-	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config}}, throttle.NewLocalCounters(time.Now), log)
+	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config}}, throttle.NewLocalCounters(), log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"shorepass/providers"
 	"shorepass/registry"
@@ -23,7 +22,7 @@ import (
 func TestStrangerLearnsNothing(t *testing.T) {
 	h := newHouse(t, server.AuditConfig{})
 	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file", RequireGroups: []string{"team-*", "gone"}}}}
-	chain, err := providers.NewChain(members, throttle.NewLocalCounters(time.Now), nil)
+	chain, err := providers.NewChain(members, throttle.NewLocalCounters(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 	if sso != nil {
 		members = append(members, providers.Member{Provider: sso, Config: providers.Config{Name: "sso", Kind: "oidc"}})
 	}
-	chain, err := providers.NewChain(members, throttle.NewLocalCounters(time.Now), nil)
+	chain, err := providers.NewChain(members, throttle.NewLocalCounters(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,6 @@ const (
 // than 50,000 buckets the one used longest ago is forgotten.
 type LocalCounters struct {
 	key []byte
-	now func() time.Time
 
 	mu      sync.Mutex
 	buckets *lru.Cache[Mark, []Counted] // mu guards the slices too
@@ -75,16 +74,16 @@ type LocalCounters struct {
 var _ Counters = (*LocalCounters)(nil)
 
 // NewLocalCounters returns empty counters under a key of their own.
-func NewLocalCounters(now func() time.Time) *LocalCounters {
+func NewLocalCounters() *LocalCounters {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails
-	return newKeyedCounters(key, now)
+	return newKeyedCounters(key)
 }
 
 // newKeyedCounters returns empty counters under a given key, for standing in
 // while counters that are shared under it cannot be reached.
-func newKeyedCounters(key []byte, now func() time.Time) *LocalCounters {
-	return &LocalCounters{key: slices.Clone(key), now: now, buckets: lru.New[Mark, []Counted](maxBuckets)}
+func newKeyedCounters(key []byte) *LocalCounters {
+	return &LocalCounters{key: slices.Clone(key), buckets: lru.New[Mark, []Counted](maxBuckets)}
 }
 
 // Key implements [Counters].
@@ -92,7 +91,7 @@ func (c *LocalCounters) Key() []byte { return slices.Clone(c.key) }
 
 // Marks implements [Counters].
 func (c *LocalCounters) Marks(_ context.Context, buckets []Mark) [][]Counted {
-	now := c.now()
+	now := time.Now()
 	found := make([][]Counted, len(buckets))
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,7 +124,7 @@ func (c *LocalCounters) Release(context.Context, Count) {}
 
 // Add implements [Counters].
 func (c *LocalCounters) Add(_ context.Context, counts []Count) {
-	now := c.now()
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range counts {

@@ -54,7 +54,7 @@ var _ Counters = (*SharedCounters)(nil)
 // NewSharedCounters returns counters that are kept in store under key, which
 // all replicas must have and which is not kept in the store.
 func NewSharedCounters(store CounterStore, key []byte, log *slog.Logger) *SharedCounters {
-	return &SharedCounters{store: store, local: newKeyedCounters(key, time.Now), log: log}
+	return &SharedCounters{store: store, local: newKeyedCounters(key), log: log}
 }
 
 // Key implements [Counters].

@@ -70,7 +70,7 @@ func (s *fakeStore) Uncount(ctx context.Context, bucket, mark Mark) error {
 
 func TestSharedCountersAreSharedAndFallBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &fakeStore{counters: NewLocalCounters(time.Now)}
+		store := &fakeStore{counters: NewLocalCounters()}
 		var logged bytes.Buffer
 		key := bytes.Repeat([]byte{7}, 32)
 		log := slog.New(slog.NewTextHandler(&logged, nil))
@@ -141,7 +141,7 @@ func TestSharedCountersAreSharedAndFallBack(t *testing.T) {
 // A client that goes away says nothing of the store.
 func TestSharedCountersOfACancelledLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &fakeStore{counters: NewLocalCounters(time.Now)}
+		store := &fakeStore{counters: NewLocalCounters()}
 		c := NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler))
 		store.set(nil, true)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

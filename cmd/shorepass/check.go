@@ -78,7 +78,7 @@ func newCheck(o *options) *cobra.Command {
 // its peers cannot be reached.
 func check(ctx context.Context, path string, cfg *settled, live bool) (*checked, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	chain, err := newChain(cfg, throttle.NewLocalCounters(time.Now), quiet)
+	chain, err := newChain(cfg, throttle.NewLocalCounters(), quiet)
 	if err != nil {
 		return nil, err
 	}

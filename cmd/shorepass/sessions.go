@@ -206,7 +206,7 @@ func withSessions(ctx context.Context, o *options, do func(*session.Sessions) er
 		return err
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	chain, err := newChain(cfg, throttle.NewLocalCounters(time.Now), quiet)
+	chain, err := newChain(cfg, throttle.NewLocalCounters(), quiet)
 	if err != nil {
 		return err
 	}
