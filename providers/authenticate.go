@@ -4,9 +4,99 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"shorepass/throttle"
 )
+
+// Authenticate proves a credential; one that [Chain.Recognize] has not seen yet
+// it recognizes first. The error wraps ErrRejected, ErrGone or ErrUnavailable,
+// or is a [*throttle.RetryAfter]. It takes ten seconds at most.
+//
+// What was once begun is seen through to its end and counted, though ctx ends
+// before: a guess that is cut off must not be one that nobody counts. Whoever
+// waits for an equal login of somebody else waits no longer than ctx.
+func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity, err error) {
+	defer classify(&err)
+	if cred, err = c.admissible(cred); err != nil {
+		return nil, err
+	}
+	key := c.memory.key(cred)
+	if cred.to.kind == Password && !cred.Offline {
+		if id := c.memory.recall(key); id != nil {
+			return id, nil
+		}
+	}
+	ends := time.Now().Add(chainLimit)
+	ctx, cancel := context.WithDeadline(ctx, ends)
+	defer cancel()
+	// An offline token of a provider belongs to one login. A refresh token
+	// that came twice at once is sent once all the same, or a provider that
+	// rotates it would take the second for theft.
+	sharing := cred.to.kind != Password || !cred.Offline
+	for proved := false; ; {
+		f, lead, err := c.flights.fly(ctx, ends, key, proved, func(ctx context.Context) (*Identity, error) { return c.login(ctx, key, cred, proved) })
+		if err != nil {
+			return nil, err
+		}
+		if lead {
+			return f.identity, f.err
+		}
+		select {
+		case <-f.landed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the same login: %w", context.Cause(ctx))
+		}
+		_, held := errors.AsType[*throttle.RetryAfter](f.err)
+		switch {
+		case f.err == nil && sharing:
+			return f.identity, nil
+		case f.err == nil:
+			proved = true // a moment ago, so nobody needs to wait for another's turn
+		case held:
+			// Said of the other's address, which may not be this one.
+		default:
+			return nil, f.err
+		}
+	}
+}
+
+// admissible recognizes a credential and refuses what no provider shall ever
+// see. It is cheap, and comes before everything that is not.
+func (c *Chain) admissible(cred Credential) (Credential, error) {
+	if cred.to.kind == 0 {
+		cred = c.Recognize(cred)
+	}
+	secret := cred.Secret.Reveal()
+	switch {
+	case strings.Trim(secret, " \t\r\n\x00") == "":
+		return cred, fmt.Errorf("empty password: %w", ErrRejected)
+	case len(secret) > maxToken, len(secret) > maxPassword && cred.to.kind == Password:
+		return cred, fmt.Errorf("password of %d bytes: %w", len(secret), ErrRejected)
+	case strings.ContainsRune(secret, 0):
+		// What ends at its first NUL is empty if it begins with one, and a
+		// bind with an empty password succeeds (RFC 4513, section 5.1.2).
+		return cred, fmt.Errorf("password with a NUL: %w", ErrRejected)
+	case cred.to.kind == Password && (cred.Login == "" || cred.Login.Reserved()):
+		return cred, fmt.Errorf("a user name that is nobody's: %w", ErrRejected)
+	}
+	return cred, nil
+}
+
+// Hopeless returns the error with which Authenticate would refuse a credential
+// without asking anybody, or nil. It is for anyone who has something costly to
+// do before, and counts nothing.
+func (c *Chain) Hopeless(ctx context.Context, cred Credential) (err error) {
+	defer classify(&err)
+	if cred, err = c.admissible(cred); err != nil {
+		return err
+	}
+	if cred, err = cred.directed(); err != nil {
+		return err
+	}
+	return c.throttle.Check(ctx, cred.guess(false))
+}
 
 // login asks the providers, and remembers a right password. proved says that
 // the same one was proved a moment ago.
@@ -16,7 +106,7 @@ func (c *Chain) login(ctx context.Context, key throttle.Mark, cred Credential, p
 	if err != nil {
 		return nil, err
 	}
-	switch cred.Kind() {
+	switch cred.to.kind {
 	case IDToken:
 		return c.byIDToken(ctx, cred)
 	case RefreshToken:
@@ -36,7 +126,7 @@ func (c *Chain) login(ctx context.Context, key throttle.Mark, cred Credential, p
 // to none.
 func (c Credential) directed() (Credential, error) {
 	if len(c.to.members) == 0 {
-		return c, fmt.Errorf("no provider takes this %s: %w", c.Kind(), ErrRejected)
+		return c, fmt.Errorf("no provider takes this %s: %w", c.to.kind, ErrRejected)
 	}
 	if c.Login.Reserved() {
 		c.Login = "" // beside a token it is not a name

@@ -40,19 +40,6 @@ func newMember(p Provider, config Config) *member {
 	return m
 }
 
-// accepts reports whether credentials of this kind can be the provider's.
-func (m *member) accepts(kind Kind) bool {
-	switch {
-	case kind == RefreshToken && m.refresh == nil, kind == IDToken && m.idTokens == nil:
-		return false
-	case m.tokens == nil:
-		return kind == Password
-	}
-	return m.tokens.Accepts(kind)
-}
-
-func (m *member) trusts(issuer string) bool { return m.tokens != nil && m.tokens.TrustsIssuer(issuer) }
-
 // lookup asks the provider for an account. Whether the provider is available
 // is told by what comes of the proof, where there is one.
 func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {

@@ -17,8 +17,8 @@
 // The chain marks the fourth kind ErrUnavailable on its way out, so that nobody
 // behind it needs to know the other three to tell it.
 //
-// What a password passes on its way, in this order, by file; chain.go and
-// login.go are the way itself:
+// What a password passes on its way, in this order, by file; authenticate.go is
+// the way itself:
 //
 //	route.go      what kind of secret it is, and which providers may see it
 //	memory.go     whether it was proved within the last minute

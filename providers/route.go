@@ -138,3 +138,16 @@ func (c *Chain) firstFor(login Login) *member {
 	}
 	return nil
 }
+
+// accepts reports whether credentials of this kind can be the provider's.
+func (m *member) accepts(kind Kind) bool {
+	switch {
+	case kind == RefreshToken && m.refresh == nil, kind == IDToken && m.idTokens == nil:
+		return false
+	case m.tokens == nil:
+		return kind == Password
+	}
+	return m.tokens.Accepts(kind)
+}
+
+func (m *member) trusts(issuer string) bool { return m.tokens != nil && m.tokens.TrustsIssuer(issuer) }
