@@ -150,20 +150,3 @@ func (b *builder) pattern(c *rule, text string) error {
 	c.patterns = append(c.patterns, pattern{g, text, g.has(groupName), whole})
 	return nil
 }
-
-// coversKind reports whether the rule's types, providers and services keys
-// match.
-func (r *rule) coversKind(req *Request, resource string) bool {
-	return matchAny(r.types, resource) &&
-		(r.providers == nil || !req.Anonymous && matchAny(r.providers, req.Provider)) &&
-		(r.services == nil || matchAny(r.services, req.Service))
-}
-
-func matchAny(globs []glob, name string) bool {
-	for _, g := range globs {
-		if text, ok := g.literal(); ok && text == name || !ok && g.match(name, nil) {
-			return true
-		}
-	}
-	return false
-}

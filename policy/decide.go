@@ -188,30 +188,16 @@ func (d *decider) try(b *bucket) {
 	}
 }
 
-// consider notes a rule that matches, or that fails in a way to be told of. The
-// cheap keys come first, and the condition last.
+// consider records a rule that matches, or whose fault belongs in the verdict.
+// It is [decider.mismatch] with a look between its halves for a rule that was
+// recorded already.
 func (d *decider) consider(c *candidate) {
-	r := c.rule
-	if !d.who.covers(r) || !d.asked.touches(r) || !r.coversKind(d.req, d.scope.Type) || d.noted(r) {
+	if d.cheapMismatch(c.rule, noKey) != noKey || d.noted(c.rule) {
 		return
 	}
-	fault := d.unfilled(r)
-	switch {
-	case fault != "" && r.deny:
-	case fault != "" && !d.mightCover(r, c.pattern):
-		return
-	case fault == "" && !d.covers(r, c.pattern):
-		return
+	if k, fault := d.costlyMismatch(c, noKey); k == noKey {
+		d.note(hit{c.rule, fault})
 	}
-	if r.when != nil && (fault == "" || r.deny) {
-		switch got := d.condition(r.when); {
-		case got.fault != "":
-			fault = strings.TrimPrefix(fault+"; "+got.fault, "; ")
-		case !got.holds:
-			return
-		}
-	}
-	d.note(hit{r, fault})
 }
 
 // noted reports whether a rule was found already, by another of its patterns

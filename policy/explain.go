@@ -127,48 +127,47 @@ func (p *Policy) near(req Request, actions []ExplainedAction) (all []NearRule, m
 	}
 	d := decider{policy: p, req: &req, who: p.person(&req)}
 	d.begin(&registry.Scope{Type: req.Scopes[0].Type, Name: req.Scopes[0].Name, Actions: wanted})
-	ranked := map[string][]NearRule{}
+	ranked := map[key][]NearRule{}
 	for _, r := range p.rules {
-		if r.deny || d.unfilled(r) != "" {
-			continue // told as a fault, where it might have matched
+		if r.deny {
+			continue
 		}
-		if missed := d.missed(r); len(missed) == 1 {
-			ranked[missed[0].Key] = append(ranked[missed[0].Key], missed[0])
+		if k := d.onlyMismatch(r); k != noKey {
+			ranked[k] = append(ranked[k], NearRule{r.Name, k.String(), r.why(k)})
 		}
 	}
-	for _, key := range []string{"when", "actions", "services", "providers", "types", "groups", "users", "repositories"} {
-		all = append(all, ranked[key]...)
+	for _, k := range []key{keyWhen, keyActions, keyServices, keyProviders, keyTypes, keyGroups, keyUsers, keyRepositories} {
+		all = append(all, ranked[k]...)
 	}
 	n := min(len(all), maxNear)
 	return all[:n], len(all) - n
 }
 
-// missed returns the keys of a rule that do not match.
-func (d *decider) missed(r *rule) []NearRule {
-	var all []NearRule
-	miss := func(key string, holds bool, why string, args ...any) {
-		if !holds {
-			all = append(all, NearRule{r.Name, key, fmt.Sprintf(why, args...)})
-		}
+// onlyMismatch returns the single key by which an allow rule does not match, or
+// noKey. A rule with a fault has none: it is among the faults where it might
+// have matched.
+func (d *decider) onlyMismatch(r *rule) key {
+	c := &candidate{r, r.patterns}
+	k, _ := d.mismatch(c, noKey)
+	if another, fault := d.mismatch(c, k); another != noKey || fault != "" {
+		return noKey
 	}
-	miss("users", r.Users == nil || d.who.users.meets(&r.users), "is for the users %s", list(r.Users))
-	miss("groups", r.Groups == nil || d.who.groups.meets(&r.groups), "is for the groups %s", list(r.Groups))
-	miss("types", matchAny(r.types, d.scope.Type), "is for the types %s", list(r.Types))
-	miss("providers", r.Providers == nil || !d.req.Anonymous && matchAny(r.providers, d.req.Provider), "is for the providers %s", list(r.Providers))
-	miss("services", r.Services == nil || matchAny(r.services, d.req.Service), "is for the services %s", list(r.Services))
-	miss("actions", d.asked.touches(r), "gives only %s", list(r.Actions))
-	miss("repositories", d.coversAny(r), "is for the repositories %s", list(r.Repositories))
-	if r.when != nil && len(all) == 0 {
-		got := d.condition(r.when)
-		miss("when", got.holds || got.fault != "", "has a condition that does not hold: %s", r.When)
-	}
-	return all
+	return k
 }
 
-// coversAny reports whether the rule's repositories key matches. Its
-// placeholders can be filled.
-func (d *decider) coversAny(r *rule) bool {
-	return slices.ContainsFunc(r.patterns, func(p pattern) bool { return d.covers(r, &p) })
+// why says what a rule wants of a key.
+func (r *rule) why(k key) string {
+	switch k {
+	case keyActions:
+		return "gives only " + list(r.Actions)
+	case keyWhen:
+		return "has a condition that does not hold: " + r.When
+	}
+	wanted := map[key][]string{
+		keyUsers: r.Users, keyGroups: r.Groups, keyTypes: r.Types, keyProviders: r.Providers,
+		keyServices: r.Services, keyRepositories: r.Repositories,
+	}
+	return fmt.Sprintf("is for the %s %s", k, list(wanted[k]))
 }
 
 func list(names []string) string {

@@ -40,10 +40,11 @@ type affixes struct {
 
 const maxAffix = 32
 
-// candidate is a rule that may match by one of its patterns.
+// candidate is a rule that may match by some of its patterns: in the index by
+// one of them.
 type candidate struct {
-	rule    *rule
-	pattern *pattern
+	rule     *rule
+	patterns []pattern
 }
 
 // bucket holds candidates in the order of the file; a large one also by whom
@@ -92,10 +93,10 @@ func newIndex(rules []*rule, claims int) index {
 	}
 	for _, r := range rules {
 		for i := range r.patterns {
-			ix.add(candidate{r, &r.patterns[i]}, company)
+			ix.add(candidate{r, r.patterns[i : i+1]}, company)
 		}
 		if r.deny {
-			ix.addDeny(candidate{r, &r.patterns[0]})
+			ix.addDeny(candidate{r, r.patterns[:1]})
 		}
 	}
 	ix.sort()
@@ -140,7 +141,7 @@ func components(text string) []string { return strings.Split(text, "/") }
 
 func (ix *index) add(c candidate, company map[place]int) {
 	best, least := place{}, math.MaxInt
-	for _, at := range c.pattern.places() {
+	for _, at := range c.patterns[0].places() {
 		n := company[at]
 		switch at.kind {
 		case atGroup, atUser, atClaim:

@@ -127,7 +127,7 @@ type person struct {
 	given     []string // the groups as the request had them
 	anonymous bool
 
-	users, groups ids     // the entries that match the user name, and any of the groups
+	users, groups ids     // the entries that match the user name, and any of the groups; without credentials, those of "anonymous" alone
 	userFills     bool    // the user name can stand in for {user}
 	fill          []group // the groups that can stand in for {group}, by name
 	misfit        []group // the groups that an entry matches and that cannot
@@ -176,13 +176,6 @@ func (p *Policy) groupEntries(name string, nobody bool) []int32 {
 		return p.groups.literally(name)
 	}
 	return p.groups.matching(name)
-}
-
-// covers reports whether a rule's users and groups keys match. Somebody without
-// credentials is in the group "anonymous" alone and has no name, so that only
-// this word covers them, or a rule without these keys.
-func (w *person) covers(r *rule) bool {
-	return (r.Users == nil || w.users.meets(&r.users)) && (r.Groups == nil || w.groups.meets(&r.groups))
 }
 
 // find returns the group of that name, if it can stand in for {group}.

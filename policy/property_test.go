@@ -54,8 +54,8 @@ func FuzzDecide(f *testing.F) {
 	})
 }
 
-// decideSlowly is Decide without the index: every pattern of every rule is
-// looked at.
+// decideSlowly is Decide without the index: every rule is evaluated with all of
+// its patterns, as Explain does.
 func (p *Policy) decideSlowly(req Request) Decision {
 	d := decider{policy: p, req: &req, who: p.newPerson(req.User, req.Groups, false)}
 	if req.Anonymous {
@@ -65,9 +65,7 @@ func (p *Policy) decideSlowly(req Request) Decision {
 	for i := range req.Scopes {
 		d.begin(&req.Scopes[i])
 		for _, r := range p.rules {
-			for n := range r.patterns {
-				d.consider(&candidate{r, &r.patterns[n]})
-			}
+			d.consider(&candidate{r, r.patterns})
 		}
 		if granted := d.granted(); len(granted) > 0 {
 			s := req.Scopes[i]
@@ -76,6 +74,91 @@ func (p *Policy) decideSlowly(req Request) Decision {
 		out.Rules = d.verdicts(out.Rules)
 	}
 	return out
+}
+
+// FuzzExplain draws one rule and one scope from a seed. Explain names the key by
+// which alone the rule does not match: without that key Decide grants by it.
+func FuzzExplain(f *testing.F) {
+	for seed := range uint64(2000) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		draw := drawer{rand.New(rand.NewPCG(seed, 2))}
+		r, req := draw.rule(allow), draw.request()
+		req.Scopes = req.Scopes[:1]
+		p := compile(t, []Rule{r})
+		explained := p.Explain(req).Scopes[0]
+		var got, want []string
+		for _, n := range explained.Near {
+			got = append(got, n.Key)
+		}
+		if req.Scopes[0].Actions = denied(explained); req.Scopes[0].Actions != nil {
+			want = p.liftable(req)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("Explain(%+v) of %+v is near by %v, but Decide would match without %v", req, r, got, want)
+		}
+	})
+}
+
+// denied returns the actions that no rule gives and none takes.
+func denied(s ExplainedScope) []string {
+	var all []string
+	for _, a := range s.Actions {
+		if !a.Granted && a.Taken == nil {
+			all = append(all, a.Action)
+		}
+	}
+	return all
+}
+
+// liftable returns the keys without any one of which the policy's only rule
+// matches. The condition counts only where all other keys match.
+func (p *Policy) liftable(req Request) []string {
+	r := p.rules[0]
+	decide := func(without ...key) []Verdict {
+		defer func(whole rule) { *r = whole }(*r)
+		for _, k := range without {
+			r.lift(k)
+		}
+		return p.decideSlowly(req).Rules
+	}
+	if len(decide()) > 0 {
+		return nil
+	}
+	if len(decide(keyWhen)) > 0 {
+		return []string{"when"}
+	}
+	var all []string
+	for k := keyUsers; k < keyWhen; k++ {
+		if hits := decide(k, keyWhen); len(hits) > 0 && hits[0].Fault == "" {
+			all = append(all, k.String())
+		}
+	}
+	return all
+}
+
+// lift makes a key match whatever is asked.
+func (r *rule) lift(k key) {
+	anything := []glob{{{kind: doubleStar}}}
+	switch k {
+	case keyUsers:
+		r.Users = nil
+	case keyGroups:
+		r.Groups = nil
+	case keyActions:
+		r.star = true
+	case keyTypes:
+		r.types = anything
+	case keyProviders:
+		r.providers = nil
+	case keyServices:
+		r.services = nil
+	case keyRepositories:
+		r.patterns = []pattern{{glob: anything[0]}}
+	case keyWhen:
+		r.when = nil
+	}
 }
 
 // grants lists what is granted, one entry for each action.
@@ -140,6 +223,8 @@ func (d drawer) rule(effect string) Rule {
 		Actions:      d.some(1, 2, "pull", "push", "delete", "*", "scan"),
 		When:         d.some(1, 1, "", "", "", `claims.level == "high"`, `groups.exists(g, g == "team-a")`, `request.address.isLoopback()`)[0],
 		Types:        d.some(0, 1, "registry", "*"),
+		Providers:    d.some(0, 1, "corp", "corp", "*", "sso"),
+		Services:     d.some(0, 1, "registry-a", "registry-*", "**", "other"),
 	}
 	if d.IntN(3) == 0 {
 		r.Repositories = append(r.Repositories, d.some(1, 2, "{claims.level}/**", "a/{claims.deep.x}", "team-{claims.level}/*")...)
@@ -157,8 +242,9 @@ func (d drawer) rule(effect string) Rule {
 }
 
 func (d drawer) request() Request {
-	req := Request{Anonymous: d.IntN(6) == 0}
+	req := Request{Anonymous: d.IntN(6) == 0, Service: d.some(1, 1, "registry-a", "registry-a", "registry-b")[0]}
 	if !req.Anonymous {
+		req.Provider = d.some(1, 1, "corp", "corp", "sso")[0]
 		req.User = d.some(1, 1, "alice", "bob", "a", "A b", "jo@x", "team-a")[0]
 		req.Groups = d.some(0, 5, "team-a", "team-b", "a", "x-a", authenticated, anonymous, "Domain Users", "*", "a/b")
 		req.Claims = map[string]any{}
