@@ -37,6 +37,7 @@ type Config struct {
 	Session   session.Config
 	Providers []Provider // in the order of the file
 	Rules     []policy.Rule
+	Policy    *policy.Policy // of Rules
 
 	// Files are the absolute paths of every file that the configuration was
 	// read from or points to: when one of them changes it is time to load

@@ -83,28 +83,23 @@ func (l *loader) checkRules() {
 	}
 	slices.Sort(names)
 	policy.ValidateNames(rules, slices.Compact(names), l.document.Token.Services, l.faults.under(""))
-	l.checkClaims(rules)
+	l.checkClaims()
 }
 
 // checkClaims warns of claims that rules ask for and no provider keeps, so
 // that an allow rule never matches and a deny rule always does.
-func (l *loader) checkClaims(rules []policy.Rule) {
+func (l *loader) checkClaims() {
 	kept := make(map[string]bool)
 	for _, options := range l.options {
 		if options != nil {
 			l.keptClaims(kept, reflect.ValueOf(options).Elem())
 		}
 	}
-	for _, claim := range policy.Claims(rules) {
-		name, _, _ := strings.Cut(claim, ".")
-		if kept[claim] || kept[name] {
-			continue
-		}
-		for i, r := range rules {
-			if strings.Contains(r.When+strings.Join(r.Repositories, " "), name) && slices.Contains(policy.Claims([]policy.Rule{r}), claim) {
-				l.warn(element("rule", i), fmt.Sprintf("no provider keeps the claim %q; add it to the claims of one", name))
-				break // one rule is enough to find the others by
-			}
+	for _, claim := range l.policy.Claims() {
+		name, _, _ := strings.Cut(claim.Path, ".")
+		if !kept[claim.Path] && !kept[name] {
+			// One rule is enough to find the others by.
+			l.warn(element("rule", claim.Rule), fmt.Sprintf("no provider keeps the claim %q; add it to the claims of one", name))
 		}
 	}
 }

@@ -59,7 +59,8 @@ type loader struct {
 	inPlace bool // a secret stands in the text itself
 
 	document document
-	options  []any // of document.Providers, each a pointer; nil where the kind is unknown
+	policy   *policy.Policy // of document.Rules
+	options  []any          // of document.Providers, each a pointer; nil where the kind is unknown
 	warnings []*Fault
 }
 
@@ -135,7 +136,7 @@ func (l *loader) validate() {
 		check(l, element("service", i), &d.Services[i])
 	}
 	d.Rules = policy.WithDefaults(d.Rules)
-	policy.Validate(d.Rules, l.faults.under(""))
+	l.policy = policy.Compile(d.Rules, l.faults.under(""))
 	for i, options := range l.options {
 		if options != nil {
 			at := element("provider", i)
@@ -154,7 +155,7 @@ func check[C Options[C]](l *loader, at string, c *C) {
 func (l *loader) config() *Config {
 	d := &l.document
 	c := &Config{
-		Server: d.Server, Audit: d.Audit, Token: d.Token, Services: d.Services, Session: d.Session, Rules: d.Rules,
+		Server: d.Server, Audit: d.Audit, Token: d.Token, Services: d.Services, Session: d.Session, Rules: d.Rules, Policy: l.policy,
 		Files:  slices.Sorted(maps.Keys(l.states)),
 		states: l.states,
 	}

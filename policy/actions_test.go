@@ -45,10 +45,7 @@ func TestActions(t *testing.T) {
 		for _, r := range tt.rules {
 			rules = append(rules, Rule{Effect: r.effect, Groups: []string{"g"}, Types: []string{tt.scope}, Repositories: []string{"catalog"}, Actions: r.actions})
 		}
-		p, err := Compile(rules)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := compile(t, rules)
 		var want []registry.Access
 		if tt.want != nil {
 			want = []registry.Access{{Type: tt.scope, Name: "catalog", Actions: tt.want}}

@@ -36,10 +36,7 @@ func benchmarkRules(n int, wide func(i int) Rule) []Rule {
 }
 
 func benchmark(b *testing.B, rules []Rule, req Request) {
-	p, err := Compile(rules)
-	if err != nil {
-		b.Fatal(err)
-	}
+	p := compile(b, rules)
 	req.Scopes = []registry.Scope{{Type: "repository", Name: "team-7/app", Actions: []string{"pull", "push"}}}
 	if got := p.Decide(req); len(got.Access) != 1 || len(got.Access[0].Actions) != 2 {
 		b.Fatalf("Decide = %v", got)
@@ -84,10 +81,7 @@ func BenchmarkGroups(b *testing.B) {
 			benchmark(b, benchmarkRules(100, nil), Request{User: "alice", Groups: benchmarkGroups(n)})
 		})
 		b.Run(fmt.Sprintf("groups=%d/unknown", n), func(b *testing.B) {
-			p, err := Compile(benchmarkRules(100, nil))
-			if err != nil {
-				b.Fatal(err)
-			}
+			p := compile(b, benchmarkRules(100, nil))
 			groups := benchmarkGroups(n)
 			for b.Loop() {
 				p.newPerson("alice", groups, false)

@@ -24,15 +24,23 @@ func TestValidateNames(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
-	got := Claims([]Rule{
-		{Repositories: []string{"{claims.team}/**", "x/{claims.a.b}-{claims.team}", "{claims.broken"}},
-		{When: `has(claims.level) && claims.realm_access.roles.exists(r, r == "x") && claims["https://x/y"] == "z"`},
-		{When: `claims.kind.startsWith("a") || "mfa" in claims.amr || claims[user] == "x" || claims == {}`},
-		{When: `claims.`},
-		{When: `groups.exists(g, g == "claims.no")`},
-	})
-	want := []string{"a.b", "amr", "https://x/y", "kind", "level", "realm_access.roles", "team"}
-	if diff := cmp.Diff(want, got); diff != "" {
+	rule := Rule{Users: []string{"**"}, Repositories: []string{"a"}, Actions: []string{"pull"}}
+	var rules []Rule
+	for _, add := range []struct {
+		repositories []string
+		when         string
+	}{
+		{repositories: []string{"{claims.team}/**", "x/{claims.a.b}-{claims.team}"}},
+		{when: `has(claims.level) && claims.realm_access.roles.exists(r, r == "x") && claims["https://x/y"] == "z"`},
+		{when: `claims.kind.startsWith("a") || "mfa" in claims.amr || claims[user] == "x" || claims == {} || claims.team == "a"`},
+		{when: `groups.exists(g, g == "claims.no")`},
+	} {
+		r := rule
+		r.Repositories, r.When = append(add.repositories, rule.Repositories...), add.when
+		rules = append(rules, r)
+	}
+	want := []Claim{{"a.b", 0}, {"amr", 2}, {"https://x/y", 1}, {"kind", 2}, {"level", 1}, {"realm_access.roles", 1}, {"team", 0}}
+	if diff := cmp.Diff(want, compile(t, rules).Claims()); diff != "" {
 		t.Errorf("Claims (-want +got)\n%s", diff)
 	}
 }

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -40,13 +39,6 @@ func WithDefaults(rules []Rule) []Rule {
 	return rules
 }
 
-// Validate checks rules, with or without their defaults, and calls fault for
-// each thing that is wrong. key is the place, counted from 0: "rule[3].when",
-// "rule[3].repositories[1]".
-func Validate(rules []Rule, fault func(key, problem string)) {
-	check(WithDefaults(rules), &conditions{}, fault)
-}
-
 // ValidateNames calls fault for each rule that names a provider or a service
 // which is not among those configured, by name or by glob.
 func ValidateNames(rules []Rule, providers, services []string, fault func(key, problem string)) {
@@ -67,33 +59,6 @@ func ValidateNames(rules []Rule, providers, services []string, fault func(key, p
 	}
 }
 
-// Claims returns the claims that rules name, in placeholders and conditions, as
-// sorted dotted paths such as "realm_access.roles". What is wrong in a rule is
-// left to [Validate].
-func Claims(rules []Rule) []string {
-	names := map[string]bool{}
-	var conditions conditions
-	for _, r := range rules {
-		for _, text := range r.Repositories {
-			g, _ := parseGlob(text, true)
-			for _, t := range g {
-				if t.kind == claimValue {
-					names[t.text] = true
-				}
-			}
-		}
-		if r.When == "" {
-			continue
-		}
-		if c, err := conditions.compile(r.When); err == nil {
-			for _, path := range c.claims {
-				names[path] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
 // checker collects what is wrong in one rule.
 type checker struct {
 	Rule
@@ -105,12 +70,18 @@ func (c *checker) report(key, format string, args ...any) {
 	c.fault(fmt.Sprintf("rule[%d].%s", c.index, key), fmt.Sprintf(format, args...))
 }
 
-// check is Validate on rules that have their defaults.
-func check(rules []Rule, conditions *conditions, fault func(key, problem string)) {
+// check calls fault for each thing that is wrong in rules that have their
+// defaults, and reports whether there is none.
+func check(rules []Rule, conditions *conditions, fault func(key, problem string)) (ok bool) {
+	ok = true
+	report := func(key, problem string) {
+		ok = false
+		fault(key, problem)
+	}
 	names := map[string]int{}
 	actions := map[string]bool{"pull": true, "push": true, "delete": true}
 	for i, r := range rules {
-		c := &checker{r, i, fault}
+		c := &checker{r, i, report}
 		if first, taken := names[r.Name]; taken {
 			c.report("name", "%q is the name of rule[%d] already; give each rule its own, since audit lines go by it", r.Name, first)
 		} else {
@@ -129,8 +100,9 @@ func check(rules []Rule, conditions *conditions, fault func(key, problem string)
 		}
 	}
 	if len(actions) > maxActions {
-		fault("rule", fmt.Sprintf(`the rules name %d different actions, at most %d are possible; registries know "pull", "push" and "delete"`, len(actions), maxActions))
+		report("rule", fmt.Sprintf(`the rules name %d different actions, at most %d are possible; registries know "pull", "push" and "delete"`, len(actions), maxActions))
 	}
+	return ok
 }
 
 // lists checks each list by itself: that it is not empty, and the syntax of

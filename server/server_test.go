@@ -133,13 +133,10 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := policy.Compile([]policy.Rule{
+	rules := policy.Compile([]policy.Rule{
 		{Name: "own", Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull", "push"}},
 		{Name: "public", Groups: []string{"anonymous", "authenticated"}, Repositories: []string{"public/**"}, Actions: []string{"pull"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}, func(key, problem string) { t.Fatalf("%s: %s", key, problem) })
 	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "data", "sessions.db"))
 	if err != nil {
 		t.Fatal(err)

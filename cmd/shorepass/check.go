@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/throttle"
@@ -83,7 +82,7 @@ func check(ctx context.Context, path string, cfg *settled, live bool) (*checked,
 		return nil, err
 	}
 	defer chain.Close()
-	if err := errors.Join(checkRules(cfg), checkKeys(cfg), checkTLS(cfg), cfg.Audit.Check(), checkStore(cfg)); err != nil {
+	if err := errors.Join(checkKeys(cfg), checkTLS(cfg), cfg.Audit.Check(), checkStore(cfg)); err != nil {
 		return nil, err
 	}
 	result := &checked{Config: path, Services: cfg.Token.Services, Rules: len(cfg.Rules), Store: finding{Name: "store", Kind: storeKind(cfg)}}
@@ -97,11 +96,6 @@ func check(ctx context.Context, path string, cfg *settled, live bool) (*checked,
 	ctx, cancel := context.WithTimeout(ctx, liveLimit)
 	defer cancel()
 	return result, errors.Join(result.askProviders(ctx, chain), result.askStore(ctx, cfg))
-}
-
-func checkRules(cfg *settled) error {
-	_, err := policy.Compile(cfg.Rules)
-	return err
 }
 
 // checkKeys reads the keys that sign tokens, but those that the first start

@@ -40,14 +40,10 @@ func newExplain(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rules, err := policy.Compile(cfg.Rules)
-			if err != nil {
-				return err
-			}
 			if f.cases != "" {
-				return f.checkCases(cmd.OutOrStdout(), rules)
+				return f.checkCases(cmd.OutOrStdout(), cfg.Policy)
 			}
-			return f.explain(cmd.OutOrStdout(), rules)
+			return f.explain(cmd.OutOrStdout(), cfg.Policy)
 		},
 	}
 	flags := cmd.Flags()

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"shorepass/config"
-	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/providers/file"
 	"shorepass/providers/ldap"
@@ -61,10 +60,6 @@ func newIssuer(cfg *settled, log *slog.Logger) (*registry.Issuer, error) {
 // newGeneration builds all that a request passes through and a reload replaces.
 // It reads files and never uses the network.
 func newGeneration(cfg *settled, counters throttle.Counters, log *slog.Logger) (server.Generation, error) {
-	rules, err := policy.Compile(cfg.Rules)
-	if err != nil {
-		return server.Generation{}, fmt.Errorf("compile the rules: %w", err)
-	}
 	issuer, err := newIssuer(cfg, log)
 	if err != nil {
 		return server.Generation{}, err
@@ -73,7 +68,7 @@ func newGeneration(cfg *settled, counters throttle.Counters, log *slog.Logger) (
 	if err != nil {
 		return server.Generation{}, err
 	}
-	return server.Generation{Config: cfg.Server, Chain: chain, Policy: rules, Issuer: issuer}, nil
+	return server.Generation{Config: cfg.Server, Chain: chain, Policy: cfg.Policy, Issuer: issuer}, nil
 }
 
 // newCounters returns the counters that replicas share in their store.
