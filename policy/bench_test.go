@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"shorepass/registry"
@@ -114,6 +115,29 @@ func BenchmarkWhen(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			rules := append(benchmarkRules(10, nil), Rule{Effect: deny, Repositories: []string{"**"}, Actions: []string{"pull"}, When: when})
 			benchmark(b, rules, Request{User: "alice", Groups: benchmarkGroups(20), Address: address("10.1.2.3"), Claims: map[string]any{"level": "staff"}})
+		})
+	}
+}
+
+// BenchmarkDecideAtOnce has eight goroutines a processor decide at once: for few
+// people, as many as a busy hour has, and more than are remembered.
+func BenchmarkDecideAtOnce(b *testing.B) {
+	for _, people := range []int{16, 500, 5000} {
+		b.Run(fmt.Sprintf("people=%d", people), func(b *testing.B) {
+			p := compile(b, benchmarkRules(100, nil))
+			requests := make([]Request, people)
+			for i := range requests {
+				requests[i] = Request{User: fmt.Sprint("user-", i), Groups: benchmarkGroups(20), Scopes: ask("repository:team-7/app:pull,push")}
+				p.Decide(requests[i])
+			}
+			b.SetParallelism(8)
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					p.Decide(requests[rand.IntN(people)])
+				}
+			})
 		})
 	}
 }

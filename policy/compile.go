@@ -7,7 +7,7 @@ import (
 )
 
 // Policy is a compiled set of rules. It is safe for concurrent use, and never
-// changes but for its memory of people. The zero Policy grants nothing.
+// changes but for its cache of people. The zero Policy grants nothing.
 type Policy struct {
 	rules   []*rule
 	actions []string // every action that a rule names; bit n of a set is actions[n]
@@ -55,7 +55,7 @@ type pattern struct {
 // configuration should be compiled once a load.
 func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 	rules = WithDefaults(rules)
-	p := &Policy{actions: []string{"pull", "push", "delete"}}
+	p := &Policy{actions: []string{"pull", "push", "delete"}, people: newPeople()}
 	b := &builder{Policy: p, bit: map[string]int{"pull": 0, "push": 1, "delete": 2}, slot: map[string]int{}}
 	if !check(rules, &b.conditions, fault) {
 		return &Policy{}

@@ -4,8 +4,9 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 
+	"shorepass/internal/lru"
 	"shorepass/registry"
 )
 
@@ -188,61 +189,65 @@ func (w *person) find(name string) *group {
 }
 
 // size is about how many bytes a person takes.
-func (w *person) size() int64 {
+func (w *person) size() int {
 	n := 256 + len(w.user) + 16*len(w.given) + 4*(len(w.users.all)+len(w.groups.all))
 	for _, groups := range [][]group{w.fill, w.misfit} {
 		for i := range groups {
 			n += 48 + 4*len(groups[i].entries.all)
 		}
 	}
-	return int64(n)
+	return n
 }
 
-// people remembers who asked lately, so that the names of a person are matched
-// once and not with each request. A person has one place, by a hash of the
-// names; another of the same place takes it over. What is found there is
-// compared in full, so that a collision costs time and never rights.
+// people is an LRU cache of the persons who asked lately, so that the names of a
+// person are matched once and not with each request. It is bounded by memory
+// and has no TTL, since a policy never changes. Its key is a hash; a person
+// found by it is compared in full, so that a collision costs time and never
+// rights.
 type people struct {
-	slots [4096]atomic.Pointer[person]
-	bytes atomic.Int64 // of all of them
+	mu    sync.Mutex // of cache
+	cache *lru.Cache[uint64, *person]
 }
 
-// maxPeople bounds the memory. When it is reached, all are forgotten: to match
-// somebody again takes microseconds.
+// maxPeople bounds the memory of the cache: some four thousand persons of twenty
+// groups.
 const maxPeople = 8 << 20
 
-// person returns what is known of whoever asks.
-func (p *Policy) person(req *Request) *person {
-	if req.Anonymous {
-		if p.nobody == nil {
-			return &person{anonymous: true}
-		}
-		return p.nobody
-	}
-	slot := &p.people.slots[hash(req.User, req.Groups)%uint64(len(p.people.slots))]
-	if w := slot.Load(); w != nil && w.user == req.User && slices.Equal(w.given, req.Groups) {
-		return w
-	}
-	w := p.newPerson(req.User, req.Groups, false)
-	added := w.size()
-	if old := slot.Swap(w); old != nil {
-		added -= old.size()
-	}
-	if p.people.bytes.Add(added) > maxPeople {
-		p.people.forget()
-	}
+func newPeople() people {
+	return people{cache: lru.NewWeighted[uint64](maxPeople, (*person).size)}
+}
+
+func (p *people) get(key uint64) *person {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w, _ := p.cache.Get(key)
 	return w
 }
 
-func (p *people) forget() {
-	for i := range p.slots {
-		if old := p.slots[i].Swap(nil); old != nil {
-			p.bytes.Add(-old.size())
-		}
-	}
+func (p *people) put(key uint64, w *person) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cache.Put(key, w)
 }
 
-// hash looks at the name and at some of the groups: for a place that is enough.
+// person returns the person that a request comes from.
+func (p *Policy) person(req *Request) *person {
+	switch {
+	case p.nobody == nil: // the zero Policy, by which no name matches
+		return &person{anonymous: req.Anonymous}
+	case req.Anonymous:
+		return p.nobody
+	}
+	key := hash(req.User, req.Groups)
+	if w := p.people.get(key); w != nil && w.user == req.User && slices.Equal(w.given, req.Groups) {
+		return w
+	}
+	w := p.newPerson(req.User, req.Groups, false)
+	p.people.put(key, w)
+	return w
+}
+
+// hash goes by the name and some of the groups, which tells most persons apart.
 func hash(user string, groups []string) uint64 {
 	h := maphash.String(seed, user) ^ uint64(len(groups))
 	for i := 0; i < len(groups); i += 1 + len(groups)/4 {
