@@ -131,7 +131,7 @@ func (g *guard) mayWarn(at time.Time) bool {
 func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
 	provider := known.Provider
 	held := &Settlement{Person: a.Person, Lease: a.Lease, At: a.At, Answer: AnswerHeld, Sealed: a.Sealed}
-	undo := Undo{Who: who(provider, known.Subject), Person: row.Person, Why: a.End, At: a.At}
+	undo := Undo{Who: personKey(provider, known.Subject), Person: row.Person, Why: a.End, At: a.At}
 	doubted, err := s.doubts(ctx, provider, doubtEvery)
 	if err == nil {
 		undo.Held = doubted

@@ -92,7 +92,7 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 			ProviderID: providerID(id.Provider, id.Fingerprint), Stamp: id.Stamp, Created: now,
 			Person: Person{Stamp: id.Stamp, Checked: now},
 		},
-		Who: who(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known,
+		Who: personKey(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known,
 	}
 	d.Expires = now.Add(r.lifetime(&d.Row))
 	// What an ID token says holds for one job, and what came with a renewal of

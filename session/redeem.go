@@ -54,7 +54,7 @@ func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.
 		if err != nil {
 			return nil, lookError(err)
 		}
-		known, err := s.identify(ctx, row)
+		known, err := s.people.identify(ctx, row)
 		if err != nil {
 			return nil, err
 		}

@@ -59,7 +59,7 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 	}
 	s := &Sessions{
 		store: store, keys: keys, log: log,
-		people: newPeople(maxPeopleBytes, maxTokens), usage: newUsage(), guards: guards{replica: rand.Text(), byProvider: make(map[string]*guard)},
+		people: newPeople(store, maxPeopleBytes, maxTokens), usage: newUsage(), guards: guards{replica: rand.Text(), byProvider: make(map[string]*guard)},
 		flights: make(map[int64]*flight), firsts: make(map[Hash]*firstFlight), unsaved: make(map[int64]Settlement),
 		revocations: make(chan struct{}, 1), retries: make(chan struct{}, 1),
 	}

@@ -2,17 +2,16 @@ package session
 
 import (
 	"encoding/binary"
-	"maps"
 	"testing"
 
 	"shorepass/providers"
 )
 
-// TestPeopleAreBounded: even where everybody who ever came keeps coming, so that
-// each becomes young again before being forgotten.
+// TestPeopleAreBounded: even where every person who ever came keeps coming, so
+// that each is used again before being evicted.
 func TestPeopleAreBounded(t *testing.T) {
 	const each, limit = 100, 1000
-	p := newPeople(limit, limit)
+	p := newPeople(nil, limit, limit)
 	version := func(i int) (v Version) {
 		binary.BigEndian.PutUint64(v[:], uint64(i+1))
 		return v
@@ -25,10 +24,8 @@ func TestPeopleAreBounded(t *testing.T) {
 		if p.recall(Hash{byte(i)}, version(i)) == nil {
 			t.Fatalf("person %d is forgotten at once", i)
 		}
-		kept := maps.Clone(p.people)
-		maps.Copy(kept, p.oldPeople)
-		if len(kept) > limit/each {
-			t.Fatalf("after %d people %d are kept, want %d at most", i+1, len(kept), limit/each)
+		if kept := p.persons.Len(); kept > limit/each {
+			t.Fatalf("after %d people %d are kept, want %d at most", i+1, kept, limit/each)
 		}
 	}
 }

@@ -1,0 +1,105 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"shorepass/internal/lru"
+	"shorepass/providers"
+)
+
+const (
+	// maxPeopleBytes bounds the cache of decoded persons, counted by what they
+	// take in the store; decoded it is about three times that.
+	maxPeopleBytes = 4 << 20
+
+	// maxTokens bounds the cache of the versions behind tokens.
+	maxTokens = 50_000
+)
+
+// FactsReader reads what a store knows of a person.
+type FactsReader interface {
+	// Facts returns what is known of a person now, or ErrNotFound.
+	Facts(ctx context.Context, person int64) (Facts, error)
+}
+
+// people is a cache of decoded persons, so that a look-up asks the store only
+// for facts that are not cached. It has no TTL, since a version always stands
+// for the same facts; both parts are LRU.
+type people struct {
+	store FactsReader
+
+	mu       sync.Mutex // guards both caches
+	persons  *lru.Cache[Version, decoded]
+	versions *lru.Cache[Hash, Version] // the version that was last behind a token
+}
+
+// decoded is a person, and how many bytes that takes in the store.
+type decoded struct {
+	id    *providers.Identity
+	bytes int
+}
+
+func newPeople(store FactsReader, maxBytes, maxTokens int) *people {
+	return &people{
+		store:    store,
+		persons:  lru.NewWeighted[Version](maxBytes, func(d decoded) int { return d.bytes }),
+		versions: lru.New[Hash, Version](maxTokens),
+	}
+}
+
+// expected returns the version of a token's person, or the zero Version where
+// either the version or its person is not cached.
+func (p *people) expected(token Hash) Version {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, _ := p.versions.Get(token)
+	if _, ok := p.persons.Get(v); !ok {
+		return Version{}
+	}
+	return v
+}
+
+// recall returns the person of a version, or nil, and notes whose a token is.
+func (p *people) recall(token Hash, v Version) *providers.Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if was, ok := p.versions.Get(token); !ok || was != v {
+		p.versions.Put(token, v)
+	}
+	known, _ := p.persons.Get(v)
+	return known.id
+}
+
+func (p *people) remember(v Version, id *providers.Identity, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.persons.Get(v); !ok { // another request may have been as fast
+		p.persons.Put(v, decoded{id, bytes})
+	}
+}
+
+// identify returns the person of a row. It is shared: nobody may change it.
+func (p *people) identify(ctx context.Context, row *Row) (*providers.Identity, error) {
+	if id := p.recall(row.Hash, row.Person.Version); id != nil {
+		return id, nil
+	}
+	kept := Facts{Version: row.Person.Version, Body: row.Body}
+	if kept.Body == nil {
+		var err error
+		if kept, err = p.store.Facts(ctx, row.Person.ID); err != nil {
+			if errors.Is(err, ErrNotFound) {
+				err = fmt.Errorf("person %d is missing from the store", row.Person.ID)
+			}
+			return nil, unavailable(err)
+		}
+	}
+	id, err := decodeFacts(kept.Body)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	p.remember(kept.Version, id, len(kept.Body))
+	return id, nil
+}
