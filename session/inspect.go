@@ -20,10 +20,10 @@ func (s *Sessions) Inspect(ctx context.Context, token secret.Text) (*Session, er
 		return nil, err
 	}
 	r := s.rules.Load()
-	if err := r.stands(&found.Row, found.identity); err != nil {
+	if err := r.mayLive(&found.Row, found.identity); err != nil {
 		return nil, err
 	}
-	if why := r.end(&found.Row, s.now()); why != "" {
+	if why := r.cfg.over(&found.Row, s.now()); why != "" {
 		return nil, refused("it is over: " + string(why))
 	}
 	if answer := found.Person.Answer; found.Method != providers.MethodIDToken && (answer == AnswerRejected || answer == AnswerGone) {

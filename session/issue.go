@@ -94,7 +94,7 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 		},
 		Who: personKey(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known,
 	}
-	d.Expires = now.Add(r.lifetime(&d.Row))
+	d.Expires = now.Add(r.cfg.lifetime(&d.Row))
 	// What an ID token says holds for one job, and what came with a renewal of
 	// its own was said to this login: neither may change another session.
 	d.Own = id.Method == providers.MethodIDToken || r.providers.PerSession(id.Provider) || !id.Renewal.IsZero()
@@ -106,33 +106,13 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 	return d, nil
 }
 
-// lifetime is how long a session may live however much it is used.
-func (r *rules) lifetime(row *Row) time.Duration {
-	switch {
-	case row.Method == providers.MethodIDToken:
-		return r.cfg.CILifetime
-	case row.Person.Answer == AnswerNever:
-		return min(r.cfg.Lifetime, r.cfg.UncheckedLifetime)
-	}
-	return r.cfg.Lifetime
-}
-
-// expires is when a session ends: what was said at its making, or less where
-// the configuration has been tightened since.
-func (r *rules) expires(row *Row) time.Time {
-	if sooner := row.Created.Add(r.lifetime(row)); sooner.Before(row.Expires) {
-		return sooner
-	}
-	return row.Expires
-}
-
 // session is a row as callers see it.
 func (r *rules) session(row *Row, known *providers.Identity, used time.Time) *Session {
 	id := *known // groups and claims are shared, and never changed
 	id.Method, id.AuthTime, id.Stamp, id.Renewal = row.method(), row.Created, row.Stamp, secret.Text{}
 	return &Session{
 		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id,
-		Created: row.Created, Expires: r.expires(row), LastUsed: used, Checked: row.Person.Checked,
+		Created: row.Created, Expires: r.cfg.expires(row), LastUsed: used, Checked: row.Person.Checked,
 	}
 }
 

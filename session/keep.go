@@ -16,9 +16,6 @@ const (
 	// choreLimit is how long one round of chores may take.
 	choreLimit = time.Minute
 
-	// keepEnded is how long a list still shows a session that has ended.
-	keepEnded = 30 * day
-
 	// revokeAfter is how long after its session ended a renewal is revoked, in
 	// case the ending is taken back.
 	revokeAfter = 2 * guardWindow
@@ -77,7 +74,7 @@ func (s *Sessions) limited(ctx context.Context, chore func(context.Context) erro
 
 // sweep ends and forgets sessions, a bounded number at a time.
 func (s *Sessions) sweep(ctx context.Context) error {
-	cfg := s.rules.Load().cfg
+	cfg := &s.rules.Load().cfg
 	for {
 		touched, err := s.store.Sweep(ctx, cfg.sweepTimes(s.now()), batch)
 		switch {
@@ -92,11 +89,6 @@ func (s *Sessions) sweep(ctx context.Context) error {
 		case <-time.After(pollEvery): // others write too
 		}
 	}
-}
-
-// sweepTimes says what a sweep at now ends and forgets.
-func (c Config) sweepTimes(now time.Time) SweepTimes {
-	return SweepTimes{Now: now, Idle: now.Add(-c.Idle), Unused: now.Add(-c.Unused), Forget: now.Add(-keepEnded), Noted: now.Add(-2 * guardWindow)}
 }
 
 // revokeRenewals has providers revoke the refresh tokens that nobody will use

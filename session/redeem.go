@@ -59,23 +59,23 @@ func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.
 			return nil, err
 		}
 		now := s.now()
-		if err := s.judge(ctx, r, row, known, now); err != nil {
+		if err := s.checkRow(ctx, r, row, known, now); err != nil {
 			return nil, err
 		}
-		switch standing := r.weigh(row, began, now); standing {
-		case good:
+		switch status := r.cfg.status(row, began, now); status {
+		case statusFresh:
 			return s.redeemed(r, row, known, client, now), nil
-		case goodForNow:
+		case statusStale:
 			if _, err := s.ask(r, row, known); err != nil {
 				return nil, err
 			}
 			return s.redeemed(r, row, known, client, now), nil
-		case due:
+		case statusDue:
 			if err := s.await(ctx, r, row, known); err != nil {
 				return nil, err
 			}
 		default:
-			return nil, standing.err(known.Provider)
+			return nil, status.err(known.Provider)
 		}
 	}
 	return nil, unavailable(errors.New("the provider's answers are out of date before they arrive"))
@@ -97,13 +97,13 @@ func (s *Sessions) redeemed(r *rules, row *Row, known *providers.Identity, clien
 	return r.session(row, known, now)
 }
 
-// judge refuses a session for what its row says, whatever its provider would
-// say. What has come to its end here is ended for good.
-func (s *Sessions) judge(ctx context.Context, r *rules, row *Row, known *providers.Identity, now time.Time) error {
-	if err := r.stands(row, known); err != nil {
+// checkRow refuses a session for what its row says, whatever its provider would
+// say. One whose life is over is ended for good.
+func (s *Sessions) checkRow(ctx context.Context, r *rules, row *Row, known *providers.Identity, now time.Time) error {
+	if err := r.mayLive(row, known); err != nil {
 		return err
 	}
-	why := r.end(row, now)
+	why := r.cfg.over(row, now)
 	if why == "" {
 		return nil
 	}
@@ -118,9 +118,9 @@ func (s *Sessions) judge(ctx context.Context, r *rules, row *Row, known *provide
 	return refused("it ended: " + string(why))
 }
 
-// stands refuses a session that has ended, or whose provider is no longer the
+// mayLive refuses a session that has ended, or whose provider is no longer the
 // one that the person logged in at.
-func (r *rules) stands(row *Row, known *providers.Identity) error {
+func (r *rules) mayLive(row *Row, known *providers.Identity) error {
 	if !row.Ended.IsZero() {
 		return refused("it ended: " + string(row.Why))
 	}
@@ -131,90 +131,4 @@ func (r *rules) stands(row *Row, known *providers.Identity) error {
 		return refused(fmt.Sprintf("the provider %q is another now", known.Provider))
 	}
 	return nil
-}
-
-// end returns why a session's life is over, or "".
-func (r *rules) end(row *Row, now time.Time) Reason {
-	switch {
-	case !now.Before(r.expires(row)):
-		return ReasonExpired
-	case row.Used.IsZero() && !now.Before(row.Created.Add(r.cfg.Unused)):
-		return ReasonUnused
-	case !row.Used.IsZero() && !now.Before(row.Used.Add(r.cfg.Idle)):
-		return ReasonIdle
-	case stampChanged(row.Stamp, row.Person.Stamp):
-		return ReasonStamp
-	}
-	return ""
-}
-
-// stampChanged compares a person's stamps. A stamp that is missing says
-// nothing: an attribute that cannot be read any more is no new password.
-func stampChanged(then, now string) bool { return then != "" && now != "" && then != now }
-
-// standing is what a session is worth by its provider's last answer.
-type standing int
-
-const (
-	good       standing = iota // the provider vouches for it
-	goodForNow                 // it vouched, and is down now; ask it, but wait for nothing
-	due                        // ask it and wait
-	rejected                   // it says no, for now
-	gone                       // it says that there is no such person
-	down                       // it cannot tell, and the grace is over
-	held                       // it says no of so many that it is not believed
-)
-
-func (st standing) err(provider string) error {
-	switch st {
-	case rejected:
-		return refused(fmt.Sprintf("the provider %q does not let the person in at present", provider))
-	case gone:
-		return refused(fmt.Sprintf("the provider %q says that the person or grant is gone", provider))
-	case held:
-		return unavailable(fmt.Errorf("the provider %q suddenly refuses too many", provider))
-	}
-	return unavailable(&providers.Failure{Provider: provider, Err: errors.New("it cannot tell about the person")})
-}
-
-// retryAfter is how long a provider that said no, or could not tell, is left
-// alone about a person.
-const retryAfter = 30 * time.Second
-
-// weigh says what a session is worth now, for a request that began a moment
-// before: an answer that came since is new enough however long it took.
-func (r *rules) weigh(row *Row, began, now time.Time) standing {
-	p := &row.Person
-	if row.Method == providers.MethodIDToken {
-		return good // the token that proved it is long over, and its end is near
-	}
-	if p.Answer == AnswerVouched {
-		if now.Before(p.Checked.Add(r.cfg.Revalidate)) || !p.Checked.Before(began) {
-			return good
-		}
-		return due
-	}
-	wait := min(retryAfter, r.cfg.Revalidate)
-	if p.Answer == AnswerNever {
-		wait = r.cfg.Revalidate
-	}
-	recent := now.Before(p.Asked.Add(wait)) || !p.Asked.Before(began)
-	forgiven := p.Gone.IsZero() && now.Before(p.Checked.Add(r.cfg.Revalidate+r.cfg.Grace))
-	switch {
-	case p.Answer == AnswerDown && forgiven && recent:
-		return good
-	case p.Answer == AnswerDown && forgiven:
-		return goodForNow
-	case !recent:
-		return due
-	case p.Answer == AnswerNever:
-		return good
-	case p.Answer == AnswerRejected:
-		return rejected
-	case p.Answer == AnswerGone:
-		return gone
-	case p.Answer == AnswerHeld:
-		return held
-	}
-	return down
 }

@@ -212,43 +212,27 @@ func revalidated(ctx context.Context, r *rules, id *providers.Identity) (*provid
 // read makes a settlement of what a provider said, and returns the renewal
 // that came with it.
 func (s *Sessions) read(r *rules, row *Row, found *providers.Identity, err error, provider string) (*Settlement, secret.Text) {
-	now := s.now()
+	now, said := s.now(), answer{outcome: outcomeOf(err)}
 	a := &Settlement{Person: row.Person.ID, At: now}
 	var renewal secret.Text
 	if rotated, ok := errors.AsType[*providers.RotatedError](err); ok {
 		renewal = rotated.Renewal
 	}
-	switch {
-	case err == nil:
-		a.Answer, a.Stamp, renewal = AnswerVouched, found.Stamp, found.Renewal
+	switch said.outcome {
+	case outcomeVouched:
+		said.stamp, renewal = found.Stamp, found.Renewal
+		a.Stamp = found.Stamp
 		// An entry may show no stamp until its password is first changed. A
 		// session that began before must not live through every change after.
 		a.Adopt = row.Stamp == "" && found.Stamp != ""
-		if stampChanged(row.Person.Stamp, found.Stamp) {
-			a.End = ReasonStamp
-		}
-	case errors.Is(err, providers.ErrCannotRevalidate):
-		a.Answer, a.Lifetime = AnswerNever, r.cfg.UncheckedLifetime
-	case errors.Is(err, providers.ErrEnded):
-		a.Answer, a.End = AnswerRejected, ReasonEnded
-	case errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine):
-		a.Answer = AnswerGone
-		if gone := row.Person.Gone; !gone.IsZero() && !now.Before(gone.Add(r.cfg.Grace)) {
-			a.End = ReasonGone
-		}
-	case errors.Is(err, providers.ErrRejected):
-		// Such as a lock that lifts by itself, or a group that is required
-		// to log in: it is refused, and that is all.
-		a.Answer = AnswerRejected
-	default:
-		a.Answer = AnswerDown
-		if last := row.Person.Answer; last != AnswerVouched && last != AnswerDown && last != AnswerNever {
-			a.Answer = AnswerLost
-		}
+	case outcomeNever:
+		a.Lifetime = r.cfg.UncheckedLifetime
+	case outcomeUnavailable:
 		if s.guards.of(provider).mayWarn(now) {
 			s.log.Warn("a provider cannot tell about a session; this is logged once a minute at most", "provider", provider, "session", row.Hash.ID(), "error", err)
 		}
 	}
+	a.Answer, a.End = next(row.Person, said, now).Answer, endedBy(row.Person, said, r.cfg.Grace, now)
 	return a, renewal
 }
 

@@ -23,34 +23,6 @@ type Row struct {
 	Body       []byte // of the person's facts; nil where it was not asked for
 }
 
-// Person is the row that a provider's answers are kept on: one for all
-// sessions of a person where the provider is asked per person, one for each
-// session where it is asked per session.
-type Person struct {
-	ID      int64
-	Version Version   // of its facts
-	Stamp   string    // as last seen
-	Checked time.Time // when the provider last vouched for the person
-	Asked   time.Time // when it was last asked, whatever it answered
-	Answer  Answer    // to that
-	Gone    time.Time // since when it says that the person is gone
-	Lease   time.Time // until then somebody is asking
-}
-
-// Answer is what a provider answered when it was last asked.
-type Answer int
-
-// The answers are kept as these numbers.
-const (
-	AnswerVouched  Answer = 0 // this is the person now
-	AnswerDown     Answer = 1 // it cannot tell
-	AnswerRejected Answer = 2 // not now
-	AnswerGone     Answer = 3 // no such entry, or grant
-	AnswerNever    Answer = 4 // it will never be able to tell
-	AnswerHeld     Answer = 5 // it ends so many that it is not believed
-	AnswerLost     Answer = 6 // it cannot tell, and did not vouch when it last could
-)
-
 // Version tells the states of a person's facts apart: equal facts have equal
 // versions, whoever's they are, and are decoded once.
 type Version [16]byte

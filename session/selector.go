@@ -42,21 +42,3 @@ func (s Selector) picks(id *providers.Identity) bool {
 	return (s.User == "" || id.User == s.User) && (s.Provider == "" || id.Provider == s.Provider) &&
 		(s.Subject == "" || id.Subject == s.Subject) && (s.Group == "" || slices.Contains(id.Groups, s.Group))
 }
-
-// Refusals returns the reasons that a provider gives, and may take back. End
-// with ReasonRevoked takes their place, and stays.
-func Refusals() []Reason { return []Reason{ReasonEnded, ReasonStamp, ReasonGone} }
-
-// Reason says why a session ended.
-type Reason string
-
-const (
-	ReasonRevoked   Reason = "revoked"          // by the person or an operator
-	ReasonEnded     Reason = "account ended"    // disabled, expired or locked for good
-	ReasonStamp     Reason = "password changed" // another Stamp
-	ReasonGone      Reason = "account gone"     // the provider said so for longer than grace
-	ReasonExpired   Reason = "expired"          // lifetime, unchecked_lifetime or ci_lifetime
-	ReasonIdle      Reason = "idle"             // not redeemed for idle
-	ReasonUnused    Reason = "never used"       // not redeemed within unused
-	ReasonPerPerson Reason = "too many"         // over per_person
-)

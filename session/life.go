@@ -1,0 +1,76 @@
+package session
+
+import (
+	"time"
+
+	"shorepass/providers"
+)
+
+// Reason says why a session ended.
+type Reason string
+
+const (
+	ReasonRevoked   Reason = "revoked"          // by the person or an operator
+	ReasonEnded     Reason = "account ended"    // disabled, expired or locked for good
+	ReasonStamp     Reason = "password changed" // another Stamp
+	ReasonGone      Reason = "account gone"     // the provider said so for longer than grace
+	ReasonExpired   Reason = "expired"          // lifetime, unchecked_lifetime or ci_lifetime
+	ReasonIdle      Reason = "idle"             // not redeemed for idle
+	ReasonUnused    Reason = "never used"       // not redeemed within unused
+	ReasonPerPerson Reason = "too many"         // over per_person
+)
+
+// Refusals returns the reasons that a provider gives, and may take back. End
+// with ReasonRevoked takes their place, and stays.
+func Refusals() []Reason { return []Reason{ReasonEnded, ReasonStamp, ReasonGone} }
+
+// lifetime is how long a session may live however much it is used.
+func (c *Config) lifetime(row *Row) time.Duration {
+	switch {
+	case row.Method == providers.MethodIDToken:
+		return c.CILifetime
+	case row.Person.Answer == AnswerNever:
+		return min(c.Lifetime, c.UncheckedLifetime)
+	}
+	return c.Lifetime
+}
+
+// expires is when a session ends: what was said at its making, or less where
+// the configuration has been tightened since.
+func (c *Config) expires(row *Row) time.Time {
+	if sooner := row.Created.Add(c.lifetime(row)); sooner.Before(row.Expires) {
+		return sooner
+	}
+	return row.Expires
+}
+
+// over returns why a session's life is over, or "".
+func (c *Config) over(row *Row, now time.Time) Reason {
+	switch {
+	case !now.Before(c.expires(row)):
+		return ReasonExpired
+	case row.Used.IsZero() && !now.Before(row.Created.Add(c.Unused)):
+		return ReasonUnused
+	case !row.Used.IsZero() && !now.Before(row.Used.Add(c.Idle)):
+		return ReasonIdle
+	case stampChanged(row.Stamp, row.Person.Stamp):
+		return ReasonStamp
+	}
+	return ""
+}
+
+// status is what a session is worth by its provider's last answer.
+func (c *Config) status(row *Row, began, now time.Time) personStatus {
+	if row.Method == providers.MethodIDToken {
+		return statusFresh // the token that proved it is long over, and its end is near
+	}
+	return status(&row.Person, c, began, now)
+}
+
+// keepEnded is how long a list still shows a session that has ended.
+const keepEnded = 30 * day
+
+// sweepTimes says what a sweep at now ends and forgets.
+func (c *Config) sweepTimes(now time.Time) SweepTimes {
+	return SweepTimes{Now: now, Idle: now.Add(-c.Idle), Unused: now.Add(-c.Unused), Forget: now.Add(-keepEnded), Noted: now.Add(-2 * guardWindow)}
+}
