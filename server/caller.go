@@ -17,7 +17,7 @@ var errNoCaller = httpError{status: http.StatusUnauthorized, code: codeUnauthori
 	message: "authentication required: send your user name and password, or a token as the password, by Basic"}
 
 // SessionAdmin looks at sessions and ends them: what the endpoints for sessions
-// need of [session.Sessions]. Its errors wrap providers.ErrUnavailable, or
+// need of [session.Admin]. Its errors wrap providers.ErrUnavailable, or
 // session.ErrRefused where a token has no session.
 type SessionAdmin interface {
 	// ServiceOf returns the service that a token was made for, be the token

@@ -30,7 +30,7 @@ func TestRevocationForgetsPasswords(t *testing.T) {
 		of := inhabited{}
 		if !strings.Contains(test.name, "none") {
 			of = h.inhabit(t)
-		} else if _, err := h.sessions.Revoke(t.Context(), session.Selector{User: "alice"}, "test"); err != nil {
+		} else if _, err := h.sessions.Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "test"); err != nil {
 			t.Fatal(err)
 		}
 		h.get(t, "service=blue", "alice", password)
@@ -115,7 +115,7 @@ func TestRevocationIsAudited(t *testing.T) {
 		}
 		_, pair, _ := strings.Cut(test.form, "=")
 		if token, ok := of[pair]; ok && test.by != "" {
-			found, err := h.sessions.List(t.Context(), session.Selector{ID: idOf(token), Ended: true})
+			found, err := h.sessions.Admin().List(t.Context(), session.Selector{ID: idOf(token), Ended: true})
 			if err != nil || len(found) != 1 || found[0].By != test.by || found[0].Why != session.ReasonRevoked {
 				t.Errorf("%s as %q: the list says %+v (%v), want that %q revoked it", test.form, test.basic, found, err, test.by)
 			}

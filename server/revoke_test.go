@@ -114,7 +114,7 @@ func (h *house) inhabit(t *testing.T) inhabited {
 // ended returns which of them have no live session any more.
 func (h *house) ended(t *testing.T, of inhabited) string {
 	t.Helper()
-	alive, err := h.sessions.List(t.Context(), session.Selector{})
+	alive, err := h.sessions.Admin().List(t.Context(), session.Selector{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func TestRevocation(t *testing.T) {
 			if ended == "" {
 				continue
 			}
-			if _, err := h.sessions.Revoke(t.Context(), session.Selector{Provider: "local"}, "the next case"); err != nil {
+			if _, err := h.sessions.Admin().Revoke(t.Context(), session.Selector{Provider: "local"}, "the next case"); err != nil {
 				t.Fatal(err)
 			}
 			of = h.inhabit(t)

@@ -149,7 +149,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.server = server.New(h.sessions, h.sessions, lines, server.NewMetrics(), log)
+	h.server = server.New(h.sessions, h.sessions.Admin(), lines, server.NewMetrics(), log)
 	cfg := server.Config{Paths: []string{"/jwt/auth", "/token"}, Operators: []string{"registry-admins"}}
 	h.generation = server.Generation{Config: cfg.WithDefaults(), Chain: chain, Policy: rules, Issuer: issuer}
 	h.Server = httptest.NewServer(h.server)
@@ -373,7 +373,7 @@ func TestRefreshToken(t *testing.T) {
 			t.Errorf("redeemed by Basic as %q: %d %s; want 200 and no refresh token", user, a.status, a.body)
 		}
 	}
-	if n, err := h.sessions.Revoke(t.Context(), session.Selector{User: "alice"}, "test"); n != 1 || err != nil {
+	if n, err := h.sessions.Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "test"); n != 1 || err != nil {
 		t.Fatalf("Revoke = %d, %v, want 1 session", n, err)
 	}
 	if a := h.post(t, form); a.status != http.StatusUnauthorized {

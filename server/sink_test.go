@@ -105,7 +105,7 @@ func TestAuditIsNotRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.server = server.New(h.sessions, h.sessions, audit, metrics, slog.New(slog.DiscardHandler))
+			h.server = server.New(h.sessions, h.sessions.Admin(), audit, metrics, slog.New(slog.DiscardHandler))
 			h.open(t)
 			address, stop, ended := h.serve(t, nil)
 			h.URL = "http://" + address

@@ -114,7 +114,7 @@ func TestMisplacedTokens(t *testing.T) {
 		h.do(t, req)
 	}
 	audited := strings.ToLower(h.audit.text.String()) // as login names are
-	sessions, err := h.sessions.List(t.Context(), session.Selector{})
+	sessions, err := h.sessions.Admin().List(t.Context(), session.Selector{})
 	if err != nil {
 		t.Fatal(err)
 	}

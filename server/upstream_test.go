@@ -77,7 +77,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 		t.Fatal(err)
 	}
 	h.generation.Chain = chain
-	h.server = server.New(sessions, sessions, lines, server.NewMetrics(), slog.New(slog.DiscardHandler))
+	h.server = server.New(sessions, sessions.Admin(), lines, server.NewMetrics(), slog.New(slog.DiscardHandler))
 	h.Config.Handler = h.server
 	t.Cleanup(func() {
 		h.Close()
@@ -145,7 +145,7 @@ func TestFirstUseOfARefreshToken(t *testing.T) {
 	if a := h.post(t, refreshForm(token, "blue")); a.status != http.StatusOK {
 		t.Errorf("the token of the session = %d %s, want 200", a.status, a.body)
 	}
-	alive, err := h.sessions.List(t.Context(), session.Selector{})
+	alive, err := h.sessions.Admin().List(t.Context(), session.Selector{})
 	if err != nil || len(alive) != 1 || alive[0].ID != idOf(token) {
 		t.Errorf("sessions %v, %v, want one", alive, err)
 	}

@@ -129,14 +129,14 @@ func TestRekey(t *testing.T) {
 	time.Sleep(time.Second)
 	s.expect("sealed with the old key", token, "ok") // and rotated, so sealed with the new one
 	other := s.issue("sso", "bob")
-	if n, err := s.replicas[0].Rekey(t.Context()); n != 0 || err != nil {
+	if n, err := s.rekey(cfg.SealKey); n != 0 || err != nil {
 		t.Errorf("Rekey = %d, %v, want 0", n, err)
 	}
 	s.close()
 
 	cfg.SealKey = secret.New(one + " " + two)
 	s.start(cfg)
-	if n, err := s.replicas[0].Rekey(t.Context()); n != 2 || err != nil {
+	if n, err := s.rekey(cfg.SealKey); n != 2 || err != nil {
 		t.Errorf("Rekey = %d, %v, want 2", n, err)
 	}
 	s.close()

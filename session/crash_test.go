@@ -52,7 +52,7 @@ func issueUntilKilled(file string) {
 				if i%2 == 0 {
 					continue
 				}
-				if n, err := s.Revoke(ctx, session.Selector{ID: made.ID}, "test"); n != 1 || err != nil {
+				if n, err := s.Admin().Revoke(ctx, session.Selector{ID: made.ID}, "test"); n != 1 || err != nil {
 					panic(fmt.Sprint(n, err))
 				}
 				fmt.Printf("revoked %s\n", token.Reveal())
@@ -116,7 +116,7 @@ func TestCopiedWhileWriting(t *testing.T) {
 	defer s.close()
 	given := s.issue("sso", "alice")
 	gone := s.issue("sso", "bob")
-	if _, err := s.replicas[0].Revoke(t.Context(), session.Selector{User: "bob"}, ""); err != nil {
+	if _, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{User: "bob"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	copied := &site{t: t, house: s.house, file: filepath.Join(t.TempDir(), "data", "shorepass.db")}

@@ -23,7 +23,7 @@ func ExportIssue(ctx context.Context, s *Sessions, kind Kind, id *providers.Iden
 }
 
 // ExportFlush keeps what waits to be kept.
-func ExportFlush(ctx context.Context, s *Sessions) error { return s.flush(ctx) }
+func ExportFlush(ctx context.Context, s *Sessions) error { return s.chores.flush(ctx) }
 
 // ExportSweepTimes returns what a sweep goes by.
 func ExportSweepTimes(cfg Config, now time.Time) SweepTimes { return cfg.sweepTimes(now) }

@@ -45,7 +45,7 @@ func (f *forgetful) Forget(match func(*providers.Identity) bool) {
 func TestForget(t *testing.T) {
 	revoke := func(sel session.Selector) func(*testing.T, *site) {
 		return func(t *testing.T, s *site) {
-			_, err := s.replicas[0].Revoke(t.Context(), sel, "test")
+			_, err := s.replicas[0].Admin().Revoke(t.Context(), sel, "test")
 			must(t, err)
 		}
 	}

@@ -2,11 +2,11 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
-
-	"shorepass/providers"
 )
 
 // A provider that suddenly refuses everybody is more likely broken, or
@@ -25,13 +25,43 @@ const (
 	doubtEvery = guardWindow / 6
 )
 
-// guards count what providers say to this replica. Replicas tell each other
-// through the store.
+// TrustStore is how replicas tell each other how far a provider can be
+// believed.
+type TrustStore interface {
+	// NoteEnding keeps what would have to be taken back of a provider's answer
+	// that ends sessions or finds a person gone, before that is settled, in the
+	// place of what was kept about the person before; of what is held, only
+	// that it came.
+	NoteEnding(ctx context.Context, provider string, undo Undo) error
+
+	// NoteAnswers keeps how many other answers a replica had from a provider
+	// within the minute before at, in the place of what it said before.
+	NoteAnswers(ctx context.Context, provider, replica string, answers int, at time.Time) error
+
+	// Trust returns what all replicas noted of a provider since a time, except
+	// the answers that the replica itself had.
+	Trust(ctx context.Context, provider, replica string, since time.Time) (Trust, error)
+
+	// Doubt has a provider not be believed until the given time and, once every
+	// replica can see that, takes back what was noted after since. Sessions that
+	// ended for another reason stay ended, and so does what was settled anew.
+	Doubt(ctx context.Context, provider string, since, until time.Time) error
+}
+
+// guards is a circuit breaker for each provider. It counts what providers say to
+// this replica; replicas tell each other through the store.
 type guards struct {
+	store   TrustStore
+	clock   *clock
+	log     *slog.Logger
 	replica string // the name of this one, for as long as it runs
 
 	mu         sync.Mutex
 	byProvider map[string]*guard // as many as there are providers
+}
+
+func newGuards(store TrustStore, clock *clock, log *slog.Logger) *guards {
+	return &guards{store: store, clock: clock, log: log, replica: rand.Text(), byProvider: make(map[string]*guard)}
 }
 
 func (g *guards) of(provider string) *guard {
@@ -123,64 +153,19 @@ func (g *guard) mayWarn(at time.Time) bool {
 	return true
 }
 
-// settleEnding keeps an answer that ends sessions or finds a person gone, unless
-// too many of its kind come at once. What is to be taken back, should more of
-// them come, is in the store before it is done, and after it is done the store
-// is asked once more: so whichever replica sees that there are too many, none is
-// forgotten.
-func (s *Sessions) settleEnding(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
-	provider := known.Provider
-	held := &Settlement{Person: a.Person, Lease: a.Lease, At: a.At, Answer: AnswerHeld, Sealed: a.Sealed}
-	undo := Undo{Who: personKey(provider, known.Subject), Person: row.Person, Why: a.End, At: a.At}
-	doubted, err := s.doubts(ctx, provider, doubtEvery)
-	if err == nil {
-		undo.Held = doubted
-		err = s.store.NoteEnding(ctx, provider, undo)
-	}
-	if err == nil && !doubted {
-		doubted, err = s.doubts(ctx, provider, doubtEvery)
-	}
-	if doubted || err != nil {
-		return s.hold(ctx, held, err)
-	}
-	if a.End != "" {
-		// Also where it cannot be kept: the old password is over all the same.
-		s.forget(provider, known.Subject)
-	}
-	if err := s.save(ctx, a); err != nil {
-		return err
-	}
-	if doubted, err = s.doubts(ctx, provider, 0); err != nil {
-		return unavailable(err)
-	}
-	if a.End != "" && !doubted {
-		wake(s.revocations)
-	}
-	return nil
-}
-
-// hold records that an answer is not believed. why is nil, or the error of a
-// store that could not say whether to believe the provider.
-func (s *Sessions) hold(ctx context.Context, held *Settlement, why error) error {
-	if why != nil {
-		s.log.Warn("could not read from the store whether to trust the provider; its answer was not applied", "person", held.Person, "error", why)
-	}
-	return s.save(ctx, held)
-}
-
 // doubts reports whether a provider is not believed, which is so until a minute
 // after it last refused too many. While it is not, and unless the store was told
 // so less than every ago, this tells the store, and takes back what the provider
 // ended, and whom it found gone, within that minute.
-func (s *Sessions) doubts(ctx context.Context, provider string, every time.Duration) (bool, error) {
-	now := s.now()
+func (g *guards) doubts(ctx context.Context, provider string, every time.Duration) (bool, error) {
+	now := g.clock.now()
 	since := now.Add(-guardWindow)
-	t, err := s.store.Trust(ctx, provider, s.guards.replica, since)
+	t, err := g.store.Trust(ctx, provider, g.replica, since)
 	if err != nil {
 		return false, fmt.Errorf("ask how far the provider %q is to be believed: %w", provider, err)
 	}
 	already := now.Before(t.Doubted)
-	answers := t.Endings + t.Answers + s.guards.of(provider).answers(now)
+	answers := t.Endings + t.Answers + g.of(provider).answers(now)
 	tooMany := t.Endings >= guardLeast && t.Endings*guardShare > answers
 	until := now.Add(guardWindow)
 	switch {
@@ -193,20 +178,20 @@ func (s *Sessions) doubts(ctx context.Context, provider string, every time.Durat
 		return true, nil
 	}
 	if !already {
-		s.log.Error("a provider suddenly refuses so many people that it is not believed: no session ends, and clients are told that it is unavailable",
+		g.log.Error("a provider suddenly refuses so many people that it is not believed: no session ends, and clients are told that it is unavailable",
 			"provider", provider, "refused", t.Endings)
 	}
-	if err := s.store.Doubt(ctx, provider, since, until); err != nil {
+	if err := g.store.Doubt(ctx, provider, since, until); err != nil {
 		return true, fmt.Errorf("take back what the provider %q said: %w", provider, err)
 	}
 	return true, nil
 }
 
 // tell lets the other replicas know how many answers this one had.
-func (s *Sessions) tell(ctx context.Context) error {
-	now := s.now()
-	for provider, answers := range s.guards.untold(now) {
-		if err := s.store.NoteAnswers(ctx, provider, s.guards.replica, answers, now); err != nil {
+func (g *guards) tell(ctx context.Context) error {
+	now := g.clock.now()
+	for provider, answers := range g.untold(now) {
+		if err := g.store.NoteAnswers(ctx, provider, g.replica, answers, now); err != nil {
 			return fmt.Errorf("tell how often the provider %q was asked: %w", provider, err)
 		}
 	}

@@ -207,6 +207,17 @@ func (s *site) startOn(store session.Store, cfg session.Config) *session.Session
 	return sessions
 }
 
+// rekey seals everything with the first key of a ring, beside the replicas.
+func (s *site) rekey(ring secret.Text) (int, error) {
+	s.t.Helper()
+	store, err := sqlite.Open(s.t.Context(), s.file)
+	must(s.t, err)
+	defer store.Close()
+	keys, err := session.ParseKeys(ring)
+	must(s.t, err)
+	return session.Rekey(s.t.Context(), store, keys)
+}
+
 // close closes all replicas, which has to happen inside a synctest bubble.
 func (s *site) close() {
 	for _, r := range s.replicas {
@@ -253,7 +264,7 @@ func (s *site) expect(when string, token secret.Text, want string) {
 // why returns why a session ended, or "".
 func (s *site) why(token secret.Text) session.Reason {
 	s.t.Helper()
-	all, err := s.replicas[0].List(s.t.Context(), session.Selector{Ended: true})
+	all, err := s.replicas[0].Admin().List(s.t.Context(), session.Selector{Ended: true})
 	must(s.t, err)
 	for _, one := range all {
 		if one.ID == session.ExportID(token) {

@@ -17,7 +17,7 @@ func TestInspect(t *testing.T) {
 	}{
 		"it lives":            {func(*site, secret.Text) {}, "ok"},
 		"it was redeemed":     {func(s *site, token secret.Text) { s.redeem(token) }, "ok"},
-		"it was revoked":      {func(s *site, token secret.Text) { s.replicas[0].RevokeToken(s.t.Context(), token, "test") }, "401"},
+		"it was revoked":      {func(s *site, token secret.Text) { s.replicas[0].Admin().RevokeToken(s.t.Context(), token, "test") }, "401"},
 		"it was never used":   {func(*site, secret.Text) { time.Sleep(4 * time.Hour) }, "401"},
 		"its provider is new": {func(s *site, _ secret.Text) { s.house.prints["corp"] = "another" }, "401"},
 		"its provider went":   {func(s *site, _ secret.Text) { delete(s.house.prints, "corp") }, "401"},
@@ -52,7 +52,7 @@ func TestInspect(t *testing.T) {
 				token := s.issue("corp", "alice")
 				test.happens(s, token)
 				asked := s.house.questions()
-				found, err := s.replicas[0].Inspect(t.Context(), token)
+				found, err := s.replicas[0].Admin().Inspect(t.Context(), token)
 				if got := outcome(err); got != test.want {
 					t.Errorf("Inspect = %v, want %s", err, test.want)
 				}
@@ -75,7 +75,7 @@ func TestInspectUsesNothing(t *testing.T) {
 		token := s.issue("corp", "alice")
 		for range 9 {
 			time.Sleep(time.Hour)
-			s.replicas[0].Inspect(t.Context(), token)
+			s.replicas[0].Admin().Inspect(t.Context(), token)
 		}
 		s.expect("nine hours after a login that was only looked at", token, "401")
 	})
@@ -102,7 +102,7 @@ func TestRevokeToken(t *testing.T) {
 			{"of another kind", secret.New("sp_b_" + other.Reveal()[5:]), false, "401"},
 			{"a password", secret.New("correct-horse"), false, "401"},
 		} {
-			was, ended, err := s.replicas[1].RevokeToken(t.Context(), test.token, "its holder")
+			was, ended, err := s.replicas[1].Admin().RevokeToken(t.Context(), test.token, "its holder")
 			if got := outcome(err); got != test.want || ended != test.ended {
 				t.Errorf("%s: RevokeToken = %v, %v, want %v, %s", test.name, ended, err, test.ended, test.want)
 			}

@@ -32,21 +32,21 @@ func (s *Sessions) Abandon(id *providers.Identity) {
 	if id == nil || id.Renewal.IsZero() {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	s.tasks.Go(func() {
+	_ = s.tasks.begin(func() { // nothing is left to do while shutting down
 		ctx, cancel := context.WithTimeout(context.Background(), revokeLimit)
 		defer cancel()
-		err := s.guarded(func() error {
-			return s.revokeAtProvider(ctx, id.Provider, providerID(id.Provider, id.Fingerprint), id.Renewal)
+		err := guarded(s.log, func() error {
+			return s.revoker.atProvider(ctx, id.Provider, providerID(id.Provider, id.Fingerprint), id.Renewal)
 		})
 		if err != nil {
 			s.log.Warn("could not revoke the refresh token of a login that came to nothing", "provider", id.Provider, "error", err)
 		}
 	})
+}
+
+// makeUpstream makes a session that answers to a provider's refresh token too.
+func (s *Sessions) makeUpstream(ctx context.Context, id *providers.Identity, service string, client Client, upstream *Hash) (*Session, error) {
+	return s.make(ctx, s.rules.Load(), KindRefresh, id, service, client, upstream)
 }
 
 // make makes a session of one kind. upstream is nil unless it answers to a
@@ -68,14 +68,12 @@ func (s *Sessions) make(ctx context.Context, r *rules, kind Kind, id *providers.
 	// A client that gives up must not leave the provider's token behind.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
-	if err := s.store.Create(ctx, d, r.cfg.PerPerson); err != nil {
-		if errors.Is(err, ErrFull) {
-			s.full.Store(time.Now().UnixNano())
-		}
+	err = s.store.Create(ctx, d, r.cfg.PerPerson)
+	s.health.noteCreate(err)
+	if err != nil {
 		return nil, unavailable(fmt.Errorf("keep a new session: %w", err))
 	}
-	s.full.Store(0)
-	made := r.session(&d.Row, id, d.Created)
+	made := r.cfg.session(&d.Row, id, d.Created)
 	made.Token, made.Client = token, d.Client
 	return made, nil
 }
@@ -85,7 +83,7 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 	if err != nil {
 		return nil, err
 	}
-	now := s.now()
+	now := s.clock.now()
 	d := &Draft{
 		Row: Row{
 			Hash: hash, Kind: kind, Method: id.Method, Service: service,
@@ -107,12 +105,12 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 }
 
 // session is a row as callers see it.
-func (r *rules) session(row *Row, known *providers.Identity, used time.Time) *Session {
+func (c *Config) session(row *Row, known *providers.Identity, used time.Time) *Session {
 	id := *known // groups and claims are shared, and never changed
 	id.Method, id.AuthTime, id.Stamp, id.Renewal = row.method(), row.Created, row.Stamp, secret.Text{}
 	return &Session{
 		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id,
-		Created: row.Created, Expires: r.cfg.expires(row), LastUsed: used, Checked: row.Person.Checked,
+		Created: row.Created, Expires: c.expires(row), LastUsed: used, Checked: row.Person.Checked,
 	}
 }
 

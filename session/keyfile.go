@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"shorepass/internal/durable"
 	"shorepass/internal/secret"
@@ -26,6 +27,13 @@ type folder interface{ Folder() string }
 // ErrNoSealKey says that no sealing key is configured, and that the store is one
 // of several replicas, so that none can be made.
 var ErrNoSealKey = errors.New("session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys init --seal-key seal.key, and write seal_key = { file = \"seal.key\" }")
+
+// Settings are what replicas agree upon, by name.
+type Settings interface {
+	// Setting returns what is kept under a name. If there is nothing yet, it
+	// is value from now on, where value is not nil.
+	Setting(ctx context.Context, name string, value []byte) ([]byte, error)
+}
 
 // OpenKeys returns the sealing keys of cfg, and refuses any that the sessions in
 // the store were not sealed with. [New] does so too: this is for whoever needs
@@ -97,4 +105,20 @@ func WriteSealKey(name string, key secret.Text) error {
 		return fmt.Errorf("make the sealing key: %w", err)
 	}
 	return nil
+}
+
+// CheckKeyBeside reports whether the sealing key beside a store in a folder can
+// be used, where the configuration names none. It makes none: without a store
+// there is nothing that a new one could not open.
+func CheckKeyBeside(folder string, storeExists bool) error {
+	name := filepath.Join(folder, SealKeyFile)
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && !storeExists {
+		return nil
+	}
+	key, err := readOrMake(name, false, nil)
+	if err != nil {
+		return err
+	}
+	_, err = ParseKeys(key)
+	return err
 }

@@ -278,7 +278,7 @@ func TestSweep(t *testing.T) {
 		defer s.close()
 		s.issue("sso", "alice")
 		list := func(ended bool) int {
-			all, err := s.replicas[0].List(t.Context(), session.Selector{Ended: ended})
+			all, err := s.replicas[0].Admin().List(t.Context(), session.Selector{Ended: ended})
 			must(t, err)
 			return len(all)
 		}
@@ -318,7 +318,7 @@ func TestLastUsed(t *testing.T) {
 		began := time.Now()
 		lastUsed := func() time.Duration {
 			synctest.Wait()
-			all, err := s.replicas[0].List(t.Context(), session.Selector{})
+			all, err := s.replicas[0].Admin().List(t.Context(), session.Selector{})
 			must(t, err)
 			return all[0].LastUsed.Sub(began)
 		}
@@ -361,7 +361,7 @@ func TestRevoke(t *testing.T) {
 			{"by id", session.Selector{ID: session.ExportID(tokens["dave"])}, []string{"dave"}},
 			{"again", session.Selector{User: "alice"}, nil},
 		} {
-			n, err := s.replicas[0].Revoke(t.Context(), tc.sel, "an operator")
+			n, err := s.replicas[0].Admin().Revoke(t.Context(), tc.sel, "an operator")
 			if n != len(tc.ends) || (err != nil) != (tc.sel == session.Selector{} || tc.sel == session.Selector{Ended: true}) {
 				t.Errorf("%s: Revoke = %d, %v, want %d", tc.name, n, err, len(tc.ends))
 			}
@@ -402,7 +402,7 @@ func TestRevokeWhileAsking(t *testing.T) {
 			group.Go(func() { s.expect("while revoked", token, "401") })
 		}
 		time.Sleep(time.Second)
-		n, err := s.replicas[1].Revoke(t.Context(), session.Selector{User: "alice"}, "alice")
+		n, err := s.replicas[1].Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "alice")
 		if n != 1 || err != nil {
 			t.Errorf("Revoke = %d, %v", n, err)
 		}

@@ -452,7 +452,7 @@ func TestRedeemUpstream(t *testing.T) {
 		if s.house.reused != 0 || s.house.rotated != 4 {
 			t.Errorf("the provider rotated %d times and saw %d reuses", s.house.rotated, s.house.reused)
 		}
-		if n, err := s.replicas[0].Revoke(t.Context(), session.Selector{User: "alice"}, "alice"); n != 1 || err != nil {
+		if n, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "alice"); n != 1 || err != nil {
 			t.Errorf("Revoke = %d, %v", n, err)
 		}
 		if _, _, err := s.replicas[1].RedeemUpstream(t.Context(), upstream, service, laptop, first); outcome(err) != "401" || asked.Load() != 1 {

@@ -48,7 +48,7 @@ func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string
 // redeem is what every redemption passes through, however its session is
 // looked up.
 func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.Context) (*Row, error)) (*Session, error) {
-	r, began := s.rules.Load(), s.now()
+	r, began := s.rules.Load(), s.clock.now()
 	for range maxRounds {
 		row, err := look(ctx)
 		if err != nil {
@@ -58,7 +58,7 @@ func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.
 		if err != nil {
 			return nil, err
 		}
-		now := s.now()
+		now := s.clock.now()
 		if err := s.checkRow(ctx, r, row, known, now); err != nil {
 			return nil, err
 		}
@@ -66,12 +66,12 @@ func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.
 		case statusFresh:
 			return s.redeemed(r, row, known, client, now), nil
 		case statusStale:
-			if _, err := s.ask(r, row, known); err != nil {
+			if _, err := s.revalidator.ask(ctx, r, row, known); err != nil {
 				return nil, err
 			}
 			return s.redeemed(r, row, known, client, now), nil
 		case statusDue:
-			if err := s.await(ctx, r, row, known); err != nil {
+			if err := s.revalidator.await(ctx, r, row, known); err != nil {
 				return nil, err
 			}
 		default:
@@ -94,7 +94,7 @@ func lookError(err error) error {
 // redeemed notes the redemption and returns the session.
 func (s *Sessions) redeemed(r *rules, row *Row, known *providers.Identity, client Client, now time.Time) *Session {
 	s.usage.note(row, client, now)
-	return r.session(row, known, now)
+	return r.cfg.session(row, known, now)
 }
 
 // checkRow refuses a session for what its row says, whatever its provider would
@@ -112,8 +112,8 @@ func (s *Sessions) checkRow(ctx context.Context, r *rules, row *Row, known *prov
 		s.log.Warn("a session could not be ended in the store", "session", row.Hash.ID(), "error", err)
 	}
 	if why == ReasonStamp {
-		s.forget(known.Provider, known.Subject)
-		wake(s.revocations)
+		s.rules.Load().forgetPerson(known.Provider, known.Subject)
+		wake(s.revoker.wakes)
 	}
 	return refused("it ended: " + string(why))
 }
@@ -123,6 +123,9 @@ func (s *Sessions) checkRow(ctx context.Context, r *rules, row *Row, known *prov
 func (r *rules) mayLive(row *Row, known *providers.Identity) error {
 	if !row.Ended.IsZero() {
 		return refused("it ended: " + string(row.Why))
+	}
+	if r.providers == nil {
+		return nil // which provider it is now cannot be known here
 	}
 	switch print := r.providers.Fingerprint(known.Provider); {
 	case print == "":

@@ -6,11 +6,29 @@
 // once and never writes a rotated one back; what changes is behind it. At each
 // redemption the session is read from the store, so that a revocation holds at
 // once on every replica, and after Config.Revalidate the provider is asked
-// again, once however many clients come at once.
+// again, single-flight however many clients come at once.
 //
 //	sessions, err := session.New(ctx, cfg, store, chain, log)
 //	token, made, err := sessions.Issue(ctx, identity, "container_registry", client)
 //	found, err := sessions.Redeem(ctx, token, "container_registry", client, session.KindRefresh)
+//
+// The parts, each on the few methods of the store that it calls:
+//
+//   - [Sessions] issues and redeems tokens.
+//   - A person's row is a state machine (state.go): pure functions say what the
+//     row becomes at a provider's answer, and what it is worth to a redemption.
+//     The rules of a session's own life are pure as well (life.go).
+//   - The revalidator asks a provider again, once over all replicas, and writes
+//     its answer into the row, which the redemption reads again: one truth. A
+//     circuit breaker (guard.go) withholds the answers of a provider that
+//     suddenly refuses too many.
+//   - [Admin] lists, inspects and ends sessions. It needs a store and no provider, so that
+//     a command line has one too.
+//   - The chores sweep and write what waits; the revoker has providers revoke
+//     the refresh tokens of sessions that ended.
+//
+// A [Store] reads and writes columns and knows no rule; sqlite and postgres are
+// two, and storetest holds them to the contract.
 //
 // It refuses to guess: a provider that cannot tell ends nothing, and a token
 // that is not exactly one of ours reaches neither the store nor a provider.
@@ -19,7 +37,10 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"shorepass/internal/secret"
@@ -84,3 +105,157 @@ type Providers interface {
 	// match picks, for when they may not come in any more. It asks nobody.
 	Forget(match func(*providers.Identity) bool)
 }
+
+// SessionStore is what issue and redemption ask of a store.
+type SessionStore interface {
+	// Find returns the session of that hash, or ErrNotFound; its Body is left
+	// out where the person's facts are of the version that the caller knows. It
+	// is on the way of each request: its cost must not grow with the number of
+	// sessions.
+	Find(ctx context.Context, token Hash, known Version) (*Row, error)
+
+	// FindUpstream does the same for the hash of a provider's refresh token, and
+	// always leaves Body out.
+	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
+
+	// Create keeps a new session and what its login found out about the
+	// person, who is gone no longer. Sessions of the same Who beyond perPerson
+	// end with ReasonPerPerson: those never redeemed first, the oldest first,
+	// the new one never. A claim on its Upstream is over.
+	Create(ctx context.Context, draft *Draft, perPerson int) error
+
+	// End ends those of the sessions that live, with ReasonRevoked also those
+	// that ended for one of the Refusals, and returns how many there were.
+	End(ctx context.Context, tokens []Hash, why Reason, by string, at time.Time) (int, error)
+}
+
+// Sessions issues and redeems sessions, and owns what works on them: the
+// revalidator, the chores, the revoker and an Admin. It is safe for concurrent
+// use.
+type Sessions struct {
+	store SessionStore
+	keys  *Keys
+	log   *slog.Logger
+	rules atomic.Pointer[rules] // swapped whole by Use
+	clock clock
+
+	people      *people
+	usage       *usage
+	health      *health
+	revalidator *revalidator
+	firsts      *firstUses
+	chores      *chores
+	revoker     *revoker
+	admin       *Admin
+
+	tasks tasks
+	stop  context.CancelFunc // ends the chores and the revoker
+	close func() error       // of the store
+}
+
+// rules are what a reload swaps.
+type rules struct {
+	cfg       Config
+	providers Providers // nil where none are
+}
+
+// forget drops the passwords that are remembered of those whom match picks.
+func (r *rules) forget(match func(*providers.Identity) bool) {
+	if r.providers != nil {
+		r.providers.Forget(match)
+	}
+}
+
+// forgetPerson drops the passwords that are remembered of one person.
+func (r *rules) forgetPerson(provider, subject string) {
+	r.forget(func(id *providers.Identity) bool { return id.Provider == provider && id.Subject == subject })
+}
+
+// New begins to work on the sessions in store with cfg, whose defaults must be
+// applied. It owns store from then on, also when it fails. Close ends what it
+// began.
+//
+// Where cfg has no SealKey and the store lies in a folder, the key is the file
+// seal.key there, made if the store is new.
+func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Logger) (*Sessions, error) {
+	keys, err := OpenKeys(ctx, cfg, store, log)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	s := assemble(store, keys, log)
+	s.Use(cfg, p)
+	if err := s.clock.set(ctx); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.tasks.group.Go(func() { s.chores.run(running) })
+	s.tasks.group.Go(func() { s.revoker.run(running) })
+	return s, nil
+}
+
+// assemble wires the parts, each to the part of the store that it calls.
+func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
+	s := &Sessions{store: store, keys: keys, log: log, close: store.Close}
+	clock := &s.clock
+	clock.store, clock.log = store, log
+	s.people, s.usage = newPeople(store, maxPeopleBytes, maxTokens), newUsage(store)
+	guards, answers := newGuards(store, clock, log), newAnswerWriter(store, clock, log)
+	s.health = &health{store: store, replica: guards.replica}
+	s.revoker = &revoker{store: store, keys: keys, clock: clock, rules: &s.rules, log: log, wakes: make(chan struct{}, 1)}
+	s.admin = &Admin{store: store, clock: clock, rules: &s.rules, revocations: s.revoker.wakes}
+	s.revalidator = &revalidator{
+		store: store, answers: answers, guards: guards, keys: keys, clock: clock, log: log, rules: &s.rules,
+		counted: s.usage.waits, revocations: s.revoker.wakes, flights: flights[int64, struct{}]{tasks: &s.tasks, log: log},
+	}
+	s.firsts = &firstUses{
+		store: store, clock: clock, log: log, make: s.makeUpstream, abandon: s.Abandon,
+		flights: flights[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirsts},
+	}
+	s.chores = &chores{
+		store: store, usage: s.usage, answers: answers, guards: guards, clock: clock, rules: &s.rules, log: log, revocations: s.revoker.wakes,
+	}
+	return s
+}
+
+// Use puts another configuration and other providers in force, both at once.
+// Requests under way keep what they began with. Store and SealKey stay.
+func (s *Sessions) Use(cfg Config, p Providers) { s.rules.Store(&rules{cfg, p}) }
+
+// Admin lists, inspects and ends sessions.
+func (s *Sessions) Admin() *Admin { return s.admin }
+
+// Ping reports whether the store answers and can be written to: one that is full,
+// locked, or a read-only copy still redeems, but keeps no login.
+func (s *Sessions) Ping(ctx context.Context) error { return s.health.check(ctx) }
+
+// Close writes what waits to be written, waits for everything that Sessions
+// began, and closes the store.
+func (s *Sessions) Close() error {
+	if !s.tasks.close() {
+		return nil
+	}
+	s.stop()
+	s.tasks.group.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+	defer cancel()
+	err := errors.Join(s.chores.flush(ctx), s.chores.answers.flush(ctx))
+	if closeErr := s.close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("close the store: %w", closeErr))
+	}
+	return err
+}
+
+// Now is the time by the store's clock, which all replicas go by, as exactly as
+// the store keeps it.
+func (s *Sessions) Now() time.Time { return s.clock.now() }
+
+// Ahead is how far the store's clock is ahead of this machine's, 0 where that is
+// less than a second.
+func (s *Sessions) Ahead() time.Duration { return s.clock.offset() }
+
+// refused says why a token is refused.
+func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }
+
+// unavailable says that err kept us from telling what a session is worth.
+func unavailable(err error) error { return fmt.Errorf("%w: %w", providers.ErrUnavailable, err) }

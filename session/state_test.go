@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	answers  = []string{"Vouched", "Down", "Rejected", "Gone", "Never", "Held", "Lost"} // by Answer
+	states   = []string{"Vouched", "Down", "Rejected", "Gone", "Never", "Held", "Lost"} // by Answer
 	outcomes = map[string]outcome{
 		"vouched": outcomeVouched, "rejected": outcomeRejected, "ended": outcomeEnded, "gone": outcomeGone,
 		"never": outcomeNever, "held": outcomeHeld, "unavailable": outcomeUnavailable,
@@ -40,8 +40,8 @@ func TestNext(t *testing.T) {
 	}
 	for _, row := range rows {
 		cells := strings.Fields(row)
-		said, wanted, gone := cells[0], cells[1:1+len(answers)], cells[1+len(answers):]
-		for state := range answers {
+		said, wanted, gone := cells[0], cells[1:1+len(states)], cells[1+len(states):]
+		for state := range states {
 			checkNext(t, said, Answer(state), since, answerOf(wanted[state]), gone[0])
 			checkNext(t, said, Answer(state), time.Time{}, answerOf(wanted[state]), gone[1])
 		}
@@ -68,13 +68,13 @@ func checkNext(t *testing.T, said string, state Answer, gone time.Time, wantAnsw
 			want.Stamp = cmp.Or(stamp, was.Stamp)
 		}
 		if diff := gocmp.Diff(want, next(was, a, noon)); diff != "" {
-			t.Errorf("%s after %s, gone since %v, stamp %q (-want +got):\n%s", said, answers[state], gone, stamp, diff)
+			t.Errorf("%s after %s, gone since %v, stamp %q (-want +got):\n%s", said, states[state], gone, stamp, diff)
 		}
 	}
 }
 
 // answerOf returns the Answer of that name.
-func answerOf(name string) Answer { return Answer(slices.Index(answers, name)) }
+func answerOf(name string) Answer { return Answer(slices.Index(states, name)) }
 
 // TestEndedBy says which answers end sessions, and why.
 func TestEndedBy(t *testing.T) {
@@ -160,15 +160,15 @@ func TestStatus(t *testing.T) {
 			t.Errorf("%s, answered since the request began: status = %s, want %s", cells[0], got, cells[1+len(ages)])
 		}
 	}
-	if len(seen) != len(answers) {
-		t.Errorf("the table has %d states, want %d", len(seen), len(answers))
+	if len(seen) != len(states) {
+		t.Errorf("the table has %d states, want %d", len(seen), len(states))
 	}
 }
 
 // TestStatusRevalidateShort: no state is left alone for longer than revalidate.
 func TestStatusRevalidateShort(t *testing.T) {
 	cfg := Config{Revalidate: time.Second, Grace: time.Hour}
-	for state, name := range answers {
+	for state, name := range states {
 		p := &Person{Answer: Answer(state), Asked: noon.Add(-time.Second), Checked: noon.Add(-time.Second)}
 		want := statusDue
 		if p.Answer == AnswerDown {

@@ -176,7 +176,7 @@ func TestNoRevocationAtAnother(t *testing.T) {
 		s.house.mu.Lock()
 		s.house.prints["sso"] = "oidc of another tenant"
 		s.house.mu.Unlock()
-		if n, err := s.replicas[0].Revoke(t.Context(), session.Selector{User: "alice"}, "an operator"); n != 1 || err != nil {
+		if n, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "an operator"); n != 1 || err != nil {
 			t.Errorf("Revoke = %d, %v, want 1", n, err)
 		}
 		synctest.Wait()
@@ -222,10 +222,10 @@ func TestStoreLost(t *testing.T) {
 	if _, _, err := s.Issue(t.Context(), newHouse().login("corp", "bob"), service, laptop); outcome(err) != "503" {
 		t.Errorf("Issue = %v, want 503", err)
 	}
-	if _, err := s.List(t.Context(), session.Selector{}); outcome(err) != "503" {
+	if _, err := s.Admin().List(t.Context(), session.Selector{}); outcome(err) != "503" {
 		t.Errorf("List = %v, want 503", err)
 	}
-	if _, err := s.Revoke(t.Context(), session.Selector{User: "alice"}, ""); outcome(err) != "503" {
+	if _, err := s.Admin().Revoke(t.Context(), session.Selector{User: "alice"}, ""); outcome(err) != "503" {
 		t.Errorf("Revoke = %v, want 503", err)
 	}
 }

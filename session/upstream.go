@@ -4,18 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
-// firstFlight is the first use of a provider's refresh token, shared by all
-// who bring it at once.
-type firstFlight struct {
-	done chan struct{} // closed at its end
-	made *Session      // nil when another replica made it; read after done, like err
-	err  error
+// ClaimStore is what the first use of a provider's refresh token asks of a store.
+type ClaimStore interface {
+	// FindUpstream is that of [SessionStore].
+	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
+
+	// Claim reports whether the caller may ask a provider about a refresh
+	// token that has no session yet, until the given time and unless another
+	// caller may. Release gives that up.
+	Claim(ctx context.Context, upstream Hash, now, until time.Time) (bool, error)
+	Release(ctx context.Context, upstream Hash) error
 }
 
 const (
@@ -60,7 +65,7 @@ func (s *Sessions) RedeemUpstream(ctx context.Context, upstream secret.Text, ser
 		if found, err = s.redeem(ctx, client, look); !errors.Is(err, errUnknown) {
 			return found, false, err
 		}
-		f, ours, err := s.begin(ctx, hash, service, client, first)
+		f, ours, err := s.firsts.join(ctx, hash, service, client, first)
 		if err != nil {
 			return nil, false, err
 		}
@@ -72,51 +77,42 @@ func (s *Sessions) RedeemUpstream(ctx context.Context, upstream secret.Text, ser
 		switch {
 		case f.err != nil:
 			return nil, false, f.err
-		case ours && f.made != nil:
-			return f.made, true, nil
+		case ours && f.value != nil:
+			return f.value, true, nil
 		}
 	}
 	return nil, false, unavailable(errors.New("a session was made and was gone at once"))
 }
 
-// begin begins the first use, or joins it; ours is true for the one that
-// began.
-func (s *Sessions) begin(ctx context.Context, hash Hash, service string, client Client,
-	first func(context.Context) (*providers.Identity, error)) (f *firstFlight, ours bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f := s.firsts[hash]; f != nil {
-		return f, false, nil
-	}
-	switch {
-	case s.closed:
-		return nil, false, errClosed
-	case len(s.firsts) >= maxFirsts:
-		return nil, false, unavailable(errors.New("too many refresh tokens are used for the first time at once"))
-	}
-	f = &firstFlight{done: make(chan struct{})}
-	s.firsts[hash] = f
-	kept := context.WithoutCancel(ctx)
-	s.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(kept, flightLimit)
-		defer cancel()
-		f.err = s.guarded(func() (err error) {
-			f.made, err = s.firstUse(ctx, hash, service, client, first)
-			return err
-		})
-		s.mu.Lock()
-		delete(s.firsts, hash)
-		s.mu.Unlock()
-		close(f.done)
-	})
-	return f, true, nil
+// firstUses makes sessions of providers' refresh tokens at their first use:
+// single-flight in this process, and by a claim in the store over all replicas.
+type firstUses struct {
+	store   ClaimStore
+	clock   *clock
+	log     *slog.Logger
+	make    func(ctx context.Context, id *providers.Identity, service string, client Client, upstream *Hash) (*Session, error)
+	abandon func(id *providers.Identity)
+	flights flights[Hash, *Session] // nil where another replica made the session
 }
 
-// firstUse asks the provider and makes a session of its answer, or returns nil
+// join begins the first use, or joins it; ours is true for the caller that
+// began it.
+func (u *firstUses) join(ctx context.Context, hash Hash, service string, client Client,
+	first func(context.Context) (*providers.Identity, error)) (f *flight[*Session], ours bool, err error) {
+	f, ours, err = u.flights.join(ctx, hash, func(ctx context.Context) (*Session, error) {
+		return u.use(ctx, hash, service, client, first)
+	})
+	if errors.Is(err, errTooMany) {
+		err = unavailable(errors.New("too many refresh tokens are used for the first time at once"))
+	}
+	return f, ours, err
+}
+
+// use asks the provider and makes a session of its answer, or returns nil
 // when another replica did.
-func (s *Sessions) firstUse(ctx context.Context, hash Hash, service string, client Client,
+func (u *firstUses) use(ctx context.Context, hash Hash, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (*Session, error) {
-	claimed, err := s.claim(ctx, hash)
+	claimed, err := u.claim(ctx, hash)
 	if err != nil || !claimed {
 		return nil, err
 	}
@@ -124,14 +120,14 @@ func (s *Sessions) firstUse(ctx context.Context, hash Hash, service string, clie
 	defer cancel()
 	id, err := first(asking)
 	if err != nil {
-		if releaseErr := s.store.Release(ctx, hash); releaseErr != nil {
-			s.log.Warn("a claim on a refresh token could not be given up, and ends by itself", "error", releaseErr)
+		if releaseErr := u.store.Release(ctx, hash); releaseErr != nil {
+			u.log.Warn("a claim on a refresh token could not be given up, and ends by itself", "error", releaseErr)
 		}
 		return nil, err
 	}
-	made, err := s.make(ctx, s.rules.Load(), KindRefresh, id, service, client, &hash)
+	made, err := u.make(ctx, id, service, client, &hash)
 	if err != nil {
-		s.Abandon(id)
+		u.abandon(id)
 		return nil, fmt.Errorf("the provider took its token, and the session was lost; log in to the provider again: %w", err)
 	}
 	return made, nil
@@ -139,25 +135,25 @@ func (s *Sessions) firstUse(ctx context.Context, hash Hash, service string, clie
 
 // claim reports whether this replica is the one to ask; if not, the session is
 // there.
-func (s *Sessions) claim(ctx context.Context, hash Hash) (bool, error) {
+func (u *firstUses) claim(ctx context.Context, hash Hash) (bool, error) {
 	for {
-		now := s.now()
+		now := u.clock.now()
 		until := now.Add(claimFor)
-		won, err := s.store.Claim(ctx, hash, now, until)
+		won, err := u.store.Claim(ctx, hash, now, until)
 		if err != nil {
 			return false, unavailable(fmt.Errorf("claim a refresh token: %w", err))
 		}
-		if won && !s.now().Add(firstLimit+writeLimit).After(until) {
+		if won && !u.clock.now().Add(firstLimit+writeLimit).After(until) {
 			return true, nil
 		}
 		if won {
 			// As with a lease that took too long to get.
-			if s.now().Before(until) {
-				err = s.store.Release(ctx, hash)
+			if u.clock.now().Before(until) {
+				err = u.store.Release(ctx, hash)
 			}
 			return false, unavailable(errors.Join(errors.New("the store took too long to give a claim"), err))
 		}
-		switch _, err := s.store.FindUpstream(ctx, hash); {
+		switch _, err := u.store.FindUpstream(ctx, hash); {
 		case err == nil:
 			return false, nil
 		case !errors.Is(err, ErrNotFound):

@@ -24,8 +24,15 @@ const (
 	batch = 500
 )
 
-// usage gathers when sessions were redeemed.
+// UseStore keeps when sessions were redeemed last.
+type UseStore interface {
+	Used(ctx context.Context, uses []Use) error
+}
+
+// usage is a buffer of when sessions were redeemed, so that the store is written
+// to once for many redemptions.
 type usage struct {
+	store UseStore
 	wake  chan struct{} // there is something to keep at once
 	waits chan struct{} // there is something to keep in a while
 
@@ -33,8 +40,8 @@ type usage struct {
 	pending map[Hash]Use
 }
 
-func newUsage() *usage {
-	return &usage{wake: make(chan struct{}, 1), waits: make(chan struct{}, 1), pending: make(map[Hash]Use)}
+func newUsage(store UseStore) *usage {
+	return &usage{store: store, wake: make(chan struct{}, 1), waits: make(chan struct{}, 1), pending: make(map[Hash]Use)}
 }
 
 // note keeps in mind that a session was redeemed, unless the store has that
@@ -71,14 +78,11 @@ func (u *usage) take() []Use {
 	return all
 }
 
-// flush keeps what waits, and tells the other replicas how many answers this one
-// had. What the store does not take is lost: the next redemption notes it again.
-func (s *Sessions) flush(ctx context.Context) error {
-	if err := s.tell(ctx); err != nil {
-		return err
-	}
-	for uses := range slices.Chunk(s.usage.take(), batch) {
-		if err := s.store.Used(ctx, uses); err != nil {
+// flush keeps what waits. What the store does not take is lost: the next
+// redemption notes it again.
+func (u *usage) flush(ctx context.Context) error {
+	for uses := range slices.Chunk(u.take(), batch) {
+		if err := u.store.Used(ctx, uses); err != nil {
 			return fmt.Errorf("keep when sessions were used: %w", err)
 		}
 	}

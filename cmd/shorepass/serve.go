@@ -136,7 +136,7 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 	if err != nil {
 		return nil, err
 	}
-	d.server = server.New(d.sessions, d.sessions, d.audit, d.metrics, log)
+	d.server = server.New(d.sessions, d.sessions.Admin(), d.audit, d.metrics, log)
 	d.metrics.Gauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates ends.",
 		func() float64 { return d.server.Generation().Issuer.Expiry(time.Now()).Seconds() })
 	return d, d.use(ctx, cfg, gen)

@@ -57,8 +57,8 @@ func newSessionsList(o *options) *cobra.Command {
 		Example: "  shorepass sessions list --user alice\n  shorepass sessions list --ended --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withSessions(cmd.Context(), o, func(s *session.Sessions) error {
-				found, err := s.List(cmd.Context(), chosen.selector(s.Now()))
+			return withAdmin(cmd.Context(), o, func(a *session.Admin) error {
+				found, err := a.List(cmd.Context(), chosen.selector(a.Now()))
 				if err != nil {
 					return err
 				}
@@ -96,10 +96,10 @@ func newSessionsRevoke(o *options) *cobra.Command {
 			if len(ids) > 0 && !chosen.empty() {
 				return errors.New("name the sessions either by their ids or by flags, not by both")
 			}
-			return withSessions(cmd.Context(), o, func(s *session.Sessions) error {
+			return withAdmin(cmd.Context(), o, func(a *session.Admin) error {
 				ended := 0
-				for _, sel := range chosen.selectors(ids, s.Now()) {
-					n, err := s.Revoke(cmd.Context(), sel, whoami())
+				for _, sel := range chosen.selectors(ids, a.Now()) {
+					n, err := a.Revoke(cmd.Context(), sel, whoami())
 					if err != nil {
 						return err
 					}
@@ -132,8 +132,8 @@ func newSessionsRekey(o *options) *cobra.Command {
 		Example: "  shorepass sessions rekey",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withSessions(cmd.Context(), o, func(s *session.Sessions) error {
-				n, err := s.Rekey(cmd.Context())
+			return withKeys(cmd.Context(), o, func(in store, keys *session.Keys) error {
+				n, err := session.Rekey(cmd.Context(), in, keys)
 				fmt.Fprintf(cmd.OutOrStdout(), "%d refresh tokens sealed anew\n", n)
 				return err
 			})
@@ -199,8 +199,26 @@ func (s *selection) selectors(ids []string, now time.Time) []session.Selector {
 	return all
 }
 
-// withSessions opens the store for do.
-func withSessions(ctx context.Context, o *options, do func(*session.Sessions) error) (err error) {
+// withKeys opens the store and the sealing keys for do.
+func withKeys(ctx context.Context, o *options, do func(store, *session.Keys) error) (err error) {
+	cfg, err := o.load()
+	if err != nil {
+		return err
+	}
+	in, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	keys, err := session.OpenKeys(ctx, cfg.Session, in, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return do(in, keys)
+}
+
+// withAdmin opens the store for do.
+func withAdmin(ctx context.Context, o *options, do func(*session.Admin) error) (err error) {
 	cfg, err := o.load()
 	if err != nil {
 		return err
@@ -220,7 +238,7 @@ func withSessions(ctx context.Context, o *options, do func(*session.Sessions) er
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return do(s)
+	return do(s.Admin())
 }
 
 // whoami names who runs the command, for the list of ended sessions.

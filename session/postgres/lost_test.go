@@ -106,7 +106,7 @@ func TestKilledWhileWriting(t *testing.T) {
 				}
 				ended := false
 				if i%3 == 0 {
-					n, err := s.Revoke(t.Context(), session.Selector{ID: made.ID}, "an operator")
+					n, err := s.Admin().Revoke(t.Context(), session.Selector{ID: made.ID}, "an operator")
 					if err != nil {
 						continue // it may have ended or not, and the operator heard that
 					}

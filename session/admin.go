@@ -1,0 +1,187 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+)
+
+// AdminStore is what lists and revocations ask of a store.
+type AdminStore interface {
+	TimeSource
+
+	// FindUpstream is that of [SessionStore].
+	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
+
+	// List returns up to limit sessions that sel selects, ordered by hash, each
+	// after the given one. With a Group it may go by GroupText, which some who
+	// are not in it have too.
+	List(ctx context.Context, sel Selector, after Hash, limit int) ([]Listed, error)
+
+	// End is that of [SessionStore].
+	End(ctx context.Context, tokens []Hash, why Reason, by string, at time.Time) (int, error)
+}
+
+// Admin lists, inspects and ends sessions. It needs a store and no provider, and
+// runs nothing of its own. It is safe for concurrent use.
+type Admin struct {
+	store       AdminStore
+	clock       *clock
+	rules       *atomic.Pointer[rules] // without providers for one that NewAdmin made
+	revocations chan<- struct{}        // wakes the revoker; nil without one
+}
+
+// NewAdmin returns an Admin of the sessions in store, for a process that serves
+// none. cfg has its defaults. What it ends, a server on the same store refuses
+// at once, and has the providers revoke within minutes. The Admin of a server is
+// [Sessions.Admin].
+func NewAdmin(ctx context.Context, cfg Config, store AdminStore) (*Admin, error) {
+	a := &Admin{store: store, clock: &clock{store: store, log: slog.New(slog.DiscardHandler)}, rules: new(atomic.Pointer[rules])}
+	a.rules.Store(&rules{cfg: cfg})
+	return a, a.clock.set(ctx)
+}
+
+// Now is the time by the store's clock, which all replicas go by.
+func (a *Admin) Now() time.Time { return a.clock.now() }
+
+// List returns the sessions that sel selects, the newest first.
+func (a *Admin) List(ctx context.Context, sel Selector) ([]Session, error) {
+	var all []Session
+	for listed, err := range a.selected(ctx, sel) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, *a.rules.Load().cfg.listed(listed))
+	}
+	slices.SortStableFunc(all, func(a, b Session) int { return b.Created.Compare(a.Created) })
+	return all, nil
+}
+
+// listed is a session with all that the store knows of it.
+func (c *Config) listed(one *selectedSession) *Session {
+	s := c.session(&one.Row, one.identity, one.Used)
+	s.Client, s.Last, s.Ended, s.Why, s.By = one.Client, one.Last, one.Ended, one.Why, one.By
+	return s
+}
+
+// errSelectsAll keeps a slip from ending everybody's sessions.
+var errSelectsAll = errors.New("a revocation must say whose sessions end")
+
+// Revoke ends the live sessions that sel selects, and for good those that ended
+// just now because their provider refused somebody, and returns how many there
+// were. When it returns, every replica refuses them, even after a crash.
+// by is who asked for it, for the list.
+func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
+	if sel.Ended = false; sel == (Selector{}) {
+		return 0, errSelectsAll
+	}
+	if sel.persons() {
+		// They may have logged in without keeping a session.
+		a.rules.Load().forget(sel.picks)
+	}
+	// What has just ended by a provider's word could be taken back.
+	sel.Refused = a.clock.now().Add(-2 * guardWindow)
+	ended := 0
+	var chosen []*selectedSession
+	for found, err := range a.selected(ctx, sel) {
+		if err != nil {
+			return ended, err
+		}
+		if chosen = append(chosen, found); len(chosen) < batch {
+			continue
+		}
+		n, err := a.revoke(ctx, chosen, by)
+		if ended += n; err != nil {
+			return ended, err
+		}
+		chosen = chosen[:0]
+	}
+	n, err := a.revoke(ctx, chosen, by)
+	return ended + n, err
+}
+
+// revoke ends those of the sessions that live, and has the passwords of their
+// persons forgotten, which would let them in again.
+func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string) (int, error) {
+	if len(chosen) == 0 {
+		return 0, nil
+	}
+	type person struct{ provider, subject string }
+	tokens, persons := make([]Hash, len(chosen)), make(map[person]bool)
+	for i, one := range chosen {
+		tokens[i] = one.Hash
+		persons[person{one.Provider, one.Subject}] = true
+	}
+	ended, err := a.store.End(ctx, tokens, ReasonRevoked, by, a.clock.now())
+	wake(a.revocations)
+	a.rules.Load().forget(func(id *providers.Identity) bool { return persons[person{id.Provider, id.Subject}] })
+	if err != nil {
+		return ended, unavailable(fmt.Errorf("end sessions: %w", err))
+	}
+	return ended, nil
+}
+
+// RevokeToken ends the session behind a token, for whoever holds it: anyone who
+// could use it may end it. It returns the session as it was, and whether it ended
+// only now. The error wraps providers.ErrUnavailable, or ErrRefused where there
+// is no such session. As with Revoke, every replica refuses the token from then on.
+func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (was *Session, ended bool, err error) {
+	found, err := a.behind(ctx, token)
+	if err != nil {
+		return nil, false, err
+	}
+	was = a.rules.Load().cfg.listed(found)
+	if !was.Ended.IsZero() && !slices.Contains(Refusals(), was.Why) {
+		return was, false, nil // the password that is remembered by now is another
+	}
+	n, err := a.revoke(ctx, []*selectedSession{found}, by)
+	if err != nil {
+		return nil, false, err
+	}
+	return was, n > 0 && was.Ended.IsZero(), nil
+}
+
+// selectedSession is a session of a list, with its person decoded.
+type selectedSession struct {
+	Listed
+	identity *providers.Identity
+}
+
+// selected goes through what sel selects, a page at a time.
+func (a *Admin) selected(ctx context.Context, sel Selector) iter.Seq2[*selectedSession, error] {
+	return func(yield func(*selectedSession, error) bool) {
+		var after Hash
+		for {
+			page, err := a.store.List(ctx, sel, after, batch)
+			if err != nil {
+				yield(nil, unavailable(fmt.Errorf("list sessions: %w", err)))
+				return
+			}
+			for i := range page {
+				id, err := decodeFacts(page[i].Facts.Body)
+				if err != nil {
+					yield(nil, unavailable(err))
+					return
+				}
+				if sel.Group != "" && !slices.Contains(id.Groups, sel.Group) {
+					continue
+				}
+				if !yield(&selectedSession{page[i], id}, nil) {
+					return
+				}
+			}
+			if len(page) < batch {
+				return
+			}
+			after = page[len(page)-1].Hash
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Resealer re-encrypts stored renewals under a new key.
+type Resealer interface {
+	// Sealed returns up to limit renewals in the order of their persons, each
+	// after the given person. Reseal replaces one unless it has changed since.
+	Sealed(ctx context.Context, after int64, limit int) ([]Sealed, error)
+	Reseal(ctx context.Context, old Sealed, new []byte) error
+
+	// SetSetting keeps a value under a name, in the place of another.
+	SetSetting(ctx context.Context, name string, value []byte) error
+}
+
+// Rekey seals every renewal in a store with the first key, a bounded number at a time, and
+// returns how many it had to. After that the other keys can go, once all
+// replicas have the first. What no key opens is left as it is and counted in the
+// error; the rest is sealed all the same.
+func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
+	var resealed, foreign int
+	var after int64
+	for {
+		page, err := store.Sealed(ctx, after, batch)
+		if err != nil {
+			return resealed, unavailable(fmt.Errorf("read what is sealed: %w", err))
+		}
+		for _, old := range page {
+			after = old.Person
+			if keys.sealedByFirst(old.Body) {
+				continue
+			}
+			switch err := reseal(ctx, store, keys, old); {
+			case errors.Is(err, errSealed):
+				foreign++
+			case err != nil:
+				return resealed, err
+			default:
+				resealed++
+			}
+		}
+		if len(page) < batch {
+			break
+		}
+	}
+	if foreign > 0 {
+		return resealed, fmt.Errorf("%d refresh tokens are %w; give the key that is missing to session.seal_key, or end their sessions", foreign, errSealed)
+	}
+	if err := store.SetSetting(ctx, proofSetting, keys.proof()); err != nil {
+		return resealed, unavailable(fmt.Errorf("keep in the store which sealing key it needs: %w", err))
+	}
+	return resealed, nil
+}
+
+func reseal(ctx context.Context, store Resealer, keys *Keys, old Sealed) error {
+	id := old.Token.ID()
+	renewal, err := keys.open(id, old.Body)
+	if err != nil {
+		return fmt.Errorf("session %s: %w", id, err)
+	}
+	body, err := keys.seal(id, renewal)
+	if err != nil {
+		return err
+	}
+	if err := store.Reseal(ctx, old, body); err != nil {
+		return unavailable(fmt.Errorf("keep what was sealed anew: %w", err))
+	}
+	return nil
+}

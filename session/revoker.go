@@ -1,0 +1,86 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"shorepass/internal/secret"
+)
+
+// RevocableStore gives out what is to be revoked at providers.
+type RevocableStore interface {
+	// TakeRevocable takes up to limit renewals out of the store that their
+	// providers are to revoke: those whose sessions were revoked, or ended for
+	// another reason before the given time.
+	TakeRevocable(ctx context.Context, before time.Time, limit int) ([]Sealed, error)
+}
+
+const (
+	// revokeAfter is how long after its session ended a renewal is revoked, in
+	// case the ending is taken back.
+	revokeAfter = 2 * guardWindow
+
+	// revokeLimit is how long a provider has to revoke one.
+	revokeLimit = 5 * time.Second
+)
+
+// revoker has providers revoke their refresh tokens once the sessions behind
+// them have ended.
+type revoker struct {
+	store RevocableStore
+	keys  *Keys
+	clock *clock
+	rules *atomic.Pointer[rules]
+	log   *slog.Logger
+	wakes chan struct{} // has one when there may be something to revoke
+}
+
+// run has providers revoke the refresh tokens that nobody will use
+// again (RFC 7009), until ctx ends. Best effort: each is tried once.
+func (v *revoker) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-v.wakes:
+		}
+		// One at a time: what was taken out of the store is lost in a crash.
+		for ctx.Err() == nil {
+			taken, err := v.store.TakeRevocable(ctx, v.clock.now().Add(-revokeAfter), 1)
+			if err != nil && ctx.Err() == nil {
+				v.log.Warn("could not read which refresh tokens to revoke", "error", err)
+			}
+			if err != nil || len(taken) == 0 {
+				break
+			}
+			v.revoke(ctx, taken[0])
+		}
+	}
+}
+
+func (v *revoker) revoke(ctx context.Context, sealed Sealed) {
+	id := sealed.Token.ID()
+	renewal, err := v.keys.open(id, sealed.Body)
+	if err == nil {
+		// Not cut off by Close: it is in the store no more.
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeLimit)
+		defer cancel()
+		err = guarded(v.log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, renewal) })
+	}
+	if err != nil {
+		v.log.Warn("could not revoke a refresh token", "provider", sealed.Provider, "session", id, "error", err)
+	}
+}
+
+// atProvider asks the provider that gave a renewal. Another that has taken
+// its name must not get to see it.
+func (v *revoker) atProvider(ctx context.Context, provider string, id int64, renewal secret.Text) error {
+	all := v.rules.Load().providers
+	if providerID(provider, all.Fingerprint(provider)) != id {
+		return errors.New("the provider is another by now, or gone")
+	}
+	return all.RevokeRenewal(ctx, provider, renewal)
+}
