@@ -18,7 +18,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -65,11 +64,11 @@ type fragile struct {
 	broken atomic.Bool
 }
 
-func (f *fragile) End(ctx context.Context, tokens []session.Hash, why session.Reason, by string, at time.Time) (int, error) {
+func (f *fragile) End(ctx context.Context, tokens []session.Hash, e session.Ending) (int, error) {
 	if f.broken.Load() {
 		return 0, errors.New("disk full at /var/lib/secret")
 	}
-	return f.Store.End(ctx, tokens, why, by, at)
+	return f.Store.End(ctx, tokens, e)
 }
 
 // lines is what was audited. It is safe for concurrent use.

@@ -27,7 +27,7 @@ type AdminStore interface {
 	List(ctx context.Context, sel Selector, after Hash, limit int) ([]Listed, error)
 
 	// End is that of [SessionStore].
-	End(ctx context.Context, tokens []Hash, why Reason, by string, at time.Time) (int, error)
+	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
 }
 
 // Admin lists, inspects and ends sessions. It needs a store and no provider, and
@@ -120,7 +120,7 @@ func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string
 		tokens[i] = one.Hash
 		persons[person{one.Provider, one.Subject}] = true
 	}
-	ended, err := a.store.End(ctx, tokens, ReasonRevoked, by, a.clock.now())
+	ended, err := a.store.End(ctx, tokens, ReasonRevoked.Ending(by, a.clock.now()))
 	wake(a.revocations)
 	a.rules.Load().forget(func(id *providers.Identity) bool { return persons[person{id.Provider, id.Subject}] })
 	if err != nil {

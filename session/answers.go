@@ -13,9 +13,9 @@ import (
 
 // AnswerStore keeps what providers answered.
 type AnswerStore interface {
-	// Settle keeps what the provider answered to the holder of a lease, ends
-	// the sessions that have to end, and gives the lease up. It returns how
-	// many ended, or ErrNotFound when the lease is another's by now.
+	// Settle writes what the provider answered to the holder of a lease, which
+	// is given up, and ends the sessions that have to end. It returns how many
+	// ended, or ErrNotFound when the lease is another's by now.
 	Settle(ctx context.Context, s *Settlement) (int, error)
 }
 

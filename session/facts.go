@@ -57,7 +57,7 @@ func decodeFacts(body []byte) (*providers.Identity, error) {
 func personKey(provider, subject string) int64 { return number("who", provider+"\x00"+subject) }
 
 // providerID tells a provider from one of the same name that was pointed
-// elsewhere. The stores' columns for it are called mark.
+// elsewhere.
 func providerID(provider, fingerprint string) int64 {
 	return number("fingerprint", provider+"\x00"+fingerprint)
 }

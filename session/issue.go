@@ -88,9 +88,9 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 		Row: Row{
 			Hash: hash, Kind: kind, Method: id.Method, Service: service,
 			ProviderID: providerID(id.Provider, id.Fingerprint), Stamp: id.Stamp, Created: now,
-			Person: Person{Stamp: id.Stamp, Checked: now},
+			Person: next(Person{}, answer{outcome: outcomeVouched, stamp: id.Stamp, facts: &known}, now),
 		},
-		Who: personKey(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known,
+		Who: personKey(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known, Evict: ReasonPerPerson.Ending("", now),
 	}
 	d.Expires = now.Add(r.cfg.lifetime(&d.Row))
 	// What an ID token says holds for one job, and what came with a renewal of

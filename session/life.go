@@ -20,9 +20,27 @@ const (
 	ReasonPerPerson Reason = "too many"         // over per_person
 )
 
-// Refusals returns the reasons that a provider gives, and may take back. End
-// with ReasonRevoked takes their place, and stays.
+// Refusals returns the reasons that a provider gives, and may take back.
 func Refusals() []Reason { return []Reason{ReasonEnded, ReasonStamp, ReasonGone} }
+
+// Ending says how sessions end.
+type Ending struct {
+	Why      Reason
+	By       string    // who ended them, where somebody did
+	At       time.Time // which the session keeps
+	Final    bool      // it is never taken back, so that the provider's token can be revoked at once
+	Replaces []Reason  // besides live sessions, those that ended for one of these end in this way
+}
+
+// Ending returns how sessions end for a reason. A revocation takes the place of
+// a provider's refusal, so that it stays when that is taken back.
+func (r Reason) Ending(by string, at time.Time) Ending {
+	e := Ending{Why: r, By: by, At: at, Final: r == ReasonRevoked || r == ReasonPerPerson}
+	if r == ReasonRevoked {
+		e.Replaces = Refusals()
+	}
+	return e
+}
 
 // lifetime is how long a session may live however much it is used.
 func (c *Config) lifetime(row *Row) time.Duration {
@@ -69,6 +87,20 @@ func (c *Config) status(row *Row, began, now time.Time) personStatus {
 
 // keepEnded is how long a list still shows a session that has ended.
 const keepEnded = 30 * day
+
+// SweepTimes says what a sweep ends and forgets.
+type SweepTimes struct {
+	Now    time.Time // what expires until then has expired
+	Idle   time.Time // what was redeemed, and not since then, is idle
+	Unused time.Time // what was made before and never redeemed is unused
+	Forget time.Time // what ended before is forgotten
+	Noted  time.Time // what was noted of providers before, or ended without a use, is forgotten
+}
+
+// EndExpired, EndIdle and EndUnused are how a sweep ends sessions.
+func (t SweepTimes) EndExpired() Ending { return ReasonExpired.Ending("", t.Now) }
+func (t SweepTimes) EndIdle() Ending    { return ReasonIdle.Ending("", t.Now) }
+func (t SweepTimes) EndUnused() Ending  { return ReasonUnused.Ending("", t.Now) }
 
 // sweepTimes says what a sweep at now ends and forgets.
 func (c *Config) sweepTimes(now time.Time) SweepTimes {

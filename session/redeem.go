@@ -107,7 +107,7 @@ func (s *Sessions) checkRow(ctx context.Context, r *rules, row *Row, known *prov
 	if why == "" {
 		return nil
 	}
-	if _, err := s.store.End(ctx, []Hash{row.Hash}, why, "", now); err != nil {
+	if _, err := s.store.End(ctx, []Hash{row.Hash}, why.Ending("", now)); err != nil {
 		// It is over all the same, and will be found so again.
 		s.log.Warn("a session could not be ended in the store", "session", row.Hash.ID(), "error", err)
 	}

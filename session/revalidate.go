@@ -99,12 +99,21 @@ func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known 
 	if err != nil || until.IsZero() {
 		return err
 	}
-	answer, err := v.consult(ctx, r, row, known, sealed)
+	a, rotated, err := v.consult(ctx, r, row, known, sealed)
 	if err != nil {
 		return err // the lease ends by itself
 	}
-	answer.Lease = until
-	return v.settle(ctx, row, answer, known)
+	now := v.clock.now()
+	settlement := newSettlement(row, a, &r.cfg, now)
+	settlement.Lease, settlement.Sealed = until, rotated
+	// That a person is gone is counted when it is first heard, and once more
+	// when it has been so for long enough to end sessions.
+	if newlyGone := a.outcome == outcomeGone && row.Person.Gone.IsZero(); newlyGone || settlement.End.Why != "" {
+		return v.settleEnding(ctx, row, known, settlement, now)
+	}
+	v.guards.of(known.Provider).count(now)
+	wake(v.counted)
+	return v.answers.save(ctx, settlement)
 }
 
 // lease returns until when this replica may ask, or the zero Time once another
@@ -148,34 +157,48 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 	}
 }
 
-// consult asks the provider. An error is one of sealing: whatever else goes wrong
-// is an answer, that the provider cannot tell.
-func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed []byte) (*Settlement, error) {
+// consult asks the provider, and returns the renewal that it rotated to, sealed.
+// An error is one of sealing: whatever else goes wrong is an answer, that the
+// provider cannot tell.
+func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed []byte) (a answer, rotated []byte, err error) {
 	id := *known
 	id.Method, id.AuthTime, id.Stamp = row.Method, row.Created, row.Person.Stamp
+	var renewal secret.Text
 	if sealed != nil {
-		var err error
-		if id.Renewal, err = v.keys.open(row.Hash.ID(), sealed); err != nil {
-			answer, _ := v.read(r, row, nil, err, id.Provider)
-			return answer, nil
-		}
+		id.Renewal, err = v.keys.open(row.Hash.ID(), sealed)
 	}
-	found, err := revalidated(ctx, r, &id)
-	answer, renewal := v.read(r, row, found, err, id.Provider)
 	if err == nil {
-		facts, encodeErr := encodeFacts(found)
-		if encodeErr != nil {
-			answer, renewal = v.read(r, row, nil, &providers.RotatedError{Renewal: renewal, Err: encodeErr}, id.Provider)
-		} else {
-			answer.Facts = &facts
-		}
+		var found *providers.Identity
+		found, err = revalidated(ctx, r, &id)
+		a, renewal, err = read(found, err)
 	}
-	if sealed != nil && !renewal.IsZero() && !renewal.Equal(id.Renewal) {
-		if answer.Sealed, err = v.keys.seal(row.Hash.ID(), renewal); err != nil {
-			return nil, unavailable(err)
-		}
+	if a.outcome == outcomeUnavailable && v.guards.of(id.Provider).mayWarn(v.clock.now()) {
+		v.log.Warn("a provider cannot tell about a session; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
 	}
-	return answer, nil
+	if sealed == nil || renewal.IsZero() || renewal.Equal(id.Renewal) {
+		return a, nil, nil
+	}
+	if rotated, err = v.keys.seal(row.Hash.ID(), renewal); err != nil {
+		return answer{}, nil, unavailable(err)
+	}
+	return a, rotated, nil
+}
+
+// read returns the answer that a provider gave, the renewal that came with it,
+// and why it did not vouch. What cannot be kept is no answer.
+func read(found *providers.Identity, err error) (answer, secret.Text, error) {
+	if err != nil {
+		var renewal secret.Text
+		if rotated, ok := errors.AsType[*providers.RotatedError](err); ok {
+			renewal = rotated.Renewal
+		}
+		return answer{outcome: outcomeOf(err)}, renewal, err
+	}
+	facts, err := encodeFacts(found)
+	if err != nil {
+		return answer{outcome: outcomeUnavailable}, found.Renewal, err
+	}
+	return answer{outcome: outcomeVouched, stamp: found.Stamp, facts: &facts}, found.Renewal, nil
 }
 
 // revalidated asks the provider, within a limit, and makes sure that it speaks
@@ -195,43 +218,22 @@ func revalidated(ctx context.Context, r *rules, id *providers.Identity) (*provid
 	return &named, nil
 }
 
-// read makes a settlement of what a provider said, and returns the renewal
-// that came with it.
-func (v *revalidator) read(r *rules, row *Row, found *providers.Identity, err error, provider string) (*Settlement, secret.Text) {
-	now, said := v.clock.now(), answer{outcome: outcomeOf(err)}
-	a := &Settlement{Person: row.Person.ID, At: now}
-	var renewal secret.Text
-	if rotated, ok := errors.AsType[*providers.RotatedError](err); ok {
-		renewal = rotated.Renewal
-	}
-	switch said.outcome {
-	case outcomeVouched:
-		said.stamp, renewal = found.Stamp, found.Renewal
-		a.Stamp = found.Stamp
+// newSettlement returns what an answer about row's person writes, but for the
+// lease and a rotated renewal.
+func newSettlement(row *Row, a answer, cfg *Config, now time.Time) *Settlement {
+	s := &Settlement{Person: row.Person.ID, Next: func(p Person) Person { return next(p, a, now) }, Facts: a.facts}
+	if row.Stamp == "" {
 		// An entry may show no stamp until its password is first changed. A
 		// session that began before must not live through every change after.
-		a.Adopt = row.Stamp == "" && found.Stamp != ""
-	case outcomeNever:
-		a.Lifetime = r.cfg.UncheckedLifetime
-	case outcomeUnavailable:
-		if v.guards.of(provider).mayWarn(now) {
-			v.log.Warn("a provider cannot tell about a session; this is logged once a minute at most", "provider", provider, "session", row.Hash.ID(), "error", err)
-		}
+		s.Adopt = a.stamp
 	}
-	a.Answer, a.End = next(row.Person, said, now).Answer, endedBy(row.Person, said, r.cfg.Grace, now)
-	return a, renewal
-}
-
-// settle keeps an answer, unless too many of its kind come at once.
-func (v *revalidator) settle(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
-	// That somebody is gone is counted when it is first heard, and once more
-	// when it has been so for long enough to end sessions.
-	if newlyGone := a.Answer == AnswerGone && row.Person.Gone.IsZero(); newlyGone || a.End != "" {
-		return v.settleEnding(ctx, row, a, known)
+	if a.outcome == outcomeNever {
+		s.Lifetime = cfg.UncheckedLifetime
 	}
-	v.guards.of(known.Provider).count(a.At)
-	wake(v.counted)
-	return v.answers.save(ctx, a)
+	if why := endedBy(row.Person, a, cfg.Grace, now); why != "" {
+		s.End, s.Spare = why.Ending("", now), a.stamp
+	}
+	return s
 }
 
 // settleEnding keeps an answer that ends sessions or finds a person gone, unless
@@ -239,10 +241,11 @@ func (v *revalidator) settle(ctx context.Context, row *Row, a *Settlement, known
 // them come, is in the store before it is done, and after it is done the store
 // is asked once more: so whichever replica sees that there are too many, none is
 // forgotten.
-func (v *revalidator) settleEnding(ctx context.Context, row *Row, a *Settlement, known *providers.Identity) error {
+func (v *revalidator) settleEnding(ctx context.Context, row *Row, known *providers.Identity, s *Settlement, now time.Time) error {
 	provider := known.Provider
-	held := &Settlement{Person: a.Person, Lease: a.Lease, At: a.At, Answer: AnswerHeld, Sealed: a.Sealed}
-	undo := Undo{Who: personKey(provider, known.Subject), Person: row.Person, Why: a.End, At: a.At}
+	held := &Settlement{Person: s.Person, Lease: s.Lease, Sealed: s.Sealed}
+	held.Next = func(p Person) Person { return next(p, answer{outcome: outcomeHeld}, now) }
+	undo := Undo{Who: personKey(provider, known.Subject), Person: row.Person, Why: s.End.Why, At: now}
 	doubted, err := v.guards.doubts(ctx, provider, doubtEvery)
 	if err == nil {
 		undo.Held = doubted
@@ -254,17 +257,17 @@ func (v *revalidator) settleEnding(ctx context.Context, row *Row, a *Settlement,
 	if doubted || err != nil {
 		return v.hold(ctx, held, err)
 	}
-	if a.End != "" {
+	if s.End.Why != "" {
 		// Also where it cannot be kept: the old password is over all the same.
 		v.rules.Load().forgetPerson(provider, known.Subject)
 	}
-	if err := v.answers.save(ctx, a); err != nil {
+	if err := v.answers.save(ctx, s); err != nil {
 		return err
 	}
 	if doubted, err = v.guards.doubts(ctx, provider, 0); err != nil {
 		return unavailable(err)
 	}
-	if a.End != "" && !doubted {
+	if s.End.Why != "" && !doubted {
 		wake(v.revocations)
 	}
 	return nil

@@ -36,7 +36,7 @@ type Facts struct {
 
 // Draft is a session to be made.
 type Draft struct {
-	Row             // Ended and Used are zero; of Person only Stamp and Checked count
+	Row             // Ended and Used are zero; Person is what the login makes of the person
 	Upstream *Hash  // nil unless it answers to a provider's refresh token
 	Who      int64  // the same for all sessions of a person at a provider
 	Provider string // its name
@@ -45,23 +45,29 @@ type Draft struct {
 	Facts    Facts  // of the person
 	Sealed   []byte // the renewal; nil for none
 	Client   Client // who logged in
+	Evict    Ending // of what the person has too many of
 }
 
-// Settlement is what came of asking a provider.
+// Settlement is what an answer of a provider writes.
 type Settlement struct {
 	Person int64
 	Lease  time.Time // until, as it was given to Lease
-	At     time.Time
-	Answer Answer
-	Facts  *Facts // with AnswerVouched only
-	Stamp  string // with AnswerVouched; empty keeps the old one
-	Adopt  bool   // the person's sessions that began without a stamp take this one
+
+	// Next returns the person's new columns for those that the row has. It is
+	// pure, and called in the transaction that writes them, so that a login
+	// meanwhile is not lost.
+	Next func(Person) Person
+
+	Facts  *Facts // nil keeps the old
 	Sealed []byte // the renewal that took the old one's place; nil keeps it
-	End    Reason // ends all sessions of the person; with ReasonStamp those of another Stamp. Empty: none
+	Adopt  string // the stamp of the person's sessions that have none; empty: they go on without
 
 	// Lifetime bounds, where it is not zero, how long after their making the
 	// sessions of the person expire.
 	Lifetime time.Duration
+
+	End   Ending // of the person's sessions; without a Why none end
+	Spare string // sessions with this stamp, and those without one, do not end; empty spares none
 }
 
 // Undo names a settlement to take back: the person as it was before, of which
@@ -98,15 +104,6 @@ type Listed struct {
 	Client   Client
 	Last     Client
 	By       string
-}
-
-// SweepTimes says what a sweep ends and forgets.
-type SweepTimes struct {
-	Now    time.Time // what expires until then has expired
-	Idle   time.Time // what was redeemed, and not since then, is idle
-	Unused time.Time // what was made before and never redeemed is unused
-	Forget time.Time // what ended before is forgotten
-	Noted  time.Time // what was noted of providers before, or ended without a use, is forgotten
 }
 
 // Sealed is a sealed renewal.

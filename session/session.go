@@ -119,14 +119,15 @@ type SessionStore interface {
 	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
 
 	// Create keeps a new session and what its login found out about the
-	// person, who is gone no longer. Sessions of the same Who beyond perPerson
-	// end with ReasonPerPerson: those never redeemed first, the oldest first,
-	// the new one never. A claim on its Upstream is over.
+	// person: the row's columns are those of the draft's Person, unless the
+	// provider has vouched later; an empty Stamp keeps the old. Sessions of the
+	// same Who beyond perPerson end by draft.Evict: those never redeemed first,
+	// the oldest first, the new one never. A claim on its Upstream is over.
 	Create(ctx context.Context, draft *Draft, perPerson int) error
 
-	// End ends those of the sessions that live, with ReasonRevoked also those
-	// that ended for one of the Refusals, and returns how many there were.
-	End(ctx context.Context, tokens []Hash, why Reason, by string, at time.Time) (int, error)
+	// End ends those of the sessions that live, or ended for a reason that e
+	// replaces, and returns how many there were.
+	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
 }
 
 // Sessions issues and redeems sessions, and owns what works on them: the

@@ -27,7 +27,7 @@ func (s *Store) Create(ctx context.Context, d *session.Draft, perPerson int) err
 		}
 		// Those of the others that another transaction ends at this moment
 		// are left to it.
-		_, err = endWhere(ctx, tx, ending{session.ReasonPerPerson, "", d.Created},
+		_, err = endWhere(ctx, tx, d.Evict,
 			`hash = ANY(ARRAY(SELECT hash FROM session WHERE who = $5 AND ended = 0 AND hash <> $6
 				ORDER BY used > 0, created LIMIT $7 FOR UPDATE SKIP LOCKED))`, d.Who, d.Hash[:], count-perPerson)
 		return err
@@ -44,14 +44,15 @@ func upsertPerson(ctx context.Context, tx pgx.Tx, d *session.Draft) (id int64, l
 	}
 	err = tx.QueryRow(ctx, `
 		INSERT INTO person (provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 0, 0, 0)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0)
 		ON CONFLICT (provider, provider_id, subject, own) DO UPDATE SET
 			user_name = excluded.user_name, version = excluded.version,
 			stamp = CASE excluded.stamp WHEN '' THEN person.stamp ELSE excluded.stamp END,
-			checked = excluded.checked, asked = excluded.asked, answer = 0, gone = 0
+			checked = excluded.checked, asked = excluded.asked, answer = excluded.answer, gone = excluded.gone
 		WHERE excluded.checked >= person.checked
 		RETURNING id`,
-		d.Provider, d.ProviderID, text(d.Subject), own, text(d.Facts.User), d.Facts.Version[:], text(d.Person.Stamp), session.Millis(d.Person.Checked)).Scan(&id)
+		d.Provider, d.ProviderID, text(d.Subject), own, text(d.Facts.User), d.Facts.Version[:], text(d.Person.Stamp), session.Millis(d.Person.Checked),
+		session.Millis(d.Person.Asked), int64(d.Person.Answer), session.Millis(d.Person.Gone)).Scan(&id)
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return id, true, err
 	}

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,68 +10,56 @@ import (
 	"shorepass/session"
 )
 
-// ending says how sessions end.
-type ending struct {
-	why session.Reason
-	by  string
-	at  time.Time
-}
-
-// End ends sessions that live.
-func (s *Store) End(ctx context.Context, tokens []session.Hash, why session.Reason, by string, at time.Time) (ended int, err error) {
+// End ends sessions.
+func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending) (ended int, err error) {
 	hashes := make([][]byte, len(tokens))
 	for i := range tokens {
 		hashes[i] = tokens[i][:]
 	}
 	err = s.write(ctx, slow, func(ctx context.Context) error {
-		ended, err = endWhere(ctx, s.pool, ending{why, by, at}, "hash = ANY($5)", hashes)
+		ended, err = endWhere(ctx, s.pool, e, "hash = ANY($5)", hashes)
 		return err
 	})
 	return ended, err
 }
-
-// endable are the sessions that can end for a reason.
-func endable(why session.Reason) string {
-	if why != session.ReasonRevoked {
-		return "ended = 0"
-	}
-	return "(ended = 0 OR " + refused + ")"
-}
-
-// refused are the sessions that ended because their provider refused somebody.
-var refused = func() string {
-	var quoted []string
-	for _, why := range session.Refusals() {
-		quoted = append(quoted, "'"+string(why)+"'")
-	}
-	return "why IN (" + strings.Join(quoted, ", ") + ")"
-}()
 
 // querier is the pool, or a transaction.
 type querier interface {
 	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 }
 
-// endWhere ends the sessions that can end and that a condition chooses, whose
-// own arguments begin with $5. It is one statement, so that it is kept whole or
-// not at all wherever it runs.
-func endWhere(ctx context.Context, q querier, e ending, where string, args ...any) (ended int, err error) {
-	// What a person or an operator ended stays so; the provider's token can be
-	// revoked at once.
-	revoked := e.why == session.ReasonRevoked || e.why == session.ReasonPerPerson
+// endWhere ends the sessions that can end by e and that a condition chooses,
+// whose own arguments begin with $5. It is one statement, so that it is kept
+// whole or not at all wherever it runs.
+func endWhere(ctx context.Context, q querier, e session.Ending, where string, args ...any) (ended int, err error) {
+	args = append([]any{session.Millis(e.At), string(e.Why), e.Final, text(e.By)}, args...)
+	endable := "ended = 0"
+	if len(e.Replaces) > 0 {
+		args = append(args, reasons(e.Replaces))
+		endable = fmt.Sprintf("(ended = 0 OR why = ANY($%d))", len(args))
+	}
 	err = q.QueryRow(ctx, `
 		WITH over AS (
-			UPDATE session SET ended = $1, why = $2 WHERE `+endable(e.why)+` AND `+where+` RETURNING hash, person
+			UPDATE session SET ended = $1, why = $2 WHERE `+endable+` AND `+where+` RETURNING hash, person
 		), renewals AS (
 			UPDATE renewal SET ended = $1, revoked = $3 WHERE person IN (SELECT person FROM over) RETURNING person
 		), told AS (
 			UPDATE client SET ended_by = $4 WHERE hash IN (SELECT hash FROM over) RETURNING hash
 		)
-		SELECT count(*) FROM over`, append([]any{session.Millis(e.at), string(e.why), revoked, text(e.by)}, args...)...).Scan(&ended)
+		SELECT count(*) FROM over`, args...).Scan(&ended)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
 	return ended, nil
+}
+
+// reasons is a list of reasons as the driver takes it.
+func reasons(all []session.Reason) []string {
+	texts := make([]string, len(all))
+	for i, why := range all {
+		texts[i] = string(why)
+	}
+	return texts
 }
 
 // Sweep ends and forgets sessions whose time has come. What another replica is
@@ -81,17 +68,17 @@ func endWhere(ctx context.Context, q querier, e ending, where string, args ...an
 // in a join, and would choose others each time.
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
 	for _, step := range []struct {
-		why   session.Reason
+		end   session.Ending
 		where string
 		args  []any
 	}{
-		{session.ReasonExpired, "expires <= $5", []any{session.Millis(t.Now)}},
-		{session.ReasonIdle, "used_day > 0 AND used_day <= $5 AND used <= $6", []any{days(session.Millis(t.Idle)), session.Millis(t.Idle)}},
-		{session.ReasonUnused, "used_day = 0 AND created <= $5", []any{session.Millis(t.Unused)}},
+		{t.EndExpired(), "expires <= $5", []any{session.Millis(t.Now)}},
+		{t.EndIdle(), "used_day > 0 AND used_day <= $5 AND used <= $6", []any{days(session.Millis(t.Idle)), session.Millis(t.Idle)}},
+		{t.EndUnused(), "used_day = 0 AND created <= $5", []any{session.Millis(t.Unused)}},
 	} {
 		chosen := fmt.Sprintf("hash = ANY(ARRAY(SELECT hash FROM session WHERE ended = 0 AND %s LIMIT $%d FOR UPDATE SKIP LOCKED))", step.where, 5+len(step.args))
 		err := s.write(ctx, slow, func(ctx context.Context) error {
-			n, err := endWhere(ctx, s.pool, ending{step.why, "", t.Now}, chosen, append(step.args, limit-touched)...)
+			n, err := endWhere(ctx, s.pool, step.end, chosen, append(step.args, limit-touched)...)
 			touched += n
 			return err
 		})

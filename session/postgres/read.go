@@ -109,8 +109,8 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 	case sel.Refused.IsZero():
 		terms = append(terms, "s.ended = 0")
 	default:
-		add("(s.ended = 0 OR s."+refused+" AND s.ended >", session.Millis(sel.Refused))
-		terms[len(terms)-1] += ")"
+		args = append(args, reasons(session.Refusals()), session.Millis(sel.Refused))
+		terms = append(terms, fmt.Sprintf("(s.ended = 0 OR s.why = ANY($%d) AND s.ended > $%d)", len(args)-1, len(args)))
 	}
 	return strings.Join(terms, " AND "), args, true
 }

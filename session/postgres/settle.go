@@ -25,59 +25,60 @@ func (s *Store) Lease(ctx context.Context, person int64, asked, now, until time.
 // Settle keeps a provider's answer.
 func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, err error) {
 	err = s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
-		if err := settlePerson(ctx, tx, a); err != nil {
+		person, err := leasedPerson(ctx, tx, a.Person, a.Lease)
+		if err != nil {
 			return err
 		}
-		if err := settleRest(ctx, tx, a); err != nil {
+		if err := writeSettlement(ctx, tx, a, a.Next(person)); err != nil {
 			return fmt.Errorf("keep what the provider said: %w", err)
 		}
-		switch a.End {
-		case "":
-			ended = 0
-		case session.ReasonStamp:
-			ended, err = endWhere(ctx, tx, ending{a.End, "", a.At}, "person = $5 AND stamp <> '' AND stamp <> $6", a.Person, text(a.Stamp))
+		ended = 0
+		switch {
+		case a.End.Why == "":
+		case a.Spare != "":
+			ended, err = endWhere(ctx, tx, a.End, "person = $5 AND stamp <> '' AND stamp <> $6", a.Person, text(a.Spare))
 		default:
-			ended, err = endWhere(ctx, tx, ending{a.End, "", a.At}, "person = $5", a.Person)
+			ended, err = endWhere(ctx, tx, a.End, "person = $5", a.Person)
 		}
 		return err
 	})
 	return ended, err
 }
 
-func settlePerson(ctx context.Context, tx pgx.Tx, a *session.Settlement) error {
-	gone := a.Answer == session.AnswerGone
-	there := a.Answer == session.AnswerVouched || a.Answer == session.AnswerRejected
-	tag, err := tx.Exec(ctx, `
-		UPDATE person SET lease = 0, asked = $1, answer = $2, gone = CASE WHEN $3 AND gone = 0 THEN $1 WHEN $4 THEN 0 ELSE gone END
-		WHERE id = $5 AND lease = $6`, session.Millis(a.At), int64(a.Answer), gone, there, a.Person, session.Millis(a.Lease))
-	switch {
-	case err != nil:
-		return fmt.Errorf("keep the answer: %w", err)
-	case tag.RowsAffected() == 0:
-		return session.ErrNotFound
+// leasedPerson reads and locks a person's row while it has that lease.
+func leasedPerson(ctx context.Context, tx pgx.Tx, id int64, lease time.Time) (session.Person, error) {
+	var version []byte
+	var stamp text
+	var checked, asked, answer, gone int64
+	err := noRows(tx.QueryRow(ctx, "SELECT version, stamp, checked, asked, answer, gone FROM person WHERE id = $1 AND lease = $2 FOR UPDATE", id, session.Millis(lease)).
+		Scan(&version, &stamp, &checked, &asked, &answer, &gone))
+	p := session.Person{
+		ID: id, Stamp: string(stamp), Checked: session.FromMillis(checked), Asked: session.FromMillis(asked),
+		Answer: session.Answer(answer), Gone: session.FromMillis(gone), Lease: lease,
 	}
-	return nil
+	copy(p.Version[:], version)
+	return p, err
 }
 
-// settleRest keeps what came with an answer.
-func settleRest(ctx context.Context, tx pgx.Tx, a *session.Settlement) error {
+// writeSettlement writes the person's new columns, and what comes with them.
+func writeSettlement(ctx context.Context, tx pgx.Tx, a *session.Settlement, p session.Person) error {
 	b := new(pgx.Batch)
-	if a.Answer == session.AnswerVouched {
-		b.Queue("UPDATE person SET checked = $1, user_name = $2, version = $3, stamp = CASE $4 WHEN '' THEN stamp ELSE $4 END WHERE id = $5",
-			session.Millis(a.At), text(a.Facts.User), a.Facts.Version[:], text(a.Stamp), a.Person)
+	var user *text // nil keeps the name
+	if a.Facts != nil {
+		name := text(a.Facts.User)
+		user = &name
 		b.Queue(putFacts, a.Person, a.Facts.Body)
 	}
-	if a.Adopt {
-		b.Queue("UPDATE session SET stamp = $1 WHERE person = $2 AND stamp = ''", text(a.Stamp), a.Person)
+	b.Queue(`UPDATE person SET lease = $1, asked = $2, answer = $3, gone = $4, checked = $5, version = $6, stamp = $7, user_name = coalesce($8, user_name) WHERE id = $9`,
+		session.Millis(p.Lease), session.Millis(p.Asked), int64(p.Answer), session.Millis(p.Gone), session.Millis(p.Checked), p.Version[:], text(p.Stamp), user, a.Person)
+	if a.Adopt != "" {
+		b.Queue("UPDATE session SET stamp = $1 WHERE person = $2 AND stamp = ''", text(a.Adopt), a.Person)
 	}
 	if a.Lifetime > 0 {
 		b.Queue("UPDATE session SET expires = created + $1 WHERE person = $2 AND ended = 0 AND expires > created + $1", a.Lifetime.Milliseconds(), a.Person)
 	}
 	if a.Sealed != nil {
 		b.Queue("UPDATE renewal SET body = $1 WHERE person = $2", a.Sealed, a.Person)
-	}
-	if b.Len() == 0 {
-		return nil
 	}
 	return tx.SendBatch(ctx, b).Close()
 }

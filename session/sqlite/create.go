@@ -36,17 +36,18 @@ func upsertPerson(conn *sqlite.Conn, d *session.Draft) (id int64, err error) {
 	if d.Own {
 		own = d.Hash.ID()
 	}
-	checked := session.Millis(d.Person.Checked)
+	p := &d.Person
 	id, changed, err := queryInt(conn, `
 		INSERT INTO person (provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
 		ON CONFLICT (provider, provider_id, subject, own) DO UPDATE SET
 			user_name = excluded.user_name, version = excluded.version,
 			stamp = CASE excluded.stamp WHEN '' THEN stamp ELSE excluded.stamp END,
-			checked = excluded.checked, asked = excluded.asked, answer = 0, gone = 0
+			checked = excluded.checked, asked = excluded.asked, answer = excluded.answer, gone = excluded.gone
 		WHERE excluded.checked >= person.checked
 		RETURNING id`,
-		d.Provider, d.ProviderID, d.Subject, own, d.Facts.User, d.Facts.Version[:], d.Person.Stamp, checked, checked)
+		d.Provider, d.ProviderID, d.Subject, own, d.Facts.User, d.Facts.Version[:], p.Stamp,
+		session.Millis(p.Checked), session.Millis(p.Asked), p.Answer, session.Millis(p.Gone))
 	switch {
 	case err != nil:
 		return 0, err
@@ -87,7 +88,7 @@ func endBeyond(conn *sqlite.Conn, d *session.Draft, perPerson int) error {
 	if count <= int64(perPerson) {
 		return nil
 	}
-	_, err = endWhere(conn, ending{session.ReasonPerPerson, "", d.Created},
+	_, err = endWhere(conn, d.Evict,
 		"who = ? AND ended = 0 AND hash <> ? ORDER BY used > 0, created LIMIT ?", d.Who, d.Hash[:], count-int64(perPerson))
 	return err
 }

@@ -11,18 +11,17 @@ import (
 	"shorepass/session"
 )
 
-// ending says how sessions end.
-type ending struct {
-	why session.Reason
-	by  string
-	at  time.Time
-}
-
-// End ends sessions that live.
-func (s *Store) End(ctx context.Context, tokens []session.Hash, why session.Reason, by string, at time.Time) (ended int, err error) {
+// End ends sessions.
+func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending) (ended int, err error) {
+	endable, args := "ended = 0", []any{nil}
+	if len(e.Replaces) > 0 {
+		endable = "(ended = 0 OR " + whyIn(e.Replaces) + ")"
+		args = append(args, reasons(e.Replaces)...)
+	}
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		for _, token := range tokens {
-			n, err := endWhere(conn, ending{why, by, at}, "hash = ? AND "+endable(why), token[:])
+			args[0] = token[:]
+			n, err := endWhere(conn, e, "hash = ? AND "+endable, args...)
 			if err != nil {
 				return err
 			}
@@ -33,25 +32,23 @@ func (s *Store) End(ctx context.Context, tokens []session.Hash, why session.Reas
 	return ended, err
 }
 
-// endable are the sessions that can end for a reason.
-func endable(why session.Reason) string {
-	if why != session.ReasonRevoked {
-		return "ended = 0"
-	}
-	return "(ended = 0 OR " + refused + ")"
+// whyIn is a condition that one of so many reasons fulfils; they are its
+// arguments.
+func whyIn(all []session.Reason) string {
+	return "why IN (?" + strings.Repeat(", ?", len(all)-1) + ")"
 }
 
-// refused are the sessions that ended because their provider refused somebody.
-var refused = func() string {
-	var quoted []string
-	for _, why := range session.Refusals() {
-		quoted = append(quoted, "'"+string(why)+"'")
+// reasons are arguments of a statement.
+func reasons(all []session.Reason) []any {
+	args := make([]any, len(all))
+	for i, why := range all {
+		args[i] = why
 	}
-	return "why IN (" + strings.Join(quoted, ", ") + ")"
-}()
+	return args
+}
 
 // endWhere ends the sessions that a condition chooses.
-func endWhere(conn *sqlite.Conn, e ending, where string, args ...any) (int, error) {
+func endWhere(conn *sqlite.Conn, e session.Ending, where string, args ...any) (int, error) {
 	type chosen struct {
 		hash   session.Hash
 		person int64
@@ -66,21 +63,18 @@ func endWhere(conn *sqlite.Conn, e ending, where string, args ...any) (int, erro
 	if err != nil {
 		return 0, fmt.Errorf("find what ends: %w", err)
 	}
-	at := session.Millis(e.at)
-	// What a person or an operator ended stays so; the provider's token can be
-	// revoked at once.
-	revoked := e.why == session.ReasonRevoked || e.why == session.ReasonPerPerson
+	at := session.Millis(e.At)
 	for _, c := range all {
-		if err := exec(conn, "UPDATE session SET ended = ?, why = ? WHERE hash = ?", at, e.why, c.hash[:]); err != nil {
+		if err := exec(conn, "UPDATE session SET ended = ?, why = ? WHERE hash = ?", at, e.Why, c.hash[:]); err != nil {
 			return 0, fmt.Errorf("end a session: %w", err)
 		}
-		if err := exec(conn, "UPDATE renewal SET ended = ?, revoked = ? WHERE person = ?", at, revoked, c.person); err != nil {
+		if err := exec(conn, "UPDATE renewal SET ended = ?, revoked = ? WHERE person = ?", at, e.Final, c.person); err != nil {
 			return 0, fmt.Errorf("end a renewal: %w", err)
 		}
-		if e.by == "" {
+		if e.By == "" {
 			continue
 		}
-		if err := exec(conn, "UPDATE client SET ended_by = ? WHERE hash = ?", e.by, c.hash[:]); err != nil {
+		if err := exec(conn, "UPDATE client SET ended_by = ? WHERE hash = ?", e.By, c.hash[:]); err != nil {
 			return 0, fmt.Errorf("note who ended a session: %w", err)
 		}
 	}
@@ -92,15 +86,15 @@ func endWhere(conn *sqlite.Conn, e ending, where string, args ...any) (int, erro
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		for _, step := range []struct {
-			why   session.Reason
+			end   session.Ending
 			where string
 			until time.Time
 		}{
-			{session.ReasonExpired, "ended = 0 AND expires <= ?", t.Now},
-			{session.ReasonIdle, "ended = 0 AND used > 0 AND used <= ?", t.Idle},
-			{session.ReasonUnused, "ended = 0 AND used = 0 AND created <= ?", t.Unused},
+			{t.EndExpired(), "ended = 0 AND expires <= ?", t.Now},
+			{t.EndIdle(), "ended = 0 AND used > 0 AND used <= ?", t.Idle},
+			{t.EndUnused(), "ended = 0 AND used = 0 AND created <= ?", t.Unused},
 		} {
-			n, err := endWhere(conn, ending{step.why, "", t.Now}, step.where+" LIMIT ?", session.Millis(step.until), limit-touched)
+			n, err := endWhere(conn, step.end, step.where+" LIMIT ?", session.Millis(step.until), limit-touched)
 			if err != nil {
 				return err
 			}

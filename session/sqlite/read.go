@@ -78,7 +78,7 @@ func condition(sel session.Selector) (where string, args []any, ok bool) {
 	case sel.Refused.IsZero():
 		add("s.ended = 0")
 	default:
-		add("(s.ended = 0 OR s.ended > ? AND s."+refused+")", session.Millis(sel.Refused))
+		add("(s.ended = 0 OR s.ended > ? AND s."+whyIn(session.Refusals())+")", append([]any{session.Millis(sel.Refused)}, reasons(session.Refusals())...)...)
 	}
 	return strings.Join(terms, " AND "), args, true
 }

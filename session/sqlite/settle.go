@@ -23,11 +23,15 @@ func (s *Store) Lease(ctx context.Context, person int64, asked, now, until time.
 // Settle keeps a provider's answer.
 func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		if err := settlePerson(conn, a); err != nil {
+		person, err := leasedPerson(conn, a.Person, a.Lease)
+		if err != nil {
 			return err
 		}
-		if a.Adopt {
-			if err := exec(conn, "UPDATE session SET stamp = ? WHERE person = ? AND stamp = ''", a.Stamp, a.Person); err != nil {
+		if err := writePerson(conn, a.Next(person), a.Facts); err != nil {
+			return fmt.Errorf("keep the answer: %w", err)
+		}
+		if a.Adopt != "" {
+			if err := exec(conn, "UPDATE session SET stamp = ? WHERE person = ? AND stamp = ''", a.Adopt, a.Person); err != nil {
 				return fmt.Errorf("give sessions a stamp: %w", err)
 			}
 		}
@@ -41,41 +45,46 @@ func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, e
 				return fmt.Errorf("bound the life of sessions: %w", err)
 			}
 		}
-		switch a.End {
-		case "":
-		case session.ReasonStamp:
-			ended, err = endWhere(conn, ending{a.End, "", a.At}, "person = ? AND ended = 0 AND stamp <> '' AND stamp <> ?", a.Person, a.Stamp)
+		switch {
+		case a.End.Why == "":
+		case a.Spare != "":
+			ended, err = endWhere(conn, a.End, "person = ? AND ended = 0 AND stamp <> '' AND stamp <> ?", a.Person, a.Spare)
 		default:
-			ended, err = endWhere(conn, ending{a.End, "", a.At}, "person = ? AND ended = 0", a.Person)
+			ended, err = endWhere(conn, a.End, "person = ? AND ended = 0", a.Person)
 		}
 		return err
 	})
 	return ended, err
 }
 
-func settlePerson(conn *sqlite.Conn, a *session.Settlement) error {
-	at := session.Millis(a.At)
-	settled, err := execCount(conn, `
-		UPDATE person SET lease = 0, asked = ?1, answer = ?2, gone = CASE
-			WHEN ?2 = ?3 AND gone = 0 THEN ?1
-			WHEN ?2 IN (?4, ?5) THEN 0
-			ELSE gone END
-		WHERE id = ?6 AND lease = ?7`,
-		at, a.Answer, session.AnswerGone, session.AnswerVouched, session.AnswerRejected, a.Person, session.Millis(a.Lease))
-	switch {
-	case err != nil:
-		return fmt.Errorf("keep the answer: %w", err)
-	case settled == 0:
-		return session.ErrNotFound
+// leasedPerson reads a person's row while it has that lease.
+func leasedPerson(conn *sqlite.Conn, id int64, lease time.Time) (p session.Person, err error) {
+	found := false
+	err = each(conn, "SELECT version, stamp, checked, asked, answer, gone FROM person WHERE id = ? AND lease = ?", func(stmt *sqlite.Stmt) error {
+		at := func(column int) time.Time { return session.FromMillis(stmt.ColumnInt64(column)) }
+		p = session.Person{
+			ID: id, Stamp: stmt.ColumnText(1), Checked: at(2), Asked: at(3),
+			Answer: session.Answer(stmt.ColumnInt64(4)), Gone: at(5), Lease: lease,
+		}
+		found = true
+		return readBytes(stmt, 0, p.Version[:])
+	}, id, session.Millis(lease))
+	if err == nil && !found {
+		err = session.ErrNotFound
 	}
-	if a.Answer != session.AnswerVouched {
-		return nil
+	return p, err
+}
+
+// writePerson writes a person's columns, and the facts unless they are nil.
+func writePerson(conn *sqlite.Conn, p session.Person, facts *session.Facts) error {
+	if err := exec(conn, "UPDATE person SET version = ?, stamp = ?, checked = ?, asked = ?, answer = ?, gone = ?, lease = ? WHERE id = ?",
+		p.Version[:], p.Stamp, session.Millis(p.Checked), session.Millis(p.Asked), p.Answer, session.Millis(p.Gone), session.Millis(p.Lease), p.ID); err != nil || facts == nil {
+		return err
 	}
-	if err := exec(conn, "UPDATE person SET checked = ?, user_name = ?, version = ?, stamp = CASE ?4 WHEN '' THEN stamp ELSE ?4 END WHERE id = ?5",
-		at, a.Facts.User, a.Facts.Version[:], a.Stamp, a.Person); err != nil {
-		return fmt.Errorf("keep the person: %w", err)
+	if err := exec(conn, "UPDATE person SET user_name = ? WHERE id = ?", facts.User, p.ID); err != nil {
+		return err
 	}
-	return putFacts(conn, a.Person, *a.Facts)
+	return putFacts(conn, p.ID, *facts)
 }
 
 // Used keeps when sessions were redeemed last.

@@ -47,67 +47,107 @@ func testLease(t *testing.T, s session.Store) {
 	check(t, "given up by one whose lease is over", giveUp(now.Add(15*time.Second), now.Add(16*time.Second)), false)
 	check(t, "given up", giveUp(now.Add(30*time.Second), now.Add(14*time.Second)), true)
 	check(t, "at once after that", lease(p.Asked, now.Add(15*time.Second)), true)
-	if _, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(15 * time.Second), At: now, Answer: session.AnswerDown}); !errors.Is(err, session.ErrNotFound) {
+	if _, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Settle by one that lost the lease: %v, want ErrNotFound", err)
 	}
-	_, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(30 * time.Second), At: now.Add(16 * time.Second), Answer: session.AnswerDown})
+	_, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
 	must(t, err)
 	check(t, "by one that saw it before it was asked", lease(p.Asked, now.Add(time.Minute)), false)
 	check(t, "by one that saw the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
 }
 
+// answered returns the Next of a Settlement: the person is asked at that time,
+// the lease is given up, and change, unless it is nil, sets other columns.
+func answered(at time.Time, change func(*session.Person)) func(session.Person) session.Person {
+	return func(p session.Person) session.Person {
+		p.Asked, p.Lease = at, time.Time{}
+		if change != nil {
+			change(&p)
+		}
+		return p
+	}
+}
+
 // settle takes a lease and keeps an answer.
-func settle(t *testing.T, s session.Store, h session.Hash, a session.Settlement) int {
+func settle(t *testing.T, s session.Store, h session.Hash, at time.Time, change func(*session.Person), a session.Settlement) int {
 	t.Helper()
 	row := find(t, s, h)
-	until := a.At.Add(15 * time.Second)
-	won, err := s.Lease(t.Context(), row.Person.ID, row.Person.Asked, a.At, until)
+	until := at.Add(15 * time.Second)
+	won, err := s.Lease(t.Context(), row.Person.ID, row.Person.Asked, at, until)
 	must(t, err)
 	if !won {
 		t.Fatalf("no lease for %+v", row.Person)
 	}
-	a.Person, a.Lease = row.Person.ID, until
+	a.Person, a.Lease, a.Next = row.Person.ID, until, answered(at, change)
 	n, err := s.Settle(t.Context(), &a)
 	must(t, err)
 	return n
 }
 
+// testSettle writes the columns that a Settlement has, and no others.
 func testSettle(t *testing.T, s session.Store) {
 	d := ownDraft("a", "alice")
-	id := create(t, s, d).Person.ID
-	known := facts("alice the second")
-	person := session.Person{ID: id, Version: d.Facts.Version, Stamp: "s1", Checked: epoch}
+	person := create(t, s, d).Person
+	known := d.Facts
 	at := func(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.Minute) }
 	sealed := d.Sealed
-	for _, tc := range []struct {
+	second := facts("alice the second")
+	for i, tc := range []struct {
 		name   string
+		change func(*session.Person)
 		answer session.Settlement
-		want   func()
 	}{
-		{"down", session.Settlement{At: at(1), Answer: session.AnswerDown}, func() {}},
-		{"gone", session.Settlement{At: at(2), Answer: session.AnswerGone}, func() { person.Gone = at(2) }},
-		{"gone still", session.Settlement{At: at(3), Answer: session.AnswerGone}, func() {}},
-		{"down while gone", session.Settlement{At: at(4), Answer: session.AnswerDown, Sealed: []byte("rotated")}, func() { sealed = []byte("rotated") }},
-		{"held while gone", session.Settlement{At: at(5), Answer: session.AnswerHeld}, func() {}},
-		{"there again", session.Settlement{At: at(6), Answer: session.AnswerVouched, Facts: &known, Stamp: "s2"}, func() {
-			person.Gone, person.Checked, person.Version, person.Stamp = time.Time{}, at(6), known.Version, "s2"
-		}},
-		{"without a stamp", session.Settlement{At: at(7), Answer: session.AnswerVouched, Facts: &known}, func() { person.Checked = at(7) }},
-		{"gone again", session.Settlement{At: at(8), Answer: session.AnswerGone}, func() { person.Gone = at(8) }},
-		{"rejected", session.Settlement{At: at(9), Answer: session.AnswerRejected}, func() { person.Gone = time.Time{} }},
-		{"never", session.Settlement{At: at(10), Answer: session.AnswerNever}, func() {}},
+		{"nothing more", nil, session.Settlement{}},
+		{"an answer", func(p *session.Person) { p.Answer = session.AnswerDown }, session.Settlement{}},
+		{"gone", func(p *session.Person) { p.Answer, p.Gone = session.AnswerGone, at(3) }, session.Settlement{}},
+		{"a renewal", func(p *session.Person) { p.Answer = session.AnswerLost }, session.Settlement{Sealed: []byte("rotated")}},
+		{"facts", func(p *session.Person) {
+			p.Answer, p.Gone, p.Checked, p.Version, p.Stamp = session.AnswerVouched, time.Time{}, at(5), second.Version, "s2"
+		}, session.Settlement{Facts: &second}},
+		{"no stamp", func(p *session.Person) { p.Stamp = "" }, session.Settlement{}},
+		{"never", func(p *session.Person) { p.Answer = session.AnswerNever }, session.Settlement{}},
 	} {
-		check(t, tc.name+": ended", settle(t, s, d.Hash, tc.answer), 0)
-		tc.want()
-		person.Asked, person.Answer = tc.answer.At, tc.answer.Answer
+		check(t, tc.name+": ended", settle(t, s, d.Hash, at(i+1), tc.change, tc.answer), 0)
+		person = answered(at(i+1), tc.change)(person)
 		check(t, tc.name, find(t, s, d.Hash).Person, person)
-		got, err := s.Renewal(t.Context(), id)
+		if tc.answer.Sealed != nil {
+			sealed = tc.answer.Sealed
+		}
+		got, err := s.Renewal(t.Context(), person.ID)
 		must(t, err)
 		check(t, tc.name+": renewal", got, sealed)
+		if tc.answer.Facts != nil {
+			known = *tc.answer.Facts
+		}
+		knows, err := s.Facts(t.Context(), person.ID)
+		must(t, err)
+		check(t, tc.name+": facts", knows, known)
 	}
-	got, err := s.Facts(t.Context(), id)
+}
+
+// testSettleAfterLogin gives Next the row as a login has changed it since the
+// lease, so that nothing of that is lost.
+func testSettleAfterLogin(t *testing.T, s session.Store) {
+	row := create(t, s, draft("a", "alice"))
+	at := epoch.Add(time.Hour)
+	until := at.Add(15 * time.Second)
+	if won, err := s.Lease(t.Context(), row.Person.ID, row.Person.Asked, at, until); !won || err != nil {
+		t.Fatalf("Lease = %v, %v", won, err)
+	}
+	login := draft("b", "alice")
+	login.Stamp, login.Facts = "s2", facts("alice2")
+	login.Person = session.Person{Stamp: "s2", Checked: at.Add(time.Second), Asked: at.Add(time.Second)}
+	want := create(t, s, login).Person
+	check(t, "the lease after a login", want.Lease, until)
+	var seen session.Person
+	next := answered(at.Add(2*time.Second), func(p *session.Person) { p.Answer = session.AnswerDown })
+	_, err := s.Settle(t.Context(), &session.Settlement{Person: row.Person.ID, Lease: until, Next: func(p session.Person) session.Person {
+		seen = p
+		return next(p)
+	}})
 	must(t, err)
-	check(t, "facts", got, known)
+	check(t, "what Next is given", seen, want)
+	check(t, "what is kept", find(t, s, row.Hash).Person, next(want))
 }
 
 func testSettleEnds(t *testing.T, s session.Store) {
@@ -129,15 +169,15 @@ func testSettleEnds(t *testing.T, s session.Store) {
 		return row.Why
 	}
 	known := facts("alice")
-	check(t, "sessions ended by a new stamp", settle(t, s, hash("a"), session.Settlement{At: at, Answer: session.AnswerVouched, Facts: &known, Stamp: "s2", End: session.ReasonStamp}), 2)
+	check(t, "sessions ended by a new stamp", settle(t, s, hash("a"), at, nil, session.Settlement{Facts: &known, End: session.ReasonStamp.Ending("", at), Spare: "s2"}), 2)
 	check(t, "a", ended("a"), session.ReasonStamp)
 	check(t, "b", ended("b"), session.ReasonStamp)
 	check(t, "newer", ended("newer"), "")
 	check(t, "blank", ended("blank"), "")
-	settle(t, s, hash("newer"), session.Settlement{At: at, Answer: session.AnswerVouched, Facts: &known, Stamp: "s2", Adopt: true})
+	settle(t, s, hash("newer"), at, nil, session.Settlement{Facts: &known, Adopt: "s2"})
 	check(t, "the stamp of one that had none", find(t, s, hash("blank")).Stamp, "s2")
 	check(t, "the stamp of one of bob's", find(t, s, hash("of bob")).Stamp, "s1")
-	check(t, "sessions ended with the account", settle(t, s, hash("a"), session.Settlement{At: at.Add(time.Hour), Answer: session.AnswerRejected, End: session.ReasonEnded}), 2)
+	check(t, "sessions ended with the account", settle(t, s, hash("a"), at.Add(time.Hour), nil, session.Settlement{End: session.ReasonEnded.Ending("", at.Add(time.Hour))}), 2)
 	check(t, "a", ended("a"), session.ReasonStamp)
 	check(t, "newer", ended("newer"), session.ReasonEnded)
 	check(t, "of bob", ended("of bob"), "")
@@ -150,7 +190,7 @@ func testLifetime(t *testing.T, s session.Store) {
 	create(t, s, long)
 	create(t, s, short)
 	create(t, s, draft("another", "bob"))
-	settle(t, s, long.Hash, session.Settlement{At: epoch.Add(time.Minute), Answer: session.AnswerNever, Lifetime: 12 * time.Hour})
+	settle(t, s, long.Hash, epoch.Add(time.Minute), nil, session.Settlement{Lifetime: 12 * time.Hour})
 	for name, want := range map[string]time.Duration{"long": 12 * time.Hour, "short": time.Hour, "another": 1000 * time.Hour} {
 		check(t, "when it expires: "+name, find(t, s, hash(name)).Expires, epoch.Add(want))
 	}
@@ -162,32 +202,35 @@ func testDoubt(t *testing.T, s session.Store) {
 		t.Helper()
 		must(t, s.NoteEnding(t.Context(), provider, u))
 	}
+	gone := func(at time.Time) func(*session.Person) {
+		return func(p *session.Person) { p.Answer, p.Gone = session.AnswerGone, at }
+	}
 	at := epoch.Add(time.Hour)
 	before := create(t, s, ownDraft("a", "alice"))
 	note("corp", session.Undo{Person: before.Person, Why: session.ReasonEnded, At: at})
 	note("corp", session.Undo{Person: before.Person, Why: session.ReasonEnded, At: at}) // as before: it was not known whether it is kept
-	settle(t, s, before.Hash, session.Settlement{At: at, Answer: session.AnswerRejected, End: session.ReasonEnded})
+	settle(t, s, before.Hash, at, nil, session.Settlement{End: session.ReasonEnded.Ending("", at)})
 	note("corp", session.Undo{Person: before.Person, At: at.Add(time.Second), Held: true}) // which changes nothing of that
 	missing := create(t, s, draft("missing", "bob"))
 	note("corp", session.Undo{Person: missing.Person, At: at})
-	settle(t, s, missing.Hash, session.Settlement{At: at, Answer: session.AnswerGone})
+	settle(t, s, missing.Hash, at, gone(at), session.Settlement{})
 	changed := create(t, s, draft("changed", "dora"))
 	note("corp", session.Undo{Person: changed.Person, Why: session.ReasonStamp, At: at})
 	known := facts("dora")
-	settle(t, s, changed.Hash, session.Settlement{At: at, Answer: session.AnswerVouched, Facts: &known, Stamp: "s2", End: session.ReasonStamp})
+	settle(t, s, changed.Hash, at, func(p *session.Person) { p.Checked, p.Stamp = at, "s2" }, session.Settlement{Facts: &known, End: session.ReasonStamp.Ending("", at), Spare: "s2"})
 	revoked := create(t, s, ownDraft("revoked", "carol"))
 	note("corp", session.Undo{Person: revoked.Person, Why: session.ReasonEnded, At: at})
-	_, err := s.End(t.Context(), []session.Hash{revoked.Hash}, session.ReasonRevoked, "carol", at)
+	_, err := s.End(t.Context(), []session.Hash{revoked.Hash}, session.ReasonRevoked.Ending("carol", at))
 	must(t, err)
 	again := create(t, s, draft("again", "eve"))
 	note("corp", session.Undo{Person: again.Person, At: at})
-	settle(t, s, again.Hash, session.Settlement{At: at.Add(time.Second), Answer: session.AnswerGone})
+	settle(t, s, again.Hash, at.Add(time.Second), gone(at.Add(time.Second)), session.Settlement{})
 	early := create(t, s, draft("early", "frank"))
 	note("corp", session.Undo{Person: early.Person, Why: session.ReasonEnded, At: epoch})
-	settle(t, s, early.Hash, session.Settlement{At: epoch, Answer: session.AnswerRejected, End: session.ReasonEnded})
+	settle(t, s, early.Hash, epoch, nil, session.Settlement{End: session.ReasonEnded.Ending("", epoch)})
 	other := create(t, s, draft("other", "grace"))
 	note("sso", session.Undo{Person: other.Person, Why: session.ReasonEnded, At: at})
-	settle(t, s, other.Hash, session.Settlement{At: at, Answer: session.AnswerRejected, End: session.ReasonEnded})
+	settle(t, s, other.Hash, at, nil, session.Settlement{End: session.ReasonEnded.Ending("", at)})
 
 	for range 2 { // as two replicas find out at once
 		must(t, s.Doubt(t.Context(), "corp", epoch, at.Add(time.Minute)))
@@ -264,7 +307,7 @@ func testClaim(t *testing.T, s session.Store) {
 	d.Upstream = &h
 	create(t, s, d)
 	check(t, "with a session", claim(100), false)
-	_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked, "", epoch)
+	_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	check(t, "with a session that ended", claim(200), false)
 }

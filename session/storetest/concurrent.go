@@ -32,7 +32,7 @@ func testConcurrent(t *testing.T, s session.Store) {
 					if _, err := s.Lease(t.Context(), row.Person.ID, row.Person.Asked, epoch, until); err != nil {
 						t.Error(err)
 					}
-					if _, err := s.Settle(t.Context(), &session.Settlement{Person: row.Person.ID, Lease: until, At: epoch, Answer: session.AnswerVouched, Facts: &d.Facts, Stamp: "s1"}); err != nil {
+					if _, err := s.Settle(t.Context(), &session.Settlement{Person: row.Person.ID, Lease: until, Next: answered(epoch, nil), Facts: &d.Facts}); err != nil {
 						t.Error(err)
 					}
 				})
@@ -41,7 +41,7 @@ func testConcurrent(t *testing.T, s session.Store) {
 						t.Error(err)
 					}
 				})
-				if n, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked, "", epoch); n != 1 || err != nil {
+				if n, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending("", epoch)); n != 1 || err != nil {
 					t.Errorf("End = %d, %v", n, err)
 				}
 				if row, err := s.Find(t.Context(), d.Hash, session.Version{}); err != nil || row.Ended.IsZero() {

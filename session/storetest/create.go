@@ -112,8 +112,9 @@ func testOddBytes(t *testing.T, s session.Store) {
 		}
 		must(t, s.NoteEnding(t.Context(), text, session.Undo{Person: row.Person, At: row.Person.Asked}))
 		must(t, s.Doubt(t.Context(), text, time.Time{}, epoch))
-		settle(t, s, d.Hash, session.Settlement{At: epoch.Add(time.Hour), Answer: session.AnswerVouched, Facts: &known, Stamp: text + "2", End: session.ReasonStamp})
-		_, err = s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked, text, epoch)
+		at := epoch.Add(time.Hour)
+		settle(t, s, d.Hash, at, func(p *session.Person) { p.Stamp = text + "2" }, session.Settlement{Facts: &known, End: session.ReasonStamp.Ending("", at), Spare: text + "2"})
+		_, err = s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending(text, epoch))
 		must(t, err)
 		row = find(t, s, d.Hash)
 		check(t, "the stamp that changed", row.Person.Stamp, text+"2")
@@ -124,7 +125,7 @@ func testOddBytes(t *testing.T, s session.Store) {
 func testPersons(t *testing.T, s session.Store) {
 	first := create(t, s, draft("a", "alice"))
 	later := draft("b", "alice")
-	later.Created, later.Person.Checked = epoch.Add(time.Hour), epoch.Add(time.Hour)
+	later.Created, later.Person.Checked, later.Person.Asked = epoch.Add(time.Hour), epoch.Add(time.Hour), epoch.Add(time.Hour)
 	later.Facts, later.Stamp, later.Person.Stamp = facts("alice2"), "s2", "s2"
 	second := create(t, s, later)
 	check(t, "the person of a second login", second.Person.ID, first.Person.ID)
@@ -138,7 +139,7 @@ func testPersons(t *testing.T, s session.Store) {
 	check(t, "the person after a login of before", third.Person, second.Person)
 
 	blank := draft("d", "alice")
-	blank.Stamp, blank.Person.Stamp, blank.Person.Checked = "", "", epoch.Add(2*time.Hour)
+	blank.Stamp, blank.Person.Stamp, blank.Person.Checked, blank.Person.Asked = "", "", epoch.Add(2*time.Hour), epoch.Add(2*time.Hour)
 	check(t, "the stamp after a login without", create(t, s, blank).Person.Stamp, "s2")
 
 	own, other := create(t, s, ownDraft("e", "alice")), create(t, s, ownDraft("f", "alice"))
@@ -177,6 +178,7 @@ func testPerPerson(t *testing.T, s session.Store) {
 		}
 		d := draft(fmt.Sprint("new ", i), "alice")
 		d.Created = epoch.Add(100 * time.Hour)
+		d.Evict = session.ReasonPerPerson.Ending("", d.Created)
 		must(t, s.Create(t.Context(), d, 4))
 		must(t, s.Used(t.Context(), []session.Use{{Token: d.Hash, At: epoch.Add(200 * time.Hour)}}))
 		got := find(t, s, goes)

@@ -15,7 +15,7 @@ func testEnd(t *testing.T, s session.Store) {
 	a, b := create(t, s, draft("a", "alice")).Hash, create(t, s, draft("b", "alice")).Hash
 	end := func(at time.Time, tokens ...session.Hash) int {
 		t.Helper()
-		n, err := s.End(t.Context(), tokens, session.ReasonRevoked, "an operator", at)
+		n, err := s.End(t.Context(), tokens, session.ReasonRevoked.Ending("an operator", at))
 		must(t, err)
 		return n
 	}
@@ -41,7 +41,7 @@ func testList(t *testing.T, s session.Store) {
 	other.Provider, other.Kind = "sso", session.KindPAT
 	create(t, s, other)
 	ended := create(t, s, draft("ended", "bob"))
-	_, err := s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonRevoked, "", epoch)
+	_, err := s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	for _, tc := range []struct {
 		sel  session.Selector
@@ -134,7 +134,7 @@ func testSweep(t *testing.T, s session.Store) {
 
 	// A person is forgotten with the last session, and not before.
 	shared := find(t, s, create(t, s, draft("used too", "used")).Hash)
-	_, err = s.End(t.Context(), []session.Hash{hash("used"), shared.Hash}, session.ReasonRevoked, "", now)
+	_, err = s.End(t.Context(), []session.Hash{hash("used"), shared.Hash}, session.ReasonRevoked.Ending("", now))
 	must(t, err)
 	for range 2 {
 		_, err = s.Facts(t.Context(), shared.Person.ID)
@@ -161,13 +161,13 @@ func testSweepUnused(t *testing.T, s session.Store) {
 		if used {
 			must(t, s.Used(t.Context(), []session.Use{{Token: d.Hash, At: epoch.Add(time.Minute)}}))
 		}
-		_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonPerPerson, "", at)
+		_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonPerPerson.Ending("", at))
 		must(t, err)
 	}
 	end("used", false, true)
 	end("never used", false, false)
 	kept := create(t, s, ownDraft("with a renewal", "with a renewal"))
-	_, err := s.End(t.Context(), []session.Hash{kept.Hash}, session.ReasonUnused, "", at)
+	_, err := s.End(t.Context(), []session.Hash{kept.Hash}, session.ReasonUnused.Ending("", at))
 	must(t, err)
 	end("upstream", true, true)
 	end("upstream, never used", true, false)
@@ -200,7 +200,7 @@ func testRevokeRefused(t *testing.T, s session.Store) {
 		name := string(why)
 		row := create(t, s, draft(name, name))
 		must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Person: row.Person, Why: why, At: at}))
-		_, err := s.End(t.Context(), []session.Hash{row.Hash}, why, "", at)
+		_, err := s.End(t.Context(), []session.Hash{row.Hash}, why.Ending("", at))
 		must(t, err)
 		refusal := slices.Contains(session.Refusals(), why)
 		for since, want := range map[time.Time]int{at.Add(-time.Second): map[bool]int{true: 1}[refusal], at: 0, {}: 0} {
@@ -208,7 +208,7 @@ func testRevokeRefused(t *testing.T, s session.Store) {
 			must(t, err)
 			check(t, fmt.Sprintf("List of what ended since %v for %q", since, why), len(listed), want)
 		}
-		n, err := s.End(t.Context(), []session.Hash{row.Hash}, session.ReasonRevoked, "an operator", at.Add(time.Second))
+		n, err := s.End(t.Context(), []session.Hash{row.Hash}, session.ReasonRevoked.Ending("an operator", at.Add(time.Second)))
 		must(t, err)
 		check(t, "revoked of "+name, n == 1, refusal)
 	}
@@ -221,9 +221,9 @@ func testRevokeRefused(t *testing.T, s session.Store) {
 func testTakeRevocable(t *testing.T, s session.Store) {
 	revoked, ended, alive := create(t, s, ownDraft("revoked", "alice")), create(t, s, ownDraft("ended", "alice")), create(t, s, ownDraft("alive", "alice"))
 	create(t, s, draft("none", "alice"))
-	_, err := s.End(t.Context(), []session.Hash{revoked.Hash, hash("none")}, session.ReasonRevoked, "", epoch)
+	_, err := s.End(t.Context(), []session.Hash{revoked.Hash, hash("none")}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
-	_, err = s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonEnded, "", epoch)
+	_, err = s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonEnded.Ending("", epoch))
 	must(t, err)
 	take := func(before time.Time) []session.Sealed {
 		t.Helper()

@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"too many sessions of a person", testPerPerson},
 		{"one lease at a time", testLease},
 		{"answers", testSettle},
+		{"an answer after a login", testSettleAfterLogin},
 		{"answers that end sessions", testSettleEnds},
 		{"facts that come with a session", testFind},
 		{"answers taken back", testDoubt},
@@ -68,7 +69,7 @@ func draft(name, user string) *session.Draft {
 		Row: session.Row{
 			Hash: hash(name), Kind: session.KindRefresh, Method: providers.MethodPassword, Service: "registry",
 			ProviderID: -42, Stamp: "s1", Created: epoch, Expires: epoch.Add(1000 * time.Hour),
-			Person: session.Person{Stamp: "s1", Checked: epoch},
+			Person: session.Person{Stamp: "s1", Checked: epoch, Asked: epoch},
 		},
 		Who: -int64(facts(user).Version[0])<<40 - int64(facts(user).Version[1]), Provider: "corp", Subject: "subject of " + user, Facts: facts(user),
 		Client: session.Client{Address: netip.MustParseAddr("192.0.2.7"), ID: "docker", UserAgent: "docker/28"},
