@@ -50,16 +50,25 @@ func newPeople(store FactsReader, maxBytes, maxTokens int) *people {
 	}
 }
 
-// expected returns the version of a token's person, or the zero Version where
-// either the version or its person is not cached.
-func (p *people) expected(token Hash) Version {
+// cached is a person of the cache; the zero value is none.
+type cached struct {
+	version Version
+	id      *providers.Identity
+}
+
+// behind returns the person who was last behind a token, if cached.
+func (p *people) behind(token Hash) cached {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	v, _ := p.versions.Get(token)
-	if _, ok := p.persons.Get(v); !ok {
-		return Version{}
+	v, ok := p.versions.Get(token)
+	if !ok {
+		return cached{}
 	}
-	return v
+	known, ok := p.persons.Get(v)
+	if !ok {
+		return cached{}
+	}
+	return cached{v, known.id}
 }
 
 // recall returns the person of a version, or nil, and notes whose a token is.
@@ -81,8 +90,12 @@ func (p *people) remember(v Version, id *providers.Identity, bytes int) {
 	}
 }
 
-// identify returns the person of a row. It is shared: nobody may change it.
-func (p *people) identify(ctx context.Context, row *Row) (*providers.Identity, error) {
+// identify returns the person of a row, which was looked up with known, the one
+// who was last behind its token. It is shared: nobody may change it.
+func (p *people) identify(ctx context.Context, row *Row, known cached) (*providers.Identity, error) {
+	if known.id != nil && known.version == row.Person.Version {
+		return known.id, nil
+	}
 	if id := p.recall(row.Hash, row.Person.Version); id != nil {
 		return id, nil
 	}

@@ -31,51 +31,52 @@ func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string
 	case !slices.Contains(kinds, kind):
 		return nil, refused("a token of the kind " + string(kind) + " is not good here")
 	}
-	return s.redeem(ctx, client, func(ctx context.Context) (*Row, error) {
-		row, err := s.store.Find(ctx, hash, s.people.expected(hash))
+	return s.redeem(ctx, client, func(ctx context.Context) (*Row, cached, error) {
+		known := s.people.behind(hash)
+		row, err := s.store.Find(ctx, hash, known.version)
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, cached{}, err
 		case row.Kind != kind:
-			return nil, refused("its kind is another")
+			return nil, cached{}, refused("its kind is another")
 		case row.Service != service:
-			return nil, refused(fmt.Sprintf("it was made for the service %q", row.Service))
+			return nil, cached{}, refused(fmt.Sprintf("it was made for the service %q", row.Service))
 		}
-		return row, nil
+		return row, known, nil
 	})
 }
 
 // redeem is what every redemption passes through, however its session is
 // looked up.
-func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.Context) (*Row, error)) (*Session, error) {
+func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.Context) (*Row, cached, error)) (*Session, error) {
 	r, began := s.rules.Load(), s.clock.now()
 	for range maxRounds {
-		row, err := look(ctx)
+		row, known, err := look(ctx)
 		if err != nil {
 			return nil, lookError(err)
 		}
-		known, err := s.people.identify(ctx, row)
+		id, err := s.people.identify(ctx, row, known)
 		if err != nil {
 			return nil, err
 		}
 		now := s.clock.now()
-		if err := s.checkRow(ctx, r, row, known, now); err != nil {
+		if err := s.checkRow(ctx, r, row, id, now); err != nil {
 			return nil, err
 		}
 		switch status := r.cfg.status(row, began, now); status {
 		case statusFresh:
-			return s.redeemed(r, row, known, client, now), nil
+			return s.redeemed(r, row, id, client, now), nil
 		case statusStale:
-			if _, err := s.revalidator.ask(ctx, r, row, known); err != nil {
+			if _, err := s.revalidator.ask(ctx, r, row, id); err != nil {
 				return nil, err
 			}
-			return s.redeemed(r, row, known, client, now), nil
+			return s.redeemed(r, row, id, client, now), nil
 		case statusDue:
-			if err := s.revalidator.await(ctx, r, row, known); err != nil {
+			if err := s.revalidator.await(ctx, r, row, id); err != nil {
 				return nil, err
 			}
 		default:
-			return nil, status.err(known.Provider)
+			return nil, status.err(id.Provider)
 		}
 	}
 	return nil, unavailable(errors.New("the provider's answers are out of date before they arrive"))

@@ -60,7 +60,10 @@ func (s *Sessions) RedeemUpstream(ctx context.Context, upstream secret.Text, ser
 		return nil, false, refused("it is empty")
 	}
 	hash := upstreamHash(upstream)
-	look := func(ctx context.Context) (*Row, error) { return s.store.FindUpstream(ctx, hash) }
+	look := func(ctx context.Context) (*Row, cached, error) {
+		row, err := s.store.FindUpstream(ctx, hash)
+		return row, cached{}, err
+	}
 	for range maxRounds {
 		if found, err = s.redeem(ctx, client, look); !errors.Is(err, errUnknown) {
 			return found, false, err
