@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"providers/oidc":         {"providers"},
 	"providers/providertest": {"providers"},
 	"policy":                 {"registry"}, // not providers: it decides about names, whoever proved them
-	"session":                {"providers", "registry"},
+	"session":                {"providers"},
 	"session/sqlite":         {"session", "providers", "throttle"},
 	"session/postgres":       {"session", "providers", "throttle"},
 	"session/storetest":      {"session", "providers", "throttle"},
