@@ -8,7 +8,6 @@ require (
 	github.com/go-asn1-ber/asn1-ber v1.5.8 // tests: a directory that answers what no real one does
 	github.com/go-jose/go-jose/v4 v4.1.4 // providers/oidc: reads JSON Web Key Sets, as go-oidc does
 	github.com/go-ldap/ldap/v3 v3.4.15 // providers/ldap: the protocol
-	github.com/go-viper/mapstructure/v2 v2.5.0 // config: fills the rooms' options; has no dependencies
 	github.com/golang-jwt/jwt/v5 v5.3.1 // registry: signs and verifies tokens
 	github.com/google/go-cmp v0.7.0 // tests: says what differs
 	github.com/jackc/pgx/v5 v5.12.0 // session/postgres: the protocol and the pool

@@ -21,7 +21,6 @@ package config
 import (
 	"shorepass/internal/durable"
 	"shorepass/policy"
-	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
@@ -29,15 +28,16 @@ import (
 
 // Config is a configuration that was checked: defaults are filled in, secrets
 // are read, and the paths of files no longer depend on the working directory.
+// The tags are the names of the tables.
 type Config struct {
-	Server    server.Config
-	Audit     server.AuditConfig
-	Token     registry.Config
-	Services  []registry.Service
-	Session   session.Config
-	Providers []Provider // in the order of the file
-	Rules     []policy.Rule
-	Policy    *policy.Policy // of Rules
+	Server    server.Config      `toml:"server"`
+	Audit     server.AuditConfig `toml:"audit"`
+	Token     registry.Config    `toml:"token"`
+	Services  []registry.Service `toml:"service"`
+	Session   session.Config     `toml:"session"`
+	Providers []Provider         `toml:"provider"` // in the order of the file
+	Rules     []policy.Rule      `toml:"rule"`
+	Policy    *policy.Policy     // of Rules, compiled
 
 	// Files are the absolute paths of every file that the configuration was
 	// read from or points to: when one of them changes it is time to load
@@ -49,25 +49,4 @@ type Config struct {
 	Warnings []string
 
 	states map[string]durable.State // of Files, taken before they were read
-}
-
-// Provider is a [[provider]] table whose options were checked.
-type Provider struct {
-	providers.Config // what every kind has
-
-	build func() (providers.Provider, error)
-}
-
-// Build makes the provider. It may read files and never uses the network.
-func (p Provider) Build() (providers.Provider, error) { return p.build() }
-
-// document is the whole file. Its tags are the names of the tables.
-type document struct {
-	Server    server.Config      `toml:"server"`
-	Audit     server.AuditConfig `toml:"audit"`
-	Token     registry.Config    `toml:"token"`
-	Services  []registry.Service `toml:"service"`
-	Session   session.Config     `toml:"session"`
-	Providers []map[string]any   `toml:"provider"` // each decoded by its kind
-	Rules     []policy.Rule      `toml:"rule"`
 }

@@ -26,14 +26,14 @@ func (l *loader) warn(key, problem string) {
 
 // checkProviders looks at the [[provider]] tables side by side.
 func (l *loader) checkProviders() {
-	if len(l.options) == 0 {
+	if len(l.cfg.Providers) == 0 {
 		l.warn("", "there is no [[provider]], so nobody can log in; see config.example.toml")
 	}
 	var all []providers.Config
 	var tables []int // of all
-	for i, options := range l.options {
-		if options != nil {
-			all, tables = append(all, *common(options)), append(tables, i)
+	for i, p := range l.cfg.Providers {
+		if p.options != nil {
+			all, tables = append(all, p.Config), append(tables, i)
 		}
 	}
 	providers.ValidateTogether(all, func(i int, key, problem string) {
@@ -43,9 +43,9 @@ func (l *loader) checkProviders() {
 
 // checkServices compares the [[service]] tables with token.services.
 func (l *loader) checkServices() {
-	served := l.document.Token.Services
+	served := l.cfg.Token.Services
 	names := make(map[string]int)
-	for i, s := range l.document.Services {
+	for i, s := range l.cfg.Services {
 		at := element("service", i)
 		switch first, ok := names[s.Name]; {
 		case s.Name == "":
@@ -61,28 +61,22 @@ func (l *loader) checkServices() {
 		}
 		names[s.Name] = i
 	}
-	registry.ValidateServices(l.document.Token, l.document.Services, l.faults.under(""))
+	registry.ValidateServices(l.cfg.Token, l.cfg.Services, l.faults.under(""))
 }
 
 // checkRules looks at what the rules name.
 func (l *loader) checkRules() {
-	rules := l.document.Rules
+	rules := l.cfg.Rules
 	if len(rules) == 0 {
 		l.warn("", "there is no [[rule]], so nobody may do anything; see config.example.toml")
 		return
 	}
 	var names []string
-	for i, options := range l.options {
-		if options == nil {
-			// Its name counts all the same: one fault is enough.
-			name, _ := l.document.Providers[i]["name"].(string)
-			names = append(names, name)
-			continue
-		}
-		names = append(names, common(options).Name)
+	for _, p := range l.cfg.Providers {
+		names = append(names, p.Name)
 	}
 	slices.Sort(names)
-	policy.ValidateNames(rules, slices.Compact(names), l.document.Token.Services, l.faults.under(""))
+	policy.ValidateNames(rules, slices.Compact(names), l.cfg.Token.Services, l.faults.under(""))
 	l.checkClaims()
 }
 
@@ -90,12 +84,12 @@ func (l *loader) checkRules() {
 // that an allow rule never matches and a deny rule always does.
 func (l *loader) checkClaims() {
 	kept := make(map[string]bool)
-	for _, options := range l.options {
-		if options != nil {
-			l.keptClaims(kept, reflect.ValueOf(options).Elem())
+	for _, p := range l.cfg.Providers {
+		if p.options != nil {
+			l.keptClaims(kept, reflect.ValueOf(p.options).Elem())
 		}
 	}
-	for _, claim := range l.policy.Claims() {
+	for _, claim := range l.cfg.Policy.Claims() {
 		name, _, _ := strings.Cut(claim.Path, ".")
 		if !kept[claim.Path] && !kept[name] {
 			// One rule is enough to find the others by.
@@ -107,7 +101,7 @@ func (l *loader) checkClaims() {
 // keptClaims adds the claims that a provider's options keep: those under the
 // key claims, a list of names or a table of values, and a user's email.
 func (l *loader) keptClaims(kept map[string]bool, v reflect.Value) {
-	for _, f := range l.strict.fields(v.Type()) {
+	for _, f := range fields(v.Type()) {
 		value := v.FieldByIndex(f.index)
 		switch {
 		case f.name == "claims" && value.Kind() == reflect.Slice:

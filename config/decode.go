@@ -1,126 +1,127 @@
 package config
 
 import (
-	"encoding"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
-	"shorepass/internal/duration"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
-	"github.com/go-viper/mapstructure/v2"
+	"shorepass/internal/duration"
+	"shorepass/internal/secret"
 )
 
-// decode fills the struct behind into with what was read at a path, and
-// reports each key that does not fit.
-func (l *loader) decode(at string, from, into any) {
-	l.strict.check(at, from, reflect.TypeOf(into))
-	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		Result:     into,
-		RootName:   at,
-		TagName:    "toml",
-		Squash:     true,
-		MatchName:  func(key, field string) bool { return key == field },
-		DecodeHook: mapstructure.DecodeHookFuncValue(l.convert),
-	})
-	if err != nil {
-		panic("config: " + err.Error()) // into is no pointer
-	}
-	for _, e := range decodeErrors(decoder.Decode(from)) {
-		key, problem := tomlPath(e.Name()), e.Unwrap().Error()
-		// The one secret that is not somebody else's, so that there is a
-		// command to make it.
-		if file, ok := errors.AsType[noFileError](e); ok && key == "session.seal_key" {
-			problem = fmt.Sprintf("there is no file %[1]s; make it with: shorepass keys init --seal-key %[1]s", string(file))
+// decode fills into with what was read at a TOML path. It is the one walk over
+// the text and the options, side by side: it checks names and types, assigns,
+// reads secrets, makes the paths of files absolute, and reports each fault under
+// its key. A value that does not fit is reported and left out. tag is the path
+// tag of the option, see [loader.resolve].
+func (l *loader) decode(at string, from any, into reflect.Value, tag string) {
+	t := into.Type()
+	table, isMap := from.(map[string]any)
+	list, isList := from.([]any)
+	switch {
+	case t.Kind() == reflect.Pointer:
+		into.Set(reflect.New(t.Elem()))
+		l.decode(at, from, into.Elem(), tag)
+	case t == providerType && isMap:
+		l.decodeProvider(at, table, into.Addr().Interface().(*Provider))
+	case isTable(t) && isMap:
+		l.decodeTable(at, table, into)
+	case t.Kind() == reflect.Slice && isList:
+		into.Set(reflect.MakeSlice(t, len(list), len(list)))
+		for i, value := range list {
+			l.decode(element(at, i), value, into.Index(i), tag)
 		}
-		l.faults.add(key, problem)
-	}
-}
-
-// decodeErrors returns the errors of single keys in one of mapstructure.
-func decodeErrors(err error) []*mapstructure.DecodeError {
-	if e, ok := err.(*mapstructure.DecodeError); ok {
-		return []*mapstructure.DecodeError{e}
-	}
-	var all []*mapstructure.DecodeError
-	switch e := err.(type) {
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			all = append(all, decodeErrors(inner)...)
+	case t.Kind() == reflect.Map && isMap:
+		l.decodeMap(at, table, into)
+	case isTable(t) || t.Kind() == reflect.Slice || t.Kind() == reflect.Map:
+		l.faults.add(at, misfit(from, t).Error())
+	default:
+		if err := l.decodeValue(at, from, into, tag); err != nil {
+			l.faults.add(at, err.Error())
 		}
-	case interface{ Unwrap() error }:
-		all = decodeErrors(e.Unwrap())
 	}
-	return all
 }
 
-// tomlPath turns mapstructure's name of a key, which has "a[b]" for the entry
-// b of a map a, into a TOML path.
-func tomlPath(name string) string {
-	head, rest, found := strings.Cut(name, "[")
-	if !found {
-		return name
+// decodeTable fills a struct, and reports the keys that no field takes and the
+// zeros that a field would take for a key left out.
+func (l *loader) decodeTable(at string, table map[string]any, into reflect.Value) {
+	known := fields(into.Type())
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		key, value := join(at, path(name)), table[name]
+		i := slices.IndexFunc(known, func(f field) bool { return f.name == name })
+		if i < 0 {
+			l.faults.add(key, fmt.Sprintf("unknown key %q; %s", name, advise(name, known)))
+			continue
+		}
+		if !known[i].pointer && isZero(value, known[i].typ) {
+			l.faults.add(key, "cannot be zero; leave the key out for its default")
+		}
+		l.decode(key, value, into.FieldByIndex(known[i].index), known[i].path)
 	}
-	inner, tail, _ := strings.Cut(rest, "]")
-	if _, err := strconv.Atoi(inner); err == nil {
-		return head + "[" + inner + "]" + tomlPath(tail)
-	}
-	return head + "." + path(inner) + tomlPath(tail)
 }
 
-// convert is called for every value before it is decoded. It turns text into
-// the types that are written as text, and is where types are checked: what it
-// lets pass, mapstructure can decode. No error of it holds the value.
-func (l *loader) convert(from, to reflect.Value) (any, error) {
-	if from.Kind() == reflect.Interface {
-		from = from.Elem()
+// decodeMap fills a table whose keys are the user's own. An entry that does not
+// fit is left out.
+func (l *loader) decodeMap(at string, table map[string]any, into reflect.Value) {
+	into.Set(reflect.MakeMapWithSize(into.Type(), len(table)))
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		value, faults := reflect.New(into.Type().Elem()).Elem(), len(l.faults.list)
+		l.decode(join(at, path(name)), table[name], value, "")
+		if len(l.faults.list) == faults {
+			into.SetMapIndex(reflect.ValueOf(name), value)
+		}
 	}
-	value := from.Interface()
-	switch t := to.Type(); {
+}
+
+// decodeValue fills what is neither a table nor a list. No error of it holds
+// the value.
+func (l *loader) decodeValue(at string, from any, into reflect.Value, tag string) error {
+	switch t := into.Type(); {
 	case t == secretType:
-		return l.secret(value)
+		text, err := l.secret(from)
+		if missing, ok := errors.AsType[noFileError](err); ok && at == "session.seal_key" {
+			// The one secret that is not somebody else's, so that there is a
+			// command to make it.
+			return fmt.Errorf("there is no file %[1]s; make it with: shorepass keys init --seal-key %[1]s", string(missing))
+		} else if err != nil {
+			return err
+		}
+		into.Set(reflect.ValueOf(secret.New(l.resolve(at, tag, text.Reveal()))))
+		return nil
 	case t == durationType:
-		return parseDuration(value)
-	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(textType):
-		return unmarshalText(value, t)
+		d, err := parseDuration(from)
+		into.SetInt(int64(d))
+		return err
+	case t.Kind() == reflect.Interface:
+		into.Set(reflect.ValueOf(from))
+		return nil
 	}
-	if !fits(value, to) {
-		return nil, fmt.Errorf("found %s; write %s", describe(value), wanted(to.Type()))
+	switch value := from.(type) {
+	case string:
+		if into.Kind() == reflect.String {
+			into.SetString(l.resolve(at, tag, value))
+			return nil
+		}
+	case bool:
+		if into.Kind() == reflect.Bool {
+			into.SetBool(value)
+			return nil
+		}
+	case int64:
+		if into.CanInt() && !into.OverflowInt(value) {
+			into.SetInt(value)
+			return nil
+		}
 	}
-	return value, nil
+	return misfit(from, into.Type())
 }
 
-// fits reports whether a value read from TOML can become what to is.
-func fits(value any, to reflect.Value) bool {
-	ok := false
-	switch to.Kind() {
-	case reflect.String:
-		_, ok = value.(string)
-	case reflect.Bool:
-		_, ok = value.(bool)
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		var n int64
-		n, ok = value.(int64)
-		ok = ok && !to.OverflowInt(n)
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		var n int64
-		n, ok = value.(int64)
-		ok = ok && n >= 0 && !to.OverflowUint(uint64(n))
-	case reflect.Float32, reflect.Float64:
-		switch value.(type) {
-		case int64, float64:
-			ok = true
-		}
-	case reflect.Slice:
-		_, ok = value.([]any)
-	case reflect.Map, reflect.Struct:
-		_, ok = value.(map[string]any)
-	default: // a pointer, whose element is asked next, or any
-		ok = true
-	}
-	return ok
+// misfit says that a value is not what an option of type t takes.
+func misfit(value any, t reflect.Type) error {
+	return fmt.Errorf("found %s; write %s", describe(value), wanted(t))
 }
 
 // describe names the type of a value read from TOML.
@@ -147,10 +148,8 @@ func wanted(t reflect.Type) string {
 		return `text in quotes`
 	case reflect.Bool:
 		return "true or false, without quotes"
-	case reflect.Float32, reflect.Float64:
-		return "a number, without quotes"
 	case reflect.Slice:
-		if elem := t.Elem(); elem.Kind() == reflect.Map || isTable(elem) {
+		if isTable(t.Elem()) {
 			return "a list of tables, each under its own [[…]]"
 		}
 		return `a list such as ["one", "two"]`
@@ -158,18 +157,6 @@ func wanted(t reflect.Type) string {
 		return `a table such as { key = "value" }`
 	}
 	return "a whole number, without quotes"
-}
-
-func unmarshalText(value any, t reflect.Type) (any, error) {
-	s, ok := value.(string)
-	if !ok {
-		return nil, fmt.Errorf("found %s; write text in quotes", describe(value))
-	}
-	into := reflect.New(t)
-	if err := into.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s)); err != nil {
-		return nil, fmt.Errorf("this text is not a %s; write one in quotes", strings.ToLower(t.Name()))
-	}
-	return into.Elem().Interface(), nil
 }
 
 var errDuration = errors.New(`this is not a length of time; write a number and its unit in quotes, such as "90s", "5m", "12h" or "30d"`)

@@ -1,8 +1,13 @@
 package config
 
 import (
+	"reflect"
 	"testing"
 	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"shorepass/providers"
 )
 
 func TestDuration(t *testing.T) {
@@ -66,17 +71,32 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-func TestTOMLPath(t *testing.T) {
-	for name, want := range map[string]string{
-		"server.listen":           "server.listen",
-		"rule[3].groups[1]":       "rule[3].groups[1]",
-		"groups.rename[a b]":      `groups.rename."a b"`,
-		"p[0].groups.rename[a-b]": "p[0].groups.rename.a-b",
-		"rename[a.b]":             `rename."a.b"`,
-		"rename[]":                `rename.""`,
+// The key of a fault is a TOML path, whatever the user's own keys are.
+func TestKeysOfFaults(t *testing.T) {
+	for written, want := range map[string]string{
+		`groups.rename."a b" = 1`: `groups.rename."a b"`,
+		`groups.rename.a-b = 1`:   "groups.rename.a-b",
+		`groups.rename."a.b" = 1`: `groups.rename."a.b"`,
+		`groups.rename."" = 1`:    `groups.rename.""`,
+		`groups.only = ["x", 1]`:  "groups.only[1]",
 	} {
-		if got := tomlPath(name); got != want {
-			t.Errorf("tomlPath(%q) = %q, want %q", name, got, want)
+		var o struct {
+			Groups providers.GroupNames `toml:"groups"`
+		}
+		l := newLoader("shorepass.toml", "/", nil)
+		decodeText(t, l, "p[0]", written, &o)
+		if list := l.faults.list; len(list) != 1 || list[0].Key != "p[0]."+want {
+			t.Errorf("decode of %s: %v, want one fault at %q", written, l.faults.err(), "p[0]."+want)
 		}
 	}
+}
+
+// decodeText decodes a table that is written as text.
+func decodeText(t *testing.T, l *loader, at, text string, into any) {
+	t.Helper()
+	var table map[string]any
+	if err := toml.Unmarshal([]byte(text), &table); err != nil {
+		t.Fatal(err)
+	}
+	l.decode(at, table, reflect.ValueOf(into).Elem(), "")
 }

@@ -133,7 +133,7 @@ func allKeys() (known, free map[string]bool) {
 			walk(at+"."+f.name, f.typ)
 		}
 	}
-	for _, f := range fields(reflect.TypeFor[document]()) {
+	for _, f := range fields(reflect.TypeFor[Config]()) {
 		if f.name != "provider" {
 			walk(f.name, f.typ)
 		}

@@ -1,48 +1,46 @@
 package config
 
 import (
-	"encoding"
 	"fmt"
-	"maps"
 	"reflect"
-	"shorepass/internal/secret"
 	"slices"
 	"strings"
 	"time"
+
+	"shorepass/internal/secret"
 )
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	secretType   = reflect.TypeFor[secret.Text]()
-	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
+	providerType = reflect.TypeFor[Provider]()
 )
 
 // field is a key that a table may have.
 type field struct {
 	name  string
 	typ   reflect.Type // of its value, never a pointer
-	path  string       // the path tag, see paths.go
+	path  string       // the path tag, see loader.resolve
 	index []int        // for reflect.Value.FieldByIndex
 
 	pointer bool // whether the field tells zero from left out
 }
 
 // fields returns the keys of a table that is read into a struct, in the order
-// of its declaration. Embedded structs, and those with the option squash, lend
-// their keys.
+// of its declaration. Embedded structs lend their keys.
 func fields(t reflect.Type) []field {
 	var all []field
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, option, _ := strings.Cut(f.Tag.Get("toml"), ",")
-		if option == "squash" || f.Anonymous {
+		name := f.Tag.Get("toml")
+		if f.Anonymous {
 			for _, lent := range fields(f.Type) {
 				lent.index = append([]int{i}, lent.index...)
 				all = append(all, lent)
 			}
 			continue
 		}
-		if name == "" || name == "-" || !f.IsExported() {
+		if name == "" {
 			continue
 		}
 		typ, pointer := f.Type, f.Type.Kind() == reflect.Pointer
@@ -56,63 +54,7 @@ func fields(t reflect.Type) []field {
 
 // isTable reports whether a type is written as a table whose keys are its
 // fields, rather than as one value.
-func isTable(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != secretType && !reflect.PointerTo(t).Implements(textType)
-}
-
-// strict reports the keys that no field takes, and the zeros that a field would
-// take for a key left out.
-type strict struct {
-	faults *faults
-	known  map[reflect.Type][]field // what fields returned
-}
-
-func (s *strict) fields(t reflect.Type) []field {
-	if s.known[t] == nil {
-		s.known[t] = fields(t)
-	}
-	return s.known[t]
-}
-
-// check walks over what was read and the type it shall have, side by side.
-// Where they do not fit, decoding says so; here only names count.
-func (s *strict) check(at string, value any, t reflect.Type) {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch v := value.(type) {
-	case map[string]any:
-		if t.Kind() == reflect.Map {
-			for key, inner := range v {
-				s.check(join(at, path(key)), inner, t.Elem())
-			}
-		}
-		if isTable(t) {
-			s.table(at, v, t)
-		}
-	case []any:
-		if t.Kind() == reflect.Slice {
-			for i, inner := range v {
-				s.check(element(at, i), inner, t.Elem())
-			}
-		}
-	}
-}
-
-func (s *strict) table(at string, table map[string]any, t reflect.Type) {
-	known := s.fields(t)
-	for _, key := range slices.Sorted(maps.Keys(table)) {
-		i := slices.IndexFunc(known, func(f field) bool { return f.name == key })
-		if i < 0 {
-			s.faults.add(join(at, path(key)), fmt.Sprintf("unknown key %q; %s", key, advise(key, known)))
-			continue
-		}
-		if !known[i].pointer && isZero(table[key], known[i].typ) {
-			s.faults.add(join(at, path(key)), "cannot be zero; leave the key out for its default")
-		}
-		s.check(join(at, path(key)), table[key], known[i].typ)
-	}
-}
+func isTable(t reflect.Type) bool { return t.Kind() == reflect.Struct && t != secretType }
 
 // isZero reports whether a number or a length of time is zero.
 func isZero(value any, t reflect.Type) bool {
@@ -132,7 +74,7 @@ func advise(key string, known []field) string {
 	if near := nearest(key, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
-	for _, table := range fields(reflect.TypeFor[document]()) {
+	for _, table := range fields(reflect.TypeFor[Config]()) {
 		if isTable(table.typ) && slices.ContainsFunc(fields(table.typ), func(f field) bool { return f.name == key }) {
 			return fmt.Sprintf("it belongs in [%s]", table.name)
 		}

@@ -1,7 +1,11 @@
 package config
 
 import (
+	"fmt"
+	"maps"
 	"reflect"
+	"slices"
+	"strings"
 
 	"shorepass/providers"
 )
@@ -52,6 +56,56 @@ func Kind[C Options[C], P providers.Provider](construct func(C) (P, error)) Prov
 			return p, nil
 		},
 	}
+}
+
+// Provider is a [[provider]] table whose options were checked.
+type Provider struct {
+	providers.Config // what every kind has
+
+	kind    ProviderKind
+	options any // of that kind, a pointer; nil where there is no such kind, which is a fault
+}
+
+// Build makes the provider. It may read files and never uses the network.
+func (p Provider) Build() (providers.Provider, error) { return p.kind.build(p.options) }
+
+// decodeProvider fills the options of the kind that a [[provider]] table names.
+func (l *loader) decodeProvider(at string, table map[string]any, into *Provider) {
+	// Where the kind is wrong the name counts all the same, so that rules may
+	// name it: one fault is enough.
+	into.Name, _ = table["name"].(string)
+	known := slices.Sorted(maps.Keys(l.kinds))
+	name, isText := table["kind"].(string)
+	kind, ok := l.kinds[name]
+	switch {
+	case table["kind"] == nil:
+		l.faults.add(at, "kind is missing; write one of "+quoted(known))
+	case !isText:
+		l.faults.add(at+".kind", fmt.Sprintf("found %s; write one of %s", describe(table["kind"]), quoted(known)))
+	case !ok && nearest(name, known) != "":
+		l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; did you mean %q?", name, nearest(name, known)))
+	case !ok:
+		l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; write one of %s", name, quoted(known)))
+	default:
+		into.kind, into.options = kind, kind.options()
+		l.decodeTable(at, table, reflect.ValueOf(into.options).Elem())
+	}
+}
+
+// quoted lists names: "a", "b" or "c".
+func quoted(names []string) string {
+	var b strings.Builder
+	for i, name := range names {
+		switch {
+		case i == 0:
+		case i == len(names)-1:
+			b.WriteString(" or ")
+		default:
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%q", name)
+	}
+	return b.String()
 }
 
 // common returns the part of a kind's options that all kinds have. options is

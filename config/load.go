@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 
 	"shorepass/internal/durable"
+	"shorepass/internal/secret"
 	"shorepass/policy"
-	"shorepass/providers"
+	"shorepass/session"
 )
 
 // maxFile bounds a configuration: some two hundred thousand rules.
@@ -53,21 +53,18 @@ type loader struct {
 	kinds  Kinds
 	text   text
 	faults faults
-	strict strict
 	states map[string]durable.State // of the files that were needed
 
-	inPlace bool // a secret stands in the text itself
+	inPlace    bool     // a secret stands in the text itself
+	unresolved []*Fault // paths that cannot be made absolute; what packages say of their values counts all the same
 
-	document document
-	policy   *policy.Policy // of document.Rules
-	options  []any          // of document.Providers, each a pointer; nil where the kind is unknown
+	cfg      Config
 	warnings []*Fault
 }
 
 func newLoader(name, folder string, kinds Kinds) *loader {
 	l := &loader{folder: folder, kinds: kinds, text: text{name: name}, states: make(map[string]durable.State)}
 	l.faults.text = &l.text
-	l.strict = strict{faults: &l.faults, known: make(map[reflect.Type][]field)}
 	return l
 }
 
@@ -79,69 +76,48 @@ func (l *loader) dependOn(name string) {
 	}
 }
 
-// load goes from text to Config: decode strictly, fill in defaults, let the
-// rooms look at their options, then at what they say about each other's.
+// load goes from text to Config: one walk that decodes, defaults, what each
+// package says of its own options, and then what these say about each other's.
 func (l *loader) load() (*Config, error) {
 	if l.faults.list = l.text.parse(); l.faults.list != nil {
 		return nil, l.faults.err()
 	}
-	l.decode("", l.text.tree, &l.document)
-	l.decodeProviders()
-	l.validate()
-	l.resolve("", reflect.ValueOf(&l.document).Elem())
-	for i, options := range l.options {
-		if options != nil {
-			l.resolve(element("provider", i), reflect.ValueOf(options).Elem())
-		}
+	l.decode("", l.text.tree, reflect.ValueOf(&l.cfg).Elem(), "")
+	if l.cfg.Session.Store.IsZero() { // the one default that is a path
+		file := session.Config{}.WithDefaults().Store.Reveal()
+		l.cfg.Session.Store = secret.New(l.resolve("session.store", "write,sqlite:", file))
 	}
+	l.validate()
+	l.faults.list = append(l.faults.list, l.unresolved...)
 	l.crossCheck()
 	if err := l.faults.err(); err != nil {
 		return nil, err
 	}
-	return l.config(), nil
-}
-
-// decodeProviders decodes each [[provider]] table into its kind's options.
-func (l *loader) decodeProviders() {
-	known := slices.Sorted(maps.Keys(l.kinds))
-	l.options = make([]any, len(l.document.Providers))
-	for i, table := range l.document.Providers {
-		at := element("provider", i)
-		name, isText := table["kind"].(string)
-		kind, ok := l.kinds[name]
-		switch {
-		case table["kind"] == nil:
-			l.faults.add(at, "kind is missing; write one of "+quoted(known))
-		case !isText:
-			l.faults.add(at+".kind", fmt.Sprintf("found %s; write one of %s", describe(table["kind"]), quoted(known)))
-		case !ok && nearest(name, known) != "":
-			l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; did you mean %q?", name, nearest(name, known)))
-		case !ok:
-			l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; write one of %s", name, quoted(known)))
-		default:
-			l.options[i] = kind.options()
-			l.decode(at, table, l.options[i])
-		}
+	l.cfg.Files, l.cfg.states = slices.Sorted(maps.Keys(l.states)), l.states
+	for _, w := range l.warnings {
+		l.cfg.Warnings = append(l.cfg.Warnings, w.Error())
 	}
+	return &l.cfg, nil
 }
 
-// validate fills in the defaults and asks each room about its options.
+// validate fills in the defaults and asks each package about its options.
 func (l *loader) validate() {
-	d := &l.document
-	check(l, "server", &d.Server)
-	check(l, "audit", &d.Audit)
-	check(l, "token", &d.Token)
-	check(l, "session", &d.Session)
-	for i := range d.Services {
-		check(l, element("service", i), &d.Services[i])
+	c := &l.cfg
+	check(l, "server", &c.Server)
+	check(l, "audit", &c.Audit)
+	check(l, "token", &c.Token)
+	check(l, "session", &c.Session)
+	for i := range c.Services {
+		check(l, element("service", i), &c.Services[i])
 	}
-	d.Rules = policy.WithDefaults(d.Rules)
-	l.policy = policy.Compile(d.Rules, l.faults.under(""))
-	for i, options := range l.options {
-		if options != nil {
-			at := element("provider", i)
-			check(l, at, common(options))
-			l.kinds[common(options).Kind].check(options, l.faults.under(at))
+	c.Rules = policy.WithDefaults(c.Rules)
+	c.Policy = policy.Compile(c.Rules, l.faults.under(""))
+	for i := range c.Providers {
+		if p := &c.Providers[i]; p.options != nil {
+			fault := l.faults.under(element("provider", i))
+			check(l, element("provider", i), common(p.options))
+			p.kind.check(p.options, fault)
+			p.Config = *common(p.options)
 		}
 	}
 }
@@ -149,39 +125,4 @@ func (l *loader) validate() {
 func check[C Options[C]](l *loader, at string, c *C) {
 	*c = (*c).WithDefaults()
 	(*c).Validate(l.faults.under(at))
-}
-
-// config returns what was loaded.
-func (l *loader) config() *Config {
-	d := &l.document
-	c := &Config{
-		Server: d.Server, Audit: d.Audit, Token: d.Token, Services: d.Services, Session: d.Session, Rules: d.Rules, Policy: l.policy,
-		Files:  slices.Sorted(maps.Keys(l.states)),
-		states: l.states,
-	}
-	for _, options := range l.options {
-		p := *common(options)
-		build := l.kinds[p.Kind].build
-		c.Providers = append(c.Providers, Provider{Config: p, build: func() (providers.Provider, error) { return build(options) }})
-	}
-	for _, w := range l.warnings {
-		c.Warnings = append(c.Warnings, w.Error())
-	}
-	return c
-}
-
-// quoted lists names: "a", "b" or "c".
-func quoted(names []string) string {
-	var b strings.Builder
-	for i, name := range names {
-		switch {
-		case i == 0:
-		case i == len(names)-1:
-			b.WriteString(" or ")
-		default:
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%q", name)
-	}
-	return b.String()
 }

@@ -2,9 +2,9 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -35,18 +35,20 @@ type pathOptions struct {
 
 func TestPaths(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "/run/credentials/shorepass.service")
-	optional := "optional.pem"
-	o := pathOptions{
-		Read: "a.pem", Write: "out.log", Reread: "sub/../leaf.pem", To: "file:audit.log",
-		Store: secret.New("sqlite:shorepass.db"), List: []string{"b.pem", "/abs/c.pem"}, Plain: "plain",
-		TLS:      tlsconf.Config{CA: "ca.pem", Key: "$CREDENTIALS_DIRECTORY/key", ServerName: "name"},
-		Optional: &optional,
-	}
-	o.Tables = append(o.Tables, struct {
-		File string `toml:"file" path:"read"`
-	}{"d.pem"})
+	var o pathOptions
 	l := newLoader("shorepass.toml", "/etc/shorepass", nil)
-	l.resolve("x", reflect.ValueOf(&o).Elem())
+	decodeText(t, l, "x", `
+read     = "a.pem"
+write    = "out.log"
+reread   = "sub/../leaf.pem"
+to       = "file:audit.log"
+store    = "sqlite:shorepass.db"
+list     = ["b.pem", "/abs/c.pem"]
+plain    = "plain"
+optional = "optional.pem"
+tls      = { ca = "ca.pem", key = "$CREDENTIALS_DIRECTORY/key", server_name = "name" }
+table    = [{ file = "d.pem" }]
+`, &o)
 	if err := l.faults.err(); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func TestPaths(t *testing.T) {
 		"ca": "/etc/shorepass/ca.pem", "key": "/run/credentials/shorepass.service/key", "certificate": "", "server_name": "name",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("resolve (-want +got):\n%s", diff)
+		t.Errorf("decode (-want +got):\n%s", diff)
 	}
 	var files []string
 	for name := range l.states {
@@ -79,11 +81,11 @@ func TestPaths(t *testing.T) {
 // What has no scheme is no path: nothing is done to it.
 func TestPathsOfOtherSchemes(t *testing.T) {
 	for _, text := range []string{"", "stdout", "syslog", "postgres://u:p@h/d", "sqlite:", "file"} {
-		o := pathOptions{To: text, Store: secret.New(text)}
+		var o pathOptions
 		l := newLoader("shorepass.toml", "/etc/shorepass", nil)
-		l.resolve("", reflect.ValueOf(&o).Elem())
+		decodeText(t, l, "", fmt.Sprintf("to = %[1]q\nstore = %[1]q", text), &o)
 		if o.To != text || o.Store.Reveal() != text {
-			t.Errorf("resolve(%q) = %q, %q; want it as it was", text, o.To, o.Store.Reveal())
+			t.Errorf("decode of %q = %q, %q; want it as it was", text, o.To, o.Store.Reveal())
 		}
 	}
 }

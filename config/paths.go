@@ -1,73 +1,58 @@
 package config
 
 import (
-	"reflect"
-	"shorepass/internal/secret"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
-// A room marks the options that name files with a path tag:
+// resolve returns the value of an option with its path made absolute, and notes
+// a file that is read. A package marks such options with a path tag:
 //
 //	path:"read"         a file that is read, and whose change means a reload
-//	path:"reread"       a file that its room reads again by itself when it changes
+//	path:"reread"       a file that its package reads again by itself when it changes
 //	path:"write"        a file that is written, so that its change means nothing
 //	path:"write,file:"  the same, where the value begins with "file:"
 //
-// Such an option is text, a list of texts or a secret (a store's address can
-// hold a password).
-
-// resolve makes the paths in the struct v, found at the given TOML path,
-// absolute, and notes the files that are read.
-func (l *loader) resolve(at string, v reflect.Value) {
-	for _, f := range l.strict.fields(v.Type()) {
-		value := v.FieldByIndex(f.index)
-		if value.Kind() == reflect.Pointer {
-			if value.IsNil() {
-				continue
-			}
-			value = value.Elem()
-		}
-		key := join(at, f.name)
-		switch {
-		case f.path != "":
-			l.resolveValue(key, f.path, value)
-		case isTable(f.typ):
-			l.resolve(key, value)
-		case f.typ.Kind() == reflect.Slice && isTable(f.typ.Elem()):
-			for i := range value.Len() {
-				l.resolve(element(key, i), value.Index(i))
-			}
-		}
-	}
-}
-
-func (l *loader) resolveValue(key, tag string, value reflect.Value) {
-	switch {
-	case value.Type() == secretType:
-		text := value.Interface().(secret.Text)
-		value.Set(reflect.ValueOf(secret.New(l.resolvePath(key, tag, text.Reveal()))))
-	case value.Kind() == reflect.Slice:
-		for i := range value.Len() {
-			l.resolveValue(element(key, i), tag, value.Index(i))
-		}
-	default:
-		value.SetString(l.resolvePath(key, tag, value.String()))
-	}
-}
-
-func (l *loader) resolvePath(key, tag, name string) string {
+// The option is text, a list of texts or a secret (a store's address can hold a
+// password). A value without the scheme, or with nothing behind it, is returned
+// as it is, and so is everything where tag is empty.
+func (l *loader) resolve(at, tag, value string) string {
 	use, scheme, _ := strings.Cut(tag, ",")
-	rest, ok := strings.CutPrefix(name, scheme)
-	if !ok || rest == "" {
-		return name
+	name, ok := strings.CutPrefix(value, scheme)
+	if use == "" || !ok || name == "" {
+		return value
 	}
-	full, err := l.locate(rest)
+	full, err := l.locate(name)
 	if err != nil {
-		l.faults.add(key, err.Error())
-		return name
+		l.unresolved = append(l.unresolved, l.faults.at(at, err.Error()))
+		return value
 	}
 	if use == "read" {
 		l.dependOn(full)
 	}
 	return scheme + full
+}
+
+// credentials is how systemd's folder of credentials is written in a path.
+const credentials = "$CREDENTIALS_DIRECTORY"
+
+// locate makes a path of the configuration absolute. It is relative to the
+// folder of the configuration, not to the one that the process was started in,
+// which differs between a terminal and a service manager. What begins with
+// $CREDENTIALS_DIRECTORY is in the folder where systemd puts what
+// LoadCredential names; nothing else is expanded.
+func (l *loader) locate(name string) (string, error) {
+	if rest, ok := strings.CutPrefix(name, credentials+"/"); ok {
+		folder := os.Getenv(credentials[1:])
+		if folder == "" {
+			return "", fmt.Errorf("%s is not set; start with LoadCredential in the systemd unit, or write a path", credentials)
+		}
+		return filepath.Join(folder, rest), nil
+	}
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name), nil
+	}
+	return filepath.Join(l.folder, name), nil
 }

@@ -65,7 +65,7 @@ type comments struct {
 func (r *reference) write() string {
 	r.out.WriteString(referenceHead)
 	defaults := r.defaults()
-	for _, f := range fields(reflect.TypeFor[document]()) {
+	for _, f := range fields(reflect.TypeFor[Config]()) {
 		if f.name == "provider" {
 			r.providers()
 			continue
@@ -83,9 +83,9 @@ func (r *reference) write() string {
 func (r *reference) defaults() map[string]reflect.Value {
 	l := newLoader("empty.toml", "/", nil)
 	l.validate()
-	l.document.Rules = policy.WithDefaults([]policy.Rule{{Name: "-"}})
-	l.document.Rules[0].Name = ""
-	v := reflect.ValueOf(l.document)
+	l.cfg.Rules = policy.WithDefaults([]policy.Rule{{Name: "-"}})
+	l.cfg.Rules[0].Name = ""
+	v := reflect.ValueOf(l.cfg)
 	out := make(map[string]reflect.Value)
 	for _, f := range fields(v.Type()) {
 		value := v.FieldByIndex(f.index)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"shorepass/internal/durable"
 	"shorepass/internal/secret"
 	"strings"
@@ -101,26 +100,4 @@ func cannotRead(name string, err error) error {
 		err = e.Err
 	}
 	return fmt.Errorf("%s cannot be read: %v; let this process read it", name, err)
-}
-
-// credentials is how systemd's folder of credentials is written in a path.
-const credentials = "$CREDENTIALS_DIRECTORY"
-
-// locate makes a path of the configuration absolute. It is relative to the
-// folder of the configuration, not to the one that the process was started in,
-// which differs between a terminal and a service manager. What begins with
-// $CREDENTIALS_DIRECTORY is in the folder where systemd puts what
-// LoadCredential names; nothing else is expanded.
-func (l *loader) locate(name string) (string, error) {
-	if rest, ok := strings.CutPrefix(name, credentials+"/"); ok {
-		folder := os.Getenv(credentials[1:])
-		if folder == "" {
-			return "", fmt.Errorf("%s is not set; start with LoadCredential in the systemd unit, or write a path", credentials)
-		}
-		return filepath.Join(folder, rest), nil
-	}
-	if filepath.IsAbs(name) {
-		return filepath.Clean(name), nil
-	}
-	return filepath.Join(l.folder, name), nil
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"path/filepath"
 	"shorepass/internal/secret"
 	"shorepass/internal/tlsconf"
 	"strings"
@@ -158,7 +159,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 func (c Config) validateStore(fault func(key, problem string)) {
 	file, isSQLite := c.SQLiteFile()
 	switch {
-	case isSQLite && strings.TrimSpace(file) == "":
+	case isSQLite && (file == "" || strings.TrimSpace(filepath.Base(file)) == ""):
 		fault("store", `names no file; write one such as "sqlite:data/shorepass.db"`)
 	case !isSQLite && !c.IsPostgres():
 		fault("store", `is neither "sqlite:FILE" nor "postgres://…"`)

@@ -10,7 +10,7 @@ import (
 
 // Config is a [[provider]] table of kind "file".
 type Config struct {
-	providers.Config `toml:",squash"`
+	providers.Config
 
 	// Users are the local users, a [[provider.user]] table each. Optional
 	// beside htpasswd.

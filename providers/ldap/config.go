@@ -10,7 +10,7 @@ import (
 
 // Config is a [[provider]] table of kind "ldap".
 type Config struct {
-	providers.Config `toml:",squash"`
+	providers.Config
 
 	// Preset fills in filters, attribute names, and which accounts are
 	// disabled, expired or locked: "openldap", "activedirectory", "freeipa",
@@ -160,7 +160,7 @@ type Groups struct {
 	// Depth is how many groups up nested = "walk" goes, at most 50. Default 10.
 	Depth int `toml:"depth"`
 
-	providers.GroupNames `toml:",squash"`
+	providers.GroupNames
 }
 
 // Ways of Groups.Nested.

@@ -15,7 +15,7 @@ import (
 
 // Config is a [[provider]] table of kind "oidc".
 type Config struct {
-	providers.Config `toml:",squash"`
+	providers.Config
 
 	// Issuer is the provider's issuer URL, byte for byte as it is in the
 	// iss claim of its tokens, a trailing slash included or not. Discovery
@@ -126,7 +126,7 @@ type Groups struct {
 	// group would not find its members.
 	Optional bool `toml:"optional"`
 
-	providers.GroupNames `toml:",squash"`
+	providers.GroupNames
 }
 
 // Grants that Config.Grants can name.
