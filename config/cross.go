@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -85,8 +84,11 @@ func (l *loader) checkRules() {
 func (l *loader) checkClaims() {
 	kept := make(map[string]bool)
 	for _, p := range l.cfg.Providers {
-		if p.options != nil {
-			l.keptClaims(kept, reflect.ValueOf(p.options).Elem())
+		if p.options == nil {
+			continue
+		}
+		for _, name := range p.options.KeptClaims() {
+			kept[name] = true
 		}
 	}
 	for _, claim := range l.cfg.Policy.Claims() {
@@ -94,30 +96,6 @@ func (l *loader) checkClaims() {
 		if !kept[claim.Path] && !kept[name] {
 			// One rule is enough to find the others by.
 			l.warn(element("rule", claim.Rule), fmt.Sprintf("no provider keeps the claim %q; add it to the claims of one", name))
-		}
-	}
-}
-
-// keptClaims adds the claims that a provider's options keep: those under the
-// key claims, a list of names or a table of values, and a user's email.
-func (l *loader) keptClaims(kept map[string]bool, v reflect.Value) {
-	for _, f := range fields(v.Type()) {
-		value := v.FieldByIndex(f.index)
-		switch {
-		case f.name == "claims" && value.Kind() == reflect.Slice:
-			for i := range value.Len() {
-				kept[value.Index(i).String()] = true
-			}
-		case f.name == "claims" && value.Kind() == reflect.Map:
-			for _, name := range value.MapKeys() {
-				kept[name.String()] = true
-			}
-		case f.name == "email":
-			kept[f.name] = true
-		case f.typ.Kind() == reflect.Slice && isTable(f.typ.Elem()):
-			for i := range value.Len() {
-				l.keptClaims(kept, value.Index(i))
-			}
 		}
 	}
 }

@@ -10,16 +10,33 @@ import (
 	"shorepass/providers"
 )
 
-// Options is what a kind of provider offers for its [[provider]] table: a
-// struct that embeds [providers.Config].
+// Options are what a table of the configuration is decoded into: a struct whose
+// toml tags are the keys.
 type Options[C any] interface {
 	// WithDefaults returns a copy in which what was left out is filled in.
 	WithDefaults() C
 
-	// Validate reports each fault by its key, relative to the table, and
-	// leaves the keys of providers.Config out. It only looks: no files, no
-	// network.
+	// Validate reports each fault by its key, relative to the table. It only
+	// looks: no files, no network.
 	Validate(fault func(key, problem string))
+}
+
+// ProviderOptions are the options of a kind of provider: a pointer to a struct
+// that embeds [providers.Config]. Its defaults and faults leave the keys of that
+// to this package.
+type ProviderOptions[C any] interface {
+	*C
+	kindOptions
+}
+
+// kindOptions are the options of some kind of provider.
+type kindOptions interface {
+	// Common returns the part that all kinds have, by embedding.
+	Common() *providers.Config
+
+	// KeptClaims names the claims that an identity of this provider can have,
+	// so that a rule which asks for another is warned of.
+	KeptClaims() []string
 }
 
 // Kinds are the kinds of provider that a configuration may name.
@@ -27,29 +44,28 @@ type Kinds map[string]ProviderKind
 
 // ProviderKind says how a [[provider]] table of one kind is read and built.
 type ProviderKind struct {
-	// options returns a pointer to new, empty options to decode into.
-	options func() any
+	// options returns new, empty options to decode into.
+	options func() kindOptions
 
-	// check applies the defaults to the options behind the pointer and
-	// reports their faults.
-	check func(options any, fault func(key, problem string))
+	// check applies the defaults to the options and reports their faults.
+	check func(options kindOptions, fault func(key, problem string))
 
-	// build makes the provider of the options behind the pointer.
-	build func(options any) (providers.Provider, error)
+	// build makes the provider of the options.
+	build func(options kindOptions) (providers.Provider, error)
 }
 
 // Kind makes a ProviderKind of a constructor, so that this package needs to
 // know no kind of provider and a new one is one line where it is wired.
-func Kind[C Options[C], P providers.Provider](construct func(C) (P, error)) ProviderKind {
+func Kind[C Options[C], P providers.Provider, O ProviderOptions[C]](construct func(C) (P, error)) ProviderKind {
 	return ProviderKind{
-		options: func() any { return new(C) },
-		check: func(options any, fault func(key, problem string)) {
-			c := options.(*C)
+		options: func() kindOptions { return O(new(C)) },
+		check: func(options kindOptions, fault func(key, problem string)) {
+			c := (*C)(options.(O))
 			*c = (*c).WithDefaults()
 			(*c).Validate(fault)
 		},
-		build: func(options any) (providers.Provider, error) {
-			p, err := construct(*options.(*C))
+		build: func(options kindOptions) (providers.Provider, error) {
+			p, err := construct(*options.(O))
 			if err != nil {
 				return nil, err // not p, which would be a nil pointer in an interface that is not nil
 			}
@@ -63,7 +79,7 @@ type Provider struct {
 	providers.Config // what every kind has
 
 	kind    ProviderKind
-	options any // of that kind, a pointer; nil where there is no such kind, which is a fault
+	options kindOptions // nil where there is no such kind, which is a fault
 }
 
 // Build makes the provider. It may read files and never uses the network.
@@ -106,18 +122,4 @@ func quoted(names []string) string {
 		fmt.Fprintf(&b, "%q", name)
 	}
 	return b.String()
-}
-
-// common returns the part of a kind's options that all kinds have. options is
-// a pointer, and so is what is returned.
-func common(options any) *providers.Config {
-	v := reflect.ValueOf(options).Elem()
-	for i := range v.NumField() {
-		if v.Type().Field(i).Anonymous {
-			if c, ok := v.Field(i).Addr().Interface().(*providers.Config); ok {
-				return c
-			}
-		}
-	}
-	panic("config: the options of a provider kind must embed providers.Config, " + v.Type().String() + " does not")
 }

@@ -115,9 +115,9 @@ func (l *loader) validate() {
 	for i := range c.Providers {
 		if p := &c.Providers[i]; p.options != nil {
 			fault := l.faults.under(element("provider", i))
-			check(l, element("provider", i), common(p.options))
+			check(l, element("provider", i), p.options.Common())
 			p.kind.check(p.options, fault)
-			p.Config = *common(p.options)
+			p.Config = *p.options.Common()
 		}
 	}
 }

@@ -129,6 +129,7 @@ func TestWarnings(t *testing.T) {
 		{"lost claim in a condition", minimal + demo + rule + `when = 'claims.city == "Kiel"'`, 0o600, `shorepass.toml:11: rule[0]: no provider keeps the claim "city"; add it to the claims of one`},
 		{"kept claim in a name", minimal + demo + strings.Replace(rule, "a/b", "{claims.department}/*", 1), 0o600, ""},
 		{"lost claim in a name", minimal + demo + strings.Replace(rule, "a/b", "{claims.city}/*", 1), 0o600, `no provider keeps the claim "city"`},
+		{"email of a user", minimal + demo + rule + `when = 'claims.email.endsWith("@corp.example")'`, 0o600, ""},
 		{"part of a kept claim", minimal + oidc + "claims = [\"realm_access\"]\n" + rule + `when = '"x" in claims.realm_access.roles'`, 0o600, ""},
 		{"secret in an open file", minimal + oidc + rule, 0o644, "everybody on this machine can read this file, and a secret stands in it; chmod 600 it"},
 	} {
@@ -180,20 +181,21 @@ func TestLoadNoFile(t *testing.T) {
 	}
 }
 
-type kindOptions struct {
+type failing struct {
 	providers.Config
 	Fail bool `toml:"fail"`
 }
 
-func (o kindOptions) WithDefaults() kindOptions          { return o }
-func (o kindOptions) Validate(func(key, problem string)) {}
+func (o failing) WithDefaults() failing              { return o }
+func (o failing) Validate(func(key, problem string)) {}
+func (o failing) KeptClaims() []string               { return nil }
 
 type kindProvider struct{ providers.Provider }
 
 var errBuild = errors.New("cannot be built")
 
 func TestBuild(t *testing.T) {
-	built := Kinds{"kind": Kind(func(o kindOptions) (*kindProvider, error) {
+	built := Kinds{"kind": Kind(func(o failing) (*kindProvider, error) {
 		if o.Fail {
 			return nil, errBuild
 		}

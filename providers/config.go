@@ -49,6 +49,10 @@ type Config struct {
 	IDTokensAuthenticated bool `toml:"id_tokens_authenticated"`
 }
 
+// Common returns c. A kind's own Config has it by embedding this one, so that the
+// part which all kinds have is found in each.
+func (c *Config) Common() *Config { return c }
+
 // maxRemember is how long a right password is remembered at most: the time for
 // which an old one still works.
 const maxRemember = time.Minute

@@ -2,6 +2,8 @@ package file
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"shorepass/internal/secret"
@@ -46,6 +48,16 @@ type User struct {
 
 	// Disabled users cannot log in, and their sessions end. Default false.
 	Disabled bool `toml:"disabled"`
+}
+
+// KeptClaims names the claims that are kept of some user for rules. Any user can
+// have an email.
+func (c Config) KeptClaims() []string {
+	var names []string
+	for _, u := range c.Users {
+		names = append(append(names, "email"), slices.Collect(maps.Keys(u.Claims))...)
+	}
+	return names
 }
 
 // WithDefaults returns a copy in which what was left out has its default.
