@@ -18,10 +18,11 @@ var (
 
 // field is a key that a table may have.
 type field struct {
-	name  string
-	typ   reflect.Type // of its value, never a pointer
-	path  string       // the path tag, see loader.resolve
-	index []int        // for reflect.Value.FieldByIndex
+	name   string
+	typ    reflect.Type // of its value, never a pointer
+	path   string       // the path tag, see loader.resolve
+	reload string       // the reload tag, see reload.go
+	index  []int        // for reflect.Value.FieldByIndex
 
 	pointer bool // whether the field tells zero from left out
 }
@@ -47,7 +48,7 @@ func fields(t reflect.Type) []field {
 		if pointer {
 			typ = typ.Elem()
 		}
-		all = append(all, field{name: name, typ: typ, path: f.Tag.Get("path"), index: []int{i}, pointer: pointer})
+		all = append(all, field{name: name, typ: typ, path: f.Tag.Get("path"), reload: f.Tag.Get("reload"), index: []int{i}, pointer: pointer})
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -46,7 +47,7 @@ The file is TOML 1.0, and strict: an unknown key is an error that names its line
 - The path of a **file** is relative to the folder of the configuration. ` + "`$CREDENTIALS_DIRECTORY/…`" + ` is what systemd's
   ` + "`LoadCredential`" + ` put there.
 - The file, and every file it points to, is looked at every two seconds; a change is loaded like SIGHUP. A bad file is
-  reported, and what was in force stays.
+  reported, and what was in force stays. Where a key says that a change needs a restart, the log says so too.
 `
 
 // reference writes the reference.
@@ -120,19 +121,21 @@ func (r *reference) section(level, heading, name string, defaults reflect.Value,
 		r.out.WriteString(r.prose(text, t) + "\n\n")
 	}
 	r.out.WriteString("| key | is | default | meaning |\n|---|---|---|---|\n")
-	lists := r.rows("", defaults, t)
+	lists := r.rows("", "", defaults, t)
 	for _, f := range lists {
 		r.section("###", "`[["+name+"."+f.name+"]]`", name+"."+f.name, reflect.Value{}, f.typ.Elem())
 	}
 }
 
 // rows writes the keys of a struct and of the tables in it. It returns the
-// lists of tables, which are written as sections.
-func (r *reference) rows(prefix string, defaults reflect.Value, t reflect.Type) (lists []field) {
+// lists of tables, which are written as sections. reload is the tag of the table
+// that they are in.
+func (r *reference) rows(prefix, reload string, defaults reflect.Value, t reflect.Type) (lists []field) {
 	for _, f := range fields(t) {
 		if prefix == "" && t != reflect.TypeFor[providers.Config]() && t.Field(f.index[0]).Type == reflect.TypeFor[providers.Config]() {
 			continue // in the section of all kinds
 		}
+		f.reload = cmp.Or(f.reload, reload)
 		var value reflect.Value
 		if defaults.IsValid() {
 			value = defaults.FieldByIndex(f.index)
@@ -141,7 +144,7 @@ func (r *reference) rows(prefix string, defaults reflect.Value, t reflect.Type) 
 		}
 		switch {
 		case isTable(f.typ):
-			lists = append(lists, r.rows(prefix+f.name+".", value, f.typ)...)
+			lists = append(lists, r.rows(prefix+f.name+".", f.reload, value, f.typ)...)
 		case f.typ.Kind() == reflect.Slice && isTable(f.typ.Elem()):
 			lists = append(lists, f)
 		default:
@@ -175,6 +178,13 @@ func (r *reference) row(key string, f field, value reflect.Value, t reflect.Type
 	}
 	if byCode != "" {
 		byCode = "`" + byCode + "`"
+	}
+	switch f.reload {
+	case tagRestart:
+		meaning += " A change needs a restart."
+	case tagSwitch:
+		table, _, _ := strings.Cut(key, ".")
+		meaning += fmt.Sprintf(" Setting `%[1]s`, or leaving it out, needs a restart.", table)
 	}
 	fmt.Fprintf(&r.out, "| `%s` | %s | %s | %s |\n", key, typeName(f), byCode, strings.ReplaceAll(meaning, "|", `\|`))
 }

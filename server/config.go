@@ -18,11 +18,11 @@ import (
 // Config is the [server] table.
 type Config struct {
 	// Listen is the host and port to listen on. Default "127.0.0.1:5001".
-	Listen string `toml:"listen"`
+	Listen string `toml:"listen" reload:"restart"`
 
 	// TLS to serve with. Optional: without it the server speaks plain HTTP,
 	// and somebody else must stand before it.
-	TLS tlsconf.Config `toml:"tls"`
+	TLS tlsconf.Config `toml:"tls" reload:"switch"`
 
 	// PublicURLs are what people and registries call this server; the first
 	// is the default. Host and port must lead to Listen, and with TLS each is
@@ -49,17 +49,17 @@ type Config struct {
 
 	// LogLevel is the least that is logged, on standard error: "debug",
 	// "info", "warn" or "error". Default "info".
-	LogLevel string `toml:"log_level"`
+	LogLevel string `toml:"log_level" reload:"restart"`
 }
 
 // AuditConfig is the [audit] table: where one line a decision is written.
 type AuditConfig struct {
 	// To is "stdout" (default), "file:PATH", "syslog" or "off".
-	To string `toml:"to" path:"write,file:"`
+	To string `toml:"to" path:"write,file:" reload:"restart"`
 
 	// Required answers 503 when a line cannot be written, rather than to
 	// serve and count. Default false.
-	Required bool `toml:"required"`
+	Required bool `toml:"required" reload:"restart"`
 }
 
 // WithDefaults returns the configuration with what was left out filled in.

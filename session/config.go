@@ -20,25 +20,25 @@ type Config struct {
 	// this machine must prove by TLS that it has that name. A file and its
 	// folder must be readable by their owner only; what does not exist is made
 	// so. Default "sqlite:data/shorepass.db".
-	Store secret.Text `toml:"store" path:"write,sqlite:"`
+	Store secret.Text `toml:"store" path:"write,sqlite:" reload:"restart"`
 
 	// Connections is how many connections each replica opens to PostgreSQL at
 	// most. A redemption needs one for less than a millisecond, so a few serve
 	// thousands a second. All replicas together must stay below the server's
 	// max_connections. Default 10.
-	Connections int `toml:"connections"`
+	Connections int `toml:"connections" reload:"restart"`
 
 	// ConnectTimeout is how long one connection to PostgreSQL may take to
 	// open. Default "3s".
-	ConnectTimeout time.Duration `toml:"connect_timeout"`
+	ConnectTimeout time.Duration `toml:"connect_timeout" reload:"restart"`
 
 	// QueryTimeout is how long PostgreSQL may take to answer, waiting for a
 	// free connection included. After it the client gets 503. Default "3s".
-	QueryTimeout time.Duration `toml:"query_timeout"`
+	QueryTimeout time.Duration `toml:"query_timeout" reload:"restart"`
 
 	// TLS is how to connect to PostgreSQL: the authorities to trust, and the
 	// certificate to show. Optional.
-	TLS tlsconf.Config `toml:"tls"`
+	TLS tlsconf.Config `toml:"tls" reload:"restart"`
 
 	// SealKey seals the providers' refresh tokens: base64 of 32 bytes, as
 	// "shorepass keys init --seal-key FILE" writes it. Several keys, apart by
@@ -47,7 +47,7 @@ type Config struct {
 	// them, put the new one first, restart them again, run "shorepass sessions
 	// rekey", and take the old one out. Default: seal.key beside a SQLite
 	// store, made at first start; required with any other store.
-	SealKey secret.Text `toml:"seal_key"`
+	SealKey secret.Text `toml:"seal_key" reload:"restart"`
 
 	// Revalidate is the time after which the provider is asked again. Default
 	// "5m".

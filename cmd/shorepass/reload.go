@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"shorepass/config"
-	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 )
 
@@ -74,7 +73,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		return errors.Join(err, gen.Chain.Close())
 	}
 	d.retire(ctx, oldChain)
-	for _, key := range needRestart(old, cfg) {
+	for _, key := range config.NeedRestart(old.Config, cfg.Config) {
 		d.log.Warn("a changed setting needs a restart", "key", key)
 	}
 	return nil
@@ -92,30 +91,3 @@ func (d *daemon) retire(ctx context.Context, old *providers.Chain) {
 		}
 	})
 }
-
-// needRestart names the settings that differ and that a reload leaves alone.
-func needRestart(old, new *settled) []string {
-	var keys []string
-	for _, setting := range []struct {
-		key     string
-		differs bool
-	}{
-		{"server.listen", old.Server.Listen != new.Server.Listen},
-		{"server.tls", (old.Server.TLS == noTLS) != (new.Server.TLS == noTLS)},
-		{"server.log_level", old.Server.LogLevel != new.Server.LogLevel},
-		{"audit", old.Audit != new.Audit},
-		{"session.store", !old.Session.Store.Equal(new.Session.Store)},
-		{"session.tls", old.Session.TLS != new.Session.TLS},
-		{"session.connections", old.Session.Connections != new.Session.Connections},
-		{"session.connect_timeout", old.Session.ConnectTimeout != new.Session.ConnectTimeout},
-		{"session.query_timeout", old.Session.QueryTimeout != new.Session.QueryTimeout},
-		{"session.seal_key", !old.Session.SealKey.Equal(new.Session.SealKey)},
-	} {
-		if setting.differs {
-			keys = append(keys, setting.key)
-		}
-	}
-	return keys
-}
-
-var noTLS = tlsconf.Config{}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestNeedRestart(t *testing.T) {
+	const tls = "[server]\ntls = { certificate = \"a.crt\", key = \"a.key\" }\n"
+	const postgres = "[session]\nstore = \"postgres://u:p@h/d\"\n"
+	for _, tt := range []struct {
+		name, old, new string
+		want           string
+	}{
+		{"nothing", "", "", ""},
+		{"a default that is written", "", "[server]\nlisten = \"127.0.0.1:5001\"\n", ""},
+		{"listen", "", "[server]\nlisten = \":5001\"\n", "server.listen"},
+		{"log level", "", "[server]\nlog_level = \"debug\"\n", "server.log_level"},
+		{"TLS on", "", tls, "server.tls"},
+		{"TLS off", tls, "", "server.tls"},
+		{"another certificate", tls, strings.ReplaceAll(tls, "a.", "b."), ""},
+		{"audit", "", "[audit]\nto = \"off\"\n", "audit.to"},
+		{"audit required", "", "[audit]\nrequired = true\n", "audit.required"},
+		{"store", "", postgres, "session.store"},
+		{"password of the store", postgres, strings.Replace(postgres, "u:p", "u:q", 1), "session.store"},
+		{"TLS of the store", postgres, postgres + "tls = { ca = \"ca.crt\" }\n", "session.tls"},
+		{"way to the store", postgres, postgres + "connections = 5\nconnect_timeout = \"1s\"\nquery_timeout = \"1s\"\n",
+			"session.connections session.connect_timeout session.query_timeout"},
+		{"sealing key", "", "[session]\nseal_key = \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"\n", "session.seal_key"},
+		{"what a reload puts in force", "", "[server]\noperators = [\"ops\"]\n[session]\nidle = \"30d\"\n" + demo + rule, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var loaded [2]*Config
+			for i, text := range []string{tt.old, tt.new} {
+				l := newLoader("shorepass.toml", "/", kinds)
+				l.text.data = []byte(minimal + text)
+				cfg, err := l.load()
+				if err != nil {
+					t.Fatal(err)
+				}
+				loaded[i] = cfg
+			}
+			if got := strings.Join(NeedRestart(loaded[0], loaded[1]), " "); got != tt.want {
+				t.Errorf("NeedRestart = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Every key of the tables that are not built anew at a reload says that it needs
+// a restart, or is one that is read at each request, through what Use swaps.
+func TestEveryKeyReloads(t *testing.T) {
+	reloads := map[string]string{
+		"server.tls.certificate": "daemon.use reads it for the next handshake",
+		"server.tls.key":         "daemon.use reads it for the next handshake",
+		"server.tls.ca":          "daemon.use reads it for the next handshake",
+		"server.tls.server_name": "daemon.use reads it for the next handshake",
+		"server.public_urls":     "server.Use makes the realms of it",
+		"server.paths":           "server.Use makes the routes of it",
+		"server.trusted_proxies": "server.Use parses it for the address of each request",
+		"server.metrics_from":    "server.Use parses it for each request of /metrics",
+		"server.operators":       "server.Use swaps it for each request of an operator",
+
+		"session.revalidate":         "session.Use swaps it for each redemption",
+		"session.grace":              "session.Use swaps it for each redemption",
+		"session.idle":               "session.Use swaps it for each redemption and sweep",
+		"session.lifetime":           "session.Use swaps it for each new session",
+		"session.unused":             "session.Use swaps it for each redemption and sweep",
+		"session.unchecked_lifetime": "session.Use swaps it for each new session",
+		"session.ci_lifetime":        "session.Use swaps it for each new session",
+		"session.per_person":         "session.Use swaps it for each new session",
+	}
+	got := make(map[string]string)
+	var walk func(at, tag string, typ reflect.Type)
+	walk = func(at, tag string, typ reflect.Type) {
+		if isTable(typ) {
+			for _, f := range fields(typ) {
+				if f.reload != "" && f.reload != tagRestart && f.reload != tagSwitch {
+					t.Errorf("%s.%s: no reload tag is %q", at, f.name, f.reload)
+				}
+				if tag == "" || tag == tagSwitch {
+					walk(at+"."+f.name, f.reload, f.typ)
+				}
+			}
+		} else if tag != tagRestart {
+			got[at] = reloads[at]
+		}
+	}
+	for _, f := range fields(reflect.TypeFor[Config]()) {
+		switch f.name {
+		case "server", "audit", "session":
+			walk(f.name, "", f.typ)
+		}
+	}
+	if diff := cmp.Diff(reloads, got); diff != "" {
+		t.Errorf("keys that take effect at a reload, and by what (-said +without a reload tag):\n%s", diff)
+	}
+}
+
+// NeedRestart does not look into lists of tables, so no option there is marked.
+func TestNoTagInLists(t *testing.T) {
+	var walk func(at string, typ reflect.Type)
+	walk = func(at string, typ reflect.Type) {
+		if typ.Kind() == reflect.Slice {
+			typ = typ.Elem()
+		}
+		if !isTable(typ) {
+			return
+		}
+		for _, f := range fields(typ) {
+			if f.reload != "" {
+				t.Errorf("%s.%s has a reload tag, which nothing reads there", at, f.name)
+			}
+			walk(at+"."+f.name, f.typ)
+		}
+	}
+	for _, f := range fields(reflect.TypeFor[Config]()) {
+		if f.typ.Kind() == reflect.Slice {
+			walk(f.name, f.typ)
+		}
+	}
+	for name, kind := range kinds {
+		walk("provider "+name, reflect.TypeOf(kind.options()).Elem())
+	}
+}
