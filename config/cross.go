@@ -40,7 +40,8 @@ func (l *loader) checkProviders() {
 	})
 }
 
-// checkServices compares the [[service]] tables with token.services.
+// checkServices looks at the [[service]] tables beside [token]. Of their names it
+// says first what only a reader of the file knows.
 func (l *loader) checkServices() {
 	served := l.cfg.Token.Services
 	names := make(map[string]int)
@@ -48,15 +49,12 @@ func (l *loader) checkServices() {
 		at := element("service", i)
 		switch first, ok := names[s.Name]; {
 		case s.Name == "":
-			continue // the room says it
+			continue
 		case ok:
 			l.faults.add(at+".name", fmt.Sprintf("%q has its table on line %d already; make one of the two",
 				s.Name, l.text.line(element("service", first))))
-		case slices.Contains(served, s.Name):
-		case nearest(s.Name, served) != "":
+		case !slices.Contains(served, s.Name) && nearest(s.Name, served) != "":
 			l.faults.add(at+".name", fmt.Sprintf("%q is not in token.services; did you mean %q?", s.Name, nearest(s.Name, served)))
-		default:
-			l.faults.add(at+".name", fmt.Sprintf("%q is not in token.services; add it there", s.Name))
 		}
 		names[s.Name] = i
 	}

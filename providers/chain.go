@@ -34,8 +34,9 @@ type Chain struct {
 	log      *slog.Logger
 }
 
-// NewChain returns a chain of members, in this order. The counters may be
-// shared with other chains and processes. It asks nobody; [Chain.Start] begins
+// NewChain returns a chain of members, in this order. Their defaults must be in
+// place; the error joins their faults. The counters may be shared with other
+// chains and processes. It asks nobody; [Chain.Start] begins
 // what providers do in the background, and [Chain.Close] must end each chain,
 // started or not.
 func NewChain(members []Member, counters throttle.Counters, log *slog.Logger) (*Chain, error) {
@@ -47,7 +48,7 @@ func NewChain(members []Member, counters throttle.Counters, log *slog.Logger) (*
 	configs := make([]Config, len(members))
 	var faults []error
 	for i, m := range members {
-		configs[i] = m.Config.WithDefaults()
+		configs[i] = m.Config
 		configs[i].Validate(func(key, problem string) {
 			faults = append(faults, fmt.Errorf("provider[%d].%s: %s", i, key, problem))
 		})

@@ -569,7 +569,7 @@ func TestNewChainRefuses(t *testing.T) {
 	} {
 		members := make([]Member, len(test.configs))
 		for i, cfg := range test.configs {
-			members[i] = Member{&directory{}, cfg}
+			members[i] = Member{&directory{}, cfg.WithDefaults()}
 		}
 		_, err := NewChain(members, throttle.NewLocalCounters(), nil)
 		if got := fmt.Sprint(err); test.want == "" && err != nil || !strings.HasPrefix(got, test.want) && test.want != "" {

@@ -88,7 +88,10 @@ func (c Config) Validate(fault func(key, problem string)) {
 	if c.Prefix != nil && (!utf8.ValidString(*c.Prefix) || strings.ContainsFunc(*c.Prefix, unicode.IsControl)) {
 		fault("prefix", "holds a control character or is not UTF-8")
 	}
-	if c.Remember != nil && (*c.Remember < 0 || *c.Remember > maxRemember) {
+	switch {
+	case c.Remember == nil:
+		fault("remember", "has no value; apply the defaults first")
+	case *c.Remember < 0 || *c.Remember > maxRemember:
 		fault("remember", fmt.Sprintf("%s is not between \"0s\" and \"1m\", the longest that an old password may still work", *c.Remember))
 	}
 	if c.WrongPasswords < 1 || c.WrongPasswords > maxWrongPasswords {

@@ -51,7 +51,7 @@ func TestClassify(t *testing.T) {
 func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 	var log bytes.Buffer
 	d := &directory{accounts: bob(), catches: true}
-	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}}}, throttle.NewLocalCounters(), slog.New(slog.NewTextHandler(&log, nil)))
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, throttle.NewLocalCounters(), slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

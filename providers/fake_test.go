@@ -166,6 +166,9 @@ func one(t *testing.T, d *directory, edit func(*Config)) *Chain {
 
 func chainOf(t *testing.T, counters throttle.Counters, members ...Member) *Chain {
 	t.Helper()
+	for i := range members {
+		members[i].Config = members[i].Config.WithDefaults()
+	}
 	c, err := NewChain(members, counters, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -174,7 +174,7 @@ func TestCanceledLeader(t *testing.T) {
 // BenchmarkRemembered is what each layer of an image costs that docker pulls.
 func BenchmarkRemembered(b *testing.B) {
 	d := &directory{accounts: bob()}
-	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}}}, throttle.NewLocalCounters(), nil)
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, throttle.NewLocalCounters(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func BenchmarkRemembered(b *testing.B) {
 func BenchmarkAsked(b *testing.B) {
 	d := &directory{accounts: bob()}
 	remember := time.Duration(0)
-	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap", Remember: &remember}}}, throttle.NewLocalCounters(), nil)
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap", Remember: &remember}.WithDefaults()}}, throttle.NewLocalCounters(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -166,11 +166,17 @@ func (s Service) Validate(fault func(key, problem string)) {
 }
 
 // ValidateServices reports what is wrong with the [[service]] tables together with
-// [token], except for their names, which a reader of files can say more about.
-// Keys are whole paths: "service[0].signing".
+// [token]. Keys are whole paths: "service[0].signing".
 func ValidateServices(c Config, services []Service, fault func(key, problem string)) {
 	for i, s := range services {
 		key := fmt.Sprintf("service[%d]", i)
+		switch {
+		case s.Name == "": // said by Service.Validate
+		case !slices.Contains(c.Services, s.Name):
+			fault(key+".name", fmt.Sprintf("%q is not in token.services; add it there", s.Name))
+		case slices.ContainsFunc(services[:i], func(other Service) bool { return other.Name == s.Name }):
+			fault(key+".name", fmt.Sprintf("%q has a table already; make one of the two", s.Name))
+		}
 		ownKey := s.Signing == SigningKID || s.Signing == SigningLibtrust
 		if ownKey && s.RootKey == "" && c.SigningCertificate != "" {
 			fault(key+".signing", fmt.Sprintf("%q signs with a root_key, and [token] has only signing_certificate; give this service root_certificate and root_key", s.Signing))

@@ -82,14 +82,14 @@ func TestServiceValidate(t *testing.T) {
 }
 
 func TestValidateServices(t *testing.T) {
-	given := Config{SigningCertificate: "a", SigningKey: "b"}
+	given := Config{Services: []string{"a", "b", "c"}, SigningCertificate: "a", SigningKey: "b"}
 	services := []Service{{Name: "a"}, {Name: "b", Signing: "kid"}, {Name: "c", Signing: "libtrust", RootCertificate: "d", RootKey: "e"}}
 	got := faultsOf(func(fault func(string, string)) { ValidateServices(given, services, fault) })
 	want := []string{`service[1].signing: "kid" signs with a root_key, and [token] has only signing_certificate; give this service root_certificate and root_key`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ValidateServices (-want +got)\n%s", diff)
 	}
-	if got := faultsOf(func(fault func(string, string)) { ValidateServices(Config{}, services, fault) }); got != nil {
+	if got := faultsOf(func(fault func(string, string)) { ValidateServices(Config{Services: given.Services}, services, fault) }); got != nil {
 		t.Errorf("ValidateServices with a root's key = %q, want none", got)
 	}
 }

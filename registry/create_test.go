@@ -187,7 +187,7 @@ func TestCheckWithoutRoot(t *testing.T) {
 		{"names a file that is missing", Service{Name: "b", RootCertificate: filepath.Join(dir, "none"), RootKey: ownKey}, "none: no such file"},
 		{"is not served", Service{Name: "c"}, `"c" is not in token.services`},
 	} {
-		cfg := Config{Issuer: "i", Services: []string{"a", "b"}, RootCertificate: certFile, RootKey: keyFile}
+		cfg := Config{Issuer: "i", Services: []string{"a", "b"}, RootCertificate: certFile, RootKey: keyFile}.WithDefaults()
 		err := CheckWithoutRoot(cfg, []Service{tt.service})
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("CheckWithoutRoot where the service %s = %v, want %q", tt.name, err, tt.want)

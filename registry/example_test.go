@@ -26,7 +26,7 @@ func Example() {
 	if err := registry.CreateRoot(cfg.RootCertificate, cfg.RootKey); err != nil {
 		log.Fatal(err)
 	}
-	issuer, err := registry.NewIssuer(cfg, nil, func(err error) { log.Print(err) })
+	issuer, err := registry.NewIssuer(cfg.WithDefaults(), nil, func(err error) { log.Print(err) })
 	if err != nil {
 		log.Fatal(err)
 	}

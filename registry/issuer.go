@@ -49,8 +49,8 @@ type material struct {
 }
 
 // NewIssuer reads the key files that cfg and services name. It makes no file:
-// Config.RootCertificate and RootKey must exist (see [CreateRoot]). The error
-// tells every fault at once.
+// Config.RootCertificate and RootKey must exist (see [CreateRoot]). The defaults
+// of cfg must be in place. The error tells every fault at once.
 //
 // report is told, from then on, when a new signing certificate cannot be taken
 // into use. It must not block.
@@ -86,7 +86,6 @@ func CheckWithoutRoot(cfg Config, services []Service) error {
 
 // newIssuer returns an issuer whose services have no keys yet.
 func newIssuer(cfg Config, services []Service) (*Issuer, error) {
-	cfg = cfg.WithDefaults()
 	var faults []error
 	fault := func(key, problem string) { faults = append(faults, fmt.Errorf("%s: %s", key, problem)) }
 	cfg.Validate(func(key, problem string) { fault("token."+key, problem) })
@@ -94,22 +93,15 @@ func newIssuer(cfg Config, services []Service) (*Issuer, error) {
 		s.Validate(func(key, problem string) { fault(fmt.Sprintf("service[%d].%s", i, key), problem) })
 	}
 	ValidateServices(cfg, services, fault)
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
 	i := &Issuer{services: make(map[string]*service), names: cfg.Services}
 	for _, name := range cfg.Services {
 		i.services[name] = newService(cfg, Service{Name: name})
 	}
-	for n, s := range services {
-		switch known := i.services[s.Name]; {
-		case known == nil:
-			fault(fmt.Sprintf("service[%d].name", n), fmt.Sprintf("%q is not in token.services", s.Name))
-		case slices.ContainsFunc(services[:n], func(other Service) bool { return other.Name == s.Name }):
-			fault(fmt.Sprintf("service[%d].name", n), fmt.Sprintf("%q has a table already", s.Name))
-		default:
-			i.services[s.Name] = newService(cfg, s)
-		}
-	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	for _, s := range services {
+		i.services[s.Name] = newService(cfg, s)
 	}
 	if len(cfg.Services) == 1 {
 		i.only = cfg.Services[0]

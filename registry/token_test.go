@@ -32,7 +32,7 @@ func newRootFiles(t testing.TB) (certFile, keyFile string) {
 
 // testConfig is the configuration of the first registry, with those files.
 func testConfig(certFile, keyFile string) Config {
-	return Config{Issuer: "gitlab-issuer", Services: []string{"container_registry"}, RootCertificate: certFile, RootKey: keyFile}
+	return Config{Issuer: "gitlab-issuer", Services: []string{"container_registry"}, RootCertificate: certFile, RootKey: keyFile}.WithDefaults()
 }
 
 func newTestIssuer(t testing.TB, cfg Config, services ...Service) *Issuer {

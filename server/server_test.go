@@ -119,7 +119,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	}
 	h := &house{audit: &lines{}, local: &counted{Provider: local}}
 	log := slog.New(slog.DiscardHandler)
-	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config}}, throttle.NewLocalCounters(), log)
+	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config.WithDefaults()}}, throttle.NewLocalCounters(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	if err := registry.CreateRoot(root, key); err != nil {
 		t.Fatal(err)
 	}
-	issuer, err := registry.NewIssuer(registry.Config{Issuer: "test", Services: []string{"blue", "red", "off"}, RootCertificate: root, RootKey: key},
+	issuer, err := registry.NewIssuer(registry.Config{Issuer: "test", Services: []string{"blue", "red", "off"}, RootCertificate: root, RootKey: key}.WithDefaults(),
 		[]registry.Service{{Name: "off", Disabled: true}}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 // it, and is held up after as many tries.
 func TestStrangerLearnsNothing(t *testing.T) {
 	h := newHouse(t, server.AuditConfig{})
-	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file", RequireGroups: []string{"team-*", "gone"}}}}
+	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file", RequireGroups: []string{"team-*", "gone"}}.WithDefaults()}}
 	chain, err := providers.NewChain(members, throttle.NewLocalCounters(), nil)
 	if err != nil {
 		t.Fatal(err)

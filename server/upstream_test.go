@@ -59,9 +59,9 @@ func (c *claims) Claim(ctx context.Context, upstream session.Hash, now, until ti
 func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 	t.Helper()
 	h := newHouse(t, server.AuditConfig{})
-	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file"}}}
+	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}
 	if sso != nil {
-		members = append(members, providers.Member{Provider: sso, Config: providers.Config{Name: "sso", Kind: "oidc"}})
+		members = append(members, providers.Member{Provider: sso, Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()})
 	}
 	chain, err := providers.NewChain(members, throttle.NewLocalCounters(), nil)
 	if err != nil {

@@ -23,7 +23,7 @@ func newPinged(t *testing.T) (*Server, *registry.Issuer) {
 	if err := registry.CreateRoot(certFile, keyFile); err != nil {
 		t.Fatal(err)
 	}
-	token := registry.Config{Issuer: "gitlab-issuer", Services: []string{"off", "container_registry", "zot"}, RootCertificate: certFile, RootKey: keyFile}
+	token := registry.Config{Issuer: "gitlab-issuer", Services: []string{"off", "container_registry", "zot"}, RootCertificate: certFile, RootKey: keyFile}.WithDefaults()
 	issuer, err := registry.NewIssuer(token, []registry.Service{{Name: "off", Disabled: true}, {Name: "zot", Signing: registry.SigningKID}}, nil)
 	if err != nil {
 		t.Fatal(err)

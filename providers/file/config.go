@@ -60,11 +60,8 @@ func (c Config) KeptClaims() []string {
 	return names
 }
 
-// WithDefaults returns a copy in which what was left out has its default.
-func (c Config) WithDefaults() Config {
-	c.Config = c.Config.WithDefaults()
-	return c
-}
+// WithDefaults returns c, which has no defaults but those of [providers.Config].
+func (c Config) WithDefaults() Config { return c }
 
 // Validate reports what is wrong with the table, without looking at files. The
 // keys of [providers.Config] are left to whoever checks all providers.

@@ -390,7 +390,7 @@ func TestUnknownTakesAsLong(t *testing.T) {
 	took := func(login providers.Login) time.Duration {
 		least := time.Hour
 		for i := range 5 { // each in a chain of its own, so that nothing is refused from memory
-			c, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "local", Kind: "file"}}}, throttle.NewLocalCounters(), nil)
+			c, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}, throttle.NewLocalCounters(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

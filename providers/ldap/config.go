@@ -184,7 +184,7 @@ func (g Groups) read() bool { return g.Base != "" }
 func (c Config) KeptClaims() []string { return c.Claims }
 
 // WithDefaults returns a copy in which what was left out is what the preset
-// says, or has its default.
+// says, or has its default, but for the keys of [providers.Config].
 func (c Config) WithDefaults() Config {
 	p := presets[c.Preset]
 	fill := func(at *string, value string) {

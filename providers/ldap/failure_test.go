@@ -402,7 +402,7 @@ func TestEmptyPassword(t *testing.T) {
 		cfg := fakeConfig(f)
 		cfg.Users.DNTemplate = template
 		p := newProvider(t, cfg)
-		chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "corp", Kind: "ldap"}}}, throttle.NewLocalCounters(), nil)
+		chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, throttle.NewLocalCounters(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

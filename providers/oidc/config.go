@@ -157,9 +157,9 @@ const maxTimeout = 10 * time.Second
 // KeptClaims names the claims that are kept of a person for rules.
 func (c Config) KeptClaims() []string { return c.Claims }
 
-// WithDefaults returns a copy in which what was left out has its default.
+// WithDefaults returns a copy in which what was left out has its default, but
+// for the keys of [providers.Config].
 func (c Config) WithDefaults() Config {
-	c.Config = c.Config.WithDefaults()
 	if c.Scopes == nil {
 		c.Scopes = []string{"openid", "profile", "email"}
 	}
