@@ -81,7 +81,7 @@ func (l *loader) decodeMap(at string, table map[string]any, into reflect.Value) 
 func (l *loader) decodeValue(at string, from any, into reflect.Value, tag string) error {
 	switch t := into.Type(); {
 	case t == secretType:
-		text, err := l.secret(from)
+		text, err := l.secret(at, from)
 		if missing, ok := errors.AsType[noFileError](err); ok && at == "session.seal_key" {
 			// The one secret that is not somebody else's, so that there is a
 			// command to make it.

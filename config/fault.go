@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -50,8 +51,9 @@ func Faults(err error) []*Fault {
 
 // faults collects what is wrong with one text.
 type faults struct {
-	text *text
-	list []*Fault
+	text   *text
+	list   []*Fault
+	unread map[string]bool // keys whose value was left unread, so that nothing is said of it
 }
 
 func (f *faults) add(key, problem string) {
@@ -68,9 +70,10 @@ func (f *faults) at(key, problem string) *Fault {
 
 // under returns a function for a room to report its faults with, whose keys
 // are relative to prefix. A key that could not be decoded is reported once:
-// what the room says of it then is about a value that nobody wrote.
+// what the room says of it then is about a value that nobody wrote, as it is
+// about one that was left unread.
 func (f *faults) under(prefix string) func(key, problem string) {
-	undecoded := make(map[string]bool, len(f.list))
+	undecoded := maps.Clone(f.unread)
 	for _, known := range f.list {
 		undecoded[known.Key] = true
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -80,10 +81,16 @@ type Provider struct {
 
 	kind    ProviderKind
 	options kindOptions // nil where there is no such kind, which is a fault
+	unread  bool        // some secret of it was not read, see OnlySecrets
 }
 
 // Build makes the provider. It may read files and never uses the network.
-func (p Provider) Build() (providers.Provider, error) { return p.kind.build(p.options) }
+func (p Provider) Build() (providers.Provider, error) {
+	if p.unread {
+		return nil, errors.New("its secrets were not read")
+	}
+	return p.kind.build(p.options)
+}
 
 // decodeProvider fills the options of the kind that a [[provider]] table names.
 func (l *loader) decodeProvider(at string, table map[string]any, into *Provider) {
@@ -104,7 +111,9 @@ func (l *loader) decodeProvider(at string, table map[string]any, into *Provider)
 		l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; write one of %s", name, quoted(known)))
 	default:
 		into.kind, into.options = kind, kind.options()
+		unread := len(l.faults.unread)
 		l.decodeTable(at, table, reflect.ValueOf(into.options).Elem())
+		into.unread = len(l.faults.unread) > unread
 	}
 }
 

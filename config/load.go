@@ -16,14 +16,20 @@ import (
 // maxFile bounds a configuration: some two hundred thousand rules.
 const maxFile = 64 << 20
 
+// Option changes what [Load] does.
+type Option func(*loader)
+
 // Load reads the configuration in the file of that name. The error holds
 // every [Fault] at once, joined.
-func Load(name string, kinds Kinds) (*Config, error) {
+func Load(name string, kinds Kinds, options ...Option) (*Config, error) {
 	folder, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of %s: %w", name, err)
 	}
 	l := newLoader(name, folder, kinds)
+	for _, option := range options {
+		option(l)
+	}
 	full := filepath.Join(folder, filepath.Base(name))
 	l.dependOn(full)
 	if l.text.data, err = readFile(name); err != nil {
@@ -55,6 +61,7 @@ type loader struct {
 	faults faults
 	states map[string]durable.State // of the files that were needed
 
+	only       []string // the secrets to read, see OnlySecrets; nil for all
 	inPlace    bool     // a secret stands in the text itself
 	unresolved []*Fault // paths that cannot be made absolute; what packages say of their values counts all the same
 
@@ -64,7 +71,7 @@ type loader struct {
 
 func newLoader(name, folder string, kinds Kinds) *loader {
 	l := &loader{folder: folder, kinds: kinds, text: text{name: name}, states: make(map[string]durable.State)}
-	l.faults.text = &l.text
+	l.faults = faults{text: &l.text, unread: make(map[string]bool)}
 	return l
 }
 

@@ -25,7 +25,11 @@ func (l *loader) resolve(at, tag, value string) string {
 		return value
 	}
 	full, err := l.locate(name)
-	if err != nil {
+	switch {
+	case err != nil && !l.needs(at):
+		l.faults.unread[at] = true
+		return value
+	case err != nil:
 		l.unresolved = append(l.unresolved, l.faults.at(at, err.Error()))
 		return value
 	}

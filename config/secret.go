@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
+
 	"shorepass/internal/durable"
 	"shorepass/internal/secret"
-	"strings"
 )
 
 // maxSecret bounds a file that holds a secret. The largest is a key in PEM.
@@ -15,9 +17,30 @@ const maxSecret = 64 << 10
 
 var errSecretForm = errors.New(`a secret is written as text in quotes, { file = "…" } or { env = "…" }; write one of the three`)
 
-// secret reads a secret written in place, in a file or in the environment.
-// No error of it holds the secret.
-func (l *loader) secret(value any) (secret.Text, error) {
+// OnlySecrets limits the secrets that [Load] reads to those at these keys and
+// below them ("session", "session.store"), for a command that needs no others.
+// The rest may be missing from their files and environment variables, and paths
+// in $CREDENTIALS_DIRECTORY stay as they are; all other faults are reported as
+// without it. A provider with an unread secret cannot be built, and an unread
+// key or address of the store is refused by those who parse it.
+func OnlySecrets(keys ...string) Option {
+	return func(l *loader) { l.only = append([]string{}, keys...) }
+}
+
+// unread is the value of a secret that was not read, so that the key does not
+// look left out. It is no password hash, sealing key or address of a store.
+var unread = secret.New("(unread)")
+
+// needs reports whether the secret at a key is to be read.
+func (l *loader) needs(at string) bool {
+	return l.only == nil || slices.ContainsFunc(l.only, func(key string) bool {
+		return at == key || strings.HasPrefix(at, key+".") || strings.HasPrefix(at, key+"[")
+	})
+}
+
+// secret reads the secret at a key, written in place, in a file or in the
+// environment. No error of it holds the secret.
+func (l *loader) secret(at string, value any) (secret.Text, error) {
 	table, ok := value.(map[string]any)
 	if !ok {
 		text, ok := value.(string)
@@ -33,18 +56,19 @@ func (l *loader) secret(value any) (secret.Text, error) {
 	file, inFile := table["file"].(string)
 	env, inEnv := table["env"].(string)
 	switch {
-	case len(table) != 1:
+	case len(table) != 1 || !inFile && !inEnv:
 		return secret.Text{}, errSecretForm
+	case !l.needs(at):
+		l.faults.unread[at] = true
+		return unread, nil
 	case inFile:
 		return l.secretFile(file)
-	case inEnv:
-		text := os.Getenv(env)
-		if text == "" {
-			return secret.Text{}, fmt.Errorf("the environment variable %s is not set; set it for this process, or use { file = \"…\" }", env)
-		}
-		return secret.New(text), nil
 	}
-	return secret.Text{}, errSecretForm
+	text := os.Getenv(env)
+	if text == "" {
+		return secret.Text{}, fmt.Errorf("the environment variable %s is not set; set it for this process, or use { file = \"…\" }", env)
+	}
+	return secret.New(text), nil
 }
 
 // secretFile reads a secret from a file, without the newline at its end.

@@ -87,7 +87,7 @@ func TestSecret(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLoader("shorepass.toml", folder, nil)
-			got, err := l.secret(tt.value)
+			got, err := l.secret("x", tt.value)
 			if tt.fails == "" && (err != nil || got.Reveal() != tt.want) {
 				t.Errorf("secret(%v) = %q, %v; want %q", tt.value, got.Reveal(), err, tt.want)
 			}
@@ -104,7 +104,7 @@ func TestSecret(t *testing.T) {
 func TestSecretFileNeedsCredentialsDirectory(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	l := newLoader("shorepass.toml", t.TempDir(), nil)
-	_, err := l.secret(map[string]any{"file": "$CREDENTIALS_DIRECTORY/ldap"})
+	_, err := l.secret("x", map[string]any{"file": "$CREDENTIALS_DIRECTORY/ldap"})
 	if err == nil || !strings.Contains(err.Error(), "LoadCredential") {
 		t.Errorf("secret without the variable: error = %v, want one that names LoadCredential", err)
 	}
