@@ -1,0 +1,46 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"shorepass/providers"
+	"shorepass/registry"
+	"shorepass/session"
+)
+
+// TestFailuresInTheLog: what an operator reads of a request that failed. That a
+// provider is down the chain logs once, and not each request.
+func TestFailuresInTheLog(t *testing.T) {
+	down := &providers.Failure{Provider: "corp", Err: errors.New("connection refused")}
+	for _, test := range []struct {
+		name   string
+		err    error
+		status int
+		level  slog.Level
+	}{
+		{"a wrong password", providers.ErrRejected, 401, slog.LevelDebug},
+		{"a token that has ended", session.ErrRefused, 401, slog.LevelDebug},
+		{"a provider is down", fmt.Errorf("%w: %w", providers.ErrUnavailable, down), 503, slog.LevelDebug},
+		{"the store is down", fmt.Errorf("%w: %w", providers.ErrUnavailable, errors.New("disk full")), 503, slog.LevelWarn},
+		{"too many logins at once", fmt.Errorf("%w: %w", providers.ErrUnavailable, errors.New("busy")), 503, slog.LevelWarn},
+		{"no audit line", unavailable(errors.New("disk full")), 503, slog.LevelWarn},
+		{"no key", registry.ErrNoValidKey, 503, slog.LevelWarn},
+		{"a provider's error that nobody marked", down, 500, slog.LevelError},
+		{"a fault of ours", errors.New("bug"), 500, slog.LevelError},
+	} {
+		var log bytes.Buffer
+		s := New(nil, nil, nil, nil, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		failure := wireError(test.err)
+		s.logFailure(httptest.NewRequest(http.MethodGet, "/jwt/auth", nil), new(request), failure)
+		if failure.status != test.status || !strings.Contains(log.String(), "level="+test.level.String()+" ") {
+			t.Errorf("%s: %d and the log has %s, want %d and the level %s", test.name, failure.status, &log, test.status, test.level)
+		}
+	}
+}
