@@ -196,14 +196,14 @@ func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Toke
 	if raw, _ := token.Extra("id_token").(string); raw != "" {
 		claims, err := p.verify(ctx, raw, p.fromEndpoint())
 		if err != nil {
-			return nil, unavailable("verify the answer of "+p.cfg.Issuer, err)
+			return nil, fmt.Errorf("verify the answer of %s: %w", p.cfg.Issuer, err)
 		}
 		docs = append(docs, claims)
 	}
 	if p.asksUserinfo(m, docs) {
 		claims, err := p.userinfo(ctx, m, token.AccessToken)
 		if err != nil {
-			return nil, unavailable("userinfo of "+p.cfg.Issuer, err)
+			return nil, fmt.Errorf("userinfo of %s: %w", p.cfg.Issuer, err)
 		}
 		if len(docs) > 0 && docs[0]["sub"] != claims["sub"] {
 			return nil, fmt.Errorf("userinfo of %s is about somebody else than the ID token", p.cfg.Issuer)

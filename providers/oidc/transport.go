@@ -2,14 +2,11 @@ package oidc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
-
-	"shorepass/providers"
 )
 
 // maxBody bounds what a provider may answer. Discovery documents and key sets
@@ -125,15 +122,6 @@ func detached(ctx context.Context, limit time.Duration) (context.Context, contex
 		until = deadline
 	}
 	return context.WithDeadline(context.WithoutCancel(ctx), until)
-}
-
-// unavailable marks an error as one that says nothing about a credential, by
-// cutting whatever sentinel it may wrap.
-func unavailable(doing string, err error) error {
-	if errors.Is(err, providers.ErrRejected) || errors.Is(err, providers.ErrNotMine) || errors.Is(err, providers.ErrGone) {
-		return fmt.Errorf("%s: %v", doing, err)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // briefly bounds the text of an error.
