@@ -172,8 +172,8 @@ func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *pr
 		found, err = revalidated(ctx, r, &id)
 		a, renewal, err = read(found, err)
 	}
-	if a.outcome == outcomeUnavailable && v.guards.of(id.Provider).mayWarn(v.clock.now()) {
-		v.log.Warn("a provider cannot tell about a session; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
+	if a.outcome == outcomeUnavailable && !isOfProvider(err) && v.guards.of(id.Provider).mayWarn(v.clock.now()) {
+		v.log.Warn("a session could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
 	}
 	if sealed == nil || renewal.IsZero() || renewal.Equal(id.Renewal) {
 		return a, nil, nil
@@ -201,21 +201,25 @@ func read(found *providers.Identity, err error) (answer, secret.Text, error) {
 	return answer{outcome: outcomeVouched, stamp: found.Stamp, facts: &facts}, found.Renewal, nil
 }
 
-// revalidated asks the provider, within a limit, and makes sure that it speaks
-// of the person it was asked about.
+// revalidated asks the provider, within a limit. That it speaks of the person it
+// was asked about, the chain makes sure of.
 func revalidated(ctx context.Context, r *rules, id *providers.Identity) (*providers.Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	found, err := r.providers.Revalidate(ctx, id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case found == nil || found.Subject != id.Subject:
-		return nil, fmt.Errorf("the provider %q answered about somebody else", id.Provider)
 	}
 	named := *found
 	named.Provider = id.Provider // which it need not repeat
 	return &named, nil
+}
+
+// isOfProvider reports whether a provider caused an error. That it is unavailable
+// was logged when it became so.
+func isOfProvider(err error) bool {
+	_, ok := errors.AsType[*providers.Failure](err)
+	return ok
 }
 
 // newSettlement returns what an answer about row's person writes, but for the
