@@ -3,9 +3,10 @@ package config
 import (
 	"context"
 	"maps"
-	"shorepass/internal/durable"
 	"slices"
 	"time"
+
+	"shorepass/internal/durable"
 )
 
 // interval is how often Watch looks.

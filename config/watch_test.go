@@ -4,10 +4,11 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"shorepass/internal/durable"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"shorepass/internal/durable"
 )
 
 func TestWatch(t *testing.T) {

@@ -12,8 +12,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"shorepass/internal/durable"
 	"time"
+
+	"shorepass/internal/durable"
 )
 
 // rootYears is how long a root lasts. Nothing but its end forces anybody to

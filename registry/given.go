@@ -5,11 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"shorepass/internal/durable"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"shorepass/internal/durable"
 )
 
 // lookEvery is how often the files of a given leaf are looked at, at most. A

@@ -9,12 +9,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"shorepass/internal/durable"
-	"shorepass/internal/tlsconf"
 	"slices"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"shorepass/internal/durable"
+	"shorepass/internal/tlsconf"
 )
 
 // maxKeyFile bounds a file with a private key, in bytes. A certificate chain may

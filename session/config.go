@@ -3,10 +3,11 @@ package session
 import (
 	"fmt"
 	"path/filepath"
-	"shorepass/internal/secret"
-	"shorepass/internal/tlsconf"
 	"strings"
 	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 )
 
 // Config is the [session] table.

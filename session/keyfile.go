@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
 	"shorepass/internal/durable"
 	"shorepass/internal/secret"
 )

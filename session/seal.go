@@ -11,8 +11,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"shorepass/internal/secret"
 	"strings"
+
+	"shorepass/internal/secret"
 )
 
 // Keys are the ring of sealing keys: the first seals, each opens what it

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"shorepass/internal/secret"
 	"strings"
 	"testing"
+
+	"shorepass/internal/secret"
 )
 
 func newKeys(t *testing.T, texts ...secret.Text) *Keys {

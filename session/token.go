@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"hash/crc32"
-	"shorepass/internal/secret"
 	"strings"
+
+	"shorepass/internal/secret"
 )
 
 // Kind says what a token of ours is for. It is part of what is hashed, so that

@@ -6,12 +6,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"shorepass/internal/secret"
 	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
+
+	"shorepass/internal/secret"
 )
 
 // What Hash makes: 19 MiB, two passes, one lane, the least that OWASP's

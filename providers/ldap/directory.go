@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"shorepass/internal/secret"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/internal/secret"
 )
 
 // pageSize is how many entries are asked for at once where there may be many.

@@ -1,11 +1,12 @@
 package ldap
 
 import (
-	"shorepass/internal/lru"
 	"strings"
 	"sync"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/internal/lru"
 )
 
 // keyOf writes a DN so that two spellings of one are the same.

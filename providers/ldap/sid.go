@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"shorepass/internal/lru"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/internal/lru"
 )
 
 const (

@@ -2,10 +2,11 @@ package ldap
 
 import (
 	"log/slog"
-	"shorepass/internal/lru"
 	"slices"
 	"sync"
 	"time"
+
+	"shorepass/internal/lru"
 )
 
 const (

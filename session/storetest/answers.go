@@ -3,11 +3,12 @@ package storetest
 import (
 	"errors"
 	"net/netip"
-	"shorepass/session"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"shorepass/session"
 )
 
 func testLease(t *testing.T, s session.Store) {

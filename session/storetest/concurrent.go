@@ -3,10 +3,11 @@ package storetest
 import (
 	"errors"
 	"fmt"
-	"shorepass/session"
 	"sync"
 	"testing"
 	"time"
+
+	"shorepass/session"
 )
 
 // testConcurrent revokes sessions while they are created, leased, used and

@@ -3,9 +3,10 @@ package storetest
 import (
 	"errors"
 	"fmt"
-	"shorepass/session"
 	"testing"
 	"time"
+
+	"shorepass/session"
 )
 
 func testCreate(t *testing.T, s session.Store) {
