@@ -69,14 +69,13 @@ func newRoot() *cobra.Command {
 		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o),
 		newKeys(&o), newHash(), newRegistryConfig(&o), newVersion(),
 	)
-	root.Version = thisBuild().String()
-	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n") // as the subcommand prints it
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Args = helpTopic
 	}
 	rejectUnknown(root)
+	addVersionFlag(root)
 	return root
 }
 

@@ -29,12 +29,31 @@ func newVersion() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), b)
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "shorepass", b)
-			return nil
+			return printVersion(cmd, b)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// addVersionFlag makes --version at the root print what the subcommand prints.
+// It is not cobra's own flag: a template for that brings text/template in, which
+// calls methods by name, so that the linker keeps every method of the program,
+// six megabytes.
+func addVersionFlag(root *cobra.Command) {
+	help := root.RunE
+	asked := root.Flags().BoolP("version", "v", false, "print the version")
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *asked {
+			return printVersion(cmd, thisBuild())
+		}
+		return help(cmd, args)
+	}
+}
+
+func printVersion(cmd *cobra.Command, b build) error {
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), "shorepass", b)
+	return err
 }
 
 // thisBuild reads what the Go toolchain wrote into the binary.
