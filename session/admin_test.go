@@ -15,7 +15,7 @@ func TestNewAdmin(t *testing.T) {
 	s := newSite(t, 1, session.Config{})
 	defer s.close()
 	token, other := s.issue("corp", "alice"), s.issue("corp", "bob")
-	store, err := sqlite.Open(t.Context(), s.file)
+	store, err := sqlite.OpenExisting(t.Context(), s.file)
 	must(t, err)
 	defer store.Close()
 	admin, err := session.NewAdmin(t.Context(), session.Config{}.WithDefaults(), store)

@@ -51,6 +51,33 @@ func (e *NewerSchemaError) Error() string {
 	return fmt.Sprintf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", e.Is, e.Known)
 }
 
+// OlderSchemaError says that a store has an older schema than this program needs,
+// and that the process which opened it does not migrate.
+type OlderSchemaError struct{ Is, Needed int64 }
+
+func (e *OlderSchemaError) Error() string {
+	return fmt.Sprintf("its schema is version %d and this program needs %d; start the server first, which migrates it, or use the program that the server runs", e.Is, e.Needed)
+}
+
+// ErrNoStore says that a store does not exist yet, or is an empty file or
+// database, and that the process which opened it makes none.
+var ErrNoStore = errors.New("no server has made it yet; start the server first, or correct session.store")
+
+// RequireSchema compares the version of a store's schema, 0 for none, with the
+// one that this program needs, for a process that does not migrate. The error is
+// [ErrNoStore], an [OlderSchemaError] or a [NewerSchemaError].
+func RequireSchema(is, needed int64) error {
+	switch {
+	case is == 0:
+		return ErrNoStore
+	case is < needed:
+		return &OlderSchemaError{Is: is, Needed: needed}
+	case is > needed:
+		return &NewerSchemaError{Is: is, Known: needed}
+	}
+	return nil
+}
+
 // ErrUnreleasedSchema says that a store was made by a program older than version
 // 1 of the schema, which was numbered apart and cannot be brought to it.
 var ErrUnreleasedSchema = errors.New("it was made before the first release, and its schema cannot be brought to this version's; move it away and start the server, which makes a new one: everybody logs in once more")

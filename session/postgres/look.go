@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/pressly/goose/v3"
 
 	"shorepass/session"
@@ -66,6 +67,25 @@ func look(ctx context.Context, conn *pgx.Conn) (server string, schema int64, err
 	}
 	err = conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied").Scan(&schema)
 	return server, schema, err
+}
+
+// requireSchema refuses a database that is not at the schema of this version.
+func (s *Store) requireSchema(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, slow*s.limit)
+	defer cancel()
+	want, err := newestSchema()
+	if err != nil {
+		return err
+	}
+	var is int64
+	err = s.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) (err error) {
+		_, is, err = look(ctx, c.Conn())
+		return err
+	})
+	if err != nil {
+		return s.explain(err)
+	}
+	return session.RequireSchema(is, want)
 }
 
 // newestSchema is the version that Open brings the schema to.

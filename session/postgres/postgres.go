@@ -52,11 +52,28 @@ func Open(ctx context.Context, cfg session.Config) (*Store, error) {
 	if err := migrate(ctx, pool.ConnConfig); err != nil {
 		return nil, openError(err)
 	}
+	return connect(ctx, pool, cfg, (*Store).Ping)
+}
+
+// OpenExisting is Open for a process that serves nothing, beside servers or
+// without any: it makes no schema and does not migrate. Where there is none yet
+// the error wraps session.ErrNoStore, at another schema it is as
+// session.RequireSchema has it.
+func OpenExisting(ctx context.Context, cfg session.Config) (*Store, error) {
+	pool, err := poolConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return connect(ctx, pool, cfg, (*Store).requireSchema)
+}
+
+// connect returns a store that passes the check.
+func connect(ctx context.Context, pool *pgxpool.Config, cfg session.Config, check func(*Store, context.Context) error) (_ *Store, err error) {
 	s := &Store{limit: cfg.QueryTimeout}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pool); err != nil {
 		return nil, openError(err)
 	}
-	if err := s.Ping(ctx); err != nil {
+	if err := check(s, ctx); err != nil {
 		return nil, errors.Join(openError(err), s.Close())
 	}
 	return s, nil

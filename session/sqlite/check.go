@@ -31,10 +31,8 @@ func Check(file string) (exists bool, err error) {
 	if err := checkFolder(folder); err != nil {
 		return false, err
 	}
-	for _, name := range []string{file, file + "-wal", file + "-shm"} {
-		if err := checkFile(name); err != nil {
-			return false, err
-		}
+	if err := checkFiles(file); err != nil {
+		return false, err
 	}
 	if err := mayChange(folder); err != nil { // SQLite makes files beside its own
 		return false, err

@@ -10,3 +10,11 @@ func ExportFillDisk(s *Store, full bool) error {
 	}
 	return s.writer.with(context.Background(), func(c *conn) error { return exec(c.Conn, "PRAGMA max_page_count = "+pages) })
 }
+
+// ExportNewerProgram gives this program one more migration than it has, and
+// returns how to take it away again.
+func ExportNewerProgram() (undo func()) {
+	known := migrations
+	migrations = append(migrations[:len(known):len(known)], "CREATE TABLE later (a INTEGER);")
+	return func() { migrations = known }
+}

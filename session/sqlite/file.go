@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"shorepass/session"
 )
 
 // prepareFile makes the file and its folder, readable by the owner only, or
@@ -25,12 +27,18 @@ func prepareFile(file string) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
-	for _, name := range []string{file, file + "-wal", file + "-shm"} {
-		if err := checkFile(name); err != nil {
-			return err
-		}
+	return checkFiles(file)
+}
+
+// requireFile checks a file that must exist already. It must be writable also
+// for reading it: what SQLite keeps beside a read-only file is read-only too,
+// stays there, and keeps the next server from writing.
+func requireFile(file string) error {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open the store %s: %w", file, session.ErrNoStore)
 	}
-	return nil
+	_, err := Check(file)
+	return err
 }
 
 // checkFolder refuses a folder that others may look into, or put a file of their
@@ -42,6 +50,17 @@ func checkFolder(folder string) error {
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("others may read the folder of the store, %s (mode %v); run: chmod 700 %s, or name a file in a folder that does not exist yet", folder, info.Mode().Perm(), folder)
+	}
+	return nil
+}
+
+// checkFiles refuses a file that others may read, or one that SQLite keeps
+// beside it. None of them need exist.
+func checkFiles(file string) error {
+	for _, name := range []string{file, file + "-wal", file + "-shm"} {
+		if err := checkFile(name); err != nil {
+			return err
+		}
 	}
 	return nil
 }

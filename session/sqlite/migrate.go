@@ -84,6 +84,15 @@ func migrateOnce(ctx context.Context, conn *sqlite.Conn, version int) (err error
 		migrations[version], applicationID, version+1), nil)
 }
 
+// requireSchema refuses a file that is not at the schema of this version.
+func requireSchema(conn *sqlite.Conn) error {
+	version, err := readVersion(conn)
+	if err != nil {
+		return err
+	}
+	return session.RequireSchema(int64(version), int64(len(migrations)))
+}
+
 // readVersion returns the version of the schema, 0 for an empty file. It
 // refuses a newer one, one made before version 1, and another program's file.
 func readVersion(conn *sqlite.Conn) (version int, err error) {

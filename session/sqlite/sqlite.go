@@ -50,6 +50,28 @@ func Open(ctx context.Context, file string) (*Store, error) {
 	if err := prepareFile(file); err != nil {
 		return nil, err
 	}
+	return open(file, func(s *Store) error {
+		return s.writer.with(ctx, func(c *conn) error { return migrate(ctx, c.Conn) })
+	})
+}
+
+// OpenExisting opens the file for a process that serves nothing, beside a server
+// or without one. It makes neither the file nor its folder, and does not
+// migrate: until something is written the file stays as it is, but for what
+// SQLite itself takes over from the journal of a process that was killed. Where
+// there is no store yet the error wraps session.ErrNoStore, at another schema
+// it is as session.RequireSchema has it.
+func OpenExisting(ctx context.Context, file string) (*Store, error) {
+	if err := requireFile(file); err != nil {
+		return nil, err
+	}
+	return open(file, func(s *Store) error {
+		return s.readers.with(ctx, func(c *conn) error { return requireSchema(c.Conn) })
+	})
+}
+
+// open returns a store on a file that exists, if its schema passes the check.
+func open(file string, checkSchema func(*Store) error) (*Store, error) {
 	path, err := filepath.Abs(file)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
@@ -60,7 +82,7 @@ func Open(ctx context.Context, file string) (*Store, error) {
 		readers: newPool(path, 2, "query_only = ON"),
 		finders: newPool(path, max(runtime.GOMAXPROCS(0), 2), "query_only = ON"),
 	}
-	if err := s.writer.with(ctx, func(c *conn) error { return migrate(ctx, c.Conn) }); err != nil {
+	if err := checkSchema(s); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store %s: %w", file, explain(err)), s.Close())
 	}
 	return s, nil

@@ -1,0 +1,191 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"shorepass/session"
+	"shorepass/session/sqlite"
+)
+
+// doesNotOpen holds that OpenExisting refuses a file with what is to be done,
+// and returns the error. It makes nothing, and leaves what there is as it is.
+func doesNotOpen(t *testing.T, file, want string) error {
+	t.Helper()
+	before, _ := os.ReadFile(file)
+	listed, _ := os.ReadDir(filepath.Dir(file))
+	s, err := sqlite.OpenExisting(t.Context(), file)
+	if err == nil {
+		s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("OpenExisting = %v, want %q in it", err, want)
+	}
+	if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
+		t.Error("OpenExisting changed the file")
+	}
+	if now, _ := os.ReadDir(filepath.Dir(file)); len(now) != len(listed) {
+		t.Errorf("OpenExisting left %v, want %v", now, listed)
+	}
+	return err
+}
+
+func TestOpenExistingRefuses(t *testing.T) {
+	place := func(t *testing.T, statements string) string {
+		file := filepath.Join(folder(t, 0o700), "shorepass.db")
+		exec(t, file, statements)
+		must(t, os.Chmod(file, 0o600))
+		return file
+	}
+	t.Run("no folder", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
+		if err := doesNotOpen(t, file, "start the server first"); !errors.Is(err, session.ErrNoStore) {
+			t.Errorf("OpenExisting = %v, want %v", err, session.ErrNoStore)
+		}
+		if _, err := os.Stat(filepath.Dir(file)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the folder of the store is made: %v", err)
+		}
+	})
+	t.Run("no file", func(t *testing.T) {
+		if err := doesNotOpen(t, filepath.Join(folder(t, 0o700), "shorepass.db"), "start the server first"); !errors.Is(err, session.ErrNoStore) {
+			t.Errorf("OpenExisting = %v, want %v", err, session.ErrNoStore)
+		}
+	})
+	t.Run("an empty file", func(t *testing.T) { // a first start was killed
+		if err := doesNotOpen(t, place(t, "SELECT 1"), "start the server first"); !errors.Is(err, session.ErrNoStore) {
+			t.Errorf("OpenExisting = %v, want %v", err, session.ErrNoStore)
+		}
+	})
+	t.Run("another program's file", func(t *testing.T) {
+		doesNotOpen(t, place(t, "CREATE TABLE note (body TEXT)"), "it is another program's SQLite file")
+	})
+	t.Run("another program's, in WAL", func(t *testing.T) {
+		doesNotOpen(t, place(t, "PRAGMA journal_mode = WAL; CREATE TABLE note (body TEXT)"), "it is another program's SQLite file")
+	})
+	t.Run("no database", func(t *testing.T) {
+		file := place(t, "SELECT 1")
+		must(t, os.WriteFile(file, bytes.Repeat([]byte("no database\n"), 1000), 0o600))
+		doesNotOpen(t, file, "is no SQLite database")
+	})
+	t.Run("a file that others may read", func(t *testing.T) {
+		file := place(t, "SELECT 1")
+		must(t, os.Chmod(file, 0o644))
+		doesNotOpen(t, file, "chmod 600 "+file)
+	})
+	t.Run("a folder that others may read", func(t *testing.T) {
+		file := place(t, "SELECT 1")
+		must(t, os.Chmod(filepath.Dir(file), 0o755))
+		doesNotOpen(t, file, "chmod 700 "+filepath.Dir(file))
+	})
+	t.Run("a file for a folder", func(t *testing.T) {
+		doesNotOpen(t, filepath.Join(place(t, "SELECT 1"), "shorepass.db"), "not a directory")
+	})
+}
+
+// TestOpenExistingMigratesNothing plays this program and one that is newer by a
+// migration on the same file.
+func TestOpenExistingMigratesNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
+	must(t, open(t, file).Close())
+
+	undo := sqlite.ExportNewerProgram()
+	defer func() { undo() }()
+	err := doesNotOpen(t, file, "its schema is version 1 and this program needs 2; start the server first")
+	if older, ok := errors.AsType[*session.OlderSchemaError](err); !ok || *older != (session.OlderSchemaError{Is: 1, Needed: 2}) {
+		t.Errorf("OpenExisting = %v, want an OlderSchemaError", err)
+	}
+	must(t, open(t, file).Close())
+	s, err := sqlite.OpenExisting(t.Context(), file)
+	must(t, err)
+	must(t, s.Close())
+
+	undo()
+	undo = func() {}
+	err = doesNotOpen(t, file, "its schema is version 2 and this program knows 1; start the newer program")
+	if _, ok := errors.AsType[*session.NewerSchemaError](err); !ok {
+		t.Errorf("OpenExisting = %v, want a NewerSchemaError", err)
+	}
+}
+
+// TestOpenExistingWritesNothing: what is only read stays as it is, byte by byte,
+// and the journal's mode too.
+func TestOpenExistingWritesNothing(t *testing.T) {
+	for name, statements := range map[string]string{
+		"write-ahead log":  "SELECT 1",
+		"rollback journal": "PRAGMA journal_mode = DELETE",
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "data", "shorepass.db")
+			must(t, open(t, file).Close())
+			exec(t, file, statements)
+			long := time.Now().Add(-time.Hour).Truncate(time.Second)
+			must(t, os.Chtimes(file, long, long))
+			before, err := os.ReadFile(file)
+			must(t, err)
+			s, err := sqlite.OpenExisting(t.Context(), file)
+			must(t, err)
+			_, err = s.List(t.Context(), session.Selector{}, session.Hash{}, 10)
+			must(t, err)
+			must(t, s.Close())
+			info, err := os.Stat(file)
+			must(t, err)
+			if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) || !info.ModTime().Equal(long) {
+				t.Errorf("the file was changed at %v, %v", info.ModTime(), err)
+			}
+			if left, _ := os.ReadDir(filepath.Dir(file)); len(left) != 1 {
+				t.Errorf("%v are left, want the file alone", left)
+			}
+		})
+	}
+}
+
+// TestOpenExistingReadOnly: who may read the file and not write to it is told
+// so, and nothing read-only is left beside the file for a server to fail on.
+func TestOpenExistingReadOnly(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
+	must(t, open(t, file).Close())
+	folder := filepath.Dir(file)
+	asOrdinaryUser(t, folder, func() {
+		for _, tt := range []struct{ folder, file os.FileMode }{{0o700, 0o400}, {0o500, 0o600}, {0o500, 0o400}, {0o700, 0}} {
+			must(t, errors.Join(os.Chmod(file, tt.file), os.Chmod(folder, tt.folder)))
+			doesNotOpen(t, file, "the store cannot be written: access ")
+			must(t, errors.Join(os.Chmod(folder, 0o700), os.Chmod(file, 0o600)))
+		}
+		s, err := sqlite.OpenExisting(t.Context(), file)
+		must(t, err)
+		must(t, errors.Join(s.SetSetting(t.Context(), "x", []byte("y")), s.Close()))
+	})
+}
+
+// asOrdinaryUser runs f as the owner of all that is in a folder, and as one to
+// whom the modes of files mean something, which they do not to root.
+func asOrdinaryUser(t *testing.T, folder string, f func()) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		f()
+		return
+	}
+	const nobody = 65534
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(folder)), 0o711)) // of the test
+	must(t, filepath.WalkDir(folder, func(name string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(name, nobody, nobody))
+	}))
+	become := func(user uintptr) { // on this thread alone, and root may come back
+		if _, _, err := syscall.RawSyscall(syscall.SYS_SETRESUID, user, user, 0); err != 0 {
+			t.Fatal(err)
+		}
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	become(nobody)
+	defer become(0)
+	f()
+}
