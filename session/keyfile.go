@@ -40,24 +40,13 @@ type Settings interface {
 // the store were not sealed with. [New] does so too: this is for whoever needs
 // [Keys.Derive] before there are Sessions.
 func OpenKeys(ctx context.Context, cfg Config, store Settings, log *slog.Logger) (*Keys, error) {
-	proof, err := store.Setting(ctx, proofSetting, nil)
+	proof, err := readProof(ctx, store)
 	if err != nil {
-		return nil, unavailable(fmt.Errorf("read from the store which sealing key it needs: %w", err))
+		return nil, err
 	}
-	configured, where := cfg.SealKey, "session.seal_key"
-	if configured.IsZero() {
-		beside, ok := store.(folder)
-		if !ok {
-			return nil, ErrNoSealKey
-		}
-		where = filepath.Join(beside.Folder(), SealKeyFile)
-		if configured, err = readOrMake(where, proof == nil, log); err != nil {
-			return nil, err
-		}
-	}
-	keys, err := ParseKeys(configured)
+	keys, where, err := findKeys(cfg, store, proof == nil, log)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", where, err)
+		return nil, err
 	}
 	if proof == nil {
 		// Of several replicas that start at once, the first one's holds.
@@ -66,9 +55,64 @@ func OpenKeys(ctx context.Context, cfg Config, store Settings, log *slog.Logger)
 		}
 	}
 	if !keys.proves(proof) {
-		return nil, fmt.Errorf("%s is not the sealing key that the sessions in the store were sealed with; all replicas must have the same, so give this one that key, or put it back beside the new one", where)
+		return nil, wrongKeys(where)
 	}
 	return keys, nil
+}
+
+// ReadKeys is OpenKeys for a process that serves nothing: it makes no key, and
+// keeps none in the store. The error wraps ErrNoStore where no server has started
+// on the store yet.
+func ReadKeys(ctx context.Context, cfg Config, store Settings) (*Keys, error) {
+	proof, err := readProof(ctx, store)
+	switch {
+	case err != nil:
+		return nil, err
+	case proof == nil:
+		return nil, fmt.Errorf("read the sealing key: %w", ErrNoStore)
+	}
+	keys, where, err := findKeys(cfg, store, false, nil)
+	if err != nil {
+		return nil, err
+	}
+	if !keys.proves(proof) {
+		return nil, wrongKeys(where)
+	}
+	return keys, nil
+}
+
+// readProof returns the proof of the key that a store needs, nil where there is
+// none yet.
+func readProof(ctx context.Context, store Settings) ([]byte, error) {
+	proof, err := store.Setting(ctx, proofSetting, nil)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("read from the store which sealing key it needs: %w", err))
+	}
+	return proof, nil
+}
+
+// findKeys returns the keys of cfg, or those beside the store, and says which
+// of the two they are. Beside the store a missing one is made where mayMake.
+func findKeys(cfg Config, store Settings, mayMake bool, log *slog.Logger) (keys *Keys, where string, err error) {
+	configured, where := cfg.SealKey, "session.seal_key"
+	if configured.IsZero() {
+		beside, ok := store.(folder)
+		if !ok {
+			return nil, "", ErrNoSealKey
+		}
+		where = filepath.Join(beside.Folder(), SealKeyFile)
+		if configured, err = readOrMake(where, mayMake, log); err != nil {
+			return nil, "", err
+		}
+	}
+	if keys, err = ParseKeys(configured); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", where, err)
+	}
+	return keys, where, nil
+}
+
+func wrongKeys(where string) error {
+	return fmt.Errorf("%s is not the sealing key that the sessions in the store were sealed with; all replicas must have the same, so give this one that key, or put it back beside the new one", where)
 }
 
 // maxSealKeyFile bounds the file of a ring of sealing keys, in bytes.

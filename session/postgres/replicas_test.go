@@ -339,10 +339,10 @@ func TestTwoSealingKeys(t *testing.T) {
 // rekey seals everything with the first key of cfg, beside the replicas.
 func rekey(t *testing.T, cfg session.Config) (int, error) {
 	t.Helper()
-	store, err := postgres.Open(t.Context(), cfg)
+	store, err := postgres.OpenExisting(t.Context(), cfg)
 	must(t, err)
 	defer store.Close()
-	keys, err := session.OpenKeys(t.Context(), cfg, store, slog.New(slog.DiscardHandler))
+	keys, err := session.ReadKeys(t.Context(), cfg, store)
 	must(t, err)
 	return session.Rekey(t.Context(), store, keys)
 }
