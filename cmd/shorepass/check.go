@@ -82,10 +82,14 @@ func check(ctx context.Context, path string, cfg *settled, live bool) (*checked,
 		return nil, err
 	}
 	defer chain.Close()
-	if err := errors.Join(checkKeys(cfg), checkTLS(cfg), cfg.Audit.Check(), checkStore(cfg)); err != nil {
+	store, err := newBackend(cfg.Session)
+	if err != nil {
 		return nil, err
 	}
-	result := &checked{Config: path, Services: cfg.Token.Services, Rules: len(cfg.Rules), Store: finding{Name: "store", Kind: storeKind(cfg)}}
+	if err := errors.Join(checkKeys(cfg), checkTLS(cfg), cfg.Audit.Check(), store.check()); err != nil {
+		return nil, err
+	}
+	result := &checked{Config: path, Services: cfg.Token.Services, Rules: len(cfg.Rules), Store: finding{Name: "store", Kind: store.kind()}}
 	result.Warnings = append(append(result.Warnings, cfg.Warnings...), chain.Warnings()...)
 	if !live {
 		for _, p := range cfg.Providers {
@@ -95,7 +99,7 @@ func check(ctx context.Context, path string, cfg *settled, live bool) (*checked,
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveLimit)
 	defer cancel()
-	return result, errors.Join(result.askProviders(ctx, chain), result.askStore(ctx, cfg))
+	return result, errors.Join(result.askProviders(ctx, chain), result.askStore(ctx, store))
 }
 
 // checkKeys reads the keys that sign tokens, but those that the first start
@@ -132,8 +136,8 @@ func (c *checked) askProviders(ctx context.Context, chain *providers.Chain) erro
 	return errors.Join(unreachable...)
 }
 
-func (c *checked) askStore(ctx context.Context, cfg *settled) error {
-	found, err := lookAtStore(ctx, cfg)
+func (c *checked) askStore(ctx context.Context, store backend) error {
+	found, err := store.inspect(ctx)
 	c.Store.Found = found
 	if err != nil {
 		c.Store.Error = err.Error()

@@ -108,7 +108,11 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 	if err := firstStart(cfg, log); err != nil {
 		return nil, err
 	}
-	store, err := openStore(ctx, cfg)
+	b, err := newBackend(cfg.Session)
+	if err != nil {
+		return nil, err
+	}
+	store, err := b.open(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -205,7 +205,11 @@ func withKeys(ctx context.Context, o *options, do func(store, *session.Keys) err
 	if err != nil {
 		return err
 	}
-	in, err := openStore(ctx, cfg)
+	b, err := newBackend(cfg.Session)
+	if err != nil {
+		return err
+	}
+	in, err := b.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -229,7 +233,11 @@ func withAdmin(ctx context.Context, o *options, do func(*session.Admin) error) (
 		return err
 	}
 	defer func() { err = errors.Join(err, chain.Close()) }()
-	store, err := openStore(ctx, cfg)
+	b, err := newBackend(cfg.Session)
+	if err != nil {
+		return err
+	}
+	store, err := b.open(ctx)
 	if err != nil {
 		return err
 	}

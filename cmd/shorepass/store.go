@@ -18,69 +18,73 @@ type store interface {
 	throttle.CounterStore
 }
 
-// openStore opens the store that the configuration names.
-func openStore(ctx context.Context, cfg *settled) (store, error) {
-	if cfg.Session.IsPostgres() {
-		return postgres.Open(ctx, cfg.Session)
-	}
-	file, err := storeFile(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return sqlite.Open(ctx, file)
+// backend is a configured store that is not open yet.
+type backend interface {
+	kind() string
+
+	// open opens the store for a server: it makes and migrates what it must.
+	open(context.Context) (store, error)
+
+	// check holds the store against what can be known of it without the network,
+	// and the sealing key that lies beside it.
+	check() error
+
+	// inspect says what is in the store, and changes nothing there.
+	inspect(context.Context) ([]string, error)
 }
 
-// storeFile is the file of a SQLite store.
-func storeFile(cfg *settled) (string, error) {
-	file, isSQLite := cfg.Session.SQLiteFile()
-	if !isSQLite {
-		return "", errors.New("session.store is neither sqlite:FILE nor postgres://…")
+// newBackend returns the store that the configuration names.
+func newBackend(cfg session.Config) (backend, error) {
+	if cfg.IsPostgres() {
+		return database{cfg}, nil
 	}
-	return file, nil
+	if file, ok := cfg.SQLiteFile(); ok {
+		return databaseFile{file, cfg.SealKey.IsZero()}, nil
+	}
+	return nil, errors.New("session.store is neither sqlite:FILE nor postgres://…")
 }
 
-func storeKind(cfg *settled) string {
-	if cfg.Session.IsPostgres() {
-		return "postgres"
-	}
-	return "sqlite"
+// databaseFile is a file of SQLite.
+type databaseFile struct {
+	name      string
+	keyBeside bool // the sealing key is a file beside it
 }
 
-// checkStore holds the store against what can be known of it without the
-// network, and the sealing key that lies beside it.
-func checkStore(cfg *settled) error {
-	if cfg.Session.IsPostgres() {
-		if cfg.Session.SealKey.IsZero() {
-			return session.ErrNoSealKey
-		}
-		return postgres.Check(cfg.Session)
-	}
-	file, err := storeFile(cfg)
-	if err != nil {
+func (f databaseFile) kind() string { return "sqlite" }
+
+func (f databaseFile) open(ctx context.Context) (store, error) { return sqlite.Open(ctx, f.name) }
+
+func (f databaseFile) check() error {
+	exists, err := sqlite.Check(f.name)
+	if err != nil || !f.keyBeside {
 		return err
 	}
-	exists, err := sqlite.Check(file)
-	if err != nil || !cfg.Session.SealKey.IsZero() {
-		return err
-	}
-	return session.CheckKeyBeside(filepath.Dir(file), exists)
+	return session.CheckKeyBeside(filepath.Dir(f.name), exists)
 }
 
-// lookAtStore says what is in the store, and changes nothing there.
-func lookAtStore(ctx context.Context, cfg *settled) ([]string, error) {
-	if cfg.Session.IsPostgres() {
-		return postgres.Look(ctx, cfg.Session)
-	}
-	file, err := storeFile(cfg)
-	if err != nil {
-		return nil, err
-	}
-	exists, err := sqlite.Check(file)
+func (f databaseFile) inspect(context.Context) ([]string, error) {
+	exists, err := sqlite.Check(f.name)
 	switch {
 	case err != nil:
 		return nil, err
 	case !exists:
-		return []string{fmt.Sprintf("%s does not exist; serve makes it", file)}, nil
+		return []string{fmt.Sprintf("%s does not exist; serve makes it", f.name)}, nil
 	}
-	return []string{file + " exists"}, nil
+	return []string{f.name + " exists"}, nil
 }
+
+// database is one of PostgreSQL.
+type database struct{ cfg session.Config }
+
+func (d database) kind() string { return "postgres" }
+
+func (d database) open(ctx context.Context) (store, error) { return postgres.Open(ctx, d.cfg) }
+
+func (d database) check() error {
+	if d.cfg.SealKey.IsZero() {
+		return session.ErrNoSealKey
+	}
+	return postgres.Check(d.cfg)
+}
+
+func (d database) inspect(ctx context.Context) ([]string, error) { return postgres.Look(ctx, d.cfg) }
