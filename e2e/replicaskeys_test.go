@@ -32,8 +32,11 @@ func replicasSealKeys(t *testing.T, pg *postgrestest.Server) {
 		if said := s.refuses(t, 20*time.Second); !strings.Contains(said, tc.want) {
 			t.Errorf("with %s it says\n%s\nwant %q", tc.name, said, tc.want)
 		}
-		if got := s.cli(t, "", "sessions", "list"); got.ok || !strings.Contains(got.text, tc.want) {
-			t.Errorf("shorepass sessions list with %s: %v\nwant %q", tc.name, got, tc.want)
+		if got := s.cli(t, "", "sessions", "rekey"); got.ok || !strings.Contains(got.text, tc.want) {
+			t.Errorf("shorepass sessions rekey with %s: %v\nwant %q", tc.name, got, tc.want)
+		}
+		if got := s.cli(t, "", "sessions", "list"); !got.ok || !strings.Contains(got.text, "alice") {
+			t.Errorf("shorepass sessions list with %s: %v\nwant the session of alice", tc.name, got)
 		}
 	}
 	r.all(t, token, "200 pull,push")

@@ -55,7 +55,7 @@ func newCheck(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := o.load()
+			cfg, err := o.loadAll()
 			if err != nil {
 				return err
 			}

@@ -82,8 +82,8 @@ groups = { base = "dc=corp,dc=example" }
 		{"provider: key of another certificate", directory + secure("one.crt", "two.key", ""), `provider "corp": .*private key does not match`, check},
 		{"provider: no htpasswd", local + "htpasswd = \"none\"", `provider "local": .*none: no such file`, check},
 		{"provider: htpasswd is none", local + "htpasswd = \"one.key\"", `provider "local": .*one\.key`, check},
-		{"sealing key is missing", session + "seal_key = { file = \"none.key\" }", `session\.seal_key: .*none\.key`, registryConfig},
-		{"sealing key is no key", session + "seal_key = { file = \"one.key\" }", `session\.seal_key: key 1 is not base64`, registryConfig},
+		{"sealing key is missing", session + "seal_key = { file = \"none.key\" }", `session\.seal_key: .*none\.key`, check},
+		{"sealing key is no key", session + "seal_key = { file = \"one.key\" }", `session\.seal_key: key 1 is not base64`, check},
 		{"store: TLS authority is missing", token + root("one.crt", "one.key") + "[session]\nstore = \"postgres://u@db.corp.example/s\"\nseal_key = { file = \"seal.key\" }\n" + secure("", "", "none.crt"), `tls\.ca: .*none\.crt: no such file`, check},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

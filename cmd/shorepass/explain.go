@@ -10,6 +10,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 
+	"shorepass/config"
 	"shorepass/policy"
 	"shorepass/providers"
 )
@@ -36,7 +37,7 @@ func newExplain(o *options) *cobra.Command {
 			"  shorepass explain --cases policy-cases.toml",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := o.load()
+			cfg, err := o.load(config.OnlySecrets())
 			if err != nil {
 				return err
 			}

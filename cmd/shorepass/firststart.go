@@ -28,7 +28,7 @@ type settled struct {
 // settle fills in where the root is kept when the configuration leaves it out:
 // beside a SQLite store. Replicas on another store must be given theirs.
 func settle(cfg *config.Config) (*settled, error) {
-	if cfg.Token.RootCertificate != "" || cfg.Token.SigningCertificate != "" {
+	if namesRoot(cfg) {
 		return &settled{Config: cfg}, nil
 	}
 	store, isSQLite := cfg.Session.SQLiteFile()
@@ -40,6 +40,10 @@ func settle(cfg *config.Config) (*settled, error) {
 	cfg.Token.RootCertificate = filepath.Join(dir, rootCertificateFile)
 	cfg.Token.RootKey = filepath.Join(dir, rootKeyFile)
 	return &settled{Config: cfg, ownRoot: true}, nil
+}
+
+func namesRoot(cfg *config.Config) bool {
+	return cfg.Token.RootCertificate != "" || cfg.Token.SigningCertificate != ""
 }
 
 // rootIsMissing reports whether the root is still to be made, or its

@@ -29,7 +29,8 @@ func newKeysInit(o *options) *cobra.Command {
 		Short:      "Make the root that registries trust, and the sealing key",
 		Long: "Makes a root certificate and its key, and with --seal-key the key that seals the\n" +
 			"providers' refresh tokens in the store. Nothing is ever overwritten, and the keys, and\n" +
-			"folders that do not exist yet, are made readable by their owner only. Without flags the root is the one of the configuration.",
+			"folders that do not exist yet, are made readable by their owner only. Without flags the\n" +
+			"root is the one of the configuration.",
 		Example: "  shorepass keys init --certificate RootCA.crt --key RootCA.key --seal-key seal.key",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,7 +38,7 @@ func newKeysInit(o *options) *cobra.Command {
 				return errors.New("--certificate and --key go together")
 			}
 			if certificate == "" && seal == "" {
-				cfg, err := o.load()
+				cfg, err := o.loadRoot("token")
 				if err != nil {
 					return err
 				}

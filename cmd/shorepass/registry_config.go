@@ -33,7 +33,7 @@ func newRegistryConfig(o *options) *cobra.Command {
 			"  shorepass registry-config --key-set > jwks.json       # where signing = \"kid\"",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := o.load()
+			cfg, err := o.loadRoot("token", "service")
 			if err != nil {
 				return err
 			}

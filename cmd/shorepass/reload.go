@@ -60,7 +60,7 @@ func (d *daemon) inForce() *config.Config { return d.cfg.Load().Config }
 // reload puts the configuration as it is on disk now in force, or leaves
 // everything as it is.
 func (d *daemon) reload(ctx context.Context) error {
-	cfg, err := d.options.load()
+	cfg, err := d.options.loadAll()
 	if err != nil {
 		return err
 	}

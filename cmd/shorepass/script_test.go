@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 func TestMain(m *testing.M) {
@@ -45,6 +48,7 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 			"until":   until,
 			"expand":  expand,
 			"mode":    mode,
+			"sqlite":  execSQLite,
 		},
 	}
 }
@@ -108,4 +112,13 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("mode of %s: %s, want %s", name, got, args[0])
 		}
 	}
+}
+
+// execSQLite is "sqlite FILE STATEMENT": it changes a file of SQLite as another
+// program does, and makes it, for its owner only, where it does not exist.
+func execSQLite(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs(args[0])
+	conn, err := sqlite.OpenConn(file, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	ts.Check(err)
+	ts.Check(errors.Join(sqlitex.ExecuteTransient(conn, args[1], nil), conn.Close(), os.Chmod(file, 0o600)))
 }

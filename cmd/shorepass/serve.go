@@ -71,7 +71,7 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 		debug.SetGCPercent(collectAt)
 	}
 	signal.Ignore(syscall.SIGPIPE) // which would end the server when a reader of its logs is gone
-	cfg, err := o.load()
+	cfg, err := o.loadAll()
 	if err != nil {
 		return err
 	}

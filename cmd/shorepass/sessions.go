@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os/user"
 	"text/tabwriter"
 	"time"
@@ -14,14 +13,13 @@ import (
 
 	"shorepass/internal/duration"
 	"shorepass/session"
-	"shorepass/throttle"
 )
 
 func newSessions(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sessions",
 		Short: "List, end and reseal sessions",
-		Long:  "A session is what lives on behind a refresh token after docker login. These commands\nopen the store themselves, whether a server runs on it or not.",
+		Long:  "A session is what lives on behind a refresh token after docker login. These commands\nopen the store themselves, whether a server runs on it or not. They make and migrate\nnothing, and of the secrets they read only the store's, and rekey the sealing key.",
 	}
 	cmd.AddCommand(newSessionsList(o), newSessionsRevoke(o), newSessionsRekey(o))
 	return cmd
@@ -132,7 +130,11 @@ func newSessionsRekey(o *options) *cobra.Command {
 		Example: "  shorepass sessions rekey",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withKeys(cmd.Context(), o, func(in store, keys *session.Keys) error {
+			return withStore(cmd.Context(), o, []string{"session.seal_key"}, func(cfg session.Config, in store) error {
+				keys, err := session.ReadKeys(cmd.Context(), cfg, in)
+				if err != nil {
+					return err
+				}
 				n, err := session.Rekey(cmd.Context(), in, keys)
 				fmt.Fprintf(cmd.OutOrStdout(), "%d refresh tokens sealed anew\n", n)
 				return err
@@ -199,54 +201,15 @@ func (s *selection) selectors(ids []string, now time.Time) []session.Selector {
 	return all
 }
 
-// withKeys opens the store and the sealing keys for do.
-func withKeys(ctx context.Context, o *options, do func(store, *session.Keys) error) (err error) {
-	cfg, err := o.load()
-	if err != nil {
-		return err
-	}
-	b, err := newBackend(cfg.Session)
-	if err != nil {
-		return err
-	}
-	in, err := b.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-	keys, err := session.OpenKeys(ctx, cfg.Session, in, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	return do(in, keys)
-}
-
 // withAdmin opens the store for do.
-func withAdmin(ctx context.Context, o *options, do func(*session.Admin) error) (err error) {
-	cfg, err := o.load()
-	if err != nil {
-		return err
-	}
-	quiet := slog.New(slog.DiscardHandler)
-	chain, err := newChain(cfg, throttle.NewLocalCounters(), quiet)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, chain.Close()) }()
-	b, err := newBackend(cfg.Session)
-	if err != nil {
-		return err
-	}
-	store, err := b.open(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := session.New(ctx, cfg.Session, store, chain, quiet)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return do(s.Admin())
+func withAdmin(ctx context.Context, o *options, do func(*session.Admin) error) error {
+	return withStore(ctx, o, nil, func(cfg session.Config, in store) error {
+		a, err := session.NewAdmin(ctx, cfg, in)
+		if err != nil {
+			return err
+		}
+		return do(a)
+	})
 }
 
 // whoami names who runs the command, for the list of ended sessions.

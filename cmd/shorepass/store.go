@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"shorepass/config"
 	"shorepass/session"
 	"shorepass/session/postgres"
 	"shorepass/session/sqlite"
@@ -24,6 +25,9 @@ type backend interface {
 
 	// open opens the store for a server: it makes and migrates what it must.
 	open(context.Context) (store, error)
+
+	// openExisting opens the store for a command: it makes and migrates nothing.
+	openExisting(context.Context) (store, error)
 
 	// check holds the store against what can be known of it without the network,
 	// and the sealing key that lies beside it.
@@ -44,6 +48,25 @@ func newBackend(cfg session.Config) (backend, error) {
 	return nil, errors.New("session.store is neither sqlite:FILE nor postgres://…")
 }
 
+// withStore opens the store that the configuration names for do. Of the secrets
+// it reads those at the keys, and what it takes to open the store.
+func withStore(ctx context.Context, o *options, secrets []string, do func(session.Config, store) error) (err error) {
+	cfg, err := o.load(config.OnlySecrets(append(secrets, "session.store", "session.tls")...))
+	if err != nil {
+		return err
+	}
+	b, err := newBackend(cfg.Session)
+	if err != nil {
+		return err
+	}
+	opened, err := b.openExisting(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	return do(cfg.Session, opened)
+}
+
 // databaseFile is a file of SQLite.
 type databaseFile struct {
 	name      string
@@ -53,6 +76,10 @@ type databaseFile struct {
 func (f databaseFile) kind() string { return "sqlite" }
 
 func (f databaseFile) open(ctx context.Context) (store, error) { return sqlite.Open(ctx, f.name) }
+
+func (f databaseFile) openExisting(ctx context.Context) (store, error) {
+	return sqlite.OpenExisting(ctx, f.name)
+}
 
 func (f databaseFile) check() error {
 	exists, err := sqlite.Check(f.name)
@@ -79,6 +106,10 @@ type database struct{ cfg session.Config }
 func (d database) kind() string { return "postgres" }
 
 func (d database) open(ctx context.Context) (store, error) { return postgres.Open(ctx, d.cfg) }
+
+func (d database) openExisting(ctx context.Context) (store, error) {
+	return postgres.OpenExisting(ctx, d.cfg)
+}
 
 func (d database) check() error {
 	if d.cfg.SealKey.IsZero() {

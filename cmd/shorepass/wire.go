@@ -25,12 +25,31 @@ var kinds = config.Kinds{
 }
 
 // load reads the configuration that the flags name.
-func (o *options) load() (*settled, error) {
+func (o *options) load(with ...config.Option) (*config.Config, error) {
 	path, err := o.path()
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := config.Load(path, kinds)
+	return config.Load(path, kinds, with...)
+}
+
+// loadAll reads the configuration with everything that serve needs.
+func (o *options) loadAll() (*settled, error) {
+	cfg, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	return settle(cfg)
+}
+
+// loadRoot reads the configuration for a command that needs the root, and of the
+// secrets those at the keys; the store's address only where it says where the
+// root lies.
+func (o *options) loadRoot(secrets ...string) (*settled, error) {
+	cfg, err := o.load(config.OnlySecrets(secrets...))
+	if err == nil && !namesRoot(cfg) {
+		cfg, err = o.load(config.OnlySecrets(append(secrets, "session.store")...))
+	}
 	if err != nil {
 		return nil, err
 	}
