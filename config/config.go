@@ -1,5 +1,5 @@
-// Package config reads the configuration: TOML in, a [Config] of the rooms'
-// own option types out, or every fault in it at once.
+// Package config reads the configuration: TOML in, a [Config] of the
+// packages' own option types out, or every fault in it at once.
 //
 // It is strict. An unknown key, a wrong type, a key that stands twice, a rule
 // that names a provider nobody configured: each is a [Fault] with the file,
@@ -9,8 +9,9 @@
 //
 // Loading touches files and the environment, never the network, and makes no
 // file: keys that a first start creates are the business of those who use
-// them. The options' meaning and defaults belong to the rooms; this package
-// knows only how to fill them and what one room's options say about another's.
+// them. The options' meaning and defaults belong to the packages that own the
+// types; this one fills them, and checks the options of one package against
+// those of another.
 //
 //	cfg, err := config.Load("shorepass.toml", config.Kinds{
 //		"file": config.Kind(file.New),

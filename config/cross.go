@@ -10,8 +10,8 @@ import (
 	"shorepass/registry"
 )
 
-// crossCheck looks at what one room's options say about another's, which no
-// room can see by itself.
+// crossCheck checks the options of one package against those of another, which
+// no package's Validate can see.
 func (l *loader) crossCheck() {
 	l.checkProviders()
 	l.checkServices()

@@ -68,10 +68,9 @@ func (f *faults) at(key, problem string) *Fault {
 	return &Fault{File: f.text.name, Line: f.text.line(key), Key: key, Problem: problem}
 }
 
-// under returns a function for a room to report its faults with, whose keys
-// are relative to prefix. A key that could not be decoded is reported once:
-// what the room says of it then is about a value that nobody wrote, as it is
-// about one that was left unread.
+// under returns the function that a package's Validate reports faults to, with
+// keys relative to prefix. A fault at a key that could not be decoded, or was
+// left unread, is dropped: its value is the zero value and not the file's.
 func (f *faults) under(prefix string) func(key, problem string) {
 	undecoded := maps.Clone(f.unread)
 	for _, known := range f.list {

@@ -56,7 +56,7 @@ func TestSecret(t *testing.T) {
 		fails string // or what the error says
 	}{
 		{"in place", "canary", "canary", ""},
-		{"in place, empty", "", "", ""}, // the room says what it makes of that
+		{"in place, empty", "", "", ""}, // whether it may be empty is for Validate to say
 		{"file", file("plain"), "canary", ""},
 		{"absolute file", file(filepath.Join(folder, "plain")), "canary", ""},
 		{"one newline is cut", file("newline"), "canary", ""},

@@ -68,8 +68,9 @@ func unavailable(cause error) httpError {
 		message: "the login cannot be checked right now; your password may well be right, try again in a moment"}
 }
 
-// wireError turns an error of any room into the wire's. It is the only place
-// that does. What it does not know is a fault of ours.
+// wireError turns an error of any package into the answer on the wire, and is
+// the only place that does. An error that it does not recognize is a fault of
+// ours, 500.
 func wireError(err error) httpError {
 	if known, ok := errors.AsType[httpError](err); ok {
 		return known

@@ -35,7 +35,7 @@ import (
 
 const password = "correct-horse"
 
-// house is a server with real rooms behind it: users in a file, sessions in
+// house is a server with the real packages behind it: users in a file, sessions in
 // SQLite, keys under a fresh root.
 type house struct {
 	*httptest.Server

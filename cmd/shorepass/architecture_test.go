@@ -65,14 +65,14 @@ func productionImports(t *testing.T) map[string][]string {
 	imports := make(map[string][]string)
 	for line := range strings.Lines(string(out)) {
 		path, all, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		room := strings.TrimPrefix(path, "shorepass/")
-		if strings.HasSuffix(path, "test") || strings.Contains(path, "test/") || room == "bench" {
+		importer := strings.TrimPrefix(path, "shorepass/")
+		if strings.HasSuffix(path, "test") || strings.Contains(path, "test/") || importer == "bench" {
 			continue
 		}
-		imports[room] = nil
+		imports[importer] = nil
 		for imported := range strings.FieldsSeq(all) {
 			if ours, ok := strings.CutPrefix(imported, "shorepass/"); ok {
-				imports[room] = append(imports[room], ours)
+				imports[importer] = append(imports[importer], ours)
 			}
 		}
 	}

@@ -10,7 +10,7 @@
 //	shorepass registry-config   print the block that a registry needs
 //	shorepass version           print the version
 //
-// This package only reads flags, wires the rooms together and prints.
+// This package only reads flags, wires the packages together and prints.
 package main
 
 import (

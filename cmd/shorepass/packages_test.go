@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// mayImport says which rooms each room may import, and so which way a
-// dependency may point. What is not here may import nothing of ours but internal/,
-// whose packages everything may import.
+// mayImport lists which packages of ours each package may import. A package
+// that is not a key may import internal/… alone, as every package may.
 var mayImport = map[string][]string{
 	"internal/tlsconf":       {"internal/durable"},
 	"providers":              {"throttle"},
@@ -28,29 +27,29 @@ var mayImport = map[string][]string{
 	"bench":                  {"*"}, // it measures
 }
 
-func TestRoomsImportOneWay(t *testing.T) {
+func TestPackagesImportOneWay(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}: {{join .Imports " "}}`, "shorepass/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	rooms := 0
+	checked := 0
 	for line := range strings.Lines(string(out)) {
 		path, imports, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		room := strings.TrimPrefix(path, "shorepass/")
-		allowed := mayImport[room]
-		rooms++
+		importer := strings.TrimPrefix(path, "shorepass/")
+		allowed := mayImport[importer]
+		checked++
 		for imported := range strings.FieldsSeq(imports) {
 			ours, ok := strings.CutPrefix(imported, "shorepass/")
-			if strings.HasPrefix(ours, "internal/") && !strings.HasPrefix(room, "internal/") {
-				continue // the ground, which everything may stand on
+			if strings.HasPrefix(ours, "internal/") && !strings.HasPrefix(importer, "internal/") {
+				continue
 			}
 			if ok && !slices.Contains(allowed, "*") && !slices.Contains(allowed, ours) {
-				t.Errorf("%s imports %s; it may import only %v", room, ours, allowed)
+				t.Errorf("%s imports %s; it may import only %v", importer, ours, allowed)
 			}
 		}
 	}
-	if rooms < len(mayImport) {
-		t.Errorf("go list found %d packages, fewer than the %d rooms there are", rooms, len(mayImport))
+	if checked < len(mayImport) {
+		t.Errorf("go list found %d packages, fewer than the %d of mayImport", checked, len(mayImport))
 	}
 }
 
