@@ -23,7 +23,7 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 		return nil, err
 	}
 	key := c.memory.key(cred)
-	if cred.to.kind == Password && !cred.Offline {
+	if cred.route.kind == Password && !cred.Offline {
 		if id := c.memory.recall(key); id != nil {
 			return id, nil
 		}
@@ -34,7 +34,7 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 	// An offline token of a provider belongs to one login. A refresh token
 	// that came twice at once is sent once all the same, or a provider that
 	// rotates it would take the second for theft.
-	sharing := cred.to.kind != Password || !cred.Offline
+	sharing := cred.route.kind != Password || !cred.Offline
 	for proved := false; ; {
 		f, lead, err := c.flights.fly(ctx, ends, key, proved, func(ctx context.Context) (*Identity, error) { return c.login(ctx, key, cred, proved) })
 		if err != nil {
@@ -65,20 +65,20 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 // admissible recognizes a credential and refuses what no provider shall ever
 // see. It is cheap, and comes before everything that is not.
 func (c *Chain) admissible(cred Credential) (Credential, error) {
-	if cred.to.kind == 0 {
+	if cred.route.kind == 0 {
 		cred = c.Recognize(cred)
 	}
 	secret := cred.Secret.Reveal()
 	switch {
 	case strings.Trim(secret, " \t\r\n\x00") == "":
 		return cred, fmt.Errorf("empty password: %w", ErrRejected)
-	case len(secret) > maxToken, len(secret) > maxPassword && cred.to.kind == Password:
+	case len(secret) > maxToken, len(secret) > maxPassword && cred.route.kind == Password:
 		return cred, fmt.Errorf("password of %d bytes: %w", len(secret), ErrRejected)
 	case strings.ContainsRune(secret, 0):
 		// What ends at its first NUL is empty if it begins with one, and a
 		// bind with an empty password succeeds (RFC 4513, section 5.1.2).
 		return cred, fmt.Errorf("password with a NUL: %w", ErrRejected)
-	case cred.to.kind == Password && (cred.Login == "" || cred.Login.Reserved()):
+	case cred.route.kind == Password && (cred.Login == "" || cred.Login.Reserved()):
 		return cred, fmt.Errorf("a user name that is nobody's: %w", ErrRejected)
 	}
 	return cred, nil
@@ -106,7 +106,7 @@ func (c *Chain) login(ctx context.Context, key throttle.Mark, cred Credential, p
 	if err != nil {
 		return nil, err
 	}
-	switch cred.to.kind {
+	switch cred.route.kind {
 	case IDToken:
 		return c.byIDToken(ctx, cred)
 	case RefreshToken:
@@ -125,8 +125,8 @@ func (c *Chain) login(ctx context.Context, key throttle.Mark, cred Credential, p
 // directed returns the credential as it goes to the providers, or why it goes
 // to none.
 func (c Credential) directed() (Credential, error) {
-	if len(c.to.members) == 0 {
-		return c, fmt.Errorf("no provider takes this %s: %w", c.to.kind, ErrRejected)
+	if len(c.route.members) == 0 {
+		return c, fmt.Errorf("no provider takes this %s: %w", c.route.kind, ErrRejected)
 	}
 	if c.Login.Reserved() {
 		c.Login = "" // beside a token it is not a name
@@ -137,7 +137,7 @@ func (c Credential) directed() (Credential, error) {
 // byIDToken passes the throttle by: the token is verified here, and no
 // directory hears of it.
 func (c *Chain) byIDToken(ctx context.Context, cred Credential) (*Identity, error) {
-	m := cred.to.members[0]
+	m := cred.route.members[0]
 	found, err := m.verifyIDToken(ctx, cred.Secret)
 	if err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (c *Chain) byRefreshToken(ctx context.Context, cred Credential) (*Identity,
 		return nil, err
 	}
 	defer a.End()
-	m := cred.to.members[0]
+	m := cred.route.members[0]
 	found, err := m.redeemRefreshToken(ctx, cred.Secret)
 	if err != nil {
 		return nil, failed(ctx, a, err)
@@ -173,7 +173,7 @@ func (c *Chain) byPassword(ctx context.Context, cred Credential, proved bool) (*
 		return nil, nil, err
 	}
 	defer a.End()
-	for _, m := range cred.to.members {
+	for _, m := range cred.route.members {
 		account, err := m.lookup(ctx, cred.Login)
 		switch {
 		case errors.Is(err, ErrNotMine):
@@ -247,7 +247,7 @@ func failed(ctx context.Context, a *throttle.Attempt, err error) error {
 // unknown counts a login whose name no provider has: by the name, as a subject
 // would be, and in the time that a wrong password takes.
 func unknown(ctx context.Context, a *throttle.Attempt, cred Credential) error {
-	last := cred.to.members[len(cred.to.members)-1]
+	last := cred.route.members[len(cred.route.members)-1]
 	if err := last.admit(ctx, a, ""); err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func newMemory() *memory {
 // key is what a credential is remembered under. A login that asks for an
 // offline token has the same key, to share an answer of no.
 func (m *memory) key(cred Credential) throttle.Mark {
-	return m.marks.Mark(cred.to.kind.String(), string(cred.Login), cred.Secret.Reveal())
+	return m.marks.Mark(cred.route.kind.String(), string(cred.Login), cred.Secret.Reveal())
 }
 
 // recall returns who is remembered under key, or nil.

@@ -101,11 +101,11 @@ type Credential struct {
 	Service string      // the registry that the person wants to use
 	Offline bool        // the client asked for an offline token, so a provider may ask for its own
 
-	to route // where it goes and as what; the zero route until [Chain.Recognize] set it
+	route route // set by [Chain.Recognize], zero until then
 }
 
 // Kind returns what [Chain.Recognize] found the secret to be.
-func (c Credential) Kind() Kind { return c.to.kind }
+func (c Credential) Kind() Kind { return c.route.kind }
 
 // Method says how an identity was proved, as policy and audit name it. The
 // browser page, which will also give out personal access and robots' tokens, is

@@ -50,16 +50,16 @@ type route struct {
 // other JWT is an ID token, also when nobody trusts its issuer: then it is
 // nobody's, and [Chain.Authenticate] shows it to no provider.
 func (c *Chain) Recognize(cred Credential) Credential {
-	cred.to = c.route(cred.Login, cred.Secret.Reveal())
+	cred.route = c.route(cred.Login, cred.Secret.Reveal())
 	return cred
 }
 
-func (c *Chain) route(login Login, secret string) route {
+func (c *Chain) route(login Login, text string) route {
 	var t token
 	var isToken bool
 	var err error
-	if len(secret) <= maxToken {
-		t, isToken, err = peek(secret)
+	if len(text) <= maxToken {
+		t, isToken, err = peek(text)
 	}
 	if name, ok := strings.CutPrefix(string(login), refreshName); ok && (name == "" || name[0] == ':') {
 		return c.routeRefresh(strings.TrimPrefix(name, ":"), t, isToken, err)

@@ -119,11 +119,11 @@ func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.
 }
 
 // prove compares the password with the account's hash.
-func (p *Provider) prove(ctx context.Context, a *account, secret secret.Text) (*providers.Identity, error) {
-	if secret.IsZero() {
+func (p *Provider) prove(ctx context.Context, a *account, password secret.Text) (*providers.Identity, error) {
+	if password.IsZero() {
 		return nil, fmt.Errorf("empty password: %w", providers.ErrRejected)
 	}
-	right, err := p.verify(ctx, a.hash, secret)
+	right, err := p.verify(ctx, a.hash, password)
 	switch {
 	case err != nil:
 		return nil, err
@@ -137,7 +137,7 @@ func (p *Provider) prove(ctx context.Context, a *account, secret secret.Text) (*
 
 // verify waits for a core and compares. An error means that nothing was
 // compared.
-func (p *Provider) verify(ctx context.Context, h hash, secret secret.Text) (bool, error) {
+func (p *Provider) verify(ctx context.Context, h hash, password secret.Text) (bool, error) {
 	select {
 	case <-ctx.Done(): // select chooses at random where both are ready
 		return false, fmt.Errorf("verify a password: %w", context.Cause(ctx))
@@ -146,7 +146,7 @@ func (p *Provider) verify(ctx context.Context, h hash, secret secret.Text) (bool
 	select {
 	case p.cores <- struct{}{}:
 		defer func() { <-p.cores }()
-		return h.matches([]byte(secret.Reveal())), nil
+		return h.matches([]byte(password.Reveal())), nil
 	case <-ctx.Done():
 		return false, fmt.Errorf("wait for a core to verify a password: %w", context.Cause(ctx))
 	}

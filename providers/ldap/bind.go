@@ -15,10 +15,10 @@ import (
 // try binds as dn with the person's password. Nil means that the password is
 // right. The error wraps ErrRejected, or says why that cannot be told. It is
 // sent once: a password that may have arrived is not sent again.
-func (d *directory) try(ctx context.Context, dn string, secret secret.Text) error {
+func (d *directory) try(ctx context.Context, dn string, password secret.Text) error {
 	var answer *ldap.SimpleBindResult
 	err := d.bind.do(ctx, false, func(l *ldap.Conn) (err error) {
-		answer, err = d.simpleBind(l, dn, secret)
+		answer, err = d.simpleBind(l, dn, password)
 		return err
 	})
 	return judge(answer, err)
@@ -27,7 +27,7 @@ func (d *directory) try(ctx context.Context, dn string, secret secret.Text) erro
 // tryPersonal is try on a connection of its own, which may then be searched on
 // as that person. The caller closes it; until then it counts as one of the
 // connections for binds.
-func (d *directory) tryPersonal(ctx context.Context, dn string, secret secret.Text) (own personal, err error) {
+func (d *directory) tryPersonal(ctx context.Context, dn string, password secret.Text) (own personal, err error) {
 	if err := d.bind.enter(ctx); err != nil {
 		return personal{}, err
 	}
@@ -39,7 +39,7 @@ func (d *directory) tryPersonal(ctx context.Context, dn string, secret secret.Te
 	own = personal{d, c}
 	var answer *ldap.SimpleBindResult
 	err = c.do(ctx, d.limit, func(l *ldap.Conn) (err error) {
-		answer, err = d.simpleBind(l, dn, secret)
+		answer, err = d.simpleBind(l, dn, password)
 		return err
 	})
 	w, unanswered := errors.AsType[*wireError](err)
@@ -60,15 +60,15 @@ func (d *directory) tryPersonal(ctx context.Context, dn string, secret secret.Te
 // bind is anonymous and succeeds (RFC 4513, section 5.1).
 var errAnonymous = errors.New("a bind with an empty name or password proves nothing")
 
-func (d *directory) simpleBind(l *ldap.Conn, dn string, secret secret.Text) (*ldap.SimpleBindResult, error) {
-	if dn == "" || secret.IsZero() {
+func (d *directory) simpleBind(l *ldap.Conn, dn string, password secret.Text) (*ldap.SimpleBindResult, error) {
+	if dn == "" || password.IsZero() {
 		return nil, ldap.NewError(ldap.LDAPResultInvalidCredentials, errAnonymous)
 	}
 	var controls []ldap.Control
 	if d.ppolicy {
 		controls = []ldap.Control{ldap.NewControlBeheraPasswordPolicy()}
 	}
-	return l.SimpleBind(ldap.NewSimpleBindRequest(dn, secret.Reveal(), controls))
+	return l.SimpleBind(ldap.NewSimpleBindRequest(dn, password.Reveal(), controls))
 }
 
 // judge says what the answer to a person's bind means (RFC 4511, section

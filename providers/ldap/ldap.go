@@ -133,8 +133,8 @@ func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*provider
 // usable refuses a password that a directory takes for an anonymous bind: an
 // empty one and, at some, one that begins with a NUL. The chain lets none
 // through.
-func usable(secret secret.Text) error {
-	if text := secret.Reveal(); strings.Trim(text, " \t\r\n") == "" || strings.ContainsRune(text, 0) {
+func usable(password secret.Text) error {
+	if text := password.Reveal(); strings.Trim(text, " \t\r\n") == "" || strings.ContainsRune(text, 0) {
 		return fmt.Errorf("%w: empty password", providers.ErrRejected)
 	}
 	return nil
@@ -173,11 +173,11 @@ func (p *Provider) lookupEntry(ctx context.Context, named func(string) string) (
 }
 
 // proveEntry proves the password of the entry that was found, and no other's.
-func (p *Provider) proveEntry(ctx context.Context, e entry, secret secret.Text) (*providers.Identity, error) {
-	if err := usable(secret); err != nil {
+func (p *Provider) proveEntry(ctx context.Context, e entry, password secret.Text) (*providers.Identity, error) {
+	if err := usable(password); err != nil {
 		return nil, err
 	}
-	if err := p.tryEntry(ctx, e, secret); err != nil {
+	if err := p.tryEntry(ctx, e, password); err != nil {
 		return nil, err
 	}
 	if err := p.loginConditions(e); err != nil {
@@ -187,9 +187,9 @@ func (p *Provider) proveEntry(ctx context.Context, e entry, secret secret.Text) 
 }
 
 // tryEntry binds as the entry.
-func (p *Provider) tryEntry(ctx context.Context, e entry, secret secret.Text) error {
+func (p *Provider) tryEntry(ctx context.Context, e entry, password secret.Text) error {
 	began := time.Now()
-	err := p.dir.try(ctx, e.dn, secret)
+	err := p.dir.try(ctx, e.dn, password)
 	if errors.Is(err, errUnwilling) {
 		// Only an account that is not good can be the reason that is not the
 		// server's own.
@@ -219,19 +219,19 @@ func (p *Provider) lookupTemplate(named func(string) string) (*providers.Account
 }
 
 // proveDN proves the password of a DN, and reads its entry after.
-func (p *Provider) proveDN(ctx context.Context, dn, filter string, secret secret.Text) (*providers.Identity, error) {
-	if err := usable(secret); err != nil {
+func (p *Provider) proveDN(ctx context.Context, dn, filter string, password secret.Text) (*providers.Identity, error) {
+	if err := usable(password); err != nil {
 		return nil, err
 	}
 	var s searcher = p.dir
 	if p.cfg.BindDN == "" {
-		own, err := p.dir.tryPersonal(ctx, dn, secret)
+		own, err := p.dir.tryPersonal(ctx, dn, password)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", dn, err)
 		}
 		defer own.close()
 		s = own
-	} else if err := p.dir.try(ctx, dn, secret); err != nil {
+	} else if err := p.dir.try(ctx, dn, password); err != nil {
 		return nil, fmt.Errorf("%s: %w", dn, err)
 	}
 	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, filter)

@@ -99,11 +99,11 @@ func (p *Provider) Accepts(kind providers.Kind) bool {
 
 // granted refuses a secret of a kind that the config does not grant, without
 // looking at it, and an empty one.
-func (p *Provider) granted(kind providers.Kind, secret secret.Text) error {
+func (p *Provider) granted(kind providers.Kind, credential secret.Text) error {
 	switch {
 	case !p.Accepts(kind):
 		return fmt.Errorf("%w: grants do not name %s", providers.ErrNotMine, kind)
-	case secret.IsZero():
+	case credential.IsZero():
 		return fmt.Errorf("%w: empty", providers.ErrRejected)
 	}
 	return nil
