@@ -7,8 +7,8 @@ import (
 	"shorepass/internal/secret"
 )
 
-// abilities are what a Provider can do besides, each nil where it cannot. They
-// are looked for once, when the chain is built.
+// abilities are the optional interfaces of a Provider, each nil where it does
+// not implement it. They are asserted once, when the chain is built.
 type abilities struct {
 	tokens      TokenIssuer
 	idTokens    IDTokenVerifier
@@ -63,12 +63,12 @@ type Revalidator interface {
 	// Revalidate returns the identity as the provider knows it now, its
 	// groups replaced and its Renewal, where it rotated, the new one. id is
 	// what a login or Revalidate returned before (of it Subject and Renewal
-	// count). The chain holds the Subject of the answer against id's, and
+	// count). The chain compares the Subject of the answer with id's, and
 	// keeps Method and AuthTime. The error wraps ErrGone (no such entry,
 	// invalid_grant), or ErrRejected and ErrEnded (disabled, expired, locked
-	// for good); any other means that the provider cannot tell now. Whatever
-	// it is, where the Renewal had rotated before the failure the error is, or
-	// wraps, a [*RotatedError] with the new one, which must be kept.
+	// for good); any other means that the provider is unavailable. An
+	// error after the Renewal rotated is, or wraps, a [*RotatedError] with the
+	// new one, which must be kept.
 	Revalidate(ctx context.Context, id *Identity) (*Identity, error)
 
 	// PerSession reports whether each session has a Renewal of its own and is

@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// adopt makes of a provider's answer to a login what the rest of shorepass sees.
+// adopt turns a provider's answer to a login into the identity that the rest of
+// shorepass sees. AuthTime is the provider's, or now.
 func (m *member) adopt(found *Identity, method Method) (*Identity, error) {
 	at := time.Now()
 	if found != nil && !found.AuthTime.IsZero() {
@@ -18,7 +19,8 @@ func (m *member) adopt(found *Identity, method Method) (*Identity, error) {
 	return m.adoptAs(found, method, at)
 }
 
-// adoptAgain is adopt for a person who was adopted as before at the login.
+// adoptAgain does the same with the answer to a revalidation of before, whose
+// Method and AuthTime it keeps.
 func (m *member) adoptAgain(found, before *Identity) (*Identity, error) {
 	if found != nil && found.Subject != before.Subject {
 		return nil, m.anotherAccount()
@@ -26,8 +28,9 @@ func (m *member) adoptAgain(found, before *Identity) (*Identity, error) {
 	return m.adoptAs(found, before.Method, before.AuthTime)
 }
 
-// anotherAccount is the error of an answer about another account than was asked
-// about. A refresh token that is another person's by now is a grant that is gone.
+// anotherAccount returns the error for a revalidation that was answered with
+// another subject. A refresh token that belongs to another person by now is a
+// grant that is gone.
 func (m *member) anotherAccount() error {
 	kind := ErrRejected
 	if m.revalidator.PerSession() {
@@ -36,9 +39,9 @@ func (m *member) anotherAccount() error {
 	return fmt.Errorf("provider %s answered for another account: %w", m.config.Name, kind)
 }
 
-// adoptAs puts the prefix before names, keeps our own group names for ourselves,
-// and leaves out whoever may not log in at all. method and at are how and when
-// the person authenticated.
+// adoptAs adds the prefix to names, drops groups of our own names, and rejects an
+// account without the required groups. method and at are how and when the person
+// authenticated.
 func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identity, error) {
 	switch {
 	case found == nil:

@@ -14,9 +14,9 @@ import (
 // it recognizes first. The error wraps ErrRejected, ErrGone or ErrUnavailable,
 // or is a [*throttle.RetryAfter]. It takes ten seconds at most.
 //
-// What was once begun is seen through to its end and counted, though ctx ends
-// before: a guess that is cut off must not be one that nobody counts. Whoever
-// waits for an equal login of somebody else waits no longer than ctx.
+// A login that has begun runs to its end and is counted, though ctx ends before:
+// a client must not guess for free by hanging up. Only the wait for an equal
+// login of another caller ends with ctx.
 func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity, err error) {
 	defer classify(&err)
 	if cred, err = c.admissible(cred); err != nil {
@@ -53,17 +53,17 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 		case f.err == nil && sharing:
 			return f.identity, nil
 		case f.err == nil:
-			proved = true // a moment ago, so nobody needs to wait for another's turn
+			proved = true // a moment ago, so this login need not wait for its turn
 		case held:
-			// Said of the other's address, which may not be this one.
+			// The limit was that of the other caller's address: try again.
 		default:
 			return nil, f.err
 		}
 	}
 }
 
-// admissible recognizes a credential and refuses what no provider shall ever
-// see. It is cheap, and comes before everything that is not.
+// admissible recognizes a credential and rejects one that no provider may see,
+// such as an empty password. It is cheap and comes first.
 func (c *Chain) admissible(cred Credential) (Credential, error) {
 	if cred.route.kind == 0 {
 		cred = c.Recognize(cred)
@@ -75,8 +75,8 @@ func (c *Chain) admissible(cred Credential) (Credential, error) {
 	case len(secret) > maxToken, len(secret) > maxPassword && cred.route.kind == Password:
 		return cred, fmt.Errorf("password of %d bytes: %w", len(secret), ErrRejected)
 	case strings.ContainsRune(secret, 0):
-		// What ends at its first NUL is empty if it begins with one, and a
-		// bind with an empty password succeeds (RFC 4513, section 5.1.2).
+		// A directory that reads up to the first NUL may see an empty password,
+		// and a bind with one succeeds (RFC 4513, section 5.1.2).
 		return cred, fmt.Errorf("password with a NUL: %w", ErrRejected)
 	case cred.route.kind == Password && (cred.Login == "" || cred.Login.Reserved()):
 		return cred, fmt.Errorf("a user name that is nobody's: %w", ErrRejected)
@@ -85,8 +85,8 @@ func (c *Chain) admissible(cred Credential) (Credential, error) {
 }
 
 // Hopeless returns the error with which Authenticate would refuse a credential
-// without asking anybody, or nil. It is for anyone who has something costly to
-// do before, and counts nothing.
+// without asking a provider, or nil. It counts nothing. Callers use it before
+// work that a guess must not cause, such as a write to the store.
 func (c *Chain) Hopeless(ctx context.Context, cred Credential) (err error) {
 	defer classify(&err)
 	if cred, err = c.admissible(cred); err != nil {
@@ -98,8 +98,8 @@ func (c *Chain) Hopeless(ctx context.Context, cred Credential) (err error) {
 	return c.throttle.Check(ctx, cred.guess(false))
 }
 
-// login asks the providers, and remembers a right password. proved says that
-// the same one was proved a moment ago.
+// login asks the providers, and caches a right password. proved says that an
+// equal login was proved a moment ago.
 func (c *Chain) login(ctx context.Context, key throttle.Mark, cred Credential, proved bool) (*Identity, error) {
 	epoch := c.memory.currentEpoch()
 	cred, err := cred.directed()
@@ -134,8 +134,8 @@ func (c Credential) directed() (Credential, error) {
 	return c, nil
 }
 
-// byIDToken passes the throttle by: the token is verified here, and no
-// directory hears of it.
+// byIDToken has the provider verify an ID token. It bypasses the throttle, since
+// no directory counts a wrong one.
 func (c *Chain) byIDToken(ctx context.Context, cred Credential) (*Identity, error) {
 	m := cred.route.members[0]
 	found, err := m.verifyIDToken(ctx, cred.Secret)
@@ -145,7 +145,8 @@ func (c *Chain) byIDToken(ctx context.Context, cred Credential) (*Identity, erro
 	return m.adopt(found, MethodIDToken)
 }
 
-// byRefreshToken counts a refused token for its address.
+// byRefreshToken has the provider redeem a refresh token of its own. A refused
+// one counts against the client's address.
 func (c *Chain) byRefreshToken(ctx context.Context, cred Credential) (*Identity, error) {
 	a, err := c.throttle.Begin(ctx, cred.guess(false))
 	if err != nil {
@@ -165,8 +166,8 @@ func (c *Chain) byRefreshToken(ctx context.Context, cred Credential) (*Identity,
 	return id, nil
 }
 
-// byPassword asks one provider after another for the account, and has the first
-// that has one prove the password, if the throttle lets it.
+// byPassword looks the account up at one provider after another. The first that
+// has it proves the password, if the throttle admits it.
 func (c *Chain) byPassword(ctx context.Context, cred Credential, proved bool) (*Identity, *member, error) {
 	a, err := c.throttle.Begin(ctx, cred.guess(proved))
 	if err != nil {
@@ -187,7 +188,7 @@ func (c *Chain) byPassword(ctx context.Context, cred Credential, proved bool) (*
 	return nil, nil, unknown(ctx, a, cred)
 }
 
-// prove asks the throttle about the account, and only then the provider about
+// prove has the throttle admit the account, and only then the provider prove
 // the password.
 func prove(ctx context.Context, a *throttle.Attempt, m *member, account *Account, cred Credential) (*Identity, error) {
 	if err := m.admit(ctx, a, account.Subject); err != nil {
@@ -224,8 +225,9 @@ func (m *member) admit(ctx context.Context, a *throttle.Attempt, subject string)
 	return a.Admit(ctx, m.config.Name, subject, m.config.WrongPasswords)
 }
 
-// rejectedAtLookup counts a login whose account was rejected before any proof,
-// such as one of two entries: by the name, unless the account was known before.
+// rejectedAtLookup counts a login that was rejected before any proof, such as a
+// name of two entries. It counts by the name, unless the throttle knew the
+// account.
 func rejectedAtLookup(ctx context.Context, a *throttle.Attempt, m *member, err error) error {
 	if !isUnrecognized(err) && !a.Admitted() {
 		if held := m.admit(ctx, a, ""); held != nil {
@@ -235,8 +237,8 @@ func rejectedAtLookup(ctx context.Context, a *throttle.Attempt, m *member, err e
 	return failed(ctx, a, err)
 }
 
-// failed counts a login that a provider rejected, and returns its error. What is
-// unavailable counts nothing.
+// failed counts a login that a provider rejected, and returns its error. An
+// unavailable provider counts nothing.
 func failed(ctx context.Context, a *throttle.Attempt, err error) error {
 	if !isUnrecognized(err) {
 		a.Failed(ctx)
@@ -244,8 +246,8 @@ func failed(ctx context.Context, a *throttle.Attempt, err error) error {
 	return err
 }
 
-// unknown counts a login whose name no provider has: by the name, as a subject
-// would be, and in the time that a wrong password takes.
+// unknown counts a login whose name no provider has, by the name, and takes as
+// long as a wrong password does.
 func unknown(ctx context.Context, a *throttle.Attempt, cred Credential) error {
 	last := cred.route.members[len(cred.route.members)-1]
 	if err := last.admit(ctx, a, ""); err != nil {

@@ -36,9 +36,8 @@ type Chain struct {
 
 // NewChain returns a chain of members, in this order. Their defaults must be in
 // place; the error joins their faults. The counters may be shared with other
-// chains and processes. It asks nobody; [Chain.Start] begins
-// what providers do in the background, and [Chain.Close] must end each chain,
-// started or not.
+// chains and processes. It asks no provider; [Chain.Start] begins their work in
+// the background, and [Chain.Close] must end each chain, started or not.
 func NewChain(members []Member, counters throttle.Counters, log *slog.Logger) (*Chain, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

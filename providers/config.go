@@ -49,8 +49,8 @@ type Config struct {
 	IDTokensAuthenticated bool `toml:"id_tokens_authenticated"`
 }
 
-// Common returns c. A kind's own Config has it by embedding this one, so that the
-// part which all kinds have is found in each.
+// Common returns c. The Config of each kind embeds this one and so has the
+// method, by which the options that all kinds share are reached.
 func (c *Config) Common() *Config { return c }
 
 // maxRemember is how long a right password is remembered at most: the time for

@@ -19,10 +19,10 @@ func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provi
 func (f *Failure) Unwrap() error { return f.Err }
 
 // classify makes an error one of the kinds that the chain's callers know. It is
-// deferred at each exit of the chain and nowhere else. What the throttle refused
-// is rejected, as it was before; and an unrecognised error, a provider's or the
-// chain's own, is unavailable: a person must not hear that a right password is
-// wrong because a directory is down.
+// deferred at each exit of the chain and nowhere else. A secret that the throttle
+// refused is rejected, as it was the first time. An unrecognized error, a
+// provider's or the chain's own, is unavailable: a person must not hear that a
+// right password is wrong because a directory is down.
 func classify(err *error) {
 	_, wait := errors.AsType[*throttle.RetryAfter](*err)
 	switch {
@@ -33,8 +33,8 @@ func classify(err *error) {
 	}
 }
 
-// isUnrecognized reports whether an error is none of those that say something
-// of an account, a credential or what a provider can do: it is unavailable.
+// isUnrecognized reports whether an error is of none of the known kinds, and so
+// means unavailable.
 func isUnrecognized(err error) bool {
 	if err == nil {
 		return false

@@ -10,7 +10,8 @@ import (
 	"shorepass/internal/secret"
 )
 
-// member is a provider with what the chain does around it.
+// member is a configured provider, with its abilities, its compiled options and
+// whether it answers.
 type member struct {
 	provider Provider
 	abilities
@@ -21,7 +22,7 @@ type member struct {
 	match   globs
 	require globs
 	log     *slog.Logger
-	warned  atomic.Bool // of a group that would be another provider's
+	warned  atomic.Bool // a group with another provider's prefix was logged
 	down    atomic.Bool // its last answer was that it cannot tell; see noteAvailability
 }
 
@@ -40,8 +41,8 @@ func newMember(p Provider, config Config) *member {
 	return m
 }
 
-// lookup asks the provider for an account. Whether the provider is available
-// is told by what comes of the proof, where there is one.
+// lookup asks the provider for an account. Finding one does not count as an
+// answer for availability; the proof that follows does.
 func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {
 	account, err := m.provider.Lookup(ctx, login)
 	switch {
@@ -76,8 +77,8 @@ func (m *member) revalidate(ctx context.Context, id *Identity) (*Identity, error
 	return found, m.answered(err)
 }
 
-// notMineIsRejected is for a secret that was shown to one provider and goes to
-// no other.
+// notMineIsRejected turns ErrNotMine into ErrRejected, for a secret that goes to
+// one provider and no other.
 func notMineIsRejected(err error) error {
 	if errors.Is(err, ErrNotMine) {
 		return fmt.Errorf("%w: %v", ErrRejected, err)
@@ -85,8 +86,8 @@ func notMineIsRejected(err error) error {
 	return err
 }
 
-// answered notes what an answer says of the provider's availability, and puts
-// the provider's name to an error.
+// answered records whether the provider is available, by the outcome of a
+// request, and wraps an error in a [Failure] with the provider's name.
 func (m *member) answered(err error) error {
 	m.noteAvailability(err)
 	if err == nil {
@@ -96,7 +97,7 @@ func (m *member) answered(err error) error {
 }
 
 // noteAvailability records from the outcome of one request whether the provider
-// answers. A request that was given up says nothing about it.
+// answers. A canceled request does not tell.
 func (m *member) noteAvailability(err error) {
 	switch {
 	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled):

@@ -14,11 +14,11 @@
 //	ErrGone       the account or the grant no longer exists; 401
 //	any other     the provider cannot tell now; 503, never 401
 //
-// The chain marks the fourth kind ErrUnavailable on its way out, so that nobody
-// behind it needs to know the other three to tell it.
+// The chain wraps the fourth kind in ErrUnavailable at its exits, so that its
+// callers can tell it from a fault of their own.
 //
-// What a password passes on its way, in this order, by file; authenticate.go is
-// the way itself:
+// A password passes, in this order, the steps in these files, which
+// authenticate.go calls:
 //
 //	route.go      what kind of secret it is, and which providers may see it
 //	memory.go     whether it was proved within the last minute
@@ -60,10 +60,9 @@ var (
 	// Only [Revalidator] returns it, wrapped together with ErrRejected.
 	ErrEnded = errors.New("account is disabled, expired or locked for good")
 
-	// ErrUnavailable says that it cannot be told now whether a credential is
-	// right. The client gets 503 and is asked to come again. The chain wraps
-	// it around every error that is none of the kinds above, so a provider
-	// need not return it.
+	// ErrUnavailable says that a provider cannot tell now whether a credential
+	// is right. The client gets 503 with Retry-After. The chain wraps every
+	// error of none of the kinds above in it, so a provider need not.
 	ErrUnavailable = errors.New("temporarily unavailable")
 
 	// ErrCannotRevalidate says that a provider has no way of being asked again

@@ -20,10 +20,9 @@ func (c *Chain) member(name string) *member {
 // Revalidate asks the provider that id.Provider names about id again, and
 // applies to its answer what applies to a login. Method and AuthTime stay: what
 // was proved, and when, is still the credential of before. The errors are those
-// of [Revalidator], and ErrUnavailable where the provider cannot tell now;
-// ErrCannotRevalidate says that it is never able to, and a provider that is no
-// longer configured refuses without ending. A Renewal that rotated before an
-// error is in a [*RotatedError].
+// of [Revalidator] and ErrUnavailable; ErrCannotRevalidate where the provider
+// never can; and ErrRejected without ErrEnded where it is no longer configured.
+// An error after the Renewal rotated wraps a [*RotatedError] with the new one.
 func (c *Chain) Revalidate(ctx context.Context, id *Identity) (_ *Identity, err error) {
 	defer classify(&err)
 	m := c.member(id.Provider)

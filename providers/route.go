@@ -32,16 +32,16 @@ func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secre
 	return Login(refreshName + ":" + m.folded), secret.New(token)
 }
 
-// route is where a secret goes, and as what: what [Chain.Recognize] finds, and
-// [Chain.Authenticate] takes.
+// route is the kind of a secret and the providers that may see it. Recognize
+// finds it, and Authenticate follows it.
 type route struct {
 	kind    Kind
 	members []*member // in the order of asking; none when the secret is nobody's
 }
 
-// Recognize returns cred with what kind of secret came with the login name, a
-// password, a provider's refresh token or an ID token, and with the providers
-// that it goes to. It asks nobody.
+// Recognize returns cred with its route: whether the secret is a password, a
+// provider's refresh token or an ID token, and which providers may see it. It
+// asks no provider.
 //
 // It is a refresh token when the login is "$refresh" or "$refresh:PROVIDER", or
 // it is a JWT of a trusted issuer whose typ claim is "Refresh" or "Offline", or

@@ -50,8 +50,8 @@ type User struct {
 	Disabled bool `toml:"disabled"`
 }
 
-// KeptClaims names the claims that are kept of some user for rules. Any user can
-// have an email.
+// KeptClaims returns the names of the claims that some user has for rules. Any
+// user may have an email.
 func (c Config) KeptClaims() []string {
 	var names []string
 	for _, u := range c.Users {

@@ -106,8 +106,8 @@ func (p *Provider) find(login providers.Login) *account {
 	return p.htpasswd.users().find(login)
 }
 
-// Lookup implements [providers.Provider]. A name that is not here is not mine
-// at once; that this takes no time is for [Provider.Equalize] to hide.
+// Lookup implements [providers.Provider]. An unknown name is ErrNotMine at once;
+// [Provider.Equalize] spends the time that hides it.
 func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.Account, error) {
 	a := p.find(login)
 	if a == nil {

@@ -180,7 +180,7 @@ const (
 // read reports whether people have groups at all.
 func (g Groups) read() bool { return g.Base != "" }
 
-// KeptClaims names the claims that are kept of a person for rules.
+// KeptClaims returns the names of the claims that a person has for rules.
 func (c Config) KeptClaims() []string { return c.Claims }
 
 // WithDefaults returns a copy in which what was left out is what the preset

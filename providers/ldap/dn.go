@@ -41,9 +41,8 @@ func valueInRDN(dn *ldap.DN, attribute string) string {
 // maxDNs bounds the cache of a dnReader.
 const maxDNs = 10_000
 
-// dnReader makes groups of their DNs, with a cache without a TTL: what a DN says
-// never changes. The same DNs come with every login, and parsing one costs more
-// than all else about it.
+// dnReader parses the DNs of groups, with an LRU cache: the same DNs come with
+// every login. The cache has no TTL, since a DN always names the same group.
 type dnReader struct {
 	base      *ldap.DN
 	scope     string

@@ -13,15 +13,16 @@ import (
 	"shorepass/providers"
 )
 
-// Equalize implements [providers.Equalizer]. Name and password are left alone:
-// what was typed beside a name that is nobody's may be another name's.
+// Equalize implements [providers.Equalizer]. It sends neither name nor password:
+// a password typed beside a misspelt name is somebody's.
 func (p *Provider) Equalize(ctx context.Context, _ providers.Login, _ providers.Proof) {
 	p.equalize(ctx)
 }
 
-// equalize spends the time that a refused bind takes, so that an account that does not exist is not known by its quick
-// answer. The bind is one of an entry that there is not, with a password of our
-// own. A directory answers it without hashing, and so the rest is waited.
+// equalize spends the time that a refused bind takes, so that a quick answer does
+// not tell that an account is missing. It binds as an entry that does not exist,
+// with a random password. A directory refuses that without hashing, so equalize
+// waits for the rest of the time.
 func (p *Provider) equalize(ctx context.Context) {
 	began := time.Now()
 	usual := p.refusals.sample()

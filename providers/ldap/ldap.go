@@ -150,7 +150,7 @@ func names(login, user string) func(string) string {
 	}
 }
 
-// lookupEntry finds the entry, as which the password will be proved.
+// lookupEntry searches for the entry that Prove will bind as.
 func (p *Provider) lookupEntry(ctx context.Context, named func(string) string) (*providers.Account, error) {
 	e, err := p.findOne(ctx, p.dir, p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), p.userFilter.filter(named))
 	switch {
@@ -172,7 +172,7 @@ func (p *Provider) lookupEntry(ctx context.Context, named func(string) string) (
 	}}, nil
 }
 
-// proveEntry proves the password of the entry that was found, and no other's.
+// proveEntry proves the password of the entry that Lookup found.
 func (p *Provider) proveEntry(ctx context.Context, e entry, password secret.Text) (*providers.Identity, error) {
 	if err := usable(password); err != nil {
 		return nil, err
@@ -206,8 +206,8 @@ func (p *Provider) tryEntry(ctx context.Context, e entry, password secret.Text) 
 	return nil
 }
 
-// lookupTemplate makes a DN of the name, and asks nobody whether there is such
-// an entry: who it is, the proof tells.
+// lookupTemplate makes the DN from the name. It does not ask the directory
+// whether the entry exists; Prove reads it, and finds the subject.
 func (p *Provider) lookupTemplate(named func(string) string) (*providers.Account, error) {
 	dn, filter := p.dnTemplate.dn(named), p.userFilter.filter(named)
 	if !isDN(dn) || p.userBase != nil && !under(p.userBase, dn, p.cfg.Users.Scope) {
@@ -218,7 +218,7 @@ func (p *Provider) lookupTemplate(named func(string) string) (*providers.Account
 	}}, nil
 }
 
-// proveDN proves the password of a DN, and reads its entry after.
+// proveDN binds as a DN, and then reads its entry.
 func (p *Provider) proveDN(ctx context.Context, dn, filter string, password secret.Text) (*providers.Identity, error) {
 	if err := usable(password); err != nil {
 		return nil, err

@@ -154,7 +154,7 @@ var asymmetric = []string{
 // maxTimeout is what the whole chain has: docker gives up after 15 seconds.
 const maxTimeout = 10 * time.Second
 
-// KeptClaims names the claims that are kept of a person for rules.
+// KeptClaims returns the names of the claims that a person has for rules.
 func (c Config) KeptClaims() []string { return c.Claims }
 
 // WithDefaults returns a copy in which what was left out has its default, but

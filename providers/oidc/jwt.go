@@ -84,16 +84,16 @@ func (p *Provider) verifySigned(ctx context.Context, raw string, presented bool)
 			return nil
 		}
 		if _, ok := by.verify(jws); !ok {
-			return fmt.Errorf("%w: %w", errToken, errNoKey) // which go-oidc says in words alone
+			return fmt.Errorf("%w: %w", errToken, errNoKey) // go-oidc says so in its text only
 		}
 		return fmt.Errorf("%w: %v", errToken, brief(err))
 	})
 	return token, err
 }
 
-// verifyBy verifies a token by one reading of the keys. What go-oidc leaves out
-// is done by checkClaims: it knows one audience of several and no azp, and its
-// times have another leeway.
+// verifyBy has go-oidc verify a token with one reading of the keys. It leaves
+// audience and times to checkClaims: go-oidc accepts a single audience, ignores
+// azp, and has another leeway.
 func (p *Provider) verifyBy(ctx context.Context, by *keys, jws *jose.JSONWebSignature, raw string) (*goidc.IDToken, error) {
 	verifier := goidc.NewVerifier(p.cfg.Issuer, signedBy{by, jws}, &goidc.Config{
 		SupportedSigningAlgs: p.cfg.Algorithms,
@@ -103,7 +103,7 @@ func (p *Provider) verifyBy(ctx context.Context, by *keys, jws *jose.JSONWebSign
 	return verifier.Verify(ctx, raw)
 }
 
-// signedBy is a reading of the keys as go-oidc asks it for one token.
+// signedBy is the [goidc.KeySet] of one token and one reading of the keys.
 type signedBy struct {
 	keys *keys
 	jws  *jose.JSONWebSignature // the token, parsed
@@ -118,8 +118,8 @@ func (s signedBy) VerifySignature(context.Context, string) ([]byte, error) {
 	return payload, nil
 }
 
-// decode returns the claims of a token to the letter: go-oidc would take names
-// in any case, and the last of several.
+// decode returns the claims of a token. It compares names exactly and refuses
+// duplicates; go-oidc would ignore case, and take the last of several.
 func (p *Provider) decode(token *goidc.IDToken) (document, error) {
 	var payload json.RawMessage
 	if err := token.Claims(&payload); err != nil {

@@ -1,5 +1,5 @@
-// Package providertest holds providers against their contract: it plays the
-// four outcomes, and what lies between them, on any provider.
+// Package providertest tests the contract of a provider: it plays the four
+// outcomes, and what lies between them, on any provider.
 //
 // A provider's package writes one function that sets up its peer and says who
 // has an account there, and gives it to [Run]:
