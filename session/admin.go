@@ -22,8 +22,8 @@ type AdminStore interface {
 	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
 
 	// List returns up to limit sessions that sel selects, ordered by hash, each
-	// after the given one. With a Group it may go by GroupText, which some who
-	// are not in it have too.
+	// after the given one. With a Group it may select by GroupText, which
+	// matches some people outside the group too.
 	List(ctx context.Context, sel Selector, after Hash, limit int) ([]Listed, error)
 
 	// End is that of [SessionStore].
@@ -72,22 +72,22 @@ func (c *Config) listed(one *selectedSession) *Session {
 	return s
 }
 
-// errSelectsAll keeps a slip from ending everybody's sessions.
+// errSelectsAll refuses an empty selector, which would end every session.
 var errSelectsAll = errors.New("a revocation must say whose sessions end")
 
-// Revoke ends the live sessions that sel selects, and for good those that ended
-// just now because their provider refused somebody, and returns how many there
-// were. When it returns, every replica refuses them, even after a crash.
-// by is who asked for it, for the list.
+// Revoke ends the live sessions that sel selects, and those that a provider's
+// refusal ended just now, so that they are not restored. It returns how many
+// there were. When it returns, every replica refuses them, even after a crash.
+// by names the caller, for the list.
 func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
 	if sel.Ended = false; sel == (Selector{}) {
 		return 0, errSelectsAll
 	}
 	if sel.persons() {
-		// They may have logged in without keeping a session.
+		// A cached password needs no session.
 		a.rules.Load().forget(sel.picks)
 	}
-	// What has just ended by a provider's word could be taken back.
+	// An ending by a provider's refusal could still be taken back.
 	sel.Refused = a.clock.now().Add(-2 * guardWindow)
 	ended := 0
 	var chosen []*selectedSession
@@ -108,8 +108,8 @@ func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error
 	return ended + n, err
 }
 
-// revoke ends those of the sessions that live, and has the passwords of their
-// persons forgotten, which would let them in again.
+// revoke ends the chosen sessions, and drops the cached passwords of their
+// persons, which would let them in again.
 func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string) (int, error) {
 	if len(chosen) == 0 {
 		return 0, nil
@@ -129,8 +129,8 @@ func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string
 	return ended, nil
 }
 
-// RevokeToken ends the session behind a token, for whoever holds it: anyone who
-// could use it may end it. It returns the session as it was, and whether it ended
+// RevokeToken ends the session behind a token. It takes no other proof: a token
+// that can be used can be revoked. It returns the session as it was, and whether it ended
 // only now. The error wraps providers.ErrUnavailable, or ErrRefused where there
 // is no such session. As with Revoke, every replica refuses the token from then on.
 func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (was *Session, ended bool, err error) {
@@ -140,7 +140,7 @@ func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (
 	}
 	was = a.rules.Load().cfg.listed(found)
 	if !was.Ended.IsZero() && !slices.Contains(Refusals(), was.Why) {
-		return was, false, nil // the password that is remembered by now is another
+		return was, false, nil // a password that is cached by now is a later one
 	}
 	n, err := a.revoke(ctx, []*selectedSession{found}, by)
 	if err != nil {

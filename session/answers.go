@@ -22,8 +22,8 @@ type AnswerStore interface {
 // maxUnsaved bounds the answers that wait for a store to come back.
 const maxUnsaved = 1000
 
-// answerWriter writes settlements to the store, and is a write-behind buffer of those
-// that the store could not take: a rotated token is nowhere else.
+// answerWriter writes settlements to the store, and is a write-behind buffer of
+// those that the store could not take: a rotated token is nowhere else.
 type answerWriter struct {
 	store   AnswerStore
 	clock   *clock
@@ -113,8 +113,8 @@ func (a *answerWriter) retryAll(ctx context.Context) error {
 	return nil
 }
 
-// flush tries to keep every answer one last time, when nothing else runs any
-// more.
+// flush tries to keep every answer one last time, after every other task has
+// ended.
 func (a *answerWriter) flush(ctx context.Context) error {
 	var errs []error
 	for person := range maps.Clone(a.unsaved) {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// sweepEvery is how often sessions whose time has come are ended in the
-	// store. They are refused even before that.
+	// sweepEvery is how often sessions whose life is over are ended in the
+	// store. A redemption refuses them even before that.
 	sweepEvery = 5 * time.Minute
 
 	// choreLimit is how long one round of chores may take.
@@ -28,8 +28,8 @@ type Sweeper interface {
 	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
 }
 
-// chores are the periodic maintenance: sweeps, uses to keep, answers that the
-// store could not take, and what other replicas are told.
+// chores are the periodic maintenance: they sweep, write last uses, retry answers
+// that the store could not take, and share counts of answers with other replicas.
 type chores struct {
 	store       Sweeper
 	usage       *usage
@@ -64,7 +64,7 @@ func (c *chores) run(ctx context.Context) {
 			retry = time.After(pollEvery)
 		case <-retry:
 			retry = nil
-			if c.limited(ctx, c.answers.retryAll) != nil { // which was said when it began
+			if c.limited(ctx, c.answers.retryAll) != nil { // logged when it was buffered
 				retry = time.After(pollEvery)
 			}
 		case <-sweep.C:
@@ -108,7 +108,7 @@ func (c *chores) sweep(ctx context.Context) error {
 	}
 }
 
-// flush keeps the uses that wait, and tells the other replicas how many answers
+// flush writes the uses that wait, and tells the other replicas how many answers
 // this one had.
 func (c *chores) flush(ctx context.Context) error {
 	if err := c.guards.tell(ctx); err != nil {

@@ -26,9 +26,9 @@ func Refusals() []Reason { return []Reason{ReasonEnded, ReasonStamp, ReasonGone}
 // Ending says how sessions end.
 type Ending struct {
 	Why      Reason
-	By       string    // who ended them, where somebody did
+	By       string    // who revoked them; empty otherwise
 	At       time.Time // which the session keeps
-	Final    bool      // it is never taken back, so that the provider's token can be revoked at once
+	Final    bool      // never taken back, so that the provider's token can be revoked at once
 	Replaces []Reason  // besides live sessions, those that ended for one of these end in this way
 }
 
@@ -53,8 +53,8 @@ func (c *Config) lifetime(row *Row) time.Duration {
 	return c.Lifetime
 }
 
-// expires is when a session ends: what was said at its making, or less where
-// the configuration has been tightened since.
+// expires is when a session ends: as set when it was made, or sooner where the
+// configuration has been tightened since.
 func (c *Config) expires(row *Row) time.Time {
 	if sooner := row.Created.Add(c.lifetime(row)); sooner.Before(row.Expires) {
 		return sooner
@@ -77,10 +77,10 @@ func (c *Config) over(row *Row, now time.Time) Reason {
 	return ""
 }
 
-// status is what a session is worth by its provider's last answer.
+// status decides what a redemption does by the provider's last answer.
 func (c *Config) status(row *Row, began, now time.Time) personStatus {
 	if row.Method == providers.MethodIDToken {
-		return statusFresh // the token that proved it is long over, and its end is near
+		return statusFresh // its ID token has expired and proves nothing more; ci_lifetime ends it soon
 	}
 	return status(&row.Person, c, began, now)
 }

@@ -85,13 +85,13 @@ func (p *people) recall(token Hash, v Version) *providers.Identity {
 func (p *people) remember(v Version, id *providers.Identity, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.persons.Get(v); !ok { // another request may have been as fast
+	if _, ok := p.persons.Get(v); !ok { // another request may have put it meanwhile
 		p.persons.Put(v, decoded{id, bytes})
 	}
 }
 
-// identify returns the person of a row, which was looked up with known, the one
-// who was last behind its token. It is shared: nobody may change it.
+// identify returns the person of a row that was looked up with known, the person
+// last behind its token. The identity is shared and must not be changed.
 func (p *people) identify(ctx context.Context, row *Row, known cached) (*providers.Identity, error) {
 	if known.id != nil && known.version == row.Person.Version {
 		return known.id, nil

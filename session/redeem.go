@@ -98,8 +98,8 @@ func (s *Sessions) redeemed(r *rules, row *Row, known *providers.Identity, clien
 	return r.cfg.session(row, known, now)
 }
 
-// checkRow refuses a session for what its row says, whatever its provider would
-// say. One whose life is over is ended for good.
+// checkRow refuses a session by its row alone, without a provider. It ends one
+// whose life is over for good.
 func (s *Sessions) checkRow(ctx context.Context, r *rules, row *Row, known *providers.Identity, now time.Time) error {
 	if err := r.mayLive(row, known); err != nil {
 		return err
@@ -126,7 +126,7 @@ func (r *rules) mayLive(row *Row, known *providers.Identity) error {
 		return refused("it ended: " + string(row.Why))
 	}
 	if r.providers == nil {
-		return nil // which provider it is now cannot be known here
+		return nil // a process without providers cannot compare them
 	}
 	switch print := r.providers.Fingerprint(known.Provider); {
 	case print == "":

@@ -17,10 +17,10 @@ type Resealer interface {
 	SetSetting(ctx context.Context, name string, value []byte) error
 }
 
-// Rekey seals every renewal in a store with the first key, a bounded number at a time, and
-// returns how many it had to. After that the other keys can go, once all
-// replicas have the first. What no key opens is left as it is and counted in the
-// error; the rest is sealed all the same.
+// Rekey seals every renewal in a store with the first key, a bounded number at a
+// time, and returns how many were sealed with another. The other keys can go
+// after that, once all replicas have the first. A renewal that no key opens is
+// left as it is and counted in the error; the rest is sealed all the same.
 func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 	var resealed, foreign int
 	var after int64

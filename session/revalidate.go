@@ -75,7 +75,8 @@ func (v *revalidator) await(ctx context.Context, r *rules, row *Row, known *prov
 	}
 }
 
-// ask begins to ask about a session's person, or joins a flight that does.
+// ask begins a flight that asks about a session's person, or joins the one there
+// is.
 func (v *revalidator) ask(ctx context.Context, r *rules, row *Row, known *providers.Identity) (*flight[struct{}], error) {
 	f, _, err := v.flights.join(ctx, row.Person.ID, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, v.revalidate(ctx, r, row, known)
@@ -106,8 +107,8 @@ func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known 
 	now := v.clock.now()
 	settlement := newSettlement(row, a, &r.cfg, now)
 	settlement.Lease, settlement.Sealed = until, rotated
-	// That a person is gone is counted when it is first heard, and once more
-	// when it has been so for long enough to end sessions.
+	// The circuit breaker counts a person who is gone twice: at the first such
+	// answer, and at the one that ends sessions.
 	if newlyGone := a.outcome == outcomeGone && row.Person.Gone.IsZero(); newlyGone || settlement.End.Why != "" {
 		return v.settleEnding(ctx, row, known, settlement, now)
 	}
@@ -157,9 +158,9 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 	}
 }
 
-// consult asks the provider, and returns the renewal that it rotated to, sealed.
-// An error is one of sealing: whatever else goes wrong is an answer, that the
-// provider cannot tell.
+// consult asks the provider, and returns its answer and the renewal that it
+// rotated to, sealed. The only errors are those of sealing; any other failure is
+// the answer unavailable.
 func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed []byte) (a answer, rotated []byte, err error) {
 	id := *known
 	id.Method, id.AuthTime, id.Stamp = row.Method, row.Created, row.Person.Stamp
@@ -169,7 +170,7 @@ func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *pr
 	}
 	if err == nil {
 		var found *providers.Identity
-		found, err = revalidated(ctx, r, &id)
+		found, err = askProvider(ctx, r, &id)
 		a, renewal, err = read(found, err)
 	}
 	if a.outcome == outcomeUnavailable && !isOfProvider(err) && v.guards.of(id.Provider).mayWarn(v.clock.now()) {
@@ -184,8 +185,9 @@ func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *pr
 	return a, rotated, nil
 }
 
-// read returns the answer that a provider gave, the renewal that came with it,
-// and why it did not vouch. What cannot be kept is no answer.
+// read turns the result of Revalidate into an answer. It also returns the renewal
+// that came with it, and the error where the provider did not vouch. Facts that
+// cannot be encoded make the answer unavailable.
 func read(found *providers.Identity, err error) (answer, secret.Text, error) {
 	if err != nil {
 		var renewal secret.Text
@@ -201,9 +203,9 @@ func read(found *providers.Identity, err error) (answer, secret.Text, error) {
 	return answer{outcome: outcomeVouched, stamp: found.Stamp, facts: &facts}, found.Renewal, nil
 }
 
-// revalidated asks the provider, within a limit. That it speaks of the person it
-// was asked about, the chain makes sure of.
-func revalidated(ctx context.Context, r *rules, id *providers.Identity) (*providers.Identity, error) {
+// askProvider has the provider revalidate an identity, within askLimit. The chain
+// checks that the answer is about the same subject.
+func askProvider(ctx context.Context, r *rules, id *providers.Identity) (*providers.Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	found, err := r.providers.Revalidate(ctx, id)
@@ -215,15 +217,15 @@ func revalidated(ctx context.Context, r *rules, id *providers.Identity) (*provid
 	return &named, nil
 }
 
-// isOfProvider reports whether a provider caused an error. That it is unavailable
-// was logged when it became so.
+// isOfProvider reports whether a provider caused an error: the chain has logged it
+// when the provider became unavailable.
 func isOfProvider(err error) bool {
 	_, ok := errors.AsType[*providers.Failure](err)
 	return ok
 }
 
-// newSettlement returns what an answer about row's person writes, but for the
-// lease and a rotated renewal.
+// newSettlement returns the settlement of an answer about row's person, without
+// the lease and a rotated renewal.
 func newSettlement(row *Row, a answer, cfg *Config, now time.Time) *Settlement {
 	s := &Settlement{Person: row.Person.ID, Next: func(p Person) Person { return next(p, a, now) }, Facts: a.facts}
 	if row.Stamp == "" {
@@ -240,11 +242,10 @@ func newSettlement(row *Row, a answer, cfg *Config, now time.Time) *Settlement {
 	return s
 }
 
-// settleEnding keeps an answer that ends sessions or finds a person gone, unless
-// too many of its kind come at once. What is to be taken back, should more of
-// them come, is in the store before it is done, and after it is done the store
-// is asked once more: so whichever replica sees that there are too many, none is
-// forgotten.
+// settleEnding writes an answer that ends sessions or finds a person gone, unless
+// the circuit breaker is open. The undo is in the store before the answer is, and
+// the breaker is read again after it, so that the replica that opens the breaker
+// finds every undo.
 func (v *revalidator) settleEnding(ctx context.Context, row *Row, known *providers.Identity, s *Settlement, now time.Time) error {
 	provider := known.Provider
 	held := &Settlement{Person: s.Person, Lease: s.Lease, Sealed: s.Sealed}
@@ -259,10 +260,10 @@ func (v *revalidator) settleEnding(ctx context.Context, row *Row, known *provide
 		doubted, err = v.guards.doubts(ctx, provider, doubtEvery)
 	}
 	if doubted || err != nil {
-		return v.hold(ctx, held, err)
+		return v.withhold(ctx, held, err)
 	}
 	if s.End.Why != "" {
-		// Also where it cannot be kept: the old password is over all the same.
+		// Before the write, which may fail: the old password is over all the same.
 		v.rules.Load().forgetPerson(provider, known.Subject)
 	}
 	if err := v.answers.save(ctx, s); err != nil {
@@ -277,9 +278,9 @@ func (v *revalidator) settleEnding(ctx context.Context, row *Row, known *provide
 	return nil
 }
 
-// hold records that an answer is not believed. why is nil, or the error of a
-// store that could not say whether to believe the provider.
-func (v *revalidator) hold(ctx context.Context, held *Settlement, why error) error {
+// withhold writes that the circuit breaker withheld an answer. why is nil, or the
+// error of a store that could not tell whether the breaker is open.
+func (v *revalidator) withhold(ctx context.Context, held *Settlement, why error) error {
 	if why != nil {
 		v.log.Warn("could not read from the store whether to trust the provider; its answer was not applied", "person", held.Person, "error", why)
 	}

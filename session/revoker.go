@@ -38,8 +38,8 @@ type revoker struct {
 	wakes chan struct{} // has one when there may be something to revoke
 }
 
-// run has providers revoke the refresh tokens that nobody will use
-// again (RFC 7009), until ctx ends. Best effort: each is tried once.
+// run has providers revoke refresh tokens that will not be used again (RFC 7009),
+// until ctx ends. Best effort: each is tried once.
 func (v *revoker) run(ctx context.Context) {
 	for {
 		select {
@@ -75,8 +75,8 @@ func (v *revoker) revoke(ctx context.Context, sealed Sealed) {
 	}
 }
 
-// atProvider asks the provider that gave a renewal. Another that has taken
-// its name must not get to see it.
+// atProvider has the provider that issued a renewal revoke it. Another provider
+// that took its name must not see it.
 func (v *revoker) atProvider(ctx context.Context, provider string, id int64, renewal secret.Text) error {
 	all := v.rules.Load().providers
 	if providerID(provider, all.Fingerprint(provider)) != id {

@@ -36,7 +36,7 @@ type Facts struct {
 
 // Draft is a session to be made.
 type Draft struct {
-	Row             // Ended and Used are zero; Person is what the login makes of the person
+	Row             // Ended and Used are zero; Person has the columns that the login writes
 	Upstream *Hash  // nil unless it answers to a provider's refresh token
 	Who      int64  // the same for all sessions of a person at a provider
 	Provider string // its name
@@ -45,7 +45,7 @@ type Draft struct {
 	Facts    Facts  // of the person
 	Sealed   []byte // the renewal; nil for none
 	Client   Client // who logged in
-	Evict    Ending // of what the person has too many of
+	Evict    Ending // of the person's sessions over per_person
 }
 
 // Settlement is what an answer of a provider writes.

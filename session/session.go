@@ -15,15 +15,15 @@
 // The parts, each on the few methods of the store that it calls:
 //
 //   - [Sessions] issues and redeems tokens.
-//   - A person's row is a state machine (state.go): pure functions say what the
-//     row becomes at a provider's answer, and what it is worth to a redemption.
+//   - A person's row is a state machine (state.go): one pure function is its
+//     transition at a provider's answer, another decides what a redemption does.
 //     The rules of a session's own life are pure as well (life.go).
 //   - The revalidator asks a provider again, once over all replicas, and writes
 //     its answer into the row, which the redemption reads again: one truth. A
 //     circuit breaker (guard.go) withholds the answers of a provider that
 //     suddenly refuses too many.
-//   - [Admin] lists, inspects and ends sessions. It needs a store and no provider, so that
-//     a command line has one too.
+//   - [Admin] lists, inspects and ends sessions. It needs a store and no provider,
+//     so that the command line can use it.
 //   - The chores sweep and write what waits; the revoker has providers revoke
 //     the refresh tokens of sessions that ended.
 //
@@ -258,5 +258,5 @@ func (s *Sessions) Ahead() time.Duration { return s.clock.offset() }
 // refused says why a token is refused.
 func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }
 
-// unavailable says that err kept us from telling what a session is worth.
+// unavailable marks err as the reason why a token could not be checked now.
 func unavailable(err error) error { return fmt.Errorf("%w: %w", providers.ErrUnavailable, err) }

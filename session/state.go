@@ -11,7 +11,7 @@ import (
 // Person is the row that a provider's answers are kept on: one for all
 // sessions of a person where the provider is asked per person, one for each
 // session where it is asked per session. It is a state machine: [next] is its
-// transition, [status] what a state is worth to a redemption.
+// transition, and [status] decides what a redemption does in a state.
 type Person struct {
 	ID      int64
 	Version Version   // of its facts
@@ -29,29 +29,29 @@ type Answer int
 // The answers are kept as these numbers.
 const (
 	AnswerVouched  Answer = 0 // this is the person now
-	AnswerDown     Answer = 1 // it cannot tell, and vouched when it last could
+	AnswerDown     Answer = 1 // unavailable, and vouched before that
 	AnswerRejected Answer = 2 // not now
 	AnswerGone     Answer = 3 // no such entry, or grant
 	AnswerNever    Answer = 4 // it will never be able to tell
-	AnswerHeld     Answer = 5 // it ends so many that it is not believed
-	AnswerLost     Answer = 6 // it cannot tell, and did not vouch when it last could
+	AnswerHeld     Answer = 5 // withheld by the circuit breaker
+	AnswerLost     Answer = 6 // unavailable, and did not vouch before that
 )
 
 // outcome is what came of asking a provider: the input of the state machine.
 type outcome int
 
 const (
-	outcomeUnavailable outcome = iota // it cannot tell
+	outcomeUnavailable outcome = iota // the provider cannot tell now
 	outcomeVouched                    // this is the person now
 	outcomeRejected                   // not now, such as a lock that lifts by itself
 	outcomeEnded                      // never again: disabled, expired or locked for good
 	outcomeGone                       // no such entry, or grant
 	outcomeNever                      // it will never be able to tell
-	outcomeHeld                       // it ends or misses so many that it is not believed
+	outcomeHeld                       // withheld by the circuit breaker
 )
 
-// outcomeOf returns the outcome that an error of Revalidate stands for. An error
-// that is not recognised is outcomeUnavailable.
+// outcomeOf returns the outcome that an error of Revalidate stands for. An
+// unrecognized error is outcomeUnavailable.
 func outcomeOf(err error) outcome {
 	switch {
 	case err == nil:
@@ -139,29 +139,29 @@ func endedBy(p Person, a answer, grace time.Duration, now time.Time) Reason {
 	return ""
 }
 
-// stampChanged compares a person's stamps. A stamp that is missing says
-// nothing: an attribute that cannot be read any more is no new password.
+// stampChanged compares a person's stamps. A missing stamp is no change: an
+// attribute that cannot be read any more is no new password.
 func stampChanged(then, now string) bool { return then != "" && now != "" && then != now }
 
-// personStatus is what a person's state is worth to a redemption.
+// personStatus is what a redemption does in a person's state.
 type personStatus int
 
 const (
 	statusFresh    personStatus = iota // redeem
 	statusStale                        // redeem, and ask the provider meanwhile
 	statusDue                          // ask the provider and wait
-	statusRejected                     // refuse: the provider says no, for now
-	statusGone                         // refuse: it says that there is no such person
-	statusDown                         // unavailable: it cannot tell, and the grace is over
-	statusHeld                         // unavailable: it says no of so many that it is not believed
+	statusRejected                     // refuse: the provider rejects the person, for now
+	statusGone                         // refuse: the provider has no such person
+	statusDown                         // unavailable: so is the provider, and the grace is over
+	statusHeld                         // unavailable: the circuit breaker withheld the answer
 )
 
-// retryAfter is how long a provider that said no, or could not tell, is left
-// alone about a person.
+// retryAfter is how long a provider is not asked again about a person after it
+// said no or was unavailable.
 const retryAfter = 30 * time.Second
 
-// status returns what a person's state is worth to a request that began a moment
-// before now:
+// status returns what a redemption that began at a time before now does in a
+// person's state:
 //
 //	Answer           recent    older
 //	Vouched, Never   fresh     due
@@ -200,7 +200,7 @@ func status(p *Person, cfg *Config, began, now time.Time) personStatus {
 	return statusDown
 }
 
-// err is what a client hears where the status neither redeems nor is due.
+// err returns the error of a status that neither redeems nor is due.
 func (s personStatus) err(provider string) error {
 	switch s {
 	case statusRejected:

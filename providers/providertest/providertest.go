@@ -66,8 +66,8 @@ type Harness struct {
 	// providers.ErrNotMine where it can know, else providers.ErrRejected.
 	Unknown error
 
-	// Subject says that Lookup tells whose account it is. Where a provider
-	// learns that only from the proof, Lookup says "".
+	// Subject says that Lookup returns the account's Subject. A provider that
+	// learns it only from the proof leaves it empty.
 	Subject bool
 
 	// Secrets returns how many passwords were sent to the peer, or checked,
@@ -120,8 +120,8 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 	}
 }
 
-// Authenticate looks an account up and proves its password, as the chain does
-// that has one provider and no throttle.
+// Authenticate looks an account up and proves its password, as a chain of one
+// provider would without a throttle.
 func Authenticate(ctx context.Context, p providers.Provider, login providers.Login, proof providers.Proof) (*providers.Identity, error) {
 	account, err := p.Lookup(ctx, login)
 	if err != nil {
@@ -147,7 +147,7 @@ func (h Harness) secrets() int {
 	return h.Secrets()
 }
 
-// lookup looks an account up: beside one there is no error.
+// lookup looks an account up, and checks that there is either one or an error.
 func (h Harness) lookup(t *testing.T, ctx context.Context, login string) (*providers.Account, error) {
 	t.Helper()
 	account, err := h.Provider.Lookup(ctx, parse(t, login))
@@ -157,9 +157,8 @@ func (h Harness) lookup(t *testing.T, ctx context.Context, login string) (*provi
 	return account, err
 }
 
-// login looks an account up and proves the password, and holds the error
-// against what every error must be: beside an identity there is none, and no
-// password is in it.
+// login looks an account up and proves the password. It checks that there is
+// either an identity or an error, and that the error holds no password.
 func (h Harness) login(t *testing.T, ctx context.Context, login string, proof providers.Proof) (*providers.Identity, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -179,7 +178,7 @@ func (h Harness) login(t *testing.T, ctx context.Context, login string, proof pr
 	return id, err
 }
 
-// typed is a password.
+// typed returns the proof of a password.
 func typed(password string) providers.Proof { return providers.Proof{Secret: secret.New(password)} }
 
 // mustLogin logs the first account in.
@@ -318,8 +317,8 @@ func testDisabled(t *testing.T, h Harness) {
 	}
 }
 
-// testNotProved drops many accounts that were found. Nothing was sent for them,
-// and they hold nothing that a login would have to wait for.
+// testNotProved drops many accounts that were found: no secret was sent, and
+// they hold no connection that a login would have to wait for.
 func testNotProved(t *testing.T, h Harness) {
 	before := h.secrets()
 	for range 50 {
