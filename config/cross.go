@@ -40,8 +40,8 @@ func (l *loader) checkProviders() {
 	})
 }
 
-// checkServices looks at the [[service]] tables beside [token]. Of their names it
-// says first what only a reader of the file knows.
+// checkServices checks the [[service]] tables against [token]. About a name that
+// comes twice, or is misspelt, its fault says more than registry's can.
 func (l *loader) checkServices() {
 	served := l.cfg.Token.Services
 	names := make(map[string]int)

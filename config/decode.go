@@ -45,8 +45,8 @@ func (l *loader) decode(at string, from any, into reflect.Value, tag string) {
 	}
 }
 
-// decodeTable fills a struct, and reports the keys that no field takes and the
-// zeros that a field would take for a key left out.
+// decodeTable fills a struct. It reports unknown keys, and a zero where the
+// option's zero value means that the key is left out.
 func (l *loader) decodeTable(at string, table map[string]any, into reflect.Value) {
 	known := fields(into.Type())
 	for _, name := range slices.Sorted(maps.Keys(table)) {
@@ -83,8 +83,7 @@ func (l *loader) decodeValue(at string, from any, into reflect.Value, tag string
 	case t == secretType:
 		text, err := l.secret(at, from)
 		if missing, ok := errors.AsType[noFileError](err); ok && at == "session.seal_key" {
-			// The one secret that is not somebody else's, so that there is a
-			// command to make it.
+			// Every other secret comes from elsewhere; this one a command makes.
 			return fmt.Errorf("there is no file %[1]s; make it with: shorepass keys init --seal-key %[1]s", string(missing))
 		} else if err != nil {
 			return err
@@ -119,7 +118,7 @@ func (l *loader) decodeValue(at string, from any, into reflect.Value, tag string
 	return misfit(from, into.Type())
 }
 
-// misfit says that a value is not what an option of type t takes.
+// misfit returns the fault of a value that has not the type of its option.
 func misfit(value any, t reflect.Type) error {
 	return fmt.Errorf("found %s; write %s", describe(value), wanted(t))
 }

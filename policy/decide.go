@@ -189,8 +189,8 @@ func (d *decider) try(b *bucket) {
 }
 
 // consider records a rule that matches, or whose fault belongs in the verdict.
-// It is [decider.mismatch] with a look between its halves for a rule that was
-// recorded already.
+// It evaluates [decider.mismatch] in its two halves, and skips the second for a
+// rule that is recorded already.
 func (d *decider) consider(c *candidate) {
 	if d.cheapMismatch(c.rule, noKey) != noKey || d.noted(c.rule) {
 		return

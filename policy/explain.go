@@ -155,7 +155,7 @@ func (d *decider) onlyMismatch(r *rule) key {
 	return k
 }
 
-// why says what a rule wants of a key.
+// why says what a rule requires of a key.
 func (r *rule) why(k key) string {
 	switch k {
 	case keyActions:

@@ -27,8 +27,8 @@ func (k key) String() string {
 // excepts none. No other code evaluates a rule: Decide takes the rules without
 // a mismatch, Explain also names those with a single one.
 //
-// fault says why a placeholder cannot be filled or the condition failed. By
-// that a rule has no mismatch, but one that is reported; see [hit.matched].
+// fault says why a placeholder could not be filled, or why the condition failed.
+// A rule with a fault has no mismatch; [hit.matched] tells whether it applies.
 func (d *decider) mismatch(c *candidate, except key) (k key, fault string) {
 	if k = d.cheapMismatch(c.rule, except); k != noKey {
 		return k, ""

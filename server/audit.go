@@ -153,8 +153,8 @@ func (a *Audit) Close() error {
 	return nil
 }
 
-// write writes one line. The error is one of unavailable, and only where the
-// configuration says that nobody is served without a line.
+// write writes one line. An error is unavailable, and is returned only where
+// AuditConfig.Required forbids to answer without a line.
 func (a *Audit) write(line *auditLine) error {
 	err := a.writeLine(line)
 	if err == nil {

@@ -56,8 +56,8 @@ const (
 	actionIntrospect = "introspect"
 )
 
-// target is the session that a request was about, where it is not the one that
-// proved who asks.
+// target is the session that a request was about, as opposed to the session of
+// its credential.
 type target struct {
 	Session  string `json:"session"`
 	User     string `json:"user"`
@@ -69,8 +69,8 @@ func newTarget(of *session.Session) *target {
 	return &target{of.ID, of.Identity.User, of.Identity.Subject, of.Identity.Provider}
 }
 
-// complete fills in how the request ended. What was granted is gone with an
-// error that came after the decision.
+// complete fills in how the request ended. After an error nothing is granted, also
+// where the decision came before it.
 func (l *auditLine) complete(status int, took time.Duration) {
 	l.Status, l.Duration = status, took.Seconds()
 	if status != http.StatusOK {
@@ -95,12 +95,12 @@ func firstOf[T any](l *auditLine, all []T) []T {
 	return all[:maxUnauthenticated]
 }
 
-// tokenShapes are what a token of ours, or anybody's JWT, looks like.
+// tokenShapes matches our own tokens, and JWTs.
 var tokenShapes = regexp.MustCompile(`(?i)sp_[rpb]_[0-9a-z]{8,}|eyJ[0-9a-z_-]{8,}(\.[0-9a-z_-]*)+`)
 
-// withoutTokens takes out of a text that a client sent what looks like a token:
-// some write it where a user name or a client_id belongs, and both are kept in
-// the audit log and beside the session.
+// withoutTokens redacts tokens in a text from a client: some clients write one
+// where a user name or a client_id belongs, and both go to the audit log and the
+// store.
 func withoutTokens(text string) string {
 	if !strings.Contains(text, "_") && !strings.Contains(text, ".") {
 		return text

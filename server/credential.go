@@ -11,15 +11,15 @@ import (
 	"shorepass/session"
 )
 
-// credential is what a request brings to prove who asks, at any endpoint and
-// whatever is asked. The zero credential is that of an anonymous request.
+// credential is the means of authentication that a request carries, the same at
+// every endpoint. The zero credential is that of an anonymous request.
 type credential struct {
 	kind     credentialKind
 	login    providers.Login // empty beside a bare token
 	secret   secret.Text     // a password, or a token of any kind
 	account  string          // the account that a password must be of, as it came; empty for any
 	offline  bool            // an offline token is asked for, so that no cached answer will do
-	clientID string          // client_id: information, which proves nothing
+	clientID string          // client_id: information only
 }
 
 // credentialKind is the form in which a credential arrived.
@@ -73,8 +73,8 @@ func (c *credential) readSecret(name, password string) error {
 }
 
 // checkAccount refuses a password that is sent for another account than the
-// query names. Beside a token the parameter is ignored: whose it is, the token
-// itself says.
+// query names. Beside a token the parameter is ignored: the token says whose it
+// is.
 func (c *credential) checkAccount() error {
 	if c.account == "" || c.kind != kindSecret {
 		return nil
@@ -89,7 +89,7 @@ func (c *credential) checkAccount() error {
 	return nil
 }
 
-// client is what a session keeps of its sender.
+// client returns what a session records of the sender.
 func (c *credential) client(from origin) session.Client {
 	return session.Client{Address: from.peer, ID: c.clientID, UserAgent: from.userAgent}
 }

@@ -13,8 +13,8 @@ import (
 // before it answers, and answers nothing where it returns an error.
 type endpoint func(http.ResponseWriter, *http.Request, *Generation, *request) error
 
-// observed returns a handler that runs an endpoint and writes down what became
-// of each request: the audit line, the log line of an error, the metrics.
+// observed returns a handler that runs an endpoint and records each request: in
+// the audit line, the metrics, and the log line of an error.
 func (s *Server) observed(action string, serve endpoint) func(http.ResponseWriter, *http.Request, *Generation) {
 	return func(w http.ResponseWriter, r *http.Request, gen *Generation) {
 		req := newRequest(action, s.sessions.Now(), newOrigin(r, gen.trustedProxies))
@@ -53,8 +53,8 @@ func (s *Server) answer(w http.ResponseWriter, req *request, body any) error {
 	return nil
 }
 
-// recovered turns a panic, which would be a fault of ours, into an error, so
-// that it is logged under the request's id like any other.
+// recovered turns a panic into an error, which is logged under the request's id
+// like any other.
 func recovered(serve func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -64,8 +64,8 @@ func recovered(serve func() error) (err error) {
 	return serve()
 }
 
-// logFailure tells the operators what the client was not told. A wrong
-// password is nobody's fault here, and the audit line has it; that a provider is
+// logFailure logs why a request failed, which the client is not told. A wrong
+// password is no fault of the server, and is in the audit line; that a provider is
 // unavailable was logged when it became so.
 func (s *Server) logFailure(r *http.Request, req *request, failure httpError) {
 	attrs := []any{"request", req.line.Request, "status", failure.status, "error", failure.Error(), "service", req.line.Service, "address", req.line.Address}

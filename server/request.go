@@ -35,7 +35,7 @@ func newRequest(action string, at time.Time, from origin) *request {
 // requestID returns 128 random bits, printed.
 func requestID() string { return rand.Text() }
 
-// noteCredential notes a credential that is not proved yet.
+// noteCredential notes a credential before it is proved.
 func (r *request) noteCredential(c credential) {
 	l := &r.line
 	l.Account, l.ClientID, l.UserAgent = bounded(string(c.login)), bounded(c.clientID), bounded(r.origin.userAgent)

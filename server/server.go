@@ -5,11 +5,11 @@
 // A request enters in [Server.ServeHTTP] and finds its endpoint in route.go. One
 // to the token endpoint is parsed in question.go, goes its way in token.go, and
 // leaves as an answer or through errors.go, the one place where an error becomes
-// a status and a body. Whatever is asked, a request proves who asks by a
-// credential (credential.go), and by authenticate.go alone. The state of a request
-// is in request.go; from it observe.go makes the audit line (auditline.go), the
-// log line and the metrics. body.go, head.go and sink.go see to it that neither a
-// stranger nor a log that nobody reads uses up what there is.
+// a status and a body. authenticate.go alone proves the credential
+// (credential.go) of a request, at every endpoint. The state of a request is in
+// request.go; from it observe.go makes the audit line (auditline.go), the log
+// line and the metrics. body.go, head.go and sink.go bound the memory and the
+// time that a stranger, or an audit log that nothing reads, can take.
 //
 // What a reload replaces is in a [Generation] and is swapped whole; a request
 // keeps the generation it began with.
@@ -54,7 +54,7 @@ type Server struct {
 	log        *slog.Logger
 	metrics    *Metrics
 	large      chan struct{} // one for each long body that is being read
-	spoofed    atomic.Bool   // the warning of an untrusted proxy is out
+	spoofed    atomic.Bool   // the warning of an untrusted proxy was logged
 
 	stopping atomic.Bool
 	probed   atomic.Int64  // when /readyz was asked last, in Unix seconds

@@ -53,7 +53,7 @@ func endWhere(ctx context.Context, q querier, e session.Ending, where string, ar
 	return ended, nil
 }
 
-// reasons is a list of reasons as the driver takes it.
+// reasons returns reasons as the driver takes them.
 func reasons(all []session.Reason) []string {
 	texts := make([]string, len(all))
 	for i, why := range all {

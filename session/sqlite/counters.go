@@ -58,7 +58,7 @@ func readMarks(stmt *sqlite.Stmt, buckets []throttle.Mark, into [][]throttle.Cou
 		if i < len(buckets) {
 			stmt.BindBytes(i+1, buckets[i][:])
 		} else {
-			stmt.BindNull(i + 1) // which no bucket is
+			stmt.BindNull(i + 1) // matches no bucket
 		}
 	}
 	stmt.BindInt64(bucketsAtOnce+1, time.Now().UnixMilli())

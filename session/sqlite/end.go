@@ -32,13 +32,13 @@ func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending
 	return ended, err
 }
 
-// whyIn is a condition that one of so many reasons fulfils; they are its
-// arguments.
+// whyIn returns the condition that why is one of the reasons, with a placeholder
+// for each.
 func whyIn(all []session.Reason) string {
 	return "why IN (?" + strings.Repeat(", ?", len(all)-1) + ")"
 }
 
-// reasons are arguments of a statement.
+// reasons returns reasons as the arguments of a statement.
 func reasons(all []session.Reason) []any {
 	args := make([]any, len(all))
 	for i, why := range all {

@@ -31,7 +31,7 @@ func (s *Store) Find(ctx context.Context, token session.Hash, known session.Vers
 		if err := firstRow(stmt); err != nil {
 			return err
 		}
-		if row, err = readRow(stmt); err == nil && !stmt.ColumnIsNull(findColumnCount) { // which it is where it was known
+		if row, err = readRow(stmt); err == nil && !stmt.ColumnIsNull(findColumnCount) { // NULL where the caller knows the version
 			row.Body = readBlob(stmt, findColumnCount)
 		}
 		return err
