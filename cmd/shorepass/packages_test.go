@@ -18,9 +18,9 @@ var mayImport = map[string][]string{
 	"providers/providertest": {"providers"},
 	"policy":                 {"registry"}, // not providers: it decides about names, whoever proved them
 	"session":                {"providers"},
-	"session/sqlite":         {"session", "providers", "throttle"},
-	"session/postgres":       {"session", "providers", "throttle"},
-	"session/storetest":      {"session", "providers", "throttle"},
+	"session/sqlite":         {"session", "throttle"},
+	"session/postgres":       {"session", "throttle"},
+	"session/storetest":      {"session", "throttle"},
 	"server":                 {"providers", "policy", "registry", "session", "throttle"}, // not config: it is handed its options
 	"config":                 {"server", "providers", "policy", "registry", "session"},
 	"cmd/shorepass":          {"*"}, // it wires

@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"shorepass/providers"
 	"shorepass/session"
 )
 
@@ -55,7 +54,6 @@ func noRows(err error) error {
 type scanned struct {
 	session.Row
 	hash, version                                                          []byte
-	kind, method, why                                                      string
 	stampThen, stampNow                                                    text
 	created, expires, used, ended, checked, asked, answer, gone, leaseEnds int64
 }
@@ -63,7 +61,7 @@ type scanned struct {
 func (f *scanned) into() []any {
 	p := &f.Person
 	return []any{
-		&f.hash, &f.kind, &f.method, &f.Service, &f.ProviderID, &f.stampThen, &f.created, &f.expires, &f.used, &f.ended, &f.why,
+		&f.hash, (*string)(&f.Kind), (*string)(&f.Method), &f.Service, &f.ProviderID, &f.stampThen, &f.created, &f.expires, &f.used, &f.ended, (*string)(&f.Why),
 		&p.ID, &f.version, &f.stampNow, &f.checked, &f.asked, &f.answer, &f.gone, &f.leaseEnds,
 	}
 }
@@ -74,7 +72,6 @@ func (f *scanned) row() (*session.Row, error) {
 	if copy(row.Hash[:], f.hash) != len(row.Hash) || copy(row.Person.Version[:], f.version) != len(row.Person.Version) {
 		return nil, fmt.Errorf("the session of person %d is damaged in the store", row.Person.ID)
 	}
-	row.Kind, row.Method, row.Why = session.Kind(f.kind), providers.Method(f.method), session.Reason(f.why)
 	row.Created, row.Expires, row.Used, row.Ended = session.FromMillis(f.created), session.FromMillis(f.expires), session.FromMillis(f.used), session.FromMillis(f.ended)
 	p := &row.Person
 	p.Checked, p.Asked, p.Gone, p.Lease = session.FromMillis(f.checked), session.FromMillis(f.asked), session.FromMillis(f.gone), session.FromMillis(f.leaseEnds)

@@ -7,7 +7,6 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
-	"shorepass/providers"
 	"shorepass/session"
 )
 
@@ -71,12 +70,13 @@ func readRow(stmt *sqlite.Stmt) (*session.Row, error) {
 	number, text := stmt.ColumnInt64, stmt.ColumnText
 	at := func(column int) time.Time { return session.FromMillis(number(column)) }
 	row := &session.Row{
-		Kind: session.Kind(text(1)), Method: providers.Method(text(2)), Service: text(3), ProviderID: number(4), Stamp: text(5),
+		Kind: session.Kind(text(1)), Service: text(3), ProviderID: number(4), Stamp: text(5),
 		Created: at(6), Expires: at(7), Used: at(8), Ended: at(9), Why: session.Reason(text(10)),
 		Person: session.Person{
 			ID: number(11), Stamp: text(13), Checked: at(14), Asked: at(15),
 			Answer: session.Answer(number(16)), Gone: at(17), Lease: at(18),
 		},
 	}
+	readText(stmt, 2, &row.Method)
 	return row, errors.Join(readBytes(stmt, 0, row.Hash[:]), readBytes(stmt, 12, row.Person.Version[:]))
 }

@@ -48,6 +48,9 @@ func firstRow(stmt *sqlite.Stmt) error {
 	return err
 }
 
+// readText reads a column into a type of text.
+func readText[T ~string](stmt *sqlite.Stmt, column int, into *T) { *into = T(stmt.ColumnText(column)) }
+
 // readBytes fills into from a column that must be as long.
 func readBytes(stmt *sqlite.Stmt, column int, into []byte) error {
 	if stmt.ColumnBytes(column, into) != len(into) || stmt.ColumnLen(column) != len(into) {

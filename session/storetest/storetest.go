@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"shorepass/providers"
 	"shorepass/session"
 )
 
@@ -67,7 +66,7 @@ func facts(user string) session.Facts {
 func draft(name, user string) *session.Draft {
 	return &session.Draft{
 		Row: session.Row{
-			Hash: hash(name), Kind: session.KindRefresh, Method: providers.MethodPassword, Service: "registry",
+			Hash: hash(name), Kind: session.KindRefresh, Method: "password", Service: "registry",
 			ProviderID: -42, Stamp: "s1", Created: epoch, Expires: epoch.Add(1000 * time.Hour),
 			Person: session.Person{Stamp: "s1", Checked: epoch, Asked: epoch},
 		},
