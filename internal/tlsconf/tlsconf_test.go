@@ -60,3 +60,24 @@ func shake(server, client *tls.Config) error {
 	}
 	return err
 }
+
+func TestIsLoopback(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost":             true,
+		"127.0.0.1":             true,
+		"127.1.2.3":             true,
+		"::1":                   true,
+		"::ffff:127.0.0.1":      true,
+		"":                      false,
+		"0.0.0.0":               false,
+		"192.0.2.1":             false,
+		"localhost.example":     false,
+		"127.0.0.1.example":     false,
+		"::ffff:192.0.2.1":      false,
+		"registry.corp.example": false,
+	} {
+		if got := IsLoopback(host); got != want {
+			t.Errorf("IsLoopback(%q) = %v, want %v", host, got, want)
+		}
+	}
+}

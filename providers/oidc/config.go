@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -226,7 +225,7 @@ func (c Config) validateIssuer(fault func(key, problem string)) {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(c.Issuer, "#") || u.ForceQuery:
 		fault("issuer", fmt.Sprintf("%q is not a URL of scheme, host and path alone", c.Issuer))
-	case u.Scheme == "http" && !c.Insecure && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !c.Insecure && !tlsconf.IsLoopback(u.Hostname()):
 		fault("issuer", "is plain http: use https, or set insecure = true to send passwords unprotected")
 	case u.Scheme != "https" && u.Scheme != "http":
 		fault("issuer", fmt.Sprintf("%q does not begin with https://", c.Issuer))
@@ -299,12 +298,3 @@ func (c Config) validateClaims(fault func(key, problem string)) {
 
 // grants reports whether a grant was asked for by name.
 func (c Config) grants(grant string) bool { return slices.Contains(c.Grants, grant) }
-
-// loopback reports whether host is this machine.
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
-}

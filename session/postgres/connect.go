@@ -93,7 +93,7 @@ func secure(c *pgconn.Config, cfg session.Config) error {
 		return fmt.Errorf("session.%w", err)
 	}
 	forHost := func(host string, port uint16) *tls.Config {
-		if network, _ := pgconn.NetworkAddress(host, port); network == "unix" || isLoopback(host) && cfg.TLS == noTLS {
+		if network, _ := pgconn.NetworkAddress(host, port); network == "unix" || tlsconf.IsLoopback(host) && cfg.TLS == noTLS {
 			return nil
 		}
 		own := base.Clone()
@@ -110,8 +110,3 @@ func secure(c *pgconn.Config, cfg session.Config) error {
 }
 
 var noTLS tlsconf.Config
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
