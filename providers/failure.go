@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"shorepass/internal/secret"
 	"shorepass/throttle"
 )
 
@@ -17,6 +18,19 @@ type Failure struct {
 
 func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provider, f.Err) }
 func (f *Failure) Unwrap() error { return f.Err }
+
+// RotatedError is an error of [Revalidator.Revalidate] that came after the
+// provider had put a new Renewal in the place of the one it was asked with.
+// The new one must be kept all the same: the old one is used up, and a provider
+// that rotates takes its second use for a theft and ends the grant. What kind of
+// error it is, Err says.
+type RotatedError struct {
+	Renewal secret.Text
+	Err     error
+}
+
+func (e *RotatedError) Error() string { return e.Err.Error() }
+func (e *RotatedError) Unwrap() error { return e.Err }
 
 // classify makes an error one of the kinds that the chain's callers know. It is
 // deferred at each exit of the chain and nowhere else. A secret that the throttle
