@@ -112,8 +112,8 @@ func TestEndedBy(t *testing.T) {
 }
 
 // TestStatus walks every pair of a state and an age, which is that of the last
-// answer. What each is worth to a request that began after the answer stands in
-// the table; to one that began before, every answer is recent.
+// answer. The table has what a redemption does that began after the answer; for
+// one that began before, every answer is recent.
 func TestStatus(t *testing.T) {
 	const table = `
 		                             0         29s       30s       4m59s     5m        1h        began before

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Attempt is one login on its way to a provider and back. It belongs to one
+// Attempt is one login, from its guess to the answer. It belongs to one
 // goroutine.
 type Attempt struct {
 	t      *Throttle
@@ -44,7 +44,7 @@ func (a *Attempt) Admit(ctx context.Context, provider, subject string, limit int
 	return a.admit(ctx, account{a.t.marks.Mark("account", provider, subject), limit, false})
 }
 
-// Admitted reports whether the password may be tried on an account already.
+// Admitted reports whether an account has admitted the attempt.
 func (a *Attempt) Admitted() bool { return a.inquiry != nil }
 
 // admit reserves before it reads, so that of two that come at once one sees the
@@ -194,8 +194,8 @@ func (a *Attempt) Failed(ctx context.Context) {
 	a.release(false)
 }
 
-// TurnedAway has the password be refused here, which is right and of no use. It
-// is nobody's guess, and counts as none.
+// TurnedAway caches the refusal of a right password, whose account our own rules
+// reject. It counts as no wrong password.
 func (a *Attempt) TurnedAway(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()

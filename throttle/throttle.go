@@ -1,10 +1,10 @@
 // Package throttle is the rate limit of wrong passwords, so that a directory
 // hears of few enough of them to lock nobody out.
 //
-// A login is an [Attempt], which begins with what was typed, the [Guess]. Once
-// it is known whose account the name names, the attempt is admitted, or not,
-// before the password is sent or checked anywhere; after that it failed or
-// succeeded:
+// A login is an [Attempt]. It begins with a [Guess], the name and the secret
+// that were typed. Once the account behind the name is known, the attempt is
+// admitted or refused, before the password is sent or checked anywhere; after
+// that it fails or succeeds:
 //
 //	a, err := t.Begin(ctx, guess)
 //	if err != nil {
@@ -18,12 +18,12 @@
 //	// … prove the password …
 //	a.Succeeded(ctx) // or a.Failed(ctx)
 //
-// What was counted is kept in [Counters]: of this process ([LocalCounters]), or
-// shared by replicas through a [CounterStore] ([SharedCounters]). Names and
-// secrets come into them as a [Mark] only.
+// Wrong passwords are counted in [Counters]: of this process ([LocalCounters]),
+// or shared by replicas through a [CounterStore] ([SharedCounters]). They hold
+// names and secrets as a [Mark] only.
 //
-// The package knows nothing of providers: whose account a name names, and
-// whether a password is right, it is told.
+// The package knows nothing of providers: its caller says which account a name
+// belongs to, and whether a password is right.
 package throttle
 
 import (
@@ -38,8 +38,8 @@ import (
 	"shorepass/internal/secret"
 )
 
-// Limits of the throttle. How many distinct wrong passwords an account may
-// have is what Admit is told.
+// Limits of the throttle, but for the number of distinct wrong passwords that an
+// account may have, which is an argument of Admit.
 const (
 	// refusedFor is how long a refused password is refused here, and how
 	// long it counts.
@@ -88,7 +88,7 @@ type Guess struct {
 	Token    string      // which kind of token the secret is; "" for a password
 	Secret   secret.Text // never empty
 	Address  netip.Addr  // the client's; the zero Addr when it is unknown
-	Proved   bool        // the same was proved a moment ago: it waits for no equal one
+	Proved   bool        // an equal guess was proved a moment ago: this one waits for no turn
 }
 
 // Throttle counts wrong passwords. It is safe for concurrent use.
@@ -109,14 +109,14 @@ type Guess struct {
 type Throttle struct {
 	counters Counters
 	marks    *Marker
-	heldFor  time.Duration // how long a password that is being tried is counted with the wrong ones at most, should the process that tries it die
+	heldFor  time.Duration // TTL of a password being tried in the counters, should this process die
 
 	inquiries inquiries
 	places    places
 
 	mu      sync.Mutex
 	aliases *lru.Cache[Mark, account]   // login to the account that a provider found under it
-	proofs  *lru.Cache[Mark, time.Time] // proofs that were written from here, and when
+	proofs  *lru.Cache[Mark, time.Time] // proofs that this process wrote, and when
 }
 
 // account is what wrong passwords are counted under.
