@@ -52,7 +52,7 @@ var (
 
 	// ErrGone says that what was once proved no longer exists: an entry that
 	// is missing from the directory, a grant that the OpenID provider calls
-	// invalid. A session that hears it is marked, not ended at once.
+	// invalid. It refuses a session, and ends it only after session.grace.
 	ErrGone = errors.New("account or grant is gone")
 
 	// ErrEnded says that a session of this identity must end now, because a

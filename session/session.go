@@ -258,5 +258,6 @@ func (s *Sessions) Ahead() time.Duration { return s.clock.offset() }
 // refused says why a token is refused.
 func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }
 
-// unavailable marks err as the reason why a token could not be checked now.
+// unavailable wraps err, the reason why a token could not be checked now, in
+// providers.ErrUnavailable.
 func unavailable(err error) error { return fmt.Errorf("%w: %w", providers.ErrUnavailable, err) }

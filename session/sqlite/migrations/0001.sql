@@ -103,10 +103,9 @@ CREATE TABLE counted (
 
 CREATE INDEX counted_until ON counted (until);
 
--- What replicas know together of how far a provider can be believed: how many
--- answers each had within the minute before at, about whom there were some that
--- end or mark sessions and how that is taken back, and until when it is not
--- believed.
+-- The circuit breaker of a provider, shared by replicas: how many answers each
+-- had within the minute before at, which answers ended sessions or found a
+-- person gone and how to take them back, and until when the breaker is open.
 CREATE TABLE answers (
     provider TEXT    NOT NULL,
     replica  TEXT    NOT NULL,
