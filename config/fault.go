@@ -70,7 +70,7 @@ func (f *faults) at(key, problem string) *Fault {
 
 // under returns the function that a package's Validate reports faults to, with
 // keys relative to prefix. A fault at a key that could not be decoded, or was
-// left unread, is dropped: its value is the zero value and not the file's.
+// left unread, is dropped: the value that Validate saw is not the file's.
 func (f *faults) under(prefix string) func(key, problem string) {
 	undecoded := maps.Clone(f.unread)
 	for _, known := range f.list {

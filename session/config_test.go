@@ -17,22 +17,21 @@ import (
 )
 
 func TestValidate(t *testing.T) {
-	secret := secret.New
 	for _, tc := range []struct {
 		name   string
 		change func(*session.Config)
 		want   []string
 	}{
 		{"the defaults", func(*session.Config) {}, nil},
-		{"a file", func(c *session.Config) { c.Store = secret("sqlite:/var/lib/shorepass/shorepass.db") }, nil},
-		{"PostgreSQL", func(c *session.Config) { c.Store = secret("postgres://u:c4nary@h/db") }, nil},
-		{"PostgreSQL, by its other name", func(c *session.Config) { c.Store = secret("postgresql://h/db") }, nil},
+		{"a file", func(c *session.Config) { c.Store = secret.New("sqlite:/var/lib/shorepass/shorepass.db") }, nil},
+		{"PostgreSQL", func(c *session.Config) { c.Store = secret.New("postgres://u:c4nary@h/db") }, nil},
+		{"PostgreSQL, by its other name", func(c *session.Config) { c.Store = secret.New("postgresql://h/db") }, nil},
 		{"two keys", func(c *session.Config) {
-			c.SealKey = secret(session.NewSealKey().Reveal() + "\n" + session.NewSealKey().Reveal() + "\n")
+			c.SealKey = secret.New(session.NewSealKey().Reveal() + "\n" + session.NewSealKey().Reveal() + "\n")
 		}, nil},
-		{"no file", func(c *session.Config) { c.Store = secret("sqlite:") }, []string{`store: names no file; write one such as "sqlite:data/shorepass.db"`}},
-		{"another store", func(c *session.Config) { c.Store = secret("mysql://u:c4nary@h/db") }, []string{`store: is neither "sqlite:FILE" nor "postgres://…"`}},
-		{"no key", func(c *session.Config) { c.SealKey = secret("c4nary") }, []string{`seal_key: key 1 is not base64 of 32 bytes, as "shorepass keys init --seal-key FILE" writes it`}},
+		{"no file", func(c *session.Config) { c.Store = secret.New("sqlite:") }, []string{`store: names no file; write one such as "sqlite:data/shorepass.db"`}},
+		{"another store", func(c *session.Config) { c.Store = secret.New("mysql://u:c4nary@h/db") }, []string{`store: is neither "sqlite:FILE" nor "postgres://…"`}},
+		{"no key", func(c *session.Config) { c.SealKey = secret.New("c4nary") }, []string{`seal_key: key 1 is not base64 of 32 bytes, as "shorepass keys init --seal-key FILE" writes it`}},
 		{"times", func(c *session.Config) { c.Revalidate, c.Idle = time.Millisecond, -time.Hour }, []string{
 			`revalidate: 1ms is not between "1s" and "36500d"`, `idle: -1h0m0s is not between "1s" and "36500d"`,
 		}},

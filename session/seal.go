@@ -48,11 +48,11 @@ func ParseKeys(text secret.Text) (*Keys, error) {
 	}
 	k := new(Keys)
 	for i, field := range fields {
-		secret, err := base64.StdEncoding.Strict().DecodeString(field)
-		if err != nil || len(secret) != sealKeyLen {
+		raw, err := base64.StdEncoding.Strict().DecodeString(field)
+		if err != nil || len(raw) != sealKeyLen {
 			return nil, fmt.Errorf("key %d is not base64 of %d bytes, as \"shorepass keys init --seal-key FILE\" writes it", i+1, sealKeyLen)
 		}
-		key := sealKey{secret: secret}
+		key := sealKey{secret: raw}
 		copy(key.id[:], key.derive("id", keyIDLen))
 		k.ring = append(k.ring, key)
 	}

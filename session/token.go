@@ -57,10 +57,10 @@ func kindOf(text string) Kind {
 	return ""
 }
 
-// Recognize reports whether a secret begins like one of our tokens, good or
+// Recognize reports whether a text begins like one of our tokens, good or
 // mangled, and so must go nowhere but to [Sessions.Redeem].
-func Recognize(secret secret.Text) bool {
-	return kindOf(strings.TrimSpace(secret.Reveal())) != ""
+func Recognize(text secret.Text) bool {
+	return kindOf(strings.TrimSpace(text.Reveal())) != ""
 }
 
 // newToken makes a token of a kind.

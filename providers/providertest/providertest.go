@@ -172,7 +172,7 @@ func (h Harness) login(t *testing.T, ctx context.Context, login string, proof pr
 		t.Fatalf("Prove(%q) = %v, %v, want either an identity or an error", login, id, err)
 	}
 	// Short ones are words that an error may well use.
-	if secret := proof.Secret.Reveal(); err != nil && len(secret) > 12 && strings.Contains(err.Error(), secret) {
+	if password := proof.Secret.Reveal(); err != nil && len(password) > 12 && strings.Contains(err.Error(), password) {
 		t.Errorf("the error of Prove(%q) holds the password", login)
 	}
 	return id, err
