@@ -62,7 +62,7 @@ func (s *Sessions) make(ctx context.Context, r *rules, kind Kind, id *providers.
 	}
 	d, err := s.draft(r, kind, hash, id, service)
 	if err != nil {
-		return nil, err
+		return nil, unavailable(err) // a claim that cannot be encoded, as at a revalidation
 	}
 	d.Client, d.Upstream = client.trimmed(), upstream
 	// A client that gives up must not leave the provider's token behind.

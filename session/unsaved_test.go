@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -203,6 +204,18 @@ func TestClaimsOfASession(t *testing.T) {
 		if diff := cmp.Diff(id.Claims, found.Identity.Claims); diff != "" {
 			t.Errorf("replica %d (-want +got):\n%s", i, diff)
 		}
+	}
+}
+
+// TestClaimsThatCannotBeKept: a login with a claim that cannot be encoded makes
+// no session and is unavailable, as is a revalidation that finds one.
+func TestClaimsThatCannotBeKept(t *testing.T) {
+	s := newSite(t, 1, session.Config{})
+	defer s.close()
+	id := s.house.login("corp", "alice")
+	id.Claims = map[string]any{"level": math.NaN()}
+	if _, _, err := s.replicas[0].Issue(t.Context(), id, service, laptop); outcome(err) != "503" {
+		t.Errorf("Issue = %v, want 503", err)
 	}
 }
 
