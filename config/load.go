@@ -42,8 +42,10 @@ func Load(name string, kinds Kinds, options ...Option) (*Config, error) {
 	return cfg, err
 }
 
+// readFile reads the configuration. It may be a pipe, such as of a program that
+// decrypts it.
 func readFile(name string) ([]byte, error) {
-	data, _, err := durable.Read(name, maxFile)
+	data, _, err := durable.ReadPipe(name, maxFile)
 	switch {
 	case isTooLarge(err):
 		return nil, fmt.Errorf("read the configuration: %s is larger than %d MiB", name, maxFile>>20)

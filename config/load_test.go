@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,5 +61,20 @@ func golden(t *testing.T, name, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s is not what it says (-want +got):\n%s", name, diff)
+	}
+}
+
+// TestLoadFromPipe: a configuration need not be a plain file, so that what
+// decrypts it can hand it over.
+func TestLoadFromPipe(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := "[token]\nissuer = \"i\"\nservices = [\"a\"]\n"
+	go os.WriteFile(name, []byte(text), 0) // waits for its reader
+	cfg, err := Load(name, kinds)
+	if err != nil || cfg.Token.Issuer != "i" {
+		t.Errorf("Load of a pipe: %v", err)
 	}
 }

@@ -2,8 +2,8 @@
 // keys, certificates, secrets, lists of users.
 //
 // [Create] makes a file that survives a crash, whole or not at all. [Read] reads
-// a bounded plain file and never waits for a pipe. [State] tells whether a file
-// has changed since it was read.
+// a bounded plain file and never waits for a pipe, as [ReadPipe] does. [State]
+// tells whether a file has changed since it was read.
 package durable
 
 import (
@@ -38,6 +38,21 @@ func Read(name string, limit int64) ([]byte, State, error) {
 	if err != nil {
 		return nil, State{}, err
 	}
+	return readOpen(f, name, limit)
+}
+
+// ReadPipe is [Read] for a file that need not be plain, such as a pipe, which it
+// waits for.
+func ReadPipe(name string, limit int64) ([]byte, State, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, State{}, err
+	}
+	return readOpen(f, name, limit)
+}
+
+// readOpen reads an open file, and closes it.
+func readOpen(f *os.File, name string, limit int64) ([]byte, State, error) {
 	defer f.Close()
 	info, err := f.Stat() // of the open file, which a rename cannot replace
 	if err != nil {

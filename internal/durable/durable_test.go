@@ -54,6 +54,32 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestReadPipe: a pipe is read to its end, within the limit, and a plain file as
+// by Read.
+func TestReadPipe(t *testing.T) {
+	folder := t.TempDir()
+	pipe, plain := filepath.Join(folder, "pipe"), filepath.Join(folder, "plain")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.WriteFile(plain, []byte("\ufeff12345"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, written, want string
+		tooLarge            bool
+	}{
+		{pipe, "\ufeff12345", "12345", false},
+		{pipe, "123456789", "", true},
+		{plain, "", "12345", false},
+	} {
+		if test.written != "" {
+			go os.WriteFile(test.name, []byte(test.written), 0) // waits for its reader
+		}
+		data, _, err := durable.ReadPipe(test.name, 8)
+		if _, tooLarge := errors.AsType[*durable.TooLargeError](err); string(data) != test.want || tooLarge != test.tooLarge || !tooLarge && err != nil {
+			t.Errorf("ReadPipe of %q = %q, %v, want %q", test.written, data, err, test.want)
+		}
+	}
+}
+
 // TestCreate: a file is made once, whole, with its mode, and nothing else is
 // left in the folder.
 func TestCreate(t *testing.T) {
