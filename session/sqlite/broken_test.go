@@ -75,6 +75,13 @@ func TestOpenRefuses(t *testing.T) {
 		exec(t, file, "CREATE TABLE goose_db_version (version_id INTEGER); PRAGMA application_id = 0; PRAGMA user_version = 0")
 		refuses(t, file, "it was made before the first release, and its schema cannot be brought to this version's; move it away")
 	})
+	t.Run("a program of before version 1 that tried to open it", func(t *testing.T) {
+		file := made(t)
+		exec(t, file, "CREATE TABLE goose_db_version (version_id INTEGER)") // all that it does before it fails
+		s, err := sqlite.Open(t.Context(), file)
+		must(t, err)
+		must(t, s.Close())
+	})
 	for name, statements := range map[string]string{
 		"another program's file":            "CREATE TABLE note (body TEXT)",
 		"another program's, in WAL":         "PRAGMA journal_mode = WAL; CREATE TABLE note (body TEXT)",

@@ -106,7 +106,7 @@ func readVersion(conn *sqlite.Conn) (version int, err error) {
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("read the version of the schema: %w", err)
-	case unreleased:
+	case unreleased && application != applicationID: // one of ours can have tables that such a program tried to add
 		return 0, session.ErrUnreleasedSchema
 	case application == 0 && version == 0 && tables == 0:
 		return 0, nil
