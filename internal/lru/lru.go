@@ -46,8 +46,10 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	if !ok {
 		return value, false
 	}
-	i.unlink()
-	c.pushFront(i)
+	if c.root.next != i { // a hot entry costs no write
+		i.unlink()
+		c.pushFront(i)
+	}
 	return i.value, true
 }
 
