@@ -88,10 +88,10 @@ func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity,
 		Row: Row{
 			Hash: hash, Kind: kind, Method: id.Method, Service: service,
 			ProviderID: providerID(id.Provider, id.Fingerprint), Stamp: id.Stamp, Created: now,
-			Person: next(Person{}, answer{outcome: outcomeVouched, stamp: id.Stamp, facts: &known}, now),
 		},
 		Who: personKey(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known, Evict: ReasonPerPerson.Ending("", now),
 	}
+	d.Person = d.Next(Person{})
 	d.Expires = now.Add(r.cfg.lifetime(&d.Row))
 	// What an ID token says holds for one job, and what came with a renewal of
 	// its own was said to this login: neither may change another session.

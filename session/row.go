@@ -34,9 +34,10 @@ type Facts struct {
 	Body    []byte // everything
 }
 
-// Draft is a session to be made.
+// Draft is a session to be made, and the login that it is made at: the provider
+// vouched for the person at Created, with that Stamp and those Facts.
 type Draft struct {
-	Row             // Ended and Used are zero; Person has the columns that the login writes
+	Row             // Ended and Used are zero; Person is that of a first login, which no store reads
 	Upstream *Hash  // nil unless it answers to a provider's refresh token
 	Who      int64  // the same for all sessions of a person at a provider
 	Provider string // its name
@@ -46,6 +47,14 @@ type Draft struct {
 	Sealed   []byte // the renewal; nil for none
 	Client   Client // who logged in
 	Evict    Ending // of the person's sessions over per_person
+}
+
+// Next returns the person's new columns for those that the row has, or for the
+// zero Person where there is no row yet. It is pure, and called in the
+// transaction that writes them, so that an answer meanwhile is not lost. Where it
+// changes a column, the Facts are written too.
+func (d *Draft) Next(p Person) Person {
+	return loggedIn(p, answer{outcome: outcomeVouched, stamp: d.Stamp, facts: &d.Facts}, d.Created)
 }
 
 // Settlement is what an answer of a provider writes.

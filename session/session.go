@@ -119,10 +119,10 @@ type SessionStore interface {
 	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
 
 	// Create keeps a new session and what its login found out about the
-	// person: the row's columns are those of the draft's Person, unless the
-	// provider has vouched later; an empty Stamp keeps the old. Sessions of the
-	// same Who beyond perPerson end by draft.Evict: those never redeemed first,
-	// the oldest first, the new one never. A claim on its Upstream is over.
+	// person: the row's columns become those that draft.Next returns for them,
+	// and the Facts are kept where that changes one. Sessions of the same Who
+	// beyond perPerson end by draft.Evict: those never redeemed first, the
+	// oldest first, the new one never. A claim on its Upstream is over.
 	Create(ctx context.Context, draft *Draft, perPerson int) error
 
 	// End ends those of the sessions that live, or ended for a reason that e

@@ -11,7 +11,8 @@ import (
 // Person is the row that a provider's answers are kept on: one for all
 // sessions of a person where the provider is asked per person, one for each
 // session where it is asked per session. It is a state machine: [next] is its
-// transition, and [status] decides what a redemption does in a state.
+// transition at an answer, [loggedIn] that at a login, and [status] decides what a
+// redemption does in a state.
 type Person struct {
 	ID      int64
 	Version Version   // of its facts
@@ -119,6 +120,25 @@ func next(p Person, a answer, now time.Time) Person {
 			p.Answer = AnswerLost
 		}
 	}
+	return p
+}
+
+// loggedIn is the transition of a person's state at a login, where the provider
+// gave the answer a: vouched. Unlike [next] it keeps the lease, whose holder is
+// still asking. The rest becomes
+//
+//	now             Answer   Asked, Checked  Gone  Stamp, Version                              Lease
+//	before Checked  same     same            same  same                                        same
+//	otherwise       Vouched  now             zero  the answer's; an empty stamp keeps the old  same
+//
+// A first login is that of the zero Person.
+func loggedIn(p Person, a answer, now time.Time) Person {
+	if now.Before(p.Checked) {
+		return p // the provider has vouched since
+	}
+	lease := p.Lease
+	p = next(p, a, now)
+	p.Lease = lease
 	return p
 }
 

@@ -73,6 +73,49 @@ func checkNext(t *testing.T, said string, state Answer, gone time.Time, wantAnsw
 	}
 }
 
+// TestLoggedIn walks every pair of a state and a login's time, each with a person
+// who is gone and with one who is not, at a login with a stamp and at one without:
+// a login is the answer vouched, unless the provider has vouched later.
+func TestLoggedIn(t *testing.T) {
+	facts := &Facts{Version: Version{2}}
+	for state, name := range states {
+		for _, gone := range []time.Time{{}, since} {
+			for _, stamp := range []string{"new", ""} {
+				was := Person{ID: 7, Version: Version{1}, Stamp: "old", Checked: noon, Asked: noon.Add(time.Minute), Answer: Answer(state), Gone: gone, Lease: noon.Add(time.Hour)}
+				for _, tc := range []struct {
+					after   time.Duration // the provider has vouched
+					changes bool
+				}{
+					{-time.Hour, false},
+					{-time.Millisecond, false},
+					{0, true},
+					{time.Millisecond, true},
+					{time.Hour, true},
+				} {
+					now, want := noon.Add(tc.after), was
+					if tc.changes {
+						want = Person{ID: 7, Version: facts.Version, Stamp: cmp.Or(stamp, "old"), Checked: now, Asked: now, Answer: AnswerVouched, Lease: was.Lease}
+					}
+					if diff := gocmp.Diff(want, loggedIn(was, answer{outcome: outcomeVouched, stamp: stamp, facts: facts}, now)); diff != "" {
+						t.Errorf("a login %v after %s, gone since %v, stamp %q (-want +got):\n%s", tc.after, name, gone, stamp, diff)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLoggedInFirst: the row of a first login is what the provider said there.
+func TestLoggedInFirst(t *testing.T) {
+	for _, stamp := range []string{"new", ""} {
+		want := Person{Version: Version{2}, Stamp: stamp, Checked: noon, Asked: noon, Answer: AnswerVouched}
+		a := answer{outcome: outcomeVouched, stamp: stamp, facts: &Facts{Version: want.Version}}
+		if diff := gocmp.Diff(want, loggedIn(Person{}, a, noon)); diff != "" {
+			t.Errorf("a first login with the stamp %q (-want +got):\n%s", stamp, diff)
+		}
+	}
+}
+
 // answerOf returns the Answer of that name.
 func answerOf(name string) Answer { return Answer(slices.Index(states, name)) }
 

@@ -14,11 +14,11 @@ import (
 // Create keeps a new session.
 func (s *Store) Create(ctx context.Context, d *session.Draft, perPerson int) error {
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
-		person, later, err := upsertPerson(ctx, tx, d)
+		person, err := lockPerson(ctx, tx, d)
 		if err != nil {
 			return fmt.Errorf("keep the person: %w", err)
 		}
-		count, err := insertSession(ctx, tx, person, later, d)
+		count, err := insertSession(ctx, tx, person, d)
 		if err != nil {
 			return fmt.Errorf("keep the session: %w", err)
 		}
@@ -34,45 +34,35 @@ func (s *Store) Create(ctx context.Context, d *session.Draft, perPerson int) err
 	})
 }
 
-// upsertPerson returns the person's row, changed by what the login found out
-// unless the provider has said something later. The row is locked in both
-// cases, so that it is not forgotten before the session is there.
-func upsertPerson(ctx context.Context, tx pgx.Tx, d *session.Draft) (id int64, later bool, err error) {
+// lockPerson returns the person's row, locked so that it is not forgotten before
+// the session is there. A first login inserts it, as that of the zero Person, which
+// insertSession then changes as it does a later one: of two first logins at the
+// same moment the second waits, and reads what the first has written.
+func lockPerson(ctx context.Context, tx pgx.Tx, d *session.Draft) (session.Person, error) {
 	own := ""
 	if d.Own {
 		own = d.Hash.ID()
 	}
-	err = tx.QueryRow(ctx, `
+	var blank session.Version
+	return scanPerson(tx.QueryRow(ctx, `
 		INSERT INTO person (provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0)
-		ON CONFLICT (provider, provider_id, subject, own) DO UPDATE SET
-			user_name = excluded.user_name, version = excluded.version,
-			stamp = CASE excluded.stamp WHEN '' THEN person.stamp ELSE excluded.stamp END,
-			checked = excluded.checked, asked = excluded.asked, answer = excluded.answer, gone = excluded.gone
-		WHERE excluded.checked >= person.checked
-		RETURNING id`,
-		d.Provider, d.ProviderID, text(d.Subject), own, text(d.Facts.User), d.Facts.Version[:], text(d.Person.Stamp), session.Millis(d.Person.Checked),
-		session.Millis(d.Person.Asked), int64(d.Person.Answer), session.Millis(d.Person.Gone)).Scan(&id)
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return id, true, err
-	}
-	err = tx.QueryRow(ctx, "SELECT id FROM person WHERE provider = $1 AND provider_id = $2 AND subject = $3 AND own = $4 FOR UPDATE",
-		d.Provider, d.ProviderID, text(d.Subject), own).Scan(&id)
-	return id, false, err
+		VALUES ($1, $2, $3, $4, $5, $6, '', 0, 0, 0, 0, 0)
+		ON CONFLICT (provider, provider_id, subject, own) DO UPDATE SET lease = person.lease
+		RETURNING `+personColumns,
+		d.Provider, d.ProviderID, text(d.Subject), own, text(d.Facts.User), blank[:]))
 }
 
-const putFacts = "INSERT INTO facts (person, body) VALUES ($1, $2) ON CONFLICT (person) DO UPDATE SET body = excluded.body"
-
-// insertSession keeps what belongs to the session, all in one go, and returns
-// how many live sessions there are now of its Who.
-func insertSession(ctx context.Context, tx pgx.Tx, person int64, later bool, d *session.Draft) (count int, err error) {
+// insertSession keeps the session, and what its login changes of the person's
+// locked row, all in one go. It returns how many live sessions there are now of
+// its Who.
+func insertSession(ctx context.Context, tx pgx.Tx, was session.Person, d *session.Draft) (count int, err error) {
 	b := new(pgx.Batch)
-	if later {
-		b.Queue(putFacts, person, d.Facts.Body)
+	if p := d.Next(was); p != was {
+		queuePerson(b, p, &d.Facts)
 	}
 	if d.Sealed != nil {
 		b.Queue(`INSERT INTO renewal (person, token, body) VALUES ($1, $2, $3)
-			ON CONFLICT (person) DO UPDATE SET token = excluded.token, body = excluded.body, ended = 0, revoked = false`, person, d.Hash[:], d.Sealed)
+			ON CONFLICT (person) DO UPDATE SET token = excluded.token, body = excluded.body, ended = 0, revoked = false`, was.ID, d.Hash[:], d.Sealed)
 	}
 	var upstream []byte
 	if d.Upstream != nil {
@@ -81,7 +71,7 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, later bool, d *
 	}
 	b.Queue(`INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, who, upstream)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		d.Hash[:], person, string(d.Kind), string(d.Method), d.Service, d.ProviderID, text(d.Stamp), session.Millis(d.Created), session.Millis(d.Expires), d.Who, upstream)
+		d.Hash[:], was.ID, string(d.Kind), string(d.Method), d.Service, d.ProviderID, text(d.Stamp), session.Millis(d.Created), session.Millis(d.Expires), d.Who, upstream)
 	b.Queue("INSERT INTO client (hash, address, id, agent) VALUES ($1, $2, $3, $4)", d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent)
 	b.Queue("SELECT count(*) FROM session WHERE who = $1 AND ended = 0", d.Who).QueryRow(func(row pgx.Row) error { return row.Scan(&count) })
 	return count, tx.SendBatch(ctx, b).Close()

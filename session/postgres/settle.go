@@ -47,30 +47,39 @@ func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, e
 
 // leasedPerson reads and locks a person's row while it has that lease.
 func leasedPerson(ctx context.Context, tx pgx.Tx, id int64, lease time.Time) (session.Person, error) {
+	return scanPerson(tx.QueryRow(ctx, "SELECT "+personColumns+" FROM person WHERE id = $1 AND lease = $2 FOR UPDATE", id, session.Millis(lease)))
+}
+
+const personColumns = "person.id, person.version, person.stamp, person.checked, person.asked, person.answer, person.gone, person.lease"
+
+// scanPerson reads personColumns.
+func scanPerson(row pgx.Row) (p session.Person, err error) {
 	var version []byte
 	var stamp text
-	var checked, asked, answer, gone int64
-	err := noRows(tx.QueryRow(ctx, "SELECT version, stamp, checked, asked, answer, gone FROM person WHERE id = $1 AND lease = $2 FOR UPDATE", id, session.Millis(lease)).
-		Scan(&version, &stamp, &checked, &asked, &answer, &gone))
-	p := session.Person{
-		ID: id, Stamp: string(stamp), Checked: session.FromMillis(checked), Asked: session.FromMillis(asked),
-		Answer: session.Answer(answer), Gone: session.FromMillis(gone), Lease: lease,
-	}
+	var checked, asked, answer, gone, lease int64
+	err = noRows(row.Scan(&p.ID, &version, &stamp, &checked, &asked, &answer, &gone, &lease))
 	copy(p.Version[:], version)
+	p.Stamp, p.Answer = string(stamp), session.Answer(answer)
+	p.Checked, p.Asked, p.Gone, p.Lease = session.FromMillis(checked), session.FromMillis(asked), session.FromMillis(gone), session.FromMillis(lease)
 	return p, err
+}
+
+// queuePerson writes a person's columns, and the facts unless they are nil.
+func queuePerson(b *pgx.Batch, p session.Person, facts *session.Facts) {
+	var user *text // nil keeps the name
+	if facts != nil {
+		name := text(facts.User)
+		user = &name
+		b.Queue("INSERT INTO facts (person, body) VALUES ($1, $2) ON CONFLICT (person) DO UPDATE SET body = excluded.body", p.ID, facts.Body)
+	}
+	b.Queue(`UPDATE person SET lease = $1, asked = $2, answer = $3, gone = $4, checked = $5, version = $6, stamp = $7, user_name = coalesce($8, user_name) WHERE id = $9`,
+		session.Millis(p.Lease), session.Millis(p.Asked), int64(p.Answer), session.Millis(p.Gone), session.Millis(p.Checked), p.Version[:], text(p.Stamp), user, p.ID)
 }
 
 // writeSettlement writes the person's new columns, and what comes with them.
 func writeSettlement(ctx context.Context, tx pgx.Tx, a *session.Settlement, p session.Person) error {
 	b := new(pgx.Batch)
-	var user *text // nil keeps the name
-	if a.Facts != nil {
-		name := text(a.Facts.User)
-		user = &name
-		b.Queue(putFacts, a.Person, a.Facts.Body)
-	}
-	b.Queue(`UPDATE person SET lease = $1, asked = $2, answer = $3, gone = $4, checked = $5, version = $6, stamp = $7, user_name = coalesce($8, user_name) WHERE id = $9`,
-		session.Millis(p.Lease), session.Millis(p.Asked), int64(p.Answer), session.Millis(p.Gone), session.Millis(p.Checked), p.Version[:], text(p.Stamp), user, a.Person)
+	queuePerson(b, p, a.Facts)
 	if a.Adopt != "" {
 		b.Queue("UPDATE session SET stamp = $1 WHERE person = $2 AND stamp = ''", text(a.Adopt), a.Person)
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,33 +30,36 @@ func (s *Store) Create(ctx context.Context, d *session.Draft, perPerson int) err
 	})
 }
 
-// upsertPerson returns the person's row, changed by what the login found out
-// unless the provider has said something later.
+// upsertPerson writes what the login changes of the person's row, and returns its
+// id.
 func upsertPerson(conn *sqlite.Conn, d *session.Draft) (id int64, err error) {
 	own := ""
 	if d.Own {
 		own = d.Hash.ID()
 	}
-	p := &d.Person
-	id, changed, err := queryInt(conn, `
-		INSERT INTO person (provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
-		ON CONFLICT (provider, provider_id, subject, own) DO UPDATE SET
-			user_name = excluded.user_name, version = excluded.version,
-			stamp = CASE excluded.stamp WHEN '' THEN stamp ELSE excluded.stamp END,
-			checked = excluded.checked, asked = excluded.asked, answer = excluded.answer, gone = excluded.gone
-		WHERE excluded.checked >= person.checked
-		RETURNING id`,
-		d.Provider, d.ProviderID, d.Subject, own, d.Facts.User, d.Facts.Version[:], p.Stamp,
-		session.Millis(p.Checked), session.Millis(p.Asked), p.Answer, session.Millis(p.Gone))
+	was, err := readPerson(conn, "provider = ? AND provider_id = ? AND subject = ? AND own = ?", d.Provider, d.ProviderID, d.Subject, own)
 	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return insertPerson(conn, d, own, d.Next(session.Person{}))
 	case err != nil:
 		return 0, err
-	case changed:
-		return id, putFacts(conn, id, d.Facts)
 	}
-	id, _, err = queryInt(conn, "SELECT id FROM person WHERE provider = ? AND provider_id = ? AND subject = ? AND own = ?", d.Provider, d.ProviderID, d.Subject, own)
-	return id, err
+	if p := d.Next(was); p != was {
+		err = writePerson(conn, p, &d.Facts)
+	}
+	return was.ID, err
+}
+
+func insertPerson(conn *sqlite.Conn, d *session.Draft, own string, p session.Person) (id int64, err error) {
+	if err := exec(conn, `
+		INSERT INTO person (provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		d.Provider, d.ProviderID, d.Subject, own, d.Facts.User, p.Version[:], p.Stamp,
+		session.Millis(p.Checked), session.Millis(p.Asked), p.Answer, session.Millis(p.Gone), session.Millis(p.Lease)); err != nil {
+		return 0, err
+	}
+	id = conn.LastInsertRowID()
+	return id, putFacts(conn, id, d.Facts)
 }
 
 func putFacts(conn *sqlite.Conn, person int64, f session.Facts) error {

@@ -23,7 +23,7 @@ func (s *Store) Lease(ctx context.Context, person int64, asked, now, until time.
 // Settle keeps a provider's answer.
 func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		person, err := leasedPerson(conn, a.Person, a.Lease)
+		person, err := readPerson(conn, "id = ? AND lease = ?", a.Person, session.Millis(a.Lease))
 		if err != nil {
 			return err
 		}
@@ -57,18 +57,19 @@ func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, e
 	return ended, err
 }
 
-// leasedPerson reads a person's row while it has that lease.
-func leasedPerson(conn *sqlite.Conn, id int64, lease time.Time) (p session.Person, err error) {
+// readPerson reads the person's row that where selects, or returns
+// session.ErrNotFound.
+func readPerson(conn *sqlite.Conn, where string, args ...any) (p session.Person, err error) {
 	found := false
-	err = each(conn, "SELECT version, stamp, checked, asked, answer, gone FROM person WHERE id = ? AND lease = ?", func(stmt *sqlite.Stmt) error {
+	err = each(conn, "SELECT id, version, stamp, checked, asked, answer, gone, lease FROM person WHERE "+where, func(stmt *sqlite.Stmt) error {
 		at := func(column int) time.Time { return session.FromMillis(stmt.ColumnInt64(column)) }
 		p = session.Person{
-			ID: id, Stamp: stmt.ColumnText(1), Checked: at(2), Asked: at(3),
-			Answer: session.Answer(stmt.ColumnInt64(4)), Gone: at(5), Lease: lease,
+			ID: stmt.ColumnInt64(0), Stamp: stmt.ColumnText(2), Checked: at(3), Asked: at(4),
+			Answer: session.Answer(stmt.ColumnInt64(5)), Gone: at(6), Lease: at(7),
 		}
 		found = true
-		return readBytes(stmt, 0, p.Version[:])
-	}, id, session.Millis(lease))
+		return readBytes(stmt, 1, p.Version[:])
+	}, args...)
 	if err == nil && !found {
 		err = session.ErrNotFound
 	}

@@ -136,8 +136,7 @@ func testSettleAfterLogin(t *testing.T, s session.Store) {
 		t.Fatalf("Lease = %v, %v", won, err)
 	}
 	login := draft("b", "alice")
-	login.Stamp, login.Facts = "s2", facts("alice2")
-	login.Person = session.Person{Stamp: "s2", Checked: at.Add(time.Second), Asked: at.Add(time.Second)}
+	login.Created, login.Stamp, login.Facts = at.Add(time.Second), "s2", facts("alice2")
 	want := create(t, s, login).Person
 	check(t, "the lease after a login", want.Lease, until)
 	var seen session.Person

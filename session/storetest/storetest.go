@@ -68,7 +68,6 @@ func draft(name, user string) *session.Draft {
 		Row: session.Row{
 			Hash: hash(name), Kind: session.KindRefresh, Method: "password", Service: "registry",
 			ProviderID: -42, Stamp: "s1", Created: epoch, Expires: epoch.Add(1000 * time.Hour),
-			Person: session.Person{Stamp: "s1", Checked: epoch, Asked: epoch},
 		},
 		Who: -int64(facts(user).Version[0])<<40 - int64(facts(user).Version[1]), Provider: "corp", Subject: "subject of " + user, Facts: facts(user),
 		Client: session.Client{Address: netip.MustParseAddr("192.0.2.7"), ID: "docker", UserAgent: "docker/28"},
