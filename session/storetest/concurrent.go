@@ -10,6 +10,37 @@ import (
 	"shorepass/session"
 )
 
+// testFirstLogins logs one person in several times at the same moment: there is
+// one row, and it is that of the latest login.
+func testFirstLogins(t *testing.T, s session.Store) {
+	for round := range 5 {
+		user := fmt.Sprint("alice ", round)
+		var group sync.WaitGroup
+		drafts := make([]*session.Draft, 4)
+		for i := range drafts {
+			d := draft(fmt.Sprint(user, i), user)
+			d.Created, d.Stamp = epoch.Add(time.Duration(i)*time.Hour), fmt.Sprint("s", i)
+			d.Facts = facts(fmt.Sprint(user, i))
+			drafts[i] = d
+			group.Go(func() {
+				if err := s.Create(t.Context(), d, 1000); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		last := drafts[len(drafts)-1]
+		want := find(t, s, last.Hash).Person
+		check(t, "the person", want, session.Person{ID: want.ID, Version: last.Facts.Version, Stamp: last.Stamp, Checked: last.Created, Asked: last.Created})
+		for _, d := range drafts {
+			check(t, "the person of another login", find(t, s, d.Hash).Person, want)
+		}
+		known, err := s.Facts(t.Context(), want.ID)
+		must(t, err)
+		check(t, "the facts", known, last.Facts)
+	}
+}
+
 // testConcurrent revokes sessions while they are created, leased, used and
 // looked up: none comes back.
 func testConcurrent(t *testing.T, s session.Store) {

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"renewals to revoke", testTakeRevocable},
 		{"sealing anew", testReseal},
 		{"settings", testSettings},
+		{"first logins at the same moment", testFirstLogins},
 		{"a revocation at once with everything else", testConcurrent},
 		{"after closing", testClosed},
 	} {
