@@ -35,36 +35,61 @@ type expectation struct {
 }
 
 // fromEndpoint expects an ID token that the token endpoint made for our client.
-func (p *Provider) fromEndpoint() expectation {
-	ours := []string{p.cfg.ClientID}
-	return expectation{audience: ours, parties: append(ours, p.cfg.AuthorizedParties...)}
+func fromEndpoint(cfg Config) expectation {
+	ours := []string{cfg.ClientID}
+	return expectation{audience: ours, parties: append(ours, cfg.AuthorizedParties...)}
 }
 
-// fromOutside expects an ID token that somebody presents as a password.
-func (p *Provider) fromOutside() expectation {
-	parties := slices.Concat(p.cfg.Audience, p.cfg.AuthorizedParties)
-	if p.cfg.ClientID != "" {
-		parties = append(parties, p.cfg.ClientID)
+// fromOutside expects an ID token that is presented as a password.
+func fromOutside(cfg Config) expectation {
+	parties := slices.Concat(cfg.Audience, cfg.AuthorizedParties)
+	if cfg.ClientID != "" {
+		parties = append(parties, cfg.ClientID)
 	}
-	return expectation{audience: p.cfg.Audience, parties: parties, presented: true}
+	return expectation{audience: cfg.Audience, parties: parties, presented: true}
+}
+
+// verifier verifies the ID tokens of one issuer. It is safe for concurrent use.
+type verifier struct {
+	issuer     string
+	algorithms []jose.SignatureAlgorithm
+	options    *goidc.Config
+	watched    []string // claims that no other name may look like
+	keys       *keySet
+}
+
+// newVerifier returns a verifier for the tokens of cfg.Issuer. Audience and times
+// are left to checkClaims: go-oidc accepts a single audience, ignores azp, and
+// has another leeway.
+func newVerifier(cfg Config, watched []string, keys *keySet) *verifier {
+	v := &verifier{
+		issuer:  cfg.Issuer,
+		options: &goidc.Config{SupportedSigningAlgs: cfg.Algorithms, SkipClientIDCheck: true, SkipExpiryCheck: true},
+		watched: watched,
+		keys:    keys,
+	}
+	for _, algorithm := range cfg.Algorithms {
+		v.algorithms = append(v.algorithms, jose.SignatureAlgorithm(algorithm))
+	}
+	return v
 }
 
 // verify returns the claims of an ID token (OpenID Connect Core 1.0, section
 // 3.1.3.7). The error wraps errToken when the token is not good; any other says
 // why that cannot be told.
-func (p *Provider) verify(ctx context.Context, raw string, want expectation) (document, error) {
+func (v *verifier) verify(ctx context.Context, raw string, want expectation) (document, error) {
 	if err := checkHeader(raw, want.presented); err != nil {
 		return nil, fmt.Errorf("%w: %w", errToken, err)
 	}
-	token, err := p.verifySigned(ctx, raw, want.presented)
+	token, err := v.verifySigned(ctx, raw, want.presented)
 	if err != nil {
 		return nil, err
 	}
-	claims, err := p.decode(token)
+	claims, err := v.decode(token)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errToken, err)
 	}
-	if err := p.checkClaims(claims, want); err != nil {
+	if err := v.checkClaims(claims, want); err != nil {
 		return nil, fmt.Errorf("%w: %w", errToken, err)
 	}
 	return claims, nil
@@ -72,15 +97,15 @@ func (p *Provider) verify(ctx context.Context, raw string, want expectation) (do
 
 // verifySigned has go-oidc verify algorithm, signature and issuer. The error
 // wraps errToken, or says why the keys cannot be read.
-func (p *Provider) verifySigned(ctx context.Context, raw string, presented bool) (*goidc.IDToken, error) {
-	jws, err := jose.ParseSignedCompact(raw, p.algorithms)
+func (v *verifier) verifySigned(ctx context.Context, raw string, presented bool) (*goidc.IDToken, error) {
+	jws, err := jose.ParseSignedCompact(raw, v.algorithms)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", errToken, brief(err))
 	}
 	var token *goidc.IDToken
-	err = p.keys.try(ctx, presented, func(by *keys) error {
+	err = v.keys.try(ctx, presented, func(by *keys) error {
 		var err error
-		if token, err = p.verifyBy(ctx, by, jws, raw); err == nil {
+		if token, err = goidc.NewVerifier(v.issuer, signedBy{by, jws}, v.options).Verify(ctx, raw); err == nil {
 			return nil
 		}
 		if _, ok := by.verify(jws); !ok {
@@ -89,18 +114,6 @@ func (p *Provider) verifySigned(ctx context.Context, raw string, presented bool)
 		return fmt.Errorf("%w: %v", errToken, brief(err))
 	})
 	return token, err
-}
-
-// verifyBy has go-oidc verify a token with one reading of the keys. It leaves
-// audience and times to checkClaims: go-oidc accepts a single audience, ignores
-// azp, and has another leeway.
-func (p *Provider) verifyBy(ctx context.Context, by *keys, jws *jose.JSONWebSignature, raw string) (*goidc.IDToken, error) {
-	verifier := goidc.NewVerifier(p.cfg.Issuer, signedBy{by, jws}, &goidc.Config{
-		SupportedSigningAlgs: p.cfg.Algorithms,
-		SkipClientIDCheck:    true,
-		SkipExpiryCheck:      true,
-	})
-	return verifier.Verify(ctx, raw)
 }
 
 // signedBy is the [goidc.KeySet] of one token and one reading of the keys.
@@ -120,12 +133,12 @@ func (s signedBy) VerifySignature(context.Context, string) ([]byte, error) {
 
 // decode returns the claims of a token. It compares names exactly and refuses
 // duplicates; go-oidc would ignore case, and take the last of several.
-func (p *Provider) decode(token *goidc.IDToken) (document, error) {
+func (v *verifier) decode(token *goidc.IDToken) (document, error) {
 	var payload json.RawMessage
 	if err := token.Claims(&payload); err != nil {
 		return nil, err
 	}
-	return decodeClaims(payload, p.watched)
+	return decodeClaims(payload, v.watched)
 }
 
 // checkHeader refuses what no ID token looks like, before anything is spent on
@@ -163,10 +176,10 @@ func checkHeader(raw string, presented bool) error {
 }
 
 // checkClaims refuses a token that was not made by this issuer, for us, now.
-func (p *Provider) checkClaims(claims document, want expectation) error {
+func (v *verifier) checkClaims(claims document, want expectation) error {
 	// go-oidc takes Google's issuer in two spellings.
-	if iss, _ := claims["iss"].(string); iss != p.cfg.Issuer {
-		return fmt.Errorf("its issuer is not %q byte for byte", p.cfg.Issuer)
+	if iss, _ := claims["iss"].(string); iss != v.issuer {
+		return fmt.Errorf("its issuer is not %q byte for byte", v.issuer)
 	}
 	if _, err := claims.subject(); err != nil {
 		return err

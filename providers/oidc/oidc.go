@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	jose "github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
 
 	"shorepass/internal/secret"
@@ -16,14 +15,14 @@ import (
 // Provider is one OpenID provider, and one client of it. It is safe for
 // concurrent use.
 type Provider struct {
-	cfg        Config
-	user       claimPath
-	groups     claimPath // empty: nobody has groups
-	watched    []string
-	algorithms []jose.SignatureAlgorithm // of cfg
-	client     *http.Client
-	discovery  *discovery
-	keys       *keySet
+	cfg       Config
+	user      claimPath
+	groups    claimPath // empty: nobody has groups
+	watched   []string
+	client    *http.Client
+	discovery *discovery
+	keys      *keySet
+	verifier  *verifier
 
 	background background
 }
@@ -64,10 +63,8 @@ func New(cfg Config) (*Provider, error) {
 		client:    client,
 		discovery: &discovery{cfg: cfg, client: client, gate: newGate()},
 	}
-	for _, algorithm := range cfg.Algorithms {
-		p.algorithms = append(p.algorithms, jose.SignatureAlgorithm(algorithm))
-	}
 	p.keys = newKeySet(p.fetchKeys)
+	p.verifier = newVerifier(cfg, p.watched, p.keys)
 	return p, nil
 }
 
@@ -181,7 +178,7 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 	if err := p.granted(providers.IDToken, token); err != nil {
 		return nil, err
 	}
-	claims, err := p.verify(ctx, token.Reveal(), p.fromOutside())
+	claims, err := p.verifier.verify(ctx, token.Reveal(), fromOutside(p.cfg))
 	if err != nil {
 		return nil, rejected(err)
 	}
@@ -194,7 +191,7 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Token) (*providers.Identity, error) {
 	var docs documents
 	if raw, _ := token.Extra("id_token").(string); raw != "" {
-		claims, err := p.verify(ctx, raw, p.fromEndpoint())
+		claims, err := p.verifier.verify(ctx, raw, fromEndpoint(p.cfg))
 		if err != nil {
 			return nil, fmt.Errorf("verify the answer of %s: %w", p.cfg.Issuer, err)
 		}
