@@ -15,9 +15,6 @@ import (
 	"shorepass/providers"
 )
 
-// maxName bounds a user or group name, in bytes.
-const maxName = 512
-
 // document is a set of claims as one answer of the provider had them: an ID
 // token's or userinfo's. Texts, bools, int64 and float64 numbers, lists and
 // objects are what it holds.
@@ -57,14 +54,39 @@ var registered = []string{
 	"email", "email_verified", "typ", "scope", "scp", "token_use", "events", "_claim_names",
 }
 
-// watchedClaims returns the top-level names that nothing may be mistaken for.
-func watchedClaims(cfg Config, user, groups claimPath) []string {
-	watched := slices.Concat(registered, cfg.Claims, cfg.Subject, user[:1])
-	if len(groups) > 0 {
-		watched = append(watched, groups[0])
+// time returns a NumericDate (RFC 7519, section 2).
+func (d document) time(name string) (time.Time, bool, error) {
+	value, ok := d[name]
+	if !ok {
+		return time.Time{}, false, nil
 	}
-	slices.Sort(watched)
-	return slices.Compact(watched)
+	var seconds int64
+	switch n := value.(type) {
+	case int64:
+		seconds = n
+	case float64:
+		seconds = int64(min(max(n, -1), 1<<40))
+	default:
+		return time.Time{}, false, fmt.Errorf("its %s is not a number", name)
+	}
+	if seconds < 0 || seconds >= 1<<40 {
+		return time.Time{}, false, fmt.Errorf("its %s is not a time", name)
+	}
+	return time.Unix(seconds, 0), true, nil
+}
+
+// checkEmail says whether the email claim counts: it is one address, and this
+// very document calls it verified. Anybody can write any other into a profile.
+func (d document) checkEmail() error {
+	email, _ := d["email"].(string)
+	local, domain, _ := strings.Cut(email, "@")
+	if local == "" || domain == "" || strings.Contains(domain, "@") || strings.ContainsFunc(email, unicode.IsSpace) {
+		return fmt.Errorf("%w: the claim \"email\" is not one address", providers.ErrRejected)
+	}
+	if verified, _ := d["email_verified"].(bool); !verified {
+		return fmt.Errorf("%w: the claim \"email\" is not verified", providers.ErrRejected)
+	}
+	return nil
 }
 
 // documents are what the provider said of one person, the best first: the ID
@@ -89,136 +111,6 @@ func (d documents) missing(path claimPath) error {
 	return fmt.Errorf("%w: the claim %q is missing", providers.ErrRejected, path)
 }
 
-// lacks reports whether a claim that the config names is in none of them.
-func (p *Provider) lacks(docs documents) bool {
-	paths := []claimPath{p.user}
-	if len(p.groups) > 0 {
-		paths = append(paths, p.groups)
-	}
-	for _, name := range slices.Concat(p.cfg.Subject, p.cfg.Claims) {
-		paths = append(paths, claimPath{name})
-	}
-	return slices.ContainsFunc(paths, func(path claimPath) bool {
-		_, _, ok := docs.find(path)
-		return !ok
-	})
-}
-
-// identity makes an identity of what the provider said. A claim that is
-// configured and missing, or is not of its kind, rejects.
-func (p *Provider) identity(docs documents) (*providers.Identity, error) {
-	subject, err := p.subject(docs)
-	if err != nil {
-		return nil, err
-	}
-	user, err := p.userName(docs)
-	if err != nil {
-		return nil, err
-	}
-	groups, err := p.groupNames(docs)
-	if err != nil {
-		return nil, err
-	}
-	return &providers.Identity{
-		Provider: p.cfg.Name,
-		Subject:  subject,
-		User:     user,
-		Groups:   groups,
-		Claims:   p.keptClaims(docs),
-		AuthTime: p.authTime(docs),
-	}, nil
-}
-
-// subject returns what a person is known by. Several claims are joined so that
-// no two lists of values give one text.
-func (p *Provider) subject(docs documents) (string, error) {
-	var parts []string
-	for _, name := range p.cfg.Subject {
-		_, value, ok := docs.find(claimPath{name})
-		if !ok {
-			return "", docs.missing(claimPath{name})
-		}
-		text, ok := value.(string)
-		if !ok || !printable(text) {
-			return "", fmt.Errorf("%w: the claim %q is not text that a person can be known by", providers.ErrRejected, name)
-		}
-		parts = append(parts, text)
-	}
-	if len(parts) == 1 {
-		return parts[0], nil
-	}
-	escape := strings.NewReplacer("%", "%25", ":", "%3A")
-	for i, part := range parts {
-		parts[i] = escape.Replace(part)
-	}
-	return strings.Join(parts, ":"), nil
-}
-
-func (p *Provider) userName(docs documents) (string, error) {
-	doc, value, ok := docs.find(p.user)
-	if !ok {
-		return "", docs.missing(p.user)
-	}
-	name, ok := value.(string)
-	if !ok || !printable(name) {
-		return "", fmt.Errorf("%w: the claim %q is not text that can be a user name", providers.ErrRejected, p.user)
-	}
-	if slices.Equal(p.user, claimPath{"email"}) {
-		if err := doc.checkEmail(); err != nil {
-			return "", err
-		}
-	}
-	if p.cfg.IgnoreCase {
-		name = strings.ToLower(name)
-	}
-	return name, nil
-}
-
-// checkEmail says whether the email claim counts: it is one address, and this
-// very document calls it verified. Anybody can write any other into a profile.
-func (d document) checkEmail() error {
-	email, _ := d["email"].(string)
-	local, domain, _ := strings.Cut(email, "@")
-	if local == "" || domain == "" || strings.Contains(domain, "@") || strings.ContainsFunc(email, unicode.IsSpace) {
-		return fmt.Errorf("%w: the claim \"email\" is not one address", providers.ErrRejected)
-	}
-	if verified, _ := d["email_verified"].(bool); !verified {
-		return fmt.Errorf("%w: the claim \"email\" is not verified", providers.ErrRejected)
-	}
-	return nil
-}
-
-func (p *Provider) groupNames(docs documents) ([]string, error) {
-	if len(p.groups) == 0 {
-		return nil, nil
-	}
-	_, value, ok := docs.find(p.groups)
-	if !ok && p.cfg.Groups.Optional && !docs.distributed(p.groups) {
-		return nil, nil
-	}
-	if !ok {
-		return nil, docs.missing(p.groups)
-	}
-	list, ok := value.([]any)
-	if !ok {
-		list = []any{value}
-	}
-	groups := make([]string, 0, len(list))
-	for _, value := range list {
-		name, ok := value.(string)
-		if !ok || !printable(name) {
-			return nil, fmt.Errorf("%w: the claim %q holds something that is not a group name", providers.ErrRejected, p.groups)
-		}
-		if p.cfg.IgnoreCase {
-			name = strings.ToLower(name)
-		}
-		groups = append(groups, name)
-	}
-	groups = p.cfg.Groups.Apply(groups)
-	slices.Sort(groups)
-	return slices.Compact(groups), nil
-}
-
 // distributed reports whether the provider says that the claim is to be had
 // elsewhere (OpenID Connect Core 1.0, section 5.6.2): it is not empty then,
 // only out of sight.
@@ -227,41 +119,4 @@ func (d documents) distributed(path claimPath) bool {
 		names, _ := doc["_claim_names"].(map[string]any)
 		return names[path[0]] != nil
 	})
-}
-
-// keptClaims returns the claims that rules may look at. An e-mail address that
-// is not verified is not among them.
-func (p *Provider) keptClaims(docs documents) map[string]any {
-	kept := map[string]any{}
-	for _, name := range p.cfg.Claims {
-		doc, value, ok := docs.find(claimPath{name})
-		if !ok || name == "email" && doc.checkEmail() != nil {
-			continue
-		}
-		kept[name] = value
-	}
-	return kept
-}
-
-// authTime returns when the person last proved who they are: auth_time where
-// the provider says it, else now.
-func (p *Provider) authTime(docs documents) time.Time {
-	now := time.Now()
-	for _, doc := range docs {
-		if at, ok, err := doc.time("auth_time"); err == nil && ok && at.Before(now) {
-			return at
-		}
-	}
-	return now
-}
-
-// printable reports whether a text can be a name: not empty, no blanks around
-// it, nothing in it that is not seen: "bob" and "bob\u200b" would be two people
-// in the rules and one on the screen. U+FFFD stands for what could not be
-// decoded, and so for more than one name.
-func printable(name string) bool {
-	return name != "" && len(name) <= maxName && strings.TrimSpace(name) == name &&
-		!strings.ContainsFunc(name, func(r rune) bool {
-			return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
-		})
 }

@@ -228,27 +228,6 @@ func (d document) checkTimes(now time.Time) error {
 	return nil
 }
 
-// time returns a NumericDate (RFC 7519, section 2).
-func (d document) time(name string) (time.Time, bool, error) {
-	value, ok := d[name]
-	if !ok {
-		return time.Time{}, false, nil
-	}
-	var seconds int64
-	switch n := value.(type) {
-	case int64:
-		seconds = n
-	case float64:
-		seconds = int64(min(max(n, -1), 1<<40))
-	default:
-		return time.Time{}, false, fmt.Errorf("its %s is not a number", name)
-	}
-	if seconds < 0 || seconds >= 1<<40 {
-		return time.Time{}, false, fmt.Errorf("its %s is not a time", name)
-	}
-	return time.Unix(seconds, 0), true, nil
-}
-
 // checkAudience holds aud and azp against what is wanted. A token for several
 // audiences must say which client it was made for, and that client must be
 // trusted; so must any client that azp names at all.

@@ -16,8 +16,7 @@ import (
 // concurrent use.
 type Provider struct {
 	cfg       Config
-	user      claimPath
-	groups    claimPath // empty: nobody has groups
+	mapping   *mapping
 	watched   []string
 	client    *http.Client
 	discovery *discovery
@@ -41,15 +40,9 @@ var (
 // New makes a provider of a Config that has its defaults and is valid. It reads
 // the files of cfg.TLS, and touches no network.
 func New(cfg Config) (*Provider, error) {
-	user, err := parsePath(cfg.Users.Claim)
+	mapping, err := newMapping(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("users.claim: %w", err)
-	}
-	var groups claimPath
-	if cfg.Groups.Claim != "" {
-		if groups, err = parsePath(cfg.Groups.Claim); err != nil {
-			return nil, fmt.Errorf("groups.claim: %w", err)
-		}
+		return nil, err
 	}
 	client, err := newClient(cfg)
 	if err != nil {
@@ -57,9 +50,8 @@ func New(cfg Config) (*Provider, error) {
 	}
 	p := &Provider{
 		cfg:       cfg,
-		user:      user,
-		groups:    groups,
-		watched:   watchedClaims(cfg, user, groups),
+		mapping:   mapping,
+		watched:   mapping.watched(),
 		client:    client,
 		discovery: &discovery{cfg: cfg, client: client, gate: newGate()},
 	}
@@ -182,7 +174,7 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 	if err != nil {
 		return nil, rejected(err)
 	}
-	return p.identity(documents{claims})
+	return p.mapping.identity(documents{claims})
 }
 
 // identify makes an identity of a token endpoint's answer: of its ID token, and
@@ -210,7 +202,7 @@ func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Toke
 	if len(docs) == 0 {
 		return nil, fmt.Errorf("%s gave no ID token: put openid into scopes, or set userinfo = \"auto\"", p.cfg.Issuer)
 	}
-	return p.identity(docs)
+	return p.mapping.identity(docs)
 }
 
 func (p *Provider) asksUserinfo(m *metadata, docs documents) bool {
@@ -223,5 +215,5 @@ func (p *Provider) asksUserinfo(m *metadata, docs documents) bool {
 	if len(docs) == 0 {
 		return true
 	}
-	return m.userinfo.err == nil && p.lacks(docs)
+	return m.userinfo.err == nil && p.mapping.lacks(docs)
 }
