@@ -37,7 +37,7 @@ func (p *Provider) Close() error {
 		p.background.stop()
 	}
 	p.background.done.Wait()
-	p.client.CloseIdleConnections()
+	p.client.http.CloseIdleConnections()
 	return nil
 }
 

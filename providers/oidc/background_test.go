@@ -30,7 +30,7 @@ func TestKeepFresh(t *testing.T) {
 		begun := time.Now()
 		up := begun.Add(30 * time.Second)
 		var tried []time.Duration
-		p.client.Transport = wire(func(r *http.Request) (int, string) {
+		p.client.http.Transport = wire(func(r *http.Request) (int, string) {
 			switch {
 			case r.URL.Path == "/keys":
 				return 200, `{"keys":[]}`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	goidc "github.com/coreos/go-oidc/v3/oidc"
+	jose "github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
 
 	"shorepass/providers"
@@ -71,7 +71,7 @@ func (g gate) leave() { <-g }
 // for concurrent use.
 type discovery struct {
 	cfg    Config
-	client *http.Client
+	client *client
 
 	current atomic.Pointer[metadata]
 
@@ -113,7 +113,7 @@ func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadat
 
 // read asks the provider. The caller holds the gate.
 func (d *discovery) read(ctx context.Context) (*metadata, error) {
-	limited, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client), d.cfg.Timeout)
+	limited, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client.http), d.cfg.Timeout)
 	defer cancel()
 	begun := time.Now()
 	found, err := goidc.NewProvider(limited, d.cfg.Issuer)
@@ -135,6 +135,27 @@ func (d *discovery) read(ctx context.Context) (*metadata, error) {
 	d.failure = nil
 	d.current.Store(m)
 	return m, nil
+}
+
+// fetchKeys reads the key set that the metadata names.
+func (d *discovery) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+	m, err := d.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	address, err := m.jwks.use()
+	if err != nil {
+		return nil, err
+	}
+	body, err := d.client.get(ctx, address, "")
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of %s: %w", d.cfg.Issuer, err)
+	}
+	list, err := parseKeys(body)
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of %s: %w", d.cfg.Issuer, err)
+	}
+	return list, nil
 }
 
 func parseMetadata(cfg Config, found *goidc.Provider) (*metadata, error) {

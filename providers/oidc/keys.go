@@ -169,27 +169,6 @@ func (k *keys) String() string {
 	return fmt.Sprintf("%d (%s)", len(names), strings.Join(names, ", "))
 }
 
-// fetchKeys reads the set that discovery names.
-func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
-	m, err := p.discovery.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	address, err := m.jwks.use()
-	if err != nil {
-		return nil, err
-	}
-	body, err := p.get(ctx, address, "")
-	if err != nil {
-		return nil, fmt.Errorf("read the keys of %s: %w", p.cfg.Issuer, err)
-	}
-	list, err := parseKeys(body)
-	if err != nil {
-		return nil, fmt.Errorf("read the keys of %s: %w", p.cfg.Issuer, err)
-	}
-	return list, nil
-}
-
 // parseKeys returns those keys of a set that can verify an ID token. Others are
 // left out and are not an error (RFC 7517, section 5): a provider may publish keys
 // for encryption, or of kinds to come.

@@ -3,7 +3,6 @@ package oidc
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -16,12 +15,11 @@ import (
 // concurrent use.
 type Provider struct {
 	cfg       Config
-	mapping   *mapping
-	watched   []string
-	client    *http.Client
+	client    *client
 	discovery *discovery
 	keys      *keySet
 	verifier  *verifier
+	mapping   *mapping
 
 	background background
 }
@@ -44,20 +42,22 @@ func New(cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := newClient(cfg)
+	http, err := newHTTPClient(cfg)
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{
+	watched := mapping.watched()
+	client := &client{cfg, http, watched}
+	discovery := &discovery{cfg: cfg, client: client, gate: newGate()}
+	keys := newKeySet(discovery.fetchKeys)
+	return &Provider{
 		cfg:       cfg,
-		mapping:   mapping,
-		watched:   mapping.watched(),
 		client:    client,
-		discovery: &discovery{cfg: cfg, client: client, gate: newGate()},
-	}
-	p.keys = newKeySet(p.fetchKeys)
-	p.verifier = newVerifier(cfg, p.watched, p.keys)
-	return p, nil
+		discovery: discovery,
+		keys:      keys,
+		verifier:  newVerifier(cfg, watched, keys),
+		mapping:   mapping,
+	}, nil
 }
 
 // Fingerprint returns the issuer and the client, and the subject's claims where
@@ -124,8 +124,8 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 	if keep && offers(m.scopes, "offline_access") {
 		scopes = append(scopes[:len(scopes):len(scopes)], "offline_access")
 	}
-	token, err := p.ask(ctx, m, scopes, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
-		return c.PasswordCredentialsToken(ctx, string(login), proof.Secret.Reveal())
+	token, err := p.client.ask(ctx, m, scopes, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		return config.PasswordCredentialsToken(ctx, string(login), proof.Secret.Reveal())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("password grant at %s: %w", p.cfg.Issuer, err)
@@ -150,7 +150,7 @@ func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text
 	if err != nil {
 		return nil, err
 	}
-	token, err := p.refresh(ctx, m, presented)
+	token, err := p.client.refresh(ctx, m, presented)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Toke
 		docs = append(docs, claims)
 	}
 	if p.asksUserinfo(m, docs) {
-		claims, err := p.userinfo(ctx, m, token.AccessToken)
+		claims, err := p.client.userinfo(ctx, m, token.AccessToken)
 		if err != nil {
 			return nil, fmt.Errorf("userinfo of %s: %w", p.cfg.Issuer, err)
 		}

@@ -15,9 +15,9 @@ const maxBody = 512 << 10
 
 var errBodyTooLarge = fmt.Errorf("the provider's answer has more than %d bytes", maxBody)
 
-// newClient returns the client for everything that is asked of the provider: it
+// newHTTPClient returns the client for everything that is asked of the provider: it
 // follows no redirect, takes no endless answer, and keeps its connections.
-func newClient(cfg Config) (*http.Client, error) {
+func newHTTPClient(cfg Config) (*http.Client, error) {
 	tls, err := cfg.TLS.Client()
 	if err != nil {
 		return nil, err
@@ -77,33 +77,6 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	}
 	b.left -= n
 	return n, err
-}
-
-// get returns the body of a URL of the provider, with the access token bearer
-// if there is one. Any status but 200 is an error.
-func (p *Provider) get(ctx context.Context, address, bearer string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	if bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+bearer)
-	}
-	resp, err := p.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, statusError(resp.StatusCode)
-	}
-	return body, nil
 }
 
 // statusError is an HTTP status that was not the one hoped for.

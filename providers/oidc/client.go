@@ -1,0 +1,202 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	goidc "github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+)
+
+// client is the client that is registered for us at the provider (RFC 6749,
+// section 2). It is safe for concurrent use.
+type client struct {
+	cfg     Config
+	http    *http.Client
+	watched []string // claims that no other name may look like
+}
+
+// refusals are the errors of a token endpoint that are about the person or the
+// grant (RFC 6749, section 5.2; OpenID Connect Core 1.0, section 3.1.2.6;
+// mfa_required is Auth0's). All others, such as invalid_client and
+// invalid_scope, are about shorepass or about the provider, and say nothing of
+// whether a password is right.
+var refusals = []string{
+	"invalid_grant", "access_denied", "mfa_required",
+	"interaction_required", "login_required", "consent_required", "account_selection_required",
+}
+
+// ask sends one request to the token endpoint, by way of send. It is sent once:
+// whether it arrived cannot be known, and a password that arrives twice is two
+// failures, a refresh token that arrives twice is a theft to the provider. The
+// error wraps ErrRejected when the provider refused the person or the grant.
+func (c *client) ask(ctx context.Context, m *metadata, scopes []string, send func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
+	address, err := m.token.use()
+	if err != nil {
+		return nil, err
+	}
+	style, err := m.authStyle(c.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // nothing is spent yet
+	}
+	ctx, cancel := detached(ctx, c.cfg.Timeout)
+	defer cancel()
+	token, err := send(goidc.ClientContext(ctx, c.http), &oauth2.Config{
+		ClientID:     c.cfg.ClientID,
+		ClientSecret: c.cfg.ClientSecret.Reveal(),
+		Endpoint:     oauth2.Endpoint{TokenURL: address, AuthStyle: style},
+		Scopes:       scopes,
+	})
+	if err != nil {
+		return nil, tokenError(err)
+	}
+	return token, nil
+}
+
+// tokenError sorts a failure of the token endpoint. The body is left out of the
+// text: only its error code and a bounded description are fit for a log.
+func tokenError(err error) error {
+	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
+	if !ok {
+		return brief(err)
+	}
+	status := 0
+	if answer.Response != nil {
+		status = answer.Response.StatusCode
+	}
+	said := fmt.Errorf("the token endpoint answered %d %q %q", status, answer.ErrorCode, cut(answer.ErrorDescription))
+	// 200 with an error in it is an old habit of some. A 5xx or a 429 is not
+	// about the person, whatever it says.
+	definite := status == http.StatusOK || status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout
+	if definite && slices.Contains(refusals, answer.ErrorCode) {
+		return fmt.Errorf("%w: %w", providers.ErrRejected, said)
+	}
+	return said
+}
+
+// refresh redeems a refresh token, for the scopes that it was made with.
+func (c *client) refresh(ctx context.Context, m *metadata, renewal secret.Text) (*oauth2.Token, error) {
+	token, err := c.ask(ctx, m, nil, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: renewal.Reveal()}).Token()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("refresh grant at %s: %w", c.cfg.Issuer, err)
+	}
+	return token, nil
+}
+
+// revoke revokes a refresh token (RFC 7009), where the provider has an endpoint
+// for it.
+func (c *client) revoke(ctx context.Context, m *metadata, renewal secret.Text) error {
+	address, err := m.revocation.use()
+	if errors.Is(err, errNoEndpoint) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	req, err := c.revocation(m, address, renewal)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := detached(ctx, c.cfg.Timeout)
+	defer cancel()
+	resp, err := c.http.Do(req.WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, statusError(resp.StatusCode))
+	}
+	return nil
+}
+
+// revocation makes the request, with the client authenticated as at the token
+// endpoint (RFC 7009, section 2.1; RFC 6749, section 2.3.1).
+func (c *client) revocation(m *metadata, address string, renewal secret.Text) (*http.Request, error) {
+	style, err := m.authStyle(c.cfg)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{"token": {renewal.Reveal()}, "token_type_hint": {"refresh_token"}}
+	if style == oauth2.AuthStyleInParams {
+		form.Set("client_id", c.cfg.ClientID)
+		if !c.cfg.ClientSecret.IsZero() {
+			form.Set("client_secret", c.cfg.ClientSecret.Reveal())
+		}
+	}
+	req, err := http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if style == oauth2.AuthStyleInHeader {
+		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(c.cfg.ClientSecret.Reveal()))
+	}
+	return req, nil
+}
+
+// userinfo asks for the claims that go with an access token (OpenID Connect
+// Core 1.0, section 5.3). Reading twice does no harm, so a fault is met with
+// one more try: the refresh token that got us here may be used up already.
+func (c *client) userinfo(ctx context.Context, m *metadata, access string) (document, error) {
+	address, err := m.userinfo.use()
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.get(ctx, address, access)
+	if status, answered := errors.AsType[statusError](err); err != nil && ctx.Err() == nil && (!answered || status >= 500) {
+		body, err = c.get(ctx, address, access)
+	}
+	if err != nil {
+		return nil, err
+	}
+	claims, err := decodeClaims(body, c.watched)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := claims.subject(); err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+// get returns the body of a URL of the provider, with the access token bearer
+// if there is one. Any status but 200 is an error.
+func (c *client) get(ctx context.Context, address, bearer string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, statusError(resp.StatusCode)
+	}
+	return body, nil
+}
