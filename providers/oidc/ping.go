@@ -26,10 +26,10 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	found := []string{
 		fmt.Sprintf("%s: discovery in %s", p.cfg.Issuer, m.took.Round(time.Millisecond)),
 		fmt.Sprintf("keys: %s", p.keys.current.Load()),
-		p.signing(m),
+		m.signing(p.cfg),
 	}
 	if p.cfg.grants(grantPassword) || p.cfg.grants(grantRefresh) {
-		found = append(found, p.tokenEndpoint(m)...)
+		found = append(found, m.tokenEndpoint(p.cfg)...)
 	}
 	if p.cfg.grants(grantIDToken) {
 		found = append(found, "ID tokens as passwords: for the audience "+providers.Quoted(p.cfg.Audience))
@@ -38,10 +38,10 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 }
 
 // signing says which of the algorithms are accepted.
-func (p *Provider) signing(m *metadata) string {
+func (m *metadata) signing(cfg Config) string {
 	var both []string
 	for _, alg := range m.algorithms {
-		if slices.Contains(p.cfg.Algorithms, alg) {
+		if slices.Contains(cfg.Algorithms, alg) {
 			both = append(both, alg)
 		}
 	}
@@ -53,18 +53,18 @@ func (p *Provider) signing(m *metadata) string {
 
 // tokenEndpoint says what the provider advertises for the grants that the
 // config names.
-func (p *Provider) tokenEndpoint(m *metadata) []string {
+func (m *metadata) tokenEndpoint(cfg Config) []string {
 	address, err := m.token.use()
 	if err != nil {
 		return []string{"warning: " + err.Error()}
 	}
 	found := []string{"token endpoint: " + address}
-	if _, err := m.authStyle(p.cfg); err != nil {
+	if _, err := m.authStyle(cfg); err != nil {
 		found = append(found, "warning: "+err.Error())
 	}
 	for _, grant := range []string{grantPassword, grantRefresh} {
 		switch {
-		case !p.cfg.grants(grant):
+		case !cfg.grants(grant):
 		case len(m.grants) == 0:
 			found = append(found, "grant "+grant+": the provider does not say which it has")
 		case slices.Contains(m.grants, grant):
@@ -73,20 +73,20 @@ func (p *Provider) tokenEndpoint(m *metadata) []string {
 			found = append(found, "warning: grant "+grant+" is not advertised by the provider")
 		}
 	}
-	if p.cfg.grants(grantRefresh) {
-		found = append(found, p.offline(m))
+	if cfg.grants(grantRefresh) {
+		found = append(found, m.offline())
 	}
-	return append(found, p.other("userinfo endpoint", m.userinfo), p.other("revocation endpoint", m.revocation))
+	return append(found, m.userinfo.describe("userinfo endpoint"), m.revocation.describe("revocation endpoint"))
 }
 
-func (p *Provider) offline(m *metadata) string {
+func (m *metadata) offline() string {
 	if offers(m.scopes, "offline_access") {
 		return "scope offline_access: offered"
 	}
 	return "scope offline_access: not offered, so it is not asked for"
 }
 
-func (p *Provider) other(name string, e endpoint) string {
+func (e endpoint) describe(name string) string {
 	if _, err := e.use(); err != nil {
 		return name + ": none (" + err.Error() + ")"
 	}
