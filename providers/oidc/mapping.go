@@ -35,18 +35,8 @@ func newMapping(cfg Config) (*mapping, error) {
 	return &mapping{cfg, user, groups}, nil
 }
 
-// watched returns the top-level names that nothing may be mistaken for.
-func (m *mapping) watched() []string {
-	names := slices.Concat(registered, m.cfg.Claims, m.cfg.Subject, m.user[:1])
-	if len(m.groups) > 0 {
-		names = append(names, m.groups[0])
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// lacks reports whether a claim that the config names is in none of docs.
-func (m *mapping) lacks(docs documents) bool {
+// paths returns the claims that the config names.
+func (m *mapping) paths() []claimPath {
 	paths := []claimPath{m.user}
 	if len(m.groups) > 0 {
 		paths = append(paths, m.groups)
@@ -54,7 +44,22 @@ func (m *mapping) lacks(docs documents) bool {
 	for _, name := range slices.Concat(m.cfg.Subject, m.cfg.Claims) {
 		paths = append(paths, claimPath{name})
 	}
-	return slices.ContainsFunc(paths, func(path claimPath) bool {
+	return paths
+}
+
+// watched returns the top-level names that nothing may be mistaken for.
+func (m *mapping) watched() []string {
+	names := slices.Clone(registered)
+	for _, path := range m.paths() {
+		names = append(names, path[0])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// lacks reports whether a claim that the config names is in none of docs.
+func (m *mapping) lacks(docs documents) bool {
+	return slices.ContainsFunc(m.paths(), func(path claimPath) bool {
 		_, _, ok := docs.find(path)
 		return !ok
 	})
