@@ -43,6 +43,9 @@ func newKeysInit(o *options) *cobra.Command {
 					return err
 				}
 				certificate, key = cfg.Token.RootCertificate, cfg.Token.RootKey
+				if certificate == "" || key == "" {
+					return errNoRootToMake
+				}
 			}
 			if err := makeFolders(key, certificate, seal); err != nil {
 				return err
@@ -67,6 +70,10 @@ func newKeysInit(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&seal, "seal-key", "", "the sealing key's `file`")
 	return cmd
 }
+
+// errNoRootToMake says that the configuration signs with a leaf that is certified
+// elsewhere, so that no root key belongs here.
+var errNoRootToMake = errors.New("the configuration names no root key to make, since token.signing_certificate signs; to make another root, name its files with --certificate and --key")
 
 // makeFolders makes the folders of key files where they do not exist, for their
 // owner only. It skips empty names.
