@@ -138,7 +138,7 @@ func (p *Policy) liftable(req Request) []string {
 	return all
 }
 
-// lift makes a key match whatever is asked.
+// lift makes a key match every request.
 func (r *rule) lift(k key) {
 	anything := []glob{{{kind: doubleStar}}}
 	switch k {

@@ -117,7 +117,7 @@ type CatchAll interface {
 	CatchesAll() bool
 }
 
-// Knower is a Provider that can tell at once, without asking anybody, whether
+// Knower is a Provider that can tell at once, without a request, whether
 // a name is its own. Where it says no, the chain takes the name for that of a
 // later provider when it settles what kind of secret came with it.
 type Knower interface {

@@ -108,7 +108,7 @@ func TestGuessesAtOnceOnReplicas(t *testing.T) {
 				if n := d.reached() - before; n > 3 {
 					t.Errorf("%d guesses reached the directory, want 3 at most", n)
 				}
-				// Nobody is held up by guesses that are over.
+				// Guesses that are over hold up no login.
 				for i := range 3 {
 					replicas[i].try(t, typed("bob", fmt.Sprint("later", i), stranger))
 				}
@@ -120,8 +120,8 @@ func TestGuessesAtOnceOnReplicas(t *testing.T) {
 	}
 }
 
-// TestHeldIsNotCounted: a password that turned out to be right, or of which
-// nobody could tell, takes nobody's room.
+// TestHeldIsNotCounted: a password that turned out to be right, or that no
+// provider could check, takes no room in the counters.
 func TestHeldIsNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore(0)

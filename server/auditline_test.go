@@ -42,8 +42,8 @@ func TestAuditLines(t *testing.T) {
 		{"a login by POST", "POST", "/jwt/auth", "grant_type=password client_id=containerd service=blue username=bob password=" + password, ""},
 		{"a refresh token", "POST", "/jwt/auth", "grant_type=refresh_token service=blue scope=repository:public/app:pull refresh_token=a1", ""},
 		{"a personal access token", "GET", "/jwt/auth", "service=blue account=bob", "bob:ap"},
-		{"nobody, granted", "GET", "/jwt/auth", "service=blue account=alice scope=repository:public/app:pull", ""},
-		{"nobody, refused", "GET", "/jwt/auth", "service=blue scope=repository:team-blue/app:pull", ""},
+		{"anonymous, granted", "GET", "/jwt/auth", "service=blue account=alice scope=repository:public/app:pull", ""},
+		{"anonymous, refused", "GET", "/jwt/auth", "service=blue scope=repository:team-blue/app:pull", ""},
 		{"a wrong password", "GET", "/jwt/auth", "service=blue scope=repository:team-blue/app:pull", "alice:wrong"},
 		{"another account", "GET", "/jwt/auth", "service=blue account=bob", "alice:" + password},
 		{"a token of another service", "GET", "/jwt/auth", "service=red", ":a1"},
@@ -57,7 +57,7 @@ func TestAuditLines(t *testing.T) {
 		{"revocation by the holder", "POST", "/oauth/revoke", "token=a2 client_id=script", ""},
 		{"revocation of one's own session", "POST", "/oauth/revoke", "session=ap", "alice:" + password},
 		{"revocation by an operator", "POST", "/oauth/revoke", "user=bob older_than=30d", "carol:" + password},
-		{"revocation by nobody", "POST", "/oauth/revoke", "user=bob", ""},
+		{"anonymous revocation", "POST", "/oauth/revoke", "user=bob", ""},
 	} {
 		before := h.audit.text.Len()
 		h.do(t, h.request(t, of, test.method, test.path, test.form, test.basic))

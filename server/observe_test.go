@@ -32,7 +32,7 @@ func TestFailuresInTheLog(t *testing.T) {
 		{"too many logins at once", fmt.Errorf("%w: %w", providers.ErrUnavailable, errors.New("busy")), 503, slog.LevelWarn},
 		{"no audit line", unavailable(errors.New("disk full")), 503, slog.LevelWarn},
 		{"no key", registry.ErrNoValidKey, 503, slog.LevelWarn},
-		{"a provider's error that nobody marked", down, 500, slog.LevelError},
+		{"a provider's error that the chain did not mark", down, 500, slog.LevelError},
 		{"a fault of ours", errors.New("bug"), 500, slog.LevelError},
 	} {
 		var log bytes.Buffer

@@ -33,7 +33,7 @@ func TestFlights(t *testing.T) {
 			t.Errorf("the second = %v, %v, want the run of the first", ours, err)
 		}
 		cancel()
-		if _, _, err := f.join(t.Context(), "b", func(context.Context) (int, error) { panic("an answer that nobody foresaw") }); err != nil {
+		if _, _, err := f.join(t.Context(), "b", func(context.Context) (int, error) { panic("an unforeseen answer") }); err != nil {
 			t.Error(err)
 		}
 		if _, _, err := f.join(t.Context(), "c", do); !errors.Is(err, errTooMany) {

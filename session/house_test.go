@@ -114,7 +114,7 @@ func (h *house) Revalidate(ctx context.Context, id *providers.Identity) (*provid
 	a := h.accounts[id.Subject]
 	switch {
 	case a != nil && a.panics:
-		panic("an answer that nobody foresaw")
+		panic("an unforeseen answer")
 	case h.isDown:
 		return nil, errors.New("connection refused")
 	case id.Provider == "file":

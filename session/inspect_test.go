@@ -25,7 +25,7 @@ func TestInspect(t *testing.T) {
 			s.house.change("alice", func(a *account) { a.stamp = "s2" })
 			s.issue("corp", "alice")
 		}, "401"},
-		"nobody has asked yet": {func(s *site, _ secret.Text) {
+		"the provider was not asked yet": {func(s *site, _ secret.Text) {
 			s.house.change("alice", func(a *account) { a.disabled = true })
 			time.Sleep(time.Hour)
 		}, "ok"},

@@ -46,7 +46,7 @@ const (
 
 // revalidator asks providers about persons again: single-flight in this process,
 // and by a lease in the person's row over all replicas. The answer goes into the
-// row, and whoever waits for it reads the row again.
+// row, and the callers that wait for it read the row again.
 type revalidator struct {
 	store       LeaseStore
 	answers     *answerWriter
@@ -90,8 +90,8 @@ func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known 
 	if saved, err := v.answers.retry(ctx, row.Person.ID); saved || err != nil {
 		return err
 	}
-	// Read before the lease, which is short. It changes only with Asked: whoever
-	// gets the lease has read what is there still.
+	// Read before the lease, which is short. It changes only with Asked: the
+	// caller that gets the lease has read what is still there.
 	sealed, err := v.store.Renewal(ctx, row.Person.ID)
 	if err != nil {
 		return unavailable(fmt.Errorf("read a renewal: %w", err))

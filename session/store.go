@@ -16,7 +16,7 @@ var (
 )
 
 // Store keeps sessions, the persons they belong to, and what replicas agree
-// upon. It joins the small interfaces of those who call it, for whoever opens or
+// upon. It joins the small interfaces of its callers, for the code that opens or
 // implements one. It is safe for concurrent use, by several processes too. Times
 // are UTC, kept to the millisecond; the zero Time is kept as such. An error other
 // than those named means that the store cannot tell. What a method wrote is

@@ -163,7 +163,7 @@ func (a *Attempt) releaseShared() {
 	a.held = nil
 }
 
-// End ends the attempt, whatever came of it.
+// End ends the attempt, whether it failed or succeeded.
 func (a *Attempt) End() {
 	a.release(false)
 	a.releaseShared()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestPlacesGiveUp: whoever does not wait any longer leaves nothing behind, and
-// takes nobody's turn.
+// TestPlacesGiveUp: a login that stops waiting leaves nothing behind, and takes
+// no other login's turn.
 func TestPlacesGiveUp(t *testing.T) {
 	p := &places{underWay: make(map[string]*place)}
 	at := netip.MustParseAddr("192.0.2.1").String()

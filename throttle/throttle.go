@@ -1,5 +1,5 @@
 // Package throttle is the rate limit of wrong passwords, so that a directory
-// hears of few enough of them to lock nobody out.
+// hears of few enough of them to lock no account.
 //
 // A login is an [Attempt]. It begins with a [Guess], the name and the secret
 // that were typed. Once the account behind the name is known, the attempt is
@@ -223,7 +223,7 @@ func (t *Throttle) look(ctx context.Context, a *Attempt) (proved bool, err error
 // Stats are the counts of what is under way at this moment.
 type Stats struct {
 	Accounts int // of which a password is being tried
-	Places   int // from which somebody logs in
+	Places   int // from which a login is under way
 }
 
 // Stats returns what is under way.

@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 	"providers/ldap":         {"providers"},
 	"providers/oidc":         {"providers"},
 	"providers/providertest": {"providers"},
-	"policy":                 {"registry"}, // not providers: it decides about names, whoever proved them
+	"policy":                 {"registry"}, // not providers: it decides about names, not about how they were proved
 	"session":                {"providers"},
 	"session/sqlite":         {"session", "throttle"},
 	"session/postgres":       {"session", "throttle"},

@@ -395,7 +395,7 @@ func TestSearchAnswers(t *testing.T) {
 
 // TestEmptyPassword checks that nothing at all is sent for a password that a
 // directory would take for an anonymous bind: by the chain, which refuses it
-// before anybody looks for the account, nor by the provider alone at the proof.
+// before the account is looked up, nor by the provider alone at the proof.
 func TestEmptyPassword(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	for _, template := range []string{"", "uid={user},ou=people,dc=x"} {
@@ -419,8 +419,8 @@ func TestEmptyPassword(t *testing.T) {
 
 var emptyPasswords = []string{"", " ", "\t \n", "\x00", "\x00abc", "abc\x00"}
 
-// TestEmptyPasswordOfAnAccount checks that no provider binds with one, whoever
-// asks it to.
+// TestEmptyPasswordOfAnAccount checks that the provider binds with none, not by
+// itself either, without the chain before it.
 func TestEmptyPasswordOfAnAccount(t *testing.T) {
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		if r.Operation == goldap.ApplicationSearchRequest {

@@ -44,7 +44,7 @@ func newProvider(t testing.TB, cfg ldap.Config) *ldap.Provider {
 	return p
 }
 
-// authenticate is what becomes of what somebody types.
+// authenticate looks a login name up and proves the password, as the chain does.
 func authenticate(t testing.TB, ctx context.Context, p *ldap.Provider, login, password string) (*providers.Identity, error) {
 	t.Helper()
 	name, err := providers.ParseLogin(login)

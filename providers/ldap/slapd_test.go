@@ -406,7 +406,7 @@ func TestEqualize(t *testing.T) {
 	p := newProvider(t, fakeConfig(f))
 	timed := func(name string) time.Duration {
 		began := time.Now()
-		if _, err := authenticate(t, t.Context(), p, name, "typed-by-somebody"); errors.Is(err, providers.ErrNotMine) {
+		if _, err := authenticate(t, t.Context(), p, name, "typed-by-a-person"); errors.Is(err, providers.ErrNotMine) {
 			p.Equalize(t.Context(), "", providers.Proof{}) // as the chain does
 		}
 		return time.Since(began)
@@ -421,7 +421,7 @@ func TestEqualize(t *testing.T) {
 		t.Errorf("a wrong password takes %s, a name that nobody has %s", a, b)
 	}
 	for _, r := range f.Requests() {
-		if r.Password == "typed-by-somebody" && r.DN != fakeAlice.DN {
+		if r.Password == "typed-by-a-person" && r.DN != fakeAlice.DN {
 			t.Errorf("what was typed for nobody was sent to %s", r.DN)
 		}
 	}

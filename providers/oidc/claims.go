@@ -76,7 +76,7 @@ func (d document) time(name string) (time.Time, bool, error) {
 }
 
 // checkEmail says whether the email claim counts: it is one address, and this
-// very document calls it verified. Anybody can write any other into a profile.
+// very document calls it verified. An account can write any other address into its profile.
 func (d document) checkEmail() error {
 	email, _ := d["email"].(string)
 	local, domain, _ := strings.Cut(email, "@")

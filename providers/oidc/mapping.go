@@ -18,7 +18,7 @@ const maxName = 512
 type mapping struct {
 	cfg    Config
 	user   claimPath
-	groups claimPath // empty: nobody has groups
+	groups claimPath // empty: identities have no groups
 }
 
 func newMapping(cfg Config) (*mapping, error) {

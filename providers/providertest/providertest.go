@@ -130,7 +130,7 @@ func Authenticate(ctx context.Context, p providers.Provider, login providers.Log
 	return account.Prove(ctx, proof)
 }
 
-// parse is the normal form of what somebody types.
+// parse returns the normal form of a login name.
 func parse(t *testing.T, login string) providers.Login {
 	t.Helper()
 	name, err := providers.ParseLogin(login)
@@ -270,10 +270,10 @@ func testWrong(t *testing.T, h Harness) {
 func (h Harness) checkUnknown(t *testing.T, login string) {
 	t.Helper()
 	if account, err := h.lookup(t, t.Context(), login); err == nil && account.Subject != "" {
-		t.Errorf("Lookup(%q), which nobody is called, gave the subject %q", login, account.Subject)
+		t.Errorf("Lookup(%q), a name of no account, gave the subject %q", login, account.Subject)
 	}
 	_, err := h.login(t, t.Context(), login, typed(notRight))
-	wants(t, fmt.Sprintf("Authenticate(%q), which nobody is called,", login), err, h.Unknown)
+	wants(t, fmt.Sprintf("Authenticate(%q), a name of no account,", login), err, h.Unknown)
 }
 
 func testUnknown(t *testing.T, h Harness) {

@@ -107,7 +107,7 @@ func (s *Store) Close() (err error) {
 
 // lookUp runs a query by a key: do binds all of its arguments, and steps. No
 // context interrupts it: a key is found or not at once, since in a write-ahead
-// log readers wait for nobody.
+// log readers do not wait.
 func (s *Store) lookUp(ctx context.Context, query string, do func(*sqlite.Stmt) error) error {
 	return explain(s.finders.with(ctx, func(c *conn) error {
 		stmt, err := c.prepareLookUp(query)
