@@ -419,8 +419,8 @@ func TestEmptyPassword(t *testing.T) {
 
 var emptyPasswords = []string{"", " ", "\t \n", "\x00", "\x00abc", "abc\x00"}
 
-// TestEmptyPasswordOfAnAccount checks that the provider binds with none, not by
-// itself either, without the chain before it.
+// TestEmptyPasswordOfAnAccount checks that Prove itself refuses an empty password
+// without a bind, though the chain refuses it before.
 func TestEmptyPasswordOfAnAccount(t *testing.T) {
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		if r.Operation == goldap.ApplicationSearchRequest {
