@@ -210,7 +210,7 @@ func prove(ctx context.Context, a *throttle.Attempt, m *member, account *Account
 
 // guess is the credential as the throttle counts it.
 func (c Credential) guess(proved bool) throttle.Guess {
-	g := throttle.Guess{Login: string(c.Login), Skeleton: c.Login.skeleton(), Secret: c.Secret, Address: c.Address, Proved: proved}
+	g := throttle.Guess{Login: FoldCase(string(c.Login)), Skeleton: c.Login.Key(), Secret: c.Secret, Address: c.Address, Proved: proved}
 	if c.Kind() != Password {
 		g.Token = c.Kind().String()
 	}

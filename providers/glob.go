@@ -23,12 +23,12 @@ func compileGlobs(texts []string) globs {
 	return all
 }
 
-// compileLoginGlobs brings the globs into the normal form of a Login, so
-// that "CORP\*" matches what ParseLogin made of "corp\bob".
+// compileLoginGlobs compiles globs over the key of a login name, so that "CORP\*"
+// matches "corp\bob".
 func compileLoginGlobs(texts []string) globs {
 	all := make(globs, 0, len(texts))
 	for _, text := range texts {
-		all = append(all, glob(foldLogin(text)))
+		all = append(all, glob(Login(text).Key()))
 	}
 	return all
 }

@@ -24,7 +24,7 @@ func TestGlob(t *testing.T) {
 		}
 	}
 	if g := compileLoginGlobs([]string{"CORP\\*", "*@STRASSE.example"}); !g.match(`corp\bob`) || !g.match("bob@strasse.example") {
-		t.Error("a glob in capitals does not match what ParseLogin made small")
+		t.Error("a glob in capitals does not match the key of a login name")
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Login is the name that somebody typed, in normal form: NFKC, case folded,
-// without blanks around it. Throttles, memories, match and a provider's lookup
-// see it, and nothing else: everything after authentication uses
-// [Identity.User], which the provider found.
+// Login is the text of a login name: what was typed, in Unicode normal form C,
+// without blanks around it. A provider looks it up as it is, and the cache of
+// right passwords and the single-flight go by it. Everything after
+// authentication uses [Identity.User], which the provider found.
 type Login string
 
 // ErrMalformedLogin says that a login name holds a control character, is not
@@ -24,47 +24,47 @@ var ErrMalformedLogin = errors.New("the user name is malformed")
 // address has at most 254 (RFC 5321, section 4.5.3.1.3).
 const maxLogin = 512
 
-// ParseLogin normalizes what was typed. The empty name is not an error here:
-// what it means depends on the secret with it.
+// ParseLogin returns the text of what was typed. The empty name is not an error
+// here: what it means depends on the secret with it.
 func ParseLogin(typed string) (Login, error) {
 	if len(typed) > maxLogin || !utf8.ValidString(typed) {
 		return "", ErrMalformedLogin
 	}
-	name := foldLogin(typed)
+	name := strings.TrimFunc(norm.NFC.String(typed), unicode.IsSpace)
 	// Format characters (category Cf: zero width space, direction marks) are
-	// invisible, so two names that look alike would be two counters.
+	// invisible, so two names that look alike would be two accounts.
 	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
 		return "", ErrMalformedLogin
 	}
 	return Login(name), nil
 }
 
-// foldLogin is the normal form: NFKC, case folded, without blanks around it.
-// The folded text is made lower case once more, since x/text folds Cherokee
-// letters of either case into the other and so would keep two names of one.
-func foldLogin(name string) string {
-	name = norm.NFKC.String(strings.ToLower(cases.Fold().String(norm.NFKC.String(name))))
-	return strings.TrimFunc(name, unicode.IsSpace)
-}
-
-// skeleton is what is left of a name when all is taken away that some
-// directories and databases overlook when they compare names: accents (MySQL,
-// Active Directory), blanks (RFC 4518, section 2.6.1), and characters that are
-// not seen (RFC 4518, section 2.2). Spellings of one skeleton are counted as
-// one account where no provider says whose they are, and are told apart
-// everywhere else.
-func (l Login) skeleton() string {
+// Key returns the key of a login name: NFKC, case folded, without accents, blanks
+// and invisible characters, which some directories and databases overlook when
+// they compare names (RFC 4518, sections 2.2 and 2.6.1; MySQL; Active Directory).
+// Names of one key share their counters of wrong passwords; match, domains and
+// reserved names are recognized by it. Nothing else goes by it: two names of one
+// key may be two accounts.
+func (l Login) Key() string {
 	return strings.Map(func(r rune) rune {
-		if unicode.In(r, unicode.Mn, unicode.Me, unicode.White_Space, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+		if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.White_Space, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
 			return -1
 		}
 		return r
-	}, norm.NFKD.String(string(l)))
+	}, norm.NFKD.String(FoldCase(string(l))))
+}
+
+// FoldCase returns a name in NFKC and case folded, for a provider that ignores
+// case and compares names itself. The folded text is made lower case once more,
+// since x/text folds Cherokee letters of either case into the other.
+func FoldCase(name string) string {
+	return norm.NFKC.String(strings.ToLower(cases.Fold().String(norm.NFKC.String(name))))
 }
 
 // Reserved reports whether the name is one that tools make up, such as
 // "<token>", "$oidc" or "oauth2accesstoken", and so never anybody's name at a
 // provider.
 func (l Login) Reserved() bool {
-	return strings.HasPrefix(string(l), "$") || strings.HasPrefix(string(l), "<") || l == "oauth2accesstoken"
+	key := l.Key()
+	return strings.HasPrefix(key, "$") || strings.HasPrefix(key, "<") || key == "oauth2accesstoken"
 }

@@ -22,7 +22,7 @@ const refreshName = "$refresh"
 // it is, a secret too that only looks so and begins with no provider's name.
 func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secret.Text) {
 	name, token, ok := strings.Cut(password.Reveal(), ":")
-	if login != refreshName || !ok {
+	if login.Key() != refreshName || !ok {
 		return login, password
 	}
 	m := c.member(name)
@@ -61,7 +61,7 @@ func (c *Chain) route(login Login, text string) route {
 	if len(text) <= maxToken {
 		t, isToken, err = peek(text)
 	}
-	if name, ok := strings.CutPrefix(string(login), refreshName); ok && (name == "" || name[0] == ':') {
+	if name, ok := strings.CutPrefix(login.Key(), refreshName); ok && (name == "" || name[0] == ':') {
 		return c.routeRefresh(strings.TrimPrefix(name, ":"), t, isToken, err)
 	}
 	if isToken && !t.sealed {
@@ -119,7 +119,7 @@ func (c *Chain) routePassword(login Login) route {
 		return to
 	}
 	for _, m := range c.members {
-		if m.accepts(Password) && m.match.match(string(login)) {
+		if m.accepts(Password) && m.match.match(login.Key()) {
 			to.members = append(to.members, m)
 		}
 	}
@@ -132,7 +132,7 @@ func (c *Chain) firstFor(login Login) *member {
 		return nil
 	}
 	for _, m := range c.members {
-		if m.match.match(string(login)) && (m.knower == nil || m.knower.Knows(login)) {
+		if m.match.match(login.Key()) && (m.knower == nil || m.knower.Knows(login)) {
 			return m
 		}
 	}

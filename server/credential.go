@@ -83,7 +83,7 @@ func (c *credential) checkAccount() error {
 	if err != nil {
 		return err
 	}
-	if account != c.login {
+	if account.Key() != c.login.Key() {
 		return malformed("account and the user name of the Basic credentials differ")
 	}
 	return nil

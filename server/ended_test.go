@@ -82,7 +82,7 @@ func TestRevocationIsAudited(t *testing.T) {
 		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "user": "", "ended": 1.0, "target": "a1", "session": nil}, "who held its token"},
 		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "ended": 0.0, "target": "a1"}, "who held its token"},
 		{"/oauth/revoke", "token=sp_r_x", "", map[string]any{"action": "revoke", "ended": nil, "target": nil, "reason": "token refused: it is mangled"}, ""},
-		{"/oauth/revoke", "session=a2", "ALICE:" + password, map[string]any{"action": "revoke", "user": "alice", "method": "password", "account": "alice", "ended": 1.0, "asked": "[session=a2]"}, "alice"},
+		{"/oauth/revoke", "session=a2", "ALICE:" + password, map[string]any{"action": "revoke", "user": "alice", "method": "password", "account": "ALICE", "ended": 1.0, "asked": "[session=a2]"}, "alice"},
 		{"/oauth/introspect", "token=b1", "carol:" + password, map[string]any{"action": "introspect", "user": "carol", "method": "password", "session": nil, "target": "b1", "ended": nil}, ""},
 		{"/oauth/introspect", "token=a2", "carol:" + password, map[string]any{"action": "introspect", "target": nil, "reason": "token refused: it ended: revoked"}, ""},
 		{"/oauth/revoke", "user=bob older_than=30d", "carol:" + password, map[string]any{"action": "revoke", "user": "carol", "session": nil, "ended": 1.0, "asked": "[user=bob older_than=30d]"}, "carol, an operator"},

@@ -29,7 +29,7 @@ func TestParseGet(t *testing.T) {
 		{"nobody", "service=s", nil, "", "", kindAnonymous, 0},
 		{"account without Basic is nobody", "service=s&account=root", nil, "", "", kindAnonymous, 0},
 		{"a colon in the password", "", []string{basic("a:b:c")}, "a", "b:c", kindSecret, 0},
-		{"an odd name", "", []string{basic("JOSÉ :pw")}, "josé", "pw", kindSecret, 0},
+		{"an odd name", "", []string{basic("JOSÉ :pw")}, "JOSÉ", "pw", kindSecret, 0},
 		{"a bare token", "", []string{basic(":sp_r_x")}, "", "sp_r_x", kindSecret, 0},
 		{"lower case scheme", "", []string{strings.Replace(basic("a:b"), "Basic", "basic", 1)}, "a", "b", kindSecret, 0},
 		{"an empty header", "", []string{""}, "", "", kindAnonymous, 400},

@@ -475,7 +475,7 @@ func TestAuditLine(t *testing.T) {
 	h.get(t, "service=blue&client_id=docker&account=alice&scope=repository:team-blue/app:pull,delete", "ALICE", password)
 	line := h.audit.last(t)
 	for key, want := range map[string]any{
-		"status": 200.0, "user": "alice", "subject": "alice", "provider": "local", "method": "password", "account": "alice",
+		"status": 200.0, "user": "alice", "subject": "alice", "provider": "local", "method": "password", "account": "ALICE",
 		"client": "docker", "service": "blue", "address": "127.0.0.1",
 	} {
 		if line[key] != want {

@@ -68,4 +68,4 @@ func (r *roster) add(a *account) {
 }
 
 // find returns the account of that name, or nil.
-func (r *roster) find(login providers.Login) *account { return r.byName[login] }
+func (r *roster) find(login providers.Login) *account { return r.byName[fold(login)] }

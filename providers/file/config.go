@@ -102,7 +102,8 @@ func (c Config) Validate(fault func(key, problem string)) {
 // foldName returns the name in the form of what people type, which is how
 // users are found.
 func foldName(name string) (providers.Login, error) {
-	folded, err := providers.ParseLogin(name)
+	login, err := providers.ParseLogin(name)
+	folded := fold(login)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%q cannot be typed: it holds a control character or is too long", name)
@@ -112,4 +113,10 @@ func foldName(name string) (providers.Login, error) {
 		return "", fmt.Errorf("%q is a name that tools make up; \"$…\", \"<…\" and \"oauth2accesstoken\" belong to nobody", name)
 	}
 	return folded, nil
+}
+
+// fold returns a name in the form in which names are compared, since case makes no
+// difference in a file.
+func fold(login providers.Login) providers.Login {
+	return providers.Login(providers.FoldCase(string(login)))
 }

@@ -9,10 +9,12 @@ import (
 	"sync"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
 )
 
-// domains are the names of the directory itself, in lower case, that may come
-// with a login name: "CORP\alice", "alice@corp.example".
+// domains are the names of the directory itself, as keys of a login name, that may
+// come with one: "CORP\alice", "alice@corp.example".
 type domains struct {
 	names []string // of the configuration
 	ask   func(ctx context.Context) ([]string, error)
@@ -24,7 +26,7 @@ type domains struct {
 func newDomains(cfg Config, ask func(context.Context) ([]string, error)) *domains {
 	d := &domains{}
 	for _, name := range cfg.Users.Domains {
-		d.names = append(d.names, strings.ToLower(name))
+		d.names = append(d.names, providers.Login(name).Key())
 	}
 	// On a connection of the person's own there is nobody to ask before.
 	if cfg.Preset == presetAD && cfg.Users.Domains == nil && cfg.Users.DNTemplate == "" {
@@ -51,7 +53,7 @@ func (d *domains) bare(ctx context.Context, login string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the domain's own names: %w", err)
 	}
-	if slices.Contains(own, domain) {
+	if slices.Contains(own, providers.Login(domain).Key()) {
 		return name, nil
 	}
 	return login, nil
@@ -103,7 +105,7 @@ func (d *directory) activeDirectoryDomains(ctx context.Context) ([]string, error
 	names := []string{}
 	for _, e := range found {
 		for _, name := range append(e.texts("nETBIOSName"), e.texts("dnsRoot")...) {
-			names = append(names, strings.ToLower(name))
+			names = append(names, providers.Login(name).Key())
 		}
 	}
 	if len(names) == 0 {
