@@ -19,6 +19,64 @@ type Failure struct {
 func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provider, f.Err) }
 func (f *Failure) Unwrap() error { return f.Err }
 
+// Reason says why a credential was rejected. The throttle settles an attempt by
+// it, and the audit line names it.
+type Reason string
+
+// The reasons of a rejection; there are no others.
+const (
+	WrongPassword Reason = "wrong password"
+	Unknown       Reason = "no such account"
+	Ambiguous     Reason = "several accounts"
+	Disabled      Reason = "disabled"
+	Expired       Reason = "expired" // the account or its password
+	Locked        Reason = "locked"
+	MustChange    Reason = "must change the password"
+	OurRules      Reason = "refused by the configuration" // require_groups, a claim that is missing
+)
+
+// RejectedError is an [ErrRejected] with its reason.
+type RejectedError struct {
+	Reason Reason
+	Err    error // what was found, for the log
+}
+
+// Reject returns an error that wraps ErrRejected, for a reason, with what was
+// found in err.
+func Reject(reason Reason, err error) error { return &RejectedError{reason, err} }
+
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("%v: %v: %s", e.Err, ErrRejected, e.Reason)
+}
+func (e *RejectedError) Unwrap() []error { return []error{ErrRejected, e.Err} }
+
+// ReasonOf returns the reason of a rejection: [WrongPassword] where it has none.
+func ReasonOf(err error) Reason {
+	if r, ok := errors.AsType[*RejectedError](err); ok {
+		return r.Reason
+	}
+	return WrongPassword
+}
+
+// notSentError marks an error of a secret that never reached the provider.
+type notSentError struct{ err error }
+
+func (e notSentError) Error() string { return e.err.Error() }
+func (e notSentError) Unwrap() error { return e.err }
+
+// NotSent marks an error that means unavailable as one of a secret that did not
+// reach the provider: it was not sent, or the provider's probe right after it
+// failed too.
+func NotSent(err error) error { return notSentError{err} }
+
+// MayHaveArrived reports whether the secret may have reached the provider, and
+// so been counted there, though no answer came. It is true of an error that
+// [NotSent] has not marked.
+func MayHaveArrived(err error) bool {
+	_, notSent := errors.AsType[notSentError](err)
+	return !notSent
+}
+
 // RotatedError is an error of [Revalidator.Revalidate] that came after the
 // provider had put a new Renewal in the place of the one it was asked with.
 // The new one must be kept all the same: the old one is used up, and a provider

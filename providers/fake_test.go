@@ -59,7 +59,7 @@ func (d *directory) Lookup(_ context.Context, login Login) (*Account, error) {
 	if d.catches {
 		subject = ""
 	}
-	return &Account{subject, func(ctx context.Context, p Proof) (*Identity, error) {
+	return &Account{Subject: subject, Prove: func(ctx context.Context, p Proof) (*Identity, error) {
 		return d.prove(ctx, p.Secret, p.Offline, a, known && a.password == p.Secret.Reveal())
 	}}, nil
 }

@@ -94,7 +94,7 @@ func (k Kind) String() string {
 
 // Credential is a login name and the secret that came with it.
 type Credential struct {
-	Login   Login       // what was typed, normalized; only throttles, memories, match and the provider's own lookup see it
+	Login   Login       // what was typed; only the throttle, the caches, match and the provider's own lookup see it
 	Secret  secret.Text // never empty
 	Address netip.Addr  // the client's; the zero Addr when it is unknown
 	Service string      // the registry that the person wants to use
@@ -134,13 +134,21 @@ type Identity struct {
 	Fingerprint string         // of that provider when it proved this; a reload may have pointed the name elsewhere since
 	Subject     string         // never changes for that person: entryUUID, objectGUID, the sub of the issuer
 	User        string         // the user name, read from the entry or claim, never what was typed
-	Groups      []string       // group names, prefixed and filtered; sorted, without repetition
+	Groups      []string       // names of the groups that the person is in, prefixed and filtered; sorted, without repetition
+	Unsure      []string       // names of groups that the person may or may not be in, none of them in Groups, in the same form; [UnsureAll] where not even the names are known
+	FoldsCase   bool           // the provider ignores case in names, so that rules compare User, Groups and Unsure folded
 	Claims      map[string]any // what policy may look at: the provider's claims or the attributes the config names
 	Method      Method         // set by the chain alone
 	AuthTime    time.Time      // when the person last authenticated: as the provider tells, else the chain's time
+	ACR         string         // the provider's authentication context class (OpenID Connect Core 1.0, section 2); empty where it tells none
+	AMR         []string       // the provider's authentication methods (RFC 8176)
 	Stamp       string         // the provider's mark of password and account state, compared for equality only
 	Renewal     secret.Text    // what the provider wants kept to be asked again (its refresh token); policy and audit never see it
 }
+
+// UnsureAll in [Identity.Unsure] says that the person may be in any group, since
+// the provider did not name all of them.
+const UnsureAll = "*"
 
 // Provider finds accounts and proves passwords. It is safe for concurrent use.
 type Provider interface {
@@ -163,6 +171,12 @@ type Account struct {
 	// that "bob", "CORP\bob" and "bob@corp.example" share one counter. It is
 	// empty where the provider cannot know it beforehand.
 	Subject string
+
+	// State is a hash of the entry's stamp and of the attributes of its account
+	// state (disabled, locked, expired), and of nothing that a failed bind
+	// changes. A wrong password is asked about again once it differs. It is
+	// empty where the provider cannot see it, and then never changes.
+	State string
 
 	// Prove returns the identity that the proof proves. The error wraps
 	// ErrRejected or ErrGone; any other means that the provider is
