@@ -102,6 +102,7 @@ func (l *loader) load() (*Config, error) {
 	if err := l.faults.err(); err != nil {
 		return nil, err
 	}
+	l.cfg.Server.Warn(func(key, problem string) { l.warn("server."+key, problem) })
 	l.cfg.Files, l.cfg.states = slices.Sorted(maps.Keys(l.states)), l.states
 	for _, w := range l.warnings {
 		l.cfg.Warnings = append(l.cfg.Warnings, w.Error())

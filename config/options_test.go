@@ -131,6 +131,10 @@ func TestWarnings(t *testing.T) {
 		{"lost claim in a name", minimal + demo + strings.Replace(rule, "a/b", "{claims.city}/*", 1), 0o600, `no provider keeps the claim "city"`},
 		{"email of a user", minimal + demo + rule + `when = 'claims.email.endsWith("@corp.example")'`, 0o600, ""},
 		{"part of a kept claim", minimal + oidc + "claims = [\"realm_access\"]\n" + rule + `when = '"x" in claims.realm_access.roles'`, 0o600, ""},
+		{"A9: a network of more than proxies", minimal + "[server]\ntrusted_proxies = [\"192.168.0.0/16\"]\n" + demo + rule, 0o600, `server.trusted_proxies[0]: every host in 192.168.0.0/16 may say that it is any client`},
+		{"one proxy", minimal + "[server]\ntrusted_proxies = [\"192.168.0.1\", \"192.168.7.0/24\", \"2001:db8::/64\"]\n" + demo + rule, 0o600, ""},
+		{"A9: metrics for a proxy", minimal + "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n" + demo + rule, 0o600, `server.metrics_from[0]: 127.0.0.0/8 holds a trusted proxy`},
+		{"metrics for others", minimal + "[server]\ntrusted_proxies = [\"127.0.0.1\"]\nmetrics_from = [\"192.168.0.9\"]\n" + demo + rule, 0o600, ""},
 		{"secret in an open file", minimal + oidc + rule, 0o644, "everybody on this machine can read this file, and a secret stands in it; chmod 600 it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -35,6 +35,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"shorepass/internal/secret"
@@ -144,6 +145,15 @@ type Identity struct {
 	AMR         []string       // the provider's authentication methods (RFC 8176)
 	Stamp       string         // the provider's mark of password and account state, compared for equality only
 	Renewal     secret.Text    // what the provider wants kept to be asked again (its refresh token); policy and audit never see it
+}
+
+// InGroup reports whether the person is known to be in the group of that name,
+// compared as the provider compares names.
+func (id *Identity) InGroup(name string) bool {
+	if !id.FoldsCase {
+		return slices.Contains(id.Groups, name)
+	}
+	return slices.ContainsFunc(id.Groups, func(group string) bool { return FoldCase(group) == FoldCase(name) })
 }
 
 // UnsureAll in [Identity.Unsure] says that the person may be in any group, since

@@ -16,8 +16,9 @@ type origin struct {
 }
 
 // newOrigin finds the client of r: the peer, or, if the peer is a trusted
-// proxy, the right-most hop that is not. A peer that is not trusted and yet
-// forwards is throttled as itself and has no address for policy.
+// proxy, the right-most hop that is not. For policy the address is unknown where
+// a trusted proxy forwards none that can be read, or a peer that is not trusted
+// forwards at all; the throttle then counts the peer.
 func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
 	from := origin{userAgent: withoutTokens(r.UserAgent())}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -25,21 +26,22 @@ func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
 		return from
 	}
 	from.peer = peer.Addr().Unmap().WithZone("")
-	lists := hopsOf(r.Header)
+	lists, isProxy := hopsOf(r.Header), contains(trusted, from.peer)
 	switch {
-	case len(lists) == 0:
-		from.address = from.peer
-	case !contains(trusted, from.peer):
-		from.spoofed = true
-	default:
+	case isProxy:
 		if client, ok := agreed(lists, trusted); ok {
 			from.peer, from.address = client, client
 		}
+	case len(lists) == 0:
+		from.address = from.peer
+	default:
+		from.spoofed = true
 	}
 	return from
 }
 
-// agreed returns the client that all lists name. Most proxies add to one of the
+// agreed returns the client that all lists name; ok is false where there is
+// none. Most proxies add to one of the
 // two headers and pass the other on as it came, and which one that is cannot be
 // seen here: where they differ, one may be the client's own invention.
 func agreed(lists [][]string, trusted []netip.Prefix) (client netip.Addr, ok bool) {
@@ -50,7 +52,7 @@ func agreed(lists [][]string, trusted []netip.Prefix) (client netip.Addr, ok boo
 		}
 		client = named
 	}
-	return client, true
+	return client, len(lists) > 0
 }
 
 // clientOf returns the right-most hop that is no trusted proxy. ok is false

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"shorepass/internal/secret"
+	"shorepass/providers"
 	"shorepass/session"
 )
 
@@ -104,12 +105,11 @@ func invalidClient(err error) error {
 	return failure
 }
 
-// operates reports whether who is an operator. Whoever is in none of the groups
-// is not, and nobody is where there are none. Neither a token of ours makes
-// anybody one nor a provider's refresh token: they lie in a file for months, and
-// who steals a laptop must not be able to end everyone's sessions.
+// operates reports whether who is an operator: a person in one of the groups that
+// the configuration names, who came with a password. None of our tokens carries
+// the right, nor a provider's token: they lie in a file for months, and the thief
+// of a laptop must not be able to end everyone's sessions.
 func (g *Generation) operates(who principal) bool {
-	return who.identity != nil && who.session == nil && slices.ContainsFunc(g.Config.Operators, func(group string) bool {
-		return slices.Contains(who.identity.Groups, group)
-	})
+	return who.identity != nil && who.session == nil && who.identity.Method == providers.MethodPassword &&
+		slices.ContainsFunc(g.Config.Operators, who.identity.InGroup)
 }

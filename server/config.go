@@ -33,11 +33,14 @@ type Config struct {
 	// and "/auth/token" are usual aliases.
 	Paths []string `toml:"paths"`
 
-	// TrustedProxies are the addresses and networks that may say who the
-	// client is, by Forwarded or X-Forwarded-For. Default: none.
+	// TrustedProxies are the addresses and networks of the proxies that say
+	// who the client is, by Forwarded or X-Forwarded-For. Each address in
+	// them may name any client, so name the proxies alone. A request of theirs
+	// that names none has an unknown address. Default: none.
 	TrustedProxies []string `toml:"trusted_proxies"`
 
-	// MetricsFrom are the addresses and networks that may read /metrics.
+	// MetricsFrom are the addresses and networks that may read /metrics. One
+	// that is a trusted proxy may not, since its own address is unknown.
 	// Default ["127.0.0.0/8", "::1"].
 	MetricsFrom []string `toml:"metrics_from"`
 
@@ -139,6 +142,31 @@ func (c Config) Validate(fault func(key, problem string)) {
 	}
 }
 
+// Warn reports what is allowed and yet hardly meant, of a configuration that has
+// passed Validate.
+func (c Config) Warn(warn func(key, problem string)) {
+	proxies, _ := parseNetworks(c.TrustedProxies)
+	for i, proxy := range proxies {
+		if least := leastBits(proxy.Addr()); proxy.Bits() < least {
+			warn(fmt.Sprintf("trusted_proxies[%d]", i), fmt.Sprintf("every host in %s may say that it is any client, in rules about addresses and to the limit of wrong passwords; name the proxies alone, or a network of theirs of /%d or longer", proxy, least))
+		}
+	}
+	readers, _ := parseNetworks(c.MetricsFrom)
+	for i, reader := range readers {
+		if slices.ContainsFunc(proxies, reader.Overlaps) {
+			warn(fmt.Sprintf("metrics_from[%d]", i), fmt.Sprintf("%s holds a trusted proxy, whose own address is unknown, so that it cannot read metrics; have it forward the client, or read metrics from another address", reader))
+		}
+	}
+}
+
+// leastBits is the shortest prefix of a network that is likely one of proxies.
+func leastBits(addr netip.Addr) int {
+	if addr.Is4() {
+		return 24
+	}
+	return 64
+}
+
 // validatePublicURLs refuses what no client could reach. With TLS the server
 // answers nothing at an http URL, whatever its port.
 func (c Config) validatePublicURLs(fault func(key, problem string)) {
@@ -201,6 +229,9 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil {
 		return netip.Prefix{}, err
+	}
+	if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= 96 {
+		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96) // as addresses of clients are
 	}
 	return prefix.Masked(), nil
 }
