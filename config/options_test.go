@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"shorepass/internal/durable"
 	"shorepass/internal/secret"
 	"shorepass/internal/tlsconf"
 	"shorepass/providers"
@@ -146,6 +147,14 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("warnings = %q, want one with %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestWorldWritable: every account of the machine could make itself an operator
+// (A13).
+func TestWorldWritable(t *testing.T) {
+	if _, err := loadText(t, minimal+demo+rule, 0o666); !errors.Is(err, durable.ErrWorldWritable) {
+		t.Errorf("Load of a file that everybody can change = %v, want durable.ErrWorldWritable", err)
 	}
 }
 

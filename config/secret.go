@@ -86,14 +86,14 @@ func (l *loader) secretFile(name string) (secret.Text, error) {
 }
 
 func readSecret(name string) (string, error) {
-	data, state, err := durable.Read(name, maxSecret)
+	data, _, err := durable.ReadSecret(name, maxSecret)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", noFileError(name)
 	case errors.Is(err, durable.ErrNotPlain):
 		return "", fmt.Errorf("%s is no plain file; name the file that holds the secret", name)
-	case state.WorldReadable():
-		return "", fmt.Errorf("everybody on this machine can read %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", name)
+	case errors.Is(err, durable.ErrWorldReadable), errors.Is(err, durable.ErrWorldWritable):
+		return "", err
 	case isTooLarge(err):
 		return "", fmt.Errorf("%s is longer than a secret can be (%d bytes); name the file that holds the secret alone", name, maxSecret)
 	case err != nil:

@@ -81,8 +81,8 @@ func readKey(name string) (crypto.Signer, error) {
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			continue // a certificate, or the EC PARAMETERS that openssl ecparam writes first
 		}
-		if state.WorldReadable() {
-			return nil, fmt.Errorf("read key: everybody on this machine can read %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", name)
+		if err := durable.RequirePrivate(name, state); err != nil {
+			return nil, fmt.Errorf("read key: %w", err)
 		}
 		key, err := parseKey(block)
 		if err == nil {

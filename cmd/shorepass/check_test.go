@@ -75,12 +75,15 @@ groups = { base = "dc=corp,dc=example" }
 		{"server: no certificate", server + secure("none.crt", "one.key", ""), `none\.crt: no such file`, check},
 		{"server: certificate is no PEM", server + secure("text", "one.key", ""), `read tls\.certificate and tls\.key: .*PEM`, check},
 		{"server: key of another certificate", server + secure("one.crt", "two.key", ""), `private key does not match`, check},
+		{"A13: everybody can read the server's key", server + secure("one.crt", "open.key", ""), `read tls\.certificate and tls\.key: everybody on this machine can read .*open\.key`, check},
+		{"A13: everybody can change the server's certificate", server + secure("loose.crt", "one.key", ""), `everybody on this machine can change .*loose\.crt`, check},
 		{"server: no authority of clients", server + secure("one.crt", "one.key", "none.crt"), `read tls\.ca: .*none\.crt: no such file`, check},
 		{"server: authority of clients is no PEM", server + secure("one.crt", "one.key", "text"), `read tls\.ca: .*text holds no PEM`, check},
 		{"provider: no authority", directory + secure("", "", "none.crt"), `provider "corp": .*tls\.ca: .*none\.crt: no such file`, check},
 		{"provider: authority is no PEM", directory + secure("", "", "text"), `provider "corp": .*tls\.ca: .*text holds no PEM`, check},
 		{"provider: key of another certificate", directory + secure("one.crt", "two.key", ""), `provider "corp": .*private key does not match`, check},
 		{"provider: no htpasswd", local + "htpasswd = \"none\"", `provider "local": .*none: no such file`, check},
+		{"A13: everybody can change the htpasswd file", local + "htpasswd = \"loose.crt\"", `provider "local": .*everybody on this machine can change .*loose\.crt`, check},
 		{"provider: htpasswd is none", local + "htpasswd = \"one.key\"", `provider "local": .*one\.key`, check},
 		{"sealing key is missing", session + "seal_key = { file = \"none.key\" }", `session\.seal_key: .*none\.key`, check},
 		{"sealing key is no key", session + "seal_key = { file = \"one.key\" }", `session\.seal_key: key 1 is not base64`, check},
@@ -147,7 +150,10 @@ func keyFiles(t *testing.T, config string) string {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(dir, "open.key"), 0o644); err != nil {
+	loose := filepath.Join(dir, "loose.crt")
+	certificate, err := os.ReadFile(filepath.Join(dir, "one.crt"))
+	err = errors.Join(err, os.WriteFile(loose, certificate, 0o600), os.Chmod(loose, 0o666), os.Chmod(filepath.Join(dir, "open.key"), 0o644))
+	if err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -2,8 +2,10 @@
 // keys, certificates, secrets, lists of users.
 //
 // [Create] makes a file that survives a crash, whole or not at all. [Read] reads
-// a bounded plain file and never waits for a pipe, as [ReadPipe] does. [State]
-// tells whether a file has changed since it was read.
+// a bounded plain file and never waits for a pipe, as [ReadPipe] does, and
+// [ReadSecret] one that holds a secret. None reads a file that every account of
+// the machine may write. [State] tells whether a file has changed since it was
+// read.
 package durable
 
 import (
@@ -20,6 +22,13 @@ import (
 // socket.
 var ErrNotPlain = errors.New("is not a plain file")
 
+// ErrWorldWritable says that every account of the machine may change a file, and
+// so decide what this process does.
+var ErrWorldWritable = errors.New("everybody on this machine can change")
+
+// ErrWorldReadable says that every account of the machine may read a secret.
+var ErrWorldReadable = errors.New("everybody on this machine can read")
+
 // TooLargeError says that a file has more than the Limit bytes that its reader
 // allows.
 type TooLargeError struct{ Limit int64 }
@@ -31,14 +40,36 @@ var byteOrderMark = []byte("\ufeff")
 
 // Read returns the content of a plain file of at most limit bytes, without a
 // byte order mark at its beginning, and the State of the file that was read. The
-// error wraps [fs.ErrNotExist], [ErrNotPlain] or a [*TooLargeError], or is an
-// error of the file system, and names the file.
+// error wraps [fs.ErrNotExist], [ErrNotPlain], [ErrWorldWritable] or a
+// [*TooLargeError], or is an error of the file system, and names the file.
 func Read(name string, limit int64) ([]byte, State, error) {
 	f, err := open(name)
 	if err != nil {
 		return nil, State{}, err
 	}
 	return readOpen(f, name, limit)
+}
+
+// ReadSecret is [Read] for a file that holds a secret: the error may be that of
+// [RequirePrivate] too.
+func ReadSecret(name string, limit int64) ([]byte, State, error) {
+	data, state, err := Read(name, limit)
+	if err == nil {
+		err = RequirePrivate(name, state)
+	}
+	if err != nil {
+		return nil, state, err
+	}
+	return data, state, nil
+}
+
+// RequirePrivate returns an error that wraps [ErrWorldReadable] where every
+// account of the machine may read the file of that name and state.
+func RequirePrivate(name string, state State) error {
+	if !state.WorldReadable() {
+		return nil
+	}
+	return fmt.Errorf("%w %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", ErrWorldReadable, name)
 }
 
 // ReadPipe is [Read] for a file that need not be plain, such as a pipe, which it
@@ -57,6 +88,9 @@ func readOpen(f *os.File, name string, limit int64) ([]byte, State, error) {
 	info, err := f.Stat() // of the open file, which a rename cannot replace
 	if err != nil {
 		return nil, State{}, err
+	}
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o002 != 0 {
+		return nil, State{info}, fmt.Errorf("%w %s; chmod o-w it", ErrWorldWritable, name)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	switch {

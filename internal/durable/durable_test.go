@@ -80,6 +80,33 @@ func TestReadPipe(t *testing.T) {
 	}
 }
 
+// TestReadRefuses: a file that every account may change is not read, and one that
+// every account may read is no secret (A13).
+func TestReadRefuses(t *testing.T) {
+	for _, test := range []struct {
+		mode         fs.FileMode
+		read, secret error
+	}{
+		{0o600, nil, nil}, {0o640, nil, nil}, {0o660, nil, nil}, {0o644, nil, durable.ErrWorldReadable},
+		{0o664, nil, durable.ErrWorldReadable}, {0o666, durable.ErrWorldWritable, durable.ErrWorldWritable},
+		{0o602, durable.ErrWorldWritable, durable.ErrWorldWritable}, {0o777, durable.ErrWorldWritable, durable.ErrWorldWritable},
+	} {
+		name := filepath.Join(t.TempDir(), "file")
+		if err := errors.Join(os.WriteFile(name, []byte("text"), 0o600), os.Chmod(name, test.mode)); err != nil {
+			t.Fatal(err)
+		}
+		for kind, read := range map[string]func(string, int64) ([]byte, durable.State, error){"Read": durable.Read, "ReadPipe": durable.ReadPipe, "ReadSecret": durable.ReadSecret} {
+			want := test.read
+			if kind == "ReadSecret" {
+				want = test.secret
+			}
+			if data, _, err := read(name, 100); !errors.Is(err, want) || (want == nil) != (string(data) == "text") {
+				t.Errorf("%s of a file of mode %v = %q, %v, want %v", kind, test.mode, data, err, want)
+			}
+		}
+	}
+}
+
 // TestCreate: a file is made once, whole, with its mode, and nothing else is
 // left in the folder.
 func TestCreate(t *testing.T) {

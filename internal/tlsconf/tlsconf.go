@@ -82,7 +82,7 @@ func readPair(certFile, keyFile string) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, _, err := durable.Read(keyFile, maxFile)
+	key, _, err := durable.ReadSecret(keyFile, maxFile)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
