@@ -275,6 +275,44 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 	}
 }
 
+// TestHalfWrittenFile: a group file that is being written anew says nothing of those
+// whose lines are still missing, and a deny rule would be off for them (A12).
+func TestHalfWrittenFile(t *testing.T) {
+	users, groups := filepath.Join(t.TempDir(), "htpasswd"), filepath.Join(t.TempDir(), "groups")
+	put(t, users, "bob:"+quickHash(t, "right"))
+	put(t, groups, "devs: bob\ncontractors: bob\n")
+	p, err := New(Config{Htpasswd: users, HtpasswdGroups: groups})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(after time.Duration, want string) {
+		t.Helper()
+		p.htpasswd.mu.Lock()
+		p.htpasswd.look(time.Now().Add(after))
+		p.htpasswd.mu.Unlock()
+		if got := strings.Join(p.find("bob").groups, " "); got != want {
+			t.Errorf("the groups of bob %s later = %q, want %q", after, got, want)
+		}
+	}
+	look(settled, "devs contractors")
+	put(t, groups, "devs: bob\n") // the writer is slow
+	look(0, "devs contractors")
+	look(settled/2, "devs contractors")
+	put(t, groups, "devs: bob\ncontractors: bob\nops: bob\n")
+	look(settled/2, "devs contractors")
+	look(settled, "devs contractors ops")
+	put(t, groups, "devs: bob\n")
+	look(settled, "devs")
+	if err := os.Chtimes(groups, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, users, "bob:"+quickHash(t, "other"))
+	before := p.find("bob").stamp
+	if look(settled, "devs"); p.find("bob").stamp == before {
+		t.Error("a file of a time to come keeps the other from being read")
+	}
+}
+
 func TestIdentityAndRevalidate(t *testing.T) {
 	user := User{
 		Name: "José", Password: secret.New(quickHash(t, "right")), Groups: []string{"devs"},

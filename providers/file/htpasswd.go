@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,9 +27,15 @@ const (
 	maxFile = 16 << 20
 )
 
-// htpasswd is an htpasswd file with its groups. It is looked at when it is
-// used, at most once a second. A version that cannot be read is reported once,
-// and the one before stays.
+// settled is how long a version must not have been written to before it takes the
+// place of the one in force: a younger one may be half written. File systems have
+// clocks so coarse that a file may be written twice in that time and look the
+// same.
+const settled = 2 * time.Second
+
+// htpasswd is a cache of an htpasswd file with its groups. The files are looked at
+// when they are used, at most once a second. A version that is not settled, or
+// cannot be read, leaves the one before in force; the second is reported once.
 type htpasswd struct {
 	path   string
 	groups string  // path of the group file; "" for none
@@ -39,7 +46,7 @@ type htpasswd struct {
 	accounts *roster // replaced whole
 	looked   time.Time
 	seen     [2]durable.State // of both files, when they were last read
-	fresh    bool             // seen was changed so shortly before that another change may look the same
+	early    bool             // they were read before they were settled, since there was no version before
 	err      error            // why the last version could not be read
 }
 
@@ -75,18 +82,19 @@ func (h *htpasswd) fault() error {
 	return h.err
 }
 
-// look reads the files if they changed. h.mu is held.
+// look reads the files if they changed and are settled; the first version is read
+// at once, and again when it is settled. h.mu is held.
 func (h *htpasswd) look(now time.Time) {
 	h.looked = now
-	seen := h.states()
-	if first := h.accounts == nil && h.err == nil; !first && !h.fresh && seen[0].Equal(h.seen[0]) && seen[1].Equal(h.seen[1]) {
+	seen, first := h.states(), h.accounts == nil && h.err == nil
+	unsettled := slices.ContainsFunc(seen[:], func(f durable.State) bool { return !isSettled(f, now) })
+	switch {
+	case first:
+	case unsettled, !h.early && seen[0].Equal(h.seen[0]) && seen[1].Equal(h.seen[1]):
 		return
 	}
 	accounts, err := h.read()
-	// What is not yet two seconds old may be written again without looking
-	// different: file systems have clocks as coarse as that.
-	h.fresh = recent(seen[0], now) || recent(seen[1], now)
-	h.seen = seen
+	h.seen, h.early = seen, unsettled
 	if err != nil {
 		if h.err == nil || h.err.Error() != err.Error() {
 			h.log.Error("the htpasswd file cannot be used; its users stay as they were", "error", err)
@@ -106,8 +114,11 @@ func (h *htpasswd) states() (seen [2]durable.State) {
 	return seen
 }
 
-func recent(f durable.State, now time.Time) bool {
-	return f.Exists() && now.Sub(f.ModTime()) < 2*time.Second
+// isSettled reports whether a file was last written long enough before now. One
+// that is missing, or of a time to come, is.
+func isSettled(f durable.State, now time.Time) bool {
+	age := now.Sub(f.ModTime())
+	return !f.Exists() || age < 0 || age >= settled
 }
 
 // read reads both files whole.
