@@ -5,7 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"net/netip"
+	"sync"
 )
 
 const (
@@ -17,11 +18,15 @@ const (
 	// headBudget is what all connections together may send beyond that, in
 	// bytes, and headStep how much of it one takes at a time. A head of tiny
 	// fields takes forty times its length once it is parsed, so that a few of
-	// maxHeaderBytes would fill the memory; of those one fits in here, and of
-	// heads of 80 KiB thirty-two. Each is held for as long as its sender has
-	// (readHeaderLimit) and its answer takes.
+	// maxHeaderBytes would fill the memory; of heads of 80 KiB thirty-two fit in
+	// here. Each is held for as long as its sender has (readHeaderLimit) and its
+	// answer takes.
 	headBudget = 2 << 20
-	headStep   = 64 << 10
+	headStep   = 16 << 10
+
+	// headReserve is for one head that is too long for its address's share, so
+	// that a client which sends by far too much is told so.
+	headReserve = 3 << 19
 )
 
 var errTooManyHeads = errors.New("too many long heads are being read at once")
@@ -30,13 +35,14 @@ var errTooManyHeads = errors.New("too many long heads are being read at once")
 // does their bodies. It stands below TLS: what a handshake says is kept too.
 type headListener struct {
 	net.Listener
-	budget *atomic.Int64 // what is left of headBudget
+	heads *heads
 }
 
-func newHeadListener(l net.Listener) headListener {
-	budget := new(atomic.Int64)
-	budget.Store(headBudget)
-	return headListener{l, budget}
+// newHeadListener returns a listener whose connections share one budget. shares
+// reports whether an address has a share of it; one that stands for many clients,
+// a trusted proxy, has no limit but the budget.
+func newHeadListener(l net.Listener, shares func(netip.Addr) bool) headListener {
+	return headListener{l, &heads{shares: shares, left: headBudget, held: make(map[netip.Prefix]int)}}
 }
 
 func (l headListener) Accept() (net.Conn, error) {
@@ -44,53 +50,108 @@ func (l headListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &headConn{Conn: c, budget: l.budget, left: smallHead}, nil
+	return &headConn{Conn: c, heads: l.heads, left: smallHead}, nil
+}
+
+// heads is the budget of all long heads, shared by address with a dynamic
+// threshold: an address holds at most as much as is left for all others, so that
+// none can use it up.
+type heads struct {
+	shares func(netip.Addr) bool
+
+	mu      sync.Mutex
+	left    int                  // of headBudget
+	held    map[netip.Prefix]int // by the addresses that hold some of it
+	reserve *headConn            // whose head has the reserve; nil while it is free
+}
+
+// take lets a connection read a step more of its head, and reports whether it
+// may.
+func (h *heads) take(c *headConn) bool {
+	peer := addressOf(c.RemoteAddr())
+	from, shares := placeOf(peer), h.shares(peer)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	shared := h.left >= headStep && (!shares || h.held[from]+headStep <= h.left-headStep)
+	switch {
+	case shared && h.reserve != c:
+		h.left -= headStep
+		h.held[from] += headStep
+		c.held += headStep
+		return true
+	case h.reserve == nil, h.reserve == c && c.reserved < headReserve:
+		h.reserve = c
+		c.reserved += headStep
+		return true
+	}
+	return false
+}
+
+// give takes back what the head of a connection held.
+func (h *heads) give(c *headConn) {
+	from := placeOf(addressOf(c.RemoteAddr()))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left += c.held
+	if h.held[from] -= c.held; h.held[from] <= 0 {
+		delete(h.held, from)
+	}
+	if h.reserve == c {
+		h.reserve = nil
+	}
+	c.held, c.reserved = 0, 0
+}
+
+// addressOf returns the address of a peer, or the zero Addr.
+func addressOf(peer net.Addr) netip.Addr {
+	port, _ := netip.ParseAddrPort(peer.String()) // what does not parse is unknown
+	return port.Addr().Unmap().WithZone("")
+}
+
+// placeOf returns the network of an address whose clients count as one: of IPv6
+// a /64.
+func placeOf(addr netip.Addr) netip.Prefix {
+	place, _ := addr.Prefix(min(addr.BitLen(), 64)) // fails only for an address that is unknown
+	return place
 }
 
 // headConn is a connection on which a head may be long only if not too many
 // others are; else the connection ends. net/http reads a connection and tells
-// its states in turn and never at once, so that only budget is shared.
+// its states in turn and never at once, so that only heads is shared.
 type headConn struct {
 	net.Conn
-	budget *atomic.Int64
-	held   int64 // of the budget
-	left   int   // may still be read of this head
-	whole  bool  // what comes now is no head
+	heads    *heads
+	held     int  // of the budget
+	reserved int  // of the reserve
+	left     int  // may still be read of this head
+	whole    bool // what comes now is no head
 }
 
 func (c *headConn) Read(p []byte) (int, error) {
 	if c.whole {
 		return c.Conn.Read(p)
 	}
-	if c.left == 0 && !c.take() {
+	if c.left == 0 && !c.heads.take(c) {
 		// Closed, and not only refused: net/http would take half a line for a
 		// whole one, and read on behind it. Nothing is answered: who floods a
 		// server does not read.
 		c.Conn.Close()
 		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: errTooManyHeads}
 	}
+	if c.left == 0 {
+		c.left = headStep
+	}
 	n, err := c.Conn.Read(p[:min(len(p), c.left)])
 	c.left -= n
 	return n, err
 }
 
-// take takes a step from the budget, if there is one left.
-func (c *headConn) take() bool {
-	if c.budget.Add(-headStep) < 0 {
-		c.budget.Add(headStep)
-		return false
-	}
-	c.held += headStep
-	c.left = headStep
-	return true
-}
-
 // done gives back what the head took, and lets the next one begin.
 func (c *headConn) done() {
-	if c.held > 0 {
-		c.budget.Add(c.held)
+	if c.held+c.reserved > 0 {
+		c.heads.give(c)
 	}
-	c.held, c.left, c.whole = 0, smallHead, false
+	c.left, c.whole = smallHead, false
 }
 
 // CloseWrite lets net/http end its half, so that a client which is still

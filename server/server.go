@@ -123,7 +123,10 @@ const (
 // speaks TLS where secure is not nil. The error is nil after such an orderly
 // end.
 func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) error {
-	l = newHeadListener(l)
+	l = newHeadListener(l, func(peer netip.Addr) bool {
+		gen := s.Generation()
+		return gen == nil || !contains(gen.trustedProxies, peer)
+	})
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}

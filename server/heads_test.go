@@ -1,0 +1,82 @@
+package server
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+)
+
+// peerConn is a connection of an address.
+type peerConn struct {
+	net.Conn
+	addr string
+}
+
+func (c peerConn) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.addr))
+}
+
+// TestHeadsByAddress: long heads of one address, however many, leave room for those
+// of others (B6). A trusted proxy, which stands for many clients, may use up the
+// budget.
+func TestHeadsByAddress(t *testing.T) {
+	const proxy = "192.0.2.200:1"
+	newHeads := func() *heads {
+		l := newHeadListener(nil, func(peer netip.Addr) bool { return peer.String() != "192.0.2.200" })
+		return l.heads
+	}
+	// fill begins long heads of an address until one is refused.
+	fill := func(h *heads, addr string) (begun []*headConn) {
+		for len(begun) < 1000 {
+			c := &headConn{Conn: peerConn{addr: addr}, heads: h}
+			if !h.take(c) {
+				break
+			}
+			begun = append(begun, c)
+		}
+		return begun
+	}
+	const all = headBudget / headStep
+	for _, test := range []struct {
+		name   string
+		others []string // which take all that they may, one after the other
+		addr   string
+		least  int // heads that addr may begin all the same
+		most   int
+	}{
+		{"alone", nil, "192.0.2.1:1", all / 2, all/2 + 1},
+		{"beside one that took all it may", []string{"192.0.2.1:1"}, "192.0.2.2:1", all / 4, all / 4},
+		{"beside five", []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.4:1", "192.0.2.5:1"}, "192.0.2.6:1", 1, all / 16},
+		{"another port is no other address", []string{"192.0.2.1:1"}, "192.0.2.1:2", 0, 0},
+		{"nor is a neighbour in a /64", []string{"[2001:db8::1]:1"}, "[2001:db8::2]:1", 0, 0},
+		{"another /64", []string{"[2001:db8::1]:1"}, "[2001:db8:0:1::2]:1", all / 4, all / 4},
+		{"a trusted proxy", []string{"192.0.2.1:1"}, proxy, all / 2, all / 2},
+	} {
+		h := newHeads()
+		var begun []*headConn
+		for _, other := range test.others {
+			begun = append(begun, fill(h, other)...)
+		}
+		mine := fill(h, test.addr)
+		if len(mine) < test.least || len(mine) > test.most {
+			t.Errorf("%s: %d long heads at once, want %d to %d", test.name, len(mine), test.least, test.most)
+		}
+		for _, c := range append(begun, mine...) {
+			c.done()
+		}
+		if h.left != headBudget || len(h.held) != 0 || h.reserve != nil {
+			t.Errorf("%s: after all of them %d of %d are left, held by %v", test.name, h.left, headBudget, h.held)
+		}
+	}
+
+	// One head that is too long for a share has the reserve, however long it is.
+	h := newHeads()
+	c := &headConn{Conn: peerConn{addr: "192.0.2.1:1"}, heads: h}
+	n := 0
+	for h.take(c) {
+		n++
+	}
+	if want := (headBudget/2 + headReserve) / headStep; n != want {
+		t.Errorf("one head takes %d steps, want %d", n, want)
+	}
+}
