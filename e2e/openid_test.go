@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,6 +190,10 @@ func TestOpenIDRefreshToken(t *testing.T) {
 		if err := upload(t, resolver(t, h), dockerImage(t), r.host+"/team-alpha/it:1", ""); err != nil {
 			t.Errorf("push after that: %v", err)
 		}
+	}
+	// A4: a misspelt name sends the token nowhere, and the person hears how to write it.
+	if a := s.get(t, "service="+service, basic("$refresh:other", upstream)); a.Status != http.StatusUnauthorized || !strings.Contains(a.ErrorDescription, "$refresh:PROVIDER") {
+		t.Errorf("login as $refresh:other = %v, want 401 and a sentence with $refresh:PROVIDER", a)
 	}
 	for _, name := range []string{"$refresh:other", "alice"} {
 		if a := s.get(t, "service="+service, basic(name, upstream)); a.Status != http.StatusUnauthorized {

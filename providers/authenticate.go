@@ -68,6 +68,9 @@ func (c *Chain) admissible(cred Credential) (Credential, error) {
 	if cred.route.kind == 0 {
 		cred = c.Recognize(cred)
 	}
+	if cred.route.err != nil {
+		return cred, cred.route.err
+	}
 	secret := cred.Secret.Reveal()
 	switch {
 	case strings.Trim(secret, " \t\r\n\x00") == "":

@@ -16,7 +16,6 @@ type member struct {
 	provider Provider
 	abilities
 	config  Config // with its defaults
-	folded  string // the key of its name, as part of a login name
 	prefix  string
 	foreign []string // longer prefixes of others that a name behind prefix could begin with
 	match   globs
@@ -31,7 +30,6 @@ func newMember(p Provider, config Config) *member {
 		provider:  p,
 		abilities: abilitiesOf(p),
 		config:    config,
-		folded:    Login(config.Name).Key(),
 		match:     compileLoginGlobs(config.Match),
 		require:   compileGlobs(config.RequireGroups),
 	}

@@ -1,6 +1,9 @@
 package providers
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"shorepass/internal/secret"
@@ -12,24 +15,44 @@ const (
 	maxToken    = 16 << 10
 )
 
-// refreshName is the login name that says: the password is a provider's
-// refresh token. "$refresh:PROVIDER" says whose.
+// refreshName is the login name beside a provider's refresh token.
+// "$refresh:PROVIDER" says whose it is.
 const refreshName = "$refresh"
 
-// JoinRefreshName puts together again what came apart on the way: a user name
-// in Basic ends at its first colon (RFC 7617, section 2), so that "$refresh:sso"
-// and its token arrive as "$refresh" and "sso:TOKEN". Anything else it returns as
-// it is, a secret too that only looks so and begins with no provider's name.
+// ErrRefreshName says that it is not certain which provider a refresh token is
+// of: the login name names none, or several could be meant. The token is sent to
+// none of them. It comes wrapped together with ErrRejected.
+var ErrRefreshName = errors.New("the login name does not say which provider the refresh token is of")
+
+// JoinRefreshName undoes a cut in "$refresh:PROVIDER": a user name in Basic ends
+// at its first colon (RFC 7617, section 2), so that "$refresh:sso" and its token
+// arrive as "$refresh" and "sso:TOKEN". Anything else it returns as it is. What
+// then still has a colon beside "$refresh" is refused by [Chain.Recognize]: it
+// is a misspelt name and a token, or else a token that may follow a name only.
 func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secret.Text) {
 	name, token, ok := strings.Cut(password.Reveal(), ":")
 	if login.Key() != refreshName || !ok {
 		return login, password
 	}
-	m := c.member(name)
+	m := c.named(name)
 	if m == nil {
 		return login, password
 	}
-	return Login(refreshName + ":" + m.folded), secret.New(token)
+	return Login(refreshName + ":" + m.config.Name), secret.New(token)
+}
+
+// named returns the provider that a person means by name, or nil: case and blanks
+// around it make no difference, as no two providers' names differ in case alone.
+func (c *Chain) named(name string) *member {
+	login, err := ParseLogin(name)
+	if err != nil {
+		return nil
+	}
+	i := slices.IndexFunc(c.members, func(m *member) bool { return strings.EqualFold(m.config.Name, string(login)) })
+	if i < 0 {
+		return nil
+	}
+	return c.members[i]
 }
 
 // route is the kind of a secret and the providers that may see it. Recognize
@@ -37,22 +60,35 @@ func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secre
 type route struct {
 	kind    Kind
 	members []*member // in the order of asking; none when the secret is nobody's
+	err     error     // why there are none, for the person; nil where there is no more to say
 }
 
 // Recognize returns cred with its route: whether the secret is a password, a
 // provider's refresh token or an ID token, and which providers may see it. It
 // asks no provider.
 //
-// It is a refresh token when the login is "$refresh" or "$refresh:PROVIDER", or
-// it is a JWT of a trusted issuer whose typ claim is "Refresh" or "Offline", or
-// the first provider whose match has the name takes refresh tokens and no
-// passwords (a file that knows the name is not its own is passed over). Any
-// other JWT is an ID token, also when nobody trusts its issuer: then it is
+// A JWT goes to no provider but one that trusts its issuer. The secret is a
+// refresh token
+//
+//   - of PROVIDER, where the login name is "$refresh:PROVIDER";
+//   - of the one provider that takes refresh tokens, where it is "$refresh", or
+//     of the one that is the JWT's issuer;
+//   - of its issuer, where it is a JWT whose typ claim is "Refresh" or "Offline";
+//   - of the first provider whose match has the name, if that takes refresh
+//     tokens and no passwords (a file that knows the name is not its own is
+//     passed over).
+//
+// Where that leaves none or several, the route's error wraps [ErrRefreshName].
+// Any other JWT is an ID token, also when nobody trusts its issuer: then it is
 // nobody's, and [Chain.Authenticate] shows it to no provider.
 func (c *Chain) Recognize(cred Credential) Credential {
 	cred.route = c.route(cred.Login, cred.Secret.Reveal())
 	return cred
 }
+
+// Misrouted returns the error for a secret that no provider may see, since its
+// login name does not say whose it is, or nil. The error wraps ErrRefreshName.
+func (c Credential) Misrouted() error { return c.route.err }
 
 func (c *Chain) route(login Login, text string) route {
 	var t token
@@ -61,17 +97,20 @@ func (c *Chain) route(login Login, text string) route {
 	if len(text) <= maxToken {
 		t, isToken, err = peek(text)
 	}
-	if name, ok := strings.CutPrefix(login.Key(), refreshName); ok && (name == "" || name[0] == ':') {
-		return c.routeRefresh(strings.TrimPrefix(name, ":"), t, isToken, err)
+	if rest, ok := strings.CutPrefix(login.Key(), refreshName); ok && (rest == "" || rest[0] == ':') {
+		if err != nil {
+			return c.toOne(RefreshToken, nil, "the token is malformed")
+		}
+		return c.routeRefresh(login, text, t)
 	}
 	if isToken && !t.sealed {
 		if err != nil || t.issuer == "" {
 			return route{kind: IDToken}
 		}
-		return c.routeToken(t)
+		return c.routeToken(login, t)
 	}
 	if m := c.firstFor(login); m != nil && m.accepts(RefreshToken) && !m.accepts(Password) {
-		return route{RefreshToken, []*member{m}}
+		return route{kind: RefreshToken, members: []*member{m}}
 	}
 	if isToken {
 		return route{kind: IDToken} // sealed, and nobody said that it is a refresh token
@@ -79,43 +118,77 @@ func (c *Chain) route(login Login, text string) route {
 	return c.routePassword(login)
 }
 
-// routeRefresh chooses for "$refresh:name". A JWT that names its issuer goes to
-// no other, whatever the name says.
-func (c *Chain) routeRefresh(name string, t token, isToken bool, err error) route {
-	to := route{kind: RefreshToken}
-	if err != nil {
-		return to
-	}
-	for _, m := range c.members {
-		named := name == "" || name == m.folded
-		theirs := !isToken || t.issuer == "" || m.trusts(t.issuer)
-		if named && theirs && m.accepts(RefreshToken) {
-			to.members = []*member{m}
-			return to
+// routeRefresh chooses for "$refresh" and "$refresh:PROVIDER". t is empty unless
+// the token is a JWT.
+func (c *Chain) routeRefresh(login Login, text string, t token) route {
+	_, name, isNamed := strings.Cut(string(login), ":")
+	switch {
+	case isNamed || login.Key() != refreshName: // a colon that is one in the key alone
+		m := c.named(name)
+		switch {
+		case m == nil:
+			return c.toOne(RefreshToken, nil, "no provider has that name")
+		case !m.accepts(RefreshToken):
+			return c.toOne(RefreshToken, nil, "the provider takes no refresh tokens")
+		case t.issuer != "" && !m.trusts(t.issuer):
+			return c.toOne(RefreshToken, nil, "the token is of another issuer than the provider")
 		}
+		return c.toOne(RefreshToken, []*member{m}, "")
+	case strings.Contains(text, ":"):
+		return c.toOne(RefreshToken, nil, "no provider has the name before the colon")
 	}
-	return to
+	return c.routeByIssuer(t)
 }
 
-// routeToken chooses by issuer, whatever the login name is.
-func (c *Chain) routeToken(t token) route {
-	kinds := []Kind{IDToken, RefreshToken} // a refresh token need not say that it is one
-	if t.typ == "Refresh" || t.typ == "Offline" {
-		kinds = []Kind{RefreshToken}
-	}
-	for _, kind := range kinds {
-		for _, m := range c.members {
-			if m.trusts(t.issuer) && m.accepts(kind) && (len(kinds) == 1 || kind == IDToken || !m.accepts(Password)) {
-				return route{kind, []*member{m}}
-			}
+// routeByIssuer chooses the one provider that takes refresh tokens and trusts the
+// issuer, where the token names one.
+func (c *Chain) routeByIssuer(t token) route {
+	var able []*member
+	for _, m := range c.members {
+		if m.accepts(RefreshToken) && (t.issuer == "" || m.trusts(t.issuer)) {
+			able = append(able, m)
 		}
 	}
-	return route{kind: kinds[0]}
+	if len(able) > 1 {
+		return c.toOne(RefreshToken, nil, "several providers take refresh tokens")
+	}
+	return c.toOne(RefreshToken, able, "no provider takes refresh tokens of this issuer")
+}
+
+// toOne returns the route to the one member that there is, or the problem. Where
+// no provider takes refresh tokens there is nothing that a person could write.
+func (c *Chain) toOne(kind Kind, members []*member, problem string) route {
+	if len(members) == 1 {
+		return route{kind: kind, members: members}
+	}
+	if !slices.ContainsFunc(c.members, func(m *member) bool { return m.accepts(RefreshToken) }) {
+		return route{kind: kind}
+	}
+	return route{kind: kind, err: fmt.Errorf("%w: %s: %w", ErrRefreshName, problem, ErrRejected)}
+}
+
+// routeToken chooses for a JWT that names its issuer.
+func (c *Chain) routeToken(login Login, t token) route {
+	if t.typ == "Refresh" || t.typ == "Offline" {
+		return c.routeByIssuer(t)
+	}
+	for _, m := range c.members {
+		if m.trusts(t.issuer) && m.accepts(IDToken) {
+			return route{kind: IDToken, members: []*member{m}}
+		}
+	}
+	if m := c.firstFor(login); m != nil && m.accepts(RefreshToken) && !m.accepts(Password) && m.trusts(t.issuer) {
+		return route{kind: RefreshToken, members: []*member{m}} // which need not say that it is one
+	}
+	return route{kind: IDToken}
 }
 
 func (c *Chain) routePassword(login Login) route {
 	to := route{kind: Password}
-	if login == "" || login.Reserved() {
+	switch {
+	case strings.HasPrefix(login.Key(), refreshName[:1]):
+		return c.toOne(Password, nil, "it begins like "+refreshName+" and is another")
+	case login == "" || login.Reserved():
 		return to
 	}
 	for _, m := range c.members {

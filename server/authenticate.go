@@ -78,6 +78,9 @@ func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credent
 	asked := gen.Chain.Recognize(providers.Credential{
 		Login: login, Secret: password, Address: from.peer, Service: service, Offline: cred.offline,
 	})
+	if err := asked.Misrouted(); err != nil {
+		return principal{}, err
+	}
 	if asked.Kind() == providers.RefreshToken {
 		return s.redeemUpstream(ctx, gen, asked, client)
 	}

@@ -85,6 +85,9 @@ func wireError(err error) httpError {
 			message: "authentication required: log in first, for example with docker login"}
 	case errors.Is(err, providers.ErrUnavailable), errors.Is(err, registry.ErrNoValidKey):
 		return unavailable(err)
+	case errors.Is(err, providers.ErrRefreshName):
+		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
+			message: "the refresh token was sent nowhere; write the user name as $refresh:PROVIDER, with the provider's name as your operators have it"}
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "incorrect username or password, or the login has ended; log in again"}

@@ -1,0 +1,18 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"shorepass/providers"
+)
+
+// A4: the person who wrote "$refresh:ssoo" hears how it is written.
+func TestRefreshNameIsExplained(t *testing.T) {
+	got := wireError(fmt.Errorf("%w: no provider has that name: %w", providers.ErrRefreshName, providers.ErrRejected))
+	if got.status != http.StatusUnauthorized || got.oauth != "invalid_grant" || !strings.Contains(got.message, "$refresh:PROVIDER") {
+		t.Errorf("wireError(ErrRefreshName) = %d %s %q, want 401 and a sentence with $refresh:PROVIDER", got.status, got.oauth, got.message)
+	}
+}
