@@ -19,7 +19,7 @@ func TestContract(t *testing.T) {
 		return providertest.Harness{
 			Provider: client(t, op.Issuer, nil),
 			Accounts: []providertest.Account{
-				{Logins: []string{"alice", " ALICE "}, Password: "alice's pass", User: "alice", Groups: []string{"devs", "ops"}},
+				{Logins: []string{"alice", " alice "}, Password: "alice's pass", User: "alice", Groups: []string{"devs", "ops"}},
 				{Logins: []string{odd.Name}, Password: odd.Password, User: odd.Name},
 			},
 			Disabled: &providertest.Account{Logins: []string{left.Name}, Password: left.Password},
