@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	goidc "github.com/coreos/go-oidc/v3/oidc"
@@ -25,70 +24,40 @@ type client struct {
 	watched []string // claims that no other name may look like
 }
 
-// refusals are the errors of a token endpoint that are about the person or the
-// grant (RFC 6749, section 5.2; OpenID Connect Core 1.0, section 3.1.2.6;
-// mfa_required is Auth0's). All others, such as invalid_client and
-// invalid_scope, are about shorepass or about the provider, and say nothing of
-// whether a password is right.
-var refusals = []string{
-	"invalid_grant", "access_denied", "mfa_required",
-	"interaction_required", "login_required", "consent_required", "account_selection_required",
-}
-
-// ask sends one request to the token endpoint, by way of send. It is sent once:
-// whether it arrived cannot be known, and a password that arrives twice is two
-// failures, a refresh token that arrives twice is a theft to the provider. The
-// error wraps ErrRejected when the provider refused the person or the grant.
-func (c *client) ask(ctx context.Context, m *metadata, scopes []string, send func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
+// ask sends one request of a grant to the token endpoint, by way of send. It is
+// sent once: whether it arrived cannot be known, and a password that arrives twice
+// is two failures, a refresh token that arrives twice is a theft to the provider.
+// The error is that of tokenError.
+func (c *client) ask(ctx context.Context, m *metadata, grant string, scopes []string, send func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
 	address, err := m.token.use()
 	if err != nil {
-		return nil, err
+		return nil, providers.NotSent(err)
 	}
 	style, err := m.authStyle(c.cfg)
 	if err != nil {
-		return nil, err
+		return nil, providers.NotSent(err)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err // nothing is spent yet
+		return nil, providers.NotSent(err)
 	}
 	ctx, cancel := detached(ctx, c.cfg.Timeout)
 	defer cancel()
-	token, err := send(goidc.ClientContext(ctx, c.http), &oauth2.Config{
+	var got progress
+	token, err := send(got.watch(goidc.ClientContext(ctx, c.http)), &oauth2.Config{
 		ClientID:     c.cfg.ClientID,
 		ClientSecret: c.cfg.ClientSecret.Reveal(),
 		Endpoint:     oauth2.Endpoint{TokenURL: address, AuthStyle: style},
 		Scopes:       scopes,
 	})
 	if err != nil {
-		return nil, tokenError(err)
+		return nil, tokenError(grant, err, &got)
 	}
 	return token, nil
 }
 
-// tokenError sorts a failure of the token endpoint. The body is left out of the
-// text: only its error code and a bounded description are fit for a log.
-func tokenError(err error) error {
-	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
-	if !ok {
-		return brief(err)
-	}
-	status := 0
-	if answer.Response != nil {
-		status = answer.Response.StatusCode
-	}
-	said := fmt.Errorf("the token endpoint answered %d %q %q", status, answer.ErrorCode, cut(answer.ErrorDescription))
-	// 200 with an error in it is an old habit of some. A 5xx or a 429 is not
-	// about the person, whatever it says.
-	definite := status == http.StatusOK || status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout
-	if definite && slices.Contains(refusals, answer.ErrorCode) {
-		return fmt.Errorf("%w: %w", providers.ErrRejected, said)
-	}
-	return said
-}
-
 // refresh redeems a refresh token, for the scopes that it was made with.
 func (c *client) refresh(ctx context.Context, m *metadata, renewal secret.Text) (*oauth2.Token, error) {
-	token, err := c.ask(ctx, m, nil, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+	token, err := c.ask(ctx, m, grantRefresh, nil, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: renewal.Reveal()}).Token()
 	})
 	if err != nil {
@@ -113,9 +82,10 @@ func (c *client) revoke(ctx context.Context, m *metadata, renewal secret.Text) e
 	}
 	ctx, cancel := detached(ctx, c.cfg.Timeout)
 	defer cancel()
-	resp, err := c.http.Do(req.WithContext(ctx))
+	var got progress
+	resp, err := c.http.Do(req.WithContext(got.watch(ctx)))
 	if err != nil {
-		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, err)
+		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, got.fault(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -175,11 +145,12 @@ func (c *client) userinfo(ctx context.Context, m *metadata, access string) (docu
 }
 
 // get returns the body of a URL of the provider, with the access token bearer
-// if there is one. Any status but 200 is an error.
+// if there is one. Any status but 200 is an error; none quotes the answer.
 func (c *client) get(ctx context.Context, address, bearer string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	var got progress
+	req, err := http.NewRequestWithContext(got.watch(ctx), http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -188,12 +159,12 @@ func (c *client) get(ctx context.Context, address, bearer string) ([]byte, error
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, got.fault(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, err
+		return nil, got.fault(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, statusError(resp.StatusCode)

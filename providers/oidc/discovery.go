@@ -21,6 +21,10 @@ import (
 // it, so that a provider that is down is not asked once a login.
 const failureHolds = time.Second
 
+// probeLimit bounds a probe, so that it fits into a login whose other requests
+// took as long as they may.
+const probeLimit = 1500 * time.Millisecond
+
 // metadata is what the provider says of itself (OpenID Connect Discovery 1.0,
 // section 3), checked.
 type metadata struct {
@@ -70,8 +74,9 @@ func (g gate) leave() { <-g }
 // discovery reads the provider's metadata at first use and keeps it. It is safe
 // for concurrent use.
 type discovery struct {
-	cfg    Config
-	client *client
+	cfg        Config
+	client     *client
+	probeLimit time.Duration
 
 	current atomic.Pointer[metadata]
 
@@ -95,7 +100,7 @@ func (d *discovery) get(ctx context.Context) (*metadata, error) {
 	if d.failure != nil && time.Since(d.failedAt) < failureHolds {
 		return nil, d.failure
 	}
-	return d.read(ctx)
+	return d.read(ctx, d.cfg.Timeout)
 }
 
 // refresh reads the metadata anew unless that was done within maxAge. What was
@@ -108,17 +113,39 @@ func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadat
 	if m := d.current.Load(); m != nil && time.Since(m.read) < maxAge {
 		return m, nil
 	}
-	return d.read(ctx)
+	return d.read(ctx, d.cfg.Timeout)
 }
 
-// read asks the provider. The caller holds the gate.
-func (d *discovery) read(ctx context.Context) (*metadata, error) {
-	limited, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client.http), d.cfg.Timeout)
+// probe reports whether the provider can be asked at all, by reading the metadata
+// anew; a reading that ended after since counts. It is single-flight: callers at
+// the same time share one reading. The error is nil also when ctx ended too soon
+// to tell.
+func (d *discovery) probe(ctx context.Context, since time.Time) error {
+	if d.gate.enter(ctx) != nil {
+		return nil
+	}
+	defer d.gate.leave()
+	if m := d.current.Load(); m != nil && m.read.After(since) {
+		return nil
+	}
+	if d.failure != nil && d.failedAt.After(since) {
+		return d.failure
+	}
+	if _, err := d.read(ctx, d.probeLimit); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// read asks the provider, within limit. The caller holds the gate.
+func (d *discovery) read(ctx context.Context, limit time.Duration) (*metadata, error) {
+	limited, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client.http), limit)
 	defer cancel()
 	begun := time.Now()
-	found, err := goidc.NewProvider(limited, d.cfg.Issuer)
+	var got progress
+	found, err := goidc.NewProvider(got.watch(limited), d.cfg.Issuer)
 	if err != nil {
-		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, brief(err))
+		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, got.quoted(err))
 		if ctx.Err() == nil { // else the caller went away, which says nothing of the provider
 			d.failure, d.failedAt = err, time.Now()
 		}
@@ -170,7 +197,7 @@ func parseMetadata(cfg Config, found *goidc.Provider) (*metadata, error) {
 		Algorithms  []string `json:"id_token_signing_alg_values_supported"`
 	}
 	if err := found.Claims(&doc); err != nil {
-		return nil, fmt.Errorf("read the discovery document: %w", err)
+		return nil, fmt.Errorf("read the discovery document: %w", new(progress).quoted(err))
 	}
 	issuer, err := url.Parse(cfg.Issuer)
 	if err != nil {
@@ -205,7 +232,7 @@ func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
 		return endpoint{err: fmt.Errorf("the provider's %s is not a URL", name)}
 	case u.Scheme != "https" && (u.Scheme != "http" || issuer.Scheme != "http"):
-		return endpoint{err: fmt.Errorf("the provider's %s %q is not https", name, raw)}
+		return endpoint{err: fmt.Errorf("the provider's %s %q is not https", name, cut(raw))}
 	}
 	host := authority(u)
 	if host == authority(issuer) || slices.ContainsFunc(hosts, func(h string) bool {
@@ -213,7 +240,7 @@ func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
 	}) {
 		return endpoint{url: raw}
 	}
-	return endpoint{err: fmt.Errorf("the provider's %s is on %q, another host than the issuer's: if that is right, add it to hosts", name, u.Host)}
+	return endpoint{err: fmt.Errorf("the provider's %s is on %q, another host than the issuer's: if that is right, add it to hosts", name, cut(u.Host))}
 }
 
 // authority returns host and port in one form, so that ":443" is no difference.

@@ -8,7 +8,12 @@
 //
 // What may have arrived at the token endpoint is never sent again, so one wrong
 // password is one failure at the provider. Whether the provider is up is never
-// a reason to call a password wrong: only its own invalid_grant is.
+// a reason to call a password wrong: only an answer is that says so of the person
+// (answer.go has the table).
+//
+// Nothing that the provider says in answer to a request with a secret leaves the
+// package: it may be the secret, in any encoding. Errors hold an HTTP status, a
+// code out of a closed table, or a fault of the connection (fault.go).
 //
 // Refused on purpose: redirects, endpoints on hosts that the config does not
 // name, symmetric signatures, keys or key locations that a token brings along,

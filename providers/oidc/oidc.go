@@ -2,8 +2,10 @@ package oidc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -48,7 +50,7 @@ func New(cfg Config) (*Provider, error) {
 	}
 	watched := mapping.watched()
 	client := &client{cfg, http, watched}
-	discovery := &discovery{cfg: cfg, client: client, gate: newGate()}
+	discovery := &discovery{cfg: cfg, client: client, probeLimit: probeLimit, gate: newGate()}
 	keys := newKeySet(discovery.fetchKeys)
 	return &Provider{
 		cfg:       cfg,
@@ -117,20 +119,24 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 	}
 	m, err := p.discovery.get(ctx)
 	if err != nil {
-		return nil, err
+		return nil, providers.NotSent(err)
 	}
 	scopes := p.cfg.Scopes
 	keep := proof.Offline && p.cfg.grants(grantRefresh)
 	if keep && offers(m.scopes, "offline_access") {
 		scopes = append(scopes[:len(scopes):len(scopes)], "offline_access")
 	}
-	token, err := p.client.ask(ctx, m, scopes, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+	token, err := p.client.ask(ctx, m, grantPassword, scopes, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		return config.PasswordCredentialsToken(ctx, string(login), proof.Secret.Reveal())
 	})
 	if err != nil {
-		return nil, fmt.Errorf("password grant at %s: %w", p.cfg.Issuer, err)
+		return nil, fmt.Errorf("password grant at %s: %w", p.cfg.Issuer, p.probed(ctx, err))
 	}
-	id, err := p.identify(ctx, m, token)
+	docs, err := p.claims(ctx, m, token)
+	if err != nil {
+		return nil, providers.NotSent(err) // the password is right, so it is no failed login there
+	}
+	id, err := p.mapping.identity(docs)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +144,23 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 		id.Renewal = secret.New(token.RefreshToken)
 	}
 	return id, nil
+}
+
+// probed returns the error of a password grant. Where that tells nothing of the
+// password, which may have arrived, and the provider cannot be reached right after
+// it, the error is marked with [providers.NotSent]: such an outage must not use up
+// the attempts of everybody who logs in meanwhile.
+func (p *Provider) probed(ctx context.Context, err error) error {
+	if errors.Is(err, providers.ErrRejected) || !providers.MayHaveArrived(err) {
+		return err
+	}
+	failed := time.Now()
+	ctx, cancel := detached(ctx, maxTimeout)
+	defer cancel()
+	if p.discovery.probe(ctx, failed) != nil {
+		return providers.NotSent(err)
+	}
+	return err
 }
 
 // RedeemRefreshToken implements [providers.RefreshGrant]. The token in the
@@ -177,10 +200,19 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 	return p.mapping.identity(documents{claims})
 }
 
-// identify makes an identity of a token endpoint's answer: of its ID token, and
-// of userinfo where there is none or it does not say all. An ID token that does
-// not verify is the provider's fault and not the person's.
+// identify makes an identity of the answer to a refresh grant.
 func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Token) (*providers.Identity, error) {
+	docs, err := p.claims(ctx, m, token)
+	if err != nil {
+		return nil, err
+	}
+	return p.mapping.identity(docs)
+}
+
+// claims returns what a token endpoint's answer says of the person: the claims of
+// its ID token, and of userinfo where there is none or it does not say all. An ID
+// token that does not verify is the provider's fault and not the person's.
+func (p *Provider) claims(ctx context.Context, m *metadata, token *oauth2.Token) (documents, error) {
 	var docs documents
 	if raw, _ := token.Extra("id_token").(string); raw != "" {
 		claims, err := p.verifier.verify(ctx, raw, fromEndpoint(p.cfg))
@@ -202,7 +234,7 @@ func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Toke
 	if len(docs) == 0 {
 		return nil, fmt.Errorf("%s gave no ID token: put openid into scopes, or set userinfo = \"auto\"", p.cfg.Issuer)
 	}
-	return p.mapping.identity(docs)
+	return docs, nil
 }
 
 func (p *Provider) asksUserinfo(m *metadata, docs documents) bool {

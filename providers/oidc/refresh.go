@@ -54,14 +54,15 @@ func gone(err error) error {
 }
 
 // ready returns the metadata once everything that an answer is verified with is
-// at hand, so that no refresh token is used up while the keys cannot be read.
+// at hand, so that no refresh token is used up while the keys cannot be read. Its
+// errors are marked with [providers.NotSent].
 func (p *Provider) ready(ctx context.Context) (*metadata, error) {
 	m, err := p.discovery.get(ctx)
 	if err != nil {
-		return nil, err
+		return nil, providers.NotSent(err)
 	}
 	if _, err := p.keys.get(ctx); err != nil {
-		return nil, err
+		return nil, providers.NotSent(err)
 	}
 	return m, nil
 }

@@ -1,19 +1,27 @@
 package oidc
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
 )
 
-// maxBody bounds what a provider may answer. Discovery documents and key sets
-// of the large ones have some ten kilobytes.
-const maxBody = 512 << 10
+// Limits of one answer. Discovery documents and key sets of the large providers
+// have some ten kilobytes. The elements are those of its JSON, each of which may
+// cost a hundred bytes of memory for two of the answer.
+const (
+	maxBody     = 512 << 10
+	maxElements = 64 << 10
+)
 
-var errBodyTooLarge = fmt.Errorf("the provider's answer has more than %d bytes", maxBody)
+var (
+	errBodyTooLarge    = fmt.Errorf("the provider's answer has more than %d bytes", maxBody)
+	errTooManyElements = fmt.Errorf("the provider's answer has more than %d elements", maxElements)
+)
 
 // newHTTPClient returns the client for everything that is asked of the provider: it
 // follows no redirect, takes no endless answer, and keeps its connections.
@@ -32,6 +40,12 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 		MaxConnsPerHost:        128,
 		IdleConnTimeout:        90 * time.Second,
 		ForceAttemptHTTP2:      true,
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+			if answer.StatusCode != http.StatusOK {
+				return proxyError(answer.StatusCode) // the transport's own error would quote the status line
+			}
+			return nil
+		},
 	}
 	return &http.Client{
 		Transport: limited{transport},
@@ -42,8 +56,8 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 	}, nil
 }
 
-// limited is a transport whose answers end with an error at maxBody, so that
-// the libraries above it, which read to the end, cannot be fed for ever.
+// limited is a transport that reads each answer whole, up to its limits and
+// after decompression, so that the libraries above it cannot be fed for ever.
 type limited struct{ next *http.Transport }
 
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -56,34 +70,34 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxBody}
+	defer resp.Body.Close()
+	body, err := readBody(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
 
 func (l limited) CloseIdleConnections() { l.next.CloseIdleConnections() }
 
-type limitedBody struct {
-	io.ReadCloser
-	left int
+func readBody(from io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(from, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > maxBody:
+		return nil, errBodyTooLarge
+	case elements(body) > maxElements:
+		return nil, errTooManyElements
+	}
+	return body, nil
 }
 
-func (b *limitedBody) Read(p []byte) (int, error) {
-	if len(p) > b.left+1 {
-		p = p[:b.left+1]
-	}
-	n, err := b.ReadCloser.Read(p)
-	if n > b.left {
-		return 0, errBodyTooLarge
-	}
-	b.left -= n
-	return n, err
-}
-
-// statusError is an HTTP status that was not the one hoped for.
-type statusError int
-
-func (e statusError) Error() string {
-	return fmt.Sprintf("the provider answered %d %s", int(e), http.StatusText(int(e)))
+// elements returns how many elements a JSON text has at most. Those that stand
+// within a string are counted too, which spares a parser.
+func elements(text []byte) int {
+	return bytes.Count(text, []byte(",")) + bytes.Count(text, []byte("[")) + bytes.Count(text, []byte("{"))
 }
 
 // detached returns a context with the deadline of ctx, at most limit away, that
@@ -96,23 +110,3 @@ func detached(ctx context.Context, limit time.Duration) (context.Context, contex
 	}
 	return context.WithDeadline(context.WithoutCancel(ctx), until)
 }
-
-// briefly bounds the text of an error.
-const briefly = 300
-
-func cut(text string) string {
-	if len(text) > briefly {
-		return strings.ToValidUTF8(text[:briefly], "") + "…"
-	}
-	return text
-}
-
-// briefError is an error of a library that may hold a whole answer of the
-// provider in its text.
-type briefError struct{ err error }
-
-func brief(err error) error { return briefError{err} }
-
-func (e briefError) Error() string { return cut(e.err.Error()) }
-
-func (e briefError) Unwrap() error { return e.err }

@@ -1,0 +1,365 @@
+package oidc_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+	"shorepass/providers/oidc/oidctest"
+	"shorepass/throttle"
+)
+
+// verdict names the outcome of a grant: "refused" and the reason, or "cannot
+// tell" and whether the secret counts as one that may have arrived.
+func verdict(err error) string {
+	switch {
+	case err == nil:
+		return "accepted"
+	case errors.Is(err, providers.ErrRejected):
+		return "refused: " + string(providers.ReasonOf(err))
+	case errors.Is(err, providers.ErrGone):
+		return "gone"
+	case providers.MayHaveArrived(err):
+		return "cannot tell, may have arrived"
+	}
+	return "cannot tell, not tried"
+}
+
+// B11, D13: which error answers of a token endpoint refuse a person's password, or
+// a refresh token.
+func TestTokenAnswers(t *testing.T) {
+	const (
+		wrong    = "refused: wrong password"
+		locked   = "refused: locked"
+		disabled = "refused: disabled"
+		expired  = "refused: expired"
+		gone     = "gone"
+		arrived  = "cannot tell, may have arrived"
+		untried  = "cannot tell, not tried"
+	)
+	object := func(code string) string {
+		return fmt.Sprintf(`{"error":%q,"error_description":"Bad credentials"}`, code)
+	}
+	entra := func(codes string) string { return `{"error":"invalid_grant","error_codes":` + codes + `}` }
+	i := oidctest.NewIssuer(t)
+	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	oidc.WaitForProbes(p)
+	for _, tt := range []struct {
+		status    int
+		challenge string // WWW-Authenticate
+		body      string
+		password  string
+		refresh   string
+	}{
+		{400, "", object("invalid_grant"), wrong, gone},
+		{401, "", object("invalid_grant"), wrong, gone},
+		{401, `Basic realm="x"`, object("invalid_grant"), wrong, gone},
+		{403, "", object("invalid_grant"), wrong, gone}, // Auth0
+		{422, "", object("invalid_grant"), wrong, gone},
+		{200, "", object("invalid_grant"), wrong, gone},
+		{401, "", object("access_denied"), wrong, gone}, // Dex
+		{400, "", object("mfa_required"), disabled, gone},
+		{403, "", object("too_many_attempts"), locked, gone},
+
+		{401, "", object("unauthorized"), wrong, gone}, // the UAA, of the person
+		{401, `Bearer error="unauthorized"`, object("unauthorized"), wrong, gone},
+		{401, `Basic realm="UAA/client"`, object("unauthorized"), arrived, arrived}, // the UAA, of the client
+		{401, "", object("invalid_token"), wrong, gone},                             // the UAA, of a refresh token
+		{401, "", object("invalid_credentials"), wrong, gone},
+		{400, "", object("invalid_credentials"), wrong, gone},
+		{400, "", object("no such user: client_7"), wrong, gone},
+		{403, "", object("user_is_blocked"), wrong, gone},
+		{401, "", object("Unauthorized"), wrong, gone},
+		{400, "", object("Bad Request"), arrived, arrived}, // a framework
+		{403, "", object("Forbidden"), arrived, arrived},   // a gateway
+		{404, "", object("user_not_found"), arrived, arrived},
+		{200, "", object("invalid_credentials"), arrived, arrived},
+
+		{400, "", object("invalid_client"), untried, untried},
+		{401, `Basic realm="x"`, object("invalid_client"), untried, untried},
+		{400, "", object("unauthorized_client"), untried, untried},
+		{400, "", object("unsupported_grant_type"), untried, untried},
+		{401, "", object("client_disabled"), arrived, arrived},
+		{400, "", object("invalid_request"), untried, gone}, // Dex, of a refresh token that was used or is unknown
+		{401, "", object("invalid_request"), untried, untried},
+		{400, "", object("invalid_scope"), untried, gone},
+		{400, "", object("temporarily_unavailable"), arrived, arrived},
+		{400, "", object("server_error"), arrived, arrived},
+		{400, "", object("slow_down"), arrived, arrived},
+		{403, "", object("server_error"), arrived, arrived},
+
+		{400, "", ``, arrived, arrived},
+		{400, "", `<html>`, arrived, arrived},
+		{400, "", `{}`, arrived, arrived},
+		{400, "", `{"error":{"code":400}}`, arrived, arrived},
+		{401, "", ``, arrived, arrived},
+		{401, "", `{}`, arrived, arrived},
+		{401, `Basic realm="proxy"`, ``, arrived, arrived},
+		{403, "", `<html>`, arrived, arrived},
+		{404, "", ``, arrived, arrived},
+		{408, "", object("invalid_grant"), arrived, arrived},
+		{429, "", object("invalid_grant"), arrived, arrived},
+		{302, "", object("invalid_grant"), arrived, arrived},
+		{500, "", object("invalid_grant"), arrived, arrived},
+		{503, "", object("invalid_grant"), arrived, arrived},
+
+		{400, "", entra(`[50126]`), wrong, gone},
+		{400, "", entra(`[50034]`), "refused: no such account", gone},
+		{400, "", entra(`[50053]`), locked, gone},
+		{400, "", entra(`[50057]`), disabled, gone},
+		{400, "", entra(`[50055]`), expired, gone},
+		{400, "", entra(`[7,50055]`), expired, gone},
+		{400, "", entra(`[80002]`), arrived, arrived}, // its agent does not answer
+		{503, "", entra(`[50053]`), arrived, arrived},
+		{400, "", entra(`[7]`), wrong, gone},
+		{400, "", entra(`[]`), wrong, gone},
+		{400, "", entra(`"50053"`), wrong, gone},
+		{400, "", entra(`{"50053":50053}`), wrong, gone},
+	} {
+		i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if tt.challenge != "" {
+				w.Header().Set("WWW-Authenticate", tt.challenge)
+			}
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte(tt.body))
+		})
+		_, err := authenticate(t.Context(), p, password("alice", "pw"))
+		if got := verdict(err); got != tt.password {
+			t.Errorf("password: %d %s %s = %s (%v), want %s", tt.status, tt.challenge, tt.body, got, err, tt.password)
+		}
+		_, err = p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: secret.New("r")})
+		if got := verdict(err); got != tt.refresh {
+			t.Errorf("refresh: %d %s %s = %s (%v), want %s", tt.status, tt.challenge, tt.body, got, err, tt.refresh)
+		}
+	}
+}
+
+// B11: an operator reads what to do of the error of our own client.
+func TestTokenAnswerSaysWhatToDo(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(`{"error":"invalid_client"}`))
+	})
+	_, err := authenticate(t.Context(), client(t, i.URL, nil), password("alice", "pw"))
+	want := "password grant at " + i.URL + ": the token endpoint answered 401 invalid_client (check client_id, client_secret and auth_style)"
+	if err == nil || err.Error() != want {
+		t.Errorf("Authenticate = %v, want %s", err, want)
+	}
+}
+
+// A secret that did not reach the provider is no failed login there; nor is one
+// where the provider cannot be reached right after it.
+func TestMayHaveArrived(t *testing.T) {
+	const arrived, untried = "cannot tell, may have arrived", "cannot tell, not tried"
+	broken := func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }
+	failing := func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusBadGateway) }
+	hanging := func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm() // the server sees that a client is gone only once it has read the body
+		<-r.Context().Done()
+	}
+	good := func(i *oidctest.Issuer) http.HandlerFunc {
+		return answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"preferred_username": nil})})
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(i *oidctest.Issuer) // once metadata and keys are known
+		want   string
+	}{
+		{"the connection breaks", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, broken) }, arrived},
+		{"502", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, failing) }, arrived},
+		{"no answer", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, hanging) }, arrived},
+		{"the connection breaks, and discovery fails", func(i *oidctest.Issuer) {
+			i.Replace(oidctest.TokenPath, broken)
+			i.Replace(oidctest.DiscoveryPath, failing)
+		}, untried},
+		{"no answer, and none from discovery", func(i *oidctest.Issuer) {
+			i.Replace(oidctest.TokenPath, hanging)
+			i.Replace(oidctest.DiscoveryPath, hanging)
+		}, untried},
+		{"the port is closed", func(i *oidctest.Issuer) { i.Server.CloseClientConnections(); i.Server.Listener.Close() }, untried},
+		{"the token endpoint moved elsewhere", func(i *oidctest.Issuer) {
+			i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{"token_endpoint": "https://elsewhere.example/token"})))
+		}, untried},
+		{"accepted, and userinfo fails", func(i *oidctest.Issuer) {
+			i.Replace(oidctest.TokenPath, good(i))
+			i.Replace(oidctest.UserinfoPath, failing)
+		}, untried},
+		{"accepted, and the ID token does not verify", func(i *oidctest.Issuer) {
+			i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "id_token": i.IDToken(map[string]any{"aud": "vault"})}))
+		}, untried},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			i := oidctest.NewIssuer(t)
+			p := client(t, i.URL, func(c *oidc.Config) { c.Groups.Claim = "" })
+			if tt.want == arrived {
+				oidc.WaitForProbes(p)
+			}
+			known := tt.name != "the token endpoint moved elsewhere"
+			if known {
+				if _, err := p.Ping(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tt.change(i)
+			if _, err := authenticate(t.Context(), p, password("alice", "pw")); verdict(err) != tt.want {
+				t.Errorf("Authenticate = %v: %s, want %s", err, verdict(err), tt.want)
+			}
+			if n := i.Requests(oidctest.TokenPath); n > 1 {
+				t.Errorf("the password was sent %d times", n)
+			}
+		})
+	}
+}
+
+// A TLS handshake that fails comes before any secret.
+func TestNotSentWithoutTrust(t *testing.T) {
+	i := oidctest.NewTLSIssuer(t)
+	p := client(t, i.URL, nil)
+	_, err := authenticate(t.Context(), p, password("alice", "pw"))
+	if verdict(err) != "cannot tell, not tried" || !strings.Contains(err.Error(), "unknown authority: name it in tls.ca") {
+		t.Errorf("Authenticate = %v: %s, want that nothing was sent, and tls.ca", err, verdict(err))
+	}
+}
+
+// Logins that fail at the same moment share a probe.
+func TestOneProbe(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := client(t, i.URL, nil)
+	oidc.WaitForProbes(p)
+	if _, err := p.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const logins = 20
+	var waiting atomic.Int32
+	all := make(chan struct{})
+	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+		if waiting.Add(1) == logins {
+			close(all)
+		}
+		<-all
+		http.Error(w, "", http.StatusBadGateway)
+	})
+	held := make(chan struct{})
+	time.AfterFunc(time.Second, func() { close(held) })
+	i.Replace(oidctest.DiscoveryPath, func(w http.ResponseWriter, r *http.Request) {
+		<-held // until all are there
+		answer(i.Metadata(nil))(w, r)
+	})
+	before := i.Requests(oidctest.DiscoveryPath)
+	var wg sync.WaitGroup
+	for n := range logins {
+		wg.Go(func() {
+			if _, err := authenticate(t.Context(), p, password(fmt.Sprint("user-", n), "pw")); verdict(err) != "cannot tell, may have arrived" {
+				t.Errorf("Authenticate = %v: %s", err, verdict(err))
+			}
+		})
+	}
+	wg.Wait()
+	if n := i.Requests(oidctest.DiscoveryPath) - before; n < 1 || n > logins/4 { // more than one where a login was late
+		t.Errorf("%d probes of %d logins at once, want 1", n, logins)
+	}
+}
+
+// B5: one answer costs bounded memory, also where it is small on the wire.
+func TestLargeAnswers(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write(make([]byte, 16<<20))
+	_ = z.Close()
+	bomb := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(packed.Bytes())
+	}
+	elements := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(`{"a":[` + strings.Repeat(`[],`, 100_000) + `[]]}`))
+	}
+	keys := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(`{"keys":[` + strings.Repeat(`{},`, 70_000) + `{}]}`))
+	}
+	for name, tt := range map[string]struct {
+		handler http.HandlerFunc
+		says    string
+	}{
+		"gzip bomb":     {bomb, "the provider's answer has more than 524288 bytes"},
+		"many elements": {elements, "the provider's answer has more than 65536 elements"},
+		"many keys":     {keys, "the provider's answer has more than 65536 elements"},
+	} {
+		for _, path := range []string{oidctest.DiscoveryPath, oidctest.KeysPath, oidctest.TokenPath, oidctest.UserinfoPath} {
+			i := oidctest.NewIssuer(t)
+			i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
+			i.Replace(path, tt.handler)
+			p := client(t, i.URL, func(c *oidc.Config) { c.Userinfo, c.Timeout = "always", 10*time.Second })
+			if _, err := authenticate(t.Context(), p, password("alice", "pw")); !cannotTell(err) || !strings.HasSuffix(err.Error(), tt.says) {
+				t.Errorf("%s at %s: Authenticate = %v, want %q", name, path, err, tt.says)
+			}
+		}
+	}
+}
+
+// A proxy's answer to CONNECT may repeat the credentials that it got.
+func TestProxyIsNotQuoted(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			r := make([]byte, 4<<10)
+			n, _ := connection.Read(r)
+			_, authorization, _ := strings.Cut(string(r[:n]), "Proxy-Authorization: Basic ")
+			authorization, _, _ = strings.Cut(authorization, "\r\n")
+			fmt.Fprintf(connection, "HTTP/1.1 407 %s\r\nContent-Length: 0\r\n\r\n", authorization)
+			connection.Close()
+		}
+	}()
+	p := client(t, "https://sso.corp.example", nil)
+	oidc.UseProxy(p, &url.URL{Scheme: "http", Host: listener.Addr().String(), User: url.UserPassword("user", "proxy-canary")})
+	_, err = authenticate(t.Context(), p, password("alice", "pw"))
+	if _, leaks := leaked(err.Error(), "user:proxy-canary"); leaks || !strings.HasSuffix(err.Error(), "the proxy answered 407 Proxy Authentication Required") {
+		t.Errorf("Authenticate = %v, want the proxy's status and no more", err)
+	}
+}
+
+// B11: a refusal in the UAA's words is counted like any other, so that one wrong
+// password is one failure there, however often it comes.
+func TestRefusalIsCounted(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(`{"error":"unauthorized","error_description":"Bad credentials"}`))
+	})
+	config := providers.Config{Name: "uaa", Kind: "oidc"}.WithDefaults()
+	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, i.URL, nil), Config: config}}, throttle.NewLocalCounters(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chain.Close()
+	for range 25 {
+		if _, err := chain.Authenticate(t.Context(), password("alice", "wrong")); !errors.Is(err, providers.ErrRejected) {
+			t.Fatalf("Authenticate = %v, want ErrRejected", err)
+		}
+	}
+	if n := i.Requests(oidctest.TokenPath); n != 1 {
+		t.Errorf("25 logins with one wrong password are %d at the provider, want 1", n)
+	}
+}

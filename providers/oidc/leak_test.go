@@ -1,0 +1,269 @@
+package oidc_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+	"shorepass/providers/oidc"
+	"shorepass/providers/oidc/oidctest"
+	"shorepass/throttle"
+)
+
+// encodings are the forms in which a peer may repeat what it was sent.
+var encodings = []func(string) string{
+	func(s string) string { return s },
+	func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+	func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
+	func(s string) string { return base64.StdEncoding.EncodeToString([]byte("x" + s)) }, // the other two alignments
+	func(s string) string { return base64.StdEncoding.EncodeToString([]byte("xx" + s)) },
+	url.QueryEscape,
+	url.PathEscape,
+	func(s string) string { text, _ := json.Marshal(s); return strings.Trim(string(text), `"`) },
+	func(s string) string { return hex.EncodeToString([]byte(s)) },
+	func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
+	func(s string) string { b := []byte(s); slices.Reverse(b); return string(b) },
+}
+
+// leaked returns the first piece of eight characters of a secret, in any
+// encoding, that a text holds.
+func leaked(text, secret string) (string, bool) {
+	for _, encode := range encodings {
+		for form := encode(secret); len(form) >= 8; form = form[1:] {
+			if strings.Contains(text, form[:8]) {
+				return form[:8], true
+			}
+		}
+	}
+	return "", false
+}
+
+// received returns all that a request carried, in every encoding.
+func received(r *http.Request) string {
+	_ = r.ParseForm()
+	var values []string
+	for _, field := range r.Form {
+		values = append(values, field...)
+	}
+	for _, header := range r.Header {
+		values = append(values, header...)
+	}
+	if _, password, ok := r.BasicAuth(); ok {
+		values = append(values, password)
+	}
+	values = append(values, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+	var all []string
+	for _, value := range values {
+		for _, encode := range encodings {
+			all = append(all, encode(value))
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// raw answers with bytes that need be no HTTP.
+func raw(format string) func(http.ResponseWriter, string) {
+	return func(w http.ResponseWriter, echo string) {
+		connection, out, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintf(out, format, echo)
+		_ = out.Flush()
+		_ = connection.Close()
+	}
+}
+
+// written answers with a status, a header and a body.
+func written(status int, contentType, format string) func(http.ResponseWriter, string) {
+	return func(w http.ResponseWriter, echo string) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		if strings.Contains(format, "%") {
+			_, _ = fmt.Fprintf(w, format, echo)
+			return
+		}
+		_, _ = w.Write([]byte(format))
+	}
+}
+
+// inJSON answers with an object whose members all hold the echo.
+func inJSON(status int, members ...string) func(http.ResponseWriter, string) {
+	return func(w http.ResponseWriter, echo string) {
+		body := map[string]any{}
+		for _, member := range members {
+			name, value, ok := strings.Cut(member, "=")
+			if !ok {
+				value = echo
+			}
+			body[name] = value
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("WWW-Authenticate", `Bearer error="`+url.QueryEscape(echo)+`"`)
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(body)
+	}
+}
+
+// location answers with a redirect.
+func location(format string) func(http.ResponseWriter, string) {
+	return func(w http.ResponseWriter, echo string) {
+		w.Header().Set("Location", fmt.Sprintf(format, url.QueryEscape(echo)))
+		w.WriteHeader(http.StatusFound)
+	}
+}
+
+// A5: nothing that a provider says in answer to a request with a secret leaves
+// the package, since it may be the secret: only codes of our own do.
+func TestEchoingProvider(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	idToken := func(claim string) func(http.ResponseWriter, string) {
+		return func(w http.ResponseWriter, echo string) {
+			claims := map[string]any{claim: echo}
+			if claim == "SUB" || claim == "typ" {
+				claims = map[string]any{claim: echo, "sub": nil}
+			}
+			answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(claims)})(w, nil)
+		}
+	}
+	header := func(name string) func(http.ResponseWriter, string) {
+		return func(w http.ResponseWriter, echo string) {
+			text, _ := json.Marshal(map[string]string{"alg": "ES256", "kid": oidctest.EC, name: echo})
+			answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.Sign(string(text), claimsText(i.URL, ""), oidctest.EC)})(w, nil)
+		}
+	}
+	modes := map[string]func(http.ResponseWriter, string){
+		"error 400":             inJSON(400, "error"),
+		"error 401":             inJSON(401, "error"),
+		"error 500":             inJSON(500, "error"),
+		"error 200":             inJSON(200, "error"),
+		"description":           inJSON(400, "error=invalid_grant", "error_description", "error_uri"),
+		"description of ours":   inJSON(401, "error=invalid_client", "error_description", "error_uri"),
+		"description in form":   written(400, "text/plain", "error=invalid_grant&error_description=%s"),
+		"error in form":         written(400, "application/x-www-form-urlencoded", "error=%s"),
+		"HTML":                  written(500, "text/html", "<html>%s"),
+		"HTML 400":              written(400, "text/html", "<html>%s"),
+		"HTML 200":              written(200, "text/html", "<html>%s"),
+		"malformed JSON":        written(200, "application/json", `{"access_token": %s`),
+		"wrong types":           inJSON(200, "access_token", "expires_in"),
+		"no access token":       inJSON(200, "token", "id_token"),
+		"id_token":              inJSON(200, "access_token", "id_token"),
+		"status line":           raw("HTTP/1.1 400 %s\r\nContent-Length: 0\r\n\r\n"),
+		"malformed status line": raw("HTTP/1.1 %s\r\n\r\n"),
+		"malformed version":     raw("%s 200 OK\r\n\r\n"),
+		"malformed header":      raw("HTTP/1.1 200 OK\r\n%s\r\n\r\n"),
+		"Content-Length":        raw("HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n"),
+		"Transfer-Encoding":     raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n"),
+		"chunks":                raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n"),
+		"gzip":                  raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n%s"),
+		"100 and garbage":       raw("HTTP/1.1 100 Continue\r\n\r\n%s\r\n\r\n"),
+		"redirect":              location("https://elsewhere.example/?%s"),
+		"malformed redirect":    location("https://%%zz/%s"),
+		"claim iss":             idToken("iss"),
+		"claim aud":             idToken("aud"),
+		"claim azp":             idToken("azp"),
+		"claim exp":             idToken("exp"),
+		"claim sub":             idToken("sub"),
+		"claim SUB":             idToken("SUB"),
+		"header alg":            header("alg"),
+		"header typ":            header("typ"),
+		"header kid":            header("kid"),
+		"header crit":           header("crit"),
+	}
+	for name, mode := range modes {
+		for _, style := range []string{"client_secret_basic", "client_secret_post"} {
+			t.Run(name+" "+style, func(t *testing.T) {
+				for _, path := range []string{oidctest.TokenPath, oidctest.RevocationPath, oidctest.UserinfoPath} {
+					i.Replace(path, func(w http.ResponseWriter, r *http.Request) { mode(w, received(r)) })
+				}
+				checkLeaks(t, i, style)
+
+				// The token endpoint answers well, and userinfo echoes its access token.
+				i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": accessToken, "token_type": "Bearer"}))
+				checkLeaks(t, i, style)
+			})
+		}
+	}
+}
+
+// accessToken is a secret of the provider's.
+var accessToken = "access-" + rand.Text() + "=/+"
+
+// checkLeaks sends each kind of secret to the provider, and looks for it in the
+// errors and in the log.
+func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
+	t.Helper()
+	pass, renewal, ours := `p"<&>`+rand.Text()+"ü%", "r/+="+rand.Text(), "s "+rand.Text()
+	p := client(t, i.URL, func(c *oidc.Config) {
+		c.ClientSecret, c.AuthStyle, c.Timeout = secret.New(ours), style, time.Second
+		c.Users.Claim, c.Groups.Claim = "sub", ""
+	})
+	var said bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()}}, throttle.NewLocalCounters(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chain.Close()
+	_, err = chain.Authenticate(t.Context(), offline("alice", pass))
+	fmt.Fprintln(&said, err)
+	_, err = chain.Authenticate(t.Context(), password("$refresh:sso", renewal))
+	fmt.Fprintln(&said, err)
+	_, err = chain.Revalidate(t.Context(), &providers.Identity{Provider: "sso", Subject: "s", Renewal: secret.New(renewal)})
+	fmt.Fprintln(&said, err)
+	fmt.Fprintln(&said, chain.RevokeRenewal(t.Context(), "sso", secret.New(renewal)))
+	for what, secret := range map[string]string{"password": pass, "refresh token": renewal, "client secret": ours, "access token": accessToken} {
+		if piece, ok := leaked(said.String(), secret); ok {
+			t.Errorf("the %s is in errors and log, as %q:\n%s", what, piece, &said)
+		}
+	}
+}
+
+// A5: an ID token that comes as a password is a secret too, and what it claims
+// may be one.
+func TestErrorsQuoteNoToken(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := ci(t, i.URL, nil)
+	canary := rand.Text()
+	for _, claim := range []string{"iss", "sub", "aud", "azp", "exp", "iat", "nbf", "typ", "token_use", "scope", "SUB", "Aud", canary} {
+		for _, value := range []any{canary, []string{canary}, map[string]string{canary: canary}} {
+			claims := map[string]any{claim: value}
+			if claim == "sub" {
+				claims["azp"] = "x"
+			}
+			checkToken(t, p, i.IDToken(claims), canary)
+		}
+	}
+	for _, header := range []string{"alg", "typ", "kid", "crit", "jku"} {
+		text, _ := json.Marshal(map[string]string{"alg": "ES256", header: canary})
+		checkToken(t, p, i.Sign(string(text), claimsText(i.URL, ""), oidctest.EC), canary)
+	}
+	checkToken(t, p, i.Sign(goodHeader, canary, oidctest.EC), canary)
+	checkToken(t, p, i.Sign(goodHeader, `{"`+canary+`":1,"`+canary+`":2}`, oidctest.EC), canary)
+	checkToken(t, p, i.IDToken(map[string]any{"exp": 1234567890}), "1234567890", "2009-02-13") // a number is one, too
+}
+
+func checkToken(t *testing.T, p *oidc.Provider, token string, canaries ...string) {
+	t.Helper()
+	_, err := present(p, t, token)
+	if err == nil {
+		return
+	}
+	for _, secret := range append(canaries, token[len(token)-40:]) {
+		if piece, ok := leaked(err.Error(), secret); ok {
+			t.Errorf("the error quotes the token with %q: %v", piece, err)
+		}
+	}
+}
