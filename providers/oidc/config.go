@@ -53,8 +53,14 @@ type Config struct {
 	Audience []string `toml:"audience"`
 
 	// AuthorizedParties are clients, besides client_id and audience, that the
-	// azp claim of an ID token may name. Optional.
+	// azp claim of an ID token may name. It may also be equal to sub, as in the
+	// tokens of Google's workloads. Optional.
 	AuthorizedParties []string `toml:"authorized_parties"`
+
+	// MaxTokenAge is how long after it was issued (iat) an ID token is good as
+	// a password, whatever its exp says. One without iat must expire within it.
+	// Default "24h".
+	MaxTokenAge time.Duration `toml:"max_token_age"`
 
 	// Users says what a person is called.
 	Users Users `toml:"users"`
@@ -174,6 +180,9 @@ func (c Config) WithDefaults() Config {
 	if c.Algorithms == nil {
 		c.Algorithms = slices.Clone(asymmetric)
 	}
+	if c.MaxTokenAge == 0 {
+		c.MaxTokenAge = 24 * time.Hour
+	}
 	if c.Timeout == 0 {
 		c.Timeout = 3 * time.Second
 	}
@@ -207,6 +216,9 @@ func (c Config) Validate(fault func(key, problem string)) {
 	}
 	if c.Timeout < 0 || c.Timeout > maxTimeout {
 		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", c.Timeout, maxTimeout))
+	}
+	if c.MaxTokenAge < 0 {
+		fault("max_token_age", fmt.Sprintf("%s is negative; the shortest that works is that of the tokens themselves", c.MaxTokenAge))
 	}
 	for i, host := range c.Hosts {
 		if u, err := url.Parse("https://" + host); err != nil || u.Host != host || host == "" {

@@ -200,3 +200,73 @@ func TestKinds(t *testing.T) {
 		t.Errorf("the provider was asked %d times, want never", n)
 	}
 }
+
+// A14: an ID token is a password for max_token_age, whatever its exp says.
+func TestMaxTokenAge(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	const hour, year = 3600, 365 * 24 * 3600
+	for _, tt := range []struct {
+		maxAge   time.Duration // 0: the default
+		iat, exp int64         // seconds from now; an iat of 1 stands for none
+		want     bool
+	}{
+		{0, 0, 10 * year, true},
+		{0, -23 * hour, 10 * year, true},
+		{0, -24*hour - 30, hour, true}, // within what clocks may differ
+		{0, -24*hour - 120, hour, false},
+		{0, -25 * hour, 10 * year, false},
+		{0, -year, hour, false},
+		{0, 1, hour, true},
+		{0, 1, 23 * hour, true},
+		{0, 1, 25 * hour, false},
+		{0, 1, 10 * year, false},
+		{time.Hour, -hour / 2, year, true},
+		{time.Hour, -2 * hour, year, false},
+		{time.Hour, 1, 2 * hour, false},
+		{10 * 365 * 24 * time.Hour, -year, 9 * year, true},
+		{0, -hour, -hour / 2, false}, // and it expires all the same
+	} {
+		now := time.Now().Unix()
+		claims := map[string]any{"iat": now + tt.iat, "exp": now + tt.exp}
+		if tt.iat == 1 {
+			claims["iat"] = nil
+		}
+		p := ci(t, i.URL, func(c *oidc.Config) { c.MaxTokenAge = tt.maxAge })
+		_, err := present(p, t, i.IDToken(claims))
+		if (err == nil) != tt.want || err != nil && !errors.Is(err, providers.ErrRejected) {
+			t.Errorf("max_token_age %v, iat %+d, exp %+d: %v, want accepted = %v", tt.maxAge, tt.iat, tt.exp, err, tt.want)
+		}
+	}
+}
+
+// D7: the azp of a workload's token is its sub, as Google makes them.
+func TestWorkloadParty(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := ci(t, i.URL, nil)
+	for _, tt := range []struct {
+		claims map[string]any
+		want   bool
+	}{
+		{map[string]any{"sub": "1117", "azp": "1117"}, true},
+		{map[string]any{"sub": "1117", "azp": "1117", "aud": []string{"registry"}}, true},
+		{map[string]any{"sub": "1117", "azp": "1117", "aud": []string{"registry", "vault"}}, true},
+		{map[string]any{"sub": "1117", "azp": "1118"}, false}, // another's sub
+		{map[string]any{"sub": "abc", "azp": "ABC"}, false},
+		{map[string]any{"sub": "1117", "azp": "1117 "}, false},
+		{map[string]any{"sub": "1117", "azp": 1117}, false},
+		{map[string]any{"sub": "1117", "azp": []string{"1117"}}, false},
+		{map[string]any{"sub": "1117", "azp": ""}, false},
+		{map[string]any{"sub": "1117", "azp": "1117", "aud": "vault"}, false},
+	} {
+		_, err := present(p, t, i.IDToken(tt.claims))
+		if (err == nil) != tt.want || err != nil && !errors.Is(err, providers.ErrRejected) {
+			t.Errorf("%v: %v, want accepted = %v", tt.claims, err, tt.want)
+		}
+	}
+	// What our client's token endpoint gives is for our client.
+	people := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"azp": "subject-1"})}))
+	if _, err := authenticate(t.Context(), people, password("alice", "pw")); !cannotTell(err) {
+		t.Errorf("an answer with azp = sub: %v, want an error that is no verdict", err)
+	}
+}

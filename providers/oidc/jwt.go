@@ -29,9 +29,10 @@ var errToken = errors.New("ID token not accepted")
 
 // expectation is what an ID token must be.
 type expectation struct {
-	audience  []string // aud has one of them
-	parties   []string // that azp may be
-	presented bool     // it came from outside as a password, rather than from the token endpoint
+	audience  []string      // aud has one of them
+	parties   []string      // that azp may be
+	presented bool          // it came from outside as a password, rather than from the token endpoint
+	maxAge    time.Duration // since it was issued; 0 for any
 }
 
 // fromEndpoint expects an ID token that the token endpoint made for our client.
@@ -46,7 +47,7 @@ func fromOutside(cfg Config) expectation {
 	if cfg.ClientID != "" {
 		parties = append(parties, cfg.ClientID)
 	}
-	return expectation{audience: cfg.Audience, parties: parties, presented: true}
+	return expectation{audience: cfg.Audience, parties: parties, presented: true, maxAge: cfg.MaxTokenAge}
 }
 
 // verifier verifies the ID tokens of one issuer. It is safe for concurrent use.
@@ -186,7 +187,7 @@ func (v *verifier) checkClaims(claims document, want expectation) error {
 	if _, err := claims.subject(); err != nil {
 		return err
 	}
-	if err := claims.checkTimes(time.Now()); err != nil {
+	if err := claims.checkTimes(time.Now(), want.maxAge); err != nil {
 		return err
 	}
 	if err := claims.checkAudience(want); err != nil {
@@ -207,7 +208,10 @@ func (d document) subject() (string, error) {
 	return sub, nil
 }
 
-func (d document) checkTimes(now time.Time) error {
+// checkTimes refuses a token that is not good now, or older than maxAge where that
+// is not 0. Without iat the age is not known, so such a token must end within
+// maxAge.
+func (d document) checkTimes(now time.Time, maxAge time.Duration) error {
 	exp, ok, err := d.time("exp")
 	if err != nil {
 		return err
@@ -227,12 +231,25 @@ func (d document) checkTimes(now time.Time) error {
 			return fmt.Errorf("its %s is yet to come: do the clocks differ?", name)
 		}
 	}
+	if maxAge == 0 {
+		return nil
+	}
+	issued, ok, err := d.time("iat")
+	switch {
+	case err != nil:
+		return err
+	case ok && now.After(issued.Add(maxAge+skew)):
+		return fmt.Errorf("it was issued more than max_token_age, %s, ago", maxAge)
+	case !ok && exp.After(now.Add(maxAge+skew)):
+		return fmt.Errorf("it has no iat, and is good for longer than max_token_age, %s", maxAge)
+	}
 	return nil
 }
 
 // checkAudience holds aud and azp against what is wanted. A token for several
 // audiences must say which client it was made for, and that client must be
-// trusted; so must any client that azp names at all.
+// trusted; so must any client that azp names at all. The azp of a presented token
+// may also be its sub: the workload tokens of Google name the workload in both.
 func (d document) checkAudience(want expectation) error {
 	var audience []string
 	switch aud := d["aud"].(type) {
@@ -254,7 +271,8 @@ func (d document) checkAudience(want expectation) error {
 	if !ok && len(audience) > 1 && want.presented {
 		return errors.New("it has several aud and no azp")
 	}
-	if azp, _ := value.(string); ok && !slices.Contains(want.parties, azp) {
+	azp, _ := value.(string)
+	if ok && !slices.Contains(want.parties, azp) && (!want.presented || azp == "" || azp != d["sub"]) {
 		return fmt.Errorf("its azp is not one of %s", providers.Quoted(want.parties))
 	}
 	return nil
