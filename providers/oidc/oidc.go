@@ -140,6 +140,9 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 	if err != nil {
 		return nil, err
 	}
+	if idToken(token) != "" {
+		id.ACR, id.AMR = docs[0].authentication()
+	}
 	if keep {
 		id.Renewal = secret.New(token.RefreshToken)
 	}
@@ -197,10 +200,16 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 	if err != nil {
 		return nil, rejected(err)
 	}
-	return p.mapping.identity(documents{claims})
+	id, err := p.mapping.identity(documents{claims})
+	if err != nil {
+		return nil, err
+	}
+	id.ACR, id.AMR = claims.authentication()
+	return id, nil
 }
 
-// identify makes an identity of the answer to a refresh grant.
+// identify makes an identity of the answer to a refresh grant. ACR and AMR are
+// those of a login, so they are left out.
 func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Token) (*providers.Identity, error) {
 	docs, err := p.claims(ctx, m, token)
 	if err != nil {
@@ -214,7 +223,7 @@ func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Toke
 // token that does not verify is the provider's fault and not the person's.
 func (p *Provider) claims(ctx context.Context, m *metadata, token *oauth2.Token) (documents, error) {
 	var docs documents
-	if raw, _ := token.Extra("id_token").(string); raw != "" {
+	if raw := idToken(token); raw != "" {
 		claims, err := p.verifier.verify(ctx, raw, fromEndpoint(p.cfg))
 		if err != nil {
 			return nil, fmt.Errorf("verify the answer of %s: %w", p.cfg.Issuer, err)
@@ -235,6 +244,12 @@ func (p *Provider) claims(ctx context.Context, m *metadata, token *oauth2.Token)
 		return nil, fmt.Errorf("%s gave no ID token: put openid into scopes, or set userinfo = \"auto\"", p.cfg.Issuer)
 	}
 	return docs, nil
+}
+
+// idToken returns the ID token of a token endpoint's answer, or "".
+func idToken(token *oauth2.Token) string {
+	raw, _ := token.Extra("id_token").(string)
+	return raw
 }
 
 func (p *Provider) asksUserinfo(m *metadata, docs documents) bool {
