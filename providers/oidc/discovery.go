@@ -13,8 +13,6 @@ import (
 	goidc "github.com/coreos/go-oidc/v3/oidc"
 	jose "github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
-
-	"shorepass/providers"
 )
 
 // failureHolds is for how long a failed discovery answers those who come after
@@ -267,7 +265,7 @@ func (m *metadata) authStyle(cfg Config) (oauth2.AuthStyle, error) {
 	case offers(m.authMethods, authPost):
 		style = authPost
 	default:
-		return 0, fmt.Errorf("the provider takes a client only by %s: set auth_style, or leave out client_secret", providers.Quoted(m.authMethods))
+		return 0, fmt.Errorf("the provider takes a client only by %s: set auth_style, or leave out client_secret", listed(m.authMethods))
 	}
 	if style == authBasic {
 		return oauth2.AuthStyleInHeader, nil

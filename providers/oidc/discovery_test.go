@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -220,6 +221,33 @@ func TestPingWarns(t *testing.T) {
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("Ping says nothing of %q:\n%s", want, text)
+		}
+	}
+}
+
+// What a provider says of itself, without a secret, is cut and quoted for the
+// terminal and the log.
+func TestPingIsBounded(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	long := "\x1b[31m\u202e" + strings.Repeat("x", 10_000)
+	i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{
+		"id_token_signing_alg_values_supported": slices.Repeat([]string{long}, 40),
+		"userinfo_endpoint":                     i.URL + "/" + strings.Repeat("x", 10_000),
+		"revocation_endpoint":                   "https://\u202eelsewhere.example/",
+	})))
+	i.AddKey("another")
+	found, err := client(t, i.URL, nil).Ping(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(found, "\n")
+	if len(text) > 10_000 || strings.ContainsAny(text, "\x1b\u202e") || !strings.Contains(text, "and 24 more") {
+		t.Errorf("Ping says, in %d bytes, %.2000s", len(text), text)
+	}
+	for _, body := range []string{long, `{"issuer":"` + long + `"}`, `{"issuer":"https://evil.example"}`} {
+		i.Replace(oidctest.DiscoveryPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, body, http.StatusTeapot) })
+		if _, err := client(t, i.URL, nil).Ping(t.Context()); len(err.Error()) > 600 || strings.ContainsAny(err.Error(), "\x1b\u202e\n") || !strings.Contains(err.Error(), "418") {
+			t.Errorf("Ping = %v", err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -156,12 +157,13 @@ func (k *keys) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
 	return nil, false
 }
 
-// String lists the keys for people: their algorithms or kinds.
+// String lists the keys for people: their algorithms, where they name one that
+// there is, or their kinds.
 func (k *keys) String() string {
 	var names []string
 	for _, key := range k.list {
 		name := key.Algorithm
-		if name == "" {
+		if !slices.Contains(asymmetric, name) {
 			name = strings.TrimPrefix(fmt.Sprintf("%T", key.Key), "*")
 		}
 		names = append(names, name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (m *metadata) signing(cfg Config) string {
 		}
 	}
 	if len(both) == 0 && len(m.algorithms) > 0 {
-		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", providers.Quoted(m.algorithms))
+		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", listed(m.algorithms))
 	}
 	return "signs with: " + strings.Join(both, ", ")
 }
@@ -58,7 +59,7 @@ func (m *metadata) tokenEndpoint(cfg Config) []string {
 	if err != nil {
 		return []string{"warning: " + err.Error()}
 	}
-	found := []string{"token endpoint: " + address}
+	found := []string{"token endpoint: " + shown(address)}
 	if _, err := m.authStyle(cfg); err != nil {
 		found = append(found, "warning: "+err.Error())
 	}
@@ -90,5 +91,27 @@ func (e endpoint) describe(name string) string {
 	if _, err := e.use(); err != nil {
 		return name + ": none (" + err.Error() + ")"
 	}
-	return name + ": " + e.url
+	return name + ": " + shown(e.url)
+}
+
+// shown returns what the provider says of itself as it is printed for people: cut,
+// and quoted where it is not plain ASCII.
+func shown(text string) string {
+	if len(text) <= briefly && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return text
+	}
+	return strconv.QuoteToASCII(cut(text))
+}
+
+// listed returns the first words of a list in the metadata.
+func listed(words []string) string {
+	const most = 16
+	var list []string
+	for _, word := range words[:min(len(words), most)] {
+		list = append(list, shown(word))
+	}
+	if len(words) > most {
+		list = append(list, fmt.Sprintf("and %d more", len(words)-most))
+	}
+	return strings.Join(list, ", ")
 }
