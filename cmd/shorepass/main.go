@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -38,6 +39,7 @@ func run() int {
 	defer stop()
 	stderr := server.NewSink(os.Stderr) // a log that nobody reads must not hold up the server, nor its end
 	defer stderr.Close()
+	log.SetOutput(libraryLog{stderr})
 	root := newRoot()
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
