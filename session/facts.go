@@ -12,15 +12,17 @@ import (
 // factsJSON is what is kept of an identity, and shared by all sessions of the
 // person: what belongs to one login is left out.
 type factsJSON struct {
-	Provider string          `json:"provider"`
-	Subject  string          `json:"subject"`
-	User     string          `json:"user"`
-	Groups   []string        `json:"groups,omitempty"`
-	Claims   json.RawMessage `json:"claims,omitempty"` // by providers.EncodeClaims
+	Provider  string          `json:"provider"`
+	Subject   string          `json:"subject"`
+	User      string          `json:"user"`
+	Groups    []string        `json:"groups,omitempty"`
+	Unsure    []string        `json:"unsure,omitempty"`
+	FoldsCase bool            `json:"folds_case,omitempty"`
+	Claims    json.RawMessage `json:"claims,omitempty"` // by providers.EncodeClaims
 }
 
 func encodeFacts(id *providers.Identity) (Facts, error) {
-	f := factsJSON{Provider: id.Provider, Subject: id.Subject, User: id.User, Groups: id.Groups}
+	f := factsJSON{Provider: id.Provider, Subject: id.Subject, User: id.User, Groups: id.Groups, Unsure: id.Unsure, FoldsCase: id.FoldsCase}
 	var err error
 	if len(id.Claims) > 0 {
 		f.Claims, err = providers.EncodeClaims(id.Claims)
@@ -41,7 +43,7 @@ func decodeFacts(body []byte) (*providers.Identity, error) {
 	if err := json.Unmarshal(body, &f); err != nil {
 		return nil, fmt.Errorf("read what is kept of a person: %w", err)
 	}
-	id := &providers.Identity{Provider: f.Provider, Subject: f.Subject, User: f.User, Groups: f.Groups}
+	id := &providers.Identity{Provider: f.Provider, Subject: f.Subject, User: f.User, Groups: f.Groups, Unsure: f.Unsure, FoldsCase: f.FoldsCase}
 	if f.Claims == nil {
 		return id, nil
 	}

@@ -1,0 +1,38 @@
+package session
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+)
+
+// A redemption decides by what the login, or the last revalidation, found: what
+// rules look at is kept, and each part of it makes another version.
+func TestFactsKeepWhatRulesLookAt(t *testing.T) {
+	whole := providers.Identity{
+		Provider: "corp", Subject: "7", User: "alice", Groups: []string{"Team-A"},
+		Unsure: []string{"contractors", providers.UnsureAll}, FoldsCase: true, Claims: map[string]any{"level": "high"},
+	}
+	facts, err := encodeFacts(&whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeFacts(facts.Body)
+	if diff := cmp.Diff(&whole, got); diff != "" || err != nil {
+		t.Errorf("decodeFacts after encodeFacts: %v (-want +got)\n%s", err, diff)
+	}
+	for part, lack := range map[string]func(*providers.Identity){
+		"Groups":    func(id *providers.Identity) { id.Groups = nil },
+		"Unsure":    func(id *providers.Identity) { id.Unsure = id.Unsure[:1] },
+		"FoldsCase": func(id *providers.Identity) { id.FoldsCase = false },
+		"Claims":    func(id *providers.Identity) { id.Claims = nil },
+	} {
+		other := whole
+		lack(&other)
+		if without, err := encodeFacts(&other); err != nil || without.Version == facts.Version {
+			t.Errorf("without %s: version %x, %v; want another than %x", part, without.Version, err, facts.Version)
+		}
+	}
+}
