@@ -38,6 +38,9 @@ type kindOptions interface {
 	// KeptClaims names the claims that an identity of this provider can have,
 	// so that a rule which asks for another is warned of.
 	KeptClaims() []string
+
+	// FoldsCase reports whether the provider ignores case in names.
+	FoldsCase() bool
 }
 
 // Kinds are the kinds of provider that a configuration may name.

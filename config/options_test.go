@@ -202,6 +202,7 @@ type failing struct {
 func (o failing) WithDefaults() failing              { return o }
 func (o failing) Validate(func(key, problem string)) {}
 func (o failing) KeptClaims() []string               { return nil }
+func (o failing) FoldsCase() bool                    { return false }
 
 type kindProvider struct{ providers.Provider }
 

@@ -85,7 +85,7 @@ func BenchmarkGroups(b *testing.B) {
 			p := compile(b, benchmarkRules(100, nil))
 			groups := benchmarkGroups(n)
 			for b.Loop() {
-				p.newPerson("alice", groups, false)
+				p.newPerson(names{user: "alice", groups: groups})
 			}
 		})
 	}

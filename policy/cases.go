@@ -31,6 +31,9 @@ type Case struct {
 	// Groups of the user. Optional.
 	Groups []string `toml:"groups"`
 
+	// Unsure are groups that the user may or may not be in, "*" any. Optional.
+	Unsure []string `toml:"unsure"`
+
 	// Claims of the user, nested as the provider has them. Optional.
 	Claims map[string]any `toml:"claims"`
 
@@ -72,15 +75,16 @@ type Mismatch struct {
 }
 
 // Check returns the cases that the policy does not fulfil, those included that
-// cannot be read.
-func (p *Policy) Check(cases []Case) []Mismatch {
+// cannot be read. foldsCase tells whether the provider of that name, which may
+// be empty, ignores case.
+func (p *Policy) Check(cases []Case, foldsCase func(provider string) bool) []Mismatch {
 	var all []Mismatch
 	for i, c := range cases {
 		name := c.Name
 		if name == "" {
 			name = fmt.Sprintf("case[%d]", i)
 		}
-		req, err := c.Request()
+		req, err := c.Request(foldsCase)
 		if err != nil {
 			all = append(all, Mismatch{Case: name, Problem: err.Error()})
 			continue
@@ -92,14 +96,19 @@ func (p *Policy) Check(cases []Case) []Mismatch {
 	return all
 }
 
-// Request returns what the case asks.
-func (c Case) Request() (Request, error) {
+// Request returns what the case asks. foldsCase is as in [Policy.Check].
+func (c Case) Request(foldsCase func(provider string) bool) (Request, error) {
 	req := Request{
-		Anonymous: c.User == "", User: c.User, Claims: c.Claims, Provider: c.Provider,
-		Method: c.Method, Service: c.Service, Time: c.Time,
+		Anonymous: c.User == "", User: c.User, Unsure: c.Unsure, Claims: c.Claims, Provider: c.Provider,
+		FoldsCase: foldsCase(c.Provider), Method: c.Method, Service: c.Service, Time: c.Time,
 	}
-	if req.Anonymous && (len(c.Groups) > 0 || len(c.Claims) > 0) {
+	if req.Anonymous && (len(c.Groups)+len(c.Unsure) > 0 || len(c.Claims) > 0) {
 		return Request{}, errors.New("there are groups or claims but no user; nobody without credentials has either")
+	}
+	for _, name := range c.Unsure {
+		if slices.Contains(c.Groups, name) {
+			return Request{}, fmt.Errorf("%q is among the groups and among those that are unsure; leave one out", name)
+		}
 	}
 	if !req.Anonymous {
 		if req.Method == "" {

@@ -13,7 +13,7 @@ type Policy struct {
 	actions []string // every action that a rule names; bit n of a set is actions[n]
 	claims  []string // every claim under a placeholder, as a dotted path; token.slot indexes it
 
-	users, groups names // the entries of all users and groups keys
+	users, groups entries // of all users and groups keys
 	index         index
 	people        people
 	nobody        *person // anyone without credentials
@@ -25,7 +25,8 @@ type rule struct {
 	index int
 	deny  bool
 
-	users, groups ids // what the keys hold, as numbers in Policy.users and groups; empty when the key is left out
+	users, groups ids  // what the keys hold, as numbers in Policy.users and groups; empty when the key is left out
+	namesGroups   bool // some entry of groups is none of our own two
 
 	types, providers, services []glob
 	patterns                   []pattern // repositories
@@ -69,7 +70,7 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 		p.rules = append(p.rules, compiled)
 	}
 	p.index = newIndex(p.rules, len(p.claims))
-	p.nobody = p.newPerson("", []string{anonymous}, true)
+	p.nobody = p.newPerson(names{groups: []string{anonymous}, anonymous: true})
 	return p
 }
 
@@ -113,12 +114,13 @@ func (b *builder) rule(i int, r Rule) (*rule, error) {
 	var err error
 	c.users = b.users.add(r.Users)
 	c.groups = b.groups.add(r.Groups)
+	c.namesGroups = slices.ContainsFunc(r.Groups, func(entry string) bool { return !isOurs(entry) })
 	for _, key := range []struct {
 		globs *[]glob
 		texts []string
 	}{{&c.types, r.Types}, {&c.providers, r.Providers}, {&c.services, r.Services}} {
 		for _, text := range key.texts {
-			g, err := parseGlob(text, false)
+			g, err := parseGlob(text, plainName)
 			if err != nil {
 				return nil, err
 			}
@@ -154,7 +156,7 @@ func (b *builder) action(name string) int {
 
 // pattern compiles one entry of repositories into c.
 func (b *builder) pattern(c *rule, text string) error {
-	g, err := parseGlob(text, true)
+	g, err := parseGlob(text, pathName)
 	if err != nil {
 		return err
 	}

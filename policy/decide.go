@@ -124,11 +124,11 @@ func (d *decider) tryComponent(ix *index, part string) {
 			d.try(ix.ending.buckets[part[len(part)-n:]])
 		}
 	}
-	if part == d.who.user {
+	if part == d.who.userFill {
 		d.try(&ix.user)
 	}
 	if len(ix.group) > 0 {
-		if g := d.who.find(part); g != nil {
+		for _, g := range d.who.possible.find(part) {
 			for _, id := range g.entries.all {
 				d.try(ix.group[id])
 			}
@@ -136,30 +136,28 @@ func (d *decider) tryComponent(ix *index, part string) {
 	}
 }
 
-// tryUnfilled tries the rules under claims, and those whose placeholders cannot
-// be filled: deny rules match by that, and of allow rules the audit line says
-// why they do not.
+// tryUnfilled tries the rules under claims, and those under placeholders that
+// cannot be filled, which stand for any component: deny rules match by that, and
+// of allow rules the audit line says why they do not.
 func (d *decider) tryUnfilled(ix *index) {
 	for slot := range ix.claim {
-		b, unfilled := &ix.claim[slot], &ix.denyClaim[slot]
-		if len(b.all) == 0 && len(unfilled.all) == 0 {
+		b := &ix.claim[slot]
+		if len(b.all) == 0 {
 			continue
 		}
-		if d.claim(slot) != "" {
-			d.try(b)
-			d.try(unfilled)
-		} else if hasComponent(d.scope.Name, d.values.claims[slot]) {
+		if d.claim(slot) != "" || hasComponent(d.scope.Name, d.values.claims[slot]) {
 			d.try(b)
 		}
 	}
 	if !d.who.userFills {
 		d.try(&ix.user)
-		d.try(&ix.denyUser)
 	}
-	for i := range d.who.misfit {
-		for _, id := range d.who.misfit[i].entries.all {
+	if d.who.possible.all {
+		d.try(&ix.denyGroup)
+	}
+	for i := range d.who.possible.misfit {
+		for _, id := range d.who.possible.misfit[i].entries.all {
 			d.try(ix.group[id])
-			d.try(ix.denyGroup[id])
 		}
 	}
 }
@@ -170,7 +168,8 @@ func (d *decider) try(b *bucket) {
 	if b == nil {
 		return
 	}
-	if b.byPerson == nil || len(d.who.users.all)+len(d.who.groups.all) > len(b.all)/4 {
+	groups := &d.who.possible.entries
+	if b.byPerson == nil || len(d.who.users.all)+len(groups.all) > len(b.all)/4 {
 		for i := range b.all {
 			d.consider(&b.all[i])
 		}
@@ -179,7 +178,12 @@ func (d *decider) try(b *bucket) {
 	for i := range b.everyone {
 		d.consider(&b.everyone[i])
 	}
-	for _, set := range [...]*ids{&d.who.groups, &d.who.users} {
+	if d.who.possible.all {
+		for i := range b.denyGroups {
+			d.consider(&b.denyGroups[i])
+		}
+	}
+	for _, set := range [...]*ids{groups, &d.who.users} {
 		for _, id := range set.all {
 			for i := range b.byPerson[id] {
 				d.consider(&b.byPerson[id][i])
@@ -232,11 +236,7 @@ func (d *decider) condition(c *condition) result {
 		return got
 	}
 	if d.facts == nil {
-		req := *d.req
-		if req.Anonymous {
-			req = Request{Groups: []string{anonymous}, Service: req.Service, Address: req.Address, Time: req.Time}
-		}
-		d.facts, d.results = &facts{req: &req}, map[*condition]result{}
+		d.facts, d.results = newFacts(d.req), map[*condition]result{}
 	}
 	var got result
 	var err error

@@ -54,12 +54,16 @@ func TestDecision(t *testing.T) {
 				{Rule: "teams", Effect: allow, Scope: "repository:home/jo/app", Fault: `{group}: "Team A" is not one component of a repository's path`},
 			},
 		}},
-		{"a deny rule that failed takes, and is named", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: ask("repository:any/thing:pull,push")}, Decision{
-			Access: []registry.Access{{Type: "repository", Name: "any/thing", Actions: []string{"pull"}}},
+		{"a deny rule that failed takes, and is named", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: ask("repository:x/thing:pull,push")}, Decision{
+			Access: []registry.Access{{Type: "repository", Name: "x/thing", Actions: []string{"pull"}}},
 			Rules: []Verdict{
-				{Rule: "everything", Effect: allow, Scope: "repository:any/thing", Actions: []string{"pull", "push"}},
-				{Rule: "labels", Effect: deny, Scope: "repository:any/thing", Actions: []string{"push"}, Fault: "{claims.label}: there is no such claim"},
+				{Rule: "everything", Effect: allow, Scope: "repository:x/thing", Actions: []string{"pull", "push"}},
+				{Rule: "labels", Effect: deny, Scope: "repository:x/thing", Actions: []string{"push"}, Fault: "{claims.label}: there is no such claim"},
 			},
+		}},
+		{"its placeholder stands for one component, and for no more", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: ask("repository:x/a/b:push")}, Decision{
+			Access: []registry.Access{{Type: "repository", Name: "x/a/b", Actions: []string{"push"}}},
+			Rules:  []Verdict{{Rule: "everything", Effect: allow, Scope: "repository:x/a/b", Actions: []string{"push"}}},
 		}},
 		{"nobody", Request{Anonymous: true, User: "jo", Groups: []string{"staff"}, Scopes: ask("repository:home/jo/app:pull")}, Decision{}},
 		{"nothing asked", Request{User: "jo", Groups: []string{"staff"}}, Decision{}},

@@ -15,6 +15,7 @@ import (
 type Explanation struct {
 	User   string           `json:"user,omitempty"` // empty for anyone without credentials
 	Groups []string         `json:"groups,omitempty"`
+	Unsure []string         `json:"unsure,omitempty"` // groups that may be the person's, UnsureAll for any
 	Scopes []ExplainedScope `json:"scopes"`
 }
 
@@ -50,9 +51,9 @@ const maxNear = 5
 // Explain returns what req is granted, and why no more. It looks at every rule,
 // which Decide does not, and is not meant for the way of a request.
 func (p *Policy) Explain(req Request) Explanation {
-	e := Explanation{User: req.User, Groups: req.Groups}
+	e := Explanation{User: req.User, Groups: req.Groups, Unsure: req.Unsure}
 	if req.Anonymous {
-		e.User, e.Groups = "", []string{anonymous}
+		e = Explanation{Groups: []string{anonymous}}
 	}
 	for i := range req.Scopes {
 		one := req
@@ -188,6 +189,11 @@ func (e Explanation) String() string {
 	}
 	if len(e.Groups) > 0 {
 		who += ", in " + plain(list(e.Groups))
+	}
+	if slices.Contains(e.Unsure, UnsureAll) {
+		who += ", perhaps in any other group"
+	} else if len(e.Unsure) > 0 {
+		who += ", perhaps in " + plain(list(e.Unsure))
 	}
 	fmt.Fprintln(&b, who)
 	for _, s := range e.Scopes {

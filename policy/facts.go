@@ -1,22 +1,45 @@
 package policy
 
-import "cel.dev/cel-go/cel"
+import (
+	"cel.dev/cel-go/cel"
+
+	"shorepass/internal/fold"
+)
 
 // facts are the variables of one request, made when a condition first asks.
 type facts struct {
 	req     *Request
+	user    string
+	groups  []string
 	weighed bool   // whether the claims were found small enough to be looked at
 	missing string // why a variable has no value, for this evaluation
 }
 
-// ResolveName returns the value of a variable. An address that is not known has
-// none, so that an expression which needs it fails.
+// newFacts returns the variables. The names of a provider that ignores case are
+// lower case there, so that one spelling of a text in a condition is right for
+// all of its people.
+func newFacts(req *Request) *facts {
+	f := &facts{req: req, user: req.User, groups: req.Groups}
+	if req.Anonymous {
+		f.req = &Request{Anonymous: true, Service: req.Service, Address: req.Address, Time: req.Time}
+		f.user, f.groups = "", []string{anonymous}
+	} else if req.FoldsCase {
+		f.user, f.groups = fold.Name(req.User), make([]string, len(req.Groups))
+		for i, name := range req.Groups {
+			f.groups[i] = fold.Name(name)
+		}
+	}
+	return f
+}
+
+// ResolveName returns the value of a variable. One that is not known, such as the
+// address, has none, so that an expression which needs it fails.
 func (f *facts) ResolveName(name string) (any, bool) {
 	switch name {
 	case "user":
-		return f.req.User, true
+		return f.user, true
 	case "groups":
-		return f.req.Groups, true
+		return f.known(f.groups, len(f.req.Unsure) == 0, "not all groups of the person are known")
 	case "claims":
 		return f.claims()
 	case "provider":

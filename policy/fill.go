@@ -13,7 +13,7 @@ import (
 // unfilled says why a placeholder of the rule cannot be filled, and is empty
 // where all can. For a deny rule one group that cannot stand in for {group} is
 // enough; an allow rule goes on with the others.
-func (d *decider) unfilled(r *rule) string {
+func (d *decider) unfilled(r *rule, groups *membership) string {
 	if r.needsUser && !d.who.userFills {
 		if d.who.anonymous {
 			return "{user}: there is none without credentials"
@@ -25,78 +25,77 @@ func (d *decider) unfilled(r *rule) string {
 			return fault
 		}
 	}
-	if r.needsGroup && (r.deny || !d.filled(r)) {
-		return d.misfit(r)
-	}
-	return ""
-}
-
-// filled reports whether some group that the rule's own entries match can
-// stand in for {group}.
-func (d *decider) filled(r *rule) bool {
-	for i := range d.who.fill {
-		if d.who.fill[i].entries.meets(&r.groups) {
-			return true
-		}
-	}
-	return false
-}
-
-// misfit names the group that the rule's entries match and that cannot stand
-// in.
-func (d *decider) misfit(r *rule) string {
-	for i := range d.who.misfit {
-		if g := &d.who.misfit[i]; g.entries.meets(&r.groups) {
+	if r.needsGroup && (r.deny || !groups.fills(r)) {
+		if g := groups.misfitOf(r); g != nil {
 			return "{group}: " + notComponent(g.name)
 		}
 	}
 	return ""
 }
 
+// fills reports whether some group that the rule's own entries match can stand
+// in for {group}.
+func (m *membership) fills(r *rule) bool {
+	return slices.ContainsFunc(m.fill, func(g group) bool { return g.entries.meets(&r.groups) })
+}
+
+// misfitOf returns a group that the rule's own entries match and that cannot
+// stand in, or nil.
+func (m *membership) misfitOf(r *rule) *group {
+	for i := range m.misfit {
+		if m.misfit[i].entries.meets(&r.groups) {
+			return &m.misfit[i]
+		}
+	}
+	return nil
+}
+
 // mightCover reports whether a pattern would cover the asked name if each
-// placeholder that cannot be filled were any component: by this an allow rule
-// is reported as failed where it might have matched, and not with every request.
-func (d *decider) mightCover(r *rule, p *pattern) bool {
+// placeholder that cannot be filled were any component, as "*" is. A deny rule
+// matches by this; of an allow rule it says that the rule failed where it might
+// have matched, and not with every request.
+func (d *decider) mightCover(r *rule, p *pattern, groups *membership) bool {
+	anyGroup := !groups.fills(r) || r.deny && (groups.all && r.namesGroups || groups.misfitOf(r) != nil)
 	loose := *p
 	loose.glob = slices.Clone(p.glob)
 	for i, t := range p.glob {
 		if t.kind == userName && !d.who.userFills ||
 			t.kind == claimValue && d.claim(t.slot) != "" ||
-			t.kind == groupName && !d.filled(r) {
+			t.kind == groupName && anyGroup {
 			loose.glob[i] = token{kind: star}
 		}
 	}
 	loose.needsGroup = loose.has(groupName)
-	return d.covers(r, &loose)
+	return d.covers(r, &loose, groups)
 }
 
 // covers reports whether a pattern covers the asked name, with each of the
-// person's groups in turn. Every other placeholder can be filled.
-func (d *decider) covers(r *rule, p *pattern) bool {
-	d.values.user = d.who.user
+// groups in turn. Every other placeholder can be filled.
+func (d *decider) covers(r *rule, p *pattern, groups *membership) bool {
+	d.values.user = d.who.userFill
 	if !p.needsGroup {
 		return p.match(d.scope.Name, &d.values)
 	}
 	if !p.wholeGroup {
-		for i := range d.who.fill {
-			if d.coversAs(&d.who.fill[i], r, p) {
-				return true
-			}
-		}
-		return false
+		return d.coversWith(groups.fill, r, p)
 	}
 	for part := range strings.SplitSeq(d.scope.Name, "/") {
-		if g := d.who.find(part); g != nil && d.coversAs(g, r, p) {
+		if d.coversWith(groups.find(part), r, p) {
 			return true
 		}
 	}
 	return false
 }
 
-// coversAs is covers with one of the person's groups in the place of {group}.
-func (d *decider) coversAs(g *group, r *rule, p *pattern) bool {
-	d.values.group = g.name
-	return g.entries.meets(&r.groups) && p.match(d.scope.Name, &d.values)
+// coversWith is covers with some of the person's groups in the place of {group}.
+func (d *decider) coversWith(groups []group, r *rule, p *pattern) bool {
+	for i := range groups {
+		d.values.group = groups[i].text
+		if groups[i].entries.meets(&r.groups) && p.match(d.scope.Name, &d.values) {
+			return true
+		}
+	}
+	return false
 }
 
 // claim looks a claim up for its placeholder, once for the whole decision. It

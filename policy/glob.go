@@ -5,12 +5,11 @@ import (
 	"strings"
 )
 
-// A glob matches names. "*" stands for any run of characters without "/", "**"
-// for any run at all, everything else for itself; there is no other syntax and
-// no escape. (In a provider's keys "*" does not stop at "/", see
-// providers/glob.go: those names are not paths.) Where placeholders are
-// allowed, "{user}", "{group}" and "{claims.NAME}" stand for what [values] holds
-// when it is matched.
+// A glob matches names. "**" stands for any run of characters, everything else
+// for itself; there is no other syntax and no escape. What "*" stands for goes by
+// the kind of name: in a path, which a repository's is, a run without "/", in any
+// other name the same as "**". In a path "{user}", "{group}" and "{claims.NAME}"
+// stand for what [values] holds when it is matched.
 type glob []token
 
 type token struct {
@@ -37,8 +36,17 @@ type values struct {
 	claims      []string
 }
 
-// parseGlob reads a glob. The error says what would be right.
-func parseGlob(text string, placeholders bool) (glob, error) {
+// nameKind says what a glob is over.
+type nameKind bool
+
+const (
+	plainName nameKind = false // a user, group, provider, service or type
+	pathName  nameKind = true  // a repository: components between slashes
+)
+
+// parseGlob reads a glob over names of a kind. The error says what would be
+// right.
+func parseGlob(text string, kind nameKind) (glob, error) {
 	var g glob
 	if text == "" {
 		return nil, fmt.Errorf("is empty; write a name, or a glob with * and **")
@@ -52,7 +60,7 @@ func parseGlob(text string, placeholders bool) (glob, error) {
 			g, rest = append(g, token{kind: literal, text: rest[:end]}), rest[end:]
 			continue
 		}
-		t, n, err := parseSpecial(rest, placeholders)
+		t, n, err := parseSpecial(rest, kind)
 		if err != nil {
 			return nil, err
 		}
@@ -63,22 +71,23 @@ func parseGlob(text string, placeholders bool) (glob, error) {
 
 // parseSpecial reads the wildcard or placeholder that rest begins with, and
 // returns its length too.
-func parseSpecial(rest string, placeholders bool) (token, int, error) {
+func parseSpecial(rest string, kind nameKind) (token, int, error) {
 	if rest[0] == '*' {
-		switch n := len(rest) - len(strings.TrimLeft(rest, "*")); n {
-		case 1:
-			return token{kind: star}, 1, nil
-		case 2:
-			return token{kind: doubleStar}, 2, nil
-		default:
+		switch n := len(rest) - len(strings.TrimLeft(rest, "*")); {
+		case n > 2 && kind == plainName:
+			return token{}, 0, fmt.Errorf(`has %d asterisks in a row; write "*" for any run`, n)
+		case n > 2:
 			return token{}, 0, fmt.Errorf(`has %d asterisks in a row; write "*" for a run without "/", "**" for any run`, n)
+		case n == 2 || kind == plainName:
+			return token{kind: doubleStar}, n, nil
 		}
+		return token{kind: star}, 1, nil
 	}
 	end := strings.IndexByte(rest, '}')
 	if rest[0] == '}' || end < 0 {
 		return token{}, 0, fmt.Errorf(`has a brace without its partner; placeholders are {user}, {group} and {claims.NAME}`)
 	}
-	if !placeholders {
+	if kind == plainName {
 		return token{}, 0, fmt.Errorf("has the placeholder %s; placeholders are for repositories only", rest[:end+1])
 	}
 	name := rest[1:end]

@@ -24,11 +24,7 @@ type index struct {
 	claim     []bucket          // by slot
 	wide      bucket
 
-	// Deny rules match whatever is asked when a placeholder of theirs cannot be
-	// filled, so they are found by that too.
-	denyUser  bucket
-	denyGroup map[int32]*bucket
-	denyClaim []bucket
+	denyGroup bucket // the deny rules of group, for a person who may be in any group
 }
 
 // affixes are buckets by the literal text that a component begins or ends with,
@@ -50,9 +46,10 @@ type candidate struct {
 // bucket holds candidates in the order of the file; a large one also by whom
 // they cover.
 type bucket struct {
-	all      []candidate
-	everyone []candidate
-	byPerson map[int32][]candidate // by the number of each entry of the rule's groups key, or else of its users key
+	all        []candidate
+	everyone   []candidate
+	denyGroups []candidate           // deny rules that name groups, for a person who may be in any
+	byPerson   map[int32][]candidate // by the number of each entry of the rule's groups key, or else of its users key
 }
 
 const largeBucket = 16
@@ -80,8 +77,7 @@ func newIndex(rules []*rule, claims int) index {
 	ix := index{
 		component: map[string]*bucket{},
 		beginning: affixes{buckets: map[string]*bucket{}}, ending: affixes{buckets: map[string]*bucket{}},
-		group: map[int32]*bucket{}, denyGroup: map[int32]*bucket{},
-		claim: make([]bucket, claims), denyClaim: make([]bucket, claims),
+		group: map[int32]*bucket{}, claim: make([]bucket, claims),
 	}
 	company := map[place]int{}
 	for _, r := range rules {
@@ -95,9 +91,6 @@ func newIndex(rules []*rule, claims int) index {
 		for i := range r.patterns {
 			ix.add(candidate{r, r.patterns[i : i+1]}, company)
 		}
-		if r.deny {
-			ix.addDeny(candidate{r, r.patterns[:1]})
-		}
 	}
 	ix.sort()
 	return ix
@@ -107,7 +100,7 @@ func newIndex(rules []*rule, claims int) index {
 func (p *pattern) places() []place {
 	var all []place
 	for _, part := range components(p.text) {
-		g, err := parseGlob(part, true)
+		g, err := parseGlob(part, pathName)
 		if err != nil {
 			continue // an empty component, which no name has
 		}
@@ -164,26 +157,15 @@ func (ix *index) add(c candidate, company map[place]int) {
 		for _, id := range c.rule.groups.all {
 			push(ix.group, id, c)
 		}
+		if c.rule.deny {
+			ix.denyGroup.all = append(ix.denyGroup.all, c)
+		}
 	case atUser:
 		ix.user.all = append(ix.user.all, c)
 	case atClaim:
 		ix.claim[best.slot].all = append(ix.claim[best.slot].all, c)
 	case atWide:
 		ix.wide.all = append(ix.wide.all, c)
-	}
-}
-
-func (ix *index) addDeny(c candidate) {
-	if c.rule.needsUser {
-		ix.denyUser.all = append(ix.denyUser.all, c)
-	}
-	if c.rule.needsGroup {
-		for _, id := range c.rule.groups.all {
-			push(ix.denyGroup, id, c)
-		}
-	}
-	for _, slot := range c.rule.needsClaims {
-		ix.denyClaim[slot].all = append(ix.denyClaim[slot].all, c)
 	}
 }
 
@@ -205,17 +187,14 @@ func (ix *index) sort() {
 			b.sort()
 		}
 	}
-	for _, m := range []map[int32]*bucket{ix.group, ix.denyGroup} {
-		for _, b := range m {
-			b.sort()
-		}
+	for _, b := range ix.group {
+		b.sort()
 	}
-	for _, b := range []*bucket{&ix.user, &ix.wide, &ix.denyUser} {
+	for _, b := range []*bucket{&ix.user, &ix.wide, &ix.denyGroup} {
 		b.sort()
 	}
 	for i := range ix.claim {
 		ix.claim[i].sort()
-		ix.denyClaim[i].sort()
 	}
 }
 
@@ -240,6 +219,9 @@ func (b *bucket) sort() {
 		}
 		if c.rule.Groups == nil && c.rule.Users == nil {
 			b.everyone = append(b.everyone, c)
+		}
+		if c.rule.deny && c.rule.namesGroups {
+			b.denyGroups = append(b.denyGroups, c)
 		}
 		for _, id := range entries {
 			b.byPerson[id] = append(b.byPerson[id], c)

@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // key is one of the keys by which a rule matches a scope of a request, in the
 // order in which they are evaluated: cheap ones first, the condition last.
@@ -42,7 +45,7 @@ func (d *decider) cheapMismatch(r *rule, except key) key {
 	switch {
 	case r.Users != nil && except != keyUsers && !d.who.users.meets(&r.users):
 		return keyUsers
-	case r.Groups != nil && except != keyGroups && !d.who.groups.meets(&r.groups):
+	case r.Groups != nil && except != keyGroups && !d.groupsFor(r).meets(r):
 		return keyGroups
 	case except != keyActions && !d.asked.touches(r):
 		return keyActions
@@ -56,11 +59,24 @@ func (d *decider) cheapMismatch(r *rule, except key) key {
 	return noKey
 }
 
+// groupsFor returns the groups that a rule goes by: a deny rule takes those too
+// that the person may be in.
+func (d *decider) groupsFor(r *rule) *membership {
+	if r.deny {
+		return d.who.possible
+	}
+	return d.who.sure
+}
+
 // costlyMismatch is [decider.mismatch] for the repositories and the condition.
 func (d *decider) costlyMismatch(c *candidate, except key) (k key, fault string) {
-	fault = d.unfilled(c.rule)
-	if except != keyRepositories && !d.coversAny(c, fault) {
+	groups := d.groupsFor(c.rule)
+	fault = d.unfilled(c.rule, groups)
+	if except != keyRepositories && !d.coversAny(c, groups, fault) {
 		return keyRepositories, fault
+	}
+	if c.rule.deny && d.who.possible != d.who.sure {
+		fault = d.doubt(c.rule, fault)
 	}
 	when := c.rule.when
 	if when == nil || except != noKey || fault != "" && !c.rule.deny {
@@ -76,15 +92,33 @@ func (d *decider) costlyMismatch(c *candidate, except key) (k key, fault string)
 	return noKey, fault
 }
 
-// coversAny reports whether some pattern of the candidate covers the asked
-// name. Where a placeholder cannot be filled, a deny rule covers every name and
-// an allow rule those that it might cover.
-func (d *decider) coversAny(c *candidate, fault string) bool {
-	if fault != "" && c.rule.deny {
-		return true
+// doubt returns the fault of a deny rule that matches a person of whose groups
+// not all are known: why it would not match by the known ones, if so, before the
+// fault that it has besides.
+func (d *decider) doubt(r *rule, fault string) string {
+	sure := d.who.sure
+	known := d.unfilled(r, sure)
+	if (r.Groups == nil || sure.meets(r)) && d.coversAny(&candidate{r, r.patterns}, sure, known) {
+		return known
 	}
+	why := "groups: not all groups of the person are known"
+	for i := range d.who.unsure {
+		entries := newIDs(d.policy.groupEntries(d.who, d.who.unsure[i]))
+		if entries.meets(&r.groups) {
+			why = fmt.Sprintf("groups: whether the person is in %q is not known", shorten(d.who.unsure[i], 64))
+			break
+		}
+	}
+	return strings.TrimSuffix(why+"; "+fault, "; ")
+}
+
+// coversAny reports whether some pattern of the candidate covers the asked
+// name: where a placeholder cannot be filled, with any one component in its
+// place.
+func (d *decider) coversAny(c *candidate, groups *membership, fault string) bool {
+	loose := fault != "" || groups.all && c.rule.namesGroups && c.rule.needsGroup
 	for i := range c.patterns {
-		if p := &c.patterns[i]; fault == "" && d.covers(c.rule, p) || fault != "" && d.mightCover(c.rule, p) {
+		if p := &c.patterns[i]; loose && d.mightCover(c.rule, p, groups) || !loose && d.covers(c.rule, p, groups) {
 			return true
 		}
 	}

@@ -58,10 +58,12 @@ func TestCheck(t *testing.T) {
 		{Name: "other rules", User: "u", Groups: staff, Scope: "repository:a:pull", Want: []string{"pull"}, Rules: []string{"others"}},
 		{User: "u", Groups: staff, Scope: "repository:a:pull registry:catalog:*", Want: []string{"repository:a:pull", "registry:catalog:*"}},
 		{Name: "groups of nobody", Groups: staff, Scope: "repository:a:pull"},
+		{Name: "unsure of nobody", Unsure: staff, Scope: "repository:a:pull"},
+		{Name: "both", User: "u", Groups: staff, Unsure: staff, Scope: "repository:a:pull"},
 		{Name: "no address", User: "u", Address: "10.0.0", Scope: "repository:a:pull"},
 		{Name: "no scope", User: "u", Scope: "repository:A:pull"},
 		{Name: "nothing asked", User: "u"},
-	}) {
+	}, func(string) bool { return false }) {
 		got = append(got, m.Case+": "+m.Problem)
 		if explained := m.Explanation.String(); strings.Contains(m.Problem, ", want ") != strings.Contains(explained, "repository:a") {
 			t.Errorf("%s: explained as %q", m.Case, explained)
@@ -73,6 +75,8 @@ func TestCheck(t *testing.T) {
 		`other rules: matched by the rules "staff", want "others"`,
 		`case[4]: granted "repository:a:pull", want "repository:a:pull", "registry:catalog:*"`,
 		`groups of nobody: there are groups or claims but no user; nobody without credentials has either`,
+		`unsure of nobody: there are groups or claims but no user; nobody without credentials has either`,
+		`both: "staff" is among the groups and among those that are unsure; leave one out`,
 		`no address: "10.0.0" is not an address; write it as "10.1.2.3" or "2001:db8::1"`,
 		`no scope: "repository:A:pull" is not a scope; write for instance "repository:team-a/app:pull,push"`,
 		`nothing asked: scope is missing; write for instance "repository:team-a/app:pull,push"`,

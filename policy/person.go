@@ -6,194 +6,167 @@ import (
 	"strings"
 	"sync"
 
+	"shorepass/internal/fold"
 	"shorepass/internal/lru"
 	"shorepass/registry"
 )
 
-// names are the entries of all users keys, or of all groups keys, of a policy,
-// each different text once and with a number. It finds the entries that match
-// a name without trying all.
-type names struct {
-	number    map[string]int32
-	beginning map[string][]entry // globs by their literal beginning, at most maxAffix bytes
-	lengths   []int
-	wide      []entry // globs that begin with a wildcard
-}
-
-type entry struct {
-	glob
-	number int32
-}
-
-// add numbers the entries of one key.
-func (n *names) add(texts []string) ids {
-	var all []int32
-	for _, text := range texts {
-		number, ok := n.number[text]
-		if !ok {
-			number = int32(len(n.number))
-			if n.number == nil {
-				n.number, n.beginning = map[string]int32{}, map[string][]entry{}
-			}
-			n.number[text] = number
-			n.addGlob(text, number)
-		}
-		all = append(all, number)
-	}
-	return newIDs(all)
-}
-
-func (n *names) addGlob(text string, number int32) {
-	g, err := parseGlob(text, false)
-	if _, plain := g.literal(); plain || err != nil {
-		return // Compile has refused what cannot be parsed
-	}
-	if g[0].kind != literal {
-		n.wide = append(n.wide, entry{g, number})
-		return
-	}
-	begin := g[0].text[:min(len(g[0].text), maxAffix)]
-	n.beginning[begin] = append(n.beginning[begin], entry{g, number})
-	if !slices.Contains(n.lengths, len(begin)) {
-		n.lengths = append(n.lengths, len(begin))
-	}
-}
-
-// literally returns the number of the entry that is the name itself.
-func (n *names) literally(name string) []int32 {
-	if number, ok := n.number[name]; ok {
-		return []int32{number}
-	}
-	return nil
-}
-
-// matching returns the numbers of the entries that match a name.
-func (n *names) matching(name string) []int32 {
-	all := n.literally(name)
-	for _, length := range n.lengths {
-		if len(name) < length {
-			continue
-		}
-		for _, e := range n.beginning[name[:length]] {
-			if e.match(name, nil) {
-				all = append(all, e.number)
-			}
-		}
-	}
-	for _, e := range n.wide {
-		if e.match(name, nil) {
-			all = append(all, e.number)
-		}
-	}
-	return all
-}
-
-// ids is a set of entries' numbers, sorted. mask has a bit for each of them,
-// which several share: most sets that have nothing in common differ there.
-type ids struct {
-	all  []int32
-	mask uint64
-}
-
-func newIDs(all []int32) ids {
-	slices.Sort(all)
-	s := ids{all: slices.Compact(all)}
-	for _, id := range s.all {
-		s.mask |= 1 << (uint(id) % 64)
-	}
-	return s
-}
-
-// meets reports whether two sets have an element in common.
-func (s *ids) meets(other *ids) bool {
-	if s.mask&other.mask == 0 {
-		return false
-	}
-	few, many := s.all, other.all
-	if len(few) > len(many) {
-		few, many = many, few
-	}
-	for _, id := range few {
-		if _, found := slices.BinarySearch(many, id); found {
-			return true
-		}
-	}
-	return false
-}
-
 // person is what a policy knows of somebody once the names were matched. It is
 // never changed.
 type person struct {
-	user      string
-	given     []string // the groups as the request had them
-	anonymous bool
+	names
 
-	users, groups ids     // the entries that match the user name, and any of the groups; without credentials, those of "anonymous" alone
-	userFills     bool    // the user name can stand in for {user}
-	fill          []group // the groups that can stand in for {group}, by name
-	misfit        []group // the groups that an entry matches and that cannot
+	users     ids    // the entries that match the user name
+	userFill  string // what stands in for {user}
+	userFills bool   // it can
+
+	// What allow rules go by, and what deny rules go by: groups that the person
+	// is in, and those too that the person may be in. The two are one where all
+	// groups are known.
+	sure, possible *membership
+}
+
+// names are the names of a person as a request has them.
+type names struct {
+	user      string
+	groups    []string
+	unsure    []string
+	foldsCase bool
+	anonymous bool
+}
+
+func namesOf(req *Request) names {
+	return names{req.User, req.Groups, req.Unsure, req.FoldsCase, req.Anonymous}
+}
+
+func (n *names) equal(other *names) bool {
+	return n.user == other.user && n.foldsCase == other.foldsCase && n.anonymous == other.anonymous &&
+		slices.Equal(n.groups, other.groups) && slices.Equal(n.unsure, other.unsure)
+}
+
+// membership is a set of groups, with the entries of rules that match them.
+type membership struct {
+	entries ids     // that match any of the groups; without credentials, those of "anonymous" alone
+	all     bool    // any group at all may be among them
+	fill    []group // the groups that can stand in for {group}, by their text
+	misfit  []group // the groups that an entry matches and that cannot
 }
 
 // group is a group of a person, with the entries that match it.
 type group struct {
-	name    string
+	name    string // as it was given
+	text    string // what stands in for {group}
 	entries ids
 }
 
-func (p *Policy) newPerson(user string, groups []string, anonymous bool) *person {
-	w := &person{user: user, given: slices.Clone(groups), anonymous: anonymous}
-	if !anonymous {
-		w.users = newIDs(p.users.matching(user))
-		w.userFills = registry.IsComponent(user)
+// meets reports whether the rule's groups key matches.
+func (m *membership) meets(r *rule) bool {
+	return m.entries.meets(&r.groups) || m.all && r.namesGroups
+}
+
+// newPerson matches the names of a person with the entries of all rules.
+func (p *Policy) newPerson(n names) *person {
+	n.groups, n.unsure = slices.Clone(n.groups), slices.Clone(n.unsure)
+	w := &person{names: n}
+	if !n.anonymous {
+		w.users = newIDs(p.users.matching(n.user, n.foldsCase))
+		w.userFill = w.comparable(n.user)
+		w.userFills = registry.IsComponent(w.userFill)
 	}
+	w.sure = p.newMembership(w, n.groups)
+	w.possible = w.sure
+	if len(n.unsure) > 0 && !n.anonymous {
+		named := slices.DeleteFunc(slices.Clone(n.unsure), func(name string) bool { return name == UnsureAll })
+		w.possible = p.newMembership(w, slices.Concat(n.groups, named))
+		w.possible.all = len(named) < len(n.unsure)
+	}
+	return w
+}
+
+// comparable returns a name of the person in the form in which it is compared
+// with what is not one: a repository, or a text in a condition.
+func (w *person) comparable(name string) string {
+	if w.foldsCase {
+		return fold.Name(name)
+	}
+	return name
+}
+
+func (p *Policy) newMembership(w *person, names []string) *membership {
+	m := &membership{}
 	var union []int32
-	for _, name := range w.given {
-		entries := p.groupEntries(name, anonymous)
+	for _, name := range names {
+		entries := p.groupEntries(w, name)
 		if len(entries) == 0 {
 			continue
 		}
 		union = append(union, entries...)
-		if registry.IsComponent(name) {
-			w.fill = append(w.fill, group{name, newIDs(entries)})
+		g := group{name, w.comparable(name), newIDs(entries)}
+		if registry.IsComponent(g.text) {
+			m.fill = append(m.fill, g)
 		} else {
-			w.misfit = append(w.misfit, group{name, newIDs(entries)})
+			m.misfit = append(m.misfit, g)
 		}
 	}
-	w.groups = newIDs(union)
-	byName := func(a, b group) int { return strings.Compare(a.name, b.name) }
-	slices.SortFunc(w.fill, byName)
-	slices.SortFunc(w.misfit, byName)
-	return w
+	m.entries = newIDs(union)
+	byText := func(a, b group) int { return strings.Compare(a.text, b.text) }
+	slices.SortStableFunc(m.fill, byText)
+	slices.SortStableFunc(m.misfit, byText)
+	return m
 }
 
 // groupEntries returns the entries of groups keys that match a group. Our own
-// two are matched by these very words only, and nobody who has credentials is
-// in "anonymous", wherever the name comes from.
-func (p *Policy) groupEntries(name string, nobody bool) []int32 {
+// two are matched by these very words only, in whatever way their provider
+// compares names, and nobody who has credentials is in "anonymous", wherever the
+// name comes from.
+func (p *Policy) groupEntries(w *person, name string) []int32 {
 	switch {
-	case (name == anonymous) != nobody:
+	case (name == anonymous) != w.anonymous:
 		return nil
-	case name == anonymous || name == authenticated:
+	case isOurs(name):
 		return p.groups.literally(name)
 	}
-	return p.groups.matching(name)
+	return p.groups.matching(name, w.foldsCase)
 }
 
-// find returns the group of that name, if it can stand in for {group}.
-func (w *person) find(name string) *group {
-	i, found := slices.BinarySearchFunc(w.fill, name, func(g group, name string) int { return strings.Compare(g.name, name) })
+// isOurs reports whether a group is one of our own two, or would pass for one: a
+// provider's groups of these names are dropped.
+func isOurs(group string) bool {
+	if len(group) != len(anonymous) && len(group) != len(authenticated) {
+		return false
+	}
+	return strings.EqualFold(group, anonymous) || strings.EqualFold(group, authenticated)
+}
+
+// find returns the groups that stand in for {group} as that text. Groups that
+// differ in case alone are several.
+func (m *membership) find(text string) []group {
+	at := func(g group, text string) int { return strings.Compare(g.text, text) }
+	first, found := slices.BinarySearchFunc(m.fill, text, at)
 	if !found {
 		return nil
 	}
-	return &w.fill[i]
+	end := first + 1
+	for end < len(m.fill) && m.fill[end].text == text {
+		end++
+	}
+	return m.fill[first:end]
 }
 
 // size is about how many bytes a person takes.
 func (w *person) size() int {
-	n := 256 + len(w.user) + 16*len(w.given) + 4*(len(w.users.all)+len(w.groups.all))
-	for _, groups := range [][]group{w.fill, w.misfit} {
+	n := 384 + len(w.user) + 16*(len(w.groups)+len(w.unsure)) + 4*len(w.users.all) + w.sure.size()
+	if w.possible != w.sure {
+		n += w.possible.size()
+	}
+	return n
+}
+
+func (m *membership) size() int {
+	n := 96 + 4*len(m.entries.all)
+	for _, groups := range [][]group{m.fill, m.misfit} {
 		for i := range groups {
-			n += 48 + 4*len(groups[i].entries.all)
+			n += 72 + 4*len(groups[i].entries.all)
 		}
 	}
 	return n
@@ -209,9 +182,9 @@ type people struct {
 	cache *lru.Cache[uint64, *person]
 }
 
-// maxPeople bounds the memory of the cache: some four thousand persons of twenty
+// maxPeople bounds the memory of the cache: some five thousand persons of twenty
 // groups.
-const maxPeople = 8 << 20
+const maxPeople = 12 << 20
 
 func newPeople() people {
 	return people{cache: lru.NewWeighted[uint64](maxPeople, (*person).size)}
@@ -234,26 +207,47 @@ func (p *people) put(key uint64, w *person) {
 func (p *Policy) person(req *Request) *person {
 	switch {
 	case p.nobody == nil: // the zero Policy, by which no name matches
-		return &person{anonymous: req.Anonymous}
+		return p.newPerson(names{anonymous: req.Anonymous})
 	case req.Anonymous:
 		return p.nobody
 	}
-	key := hash(req.User, req.Groups)
-	if w := p.people.get(key); w != nil && w.user == req.User && slices.Equal(w.given, req.Groups) {
+	n := namesOf(req)
+	key := n.hash()
+	if w := p.people.get(key); w != nil && w.names.equal(&n) {
 		return w
 	}
-	w := p.newPerson(req.User, req.Groups, false)
+	w := p.newPerson(n)
 	p.people.put(key, w)
 	return w
 }
 
 // hash goes by the name and some of the groups, which tells most persons apart.
-func hash(user string, groups []string) uint64 {
-	h := maphash.String(seed, user) ^ uint64(len(groups))
-	for i := 0; i < len(groups); i += 1 + len(groups)/4 {
-		h = h*31 + maphash.String(seed, groups[i])
+func (n *names) hash() uint64 {
+	h := maphash.String(seed, n.user) ^ uint64(len(n.groups)) ^ uint64(len(n.unsure))<<32
+	for i := 0; i < len(n.groups); i += 1 + len(n.groups)/4 {
+		h = h*31 + maphash.String(seed, n.groups[i])
 	}
 	return h
 }
 
 var seed = maphash.MakeSeed()
+
+// WatchedGroups returns which of a person's groups the entry of some rule's
+// groups key matches, sorted, and which of those that may be the person's,
+// UnsureAll among them: what an audit line needs to say who somebody was to the
+// rules. After a decision the person is found in the cache.
+func (p *Policy) WatchedGroups(req Request) (groups, unsure []string) {
+	w := p.person(&req)
+	for _, matched := range [][]group{w.sure.fill, w.sure.misfit} {
+		for i := range matched {
+			groups = append(groups, matched[i].name)
+		}
+	}
+	slices.Sort(groups)
+	for _, name := range w.unsure {
+		if name == UnsureAll || len(p.groupEntries(w, name)) > 0 {
+			unsure = append(unsure, name)
+		}
+	}
+	return groups, unsure
+}

@@ -1,4 +1,4 @@
-// Package policy decides what somebody may do with a repository.
+// Package policy decides what a person may do with a repository.
 //
 // Rules are written in the configuration, compiled once by [Compile], and
 // asked by [Policy.Decide]. Every allow rule that matches adds its actions,
@@ -12,20 +12,24 @@
 //	repositories = ["{group}/**"]
 //	actions      = ["pull", "push", "delete"]
 //
-// Names are globs: "*" stands for any run of characters without "/", "**"
-// for any run at all. So "team-a/*" covers team-a/app, "team-a/**" also
+// Repositories are globs: "*" stands for any run of characters without "/",
+// "**" for any run at all. So "team-a/*" covers team-a/app, "team-a/**" also
 // team-a/app/cache, and neither covers team-a; "**/app" covers x/app and not
-// app, for which there is ["app", "**/app"]. In names of users and groups it is
-// the same: "*@corp.example" covers jo@corp.example, and "*" no name that has a
-// "/" in it. Everything is compared exactly, upper and lower case too.
+// app, for which there is ["app", "**/app"]. Other names are no paths, and "*"
+// stands for any run there, as "**" does: "sso/*" covers sso/dev/jo.
+//
+// The names of a person are compared as their provider compares them: with
+// their case folded (internal/fold) where it ignores case, else exactly.
 //
 // A placeholder in a glob stands for one path component that comes from the
 // person. Where it cannot be filled, since the claim is missing or the value is
 // no such component, or where a condition fails, an allow rule does not match
-// and a deny rule does, for whatever is asked of the types, services and people
-// it names: when in doubt, rights are taken away. That holds for the rule as a
-// whole, so that an entry which needs a claim and one which does not are better
-// two rules.
+// and a deny rule does, with any one component in the place of what is missing:
+// when in doubt, rights are taken away. That holds for the rule as a whole, so
+// that an entry which needs a claim and one which does not are better two rules.
+//
+// Groups that a person may or may not be in (Request.Unsure) count for deny
+// rules and for nothing else.
 //
 // There is no first match, no priority and no way for a rule to end the search:
 // whoever reads a rule must not have to read those above it.
@@ -50,13 +54,15 @@ type Rule struct {
 	// deny rule takes them away, in whatever order they stand.
 	Effect string `toml:"effect"`
 
-	// Users are globs over user names: "*" does not cross "/", "**"
-	// does. An allow rule has users or groups; a deny rule without
-	// either covers everyone.
+	// Users are globs over user names: "*" is any text, "/" included. Case
+	// makes no difference where the person's provider ignores it. An allow
+	// rule has users or groups; a deny rule without either covers everyone.
 	Users []string `toml:"users"`
 
-	// Groups are globs over group names. "anonymous" (anyone without
-	// credentials) and "authenticated" are matched by these very words only.
+	// Groups are globs over group names, as users are over theirs. "anonymous"
+	// (anyone without credentials) and "authenticated" are matched by these
+	// very words only. A deny rule also covers people who may be in a group,
+	// where the provider cannot tell.
 	Groups []string `toml:"groups"`
 
 	// Providers are names of providers, or globs over them. Default: all.
@@ -73,7 +79,8 @@ type Rule struct {
 	// crosses "/". "{user}" is the person's own name, "{group}" each group
 	// that an entry of this rule's groups matches, one after the other, and
 	// "{claims.NAME}" a claim; "{claims.a.b}" is b within a. What stands in
-	// must be one path component. Required.
+	// must be one path component; of a provider that ignores case, names are
+	// lower case there. Required.
 	Repositories []string `toml:"repositories"`
 
 	// Actions are "pull", "push", "delete", or "*" for every action asked.
@@ -83,7 +90,8 @@ type Rule struct {
 	// When is a CEL expression over user, groups, claims, provider, method,
 	// request.service, request.address and request.time, such as
 	// '!cidr("10.0.0.0/8").containsIP(request.address)'. When it fails, an
-	// allow rule does not match and a deny rule does. Optional.
+	// allow rule does not match and a deny rule does. User and groups are
+	// lower case where the provider ignores case. Optional.
 	When string `toml:"when"`
 }
 
@@ -92,6 +100,8 @@ type Request struct {
 	Anonymous bool           // no credentials: only the literal group "anonymous" covers it, and User to Method are not looked at
 	User      string         // as the provider has it, with its prefix
 	Groups    []string       // the same; "authenticated" among them where it applies
+	Unsure    []string       // groups that the person may or may not be in, none of them in Groups; UnsureAll where not even their names are known
+	FoldsCase bool           // the provider ignores case, so that User, Groups and Unsure are compared folded
 	Claims    map[string]any // nested as the provider has them
 	Provider  string
 	Method    string
@@ -100,6 +110,9 @@ type Request struct {
 	Time      time.Time
 	Scopes    []registry.Scope
 }
+
+// UnsureAll in Request.Unsure says that the person may be in any group.
+const UnsureAll = "*"
 
 // Decision is what the rules give, and which of them gave it.
 type Decision struct {

@@ -57,9 +57,9 @@ func FuzzDecide(f *testing.F) {
 // decideSlowly is Decide without the index: every rule is evaluated with all of
 // its patterns, as Explain does.
 func (p *Policy) decideSlowly(req Request) Decision {
-	d := decider{policy: p, req: &req, who: p.newPerson(req.User, req.Groups, false)}
+	d := decider{policy: p, req: &req, who: p.newPerson(namesOf(&req))}
 	if req.Anonymous {
-		d.who = p.newPerson("", []string{anonymous}, true)
+		d.who = p.newPerson(names{groups: []string{anonymous}, anonymous: true})
 	}
 	var out Decision
 	for i := range req.Scopes {
@@ -213,8 +213,8 @@ func (d drawer) rules() []Rule {
 func (d drawer) rule(effect string) Rule {
 	r := Rule{
 		Effect:       effect,
-		Users:        d.some(0, 2, "alice", "bob", "*", "a*", "**", "*@x"),
-		Groups:       d.some(0, 2, "team-a", "team-b", "team-*", "*", "**", "*-a", anonymous, authenticated, "Domain *"),
+		Users:        d.some(0, 2, "alice", "Alice", "bob", "*", "A*", "**", "*@x", "sso/*"),
+		Groups:       d.some(0, 2, "team-a", "Team-b", "team-*", "*", "**", "*-A", "/dev/*", anonymous, authenticated, "Domain *"),
 		Repositories: d.some(1, 3, "a/**", "*/a", "**", "team-a/*", "team-*/**", "*-a/**", "**-b", "*/team-a/*", "{user}/**", "a/{user}", "{user}-a/*"),
 		Actions:      d.some(1, 2, "pull", "push", "delete", "*", "scan"),
 		When:         d.some(1, 1, "", "", "", `claims.level == "high"`, `groups.exists(g, g == "team-a")`, `request.address.isLoopback()`)[0],
@@ -241,8 +241,13 @@ func (d drawer) request() Request {
 	req := Request{Anonymous: d.IntN(6) == 0, Service: d.some(1, 1, "registry-a", "registry-a", "registry-b")[0]}
 	if !req.Anonymous {
 		req.Provider = d.some(1, 1, "corp", "corp", "sso")[0]
-		req.User = d.some(1, 1, "alice", "bob", "a", "A b", "jo@x", "team-a")[0]
-		req.Groups = d.some(0, 5, "team-a", "team-b", "a", "x-a", authenticated, anonymous, "Domain Users", "*", "a/b")
+		req.User = d.some(1, 1, "alice", "Bob", "a", "A b", "jo@x", "team-a", "sso/alice")[0]
+		req.Groups = d.some(0, 5, "team-a", "Team-B", "team-b", "a", "x-a", authenticated, anonymous, "Domain Users", "*", "a/b", "/dev/team-a")
+		req.FoldsCase = d.IntN(2) == 0
+		if d.IntN(2) == 0 {
+			req.Unsure = d.some(0, 2, "team-a", "TEAM-b", "x-b", "Domain Guests", "/dev/team-a", UnsureAll)
+			req.Groups = slices.DeleteFunc(req.Groups, func(name string) bool { return slices.Contains(req.Unsure, name) })
+		}
 		req.Claims = map[string]any{}
 		if d.IntN(2) == 0 {
 			req.Claims["level"] = []any{"high", "a", "a/b", 7.0, nil}[d.IntN(5)]

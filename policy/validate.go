@@ -48,7 +48,7 @@ func ValidateNames(rules []Rule, providers, services []string, fault func(key, p
 			globs, names []string
 		}{{"providers", r.Providers, providers}, {"services", r.Services, services}} {
 			for n, text := range list.globs {
-				g, err := parseGlob(text, false)
+				g, err := parseGlob(text, plainName)
 				if err != nil || slices.ContainsFunc(list.names, func(name string) bool { return g.match(name, nil) }) {
 					continue
 				}
@@ -144,7 +144,7 @@ func (c *checker) lists() {
 }
 
 func (c *checker) glob(key, entry string, repositories bool) {
-	g, err := parseGlob(entry, repositories)
+	g, err := parseGlob(entry, nameKind(repositories))
 	if err != nil {
 		c.report(key, "%q %v", entry, err)
 	} else if repositories {
@@ -172,7 +172,7 @@ func (c *checker) action(key, entry string) {
 func (c *checker) resourceType(key, entry string) {
 	if kind, _, isClass := strings.Cut(entry, "("); isClass {
 		c.report(key, "%q names a class; write %q, which covers each class of it", entry, kind)
-	} else if g, err := parseGlob(entry, false); err != nil {
+	} else if g, err := parseGlob(entry, plainName); err != nil {
 		c.report(key, "%q %v", entry, err)
 	} else if strings.Trim(entry, "*abcdefghijklmnopqrstuvwxyz0123456789") != "" || len(g) == 0 {
 		c.report(key, `%q is not a type of resource; write "repository", or "registry" for the catalog`, entry)
@@ -183,6 +183,11 @@ func (c *checker) resourceType(key, entry string) {
 func (c *checker) people() {
 	if c.Effect == allow && c.Users == nil && c.Groups == nil {
 		c.report("groups", `an allow rule names users or groups; for everybody write groups = ["anonymous", "authenticated"]`)
+	}
+	for i, group := range c.Groups {
+		if isOurs(group) && group != anonymous && group != authenticated {
+			c.report(fmt.Sprintf("groups[%d]", i), "%q is no group of a provider, which is dropped where it is called so; write %q", group, strings.ToLower(group))
+		}
 	}
 	onlyAnonymous := len(c.Groups) > 0 && !slices.ContainsFunc(c.Groups, func(g string) bool { return g != anonymous })
 	if !onlyAnonymous {
@@ -201,7 +206,7 @@ func (c *checker) people() {
 // repositories checks what the placeholders need.
 func (c *checker) repositories() {
 	for i, entry := range c.Repositories {
-		g, err := parseGlob(entry, true)
+		g, err := parseGlob(entry, pathName)
 		if err != nil {
 			continue // said before
 		}

@@ -42,16 +42,17 @@ func newExplain(o *options) *cobra.Command {
 				return err
 			}
 			if f.cases != "" {
-				return f.checkCases(cmd.OutOrStdout(), cfg.Policy)
+				return f.checkCases(cmd.OutOrStdout(), cfg)
 			}
-			return f.explain(cmd.OutOrStdout(), cfg.Policy)
+			return f.explain(cmd.OutOrStdout(), cfg)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.question.User, "user", "", "the user `name`; left out, somebody without credentials")
 	flags.StringArrayVar(&f.question.Groups, "group", nil, "a group of the user; may be given again")
+	flags.StringArrayVar(&f.question.Unsure, "unsure", nil, "a group that the user may or may not be in, \"*\" for any; may be given again")
 	flags.StringArrayVar(&f.claims, "claim", nil, "a claim as `NAME=VALUE`; the value is JSON, or else a string")
-	flags.StringVar(&f.question.Provider, "provider", "", "the provider that knows the user")
+	flags.StringVar(&f.question.Provider, "provider", "", "the provider that knows the user, and says whether case matters")
 	flags.StringVar(&f.question.Method, "method", "", "how the user logged in: password (default), refresh, id_token, browser, pat or robot")
 	flags.StringVar(&f.question.Service, "service", "", "the registry that asks")
 	flags.StringVar(&f.question.Address, "address", "", "the client's address; left out, it is unknown")
@@ -61,7 +62,7 @@ func newExplain(o *options) *cobra.Command {
 	return cmd
 }
 
-func (f *explainFlags) explain(w io.Writer, rules *policy.Policy) error {
+func (f *explainFlags) explain(w io.Writer, cfg *config.Config) error {
 	f.question.Scope = strings.Join(f.scopes, " ")
 	for _, claim := range f.claims {
 		name, text, ok := strings.Cut(claim, "=")
@@ -77,11 +78,11 @@ func (f *explainFlags) explain(w io.Writer, rules *policy.Policy) error {
 		}
 		f.question.Claims[name] = value
 	}
-	request, err := f.question.Request()
+	request, err := f.question.Request(cfg.FoldsCase)
 	if err != nil {
 		return err
 	}
-	explanation := rules.Explain(request)
+	explanation := cfg.Policy.Explain(request)
 	if f.asJSON {
 		return printJSON(w, explanation)
 	}
@@ -91,7 +92,7 @@ func (f *explainFlags) explain(w io.Writer, rules *policy.Policy) error {
 
 // checkCases fails when an expectation is not met, or when there is none: a
 // check that checks nothing must not pass.
-func (f *explainFlags) checkCases(w io.Writer, rules *policy.Policy) error {
+func (f *explainFlags) checkCases(w io.Writer, cfg *config.Config) error {
 	text, err := os.Open(f.cases)
 	if err != nil {
 		return err
@@ -109,7 +110,7 @@ func (f *explainFlags) checkCases(w io.Writer, rules *policy.Policy) error {
 	if len(file.Cases) == 0 {
 		return fmt.Errorf("%s holds no [[case]]", f.cases)
 	}
-	mismatches := rules.Check(file.Cases)
+	mismatches := cfg.Policy.Check(file.Cases, cfg.FoldsCase)
 	if f.asJSON {
 		if err := printJSON(w, mismatches); err != nil {
 			return err

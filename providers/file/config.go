@@ -60,6 +60,9 @@ func (c Config) KeptClaims() []string {
 	return names
 }
 
+// FoldsCase reports that case makes no difference in names.
+func (c Config) FoldsCase() bool { return true }
+
 // WithDefaults returns c, which has no defaults but those of [providers.Config].
 func (c Config) WithDefaults() Config { return c }
 

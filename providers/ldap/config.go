@@ -183,6 +183,10 @@ func (g Groups) read() bool { return g.Base != "" }
 // KeptClaims returns the names of the claims that a person has for rules.
 func (c Config) KeptClaims() []string { return c.Claims }
 
+// FoldsCase reports that case makes no difference in names: a directory ignores
+// it.
+func (c Config) FoldsCase() bool { return true }
+
 // WithDefaults returns a copy in which what was left out is what the preset
 // says, or has its default, but for the keys of [providers.Config].
 func (c Config) WithDefaults() Config {

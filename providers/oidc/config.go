@@ -162,6 +162,9 @@ const maxTimeout = 10 * time.Second
 // KeptClaims returns the names of the claims that a person has for rules.
 func (c Config) KeptClaims() []string { return c.Claims }
 
+// FoldsCase reports whether case makes no difference in names.
+func (c Config) FoldsCase() bool { return c.IgnoreCase }
+
 // WithDefaults returns a copy in which what was left out has its default, but
 // for the keys of [providers.Config].
 func (c Config) WithDefaults() Config {

@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A deny rule that matches by what is not known says so, and not where it
+// matches by what is.
+func TestDoubt(t *testing.T) {
+	p := compile(t, []Rule{
+		{Name: "all", Users: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"push"}},
+		{Name: "contractors", Effect: deny, Groups: []string{"contractors", "temps-*"}, Repositories: []string{"shared/**"}, Actions: []string{"push"}},
+		{Name: "own folder", Effect: deny, Groups: []string{"temps-*"}, Repositories: []string{"{group}/x"}, Actions: []string{"push"}},
+		{Name: "logged in", Effect: deny, Groups: []string{authenticated}, Repositories: []string{"out/**"}, Actions: []string{"push"}},
+		{Name: "when", Effect: deny, Repositories: []string{"when"}, Actions: []string{"push"}, When: `"x" in groups`},
+	})
+	const (
+		unknown = "groups: not all groups of the person are known"
+		maybe   = `groups: whether the person is in "temps-a" is not known`
+	)
+	for _, tt := range []struct {
+		name           string
+		groups, unsure []string
+		scope          string
+		denied, fault  string
+	}{
+		{"no doubt", nil, []string{"staff"}, "shared/a", "", ""},
+		{"a name that an entry matches", nil, []string{"staff", "temps-a"}, "shared/a", "contractors", maybe},
+		{"beside one that is known", []string{"contractors"}, []string{"temps-a"}, "shared/a", "contractors", ""},
+		{"any group", nil, []string{UnsureAll}, "shared/a", "contractors", unknown},
+		{"any group is none of our own", nil, []string{UnsureAll}, "out/a", "", ""},
+		{"{group} is filled with a name", nil, []string{"temps-a"}, "temps-a/x", "own folder", maybe},
+		{"and with no other", nil, []string{"temps-a"}, "temps-b/x", "", ""},
+		{"the placeholder alone is in doubt", []string{"temps-b"}, []string{"temps-a"}, "temps-a/x", "own folder", maybe},
+		{"and here it is not", []string{"temps-b"}, []string{"temps-a"}, "temps-b/x", "own folder", ""},
+		{"{group} is any one component", []string{"temps-b"}, []string{UnsureAll}, "else/x", "own folder", unknown},
+		{"and no more than one", nil, []string{UnsureAll}, "else/y/x", "", ""},
+		{"a name that is no component", nil, []string{"temps-A"}, "else/x", "own folder", `groups: whether the person is in "temps-A" is not known; {group}: "temps-A" is not one component of a repository's path`},
+		{"a condition that reads groups", []string{"y"}, []string{"staff"}, "when", "when", "when: not all groups of the person are known"},
+	} {
+		got := p.Decide(Request{User: "u", Groups: tt.groups, Unsure: tt.unsure, Scopes: ask("repository:" + tt.scope + ":push")})
+		want := []Verdict{{Rule: "all", Effect: allow, Scope: "repository:" + tt.scope, Actions: []string{"push"}}}
+		if tt.denied != "" {
+			want = append(want, Verdict{Rule: tt.denied, Effect: deny, Scope: "repository:" + tt.scope, Actions: []string{"push"}, Fault: tt.fault})
+		}
+		if diff := cmp.Diff(want, got.Rules); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
+		}
+	}
+}
+
+// What may be a group of the person gives nothing.
+func TestUnsureGivesNothing(t *testing.T) {
+	p := compile(t, []Rule{
+		{Groups: []string{"team-*"}, Repositories: []string{"{group}/**", "shared"}, Actions: []string{"pull"}},
+		{Users: []string{"*"}, Repositories: []string{"when"}, Actions: []string{"pull"}, When: `size(groups) < 100`},
+	})
+	for _, unsure := range []string{"team-a", UnsureAll} {
+		got := p.Decide(Request{User: "u", Unsure: []string{unsure}, Scopes: ask("repository:team-a/x:pull", "repository:shared:pull", "repository:when:pull")})
+		if len(got.Access) > 0 {
+			t.Errorf("Unsure %q is granted %v", unsure, got.Access)
+		}
+	}
+}
+
+// A person whose groups may be any is looked for among all deny rules, however
+// many there are.
+func TestUnsureAmongManyRules(t *testing.T) {
+	rules := []Rule{{Name: "all", Users: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"push"}}}
+	for _, repository := range []string{"**", "x/**", "{group}/**", "*-x/**", "x-*/**"} {
+		for range 3 * largeBucket {
+			rules = append(rules, Rule{Effect: deny, Groups: []string{"g" + string(rune('a'+len(rules)%20)), authenticated}, Repositories: []string{repository}, Actions: []string{"push"}})
+		}
+	}
+	p := compile(t, rules)
+	req := Request{User: "u", Unsure: []string{UnsureAll}, Scopes: ask("repository:x/a:push", "repository:a-x/a:push", "repository:x-a/a:push")}
+	want, got := p.decideSlowly(req), p.Decide(req)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the index finds other rules than there are (-all +index)\n%s", diff)
+	}
+	if want := 3 + 3*largeBucket*(3*2+1+1+1); len(got.Rules) != want {
+		t.Errorf("%d rules matched, want %d: two patterns match each name, the others one", len(got.Rules), want)
+	}
+}
+
+func TestWatchedGroups(t *testing.T) {
+	p := compile(t, []Rule{{Groups: []string{"Team-*", "Domain Users", authenticated}, Repositories: []string{"a"}, Actions: []string{"pull"}}})
+	for _, tt := range []struct {
+		name           string
+		req            Request
+		groups, unsure []string
+	}{
+		{"exactly", Request{User: "u", Groups: []string{"team-a", "Team-b", "staff", "Domain Users", authenticated}, Unsure: []string{"Team-c", "x"}},
+			[]string{"Domain Users", "Team-b", authenticated}, []string{"Team-c"}},
+		{"ignoring case, as they were written", Request{User: "u", FoldsCase: true, Groups: []string{"tEAM-a", "Staff", "DOMAIN users"}, Unsure: []string{UnsureAll}},
+			[]string{"DOMAIN users", "tEAM-a"}, []string{UnsureAll}},
+		{"nobody", Request{Anonymous: true, Groups: []string{"Team-a"}}, nil, nil},
+	} {
+		groups, unsure := p.WatchedGroups(tt.req)
+		if diff := cmp.Diff([][]string{tt.groups, tt.unsure}, [][]string{groups, unsure}); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
+		}
+	}
+}
