@@ -74,17 +74,18 @@ func (l *loader) checkRules() {
 	}
 	slices.Sort(names)
 	policy.ValidateNames(rules, slices.Compact(names), l.cfg.Token.Services, l.faults.under(""))
-	l.checkClaims()
+	misread := func(p Provider) bool { return p.options == nil }
+	if len(names) > 0 && !slices.ContainsFunc(l.cfg.Providers, misread) {
+		l.checkClaims()
+		l.checkReach()
+	}
 }
 
-// checkClaims warns of claims that rules ask for and no provider keeps, so
-// that an allow rule never matches and a deny rule always does.
+// checkClaims finds claims that rules ask for and no provider keeps, so that an
+// allow rule never matches and a deny rule always does.
 func (l *loader) checkClaims() {
 	kept := make(map[string]bool)
 	for _, p := range l.cfg.Providers {
-		if p.options == nil {
-			continue
-		}
 		for _, name := range p.options.KeptClaims() {
 			kept[name] = true
 		}
@@ -93,7 +94,7 @@ func (l *loader) checkClaims() {
 		name, _, _ := strings.Cut(claim.Path, ".")
 		if !kept[claim.Path] && !kept[name] {
 			// One rule is enough to find the others by.
-			l.warn(element("rule", claim.Rule), fmt.Sprintf("no provider keeps the claim %q; add it to the claims of one", name))
+			l.faults.add(element("rule", claim.Rule), fmt.Sprintf("no provider keeps the claim %q; add it to the claims of one", name))
 		}
 	}
 }

@@ -36,11 +36,17 @@ type kindOptions interface {
 	Common() *providers.Config
 
 	// KeptClaims names the claims that an identity of this provider can have,
-	// so that a rule which asks for another is warned of.
+	// so that a rule which asks for another is refused.
 	KeptClaims() []string
 
 	// FoldsCase reports whether the provider ignores case in names.
 	FoldsCase() bool
+
+	// Methods are those by which people of this provider log in.
+	Methods() []providers.Method
+
+	// GroupNames returns which names groups can have, before the prefix.
+	GroupNames() providers.GroupNames
 }
 
 // Kinds are the kinds of provider that a configuration may name.

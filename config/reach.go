@@ -1,5 +1,82 @@
 package config
 
+import (
+	"slices"
+	"strings"
+
+	"shorepass/policy"
+	"shorepass/providers"
+)
+
+// checkReach looks for rules that the providers' prefixes, groups and methods
+// rule out.
+func (l *loader) checkReach() {
+	var all []policy.Provider
+	for _, p := range l.cfg.Providers {
+		all = append(all, p.forRules())
+	}
+	for i := range all {
+		all[i].Foreign = foreignPrefixes(all[i].Prefix, l.cfg.Providers, i)
+	}
+	l.cfg.Policy.ValidateReach(all, l.faults.under(""), l.warn)
+}
+
+// forRules returns what is known of the names and methods of a provider's people.
+func (p Provider) forRules() policy.Provider {
+	known := policy.Provider{Name: p.Name, FoldsCase: p.options.FoldsCase(), Methods: methods(p.options), IDTokensAuthenticated: p.IDTokensAuthenticated}
+	if p.Prefix != nil {
+		known.Prefix = *p.Prefix
+	}
+	names := p.options.GroupNames()
+	known.Groups = names.Only
+	for from, to := range names.Rename {
+		known.Renamed = append(known.Renamed, from)
+		known.GivenNames = append(known.GivenNames, to)
+	}
+	if slices.ContainsFunc(slices.Concat(known.Groups, known.Renamed), saysNoName) {
+		known.Groups, known.Renamed = nil, nil
+	}
+	slices.Sort(known.Renamed)
+	slices.Sort(known.GivenNames)
+	return known
+}
+
+// methods returns the methods of a provider's people as rules have them: those by
+// which they log in, and those of the tokens that a person makes after a sign-in,
+// which is not to be had with an ID token.
+func methods(options kindOptions) []string {
+	all := options.Methods()
+	if slices.ContainsFunc(all, func(m providers.Method) bool { return m != providers.MethodIDToken }) {
+		all = append(all, providers.MethodBrowser, providers.MethodPAT, providers.MethodRobot)
+	}
+	var texts []string
+	for _, method := range all {
+		texts = append(texts, string(method))
+	}
+	return texts
+}
+
+// saysNoName reports whether an entry of only or rename may keep a group whose
+// name it does not match: a DN, or one with blanks that are trimmed from names.
+func saysNoName(entry string) bool {
+	return strings.Contains(entry, "=") || strings.TrimSpace(entry) != entry
+}
+
+// foreignPrefixes returns the prefixes of others that no name of provider i
+// begins with: providers refuses it.
+func foreignPrefixes(prefix string, all []Provider, i int) []string {
+	if all[i].Kind == "file" {
+		return nil
+	}
+	var foreign []string
+	for _, other := range all {
+		if other.Prefix != nil && len(*other.Prefix) > len(prefix) && strings.HasPrefix(*other.Prefix, prefix) {
+			foreign = append(foreign, *other.Prefix)
+		}
+	}
+	return foreign
+}
+
 // FoldsCase reports whether the names of a provider's people are compared
 // without regard to case: of the provider of that name, or of all if there is
 // none of it.

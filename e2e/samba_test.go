@@ -28,10 +28,12 @@ users = { base = %q }
 `, d.LDAPS, d.CA, d.BindDN, d.Password, d.Base, groups)
 }
 
+// sambaRules also name "none", which nobody is in, so that no rule is out of reach
+// where a provider leaves the others out.
 const sambaRules = `
 [[rule]]
 name = "the innermost push"
-groups = ["inner"]
+groups = ["inner", "none"]
 repositories = ["team-alpha/**"]
 actions = ["pull", "push", "delete"]
 
@@ -43,7 +45,7 @@ actions = ["pull"]
 
 [[rule]]
 name = "a crew has a ship"
-groups = ["crew", "fleet"]
+groups = ["crew", "fleet", "none"]
 repositories = ["ships/{group}"]
 actions = ["pull"]
 `
@@ -73,7 +75,7 @@ func sambaGroups(t *testing.T, d *ldaptest.Samba) {
 		// memberOf leaves the primary group out.
 		{"by memberOf, walking", groupsIn(d.Groups, `, attribute = "memberOf", nested = "walk"`), team + "pull,push", team + "pull"},
 		{"by memberOf alone", groupsIn(d.Groups, `, attribute = "memberOf", rename = { middle = "outer" }`), team + "pull,push", team + "pull"},
-		{"nested, the outermost alone", groupsIn(d.Groups, `, only = ["outer"]`), team + "pull", team + "pull"},
+		{"nested, the outermost alone", groupsIn(d.Groups, `, only = ["outer", "none"]`), team + "pull", team + "pull"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -11,11 +11,13 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// directoryRules are for directories whose people are in devs and all.
+// directoryRules are for directories whose people are in devs and all. They also
+// name "none", which nobody is in, so that no rule is out of reach where a
+// provider leaves devs out.
 const directoryRules = `
 [[rule]]
 name = "developers push"
-groups = ["devs"]
+groups = ["devs*", "none"]
 repositories = ["team-alpha/**"]
 actions = ["pull", "push", "delete"]
 
@@ -130,8 +132,8 @@ func TestSlapdLogins(t *testing.T) {
 			{"by memberOf", groupsIn(d.Groups, `, attribute = "memberOf"`), both, pull},
 			{"by walking", groupsIn(d.Groups, `, nested = "walk"`), both, pull},
 			{"renamed", groupsIn(d.Groups, `, rename = { devs = "others" }`), none, pull},
-			{"nested, all alone", groupsIn(d.Groups, `, nested = "walk", only = ["all"]`), pull, pull},
-			{"not nested, all alone", groupsIn(d.Groups, `, only = ["all"]`), none, pull},
+			{"nested, all alone", groupsIn(d.Groups, `, nested = "walk", only = ["all", "none"]`), pull, pull},
+			{"not nested, all alone", groupsIn(d.Groups, `, only = ["all", "none"]`), none, pull},
 			{"by memberUid", groupsIn(d.Groups, `, filter = "(memberUid={user})", rename = { ops = "devs" }`), both, both},
 			{"by uniqueMember", groupsIn(d.Groups, `, filter = "(uniqueMember={dn})", rename = { uniques = "devs" }`), both, none},
 			{"under another base", groupsIn("ou=elsewhere,"+d.Base, `, attribute = "memberOf", rename = { outside = "all" }`), pull, none},

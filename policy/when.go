@@ -47,8 +47,10 @@ type compiled struct {
 
 // condition is a compiled when expression. It is safe for concurrent use.
 type condition struct {
-	program cel.Program
-	claims  []string // the claims it names, as dotted paths
+	program  cel.Program
+	claims   []string    // the claims it names, as dotted paths
+	capitals []string    // texts it compares with user or groups that are not in lower case
+	partial  cel.Program // evaluates with unknown variables; nil where it names neither provider nor method
 }
 
 // newEnv declares what an expression may name. The three parts of request are
@@ -118,7 +120,11 @@ func (c *conditions) build(text string) (*condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &condition{program, claimPaths(root)}, nil
+	made := &condition{program: program, claims: claimPaths(root), capitals: capitals(root)}
+	if namesVariable(root, "provider", "method") {
+		made.partial, err = c.env.Program(checked, cel.EvalOptions(cel.OptPartialEval), cel.CostLimit(maxCost))
+	}
+	return made, err
 }
 
 // issuesError turns CEL's report, which draws the line with a caret under it,

@@ -63,6 +63,12 @@ func (c Config) KeptClaims() []string {
 // FoldsCase reports that case makes no difference in names.
 func (c Config) FoldsCase() bool { return true }
 
+// Methods returns the methods by which people log in.
+func (c Config) Methods() []providers.Method { return []providers.Method{providers.MethodPassword} }
+
+// GroupNames returns which names groups can have, before the prefix.
+func (c Config) GroupNames() providers.GroupNames { return providers.GroupNames{} }
+
 // WithDefaults returns c, which has no defaults but those of [providers.Config].
 func (c Config) WithDefaults() Config { return c }
 

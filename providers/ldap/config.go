@@ -187,6 +187,12 @@ func (c Config) KeptClaims() []string { return c.Claims }
 // it.
 func (c Config) FoldsCase() bool { return true }
 
+// Methods returns the methods by which people log in.
+func (c Config) Methods() []providers.Method { return []providers.Method{providers.MethodPassword} }
+
+// GroupNames returns which names groups can have, before the prefix.
+func (c Config) GroupNames() providers.GroupNames { return c.Groups.GroupNames }
+
 // WithDefaults returns a copy in which what was left out is what the preset
 // says, or has its default, but for the keys of [providers.Config].
 func (c Config) WithDefaults() Config {

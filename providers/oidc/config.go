@@ -165,6 +165,25 @@ func (c Config) KeptClaims() []string { return c.Claims }
 // FoldsCase reports whether case makes no difference in names.
 func (c Config) FoldsCase() bool { return c.IgnoreCase }
 
+// Methods returns the methods by which people log in.
+func (c Config) Methods() []providers.Method {
+	var all []providers.Method
+	for _, grant := range c.Grants {
+		switch grant {
+		case grantPassword:
+			all = append(all, providers.MethodPassword)
+		case grantRefresh:
+			all = append(all, providers.MethodRefresh)
+		case grantIDToken:
+			all = append(all, providers.MethodIDToken)
+		}
+	}
+	return all
+}
+
+// GroupNames returns which names groups can have, before the prefix.
+func (c Config) GroupNames() providers.GroupNames { return c.Groups.GroupNames }
+
 // WithDefaults returns a copy in which what was left out has its default, but
 // for the keys of [providers.Config].
 func (c Config) WithDefaults() Config {

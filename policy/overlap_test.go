@@ -1,0 +1,66 @@
+package policy
+
+import (
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestOverlap(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"a", "a", true},
+		{"a", "b", false},
+		{"a*", "*b", true},
+		{"a*", "b*", false},
+		{"team-*", "team-blue", true},
+		{"*-admins", "team-*", true},
+		{"a*a", "a", false},
+		{"a*a", "aa", true},
+		{"", "*", true},
+		{"", "?", false},
+		{"ab", "??", true},
+		{"a?c*", "abd*", false},
+		{"*x*", "abc", false},
+		{"jo*é", "jo?", true},
+	} {
+		if got := overlap(symbols(tt.a, true), symbols(tt.b, true)); got != tt.want {
+			t.Errorf("overlap(%q, %q) = %v, want %v", tt.a, tt.b, got, tt.want)
+		}
+		if got := overlap(symbols(tt.b, true), symbols(tt.a, true)); got != tt.want {
+			t.Errorf("overlap(%q, %q) = %v, want %v", tt.b, tt.a, got, tt.want)
+		}
+	}
+}
+
+// Two globs overlap if and only if one of all short texts matches both.
+func TestOverlapIsExact(t *testing.T) {
+	texts := []string{""}
+	for from := 0; len(texts[from]) < 6; from++ {
+		texts = append(texts, texts[from]+"a", texts[from]+"b")
+	}
+	draw := rand.New(rand.NewPCG(1, 2))
+	random := func() string {
+		var b strings.Builder
+		for range draw.IntN(4) {
+			b.WriteByte("ab*?"[draw.IntN(4)])
+		}
+		return b.String()
+	}
+	for range 3000 {
+		a, b := random(), random()
+		inA, inB := regexpOf(a), regexpOf(b)
+		want := slices.ContainsFunc(texts, func(text string) bool { return inA.MatchString(text) && inB.MatchString(text) })
+		if got := overlap(symbols(a, true), symbols(b, true)); got != want {
+			t.Errorf("overlap(%q, %q) = %v, but that there is a common text is %v", a, b, got, want)
+		}
+	}
+}
+
+func regexpOf(glob string) *regexp.Regexp {
+	return regexp.MustCompile("^" + strings.NewReplacer("*", ".*", "?", ".").Replace(glob) + "$")
+}

@@ -1,0 +1,272 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"shorepass/internal/fold"
+)
+
+// Provider is what the configuration says of a provider's people before anybody
+// logs in: which names and methods they can have.
+type Provider struct {
+	Name      string
+	Prefix    string   // of its user names and groups
+	Foreign   []string // longer prefixes that are other providers', so that no name of this one begins with them
+	FoldsCase bool
+	Methods   []string // in which its people log in
+
+	// Groups are globs, one of which each of its groups matches before the
+	// prefix: "*" is any text, "?" any character. Nil stands for any name.
+	// Renamed are names that no group has, unless a glob of GivenNames matches.
+	Groups, Renamed, GivenNames []string
+
+	// IDTokensAuthenticated puts those who come with an ID token into the
+	// group "authenticated".
+	IDTokensAuthenticated bool
+}
+
+// origin is where a request can come from: a provider and a method, or neither
+// for a request without credentials.
+type origin struct {
+	provider *Provider
+	method   string
+}
+
+// ValidateReach reports the rules that cannot match anybody, whatever accounts
+// and groups there are, since the providers' prefixes, groups keys and methods
+// rule it out: by fault where a whole rule cannot, by warn where an entry of a
+// rule cannot. It never reports what can match. Texts in conditions that are no
+// names of a provider that ignores case are reported in the same way.
+func (p *Policy) ValidateReach(providers []Provider, fault, warn func(key, problem string)) {
+	if len(providers) == 0 {
+		return
+	}
+	for _, r := range p.rules {
+		v := &reach{rule: r, origins: r.origins(providers), report: fault}
+		if v.users() && v.groups() && v.when() {
+			v.report = warn
+			v.deadEntries()
+			v.report = fault
+			v.capitals(warn)
+		}
+	}
+}
+
+// origins returns where a request that the rule's providers key matches can
+// come from.
+func (r *rule) origins(providers []Provider) []origin {
+	var all []origin
+	if r.providers == nil {
+		all = append(all, origin{})
+	}
+	for i := range providers {
+		if r.providers == nil || matchAny(r.providers, providers[i].Name) {
+			for _, method := range providers[i].Methods {
+				all = append(all, origin{&providers[i], method})
+			}
+		}
+	}
+	return all
+}
+
+// reach finds out whether a rule can match anybody.
+type reach struct {
+	rule    *rule
+	origins []origin // those that the keys looked at so far let through
+	report  func(key, problem string)
+}
+
+// users keeps the origins whose user names the users key can match, and reports
+// whether there is one.
+func (v *reach) users() bool { return v.narrow("users", v.rule.Users, origin.rulesOutUser) }
+
+// groups is the same for the groups key.
+func (v *reach) groups() bool { return v.narrow("groups", v.rule.Groups, origin.rulesOutGroup) }
+
+func (v *reach) narrow(key string, entries []string, rulesOut func(origin, string) string) bool {
+	if entries == nil || len(v.origins) == 0 {
+		return len(v.origins) > 0 // no provider of that name is another fault
+	}
+	var left []origin
+	var reasons []string
+	for _, o := range v.origins {
+		possible := false
+		for _, entry := range entries {
+			why := rulesOut(o, entry)
+			possible = possible || why == ""
+			if why != "" && !slices.Contains(reasons, why) {
+				reasons = append(reasons, why)
+			}
+		}
+		if possible {
+			left = append(left, o)
+		}
+	}
+	if v.origins = left; len(left) == 0 {
+		v.report(v.at(key), fmt.Sprintf("the rule %q can never match: %s", v.rule.Name, listed(reasons)))
+	}
+	return len(left) > 0
+}
+
+// when keeps the origins for which the condition can hold.
+func (v *reach) when() bool {
+	if v.rule.when == nil || v.rule.when.partial == nil {
+		return true
+	}
+	v.origins = slices.DeleteFunc(v.origins, func(o origin) bool { return v.rule.when.never(o.name(), o.method) })
+	if len(v.origins) == 0 {
+		v.report(v.at("when"), fmt.Sprintf("the rule %q can never match: the condition is false for each provider that the rule is for, and each method by which its people log in", v.rule.Name))
+	}
+	return len(v.origins) > 0
+}
+
+// deadEntries reports the entries that can match nobody, in a rule that can.
+func (v *reach) deadEntries() {
+	for _, key := range []struct {
+		name     string
+		entries  []string
+		rulesOut func(origin, string) string
+	}{{"users", v.rule.Users, origin.rulesOutUser}, {"groups", v.rule.Groups, origin.rulesOutGroup}} {
+		for i, entry := range key.entries {
+			var reasons []string
+			possible := slices.ContainsFunc(v.origins, func(o origin) bool {
+				why := key.rulesOut(o, entry)
+				if !slices.Contains(reasons, why) {
+					reasons = append(reasons, why)
+				}
+				return why == ""
+			})
+			if !possible {
+				v.report(fmt.Sprintf("%s[%d]", v.at(key.name), i), fmt.Sprintf("the entry can never match: %s", listed(reasons)))
+			}
+		}
+	}
+}
+
+// capitals reports texts of the condition that are compared with names: where a
+// provider ignores case, those are lower case in conditions.
+func (v *reach) capitals(warn func(key, problem string)) {
+	if v.rule.when == nil || len(v.rule.when.capitals) == 0 {
+		return
+	}
+	var folding []string
+	exact := false
+	for _, o := range v.origins {
+		if o.provider != nil && !o.provider.FoldsCase {
+			exact = true
+		} else if o.provider != nil && !slices.Contains(folding, o.provider.Name) {
+			folding = append(folding, o.provider.Name)
+		}
+	}
+	if len(folding) == 0 {
+		return
+	}
+	report := v.report
+	if exact {
+		report = warn
+	}
+	report(v.at("when"), fmt.Sprintf("the condition compares user or groups with %s, which are lower case there for %s, where case is ignored; write %s",
+		quotedList(v.rule.when.capitals), quotedList(folding), quotedList(lowered(v.rule.when.capitals))))
+}
+
+// at returns the place of a key.
+func (v *reach) at(key string) string { return fmt.Sprintf("rule[%d].%s", v.rule.index, key) }
+
+func (o origin) name() string {
+	if o.provider == nil {
+		return ""
+	}
+	return o.provider.Name
+}
+
+// rulesOutUser says why no user name from here can match an entry of a users
+// key, and is empty where one can.
+func (o origin) rulesOutUser(entry string) string {
+	if o.provider == nil {
+		return "without credentials there is no user name"
+	}
+	return o.provider.rulesOut(entry, "user names", []string{"*"})
+}
+
+// rulesOutGroup is the same for a group.
+func (o origin) rulesOutGroup(entry string) string {
+	switch {
+	case o.provider == nil && entry == anonymous:
+		return ""
+	case o.provider == nil:
+		return fmt.Sprintf("without credentials one is in the group %q alone", anonymous)
+	case entry == anonymous:
+		return fmt.Sprintf("people of %q have credentials, and are not in the group %q", o.provider.Name, anonymous)
+	case entry == authenticated && o.method == methodIDToken && !o.provider.IDTokensAuthenticated:
+		return fmt.Sprintf("who comes to %q with an ID token is not in the group %q; set id_tokens_authenticated = true there", o.provider.Name, authenticated)
+	case entry == authenticated:
+		return ""
+	}
+	return o.provider.rulesOutGroup(entry)
+}
+
+// methodIDToken is the method of those who come with an ID token.
+const methodIDToken = "id_token"
+
+func (p *Provider) rulesOutGroup(entry string) string {
+	found, given := p.Groups, p.GivenNames
+	if found == nil {
+		found = []string{"*"}
+	}
+	renamed := slices.ContainsFunc(p.Renamed, func(name string) bool {
+		return p.compared(entry) == p.compared(p.Prefix+name) && !strings.Contains(entry, "*")
+	})
+	if renamed {
+		found = nil
+	}
+	why := p.rulesOut(entry, "groups", slices.Concat(found, given))
+	if why != "" && renamed {
+		return fmt.Sprintf("%q is renamed by groups.rename of %q; write the new name", entry, p.Name)
+	}
+	return why
+}
+
+// rulesOut says why an entry matches no name that a glob of those matches, with
+// the prefix before it.
+func (p *Provider) rulesOut(entry, names string, globs []string) string {
+	if p.Prefix == "" && len(p.Foreign) == 0 && slices.Contains(globs, "*") {
+		return ""
+	}
+	if p.FoldsCase && !isASCII(entry+p.Prefix+strings.Join(globs, "")) {
+		return "" // a letter and its accent can be one character here and two there
+	}
+	pattern, prefix := symbols(p.compared(entry), false), literals(p.compared(p.Prefix))
+	if !overlap(pattern, append(slices.Clone(prefix), run)) {
+		return fmt.Sprintf("the %s of %q begin with %q; write %q", names, p.Name, p.Prefix, p.Prefix+entry)
+	}
+	for _, foreign := range p.Foreign {
+		if begin, _, _ := strings.Cut(entry, "*"); strings.HasPrefix(begin, foreign) && !p.FoldsCase {
+			return fmt.Sprintf("the %s of %q never begin with %q, the prefix of another provider; name that one in providers", names, p.Name, foreign)
+		}
+	}
+	if !slices.ContainsFunc(globs, func(glob string) bool {
+		return overlap(pattern, slices.Concat(prefix, symbols(p.compared(glob), true)))
+	}) {
+		return fmt.Sprintf("groups.only of %q leaves %q out; add it there", p.Name, strings.TrimPrefix(entry, p.Prefix))
+	}
+	return ""
+}
+
+// compared returns a text in the form in which the provider's names are compared.
+func (p *Provider) compared(text string) string {
+	if p.FoldsCase {
+		return fold.Name(text)
+	}
+	return text
+}
+
+// listed joins the reasons of all origins, of which a few are enough.
+func listed(reasons []string) string {
+	const enough = 3
+	if len(reasons) > enough {
+		return strings.Join(reasons[:enough], "; ") + fmt.Sprintf("; and %d more", len(reasons)-enough)
+	}
+	return strings.Join(reasons, "; ")
+}

@@ -1,0 +1,206 @@
+package policy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// FuzzReach draws providers, rules and people that these providers can have. A
+// rule that matches one of them is never reported as out of reach, and neither
+// is an entry by which alone it does.
+func FuzzReach(f *testing.F) {
+	for seed := range uint64(300) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) { playReach(t, seed) })
+}
+
+// playReach returns how many rules were reported and how many people matched.
+func playReach(t *testing.T, seed uint64) (reported, matched int) {
+	draw := reachDrawer{drawer{rand.New(rand.NewPCG(seed, 3))}}
+	providers := draw.providers()
+	for range 8 {
+		r := draw.reachRule(providers)
+		p := Compile([]Rule{r}, func(string, string) {})
+		if len(p.rules) == 0 {
+			continue
+		}
+		var whole, entries []string
+		p.ValidateReach(providers,
+			func(key, problem string) { whole = append(whole, key+": "+problem) },
+			func(key, problem string) { entries = append(entries, key+": "+problem) })
+		reported += len(whole)
+		for range 30 {
+			req := draw.person(providers)
+			if !matches(p, req) {
+				continue
+			}
+			matched++
+			// A deny rule whose condition compares with capitals matches all the same.
+			if ruledOut := slices.ContainsFunc(whole, func(s string) bool { return strings.Contains(s, "can never match") }); ruledOut {
+				t.Errorf("seed %d: %+v\nof %+v\nmatches %+v\nand is reported: %q", seed, r, providers, req, whole)
+			}
+			for _, entry := range entries {
+				if alone, ok := onlyEntry(r, entry); ok && matches(Compile([]Rule{alone}, func(string, string) {}), req) {
+					t.Errorf("seed %d: by the entry alone %+v\nof %+v\nmatches %+v\nand is reported: %q", seed, alone, providers, req, entry)
+				}
+			}
+		}
+	}
+	return reported, matched
+}
+
+// matches reports whether the policy's only rule matches a request.
+func matches(p *Policy, req Request) bool {
+	req.Scopes = ask("repository:a:pull")
+	verdicts := p.Decide(req).Rules
+	return len(verdicts) > 0 && len(verdicts[0].Actions) > 0
+}
+
+// onlyEntry returns the rule with nothing but the reported entry in its key.
+func onlyEntry(r Rule, report string) (Rule, bool) {
+	var i int
+	if n, _ := fmt.Sscanf(report, "rule[0].users[%d]", &i); n == 1 {
+		r.Users = r.Users[i : i+1]
+		return r, true
+	}
+	if n, _ := fmt.Sscanf(report, "rule[0].groups[%d]", &i); n == 1 {
+		r.Groups = r.Groups[i : i+1]
+		return r, true
+	}
+	return r, false
+}
+
+type reachDrawer struct{ drawer }
+
+func (d reachDrawer) one(from ...string) string { return from[d.IntN(len(from))] }
+
+func (d reachDrawer) providers() []Provider {
+	all := make([]Provider, 1+d.IntN(3))
+	for i := range all {
+		p := &all[i]
+		p.Name = []string{"corp", "sso", "ci"}[i]
+		p.Prefix = d.one("", "", "s", "sso:", "SSO:", "sso:x/")
+		p.FoldsCase = d.IntN(2) == 0
+		p.Methods = d.some(1, 2, "password", "id_token", "pat")
+		p.IDTokensAuthenticated = d.IntN(3) == 0
+		if d.IntN(2) == 0 {
+			p.Groups = d.some(1, 2, "a*", "A?", "b", "*-x", "é*", "?")
+		}
+		for range d.IntN(3) {
+			p.Renamed = append(p.Renamed, d.one("a", "B", "ab", "é"))
+			p.GivenNames = append(p.GivenNames, d.one("c", "a", "B", "a-x"))
+		}
+	}
+	for i := range all {
+		for _, other := range all {
+			if len(other.Prefix) > len(all[i].Prefix) && strings.HasPrefix(other.Prefix, all[i].Prefix) {
+				all[i].Foreign = append(all[i].Foreign, other.Prefix)
+			}
+		}
+	}
+	return all
+}
+
+func (d reachDrawer) reachRule(providers []Provider) Rule {
+	prefix := providers[d.IntN(len(providers))].Prefix
+	r := Rule{Effect: d.one(allow, deny), Repositories: []string{"a"}, Actions: []string{"pull"}}
+	for range d.IntN(3) {
+		r.Users = append(r.Users, d.one("", prefix)+d.one("*", "a", "B", "a*", "*b", "sso:*", "*x*", "é"))
+	}
+	for range d.IntN(3) {
+		r.Groups = append(r.Groups, d.one(anonymous, authenticated, prefix+"a", prefix+"c", prefix+"*-x", "a", "B", "*", "A*", prefix+"é*", "e\u0301*", "*b"))
+	}
+	if r.Users == nil && r.Groups == nil {
+		r.Groups = []string{authenticated}
+	}
+	if d.IntN(2) == 0 {
+		r.Providers = []string{d.one("corp", "sso", "c*")}
+	}
+	r.When = d.one("", "", "", `method == "id_token"`, `method != "password" && user == "a"`, `provider == "sso" || method == "pat"`, `!(method in ["pat", "password"])`, `provider == "" ? method == "pat" : size(groups) < 9`)
+	return r
+}
+
+// person returns somebody whom one of the providers can prove.
+func (d reachDrawer) person(providers []Provider) Request {
+	if d.IntN(8) == 0 {
+		return Request{Anonymous: true, Groups: []string{anonymous}}
+	}
+	p := providers[d.IntN(len(providers))]
+	req := Request{Provider: p.Name, FoldsCase: p.FoldsCase, Method: d.one(p.Methods...)}
+	if req.User = d.spelled(&p, d.name()); p.isForeign(req.User) {
+		req.User = d.spelled(&p, "q")
+	}
+	for range d.IntN(4) {
+		if name := d.group(&p, d.name()); name != "" && !isOurs(name) && !slices.Contains(req.Unsure, name) {
+			req.Groups = append(req.Groups, name)
+		}
+	}
+	if d.IntN(4) == 0 {
+		if name := d.group(&p, d.name()); name != "" && !isOurs(name) && !slices.Contains(req.Groups, name) {
+			req.Unsure = append(req.Unsure, name)
+		}
+	}
+	if req.Method != methodIDToken || p.IDTokensAuthenticated {
+		req.Groups = append(req.Groups, authenticated)
+	}
+	return req
+}
+
+func (d reachDrawer) name() string {
+	return d.one("a", "b", "ab", "B", "A", "a-x", "é", "e\u0301", "éa", "x/b", "so:b", "c", "so:x/a", "bx")
+}
+
+// group does what a provider does to a group that it found, and is empty where
+// it is dropped.
+func (d reachDrawer) group(p *Provider, name string) string {
+	if p.Groups != nil && !slices.ContainsFunc(p.Groups, func(glob string) bool {
+		return regexp.MustCompile("^(?s:" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(p.compared(glob))) + ")$").MatchString(p.compared(name))
+	}) {
+		return ""
+	}
+	if i := slices.IndexFunc(p.Renamed, func(from string) bool { return p.compared(from) == p.compared(name) }); i >= 0 {
+		name = p.GivenNames[i]
+	}
+	if full := d.spelled(p, name); !p.isForeign(full) {
+		return full
+	}
+	return ""
+}
+
+// spelled puts the prefix before a name, in some spelling where the provider
+// ignores case.
+func (d reachDrawer) spelled(p *Provider, name string) string {
+	full := p.Prefix + name
+	if !p.FoldsCase {
+		return full
+	}
+	return p.Prefix + strings.Map(func(r rune) rune {
+		if d.IntN(2) == 0 {
+			return unicode.ToUpper(r)
+		}
+		return unicode.ToLower(r)
+	}, name)
+}
+
+func (p *Provider) isForeign(name string) bool {
+	return slices.ContainsFunc(p.Foreign, func(foreign string) bool { return strings.HasPrefix(name, foreign) })
+}
+
+// The property above says something: rules are reported, and people matched.
+func TestReachReports(t *testing.T) {
+	reported, matched := 0, 0
+	for seed := range uint64(300) {
+		r, m := playReach(t, seed)
+		reported, matched = reported+r, matched+m
+	}
+	if reported < 100 || matched < 1000 {
+		t.Errorf("%d rules are reported and %d people matched, so that little is shown", reported, matched)
+	}
+	t.Logf("%d rules are reported, %d people matched", reported, matched)
+}

@@ -1,0 +1,154 @@
+package policy
+
+import (
+	"regexp/syntax"
+	"slices"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+
+	"shorepass/internal/fold"
+)
+
+// never reports whether the condition is false for everybody who comes from a
+// provider by a method, whoever it is.
+func (c *condition) never(provider, method string) bool {
+	known, err := cel.PartialVars(map[string]any{"provider": provider, "method": method}, unknowns...)
+	if err != nil {
+		return false
+	}
+	out, _, err := c.partial.Eval(known)
+	return err == nil && out == types.False
+}
+
+// unknowns are the variables that differ from person to person.
+var unknowns = []*cel.AttributePatternType{
+	cel.AttributePattern("user"), cel.AttributePattern("groups"), cel.AttributePattern("claims"),
+	cel.AttributePattern("request.service"), cel.AttributePattern("request.address"), cel.AttributePattern("request.time"),
+}
+
+// namesVariable reports whether an expression has one of the variables.
+func namesVariable(root ast.NavigableExpr, names ...string) bool {
+	return len(ast.MatchDescendants(root, func(e ast.NavigableExpr) bool {
+		return e.Kind() == ast.IdentKind && slices.Contains(names, e.AsIdent())
+	})) > 0
+}
+
+// capitals returns the texts that an expression compares with the user name or
+// with groups and that no name in lower case can be, or begin with, and so on.
+func capitals(root ast.NavigableExpr) []string {
+	var all []string
+	for _, call := range ast.MatchDescendants(root, ast.KindMatcher(ast.CallKind)) {
+		for _, text := range comparedTexts(call) {
+			if fold.Name(text) != text && !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	return all
+}
+
+// comparedTexts returns the texts that a call compares with names of a person.
+func comparedTexts(call ast.NavigableExpr) []string {
+	operands := call.Children() // the target of a method first
+	if len(operands) != 2 {
+		return nil
+	}
+	a, b := operands[0], operands[1]
+	switch call.AsCall().FunctionName() {
+	case operators.Equals, operators.NotEquals, operators.In:
+		if isNames(a) {
+			return texts(b)
+		}
+		if isNames(b) {
+			return texts(a)
+		}
+	case "startsWith", "endsWith", "contains":
+		if isNames(a) {
+			return texts(b)
+		}
+	case "matches":
+		if all := texts(b); isNames(a) && len(all) == 1 {
+			return regexpTexts(all[0])
+		}
+	}
+	return nil
+}
+
+// isNames reports whether an expression is the user name, the groups, or one of
+// them.
+func isNames(e ast.NavigableExpr) bool {
+	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Index {
+		return isNames(e.Children()[0])
+	}
+	if e.Kind() != ast.IdentKind {
+		return false
+	}
+	name := e.AsIdent()
+	for child, parent := e, e; ; child = parent {
+		var ok bool
+		if parent, ok = child.Parent(); !ok {
+			return name == "user" || name == "groups"
+		}
+		// The variable of groups.exists(g, …) is a name within its parts.
+		if parent.Kind() != ast.ComprehensionKind {
+			continue
+		}
+		switch loop := parent.AsComprehension(); {
+		case loop.IterRange().ID() == child.ID():
+		case name == loop.IterVar() && !loop.HasIterVar2():
+			return isNames(parent.Children()[0])
+		case name == loop.IterVar() || name == loop.AccuVar() || name == loop.IterVar2():
+			return false
+		}
+	}
+}
+
+// texts returns a text that is written out, or those of a list.
+func texts(e ast.NavigableExpr) []string {
+	switch e.Kind() {
+	case ast.LiteralKind:
+		if text, ok := e.AsLiteral().Value().(string); ok {
+			return []string{text}
+		}
+	case ast.ListKind:
+		var all []string
+		for _, element := range e.Children() {
+			all = append(all, texts(element)...)
+		}
+		return all
+	}
+	return nil
+}
+
+// regexpTexts returns the texts that a regular expression requires in some
+// place, each in its own case.
+func regexpTexts(text string) []string {
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	var walk func(re *syntax.Regexp)
+	walk = func(re *syntax.Regexp) {
+		if re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase == 0 {
+			all = append(all, string(re.Rune))
+		}
+		for _, sub := range re.Sub {
+			walk(sub)
+		}
+	}
+	walk(parsed)
+	return all
+}
+
+// lowered returns texts as they are in lower case.
+func lowered(texts []string) []string {
+	var all []string
+	for _, text := range texts {
+		all = append(all, fold.Name(text))
+	}
+	return all
+}
