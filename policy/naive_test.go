@@ -1,0 +1,303 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"shorepass/registry"
+)
+
+// This is docs/policy.md once more, written from that page alone: slow, without
+// an index, a cache or anything of the package but its types. The property test
+// plays it against Decide.
+
+// tri is whether a rule matches, as far as can be told.
+type tri int
+
+const (
+	doesNot tri = iota
+	cannotTell
+	does
+)
+
+func and(all ...tri) tri { return slices.Min(all) }
+func or(all ...tri) tri  { return slices.Max(append(all, doesNot)) }
+func not(t tri) tri      { return does - t }
+func known(b bool) tri {
+	if b {
+		return does
+	}
+	return doesNot
+}
+
+// naiveRule is a rule, with its condition as a function.
+type naiveRule struct {
+	Rule
+	when func(naivePerson) tri
+}
+
+// naivePerson is a request, in the words of the page.
+type naivePerson struct{ Request }
+
+// name returns a name in the form in which it is compared.
+func (p naivePerson) name(text string) string {
+	if !p.FoldsCase {
+		return text
+	}
+	var b strings.Builder
+	for i, part := range strings.Split(text, "\u212A") { // the Kelvin sign is no k
+		if i > 0 {
+			b.WriteString("\u212A")
+		}
+		b.WriteString(strings.Map(unicode.ToLower, norm.NFC.String(part)))
+	}
+	return b.String()
+}
+
+// naiveGlob returns the regular expression of a glob; star is what "*" is.
+func naiveGlob(glob, star string) *regexp.Regexp {
+	if made := naiveGlobs[glob+star]; made != nil {
+		return made
+	}
+	quoted := regexp.QuoteMeta(glob)
+	quoted = strings.ReplaceAll(quoted, `\*\*`, "\x00")
+	quoted = strings.ReplaceAll(quoted, `\*`, star)
+	made := regexp.MustCompile("^(?s:" + strings.ReplaceAll(quoted, "\x00", ".*") + ")$")
+	naiveGlobs[glob+star] = made
+	return made
+}
+
+var naiveGlobs = map[string]*regexp.Regexp{}
+
+func anyGlob(globs []string, name string) bool {
+	return slices.ContainsFunc(globs, func(g string) bool { return naiveGlob(g, ".*").MatchString(name) })
+}
+
+// covers reports whether an entry of users or groups matches a name.
+func (p naivePerson) covers(entry, name string) bool {
+	return naiveGlob(p.name(entry), ".*").MatchString(p.name(name))
+}
+
+// in reports whether an entry of groups matches a group.
+func (p naivePerson) in(entry, group string) bool {
+	for _, own := range []string{"anonymous", "authenticated"} {
+		if entry == own || group == own {
+			return entry == group && (own == "anonymous") == p.Anonymous
+		}
+	}
+	return !p.Anonymous && p.covers(entry, group)
+}
+
+// matched returns those of some groups that an entry of the rule matches.
+func (p naivePerson) matched(r naiveRule, groups []string) []string {
+	var all []string
+	for _, g := range groups {
+		if slices.ContainsFunc(r.Groups, func(entry string) bool { return p.in(entry, g) }) {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+// anyGroup reports whether every group may be the person's, and the rule names
+// one.
+func (p naivePerson) anyGroup(r naiveRule) bool {
+	ours := []string{"anonymous", "authenticated"}
+	return !p.Anonymous && slices.Contains(p.Unsure, "*") &&
+		slices.ContainsFunc(r.Groups, func(entry string) bool { return !slices.Contains(ours, entry) })
+}
+
+// evaluate says whether a rule matches a resource.
+func (p naivePerson) evaluate(r naiveRule, scope registry.Scope) tri {
+	if p.Anonymous {
+		p.Request = Request{Anonymous: true, Groups: []string{"anonymous"}, Service: p.Service, Address: p.Address, Time: p.Time}
+	}
+	users := r.Users == nil || !p.Anonymous && slices.ContainsFunc(r.Users, func(entry string) bool { return p.covers(entry, p.User) })
+	others := users && anyGlob(r.Types, scope.Type) &&
+		(r.Providers == nil || !p.Anonymous && anyGlob(r.Providers, p.Provider)) &&
+		(r.Services == nil || anyGlob(r.Services, p.Service)) &&
+		slices.ContainsFunc(r.Actions, func(action string) bool {
+			return action == "*" || slices.Contains(scope.Actions, action) || slices.Contains(scope.Actions, "*")
+		})
+	sure := p.matched(r, p.Groups)
+	condition := does
+	if r.when != nil {
+		condition = r.when(p)
+	}
+	whole := and(known(others), known(r.Groups == nil || len(sure) > 0), p.repositories(r, scope.Name, sure, false), condition)
+	if r.Effect == "allow" {
+		return whole
+	}
+	// A deny rule goes by what is unsure as well.
+	named := slices.DeleteFunc(slices.Clone(p.Unsure), func(name string) bool { return name == "*" })
+	perhaps := append(slices.Clone(sure), p.matched(r, named)...)
+	anyGroup := p.anyGroup(r)
+	inDoubt := and(cannotTell, known(others), known(r.Groups == nil || len(perhaps) > 0 || anyGroup), p.repositories(r, scope.Name, perhaps, anyGroup), condition)
+	return or(whole, inDoubt)
+}
+
+var (
+	naiveComponent   = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
+	naivePlaceholder = regexp.MustCompile(`\{[^}]*\}`)
+)
+
+// repositories is that key of a rule. groups are those that {group} is filled
+// with, and anyGroup says that it also stands for any component.
+func (p naivePerson) repositories(r naiveRule, name string, groups []string, anyGroup bool) tri {
+	failed := false
+	fills := map[string][]string{} // of a placeholder; "*" is any component
+	for _, placeholder := range naivePlaceholder.FindAllString(strings.Join(r.Repositories, "\n"), -1) {
+		values := []string{}
+		bad := 0
+		add := func(value string, ok bool) {
+			if ok && naiveComponent.MatchString(value) {
+				values = append(values, value)
+			} else {
+				bad++
+			}
+		}
+		switch placeholder {
+		case "{user}":
+			add(p.name(p.User), !p.Anonymous)
+		case "{group}":
+			for _, g := range groups {
+				add(p.name(g), true)
+			}
+		default:
+			add(naiveClaim(p.Claims, strings.Split(placeholder[len("{claims."):len(placeholder)-1], ".")))
+		}
+		if bad > 0 && (r.Effect == "deny" || len(values) == 0) {
+			failed = true
+			values = append(values, "*")
+		}
+		if placeholder == "{group}" && anyGroup {
+			values = append(values, "*")
+		}
+		fills[placeholder] = values
+	}
+	covered := false
+	for _, entry := range r.Repositories {
+		for _, glob := range filled(entry, fills) {
+			covered = covered || naiveGlob(glob, "[^/]*").MatchString(name)
+		}
+	}
+	if failed {
+		return and(cannotTell, known(covered))
+	}
+	return known(covered)
+}
+
+// filled returns an entry with each value of each placeholder.
+func filled(entry string, fills map[string][]string) []string {
+	placeholder := naivePlaceholder.FindString(entry)
+	if placeholder == "" {
+		return []string{entry}
+	}
+	var all []string
+	for _, value := range fills[placeholder] {
+		all = append(all, filled(strings.ReplaceAll(entry, placeholder, value), fills)...)
+	}
+	return all
+}
+
+func naiveClaim(claims map[string]any, path []string) (string, bool) {
+	value, ok := claims[path[0]]
+	if !ok {
+		return "", false
+	}
+	if object, isObject := value.(map[string]any); isObject && len(path) > 1 {
+		return naiveClaim(object, path[1:])
+	}
+	switch v := value.(type) {
+	case string:
+		return v, len(path) == 1
+	case float64:
+		return fmt.Sprint(int64(v)), len(path) == 1 && v == float64(int64(v))
+	}
+	return "", false
+}
+
+// decide returns what is granted of a scope, sorted, and how the rules match.
+func (p naivePerson) decide(rules []naiveRule, scope registry.Scope) (granted []string, how map[string]tri) {
+	how = map[string]tri{}
+	var allowed, denied []string
+	denies := false
+	for _, r := range rules {
+		t := p.evaluate(r, scope)
+		how[r.Name] = t
+		switch {
+		case r.Effect == "allow" && t == does:
+			allowed = append(allowed, r.Actions...)
+		case r.Effect == "deny" && t != doesNot:
+			denied, denies = append(denied, r.Actions...), true
+		}
+	}
+	everything := slices.Contains(allowed, "*")
+	asked := slices.Clone(scope.Actions)
+	if slices.Contains(asked, "*") {
+		asked = append(asked, allowed...)
+		if everything && (scope.Type != "registry" || scope.Name != "catalog") {
+			asked = append(asked, "pull", "push", "delete")
+		}
+	}
+	for _, action := range asked {
+		ok := (everything || slices.Contains(allowed, action)) && !slices.Contains(denied, action) && !slices.Contains(denied, "*")
+		if action == "*" {
+			ok = slices.Contains(scope.Actions, "*") && everything && !denies
+		}
+		if ok && !slices.Contains(granted, action) {
+			granted = append(granted, action)
+		}
+	}
+	slices.Sort(granted)
+	return granted, how
+}
+
+// naiveConditions are conditions beside what the page says of them.
+var naiveConditions = []struct {
+	text  string
+	holds func(naivePerson) tri
+}{
+	{`user == "alice"`, naivePerson.isAlice},
+	{`"team-a" in groups`, naivePerson.inTeam},
+	{`!("team-a" in groups)`, func(p naivePerson) tri { return not(p.inTeam()) }},
+	{`claims.level == "high"`, naivePerson.high},
+	{`user == "alice" || claims.level == "high"`, func(p naivePerson) tri { return or(p.isAlice(), p.high()) }},
+	{`"team-a" in groups && claims.level == "high"`, func(p naivePerson) tri { return and(p.inTeam(), p.high()) }},
+	{`claims.level == "high" || request.address.isLoopback()`, func(p naivePerson) tri { return or(p.high(), p.loopback()) }},
+	{`request.address.isLoopback()`, naivePerson.loopback},
+	{`has(claims.level) && provider == "corp"`, func(p naivePerson) tri {
+		_, has := p.Claims["level"]
+		return known(has && p.Provider == "corp")
+	}},
+	{`method == ""`, func(p naivePerson) tri { return known(p.Method == "") }},
+}
+
+func (p naivePerson) isAlice() tri { return known(p.name(p.User) == "alice") }
+
+func (p naivePerson) inTeam() tri {
+	if len(p.Unsure) > 0 {
+		return cannotTell
+	}
+	return known(slices.ContainsFunc(p.Groups, func(g string) bool { return p.name(g) == "team-a" }))
+}
+
+func (p naivePerson) high() tri {
+	level, there := p.Claims["level"]
+	if !there {
+		return cannotTell
+	}
+	return known(level == "high")
+}
+
+func (p naivePerson) loopback() tri {
+	if !p.Address.IsValid() {
+		return cannotTell
+	}
+	return known(p.Address.IsLoopback())
+}

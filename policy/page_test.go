@@ -1,0 +1,190 @@
+package policy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"shorepass/registry"
+)
+
+// FuzzPage holds Decide against the evaluator that is written from
+// docs/policy.md. Its words are few, so that they meet.
+func FuzzPage(f *testing.F) {
+	for seed := range uint64(100) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) { playPage(t, seed) })
+}
+
+// TestPage plays some thousand questions; PAGE_POLICIES asks for more.
+func TestPage(t *testing.T) {
+	policies := 400
+	if more, err := strconv.Atoi(os.Getenv("PAGE_POLICIES")); err == nil {
+		policies = more
+	}
+	seen := map[tri]int{}
+	for seed := range uint64(policies) {
+		for how, n := range playPage(t, seed) {
+			seen[how] += n
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	t.Logf("%d questions: %d rules matched, %d could not be told, %d did not match", policies*questions*2, seen[does], seen[cannotTell], seen[doesNot])
+	if seen[does] < policies*questions/4 || seen[cannotTell] < policies*questions/4 {
+		t.Errorf("%d rules matched and %d could not be told, so that little is shown", seen[does], seen[cannotTell])
+	}
+}
+
+// questions is how many people ask of each policy, for two resources each.
+const questions = 20
+
+// playPage plays one policy, and returns how often its rules matched.
+func playPage(t *testing.T, seed uint64) map[tri]int {
+	draw := pageDrawer{drawer{rand.New(rand.NewPCG(seed, 4))}}
+	rules := draw.naiveRules()
+	var all []Rule
+	for _, r := range rules {
+		all = append(all, r.Rule)
+	}
+	p, seen := compile(t, all), map[tri]int{}
+	for range questions {
+		req := draw.somebody()
+		decision := p.Decide(req)
+		for _, scope := range req.Scopes {
+			want, how := naivePerson{req}.decide(rules, scope)
+			for _, r := range rules {
+				seen[how[r.Name]]++
+			}
+			if problem := differs(decision, scope, rules, want, how); problem != "" {
+				t.Errorf("seed %d: %s\nrules %+v\nrequest %+v", seed, problem, all, req)
+			}
+		}
+	}
+	return seen
+}
+
+// differs says how a decision about a resource differs from what the page says
+// of it: what is granted, and how the rules match.
+func differs(decision Decision, scope registry.Scope, rules []naiveRule, granted []string, how map[string]tri) string {
+	name := scope.Type + ":" + scope.Name
+	var got []string
+	for _, a := range decision.Access {
+		if a.Type == scope.Type && a.Name == scope.Name {
+			got = slices.Compact(slices.Sorted(slices.Values(a.Actions)))
+		}
+	}
+	if !slices.Equal(got, granted) {
+		return fmt.Sprintf("Decide grants %q of %s, the page says %q", got, name, granted)
+	}
+	for _, r := range rules {
+		i := slices.IndexFunc(decision.Rules, func(v Verdict) bool { return v.Scope == name && v.Rule == r.Name })
+		applies := i >= 0 && (r.Effect == deny || decision.Rules[i].Fault == "")
+		want := how[r.Name] == does || how[r.Name] == cannotTell && r.Effect == deny
+		if applies != want {
+			return fmt.Sprintf("by Decide it is %v that %s applies to %s, by the page %v", applies, r.Name, name, want)
+		}
+		if inDoubt := applies && decision.Rules[i].Fault != ""; inDoubt != (want && how[r.Name] == cannotTell) {
+			return fmt.Sprintf("by Decide it is %v that %s applies to %s in doubt", inDoubt, r.Name, name)
+		}
+	}
+	return ""
+}
+
+type pageDrawer struct{ drawer }
+
+func (d pageDrawer) naiveRules() []naiveRule {
+	most := 6
+	if d.IntN(20) == 0 {
+		most = 80 // so that rules are found by the person
+	}
+	var all []naiveRule
+	for i := range 1 + d.IntN(most) {
+		r := d.naiveRule()
+		r.Name = "r" + strconv.Itoa(i)
+		all = append(all, r)
+	}
+	return all
+}
+
+func (d pageDrawer) naiveRule() naiveRule {
+	r := naiveRule{Rule: Rule{
+		Effect:       d.some(1, 1, allow, allow, deny)[0],
+		Users:        d.some(0, 2, "*", "*", "alice", "Alice", "sso/*", "*e", "josé", "jose\u0301", "**ce", "\u212Aim"),
+		Groups:       d.some(0, 2, "*", authenticated, "team-a", "Team-A", "team-*", "*-B", "/dev/*", "DEV/**", anonymous, "kim-*", "\u212Aim-x", "Domain Users"),
+		Repositories: d.some(1, 2, "a/**", "**", "*/x", "team-a/*", "*-a/**", "a/b/c", "catalog", "**a"),
+		Actions:      d.some(1, 3, "pull", "push", "delete", "*", "*", "scan"),
+		Types:        []string{"repository"},
+	}}
+	if d.IntN(8) == 0 {
+		r.Types = d.some(1, 2, "repository", "registry", "re*")
+	}
+	if d.IntN(8) == 0 {
+		r.Providers = d.some(1, 2, "corp", "c*", "sso", "*")
+	}
+	if d.IntN(8) == 0 {
+		r.Services = d.some(1, 2, "hub/a", "hub*", "*", "other")
+	}
+	if d.IntN(2) == 0 {
+		r.Repositories = append(r.Repositories, d.some(1, 2, "{user}/**", "a/{user}", "{claims.level}/**", "x-{claims.deep.x}/*", "{claims.level}-{user}/x")...)
+	}
+	if r.Groups != nil && d.IntN(2) == 0 {
+		r.Repositories = append(r.Repositories, d.some(1, 2, "{group}/**", "*/{group}", "x{group}/x", "{group}/{claims.level}", "{group}/{group}")...)
+	}
+	if d.IntN(2) == 0 && len(r.Repositories) > 1 {
+		r.Repositories = r.Repositories[1:]
+	}
+	if r.Effect == allow && r.Users == nil && r.Groups == nil {
+		r.Users = []string{"*"}
+	}
+	if slices.Contains(r.Groups, anonymous) {
+		r.Groups = append(r.Groups, "team-a") // alone it may not stand beside users and such
+	}
+	if d.IntN(3) == 0 {
+		when := naiveConditions[d.IntN(len(naiveConditions))]
+		r.When, r.when = when.text, when.holds
+	}
+	return r
+}
+
+func (d pageDrawer) somebody() Request {
+	req := Request{Anonymous: d.IntN(8) == 0, Service: d.some(1, 1, "hub/a", "hub-b", "other")[0]}
+	if d.IntN(2) == 0 {
+		req.Address = netip.MustParseAddr(d.some(1, 1, "127.0.0.1", "10.1.2.3")[0])
+	}
+	req.User = d.some(1, 1, "alice", "ALICE", "sso/alice", "team-a", "JOS\u00C9", "jose\u0301", "kim", "\u212Aim", "a b")[0]
+	req.Provider, req.FoldsCase = d.some(1, 1, "corp", "sso")[0], d.IntN(2) == 0
+	req.Method = "password"
+	groups := []string{"team-a", "TEAM-A", "Team-B", "/dev/a", "dev/b", "x-b", "kim-x", "\u212Aim-x", "domain users", "a"}
+	req.Groups = d.some(0, 3, groups...)
+	if d.IntN(3) > 0 {
+		req.Groups = append(req.Groups, authenticated)
+	}
+	if d.IntN(3) == 0 {
+		req.Unsure = d.some(0, 2, append(groups, UnsureAll)...)
+		req.Groups = slices.DeleteFunc(req.Groups, func(g string) bool { return slices.Contains(req.Unsure, g) })
+	}
+	req.Claims = map[string]any{}
+	if d.IntN(3) > 0 {
+		req.Claims["level"] = []any{"high", "low", "a/b", 7.0, 7.5, "High", []any{"high"}}[d.IntN(7)]
+	}
+	if d.IntN(2) == 0 {
+		req.Claims["deep"] = []any{map[string]any{"x": "y"}, "x"}[d.IntN(2)]
+	}
+	names := []string{"a", "a/b/c", "a/x", "team-a/x", "team-b/x", "a/team-a", "alice/x", "a/alice", "high/x", "high-alice/x", "x-y/z",
+		"team-a/high", "team-a/team-a", "xteam-a/x", "kim-x/a", "x/x", "catalog", "7/x", "x-b/x", "kim/a"}
+	for _, i := range d.Perm(len(names))[:2] {
+		req.Scopes = append(req.Scopes, registry.Scope{
+			Type:    d.some(1, 1, "repository", "repository", "repository", "repository", "repository", "repository", "registry")[0],
+			Name:    names[i],
+			Actions: d.some(1, 2, "pull", "push", "delete", "*", "scan", "sign"),
+		})
+	}
+	return req
+}
