@@ -17,6 +17,8 @@ type Policy struct {
 	index         index
 	people        people
 	nobody        *person // anyone without credentials
+
+	watchedClaims []string // every claim that a rule names, as a dotted path
 }
 
 // rule is a [Rule], compiled.
@@ -71,6 +73,9 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 	}
 	p.index = newIndex(p.rules, len(p.claims))
 	p.nobody = p.newPerson(names{groups: []string{anonymous}, anonymous: true})
+	for _, c := range p.Claims() {
+		p.watchedClaims = append(p.watchedClaims, c.Path)
+	}
 	return p
 }
 

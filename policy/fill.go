@@ -129,15 +129,9 @@ func (d *decider) claim(slot int) string {
 // claimText returns the claim at a dotted path, which must be a text or a whole
 // number, or what is wrong with it.
 func claimText(claims map[string]any, path string) (text, problem string) {
-	var value any = claims
-	for name := range strings.SplitSeq(path, ".") {
-		object, ok := value.(map[string]any)
-		if !ok {
-			return "", "there is no such claim"
-		}
-		if value, ok = object[name]; !ok {
-			return "", "there is no such claim"
-		}
+	value, ok := claimAt(claims, path)
+	if !ok {
+		return "", "there is no such claim"
 	}
 	switch v := value.(type) {
 	case string:
@@ -154,6 +148,21 @@ func claimText(claims map[string]any, path string) (text, problem string) {
 		}
 	}
 	return "", "the claim is neither a text nor a whole number"
+}
+
+// claimAt returns the claim at a dotted path, and whether there is one.
+func claimAt(claims map[string]any, path string) (any, bool) {
+	var value any = claims
+	for name := range strings.SplitSeq(path, ".") {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if value, ok = object[name]; !ok {
+			return nil, false
+		}
+	}
+	return value, true
 }
 
 // notComponent says that a value may not stand in for a placeholder. What a

@@ -251,3 +251,24 @@ func (p *Policy) WatchedGroups(req Request) (groups, unsure []string) {
 	}
 	return groups, unsure
 }
+
+// WatchedClaims returns, by their dotted paths, the claims that a rule names and
+// the person has: the counterpart of [Policy.WatchedGroups]. The values are the
+// request's own, and not to be changed.
+func (p *Policy) WatchedClaims(req Request) map[string]any {
+	if req.Anonymous {
+		return nil
+	}
+	var found map[string]any
+	for _, path := range p.watchedClaims {
+		value, ok := claimAt(req.Claims, path)
+		if !ok {
+			continue
+		}
+		if found == nil {
+			found = make(map[string]any)
+		}
+		found[path] = value
+	}
+	return found
+}

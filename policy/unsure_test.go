@@ -104,3 +104,18 @@ func TestWatchedGroups(t *testing.T) {
 		}
 	}
 }
+
+func TestWatchedClaims(t *testing.T) {
+	p := compile(t, []Rule{
+		{Groups: []string{"*"}, Repositories: []string{"{claims.team}/**", "{claims.a.b}"}, Actions: []string{"pull"}},
+		{Groups: []string{"*"}, Repositories: []string{"x"}, Actions: []string{"pull"}, When: "claims.ref_protected == 'true'"},
+	})
+	claims := map[string]any{"team": "blue", "a": map[string]any{"b": int64(1), "c": "secret"}, "email": "jo@corp.example"}
+	want := map[string]any{"team": "blue", "a.b": int64(1)}
+	if diff := cmp.Diff(want, p.WatchedClaims(Request{User: "u", Claims: claims})); diff != "" {
+		t.Errorf("the claims that rules name (-want +got)\n%s", diff)
+	}
+	if got := p.WatchedClaims(Request{Anonymous: true, Claims: claims}); got != nil {
+		t.Errorf("the claims of nobody = %v, want none", got)
+	}
+}

@@ -15,9 +15,10 @@ import (
 
 // Audit writes one JSON line a decision. It is safe for concurrent use.
 type Audit struct {
-	required bool
-	failed   func(error) // counts and logs a line that could not be written
-	file     string      // empty when it is none
+	required  bool
+	allGroups bool        // a line names every group of a person
+	failed    func(error) // counts and logs a line that could not be written
+	file      string      // empty when it is none
 
 	mu sync.RWMutex // guards out, which may be written to by many at once
 	// out is nil when nothing is audited. Each of its writes is one line, and
@@ -29,7 +30,7 @@ type Audit struct {
 // is not closed by Close. failed is called for each line that cannot be
 // written.
 func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, error) {
-	a := &Audit{required: cfg.Required, failed: failed}
+	a := &Audit{required: cfg.Required, allGroups: cfg.Groups == groupsAll, failed: failed}
 	var err error
 	switch path, isFile := strings.CutPrefix(cfg.To, "file:"); {
 	case isFile:

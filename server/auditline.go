@@ -11,9 +11,10 @@ import (
 )
 
 // auditLine is one line of the audit log, a JSON object: a public schema,
-// version 1. Names, meanings and the order of fields are kept; a new version
-// may add fields, and changes nothing of those that are there. A line never
-// holds a secret, and every text of a client in it is bounded.
+// version 2, which added who somebody was to the rules. Names, meanings and the
+// order of fields are kept; a new version may add fields, and changes nothing of
+// those that are there. A line never holds a secret, and every text of a client in
+// it is bounded.
 type auditLine struct {
 	Time    time.Time `json:"time"`    // when the request began, by the store's clock, which all replicas go by
 	Request string    `json:"request"` // the request's id, which the client got as X-Request-Id
@@ -26,6 +27,12 @@ type auditLine struct {
 	Provider string `json:"provider,omitempty"` // name of the provider
 	Method   string `json:"method,omitempty"`   // how the account was proved: a providers.Method
 	Account  string `json:"account,omitempty"`  // the login name as typed; of an anonymous request the account parameter
+
+	// Who that was to the rules. Each is left out where it is empty.
+	Groups []string          `json:"groups,omitempty"`         // names of groups that an entry of rules or of server.operators matches, at most 64; with audit.groups = "all" every group
+	More   int               `json:"groups_omitted,omitempty"` // how many more there are of Groups and of Unsure
+	Unsure []string          `json:"unsure,omitempty"`         // likewise of groups that the person may or may not be in; "*" for any
+	Claims map[string]string `json:"claims,omitempty"`         // claims that rules name, by their dotted paths: a text, or JSON, of at most 256 bytes
 
 	// Where from.
 	Address   string `json:"address"`              // the client, or the peer where a proxy is not trusted

@@ -113,3 +113,20 @@ func (g *Generation) operates(who principal) bool {
 	return who.identity != nil && who.session == nil && who.identity.Method == providers.MethodPassword &&
 		slices.ContainsFunc(g.Config.Operators, who.identity.InGroup)
 }
+
+// withOperators returns groups, sorted and not changed, with those of the person
+// that server.operators names.
+func (g *Generation) withOperators(id *providers.Identity, groups []string) []string {
+	if len(g.Config.Operators) == 0 {
+		return groups
+	}
+	all := slices.Clone(groups)
+	for _, group := range id.Groups {
+		only := providers.Identity{Groups: []string{group}, FoldsCase: id.FoldsCase}
+		if slices.ContainsFunc(g.Config.Operators, only.InGroup) {
+			all = append(all, group)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

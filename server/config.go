@@ -60,10 +60,21 @@ type AuditConfig struct {
 	// To is "stdout" (default), "file:PATH", "syslog" or "off".
 	To string `toml:"to" path:"write,file:" reload:"restart"`
 
+	// Groups says which groups of a person a line names: "watched", those that
+	// an entry of a rule or of server.operators matches, at most 64 (default),
+	// or "all", for decisions to be played again under other rules.
+	Groups string `toml:"groups" reload:"restart"`
+
 	// Required answers 503 when a line cannot be written, rather than to
 	// serve and count. Default false.
 	Required bool `toml:"required" reload:"restart"`
 }
+
+// The values of AuditConfig.Groups.
+const (
+	groupsWatched = "watched"
+	groupsAll     = "all"
+)
 
 // WithDefaults returns the configuration with what was left out filled in.
 func (c Config) WithDefaults() Config {
@@ -103,6 +114,9 @@ func reachable(listen string) string {
 func (c AuditConfig) WithDefaults() AuditConfig {
 	if c.To == "" {
 		c.To = "stdout"
+	}
+	if c.Groups == "" {
+		c.Groups = groupsWatched
 	}
 	return c
 }
@@ -206,6 +220,9 @@ func (c AuditConfig) Validate(fault func(key, problem string)) {
 	case slices.Contains([]string{"stdout", "syslog", "off"}, c.To):
 	default:
 		fault("to", fmt.Sprintf("%q is not one of \"stdout\", \"file:PATH\", \"syslog\", \"off\"", c.To))
+	}
+	if c.Groups != groupsWatched && c.Groups != groupsAll {
+		fault("groups", fmt.Sprintf("%q is not one of %q, %q", c.Groups, groupsWatched, groupsAll))
 	}
 	if c.Required && c.To == "off" {
 		fault("required", "no line is written at all with to = \"off\"; leave one of the two out")

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"time"
 
 	"shorepass/policy"
@@ -65,6 +66,45 @@ func (r *request) notePrincipal(who principal) {
 	if who.session != nil {
 		l.Session, l.TokenType = who.session.ID, string(who.session.Kind)
 	}
+}
+
+// maxWatched bounds the groups in an audit line.
+const maxWatched = 64
+
+// noteWatched notes who that is to the rules and to server.operators: a question,
+// as policy is asked it.
+func (r *request) noteWatched(gen *Generation, allGroups bool, who principal, asked policy.Request) {
+	if who.identity == nil {
+		return
+	}
+	l := &r.line
+	groups, unsure := gen.Policy.WatchedGroups(asked)
+	if allGroups {
+		l.Groups, l.Unsure = asked.Groups, asked.Unsure
+	} else {
+		groups = gen.withOperators(who.identity, groups)
+		l.Groups, l.Unsure = groups[:min(len(groups), maxWatched)], unsure[:min(len(unsure), maxWatched)]
+		l.More = len(groups) - len(l.Groups) + len(unsure) - len(l.Unsure)
+	}
+	for path, value := range gen.Policy.WatchedClaims(asked) {
+		if l.Claims == nil {
+			l.Claims = make(map[string]string)
+		}
+		l.Claims[path] = claimText(value)
+	}
+}
+
+// claimText returns a claim as an audit line has it: a text as it is, anything
+// else as JSON.
+func claimText(value any) string {
+	if text, ok := value.(string); ok {
+		return bounded(text)
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "?" // a claim came from JSON, so that this does not happen
+	}
+	return bounded(string(text))
 }
 
 // noteDecision notes what policy decided.

@@ -71,7 +71,9 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 	}
 	req.notePrincipal(who)
 
-	decision := gen.Policy.Decide(who.policyRequest(q, req.origin, req.at))
+	asked := who.policyRequest(q, req.origin, req.at)
+	decision := gen.Policy.Decide(asked)
+	req.noteWatched(gen, s.audit.allGroups, who, asked)
 	req.noteDecision(decision)
 
 	answer, err := s.mint(ctx, gen, q, who, decision.Access, req)
