@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"shorepass/internal/fold"
 )
 
 // adopt turns a provider's answer to a login into the identity that the rest of
@@ -40,34 +42,58 @@ func (m *member) anotherAccount() error {
 }
 
 // adoptAs adds the prefix to names, drops groups of our own names, and rejects an
-// account without the required groups. method and at are how and when the person
-// authenticated.
+// account whose name is another's or which is in none of the required groups.
+// method and at are how and when the person authenticated.
 func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identity, error) {
 	switch {
 	case found == nil:
 		return nil, fmt.Errorf("provider %s gave neither an identity nor an error", m.config.Name)
-	case found.Subject == "" || found.User == "":
-		return nil, fmt.Errorf("provider %s found an account without subject or name: %w", m.config.Name, ErrRejected)
+	case !isSubject(found.Subject):
+		return nil, m.refuse("found an account whose subject %.200q is not plain text", found.Subject)
 	}
-	if !isName(found.User) || !isName(found.Subject) {
-		return nil, fmt.Errorf("provider %s found an account whose name %q is not plain text: %w", m.config.Name, found.User, ErrRejected)
+	user, err := UserName(found.User, found.FoldsCase)
+	if err != nil {
+		return nil, fmt.Errorf("provider %s: %w", m.config.Name, err)
 	}
 	id := *found
 	id.Provider, id.Fingerprint = m.config.Name, m.provider.Fingerprint()
-	id.User = m.prefix + found.User
+	id.User = m.prefix + user
 	if m.isForeign(id.User) {
-		return nil, fmt.Errorf("%q of provider %s would be a name of the provider whose prefix it begins with: %w", id.User, m.config.Name, ErrRejected)
+		return nil, m.refuse("found %q, which would be a name of the provider whose prefix it begins with", id.User)
 	}
 	id.Method, id.AuthTime = method, at
-	id.Groups = m.groups(found.Groups)
-	if len(m.require) > 0 && !slices.ContainsFunc(id.Groups, m.require.match) {
-		return nil, fmt.Errorf("%s is in none of the groups that provider %s requires: %w", id.User, m.config.Name, ErrRejected)
+	id.Groups, id.Unsure = m.groups(found)
+	if !m.hasRequired(&id) {
+		return nil, m.refuse("found %q, who is in none of the groups that require_groups names", id.User)
 	}
 	if id.Method != MethodIDToken || m.config.IDTokensAuthenticated {
 		id.Groups = append(id.Groups, GroupAuthenticated)
 		slices.Sort(id.Groups)
 	}
 	return &id, nil
+}
+
+// refuse returns the error for an account that our own rules keep out.
+func (m *member) refuse(format string, args ...any) error {
+	return Reject(OurRules, fmt.Errorf("provider %s "+format, append([]any{m.config.Name}, args...)...))
+}
+
+// hasRequired reports whether a person is for certain in one of the groups that
+// require_groups names, or it names none.
+func (m *member) hasRequired(id *Identity) bool {
+	require := m.require
+	if id.FoldsCase {
+		require = m.requireFolded
+	}
+	return len(require) == 0 || slices.ContainsFunc(id.Groups, func(name string) bool { return require.match(foldName(name, id.FoldsCase)) })
+}
+
+// foldName returns a name as it is compared with others of its provider.
+func foldName(name string, foldsCase bool) string {
+	if foldsCase {
+		return fold.Name(name)
+	}
+	return name
 }
 
 // foreignPrefixes returns the prefixes of others that names of m must not begin
@@ -93,22 +119,36 @@ func (m *member) isForeign(name string) bool {
 	return slices.ContainsFunc(m.foreign, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// isName reports whether a text can be a name: in a token and in a log each
+// isSubject reports whether a text can be a subject: in a store and in a log each
 // byte that is not UTF-8 turns into the same character, so that two people would
 // be one there, and control characters do things to terminals.
-func isName(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+func isSubject(text string) bool {
+	return text != "" && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-// groups returns the names with prefix, sorted, without repetition. Names that
-// are ours are dropped, before the prefix and after it, in any case, and those
-// that would be another provider's: no rule could mean somebody else's.
-func (m *member) groups(found []string) []string {
-	names := make([]string, 0, len(found)+1)
+// groups returns the names of both lists with prefix, as they belong into an
+// [Identity]. Names that are ours are dropped, before the prefix and after it, in
+// any case, and those that would be another provider's: no rule could mean
+// somebody else's.
+func (m *member) groups(found *Identity) (groups, unsure []string) {
+	groups, odd := m.groupNames(found.Groups)
+	unsure, oddUnsure := m.groupNames(slices.DeleteFunc(slices.Clone(found.Unsure), func(name string) bool { return name == UnsureAll }))
+	if odd || oddUnsure || slices.Contains(found.Unsure, UnsureAll) {
+		unsure = append(unsure, UnsureAll)
+	}
+	return distinctNames(groups, unsure, func(name string) string { return foldName(name, found.FoldsCase) })
+}
+
+// groupNames returns names with prefix. odd says that there is one that no rule
+// could name, which [GroupNamer] lets no provider answer with.
+func (m *member) groupNames(found []string) (names []string, odd bool) {
+	names = make([]string, 0, len(found)+1)
 	for _, name := range found {
 		full := m.prefix + name
 		switch {
-		case name == "" || !isName(name) || ourGroup(name) || ourGroup(full):
+		case NameProblem(name) != "":
+			odd = true
+		case ourGroup(name) || ourGroup(full):
 		case m.isForeign(full):
 			if m.warned.CompareAndSwap(false, true) {
 				m.log.Warn("a group is left out, since its name begins with another provider's prefix; rename it, or choose another prefix", "group", full)
@@ -117,8 +157,7 @@ func (m *member) groups(found []string) []string {
 			names = append(names, full)
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return names, odd
 }
 
 func ourGroup(name string) bool {

@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -273,39 +274,70 @@ func TestAdopt(t *testing.T) {
 		name   string
 		edit   func(*Config)
 		method Method
-		found  []string
+		found  Identity
 		groups string
+		unsure string
 		user   string
 	}{
-		{"as found", nil, MethodPassword, []string{"ops", "devs", "ops", ""}, "authenticated devs ops", "bob"},
-		{"groups that are no text", nil, MethodPassword, []string{"a\nb", "\x1b[2J", "caf\xe9", "café"}, "authenticated café", "bob"},
-		{"prefix", func(c *Config) { c.Prefix = pointer("gh:") }, MethodPassword, []string{"devs"}, "authenticated gh:devs", "gh:bob"},
-		{"our names", nil, MethodPassword, []string{"anonymous", "authenticated", "Anonymous", "anonymous2"}, "anonymous2 authenticated", "bob"},
-		{"our names behind a prefix", func(c *Config) { c.Prefix = pointer("x-") }, MethodPassword, []string{"anonymous", "devs"}, "authenticated x-devs", "x-bob"},
-		{"our names made by a prefix", func(c *Config) { c.Prefix = pointer("anony") }, MethodPassword, []string{"mous", "x"}, "anonyx authenticated", "anonybob"},
-		{"an ID token is not authenticated", nil, MethodIDToken, []string{"authenticated", "devs"}, "devs", "bob"},
-		{"unless the provider says so", func(c *Config) { c.IDTokensAuthenticated = true }, MethodIDToken, nil, "authenticated", "bob"},
-		{"a refresh token is", nil, MethodRefresh, nil, "authenticated", "bob"},
+		{"as found", nil, MethodPassword, in("ops", "devs", "ops"), "authenticated devs ops", "", "bob"},
+		{"groups that no rule could name", nil, MethodPassword, in("a\nb", "café"), "authenticated café", "*", "bob"},
+		{"groups that are not UTF-8", nil, MethodPassword, in("caf\xe9", "café"), "authenticated café", "*", "bob"},
+		{"a group without a name", nil, MethodPassword, in("", "devs"), "authenticated devs", "*", "bob"},
+		{"prefix", prefixed("gh:"), MethodPassword, in("devs"), "authenticated gh:devs", "", "gh:bob"},
+		{"prefix before what is unsure", prefixed("gh:"), MethodPassword, Identity{Groups: []string{"devs"}, Unsure: []string{"ops", "devs", "ops"}}, "authenticated gh:devs", "gh:ops", "gh:bob"},
+		{"no prefix before what is not known at all", prefixed("gh:"), MethodPassword, Identity{Unsure: []string{"ops", UnsureAll}}, "authenticated", "*", "gh:bob"},
+		{"our names", nil, MethodPassword, in("anonymous", "authenticated", "Anonymous", "anonymous2"), "anonymous2 authenticated", "", "bob"},
+		{"our names, unsure", nil, MethodPassword, Identity{Unsure: []string{"anonymous", "Authenticated"}}, "authenticated", "", "bob"},
+		{"our names behind a prefix", prefixed("x-"), MethodPassword, in("anonymous", "devs"), "authenticated x-devs", "", "x-bob"},
+		{"our names made by a prefix", prefixed("anony"), MethodPassword, in("mous", "x"), "anonyx authenticated", "", "anonybob"},
+		{"an ID token is not authenticated", nil, MethodIDToken, in("authenticated", "devs"), "devs", "", "bob"},
+		{"unless the provider says so", func(c *Config) { c.IDTokensAuthenticated = true }, MethodIDToken, in(), "authenticated", "", "bob"},
+		{"a refresh token is", nil, MethodRefresh, in(), "authenticated", "", "bob"},
+		{"case that counts", nil, MethodPassword, Identity{User: "Bob", Groups: []string{"Devs", "devs"}, Unsure: []string{"DEVS"}}, "Devs authenticated devs", "DEVS", "Bob"},
+		{"case that does not", nil, MethodPassword, Identity{User: "Bob", FoldsCase: true, Groups: []string{"Devs", "devs"}, Unsure: []string{"DEVS"}}, "Devs authenticated", "", "bob"},
+		{"required", func(c *Config) { c.RequireGroups = []string{"ops", "d*"} }, MethodPassword, in("devs"), "authenticated devs", "", "bob"},
+		{"required, without case", func(c *Config) { c.RequireGroups = []string{"DEVS"} }, MethodPassword, Identity{FoldsCase: true, Groups: []string{"Devs"}}, "Devs authenticated", "", "bob"},
 	} {
 		cfg := Config{Name: "corp"}
 		if test.edit != nil {
 			test.edit(&cfg)
 		}
-		found := &Identity{Subject: "1", User: "bob", Groups: slices.Clone(test.found)}
-		id, err := newMember(&directory{}, cfg).adopt(found, test.method)
+		found := test.found
+		found.Subject, found.User = "1", cmp.Or(found.User, "bob")
+		found.Groups, found.Unsure = slices.Clone(found.Groups), slices.Clone(found.Unsure)
+		id, err := newMember(&directory{}, cfg).adopt(&found, test.method)
 		if err != nil {
 			t.Errorf("%s: adopt = %v, want an identity", test.name, err)
 			continue
 		}
-		if got := strings.Join(id.Groups, " "); got != test.groups || id.User != test.user || id.Provider != "corp" || id.AuthTime.IsZero() || id.Method != test.method {
-			t.Errorf("%s: adopt gave %q in %q by %q, want %q in %q", test.name, id.User, got, id.Method, test.user, test.groups)
+		if id.User != test.user || id.Provider != "corp" || id.AuthTime.IsZero() || id.Method != test.method {
+			t.Errorf("%s: adopt gave %q by %q, want %q", test.name, id.User, id.Method, test.user)
 		}
-		if !slices.Equal(found.Groups, test.found) || found.User != "bob" {
+		if groups, unsure := strings.Join(id.Groups, " "), strings.Join(id.Unsure, " "); groups != test.groups || unsure != test.unsure {
+			t.Errorf("%s: adopt gave the groups %q and %q, want %q and %q", test.name, groups, unsure, test.groups, test.unsure)
+		}
+		if !slices.Equal(found.Groups, test.found.Groups) || !slices.Equal(found.Unsure, test.found.Unsure) {
 			t.Errorf("%s: adopt changed what the provider had returned", test.name)
 		}
 	}
+	for _, refused := range []struct {
+		name string
+		edit func(*Config)
+		id   Identity
+	}{
+		{"not in a required group", func(c *Config) { c.RequireGroups = []string{"ops"} }, in("devs", "OPS")},
+		{"perhaps in a required group", func(c *Config) { c.RequireGroups = []string{"ops"} }, Identity{Unsure: []string{"ops"}}},
+		{"perhaps in any group", func(c *Config) { c.RequireGroups = []string{"*"} }, Identity{Unsure: []string{UnsureAll}}},
+	} {
+		cfg := Config{Name: "corp"}
+		refused.edit(&cfg)
+		refused.id.Subject, refused.id.User = "1", "bob"
+		if _, err := newMember(&directory{}, cfg).adopt(&refused.id, MethodPassword); !errors.Is(err, ErrRejected) || ReasonOf(err) != OurRules {
+			t.Errorf("%s: adopt = %v, want ErrRejected by our rules", refused.name, err)
+		}
+	}
 	for _, nobody := range []*Identity{{User: "bob"}, {Subject: "1"}, {Subject: "1", User: "bob\xe9"}, {Subject: "1", User: "bob\x1b[2J"}, {Subject: "\xe9", User: "bob"}} {
-		if _, err := newMember(&directory{}, Config{}).adopt(nobody, MethodPassword); !errors.Is(err, ErrRejected) {
+		if _, err := newMember(&directory{}, Config{}).adopt(nobody, MethodPassword); !errors.Is(err, ErrRejected) || ReasonOf(err) != OurRules {
 			t.Errorf("adopt(%v) = %v, want ErrRejected", nobody, err)
 		}
 	}
@@ -313,6 +345,10 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("adopt(nil) = %v, want that it cannot be told", err)
 	}
 }
+
+func in(groups ...string) Identity { return Identity{Groups: groups} }
+
+func prefixed(prefix string) func(*Config) { return func(c *Config) { c.Prefix = &prefix } }
 
 // TestNamesOfOthers: nobody is taken for somebody of another provider for
 // having a name that begins like that one's.
@@ -500,7 +536,7 @@ func TestEqualize(t *testing.T) {
 	}
 	f.times = 0
 	c = chainOf(t, throttle.NewLocalCounters(), Member{f, Config{Name: "local", Kind: "file"}},
-		Member{&directory{}, Config{Name: "corp", Kind: "ldap"}})
+		Member{&directory{}, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}})
 	c.try(t, typed("nobody", "wrong", home))
 	if f.times != 0 {
 		t.Errorf("Equalize was called though a later provider answered last")

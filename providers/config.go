@@ -28,8 +28,8 @@ type Config struct {
 	// where more than one provider is not a file.
 	Prefix *string `toml:"prefix"`
 
-	// RequireGroups refuses everybody who is in none of these groups, after
-	// rename and prefix (globs: `*` is any text, `/` included, `?` one
+	// RequireGroups refuses everybody who is not for certain in one of these
+	// groups, after rename and prefix (globs: `*` is any text, `/` included, `?` one
 	// character; unlike in rules, where `*` stops at `/`). Optional.
 	RequireGroups []string `toml:"require_groups"`
 

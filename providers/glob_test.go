@@ -27,18 +27,3 @@ func TestGlob(t *testing.T) {
 		t.Error("a glob in capitals does not match the key of a login name")
 	}
 }
-
-func TestGroupNames(t *testing.T) {
-	g := GroupNames{Only: []string{"reg-*", "ops"}, Rename: map[string]string{"reg-a": "team-a", "dropped": "ops"}}
-	if got := strings.Join(g.Apply([]string{"reg-a", "ops", "Ops", "dropped", "reg-b"}), " "); got != "team-a ops reg-b" {
-		t.Errorf("Apply = %q, want team-a ops reg-b", got)
-	}
-	if got := (GroupNames{}).Apply([]string{"a", "b"}); len(got) != 2 {
-		t.Errorf("Apply without only = %q, want all", got)
-	}
-	var faults []string
-	GroupNames{Only: []string{""}, Rename: map[string]string{"a": "authenticated"}}.Validate(func(key, _ string) { faults = append(faults, key) })
-	if got := strings.Join(faults, " "); got != "only[0] rename" {
-		t.Errorf("Validate reports %q, want only[0] rename", got)
-	}
-}

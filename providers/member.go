@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"shorepass/internal/fold"
 	"shorepass/internal/secret"
 )
 
@@ -20,9 +21,12 @@ type member struct {
 	foreign []string // longer prefixes of others that a name behind prefix could begin with
 	match   globs
 	require globs
-	log     *slog.Logger
-	warned  atomic.Bool // a group with another provider's prefix was logged
-	down    atomic.Bool // its last answer was that it cannot tell; see noteAvailability
+
+	requireFolded globs // for names of a provider that ignores case
+
+	log    *slog.Logger
+	warned atomic.Bool // a group with another provider's prefix was logged
+	down   atomic.Bool // its last answer was that it cannot tell; see noteAvailability
 }
 
 func newMember(p Provider, config Config) *member {
@@ -32,6 +36,10 @@ func newMember(p Provider, config Config) *member {
 		config:    config,
 		match:     compileLoginGlobs(config.Match),
 		require:   compileGlobs(config.RequireGroups),
+	}
+	m.requireFolded = make(globs, len(m.require))
+	for i, g := range m.require {
+		m.requireFolded[i] = glob(fold.Name(string(g)))
 	}
 	if config.Prefix != nil {
 		m.prefix = *config.Prefix

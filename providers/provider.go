@@ -26,7 +26,8 @@
 //	[throttle]    whether too many wrong ones came
 //	member.go     the provider: the chain looks the account up, asks the throttle
 //	              about it, and only then has the password proved
-//	adopt.go      prefix, groups, and whether this person may come in at all
+//	adopt.go      user name, prefix, groups (names.go, groupnames.go), and whether
+//	              this person may come in at all
 //
 // The package knows nothing of HTTP, of the registry's protocol, or of policy.
 package providers
@@ -38,6 +39,7 @@ import (
 	"slices"
 	"time"
 
+	"shorepass/internal/fold"
 	"shorepass/internal/secret"
 )
 
@@ -153,7 +155,7 @@ func (id *Identity) InGroup(name string) bool {
 	if !id.FoldsCase {
 		return slices.Contains(id.Groups, name)
 	}
-	return slices.ContainsFunc(id.Groups, func(group string) bool { return FoldCase(group) == FoldCase(name) })
+	return slices.ContainsFunc(id.Groups, func(group string) bool { return fold.Name(group) == fold.Name(name) })
 }
 
 // UnsureAll in [Identity.Unsure] says that the person may be in any group, since

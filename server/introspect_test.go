@@ -133,7 +133,7 @@ func TestOperatorsAreNamed(t *testing.T) {
 		{nil, map[string]int{"alice": 403, "carol": 403}},
 		{[]string{""}, map[string]int{"alice": 403, "carol": 403}},
 		{[]string{"*"}, map[string]int{"alice": 403, "carol": 403}},
-		{[]string{"Registry-Admins"}, map[string]int{"carol": 403}},
+		{[]string{"Registry-Admins"}, map[string]int{"alice": 403, "carol": 200}},
 		{[]string{"registry-admins"}, map[string]int{"alice": 403, "carol": 200}},
 		{[]string{"nobody", "team-blue"}, map[string]int{"alice": 200, "carol": 403}},
 	} {

@@ -12,23 +12,36 @@ import (
 // account is one user, ready to be asked about. It is never changed.
 type account struct {
 	subject  string // the folded name, which is what makes two spellings one user
-	name     string // as written, in lower case
+	name     string // the user name, in lower case
 	hash     hash
 	groups   []string
+	unsure   []string
 	claims   map[string]any
 	disabled bool
 	stamp    string
 }
 
-func newAccount(login providers.Login, u User, h hash) *account {
+// groupNamer names the groups of local users, which need no only and no rename.
+var groupNamer = providers.GroupNames{}.Compile(true, nil)
+
+// newAccount makes an account of a user whose name and groups were checked.
+func newAccount(login providers.Login, u User, h hash) (*account, error) {
+	name, err := providers.UserName(strings.TrimSpace(u.Name), true)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]providers.FoundGroup, len(u.Groups))
+	for i, group := range u.Groups {
+		found[i].Name = group
+	}
 	a := &account{
 		subject:  string(login),
-		name:     strings.ToLower(strings.TrimSpace(u.Name)),
+		name:     name,
 		hash:     h,
-		groups:   u.Groups,
 		claims:   maps.Clone(u.Claims),
 		disabled: u.Disabled,
 	}
+	a.groups, a.unsure, _ = groupNamer.Names(found)
 	if a.claims == nil {
 		a.claims = make(map[string]any)
 	}
@@ -38,18 +51,20 @@ func newAccount(login providers.Login, u User, h hash) *account {
 	// A new hash is a new password; whoever hashes the old one anew meant it.
 	sum := sha256.Sum256([]byte(u.Password.Reveal()))
 	a.stamp = hex.EncodeToString(sum[:16])
-	return a
+	return a, nil
 }
 
 // identity returns who this is. Groups and claims are shared by all answers,
 // which nobody changes.
 func (a *account) identity() *providers.Identity {
 	return &providers.Identity{
-		Subject: a.subject,
-		User:    a.name,
-		Groups:  a.groups,
-		Claims:  a.claims,
-		Stamp:   a.stamp,
+		Subject:   a.subject,
+		User:      a.name,
+		Groups:    a.groups,
+		Unsure:    a.unsure,
+		FoldsCase: true,
+		Claims:    a.claims,
+		Stamp:     a.stamp,
 	}
 }
 

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,7 +38,7 @@ type User struct {
 	// bcrypt hash ("$2y$…", "$2a$…", "$2b$…").
 	Password secret.Text `toml:"password"`
 
-	// Groups of the user. Optional.
+	// Groups of the user. Case makes no difference in rules. Optional.
 	Groups []string `toml:"groups"`
 
 	// Email of the user, for rules that look at claims.email. Optional.
@@ -98,8 +99,8 @@ func (c Config) Validate(fault func(key, problem string)) {
 			fault(at+"password", err.Error())
 		}
 		for j, group := range u.Groups {
-			if strings.TrimSpace(group) == "" {
-				fault(fmt.Sprintf("%sgroups[%d]", at, j), "an empty name is not a group")
+			if err := checkGroup(group); err != nil {
+				fault(fmt.Sprintf("%sgroups[%d]", at, j), err.Error())
 			}
 		}
 		if _, both := u.Claims["email"]; both && u.Email != "" {
@@ -113,15 +114,24 @@ func (c Config) Validate(fault func(key, problem string)) {
 func foldName(name string) (providers.Login, error) {
 	login, err := providers.ParseLogin(name)
 	folded := fold(login)
+	problem := providers.NameProblem(strings.TrimSpace(name))
 	switch {
-	case err != nil:
-		return "", fmt.Errorf("%q cannot be typed: it holds a control character or is too long", name)
-	case folded == "":
+	case err == nil && folded == "":
 		return "", fmt.Errorf("is required")
+	case err != nil || problem != "":
+		return "", fmt.Errorf("%q cannot be a user: the name %s", name, cmp.Or(problem, "cannot be typed"))
 	case folded.Reserved():
 		return "", fmt.Errorf("%q is a name that tools make up; \"$…\", \"<…\" and \"oauth2accesstoken\" belong to nobody", name)
 	}
 	return folded, nil
+}
+
+// checkGroup says why a text cannot be a group.
+func checkGroup(name string) error {
+	if problem := providers.NameProblem(strings.TrimSpace(name)); problem != "" {
+		return fmt.Errorf("%q cannot be a group: the name %s", name, problem)
+	}
+	return nil
 }
 
 // fold returns a name in the form in which names are compared, since case makes no

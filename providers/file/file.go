@@ -60,7 +60,11 @@ func New(cfg Config) (*Provider, error) {
 		if err != nil {
 			return nil, fmt.Errorf("password of user %q %w", u.Name, err)
 		}
-		p.users.add(newAccount(login, u, hash))
+		a, err := newAccount(login, u, hash)
+		if err != nil {
+			return nil, fmt.Errorf("user %w", err)
+		}
+		p.users.add(a)
 	}
 	if cfg.Htpasswd != "" {
 		var err error
@@ -130,7 +134,7 @@ func (p *Provider) prove(ctx context.Context, a *account, password secret.Text) 
 	case !right:
 		return nil, fmt.Errorf("wrong password: %w", providers.ErrRejected)
 	case a.disabled: // said only now, so that it takes as long as a wrong password
-		return nil, fmt.Errorf("user is disabled: %w", providers.ErrRejected)
+		return nil, providers.Reject(providers.Disabled, errors.New("the user has disabled = true"))
 	}
 	return a.identity(), nil
 }

@@ -168,11 +168,14 @@ func TestConfigValidate(t *testing.T) {
 		{"groups of nobody", Config{Users: []User{good}, HtpasswdGroups: "x"}, "htpasswd_groups: names the groups of the users in htpasswd, which is missing"},
 		{"no name", Config{Users: []User{named(" ")}}, "user[0].name: is required"},
 		{"a tool's name", Config{Users: []User{named("$refresh")}}, `user[0].name: "$refresh" is a name that tools make up`},
-		{"control character", Config{Users: []User{named("a\tb")}}, `user[0].name: "a\tb" cannot be typed`},
+		{"control character", Config{Users: []User{named("a\tb")}}, `user[0].name: "a\tb" cannot be a user`},
 		{"twice", Config{Users: []User{good, named("BOB")}}, `user[1].name: "BOB" is the name of user[0] too`},
 		{"no password", Config{Users: []User{{Name: "bob"}}}, "user[0].password: is required"},
 		{"the password itself", Config{Users: []User{{Name: "bob", Password: secret.New("hunter2")}}}, "user[0].password: is neither"},
-		{"empty group", Config{Users: []User{{Name: "bob", Password: good.Password, Groups: []string{"a", ""}}}}, "user[0].groups[1]: an empty name"},
+		{"A10: a name with a character that is not seen", Config{Users: []User{{Name: "b\ufe0fob", Password: secret.New(nobod)}}}, "user[0].name: \"b\ufe0fob\" cannot be a user"},
+		{"A10: a name that is another's without case", Config{Users: []User{{Name: "\u212aevin", Password: secret.New(nobod)}}}, "user[0].name: \"\u212aevin\" cannot be a user"},
+		{"A10: a group with a character that is not seen", Config{Users: []User{{Name: "bob", Password: secret.New(nobod), Groups: []string{"a\u200b"}}}}, "user[0].groups[0]: \"a\\u200b\" cannot be a group"},
+		{"empty group", Config{Users: []User{{Name: "bob", Password: good.Password, Groups: []string{"a", ""}}}}, "user[0].groups[1]: \"\" cannot be a group"},
 		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: is set beside email"},
 	} {
 		var faults []string
@@ -294,13 +297,13 @@ func TestHalfWrittenFile(t *testing.T) {
 			t.Errorf("the groups of bob %s later = %q, want %q", after, got, want)
 		}
 	}
-	look(settled, "devs contractors")
+	look(settled, "contractors devs")
 	put(t, groups, "devs: bob\n") // the writer is slow
-	look(0, "devs contractors")
-	look(settled/2, "devs contractors")
+	look(0, "contractors devs")
+	look(settled/2, "contractors devs")
 	put(t, groups, "devs: bob\ncontractors: bob\nops: bob\n")
-	look(settled/2, "devs contractors")
-	look(settled, "devs contractors ops")
+	look(settled/2, "contractors devs")
+	look(settled, "contractors devs ops")
 	put(t, groups, "devs: bob\n")
 	look(settled, "devs")
 	if err := os.Chtimes(groups, time.Time{}, time.Now().Add(time.Hour)); err != nil {

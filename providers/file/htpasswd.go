@@ -144,7 +144,11 @@ func (h *htpasswd) read() (*roster, error) {
 			return nil, fmt.Errorf("%s: the hash of %q %w", h.path, u.Name, err)
 		}
 		u.Groups = groups[login]
-		accounts.add(newAccount(login, u, hash))
+		a, err := newAccount(login, u, hash)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", h.path, err)
+		}
+		accounts.add(a)
 	}
 	return accounts, nil
 }
@@ -198,6 +202,9 @@ func readGroups(r io.Reader) (map[providers.Login][]string, error) {
 		group, names, ok := strings.Cut(line, ":")
 		if group = strings.TrimSpace(group); !ok || group == "" {
 			return errors.New("no \"group: name name\"")
+		}
+		if err := checkGroup(group); err != nil {
+			return err
 		}
 		for name := range strings.FieldsSeq(names) {
 			login, err := foldName(name)

@@ -140,9 +140,10 @@ type Groups struct {
 	// freeipa and lldap "memberOf".
 	Attribute string `toml:"attribute"`
 
-	// Name is the attribute that holds a group's name. Two groups of a person
-	// that have one name give none. Default: as the preset has it, "cn" or
-	// "sAMAccountName".
+	// Name is the attribute that holds a group's name. Where two groups under
+	// base have one name, a rule that denies it holds for the members of both,
+	// and a rule that allows it for none, until only or rename tells the two
+	// apart by a DN. Default: as the preset has it, "cn" or "sAMAccountName".
 	Name string `toml:"name"`
 
 	// Nested says how groups in groups are found: "none"; "token_groups"

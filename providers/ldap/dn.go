@@ -1,16 +1,46 @@
 package ldap
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
 	ldap "github.com/go-ldap/ldap/v3"
 
 	"shorepass/internal/lru"
+	"shorepass/providers"
 )
 
 // keyOf writes a DN so that two spellings of one are the same.
-func keyOf(dn *ldap.DN) string { return strings.ToLower(dn.String()) }
+func keyOf(dn *ldap.DN) string { return providers.FoldCase(spell(dn)) }
+
+// spell writes a DN with its attributes' names in lower case and nothing escaped
+// but what would else be part of the DN. Unlike [ldap.DN.String] it leaves letters
+// beyond ASCII as they are, so that case can be ignored and globs matched.
+func spell(dn *ldap.DN) string {
+	rdns := make([]string, len(dn.RDNs))
+	for i, rdn := range dn.RDNs {
+		var parts []string
+		for _, a := range rdn.Attributes {
+			parts = append(parts, strings.ToLower(a.Type)+"="+escapeValue.Replace(a.Value))
+		}
+		slices.Sort(parts)
+		rdns[i] = strings.Join(parts, "+")
+	}
+	return strings.Join(rdns, ",")
+}
+
+var escapeValue = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `+`, `\+`)
+
+// spelledDN spells a text that is a DN of a group: one RDN alone is taken for a
+// name with a "=" in it.
+func spelledDN(text string) (string, bool) {
+	dn, err := ldap.ParseDN(text)
+	if err != nil || len(dn.RDNs) < 2 {
+		return "", false
+	}
+	return spell(dn), true
+}
 
 // under reports whether dn is below base: at any depth, or with scope
 // "one" right below. They are compared as DNs: text that ends alike is not
@@ -24,18 +54,22 @@ func below(base, dn *ldap.DN, scope string) bool {
 	return base.AncestorOfFold(dn) && (scope != scopeOne || len(dn.RDNs) == len(base.RDNs)+1)
 }
 
-// valueInRDN returns the value of the attribute in the first component of a
+// valueInRDN returns the one value of the attribute in the first component of a
 // DN, or "".
 func valueInRDN(dn *ldap.DN, attribute string) string {
 	if len(dn.RDNs) == 0 {
 		return ""
 	}
+	value := ""
 	for _, a := range dn.RDNs[0].Attributes {
 		if strings.EqualFold(a.Type, attribute) {
-			return a.Value
+			if value != "" {
+				return ""
+			}
+			value = a.Value
 		}
 	}
-	return ""
+	return value
 }
 
 // maxDNs bounds the cache of a dnReader.
@@ -53,7 +87,8 @@ type dnReader struct {
 }
 
 // group returns the group of a DN, its name too where the DN holds it, or the
-// zero group where the text is not a DN or not below the base.
+// zero group where it is not below the base. Of a text that is no DN nothing is
+// known but that it stands for a group: the group has no id.
 func (r *dnReader) group(text string) group {
 	r.mu.Lock()
 	one, known := r.known.Get(text)
@@ -61,8 +96,12 @@ func (r *dnReader) group(text string) group {
 	if known {
 		return one
 	}
-	if dn, err := ldap.ParseDN(text); err == nil && below(r.base, dn, r.scope) {
-		one = group{key: keyOf(dn), dn: text, name: valueInRDN(dn, r.attribute)}
+	dn, err := ldap.ParseDN(text)
+	switch {
+	case err != nil:
+		one = group{key: text, dn: text}
+	case below(r.base, dn, r.scope):
+		one = group{key: keyOf(dn), dn: text, id: spell(dn), name: valueInRDN(dn, r.attribute)}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

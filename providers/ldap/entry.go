@@ -17,8 +17,8 @@ type entry struct {
 func newEntry(found *ldap.Entry) entry {
 	e := entry{dn: found.DN, attributes: make(map[string][][]byte, len(found.Attributes))}
 	for _, a := range found.Attributes {
-		if len(a.ByteValues) > 0 {
-			e.attributes[strings.ToLower(a.Name)] = a.ByteValues
+		if name := strings.ToLower(a.Name); len(a.ByteValues) > 0 {
+			e.attributes[name] = append(e.attributes[name], a.ByteValues...) // some servers send one attribute in parts
 		}
 	}
 	return e

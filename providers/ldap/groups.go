@@ -31,17 +31,21 @@ type groups struct {
 	cfg    Groups
 	filter template // of direct groups; nil where an attribute has them
 	parent template // of the groups that a group is in
-	names  providers.GroupNames
-	byDN   string // the attribute by which a server finds an entry's own DN
+	namer  *providers.GroupNamer
+	owners *owners // nil where the directory keeps names unique
+	byDN   string  // the attribute by which a server finds an entry's own DN
 	read   *dnReader
 	sids   *sidNames
 	warn   *warnings
 }
 
 func newGroups(cfg Config, warn *warnings) (*groups, error) {
-	g := &groups{cfg: cfg.Groups, names: foldNames(cfg.Groups.GroupNames), byDN: "entryDN", warn: warn}
+	g := &groups{cfg: cfg.Groups, namer: cfg.Groups.Compile(true, spelledDN), byDN: "entryDN", warn: warn}
 	if cfg.Preset == presetAD {
 		g.byDN = "distinguishedName"
+	}
+	if cfg.Preset != presetAD || !strings.EqualFold(cfg.Groups.Name, attrAccountName) {
+		g.owners = newOwners()
 	}
 	base, err := ldap.ParseDN(cfg.Groups.Base)
 	if err != nil {
@@ -64,21 +68,6 @@ func newGroups(cfg Config, warn *warnings) (*groups, error) {
 	return g, nil
 }
 
-// foldNames makes only and rename ignore case, as the directory does.
-func foldNames(names providers.GroupNames) providers.GroupNames {
-	folded := providers.GroupNames{}
-	for _, glob := range names.Only {
-		folded.Only = append(folded.Only, strings.ToLower(glob))
-	}
-	if names.Rename != nil {
-		folded.Rename = make(map[string]string, len(names.Rename))
-	}
-	for from, to := range names.Rename {
-		folded.Rename[strings.ToLower(from)] = to
-	}
-	return folded
-}
-
 // attributes returns what is needed of a person's entry.
 func (g *groups) attributes() []string {
 	var names []string
@@ -96,18 +85,19 @@ func (g *groups) attributes() []string {
 	return names
 }
 
-// group is one that a person is in. key says which, whatever it is called.
+// group is one that a person is in.
 type group struct {
-	key  string
+	key  string // which group it is, whatever it is called: its DN, folded
 	dn   string
-	name string // "" while it is not known
+	id   string // the DN as only and rename spell it, "" where it is none
+	name string // "" where it is not known, or not yet
 }
 
-// of returns the names of a person's groups, in lower case: a directory tells
-// no upper from lower.
-func (g *groups) of(ctx context.Context, s searcher, e entry, user string) ([]string, error) {
+// of returns the names of a person's groups, in the directory's spelling, and
+// those of which it is not known whether the person is in the group that a rule
+// means.
+func (g *groups) of(ctx context.Context, s searcher, e entry, user string) (names, unsure []string, err error) {
 	var found []group
-	var err error
 	switch g.cfg.Nested {
 	case nestedTokenGroups:
 		found, err = g.tokenGroups(ctx, s, e)
@@ -120,9 +110,27 @@ func (g *groups) of(ctx context.Context, s searcher, e entry, user string) ([]st
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return g.names.Apply(g.distinct(found)), nil
+	shared, err := g.shared(ctx, s, found)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := make([]providers.FoundGroup, len(found))
+	for i, one := range found {
+		all[i] = one.found()
+		all[i].Unsure = shared[one.key]
+	}
+	names, unsure, problems := g.namer.Names(all)
+	for _, problem := range problems {
+		g.warn.add(problem)
+	}
+	return names, unsure, nil
+}
+
+// found returns the group in the form that names are made of.
+func (one group) found() providers.FoundGroup {
+	return providers.FoundGroup{Name: one.name, ID: one.id}
 }
 
 func (g *groups) direct(ctx context.Context, s searcher, e entry, user string) ([]group, error) {
@@ -143,7 +151,7 @@ func (g *groups) direct(ctx context.Context, s searcher, e entry, user string) (
 		return e.text(name)
 	})
 	if missing != "" {
-		return nil, fmt.Errorf("%w: the entry shows no %s, which groups.filter asks for", providers.ErrRejected, missing)
+		return nil, reject("the entry shows no %s, which groups.filter asks for", missing)
 	}
 	return g.search(ctx, s, filter)
 }
@@ -168,27 +176,26 @@ func (g *groups) search(ctx context.Context, s searcher, filter string) ([]group
 	return all, nil
 }
 
-// named makes a group of its entry. One that is not under the base, or whose
-// name cannot be told, is left out.
+// named makes a group of its entry, if that is under the base. Its name is ""
+// where the entry does not show one.
 func (g *groups) named(e entry) (group, bool) {
 	one := g.read.group(e.dn)
-	if one.key == "" {
+	if one.key == "" || one.id == "" {
 		return group{}, false
 	}
 	if one.name != "" {
 		return one, true
 	}
-	texts := e.texts(g.cfg.Name)
-	if len(texts) != 1 {
-		g.warn.add(fmt.Sprintf("group %s shows %d values of %s, which must be one, and is left out", e.dn, len(texts), g.cfg.Name))
-		return group{}, false
+	if values := e.values(g.cfg.Name); len(values) == 1 {
+		one.name = string(values[0])
+	} else {
+		g.warn.add(fmt.Sprintf("group %s shows %d values of %s, which must be one: rules that deny a group hold for all its members", e.dn, len(values), g.cfg.Name))
 	}
-	one.name = texts[0]
 	return one, true
 }
 
 // byAttribute takes the groups that the person's entry names. Where the DN
-// holds the name itself, nothing has to be asked.
+// holds the name itself, the group is not read.
 func (g *groups) byAttribute(ctx context.Context, s searcher, e entry) ([]group, error) {
 	values := e.texts(g.cfg.Attribute)
 	if len(values) > maxGroups {
@@ -198,6 +205,9 @@ func (g *groups) byAttribute(ctx context.Context, s searcher, e entry) ([]group,
 	for _, value := range values {
 		switch one := g.read.group(value); {
 		case one.key == "":
+		case one.id == "":
+			g.warn.add(fmt.Sprintf("%s of %s holds %.200q, which is no DN: rules that deny a group hold for this person", g.cfg.Attribute, e.dn, value))
+			known = append(known, one)
 		case one.name != "":
 			known = append(known, one)
 		default:
@@ -210,7 +220,7 @@ func (g *groups) byAttribute(ctx context.Context, s searcher, e entry) ([]group,
 
 // readNames reads groups whose DNs are known and whose names are not: many at
 // once where the server can find an entry by its DN, and one by one what is
-// left.
+// left. A group that is not shown comes back without a name.
 func (g *groups) readNames(ctx context.Context, s searcher, nameless []group) ([]group, error) {
 	read := make(map[string]group, len(nameless))
 	for some := range slices.Chunk(nameless, batch) {
@@ -230,6 +240,7 @@ func (g *groups) readNames(ctx context.Context, s searcher, nameless []group) ([
 		if err != nil && code(err) != ldap.LDAPResultNoSuchObject {
 			return nil, fmt.Errorf("read group %s: %w", one.dn, err)
 		}
+		read[one.key] = one
 		for _, e := range found {
 			if named, ok := g.named(e); ok {
 				read[one.key] = named
@@ -278,31 +289,6 @@ func (g *groups) walk(ctx context.Context, s searcher, start []group) ([]group, 
 		edge = next
 	}
 	return slices.Collect(maps.Values(all)), nil
-}
-
-// distinct returns the names of groups, sorted. Two groups that would give one
-// name give none: a rule means one of them, and nobody knows which.
-func (g *groups) distinct(found []group) []string {
-	keys := make(map[string]group, len(found)) // by name
-	twice := make(map[string]bool)
-	for _, one := range found {
-		name := strings.ToLower(one.name)
-		other, known := keys[name]
-		if known && other.key != one.key {
-			twice[name] = true
-			g.warn.add(fmt.Sprintf("groups %s and %s are both called %q, and are left out", min(one.dn, other.dn), max(one.dn, other.dn), name))
-			continue
-		}
-		keys[name] = one
-	}
-	names := make([]string, 0, len(keys))
-	for name := range keys {
-		if !twice[name] {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 // errNoTokenGroups says that the server does not show what it shows to

@@ -109,7 +109,7 @@ func (p *Provider) CatchesAll() bool { return p.dnTemplate != nil }
 func (p *Provider) Fingerprint() string {
 	base := ""
 	if p.userBase != nil {
-		base = keyOf(p.userBase)
+		base = strings.ToLower(p.userBase.String()) // sessions hold it, so it must stay as it is
 	}
 	return "ldap " + base + " " + strings.ToLower(p.cfg.Users.Subject)
 }
@@ -159,7 +159,7 @@ func (p *Provider) lookupEntry(ctx context.Context, named func(string) string) (
 	case errors.Is(err, errSeveral):
 		p.warnings.add(err.Error())
 		p.equalize(ctx)
-		return nil, fmt.Errorf("%w: %w", providers.ErrRejected, err)
+		return nil, providers.Reject(providers.Ambiguous, err)
 	case err != nil:
 		return nil, fmt.Errorf("search for the account: %w", err)
 	}
@@ -211,7 +211,7 @@ func (p *Provider) tryEntry(ctx context.Context, e entry, password secret.Text) 
 func (p *Provider) lookupTemplate(named func(string) string) (*providers.Account, error) {
 	dn, filter := p.dnTemplate.dn(named), p.userFilter.filter(named)
 	if !isDN(dn) || p.userBase != nil && !under(p.userBase, dn, p.cfg.Users.Scope) {
-		return nil, fmt.Errorf("%w: %q is not a DN under users.base", providers.ErrRejected, dn)
+		return nil, providers.Reject(providers.Unknown, fmt.Errorf("%q is not a DN under users.base", dn))
 	}
 	return &providers.Account{Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
 		return p.proveDN(ctx, dn, filter, proof.Secret)
@@ -237,7 +237,7 @@ func (p *Provider) proveDN(ctx context.Context, dn, filter string, password secr
 	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, filter)
 	switch {
 	case errors.Is(err, errNone):
-		return nil, fmt.Errorf("%w: %s is not shown, or users.filter leaves it out", providers.ErrRejected, dn)
+		return nil, reject("%s is not shown, or users.filter leaves it out", dn)
 	case err != nil:
 		return nil, fmt.Errorf("read the account %s: %w", dn, err)
 	}
@@ -287,7 +287,14 @@ func (p *Provider) loginConditions(e entry) error {
 	return nil
 }
 
+// conditions returns what the entry says against a login. Each attribute of the
+// state has one value by its schema; of two it is not known which counts.
 func (p *Provider) conditions(e entry) ([]condition, error) {
+	for _, name := range p.preset.state {
+		if n := len(e.values(name)); n > 1 {
+			return nil, fmt.Errorf("state of %s: it shows %d values of %s, which must be one", e.dn, n, name)
+		}
+	}
 	found, err := conditionsOf(e, p.cfg.Preset == presetAD, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("state of %s: %w", e.dn, err)
@@ -302,22 +309,35 @@ func (p *Provider) identify(ctx context.Context, s searcher, e entry) (*provider
 	if err != nil {
 		return nil, err
 	}
-	user := e.texts(p.cfg.Users.Name)
-	if len(user) != 1 || strings.TrimSpace(user[0]) == "" {
-		return nil, fmt.Errorf("%w: %s shows %d values of %s, which must be one", providers.ErrRejected, e.dn, len(user), p.cfg.Users.Name)
+	name, err := p.userName(e)
+	if err != nil {
+		return nil, err
 	}
 	id := &providers.Identity{
-		Subject: subject,
-		User:    strings.ToLower(user[0]),
-		Claims:  claimsOf(e, p.cfg.Claims),
-		Stamp:   stampOf(e, p.cfg.Users.Stamp),
+		Subject:   subject,
+		FoldsCase: true,
+		Claims:    claimsOf(e, p.cfg.Claims),
+		Stamp:     stampOf(e, p.cfg.Users.Stamp),
+	}
+	if id.User, err = providers.UserName(name, id.FoldsCase); err != nil {
+		return nil, fmt.Errorf("%s: %w", e.dn, err)
 	}
 	if p.groups != nil {
-		if id.Groups, err = p.groups.of(ctx, s, e, user[0]); err != nil {
+		if id.Groups, id.Unsure, err = p.groups.of(ctx, s, e, name); err != nil {
 			return nil, fmt.Errorf("groups of %s: %w", e.dn, err)
 		}
 	}
 	return id, nil
+}
+
+// userName returns the one value of users.name. Blanks at its ends count for
+// nothing, as in the directory (RFC 4518, section 2.6.1).
+func (p *Provider) userName(e entry) (string, error) {
+	values := e.values(p.cfg.Users.Name)
+	if len(values) != 1 {
+		return "", reject("%s shows %d values of %s, which must be one", e.dn, len(values), p.cfg.Users.Name)
+	}
+	return strings.TrimSpace(string(values[0])), nil
 }
 
 // claimsOf returns the attributes that rules may look at. What is not text is

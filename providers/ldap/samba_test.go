@@ -99,6 +99,15 @@ func TestActiveDirectory(t *testing.T) {
 		}
 	})
 	t.Run("groups", func(t *testing.T) { testActiveDirectoryGroups(t, s) })
+	t.Run("C1: the directory is asked for what was typed", func(t *testing.T) {
+		s.Set(t, s.Person("Doe, J"), "sAMAccountName", "weiß")
+		defer s.Set(t, s.Person("Doe, J"), "sAMAccountName", "doej")
+		for _, name := range []string{"weiß", "Weiß", `ADEX\weiß`} {
+			if id, err := login(t, newProvider(t, sambaConfig(s)), name, "doej-Pw1"); err != nil || id.User != "weiß" || !id.FoldsCase {
+				t.Errorf("Authenticate(%q) = %v, %v, want weiß", name, id, err)
+			}
+		}
+	})
 	t.Run("a reference to another server is counted and not followed", func(t *testing.T) {
 		cfg := sambaConfig(s)
 		cfg.Users.Base = s.Base // whose search ends with references to the DNS partitions and the configuration
@@ -199,9 +208,9 @@ func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
 		{"token groups", func(*ldap.Groups) {}, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
 		{"in chain", func(g *ldap.Groups) { g.Nested = "in_chain" }, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
 		{"whole domain by token", func(g *ldap.Groups) { g.Base = s.Base },
-			[]string{"domain users", "inner", "middle", "outer", "users"}, []string{"crew", "domain users", "fleet", "middle", "outer", "users"}},
+			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
 		{"whole domain in chain", func(g *ldap.Groups) { g.Base, g.Nested = s.Base, "in_chain" },
-			[]string{"domain users", "inner", "middle", "outer", "users"}, []string{"crew", "domain users", "fleet", "middle", "outer", "users"}},
+			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
 		// memberOf and member know nothing of the primary group.
 		{"memberOf", func(g *ldap.Groups) { g.Attribute = "memberOf" }, []string{"inner"}, []string{"middle"}},
 		{"memberOf, walked", func(g *ldap.Groups) { g.Attribute, g.Nested = "memberOf", "walk" }, []string{"inner", "middle", "outer"}, []string{"middle", "outer"}},

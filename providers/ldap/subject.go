@@ -15,15 +15,21 @@ import (
 func subjectOf(e entry, attribute string) (string, error) {
 	values := e.values(attribute)
 	if len(values) != 1 {
-		return "", fmt.Errorf("%w: %s shows %d values of %s, which must be one", providers.ErrRejected, e.dn, len(values), attribute)
+		return "", reject("%s shows %d values of %s, which must be one", e.dn, len(values), attribute)
 	}
 	if strings.EqualFold(attribute, attrGUID) {
 		return printGUID(values[0])
 	}
 	if !utf8.Valid(values[0]) || len(values[0]) == 0 {
-		return "", fmt.Errorf("%w: %s of %s is not text", providers.ErrRejected, attribute, e.dn)
+		return "", reject("%s of %s is not text", attribute, e.dn)
 	}
 	return string(values[0]), nil
+}
+
+// reject returns an error that rejects what the directory vouches for, since the
+// configuration asks for more.
+func reject(format string, args ...any) error {
+	return providers.Reject(providers.OurRules, fmt.Errorf(format, args...))
 }
 
 // subjectFilter finds whom subjectOf printed.
@@ -54,7 +60,7 @@ func escapeBytes(raw []byte) string {
 // three of its five parts are little endian ([MS-DTYP], section 2.3.4).
 func printGUID(raw []byte) (string, error) {
 	if len(raw) != 16 {
-		return "", fmt.Errorf("%w: %s of %d bytes", providers.ErrRejected, attrGUID, len(raw))
+		return "", reject("%s of %d bytes", attrGUID, len(raw))
 	}
 	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x",
 		binary.LittleEndian.Uint32(raw), binary.LittleEndian.Uint16(raw[4:]), binary.LittleEndian.Uint16(raw[6:]), raw[8:10], raw[10:]), nil

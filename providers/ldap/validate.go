@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -160,7 +161,7 @@ func dnTemplateProblem(text string) string {
 func (c Config) validateGroups(fault func(key, problem string)) {
 	g := c.Groups
 	if !g.read() {
-		if g.Filter != "" || g.Attribute != "" || g.Nested != "" || g.Name != "" || g.NestedFilter != "" || len(g.Only) > 0 || len(g.Rename) > 0 {
+		if !reflect.ValueOf(g).IsZero() {
 			fault("groups.base", "is required with the other keys of groups: the DN under which groups are found")
 		}
 		return
@@ -174,6 +175,23 @@ func (c Config) validateGroups(fault func(key, problem string)) {
 	}
 	c.validateMembership(fault)
 	g.GroupNames.Validate(func(key, problem string) { fault("groups."+key, problem) })
+	for i, text := range g.Only {
+		if g.isOutside(text) {
+			fault(fmt.Sprintf("groups.only[%d]", i), fmt.Sprintf("%q is not under groups.base", text))
+		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(g.Rename)) {
+		if g.isOutside(text) {
+			fault("groups.rename", fmt.Sprintf("%q is not under groups.base", text))
+		}
+	}
+}
+
+// isOutside reports whether an entry of only or rename is a DN that is no group's.
+func (g Groups) isOutside(text string) bool {
+	base, err := ldap.ParseDN(g.Base)
+	_, byDN := spelledDN(text)
+	return err == nil && byDN && !strings.ContainsAny(text, "*?") && !under(base, text, g.Scope)
 }
 
 func (c Config) validateMembership(fault func(key, problem string)) {

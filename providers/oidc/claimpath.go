@@ -68,3 +68,19 @@ func (p claimPath) in(claims map[string]any) (any, bool) {
 	}
 	return value, len(p) > 0
 }
+
+// obstructed reports whether something that is no object stands where the path
+// leads on, so that what it leads to is not missing but unknown.
+func (p claimPath) obstructed(claims map[string]any) bool {
+	var value any = claims
+	for _, name := range p {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return value != nil
+		}
+		if value, ok = object[name]; !ok {
+			return false
+		}
+	}
+	return false
+}

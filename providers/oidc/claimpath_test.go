@@ -67,3 +67,24 @@ func FuzzParsePath(f *testing.F) {
 		}
 	})
 }
+
+// TestOverage: what userinfo, which no library checks, says of groups elsewhere.
+func TestOverage(t *testing.T) {
+	for _, test := range []struct {
+		doc  document
+		want bool
+	}{
+		{document{}, false},
+		{document{"_claim_names": nil}, false},
+		{document{"_claim_names": map[string]any{"groups": nil}}, true},
+		{document{"_claim_names": map[string]any{"address": "src1"}}, false},
+		{document{"_claim_names": "groups"}, true}, // odd, so nothing is known
+		{document{"hasgroups": true}, true},
+		{document{"hasgroups": false}, false},
+		{document{"groups:src1": map[string]any{}}, true},
+	} {
+		if got := (documents{{}, test.doc}).overage(claimPath{"groups"}); got != test.want {
+			t.Errorf("overage of %v = %v, want %v", test.doc, got, test.want)
+		}
+	}
+}

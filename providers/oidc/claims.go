@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,8 +12,6 @@ import (
 	"unicode/utf8"
 
 	strictjson "github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
-
-	"shorepass/providers"
 )
 
 // document is a set of claims as one answer of the provider had them: an ID
@@ -51,7 +50,7 @@ func decodeClaims(payload []byte, watched []string) (document, error) {
 // registered are the claims that are looked at whatever the config says.
 var registered = []string{
 	"iss", "sub", "aud", "azp", "exp", "nbf", "iat", "auth_time",
-	"email", "email_verified", "typ", "scope", "scp", "token_use", "events", "_claim_names",
+	"email", "email_verified", "typ", "scope", "scp", "token_use", "events", "_claim_names", "hasgroups",
 }
 
 // time returns a NumericDate (RFC 7519, section 2).
@@ -81,10 +80,10 @@ func (d document) checkEmail() error {
 	email, _ := d["email"].(string)
 	local, domain, _ := strings.Cut(email, "@")
 	if local == "" || domain == "" || strings.Contains(domain, "@") || strings.ContainsFunc(email, unicode.IsSpace) {
-		return fmt.Errorf("%w: the claim \"email\" is not one address", providers.ErrRejected)
+		return reject("the claim \"email\" is not one address")
 	}
-	if verified, _ := d["email_verified"].(bool); !verified {
-		return fmt.Errorf("%w: the claim \"email\" is not verified", providers.ErrRejected)
+	if verified := d["email_verified"]; verified != true && verified != "true" { // some write it as text
+		return reject("the claim \"email\" is not verified")
 	}
 	return nil
 }
@@ -103,20 +102,27 @@ func (d documents) find(path claimPath) (document, any, bool) {
 	return nil, nil, false
 }
 
-// missing explains that a configured claim is not there.
+// missing rejects a person who lacks a configured claim.
 func (d documents) missing(path claimPath) error {
-	if d.distributed(path) {
-		return fmt.Errorf("%w: the claim %q is kept elsewhere (too many groups?), and distributed claims are not followed", providers.ErrRejected, path)
-	}
-	return fmt.Errorf("%w: the claim %q is missing", providers.ErrRejected, path)
+	return reject("the claim %q is missing", path)
 }
 
-// distributed reports whether the provider says that the claim is to be had
-// elsewhere (OpenID Connect Core 1.0, section 5.6.2): it is not empty then,
-// only out of sight.
-func (d documents) distributed(path claimPath) bool {
+// overage reports whether the provider says that groups are to be had elsewhere
+// (OpenID Connect Core 1.0, section 5.6.2), or, as Entra ID does, that there are
+// more than a token holds: "hasgroups", and "groups:src1" beside "groups". What is
+// elsewhere is not fetched.
+func (d documents) overage(path claimPath) bool {
 	return slices.ContainsFunc(d, func(doc document) bool {
-		names, _ := doc["_claim_names"].(map[string]any)
-		return names[path[0]] != nil
+		elsewhere, isObject := doc["_claim_names"].(map[string]any)
+		_, named := elsewhere[path[0]]
+		return named || !isObject && doc["_claim_names"] != nil ||
+			path[0] == "groups" && (doc["hasgroups"] == true || doc["hasgroups"] == "true") ||
+			slices.ContainsFunc(slices.Collect(maps.Keys(doc)), func(name string) bool { return strings.HasPrefix(name, path[0]+":src") })
 	})
+}
+
+// obstructed reports whether something that is no object stands where a path leads
+// on, so that what it leads to is not missing but unknown.
+func (d documents) obstructed(path claimPath) bool {
+	return slices.ContainsFunc(d, func(doc document) bool { return path.obstructed(doc) })
 }

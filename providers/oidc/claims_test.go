@@ -3,6 +3,7 @@ package oidc_test
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ func TestClaims(t *testing.T) {
 		{"no groups asked for", func(c *oidc.Config) { c.Groups.Claim = "" }, password("alice", "alice's pass"), "alice", nil},
 		{"groups missing", func(c *oidc.Config) { c.Groups.Claim = "teams" }, password("alice", "alice's pass"), "", nil},
 		{"groups missing and optional", func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "teams", true }, password("alice", "alice's pass"), "alice", nil},
-		{"groups of another kind", func(c *oidc.Config) { c.Groups.Claim = "realm_access" }, password("alice", "alice's pass"), "", nil},
+		{"an object is its keys", func(c *oidc.Config) { c.Groups.Claim = "realm_access" }, password("alice", "alice's pass"), "alice", []string{"roles"}},
 		{"one text is one group", func(c *oidc.Config) { c.Groups.Claim = "preferred_username" }, password("alice", "alice's pass"), "alice", []string{"alice"}},
 		{"user claim missing", func(c *oidc.Config) { c.Users.Claim = "upn" }, password("alice", "alice's pass"), "", nil},
 		{"user claim of another kind", func(c *oidc.Config) { c.Users.Claim = "groups" }, password("alice", "alice's pass"), "", nil},
@@ -71,7 +72,7 @@ func TestClaims(t *testing.T) {
 		{"unverified email", email, password("bob", "bobpw"), "", nil},
 		{"email with two @", email, password("carol", "pw"), "", nil},
 		{"case kept", email, password("dave", "pw"), "Dave@Corp.example", []string{"Ops"}},
-		{"case ignored", func(c *oidc.Config) { email(c); c.IgnoreCase = true }, password("dave", "pw"), "dave@corp.example", []string{"ops"}},
+		{"case ignored", func(c *oidc.Config) { email(c); c.IgnoreCase = true }, password("dave", "pw"), "dave@corp.example", []string{"Ops"}},
 		{"subject claim missing", func(c *oidc.Config) { c.Subject = []string{"tid", "oid"} }, password("alice", "alice's pass"), "", nil},
 	}
 	for _, tt := range tests {
@@ -79,13 +80,16 @@ func TestClaims(t *testing.T) {
 			p := client(t, op.Issuer, tt.change)
 			id, err := authenticate(t.Context(), p, tt.cred)
 			if tt.user == "" {
-				if !errors.Is(err, providers.ErrRejected) {
-					t.Errorf("Authenticate = %v, %v, want ErrRejected", id, err)
+				if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.OurRules {
+					t.Errorf("Authenticate = %v, %v, want ErrRejected by our rules", id, err)
 				}
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
+			}
+			if id.FoldsCase != (tt.name == "case ignored") {
+				t.Errorf("FoldsCase = %v", id.FoldsCase)
 			}
 			if id.User != tt.user || !cmp.Equal(id.Groups, tt.groups) {
 				t.Errorf("Authenticate = %q %q, want %q %q", id.User, id.Groups, tt.user, tt.groups)
@@ -104,6 +108,18 @@ func TestUserinfoAboutSomebodyElse(t *testing.T) {
 	}
 }
 
+// Some providers write email_verified as text.
+func TestEmailVerifiedAsText(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := ci(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "email", "" })
+	for verified, want := range map[any]bool{true: true, "true": true, "false": false, "TRUE ": false, false: false, 1: false} {
+		id, err := present(p, t, i.IDToken(map[string]any{"email": "me@corp.example", "email_verified": verified}))
+		if (err == nil) != want || err != nil && !errors.Is(err, providers.ErrRejected) {
+			t.Errorf("email_verified = %#v: %v, %v, want accepted %v", verified, id, err, want)
+		}
+	}
+}
+
 // email_verified in one answer says nothing of the email in another.
 func TestEmailVerifiedElsewhere(t *testing.T) {
 	i := oidctest.NewIssuer(t)
@@ -115,36 +131,118 @@ func TestEmailVerifiedElsewhere(t *testing.T) {
 	}
 }
 
-// A name that is seen as another's, or not seen at all, is nobody's.
+// A10: a name that is seen as another's, or not seen at all, is nobody's.
 func TestUnprintableNames(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := ci(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "name", "groups" })
-	for _, name := range []any{"", " bob", "bob ", "bob\n", "b\x00b", "b\ufffdb", "bob\u200b", "\u202ebob", strings.Repeat("b", 513), 7, nil, []string{"bob"}} {
-		for _, claims := range []map[string]any{
-			{"name": name, "groups": []string{}},
-			{"name": "bob", "groups": []any{"devs", name}},
-		} {
-			if id, err := present(p, t, i.IDToken(maps.Clone(claims))); !errors.Is(err, providers.ErrRejected) {
-				t.Errorf("claims %v: Authenticate = %v, %v, want ErrRejected", claims, id, err)
+	for _, name := range []any{"", " bob", "bob ", "bob\n", "b\x00b", "b\ufffdb", "bob\u200b", "\u202ebob", "\u212aevin", strings.Repeat("b", 513), 7, nil, []string{"bob"}} {
+		for _, ignoreCase := range []bool{false, true} {
+			p := ci(t, i.URL, func(c *oidc.Config) {
+				c.Users.Claim, c.Groups.Claim, c.IgnoreCase = "name", "groups", ignoreCase
+			})
+			token := i.IDToken(map[string]any{"name": name, "groups": []string{}})
+			if id, err := present(p, t, token); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.OurRules {
+				t.Errorf("the name %q: Authenticate = %v, %v, want ErrRejected by our rules", name, id, err)
 			}
 		}
 	}
 }
 
-// Entra ID leaves groups out when there are more than 200, and says where they
-// are. That is not "no groups", even where groups are optional.
-func TestDistributedGroupsReject(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	p := ci(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "groups", true })
-	token := i.IDToken(map[string]any{
-		"_claim_names":   map[string]any{"groups": "src1"},
-		"_claim_sources": map[string]any{"src1": map[string]any{"endpoint": i.URL + "/groups"}},
+// C1: a login name is sent as it was typed, and a provider that tells upper from
+// lower case has two accounts.
+func TestLoginAsTyped(t *testing.T) {
+	op := start(t, func(o *oidctest.Options) {
+		o.Users = append(o.Users, oidctest.User{Name: "Alice", Password: "another", Subject: "u-another"}, oidctest.User{Name: "weiß", Password: "pw", Subject: "u-weiß"})
 	})
-	if _, err := present(p, t, token); !errors.Is(err, providers.ErrRejected) || !strings.Contains(err.Error(), "distributed") {
-		t.Errorf("Authenticate = %v, want ErrRejected that speaks of distributed claims", err)
+	p := client(t, op.Issuer, nil)
+	for _, test := range []struct{ login, password, user string }{
+		{"alice", "alice's pass", "alice"}, {"Alice", "another", "Alice"}, {"weiß", "pw", "weiß"}, {"alice", "another", ""}, {"weiss", "pw", ""}, {"ALICE", "another", ""},
+	} {
+		id, err := authenticate(t.Context(), p, password(test.login, test.password))
+		switch {
+		case test.user == "" && !errors.Is(err, providers.ErrRejected):
+			t.Errorf("Authenticate(%q) = %v, %v, want ErrRejected", test.login, id, err)
+		case test.user != "" && (err != nil || id.User != test.user):
+			t.Errorf("Authenticate(%q) = %v, %v, want %q", test.login, id, err, test.user)
+		}
+	}
+}
+
+// TestGroupsNotAllKnown: A6, A7, D1: what the provider does not tell of the groups
+// makes rules that deny a group hold, locks nobody out, and is warned of once.
+func TestGroupsNotAllKnown(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	elsewhere := map[string]any{"groups": "src1"}
+	sources := map[string]any{"src1": map[string]any{"endpoint": i.URL + "/groups"}}
+	for _, test := range []struct {
+		name     string
+		claims   map[string]any
+		optional bool
+		groups   []string
+		unsure   string
+		warning  string
+	}{
+		{"a list", map[string]any{"groups": []any{"devs", 7}}, false, []string{"7", "devs"}, "", ""},
+		{"none, which is optional", map[string]any{}, true, nil, "", ""},
+		{"D1: an odd value", map[string]any{"groups": []any{"devs", "گروه\u200cها", map[string]any{}}}, false, []string{"devs"}, "*", "groups.only"},
+		{"A6: one text that may be several", map[string]any{"groups": "team-blue,contractors"}, false, nil, "*", "groups.separator"},
+		{"A7: hasgroups", map[string]any{"hasgroups": true}, true, nil, "*", "too many groups"},
+		{"A7: hasgroups, not optional", map[string]any{"hasgroups": true}, false, nil, "*", "too many groups"},
+		{"A7: hasgroups as text", map[string]any{"hasgroups": "true"}, true, nil, "*", "too many groups"},
+		{"hasgroups is false", map[string]any{"hasgroups": false}, true, nil, "", ""},
+		{"A7: groups:src1", map[string]any{"groups:src1": map[string]any{"endpoint": i.URL + "/groups"}}, true, nil, "*", "too many groups"},
+		{"distributed", map[string]any{"_claim_names": elsewhere, "_claim_sources": sources}, true, nil, "*", "too many groups"},
+		{"distributed, not optional", map[string]any{"_claim_names": elsewhere, "_claim_sources": sources}, false, nil, "*", "too many groups"},
+		{"distributed in part", map[string]any{"groups": []any{"devs"}, "_claim_names": elsewhere, "_claim_sources": sources}, false, []string{"devs"}, "*", "too many groups"},
+		{"another claim is distributed", map[string]any{"groups": []any{"devs"}, "_claim_names": map[string]any{"address": "src1"}, "_claim_sources": sources}, false, []string{"devs"}, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := ci(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "groups", test.optional })
+			var log strings.Builder
+			p.ReportTo(slog.New(slog.NewTextHandler(&log, nil)))
+			for range 2 {
+				id, err := present(p, t, i.IDToken(maps.Clone(test.claims)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !cmp.Equal(id.Groups, test.groups) || strings.Join(id.Unsure, " ") != test.unsure {
+					t.Errorf("groups %q, unsure %q, want %q and %q", id.Groups, id.Unsure, test.groups, test.unsure)
+				}
+			}
+			if lines := strings.Count(log.String(), "\n"); test.warning == "" && lines > 0 || test.warning != "" && (lines != 1 || !strings.Contains(log.String(), test.warning)) {
+				t.Errorf("the log is %q, want one line with %q", log.String(), test.warning)
+			}
+		})
+	}
+	p := ci(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "realm_access.roles", true })
+	if id, err := present(p, t, i.IDToken(map[string]any{"realm_access": "admin"})); err != nil || !cmp.Equal(id.Unsure, []string{"*"}) {
+		t.Errorf("a path that leads through a text: %v, %v, want unsure *", id, err)
 	}
 	if n := i.Requests("/groups"); n != 0 {
 		t.Errorf("a distributed claim was followed %d times", n)
+	}
+}
+
+// TestGroupsOfManyForms: what real providers send, and the configuration for it.
+func TestGroupsOfManyForms(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	for _, test := range []struct {
+		name   string
+		groups oidc.Groups
+		claims map[string]any
+		want   []string
+	}{
+		{"one text with a separator", oidc.Groups{GroupClaim: providers.GroupClaim{Separator: ","}}, map[string]any{"groups": "team-blue, contractors"}, []string{"contractors", "team-blue"}},
+		{"objects", oidc.Groups{GroupClaim: providers.GroupClaim{Key: "name"}}, map[string]any{"groups": []any{map[string]any{"id": 1, "name": "devs"}}}, []string{"devs"}},
+		{"Zitadel's roles", oidc.Groups{Claim: "urn:zitadel:iam:org:project:roles"}, map[string]any{"urn:zitadel:iam:org:project:roles": map[string]any{"admin": map[string]any{"2081": "corp.example"}}}, []string{"admin"}},
+		{"Keycloak's paths", oidc.Groups{GroupNames: providers.GroupNames{Rename: map[string]string{"/*": "*"}}}, map[string]any{"groups": []any{"/team-blue"}}, []string{"team-blue"}},
+	} {
+		if test.groups.Claim == "" {
+			test.groups.Claim = "groups"
+		}
+		p := ci(t, i.URL, func(c *oidc.Config) { c.Groups = test.groups })
+		if id, err := present(p, t, i.IDToken(test.claims)); err != nil || !cmp.Equal(id.Groups, test.want) || id.Unsure != nil {
+			t.Errorf("%s: %v, %v, want %q", test.name, id, err, test.want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package oidc
 import (
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -76,8 +77,9 @@ type Config struct {
 	// known for good. Default ["sub"]; for Entra ID ["tid", "oid"].
 	Subject []string `toml:"subject"`
 
-	// IgnoreCase says that the provider tells no upper from lower case:
-	// user names and groups are made lower case. Default false.
+	// IgnoreCase says that the provider tells no upper from lower case: user
+	// names are made lower case, and rules compare names without case. Default
+	// false.
 	IgnoreCase bool `toml:"ignore_case"`
 
 	// Userinfo says when the userinfo endpoint is asked: "auto" (when there is
@@ -120,10 +122,14 @@ type Users struct {
 
 // Groups is the groups table of an oidc provider.
 type Groups struct {
-	// Claim is the claim that holds the groups, a list or one text: a name, or
-	// names joined by dots ("realm_access.roles"), or a JSON pointer
+	// Claim is the claim that holds the groups: a name, or names joined by dots
+	// ("realm_access.roles"), or a JSON pointer
 	// ("/resource_access/registry.corp/roles"). A name with "://" in it is
-	// taken as it stands. Optional: left out, nobody has groups.
+	// taken as it stands. It is a list of texts or numbers, one of them alone, a
+	// list of objects, or an object whose keys are the groups. While the
+	// provider does not tell all of them (too many for a token, an entry that
+	// is no name), rules that deny any group hold for that person. Optional:
+	// left out, nobody has groups.
 	Claim string `toml:"claim"`
 
 	// Optional lets in people who have no such claim, as members of no group.
@@ -131,6 +137,7 @@ type Groups struct {
 	// group would not find its members.
 	Optional bool `toml:"optional"`
 
+	providers.GroupClaim
 	providers.GroupNames
 }
 
@@ -314,9 +321,9 @@ func (c Config) validateClaims(fault func(key, problem string)) {
 	if _, err := parsePath(c.Users.Claim); err != nil {
 		fault("users.claim", err.Error())
 	}
-	c.Groups.Validate(func(key, problem string) { fault("groups."+key, problem) })
+	c.Groups.GroupNames.Validate(func(key, problem string) { fault("groups."+key, problem) })
 	if c.Groups.Claim == "" {
-		if len(c.Groups.Only) > 0 || len(c.Groups.Rename) > 0 || c.Groups.Optional {
+		if !reflect.ValueOf(c.Groups).IsZero() {
 			fault("groups.claim", "is required with the other keys of groups")
 		}
 	} else if _, err := parsePath(c.Groups.Claim); err != nil {

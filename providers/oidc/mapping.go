@@ -2,23 +2,24 @@ package oidc
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"shorepass/providers"
 )
-
-// maxName bounds a user or group name, in bytes.
-const maxName = 512
 
 // mapping maps claims to an identity, as the config says.
 type mapping struct {
 	cfg    Config
 	user   claimPath
 	groups claimPath // empty: identities have no groups
+	namer  *providers.GroupNamer
+
+	log    atomic.Pointer[slog.Logger]
+	warned atomic.Bool // that the groups of some person are not all known
 }
 
 func newMapping(cfg Config) (*mapping, error) {
@@ -32,8 +33,13 @@ func newMapping(cfg Config) (*mapping, error) {
 			return nil, fmt.Errorf("groups.claim: %w", err)
 		}
 	}
-	return &mapping{cfg, user, groups}, nil
+	return &mapping{cfg: cfg, user: user, groups: groups, namer: cfg.Groups.Compile(cfg.IgnoreCase, nil)}, nil
 }
+
+var _ providers.Reporter = (*Provider)(nil)
+
+// ReportTo implements [providers.Reporter].
+func (p *Provider) ReportTo(log *slog.Logger) { p.mapping.log.Store(log) }
 
 // paths returns the claims that the config names.
 func (m *mapping) paths() []claimPath {
@@ -76,17 +82,19 @@ func (m *mapping) identity(docs documents) (*providers.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := m.groupNames(docs)
+	groups, unsure, err := m.groupNames(docs)
 	if err != nil {
 		return nil, err
 	}
 	return &providers.Identity{
-		Provider: m.cfg.Name,
-		Subject:  subject,
-		User:     user,
-		Groups:   groups,
-		Claims:   m.keptClaims(docs),
-		AuthTime: m.authTime(docs),
+		Provider:  m.cfg.Name,
+		Subject:   subject,
+		User:      user,
+		Groups:    groups,
+		Unsure:    unsure,
+		FoldsCase: m.cfg.IgnoreCase,
+		Claims:    m.keptClaims(docs),
+		AuthTime:  m.authTime(docs),
 	}, nil
 }
 
@@ -100,8 +108,11 @@ func (m *mapping) subject(docs documents) (string, error) {
 			return "", docs.missing(claimPath{name})
 		}
 		text, ok := value.(string)
-		if !ok || !printable(text) {
-			return "", fmt.Errorf("%w: the claim %q is not text that a person can be known by", providers.ErrRejected, name)
+		if !ok {
+			return "", reject("the claim %q is not text that a person can be known by", name)
+		}
+		if problem := providers.SubjectProblem(text); problem != "" {
+			return "", reject("nobody can be known by the claim %q, which %s", name, problem)
 		}
 		parts = append(parts, text)
 	}
@@ -121,49 +132,57 @@ func (m *mapping) userName(docs documents) (string, error) {
 		return "", docs.missing(m.user)
 	}
 	name, ok := value.(string)
-	if !ok || !printable(name) {
-		return "", fmt.Errorf("%w: the claim %q is not text that can be a user name", providers.ErrRejected, m.user)
+	if !ok {
+		return "", reject("the claim %q is not text that can be a user name", m.user)
 	}
 	if slices.Equal(m.user, claimPath{"email"}) {
 		if err := doc.checkEmail(); err != nil {
 			return "", err
 		}
 	}
-	if m.cfg.IgnoreCase {
-		name = strings.ToLower(name)
-	}
-	return name, nil
+	return providers.UserName(name, m.cfg.IgnoreCase)
 }
 
-func (m *mapping) groupNames(docs documents) ([]string, error) {
+// reject returns an error that rejects what a provider said, though it vouched.
+func reject(format string, args ...any) error {
+	return providers.Reject(providers.OurRules, fmt.Errorf(format, args...))
+}
+
+// groupNames returns the groups that a person is in, and those of which it is not
+// known. A claim that is missing is no group only where groups.optional says so
+// and the provider does not say that the groups are elsewhere.
+func (m *mapping) groupNames(docs documents) (groups, unsure []string, err error) {
 	if len(m.groups) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	_, value, ok := docs.find(m.groups)
-	if !ok && m.cfg.Groups.Optional && !docs.distributed(m.groups) {
-		return nil, nil
+	overage := docs.overage(m.groups)
+	if !ok && !overage && !m.cfg.Groups.Optional {
+		return nil, nil, docs.missing(m.groups)
 	}
-	if !ok {
-		return nil, docs.missing(m.groups)
+	var found []providers.FoundGroup
+	if ok {
+		found = m.cfg.Groups.Read(value)
 	}
-	list, ok := value.([]any)
-	if !ok {
-		list = []any{value}
+	groups, unsure, problems := m.namer.Names(found)
+	switch {
+	case overage:
+		problems = []string{"the person is in too many groups and the rest is kept elsewhere, where shorepass does not fetch it; have the provider send only the groups that rules name"}
+	case !ok && docs.obstructed(m.groups):
+		problems = []string{"the path leads through something that is not an object"}
 	}
-	groups := make([]string, 0, len(list))
-	for _, value := range list {
-		name, ok := value.(string)
-		if !ok || !printable(name) {
-			return nil, fmt.Errorf("%w: the claim %q holds something that is not a group name", providers.ErrRejected, m.groups)
-		}
-		if m.cfg.IgnoreCase {
-			name = strings.ToLower(name)
-		}
-		groups = append(groups, name)
+	if len(problems) > 0 {
+		unsure = []string{providers.UnsureAll}
+		m.warn(problems[0])
 	}
-	groups = m.cfg.Groups.Apply(groups)
-	slices.Sort(groups)
-	return slices.Compact(groups), nil
+	return groups, unsure, nil
+}
+
+// warn logs, once, why the groups of somebody are not all known.
+func (m *mapping) warn(problem string) {
+	if log := m.log.Load(); log != nil && m.warned.CompareAndSwap(false, true) {
+		log.Warn("some groups of a person are not known, so rules that deny a group deny this person: the claim " + m.groups.String() + ": " + problem)
+	}
 }
 
 // keptClaims returns the claims that rules may look at. An e-mail address that
@@ -190,15 +209,4 @@ func (m *mapping) authTime(docs documents) time.Time {
 		}
 	}
 	return now
-}
-
-// printable reports whether a text can be a name: not empty, no blanks around
-// it, nothing in it that is not seen: "bob" and "bob\u200b" would be two people
-// in the rules and one on the screen. U+FFFD stands for what could not be
-// decoded, and so for more than one name.
-func printable(name string) bool {
-	return name != "" && len(name) <= maxName && strings.TrimSpace(name) == name &&
-		!strings.ContainsFunc(name, func(r rune) bool {
-			return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
-		})
 }

@@ -1,0 +1,332 @@
+package ldap_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	goldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+	"shorepass/providers/ldap"
+	"shorepass/providers/ldap/ldaptest"
+)
+
+// groupOf are the attributes of a group.
+func groupOf(members ...string) ldaptest.Attributes {
+	return ldaptest.Attributes{"objectClass": {"groupOfNames"}, "member": members}
+}
+
+// person are the attributes of a person with a password.
+func person(uid, password string) ldaptest.Attributes {
+	return ldaptest.Attributes{"objectClass": {"inetOrgPerson"}, "uid": {uid}, "cn": {uid}, "sn": {uid}, "userPassword": {password}}
+}
+
+// checkGroups logs somebody in and compares what is known of the groups.
+func checkGroups(t *testing.T, p *ldap.Provider, name, groups, unsure string) {
+	t.Helper()
+	id := mustLogin(t, p, name, name+"pw")
+	if g, u := strings.Join(id.Groups, " "), strings.Join(id.Unsure, " "); g != groups || u != unsure {
+		t.Errorf("%s is in %q, unsure %q, want %q and %q", name, g, u, groups, unsure)
+	}
+}
+
+// TestSpelling: A1: groups have the directory's spelling, user names are in lower
+// case, and rules are told that case does not count.
+func TestSpelling(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	s.Add(t, s.Group("Contractors"), groupOf(s.Person("alice")))
+	s.Add(t, s.Group("ÉQUIPE Bleue"), groupOf(s.Person("alice")))
+	for _, attribute := range []string{"", "memberOf"} {
+		cfg := slapdConfig(s)
+		cfg.Groups.Attribute = attribute
+		p := newProvider(t, cfg)
+		checkGroups(t, p, "alice", "Contractors devs ÉQUIPE Bleue", "")
+		if id := mustLogin(t, p, "ALICE", "alicepw"); id.User != "alice" || !id.FoldsCase {
+			t.Errorf("ALICE is %q, FoldsCase %v, want alice, true", id.User, id.FoldsCase)
+		}
+	}
+}
+
+// TestLoginAsTyped: C1: the directory is asked for what was typed, in every
+// spelling that it takes for one.
+func TestLoginAsTyped(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	s.Add(t, s.Person("weiß"), person("weiß", "weißpw"))
+	s.Add(t, s.Person("weiss"), person("weiss", "weisspw"))
+	p := newProvider(t, slapdConfig(s))
+	for _, test := range []struct{ login, password, user string }{
+		{"weiß", "weißpw", "weiß"}, {"Weiß", "weißpw", "weiß"}, {"WEIß", "weißpw", "weiß"}, {"weiss", "weisspw", "weiss"}, {"WEISS", "weisspw", "weiss"},
+		{"Alice", "alicepw", "alice"}, {"JOSÉ", "josépw", "josé"}, {"jose\u0301", "josépw", "josé"},
+	} {
+		if id, err := login(t, p, test.login, test.password); err != nil || id.User != test.user {
+			t.Errorf("Authenticate(%q) = %v, %v, want %q", test.login, id, err, test.user)
+		}
+	}
+}
+
+// TestNamesNobodyCanSee: A10: a directory's user name with a character that is
+// another's without case, or is not seen, is refused.
+func TestNamesNobodyCanSee(t *testing.T) {
+	for _, uid := range []string{"\u212aevin", "kev\u200bin", "\u202enivek", "kevin\ufe0f", "ke\x00vin"} {
+		f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
+			odd := ldaptest.FakeEntry{DN: fakeAlice.DN, Attributes: ldaptest.Attributes{"uid": {uid}, "entryUUID": {"1-2-3"}}}
+			return ldaptest.Answer{Entries: []ldaptest.FakeEntry{odd}}, r.Operation == goldap.ApplicationSearchRequest
+		}))
+		if id, err := login(t, newProvider(t, fakeConfig(f)), "kevin", "pw"); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.OurRules {
+			t.Errorf("the name %q: %v, %v, want ErrRejected by our rules", uid, id, err)
+		}
+	}
+}
+
+// TestAttributesTwice: A15: an attribute that comes in two parts has the values of
+// both.
+func TestAttributesTwice(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		attributes ldaptest.Attributes
+		want       string // in the error
+	}{
+		{"user name", ldaptest.Attributes{"uid": {"alice"}, "UID": {"bob"}, "entryUUID": {"1-2-3"}}, "2 values of uid"},
+		{"subject", ldaptest.Attributes{"uid": {"alice"}, "entryUUID": {"1-2-3"}, "ENTRYUUID": {"4-5-6"}}, "2 values of entryUUID"},
+		{"state", ldaptest.Attributes{"uid": {"alice"}, "entryUUID": {"1-2-3"}, "pwdReset": {"FALSE"}, "pwdreset": {"TRUE"}}, "2 values of pwdReset"},
+	} {
+		f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
+			return ldaptest.Answer{Entries: []ldaptest.FakeEntry{{DN: fakeAlice.DN, Attributes: test.attributes}}}, r.Operation == goldap.ApplicationSearchRequest
+		}))
+		if id, err := login(t, newProvider(t, fakeConfig(f)), "alice", "pw"); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, %v, want an error with %q", test.name, id, err, test.want)
+		}
+	}
+}
+
+// TestOneNameOfTwoGroups: A2: a group that a team's own administrator calls like
+// another one makes nobody a member of that, and switches no rule off.
+func TestOneNameOfTwoGroups(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	team := "ou=team-x," + s.Groups
+	s.Add(t, team, ldaptest.Attributes{"objectClass": {"organizationalUnit"}})
+	s.Add(t, s.Group("Admins"), groupOf(s.Person("alice")))
+	s.Add(t, s.Group("contractors"), groupOf(s.Person("alice"), s.Person("bob")))
+	ways := []struct {
+		name   string
+		groups ldap.Groups
+	}{
+		{"search", ldap.Groups{}}, {"memberOf", ldap.Groups{Attribute: "memberOf"}}, {"walk", ldap.Groups{Nested: "walk", NestedFilter: "(member={dn})", Depth: 1}},
+	}
+	made := make([]*ldap.Provider, len(ways))
+	for i, way := range ways {
+		cfg := slapdConfig(s)
+		cfg.Groups = way.groups
+		cfg.Groups.Base = s.Groups
+		cfg.Groups.Only = []string{"admins", "contractors"}
+		made[i] = newProvider(t, cfg)
+		checkGroups(t, made[i], "alice", "Admins contractors", "")
+		checkGroups(t, made[i], "bob", "contractors", "")
+	}
+
+	// (a) bob's is another group, and (b) bob is in both.
+	s.Add(t, "cn=admins,"+team, groupOf(s.Person("bob")))
+	s.Add(t, "cn=contractors,"+team, groupOf(s.Person("bob")))
+	for i, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			checkGroups(t, made[i], "bob", "", "admins contractors")
+			checkGroups(t, made[i], "alice", "", "Admins contractors") // it is not known which of the two a rule means
+			if all := strings.Join(must(made[i].Ping(t.Context())), "\n"); !strings.Contains(all, `both called "admins"`) || !strings.Contains(all, "groups.only") {
+				t.Errorf("Ping() = %s, want a warning with its cure", all)
+			}
+
+			cfg := slapdConfig(s)
+			cfg.Groups = way.groups
+			cfg.Groups.Base = s.Groups
+			cfg.Groups.Only = []string{"CN=admins, " + s.Groups, "contractors"}
+			p := newProvider(t, cfg)
+			checkGroups(t, p, "bob", "", "contractors")
+			checkGroups(t, p, "alice", "Admins", "contractors")
+
+			cfg.Groups.Only = []string{"admins", "contractors"}
+			cfg.Groups.Rename = map[string]string{"cn=admins," + team: "team-x-admins", "cn=*," + team: "team-x-*"}
+			p = newProvider(t, cfg)
+			checkGroups(t, p, "bob", "contractors team-x-admins team-x-contractors", "")
+			checkGroups(t, p, "alice", "Admins contractors", "")
+		})
+	}
+
+	// At its first use by one who is only in the other.
+	p := newProvider(t, func() ldap.Config {
+		cfg := slapdConfig(s)
+		cfg.Groups.Only = []string{"admins"}
+		return cfg
+	}())
+	checkGroups(t, p, "bob", "", "admins")
+}
+
+// TestGroupMoved: a group whose entry moved keeps its name.
+func TestGroupMoved(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	p := newProvider(t, slapdConfig(s))
+	checkGroups(t, p, "alice", "devs", "")
+	s.Rename(t, s.Group("devs"), "cn=devs", "ou=east,"+s.Groups)
+	checkGroups(t, p, "alice", "devs", "")
+}
+
+// TestNamelessGroup: a group whose name cannot be told may be any that a rule
+// denies, but not where only names other DNs.
+func TestNamelessGroup(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	s.Set(t, s.Group("devs"), "description", "Developers", "Engineers")
+	for _, attribute := range []string{"", "memberOf"} {
+		cfg := slapdConfig(s)
+		cfg.Groups.Name, cfg.Groups.Attribute = "description", attribute
+		checkGroups(t, newProvider(t, cfg), "alice", "", "*")
+		cfg.Groups.Only = []string{"dev*"}
+		checkGroups(t, newProvider(t, cfg), "alice", "", "*")
+		cfg.Groups.Only = []string{s.Group("ops")}
+		checkGroups(t, newProvider(t, cfg), "alice", "", "")
+		cfg.Groups.Only, cfg.Groups.Rename = nil, map[string]string{s.Group("devs"): "devs"}
+		checkGroups(t, newProvider(t, cfg), "alice", "devs", "")
+	}
+	cfg := slapdConfig(s)
+	cfg.Groups.Attribute = "title" // which holds no DNs
+	checkGroups(t, newProvider(t, cfg), "alice", "", "*")
+}
+
+// TestNamesAreCached: the base is searched for a name once, and again for another
+// entry of that name; a search that fails makes nothing known.
+func TestNamesAreCached(t *testing.T) {
+	var fails, twin bool
+	groups := func(dns ...string) ldaptest.Answer {
+		var a ldaptest.Answer
+		for _, dn := range dns {
+			a.Entries = append(a.Entries, ldaptest.FakeEntry{DN: dn, Attributes: ldaptest.Attributes{"cn": {"devs"}}})
+		}
+		return a
+	}
+	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
+		switch others := strings.Contains(strings.ToLower(r.Filter), "(cn=devs)"); {
+		case others && fails:
+			return ldaptest.Answer{Code: goldap.LDAPResultSizeLimitExceeded}, true
+		case others && twin:
+			return groups("cn=devs,ou=groups,dc=x", "cn=Devs,ou=x,ou=groups,dc=x"), true
+		case others:
+			return groups("cn=devs,ou=groups,dc=x"), true
+		case strings.Contains(r.Filter, "member") && twin:
+			return groups("cn=Devs,ou=x,ou=groups,dc=x"), true
+		case strings.Contains(r.Filter, "member"):
+			return groups("cn=devs,ou=groups,dc=x"), true
+		}
+		return ldaptest.Answer{}, false
+	}))
+	cfg := fakeConfig(f)
+	cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Filter: "(member={dn})"}
+	searches := func() (n int) {
+		for _, r := range f.Requests() {
+			if strings.Contains(r.Filter, "(cn=") {
+				n++
+			}
+		}
+		return n
+	}
+	p := newProvider(t, quick(cfg))
+	fails = true
+	began := time.Now()
+	_, err := login(t, p, "alice", "alicepw")
+	cannotTell(t, "a search for others of a name that fails", began, err)
+	fails = false
+	before := searches()
+	for range 3 {
+		checkGroups(t, p, "alice", "devs", "")
+	}
+	if n := searches() - before; n != 1 {
+		t.Errorf("the name was searched for %d times, want once", n)
+	}
+	twin = true
+	checkGroups(t, p, "alice", "", "Devs")
+	if n := searches() - before; n != 2 {
+		t.Errorf("the name was searched for %d times, want once more for another entry", n)
+	}
+}
+
+// TestNamesThatLookAlike: a blank that is cut off from a name, or another form of a
+// letter, does not make one group another, where the server tells the two apart.
+func TestNamesThatLookAlike(t *testing.T) {
+	for _, odd := range []string{"\u00a0équipe", "e\u0301quipe"} {
+		f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
+			if r.DN != "ou=groups,dc=x" {
+				return ldaptest.Answer{}, false
+			}
+			var a ldaptest.Answer
+			if strings.Contains(r.Filter, "member=") || strings.Contains(r.Filter, "(description="+goldap.EscapeFilter(odd)+")") {
+				a.Entries = append(a.Entries, ldaptest.FakeEntry{DN: "cn=x,ou=groups,dc=x", Attributes: ldaptest.Attributes{"description": {odd}}})
+			}
+			if strings.Contains(r.Filter, "(description="+goldap.EscapeFilter("équipe")+")") {
+				a.Entries = append(a.Entries, ldaptest.FakeEntry{DN: "cn=y,ou=groups,dc=x", Attributes: ldaptest.Attributes{"description": {"équipe"}}})
+			}
+			return a, true
+		}))
+		cfg := fakeConfig(f)
+		cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Filter: "(member={dn})", Name: "description"}
+		checkGroups(t, newProvider(t, cfg), "alice", "", "équipe")
+	}
+}
+
+// TestAccountNamesAreUnique: the search is spared where Active Directory itself
+// keeps names unique.
+func TestAccountNamesAreUnique(t *testing.T) {
+	for name, want := range map[string]int{"sAMAccountName": 0, "cn": 1} {
+		f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
+			alice := ldaptest.Attributes{"sAMAccountName": {"alice"}, "objectGUID": {strings.Repeat("x", 16)}, "userAccountControl": {"512"}, "tokenGroups": {"sid"}}
+			switch {
+			case r.Operation != goldap.ApplicationSearchRequest:
+			case slices.Contains(r.Attributes, "objectSid"):
+				return ldaptest.Answer{Entries: []ldaptest.FakeEntry{{DN: "CN=Devs,OU=groups,DC=x", Attributes: ldaptest.Attributes{"objectSid": {"sid"}, name: {"Devs"}}}}}
+			case r.DN == "ou=groups,dc=x":
+				return ldaptest.Answer{}
+			default:
+				return ldaptest.Answer{Entries: []ldaptest.FakeEntry{{DN: "CN=alice,OU=people,DC=x", Attributes: alice}}}
+			}
+			return ldaptest.Answer{}
+		})
+		cfg := fakeConfig(f)
+		cfg.Preset, cfg.Users = "activedirectory", ldap.Users{Base: "ou=people,dc=x", Domains: []string{"X"}}
+		cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Name: name}
+		checkGroups(t, newProvider(t, cfg), "alice", "Devs", "")
+		n := 0
+		for _, r := range f.Requests() {
+			if strings.Contains(r.Filter, "="+"Devs") {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("groups.name = %q: %d searches for other groups of that name, want %d", name, n, want)
+		}
+	}
+}
+
+// TestOnesOwnView: where people search with their own rights, one of two groups of
+// a name is not the only one for a person who does not see the other.
+func TestOnesOwnView(t *testing.T) {
+	dn := "cn=admins,ou=groups,dc=x"
+	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
+		seen := ldaptest.FakeEntry{DN: dn, Attributes: ldaptest.Attributes{"cn": {"admins"}}}
+		return ldaptest.Answer{Entries: []ldaptest.FakeEntry{seen}}, r.DN == "ou=groups,dc=x"
+	}))
+	cfg := fakeConfig(f)
+	cfg.Users.DNTemplate, cfg.BindDN, cfg.BindPassword = "uid={user},ou=people,dc=x", "", secret.Text{}
+	cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Filter: "(member={dn})"}
+	p := newProvider(t, cfg)
+	checkGroups(t, p, "alice", "admins", "")
+	dn = "cn=admins,ou=team-x,ou=groups,dc=x"
+	checkGroups(t, p, "alice", "", "admins")
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(fmt.Sprint("unexpected: ", err))
+	}
+	return value
+}
