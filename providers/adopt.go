@@ -58,8 +58,11 @@ func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identit
 	id := *found
 	id.Provider, id.Fingerprint = m.config.Name, m.provider.Fingerprint()
 	id.User = m.prefix + user
-	if m.isForeign(id.User) {
+	switch {
+	case m.isForeign(id.User):
 		return nil, m.refuse("found %q, which would be a name of the provider whose prefix it begins with", id.User)
+	case m.isLocal(id.User):
+		return nil, m.refuse("found %q, which is the name of a local user; give the provider a prefix", id.User)
 	}
 	id.Method, id.AuthTime = method, at
 	id.Groups, id.Unsure = m.groups(found)
@@ -117,6 +120,27 @@ func foreignPrefixes(m *member, all []*member) []string {
 // provider's.
 func (m *member) isForeign(name string) bool {
 	return slices.ContainsFunc(m.foreign, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// localUsers returns the providers with local users whose names are reserved for
+// them: where m has no prefix, all that have none either.
+func localUsers(m *member, all []*member) []Knower {
+	if m.config.Kind == kindFile || m.prefix != "" {
+		return nil
+	}
+	var local []Knower
+	for _, other := range all {
+		if other.config.Kind == kindFile && other.knower != nil && other.prefix == "" {
+			local = append(local, other.knower)
+		}
+	}
+	return local
+}
+
+// isLocal reports whether a name is that of a local user, compared as the file
+// that has the user compares names.
+func (m *member) isLocal(name string) bool {
+	return slices.ContainsFunc(m.local, func(k Knower) bool { return k.Knows(Login(name)) })
 }
 
 // isSubject reports whether a text can be a subject: in a store and in a log each

@@ -60,7 +60,8 @@ func NewChain(members []Member, counters throttle.Counters, log *slog.Logger) (*
 		return nil, err
 	}
 	for _, m := range c.members {
-		m.foreign, m.log = foreignPrefixes(m, c.members), log.With("provider", m.config.Name)
+		m.foreign, m.local = foreignPrefixes(m, c.members), localUsers(m, c.members)
+		m.log = log.With("provider", m.config.Name)
 		if m.reporter != nil {
 			m.reporter.ReportTo(m.log)
 		}

@@ -350,6 +350,55 @@ func in(groups ...string) Identity { return Identity{Groups: groups} }
 
 func prefixed(prefix string) func(*Config) { return func(c *Config) { c.Prefix = &prefix } }
 
+// knowing is a file with local users.
+type knowing struct {
+	directory
+	users []string
+}
+
+func (k *knowing) Knows(login Login) bool {
+	return slices.ContainsFunc(k.users, func(name string) bool { return FoldCase(name) == FoldCase(string(login)) })
+}
+
+// TestNamesOfLocalUsers: A3: an account of another provider that is called like a
+// local user is refused, unless one of the two has a prefix.
+func TestNamesOfLocalUsers(t *testing.T) {
+	for _, test := range []struct {
+		name, prefix, filePrefix string
+		user, want               string // want empty: rejected
+	}{
+		{"another name", "", "", "bob", "bob"},
+		{"the name", "", "", "admin", ""},
+		{"the name in another case", "", "", "Admin", ""},
+		{"the name in another form", "", "", "ａdmin", ""},
+		{"behind a prefix", "sso:", "", "admin", "sso:admin"},
+		{"of a file with a prefix", "", "local:", "admin", "admin"},
+		{"with the prefix of the file", "", "local:", "local:admin", ""},
+	} {
+		d := &directory{accounts: map[Login]fakeAccount{"x": {"right", "uuid-1", test.user, nil}}}
+		d.again = func(*Identity) (*Identity, error) { return &Identity{Subject: "uuid-1", User: test.user}, nil }
+		file := Config{Name: "local", Kind: "file", Match: []string{"nobody"}}
+		if test.filePrefix != "" {
+			file.Prefix = &test.filePrefix
+		}
+		c := chainOf(t, throttle.NewLocalCounters(),
+			Member{d, Config{Name: "sso", Kind: "oidc", Prefix: &test.prefix}}, Member{&knowing{users: []string{"admin"}}, file})
+		login, err := c.Authenticate(t.Context(), typed("x", "right", home))
+		again, errAgain := c.Revalidate(t.Context(), &Identity{Provider: "sso", Subject: "uuid-1"})
+		for _, got := range []struct {
+			id  *Identity
+			err error
+		}{{login, err}, {again, errAgain}} {
+			switch {
+			case test.want == "" && (!errors.Is(got.err, ErrRejected) || ReasonOf(got.err) != OurRules):
+				t.Errorf("%s: %v, %v, want ErrRejected by our rules", test.name, got.id, got.err)
+			case test.want != "" && (got.err != nil || got.id.User != test.want):
+				t.Errorf("%s: %v, %v, want %q", test.name, got.id, got.err, test.want)
+			}
+		}
+	}
+}
+
 // TestNamesOfOthers: nobody is taken for somebody of another provider for
 // having a name that begins like that one's.
 func TestNamesOfOthers(t *testing.T) {
@@ -565,8 +614,10 @@ func TestNewChainRefuses(t *testing.T) {
 	}{
 		{"no name", []Config{{Kind: "ldap"}}, "provider[0].name: is required"},
 		{"two of one name", []Config{{Name: "corp", Prefix: pointer("")}, {Name: "Corp", Kind: "ldap", Prefix: pointer("")}}, `provider[1].name: "Corp" is the name of provider[0] too`},
-		{"no prefix", []Config{corp, {Name: "b", Kind: "oidc", Prefix: pointer("")}}, "provider[0].prefix: is required where more than one"},
-		{"a file needs none", []Config{{Name: "f", Kind: "file"}, corp}, ""},
+		{"no prefix", []Config{corp, {Name: "b", Kind: "oidc", Prefix: pointer("")}}, "provider[0].prefix: is required where there is more than one"},
+		{"a file needs none", []Config{{Name: "f", Kind: "file"}, {Name: "corp", Kind: "ldap", Prefix: pointer("")}}, ""},
+		{"A3: no prefix beside a file", []Config{{Name: "f", Kind: "file"}, corp}, "provider[1].prefix: is required where there is more than one"},
+		{"two files", []Config{{Name: "f", Kind: "file"}, {Name: "g", Kind: "file"}}, ""},
 		{"remember too long", []Config{{Name: "corp", Remember: pointer(2 * time.Minute)}}, "provider[0].remember: 2m0s is not between"},
 		{"no wrong password at all", []Config{{Name: "corp", WrongPasswords: -1}}, "provider[0].wrong_passwords: -1 is not between 1 and 50"},
 		{"empty match", []Config{{Name: "corp", Match: []string{}}}, "provider[0].match: an empty list"},

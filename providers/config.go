@@ -25,7 +25,9 @@ type Config struct {
 
 	// Prefix stands before this provider's user names and groups, so that
 	// one provider's "admins" cannot become another's. Required, if only as "",
-	// where more than one provider is not a file.
+	// for each that is not a file where there is a second provider of any kind.
+	// With "" the name of a local user, of a file without prefix, is refused to
+	// anybody else.
 	Prefix *string `toml:"prefix"`
 
 	// RequireGroups refuses everybody who is not for certain in one of these
@@ -102,12 +104,6 @@ func (c Config) Validate(fault func(key, problem string)) {
 // ValidateTogether reports what is wrong among all providers: i is the index
 // of the one at fault.
 func ValidateTogether(all []Config, fault func(i int, key, problem string)) {
-	var bases int
-	for _, c := range all {
-		if c.Kind != kindFile {
-			bases++
-		}
-	}
 	first := make(map[string]int)
 	for i, c := range all {
 		folded := strings.ToLower(c.Name)
@@ -116,14 +112,14 @@ func ValidateTogether(all []Config, fault func(i int, key, problem string)) {
 		} else {
 			first[folded] = i
 		}
-		if bases > 1 && c.Kind != kindFile && c.Prefix == nil {
-			fault(i, "prefix", "is required where more than one provider is not a file, if only as \"\", so that one provider's \"admins\" do not become another's by chance")
+		if len(all) > 1 && c.Kind != kindFile && c.Prefix == nil {
+			fault(i, "prefix", "is required where there is more than one provider, if only as \"\", so that one provider's \"admin\" does not become another's by chance")
 		}
 	}
 }
 
-// kindFile is the one kind whose names an operator writes himself, so that it
-// needs no prefix.
+// kindFile is the one kind whose names an operator writes, so that it needs no
+// prefix.
 const kindFile = "file"
 
 func notInName(r rune) bool {

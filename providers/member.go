@@ -19,6 +19,7 @@ type member struct {
 	config  Config // with its defaults
 	prefix  string
 	foreign []string // longer prefixes of others that a name behind prefix could begin with
+	local   []Knower // files whose users' names are nobody else's
 	match   globs
 	require globs
 

@@ -61,7 +61,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 	h := newHouse(t, server.AuditConfig{})
 	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}
 	if sso != nil {
-		members = append(members, providers.Member{Provider: sso, Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()})
+		members = append(members, providers.Member{Provider: sso, Config: providers.Config{Name: "sso", Kind: "oidc", Prefix: new(string)}.WithDefaults()})
 	}
 	chain, err := providers.NewChain(members, throttle.NewLocalCounters(), nil)
 	if err != nil {
