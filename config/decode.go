@@ -32,6 +32,9 @@ func (l *loader) decode(at string, from any, into reflect.Value, tag string) {
 	case t.Kind() == reflect.Slice && isList:
 		into.Set(reflect.MakeSlice(t, len(list), len(list)))
 		for i, value := range list {
+			if isEmpty(value, t.Elem()) {
+				l.faults.add(element(at, i), "is empty; write a text, or leave it out")
+			}
 			l.decode(element(at, i), value, into.Index(i), tag)
 		}
 	case t.Kind() == reflect.Map && isMap:
@@ -45,8 +48,9 @@ func (l *loader) decode(at string, from any, into reflect.Value, tag string) {
 	}
 }
 
-// decodeTable fills a struct. It reports unknown keys, and a zero where the
-// option's zero value means that the key is left out.
+// decodeTable fills a struct. It reports unknown keys, and a zero or an empty text
+// where the option's zero value means that the key is left out: an empty
+// groups.base or when would switch something off without a word.
 func (l *loader) decodeTable(at string, table map[string]any, into reflect.Value) {
 	known := fields(into.Type())
 	for _, name := range slices.Sorted(maps.Keys(table)) {
@@ -58,6 +62,9 @@ func (l *loader) decodeTable(at string, table map[string]any, into reflect.Value
 		}
 		if !known[i].pointer && isZero(value, known[i].typ) {
 			l.faults.add(key, "cannot be zero; leave the key out for its default")
+		}
+		if !known[i].pointer && isEmpty(value, known[i].typ) {
+			l.faults.add(key, "is empty; write a text, or leave the key out")
 		}
 		l.decode(key, value, into.FieldByIndex(known[i].index), known[i].path)
 	}

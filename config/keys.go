@@ -66,6 +66,11 @@ func isZero(value any, t reflect.Type) bool {
 	return value == int64(0) && reflect.Int <= t.Kind() && t.Kind() <= reflect.Uint64
 }
 
+// isEmpty reports whether a text or a secret is written, and empty.
+func isEmpty(value any, t reflect.Type) bool {
+	return value == "" && (t.Kind() == reflect.String || t == secretType)
+}
+
 // advise says which key may have been meant.
 func advise(key string, known []field) string {
 	names := make([]string, len(known))

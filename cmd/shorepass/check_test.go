@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,7 +49,13 @@ groups = { base = "dc=corp,dc=example" }
 		return fmt.Sprintf("signing_certificate = %q\nsigning_key = %q\n", certificate, key)
 	}
 	secure := func(certificate, key, ca string) string {
-		return fmt.Sprintf("tls = { certificate = %q, key = %q, ca = %q }\n", certificate, key, ca)
+		var keys []string
+		for key, file := range map[string]string{"certificate": certificate, "key": key, "ca": ca} {
+			if file != "" {
+				keys = append(keys, fmt.Sprintf("%s = %q", key, file))
+			}
+		}
+		return "tls = { " + strings.Join(keys, ", ") + " }\n"
 	}
 	check, registryConfig := []string{"check"}, []string{"check", "registry-config"}
 	for _, tt := range []struct {
