@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // Authenticate proves a credential; one that [Chain.Recognize] has not seen yet

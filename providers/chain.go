@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // chainLimit is what all providers together may take for one login. docker

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 func pointer[T any](v T) *T { return &v }

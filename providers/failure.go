@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"shorepass/internal/secret"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // Failure is an error of one provider, with the provider's name. Where it is an

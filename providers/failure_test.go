@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // TestClassify: what the chain wraps at its exit, and what it leaves.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // directory is a provider of the test's own making, which counts what reaches

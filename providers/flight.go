@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // maxFlights is how many logins are under way at once in all. Whoever comes

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"shorepass/internal/lru"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // maxRemembered is how many right passwords are remembered at most.

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 func TestMemory(t *testing.T) {

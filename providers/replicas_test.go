@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // fakeStore is what replicas share: counters that take their time.

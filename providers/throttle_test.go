@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // outcome names an error as the wire will.

@@ -11,7 +11,7 @@ import (
 	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/session"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // The error codes of the distribution specification that the token endpoint

@@ -30,7 +30,7 @@ import (
 	"shorepass/server"
 	"shorepass/session"
 	"shorepass/session/sqlite"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 const password = "correct-horse"

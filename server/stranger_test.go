@@ -13,7 +13,7 @@ import (
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // TestStrangerLearnsNothing: whoever has no right password hears the same, to

@@ -16,7 +16,7 @@ import (
 	"shorepass/providers"
 	"shorepass/server"
 	"shorepass/session"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // issuer is an OpenID provider that takes refresh tokens and knows one.

@@ -13,7 +13,7 @@ import (
 
 	"shorepass/providers"
 	"shorepass/registry"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // liveLimit is how long check --live waits for all providers and the store

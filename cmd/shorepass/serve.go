@@ -21,7 +21,7 @@ import (
 	"shorepass/providers"
 	"shorepass/server"
 	"shorepass/session"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 func newServe(o *options) *cobra.Command {

@@ -10,7 +10,7 @@ import (
 	"shorepass/session"
 	"shorepass/session/postgres"
 	"shorepass/session/sqlite"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // store keeps what replicas share: sessions, and what the throttle counts.

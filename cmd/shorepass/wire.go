@@ -13,7 +13,7 @@ import (
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // kinds are the kinds of provider there are. A new one is a folder under

@@ -20,7 +20,7 @@ import (
 	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/providertest"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // A hash of "right" by another implementation of each kind.

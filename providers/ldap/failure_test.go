@@ -19,7 +19,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // soon is when an answer must be there that waits for no more than the limits

@@ -12,7 +12,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // The chain brings each kind of secret to the provider, and to it alone.

@@ -14,7 +14,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 func TestRevalidate(t *testing.T) {

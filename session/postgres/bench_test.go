@@ -8,7 +8,7 @@ import (
 	"shorepass/internal/secret"
 	"shorepass/session"
 	"shorepass/session/postgres/postgrestest"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside

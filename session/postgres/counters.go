@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shorepass/session"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 var _ throttle.CounterStore = (*Store)(nil)

@@ -9,7 +9,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"shorepass/session"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 var _ throttle.CounterStore = (*Store)(nil)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"shorepass/session/sqlite"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // BenchmarkMarks reads what the throttle reads before a login.

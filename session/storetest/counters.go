@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"shorepass/session"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // Counting is a store that keeps what the throttle counts too.

@@ -1,4 +1,4 @@
-// Package throttle is the rate limit of wrong passwords, so that a directory
+// Package counting is the rate limit of wrong passwords, so that a directory
 // hears of few enough of them to lock no account.
 //
 // A login is an [Attempt]. It begins with a [Guess], the name and the secret
@@ -24,7 +24,7 @@
 //
 // The package knows nothing of providers: its caller says which account a name
 // belongs to, and whether a password is right.
-package throttle
+package counting
 
 import (
 	"context"
