@@ -1,0 +1,67 @@
+package throttle
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"shorepass/internal/lru"
+)
+
+// maxRows bounds the rows of a Memory.
+const maxRows = 50_000
+
+// Memory is a [Store] in the memory of one process. It is bounded: of more than
+// 50,000 rows the least recently used is evicted.
+type Memory struct {
+	mu   sync.Mutex
+	rows *lru.Cache[Mark, Row]
+}
+
+var _ Store = (*Memory)(nil)
+
+// NewMemory returns an empty Memory.
+func NewMemory() *Memory { return &Memory{rows: lru.New[Mark, Row](maxRows)} }
+
+// ReadWindows implements [Store].
+func (m *Memory) ReadWindows(_ context.Context, keys []Mark) ([]Row, time.Time, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rows := make([]Row, len(keys))
+	for i, key := range keys {
+		rows[i], _ = m.rows.Get(key)
+		rows[i].Key = key
+	}
+	return rows, time.Now(), nil
+}
+
+// SwapWindows implements [Store].
+func (m *Memory) SwapWindows(_ context.Context, changes []Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range changes {
+		if row, _ := m.rows.Get(c.Key); row.Version != c.Old {
+			return ErrConflict
+		}
+	}
+	for _, c := range changes {
+		m.rows.Put(c.Key, c.Row)
+	}
+	return nil
+}
+
+// ScanWindows implements [Store].
+func (m *Memory) ScanWindows(_ context.Context, after Mark, limit int) ([]Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var rows []Row
+	for key, row := range m.rows.All() {
+		if len(row.Body) > 0 && bytes.Compare(key[:], after[:]) > 0 {
+			rows = append(rows, row)
+		}
+	}
+	slices.SortFunc(rows, func(a, b Row) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	return rows[:min(limit, len(rows))], nil
+}
