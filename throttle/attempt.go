@@ -1,82 +1,362 @@
 package throttle
 
-import "context"
-
-// Attempt is one login, from its guess to the answer. It belongs to one
-// goroutine.
-type Attempt struct {
-	t *Throttle
-}
-
-// Account is an account that a provider found under the login name.
-type Account struct {
-	// Provider and Subject are what the account window belongs to. Where
-	// Subject is empty it is the provider's for the login name.
-	Provider, Subject string
-
-	// State is a hash of what the provider shows of the account's state. A
-	// wrong password is asked about again once it differs; the empty one never
-	// does.
-	State string
-
-	// Limit is the limit of the account window.
-	Limit Limit
-}
-
-// Verdict says what to do with a password for which an entry was reserved.
-type Verdict int
-
-const (
-	// Ask has the provider prove the password, and the caller then settles the
-	// attempt.
-	Ask Verdict = iota + 1
-
-	// Repeat answers as a wrong password, in the time of one, without asking:
-	// an equal password was refused, for the reason in the [Answer].
-	Repeat
-
-	// Full answers as a wrong password, in the time of one, without asking:
-	// the account window has no room.
-	Full
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
 )
 
-// Answer is the verdict on an attempt. One of Repeat and of Full is settled
-// already.
-type Answer struct {
-	Verdict Verdict
-	Reason  string // of Repeat: that of the first refusal
+// Attempt is one login, from its guess to what became of it. It belongs to one
+// goroutine.
+type Attempt struct {
+	t       *Throttle
+	cfg     *Config
+	rows    rows
+	try     try
+	secret  Mark
+	text    Mark // login name and secret, as typed
+	pair    Mark // name and secret, as the address counts them
+	isToken bool
+
+	place  string // the network of the address; "" where that is unknown
+	inside bool   // it is one of those that the place has under way
+
+	flight *flight // of equal passwords at the account
+	asked  time.Time
+	asking bool // an entry is reserved, and the provider is being asked
+	over   bool // settled or ended
 }
 
-// Outcome is what became of a password.
-type Outcome int
-
 const (
-	Proved         Outcome = iota + 1 // 200
-	ProvedRefused                     // 401: right, and refused by our own rules
-	Wrong                             // 401: a wrong password
-	OtherRefusal                      // 401: refused for another reason, such as a lock
-	Unknown                           // 401: no provider has the name, or several accounts have it
-	NotSent                           // 503: the password has not reached the provider
-	MayHaveArrived                    // 503: it may have
+	// pollFirst and pollLast are how often an attempt looks whether an equal one
+	// in another process is over: less often each time.
+	pollFirst = 10 * time.Millisecond
+	pollLast  = 200 * time.Millisecond
 )
 
 // Reserve takes an entry for the password in the windows of the name and of the
 // account, in one transaction, unless an equal one is in the account's: that
-// one's answer it waits for where it is being proved now. The error is a
-// [*RetryAfter], [ErrUnanswered], or one of ctx.
+// one's answer it waits for where it is being proved now. It is called once. The
+// error is a [*RetryAfter], [ErrUnanswered], or one of ctx.
 func (a *Attempt) Reserve(ctx context.Context, account Account) (Answer, error) {
-	return Answer{Verdict: Ask}, nil
+	a.setAccount(account)
+	answer, err := a.awaitAndReserve(ctx)
+	switch {
+	case err != nil:
+		a.leaveFlight()
+	case answer.Verdict == Ask:
+		a.asking = true
+		a.t.asking.Add(1)
+	default:
+		a.leaveFlight()
+		a.Settle(Unknown, answer.Reason)
+	}
+	return answer, err
+}
+
+// awaitAndReserve waits for an equal password under way, in this process by its
+// flight and in others by the lease of its entry, and reserves.
+func (a *Attempt) awaitAndReserve(ctx context.Context) (answer Answer, err error) {
+	a.flight, a.try.joined, a.try.waited, err = a.t.flights.join(ctx, flightKey{a.rows.keys[accountRow], a.try.secret})
+	if err != nil {
+		return Answer{}, err
+	}
+	a.try.cached, _ = a.t.refusals.find(a.try.secret, a.try.state)
+	for poll := pollFirst; ; poll = min(2*poll, pollLast) {
+		if err := a.rows.read(ctx); err != nil {
+			return Answer{}, err
+		}
+		answer, err := a.tryReserve(ctx)
+		if !errors.Is(err, errLeased) {
+			return answer, err
+		}
+		a.try.waited = true
+		if err := sleep(ctx, poll); err != nil {
+			return Answer{}, fmt.Errorf("wait for the same login: %w", err)
+		}
+	}
+}
+
+// setAccount notes whose window the attempt takes an entry in. Where no subject
+// is known the account is the name's, whose spellings may be several people's:
+// what is wrong for one of them is not wrong for another.
+func (a *Attempt) setAccount(account Account) {
+	m := a.t.marks
+	key := a.t.accountKey(account.Provider, account.Subject, a.try.name)
+	secret := a.secret
+	if account.Subject == "" {
+		secret = a.text
+	}
+	a.rows.keys[accountRow] = key
+	a.try.secret = m.Mark("in", string(key[:]), string(secret[:]))
+	a.try.accountLimit = account.Limit
+	if account.State != "" {
+		a.try.state = m.Mark("state", string(key[:]), account.State)
+	}
+}
+
+// accountKey is the key of the window of an account: where its subject is not
+// known, of a login name at the provider.
+func (t *Throttle) accountKey(provider, subject string, name Mark) Mark {
+	if subject == "" {
+		return t.marks.Mark("account of a name", provider, string(name[:]))
+	}
+	return t.marks.Mark("account", provider, subject)
+}
+
+// tryReserve reserves, beginning with the rows as they were read.
+func (a *Attempt) tryReserve(ctx context.Context) (answer Answer, err error) {
+	err = a.rows.update(ctx, func(now time.Time) ([]Change, error) {
+		w, err := a.admit(now)
+		if err != nil {
+			return nil, err
+		}
+		var after windows
+		after, answer, err = reserve(w, a.limited(), now)
+		if err != nil {
+			return nil, err
+		}
+		a.asked = now
+		return a.windowChanges(w, after), nil
+	})
+	return answer, err
 }
 
 // ReserveName takes an entry in the window of the name alone, for a name that no
 // provider has, that several accounts have, or whose account is refused at
 // sight. The error is a [*RetryAfter], or one of ctx.
-func (a *Attempt) ReserveName(ctx context.Context) error { return nil }
+//
+// It takes as many trips to the store as Reserve, so that their number does not
+// tell which names exist.
+func (a *Attempt) ReserveName(ctx context.Context) error {
+	if err := a.rows.read(ctx); err != nil {
+		return err
+	}
+	return a.rows.update(ctx, func(now time.Time) ([]Change, error) {
+		w, err := a.admit(now)
+		if err != nil {
+			return nil, err
+		}
+		after, err := reserveName(w, a.limited(), now)
+		if err != nil {
+			return nil, err
+		}
+		return a.windowChanges(w, after), nil
+	})
+}
+
+// HasProof reports whether the person logged in at the address within a day, as
+// far as is known by now.
+func (a *Attempt) HasProof() bool { return a.try.proved }
+
+// admit returns the windows as they are now. The error is a [*RetryAfter], before
+// the password is looked for in the account's.
+func (a *Attempt) admit(now time.Time) (windows, error) {
+	a.try.proved = a.hasProof(now)
+	w, err := a.windows(now)
+	if err != nil {
+		return w, err
+	}
+	if !a.isToken {
+		if err := w.admit(a.limited(), now); err != nil {
+			return w, err
+		}
+	}
+	if a.place == "" || a.try.proved {
+		return w, nil
+	}
+	b, err := a.budget(now)
+	if err != nil {
+		return w, err
+	}
+	return w, b.admit(now, a.cfg.AddressFailures)
+}
+
+// hasProof reports whether the person logged in at the address within a day. A
+// proof of another account, which had the name before, is none.
+func (a *Attempt) hasProof(now time.Time) bool {
+	proof := a.rows.last[proofRow]
+	if a.isToken || !now.Before(proof.Expires) {
+		return false
+	}
+	of, known := proofAccount(proof.Body)
+	account := a.rows.keys[accountRow]
+	return !known || account == (Mark{}) || of == account
+}
+
+// limited returns the try with its limits, which are halved while the process
+// counts for itself.
+func (a *Attempt) limited() *try {
+	t := a.try
+	if a.rows.local {
+		t.nameLimit, t.accountLimit = t.nameLimit.half(), t.accountLimit.half()
+	}
+	return &t
+}
+
+// windows returns the windows at a time.
+func (a *Attempt) windows(now time.Time) (w windows, err error) {
+	if w.name, err = decodeWindow(a.rows.last[nameRow].Body); err != nil {
+		return w, err
+	}
+	if w.account, err = decodeWindow(a.rows.last[accountRow].Body); err != nil {
+		return w, err
+	}
+	w.name = w.name.nameWindowAt(now, a.try.nameLimit.Window)
+	w.account = w.account.accountWindowAt(now, a.try.accountLimit.Window)
+	return w, nil
+}
+
+// budget returns the address budget at a time.
+func (a *Attempt) budget(now time.Time) (budget, error) {
+	b, err := decodeBudget(a.rows.last[budgetRow].Body)
+	return b.at(now), err
+}
+
+// windowChanges are the changes from one state of the windows to another.
+func (a *Attempt) windowChanges(before, after windows) (changes []Change) {
+	for _, w := range []struct {
+		row           int
+		before, after window
+		limit         Limit
+	}{{nameRow, before.name, after.name, a.try.nameLimit}, {accountRow, before.account, after.account, a.try.accountLimit}} {
+		if body := w.after.encode(); !bytes.Equal(body, w.before.encode()) {
+			changes = append(changes, a.rows.change(w.row, body, w.after.expires(w.limit.Window)))
+		}
+	}
+	return changes
+}
 
 // Settle writes what became of the password, after it has returned. Reason goes
-// with a refusal: an equal password that is refused without asking hears it
-// again. An attempt that ends without it counts as MayHaveArrived.
-func (a *Attempt) Settle(o Outcome, reason string) {}
+// with a refusal, and is what an equal password hears that is refused without
+// asking; of more than 200 bytes it is cut. An attempt that reserved no entry
+// counts for its address alone, one of Unknown as well; one that is not settled
+// is MayHaveArrived.
+func (a *Attempt) Settle(o Outcome, reason string) {
+	if a.over {
+		return
+	}
+	a.over = true
+	reason = reason[:min(len(reason), maxReason)]
+	if o.is401() && reason == "" {
+		reason = "refused"
+	}
+	a.cacheRefusal(o, reason)
+	if o == Proved && a.flight != nil {
+		a.t.flights.proved(a.flight)
+	}
+	a.t.writes.do(func(ctx context.Context) {
+		defer a.leave()
+		// Where it cannot be written, the lease of the entry expires.
+		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.settled(now, o, reason) })
+	})
+}
+
+// maxReason bounds the reason of a refusal, in bytes.
+const maxReason = 200
+
+// cacheRefusal puts a refusal into the cache of the process, for the account and,
+// where no state of that could tell that the refusal no longer holds, for the
+// guess. A wrong password is cached only in that case: the window of the account
+// has it with its state.
+func (a *Attempt) cacheRefusal(o Outcome, reason string) {
+	stateless := a.try.state == (Mark{})
+	if !a.asking && !a.isToken || !(o == ProvedRefused || o == OtherRefusal || o == Wrong && stateless) {
+		return
+	}
+	r := refusal{a.try.name, a.try.state, reason, time.Now().Add(refusalTTL)}
+	isCurrent := func() bool { return a.t.cfg.Load() == a.cfg } // or a reload may have cured it
+	if a.asking {
+		a.t.refusals.put(a.try.secret, r, isCurrent)
+	}
+	if stateless {
+		a.t.refusals.put(a.text, r, isCurrent)
+	}
+}
+
+// settled are the changes that an outcome makes.
+func (a *Attempt) settled(now time.Time, o Outcome, reason string) (changes []Change, err error) {
+	if a.asking {
+		before, err := a.windows(now)
+		if err != nil {
+			return nil, err
+		}
+		changes = a.windowChanges(before, settle(before, &a.try, o, reason, a.asked))
+	}
+	switch {
+	case a.place == "" || a.try.proved && o != Proved:
+		return changes, nil
+	case o.is401():
+		b, err := a.budget(now)
+		if err != nil {
+			return nil, err
+		}
+		if b, isNew := b.add(a.pair, now, a.cfg.AddressFailures); isNew {
+			changes = append(changes, a.rows.change(budgetRow, b.encode(), b.expires()))
+		}
+	case o == Proved && !a.isToken && a.rows.proofIsDue(now):
+		changes = append(changes, a.rows.prove(now))
+	}
+	return changes, nil
+}
 
 // End ends the attempt, settled or not. It may be called again.
-func (a *Attempt) End() {}
+func (a *Attempt) End() {
+	if a.asking {
+		a.Settle(MayHaveArrived, "")
+	}
+	if !a.over {
+		a.over = true
+		a.leave()
+	}
+}
+
+// leave ends what the attempt has in this process.
+func (a *Attempt) leave() {
+	if a.asking {
+		a.t.asking.Add(-1)
+	}
+	a.leaveFlight()
+	a.leavePlace()
+}
+
+func (a *Attempt) leaveFlight() {
+	if a.flight != nil {
+		a.t.flights.leave(a.flight)
+		a.flight = nil
+	}
+}
+
+func (a *Attempt) leavePlace() {
+	if a.inside {
+		a.t.places.leave(a.place)
+		a.inside = false
+	}
+}
+
+// newAttempt returns the attempt of a guess, of which nothing is known yet.
+func (t *Throttle) newAttempt(g Guess) *Attempt {
+	m, cfg := t.marks, t.cfg.Load()
+	name := m.Mark("name", g.Name)
+	secret := m.Mark("secret", g.Token, g.Secret.Reveal())
+	a := &Attempt{t: t, cfg: cfg, place: cfg.place(g.Address), isToken: g.Token != "",
+		secret: secret,
+		text:   m.Mark("text", g.Text, string(secret[:])),
+		pair:   m.Mark("pair", string(name[:]), string(secret[:])),
+		try:    try{name: name, nameSecret: m.Mark("in", string(name[:]), string(secret[:])), nameLimit: g.Limit, holder: rand.Int64() | 1},
+	}
+	a.rows.t = t
+	if !a.isToken {
+		a.rows.keys[nameRow] = name
+	}
+	if a.place != "" {
+		a.rows.keys[budgetRow] = m.Mark("address", string(cfg.Generation), a.place)
+	}
+	if a.place != "" && !a.isToken {
+		a.rows.keys[proofRow] = t.proofKey(name, a.place)
+	}
+	return a
+}

@@ -65,3 +65,10 @@ func (m *Memory) ScanWindows(_ context.Context, after Mark, limit int) ([]Row, e
 	slices.SortFunc(rows, func(a, b Row) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 	return rows[:min(limit, len(rows))], nil
 }
+
+// put writes a row whatever was there.
+func (m *Memory) put(row Row) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rows.Put(row.Key, row)
+}

@@ -44,8 +44,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
+	"shorepass/internal/lru"
 	"shorepass/internal/secret"
 )
 
@@ -127,42 +129,122 @@ var ErrUnanswered = errors.New("too many passwords for this account may have rea
 // Throttle is the rate limit. It is safe for concurrent use. It outlives
 // reloads.
 type Throttle struct {
-	store Store
+	store  *guardedStore
+	memory *Memory // while the store does not answer
+	marks  *Marker
+	cfg    atomic.Pointer[Config]
+
+	places   places
+	flights  flights
+	refusals *refusals
+	noted    notedProofs
+	writes   writes
+	asking   atomic.Int64
 }
+
+// retrySoon is the wait of a login that is held up by others under way, whose
+// answers may make room.
+const retrySoon = 3 * time.Second
 
 // New returns a throttle whose windows are in store, under HMACs of a secret key
 // of at least 32 bytes, which all replicas have and the store has not.
 func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
-	return &Throttle{store: store}
+	t := &Throttle{
+		store:    &guardedStore{store: store, log: log},
+		memory:   NewMemory(),
+		marks:    NewMarker(key),
+		places:   places{underWay: make(map[string]*place)},
+		flights:  flights{underWay: make(map[flightKey]*flight)},
+		refusals: newRefusals(),
+		noted:    notedProofs{cache: lru.New[Mark, time.Time](maxNotedProofs)},
+		writes:   newWrites(),
+	}
+	t.cfg.Store(&cfg)
+	return t
 }
 
 // Reload puts a configuration in the place of the last, and empties the cache of
 // refusals.
-func (t *Throttle) Reload(cfg Config) {}
+func (t *Throttle) Reload(cfg Config) {
+	t.cfg.Store(&cfg)
+	t.refusals.forget(func(refusal) bool { return true })
+}
 
 // Begin reads what is known of a guess before any provider is asked, and waits
 // for the guess's turn among those from its address. The error is a
 // [*RetryAfter], a [*Refused], or one of ctx. The caller ends the attempt.
 func (t *Throttle) Begin(ctx context.Context, g Guess) (*Attempt, error) {
-	return &Attempt{t: t}, nil
+	a := t.newAttempt(g)
+	if err := a.enter(ctx); err != nil {
+		a.End()
+		return nil, err
+	}
+	return a, nil
 }
 
 // Check returns the error with which Begin would refuse a guess that waits for
 // no turn, or nil. It counts nothing.
-func (t *Throttle) Check(ctx context.Context, g Guess) error { return nil }
+func (t *Throttle) Check(ctx context.Context, g Guess) error { return t.newAttempt(g).look(ctx) }
 
-// NoteProof writes, after it has returned and at most once an hour, that a
-// session made under a login name was redeemed at an address. Name is
-// [Guess.Name].
-func (t *Throttle) NoteProof(name string, address netip.Addr) {}
+// enter holds a login to its limits, and to its turn among those from its place.
+// A login with a proof waits for no turn.
+func (a *Attempt) enter(ctx context.Context) error {
+	a.inside = a.place != "" && a.t.places.tryEnter(a.place)
+	if err := a.look(ctx); err != nil {
+		return err
+	}
+	if a.try.proved {
+		a.leavePlace()
+		return nil
+	}
+	if a.place == "" || a.inside {
+		return nil
+	}
+	if err := a.t.places.enter(ctx, a.place); err != nil {
+		return err
+	}
+	a.inside = true
+	return a.look(ctx) // those that went first may have failed
+}
 
-// Unlock empties the window of a login name ([Guess.Name]), and those windows of
-// accounts that have an entry made under it, and returns how many it emptied.
-// Caches of other processes follow within 30 seconds.
-func (t *Throttle) Unlock(ctx context.Context, name string) (int, error) { return 0, nil }
+// look reads the rows of a login, and holds it to them.
+func (a *Attempt) look(ctx context.Context) error {
+	if reason, ok := a.t.refusals.find(a.text, Mark{}); ok {
+		return &Refused{reason}
+	}
+	if err := a.rows.read(ctx); err != nil {
+		return err
+	}
+	_, err := a.admit(a.rows.clock())
+	return err
+}
+
+// place returns the network that an address is counted as, "" where the address
+// is unknown: the longest of Networks that has it; else itself or, of IPv6, its
+// /64, all of which one client usually has.
+func (c *Config) place(address netip.Addr) string {
+	if !address.IsValid() {
+		return ""
+	}
+	address = address.Unmap().WithZone("")
+	var longest netip.Prefix
+	for _, n := range c.Networks {
+		if n.Contains(address) && (!longest.IsValid() || n.Bits() > longest.Bits()) {
+			longest = n.Masked()
+		}
+	}
+	switch {
+	case longest.IsValid():
+		return longest.String()
+	case address.Is4():
+		return address.String()
+	}
+	prefix, _ := address.Prefix(64) // fails only for an address that is not valid
+	return prefix.String()
+}
 
 // Close waits until what was settled is written.
-func (t *Throttle) Close() {}
+func (t *Throttle) Close() { t.writes.close() }
 
 // Stats are the counts of what is under way at this moment.
 type Stats struct {
@@ -171,12 +253,8 @@ type Stats struct {
 }
 
 // Stats returns what is under way.
-func (t *Throttle) Stats() Stats { return Stats{} }
-
-// refusalTTL is how long a refusal for another reason than a wrong password is
-// cached in the process.
-const refusalTTL = 30 * time.Second
-
-// retrySoon is the wait of a login that is held up by others under way, whose
-// answers may make room.
-const retrySoon = 3 * time.Second
+func (t *Throttle) Stats() Stats {
+	t.places.mu.Lock()
+	defer t.places.mu.Unlock()
+	return Stats{Asking: int(t.asking.Load()), Places: len(t.places.underWay)}
+}

@@ -1,0 +1,94 @@
+package throttle
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// storeLimit is how long the store has to answer. It is short: a login
+	// waits for it, and can do without.
+	storeLimit = 500 * time.Millisecond
+
+	// storeRest is how long a store that did not answer is left alone, so that
+	// not every login waits for it in vain.
+	storeRest = 5 * time.Second
+)
+
+// guardedStore is the circuit breaker of the store: after an error it is left
+// alone for a while, and what stops and starts is logged once.
+type guardedStore struct {
+	store Store
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	down  bool
+	retry time.Time // while down: until then it is not asked
+}
+
+// errDown says that the store does not answer.
+var errDown = errors.New("the store of the throttle does not answer")
+
+// do asks the store within storeLimit. The error is ErrConflict, one of ctx, or
+// errDown.
+func (g *guardedStore) do(ctx context.Context, what string, ask func(context.Context, Store) error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !g.mayAsk(time.Now()) {
+		return errDown
+	}
+	limited, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	err := ask(limited, g.store)
+	switch {
+	case err == nil, errors.Is(err, ErrConflict):
+		g.answered(what, nil)
+		return err
+	case ctx.Err() != nil:
+		return context.Cause(ctx) // which says nothing of the store
+	}
+	g.answered(what, err)
+	return errDown
+}
+
+// mayAsk reports whether the store may be asked at now. While it is down one of
+// many may find out whether it is back.
+func (g *guardedStore) mayAsk(now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.down {
+		return true
+	}
+	if now.Before(g.retry) {
+		return false
+	}
+	g.retry = now.Add(storeRest)
+	return true
+}
+
+// answered notes what came of asking.
+func (g *guardedStore) answered(what string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	was := g.down
+	g.down = err != nil
+	switch {
+	case g.down:
+		g.retry = time.Now().Add(storeRest)
+		if !was {
+			g.log.Warn("the store of the throttle does not answer; until it does, each replica counts wrong passwords for itself, with half the limit", "could_not", what, "error", err)
+		}
+	case was:
+		g.log.Info("the store of the throttle answers again")
+	}
+}
+
+// half returns the limit of a process that counts for itself.
+func (l Limit) half() Limit {
+	l.Passwords = max(l.Passwords/2, 1)
+	return l
+}

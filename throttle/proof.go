@@ -1,0 +1,99 @@
+package throttle
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"shorepass/internal/lru"
+)
+
+const (
+	// proofTTL is how long a proof lasts.
+	proofTTL = 24 * time.Hour
+
+	// proofEvery is how often one is written anew at most.
+	proofEvery = time.Hour
+
+	maxNotedProofs = 10_000
+)
+
+// proofKey is the key of the row that is a proof of a login name at a place.
+func (t *Throttle) proofKey(name Mark, place string) Mark {
+	return t.marks.Mark("proof", string(name[:]), place)
+}
+
+// proofAccount reads which account a proof is of. Known is false where the proof
+// does not say, and then it is good for any that has the name.
+func proofAccount(body []byte) (account Mark, known bool) {
+	if len(body) != 1+len(account) || body[0] != proofBody {
+		return account, false
+	}
+	return Mark(body[1:]), true
+}
+
+// proofIsDue reports whether the proof of an attempt has to be written.
+func (r *rows) proofIsDue(now time.Time) bool {
+	proof, account := r.last[proofRow], r.keys[accountRow]
+	of, known := proofAccount(proof.Body)
+	return proof.Expires.Sub(now) < proofTTL-proofEvery || known && account != (Mark{}) && of != account
+}
+
+// prove is the change that writes a proof: of the attempt's account, else of the
+// account that it was of.
+func (r *rows) prove(now time.Time) Change {
+	body := r.last[proofRow].Body
+	if account := r.keys[accountRow]; account != (Mark{}) {
+		body = append([]byte{proofBody}, account[:]...)
+	}
+	return r.change(proofRow, body, now.Add(proofTTL))
+}
+
+// NoteProof writes, after it has returned and at most once an hour, that a
+// session made under a login name ([Guess.Name]) was redeemed at an address.
+// It does not say whose, since a provider may tell the subject of a session and
+// not that of a login.
+func (t *Throttle) NoteProof(name string, address netip.Addr) {
+	place := t.cfg.Load().place(address)
+	if place == "" || name == "" {
+		return
+	}
+	key := t.proofKey(t.marks.Mark("name", name), place)
+	if !t.noted.isDue(key) {
+		return
+	}
+	t.writes.try(func(ctx context.Context) {
+		r := rows{t: t}
+		r.keys[proofRow] = key
+		if r.read(ctx) != nil {
+			return
+		}
+		_ = r.update(ctx, func(now time.Time) ([]Change, error) { // the next redemption is as good
+			if !r.proofIsDue(now) {
+				return nil, nil
+			}
+			return []Change{r.prove(now)}, nil
+		})
+	})
+}
+
+// notedProofs are a cache of the proofs that NoteProof wrote, with a TTL of an
+// hour and a bound of 10,000.
+type notedProofs struct {
+	mu    sync.Mutex
+	cache *lru.Cache[Mark, time.Time] // when it was written
+}
+
+// isDue reports whether a proof was not written within the hour, and notes that
+// it is.
+func (n *notedProofs) isDue(key Mark) bool {
+	now := time.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if written, ok := n.cache.Get(key); ok && now.Sub(written) < proofEvery {
+		return false
+	}
+	n.cache.Put(key, now)
+	return true
+}

@@ -1,0 +1,60 @@
+package throttle
+
+import (
+	"sync"
+	"time"
+
+	"shorepass/internal/lru"
+)
+
+const (
+	// refusalTTL is how long a refusal is cached in the process.
+	refusalTTL = 30 * time.Second
+
+	maxRefusals = 10_000
+)
+
+// refusals are a cache of passwords that were refused for another reason than
+// that they are wrong, by account and password, and of guesses where no state of
+// an account could tell that the refusal no longer holds. Its TTL is refusalTTL,
+// its bound 10,000.
+type refusals struct {
+	mu    sync.Mutex
+	cache *lru.Cache[Mark, refusal]
+}
+
+type refusal struct {
+	name   Mark
+	state  Mark // of the account
+	reason string
+	until  time.Time
+}
+
+func newRefusals() *refusals { return &refusals{cache: lru.New[Mark, refusal](maxRefusals)} }
+
+// find returns the reason of a refusal in the same state of the account.
+func (r *refusals) find(key, state Mark) (reason string, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found, ok := r.cache.Get(key)
+	if !ok || found.state != state || !time.Now().Before(found.until) {
+		return "", false
+	}
+	return found.reason, true
+}
+
+// put caches a refusal, unless it is not current by now.
+func (r *refusals) put(key Mark, v refusal, isCurrent func() bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if isCurrent() {
+		r.cache.Put(key, v)
+	}
+}
+
+// forget drops the refusals that which picks.
+func (r *refusals) forget(which func(refusal) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cache.DeleteFunc(func(_ Mark, v refusal) bool { return which(v) })
+}

@@ -1,0 +1,153 @@
+package throttle
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// The rows of an attempt.
+const (
+	nameRow = iota
+	accountRow
+	budgetRow
+	proofRow
+	rowCount
+)
+
+// rows are the rows of one attempt as it read them last. They are of the shared
+// store or, once that has not answered, of the memory of the process.
+type rows struct {
+	t      *Throttle
+	local  bool
+	keys   [rowCount]Mark // zero where the attempt has no such row
+	last   [rowCount]Row
+	now    time.Time // the store's, when they were read
+	readAt time.Time
+}
+
+// clock is the store's clock.
+func (r *rows) clock() time.Time { return r.now.Add(time.Since(r.readAt)) }
+
+// read reads all rows. The error is one of ctx.
+func (r *rows) read(ctx context.Context) error {
+	var keys []Mark
+	var indices []int
+	for i, key := range r.keys {
+		if key != (Mark{}) {
+			keys, indices = append(keys, key), append(indices, i)
+		}
+	}
+	if len(keys) == 0 { // a token from an unknown address
+		r.now, r.readAt = time.Now(), time.Now()
+		return nil
+	}
+	var found []Row
+	var now time.Time
+	err := r.do(ctx, "read", func(ctx context.Context, s Store) (err error) {
+		found, now, err = s.ReadWindows(ctx, keys)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.now, r.readAt = now, time.Now()
+	for i, index := range indices {
+		r.last[index] = found[i]
+	}
+	return nil
+}
+
+// do asks the shared store, and the memory of the process once that does not
+// answer.
+func (r *rows) do(ctx context.Context, what string, ask func(context.Context, Store) error) error {
+	if !r.local {
+		err := r.t.store.do(ctx, what, ask)
+		if !errors.Is(err, errDown) {
+			return err
+		}
+		r.local = true
+	}
+	return ask(ctx, r.t.memory)
+}
+
+// update writes what change makes of the rows, until the store takes it: where
+// one of them has changed since, it reads them anew. The error is that of change,
+// or one of ctx.
+func (r *rows) update(ctx context.Context, change func(now time.Time) ([]Change, error)) error {
+	for tries := 0; ; tries++ {
+		changes, err := change(r.clock())
+		if err != nil || len(changes) == 0 {
+			return err
+		}
+		if err := r.swap(ctx, changes); !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if err := backOff(ctx, tries); err != nil {
+			return err
+		}
+		if err := r.read(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// swap writes changes. Where the store fails meanwhile the error is ErrConflict,
+// since what was read was not read from the memory of the process.
+func (r *rows) swap(ctx context.Context, changes []Change) error {
+	local := r.local
+	err := r.do(ctx, "write", func(ctx context.Context, s Store) error {
+		if r.local != local {
+			return ErrConflict
+		}
+		return s.SwapWindows(ctx, changes)
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		for i, key := range r.keys {
+			if key == c.Key {
+				r.last[i] = c.Row
+			}
+			if i == proofRow && key == c.Key && !local {
+				r.t.memory.put(c.Row) // for a time without the store
+			}
+		}
+	}
+	return nil
+}
+
+// change returns the change of a row to a body.
+func (r *rows) change(row int, body []byte, expires time.Time) Change {
+	if expires.IsZero() {
+		expires = r.clock() // and the next sweep deletes it
+	}
+	return Change{Old: r.last[row].Version, Row: Row{Key: r.keys[row], Version: newVersion(), Expires: expires.Truncate(time.Millisecond).UTC(), Body: body}}
+}
+
+// newVersion returns a version that no other row has had, by its 63 random bits:
+// one that counted up would begin anew with a row that was deleted meanwhile.
+func newVersion() int64 { return rand.Int64() | 1 }
+
+// backOff waits before the next try to swap rows: not at all after the first two
+// conflicts, then longer each time, with jitter.
+func backOff(ctx context.Context, tries int) error {
+	if tries < 2 {
+		return ctx.Err()
+	}
+	wait := time.Millisecond << min(tries, 6)
+	return sleep(ctx, wait/2+rand.N(wait/2))
+}
+
+func sleep(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
