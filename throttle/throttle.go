@@ -157,7 +157,7 @@ func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 		flights:  flights{underWay: make(map[flightKey]*flight)},
 		refusals: newRefusals(),
 		noted:    notedProofs{cache: lru.New[Mark, time.Time](maxNotedProofs)},
-		writes:   newWrites(),
+		writes:   writes{slots: make(chan struct{}, maxWrites)},
 	}
 	t.cfg.Store(&cfg)
 	return t
@@ -243,7 +243,8 @@ func (c *Config) place(address netip.Addr) string {
 	return prefix.String()
 }
 
-// Close waits until what was settled is written.
+// Close waits until what was settled is written. What is settled after it is
+// written at once.
 func (t *Throttle) Close() { t.writes.close() }
 
 // Stats are the counts of what is under way at this moment.

@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -17,20 +18,19 @@ const (
 // writes are the writes after answers, each in a goroutine, which close waits
 // for.
 type writes struct {
-	slots chan struct{}
+	slots     chan struct{}
+	closeOnce sync.Once
 }
 
-func newWrites() writes { return writes{slots: make(chan struct{}, maxWrites)} }
-
 // do runs a write in a goroutine or, where too many are under way, here.
-func (w writes) do(write func(context.Context)) {
+func (w *writes) do(write func(context.Context)) {
 	if !w.try(write) {
 		run(write)
 	}
 }
 
 // try runs a write in a goroutine, unless too many are under way.
-func (w writes) try(write func(context.Context)) bool {
+func (w *writes) try(write func(context.Context)) bool {
 	select {
 	case w.slots <- struct{}{}:
 	default:
@@ -50,8 +50,10 @@ func run(write func(context.Context)) {
 }
 
 // close waits until no write is under way, and leaves no slot for another.
-func (w writes) close() {
-	for range cap(w.slots) {
-		w.slots <- struct{}{}
-	}
+func (w *writes) close() {
+	w.closeOnce.Do(func() {
+		for range cap(w.slots) {
+			w.slots <- struct{}{}
+		}
+	})
 }

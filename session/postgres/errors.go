@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
 // openError says that the store could not be opened.
@@ -80,7 +81,7 @@ func isUnsent(err error) bool { return pgconn.SafeToRetry(err) && !isContext(err
 // no use any more. One that could not be made is not one that was lost.
 func isLost(err error) bool {
 	switch {
-	case err == nil, errors.Is(err, pgx.ErrNoRows), errors.Is(err, session.ErrNotFound), isContext(err):
+	case err == nil, errors.Is(err, pgx.ErrNoRows), errors.Is(err, session.ErrNotFound), errors.Is(err, throttle.ErrConflict), isContext(err):
 		return false
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {

@@ -12,7 +12,7 @@
 // What a method wrote is durable when it returns, as long as the server has
 // synchronous_commit on, which it has unless somebody turned it off: a
 // revocation, a token that a client was given and a rotated refresh token then
-// survive its crash.
+// survive its crash. The rows of the throttle alone do not wait for the disk.
 //
 // While a server is lost each question is an error, and once it is back none is:
 // connections are made anew, and what only reads is asked again.
@@ -132,17 +132,22 @@ const beginQuery = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000"
 // inTx runs f in a transaction, and all of it again where it had to give way to
 // another one, or where the connection was lost before it was to be kept.
 func (s *Store) inTx(ctx context.Context, factor time.Duration, f func(context.Context, pgx.Tx) error) error {
+	return s.inTxFrom(ctx, factor, beginQuery, f)
+}
+
+// inTxFrom is inTx with how the transaction begins.
+func (s *Store) inTxFrom(ctx context.Context, factor time.Duration, begin string, f func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, factor*s.limit)
 	defer cancel()
 	committing := false
 	return s.explain(s.again(ctx, func(err error) bool { return isConflict(err) || isLost(err) && !committing }, func() error {
 		committing = false
-		return s.once(ctx, f, &committing)
+		return s.once(ctx, begin, f, &committing)
 	}))
 }
 
-func (s *Store) once(ctx context.Context, f func(context.Context, pgx.Tx) error, committing *bool) error {
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginQuery})
+func (s *Store) once(ctx context.Context, begin string, f func(context.Context, pgx.Tx) error, committing *bool) error {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,15 @@ func TestCounters(t *testing.T) {
 	})
 }
 
+func TestWindows(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Start(t)
+	storetest.RunWindows(t, func(t *testing.T) (storetest.Throttling, func() storetest.Throttling) {
+		dsn := server.Database(t)
+		return open(t, dsn), func() storetest.Throttling { return open(t, dsn+"?default_query_exec_mode=exec") }
+	})
+}
+
 // config is a configuration for a database.
 func config(dsn string) session.Config {
 	return session.Config{Store: secret.New(dsn)}.WithDefaults()

@@ -98,8 +98,8 @@ func TestOpenExistingMigratesNothing(t *testing.T) {
 
 	undo := sqlite.ExportNewerProgram()
 	defer func() { undo() }()
-	err := doesNotOpen(t, file, "its schema is version 1 and this program needs 2; start the server first")
-	if older, ok := errors.AsType[*session.OlderSchemaError](err); !ok || *older != (session.OlderSchemaError{Is: 1, Needed: 2}) {
+	err := doesNotOpen(t, file, "its schema is version 2 and this program needs 3; start the server first")
+	if older, ok := errors.AsType[*session.OlderSchemaError](err); !ok || *older != (session.OlderSchemaError{Is: 2, Needed: 3}) {
 		t.Errorf("OpenExisting = %v, want an OlderSchemaError", err)
 	}
 	must(t, open(t, file).Close())
@@ -109,7 +109,7 @@ func TestOpenExistingMigratesNothing(t *testing.T) {
 
 	undo()
 	undo = func() {}
-	err = doesNotOpen(t, file, "its schema is version 2 and this program knows 1; start the newer program")
+	err = doesNotOpen(t, file, "its schema is version 3 and this program knows 2; start the newer program")
 	if _, ok := errors.AsType[*session.NewerSchemaError](err); !ok {
 		t.Errorf("OpenExisting = %v, want a NewerSchemaError", err)
 	}

@@ -13,11 +13,16 @@ import (
 	"shorepass/session"
 )
 
-//go:embed migrations/0001.sql
-var migration1 string
+var (
+	//go:embed migrations/0001.sql
+	migration1 string
+
+	//go:embed migrations/0002.sql
+	migration2 string
+)
 
 // migrations are the steps of the schema: the first makes version 1.
-var migrations = []string{migration1}
+var migrations = []string{migration1, migration2}
 
 // applicationID marks the file as shorepass's (PRAGMA application_id).
 const applicationID = 0x73687073

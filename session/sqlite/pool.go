@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -15,7 +16,7 @@ import (
 // each of which is short.
 const busyTimeout = 5 * time.Second
 
-// pragmas are for every connection. Its cache is kept small: the kernel's
+// pragmas are for every connection that does not set them otherwise. Its cache is kept small: the kernel's
 // serves all of them.
 var pragmas = []string{"synchronous = FULL", "foreign_keys = ON", "cache_size = -2000", "trusted_schema = OFF"}
 
@@ -53,7 +54,7 @@ func (c *conn) prepareLookUp(query string) (stmt *sqlite.Stmt, err error) {
 func newPool(file string, size int, more ...string) *pool {
 	return &pool{
 		file:    file,
-		pragmas: append(more, pragmas...),
+		pragmas: append(slices.Clone(pragmas), more...),
 		loans:   make(chan struct{}, size),
 		idle:    make(chan *conn, size),
 		closed:  make(chan struct{}),

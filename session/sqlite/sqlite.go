@@ -10,7 +10,9 @@
 // rotated refresh token survive kill -9 and a loss of power. With NORMAL they
 // would survive the first alone, and what it saves is a write to disk at each
 // login, which costs less than the login itself. Reading never waits for
-// writing.
+// writing. The rows of the throttle alone are written with NORMAL, on a
+// connection of their own: they are two writes a login, and a loss of power
+// is no way for a stranger to guess.
 //
 // What is broken is never repaired by force: a damaged, locked or full file,
 // one of a newer version, or another program's, is an error that says what to
@@ -36,6 +38,7 @@ import (
 type Store struct {
 	file      string
 	writer    *pool // of one connection, so that writers queue here and not in SQLite
+	windows   *pool // of one connection, which writes what a loss of power may lose
 	readers   *pool // for lists, which may take long
 	finders   *pool // for look-ups by a key, on the way of each request
 	closeOnce sync.Once
@@ -79,6 +82,7 @@ func open(file string, checkSchema func(*Store) error) (*Store, error) {
 	s := &Store{
 		file:    file,
 		writer:  newPool(path, 1),
+		windows: newPool(path, 1, "synchronous = NORMAL"),
 		readers: newPool(path, 2, "query_only = ON"),
 		finders: newPool(path, max(runtime.GOMAXPROCS(0), 2), "query_only = ON"),
 	}
@@ -101,7 +105,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close closes the file. Whoever still uses the store gets an error.
 func (s *Store) Close() (err error) {
-	s.closeOnce.Do(func() { err = errors.Join(s.finders.close(), s.readers.close(), s.writer.close()) })
+	s.closeOnce.Do(func() { err = errors.Join(s.finders.close(), s.readers.close(), s.windows.close(), s.writer.close()) })
 	return err
 }
 
@@ -129,8 +133,13 @@ func (s *Store) read(ctx context.Context, do func(*sqlite.Conn) error) error {
 
 // write runs do in a transaction of the one writer, which ctx interrupts.
 func (s *Store) write(ctx context.Context, do func(*sqlite.Conn) error) error {
+	return s.writeOn(ctx, s.writer, do)
+}
+
+// writeOn is write on a connection of a pool.
+func (s *Store) writeOn(ctx context.Context, p *pool, do func(*sqlite.Conn) error) error {
 	began := false
-	err := s.writer.with(ctx, func(c *conn) (err error) {
+	err := p.with(ctx, func(c *conn) (err error) {
 		defer c.SetInterrupt(nil)
 		end, err := begin(ctx, c.Conn)
 		if err != nil {

@@ -20,6 +20,13 @@ func TestCounters(t *testing.T) {
 	})
 }
 
+func TestWindows(t *testing.T) {
+	storetest.RunWindows(t, func(t *testing.T) (storetest.Throttling, func() storetest.Throttling) {
+		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
+		return open(t, file), func() storetest.Throttling { return open(t, file) }
+	})
+}
+
 func open(t *testing.T, file string) *sqlite.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), file)

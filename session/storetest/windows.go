@@ -1,0 +1,303 @@
+package storetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/session"
+	"shorepass/throttle"
+)
+
+// Throttling is a store that keeps the windows of the throttle too.
+type Throttling interface {
+	session.Store
+	throttle.Store
+}
+
+// RunWindows plays the contract of [throttle.Store] on stores that open opens:
+// each new and empty, and closed by the test's end. again opens what the one
+// before opened, as another replica does.
+func RunWindows(t *testing.T, open func(t *testing.T) (store Throttling, again func() Throttling)) {
+	for _, tc := range []struct {
+		name string
+		test func(t *testing.T, s Throttling, again func() Throttling)
+	}{
+		{"rows", testRows},
+		{"a row that has changed", testConflict},
+		{"all changes or none", testAllOrNone},
+		{"swaps at once", testSwapAtOnce},
+		{"a scan", testScan},
+		{"rows that have expired", testExpired},
+		{"a caller that is gone", testGone},
+		{"one wrong password, fifty at once on five replicas", testEqualAtOnce},
+		{"distinct passwords at once on five replicas", testDistinctAtOnce},
+		{"an unlock", testUnlock},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s, again := open(t)
+			tc.test(t, s, again)
+		})
+	}
+}
+
+func key(n byte) throttle.Mark { return throttle.Mark{n, 1} }
+
+// change is the change of a row that was at a version.
+func change(n byte, from, to int64, body string) throttle.Change {
+	return throttle.Change{Old: from, Row: throttle.Row{Key: key(n), Version: to, Expires: epoch.Add(time.Duration(n) * time.Minute), Body: []byte(body)}}
+}
+
+func readRows(t *testing.T, s Throttling, keys ...throttle.Mark) []throttle.Row {
+	t.Helper()
+	rows, _, err := s.ReadWindows(t.Context(), keys)
+	must(t, err)
+	return rows
+}
+
+// versions are those of the rows of keys.
+func versions(t *testing.T, s Throttling, keys ...throttle.Mark) (all []int64) {
+	t.Helper()
+	for _, row := range readRows(t, s, keys...) {
+		all = append(all, row.Version)
+	}
+	return all
+}
+
+func swap(t *testing.T, s Throttling, changes ...throttle.Change) {
+	t.Helper()
+	must(t, s.SwapWindows(t.Context(), changes))
+}
+
+func testRows(t *testing.T, s Throttling, again func() Throttling) {
+	check(t, "keys without a row", readRows(t, s, key(1), key(2)), []throttle.Row{{Key: key(1)}, {Key: key(2)}})
+	check(t, "no keys", len(readRows(t, s)), 0)
+	first, second := change(1, 0, 11, "first\x00\xff"), change(2, 0, 22, "")
+	second.Body = nil
+	swap(t, s, first, second)
+	rows := readRows(t, again(), key(2), key(3), key(1), key(4), key(2), key(5))
+	check(t, "an empty body", len(rows[0].Body), 0)
+	rows[0].Body, rows[4].Body = nil, nil
+	check(t, "rows in the order asked", rows, []throttle.Row{second.Row, {Key: key(3)}, first.Row, {Key: key(4)}, second.Row, {Key: key(5)}})
+	_, now, err := s.ReadWindows(t.Context(), []throttle.Mark{key(1)})
+	must(t, err)
+	store, err := s.Now(t.Context())
+	must(t, err)
+	if d := store.Sub(now); d < -time.Second || d > 10*time.Second {
+		t.Errorf("the time of a read is %v before the store's, want about the same", d)
+	}
+}
+
+func testConflict(t *testing.T, s Throttling, again func() Throttling) {
+	other := again()
+	swap(t, s, change(1, 0, 11, "a"))
+	swap(t, other, change(1, 11, 12, "b"))
+	for name, stale := range map[string]throttle.Change{"an older version": change(1, 11, 13, "c"), "no row": change(1, 0, 14, "d"), "a row that there is not": change(2, 5, 15, "e")} {
+		if err := s.SwapWindows(t.Context(), []throttle.Change{stale}); !errors.Is(err, throttle.ErrConflict) {
+			t.Errorf("SwapWindows, read at %s = %v, want ErrConflict", name, err)
+		}
+	}
+	check(t, "after the conflicts", versions(t, s, key(1), key(2)), []int64{12, 0})
+	swap(t, s, change(1, 12, 16, "f")) // the store goes on
+}
+
+func testAllOrNone(t *testing.T, s Throttling, again func() Throttling) {
+	swap(t, s, change(1, 0, 11, "a"), change(3, 0, 31, "a"))
+	for _, stale := range []byte{1, 2, 3} {
+		changes := []throttle.Change{change(1, 11, 12, "b"), change(2, 0, 22, "b"), change(3, 31, 32, "b")}
+		changes[stale-1].Old = 99
+		if err := s.SwapWindows(t.Context(), changes); !errors.Is(err, throttle.ErrConflict) {
+			t.Errorf("SwapWindows with a stale row %d = %v, want ErrConflict", stale, err)
+		}
+	}
+	check(t, "after the conflicts", versions(t, again(), key(1), key(2), key(3)), []int64{11, 0, 31})
+}
+
+// testSwapAtOnce has two replicas swap the same rows in different orders, each
+// until it succeeds: no change is lost, and none waits for ever.
+func testSwapAtOnce(t *testing.T, s Throttling, again func() Throttling) {
+	var group sync.WaitGroup
+	var version atomic.Int64
+	for i, store := range []Throttling{s, again(), s, again()} {
+		group.Go(func() {
+			for range 10 {
+				for !swapBoth(t, store, i%2 == 0, &version) {
+				}
+			}
+		})
+	}
+	group.Wait()
+	for i, row := range readRows(t, s, key(1), key(2)) {
+		check(t, fmt.Sprintf("changes of row %d", i+1), len(row.Body), 40)
+	}
+}
+
+func swapBoth(t *testing.T, s Throttling, inOrder bool, version *atomic.Int64) bool {
+	rows, _, err := s.ReadWindows(t.Context(), []throttle.Mark{key(1), key(2)})
+	if err != nil {
+		t.Error(err)
+		return true
+	}
+	var changes []throttle.Change
+	for i, row := range rows {
+		c := change(byte(i+1), row.Version, version.Add(1), string(row.Body)+"x")
+		changes = append(changes, c)
+	}
+	if !inOrder {
+		changes[0], changes[1] = changes[1], changes[0]
+	}
+	err = s.SwapWindows(t.Context(), changes)
+	if err != nil && !errors.Is(err, throttle.ErrConflict) {
+		t.Error(err)
+		return true
+	}
+	return err == nil
+}
+
+func testScan(t *testing.T, s Throttling, again func() Throttling) {
+	for n := byte(1); n <= 5; n++ {
+		swap(t, s, change(n, 0, int64(n), "body"))
+	}
+	swap(t, s, change(3, 3, 33, "")) // a row without a body
+	other := again()
+	var scanned []throttle.Mark
+	for after := (throttle.Mark{}); ; {
+		rows, err := other.ScanWindows(t.Context(), after, 3)
+		must(t, err)
+		for _, row := range rows {
+			check(t, "a scanned row", []throttle.Row{row}, readRows(t, s, row.Key))
+			scanned = append(scanned, row.Key)
+		}
+		if len(rows) < 3 {
+			break
+		}
+		after = rows[len(rows)-1].Key
+	}
+	check(t, "scanned", scanned, []throttle.Mark{key(1), key(2), key(4), key(5)})
+}
+
+func testExpired(t *testing.T, s Throttling, _ func() Throttling) {
+	now, err := s.Now(t.Context())
+	must(t, err)
+	for n, in := range []time.Duration{-time.Minute, time.Hour, -time.Second, 24 * time.Hour} {
+		c := change(byte(n), 0, 1, "body")
+		c.Expires = now.Add(in)
+		swap(t, s, c)
+	}
+	past := now.Add(-1000 * time.Hour)
+	n, err := s.Sweep(t.Context(), session.SweepTimes{Now: now, Idle: past, Unused: past, Forget: past}, 10)
+	must(t, err)
+	check(t, "rows that a sweep touched", n, 2)
+	check(t, "after the sweep", versions(t, s, key(0), key(1), key(2), key(3)), []int64{0, 1, 0, 1})
+}
+
+func testGone(t *testing.T, s Throttling, _ func() Throttling) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := s.ReadWindows(ctx, []throttle.Mark{key(1)}); err == nil {
+		t.Error("ReadWindows for a caller that is gone: no error")
+	}
+	if err := s.SwapWindows(ctx, []throttle.Change{change(1, 0, 1, "a")}); err == nil {
+		t.Error("SwapWindows for a caller that is gone: no error")
+	}
+}
+
+// replicas are throttles that share a store, each with a connection of its own.
+func replicas(t *testing.T, s Throttling, again func() Throttling) (all []*throttle.Throttle) {
+	secretKey := sha256.Sum256([]byte("the key that replicas share"))
+	for i := range 5 {
+		store := s
+		if i > 0 {
+			store = again()
+		}
+		r := throttle.New(patient{store}, secretKey[:], throttle.Config{AddressFailures: 1000}, slog.New(slog.DiscardHandler))
+		t.Cleanup(r.Close)
+		all = append(all, r)
+	}
+	return all
+}
+
+// patient is a store that a throttle waits for however long it takes, so that no
+// test depends on a quiet machine.
+type patient struct{ throttle.Store }
+
+func (p patient) ReadWindows(ctx context.Context, keys []throttle.Mark) ([]throttle.Row, time.Time, error) {
+	return p.Store.ReadWindows(context.WithoutCancel(ctx), keys)
+}
+
+func (p patient) SwapWindows(ctx context.Context, changes []throttle.Change) error {
+	return p.Store.SwapWindows(context.WithoutCancel(ctx), changes)
+}
+
+// wrong tries a wrong password of bob's, from an address of its own, and returns
+// whether the provider was asked.
+func wrong(t *testing.T, r *throttle.Throttle, name, password string, from byte) (asked bool) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	limit := throttle.Limit{Passwords: 4, Window: 30 * time.Minute}
+	a, err := r.Begin(ctx, throttle.Guess{Name: name, Text: name, Secret: secret.New(password), Address: netip.AddrFrom4([4]byte{10, 0, 0, from}), Limit: limit})
+	if err == nil {
+		defer a.End()
+		var answer throttle.Answer
+		answer, err = a.Reserve(ctx, throttle.Account{Provider: "corp", Subject: "uuid-of-bob", State: "as it is", Limit: limit})
+		asked = err == nil && answer.Verdict == throttle.Ask
+	}
+	if _, full := errors.AsType[*throttle.RetryAfter](err); err != nil && !full {
+		t.Errorf("a wrong password: %v", err)
+	}
+	if asked {
+		time.Sleep(30 * time.Millisecond) // while the provider is asked
+		a.Settle(throttle.Wrong, "wrong password")
+	}
+	return asked
+}
+
+func atOnce(t *testing.T, all []*throttle.Throttle, count int, guess func(i int) (name, password string)) (asked int) {
+	var n atomic.Int64
+	var group sync.WaitGroup
+	for i := range count {
+		group.Go(func() {
+			if name, password := guess(i); wrong(t, all[i%len(all)], name, password, byte(i)) {
+				n.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	return int(n.Load())
+}
+
+func testEqualAtOnce(t *testing.T, s Throttling, again func() Throttling) {
+	all := replicas(t, s, again)
+	asked := atOnce(t, all, 50, func(i int) (string, string) { return []string{"bob", "bob@corp"}[i%2], "wrong" })
+	check(t, "times that the provider was asked", asked, 1)
+}
+
+func testDistinctAtOnce(t *testing.T, s Throttling, again func() Throttling) {
+	all := replicas(t, s, again)
+	asked := atOnce(t, all, 48, func(i int) (string, string) { return []string{"bob", "bob@corp"}[i%2], fmt.Sprint("wrong", i) })
+	check(t, "passwords that the provider was asked about", asked, 3) // from no known place
+}
+
+func testUnlock(t *testing.T, s Throttling, again func() Throttling) {
+	all := replicas(t, s, again)
+	for i := range 3 {
+		wrong(t, all[0], "bob", fmt.Sprint("wrong", i), 1)
+		wrong(t, all[0], "alice", fmt.Sprint("wrong", i), 1) // shares the account
+	}
+	wrong(t, all[0], "carol", "wrong", 1)
+	all[0].Close() // so that all is written
+	check(t, "asked while it is full", wrong(t, all[1], "bob", "another", 1), false)
+	emptied, err := all[2].Unlock(t.Context(), "bob")
+	must(t, err)
+	check(t, "windows that were emptied", emptied, 2)
+	check(t, "asked after it", wrong(t, all[1], "bob", "another", 1), true)
+	check(t, "asked about alice, whose name is full still", wrong(t, all[1], "alice", "another", 1), false)
+}
