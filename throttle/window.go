@@ -120,9 +120,6 @@ func (w window) accountWindowAt(now time.Time, held time.Duration) window {
 }
 
 func (w window) at(now time.Time, held time.Duration, expire func(*entry)) window {
-	if !now.Before(w.expires(held)) {
-		return window{}
-	}
 	w = w.clone()
 	for i := range w.entries {
 		if e := &w.entries[i]; e.leased() && !now.Before(e.lease) {
@@ -131,6 +128,9 @@ func (w window) at(now time.Time, held time.Duration, expire func(*entry)) windo
 		}
 	}
 	w.dropUnasked()
+	if !now.Before(w.expires(held)) {
+		return window{}
+	}
 	return w
 }
 

@@ -1,0 +1,195 @@
+package throttle
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// shown prints a window: of each entry its password, its last answer and count,
+// and its lease.
+func (w window) shown() string {
+	var all []string
+	for _, e := range w.entries {
+		text := fmt.Sprintf("%d %s", e.secret[0], [...]string{"unasked", "wrong", "refused", "lost"}[e.kind])
+		if e.count != 1 {
+			text += fmt.Sprint(" x", e.count)
+		}
+		if e.leased() {
+			text += fmt.Sprint(" leased ", e.holder)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+func inWindow(secret byte, k kind, count int) entry {
+	e := entry{secret: Mark{secret}, taken: noon, kind: k, count: count, reason: "first"}
+	if k == unasked || k == lost {
+		e.reason = ""
+	}
+	return e
+}
+
+func leasedTo(holder int64, e entry) entry {
+	e.holder, e.lease = holder, noon.Add(leaseTTL)
+	return e
+}
+
+// tryOf is the try of password 1, in state 0, by attempt 7.
+func tryOf(edit func(*try)) *try {
+	t := &try{name: Mark{99}, nameSecret: Mark{1}, secret: Mark{1}, holder: 7, nameLimit: four, accountLimit: four}
+	if edit != nil {
+		edit(t)
+	}
+	return t
+}
+
+// TestReserve walks the table of reserve.
+func TestReserve(t *testing.T) {
+	ofState := func(t *try) { t.state = Mark{5} }
+	known := func(t *try) { t.proved = true }
+	waited := func(t *try) { t.waited = true }
+	w2, w3, w4 := inWindow(2, wrong, 1), inWindow(3, wrong, 1), inWindow(4, wrong, 1)
+	n2, n3, n4 := inWindow(2, refused, 1), inWindow(3, refused, 1), inWindow(4, refused, 1)
+	for _, test := range []struct {
+		what          string
+		name, account []entry
+		try           func(*try)
+		want          string // verdict, or error
+		names, after  string // windows
+	}{
+		{"the first", nil, nil, nil, "ask", "1 unasked x0 leased 7", "1 unasked x0 leased 7"},
+		{"the name's is full", []entry{n2, n3, n4}, nil, nil, "429 31m0s", "", ""},
+		{"full but for known places", []entry{n2, n3, n4}, nil, known, "ask", "2 refused, 3 refused, 4 refused, 1 unasked x0 leased 7", "1 unasked x0 leased 7"},
+		{"full of those under way", []entry{n2, n3, leasedTo(8, inWindow(4, unasked, 0))}, nil, nil, "429 3s", "", ""},
+		{"full, with an entry of its own", []entry{n2, n3, inWindow(1, refused, 1)}, nil, nil, "ask", "2 refused, 3 refused, 1 refused leased 7", "1 unasked x0 leased 7"},
+		{"the account's is full", nil, []entry{w2, w3, w4}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 wrong"},
+		{"full but for known places", nil, []entry{w2, w3, w4}, known, "ask", "1 unasked x0 leased 7", "2 wrong, 3 wrong, 4 wrong, 1 unasked x0 leased 7"},
+		{"full of those under way", nil, []entry{w2, w3, leasedTo(8, inWindow(4, unasked, 0))}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 unasked x0 leased 8"},
+		{"full by what may have arrived", nil, []entry{w2, inWindow(3, lost, 2)}, nil, "full", "1 refused", "2 wrong, 3 lost x2"},
+		{"full of what may have arrived", nil, []entry{inWindow(2, lost, 2), inWindow(3, lost, 1)}, nil, "503", "", ""},
+		{"leased", nil, []entry{leasedTo(8, inWindow(1, unasked, 0))}, nil, "leased", "", ""},
+		{"leased, and an equal one was proved", nil, []entry{leasedTo(8, inWindow(1, unasked, 0))}, func(t *try) { t.joined = true }, "ask", "1 unasked x0 leased 7", "1 unasked x0 leased 7"},
+		{"wrong in the same state", nil, []entry{inWindow(1, wrong, 1)}, nil, "repeat first", "1 refused", "1 wrong"},
+		{"wrong in another state", nil, []entry{inWindow(1, wrong, 1)}, ofState, "ask", "1 unasked x0 leased 7", "1 wrong leased 7"},
+		{"wrong in another state, in a full window", nil, []entry{inWindow(1, wrong, 1), w2, w3}, ofState, "ask", "1 unasked x0 leased 7", "1 wrong leased 7, 2 wrong, 3 wrong"},
+		{"refused for another reason", nil, []entry{inWindow(1, refused, 1)}, nil, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
+		{"refused for another reason while it waited", nil, []entry{inWindow(1, refused, 1)}, waited, "repeat first", "1 refused", "1 refused"},
+		{"the same, in another state", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.waited, t.state = true, Mark{5} }, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
+		{"refused by our own rules while it waited", []entry{inWindow(1, refused, 1)}, nil, waited, "repeat first", "1 refused", ""},
+		{"refused a moment ago", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.cached = "cached" }, "repeat cached", "1 refused", "1 refused"},
+		{"may have arrived, with room for one more", nil, []entry{inWindow(1, lost, 2)}, nil, "ask", "1 unasked x0 leased 7", "1 lost x2 leased 7"},
+		{"may have arrived, with none", nil, []entry{inWindow(1, lost, 2), w2}, nil, "503", "", ""},
+	} {
+		before := windows{window{test.name}, window{test.account}}
+		after, answer, err := reserve(before, tryOf(test.try), noon)
+		got := map[Verdict]string{Ask: "ask", Repeat: "repeat " + answer.Reason, Full: "full"}[answer.Verdict]
+		held, _ := errors.AsType[*RetryAfter](err)
+		switch {
+		case held != nil:
+			got = fmt.Sprint("429 ", held.After)
+		case errors.Is(err, ErrUnanswered):
+			got = "503"
+		case errors.Is(err, errLeased):
+			got = "leased"
+		}
+		if got != test.want {
+			t.Errorf("%s: reserve = %s, want %s", test.what, got, test.want)
+		}
+		if err == nil && (after.name.shown() != test.names || after.account.shown() != test.after) {
+			t.Errorf("%s: windows are %q and %q, want %q and %q", test.what, after.name.shown(), after.account.shown(), test.names, test.after)
+		}
+	}
+}
+
+// TestSettle walks the table of settle, from entries with and without an answer
+// before, beside another password's.
+func TestSettle(t *testing.T) {
+	const asked, again, theirs = "asked for the first time", "asked again", "leased to another by now"
+	for _, test := range []struct {
+		outcome Outcome
+		entries string
+		names   string
+		after   string
+	}{
+		{Proved, asked, "2 refused", "2 wrong"},
+		{Proved, again, "2 refused", "2 wrong"},
+		{Proved, theirs, "1 unasked x0 leased 8, 2 refused", "1 unasked x0 leased 8, 2 wrong"},
+		{ProvedRefused, asked, "1 refused, 2 refused", "2 wrong"},
+		{ProvedRefused, again, "1 refused, 2 refused", "2 wrong"},
+		{Wrong, asked, "1 refused, 2 refused", "1 wrong, 2 wrong"},
+		{Wrong, again, "1 refused, 2 refused", "1 wrong, 2 wrong"},
+		{Wrong, theirs, "1 refused leased 8, 2 refused", "1 wrong leased 8, 2 wrong"},
+		{OtherRefusal, asked, "1 refused, 2 refused", "1 refused, 2 wrong"},
+		{OtherRefusal, again, "1 refused, 2 refused", "1 refused, 2 wrong"},
+		{NotSent, asked, "2 refused", "2 wrong"},
+		{NotSent, again, "1 refused, 2 refused", "1 wrong, 2 wrong"},
+		{MayHaveArrived, asked, "2 refused", "1 lost, 2 wrong"},
+		{MayHaveArrived, again, "1 refused, 2 refused", "1 lost x2, 2 wrong"},
+		{MayHaveArrived, theirs, "1 unasked x0 leased 8, 2 refused", "1 lost leased 8, 2 wrong"},
+	} {
+		first := map[string][2]entry{
+			asked:  {leasedTo(7, inWindow(1, unasked, 0)), leasedTo(7, inWindow(1, unasked, 0))},
+			again:  {leasedTo(7, inWindow(1, refused, 1)), leasedTo(7, inWindow(1, wrong, 1))},
+			theirs: {leasedTo(8, inWindow(1, unasked, 0)), leasedTo(8, inWindow(1, unasked, 0))},
+		}[test.entries]
+		w := windows{window{[]entry{first[0], inWindow(2, refused, 1)}}, window{[]entry{first[1], inWindow(2, wrong, 1)}}}
+		after := settle(w, tryOf(func(t *try) { t.state = Mark{5} }), test.outcome, "why", noon)
+		if after.name.shown() != test.names || after.account.shown() != test.after {
+			t.Errorf("outcome %d, %s: windows are %q and %q, want %q and %q", test.outcome, test.entries, after.name.shown(), after.account.shown(), test.names, test.after)
+		}
+		if e := after.account.find(Mark{1}); e != nil && (test.outcome == Wrong || test.outcome == OtherRefusal) && (e.state != Mark{5} || e.reason != "why") {
+			t.Errorf("outcome %d: the entry is %+v, want the state and the reason in it", test.outcome, e)
+		}
+	}
+}
+
+// TestExpiredLease: what it leaves is what an attempt that may have arrived
+// leaves.
+func TestExpiredLease(t *testing.T) {
+	for _, e := range []entry{inWindow(1, unasked, 0), inWindow(1, wrong, 1), inWindow(1, lost, 2)} {
+		w := window{[]entry{leasedTo(8, e)}}
+		settled := settle(windows{account: w}, tryOf(func(t *try) { t.holder = 8 }), MayHaveArrived, "", noon).account
+		for _, at := range []struct {
+			time time.Time
+			want string
+		}{{noon.Add(leaseTTL - 1), w.shown()}, {noon.Add(leaseTTL), settled.shown()}, {noon.Add(31*time.Minute - 1), settled.shown()}, {noon.Add(31 * time.Minute), ""}} {
+			if got := w.accountWindowAt(at.time, four.Window).shown(); got != at.want {
+				t.Errorf("%q after %v = %q, want %q", w.shown(), at.time.Sub(noon), got, at.want)
+			}
+		}
+	}
+	name := window{[]entry{leasedTo(8, inWindow(1, unasked, 0)), leasedTo(8, inWindow(2, refused, 1))}}
+	if got := name.nameWindowAt(noon.Add(leaseTTL), four.Window).shown(); got != "2 refused" {
+		t.Errorf("a name's window = %q, want %q", got, "2 refused")
+	}
+}
+
+// FuzzEncode: what a window is encoded to reads back as the window, and nothing
+// that cannot be read is half a window.
+func FuzzEncode(f *testing.F) {
+	full := window{[]entry{leasedTo(1<<62, inWindow(1, wrong, 3)), inWindow(2, lost, 1), {}}}
+	f.Add(full.encode())
+	f.Add(budget{[]failure{{Mark{1}, noon}}}.encode())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w, err := decodeWindow(body)
+		if err != nil {
+			if len(w.entries) > 0 {
+				t.Errorf("decodeWindow(%x) = %v and %v, want one of them", body, w, err)
+			}
+		} else if again, err := decodeWindow(w.encode()); err != nil || again.shown() != w.shown() {
+			t.Errorf("a window reads back as %q, %v, want %q", again.shown(), err, w.shown())
+		}
+		if b, err := decodeBudget(body); err == nil {
+			if again, err := decodeBudget(b.encode()); err != nil || len(again.failures) != len(b.failures) {
+				t.Errorf("a budget reads back as %v, %v, want %v", again, err, b)
+			}
+		}
+	})
+}
