@@ -1,0 +1,544 @@
+package throttle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shorepass/internal/secret"
+)
+
+// farStore is a store that takes its time, has a clock of its own, and fails
+// while it is down.
+type farStore struct {
+	*Memory
+	slow  time.Duration
+	ahead time.Duration
+
+	mu                 sync.Mutex
+	down               bool
+	reads, swaps, asks int
+}
+
+var errLost = errors.New("connection lost")
+
+func (f *farStore) ask(count *int) error {
+	time.Sleep(f.slow)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asks++
+	if f.down {
+		return errLost
+	}
+	*count++
+	return nil
+}
+
+func (f *farStore) setDown(down bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down = down
+}
+
+// trips returns how often the store was read and written since the last call.
+func (f *farStore) trips() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	defer func() { f.reads, f.swaps = 0, 0 }()
+	return fmt.Sprint(f.reads, " reads, ", f.swaps, " swaps")
+}
+
+func (f *farStore) ReadWindows(ctx context.Context, keys []Mark) ([]Row, time.Time, error) {
+	if err := f.ask(&f.reads); err != nil {
+		return nil, time.Time{}, err
+	}
+	rows, now, err := f.Memory.ReadWindows(ctx, keys)
+	return rows, now.Add(f.ahead), err
+}
+
+func (f *farStore) SwapWindows(ctx context.Context, changes []Change) error {
+	if err := f.ask(&f.swaps); err != nil {
+		return err
+	}
+	return f.Memory.SwapWindows(ctx, changes)
+}
+
+// atOnce logs in count times at once, and returns how often each answer came.
+func (d *directory) atOnce(t *testing.T, count int, login func(i int) string) map[string]int {
+	t.Helper()
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	got := map[string]int{}
+	for i := range count {
+		group.Go(func() {
+			answer := login(i)
+			mu.Lock()
+			defer mu.Unlock()
+			got[answer]++
+		})
+	}
+	group.Wait()
+	return got
+}
+
+// TestEqualAtOnce: fifty equal wrong passwords at once are one that is sent, on
+// one replica and on five, under any name, and by whatever it is refused.
+func TestEqualAtOnce(t *testing.T) {
+	for _, replicas := range []int{1, 5} {
+		for _, refusal := range []Outcome{Wrong, OtherRefusal, ProvedRefused} {
+			t.Run(fmt.Sprint(replicas, " replicas, outcome ", refusal), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d := newDirectory()
+					d.slow = time.Second
+					d.accounts["bob"].always = refusal
+					store := &farStore{Memory: NewMemory(), slow: 3 * time.Millisecond}
+					var all []*Throttle
+					for range replicas {
+						all = append(all, newTest(t, store))
+					}
+					got := d.atOnce(t, 50, func(i int) string {
+						from := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+						name := []string{"bob", "bob@mail"}[i/replicas%2]
+						if refusal == ProvedRefused {
+							name = "bob" // a right password does no harm under another name
+						}
+						return d.login(t.Context(), all[i%replicas], name, "wrong", from)
+					})
+					if len(got) != 1 || d.arrived() != 1 {
+						t.Errorf("the answers are %v with %d passwords sent, want one answer with one", got, d.arrived())
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestDistinctAtOnce: of distinct passwords at once no more are sent than in turn.
+func TestDistinctAtOnce(t *testing.T) {
+	for _, replicas := range []int{1, 5} {
+		t.Run(fmt.Sprint(replicas, " replicas"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDirectory()
+				d.slow = time.Second
+				store := &farStore{Memory: NewMemory(), slow: 3 * time.Millisecond}
+				var all []*Throttle
+				for range replicas {
+					all = append(all, newTest(t, store))
+				}
+				got := d.atOnce(t, 48, func(i int) string {
+					from := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+					return d.login(t.Context(), all[i%replicas], []string{"bob", "bob@mail"}[i/replicas%2], fmt.Sprint("w", i), from)
+				})
+				if d.arrived() != 3 || got["401 wrong password"] != 3 {
+					t.Errorf("the answers are %v with %d passwords sent, want 3", got, d.arrived())
+				}
+			})
+		})
+	}
+}
+
+// TestRightAtOnce: once one of several names of an account is proved, the others
+// go on together; and so does one that comes while they are under way.
+func TestRightAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.slow = time.Second
+		bob := d.accounts["bob"]
+		d.accounts["CORP-bob"] = bob
+		throttle := newTest(t, NewMemory())
+		began := time.Now()
+		var group sync.WaitGroup
+		for _, come := range []struct {
+			after time.Duration
+			name  string
+			done  time.Duration
+		}{{0, "bob", 1000}, {0, "bob@mail", 2000}, {0, "CORP-bob", 2000}, {1500, "bob", 2500}, {2100, "bob@mail", 3100}} {
+			group.Go(func() {
+				time.Sleep(come.after * time.Millisecond)
+				if got := d.login(t.Context(), throttle, come.name, "right", home); got != "200" {
+					t.Errorf("%s = %s, want 200", come.name, got)
+				}
+				// Which of those that came at once was the first is open.
+				if done := time.Since(began).Round(time.Millisecond); done > come.done*time.Millisecond+time.Second && come.after == 0 || done > come.done*time.Millisecond && come.after > 0 {
+					t.Errorf("%s, which came after %d ms, was done after %v, want %d ms", come.name, come.after, done, come.done)
+				}
+			})
+		}
+		group.Wait()
+		synctest.Wait()
+		if took := time.Since(began); took != 3100*time.Millisecond {
+			t.Errorf("all took %v, want 3.1s", took)
+		}
+		if s := throttle.Stats(); s != (Stats{}) {
+			t.Errorf("Stats = %+v when nothing is under way, want none", s)
+		}
+	})
+}
+
+// TestKilled: the password of a process that ended without an answer is one that
+// may have arrived, once its lease is over; until then an equal one waits.
+func TestKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.limit.Passwords = 2
+		store := NewMemory()
+		killed, other := newTest(t, store), newTest(t, store)
+		a, err := killed.Begin(t.Context(), d.guess("bob", "right", home))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Reserve(t.Context(), Account{Provider: "corp", Subject: "uuid-bob", State: "s1", Limit: d.limit}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if got := d.login(t.Context(), other, "bob", "right", home); got != "503 unanswered" {
+			t.Errorf("an equal password = %s, want 503, for there is room for one", got)
+		}
+		if took := time.Since(began); took < leaseTTL || took > leaseTTL+pollLast {
+			t.Errorf("it waited %v, want %v", took, leaseTTL)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if b, err := other.Begin(short, d.guess("alice", "right", home)); err != nil {
+			t.Error(err)
+		} else {
+			b.End()
+		}
+		time.Sleep(31 * time.Minute)
+		if got := d.login(t.Context(), other, "bob", "right", home); got != "200" {
+			t.Errorf("after the window = %s, want 200", got)
+		}
+	})
+}
+
+// TestWaitEndsWithItsCaller: a wait for another replica is bounded.
+func TestWaitEndsWithItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		store := NewMemory()
+		slow, other := newTest(t, store), newTest(t, store)
+		a, _ := slow.Begin(t.Context(), d.guess("bob", "w", home))
+		if _, err := a.Reserve(t.Context(), Account{Provider: "corp", Subject: "uuid-bob", State: "s1", Limit: d.limit}); err != nil {
+			t.Fatal(err)
+		}
+		for _, waiting := range []*Throttle{slow, other} { // by the flight, and by the lease
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			began := time.Now()
+			got := d.login(ctx, waiting, "bob", "w", home)
+			if took := time.Since(began); took != 2*time.Second || !strings.Contains(got, "wait for the same login") {
+				t.Errorf("login = %s after %v, want an error after 2s", got, took)
+			}
+			cancel()
+		}
+		a.End() // without an answer
+		synctest.Wait()
+		if got := d.login(t.Context(), other, "bob", "w", home); got != "401 wrong password" {
+			t.Errorf("when the first has ended = %s, want 401", got)
+		}
+		if s := slow.Stats(); s != (Stats{}) {
+			t.Errorf("Stats = %+v when nothing is under way, want none", s)
+		}
+	})
+}
+
+// TestStoreClock: rows have the times of the store, whose clock may differ from
+// that of each replica.
+func TestStoreClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		rows := NewMemory()
+		ahead := newTest(t, &farStore{Memory: rows, ahead: 100 * time.Hour})
+		for i := range 3 {
+			d.login(t.Context(), ahead, "bob", fmt.Sprint("w", i), stranger)
+			synctest.Wait()
+		}
+		if got := d.login(t.Context(), ahead, "bob", "right", stranger); got != "429 name 31m0s" {
+			t.Errorf("login = %s, want 429 for 31m", got)
+		}
+		time.Sleep(31 * time.Minute)
+		if got := d.login(t.Context(), ahead, "bob", "right", stranger); got != "200" {
+			t.Errorf("login after it = %s, want 200", got)
+		}
+	})
+}
+
+// TestStoreIsDown: a replica counts for itself with half the limit, and says so
+// once; when the store is back, its rows are what holds.
+func TestStoreIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		store := &farStore{Memory: NewMemory()}
+		var logged bytes.Buffer
+		throttle := New(store, make([]byte, 32), Config{AddressFailures: 30}, slog.New(slog.NewTextHandler(&logged, nil)))
+		defer throttle.Close()
+		try := func(what, password string, from netip.Addr, want string) {
+			t.Helper()
+			if got := d.login(t.Context(), throttle, "bob", password, from); got != want {
+				t.Errorf("%s: login(%q) = %s, want %s", what, password, got, want)
+			}
+			synctest.Wait()
+		}
+		try("before", "right", home, "200")
+		try("before", "w1", home, "401 wrong password")
+		store.setDown(true)
+		try("while it is down", "w1", home, "401 wrong password") // is sent again
+		try("while it is down", "right", home, "200")             // the known place is known still
+		try("while it is down", "w2", home, "401 wrong password")
+		try("while it is down", "w3", home, "429 name 31m0s")
+		try("while it is down", "w4", stranger, "429 name 31m0s")
+		if n := d.arrived(); n != 5 {
+			t.Errorf("%d passwords were sent, want 5", n)
+		}
+		asks := store.asks
+		for range 20 {
+			try("while it rests", "w5", home, "429 name 31m0s")
+		}
+		if store.asks != asks {
+			t.Errorf("the store was asked %d times while it rests, want 0", store.asks-asks)
+		}
+		store.setDown(false)
+		time.Sleep(storeRest)
+		try("when it is back", "w2", home, "401 wrong password")
+		try("when it is back", "w3", home, "401 wrong password")
+		try("when it is back", "w4", home, "401 wrong password")
+		try("when it is back", "w5", home, "429 name 31m0s")
+		if n := strings.Count(logged.String(), "\n"); n != 2 || !strings.Contains(logged.String(), "half the limit") || !strings.Contains(logged.String(), "answers again") {
+			t.Errorf("the log is %s, want one line that it is down and one that it is back", &logged)
+		}
+	})
+}
+
+// TestStoreFailsMeanwhile: what is wrong is known though the store fails between
+// the reservation and the answer.
+func TestStoreFailsMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		store := &farStore{Memory: NewMemory()}
+		throttle := newTest(t, store)
+		a, err := throttle.Begin(t.Context(), d.guess("bob", "w", home))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Reserve(t.Context(), Account{Provider: "corp", Subject: "uuid-bob", State: "s1", Limit: d.limit}); err != nil {
+			t.Fatal(err)
+		}
+		store.setDown(true)
+		a.Settle(Wrong, "wrong password")
+		a.End()
+		synctest.Wait()
+		if got := d.login(t.Context(), throttle, "bob", "w", home); got != "401 wrong password" || d.arrived() != 0 {
+			t.Errorf("login = %s with %d passwords sent, want 401 with none", got, d.arrived())
+		}
+	})
+}
+
+// TestTrips: how often a login turns to the store, the last swap after the
+// answer. A name without an account does as often as one with.
+func TestTrips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		store := &farStore{Memory: NewMemory()}
+		throttle := newTest(t, store)
+		for _, test := range []struct{ what, name, password, want string }{
+			{"the first login from an address", "bob", "right", "2 reads, 2 swaps"},
+			{"another", "bob", "right", "2 reads, 2 swaps"},
+			{"a wrong password", "alice", "w", "2 reads, 2 swaps"},
+			{"the same again", "alice", "w", "2 reads, 0 swaps"},
+			{"a name that does not exist", "nobody", "w", "2 reads, 2 swaps"},
+			{"the same again", "nobody", "w", "2 reads, 0 swaps"},
+		} {
+			d.login(t.Context(), throttle, test.name, test.password, home)
+			synctest.Wait()
+			if got := store.trips(); got != test.want {
+				t.Errorf("%s: %s, want %s", test.what, got, test.want)
+			}
+		}
+	})
+}
+
+// TestBudget: the budget of an address is distinct pairs of name and password,
+// each for ten minutes by itself. A login with a proof is not held by it, nor
+// counted in it; one of a generation's failures are not another's.
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		throttle := newTest(t, NewMemory())
+		office, neighbour := netip.MustParseAddr("2001:db8:1:2::1"), netip.MustParseAddr("2001:db8:1:2:ffff::9")
+		try := func(what, name, password string, from netip.Addr, want string) {
+			t.Helper()
+			if got := d.login(t.Context(), throttle, name, password, from); got != want {
+				t.Errorf("%s = %s, want %s", what, got, want)
+			}
+			synctest.Wait()
+		}
+		try("bob's proof", "bob", "right", office, "200")
+		try("a wrong password at a known place", "bob", "w", office, "401 wrong password")
+		for i := range 30 {
+			try("a failure", fmt.Sprint("nobody", i), "w", []netip.Addr{office, neighbour}[i%2], "401 no such account")
+			if i == 0 {
+				try("the same again", "nobody0", "w", office, "401 no such account")
+				time.Sleep(time.Minute)
+			}
+		}
+		try("one more", "nobody30", "w", neighbour, "429 address 9m0s")
+		try("a newcomer", "alice", "right", neighbour, "429 address 9m0s")
+		try("a person who logged in there", "bob", "right", office, "200")
+		try("the newcomer elsewhere", "alice", "right", home, "200")
+		time.Sleep(9 * time.Minute)
+		try("when the first failure is over", "nobody30", "w", office, "401 no such account")
+		try("one more", "nobody31", "w", office, "429 address 1m0s")
+		throttle.Reload(Config{AddressFailures: 30, Generation: []byte("corrected")})
+		try("after a correction", "alice", "right", neighbour, "200")
+	})
+}
+
+// A token counts for its address alone, and an equal one that was refused a moment
+// ago is refused without asking.
+func TestTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		throttle := newTest(t, NewMemory())
+		refuse := func(token string) string {
+			a, err := throttle.Begin(t.Context(), Guess{Name: "$refresh", Text: "$refresh", Token: "refresh_token", Secret: secret.New(token), Address: home})
+			if err != nil {
+				return status(err)
+			}
+			defer a.End()
+			a.Settle(Wrong, "invalid_grant")
+			return "asked"
+		}
+		for i := range 30 {
+			if got := refuse(fmt.Sprint("token", i)); got != "asked" {
+				t.Errorf("token %d = %s, want asked", i, got)
+			}
+			synctest.Wait()
+			if got := refuse(fmt.Sprint("token", i)); got != "401 invalid_grant" {
+				t.Errorf("token %d again = %s, want 401", i, got)
+			}
+		}
+		if got := refuse("another"); got != "429 address 10m0s" {
+			t.Errorf("one more = %s, want 429", got)
+		}
+		d := newDirectory()
+		if got := d.login(t.Context(), throttle, "bob", "w", stranger); got != "401 wrong password" {
+			t.Errorf("a password elsewhere = %s, want 401", got)
+		}
+	})
+}
+
+// A refusal of an attempt that began before a reload is not cached after it.
+func TestReloadForgetsRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.accounts["bob"].always = ProvedRefused
+		throttle := newTest(t, NewMemory())
+		a, _ := throttle.Begin(t.Context(), d.guess("bob", "right", home))
+		if _, err := a.Reserve(t.Context(), Account{Provider: "corp", Subject: "uuid-bob", State: "s1", Limit: d.limit}); err != nil {
+			t.Fatal(err)
+		}
+		d.login(t.Context(), throttle, "alice", "w", home)
+		throttle.Reload(Config{AddressFailures: 30})
+		a.Settle(ProvedRefused, "our rules")
+		a.End()
+		synctest.Wait()
+		d.accounts["bob"].always = 0
+		if got := d.login(t.Context(), throttle, "bob", "right", home); got != "200" {
+			t.Errorf("after the reload = %s, want 200", got)
+		}
+	})
+}
+
+// A session that is redeemed is a proof of the name that it was made under.
+func TestNoteProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		store := &farStore{Memory: NewMemory()}
+		throttle := newTest(t, store)
+		hasProof := func() bool {
+			a, err := throttle.Begin(t.Context(), d.guess("bob", "w", home))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.End()
+			return a.HasProof()
+		}
+		if hasProof() {
+			t.Error("HasProof before any, want none")
+		}
+		for range 10 {
+			throttle.NoteProof("bob", home)
+			throttle.NoteProof("bob", nowhere)
+			synctest.Wait()
+		}
+		if !hasProof() {
+			t.Error("no proof once a session was redeemed there")
+		}
+		if store.swaps != 1 {
+			t.Errorf("%d writes of ten redemptions, want 1", store.swaps)
+		}
+		time.Sleep(23 * time.Hour)
+		throttle.NoteProof("bob", home)
+		time.Sleep(2 * time.Hour)
+		if !hasProof() {
+			t.Error("no proof two hours after the last redemption")
+		}
+		time.Sleep(22 * time.Hour)
+		if hasProof() {
+			t.Error("a proof a day after the last redemption")
+		}
+	})
+}
+
+// A proof of an account is none of another that has its name by now.
+func TestProofOfAnotherAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		throttle := newTest(t, NewMemory())
+		d.login(t.Context(), throttle, "bob", "right", home)
+		synctest.Wait()
+		d.accounts["bob"] = &person{subject: "uuid-another", password: "other"}
+		for i, want := range []string{"401 wrong password", "401 wrong password", "401 wrong password", "429 name 31m0s"} {
+			if got := d.login(t.Context(), throttle, "bob", fmt.Sprint("w", i), home); got != want {
+				t.Errorf("login %d = %s, want %s", i, got, want)
+			}
+			synctest.Wait()
+		}
+	})
+}
+
+func TestNetworks(t *testing.T) {
+	cfg := Config{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.1.2.3/16"), netip.MustParsePrefix("2001:db8::/32")}}
+	for _, test := range []struct{ address, want string }{
+		{"192.0.2.7", "192.0.2.7"}, {"::ffff:192.0.2.7", "192.0.2.7"}, {"10.2.3.4", "10.0.0.0/8"}, {"10.1.9.9", "10.1.0.0/16"},
+		{"2001:db8:1::1", "2001:db8::/32"}, {"2001:db9:1:2:3::1", "2001:db9:1:2::/64"}, {"fe80::1%eth0", "fe80::/64"},
+	} {
+		if got := cfg.place(netip.MustParseAddr(test.address)); got != test.want {
+			t.Errorf("place(%s) = %s, want %s", test.address, got, test.want)
+		}
+	}
+	if got := cfg.place(netip.Addr{}); got != "" {
+		t.Errorf("place of an unknown address = %q, want none", got)
+	}
+}
+
+// TestMemoryIsBounded: it evicts the row used longest ago.
+func TestMemoryIsBounded(t *testing.T) {
+	m := NewMemory()
+	for i := range maxRows + 10 {
+		row := Row{Key: Mark{byte(i), byte(i >> 8), byte(i >> 16)}, Version: 1}
+		if err := m.SwapWindows(t.Context(), []Change{{Row: row}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, _, _ := m.ReadWindows(t.Context(), []Mark{{9}, {10}})
+	if m.rows.Len() != maxRows || rows[0].Version != 0 || rows[1].Version != 1 {
+		t.Errorf("%d rows are kept, and of the first ones %v, want %d and only the second", m.rows.Len(), rows, maxRows)
+	}
+}
