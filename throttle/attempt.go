@@ -50,7 +50,11 @@ func (a *Attempt) Reserve(ctx context.Context, account Account) (Answer, error) 
 	case answer.Verdict == Ask:
 		a.asking = true
 		a.t.asking.Add(1)
+		a.t.flights.asked(a.flight)
 	default:
+		if a.try.waited {
+			a.t.flights.asked(a.flight)
+		}
 		a.leaveFlight()
 		a.Settle(Unknown, answer.Reason)
 	}
@@ -64,9 +68,9 @@ func (a *Attempt) awaitAndReserve(ctx context.Context) (answer Answer, err error
 	if err != nil {
 		return Answer{}, err
 	}
-	a.try.cached, _ = a.t.refusals.find(a.try.secret, a.try.state)
+	a.recall()
 	for poll := pollFirst; ; poll = min(2*poll, pollLast) {
-		if err := a.rows.read(ctx); err != nil {
+		if err := a.rows.readWritten(ctx); err != nil {
 			return Answer{}, err
 		}
 		answer, err := a.tryReserve(ctx)
@@ -96,6 +100,7 @@ func (a *Attempt) setAccount(account Account) {
 	if account.State != "" {
 		a.try.state = m.Mark("state", string(key[:]), account.State)
 	}
+	a.try.generation = m.Mark("generation", string(a.cfg.Generation), string(a.try.state[:]))
 }
 
 // accountKey is the key of the window of an account: where its subject is not
@@ -132,7 +137,7 @@ func (a *Attempt) tryReserve(ctx context.Context) (answer Answer, err error) {
 // It takes as many trips to the store as Reserve, so that their number does not
 // tell which names exist.
 func (a *Attempt) ReserveName(ctx context.Context) error {
-	if err := a.rows.read(ctx); err != nil {
+	if err := a.rows.readWritten(ctx); err != nil {
 		return err
 	}
 	return a.rows.update(ctx, func(now time.Time) ([]Change, error) {
@@ -230,29 +235,34 @@ func (a *Attempt) windowChanges(before, after windows) (changes []Change) {
 	return changes
 }
 
-// Settle writes what became of the password, after it has returned. Reason goes
+// Settle writes what became of the password: what is kept before it returns, so
+// that the next login knows; what is removed, and a proof, after it. Reason goes
 // with a refusal, and is what an equal password hears that is refused without
 // asking; of more than 200 bytes it is cut. An attempt that reserved no entry
-// counts for its address alone, one of Unknown as well; one that is not settled
-// is MayHaveArrived.
+// counts for its address alone; one that is not settled is MayHaveArrived.
 func (a *Attempt) Settle(o Outcome, reason string) {
 	if a.over {
 		return
 	}
 	a.over = true
+	defer a.leave()
 	reason = reason[:min(len(reason), maxReason)]
 	if o.is401() && reason == "" {
 		reason = "refused"
 	}
 	a.cacheRefusal(o, reason)
+	write := func(ctx context.Context) {
+		// Where it cannot be written, the lease of the entry expires.
+		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.settled(now, o, reason) })
+	}
+	if o != Proved && o != NotSent {
+		run(write)
+		return
+	}
 	if o == Proved && a.flight != nil {
 		a.t.flights.proved(a.flight)
 	}
-	a.t.writes.do(func(ctx context.Context) {
-		defer a.leave()
-		// Where it cannot be written, the lease of the entry expires.
-		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.settled(now, o, reason) })
-	})
+	a.t.writes.do(a.rows.used(), write)
 }
 
 // maxReason bounds the reason of a refusal, in bytes.
@@ -268,14 +278,31 @@ func (a *Attempt) cacheRefusal(o Outcome, reason string) {
 		return
 	}
 	r := refusal{a.try.name, a.try.state, reason, time.Now().Add(refusalTTL)}
-	isCurrent := func() bool { return a.t.cfg.Load() == a.cfg } // or a reload may have cured it
 	if a.asking {
-		a.t.refusals.put(a.try.secret, r, isCurrent)
+		a.t.refusals.put(a.try.secret, r, a.isCurrent)
 	}
 	if stateless {
-		a.t.refusals.put(a.text, r, isCurrent)
+		a.t.refusals.put(a.text, r, a.isCurrent)
 	}
 }
+
+// recall looks for a refusal of the password in the cache of the process, where
+// it may have come under another name.
+func (a *Attempt) recall() {
+	r, ok := a.t.refusals.find(a.try.secret, a.try.state)
+	if !ok {
+		return
+	}
+	a.try.cached = r.reason
+	if a.try.state == (Mark{}) {
+		r.name = a.try.name
+		a.t.refusals.put(a.text, r, a.isCurrent)
+	}
+}
+
+// isCurrent reports whether no reload came since the attempt began, which may
+// have mended what it was refused for.
+func (a *Attempt) isCurrent() bool { return a.t.cfg.Load() == a.cfg }
 
 // settled are the changes that an outcome makes.
 func (a *Attempt) settled(now time.Time, o Outcome, reason string) (changes []Change, err error) {

@@ -22,13 +22,14 @@ type flightKey struct{ account, secret Mark }
 type flight struct {
 	key   flightKey
 	refs  int           // attempts that are part of it
+	asked bool          // a provider was asked, by one of them or for another process
 	right bool          // it was proved: attempts that come now need not wait
 	done  chan struct{} // closed once it was proved, or is over
 }
 
 // join returns the flight of a password, of which the attempt is a part from then
-// on. Joined says that an equal one was proved, waited that one had to be waited
-// for and was not.
+// on. Joined says that an equal one was proved; waited, that a provider was asked
+// about an equal one meanwhile, which was not.
 func (f *flights) join(ctx context.Context, key flightKey) (part *flight, joined, waited bool, err error) {
 	for {
 		part, right, wait := f.tryJoin(key, joined)
@@ -40,8 +41,8 @@ func (f *flights) join(ctx context.Context, key flightKey) (part *flight, joined
 		case <-ctx.Done():
 			return nil, false, false, fmt.Errorf("wait for the same login: %w", context.Cause(ctx))
 		}
-		joined = part.right // which does not change once done is closed
-		waited = !joined
+		joined = part.right // neither changes once done is closed
+		waited = part.asked && !joined
 	}
 }
 
@@ -78,6 +79,14 @@ func (f *flights) proved(part *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	part.prove()
+}
+
+// asked notes that a provider is asked about the password, or was by another
+// process while the flight waited.
+func (f *flights) asked(part *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	part.asked = true
 }
 
 // leave ends an attempt's part of a flight.

@@ -63,7 +63,7 @@ func (t *Throttle) NoteProof(name string, address netip.Addr) {
 	if !t.noted.isDue(key) {
 		return
 	}
-	t.writes.try(func(ctx context.Context) {
+	t.writes.try([]Mark{key}, func(ctx context.Context) {
 		r := rows{t: t}
 		r.keys[proofRow] = key
 		if r.read(ctx) != nil {

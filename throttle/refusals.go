@@ -32,15 +32,12 @@ type refusal struct {
 
 func newRefusals() *refusals { return &refusals{cache: lru.New[Mark, refusal](maxRefusals)} }
 
-// find returns the reason of a refusal in the same state of the account.
-func (r *refusals) find(key, state Mark) (reason string, ok bool) {
+// find returns a refusal in the same state of the account.
+func (r *refusals) find(key, state Mark) (found refusal, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found, ok := r.cache.Get(key)
-	if !ok || found.state != state || !time.Now().Before(found.until) {
-		return "", false
-	}
-	return found.reason, true
+	found, ok = r.cache.Get(key)
+	return found, ok && found.state == state && time.Now().Before(found.until)
 }
 
 // put caches a refusal, unless it is not current by now.

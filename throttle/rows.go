@@ -30,15 +30,28 @@ type rows struct {
 // clock is the store's clock.
 func (r *rows) clock() time.Time { return r.now.Add(time.Since(r.readAt)) }
 
-// read reads all rows. The error is one of ctx.
-func (r *rows) read(ctx context.Context) error {
-	var keys []Mark
-	var indices []int
-	for i, key := range r.keys {
+// used returns the keys of the rows that the attempt has.
+func (r *rows) used() (keys []Mark) {
+	for _, key := range r.keys {
 		if key != (Mark{}) {
-			keys, indices = append(keys, key), append(indices, i)
+			keys = append(keys, key)
 		}
 	}
+	return keys
+}
+
+// readWritten reads all rows, once this process has written what it was to write
+// of them. The error is one of ctx.
+func (r *rows) readWritten(ctx context.Context) error {
+	if err := r.t.writes.wait(ctx, r.used()); err != nil {
+		return err
+	}
+	return r.read(ctx)
+}
+
+// read reads all rows. The error is one of ctx.
+func (r *rows) read(ctx context.Context) error {
+	keys := r.used()
 	if len(keys) == 0 { // a token from an unknown address
 		r.now, r.readAt = time.Now(), time.Now()
 		return nil
@@ -53,8 +66,10 @@ func (r *rows) read(ctx context.Context) error {
 		return err
 	}
 	r.now, r.readAt = now, time.Now()
-	for i, index := range indices {
-		r.last[index] = found[i]
+	for i, key := range r.keys {
+		if key != (Mark{}) {
+			r.last[i], found = found[0], found[1:]
+		}
 	}
 	return nil
 }

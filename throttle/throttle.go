@@ -157,7 +157,7 @@ func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 		flights:  flights{underWay: make(map[flightKey]*flight)},
 		refusals: newRefusals(),
 		noted:    notedProofs{cache: lru.New[Mark, time.Time](maxNotedProofs)},
-		writes:   writes{slots: make(chan struct{}, maxWrites)},
+		writes:   newWrites(),
 	}
 	t.cfg.Store(&cfg)
 	return t
@@ -209,10 +209,10 @@ func (a *Attempt) enter(ctx context.Context) error {
 
 // look reads the rows of a login, and holds it to them.
 func (a *Attempt) look(ctx context.Context) error {
-	if reason, ok := a.t.refusals.find(a.text, Mark{}); ok {
-		return &Refused{reason}
+	if r, ok := a.t.refusals.find(a.text, Mark{}); ok {
+		return &Refused{r.reason}
 	}
-	if err := a.rows.read(ctx); err != nil {
+	if err := a.rows.readWritten(ctx); err != nil {
 		return err
 	}
 	_, err := a.admit(a.rows.clock())

@@ -32,7 +32,7 @@ type entry struct {
 	taken  time.Time // when it was sent to the provider, or refused without that
 	kind   kind
 	count  int    // how many failures the provider may have counted
-	state  Mark   // of the account, when it was answered
+	state  Mark   // of the account and, but for a wrong password, of the configuration
 	reason string // of a refusal
 
 	holder int64     // the attempt that is proving it, 0 where none is
@@ -189,12 +189,13 @@ type try struct {
 	nameLimit    Limit
 	secret       Mark // the password, in the window of the account
 	state        Mark // of the account
+	generation   Mark // of the account's state and the configuration
 	accountLimit Limit
 
 	holder int64  // of the lease it takes
 	proved bool   // its address has a proof
 	joined bool   // an equal one that is still under way was proved
-	waited bool   // for the lease of an equal one
+	waited bool   // for the answer to an equal one
 	cached string // reason of the refusal of an equal one, within refusalTTL
 }
 
@@ -255,7 +256,7 @@ func (w windows) verdict(t *try) (Answer, error) {
 	case t.cached != "":
 		return Answer{Repeat, t.cached}, nil
 	case e == nil:
-		if inName := w.name.find(t.nameSecret); t.waited && inName != nil && inName.kind == refused && inName.reason != "" {
+		if inName := w.name.find(t.nameSecret); inName != nil && t.heard(inName) {
 			return Answer{Repeat, inName.reason}, nil // it was right, and refused by our own rules
 		}
 		switch {
@@ -271,12 +272,16 @@ func (w windows) verdict(t *try) (Answer, error) {
 		return Answer{Verdict: Ask}, nil
 	case e.kind == lost && w.account.weight() >= room:
 		return Answer{}, ErrUnanswered
-	case e.kind == lost, e.state != t.state:
-		return Answer{Verdict: Ask}, nil
-	case e.kind == wrong, t.waited && e.reason != "":
+	case e.kind == wrong && e.state == t.state, t.heard(e):
 		return Answer{Repeat, e.reason}, nil
 	}
 	return Answer{Verdict: Ask}, nil
+}
+
+// heard reports whether an entry has the refusal that the try has waited for, in
+// the same state of the account and of the configuration.
+func (t *try) heard(e *entry) bool {
+	return t.waited && e.kind == refused && e.reason != "" && e.state == t.generation
 }
 
 // reserveName takes an entry in the window of the name, for a password that no
@@ -327,8 +332,11 @@ func settle(w windows, t *try, o Outcome, reason string, asked time.Time) window
 		inAccount.taken = asked
 		inAccount.loseAnswer()
 	}
-	if o == Wrong || o == OtherRefusal {
+	switch inName.state = t.generation; o {
+	case Wrong:
 		inAccount.state = t.state
+	case OtherRefusal:
+		inAccount.state = t.generation
 	}
 	for _, e := range []*entry{inName, inAccount} {
 		if e.holder == t.holder {

@@ -80,7 +80,7 @@ func TestReserve(t *testing.T) {
 		{"wrong in another state, in a full window", nil, []entry{inWindow(1, wrong, 1), w2, w3}, ofState, "ask", "1 unasked x0 leased 7", "1 wrong leased 7, 2 wrong, 3 wrong"},
 		{"refused for another reason", nil, []entry{inWindow(1, refused, 1)}, nil, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
 		{"refused for another reason while it waited", nil, []entry{inWindow(1, refused, 1)}, waited, "repeat first", "1 refused", "1 refused"},
-		{"the same, in another state", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.waited, t.state = true, Mark{5} }, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
+		{"the same, in another state or by another configuration", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.waited, t.generation = true, Mark{5} }, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
 		{"refused by our own rules while it waited", []entry{inWindow(1, refused, 1)}, nil, waited, "repeat first", "1 refused", ""},
 		{"refused a moment ago", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.cached = "cached" }, "repeat cached", "1 refused", "1 refused"},
 		{"may have arrived, with room for one more", nil, []entry{inWindow(1, lost, 2)}, nil, "ask", "1 unasked x0 leased 7", "1 lost x2 leased 7"},
@@ -139,12 +139,14 @@ func TestSettle(t *testing.T) {
 			theirs: {leasedTo(8, inWindow(1, unasked, 0)), leasedTo(8, inWindow(1, unasked, 0))},
 		}[test.entries]
 		w := windows{window{[]entry{first[0], inWindow(2, refused, 1)}}, window{[]entry{first[1], inWindow(2, wrong, 1)}}}
-		after := settle(w, tryOf(func(t *try) { t.state = Mark{5} }), test.outcome, "why", noon)
+		after := settle(w, tryOf(func(t *try) { t.state, t.generation = Mark{5}, Mark{6} }), test.outcome, "why", noon)
 		if after.name.shown() != test.names || after.account.shown() != test.after {
 			t.Errorf("outcome %d, %s: windows are %q and %q, want %q and %q", test.outcome, test.entries, after.name.shown(), after.account.shown(), test.names, test.after)
 		}
-		if e := after.account.find(Mark{1}); e != nil && (test.outcome == Wrong || test.outcome == OtherRefusal) && (e.state != Mark{5} || e.reason != "why") {
-			t.Errorf("outcome %d: the entry is %+v, want the state and the reason in it", test.outcome, e)
+		if want := map[Outcome]Mark{Wrong: {5}, OtherRefusal: {6}}[test.outcome]; want != (Mark{}) {
+			if e := after.account.find(Mark{1}); e.state != want || e.reason != "why" {
+				t.Errorf("outcome %d: the entry is %+v, want state %v and the reason in it", test.outcome, e, want[0])
+			}
 		}
 	}
 }

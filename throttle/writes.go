@@ -2,45 +2,97 @@ package throttle
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
 
 const (
-	// writeLimit is how long a write after an answer may take.
+	// writeLimit is how long a write may take once the outcome is known.
 	writeLimit = 2 * time.Second
 
-	// maxWrites is how many of them are under way at once. What comes beyond it
-	// is written before the answer, so that they cannot pile up.
+	// maxWrites is how many writes are under way at once after their answers.
+	// What comes beyond it is written before the answer, so that they cannot
+	// pile up.
 	maxWrites = 256
 )
 
 // writes are the writes after answers, each in a goroutine, which close waits
-// for.
+// for. An attempt reads a row only once those that were to be written before are
+// done (read-your-writes within the process).
 type writes struct {
 	slots     chan struct{}
 	closeOnce sync.Once
+
+	mu      sync.Mutex
+	pending map[Mark][]chan struct{} // of each row that is to be written; closed when it is
 }
 
-// do runs a write in a goroutine or, where too many are under way, here.
-func (w *writes) do(write func(context.Context)) {
-	if !w.try(write) {
+func newWrites() writes {
+	return writes{slots: make(chan struct{}, maxWrites), pending: make(map[Mark][]chan struct{})}
+}
+
+// do runs a write of rows in a goroutine or, where too many are under way, here.
+func (w *writes) do(keys []Mark, write func(context.Context)) {
+	if !w.try(keys, write) {
 		run(write)
 	}
 }
 
-// try runs a write in a goroutine, unless too many are under way.
-func (w *writes) try(write func(context.Context)) bool {
+// try runs a write of rows in a goroutine, unless too many are under way.
+func (w *writes) try(keys []Mark, write func(context.Context)) bool {
 	select {
 	case w.slots <- struct{}{}:
 	default:
 		return false
 	}
+	written := w.begin(keys)
 	go func() {
 		defer func() { <-w.slots }()
+		defer w.end(keys, written)
 		run(write)
 	}()
 	return true
+}
+
+func (w *writes) begin(keys []Mark) (written chan struct{}) {
+	written = make(chan struct{})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, key := range keys {
+		w.pending[key] = append(w.pending[key], written)
+	}
+	return written
+}
+
+func (w *writes) end(keys []Mark, written chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, key := range keys {
+		w.pending[key] = slices.DeleteFunc(w.pending[key], func(c chan struct{}) bool { return c == written })
+		if len(w.pending[key]) == 0 {
+			delete(w.pending, key)
+		}
+	}
+	close(written)
+}
+
+// wait waits until what is to be written of rows by now is.
+func (w *writes) wait(ctx context.Context, keys []Mark) error {
+	var all []chan struct{}
+	w.mu.Lock()
+	for _, key := range keys {
+		all = append(all, w.pending[key]...)
+	}
+	w.mu.Unlock()
+	for _, written := range all {
+		select {
+		case <-written:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 func run(write func(context.Context)) {

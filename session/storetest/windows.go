@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -300,4 +301,39 @@ func testUnlock(t *testing.T, s Throttling, again func() Throttling) {
 	check(t, "windows that were emptied", emptied, 2)
 	check(t, "asked after it", wrong(t, all[1], "bob", "another", 1), true)
 	check(t, "asked about alice, whose name is full still", wrong(t, all[1], "alice", "another", 1), false)
+}
+
+// BenchmarkThrottle reports the median time that logins by a right and by a wrong
+// password spend in a throttle on a store, until the answer and until all is
+// written.
+func BenchmarkThrottle(b *testing.B, s throttle.Store) {
+	limit := throttle.Limit{Passwords: 50, Window: time.Minute}
+	for name, outcome := range map[string]throttle.Outcome{"right": throttle.Proved, "wrong": throttle.Wrong} {
+		b.Run(name, func(b *testing.B) {
+			r := throttle.New(s, make([]byte, 32), throttle.Config{AddressFailures: 1000}, slog.New(slog.DiscardHandler))
+			var answered, written []time.Duration
+			for i := 0; b.Loop(); i++ {
+				began := time.Now()
+				user := fmt.Sprint(name, i)
+				a, err := r.Begin(b.Context(), throttle.Guess{Name: user, Text: user, Secret: secret.New("password"), Address: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), Limit: limit})
+				if err == nil {
+					_, err = a.Reserve(b.Context(), throttle.Account{Provider: "corp", Subject: user, Limit: limit})
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				answered = append(answered, time.Since(began))
+				a.Settle(outcome, "")
+				for r.Stats().Asking > 0 {
+					time.Sleep(10 * time.Microsecond)
+				}
+				written = append(written, time.Since(began))
+			}
+			r.Close()
+			for unit, all := range map[string][]time.Duration{"µs-until-answer": answered, "µs-until-written": written} {
+				slices.Sort(all)
+				b.ReportMetric(float64(all[len(all)/2].Microseconds()), unit)
+			}
+		})
+	}
 }
