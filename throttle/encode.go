@@ -50,6 +50,9 @@ func decodeWindow(body []byte) (window, error) {
 		r.mark(&e.state)
 		e.kind = kind(r.byte())
 		e.count = int(r.uvarint())
+		if e.kind > lost || e.count < 0 {
+			r.fail()
+		}
 		e.taken = r.time()
 		e.holder = r.varint()
 		e.lease = r.time()

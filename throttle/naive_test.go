@@ -2,108 +2,136 @@ package throttle
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
 
 // naive is the rule of the windows as DESIGN tells it, written without entries
-// and leases: it keeps all that ever happened, and works out from that what holds
+// and leases: it keeps all that ever happened, and replays that to know what holds
 // now.
 type naive struct {
 	limit  Limit
 	events []event
 }
 
-// event is a password that was sent, with its outcome once there is one, or one
-// that was refused without being sent.
+// event is something that happened to a password.
 type event struct {
 	password byte
-	at       time.Time // of sending
-	settled  time.Time // zero while it is under way
-	outcome  Outcome   // 0 while it is under way
+	at       time.Time
+	what     what
+	asked    time.Time // of an outcome
 	state    byte
-	unsent   bool // refused without sending
 }
 
-// known is what the naive rule knows of a password.
+// what happened: an outcome, or one of these.
+type what = Outcome
+
+const (
+	sent   what = 100 // to the provider
+	unsent what = 101 // it was refused without that
+)
+
+// known is what is known of a password.
 type known struct {
 	sent     time.Time
-	outcome  Outcome // the last of Wrong, OtherRefusal, ProvedRefused, MayHaveArrived; 0 for none
+	outcome  Outcome // the last answer, 0 for none
 	failures int     // that the provider may have counted
 	state    byte
-	underWay bool
+	underWay time.Time // since when; zero where it is not
 }
 
-// failures replays what happened to the window of the account, or of the name.
-func (n *naive) replay(now time.Time, ofName bool) map[byte]*known {
-	window := map[byte]*known{}
-	quiet := n.limit.Window + time.Minute
-	clearAt := func(t time.Time) {
-		var youngest time.Time
-		for _, k := range window {
-			if k.sent.After(youngest) {
-				youngest = k.sent
-			}
-		}
-		if !t.Before(youngest.Add(quiet)) {
-			clear(window)
+// window is what is known of the passwords of an account, or of a name.
+type naiveWindow map[byte]*known
+
+// at brings a window to a time.
+func (w naiveWindow) at(now time.Time, quiet time.Duration, ofName bool) {
+	var youngest time.Time
+	for password, k := range w {
+		if asked := k.underWay; !asked.IsZero() && !now.Before(asked.Add(leaseTTL)) {
+			w.happens(event{password: password, what: MayHaveArrived, asked: asked}, ofName)
 		}
 	}
+	for _, k := range w {
+		for _, t := range []time.Time{k.sent, k.underWay} {
+			if t.After(youngest) {
+				youngest = t
+			}
+		}
+	}
+	if !now.Before(youngest.Add(quiet)) {
+		clear(w)
+	}
+}
+
+func (w naiveWindow) happens(e event, ofName bool) {
+	k, was := w[e.password], w[e.password] != nil
+	if !was {
+		k = &known{sent: e.at}
+		if e.what < sent {
+			k.sent = e.asked
+		}
+	}
+	kept := true
+	switch e.what {
+	case sent:
+		k.underWay = e.at
+	case unsent:
+		if kept = was || ofName; ofName {
+			k.outcome, k.failures = Wrong, 1
+		}
+	case Proved:
+		kept = false
+	case ProvedRefused:
+		kept = ofName
+	case NotSent:
+		kept = k.outcome != 0
+	case MayHaveArrived:
+		if ofName {
+			kept = k.outcome != 0
+		} else {
+			k.outcome, k.failures, k.sent = MayHaveArrived, k.failures+1, e.asked
+		}
+	}
+	switch e.what {
+	case Wrong, OtherRefusal, ProvedRefused:
+		if k.outcome == 0 || k.outcome == MayHaveArrived {
+			k.failures++
+		}
+		if k.outcome, k.state = e.what, e.state; e.what != OtherRefusal {
+			k.sent = e.asked
+		}
+	}
+	if e.what < sent {
+		k.underWay = time.Time{}
+	}
+	if kept {
+		w[e.password] = k
+	} else {
+		delete(w, e.password)
+	}
+}
+
+func (n *naive) replay(now time.Time, ofName bool) naiveWindow {
+	w, quiet := naiveWindow{}, n.limit.Window+time.Minute
 	for _, e := range n.events {
-		clearAt(e.at)
-		k, was := window[e.password], window[e.password] != nil
-		if !was {
-			k = &known{sent: e.at}
-			window[e.password] = k
-		}
-		before := *k
-		outcome := e.outcome
-		if outcome == 0 && !now.Before(e.at.Add(leaseTTL)) {
-			outcome = MayHaveArrived
-		}
-		switch {
-		case e.unsent:
-			if ofName {
-				k.outcome, k.failures = Wrong, 1
-			} else if !was {
-				delete(window, e.password)
-			}
-		case outcome == 0:
-			k.underWay = true
-			if e.at.After(k.sent) {
-				k.sent = e.at
-			}
-		case outcome == Proved, outcome == ProvedRefused && !ofName:
-			delete(window, e.password)
-		case outcome == NotSent, outcome == MayHaveArrived && ofName:
-			if !was {
-				delete(window, e.password)
-			} else {
-				*k = before
-			}
-		case outcome == MayHaveArrived:
-			k.sent, k.outcome, k.failures = e.at, MayHaveArrived, before.failures+1
-		default:
-			if outcome == Wrong || !was || ofName && outcome == ProvedRefused {
-				k.sent = e.at
-			}
-			if before.outcome == 0 || before.outcome == MayHaveArrived {
-				k.failures = before.failures + 1
-			}
-			k.outcome, k.state = outcome, e.state
-		}
+		w.at(e.at, quiet, ofName)
+		w.happens(e, ofName)
 	}
-	clearAt(now)
-	return window
+	w.at(now, quiet, ofName)
+	return w
 }
 
-func total(window map[byte]*known, only Outcome) (n int) {
-	for _, k := range window {
+// total returns how many failures the provider may have counted, of one outcome
+// or of all.
+func (w naiveWindow) total(only Outcome) (n int) {
+	for _, k := range w {
 		if only != 0 && k.outcome != only {
 			continue
 		}
 		n += k.failures
-		if k.underWay && (k.outcome == 0 || k.outcome == MayHaveArrived) {
+		if !k.underWay.IsZero() && (k.outcome == 0 || k.outcome == MayHaveArrived) {
 			n++
 		}
 	}
@@ -117,22 +145,22 @@ func (n *naive) verdict(now time.Time, password, state byte, proved bool) string
 		room--
 	}
 	name, account := n.replay(now, true), n.replay(now, false)
-	if name[password] == nil && total(name, 0) >= room {
+	if name[password] == nil && name.total(0) >= room {
 		return "429"
 	}
 	k := account[password]
 	switch {
-	case k == nil && total(account, 0) < room:
+	case k == nil && account.total(0) < room:
 		return "ask"
-	case k == nil && total(account, MayHaveArrived) >= room:
+	case k == nil && account.total(MayHaveArrived) >= room:
 		return "503"
 	case k == nil:
 		return "full"
-	case k.underWay:
+	case !k.underWay.IsZero():
 		return "wait"
 	case k.outcome == Wrong && k.state == state:
 		return "repeat"
-	case k.outcome == MayHaveArrived && total(account, 0) >= room:
+	case k.outcome == MayHaveArrived && account.total(0) >= room:
 		return "503"
 	}
 	return "ask"
@@ -168,9 +196,9 @@ type game struct {
 }
 
 type attemptOf struct {
-	try   try
-	asked time.Time
-	event int
+	try      try
+	asked    time.Time
+	password byte
 }
 
 func (g *game) try(password byte, proved bool) try {
@@ -196,16 +224,22 @@ func (g *game) guess(password byte, proved bool) {
 		got = "wait"
 	}
 	if want := g.naive.verdict(g.now, password, g.state, proved); got != want {
-		g.t.Fatalf("at %v: password %d is %q, want %q\nnaive: %+v\nwindows: %s; %s", g.now.Sub(noon), password, got, want, g.naive.events, g.windows.name.shown(), g.windows.account.shown())
+		var story strings.Builder
+		for _, e := range g.naive.events {
+			fmt.Fprintf(&story, "%v: password %d, %d in state %d\n", e.at.Sub(noon), e.password, e.what, e.state)
+		}
+		g.t.Fatalf("at %v: password %d is %q, want %q; windows: %s; %s\n%s", g.now.Sub(noon), password, got, want, g.at().name.shown(), g.at().account.shown(), &story)
 	}
 	if err != nil {
 		return
 	}
 	g.windows = after
-	g.naive.events = append(g.naive.events, event{password: password, at: g.now, unsent: got != "ask"})
+	e := event{password: password, at: g.now, what: unsent}
 	if got == "ask" {
-		g.underWay = append(g.underWay, attemptOf{t, g.now, len(g.naive.events) - 1})
+		e.what = sent
+		g.underWay = append(g.underWay, attemptOf{t, g.now, password})
 	}
+	g.naive.events = append(g.naive.events, e)
 }
 
 // settle ends an attempt that is under way.
@@ -220,8 +254,7 @@ func (g *game) settle(i int, o Outcome) {
 		return // no login takes as long
 	}
 	g.windows = settle(g.at(), &a.try, o, "why", a.asked)
-	e := &g.naive.events[a.event]
-	e.outcome, e.settled, e.state = o, g.now, a.try.state[0]
+	g.naive.events = append(g.naive.events, event{a.password, g.now, o, a.asked, a.try.state[0]})
 	switch o {
 	case Wrong, MayHaveArrived:
 		g.arrive(a.asked)
@@ -236,7 +269,7 @@ func (g *game) arrive(at time.Time) {
 		at = g.directory.last
 	}
 	if g.directory.fail(at); g.directory.count > g.limit.Passwords {
-		g.t.Fatalf("at %v the directory counts %d failures, want at most %d\nnaive: %+v", g.now.Sub(noon), g.directory.count, g.limit.Passwords, g.naive.events)
+		g.t.Fatalf("at %v the directory counts %d failures, want at most %d", g.now.Sub(noon), g.directory.count, g.limit.Passwords)
 	}
 }
 
