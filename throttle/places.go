@@ -7,19 +7,19 @@ import (
 )
 
 const (
-	// placeAtOnce is how many logins from one place are tried at once. An
-	// address's budget is read before a provider is asked and written after,
-	// so that this is also by how many it can be overdrawn.
+	// placeAtOnce is how many logins from one place are tried at once. The
+	// budget of an address is read before a provider is asked and written
+	// after, so that this is also by how many it can be overdrawn.
 	placeAtOnce = 16
 
-	// placeWaits is how many more wait for their turn. Whoever comes beyond it
-	// is told to come again, so that no single place takes all the room there
-	// is for logins.
+	// placeWaits is how many more wait for their turn. Those beyond it get a
+	// [RetryAfter], so that no single place takes all the room for logins.
 	placeWaits = 256
 )
 
-// places let so many logins from one place through at once, the others in the
-// order in which they came. Whoever was proved at the place is not held up by it.
+// places are semaphores, one for each place: they limit the logins from it at
+// once, and queue the others in the order in which they came (FIFO). A login with
+// a proof takes no part.
 type places struct {
 	mu       sync.Mutex
 	underWay map[string]*place // bounded by the logins that the caller has under way at once
@@ -45,7 +45,7 @@ func (p *places) hasRoom(at string) bool {
 		p.underWay[at] = here
 	}
 	if here.inside >= placeAtOnce {
-		return false // and only then does anybody wait
+		return false // and only then is there a queue
 	}
 	here.inside++
 	return true
@@ -105,7 +105,7 @@ func (p *places) leave(at string) {
 	defer p.mu.Unlock()
 	here := p.underWay[at]
 	if len(here.waiting) > 0 {
-		close(here.waiting[0]) // whoever waits takes over the place inside
+		close(here.waiting[0]) // it takes the slot over
 		here.waiting = here.waiting[1:]
 		return
 	}

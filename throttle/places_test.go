@@ -29,12 +29,12 @@ func TestPlacesGiveUp(t *testing.T) {
 	select {
 	case <-turn:
 	default:
-		t.Error("nobody's turn came when somebody left")
+		t.Error("no turn came when a login left")
 	}
 	for range placeAtOnce {
 		p.leave(at)
 	}
 	if len(p.underWay) != 0 {
-		t.Errorf("%v is kept when nobody is under way, want nothing", p.underWay)
+		t.Errorf("%v is kept when no login is under way, want nothing", p.underWay)
 	}
 }

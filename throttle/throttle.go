@@ -25,10 +25,11 @@
 //
 // Three limits hold an attempt. The name window counts distinct passwords of a
 // login name, whether it exists or not; the account window, those that may have
-// reached the provider; the address budget, failures from one address. The rule
-// of a window is a pure function (window.go). A window is a row of a [Store],
-// which is swapped only if it has not changed since it was read, so that
-// replicas which share the store share the limit.
+// reached the provider; the address budget, failures from one address. The rules
+// are pure functions (rule.go, budget.go). A window is a row of a [Store], which is
+// swapped only if it has not changed since it was read (compare-and-swap), so that
+// replicas which share the store share the limit. While the store does not answer
+// each replica counts for itself, with half the limit.
 //
 // A proof (login name and address) says that the person logged in there within a
 // day: the address budget does not hold the login then, and one entry more of

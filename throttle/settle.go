@@ -1,0 +1,135 @@
+package throttle
+
+import (
+	"context"
+	"time"
+)
+
+// Settle writes what became of the password: what is kept before it returns, so
+// that the next login knows; what is removed, and a proof, after it. Reason goes
+// with a refusal, and is what an equal password hears that is refused without
+// asking; of more than 200 bytes it is cut. An attempt that reserved no entry
+// counts for its address alone; one that is not settled is MayHaveArrived.
+func (a *Attempt) Settle(o Outcome, reason string) {
+	if a.over {
+		return
+	}
+	a.over = true
+	defer a.leave()
+	reason = reason[:min(len(reason), maxReason)]
+	if o.is401() && reason == "" {
+		reason = "refused"
+	}
+	a.cacheRefusal(o, reason)
+	write := func(ctx context.Context) {
+		// Where it cannot be written, the lease of the entry expires.
+		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.settled(now, o, reason) })
+	}
+	if o != Proved && o != NotSent {
+		run(write)
+		return
+	}
+	if o == Proved && a.flight != nil {
+		a.t.flights.proved(a.flight)
+	}
+	a.t.writes.do(a.rows.used(), write)
+}
+
+// maxReason bounds the reason of a refusal, in bytes.
+const maxReason = 200
+
+// cacheRefusal puts a refusal into the cache of the process, for the account and,
+// where no state of that could tell that the refusal no longer holds, for the
+// guess. A wrong password is cached only in that case: the window of the account
+// has it with its state.
+func (a *Attempt) cacheRefusal(o Outcome, reason string) {
+	stateless := a.try.state == (Mark{})
+	if !a.asking && !a.isToken || !(o == ProvedRefused || o == OtherRefusal || o == Wrong && stateless) {
+		return
+	}
+	r := refusal{a.try.name, a.try.state, reason, time.Now().Add(refusalTTL)}
+	if a.asking {
+		a.t.refusals.put(a.try.secret, r, a.isCurrent)
+	}
+	if stateless {
+		a.t.refusals.put(a.text, r, a.isCurrent)
+	}
+}
+
+// recall looks for a refusal of the password in the cache of the process, where
+// it may have come under another name.
+func (a *Attempt) recall() {
+	r, ok := a.t.refusals.find(a.try.secret, a.try.state)
+	if !ok {
+		return
+	}
+	a.try.cached = r.reason
+	if a.try.state == (Mark{}) {
+		r.name = a.try.name
+		a.t.refusals.put(a.text, r, a.isCurrent)
+	}
+}
+
+// isCurrent reports whether no reload came since the attempt began, which may
+// have mended what it was refused for.
+func (a *Attempt) isCurrent() bool { return a.t.cfg.Load() == a.cfg }
+
+// settled are the changes that an outcome makes.
+func (a *Attempt) settled(now time.Time, o Outcome, reason string) (changes []Change, err error) {
+	if a.asking {
+		before, err := a.windows(now)
+		if err != nil {
+			return nil, err
+		}
+		changes = a.windowChanges(before, settle(before, &a.try, o, reason, a.asked))
+	}
+	switch {
+	case a.place == "" || a.try.proved && o != Proved:
+		return changes, nil
+	case o.is401():
+		b, err := a.budget(now)
+		if err != nil {
+			return nil, err
+		}
+		if b, isNew := b.add(a.pair, now, a.cfg.AddressFailures); isNew {
+			changes = append(changes, a.rows.change(budgetRow, b.encode(), b.expires()))
+		}
+	case o == Proved && !a.isToken && a.rows.proofIsDue(now):
+		changes = append(changes, a.rows.prove(now))
+	}
+	return changes, nil
+}
+
+// End ends the attempt, settled or not. It may be called again.
+func (a *Attempt) End() {
+	if a.asking {
+		a.Settle(MayHaveArrived, "")
+	}
+	if !a.over {
+		a.over = true
+		a.leave()
+	}
+}
+
+// leave ends what the attempt has in this process.
+func (a *Attempt) leave() {
+	if a.asking {
+		a.t.asking.Add(-1)
+	}
+	a.leaveFlight()
+	a.leavePlace()
+}
+
+func (a *Attempt) leaveFlight() {
+	if a.flight != nil {
+		a.t.flights.leave(a.flight)
+		a.flight = nil
+	}
+}
+
+func (a *Attempt) leavePlace() {
+	if a.inside {
+		a.t.places.leave(a.place)
+		a.inside = false
+	}
+}
