@@ -37,10 +37,11 @@ import (
 // Store is a SQLite file. It is safe for concurrent use.
 type Store struct {
 	file      string
-	writer    *pool // of one connection, so that writers queue here and not in SQLite
-	windows   *pool // of one connection, which writes what a loss of power may lose
-	readers   *pool // for lists, which may take long
-	finders   *pool // for look-ups by a key, on the way of each request
+	writer    *pool         // of one connection
+	windows   *pool         // of one connection, which writes what a loss of power may lose
+	turn      chan struct{} // held by the one that writes: writers queue here (FIFO) and not in SQLite, which lets one starve
+	readers   *pool         // for lists, which may take long
+	finders   *pool         // for look-ups by a key, on the way of each request
 	closeOnce sync.Once
 }
 
@@ -83,6 +84,7 @@ func open(file string, checkSchema func(*Store) error) (*Store, error) {
 		file:    file,
 		writer:  newPool(path, 1),
 		windows: newPool(path, 1, "synchronous = NORMAL"),
+		turn:    make(chan struct{}, 1),
 		readers: newPool(path, 2, "query_only = ON"),
 		finders: newPool(path, max(runtime.GOMAXPROCS(0), 2), "query_only = ON"),
 	}
@@ -139,20 +141,33 @@ func (s *Store) write(ctx context.Context, do func(*sqlite.Conn) error) error {
 // writeOn is write on a connection of a pool.
 func (s *Store) writeOn(ctx context.Context, p *pool, do func(*sqlite.Conn) error) error {
 	began := false
-	err := p.with(ctx, func(c *conn) (err error) {
-		defer c.SetInterrupt(nil)
-		end, err := begin(ctx, c.Conn)
-		if err != nil {
-			return err
-		}
-		defer end(&err)
-		began = true
-		return do(c.Conn)
+	err := s.inTurn(ctx, func() error {
+		return p.with(ctx, func(c *conn) (err error) {
+			defer c.SetInterrupt(nil)
+			end, err := begin(ctx, c.Conn)
+			if err != nil {
+				return err
+			}
+			defer end(&err)
+			began = true
+			return do(c.Conn)
+		})
 	})
 	if !began && errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no write gets its turn, perhaps because another process has locked the file: %w", err)
 	}
 	return explain(err)
+}
+
+// inTurn calls do when no other write of this process is under way.
+func (s *Store) inTurn(ctx context.Context, do func() error) error {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+		return do()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // begin begins a transaction that writes, waiting for those of other processes
