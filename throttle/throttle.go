@@ -87,8 +87,8 @@ type Guess struct {
 
 // Config is what a reload can change.
 type Config struct {
-	// Networks are counted as one address each. Any other address is one by
-	// itself; of IPv6, a /64.
+	// Networks are counted as one address each; they do not overlap. Any other
+	// address is one by itself; of IPv6, its /64.
 	Networks []netip.Prefix
 
 	// AddressFailures is how many distinct failures (name and password) an
@@ -221,23 +221,19 @@ func (a *Attempt) look(ctx context.Context) error {
 }
 
 // place returns the network that an address is counted as, "" where the address
-// is unknown: the longest of Networks that has it; else itself or, of IPv6, its
-// /64, all of which one client usually has.
+// is unknown: one of Networks; else itself or, of IPv6, its /64, all of which one
+// client usually has.
 func (c *Config) place(address netip.Addr) string {
 	if !address.IsValid() {
 		return ""
 	}
 	address = address.Unmap().WithZone("")
-	var longest netip.Prefix
 	for _, n := range c.Networks {
-		if n.Contains(address) && (!longest.IsValid() || n.Bits() > longest.Bits()) {
-			longest = n.Masked()
+		if n.Contains(address) {
+			return n.String()
 		}
 	}
-	switch {
-	case longest.IsValid():
-		return longest.String()
-	case address.Is4():
+	if address.Is4() {
 		return address.String()
 	}
 	prefix, _ := address.Prefix(64) // fails only for an address that is not valid
