@@ -79,7 +79,7 @@ func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 	}
 	ask(ErrRejected)
 	logged("while it answers", "")
-	ask(errors.New("connection refused"))
+	ask(NotSent(errors.New("connection refused")))
 	logged("when it is down", `level=WARN msg="a provider is unavailable" provider=corp error="connection refused"`)
 	ask(context.Canceled)
 	logged("when requests are given up", "")
@@ -87,4 +87,43 @@ func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 	logged("when it is back", `level=INFO msg="a provider is available again" provider=corp`)
 	ask(context.Canceled)
 	logged("when requests are given up later", "")
+}
+
+// TestSlowPersonIsNoOutage: a bind that is held open for one person (a second
+// factor by phone) makes nobody call the provider down, and the log is silent
+// about it, whether others log in meanwhile or not (B12). Where the provider's
+// own probe fails after it, the provider is down.
+func TestSlowPersonIsNoOutage(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer error // of the bind
+		want   string
+	}{
+		{"the bind may have arrived", context.DeadlineExceeded, "[]"},
+		{"the probe right after fails too", NotSent(context.DeadlineExceeded), "[corp]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var log bytes.Buffer
+			d := &directory{accounts: bob(), refuse: map[string]error{"by phone": test.answer}}
+			c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, throttle.NewLocalCounters(), slog.New(slog.NewTextHandler(&log, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			for range 3 {
+				if got := outcome(c.try(t, typed("alice", "right", home))); got != "200" {
+					t.Errorf("another person = %s, want 200", got)
+				}
+				if got := outcome(c.try(t, typed("bob", "by phone", stranger))); got != "503" {
+					t.Errorf("a bind without an answer = %s, want 503", got)
+				}
+			}
+			if got := fmt.Sprint(c.Down()); got != test.want {
+				t.Errorf("Down() = %s, want %s", got, test.want)
+			}
+			if quiet := log.Len() == 0; quiet != (test.want == "[]") {
+				t.Errorf("the log has %q", log.String())
+			}
+		})
+	}
 }

@@ -17,10 +17,11 @@ import (
 // it.
 type directory struct {
 	accounts map[Login]fakeAccount
-	takes    []Kind        // default: passwords
-	issuers  []string      // whose tokens it trusts
-	catches  bool          // cannot know names: unknown ones are rejected, and no subject is known beforehand
-	slow     time.Duration // what each answer takes
+	takes    []Kind           // default: passwords
+	issuers  []string         // whose tokens it trusts
+	catches  bool             // cannot know names: unknown ones are rejected, and no subject is known beforehand
+	slow     time.Duration    // what each answer takes
+	refuse   map[string]error // what is answered to a password
 	print    string
 
 	mu       sync.Mutex
@@ -98,6 +99,9 @@ func (d *directory) prove(ctx context.Context, text secret.Text, offline bool, a
 	case <-time.After(d.slow):
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
+	}
+	if err := d.refuse[text.Reveal()]; err != nil {
+		return nil, err
 	}
 	if !right {
 		return nil, fmt.Errorf("bind: %w", ErrRejected)

@@ -27,7 +27,7 @@ type member struct {
 
 	log    *slog.Logger
 	warned atomic.Bool // a group with another provider's prefix was logged
-	down   atomic.Bool // its last answer was that it cannot tell; see noteAvailability
+	down   atomic.Bool // its own operations fail; see noteAvailability
 }
 
 func newMember(p Provider, config Config) *member {
@@ -63,7 +63,7 @@ func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {
 
 func (m *member) prove(ctx context.Context, account *Account, p Proof) (*Identity, error) {
 	found, err := account.Prove(ctx, p)
-	return found, m.answered(notMineIsRejected(err))
+	return found, m.answeredPerson(notMineIsRejected(err))
 }
 
 func (m *member) verifyIDToken(ctx context.Context, token secret.Text) (*Identity, error) {
@@ -73,7 +73,7 @@ func (m *member) verifyIDToken(ctx context.Context, token secret.Text) (*Identit
 
 func (m *member) redeemRefreshToken(ctx context.Context, token secret.Text) (*Identity, error) {
 	found, err := m.refresh.RedeemRefreshToken(ctx, token)
-	return found, m.answered(notMineIsRejected(err))
+	return found, m.answeredPerson(notMineIsRejected(err))
 }
 
 func (m *member) revalidate(ctx context.Context, id *Identity) (*Identity, error) {
@@ -81,6 +81,9 @@ func (m *member) revalidate(ctx context.Context, id *Identity) (*Identity, error
 		return nil, m.answered(ErrCannotRevalidate)
 	}
 	found, err := m.revalidator.Revalidate(ctx, id)
+	if m.revalidator.PerSession() {
+		return found, m.answeredPerson(err) // it sent the person's own token
+	}
 	return found, m.answered(err)
 }
 
@@ -93,17 +96,33 @@ func notMineIsRejected(err error) error {
 	return err
 }
 
-// answered records whether the provider is available, by the outcome of a
-// request, and wraps an error in a [Failure] with the provider's name.
+// answered records the availability of the provider by the outcome of one of its
+// own operations, such as a search, and wraps an error in a [Failure] with the
+// provider's name.
 func (m *member) answered(err error) error {
 	m.noteAvailability(err)
+	return m.named(err)
+}
+
+// answeredPerson does the same with the outcome of a request that carried
+// a person's secret. Where that may have arrived and no answer came, the delay
+// can be that person's alone (a second factor, an account that its provider fails
+// on), so that it says nothing of the provider's health.
+func (m *member) answeredPerson(err error) error {
+	if !isUnrecognized(err) || !MayHaveArrived(err) {
+		m.noteAvailability(err)
+	}
+	return m.named(err)
+}
+
+func (m *member) named(err error) error {
 	if err == nil {
 		return nil
 	}
 	return &Failure{m.config.Name, err}
 }
 
-// noteAvailability records from the outcome of one request whether the provider
+// noteAvailability records from the outcome of one operation whether the provider
 // answers. A canceled request does not tell.
 func (m *member) noteAvailability(err error) {
 	switch {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"shorepass/internal/secret"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // refreshers returns a chain in which the providers of these names take refresh

@@ -32,8 +32,8 @@ func (c *Chain) Close() error {
 	return errors.Join(errs...)
 }
 
-// Down returns the names of the providers whose last answer was that they
-// cannot tell.
+// Down returns the names of the providers that are unavailable, by the last of
+// their own operations (a person's login that gets no answer is not one).
 func (c *Chain) Down() []string {
 	var names []string
 	for _, m := range c.members {

@@ -18,7 +18,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // verdict names the outcome of a grant: "refused" and the reason, or "cannot

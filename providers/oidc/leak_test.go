@@ -19,7 +19,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
-	"shorepass/throttle"
+	throttle "shorepass/throttle/counting"
 )
 
 // encodings are the forms in which a peer may repeat what it was sent.
