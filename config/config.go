@@ -40,6 +40,10 @@ type Config struct {
 	Rules     []policy.Rule      `toml:"rule"`
 	Policy    *policy.Policy     // of Rules, compiled
 
+	// ProviderTables is a hash of the [[provider]] tables as they are written.
+	// It is the same on every replica of one configuration.
+	ProviderTables string
+
 	// Files are the absolute paths of every file that the configuration was
 	// read from or points to: when one of them changes it is time to load
 	// again. See [Watch].

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -103,11 +105,20 @@ func (l *loader) load() (*Config, error) {
 		return nil, err
 	}
 	l.cfg.Server.Warn(func(key, problem string) { l.warn("server."+key, problem) })
+	l.cfg.ProviderTables = hashOf(l.text.tree["provider"])
 	l.cfg.Files, l.cfg.states = slices.Sorted(maps.Keys(l.states)), l.states
 	for _, w := range l.warnings {
 		l.cfg.Warnings = append(l.cfg.Warnings, w.Error())
 	}
 	return &l.cfg, nil
+}
+
+// hashOf returns a hash of a part of the text, whatever the order of its keys and
+// the blanks and comments between them.
+func hashOf(tree any) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%#v", tree) // fmt sorts the keys of maps
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // validate fills in the defaults and asks each package about its options.

@@ -78,3 +78,36 @@ func TestLoadFromPipe(t *testing.T) {
 		t.Errorf("Load of a pipe: %v", err)
 	}
 }
+
+// TestProviderTables: the hash changes with what the tables say and with nothing
+// else.
+func TestProviderTables(t *testing.T) {
+	load := func(text string) string {
+		t.Helper()
+		name := filepath.Join(t.TempDir(), "shorepass.toml")
+		if err := os.WriteFile(name, []byte("[token]\nissuer = \"i\"\nservices = [\"s\"]\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := Load(name, kinds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg.ProviderTables
+	}
+	const table = "[[provider]]\nname = \"local\"\nkind = \"file\"\nhtpasswd = \"users\"\n"
+	before := load(table + "require_groups = [\"a\"]\n")
+	for _, test := range []struct {
+		name, text string
+		same       bool
+	}{
+		{"another order and a comment", "[[provider]] # the first\nkind = \"file\"\nhtpasswd = \"users\"\nrequire_groups = [\"a\"]\nname = \"local\"\n", true},
+		{"another table of another kind", table + "require_groups = [\"a\"]\n[session]\ngrace = \"2h\"\n", true},
+		{"another value", table + "require_groups = [\"b\"]\n", false},
+		{"a key less", table, false},
+		{"a table more", table + "require_groups = [\"a\"]\n" + strings.Replace(table, "local", "more", 1), false},
+	} {
+		if got := load(test.text) == before; got != test.same {
+			t.Errorf("%s: the hash is the same: %v, want %v", test.name, got, test.same)
+		}
+	}
+}
