@@ -22,6 +22,7 @@ package config
 import (
 	"shorepass/internal/durable"
 	"shorepass/policy"
+	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
@@ -31,14 +32,15 @@ import (
 // are read, and the paths of files no longer depend on the working directory.
 // The tags are the names of the tables.
 type Config struct {
-	Server    server.Config      `toml:"server"`
-	Audit     server.AuditConfig `toml:"audit"`
-	Token     registry.Config    `toml:"token"`
-	Services  []registry.Service `toml:"service"`
-	Session   session.Config     `toml:"session"`
-	Providers []Provider         `toml:"provider"` // in the order of the file
-	Rules     []policy.Rule      `toml:"rule"`
-	Policy    *policy.Policy     // of Rules, compiled
+	Server    server.Config            `toml:"server"`
+	Audit     server.AuditConfig       `toml:"audit"`
+	Token     registry.Config          `toml:"token"`
+	Services  []registry.Service       `toml:"service"`
+	Session   session.Config           `toml:"session"`
+	Throttle  providers.ThrottleConfig `toml:"throttle"`
+	Providers []Provider               `toml:"provider"` // in the order of the file
+	Rules     []policy.Rule            `toml:"rule"`
+	Policy    *policy.Policy           // of Rules, compiled
 
 	// ProviderTables is a hash of the [[provider]] tables as they are written.
 	// It is the same on every replica of one configuration.

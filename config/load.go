@@ -128,6 +128,7 @@ func (l *loader) validate() {
 	check(l, "audit", &c.Audit)
 	check(l, "token", &c.Token)
 	check(l, "session", &c.Session)
+	check(l, "throttle", &c.Throttle)
 	for i := range c.Services {
 		check(l, element("service", i), &c.Services[i])
 	}

@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"shorepass/internal/secret"
 )
@@ -19,6 +20,7 @@ type abilities struct {
 	starter     Starter
 	catchAll    CatchAll
 	knower      Knower
+	domains     DomainOwner
 	equalizer   Equalizer
 	reporter    Reporter
 }
@@ -34,6 +36,7 @@ func abilitiesOf(p Provider) abilities {
 	a.starter, _ = p.(Starter)
 	a.catchAll, _ = p.(CatchAll)
 	a.knower, _ = p.(Knower)
+	a.domains, _ = p.(DomainOwner)
 	a.equalizer, _ = p.(Equalizer)
 	a.reporter, _ = p.(Reporter)
 	return a
@@ -124,13 +127,20 @@ type Knower interface {
 	Knows(login Login) bool
 }
 
-// Equalizer is a Provider whose ErrNotMine comes sooner than its ErrRejected,
-// because there is no hash to check the secret against. The chain calls
-// Equalize when that answer was the last, so that the time it took does not
-// tell which names exist. A provider that does such work before it answers
-// ErrNotMine does not implement it.
+// DomainOwner is a Provider whose login names may come with a domain: "CORP\alice",
+// "alice@corp.example".
+type DomainOwner interface {
+	// Domains returns the configured domains. It asks no directory.
+	Domains() []string
+}
+
+// Equalizer is a Provider that can spend the time of a failed [Account] Prove. The
+// chain calls Equalize where it refuses a login without calling Prove, so that the
+// time of an answer does not tell why. It returns when the answer for an account whose
+// Lookup began at began would have come. For a provider without it the chain waits
+// as long as one of its last refusals took.
 type Equalizer interface {
-	Equalize(ctx context.Context, login Login, p Proof)
+	Equalize(ctx context.Context, began time.Time, login Login, p Proof)
 }
 
 // Reporter is a Provider that has something to say besides its answers, such as

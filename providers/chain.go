@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // chainLimit is what all providers together may take for one login. docker
@@ -23,27 +23,37 @@ type Member struct {
 // them. It is safe for concurrent use, never changed once made, and replaced
 // whole by a reload.
 //
-// A password passes, in this order, what is remembered as right, what is
-// remembered as refused, the throttle, and then the providers, until one knows
-// more than that the name is not its own.
+// A password passes, in this order, the throttle's windows of its name and address,
+// the cache of right passwords, the look-up of its account, the throttle's window
+// of the account, and the proof, until a provider knows more than that the name is
+// not its own.
 type Chain struct {
 	members  []*member
+	domains  map[string]bool // that may come with a login name, by their keys
 	memory   *memory
 	flights  flights
+	refusals durations // how long logins took to be refused
 	throttle *throttle.Throttle
+	doubter  Doubter // nil for none
 	log      *slog.Logger
 }
 
+// Options are what a chain can do without.
+type Options struct {
+	Doubter Doubter      // the circuit breaker. Optional
+	Log     *slog.Logger // default: none
+}
+
 // NewChain returns a chain of members, in this order. Their defaults must be in
-// place; the error joins their faults. The counters may be shared with other
-// chains and processes. It asks no provider; [Chain.Start] begins their work in
+// place; the error joins their faults. The throttle is shared with the chains
+// before and after. It asks no provider; [Chain.Start] begins their work in
 // the background, and [Chain.Close] must end each chain, started or not.
-func NewChain(members []Member, counters throttle.Counters, log *slog.Logger) (*Chain, error) {
+func NewChain(members []Member, limits *throttle.Throttle, o Options) (*Chain, error) {
+	log := o.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c := &Chain{memory: newMemory(), throttle: throttle.New(counters, chainLimit), log: log}
-	c.flights = flights{log: log, flying: make(map[throttle.Mark]*flight)}
+	c := &Chain{memory: newMemory(), flights: newFlights(log), throttle: limits, doubter: o.Doubter, log: log}
 	configs := make([]Config, len(members))
 	var faults []error
 	for i, m := range members {
@@ -66,6 +76,7 @@ func NewChain(members []Member, counters throttle.Counters, log *slog.Logger) (*
 			m.reporter.ReportTo(m.log)
 		}
 	}
+	c.domains = domainsOf(c.members)
 	return c, nil
 }
 

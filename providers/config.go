@@ -39,12 +39,19 @@ type Config struct {
 	// Default "1m"; "0s" asks the provider each time.
 	Remember *time.Duration `toml:"remember"`
 
-	// WrongPasswords is how many distinct wrong passwords for one account
-	// reach the provider in ten minutes. Keep it below the directory's own
-	// lockout; at half of it where an OpenID provider takes two names for one
+	// WrongPasswords is how many distinct wrong passwords for one account reach
+	// the provider before all of them are forgotten; one less from addresses where
+	// nobody logged in under that name within a day. Keep it below the directory's
+	// own lockout, which VPN and mail count in too: at T-1 of its threshold T, 8
+	// at most; at half of that where an OpenID provider takes two names for one
 	// account, such as user name and e-mail address, since each is counted for
-	// itself. Default 3.
+	// itself. Default 4.
 	WrongPasswords int `toml:"wrong_passwords"`
+
+	// WrongPasswordWindow is how long after the last new wrong password all of
+	// them are forgotten, and a minute more. Make it as long as the directory
+	// itself counts. Default "30m".
+	WrongPasswordWindow time.Duration `toml:"wrong_password_window"`
 
 	// IDTokensAuthenticated puts people who come with an ID token into the
 	// group "authenticated" too. Default false.
@@ -63,6 +70,19 @@ const maxRemember = time.Minute
 // locks accounts waits longer.
 const maxWrongPasswords = 50
 
+// The limits of wrong passwords where the configuration has none.
+const (
+	defaultWrongPasswords      = 4
+	defaultWrongPasswordWindow = 30 * time.Minute
+)
+
+// Bounds of wrong_password_window. Active Directory counts for 99,999 minutes at
+// most.
+const (
+	minWrongPasswordWindow = time.Second
+	maxWrongPasswordWindow = 70 * 24 * time.Hour
+)
+
 // WithDefaults returns a copy in which what was left out has its default.
 func (c Config) WithDefaults() Config {
 	if c.Remember == nil {
@@ -70,7 +90,10 @@ func (c Config) WithDefaults() Config {
 		c.Remember = &remember
 	}
 	if c.WrongPasswords == 0 {
-		c.WrongPasswords = 3
+		c.WrongPasswords = defaultWrongPasswords
+	}
+	if c.WrongPasswordWindow == 0 {
+		c.WrongPasswordWindow = defaultWrongPasswordWindow
 	}
 	return c
 }
@@ -95,6 +118,9 @@ func (c Config) Validate(fault func(key, problem string)) {
 		fault("remember", "has no value; apply the defaults first")
 	case *c.Remember < 0 || *c.Remember > maxRemember:
 		fault("remember", fmt.Sprintf("%s is not between \"0s\" and \"1m\", the longest that an old password may still work", *c.Remember))
+	}
+	if w := c.WrongPasswordWindow; w < minWrongPasswordWindow || w > maxWrongPasswordWindow {
+		fault("wrong_password_window", fmt.Sprintf("%s is not between \"1s\" and \"70d\"; make it as long as the directory itself counts", w))
 	}
 	if c.WrongPasswords < 1 || c.WrongPasswords > maxWrongPasswords {
 		fault("wrong_passwords", fmt.Sprintf("%d is not between 1 and %d; keep it below the directory's own lockout", c.WrongPasswords, maxWrongPasswords))

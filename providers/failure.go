@@ -3,9 +3,10 @@ package providers
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"shorepass/internal/secret"
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // Failure is an error of one provider, with the provider's name. Where it is an
@@ -58,6 +59,45 @@ func ReasonOf(err error) Reason {
 	return WrongPassword
 }
 
+// reasons are all of them.
+var reasons = []Reason{WrongPassword, Unknown, Ambiguous, Disabled, Expired, Locked, MustChange, OurRules}
+
+// maxReasonText bounds a text that the throttle keeps, in bytes.
+const maxReasonText = 200
+
+// reasonText returns the text by which the throttle keeps why a credential was
+// rejected, or "" for an error of another kind. [rejectAgain] reads it.
+func reasonText(err error) string {
+	if err == nil || isUnrecognized(err) {
+		return ""
+	}
+	text := fmt.Sprintf("%s: %v", ReasonOf(err), err)
+	if len(text) > maxReasonText {
+		text = text[:maxReasonText]
+	}
+	return strings.ToValidUTF8(text, "")
+}
+
+// rejectAgain returns the rejection that reasonText was made of, for a credential
+// that is refused from memory.
+func rejectAgain(text string) error {
+	for _, r := range reasons {
+		if found, ok := strings.CutPrefix(text, string(r)+": "); ok {
+			return Reject(r, fmt.Errorf("refused before: %s", found))
+		}
+	}
+	return Reject(WrongPassword, errors.New("refused before"))
+}
+
+// rejectedBefore turns the throttle's [*throttle.Refused] into the rejection that
+// it remembers.
+func rejectedBefore(err error) error {
+	if refused, ok := errors.AsType[*throttle.Refused](err); ok {
+		return rejectAgain(refused.Reason)
+	}
+	return err
+}
+
 // notSentError marks an error of a secret that never reached the provider.
 type notSentError struct{ err error }
 
@@ -91,16 +131,11 @@ func (e *RotatedError) Error() string { return e.Err.Error() }
 func (e *RotatedError) Unwrap() error { return e.Err }
 
 // classify makes an error one of the kinds that the chain's callers know. It is
-// deferred at each exit of the chain and nowhere else. A secret that the throttle
-// refused is rejected, as it was the first time. An unrecognized error, a
+// deferred at each exit of the chain and nowhere else. An unrecognized error, a
 // provider's or the chain's own, is unavailable: a person must not hear that a
 // right password is wrong because a directory is down.
 func classify(err *error) {
-	_, wait := errors.AsType[*throttle.RetryAfter](*err)
-	switch {
-	case errors.Is(*err, throttle.ErrRefused):
-		*err = fmt.Errorf("%w: %w", *err, ErrRejected)
-	case !wait && isUnrecognized(*err):
+	if _, wait := errors.AsType[*throttle.RetryAfter](*err); !wait && isUnrecognized(*err) {
 		*err = fmt.Errorf("%w: %w", ErrUnavailable, *err)
 	}
 }

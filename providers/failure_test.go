@@ -8,8 +8,9 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // TestClassify: what the chain wraps at its exit, and what it leaves.
@@ -40,10 +41,6 @@ func TestClassify(t *testing.T) {
 			t.Errorf("%s: %v, want ErrUnavailable %v", test.name, err, test.want)
 		}
 	}
-	err := error(throttle.ErrRefused)
-	if classify(&err); !errors.Is(err, ErrRejected) || errors.Is(err, ErrUnavailable) {
-		t.Errorf("refused before: %v, want ErrRejected", err)
-	}
 }
 
 // TestAvailabilityIsLoggedWhenItChanges: one line when a provider stops to
@@ -51,7 +48,7 @@ func TestClassify(t *testing.T) {
 func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 	var log bytes.Buffer
 	d := &directory{accounts: bob(), catches: true}
-	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, throttle.NewLocalCounters(), slog.New(slog.NewTextHandler(&log, nil)))
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, newThrottle(t), Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +102,7 @@ func TestSlowPersonIsNoOutage(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer
 			d := &directory{accounts: bob(), refuse: map[string]error{"by phone": test.answer}}
-			c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, throttle.NewLocalCounters(), slog.New(slog.NewTextHandler(&log, nil)))
+			c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, newThrottle(t), Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,5 +122,36 @@ func TestSlowPersonIsNoOutage(t *testing.T) {
 				t.Errorf("the log has %q", log.String())
 			}
 		})
+	}
+}
+
+// TestRejectAgain: a refusal from memory has the reason of the first one, and what
+// was found then.
+func TestRejectAgain(t *testing.T) {
+	for _, reason := range reasons {
+		first := &Failure{"corp", Reject(reason, errors.New("what the directory showed"))}
+		again := rejectAgain(reasonText(first))
+		if !errors.Is(again, ErrRejected) || ReasonOf(again) != reason || !strings.Contains(again.Error(), "what the directory showed") {
+			t.Errorf("again %q = %v, want a rejection of the same reason", reason, again)
+		}
+	}
+	for _, test := range []struct {
+		name string
+		err  error
+	}{
+		{"a rejection without a reason", fmt.Errorf("bind: %w", ErrRejected)},
+		{"a grant that is gone", ErrGone},
+		{"a long one", Reject(Disabled, errors.New(strings.Repeat("é", maxReasonText)))},
+	} {
+		text := reasonText(test.err)
+		again := rejectAgain(text)
+		if !errors.Is(again, ErrRejected) || ReasonOf(again) != ReasonOf(test.err) || len(text) > maxReasonText || !utf8.ValidString(text) {
+			t.Errorf("%s again = %v, want %v", test.name, again, ReasonOf(test.err))
+		}
+	}
+	for _, err := range []error{nil, errors.New("connection refused")} {
+		if text := reasonText(err); text != "" {
+			t.Errorf("reasonText(%v) = %q, want none", err, text)
+		}
 	}
 }

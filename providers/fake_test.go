@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
@@ -10,15 +11,17 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // directory is a provider of the test's own making, which counts what reaches
 // it.
 type directory struct {
 	accounts map[Login]fakeAccount
+	domains  []string         // that may come with a login name
 	takes    []Kind           // default: passwords
 	issuers  []string         // whose tokens it trusts
+	plain    bool             // it gives no token of its own for an offline login
 	catches  bool             // cannot know names: unknown ones are rejected, and no subject is known beforehand
 	slow     time.Duration    // what each answer takes
 	refuse   map[string]error // what is answered to a password
@@ -35,11 +38,14 @@ type directory struct {
 type fakeAccount struct {
 	password, subject, user string
 	groups                  []string
+	state                   string // of the account
+	refusal                 error  // to the right password
 }
 
 func (d *directory) Fingerprint() string          { return "fake " + d.print }
 func (d *directory) TrustsIssuer(iss string) bool { return slices.Contains(d.issuers, iss) }
 func (d *directory) CatchesAll() bool             { return d.catches }
+func (d *directory) Domains() []string            { return d.domains }
 func (d *directory) PerSession() bool             { return d.catches }
 func (d *directory) Accepts(kind Kind) bool {
 	if d.takes == nil {
@@ -52,7 +58,9 @@ func (d *directory) Lookup(_ context.Context, login Login) (*Account, error) {
 	if err := d.ask(login); err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
 	a, known := d.accounts[login]
+	d.mu.Unlock()
 	if !known && !d.catches {
 		return nil, fmt.Errorf("%q: %w", login, ErrNotMine)
 	}
@@ -60,7 +68,7 @@ func (d *directory) Lookup(_ context.Context, login Login) (*Account, error) {
 	if d.catches {
 		subject = ""
 	}
-	return &Account{Subject: subject, Prove: func(ctx context.Context, p Proof) (*Identity, error) {
+	return &Account{Subject: subject, State: a.state, Prove: func(ctx context.Context, p Proof) (*Identity, error) {
 		return d.prove(ctx, p.Secret, p.Offline, a, known && a.password == p.Secret.Reveal())
 	}}, nil
 }
@@ -106,8 +114,11 @@ func (d *directory) prove(ctx context.Context, text secret.Text, offline bool, a
 	if !right {
 		return nil, fmt.Errorf("bind: %w", ErrRejected)
 	}
+	if a.refusal != nil {
+		return nil, a.refusal
+	}
 	id := &Identity{Subject: a.subject, User: a.user, Groups: a.groups}
-	if offline {
+	if offline && !d.plain {
 		id.Renewal = secret.New("renewal")
 	}
 	return id, nil
@@ -135,6 +146,13 @@ func (d *directory) searches() int {
 	return len(d.asked)
 }
 
+// put makes or changes an account.
+func (d *directory) put(login Login, a fakeAccount) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.accounts[login] = a
+}
+
 func (d *directory) set(broken error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -143,18 +161,26 @@ func (d *directory) set(broken error) {
 
 // The limits of the throttle, as these tests know them.
 const (
-	addressFailures = 30               // distinct failures of an address
-	refusedFor      = 10 * time.Minute // in which they count
-	placeAtOnce     = 16               // logins from one address that are tried at once
-	placeWaits      = 256              // and those that wait for their turn
+	addressFailures = 30                        // distinct failures of an address
+	addressWindow   = 10 * time.Minute          // in which they count
+	placeAtOnce     = 16                        // logins from one address that are tried at once
+	placeWaits      = 256                       // and those that wait for their turn
+	window          = 31 * time.Minute          // after which the wrong passwords of an account are forgotten
+	limit           = defaultWrongPasswords     // of them, where the login has a proof at the address
+	strangers       = defaultWrongPasswords - 1 // of them, anywhere else
+	cached          = 30 * time.Second          // refusals for another reason
 )
+
+func account(password, subject, user string, groups ...string) fakeAccount {
+	return fakeAccount{password: password, subject: subject, user: user, groups: groups}
+}
 
 // bob is an account under three names.
 func bob() map[Login]fakeAccount {
-	a := fakeAccount{"right", "uuid-1", "bob", []string{"devs"}}
+	a := account("right", "uuid-1", "bob", "devs")
 	return map[Login]fakeAccount{
 		"bob": a, `corp\bob`: a, "bob@corp.example": a,
-		"alice": {"right", "uuid-2", "alice", nil},
+		"alice": account("right", "uuid-2", "alice"),
 	}
 }
 
@@ -165,15 +191,37 @@ func one(t *testing.T, d *directory, edit func(*Config)) *Chain {
 	if edit != nil {
 		edit(&cfg)
 	}
-	return chainOf(t, throttle.NewLocalCounters(), Member{d, cfg})
+	return chainOf(t, newThrottle(t), Member{d, cfg})
 }
 
-func chainOf(t *testing.T, counters throttle.Counters, members ...Member) *Chain {
+// newThrottle returns a throttle of one process.
+func newThrottle(t testing.TB) *throttle.Throttle { return newReplica(t, throttle.NewMemory()) }
+
+// newReplica returns the throttle of a process that shares a store.
+func newReplica(t testing.TB, store throttle.Store) *throttle.Throttle {
+	return newThrottleOf(t, store, "")
+}
+
+// newThrottleOf returns that of a process with the provider tables of a hash.
+func newThrottleOf(t testing.TB, store throttle.Store, tables string) *throttle.Throttle {
+	limits := throttle.New(store, make([]byte, 32), budgetOf(tables), slog.New(slog.DiscardHandler))
+	t.Cleanup(limits.Close)
+	return limits
+}
+
+func budgetOf(tables string) throttle.Config { return ThrottleConfig{}.WithDefaults().Budget(tables) }
+
+func chainOf(t *testing.T, limits *throttle.Throttle, members ...Member) *Chain {
+	t.Helper()
+	return chainWith(t, limits, Options{}, members...)
+}
+
+func chainWith(t *testing.T, limits *throttle.Throttle, o Options, members ...Member) *Chain {
 	t.Helper()
 	for i := range members {
 		members[i].Config = members[i].Config.WithDefaults()
 	}
-	c, err := NewChain(members, counters, nil)
+	c, err := NewChain(members, limits, o)
 	if err != nil {
 		t.Fatal(err)
 	}

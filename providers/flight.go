@@ -9,29 +9,40 @@ import (
 	"sync"
 	"time"
 
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
-// maxFlights is how many logins are under way at once in all. Whoever comes
-// beyond it is told to come again.
-const maxFlights = 4096
+// Bounds of the logins under way at once, those that wait included. Each holds
+// its connection, its request and a secret of at most maxToken bytes, some 40 KiB
+// in all, so that this bounds the memory that a directory which hangs can cost.
+// One name has a quarter, so that no account takes the room of all others.
+const (
+	maxLogins       = 1024
+	maxLoginsOfName = maxLogins / 4
+)
 
 var (
 	errBusy   = errors.New("too many logins at once")
 	errClosed = errors.New("the providers are closed")
 )
 
-// flights let equal logins that come at once share one answer, and see each
-// login through to its end though whoever asked has gone: what has been sent
-// to a directory counts there, so that its answer must be counted here.
+// flights bound the logins under way, let equal ones that come at once share one
+// answer (single-flight), and see each through to its end though its client has
+// gone: what has been sent to a directory counts there, so that its answer must be
+// counted here.
 type flights struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
 	flying  map[throttle.Mark]*flight
-	count   int // those in flying, and those that fly alone
+	count   int            // logins under way
+	names   map[string]int // of them those of a name
 	closed  bool
 	working sync.WaitGroup
+}
+
+func newFlights(log *slog.Logger) flights {
+	return flights{log: log, flying: make(map[throttle.Mark]*flight), names: make(map[string]int)}
 }
 
 // flight is one login under way. identity and err may be read once landed is
@@ -42,57 +53,67 @@ type flight struct {
 	err      error
 }
 
-// fly returns the flight under key: that of another caller, to be waited for,
-// or one of this caller's own, which has landed by then and says so by lead. A
-// flight takes no notice of ctx's end, but of ends. Alone makes one in any case,
-// that nobody joins.
-func (f *flights) fly(ctx context.Context, ends time.Time, key throttle.Mark, alone bool, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
-	own, other, err := f.begin(key, alone)
-	if own == nil {
-		return other, false, err
-	}
-	defer f.land(own, key, alone)
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), ends)
-	defer cancel()
-	own.identity, own.err = f.guarded(ctx, ask)
-	return own, true, nil
-}
-
-// begin returns a flight of the caller's own, or that of another.
-func (f *flights) begin(key throttle.Mark, alone bool) (own, other *flight, err error) {
+// enter takes room for a login of a name, "" for one that counts for none. The
+// caller leaves it.
+func (f *flights) enter(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if other := f.flying[key]; other != nil && !alone {
-		return nil, other, nil
-	}
 	switch {
 	case f.closed:
-		return nil, nil, errClosed
-	case f.count >= maxFlights:
-		return nil, nil, errBusy
-	}
-	own = &flight{landed: make(chan struct{})}
-	if !alone {
-		f.flying[key] = own
+		return errClosed
+	case f.count >= maxLogins, f.names[name] >= maxLoginsOfName:
+		return errBusy
 	}
 	f.count++
+	if name != "" {
+		f.names[name]++
+	}
 	f.working.Add(1)
-	return own, nil, nil
+	return nil
 }
 
-func (f *flights) land(own *flight, key throttle.Mark, alone bool) {
+func (f *flights) leave(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count--
-	if !alone {
-		delete(f.flying, key)
+	if f.names[name]--; f.names[name] <= 0 {
+		delete(f.names, name)
 	}
-	close(own.landed)
 	f.working.Done()
 }
 
-// guarded turns a panic into an error, which others may wait for as well.
-func (f *flights) guarded(ctx context.Context, ask func(context.Context) (*Identity, error)) (id *Identity, err error) {
+// fly leads the flight under key, or waits for that of another login. The error
+// is that of a wait which ends with ctx.
+func (f *flights) fly(ctx context.Context, ends time.Time, key throttle.Mark, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
+	f.mu.Lock()
+	if other := f.flying[key]; other != nil {
+		f.mu.Unlock()
+		select {
+		case <-other.landed:
+			return other, false, nil
+		case <-ctx.Done():
+			return nil, false, fmt.Errorf("wait for an equal login: %w", context.Cause(ctx))
+		}
+	}
+	own := &flight{landed: make(chan struct{})}
+	f.flying[key] = own
+	f.mu.Unlock()
+
+	own.identity, own.err = f.flyAlone(ctx, ends, ask)
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.flying, key)
+	close(own.landed)
+	return own, true, nil
+}
+
+// flyAlone asks on a flight that no other login joins. It takes no notice of
+// ctx's end, but of ends, and turns a panic into an error, which others may wait
+// for as well.
+func (f *flights) flyAlone(ctx context.Context, ends time.Time, ask func(context.Context) (*Identity, error)) (id *Identity, err error) {
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), ends)
+	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
 			f.log.Error("a provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -102,7 +123,7 @@ func (f *flights) guarded(ctx context.Context, ask func(context.Context) (*Ident
 	return ask(ctx)
 }
 
-// close waits for those under way. Nobody is let in any more.
+// close waits for the logins under way, and refuses any other.
 func (f *flights) close() {
 	f.mu.Lock()
 	f.closed = true

@@ -54,6 +54,59 @@ func (l Login) Key() string {
 	}, norm.NFKD.String(FoldCase(string(l))))
 }
 
+// cutDomain cuts a key around the domain that comes before its first backslash or
+// behind its last @. Found is false where name is the whole key.
+func cutDomain(key string) (name, domain string, found bool) {
+	if domain, name, found = strings.Cut(key, `\`); !found {
+		at := strings.LastIndexByte(key, '@')
+		if at < 0 {
+			return key, "", false
+		}
+		name, domain = key[:at], key[at+1:]
+	}
+	if name == "" || domain == "" {
+		return key, "", false
+	}
+	return name, domain, true
+}
+
+// bareKey returns the key of a login name without a domain that some provider is
+// configured with, so that "CORP\\bob", "bob@corp.example" and "bob" have one name
+// window, whether they exist or not.
+func (c *Chain) bareKey(login Login) string {
+	key := login.Key()
+	if name, domain, _ := cutDomain(key); c.domains[domain] {
+		return name
+	}
+	return key
+}
+
+// WindowNames returns the names under which the throttle may keep the windows of
+// a login name, whichever domains are configured.
+func (l Login) WindowNames() []string {
+	key := l.Key()
+	if name, _, found := cutDomain(key); found {
+		return []string{key, name}
+	}
+	return []string{key}
+}
+
+// domainsOf returns the configured domains of all members. Those that a directory
+// has and nobody configured are not among them: they are not known before it is
+// asked, and a name window must not depend on that.
+func domainsOf(members []*member) map[string]bool {
+	all := make(map[string]bool)
+	for _, m := range members {
+		if m.domains == nil {
+			continue
+		}
+		for _, domain := range m.domains.Domains() {
+			all[Login(domain).Key()] = true
+		}
+	}
+	return all
+}
+
 // FoldCase returns a name in NFKC and case folded, for a provider that ignores
 // case and compares names itself. The folded text is made lower case once more,
 // since x/text folds Cherokee letters of either case into the other.

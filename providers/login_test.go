@@ -2,6 +2,7 @@ package providers
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -66,6 +67,30 @@ func TestFoldingCherokee(t *testing.T) {
 		upper, lower := Login(r).Key(), Login(strings.ToLower(string(r))).Key()
 		if upper != lower || FoldCase(string(r)) != FoldCase(strings.ToLower(string(r))) {
 			t.Errorf("the key of %q is %q and in lower case %q, want one", r, upper, lower)
+		}
+	}
+}
+
+// TestWindowNames: a domain makes another name window only where it is not
+// configured; whoever unlocks need not know.
+func TestWindowNames(t *testing.T) {
+	c := one(t, &directory{domains: []string{"CORP", "Corp.Example"}}, nil)
+	for _, test := range []struct {
+		login      Login
+		bare, want string
+	}{
+		{"Bob", "bob", "[bob]"},
+		{`CORP\Bob`, "bob", `[corp\bob bob]`},
+		{"bob@CORP.example", "bob", "[bob@corp.example bob]"},
+		{"a@b@corp.example", "a@b", "[a@b@corp.example a@b]"},
+		{`OTHER\bob`, `other\bob`, `[other\bob bob]`},
+		{"bob@", "bob@", "[bob@]"}, {`corp\`, `corp\`, `[corp\]`}, {"@corp.example", "@corp.example", "[@corp.example]"},
+	} {
+		if got := c.bareKey(test.login); got != test.bare {
+			t.Errorf("bareKey(%q) = %q, want %q", test.login, got, test.bare)
+		}
+		if got := fmt.Sprint(test.login.WindowNames()); got != test.want {
+			t.Errorf("WindowNames(%q) = %s, want %s", test.login, got, test.want)
 		}
 	}
 }

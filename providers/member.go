@@ -25,6 +25,8 @@ type member struct {
 
 	requireFolded globs // for names of a provider that ignores case
 
+	refusals durations // how long it took to refuse a password, Lookup included
+
 	log    *slog.Logger
 	warned atomic.Bool // a group with another provider's prefix was logged
 	down   atomic.Bool // its own operations fail; see noteAvailability

@@ -2,20 +2,22 @@ package providers
 
 import (
 	"crypto/rand"
+	"strconv"
 	"sync"
 	"time"
 
 	"shorepass/internal/lru"
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // maxRemembered is how many right passwords are remembered at most.
 const maxRemembered = 10_000
 
-// memory remembers right passwords for a minute, in this process only, so that
-// a directory is not asked at each layer that docker pulls. What is kept is an
-// HMAC of login and password under a key that lives and dies with the memory;
-// a reload makes a new one.
+// memory is the cache of right passwords, in this process only, so that a
+// directory is not asked at each layer that docker pulls: at most 10,000 of them,
+// each for its provider's remember (a minute at most). What is kept is an HMAC of
+// login and password under a key that lives and dies with the memory; a reload
+// makes a new one.
 type memory struct {
 	marks *throttle.Marker
 
@@ -35,10 +37,16 @@ func newMemory() *memory {
 	return &memory{marks: throttle.NewMarker(key), right: lru.New[throttle.Mark, remembered](maxRemembered)}
 }
 
-// key is what a credential is remembered under. A login that asks for an
-// offline token has the same key, to share an answer of no.
+// key is what a right password is kept under.
 func (m *memory) key(cred Credential) throttle.Mark {
 	return m.marks.Mark(cred.route.kind.String(), string(cred.Login), cred.Secret.Reveal())
+}
+
+// flightKey is what equal logins have in common that may share an answer. Where
+// one has a proof and the other has not, their limits differ; where one asks for
+// an offline token, so do the answers.
+func (m *memory) flightKey(key throttle.Mark, offline, proof bool) throttle.Mark {
+	return m.marks.Mark(string(key[:]), strconv.FormatBool(offline), strconv.FormatBool(proof))
 }
 
 // recall returns who is remembered under key, or nil.

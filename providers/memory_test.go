@@ -6,8 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	throttle "shorepass/throttle/counting"
 )
 
 func TestMemory(t *testing.T) {
@@ -118,27 +116,68 @@ func TestEqualLoginsAtOnce(t *testing.T) {
 	})
 }
 
-// TestOfflineLoginsAtOnce: each gets a renewal of its own, and waits for no
-// more than the first.
+// TestOfflineLoginsAtOnce: equal ones share one verification where the provider
+// gives no token of its own (B3). Where it gives one each has its own, and waits
+// for no more than the first.
 func TestOfflineLoginsAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		plain  bool // the provider gives no token
+		logins []Login
+		sends  int
+	}{
+		{"a directory", true, []Login{"bob"}, 1},
+		{"a provider with tokens", false, []Login{"bob"}, 50},
+		{"a provider with tokens, under two names", false, []Login{"bob", `corp\bob`}, 50},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &directory{accounts: bob(), slow: time.Second, plain: test.plain}
+				c := one(t, d, nil)
+				offline := func(i int) Credential {
+					cred := typed(test.logins[i%len(test.logins)], "right", home)
+					cred.Offline = true
+					return cred
+				}
+				for i := range test.logins { // so that they are known here
+					c.try(t, offline(i))
+				}
+				before, began := d.reached(), time.Now()
+				var all sync.WaitGroup
+				for i := range 50 {
+					all.Go(func() {
+						id, err := c.Authenticate(t.Context(), offline(i))
+						if err != nil || id.Renewal.IsZero() != test.plain {
+							t.Errorf("Authenticate = %v, %v, want an identity, its renewal missing: %v", id, err, test.plain)
+						}
+					})
+				}
+				all.Wait()
+				if took := time.Since(began); d.reached()-before != test.sends || took > 4*time.Second {
+					t.Errorf("%d passwords reached the directory in %v, want %d within 4s", d.reached()-before, took, test.sends)
+				}
+			})
+		})
+	}
+}
+
+// TestOfflineTokenIsNotShared: a login for an offline token and one for none, equal
+// otherwise and at once, do not get the token of one.
+func TestOfflineTokenIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &directory{accounts: bob(), slow: time.Second}
-		c := one(t, d, nil)
-		began := time.Now()
+		c := one(t, &directory{accounts: bob(), slow: time.Second}, nil)
 		var all sync.WaitGroup
-		for i := range 50 {
+		for i := range 10 {
 			all.Go(func() {
-				cred := typed([]Login{"bob", `corp\bob`}[i%2], "right", home)
-				cred.Offline = true
-				if err := c.try(t, cred); err != nil {
-					t.Error(err)
+				cred := typed("bob", "right", home)
+				cred.Offline = i%2 == 0
+				id, err := c.Authenticate(t.Context(), cred)
+				if err != nil || id.Renewal.IsZero() == cred.Offline {
+					t.Errorf("Authenticate for an offline token: %v = %+v, %v", cred.Offline, id, err)
 				}
 			})
 		}
 		all.Wait()
-		if took := time.Since(began); d.reached() != 50 || took > 3*time.Second {
-			t.Errorf("%d passwords reached the directory in %v, want 50 within 3s", d.reached(), took)
-		}
 	})
 }
 
@@ -174,7 +213,7 @@ func TestCanceledLeader(t *testing.T) {
 // BenchmarkRemembered is what each layer of an image costs that docker pulls.
 func BenchmarkRemembered(b *testing.B) {
 	d := &directory{accounts: bob()}
-	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, throttle.NewLocalCounters(), nil)
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, newThrottle(b), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -192,7 +231,7 @@ func BenchmarkRemembered(b *testing.B) {
 func BenchmarkAsked(b *testing.B) {
 	d := &directory{accounts: bob()}
 	remember := time.Duration(0)
-	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap", Remember: &remember}.WithDefaults()}}, throttle.NewLocalCounters(), nil)
+	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap", Remember: &remember}.WithDefaults()}}, newThrottle(b), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

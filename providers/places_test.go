@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,7 +41,7 @@ func TestAddressBudgetAtOnce(t *testing.T) {
 				const people = 250 // fewer than may wait
 				accounts := make(map[Login]fakeAccount)
 				for i := range people {
-					accounts[Login(fmt.Sprint("user", i))] = fakeAccount{"right", fmt.Sprint("uuid-", i), fmt.Sprint("user", i), nil}
+					accounts[Login(fmt.Sprint("user", i))] = account("right", fmt.Sprint("uuid-", i), fmt.Sprint("user", i))
 				}
 				d := &directory{accounts: accounts, catches: test.catches, slow: time.Second}
 				c := one(t, d, nil)
@@ -63,7 +64,7 @@ func TestManyFromOneAddress(t *testing.T) {
 		const people = 200
 		accounts := make(map[Login]fakeAccount)
 		for i := range people {
-			accounts[Login(fmt.Sprint("user", i))] = fakeAccount{fmt.Sprint("right", i), fmt.Sprint("uuid-", i), fmt.Sprint("user", i), nil}
+			accounts[Login(fmt.Sprint("user", i))] = account(fmt.Sprint("right", i), fmt.Sprint("uuid-", i), fmt.Sprint("user", i))
 		}
 		c := one(t, &directory{accounts: accounts, slow: 100 * time.Millisecond}, nil)
 		right := func(i int) Credential { return typed(Login(fmt.Sprint("user", i)), fmt.Sprint("right", i), home) }
@@ -90,7 +91,7 @@ func TestOnePlaceTakesNotAllTheRoom(t *testing.T) {
 		c := one(t, d, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		var crowd sync.WaitGroup
-		for i := range maxFlights + 100 {
+		for i := range maxLogins + 100 {
 			crowd.Go(func() { _, _ = c.Authenticate(ctx, typed(Login(fmt.Sprint("nobody", i)), "w", stranger)) })
 		}
 		synctest.Wait()
@@ -102,5 +103,89 @@ func TestOnePlaceTakesNotAllTheRoom(t *testing.T) {
 		}
 		cancel()
 		crowd.Wait()
+	})
+}
+
+// TestOneAccountTakesNotAllTheRoom: B3. However many logins one account has under
+// way, at a place where it is known and so held up by nothing else, others are
+// tried at once. Equal ones wait for one verification, and those beyond the bound
+// hear that it is busy.
+func TestOneAccountTakesNotAllTheRoom(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		plain  bool // the provider gives no tokens of its own
+		crowd  int
+		want   string
+		asked  int
+		answer map[string]int
+	}{
+		{"equal ones within the bound", true, maxLoginsOfName, "200", 1, map[string]int{"200": maxLoginsOfName}},
+		{"equal ones beyond it", true, 700, "200", 1, map[string]int{"200": maxLoginsOfName, "503": 700 - maxLoginsOfName}},
+		{"equal ones, each for a token of its own", false, 700, "200", maxLoginsOfName, map[string]int{"200": maxLoginsOfName, "503": 700 - maxLoginsOfName}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &directory{accounts: bob(), slow: time.Second, plain: test.plain}
+				c := one(t, d, nil)
+				offline := func(int) Credential {
+					cred := typed("bob", "right", home)
+					cred.Offline = true
+					return cred
+				}
+				c.try(t, offline(0))
+				before := d.reached()
+				var other sync.WaitGroup
+				other.Go(func() {
+					time.Sleep(time.Millisecond) // so that the crowd is there first
+					if got := outcome(c.try(t, typed("alice", "right", home))); got != test.want {
+						t.Errorf("another person's login = %s, want %s", got, test.want)
+					}
+				})
+				if got := atOnce(t, c, test.crowd, offline); fmt.Sprint(got) != fmt.Sprint(test.answer) {
+					t.Errorf("%d logins at once by one account = %v, want %v", test.crowd, got, test.answer)
+				}
+				other.Wait()
+				if n := d.reached() - before - 1; n != test.asked {
+					t.Errorf("they were sent %d times, want %d", n, test.asked)
+				}
+			})
+		})
+	}
+}
+
+// TestLoginsAreBounded: B7. At a directory that hangs no more logins wait than the
+// bound, wherever they come from; others hear at once that it is busy, and a cached
+// login is answered all the same.
+func TestLoginsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob()}
+		c := one(t, d, nil)
+		if err := c.try(t, typed("bob", "right", home)); err != nil {
+			t.Fatal(err)
+		}
+		d.catches, d.slow = true, time.Hour
+		began := time.Now()
+		var crowd sync.WaitGroup
+		for i := range maxLogins {
+			crowd.Go(func() {
+				from := netip.AddrFrom4([4]byte{10, 0, byte(i / 256), byte(i)})
+				if got := outcome(c.try(t, typed(Login(fmt.Sprint("nobody", i)), "w", from))); got != "503" {
+					t.Errorf("a login at a directory that hangs = %s, want 503", got)
+				}
+			})
+		}
+		synctest.Wait()
+		for range 100 {
+			if got := outcome(c.try(t, typed("carol", "w", stranger))); got != "503" || !time.Now().Equal(began) {
+				t.Errorf("one login too many = %s after %v, want 503 at once", got, time.Since(began))
+			}
+		}
+		if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {
+			t.Errorf("a cached login = %s, want 200", got)
+		}
+		crowd.Wait()
+		if c.flights.count != 0 || len(c.flights.names) != 0 || len(c.flights.flying) != 0 {
+			t.Errorf("%d logins of %d names on %d flights are kept when none is under way", c.flights.count, len(c.flights.names), len(c.flights.flying))
+		}
 	})
 }

@@ -3,7 +3,7 @@
 // A [Provider] is a directory, an OpenID provider or a file of local users. The
 // [Chain] asks the configured ones in order and stands between them and the
 // world: it normalizes the [Login] that was typed, decides which provider may
-// see which [Credential], remembers right passwords for a minute, counts wrong
+// see which [Credential], caches right passwords for a minute, limits wrong
 // ones, and gives every user name and group its provider's prefix.
 //
 // An answer is an [Identity] or an error of one of four kinds, told apart with
@@ -21,11 +21,11 @@
 // authenticate.go calls:
 //
 //	route.go      what kind of secret it is, and which providers may see it
-//	memory.go     whether it was proved within the last minute
-//	flight.go     whether an equal login is under way, whose answer it shares
-//	[throttle]    whether too many wrong ones came
-//	member.go     the provider: the chain looks the account up, asks the throttle
-//	              about it, and only then has the password proved
+//	[throttle]    the name window and the address budget: too many wrong ones?
+//	memory.go     the cache of right passwords
+//	flight.go     single-flight: an equal login under way shares its answer
+//	password.go   the provider: the chain looks the account up, reserves an entry
+//	              in the account's window, and only then has the password proved
 //	adopt.go      user name, prefix, groups (names.go, groupnames.go), and whether
 //	              this person may come in at all
 //

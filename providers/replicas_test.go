@@ -4,72 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
-// fakeStore is what replicas share: counters that take their time.
-type fakeStore struct {
-	slow time.Duration // what each answer takes
-
-	mu    sync.Mutex
-	marks map[throttle.Mark][]throttle.Counted // by bucket
+// slowStore is what replicas share: a store that takes its time.
+type slowStore struct {
+	throttle.Store
+	slow time.Duration
 }
 
-func newFakeStore(slow time.Duration) *fakeStore {
-	return &fakeStore{slow: slow, marks: make(map[throttle.Mark][]throttle.Counted)}
-}
-
-func (s *fakeStore) Marks(_ context.Context, buckets []throttle.Mark) ([][]throttle.Counted, error) {
+func (s slowStore) ReadWindows(ctx context.Context, keys []throttle.Mark) ([]throttle.Row, time.Time, error) {
 	time.Sleep(s.slow)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := make([][]throttle.Counted, len(buckets))
-	for i, b := range buckets {
-		for _, m := range s.marks[b] {
-			if time.Now().Before(m.Until) {
-				found[i] = append(found[i], m)
-			}
-		}
-	}
-	return found, nil
+	return s.Store.ReadWindows(ctx, keys)
 }
 
-func (s *fakeStore) Count(_ context.Context, counts []throttle.Count) error {
+func (s slowStore) SwapWindows(ctx context.Context, changes []throttle.Change) error {
 	time.Sleep(s.slow)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, n := range counts {
-		until := time.Now().Add(n.For)
-		for _, m := range s.marks[n.Bucket] {
-			if m.Mark == n.Mark && m.Until.After(until) {
-				until = m.Until
-			}
-		}
-		s.remove(n.Bucket, n.Mark)
-		s.marks[n.Bucket] = append(s.marks[n.Bucket], throttle.Counted{Mark: n.Mark, Until: until})
-	}
-	return nil
-}
-
-func (s *fakeStore) Uncount(_ context.Context, bucket, mark throttle.Mark) error {
-	time.Sleep(s.slow)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.remove(bucket, mark)
-	return nil
-}
-
-// remove is called with mu held.
-func (s *fakeStore) remove(bucket, mark throttle.Mark) {
-	s.marks[bucket] = slices.DeleteFunc(s.marks[bucket], func(m throttle.Counted) bool { return m.Mark == mark })
+	return s.Store.SwapWindows(ctx, changes)
 }
 
 // TestGuessesAtOnceOnReplicas: a store answers in its time, and of guesses that
@@ -82,12 +39,11 @@ func TestGuessesAtOnceOnReplicas(t *testing.T) {
 	}{{"an account that is not known yet", false}, {"a known one", true}} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFakeStore(5 * time.Millisecond)
+				store := slowStore{throttle.NewMemory(), 5 * time.Millisecond}
 				d := &directory{accounts: bob(), slow: time.Second}
 				var replicas []*Chain
 				for range 5 {
-					counters := throttle.NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler))
-					c := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
+					c := chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}})
 					replicas = append(replicas, c)
 					if test.known {
 						c.try(t, typed("bob", "right", home))
@@ -105,28 +61,53 @@ func TestGuessesAtOnceOnReplicas(t *testing.T) {
 					})
 				}
 				all.Wait()
-				if n := d.reached() - before; n > 3 {
-					t.Errorf("%d guesses reached the directory, want 3 at most", n)
+				if n := d.reached() - before; n > strangers {
+					t.Errorf("%d guesses reached the directory, want %d at most", n, strangers)
 				}
 				// Guesses that are over hold up no login.
-				for i := range 3 {
+				for i := range strangers {
 					replicas[i].try(t, typed("bob", fmt.Sprint("later", i), stranger))
 				}
-				if n := d.reached() - before; n != 3 {
-					t.Errorf("%d guesses reached the directory in all, want 3", n)
+				if n := d.reached() - before; n != strangers {
+					t.Errorf("%d guesses reached the directory in all, want %d", n, strangers)
 				}
 			})
 		})
 	}
 }
 
-// TestHeldIsNotCounted: a password that turned out to be right, or that no
-// provider could check, takes no room in the counters.
+// TestOneWrongPasswordOnReplicas: fifty equal wrong passwords at once on five
+// replicas are one bind.
+func TestOneWrongPasswordOnReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := slowStore{throttle.NewMemory(), 5 * time.Millisecond}
+		d := &directory{accounts: bob(), slow: time.Second}
+		var replicas []*Chain
+		for range 5 {
+			replicas = append(replicas, chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}}))
+		}
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() {
+				from := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+				if got := outcome(replicas[i%5].try(t, typed("bob", "stale", from))); got != "401" {
+					t.Errorf("a stale password = %s, want 401", got)
+				}
+			})
+		}
+		all.Wait()
+		if d.reached() != 1 {
+			t.Errorf("one wrong password, fifty times at once, reached the directory %d times, want once", d.reached())
+		}
+	})
+}
+
+// TestHeldIsNotCounted: a password that turned out to be right, or that did not
+// reach its provider, takes no room in the windows.
 func TestHeldIsNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFakeStore(0)
-		d := &directory{accounts: bob()}
-		c := chainOf(t, throttle.NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler)), Member{d, Config{Name: "corp", Kind: "ldap"}})
+		d := &directory{accounts: bob(), refuse: make(map[string]error)}
+		c := one(t, d, nil)
 		try := func(what, secret string, from netip.Addr, want string) {
 			t.Helper()
 			if got := outcome(c.try(t, typed("bob", secret, from))); got != want {
@@ -138,11 +119,42 @@ func TestHeldIsNotCounted(t *testing.T) {
 			try("while the directory is down", fmt.Sprint("w", i), stranger, "503")
 		}
 		d.set(nil)
+		for i := range 10 {
+			d.refuse[fmt.Sprint("w", i)] = NotSent(errors.New("connection refused"))
+			try("while no bind is sent", fmt.Sprint("w", i), stranger, "503")
+		}
+		clear(d.refuse)
 		for i := range 20 { // each from a place of its own
 			try("the right one", "right", netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), "200")
 		}
-		for i := range 4 {
-			try("a wrong one", fmt.Sprint("w", i), stranger, map[bool]string{true: "401", false: "429"}[i < 3])
+		for i := range strangers {
+			try("a wrong one", fmt.Sprint("w", i), stranger, "401")
+		}
+		try("one more", "w", stranger, "429")
+	})
+}
+
+// TestMayHaveArrived: a password that was sent and not answered may be counted at
+// the directory, each time that it is sent, so that it counts here as often; where
+// nothing else fills the window the answer is that nobody can tell.
+func TestMayHaveArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), refuse: map[string]error{"slow": context.DeadlineExceeded}}
+		c := one(t, d, nil)
+		for i := range 3 * limit {
+			if got := outcome(c.try(t, typed("bob", "slow", home))); got != "503" {
+				t.Errorf("the login %d without an answer = %s, want 503", i, got)
+			}
+		}
+		if d.reached() != strangers {
+			t.Errorf("a password that is never answered was sent %d times, want %d", d.reached(), strangers)
+		}
+		if got := outcome(c.try(t, typed("alice", "right", home))); got != "200" {
+			t.Errorf("another account = %s, want 200", got)
+		}
+		time.Sleep(window)
+		if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {
+			t.Errorf("the account later = %s, want 200", got)
 		}
 	})
 }

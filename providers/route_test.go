@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"shorepass/internal/secret"
-	throttle "shorepass/throttle/counting"
 )
 
 // refreshers returns a chain in which the providers of these names take refresh
@@ -23,7 +22,7 @@ func refreshers(t *testing.T, names ...string) *Chain {
 	ci := &directory{print: "ci", takes: []Kind{IDToken}, issuers: []string{"https://ci"}}
 	all = append(all, Member{ci, Config{Name: "ci", Kind: "oidc", Prefix: pointer("ci/")}},
 		Member{&directory{print: "corp"}, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}})
-	return chainOf(t, throttle.NewLocalCounters(), all...)
+	return chainOf(t, newThrottle(t), all...)
 }
 
 // A4: a provider's refresh token goes to the provider that is named, or to the

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // outcome names an error as the wire will.
@@ -38,18 +37,20 @@ type step struct {
 	reached  int    // secrets that the directory has heard of by then
 }
 
+// TestThrottleStories plays logins in turn, and counts what of them reaches the
+// directory.
 func TestThrottleStories(t *testing.T) {
 	other := netip.MustParseAddr("203.0.113.9")
+	domains := func(d *directory, _ *Config) { d.domains = []string{"CORP", "corp.example"} }
 	for _, test := range []struct {
 		name  string
-		edit  func(*Config)
-		slow  *directory
+		edit  func(*directory, *Config)
 		steps []step
 	}{
 		{name: "a wrong password is sent once", steps: []step{
 			{0, "bob", "wrong", home, "401", 1},
 			{0, "bob", "wrong", home, "401", 1},
-			{9 * time.Minute, "bob", "wrong", stranger, "401", 1},
+			{30 * time.Minute, "bob", "wrong", stranger, "401", 1},
 			{time.Minute, "bob", "wrong", home, "401", 2},
 		}},
 		{name: "POST and then GET count once", steps: []step{
@@ -57,69 +58,108 @@ func TestThrottleStories(t *testing.T) {
 			{0, "bob", "w2", home, "401", 2}, {0, "bob", "w2", home, "401", 2},
 			{0, "bob", "right", home, "200", 3},
 		}},
-		{name: "three distinct ones, then none", steps: []step{
+		{name: "three distinct ones where the person is not known, then none", steps: []step{
 			{0, "bob", "w1", home, "401", 1},
 			{time.Minute, "bob", "w2", home, "401", 2},
 			{time.Minute, "bob", "w3", home, "401", 3},
 			{0, "bob", "w4", home, "429", 3},
 			{0, "bob", "right", home, "429", 3},
 			{0, "bob", "w1", home, "401", 3}, // known to be wrong without asking
-			{8 * time.Minute, "bob", "right", home, "200", 4},
+			{30 * time.Minute, "bob", "right", home, "429", 3},
+			{time.Minute, "bob", "right", home, "200", 4},
+		}},
+		{name: "a fourth where the person is known", steps: []step{
+			{0, "bob", "right", home, "200", 1},
+			{2 * time.Minute, "bob", "w1", home, "401", 2}, {0, "bob", "w2", home, "401", 3}, {0, "bob", "w3", home, "401", 4},
+			{0, "bob", "w4", stranger, "429", 4},
+			{0, "bob", "w4", home, "401", 5},
+			{0, "bob", "w5", home, "429", 5},
+			{0, "bob", "right", home, "429", 5},
+			{window, "bob", "right", home, "200", 6},
+		}},
+		{name: "a window empties as a whole, a quiet time after the last new one", steps: []step{
+			{0, "bob", "w1", home, "401", 1},
+			{20 * time.Minute, "bob", "w2", home, "401", 2},
+			{20 * time.Minute, "bob", "w1", home, "401", 2},
+			{0, "bob", "w3", home, "401", 3},
+			{30 * time.Minute, "bob", "right", home, "429", 3},
+			{time.Minute, "bob", "w1", home, "401", 4},
 		}},
 		{name: "what is refused lengthens nothing", steps: []step{
 			{0, "bob", "w1", home, "401", 1}, {0, "bob", "w2", home, "401", 2}, {0, "bob", "w3", home, "401", 3},
-			{5 * time.Minute, "bob", "w4", home, "429", 3}, {0, "bob", "w1", home, "401", 3},
-			{5 * time.Minute, "bob", "right", home, "200", 4},
+			{20 * time.Minute, "bob", "w4", home, "429", 3}, {0, "bob", "w1", home, "401", 3},
+			{11 * time.Minute, "bob", "right", home, "200", 4},
 		}},
-		{name: "name variants share one counter", steps: []step{
+		{name: "a right password takes no room, and gives none back but its own", steps: []step{
+			{0, "bob", "w1", home, "401", 1}, {0, "bob", "w2", home, "401", 2},
+			{0, "bob", "right", home, "200", 3},
+			{2 * time.Minute, "bob", "right", stranger, "200", 4}, {2 * time.Minute, "bob", "right", other, "200", 5},
+			{0, "bob", "w3", home, "401", 6}, {0, "bob", "w4", home, "401", 7},
+			{0, "bob", "w5", home, "429", 7},
+		}},
+		{name: "names of one account share its window", steps: []step{
 			{0, "bob", "w1", home, "401", 1},
 			{0, `corp\bob`, "w2", home, "401", 2},
 			{0, "bob@corp.example", "w3", home, "401", 3},
-			{0, "bob", "w4", home, "429", 3},
+			{0, "bob", "w4", home, "401", 3}, // not 429, which would tell that the three are one account
+			{0, "bob", "right", home, "401", 3},
 			{0, `corp\bob`, "w1", home, "401", 3},
 		}},
-		{name: "what is refused under another spelling lengthens nothing either", steps: []step{
-			{0, "bob", "w1", home, "401", 1},
-			{5 * time.Minute, `corp\bob`, "w1", home, "401", 1},
-			{5 * time.Minute, "bob", "w1", home, "401", 2},
+		{name: "B2: configured domains make no other name", edit: domains, steps: []step{
+			{0, "bob", "w1", home, "401", 1}, {0, `corp\bob`, "w2", home, "401", 2}, {0, "bob@CORP.example", "w3", home, "401", 2},
+			{0, "bob", "w4", home, "429", 2}, {0, `corp\bob`, "w4", home, "429", 2}, {0, `CORP\bob`, "w4", home, "429", 2},
+		}},
+		{name: "B2: nor for an account that does not exist", edit: domains, steps: []step{
+			{0, "nobody", "w1", home, "401", 0}, {0, `corp\nobody`, "w2", home, "401", 0}, {0, "nobody@CORP.example", "w3", home, "401", 0},
+			{0, "nobody", "w4", home, "429", 0}, {0, `corp\nobody`, "w4", home, "429", 0}, {0, `CORP\nobody`, "w4", home, "429", 0},
 		}},
 		{name: "another account is not held up", steps: []step{
 			{0, "bob", "w1", stranger, "401", 1}, {0, "bob", "w2", stranger, "401", 2}, {0, "bob", "w3", stranger, "401", 3},
 			{0, "alice", "right", stranger, "200", 4},
 		}},
-		{name: "who does not exist is told the same", steps: []step{
+		{name: "a name that nobody has is answered alike", steps: []step{
 			{0, "nobody", "w1", home, "401", 0}, {0, "nobody", "w2", home, "401", 0}, {0, "nobody", "w3", home, "401", 0},
 			{0, "nobody", "w4", home, "429", 0}, {0, "nobody", "w1", home, "401", 0},
-			{10 * time.Minute, "nobody", "w4", home, "401", 0},
+			{window, "nobody", "w4", home, "401", 0},
 		}},
-		{name: "a stranger keeps nobody out of a place where they were proved", steps: []step{
+		{name: "a name that no match has is answered alike", edit: func(_ *directory, c *Config) { c.Match = []string{"bob"} }, steps: []step{
+			{0, "alice", "w1", home, "401", 0}, {0, "alice", "w2", home, "401", 0}, {0, "alice", "w3", home, "401", 0},
+			{0, "alice", "w4", home, "429", 0},
+		}},
+		{name: "a stranger keeps the person out of new places, and out of none where they are known", edit: domains, steps: []step{
 			{0, "bob", "right", home, "200", 1},
 			{2 * time.Hour, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
 			{0, "bob", "w4", stranger, "429", 4},
 			{0, "bob", "right", other, "429", 4},
 			{0, "bob", "right", home, "200", 5},
-			{0, `corp\bob`, "right", home, "200", 6}, // under another spelling too
 		}},
-		{name: "such a place has three of its own", steps: []step{
+		{name: "but leaves them one mistake there", steps: []step{
 			{0, "bob", "right", home, "200", 1},
-			{2 * time.Minute, "bob", "w1", home, "401", 2}, {0, "bob", "w2", home, "401", 3}, {0, "bob", "w3", home, "401", 4},
-			{0, "bob", "w4", home, "429", 4},
-			{0, "bob", "w4", stranger, "401", 5}, // strangers have not used theirs up
+			{2 * time.Hour, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
+			{0, "bob", "mistake", home, "401", 5},
+			{0, "bob", "right", home, "429", 5},
+			{window, "bob", "right", home, "200", 6},
 		}},
 		{name: "a proof lasts a day", steps: []step{
 			{0, "bob", "right", home, "200", 1},
 			{25 * time.Hour, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
 			{0, "bob", "right", home, "429", 4},
 		}},
-		{name: "a remembered password is never held up", steps: []step{
+		{name: "the cache of right passwords answers no guess", steps: []step{
 			{0, "bob", "right", home, "200", 1},
 			{0, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
-			{0, "bob", "right", other, "200", 4},
+			{0, "bob", "right", other, "429", 4},
+			{0, "bob", "right", home, "200", 4},
 		}},
-		{name: "a limit of its own", edit: func(c *Config) { c.WrongPasswords = 1 }, steps: []step{
+		{name: "a limit of its own", edit: func(_ *directory, c *Config) { c.WrongPasswords = 1 }, steps: []step{
 			{0, "bob", "w1", home, "401", 1}, {0, "bob", "w2", home, "429", 1},
 		}},
-		{name: "an address that is not known has no place of its own", steps: []step{
+		{name: "a window of its own", edit: func(_ *directory, c *Config) { c.WrongPasswordWindow = 2 * time.Minute }, steps: []step{
+			{0, "bob", "w1", home, "401", 1},
+			{2 * time.Minute, "bob", "w1", home, "401", 1},
+			{time.Minute, "bob", "w1", home, "401", 2},
+		}},
+		{name: "an address that is not known has no proofs", steps: []step{
 			{0, "bob", "right", netip.Addr{}, "200", 1},
 			{2 * time.Minute, "bob", "w1", netip.Addr{}, "401", 2}, {0, "bob", "w2", netip.Addr{}, "401", 3}, {0, "bob", "w3", netip.Addr{}, "401", 4},
 			{0, "bob", "right", netip.Addr{}, "429", 4},
@@ -128,7 +168,11 @@ func TestThrottleStories(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &directory{accounts: bob()}
-				c := one(t, d, test.edit)
+				c := one(t, d, func(cfg *Config) {
+					if test.edit != nil {
+						test.edit(d, cfg)
+					}
+				})
 				for i, s := range test.steps {
 					time.Sleep(s.wait)
 					err := c.try(t, typed(s.login, s.password, s.from))
@@ -160,7 +204,7 @@ func TestThrottleWithoutSubject(t *testing.T) {
 // TestSpellingsWithoutSubject: some providers take several spellings for one
 // account, and none of them may be worth three guesses more.
 func TestSpellingsWithoutSubject(t *testing.T) {
-	d := &directory{accounts: map[Login]fakeAccount{"jose doe": {"right", "uuid-1", "jose doe", nil}}, catches: true}
+	d := &directory{accounts: map[Login]fakeAccount{"jose doe": account("right", "uuid-1", "jose doe")}, catches: true}
 	c := one(t, d, nil)
 	spellings := []string{"jose doe", "jos\u00e9 doe", "jose  doe", "jose\u00a0doe", "jose\u034f doe", "jose\ufe0f doe", "j\u00f5se doe", "JOSE\u3000DOE", "jose\u3164doe"}
 	for i, typedAs := range spellings {
@@ -179,7 +223,7 @@ func TestSpellingsWithoutSubject(t *testing.T) {
 // TestCorrectedSpelling: whoever mistypes their name and corrects it is not refused
 // for having had the right password before.
 func TestCorrectedSpelling(t *testing.T) {
-	d := &directory{accounts: map[Login]fakeAccount{"jose": {"right", "uuid-1", "jose", nil}}, catches: true}
+	d := &directory{accounts: map[Login]fakeAccount{"jose": account("right", "uuid-1", "jose")}, catches: true}
 	c := one(t, d, nil)
 	if got := outcome(c.try(t, typed("jos\u00e9", "right", home))); got != "401" {
 		t.Errorf("another name = %s, want 401", got)
@@ -193,7 +237,7 @@ func TestCorrectedSpelling(t *testing.T) {
 func TestRefusedCostsNothing(t *testing.T) {
 	d := &directory{accounts: bob()}
 	c := one(t, d, nil)
-	for i := range 3 {
+	for i := range strangers {
 		c.try(t, typed("bob", fmt.Sprint("w", i), home))
 	}
 	before := d.searches()
@@ -205,16 +249,18 @@ func TestRefusedCostsNothing(t *testing.T) {
 	}
 }
 
+// TestRetryAfterSaysWhenThereIsRoom: a window empties as a whole, so that it is as
+// long after the last new wrong password as the window lasts.
 func TestRetryAfterSaysWhenThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := one(t, &directory{accounts: bob()}, nil)
-		for i := range 3 {
+		for i := range strangers {
 			c.try(t, typed("bob", fmt.Sprint("w", i), home))
 			time.Sleep(time.Minute)
 		}
 		var held *throttle.RetryAfter
-		if err := c.try(t, typed("bob", "right", home)); !errors.As(err, &held) || held.After != 7*time.Minute {
-			t.Errorf("Authenticate = %v, want to be told to come back after 7m", err)
+		if err := c.try(t, typed("bob", "right", home)); !errors.As(err, &held) || held.After != window-time.Minute {
+			t.Fatalf("Authenticate = %v, want to be told to come back after %v", err, window-time.Minute)
 		}
 		time.Sleep(held.After)
 		if err := c.try(t, typed("bob", "right", home)); err != nil {
@@ -227,7 +273,7 @@ func TestAddressBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		accounts := bob()
 		for i := range 40 {
-			accounts[Login(fmt.Sprint("user", i))] = fakeAccount{"right", fmt.Sprint("uuid-u", i), fmt.Sprint("user", i), nil}
+			accounts[Login(fmt.Sprint("user", i))] = account("right", fmt.Sprint("uuid-u", i), fmt.Sprint("user", i))
 		}
 		d := &directory{accounts: accounts}
 		c := one(t, d, nil)
@@ -258,7 +304,7 @@ func TestAddressBudget(t *testing.T) {
 		if got := outcome(c.try(t, typed("user39", "right", home))); got != "200" {
 			t.Errorf("the same person elsewhere = %s, want 200", got)
 		}
-		time.Sleep(refusedFor)
+		time.Sleep(addressWindow)
 		if got := outcome(c.try(t, typed("user39", "right", neighbour))); got != "200" {
 			t.Errorf("that address later = %s, want 200", got)
 		}
@@ -280,7 +326,7 @@ func TestAddressBudgetOfTheAccount(t *testing.T) {
 		play func(d *meanwhile, c *Chain) // after which "bob" is somebody who was not proved at home
 	}{
 		{"the name was proved there when it was another's", func(d *meanwhile, c *Chain) {
-			d.accounts["bob"] = fakeAccount{"old", "uuid-0", "bob", nil}
+			d.accounts["bob"] = account("old", "uuid-0", "bob")
 			if err := c.try(t, typed("bob", "old", home)); err != nil {
 				t.Error(err)
 			}
@@ -293,7 +339,7 @@ func TestAddressBudgetOfTheAccount(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := &meanwhile{directory: directory{accounts: bob()}}
-			c := chainOf(t, throttle.NewLocalCounters(), Member{d, Config{Name: "corp", Kind: "ldap"}})
+			c := chainOf(t, newThrottle(t), Member{d, Config{Name: "corp", Kind: "ldap"}})
 			test.play(d, c)
 			before := d.reached()
 			if got := outcome(c.try(t, typed("bob", "right", home))); got != "429" || d.reached() != before {
@@ -340,7 +386,7 @@ func TestGuessesAtOnce(t *testing.T) {
 		{"100 distinct ones", func(i int) Credential { return typed("bob", fmt.Sprint("w", i), home) }, 3, map[string]int{"401": 3, "429": 97}},
 		{"100 distinct ones from everywhere", func(i int) Credential {
 			return typed([]Login{"bob", `corp\bob`}[i%2], fmt.Sprint("w", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
-		}, 3, map[string]int{"401": 3, "429": 97}},
+		}, 3, map[string]int{"401": 6, "429": 94}}, // each of two names has a window, and what finds the account's full is 401 too
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -366,8 +412,8 @@ func TestGuessesAtOnce(t *testing.T) {
 	}
 }
 
-// TestOwnPlaceAtOnce: what is under way at a place that has a count of its own
-// burdens nobody else, and is burdened by nobody.
+// TestOwnPlaceAtOnce: of guesses under way all count, wherever they come from, and
+// one entry is left to the place where the account was proved.
 func TestOwnPlaceAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
@@ -384,26 +430,30 @@ func TestOwnPlaceAtOnce(t *testing.T) {
 			}
 		}
 		all.Wait()
-		if d.reached() != 1+3+3 {
-			t.Errorf("%d secrets reached the directory, want one, and three from each place", d.reached())
+		if d.reached() != 1+limit {
+			t.Errorf("%d secrets reached the directory, want the right one and %d", d.reached(), limit)
 		}
 	})
 }
 
-// TestOwnPlaceAtTheSameMoment: a place where the account was proved has three
-// distinct guesses at once, all others together have three, and neither has
-// fewer for what is under way at the other.
+// TestOwnPlaceAtTheSameMoment: of distinct guesses at once a place where the
+// account was proved has all entries of the window but those that others have, and
+// others have all but one.
 func TestOwnPlaceAtTheSameMoment(t *testing.T) {
+	type guesses struct {
+		from   netip.Addr
+		reach  int // of ten
+		inTurn bool
+	}
 	for _, test := range []struct {
-		name   string
-		inTurn bool // each guess sees the one before; they are under way together all the same
-		places []netip.Addr
+		name string
+		play []guesses
 	}{
-		{"the owner alone", false, []netip.Addr{home}},
-		{"the owner alone, in turn", true, []netip.Addr{home}},
-		{"the owner after a stranger", false, []netip.Addr{stranger, home}},
-		{"a stranger after the owner", false, []netip.Addr{home, stranger}},
-		{"the owner after a stranger, in turn", true, []netip.Addr{stranger, home}},
+		{"the owner alone", []guesses{{home, 4, false}}},
+		{"the owner alone, in turn", []guesses{{home, 4, true}}},
+		{"the owner after a stranger", []guesses{{stranger, 3, false}, {home, 1, false}}},
+		{"a stranger after the owner", []guesses{{home, 4, false}, {stranger, 0, false}}},
+		{"the owner after a stranger, in turn", []guesses{{stranger, 3, true}, {home, 1, true}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -415,25 +465,30 @@ func TestOwnPlaceAtTheSameMoment(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				var all sync.WaitGroup
 				var mu sync.Mutex
+				reach := 0
 				got, want := make(map[string]int), make(map[string]int)
-				for _, from := range test.places {
-					want[fmt.Sprint(from, " 401")], want[fmt.Sprint(from, " 429")] = 3, 7
+				for _, g := range test.play {
+					reach += g.reach
+					if g.reach > 0 {
+						want[fmt.Sprint(g.from, " 401")] = g.reach
+					}
+					want[fmt.Sprint(g.from, " 429")] = 10 - g.reach
 					for i := range 10 {
 						all.Go(func() {
-							o := outcome(c.try(t, typed("bob", fmt.Sprint("w", i, from), from)))
+							o := outcome(c.try(t, typed("bob", fmt.Sprint("w", i, g.from), g.from)))
 							mu.Lock()
 							defer mu.Unlock()
-							got[fmt.Sprint(from, " ", o)]++
+							got[fmt.Sprint(g.from, " ", o)]++
 						})
-						if test.inTurn {
+						if g.inTurn {
 							synctest.Wait()
 						}
 					}
 					synctest.Wait()
 				}
 				all.Wait()
-				if most := 1 + 3*len(test.places); d.reached() != most || fmt.Sprint(got) != fmt.Sprint(want) {
-					t.Errorf("%d secrets reached the directory and the answers are %v, want %d and %v", d.reached(), got, most, want)
+				if d.reached() != 1+reach || fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("%d secrets reached the directory and the answers are %v, want %d and %v", d.reached(), got, 1+reach, want)
 				}
 			})
 		})
@@ -493,8 +548,8 @@ func TestProvedIsWaitedForByNobody(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if n := c.throttle.Stats().Accounts; n != 0 {
-			t.Errorf("%d accounts have a password under way when nobody has, want none", n)
+		if n := c.throttle.Stats().Asking; n != 0 {
+			t.Errorf("%d passwords are being proved when none is, want none", n)
 		}
 	})
 }
@@ -502,7 +557,7 @@ func TestProvedIsWaitedForByNobody(t *testing.T) {
 // TestAccountOfALoginChanges: a login that turns out to be another account's
 // than the last time leaves nothing under way for the one it was.
 func TestAccountOfALoginChanges(t *testing.T) {
-	first, second := fakeAccount{"first", "uuid-1", "bob", nil}, fakeAccount{"second", "uuid-2", "bob", nil}
+	first, second := account("first", "uuid-1", "bob"), account("second", "uuid-2", "bob")
 	for _, test := range []struct {
 		name                  string
 		before, during, after map[Login]fakeAccount
@@ -518,12 +573,12 @@ func TestAccountOfALoginChanges(t *testing.T) {
 		for _, secret := range []string{"second", "wrong"} {
 			t.Run(test.name+", "+secret, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					store := newFakeStore(0)
 					d, grant := &directory{accounts: test.before}, &directory{catches: true}
-					c := chainOf(t, throttle.NewSharedCounters(store, make([]byte, 32), slog.New(slog.DiscardHandler)),
-						Member{d, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}}, Member{grant, Config{Name: "sso", Kind: "oidc", Prefix: pointer("")}})
+					c := chainOf(t, newThrottle(t),
+						Member{d, Config{Name: "corp", Kind: "ldap", Prefix: pointer(""), WrongPasswords: 5}},
+						Member{grant, Config{Name: "sso", Kind: "oidc", Prefix: pointer(""), WrongPasswords: 5}})
 					c.try(t, typed("bob", "w", home))
-					time.Sleep(refusedFor) // so that it counts no more
+					time.Sleep(window) // so that it counts no more
 					d.accounts = test.during
 					c.try(t, typed("bob", secret, home))
 					d.accounts = test.after
@@ -532,8 +587,8 @@ func TestAccountOfALoginChanges(t *testing.T) {
 					if n := d.reached() + grant.reached() - before; n != 3 || got["401"] != 3 {
 						t.Errorf("of three guesses at the account that it was %d reached a provider and the answers are %v, want all, and 401", n, got)
 					}
-					if n := c.throttle.Stats().Accounts; n != 0 {
-						t.Errorf("%d accounts have a password under way when nobody has, want none", n)
+					if n := c.throttle.Stats().Asking; n != 0 {
+						t.Errorf("%d passwords are being proved when none is, want none", n)
 					}
 				})
 			})
@@ -568,50 +623,67 @@ func TestRefusedTokens(t *testing.T) {
 	}
 }
 
-// TestReads: a right login costs one reading of the counters and no write. The
-// first one from a place costs one more, and one where nobody knows the account
-// yet; it is written down before and after.
+// TestReads: a login that the cache answers costs one read of the windows. One
+// that asks the provider costs a read and a write more before it, and a write at
+// its answer or after it.
 func TestReads(t *testing.T) {
-	counters := &counting{Counters: throttle.NewLocalCounters()}
-	c := chainOf(t, counters, Member{&directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap", Remember: pointer(time.Duration(0))}})
-	for _, test := range []struct {
-		name   string
-		from   netip.Addr
-		logins int
-		want   counting
-	}{
-		{"the first", home, 1, counting{reads: 3, holds: 1, writes: 1}},
-		{"ten more", home, 10, counting{reads: 10}},
-		{"the first from elsewhere", stranger, 1, counting{reads: 2, holds: 1, writes: 1}},
-	} {
-		counters.reads, counters.holds, counters.writes = 0, 0, 0
-		for range test.logins {
-			c.try(t, typed("bob", "right", test.from))
+	synctest.Test(t, func(t *testing.T) {
+		store := &counting{Store: throttle.NewMemory()}
+		c := chainOf(t, newReplica(t, store), Member{&directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap"}})
+		offline := typed("bob", "right", home)
+		offline.Offline = true
+		for _, test := range []struct {
+			name string
+			cred Credential
+			want counts
+		}{
+			{"the first", typed("bob", "right", home), counts{reads: 2, writes: 2}},
+			{"a cached one", typed("bob", "right", home), counts{reads: 1}},
+			{"a cached one, the first from elsewhere", typed("bob", "right", stranger), counts{reads: 1, writes: 1}},
+			{"for an offline token", offline, counts{reads: 2, writes: 2}},
+			{"a wrong one", typed("bob", "wrong", home), counts{reads: 2, writes: 2}},
+			{"the same again", typed("bob", "wrong", home), counts{}},
+			{"a name that nobody has", typed("nobody", "wrong", home), counts{reads: 2, writes: 2}},
+		} {
+			store.take()
+			c.try(t, test.cred)
+			synctest.Wait() // for what is written after the answer
+			if got := store.take(); got != test.want {
+				t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+			}
 		}
-		if got := (counting{reads: counters.reads, holds: counters.holds, writes: counters.writes}); got != test.want {
-			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
-		}
-	}
+	})
 }
 
+// counting is a store that counts what is asked of it.
 type counting struct {
-	throttle.Counters
-	reads, holds, writes int
+	throttle.Store
+	mu sync.Mutex
+	counts
 }
 
-func (c *counting) Marks(ctx context.Context, buckets []throttle.Mark) [][]throttle.Counted {
+type counts struct{ reads, writes int }
+
+func (c *counting) take() counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	got := c.counts
+	c.counts = counts{}
+	return got
+}
+
+func (c *counting) ReadWindows(ctx context.Context, keys []throttle.Mark) ([]throttle.Row, time.Time, error) {
+	c.mu.Lock()
 	c.reads++
-	return c.Counters.Marks(ctx, buckets)
+	c.mu.Unlock()
+	return c.Store.ReadWindows(ctx, keys)
 }
 
-func (c *counting) Hold(ctx context.Context, n throttle.Count) {
-	c.holds++
-	c.Counters.Hold(ctx, n)
-}
-
-func (c *counting) Add(ctx context.Context, counts []throttle.Count) {
+func (c *counting) SwapWindows(ctx context.Context, changes []throttle.Change) error {
+	c.mu.Lock()
 	c.writes++
-	c.Counters.Add(ctx, counts)
+	c.mu.Unlock()
+	return c.Store.SwapWindows(ctx, changes)
 }
 
 // TestHeldUpIsNotShared: whoever comes with the same password at the same time from
@@ -619,7 +691,7 @@ func (c *counting) Add(ctx context.Context, counts []throttle.Count) {
 func TestHeldUpIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob()}
-		c := chainOf(t, farCounters{throttle.NewLocalCounters()}, Member{d, Config{Name: "corp", Kind: "ldap"}})
+		c := chainOf(t, newReplica(t, slowStore{throttle.NewMemory(), 100 * time.Millisecond}), Member{d, Config{Name: "corp", Kind: "ldap"}})
 		c.try(t, typed("bob", "right", home))
 		time.Sleep(2 * time.Minute)
 		for i := range 3 {
@@ -639,14 +711,6 @@ func TestHeldUpIsNotShared(t *testing.T) {
 		}
 		all.Wait()
 	})
-}
-
-// farCounters take a moment to be read.
-type farCounters struct{ throttle.Counters }
-
-func (f farCounters) Marks(ctx context.Context, buckets []throttle.Mark) [][]throttle.Counted {
-	time.Sleep(100 * time.Millisecond)
-	return f.Counters.Marks(ctx, buckets)
 }
 
 // TestCutOffGuessCounts: whoever hangs up before the answer has still made the
@@ -689,21 +753,19 @@ func TestCannotTellCountsNothing(t *testing.T) {
 	}
 }
 
-// TestSharedCounters: two processes that share their counters share the limit,
-// and a reload does not forget it.
-func TestSharedCounters(t *testing.T) {
-	d := &directory{accounts: bob()}
-	counters := throttle.NewLocalCounters()
-	a := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
-	b := chainOf(t, counters, Member{d, Config{Name: "corp", Kind: "ldap"}})
+// TestSharedWindows: two processes that share their store share the limit, and
+// know what the other was told is wrong.
+func TestSharedWindows(t *testing.T) {
+	d, store := &directory{accounts: bob()}, throttle.NewMemory()
+	a := chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}})
+	b := chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}})
 	for i, c := range []*Chain{a, b, a, b, a} {
 		c.try(t, typed("bob", fmt.Sprint("w", i), home))
 	}
-	if d.reached() != 3 {
-		t.Errorf("%d secrets reached the directory, want 3", d.reached())
+	if d.reached() != strangers {
+		t.Errorf("%d secrets reached the directory, want %d", d.reached(), strangers)
 	}
-	before := d.searches()
-	if got := outcome(b.try(t, typed("bob", "w0", home))); got != "401" || d.searches() != before {
-		t.Errorf("what the other was told is wrong = %s with %d searches, want 401 with none", got, d.searches()-before)
+	if got := outcome(b.try(t, typed("bob", "w0", home))); got != "401" || d.reached() != strangers {
+		t.Errorf("what the other was told is wrong = %s with %d secrets sent, want 401 with %d", got, d.reached(), strangers)
 	}
 }

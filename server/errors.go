@@ -11,7 +11,7 @@ import (
 	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/session"
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // The error codes of the distribution specification that the token endpoint

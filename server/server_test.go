@@ -26,11 +26,11 @@ import (
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/providers/file"
+	"shorepass/providers/providertest"
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
 	"shorepass/session/sqlite"
-	throttle "shorepass/throttle/counting"
 )
 
 const password = "correct-horse"
@@ -119,7 +119,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	}
 	h := &house{audit: &lines{}, local: &counted{Provider: local}}
 	log := slog.New(slog.DiscardHandler)
-	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config.WithDefaults()}}, throttle.NewLocalCounters(), log)
+	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config.WithDefaults()}}, providertest.NewThrottle(), providers.Options{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

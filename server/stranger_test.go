@@ -10,10 +10,10 @@ import (
 	"testing"
 
 	"shorepass/providers"
+	"shorepass/providers/providertest"
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
-	throttle "shorepass/throttle/counting"
 )
 
 // TestStrangerLearnsNothing: whoever has no right password hears the same, to
@@ -22,7 +22,7 @@ import (
 func TestStrangerLearnsNothing(t *testing.T) {
 	h := newHouse(t, server.AuditConfig{})
 	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file", RequireGroups: []string{"team-*", "gone"}}.WithDefaults()}}
-	chain, err := providers.NewChain(members, throttle.NewLocalCounters(), nil)
+	chain, err := providers.NewChain(members, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,9 +14,9 @@ import (
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
+	"shorepass/providers/providertest"
 	"shorepass/server"
 	"shorepass/session"
-	throttle "shorepass/throttle/counting"
 )
 
 // issuer is an OpenID provider that takes refresh tokens and knows one.
@@ -63,7 +63,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 	if sso != nil {
 		members = append(members, providers.Member{Provider: sso, Config: providers.Config{Name: "sso", Kind: "oidc", Prefix: new(string)}.WithDefaults()})
 	}
-	chain, err := providers.NewChain(members, throttle.NewLocalCounters(), nil)
+	chain, err := providers.NewChain(members, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"shorepass/providers"
 	"shorepass/registry"
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // liveLimit is how long check --live waits for all providers and the store
@@ -77,7 +77,9 @@ func newCheck(o *options) *cobra.Command {
 // its peers cannot be reached.
 func check(ctx context.Context, path string, cfg *settled, live bool) (*checked, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	chain, err := newChain(cfg, throttle.NewLocalCounters(), quiet)
+	limits := throttle.New(throttle.NewMemory(), make([]byte, 32), budget(cfg), quiet) // no login comes
+	defer limits.Close()
+	chain, err := newChain(cfg, limits, providers.Options{Log: quiet})
 	if err != nil {
 		return nil, err
 	}

@@ -11,17 +11,17 @@ import (
 // that is not a key may import internal/… alone, as every package may.
 var mayImport = map[string][]string{
 	"internal/tlsconf":       {"internal/durable"},
-	"providers":              {"throttle", "throttle/counting"},
+	"providers":              {"throttle"},
 	"providers/file":         {"providers"},
 	"providers/ldap":         {"providers"},
 	"providers/oidc":         {"providers"},
-	"providers/providertest": {"providers"},
+	"providers/providertest": {"providers", "throttle"},
 	"policy":                 {"registry"}, // not providers: it decides about names, not about how they were proved
 	"session":                {"providers"},
-	"session/sqlite":         {"session", "throttle", "throttle/counting"},
-	"session/postgres":       {"session", "throttle", "throttle/counting"},
-	"session/storetest":      {"session", "throttle", "throttle/counting"},
-	"server":                 {"providers", "policy", "registry", "session", "throttle", "throttle/counting"}, // not config: it is handed its options
+	"session/sqlite":         {"session", "throttle"},
+	"session/postgres":       {"session", "throttle"},
+	"session/storetest":      {"session", "throttle"},
+	"server":                 {"providers", "policy", "registry", "session", "throttle"}, // not config: it is handed its options
 	"config":                 {"server", "providers", "policy", "registry", "session"},
 	"cmd/shorepass":          {"*"}, // it wires
 	"bench":                  {"*"}, // it measures

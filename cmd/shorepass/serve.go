@@ -21,7 +21,7 @@ import (
 	"shorepass/providers"
 	"shorepass/server"
 	"shorepass/session"
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 func newServe(o *options) *cobra.Command {
@@ -52,7 +52,7 @@ type daemon struct {
 	sessions *session.Sessions
 	audit    *server.Audit
 	metrics  *server.Metrics
-	counters throttle.Counters
+	throttle *throttle.Throttle
 
 	cfg      atomic.Pointer[settled]    // in force
 	tls      atomic.Pointer[tls.Config] // in force; nil for plain HTTP
@@ -117,10 +117,10 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 		return nil, err
 	}
 	d := &daemon{options: o, log: log, metrics: server.NewMetrics()}
-	if d.counters, err = newCounters(ctx, cfg, store, log); err != nil {
+	if d.throttle, err = newThrottle(ctx, cfg, store, log); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	gen, err := newGeneration(cfg, d.counters, log)
+	gen, err := newGeneration(cfg, d.throttle, log)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -155,6 +155,7 @@ func (d *daemon) use(ctx context.Context, cfg *settled, gen server.Generation) e
 	if err := d.server.Use(gen); err != nil {
 		return err
 	}
+	d.throttle.Reload(budget(cfg))
 	d.tls.Store(secure)
 	d.sessions.Use(cfg.Session, gen.Chain)
 	gen.Chain.Start(ctx)
@@ -170,6 +171,7 @@ func (d *daemon) use(ctx context.Context, cfg *settled, gen server.Generation) e
 func (d *daemon) close() error {
 	d.retiring.Wait()
 	err := d.chain.Close()
+	d.throttle.Close()
 	if d.sessions != nil {
 		err = errors.Join(err, d.sessions.Close())
 	}

@@ -10,13 +10,13 @@ import (
 	"shorepass/session"
 	"shorepass/session/postgres"
 	"shorepass/session/sqlite"
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // store keeps what replicas share: sessions, and what the throttle counts.
 type store interface {
 	session.Store
-	throttle.CounterStore
+	throttle.Store
 }
 
 // backend is a configured store that is not open yet.

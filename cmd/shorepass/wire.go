@@ -13,7 +13,7 @@ import (
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/session"
-	throttle "shorepass/throttle/counting"
+	"shorepass/throttle"
 )
 
 // kinds are the kinds of provider there are. A new one is a folder under
@@ -57,7 +57,7 @@ func (o *options) loadRoot(secrets ...string) (*settled, error) {
 }
 
 // newChain builds the configured providers, in the order of the file.
-func newChain(cfg *settled, counters throttle.Counters, log *slog.Logger) (*providers.Chain, error) {
+func newChain(cfg *settled, limits *throttle.Throttle, o providers.Options) (*providers.Chain, error) {
 	members := make([]providers.Member, len(cfg.Providers))
 	for i, p := range cfg.Providers {
 		built, err := p.Build()
@@ -66,7 +66,7 @@ func newChain(cfg *settled, counters throttle.Counters, log *slog.Logger) (*prov
 		}
 		members[i] = providers.Member{Provider: built, Config: p.Config}
 	}
-	return providers.NewChain(members, counters, log)
+	return providers.NewChain(members, limits, o)
 }
 
 // newIssuer reads the keys that sign tokens.
@@ -78,23 +78,31 @@ func newIssuer(cfg *settled, log *slog.Logger) (*registry.Issuer, error) {
 
 // newGeneration builds all that a request passes through and a reload replaces.
 // It reads files and never uses the network.
-func newGeneration(cfg *settled, counters throttle.Counters, log *slog.Logger) (server.Generation, error) {
+func newGeneration(cfg *settled, limits *throttle.Throttle, log *slog.Logger) (server.Generation, error) {
 	issuer, err := newIssuer(cfg, log)
 	if err != nil {
 		return server.Generation{}, err
 	}
-	chain, err := newChain(cfg, counters, log)
+	chain, err := newChain(cfg, limits, providers.Options{Log: log})
 	if err != nil {
 		return server.Generation{}, err
 	}
 	return server.Generation{Config: cfg.Server, Chain: chain, Policy: cfg.Policy, Issuer: issuer}, nil
 }
 
-// newCounters returns the counters that replicas share in their store.
-func newCounters(ctx context.Context, cfg *settled, in store, log *slog.Logger) (throttle.Counters, error) {
+// newThrottle returns the rate limit of wrong passwords, which replicas share in
+// their store.
+func newThrottle(ctx context.Context, cfg *settled, in store, log *slog.Logger) (*throttle.Throttle, error) {
 	keys, err := session.OpenKeys(ctx, cfg.Session, in, log)
 	if err != nil {
 		return nil, err
 	}
-	return throttle.NewSharedCounters(in, keys.Derive("counters"), log), nil
+	return throttle.New(in, keys.Derive(throttleKey), budget(cfg), log), nil
 }
+
+// throttleKey is the use of the sealing key under which the throttle keeps names
+// and passwords.
+const throttleKey = "throttle"
+
+// budget are the options of the throttle that a reload changes.
+func budget(cfg *settled) throttle.Config { return cfg.Throttle.Budget(cfg.ProviderTables) }

@@ -22,6 +22,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
@@ -161,7 +162,7 @@ func (p *Provider) verify(ctx context.Context, h hash, password secret.Text) (bo
 // name, so that where there are hashes of unlike cost, unknown names
 // take now this long and now that, as known ones do; of the configuration and
 // the htpasswd file, it is one of the larger.
-func (p *Provider) Equalize(ctx context.Context, login providers.Login, proof providers.Proof) {
+func (p *Provider) Equalize(ctx context.Context, _ time.Time, login providers.Login, proof providers.Proof) {
 	all := p.users.all
 	if p.htpasswd != nil {
 		if more := p.htpasswd.users().all; len(more) > len(all) {

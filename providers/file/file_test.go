@@ -20,7 +20,6 @@ import (
 	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/providertest"
-	throttle "shorepass/throttle/counting"
 )
 
 // A hash of "right" by another implementation of each kind.
@@ -388,7 +387,7 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 			all.Go(func() {
 				login := providers.Login(fmt.Sprint("user", i))
 				if i%2 == 0 {
-					p.Equalize(t.Context(), login, typed("x")) // costs as much, so it queues as well
+					p.Equalize(t.Context(), time.Now(), login, typed("x")) // costs as much, so it queues as well
 				} else if _, err := providertest.Authenticate(t.Context(), p, login, typed("x")); err != nil {
 					t.Error(err)
 				}
@@ -431,7 +430,7 @@ func TestUnknownTakesAsLong(t *testing.T) {
 	took := func(login providers.Login) time.Duration {
 		least := time.Hour
 		for i := range 5 { // each in a chain of its own, so that nothing is refused from memory
-			c, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}, throttle.NewLocalCounters(), nil)
+			c, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}, providertest.NewThrottle(), providers.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

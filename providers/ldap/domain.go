@@ -59,6 +59,9 @@ func (d *domains) bare(ctx context.Context, login string) (string, error) {
 	return login, nil
 }
 
+// Domains implements [providers.DomainOwner].
+func (p *Provider) Domains() []string { return p.domains.names }
+
 // own returns the names, asking the directory the first time. Several who come
 // at once may ask several times.
 func (d *domains) own(ctx context.Context) ([]string, error) {

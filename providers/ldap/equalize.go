@@ -15,7 +15,7 @@ import (
 
 // Equalize implements [providers.Equalizer]. It sends neither name nor password:
 // a password typed beside a misspelt name belongs to an account.
-func (p *Provider) Equalize(ctx context.Context, _ providers.Login, _ providers.Proof) {
+func (p *Provider) Equalize(ctx context.Context, _ time.Time, _ providers.Login, _ providers.Proof) {
 	p.equalize(ctx)
 }
 

@@ -19,7 +19,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
-	throttle "shorepass/throttle/counting"
+	"shorepass/providers/providertest"
 )
 
 // soon is when an answer must be there that waits for no more than the limits
@@ -402,7 +402,7 @@ func TestEmptyPassword(t *testing.T) {
 		cfg := fakeConfig(f)
 		cfg.Users.DNTemplate = template
 		p := newProvider(t, cfg)
-		chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, throttle.NewLocalCounters(), nil)
+		chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, providertest.NewThrottle(), providers.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

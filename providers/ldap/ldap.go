@@ -40,6 +40,7 @@ var (
 	_ providers.Pinger      = (*Provider)(nil)
 	_ providers.Starter     = (*Provider)(nil)
 	_ providers.CatchAll    = (*Provider)(nil)
+	_ providers.DomainOwner = (*Provider)(nil)
 	_ providers.Equalizer   = (*Provider)(nil)
 	_ providers.Reporter    = (*Provider)(nil)
 )

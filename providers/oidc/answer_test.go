@@ -18,7 +18,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
-	throttle "shorepass/throttle/counting"
+	"shorepass/providers/providertest"
 )
 
 // verdict names the outcome of a grant: "refused" and the reason, or "cannot
@@ -349,7 +349,7 @@ func TestRefusalIsCounted(t *testing.T) {
 		_, _ = w.Write([]byte(`{"error":"unauthorized","error_description":"Bad credentials"}`))
 	})
 	config := providers.Config{Name: "uaa", Kind: "oidc"}.WithDefaults()
-	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, i.URL, nil), Config: config}}, throttle.NewLocalCounters(), nil)
+	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, i.URL, nil), Config: config}}, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

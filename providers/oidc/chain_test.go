@@ -12,7 +12,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
-	throttle "shorepass/throttle/counting"
+	"shorepass/providers/providertest"
 )
 
 // The chain brings each kind of secret to the provider, and to it alone.
@@ -27,7 +27,7 @@ func TestThroughTheChain(t *testing.T) {
 		prefix := name + ":"
 		return providers.Config{Name: name, Kind: "oidc", Prefix: &prefix}.WithDefaults()
 	}
-	chain, err := providers.NewChain([]providers.Member{{Provider: sso, Config: named("sso")}, {Provider: jobs, Config: named("ci")}}, throttle.NewLocalCounters(), nil)
+	chain, err := providers.NewChain([]providers.Member{{Provider: sso, Config: named("sso")}, {Provider: jobs, Config: named("ci")}}, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestThroughTheChain(t *testing.T) {
 func TestRotatedTokenThroughTheChain(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) { o.ThinIDToken = true })
 	cfg := providers.Config{Name: "sso", Kind: "oidc", RequireGroups: []string{"ops"}}.WithDefaults()
-	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, op.Issuer, nil), Config: cfg}}, throttle.NewLocalCounters(), nil)
+	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, op.Issuer, nil), Config: cfg}}, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
-	throttle "shorepass/throttle/counting"
+	"shorepass/providers/providertest"
 )
 
 // encodings are the forms in which a peer may repeat what it was sent.
@@ -212,7 +212,7 @@ func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
 	})
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()}}, throttle.NewLocalCounters(), log)
+	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()}}, providertest.NewThrottle(), providers.Options{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
-	throttle "shorepass/throttle/counting"
+	"shorepass/providers/providertest"
 )
 
 func TestRevalidate(t *testing.T) {
@@ -173,7 +173,7 @@ func TestRevalidateAboutSomebodyElse(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
 	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
-	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()}}, throttle.NewLocalCounters(), nil)
+	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()}}, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

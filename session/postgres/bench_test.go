@@ -8,7 +8,6 @@ import (
 	"shorepass/internal/secret"
 	"shorepass/session"
 	"shorepass/session/postgres/postgrestest"
-	throttle "shorepass/throttle/counting"
 )
 
 // BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside
@@ -73,18 +72,6 @@ func BenchmarkIssue(b *testing.B) {
 	s := replica(b, cfg, p)
 	for i := 0; b.Loop(); i++ {
 		issue(b, s, p.login("corp", fmt.Sprint("alice ", i)))
-	}
-}
-
-// BenchmarkMarks reads what the throttle reads before a login.
-func BenchmarkMarks(b *testing.B) {
-	server := postgrestest.Start(b, "fsync=on")
-	store := open(b, server.Database(b))
-	must(b, store.Count(b.Context(), []throttle.Count{{Bucket: throttle.Mark{1}, Mark: throttle.Mark{2}, For: time.Hour}}))
-	for b.Loop() {
-		if _, err := store.Marks(b.Context(), []throttle.Mark{{1}, {2}, {3}}); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
 

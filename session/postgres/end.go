@@ -86,7 +86,7 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 			return touched, err
 		}
 	}
-	for _, forget := range []func(context.Context, session.SweepTimes, int) (int, error){s.forgetSessions, s.forgetClaims, s.forgetCounted, s.forgetWindows, s.forgetNoted} {
+	for _, forget := range []func(context.Context, session.SweepTimes, int) (int, error){s.forgetSessions, s.forgetClaims, s.forgetWindows, s.forgetNoted} {
 		n, err := forget(ctx, t, limit)
 		if touched = max(touched, n); err != nil {
 			return touched, err

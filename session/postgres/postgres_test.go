@@ -24,15 +24,6 @@ func TestContractUnprepared(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) session.Store { return open(t, server.Database(t)+"?default_query_exec_mode=exec") })
 }
 
-func TestCounters(t *testing.T) {
-	t.Parallel()
-	server := postgrestest.Start(t)
-	storetest.RunCounters(t, func(t *testing.T) (storetest.Counting, func() storetest.Counting) {
-		dsn := server.Database(t)
-		return open(t, dsn), func() storetest.Counting { return open(t, dsn+"?default_query_exec_mode=exec") }
-	})
-}
-
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)

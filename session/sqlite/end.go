@@ -100,7 +100,7 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 			}
 			touched += n
 		}
-		for _, forget := range []func(*sqlite.Conn, session.SweepTimes, int) (int, error){forget, forgetCounted, forgetWindows, forgetNoted} {
+		for _, forget := range []func(*sqlite.Conn, session.SweepTimes, int) (int, error){forget, forgetWindows, forgetNoted} {
 			n, err := forget(conn, t, limit)
 			if touched = max(touched, n); err != nil {
 				return err

@@ -13,13 +13,6 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) session.Store { return open(t, filepath.Join(t.TempDir(), "data", "shorepass.db")) })
 }
 
-func TestCounters(t *testing.T) {
-	storetest.RunCounters(t, func(t *testing.T) (storetest.Counting, func() storetest.Counting) {
-		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
-		return open(t, file), func() storetest.Counting { return open(t, file) }
-	})
-}
-
 func TestWindows(t *testing.T) {
 	storetest.RunWindows(t, func(t *testing.T) (storetest.Throttling, func() storetest.Throttling) {
 		file := filepath.Join(t.TempDir(), "data", "shorepass.db")

@@ -2,6 +2,8 @@
 
 -- The throttle.
 
+DROP TABLE counted;
+
 -- A row is a window, an address budget or a proof, which the throttle alone
 -- reads. Its key and body say nothing without the sealing key.
 CREATE TABLE throttle (
@@ -16,3 +18,12 @@ CREATE INDEX throttle_expires ON throttle (expires);
 -- +goose Down
 
 DROP TABLE throttle;
+
+CREATE TABLE counted (
+    bucket BYTEA  NOT NULL,
+    mark   BYTEA  NOT NULL,
+    until  BIGINT NOT NULL,
+    PRIMARY KEY (bucket, mark)
+);
+
+CREATE INDEX counted_until ON counted (until);

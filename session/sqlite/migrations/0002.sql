@@ -1,5 +1,7 @@
 -- The throttle.
 
+DROP TABLE counted;
+
 -- A row is a window, an address budget or a proof, which the throttle alone
 -- reads. Its key and body say nothing without the sealing key.
 CREATE TABLE throttle (

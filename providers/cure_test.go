@@ -1,0 +1,336 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shorepass/throttle"
+)
+
+// trouble is what keeps a person with the right password out, and what mends it.
+type trouble struct {
+	name   string
+	begin  func(d *directory, c *Config)
+	mend   func(d *directory, c *Config)
+	reload bool          // the configuration was mended, so that it is loaded again
+	after  time.Duration // how long the cure may take
+}
+
+// troubles are all that is no wrong password, and wrong passwords that become
+// right.
+func troubles() []trouble {
+	refused := func(err error) func(*directory, *Config) {
+		return func(d *directory, _ *Config) {
+			a := bob()["bob"]
+			a.refusal = err
+			d.put("bob", a)
+		}
+	}
+	good := func(d *directory, _ *Config) { d.put("bob", bob()["bob"]) }
+	missing := func(d *directory, _ *Config) { delete(d.accounts, "bob") }
+	broken := func(err error) func(*directory, *Config) {
+		return func(d *directory, _ *Config) { d.set(err) }
+	}
+	whole := func(d *directory, _ *Config) { d.set(nil) }
+	other := func(password, state string) func(*directory, *Config) {
+		return func(d *directory, _ *Config) {
+			a := bob()["bob"]
+			a.password, a.state = password, state
+			d.put("bob", a)
+		}
+	}
+	return []trouble{
+		{"a wrong users.base", missing, good, true, 0},
+		{"a wrong require_groups", func(_ *directory, c *Config) { c.RequireGroups = []string{"nobody"} }, func(_ *directory, c *Config) { c.RequireGroups = nil }, true, 0},
+		{"a wrong match", func(_ *directory, c *Config) { c.Match = []string{"x*"} }, func(_ *directory, c *Config) { c.Match = nil }, true, 0},
+		{"a claim that the scopes lack", refused(Reject(OurRules, errors.New("the claim email is missing"))), good, true, 0},
+		{"two entries under too wide a base", broken(Reject(Ambiguous, errors.New("two entries"))), whole, true, 0},
+		{"an account that is not made yet", missing, good, false, cached},
+		{"an htpasswd line that is not there yet", broken(ErrNotMine), whole, false, cached},
+		{"a group that the person is not in yet", func(d *directory, c *Config) {
+			c.RequireGroups = []string{"devs"}
+			d.put("bob", account("right", "uuid-1", "bob"))
+		}, good, false, cached},
+		{"two entries, of which one goes", broken(Reject(Ambiguous, errors.New("two entries"))), whole, false, cached},
+		{"a disabled account", refused(Reject(Disabled, errors.New("disabled"))), good, false, cached},
+		{"an expired account", refused(Reject(Expired, errors.New("expired"))), good, false, cached},
+		{"a locked account", refused(Reject(Locked, errors.New("locked"))), good, false, cached},
+		{"a password that must be changed first", refused(Reject(MustChange, errors.New("must change"))), good, false, cached},
+		{"a lock that the directory tells as a wrong password", other("while locked", "locked"), other("right", "unlocked"), false, 0},
+		{"a password that is set only now", other("old", "1"), other("right", "2"), false, 0},
+	}
+}
+
+// TestCures: B10. The right password was refused for another reason than being
+// wrong, at two addresses and twice; then the reason is mended. It works at once
+// where the configuration was loaded again, and within half a minute where nothing
+// but the directory knows of the cure.
+func TestCures(t *testing.T) {
+	for _, test := range troubles() {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, cfg := &directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap"}
+				limits := newThrottle(t)
+				test.begin(d, &cfg)
+				c := chainOf(t, limits, Member{d, cfg})
+				for i := range 4 {
+					if got := outcome(c.try(t, typed("bob", "right", []netip.Addr{home, stranger}[i%2]))); got != "401" {
+						t.Errorf("before the cure = %s, want 401", got)
+					}
+				}
+				test.mend(d, &cfg)
+				if test.reload {
+					limits.Reload(budgetOf("mended"))
+					c = chainOf(t, limits, Member{d, cfg})
+				}
+				time.Sleep(test.after)
+				if err := c.try(t, typed("bob", "right", home)); err != nil {
+					t.Errorf("after the cure = %v, want an identity", err)
+				}
+			})
+		})
+	}
+}
+
+// TestCuresAfterRestart: the same with a new process in the place of a reload, and
+// on a replica that has seen none of it.
+func TestCuresAfterRestart(t *testing.T) {
+	for _, test := range troubles() {
+		if !test.reload {
+			continue
+		}
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, cfg, store := &directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap"}, throttle.NewMemory()
+				test.begin(d, &cfg)
+				before := chainOf(t, newReplica(t, store), Member{d, cfg})
+				if got := outcome(before.try(t, typed("bob", "right", home))); got != "401" {
+					t.Errorf("before the cure = %s, want 401", got)
+				}
+				test.mend(d, &cfg)
+				after := chainOf(t, newThrottleOf(t, store, "mended"), Member{d, cfg})
+				if err := after.try(t, typed("bob", "right", home)); err != nil {
+					t.Errorf("after the cure = %v, want an identity", err)
+				}
+			})
+		})
+	}
+}
+
+// TestFirstReasonIsKept: B10. What is refused from memory is refused for the reason
+// of the first time.
+func TestFirstReasonIsKept(t *testing.T) {
+	for _, test := range troubles() {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, cfg := &directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap"}
+				test.begin(d, &cfg)
+				c := chainOf(t, newThrottle(t), Member{d, cfg})
+				first := c.try(t, typed("bob", "right", home))
+				again := c.try(t, typed("bob", "right", stranger))
+				found := strings.TrimSuffix(first.Error(), ": "+ErrRejected.Error())
+				if ReasonOf(again) != ReasonOf(first) || !strings.Contains(again.Error(), found) {
+					t.Errorf("first refused for %v, then for %v", first, again)
+				}
+			})
+		})
+	}
+}
+
+// TestClaimThatWasMissing: B10. Thirty-one people behind one address, whose right
+// passwords were refused for a claim that the configuration lacked, use up nothing
+// of it once the configuration is mended, on any replica.
+func TestClaimThatWasMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := throttle.NewMemory()
+		accounts := bob()
+		d := &directory{accounts: accounts}
+		person := func(i int) Login { return Login(fmt.Sprint("user", i)) }
+		for i := range addressFailures + 1 {
+			a := account("right", fmt.Sprint("uuid-u", i), fmt.Sprint("user", i))
+			a.refusal = Reject(OurRules, errors.New("the claim email is missing"))
+			accounts[person(i)] = a
+		}
+		limits := newReplica(t, store)
+		c := chainOf(t, limits, Member{d, Config{Name: "corp", Kind: "ldap"}})
+		for i := range addressFailures + 1 {
+			want := map[bool]string{true: "401", false: "429"}[i < addressFailures]
+			if got := outcome(c.try(t, typed(person(i), "right", home))); got != want {
+				t.Errorf("person %d before it is mended = %s, want %s", i, got, want)
+			}
+		}
+		for i := range addressFailures + 1 {
+			d.put(person(i), account("right", fmt.Sprint("uuid-u", i), fmt.Sprint("user", i)))
+		}
+		mended := budgetOf("mended")
+		limits.Reload(mended)
+		replica := newThrottleOf(t, store, "mended")
+		for name, c := range map[string]*Chain{
+			"the replica that loads it again": chainOf(t, limits, Member{d, Config{Name: "corp", Kind: "ldap"}}),
+			"another":                         chainOf(t, replica, Member{d, Config{Name: "corp", Kind: "ldap"}}),
+		} {
+			for i := range addressFailures + 1 {
+				if err := c.try(t, typed(person(i), "right", home)); err != nil {
+					t.Errorf("%s: person %d = %v, want an identity", name, i, err)
+				}
+			}
+		}
+	})
+}
+
+// TestRefusedByAnyName: B11. A provider that refuses an account for another reason
+// than the password is asked about each password once in half a minute, and hears
+// of no more of them than the limit.
+func TestRefusedByAnyName(t *testing.T) {
+	for _, reason := range []Reason{Disabled, Expired, Locked, MustChange} {
+		t.Run(string(reason), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := account("right", "uuid-1", "bob")
+				a.refusal = Reject(reason, errors.New("refused"))
+				d := &directory{accounts: map[Login]fakeAccount{"bob": a}}
+				c := one(t, d, nil)
+				for range 25 {
+					if got := outcome(c.try(t, typed("bob", "right", home))); got != "401" {
+						t.Errorf("Authenticate = %s, want 401", got)
+					}
+				}
+				if d.reached() != 1 {
+					t.Errorf("25 equal logins were sent %d times, want once", d.reached())
+				}
+				for i := range 25 {
+					c.try(t, typed("bob", fmt.Sprint("w", i), home))
+				}
+				if d.reached() != strangers {
+					t.Errorf("26 distinct passwords were sent %d times, want %d", d.reached(), strangers)
+				}
+			})
+		})
+	}
+}
+
+// TestRefusalTakesItsTime: an answer for which nobody was asked takes as long as
+// that of a wrong password, so that its time does not tell why.
+func TestRefusalTakesItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), slow: 70 * time.Millisecond}
+		a := account("right", "uuid-3", "locked")
+		a.refusal = Reject(Locked, errors.New("locked"))
+		d.accounts["locked"] = a
+		withState := account("right", "uuid-4", "carol")
+		withState.state = "1"
+		d.accounts["carol"] = withState
+		c := one(t, d, nil)
+		took := func(login Login, password string, from netip.Addr) time.Duration {
+			began := time.Now()
+			if got := outcome(c.try(t, typed(login, password, from))); got != "401" {
+				t.Errorf("%s with %q = %s, want 401", login, password, got)
+			}
+			return time.Since(began)
+		}
+		wrong := took("alice", "wrong", home)
+		for i := range strangers { // so that the account's window is full
+			took([]Login{"bob", `corp\bob`, "bob@corp.example"}[i%3], fmt.Sprint("w", i), home)
+		}
+		for _, test := range []struct {
+			name, password string
+			login          Login
+		}{
+			{"a name that nobody has", "wrong", "nobody"},
+			{"the same again", "wrong", "nobody"},
+			{"a locked account", "right", "locked"},
+			{"the same again", "right", "locked"},
+			{"a wrong password", "wrong", "carol"},
+			{"the same again, which only the account's state can change", "wrong", "carol"},
+			{"the same again, which nothing can change", "wrong", "alice"},
+			{"an account whose window is full", "right", "bob"},
+		} {
+			if got := took(test.login, test.password, stranger); got != wrong {
+				t.Errorf("%s: %v, want %v as a wrong password takes", test.name, got, wrong)
+			}
+		}
+	})
+}
+
+// doubter is a circuit breaker that a test opens.
+type doubter struct {
+	open  map[string]bool
+	notes []string
+}
+
+func (d *doubter) Doubted(provider string) bool { return d.open[provider] }
+func (d *doubter) NoteLogin(provider, account string, known, accepted bool) {
+	d.notes = append(d.notes, fmt.Sprint(provider, " ", account, " known=", known, " accepted=", accepted))
+}
+
+// TestDoubted: while the circuit of a provider is open, all that it rejects is
+// unavailable, whether the name exists or not, and counts as what may have arrived.
+func TestDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		locked := account("right", "uuid-3", "locked")
+		locked.refusal = Reject(Locked, errors.New("locked"))
+		d := &directory{accounts: bob()}
+		d.accounts["locked"] = locked
+		breaker := &doubter{open: map[string]bool{"corp": true}}
+		next := &directory{accounts: map[Login]fakeAccount{"carol": account("right", "uuid-9", "carol")}}
+		c := chainWith(t, newThrottle(t), Options{Doubter: breaker},
+			Member{d, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}}, Member{next, Config{Name: "later", Kind: "ldap", Prefix: pointer("")}})
+		for _, test := range []struct {
+			login    Login
+			password string
+			want     string
+		}{
+			{"bob", "wrong", "503"}, {"bob", "wrong", "503"}, {"nobody", "wrong", "503"}, {"locked", "right", "503"},
+			{"carol", "right", "503"}, // who knows whether it is not corp's
+			{"bob", "right", "200"},
+		} {
+			if got := outcome(c.try(t, typed(test.login, test.password, home))); got != test.want {
+				t.Errorf("%s with %q = %s, want %s", test.login, test.password, got, test.want)
+			}
+		}
+		if next.searches() != 0 {
+			t.Errorf("a later provider was asked %d times, want never", next.searches())
+		}
+		breaker.open = nil
+		for i, want := range []string{"401", "200", "401"} {
+			if got := outcome(c.try(t, typed([]Login{"nobody", "carol", "bob"}[i], []string{"w", "right", "wrong"}[i], home))); got != want {
+				t.Errorf("once the circuit is closed = %s, want %s", got, want)
+			}
+		}
+	})
+}
+
+// TestNotesLogins: the circuit breaker hears of each answer of a provider, and
+// whether a stranger can have caused it.
+func TestNotesLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{accounts: bob(), refuse: map[string]error{"slow": context.DeadlineExceeded}}
+		breaker := new(doubter)
+		c := chainWith(t, newThrottle(t), Options{Doubter: breaker}, Member{d, Config{Name: "corp", Kind: "ldap", Remember: pointer(time.Duration(0))}})
+		for _, test := range []struct {
+			login    Login
+			password string
+			from     netip.Addr
+			want     string
+		}{
+			{"bob", "right", home, "[corp uuid-1 known=false accepted=true]"},
+			{"bob", "right", home, "[corp uuid-1 known=true accepted=true]"},
+			{"bob", "wrong", home, "[corp uuid-1 known=true accepted=false]"},
+			{"bob", "wrong 2", stranger, "[corp uuid-1 known=false accepted=false]"},
+			{"bob", "wrong", home, "[]"}, // from memory
+			{"nobody", "wrong", home, "[corp nobody known=false accepted=false]"},
+			{"bob", "slow", home, "[]"},
+		} {
+			breaker.notes = nil
+			c.try(t, typed(test.login, test.password, test.from))
+			if got := fmt.Sprint(breaker.notes); got != test.want {
+				t.Errorf("%s with %q from %v: noted %s, want %s", test.login, test.password, test.from, got, test.want)
+			}
+		}
+	})
+}

@@ -1,0 +1,51 @@
+package providers
+
+import (
+	"errors"
+	"fmt"
+
+	"shorepass/throttle"
+)
+
+// Doubter is the circuit breaker of providers that reject too many people at
+// once. Its methods are called on the way of a login, and use no network.
+type Doubter interface {
+	// Doubted reports whether the circuit of a provider is open, so that what it
+	// rejects is not believed.
+	Doubted(provider string) bool
+
+	// NoteLogin counts a login that a provider answered. Account is its Subject,
+	// or the key of the login name where no Subject is known; known says that the
+	// login has a proof at its address (anybody else can be a stranger, who must
+	// not open the circuit), accepted that the provider found the password right.
+	NoteLogin(provider, account string, known, accepted bool)
+}
+
+// doubted returns the first of members whose circuit is open, or nil.
+func (c *Chain) doubted(members ...*member) *member {
+	if c.doubter == nil {
+		return nil
+	}
+	for _, m := range members {
+		if c.doubter.Doubted(m.config.Name) {
+			return m
+		}
+	}
+	return nil
+}
+
+// disbelieve returns a rejection as an error that means unavailable: for every
+// name alike, or the answer would tell which exist.
+func (m *member) disbelieve(err error) error {
+	return m.named(fmt.Errorf("circuit open: the provider rejects too many people at once: %v", err))
+}
+
+// noteLogin tells the circuit breaker how a provider answered a login. One that
+// could not tell counts for nothing.
+func (c *Chain) noteLogin(a *throttle.Attempt, m *member, account string, err error) {
+	if c.doubter == nil || isUnrecognized(err) {
+		return
+	}
+	accepted := err == nil || errors.Is(err, ErrRejected) && ReasonOf(err) == OurRules
+	c.doubter.NoteLogin(m.config.Name, account, a.HasProof(), accepted)
+}

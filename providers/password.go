@@ -1,0 +1,223 @@
+package providers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"shorepass/throttle"
+)
+
+// byPassword holds a password to the windows of its name and address, and answers
+// from the cache or by the providers. The windows come first: the cache would tell
+// a stranger beyond the limit that a guess is right.
+func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.Mark, cred Credential, began time.Time) (*Identity, error) {
+	a, err := c.throttle.Begin(ctx, c.guess(cred))
+	if err != nil {
+		return nil, c.refusedBefore(ctx, cred, began, err)
+	}
+	defer a.End()
+	if id := c.recall(cred, key); id != nil {
+		a.Settle(throttle.Proved, "")
+		return id, nil
+	}
+	// A provider that gives tokens of its own gives each offline login one.
+	withoutToken := func(id *Identity) bool { return id.Renewal.IsZero() }
+	id, lead, err := c.shared(ctx, ends, c.memory.flightKey(key, cred.Offline, a.HasProof()), withoutToken, func(ctx context.Context) (*Identity, error) {
+		return c.login(ctx, a, key, cred)
+	})
+	if !lead {
+		settle(a, err) // for its own address
+	}
+	return id, err
+}
+
+// login asks the providers, and caches a right password.
+func (c *Chain) login(ctx context.Context, a *throttle.Attempt, key throttle.Mark, cred Credential) (*Identity, error) {
+	epoch, began := c.memory.currentEpoch(), time.Now()
+	id, m, err := c.ask(ctx, a, cred)
+	switch {
+	case err != nil && errors.Is(err, ErrRejected):
+		c.refusals.add(time.Since(began))
+	case err == nil && !cred.Offline:
+		c.memory.remember(key, id, *m.config.Remember, epoch)
+	}
+	return id, err
+}
+
+// ask looks the account up at one provider after another. The first that has it
+// proves the password, if the throttle has room for it.
+func (c *Chain) ask(ctx context.Context, a *throttle.Attempt, cred Credential) (*Identity, *member, error) {
+	var began time.Time // of the last Lookup
+	for _, m := range cred.route.members {
+		began = time.Now()
+		account, err := m.lookup(ctx, cred.Login)
+		switch {
+		case errors.Is(err, ErrNotMine) && c.doubted(m) == nil:
+			continue
+		case isUnrecognized(err):
+			settle(a, NotSent(err))
+			return nil, nil, err
+		case err != nil:
+			return nil, nil, c.rejectedAtLookup(ctx, a, m, began, cred, err)
+		}
+		id, err := c.prove(ctx, a, m, began, account, cred)
+		return id, m, err
+	}
+	return nil, nil, c.unknown(ctx, a, began, cred)
+}
+
+// prove has the throttle reserve an entry for the account, and only then the
+// provider prove the password.
+func (c *Chain) prove(ctx context.Context, a *throttle.Attempt, m *member, began time.Time, account *Account, cred Credential) (*Identity, error) {
+	answer, err := a.Reserve(ctx, throttle.Account{Provider: m.config.Name, Subject: account.Subject, State: account.State, Limit: m.config.limit()})
+	if err != nil {
+		return nil, err
+	}
+	if answer.Verdict != throttle.Ask {
+		m.pad(ctx, began, cred)
+		return nil, c.unasked(m, answer)
+	}
+	found, err := m.prove(ctx, account, cred.proof())
+	c.noteLogin(a, m, cmp.Or(account.Subject, c.bareKey(cred.Login)), err)
+	if err != nil {
+		if !isUnrecognized(err) {
+			m.refusals.add(time.Since(began))
+		}
+		return nil, c.rejected(a, m, err)
+	}
+	return m.letIn(ctx, a, found, MethodPassword)
+}
+
+// letIn applies our own rules to the identity that a provider proved, and settles
+// the attempt. Where they refuse it the provider revokes its renewal.
+func (m *member) letIn(ctx context.Context, a *throttle.Attempt, found *Identity, method Method) (*Identity, error) {
+	id, err := m.adopt(found, method)
+	switch {
+	case err == nil:
+		a.Settle(throttle.Proved, "")
+		return id, nil
+	case isUnrecognized(err):
+		settle(a, err)
+	default:
+		a.Settle(throttle.ProvedRefused, reasonText(err))
+	}
+	m.giveBack(ctx, found)
+	return nil, err
+}
+
+// errFull says that the account window has no room. Nobody hears it.
+var errFull = errors.New("too many wrong passwords for this account, so the provider was not asked")
+
+// unasked returns the error of a password that the throttle has not let the
+// provider prove.
+func (c *Chain) unasked(m *member, answer throttle.Answer) error {
+	err := Reject(WrongPassword, errFull)
+	if answer.Verdict == throttle.Repeat {
+		err = rejectAgain(answer.Reason)
+	}
+	err = m.named(err)
+	if c.doubted(m) != nil {
+		return m.disbelieve(err)
+	}
+	return err
+}
+
+// rejected settles an attempt that a provider refused or could not tell about,
+// and returns its error.
+func (c *Chain) rejected(a *throttle.Attempt, m *member, err error) error {
+	if c.doubted(m) != nil && !isUnrecognized(err) {
+		err = m.disbelieve(err)
+	}
+	settle(a, err)
+	return err
+}
+
+// rejectedAtLookup refuses a login before any proof, such as a name of two
+// entries. It takes as long as a wrong password, and counts by the name alone.
+func (c *Chain) rejectedAtLookup(ctx context.Context, a *throttle.Attempt, m *member, began time.Time, cred Credential, err error) error {
+	c.noteLogin(a, m, c.bareKey(cred.Login), err)
+	if c.doubted(m) != nil {
+		return m.disbelieve(err)
+	}
+	if held := a.ReserveName(ctx); held != nil {
+		return held
+	}
+	m.pad(ctx, began, cred)
+	a.Settle(throttle.Unknown, reasonText(err))
+	return err
+}
+
+// unknown refuses a login whose name no provider has, as rejectedAtLookup does.
+func (c *Chain) unknown(ctx context.Context, a *throttle.Attempt, began time.Time, cred Credential) error {
+	err := Reject(Unknown, errors.New("no provider has this account"))
+	members := cred.route.members
+	for _, m := range members {
+		c.noteLogin(a, m, c.bareKey(cred.Login), err)
+	}
+	if held := a.ReserveName(ctx); held != nil {
+		return held
+	}
+	if len(members) > 0 {
+		members[len(members)-1].pad(ctx, began, cred)
+	}
+	a.Settle(throttle.Unknown, reasonText(err))
+	return err
+}
+
+// settle tells the throttle what became of a secret: err is nil where it was
+// right and let in.
+func settle(a *throttle.Attempt, err error) {
+	a.Settle(outcomeOf(err), reasonText(err))
+}
+
+// outcomeOf returns what an error means to the throttle. A secret that was sent
+// and not answered may have been counted there.
+func outcomeOf(err error) throttle.Outcome {
+	switch {
+	case err == nil:
+		return throttle.Proved
+	case isUnrecognized(err) && MayHaveArrived(err):
+		return throttle.MayHaveArrived
+	case isUnrecognized(err):
+		return throttle.NotSent
+	}
+	switch ReasonOf(err) {
+	case WrongPassword:
+		return throttle.Wrong
+	case OurRules:
+		return throttle.ProvedRefused
+	}
+	return throttle.OtherRefusal
+}
+
+// guess is the credential as the throttle counts it.
+func (c *Chain) guess(cred Credential) throttle.Guess {
+	g := throttle.Guess{Name: c.bareKey(cred.Login), Text: string(cred.Login), Secret: cred.Secret, Address: cred.Address, Limit: nameLimit(cred.route.members)}
+	if cred.Kind() != Password {
+		g.Token = cred.Kind().String()
+	}
+	return g
+}
+
+// nameLimit is the limit of a login name that may be an account of any of these
+// providers: the smallest number and the longest window, so that the answer does
+// not tell whose it is.
+func nameLimit(members []*member) throttle.Limit {
+	if len(members) == 0 {
+		return throttle.Limit{Passwords: defaultWrongPasswords, Window: defaultWrongPasswordWindow}
+	}
+	limit := members[0].config.limit()
+	for _, m := range members[1:] {
+		more := m.config.limit()
+		limit.Passwords, limit.Window = min(limit.Passwords, more.Passwords), max(limit.Window, more.Window)
+	}
+	return limit
+}
+
+func (c Config) limit() throttle.Limit {
+	return throttle.Limit{Passwords: c.WrongPasswords, Window: c.WrongPasswordWindow}
+}
+
+func (c Credential) proof() Proof { return Proof{Secret: c.Secret, Offline: c.Offline} }

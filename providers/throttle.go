@@ -1,0 +1,71 @@
+package providers
+
+import (
+	"fmt"
+	"net/netip"
+
+	"shorepass/throttle"
+)
+
+// ThrottleConfig is the [throttle] table: the address budget of wrong passwords,
+// which all providers share.
+type ThrottleConfig struct {
+	// Networks are counted as one address each, such as a whole provider of
+	// mobile lines, or a network of IPv6 wider than a /64. Any other address is
+	// one by itself; of IPv6, its /64. Optional.
+	Networks []string `toml:"networks"`
+
+	// AddressFailures is how many distinct failures (login name and password)
+	// an address may have in ten minutes. A login name that logged in at that
+	// address within a day is neither limited by it nor counted in it. Default
+	// 30.
+	AddressFailures int `toml:"address_failures"`
+}
+
+// maxAddressFailures is what address_failures can be at most: the budget is one
+// row.
+const maxAddressFailures = 1000
+
+// WithDefaults returns a copy in which what was left out has its default.
+func (c ThrottleConfig) WithDefaults() ThrottleConfig {
+	if c.AddressFailures == 0 {
+		c.AddressFailures = 30
+	}
+	return c
+}
+
+// Validate reports what is wrong. It expects the defaults to be in place.
+func (c ThrottleConfig) Validate(fault func(key, problem string)) {
+	if c.AddressFailures < 1 || c.AddressFailures > maxAddressFailures {
+		fault("address_failures", fmt.Sprintf("%d is not between 1 and %d", c.AddressFailures, maxAddressFailures))
+	}
+	networks := make([]netip.Prefix, len(c.Networks))
+	for i, text := range c.Networks {
+		key := fmt.Sprintf("networks[%d]", i)
+		network, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil:
+			fault(key, fmt.Sprintf("%q is not a network such as \"203.0.113.0/24\" or \"2001:db8::/48\"", text))
+			continue
+		case network != network.Masked() || network.Addr().Is4In6():
+			fault(key, fmt.Sprintf("%q has bits behind its prefix, or is an IPv4 network in IPv6 form", text))
+			continue
+		}
+		networks[i] = network
+		for _, before := range networks[:i] {
+			if before.IsValid() && before.Overlaps(network) {
+				fault(key, fmt.Sprintf("%q overlaps %q; an address counts in one of them", text, before))
+			}
+		}
+	}
+}
+
+// Budget returns the options as the throttle takes them, for the provider tables
+// of a hash. They must have passed Validate.
+func (c ThrottleConfig) Budget(tables string) throttle.Config {
+	cfg := throttle.Config{AddressFailures: c.AddressFailures, Generation: []byte(tables)}
+	for _, text := range c.Networks {
+		cfg.Networks = append(cfg.Networks, netip.MustParsePrefix(text))
+	}
+	return cfg
+}
