@@ -5,6 +5,7 @@
 //	shorepass check             check the configuration, its files and its peers
 //	shorepass explain           say which rule gives or takes what
 //	shorepass sessions          list, end and reseal sessions
+//	shorepass unlock            forget the wrong passwords of a login name
 //	shorepass keys init         make the root that registries trust
 //	shorepass hash              hash a local user's password
 //	shorepass registry-config   print the block that a registry needs
@@ -68,7 +69,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&o.config, "config", "", "the configuration `file` (default: shorepass.toml here, then /etc/shorepass/shorepass.toml)")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o),
+		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o), newUnlock(&o),
 		newKeys(&o), newHash(), newRegistryConfig(&o), newVersion(),
 	)
 	root.InitDefaultCompletionCmd()

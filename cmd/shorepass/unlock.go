@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"shorepass/providers"
+	"shorepass/session"
+	"shorepass/throttle"
+)
+
+func newUnlock(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:        "unlock NAME",
+		SuggestFor: []string{"unblock", "reset"},
+		Short:      "Forget the wrong passwords of a login name",
+		Long: "Forgets the wrong passwords that were typed under a login name, and those of every\n" +
+			"account that was tried under it, so that the next login is asked about. NAME is what\n" +
+			"the person types, in any spelling, with or without a domain. Servers that run on the\n" +
+			"same store follow at once, and their caches within 30 seconds. What the directory\n" +
+			"itself counts is not touched: an account that is locked there stays so.",
+		Example: "  shorepass unlock alice",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			login, err := providers.ParseLogin(args[0])
+			if err != nil {
+				return err
+			}
+			return withStore(cmd.Context(), o, []string{"session.seal_key"}, func(cfg session.Config, in store) error {
+				keys, err := session.ReadKeys(cmd.Context(), cfg, in)
+				if err != nil {
+					return err
+				}
+				limits := throttle.New(in, keys.Derive(throttleKey), throttle.Config{}, slog.New(slog.DiscardHandler))
+				defer limits.Close()
+				emptied := 0
+				for _, name := range login.WindowNames() {
+					n, err := limits.Unlock(cmd.Context(), name)
+					if err != nil {
+						return fmt.Errorf("unlock %s: %w", login, err)
+					}
+					emptied += n
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%d windows of wrong passwords emptied\n", emptied)
+				return nil
+			})
+		},
+	}
+}
