@@ -67,31 +67,36 @@ func waitHealthy(ts *testscript.TestScript, _ bool, args []string) {
 
 // get is "get STATUS URL [USER PASSWORD]".
 func get(ts *testscript.TestScript, _ bool, args []string) {
-	req, err := http.NewRequest(http.MethodGet, args[1], nil)
-	ts.Check(err)
-	if len(args) == 4 {
-		req.SetBasicAuth(args[2], args[3])
-	}
-	resp, err := http.DefaultClient.Do(req)
-	ts.Check(err)
-	resp.Body.Close()
-	if got := fmt.Sprint(resp.StatusCode); got != args[0] {
+	if got := statusOf(ts, args[1:]); got != args[0] {
 		ts.Fatalf("GET %s: status %s, want %s", args[1], got, args[0])
 	}
 }
 
-// until is "until STATUS URL": it asks again until the status is that.
+// until is "until STATUS URL [USER PASSWORD]": it asks again until the status is
+// that.
 func until(ts *testscript.TestScript, _ bool, args []string) {
-	var got string
-	for deadline := time.Now().Add(10 * time.Second); got != args[0]; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get(args[1])
-		ts.Check(err)
-		resp.Body.Close()
-		got = fmt.Sprint(resp.StatusCode)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		got := statusOf(ts, args[1:])
+		if got == args[0] {
+			return
+		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("GET %s: status %s, want %s", args[1], got, args[0])
 		}
 	}
+}
+
+// statusOf returns the status of the answer to "URL [USER PASSWORD]".
+func statusOf(ts *testscript.TestScript, args []string) string {
+	req, err := http.NewRequest(http.MethodGet, args[0], nil)
+	ts.Check(err)
+	if len(args) == 3 {
+		req.SetBasicAuth(args[1], args[2])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	resp.Body.Close()
+	return fmt.Sprint(resp.StatusCode)
 }
 
 // expand is "expand FILE…": it puts the environment's values in place of $ADDR,
