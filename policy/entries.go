@@ -48,7 +48,7 @@ func (e *entries) add(texts []string) ids {
 }
 
 // literally returns the number of the entry that is the name itself, as written.
-func (e *entries) literally(name string) []int32 { return e.written.exact[name] }
+func (e *entries) literally(name string) []int32 { return slices.Clone(e.written.exact[name]) }
 
 // matching returns the numbers of the entries that match a name, whose provider
 // tells upper from lower case or does not.
@@ -109,8 +109,8 @@ type ids struct {
 	mask uint64
 }
 
+// newIDs takes the slice over.
 func newIDs(all []int32) ids {
-	all = slices.Clone(all)
 	slices.Sort(all)
 	s := ids{all: slices.Compact(all)}
 	for _, id := range s.all {
