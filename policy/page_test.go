@@ -15,7 +15,7 @@ import (
 // FuzzPage holds Decide against the evaluator that is written from
 // docs/policy.md. Its words are few, so that they meet.
 func FuzzPage(f *testing.F) {
-	for seed := range uint64(100) {
+	for seed := range uint64(20) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) { playPage(t, seed) })

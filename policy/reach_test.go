@@ -14,7 +14,7 @@ import (
 // rule that matches one of them is never reported as out of reach, and neither
 // is an entry by which alone it does.
 func FuzzReach(f *testing.F) {
-	for seed := range uint64(300) {
+	for seed := range uint64(20) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) { playReach(t, seed) })
@@ -195,11 +195,11 @@ func (p *Provider) isForeign(name string) bool {
 // The property above says something: rules are reported, and people matched.
 func TestReachReports(t *testing.T) {
 	reported, matched := 0, 0
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		r, m := playReach(t, seed)
 		reported, matched = reported+r, matched+m
 	}
-	if reported < 100 || matched < 1000 {
+	if reported < 50 || matched < 500 {
 		t.Errorf("%d rules are reported and %d people matched, so that little is shown", reported, matched)
 	}
 	t.Logf("%d rules are reported, %d people matched", reported, matched)
