@@ -33,7 +33,7 @@ func UserName(found string, foldsCase bool) (string, error) {
 // NameProblem returns why a text can be the name of neither a user nor a group, as
 // the end of a sentence about it, or "".
 func NameProblem(text string) string {
-	if problem := SubjectProblem(text); problem != "" {
+	if problem := TextProblem(text); problem != "" {
 		return problem
 	}
 	if strings.ContainsFunc(text, foldsToASCII) {
@@ -42,9 +42,9 @@ func NameProblem(text string) string {
 	return ""
 }
 
-// SubjectProblem returns the same of a text that people are known by and that no
-// rule names.
-func SubjectProblem(text string) string {
+// TextProblem returns the same of a text that is compared as it is and not without
+// case, such as a subject.
+func TextProblem(text string) string {
 	switch {
 	case text == "":
 		return "is empty"

@@ -1,9 +1,6 @@
 package oidc
 
-import (
-	"strings"
-	"unicode"
-)
+import "shorepass/providers"
 
 // Limits of what is kept of how a person authenticated.
 const (
@@ -14,21 +11,16 @@ const (
 // authentication returns acr and amr, how the person authenticated (OpenID Connect
 // Core 1.0, section 2). Of a value that is not of its kind nothing is returned.
 func (d document) authentication() (acr string, amr []string) {
-	if text, ok := d["acr"].(string); ok && isPrintable(text) && len(text) <= maxMethod {
+	if text, ok := d["acr"].(string); ok && providers.TextProblem(text) == "" && len(text) <= maxMethod {
 		acr = text
 	}
 	list, _ := d["amr"].([]any)
 	for _, value := range list {
 		text, ok := value.(string)
-		if !ok || !isPrintable(text) || len(text) > maxMethod || len(amr) == maxMethods {
+		if !ok || providers.TextProblem(text) != "" || len(text) > maxMethod || len(amr) == maxMethods {
 			return acr, nil
 		}
 		amr = append(amr, text)
 	}
 	return acr, amr
-}
-
-// isPrintable reports whether a text holds characters that are seen, and no other.
-func isPrintable(text string) bool {
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) })
 }

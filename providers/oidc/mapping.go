@@ -111,7 +111,7 @@ func (m *mapping) subject(docs documents) (string, error) {
 		if !ok {
 			return "", reject("the claim %q is not text that a person can be known by", name)
 		}
-		if problem := providers.SubjectProblem(text); problem != "" {
+		if problem := providers.TextProblem(text); problem != "" {
 			return "", reject("nobody can be known by the claim %q, which %s", name, problem)
 		}
 		parts = append(parts, text)
