@@ -194,6 +194,54 @@ func TestSlapdLogins(t *testing.T) {
 	})
 }
 
+// TestSlapdGroupsAndRules asks the whole way from the directory's groups to what a
+// token grants: a deny rule holds whatever the case of its group (A1), also when its
+// member makes a second group of that name (A2); a second group of an allow rule's
+// name makes its members none of the first.
+func TestSlapdGroupsAndRules(t *testing.T) {
+	t.Parallel()
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	member := func(uid string) ldaptest.Attributes {
+		return ldaptest.Attributes{"objectClass": {"groupOfNames"}, "member": {d.Person(uid)}}
+	}
+	d.Add(t, d.Group("Contractors"), member("alice"))
+	d.Add(t, d.Group("Admins"), member("bob"))
+	const rules = `
+[[rule]]
+groups = ["authenticated"]
+repositories = ["team-alpha/**"]
+actions = ["pull"]
+
+[[rule]]
+groups = ["admins"]
+repositories = ["team-alpha/**"]
+actions = ["push"]
+
+[[rule]]
+effect = "deny"
+groups = ["CONTRACTORS"]
+repositories = ["team-alpha/**"]
+actions = ["pull"]
+`
+	const pull, both, none = "repository:team-alpha/x:pull", "repository:team-alpha/x:pull,push", ""
+	s := newSite(t, options{providers: slapdTOML(d, "remember = \"0s\"\n"+groupsIn(d.Groups, "")), rules: rules})
+	granted := func(when string, want map[string]string) {
+		t.Helper()
+		for uid, want := range want {
+			if a := s.get(t, "service="+service+"&scope="+teamScope, basic(loginOf(uid))); a.Status != http.StatusOK || a.granted(t) != want {
+				t.Errorf("%s %s is granted %v, want %q", when, uid, a, want)
+			}
+		}
+	}
+	granted("at first", map[string]string{"alice": none, "bob": both, "nameless": pull})
+
+	team := "ou=team-x," + d.Groups
+	d.Add(t, team, ldaptest.Attributes{"objectClass": {"organizationalUnit"}})
+	d.Add(t, "cn=contractors,"+team, member("alice"))
+	d.Add(t, "cn=admins,"+team, member("nameless"))
+	granted("with two groups of a name", map[string]string{"alice": none, "nameless": pull, "bob": pull})
+}
+
 // TestSlapdProtected guesses at passwords: the directory, which locks accounts
 // after five wrong ones, hears of four, and nobody is locked out.
 func TestSlapdProtected(t *testing.T) {
