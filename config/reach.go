@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"shorepass/internal/fold"
 	"shorepass/policy"
 	"shorepass/providers"
 )
@@ -70,7 +71,7 @@ func foreignPrefixes(prefix string, all []Provider, i int) []string {
 	}
 	var foreign []string
 	for _, other := range all {
-		if other.Prefix != nil && len(*other.Prefix) > len(prefix) && strings.HasPrefix(*other.Prefix, prefix) {
+		if other.Prefix != nil && len(*other.Prefix) > len(prefix) && strings.HasPrefix(fold.Name(*other.Prefix), fold.Name(prefix)) {
 			foreign = append(foreign, *other.Prefix)
 		}
 	}

@@ -242,7 +242,7 @@ func (p *Provider) rulesOut(entry, names string, globs []string) string {
 		return fmt.Sprintf("the %s of %q begin with %q; write %q", names, p.Name, p.Prefix, p.Prefix+entry)
 	}
 	for _, foreign := range p.Foreign {
-		if begin, _, _ := strings.Cut(entry, "*"); strings.HasPrefix(begin, foreign) && !p.FoldsCase {
+		if begin, _, _ := strings.Cut(p.compared(entry), "*"); strings.HasPrefix(begin, p.compared(foreign)) {
 			return fmt.Sprintf("the %s of %q never begin with %q, the prefix of another provider; name that one in providers", names, p.Name, foreign)
 		}
 	}

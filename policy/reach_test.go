@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"shorepass/internal/fold"
 )
 
 // FuzzReach draws providers, rules and people that these providers can have. A
@@ -99,7 +101,7 @@ func (d reachDrawer) providers() []Provider {
 	}
 	for i := range all {
 		for _, other := range all {
-			if len(other.Prefix) > len(all[i].Prefix) && strings.HasPrefix(other.Prefix, all[i].Prefix) {
+			if len(other.Prefix) > len(all[i].Prefix) && strings.HasPrefix(fold.Name(other.Prefix), fold.Name(all[i].Prefix)) {
 				all[i].Foreign = append(all[i].Foreign, other.Prefix)
 			}
 		}
@@ -189,7 +191,7 @@ func (d reachDrawer) spelled(p *Provider, name string) string {
 }
 
 func (p *Provider) isForeign(name string) bool {
-	return slices.ContainsFunc(p.Foreign, func(foreign string) bool { return strings.HasPrefix(name, foreign) })
+	return slices.ContainsFunc(p.Foreign, func(foreign string) bool { return strings.HasPrefix(p.compared(name), p.compared(foreign)) })
 }
 
 // The property above says something: rules are reported, and people matched.

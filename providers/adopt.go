@@ -59,7 +59,7 @@ func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identit
 	id.Provider, id.Fingerprint = m.config.Name, m.provider.Fingerprint()
 	id.User = m.prefix + user
 	switch {
-	case m.isForeign(id.User):
+	case m.isForeign(id.User, found.FoldsCase):
 		return nil, m.refuse("found %q, which would be a name of the provider whose prefix it begins with", id.User)
 	case m.isLocal(id.User):
 		return nil, m.refuse("found %q, which is the name of a local user; give the provider a prefix", id.User)
@@ -109,17 +109,19 @@ func foreignPrefixes(m *member, all []*member) []string {
 	}
 	var foreign []string
 	for _, other := range all {
-		if len(other.prefix) > len(m.prefix) && strings.HasPrefix(other.prefix, m.prefix) {
+		if len(other.prefix) > len(m.prefix) && strings.HasPrefix(fold.Name(other.prefix), fold.Name(m.prefix)) {
 			foreign = append(foreign, other.prefix)
 		}
 	}
 	return foreign
 }
 
-// isForeign reports whether a name, its prefix before it, is another
-// provider's.
-func (m *member) isForeign(name string) bool {
-	return slices.ContainsFunc(m.foreign, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+// isForeign reports whether a name, its prefix before it, is another provider's
+// to rules, which compare it folded where m ignores case.
+func (m *member) isForeign(name string, foldsCase bool) bool {
+	return slices.ContainsFunc(m.foreign, func(prefix string) bool {
+		return strings.HasPrefix(foldName(name, foldsCase), foldName(prefix, foldsCase))
+	})
 }
 
 // localUsers returns the providers with local users whose names are reserved for
@@ -155,8 +157,8 @@ func isSubject(text string) bool {
 // any case, and those that would be another provider's: no rule could mean
 // somebody else's.
 func (m *member) groups(found *Identity) (groups, unsure []string) {
-	groups, odd := m.groupNames(found.Groups)
-	unsure, oddUnsure := m.groupNames(slices.DeleteFunc(slices.Clone(found.Unsure), func(name string) bool { return name == UnsureAll }))
+	groups, odd := m.groupNames(found.Groups, found.FoldsCase)
+	unsure, oddUnsure := m.groupNames(slices.DeleteFunc(slices.Clone(found.Unsure), func(name string) bool { return name == UnsureAll }), found.FoldsCase)
 	if odd || oddUnsure || slices.Contains(found.Unsure, UnsureAll) {
 		unsure = append(unsure, UnsureAll)
 	}
@@ -165,7 +167,7 @@ func (m *member) groups(found *Identity) (groups, unsure []string) {
 
 // groupNames returns names with prefix. odd says that there is one that no rule
 // could name, which [GroupNamer] lets no provider answer with.
-func (m *member) groupNames(found []string) (names []string, odd bool) {
+func (m *member) groupNames(found []string, foldsCase bool) (names []string, odd bool) {
 	names = make([]string, 0, len(found)+1)
 	for _, name := range found {
 		full := m.prefix + name
@@ -173,7 +175,7 @@ func (m *member) groupNames(found []string) (names []string, odd bool) {
 		case NameProblem(name) != "":
 			odd = true
 		case ourGroup(name) || ourGroup(full):
-		case m.isForeign(full):
+		case m.isForeign(full, foldsCase):
 			if m.warned.CompareAndSwap(false, true) {
 				m.log.Warn("a group is left out, since its name begins with another provider's prefix; rename it, or choose another prefix", "group", full)
 			}

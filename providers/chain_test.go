@@ -441,6 +441,35 @@ func TestNamesOfOthers(t *testing.T) {
 	}
 }
 
+// TestNamesOfOthersInAnyCase: rules compare the names of a provider that ignores
+// case without it, so that "GH:admins" would be "gh:admins" there.
+func TestNamesOfOthersInAnyCase(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		folds      bool
+		own, other string // prefixes
+		user       string
+		group      string
+		want       string // groups; empty: rejected
+	}{
+		{"a group", true, "", "gh:", "bob", "GH:admins", "authenticated"},
+		{"a group where case is told apart", false, "", "gh:", "bob", "GH:admins", "GH:admins authenticated"},
+		{"a prefix with capitals", true, "", "GH:", "gh:bob", "x", ""},
+		{"with one before it", true, "g", "GH:", "bob", "h:admins", "authenticated"},
+	} {
+		d := &directory{again: func(*Identity) (*Identity, error) {
+			return &Identity{Subject: "uuid-1", User: test.user, Groups: []string{test.group}, FoldsCase: test.folds}, nil
+		}}
+		c := chainOf(t, newThrottle(t),
+			Member{d, Config{Name: "own", Kind: "ldap", Prefix: &test.own}},
+			Member{&directory{}, Config{Name: "other", Kind: "oidc", Prefix: &test.other}})
+		id, err := c.Revalidate(t.Context(), &Identity{Provider: "own", Subject: "uuid-1"})
+		if test.want == "" && !errors.Is(err, ErrRejected) || test.want != "" && (err != nil || strings.Join(id.Groups, " ") != test.want) {
+			t.Errorf("%s: %v, %v, want %q", test.name, id, err, test.want)
+		}
+	}
+}
+
 func TestPanicIsNoOutcome(t *testing.T) {
 	d := &directory{accounts: bob(), again: nil}
 	c := chainOf(t, newThrottle(t), Member{panicking{d}, Config{Name: "corp", Kind: "ldap"}})
