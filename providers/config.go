@@ -19,8 +19,7 @@ type Config struct {
 	Kind string `toml:"kind"`
 
 	// Match says whose login names can be this provider's (globs: `*` is any
-	// text, `/` included, `?` one character; unlike in rules, where `*` stops
-	// at `/`). Default: all.
+	// text, `/` included, `?` one character). Default: all.
 	Match []string `toml:"match"`
 
 	// Prefix stands before this provider's user names and groups, so that
@@ -32,7 +31,7 @@ type Config struct {
 
 	// RequireGroups refuses everybody who is not for certain in one of these
 	// groups, after rename and prefix (globs: `*` is any text, `/` included, `?` one
-	// character; unlike in rules, where `*` stops at `/`). Optional.
+	// character). Optional.
 	RequireGroups []string `toml:"require_groups"`
 
 	// Remember is how long a right password is remembered, at most "1m".

@@ -7,8 +7,8 @@ import (
 
 // glob matches names: "*" stands for any text, "?" for any one character,
 // everything else for itself. Login names and groups are not paths, so nothing
-// stops a "*", unlike in a rule, where it stops at "/" (policy/glob.go). There
-// is no way to escape the two: no name holds them.
+// stops a "*", as in the users and groups of a rule (policy/glob.go). There is no
+// way to escape the two: no name holds them.
 type glob []rune
 
 // globs are alternatives: one that matches is enough. None at all match

@@ -15,9 +15,9 @@ import (
 // groups it found it answers with, and under which names.
 type GroupNames struct {
 	// Only keeps the groups that match one of these, before anything else is
-	// looked at (globs: `*` is any text, `/` included, `?` one character; unlike
-	// in rules, where `*` stops at `/`). An ldap provider takes DNs too, which
-	// pick one of several groups of a name. Default: all.
+	// looked at (globs: `*` is any text, `/` included, `?` one character). An
+	// ldap provider takes DNs too, which pick one of several groups of a name.
+	// Default: all.
 	Only []string `toml:"only"`
 
 	// Rename gives groups another name, after only and before the prefix. A
