@@ -256,7 +256,7 @@ issuer = %q
 grants = ["id_token"]
 audience = ["registry"]
 users = { claim = "sub" }
-claims = ["repository", "repository_owner", "ref", "event_name"]
+claims = ["repository", "repository_owner", "ref", "event_name", "clearance"]
 `, forge.URL),
 		rules: `
 [[rule]]
