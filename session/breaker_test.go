@@ -1,0 +1,139 @@
+package session
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+func TestTrips(t *testing.T) {
+	for _, tc := range []struct {
+		name               string
+		minute, tenMinutes window
+		want               bool
+	}{
+		{"nothing", window{}, window{}, false},
+		{"nine persons in a minute, beside many who are vouched for", window{ended: 9}, window{ended: 9, vouched: 100}, false},
+		{"ten persons in a minute", window{ended: 10}, window{ended: 10, vouched: 100}, true},
+		{"ten persons, a fifth of all", window{ended: 10, vouched: 40}, window{ended: 10, vouched: 40}, false},
+		{"ten persons, more than a fifth", window{ended: 10, vouched: 39}, window{ended: 10, vouched: 39}, true},
+		{"a thousand persons, a fifth of all", window{ended: 1000, vouched: 4000}, window{ended: 1000, vouched: 4000}, false},
+		{"four persons in ten minutes", window{}, window{ended: 4}, false},
+		{"five persons in ten minutes", window{}, window{ended: 5}, true},
+		{"five persons, half of all", window{}, window{ended: 5, vouched: 5}, true},
+		{"five persons, less than half", window{}, window{ended: 5, vouched: 6}, false},
+		{"nine accounts refused in a minute", window{refused: 9}, window{refused: 100}, false},
+		{"ten accounts refused in a minute", window{refused: 10}, window{refused: 10}, true},
+		{"ten accounts refused, and one login accepted", window{refused: 10, accepted: 1}, window{refused: 10, accepted: 1}, false},
+		{"a hundred accounts refused, and one login accepted before", window{refused: 100}, window{refused: 100, accepted: 1}, true},
+		{"refused logins are no persons ended", window{refused: 9, ended: 1}, window{refused: 9, ended: 1}, false},
+	} {
+		if got := trips(tc.minute, tc.tenMinutes); got != tc.want {
+			t.Errorf("%s: trips(%+v, %+v) = %v, want %v", tc.name, tc.minute, tc.tenMinutes, got, tc.want)
+		}
+	}
+}
+
+// TestBreakerNext has the condition hold at some times, and looks at whether the
+// provider is doubted at others. Grace is an hour.
+func TestBreakerNext(t *testing.T) {
+	every := func(step, from, to time.Duration) (at []time.Duration) {
+		for d := from; d <= to; d += step {
+			at = append(at, d)
+		}
+		return at
+	}
+	for _, tc := range []struct {
+		name            string
+		held            []time.Duration
+		doubted, belief []time.Duration
+	}{
+		{
+			"once", []time.Duration{0},
+			[]time.Duration{0, 59 * time.Second, time.Minute},
+			[]time.Duration{time.Minute + time.Millisecond, time.Hour},
+		}, {
+			"for half an hour", every(30*time.Second, 0, 30*time.Minute),
+			[]time.Duration{0, 15 * time.Minute, 31 * time.Minute},
+			[]time.Duration{31*time.Minute + time.Millisecond},
+		}, {
+			"for longer than grace", every(30*time.Second, 0, 3*time.Hour),
+			[]time.Duration{0, 30 * time.Minute, time.Hour},
+			[]time.Duration{time.Hour + time.Millisecond, 2 * time.Hour, 3 * time.Hour},
+		}, {
+			"again and again, each time after less than ten minutes", every(9*time.Minute, 0, 3*time.Hour),
+			[]time.Duration{0, 9 * time.Minute, 54 * time.Minute},
+			[]time.Duration{2 * time.Minute, 63 * time.Minute, 2*time.Hour + 6*time.Minute},
+		}, {
+			"for longer than grace, and again after less than ten minutes",
+			append(every(30*time.Second, 0, 2*time.Hour), 2*time.Hour+9*time.Minute+59*time.Second),
+			nil,
+			[]time.Duration{2*time.Hour + 10*time.Minute},
+		}, {
+			"for longer than grace, and again after ten minutes",
+			append(every(30*time.Second, 0, 2*time.Hour), 2*time.Hour+10*time.Minute),
+			[]time.Duration{2*time.Hour + 11*time.Minute},
+			[]time.Duration{2*time.Hour + 9*time.Minute},
+		},
+	} {
+		doubted := func(at time.Duration) bool {
+			var b Breaker
+			for _, held := range tc.held {
+				if held <= at {
+					b = b.next(time.Hour, epoch.Add(held))
+				}
+			}
+			return b.isOpen(epoch.Add(at))
+		}
+		for _, at := range tc.doubted {
+			if !doubted(at) {
+				t.Errorf("%s: after %v the provider is believed", tc.name, at)
+			}
+		}
+		for _, at := range tc.belief {
+			if doubted(at) {
+				t.Errorf("%s: after %v the provider is doubted", tc.name, at)
+			}
+		}
+	}
+}
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// TestBreakerAgainstNaive holds the row against a reading of the whole history,
+// at random.
+func TestBreakerAgainstNaive(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		grace := time.Duration(1+random.IntN(90)) * time.Minute
+		var b Breaker
+		var held []time.Time
+		now := epoch
+		for range 500 {
+			step := []time.Duration{time.Millisecond, time.Second, 20 * time.Second, time.Minute, 4 * time.Minute, 10 * time.Minute}[random.IntN(6)]
+			now = now.Add(time.Duration(random.Int64N(int64(step))))
+			if random.IntN(3) == 0 {
+				held = append(held, now)
+				b = b.next(grace, now)
+			}
+			if got, want := b.isOpen(now), naivelyDoubted(held, grace, now); got != want {
+				t.Fatalf("seed %d, after %v: doubted is %v, want %v", seed, now.Sub(epoch), got, want)
+			}
+		}
+	}
+}
+
+// naivelyDoubted reports whether the condition held within the last minute, less
+// than grace after it first did, where ten minutes without it begin anew.
+func naivelyDoubted(held []time.Time, grace time.Duration, now time.Time) bool {
+	var first time.Time
+	for i, at := range held {
+		if i == 0 || at.Sub(held[i-1]) >= 10*time.Minute {
+			first = at
+		}
+		if now.Sub(at) <= time.Minute && now.Sub(first) <= grace {
+			return true
+		}
+	}
+	return false
+}

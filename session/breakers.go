@@ -1,0 +1,336 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// BreakerStore is how replicas share circuit breakers, and what they counted.
+type BreakerStore interface {
+	// Breakers returns the rows of all circuit breakers that ever opened.
+	Breakers(ctx context.Context) ([]Breaker, error)
+
+	// SwapBreaker writes a row in the place of old (compare-and-swap), and
+	// reports whether the row was still old. It makes the row where old never
+	// opened. Both are of the same provider.
+	SwapBreaker(ctx context.Context, old, new Breaker) (bool, error)
+
+	// WriteTally keeps what a replica counted of a provider, in the place of
+	// what it wrote before.
+	WriteTally(ctx context.Context, provider, replica string, at time.Time, body []byte) error
+
+	// Tallies returns what the other replicas wrote of a provider after since.
+	Tallies(ctx context.Context, provider, replica string, since time.Time) ([][]byte, error)
+}
+
+const (
+	// shareEvery is how often a replica writes what it counted, while it counts
+	// something, and evaluates the condition, while that may hold.
+	shareEvery = time.Second
+
+	// shareLimit is how long that may take.
+	shareLimit = 5 * time.Second
+
+	// doubtedLimit is how long a login waits for the row of a breaker.
+	doubtedLimit = time.Second
+)
+
+// breakers are the circuit breakers of all providers. A replica counts what
+// providers answer to it, and shares that once a second, a person newly ended at
+// once; any replica opens a breaker, for all.
+type breakers struct {
+	store   BreakerStore
+	clock   *clock
+	log     *slog.Logger
+	rules   *atomic.Pointer[rules] // for grace
+	replica string                 // the name of this one, for as long as it runs
+	wakes   chan struct{}          // has one when the loop has something to do
+
+	mu         sync.Mutex          // guards what is below
+	byProvider map[string]*breaker // as many as there are providers
+	failing    bool                // sharing failed the last time, which is logged once
+}
+
+// breaker is what this replica knows of the circuit breaker of a provider.
+type breaker struct {
+	row        Breaker // as it was last read
+	tally      tally   // what this replica counted
+	untold     bool    // the other replicas do not know all of tally
+	loggedOpen bool
+}
+
+func newBreakers(store BreakerStore, clock *clock, rules *atomic.Pointer[rules], log *slog.Logger) *breakers {
+	return &breakers{
+		store: store, clock: clock, rules: rules, log: log, replica: rand.Text(),
+		wakes: make(chan struct{}, 1), byProvider: make(map[string]*breaker),
+	}
+}
+
+// answerKind is what the circuit breaker counts an answer as.
+type answerKind int
+
+const (
+	answerVouches answerKind = iota // the provider vouches for the person
+	answerEnds                      // the person is newly gone, or an end is newly pending
+)
+
+// count counts an answer about a person. One that ends is shared at once, so that
+// the breaker is open when count returns, if that trips it. After an error the
+// loop tries again.
+func (b *breakers) count(ctx context.Context, provider string, person int64, kind answerKind) error {
+	if kind == answerVouches {
+		b.add(provider, func(t *tally) { t.Vouched[0]++ })
+		return nil
+	}
+	b.add(provider, func(t *tally) { t.Ended.count(person, t.Slot) })
+	if b.known(provider).isOpen(b.clock.now()) {
+		return nil
+	}
+	return b.share(ctx, provider)
+}
+
+// NoteLogin counts how a provider answered a login by password: accepted it, or
+// rejected the password. A rejection counts only where the account, subject at
+// the provider, has a proof at the address: a stranger cannot cause that.
+func (b *breakers) NoteLogin(provider, subject string, proved, accepted bool) {
+	switch {
+	case accepted:
+		b.add(provider, func(t *tally) { t.Accepted[0]++ })
+	case proved:
+		b.add(provider, func(t *tally) { t.Refused.count(number("refused", subject), t.Slot) })
+	}
+}
+
+// add changes what this replica counted of a provider: in the first slot, which is
+// that of now.
+func (b *breakers) add(provider string, change func(*tally)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	one := b.of(provider)
+	one.tally.advance(b.clock.now())
+	change(&one.tally)
+	one.untold = true
+	wake(b.wakes)
+}
+
+// of returns the breaker of a provider, with mu held.
+func (b *breakers) of(provider string) *breaker {
+	one := b.byProvider[provider]
+	if one == nil {
+		one = &breaker{row: Breaker{Provider: provider}}
+		b.byProvider[provider] = one
+	}
+	return one
+}
+
+// known returns the row of a provider as it was last read.
+func (b *breakers) known(provider string) Breaker {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.of(provider).row
+}
+
+// read returns the row of a provider. Where this replica knows that the breaker
+// is open, it asks nobody.
+func (b *breakers) read(ctx context.Context, provider string) (Breaker, error) {
+	if row := b.known(provider); row.isOpen(b.clock.now()) {
+		return row, nil
+	}
+	if _, err := b.readAll(ctx); err != nil {
+		return Breaker{}, err
+	}
+	return b.known(provider), nil
+}
+
+// readAll reads the rows of all providers.
+func (b *breakers) readAll(ctx context.Context) ([]Breaker, error) {
+	rows, err := b.store.Breakers(ctx)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("read the circuit breakers: %w", err))
+	}
+	for _, row := range rows {
+		b.learn(row)
+	}
+	return rows, nil
+}
+
+// doubtedUntil returns until when a provider is doubted, or was last; the zero Time
+// where it never was. What it answered at or before that is void.
+func (b *breakers) doubtedUntil(ctx context.Context, provider string) (time.Time, error) {
+	row, err := b.read(ctx, provider)
+	return row.DoubtedUntil, err
+}
+
+// Doubted reports whether a provider is doubted, so that what it rejects at a
+// login is unavailable. Where the store does not tell, it is not.
+func (b *breakers) Doubted(ctx context.Context, provider string) bool {
+	ctx, cancel := context.WithTimeout(ctx, doubtedLimit)
+	defer cancel()
+	row, err := b.read(ctx, provider)
+	return err == nil && row.isOpen(b.clock.now())
+}
+
+// open returns the names of the providers that are doubted.
+func (b *breakers) open(ctx context.Context) ([]string, error) {
+	rows, err := b.readAll(ctx)
+	var open []string
+	for _, row := range rows {
+		if row.isOpen(b.clock.now()) {
+			open = append(open, row.Provider)
+		}
+	}
+	return open, err
+}
+
+// run shares what is counted, at most once in shareEvery, until ctx ends.
+func (b *breakers) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.wakes:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(shareEvery):
+		}
+		if err := b.shareAll(ctx); ctx.Err() == nil {
+			b.logFault(err)
+		}
+	}
+}
+
+// shareAll shares what was counted, of each provider that there is something new
+// of, or whose breaker may have to be opened, renewed or closed.
+func (b *breakers) shareAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, shareLimit)
+	defer cancel()
+	b.mu.Lock()
+	providers := slices.Sorted(maps.Keys(b.byProvider))
+	b.mu.Unlock()
+	for _, provider := range providers {
+		if err := b.share(ctx, provider); err != nil {
+			wake(b.wakes)
+			return err
+		}
+	}
+	return nil
+}
+
+// share tells the other replicas what this one counted of a provider, and opens
+// the breaker or renews that, where the condition holds over all replicas.
+func (b *breakers) share(ctx context.Context, provider string) error {
+	now := b.clock.now()
+	body, mayTrip, err := b.take(provider, now)
+	if err == nil && body != nil {
+		err = b.store.WriteTally(ctx, provider, b.replica, now, body)
+	}
+	if err != nil {
+		b.add(provider, func(*tally) {}) // it is still to be told
+		return unavailable(fmt.Errorf("share what the provider %q answered: %w", provider, err))
+	}
+	if !mayTrip {
+		return nil
+	}
+	return b.evaluate(ctx, provider, now)
+}
+
+// take returns what this replica counted of a provider, where the others do not
+// know all of it, and whether the condition may hold.
+func (b *breakers) take(provider string, now time.Time) (body []byte, mayTrip bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	one := b.of(provider)
+	one.tally.advance(now)
+	if one.loggedOpen && !one.row.isOpen(now) {
+		one.loggedOpen = false
+		b.log.Warn("circuit breaker closed: the provider is believed again", "provider", provider, "open_since", one.row.Since)
+	}
+	if mayTrip = one.loggedOpen || one.tally.hasRefusals(); mayTrip {
+		wake(b.wakes) // the condition changes with time, too
+	}
+	if one.untold {
+		one.untold = false
+		body, err = one.tally.encode()
+	}
+	return body, mayTrip, err
+}
+
+// evaluate opens the breaker, or renews that, where the condition holds.
+func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time) error {
+	if _, err := b.readAll(ctx); err != nil {
+		return err
+	}
+	minute, tenMinutes, err := b.measure(ctx, provider, now)
+	if err != nil || !trips(minute, tenMinutes) {
+		return err
+	}
+	old := b.known(provider)
+	row := old.next(b.rules.Load().cfg.Grace, now)
+	if row.Since.Equal(old.Since) && row.Tripped.Sub(old.Tripped) < renewEvery {
+		return nil
+	}
+	switch swapped, err := b.store.SwapBreaker(ctx, old, row); {
+	case err != nil:
+		return unavailable(fmt.Errorf("open the circuit breaker of the provider %q: %w", provider, err))
+	case swapped:
+		b.learn(row, "ended", tenMinutes.ended, "vouched", tenMinutes.vouched, "refused", minute.refused)
+		return nil
+	}
+	_, err = b.readAll(ctx) // another replica was faster
+	return err
+}
+
+// measure returns what all replicas counted of a provider.
+func (b *breakers) measure(ctx context.Context, provider string, now time.Time) (minute, tenMinutes window, err error) {
+	bodies, err := b.store.Tallies(ctx, provider, b.replica, now.Add(-tallyLife))
+	if err != nil {
+		return window{}, window{}, unavailable(fmt.Errorf("read what the provider %q answered to other replicas: %w", provider, err))
+	}
+	var others []*tally
+	for _, body := range bodies {
+		t, err := decodeTally(body)
+		if err != nil {
+			return window{}, window{}, err
+		}
+		others = append(others, t)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := append(others, &b.of(provider).tally)
+	return measure(all, time.Minute, now), measure(all, 10*time.Minute, now), nil
+}
+
+// learn keeps a row that was read, and logs that a breaker is open, once, with
+// what was counted.
+func (b *breakers) learn(row Breaker, counted ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	one := b.of(row.Provider)
+	one.row = row
+	if one.loggedOpen || !row.isOpen(b.clock.now()) {
+		return
+	}
+	one.loggedOpen = true
+	wake(b.wakes) // to see when it closes
+	b.log.Error("circuit breaker open: the provider suddenly rejects so many that it is not believed; its refusals are answered 503 and end nothing",
+		append([]any{"provider", row.Provider, "until", row.DoubtedUntil}, counted...)...)
+}
+
+// logFault logs that sharing failed, once until it succeeds.
+func (b *breakers) logFault(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil && !b.failing {
+		b.log.Warn("what providers answer cannot be shared with other replicas", "error", err)
+	}
+	b.failing = err != nil
+}

@@ -1,0 +1,407 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// sharedBreakers is a BreakerStore in memory, which fails while it is told to.
+type sharedBreakers struct {
+	mu      sync.Mutex
+	err     error
+	rows    map[string]Breaker
+	tallies map[[2]string][]byte // by provider and replica
+	at      map[[2]string]time.Time
+	writes  int
+}
+
+func newSharedBreakers() *sharedBreakers {
+	return &sharedBreakers{rows: make(map[string]Breaker), tallies: make(map[[2]string][]byte), at: make(map[[2]string]time.Time)}
+}
+
+func (s *sharedBreakers) Breakers(context.Context) (all []Breaker, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, row := range s.rows {
+		all = append(all, row)
+	}
+	return all, s.err
+}
+
+func (s *sharedBreakers) SwapBreaker(_ context.Context, old, row Breaker) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now, ok := s.rows[row.Provider]; s.err != nil || ok && now != old || !ok && old != (Breaker{Provider: row.Provider}) {
+		return false, s.err
+	}
+	s.rows[row.Provider] = row
+	s.writes++
+	return true, nil
+}
+
+func (s *sharedBreakers) WriteTally(_ context.Context, provider, replica string, at time.Time, body []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.tallies[[2]string{provider, replica}], s.at[[2]string{provider, replica}] = body, at
+		s.writes++
+	}
+	return s.err
+}
+
+func (s *sharedBreakers) Tallies(_ context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, body := range s.tallies {
+		if key[0] == provider && key[1] != replica && s.at[key].After(since) {
+			bodies = append(bodies, body)
+		}
+	}
+	return bodies, s.err
+}
+
+func (s *sharedBreakers) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// breakerSite is replicas that share circuit breakers.
+type breakerSite struct {
+	t        *testing.T
+	store    *sharedBreakers
+	replicas []*breakers
+	log      *bytes.Buffer // what the first replica logs
+	began    time.Time
+}
+
+// newBreakerSite starts replicas, each with a clock that much ahead.
+func newBreakerSite(t *testing.T, grace time.Duration, ahead ...time.Duration) *breakerSite {
+	s := &breakerSite{t: t, store: newSharedBreakers(), log: new(bytes.Buffer), began: time.Now()}
+	cfg := new(atomic.Pointer[rules])
+	cfg.Store(&rules{cfg: Config{Grace: grace}})
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for i := range ahead {
+		log := slog.New(slog.DiscardHandler)
+		if i == 0 {
+			log = slog.New(slog.NewTextHandler(s.log, nil))
+		}
+		clock := new(clock)
+		clock.ahead.Store(int64(ahead[i]))
+		b := newBreakers(s.store, clock, cfg, log)
+		s.replicas = append(s.replicas, b)
+		group.Go(func() { b.run(ctx) })
+	}
+	t.Cleanup(func() {
+		stop()
+		group.Wait()
+	})
+	return s
+}
+
+// end has persons be newly ended, one after the other on each replica in turn.
+func (s *breakerSite) end(from, to int) {
+	for i := from; i < to; i++ {
+		s.count(tallied{replica: i % len(s.replicas), what: "ended", person: int64(i)})
+	}
+}
+
+func (s *breakerSite) vouch(times int) {
+	for i := range times {
+		s.count(tallied{replica: i % len(s.replicas), what: "vouched"})
+	}
+}
+
+// count has a replica count an answer. An error is one of the store.
+func (s *breakerSite) count(one tallied) {
+	kind := answerVouches
+	if one.what == "ended" {
+		kind = answerEnds
+	}
+	if err := s.replicas[one.replica].count(s.t.Context(), "corp", one.person, kind); err != nil && s.store.err == nil {
+		s.t.Error(err)
+	}
+}
+
+// refuse has logins be refused where the account has a proof.
+func (s *breakerSite) refuse(from, to int) {
+	for i := from; i < to; i++ {
+		s.replicas[i%len(s.replicas)].NoteLogin("corp", fmt.Sprint("person ", i), true, false)
+	}
+}
+
+// expect holds whether every replica doubts the provider.
+func (s *breakerSite) expect(when string, want bool) {
+	s.t.Helper()
+	for i, b := range s.replicas {
+		if got := b.Doubted(s.t.Context(), "corp"); got != want {
+			s.t.Errorf("%s: replica %d says doubted is %v, want %v", when, i, got, want)
+		}
+	}
+}
+
+// logged holds how often the first replica logged that the breaker opened, and
+// that it closed.
+func (s *breakerSite) logged(opened, closed int) {
+	s.t.Helper()
+	synctest.Wait()
+	text := s.log.String()
+	if o, c := strings.Count(text, "circuit breaker open"), strings.Count(text, "circuit breaker closed"); o != opened || c != closed {
+		s.t.Errorf("logged %d openings and %d closings, want %d and %d:\n%s", o, c, opened, closed, text)
+	}
+}
+
+func TestBreakers(t *testing.T) {
+	const s, m = time.Second, time.Minute
+	sleep := time.Sleep
+	for _, tc := range []struct {
+		name string
+		play func(*breakerSite)
+	}{
+		{"the tenth person opens it at once, for every replica", func(b *breakerSite) {
+			sleep(2 * s)
+			b.vouch(30)
+			sleep(2 * s)
+			b.end(0, 9)
+			b.expect("after nine", false)
+			b.end(9, 10)
+			b.expect("after ten", true)
+			sleep(2 * s)
+			b.logged(1, 0)
+			sleep(3 * m) // the ten are less than half within ten minutes
+			b.expect("when the minute is over", false)
+			b.logged(1, 1)
+		}},
+		{"other replicas' answers outweigh it once they are told", func(b *breakerSite) {
+			b.vouch(40)
+			sleep(2 * s)
+			b.end(0, 10)
+			b.expect("ten beside forty", false)
+			sleep(11 * m)
+			b.logged(0, 0)
+		}},
+		{"one person's many sessions are one person", func(b *breakerSite) {
+			for range 100 {
+				b.end(0, 1)
+			}
+			sleep(2 * s)
+			b.expect("a leaver", false)
+		}},
+		{"half of ten minutes keeps it open", func(b *breakerSite) {
+			b.vouch(5)
+			sleep(2 * s)
+			b.end(0, 5)
+			b.expect("five of ten", true)
+			sleep(9 * m)
+			b.expect("nine minutes later", true)
+			sleep(3 * m)
+			b.expect("twelve minutes later", false)
+			b.logged(1, 1)
+		}},
+		{"a provider that goes on is believed after grace, and not doubted again while it does", func(b *breakerSite) {
+			for i := range 90 {
+				b.end(10*i, 10*i+10)
+				sleep(m)
+				if i < 59 {
+					b.expect(fmt.Sprint("minute ", i), true)
+				}
+				if i > 60 {
+					b.expect(fmt.Sprint("minute ", i), false)
+				}
+			}
+			b.logged(1, 1)
+			sleep(20*m + 10*s)
+			b.end(5000, 5010)
+			b.expect("ten minutes after it stopped", true)
+			sleep(s)
+			b.logged(2, 1)
+		}},
+		{"logins refused at addresses with a proof open it, of ten accounts", func(b *breakerSite) {
+			b.refuse(0, 9)
+			sleep(2 * s)
+			b.expect("nine", false)
+			b.refuse(9, 10)
+			sleep(2 * s)
+			b.expect("ten", true)
+			b.logged(1, 0)
+			sleep(3 * m)
+			b.expect("when the minute is over", false)
+		}},
+		{"a login accepted on any replica keeps it closed", func(b *breakerSite) {
+			b.replicas[2].NoteLogin("corp", "person 99", false, true)
+			sleep(2 * s)
+			b.refuse(0, 30)
+			sleep(2 * s)
+			b.expect("thirty", false)
+		}},
+		{"a login accepted closes it within a minute", func(b *breakerSite) {
+			b.refuse(0, 10)
+			sleep(2 * s)
+			b.expect("ten", true)
+			b.replicas[1].NoteLogin("corp", "person 3", true, true)
+			b.refuse(10, 30)
+			sleep(m + 2*s)
+			b.expect("a minute after one was accepted", false)
+		}},
+		{"a stranger cannot open it", func(b *breakerSite) {
+			for i := range 1000 {
+				b.replicas[i%3].NoteLogin("corp", fmt.Sprint("person ", i), false, false)
+			}
+			sleep(2 * s)
+			b.expect("a thousand guesses", false)
+		}},
+		{"nor a colleague with one account", func(b *breakerSite) {
+			for range 1000 {
+				b.refuse(7, 8)
+			}
+			sleep(2 * s)
+			b.expect("a thousand guesses", false)
+		}},
+		{"another provider is believed", func(b *breakerSite) {
+			b.end(0, 10)
+			sleep(2 * s)
+			if b.replicas[0].Doubted(b.t.Context(), "sso") {
+				b.t.Error("sso is doubted")
+			}
+			open, err := b.replicas[1].open(b.t.Context())
+			if err != nil || len(open) != 1 || open[0] != "corp" {
+				b.t.Errorf("open = %q, %v, want corp", open, err)
+			}
+		}},
+		{"a store that fails opens nothing, and what was counted counts when it is back", func(b *breakerSite) {
+			b.store.fail(errors.New("connection refused"))
+			b.end(0, 12)
+			sleep(5 * s)
+			b.expect("while it fails", false)
+			if _, err := b.replicas[0].read(b.t.Context(), "corp"); err == nil {
+				b.t.Error("the row could be read")
+			}
+			b.store.fail(nil)
+			sleep(2 * s)
+			b.expect("when it is back", true)
+			synctest.Wait()
+			if n := strings.Count(b.log.String(), "cannot be shared"); n != 1 {
+				b.t.Errorf("the fault was logged %d times, want once:\n%s", n, b.log)
+			}
+		}},
+		{"a replica that dies leaves what it counted", func(b *breakerSite) {
+			b.end(0, 9)
+			sleep(2 * s)
+			dead := b.replicas[0]
+			b.replicas = b.replicas[1:]
+			dead.mu.Lock() // it counts no more
+			defer dead.mu.Unlock()
+			b.end(9, 10)
+			b.expect("the tenth", true)
+		}},
+		{"nothing new, nothing written", func(b *breakerSite) {
+			b.vouch(3)
+			sleep(2 * s)
+			before := b.store.writes
+			sleep(time.Hour)
+			if b.store.writes != before {
+				b.t.Errorf("%d writes in an hour without an answer", b.store.writes-before)
+			}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tc.play(newBreakerSite(t, time.Hour, 0, 0, 0))
+			})
+		})
+	}
+}
+
+// TestBreakersAtRandom has replicas whose clocks differ count at random, and
+// holds what they doubt between two readings of the whole history: the provider
+// is doubted where the condition holds for the shortest windows, and not where
+// it did not for the longest.
+func TestBreakersAtRandom(t *testing.T) {
+	const margin = slotLength + 2*time.Second // the resolution, and what clocks differ
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				random := rand.New(rand.NewPCG(seed, 2))
+				s := newBreakerSite(t, 1000*time.Hour, -900*time.Millisecond, 0, 900*time.Millisecond)
+				var all []tallied
+				var must, may []bool // by second: the condition holds
+				rate := 1 + random.IntN(40)
+				opened, closed := 0, 0
+				for second := range 40 * 60 {
+					if second%180 == 0 {
+						rate = 1 + random.IntN(60) // of vouched answers to one person ended
+					}
+					for range random.IntN(3) {
+						one := tallied{time.Since(s.began), random.IntN(3), "vouched", random.Int64N(500)}
+						if random.IntN(rate) == 0 {
+							one.what = "ended"
+						}
+						all = append(all, one)
+						s.count(one)
+					}
+					time.Sleep(time.Second)
+					now := time.Since(s.began)
+					must = append(must, holds(all, now, -time.Second, margin, 0))
+					may = append(may, holds(all, now, margin, -time.Second, 2*time.Second))
+					got := s.replicas[second%3].Doubted(t.Context(), "corp")
+					if lately(must, 4, true) && !got {
+						t.Fatalf("after %v the condition holds, and the provider is believed", now)
+					}
+					if lately(may, 63, false) && got {
+						t.Fatalf("after %v the condition did not hold within a minute, and the provider is doubted", now)
+					}
+					if got {
+						opened++
+					} else {
+						closed++
+					}
+				}
+				t.Logf("doubted for %d seconds of %d", opened, opened+closed)
+			})
+		})
+	}
+}
+
+// holds reports whether the condition holds by a list of what was counted, where
+// windows are longer by so much for persons ended, and for answers that vouch, of
+// which the last are not known yet.
+func holds(all []tallied, now, longerEnded, longerVouched, unknown time.Duration) bool {
+	count := func(span time.Duration) (w window) {
+		ended := make(map[int64]bool)
+		for _, one := range all {
+			switch {
+			case one.what == "ended" && now-one.at <= span+longerEnded:
+				ended[one.person] = true
+			case one.what == "vouched" && unknown <= now-one.at && now-one.at <= span+longerVouched:
+				w.vouched++
+			}
+		}
+		w.ended = len(ended)
+		return w
+	}
+	return trips(count(time.Minute), count(10*time.Minute))
+}
+
+// lately reports whether the last n were all want.
+func lately(all []bool, n int, want bool) bool {
+	if len(all) < n {
+		return false
+	}
+	for _, one := range all[len(all)-n:] {
+		if one != want {
+			return false
+		}
+	}
+	return true
+}

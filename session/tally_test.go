@@ -1,0 +1,174 @@
+package session
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+// tallied is what a tally counts, at a time after epoch.
+type tallied struct {
+	at      time.Duration
+	replica int
+	what    string // "vouched", "accepted", "ended" or "refused"
+	person  int64
+}
+
+// tallies has replicas count, in the order of time, and returns what each would
+// read from the store at now.
+func tallies(t *testing.T, replicas int, all []tallied, now time.Time) []*tally {
+	t.Helper()
+	each := make([]*tally, replicas)
+	for i := range each {
+		each[i] = new(tally)
+	}
+	for _, one := range all {
+		tally := each[one.replica]
+		tally.advance(epoch.Add(one.at))
+		switch one.what {
+		case "vouched":
+			tally.Vouched[0]++
+		case "accepted":
+			tally.Accepted[0]++
+		case "ended":
+			tally.Ended.count(one.person, tally.Slot)
+		case "refused":
+			tally.Refused.count(one.person, tally.Slot)
+		}
+	}
+	for i := range each {
+		if i > 0 {
+			body, err := each[i].encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if each[i], err = decodeTally(body); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			each[i].advance(now) // one's own
+		}
+	}
+	return each
+}
+
+func TestMeasure(t *testing.T) {
+	const s, m = time.Second, time.Minute
+	for _, tc := range []struct {
+		name               string
+		counted            []tallied
+		at                 time.Duration
+		minute, tenMinutes window
+	}{
+		{"nothing", nil, 0, window{}, window{}},
+		{"a person whom two replicas found gone", []tallied{{0, 0, "ended", 7}, {s, 1, "ended", 7}, {s, 1, "ended", 8}}, 2 * s, window{ended: 2}, window{ended: 2}},
+		{"a person's many sessions", []tallied{{0, 0, "ended", 7}, {0, 0, "ended", 7}, {0, 0, "ended", 7}}, s, window{ended: 1}, window{ended: 1}},
+		{"answers count each", []tallied{{0, 0, "vouched", 0}, {0, 0, "vouched", 0}, {s, 1, "vouched", 0}}, s, window{vouched: 3}, window{vouched: 3}},
+		{"a minute later", []tallied{{0, 0, "ended", 7}, {0, 1, "vouched", 0}}, m, window{ended: 1, vouched: 1}, window{ended: 1, vouched: 1}},
+		{"more than a minute later", []tallied{{0, 0, "ended", 7}, {0, 1, "vouched", 0}}, m + 5*s, window{}, window{ended: 1, vouched: 1}},
+		{"more than ten minutes later", []tallied{{0, 0, "ended", 7}, {0, 1, "ended", 8}, {0, 1, "vouched", 0}}, 10*m + 5*s, window{}, window{}},
+		{"a person counts when last ended", []tallied{{0, 0, "ended", 7}, {5 * m, 1, "ended", 7}}, 5*m + 30*s, window{ended: 1}, window{ended: 1}},
+		{"logins", []tallied{{0, 0, "refused", 7}, {0, 1, "refused", 7}, {0, 1, "refused", 8}, {m, 0, "accepted", 0}}, m + 30*s, window{accepted: 1}, window{refused: 2, accepted: 1}},
+	} {
+		now := epoch.Add(tc.at)
+		all := tallies(t, 2, tc.counted, now)
+		if got := measure(all, time.Minute, now); got != tc.minute {
+			t.Errorf("%s: within a minute = %+v, want %+v", tc.name, got, tc.minute)
+		}
+		if got := measure(all, 10*time.Minute, now); got != tc.tenMinutes {
+			t.Errorf("%s: within ten minutes = %+v, want %+v", tc.name, got, tc.tenMinutes)
+		}
+	}
+}
+
+// TestMeasureAgainstNaive has replicas whose clocks differ count at random, and
+// holds what they measure against a list of it all.
+func TestMeasureAgainstNaive(t *testing.T) {
+	const replicas = 3
+	for seed := range uint64(100) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		var all []tallied
+		var at time.Duration
+		for range 400 {
+			at += time.Duration(random.Int64N(int64(10 * time.Second)))
+			replica := random.IntN(replicas)
+			skew := time.Duration(replica-1) * 900 * time.Millisecond
+			what := []string{"vouched", "accepted", "ended", "refused"}[random.IntN(4)]
+			all = append(all, tallied{at + skew, replica, what, random.Int64N(20)})
+			if random.IntN(10) > 0 {
+				continue
+			}
+			now := epoch.Add(at)
+			read := tallies(t, replicas, all, now)
+			for _, span := range []time.Duration{time.Minute, 10 * time.Minute} {
+				if diff := gocmp.Diff(naiveWindow(all, span, now), measure(read, span, now), gocmp.AllowUnexported(window{})); diff != "" {
+					t.Fatalf("seed %d, after %v, within %v (-want +got):\n%s", seed, at, span, diff)
+				}
+			}
+		}
+	}
+}
+
+// naiveWindow counts what lies in a slot that a span before now touches.
+func naiveWindow(all []tallied, span time.Duration, now time.Time) (w window) {
+	from := now.Add(-span).Truncate(slotLength)
+	ended, refused := make(map[int64]bool), make(map[int64]bool)
+	for _, one := range all {
+		switch {
+		case epoch.Add(one.at).Before(from):
+		case one.what == "vouched":
+			w.vouched++
+		case one.what == "accepted":
+			w.accepted++
+		case one.what == "ended":
+			ended[one.person] = true
+		case one.what == "refused":
+			refused[one.person] = true
+		}
+	}
+	w.ended, w.refused = len(ended), len(refused)
+	return w
+}
+
+// TestTallyIsBounded: persons beyond the bound are counted, and not told apart.
+func TestTallyIsBounded(t *testing.T) {
+	var counted tally
+	for person := range int64(20_000) {
+		counted.advance(epoch)
+		counted.Vouched[0]++
+		counted.Ended.count(person, counted.Slot)
+		counted.Refused.count(person, counted.Slot)
+	}
+	counted.Ended.count(3, counted.Slot) // known
+	body, err := counted.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(body) > 50_000 {
+		t.Errorf("its row has %d bytes, want 50,000 at most", len(body))
+	}
+	if got, want := measure([]*tally{&counted}, time.Minute, epoch), (window{ended: 20_000, vouched: 20_000, refused: 20_000}); got != want {
+		t.Errorf("measure = %+v, want %+v", got, want)
+	}
+	counted.advance(epoch.Add(11 * time.Minute))
+	if got := measure([]*tally{&counted}, 10*time.Minute, epoch.Add(11*time.Minute)); got != (window{}) {
+		t.Errorf("measure after eleven minutes = %+v, want nothing", got)
+	}
+	if counted.hasRefusals() {
+		t.Error("it remembers persons after eleven minutes")
+	}
+}
+
+// TestDamagedTally: a row that no replica wrote is an error, and no panic.
+func TestDamagedTally(t *testing.T) {
+	for _, body := range []string{"", "{", `{"slot":"one"}`, `{"vouched":7}`, `{"ended":{"last":{"x":1}}}`} {
+		if got, err := decodeTally([]byte(body)); err == nil {
+			t.Errorf("decodeTally(%q) = %+v, want an error", body, got)
+		}
+	}
+	if _, err := decodeTally([]byte(`{"slot":1,"vouched":[1,2,3],"of a newer program":true}`)); err != nil {
+		t.Errorf("decodeTally of a newer program's row: %v", err)
+	}
+}
