@@ -50,7 +50,7 @@ func newAccount(login providers.Login, u User, h hash) (*account, error) {
 	}
 	// A new hash is a new password; whoever hashes the old one anew meant it.
 	sum := sha256.Sum256([]byte(u.Password.Reveal()))
-	a.stamp = hex.EncodeToString(sum[:16])
+	a.stamp = providers.Stamp([]string{"password"}, hex.EncodeToString(sum[:16]))
 	return a, nil
 }
 

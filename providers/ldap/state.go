@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"shorepass/providers"
 )
 
 // Attributes of Active Directory ([MS-ADTS], section 2.2).
@@ -201,7 +203,8 @@ func parseTime(text string) (time.Time, error) {
 }
 
 // stampOf returns the Identity.Stamp of an entry: the values of the attributes
-// that change with the password.
+// that change with the password. It is made of all that are configured, shown or
+// not: a mark such as pwdReset counts by being there.
 func stampOf(e entry, names []string) string {
 	var values []string
 	for _, name := range names {
@@ -209,5 +212,5 @@ func stampOf(e entry, names []string) string {
 			values = append(values, name+"="+e.text(name))
 		}
 	}
-	return strings.Join(values, ";")
+	return providers.Stamp(names, strings.Join(values, ";"))
 }
