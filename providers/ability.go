@@ -16,6 +16,7 @@ type abilities struct {
 	refresh     RefreshGrant
 	revalidator Revalidator
 	revoker     Revoker
+	keeper      TokenKeeper
 	pinger      Pinger
 	starter     Starter
 	catchAll    CatchAll
@@ -32,6 +33,7 @@ func abilitiesOf(p Provider) abilities {
 	a.refresh, _ = p.(RefreshGrant)
 	a.revalidator, _ = p.(Revalidator)
 	a.revoker, _ = p.(Revoker)
+	a.keeper, _ = p.(TokenKeeper)
 	a.pinger, _ = p.(Pinger)
 	a.starter, _ = p.(Starter)
 	a.catchAll, _ = p.(CatchAll)
@@ -84,6 +86,27 @@ type Revalidator interface {
 type Revoker interface {
 	Revoke(ctx context.Context, renewal secret.Text) error
 }
+
+// TokenKeeper is a Revalidator that is configured by how its provider keeps
+// refresh tokens.
+type TokenKeeper interface {
+	// OneTokenEach reports that the provider keeps one refresh token for each
+	// person, so that a login makes that of the login before useless.
+	OneTokenEach() bool
+
+	// RevokeWhen says when a Renewal is to be revoked.
+	RevokeWhen() RevokeWhen
+}
+
+// RevokeWhen says when a provider is to be told that a Renewal will not be used
+// again.
+type RevokeWhen string
+
+const (
+	RevokeSignIn RevokeWhen = "sign_in" // when the last session of its sign-in ends
+	RevokeLast   RevokeWhen = "last"    // when the last session of its person ends that has one
+	RevokeNever  RevokeWhen = "never"
+)
 
 // TokenIssuer is a Provider to which tokens can be routed before it is asked.
 type TokenIssuer interface {

@@ -748,6 +748,9 @@ func TestRevalidate(t *testing.T) {
 	if c.Fingerprint("corp") == "" || c.Fingerprint("gone") != "" || !c.PerSession("corp") || c.PerSession("gone") {
 		t.Error("Fingerprint and PerSession know a provider that is not there, or not the one that is")
 	}
+	if d.one = true; c.PerSession("corp") || c.RevokeWhen("corp") != RevokeLast || c.RevokeWhen("gone") != RevokeSignIn {
+		t.Error("PerSession and RevokeWhen do not go by how the provider keeps refresh tokens")
+	}
 	if err := c.RevokeRenewal(t.Context(), "corp", secret.New("r")); err != nil || len(d.renewals) != 1 {
 		t.Errorf("RevokeRenewal = %v with %d told, want one", err, len(d.renewals))
 	}

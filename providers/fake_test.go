@@ -32,6 +32,7 @@ type directory struct {
 	secrets  []string      // those that were to be proved
 	broken   error         // what it answers to everything
 	renewals []secret.Text // revoked
+	one      bool          // keeps one refresh token for each person
 	again    func(*Identity) (*Identity, error)
 }
 
@@ -47,6 +48,8 @@ func (d *directory) TrustsIssuer(iss string) bool { return slices.Contains(d.iss
 func (d *directory) CatchesAll() bool             { return d.catches }
 func (d *directory) Domains() []string            { return d.domains }
 func (d *directory) PerSession() bool             { return d.catches }
+func (d *directory) OneTokenEach() bool           { return d.one }
+func (d *directory) RevokeWhen() RevokeWhen       { return RevokeLast }
 func (d *directory) Accepts(kind Kind) bool {
 	if d.takes == nil {
 		return kind == Password

@@ -51,11 +51,19 @@ func (c *Chain) Fingerprint(provider string) string {
 	return ""
 }
 
-// PerSession reports whether each session of that provider is revalidated on
-// its own, rather than once a person.
+// PerSession reports whether each login at that provider is revalidated on its
+// own, with a refresh token of its own, rather than each person.
 func (c *Chain) PerSession(provider string) bool {
 	m := c.member(provider)
-	return m != nil && m.revalidator != nil && m.revalidator.PerSession()
+	return m != nil && m.revalidator != nil && m.revalidator.PerSession() && (m.keeper == nil || !m.keeper.OneTokenEach())
+}
+
+// RevokeWhen says when that provider is to revoke a renewal.
+func (c *Chain) RevokeWhen(provider string) RevokeWhen {
+	if m := c.member(provider); m != nil && m.keeper != nil {
+		return m.keeper.RevokeWhen()
+	}
+	return RevokeSignIn
 }
 
 // RevokeRenewal tells the provider that a renewal will not be used again. Where

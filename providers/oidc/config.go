@@ -102,6 +102,20 @@ type Config struct {
 	// passwords then cross the network unprotected. Default false.
 	Insecure bool `toml:"insecure"`
 
+	// SignIns says how many refresh tokens the provider keeps for a person and
+	// client: "login" (one for each login), or "one" (the newest in the place of
+	// the last, as Dex and Google do; a person's sessions then share it). With
+	// "login" at a provider that keeps one, each docker login ends the sessions of
+	// the one before. Default "login".
+	SignIns string `toml:"sign_ins"`
+
+	// Revoke says when the provider is told that a refresh token will not be used
+	// again (RFC 7009): "sign_in" (when the last session ends that it stands
+	// behind), "last" (when the person's last session ends: for a provider that
+	// answers one revocation by dropping all tokens of the person, as Keycloak
+	// before 26.1 does), or "never". Default "sign_in".
+	Revoke string `toml:"revoke"`
+
 	// TLS is for connecting to the provider: ca for its certificate,
 	// certificate and key where it wants one of the client.
 	TLS tlsconf.Config `toml:"tls"`
@@ -146,6 +160,12 @@ const (
 	grantPassword = "password"
 	grantRefresh  = "refresh_token"
 	grantIDToken  = "id_token"
+)
+
+// What Config.SignIns can say.
+const (
+	signInsLogin = "login"
+	signInsOne   = "one"
 )
 
 // Client authentication methods that Config.AuthStyle can name (OpenID Connect
@@ -212,6 +232,12 @@ func (c Config) WithDefaults() Config {
 	if c.MaxTokenAge == 0 {
 		c.MaxTokenAge = 24 * time.Hour
 	}
+	if c.SignIns == "" {
+		c.SignIns = signInsLogin
+	}
+	if c.Revoke == "" {
+		c.Revoke = string(providers.RevokeSignIn)
+	}
 	if c.Timeout == 0 {
 		c.Timeout = 3 * time.Second
 	}
@@ -231,6 +257,8 @@ func (c Config) Validate(fault func(key, problem string)) {
 		}
 	}
 	oneOf("userinfo", c.Userinfo, "auto", "always", "never")
+	oneOf("sign_ins", c.SignIns, signInsLogin, signInsOne)
+	oneOf("revoke", c.Revoke, string(providers.RevokeSignIn), string(providers.RevokeLast), string(providers.RevokeNever))
 	if c.AuthStyle != "" {
 		oneOf("auth_style", c.AuthStyle, authBasic, authPost, authNone)
 	}

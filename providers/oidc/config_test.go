@@ -92,6 +92,8 @@ func TestFaults(t *testing.T) {
 		{func(c *oidc.Config) { c.Algorithms = []string{"RS256", "HS256"} }, `algorithms[1]: "HS256" is not one of "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"`},
 		{func(c *oidc.Config) { c.Algorithms = []string{"none"} }, `algorithms[0]: "none" is not one of "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"`},
 		{func(c *oidc.Config) { c.Algorithms = []string{} }, `algorithms: an empty list accepts no token; leave the key out for the default`},
+		{func(c *oidc.Config) { c.SignIns = "person" }, `sign_ins: "person" is not one of "login", "one"`},
+		{func(c *oidc.Config) { c.Revoke = "always" }, `revoke: "always" is not one of "sign_in", "last", "never"`},
 		{func(c *oidc.Config) { c.Timeout = time.Minute }, `timeout: 1m0s is not between "0s" and "10s", the time that a whole login has`},
 		{func(c *oidc.Config) { c.MaxTokenAge = -time.Hour }, `max_token_age: -1h0m0s is negative; the shortest that works is that of the tokens themselves`},
 		{func(c *oidc.Config) { c.Hosts = []string{"https://x.example"} }, `hosts[0]: "https://x.example" is not a host: write "sso.corp.example" or "sso.corp.example:8443"`},
@@ -113,7 +115,7 @@ func TestWithDefaults(t *testing.T) {
 	if got.Users.Claim != "preferred_username" || got.Userinfo != "auto" || got.Timeout != 3*time.Second || got.MaxTokenAge != 24*time.Hour || strings.Join(got.Subject, " ") != "sub" || got.Grants != nil || got.Audience != nil {
 		t.Errorf("defaults = %+v", got)
 	}
-	own := oidc.Config{Config: providers.Config{}.WithDefaults(), Scopes: []string{"openid"}, Users: oidc.Users{Claim: "email"}, Subject: []string{"oid"}, Userinfo: "never", Algorithms: []string{"EdDSA"}, MaxTokenAge: time.Hour, Timeout: time.Second}
+	own := oidc.Config{Config: providers.Config{}.WithDefaults(), Scopes: []string{"openid"}, Users: oidc.Users{Claim: "email"}, Subject: []string{"oid"}, Userinfo: "never", Algorithms: []string{"EdDSA"}, MaxTokenAge: time.Hour, Timeout: time.Second, SignIns: "one", Revoke: "last"}
 	if diff := cmp.Diff(own, own.WithDefaults(), cmp.AllowUnexported(secret.Text{})); diff != "" {
 		t.Errorf("WithDefaults changed what was written:\n%s", diff)
 	}

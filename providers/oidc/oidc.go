@@ -32,6 +32,7 @@ var (
 	_ providers.RefreshGrant    = (*Provider)(nil)
 	_ providers.Revalidator     = (*Provider)(nil)
 	_ providers.Revoker         = (*Provider)(nil)
+	_ providers.TokenKeeper     = (*Provider)(nil)
 	_ providers.TokenIssuer     = (*Provider)(nil)
 	_ providers.Pinger          = (*Provider)(nil)
 	_ providers.Starter         = (*Provider)(nil)

@@ -13,6 +13,12 @@ import (
 // token of its own.
 func (p *Provider) PerSession() bool { return true }
 
+// OneTokenEach implements [providers.TokenKeeper].
+func (p *Provider) OneTokenEach() bool { return p.cfg.SignIns == signInsOne }
+
+// RevokeWhen implements [providers.TokenKeeper].
+func (p *Provider) RevokeWhen() providers.RevokeWhen { return providers.RevokeWhen(p.cfg.Revoke) }
+
 // Revalidate implements [providers.Revalidator] by the refresh grant (RFC 6749,
 // section 6), with the refresh token in id.Renewal. The caller sees to it that
 // no two calls have one Renewal at a time: a provider that rotates takes the
