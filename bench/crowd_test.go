@@ -82,7 +82,7 @@ func (*drafts) Now(context.Context) (time.Time, error) { return time.Now(), nil 
 
 func (*drafts) Setting(_ context.Context, _ string, value []byte) ([]byte, error) { return value, nil }
 
-func (d *drafts) Create(_ context.Context, draft *session.Draft, _ int) error {
+func (d *drafts) Create(_ context.Context, draft *session.Draft) error {
 	d.last = draft
 	return nil
 }

@@ -19,7 +19,8 @@ type stock struct {
 	dead int // sessions that ended yesterday, of the same people
 }
 
-// firstPerson is the row of a crowd's first person, far from what logins make.
+// firstPerson is the row of a crowd's first person, and of the sign-in, far from
+// what logins make.
 const firstPerson = 1_000_000
 
 // moments are the times in the rows, in milliseconds: everybody has just been
@@ -48,9 +49,10 @@ func fillSQLite(b *testing.B, file string, s stock) {
 	exec("BEGIN")
 	now, used, yesterday, expires := moments()
 	for i, p := range s.live.people {
-		exec(`INSERT INTO person (id, provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
-			SELECT ?1, provider, provider_id, ?2, '', ?2, ?3, stamp, ?4, ?4, 0, 0, 0 FROM person WHERE id = 1`, firstPerson+i, p.User, p.Version[:], now)
-		exec("INSERT INTO facts (person, body) VALUES (?, ?)", firstPerson+i, p.Body)
+		exec("INSERT INTO person (id, provider, subject, user_name, seen) SELECT ?1, provider, ?2, ?2, ?3 FROM person WHERE id = 1", firstPerson+i, p.User, now)
+		exec(`INSERT INTO sign_in (id, person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, why, lease)
+			SELECT ?1, ?1, provider_id, '', ?2, stamp, 0, ?3, ?3, 0, 0, 0, '', 0 FROM sign_in WHERE id = 1`, firstPerson+i, p.Version[:], now)
+		exec("INSERT INTO facts (sign_in, body) VALUES (?, ?)", firstPerson+i, p.Body)
 	}
 	hashes := make([]byte, 0, len(s.live.hashes)*32)
 	for _, hash := range s.live.hashes {
@@ -58,12 +60,12 @@ func fillSQLite(b *testing.B, file string, s stock) {
 	}
 	const insert = `
 		WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
-		INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, used, ended, why, who) `
-	exec(insert+`SELECT substr(?2, i * 32 + 1, 32), ?3 + i % ?4, 'refresh', 'password', 'registry', provider_id, stamp, ?5, ?6, ?7, 0, '', ?3 + i % ?4
-		FROM n, person p WHERE p.id = 1`, len(s.live.hashes), hashes, firstPerson, len(s.live.people), yesterday, expires, used)
+		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, why) `
+	exec(insert+`SELECT substr(?2, i * 32 + 1, 32), ?3 + i % ?4, ?3 + i % ?4, 'refresh', 'password', 'registry', stamp, '', '', '', '', ?5, '', ?5, ?6, ?7, 0, ''
+		FROM n, sign_in WHERE id = 1`, len(s.live.hashes), hashes, firstPerson, len(s.live.people), yesterday, expires, used)
 	if s.dead > 0 {
-		exec(insert+`SELECT randomblob(32), ?2 + i % ?3, 'refresh', 'password', 'registry', provider_id, stamp, ?4, ?5, ?4, ?4, 'idle', ?2 + i % ?3
-			FROM n, person p WHERE p.id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
+		exec(insert+`SELECT randomblob(32), ?2 + i % ?3, ?2 + i % ?3, 'refresh', 'password', 'registry', stamp, '', '', '', '', ?4, '', ?4, ?5, ?4, ?4, 'idle'
+			FROM n, sign_in WHERE id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
 	}
 	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= ?", firstPerson)
 	exec("COMMIT")
@@ -86,24 +88,28 @@ func fillPostgres(b *testing.B, dsn string, s stock) {
 	}
 	var providerID int64
 	var stamp string
-	if err := db.QueryRow(b.Context(), "SELECT provider_id, stamp FROM person LIMIT 1").Scan(&providerID, &stamp); err != nil {
+	if err := db.QueryRow(b.Context(), "SELECT provider_id, stamp FROM sign_in LIMIT 1").Scan(&providerID, &stamp); err != nil {
 		b.Fatal(err)
 	}
 	exec("SET session_replication_role = replica") // which checks no foreign keys
 	now, used, yesterday, expires := moments()
-	copyRows(b, db, "person", "id provider provider_id subject own user_name version stamp checked asked answer gone lease", len(s.live.people), func(i int) []any {
+	copyRows(b, db, "person", "id provider subject user_name seen", len(s.live.people), func(i int) []any {
 		p := &s.live.people[i]
-		return []any{firstPerson + i, "local", providerID, p.User, "", p.User, p.Version[:], stamp, now, now, 0, 0, 0}
+		return []any{firstPerson + i, "local", p.User, p.User, now}
 	})
-	copyRows(b, db, "facts", "person body", len(s.live.people), func(i int) []any { return []any{firstPerson + i, s.live.people[i].Body} })
-	copyRows(b, db, "session", "hash person kind method service provider_id stamp created expires used used_day who", len(s.live.hashes), func(i int) []any {
+	copyRows(b, db, "sign_in", "id person provider_id login version stamp token checked asked answer gone pending why lease", len(s.live.people), func(i int) []any {
+		return []any{firstPerson + i, firstPerson + i, providerID, "", s.live.people[i].Version[:], stamp, 0, now, now, 0, 0, 0, "", 0}
+	})
+	copyRows(b, db, "facts", "sign_in body", len(s.live.people), func(i int) []any { return []any{firstPerson + i, s.live.people[i].Body} })
+	const columns = "hash sign_in person kind method service stamp login_name sid acr amr auth_time limits created expires used used_day"
+	copyRows(b, db, "session", columns, len(s.live.hashes), func(i int) []any {
 		person := firstPerson + s.live.owner(i)
-		return []any{s.live.hashes[i][:], person, "refresh", "password", "registry", providerID, stamp, yesterday, expires, used, used / (24 * time.Hour).Milliseconds(), person}
+		return []any{s.live.hashes[i][:], person, person, "refresh", "password", "registry", stamp, "", "", "", "", yesterday, "", yesterday, expires, used, used / (24 * time.Hour).Milliseconds()}
 	})
-	exec(`INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, used, used_day, ended, why, who)
-		SELECT sha256(convert_to('dead' || i, 'UTF8')), $2::bigint + i % $3, 'refresh', 'password', 'registry', p.provider_id, p.stamp, $4::bigint, $5::bigint,
-			$4::bigint, $4::bigint / 86400000, $4::bigint, 'idle', $2::bigint + i % $3::bigint
-		FROM generate_series(1, $1::bigint) AS i, person p WHERE p.id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
+	exec(`INSERT INTO session (`+strings.ReplaceAll(columns, " ", ", ")+`, ended, why)
+		SELECT sha256(convert_to('dead' || i, 'UTF8')), $2::bigint + i % $3, $2::bigint + i % $3, 'refresh', 'password', 'registry', stamp, '', '', '', '', $4::bigint, '',
+			$4::bigint, $5::bigint, $4::bigint, $4::bigint / 86400000, $4::bigint, 'idle'
+		FROM generate_series(1, $1::bigint) AS i, sign_in WHERE id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
 	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= $1", firstPerson)
 	exec("VACUUM ANALYZE") // as the server does by itself after a while
 	exec("CHECKPOINT")

@@ -71,6 +71,10 @@ func TestEveryKeyReloads(t *testing.T) {
 		"session.unused":             "session.Use swaps it for each redemption and sweep",
 		"session.unchecked_lifetime": "session.Use swaps it for each new session",
 		"session.ci_lifetime":        "session.Use swaps it for each new session",
+		"session.browser_idle":       "session.Use swaps it for each redemption and sweep",
+		"session.browser_lifetime":   "session.Use swaps it for each new session",
+		"session.pat_lifetime":       "session.Use swaps it for each new session",
+		"session.robot_lifetime":     "session.Use swaps it for each new session",
 		"session.per_person":         "session.Use swaps it for each new session",
 	}
 	got := make(map[string]string)

@@ -74,10 +74,6 @@ func (h *house) twin(t *testing.T, refresh, prefix string, kind session.Kind, ag
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts, err := h.store.Facts(t.Context(), row.Person.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
 	const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	body := prefix + refresh[6:48] + "x"
 	sum, spelt := crc32.ChecksumIEEE([]byte(body)), make([]byte, 6)
@@ -86,10 +82,10 @@ func (h *house) twin(t *testing.T, refresh, prefix string, kind session.Kind, ag
 		sum /= 62
 	}
 	token := body + string(spelt)
-	draft := &session.Draft{Row: *row, Who: row.Person.ID, Provider: "local", Subject: facts.User, Facts: facts}
+	draft := &session.Draft{Row: *row, Yields: true, Bound: 100}
 	draft.Hash, draft.Kind = tokenHash(token), kind
 	draft.Created = draft.Created.Add(-age)
-	if err := h.store.Create(t.Context(), draft, 1000); err != nil {
+	if err := h.store.Create(t.Context(), draft); err != nil {
 		t.Fatal(err)
 	}
 	return token

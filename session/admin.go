@@ -68,16 +68,29 @@ func (a *Admin) List(ctx context.Context, sel Selector) ([]Session, error) {
 // listed is a session with all that the store knows of it.
 func (c *Config) listed(one *selectedSession) *Session {
 	s := c.session(&one.Row, one.identity, one.Used)
-	s.Client, s.Last, s.Ended, s.Why, s.By = one.Client, one.Last, one.Ended, one.Why, one.By
+	s.Client, s.Last, s.Ended, s.Why, s.By = one.Client, one.Last, one.Ended, one.why(), one.By
+	s.Label, s.MadeBy = one.Label, one.MadeBy
 	return s
+}
+
+// why returns why a session ended, or is about to.
+func (r *Row) why() Reason {
+	switch {
+	case !r.Ended.IsZero():
+		return r.Why
+	case r.SignIn.ends():
+		return r.SignIn.Why
+	case otherStamp(r.Stamp, r.SignIn.Stamp):
+		return ReasonStamp
+	}
+	return ""
 }
 
 // errSelectsAll refuses an empty selector, which would end every session.
 var errSelectsAll = errors.New("a revocation must say whose sessions end")
 
-// Revoke ends the live sessions that sel selects, and those that a provider's
-// refusal ended just now, so that they are not restored. It returns how many
-// there were. When it returns, every replica refuses them, even after a crash.
+// Revoke ends the live sessions that sel selects, and returns how many there
+// were. When it returns, every replica refuses them, even after a crash.
 // by names the caller, for the list.
 func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
 	if sel.Ended = false; sel == (Selector{}) {
@@ -87,8 +100,6 @@ func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error
 		// A cached password needs no session.
 		a.rules.Load().forget(sel.picks)
 	}
-	// An ending by a provider's refusal could still be taken back.
-	sel.Refused = a.clock.now().Add(-2 * guardWindow)
 	ended := 0
 	var chosen []*selectedSession
 	for found, err := range a.selected(ctx, sel) {
@@ -139,14 +150,14 @@ func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (
 		return nil, false, err
 	}
 	was = a.rules.Load().cfg.listed(found)
-	if !was.Ended.IsZero() && !slices.Contains(Refusals(), was.Why) {
+	if !was.Ended.IsZero() {
 		return was, false, nil // a password that is cached by now is a later one
 	}
 	n, err := a.revoke(ctx, []*selectedSession{found}, by)
 	if err != nil {
 		return nil, false, err
 	}
-	return was, n > 0 && was.Ended.IsZero(), nil
+	return was, n > 0, nil
 }
 
 // selectedSession is a session of a list, with its person decoded.
@@ -171,6 +182,7 @@ func (a *Admin) selected(ctx context.Context, sel Selector) iter.Seq2[*selectedS
 					yield(nil, unavailable(err))
 					return
 				}
+				id.User = page[i].Facts.User // which another sign-in may have read since
 				if sel.Group != "" && !slices.Contains(id.Groups, sel.Group) {
 					continue
 				}

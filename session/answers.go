@@ -14,9 +14,9 @@ import (
 // AnswerStore keeps what providers answered.
 type AnswerStore interface {
 	// Settle writes what the provider answered to the holder of a lease, which
-	// is given up, and ends the sessions that have to end. It returns how many
-	// ended, or ErrNotFound when the lease is another's by now.
-	Settle(ctx context.Context, s *Settlement) (int, error)
+	// is given up. Sessions of the sign-in whose stamp [SignIn.Adopts] names get
+	// the new one. The error is ErrNotFound when the lease is another's by now.
+	Settle(ctx context.Context, s *Settlement) error
 }
 
 // maxUnsaved bounds the answers that wait for a store to come back.
@@ -31,7 +31,7 @@ type answerWriter struct {
 	retries chan struct{} // has one when there is something unsaved
 
 	mu      sync.Mutex
-	unsaved map[int64]Settlement // by person; at most maxUnsaved
+	unsaved map[int64]Settlement // by sign-in; at most maxUnsaved
 }
 
 func newAnswerWriter(store AnswerStore, clock *clock, log *slog.Logger) *answerWriter {
@@ -43,12 +43,12 @@ func newAnswerWriter(store AnswerStore, clock *clock, log *slog.Logger) *answerW
 // kept unless another replica asked before.
 func (a *answerWriter) save(ctx context.Context, s *Settlement) error {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
-		_, err := a.store.Settle(ctx, s)
+		err := a.store.Settle(ctx, s)
 		switch {
 		case err == nil:
 			return nil
 		case errors.Is(err, ErrNotFound):
-			a.log.Warn("a provider's answer came after its lease had ended, and is dropped", "person", s.Person)
+			a.log.Warn("a provider's answer came after its lease had ended, and is dropped", "sign_in", s.SignIn)
 			return nil
 		}
 		late := !a.clock.now().Add(wait).Before(s.Lease)
@@ -60,7 +60,7 @@ func (a *answerWriter) save(ctx context.Context, s *Settlement) error {
 			}
 		}
 		kept := a.buffer(s)
-		a.log.Error("a provider's answer could not be kept in the store", "person", s.Person, "kept_in_memory", kept, "error", err)
+		a.log.Error("a provider's answer could not be kept in the store", "sign_in", s.SignIn, "kept_in_memory", kept, "error", err)
 		return unavailable(fmt.Errorf("keep a provider's answer: %w", err))
 	}
 }
@@ -70,7 +70,7 @@ func (a *answerWriter) buffer(s *Settlement) bool {
 	a.mu.Lock()
 	kept := len(a.unsaved) < maxUnsaved
 	if kept {
-		a.unsaved[s.Person] = *s
+		a.unsaved[s.SignIn] = *s
 	}
 	a.mu.Unlock()
 	wake(a.retries)
@@ -79,21 +79,21 @@ func (a *answerWriter) buffer(s *Settlement) bool {
 
 // retry keeps an answer that the store could not take before, and reports
 // whether there was one.
-func (a *answerWriter) retry(ctx context.Context, person int64) (bool, error) {
+func (a *answerWriter) retry(ctx context.Context, signIn int64) (bool, error) {
 	a.mu.Lock()
-	s, ok := a.unsaved[person]
+	s, ok := a.unsaved[signIn]
 	a.mu.Unlock()
 	if !ok {
 		return false, nil
 	}
-	switch _, err := a.store.Settle(ctx, &s); {
+	switch err := a.store.Settle(ctx, &s); {
 	case errors.Is(err, ErrNotFound):
-		a.log.Warn("a provider's answer came too late, since another replica has asked, and is dropped", "person", s.Person)
+		a.log.Warn("a provider's answer came too late, since another replica has asked, and is dropped", "sign_in", s.SignIn)
 	case err != nil:
 		return true, unavailable(fmt.Errorf("keep a provider's answer: %w", err))
 	}
 	a.mu.Lock()
-	delete(a.unsaved, person)
+	delete(a.unsaved, signIn)
 	a.mu.Unlock()
 	return true, nil
 }
@@ -103,10 +103,10 @@ func (a *answerWriter) retry(ctx context.Context, person int64) (bool, error) {
 // rotated away.
 func (a *answerWriter) retryAll(ctx context.Context) error {
 	a.mu.Lock()
-	persons := slices.Collect(maps.Keys(a.unsaved))
+	signIns := slices.Collect(maps.Keys(a.unsaved))
 	a.mu.Unlock()
-	for _, person := range persons {
-		if _, err := a.retry(ctx, person); err != nil {
+	for _, signIn := range signIns {
+		if _, err := a.retry(ctx, signIn); err != nil {
 			return err
 		}
 	}
@@ -117,8 +117,8 @@ func (a *answerWriter) retryAll(ctx context.Context) error {
 // ended.
 func (a *answerWriter) flush(ctx context.Context) error {
 	var errs []error
-	for person := range maps.Clone(a.unsaved) {
-		if _, err := a.retry(ctx, person); err != nil {
+	for signIn := range maps.Clone(a.unsaved) {
+		if _, err := a.retry(ctx, signIn); err != nil {
 			errs = append(errs, err)
 		}
 	}

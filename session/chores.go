@@ -2,9 +2,7 @@ package session
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,26 +15,13 @@ const (
 	choreLimit = time.Minute
 )
 
-// Sweeper ends and forgets sessions in the store.
-type Sweeper interface {
-	// Sweep ends up to limit sessions whose time has come, and forgets up to
-	// limit that ended long ago, or before they were ever used and with no
-	// renewal left to revoke, with what nobody needs any more. One that
-	// answers to a provider's refresh token is never forgotten: that token may
-	// still be good there, and would make another. It returns how many rows it
-	// touched: less than limit when nothing is left to do.
-	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
-}
-
-// chores are the periodic maintenance: they sweep, write last uses, retry answers
-// that the store could not take, and share counts of answers with other replicas.
+// chores are the periodic maintenance: they sweep, write last uses, and retry
+// answers that the store could not take.
 type chores struct {
-	store       Sweeper
+	sweeper     sweeper
 	usage       *usage
 	answers     *answerWriter
-	guards      *guards
 	clock       *clock
-	rules       *atomic.Pointer[rules]
 	log         *slog.Logger
 	revocations chan<- struct{} // wakes the revoker
 }
@@ -72,7 +57,7 @@ func (c *chores) run(ctx context.Context) {
 				if err := c.clock.set(ctx); err != nil {
 					return err
 				}
-				return c.sweep(ctx)
+				return c.sweeper.sweep(ctx)
 			})
 			wake(c.revocations)
 		}
@@ -89,30 +74,5 @@ func (c *chores) limited(ctx context.Context, chore func(context.Context) error)
 	return chore(ctx)
 }
 
-// sweep ends and forgets sessions, a bounded number at a time.
-func (c *chores) sweep(ctx context.Context) error {
-	cfg := &c.rules.Load().cfg
-	for {
-		touched, err := c.store.Sweep(ctx, cfg.sweepTimes(c.clock.now()), batch)
-		switch {
-		case err != nil:
-			return fmt.Errorf("sweep: %w", err)
-		case touched < batch:
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pollEvery): // others write too
-		}
-	}
-}
-
-// flush writes the uses that wait, and tells the other replicas how many answers
-// this one had.
-func (c *chores) flush(ctx context.Context) error {
-	if err := c.guards.tell(ctx); err != nil {
-		return err
-	}
-	return c.usage.flush(ctx)
-}
+// flush writes the uses that wait.
+func (c *chores) flush(ctx context.Context) error { return c.usage.flush(ctx) }

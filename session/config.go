@@ -54,18 +54,19 @@ type Config struct {
 	// "5m".
 	Revalidate time.Duration `toml:"revalidate"`
 
-	// Grace is how long a provider that is down is forgiven, and how long one
-	// must say that a person is gone before the session ends. Default "1h".
+	// Grace is how long a provider that is down is forgiven, how long one must
+	// say that a person is gone before the sessions end, and how long one that
+	// suddenly refuses too many people is not believed. Default "1h".
 	Grace time.Duration `toml:"grace"`
 
-	// Idle ends what was not redeemed for so long, which is kept to about a
+	// Idle ends a refresh token that was not redeemed for so long, which is kept to about a
 	// minute: at least "10m". Default "90d".
 	Idle time.Duration `toml:"idle"`
 
-	// Lifetime ends every session. Default "365d".
+	// Lifetime ends every refresh token. Default "365d".
 	Lifetime time.Duration `toml:"lifetime"`
 
-	// Unused ends what was never redeemed. Default "7d".
+	// Unused ends a refresh token that was never redeemed. Default "7d".
 	Unused time.Duration `toml:"unused"`
 
 	// UncheckedLifetime ends sessions whose provider cannot be asked again.
@@ -75,8 +76,24 @@ type Config struct {
 	// CILifetime ends sessions that began with an ID token. Default "1h".
 	CILifetime time.Duration `toml:"ci_lifetime"`
 
-	// PerPerson is how many sessions a person has at most; beyond it those
-	// never redeemed go first, the oldest first. Default 1000.
+	// BrowserIdle ends a browser's session that was not used for so long: at
+	// least "10m". Default "8h".
+	BrowserIdle time.Duration `toml:"browser_idle"`
+
+	// BrowserLifetime ends every browser's session. Default "24h".
+	BrowserLifetime time.Duration `toml:"browser_lifetime"`
+
+	// PATLifetime is how long a personal access token is good at most. Default
+	// "90d".
+	PATLifetime time.Duration `toml:"pat_lifetime"`
+
+	// RobotLifetime is how long a robot's secret is good at most. Default
+	// "365d".
+	RobotLifetime time.Duration `toml:"robot_lifetime"`
+
+	// PerPerson is how many refresh tokens a person has at most. Another one
+	// ends the least recently used; one made within the last hour only where
+	// there is no older one. Default 1000.
 	PerPerson int `toml:"per_person"`
 }
 
@@ -112,6 +129,10 @@ func (c Config) WithDefaults() Config {
 		{&c.Unused, 7 * day},
 		{&c.UncheckedLifetime, 12 * time.Hour},
 		{&c.CILifetime, time.Hour},
+		{&c.BrowserIdle, 8 * time.Hour},
+		{&c.BrowserLifetime, day},
+		{&c.PATLifetime, 90 * day},
+		{&c.RobotLifetime, 365 * day},
 		{&c.ConnectTimeout, 3 * time.Second},
 		{&c.QueryTimeout, 3 * time.Second},
 	} {
@@ -143,13 +164,19 @@ func (c Config) Validate(fault func(key, problem string)) {
 	}{
 		{"revalidate", c.Revalidate}, {"grace", c.Grace}, {"idle", c.Idle}, {"lifetime", c.Lifetime},
 		{"unused", c.Unused}, {"unchecked_lifetime", c.UncheckedLifetime}, {"ci_lifetime", c.CILifetime},
+		{"browser_idle", c.BrowserIdle}, {"browser_lifetime", c.BrowserLifetime}, {"pat_lifetime", c.PATLifetime}, {"robot_lifetime", c.RobotLifetime},
 	} {
 		if d.value < minRevalidate || d.value > maxLifetime {
 			fault(d.key, fmt.Sprintf("%v is not between \"1s\" and \"36500d\"", d.value))
 		}
 	}
-	if c.Idle >= minRevalidate && c.Idle < minIdle {
-		fault("idle", fmt.Sprintf("%v is less than \"10m\": the last use is known to about a minute", c.Idle))
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{{"idle", c.Idle}, {"browser_idle", c.BrowserIdle}} {
+		if d.value >= minRevalidate && d.value < minIdle {
+			fault(d.key, fmt.Sprintf("%v is less than \"10m\": the last use is known to about a minute", d.value))
+		}
 	}
 	if c.PerPerson < 1 || c.PerPerson > maxPerPerson {
 		fault("per_person", fmt.Sprintf("%d is not between 1 and %d", c.PerPerson, maxPerPerson))

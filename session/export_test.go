@@ -19,7 +19,7 @@ func ExportID(token secret.Text) string {
 
 // ExportIssue makes a session of any kind.
 func ExportIssue(ctx context.Context, s *Sessions, kind Kind, id *providers.Identity, service string) (*Session, error) {
-	return s.make(ctx, s.rules.Load(), kind, id, service, Client{}, nil)
+	return s.logIn(ctx, id, draftOf{kind: kind, service: service})
 }
 
 // ExportFlush keeps what waits to be kept.
@@ -27,3 +27,40 @@ func ExportFlush(ctx context.Context, s *Sessions) error { return s.chores.flush
 
 // ExportSweepTimes returns what a sweep goes by.
 func ExportSweepTimes(cfg Config, now time.Time) SweepTimes { return cfg.sweepTimes(now) }
+
+// ExportEvict returns what gives way to another refresh token.
+func ExportEvict(cfg Config, live []Live, now time.Time) Eviction {
+	_, admit := cfg.bound(KindRefresh, now)
+	e, err := admit(live)
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
+
+// ExportHash returns the hash of a token, and the name of its session.
+func ExportHash(token secret.Text) (Hash, string) {
+	_, hash, _ := parseToken(token)
+	return hash, hash.ID()
+}
+
+// ExportUpstreamHash returns what a session that answers to a provider's refresh
+// token is found by.
+func ExportUpstreamHash(upstream secret.Text) Hash { return upstreamHash(upstream) }
+
+// ExportNewToken makes a refresh token.
+func ExportNewToken() secret.Text {
+	token, _ := newToken(KindRefresh)
+	return token
+}
+
+// ExportSeal seals a provider's refresh token under a name.
+func ExportSeal(keys *Keys, name string, renewal secret.Text) ([]byte, error) {
+	return keys.seal(name, renewal)
+}
+
+// ExportFacts returns what is kept of an identity, and the id of its provider.
+func ExportFacts(id *providers.Identity) (Facts, int64, error) {
+	facts, err := encodeFacts(id)
+	return facts, providerID(id.Provider, id.Fingerprint), err
+}

@@ -54,10 +54,6 @@ func decodeFacts(body []byte) (*providers.Identity, error) {
 	return id, nil
 }
 
-// personKey is the same for all sessions of a person at a provider. A collision
-// would only make two people share one per_person limit.
-func personKey(provider, subject string) int64 { return number("who", provider+"\x00"+subject) }
-
 // providerID tells a provider from one of the same name that was pointed
 // elsewhere.
 func providerID(provider, fingerprint string) int64 {

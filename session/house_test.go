@@ -37,7 +37,8 @@ type account struct {
 // a renewal, rotates it at each use, and ends the grant when one is used twice;
 // "file", which can never be asked again.
 type house struct {
-	slow time.Duration // how long an answer takes
+	slow   time.Duration // how long an answer takes
+	revoke providers.RevokeWhen
 
 	mu       sync.Mutex
 	accounts map[string]*account // by subject
@@ -149,6 +150,8 @@ func (h *house) Fingerprint(provider string) string {
 
 func (h *house) PerSession(provider string) bool { return provider == "sso" }
 
+func (h *house) RevokeWhen(string) providers.RevokeWhen { return h.revoke }
+
 func (h *house) Forget(func(*providers.Identity) bool) {}
 
 func (h *house) RevokeRenewal(_ context.Context, provider string, renewal secret.Text) error {
@@ -201,7 +204,13 @@ func (c clock) Now(context.Context) (time.Time, error) { return time.Now().Add(c
 
 func (s *site) startOn(store session.Store, cfg session.Config) *session.Sessions {
 	s.t.Helper()
-	sessions, err := session.New(s.t.Context(), cfg.WithDefaults(), store, s.house, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	return s.startFor(store, cfg, s.house)
+}
+
+// startFor starts a replica with other providers than the house.
+func (s *site) startFor(store session.Store, cfg session.Config, p session.Providers) *session.Sessions {
+	s.t.Helper()
+	sessions, err := session.New(s.t.Context(), cfg.WithDefaults(), store, p, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
 	must(s.t, err)
 	s.replicas = append(s.replicas, sessions)
 	return sessions

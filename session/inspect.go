@@ -25,8 +25,11 @@ func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error
 	if why := r.cfg.over(&found.Row, a.clock.now()); why != "" {
 		return nil, refused("it is over: " + string(why))
 	}
-	if answer := found.Person.Answer; found.Method != providers.MethodIDToken && (answer == AnswerRejected || answer == AnswerGone) {
+	if s := &found.SignIn; found.Login.Method != providers.MethodIDToken && s.refuses() {
 		return nil, refused(fmt.Sprintf("the provider %q did not let the person in when last asked", found.Provider))
+	}
+	if otherStamp(found.Stamp, found.SignIn.Stamp) {
+		return nil, refused("its person's password changed since its login")
 	}
 	return r.cfg.listed(found), nil
 }

@@ -19,15 +19,113 @@ const writeLimit = 10 * time.Second
 // new refresh token of ours, which nobody will ever be able to read again.
 // When Issue returns, the session survives a crash.
 func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service string, client Client) (secret.Text, *Session, error) {
-	made, err := s.make(ctx, s.rules.Load(), KindRefresh, id, service, client, nil)
+	made, err := s.logIn(ctx, id, draftOf{kind: KindRefresh, service: service, client: client})
 	if err != nil {
 		return secret.Text{}, nil, err
 	}
 	return made.Token, made, nil
 }
 
-// Abandon has the provider revoke the renewal of a login that came to nothing,
-// best effort and without being waited for: nobody else knows that it is there.
+// IssueBrowser makes a session for id, who signed in with a browser: with a form,
+// or at the provider, in the session sid of the provider's own. Its Token is the
+// cookie.
+func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid string, client Client) (*Session, error) {
+	return s.logIn(ctx, id, draftOf{kind: KindBrowser, sid: sid, client: client})
+}
+
+// makeUpstream makes a session that answers to a provider's refresh token too.
+func (s *Sessions) makeUpstream(ctx context.Context, id *providers.Identity, service string, client Client, upstream *Hash) (*Session, error) {
+	return s.logIn(ctx, id, draftOf{kind: KindRefresh, service: service, client: client, upstream: upstream})
+}
+
+// draftOf is what a session is made of beside the person.
+type draftOf struct {
+	kind     Kind
+	sid      string
+	service  string
+	client   Client
+	upstream *Hash  // nil unless it answers to a provider's refresh token too
+	grant    *Hash  // nil unless a grant is spent for it
+	label    string // as Session has them
+	limits   string
+	lifetime time.Duration // 0 for the longest
+}
+
+// logIn makes a session of a login.
+func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, of draftOf) (*Session, error) {
+	if id == nil || id.Provider == "" || id.Fingerprint == "" || id.Subject == "" {
+		return nil, errors.New("a session needs an identity with a provider, its fingerprint and a subject")
+	}
+	r := s.rules.Load()
+	d, token := s.draft(r, of)
+	d.Login = Login{Method: id.Method, Name: of.client.LoginName, SID: of.sid, ACR: id.ACR, AMR: id.AMR, Time: id.AuthTime}
+	if d.Login.Time.IsZero() {
+		d.Login.Time = d.Created
+	}
+	d.ProviderID, d.Stamp, d.Provider, d.Subject = providerID(id.Provider, id.Fingerprint), id.Stamp, id.Provider, id.Subject
+	// What an ID token says holds for one job: it may not change another session.
+	if id.Method == providers.MethodIDToken || r.providers.PerSession(id.Provider) {
+		d.Own = d.Hash.ID()
+	}
+	var err error
+	if d.Facts, err = encodeFacts(id); err != nil {
+		return nil, unavailable(err) // a claim that cannot be encoded, as at a revalidation
+	}
+	if !id.Renewal.IsZero() {
+		if d.Sealed, err = s.keys.seal(sealName(d.Own, d.Provider, d.ProviderID, d.Subject), id.Renewal); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	d.SignIn = d.Next(SignIn{})
+	return s.keep(ctx, r, d, token, id)
+}
+
+// draft begins a session, whose token it returns.
+func (s *Sessions) draft(r *rules, of draftOf) (*Draft, secret.Text) {
+	token, hash := newToken(of.kind)
+	d := &Draft{
+		Row:      Row{Hash: hash, Kind: of.kind, Service: of.service, Limits: of.limits, Created: s.clock.now()},
+		Upstream: of.upstream, Grant: of.grant, Client: of.client.trimmed(), Label: trim(of.label, maxLabel),
+	}
+	d.Bound, d.Admit = r.cfg.bound(of.kind, d.Created)
+	if of.lifetime > 0 {
+		d.Expires = d.Created.Add(of.lifetime)
+	}
+	return d, token
+}
+
+// keep writes a session to the store, and returns it with its token.
+func (s *Sessions) keep(ctx context.Context, r *rules, d *Draft, token secret.Text, id *providers.Identity) (*Session, error) {
+	if longest := d.Created.Add(r.cfg.lifetime(&d.Row)); d.Expires.IsZero() || longest.Before(d.Expires) {
+		d.Expires = longest
+	}
+	// A client that gives up must not leave the provider's token behind.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	defer cancel()
+	evicted, admit := false, d.Admit
+	d.Admit = func(live []Live) (Eviction, error) {
+		evicted = true
+		return admit(live)
+	}
+	err := s.store.Create(ctx, d)
+	s.health.noteCreate(err)
+	if evicted {
+		wake(s.revoker.wakes)
+	}
+	switch {
+	case errors.Is(err, ErrTooMany), errors.Is(err, ErrSpent):
+		return nil, err
+	case err != nil:
+		return nil, unavailable(fmt.Errorf("keep a new session: %w", err))
+	}
+	made := r.cfg.session(&d.Row, id, d.Created)
+	made.Token, made.Client, made.Label = token, d.Client, d.Label
+	return made, nil
+}
+
+// Abandon has the provider revoke the refresh token of a login that came to
+// nothing, best effort and without being waited for: nobody else knows that it is
+// there.
 func (s *Sessions) Abandon(id *providers.Identity) {
 	if id == nil || id.Renewal.IsZero() {
 		return
@@ -44,73 +142,16 @@ func (s *Sessions) Abandon(id *providers.Identity) {
 	})
 }
 
-// makeUpstream makes a session that answers to a provider's refresh token too.
-func (s *Sessions) makeUpstream(ctx context.Context, id *providers.Identity, service string, client Client, upstream *Hash) (*Session, error) {
-	return s.make(ctx, s.rules.Load(), KindRefresh, id, service, client, upstream)
-}
-
-// make makes a session of one kind. upstream is nil unless it answers to a
-// provider's refresh token too.
-func (s *Sessions) make(ctx context.Context, r *rules, kind Kind, id *providers.Identity, service string, client Client, upstream *Hash) (*Session, error) {
-	if id == nil || id.Provider == "" || id.Fingerprint == "" || id.Subject == "" {
-		return nil, errors.New("a session needs an identity with a provider, its fingerprint and a subject")
-	}
-	token := newToken(kind)
-	_, hash, ok := parseToken(token)
-	if !ok {
-		panic("session: a new token is none")
-	}
-	d, err := s.draft(r, kind, hash, id, service)
-	if err != nil {
-		return nil, unavailable(err) // a claim that cannot be encoded, as at a revalidation
-	}
-	d.Client, d.Upstream = client.trimmed(), upstream
-	// A client that gives up must not leave the provider's token behind.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
-	defer cancel()
-	err = s.store.Create(ctx, d, r.cfg.PerPerson)
-	s.health.noteCreate(err)
-	if err != nil {
-		return nil, unavailable(fmt.Errorf("keep a new session: %w", err))
-	}
-	made := r.cfg.session(&d.Row, id, d.Created)
-	made.Token, made.Client = token, d.Client
-	return made, nil
-}
-
-func (s *Sessions) draft(r *rules, kind Kind, hash Hash, id *providers.Identity, service string) (*Draft, error) {
-	known, err := encodeFacts(id)
-	if err != nil {
-		return nil, err
-	}
-	now := s.clock.now()
-	d := &Draft{
-		Row: Row{
-			Hash: hash, Kind: kind, Method: id.Method, Service: service,
-			ProviderID: providerID(id.Provider, id.Fingerprint), Stamp: id.Stamp, Created: now,
-		},
-		Who: personKey(id.Provider, id.Subject), Provider: id.Provider, Subject: id.Subject, Facts: known, Evict: ReasonPerPerson.Ending("", now),
-	}
-	d.Person = d.Next(Person{})
-	d.Expires = now.Add(r.cfg.lifetime(&d.Row))
-	// What an ID token says holds for one job, and what came with a renewal of
-	// its own was said to this login: neither may change another session.
-	d.Own = id.Method == providers.MethodIDToken || r.providers.PerSession(id.Provider) || !id.Renewal.IsZero()
-	if !id.Renewal.IsZero() {
-		if d.Sealed, err = s.keys.seal(hash.ID(), id.Renewal); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
-}
-
 // session is a row as callers see it.
 func (c *Config) session(row *Row, known *providers.Identity, used time.Time) *Session {
 	id := *known // groups and claims are shared, and never changed
-	id.Method, id.AuthTime, id.Stamp, id.Renewal = row.method(), row.Created, row.Stamp, secret.Text{}
+	id.Method, id.AuthTime, id.ACR, id.AMR = row.method(), row.Login.Time, row.Login.ACR, row.Login.AMR
+	id.Stamp, id.Renewal = row.Stamp, secret.Text{}
+	yields := *row
+	yields.Body = nil
 	return &Session{
-		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id,
-		Created: row.Created, Expires: c.expires(row), LastUsed: used, Checked: row.Person.Checked,
+		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id, Limits: row.Limits, LoginName: row.Login.Name,
+		Created: row.Created, Expires: c.expires(row), LastUsed: used, Checked: row.SignIn.Checked, row: yields,
 	}
 }
 
@@ -124,13 +165,14 @@ func (r *Row) method() providers.Method {
 	case KindRobot:
 		return providers.MethodRobot
 	}
-	return r.Method
+	return r.Login.Method
 }
 
-// What is kept of a client's own words, in bytes.
+// What is kept of a client's own words, and of a person's, in bytes.
 const (
 	maxClientID  = 100
 	maxUserAgent = 200
+	maxLabel     = 100
 )
 
 // trimmed is what of a client is kept: information, and never much of it.

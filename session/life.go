@@ -1,6 +1,9 @@
 package session
 
 import (
+	"cmp"
+	"errors"
+	"slices"
 	"time"
 
 	"shorepass/providers"
@@ -14,43 +17,60 @@ const (
 	ReasonEnded     Reason = "account ended"    // disabled, expired or locked for good
 	ReasonStamp     Reason = "password changed" // another Stamp
 	ReasonGone      Reason = "account gone"     // the provider said so for longer than grace
-	ReasonExpired   Reason = "expired"          // lifetime, unchecked_lifetime or ci_lifetime
+	ReasonExpired   Reason = "expired"          // its lifetime, or a bound of it
 	ReasonIdle      Reason = "idle"             // not redeemed for idle
 	ReasonUnused    Reason = "never used"       // not redeemed within unused
-	ReasonPerPerson Reason = "too many"         // over per_person
+	ReasonPerPerson Reason = "too many"         // over per_person, or another kind's bound
 )
-
-// Refusals returns the reasons that a provider gives, and may take back.
-func Refusals() []Reason { return []Reason{ReasonEnded, ReasonStamp, ReasonGone} }
 
 // Ending says how sessions end.
 type Ending struct {
-	Why      Reason
-	By       string    // who revoked them; empty otherwise
-	At       time.Time // which the session keeps
-	Final    bool      // never taken back, so that the provider's token can be revoked at once
-	Replaces []Reason  // besides live sessions, those that ended for one of these end in this way
+	Why Reason
+	By  string    // who revoked them; empty otherwise
+	At  time.Time // which the session keeps
 }
 
-// Ending returns how sessions end for a reason. A revocation takes the place of
-// a provider's refusal, so that it stays when that is taken back.
-func (r Reason) Ending(by string, at time.Time) Ending {
-	e := Ending{Why: r, By: by, At: at, Final: r == ReasonRevoked || r == ReasonPerPerson}
-	if r == ReasonRevoked {
-		e.Replaces = Refusals()
+// Ending returns how sessions end for a reason.
+func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Why: r, By: by, At: at} }
+
+// lives are how sessions of a kind end by themselves:
+//
+//	kind     idle          lifetime                          unused
+//	refresh  idle          lifetime                          unused
+//	browser  browser_idle  browser_lifetime                  browser_idle
+//	PAT                    as chosen, at most pat_lifetime
+//	robot                  as chosen, at most robot_lifetime
+//
+// Besides, a session of one who logged in with an ID token lives for ci_lifetime,
+// and one whose provider cannot be asked again for unchecked_lifetime.
+type lives struct {
+	lifetime, idle, unused time.Duration // 0 is never
+}
+
+func (c *Config) lives(kind Kind) lives {
+	switch kind {
+	case KindBrowser:
+		return lives{c.BrowserLifetime, c.BrowserIdle, c.BrowserIdle}
+	case KindPAT:
+		return lives{lifetime: c.PATLifetime}
+	case KindRobot:
+		return lives{lifetime: c.RobotLifetime}
+	case KindOneTime:
+		return lives{lifetime: oneTimeLifetime}
 	}
-	return e
+	return lives{c.Lifetime, c.Idle, c.Unused}
 }
 
 // lifetime is how long a session may live however much it is used.
 func (c *Config) lifetime(row *Row) time.Duration {
+	longest := c.lives(row.Kind).lifetime
 	switch {
-	case row.Method == providers.MethodIDToken:
-		return c.CILifetime
-	case row.Person.Answer == AnswerNever:
-		return min(c.Lifetime, c.UncheckedLifetime)
+	case row.Login.Method == providers.MethodIDToken:
+		return min(longest, c.CILifetime)
+	case row.SignIn.Answer == AnswerNever:
+		return min(longest, c.UncheckedLifetime)
 	}
-	return c.Lifetime
+	return longest
 }
 
 // expires is when a session ends: as set when it was made, or sooner where the
@@ -64,37 +84,126 @@ func (c *Config) expires(row *Row) time.Time {
 
 // over returns why a session's life is over, or "".
 func (c *Config) over(row *Row, now time.Time) Reason {
+	life := c.lives(row.Kind)
 	switch {
 	case !now.Before(c.expires(row)):
 		return ReasonExpired
-	case row.Used.IsZero() && !now.Before(row.Created.Add(c.Unused)):
+	case life.unused > 0 && row.Used.IsZero() && !now.Before(row.Created.Add(life.unused)):
 		return ReasonUnused
-	case !row.Used.IsZero() && !now.Before(row.Used.Add(c.Idle)):
+	case life.idle > 0 && !row.Used.IsZero() && !now.Before(row.Used.Add(life.idle)):
 		return ReasonIdle
-	case stampChanged(row.Stamp, row.Person.Stamp):
-		return ReasonStamp
 	}
 	return ""
 }
 
 // status decides what a redemption does by the provider's last answer.
-func (c *Config) status(row *Row, began, now time.Time) personStatus {
-	if row.Method == providers.MethodIDToken {
+func (c *Config) status(row *Row, doubted, began, now time.Time) signInStatus {
+	if row.Login.Method == providers.MethodIDToken {
 		return statusFresh // its ID token has expired and proves nothing more; ci_lifetime ends it soon
 	}
-	return status(&row.Person, c, began, now)
+	return status(&row.SignIn, c, doubted, began, now)
 }
 
-// keepEnded is how long a list still shows a session that has ended.
-const keepEnded = 30 * day
+// Bounds of the sessions of one person, by kind, beside per_person.
+const (
+	maxBrowsers     = 20
+	maxPATs         = 50
+	maxRobotSecrets = 2
+)
+
+// ErrTooMany says that a person has as many tokens of a kind as may be.
+var ErrTooMany = errors.New("there are as many as may be; revoke one first")
+
+// youngFor is how long a session is evicted only where there is no older one: a
+// client that has just logged in comes to use its token.
+const youngFor = time.Hour
+
+// bound returns how many live sessions of a kind a person has at most, and what
+// gives way to another one. A kind never evicts another.
+//
+//	refresh  per_person  the least recently used (LRU), the young last
+//	browser  20          the oldest
+//	PAT      50          none: it is refused
+//	robot    2           none: it is refused
+func (c *Config) bound(kind Kind, now time.Time) (int, func([]Live) (Eviction, error)) {
+	switch kind {
+	case KindPAT:
+		return maxPATs, refuse
+	case KindRobot:
+		return maxRobotSecrets, refuse
+	case KindBrowser:
+		return maxBrowsers, func(live []Live) (Eviction, error) {
+			slices.SortFunc(live, func(a, b Live) int { return a.Created.Compare(b.Created) })
+			return evict(live[:len(live)-maxBrowsers+1], now), nil
+		}
+	}
+	return c.PerPerson, func(live []Live) (Eviction, error) {
+		slices.SortFunc(live, func(a, b Live) int { return compareLRU(a, b, now) })
+		return evict(live[:len(live)-c.PerPerson+1], now), nil
+	}
+}
+
+func refuse([]Live) (Eviction, error) { return Eviction{}, ErrTooMany }
+
+// compareLRU puts what is evicted first before the rest.
+func compareLRU(a, b Live, now time.Time) int {
+	young := func(l Live) int {
+		if now.Before(l.Created.Add(youngFor)) {
+			return 1
+		}
+		return 0
+	}
+	used := func(l Live) time.Time {
+		if l.Used.IsZero() {
+			return l.Created
+		}
+		return l.Used
+	}
+	return cmp.Or(young(a)-young(b), used(a).Compare(used(b)))
+}
+
+// evict ends sessions that give way to another one. One that answers to no
+// provider's refresh token is deleted at once, so that an account's rows are
+// bounded. Of another, the token would make a new one.
+func evict(all []Live, now time.Time) Eviction {
+	e := Eviction{Ending: ReasonPerPerson.Ending("", now)}
+	for _, l := range all {
+		if l.Upstream {
+			e.End = append(e.End, l.Hash)
+		} else {
+			e.Delete = append(e.Delete, l.Hash)
+		}
+	}
+	return e
+}
+
+const (
+	// keepEnded is how long a list still shows a session that has ended.
+	keepEnded = 30 * day
+
+	// keepUnused is the same for one that was never used.
+	keepUnused = 2 * time.Minute
+
+	// keepSpent is how long a grant that is over can still be told from one that
+	// never was.
+	keepSpent = day
+)
 
 // SweepTimes says what a sweep ends and forgets.
 type SweepTimes struct {
-	Now    time.Time // what expires until then has expired
+	Now          time.Time   // what expires until then has expired
+	Kinds        []KindTimes // of those kinds that end for want of use
+	Forget       time.Time   // what ended before is forgotten
+	ForgetUnused time.Time   // what ended before without a use is forgotten
+	ForgetGrants time.Time   // grants that expired before are forgotten
+	Tallied      time.Time   // what replicas counted of providers before is forgotten
+}
+
+// KindTimes says which sessions of a kind end for want of use.
+type KindTimes struct {
+	Kind   Kind
 	Idle   time.Time // what was redeemed, and not since then, is idle
 	Unused time.Time // what was made before and never redeemed is unused
-	Forget time.Time // what ended before is forgotten
-	Noted  time.Time // what was noted of providers before, or ended without a use, is forgotten
 }
 
 // EndExpired, EndIdle and EndUnused are how a sweep ends sessions.
@@ -104,5 +213,13 @@ func (t SweepTimes) EndUnused() Ending  { return ReasonUnused.Ending("", t.Now) 
 
 // sweepTimes says what a sweep at now ends and forgets.
 func (c *Config) sweepTimes(now time.Time) SweepTimes {
-	return SweepTimes{Now: now, Idle: now.Add(-c.Idle), Unused: now.Add(-c.Unused), Forget: now.Add(-keepEnded), Noted: now.Add(-2 * guardWindow)}
+	t := SweepTimes{
+		Now: now, Forget: now.Add(-keepEnded), ForgetUnused: now.Add(-keepUnused), ForgetGrants: now.Add(-keepSpent),
+		Tallied: now.Add(-tallyLife),
+	}
+	for _, kind := range []Kind{KindRefresh, KindBrowser} {
+		life := c.lives(kind)
+		t.Kinds = append(t.Kinds, KindTimes{Kind: kind, Idle: now.Add(-life.idle), Unused: now.Add(-life.unused)})
+	}
+	return t
 }

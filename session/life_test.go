@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
@@ -89,7 +91,11 @@ func TestWhatEndsASession(t *testing.T) {
 		{"of a provider that cannot be asked", "file", providers.MethodPassword, []at{{time.Second, keep, false, "ok"}, {time.Hour, keep, false, "ok"}, {2*time.Hour - 2*time.Second, keep, false, "ok"}, {time.Second, keep, false, "401"}}, session.ReasonExpired},
 		{"of a CI job", "sso", providers.MethodIDToken, []at{{time.Second, set(true, false, false, ""), false, "ok"}, {time.Hour - 2*time.Second, keep, true, "ok"}, {time.Second, keep, false, "401"}}, session.ReasonExpired},
 
-		{"disabled", "corp", providers.MethodPassword, []at{{4 * time.Minute, set(false, true, false, "s1"), false, "ok"}, {time.Minute, keep, false, "401"}, {time.Minute, fine, false, "401"}}, session.ReasonEnded},
+		{"disabled", "corp", providers.MethodPassword, []at{{4 * time.Minute, set(false, true, false, "s1"), false, "ok"}, {time.Minute, keep, false, "401"}, {14 * time.Minute, keep, false, "401"}}, session.ReasonEnded},
+		{"disabled for longer than it takes to be final", "corp", providers.MethodPassword, []at{{4 * time.Minute, set(false, true, false, "s1"), false, "ok"}, {time.Minute, keep, false, "401"}, {20 * time.Minute, fine, false, "401"}}, session.ReasonEnded},
+		{"disabled by mistake", "corp", providers.MethodPassword, []at{{4 * time.Minute, set(false, true, false, "s1"), false, "ok"}, {time.Minute, keep, false, "401"}, {29 * time.Second, fine, false, "401"}, {time.Second, keep, false, "ok"}, {time.Hour, keep, false, "ok"}}, ""},
+		{"disabled, then locked", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, true, false, "s1"), false, "401"}, {time.Minute, set(false, false, true, "s1"), false, "401"}}, session.ReasonEnded},
+		{"disabled, then down", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, true, false, "s1"), false, "401"}, {time.Minute, keep, true, "401"}}, session.ReasonEnded},
 		{"disabled at an OpenID provider", "sso", providers.MethodPassword, []at{{4 * time.Minute, set(false, true, false, "s1"), false, "ok"}, {time.Minute, keep, false, "401"}, {time.Minute, fine, false, "401"}}, session.ReasonEnded},
 		{"password changed", "corp", providers.MethodPassword, []at{{4 * time.Minute, set(false, false, false, "s2"), false, "ok"}, {time.Minute, keep, false, "401"}}, session.ReasonStamp},
 		{"stamp cannot be read any more", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, false, false, ""), false, "ok"}, {5 * time.Minute, fine, false, "ok"}}, ""},
@@ -98,7 +104,8 @@ func TestWhatEndsASession(t *testing.T) {
 		{"a lock at a provider that rotates", "sso", providers.MethodPassword, []at{{5 * time.Minute, set(false, false, true, "s1"), false, "401"}, {time.Hour, fine, false, "ok"}}, ""},
 
 		{"gone, and back", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {30 * time.Minute, keep, false, "401"}, {10 * time.Minute, fine, false, "ok"}}, ""},
-		{"gone for longer than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {59 * time.Minute, keep, false, "401"}, {time.Minute, keep, false, "401"}, {time.Minute, fine, false, "401"}}, session.ReasonGone},
+		{"gone for longer than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {59 * time.Minute, keep, false, "401"}, {time.Minute, keep, false, "401"}, {16 * time.Minute, fine, false, "401"}}, session.ReasonGone},
+		{"gone for little longer than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {time.Hour, keep, false, "401"}, {time.Minute, fine, false, "ok"}}, ""},
 		{"gone twice, each for less than grace", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {50 * time.Minute, fine, false, "ok"}, {50 * time.Minute, set(true, false, false, "s1"), false, "401"}, {time.Minute, fine, false, "ok"}}, ""},
 		{"gone, then down", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(true, false, false, "s1"), false, "401"}, {time.Minute, keep, true, "503"}, {90 * time.Minute, keep, true, "503"}, {time.Minute, fine, false, "ok"}}, ""},
 		{"refused, then down", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, false, true, "s1"), false, "401"}, {31 * time.Second, keep, true, "503"}, {40 * time.Minute, keep, true, "503"}, {time.Minute, fine, false, "ok"}, {5 * time.Minute, keep, true, "ok"}}, ""},
@@ -263,10 +270,10 @@ func TestPerPerson(t *testing.T) {
 			time.Sleep(time.Second)
 			tokens = append(tokens, s.issue("sso", "alice"))
 		}
-		for i, want := range []string{"401", "401", "ok", "ok"} {
+		s.expect("the one that was used, before the others were made", used, "401")
+		for i, want := range []string{"401", "ok", "ok", "ok"} {
 			s.expect(fmt.Sprint(i), tokens[i], want)
 		}
-		s.expect("the one that was used", used, "ok")
 	})
 }
 
@@ -287,7 +294,7 @@ func TestSweep(t *testing.T) {
 			live, shown int
 			revoked     int
 		}{
-			{59 * time.Minute, 1, 1, 0}, {2 * time.Minute, 0, 1, 0}, {6 * time.Minute, 0, 1, 1}, {5 * time.Minute, 0, 0, 1},
+			{59 * time.Minute, 1, 1, 0}, {2 * time.Minute, 0, 1, 1}, {6 * time.Minute, 0, 0, 1},
 		} {
 			time.Sleep(tc.after)
 			synctest.Wait()
@@ -305,8 +312,15 @@ func TestSweep(t *testing.T) {
 func TestSweepTimes(t *testing.T) {
 	now := time.Date(2026, 3, 31, 0, 0, 0, 0, time.UTC)
 	got := session.ExportSweepTimes(session.Config{}.WithDefaults(), now)
-	if want := (session.SweepTimes{Now: now, Idle: now.Add(-90 * day), Unused: now.Add(-7 * day), Forget: now.Add(-30 * day), Noted: now.Add(-2 * time.Minute)}); got != want {
-		t.Errorf("sweepTimes = %+v, want %+v", got, want)
+	want := session.SweepTimes{
+		Now: now, Forget: now.Add(-30 * day), ForgetUnused: now.Add(-2 * time.Minute), ForgetGrants: now.Add(-day), Tallied: got.Tallied,
+		Kinds: []session.KindTimes{
+			{Kind: session.KindRefresh, Idle: now.Add(-90 * day), Unused: now.Add(-7 * day)},
+			{Kind: session.KindBrowser, Idle: now.Add(-8 * time.Hour), Unused: now.Add(-8 * time.Hour)},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sweepTimes (-want +got):\n%s", diff)
 	}
 }
 

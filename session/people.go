@@ -21,8 +21,8 @@ const (
 
 // FactsReader reads what a store knows of a person.
 type FactsReader interface {
-	// Facts returns what is known of a person now, or ErrNotFound.
-	Facts(ctx context.Context, person int64) (Facts, error)
+	// Facts returns what is known of a sign-in's person now, or ErrNotFound.
+	Facts(ctx context.Context, signIn int64) (Facts, error)
 }
 
 // people is a cache of decoded persons, so that a look-up asks the store only
@@ -93,18 +93,18 @@ func (p *people) remember(v Version, id *providers.Identity, bytes int) {
 // identify returns the person of a row that was looked up with known, the person
 // last behind its token. The identity is shared and must not be changed.
 func (p *people) identify(ctx context.Context, row *Row, known cached) (*providers.Identity, error) {
-	if known.id != nil && known.version == row.Person.Version {
+	if known.id != nil && known.version == row.SignIn.Version {
 		return known.id, nil
 	}
-	if id := p.recall(row.Hash, row.Person.Version); id != nil {
+	if id := p.recall(row.Hash, row.SignIn.Version); id != nil {
 		return id, nil
 	}
-	kept := Facts{Version: row.Person.Version, Body: row.Body}
+	kept := Facts{Version: row.SignIn.Version, Body: row.Body}
 	if kept.Body == nil {
 		var err error
-		if kept, err = p.store.Facts(ctx, row.Person.ID); err != nil {
+		if kept, err = p.store.Facts(ctx, row.SignIn.ID); err != nil {
 			if errors.Is(err, ErrNotFound) {
-				err = fmt.Errorf("person %d is missing from the store", row.Person.ID)
+				err = fmt.Errorf("the facts of sign-in %d are missing from the store", row.SignIn.ID)
 			}
 			return nil, unavailable(err)
 		}

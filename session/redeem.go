@@ -39,16 +39,35 @@ func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string
 			return nil, cached{}, err
 		case row.Kind != kind:
 			return nil, cached{}, refused("its kind is another")
-		case row.Service != service:
+		case row.Service != "" && row.Service != service:
 			return nil, cached{}, refused(fmt.Sprintf("it was made for the service %q", row.Service))
 		}
 		return row, known, nil
 	})
 }
 
-// redeem is what every redemption passes through, however its session is
+// redeem is what every redemption of a session passes through, however it is
 // looked up.
 func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.Context) (*Row, cached, error)) (*Session, error) {
+	found, err := s.current(ctx, look)
+	if err != nil {
+		return nil, err
+	}
+	s.usage.note(found.row, client, found.at)
+	return found.rules.cfg.session(found.row, found.id, found.at), nil
+}
+
+// found is a session or a grant that may be redeemed.
+type found struct {
+	rules *rules
+	row   *Row
+	id    *providers.Identity
+	at    time.Time
+}
+
+// current looks a row up and returns it if it may be redeemed now, having asked
+// the provider where that is due.
+func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row, cached, error)) (*found, error) {
 	r, began := s.rules.Load(), s.clock.now()
 	for range maxRounds {
 		row, known, err := look(ctx)
@@ -63,24 +82,43 @@ func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.
 		if err := s.checkRow(ctx, r, row, id, now); err != nil {
 			return nil, err
 		}
-		switch status := r.cfg.status(row, began, now); status {
+		doubted, err := s.revalidator.doubted(ctx, &row.SignIn, id.Provider)
+		if err != nil {
+			return nil, err
+		}
+		switch status := r.cfg.status(row, doubted, began, now); status {
 		case statusFresh:
-			return s.redeemed(r, row, id, client, now), nil
+			return s.sameStamp(&found{r, row, id, now})
 		case statusStale:
 			if _, err := s.revalidator.ask(ctx, r, row, id); err != nil {
 				return nil, err
 			}
-			return s.redeemed(r, row, id, client, now), nil
+			return s.sameStamp(&found{r, row, id, now})
 		case statusDue:
 			if err := s.revalidator.await(ctx, r, row, id); err != nil {
 				return nil, err
 			}
 		default:
-			return nil, status.err(id.Provider)
+			return nil, status.err(id.Provider, row.SignIn.Why)
 		}
 	}
 	return nil, unavailable(errors.New("the provider's answers are out of date before they arrive"))
 }
+
+// sameStamp refuses what was found where the person's stamp is another since its
+// login. Its cached password, of before, may be as old as rememberLimit.
+func (s *Sessions) sameStamp(f *found) (*found, error) {
+	if !otherStamp(f.row.Stamp, f.row.SignIn.Stamp) {
+		return f, nil
+	}
+	if f.at.Before(f.row.SignIn.Pending.Add(rememberLimit)) {
+		f.rules.forgetPerson(f.id.Provider, f.id.Subject)
+	}
+	return nil, refused("its person's password changed since its login")
+}
+
+// rememberLimit is how long a password is cached at most.
+const rememberLimit = time.Minute
 
 func lookError(err error) error {
 	switch {
@@ -90,12 +128,6 @@ func lookError(err error) error {
 		return err
 	}
 	return unavailable(fmt.Errorf("look a session up: %w", err))
-}
-
-// redeemed notes the redemption and returns the session.
-func (s *Sessions) redeemed(r *rules, row *Row, known *providers.Identity, client Client, now time.Time) *Session {
-	s.usage.note(row, client, now)
-	return r.cfg.session(row, known, now)
 }
 
 // checkRow refuses a session by its row alone, without a provider. It ends one
@@ -108,14 +140,14 @@ func (s *Sessions) checkRow(ctx context.Context, r *rules, row *Row, known *prov
 	if why == "" {
 		return nil
 	}
+	if row.Kind == KindOneTime { // a grant is over by itself
+		return refused("it is over: " + string(why))
+	}
 	if _, err := s.store.End(ctx, []Hash{row.Hash}, why.Ending("", now)); err != nil {
 		// It is over all the same, and will be found so again.
 		s.log.Warn("a session could not be ended in the store", "session", row.Hash.ID(), "error", err)
 	}
-	if why == ReasonStamp {
-		s.rules.Load().forgetPerson(known.Provider, known.Subject)
-		wake(s.revoker.wakes)
-	}
+	wake(s.revoker.wakes)
 	return refused("it ended: " + string(why))
 }
 

@@ -6,10 +6,11 @@ import (
 	"fmt"
 )
 
-// Resealer re-encrypts stored renewals under a new key.
+// Resealer re-encrypts stored tokens under a new key.
 type Resealer interface {
-	// Sealed returns up to limit renewals in the order of their persons, each
-	// after the given person. Reseal replaces one unless it has changed since.
+	// Sealed returns up to limit sealed tokens in the order of their sign-ins, each
+	// after the given one; Others is left out. Reseal replaces one unless it has
+	// changed since.
 	Sealed(ctx context.Context, after int64, limit int) ([]Sealed, error)
 	Reseal(ctx context.Context, old Sealed, new []byte) error
 
@@ -17,9 +18,9 @@ type Resealer interface {
 	SetSetting(ctx context.Context, name string, value []byte) error
 }
 
-// Rekey seals every renewal in a store with the first key, a bounded number at a
+// Rekey seals every provider's refresh token in a store with the first key, a bounded number at a
 // time, and returns how many were sealed with another. The other keys can go
-// after that, once all replicas have the first. A renewal that no key opens is
+// after that, once all replicas have the first. A token that no key opens is
 // left as it is and counted in the error; the rest is sealed all the same.
 func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 	var resealed, foreign int
@@ -30,7 +31,7 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 			return resealed, unavailable(fmt.Errorf("read what is sealed: %w", err))
 		}
 		for _, old := range page {
-			after = old.Person
+			after = old.SignIn
 			if keys.sealedByFirst(old.Body) {
 				continue
 			}
@@ -56,13 +57,16 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 	return resealed, nil
 }
 
+// name is what the token is sealed under.
+func (s *Sealed) name() string { return sealName(s.Own, s.Provider, s.ProviderID, s.Subject) }
+
 func reseal(ctx context.Context, store Resealer, keys *Keys, old Sealed) error {
-	id := old.Token.ID()
-	renewal, err := keys.open(id, old.Body)
+	under := old.name()
+	renewal, err := keys.open(under, old.Body)
 	if err != nil {
-		return fmt.Errorf("session %s: %w", id, err)
+		return fmt.Errorf("sign-in %s: %w", under, err)
 	}
-	body, err := keys.seal(id, renewal)
+	body, err := keys.seal(under, renewal)
 	if err != nil {
 		return err
 	}

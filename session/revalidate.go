@@ -18,14 +18,14 @@ type LeaseStore interface {
 	// Find is that of [SessionStore].
 	Find(ctx context.Context, token Hash, known Version) (*Row, error)
 
-	// Lease reports whether the caller may ask the provider about a person,
+	// Lease reports whether the caller may ask the provider about a sign-in,
 	// until the given time: no other caller may at now, and none has asked since
-	// asked, the caller's Person.Asked. The holder gives a lease up by calling it
+	// asked, the caller's SignIn.Asked. The holder gives a lease up by calling it
 	// with its end as now, and now as until.
-	Lease(ctx context.Context, person int64, asked, now, until time.Time) (bool, error)
+	Lease(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error)
 
-	// Renewal returns what is sealed for a person, or nil.
-	Renewal(ctx context.Context, person int64) ([]byte, error)
+	// Renewal returns what is sealed for a sign-in.
+	Renewal(ctx context.Context, signIn int64) (Renewal, error)
 }
 
 const (
@@ -45,19 +45,18 @@ const (
 )
 
 // revalidator asks providers about persons again: single-flight in this process,
-// and by a lease in the person's row over all replicas. The answer goes into the
-// row, and the callers that wait for it read the row again.
+// and by a lease in the row of the sign-in over all replicas. The answer goes into
+// the row, and the callers that wait for it read the row again.
 type revalidator struct {
-	store       LeaseStore
-	answers     *answerWriter
-	guards      *guards
-	keys        *Keys
-	clock       *clock
-	log         *slog.Logger
-	rules       *atomic.Pointer[rules]
-	counted     chan<- struct{}          // wakes the chores, to tell other replicas of answers
-	revocations chan<- struct{}          // wakes the revoker
-	flights     flights[int64, struct{}] // by person
+	store    LeaseStore
+	answers  *answerWriter
+	breakers *breakers
+	keys     *Keys
+	clock    *clock
+	log      *slog.Logger
+	rules    *atomic.Pointer[rules]
+	warned   atomic.Int64             // when it was last logged that a sign-in could not be revalidated, in Unix seconds
+	flights  flights[int64, struct{}] // by sign-in
 }
 
 // await asks the provider about a session's person and waits for the row to
@@ -78,23 +77,23 @@ func (v *revalidator) await(ctx context.Context, r *rules, row *Row, known *prov
 // ask begins a flight that asks about a session's person, or joins the one there
 // is.
 func (v *revalidator) ask(ctx context.Context, r *rules, row *Row, known *providers.Identity) (*flight[struct{}], error) {
-	f, _, err := v.flights.join(ctx, row.Person.ID, func(ctx context.Context) (struct{}, error) {
+	f, _, err := v.flights.join(ctx, row.SignIn.ID, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, v.revalidate(ctx, r, row, known)
 	})
 	return f, err
 }
 
-// revalidate makes sure that the provider is asked about row's person once, by
+// revalidate makes sure that the provider is asked about row's sign-in once, by
 // this replica or another, and that its answer is in the store.
 func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
-	if saved, err := v.answers.retry(ctx, row.Person.ID); saved || err != nil {
+	if saved, err := v.answers.retry(ctx, row.SignIn.ID); saved || err != nil {
 		return err
 	}
-	// Read before the lease, which is short. It changes only with Asked: the
-	// caller that gets the lease has read what is still there.
-	sealed, err := v.store.Renewal(ctx, row.Person.ID)
+	// Read before the lease, which is short. A login that replaces it meanwhile
+	// makes the answer void.
+	sealed, err := v.store.Renewal(ctx, row.SignIn.ID)
 	if err != nil {
-		return unavailable(fmt.Errorf("read a renewal: %w", err))
+		return unavailable(fmt.Errorf("read a refresh token: %w", err))
 	}
 	until, err := v.lease(ctx, row)
 	if err != nil || until.IsZero() {
@@ -105,22 +104,66 @@ func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known 
 		return err // the lease ends by itself
 	}
 	now := v.clock.now()
-	settlement := newSettlement(row, a, &r.cfg, now)
-	settlement.Lease, settlement.Sealed = until, rotated
-	// The circuit breaker counts a person who is gone twice: at the first such
-	// answer, and at the one that ends sessions.
-	if newlyGone := a.outcome == outcomeGone && row.Person.Gone.IsZero(); newlyGone || settlement.End.Why != "" {
-		return v.settleEnding(ctx, row, known, settlement, now)
+	settlement := &Settlement{SignIn: row.SignIn.ID, Lease: until, Facts: a.facts, Sealed: rotated}
+	if a.outcome == outcomeNever {
+		settlement.Lifetime = r.cfg.UncheckedLifetime
 	}
-	v.guards.of(known.Provider).count(now)
-	wake(v.counted)
+	doubted, err := v.doubted(ctx, &row.SignIn, known.Provider)
+	if err != nil {
+		return err // as above
+	}
+	settlement.Next = func(s SignIn) SignIn {
+		s, _ = believe(s, doubted)
+		return next(s, a, r.cfg.Grace, now)
+	}
+	was, _ := believe(row.SignIn, doubted)
+	v.report(ctx, row, known, was, settlement.Next(was), now)
 	return v.answers.save(ctx, settlement)
+}
+
+// doubted returns until when what a provider answers is not believed, where the
+// sign-in has a refusal to doubt.
+func (v *revalidator) doubted(ctx context.Context, s *SignIn, provider string) (time.Time, error) {
+	if !s.refuses() {
+		return time.Time{}, nil
+	}
+	doubted, err := v.breakers.doubtedUntil(ctx, provider)
+	if err != nil {
+		return time.Time{}, unavailable(err)
+	}
+	return doubted, nil
+}
+
+// report tells the circuit breaker of an answer at now that makes is of what was,
+// before it is written: who reads the row after that finds the breaker open. It
+// also drops the cached passwords of a person who may not come in any more, or has
+// another one.
+func (v *revalidator) report(ctx context.Context, row *Row, known *providers.Identity, was, is SignIn, now time.Time) {
+	ends, forget := newlyEnds(was, is), is.Pending.Equal(now)
+	var err error
+	switch {
+	case ends:
+		err = v.breakers.count(ctx, known.Provider, row.Person, answerEnds)
+	case is.Checked.Equal(now):
+		err = v.breakers.count(ctx, known.Provider, row.Person, answerVouches)
+	}
+	if ends && err == nil {
+		var doubted time.Time
+		doubted, err = v.breakers.doubtedUntil(ctx, known.Provider)
+		forget = forget && now.After(doubted)
+	}
+	if err != nil {
+		v.log.Warn("could not count an answer of the provider for its circuit breaker", "provider", known.Provider, "error", err)
+	}
+	if forget {
+		v.rules.Load().forgetPerson(known.Provider, known.Subject)
+	}
 }
 
 // lease returns until when this replica may ask, or the zero Time once another
 // one has asked.
 func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
-	p := row.Person
+	p := row.SignIn
 	for {
 		now := v.clock.now()
 		if !now.Before(p.Lease) {
@@ -145,48 +188,57 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 			return time.Time{}, unavailable(fmt.Errorf("wait for another replica to ask: %w", ctx.Err()))
 		case <-time.After(pollEvery):
 		}
-		latest, err := v.store.Find(ctx, row.Hash, row.Person.Version)
+		latest, err := v.store.Find(ctx, row.Hash, row.SignIn.Version)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return time.Time{}, nil // the next reading of the row will tell
 		case err != nil:
 			return time.Time{}, unavailable(fmt.Errorf("wait for another replica to ask: %w", err))
-		case !latest.Person.Asked.Equal(row.Person.Asked):
+		case !latest.SignIn.Asked.Equal(row.SignIn.Asked):
 			return time.Time{}, nil
 		}
-		p = latest.Person
+		p = latest.SignIn
 	}
 }
 
-// consult asks the provider, and returns its answer and the renewal that it
+// consult asks the provider, and returns its answer and the refresh token that it
 // rotated to, sealed. The only errors are those of sealing; any other failure is
 // the answer unavailable.
-func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed []byte) (a answer, rotated []byte, err error) {
+func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed Renewal) (a answer, rotated []byte, err error) {
 	id := *known
-	id.Method, id.AuthTime, id.Stamp = row.Method, row.Created, row.Person.Stamp
+	id.Method, id.AuthTime, id.ACR, id.AMR, id.Stamp = row.Login.Method, row.Login.Time, row.Login.ACR, row.Login.AMR, row.SignIn.Stamp
+	under := sealName(sealed.Own, id.Provider, row.ProviderID, id.Subject)
 	var renewal secret.Text
-	if sealed != nil {
-		id.Renewal, err = v.keys.open(row.Hash.ID(), sealed)
+	if sealed.Body != nil {
+		id.Renewal, err = v.keys.open(under, sealed.Body)
 	}
 	if err == nil {
 		var found *providers.Identity
 		found, err = askProvider(ctx, r, &id)
 		a, renewal, err = read(found, err)
 	}
-	if a.outcome == outcomeUnavailable && !isOfProvider(err) && v.guards.of(id.Provider).mayWarn(v.clock.now()) {
-		v.log.Warn("a session could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
+	if a.outcome == outcomeUnavailable && !isOfProvider(err) && v.mayWarn() {
+		v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
 	}
-	if sealed == nil || renewal.IsZero() || renewal.Equal(id.Renewal) {
+	a.token = sealed.Token
+	if sealed.Body == nil || renewal.IsZero() || renewal.Equal(id.Renewal) {
 		return a, nil, nil
 	}
-	if rotated, err = v.keys.seal(row.Hash.ID(), renewal); err != nil {
+	if rotated, err = v.keys.seal(under, renewal); err != nil {
 		return answer{}, nil, unavailable(err)
 	}
+	a.rotated = true
 	return a, rotated, nil
 }
 
-// read turns the result of Revalidate into an answer. It also returns the renewal
-// that came with it, and the error where the provider did not vouch. Facts that
+// mayWarn is a rate limit: once a minute, however many sign-ins it is about.
+func (v *revalidator) mayWarn() bool {
+	now, last := v.clock.now().Unix(), v.warned.Load()
+	return now-last >= 60 && v.warned.CompareAndSwap(last, now)
+}
+
+// read turns the result of Revalidate into an answer. It also returns the refresh
+// token that came with it, and the error where the provider did not vouch. Facts that
 // cannot be encoded make the answer unavailable.
 func read(found *providers.Identity, err error) (answer, secret.Text, error) {
 	if err != nil {
@@ -222,67 +274,4 @@ func askProvider(ctx context.Context, r *rules, id *providers.Identity) (*provid
 func isOfProvider(err error) bool {
 	_, ok := errors.AsType[*providers.Failure](err)
 	return ok
-}
-
-// newSettlement returns the settlement of an answer about row's person, without
-// the lease and a rotated renewal.
-func newSettlement(row *Row, a answer, cfg *Config, now time.Time) *Settlement {
-	s := &Settlement{Person: row.Person.ID, Next: func(p Person) Person { return next(p, a, now) }, Facts: a.facts}
-	if row.Stamp == "" {
-		// An entry may show no stamp until its password is first changed. A
-		// session that began before must not live through every change after.
-		s.Adopt = a.stamp
-	}
-	if a.outcome == outcomeNever {
-		s.Lifetime = cfg.UncheckedLifetime
-	}
-	if why := endedBy(row.Person, a, cfg.Grace, now); why != "" {
-		s.End, s.Spare = why.Ending("", now), a.stamp
-	}
-	return s
-}
-
-// settleEnding writes an answer that ends sessions or finds a person gone, unless
-// the circuit breaker is open. The undo is in the store before the answer is, and
-// the breaker is read again after it, so that the replica that opens the breaker
-// finds every undo.
-func (v *revalidator) settleEnding(ctx context.Context, row *Row, known *providers.Identity, s *Settlement, now time.Time) error {
-	provider := known.Provider
-	held := &Settlement{Person: s.Person, Lease: s.Lease, Sealed: s.Sealed}
-	held.Next = func(p Person) Person { return next(p, answer{outcome: outcomeHeld}, now) }
-	undo := Undo{Who: personKey(provider, known.Subject), Person: row.Person, Why: s.End.Why, At: now}
-	doubted, err := v.guards.doubts(ctx, provider, doubtEvery)
-	if err == nil {
-		undo.Held = doubted
-		err = v.guards.store.NoteEnding(ctx, provider, undo)
-	}
-	if err == nil && !doubted {
-		doubted, err = v.guards.doubts(ctx, provider, doubtEvery)
-	}
-	if doubted || err != nil {
-		return v.withhold(ctx, held, err)
-	}
-	if s.End.Why != "" {
-		// Before the write, which may fail: the old password is over all the same.
-		v.rules.Load().forgetPerson(provider, known.Subject)
-	}
-	if err := v.answers.save(ctx, s); err != nil {
-		return err
-	}
-	if doubted, err = v.guards.doubts(ctx, provider, 0); err != nil {
-		return unavailable(err)
-	}
-	if s.End.Why != "" && !doubted {
-		wake(v.revocations)
-	}
-	return nil
-}
-
-// withhold writes that the circuit breaker withheld an answer. why is nil, or the
-// error of a store that could not tell whether the breaker is open.
-func (v *revalidator) withhold(ctx context.Context, held *Settlement, why error) error {
-	if why != nil {
-		v.log.Warn("could not read from the store whether to trust the provider; its answer was not applied", "person", held.Person, "error", why)
-	}
-	return v.answers.save(ctx, held)
 }

@@ -8,27 +8,24 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
+	"shorepass/providers"
 )
 
 // RevocableStore gives out what is to be revoked at providers.
 type RevocableStore interface {
-	// TakeRevocable takes up to limit renewals out of the store that their
-	// providers are to revoke: those whose sessions were revoked, or ended for
-	// another reason before the given time.
-	TakeRevocable(ctx context.Context, before time.Time, limit int) ([]Sealed, error)
+	// TakeRevocable takes up to limit providers' refresh tokens out of the store
+	// whose sign-ins have no live session, and no grant that can still be spent at
+	// now. A sign-in that has no session at all is forgotten with it.
+	TakeRevocable(ctx context.Context, now time.Time, limit int) ([]Sealed, error)
 }
 
 const (
-	// revokeAfter is how long after its session ended a renewal is revoked, in
-	// case the ending is taken back.
-	revokeAfter = 2 * guardWindow
-
 	// revokeLimit is how long a provider has to revoke one.
 	revokeLimit = 5 * time.Second
 )
 
-// revoker has providers revoke their refresh tokens once the sessions behind
-// them have ended.
+// revoker has providers revoke their refresh tokens once no session of the sign-in
+// lives.
 type revoker struct {
 	store RevocableStore
 	keys  *Keys
@@ -49,7 +46,7 @@ func (v *revoker) run(ctx context.Context) {
 		}
 		// One at a time: what was taken out of the store is lost in a crash.
 		for ctx.Err() == nil {
-			taken, err := v.store.TakeRevocable(ctx, v.clock.now().Add(-revokeAfter), 1)
+			taken, err := v.store.TakeRevocable(ctx, v.clock.now(), 1)
 			if err != nil && ctx.Err() == nil {
 				v.log.Warn("could not read which refresh tokens to revoke", "error", err)
 			}
@@ -61,9 +58,18 @@ func (v *revoker) run(ctx context.Context) {
 	}
 }
 
+// revoke has the provider of a sign-in that has no live session revoke its token,
+// unless the provider is configured otherwise.
 func (v *revoker) revoke(ctx context.Context, sealed Sealed) {
-	id := sealed.Token.ID()
-	renewal, err := v.keys.open(id, sealed.Body)
+	switch v.rules.Load().providers.RevokeWhen(sealed.Provider) {
+	case providers.RevokeNever:
+		return
+	case providers.RevokeLast:
+		if sealed.Others {
+			return // the provider would revoke theirs too; with the last of them it revokes this one
+		}
+	}
+	renewal, err := v.keys.open(sealed.name(), sealed.Body)
 	if err == nil {
 		// Not cut off by Close: it is in the store no more.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeLimit)
@@ -71,7 +77,7 @@ func (v *revoker) revoke(ctx context.Context, sealed Sealed) {
 		err = guarded(v.log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, renewal) })
 	}
 	if err != nil {
-		v.log.Warn("could not revoke a refresh token", "provider", sealed.Provider, "session", id, "error", err)
+		v.log.Warn("could not revoke a refresh token", "provider", sealed.Provider, "sign_in", sealed.name(), "error", err)
 	}
 }
 

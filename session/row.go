@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/json"
 	"time"
 
 	"shorepass/providers"
@@ -10,17 +11,51 @@ import (
 type Row struct {
 	Hash       Hash
 	Kind       Kind
-	Method     providers.Method // of the login
-	Service    string
-	ProviderID int64  // a hash of the provider's name and fingerprint, at the login
+	Service    string // empty where it is good for several
 	Stamp      string // the person's at the login
+	Login      Login
+	Limits     string // read by the policy alone
 	Created    time.Time
 	Expires    time.Time
 	Used       time.Time
 	Ended      time.Time
 	Why        Reason
-	Person     Person
-	Body       []byte // of the person's facts; nil where it was not asked for
+	Person     int64
+	ProviderID int64 // of the sign-in: a hash of the provider's name and fingerprint
+	SignIn     SignIn
+	Body       []byte // of the facts; nil where it was not asked for
+}
+
+// Login is what a session keeps of the login that it began with. What a session
+// yields copies it.
+type Login struct {
+	Method providers.Method
+	Name   string    // the login name as it was typed; empty where none was
+	SID    string    // the provider's session (OpenID Connect Back-Channel Logout 1.0)
+	ACR    string    // as [providers.Identity] has it
+	AMR    []string  // as [providers.Identity] has it
+	Time   time.Time // when the person authenticated
+}
+
+// AMRText returns the AMR as a store keeps it: a JSON list, or "" for none.
+// [ParseAMR] reads it back.
+func (l *Login) AMRText() string {
+	if len(l.AMR) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(l.AMR)
+	if err != nil {
+		panic(err) // a list of strings can always be marshalled
+	}
+	return string(text)
+}
+
+// ParseAMR returns the list that AMRText returned text for.
+func ParseAMR(text string) (amr []string, err error) {
+	if text != "" {
+		err = json.Unmarshal([]byte(text), &amr)
+	}
+	return amr, err
 }
 
 // Version tells the states of a person's facts apart: equal facts have equal
@@ -34,67 +69,80 @@ type Facts struct {
 	Body    []byte // everything
 }
 
-// Draft is a session to be made, and the login that it is made at: the provider
-// vouched for the person at Created, with that Stamp and those Facts.
+// Draft is a session to be made. It is that of a login, where the provider
+// vouched for the person at Created with that Stamp and those Facts; or it is
+// yielded by another session (Yields), whose sign-in it points to as it is.
 type Draft struct {
-	Row             // Ended and Used are zero; Person is that of a first login, which no store reads
-	Upstream *Hash  // nil unless it answers to a provider's refresh token
-	Who      int64  // the same for all sessions of a person at a provider
+	Row             // Used and Ended are zero; of SignIn only the ID counts, where Yields
+	Yields   bool   // it points to SignIn.ID; from here to Sealed nothing counts then
 	Provider string // its name
 	Subject  string // the person there
-	Own      bool   // the provider is asked for this session alone
+	Own      string // the id of a sign-in for this login alone; empty for the one that logins of the person share
 	Facts    Facts  // of the person
-	Sealed   []byte // the renewal; nil for none
+	Sealed   []byte // the provider's refresh token; nil for none
+
+	Upstream *Hash  // nil unless the session answers to a provider's refresh token
+	Grant    *Hash  // of the grant that is spent for it; nil for none
 	Client   Client // who logged in
-	Evict    Ending // of the person's sessions over per_person
+	Label    string // what the person calls it
+	MadeBy   string // who made it for the person; empty for the person
+
+	// Admit is called, in the transaction, where the person has at least Bound
+	// live sessions of the Kind. It says which of them give way; an error of it
+	// is returned as it is, and nothing is kept. It is pure.
+	Bound int
+	Admit func(live []Live) (Eviction, error)
 }
 
-// Next returns the person's new columns for those that the row has, or for the
-// zero Person where there is no row yet. It is pure, and called in the
-// transaction that writes them, so that an answer meanwhile is not lost. Where it
-// changes a column, the Facts are written too.
-func (d *Draft) Next(p Person) Person {
-	return loggedIn(p, answer{outcome: outcomeVouched, stamp: d.Stamp, facts: &d.Facts}, d.Created)
+// Next returns the sign-in's new columns at the login, for those that the row
+// has, or for the zero SignIn where there is no row yet. It is pure, and called
+// in the transaction that writes them, so that an answer meanwhile is not lost.
+// Where it changes the Version, the Facts are kept, and where it changes the
+// Token, what is Sealed.
+func (d *Draft) Next(s SignIn) SignIn {
+	return loggedIn(s, answer{outcome: outcomeVouched, stamp: d.Stamp, facts: &d.Facts, rotated: d.Sealed != nil}, d.Created)
+}
+
+// StampOn returns the stamp that the session keeps, on a sign-in as Next returned
+// it: the login's, or the person's where the login showed none.
+func (d *Draft) StampOn(s SignIn) string {
+	if d.Stamp == "" {
+		return s.Stamp
+	}
+	return d.Stamp
+}
+
+// Live is a live session, as one that is made beside it sees it.
+type Live struct {
+	Hash     Hash
+	Created  time.Time
+	Used     time.Time
+	Upstream bool // it answers to a provider's refresh token
+}
+
+// Eviction is what gives way to a new session.
+type Eviction struct {
+	Ending
+	End    []Hash // end, and stay in the lists
+	Delete []Hash // are deleted
 }
 
 // Settlement is what an answer of a provider writes.
 type Settlement struct {
-	Person int64
+	SignIn int64
 	Lease  time.Time // until, as it was given to Lease
 
-	// Next returns the person's new columns for those that the row has. It is
+	// Next returns the sign-in's new columns for those that the row has. It is
 	// pure, and called in the transaction that writes them, so that a login
-	// meanwhile is not lost.
-	Next func(Person) Person
-
+	// meanwhile is not lost. Where it changes the Version, the Facts are kept,
+	// and where it changes the Token, what is Sealed.
+	Next   func(SignIn) SignIn
 	Facts  *Facts // nil keeps the old
-	Sealed []byte // the renewal that took the old one's place; nil keeps it
-	Adopt  string // the stamp of the person's sessions that have none; empty: they go on without
+	Sealed []byte // the provider's refresh token that took the old one's place; nil keeps it
 
 	// Lifetime bounds, where it is not zero, how long after their making the
-	// sessions of the person expire.
+	// sessions of the sign-in expire.
 	Lifetime time.Duration
-
-	End   Ending // of the person's sessions; without a Why none end
-	Spare string // sessions with this stamp, and those without one, do not end; empty spares none
-}
-
-// Undo names a settlement to take back: the person as it was before, of which
-// only ID, Stamp, Checked and Gone count, and the reason for which its sessions
-// ended at that time, if they did.
-type Undo struct {
-	Who    int64 // the same for all sessions of a person at a provider
-	Person Person
-	Why    Reason
-	At     time.Time
-	Held   bool // it was not believed in the first place, and is only counted
-}
-
-// Trust is how far a provider can be believed.
-type Trust struct {
-	Answers int       // of the other replicas, that neither ended a session nor found a person gone
-	Endings int       // persons about whom there was one that did, or would have, on all replicas
-	Doubted time.Time // until when it is not believed; the zero Time where that was never said
 }
 
 // Use is one session's last redemption.
@@ -109,17 +157,64 @@ type Listed struct {
 	Row
 	Provider string
 	Subject  string
-	Facts    Facts
+	Facts    Facts // its User is the person's, which another sign-in may have read since
 	Client   Client
 	Last     Client
-	By       string
+	By       string // who ended it
+	Label    string
+	MadeBy   string
 }
 
-// Sealed is a sealed renewal.
+// Renewal is a provider's refresh token as it is sealed for a sign-in.
+type Renewal struct {
+	Token int64  // the SignIn.Token that it is
+	Own   string // the id of a sign-in for one login alone, as the Draft has it
+	Body  []byte // nil where there is none
+}
+
+// Sealed is a sealed token of a provider, with what tells how it is sealed.
 type Sealed struct {
-	Person     int64
-	Token      Hash // of the session
+	SignIn     int64
 	Provider   string
-	ProviderID int64 // as the Row has it
+	ProviderID int64
+	Subject    string
+	Own        string // as the Draft has it
 	Body       []byte
+	Others     bool // another sign-in of the person has one, and a live session
+}
+
+// PendingEnd is a sign-in on which an end of sessions is pending.
+type PendingEnd struct {
+	Provider string
+	Subject  string
+	SignIn   SignIn
+	Sessions []LiveStamp // that live
+}
+
+// LiveStamp is a live session and its stamp.
+type LiveStamp struct {
+	Hash  Hash
+	Stamp string
+}
+
+// Grant is what waits to be spent for a session or a token: a one-time login
+// password, an authorization code (RFC 6749, section 4.1.2). It points to the
+// sign-in of the session that it was made from, and copies its Login.
+type Grant struct {
+	Hash    Hash
+	Kind    Kind
+	SignIn  int64
+	Service string
+	Stamp   string
+	Login   Login
+	Data    string // what its maker keeps with it
+	Created time.Time
+	Expires time.Time
+}
+
+// FoundGrant is a grant as the store has it: as the session that it would make,
+// whose Used is when it was spent.
+type FoundGrant struct {
+	Row
+	Data string
 }

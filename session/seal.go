@@ -72,34 +72,43 @@ func (k sealKey) derive(purpose string, length int) []byte {
 // whose first sealing key is the same: for HMACs of what they share.
 func (k *Keys) Derive(purpose string) []byte { return k.ring[0].derive("for "+purpose, sealKeyLen) }
 
-// aead seals for one session. Each session has a key of its own, so that
-// random nonces never come near their limit however often a provider rotates.
-func (k sealKey) aead(session string) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(k.derive("seal "+session, sealKeyLen))
+// aead seals for one sign-in. Each has a key of its own, so that random nonces
+// never come near their limit however often a provider rotates.
+func (k sealKey) aead(signIn string) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(k.derive("seal "+signIn, sealKeyLen))
 	if err != nil {
 		return nil, err
 	}
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// seal encrypts a renewal with AES-256-GCM, bound to the session: version, key
-// id, nonce, ciphertext.
-func (k *Keys) seal(session string, renewal secret.Text) ([]byte, error) {
+// sealName returns the id of a sign-in that its provider's refresh token is sealed
+// under: its own where it has one, and that of the account where logins share it.
+func sealName(own, provider string, providerID int64, subject string) string {
+	if own != "" {
+		return own
+	}
+	return hashOf("account", fmt.Sprintf("%s\x00%d\x00%s", provider, providerID, subject)).ID()
+}
+
+// seal encrypts a provider's refresh token with AES-256-GCM, bound to the sign-in:
+// version, key id, nonce, ciphertext.
+func (k *Keys) seal(signIn string, renewal secret.Text) ([]byte, error) {
 	first := k.ring[0]
-	aead, err := first.aead(session)
+	aead, err := first.aead(signIn)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
 	head := append([]byte{sealVersion}, first.id[:]...)
-	return aead.Seal(head, nil, []byte(renewal.Reveal()), []byte(session)), nil
+	return aead.Seal(head, nil, []byte(renewal.Reveal()), []byte(signIn)), nil
 }
 
 // errSealed says that none of the keys opens what is sealed. It ends nothing:
 // the right key may be put back.
 var errSealed = errors.New("sealed with a key that is not in seal_key, or damaged")
 
-// open decrypts what seal returned for the same session.
-func (k *Keys) open(session string, sealed []byte) (secret.Text, error) {
+// open decrypts what seal returned for the same sign-in.
+func (k *Keys) open(signIn string, sealed []byte) (secret.Text, error) {
 	const head = 1 + keyIDLen
 	if len(sealed) < head || sealed[0] != sealVersion {
 		return secret.Text{}, errSealed
@@ -108,11 +117,11 @@ func (k *Keys) open(session string, sealed []byte) (secret.Text, error) {
 		if !bytes.Equal(key.id[:], sealed[1:head]) {
 			continue
 		}
-		aead, err := key.aead(session)
+		aead, err := key.aead(signIn)
 		if err != nil {
 			return secret.Text{}, fmt.Errorf("open what is sealed: %w", err)
 		}
-		if plain, err := aead.Open(nil, nil, sealed[head:], []byte(session)); err == nil {
+		if plain, err := aead.Open(nil, nil, sealed[head:], []byte(signIn)); err == nil {
 			return secret.New(string(plain)), nil
 		}
 	}

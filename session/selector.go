@@ -19,7 +19,6 @@ type Selector struct {
 	Kind     Kind      // of tokens
 	Before   time.Time // created before this
 	Ended    bool      // a list shows ended sessions too
-	Refused  time.Time // also those that ended since then because the provider refused their person
 }
 
 // GroupText is what the Facts.Body of everybody in Group holds, and nearly
@@ -34,7 +33,7 @@ func (s Selector) GroupText() []byte {
 
 // persons reports whether s picks persons, with all that is theirs.
 func (s Selector) persons() bool {
-	return s.ID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended, Refused: s.Refused}
+	return s.ID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
 }
 
 // picks reports whether a person is among those whom s picks.

@@ -1,5 +1,6 @@
 // Package session keeps shorepass's own tokens: offline refresh tokens
-// (sp_r_), personal access tokens (sp_p_) and robots' tokens (sp_b_).
+// (sp_r_), personal access tokens (sp_p_), robots' tokens (sp_b_), browsers'
+// cookies (sp_w_) and one-time login passwords (sp_o_).
 //
 // A token is opaque, 256 random bits and a checksum; the store keeps only its
 // SHA-256. It stays the same for its life, since docker writes a refresh token
@@ -14,18 +15,24 @@
 //
 // The parts, each on the few methods of the store that it calls:
 //
-//   - [Sessions] issues and redeems tokens.
-//   - A person's row is a state machine (state.go): one pure function is its
+//   - [Sessions] issues and redeems tokens. A session points to a sign-in, the row
+//     that holds the provider's refresh token and its last answer: several
+//     sessions can share one.
+//   - A sign-in is a state machine (signin.go): one pure function is its
 //     transition at a provider's answer, another decides what a redemption does.
 //     The rules of a session's own life are pure as well (life.go).
 //   - The revalidator asks a provider again, once over all replicas, and writes
 //     its answer into the row, which the redemption reads again: one truth. A
-//     circuit breaker (guard.go) withholds the answers of a provider that
-//     suddenly refuses too many.
+//     provider that refuses a person for good makes an end of sessions pending:
+//     every replica refuses them at once, and a sweep ends them later. The
+//     refusals of one that suddenly refuses too many are not believed (a circuit
+//     breaker, breaker.go).
+//   - What waits to be spent once, such as a one-time login password, is a grant
+//     (grant.go).
 //   - [Admin] lists, inspects and ends sessions. It needs a store and no provider,
 //     so that the command line can use it.
 //   - The chores sweep and write what waits; the revoker has providers revoke
-//     the refresh tokens of sessions that ended.
+//     the refresh tokens of sign-ins without a live session.
 //
 // A [Store] reads and writes columns and knows no rule; sqlite and postgres are
 // two, and storetest holds them to the contract.
@@ -57,14 +64,22 @@ type Client struct {
 	Address   netip.Addr
 	ID        string // client_id
 	UserAgent string
+
+	// LoginName is the login name as it was typed; empty where none was, as in a
+	// browser. A login keeps it with the session.
+	LoginName string
 }
 
 // Session is one login that lives on behind a token.
 type Session struct {
 	ID       string              // public: what list prints and revoke takes
 	Kind     Kind                // what the token may do
-	Service  string              // the one registry it is good for
+	Service  string              // the one registry it is good for; empty where it is good for several
 	Identity *providers.Identity // the person as last read from the provider; Renewal is left out. Never to be changed
+	Limits   string              // what the policy grants at most, as it was made; empty without limits
+
+	LoginName string // of the Client that logged in
+
 	Created  time.Time
 	Expires  time.Time // when it ends however much it is used
 	LastUsed time.Time // the zero Time when never redeemed
@@ -78,8 +93,12 @@ type Session struct {
 	Client Client    // who logged in
 	Last   Client    // who redeemed it last
 	Ended  time.Time // the zero Time while it lives
-	Why    Reason    // why it ended
+	Why    Reason    // why it ended; while it lives, why it is refused and about to end
 	By     string    // who ended it, where it was revoked
+	Label  string    // what the person calls it
+	MadeBy string    // who made it for the person; empty for the person
+
+	row Row // as it was read: what it yields copies from it
 }
 
 // Providers is what sessions ask of the chain of providers.
@@ -94,12 +113,16 @@ type Providers interface {
 	// when there is none.
 	Fingerprint(provider string) string
 
-	// PerSession reports whether each session of that provider is
-	// revalidated on its own, rather than once a person.
+	// PerSession reports whether each login at that provider has a sign-in of its
+	// own, rather than each person one.
 	PerSession(provider string) bool
 
-	// RevokeRenewal has the provider revoke a renewal (RFC 7009), where it can.
+	// RevokeRenewal has the provider revoke a refresh token of its own (RFC
+	// 7009), where it can.
 	RevokeRenewal(ctx context.Context, provider string, renewal secret.Text) error
+
+	// RevokeWhen says when that provider is to revoke one.
+	RevokeWhen(provider string) providers.RevokeWhen
 
 	// Forget drops what this process remembers of the passwords of those whom
 	// match picks, for when they may not come in any more. It asks nobody.
@@ -108,6 +131,8 @@ type Providers interface {
 
 // SessionStore is what issue and redemption ask of a store.
 type SessionStore interface {
+	GrantStore
+
 	// Find returns the session of that hash, or ErrNotFound; its Body is left
 	// out where the person's facts are of the version that the caller knows. It
 	// is on the way of each request: its cost must not grow with the number of
@@ -118,15 +143,20 @@ type SessionStore interface {
 	// always leaves Body out.
 	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
 
-	// Create keeps a new session and what its login found out about the
-	// person: the row's columns become those that draft.Next returns for them,
-	// and the Facts are kept where that changes one. Sessions of the same Who
-	// beyond perPerson end by draft.Evict: those never redeemed first, the
-	// oldest first, the new one never. A claim on its Upstream is over.
-	Create(ctx context.Context, draft *Draft, perPerson int) error
+	// Create keeps a new session. That of a login also keeps what the login
+	// found out about the person: the columns of the sign-in, which is made where
+	// there is none, become those that draft.Next returns for them; sessions of
+	// the sign-in whose stamp [SignIn.Adopts] names get the new one; and its
+	// refresh token is not due to be revoked. A claim on its Upstream is over,
+	// and its Grant is spent: where that was spent before, or is over at
+	// draft.Created, the error is ErrSpent. Where draft.Yields and there is no
+	// such sign-in, it is ErrNotFound. An error of draft.Admit is returned as it
+	// is.
+	Create(ctx context.Context, draft *Draft) error
 
-	// End ends those of the sessions that live, or ended for a reason that e
-	// replaces, and returns how many there were.
+	// End ends those of the sessions that live, and returns how many there were.
+	// The refresh token of a sign-in without a live session is due to be revoked
+	// from then on.
 	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
 }
 
@@ -143,9 +173,11 @@ type Sessions struct {
 	people      *people
 	usage       *usage
 	health      *health
+	breakers    *breakers
 	revalidator *revalidator
 	firsts      *firstUses
 	chores      *chores
+	daily       *daily
 	revoker     *revoker
 	admin       *Admin
 
@@ -191,6 +223,8 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.tasks.group.Go(func() { s.chores.run(running) })
+	s.tasks.group.Go(func() { s.breakers.run(running) })
+	s.tasks.group.Go(func() { s.daily.run(running) })
 	s.tasks.group.Go(func() { s.revoker.run(running) })
 	return s, nil
 }
@@ -201,21 +235,24 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	clock := &s.clock
 	clock.store, clock.log = store, log
 	s.people, s.usage = newPeople(store, maxPeopleBytes, maxTokens), newUsage(store)
-	guards, answers := newGuards(store, clock, log), newAnswerWriter(store, clock, log)
-	s.health = &health{store: store, replica: guards.replica}
+	answers := newAnswerWriter(store, clock, log)
+	s.breakers = newBreakers(store, clock, &s.rules, log)
+	s.health = &health{store: store, replica: s.breakers.replica}
 	s.revoker = &revoker{store: store, keys: keys, clock: clock, rules: &s.rules, log: log, wakes: make(chan struct{}, 1)}
 	s.admin = &Admin{store: store, clock: clock, rules: &s.rules, revocations: s.revoker.wakes}
 	s.revalidator = &revalidator{
-		store: store, answers: answers, guards: guards, keys: keys, clock: clock, log: log, rules: &s.rules,
-		counted: s.usage.waits, revocations: s.revoker.wakes, flights: flights[int64, struct{}]{tasks: &s.tasks, log: log},
+		store: store, answers: answers, breakers: s.breakers, keys: keys, clock: clock, log: log, rules: &s.rules,
+		flights: flights[int64, struct{}]{tasks: &s.tasks, log: log},
 	}
 	s.firsts = &firstUses{
 		store: store, clock: clock, log: log, make: s.makeUpstream, abandon: s.Abandon,
 		flights: flights[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirsts},
 	}
 	s.chores = &chores{
-		store: store, usage: s.usage, answers: answers, guards: guards, clock: clock, rules: &s.rules, log: log, revocations: s.revoker.wakes,
+		usage: s.usage, answers: answers, clock: clock, log: log, revocations: s.revoker.wakes,
+		sweeper: sweeper{store: store, revalidator: s.revalidator, clock: clock, rules: &s.rules},
 	}
+	s.daily = &daily{store: store, revalidator: s.revalidator, clock: clock, rules: &s.rules, log: log}
 	return s
 }
 

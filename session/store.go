@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 )
 
@@ -13,10 +14,13 @@ var (
 
 	// ErrFull says that the store has no room for what is new.
 	ErrFull = errors.New("no room")
+
+	// ErrSpent says that a grant was spent already, or is over.
+	ErrSpent = errors.New("the grant was spent")
 )
 
-// Store keeps sessions, the persons they belong to, and what replicas agree
-// upon. It joins the small interfaces of its callers, for the code that opens or
+// Store keeps persons, their sign-ins and sessions, grants, and what replicas
+// agree upon. It joins the small interfaces of its callers, for the code that opens or
 // implements one. It is safe for concurrent use, by several processes too. Times
 // are UTC, kept to the millisecond; the zero Time is kept as such. An error other
 // than those named means that the store cannot tell. What a method wrote is
@@ -27,11 +31,13 @@ type Store interface {
 	SessionStore
 	FactsReader
 	ClaimStore
+	GrantStore
 	LeaseStore
 	AnswerStore
-	TrustStore
+	BreakerStore
 	UseStore
 	Sweeper
+	UnaskedStore
 	RevocableStore
 	AdminStore
 	Resealer
@@ -63,19 +69,36 @@ func (e *OlderSchemaError) Error() string {
 // database, and that the process which opened it makes none.
 var ErrNoStore = errors.New("no server has made it yet; start the server first, or correct session.store")
 
+// OldestSchema is the name of the setting that the migration to a version of the
+// schema writes: which version a program must know at least to serve what it
+// leaves, as decimal text.
+func OldestSchema(version int64) string { return fmt.Sprintf("oldest_schema_%d", version) }
+
+// MayServe reports whether a program that knows the schema up to the version
+// known may serve a store whose schema is at the version is, and whose setting
+// OldestSchema(is) is oldest, nil for none. The error is a [NewerSchemaError].
+func MayServe(is, known int64, oldest []byte) error {
+	if is <= known {
+		return nil
+	}
+	if least, err := strconv.ParseInt(string(oldest), 10, 64); err == nil && least > 0 && least <= known {
+		return nil
+	}
+	return &NewerSchemaError{Is: is, Known: known}
+}
+
 // RequireSchema compares the version of a store's schema, 0 for none, with the
-// one that this program needs, for a process that does not migrate. The error is
-// [ErrNoStore], an [OlderSchemaError] or a [NewerSchemaError].
-func RequireSchema(is, needed int64) error {
+// one that this program needs, for a process that does not migrate. oldest is as
+// in [MayServe]. The error is [ErrNoStore], an [OlderSchemaError] or a
+// [NewerSchemaError].
+func RequireSchema(is, needed int64, oldest []byte) error {
 	switch {
 	case is == 0:
 		return ErrNoStore
 	case is < needed:
 		return &OlderSchemaError{Is: is, Needed: needed}
-	case is > needed:
-		return &NewerSchemaError{Is: is, Known: needed}
 	}
-	return nil
+	return MayServe(is, needed, oldest)
 }
 
 // ErrUnreleasedSchema says that a store was made by a program older than version

@@ -15,10 +15,15 @@ import (
 type Kind string
 
 const (
-	KindRefresh Kind = "refresh" // sp_r_, from a login that asked for an offline token
-	KindPAT     Kind = "pat"     // sp_p_, a personal access token
-	KindRobot   Kind = "robot"   // sp_b_, a robot's token
+	KindRefresh Kind = "refresh"  // sp_r_, from a login that asked for an offline token
+	KindPAT     Kind = "pat"      // sp_p_, a personal access token
+	KindRobot   Kind = "robot"    // sp_b_, a robot's token
+	KindBrowser Kind = "browser"  // sp_w_, a browser's cookie
+	KindOneTime Kind = "one-time" // sp_o_, a one-time login password: a grant, and no session
 )
+
+// prefixes are what tokens of a kind begin with.
+var prefixes = map[Kind]string{KindRefresh: "sp_r_", KindPAT: "sp_p_", KindRobot: "sp_b_", KindBrowser: "sp_w_", KindOneTime: "sp_o_"}
 
 // A token is a prefix that names its kind, 43 random letters of 62, which is
 // 256 bits, and six letters that spell a CRC-32 of all that. The checksum lets
@@ -34,23 +39,10 @@ const (
 	tokenLen    = prefixLen + randomLen + checksumLen
 )
 
-// prefix returns what tokens of a kind begin with.
-func (k Kind) prefix() string {
-	switch k {
-	case KindRefresh:
-		return "sp_r_"
-	case KindPAT:
-		return "sp_p_"
-	case KindRobot:
-		return "sp_b_"
-	}
-	panic("session: there is no kind of token " + string(k))
-}
-
 // kindOf returns the kind that a text begins like, or "".
 func kindOf(text string) Kind {
-	for _, kind := range []Kind{KindRefresh, KindPAT, KindRobot} {
-		if strings.HasPrefix(text, kind.prefix()) {
+	for kind, prefix := range prefixes {
+		if strings.HasPrefix(text, prefix) {
 			return kind
 		}
 	}
@@ -59,14 +51,15 @@ func kindOf(text string) Kind {
 
 // Recognize reports whether a text begins like one of our tokens, good or
 // mangled, and so must go nowhere but to [Sessions.Redeem].
-func Recognize(text secret.Text) bool {
-	return kindOf(strings.TrimSpace(text.Reveal())) != ""
-}
+func Recognize(text secret.Text) bool { return KindOf(text) != "" }
 
-// newToken makes a token of a kind.
-func newToken(kind Kind) secret.Text {
+// KindOf returns the kind that a text begins like, good or mangled, or "".
+func KindOf(text secret.Text) Kind { return kindOf(strings.TrimSpace(text.Reveal())) }
+
+// newToken makes a token of a kind, and its hash.
+func newToken(kind Kind) (secret.Text, Hash) {
 	text := make([]byte, 0, tokenLen)
-	text = append(text, kind.prefix()...)
+	text = append(text, prefixes[kind]...)
 	for random := make([]byte, 64); len(text) < prefixLen+randomLen; {
 		rand.Read(random) // never fails
 		for _, b := range random {
@@ -77,7 +70,12 @@ func newToken(kind Kind) secret.Text {
 			}
 		}
 	}
-	return secret.New(string(append(text, checksum(text)...)))
+	token := secret.New(string(append(text, checksum(text)...)))
+	_, hash, ok := parseToken(token)
+	if !ok {
+		panic("session: a new token is none")
+	}
+	return token, hash
 }
 
 // checksum spells the CRC-32 (IEEE) of text in six letters.

@@ -22,9 +22,9 @@ type failing struct {
 	fails atomic.Bool
 }
 
-func (f *failing) Settle(ctx context.Context, a *session.Settlement) (int, error) {
+func (f *failing) Settle(ctx context.Context, a *session.Settlement) error {
 	if f.fails.Load() {
-		return 0, errors.New("the disk is full")
+		return errors.New("the disk is full")
 	}
 	return f.Store.Settle(ctx, a)
 }

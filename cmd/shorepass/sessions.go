@@ -154,7 +154,7 @@ func (s *selection) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.user, "user", "", "sessions of this user `name`")
 	cmd.Flags().StringVar(&s.provider, "provider", "", "sessions of this provider")
 	cmd.Flags().StringVar(&s.group, "group", "", "sessions of people who were in this group when last checked")
-	cmd.Flags().StringVar(&s.kind, "kind", "", "sessions of this kind: refresh, pat or robot")
+	cmd.Flags().StringVar(&s.kind, "kind", "", "sessions of this kind: refresh, browser, pat or robot")
 	cmd.Flags().Var(&s.olderThan, "older-than", "sessions that began longer ago than this, such as 30d or 12h")
 }
 

@@ -7,74 +7,138 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"shorepass/session"
 )
 
-// Create keeps a new session.
-func (s *Store) Create(ctx context.Context, d *session.Draft, perPerson int) error {
+// Create keeps a new session. Rows are locked in one order everywhere: the
+// person's, the sign-in's, the sessions'. Logins of one person so take turns, and
+// no two of them overlook each other at a bound.
+func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
-		person, err := lockPerson(ctx, tx, d)
+		person, was, err := lockSignIn(ctx, tx, d)
 		if err != nil {
-			return fmt.Errorf("keep the person: %w", err)
+			return err
 		}
-		count, err := insertSession(ctx, tx, person, d)
+		is := was
+		if !d.Yields {
+			is = d.Next(was)
+		}
+		live, err := insertSession(ctx, tx, person, was, is, d)
+		if err != nil || len(live) < d.Bound || d.Admit == nil {
+			return err
+		}
+		evicted, err := d.Admit(live)
 		if err != nil {
-			return fmt.Errorf("keep the session: %w", err)
+			return err
 		}
-		if count <= perPerson {
-			return nil
-		}
-		// Those of the others that another transaction ends at this moment
-		// are left to it.
-		_, err = endWhere(ctx, tx, d.Evict,
-			`hash = ANY(ARRAY(SELECT hash FROM session WHERE who = $5 AND ended = 0 AND hash <> $6
-				ORDER BY used > 0, created LIMIT $7 FOR UPDATE SKIP LOCKED))`, d.Who, d.Hash[:], count-perPerson)
-		return err
+		return evict(ctx, tx, evicted)
 	})
 }
 
-// lockPerson returns the person's row, locked so that it is not forgotten before
-// the session is there. A first login inserts it, as that of the zero Person, which
-// insertSession then changes as it does a later one: of two first logins at the
-// same moment the second waits, and reads what the first has written.
-func lockPerson(ctx context.Context, tx pgx.Tx, d *session.Draft) (session.Person, error) {
-	own := ""
-	if d.Own {
-		own = d.Hash.ID()
+// lockSignIn returns the sign-in of a draft and its person, both rows locked so
+// that they are not forgotten before the session is there. A first login inserts
+// them, the sign-in as the zero SignIn, which insertSession then changes as it
+// does a later one: of two first logins at the same moment the second waits, and
+// reads what the first has written.
+func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64, i session.SignIn, err error) {
+	var row pgx.Row
+	if d.Yields {
+		row = tx.QueryRow(ctx, "SELECT "+signInColumns+", i.person FROM sign_in i JOIN person p ON p.id = i.person WHERE i.id = $1 FOR UPDATE", d.SignIn.ID)
+	} else {
+		var blank session.Version
+		row = tx.QueryRow(ctx, `
+			WITH p AS (
+				INSERT INTO person AS p (provider, subject, user_name, seen) VALUES ($1, $2, $3, $4)
+				ON CONFLICT (provider, subject) DO UPDATE SET
+					user_name = CASE WHEN excluded.seen < p.seen THEN p.user_name ELSE excluded.user_name END, seen = greatest(p.seen, excluded.seen)
+				RETURNING id
+			)
+			INSERT INTO sign_in AS i (person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, why, lease)
+			SELECT id, $5, $6, $7, '', 0, 0, 0, 0, 0, 0, '', 0 FROM p
+			ON CONFLICT (person, provider_id, login) DO UPDATE SET lease = i.lease
+			RETURNING `+signInColumns+`, i.person`,
+			text(d.Provider), text(d.Subject), text(d.Facts.User), session.Millis(d.Created), d.ProviderID, d.Own, blank[:])
 	}
-	var blank session.Version
-	return scanPerson(tx.QueryRow(ctx, `
-		INSERT INTO person (provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
-		VALUES ($1, $2, $3, $4, $5, $6, '', 0, 0, 0, 0, 0)
-		ON CONFLICT (provider, provider_id, subject, own) DO UPDATE SET lease = person.lease
-		RETURNING `+personColumns,
-		d.Provider, d.ProviderID, text(d.Subject), own, text(d.Facts.User), blank[:]))
+	if i, err = scanSignIn(row, &person); err != nil && !errors.Is(err, session.ErrNotFound) {
+		err = fmt.Errorf("keep the sign-in: %w", err)
+	}
+	return person, i, err
 }
 
-// insertSession keeps the session, and what its login changes of the person's
-// locked row, all in one go. It returns how many live sessions there are now of
-// its Who.
-func insertSession(ctx context.Context, tx pgx.Tx, was session.Person, d *session.Draft) (count int, err error) {
+// insertSession keeps the session, and what its login makes of the sign-in, all
+// in one go. It returns the other live sessions of its person and kind where they
+// may be too many.
+func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session.SignIn, d *session.Draft) (live []session.Live, err error) {
 	b := new(pgx.Batch)
-	if p := d.Next(was); p != was {
-		queuePerson(b, p, &d.Facts)
+	if d.Grant != nil {
+		b.Queue("UPDATE auth_grant SET used = $1 WHERE hash = $2 AND used = 0 AND expires > $1", session.Millis(d.Created), d.Grant[:]).Exec(requireGrant)
 	}
-	if d.Sealed != nil {
-		b.Queue(`INSERT INTO renewal (person, token, body) VALUES ($1, $2, $3)
-			ON CONFLICT (person) DO UPDATE SET token = excluded.token, body = excluded.body, ended = 0, revoked = false`, was.ID, d.Hash[:], d.Sealed)
+	if d.Admit != nil {
+		// Only as many as tell whether there is room are read where there is.
+		b.Queue(`SELECT hash, created, used, upstream IS NOT NULL FROM session WHERE person = $1 AND kind = $2 AND ended = 0
+			AND (SELECT count(*) FROM session WHERE person = $1 AND kind = $2 AND ended = 0) >= $3`, person, string(d.Kind), d.Bound).
+			Query(func(rows pgx.Rows) (err error) {
+				live, err = pgx.CollectRows(rows, scanLive)
+				return err
+			})
 	}
+	if is != was {
+		queueSignIn(b, was, is, &d.Facts, d.Sealed)
+	}
+	b.Queue("UPDATE renewal SET due = 0 WHERE sign_in = $1", was.ID) // also where it is 0, so that it is locked
+	stamp := d.Stamp
+	if !d.Yields {
+		stamp = d.StampOn(is)
+	}
+	queueSession(b, person, is.ID, stamp, d)
+	err = tx.SendBatch(ctx, b).Close()
+	if err != nil && !errors.Is(err, session.ErrSpent) {
+		err = fmt.Errorf("keep the session: %w", err)
+	}
+	return live, err
+}
+
+// requireGrant refuses a grant that was not spent by the statement.
+func requireGrant(tag pgconn.CommandTag) error {
+	if tag.RowsAffected() == 0 {
+		return session.ErrSpent
+	}
+	return nil
+}
+
+func scanLive(row pgx.CollectableRow) (l session.Live, err error) {
+	var hash []byte
+	var created, used int64
+	err = row.Scan(&hash, &created, &used, &l.Upstream)
+	copy(l.Hash[:], hash)
+	l.Created, l.Used = session.FromMillis(created), session.FromMillis(used)
+	return l, err
+}
+
+func queueSession(b *pgx.Batch, person, signIn int64, stamp string, d *session.Draft) {
 	var upstream []byte
 	if d.Upstream != nil {
 		upstream = d.Upstream[:]
 		b.Queue("DELETE FROM claim WHERE upstream = $1", upstream)
 	}
-	b.Queue(`INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, who, upstream)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		d.Hash[:], was.ID, string(d.Kind), string(d.Method), d.Service, d.ProviderID, text(d.Stamp), session.Millis(d.Created), session.Millis(d.Expires), d.Who, upstream)
-	b.Queue("INSERT INTO client (hash, address, id, agent) VALUES ($1, $2, $3, $4)", d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent)
-	b.Queue("SELECT count(*) FROM session WHERE who = $1 AND ended = 0", d.Who).QueryRow(func(row pgx.Row) error { return row.Scan(&count) })
-	return count, tx.SendBatch(ctx, b).Close()
+	l, c := &d.Login, &d.Client
+	b.Queue(`INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, upstream)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		d.Hash[:], signIn, person, string(d.Kind), string(l.Method), d.Service, text(stamp), text(l.Name), text(l.SID), text(l.ACR), l.AMRText(), session.Millis(l.Time),
+		text(d.Limits), session.Millis(d.Created), session.Millis(d.Expires), upstream)
+	b.Queue("INSERT INTO client (hash, address, id, agent, label, made_by) VALUES ($1, $2, $3, $4, $5, $6)",
+		d.Hash[:], c.AddressText(), text(c.ID), text(c.UserAgent), text(d.Label), text(d.MadeBy))
+}
+
+// PutGrant keeps a new grant.
+func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
+	l := &g.Login
+	return s.exec(ctx, `INSERT INTO auth_grant (hash, kind, sign_in, method, service, stamp, login_name, sid, acr, amr, auth_time, data, created, expires)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		g.Hash[:], string(g.Kind), g.SignIn, string(l.Method), g.Service, text(g.Stamp), text(l.Name), text(l.SID), text(l.ACR), l.AMRText(), session.Millis(l.Time),
+		text(g.Data), session.Millis(g.Created), session.Millis(g.Expires))
 }
 
 // Claim lets one caller ask about a refresh token that has no session yet.

@@ -68,7 +68,7 @@ func TestOpenExisting(t *testing.T) {
 	if _, ok := errors.AsType[*session.NewerSchemaError](err); !ok {
 		t.Errorf("OpenExisting = %v, want a NewerSchemaError", err)
 	}
-	server.SQL(t, dsn, "ALTER TABLE person RENAME provider_id TO mark")
+	server.SQL(t, dsn, "ALTER TABLE person RENAME user_name TO mark")
 	if err := doesNotOpen(t, server, dsn, "made before the first release"); !errors.Is(err, session.ErrUnreleasedSchema) {
 		t.Errorf("OpenExisting = %v, want %v", err, session.ErrUnreleasedSchema)
 	}

@@ -4,19 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"shorepass/session"
 )
 
-const findColumns = `s.hash, s.kind, s.method, s.service, s.provider_id, s.stamp, s.created, s.expires, s.used, s.ended, s.why,
-	p.id, p.version, p.stamp, p.checked, p.asked, p.answer, p.gone, p.lease`
+// signInColumns are those of session.SignIn, as scannedSignIn takes them.
+const signInColumns = "i.id, i.version, i.stamp, i.token, i.checked, i.asked, i.answer, i.gone, i.pending, i.why, i.lease"
 
 const (
-	findFrom     = " FROM session s JOIN person p ON p.id = s.person WHERE "
-	findToken    = "SELECT " + findColumns + ", CASE WHEN p.version <> $2 THEN (SELECT f.body FROM facts f WHERE f.person = p.id) END" + findFrom + "s.hash = $1"
+	findColumns = `s.hash, s.kind, s.method, s.service, s.stamp, s.login_name, s.sid, s.acr, s.amr, s.auth_time, s.limits,
+		s.created, s.expires, s.used, s.ended, s.why, i.person, i.provider_id, ` + signInColumns
+	findFrom     = " FROM session s JOIN sign_in i ON i.id = s.sign_in WHERE "
+	findBody     = ", CASE WHEN i.version <> $2 THEN (SELECT f.body FROM facts f WHERE f.sign_in = i.id) END"
+	findToken    = "SELECT " + findColumns + findBody + findFrom + "s.hash = $1"
 	findUpstream = "SELECT " + findColumns + findFrom + "s.upstream = $1"
+
+	// findGrant has a grant look like the session that it would make.
+	findGrant = `SELECT s.hash, s.kind, s.method, s.service, s.stamp, s.login_name, s.sid, s.acr, s.amr, s.auth_time, '',
+		s.created, s.expires, s.used, 0::BIGINT, '', i.person, i.provider_id, ` + signInColumns + findBody + `, s.data
+		FROM auth_grant s JOIN sign_in i ON i.id = s.sign_in WHERE s.hash = $1`
 )
 
 // Find looks a session up by its hash.
@@ -29,6 +38,17 @@ func (s *Store) Find(ctx context.Context, token session.Hash, known session.Vers
 func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (*session.Row, error) {
 	var found scanned
 	return s.find(ctx, &found, findUpstream, found.into(), upstream[:])
+}
+
+// FindGrant looks a grant up by its hash.
+func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (*session.FoundGrant, error) {
+	var found scanned
+	var data text
+	row, err := s.find(ctx, &found, findGrant, append(found.into(), &found.Body, &data), hash[:], known[:])
+	if err != nil {
+		return nil, err
+	}
+	return &session.FoundGrant{Row: *row, Data: string(data)}, nil
 }
 
 func (s *Store) find(ctx context.Context, found *scanned, query string, into []any, args ...any) (*session.Row, error) {
@@ -53,29 +73,129 @@ func noRows(err error) error {
 // driver knows without looking twice.
 type scanned struct {
 	session.Row
-	hash, version                                                          []byte
-	stampThen, stampNow                                                    text
-	created, expires, used, ended, checked, asked, answer, gone, leaseEnds int64
+	signIn                                    scannedSignIn
+	hash                                      []byte
+	stamp, name, sid, acr, limits             text
+	amr                                       string
+	authTime, created, expires, used, endedAt int64
 }
 
 func (f *scanned) into() []any {
-	p := &f.Person
-	return []any{
-		&f.hash, (*string)(&f.Kind), (*string)(&f.Method), &f.Service, &f.ProviderID, &f.stampThen, &f.created, &f.expires, &f.used, &f.ended, (*string)(&f.Why),
-		&p.ID, &f.version, &f.stampNow, &f.checked, &f.asked, &f.answer, &f.gone, &f.leaseEnds,
-	}
+	l := &f.Login
+	return append([]any{
+		&f.hash, (*string)(&f.Kind), (*string)(&l.Method), &f.Service, &f.stamp, &f.name, &f.sid, &f.acr, &f.amr, &f.authTime, &f.limits,
+		&f.created, &f.expires, &f.used, &f.endedAt, (*string)(&f.Why), &f.Person, &f.ProviderID,
+	}, f.signIn.into()...)
 }
 
 // row is the session that was found.
-func (f *scanned) row() (*session.Row, error) {
+func (f *scanned) row() (_ *session.Row, err error) {
 	row := &f.Row
-	if copy(row.Hash[:], f.hash) != len(row.Hash) || copy(row.Person.Version[:], f.version) != len(row.Person.Version) {
-		return nil, fmt.Errorf("the session of person %d is damaged in the store", row.Person.ID)
+	if copy(row.Hash[:], f.hash) != len(row.Hash) {
+		return nil, fmt.Errorf("a session of the sign-in %d is damaged in the store", f.signIn.ID)
 	}
-	row.Created, row.Expires, row.Used, row.Ended = session.FromMillis(f.created), session.FromMillis(f.expires), session.FromMillis(f.used), session.FromMillis(f.ended)
-	p := &row.Person
-	p.Checked, p.Asked, p.Gone, p.Lease = session.FromMillis(f.checked), session.FromMillis(f.asked), session.FromMillis(f.gone), session.FromMillis(f.leaseEnds)
-	p.Answer = session.Answer(f.answer)
-	row.Stamp, p.Stamp = string(f.stampThen), string(f.stampNow)
+	if row.SignIn, err = f.signIn.signIn(); err != nil {
+		return nil, err
+	}
+	row.Created, row.Expires, row.Used, row.Ended = session.FromMillis(f.created), session.FromMillis(f.expires), session.FromMillis(f.used), session.FromMillis(f.endedAt)
+	row.Stamp, row.Limits = string(f.stamp), string(f.limits)
+	l := &row.Login
+	l.Name, l.SID, l.ACR, l.Time = string(f.name), string(f.sid), string(f.acr), session.FromMillis(f.authTime)
+	if l.AMR, err = session.ParseAMR(f.amr); err != nil {
+		return nil, fmt.Errorf("a session of the sign-in %d is damaged in the store: %w", f.signIn.ID, err)
+	}
 	return row, nil
+}
+
+// scannedSignIn takes signInColumns.
+type scannedSignIn struct {
+	session.SignIn
+	version                                      []byte
+	stamp                                        text
+	checked, asked, answer, gone, pending, lease int64
+}
+
+func (f *scannedSignIn) into() []any {
+	return []any{
+		&f.ID, &f.version, &f.stamp, &f.Token, &f.checked, &f.asked, &f.answer, &f.gone, &f.pending, (*string)(&f.Why), &f.lease,
+	}
+}
+
+// signIn is the sign-in that was found.
+func (f *scannedSignIn) signIn() (session.SignIn, error) {
+	i, at := f.SignIn, session.FromMillis
+	if copy(i.Version[:], f.version) != len(i.Version) {
+		return i, fmt.Errorf("the sign-in %d is damaged in the store", i.ID)
+	}
+	i.Stamp, i.Answer = string(f.stamp), session.Answer(f.answer)
+	i.Checked, i.Asked, i.Gone, i.Pending, i.Lease = at(f.checked), at(f.asked), at(f.gone), at(f.pending), at(f.lease)
+	return i, nil
+}
+
+// scanSignIn reads signInColumns.
+func scanSignIn(row pgx.Row, more ...any) (session.SignIn, error) {
+	var found scannedSignIn
+	if err := noRows(row.Scan(append(found.into(), more...)...)); err != nil {
+		return session.SignIn{}, err
+	}
+	return found.signIn()
+}
+
+// Facts returns what is known of a sign-in's person.
+func (s *Store) Facts(ctx context.Context, signIn int64) (session.Facts, error) {
+	var f session.Facts
+	var version []byte
+	var user text
+	err := s.read(ctx, 1, func(ctx context.Context) error {
+		return noRows(s.pool.QueryRow(ctx, `SELECT i.version, p.user_name, f.body
+			FROM sign_in i JOIN person p ON p.id = i.person JOIN facts f ON f.sign_in = i.id WHERE i.id = $1`, signIn).Scan(&version, &user, &f.Body))
+	})
+	switch {
+	case err != nil:
+		return session.Facts{}, err
+	case copy(f.Version[:], version) != len(f.Version):
+		return session.Facts{}, fmt.Errorf("the sign-in %d is damaged in the store", signIn)
+	}
+	f.User = string(user)
+	return f, nil
+}
+
+// Renewal returns what is sealed for a sign-in.
+func (s *Store) Renewal(ctx context.Context, signIn int64) (r session.Renewal, err error) {
+	err = s.read(ctx, 1, func(ctx context.Context) error {
+		return noRows(s.pool.QueryRow(ctx, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN renewal r ON r.sign_in = i.id WHERE i.id = $1", signIn).
+			Scan(&r.Token, &r.Own, &r.Body))
+	})
+	return r, err
+}
+
+// Unasked returns live sessions of a kind whose provider was not asked for long,
+// one of each sign-in, with its facts.
+func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time, limit int) (all []session.Row, err error) {
+	err = s.read(ctx, slow, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, `
+			WITH chosen AS (
+				SELECT DISTINCT ON (s.sign_in) s.hash, i.asked FROM session s JOIN sign_in i ON i.id = s.sign_in
+				WHERE s.kind = $1 AND s.ended = 0 AND i.asked <= $2 ORDER BY s.sign_in, s.hash
+			)
+			SELECT `+findColumns+`, f.body FROM (SELECT hash FROM chosen ORDER BY asked LIMIT $3) c
+			JOIN session s ON s.hash = c.hash JOIN sign_in i ON i.id = s.sign_in JOIN facts f ON f.sign_in = i.id ORDER BY i.asked`,
+			string(kind), session.Millis(asked), limit)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (session.Row, error) {
+			var found scanned
+			if err := row.Scan(append(found.into(), &found.Body)...); err != nil {
+				return session.Row{}, err
+			}
+			r, err := found.row()
+			if err != nil {
+				return session.Row{}, err
+			}
+			return *r, nil
+		})
+		return err
+	})
+	return all, err
 }

@@ -37,14 +37,17 @@ func Look(ctx context.Context, cfg session.Config) (found []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	version, is, err := look(ctx, conn)
+	version, is, oldest, err := look(ctx, conn)
 	if err != nil {
 		return nil, openError(explain(err))
 	}
 	found = []string{"connected to PostgreSQL " + version}
+	if err := session.MayServe(is, want, oldest); err != nil {
+		return found, openError(err)
+	}
 	switch {
 	case is > want:
-		return found, openError(&session.NewerSchemaError{Is: is, Known: want})
+		return append(found, fmt.Sprintf("the schema is version %d, which this program knows how to serve with its %d", is, want)), nil
 	case is == 0:
 		return append(found, "the schema is missing; serve makes it"), nil
 	case is < want:
@@ -53,23 +56,31 @@ func Look(ctx context.Context, cfg session.Config) (found []string, err error) {
 	return append(found, fmt.Sprintf("the schema is version %d, as it should be", is)), nil
 }
 
-// look reads the versions of the server and of the schema; 0 is none.
-func look(ctx context.Context, conn *pgx.Conn) (server string, schema int64, err error) {
+// look reads the versions of the server and of the schema, 0 for none, and its
+// setting session.OldestSchema, nil for none.
+func look(ctx context.Context, conn *pgx.Conn) (server string, schema int64, oldest []byte, err error) {
 	var exists, unreleased bool
 	if err := conn.QueryRow(ctx, isUnreleased).Scan(&unreleased); err != nil {
-		return "", 0, err
+		return "", 0, nil, err
 	}
 	if unreleased {
-		return "", 0, session.ErrUnreleasedSchema
+		return "", 0, nil, session.ErrUnreleasedSchema
 	}
 	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version'), to_regclass('"+versionTable+"') IS NOT NULL").Scan(&server, &exists); err != nil || !exists {
-		return server, 0, err
+		return server, 0, nil, err
 	}
-	err = conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied").Scan(&schema)
-	return server, schema, err
+	if err := conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied").Scan(&schema); err != nil || schema == 0 {
+		return server, schema, nil, err
+	}
+	err = conn.QueryRow(ctx, "SELECT value FROM setting WHERE name = $1", session.OldestSchema(schema)).Scan(&oldest)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return server, schema, oldest, err
 }
 
-// requireSchema refuses a database that is not at the schema of this version.
+// requireSchema refuses a database that is older than the schema of this version,
+// or that this version cannot serve.
 func (s *Store) requireSchema(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, slow*s.limit)
 	defer cancel()
@@ -78,14 +89,15 @@ func (s *Store) requireSchema(ctx context.Context) error {
 		return err
 	}
 	var is int64
+	var oldest []byte
 	err = s.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) (err error) {
-		_, is, err = look(ctx, c.Conn())
+		_, is, oldest, err = look(ctx, c.Conn())
 		return err
 	})
 	if err != nil {
 		return s.explain(err)
 	}
-	return session.RequireSchema(is, want)
+	return session.RequireSchema(is, want, oldest)
 }
 
 // newestSchema is the version that Open brings the schema to.

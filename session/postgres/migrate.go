@@ -107,10 +107,14 @@ func up(ctx context.Context, db *sql.DB) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the version of the schema: %w", err)
-	case is > want:
-		return &session.NewerSchemaError{Is: is, Known: want}
 	case is == want:
 		return nil
+	case is > want:
+		var oldest []byte
+		if err := db.QueryRowContext(ctx, "SELECT value FROM setting WHERE name = $1", session.OldestSchema(is)).Scan(&oldest); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("read which programs can serve the store: %w", err)
+		}
+		return session.MayServe(is, want, oldest)
 	}
 	if _, err := g.Up(ctx); err != nil {
 		return fmt.Errorf("bring the schema from version %d to %d: %w", is, want, err)

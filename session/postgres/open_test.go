@@ -91,7 +91,7 @@ func TestOpenRefuses(t *testing.T) {
 		for version := range 2 {
 			dsn := server.Database(t)
 			must(t, open(t, dsn).Close())
-			server.SQL(t, dsn, fmt.Sprintf("ALTER TABLE person RENAME provider_id TO mark; INSERT INTO shorepass_version (version_id, is_applied) VALUES (%d, true)", version+1))
+			server.SQL(t, dsn, fmt.Sprintf("ALTER TABLE person RENAME user_name TO mark; INSERT INTO shorepass_version (version_id, is_applied) VALUES (%d, true)", version+1))
 			refuses(t, config(dsn), "made before the first release")
 			_, err := postgres.Look(t.Context(), config(dsn))
 			if !errors.Is(err, session.ErrUnreleasedSchema) {

@@ -11,30 +11,6 @@ import (
 	"shorepass/session"
 )
 
-// Facts returns what is known of a person.
-func (s *Store) Facts(ctx context.Context, person int64) (session.Facts, error) {
-	var f session.Facts
-	var version []byte
-	var user text
-	err := s.read(ctx, 1, func(ctx context.Context) error {
-		return noRows(s.pool.QueryRow(ctx, "SELECT p.version, p.user_name, f.body FROM person p JOIN facts f ON f.person = p.id WHERE p.id = $1", person).
-			Scan(&version, &user, &f.Body))
-	})
-	switch {
-	case err != nil:
-		return session.Facts{}, err
-	case copy(f.Version[:], version) != len(f.Version):
-		return session.Facts{}, fmt.Errorf("the version of person %d is damaged in the store", person)
-	}
-	f.User = string(user)
-	return f, nil
-}
-
-// Renewal returns what is sealed for a person.
-func (s *Store) Renewal(ctx context.Context, person int64) ([]byte, error) {
-	return s.value(ctx, "SELECT body FROM renewal WHERE person = $1", person)
-}
-
 // value reads one value, nil where there is no row.
 func (s *Store) value(ctx context.Context, query string, args ...any) (body []byte, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
@@ -49,7 +25,7 @@ func (s *Store) value(ctx context.Context, query string, args ...any) (body []by
 
 const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
 	coalesce(c.address, ''), coalesce(c.id, ''), coalesce(c.agent, ''),
-	coalesce(c.last_address, ''), coalesce(c.last_id, ''), coalesce(c.last_agent, ''), coalesce(c.ended_by, '')`
+	coalesce(c.last_address, ''), coalesce(c.last_id, ''), coalesce(c.last_agent, ''), coalesce(c.ended_by, ''), coalesce(c.label, ''), coalesce(c.made_by, '')`
 
 // List returns the sessions that sel selects.
 func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.Listed, err error) {
@@ -57,8 +33,8 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 	if !ok {
 		return nil, nil
 	}
-	query := "SELECT " + listColumns + ` FROM session s JOIN person p ON p.id = s.person
-		JOIN facts f ON f.person = p.id LEFT JOIN client c ON c.hash = s.hash
+	query := "SELECT " + listColumns + ` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
+		JOIN facts f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
 		WHERE ` + where + fmt.Sprintf(" ORDER BY s.hash LIMIT %d", limit)
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, query, args...)
@@ -104,13 +80,8 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 	if !sel.Before.IsZero() {
 		add("s.created <", session.Millis(sel.Before))
 	}
-	switch {
-	case sel.Ended:
-	case sel.Refused.IsZero():
+	if !sel.Ended {
 		terms = append(terms, "s.ended = 0")
-	default:
-		args = append(args, reasons(session.Refusals()), session.Millis(sel.Refused))
-		terms = append(terms, fmt.Sprintf("(s.ended = 0 OR s.why = ANY($%d) AND s.ended > $%d)", len(args)-1, len(args)))
 	}
 	return strings.Join(terms, " AND "), args, true
 }
@@ -118,10 +89,10 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 func scanListed(rows pgx.CollectableRow) (session.Listed, error) {
 	var found scanned
 	var l session.Listed
-	var first, last struct{ address, id, agent string }
-	var subject, user, by text
-	err := rows.Scan(append(found.into(), &l.Provider, &subject, &user, &l.Facts.Body,
-		&first.address, &first.id, &first.agent, &last.address, &last.id, &last.agent, &by)...)
+	var first, last struct{ address, id, agent text }
+	var provider, subject, user, by, label, maker text
+	err := rows.Scan(append(found.into(), &provider, &subject, &user, &l.Facts.Body,
+		&first.address, &first.id, &first.agent, &last.address, &last.id, &last.agent, &by, &label, &maker)...)
 	if err != nil {
 		return l, err
 	}
@@ -129,39 +100,41 @@ func scanListed(rows pgx.CollectableRow) (session.Listed, error) {
 	if err != nil {
 		return l, err
 	}
-	l.Row, l.Facts.Version = *row, row.Person.Version
-	l.Subject, l.Facts.User, l.By = string(subject), string(user), string(by)
-	l.Client = session.ParseClient(first.address, first.id, first.agent)
-	l.Last = session.ParseClient(last.address, last.id, last.agent)
+	l.Row, l.Facts.Version = *row, row.SignIn.Version
+	l.Provider, l.Subject, l.Facts.User = string(provider), string(subject), string(user)
+	l.By, l.Label, l.MadeBy = string(by), string(label), string(maker)
+	l.Client = session.ParseClient(string(first.address), string(first.id), string(first.agent))
+	l.Last = session.ParseClient(string(last.address), string(last.id), string(last.agent))
 	return l, nil
 }
 
-// Sealed returns renewals in the order of their persons.
+// sealedColumns are those of session.Sealed.
+const sealedColumns = "i.id, p.provider, i.provider_id, p.subject, i.login, r.body"
+
+// Sealed returns sealed tokens in the order of their sign-ins.
 func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.Sealed, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, `SELECT r.person, r.token, p.provider, p.provider_id, r.body FROM renewal r JOIN person p ON p.id = r.person
-			WHERE r.person > $1 ORDER BY r.person LIMIT $2`, after, limit)
+		rows, err := s.pool.Query(ctx, "SELECT "+sealedColumns+", false FROM renewal r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE r.sign_in > $1 ORDER BY r.sign_in LIMIT $2", after, limit)
 		all, err = collectSealed(rows, err)
 		return err
 	})
 	return all, err
 }
 
+// collectSealed reads sealedColumns and Others.
 func collectSealed(rows pgx.Rows, err error) ([]session.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (one session.Sealed, err error) {
-		var token []byte
-		err = row.Scan(&one.Person, &token, &one.Provider, &one.ProviderID, &one.Body)
-		copy(one.Token[:], token)
+		err = row.Scan(&one.SignIn, (*text)(&one.Provider), &one.ProviderID, (*text)(&one.Subject), &one.Own, &one.Body, &one.Others)
 		return one, err
 	})
 }
 
-// Reseal replaces a renewal that has not changed since.
+// Reseal replaces a token that has not changed since.
 func (s *Store) Reseal(ctx context.Context, old session.Sealed, body []byte) error {
-	return s.exec(ctx, "UPDATE renewal SET body = $1 WHERE person = $2 AND body = $3", body, old.Person, old.Body)
+	return s.exec(ctx, "UPDATE renewal SET body = $1 WHERE sign_in = $2 AND body = $3", body, old.SignIn, old.Body)
 }
 
 // Setting returns what is kept under a name, or keeps value.

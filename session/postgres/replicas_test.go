@@ -72,6 +72,7 @@ func (p *sso) Revalidate(ctx context.Context, id *providers.Identity) (*provider
 
 func (p *sso) Fingerprint(provider string) string                     { return provider }
 func (p *sso) PerSession(provider string) bool                        { return provider == "sso" }
+func (*sso) RevokeWhen(string) providers.RevokeWhen                   { return providers.RevokeSignIn }
 func (*sso) RevokeRenewal(context.Context, string, secret.Text) error { return nil }
 func (*sso) Forget(func(*providers.Identity) bool)                    {}
 func (p *sso) counts() (asked, reused int) {
@@ -382,7 +383,7 @@ func TestRekey(t *testing.T) {
 	}
 
 	// What no key opens is told, and keeps nothing else from being sealed.
-	server.SQL(t, cfg.Store.Reveal(), `UPDATE renewal SET body = '\x0100000000ff' WHERE person = (SELECT min(person) FROM renewal)`)
+	server.SQL(t, cfg.Store.Reveal(), `UPDATE renewal SET body = '\x0100000000ff' WHERE sign_in = (SELECT min(sign_in) FROM renewal)`)
 	last := cfg
 	last.SealKey = secret.New(session.NewSealKey().Reveal() + " " + fresh)
 	if n, err := rekey(t, last); n != sessions-1 || err == nil || !strings.Contains(err.Error(), "1 refresh tokens are sealed with a key that is not in seal_key") {

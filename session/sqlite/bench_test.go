@@ -27,6 +27,7 @@ func (vouching) Fingerprint(string) string                                { retu
 func (vouching) PerSession(string) bool                                   { return false }
 func (vouching) Forget(func(*providers.Identity) bool)                    {}
 func (vouching) RevokeRenewal(context.Context, string, secret.Text) error { return nil }
+func (vouching) RevokeWhen(string) providers.RevokeWhen                   { return providers.RevokeSignIn }
 
 // BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside
 // few sessions and beside a million that ended.
@@ -81,7 +82,7 @@ func benchmarkRedeem(b *testing.B, dead, groups int) {
 	})
 }
 
-// fill writes sessions that ended yesterday, a tenth of them of one person,
+// fill writes sessions that ended yesterday, a third of them of one person,
 // through a connection of its own.
 func fill(b *testing.B, file string, count int) {
 	b.Helper()
@@ -97,9 +98,10 @@ func fill(b *testing.B, file string, count int) {
 		}
 	}
 	exec("PRAGMA cache_size = -500000")
-	exec(`INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, used, ended, why, who)
+	exec(`INSERT INTO person (provider, subject, user_name, seen) VALUES ('corp', '2', '2', 0), ('corp', '3', '3', 0)`)
+	exec(`INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, why)
 		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-		SELECT randomblob(32), 1, 'refresh', 'password', 'registry', 0, '', ?2, ?2, ?2, ?2, 'idle', i % 10 FROM n`,
+		SELECT randomblob(32), 1, 1 + i % 3, 'refresh', 'password', 'registry', '', '', '', '', '', ?2, '', ?2, ?2, ?2, ?2, 'idle' FROM n`,
 		count, time.Now().Add(-24*time.Hour).UnixMilli())
 	exec("PRAGMA wal_checkpoint(TRUNCATE)")
 }

@@ -12,61 +12,132 @@ import (
 )
 
 // Create keeps a new session.
-func (s *Store) Create(ctx context.Context, d *session.Draft, perPerson int) error {
+func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
-		person, err := upsertPerson(conn, d)
+		if err := spend(conn, d); err != nil {
+			return fmt.Errorf("spend the grant: %w", err)
+		}
+		at, err := attach(conn, d)
 		if err != nil {
-			return fmt.Errorf("keep the person: %w", err)
+			return fmt.Errorf("keep the sign-in: %w", err)
 		}
-		if d.Sealed != nil {
-			if err := exec(conn, "INSERT OR REPLACE INTO renewal (person, token, body) VALUES (?, ?, ?)", person, d.Hash[:], d.Sealed); err != nil {
-				return fmt.Errorf("keep the renewal: %w", err)
-			}
+		if err := admit(conn, at.person, d); err != nil {
+			return fmt.Errorf("make room for the session: %w", err)
 		}
-		if err := insertSession(conn, person, d); err != nil {
+		if err := insertSession(conn, at, d); err != nil {
 			return fmt.Errorf("keep the session: %w", err)
 		}
-		return endBeyond(conn, d, perPerson)
+		return nil
 	})
 }
 
-// upsertPerson writes what the login changes of the person's row, and returns its
-// id.
-func upsertPerson(conn *sqlite.Conn, d *session.Draft) (id int64, err error) {
-	own := ""
-	if d.Own {
-		own = d.Hash.ID()
+// spend marks the grant spent that a session is made for.
+func spend(conn *sqlite.Conn, d *session.Draft) error {
+	if d.Grant == nil {
+		return nil
 	}
-	was, err := readPerson(conn, "provider = ? AND provider_id = ? AND subject = ? AND own = ?", d.Provider, d.ProviderID, d.Subject, own)
-	switch {
-	case errors.Is(err, session.ErrNotFound):
-		return insertPerson(conn, d, own, d.Next(session.Person{}))
-	case err != nil:
-		return 0, err
+	now := session.Millis(d.Created)
+	spent, err := execCount(conn, "UPDATE auth_grant SET used = ?1 WHERE hash = ?2 AND used = 0 AND expires > ?1", now, d.Grant[:])
+	if err == nil && spent == 0 {
+		err = session.ErrSpent
 	}
-	if p := d.Next(was); p != was {
-		err = writePerson(conn, p, &d.Facts)
-	}
-	return was.ID, err
+	return err
 }
 
-func insertPerson(conn *sqlite.Conn, d *session.Draft, own string, p session.Person) (id int64, err error) {
-	if err := exec(conn, `
-		INSERT INTO person (provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.Provider, d.ProviderID, d.Subject, own, d.Facts.User, p.Version[:], p.Stamp,
-		session.Millis(p.Checked), session.Millis(p.Asked), p.Answer, session.Millis(p.Gone), session.Millis(p.Lease)); err != nil {
-		return 0, err
+// attached is what a new session is attached to.
+type attached struct {
+	person, signIn int64
+	stamp          string
+}
+
+// attach returns the sign-in of a new session, as its login changes it.
+func attach(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
+	if d.Yields {
+		at = attached{signIn: d.SignIn.ID, stamp: d.Stamp}
+		var found bool
+		at.person, found, err = queryInt(conn, "SELECT person FROM sign_in WHERE id = ?", d.SignIn.ID)
+		if err == nil && !found {
+			err = session.ErrNotFound
+		}
+	} else {
+		at, err = logIn(conn, d)
 	}
-	id = conn.LastInsertRowID()
-	return id, putFacts(conn, id, d.Facts)
+	if err != nil {
+		return at, err
+	}
+	return at, exec(conn, "UPDATE renewal SET due = 0 WHERE sign_in = ? AND due > 0", at.signIn)
 }
 
-func putFacts(conn *sqlite.Conn, person int64, f session.Facts) error {
-	return exec(conn, "INSERT INTO facts (person, body) VALUES (?, ?) ON CONFLICT (person) DO UPDATE SET body = excluded.body", person, f.Body)
+// logIn writes what a login changes of the person's row and the sign-in's.
+func logIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
+	at.person, _, err = queryInt(conn, `INSERT INTO person (provider, subject, user_name, seen) VALUES (?, ?, ?, ?)
+		ON CONFLICT (provider, subject) DO UPDATE SET seen = max(seen, excluded.seen),
+			user_name = CASE WHEN seen > excluded.seen THEN user_name ELSE excluded.user_name END RETURNING id`,
+		d.Provider, d.Subject, d.Facts.User, session.Millis(d.Created))
+	if err != nil {
+		return at, err
+	}
+	was, err := readSignIn(conn, "person = ? AND provider_id = ? AND login = ?", at.person, d.ProviderID, d.Own)
+	if errors.Is(err, session.ErrNotFound) {
+		err = exec(conn, `INSERT INTO sign_in (person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, why, lease)
+			VALUES (?, ?, ?, ?, '', 0, 0, 0, 0, 0, 0, '', 0)`, at.person, d.ProviderID, d.Own, was.Version[:])
+		was.ID = conn.LastInsertRowID()
+	}
+	if err != nil {
+		return at, err
+	}
+	is := d.Next(was)
+	at.signIn, at.stamp = was.ID, d.StampOn(is)
+	return at, writeSignIn(conn, was, is, &d.Facts, d.Sealed)
 }
 
-func insertSession(conn *sqlite.Conn, person int64, d *session.Draft) error {
+// admit makes room for another session of a person.
+func admit(conn *sqlite.Conn, person int64, d *session.Draft) error {
+	count, _, err := queryInt(conn, "SELECT count(*) FROM session WHERE person = ? AND kind = ? AND ended = 0", person, d.Kind)
+	if err != nil || count < int64(d.Bound) {
+		return err
+	}
+	var live []session.Live
+	err = each(conn, "SELECT hash, created, used, upstream IS NOT NULL FROM session WHERE person = ? AND kind = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
+		one := session.Live{Created: session.FromMillis(stmt.ColumnInt64(1)), Used: session.FromMillis(stmt.ColumnInt64(2)), Upstream: stmt.ColumnBool(3)}
+		err := readBytes(stmt, 0, one.Hash[:])
+		live = append(live, one)
+		return err
+	}, person, d.Kind)
+	if err != nil {
+		return err
+	}
+	gives, err := d.Admit(live)
+	if err != nil {
+		return err
+	}
+	if _, err := endAll(conn, gives.End, gives.Ending); err != nil {
+		return err
+	}
+	return deleteSessions(conn, gives.Delete, gives.At)
+}
+
+// deleteSessions deletes live sessions, and sign-ins that have no use without them.
+func deleteSessions(conn *sqlite.Conn, tokens []session.Hash, at time.Time) error {
+	for i := range tokens {
+		signIn, found, err := queryInt(conn, "DELETE FROM session WHERE hash = ? RETURNING sign_in", tokens[i][:])
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		if err := markDue(conn, signIn, at); err != nil {
+			return err
+		}
+		if err := forgetSignIn(conn, signIn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func insertSession(conn *sqlite.Conn, at attached, d *session.Draft) error {
 	var upstream any // NULL
 	if d.Upstream != nil {
 		upstream = d.Upstream[:]
@@ -74,27 +145,16 @@ func insertSession(conn *sqlite.Conn, person int64, d *session.Draft) error {
 			return err
 		}
 	}
+	l := &d.Login
 	if err := exec(conn, `
-		INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, who, upstream)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.Hash[:], person, d.Kind, d.Method, d.Service, d.ProviderID, d.Stamp, session.Millis(d.Created), session.Millis(d.Expires), d.Who, upstream); err != nil {
+		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, upstream)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		d.Hash[:], at.signIn, at.person, d.Kind, l.Method, d.Service, at.stamp, l.Name, l.SID, l.ACR, l.AMRText(), session.Millis(l.Time), d.Limits,
+		session.Millis(d.Created), session.Millis(d.Expires), upstream); err != nil {
 		return err
 	}
-	return exec(conn, "INSERT INTO client (hash, address, id, agent) VALUES (?, ?, ?, ?)", d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent)
-}
-
-// endBeyond ends what a person has too many of.
-func endBeyond(conn *sqlite.Conn, d *session.Draft, perPerson int) error {
-	count, _, err := queryInt(conn, "SELECT count(*) FROM session WHERE who = ? AND ended = 0", d.Who)
-	if err != nil {
-		return fmt.Errorf("count the person's sessions: %w", err)
-	}
-	if count <= int64(perPerson) {
-		return nil
-	}
-	_, err = endWhere(conn, d.Evict,
-		"who = ? AND ended = 0 AND hash <> ? ORDER BY used > 0, created LIMIT ?", d.Who, d.Hash[:], count-int64(perPerson))
-	return err
+	return exec(conn, "INSERT INTO client (hash, address, id, agent, label, made_by) VALUES (?, ?, ?, ?, ?, ?)",
+		d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent, d.Label, d.MadeBy)
 }
 
 // Claim lets one caller ask about a refresh token that has no session yet.

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -13,94 +12,122 @@ import (
 
 // End ends sessions.
 func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending) (ended int, err error) {
-	endable, args := "ended = 0", []any{nil}
-	if len(e.Replaces) > 0 {
-		endable = "(ended = 0 OR " + whyIn(e.Replaces) + ")"
-		args = append(args, reasons(e.Replaces)...)
-	}
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		for _, token := range tokens {
-			args[0] = token[:]
-			n, err := endWhere(conn, e, "hash = ? AND "+endable, args...)
-			if err != nil {
-				return err
-			}
-			ended += n
-		}
-		return nil
+		ended, err = endAll(conn, tokens, e)
+		return err
 	})
 	return ended, err
 }
 
-// whyIn returns the condition that why is one of the reasons, with a placeholder
-// for each.
-func whyIn(all []session.Reason) string {
-	return "why IN (?" + strings.Repeat(", ?", len(all)-1) + ")"
-}
-
-// reasons returns reasons as the arguments of a statement.
-func reasons(all []session.Reason) []any {
-	args := make([]any, len(all))
-	for i, why := range all {
-		args[i] = why
+// endAll ends those of the sessions that live.
+func endAll(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (ended int, err error) {
+	at := session.Millis(e.At)
+	for i := range tokens {
+		signIn, found, err := queryInt(conn, "UPDATE session SET ended = ?, why = ? WHERE hash = ? AND ended = 0 RETURNING sign_in", at, e.Why, tokens[i][:])
+		if err != nil {
+			return 0, fmt.Errorf("end a session: %w", err)
+		}
+		if !found {
+			continue
+		}
+		ended++
+		if err := markDue(conn, signIn, e.At); err != nil {
+			return 0, err
+		}
+		if e.By == "" {
+			continue
+		}
+		if err := exec(conn, "UPDATE client SET ended_by = ? WHERE hash = ?", e.By, tokens[i][:]); err != nil {
+			return 0, fmt.Errorf("note who ended a session: %w", err)
+		}
 	}
-	return args
+	return ended, nil
 }
 
-// endWhere ends the sessions that a condition chooses.
+// markDue makes the refresh token of a sign-in due to be revoked, unless a session
+// of it lives.
+func markDue(conn *sqlite.Conn, signIn int64, at time.Time) error {
+	if err := exec(conn, `UPDATE renewal SET due = ?1 WHERE sign_in = ?2 AND due = 0
+		AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?2 AND ended = 0)`, session.Millis(at), signIn); err != nil {
+		return fmt.Errorf("note that a refresh token is due: %w", err)
+	}
+	return nil
+}
+
+// endWhere ends the live sessions that a condition chooses.
 func endWhere(conn *sqlite.Conn, e session.Ending, where string, args ...any) (int, error) {
-	type chosen struct {
-		hash   session.Hash
-		person int64
-	}
-	var all []chosen
-	err := each(conn, "SELECT hash, person FROM session WHERE "+where, func(stmt *sqlite.Stmt) error {
-		c := chosen{person: stmt.ColumnInt64(1)}
-		err := readBytes(stmt, 0, c.hash[:])
-		all = append(all, c)
+	var all []session.Hash
+	err := each(conn, "SELECT hash FROM session WHERE ended = 0 AND "+where, func(stmt *sqlite.Stmt) error {
+		var hash session.Hash
+		err := readBytes(stmt, 0, hash[:])
+		all = append(all, hash)
 		return err
 	}, args...)
 	if err != nil {
 		return 0, fmt.Errorf("find what ends: %w", err)
 	}
-	at := session.Millis(e.At)
-	for _, c := range all {
-		if err := exec(conn, "UPDATE session SET ended = ?, why = ? WHERE hash = ?", at, e.Why, c.hash[:]); err != nil {
-			return 0, fmt.Errorf("end a session: %w", err)
-		}
-		if err := exec(conn, "UPDATE renewal SET ended = ?, revoked = ? WHERE person = ?", at, e.Final, c.person); err != nil {
-			return 0, fmt.Errorf("end a renewal: %w", err)
-		}
-		if e.By == "" {
-			continue
-		}
-		if err := exec(conn, "UPDATE client SET ended_by = ? WHERE hash = ?", e.By, c.hash[:]); err != nil {
-			return 0, fmt.Errorf("note who ended a session: %w", err)
-		}
-	}
-	return len(all), nil
+	return endAll(conn, all, e)
 }
 
-// Sweep ends sessions whose time has come, and forgets those that ended long
-// ago.
+// Pending returns sign-ins on which an end is pending.
+func (s *Store) Pending(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		err := each(conn, "SELECT "+signInColumns+", p.provider, p.subject FROM sign_in i JOIN person p ON p.id = i.person WHERE i.pending > 0 AND i.pending <= ? AND i.id > ? ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
+			signIn, err := scanSignIn(stmt, 1)
+			all = append(all, session.PendingEnd{SignIn: signIn, Provider: stmt.ColumnText(12), Subject: stmt.ColumnText(13)})
+			return err
+		}, session.Millis(before), after, limit)
+		for i := range all {
+			if err == nil {
+				all[i].Sessions, err = liveStamps(conn, all[i].SignIn.ID)
+			}
+		}
+		return err
+	})
+	return all, err
+}
+
+func liveStamps(conn *sqlite.Conn, signIn int64) (all []session.LiveStamp, err error) {
+	err = each(conn, "SELECT hash, stamp FROM session WHERE sign_in = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
+		one := session.LiveStamp{Stamp: stmt.ColumnText(1)}
+		err := readBytes(stmt, 0, one.Hash[:])
+		all = append(all, one)
+		return err
+	}, signIn)
+	return all, err
+}
+
+// Finish ends sessions on whose sign-in an end was pending.
+func (s *Store) Finish(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
+	err = s.write(ctx, func(conn *sqlite.Conn) error {
+		n, err := execCount(conn, "UPDATE sign_in SET pending = 0, why = '' WHERE id = ? AND asked = ?", signIn, session.Millis(asked))
+		if err != nil || n == 0 {
+			return err
+		}
+		done = true
+		_, err = endAll(conn, tokens, e)
+		return err
+	})
+	return done && err == nil, err
+}
+
+// Sweep ends sessions whose time has come, and forgets what is over for long.
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		for _, step := range []struct {
-			end   session.Ending
-			where string
-			until time.Time
-		}{
-			{t.EndExpired(), "ended = 0 AND expires <= ?", t.Now},
-			{t.EndIdle(), "ended = 0 AND used > 0 AND used <= ?", t.Idle},
-			{t.EndUnused(), "ended = 0 AND used = 0 AND created <= ?", t.Unused},
-		} {
-			n, err := endWhere(conn, step.end, step.where+" LIMIT ?", session.Millis(step.until), limit-touched)
-			if err != nil {
+		if touched, err = endWhere(conn, t.EndExpired(), "expires <= ? LIMIT ?", session.Millis(t.Now), limit); err != nil {
+			return err
+		}
+		for _, kind := range t.Kinds {
+			n, err := endWhere(conn, t.EndIdle(), "kind = ? AND used > 0 AND used <= ? LIMIT ?", kind.Kind, session.Millis(kind.Idle), limit-touched)
+			if touched += n; err != nil {
 				return err
 			}
-			touched += n
+			n, err = endWhere(conn, t.EndUnused(), "kind = ? AND used = 0 AND created <= ? LIMIT ?", kind.Kind, session.Millis(kind.Unused), limit-touched)
+			if touched += n; err != nil {
+				return err
+			}
 		}
-		for _, forget := range []func(*sqlite.Conn, session.SweepTimes, int) (int, error){forget, forgetWindows, forgetNoted} {
+		for _, forget := range []func(*sqlite.Conn, session.SweepTimes, int) (int, error){forgetSessions, forgetGrants, forgetWindows, forgetTallies} {
 			n, err := forget(conn, t, limit)
 			if touched = max(touched, n); err != nil {
 				return err
@@ -111,42 +138,69 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 	return touched, err
 }
 
-// forget deletes sessions that ended long ago, or were never used, and the
-// persons who have none.
-func forget(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
-	var persons []int64
+// forgetSessions deletes sessions that ended long ago, or were never used, and
+// claims that are over.
+func forgetSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
+	var signIns []int64
 	err := each(conn, `DELETE FROM session WHERE hash IN (
 		SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND upstream IS NULL
 		UNION ALL SELECT hash FROM session WHERE ended > ?1 AND ended <= ?2 AND used = 0 AND upstream IS NULL
-			AND NOT EXISTS (SELECT 1 FROM renewal r WHERE r.person = session.person)
-		LIMIT ?3) RETURNING person`, func(stmt *sqlite.Stmt) error {
-		persons = append(persons, stmt.ColumnInt64(0))
+		LIMIT ?3) RETURNING sign_in`, func(stmt *sqlite.Stmt) error {
+		signIns = append(signIns, stmt.ColumnInt64(0))
 		return nil
-	}, session.Millis(t.Forget), session.Millis(t.Noted), limit)
+	}, session.Millis(t.Forget), session.Millis(t.ForgetUnused), limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget sessions: %w", err)
-	}
-	for _, person := range persons {
-		if err := exec(conn, "DELETE FROM person WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM session WHERE person = ?1)", person); err != nil {
-			return 0, fmt.Errorf("forget a person: %w", err)
-		}
 	}
 	if err := exec(conn, "DELETE FROM claim WHERE until <= ?", session.Millis(t.Now)); err != nil {
 		return 0, fmt.Errorf("forget claims: %w", err)
 	}
-	return len(persons), nil
+	return len(signIns), forgetSignIns(conn, signIns)
 }
 
-// TakeRevocable takes renewals whose sessions have ended.
-func (s *Store) TakeRevocable(ctx context.Context, before time.Time, limit int) (taken []session.Sealed, err error) {
-	err = s.write(ctx, func(conn *sqlite.Conn) (err error) {
-		if taken, err = readSealed(conn, "r.ended > 0 AND (r.revoked = 1 OR (r.revoked = 0 AND r.ended <= ?)) LIMIT ?", session.Millis(before), limit); err != nil {
+func forgetSignIns(conn *sqlite.Conn, signIns []int64) error {
+	for _, signIn := range signIns {
+		if err := forgetSignIn(conn, signIn); err != nil {
 			return err
 		}
-		for _, r := range taken {
-			if err := exec(conn, "DELETE FROM renewal WHERE person = ?", r.Person); err != nil {
+	}
+	return nil
+}
+
+// forgetSignIn deletes a sign-in that has no session, no grant and no refresh token
+// to revoke, and its person with the last one.
+func forgetSignIn(conn *sqlite.Conn, signIn int64) error {
+	person, gone, err := queryInt(conn, `DELETE FROM sign_in WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?1)
+		AND NOT EXISTS (SELECT 1 FROM auth_grant WHERE sign_in = ?1) AND NOT EXISTS (SELECT 1 FROM renewal WHERE sign_in = ?1) RETURNING person`, signIn)
+	if err == nil && gone {
+		err = exec(conn, "DELETE FROM person WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM sign_in WHERE person = ?1)", person)
+	}
+	if err != nil {
+		return fmt.Errorf("forget a sign-in: %w", err)
+	}
+	return nil
+}
+
+// TakeRevocable takes the refresh tokens of sign-ins that have no live session.
+func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.Sealed, err error) {
+	err = s.write(ctx, func(conn *sqlite.Conn) (err error) {
+		if taken, err = readSealed(conn, `r.due > 0 AND NOT EXISTS (
+			SELECT 1 FROM auth_grant g WHERE g.sign_in = r.sign_in AND g.used = 0 AND g.expires > ?) LIMIT ?`, session.Millis(now), limit); err != nil {
+			return err
+		}
+		for i := range taken {
+			others, _, err := queryInt(conn, `SELECT count(*) FROM sign_in i JOIN sign_in o ON o.person = i.person AND o.provider_id = i.provider_id
+				JOIN renewal r ON r.sign_in = o.id WHERE i.id = ? AND r.due = 0`, taken[i].SignIn)
+			if err == nil {
+				err = exec(conn, "DELETE FROM renewal WHERE sign_in = ?", taken[i].SignIn)
+			}
+			if err == nil {
+				err = forgetSignIn(conn, taken[i].SignIn)
+			}
+			if err != nil {
 				return err
 			}
+			taken[i].Others = others > 0
 		}
 		return nil
 	})

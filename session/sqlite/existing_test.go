@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -96,7 +97,7 @@ func TestOpenExistingMigratesNothing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	must(t, open(t, file).Close())
 
-	undo := sqlite.ExportNewerProgram()
+	undo := sqlite.ExportNewerProgram("CREATE TABLE later (a INTEGER);")
 	defer func() { undo() }()
 	err := doesNotOpen(t, file, "its schema is version 2 and this program needs 3; start the server first")
 	if older, ok := errors.AsType[*session.OlderSchemaError](err); !ok || *older != (session.OlderSchemaError{Is: 2, Needed: 3}) {
@@ -112,6 +113,29 @@ func TestOpenExistingMigratesNothing(t *testing.T) {
 	err = doesNotOpen(t, file, "its schema is version 3 and this program knows 2; start the newer program")
 	if _, ok := errors.AsType[*session.NewerSchemaError](err); !ok {
 		t.Errorf("OpenExisting = %v, want a NewerSchemaError", err)
+	}
+}
+
+// TestOldestSchema plays this program beside one that is newer by a migration which
+// says that this one can serve what it leaves: it does, and migrates nothing.
+func TestOldestSchema(t *testing.T) {
+	for _, tt := range []struct {
+		oldest string
+		serves bool
+	}{{"2", true}, {"3", false}, {"", false}, {"0", false}, {"two", false}} {
+		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
+		undo := sqlite.ExportNewerProgram("INSERT INTO setting VALUES ('oldest_schema_3', CAST('" + tt.oldest + "' AS BLOB));")
+		must(t, open(t, file).Close())
+		undo()
+		for name, open := range map[string]func(context.Context, string) (*sqlite.Store, error){"Open": sqlite.Open, "OpenExisting": sqlite.OpenExisting} {
+			s, err := open(t.Context(), file)
+			if (err == nil) != tt.serves {
+				t.Errorf("%s, where the oldest program knows version %q: %v", name, tt.oldest, err)
+			}
+			if err == nil {
+				must(t, s.Close())
+			}
+		}
 	}
 }
 

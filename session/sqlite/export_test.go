@@ -13,8 +13,8 @@ func ExportFillDisk(s *Store, full bool) error {
 
 // ExportNewerProgram gives this program one more migration than it has, and
 // returns how to take it away again.
-func ExportNewerProgram() (undo func()) {
+func ExportNewerProgram(migration string) (undo func()) {
 	known := migrations
-	migrations = append(migrations[:len(known):len(known)], "CREATE TABLE later (a INTEGER);")
+	migrations = append(migrations[:len(known):len(known)], migration)
 	return func() { migrations = known }
 }

@@ -10,31 +10,45 @@ import (
 	"shorepass/session"
 )
 
-const findColumns = `s.hash, s.kind, s.method, s.service, s.provider_id, s.stamp, s.created, s.expires, s.used, s.ended, s.why,
-	p.id, p.version, p.stamp, p.checked, p.asked, p.answer, p.gone, p.lease`
+const (
+	signInColumns = "i.provider_id, i.id, i.version, i.stamp, i.token, i.checked, i.asked, i.answer, i.gone, i.pending, i.why, i.lease"
 
-const findColumnCount = 19
+	findColumns = `s.hash, s.kind, s.service, s.stamp, s.method, s.login_name, s.sid, s.acr, s.amr, s.auth_time, s.limits,
+	s.created, s.expires, s.used, s.ended, s.why, s.person, ` + signInColumns
+
+	signInAt        = 17 // the first of signInColumns
+	findColumnCount = signInAt + 12
+)
 
 const (
-	findFrom     = " FROM session s JOIN person p ON p.id = s.person WHERE "
-	findToken    = "SELECT " + findColumns + ", CASE WHEN p.version <> ?2 THEN (SELECT f.body FROM facts f WHERE f.person = p.id) END" + findFrom + "s.hash = ?1"
+	findFrom     = " FROM session s JOIN sign_in i ON i.id = s.sign_in WHERE "
+	findBody     = ", (SELECT f.body FROM facts f WHERE f.sign_in = i.id)"
+	findToken    = "SELECT " + findColumns + ", CASE WHEN i.version <> ?2 THEN (SELECT f.body FROM facts f WHERE f.sign_in = i.id) END" + findFrom + "s.hash = ?1"
 	findUpstream = "SELECT " + findColumns + findFrom + "s.upstream = ?1"
-	findFacts    = "SELECT p.version, p.user_name, f.body FROM person p JOIN facts f ON f.person = p.id WHERE p.id = ?1"
+	findFacts    = "SELECT i.version, p.user_name, f.body FROM sign_in i JOIN person p ON p.id = i.person JOIN facts f ON f.sign_in = i.id WHERE i.id = ?1"
 )
 
 // Find looks a session up by its hash.
 func (s *Store) Find(ctx context.Context, token session.Hash, known session.Version) (row *session.Row, err error) {
 	err = s.lookUp(ctx, findToken, func(stmt *sqlite.Stmt) error {
-		stmt.BindBytes(1, token[:])
-		stmt.BindBytes(2, known[:])
-		if err := firstRow(stmt); err != nil {
-			return err
-		}
-		if row, err = readRow(stmt); err == nil && !stmt.ColumnIsNull(findColumnCount) { // NULL where the caller knows the version
-			row.Body = readBlob(stmt, findColumnCount)
-		}
+		row, err = bindAndRead(stmt, token, known)
 		return err
 	})
+	return row, err
+}
+
+// bindAndRead runs findToken, or a query like it, for a hash and the version of
+// the facts that the caller knows.
+func bindAndRead(stmt *sqlite.Stmt, hash session.Hash, known session.Version) (*session.Row, error) {
+	stmt.BindBytes(1, hash[:])
+	stmt.BindBytes(2, known[:])
+	if err := firstRow(stmt); err != nil {
+		return nil, err
+	}
+	row, err := readRow(stmt)
+	if err == nil && !stmt.ColumnIsNull(findColumnCount) { // NULL where the caller knows the version
+		row.Body = readBlob(stmt, findColumnCount)
+	}
 	return row, err
 }
 
@@ -51,11 +65,24 @@ func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (row *s
 	return row, err
 }
 
-// Facts returns what is known of a person. It is on the way of each request of
-// somebody who was not seen lately.
-func (s *Store) Facts(ctx context.Context, person int64) (facts session.Facts, err error) {
+// Unasked returns sessions whose provider was not asked for long.
+func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time, limit int) (all []session.Row, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return each(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.asked <= ? GROUP BY i.id ORDER BY i.asked LIMIT ?", func(stmt *sqlite.Stmt) error {
+			row, err := readRow(stmt)
+			row.Body = readBlob(stmt, findColumnCount)
+			all = append(all, *row)
+			return err
+		}, kind, session.Millis(asked), limit)
+	})
+	return all, err
+}
+
+// Facts returns what is known of a sign-in's person. It is on the way of each
+// request of somebody who was not seen lately.
+func (s *Store) Facts(ctx context.Context, signIn int64) (facts session.Facts, err error) {
 	err = s.lookUp(ctx, findFacts, func(stmt *sqlite.Stmt) error {
-		stmt.BindInt64(1, person)
+		stmt.BindInt64(1, signIn)
 		if err := firstRow(stmt); err != nil {
 			return err
 		}
@@ -69,14 +96,27 @@ func (s *Store) Facts(ctx context.Context, person int64) (facts session.Facts, e
 func readRow(stmt *sqlite.Stmt) (*session.Row, error) {
 	number, text := stmt.ColumnInt64, stmt.ColumnText
 	at := func(column int) time.Time { return session.FromMillis(number(column)) }
+	amr, amrErr := session.ParseAMR(text(8))
 	row := &session.Row{
-		Kind: session.Kind(text(1)), Service: text(3), ProviderID: number(4), Stamp: text(5),
-		Created: at(6), Expires: at(7), Used: at(8), Ended: at(9), Why: session.Reason(text(10)),
-		Person: session.Person{
-			ID: number(11), Stamp: text(13), Checked: at(14), Asked: at(15),
-			Answer: session.Answer(number(16)), Gone: at(17), Lease: at(18),
-		},
+		Kind: session.Kind(text(1)), Service: text(2), Stamp: text(3),
+		Login:  session.Login{Name: text(5), SID: text(6), ACR: text(7), AMR: amr, Time: at(9)},
+		Limits: text(10), Created: at(11), Expires: at(12), Used: at(13), Ended: at(14), Why: session.Reason(text(15)),
+		Person: number(16), ProviderID: number(signInAt),
 	}
-	readText(stmt, 2, &row.Method)
-	return row, errors.Join(readBytes(stmt, 0, row.Hash[:]), readBytes(stmt, 12, row.Person.Version[:]))
+	readText(stmt, 4, &row.Login.Method)
+	var signInErr error
+	row.SignIn, signInErr = scanSignIn(stmt, signInAt+1)
+	return row, errors.Join(readBytes(stmt, 0, row.Hash[:]), amrErr, signInErr)
+}
+
+// scanSignIn reads the columns of signInColumns from the second on, which stands
+// at the given place.
+func scanSignIn(stmt *sqlite.Stmt, first int) (session.SignIn, error) {
+	number := func(column int) int64 { return stmt.ColumnInt64(first + column) }
+	at := func(column int) time.Time { return session.FromMillis(number(column)) }
+	s := session.SignIn{
+		ID: number(0), Stamp: stmt.ColumnText(first + 2), Token: number(3), Checked: at(4), Asked: at(5),
+		Answer: session.Answer(number(6)), Gone: at(7), Pending: at(8), Why: session.Reason(stmt.ColumnText(first + 9)), Lease: at(10),
+	}
+	return s, readBytes(stmt, first+1, s.Version[:])
 }

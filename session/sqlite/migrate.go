@@ -89,17 +89,23 @@ func migrateOnce(ctx context.Context, conn *sqlite.Conn, version int) (err error
 		migrations[version], applicationID, version+1), nil)
 }
 
-// requireSchema refuses a file that is not at the schema of this version.
+// requireSchema refuses a file that is older than the schema of this version, or
+// that this version cannot serve.
 func requireSchema(conn *sqlite.Conn) error {
 	version, err := readVersion(conn)
 	if err != nil {
 		return err
 	}
-	return session.RequireSchema(int64(version), int64(len(migrations)))
+	oldest, err := oldestSchema(conn, version)
+	if err != nil {
+		return err
+	}
+	return session.RequireSchema(int64(version), int64(len(migrations)), oldest)
 }
 
 // readVersion returns the version of the schema, 0 for an empty file. It
-// refuses a newer one, one made before version 1, and another program's file.
+// refuses a newer one that does not say that this version can serve it, one made
+// before version 1, and another program's file.
 func readVersion(conn *sqlite.Conn) (version int, err error) {
 	var tables, application int
 	var unreleased bool
@@ -117,8 +123,29 @@ func readVersion(conn *sqlite.Conn) (version int, err error) {
 		return 0, nil
 	case application != applicationID:
 		return 0, errOtherProgram
-	case version > len(migrations):
-		return 0, &session.NewerSchemaError{Is: int64(version), Known: int64(len(migrations))}
 	}
-	return version, nil
+	oldest, err := oldestSchema(conn, version)
+	if err != nil {
+		return 0, err
+	}
+	return version, session.MayServe(int64(version), int64(len(migrations)), oldest)
+}
+
+// oldestSchema returns what a newer schema says of the programs that can serve it,
+// or nil.
+func oldestSchema(conn *sqlite.Conn, version int) (oldest []byte, err error) {
+	if version <= len(migrations) {
+		return nil, nil
+	}
+	err = sqlitex.ExecuteTransient(conn, "SELECT value FROM setting WHERE name = ?", &sqlitex.ExecOptions{
+		Args: []any{session.OldestSchema(int64(version))},
+		ResultFunc: func(stmt *sqlite.Stmt) error {
+			oldest = readBlob(stmt, 0)
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read which programs can serve the store: %w", err)
+	}
+	return oldest, nil
 }

@@ -76,8 +76,14 @@ func (p *pool) with(ctx context.Context, do func(*conn) error) error {
 	if sqlite.ErrCode(err) == sqlite.ResultInterrupt && ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	keep = err == nil || err == ctx.Err() || errors.Is(err, session.ErrNotFound)
+	keep = err == nil || err == ctx.Err() || isOutcome(err)
 	return err
+}
+
+// isOutcome reports whether an error says something of a row, and nothing of the
+// connection.
+func isOutcome(err error) bool {
+	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrSpent) || errors.Is(err, session.ErrTooMany)
 }
 
 func (p *pool) take(ctx context.Context) (*conn, error) {

@@ -10,20 +10,23 @@ import (
 	"shorepass/session"
 )
 
-// Renewal returns what is sealed for a person.
-func (s *Store) Renewal(ctx context.Context, person int64) (body []byte, err error) {
+// Renewal returns what is sealed for a sign-in.
+func (s *Store) Renewal(ctx context.Context, signIn int64) (renewal session.Renewal, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT body FROM renewal WHERE person = ?", func(stmt *sqlite.Stmt) error {
-			body = readBlob(stmt, 0)
+		return each(conn, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN renewal r ON r.sign_in = i.id WHERE i.id = ?", func(stmt *sqlite.Stmt) error {
+			renewal = session.Renewal{Token: stmt.ColumnInt64(0), Own: stmt.ColumnText(1)}
+			if !stmt.ColumnIsNull(2) {
+				renewal.Body = readBlob(stmt, 2)
+			}
 			return nil
-		}, person)
+		}, signIn)
 	})
-	return body, err
+	return renewal, err
 }
 
 const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
 	coalesce(c.address, ''), coalesce(c.id, ''), coalesce(c.agent, ''),
-	coalesce(c.last_address, ''), coalesce(c.last_id, ''), coalesce(c.last_agent, ''), coalesce(c.ended_by, '')`
+	coalesce(c.last_address, ''), coalesce(c.last_id, ''), coalesce(c.last_agent, ''), coalesce(c.ended_by, ''), coalesce(c.label, ''), coalesce(c.made_by, '')`
 
 // List returns the sessions that sel selects.
 func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.Listed, err error) {
@@ -31,8 +34,8 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 	if !ok {
 		return nil, nil
 	}
-	query := "SELECT " + listColumns + ` FROM session s JOIN person p ON p.id = s.person
-		JOIN facts f ON f.person = p.id LEFT JOIN client c ON c.hash = s.hash
+	query := "SELECT " + listColumns + ` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
+		JOIN facts f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
 		WHERE s.hash > ? AND ` + where + " ORDER BY s.hash LIMIT ?"
 	read := func(stmt *sqlite.Stmt) error {
 		one, err := readListed(stmt)
@@ -73,12 +76,8 @@ func condition(sel session.Selector) (where string, args []any, ok bool) {
 	if !sel.Before.IsZero() {
 		add("s.created < ?", session.Millis(sel.Before))
 	}
-	switch {
-	case sel.Ended:
-	case sel.Refused.IsZero():
+	if !sel.Ended {
 		add("s.ended = 0")
-	default:
-		add("(s.ended = 0 OR s.ended > ? AND s."+whyIn(session.Refusals())+")", append([]any{session.Millis(sel.Refused)}, reasons(session.Refusals())...)...)
 	}
 	return strings.Join(terms, " AND "), args, true
 }
@@ -89,37 +88,39 @@ func readListed(stmt *sqlite.Stmt) (session.Listed, error) {
 	text := func(column int) string { return stmt.ColumnText(findColumnCount + column) }
 	return session.Listed{
 		Row: *row, Provider: text(0), Subject: text(1),
-		Facts:  session.Facts{Version: row.Person.Version, User: text(2), Body: readBlob(stmt, findColumnCount+3)},
+		Facts:  session.Facts{Version: row.SignIn.Version, User: text(2), Body: readBlob(stmt, findColumnCount+3)},
 		Client: session.ParseClient(text(4), text(5), text(6)),
 		Last:   session.ParseClient(text(7), text(8), text(9)),
-		By:     text(10),
+		By:     text(10), Label: text(11), MadeBy: text(12),
 	}, err
 }
 
-// Sealed returns renewals in the order of their persons.
+// Sealed returns sealed tokens in the order of their sign-ins.
 func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.Sealed, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		all, err = readSealed(conn, "r.person > ? ORDER BY r.person LIMIT ?", after, limit)
+		all, err = readSealed(conn, "r.sign_in > ? ORDER BY r.sign_in LIMIT ?", after, limit)
 		return err
 	})
 	return all, err
 }
 
-// readSealed reads the renewals that a condition chooses.
+// readSealed reads the tokens that a condition chooses.
 func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.Sealed, err error) {
-	err = each(conn, "SELECT r.person, r.token, p.provider, p.provider_id, r.body FROM renewal r JOIN person p ON p.id = r.person WHERE "+where, func(stmt *sqlite.Stmt) error {
-		one := session.Sealed{Person: stmt.ColumnInt64(0), Provider: stmt.ColumnText(2), ProviderID: stmt.ColumnInt64(3), Body: readBlob(stmt, 4)}
-		err := readBytes(stmt, 1, one.Token[:])
-		all = append(all, one)
-		return err
+	err = each(conn, `SELECT i.id, p.provider, i.provider_id, p.subject, i.login, r.body
+		FROM renewal r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE `+where, func(stmt *sqlite.Stmt) error {
+		all = append(all, session.Sealed{
+			SignIn: stmt.ColumnInt64(0), Provider: stmt.ColumnText(1), ProviderID: stmt.ColumnInt64(2),
+			Subject: stmt.ColumnText(3), Own: stmt.ColumnText(4), Body: readBlob(stmt, 5),
+		})
+		return nil
 	}, args...)
 	return all, err
 }
 
-// Reseal replaces a renewal that has not changed since.
+// Reseal replaces a token that has not changed since.
 func (s *Store) Reseal(ctx context.Context, old session.Sealed, body []byte) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
-		return exec(conn, "UPDATE renewal SET body = ? WHERE person = ? AND body = ?", body, old.Person, old.Body)
+		return exec(conn, "UPDATE renewal SET body = ? WHERE sign_in = ? AND body = ?", body, old.SignIn, old.Body)
 	})
 }
 

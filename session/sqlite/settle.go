@@ -10,91 +10,94 @@ import (
 	"shorepass/session"
 )
 
-// Lease lets one caller ask the provider about a person.
-func (s *Store) Lease(ctx context.Context, person int64, asked, now, until time.Time) (bool, error) {
+// Lease lets one caller ask the provider about a sign-in.
+func (s *Store) Lease(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error) {
 	var leased int
 	err := s.write(ctx, func(conn *sqlite.Conn) (err error) {
-		leased, err = execCount(conn, "UPDATE person SET lease = ? WHERE id = ? AND asked = ? AND lease <= ?", session.Millis(until), person, session.Millis(asked), session.Millis(now))
+		leased, err = execCount(conn, "UPDATE sign_in SET lease = ? WHERE id = ? AND asked = ? AND lease <= ?", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))
 		return err
 	})
 	return err == nil && leased > 0, err
 }
 
 // Settle keeps a provider's answer.
-func (s *Store) Settle(ctx context.Context, a *session.Settlement) (ended int, err error) {
-	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		person, err := readPerson(conn, "id = ? AND lease = ?", a.Person, session.Millis(a.Lease))
+func (s *Store) Settle(ctx context.Context, a *session.Settlement) error {
+	return s.write(ctx, func(conn *sqlite.Conn) error {
+		was, err := readSignIn(conn, "id = ? AND lease = ?", a.SignIn, session.Millis(a.Lease))
 		if err != nil {
 			return err
 		}
-		if err := writePerson(conn, a.Next(person), a.Facts); err != nil {
+		if err := writeSignIn(conn, was, a.Next(was), a.Facts, a.Sealed); err != nil {
 			return fmt.Errorf("keep the answer: %w", err)
 		}
-		if a.Adopt != "" {
-			if err := exec(conn, "UPDATE session SET stamp = ? WHERE person = ? AND stamp = ''", a.Adopt, a.Person); err != nil {
-				return fmt.Errorf("give sessions a stamp: %w", err)
-			}
-		}
-		if a.Sealed != nil {
-			if err := exec(conn, "UPDATE renewal SET body = ? WHERE person = ?", a.Sealed, a.Person); err != nil {
-				return fmt.Errorf("keep the renewal: %w", err)
-			}
-		}
 		if a.Lifetime > 0 {
-			if err := exec(conn, "UPDATE session SET expires = created + ?1 WHERE person = ?2 AND ended = 0 AND expires > created + ?1", a.Lifetime.Milliseconds(), a.Person); err != nil {
+			if err := exec(conn, "UPDATE session SET expires = created + ?1 WHERE sign_in = ?2 AND ended = 0 AND expires > created + ?1", a.Lifetime.Milliseconds(), a.SignIn); err != nil {
 				return fmt.Errorf("bound the life of sessions: %w", err)
 			}
 		}
-		switch {
-		case a.End.Why == "":
-		case a.Spare != "":
-			ended, err = endWhere(conn, a.End, "person = ? AND ended = 0 AND stamp <> '' AND stamp <> ?", a.Person, a.Spare)
-		default:
-			ended, err = endWhere(conn, a.End, "person = ? AND ended = 0", a.Person)
-		}
-		return err
+		return nil
 	})
-	return ended, err
 }
 
-// readPerson reads the person's row that where selects, or returns
+// readSignIn reads the sign-in that where selects, or returns
 // session.ErrNotFound.
-func readPerson(conn *sqlite.Conn, where string, args ...any) (p session.Person, err error) {
+func readSignIn(conn *sqlite.Conn, where string, args ...any) (one session.SignIn, err error) {
 	found := false
-	err = each(conn, "SELECT id, version, stamp, checked, asked, answer, gone, lease FROM person WHERE "+where, func(stmt *sqlite.Stmt) error {
-		at := func(column int) time.Time { return session.FromMillis(stmt.ColumnInt64(column)) }
-		p = session.Person{
-			ID: stmt.ColumnInt64(0), Stamp: stmt.ColumnText(2), Checked: at(3), Asked: at(4),
-			Answer: session.Answer(stmt.ColumnInt64(5)), Gone: at(6), Lease: at(7),
-		}
+	err = each(conn, "SELECT "+signInColumns+" FROM sign_in i WHERE "+where, func(stmt *sqlite.Stmt) error {
 		found = true
-		return readBytes(stmt, 1, p.Version[:])
+		one, err = scanSignIn(stmt, 1)
+		return err
 	}, args...)
 	if err == nil && !found {
 		err = session.ErrNotFound
 	}
-	return p, err
+	return one, err
 }
 
-// writePerson writes a person's columns, and the facts unless they are nil.
-func writePerson(conn *sqlite.Conn, p session.Person, facts *session.Facts) error {
-	if err := exec(conn, "UPDATE person SET version = ?, stamp = ?, checked = ?, asked = ?, answer = ?, gone = ?, lease = ? WHERE id = ?",
-		p.Version[:], p.Stamp, session.Millis(p.Checked), session.Millis(p.Asked), p.Answer, session.Millis(p.Gone), session.Millis(p.Lease), p.ID); err != nil || facts == nil {
+// writeSignIn writes what changes of a sign-in: its columns, the facts with their
+// version, the refresh token with its number, and the stamps of its sessions.
+func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, facts *session.Facts, sealed []byte) error {
+	if was == is {
+		return nil
+	}
+	if err := exec(conn, "UPDATE sign_in SET version = ?, stamp = ?, token = ?, checked = ?, asked = ?, answer = ?, gone = ?, pending = ?, why = ?, lease = ? WHERE id = ?",
+		is.Version[:], is.Stamp, is.Token, session.Millis(is.Checked), session.Millis(is.Asked), is.Answer, session.Millis(is.Gone),
+		session.Millis(is.Pending), is.Why, session.Millis(is.Lease), was.ID); err != nil {
 		return err
 	}
-	if err := exec(conn, "UPDATE person SET user_name = ? WHERE id = ?", facts.User, p.ID); err != nil {
+	if is.Version != was.Version && facts != nil {
+		if err := putFacts(conn, was.ID, *facts); err != nil {
+			return err
+		}
+	}
+	if is.Token != was.Token && sealed != nil {
+		if err := exec(conn, "INSERT INTO renewal (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, sealed); err != nil {
+			return err
+		}
+	}
+	for _, stamp := range was.Adopts(is) {
+		if err := exec(conn, "UPDATE session SET stamp = ? WHERE sign_in = ? AND stamp = ? AND ended = 0", is.Stamp, was.ID, stamp); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putFacts keeps the facts of a sign-in, whose user name is the person's.
+func putFacts(conn *sqlite.Conn, signIn int64, f session.Facts) error {
+	if err := exec(conn, "INSERT INTO facts (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", signIn, f.Body); err != nil {
 		return err
 	}
-	return putFacts(conn, p.ID, *facts)
+	return exec(conn, "UPDATE person SET user_name = ?1 WHERE id = (SELECT person FROM sign_in WHERE id = ?2) AND user_name <> ?1", f.User, signIn)
 }
 
 // Used keeps when sessions were redeemed last.
 func (s *Store) Used(ctx context.Context, uses []session.Use) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		for _, u := range uses {
-			later, err := execCount(conn, "UPDATE session SET used = ?1 WHERE hash = ?2 AND used < ?1", session.Millis(u.At), u.Token[:])
-			if err == nil && later > 0 {
-				err = exec(conn, "UPDATE client SET last_address = ?, last_id = ?, last_agent = ? WHERE hash = ?", u.Client.AddressText(), u.Client.ID, u.Client.UserAgent, u.Token[:])
+			person, later, err := queryInt(conn, "UPDATE session SET used = ?1 WHERE hash = ?2 AND used < ?1 RETURNING person", session.Millis(u.At), u.Token[:])
+			if err == nil && later {
+				err = noteUse(conn, person, u)
 			}
 			if err != nil {
 				return err
@@ -102,4 +105,11 @@ func (s *Store) Used(ctx context.Context, uses []session.Use) error {
 		}
 		return nil
 	})
+}
+
+func noteUse(conn *sqlite.Conn, person int64, u session.Use) error {
+	if err := exec(conn, "UPDATE client SET last_address = ?, last_id = ?, last_agent = ? WHERE hash = ?", u.Client.AddressText(), u.Client.ID, u.Client.UserAgent, u.Token[:]); err != nil {
+		return err
+	}
+	return exec(conn, "UPDATE person SET seen = ?1 WHERE id = ?2 AND seen < ?1", session.Millis(u.At), person)
 }

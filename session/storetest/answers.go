@@ -13,7 +13,7 @@ import (
 
 func testLease(t *testing.T, s session.Store) {
 	row := create(t, s, draft("a", "alice"))
-	p := row.Person
+	p := row.SignIn
 	now := epoch.Add(time.Hour)
 	var won atomic.Int32
 	var group sync.WaitGroup
@@ -30,7 +30,7 @@ func testLease(t *testing.T, s session.Store) {
 	}
 	group.Wait()
 	check(t, "leases won by twenty at once", won.Load(), 1)
-	check(t, "the lease", find(t, s, row.Hash).Person.Lease, now.Add(15*time.Second))
+	check(t, "the lease", find(t, s, row.Hash).SignIn.Lease, now.Add(15*time.Second))
 	lease := func(asked, now time.Time) bool {
 		t.Helper()
 		ok, err := s.Lease(t.Context(), p.ID, asked, now, now.Add(15*time.Second))
@@ -48,19 +48,19 @@ func testLease(t *testing.T, s session.Store) {
 	check(t, "given up by one whose lease is over", giveUp(now.Add(15*time.Second), now.Add(16*time.Second)), false)
 	check(t, "given up", giveUp(now.Add(30*time.Second), now.Add(14*time.Second)), true)
 	check(t, "at once after that", lease(p.Asked, now.Add(15*time.Second)), true)
-	if _, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
+	if err := s.Settle(t.Context(), &session.Settlement{SignIn: p.ID, Lease: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Settle by one that lost the lease: %v, want ErrNotFound", err)
 	}
-	_, err := s.Settle(t.Context(), &session.Settlement{Person: p.ID, Lease: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
+	err := s.Settle(t.Context(), &session.Settlement{SignIn: p.ID, Lease: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
 	must(t, err)
 	check(t, "by one that saw it before it was asked", lease(p.Asked, now.Add(time.Minute)), false)
 	check(t, "by one that saw the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
 }
 
-// answered returns the Next of a Settlement: the person is asked at that time,
+// answered returns the Next of a Settlement: the provider is asked at that time,
 // the lease is given up, and change, unless it is nil, sets other columns.
-func answered(at time.Time, change func(*session.Person)) func(session.Person) session.Person {
-	return func(p session.Person) session.Person {
+func answered(at time.Time, change func(*session.SignIn)) func(session.SignIn) session.SignIn {
+	return func(p session.SignIn) session.SignIn {
 		p.Asked, p.Lease = at, time.Time{}
 		if change != nil {
 			change(&p)
@@ -70,57 +70,59 @@ func answered(at time.Time, change func(*session.Person)) func(session.Person) s
 }
 
 // settle takes a lease and keeps an answer.
-func settle(t *testing.T, s session.Store, h session.Hash, at time.Time, change func(*session.Person), a session.Settlement) int {
+func settle(t *testing.T, s session.Store, h session.Hash, at time.Time, change func(*session.SignIn), a session.Settlement) {
 	t.Helper()
 	row := find(t, s, h)
 	until := at.Add(15 * time.Second)
-	won, err := s.Lease(t.Context(), row.Person.ID, row.Person.Asked, at, until)
+	won, err := s.Lease(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until)
 	must(t, err)
 	if !won {
-		t.Fatalf("no lease for %+v", row.Person)
+		t.Fatalf("no lease for %+v", row.SignIn)
 	}
-	a.Person, a.Lease, a.Next = row.Person.ID, until, answered(at, change)
-	n, err := s.Settle(t.Context(), &a)
-	must(t, err)
-	return n
+	a.SignIn, a.Lease, a.Next = row.SignIn.ID, until, answered(at, change)
+	must(t, s.Settle(t.Context(), &a))
 }
 
-// testSettle writes the columns that a Settlement has, and no others.
+// testSettle writes the columns that Next returns, the facts with another version
+// and the refresh token with another number, and nothing else.
 func testSettle(t *testing.T, s session.Store) {
 	d := ownDraft("a", "alice")
-	person := create(t, s, d).Person
-	known := d.Facts
+	signIn := create(t, s, d).SignIn
+	known, sealed := d.Facts, d.Sealed
 	at := func(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.Minute) }
-	sealed := d.Sealed
 	second := facts("alice the second")
 	for i, tc := range []struct {
 		name   string
-		change func(*session.Person)
+		change func(*session.SignIn)
 		answer session.Settlement
 	}{
 		{"nothing more", nil, session.Settlement{}},
-		{"an answer", func(p *session.Person) { p.Answer = session.AnswerDown }, session.Settlement{}},
-		{"gone", func(p *session.Person) { p.Answer, p.Gone = session.AnswerGone, at(3) }, session.Settlement{}},
-		{"a renewal", func(p *session.Person) { p.Answer = session.AnswerLost }, session.Settlement{Sealed: []byte("rotated")}},
-		{"facts", func(p *session.Person) {
-			p.Answer, p.Gone, p.Checked, p.Version, p.Stamp = session.AnswerVouched, time.Time{}, at(5), second.Version, "s2"
+		{"an answer", func(s *session.SignIn) { s.Answer = session.AnswerDown }, session.Settlement{}},
+		{"gone", func(s *session.SignIn) { s.Answer, s.Gone = session.AnswerGone, at(3) }, session.Settlement{}},
+		{"a pending end", func(s *session.SignIn) { s.Pending, s.Why = at(4), session.ReasonGone }, session.Settlement{}},
+		{"a refresh token", func(s *session.SignIn) { s.Answer = session.AnswerLost; s.Token++ }, session.Settlement{Sealed: []byte("rotated")}},
+		{"a refresh token that is void", nil, session.Settlement{Sealed: []byte("void")}},
+		{"facts", func(s *session.SignIn) {
+			s.Answer, s.Gone, s.Pending, s.Why = session.AnswerVouched, time.Time{}, time.Time{}, ""
+			s.Checked, s.Version, s.Stamp = at(5), second.Version, "s2"
 		}, session.Settlement{Facts: &second}},
-		{"no stamp", func(p *session.Person) { p.Stamp = "" }, session.Settlement{}},
-		{"never", func(p *session.Person) { p.Answer = session.AnswerNever }, session.Settlement{}},
+		{"facts that are void", nil, session.Settlement{Facts: &session.Facts{User: "nobody", Body: []byte("void")}}},
+		{"never", func(s *session.SignIn) { s.Answer = session.AnswerNever }, session.Settlement{}},
 	} {
-		check(t, tc.name+": ended", settle(t, s, d.Hash, at(i+1), tc.change, tc.answer), 0)
-		person = answered(at(i+1), tc.change)(person)
-		check(t, tc.name, find(t, s, d.Hash).Person, person)
-		if tc.answer.Sealed != nil {
+		before := signIn
+		settle(t, s, d.Hash, at(i+1), tc.change, tc.answer)
+		signIn = answered(at(i+1), tc.change)(signIn)
+		check(t, tc.name, find(t, s, d.Hash).SignIn, signIn)
+		if signIn.Token != before.Token {
 			sealed = tc.answer.Sealed
 		}
-		got, err := s.Renewal(t.Context(), person.ID)
+		got, err := s.Renewal(t.Context(), signIn.ID)
 		must(t, err)
-		check(t, tc.name+": renewal", got, sealed)
-		if tc.answer.Facts != nil {
+		check(t, tc.name+": refresh token", got, session.Renewal{Token: signIn.Token, Own: d.Own, Body: sealed})
+		if signIn.Version != before.Version {
 			known = *tc.answer.Facts
 		}
-		knows, err := s.Facts(t.Context(), person.ID)
+		knows, err := s.Facts(t.Context(), signIn.ID)
 		must(t, err)
 		check(t, tc.name+": facts", knows, known)
 	}
@@ -132,58 +134,56 @@ func testSettleAfterLogin(t *testing.T, s session.Store) {
 	row := create(t, s, draft("a", "alice"))
 	at := epoch.Add(time.Hour)
 	until := at.Add(15 * time.Second)
-	if won, err := s.Lease(t.Context(), row.Person.ID, row.Person.Asked, at, until); !won || err != nil {
+	if won, err := s.Lease(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until); !won || err != nil {
 		t.Fatalf("Lease = %v, %v", won, err)
 	}
 	login := draft("b", "alice")
 	login.Created, login.Stamp, login.Facts = at.Add(time.Second), "s2", facts("alice2")
-	want := create(t, s, login).Person
+	want := create(t, s, login).SignIn
 	check(t, "the lease after a login", want.Lease, until)
-	var seen session.Person
-	next := answered(at.Add(2*time.Second), func(p *session.Person) { p.Answer = session.AnswerDown })
-	_, err := s.Settle(t.Context(), &session.Settlement{Person: row.Person.ID, Lease: until, Next: func(p session.Person) session.Person {
-		seen = p
-		return next(p)
-	}})
-	must(t, err)
+	var seen session.SignIn
+	next := answered(at.Add(2*time.Second), func(s *session.SignIn) { s.Answer = session.AnswerDown })
+	must(t, s.Settle(t.Context(), &session.Settlement{SignIn: row.SignIn.ID, Lease: until, Next: func(s session.SignIn) session.SignIn {
+		seen = s
+		return next(s)
+	}}))
 	check(t, "what Next is given", seen, want)
-	check(t, "what is kept", find(t, s, row.Hash).Person, next(want))
+	check(t, "what is kept", find(t, s, row.Hash).SignIn, next(want))
 }
 
-func testSettleEnds(t *testing.T, s session.Store) {
-	at := epoch.Add(time.Hour)
-	for _, name := range []string{"a", "b"} {
-		create(t, s, draft(name, "alice"))
-	}
-	newer, blank := draft("newer", "alice"), draft("blank", "alice")
-	newer.Stamp, blank.Stamp = "s2", ""
-	create(t, s, newer)
-	create(t, s, blank)
-	create(t, s, draft("of bob", "bobby"))
-	ended := func(name string) session.Reason {
+// testAdopt replaces stamps of sessions as [session.SignIn.Adopts] has it.
+func testAdopt(t *testing.T, s session.Store) {
+	stamps := func(when string, want map[string]string) {
 		t.Helper()
-		row := find(t, s, hash(name))
-		if row.Ended.IsZero() != (row.Why == "") {
-			t.Errorf("%s ended %v for %q", name, row.Ended, row.Why)
+		for name, stamp := range want {
+			check(t, when+": "+name, find(t, s, hash(name)).Stamp, stamp)
 		}
-		return row.Why
 	}
-	known := facts("alice")
-	check(t, "sessions ended by a new stamp", settle(t, s, hash("a"), at, nil, session.Settlement{Facts: &known, End: session.ReasonStamp.Ending("", at), Spare: "s2"}), 2)
-	check(t, "a", ended("a"), session.ReasonStamp)
-	check(t, "b", ended("b"), session.ReasonStamp)
-	check(t, "newer", ended("newer"), "")
-	check(t, "blank", ended("blank"), "")
-	settle(t, s, hash("newer"), at, nil, session.Settlement{Facts: &known, Adopt: "s2"})
-	check(t, "the stamp of one that had none", find(t, s, hash("blank")).Stamp, "s2")
-	check(t, "the stamp of one of bob's", find(t, s, hash("of bob")).Stamp, "s1")
-	check(t, "sessions ended with the account", settle(t, s, hash("a"), at.Add(time.Hour), nil, session.Settlement{End: session.ReasonEnded.Ending("", at.Add(time.Hour))}), 2)
-	check(t, "a", ended("a"), session.ReasonStamp)
-	check(t, "newer", ended("newer"), session.ReasonEnded)
-	check(t, "of bob", ended("of bob"), "")
+	login := func(name, stamp string, hours int) {
+		d := draft(name, "alice")
+		d.Stamp, d.Created = stamp, epoch.Add(time.Duration(hours)*time.Hour)
+		create(t, s, d)
+	}
+	answer := func(stamp string, hours int) {
+		settle(t, s, hash("blank"), epoch.Add(time.Duration(hours)*time.Hour), func(s *session.SignIn) { s.Stamp = stamp }, session.Settlement{})
+	}
+	other := draft("of bob", "bob")
+	other.Stamp = ""
+	create(t, s, other)
+	login("blank", "", 1)
+	answer("a:1", 2)
+	stamps("an answer with a first stamp", map[string]string{"blank": "a:1", "of bob": ""})
+	login("without", "", 3)
+	stamps("a login that shows none", map[string]string{"without": "a:1"})
+	login("changed", "a:2", 4)
+	stamps("a login with another", map[string]string{"blank": "a:1", "changed": "a:2"})
+	answer("b:1", 5)
+	stamps("an answer made of other attributes", map[string]string{"blank": "a:1", "changed": "b:1"})
+	login("again", "c:1", 6)
+	stamps("a login made of other attributes", map[string]string{"blank": "a:1", "changed": "c:1", "again": "c:1"})
 }
 
-// testLifetime bounds the sessions of a person who cannot be asked about again.
+// testLifetime bounds the sessions of a sign-in that cannot be asked about again.
 func testLifetime(t *testing.T, s session.Store) {
 	long, short := draft("long", "alice"), draft("short", "alice")
 	short.Expires = epoch.Add(time.Hour)
@@ -194,99 +194,6 @@ func testLifetime(t *testing.T, s session.Store) {
 	for name, want := range map[string]time.Duration{"long": 12 * time.Hour, "short": time.Hour, "another": 1000 * time.Hour} {
 		check(t, "when it expires: "+name, find(t, s, hash(name)).Expires, epoch.Add(want))
 	}
-}
-
-// testDoubt takes back what a provider said, and nothing else.
-func testDoubt(t *testing.T, s session.Store) {
-	note := func(provider string, u session.Undo) {
-		t.Helper()
-		must(t, s.NoteEnding(t.Context(), provider, u))
-	}
-	gone := func(at time.Time) func(*session.Person) {
-		return func(p *session.Person) { p.Answer, p.Gone = session.AnswerGone, at }
-	}
-	at := epoch.Add(time.Hour)
-	before := create(t, s, ownDraft("a", "alice"))
-	note("corp", session.Undo{Person: before.Person, Why: session.ReasonEnded, At: at})
-	note("corp", session.Undo{Person: before.Person, Why: session.ReasonEnded, At: at}) // as before: it was not known whether it is kept
-	settle(t, s, before.Hash, at, nil, session.Settlement{End: session.ReasonEnded.Ending("", at)})
-	note("corp", session.Undo{Person: before.Person, At: at.Add(time.Second), Held: true}) // which changes nothing of that
-	missing := create(t, s, draft("missing", "bob"))
-	note("corp", session.Undo{Person: missing.Person, At: at})
-	settle(t, s, missing.Hash, at, gone(at), session.Settlement{})
-	changed := create(t, s, draft("changed", "dora"))
-	note("corp", session.Undo{Person: changed.Person, Why: session.ReasonStamp, At: at})
-	known := facts("dora")
-	settle(t, s, changed.Hash, at, func(p *session.Person) { p.Checked, p.Stamp = at, "s2" }, session.Settlement{Facts: &known, End: session.ReasonStamp.Ending("", at), Spare: "s2"})
-	revoked := create(t, s, ownDraft("revoked", "carol"))
-	note("corp", session.Undo{Person: revoked.Person, Why: session.ReasonEnded, At: at})
-	_, err := s.End(t.Context(), []session.Hash{revoked.Hash}, session.ReasonRevoked.Ending("carol", at))
-	must(t, err)
-	again := create(t, s, draft("again", "eve"))
-	note("corp", session.Undo{Person: again.Person, At: at})
-	settle(t, s, again.Hash, at.Add(time.Second), gone(at.Add(time.Second)), session.Settlement{})
-	early := create(t, s, draft("early", "frank"))
-	note("corp", session.Undo{Person: early.Person, Why: session.ReasonEnded, At: epoch})
-	settle(t, s, early.Hash, epoch, nil, session.Settlement{End: session.ReasonEnded.Ending("", epoch)})
-	other := create(t, s, draft("other", "grace"))
-	note("sso", session.Undo{Person: other.Person, Why: session.ReasonEnded, At: at})
-	settle(t, s, other.Hash, at, nil, session.Settlement{End: session.ReasonEnded.Ending("", at)})
-
-	for range 2 { // as two replicas find out at once
-		must(t, s.Doubt(t.Context(), "corp", epoch, at.Add(time.Minute)))
-	}
-	for _, tc := range []struct {
-		name string
-		row  *session.Row
-	}{{"what was ended", before}, {"who was gone", missing}, {"what ended by another stamp", changed}} {
-		want := *tc.row
-		want.Person.Asked, want.Person.Answer = at, session.AnswerHeld
-		got := *find(t, s, want.Hash)
-		if tc.row == changed {
-			want.Person.Version = got.Person.Version // what it said of the person stays
-		}
-		check(t, tc.name, got, want)
-	}
-	check(t, "what was revoked", find(t, s, revoked.Hash).Why, session.ReasonRevoked)
-	check(t, "what was settled anew", find(t, s, again.Hash).Person.Gone, at.Add(time.Second))
-	check(t, "what was noted before", find(t, s, early.Hash).Why, session.ReasonEnded)
-	check(t, "what another provider said", find(t, s, other.Hash).Why, session.ReasonEnded)
-	taken, err := s.TakeRevocable(t.Context(), at.Add(time.Hour), 10)
-	must(t, err)
-	if len(taken) != 1 || taken[0].Token != revoked.Hash {
-		t.Errorf("TakeRevocable after Doubt = %+v, want the revoked one's", taken)
-	}
-}
-
-// testTrust notes what replicas tell each other of providers.
-func testTrust(t *testing.T, s session.Store) {
-	trust := func(name, provider, replica string, since time.Time, want session.Trust) {
-		t.Helper()
-		got, err := s.Trust(t.Context(), provider, replica, since)
-		must(t, err)
-		check(t, name, got, want)
-	}
-	minute := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Minute) }
-	trust("before anything", "corp", "one", epoch, session.Trust{})
-	must(t, s.NoteAnswers(t.Context(), "corp", "one", 5, minute(1)))
-	must(t, s.NoteAnswers(t.Context(), "corp", "one", 7, minute(2)))
-	must(t, s.NoteAnswers(t.Context(), "corp", "two", 20, minute(3)))
-	must(t, s.NoteAnswers(t.Context(), "sso", "two", 100, minute(3)))
-	for i := range 3 {
-		must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Who: int64(i), Person: session.Person{ID: int64(i), Stamp: "s"}, At: minute(i)}))
-	}
-	must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Who: 2, Person: session.Person{ID: 12, Stamp: "s"}, At: minute(2)})) // another session of the same person
-	must(t, s.Doubt(t.Context(), "corp", minute(9), minute(5)))
-	must(t, s.Doubt(t.Context(), "corp", minute(9), minute(4)))
-	trust("of both", "corp", "three", epoch, session.Trust{Answers: 27, Endings: 2, Doubted: minute(5)})
-	trust("but one's own", "corp", "one", epoch, session.Trust{Answers: 20, Endings: 2, Doubted: minute(5)})
-	trust("of late", "corp", "three", minute(2), session.Trust{Answers: 20, Endings: 0, Doubted: minute(5)})
-	trust("of another", "sso", "one", epoch, session.Trust{Answers: 100})
-	must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Who: 1, Person: session.Person{ID: 1}, At: minute(3), Held: true}))
-	trust("with one that is held", "corp", "three", minute(2), session.Trust{Answers: 20, Endings: 1, Doubted: minute(5)})
-	_, err := s.Sweep(t.Context(), session.SweepTimes{Noted: minute(2)}, 100)
-	must(t, err)
-	trust("after a sweep", "corp", "three", time.Time{}, session.Trust{Answers: 20, Endings: 1, Doubted: minute(5)})
 }
 
 func testClaim(t *testing.T, s session.Store) {

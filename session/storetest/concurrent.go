@@ -23,17 +23,17 @@ func testFirstLogins(t *testing.T, s session.Store) {
 			d.Facts = facts(fmt.Sprint(user, i))
 			drafts[i] = d
 			group.Go(func() {
-				if err := s.Create(t.Context(), d, 1000); err != nil {
+				if err := s.Create(t.Context(), d); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		group.Wait()
 		last := drafts[len(drafts)-1]
-		want := find(t, s, last.Hash).Person
-		check(t, "the person", want, session.Person{ID: want.ID, Version: last.Facts.Version, Stamp: last.Stamp, Checked: last.Created, Asked: last.Created})
+		want := find(t, s, last.Hash).SignIn
+		check(t, "the sign-in", want, session.SignIn{ID: want.ID, Version: last.Facts.Version, Stamp: last.Stamp, Checked: last.Created, Asked: last.Created, Pending: want.Pending, Why: want.Why})
 		for _, d := range drafts {
-			check(t, "the person of another login", find(t, s, d.Hash).Person, want)
+			check(t, "the sign-in of another login", find(t, s, d.Hash).SignIn, want)
 		}
 		known, err := s.Facts(t.Context(), want.ID)
 		must(t, err)
@@ -49,7 +49,7 @@ func testConcurrent(t *testing.T, s session.Store) {
 		group.Go(func() {
 			for j := range 10 {
 				d := ownDraft(fmt.Sprint(i, " ", j), "alice")
-				if err := s.Create(t.Context(), d, 1000); err != nil {
+				if err := s.Create(t.Context(), d); err != nil {
 					t.Error(err)
 					return
 				}
@@ -61,10 +61,10 @@ func testConcurrent(t *testing.T, s session.Store) {
 						return
 					}
 					until := epoch.Add(time.Minute)
-					if _, err := s.Lease(t.Context(), row.Person.ID, row.Person.Asked, epoch, until); err != nil {
+					if _, err := s.Lease(t.Context(), row.SignIn.ID, row.SignIn.Asked, epoch, until); err != nil {
 						t.Error(err)
 					}
-					if _, err := s.Settle(t.Context(), &session.Settlement{Person: row.Person.ID, Lease: until, Next: answered(epoch, nil), Facts: &d.Facts}); err != nil {
+					if err := s.Settle(t.Context(), &session.Settlement{SignIn: row.SignIn.ID, Lease: until, Next: answered(epoch, nil), Facts: &d.Facts}); err != nil {
 						t.Error(err)
 					}
 				})
@@ -95,7 +95,7 @@ func testClosed(t *testing.T, s session.Store) {
 	if row, err := s.Find(t.Context(), hash("a"), session.Version{}); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find after Close = %v, %v, want an error that tells nothing", row, err)
 	}
-	if err := s.Create(t.Context(), draft("b", "bob"), 10); err == nil {
+	if err := s.Create(t.Context(), draft("b", "bob")); err == nil {
 		t.Error("Create after Close: no error")
 	}
 	if err := s.Ping(t.Context()); err == nil {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,7 +19,8 @@ func testCreate(t *testing.T, s session.Store) {
 	d.Upstream = &upstream
 	row := create(t, s, d)
 	want := d.Row
-	want.Person = session.Person{ID: row.Person.ID, Version: d.Facts.Version, Stamp: "s1", Checked: epoch, Asked: epoch}
+	want.Person = row.Person
+	want.SignIn = session.SignIn{ID: row.SignIn.ID, Version: d.Facts.Version, Stamp: "s1", Token: 1, Checked: epoch, Asked: epoch}
 	check(t, "Find", *row, want)
 	byUpstream, err := s.FindUpstream(t.Context(), upstream)
 	must(t, err)
@@ -29,21 +31,21 @@ func testCreate(t *testing.T, s session.Store) {
 	if _, err := s.Find(t.Context(), upstream, session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find of an upstream hash: %v, want ErrNotFound", err)
 	}
-	known, err := s.Facts(t.Context(), row.Person.ID)
+	known, err := s.Facts(t.Context(), row.SignIn.ID)
 	must(t, err)
 	check(t, "Facts", known, d.Facts)
-	sealed, err := s.Renewal(t.Context(), row.Person.ID)
+	sealed, err := s.Renewal(t.Context(), row.SignIn.ID)
 	must(t, err)
-	check(t, "Renewal", sealed, d.Sealed)
+	check(t, "Renewal", sealed, session.Renewal{Token: 1, Own: d.Own, Body: d.Sealed})
 	if _, err := s.Facts(t.Context(), 1<<40); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Facts of nobody: %v, want ErrNotFound", err)
 	}
-	if err := s.Create(t.Context(), d, 1000); err == nil {
+	if err := s.Create(t.Context(), d); err == nil {
 		t.Error("Create of a hash that is there: no error")
 	}
 	second := ownDraft("b", "alice")
 	second.Upstream = &upstream
-	if err := s.Create(t.Context(), second, 1000); err == nil {
+	if err := s.Create(t.Context(), second); err == nil {
 		t.Error("Create of an upstream hash that is there: no error")
 	}
 	if _, err := s.Find(t.Context(), second.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
@@ -85,7 +87,7 @@ func testFind(t *testing.T, s session.Store) {
 		row, err := s.Find(t.Context(), d.Hash, tc.known)
 		must(t, err)
 		check(t, name, row.Body, tc.want)
-		check(t, name, row.Person.Version, d.Facts.Version)
+		check(t, name, row.SignIn.Version, d.Facts.Version)
 	}
 }
 
@@ -96,14 +98,15 @@ func testOddBytes(t *testing.T, s session.Store) {
 	for i, text := range []string{"a", "a\x00b", "a\x00", "\xff\xfe", "\xff", "\ufffd", "YQ==", "\x01base64:YQ==", "\x01base64:AWJhc2U2NDpZUT09"} {
 		d := draft(fmt.Sprint(i), text)
 		d.Subject, d.Stamp = text, text
+		d.Login.Name, d.Login.SID, d.Login.ACR, d.Login.AMR, d.Limits, d.Label = text, text, text, nil, text, text
 		row := create(t, s, d)
 		check(t, "stamp", row.Stamp, text)
-		check(t, "the person's stamp", row.Person.Stamp, text)
-		if other, ok := persons[row.Person.ID]; ok {
+		check(t, "the person's stamp", row.SignIn.Stamp, text)
+		if other, ok := persons[row.SignIn.ID]; ok {
 			t.Errorf("%q and %q are one person", text, other)
 		}
-		persons[row.Person.ID] = text
-		known, err := s.Facts(t.Context(), row.Person.ID)
+		persons[row.SignIn.ID] = text
+		known, err := s.Facts(t.Context(), row.SignIn.ID)
 		must(t, err)
 		check(t, "facts", known, d.Facts)
 		listed, err := s.List(t.Context(), session.Selector{User: text, Subject: text}, session.Hash{}, 10)
@@ -111,15 +114,10 @@ func testOddBytes(t *testing.T, s session.Store) {
 		if len(listed) != 1 || listed[0].Facts.User != text || listed[0].Subject != text {
 			t.Errorf("List(user %q) = %+v", text, listed)
 		}
-		must(t, s.NoteEnding(t.Context(), text, session.Undo{Person: row.Person, At: row.Person.Asked}))
-		must(t, s.Doubt(t.Context(), text, time.Time{}, epoch))
-		at := epoch.Add(time.Hour)
-		settle(t, s, d.Hash, at, func(p *session.Person) { p.Stamp = text + "2" }, session.Settlement{Facts: &known, End: session.ReasonStamp.Ending("", at), Spare: text + "2"})
+		settle(t, s, d.Hash, epoch.Add(time.Hour), func(s *session.SignIn) { s.Stamp = text + "2" }, session.Settlement{})
 		_, err = s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending(text, epoch))
 		must(t, err)
-		row = find(t, s, d.Hash)
-		check(t, "the stamp that changed", row.Person.Stamp, text+"2")
-		check(t, "why it ended", row.Why, session.ReasonRevoked) // also over what a provider said
+		check(t, "the stamp that changed", find(t, s, d.Hash).SignIn.Stamp, text+"2")
 	}
 }
 
@@ -128,24 +126,25 @@ func testPersons(t *testing.T, s session.Store) {
 	later := draft("b", "alice")
 	later.Created, later.Facts, later.Stamp = epoch.Add(time.Hour), facts("alice2"), "s2"
 	second := create(t, s, later)
-	check(t, "the person of a second login", second.Person.ID, first.Person.ID)
-	check(t, "the first one's person", find(t, s, first.Hash).Person, second.Person)
+	check(t, "the sign-in of a second login", second.SignIn.ID, first.SignIn.ID)
+	check(t, "the first one's sign-in", find(t, s, first.Hash).SignIn, second.SignIn)
 	check(t, "the first one's stamp", find(t, s, first.Hash).Stamp, "s1")
-	check(t, "the person's stamp", second.Person.Stamp, "s2")
-	check(t, "the person's version", second.Person.Version, later.Facts.Version)
+	check(t, "the sign-in's stamp", second.SignIn.Stamp, "s2")
+	check(t, "the sign-in's version", second.SignIn.Version, later.Facts.Version)
 
 	stale := draft("c", "alice")
 	third := create(t, s, stale)
-	check(t, "the person after a login of before", third.Person, second.Person)
+	check(t, "the sign-in after a login of before", third.SignIn, second.SignIn)
 
 	blank := draft("d", "alice")
 	blank.Created, blank.Stamp = epoch.Add(2*time.Hour), ""
-	check(t, "the stamp after a login without", create(t, s, blank).Person.Stamp, "s2")
+	check(t, "the stamp after a login without", create(t, s, blank).SignIn.Stamp, "s2")
 
 	own, other := create(t, s, ownDraft("e", "alice")), create(t, s, ownDraft("f", "alice"))
-	if own.Person.ID == other.Person.ID || own.Person.ID == first.Person.ID {
-		t.Errorf("persons of sessions of their own are %d, %d, beside %d", own.Person.ID, other.Person.ID, first.Person.ID)
+	if own.SignIn.ID == other.SignIn.ID || own.SignIn.ID == first.SignIn.ID {
+		t.Errorf("sign-ins of logins of their own are %d, %d, beside %d", own.SignIn.ID, other.SignIn.ID, first.SignIn.ID)
 	}
+	check(t, "the person of a login of its own", own.Person, first.Person)
 	for name, change := range map[string]func(*session.Draft){
 		"provider id": func(d *session.Draft) { d.ProviderID++ },
 		"provider":    func(d *session.Draft) { d.Provider = "other" },
@@ -153,43 +152,147 @@ func testPersons(t *testing.T, s session.Store) {
 	} {
 		d := draft("another "+name, "alice")
 		change(d)
-		if got := create(t, s, d).Person.ID; got == first.Person.ID {
-			t.Errorf("another %s is the same person", name)
+		got := create(t, s, d)
+		if got.SignIn.ID == first.SignIn.ID {
+			t.Errorf("another %s has the same sign-in", name)
 		}
+		check(t, "another "+name+" is the same person", got.Person == first.Person, name == "provider id")
+	}
+
+	// The user name is the person's: the one that was read last.
+	listed, err := s.List(t.Context(), session.Selector{ID: own.Hash.ID()}, session.Hash{}, 10)
+	must(t, err)
+	check(t, "the user name of another sign-in", listed[0].Facts.User, "alice")
+	renamed := facts("alice3")
+	settle(t, s, other.Hash, epoch.Add(3*time.Hour), func(s *session.SignIn) { s.Version = renamed.Version }, session.Settlement{Facts: &renamed})
+	for name, want := range map[string]int{"alice3": 6, "alice": 0, "alice2": 0} {
+		listed, err := s.List(t.Context(), session.Selector{User: name, Provider: "corp", Subject: "subject of alice"}, session.Hash{}, 10)
+		must(t, err)
+		check(t, "sessions of "+name, len(listed), want+map[bool]int{true: 1}[want > 0]) // the one of another provider id
 	}
 }
 
-func testPerPerson(t *testing.T, s session.Store) {
-	at := func(name string, hours int, used bool) session.Hash {
+// testSharedToken puts the refresh token of each login in the place of the last,
+// where the provider keeps one for each person.
+func testSharedToken(t *testing.T, s session.Store) {
+	login := func(name string, at time.Time, sealed string) *session.Row {
 		d := draft(name, "alice")
-		d.Created = epoch.Add(time.Duration(hours) * time.Hour)
-		must(t, s.Create(t.Context(), d, 100))
-		if used {
-			must(t, s.Used(t.Context(), []session.Use{{Token: d.Hash, At: d.Created}}))
+		d.Created = at
+		if sealed != "" {
+			d.Sealed = []byte(sealed)
 		}
-		return d.Hash
+		return create(t, s, d)
 	}
-	usedOld, unusedOld, usedNew, unusedNew := at("used old", 1, true), at("unused old", 2, false), at("used new", 3, true), at("unused new", 4, false)
-	must(t, s.Create(t.Context(), draft("of bob", "bobby"), 100))
-	order := []session.Hash{unusedOld, unusedNew, usedOld, usedNew}
-	for i, goes := range order {
-		if !find(t, s, goes).Ended.IsZero() {
-			t.Fatalf("%d went too early", i)
-		}
-		d := draft(fmt.Sprint("new ", i), "alice")
-		d.Created = epoch.Add(100 * time.Hour)
-		d.Evict = session.ReasonPerPerson.Ending("", d.Created)
-		must(t, s.Create(t.Context(), d, 4))
-		must(t, s.Used(t.Context(), []session.Use{{Token: d.Hash, At: epoch.Add(200 * time.Hour)}}))
-		got := find(t, s, goes)
-		if got.Why != session.ReasonPerPerson || !got.Ended.Equal(d.Created) {
-			t.Errorf("%d: ended %v, %q, want %q", i, got.Ended, got.Why, session.ReasonPerPerson)
-		}
-		if !find(t, s, d.Hash).Ended.IsZero() {
-			t.Error("the new one went")
-		}
+	renewal := func(when string, signIn int64, want session.Renewal) {
+		t.Helper()
+		got, err := s.Renewal(t.Context(), signIn)
+		must(t, err)
+		check(t, when, got, want)
 	}
-	if !find(t, s, hash("of bob")).Ended.IsZero() {
-		t.Error("somebody else's session went")
+	first := login("a", epoch, "one")
+	renewal("the first login", first.SignIn.ID, session.Renewal{Token: 1, Body: []byte("one")})
+	second := login("b", epoch.Add(time.Hour), "two")
+	check(t, "the sign-in of the second", second.SignIn.ID, first.SignIn.ID)
+	renewal("the second login", first.SignIn.ID, session.Renewal{Token: 2, Body: []byte("two")})
+	login("c", epoch.Add(2*time.Hour), "")
+	renewal("a login that brings none", first.SignIn.ID, session.Renewal{Token: 2, Body: []byte("two")})
+	login("d", epoch, "late")
+	renewal("a login that was kept late", first.SignIn.ID, session.Renewal{Token: 3, Body: []byte("late")})
+	_, err := s.End(t.Context(), []session.Hash{hash("a"), hash("b"), hash("c")}, session.ReasonRevoked.Ending("", epoch))
+	must(t, err)
+	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
+	must(t, err)
+	check(t, "to revoke while one lives", len(taken), 0)
+	_, err = s.End(t.Context(), []session.Hash{hash("d")}, session.ReasonRevoked.Ending("", epoch))
+	must(t, err)
+	login("e", epoch.Add(3*time.Hour), "")
+	taken, err = s.TakeRevocable(t.Context(), epoch, 10)
+	must(t, err)
+	check(t, "to revoke after another login", len(taken), 0)
+}
+
+// testYield attaches sessions to a sign-in as it is.
+func testYield(t *testing.T, s session.Store) {
+	from := create(t, s, ownDraft("a", "alice"))
+	d := &session.Draft{Row: *from, Yields: true, Bound: 10, Label: "laptop", MadeBy: "an operator", Client: draft("", "").Client}
+	d.Hash, d.Kind, d.Service, d.Limits, d.Created = hash("pat"), session.KindPAT, "", `{"services":["registry"]}`, epoch.Add(time.Hour)
+	row := create(t, s, d)
+	want := d.Row
+	want.SignIn = from.SignIn
+	check(t, "what it yields", *row, want)
+	listed, err := s.List(t.Context(), session.Selector{Kind: session.KindPAT}, session.Hash{}, 10)
+	must(t, err)
+	if len(listed) != 1 || listed[0].Label != "laptop" || listed[0].MadeBy != "an operator" || listed[0].Subject != "subject of alice" {
+		t.Errorf("List of what it yields = %+v", listed)
+	}
+	_, err = s.End(t.Context(), []session.Hash{from.Hash}, session.ReasonRevoked.Ending("", epoch))
+	must(t, err)
+	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
+	must(t, err)
+	check(t, "to revoke while what it yielded lives", len(taken), 0)
+	d.Hash, d.SignIn.ID = hash("of nothing"), 1<<40
+	if err := s.Create(t.Context(), d); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Create at a sign-in that is not there: %v, want ErrNotFound", err)
+	}
+}
+
+// testPerPerson asks the draft who gives way.
+func testPerPerson(t *testing.T, s session.Store) {
+	upstream := hash("upstream")
+	for i, name := range []string{"a", "b", "c"} {
+		d := ownDraft(name, "alice")
+		d.Created = epoch.Add(time.Duration(i) * time.Hour)
+		if name == "b" {
+			d.Upstream = &upstream
+		}
+		create(t, s, d)
+	}
+	must(t, s.Used(t.Context(), []session.Use{{Token: hash("c"), At: epoch.Add(9 * time.Hour)}}))
+	create(t, s, draft("of bob", "bobby"))
+	pat := draft("a PAT", "alice")
+	pat.Kind = session.KindPAT
+	create(t, s, pat)
+
+	d := ownDraft("d", "alice")
+	d.Bound, d.Created = 4, epoch.Add(3*time.Hour)
+	d.Admit = func([]session.Live) (session.Eviction, error) {
+		t.Error("Admit was called below the bound")
+		return session.Eviction{}, nil
+	}
+	create(t, s, d)
+	refused := ownDraft("refused", "alice")
+	refused.Bound = 4
+	refused.Admit = func(live []session.Live) (session.Eviction, error) {
+		slices.SortFunc(live, func(a, b session.Live) int { return a.Created.Compare(b.Created) })
+		check(t, "who lives", live, []session.Live{
+			{Hash: hash("a"), Created: epoch},
+			{Hash: hash("b"), Created: epoch.Add(time.Hour), Upstream: true},
+			{Hash: hash("c"), Created: epoch.Add(2 * time.Hour), Used: epoch.Add(9 * time.Hour)},
+			{Hash: hash("d"), Created: epoch.Add(3 * time.Hour)},
+		})
+		return session.Eviction{}, session.ErrTooMany
+	}
+	if err := s.Create(t.Context(), refused); !errors.Is(err, session.ErrTooMany) {
+		t.Errorf("Create that is not admitted: %v, want ErrTooMany", err)
+	}
+	if _, err := s.Find(t.Context(), refused.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Find of what was not admitted: %v, want ErrNotFound", err)
+	}
+	at := epoch.Add(10 * time.Hour)
+	last := ownDraft("e", "alice")
+	last.Bound = 4
+	last.Admit = func([]session.Live) (session.Eviction, error) {
+		return session.Eviction{Ending: session.ReasonPerPerson.Ending("", at), End: []session.Hash{hash("b")}, Delete: []session.Hash{hash("a")}}, nil
+	}
+	create(t, s, last)
+	check(t, "what ends", find(t, s, hash("b")).Why, session.ReasonPerPerson)
+	if _, err := s.Find(t.Context(), hash("a"), session.Version{}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Find of what is deleted: %v, want ErrNotFound", err)
+	}
+	taken, err := s.TakeRevocable(t.Context(), at, 10)
+	must(t, err)
+	check(t, "refresh tokens to revoke of what gave way", len(taken), 2)
+	for _, name := range []string{"c", "d", "e", "of bob", "a PAT"} {
+		check(t, name, find(t, s, hash(name)).Why, "")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,26 +87,35 @@ func testList(t *testing.T, s session.Store) {
 
 func testSweep(t *testing.T, s session.Store) {
 	now := epoch.Add(100 * time.Hour)
-	times := session.SweepTimes{Now: now, Idle: now.Add(-10 * time.Hour), Unused: now.Add(-5 * time.Hour), Forget: now.Add(-time.Hour)}
+	times := session.SweepTimes{Now: now, Forget: now.Add(-time.Hour), Kinds: []session.KindTimes{
+		{Kind: session.KindRefresh, Idle: now.Add(-10 * time.Hour), Unused: now.Add(-5 * time.Hour)},
+		{Kind: session.KindBrowser, Idle: now.Add(-2 * time.Hour), Unused: now.Add(-2 * time.Hour)},
+	}}
+	wants := map[string]session.Reason{}
 	for _, tc := range []struct {
 		name                   string
+		kind                   session.Kind
 		created, used, expires int // hours before now; 0 is never
 		want                   session.Reason
 	}{
-		{"expired", 20, 1, 0, session.ReasonExpired},
-		{"idle", 20, 10, -1, session.ReasonIdle},
-		{"unused", 5, 0, -1, session.ReasonUnused},
-		{"used", 20, 9, -1, ""},
-		{"new", 4, 0, -1, ""},
+		{"expired", session.KindRefresh, 20, 1, 0, session.ReasonExpired},
+		{"idle", session.KindRefresh, 20, 10, -1, session.ReasonIdle},
+		{"unused", session.KindRefresh, 5, 0, -1, session.ReasonUnused},
+		{"used", session.KindRefresh, 20, 9, -1, ""},
+		{"new", session.KindRefresh, 4, 0, -1, ""},
+		{"idle browser", session.KindBrowser, 20, 2, -1, session.ReasonIdle},
+		{"browser in use", session.KindBrowser, 20, 1, -1, ""},
+		{"old PAT", session.KindPAT, 99, 0, -1, ""},
 	} {
 		d := draft(tc.name, tc.name)
-		d.Created, d.Expires = now.Add(-time.Duration(tc.created)*time.Hour), now.Add(-time.Duration(tc.expires)*time.Hour)
+		d.Kind, d.Created, d.Expires = tc.kind, now.Add(-time.Duration(tc.created)*time.Hour), now.Add(-time.Duration(tc.expires)*time.Hour)
 		create(t, s, d)
 		if tc.used > 0 {
 			must(t, s.Used(t.Context(), []session.Use{{Token: d.Hash, At: now.Add(-time.Duration(tc.used) * time.Hour)}}))
 		}
+		wants[tc.name] = tc.want
 	}
-	for range 3 {
+	for range 4 {
 		n, err := s.Sweep(t.Context(), times, 1)
 		must(t, err)
 		check(t, "a step", n, 1)
@@ -113,7 +123,7 @@ func testSweep(t *testing.T, s session.Store) {
 	n, err := s.Sweep(t.Context(), times, 10)
 	must(t, err)
 	check(t, "the last step", n, 0)
-	for name, want := range map[string]session.Reason{"expired": session.ReasonExpired, "idle": session.ReasonIdle, "unused": session.ReasonUnused, "used": "", "new": ""} {
+	for name, want := range wants {
 		row := find(t, s, hash(name))
 		check(t, name, row.Why, want)
 		if want != "" {
@@ -124,26 +134,26 @@ func testSweep(t *testing.T, s session.Store) {
 	later.Forget = now
 	n, err = s.Sweep(t.Context(), later, 10)
 	must(t, err)
-	check(t, "forgotten", n, 3)
+	check(t, "forgotten", n, 4)
 	if _, err := s.Find(t.Context(), hash("idle"), session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find of what is forgotten: %v, want ErrNotFound", err)
 	}
 	listed, err := s.List(t.Context(), session.Selector{Ended: true}, session.Hash{}, 10)
 	must(t, err)
-	check(t, "left", len(listed), 2)
+	check(t, "left", len(listed), 4)
 
-	// A person is forgotten with the last session, and not before.
+	// A sign-in is forgotten with the last session, and not before.
 	shared := find(t, s, create(t, s, draft("used too", "used")).Hash)
 	_, err = s.End(t.Context(), []session.Hash{hash("used"), shared.Hash}, session.ReasonRevoked.Ending("", now))
 	must(t, err)
 	for range 2 {
-		_, err = s.Facts(t.Context(), shared.Person.ID)
+		_, err = s.Facts(t.Context(), shared.SignIn.ID)
 		must(t, err)
 		_, err = s.Sweep(t.Context(), later, 1)
 		must(t, err)
 	}
-	if _, err = s.Facts(t.Context(), shared.Person.ID); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Facts of a person who is forgotten: %v, want ErrNotFound", err)
+	if _, err = s.Facts(t.Context(), shared.SignIn.ID); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Facts of a sign-in that is forgotten: %v, want ErrNotFound", err)
 	}
 }
 
@@ -166,9 +176,6 @@ func testSweepUnused(t *testing.T, s session.Store) {
 	}
 	end("used", false, true)
 	end("never used", false, false)
-	kept := create(t, s, ownDraft("with a renewal", "with a renewal"))
-	_, err := s.End(t.Context(), []session.Hash{kept.Hash}, session.ReasonUnused.Ending("", at))
-	must(t, err)
 	end("upstream", true, true)
 	end("upstream, never used", true, false)
 	left := func(times session.SweepTimes, want ...string) {
@@ -184,59 +191,122 @@ func testSweepUnused(t *testing.T, s session.Store) {
 		slices.Sort(got)
 		check(t, "what is left", got, want)
 	}
-	left(session.SweepTimes{Forget: epoch, Noted: at.Add(-time.Second)}, "never used", "upstream", "upstream, never used", "used", "with a renewal")
-	left(session.SweepTimes{Forget: epoch, Noted: at}, "upstream", "upstream, never used", "used", "with a renewal")
-	left(session.SweepTimes{Forget: at, Noted: at}, "upstream", "upstream, never used")
+	left(session.SweepTimes{Forget: epoch, ForgetUnused: at.Add(-time.Second)}, "never used", "upstream", "upstream, never used", "used")
+	left(session.SweepTimes{Forget: epoch, ForgetUnused: at}, "upstream", "upstream, never used", "used")
+	left(session.SweepTimes{Forget: at, ForgetUnused: at}, "upstream", "upstream, never used")
 	if won, err := s.Claim(t.Context(), hash("upstream of upstream"), at, at.Add(time.Minute)); won || err != nil {
 		t.Errorf("Claim of a token whose session ended long ago = %v, %v, want false", won, err)
 	}
 }
 
-// testRevokeRefused revokes what a provider has ended, so that it stays so
-// whatever is taken back.
-func testRevokeRefused(t *testing.T, s session.Store) {
-	at := epoch.Add(time.Hour)
-	for _, why := range []session.Reason{session.ReasonEnded, session.ReasonStamp, session.ReasonGone, session.ReasonIdle} {
-		name := string(why)
-		row := create(t, s, draft(name, name))
-		must(t, s.NoteEnding(t.Context(), "corp", session.Undo{Person: row.Person, Why: why, At: at}))
-		_, err := s.End(t.Context(), []session.Hash{row.Hash}, why.Ending("", at))
+// testPending makes ends final, unless the provider has answered since.
+func testPending(t *testing.T, s session.Store) {
+	hour := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Hour) }
+	pend := func(name string, at time.Time, why session.Reason) {
+		settle(t, s, hash(name), at, func(s *session.SignIn) { s.Pending, s.Why = at, why }, session.Settlement{})
+	}
+	pending := func(before time.Time, after int64, limit int) (all []session.PendingEnd) {
+		t.Helper()
+		all, err := s.Pending(t.Context(), before, after, limit)
 		must(t, err)
-		refusal := slices.Contains(session.Refusals(), why)
-		for since, want := range map[time.Time]int{at.Add(-time.Second): map[bool]int{true: 1}[refusal], at: 0, {}: 0} {
-			listed, err := s.List(t.Context(), session.Selector{User: name, Refused: since}, session.Hash{}, 10)
+		return all
+	}
+	a := create(t, s, draft("a", "alice"))
+	second := draft("b", "alice")
+	second.Stamp, second.Created = "s1b", epoch.Add(-time.Second) // kept late
+	create(t, s, second)
+	create(t, s, draft("ended", "alice"))
+	_, err := s.End(t.Context(), []session.Hash{hash("ended")}, session.ReasonRevoked.Ending("", epoch))
+	must(t, err)
+	create(t, s, draft("of bob", "bob"))
+	create(t, s, draft("of carol", "carol"))
+	check(t, "before anything", len(pending(hour(9), 0, 10)), 0)
+	pend("a", hour(1), session.ReasonEnded)
+	pend("of bob", hour(2), session.ReasonGone)
+	check(t, "before the first", len(pending(hour(1).Add(-time.Second), 0, 10)), 0)
+	got := pending(hour(1), 0, 10)
+	if len(got) != 1 {
+		t.Fatalf("Pending = %+v, want alice's", got)
+	}
+	slices.SortFunc(got[0].Sessions, func(a, b session.LiveStamp) int { return strings.Compare(a.Stamp, b.Stamp) })
+	check(t, "alice's", got, []session.PendingEnd{{
+		Provider: "corp", Subject: "subject of alice", SignIn: find(t, s, a.Hash).SignIn,
+		Sessions: []session.LiveStamp{{Hash: hash("a"), Stamp: "s1"}, {Hash: hash("b"), Stamp: "s1b"}},
+	}})
+	check(t, "both", len(pending(hour(2), 0, 10)), 2)
+	check(t, "a page", len(pending(hour(2), 0, 1)), 1)
+	check(t, "the next page", len(pending(hour(2), pending(hour(2), 0, 1)[0].SignIn.ID, 10)), 1)
+
+	finish := func(signIn int64, asked time.Time, tokens ...session.Hash) bool {
+		t.Helper()
+		done, err := s.Finish(t.Context(), signIn, asked, tokens, session.ReasonEnded.Ending("", hour(3)))
+		must(t, err)
+		return done
+	}
+	check(t, "after another answer", finish(got[0].SignIn.ID, epoch, hash("a")), false)
+	check(t, "what lives on", find(t, s, hash("a")).Why, "")
+	check(t, "made final", finish(got[0].SignIn.ID, hour(1), hash("a"), hash("ended")), true)
+	row := find(t, s, hash("a"))
+	check(t, "what ended", []any{row.Why, row.Ended, row.SignIn.Pending, row.SignIn.Why}, []any{session.ReasonEnded, hour(3), time.Time{}, session.Reason("")})
+	check(t, "what does not end", find(t, s, hash("b")).Why, "")
+	check(t, "what had ended before", find(t, s, hash("ended")).Why, session.ReasonRevoked)
+	check(t, "left", len(pending(hour(9), 0, 10)), 1)
+}
+
+// testUnasked finds one session for each sign-in that was not asked about.
+func testUnasked(t *testing.T, s session.Store) {
+	make := func(name, user string, kind session.Kind, hours int) {
+		d := draft(name, user)
+		d.Kind, d.Created = kind, epoch.Add(time.Duration(hours)*time.Hour)
+		create(t, s, d)
+	}
+	make("a", "alice", session.KindPAT, 1)
+	make("a2", "alice", session.KindPAT, 1)
+	make("b", "bob", session.KindPAT, 0)
+	make("c", "carol", session.KindPAT, 3)
+	make("d", "dora", session.KindRefresh, 0)
+	make("e", "eve", session.KindPAT, 0)
+	_, err := s.End(t.Context(), []session.Hash{hash("e")}, session.ReasonRevoked.Ending("", epoch))
+	must(t, err)
+	unasked := func(hours, limit int) (users []string) {
+		t.Helper()
+		rows, err := s.Unasked(t.Context(), session.KindPAT, epoch.Add(time.Duration(hours)*time.Hour), limit)
+		must(t, err)
+		for _, row := range rows {
+			known, err := s.Facts(t.Context(), row.SignIn.ID)
 			must(t, err)
-			check(t, fmt.Sprintf("List of what ended since %v for %q", since, why), len(listed), want)
+			check(t, "its facts", row.Body, known.Body)
+			users = append(users, known.User)
 		}
-		n, err := s.End(t.Context(), []session.Hash{row.Hash}, session.ReasonRevoked.Ending("an operator", at.Add(time.Second)))
-		must(t, err)
-		check(t, "revoked of "+name, n == 1, refusal)
+		return users
 	}
-	must(t, s.Doubt(t.Context(), "corp", epoch, at))
-	for _, why := range session.Refusals() {
-		check(t, "what is revoked after "+string(why), find(t, s, hash(string(why))).Why, session.ReasonRevoked)
-	}
+	check(t, "of two hours ago", unasked(2, 10), []string{"bob", "alice"})
+	check(t, "at the limit", unasked(3, 10), []string{"bob", "alice", "carol"})
+	check(t, "those asked longest ago", unasked(9, 1), []string{"bob"})
 }
 
 func testTakeRevocable(t *testing.T, s session.Store) {
-	revoked, ended, alive := create(t, s, ownDraft("revoked", "alice")), create(t, s, ownDraft("ended", "alice")), create(t, s, ownDraft("alive", "alice"))
+	revoked, idle, alive := create(t, s, ownDraft("revoked", "alice")), create(t, s, ownDraft("idle", "bob")), create(t, s, ownDraft("alive", "alice"))
 	create(t, s, draft("none", "alice"))
-	_, err := s.End(t.Context(), []session.Hash{revoked.Hash, hash("none")}, session.ReasonRevoked.Ending("", epoch))
-	must(t, err)
-	_, err = s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonEnded.Ending("", epoch))
-	must(t, err)
-	take := func(before time.Time) []session.Sealed {
+	end := func(why session.Reason, tokens ...session.Hash) {
 		t.Helper()
-		taken, err := s.TakeRevocable(t.Context(), before, 10)
+		_, err := s.End(t.Context(), tokens, why.Ending("", epoch))
+		must(t, err)
+	}
+	take := func() []session.Sealed {
+		t.Helper()
+		taken, err := s.TakeRevocable(t.Context(), epoch, 10)
 		must(t, err)
 		return taken
 	}
-	check(t, "at once", take(epoch.Add(-time.Second)), []session.Sealed{{Person: revoked.Person.ID, Token: revoked.Hash, Provider: "corp", ProviderID: -42, Body: []byte("sealed revoked")}})
-	check(t, "later", take(epoch), []session.Sealed{{Person: ended.Person.ID, Token: ended.Hash, Provider: "corp", ProviderID: -42, Body: []byte("sealed ended")}})
-	check(t, "again", len(take(epoch)), 0)
-	kept, err := s.Renewal(t.Context(), alive.Person.ID)
+	end(session.ReasonRevoked, revoked.Hash, hash("none"))
+	check(t, "of one with others", take(), []session.Sealed{{SignIn: revoked.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of alice", Own: revoked.Hash.ID(), Body: []byte("sealed revoked"), Others: true}})
+	end(session.ReasonIdle, idle.Hash)
+	check(t, "of the last of another person", take(), []session.Sealed{{SignIn: idle.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of bob", Own: idle.Hash.ID(), Body: []byte("sealed idle")}})
+	check(t, "again", len(take()), 0)
+	kept, err := s.Renewal(t.Context(), alive.SignIn.ID)
 	must(t, err)
-	check(t, "of one that lives", kept, []byte("sealed alive"))
+	check(t, "of one that lives", kept, session.Renewal{Token: 1, Own: alive.Hash.ID(), Body: []byte("sealed alive")})
 }
 
 func testReseal(t *testing.T, s session.Store) {
@@ -247,14 +317,14 @@ func testReseal(t *testing.T, s session.Store) {
 	first, err := s.Sealed(t.Context(), 0, 2)
 	must(t, err)
 	check(t, "the first page", len(first), 2)
-	rest, err := s.Sealed(t.Context(), first[1].Person, 2)
+	rest, err := s.Sealed(t.Context(), first[1].SignIn, 2)
 	must(t, err)
 	check(t, "the second page", len(rest), 1)
 	must(t, s.Reseal(t.Context(), first[0], []byte("anew")))
 	must(t, s.Reseal(t.Context(), first[0], []byte("too late")))
-	got, err := s.Renewal(t.Context(), first[0].Person)
+	got, err := s.Renewal(t.Context(), first[0].SignIn)
 	must(t, err)
-	check(t, "resealed", got, []byte("anew"))
+	check(t, "resealed", got.Body, []byte("anew"))
 }
 
 func testSettings(t *testing.T, s session.Store) {

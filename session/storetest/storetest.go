@@ -24,24 +24,28 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"what was created is found", testCreate},
 		{"odd names are kept as they are", testOddNames},
 		{"odd bytes of a provider too", testOddBytes},
-		{"persons are shared, or a session's own", testPersons},
+		{"persons, and their sign-ins", testPersons},
+		{"logins that share a token", testSharedToken},
+		{"what a session yields", testYield},
+		{"grants", testGrant},
 		{"too many sessions of a person", testPerPerson},
 		{"one lease at a time", testLease},
 		{"answers", testSettle},
 		{"an answer after a login", testSettleAfterLogin},
-		{"answers that end sessions", testSettleEnds},
+		{"stamps that sessions adopt", testAdopt},
+		{"ends that are pending", testPending},
+		{"who was not asked for long", testUnasked},
 		{"facts that come with a session", testFind},
-		{"answers taken back", testDoubt},
 		{"a life that is bounded", testLifetime},
-		{"what replicas tell each other", testTrust},
-		{"what is revoked after a refusal", testRevokeRefused},
+		{"circuit breakers", testBreaker},
+		{"what replicas count of providers", testTallies},
 		{"what was never used", testSweepUnused},
 		{"claims", testClaim},
 		{"uses", testUsed},
 		{"endings", testEnd},
 		{"lists", testList},
 		{"sweeps", testSweep},
-		{"renewals to revoke", testTakeRevocable},
+		{"refresh tokens to revoke", testTakeRevocable},
 		{"sealing anew", testReseal},
 		{"settings", testSettings},
 		{"first logins at the same moment", testFirstLogins},
@@ -63,28 +67,30 @@ func facts(user string) session.Facts {
 	return f
 }
 
-// draft is a session of a person whose row is shared.
+// draft is a session of a person whose logins share a sign-in.
 func draft(name, user string) *session.Draft {
 	return &session.Draft{
 		Row: session.Row{
-			Hash: hash(name), Kind: session.KindRefresh, Method: "password", Service: "registry",
+			Hash: hash(name), Kind: session.KindRefresh, Service: "registry",
 			ProviderID: -42, Stamp: "s1", Created: epoch, Expires: epoch.Add(1000 * time.Hour),
+			Login: session.Login{Method: "password", Name: "CORP\\" + user, SID: "sid of " + name, ACR: "gold", AMR: []string{"pwd", "otp"}, Time: epoch.Add(-time.Hour)},
 		},
-		Who: -int64(facts(user).Version[0])<<40 - int64(facts(user).Version[1]), Provider: "corp", Subject: "subject of " + user, Facts: facts(user),
+		Provider: "corp", Subject: "subject of " + user, Facts: facts(user),
 		Client: session.Client{Address: netip.MustParseAddr("192.0.2.7"), ID: "docker", UserAgent: "docker/28"},
+		Bound:  1000,
 	}
 }
 
-// ownDraft is a session that its provider is asked about alone.
+// ownDraft is a session of a login that has a sign-in of its own.
 func ownDraft(name, user string) *session.Draft {
 	d := draft(name, user)
-	d.Own, d.Sealed = true, []byte("sealed "+name)
+	d.Own, d.Sealed = d.Hash.ID(), []byte("sealed "+name)
 	return d
 }
 
 func create(t *testing.T, s session.Store, d *session.Draft) *session.Row {
 	t.Helper()
-	must(t, s.Create(t.Context(), d, 1000))
+	must(t, s.Create(t.Context(), d))
 	return find(t, s, d.Hash)
 }
 

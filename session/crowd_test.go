@@ -1,0 +1,263 @@
+package session_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/session"
+)
+
+// crowd is people who each have one session, all due for a revalidation.
+type crowd struct {
+	*site
+	provider string
+	tokens   []secret.Text
+}
+
+// newCrowd logs people in.
+func newCrowd(s *site, provider string, people int) *crowd {
+	c := &crowd{site: s, provider: provider}
+	for i := range people {
+		c.tokens = append(c.tokens, s.issue(provider, c.name(i)))
+	}
+	return c
+}
+
+func (c *crowd) name(i int) string { return fmt.Sprint("user", i) }
+
+// change changes the accounts from one number to another.
+func (c *crowd) change(from, to int, change func(*account)) {
+	for i := from; i < to; i++ {
+		c.house.change(c.name(i), change)
+	}
+}
+
+// redeem redeems the token of each from one number to another, each at a replica
+// of its own, and returns how often each outcome came.
+func (c *crowd) redeem(from, to int) map[string]int {
+	outcomes := make(map[string]int)
+	for i := from; i < to; i++ {
+		_, err := c.replicas[i%len(c.replicas)].Redeem(c.t.Context(), c.tokens[i], service, laptop, session.KindRefresh)
+		outcomes[outcome(err)]++
+	}
+	return outcomes
+}
+
+// expectAll holds that the token of each comes to the same.
+func (c *crowd) expectAll(when string, from, to int, want string) {
+	c.t.Helper()
+	if got := c.redeem(from, to); got[want] != to-from {
+		c.t.Errorf("%s: outcomes %v, want %d times %s", when, got, to-from, want)
+	}
+}
+
+// TestGuard has a provider refuse some of those it is asked about.
+func TestGuard(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		all, refuse int
+		change      func(*account)
+		want        string
+	}{
+		{"four of four are gone", 4, 4, func(a *account) { a.missing = true }, "401"},
+		{"five of five are gone", 5, 5, func(a *account) { a.missing = true }, "503"},
+		{"ten of ten are gone", 10, 10, func(a *account) { a.missing = true }, "503"},
+		{"ten of ten are disabled", 10, 10, func(a *account) { a.disabled = true }, "503"},
+		{"ten of ten have a new stamp", 10, 10, func(a *account) { a.stamp = "s2" }, "401"},
+		{"ten of forty are disabled", 40, 10, func(a *account) { a.disabled = true }, "503"},
+		{"ten of fifty are disabled", 50, 10, func(a *account) { a.disabled = true }, "401"},
+		{"twenty of twenty are locked for a while", 20, 20, func(a *account) { a.locked = true }, "401"},
+	} {
+		for _, replicas := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s, on %d", tc.name, replicas), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newSite(t, replicas, session.Config{})
+					defer s.close()
+					c, first := newCrowd(s, "corp", tc.all), tc.all-tc.refuse
+					c.change(first, tc.all, tc.change)
+					time.Sleep(5 * time.Minute)
+					c.expectAll("before", 0, first, "ok")
+					time.Sleep(15 * time.Second) // by then the replicas know of each other's answers
+					c.redeem(first, tc.all)
+					c.expectAll("refused", first, tc.all, tc.want)
+					if tc.want == "401" {
+						return
+					}
+					c.change(0, tc.all, func(a *account) { *a = account{stamp: "s1"} })
+					time.Sleep(12 * time.Minute)
+					c.expectAll("after the mistake", first, tc.all, "ok")
+				})
+			})
+		}
+	}
+}
+
+// TestGuardAtOnce has a broken provider refuse everybody at the same moment, on
+// several replicas: whatever the order, nobody's session ends, and whoever comes
+// again is told that the provider is unavailable for as long as it is broken.
+func TestGuardAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 3, session.Config{})
+		defer s.close()
+		const people = 30
+		c := newCrowd(s, "corp", people)
+		c.change(0, people, func(a *account) { a.disabled = true })
+		time.Sleep(5 * time.Minute)
+		s.house.slow = 100 * time.Millisecond
+		all := func(check func(i int, err error)) {
+			var group sync.WaitGroup
+			for i, token := range c.tokens {
+				group.Go(func() {
+					_, err := s.replicas[i%3].Redeem(t.Context(), token, service, laptop, session.KindRefresh)
+					check(i, err)
+				})
+			}
+			group.Wait()
+		}
+		all(func(int, error) {})
+		for range 20 { // ten minutes
+			time.Sleep(31 * time.Second)
+			all(func(i int, err error) {
+				if outcome(err) != "503" {
+					t.Errorf("user%d while the provider is broken: %v, want 503", i, err)
+				}
+			})
+		}
+		c.change(0, people, func(a *account) { a.disabled = false })
+		time.Sleep(12 * time.Minute)
+		all(func(i int, err error) {
+			if err != nil {
+				t.Errorf("user%d once it is mended: %v", i, err)
+			}
+		})
+	})
+}
+
+// TestGuardLetsGo: once a provider refuses few again, those few are believed,
+// however often they come.
+func TestGuardLetsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		c := newCrowd(s, "corp", 12)
+		c.change(0, 12, func(a *account) { a.disabled = true })
+		time.Sleep(5 * time.Minute)
+		c.redeem(0, 12)
+		s.expect("while nobody is believed", c.tokens[0], "503")
+		c.change(1, 12, func(a *account) { a.disabled = false })
+		time.Sleep(12 * time.Minute)
+		c.expectAll("who was refused by mistake", 1, 12, "ok")
+		for range 3 {
+			s.redeem(c.tokens[0])
+			time.Sleep(31 * time.Second)
+		}
+		s.expect("who was not", c.tokens[0], "401")
+		if got := s.why(c.tokens[0]); got != session.ReasonEnded {
+			t.Errorf("it ends for %q, want %q", got, session.ReasonEnded)
+		}
+	})
+}
+
+// TestGuardCountsPersons: a leaver with many sessions, each of which an OpenID
+// provider is asked about, is one of them.
+func TestGuardCountsPersons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		leaver := s.house.login("sso", "leaver")
+		var tokens []secret.Text
+		for range 20 {
+			token, _, err := s.replicas[0].Issue(t.Context(), leaver, service, laptop)
+			must(t, err)
+			tokens = append(tokens, token)
+		}
+		s.house.change("leaver", func(a *account) { a.missing = true })
+		time.Sleep(5 * time.Minute)
+		for _, token := range tokens {
+			s.expect("a leaver's session", token, "401")
+		}
+	})
+}
+
+// TestGuardKeepsTokens: refusals that are not believed have no refresh token
+// revoked.
+func TestGuardKeepsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		c := newCrowd(s, "sso", 12)
+		c.change(0, 12, func(a *account) { a.disabled = true })
+		time.Sleep(5 * time.Minute)
+		for range 40 { // longer than an end is pending
+			c.redeem(0, 12)
+			time.Sleep(time.Minute)
+		}
+		// The house returns a token with ErrEnded to nobody, so that these grants
+		// are used up: what counts is that none was revoked.
+		if len(s.house.revoked) != 0 {
+			t.Errorf("revoked refresh tokens = %q, want none", s.house.revoked)
+		}
+	})
+}
+
+// TestEverybodysPasswordChanged: a company changes all passwords for good. No
+// circuit breaker opens: each hears 401, and can log in.
+func TestEverybodysPasswordChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 2, session.Config{})
+		defer s.close()
+		const people = 300
+		c := newCrowd(s, "corp", people)
+		c.expectAll("before", 0, people, "ok")
+		c.change(0, people, func(a *account) { a.stamp = "s2" })
+		time.Sleep(5 * time.Minute)
+		c.expectAll("after it", 0, people, "401")
+		old := c.tokens[0]
+		for i := range people {
+			c.tokens[i] = s.issue("corp", c.name(i))
+		}
+		c.expectAll("after a login", 0, people, "ok")
+		time.Sleep(20 * time.Minute)
+		c.expectAll("later", 0, people, "ok")
+		s.expect("an old one", old, "401")
+		if got := s.why(old); got != session.ReasonStamp {
+			t.Errorf("it ended for %q, want %q", got, session.ReasonStamp)
+		}
+	})
+}
+
+// TestLostRight: a directory takes the service account's right to see people away.
+// They all seem gone: they hear that the directory is unavailable, but for the
+// few that it takes to open the circuit breaker, no session ends for as long as
+// that lasts, and with the right back everybody goes on.
+func TestLostRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 2, session.Config{})
+		defer s.close()
+		const people = 12
+		c := newCrowd(s, "corp", people)
+		c.change(0, people, func(a *account) { a.missing = true })
+		time.Sleep(5 * time.Minute)
+		c.redeem(0, people)
+		for range 25 { // minutes
+			if got := c.redeem(0, people); got["401"] > 4 || got["401"]+got["503"] != people {
+				t.Errorf("while the right is lost: outcomes %v, want 503 for all but four at most", got)
+			}
+			time.Sleep(time.Minute)
+		}
+		c.change(0, people, func(a *account) { a.missing = false })
+		time.Sleep(12 * time.Minute)
+		c.expectAll("with the right back", 0, people, "ok")
+		time.Sleep(time.Hour)
+		c.expectAll("later", 0, people, "ok")
+		all, err := s.replicas[0].Admin().List(t.Context(), session.Selector{})
+		must(t, err)
+		if len(all) != people {
+			t.Errorf("%d sessions live, want all %d", len(all), people)
+		}
+	})
+}

@@ -1,0 +1,90 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// UnaskedStore finds the sign-ins whose provider was not asked for long.
+type UnaskedStore interface {
+	// Unasked returns up to limit live sessions of a kind, one of each sign-in
+	// whose provider was not asked since asked, of those asked longest ago.
+	Unasked(ctx context.Context, kind Kind, asked time.Time, limit int) ([]Row, error)
+}
+
+const (
+	// askAgainAfter is how long the provider of a personal access token is left
+	// alone. Within askAgainSpread before, each sign-in has its own time, so that
+	// those that were made at once are spread over the day.
+	askAgainAfter  = 24 * time.Hour
+	askAgainSpread = 6 * time.Hour
+)
+
+// daily asks the providers of personal access tokens once a day, so that a
+// provider's refresh token does not die of disuse. It asks about one after the
+// other: no burst.
+type daily struct {
+	store       UnaskedStore
+	revalidator *revalidator
+	clock       *clock
+	rules       *atomic.Pointer[rules]
+	log         *slog.Logger
+}
+
+// run asks what is due, every now and then, until ctx ends.
+func (d *daily) run(ctx context.Context) {
+	every := time.NewTicker(sweepEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		if err := d.askAll(ctx); err != nil && ctx.Err() == nil {
+			d.log.Warn("could not read which sign-ins were not asked about for a day", "error", err)
+		}
+	}
+}
+
+// askAll asks about the sign-ins that are due.
+func (d *daily) askAll(ctx context.Context) error {
+	now := d.clock.now()
+	reading, cancel := context.WithTimeout(ctx, choreLimit)
+	defer cancel()
+	rows, err := d.store.Unasked(reading, KindPAT, now.Add(askAgainSpread-askAgainAfter), batch)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		if row := &rows[i]; !now.Before(row.SignIn.Asked.Add(askAgainAfter - early(row.SignIn.ID))) {
+			d.ask(ctx, row)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// ask asks about one sign-in. What comes of it stands in its row.
+func (d *daily) ask(ctx context.Context, row *Row) {
+	r := d.rules.Load()
+	id, err := decodeFacts(row.Body)
+	if err != nil || r.mayLive(row, id) != nil {
+		return // a redemption says why
+	}
+	limited, cancel := context.WithTimeout(ctx, flightLimit)
+	defer cancel()
+	_ = d.revalidator.await(limited, r, row, id)
+}
+
+// early is how much sooner than askAgainAfter a sign-in is due: ids that follow
+// each other are spread over askAgainSpread.
+func early(signIn int64) time.Duration {
+	hash := hashOf("daily", fmt.Sprint(signIn))
+	return time.Duration(hash[0]) * askAgainSpread / 256
+}

@@ -1,0 +1,237 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+	"shorepass/session"
+	"shorepass/session/sqlite"
+)
+
+// idp is an OpenID provider that rotates refresh tokens at each use, and keeps
+// several of a person, or one.
+type idp struct {
+	one        bool // a login makes the token of the login before useless, as at Dex
+	revokesAll bool // a revocation drops all tokens of the person, as at Keycloak before 26.1
+	when       providers.RevokeWhen
+	slow       time.Duration // before it looks at the token that it is asked with
+
+	mu      sync.Mutex
+	count   int
+	tokens  map[string]string // the person of each token that is good
+	asked   int
+	revoked int
+}
+
+func newIDP() *idp { return &idp{tokens: make(map[string]string), when: providers.RevokeSignIn} }
+
+// login proves a person, with a new refresh token.
+func (p *idp) login(person string) *providers.Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.one {
+		p.drop(person)
+	}
+	return p.identity(person)
+}
+
+// drop makes all tokens of a person useless, with mu held.
+func (p *idp) drop(person string) {
+	for token, of := range p.tokens {
+		if of == person {
+			delete(p.tokens, token)
+		}
+	}
+}
+
+func (p *idp) identity(person string) *providers.Identity {
+	p.count++
+	token := fmt.Sprint("token ", p.count)
+	p.tokens[token] = person
+	return &providers.Identity{Provider: "idp", Fingerprint: "print", Subject: person, User: person, Method: providers.MethodPassword, Renewal: secret.New(token)}
+}
+
+func (p *idp) Revalidate(_ context.Context, id *providers.Identity) (*providers.Identity, error) {
+	time.Sleep(p.slow)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked++
+	if p.tokens[id.Renewal.Reveal()] != id.Subject {
+		return nil, fmt.Errorf("invalid_grant: %w", providers.ErrGone)
+	}
+	delete(p.tokens, id.Renewal.Reveal())
+	return p.identity(id.Subject), nil
+}
+
+func (p *idp) RevokeRenewal(_ context.Context, _ string, renewal secret.Text) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.revoked++
+	if p.revokesAll {
+		p.drop(p.tokens[renewal.Reveal()])
+	}
+	delete(p.tokens, renewal.Reveal())
+	return nil
+}
+
+func (p *idp) Fingerprint(string) string              { return "print" }
+func (p *idp) PerSession(string) bool                 { return !p.one }
+func (p *idp) RevokeWhen(string) providers.RevokeWhen { return p.when }
+func (*idp) Forget(func(*providers.Identity) bool)    {}
+
+// newIDPSite is a replica with p as its only provider.
+func newIDPSite(t *testing.T, p *idp, replicas int) *site {
+	t.Helper()
+	s := &site{t: t, file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
+	for range replicas {
+		store, err := sqlite.Open(t.Context(), s.file)
+		must(t, err)
+		s.startFor(store, session.Config{}, p)
+	}
+	return s
+}
+
+// logIn makes a session of a login.
+func (s *site) logIn(id *providers.Identity) secret.Text {
+	s.t.Helper()
+	token, _, err := s.replicas[0].Issue(s.t.Context(), id, service, laptop)
+	must(s.t, err)
+	return token
+}
+
+func (s *site) revoke(token secret.Text) {
+	s.t.Helper()
+	_, ended, err := s.replicas[0].Admin().RevokeToken(s.t.Context(), token, "test")
+	if !ended || err != nil {
+		s.t.Errorf("RevokeToken = %v, %v", ended, err)
+	}
+	synctest.Wait()
+}
+
+// TestRevokeWhen says how many refresh tokens a provider is told of as the three
+// logins of a person end, one after the other, and what becomes of the rest where
+// one revocation drops all tokens of the person.
+func TestRevokeWhen(t *testing.T) {
+	for _, tc := range []struct {
+		when       providers.RevokeWhen
+		revokesAll bool
+		told       []int // after each end
+		others     []string
+	}{
+		{providers.RevokeSignIn, false, []int{1, 2, 3}, []string{"ok", "ok"}},
+		{providers.RevokeSignIn, true, []int{1, 2, 3}, []string{"401", "401"}},
+		{providers.RevokeLast, true, []int{0, 0, 1}, []string{"ok", "ok"}},
+		{providers.RevokeNever, false, []int{0, 0, 0}, []string{"ok", "ok"}},
+	} {
+		t.Run(fmt.Sprint(tc.when, ", revokes all: ", tc.revokesAll), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newIDP()
+				p.when, p.revokesAll = tc.when, tc.revokesAll
+				s := newIDPSite(t, p, 1)
+				defer s.close()
+				var tokens []secret.Text
+				for range 3 {
+					tokens = append(tokens, s.logIn(p.login("alice")))
+				}
+				bob := s.logIn(p.login("bob"))
+				for i, token := range tokens {
+					s.revoke(token)
+					if p.revoked != tc.told[i] {
+						t.Errorf("after %d ends the provider was told of %d tokens, want %d", i+1, p.revoked, tc.told[i])
+					}
+					time.Sleep(5 * time.Minute)
+					if i < len(tc.others) {
+						s.expect("the next", tokens[i+1], tc.others[i])
+					}
+				}
+				s.expect("of another person", bob, "ok")
+			})
+		})
+	}
+}
+
+// TestOneTokenEach: at a provider that keeps one refresh token for each person, a
+// login puts its own in the place of the last, and the sessions of both machines
+// live on it.
+func TestOneTokenEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newIDP()
+		p.one = true
+		s := newIDPSite(t, p, 2)
+		defer s.close()
+		laptop, desktop := s.logIn(p.login("alice")), s.logIn(p.login("alice"))
+		for range 3 {
+			time.Sleep(5 * time.Minute)
+			s.expect("the first machine", laptop, "ok")
+			s.expect("the second machine", desktop, "ok")
+		}
+		if p.asked != 3 {
+			t.Errorf("the provider was asked %d times, want three", p.asked)
+		}
+		s.revoke(laptop)
+		time.Sleep(5 * time.Minute)
+		s.expect("the second machine, after the first logged out", desktop, "ok")
+		s.revoke(desktop)
+		if p.revoked != 1 || len(p.tokens) != 0 {
+			t.Errorf("the provider was told of %d tokens, and has %v", p.revoked, p.tokens)
+		}
+	})
+}
+
+// TestLoginDuringARevalidation: the provider is asked with a refresh token that a
+// login makes useless before it is looked at. Its refusal is void.
+func TestLoginDuringARevalidation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newIDP()
+		p.one = true
+		s := newIDPSite(t, p, 2)
+		defer s.close()
+		token := s.logIn(p.login("alice"))
+		time.Sleep(5 * time.Minute)
+		p.slow = 2 * time.Second
+		var group sync.WaitGroup
+		group.Go(func() { s.expect("while it is asked", token, "ok") })
+		time.Sleep(time.Second)
+		another := s.logIn(p.login("alice"))
+		group.Wait()
+		if p.asked != 1 {
+			t.Errorf("the provider was asked %d times, want once", p.asked)
+		}
+		for range 3 {
+			time.Sleep(5 * time.Minute)
+			s.expect("the session of before", token, "ok")
+			s.expect("the one of the login", another, "ok")
+		}
+	})
+}
+
+// TestLogInAgainAfterARevocation: where one revocation drops all tokens of the
+// person, the other sessions hear 401, and a login makes one that lives.
+func TestLogInAgainAfterARevocation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newIDP()
+		p.revokesAll = true
+		s := newIDPSite(t, p, 1)
+		defer s.close()
+		first, second := s.logIn(p.login("alice")), s.logIn(p.login("alice"))
+		s.revoke(first)
+		time.Sleep(5 * time.Minute)
+		s.expect("the other session", second, "401")
+		again := s.logIn(p.login("alice"))
+		s.expect("a login after it", again, "ok")
+		s.expect("the one that is gone, beside it", second, "401") // a login clears only the sign-in that it joins
+		time.Sleep(time.Hour)
+		s.expect("and later", again, "ok")
+		if got := s.why(second); !slices.Contains([]session.Reason{"", session.ReasonGone}, got) {
+			t.Errorf("it ended for %q", got)
+		}
+	})
+}

@@ -1,0 +1,334 @@
+package session_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+// browse signs a person in with a browser, and redeems the cookie.
+func (s *site) browse(provider, subject string) *session.Session {
+	s.t.Helper()
+	id := s.house.login(provider, subject)
+	id.ACR, id.AMR, id.AuthTime = "gold", []string{"pwd", "otp"}, time.Now().Add(-time.Minute)
+	client := laptop
+	client.LoginName = "CORP\\" + subject
+	made, err := s.replicas[0].IssueBrowser(s.t.Context(), id, "sid of "+subject, client)
+	must(s.t, err)
+	found, err := s.cookie(made.Token)
+	must(s.t, err)
+	found.Token = made.Token
+	return found
+}
+
+// cookie redeems a browser's cookie.
+func (s *site) cookie(token secret.Text) (*session.Session, error) {
+	return s.replicas[0].Redeem(s.t.Context(), token, "", laptop, session.KindBrowser)
+}
+
+// password redeems a token as a password is.
+func (s *site) password(token secret.Text, service string) (*session.Session, error) {
+	return s.replicas[0].Redeem(s.t.Context(), token, service, laptop, session.KindRefresh, session.KindPAT, session.KindRobot)
+}
+
+// TestEvict says who gives way at per_person: the least recently used, those of the
+// last hour last.
+func TestEvict(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	live := func(id byte, created, used int) session.Live { // minutes ago; 0 is never used
+		l := session.Live{Hash: session.Hash{id}, Created: now.Add(-time.Duration(created) * time.Minute)}
+		if used > 0 {
+			l.Used = now.Add(-time.Duration(used) * time.Minute)
+		}
+		return l
+	}
+	upstream := live('u', 600, 600)
+	upstream.Upstream = true
+	for _, tc := range []struct {
+		name            string
+		live            []session.Live
+		perPerson       int
+		deleted, ending string
+	}{
+		{"the least recently used", []session.Live{live('a', 500, 10), live('b', 400, 200), live('c', 300, 100)}, 3, "b", ""},
+		{"never used counts from its login", []session.Live{live('a', 500, 10), live('b', 400, 0), live('c', 450, 410)}, 3, "c", ""},
+		{"one of the last hour only where there is no older one", []session.Live{live('a', 61, 1), live('b', 59, 59), live('c', 2, 0)}, 3, "a", ""},
+		{"all of the last hour", []session.Live{live('a', 50, 1), live('b', 40, 39), live('c', 45, 0)}, 3, "c", ""},
+		{"as many as it takes", []session.Live{live('a', 500, 100), live('b', 500, 90), live('c', 500, 80), live('d', 500, 70)}, 2, "abc", ""},
+		{"one that answers to a provider's token stays in the lists", []session.Live{upstream, live('a', 500, 100)}, 2, "", "u"},
+	} {
+		e := session.ExportEvict(session.Config{PerPerson: tc.perPerson}, tc.live, now)
+		first := func(hashes []session.Hash) (text string) {
+			for _, h := range hashes {
+				text += string(rune(h[0]))
+			}
+			return text
+		}
+		if first(e.Delete) != tc.deleted || first(e.End) != tc.ending || e.Why != session.ReasonPerPerson || !e.At.Equal(now) {
+			t.Errorf("%s: deleted %q, ended %q, want %q and %q", tc.name, first(e.Delete), first(e.End), tc.deleted, tc.ending)
+		}
+	}
+}
+
+// TestFreshLoginsAreNotEvicted: B4: logins side by side at the cap do not end each
+// other's tokens before their first use.
+func TestFreshLoginsAreNotEvicted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const perPerson = 50
+		s := newSite(t, 1, session.Config{PerPerson: perPerson})
+		defer s.close()
+		for range perPerson {
+			s.expect("to fill up", s.issue("corp", "alice"), "ok")
+		}
+		time.Sleep(time.Second)
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				for range 60 {
+					token, _, err := s.replicas[0].Issue(t.Context(), s.house.login("corp", "alice"), service, laptop)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					time.Sleep(20 * time.Millisecond) // as docker takes
+					s.expect("at its first use", token, "ok")
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+// TestRowsAreBounded: B8: what gives way at per_person leaves no row.
+func TestRowsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{PerPerson: 5})
+		defer s.close()
+		for _, provider := range []string{"corp", "sso"} {
+			for range 40 {
+				s.expect("a login", s.issue(provider, "alice"), "ok")
+				time.Sleep(time.Second)
+			}
+		}
+		synctest.Wait()
+		all, err := s.replicas[0].Admin().List(t.Context(), session.Selector{Ended: true})
+		must(t, err)
+		if len(all) != 10 {
+			t.Errorf("%d sessions are kept, want five at each provider", len(all))
+		}
+		if got := len(s.house.revoked); got != 35 {
+			t.Errorf("%d refresh tokens of the provider are revoked, want those of 35 sign-ins", got)
+		}
+	})
+}
+
+// TestBoundsOfKinds: a kind never evicts another, and what a person makes by hand is
+// refused beyond its bound.
+func TestBoundsOfKinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{PerPerson: 3})
+		defer s.close()
+		refresh := s.issue("corp", "alice")
+		first := s.browse("corp", "alice")
+		pats := make([]*session.Session, 0, 50)
+		for range 50 {
+			pat, err := s.replicas[0].IssuePAT(t.Context(), first, session.PAT{}, laptop)
+			must(t, err)
+			pats = append(pats, pat)
+		}
+		if _, err := s.replicas[0].IssuePAT(t.Context(), first, session.PAT{}, laptop); !errors.Is(err, session.ErrTooMany) {
+			t.Errorf("the 51st PAT: %v, want ErrTooMany", err)
+		}
+		s.revoke(pats[0].Token)
+		if _, err := s.replicas[0].IssuePAT(t.Context(), first, session.PAT{}, laptop); err != nil {
+			t.Errorf("after a revocation: %v", err)
+		}
+		time.Sleep(time.Second)
+		var browsers []*session.Session
+		for range 20 {
+			browsers = append(browsers, s.browse("corp", "alice"))
+			time.Sleep(time.Second)
+		}
+		if _, err := s.cookie(first.Token); outcome(err) != "401" {
+			t.Errorf("the oldest of 21 browsers: %v, want 401", err)
+		}
+		for i, b := range browsers {
+			if _, err := s.cookie(b.Token); err != nil {
+				t.Errorf("browser %d: %v", i, err)
+			}
+		}
+		s.expect("a refresh token", refresh, "ok")
+		if _, err := s.password(pats[49].Token, service); err != nil {
+			t.Errorf("a PAT: %v", err)
+		}
+		for i, want := range []error{nil, nil, session.ErrTooMany} {
+			_, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindRobot, s.house.login("corp", "robot"), service)
+			if !errors.Is(err, want) {
+				t.Errorf("secret %d of a robot: %v, want %v", i+1, err, want)
+			}
+		}
+	})
+}
+
+// TestYields: what a browser's session yields copies its login, points to its
+// sign-in, and outlives it.
+func TestYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		browser := s.browse("sso", "alice")
+		const limits = `{"repositories":["team-a/**"]}`
+		pat, err := s.replicas[0].IssuePAT(t.Context(), browser, session.PAT{Label: "laptop", Limits: limits, Lifetime: 10 * day}, laptop)
+		must(t, err)
+		oneTime, err := s.replicas[0].OneTime(t.Context(), browser, service)
+		must(t, err)
+		if n, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{Kind: session.KindBrowser}, "log out"); n != 1 || err != nil {
+			t.Errorf("Revoke = %d, %v", n, err)
+		}
+		synctest.Wait()
+		docker, err := s.replicas[0].Spend(t.Context(), oneTime, service, laptop)
+		must(t, err)
+		again, err := s.redeem(docker.Token)
+		must(t, err)
+		asPassword, err := s.password(pat.Token, "another service")
+		must(t, err)
+		for name, found := range map[string]*session.Session{"the PAT": asPassword, "the docker login": again} {
+			id := found.Identity
+			if id.ACR != "gold" || !slices.Equal(id.AMR, []string{"pwd", "otp"}) || !id.AuthTime.Equal(browser.Identity.AuthTime) || found.LoginName != "CORP\\alice" || id.User != "alice" {
+				t.Errorf("%s: %+v of %+v, want what the browser's session has, %+v", name, found, id, browser.Identity)
+			}
+		}
+		if asPassword.Limits != limits || asPassword.Service != "" || asPassword.Identity.Method != providers.MethodPAT || again.Limits != "" || again.Identity.Method != providers.MethodPassword {
+			t.Errorf("the PAT has limits %q, service %q, method %q; the docker login limits %q, method %q",
+				asPassword.Limits, asPassword.Service, asPassword.Identity.Method, again.Limits, again.Identity.Method)
+		}
+		if got := asPassword.Expires.Sub(asPassword.Created); got != 10*day {
+			t.Errorf("the PAT lives for %v, want ten days", got)
+		}
+		if _, err := s.replicas[0].IssuePAT(t.Context(), asPassword, session.PAT{}, laptop); err == nil {
+			t.Error("a PAT yields another")
+		}
+		if _, err := s.replicas[0].OneTime(t.Context(), again, service); err == nil {
+			t.Error("a refresh token yields a one-time password")
+		}
+		if len(s.house.revoked) != 0 {
+			t.Errorf("revoked refresh tokens = %q, want none while what it yielded lives", s.house.revoked)
+		}
+		s.house.change("alice", func(a *account) { a.disabled = true })
+		time.Sleep(5 * time.Minute)
+		if _, err := s.password(pat.Token, service); outcome(err) != "401" {
+			t.Errorf("the PAT of a disabled account: %v, want 401", err)
+		}
+		s.expect("its docker login", docker.Token, "401")
+	})
+}
+
+// TestOneTime: a one-time password is good for one login at its service, within ten
+// minutes, and for nothing else.
+func TestOneTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 3, session.Config{})
+		defer s.close()
+		browser := s.browse("corp", "alice")
+		oneTime := func() secret.Text {
+			token, err := s.replicas[0].OneTime(t.Context(), browser, service)
+			must(t, err)
+			return token
+		}
+		spend := func(token secret.Text, service string) error {
+			_, err := s.replicas[1].Spend(t.Context(), token, service, laptop)
+			return err
+		}
+		token := oneTime()
+		if err := spend(token, "another"); outcome(err) != "401" {
+			t.Errorf("for another service: %v, want 401", err)
+		}
+		if _, err := s.password(token, service); outcome(err) != "401" {
+			t.Errorf("as a password: %v, want 401", err)
+		}
+		if err := spend(browser.Token, service); outcome(err) != "401" {
+			t.Errorf("a cookie as a one-time password: %v, want 401", err)
+		}
+		var won, spent int
+		var mu sync.Mutex
+		var group sync.WaitGroup
+		for i := range 9 {
+			group.Go(func() {
+				_, err := s.replicas[i%3].Spend(t.Context(), token, service, laptop)
+				mu.Lock()
+				defer mu.Unlock()
+				if _, ok := errors.AsType[*session.SpentError](err); ok {
+					spent++
+				} else if err == nil {
+					won++
+				}
+			})
+		}
+		group.Wait()
+		if won != 1 || spent != 8 {
+			t.Errorf("of nine at once %d were taken and %d were told that it was spent, want 1 and 8", won, spent)
+		}
+		at := time.Now()
+		time.Sleep(time.Hour)
+		err := spend(token, service)
+		if was, ok := errors.AsType[*session.SpentError](err); !ok || was.At.Sub(at).Abs() > time.Second || outcome(err) != "401" {
+			t.Errorf("an hour later: %v, want that it was used at %v", err, at)
+		}
+		late := oneTime()
+		time.Sleep(10 * time.Minute)
+		if err := spend(late, service); outcome(err) != "401" {
+			t.Errorf("after ten minutes: %v, want 401", err)
+		}
+		refused := oneTime()
+		s.house.change("alice", func(a *account) { a.locked = true })
+		time.Sleep(5 * time.Minute)
+		if err := spend(refused, service); outcome(err) != "401" {
+			t.Errorf("of an account that is locked: %v, want 401", err)
+		}
+		s.house.change("alice", func(a *account) { a.locked = false })
+		time.Sleep(time.Minute)
+		if err := spend(refused, service); err != nil {
+			t.Errorf("once the lock is lifted: %v", err)
+		}
+	})
+}
+
+// TestPATsAreAskedAbout: the provider of a PAT that nobody uses is asked once a day,
+// at another time for each.
+func TestPATsAreAskedAbout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 2, session.Config{})
+		defer s.close()
+		const people = 40
+		for i := range people {
+			browser := s.browse("sso", fmt.Sprint("user", i))
+			_, err := s.replicas[0].IssuePAT(t.Context(), browser, session.PAT{}, laptop)
+			must(t, err)
+		}
+		s.issue("sso", "without a PAT")
+		hours, most := make([]int, 24), 0
+		for hour := range hours {
+			before := s.house.questions()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			hours[hour] = s.house.questions() - before
+			most = max(most, hours[hour])
+		}
+		if s.house.questions() != people || most > people/2 {
+			t.Errorf("asked by the hour: %v, want each of %d once, spread over hours", hours, people)
+		}
+		time.Sleep(6 * day)
+		synctest.Wait()
+		if n := s.house.questions(); n < 6*people || n > 10*people || s.house.reused != 0 {
+			t.Errorf("asked %d times in a week, with %d reuses, want about once a day for each of %d", n, s.house.reused, people)
+		}
+	})
+}

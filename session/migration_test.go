@@ -1,0 +1,126 @@
+package session_test
+
+import (
+	"context"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	zombiezen "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+// version1 writes a store as the program of version 1 of the schema left it.
+type version1 struct {
+	t    *testing.T
+	conn *zombiezen.Conn
+	keys *session.Keys
+}
+
+func (v *version1) exec(query string, args ...any) {
+	v.t.Helper()
+	must(v.t, sqlitex.ExecuteTransient(v.conn, query, &sqlitex.ExecOptions{Args: args}))
+}
+
+// login writes a session of a login: of a person whose logins share a row, or with
+// a row of its own and a sealed refresh token of the provider.
+func (v *version1) login(person int64, id *providers.Identity, upstream secret.Text, ended bool) secret.Text {
+	v.t.Helper()
+	token := session.ExportNewToken()
+	hash, name := session.ExportHash(token)
+	facts, provider, err := session.ExportFacts(id)
+	must(v.t, err)
+	now, own := time.Now().UnixMilli(), ""
+	if !id.Renewal.IsZero() {
+		own = name
+	}
+	v.exec(`INSERT OR IGNORE INTO person (id, provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)`, person, id.Provider, provider, id.Subject, own, id.User, facts.Version[:], id.Stamp, now, now)
+	v.exec("INSERT OR IGNORE INTO facts (person, body) VALUES (?, ?)", person, facts.Body)
+	at, why := int64(0), ""
+	if ended {
+		at, why = now, "revoked"
+	}
+	if own != "" {
+		body, err := session.ExportSeal(v.keys, name, id.Renewal)
+		must(v.t, err)
+		v.exec("INSERT INTO renewal (person, token, body, ended, revoked) VALUES (?, ?, ?, ?, ?)", person, hash[:], body, at, ended)
+	}
+	var answers any
+	if !upstream.IsZero() {
+		h := session.ExportUpstreamHash(upstream)
+		answers = h[:]
+	}
+	v.exec(`INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, used, ended, why, who, upstream)
+		VALUES (?, ?, 'refresh', 'password', ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)`,
+		hash[:], person, service, provider, id.Stamp, now, now+365*day.Milliseconds(), now, at, why, answers)
+	v.exec("INSERT INTO client (hash, address, id, agent) VALUES (?, '192.0.2.7', 'docker', 'docker/28')", hash[:])
+	return token
+}
+
+// TestMigration: the sessions of a store of the version before live on, are asked
+// about with the refresh tokens that were sealed then, and what had ended stays so.
+func TestMigration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0, session.Config{})
+		defer s.close()
+		must(t, os.Mkdir(s.file[:len(s.file)-len("/shorepass.db")], 0o700))
+		key := session.NewSealKey()
+		keys, err := session.ParseKeys(key)
+		must(t, err)
+		conn, err := zombiezen.OpenConn(s.file, zombiezen.OpenReadWrite|zombiezen.OpenCreate)
+		must(t, err)
+		schema, err := os.ReadFile("sqlite/migrations/0001.sql")
+		must(t, err)
+		must(t, sqlitex.ExecuteScript(conn, string(schema)+"PRAGMA application_id = 0x73687073; PRAGMA user_version = 1;", nil))
+		v := &version1{t, conn, keys}
+
+		alice, bob, carol, dora := s.house.login("corp", "alice"), s.house.login("sso", "bob"), s.house.login("sso", "carol"), s.house.login("sso", "dora")
+		upstream := secret.New("carol's own")
+		first, second := v.login(1, alice, secret.Text{}, false), v.login(1, alice, secret.Text{}, false)
+		revoked := v.login(1, alice, secret.Text{}, true)
+		openID := v.login(2, bob, secret.Text{}, false)
+		v.login(3, carol, upstream, false)
+		ended := v.login(4, dora, secret.Text{}, true)
+		must(t, conn.Close())
+		must(t, os.Chmod(s.file, 0o600))
+
+		s.start(session.Config{SealKey: key})
+		byUpstream := func(when string) {
+			t.Helper()
+			found, made, err := s.replicas[0].RedeemUpstream(t.Context(), upstream, service, laptop, func(context.Context) (*providers.Identity, error) { return nil, providers.ErrGone })
+			if err != nil || made || found.Identity.User != "carol" {
+				t.Errorf("%s: RedeemUpstream = %+v, %v, %v, want carol's session", when, found, made, err)
+			}
+		}
+		for _, when := range []string{"at once", "after the provider was asked", "after it was asked again"} {
+			s.expect(when+": of a directory", first, "ok")
+			s.expect(when+": another of the same person", second, "ok")
+			s.expect(when+": of an OpenID provider", openID, "ok")
+			byUpstream(when)
+			s.expect(when+": one that was revoked", revoked, "401")
+			s.expect(when+": one that ended at an OpenID provider", ended, "401")
+			time.Sleep(5 * time.Minute)
+		}
+		if s.house.questions() != 6 || s.house.reused != 0 {
+			t.Errorf("the providers were asked %d times, with %d reuses, want twice for each sign-in", s.house.questions(), s.house.reused)
+		}
+		if want := "sso dora renewal 0"; len(s.house.revoked) != 1 || s.house.revoked[0] != want {
+			t.Errorf("revoked refresh tokens = %q, want %q, whose session had ended", s.house.revoked, want)
+		}
+
+		// A login joins the sign-in of before: another password refuses them all.
+		s.house.change("alice", func(a *account) { a.stamp = "s2" })
+		time.Sleep(time.Second)
+		s.expect("a new login", s.issue("corp", "alice"), "ok")
+		s.expect("a session of before", first, "401")
+		if got := s.why(second); got != session.ReasonStamp {
+			t.Errorf("another ends for %q, want %q", got, session.ReasonStamp)
+		}
+	})
+}

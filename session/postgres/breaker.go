@@ -1,0 +1,73 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"shorepass/session"
+)
+
+// Breakers returns the rows of all circuit breakers.
+func (s *Store) Breakers(ctx context.Context) (all []session.Breaker, err error) {
+	err = s.read(ctx, 1, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, "SELECT provider, since, tripped, doubted_until FROM breaker")
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, scanBreaker)
+		return err
+	})
+	return all, err
+}
+
+func scanBreaker(row pgx.CollectableRow) (b session.Breaker, err error) {
+	var since, tripped, until int64
+	err = row.Scan((*text)(&b.Provider), &since, &tripped, &until)
+	b.Since, b.Tripped, b.DoubtedUntil = session.FromMillis(since), session.FromMillis(tripped), session.FromMillis(until)
+	return b, err
+}
+
+// SwapBreaker writes a row in the place of old.
+func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swapped bool, err error) {
+	query := "INSERT INTO breaker (provider, since, tripped, doubted_until) VALUES ($1, $2, $3, $4) ON CONFLICT (provider) DO NOTHING"
+	args := []any{text(row.Provider), session.Millis(row.Since), session.Millis(row.Tripped), session.Millis(row.DoubtedUntil)}
+	if old != (session.Breaker{Provider: row.Provider}) {
+		query = "UPDATE breaker SET since = $2, tripped = $3, doubted_until = $4 WHERE provider = $1 AND since = $5 AND tripped = $6 AND doubted_until = $7"
+		args = append(args, session.Millis(old.Since), session.Millis(old.Tripped), session.Millis(old.DoubtedUntil))
+	}
+	err = s.write(ctx, 1, func(ctx context.Context) error {
+		tag, err := s.pool.Exec(ctx, query, args...)
+		swapped = err == nil && tag.RowsAffected() > 0
+		return err
+	})
+	return swapped, err
+}
+
+// WriteTally keeps what a replica counted.
+func (s *Store) WriteTally(ctx context.Context, provider, replica string, at time.Time, body []byte) error {
+	return s.exec(ctx, `
+		INSERT INTO tally (provider, replica, at, body) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (provider, replica) DO UPDATE SET at = excluded.at, body = excluded.body`, text(provider), replica, session.Millis(at), body)
+}
+
+// Tallies returns what other replicas counted.
+func (s *Store) Tallies(ctx context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
+	err = s.read(ctx, 1, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, "SELECT body FROM tally WHERE provider = $1 AND replica <> $2 AND at > $3", text(provider), replica, session.Millis(since))
+		if err != nil {
+			return err
+		}
+		bodies, err = pgx.CollectRows(rows, pgx.RowTo[[]byte])
+		return err
+	})
+	return bodies, err
+}
+
+// forgetTallies deletes what was counted too long ago for any window.
+func (s *Store) forgetTallies(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+	return s.deleted(ctx, `
+		WITH chosen AS MATERIALIZED (SELECT provider, replica FROM tally WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+		DELETE FROM tally t USING chosen c WHERE t.provider = c.provider AND t.replica = c.replica`, session.Millis(t.Tallied), limit)
+}

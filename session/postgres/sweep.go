@@ -1,0 +1,165 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"shorepass/session"
+)
+
+// Sweep ends and forgets sessions whose time has come. What another replica is
+// sweeping at the same moment is left to it. What is chosen stands in ARRAY(…),
+// here and elsewhere, since a subquery that locks rows may be run more than once
+// in a join, and would choose others each time.
+func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
+	for _, step := range sweepSteps(t) {
+		chosen := fmt.Sprintf("hash = ANY(ARRAY(SELECT hash FROM session WHERE ended = 0 AND %s LIMIT $%d FOR UPDATE SKIP LOCKED))", step.where, 4+len(step.args))
+		var ended int
+		err := s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
+			ended, err = endWhere(ctx, tx, step.end, chosen, append(step.args, limit-touched)...)
+			return err
+		})
+		if touched += ended; err != nil {
+			return touched, err
+		}
+	}
+	for _, forget := range []func(context.Context, session.SweepTimes, int) (int, error){s.forgetSessions, s.forgetGrants, s.forgetClaims, s.forgetWindows, s.forgetTallies} {
+		n, err := forget(ctx, t, limit)
+		if touched = max(touched, n); err != nil {
+			return touched, err
+		}
+	}
+	return touched, nil
+}
+
+// sweepStep ends live sessions that a condition chooses, whose arguments begin
+// with $4.
+type sweepStep struct {
+	end   session.Ending
+	where string
+	args  []any
+}
+
+func sweepSteps(t session.SweepTimes) []sweepStep {
+	steps := []sweepStep{{t.EndExpired(), "expires <= $4", []any{session.Millis(t.Now)}}}
+	for _, k := range t.Kinds {
+		idle := session.Millis(k.Idle)
+		steps = append(steps,
+			sweepStep{t.EndIdle(), "kind = $4 AND used_day > 0 AND used_day <= $5 AND used <= $6", []any{string(k.Kind), days(idle), idle}},
+			sweepStep{t.EndUnused(), "kind = $4 AND used_day = 0 AND created <= $5", []any{string(k.Kind), session.Millis(k.Unused)}})
+	}
+	return steps
+}
+
+// forgetSessions deletes sessions that ended long ago, or were never used.
+func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+	return s.forget(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
+		SELECT hash FROM session WHERE ended > 0 AND upstream IS NULL AND (ended <= $1 OR used_day = 0 AND ended <= $2)
+		ORDER BY ended LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, session.Millis(t.Forget), session.Millis(t.ForgetUnused), limit)
+}
+
+// forgetGrants deletes grants that were over long ago.
+func (s *Store) forgetGrants(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+	return s.forget(ctx, `DELETE FROM auth_grant WHERE hash = ANY(ARRAY(
+		SELECT hash FROM auth_grant WHERE expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, session.Millis(t.ForgetGrants), limit)
+}
+
+// forget runs a statement that deletes and returns sign-ins, and forgets those
+// that have no use any more. It returns how many rows were deleted.
+func (s *Store) forget(ctx context.Context, query string, args ...any) (n int, err error) {
+	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
+		signIns, err := deleteReturning(ctx, tx, query, args...)
+		if n = len(signIns); err != nil {
+			return err
+		}
+		return forgetSignIns(ctx, tx, signIns)
+	})
+	return n, err
+}
+
+// deleteReturning runs a statement that deletes, and returns the sign-ins that it
+// returns.
+func deleteReturning(ctx context.Context, tx pgx.Tx, query string, args ...any) ([]int64, error) {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("delete: %w", err)
+	}
+	signIns, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("delete: %w", err)
+	}
+	return signIns, nil
+}
+
+// forgetSignIns deletes those of the sign-ins that have no session, no grant and
+// no refresh token to revoke, and persons with the last one. A login at this
+// moment holds the person's row until its session is there, and then must be seen:
+// so first the lock, then the look.
+func forgetSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error {
+	if len(signIns) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, "SELECT id FROM person WHERE id IN (SELECT person FROM sign_in WHERE id = ANY($1)) ORDER BY id FOR UPDATE", signIns)
+	if err != nil {
+		return fmt.Errorf("forget sign-ins: %w", err)
+	}
+	persons, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("forget sign-ins: %w", err)
+	}
+	b := new(pgx.Batch)
+	b.Queue("SELECT id FROM sign_in WHERE id = ANY($1) ORDER BY id FOR UPDATE", signIns)
+	b.Queue(`DELETE FROM sign_in i WHERE i.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = i.id)
+		AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = i.id) AND NOT EXISTS (SELECT 1 FROM renewal r WHERE r.sign_in = i.id)`, signIns)
+	b.Queue("DELETE FROM person p WHERE p.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM sign_in i WHERE i.person = p.id)", persons)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("forget sign-ins: %w", err)
+	}
+	return nil
+}
+
+// forgetClaims deletes claims that are over.
+func (s *Store) forgetClaims(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+	return s.deleted(ctx, `DELETE FROM claim WHERE upstream = ANY(ARRAY(
+		SELECT upstream FROM claim WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, session.Millis(t.Now), limit)
+}
+
+// deleted runs a statement that deletes, and returns how many rows it did.
+func (s *Store) deleted(ctx context.Context, query string, args ...any) (n int, err error) {
+	err = s.write(ctx, slow, func(ctx context.Context) error {
+		tag, err := s.pool.Exec(ctx, query, args...)
+		n = int(tag.RowsAffected())
+		return err
+	})
+	return n, err
+}
+
+// TakeRevocable takes the refresh tokens of sign-ins that have no live session and
+// no grant to be spent.
+func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.Sealed, err error) {
+	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			DELETE FROM renewal r USING sign_in i JOIN person p ON p.id = i.person WHERE i.id = r.sign_in AND r.due > 0 AND r.sign_in = ANY(ARRAY(
+				SELECT d.sign_in FROM renewal d WHERE d.due > 0
+				AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = d.sign_in AND s.ended = 0)
+				AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = d.sign_in AND g.used = 0 AND g.expires > $1)
+				LIMIT $2 FOR UPDATE SKIP LOCKED))
+			RETURNING `+sealedColumns+`, EXISTS (SELECT 1 FROM sign_in o JOIN renewal l ON l.sign_in = o.id
+				WHERE o.person = i.person AND o.provider_id = i.provider_id AND o.id <> i.id AND l.due = 0)`, session.Millis(now), limit)
+		if taken, err = collectSealed(rows, err); err != nil {
+			return err
+		}
+		var signIns []int64
+		for i := range taken {
+			signIns = append(signIns, taken[i].SignIn)
+		}
+		return forgetSignIns(ctx, tx, signIns)
+	})
+	return taken, err
+}
+
+// days is a time in milliseconds as used_day has it.
+func days(ms int64) int64 { return ms / (24 * time.Hour).Milliseconds() }

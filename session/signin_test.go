@@ -1,0 +1,429 @@
+package session
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"shorepass/providers"
+)
+
+var (
+	states   = map[string]Answer{"Vouched": AnswerVouched, "Down": AnswerDown, "Rejected": AnswerRejected, "Gone": AnswerGone, "Never": AnswerNever, "Lost": AnswerLost}
+	outcomes = map[string]outcome{
+		"vouched": outcomeVouched, "rejected": outcomeRejected, "ended": outcomeEnded, "gone": outcomeGone,
+		"never": outcomeNever, "unavailable": outcomeUnavailable,
+	}
+
+	noon  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	grace = time.Hour
+	facts = &Facts{Version: Version{2}}
+)
+
+// gones and pendings are the other columns of a state.
+var (
+	gones = map[string]time.Time{"not gone": {}, "gone": noon.Add(-30 * time.Minute), "gone for grace": noon.Add(-grace)}
+
+	pendings = map[string]SignIn{
+		"none":      {},
+		"a stamp":   {Pending: noon.Add(-time.Minute), Why: ReasonStamp},
+		"an end":    {Pending: noon.Add(-time.Minute), Why: ReasonEnded},
+		"gone is":   {Pending: noon.Add(-time.Minute), Why: ReasonGone},
+		"now stamp": {Pending: noon, Why: ReasonStamp},
+		"now ended": {Pending: noon, Why: ReasonEnded},
+		"now gone":  {Pending: noon, Why: ReasonGone},
+	}
+)
+
+// signInOf is a sign-in in a state.
+func signInOf(state, gone, pending string) SignIn {
+	p := pendings[pending]
+	return SignIn{
+		ID: 7, Version: Version{1}, Stamp: "old", Token: 3, Checked: noon.Add(-time.Hour), Asked: noon.Add(-time.Minute),
+		Answer: states[state], Gone: gones[gone], Pending: p.Pending, Why: p.Why, Lease: noon.Add(time.Second),
+	}
+}
+
+// TestNext walks every pair of a state and an outcome. The three parts of a state
+// change each by itself: the answer, since when the person is gone, and what end
+// is pending.
+func TestNext(t *testing.T) {
+	rows := table(`
+		             Vouched   Down      Rejected  Gone      Never     Lost
+		vouched      Vouched   Vouched   Vouched   Vouched   Vouched   Vouched
+		rejected     Rejected  Rejected  Rejected  Rejected  Rejected  Rejected
+		ended        Rejected  Rejected  Rejected  Rejected  Rejected  Rejected
+		gone         Gone      Gone      Gone      Gone      Gone      Gone
+		never        Never     Never     Never     Never     Never     Never
+		unavailable  Down      Down      Lost      Lost      Down      Lost`)
+	goneRows := table(`
+		             not-gone  gone      gone-for-grace
+		vouched      not-gone  not-gone  not-gone
+		rejected     not-gone  not-gone  not-gone
+		ended        not-gone  not-gone  not-gone
+		gone         now       gone      gone-for-grace
+		never        not-gone  gone      gone-for-grace
+		unavailable  not-gone  gone      gone-for-grace`)
+	pendingRows := table(`
+		                             none       a-stamp    an-end     gone-is
+		vouched                      none       a-stamp    now-stamp  now-stamp
+		vouched,another-stamp        now-stamp  now-stamp  now-stamp  now-stamp
+		vouched,no-stamp             none       a-stamp    now-stamp  now-stamp
+		vouched,of-other-attributes  none       a-stamp    now-stamp  now-stamp
+		rejected                     none       a-stamp    an-end     gone-is
+		ended                        now-ended  now-ended  an-end     gone-is
+		gone                         none       a-stamp    an-end     gone-is
+		gone,for-grace               now-gone   now-gone   an-end     gone-is
+		never                        none       a-stamp    an-end     gone-is
+		unavailable                  none       a-stamp    an-end     gone-is`)
+	stamps := map[string]string{"": "old", "another-stamp": "new", "no-stamp": "", "of-other-attributes": "hash:new"}
+	for said := range outcomes {
+		for state := range states {
+			for _, gone := range []string{"not gone", "gone", "gone for grace"} {
+				for _, pending := range []string{"none", "a stamp", "an end", "gone is"} {
+					for detail, stamp := range stamps {
+						if said != "vouched" && detail != "" {
+							continue
+						}
+						was := signInOf(state, gone, pending)
+						a := answer{outcome: outcomes[said], token: was.Token}
+						want := was
+						want.Asked, want.Lease, want.Answer = noon, time.Time{}, states[rows[said][state]]
+						want.Gone = gones[spaced(goneRows[said][dashed(gone)])]
+						if said == "gone" && gone == "not gone" {
+							want.Gone = noon
+						}
+						row := said
+						switch {
+						case detail != "":
+							row += "," + detail
+						case said == "gone" && gone == "gone for grace":
+							row += ",for-grace"
+						}
+						p := pendings[spaced(pendingRows[row][dashed(pending)])]
+						want.Pending, want.Why = p.Pending, p.Why
+						if said == "vouched" {
+							a.stamp, a.facts = stamp, facts
+							want.Checked, want.Version, want.Stamp = noon, facts.Version, cmp.Or(stamp, was.Stamp)
+						}
+						if diff := gocmp.Diff(want, next(was, a, grace, noon)); diff != "" {
+							t.Errorf("%s after %s, %s, pending %s (-want +got):\n%s", row, state, gone, pending, diff)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// table reads a table of words: by row, by column.
+func table(text string) map[string]map[string]string {
+	lines := strings.Split(text, "\n")[1:]
+	columns := strings.Fields(lines[0])
+	rows := make(map[string]map[string]string)
+	for _, line := range lines[1:] {
+		cells := strings.Fields(line)
+		row := make(map[string]string)
+		for i, column := range columns {
+			row[column] = cells[1+i]
+		}
+		rows[cells[0]] = row
+	}
+	return rows
+}
+
+func dashed(text string) string { return strings.ReplaceAll(text, " ", "-") }
+func spaced(text string) string { return strings.ReplaceAll(text, "-", " ") }
+
+// TestNextToken: an answer that brings a refresh token counts it, and an answer to
+// one that is not stored any more is void, whatever it says.
+func TestNextToken(t *testing.T) {
+	for name, o := range outcomes {
+		was := signInOf("Vouched", "not gone", "none")
+		if got := next(was, answer{outcome: o, token: 3, rotated: true}, grace, noon).Token; got != 4 {
+			t.Errorf("%s with another refresh token: Token = %d, want 4", name, got)
+		}
+		want := was
+		want.Lease = time.Time{}
+		if diff := gocmp.Diff(want, next(was, answer{outcome: o, token: 2, rotated: true, stamp: "new", facts: facts}, grace, noon)); diff != "" {
+			t.Errorf("%s to a token of before (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestLoggedIn walks every pair of a state and a login's time: a login is the
+// answer vouched, to whatever token, unless the provider has vouched later.
+func TestLoggedIn(t *testing.T) {
+	for state := range states {
+		for gone := range gones {
+			for _, pending := range []string{"none", "a stamp", "an end"} {
+				for _, stamp := range []string{"new", "old", ""} {
+					for _, rotated := range []bool{true, false} {
+						was := signInOf(state, gone, pending)
+						a := answer{outcome: outcomeVouched, stamp: stamp, facts: facts, rotated: rotated}
+						for _, after := range []time.Duration{-time.Hour, -time.Millisecond, 0, time.Millisecond, time.Hour} {
+							now, want := was.Checked.Add(after), was
+							if after >= 0 {
+								asked := a
+								asked.token = was.Token
+								want = next(was, asked, grace, now)
+								want.Lease = was.Lease
+							} else if rotated {
+								want.Token++
+							}
+							if diff := gocmp.Diff(want, loggedIn(was, a, now)); diff != "" {
+								t.Errorf("a login %v after %s, %s, pending %s, stamp %q (-want +got):\n%s", after, state, gone, pending, stamp, diff)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLoggedInFirst: the row of a first login is what the provider said there.
+func TestLoggedInFirst(t *testing.T) {
+	for _, stamp := range []string{"new", ""} {
+		want := SignIn{Version: Version{2}, Stamp: stamp, Checked: noon, Asked: noon, Answer: AnswerVouched}
+		if diff := gocmp.Diff(want, loggedIn(SignIn{}, answer{outcome: outcomeVouched, stamp: stamp, facts: facts}, noon)); diff != "" {
+			t.Errorf("a first login with the stamp %q (-want +got):\n%s", stamp, diff)
+		}
+	}
+}
+
+func TestAdopts(t *testing.T) {
+	for _, tc := range []struct{ was, is, want string }{
+		{"", "", "nothing"},
+		{"", "a:1", ""},
+		{"a:1", "", "nothing"},
+		{"a:1", "a:1", "nothing"},
+		{"a:1", "a:2", "nothing"},
+		{"a:1", "b:1", "a:1"},
+		{"1", "2", "nothing"}, // of version 1 of the schema
+		{"1", "a:1", "1"},
+	} {
+		got := "nothing"
+		if adopts := (SignIn{Stamp: tc.was}).Adopts(SignIn{Stamp: tc.is}); len(adopts) == 1 {
+			got = adopts[0]
+		}
+		if got != tc.want {
+			t.Errorf("%q, which becomes %q, adopts sessions with %q, want %q", tc.was, tc.is, got, tc.want)
+		}
+	}
+}
+
+// TestBelieve voids refusals that are not believed, and nothing else.
+func TestBelieve(t *testing.T) {
+	for state := range states {
+		for gone := range gones {
+			for _, pending := range []string{"none", "a stamp", "an end"} {
+				s := signInOf(state, gone, pending)
+				refuses := state == "Rejected" || state == "Gone" || gone != "not gone" || pending == "an end"
+				for _, tc := range []struct {
+					doubted time.Time
+					void    bool
+				}{{time.Time{}, false}, {s.Asked.Add(-time.Millisecond), false}, {s.Asked, refuses}, {noon, refuses}} {
+					want := s
+					if tc.void {
+						want.Answer, want.Gone = AnswerLost, time.Time{}
+						if pending == "an end" {
+							want.Pending, want.Why = time.Time{}, ""
+						}
+					}
+					got, void := believe(s, tc.doubted)
+					if diff := gocmp.Diff(want, got); diff != "" || void != tc.void {
+						t.Errorf("%s, %s, pending %s, doubted until %v: void = %v (-want +got):\n%s", state, gone, pending, tc.doubted, void, diff)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestNewlyEnds says what the circuit breaker counts.
+func TestNewlyEnds(t *testing.T) {
+	for _, tc := range []struct {
+		gone, pending, said string
+		want                bool
+	}{
+		{"not gone", "none", "ended", true},
+		{"not gone", "a stamp", "ended", true},
+		{"not gone", "an end", "ended", false},
+		{"not gone", "none", "gone", true},
+		{"gone", "none", "gone", false},
+		{"gone for grace", "none", "gone", true},
+		{"gone for grace", "gone is", "gone", false},
+		{"gone", "none", "ended", true},
+		{"not gone", "none", "rejected", false},
+		{"not gone", "none", "vouched", false},
+		{"gone", "an end", "vouched", false},
+		{"gone", "none", "unavailable", false},
+		{"not gone", "none", "never", false},
+	} {
+		was := signInOf("Vouched", tc.gone, tc.pending)
+		if got := newlyEnds(was, next(was, answer{outcome: outcomes[tc.said], token: was.Token, stamp: "new"}, grace, noon)); got != tc.want {
+			t.Errorf("%+v: newlyEnds = %v", tc, got)
+		}
+	}
+}
+
+// TestStatus walks every pair of a state and an age, which is that of the last
+// answer. The table has what a redemption does that began after the answer; for
+// one that began before, every answer is recent.
+func TestStatus(t *testing.T) {
+	rows := table(`
+		                             0s        29s       30s       4m59s     5m0s      1h0m0s    began-before
+		Vouched                      fresh     fresh     fresh     fresh     due       due       fresh
+		Vouched,a-stamp-pending      fresh     fresh     fresh     fresh     due       due       fresh
+		Never                        fresh     fresh     fresh     fresh     due       due       fresh
+		Down                         fresh     fresh     stale     stale     stale     stale     fresh
+		Down,vouched-59m-before      fresh     fresh     stale     stale     stale     due       fresh
+		Down,vouched-66m-before      down      down      due       due       due       due       down
+		Down,gone                    down      down      due       due       due       due       down
+		Lost                         down      down      due       due       due       due       down
+		Rejected                     rejected  rejected  due       due       due       due       rejected
+		Gone                         gone      gone      due       due       due       due       gone
+		Rejected,an-end-pending      ending    ending    due       due       due       due       ending
+		Gone,an-end-pending          ending    ending    due       due       due       due       ending
+		Never,an-end-pending         ending    ending    due       due       due       due       ending
+		Lost,an-end-pending          ending    ending    due       due       due       due       ending`)
+	statuses := []string{"fresh", "stale", "due", "rejected", "gone", "ending", "down", "doubted"} // by signInStatus
+	cfg := Config{Revalidate: 5 * time.Minute, Grace: time.Hour}
+	seen := make(map[Answer]bool)
+	for row, cells := range rows {
+		name, detail, _ := strings.Cut(row, ",")
+		state := func(age time.Duration) *SignIn {
+			s := &SignIn{Asked: noon.Add(-age), Answer: states[name]}
+			s.Checked = s.Asked
+			if detail == "gone" || name == "Gone" {
+				s.Gone = s.Asked
+			}
+			switch detail {
+			case "a-stamp-pending":
+				s.Pending, s.Why = s.Asked, ReasonStamp
+			case "an-end-pending":
+				s.Pending, s.Why = s.Asked, ReasonEnded
+			case "vouched-59m-before":
+				s.Checked = s.Asked.Add(-59 * time.Minute)
+			case "vouched-66m-before":
+				s.Checked = s.Asked.Add(-66 * time.Minute)
+			}
+			seen[s.Answer] = true
+			return s
+		}
+		for column, want := range cells {
+			s, began := state(time.Minute), noon.Add(-time.Minute) // a minute: no state has come to the end of its grace by then
+			if age, err := time.ParseDuration(column); err == nil {
+				s, began = state(age), noon.Add(time.Second)
+			}
+			if got := statuses[status(s, &cfg, time.Time{}, began, noon)]; got != want {
+				t.Errorf("%s, answered %s ago: status = %s, want %s", row, column, got, want)
+			}
+			checkDoubted(t, row, s, &cfg, began, want)
+		}
+	}
+	if len(seen) != len(states) {
+		t.Errorf("the table has %d states, want %d", len(seen), len(states))
+	}
+}
+
+// checkDoubted holds what a redemption does in a state while the provider is not
+// believed, after that, and where it is believed again since the answer: what
+// refuses is void, the rest is as want has it.
+func checkDoubted(t *testing.T, row string, s *SignIn, cfg *Config, began time.Time, want string) {
+	t.Helper()
+	statuses := map[signInStatus]string{statusFresh: "fresh", statusStale: "stale", statusDue: "due", statusRejected: "rejected",
+		statusGone: "gone", statusEnding: "ending", statusDown: "down", statusDoubted: "doubted"}
+	for _, tc := range []struct {
+		name    string
+		doubted time.Time
+		want    string
+	}{
+		{"is doubted", noon, "doubted"},
+		{"is doubted for longer", noon.Add(time.Minute), "doubted"},
+		{"was doubted since", noon.Add(-time.Millisecond), "due"},
+		{"was doubted before", s.Asked.Add(-time.Millisecond), want},
+	} {
+		if tc.name == "was doubted since" && s.Asked.After(tc.doubted) {
+			continue
+		}
+		if !s.refuses() {
+			tc.want = want
+		}
+		if got := statuses[status(s, cfg, tc.doubted, began, noon)]; got != tc.want {
+			t.Errorf("%s, whose provider %s: status = %s, want %s", row, tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestStatusRevalidateShort: no state is left alone for longer than revalidate.
+func TestStatusRevalidateShort(t *testing.T) {
+	cfg := Config{Revalidate: time.Second, Grace: time.Hour}
+	for name, state := range states {
+		s := &SignIn{Answer: state, Asked: noon.Add(-time.Second), Checked: noon.Add(-time.Second)}
+		want := statusDue
+		if state == AnswerDown {
+			want = statusStale
+		}
+		if got := status(s, &cfg, time.Time{}, noon, noon); got != want {
+			t.Errorf("%s, answered %v ago: status = %v, want %v", name, cfg.Revalidate, got, want)
+		}
+	}
+}
+
+// TestFinal says which sessions a sweep ends.
+func TestFinal(t *testing.T) {
+	sessions := []LiveStamp{{Hash{1}, "old"}, {Hash{2}, "older"}, {Hash{3}, ""}}
+	for _, tc := range []struct {
+		pending string
+		doubted time.Time
+		want    []byte
+		decided bool
+	}{
+		{"an end", time.Time{}, []byte{1, 2, 3}, true},
+		{"gone is", time.Time{}, []byte{1, 2, 3}, true},
+		{"a stamp", time.Time{}, []byte{2}, true},
+		{"an end", noon, nil, false},
+		{"a stamp", noon, []byte{2}, true},
+	} {
+		p := PendingEnd{SignIn: signInOf("Vouched", "not gone", tc.pending), Sessions: sessions}
+		tokens, decided := p.final(tc.doubted)
+		var got []byte
+		for _, token := range tokens {
+			got = append(got, token[0])
+		}
+		if !slices.Equal(got, tc.want) || decided != tc.decided {
+			t.Errorf("%+v: final = %v, %v", tc, got, decided)
+		}
+	}
+}
+
+func TestOutcomeOf(t *testing.T) {
+	wrap := func(errs ...error) error {
+		return fmt.Errorf("ask: %w", errors.Join(append(errs, errors.New("a cause"))...))
+	}
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{nil, "vouched"},
+		{wrap(providers.ErrCannotRevalidate), "never"},
+		{wrap(providers.ErrRejected, providers.ErrEnded), "ended"},
+		{wrap(providers.ErrGone), "gone"},
+		{wrap(providers.ErrNotMine), "gone"},
+		{wrap(providers.ErrRejected), "rejected"},
+		{&providers.RotatedError{Err: providers.ErrRejected}, "rejected"},
+		{wrap(), "unavailable"},
+	} {
+		if got := outcomeOf(tc.err); got != outcomes[tc.want] {
+			t.Errorf("outcomeOf(%v) = %v, want %s", tc.err, got, tc.want)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"shorepass/session"
+)
+
+// Breakers returns the rows of all circuit breakers.
+func (s *Store) Breakers(ctx context.Context) (rows []session.Breaker, err error) {
+	err = s.lookUp(ctx, "SELECT provider, since, tripped, doubted_until FROM breaker", func(stmt *sqlite.Stmt) error {
+		for {
+			found, err := stmt.Step()
+			if err != nil || !found {
+				return err
+			}
+			at := func(column int) time.Time { return session.FromMillis(stmt.ColumnInt64(column)) }
+			rows = append(rows, session.Breaker{Provider: stmt.ColumnText(0), Since: at(1), Tripped: at(2), DoubtedUntil: at(3)})
+		}
+	})
+	return rows, err
+}
+
+// SwapBreaker writes a row in the place of old.
+func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swapped bool, err error) {
+	since, tripped, until := session.Millis(row.Since), session.Millis(row.Tripped), session.Millis(row.DoubtedUntil)
+	err = s.write(ctx, func(conn *sqlite.Conn) error {
+		var n int
+		if old == (session.Breaker{Provider: row.Provider}) {
+			n, err = execCount(conn, "INSERT INTO breaker (provider, since, tripped, doubted_until) VALUES (?, ?, ?, ?) ON CONFLICT (provider) DO NOTHING",
+				row.Provider, since, tripped, until)
+		} else {
+			n, err = execCount(conn, "UPDATE breaker SET since = ?, tripped = ?, doubted_until = ? WHERE provider = ? AND since = ? AND tripped = ? AND doubted_until = ?",
+				since, tripped, until, old.Provider, session.Millis(old.Since), session.Millis(old.Tripped), session.Millis(old.DoubtedUntil))
+		}
+		swapped = n > 0
+		return err
+	})
+	return swapped, err
+}
+
+// WriteTally keeps what a replica counted.
+func (s *Store) WriteTally(ctx context.Context, provider, replica string, at time.Time, body []byte) error {
+	return s.write(ctx, func(conn *sqlite.Conn) error {
+		return exec(conn, "INSERT OR REPLACE INTO tally (provider, replica, at, body) VALUES (?, ?, ?, ?)", provider, replica, session.Millis(at), body)
+	})
+}
+
+// Tallies returns what other replicas counted.
+func (s *Store) Tallies(ctx context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return each(conn, "SELECT body FROM tally WHERE provider = ? AND replica <> ? AND at > ?", func(stmt *sqlite.Stmt) error {
+			bodies = append(bodies, readBlob(stmt, 0))
+			return nil
+		}, provider, replica, session.Millis(since))
+	})
+	return bodies, err
+}
+
+// forgetTallies deletes what was counted too long ago for any window.
+func forgetTallies(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
+	return execCount(conn, "DELETE FROM tally WHERE (provider, replica) IN (SELECT provider, replica FROM tally WHERE at <= ? LIMIT ?)",
+		session.Millis(t.Tallied), limit)
+}

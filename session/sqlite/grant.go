@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"context"
+
+	"zombiezen.com/go/sqlite"
+
+	"shorepass/session"
+)
+
+// PutGrant keeps a new grant.
+func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
+	l := &g.Login
+	return s.write(ctx, func(conn *sqlite.Conn) error {
+		return exec(conn, `
+			INSERT INTO auth_grant (hash, kind, sign_in, method, service, stamp, login_name, sid, acr, amr, auth_time, data, created, expires)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			g.Hash[:], g.Kind, g.SignIn, l.Method, g.Service, g.Stamp, l.Name, l.SID, l.ACR, l.AMRText(), session.Millis(l.Time), g.Data,
+			session.Millis(g.Created), session.Millis(g.Expires))
+	})
+}
+
+// findGrant reads a grant as the session that it would make.
+const findGrant = `SELECT g.hash, g.kind, g.service, g.stamp, g.method, g.login_name, g.sid, g.acr, g.amr, g.auth_time, '', g.created, g.expires, g.used, 0, '', i.person, ` +
+	signInColumns + `, CASE WHEN i.version <> ?2 THEN (SELECT f.body FROM facts f WHERE f.sign_in = i.id) END, g.data
+	FROM auth_grant g JOIN sign_in i ON i.id = g.sign_in WHERE g.hash = ?1`
+
+// FindGrant looks a grant up by its hash.
+func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (found *session.FoundGrant, err error) {
+	err = s.lookUp(ctx, findGrant, func(stmt *sqlite.Stmt) error {
+		row, err := bindAndRead(stmt, hash, known)
+		if err == nil {
+			found = &session.FoundGrant{Row: *row, Data: stmt.ColumnText(findColumnCount + 1)}
+		}
+		return err
+	})
+	return found, err
+}
+
+// forgetGrants deletes grants that were over long ago.
+func forgetGrants(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
+	var signIns []int64
+	err := each(conn, `DELETE FROM auth_grant WHERE hash IN (SELECT hash FROM auth_grant WHERE expires <= ? LIMIT ?) RETURNING sign_in`, func(stmt *sqlite.Stmt) error {
+		signIns = append(signIns, stmt.ColumnInt64(0))
+		return nil
+	}, session.Millis(t.ForgetGrants), limit)
+	if err != nil {
+		return 0, err
+	}
+	return len(signIns), forgetSignIns(conn, signIns)
+}

@@ -1,0 +1,30 @@
+package sqlite_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	zombiezen "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"shorepass/session/storetest"
+)
+
+// TestMigrateFrom1 brings a file of version 1 to this version's schema, and holds
+// that nothing of it is lost.
+func TestMigrateFrom1(t *testing.T) {
+	file := filepath.Join(folder(t, 0o700), "shorepass.db")
+	first, err := os.ReadFile("migrations/0001.sql")
+	must(t, err)
+	conn, err := zombiezen.OpenConn(file, zombiezen.OpenReadWrite|zombiezen.OpenCreate)
+	must(t, err)
+	must(t, sqlitex.ExecuteScript(conn, string(first)+"PRAGMA application_id = 0x73687073; PRAGMA user_version = 1;", nil))
+	for _, statement := range storetest.Version1(func(b []byte) string { return fmt.Sprintf("x'%x'", b) }) {
+		must(t, sqlitex.ExecuteTransient(conn, statement, nil))
+	}
+	must(t, conn.Close())
+	must(t, os.Chmod(file, 0o600))
+	storetest.CheckVersion1(t, open(t, file))
+}

@@ -1,0 +1,75 @@
+package storetest
+
+import (
+	"cmp"
+	"slices"
+	"testing"
+	"time"
+
+	"shorepass/session"
+)
+
+// testBreaker swaps the rows of circuit breakers.
+func testBreaker(t *testing.T, s session.Store) {
+	minute := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Minute) }
+	never := session.Breaker{Provider: "corp"}
+	first := session.Breaker{Provider: "corp", Since: minute(0), Tripped: minute(0), DoubtedUntil: minute(1)}
+	later := session.Breaker{Provider: "corp", Since: minute(0), Tripped: minute(1), DoubtedUntil: minute(2)}
+	odd := session.Breaker{Provider: "sso\x00\xff", Since: minute(5), Tripped: minute(6), DoubtedUntil: minute(7)}
+	rows := func(name string, want ...session.Breaker) {
+		t.Helper()
+		got, err := s.Breakers(t.Context())
+		must(t, err)
+		slices.SortFunc(got, func(a, b session.Breaker) int { return cmp.Compare(a.Provider, b.Provider) })
+		check(t, name, append([]session.Breaker(nil), got...), want)
+	}
+	swap := func(name string, old, row session.Breaker, want bool) {
+		t.Helper()
+		got, err := s.SwapBreaker(t.Context(), old, row)
+		must(t, err)
+		check(t, name, got, want)
+	}
+	rows("before anything")
+	swap("the first time", never, first, true)
+	rows("the first time", first)
+	swap("by a replica that does not know of it", never, later, false)
+	rows("by a replica that does not know of it", first)
+	swap("renewed", first, later, true)
+	swap("renewed by another replica at once", first, later, false)
+	swap("of another provider", session.Breaker{Provider: odd.Provider}, odd, true)
+	rows("of two providers", later, odd)
+	swap("of no row", session.Breaker{Provider: "none", Since: minute(1)}, session.Breaker{Provider: "none", Since: minute(2)}, false)
+	rows("of two providers still", later, odd)
+}
+
+// testTallies keeps what replicas count of providers, for each other.
+func testTallies(t *testing.T, s session.Store) {
+	second := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Second) }
+	write := func(provider, replica string, at int, body string) {
+		t.Helper()
+		must(t, s.WriteTally(t.Context(), provider, replica, second(at), []byte(body)))
+	}
+	read := func(name, provider, replica string, since int, want ...string) {
+		t.Helper()
+		bodies, err := s.Tallies(t.Context(), provider, replica, second(since))
+		must(t, err)
+		var got []string
+		for _, body := range bodies {
+			got = append(got, string(body))
+		}
+		slices.Sort(got)
+		check(t, name, got, want)
+	}
+	read("before anything", "corp", "one", 0)
+	write("corp", "one", 1, "a")
+	write("corp", "one", 2, "b")
+	write("corp", "two", 3, "c")
+	write("sso", "two", 3, "d")
+	read("of both", "corp", "three", 0, "b", "c")
+	read("but one's own", "corp", "one", 0, "c")
+	read("of late", "corp", "three", 2, "c")
+	read("of another provider", "sso", "one", 0, "d")
+	_, err := s.Sweep(t.Context(), session.SweepTimes{Tallied: second(2)}, 100)
+	must(t, err)
+	read("after a sweep", "corp", "three", 0, "c")
+}

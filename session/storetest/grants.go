@@ -1,0 +1,81 @@
+package storetest
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shorepass/session"
+)
+
+// testGrant spends a grant once, in the transaction that makes its session.
+func testGrant(t *testing.T, s session.Store) {
+	from := create(t, s, ownDraft("a", "alice"))
+	grant := func(name string) *session.Grant {
+		g := &session.Grant{
+			Hash: hash(name), Kind: session.KindOneTime, SignIn: from.SignIn.ID, Service: "registry", Stamp: from.Stamp, Login: from.Login,
+			Data: "data of " + name, Created: epoch, Expires: epoch.Add(10 * time.Minute),
+		}
+		must(t, s.PutGrant(t.Context(), g))
+		return g
+	}
+	spend := func(name string, g *session.Grant, at time.Time) error {
+		d := &session.Draft{Row: *from, Yields: true, Grant: &g.Hash, Bound: 10}
+		d.Hash, d.Created = hash(name), at
+		return s.Create(t.Context(), d)
+	}
+	g := grant("one")
+	found, err := s.FindGrant(t.Context(), g.Hash, session.Version{})
+	must(t, err)
+	facts := ownDraft("", "alice").Facts
+	check(t, "FindGrant", *found, session.FoundGrant{Data: g.Data, Row: session.Row{
+		Hash: g.Hash, Kind: g.Kind, Service: g.Service, Stamp: g.Stamp, Login: g.Login, Created: g.Created, Expires: g.Expires,
+		Person: from.Person, ProviderID: from.ProviderID, SignIn: from.SignIn, Body: facts.Body,
+	}})
+	found, err = s.FindGrant(t.Context(), g.Hash, facts.Version)
+	must(t, err)
+	check(t, "the body of facts that are known", found.Body, nil)
+	if _, err := s.FindGrant(t.Context(), from.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("FindGrant of a session's hash: %v, want ErrNotFound", err)
+	}
+
+	// It counts as a session of its sign-in until it is over.
+	_, err = s.End(t.Context(), []session.Hash{from.Hash}, session.ReasonRevoked.Ending("", epoch))
+	must(t, err)
+	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
+	must(t, err)
+	check(t, "refresh tokens to revoke while it waits", len(taken), 0)
+
+	var made, spent atomic.Int32
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			switch err := spend(string(rune('b'+i)), g, epoch.Add(time.Minute)); {
+			case err == nil:
+				made.Add(1)
+			case errors.Is(err, session.ErrSpent):
+				spent.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	check(t, "sessions by eight at once", made.Load(), 1)
+	check(t, "refused of eight at once", spent.Load(), 7)
+	found, err = s.FindGrant(t.Context(), g.Hash, session.Version{})
+	must(t, err)
+	check(t, "when it was spent", found.Used, epoch.Add(time.Minute))
+	late := grant("late")
+	if err := spend("too late", late, late.Expires); !errors.Is(err, session.ErrSpent) {
+		t.Errorf("a grant that is over: %v, want ErrSpent", err)
+	}
+
+	_, err = s.Sweep(t.Context(), session.SweepTimes{ForgetGrants: late.Expires}, 10)
+	must(t, err)
+	if _, err := s.FindGrant(t.Context(), g.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("FindGrant of what is forgotten: %v, want ErrNotFound", err)
+	}
+}

@@ -1,0 +1,110 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// Sweeper ends and forgets sessions in the store.
+type Sweeper interface {
+	// Sweep ends up to limit sessions whose time has come, and forgets up to
+	// limit of those that ended long ago, or before they were ever used, with what
+	// has no use any more: sign-ins without a session, a grant and a token to
+	// revoke, persons without a sign-in, grants and claims that are over. A
+	// session that answers to a provider's refresh token is never forgotten: that
+	// token may still be good there, and would make another. It returns how many
+	// rows it touched: less than limit when nothing is left to do.
+	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
+
+	// Pending returns up to limit sign-ins on which an end is pending since
+	// before or earlier, in the order of their ids, each after the given one.
+	Pending(ctx context.Context, before time.Time, after int64, limit int) ([]PendingEnd, error)
+
+	// Finish ends sessions of a sign-in as [SessionStore.End] does, after which
+	// no end is pending on it, and reports whether it did: not where its Asked is
+	// another by now, since a later answer or login changes it.
+	Finish(ctx context.Context, signIn int64, asked time.Time, tokens []Hash, e Ending) (bool, error)
+}
+
+// sweeper ends sessions whose time has come, and makes pending ends final.
+type sweeper struct {
+	store       Sweeper
+	revalidator *revalidator
+	clock       *clock
+	rules       *atomic.Pointer[rules]
+}
+
+// sweep does all that is due, a bounded number at a time.
+func (s *sweeper) sweep(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{s.end, s.finish} {
+		if err := step(ctx); err != nil {
+			return fmt.Errorf("sweep: %w", err)
+		}
+	}
+	return nil
+}
+
+// end ends sessions whose time has come, and forgets those that ended long ago.
+func (s *sweeper) end(ctx context.Context) error {
+	cfg := &s.rules.Load().cfg
+	for {
+		touched, err := s.store.Sweep(ctx, cfg.sweepTimes(s.clock.now()), batch)
+		if err != nil || touched < batch {
+			return err
+		}
+		if !s.rest(ctx) {
+			return nil
+		}
+	}
+}
+
+// rest lets others write, and reports whether there is time left.
+func (s *sweeper) rest(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pollEvery):
+		return true
+	}
+}
+
+// finish makes ends final that are pending for finalAfter, but for those by an
+// answer that is not believed.
+func (s *sweeper) finish(ctx context.Context) error {
+	now, after := s.clock.now(), int64(0)
+	for {
+		page, err := s.store.Pending(ctx, now.Add(-finalAfter), after, finishBatch)
+		if err != nil {
+			return fmt.Errorf("read which ends are pending: %w", err)
+		}
+		for i := range page {
+			after = page[i].SignIn.ID
+			if err := s.finishOne(ctx, &page[i], now); err != nil {
+				return err
+			}
+		}
+		if len(page) < finishBatch || !s.rest(ctx) {
+			return nil
+		}
+	}
+}
+
+// finishBatch is how many sign-ins are read at once: each with all its sessions.
+const finishBatch = 50
+
+func (s *sweeper) finishOne(ctx context.Context, p *PendingEnd, now time.Time) error {
+	doubted, err := s.revalidator.doubted(ctx, &p.SignIn, p.Provider)
+	if err != nil {
+		return err
+	}
+	tokens, decided := p.final(doubted)
+	if !decided {
+		return nil
+	}
+	if _, err := s.store.Finish(ctx, p.SignIn.ID, p.SignIn.Asked, tokens, p.SignIn.Why.Ending("", now)); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	return nil
+}
