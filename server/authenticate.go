@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
+	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/session"
 )
@@ -20,6 +21,10 @@ type redeemer interface {
 	// Redeem returns the session behind a token of ours that is good for
 	// service and of one of the kinds.
 	Redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (*session.Session, error)
+
+	// Spend makes a session for service of a one-time login password. The error
+	// is a [*session.SpentError] where it was used before.
+	Spend(ctx context.Context, token secret.Text, service string, client session.Client) (*session.Session, error)
 
 	// KnowsUpstream reports whether a session, though it may have ended, answers
 	// to a provider's refresh token, so that RedeemUpstream will not call first.
@@ -44,6 +49,18 @@ type principal struct {
 	mayIssue bool
 }
 
+// narrow returns what of a decision the limits of the principal's token name.
+func (p principal) narrow(service string, d policy.Decision) (policy.Decision, error) {
+	if p.session == nil || p.session.Limits == "" {
+		return d, nil
+	}
+	limits, err := policy.ParseLimits(p.session.Limits)
+	if err != nil {
+		return policy.Decision{}, fmt.Errorf("session %s: %w", p.session.ID, err)
+	}
+	return limits.Narrow(service, d), nil
+}
+
 // user returns the user name, or "" for anonymous.
 func (p principal) user() string {
 	if p.identity == nil {
@@ -63,6 +80,8 @@ func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credent
 		return principal{}, nil
 	case cred.secret.IsZero():
 		return principal{}, fmt.Errorf("empty secret: %w", providers.ErrRejected)
+	case session.KindOf(cred.secret) == session.KindOneTime:
+		return s.spend(ctx, cred, service, client)
 	case cred.kind == kindRefresh:
 		return s.redeem(ctx, cred.secret, service, client, session.KindRefresh)
 	case session.Recognize(cred.secret):
@@ -103,6 +122,20 @@ func (s *Server) redeem(ctx context.Context, token secret.Text, service string, 
 		return principal{}, err
 	}
 	return principal{identity: found.Identity, session: found}, nil
+}
+
+// spend takes a one-time login password, where an offline token is asked for: the
+// session that it makes is that of a docker login. Any other request leaves it
+// unspent.
+func (s *Server) spend(ctx context.Context, cred credential, service string, client session.Client) (principal, error) {
+	if cred.kind != kindSecret || !cred.offline {
+		return principal{}, errOneTime
+	}
+	made, err := s.sessions.Spend(ctx, cred.secret, service, client)
+	if err != nil {
+		return principal{}, err
+	}
+	return principal{identity: made.Identity, session: made, mayIssue: true}, nil
 }
 
 // redeemUpstream takes a provider's refresh token that was given as a password.

@@ -81,12 +81,18 @@ func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred c
 // serviceFor returns the service that a caller's secret is good for: of a token
 // of ours the one that it was made for, else the first.
 func (s *Server) serviceFor(ctx context.Context, gen *Generation, of secret.Text) (string, error) {
-	if !session.Recognize(of) {
+	switch session.KindOf(of) {
+	case "":
 		return gen.Issuer.First(), nil
+	case session.KindOneTime:
+		return "", errOneTime
 	}
 	service, err := s.admin.ServiceOf(ctx, of)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case service == "": // it is good for several
+		return gen.Issuer.First(), nil
 	}
 	if _, err := gen.Issuer.Service(service); err != nil {
 		return "", fmt.Errorf("%w: it was made for the service %q: %w", session.ErrRefused, service, err)

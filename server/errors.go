@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -58,6 +59,13 @@ func malformed(message string) httpError {
 	return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", message: message}
 }
 
+// errOneTime says that a one-time login password came where none is spent.
+var errOneTime = errors.New("a one-time password in a request that is no docker login")
+
+func unauthorized(message string, cause error) httpError {
+	return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: cause, message: message}
+}
+
 func forbidden(message string) httpError {
 	return httpError{status: http.StatusForbidden, code: codeUnsupported, oauth: "access_denied", message: message}
 }
@@ -79,18 +87,21 @@ func wireError(err error) httpError {
 		return httpError{status: http.StatusTooManyRequests, code: codeTooManyRequests, oauth: "slow_down", retryAfter: wait.After, cause: err,
 			message: "too many wrong passwords; wait a few minutes, then try again"}
 	}
+	if spent, ok := errors.AsType[*session.SpentError](err); ok {
+		return unauthorized(fmt.Sprintf("this one-time password was used at %s, and is good for one login; make another one", spent.At.UTC().Format(time.RFC3339)), err)
+	}
 	switch {
+	case errors.Is(err, errOneTime):
+		return unauthorized("a one-time password is for docker login, which asks for a token that lasts; other clients need a personal access token", err)
 	case errors.Is(err, errAnonymous):
-		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
-			message: "authentication required: log in first, for example with docker login"}
+		return unauthorized("authentication required: log in first, for example with docker login", err)
 	case errors.Is(err, providers.ErrUnavailable), errors.Is(err, registry.ErrNoValidKey):
 		return unavailable(err)
 	case errors.Is(err, providers.ErrRefreshName):
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "the refresh token was sent nowhere; write the user name as $refresh:PROVIDER, with the provider's name as your operators have it"}
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
-		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
-			message: "incorrect username or password, or the login has ended; log in again"}
+		return unauthorized("incorrect username or password, or the login has ended; log in again", err)
 	case errors.Is(err, registry.ErrNotOurToken):
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_token", cause: err,
 			message: "the token is not valid here, or has ended; log in again"}
@@ -101,8 +112,7 @@ func wireError(err error) httpError {
 		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "the service parameter is missing or names no registry that is served here"}
 	case errors.Is(err, registry.ErrDisabled):
-		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
-			message: "this registry is switched off here; ask its operators"}
+		return unauthorized("this registry is switched off here; ask its operators", err)
 	case errors.Is(err, registry.ErrTooManyScopes):
 		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "too many scopes are asked for at once"}

@@ -72,7 +72,10 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 	req.notePrincipal(who)
 
 	asked := who.policyRequest(q, req.origin, req.at)
-	decision := gen.Policy.Decide(asked)
+	decision, err := who.narrow(q.service, gen.Policy.Decide(asked))
+	if err != nil {
+		return err
+	}
 	req.noteWatched(gen, s.audit.allGroups, who, asked)
 	req.noteDecision(decision)
 
@@ -148,7 +151,11 @@ func (s *Server) refreshToken(ctx context.Context, q *question, who principal, r
 	case who.session != nil:
 		return who.session.Token, nil
 	}
-	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, q.credential.client(req.origin))
+	client := q.credential.client(req.origin)
+	if who.identity.Method == providers.MethodPassword { // beside a token the name proves nothing
+		client.LoginName = string(q.credential.login)
+	}
+	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, client)
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("make a session: %w", err)
 	}

@@ -1,0 +1,160 @@
+package server_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+	"shorepass/server"
+	"shorepass/session"
+)
+
+// browse signs a person in with a browser, and returns the session and its cookie.
+func (h *house) browse(t *testing.T, user string) (*session.Session, secret.Text) {
+	t.Helper()
+	id, err := h.local.Revalidate(t.Context(), &providers.Identity{Subject: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := *id
+	named.Provider, named.Fingerprint, named.Method = "local", h.local.Fingerprint(), providers.MethodPassword
+	made, err := h.sessions.IssueBrowser(t.Context(), &named, "", session.Client{LoginName: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := h.sessions.Redeem(t.Context(), made.Token, "", session.Client{}, session.KindBrowser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found, made.Token
+}
+
+// TestOneTimePassword: a one-time password is spent by a request for its service
+// that asks for an offline token, once. Any other request with it is 401 and
+// leaves it unspent; each says why.
+func TestOneTimePassword(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	browser, _ := h.browse(t, "alice")
+	oneTime := func() string {
+		token, err := h.sessions.OneTime(t.Context(), browser, "blue")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token.Reveal()
+	}
+	offline := func(form url.Values) url.Values {
+		form.Set("access_type", "offline")
+		return form
+	}
+	for name, login := range map[string]func(token string) answer{
+		"GET": func(token string) answer {
+			return h.get(t, "service=blue&offline_token=true&client_id=docker&account=alice", "alice", token)
+		},
+		"POST": func(token string) answer { return h.post(t, offline(passwordForm("alice", token, "blue"))) },
+	} {
+		token := oneTime()
+		for other, a := range map[string]answer{
+			"GET without offline_token":   h.get(t, "service=blue", "alice", token),
+			"POST without access_type":    h.post(t, passwordForm("alice", token, "blue")),
+			"as a refresh token":          h.post(t, refreshForm(token, "blue")),
+			"to revoke":                   h.call(t, "/oauth/revoke", url.Values{"user": {"alice"}}, "alice", token),
+			"to look at another token":    h.call(t, "/oauth/introspect", url.Values{"token": {"x"}}, "alice", token),
+			"for another service":         h.get(t, "service=red&offline_token=true", "alice", token),
+			"as a refresh token, offline": h.post(t, offline(refreshForm(token, "blue"))),
+		} {
+			if a.status != http.StatusUnauthorized {
+				t.Errorf("%s: %s: %d %s, want 401", name, other, a.status, a.body)
+			}
+			if other != "for another service" && !strings.Contains(a.body, "docker login") {
+				t.Errorf("%s: %s does not say that it is for docker login: %s", name, other, a.body)
+			}
+		}
+		a := login(token)
+		refresh, _ := a.json["refresh_token"].(string)
+		if a.status != http.StatusOK || !strings.HasPrefix(refresh, "sp_r_") {
+			t.Fatalf("%s: a docker login: %d %s, want a refresh token", name, a.status, a.body)
+		}
+		if a := h.post(t, refreshForm(refresh, "blue")); a.status != http.StatusOK {
+			t.Errorf("%s: its refresh token: %d %s, want 200", name, a.status, a.body)
+		}
+		if a := login(token); a.status != http.StatusUnauthorized || !strings.Contains(a.body, "was used at 2") {
+			t.Errorf("%s: again: %d %s, want 401 that says when it was used", name, a.status, a.body)
+		}
+	}
+}
+
+// TestTokenWithLimits: a personal access token is granted what the policy grants,
+// and of that what its limits name.
+func TestTokenWithLimits(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	browser, cookie := h.browse(t, "alice")
+	make := func(limits string) string {
+		pat, err := h.sessions.IssuePAT(t.Context(), browser, session.PAT{Limits: limits}, session.Client{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pat.Token.Reveal()
+	}
+	const asked = "&scope=repository:team-blue/app:pull,push&scope=repository:team-red/app:pull"
+	for _, tc := range []struct {
+		limits, service, want string
+	}{
+		{"", "blue", "repository:team-blue/app:pull,push"},
+		{"", "red", "repository:team-blue/app:pull,push"},
+		{`{"actions":["pull"]}`, "blue", "repository:team-blue/app:pull"},
+		{`{"repositories":["team-*/**"],"actions":["*"]}`, "blue", "repository:team-blue/app:pull,push"},
+		{`{"services":["blue"]}`, "red", ""},
+	} {
+		a := h.get(t, "service="+tc.service+asked, "alice", make(tc.limits))
+		if got := strings.Join(granted(h, t), " "); a.status != http.StatusOK || got != tc.want {
+			t.Errorf("limits %s at %s: %d, granted %q, want %q", tc.limits, tc.service, a.status, got, tc.want)
+		}
+	}
+	if a := h.get(t, "service=blue"+asked, "alice", make(`{"users":["bob"]}`)); a.status != http.StatusInternalServerError {
+		t.Errorf("limits that cannot be read: %d %s, want 500 and no token", a.status, a.body)
+	}
+	if a := h.get(t, "service=blue"+asked, "alice", cookie.Reveal()); a.status != http.StatusUnauthorized {
+		t.Errorf("a cookie as a password: %d %s, want 401", a.status, a.body)
+	}
+	if a := h.get(t, "service=blue&offline_token=true"+asked, "alice", make("")); a.json["refresh_token"] != nil {
+		t.Errorf("a personal access token yields a refresh token: %s", a.body)
+	}
+}
+
+// granted is what the last audit line says was granted.
+func granted(h *house, t *testing.T) (scopes []string) {
+	list, _ := h.audit.last(t)["granted"].([]any)
+	for _, scope := range list {
+		scopes = append(scopes, scope.(string))
+	}
+	return scopes
+}
+
+// TestLoginNameIsThePasswords: a session keeps the login name that a password was
+// accepted under, as typed, and no name that came beside a token.
+func TestLoginNameIsThePasswords(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	loginName := func(token string) string {
+		found, err := h.sessions.Redeem(t.Context(), secret.New(token), "blue", session.Client{}, session.KindRefresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.LoginName
+	}
+	if got := loginName(h.login(t, "Alice")); got != "Alice" {
+		t.Errorf("the login name of a password's session = %q, want Alice", got)
+	}
+	browser, _ := h.browse(t, "alice")
+	oneTime, err := h.sessions.OneTime(t.Context(), browser, "blue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := h.get(t, "service=blue&offline_token=true", "bob", oneTime.Reveal())
+	token, _ := a.json["refresh_token"].(string)
+	if got := loginName(token); got != "alice" {
+		t.Errorf("the login name of a one-time password's session = %q, want that of the form", got)
+	}
+}
