@@ -261,19 +261,15 @@ const retryAfter = 30 * time.Second
 //	Rejected                   rejected  due
 //	Gone                       gone      due
 //	an end is pending          ending    due
-//	any refusal, not believed  doubted until then; after it due
+//	any refusal, not believed  doubted   due
 //
+// A refusal that is not believed is due, too, once the provider is believed again.
 // Vouched and Never are recent for cfg.Revalidate, any other for retryAfter, or
 // cfg.Revalidate where that is less. An answer that came since the request began
 // is recent too, however long it took. Down is forgiven for cfg.Grace after the
 // provider should have vouched again, unless the person is gone.
 func status(s *SignIn, cfg *Config, doubted, began, now time.Time) signInStatus {
-	if _, void := believe(*s, doubted); void {
-		if now.After(doubted) {
-			return statusDue
-		}
-		return statusDoubted
-	}
+	_, void := believe(*s, doubted)
 	window := min(retryAfter, cfg.Revalidate)
 	if !s.ends() && (s.Answer == AnswerVouched || s.Answer == AnswerNever) {
 		window = cfg.Revalidate
@@ -281,6 +277,10 @@ func status(s *SignIn, cfg *Config, doubted, began, now time.Time) signInStatus 
 	recent := now.Before(s.Asked.Add(window)) || !s.Asked.Before(began)
 	forgiven := s.Answer == AnswerDown && s.Gone.IsZero() && !s.ends() && now.Before(s.Checked.Add(cfg.Revalidate+cfg.Grace))
 	switch {
+	case void && recent && !now.After(doubted):
+		return statusDoubted
+	case void:
+		return statusDue
 	case forgiven && !recent:
 		return statusStale
 	case !recent:

@@ -354,7 +354,7 @@ func checkDoubted(t *testing.T, row string, s *SignIn, cfg *Config, began time.T
 		if tc.name == "was doubted since" && s.Asked.After(tc.doubted) {
 			continue
 		}
-		if !s.refuses() {
+		if !s.refuses() || want == "due" {
 			tc.want = want
 		}
 		if got := statuses[status(s, cfg, tc.doubted, began, noon)]; got != tc.want {
