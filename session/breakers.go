@@ -38,8 +38,8 @@ const (
 	// shareLimit is how long that may take.
 	shareLimit = 5 * time.Second
 
-	// doubtedLimit is how long a login waits for the row of a breaker.
-	doubtedLimit = time.Second
+	// refreshLimit is how long one login a second waits for the rows.
+	refreshLimit = time.Second
 )
 
 // breakers are the circuit breakers of all providers. A replica counts what
@@ -52,6 +52,8 @@ type breakers struct {
 	rules   *atomic.Pointer[rules] // for grace
 	replica string                 // the name of this one, for as long as it runs
 	wakes   chan struct{}          // has one when the loop has something to do
+
+	refreshed atomic.Int64 // when the rows were last read for logins, in nanoseconds since 1970
 
 	mu         sync.Mutex          // guards what is below
 	byProvider map[string]*breaker // as many as there are providers
@@ -96,15 +98,14 @@ func (b *breakers) count(ctx context.Context, provider string, person int64, kin
 	return b.share(ctx, provider)
 }
 
-// NoteLogin counts how a provider answered a login by password: accepted it, or
-// rejected the password. A rejection counts only where the account, subject at
-// the provider, has a proof at the address: a stranger cannot cause that.
-func (b *breakers) NoteLogin(provider, subject string, proved, accepted bool) {
+// noteLogin counts how a provider answered a login by password, as
+// [Sessions.NoteLogin] has it.
+func (b *breakers) noteLogin(provider, account string, known, accepted bool) {
 	switch {
 	case accepted:
 		b.add(provider, func(t *tally) { t.Accepted[0]++ })
-	case proved:
-		b.add(provider, func(t *tally) { t.Refused.count(number("refused", subject), t.Slot) })
+	case known:
+		b.add(provider, func(t *tally) { t.Refused.count(number("refused", account), t.Slot) })
 	}
 }
 
@@ -143,22 +144,22 @@ func (b *breakers) read(ctx context.Context, provider string) (Breaker, error) {
 	if row := b.known(provider); row.isOpen(b.clock.now()) {
 		return row, nil
 	}
-	if _, err := b.readAll(ctx); err != nil {
+	if err := b.readAll(ctx); err != nil {
 		return Breaker{}, err
 	}
 	return b.known(provider), nil
 }
 
 // readAll reads the rows of all providers.
-func (b *breakers) readAll(ctx context.Context) ([]Breaker, error) {
+func (b *breakers) readAll(ctx context.Context) error {
 	rows, err := b.store.Breakers(ctx)
 	if err != nil {
-		return nil, unavailable(fmt.Errorf("read the circuit breakers: %w", err))
+		return unavailable(fmt.Errorf("read the circuit breakers: %w", err))
 	}
 	for _, row := range rows {
 		b.learn(row)
 	}
-	return rows, nil
+	return nil
 }
 
 // doubtedUntil returns until when a provider is doubted, or was last; the zero Time
@@ -168,25 +169,40 @@ func (b *breakers) doubtedUntil(ctx context.Context, provider string) (time.Time
 	return row.DoubtedUntil, err
 }
 
-// Doubted reports whether a provider is doubted, so that what it rejects at a
-// login is unavailable. Where the store does not tell, it is not.
-func (b *breakers) Doubted(ctx context.Context, provider string) bool {
-	ctx, cancel := context.WithTimeout(ctx, doubtedLimit)
-	defer cancel()
-	row, err := b.read(ctx, provider)
-	return err == nil && row.isOpen(b.clock.now())
+// isDoubted reports whether a provider is doubted, by a cache of the rows that is a
+// second old at most.
+func (b *breakers) isDoubted(provider string) bool {
+	b.refresh()
+	return b.known(provider).isOpen(b.clock.now())
 }
 
-// open returns the names of the providers that are doubted.
-func (b *breakers) open(ctx context.Context) ([]string, error) {
-	rows, err := b.readAll(ctx)
-	var open []string
-	for _, row := range rows {
-		if row.isOpen(b.clock.now()) {
-			open = append(open, row.Provider)
+// open returns the names of the providers that are doubted, by the same cache.
+func (b *breakers) open() (names []string) {
+	b.refresh()
+	now := b.clock.now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, one := range b.byProvider {
+		if one.row.isOpen(now) {
+			names = append(names, name)
 		}
 	}
-	return open, err
+	slices.Sort(names)
+	return names
+}
+
+// refresh reads the rows of all providers where they were not for a second. One
+// caller does so, the others go by what is known; so do all where the store does
+// not tell.
+func (b *breakers) refresh() {
+	now := time.Now().UnixNano()
+	last := b.refreshed.Load()
+	if now-last < int64(shareEvery) || !b.refreshed.CompareAndSwap(last, now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), refreshLimit)
+	defer cancel()
+	_ = b.readAll(ctx) // a store that fails is told of by what cannot do without it
 }
 
 // run shares what is counted, at most once in shareEvery, until ctx ends.
@@ -266,7 +282,7 @@ func (b *breakers) take(provider string, now time.Time) (body []byte, mayTrip bo
 
 // evaluate opens the breaker, or renews that, where the condition holds.
 func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time) error {
-	if _, err := b.readAll(ctx); err != nil {
+	if err := b.readAll(ctx); err != nil {
 		return err
 	}
 	minute, tenMinutes, err := b.measure(ctx, provider, now)
@@ -285,8 +301,7 @@ func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time)
 		b.learn(row, "ended", tenMinutes.ended, "vouched", tenMinutes.vouched, "refused", minute.refused)
 		return nil
 	}
-	_, err = b.readAll(ctx) // another replica was faster
-	return err
+	return b.readAll(ctx) // another replica was faster
 }
 
 // measure returns what all replicas counted of a provider.

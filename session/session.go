@@ -267,6 +267,22 @@ func (s *Sessions) Admin() *Admin { return s.admin }
 // locked, or a read-only copy still redeems, but keeps no login.
 func (s *Sessions) Ping(ctx context.Context) error { return s.health.check(ctx) }
 
+// NoteLogin counts for the circuit breaker how a provider answered a login by
+// password: accepted it, or rejected the password. account is its subject there,
+// or its name. A rejection counts only for an account that is known at the address:
+// a stranger cannot cause that.
+func (s *Sessions) NoteLogin(provider, account string, known, accepted bool) {
+	s.breakers.noteLogin(provider, account, known, accepted)
+}
+
+// Doubted reports whether the circuit breaker of a provider is open, as of a second
+// ago at most: what it rejects at a login is not believed.
+func (s *Sessions) Doubted(provider string) bool { return s.breakers.isDoubted(provider) }
+
+// DoubtedProviders returns the names of the providers whose circuit breakers are
+// open, as of a second ago at most.
+func (s *Sessions) DoubtedProviders() []string { return s.breakers.open() }
+
 // Close writes what waits to be written, waits for everything that Sessions
 // began, and closes the store.
 func (s *Sessions) Close() error {
