@@ -22,7 +22,7 @@ const (
 // readiness is the body of /readyz.
 type readiness struct {
 	Ready bool              `json:"ready"`
-	Down  map[string]string `json:"down,omitempty"` // by name of what is down, each "unavailable"; the log says why
+	Down  map[string]string `json:"down,omitempty"` // by name of what is down, "unavailable", or "open" for a circuit breaker; the log says why
 }
 
 // serveHealth says that the process lives.
@@ -43,6 +43,9 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, gen *Generat
 	}
 	for _, name := range gen.Chain.Down() {
 		body.Down["provider "+name] = "unavailable"
+	}
+	for _, name := range s.sessions.DoubtedProviders() {
+		body.Down["circuit breaker of "+name] = "open"
 	}
 	status, all := http.StatusOK, r.URL.Query().Has("all")
 	if !body.Ready || all && len(body.Down) > 0 {

@@ -1,11 +1,14 @@
 package server_test
 
 import (
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"shorepass/server"
+	"shorepass/session"
 )
 
 // TestDrain: who asks /readyz sees that the server is about to end before it
@@ -60,4 +63,45 @@ func TestDrain(t *testing.T) {
 		stop()
 		end(t, ended, 3*time.Second)
 	})
+}
+
+// TestOpenCircuitBreaker: a provider that is doubted is told of by name, and takes
+// no replica away but for alerts.
+func TestOpenCircuitBreaker(t *testing.T) {
+	h := newHouse(t, server.AuditConfig{}).open(t)
+	ready := func(path string) (status int, body string) {
+		t.Helper()
+		resp, err := http.Get(h.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	if status, body := ready("/readyz?all"); status != http.StatusOK || strings.Contains(body, "circuit") {
+		t.Errorf("/readyz?all = %d %s, want 200", status, body)
+	}
+	now := time.Now()
+	row := session.Breaker{Provider: "local", Since: now, Tripped: now, DoubtedUntil: now.Add(time.Minute)}
+	if swapped, err := h.store.SwapBreaker(t.Context(), session.Breaker{Provider: "local"}, row); !swapped || err != nil {
+		t.Fatalf("SwapBreaker = %v, %v", swapped, err)
+	}
+	deadline := time.Now().Add(10 * time.Second) // the replica reads it once a second
+	for {
+		status, body := ready("/readyz?all")
+		if status == http.StatusServiceUnavailable && strings.Contains(body, `"circuit breaker of local":"open"`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("/readyz?all = %d %s, want 503 and the circuit breaker", status, body)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if status, body := ready("/readyz"); status != http.StatusOK || !strings.Contains(body, "circuit breaker of local") {
+		t.Errorf("/readyz = %d %s, want 200 and the circuit breaker", status, body)
+	}
 }

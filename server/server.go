@@ -69,6 +69,10 @@ type Sessions interface {
 
 	// Ping reports whether the store answers and can be written to.
 	Ping(ctx context.Context) error
+
+	// DoubtedProviders returns the names of the providers whose circuit breakers
+	// are open.
+	DoubtedProviders() []string
 }
 
 // New returns a server without a generation: it is not ready until [Server.Use].

@@ -143,6 +143,8 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 	d.server = server.New(d.sessions, d.sessions.Admin(), d.audit, d.metrics, log)
 	d.metrics.Gauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates ends.",
 		func() float64 { return d.server.Generation().Issuer.Expiry(time.Now()).Seconds() })
+	d.metrics.Gauge("shorepass_circuit_breakers_open", "Providers that reject so many people that they are not believed.",
+		func() float64 { return float64(len(d.sessions.DoubtedProviders())) })
 	return d, d.use(ctx, cfg, gen)
 }
 
