@@ -244,6 +244,8 @@ func TestReplicas(t *testing.T) {
 		{"leavers of Active Directory", replicasSambaLeavers},
 		{"a provider that is down", replicasProviderDown},
 		{"a provider that refuses everybody", replicasGuard},
+		{"a right that is lost", replicasLostRight},
+		{"a company that changes all passwords", replicasAllPasswordsChanged},
 		{"an OpenID provider that is killed", replicasOpenIDKilled},
 		{"refresh tokens revoked at the provider", replicasRevokeRenewals},
 		{"kill -9", replicasKilled},

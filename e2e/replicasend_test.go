@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -226,20 +225,9 @@ func replicasGuard(t *testing.T, pg *postgrestest.Server) {
 	for _, token := range tokens {
 		r.all(t, token, "503")
 	}
-	if !slices.ContainsFunc(r, func(s *site) bool {
-		return strings.Contains(s.server.said(), "a provider suddenly refuses so many people that it is not believed")
-	}) {
-		t.Error("no log says that the provider is not believed")
-	}
+	r.doubt(t)
 	for _, dn := range dns {
 		d.Set(t, dn, "pwdAccountLockedTime")
 	}
-	for i, token := range tokens {
-		eventually(t, 5*time.Second, func() error {
-			if a := r[i%len(r)].redeem(t, token, teamScope); a.Status != http.StatusOK {
-				return fmt.Errorf("person %d after the directory came to its senses: %v, want 200", i, a)
-			}
-			return nil
-		})
-	}
+	r.recover(t, tokens)
 }

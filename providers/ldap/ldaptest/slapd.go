@@ -23,6 +23,10 @@ type SlapdOptions struct {
 	// on, with the password "pw" and the name, 20 of each 200 in one group.
 	People int
 
+	// Readers has the service account see people only as a member of a group,
+	// which [Slapd.HidePeople] takes it out of.
+	Readers bool
+
 	// RequireTLS refuses binds in clear.
 	RequireTLS bool
 
@@ -115,9 +119,13 @@ func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
 }
 
 func slapdConfig(dir, ca, certificate, key string, o SlapdOptions) string {
-	security := ""
+	security, readers := "", ""
 	if o.RequireTLS {
 		security = "security simple_bind=128\n"
+	}
+	if o.Readers {
+		readers = `access to dn.children="ou=people,dc=example,dc=org" by group.exact="` + readersDN + `" read by self read by users none by anonymous auth
+`
 	}
 	return `include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -157,7 +165,7 @@ ppolicy_use_lockout
 limits dn.exact="uid=svc,ou=services,dc=example,dc=org" size.soft=500 size.prtotal=unlimited
 access to attrs=userPassword by anonymous auth by self write by * none
 access to dn.subtree="ou=groups,dc=example,dc=org" by users read by * none
-access to * by dn.exact="uid=svc,ou=services,dc=example,dc=org" read by self read by users none by anonymous auth
+` + readers + `access to * by dn.exact="uid=svc,ou=services,dc=example,dc=org" read by self read by users none by anonymous auth
 `
 }
 
@@ -171,6 +179,7 @@ func (s *Slapd) load(t testing.TB, dir, config string, o SlapdOptions) {
 		fmt.Fprintf(&b, "dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n\n", ou, s.Base, ou)
 	}
 	fmt.Fprintf(&b, "dn: %s\nobjectClass: account\nobjectClass: simpleSecurityObject\nuid: svc\nuserPassword: %s\n\n", s.BindDN, s.Password)
+	fmt.Fprintf(&b, "dn: %s\nobjectClass: groupOfNames\ncn: readers\nmember: %s\n\n", readersDN, s.BindDN)
 	members := make(map[int][]string)
 	for i := 1; i <= o.People; i++ {
 		uid := fmt.Sprintf("user%05d", i)
@@ -241,6 +250,16 @@ func (s *Slapd) SetPassword(t testing.TB, dn, password string) {
 		return err
 	})
 }
+
+// readersDN is the group of those who may see people, with SlapdOptions.Readers.
+const readersDN = "cn=readers,ou=services,dc=example,dc=org"
+
+// HidePeople takes the service account's right to see people away, so that none
+// seems to be there. ShowPeople gives it back.
+func (s *Slapd) HidePeople(t testing.TB) { s.Set(t, readersDN, "member", s.dn) }
+
+// ShowPeople ends HidePeople.
+func (s *Slapd) ShowPeople(t testing.TB) { s.Set(t, readersDN, "member", s.BindDN) }
 
 // Person returns the DN of a person.
 func (s *Slapd) Person(uid string) string { return "uid=" + ldap.EscapeDN(uid) + "," + s.People }

@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/providers/ldap/ldaptest"
+	"shorepass/session/postgres/postgrestest"
+)
+
+// doubt holds that every replica tells that the directory's circuit breaker is
+// open, and that one logged when it opened it.
+func (r replicas) doubt(t *testing.T) {
+	t.Helper()
+	for i, s := range r {
+		eventually(t, 5*time.Second, func() error {
+			resp, err := http.Get(s.url + "/readyz?all")
+			if err != nil {
+				return err
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusServiceUnavailable {
+				return fmt.Errorf("replica %d: /readyz?all = %d while the circuit breaker is open, want 503", i, resp.StatusCode)
+			}
+			return nil
+		})
+		if body, err := get(s.url + "/readyz"); err != nil || !strings.Contains(string(body), `"circuit breaker of corp":"open"`) {
+			t.Errorf("replica %d: /readyz = %s, %v, want 200 and the circuit breaker", i, body, err)
+		}
+		if !strings.Contains(s.server.said(), "circuit breaker open") {
+			t.Errorf("replica %d logs nothing of the circuit breaker", i)
+		}
+	}
+}
+
+// recover holds that sessions go on soon.
+func (r replicas) recover(t *testing.T, tokens []string) {
+	t.Helper()
+	for i, token := range tokens {
+		eventually(t, 5*time.Second, func() error {
+			if a := r[i%len(r)].redeem(t, token, teamScope); a.Status != http.StatusOK {
+				return fmt.Errorf("person %d after the directory came to its senses: %v, want 200", i, a)
+			}
+			return nil
+		})
+	}
+}
+
+// newCrowd logs people in, each at a replica in turn.
+func (r replicas) newCrowd(t *testing.T, people int, password func(uid string) string) (uids, tokens []string) {
+	t.Helper()
+	for i := range people {
+		uid := fmt.Sprintf("user%05d", i+1)
+		uids, tokens = append(uids, uid), append(tokens, r[i%len(r)].login(t, uid, password(uid)))
+	}
+	return uids, tokens
+}
+
+// replicasLostRight takes the service account's right to see people away: all
+// seem gone. Nobody's session ends, and with the right back all go on.
+func replicasLostRight(t *testing.T, pg *postgrestest.Server) {
+	const people = 12
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{People: people, Readers: true})
+	r := newReplicas(t, database(t, pg), options{
+		providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, session: "revalidate = \"1s\"\ngrace = \"5m\"",
+	})
+	_, tokens := r.newCrowd(t, people, func(uid string) string { return "pw" + uid })
+	d.HidePeople(t)
+	time.Sleep(1100 * time.Millisecond)
+	for i, token := range tokens {
+		r[i%len(r)].redeem(t, token, teamScope)
+	}
+	for range 4 { // however often they come
+		for _, token := range tokens {
+			r.all(t, token, "503")
+		}
+		time.Sleep(1100 * time.Millisecond)
+	}
+	r.doubt(t)
+	d.ShowPeople(t)
+	r.recover(t, tokens)
+}
+
+// replicasAllPasswordsChanged gives everybody another password for good: no
+// circuit breaker opens, each hears 401, and can log in.
+func replicasAllPasswordsChanged(t *testing.T, pg *postgrestest.Server) {
+	const people = 300
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5, People: people, Quiet: true})
+	r := newReplicas(t, database(t, pg), options{
+		providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, session: "revalidate = \"1s\"",
+	})
+	password := func(change int) func(string) string {
+		return func(uid string) string { return fmt.Sprintf("pw%d %s", change, uid) }
+	}
+	change := func(n int) {
+		for i := range people {
+			uid := fmt.Sprintf("user%05d", i+1)
+			d.SetPassword(t, d.Person(uid), password(n)(uid))
+			d.Set(t, d.Person(uid), "pwdReset") // an administrator's change would have to be changed again
+		}
+	}
+	change(1) // since a time that appears says nothing
+	uids, tokens := r.newCrowd(t, people, password(1))
+	time.Sleep(1100 * time.Millisecond) // the time counts seconds
+	change(2)
+	for i, token := range tokens {
+		if a := r[i%len(r)].redeem(t, token, teamScope); a.Status != http.StatusUnauthorized {
+			t.Fatalf("%s after the change of the password: %v, want 401", uids[i], a)
+		}
+	}
+	_, tokens = r.newCrowd(t, people, password(2))
+	time.Sleep(1100 * time.Millisecond)
+	for i, token := range tokens {
+		if a := r[i%len(r)].redeem(t, token, teamScope); a.Status != http.StatusOK {
+			t.Fatalf("%s after a login with the new password: %v, want 200", uids[i], a)
+		}
+	}
+	for i, s := range r {
+		if strings.Contains(s.server.said(), "circuit breaker") {
+			t.Errorf("replica %d logs that a circuit breaker opened", i)
+		}
+	}
+}
