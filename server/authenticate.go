@@ -83,9 +83,9 @@ func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credent
 	case session.KindOf(cred.secret) == session.KindOneTime:
 		return s.spend(ctx, cred, service, client)
 	case cred.kind == kindRefresh:
-		return s.redeem(ctx, cred.secret, service, client, session.KindRefresh)
+		return s.redeem(ctx, gen, cred.secret, service, client, session.KindRefresh)
 	case session.Recognize(cred.secret):
-		return s.redeem(ctx, cred.secret, service, client, session.KindRefresh, session.KindPAT, session.KindRobot)
+		return s.redeem(ctx, gen, cred.secret, service, client, session.KindRefresh, session.KindPAT, session.KindRobot)
 	case cred.login == "":
 		return principal{}, fmt.Errorf("empty user name: %w", providers.ErrRejected)
 	}
@@ -115,12 +115,14 @@ func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credent
 	return principal{identity: id, mayIssue: true}, nil
 }
 
-// redeem takes one of our own tokens.
-func (s *Server) redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (principal, error) {
+// redeem takes one of our own tokens. Where it is good, its login name is known at
+// the client's address from then on, to the limit of wrong passwords.
+func (s *Server) redeem(ctx context.Context, gen *Generation, token secret.Text, service string, client session.Client, kinds ...session.Kind) (principal, error) {
 	found, err := s.sessions.Redeem(ctx, token, service, client, kinds...)
 	if err != nil {
 		return principal{}, err
 	}
+	gen.Chain.NoteProof(providers.Login(found.LoginName), client.Address)
 	return principal{identity: found.Identity, session: found}, nil
 }
 

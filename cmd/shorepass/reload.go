@@ -65,7 +65,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		return err
 	}
 	old, oldChain := d.cfg.Load(), d.chain
-	gen, err := newGeneration(cfg, d.throttle, d.log)
+	gen, err := d.newGeneration(cfg)
 	if err != nil {
 		return err
 	}

@@ -102,8 +102,8 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 }
 
 // start wires everything up to the point where requests can be answered: the
-// store, then the providers, whose failures are counted there, then the
-// sessions, which ask the providers again. Where it fails nothing stays open.
+// store, then the sessions and the throttle in it, then the providers, whose
+// failures are counted by both. Where it fails nothing stays open.
 func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, log *slog.Logger) (_ *daemon, err error) {
 	if err := firstStart(cfg, log); err != nil {
 		return nil, err
@@ -117,22 +117,22 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 		return nil, err
 	}
 	d := &daemon{options: o, log: log, metrics: server.NewMetrics()}
-	if d.throttle, err = newThrottle(ctx, cfg, store, log); err != nil {
-		return nil, errors.Join(err, store.Close())
+	if d.sessions, err = session.New(ctx, cfg.Session, store, nil, log); err != nil {
+		return nil, err // which closed the store
 	}
-	gen, err := newGeneration(cfg, d.throttle, log)
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	d.chain = gen.Chain
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
 		}
 	}()
-	if d.sessions, err = session.New(ctx, cfg.Session, store, gen.Chain, log); err != nil {
-		return nil, err // which closed the store
+	if d.throttle, err = newThrottle(ctx, cfg, store, log); err != nil {
+		return nil, err
 	}
+	gen, err := d.newGeneration(cfg)
+	if err != nil {
+		return nil, err
+	}
+	d.chain = gen.Chain
 	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
 		d.metrics.Unaudited()
 		log.Error("an audit line could not be written", "error", err)
@@ -172,11 +172,14 @@ func (d *daemon) use(ctx context.Context, cfg *settled, gen server.Generation) e
 // close ends what start began, as far as it came, in the opposite order.
 func (d *daemon) close() error {
 	d.retiring.Wait()
-	err := d.chain.Close()
-	d.throttle.Close()
-	if d.sessions != nil {
-		err = errors.Join(err, d.sessions.Close())
+	var err error
+	if d.chain != nil {
+		err = d.chain.Close()
 	}
+	if d.throttle != nil {
+		d.throttle.Close()
+	}
+	err = errors.Join(err, d.sessions.Close())
 	if d.audit != nil {
 		err = errors.Join(err, d.audit.Close())
 	}

@@ -78,12 +78,12 @@ func newIssuer(cfg *settled, log *slog.Logger) (*registry.Issuer, error) {
 
 // newGeneration builds all that a request passes through and a reload replaces.
 // It reads files and never uses the network.
-func newGeneration(cfg *settled, limits *throttle.Throttle, log *slog.Logger) (server.Generation, error) {
-	issuer, err := newIssuer(cfg, log)
+func (d *daemon) newGeneration(cfg *settled) (server.Generation, error) {
+	issuer, err := newIssuer(cfg, d.log)
 	if err != nil {
 		return server.Generation{}, err
 	}
-	chain, err := newChain(cfg, limits, providers.Options{Log: log})
+	chain, err := newChain(cfg, d.throttle, providers.Options{Log: d.log, Doubter: d.sessions})
 	if err != nil {
 		return server.Generation{}, err
 	}
