@@ -39,7 +39,7 @@ func (s *site) from(t *testing.T, address, method, user, password string) answer
 // replicasWrongPasswords guesses at passwords on all replicas: the directory,
 // which locks accounts after five wrong ones, hears of three in all.
 func replicasWrongPasswords(t *testing.T, pg *postgrestest.Server) {
-	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5, People: 2})
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5, People: 3})
 	r := newReplicas(t, database(t, pg), options{
 		providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, server: `trusted_proxies = ["127.0.0.1"]`,
 	})
@@ -114,6 +114,21 @@ func replicasWrongPasswords(t *testing.T, pg *postgrestest.Server) {
 		if n := d.Binds(t, d.Person("o(brien")); n != 3 {
 			t.Errorf("the directory was asked about passwords of o(brien %d times, want 3", n)
 		}
+	})
+	t.Run("a session makes its owner known where it is redeemed", func(t *testing.T) {
+		t.Parallel()
+		token := r[0].from(t, "198.51.100.20", "GET", "user00003", "pwuser00003").RefreshToken
+		form := url.Values{"service": {service}, "grant_type": {"refresh_token"}, "refresh_token": {token}}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r[1].url+"/jwt/auth", strings.NewReader(form.Encode()))
+		must(t, err)
+		req.Header.Set("X-Forwarded-For", "198.51.100.21")
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		want(t, "the token, redeemed elsewhere", do(t, req), 200)
+		for i := range 3 {
+			want(t, "a stranger's guess", r[i].from(t, "203.0.113.20", "GET", "user00003", fmt.Sprintf("guess-at-user3-%d", i)), 401)
+		}
+		want(t, "a login from where the token was redeemed", r[2].from(t, "198.51.100.21", "GET", "user00003", "pwuser00003"), 200)
+		want(t, "a login from where it was not", r[2].from(t, "198.51.100.22", "GET", "user00003", "pwuser00003"), 429)
 	})
 	t.Run("tokens and others are not held up", func(t *testing.T) {
 		t.Parallel()
