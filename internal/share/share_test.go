@@ -1,0 +1,205 @@
+package share
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestOneKeyHoldsAQuarter (B3): the places of one key are at most a quarter, at
+// least one, however many of its requests come.
+func TestOneKeyHoldsAQuarter(t *testing.T) {
+	for places, want := range map[int]int64{1: 1, 2: 1, 3: 1, 4: 1, 7: 1, 8: 2, 16: 4, 17: 4} {
+		synctest.Test(t, func(t *testing.T) {
+			s := New(places, 400)
+			var now, most atomic.Int64
+			var all sync.WaitGroup
+			for range 100 {
+				all.Go(func() {
+					release, err := s.Acquire(t.Context(), "one")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer release()
+					for n := now.Add(1); n > most.Load(); {
+						most.Store(n)
+					}
+					time.Sleep(time.Second)
+					now.Add(-1)
+				})
+			}
+			all.Wait()
+			if got := most.Load(); got != want {
+				t.Errorf("of %d places one key held %d at once, want %d", places, got, want)
+			}
+		})
+	}
+}
+
+// TestOthersDoNotWait (B3): 700 requests of one key delay another key's by one
+// turn, in whichever order they came.
+func TestOthersDoNotWait(t *testing.T) {
+	const turn = 20 * time.Millisecond
+	for _, places := range []int{1, 2, 4, 16} {
+		synctest.Test(t, func(t *testing.T) {
+			s := New(places, 4096)
+			var all sync.WaitGroup
+			use := func(key string) (waited time.Duration) {
+				began := time.Now()
+				release, err := s.Acquire(t.Context(), key)
+				if err != nil {
+					t.Error(err)
+					return 0
+				}
+				waited = time.Since(began)
+				time.Sleep(turn)
+				release()
+				return waited
+			}
+			for range 700 {
+				all.Go(func() { use("flood") })
+			}
+			synctest.Wait()
+			for i := range 5 {
+				all.Go(func() {
+					if waited := use(fmt.Sprint("another", i)); waited > 6*turn {
+						t.Errorf("with %d places another key waited %s, want at most a turn for each of the six keys", places, waited)
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+}
+
+// TestOrder: first in, first out within a key, and round robin between keys.
+func TestOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(1, 64)
+		first, err := s.Acquire(t.Context(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var order []string // by one request at a time
+		var all sync.WaitGroup
+		for _, name := range []string{"a1", "a2", "a3", "b1", "b2", "c1"} {
+			all.Go(func() {
+				release, err := s.Acquire(t.Context(), name[:1])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				order = append(order, name)
+				release()
+			})
+			synctest.Wait()
+		}
+		first()
+		all.Wait()
+		if got, want := fmt.Sprint(order), "[a1 b1 c1 a2 b2 a3]"; got != want {
+			t.Errorf("the places were given to %s, want %s", got, want)
+		}
+	})
+}
+
+// TestFull: beyond those that may wait a request is refused at once, and one key
+// cannot use up the room of the others.
+func TestFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(1, 8)
+		release, err := s.Acquire(t.Context(), "flood")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var full, ended atomic.Int32
+		var all sync.WaitGroup
+		wait := func(key string) {
+			all.Go(func() {
+				release, err := s.Acquire(ctx, key)
+				switch {
+				case err == nil:
+					release()
+				case errors.Is(err, ErrFull):
+					full.Add(1)
+				case errors.Is(err, context.Canceled):
+					ended.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		for range 100 {
+			wait("flood")
+		}
+		synctest.Wait()
+		if got := full.Load(); got != 98 {
+			t.Errorf("%d requests of one key were refused, want the 98 beyond a quarter of 8", got)
+		}
+		for i := range 10 {
+			wait(fmt.Sprint(i))
+		}
+		synctest.Wait()
+		if got := full.Load(); got != 98+4 {
+			t.Errorf("%d requests were refused, want 4 more beyond the 8 that may wait", got)
+		}
+		cancel()
+		all.Wait()
+		if got := ended.Load(); got != 8 {
+			t.Errorf("%d waiters ended with their context, want 8", got)
+		}
+		release()
+		if again, err := s.Acquire(t.Context(), "later"); err != nil {
+			t.Errorf("Acquire after that = %v, want a place", err)
+		} else {
+			again()
+		}
+		if len(s.keys) != 0 || s.eligible.Len() != 0 || s.free != 1 || s.room != 8 {
+			t.Errorf("%d keys, %d of them eligible, %d places and room for %d are left, want 0, 0, 1, 8", len(s.keys), s.eligible.Len(), s.free, s.room)
+		}
+	})
+}
+
+// TestEndedContext: a request whose context has ended gets no place, though one is
+// free.
+func TestEndedContext(t *testing.T) {
+	s := New(4, 4)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Acquire(ctx, "a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Acquire with an ended context = %v, want %v", err, context.Canceled)
+	}
+}
+
+// TestManyAtOnce: whatever comes and goes, no place is lost and none given twice.
+func TestManyAtOnce(t *testing.T) {
+	const places = 5
+	s := New(places, 1000)
+	var now atomic.Int64
+	var all sync.WaitGroup
+	for i := range 400 {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%7)*time.Millisecond)
+			defer cancel()
+			release, err := s.Acquire(ctx, fmt.Sprint(i%11))
+			if err != nil {
+				return
+			}
+			if n := now.Add(1); n > places {
+				t.Errorf("%d hold one of %d places", n, places)
+			}
+			now.Add(-1)
+			release()
+		})
+	}
+	all.Wait()
+	if len(s.keys) != 0 || s.free != places || s.room != 1000 {
+		t.Errorf("%d keys, %d places and room for %d are left, want 0, %d, 1000", len(s.keys), s.free, s.room, places)
+	}
+}
