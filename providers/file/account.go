@@ -3,6 +3,7 @@ package file
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"strings"
 
@@ -53,6 +54,10 @@ func newAccount(login providers.Login, u User, h hash) (*account, error) {
 	a.stamp = providers.Stamp([]string{"password"}, hex.EncodeToString(sum[:16]))
 	return a, nil
 }
+
+// state is the providers.Account.State: another line or flag in the file is another
+// state.
+func (a *account) state() string { return fmt.Sprintf("%s %t", a.stamp, a.disabled) }
 
 // identity returns who this is. Groups and claims are shared by all answers,
 // which nobody changes.

@@ -4,8 +4,9 @@
 // A name is looked up in no time and without asking anybody, so a file comes
 // first in the order of providers: its accounts work while a directory is
 // down, and every other name is passed on. At most as many passwords are
-// verified at once as there are cores, and never more than four. Case
-// makes no difference in names.
+// verified at once as there are cores, and never more than four; those of one
+// account are at most a quarter of them, at least one, and accounts take turns.
+// Case makes no difference in names.
 //
 // A hash in the configuration that would take the server down, because it asks
 // for more memory or time than a login can have, is refused when it is loaded.
@@ -25,14 +26,15 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
+	"shorepass/internal/share"
 	"shorepass/providers"
 )
 
 // Provider is the file provider. It is safe for concurrent use.
 type Provider struct {
-	users    roster        // of the configuration
-	htpasswd *htpasswd     // nil without such a file
-	cores    chan struct{} // holds one for each password that is being verified
+	users    roster           // of the configuration
+	htpasswd *htpasswd        // nil without such a file
+	cores    *share.Semaphore // of the passwords that are being verified, by account
 	seed     maphash.Seed
 }
 
@@ -49,7 +51,7 @@ var (
 // the htpasswd file, if there is one.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		cores: make(chan struct{}, atOnce(runtime.GOMAXPROCS(0))),
+		cores: share.New(atOnce(runtime.GOMAXPROCS(0)), maxWaiting),
 		seed:  maphash.MakeSeed(),
 	}
 	for _, u := range cfg.Users {
@@ -85,6 +87,9 @@ const maxAtOnce = 4
 // atOnce is how many passwords are verified at once.
 func atOnce(cores int) int { return min(cores, maxAtOnce) }
 
+// maxWaiting is how many passwords wait to be verified, at most.
+const maxWaiting = 4096
+
 // ReportTo gives the provider a log, for an htpasswd file that went bad.
 func (p *Provider) ReportTo(log *slog.Logger) {
 	if p.htpasswd != nil {
@@ -118,7 +123,7 @@ func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.
 	if a == nil {
 		return nil, providers.ErrNotMine
 	}
-	return &providers.Account{Subject: a.subject, Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
+	return &providers.Account{Subject: a.subject, State: a.state(), Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
 		return p.prove(ctx, a, proof.Secret)
 	}}, nil
 }
@@ -128,41 +133,39 @@ func (p *Provider) prove(ctx context.Context, a *account, password secret.Text) 
 	if password.IsZero() {
 		return nil, fmt.Errorf("empty password: %w", providers.ErrRejected)
 	}
-	right, err := p.verify(ctx, a.hash, password)
+	right, err := p.verify(ctx, "account "+a.subject, a.hash, password)
 	switch {
 	case err != nil:
 		return nil, err
 	case !right:
-		return nil, fmt.Errorf("wrong password: %w", providers.ErrRejected)
+		return nil, providers.Reject(providers.WrongPassword, errors.New("the hash does not match"))
 	case a.disabled: // said only now, so that it takes as long as a wrong password
 		return nil, providers.Reject(providers.Disabled, errors.New("the user has disabled = true"))
 	}
 	return a.identity(), nil
 }
 
-// verify waits for a core and compares. An error means that nothing was
-// compared.
-func (p *Provider) verify(ctx context.Context, h hash, password secret.Text) (bool, error) {
-	select {
-	case <-ctx.Done(): // select chooses at random where both are ready
-		return false, fmt.Errorf("verify a password: %w", context.Cause(ctx))
-	default:
+// verify waits for a core in the share of an account, or of a name that has none,
+// and compares. An error means that nothing was compared.
+func (p *Provider) verify(ctx context.Context, of string, h hash, password secret.Text) (bool, error) {
+	release, err := p.cores.Acquire(ctx, of)
+	if err != nil {
+		return false, providers.NotSent(fmt.Errorf("verify a password: %w", err))
 	}
-	select {
-	case p.cores <- struct{}{}:
-		defer func() { <-p.cores }()
-		return h.matches([]byte(password.Reveal())), nil
-	case <-ctx.Done():
-		return false, fmt.Errorf("wait for a core to verify a password: %w", context.Cause(ctx))
-	}
+	defer release()
+	return h.matches([]byte(password.Reveal())), nil
 }
 
-// Equalize implements [providers.Equalizer]. It verifies the password against
-// some user's hash and throws the outcome away. Whose it is depends on the
-// name, so that where there are hashes of unlike cost, unknown names
-// take now this long and now that, as known ones do; of the configuration and
-// the htpasswd file, it is one of the larger.
+// Equalize implements [providers.Equalizer]. It verifies the password against a
+// hash and throws the outcome away: the account's own, or some user's where no
+// account has the name. Whose that is depends on the name, so that where there are
+// hashes of unlike cost, unknown names take now this long and now that, as known
+// ones do; of the configuration and the htpasswd file, it is one of the larger.
 func (p *Provider) Equalize(ctx context.Context, _ time.Time, login providers.Login, proof providers.Proof) {
+	if a := p.find(login); a != nil {
+		_, _ = p.verify(ctx, "account "+a.subject, a.hash, proof.Secret)
+		return
+	}
 	all := p.users.all
 	if p.htpasswd != nil {
 		if more := p.htpasswd.users().all; len(more) > len(all) {
@@ -173,7 +176,7 @@ func (p *Provider) Equalize(ctx context.Context, _ time.Time, login providers.Lo
 		return
 	}
 	i := maphash.String(p.seed, string(login)) % uint64(len(all))
-	_, _ = p.verify(ctx, all[i].hash, proof.Secret)
+	_, _ = p.verify(ctx, "name "+login.Key(), all[i].hash, proof.Secret)
 }
 
 // Revalidate implements [providers.Revalidator].

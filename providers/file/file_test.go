@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"shorepass/internal/secret"
+	"shorepass/internal/share"
 	"shorepass/providers"
 	"shorepass/providers/providertest"
 )
@@ -375,7 +376,7 @@ func (c countingHash) matches([]byte) bool {
 
 func TestAtMostAsManyAsCores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &Provider{cores: make(chan struct{}, 2), seed: maphash.MakeSeed()}
+		p := &Provider{cores: share.New(2, 100), seed: maphash.MakeSeed()}
 		h := countingHash{new(atomic.Int32), new(atomic.Int32)}
 		for i := range 10 {
 			name := fmt.Sprint("user", i)
@@ -397,14 +398,65 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		_, err := providertest.Authenticate(ctx, p, "user0", typed("x"))
-		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, providers.ErrRejected) {
-			t.Errorf("Authenticate while every core is busy = %v, want that it cannot be told in time", err)
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) {
+			t.Errorf("Authenticate while every core is busy = %v, want that it cannot be told in time, of a password that was not compared", err)
 		}
 		all.Wait()
 		if h.most.Load() != 2 || time.Since(began) != 5*time.Second {
 			t.Errorf("%d were verified at once in %v, want 2 in 5s", h.most.Load(), time.Since(began))
 		}
 	})
+}
+
+// TestOneAccountDoesNotHoldUpOthers (B3): 700 logins at once of one account, and of
+// one name that nobody has, delay another person's login by a few hashes.
+func TestOneAccountDoesNotHoldUpOthers(t *testing.T) {
+	for _, cores := range []int{1, 2, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &Provider{cores: share.New(cores, maxWaiting), seed: maphash.MakeSeed()}
+			h := countingHash{new(atomic.Int32), new(atomic.Int32)} // of a second each
+			for _, name := range []string{"flood", "bob"} {
+				p.users.add(&account{subject: name, name: name, hash: h})
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			var all sync.WaitGroup
+			for range 700 {
+				all.Go(func() { _, _ = providertest.Authenticate(ctx, p, "flood", typed("x")) })
+				all.Go(func() { p.Equalize(ctx, time.Now(), "nobody", typed("x")) })
+			}
+			synctest.Wait()
+			began := time.Now()
+			if _, err := providertest.Authenticate(ctx, p, "bob", typed("x")); err != nil || time.Since(began) > 4*time.Second {
+				t.Errorf("with %d cores bob's login took %s beside 1,400 others: %v, want at most the time of four hashes", cores, time.Since(began), err)
+			}
+			all.Wait()
+		})
+	}
+}
+
+// TestState: a line that was changed, or a flag, is another state, so that a wrong
+// password is compared again.
+func TestState(t *testing.T) {
+	state := func(u User) string {
+		t.Helper()
+		p, err := New(Config{Users: []User{u}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := p.Lookup(t.Context(), "bob")
+		if err != nil || a.State == "" {
+			t.Fatalf("Lookup = %v, %v, want an account with its state", a, err)
+		}
+		return a.State
+	}
+	bob := User{Name: "bob", Password: secret.New(quickHash(t, "one"))}
+	before := state(bob)
+	disabled, changed := bob, bob
+	disabled.Disabled, changed.Password = true, secret.New(quickHash(t, "two"))
+	if state(bob) != before || state(disabled) == before || state(changed) == before {
+		t.Errorf("State = %q, disabled %q, with another password %q, want three", before, state(disabled), state(changed))
+	}
 }
 
 // TestMemoryOfWrongPasswords: what wrong passwords at once can make the process
