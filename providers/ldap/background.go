@@ -56,7 +56,7 @@ func (p *Provider) keepHealthy(ctx context.Context) {
 			p.dir.bind.sweep()
 		case <-probe.C:
 			for _, s := range p.dir.servers {
-				p.dir.search.probe(ctx, s)
+				p.dir.revive(ctx, s)
 			}
 		}
 	}

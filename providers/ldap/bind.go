@@ -4,170 +4,172 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
+	"sync"
+	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/lru"
 	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
-// try binds as dn with the person's password. Nil means that the password is
-// right. The error wraps ErrRejected, or says why that cannot be told. It is
-// sent once: a password that may have arrived is not sent again.
-func (d *directory) try(ctx context.Context, dn string, password secret.Text) error {
-	var answer *ldap.SimpleBindResult
-	err := d.bind.do(ctx, false, func(l *ldap.Conn) (err error) {
-		answer, err = d.simpleBind(l, dn, password)
+// bind binds on a connection. The answer comes without any of the server's own
+// words. The error is a [*wireError]: there is no answer.
+func (c *conn) bind(ctx context.Context, limit time.Duration, dn string, password secret.Text, askWhy bool) (bindAnswer, error) {
+	var answer bindAnswer
+	err := c.do(ctx, limit, shortAnswer, func(l *ldap.Conn) (err error) {
+		answer, err = sendBind(l, dn, password, askWhy)
 		return err
 	})
-	return judge(answer, err)
+	return answer, err
+}
+
+// try binds as dn, in the share of an account, with the person's password. Nil
+// means that the password is right. The error wraps ErrRejected, or says why that
+// cannot be told.
+func (d *directory) try(ctx context.Context, share, dn string, password secret.Text) error {
+	leave, err := d.bind.enter(ctx, d.late.share(share))
+	if err != nil {
+		return providers.NotSent(err)
+	}
+	defer leave()
+	c, answer, err := d.bindPerson(ctx, share, dn, password, false)
+	if err != nil {
+		return err
+	}
+	d.bind.give(c, answer.code)
+	return d.verdict(ctx, c.server, answer)
 }
 
 // tryPersonal is try on a connection of its own, which may then be searched on
 // as that person. The caller closes it; until then it counts as one of the
 // connections for binds.
-func (d *directory) tryPersonal(ctx context.Context, dn string, password secret.Text) (own personal, err error) {
-	if err := d.bind.enter(ctx); err != nil {
-		return personal{}, err
-	}
-	c, err := d.bind.take(ctx, true, make(map[*server]bool))
+func (d *directory) tryPersonal(ctx context.Context, share, dn string, password secret.Text) (own personal, err error) {
+	leave, err := d.bind.enter(ctx, d.late.share(share))
 	if err != nil {
-		d.bind.leave()
+		return personal{}, providers.NotSent(err)
+	}
+	c, answer, err := d.bindPerson(ctx, share, dn, password, true)
+	if err != nil {
+		leave()
 		return personal{}, err
 	}
-	own = personal{d, c}
-	var answer *ldap.SimpleBindResult
-	err = c.do(ctx, d.limit, func(l *ldap.Conn) (err error) {
-		answer, err = d.simpleBind(l, dn, password)
-		return err
-	})
-	w, unanswered := errors.AsType[*wireError](err)
-	switch {
-	case !unanswered:
-		c.server.succeeded()
-	case !over(ctx) || w.late:
-		c.server.failed(err)
-	}
-	if err := judge(answer, err); err != nil {
+	own = personal{d, c, leave}
+	if err := d.verdict(ctx, c.server, answer); err != nil {
 		own.close()
 		return personal{}, err
 	}
 	return own, nil
 }
 
-// errAnonymous guards against our own misuse: with an empty name or password a
-// bind is anonymous and succeeds (RFC 4513, section 5.1).
-var errAnonymous = errors.New("a bind with an empty name or password proves nothing")
-
-func (d *directory) simpleBind(l *ldap.Conn, dn string, password secret.Text) (*ldap.SimpleBindResult, error) {
-	if dn == "" || password.IsZero() {
-		return nil, ldap.NewError(ldap.LDAPResultInvalidCredentials, errAnonymous)
-	}
-	var controls []ldap.Control
-	if d.ppolicy {
-		controls = []ldap.Control{ldap.NewControlBeheraPasswordPolicy()}
-	}
-	return l.SimpleBind(ldap.NewSimpleBindRequest(dn, password.Reveal(), controls))
-}
-
-// judge says what the answer to a person's bind means (RFC 4511, section
-// 4.2.2). Every answer that a wrong password can have must be ErrRejected, or
-// it would not be counted.
-func judge(answer *ldap.SimpleBindResult, err error) error {
-	switch code(err) {
-	case ldap.LDAPResultSuccess:
+// bindPerson sends a person's password once: it goes on to another connection or
+// server only while nothing of the request has left. The caller has the connection
+// that comes with the answer. What becomes of the bind says nothing of the server;
+// an answer that does not come starts a probe, which does.
+func (d *directory) bindPerson(ctx context.Context, share, dn string, password secret.Text, fresh bool) (*conn, bindAnswer, error) {
+	tried := make(map[*server]bool, len(d.servers))
+	for {
+		began := time.Now()
+		c, err := d.bind.take(ctx, fresh, tried)
 		if err != nil {
-			return fmt.Errorf("bind: %w", err)
+			return nil, bindAnswer{}, providers.NotSent(err)
 		}
-		if mustChange(answer) {
-			return fmt.Errorf("%w: must change the password (password policy)", providers.ErrRejected)
+		answer, err := c.bind(ctx, d.limit-time.Since(began), dn, password, d.ppolicy)
+		if err == nil {
+			d.late.answered(share)
+			return c, answer, nil
 		}
-		return nil
-	case ldap.LDAPResultInvalidCredentials,
-		ldap.LDAPResultNoSuchObject,                // 389 Directory Server, of an entry that is not there
-		ldap.LDAPResultInappropriateAuthentication, // OpenLDAP, of an entry without a password
-		ldap.LDAPResultConstraintViolation,         // 389 Directory Server, of an account with too many wrong passwords
-		ldap.LDAPResultInvalidDNSyntax,             // of a DN template and an odd name
-		ldap.LDAPResultNamingViolation:
-		return fmt.Errorf("%w: %s", providers.ErrRejected, reason(answer, err))
-	case ldap.LDAPResultUnwillingToPerform:
-		// 389 Directory Server and FreeIPA say so of an account that is
-		// disabled, whatever the password; others of themselves. The entry's
-		// own flags tell which (see Provider.tryEntry).
-		return fmt.Errorf("%w: %w", errUnwilling, err)
-	}
-	return fmt.Errorf("bind: %w%s", err, cure(err))
-}
-
-// errUnwilling is a bind that the server will not try.
-var errUnwilling = errors.New("the directory is unwilling to bind")
-
-// subCode finds Active Directory's own reason: "AcceptSecurityContext error,
-// data 52e, v4563".
-var subCode = regexp.MustCompile(`\bdata ([0-9a-f]+)\b`)
-
-// subCodes are what it means: a Windows error code in hexadecimal ([MS-ERREF],
-// section 2.2).
-var subCodes = map[string]string{
-	"525": "no such account",
-	"52e": "wrong password",
-	"52f": "account restriction",
-	"530": "not allowed at this time",
-	"531": "not allowed at this computer",
-	"532": "password expired",
-	"533": "account disabled",
-	"568": "too many group memberships",
-	"701": "account expired",
-	"773": "must change the password",
-	"775": "account locked",
-}
-
-// reason says, for the log, why a bind was refused.
-func reason(answer *ldap.SimpleBindResult, err error) string {
-	if m := subCode.FindStringSubmatch(err.Error()); m != nil {
-		if why, known := subCodes[m[1]]; known {
-			return fmt.Sprintf("%s (data %s)", why, m[1])
+		c.close()
+		err = fmt.Errorf("%s: bind: %w", c.server.url, err)
+		if w, _ := errors.AsType[*wireError](err); !w.unsent {
+			return nil, bindAnswer{}, d.unanswered(ctx, share, c.server, err)
+		}
+		if over(ctx) {
+			return nil, bindAnswer{}, providers.NotSent(fmt.Errorf("%w: %w", err, cause(ctx)))
+		}
+		if c.reused && !fresh {
+			fresh = true // it died while it lay about
+		} else {
+			tried[c.server] = true
 		}
 	}
-	why := ldap.LDAPResultCodeMap[code(err)]
-	if why == "" {
-		why = "refused"
-	}
-	if policy := policyReason(answer); policy != "" {
-		why += ", " + policy
-	}
-	return fmt.Sprintf("%s (%d)", why, code(err))
 }
 
-// mustChange reports whether a bind succeeded for nothing but changing the
-// password.
-func mustChange(answer *ldap.SimpleBindResult) bool {
-	if answer == nil {
-		return false
+// unanswered says what it means that a password was sent and no answer came. If
+// the service's own probe right after shows that the server is down, the password
+// is taken not to have arrived; else it may have.
+func (d *directory) unanswered(ctx context.Context, share string, s *server, err error) error {
+	probed := d.probe(ctx, s)
+	if showsDown(probed) {
+		return notArrived(err, probed)
 	}
-	// 389 Directory Server's own (draft-vchu-ldap-pwd-policy-00).
-	if ldap.FindControl(answer.Controls, ldap.ControlTypeVChuPasswordMustChange) != nil {
-		return true
+	if probed == nil {
+		d.late.missed(share)
 	}
-	control := policyOf(answer)
-	return control != nil && control.Error == ldap.BeheraChangeAfterReset
+	return err
 }
 
-// policyReason is what the password policy control says, or "".
-func policyReason(answer *ldap.SimpleBindResult) string {
-	if control := policyOf(answer); control != nil && control.Error >= 0 {
-		return control.ErrorString
+// verdict judges an answer, with a probe where the server may have meant itself.
+func (d *directory) verdict(ctx context.Context, s *server, answer bindAnswer) error {
+	err := judge(answer)
+	unwilling := errors.Is(err, errUnwilling)
+	if !unwilling && !refusesToServe(err) {
+		return err
 	}
-	return ""
+	switch probed := d.probe(ctx, s); {
+	case showsDown(probed):
+		return notArrived(err, probed)
+	case unwilling && probed == nil:
+		return providers.Reject(providers.Locked, err)
+	}
+	return err
 }
 
-// policyOf returns the password policy control
-// (draft-behera-ldap-password-policy-11, section 6.2), or nil.
-func policyOf(answer *ldap.SimpleBindResult) *ldap.ControlBeheraPasswordPolicy {
-	if answer == nil {
-		return nil
+func notArrived(err, probed error) error {
+	return providers.NotSent(fmt.Errorf("%w; the probe after it: %w", err, probed))
+}
+
+const (
+	// lateFor is how long an account whose bind had no answer stays among the
+	// late ones, unless one has.
+	lateFor = 10 * time.Minute
+
+	// lateMost is how many accounts are kept as late.
+	lateMost = 10_000
+
+	// lateShare is the key under which they share connections.
+	lateShare = "late"
+)
+
+// late are the accounts whose last bind had no answer though the server was
+// healthy: a second factor on a phone that nobody touches. All of them together have
+// the share of connections of one account, so that they leave the others theirs.
+type late struct {
+	mu    sync.Mutex
+	since *lru.Cache[string, time.Time]
+}
+
+func newLate() *late { return &late{since: lru.New[string, time.Time](lateMost)} }
+
+// share returns the key of the share in which an account binds.
+func (l *late) share(of string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at, ok := l.since.Get(of); ok && time.Since(at) < lateFor {
+		return lateShare
 	}
-	control, _ := ldap.FindControl(answer.Controls, ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
-	return control
+	return of
+}
+
+func (l *late) missed(of string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since.Put(of, time.Now())
+}
+
+func (l *late) answered(of string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since.Delete(of)
 }

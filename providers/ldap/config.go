@@ -57,11 +57,14 @@ type Config struct {
 	Claims []string `toml:"claims"`
 
 	// SearchConnections is how many connections the service account has at
-	// most. Default 16.
+	// most; what is asked for one account takes a quarter of them at most.
+	// Default 16.
 	SearchConnections int `toml:"search_connections"`
 
 	// BindConnections is how many connections there are at most on which
-	// people's passwords are tried. Default 16.
+	// people's passwords are tried; one account takes a quarter of them at
+	// most, and so do all together whose last try the directory left without an
+	// answer. Default 16.
 	BindConnections int `toml:"bind_connections"`
 
 	// DialTimeout is the limit of connecting to one server, TLS included, at

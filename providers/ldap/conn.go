@@ -2,7 +2,9 @@ package ldap
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
@@ -12,7 +14,9 @@ import (
 // goroutine owns it.
 type conn struct {
 	ldap   *ldap.Conn
+	guard  *guard
 	wire   *wire
+	tls    *tls.Conn // nil without TLS
 	server *server
 	epoch  int // of the server, when it was opened
 	opened time.Time
@@ -30,29 +34,47 @@ func (c *conn) close() {
 // dead reports whether the connection has been closed, by the other side too.
 func (c *conn) dead() bool { return c.ldap.IsClosing() }
 
-// do runs one operation within limit and ctx, whichever ends first. After an
-// error that is not the server's answer the connection is of no more use.
-func (c *conn) do(ctx context.Context, limit time.Duration, operation func(*ldap.Conn) error) error {
+// do runs one operation within limit and ctx, whichever ends first, whose answer
+// is within what it may be. The error is a [*resultError], the server's answer, or
+// a [*wireError], after which the connection is of no more use.
+func (c *conn) do(ctx context.Context, limit time.Duration, most allowance, operation func(*ldap.Conn) error) error {
 	ends := time.Now().Add(limit)
 	deadline := ends
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
+	c.guard.begin(most)
 	if err := c.wire.begin(deadline); err != nil {
 		return &wireError{err: err, unsent: true}
 	}
 	stop := context.AfterFunc(ctx, c.wire.abort)
-	err := operation(c.ldap)
+	err := result(operation(c.ldap))
 	stopped := stop()
 	if err != nil && !answered(err) {
-		return &wireError{err: err, unsent: c.wire.silent(), late: !time.Now().Before(ends)}
+		return &wireError{err: c.cause(), unsent: c.wire.silent(), late: !time.Now().Before(ends)}
 	}
+	c.guard.end()
 	if !stopped || c.wire.end() != nil {
 		// The answer is here and counts; the connection was stopped in the
 		// same instant.
 		c.close()
 	}
 	return err
+}
+
+var errIdleClosed = errors.New("the connection was closed while it was idle")
+
+// cause returns why an operation has no answer. The library's own error may hold
+// words of the server.
+func (c *conn) cause() error {
+	err := c.guard.cause()
+	switch {
+	case err != nil:
+		return err
+	case c.wire.silent():
+		return errIdleClosed
+	}
+	return errMalformed
 }
 
 // over reports whether ctx has ended, or its time has: a connection that has
@@ -70,7 +92,7 @@ func cause(ctx context.Context) error {
 	return context.DeadlineExceeded
 }
 
-// wireError is an operation that has no answer.
+// wireError is an operation that has no answer. Its text is this side's own.
 type wireError struct {
 	err    error
 	unsent bool // nothing of it has left this machine
@@ -78,28 +100,13 @@ type wireError struct {
 }
 
 func (e *wireError) Error() string {
-	if e.late {
-		return "no answer in time: " + e.err.Error()
+	switch {
+	case e.late:
+		return "no answer in time"
+	case errors.Is(e.err, io.EOF), errors.Is(e.err, io.ErrUnexpectedEOF):
+		return "the directory closed the connection"
 	}
 	return e.err.Error()
 }
 
 func (e *wireError) Unwrap() error { return e.err }
-
-// firstLocalCode is where the library's own codes begin that no server sends.
-const firstLocalCode = ldap.ErrorNetwork
-
-// answered reports whether an error is the server's answer, after which the
-// connection is as good as before.
-func answered(err error) bool {
-	e, ok := errors.AsType[*ldap.Error](err)
-	return ok && e.ResultCode < firstLocalCode
-}
-
-// code returns the result code of a server's answer (RFC 4511, appendix A).
-func code(err error) uint16 {
-	if e, ok := errors.AsType[*ldap.Error](err); ok {
-		return e.ResultCode
-	}
-	return ldap.LDAPResultSuccess
-}

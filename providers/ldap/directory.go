@@ -35,6 +35,7 @@ type directory struct {
 	bindDN       string
 	bindPassword secret.Text
 
+	late      *late        // accounts
 	referrals atomic.Int64 // that were not followed
 
 	mu         sync.Mutex
@@ -51,6 +52,7 @@ func newDirectory(cfg Config) (*directory, error) {
 		limit:   cfg.Timeout,
 		ppolicy: cfg.Preset != presetAD,
 		bindDN:  cfg.BindDN, bindPassword: cfg.BindPassword,
+		late: newLate(),
 	}
 	for _, raw := range cfg.URLs {
 		s, err := newServer(raw, tlsConfig, cfg.StartTLS)
@@ -62,7 +64,7 @@ func newDirectory(cfg Config) (*directory, error) {
 	d.search = newPool(cfg.SearchConnections, d.servers, cfg.Timeout, cfg.DialTimeout)
 	d.search.prepare = d.bindService
 	d.bind = newPool(cfg.BindConnections, d.servers, cfg.Timeout, cfg.DialTimeout)
-	d.bind.revive = d.search.probe
+	d.bind.revive = d.revive
 	return d, nil
 }
 
@@ -70,7 +72,7 @@ func newDirectory(cfg Config) (*directory, error) {
 // shows that the server is alive and not only its port.
 func (d *directory) bindService(ctx context.Context, c *conn) error {
 	if d.bindDN == "" {
-		_, err := d.rootDSE(ctx, c, "supportedLDAPVersion")
+		_, err := c.rootDSE(ctx, d.limit, "supportedLDAPVersion")
 		if answered(err) && !refusesToServe(err) {
 			return nil // it need not be shown to everybody
 		}
@@ -82,43 +84,18 @@ func (d *directory) bindService(ctx context.Context, c *conn) error {
 	if rests {
 		return why
 	}
-	err := c.do(ctx, d.limit, func(l *ldap.Conn) error { return l.Bind(d.bindDN, d.bindPassword.Reveal()) })
-	if !answered(err) || refusesToServe(err) {
+	answer, err := c.bind(ctx, d.limit, d.bindDN, d.bindPassword, false)
+	if err != nil {
+		return fmt.Errorf("bind as the service account: %w", err)
+	}
+	if err = answer.err(); err == nil || refusesToServe(err) {
 		return err
 	}
-	err = fmt.Errorf("%w: %w%s", errServiceAccount, err, cure(err))
+	err = fmt.Errorf("%w: %s%s", errServiceAccount, answer, cure(err))
 	d.mu.Lock()
 	d.refused, d.refusedErr = time.Now().Add(refusedRest), err
 	d.mu.Unlock()
 	return err
-}
-
-// cure says what to do about an answer that has to do with the connection.
-func cure(err error) string {
-	switch code(err) {
-	case ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired:
-		return " (the server wants TLS: use ldaps or start_tls)"
-	case ldap.LDAPResultReferral:
-		return " (referrals are not followed: name the server itself in urls)"
-	case ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded:
-		return " (the server shows no more: raise its limits for the service account)"
-	}
-	return ""
-}
-
-// rootDSE reads what the server says of itself (RFC 4512, section 5.1).
-func (d *directory) rootDSE(ctx context.Context, c *conn, attributes ...string) (entry, error) {
-	found := entry{}
-	err := c.do(ctx, d.limit, func(l *ldap.Conn) error {
-		result, err := l.Search(&ldap.SearchRequest{
-			Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: attributes, SizeLimit: 1,
-		})
-		if err == nil && len(result.Entries) > 0 {
-			found = newEntry(result.Entries[0])
-		}
-		return err
-	})
-	return found, err
 }
 
 // searcher searches, with whoever's rights.
@@ -145,10 +122,25 @@ func scopeOf(scope string) int {
 	return ldap.ScopeWholeSubtree
 }
 
-// find implements searcher with the rights of the service account.
+// find implements searcher with the rights of the service account, for the
+// service itself.
 func (d *directory) find(ctx context.Context, q query) ([]entry, error) {
+	return d.in(service).find(ctx, q)
+}
+
+// shared searches with the rights of the service account, in the share of one
+// account.
+type shared struct {
+	*directory
+	of string
+}
+
+// in returns what searches in the share of an account.
+func (d *directory) in(of string) shared { return shared{d, of} }
+
+func (d shared) find(ctx context.Context, q query) ([]entry, error) {
 	var found []entry
-	err := d.search.do(ctx, true, func(l *ldap.Conn) (err error) {
+	err := d.search.do(ctx, d.of, func(l *ldap.Conn) (err error) {
 		found, err = d.ask(l, q)
 		return err
 	})
@@ -187,18 +179,19 @@ func (d *directory) ask(l *ldap.Conn, q query) ([]entry, error) {
 // connection of its own that is closed after.
 type personal struct {
 	*directory
-	conn *conn
+	conn  *conn
+	leave func()
 }
 
 // close closes the connection, so that another may be opened.
 func (p personal) close() {
 	p.conn.close()
-	p.bind.leave()
+	p.leave()
 }
 
 func (p personal) find(ctx context.Context, q query) ([]entry, error) {
 	var found []entry
-	err := p.conn.do(ctx, p.limit, func(l *ldap.Conn) (err error) {
+	err := p.conn.do(ctx, p.limit, longAnswer, func(l *ldap.Conn) (err error) {
 		found, err = p.ask(l, q)
 		return err
 	})

@@ -9,6 +9,14 @@
 // tried a person's password is never searched on, so that nothing is ever read
 // with somebody else's rights.
 //
+// Whether a server is healthy is judged by the service's own operations alone: to
+// connect, to bind as the service account, to search, to read the root DSE. A
+// person's bind that is refused or late says something of that account; one without
+// an answer starts a probe of the server. Connections are shared fairly between
+// accounts. What a server may send is bounded in bytes and in elements, and of its
+// answer to a bind nothing is kept but codes that are in our own tables: it may hold
+// the password.
+//
 // What it refuses: an empty password, which a directory would take for an
 // anonymous bind and answer with success (RFC 4513, section 5.1.2); following
 // referrals, which would send passwords to whoever a server names; sending a

@@ -7,33 +7,29 @@ import (
 	"sync"
 	"time"
 
-	ldap "github.com/go-ldap/ldap/v3"
-
 	"shorepass/internal/secret"
 	"shorepass/providers"
 )
 
-// Equalize implements [providers.Equalizer]. It sends neither name nor password:
-// a password typed beside a misspelt name belongs to an account.
-func (p *Provider) Equalize(ctx context.Context, _ time.Time, _ providers.Login, _ providers.Proof) {
-	p.equalize(ctx)
-}
-
-// equalize spends the time that a refused bind takes, so that a quick answer does
-// not tell that an account is missing. It binds as an entry that does not exist,
-// with a random password. A directory refuses that without hashing, so equalize
-// waits for the rest of the time.
-func (p *Provider) equalize(ctx context.Context) {
-	began := time.Now()
-	usual := p.refusals.sample()
-	nobody := "cn=" + rand.Text()
-	if p.userBase != nil {
-		nobody += "," + p.cfg.Users.Base
+// Equalize implements [providers.Equalizer]: it waits until as long after began as
+// one of the last refused passwords took from the beginning of Lookup, drawn at
+// random so that not the mean alone is alike. Search, bind and what the chain does
+// between them are all in that time. It asks nobody: a bind beside it, however
+// cheap, would take longer than the time drawn now and then, and so be seen.
+//
+// While no password was refused yet, it binds as an entry that does not exist, with
+// a password of its own: one that is typed beside a misspelt name belongs to an
+// account.
+func (p *Provider) Equalize(ctx context.Context, began time.Time, login providers.Login, _ providers.Proof) {
+	usual, known := p.refusals.sample()
+	if !known {
+		nobody := "cn=" + rand.Text()
+		if p.userBase != nil {
+			nobody += "," + p.cfg.Users.Base
+		}
+		_ = p.dir.try(ctx, "name "+login.Key(), nobody, secret.New(rand.Text())) // its answer says nothing
+		return
 	}
-	_ = p.dir.bind.do(ctx, false, func(l *ldap.Conn) error { // its answer says nothing
-		_, err := p.dir.simpleBind(l, nobody, secret.New(rand.Text()))
-		return err
-	})
 	rest := time.NewTimer(usual - time.Since(began))
 	defer rest.Stop()
 	select {
@@ -42,7 +38,7 @@ func (p *Provider) equalize(ctx context.Context) {
 	}
 }
 
-// durations are how long the last refused binds took.
+// durations are how long the last refused passwords took.
 type durations struct {
 	mu   sync.Mutex
 	last [64]time.Duration // guarded by mu
@@ -56,13 +52,13 @@ func (d *durations) add(took time.Duration) {
 	d.n++
 }
 
-// sample returns one of them by chance, so that not the mean alone is alike.
-func (d *durations) sample() time.Duration {
+// sample returns one of them, if there is any.
+func (d *durations) sample() (took time.Duration, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	have := min(d.n, len(d.last))
 	if have == 0 {
-		return 0
+		return 0, false
 	}
-	return d.last[mathrand.IntN(have)]
+	return d.last[mathrand.IntN(have)], true
 }

@@ -274,49 +274,61 @@ func userBinds(f *ldaptest.Fake) int {
 	return n
 }
 
-// TestBindAnswers plays every kind of answer to a person's bind.
+// TestBindAnswers plays every kind of answer to a person's bind (B11). A server that
+// the service account can still bind to and read from means the account where it is
+// unwilling.
 func TestBindAnswers(t *testing.T) {
+	const cannotTellYet = providers.Reason("")
 	for _, test := range []struct {
 		name   string
 		answer ldaptest.Answer
-		want   error // nil for "cannot tell"
+		want   providers.Reason // "" for "cannot tell"
 	}{
-		{"wrong password", ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials}, providers.ErrRejected},
-		{"no such entry", ldaptest.Answer{Code: goldap.LDAPResultNoSuchObject}, providers.ErrRejected},
-		{"no password on the entry", ldaptest.Answer{Code: goldap.LDAPResultInappropriateAuthentication}, providers.ErrRejected},
-		{"too many wrong passwords", ldaptest.Answer{Code: goldap.LDAPResultConstraintViolation}, providers.ErrRejected},
-		{"busy", ldaptest.Answer{Code: goldap.LDAPResultBusy}, nil},
-		{"unavailable", ldaptest.Answer{Code: goldap.LDAPResultUnavailable}, nil},
-		{"unwilling", ldaptest.Answer{Code: goldap.LDAPResultUnwillingToPerform}, nil},
-		{"other", ldaptest.Answer{Code: goldap.LDAPResultOther}, nil},
-		{"operations error", ldaptest.Answer{Code: goldap.LDAPResultOperationsError}, nil},
-		{"strong authentication required", ldaptest.Answer{Code: goldap.LDAPResultStrongAuthRequired}, nil},
-		{"confidentiality required", ldaptest.Answer{Code: goldap.LDAPResultConfidentialityRequired}, nil},
-		{"a code that nobody knows", ldaptest.Answer{Code: 118}, nil},
-		{"referral", ldaptest.Answer{Code: goldap.LDAPResultReferral, Referral: []string{"ldap://evil.example/"}}, nil},
-		{"dies in the middle", ldaptest.Answer{Hangup: true}, nil},
-		{"dies in the middle of its answer", ldaptest.Answer{Raw: []byte{0x30, 0x0c, 0x02}, Hangup: true}, nil},
-		{"no answer", ldaptest.Answer{Silence: true}, nil},
-		{"garbage", ldaptest.Answer{Raw: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, nil},
-		{"an endless length", ldaptest.Answer{Raw: []byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 0x02, 0x01, 0x03}}, nil},
+		{"wrong password", ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials}, providers.WrongPassword},
+		{"no such entry", ldaptest.Answer{Code: goldap.LDAPResultNoSuchObject}, providers.Unknown},
+		{"no password on the entry", ldaptest.Answer{Code: goldap.LDAPResultInappropriateAuthentication}, providers.WrongPassword},
+		{"too many wrong passwords", ldaptest.Answer{Code: goldap.LDAPResultConstraintViolation}, providers.Locked},
+		{"unwilling (nextcloud#25860)", ldaptest.Answer{Code: goldap.LDAPResultUnwillingToPerform}, providers.Locked},
+		{"locked by an intruder, in eDirectory", ldaptest.Answer{Code: goldap.LDAPResultUnwillingToPerform, Message: "NDS error: login lockout (-197)"}, providers.Locked},
+		{"disabled, in eDirectory", ldaptest.Answer{Code: goldap.LDAPResultUnwillingToPerform, Message: "NDS error: log account expired (-220)"}, providers.Disabled},
+		{"password expired, in Active Directory", ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials, Message: "80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data 532, v4563"}, providers.Expired},
+		{"no domain controller behind a read-only one", ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials, Message: "80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data 51f, v4563"}, cannotTellYet},
+		{"busy", ldaptest.Answer{Code: goldap.LDAPResultBusy}, cannotTellYet},
+		{"unavailable", ldaptest.Answer{Code: goldap.LDAPResultUnavailable}, cannotTellYet},
+		{"other", ldaptest.Answer{Code: goldap.LDAPResultOther}, cannotTellYet},
+		{"operations error", ldaptest.Answer{Code: goldap.LDAPResultOperationsError}, cannotTellYet},
+		{"time limit", ldaptest.Answer{Code: goldap.LDAPResultTimeLimitExceeded}, cannotTellYet},
+		{"strong authentication required", ldaptest.Answer{Code: goldap.LDAPResultStrongAuthRequired}, cannotTellYet},
+		{"confidentiality required", ldaptest.Answer{Code: goldap.LDAPResultConfidentialityRequired}, cannotTellYet},
+		{"a code that nobody knows", ldaptest.Answer{Code: 118}, cannotTellYet},
+		{"referral", ldaptest.Answer{Code: goldap.LDAPResultReferral, Referral: []string{"ldap://evil.example/"}}, cannotTellYet},
+		{"dies in the middle", ldaptest.Answer{Hangup: true}, cannotTellYet},
+		{"dies in the middle of its answer", ldaptest.Answer{Raw: []byte{0x30, 0x0c, 0x02}, Hangup: true}, cannotTellYet},
+		{"no answer", ldaptest.Answer{Silence: true}, cannotTellYet},
+		{"garbage", ldaptest.Answer{Raw: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, cannotTellYet},
+		{"an endless length", ldaptest.Answer{Raw: []byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 0x02, 0x01, 0x03}}, cannotTellYet},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
-				return test.answer, r.Operation == goldap.ApplicationBindRequest && r.DN == fakeAlice.DN
+				return test.answer, r.Operation == goldap.ApplicationBindRequest && r.DN == fakeAlice.DN && r.Password == "alicepw"
 			}))
 			p := newProvider(t, quick(fakeConfig(f)))
 			began := time.Now()
 			id, err := login(t, p, "alice", "alicepw")
-			if test.want != nil && !errors.Is(err, test.want) {
-				t.Errorf("Authenticate = %v, %v, want %v", id, err, test.want)
+			if test.want != "" && (!errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.want) {
+				t.Errorf("Authenticate = %v, %v, want ErrRejected: %s", id, err, test.want)
 			}
-			if test.want == nil {
+			if test.want == "" {
 				cannotTell(t, "Authenticate", began, err)
+				if !providers.MayHaveArrived(err) {
+					t.Errorf("Authenticate = %v, want that the password may have arrived: the server is healthy", err)
+				}
 			}
 			if n := userBinds(f); n != 1 {
 				t.Errorf("the password was sent %d times, want once", n)
 			}
+			mustLogin(t, p, "alice", "another") // whatever came, the server is healthy
 		})
 	}
 }
@@ -536,7 +548,7 @@ func TestNoSearchAfterBind(t *testing.T) {
 // TestWaiters checks that those who wait for a connection are bounded in number,
 // and go when they are told to.
 func TestWaiters(t *testing.T) {
-	const people, places = 200, 1 + 64 // one has the connection, the others wait for it
+	const people, places = 200, 1 + 64/4 // one login of alice has the connection, and a quarter of those who may wait are hers
 	release := make(chan struct{})
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 		if r.Operation == goldap.ApplicationSearchRequest {

@@ -27,6 +27,7 @@ type Provider struct {
 	groups     *groups  // nil where nobody has groups
 	dir        *directory
 	domains    *domains
+	spellings  *spellings
 	refusals   *durations
 	warnings   *warnings
 	pinged     pinged
@@ -50,7 +51,7 @@ var (
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		cfg: cfg, preset: presets[cfg.Preset],
-		refusals: &durations{}, warnings: newWarnings(), pinged: newPinged(),
+		spellings: newSpellings(), refusals: &durations{}, warnings: newWarnings(), pinged: newPinged(),
 	}
 	var err error
 	if p.userFilter, err = filterTemplate(cfg.Users.Filter, "login", "user"); err != nil {
@@ -117,6 +118,7 @@ func (p *Provider) Fingerprint() string {
 
 // Lookup implements [providers.Provider].
 func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*providers.Account, error) {
+	began := time.Now()
 	if login == "" || !utf8.ValidString(string(login)) {
 		return nil, fmt.Errorf("%w: a name that is empty or not text", providers.ErrNotMine)
 	}
@@ -126,9 +128,9 @@ func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*provider
 	}
 	named := names(string(login), user)
 	if p.dnTemplate != nil {
-		return p.lookupTemplate(named)
+		return p.lookupTemplate(began, named)
 	}
-	return p.lookupEntry(ctx, named)
+	return p.lookupEntry(ctx, began, providers.Login(user).Key(), named)
 }
 
 // usable refuses a password that a directory takes for an anonymous bind: an
@@ -136,7 +138,7 @@ func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*provider
 // through.
 func usable(password secret.Text) error {
 	if text := password.Reveal(); strings.Trim(text, " \t\r\n") == "" || strings.ContainsRune(text, 0) {
-		return fmt.Errorf("%w: empty password", providers.ErrRejected)
+		return providers.Reject(providers.WrongPassword, errors.New("empty password"))
 	}
 	return nil
 }
@@ -151,15 +153,15 @@ func names(login, user string) func(string) string {
 	}
 }
 
-// lookupEntry searches for the entry that Prove will bind as.
-func (p *Provider) lookupEntry(ctx context.Context, named func(string) string) (*providers.Account, error) {
-	e, err := p.findOne(ctx, p.dir, p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), p.userFilter.filter(named))
+// lookupEntry searches for the entry that Prove will bind as, in the share of the
+// account that a login name's key led to before.
+func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string, named func(string) string) (*providers.Account, error) {
+	e, err := p.findOne(ctx, p.dir.in(p.spellings.share(key)), p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), p.userFilter.filter(named))
 	switch {
 	case errors.Is(err, errNone):
 		return nil, fmt.Errorf("%w: %w", providers.ErrNotMine, err)
 	case errors.Is(err, errSeveral):
 		p.warnings.add(err.Error())
-		p.equalize(ctx)
 		return nil, providers.Reject(providers.Ambiguous, err)
 	case err != nil:
 		return nil, fmt.Errorf("search for the account: %w", err)
@@ -168,34 +170,43 @@ func (p *Provider) lookupEntry(ctx context.Context, named func(string) string) (
 	if err != nil {
 		return nil, err
 	}
-	return &providers.Account{Subject: subject, Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
-		return p.proveEntry(ctx, e, proof.Secret)
+	p.spellings.found(key, subject)
+	return &providers.Account{Subject: subject, State: p.stateOf(e), Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
+		return p.proveEntry(ctx, began, shareOf(subject), e, proof.Secret)
 	}}, nil
 }
 
 // proveEntry proves the password of the entry that Lookup found.
-func (p *Provider) proveEntry(ctx context.Context, e entry, password secret.Text) (*providers.Identity, error) {
+func (p *Provider) proveEntry(ctx context.Context, began time.Time, share string, e entry, password secret.Text) (*providers.Identity, error) {
 	if err := usable(password); err != nil {
 		return nil, err
 	}
-	if err := p.tryEntry(ctx, e, password); err != nil {
+	if err := p.tryEntry(ctx, began, share, e, password); err != nil {
 		return nil, err
 	}
 	if err := p.loginConditions(e); err != nil {
 		return nil, err
 	}
-	return p.identify(ctx, p.dir, e)
+	id, err := p.identify(ctx, p.dir.in(share), e)
+	return id, afterBind(err)
+}
+
+// afterBind marks an error of what follows a bind that succeeded: no directory
+// counts that password as a wrong one.
+func afterBind(err error) error {
+	if err == nil {
+		return nil
+	}
+	return providers.NotSent(err)
 }
 
 // tryEntry binds as the entry.
-func (p *Provider) tryEntry(ctx context.Context, e entry, password secret.Text) error {
-	began := time.Now()
-	err := p.dir.try(ctx, e.dn, password)
+func (p *Provider) tryEntry(ctx context.Context, began time.Time, share string, e entry, password secret.Text) error {
+	err := p.dir.try(ctx, share, e.dn, password)
 	if errors.Is(err, errUnwilling) {
-		// Only an account that is not good can be the reason that is not the
-		// server's own.
+		// What the entry says of itself is more than that.
 		if conditions := p.loginConditions(e); conditions != nil {
-			return conditions
+			err = conditions
 		}
 	}
 	if errors.Is(err, providers.ErrRejected) {
@@ -209,32 +220,48 @@ func (p *Provider) tryEntry(ctx context.Context, e entry, password secret.Text) 
 
 // lookupTemplate makes the DN from the name. It does not ask the directory
 // whether the entry exists; Prove reads it, and finds the subject.
-func (p *Provider) lookupTemplate(named func(string) string) (*providers.Account, error) {
+func (p *Provider) lookupTemplate(began time.Time, named func(string) string) (*providers.Account, error) {
 	dn, filter := p.dnTemplate.dn(named), p.userFilter.filter(named)
 	if !isDN(dn) || p.userBase != nil && !under(p.userBase, dn, p.cfg.Users.Scope) {
 		return nil, providers.Reject(providers.Unknown, fmt.Errorf("%q is not a DN under users.base", dn))
 	}
 	return &providers.Account{Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
-		return p.proveDN(ctx, dn, filter, proof.Secret)
+		return p.proveDN(ctx, began, dn, filter, proof.Secret)
 	}}, nil
 }
 
 // proveDN binds as a DN, and then reads its entry.
-func (p *Provider) proveDN(ctx context.Context, dn, filter string, password secret.Text) (*providers.Identity, error) {
+func (p *Provider) proveDN(ctx context.Context, began time.Time, dn, filter string, password secret.Text) (*providers.Identity, error) {
 	if err := usable(password); err != nil {
 		return nil, err
 	}
-	var s searcher = p.dir
-	if p.cfg.BindDN == "" {
-		own, err := p.dir.tryPersonal(ctx, dn, password)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", dn, err)
-		}
-		defer own.close()
-		s = own
-	} else if err := p.dir.try(ctx, dn, password); err != nil {
+	s, done, err := p.tryDN(ctx, "dn "+strings.ToLower(dn), dn, password)
+	if errors.Is(err, providers.ErrRejected) {
+		p.refusals.add(time.Since(began))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dn, err)
 	}
+	defer done()
+	id, err := p.readDN(ctx, s, dn, filter)
+	return id, afterBind(err)
+}
+
+// tryDN binds as a DN, and returns what its entry is read with until done: the
+// service account where there is one, or else the person.
+func (p *Provider) tryDN(ctx context.Context, share, dn string, password secret.Text) (s searcher, done func(), err error) {
+	if p.cfg.BindDN != "" {
+		return p.dir.in(share), func() {}, p.dir.try(ctx, share, dn, password)
+	}
+	own, err := p.dir.tryPersonal(ctx, share, dn, password)
+	if err != nil {
+		return nil, nil, err
+	}
+	return own, own.close, nil
+}
+
+// readDN makes the identity of the entry of a DN whose password is proved.
+func (p *Provider) readDN(ctx context.Context, s searcher, dn, filter string) (*providers.Identity, error) {
 	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, filter)
 	switch {
 	case errors.Is(err, errNone):
@@ -283,7 +310,7 @@ func (p *Provider) loginConditions(e entry) error {
 		return err
 	}
 	if len(conditions) > 0 {
-		return fmt.Errorf("%w: %s: %s", providers.ErrRejected, e.dn, conditions[0].why)
+		return providers.Reject(conditions[0].reason, fmt.Errorf("%s: %s", e.dn, conditions[0].why))
 	}
 	return nil
 }

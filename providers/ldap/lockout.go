@@ -26,7 +26,7 @@ const uacLockout = 0x10
 // may not read it cannot tell, and then the lock is taken for one that lifts: the
 // directory refuses passwords all the same, and sessions end for nothing less
 // than is known.
-func (p *Provider) lockedForGood(ctx context.Context, e entry) (bool, error) {
+func (p *Provider) lockedForGood(ctx context.Context, s searcher, e entry) (bool, error) {
 	if p.cfg.Preset != presetAD || !e.has(attrUACComputed) {
 		return false, nil
 	}
@@ -34,7 +34,7 @@ func (p *Provider) lockedForGood(ctx context.Context, e entry) (bool, error) {
 	if err != nil || computed&uacLockout == 0 {
 		return false, err
 	}
-	own, err := p.readOne(ctx, e.dn, attrResultantPSO)
+	own, err := readOne(ctx, s, e.dn, attrResultantPSO)
 	if err != nil {
 		return false, fmt.Errorf("read the password policy of %s: %w", e.dn, err)
 	}
@@ -45,7 +45,7 @@ func (p *Provider) lockedForGood(ctx context.Context, e entry) (bool, error) {
 		}
 		attribute = attrDuration
 	}
-	found, err := p.readOne(ctx, policy, attribute)
+	found, err := readOne(ctx, s, policy, attribute)
 	if err != nil {
 		return false, fmt.Errorf("read the password policy %s: %w", policy, err)
 	}
@@ -62,8 +62,8 @@ func (p *Provider) lockedForGood(ctx context.Context, e entry) (bool, error) {
 
 // readOne reads an attribute of one entry, which is empty where it is not
 // shown.
-func (p *Provider) readOne(ctx context.Context, dn, attribute string) (entry, error) {
-	found, err := p.dir.find(ctx, query{base: dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{attribute}})
+func readOne(ctx context.Context, s searcher, dn, attribute string) (entry, error) {
+	found, err := s.find(ctx, query{base: dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{attribute}})
 	switch {
 	case code(err) == ldap.LDAPResultNoSuchObject || code(err) == ldap.LDAPResultInsufficientAccessRights:
 		return entry{}, nil // as what may not be read is answered

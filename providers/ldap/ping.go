@@ -92,10 +92,11 @@ func (p *Provider) look(ctx context.Context) ([]string, error) {
 
 // describe connects to one server and says what it is.
 func (d *directory) describe(ctx context.Context, s *server) (string, error) {
-	if err := d.search.enter(ctx); err != nil {
+	leave, err := d.search.enter(ctx, service)
+	if err != nil {
 		return "", err
 	}
-	defer d.search.leave()
+	defer leave()
 	began := time.Now()
 	c, err := d.search.open(ctx, s)
 	if err != nil {
@@ -107,11 +108,11 @@ func (d *directory) describe(ctx context.Context, s *server) (string, error) {
 	defer c.close()
 	s.succeeded()
 	took := time.Since(began).Round(time.Millisecond)
-	root, err := d.rootDSE(ctx, c, "vendorName", "vendorVersion", "objectClass", "dnsHostName", "rootDomainNamingContext")
+	root, err := c.rootDSE(ctx, d.limit, "vendorName", "vendorVersion", "objectClass", "dnsHostName", "rootDomainNamingContext")
 	if err != nil && !answered(err) {
 		return "", fmt.Errorf("%s: %w", s.url, err)
 	}
-	return fmt.Sprintf("%s: %s, %s, connected in %s", s.url, vendor(root), protection(c.ldap), took), nil
+	return fmt.Sprintf("%s: %s, %s, connected in %s", s.url, vendor(root), protection(c.tls), took), nil
 }
 
 // vendor says which directory it is, as far as it says so itself (RFC 3045).
@@ -127,11 +128,11 @@ func vendor(root entry) string {
 	return "a directory that does not say what it is"
 }
 
-func protection(c *ldap.Conn) string {
-	state, ok := c.TLSConnectionState()
-	if !ok {
+func protection(c *tls.Conn) string {
+	if c == nil {
 		return "without TLS"
 	}
+	state := c.ConnectionState()
 	line := tls.VersionName(state.Version)
 	if len(state.PeerCertificates) > 0 {
 		line += ", certificate good until " + state.PeerCertificates[0].NotAfter.Format(time.DateOnly)

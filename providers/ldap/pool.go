@@ -9,6 +9,8 @@ import (
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/internal/share"
 )
 
 const (
@@ -44,8 +46,7 @@ type pool struct {
 	// anything of worth is sent to it; nil where prepare does so.
 	revive func(ctx context.Context, s *server)
 
-	slots   chan struct{} // one is held by whoever uses a connection
-	waiting chan struct{} // and one of these by whoever waits for one
+	places *share.Semaphore // one is held by each user of a connection, in the share of an account
 
 	mu     sync.Mutex
 	idle   []*conn // last used last
@@ -56,23 +57,21 @@ type pool struct {
 func newPool(size int, servers []*server, limit, dial time.Duration) *pool {
 	return &pool{
 		servers: servers, limit: limit, dial: dial,
-		slots:   make(chan struct{}, size),
-		waiting: make(chan struct{}, size*waitersEach),
+		places: share.New(size, size*waitersEach),
 	}
 }
 
-// do runs an operation on a connection. What comes back is the operation's
-// answer, or why none of the servers gave one.
+// do runs an operation of the service on a connection, in the share of an account.
+// What comes back is the operation's answer, or why none of the servers gave one.
 //
 // An operation that failed without an answer is tried again: once on a fresh
-// connection where the one at hand had been lying about, then on the next
-// server. With resend it is one that may be sent twice; without, it is sent
-// again only where nothing of it can have left.
-func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) error) error {
-	if err := p.enter(ctx); err != nil {
+// connection where the one at hand had been lying about, then on the next server.
+func (p *pool) do(ctx context.Context, of string, operation func(*ldap.Conn) error) error {
+	leave, err := p.enter(ctx, of)
+	if err != nil {
 		return err
 	}
-	defer p.leave()
+	defer leave()
 	var last error
 	tried := make(map[*server]bool, len(p.servers))
 	for fresh := false; ; {
@@ -84,10 +83,10 @@ func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) e
 			}
 			return err
 		}
-		err = c.do(ctx, p.limit-time.Since(began), operation)
+		err = c.do(ctx, p.limit-time.Since(began), longAnswer, operation)
 		if err == nil || answered(err) && !refusesToServe(err) {
 			c.server.succeeded()
-			p.give(c, err)
+			p.give(c, code(err))
 			return err
 		}
 		c.close()
@@ -102,10 +101,6 @@ func (p *pool) do(ctx context.Context, resend bool, operation func(*ldap.Conn) e
 			c.server.failed(err)
 			tried[c.server] = true
 		}
-		w, unanswered := errors.AsType[*wireError](err)
-		if unsent := unanswered && w.unsent; !resend && !unsent {
-			return last
-		}
 		if over(ctx) {
 			return fmt.Errorf("%w: %w", last, cause(ctx))
 		}
@@ -118,36 +113,30 @@ func outOfTime(err error) bool {
 	return ok && w.late
 }
 
-// refusesToServe reports an answer that says something of the server and
-// nothing of the request.
-func refusesToServe(err error) bool {
-	return code(err) == ldap.LDAPResultBusy || code(err) == ldap.LDAPResultUnavailable
-}
+// service is the share of what the service asks on its own account.
+const service = ""
 
-// enter waits for the right to use a connection.
-func (p *pool) enter(ctx context.Context) error {
+// enter waits for the right to use a connection in the share of an account, until
+// leave.
+func (p *pool) enter(ctx context.Context, of string) (leave func(), err error) {
 	if err := p.occupy(); err != nil {
-		return err
+		return nil, err
 	}
-	select {
-	case p.slots <- struct{}{}:
-		return nil
-	default:
+	release, err := p.places.Acquire(ctx, of)
+	switch {
+	case errors.Is(err, share.ErrFull):
+		err = errBusy
+	case err != nil:
+		err = fmt.Errorf("wait for a connection to the directory: %w", context.Cause(ctx))
 	}
-	select {
-	case p.waiting <- struct{}{}:
-		defer func() { <-p.waiting }()
-	default:
+	if err != nil {
 		p.using.Done()
-		return errBusy
+		return nil, err
 	}
-	select {
-	case p.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
+	return func() {
+		release()
 		p.using.Done()
-		return fmt.Errorf("wait for a connection to the directory: %w", context.Cause(ctx))
-	}
+	}, nil
 }
 
 // occupy makes Close wait for whoever calls it, until using.Done.
@@ -159,11 +148,6 @@ func (p *pool) occupy() error {
 	}
 	p.using.Add(1)
 	return nil
-}
-
-func (p *pool) leave() {
-	<-p.slots
-	p.using.Done()
 }
 
 // take returns a connection: the idle one that was used last, unless a fresh
@@ -265,11 +249,11 @@ func (p *pool) open(ctx context.Context, s *server) (*conn, error) {
 	return c, nil
 }
 
-// give keeps a connection for the next, unless the answer leaves it in doubt
+// give keeps a connection for the next, unless the result code leaves it in doubt
 // who it is bound as: Active Directory answers operationsError where the bind
 // was lost.
-func (p *pool) give(c *conn, answer error) {
-	switch code(answer) {
+func (p *pool) give(c *conn, code uint16) {
+	switch code {
 	case ldap.LDAPResultSuccess, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultNoSuchObject, ldap.LDAPResultSizeLimitExceeded:
 	default:
 		c.close()
@@ -302,40 +286,19 @@ func (p *pool) sweep() {
 	closeAll(closing)
 }
 
-// probe finds out whether a server that is down is up again.
-func (p *pool) probe(ctx context.Context, s *server) {
-	if s.up() || !s.claim() {
-		return
-	}
-	if err := p.enter(ctx); err != nil {
-		s.released()
-		return
-	}
-	defer p.leave()
-	c, err := p.open(ctx, s)
-	switch {
-	case err == nil:
-		s.succeeded()
-		p.give(c, nil)
-	case over(ctx) || errors.Is(err, errServiceAccount):
-		s.released()
-	default:
-		s.failed(err)
-	}
-}
-
 // warm makes a connection before anybody waits for one.
 func (p *pool) warm(ctx context.Context) {
-	if err := p.enter(ctx); err != nil {
+	leave, err := p.enter(ctx, service)
+	if err != nil {
 		return
 	}
-	defer p.leave()
+	defer leave()
 	c, err := p.take(ctx, false, make(map[*server]bool))
 	if err != nil {
 		return // whoever asks next finds out, and is told
 	}
 	c.server.succeeded()
-	p.give(c, nil)
+	p.give(c, ldap.LDAPResultSuccess)
 }
 
 // close lets nobody in any more, waits for those who are, and closes all

@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -56,7 +57,7 @@ func TestRecycle(t *testing.T) {
 		{maxIdle, 2}, {maxIdle, 3},
 	} {
 		age(d.bind, step.after-time.Second/2) // the test itself takes a moment
-		if err := d.try(t.Context(), "uid=a,dc=x", secret.New("x")); err != nil {
+		if err := d.try(t.Context(), "a", "uid=a,dc=x", secret.New("x")); err != nil {
 			t.Fatal(err)
 		}
 		if got := connections(); got != step.want {
@@ -131,7 +132,7 @@ func TestResend(t *testing.T) {
 		_, err := d.find(t.Context(), query{base: "uid=a,dc=x", filter: "(uid=a)"})
 		return err
 	}
-	bind := func() error { return d.try(t.Context(), "uid=a,dc=x", secret.New("x")) }
+	bind := func() error { return d.try(t.Context(), "a", "uid=a,dc=x", secret.New("x")) }
 	for _, step := range []struct {
 		name      string
 		do        func() error
@@ -171,11 +172,68 @@ func TestAnonymousBind(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	d := newTestDirectory(t, f)
 	for _, test := range []struct{ dn, password string }{{"uid=a,dc=x", ""}, {"", "x"}, {"", ""}} {
-		if err := d.try(t.Context(), test.dn, secret.New(test.password)); !errors.Is(err, providers.ErrRejected) {
+		if err := d.try(t.Context(), "a", test.dn, secret.New(test.password)); !errors.Is(err, providers.ErrRejected) {
 			t.Errorf("try(%q, %q) = %v, want ErrRejected", test.dn, test.password, err)
 		}
 	}
 	if n := len(f.Requests()); n != 0 {
 		t.Errorf("%d requests came, want none", n)
+	}
+}
+
+// TestLate (B12): accounts whose binds had no answer share the connections of one,
+// until an answer comes or ten minutes have passed.
+func TestLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLate()
+		shares := func(want ...string) {
+			t.Helper()
+			for i, of := range []string{"a", "b"} {
+				if got := l.share(of); got != want[i] {
+					t.Errorf("share(%q) = %q, want %q", of, got, want[i])
+				}
+			}
+		}
+		shares("a", "b")
+		l.missed("a")
+		shares(lateShare, "b")
+		l.missed("b")
+		shares(lateShare, lateShare)
+		l.answered("b")
+		shares(lateShare, "b")
+		time.Sleep(lateFor)
+		shares("a", "b")
+	})
+}
+
+// TestOneProbe (B12): however many binds have no answer at once, a server is probed
+// once.
+func TestOneProbe(t *testing.T) {
+	var probes atomic.Int32
+	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
+		if r.Operation == ldap.ApplicationBindRequest && r.DN == "cn=svc,dc=x" {
+			probes.Add(1)
+			time.Sleep(200 * time.Millisecond)
+		}
+		return ldaptest.Answer{Silence: r.Operation == ldap.ApplicationBindRequest && r.DN != "cn=svc,dc=x"}
+	})
+	d := newTestDirectory(t, f)
+	s := d.servers[0]
+	first, lead := s.joinProbe()
+	if again, second := s.joinProbe(); !lead || second || again != first {
+		t.Error("a second probe is led beside the first")
+	}
+	s.endProbe(first, nil)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if err := d.probe(t.Context(), s); err != nil {
+				t.Errorf("probe = %v, want nil", err)
+			}
+		})
+	}
+	all.Wait()
+	if n := probes.Load(); n < 1 || n > 3 {
+		t.Errorf("20 probes at once were %d binds of the service account, want one", n)
 	}
 }

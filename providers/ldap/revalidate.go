@@ -23,7 +23,8 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", providers.ErrGone, err)
 	}
-	e, err := p.findOne(ctx, p.dir, p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), "(&"+subject+p.userFilter.present()+")")
+	search := p.dir.in(shareOf(id.Subject))
+	e, err := p.findOne(ctx, search, p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), "(&"+subject+p.userFilter.present()+")")
 	switch {
 	case errors.Is(err, errNone):
 		return nil, fmt.Errorf("%w: %w for %s", providers.ErrGone, errNone, id.Subject)
@@ -36,14 +37,14 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	}
 	for _, c := range conditions {
 		if c.ended {
-			return nil, fmt.Errorf("%w: %w: %s: %s", providers.ErrRejected, providers.ErrEnded, e.dn, c.why)
+			return nil, providers.Reject(c.reason, fmt.Errorf("%w: %s: %s", providers.ErrEnded, e.dn, c.why))
 		}
 	}
-	switch forGood, err := p.lockedForGood(ctx, e); {
+	switch forGood, err := p.lockedForGood(ctx, search, e); {
 	case err != nil:
 		return nil, err
 	case forGood:
-		return nil, fmt.Errorf("%w: %w: %s: locked until somebody unlocks it", providers.ErrRejected, providers.ErrEnded, e.dn)
+		return nil, providers.Reject(providers.Locked, fmt.Errorf("%w: %s: locked until somebody unlocks it", providers.ErrEnded, e.dn))
 	}
-	return p.identify(ctx, p.dir, e)
+	return p.identify(ctx, search, e)
 }

@@ -3,13 +3,13 @@ package ldap
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"sync"
 	"time"
 
+	ber "github.com/go-asn1-ber/asn1-ber"
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
@@ -34,6 +34,7 @@ type server struct {
 	epoch    int       // failures ever
 	rests    time.Time // until when it is left alone
 	probed   bool      // somebody is finding out whether it is up again
+	probing  *probing  // the probe under way, or nil
 	lastErr  error
 }
 
@@ -153,33 +154,59 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
+// secure makes a connection of plain bytes ready for the library.
 func (s *server) secure(ctx context.Context, w *wire) (*conn, error) {
 	c := &conn{wire: w, server: s, epoch: s.current(), opened: time.Now()}
-	if s.ldaps {
-		over := tls.Client(w, s.tls)
-		if err := over.HandshakeContext(ctx); err != nil {
+	var clear net.Conn = w
+	if s.startTLS {
+		if err := askForTLS(ctx, w); err != nil {
+			return nil, fmt.Errorf("StartTLS: %w", err)
+		}
+	}
+	if s.ldaps || s.startTLS {
+		c.tls = tls.Client(w, s.tls)
+		if err := c.tls.HandshakeContext(ctx); err != nil {
 			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
-		c.ldap = ldap.NewConn(over, true)
-		c.ldap.Start()
-		return c, nil
+		clear = c.tls
 	}
-	c.ldap = ldap.NewConn(w, false)
+	c.guard = newGuard(clear)
+	c.ldap = ldap.NewConn(c.guard, c.tls != nil)
 	c.ldap.Start()
-	if !s.startTLS {
-		return c, nil
-	}
-	stop := context.AfterFunc(ctx, w.abort) // the library's handshake knows no context
-	err := c.ldap.StartTLS(s.tls)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if _, encrypted := c.ldap.TLSConnectionState(); err == nil && !encrypted {
-		err = errors.New("the connection stayed in clear")
-	}
-	if err != nil {
-		c.close()
-		return nil, fmt.Errorf("StartTLS: %w", err)
-	}
 	return c, nil
+}
+
+// startTLSRequest is the extended request for StartTLS (RFC 4511, section 4.14.1),
+// as message 1.
+const startTLSRequest = "\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
+
+// askForTLS has the server begin with TLS. It reads its one answer and no byte
+// more: what came in clear behind it would be the first bytes of the handshake. The
+// library's own StartTLS keeps the encrypted connection to itself, where no guard
+// can be put above it.
+func askForTLS(ctx context.Context, w *wire) error {
+	stop := context.AfterFunc(ctx, w.abort)
+	defer stop()
+	if _, err := w.Write([]byte(startTLSRequest)); err != nil {
+		return err
+	}
+	g := newGuard(w)
+	g.begin(shortAnswer)
+	packet, err := ber.ReadPacket(g)
+	switch {
+	case g.cause() != nil:
+		return g.cause()
+	case err != nil:
+		return errMalformed
+	}
+	if err := result(ldap.GetLDAPError(packet)); err != nil {
+		if answered(err) {
+			return err
+		}
+		return errMalformed
+	}
+	if id, _ := packet.Children[0].Value.(int64); id != 1 || packet.Children[1].Tag != ldap.ApplicationExtendedResponse {
+		return errMalformed
+	}
+	return nil
 }

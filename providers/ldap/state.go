@@ -37,7 +37,8 @@ const (
 
 // condition is what keeps an account from logging in.
 type condition struct {
-	why string
+	reason providers.Reason
+	why    string
 
 	// ended says that it ends sessions as well: the account is disabled,
 	// expired, or locked until somebody unlocks it. Without it only a new
@@ -60,16 +61,16 @@ func conditionsOf(e entry, ad bool, now time.Time) ([]condition, error) {
 		return activeDirectoryConditions(e, now)
 	}
 	var found []condition
-	add := func(is, ended bool, why string) {
+	add := func(is bool, reason providers.Reason, ended bool, why string) {
 		if is {
-			found = append(found, condition{why, ended})
+			found = append(found, condition{reason, why, ended})
 		}
 	}
-	add(e.text("pwdAccountLockedTime") == ppolicyLockedForGood, true, "locked for good (pwdAccountLockedTime)")
-	add(e.is("pwdReset"), false, "must change the password (pwdReset)")
-	add(e.is("nsAccountLock"), true, "disabled (nsAccountLock)")
-	add(e.text("accountUnlockTime") == dsEpoch, true, "locked for good (accountUnlockTime)")
-	add(e.text("passwordExpirationTime") == dsEpoch, false, "must change the password (passwordExpirationTime)")
+	add(e.text("pwdAccountLockedTime") == ppolicyLockedForGood, providers.Locked, true, "locked for good (pwdAccountLockedTime)")
+	add(e.is("pwdReset"), providers.MustChange, false, "must change the password (pwdReset)")
+	add(e.is("nsAccountLock"), providers.Disabled, true, "disabled (nsAccountLock)")
+	add(e.text("accountUnlockTime") == dsEpoch, providers.Locked, true, "locked for good (accountUnlockTime)")
+	add(e.text("passwordExpirationTime") == dsEpoch, providers.MustChange, false, "must change the password (passwordExpirationTime)")
 	for _, limit := range []struct {
 		name    string
 		ended   bool
@@ -88,7 +89,7 @@ func conditionsOf(e entry, ad bool, now time.Time) ([]condition, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", limit.name, err)
 		}
-		add(limit.reached(at), limit.ended, fmt.Sprintf("%s (%s)", limit.why, limit.name))
+		add(limit.reached(at), providers.Expired, limit.ended, fmt.Sprintf("%s (%s)", limit.why, limit.name))
 	}
 	shadow, err := shadowConditions(e, now)
 	return append(found, shadow...), err
@@ -115,14 +116,14 @@ func shadowConditions(e entry, now time.Time) ([]condition, error) {
 	today := now.Unix() / (24 * 60 * 60)
 	var found []condition
 	if at := days["shadowExpire"]; at >= 0 && today >= at {
-		found = append(found, condition{"expired (shadowExpire)", true})
+		found = append(found, condition{providers.Expired, "expired (shadowExpire)", true})
 	}
 	changed, longest := days["shadowLastChange"], days["shadowMax"]
 	switch {
 	case changed == 0:
-		found = append(found, condition{"must change the password (shadowLastChange)", false})
+		found = append(found, condition{providers.MustChange, "must change the password (shadowLastChange)", false})
 	case changed > 0 && longest >= 0 && today > changed+longest:
-		found = append(found, condition{"password expired (shadowMax)", false})
+		found = append(found, condition{providers.Expired, "password expired (shadowMax)", false})
 	}
 	return found, nil
 }
@@ -137,7 +138,7 @@ func activeDirectoryConditions(e entry, now time.Time) ([]condition, error) {
 	}
 	var found []condition
 	if control&uacDisabled != 0 {
-		found = append(found, condition{"disabled (" + attrUAC + ")", true})
+		found = append(found, condition{providers.Disabled, "disabled (" + attrUAC + ")", true})
 	}
 	if e.has(attrAccountExpires) {
 		at, err := e.number(attrAccountExpires)
@@ -145,7 +146,7 @@ func activeDirectoryConditions(e entry, now time.Time) ([]condition, error) {
 			return nil, err
 		}
 		if at != 0 && at != math.MaxInt64 && !now.Before(fromFiletime(at)) {
-			found = append(found, condition{"expired (" + attrAccountExpires + ")", true})
+			found = append(found, condition{providers.Expired, "expired (" + attrAccountExpires + ")", true})
 		}
 	}
 	if !e.has(attrUACComputed) {
@@ -156,11 +157,11 @@ func activeDirectoryConditions(e entry, now time.Time) ([]condition, error) {
 		return nil, err
 	}
 	if computed&uacPasswordExpired != 0 {
-		why := "password expired (" + attrUACComputed + ")"
+		expired := condition{providers.Expired, "password expired (" + attrUACComputed + ")", false}
 		if e.text(attrPwdLastSet) == "0" {
-			why = "must change the password (" + attrPwdLastSet + ")"
+			expired = condition{providers.MustChange, "must change the password (" + attrPwdLastSet + ")", false}
 		}
-		found = append(found, condition{why, false})
+		found = append(found, expired)
 	}
 	return found, nil
 }

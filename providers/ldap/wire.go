@@ -1,30 +1,21 @@
 package ldap
 
 import (
-	"errors"
 	"net"
 	"sync/atomic"
 	"time"
 )
 
-// maxAnswer bounds what a server may send during one operation, in bytes. The
-// library reads an answer whole, however long the server says it is.
-const maxAnswer = 32 << 20
-
-var errAnswerTooLong = errors.New("the directory's answer is too long")
-
 // wire is a connection's bytes, beneath TLS and the library, which has neither
 // time limits nor a way of knowing whether a request has left.
 type wire struct {
 	net.Conn
-	written  atomic.Int64 // since begin
-	received atomic.Int64 // since begin
+	written atomic.Int64 // since begin
 }
 
 // begin starts the count for one operation and gives it a time limit.
 func (w *wire) begin(deadline time.Time) error {
 	w.written.Store(0)
-	w.received.Store(0)
 	return w.SetDeadline(deadline)
 }
 
@@ -41,13 +32,5 @@ func (w *wire) silent() bool { return w.written.Load() == 0 }
 func (w *wire) Write(b []byte) (int, error) {
 	n, err := w.Conn.Write(b)
 	w.written.Add(int64(n))
-	return n, err
-}
-
-func (w *wire) Read(b []byte) (int, error) {
-	n, err := w.Conn.Read(b)
-	if w.received.Add(int64(n)) > maxAnswer {
-		return 0, errAnswerTooLong
-	}
 	return n, err
 }

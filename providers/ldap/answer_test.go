@@ -1,0 +1,201 @@
+package ldap
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+)
+
+// TestJudge goes through every result code of RFC 4511, appendix A (B11): what says
+// something of the account is a rejection, so that it is counted, and nothing else
+// is.
+func TestJudge(t *testing.T) {
+	want := map[uint16]providers.Reason{
+		16: providers.WrongPassword, 48: providers.WrongPassword, 49: providers.WrongPassword, 50: providers.WrongPassword,
+		19: providers.Locked,
+		32: providers.Unknown, 33: providers.Unknown, 34: providers.Unknown, 36: providers.Unknown, 64: providers.Unknown,
+	}
+	ofServer := []uint16{1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 17, 18, 20, 21, 51, 52, 54, 65, 66, 67, 68, 69, 71, 80, 118, 122, 123, 199}
+	if err := judge(bindAnswer{}); err != nil {
+		t.Errorf("judge of success = %v, want nil", err)
+	}
+	for code, reason := range want {
+		if err := judge(bindAnswer{code: code}); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != reason {
+			t.Errorf("judge of %s = %v, want ErrRejected: %s", resultName(code), err, reason)
+		}
+	}
+	for _, code := range ofServer {
+		if err := judge(bindAnswer{code: code}); err == nil || errors.Is(err, providers.ErrRejected) || errors.Is(err, errUnwilling) {
+			t.Errorf("judge of %s = %v, want an error that says nothing of the account", resultName(code), err)
+		}
+	}
+	if err := judge(bindAnswer{code: 53}); !errors.Is(err, errUnwilling) || errors.Is(err, providers.ErrRejected) {
+		t.Errorf("judge of %s = %v, want %v", resultName(53), err, errUnwilling)
+	}
+}
+
+// TestDetails: the numbers that vendors write say why, and nothing else that is
+// written does.
+func TestDetails(t *testing.T) {
+	windows := func(data string) string {
+		return "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data " + data + ", v1db1"
+	}
+	for _, test := range []struct {
+		code uint16
+		text string
+		want providers.Reason
+	}{
+		{49, windows("52e"), providers.WrongPassword},
+		{49, windows("525"), providers.Unknown},
+		{49, windows("530"), providers.Disabled},
+		{49, windows("532"), providers.Expired},
+		{49, windows("533"), providers.Disabled},
+		{49, windows("701"), providers.Expired},
+		{49, windows("773"), providers.MustChange},
+		{49, windows("775"), providers.Locked},
+		{49, windows("999"), providers.WrongPassword},
+		{49, "NDS error: failed authentication (-669)", providers.WrongPassword},
+		{53, "NDS error: login lockout (-197)", providers.Locked},
+		{53, "NDS error: bad login time or q halted (-218)", providers.Disabled},
+		{49, "NDS error: password expired (-222)", providers.Expired},
+		{49, "no user with the password " + windows("533"), providers.WrongPassword},
+		{49, "wrong: data 533, ", providers.WrongPassword},
+		{32, "", providers.Unknown},
+	} {
+		err := judge(newBindAnswer(nil, ldap.NewError(test.code, errors.New(test.text))))
+		if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.want {
+			t.Errorf("an answer %d with %q = %v, want ErrRejected: %s", test.code, test.text, err, test.want)
+		}
+	}
+	for _, code := range []uint16{1, 51, 52, 80} {
+		if err := judge(newBindAnswer(nil, ldap.NewError(code, errors.New(windows("533"))))); errors.Is(err, providers.ErrRejected) {
+			t.Errorf("an answer %d with a number of an account = %v, want an error that says nothing of the account", code, err)
+		}
+	}
+}
+
+// TestPolicyControl: what the password policy control says beside the result code.
+func TestPolicyControl(t *testing.T) {
+	for _, test := range []struct {
+		code  uint16
+		says  int8
+		want  providers.Reason
+		right bool
+	}{
+		{49, ldap.BeheraAccountLocked, providers.Locked, false},
+		{49, ldap.BeheraPasswordExpired, providers.Expired, false},
+		{0, ldap.BeheraChangeAfterReset, providers.MustChange, false},
+		{49, ldap.BeheraInsufficientPasswordQuality, providers.WrongPassword, false},
+		{0, -1, "", true},
+	} {
+		control := ldap.NewControlBeheraPasswordPolicy()
+		control.Error = test.says
+		var err error
+		if test.code != 0 {
+			err = ldap.NewError(test.code, errors.New("no"))
+		}
+		err = judge(newBindAnswer(&ldap.SimpleBindResult{Controls: []ldap.Control{control}}, err))
+		if test.right {
+			if err != nil {
+				t.Errorf("success = %v, want nil", err)
+			}
+			continue
+		}
+		if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.want {
+			t.Errorf("an answer %d with error %d = %v, want ErrRejected: %s", test.code, test.says, err, test.want)
+		}
+	}
+}
+
+// TestState: what the account's State changes with, and what not.
+func TestState(t *testing.T) {
+	value := func(texts ...string) (values [][]byte) {
+		for _, text := range texts {
+			values = append(values, []byte(text))
+		}
+		return values
+	}
+	good := map[string]map[string]string{
+		"openldap":        {"pwdchangedtime": "20260101000000Z"},
+		"389ds":           {"pwdupdatetime": "20260101000000Z"},
+		"freeipa":         {"krblastpwdchange": "20260101000000Z"},
+		"activedirectory": {"useraccountcontrol": "512", "msds-user-account-control-computed": "0", "accountexpires": "0", "pwdlastset": "1"},
+	}
+	for _, test := range []struct {
+		preset, attribute, value string
+		changes                  bool
+	}{
+		{"openldap", "pwdChangedTime", "20260102000000Z", true},
+		{"openldap", "pwdReset", "TRUE", true},
+		{"openldap", "pwdAccountLockedTime", "000001010000Z", true},
+		{"openldap", "pwdAccountLockedTime", "20260102000000Z", true},
+		{"openldap", "pwdFailureTime", "20260102000000Z", false},
+		{"openldap", "authTimestamp", "20260102000000Z", false},
+		{"389ds", "nsAccountLock", "true", true},
+		{"389ds", "accountUnlockTime", "20260102000000Z", true},
+		{"389ds", "passwordRetryCount", "2", false},
+		{"freeipa", "krbPrincipalExpiration", "20260102000000Z", true},
+		{"freeipa", "krbLoginFailedCount", "2", false},
+		{"freeipa", "krbLastFailedAuth", "20260102000000Z", false},
+		{"activedirectory", "pwdLastSet", "2", true},
+		{"activedirectory", "userAccountControl", "514", true},
+		{"activedirectory", "msDS-User-Account-Control-Computed", "16", true}, // locked
+		{"activedirectory", "badPwdCount", "2", false},
+		{"activedirectory", "badPasswordTime", "2", false},
+		{"activedirectory", "lockoutTime", "0", false},
+	} {
+		p := &Provider{preset: presets[test.preset], cfg: Config{Preset: test.preset, Users: Users{Stamp: presets[test.preset].stamp}}}
+		before := entry{attributes: map[string][][]byte{}}
+		for name, text := range good[test.preset] {
+			before.attributes[name] = value(text)
+		}
+		state := p.stateOf(before)
+		before.attributes[strings.ToLower(test.attribute)] = value(test.value)
+		if changed := p.stateOf(before) != state; changed != test.changes {
+			t.Errorf("%s: State changes with %s %s: %v, want %v", test.preset, test.attribute, test.value, changed, test.changes)
+		}
+	}
+	p := &Provider{preset: presets["openldap"]}
+	locked := func(at string) string {
+		return p.stateOf(entry{attributes: map[string][][]byte{"pwdaccountlockedtime": value(at)}})
+	}
+	if locked("20260102000000Z") != locked("20260103000000Z") {
+		t.Error("State changes with the time of a lock")
+	}
+	if locked("") == locked("20260102000000Z") {
+		t.Error("State does not change when a lock is lifted")
+	}
+}
+
+// TestConditionReasons: each condition of an entry has its reason.
+func TestConditionReasons(t *testing.T) {
+	now := time.Date(2026, time.June, 1, 0, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		attribute, value string
+		ad               bool
+		want             providers.Reason
+	}{
+		{"pwdAccountLockedTime", "000001010000Z", false, providers.Locked},
+		{"pwdReset", "TRUE", false, providers.MustChange},
+		{"pwdEndTime", "20260101000000Z", false, providers.Expired},
+		{"nsAccountLock", "true", false, providers.Disabled},
+		{"accountUnlockTime", "19700101000000Z", false, providers.Locked},
+		{"passwordExpirationTime", "19700101000000Z", false, providers.MustChange},
+		{"krbPrincipalExpiration", "20260101000000Z", false, providers.Expired},
+		{"shadowExpire", "1", false, providers.Expired},
+		{"shadowLastChange", "0", false, providers.MustChange},
+		{"userAccountControl", "514", true, providers.Disabled},
+	} {
+		found, err := conditionsOf(entry{attributes: map[string][][]byte{strings.ToLower(test.attribute): {[]byte(test.value)}}}, test.ad, now)
+		if err != nil || !slices.ContainsFunc(found, func(c condition) bool { return c.reason == test.want }) {
+			t.Errorf("conditions of %s %s = %v, %v, want one for %s", test.attribute, test.value, fmt.Sprint(found), err, test.want)
+		}
+	}
+}

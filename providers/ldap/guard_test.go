@@ -1,0 +1,225 @@
+package ldap
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	ber "github.com/go-asn1-ber/asn1-ber"
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers/ldap/ldaptest"
+)
+
+// element is BER with a length of four bytes, as Active Directory writes it.
+func element(identifier byte, content ...[]byte) []byte {
+	all := bytes.Join(content, nil)
+	n := len(all)
+	return append([]byte{identifier, 0x84, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, all...)
+}
+
+// nested is an element that is so many deep.
+func nested(depth int) []byte {
+	inner := []byte{0x04, 0x00}
+	for range depth - 1 {
+		inner = element(0x30, inner)
+	}
+	return inner
+}
+
+// bindResponse is the answer to message 1: success.
+const bindResponse = "\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00"
+
+var (
+	messageID = []byte{0x02, 0x01, 0x00} // of what nobody asked for
+	oid       = element(0x04, []byte("1.3.6.1.4.1.42.2.27.8.5.1"))
+)
+
+// TestGuard (B5): what a server may send, by bytes, elements, depth and form.
+func TestGuard(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		sent []byte
+		most allowance
+		want error
+	}{
+		{"an answer", []byte(bindResponse), unasked, nil},
+		{"a notice of disconnection", element(0x30, messageID, element(0x78, []byte{0x0a, 0x01, 0x34, 0x04, 0x00, 0x04, 0x00}, element(0x8a, []byte("1.3.6.1.4.1.1466.20036")))), unasked, nil},
+		{"4 KiB between operations", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6))), unasked, nil},
+		{"one byte more", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6+1))), unasked, errTooMuch},
+		{"bytes of many messages", bytes.Repeat([]byte(bindResponse), 300), unasked, errTooMuch},
+		{"an entry of 4 MB", element(0x30, messageID, element(0x04, make([]byte, 4<<20-15))), longAnswer, nil},
+		{"an entry of more", element(0x30, messageID, element(0x04, make([]byte, 4<<20))), longAnswer, errTooMuch},
+		{"elements of two bytes", element(0x30, messageID, element(0x64, bytes.Repeat([]byte{0x04, 0x00}, 1<<17))), longAnswer, errTooMuch},
+		{"empty sequences", element(0x30, messageID, element(0x64, bytes.Repeat([]byte{0x30, 0x00}, 1<<17))), longAnswer, errTooMuch},
+		{"elements of many messages", bytes.Repeat([]byte("\x30\x00"), 1<<17+1), longAnswer, errTooMuch},
+		{"10,000 groups", bytes.Repeat(element(0x30, messageID, element(0x64, element(0x04, []byte("cn=a group with a rather long name,ou=groups of the department,dc=corp,dc=example")),
+			element(0x30, element(0x30, element(0x04, []byte("cn")), element(0x31, element(0x04, []byte("a group with a rather long name"))))))), 10_000), longAnswer, nil},
+		{"eight deep", nested(8), longAnswer, nil},
+		{"nine deep", nested(9), longAnswer, errTooMuch},
+		{"a thousand deep", nested(1000), longAnswer, errTooMuch},
+		{"64 KiB of controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid, element(0x04, make([]byte, 64<<10-43))))), longAnswer, nil},
+		{"more controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid, element(0x04, make([]byte, 64<<10))))), longAnswer, errTooMuch},
+		{"many controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, bytes.Repeat(element(0x30, oid), 2000))), longAnswer, errTooMuch},
+		{"a length of eight bytes", []byte("\x30\x88\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unasked, nil},
+		{"a length of nine bytes", []byte("\x30\x89\x00\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unasked, errMalformed},
+		{"a length of exabytes", []byte("\x30\x88\x7f\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unasked, errTooMuch},
+		{"a length beyond all numbers", []byte("\x30\x88\xff\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unasked, errTooMuch},
+		{"no length", []byte("\x30\x80\x02\x01\x00\x00\x00"), unasked, errMalformed},
+		{"an element longer than its message", []byte("\x30\x05\x02\x01\x00\x61\x07\x0a"), unasked, errMalformed},
+		{"a tag in several bytes", []byte("\x30\x05\x1f\x81\x01\x01\x00"), unasked, errMalformed},
+		{"another protocol", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), unasked, errMalformed},
+	} {
+		for _, chunk := range []int{1, 7, 4096, len(test.sent)} {
+			g := &guard{Conn: oneWay{bytes.NewReader(test.sent), chunk}, left: test.most}
+			_, err := io.Copy(io.Discard, struct{ io.Reader }{g})
+			if !errors.Is(err, test.want) || test.want == nil && (err != nil || len(g.shape.open) != 0 || g.shape.within != 0 || len(g.shape.header) != 0) {
+				t.Errorf("%s, %d bytes at a time: %v, %+v, want %v", test.name, chunk, err, g.shape, test.want)
+			}
+		}
+	}
+}
+
+// oneWay is a connection that gives so many bytes at once.
+type oneWay struct {
+	io.Reader
+	chunk int
+}
+
+func (o oneWay) Read(b []byte) (int, error)     { return o.Reader.Read(b[:min(len(b), o.chunk)]) }
+func (o oneWay) Write(b []byte) (int, error)    { return len(b), nil }
+func (oneWay) Close() error                     { return nil }
+func (oneWay) LocalAddr() net.Addr              { return nil }
+func (oneWay) RemoteAddr() net.Addr             { return nil }
+func (oneWay) SetDeadline(time.Time) error      { return nil }
+func (oneWay) SetReadDeadline(time.Time) error  { return nil }
+func (oneWay) SetWriteDeadline(time.Time) error { return nil }
+
+// TestGuardCounts holds the number of elements against the library's own decoder.
+func TestGuardCounts(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var make func(depth int) (*ber.Packet, int)
+	make = func(depth int) (*ber.Packet, int) {
+		if depth == maxNesting || depth > 1 && random.IntN(3) == 0 {
+			return ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, strings.Repeat("x", random.IntN(300)), ""), 1
+		}
+		p, n := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, ""), 1
+		for range random.IntN(5) {
+			child, more := make(depth + 1)
+			p.AppendChild(child)
+			n += more
+		}
+		return p, n
+	}
+	for range 300 {
+		p, want := make(1)
+		s, got := shape{}, 0
+		for sent := p.Bytes(); len(sent) > 0; {
+			n := 1 + random.IntN(len(sent))
+			elements, err := s.follow(sent[:n])
+			if err != nil {
+				t.Fatalf("follow: %v of %x", err, p.Bytes())
+			}
+			got, sent = got+elements, sent[n:]
+		}
+		if got != want || len(s.open) != 0 {
+			t.Fatalf("follow found %d elements and %d open ones of %x, want %d and none", got, len(s.open), p.Bytes(), want)
+		}
+	}
+}
+
+// TestUnaskedMessages (B5): a directory that sends what nobody asked for loses the
+// connection, and takes no memory: 31 MiB of elements took 4 GB.
+func TestUnaskedMessages(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		sent []byte
+	}{
+		{"elements of two bytes", element(0x30, messageID, element(0x78, bytes.Repeat([]byte{0x04, 0x00}, 31<<19)))},
+		{"elements of three bytes", element(0x30, messageID, element(0x78, bytes.Repeat([]byte{0x04, 0x01, 0x00}, 1<<20)))},
+		{"empty sequences", element(0x30, messageID, element(0x78, bytes.Repeat([]byte{0x30, 0x00}, 31<<19)))},
+		{"a text", element(0x30, messageID, element(0x04, make([]byte, 31<<20)))},
+		{"deep elements", bytes.Repeat(nested(900), 1000)},
+		{"controls", element(0x30, messageID, []byte{0x78, 0x00}, element(0xa0, bytes.Repeat(element(0x30, oid, element(0x04, bytes.Repeat([]byte{0x04, 0x00}, 1000))), 1000)))},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
+				if r.DN == "cn=svc,dc=x" {
+					return ldaptest.Answer{Raw: append([]byte(bindResponse), test.sent...)}
+				}
+				return ldaptest.Answer{}
+			})
+			d := newTestDirectory(t, f)
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			sent := len(test.sent) // copied once by the peer
+			d.search.warm(t.Context())
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+				if open, ever := f.Connections(); ever == 1 && open == 0 {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("the connection stays open")
+				}
+			}
+			runtime.ReadMemStats(&after)
+			if took := int64(after.TotalAlloc-before.TotalAlloc) - int64(sent); took > 4<<20 {
+				t.Errorf("%d bytes took %d bytes of memory, want at most 4 MiB", sent, took)
+			}
+		})
+	}
+}
+
+// TestLongAnswers (B5): what the longest answers of each kind take.
+func TestLongAnswers(t *testing.T) {
+	uris := func(n int) []byte { return element(0xa3, bytes.Repeat(element(0x04, []byte("ldap://x/")), n)) }
+	done := func(more ...[]byte) []byte {
+		return element(0x30, []byte{0x02, 0x01, 0x02}, element(0x65, append([][]byte{{0x0a, 0x01, 0x0a, 0x04, 0x00, 0x04, 0x00}}, more...)...))
+	}
+	entry := func(attributes ...[]byte) []byte {
+		return element(0x30, []byte{0x02, 0x01, 0x02}, element(0x64, []byte{0x04, 0x00}, element(0x30, attributes...)))
+	}
+	attribute := element(0x30, element(0x04, []byte("a")), element(0x31, element(0x04, []byte("b"))))
+	for _, test := range []struct {
+		name string
+		sent []byte
+	}{
+		{"values of two bytes", entry(element(0x30, element(0x04, []byte("a")), element(0x31, bytes.Repeat([]byte{0x04, 0x00}, 2_000_000))))},
+		{"values of three bytes", entry(element(0x30, element(0x04, []byte("a")), element(0x31, bytes.Repeat([]byte{0x04, 0x01, 0x62}, 1_300_000))))},
+		{"attributes", entry(bytes.Repeat(attribute, 100_000))},
+		{"entries", bytes.Repeat(entry(), 1_000_000)},
+		{"referrals", done(uris(300_000))},
+		{"references", bytes.Repeat(element(0x30, []byte{0x02, 0x01, 0x02}, element(0x73, element(0x04, []byte("ldap://x/")))), 1_000_000)},
+		{"a message", element(0x30, []byte{0x02, 0x01, 0x02}, element(0x65, []byte{0x0a, 0x01, 0x01, 0x04, 0x00}, element(0x04, bytes.Repeat([]byte("x"), 31<<20))))},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
+				if r.Operation == ldap.ApplicationSearchRequest && r.DN == "dc=x" {
+					return ldaptest.Answer{Raw: test.sent}
+				}
+				return ldaptest.Answer{}
+			})
+			d := newTestDirectory(t, f)
+			d.search.warm(t.Context())
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			if _, err := d.find(t.Context(), query{base: "dc=x", filter: "(uid=a)"}); err == nil {
+				t.Error("find gave an answer")
+			}
+			runtime.ReadMemStats(&after)
+			took := int64(after.TotalAlloc - before.TotalAlloc)
+			t.Logf("%d bytes took %d MiB", len(test.sent), took>>20)
+			if took > 512<<20 {
+				t.Errorf("%d bytes took %d bytes of memory in all, want at most 512 MiB", len(test.sent), took)
+			}
+		})
+	}
+}
