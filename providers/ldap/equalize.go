@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	mathrand "math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
@@ -11,54 +12,81 @@ import (
 	"shorepass/providers"
 )
 
-// Equalize implements [providers.Equalizer]: it waits until as long after began as
-// one of the last refused passwords took from the beginning of Lookup, drawn at
-// random so that not the mean alone is alike. Search, bind and what the chain does
-// between them are all in that time. It asks nobody: a bind beside it, however
-// cheap, would take longer than the time drawn now and then, and so be seen.
-//
-// While no password was refused yet, it binds as an entry that does not exist, with
-// a password of its own: one that is typed beside a misspelt name belongs to an
-// account.
-func (p *Provider) Equalize(ctx context.Context, began time.Time, login providers.Login, _ providers.Proof) {
-	usual, known := p.refusals.sample()
-	if !known {
-		nobody := "cn=" + rand.Text()
-		if p.userBase != nil {
-			nobody += "," + p.cfg.Users.Base
-		}
-		_ = p.dir.try(ctx, "name "+login.Key(), nobody, secret.New(rand.Text())) // its answer says nothing
-		return
+// refusalStep is the unit of the time that a refusal takes: each is given at a
+// multiple of it after the beginning of Lookup. What a name that exists costs more,
+// such as an entry to send, is far less.
+const refusalStep = 10 * time.Millisecond
+
+// refusals make the refusal of a name that nobody has take as long as that of a
+// wrong password. They keep how long the last of these took, from the beginning of
+// Lookup on, so that search, bind and what the chain does between them are in it.
+type refusals struct {
+	mu   sync.Mutex
+	last [64]time.Duration
+	n    int // ever noted
+}
+
+// note notes that a password was refused now, and waits for its turn.
+func (r *refusals) note(ctx context.Context, began time.Time) {
+	took := time.Since(began)
+	r.mu.Lock()
+	r.last[r.n%len(r.last)] = took
+	r.n++
+	r.mu.Unlock()
+	waitUntil(ctx, began.Add(stepped(took)))
+}
+
+// imitate waits as long as one of them took, drawn at random so that not the mean
+// alone is alike. It reports whether there was one.
+func (r *refusals) imitate(ctx context.Context, began time.Time) bool {
+	r.mu.Lock()
+	have := min(r.n, len(r.last))
+	if have == 0 {
+		r.mu.Unlock()
+		return false
 	}
-	rest := time.NewTimer(usual - time.Since(began))
+	took := r.last[mathrand.IntN(have)]
+	r.mu.Unlock()
+	waitUntil(ctx, began.Add(stepped(max(took, time.Since(began)))))
+	return true
+}
+
+func stepped(took time.Duration) time.Duration {
+	return (took + refusalStep - 1) / refusalStep * refusalStep
+}
+
+// awake is how much of a wait is spent without sleeping: a timer is late by up to a
+// millisecond, by how much depends on when it was set, and with that on what was
+// waited for.
+const awake = 2 * time.Millisecond
+
+// waitUntil returns at a time, to some microseconds, or when ctx ends.
+func waitUntil(ctx context.Context, at time.Time) {
+	rest := time.NewTimer(time.Until(at) - awake)
 	defer rest.Stop()
 	select {
 	case <-rest.C:
 	case <-ctx.Done():
+		return
+	}
+	for time.Now().Before(at) {
+		runtime.Gosched()
 	}
 }
 
-// durations are how long the last refused passwords took.
-type durations struct {
-	mu   sync.Mutex
-	last [64]time.Duration // guarded by mu
-	n    int               // ever added
-}
-
-func (d *durations) add(took time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.last[d.n%len(d.last)] = took
-	d.n++
-}
-
-// sample returns one of them, if there is any.
-func (d *durations) sample() (took time.Duration, known bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	have := min(d.n, len(d.last))
-	if have == 0 {
-		return 0, false
+// Equalize implements [providers.Equalizer]. It asks nobody: a bind beside the time
+// that was drawn, however cheap, would take longer now and then, and so be seen.
+// While no password was refused yet, it binds as an entry that does not exist, with
+// a password of its own: one that is typed beside a misspelt name belongs to an
+// account.
+func (p *Provider) Equalize(ctx context.Context, began time.Time, login providers.Login, _ providers.Proof) {
+	if p.refusals.imitate(ctx, began) {
+		return
 	}
-	return d.last[mathrand.IntN(have)], true
+	nobody := "cn=" + rand.Text()
+	if p.userBase != nil {
+		nobody += "," + p.cfg.Users.Base
+	}
+	_ = p.dir.try(ctx, "name "+login.Key(), nobody, secret.New(rand.Text())) // its answer says nothing
+	waitUntil(ctx, began.Add(stepped(time.Since(began))))
 }

@@ -28,7 +28,7 @@ type Provider struct {
 	dir        *directory
 	domains    *domains
 	spellings  *spellings
-	refusals   *durations
+	refusals   *refusals
 	warnings   *warnings
 	pinged     pinged
 
@@ -51,7 +51,7 @@ var (
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		cfg: cfg, preset: presets[cfg.Preset],
-		spellings: newSpellings(), refusals: &durations{}, warnings: newWarnings(), pinged: newPinged(),
+		spellings: newSpellings(), refusals: &refusals{}, warnings: newWarnings(), pinged: newPinged(),
 	}
 	var err error
 	if p.userFilter, err = filterTemplate(cfg.Users.Filter, "login", "user"); err != nil {
@@ -209,13 +209,14 @@ func (p *Provider) tryEntry(ctx context.Context, began time.Time, share string, 
 			err = conditions
 		}
 	}
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", e.dn, err)
 	if errors.Is(err, providers.ErrRejected) {
-		p.refusals.add(time.Since(began))
+		p.refusals.note(ctx, began)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", e.dn, err)
-	}
-	return nil
+	return err
 }
 
 // lookupTemplate makes the DN from the name. It does not ask the directory
@@ -236,11 +237,12 @@ func (p *Provider) proveDN(ctx context.Context, began time.Time, dn, filter stri
 		return nil, err
 	}
 	s, done, err := p.tryDN(ctx, "dn "+strings.ToLower(dn), dn, password)
-	if errors.Is(err, providers.ErrRejected) {
-		p.refusals.add(time.Since(began))
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dn, err)
+		err = fmt.Errorf("%s: %w", dn, err)
+		if errors.Is(err, providers.ErrRejected) {
+			p.refusals.note(ctx, began)
+		}
+		return nil, err
 	}
 	defer done()
 	id, err := p.readDN(ctx, s, dn, filter)

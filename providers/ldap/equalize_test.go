@@ -1,0 +1,44 @@
+package ldap
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// TestRefusalTimes (B9): the refusal of a name that nobody has comes at the same
+// multiple of the step as that of a wrong password did, however little time the
+// search took.
+func TestRefusalTimes(t *testing.T) {
+	var r refusals
+	if r.imitate(t.Context(), time.Now()) {
+		t.Error("a refusal was imitated before there was one")
+	}
+	for _, took := range []time.Duration{0, 3 * time.Millisecond, 10 * time.Millisecond, 10*time.Millisecond + 1, 47 * time.Millisecond} {
+		want := max(1, (took+refusalStep-1)/refusalStep) * refusalStep
+		if took == 0 {
+			want = 0
+		}
+		if got := stepped(took); got != want {
+			t.Errorf("stepped(%s) = %s, want %s", took, got, want)
+		}
+	}
+	began := time.Now().Add(-25 * time.Millisecond)
+	r.note(t.Context(), began)
+	if took := time.Since(began); took < 30*time.Millisecond {
+		t.Errorf("a password that was refused after 25ms was refused at %s, want 30ms", took)
+	}
+	for range 3 {
+		began := time.Now()
+		if r.imitate(t.Context(), began); time.Since(began) < 30*time.Millisecond {
+			t.Errorf("an imitated refusal took %s, want at least 30ms", time.Since(began))
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	began = time.Now()
+	waitUntil(ctx, began.Add(time.Hour))
+	if time.Since(began) > time.Minute {
+		t.Error("the wait did not end with its context")
+	}
+}
