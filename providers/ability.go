@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -121,9 +122,14 @@ type TokenIssuer interface {
 // Pinger is a Provider that can say whether it is alive, for check --live.
 type Pinger interface {
 	// Ping connects if need be and returns what was found, a line of text
-	// each, or why the provider cannot be reached.
+	// each, or why the provider cannot be reached. With what was found may come
+	// an error that wraps [ErrMisfit].
 	Ping(ctx context.Context) (found []string, err error)
 }
+
+// ErrMisfit says that a provider is reached, and that the configuration does not fit
+// what it says of itself.
+var ErrMisfit = errors.New("the configuration does not fit the provider")
 
 // Starter is a Provider with work in the background, such as keeping
 // connections healthy or keys fresh.

@@ -50,6 +50,7 @@ type Pinged struct {
 	Kind     string
 	Found    []string // a line of text each
 	Err      error    // why it cannot be reached
+	Misfit   error    // what of the configuration does not fit it; wraps ErrMisfit
 }
 
 // Ping connects to every provider that can be connected to, all at once.
@@ -64,8 +65,12 @@ func (c *Chain) Ping(ctx context.Context) []Pinged {
 			continue
 		}
 		asked.Go(func() {
-			all[i].Found, all[i].Err = m.pinger.Ping(ctx)
-			m.setDown(all[i].Err)
+			found, err := m.pinger.Ping(ctx)
+			if errors.Is(err, ErrMisfit) {
+				all[i].Misfit, err = err, nil
+			}
+			all[i].Found, all[i].Err = found, err
+			m.setDown(err)
 		})
 	}
 	asked.Wait()

@@ -37,6 +37,7 @@ type finding struct {
 	Kind  string   `json:"kind"`
 	Found []string `json:"found,omitempty"`
 	Error string   `json:"error,omitempty"`
+	Fault string   `json:"fault,omitempty"` // of the configuration, which the provider shows
 }
 
 func newCheck(o *options) *cobra.Command {
@@ -126,16 +127,20 @@ func checkTLS(cfg *settled) error {
 }
 
 func (c *checked) askProviders(ctx context.Context, chain *providers.Chain) error {
-	var unreachable []error
+	var faults []error
 	for _, p := range chain.Ping(ctx) {
 		f := finding{Name: p.Provider, Kind: p.Kind, Found: p.Found}
 		if p.Err != nil {
 			f.Error = p.Err.Error()
-			unreachable = append(unreachable, fmt.Errorf("provider %q cannot be reached: %w", p.Provider, p.Err))
+			faults = append(faults, fmt.Errorf("provider %q cannot be reached: %w", p.Provider, p.Err))
+		}
+		if p.Misfit != nil {
+			f.Fault = p.Misfit.Error()
+			faults = append(faults, fmt.Errorf("provider %q: %w", p.Provider, p.Misfit))
 		}
 		c.Providers = append(c.Providers, f)
 	}
-	return errors.Join(unreachable...)
+	return errors.Join(faults...)
 }
 
 func (c *checked) askStore(ctx context.Context, store backend) error {
@@ -159,6 +164,9 @@ func (c *checked) print(w io.Writer) {
 		}
 		if f.Error != "" {
 			fmt.Fprintf(w, "    not reached: %s\n", f.Error)
+		}
+		if f.Fault != "" {
+			fmt.Fprintf(w, "    fault: %s\n", f.Fault)
 		}
 	}
 	for _, warning := range c.Warnings {

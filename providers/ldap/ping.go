@@ -34,8 +34,9 @@ type pinged struct {
 func newPinged() pinged { return pinged{turn: make(chan struct{}, 1)} }
 
 // Ping implements [providers.Pinger]: it connects to every server, says what
-// each is, and what the service account sees of people and groups. It fails
-// where no server can be reached.
+// each is, what the service account sees of people and groups, and when the
+// directory locks accounts. It fails where no server can be reached, and with an
+// error that wraps providers.ErrMisfit where the configuration would lock accounts.
 func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	select {
 	case p.pinged.turn <- struct{}{}:
@@ -70,7 +71,9 @@ func (p *Provider) look(ctx context.Context) ([]string, error) {
 		}
 	}
 	if p.dnTemplate != nil && p.cfg.BindDN == "" {
-		return append(lines, "people are read as themselves: what they see is known at a login"), nil
+		lines = append(lines, "people are read as themselves: what they see is known at a login")
+		unknown, _ := advise(nil, 0, 0)
+		return append(lines, unknown...), nil
 	}
 	if p.cfg.BindDN == "" {
 		lines = append(lines, "searches are anonymous")
@@ -87,7 +90,8 @@ func (p *Provider) look(ctx context.Context) ([]string, error) {
 	for _, text := range p.warnings.recent() {
 		lines = append(lines, "warning: "+text)
 	}
-	return lines, nil
+	advice, misfit := p.lookAtLockout(ctx)
+	return append(lines, advice...), misfit
 }
 
 // describe connects to one server and says what it is.
@@ -119,11 +123,11 @@ func (d *directory) describe(ctx context.Context, s *server) (string, error) {
 func vendor(root entry) string {
 	switch {
 	case root.has("vendorName"):
-		return strings.TrimSpace(root.text("vendorName") + " " + root.text("vendorVersion"))
+		return shortened(strings.TrimSpace(root.text("vendorName") + " " + root.text("vendorVersion")))
 	case slices.Contains(root.texts("objectClass"), "OpenLDAProotDSE"):
 		return "OpenLDAP"
 	case root.has("rootDomainNamingContext"):
-		return strings.TrimSpace("Active Directory " + root.text("dnsHostName"))
+		return shortened(strings.TrimSpace("Active Directory " + root.text("dnsHostName")))
 	}
 	return "a directory that does not say what it is"
 }
@@ -143,7 +147,8 @@ func protection(c *tls.Conn) string {
 // lookAtPeople counts those who match and says what their entries lack.
 func (p *Provider) lookAtPeople(ctx context.Context) []string {
 	found, err := p.dir.find(ctx, query{
-		base: p.cfg.Users.Base, scope: scopeOf(p.cfg.Users.Scope), filter: p.userFilter.present(), attributes: p.attributes, most: countUpTo,
+		base: p.cfg.Users.Base, scope: scopeOf(p.cfg.Users.Scope), filter: p.userFilter.present(), most: countUpTo,
+		attributes: append([]string{p.cfg.Users.Name, p.cfg.Users.Subject}, p.cfg.Users.Stamp...),
 	})
 	if err != nil && code(err) != ldap.LDAPResultSizeLimitExceeded {
 		return []string{fmt.Sprintf("warning: search for people under %q: %s", p.cfg.Users.Base, err)}

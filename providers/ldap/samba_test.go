@@ -19,6 +19,7 @@ import (
 // started, with all the time there is: many at once take seconds.
 func sambaConfig(s *ldaptest.Samba) ldap.Config {
 	return ldap.Config{
+		Config: limits,
 		Preset: "activedirectory", URLs: []string{s.LDAPS}, TLS: tlsconf.Config{CA: s.CA},
 		BindDN: s.BindDN, BindPassword: secret.New(s.Password),
 		Timeout: 10 * time.Second, DialTimeout: 5 * time.Second,
@@ -134,6 +135,7 @@ func TestActiveDirectory(t *testing.T) {
 			t.Errorf("Groups = %q, want %q", id.Groups, want)
 		}
 	})
+	t.Run("when it locks", func(t *testing.T) { testActiveDirectoryThreshold(t, s) })
 	t.Run("a passing lock leaves sessions alone", func(t *testing.T) {
 		p := newProvider(t, sambaConfig(s))
 		id := mustLogin(t, p, "doej", "doej-Pw1")
@@ -152,6 +154,47 @@ func TestActiveDirectory(t *testing.T) {
 		testActiveDirectoryLockedForGood(t, s, id)
 	})
 	t.Run("what ends a session", func(t *testing.T) { testActiveDirectoryEnds(t, s) })
+}
+
+// testActiveDirectoryThreshold: check --live reads the domain's policy as the service
+// account, and a fine-grained one where it may.
+func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
+	ping := func(as func(*ldap.Config)) (string, error) {
+		t.Helper()
+		cfg := sambaConfig(s)
+		as(&cfg)
+		found, err := newProvider(t, cfg).Ping(t.Context())
+		return strings.Join(found, "\n"), err
+	}
+	found, err := ping(func(*ldap.Config) {})
+	if want := s.Base + " locks an account at wrong password 3 within 30m\nfor that write:\n  wrong_passwords = 2\n  wrong_password_window = \"30m\""; err != nil || !strings.Contains(found, want) {
+		t.Errorf("Ping() = %s, %v\nwant %s", found, err, want)
+	}
+	if _, err := ping(func(c *ldap.Config) { c.WrongPasswords = 3 }); !errors.Is(err, providers.ErrMisfit) {
+		t.Errorf("Ping with as many wrong passwords as lock = %v, want ErrMisfit", err)
+	}
+	if _, err := ping(func(c *ldap.Config) { c.WrongPasswordWindow = 10 * time.Minute }); !errors.Is(err, providers.ErrMisfit) {
+		t.Errorf("Ping with a shorter window = %v, want ErrMisfit", err)
+	}
+	pso := "CN=strict,CN=Password Settings Container,CN=System," + s.Base
+	s.Add(t, pso, ldaptest.Attributes{
+		"objectClass": {"msDS-PasswordSettings"}, "msDS-PasswordSettingsPrecedence": {"10"},
+		"msDS-PasswordReversibleEncryptionEnabled": {"FALSE"}, "msDS-PasswordHistoryLength": {"0"}, "msDS-PasswordComplexityEnabled": {"FALSE"},
+		"msDS-MinimumPasswordLength": {"0"}, "msDS-MinimumPasswordAge": {"0"}, "msDS-MaximumPasswordAge": {"-9223372036854775808"},
+		"msDS-LockoutThreshold": {"2"}, "msDS-LockoutObservationWindow": {"-36000000000"}, "msDS-LockoutDuration": {"-36000000000"},
+		"msDS-PSOAppliesTo": {s.Person("bob")},
+	})
+	defer s.Delete(t, pso)
+	found, err = ping(func(c *ldap.Config) {
+		dn, password := s.Account()
+		c.BindDN, c.BindPassword = dn, secret.New(password)
+	})
+	if want := "wrong_passwords = 1\n  wrong_password_window = \"1h\""; !errors.Is(err, providers.ErrMisfit) || !strings.Contains(found, want) {
+		t.Errorf("Ping as one who sees a strict policy = %s, %v\nwant ErrMisfit and %s", found, err, want)
+	}
+	if found, err = ping(func(*ldap.Config) {}); err != nil || !strings.Contains(found, "no fine-grained password policy is shown") {
+		t.Errorf("Ping as one who does not = %s, %v, want that none is shown", found, err)
+	}
 }
 
 // testActiveDirectoryLockedForGood changes the policy that a locked account is

@@ -424,3 +424,38 @@ func TestEqualize(t *testing.T) {
 		}
 	}
 }
+
+// TestThresholdOfOpenLDAP: check --live reads the password policies, and names one
+// that never forgets.
+func TestThresholdOfOpenLDAP(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5})
+	policy := "cn=default,ou=policies," + s.Base
+	for _, test := range []struct {
+		set   map[string]string
+		cfg   providers.Config
+		lines string
+		fault string
+	}{
+		{nil, providers.Config{WrongPasswords: 4, WrongPasswordWindow: time.Minute}, policy + " locks an account at wrong password 5 within 1m\nfor that write:\n  wrong_passwords = 4\n  wrong_password_window = \"1m\"", ""},
+		{nil, providers.Config{WrongPasswords: 5, WrongPasswordWindow: time.Minute}, "", "wrong_passwords is 5"},
+		{nil, providers.Config{WrongPasswords: 4, WrongPasswordWindow: time.Second}, "", "wrong_password_window is 1s"},
+		{map[string]string{"pwdFailureCountInterval": "0"}, providers.Config{WrongPasswords: 4, WrongPasswordWindow: time.Hour}, "", policy + ": pwdFailureCountInterval is 0"},
+		{map[string]string{"pwdLockout": "FALSE"}, providers.Config{WrongPasswords: 8, WrongPasswordWindow: time.Second}, "no password policy that is shown locks accounts", ""},
+	} {
+		for name, value := range test.set {
+			s.Set(t, policy, name, value)
+		}
+		cfg := slapdConfig(s)
+		cfg.Config = test.cfg
+		found, err := newProvider(t, cfg).Ping(t.Context())
+		if all := strings.Join(found, "\n"); !strings.Contains(all, test.lines) {
+			t.Errorf("with %v Ping() = %s\nwant %s", test.set, all, test.lines)
+		}
+		switch {
+		case test.fault == "" && err != nil:
+			t.Errorf("with %v Ping() = %v, want no fault", test.set, err)
+		case test.fault != "" && (!errors.Is(err, providers.ErrMisfit) || !strings.Contains(err.Error(), test.fault)):
+			t.Errorf("with %v Ping() = %v, want ErrMisfit with %q", test.set, err, test.fault)
+		}
+	}
+}
