@@ -9,6 +9,7 @@ import (
 
 	"shorepass/internal/fold"
 	"shorepass/internal/secret"
+	"shorepass/internal/share"
 )
 
 // member is a configured provider, with its abilities, its compiled options and
@@ -125,10 +126,11 @@ func (m *member) named(err error) error {
 }
 
 // noteAvailability records from the outcome of one operation whether the provider
-// answers. A canceled request does not tell.
+// answers. A canceled request does not tell, nor does one for which the account that
+// it is about had no place left.
 func (m *member) noteAvailability(err error) {
 	switch {
-	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled), errors.Is(err, share.ErrBusy):
 	case isUnrecognized(err):
 		m.setDown(err)
 	default:

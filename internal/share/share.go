@@ -25,8 +25,11 @@ import (
 	"sync"
 )
 
-// ErrFull says that no more may wait: in all, or under this key.
-var ErrFull = errors.New("too many wait already")
+// ErrBusy says that a request got no place: too many wait already, in all or under
+// its key, or its context ended before.
+var ErrBusy = errors.New("no place is free")
+
+var errFull = errors.New("too many wait already")
 
 // Semaphore is a number of places. It is safe for concurrent use.
 type Semaphore struct {
@@ -59,21 +62,21 @@ func New(places, waiting int) *Semaphore {
 func quarter(of int) int { return max(1, of/4) }
 
 // Acquire waits for a place until ctx ends. The caller gives it back with
-// release, once. The error is [ErrFull], or says why ctx ended.
+// release, once. The error wraps [ErrBusy], and says why ctx ended if that was it.
 func (s *Semaphore) Acquire(ctx context.Context, key string) (release func(), err error) {
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("wait for a place: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("%w: %w", ErrBusy, context.Cause(ctx))
 	}
 	place, waiter, err := s.enqueue(key)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	select {
 	case <-place:
 		return func() { s.release(key) }, nil
 	case <-ctx.Done():
 		s.leave(key, place, waiter)
-		return nil, fmt.Errorf("wait for a place: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("%w in time: %w", ErrBusy, context.Cause(ctx))
 	}
 }
 
@@ -89,7 +92,7 @@ func (s *Semaphore) enqueue(key string) (place chan struct{}, waiter *list.Eleme
 	}
 	if atOnce := s.free > 0 && u.held < s.held; !atOnce && (s.room == 0 || u.waiters.Len() == s.waiting) {
 		s.settle(u)
-		return nil, nil, ErrFull
+		return nil, nil, errFull
 	}
 	place = make(chan struct{})
 	waiter = u.waiters.PushBack(place)

@@ -126,7 +126,9 @@ func TestFull(t *testing.T) {
 				switch {
 				case err == nil:
 					release()
-				case errors.Is(err, ErrFull):
+				case !errors.Is(err, ErrBusy):
+					t.Error(err)
+				case errors.Is(err, errFull):
 					full.Add(1)
 				case errors.Is(err, context.Canceled):
 					ended.Add(1)

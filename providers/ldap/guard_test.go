@@ -223,3 +223,48 @@ func TestLongAnswers(t *testing.T) {
 		})
 	}
 }
+
+// FuzzGuard: whatever a server sends, and in whichever parts it arrives, is judged
+// alike; and what passes is what the library's decoder reads.
+func FuzzGuard(f *testing.F) {
+	f.Add([]byte(bindResponse), uint8(1))
+	f.Add(nested(9), uint8(3))
+	f.Add([]byte("\x30\x80\x02\x01\x00\x00\x00"), uint8(2))
+	f.Add(element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid))), uint8(5))
+	f.Fuzz(func(t *testing.T, sent []byte, chunk uint8) {
+		var whole shape
+		want, wantErr := whole.follow(sent)
+		var parts shape
+		got, gotErr := 0, error(nil)
+		for rest := sent; len(rest) > 0 && gotErr == nil; {
+			n := min(len(rest), 1+int(chunk))
+			var more int
+			more, gotErr = parts.follow(rest[:n])
+			got, rest = got+more, rest[n:]
+		}
+		if got != want || !errors.Is(gotErr, wantErr) {
+			t.Fatalf("%x in parts of %d: %d elements, %v; in one: %d, %v", sent, 1+int(chunk), got, gotErr, want, wantErr)
+		}
+		if wantErr != nil || len(whole.open) > 0 || whole.within > 0 || len(whole.header) > 0 || len(sent) == 0 {
+			return
+		}
+		elements := 0
+		var count func(p *ber.Packet)
+		count = func(p *ber.Packet) {
+			elements++
+			for _, child := range p.Children {
+				count(child)
+			}
+		}
+		for in := bytes.NewReader(sent); in.Len() > 0; {
+			p, err := ber.ReadPacket(in)
+			if err != nil {
+				return // a value that is none; its structure is all that is followed here
+			}
+			count(p)
+		}
+		if elements != want {
+			t.Fatalf("%x is %d elements, want the library's %d", sent, want, elements)
+		}
+	})
+}

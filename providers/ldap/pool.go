@@ -28,7 +28,6 @@ const (
 
 var (
 	errClosed = errors.New("the provider is closed")
-	errBusy   = errors.New("too many wait for a connection to the directory")
 	errDown   = errors.New("no server of the directory can be reached")
 )
 
@@ -123,15 +122,9 @@ func (p *pool) enter(ctx context.Context, of string) (leave func(), err error) {
 		return nil, err
 	}
 	release, err := p.places.Acquire(ctx, of)
-	switch {
-	case errors.Is(err, share.ErrFull):
-		err = errBusy
-	case err != nil:
-		err = fmt.Errorf("wait for a connection to the directory: %w", context.Cause(ctx))
-	}
 	if err != nil {
 		p.using.Done()
-		return nil, err
+		return nil, fmt.Errorf("wait for a connection to the directory: %w", err)
 	}
 	return func() {
 		release()

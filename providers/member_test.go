@@ -1,0 +1,23 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"shorepass/internal/share"
+)
+
+// TestBusyIsNotDown (B3): an account that has used up its share of a provider does
+// not make that unavailable to the log, to metrics and to readiness.
+func TestBusyIsNotDown(t *testing.T) {
+	m := newMember(nil, Config{Name: "corp", Kind: "ldap"}.WithDefaults())
+	m.log = slog.New(slog.DiscardHandler)
+	busy := fmt.Errorf("wait for a connection: %w: %w", share.ErrBusy, context.DeadlineExceeded)
+	for _, err := range []error{busy, NotSent(busy)} {
+		if _ = m.answered(err); m.down.Load() {
+			t.Errorf("after %v the provider is down, want that it is not", err)
+		}
+	}
+}
