@@ -479,23 +479,21 @@ func TestUnknownTakesAsLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	took := func(login providers.Login) time.Duration {
-		least := time.Hour
-		for i := range 5 { // each in a chain of its own, so that nothing is refused from memory
-			c, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}, providertest.NewThrottle(), providers.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			began := time.Now()
-			_, err = c.Authenticate(t.Context(), providers.Credential{Login: login, Secret: secret.New(fmt.Sprint("wrong", i))})
-			least = min(least, time.Since(began))
-			if !errors.Is(err, providers.ErrRejected) {
-				t.Fatalf("Authenticate(%q) = %v, want ErrRejected", login, err)
-			}
+	took := func(login providers.Login) time.Duration { // in a chain of its own, so that nothing is refused from memory
+		c, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}, providertest.NewThrottle(), providers.Options{})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return least
+		began := time.Now()
+		if _, err = c.Authenticate(t.Context(), providers.Credential{Login: login, Secret: secret.New("wrong")}); !errors.Is(err, providers.ErrRejected) {
+			t.Fatalf("Authenticate(%q) = %v, want ErrRejected", login, err)
+		}
+		return time.Since(began)
 	}
-	known, unknown := took("bob"), took("nobody")
+	known, unknown := time.Hour, time.Hour // the least of many, in turn: others use this machine too
+	for range 20 {
+		known, unknown = min(known, took("bob")), min(unknown, took("nobody"))
+	}
 	if ratio := float64(unknown) / float64(known); ratio < 0.3 || ratio > 3 {
 		t.Errorf("an unknown name takes %v and a known one %v, want about the same", unknown, known)
 	}
