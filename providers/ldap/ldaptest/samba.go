@@ -19,6 +19,10 @@ type SambaOptions struct {
 	// Optional: left out, none do.
 	Lockout int
 
+	// LockoutWindow is how long wrong passwords count. Optional: left out, half
+	// an hour.
+	LockoutWindow time.Duration
+
 	// Authority issues the certificate. Optional: left out, one of its own.
 	Authority *Authority
 }
@@ -61,17 +65,27 @@ func StartSamba(t testing.TB, o SambaOptions) *Samba {
 	s.configure(t, dir)
 	s.Start(t)
 	if o.Lockout > 0 {
-		s.Do(t, func(c *ldap.Conn) error {
-			request := ldap.NewModifyRequest(s.Base, nil)
-			for name, value := range map[string]string{
-				"lockoutThreshold": fmt.Sprint(o.Lockout), "lockoutDuration": "-18000000000", "lockOutObservationWindow": "-18000000000",
-			} {
-				request.Replace(name, []string{value})
-			}
-			return c.Modify(request)
-		})
+		s.lockout(t, o)
 	}
 	return s
+}
+
+// lockout sets the domain's policy. The window has to be no longer than the lock.
+func (s *Samba) lockout(t testing.TB, o SambaOptions) {
+	t.Helper()
+	const lock = 30 * time.Minute
+	window := o.LockoutWindow
+	if window == 0 {
+		window = lock
+	}
+	steps := func(d time.Duration) string { return fmt.Sprint(-int64(d / (100 * time.Nanosecond))) }
+	s.Do(t, func(c *ldap.Conn) error {
+		request := ldap.NewModifyRequest(s.Base, nil)
+		request.Replace("lockoutThreshold", []string{fmt.Sprint(o.Lockout)})
+		request.Replace("lockoutDuration", []string{steps(lock)})
+		request.Replace("lockOutObservationWindow", []string{steps(window)})
+		return c.Modify(request)
+	})
 }
 
 func newSamba(t testing.TB, authority *Authority) *Samba {

@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"shorepass/providers/ldap/ldaptest"
+)
+
+// TestNeverLocked (B1): an Active Directory that locks an account at the fifth wrong
+// password within 40 seconds. Two machines that have old passwords of alice come
+// every few seconds, and a stranger guesses beside them, for four such windows: her
+// account is never locked. She logs in before and after, and not between, since the
+// directory starts to count anew at a right password.
+func TestNeverLocked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes three minutes")
+	}
+	t.Parallel()
+	const window, threshold = 40 * time.Second, 5
+	const office, elsewhere = "198.51.100.7", "203.0.113.9"
+	d := ldaptest.StartSamba(t, ldaptest.SambaOptions{Lockout: threshold, LockoutWindow: window})
+	s := newSite(t, options{
+		providers: sambaTOML(d, groupsIn(d.Groups, "")+"\nwrong_passwords = 4\nwrong_password_window = \"40s\""), rules: sambaRules,
+		server: `trusted_proxies = ["127.0.0.1"]`,
+	})
+	if a := s.from(t, office, http.MethodGet, "alice", pw1("alice")); a.Status != http.StatusOK {
+		t.Fatalf("login of alice = %v, want 200", a)
+	}
+	counts := map[int]int{}    // how often badPwdCount was seen so high
+	asked := map[string]bool{} // the times of wrong passwords that reached the directory
+	for began, i := time.Now(), 0; time.Since(began) < 4*window; i++ {
+		for machine := range 2 {
+			stale := secrets.keep("old password", fmt.Sprintf("Old-Pw-of-alice-%d", machine))
+			if a := s.from(t, office, http.MethodGet, "alice", stale); a.Status != http.StatusUnauthorized {
+				t.Errorf("an old password = %v, want 401", a)
+			}
+		}
+		guess := secrets.keep("guess", fmt.Sprintf("Guess-Pw-%d", i))
+		if a := s.from(t, elsewhere, http.MethodPost, "alice", guess); a.Status != http.StatusUnauthorized && a.Status != http.StatusTooManyRequests {
+			t.Errorf("a stranger's guess = %v, want 401 or 429", a)
+		}
+		if at := d.Get(t, d.Person("alice"), "lockoutTime"); len(at) > 0 && at[0] != "0" {
+			t.Fatalf("alice is locked after %s; badPwdCount was seen %v times", time.Since(began), counts)
+		}
+		n := 0
+		if count := d.Get(t, d.Person("alice"), "badPwdCount"); len(count) > 0 {
+			n, _ = strconv.Atoi(count[0])
+		}
+		counts[n]++
+		for _, at := range d.Get(t, d.Person("alice"), "badPasswordTime") {
+			asked[at] = true
+		}
+		time.Sleep(2 * time.Second)
+	}
+	for n := range counts {
+		if n >= threshold {
+			t.Errorf("the directory counted %d wrong passwords, want fewer than %d", n, threshold)
+		}
+	}
+	if len(asked) < 2 {
+		t.Errorf("wrong passwords reached the directory at %d times, want at two at least: before and after they were forgotten", len(asked))
+	}
+	if a := s.from(t, office, http.MethodGet, "alice", pw1("alice")); a.Status != http.StatusOK {
+		t.Errorf("login of alice after that = %v, want 200", a)
+	}
+}
