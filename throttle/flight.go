@@ -41,8 +41,8 @@ func (f *flights) join(ctx context.Context, key flightKey) (part *flight, joined
 		case <-ctx.Done():
 			return nil, false, false, fmt.Errorf("wait for the same login: %w", context.Cause(ctx))
 		}
-		joined = part.right // neither changes once done is closed
-		waited = part.asked && !joined
+		joined = part.right            // does not change once done is closed
+		waited = !joined && part.asked // nor does this, unless others join a flight that was proved
 	}
 }
 
