@@ -245,6 +245,7 @@ func TestReplicas(t *testing.T) {
 		{"a provider that is down", replicasProviderDown},
 		{"a provider that refuses everybody", replicasGuard},
 		{"a right that is lost", replicasLostRight},
+		{"a directory that calls every password wrong", replicasEverybodyRejected},
 		{"a company that changes all passwords", replicasAllPasswordsChanged},
 		{"an OpenID provider that is killed", replicasOpenIDKilled},
 		{"refresh tokens revoked at the provider", replicasRevokeRenewals},

@@ -124,3 +124,38 @@ func replicasAllPasswordsChanged(t *testing.T, pg *postgrestest.Server) {
 		}
 	}
 }
+
+// replicasEverybodyRejected has a directory call the passwords of people wrong who
+// were right a moment ago, at the same address: what it rejects is not believed,
+// on any replica and of any name, and whom it accepts gets in.
+func replicasEverybodyRejected(t *testing.T, pg *postgrestest.Server) {
+	const people = 12
+	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{People: people})
+	r := newReplicas(t, database(t, pg), options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules})
+	password := func(uid string) string { return "pw" + uid }
+	uids, _ := r.newCrowd(t, people, password)
+	for _, uid := range uids {
+		d.SetPassword(t, d.Person(uid), "another")
+		d.Set(t, d.Person(uid), "pwdReset") // an administrator's change would have to be changed again
+	}
+	time.Sleep(66 * time.Second) // none is accepted within a minute, which is counted by slots of five seconds
+	offline := func(s *site, user, password string) int {
+		return s.get(t, "account="+user+"&client_id=docker&offline_token=true&service="+service, basic(user, password)).Status
+	}
+	for i, uid := range uids {
+		if got := offline(r[i%len(r)], uid, password(uid)); got != http.StatusUnauthorized && i < 9 {
+			t.Errorf("%s = %d, want 401", uid, got)
+		}
+	}
+	r.doubt(t)
+	for i, s := range r {
+		for _, user := range []string{uids[i], "nobody-of-this-name"} {
+			if got := offline(s, user, "a wrong one"); got != http.StatusServiceUnavailable {
+				t.Errorf("replica %d: %s with a wrong password = %d, want 503", i, user, got)
+			}
+		}
+		if got := offline(s, uids[i], "another"); got != http.StatusOK {
+			t.Errorf("replica %d: %s with the right password = %d, want 200", i, uids[i], got)
+		}
+	}
+}

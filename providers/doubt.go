@@ -8,7 +8,8 @@ import (
 )
 
 // Doubter is the circuit breaker of providers that reject too many people at
-// once. Its methods are called on the way of a login, and use no network.
+// once. Its methods are called on the way of a login, and ask
+// another machine once a second at most.
 type Doubter interface {
 	// Doubted reports whether the circuit of a provider is open, so that what it
 	// rejects is not believed.
