@@ -22,13 +22,13 @@ run: build
 test: unit e2e
 
 unit: install-peers
-	$(GOTEST) -race -timeout 10m ./...
+	$(GOTEST) -race -timeout 20m ./...
 
 # The tests mostly wait for other processes, so more of them run at once than
 # there are cores. What they passed with is a binary that they build, of which
 # go test knows nothing.
 e2e: install-peers
-	cd e2e && $(GOTEST) -count=1 -timeout 10m -parallel 8 ./...
+	cd e2e && $(GOTEST) -count=1 -timeout 20m -parallel 8 ./...
 
 # Token requests and policy decisions, then what needs a real slapd or PostgreSQL:
 # LDAPS logins, a million sessions, three replicas. About four minutes.

@@ -59,9 +59,10 @@ func (b branch) heard(t *testing.T) int { return b.Searches(t, b.People) + b.Bin
 func TestTwoDirectories(t *testing.T) {
 	t.Parallel()
 	west, east := newBranch(t, "west"), newBranch(t, "east")
+	// A rule of "devs" alone could never match, and would be refused.
 	rules := ""
-	for folder, group := range map[string]string{"west": "west-devs", "east": "east-devs", "team-alpha": "devs"} {
-		rules += fmt.Sprintf("[[rule]]\ngroups = [%q]\nrepositories = [\"%s/**\"]\nactions = [\"pull\"]\n", group, folder)
+	for folder, groups := range map[string]string{"west": `"west-devs"`, "east": `"east-devs"`, "team-alpha": `"devs", "west-none"`} {
+		rules += fmt.Sprintf("[[rule]]\ngroups = [%s]\nrepositories = [\"%s/**\"]\nactions = [\"pull\"]\n", groups, folder)
 	}
 	s := newSite(t, options{
 		providers: west.toml("", "alice") + east.toml(`require_groups = ["east-devs"]`, "alice"),
