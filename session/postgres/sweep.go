@@ -54,11 +54,22 @@ func sweepSteps(t session.SweepTimes) []sweepStep {
 	return steps
 }
 
-// forgetSessions deletes sessions that ended long ago, or were never used.
+// forgetSessions deletes sessions that ended long ago, or were never used: each by
+// an index of its own, which one condition for both could not use.
 func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
-	return s.forget(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
-		SELECT hash FROM session WHERE ended > 0 AND upstream IS NULL AND (ended <= $1 OR used_day = 0 AND ended <= $2)
-		ORDER BY ended LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, session.Millis(t.Forget), session.Millis(t.ForgetUnused), limit)
+	n := 0
+	for _, old := range []struct {
+		where  string
+		before time.Time
+	}{{"ended > 0 AND upstream IS NULL", t.Forget}, {"ended > 0 AND upstream IS NULL AND used_day = 0", t.ForgetUnused}} {
+		deleted, err := s.forget(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
+			SELECT hash FROM session WHERE `+old.where+` AND ended <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`,
+			session.Millis(old.before), limit-n)
+		if n += deleted; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // forgetGrants deletes grants that were over long ago.

@@ -138,14 +138,16 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 	return touched, err
 }
 
+// forgettable are sessions that ended long ago, or were never used. SQLite takes a
+// partial index only where its condition stands in the query word for word.
+const forgettable = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND upstream IS NULL
+	UNION ALL SELECT hash FROM session WHERE ended > 0 AND ended > ?1 AND ended <= ?2 AND used = 0 AND upstream IS NULL LIMIT ?3`
+
 // forgetSessions deletes sessions that ended long ago, or were never used, and
 // claims that are over.
 func forgetSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	var signIns []int64
-	err := each(conn, `DELETE FROM session WHERE hash IN (
-		SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND upstream IS NULL
-		UNION ALL SELECT hash FROM session WHERE ended > ?1 AND ended <= ?2 AND used = 0 AND upstream IS NULL
-		LIMIT ?3) RETURNING sign_in`, func(stmt *sqlite.Stmt) error {
+	err := each(conn, "DELETE FROM session WHERE hash IN ("+forgettable+") RETURNING sign_in", func(stmt *sqlite.Stmt) error {
 		signIns = append(signIns, stmt.ColumnInt64(0))
 		return nil
 	}, session.Millis(t.Forget), session.Millis(t.ForgetUnused), limit)

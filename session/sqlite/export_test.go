@@ -1,6 +1,10 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+
+	"zombiezen.com/go/sqlite"
+)
 
 // ExportFillDisk makes the writer believe that the disk is full, or has room.
 func ExportFillDisk(s *Store, full bool) error {
@@ -17,4 +21,15 @@ func ExportNewerProgram(migration string) (undo func()) {
 	known := migrations
 	migrations = append(migrations[:len(known):len(known)], migration)
 	return func() { migrations = known }
+}
+
+// ExportSweepPlan returns how SQLite finds what a sweep forgets.
+func ExportSweepPlan(s *Store) (steps []string, err error) {
+	err = s.readers.with(context.Background(), func(c *conn) error {
+		return each(c.Conn, "EXPLAIN QUERY PLAN "+forgettable, func(stmt *sqlite.Stmt) error {
+			steps = append(steps, stmt.ColumnText(3))
+			return nil
+		}, 1, 2, 3)
+	})
+	return steps, err
 }

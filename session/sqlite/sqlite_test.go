@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"shorepass/session"
@@ -18,6 +19,21 @@ func TestWindows(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 		return open(t, file), func() storetest.Throttling { return open(t, file) }
 	})
+}
+
+// TestSweepByIndex: a sweep, which holds the one writer, reads no session that it
+// does not forget.
+func TestSweepByIndex(t *testing.T) {
+	steps, err := sqlite.ExportSweepPlan(open(t, filepath.Join(t.TempDir(), "data", "shorepass.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := strings.Join(steps, "\n")
+	for _, index := range []string{"USING INDEX session_ended (ended>? AND ended<?)", "USING INDEX session_ended_unused (ended>? AND ended<?)"} {
+		if !strings.Contains(plan, index) {
+			t.Errorf("a sweep goes by\n%s\nwant %s", plan, index)
+		}
+	}
 }
 
 func open(t *testing.T, file string) *sqlite.Store {

@@ -152,8 +152,10 @@ CREATE UNIQUE INDEX session_upstream ON session (upstream) WHERE upstream IS NOT
 CREATE INDEX session_live_person ON session (person, kind) WHERE ended = 0;
 CREATE INDEX session_live_expires ON session (expires) WHERE ended = 0;
 CREATE INDEX session_live_used ON session (kind, used_day, created) WHERE ended = 0;
-CREATE INDEX session_ended ON session (ended) WHERE ended > 0;
-CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND used_day = 0; -- forgotten soon
+
+-- Those that ended and can be forgotten, some of them soon.
+CREATE INDEX session_ended ON session (ended) WHERE ended > 0 AND upstream IS NULL;
+CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND upstream IS NULL AND used_day = 0;
 
 CREATE INDEX auth_grant_sign_in ON auth_grant (sign_in);
 CREATE INDEX auth_grant_expires ON auth_grant (expires);
