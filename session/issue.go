@@ -86,6 +86,7 @@ func (s *Sessions) draft(r *rules, of draftOf) (*Draft, secret.Text) {
 	d := &Draft{
 		Row:      Row{Hash: hash, Kind: of.kind, Service: of.service, Limits: of.limits, Created: s.clock.now()},
 		Upstream: of.upstream, Grant: of.grant, Client: of.client.trimmed(), Label: trim(of.label, maxLabel),
+		KeepEnded: maxEnded,
 	}
 	d.Bound, d.Admit = r.cfg.bound(of.kind, d.Created)
 	if of.lifetime > 0 {

@@ -130,6 +130,26 @@ func TestRowsAreBounded(t *testing.T) {
 	})
 }
 
+// TestEndedRowsAreBounded: B8: nor do sessions that an account makes and revokes in
+// turn leave rows without a bound.
+func TestEndedRowsAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		for range 1005 {
+			token := s.issue("corp", "alice")
+			s.expect("a login", token, "ok")
+			s.revoke(token)
+		}
+		all, err := s.replicas[0].Admin().List(t.Context(), session.Selector{Ended: true})
+		must(t, err)
+		if len(all) != 1001 {
+			t.Errorf("%d sessions are kept, want the last, and 1,000 before it", len(all))
+		}
+	})
+}
+
 // TestBoundsOfKinds: a kind never evicts another, and what a person makes by hand is
 // refused beyond its bound.
 func TestBoundsOfKinds(t *testing.T) {

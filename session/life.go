@@ -189,6 +189,10 @@ const (
 	keepSpent = day
 )
 
+// maxEnded is how many ended sessions of a kind a list shows of one person: an
+// account that logs in and revokes in turn must not fill the store.
+const maxEnded = 1000
+
 // SweepTimes says what a sweep ends and forgets.
 type SweepTimes struct {
 	Now          time.Time   // what expires until then has expired

@@ -92,6 +92,11 @@ type Draft struct {
 	// is returned as it is, and nothing is kept. It is pure.
 	Bound int
 	Admit func(live []Live) (Eviction, error)
+
+	// KeepEnded is how many ended sessions of the person and Kind stay in the
+	// lists, those that ended last; 0 for all. Those that answer to a provider's
+	// refresh token are neither counted nor forgotten.
+	KeepEnded int
 }
 
 // Next returns the sign-in's new columns at the login, for those that the row

@@ -151,7 +151,8 @@ type SessionStore interface {
 	// and its Grant is spent: where that was spent before, or is over at
 	// draft.Created, the error is ErrSpent. Where draft.Yields and there is no
 	// such sign-in, it is ErrNotFound. An error of draft.Admit is returned as it
-	// is.
+	// is. Ended sessions of the person beyond draft.KeepEnded are forgotten, as
+	// Sweep does it, up to a few hundred at once.
 	Create(ctx context.Context, draft *Draft) error
 
 	// End ends those of the sessions that live, and returns how many there were.

@@ -25,7 +25,10 @@ func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 		if !d.Yields {
 			is = d.Next(was)
 		}
-		live, err := insertSession(ctx, tx, person, was, is, d)
+		live, forgotten, err := insertSession(ctx, tx, person, was, is, d)
+		if err == nil {
+			err = forgetSignIns(ctx, tx, forgotten)
+		}
 		if err != nil || len(live) < d.Bound || d.Admit == nil {
 			return err
 		}
@@ -69,8 +72,8 @@ func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64,
 
 // insertSession keeps the session, and what its login makes of the sign-in, all
 // in one go. It returns the other live sessions of its person and kind where they
-// may be too many.
-func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session.SignIn, d *session.Draft) (live []session.Live, err error) {
+// may be too many, and the sign-ins of ended ones that it deleted.
+func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session.SignIn, d *session.Draft) (live []session.Live, forgotten []int64, err error) {
 	b := new(pgx.Batch)
 	if d.Grant != nil {
 		b.Queue("UPDATE auth_grant SET used = $1 WHERE hash = $2 AND used = 0 AND expires > $1", session.Millis(d.Created), d.Grant[:]).Exec(requireGrant)
@@ -93,11 +96,29 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session
 		stamp = d.StampOn(is)
 	}
 	queueSession(b, person, is.ID, stamp, d)
+	if d.KeepEnded > 0 {
+		queueForget(b, person, d, &forgotten)
+	}
 	err = tx.SendBatch(ctx, b).Close()
 	if err != nil && !errors.Is(err, session.ErrSpent) {
 		err = fmt.Errorf("keep the session: %w", err)
 	}
-	return live, err
+	return live, forgotten, err
+}
+
+// forgetAtOnce is how many ended sessions a login forgets at most.
+const forgetAtOnce = 200
+
+// queueForget deletes the ended sessions of a person that are too many, and those
+// alone are locked.
+func queueForget(b *pgx.Batch, person int64, d *session.Draft, forgotten *[]int64) {
+	b.Queue(`DELETE FROM session WHERE hash = ANY(ARRAY(SELECT hash FROM session WHERE hash = ANY(ARRAY(
+		SELECT hash FROM session WHERE person = $1 AND kind = $2 AND ended > 0 AND upstream IS NULL ORDER BY ended DESC LIMIT $3 OFFSET $4))
+		FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, person, string(d.Kind), forgetAtOnce, d.KeepEnded).
+		Query(func(rows pgx.Rows) (err error) {
+			*forgotten, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+			return err
+		})
 }
 
 // requireGrant refuses a grant that was not spent by the statement.

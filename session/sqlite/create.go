@@ -27,6 +27,9 @@ func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 		if err := insertSession(conn, at, d); err != nil {
 			return fmt.Errorf("keep the session: %w", err)
 		}
+		if err := forgetBeyond(conn, at.person, d); err != nil {
+			return fmt.Errorf("forget ended sessions: %w", err)
+		}
 		return nil
 	})
 }
@@ -135,6 +138,23 @@ func deleteSessions(conn *sqlite.Conn, tokens []session.Hash, at time.Time) erro
 		}
 	}
 	return nil
+}
+
+// forgetAtOnce is how many ended sessions a login forgets at most.
+const forgetAtOnce = 200
+
+// forgetBeyond deletes the ended sessions of a person that are too many.
+func forgetBeyond(conn *sqlite.Conn, person int64, d *session.Draft) error {
+	if d.KeepEnded == 0 {
+		return nil
+	}
+	signIns, err := deleteReturning(conn, `DELETE FROM session WHERE hash IN (
+		SELECT hash FROM session WHERE person = ? AND kind = ? AND ended > 0 AND upstream IS NULL
+		ORDER BY ended DESC LIMIT ? OFFSET ?) RETURNING sign_in`, person, d.Kind, forgetAtOnce, d.KeepEnded)
+	if err != nil {
+		return err
+	}
+	return forgetSignIns(conn, signIns)
 }
 
 func insertSession(conn *sqlite.Conn, at attached, d *session.Draft) error {

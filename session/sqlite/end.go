@@ -146,11 +146,7 @@ const forgettable = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AN
 // forgetSessions deletes sessions that ended long ago, or were never used, and
 // claims that are over.
 func forgetSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
-	var signIns []int64
-	err := each(conn, "DELETE FROM session WHERE hash IN ("+forgettable+") RETURNING sign_in", func(stmt *sqlite.Stmt) error {
-		signIns = append(signIns, stmt.ColumnInt64(0))
-		return nil
-	}, session.Millis(t.Forget), session.Millis(t.ForgetUnused), limit)
+	signIns, err := deleteReturning(conn, "DELETE FROM session WHERE hash IN ("+forgettable+") RETURNING sign_in", session.Millis(t.Forget), session.Millis(t.ForgetUnused), limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget sessions: %w", err)
 	}
@@ -158,6 +154,16 @@ func forgetSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, er
 		return 0, fmt.Errorf("forget claims: %w", err)
 	}
 	return len(signIns), forgetSignIns(conn, signIns)
+}
+
+// deleteReturning runs a statement that deletes, and returns the sign-ins that it
+// returns.
+func deleteReturning(conn *sqlite.Conn, query string, args ...any) (signIns []int64, err error) {
+	err = each(conn, query, func(stmt *sqlite.Stmt) error {
+		signIns = append(signIns, stmt.ColumnInt64(0))
+		return nil
+	}, args...)
+	return signIns, err
 }
 
 func forgetSignIns(conn *sqlite.Conn, signIns []int64) error {

@@ -296,3 +296,35 @@ func testPerPerson(t *testing.T, s session.Store) {
 		check(t, name, find(t, s, hash(name)).Why, "")
 	}
 }
+
+// testKeepEnded forgets the ended sessions of a person that are too many, those
+// that ended first.
+func testKeepEnded(t *testing.T, s session.Store) {
+	upstream := hash("upstream")
+	end := func(name string, hours int, change func(*session.Draft)) {
+		d := ownDraft(name, "alice")
+		d.Sealed = nil
+		change(d)
+		create(t, s, d)
+		_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending("", epoch.Add(time.Duration(hours)*time.Hour)))
+		must(t, err)
+	}
+	end("upstream", 1, func(d *session.Draft) { d.Upstream = &upstream })
+	end("a PAT", 1, func(d *session.Draft) { d.Kind = session.KindPAT })
+	end("of bob", 1, func(d *session.Draft) { d.Subject = "bob" })
+	for i, name := range []string{"d", "a", "c", "b"} {
+		end(name, 2+i, func(*session.Draft) {})
+	}
+	first := find(t, s, hash("d")).SignIn.ID
+	d := draft("e", "alice")
+	d.KeepEnded = 2
+	create(t, s, d)
+	for name, kept := range map[string]bool{"d": false, "a": false, "c": true, "b": true, "e": true, "upstream": true, "a PAT": true, "of bob": true} {
+		if _, err := s.Find(t.Context(), hash(name), session.Version{}); kept != (err == nil) || !kept && !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("Find of %q: %v, want it kept: %v", name, err, kept)
+		}
+	}
+	if _, err := s.Facts(t.Context(), first); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Facts of the sign-in of what is forgotten: %v, want ErrNotFound", err)
+	}
+}

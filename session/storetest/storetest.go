@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"what a session yields", testYield},
 		{"grants", testGrant},
 		{"too many sessions of a person", testPerPerson},
+		{"too many ended ones", testKeepEnded},
 		{"one lease at a time", testLease},
 		{"answers", testSettle},
 		{"an answer after a login", testSettleAfterLogin},

@@ -156,6 +156,7 @@ CREATE INDEX session_live_used ON session (kind, used_day, created) WHERE ended 
 -- Those that ended and can be forgotten, some of them soon.
 CREATE INDEX session_ended ON session (ended) WHERE ended > 0 AND upstream IS NULL;
 CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND upstream IS NULL AND used_day = 0;
+CREATE INDEX session_ended_person ON session (person, kind, ended) WHERE ended > 0 AND upstream IS NULL;
 
 CREATE INDEX auth_grant_sign_in ON auth_grant (sign_in);
 CREATE INDEX auth_grant_expires ON auth_grant (expires);

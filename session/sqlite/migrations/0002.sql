@@ -152,6 +152,7 @@ CREATE INDEX session_live_used ON session (kind, used, created) WHERE ended = 0;
 -- Those that ended and can be forgotten, some of them soon.
 CREATE INDEX session_ended ON session (ended) WHERE ended > 0 AND upstream IS NULL;
 CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND upstream IS NULL AND used = 0;
+CREATE INDEX session_ended_person ON session (person, kind, ended) WHERE ended > 0 AND upstream IS NULL;
 
 CREATE INDEX auth_grant_sign_in ON auth_grant (sign_in);
 CREATE INDEX auth_grant_expires ON auth_grant (expires);
