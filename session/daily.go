@@ -11,8 +11,9 @@ import (
 // UnaskedStore finds the sign-ins whose provider was not asked for long.
 type UnaskedStore interface {
 	// Unasked returns up to limit live sessions of a kind, one of each sign-in
-	// whose provider was not asked since asked, of those asked longest ago.
-	Unasked(ctx context.Context, kind Kind, asked time.Time, limit int) ([]Row, error)
+	// whose provider was not asked since asked, in the order of the sign-ins' ids,
+	// each after the given one.
+	Unasked(ctx context.Context, kind Kind, asked time.Time, after int64, limit int) ([]Row, error)
 }
 
 const (
@@ -50,24 +51,36 @@ func (d *daily) run(ctx context.Context) {
 	}
 }
 
-// askAll asks about the sign-ins that are due.
+// askAll asks about the sign-ins that are due. It passes over those that cannot be
+// asked about, such as of a provider that is another now.
 func (d *daily) askAll(ctx context.Context) error {
-	now := d.clock.now()
-	reading, cancel := context.WithTimeout(ctx, choreLimit)
-	defer cancel()
-	rows, err := d.store.Unasked(reading, KindPAT, now.Add(askAgainSpread-askAgainAfter), batch)
-	if err != nil {
-		return err
-	}
-	for i := range rows {
-		if row := &rows[i]; !now.Before(row.SignIn.Asked.Add(askAgainAfter - early(row.SignIn.ID))) {
-			d.ask(ctx, row)
+	after := int64(0)
+	for {
+		now := d.clock.now()
+		page, err := d.unasked(ctx, now, after)
+		if err != nil {
+			return err
 		}
-		if ctx.Err() != nil {
+		for i := range page {
+			row := &page[i]
+			if after = row.SignIn.ID; !now.Before(row.SignIn.Asked.Add(askAgainAfter - early(after))) {
+				d.ask(ctx, row)
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+		}
+		if len(page) < batch {
 			return nil
 		}
 	}
-	return nil
+}
+
+// unasked reads the next sign-ins that may be due.
+func (d *daily) unasked(ctx context.Context, now time.Time, after int64) ([]Row, error) {
+	ctx, cancel := context.WithTimeout(ctx, choreLimit)
+	defer cancel()
+	return d.store.Unasked(ctx, KindPAT, now.Add(askAgainSpread-askAgainAfter), after, batch)
 }
 
 // ask asks about one sign-in. What comes of it stands in its row.

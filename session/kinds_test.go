@@ -352,3 +352,27 @@ func TestPATsAreAskedAbout(t *testing.T) {
 		}
 	})
 }
+
+// TestPATsOfAnotherProvider: however many PATs cannot be asked about, the others
+// are.
+func TestPATsOfAnotherProvider(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		issue := func(provider, subject string) {
+			_, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindPAT, s.house.login(provider, subject), "")
+			must(t, err)
+		}
+		for i := range 500 {
+			issue("corp", fmt.Sprint("user", i))
+		}
+		issue("sso", "alice")
+		s.house.prints["corp"] = "another"
+		time.Sleep(25 * time.Hour)
+		synctest.Wait()
+		if n := s.house.questions(); n != 1 {
+			t.Errorf("asked %d times in a day about a PAT, want once", n)
+		}
+	})
+}

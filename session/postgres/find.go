@@ -171,16 +171,14 @@ func (s *Store) Renewal(ctx context.Context, signIn int64) (r session.Renewal, e
 
 // Unasked returns live sessions of a kind whose provider was not asked for long,
 // one of each sign-in, with its facts.
-func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time, limit int) (all []session.Row, err error) {
+func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `
-			WITH chosen AS (
-				SELECT DISTINCT ON (s.sign_in) s.hash, i.asked FROM session s JOIN sign_in i ON i.id = s.sign_in
-				WHERE s.kind = $1 AND s.ended = 0 AND i.asked <= $2 ORDER BY s.sign_in, s.hash
-			)
-			SELECT `+findColumns+`, f.body FROM (SELECT hash FROM chosen ORDER BY asked LIMIT $3) c
-			JOIN session s ON s.hash = c.hash JOIN sign_in i ON i.id = s.sign_in JOIN facts f ON f.sign_in = i.id ORDER BY i.asked`,
-			string(kind), session.Millis(asked), limit)
+			SELECT `+findColumns+`, f.body FROM (
+				SELECT DISTINCT ON (s.sign_in) s.hash FROM session s JOIN sign_in i ON i.id = s.sign_in
+				WHERE s.kind = $1 AND s.ended = 0 AND i.asked <= $2 AND i.id > $3 ORDER BY s.sign_in, s.hash LIMIT $4
+			) c JOIN session s ON s.hash = c.hash JOIN sign_in i ON i.id = s.sign_in JOIN facts f ON f.sign_in = i.id ORDER BY i.id`,
+			string(kind), session.Millis(asked), after, limit)
 		if err != nil {
 			return err
 		}

@@ -66,14 +66,14 @@ func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (row *s
 }
 
 // Unasked returns sessions whose provider was not asked for long.
-func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time, limit int) (all []session.Row, err error) {
+func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.asked <= ? GROUP BY i.id ORDER BY i.asked LIMIT ?", func(stmt *sqlite.Stmt) error {
+		return each(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
 			row, err := readRow(stmt)
 			row.Body = readBlob(stmt, findColumnCount)
 			all = append(all, *row)
 			return err
-		}, kind, session.Millis(asked), limit)
+		}, kind, session.Millis(asked), after, limit)
 	})
 	return all, err
 }

@@ -268,9 +268,10 @@ func testUnasked(t *testing.T, s session.Store) {
 	make("e", "eve", session.KindPAT, 0)
 	_, err := s.End(t.Context(), []session.Hash{hash("e")}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
-	unasked := func(hours, limit int) (users []string) {
+	bob := find(t, s, hash("b")).SignIn.ID
+	unasked := func(hours int, after int64, limit int) (users []string) {
 		t.Helper()
-		rows, err := s.Unasked(t.Context(), session.KindPAT, epoch.Add(time.Duration(hours)*time.Hour), limit)
+		rows, err := s.Unasked(t.Context(), session.KindPAT, epoch.Add(time.Duration(hours)*time.Hour), after, limit)
 		must(t, err)
 		for _, row := range rows {
 			known, err := s.Facts(t.Context(), row.SignIn.ID)
@@ -280,9 +281,10 @@ func testUnasked(t *testing.T, s session.Store) {
 		}
 		return users
 	}
-	check(t, "of two hours ago", unasked(2, 10), []string{"bob", "alice"})
-	check(t, "at the limit", unasked(3, 10), []string{"bob", "alice", "carol"})
-	check(t, "those asked longest ago", unasked(9, 1), []string{"bob"})
+	check(t, "of two hours ago", unasked(2, 0, 10), []string{"alice", "bob"})
+	check(t, "at the limit", unasked(3, 0, 10), []string{"alice", "bob", "carol"})
+	check(t, "as many as asked for", unasked(9, 0, 1), []string{"alice"})
+	check(t, "those after another", unasked(9, bob, 10), []string{"carol"})
 }
 
 func testTakeRevocable(t *testing.T, s session.Store) {
