@@ -48,7 +48,9 @@ func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64, i session.SignIn, err error) {
 	var row pgx.Row
 	if d.Yields {
-		row = tx.QueryRow(ctx, "SELECT "+signInColumns+", i.person FROM sign_in i JOIN person p ON p.id = i.person WHERE i.id = $1 FOR UPDATE", d.SignIn.ID)
+		row = tx.QueryRow(ctx, `
+			WITH p AS MATERIALIZED (SELECT id FROM person WHERE id = (SELECT person FROM sign_in WHERE id = $1) FOR UPDATE)
+			SELECT `+signInColumns+`, i.person FROM p JOIN sign_in i ON i.person = p.id WHERE i.id = $1 FOR UPDATE OF i`, d.SignIn.ID)
 	} else {
 		var blank session.Version
 		row = tx.QueryRow(ctx, `
