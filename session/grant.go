@@ -12,7 +12,8 @@ import (
 
 // GrantStore keeps grants that wait to be spent.
 type GrantStore interface {
-	// PutGrant keeps a new grant.
+	// PutGrant keeps a new grant, and forgets those beyond g.Keep, up to a few
+	// hundred at once.
 	PutGrant(ctx context.Context, g *Grant) error
 
 	// FindGrant returns the grant of that hash, or ErrNotFound; its Body is left
@@ -23,6 +24,9 @@ type GrantStore interface {
 // oneTimeLifetime is how long a one-time login password waits for its docker
 // login.
 const oneTimeLifetime = 10 * time.Minute
+
+// maxGrants is how many grants of a kind are kept of one person, spent ones too.
+const maxGrants = 100
 
 // SpentError says that a grant was spent before. It is an ErrRefused.
 type SpentError struct{ At time.Time }
@@ -50,7 +54,7 @@ func (s *Sessions) OneTime(ctx context.Context, from *Session, service string) (
 	now := s.clock.now()
 	err := s.store.PutGrant(ctx, &Grant{
 		Hash: hash, Kind: KindOneTime, SignIn: from.row.SignIn.ID, Service: service, Stamp: from.row.Stamp, Login: from.row.Login,
-		Created: now, Expires: now.Add(oneTimeLifetime),
+		Created: now, Expires: now.Add(oneTimeLifetime), Keep: maxGrants,
 	})
 	if err != nil {
 		return secret.Text{}, unavailable(fmt.Errorf("keep a one-time password: %w", err))

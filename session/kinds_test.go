@@ -251,6 +251,28 @@ func TestYields(t *testing.T) {
 	})
 }
 
+// TestGrantsAreBounded: B8: nor do one-time passwords fill the store, however many a
+// person makes.
+func TestGrantsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1, session.Config{})
+		defer s.close()
+		browser := s.browse("corp", "alice")
+		var made []secret.Text
+		for range 120 {
+			token, err := s.replicas[0].OneTime(t.Context(), browser, service)
+			must(t, err)
+			made = append(made, token)
+			time.Sleep(time.Millisecond)
+		}
+		for i, want := range map[int]string{0: "401", 19: "401", 20: "ok", 119: "ok"} {
+			if _, err := s.replicas[0].Spend(t.Context(), made[i], service, laptop); outcome(err) != want {
+				t.Errorf("one-time password %d of 120: %v, want %s", i+1, err, want)
+			}
+		}
+	})
+}
+
 // TestOneTime: a one-time password is good for one login at its service, within ten
 // minutes, and for nothing else.
 func TestOneTime(t *testing.T) {

@@ -215,6 +215,10 @@ type Grant struct {
 	Data    string // what its maker keeps with it
 	Created time.Time
 	Expires time.Time
+
+	// Keep is how many grants of the person and Kind the store keeps, with this
+	// one: those that were made last; 0 for all.
+	Keep int
 }
 
 // FoundGrant is a grant as the store has it: as the session that it would make,

@@ -108,7 +108,8 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session
 	return live, forgotten, err
 }
 
-// forgetAtOnce is how many ended sessions a login forgets at most.
+// forgetAtOnce is how many ended sessions a login forgets at most, and how many
+// grants another one.
 const forgetAtOnce = 200
 
 // queueForget deletes the ended sessions of a person that are too many, and those
@@ -158,10 +159,24 @@ func queueSession(b *pgx.Batch, person, signIn int64, stamp string, d *session.D
 // PutGrant keeps a new grant.
 func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 	l := &g.Login
-	return s.exec(ctx, `INSERT INTO auth_grant (hash, kind, sign_in, method, service, stamp, login_name, sid, acr, amr, auth_time, data, created, expires)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		g.Hash[:], string(g.Kind), g.SignIn, string(l.Method), g.Service, text(g.Stamp), text(l.Name), text(l.SID), text(l.ACR), l.AMRText(), session.Millis(l.Time),
-		text(g.Data), session.Millis(g.Created), session.Millis(g.Expires))
+	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO auth_grant (hash, kind, sign_in, method, service, stamp, login_name, sid, acr, amr, auth_time, data, created, expires)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+			g.Hash[:], string(g.Kind), g.SignIn, string(l.Method), g.Service, text(g.Stamp), text(l.Name), text(l.SID), text(l.ACR), l.AMRText(), session.Millis(l.Time),
+			text(g.Data), session.Millis(g.Created), session.Millis(g.Expires))
+		if err != nil || g.Keep == 0 {
+			return err
+		}
+		signIns, err := deleteReturning(ctx, tx, `DELETE FROM auth_grant WHERE hash = ANY(ARRAY(SELECT hash FROM auth_grant WHERE hash = ANY(ARRAY(
+			SELECT g.hash FROM sign_in i JOIN auth_grant g ON g.sign_in = i.id
+			WHERE i.person = (SELECT person FROM sign_in WHERE id = $1) AND g.kind = $2
+			ORDER BY g.created DESC, g.hash = $3 DESC LIMIT $4 OFFSET $5)) FOR UPDATE SKIP LOCKED)) RETURNING sign_in`,
+			g.SignIn, string(g.Kind), g.Hash[:], forgetAtOnce, g.Keep)
+		if err != nil {
+			return err
+		}
+		return forgetSignIns(ctx, tx, signIns)
+	})
 }
 
 // Claim lets one caller ask about a refresh token that has no session yet.

@@ -140,7 +140,8 @@ func deleteSessions(conn *sqlite.Conn, tokens []session.Hash, at time.Time) erro
 	return nil
 }
 
-// forgetAtOnce is how many ended sessions a login forgets at most.
+// forgetAtOnce is how many ended sessions a login forgets at most, and how many
+// grants another one.
 const forgetAtOnce = 200
 
 // forgetBeyond deletes the ended sessions of a person that are too many.

@@ -12,11 +12,21 @@ import (
 func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 	l := &g.Login
 	return s.write(ctx, func(conn *sqlite.Conn) error {
-		return exec(conn, `
+		if err := exec(conn, `
 			INSERT INTO auth_grant (hash, kind, sign_in, method, service, stamp, login_name, sid, acr, amr, auth_time, data, created, expires)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			g.Hash[:], g.Kind, g.SignIn, l.Method, g.Service, g.Stamp, l.Name, l.SID, l.ACR, l.AMRText(), session.Millis(l.Time), g.Data,
-			session.Millis(g.Created), session.Millis(g.Expires))
+			session.Millis(g.Created), session.Millis(g.Expires)); err != nil || g.Keep == 0 {
+			return err
+		}
+		signIns, err := deleteReturning(conn, `DELETE FROM auth_grant WHERE hash IN (
+			SELECT g.hash FROM sign_in i JOIN auth_grant g ON g.sign_in = i.id
+			WHERE i.person = (SELECT person FROM sign_in WHERE id = ?) AND g.kind = ?
+			ORDER BY g.created DESC, g.hash = ? DESC LIMIT ? OFFSET ?) RETURNING sign_in`, g.SignIn, g.Kind, g.Hash[:], forgetAtOnce, g.Keep)
+		if err != nil {
+			return err
+		}
+		return forgetSignIns(conn, signIns)
 	})
 }
 

@@ -79,3 +79,25 @@ func testGrant(t *testing.T, s session.Store) {
 		t.Errorf("FindGrant of what is forgotten: %v, want ErrNotFound", err)
 	}
 }
+
+// testKeepGrants forgets the grants of a person that are too many, those that were
+// made first, whatever their sign-in.
+func testKeepGrants(t *testing.T, s session.Store) {
+	alice, again, bob := create(t, s, ownDraft("a", "alice")), create(t, s, ownDraft("b", "alice")), create(t, s, ownDraft("c", "bob"))
+	put := func(name string, from *session.Row, kind session.Kind, minutes int) {
+		at := epoch.Add(time.Duration(minutes) * time.Minute)
+		g := &session.Grant{Hash: hash(name), Kind: kind, SignIn: from.SignIn.ID, Created: at, Expires: at.Add(time.Hour), Keep: 2}
+		must(t, s.PutGrant(t.Context(), g))
+	}
+	put("of bob", bob, session.KindOneTime, 0)
+	put("of another kind", alice, "code", 0)
+	put("first", again, session.KindOneTime, 0)
+	put("second", alice, session.KindOneTime, 1)
+	put("third", alice, session.KindOneTime, 2)
+	put("fourth", again, session.KindOneTime, 2)
+	for name, kept := range map[string]bool{"of bob": true, "of another kind": true, "first": false, "second": false, "third": true, "fourth": true} {
+		if _, err := s.FindGrant(t.Context(), hash(name), session.Version{}); kept != (err == nil) || !kept && !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("FindGrant of %q: %v, want it kept: %v", name, err, kept)
+		}
+	}
+}

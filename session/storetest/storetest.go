@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"logins that share a token", testSharedToken},
 		{"what a session yields", testYield},
 		{"grants", testGrant},
+		{"too many grants", testKeepGrants},
 		{"too many sessions of a person", testPerPerson},
 		{"too many ended ones", testKeepEnded},
 		{"one lease at a time", testLease},
