@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"shorepass/policy"
 	"shorepass/providers"
@@ -91,8 +90,7 @@ func (l *loader) checkClaims() {
 		}
 	}
 	for _, claim := range l.cfg.Policy.Claims() {
-		name, _, _ := strings.Cut(claim.Path, ".")
-		if !kept[claim.Path] && !kept[name] {
+		if name := claim.Path[0]; !kept[name] {
 			// One rule is enough to find the others by.
 			l.faults.add(element("rule", claim.Rule), fmt.Sprintf("no provider keeps the claim %q; add it to the claims of one", name))
 		}

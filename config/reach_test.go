@@ -42,6 +42,7 @@ prefix = "ci:"
 issuer = "https://ci.corp.example"
 grants = ["id_token"]
 audience = ["r"]
+claims = ["kubernetes.io", "https://corp.example/roles"]
 
 [[rule]]
 name = "x"
@@ -111,6 +112,8 @@ func TestRulesOutOfReach(t *testing.T) {
 			when = 'claims.town == "Kiel"'`, `rule[0]: no provider keeps the claim "town"; add it to the claims of one`},
 		{"D6: a claim with dots in a name", `effect = "deny"
 			when = '"x" in claims.kubernetes.io'`, `rule[0]: no provider keeps the claim "kubernetes"; add it to the claims of one`},
+		{"a part of a claim with dots in its name", `users = ["*"]
+			when = 'claims["kubernetes.io"].namespace == "a" && claims["https://corp.example/roles"].admin == true'`, ""},
 		{"a claim that one keeps", `users = ["*"]
 			when = 'claims.city == "Kiel"'`, ""},
 	} {

@@ -2,8 +2,8 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 )
 
 // Policy is a compiled set of rules. It is safe for concurrent use, and never
@@ -18,7 +18,7 @@ type Policy struct {
 	people        people
 	nobody        *person // anyone without credentials
 
-	watchedClaims []string // every claim that a rule names, as a dotted path
+	watchedClaims []claimPath // every claim that a rule names
 }
 
 // rule is a [Rule], compiled.
@@ -81,29 +81,26 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 
 // Claim is a claim that rules name, in a placeholder or a condition.
 type Claim struct {
-	Path string // dotted: "realm_access.roles"
-	Rule int    // the first rule that names it, by its place in the file
+	Path []string // one name within the other: "realm_access", "roles"
+	Rule int      // the first rule that names it, by its place in the file
 }
 
 // Claims returns the claims that rules name, sorted by their paths.
 func (p *Policy) Claims() []Claim {
-	first := map[string]int{}
-	for _, r := range slices.Backward(p.rules) {
+	var all []Claim
+	for _, r := range p.rules {
 		for _, slot := range r.needsClaims {
-			first[p.claims[slot]] = r.index
+			all = append(all, Claim{strings.Split(p.claims[slot], "."), r.index})
 		}
 		if r.when == nil {
 			continue
 		}
 		for _, path := range r.when.claims {
-			first[path] = r.index
+			all = append(all, Claim{path, r.index})
 		}
 	}
-	var all []Claim
-	for _, path := range slices.Sorted(maps.Keys(first)) {
-		all = append(all, Claim{path, first[path]})
-	}
-	return all
+	slices.SortStableFunc(all, func(a, b Claim) int { return slices.Compare(a.Path, b.Path) })
+	return slices.CompactFunc(all, func(a, b Claim) bool { return slices.Equal(a.Path, b.Path) })
 }
 
 // builder holds what only the compilation needs.

@@ -129,7 +129,7 @@ func (d *decider) claim(slot int) string {
 // claimText returns the claim at a dotted path, which must be a text or a whole
 // number, or what is wrong with it.
 func claimText(claims map[string]any, path string) (text, problem string) {
-	value, ok := claimAt(claims, path)
+	value, ok := claimPath(strings.Split(path, ".")).in(claims)
 	if !ok {
 		return "", "there is no such claim"
 	}
@@ -150,10 +150,17 @@ func claimText(claims map[string]any, path string) (text, problem string) {
 	return "", "the claim is neither a text nor a whole number"
 }
 
-// claimAt returns the claim at a dotted path, and whether there is one.
-func claimAt(claims map[string]any, path string) (any, bool) {
+// claimPath leads to a claim, one name within the other. A name may hold a dot, as
+// "kubernetes.io" does in claims["kubernetes.io"].namespace.
+type claimPath []string
+
+// String returns the path with dots between the names.
+func (p claimPath) String() string { return strings.Join(p, ".") }
+
+// in returns the claim at the path, and whether there is one.
+func (p claimPath) in(claims map[string]any) (any, bool) {
 	var value any = claims
-	for name := range strings.SplitSeq(path, ".") {
+	for _, name := range p {
 		object, ok := value.(map[string]any)
 		if !ok {
 			return nil, false

@@ -39,7 +39,8 @@ func TestClaims(t *testing.T) {
 		r.Repositories, r.When = append(add.repositories, rule.Repositories...), add.when
 		rules = append(rules, r)
 	}
-	want := []Claim{{"a.b", 0}, {"amr", 2}, {"https://x/y", 1}, {"kind", 2}, {"level", 1}, {"realm_access.roles", 1}, {"team", 0}}
+	want := []Claim{{[]string{"a", "b"}, 0}, {[]string{"amr"}, 2}, {[]string{"https://x/y"}, 1}, {[]string{"kind"}, 2}, {[]string{"level"}, 1},
+		{[]string{"realm_access", "roles"}, 1}, {[]string{"team"}, 0}}
 	if diff := cmp.Diff(want, compile(t, rules).Claims()); diff != "" {
 		t.Errorf("Claims (-want +got)\n%s", diff)
 	}

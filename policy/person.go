@@ -261,14 +261,14 @@ func (p *Policy) WatchedClaims(req Request) map[string]any {
 	}
 	var found map[string]any
 	for _, path := range p.watchedClaims {
-		value, ok := claimAt(req.Claims, path)
+		value, ok := path.in(req.Claims)
 		if !ok {
 			continue
 		}
 		if found == nil {
 			found = make(map[string]any)
 		}
-		found[path] = value
+		found[path.String()] = value
 	}
 	return found
 }

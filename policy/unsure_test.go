@@ -109,9 +109,11 @@ func TestWatchedClaims(t *testing.T) {
 	p := compile(t, []Rule{
 		{Groups: []string{"*"}, Repositories: []string{"{claims.team}/**", "{claims.a.b}"}, Actions: []string{"pull"}},
 		{Groups: []string{"*"}, Repositories: []string{"x"}, Actions: []string{"pull"}, When: "claims.ref_protected == 'true'"},
+		{Groups: []string{"*"}, Repositories: []string{"x"}, Actions: []string{"pull"}, When: "claims['kubernetes.io'].namespace == 'x'"}, // a dot in a name
 	})
-	claims := map[string]any{"team": "blue", "a": map[string]any{"b": int64(1), "c": "secret"}, "email": "jo@corp.example"}
-	want := map[string]any{"team": "blue", "a.b": int64(1)}
+	claims := map[string]any{"team": "blue", "a": map[string]any{"b": int64(1), "c": "secret"}, "email": "jo@corp.example",
+		"kubernetes.io": map[string]any{"namespace": "x", "pod": map[string]any{"name": "y"}}}
+	want := map[string]any{"team": "blue", "a.b": int64(1), "kubernetes.io.namespace": "x"}
 	if diff := cmp.Diff(want, p.WatchedClaims(Request{User: "u", Claims: claims})); diff != "" {
 		t.Errorf("the claims that rules name (-want +got)\n%s", diff)
 	}

@@ -3,7 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -48,7 +47,7 @@ type compiled struct {
 // condition is a compiled when expression. It is safe for concurrent use.
 type condition struct {
 	program  cel.Program
-	claims   []string    // the claims it names, as dotted paths
+	claims   []claimPath // the claims it names
 	capitals []string    // texts it compares with user or groups that are not in lower case
 	partial  cel.Program // evaluates with unknown variables; nil where it names neither provider nor method
 }
@@ -158,14 +157,14 @@ func literalRegexps(root ast.NavigableExpr) error {
 	return nil
 }
 
-// claimPaths returns the claims that an expression names, as dotted paths:
-// "realm_access.roles" for claims.realm_access.roles.
-func claimPaths(root ast.NavigableExpr) []string {
-	var paths []string
+// claimPaths returns the claims that an expression names: realm_access, roles for
+// claims.realm_access.roles.
+func claimPaths(root ast.NavigableExpr) []claimPath {
+	var paths []claimPath
 	for _, e := range ast.MatchDescendants(root, func(e ast.NavigableExpr) bool {
 		return e.Kind() == ast.IdentKind && e.AsIdent() == "claims"
 	}) {
-		var path []string
+		var path claimPath
 		for parent, ok := e.Parent(); ok; parent, ok = parent.Parent() {
 			name, isStep := step(parent)
 			if !isStep {
@@ -174,11 +173,10 @@ func claimPaths(root ast.NavigableExpr) []string {
 			path = append(path, name)
 		}
 		if len(path) > 0 {
-			paths = append(paths, strings.Join(path, "."))
+			paths = append(paths, path)
 		}
 	}
-	slices.Sort(paths)
-	return slices.Compact(paths)
+	return paths
 }
 
 // step returns the name that an expression takes out of its operand: x of .x,
