@@ -211,7 +211,7 @@ func (g groupGlob) capture(n *GroupNamer, found FoundGroup) (string, bool) {
 	before, after, _ := strings.Cut(string(g.glob), "*")
 	text := []rune(found.Name)
 	if g.isID {
-		text = []rune(found.ID)
+		text = []rune(norm.NFC.String(found.ID)) // as it was compared
 	}
 	from, to := len([]rune(before)), len(text)-len([]rune(after))
 	if strings.Contains(after, "*") || from > to {

@@ -7,27 +7,66 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/fold"
 	"shorepass/internal/lru"
-	"shorepass/providers"
 )
 
-// keyOf writes a DN so that two spellings of one are the same.
-func keyOf(dn *ldap.DN) string { return providers.FoldCase(spell(dn)) }
+// keyOf writes a DN so that two spellings of one are the same. Full folding and the
+// compatibility forms are left out: to take two entries for one would lose a group.
+func keyOf(dn *ldap.DN) string { return joinRDNs(keysOf(dn)) }
 
-// spell writes a DN with its attributes' names in lower case and nothing escaped
-// but what would else be part of the DN. Unlike [ldap.DN.String] it leaves letters
-// beyond ASCII as they are, so that case can be ignored and globs matched.
+// keysOf returns the key of each RDN.
+func keysOf(dn *ldap.DN) []string {
+	return spelledRDNs(dn, fold.Name)
+}
+
+// spell writes a DN with its attributes by their short names in lower case and
+// nothing escaped but what would else be part of the DN. Unlike [ldap.DN.String] it
+// leaves letters beyond ASCII as they are, so that case can be ignored and globs
+// matched.
 func spell(dn *ldap.DN) string {
+	return joinRDNs(spelledRDNs(dn, strings.Clone))
+}
+
+func joinRDNs(rdns []string) string { return strings.Join(rdns, ",") }
+
+// spelledRDNs writes each RDN with its values as form has them. Several blanks are
+// one, as a directory compares values (RFC 4518, section 2.6.1).
+func spelledRDNs(dn *ldap.DN, form func(value string) string) []string {
 	rdns := make([]string, len(dn.RDNs))
 	for i, rdn := range dn.RDNs {
 		var parts []string
 		for _, a := range rdn.Attributes {
-			parts = append(parts, strings.ToLower(a.Type)+"="+escapeValue.Replace(a.Value))
+			parts = append(parts, shortName(a.Type)+"="+escapeValue.Replace(form(strings.Join(strings.Fields(a.Value), " "))))
 		}
 		slices.Sort(parts)
 		rdns[i] = strings.Join(parts, "+")
 	}
-	return strings.Join(rdns, ",")
+	return rdns
+}
+
+// shortName returns the name that DNs have for an attribute (RFC 4514, section 3),
+// in lower case.
+func shortName(attribute string) string {
+	name := strings.ToLower(attribute)
+	if short, ok := shortNames[name]; ok {
+		return short
+	}
+	return name
+}
+
+// shortNames are the attributes that DNs are usually made of, by their other names
+// and their object identifiers (RFC 4519, section 2).
+var shortNames = map[string]string{
+	"commonname": "cn", "2.5.4.3": "cn",
+	"localityname": "l", "2.5.4.7": "l",
+	"stateorprovincename": "st", "2.5.4.8": "st",
+	"streetaddress": "street", "2.5.4.9": "street",
+	"organizationname": "o", "2.5.4.10": "o",
+	"organizationalunitname": "ou", "2.5.4.11": "ou",
+	"countryname": "c", "2.5.4.6": "c",
+	"domaincomponent": "dc", "0.9.2342.19200300.100.1.25": "dc",
+	"userid": "uid", "0.9.2342.19200300.100.1.1": "uid",
 }
 
 var escapeValue = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `+`, `\+`)
@@ -51,7 +90,8 @@ func under(base *ldap.DN, dn string, scope string) bool {
 }
 
 func below(base, dn *ldap.DN, scope string) bool {
-	return base.AncestorOfFold(dn) && (scope != scopeOne || len(dn.RDNs) == len(base.RDNs)+1)
+	deeper := len(dn.RDNs) - len(base.RDNs)
+	return deeper > 0 && (scope != scopeOne || deeper == 1) && slices.Equal(keysOf(dn)[deeper:], keysOf(base))
 }
 
 // valueInRDN returns the one value of the attribute in the first component of a
@@ -62,7 +102,7 @@ func valueInRDN(dn *ldap.DN, attribute string) string {
 	}
 	value := ""
 	for _, a := range dn.RDNs[0].Attributes {
-		if strings.EqualFold(a.Type, attribute) {
+		if shortName(a.Type) == shortName(attribute) {
 			if value != "" {
 				return ""
 			}

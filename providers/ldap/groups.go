@@ -197,13 +197,13 @@ func (g *groups) named(e entry) (group, bool) {
 // byAttribute takes the groups that the person's entry names. Where the DN
 // holds the name itself, the group is not read.
 func (g *groups) byAttribute(ctx context.Context, s searcher, e entry) ([]group, error) {
-	values := e.texts(g.cfg.Attribute)
+	values := e.values(g.cfg.Attribute)
 	if len(values) > maxGroups {
 		return nil, errTooManyGroups
 	}
 	var known, nameless []group
 	for _, value := range values {
-		switch one := g.read.group(value); {
+		switch one := g.read.group(string(value)); {
 		case one.key == "":
 		case one.id == "":
 			g.warn.add(fmt.Sprintf("%s of %s holds %.200q, which is no DN: rules that deny a group hold for this person", g.cfg.Attribute, e.dn, value))

@@ -3,6 +3,7 @@ package ldap_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +50,37 @@ func TestSpelling(t *testing.T) {
 		if id := mustLogin(t, p, "ALICE", "alicepw"); id.User != "alice" || !id.FoldsCase {
 			t.Errorf("ALICE is %q, FoldsCase %v, want alice, true", id.User, id.FoldsCase)
 		}
+	}
+}
+
+// TestSpellingOfTheBase: A8: groups are below the base in every spelling of it that
+// the directory takes, so that no rule that denies one is off.
+func TestSpellingOfTheBase(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	team := "ou=E\u0301quipe  Straße," + s.Groups
+	s.Add(t, team, ldaptest.Attributes{"objectClass": {"organizationalUnit"}})
+	s.Add(t, "cn=contractors,"+team, groupOf(s.Person("alice")))
+	for _, base := range []string{"ou=E\u0301quipe  Straße", "ou=Équipe Straße", "OU = équipe straße", "organizationalUnitName=Équipe Straße", "2.5.4.11=ÉQUIPE Straße"} {
+		for _, attribute := range []string{"", "memberOf"} {
+			cfg := slapdConfig(s)
+			cfg.Groups.Base, cfg.Groups.Attribute = base+","+s.Groups, attribute
+			checkGroups(t, newProvider(t, cfg), "alice", "contractors", "")
+		}
+	}
+}
+
+// A8: a group whose DN is not UTF-8 is one all the same.
+func TestGroupThatIsNotUTF8(t *testing.T) {
+	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
+		alice := ldaptest.FakeEntry{DN: fakeAlice.DN, Attributes: maps.Clone(fakeAlice.Attributes)}
+		alice.Attributes["memberOf"] = []string{"cn=Fran\xe7ais,ou=groups,dc=corp,dc=example"}
+		return ldaptest.Answer{Entries: []ldaptest.FakeEntry{alice}}, r.Operation == goldap.ApplicationSearchRequest
+	}))
+	cfg := fakeConfig(f)
+	cfg.Groups = ldap.Groups{Base: "ou=groups,dc=corp,dc=example", Attribute: "memberOf"}
+	id := mustLogin(t, newProvider(t, cfg), "alice", "pw")
+	if !slices.Equal(id.Unsure, []string{providers.UnsureAll}) {
+		t.Errorf("a group whose name is not UTF-8: %q, unsure %q, want any", id.Groups, id.Unsure)
 	}
 }
 

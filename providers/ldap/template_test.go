@@ -138,6 +138,10 @@ func TestUnder(t *testing.T) {
 		{"cn=admins,ou=mygroups,dc=corp,dc=example", scopeSub, false},
 		{`cn=admins\,ou=groups,dc=corp,dc=example`, scopeSub, false},
 		{"cn=admins,ou=groups,dc=corp,dc=example,dc=evil", scopeSub, false},
+		{"cn=admins,organizationalUnitName=groups,dc=corp,0.9.2342.19200300.100.1.25=example", scopeSub, true},
+		{`cn=admins,ou= Groups\ ,dc=corp,dc=example`, scopeSub, true},
+		{"cn=admins,ou=gro ups,dc=corp,dc=example", scopeSub, false},
+		{"ou=GROUPS,dc=corp,dc=example", scopeSub, false},
 		{"not a dn", scopeSub, false},
 		{"", scopeSub, false},
 	} {
