@@ -24,7 +24,9 @@ type GroupNames struct {
 	// glob renames all that it matches, and `*` in the new name stands for what
 	// the one `*` in the glob matched: { "/*" = "*" } takes the slash from
 	// Keycloak's names. A name without `*` goes before a glob, and of two globs
-	// the longer one. An ldap provider takes DNs too.
+	// the longer one. An ldap provider takes DNs too; rules that allow the new name
+	// hold there for the members of the renamed group, and of another group that is
+	// called so only where rename has that one as well.
 	Rename map[string]string `toml:"rename"`
 }
 
@@ -161,12 +163,53 @@ func (n *GroupNamer) Name(g FoundGroup) (name string, kept bool) {
 	if !n.keeps(g) {
 		return "", false
 	}
+	name, _ = n.renamed(g)
+	return name, true
+}
+
+// Renames reports whether rename says what a group is called.
+func (n *GroupNamer) Renames(g FoundGroup) bool {
+	g.Name = n.cleaned(g.Name)
+	_, ok := n.renamed(g)
+	return ok
+}
+
+// renamed returns the name that rename gives to a group, or its own.
+func (n *GroupNamer) renamed(g FoundGroup) (name string, ok bool) {
 	for _, r := range n.rename {
 		if matched, ok := r.from.capture(n, g); ok {
 			return strings.ReplaceAll(r.to, "*", matched), true
 		}
 	}
-	return g.Name, true
+	return g.Name, false
+}
+
+// Origins returns which groups rename may give a name to: globs over their names
+// and over their IDs. given says that it gives this very name to some group, which
+// then is the one that rules mean.
+func (n *GroupNamer) Origins(name string) (names, ids []string, given bool) {
+	name = n.folded(name)
+	for _, r := range n.rename {
+		to := glob(n.folded(r.to))
+		if !slices.Contains(to, '*') {
+			given = given || string(to) == name
+			continue
+		}
+		before, after, _ := strings.Cut(string(to), "*")
+		from, end := len(before), len(name)-len(after)
+		switch {
+		case strings.Contains(after, "*"):
+			given = given || to.match(name)
+		case from <= end && to.match(name):
+			origin := strings.Replace(string(r.from.glob), "*", name[from:end], 1)
+			if r.from.isID {
+				ids = append(ids, origin)
+			} else {
+				names = append(names, origin)
+			}
+		}
+	}
+	return names, ids, given
 }
 
 // nameOne is Name, with the problem of a group that rules could not name.

@@ -28,19 +28,20 @@ var errTooManyGroups = fmt.Errorf("more than %d groups", maxGroups)
 
 // groups finds out which groups a person is in.
 type groups struct {
-	cfg    Groups
-	filter template // of direct groups; nil where an attribute has them
-	parent template // of the groups that a group is in
-	namer  *providers.GroupNamer
-	owners *owners // nil where the directory keeps names unique
-	byDN   string  // the attribute by which a server finds an entry's own DN
-	read   *dnReader
-	sids   *sidNames
-	warn   *warnings
+	cfg     Groups
+	filter  template // of direct groups; nil where an attribute has them
+	parent  template // of the groups that a group is in
+	namer   *providers.GroupNamer
+	owners  *owners // nil where the directory keeps names unique
+	renamed *owners // of names that rename gives; the first entry is none of them
+	byDN    string  // the attribute by which a server finds an entry's own DN
+	read    *dnReader
+	sids    *sidNames
+	warn    *warnings
 }
 
 func newGroups(cfg Config, warn *warnings) (*groups, error) {
-	g := &groups{cfg: cfg.Groups, namer: cfg.Groups.Compile(true, spelledDN), byDN: "entryDN", warn: warn}
+	g := &groups{cfg: cfg.Groups, namer: cfg.Groups.Compile(true, spelledDN), byDN: "entryDN", renamed: newOwners(), warn: warn}
 	if cfg.Preset == presetAD {
 		g.byDN = "distinguishedName"
 	}

@@ -136,6 +136,51 @@ func TestAttributesTwice(t *testing.T) {
 	}
 }
 
+// TestNameThatRenameGives: A2: a group that a team's own administrator calls as
+// rename calls another one is not that one.
+func TestNameThatRenameGives(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	team := "ou=team-x," + s.Groups
+	s.Add(t, team, ldaptest.Attributes{"objectClass": {"organizationalUnit"}})
+	s.Add(t, s.Group("grp-admins"), groupOf(s.Person("alice")))
+	s.Add(t, s.Group("grp-qa"), groupOf(s.Person("bob")))
+	for _, name := range []string{"Admins", "QA", "helpers"} {
+		s.Add(t, "cn="+name+","+team, groupOf(s.Person("bob")))
+	}
+	for _, test := range []struct {
+		name         string
+		rename       map[string]string
+		alice        string
+		bob, unsure  string
+		withoutCause bool // no warning, since bob's group is meant
+	}{
+		{"a name", map[string]string{"grp-admins": "admins"}, "admins", "QA grp-qa helpers", "Admins", false},
+		{"a DN", map[string]string{s.Group("grp-admins"): "admins"}, "admins", "QA grp-qa helpers", "Admins", false},
+		{"a glob", map[string]string{"grp-*": "*"}, "admins", "helpers qa", "Admins", false},
+		{"a glob over DNs", map[string]string{"cn=grp-*," + s.Groups: "*"}, "admins", "helpers qa", "Admins", false},
+		{"a glob with one character", map[string]string{"gr?-*": "*"}, "admins", "helpers qa", "Admins", false},
+		{"a glob to one name", map[string]string{"grp-a*": "admins"}, "admins", "QA grp-qa helpers", "Admins", false},
+		{"both are meant", map[string]string{"grp-admins": "admins", "admins": "admins"}, "admins", "QA admins grp-qa helpers", "", true},
+	} {
+		for _, attribute := range []string{"", "memberOf"} {
+			t.Run(test.name+" "+attribute, func(t *testing.T) {
+				cfg := slapdConfig(s)
+				cfg.Groups.Attribute = attribute
+				cfg.Groups.Only = []string{"grp-*", "admins", "qa", "helpers"}
+				cfg.Groups.Rename = test.rename
+				p := newProvider(t, cfg)
+				for range 2 { // from the directory and from the cache
+					checkGroups(t, p, "alice", test.alice, "")
+					checkGroups(t, p, "bob", test.bob, test.unsure)
+				}
+				if all := strings.Join(must(p.Ping(t.Context())), "\n"); strings.Contains(all, "gives to another group") == test.withoutCause {
+					t.Errorf("Ping() = %s, want a warning: %v", all, !test.withoutCause)
+				}
+			})
+		}
+	}
+}
+
 // TestOneNameOfTwoGroups: A2: a group that a team's own administrator calls like
 // another one makes nobody a member of that, and switches no rule off.
 func TestOneNameOfTwoGroups(t *testing.T) {

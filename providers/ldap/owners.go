@@ -96,7 +96,7 @@ func (g *groups) shared(ctx context.Context, s searcher, found []group) (map[str
 			}
 		}
 	}
-	return shared, nil
+	return shared, g.noteTaken(ctx, s, found, shared)
 }
 
 // finalName returns the name that a group has after rename, folded. It is not kept
