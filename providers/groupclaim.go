@@ -15,9 +15,9 @@ import (
 type GroupClaim struct {
 	// Separator is what stands between groups in one text, such as "," for
 	// "team-blue,contractors". It is never guessed: without it a text that is
-	// not in a list and holds a comma, a semicolon, a bar or a blank between
-	// other characters may be one group or several, so that rules which deny
-	// any group hold for that person. Optional.
+	// not in a list and holds a comma, a semicolon, a bar or a blank may be one
+	// group or several, so that rules which deny any group hold for that person;
+	// with one or without, so may a text in brackets, braces or quotes. Optional.
 	Separator string `toml:"separator"`
 
 	// Key is the member that has the name, where groups are objects: "name" for
@@ -46,11 +46,10 @@ func (c GroupClaim) Read(value any) []FoundGroup {
 		if strings.TrimSpace(v) == "" {
 			return nil // a list of none
 		}
-		found := c.readOne(v)
-		if c.Separator == "" {
-			found[0].Several = isSeveral(v)
+		if isWrapped(v) || c.Separator == "" && isSeveral(v) {
+			return []FoundGroup{{Name: v, Several: true}}
 		}
-		return found
+		return c.readOne(v)
 	}
 	return c.readOne(value)
 }
@@ -72,13 +71,13 @@ func (c GroupClaim) readOne(value any) []FoundGroup {
 	return found
 }
 
-// readKeys reads an object whose keys are the groups. Of one whose value is false
-// or null it is not known whether the person is in it.
+// readKeys reads an object whose keys are the groups. Of one whose value is null or
+// says no it is not known whether the person is in it.
 func readKeys(object map[string]any) []FoundGroup {
 	var found []FoundGroup
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		value := object[name]
-		found = append(found, FoundGroup{Name: name, Unsure: value == nil || value == false})
+		isNo := slices.Contains([]any{nil, false, "false", int64(0), 0.0}, object[name])
+		found = append(found, FoundGroup{Name: name, Unsure: isNo})
 	}
 	return found
 }

@@ -215,7 +215,7 @@ func (n *GroupNamer) Origins(name string) (names, ids []string, given bool) {
 // nameOne is Name, with the problem of a group that rules could not name.
 func (n *GroupNamer) nameOne(g FoundGroup) (name, problem string, kept bool) {
 	if g.Several && !n.isOneName(n.cleaned(g.Name)) {
-		return "", fmt.Sprintf("the text %.200q may be one group or several; set groups.separator to what stands between groups, even where there is one", g.Name), n.keepsSome(g.Name)
+		return "", fmt.Sprintf("the text %.200q may be one group or several; have the provider send a list, or set groups.separator to what stands between groups, even where there is one", g.Name), n.keepsSome(g.Name)
 	}
 	name, kept = n.Name(g)
 	problem = NameProblem(name)
@@ -269,9 +269,22 @@ var likelySeparators = []string{",", ";", "|", " "}
 
 func isLikelySeparator(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",;|", r) }
 
-// isSeveral reports whether a text may be several names.
+// isSeveral reports whether a text may be several names, or one with a separator
+// after it.
 func isSeveral(text string) bool {
-	return slices.ContainsFunc(likelySeparators, func(separator string) bool { return len(partsOf(text, separator)) > 1 })
+	return strings.ContainsFunc(strings.TrimSpace(text), isLikelySeparator)
+}
+
+// wrappers are pairs of what stands around a list that was written as a text, such as
+// JSON's, or "[devs]" as Amazon Cognito maps an attribute of several values.
+var wrappers = []string{"[]", "{}", "()", `""`, "''"}
+
+// isWrapped reports whether a text may be a list that was written as one.
+func isWrapped(text string) bool {
+	text = strings.TrimSpace(text)
+	return len(text) > 1 && slices.ContainsFunc(wrappers, func(pair string) bool {
+		return text[0] == pair[0] && text[len(text)-1] == pair[1]
+	})
 }
 
 // isOneName reports whether the configuration itself says that a text which may
@@ -296,7 +309,8 @@ func (n *GroupNamer) keepsSome(text string) bool {
 	}
 	for _, separator := range likelySeparators {
 		for _, part := range partsOf(text, separator) {
-			if n.keeps(FoundGroup{Name: n.cleaned(part)}) {
+			bare := strings.Trim(part, strings.Join(wrappers, " ")+strings.Join(likelySeparators, ""))
+			if n.keeps(FoundGroup{Name: n.cleaned(part)}) || bare != "" && n.keeps(FoundGroup{Name: n.cleaned(bare)}) {
 				return true
 			}
 		}

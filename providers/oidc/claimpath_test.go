@@ -81,6 +81,10 @@ func TestOverage(t *testing.T) {
 		{document{"_claim_names": "groups"}, true}, // odd, so nothing is known
 		{document{"hasgroups": true}, true},
 		{document{"hasgroups": false}, false},
+		{document{"hasgroups": "false"}, false},
+		{document{"hasgroups": "True"}, true},
+		{document{"hasgroups": int64(1)}, true}, // A7: anything but no
+		{document{"hasgroups": map[string]any{}}, true},
 		{document{"groups:src1": map[string]any{}}, true},
 	} {
 		if got := (documents{{}, test.doc}).overage(claimPath{"groups"}); got != test.want {

@@ -116,7 +116,7 @@ func (d documents) overage(path claimPath) bool {
 		elsewhere, isObject := doc["_claim_names"].(map[string]any)
 		_, named := elsewhere[path[0]]
 		return named || !isObject && doc["_claim_names"] != nil ||
-			path[0] == "groups" && (doc["hasgroups"] == true || doc["hasgroups"] == "true") ||
+			path[0] == "groups" && !slices.Contains([]any{nil, false, "false"}, doc["hasgroups"]) ||
 			slices.ContainsFunc(slices.Collect(maps.Keys(doc)), func(name string) bool { return strings.HasPrefix(name, path[0]+":src") })
 	})
 }
