@@ -150,9 +150,10 @@ type Identity struct {
 }
 
 // InGroup reports whether the person is known to be in the group of that name,
-// compared as the provider compares names.
+// compared as the provider compares names. Our own two are meant by their very words
+// alone, as in rules.
 func (id *Identity) InGroup(name string) bool {
-	if !id.FoldsCase {
+	if !id.FoldsCase || ourGroup(name) {
 		return slices.Contains(id.Groups, name)
 	}
 	return slices.ContainsFunc(id.Groups, func(group string) bool { return fold.Name(group) == fold.Name(name) })

@@ -204,7 +204,7 @@ func (c Config) validateOperators(fault func(key, problem string)) {
 		switch {
 		case strings.TrimSpace(group) == "":
 			fault(key, fmt.Sprintf("%q names no group; write one such as %q", group, "registry-admins"))
-		case group == providers.GroupAnonymous || group == providers.GroupAuthenticated:
+		case strings.EqualFold(group, providers.GroupAnonymous), strings.EqualFold(group, providers.GroupAuthenticated):
 			fault(key, fmt.Sprintf("%q would let everybody end everyone's sessions; name a group of operators", group))
 		case strings.Contains(group, "*"):
 			fault(key, fmt.Sprintf("%q looks like a glob, and operators are named by their groups' full names", group))

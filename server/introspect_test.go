@@ -133,6 +133,7 @@ func TestOperatorsAreNamed(t *testing.T) {
 		{nil, map[string]int{"alice": 403, "carol": 403}},
 		{[]string{""}, map[string]int{"alice": 403, "carol": 403}},
 		{[]string{"*"}, map[string]int{"alice": 403, "carol": 403}},
+		{[]string{"Authenticated"}, map[string]int{"alice": 403, "carol": 403}}, // where the provider ignores case too
 		{[]string{"Registry-Admins"}, map[string]int{"alice": 403, "carol": 200}},
 		{[]string{"registry-admins"}, map[string]int{"alice": 403, "carol": 200}},
 		{[]string{"nobody", "team-blue"}, map[string]int{"alice": 200, "carol": 403}},
@@ -159,6 +160,7 @@ func TestOperatorsInTheConfiguration(t *testing.T) {
 		" ":                         `" " names no group; write one such as "registry-admins"`,
 		"anonymous":                 `"anonymous" would let everybody end everyone's sessions; name a group of operators`,
 		"authenticated":             `"authenticated" would let everybody end everyone's sessions; name a group of operators`,
+		"Authenticated":             `"Authenticated" would let everybody end everyone's sessions; name a group of operators`,
 		"admins-*":                  `"admins-*" looks like a glob, and operators are named by their groups' full names`,
 		"josé's friends (émigrés)":  "",
 		"authenticated-by-somebody": "",
