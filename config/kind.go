@@ -45,6 +45,9 @@ type kindOptions interface {
 	// Methods are those by which people of this provider log in.
 	Methods() []providers.Method
 
+	// ReadsGroups reports whether people have groups at all.
+	ReadsGroups() bool
+
 	// GroupNames returns which names groups can have, before the prefix.
 	GroupNames() providers.GroupNames
 }

@@ -117,7 +117,7 @@ func loadText(t *testing.T, text string, mode os.FileMode) (*Config, error) {
 }
 
 func TestWarnings(t *testing.T) {
-	oidc := "[[provider]]\nname = \"sso\"\nkind = \"oidc\"\nissuer = \"https://sso.corp.example\"\nclient_id = \"r\"\ngrants = [\"password\"]\nclient_secret = \"s\"\n"
+	oidc := "[[provider]]\nname = \"sso\"\nkind = \"oidc\"\nissuer = \"https://sso.corp.example\"\nclient_id = \"r\"\ngrants = [\"password\"]\nclient_secret = \"s\"\ngroups = { claim = \"groups\" }\n"
 	for _, tt := range []struct {
 		name, text string
 		mode       os.FileMode
@@ -202,6 +202,7 @@ func (o failing) Validate(func(key, problem string)) {}
 func (o failing) KeptClaims() []string               { return nil }
 func (o failing) FoldsCase() bool                    { return false }
 func (o failing) Methods() []providers.Method        { return nil }
+func (o failing) ReadsGroups() bool                  { return true }
 func (o failing) GroupNames() providers.GroupNames   { return providers.GroupNames{} }
 
 type kindProvider struct{ providers.Provider }

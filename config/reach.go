@@ -24,7 +24,8 @@ func (l *loader) checkReach() {
 
 // forRules returns what is known of the names and methods of a provider's people.
 func (p Provider) forRules() policy.Provider {
-	known := policy.Provider{Name: p.Name, FoldsCase: p.options.FoldsCase(), Methods: methods(p.options), IDTokensAuthenticated: p.IDTokensAuthenticated}
+	known := policy.Provider{Name: p.Name, FoldsCase: p.options.FoldsCase(), Methods: methods(p.options), IDTokensAuthenticated: p.IDTokensAuthenticated,
+		NoGroups: !p.options.ReadsGroups(), NameProblem: providers.NameProblem}
 	if p.Prefix != nil {
 		known.Prefix = *p.Prefix
 	}

@@ -69,7 +69,7 @@ func TestRulesOutOfReach(t *testing.T) {
 			providers = ["ci", "corp"]`, ""},
 		{"prefixes", `effect = "deny"
 			groups = ["team-blue"]
-			providers = ["ci", "corp"]`, `rule[0].groups: the rule "x" can never match: the groups of "corp" begin with "corp/"; write "corp/team-blue"; the groups of "ci" begin with "ci:"; write "ci:team-blue"`},
+			providers = ["ci", "corp"]`, `rule[0].groups: the rule "x" can never match: the groups of "corp" begin with "corp/"; write "corp/team-blue"; people of "ci" are in no groups, since its groups key is left out`},
 		{"only", `groups = ["corp/admins"]
 			providers = ["corp"]`, `rule[0].groups: the rule "x" can never match: groups.only of "corp" leaves "admins" out; add it there`},
 		{"only, in another case", `groups = ["corp/TEAM-*"]
@@ -108,6 +108,21 @@ func TestRulesOutOfReach(t *testing.T) {
 		{"capitals where it is not", `users = ["*"]
 			providers = ["sso"]
 			when = '"sso:Team-A" in groups'`, ""},
+		{"groups that a provider does not read", `groups = ["ci:*"]
+			effect = "deny"
+			providers = ["ci"]`, `rule[0].groups: the rule "x" can never match: people of "ci" are in no groups, since its groups key is left out`},
+		{"the same, in a rule that allows", `groups = ["ci:*"]
+			providers = ["ci"]`, `warning: rule[0].groups: the rule "x" can never match: people of "ci" are in no groups`},
+		{"groups that one of two reads", `groups = ["sso:a"]
+			providers = ["ci", "sso"]`, ""},
+		{"a blank at an end", `groups = ["sso:contractors "]
+			effect = "deny"`, `rule[0].groups: the rule "x" can never match:`},
+		{"a blank after the prefix", `users = ["sso: bob"]
+			providers = ["sso"]`, `rule[0].users: the rule "x" can never match: "sso: bob" is like none of the user names of "sso", since it has a blank at an end`},
+		{"what is not seen", `users = ["b\u200bob"]
+			providers = ["local"]`, `since it holds a character that is not seen`},
+		{"a glob for what is not seen", `users = ["* b*"]
+			providers = ["local"]`, ""},
 		{"a claim that none keeps", `users = ["*"]
 			when = 'claims.town == "Kiel"'`, `rule[0]: no provider keeps the claim "town"; add it to the claims of one`},
 		{"D6: a claim with dots in a name", `effect = "deny"

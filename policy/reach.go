@@ -17,6 +17,13 @@ type Provider struct {
 	FoldsCase bool
 	Methods   []string // in which its people log in
 
+	// NoGroups says that its people are in no groups but our own.
+	NoGroups bool
+
+	// NameProblem says why a text cannot be a name of it before the prefix, and is
+	// empty where it can. Nil stands for any text.
+	NameProblem func(text string) string
+
 	// Groups are globs, one of which each of its groups matches before the
 	// prefix: "*" is any text, "?" any character. Nil stands for any name.
 	// Renamed are names that no group has, unless a glob of GivenNames matches.
@@ -44,12 +51,12 @@ func (p *Policy) ValidateReach(providers []Provider, fault, warn func(key, probl
 		return
 	}
 	for _, r := range p.rules {
-		v := &reach{rule: r, origins: r.origins(providers), report: fault}
+		v := &reach{rule: r, origins: r.origins(providers), report: fault, warn: warn}
 		if v.users() && v.groups() && v.when() {
 			v.report = warn
 			v.deadEntries()
 			v.report = fault
-			v.capitals(warn)
+			v.capitals()
 		}
 	}
 }
@@ -76,14 +83,22 @@ type reach struct {
 	rule    *rule
 	origins []origin // those that the keys looked at so far let through
 	report  func(key, problem string)
+	warn    func(key, problem string)
 }
 
 // users keeps the origins whose user names the users key can match, and reports
 // whether there is one.
 func (v *reach) users() bool { return v.narrow("users", v.rule.Users, origin.rulesOutUser) }
 
-// groups is the same for the groups key.
-func (v *reach) groups() bool { return v.narrow("groups", v.rule.Groups, origin.rulesOutGroup) }
+// groups is the same for the groups key. Where no provider has groups an allow rule
+// that names some is a warning: it opens nothing, and they may still come.
+func (v *reach) groups() bool {
+	defer func(report func(key, problem string)) { v.report = report }(v.report)
+	if !v.rule.deny && !slices.ContainsFunc(v.origins, func(o origin) bool { return o.provider != nil && !o.provider.NoGroups }) {
+		v.report = v.warn
+	}
+	return v.narrow("groups", v.rule.Groups, origin.rulesOutGroup)
+}
 
 func (v *reach) narrow(key string, entries []string, rulesOut func(origin, string) string) bool {
 	if entries == nil || len(v.origins) == 0 {
@@ -147,7 +162,7 @@ func (v *reach) deadEntries() {
 
 // capitals reports texts of the condition that are compared with names: where a
 // provider ignores case, those are lower case in conditions.
-func (v *reach) capitals(warn func(key, problem string)) {
+func (v *reach) capitals() {
 	if v.rule.when == nil || len(v.rule.when.capitals) == 0 {
 		return
 	}
@@ -165,7 +180,7 @@ func (v *reach) capitals(warn func(key, problem string)) {
 	}
 	report := v.report
 	if exact {
-		report = warn
+		report = v.warn
 	}
 	report(v.at("when"), fmt.Sprintf("the condition compares user or groups with %s, which are lower case there for %s, where case is ignored; write %s",
 		quotedList(v.rule.when.capitals), quotedList(folding), quotedList(lowered(v.rule.when.capitals))))
@@ -211,6 +226,9 @@ func (o origin) rulesOutGroup(entry string) string {
 const methodIDToken = "id_token"
 
 func (p *Provider) rulesOutGroup(entry string) string {
+	if p.NoGroups {
+		return fmt.Sprintf("people of %q are in no groups, since its groups key is left out", p.Name)
+	}
 	found, given := p.Groups, p.GivenNames
 	if found == nil {
 		found = []string{"*"}
@@ -231,6 +249,9 @@ func (p *Provider) rulesOutGroup(entry string) string {
 // rulesOut says why an entry matches no name that a glob of those matches, with
 // the prefix before it.
 func (p *Provider) rulesOut(entry, names string, globs []string) string {
+	if problem := p.problemOf(entry); problem != "" {
+		return fmt.Sprintf("%q is like none of the %s of %q, since it %s", entry, names, p.Name, problem)
+	}
 	if p.Prefix == "" && len(p.Foreign) == 0 && slices.Contains(globs, "*") {
 		return ""
 	}
@@ -252,6 +273,19 @@ func (p *Provider) rulesOut(entry, names string, globs []string) string {
 		return fmt.Sprintf("groups.only of %q leaves %q out; add it there", p.Name, strings.TrimPrefix(entry, p.Prefix))
 	}
 	return ""
+}
+
+// problemOf says why nothing that an entry matches can be a name. A prefix may hold
+// what a name may not.
+func (p *Provider) problemOf(entry string) string {
+	if p.NameProblem == nil || strings.Contains(entry, "*") && p.Prefix != "" {
+		return ""
+	}
+	name := entry
+	if strings.HasPrefix(p.compared(entry), p.compared(p.Prefix)) {
+		name = strings.TrimPrefix(p.compared(entry), p.compared(p.Prefix))
+	}
+	return p.NameProblem(strings.ReplaceAll(name, "*", "x"))
 }
 
 // compared returns a text in the form in which the provider's names are compared.

@@ -67,6 +67,9 @@ func (c Config) FoldsCase() bool { return true }
 // Methods returns the methods by which people log in.
 func (c Config) Methods() []providers.Method { return []providers.Method{providers.MethodPassword} }
 
+// ReadsGroups reports that users have groups.
+func (c Config) ReadsGroups() bool { return true }
+
 // GroupNames returns which names groups can have, before the prefix.
 func (c Config) GroupNames() providers.GroupNames { return providers.GroupNames{} }
 

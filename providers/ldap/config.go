@@ -184,6 +184,9 @@ const (
 // read reports whether people have groups at all.
 func (g Groups) read() bool { return g.Base != "" }
 
+// ReadsGroups reports the same.
+func (c Config) ReadsGroups() bool { return c.Groups.read() }
+
 // KeptClaims returns the names of the claims that a person has for rules.
 func (c Config) KeptClaims() []string { return c.Claims }
 

@@ -16,7 +16,7 @@ type claimPath []string
 // claim of his own can make it mean something else.
 func parsePath(text string) (claimPath, error) {
 	switch {
-	case text == "":
+	case strings.TrimSpace(text) == "":
 		return nil, errors.New("name a claim")
 	case strings.Contains(text, "://") && !strings.HasPrefix(text, "/"):
 		return claimPath{text}, nil

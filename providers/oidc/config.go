@@ -208,6 +208,9 @@ func (c Config) Methods() []providers.Method {
 	return all
 }
 
+// ReadsGroups reports whether people have groups at all.
+func (c Config) ReadsGroups() bool { return c.Groups.Claim != "" }
+
 // GroupNames returns which names groups can have, before the prefix.
 func (c Config) GroupNames() providers.GroupNames { return c.Groups.GroupNames }
 

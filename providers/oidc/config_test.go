@@ -82,6 +82,7 @@ func TestFaults(t *testing.T) {
 		{func(c *oidc.Config) { c.Scopes = []string{"profile"} }, `scopes: must hold "openid": without it the provider does not say who logged in`},
 		{func(c *oidc.Config) { c.Scopes = []string{"openid", "offline_access"} }, `scopes: leave out "offline_access": it is added when somebody asks for an offline token`},
 		{func(c *oidc.Config) { c.Scopes = []string{"openid", "profile email"} }, `scopes[1]: "profile email" is not one scope`},
+		{func(c *oidc.Config) { c.Groups.Claim = " " }, `groups.claim: name a claim`},
 		{func(c *oidc.Config) { c.Users.Claim = "a..b" }, `users.claim: "a..b" has an empty step between its dots`},
 		{func(c *oidc.Config) { c.Groups.Claim = "/a~2" }, `groups.claim: "/a~2" is not a JSON pointer: "~" is allowed only in "~0" and "~1"`},
 		{func(c *oidc.Config) { c.Groups.Claim = "" }, `groups.claim: is required with the other keys of groups`},
