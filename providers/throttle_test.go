@@ -269,6 +269,35 @@ func TestRetryAfterSaysWhenThereIsRoom(t *testing.T) {
 	})
 }
 
+// TestBurstOfGuesses (B2): distinct passwords at once are answered alike whether the
+// name exists, Retry-After included, though only those of an account are under way.
+func TestBurstOfGuesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := one(t, &directory{accounts: bob(), slow: time.Second}, nil)
+		for _, name := range []Login{"bob", "nobody"} {
+			got := make(map[string]int)
+			var mu sync.Mutex
+			var burst sync.WaitGroup
+			for i := range 12 {
+				burst.Go(func() {
+					err := c.try(t, typed(name, fmt.Sprint("w", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})))
+					answer := outcome(err)
+					if held, ok := errors.AsType[*throttle.RetryAfter](err); ok {
+						answer += " " + held.After.String()
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					got[answer]++
+				})
+			}
+			burst.Wait()
+			if want := fmt.Sprint(map[string]int{"401": strangers, "429 31m0s": 12 - strangers}); fmt.Sprint(got) != want {
+				t.Errorf("12 guesses at %s at once = %v, want %s", name, got, want)
+			}
+		}
+	})
+}
+
 func TestAddressBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		accounts := bob()

@@ -28,9 +28,8 @@ type try struct {
 // admit returns a [*RetryAfter] where the window of the name has neither an entry
 // of the password nor room for one.
 func (w windows) admit(t *try, now time.Time) error {
-	room := t.nameLimit.room(t.proved)
-	if w.name.find(t.nameSecret) == nil && w.name.weight() >= room {
-		return w.name.retryAfter(now, room, t.nameLimit.Window)
+	if w.name.find(t.nameSecret) == nil && w.name.weight() >= t.nameLimit.room(t.proved) {
+		return w.name.retryAfter(now, t.nameLimit.Window)
 	}
 	return nil
 }

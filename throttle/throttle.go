@@ -143,8 +143,8 @@ type Throttle struct {
 	asking   atomic.Int64
 }
 
-// retrySoon is the wait of a login that is held up by others under way, whose
-// answers may make room.
+// retrySoon is the wait of a login that is held up by others from its address which
+// are under way.
 const retrySoon = 3 * time.Second
 
 // New returns a throttle whose windows are in store, under HMACs of a secret key

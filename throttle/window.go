@@ -194,16 +194,9 @@ func (l Limit) room(proved bool) int {
 	return l.Passwords
 }
 
-// retryAfter returns when a full window will have room: once it is over, or soon
-// where passwords that are being proved fill it.
-func (w window) retryAfter(now time.Time, room int, held time.Duration) *RetryAfter {
-	settled := 0
-	for i := range w.entries {
-		settled += w.entries[i].count
-	}
-	after := retrySoon
-	if settled >= room {
-		after = max(w.expires(held).Sub(now), time.Second)
-	}
-	return &RetryAfter{After: after, What: "name"}
+// retryAfter returns when a full window is over. Passwords that are being proved
+// may leave it sooner, which the answer does not say: only those of an account that
+// exists are.
+func (w window) retryAfter(now time.Time, held time.Duration) *RetryAfter {
+	return &RetryAfter{After: max(w.expires(held).Sub(now), time.Second), What: "name"}
 }
