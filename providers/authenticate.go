@@ -47,10 +47,12 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 	return c.byPassword(ctx, ends, key, cred, began)
 }
 
-// enter takes room for a login, which the caller leaves. A cached one needs none,
-// so that it is answered though logins at a directory that hangs take all of it.
+// enter takes room for a login, which the caller leaves. A cached one needs none at
+// the address where it was proved, so that it is answered though logins at a directory
+// that hangs take all of it. Anywhere else it would tell that a guess is right: those
+// that find no room are turned away uncounted.
 func (c *Chain) enter(cred Credential, key throttle.Mark) (leave func(), err error) {
-	if c.recall(cred, key) != nil {
+	if cred.mayBeCached() && c.memory.wasProvedAt(key, cred.Address) {
 		return func() {}, nil
 	}
 	name := "" // tokens come under any name, or all under one
@@ -60,14 +62,17 @@ func (c *Chain) enter(cred Credential, key throttle.Mark) (leave func(), err err
 	return func() { c.flights.leave(name) }, c.flights.enter(name)
 }
 
-// recall returns the identity of a cached right password, or nil. A login for an
-// offline token has none.
+// recall returns the identity of a cached right password, or nil.
 func (c *Chain) recall(cred Credential, key throttle.Mark) *Identity {
-	if cred.Kind() != Password || cred.Offline {
+	if !cred.mayBeCached() {
 		return nil
 	}
 	return c.memory.recall(key)
 }
+
+// mayBeCached reports whether the cache of right passwords serves. It does not for an
+// offline token.
+func (c Credential) mayBeCached() bool { return c.Kind() == Password && !c.Offline }
 
 // admissible recognizes a credential and rejects one that no provider may see,
 // such as an empty password. It is cheap and comes first.

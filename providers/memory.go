@@ -2,6 +2,7 @@ package providers
 
 import (
 	"crypto/rand"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type memory struct {
 
 type remembered struct {
 	identity *Identity
+	from     netip.Addr // where it was proved
 	until    time.Time
 }
 
@@ -51,18 +53,28 @@ func (m *memory) flightKey(key throttle.Mark, offline, proof bool) throttle.Mark
 
 // recall returns who is remembered under key, or nil.
 func (m *memory) recall(key throttle.Mark) *Identity {
-	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r, ok := m.right.Get(key)
-	if !ok {
-		return nil
-	}
-	if !now.Before(r.until) {
-		m.right.Delete(key)
-		return nil
-	}
+	r, _ := m.find(key)
 	return r.identity
+}
+
+// wasProvedAt reports whether what is remembered under key was proved at an address.
+func (m *memory) wasProvedAt(key throttle.Mark, from netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.find(key)
+	return ok && from.IsValid() && r.from == from
+}
+
+// find returns what is remembered under key. m.mu is held.
+func (m *memory) find(key throttle.Mark) (remembered, bool) {
+	r, ok := m.right.Get(key)
+	if ok && !time.Now().Before(r.until) {
+		m.right.Delete(key)
+		return remembered{}, false
+	}
+	return r, ok
 }
 
 // currentEpoch is to be taken before a provider is asked.
@@ -72,8 +84,9 @@ func (m *memory) currentEpoch() uint64 {
 	return m.epoch
 }
 
-// remember keeps whoever was proved, unless somebody was forgotten since epoch.
-func (m *memory) remember(key throttle.Mark, id *Identity, keep time.Duration, epoch uint64) {
+// remember keeps whoever was proved at an address, unless somebody was forgotten
+// since epoch.
+func (m *memory) remember(key throttle.Mark, id *Identity, from netip.Addr, keep time.Duration, epoch uint64) {
 	if keep <= 0 {
 		return
 	}
@@ -81,7 +94,7 @@ func (m *memory) remember(key throttle.Mark, id *Identity, keep time.Duration, e
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.epoch == epoch {
-		m.right.Put(key, remembered{id, until})
+		m.right.Put(key, remembered{id, from, until})
 	}
 }
 

@@ -41,7 +41,7 @@ func (c *Chain) login(ctx context.Context, a *throttle.Attempt, key throttle.Mar
 	case err != nil && errors.Is(err, ErrRejected):
 		c.refusals.add(time.Since(began))
 	case err == nil && !cred.Offline:
-		c.memory.remember(key, id, *m.config.Remember, epoch)
+		c.memory.remember(key, id, cred.Address, *m.config.Remember, epoch)
 	}
 	return id, err
 }

@@ -154,8 +154,9 @@ func TestOneAccountTakesNotAllTheRoom(t *testing.T) {
 }
 
 // TestLoginsAreBounded: B7. At a directory that hangs no more logins wait than the
-// bound, wherever they come from; others hear at once that it is busy, and a cached
-// login is answered all the same.
+// bound, wherever they come from; others hear at once that it is busy. A cached login
+// is answered all the same where it was proved, and nowhere else: strangers, whose
+// guesses are not counted meanwhile, must not hear which is right.
 func TestLoginsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob()}
@@ -182,6 +183,9 @@ func TestLoginsAreBounded(t *testing.T) {
 		}
 		if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {
 			t.Errorf("a cached login = %s, want 200", got)
+		}
+		if got := outcome(c.try(t, typed("bob", "right", stranger))); got != "503" {
+			t.Errorf("a cached login from elsewhere = %s, want 503 as for a wrong password", got)
 		}
 		crowd.Wait()
 		if c.flights.count != 0 || len(c.flights.names) != 0 || len(c.flights.flying) != 0 {
