@@ -203,10 +203,18 @@ func (a tokenAnswer) refuses(grant string) bool {
 	return false
 }
 
+// unread reports whether the code says that the provider did not look at the secret:
+// it names our client, or the scopes. An invalid_request may come after that: Dex
+// answers so for every bind that its own directory refused with another code than 49 or 19.
+func (a tokenAnswer) unread() bool {
+	m, known := codes[a.code]
+	return known && (m.party == ours || m.party == request && a.code != "invalid_request")
+}
+
 // tokenError returns the error for a failed request to the token endpoint: a
 // refusal with its reason, or why nothing can be told. A secret that the
-// provider did not look at, since it was not sent or a code that we know names our
-// client or request, is marked with [providers.NotSent].
+// provider did not look at, since it was not sent or by its code, is marked with
+// [providers.NotSent].
 func tokenError(grant string, err error, p *progress) error {
 	failed, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
@@ -218,9 +226,8 @@ func tokenError(grant string, err error, p *progress) error {
 	}
 	answer := readTokenAnswer(failed)
 	means := answer.meaning()
-	_, known := codes[answer.code]
 	switch {
-	case !answer.refuses(grant) && known && (means.party == ours || means.party == request):
+	case !answer.refuses(grant) && answer.unread():
 		return providers.NotSent(answer)
 	case !answer.refuses(grant):
 		return answer

@@ -92,8 +92,8 @@ func TestTokenAnswers(t *testing.T) {
 		{400, "", object("unauthorized_client"), untried, untried},
 		{400, "", object("unsupported_grant_type"), untried, untried},
 		{401, "", object("client_disabled"), arrived, arrived},
-		{400, "", object("invalid_request"), untried, gone}, // Dex, of a refresh token that was used or is unknown
-		{401, "", object("invalid_request"), untried, untried},
+		{400, "", object("invalid_request"), arrived, gone}, // Dex, of a bind that failed, and of a refresh token that was used or is unknown
+		{401, "", object("invalid_request"), arrived, arrived},
 		{400, "", object("invalid_scope"), untried, gone},
 		{400, "", object("temporarily_unavailable"), arrived, arrived},
 		{400, "", object("server_error"), arrived, arrived},
