@@ -124,3 +124,16 @@ func TestWithDefaults(t *testing.T) {
 		t.Error("a printed Config holds the client secret")
 	}
 }
+
+// TestLockout: what check --live says to write for a provider's lock of accounts.
+func TestLockout(t *testing.T) {
+	for issuer, want := range map[string]string{
+		"https://login.microsoftonline.com/7f3a-11/v2.0": "wrong_passwords = 8\n  wrong_password_window = \"2m\"",
+		"https://sso.corp.example/realms/corp":           "wrong_passwords = T-1, at most 8",
+		"https://login.microsoftonline.com.evil.example": "wrong_passwords = T-1, at most 8",
+	} {
+		if got := strings.Join(oidc.Lockout(oidc.Config{Issuer: issuer}), "\n"); !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", issuer, got, want)
+		}
+	}
+}

@@ -193,7 +193,7 @@ func TestPing(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Join(found, "\n")
-	for _, want := range []string{"discovery in", "keys: 1 (RS256)", "grant password: advertised", "grant refresh_token: advertised", "revocation endpoint: " + op.Issuer} {
+	for _, want := range []string{"discovery in", "keys: 1 (RS256)", "grant password: advertised", "grant refresh_token: advertised", "revocation endpoint: " + op.Issuer, "write wrong_passwords = T-1"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("Ping says nothing of %q:\n%s", want, text)
 		}

@@ -14,3 +14,6 @@ func WaitForProbes(p *Provider) { p.discovery.probeLimit = time.Minute }
 func UseProxy(p *Provider, proxy *url.URL) {
 	p.client.http.Transport.(limited).next.Proxy = http.ProxyURL(proxy)
 }
+
+// Lockout is what Ping says of an issuer's lock of accounts.
+func Lockout(c Config) []string { return c.lockout() }

@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,9 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	}
 	if p.cfg.grants(grantPassword) || p.cfg.grants(grantRefresh) {
 		found = append(found, m.tokenEndpoint(p.cfg)...)
+	}
+	if p.cfg.grants(grantPassword) {
+		found = append(found, p.cfg.lockout()...)
 	}
 	if p.cfg.grants(grantIDToken) {
 		found = append(found, "ID tokens as passwords: for the audience "+providers.Quoted(p.cfg.Audience))
@@ -78,6 +82,18 @@ func (m *metadata) tokenEndpoint(cfg Config) []string {
 		found = append(found, m.offline())
 	}
 	return append(found, m.userinfo.describe("userinfo endpoint"), m.revocation.describe("revocation endpoint"))
+}
+
+// entraHosts are where Entra ID has the same defaults.
+var entraHosts = []string{"login.microsoftonline.com", "login.partner.microsoftonline.cn", "sts.windows.net"}
+
+// lockout says what to write for a provider's lock of accounts, which none can be
+// asked for. Entra ID locks one at wrong password 10 by default.
+func (c Config) lockout() []string {
+	if u, err := url.Parse(c.Issuer); err == nil && slices.Contains(entraHosts, u.Hostname()) {
+		return []string{"Entra ID cannot be asked when it locks accounts; for its defaults write:", "  wrong_passwords = 8", `  wrong_password_window = "2m"`}
+	}
+	return []string{"an OpenID provider cannot be asked when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, half of that where it takes two names for one account, and wrong_password_window = W"}
 }
 
 func (m *metadata) offline() string {
