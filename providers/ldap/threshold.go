@@ -2,7 +2,6 @@ package ldap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -173,7 +172,7 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string
 		return []string{"warning: the directory does not show when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, and wrong_password_window = W"}, nil
 	}
 	var lines []string
-	var faults []error
+	var faults []string
 	var fewest int64
 	var longest time.Duration
 	for _, t := range all {
@@ -181,10 +180,10 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string
 		case t.guesses == 0:
 			continue
 		case !t.forgets:
-			faults = append(faults, fmt.Errorf("%s: %s is 0, so that wrong passwords are never forgotten until a right one comes, and strangers lock any account in time: have the directory forget them", t.policy, t.attribute))
+			faults = append(faults, fmt.Sprintf("%s: %s is 0, so that wrong passwords are never forgotten until a right one comes, and strangers lock any account in time: have the directory forget them", t.policy, t.attribute))
 			continue
 		case t.guesses == 1:
-			faults = append(faults, fmt.Errorf("%s locks an account at the first wrong password, which nothing here can prevent", t.policy))
+			faults = append(faults, fmt.Sprintf("%s locks an account at the first wrong password, which nothing here can prevent", t.policy))
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("%s locks an account at wrong password %d within %s", t.policy, t.guesses, written(t.window)))
@@ -202,10 +201,10 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string
 	most := min(fewest-1, maxGuesses)
 	lines = append(lines, "for that write:", fmt.Sprintf("  wrong_passwords = %d", most), fmt.Sprintf("  wrong_password_window = %q", written(longest)))
 	if int64(wrongPasswords) >= fewest {
-		faults = append(faults, fmt.Errorf("wrong_passwords is %d, and the directory locks an account at wrong password %d: write wrong_passwords = %d", wrongPasswords, fewest, most))
+		faults = append(faults, fmt.Sprintf("wrong_passwords is %d, and the directory locks an account at wrong password %d: write wrong_passwords = %d", wrongPasswords, fewest, most))
 	}
 	if window < longest {
-		faults = append(faults, fmt.Errorf("wrong_password_window is %s, and the directory counts for %s: write wrong_password_window = %q", written(window), written(longest), written(longest)))
+		faults = append(faults, fmt.Sprintf("wrong_password_window is %s, and the directory counts for %s: write wrong_password_window = %q", written(window), written(longest), written(longest)))
 	}
 	return lines, misfits(faults)
 }
@@ -222,9 +221,9 @@ func written(d time.Duration) string {
 }
 
 // misfits returns faults as those of the configuration.
-func misfits(faults []error) error {
+func misfits(faults []string) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %w", providers.ErrMisfit, errors.Join(faults...))
+	return fmt.Errorf("%w: %s", providers.ErrMisfit, strings.Join(faults, "; "))
 }

@@ -26,7 +26,7 @@ func TestAdvise(t *testing.T) {
 		{"the lines to write", []threshold{domain}, 4, half, "wrong_passwords = 4\n  wrong_password_window = \"30m\"", ""},
 		{"too many", []threshold{domain}, 5, half, "wrong_passwords = 4", "wrong_passwords is 5"},
 		{"too short", []threshold{domain}, 4, 10 * time.Minute, "", `write wrong_password_window = "30m"`},
-		{"both", []threshold{domain}, 8, time.Minute, "", "wrong_passwords is 8"},
+		{"both", []threshold{domain}, 8, time.Minute, "", `write wrong_passwords = 4; wrong_password_window is 1m`},
 		{"a generous one", []threshold{{"DC=x", "w", 50, 40 * time.Second, true}}, 4, half, "wrong_passwords = 8\n  wrong_password_window = \"40s\"", ""},
 		{"the strictest of several", []threshold{domain, {"CN=strict", "w", 3, 2 * time.Hour, true}, {"CN=none", "w", 0, 0, false}}, 2, 2 * time.Hour, "wrong_passwords = 2\n  wrong_password_window = \"2h\"", ""},
 		{"a strict one beside", []threshold{domain, {"CN=strict", "w", 3, half, true}}, 4, half, "", "at wrong password 3: write wrong_passwords = 2"},
