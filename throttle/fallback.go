@@ -18,15 +18,21 @@ const (
 	storeRest = 5 * time.Second
 )
 
+// What a store is asked for.
+const (
+	storeRead  = "read"
+	storeWrite = "write"
+)
+
 // guardedStore is the circuit breaker of the store: after an error it is left
 // alone for a while, and what stops and starts is logged once.
 type guardedStore struct {
 	store Store
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	down  bool
-	retry time.Time // while down: until then it is not asked
+	mu     sync.Mutex
+	failed string    // what it did not do, "" while it is up
+	retry  time.Time // while it is down: until then it is not asked
 }
 
 // errDown says that the store does not answer.
@@ -60,7 +66,7 @@ func (g *guardedStore) do(ctx context.Context, what string, ask func(context.Con
 func (g *guardedStore) mayAsk(now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.down {
+	if g.failed == "" {
 		return true
 	}
 	if now.Before(g.retry) {
@@ -70,19 +76,22 @@ func (g *guardedStore) mayAsk(now time.Time) bool {
 	return true
 }
 
-// answered notes what came of asking.
+// answered notes what came of asking. A store that could not write is down until it
+// can, though it may be read meanwhile (a disk that is full, a standby).
 func (g *guardedStore) answered(what string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	was := g.down
-	g.down = err != nil
+	was := g.failed
 	switch {
-	case g.down:
-		g.retry = time.Now().Add(storeRest)
-		if !was {
+	case err != nil:
+		g.failed, g.retry = what, time.Now().Add(storeRest)
+		if was == "" {
 			g.log.Warn("the store of the throttle does not answer; until it does, each replica counts wrong passwords for itself, with half the limit", "could_not", what, "error", err)
 		}
-	case was:
+	case was == storeWrite && what == storeRead:
+		g.retry = time.Now() // for the write that may come of it
+	case was != "":
+		g.failed = ""
 		g.log.Info("the store of the throttle answers again")
 	}
 }

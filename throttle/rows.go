@@ -58,7 +58,7 @@ func (r *rows) read(ctx context.Context) error {
 	}
 	var found []Row
 	var now time.Time
-	err := r.do(ctx, "read", func(ctx context.Context, s Store) (err error) {
+	err := r.do(ctx, storeRead, func(ctx context.Context, s Store) (err error) {
 		found, now, err = s.ReadWindows(ctx, keys)
 		return err
 	})
@@ -112,7 +112,7 @@ func (r *rows) update(ctx context.Context, change func(now time.Time) ([]Change,
 // since what was read was not read from the memory of the process.
 func (r *rows) swap(ctx context.Context, changes []Change) error {
 	local := r.local
-	err := r.do(ctx, "write", func(ctx context.Context, s Store) error {
+	err := r.do(ctx, storeWrite, func(ctx context.Context, s Store) error {
 		if r.local != local {
 			return ErrConflict
 		}

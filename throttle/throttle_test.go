@@ -316,6 +316,52 @@ func TestStoreIsDown(t *testing.T) {
 	})
 }
 
+// fullStore is a store that can be read, and written to unless it is full.
+type fullStore struct {
+	*Memory
+	full bool
+}
+
+func (f *fullStore) SwapWindows(ctx context.Context, changes []Change) error {
+	if f.full {
+		return errLost
+	}
+	return f.Memory.SwapWindows(ctx, changes)
+}
+
+// TestStoreIsFull: a store that takes no writes is down until it takes one, which is
+// said once, however often it is read meanwhile.
+func TestStoreIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		store := &fullStore{NewMemory(), true}
+		var logged bytes.Buffer
+		throttle := New(store, make([]byte, 32), Config{AddressFailures: 30}, slog.New(slog.NewTextHandler(&logged, nil)))
+		defer throttle.Close()
+		for i := range 60 {
+			d.login(t.Context(), throttle, "bob", fmt.Sprint("w", i%5), stranger)
+			time.Sleep(time.Second)
+		}
+		if n := d.arrived(); n != 1 {
+			t.Errorf("%d passwords were sent while the store is full, want 1, half the limit of strangers", n)
+		}
+		if n := strings.Count(logged.String(), "\n"); n != 1 {
+			t.Errorf("the log is %s, want one line", &logged)
+		}
+		store.full = false
+		time.Sleep(storeRest)
+		for i := range 5 {
+			d.login(t.Context(), throttle, "bob", fmt.Sprint("w", i), stranger)
+		}
+		if n := d.arrived(); n != 1+3 {
+			t.Errorf("%d passwords were sent in all, want 3 more once its rows hold", n)
+		}
+		if n := strings.Count(logged.String(), "\n"); n != 2 || !strings.Contains(logged.String(), "answers again") {
+			t.Errorf("the log is %s, want one line more, that it is back", &logged)
+		}
+	})
+}
+
 // TestStoreFailsMeanwhile: what is wrong is known though the store fails between
 // the reservation and the answer.
 func TestStoreFailsMeanwhile(t *testing.T) {
