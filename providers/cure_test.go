@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ func TestCuresAfterRestart(t *testing.T) {
 }
 
 // TestFirstReasonIsKept: B10. What is refused from memory is refused for the reason
-// of the first time.
+// of the first time, and but for a wrong password with what was found then.
 func TestFirstReasonIsKept(t *testing.T) {
 	for _, test := range troubles() {
 		t.Run(test.name, func(t *testing.T) {
@@ -134,13 +135,49 @@ func TestFirstReasonIsKept(t *testing.T) {
 				c := chainOf(t, newThrottle(t), Member{d, cfg})
 				first := c.try(t, typed("bob", "right", home))
 				again := c.try(t, typed("bob", "right", stranger))
-				found := strings.TrimSuffix(first.Error(), ": "+ErrRejected.Error())
+				found := first.Error()
+				if ReasonOf(first) == WrongPassword {
+					found = "refused before"
+				}
 				if ReasonOf(again) != ReasonOf(first) || !strings.Contains(again.Error(), found) {
 					t.Errorf("first refused for %v, then for %v", first, again)
 				}
 			})
 		})
 	}
+}
+
+// TestStoreNamesNobody: what the throttle keeps in the store tells whose passwords
+// they are to nobody who has a copy of it, whatever the refusal says.
+func TestStoreNamesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := throttle.NewMemory()
+		a := account("right", "uuid-bob", "bob")
+		d := &directory{accounts: map[Login]fakeAccount{"bob": a}}
+		c := chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}})
+		for i, refusal := range []error{
+			Reject(Locked, errors.New("uid=bob,ou=people: locked")),
+			Reject(OurRules, errors.New("uid=bob,ou=people is in none of the groups")),
+			Reject(WrongPassword, errors.New("uid=bob,ou=people: wrong password")),
+		} {
+			a.refusal, a.password = refusal, fmt.Sprint("right", i)
+			d.put("bob", a)
+			c.try(t, typed("bob", a.password, home))
+		}
+		c.try(t, typed("nobody-bob", "w", home))
+		synctest.Wait()
+		rows, err := store.ScanWindows(t.Context(), throttle.Mark{}, 100)
+		if err != nil || len(rows) < 4 {
+			t.Fatalf("ScanWindows = %d rows, %v, want two names, an account and an address", len(rows), err)
+		}
+		for _, row := range rows {
+			for _, name := range []string{"bob", "people", "corp", "right"} {
+				if bytes.Contains(row.Body, []byte(name)) {
+					t.Errorf("a row holds %q: %q", name, row.Body)
+				}
+			}
+		}
+	})
 }
 
 // TestClaimThatWasMissing: B10. Thirty-one people behind one address, whose right

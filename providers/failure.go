@@ -3,6 +3,7 @@ package providers
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"shorepass/internal/secret"
@@ -62,38 +63,41 @@ func ReasonOf(err error) Reason {
 // reasons are all of them.
 var reasons = []Reason{WrongPassword, Unknown, Ambiguous, Disabled, Expired, Locked, MustChange, OurRules}
 
-// maxReasonText bounds a text that the throttle keeps, in bytes.
-const maxReasonText = 200
+// maxDetail bounds what the throttle keeps of an error's text, in bytes.
+const maxDetail = 200
 
-// reasonText returns the text by which the throttle keeps why a credential was
-// rejected, or "" for an error of another kind. [rejectAgain] reads it.
-func reasonText(err error) string {
+// whyOf returns why a credential was rejected, as the throttle keeps it: the reason,
+// and the text of the error, which may name the account. It is zero for an error of
+// another kind. [rejectAgain] reads it.
+func whyOf(err error) throttle.Why {
 	if err == nil || isUnrecognized(err) {
-		return ""
+		return throttle.Why{}
 	}
-	text := fmt.Sprintf("%s: %v", ReasonOf(err), err)
-	if len(text) > maxReasonText {
-		text = text[:maxReasonText]
+	text := err.Error()
+	if len(text) > maxDetail {
+		text = strings.ToValidUTF8(text[:maxDetail], "")
 	}
-	return strings.ToValidUTF8(text, "")
+	return throttle.Why{Reason: string(ReasonOf(err)), Detail: text}
 }
 
-// rejectAgain returns the rejection that reasonText was made of, for a credential
-// that is refused from memory.
-func rejectAgain(text string) error {
-	for _, r := range reasons {
-		if found, ok := strings.CutPrefix(text, string(r)+": "); ok {
-			return Reject(r, fmt.Errorf("refused before: %s", found))
-		}
+// rejectAgain returns the rejection that whyOf was made of, for a credential that is
+// refused from memory.
+func rejectAgain(why throttle.Why) error {
+	reason := WrongPassword
+	if i := slices.Index(reasons, Reason(why.Reason)); i >= 0 {
+		reason = reasons[i]
 	}
-	return Reject(WrongPassword, errors.New("refused before"))
+	if why.Detail == "" {
+		return Reject(reason, errors.New("refused before"))
+	}
+	return Reject(reason, fmt.Errorf("refused before: %s", why.Detail))
 }
 
 // rejectedBefore turns the throttle's [*throttle.Refused] into the rejection that
 // it remembers.
 func rejectedBefore(err error) error {
 	if refused, ok := errors.AsType[*throttle.Refused](err); ok {
-		return rejectAgain(refused.Reason)
+		return rejectAgain(refused.Why)
 	}
 	return err
 }

@@ -130,7 +130,7 @@ func TestSlowPersonIsNoOutage(t *testing.T) {
 func TestRejectAgain(t *testing.T) {
 	for _, reason := range reasons {
 		first := &Failure{"corp", Reject(reason, errors.New("what the directory showed"))}
-		again := rejectAgain(reasonText(first))
+		again := rejectAgain(whyOf(first))
 		if !errors.Is(again, ErrRejected) || ReasonOf(again) != reason || !strings.Contains(again.Error(), "what the directory showed") {
 			t.Errorf("again %q = %v, want a rejection of the same reason", reason, again)
 		}
@@ -141,17 +141,17 @@ func TestRejectAgain(t *testing.T) {
 	}{
 		{"a rejection without a reason", fmt.Errorf("bind: %w", ErrRejected)},
 		{"a grant that is gone", ErrGone},
-		{"a long one", Reject(Disabled, errors.New(strings.Repeat("é", maxReasonText)))},
+		{"a long one", Reject(Disabled, errors.New(strings.Repeat("é", maxDetail)))},
 	} {
-		text := reasonText(test.err)
-		again := rejectAgain(text)
-		if !errors.Is(again, ErrRejected) || ReasonOf(again) != ReasonOf(test.err) || len(text) > maxReasonText || !utf8.ValidString(text) {
+		why := whyOf(test.err)
+		again := rejectAgain(why)
+		if !errors.Is(again, ErrRejected) || ReasonOf(again) != ReasonOf(test.err) || len(why.Detail) > maxDetail || !utf8.ValidString(why.Detail) {
 			t.Errorf("%s again = %v, want %v", test.name, again, ReasonOf(test.err))
 		}
 	}
 	for _, err := range []error{nil, errors.New("connection refused")} {
-		if text := reasonText(err); text != "" {
-			t.Errorf("reasonText(%v) = %q, want none", err, text)
+		if why := whyOf(err); why != (throttle.Why{}) {
+			t.Errorf("whyOf(%v) = %q, want none", err, why)
 		}
 	}
 }

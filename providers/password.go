@@ -19,7 +19,7 @@ func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.Mar
 	}
 	defer a.End()
 	if id := c.recall(cred, key); id != nil {
-		a.Settle(throttle.Proved, "")
+		a.Settle(throttle.Proved, throttle.Why{})
 		return id, nil
 	}
 	// A provider that gives tokens of its own gives each offline login one.
@@ -96,12 +96,12 @@ func (m *member) letIn(ctx context.Context, a *throttle.Attempt, found *Identity
 	id, err := m.adopt(found, method)
 	switch {
 	case err == nil:
-		a.Settle(throttle.Proved, "")
+		a.Settle(throttle.Proved, throttle.Why{})
 		return id, nil
 	case isUnrecognized(err):
 		settle(a, err)
 	default:
-		a.Settle(throttle.ProvedRefused, reasonText(err))
+		a.Settle(throttle.ProvedRefused, whyOf(err))
 	}
 	m.giveBack(ctx, found)
 	return nil, err
@@ -115,7 +115,7 @@ var errFull = errors.New("too many wrong passwords for this account, so the prov
 func (c *Chain) unasked(m *member, answer throttle.Answer) error {
 	err := Reject(WrongPassword, errFull)
 	if answer.Verdict == throttle.Repeat {
-		err = rejectAgain(answer.Reason)
+		err = rejectAgain(answer.Why)
 	}
 	err = m.named(err)
 	if c.doubted(m) != nil {
@@ -145,7 +145,7 @@ func (c *Chain) rejectedAtLookup(ctx context.Context, a *throttle.Attempt, m *me
 		return held
 	}
 	m.pad(ctx, began, cred)
-	a.Settle(throttle.Unknown, reasonText(err))
+	a.Settle(throttle.Unknown, whyOf(err))
 	return err
 }
 
@@ -162,14 +162,14 @@ func (c *Chain) unknown(ctx context.Context, a *throttle.Attempt, began time.Tim
 	if len(members) > 0 {
 		members[len(members)-1].pad(ctx, began, cred)
 	}
-	a.Settle(throttle.Unknown, reasonText(err))
+	a.Settle(throttle.Unknown, whyOf(err))
 	return err
 }
 
 // settle tells the throttle what became of a secret: err is nil where it was
 // right and let in.
 func settle(a *throttle.Attempt, err error) {
-	a.Settle(outcomeOf(err), reasonText(err))
+	a.Settle(outcomeOf(err), whyOf(err))
 }
 
 // outcomeOf returns what an error means to the throttle. A secret that was sent

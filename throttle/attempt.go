@@ -56,7 +56,7 @@ func (a *Attempt) Reserve(ctx context.Context, account Account) (Answer, error) 
 			a.t.flights.asked(a.flight)
 		}
 		a.leaveFlight()
-		a.Settle(Unknown, answer.Reason)
+		a.Settle(Unknown, answer.Why)
 	}
 	return answer, err
 }

@@ -103,7 +103,7 @@ func (d *directory) login(ctx context.Context, t *Throttle, text, password strin
 		if err := a.ReserveName(ctx); err != nil {
 			return status(err)
 		}
-		a.Settle(Unknown, "no such account")
+		a.Settle(Unknown, Why{Reason: "no such account"})
 		return "401 no such account"
 	}
 	answer, err := a.Reserve(ctx, Account{Provider: "corp", Subject: p.subject, State: p.state, Limit: d.limit})
@@ -111,13 +111,13 @@ func (d *directory) login(ctx context.Context, t *Throttle, text, password strin
 	case err != nil:
 		return status(err)
 	case answer.Verdict == Repeat:
-		return "401 " + answer.Reason
+		return "401 " + answer.Why.Reason
 	case answer.Verdict == Full:
 		return "401 full"
 	}
 	o := d.prove(p, password)
 	reason := map[Outcome]string{ProvedRefused: "our rules", Wrong: "wrong password", OtherRefusal: "locked"}[o]
-	a.Settle(o, reason)
+	a.Settle(o, Why{Reason: reason})
 	switch {
 	case o == Proved:
 		return "200"
@@ -132,7 +132,7 @@ func status(err error) string {
 		return fmt.Sprintf("429 %s %v", held.What, held.After.Round(time.Second))
 	}
 	if refused, ok := errors.AsType[*Refused](err); ok {
-		return "401 " + refused.Reason
+		return "401 " + refused.Why.Reason
 	}
 	if errors.Is(err, ErrUnanswered) {
 		return "503 unanswered"

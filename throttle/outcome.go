@@ -36,7 +36,13 @@ const (
 // already.
 type Answer struct {
 	Verdict Verdict
-	Reason  string // of Repeat: that of the first refusal
+	Why     Why // of Repeat: that of the first refusal
+}
+
+// Why says why a password was refused.
+type Why struct {
+	Reason string // is in the store as it is, so it must not tell whose password it was
+	Detail string // is in the memory of the process alone, and empty once that has forgotten it
 }
 
 // Outcome is what became of a password.

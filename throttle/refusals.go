@@ -24,10 +24,10 @@ type refusals struct {
 }
 
 type refusal struct {
-	name   Mark
-	state  Mark // of the account
-	reason string
-	until  time.Time
+	name  Mark
+	state Mark // of the account
+	why   Why
+	until time.Time
 }
 
 func newRefusals() *refusals { return &refusals{cache: lru.New[Mark, refusal](maxRefusals)} }

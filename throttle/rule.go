@@ -18,11 +18,11 @@ type try struct {
 	generation   Mark // of the account's state and the configuration
 	accountLimit Limit
 
-	holder int64  // of the lease it takes
-	proved bool   // its address has a proof
-	joined bool   // an equal one that is still under way was proved
-	waited bool   // for the answer to an equal one
-	cached string // reason of the refusal of an equal one, within refusalTTL
+	holder int64 // of the lease it takes
+	proved bool  // its address has a proof
+	joined bool  // an equal one that is still under way was proved
+	waited bool  // for the answer to an equal one
+	cached *Why  // of the refusal of an equal one, within refusalTTL; nil where there was none
 }
 
 // admit returns a [*RetryAfter] where the window of the name has neither an entry
@@ -78,11 +78,11 @@ func (w windows) verdict(t *try) (Answer, error) {
 	room := t.accountLimit.room(t.proved)
 	e := w.account.find(t.secret)
 	switch {
-	case t.cached != "":
-		return Answer{Repeat, t.cached}, nil
+	case t.cached != nil:
+		return Answer{Repeat, *t.cached}, nil
 	case e == nil:
 		if inName := w.name.find(t.nameSecret); inName != nil && t.heard(inName) {
-			return Answer{Repeat, inName.reason}, nil // it was right, and refused by our own rules
+			return Answer{Repeat, Why{Reason: inName.reason}}, nil // it was right, and refused by our own rules
 		}
 		switch {
 		case w.account.weight() < room:
@@ -98,7 +98,7 @@ func (w windows) verdict(t *try) (Answer, error) {
 	case e.kind == lost && w.account.weight() >= room:
 		return Answer{}, ErrUnanswered
 	case e.kind == wrong && e.state == t.state, t.heard(e):
-		return Answer{Repeat, e.reason}, nil
+		return Answer{Repeat, Why{Reason: e.reason}}, nil
 	}
 	return Answer{Verdict: Ask}, nil
 }

@@ -6,24 +6,24 @@ import (
 )
 
 // Settle writes what became of the password: what is kept before it returns, so
-// that the next login knows; what is removed, and a proof, after it. Reason goes
-// with a refusal, and is what an equal password hears that is refused without
-// asking; of more than 200 bytes it is cut. An attempt that reserved no entry
+// that the next login knows; what is removed, and a proof, after it. Why goes
+// with a refusal, and with an equal password that is refused without asking; of
+// more than 200 bytes each of its texts is cut. An attempt that reserved no entry
 // counts for its address alone; one that is not settled is MayHaveArrived.
-func (a *Attempt) Settle(o Outcome, reason string) {
+func (a *Attempt) Settle(o Outcome, why Why) {
 	if a.over {
 		return
 	}
 	a.over = true
 	defer a.leave()
-	reason = reason[:min(len(reason), maxReason)]
-	if o.is401() && reason == "" {
-		reason = "refused"
+	why = Why{why.Reason[:min(len(why.Reason), maxWhy)], why.Detail[:min(len(why.Detail), maxWhy)]}
+	if o.is401() && why.Reason == "" {
+		why.Reason = "refused"
 	}
-	a.cacheRefusal(o, reason)
+	a.cacheRefusal(o, why)
 	write := func(ctx context.Context) {
 		// Where it cannot be written, the lease of the entry expires.
-		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.settled(now, o, reason) })
+		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.settled(now, o, why.Reason) })
 	}
 	if o != Proved && o != NotSent {
 		run(write)
@@ -35,19 +35,19 @@ func (a *Attempt) Settle(o Outcome, reason string) {
 	a.t.writes.do(a.rows.used(), write)
 }
 
-// maxReason bounds the reason of a refusal, in bytes.
-const maxReason = 200
+// maxWhy bounds each text of a Why, in bytes.
+const maxWhy = 200
 
 // cacheRefusal puts a refusal into the cache of the process, for the account and,
 // where no state of that could tell that the refusal no longer holds, for the
 // guess. A wrong password is cached only in that case: the window of the account
 // has it with its state.
-func (a *Attempt) cacheRefusal(o Outcome, reason string) {
+func (a *Attempt) cacheRefusal(o Outcome, why Why) {
 	stateless := a.try.state == (Mark{})
 	if !a.asking && !a.isToken || !(o == ProvedRefused || o == OtherRefusal || o == Wrong && stateless) {
 		return
 	}
-	r := refusal{a.try.name, a.try.state, reason, time.Now().Add(refusalTTL)}
+	r := refusal{a.try.name, a.try.state, why, time.Now().Add(refusalTTL)}
 	if a.asking {
 		a.t.refusals.put(a.try.secret, r, a.isCurrent)
 	}
@@ -63,7 +63,7 @@ func (a *Attempt) recall() {
 	if !ok {
 		return
 	}
-	a.try.cached = r.reason
+	a.try.cached = &r.why
 	if a.try.state == (Mark{}) {
 		r.name = a.try.name
 		a.t.refusals.put(a.text, r, a.isCurrent)
@@ -103,7 +103,7 @@ func (a *Attempt) settled(now time.Time, o Outcome, reason string) (changes []Ch
 // End ends the attempt, settled or not. It may be called again.
 func (a *Attempt) End() {
 	if a.asking {
-		a.Settle(MayHaveArrived, "")
+		a.Settle(MayHaveArrived, Why{})
 	}
 	if !a.over {
 		a.over = true

@@ -21,7 +21,7 @@
 //		// … answer as a wrong password, in the time of one …
 //	}
 //	// … prove the password …
-//	a.Settle(throttle.Proved, "") // or what else it was
+//	a.Settle(throttle.Proved, throttle.Why{}) // or what else it was
 //
 // Three limits hold an attempt. The name window counts distinct passwords of a
 // login name, whether it exists or not; the account window, those that may have
@@ -115,11 +115,11 @@ func (e *RetryAfter) Error() string {
 // moment ago, with no state of an account to tell whether it would be refused
 // again. The client gets 401, as it did then.
 type Refused struct {
-	Reason string // of the first refusal
+	Why Why // of the first refusal
 }
 
 func (e *Refused) Error() string {
-	return fmt.Sprintf("the same was refused within the last %s: %s", refusalTTL, e.Reason)
+	return fmt.Sprintf("the same was refused within the last %s: %s", refusalTTL, e.Why.Reason)
 }
 
 // ErrUnanswered says that an account has as many passwords as its window holds
@@ -211,7 +211,7 @@ func (a *Attempt) enter(ctx context.Context) error {
 // look reads the rows of a login, and holds it to them.
 func (a *Attempt) look(ctx context.Context) error {
 	if r, ok := a.t.refusals.find(a.text, Mark{}); ok {
-		return &Refused{r.reason}
+		return &Refused{r.why}
 	}
 	if err := a.rows.readWritten(ctx); err != nil {
 		return err

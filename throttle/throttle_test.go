@@ -377,7 +377,7 @@ func TestStoreFailsMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		store.setDown(true)
-		a.Settle(Wrong, "wrong password")
+		a.Settle(Wrong, Why{Reason: "wrong password"})
 		a.End()
 		synctest.Wait()
 		if got := d.login(t.Context(), throttle, "bob", "w", home); got != "401 wrong password" || d.arrived() != 0 {
@@ -456,7 +456,7 @@ func TestTokens(t *testing.T) {
 				return status(err)
 			}
 			defer a.End()
-			a.Settle(Wrong, "invalid_grant")
+			a.Settle(Wrong, Why{Reason: "invalid_grant"})
 			return "asked"
 		}
 		for i := range 30 {
@@ -490,7 +490,7 @@ func TestReloadForgetsRefusals(t *testing.T) {
 		}
 		d.login(t.Context(), throttle, "alice", "w", home)
 		throttle.Reload(Config{AddressFailures: 30})
-		a.Settle(ProvedRefused, "our rules")
+		a.Settle(ProvedRefused, Why{Reason: "our rules"})
 		a.End()
 		synctest.Wait()
 		d.accounts["bob"].always = 0

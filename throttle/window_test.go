@@ -82,13 +82,13 @@ func TestReserve(t *testing.T) {
 		{"refused for another reason while it waited", nil, []entry{inWindow(1, refused, 1)}, waited, "repeat first", "1 refused", "1 refused"},
 		{"the same, in another state or by another configuration", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.waited, t.generation = true, Mark{5} }, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
 		{"refused by our own rules while it waited", []entry{inWindow(1, refused, 1)}, nil, waited, "repeat first", "1 refused", ""},
-		{"refused a moment ago", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.cached = "cached" }, "repeat cached", "1 refused", "1 refused"},
+		{"refused a moment ago", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.cached = &Why{Reason: "cached"} }, "repeat cached", "1 refused", "1 refused"},
 		{"may have arrived, with room for one more", nil, []entry{inWindow(1, lost, 2)}, nil, "ask", "1 unasked x0 leased 7", "1 lost x2 leased 7"},
 		{"may have arrived, with none", nil, []entry{inWindow(1, lost, 2), w2}, nil, "503", "", ""},
 	} {
 		before := windows{window{test.name}, window{test.account}}
 		after, answer, err := reserve(before, tryOf(test.try), noon)
-		got := map[Verdict]string{Ask: "ask", Repeat: "repeat " + answer.Reason, Full: "full"}[answer.Verdict]
+		got := map[Verdict]string{Ask: "ask", Repeat: "repeat " + answer.Why.Reason, Full: "full"}[answer.Verdict]
 		held, _ := errors.AsType[*RetryAfter](err)
 		switch {
 		case held != nil:

@@ -256,7 +256,7 @@ func wrong(t *testing.T, r *throttle.Throttle, name, password string, from byte)
 	}
 	if asked {
 		time.Sleep(30 * time.Millisecond) // while the provider is asked
-		a.Settle(throttle.Wrong, "wrong password")
+		a.Settle(throttle.Wrong, throttle.Why{Reason: "wrong password"})
 	}
 	return asked
 }
@@ -324,7 +324,7 @@ func BenchmarkThrottle(b *testing.B, s throttle.Store) {
 					b.Fatal(err)
 				}
 				reserved = append(reserved, time.Since(began))
-				a.Settle(outcome, "")
+				a.Settle(outcome, throttle.Why{})
 				settled = append(settled, time.Since(began))
 			}
 			for unit, all := range map[string][]time.Duration{"µs-reserved": reserved, "µs-settled": settled} {
