@@ -306,12 +306,13 @@ func (d *doubter) NoteLogin(provider, account string, known, accepted bool) {
 }
 
 // TestDoubted: while the circuit of a provider is open, all that it rejects is
-// unavailable, whether the name exists or not, and counts as what may have arrived.
+// unavailable, whether the name exists or not and in the same time, and counts as
+// what may have arrived.
 func TestDoubted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locked := account("right", "uuid-3", "locked")
 		locked.refusal = Reject(Locked, errors.New("locked"))
-		d := &directory{accounts: bob()}
+		d := &directory{accounts: bob(), slow: 70 * time.Millisecond}
 		d.accounts["locked"] = locked
 		breaker := &doubter{open: map[string]bool{"corp": true}}
 		next := &directory{accounts: map[Login]fakeAccount{"carol": account("right", "uuid-9", "carol")}}
@@ -326,8 +327,12 @@ func TestDoubted(t *testing.T) {
 			{"carol", "right", "503"}, // who knows whether it is not corp's
 			{"bob", "right", "200"},
 		} {
+			began := time.Now()
 			if got := outcome(c.try(t, typed(test.login, test.password, home))); got != test.want {
 				t.Errorf("%s with %q = %s, want %s", test.login, test.password, got, test.want)
+			}
+			if took := time.Since(began); took != d.slow {
+				t.Errorf("%s with %q = %s after %v, want %v as a bind takes", test.login, test.password, test.want, took, d.slow)
 			}
 		}
 		if next.searches() != 0 {

@@ -139,6 +139,7 @@ func (c *Chain) rejected(a *throttle.Attempt, m *member, err error) error {
 func (c *Chain) rejectedAtLookup(ctx context.Context, a *throttle.Attempt, m *member, began time.Time, cred Credential, err error) error {
 	c.noteLogin(a, m, c.bareKey(cred.Login), err)
 	if c.doubted(m) != nil {
+		m.pad(ctx, began, cred)
 		return m.disbelieve(err)
 	}
 	if held := a.ReserveName(ctx); held != nil {
