@@ -103,7 +103,7 @@ func firstOf[T any](l *auditLine, all []T) []T {
 }
 
 // tokenShapes matches our own tokens, and JWTs.
-var tokenShapes = regexp.MustCompile(`(?i)sp_[rpb]_[0-9a-z]{8,}|eyJ[0-9a-z_-]{8,}(\.[0-9a-z_-]*)+`)
+var tokenShapes = regexp.MustCompile(`(?i)sp_[rpbwo]_[0-9a-z]{8,}|eyJ[0-9a-z_-]{8,}(\.[0-9a-z_-]*)+`)
 
 // withoutTokens redacts tokens in a text from a client: some clients write one
 // where a user name or a client_id belongs, and both go to the audit log and the

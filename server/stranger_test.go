@@ -98,7 +98,11 @@ func TestMisplacedTokens(t *testing.T) {
 	h := newHouse(t, server.AuditConfig{}).open(t)
 	login := h.get(t, "service=blue&offline_token=true", "alice", password)
 	token, access := fmt.Sprint(login.json["refresh_token"]), fmt.Sprint(login.json["token"])
-	for _, secret := range []string{token, access, token[:40]} {
+	secrets := []string{token, access, token[:40]}
+	for _, kind := range []string{"sp_p_", "sp_b_", "sp_w_", "sp_o_"} {
+		secrets = append(secrets, kind+token[len("sp_r_"):])
+	}
+	for _, secret := range secrets {
 		h.get(t, "service=blue", secret, "x")
 		h.get(t, "service=blue&account="+secret, "", "")
 		h.get(t, "service=blue&offline_token=true&client_id="+secret, "alice", password)
@@ -118,7 +122,7 @@ func TestMisplacedTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{token, access} {
+	for _, secret := range secrets {
 		if part := secret[:24]; strings.Contains(audited, strings.ToLower(part)) || strings.Contains(fmt.Sprintf("%+v", sessions), part) {
 			t.Errorf("%.5s… is in the audit log or beside the session", secret)
 		}
