@@ -85,7 +85,7 @@ func wireError(err error) httpError {
 	}
 	if wait, ok := errors.AsType[*throttle.RetryAfter](err); ok {
 		return httpError{status: http.StatusTooManyRequests, code: codeTooManyRequests, oauth: "slow_down", retryAfter: wait.After, cause: err,
-			message: "too many wrong passwords; wait a few minutes, then try again"}
+			message: "too many wrong passwords; try again in " + inMinutes(wait.After)}
 	}
 	if spent, ok := errors.AsType[*session.SpentError](err); ok {
 		return unauthorized(fmt.Sprintf("this one-time password was used at %s, and is good for one login; make another one", spent.At.UTC().Format(time.RFC3339)), err)
@@ -123,6 +123,15 @@ func wireError(err error) httpError {
 	}
 	return httpError{status: http.StatusInternalServerError, code: codeUnknown, oauth: "server_error", cause: err,
 		message: "something went wrong here; the operators find it in the log under this request's id"}
+}
+
+// inMinutes writes a length of time for a person, rounded up to minutes.
+func inMinutes(d time.Duration) string {
+	minutes := int((d + time.Minute - 1) / time.Minute)
+	if minutes <= 1 {
+		return "a minute"
+	}
+	return fmt.Sprintf("%d minutes", minutes)
 }
 
 // errorBody is the one body for GET and POST: the registry's errors and OAuth

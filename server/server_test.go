@@ -519,7 +519,8 @@ func TestTooManyWrongPasswords(t *testing.T) {
 			}
 		}
 		a := h.get(t, "service=blue", user, "wrong-3")
-		if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" || a.json["error"] != "slow_down" {
+		if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" || a.json["error"] != "slow_down" ||
+			!strings.Contains(a.body, "too many wrong passwords; try again in 31 minutes") {
 			t.Errorf("%s, the fourth wrong password: %d %s, Retry-After %q; want 429", user, a.status, a.body, a.header.Get("Retry-After"))
 		}
 	}
