@@ -245,3 +245,22 @@ func BenchmarkAsked(b *testing.B) {
 		}
 	}
 }
+
+// TestReloadForgetsPasswords: a reload builds another chain, which has cached no
+// right password.
+func TestReloadForgetsPasswords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, limits := &directory{accounts: bob()}, newThrottle(t)
+		for reloads := range 2 {
+			c := chainOf(t, limits, Member{d, Config{Name: "corp", Kind: "ldap"}})
+			for range 2 {
+				if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {
+					t.Errorf("after %d reloads = %s, want 200", reloads, got)
+				}
+			}
+			if want := 1 + reloads; d.reached() != want {
+				t.Errorf("after %d reloads the password has reached the directory %d times, want %d", reloads, d.reached(), want)
+			}
+		}
+	})
+}

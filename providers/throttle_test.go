@@ -140,6 +140,12 @@ func TestThrottleStories(t *testing.T) {
 			{0, "bob", "right", home, "429", 5},
 			{window, "bob", "right", home, "200", 6},
 		}},
+		{name: "and a stranger who shares it keeps them out everywhere", steps: []step{
+			{0, "bob", "right", home, "200", 1},
+			{2 * time.Hour, "bob", "w1", home, "401", 2}, {0, "bob", "w2", home, "401", 3}, {0, "bob", "w3", home, "401", 4}, {0, "bob", "w4", home, "401", 5},
+			{0, "bob", "right", home, "429", 5},
+			{0, "bob", "right", other, "429", 5},
+		}},
 		{name: "a proof lasts a day", steps: []step{
 			{0, "bob", "right", home, "200", 1},
 			{25 * time.Hour, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
