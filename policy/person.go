@@ -11,8 +11,8 @@ import (
 	"shorepass/registry"
 )
 
-// person is what a policy knows of somebody once the names were matched. It is
-// never changed.
+// person holds a person's names once they were matched with the entries of the
+// rules. It is never changed.
 type person struct {
 	names
 
@@ -84,7 +84,7 @@ func (p *Policy) newPerson(n names) *person {
 }
 
 // comparable returns a name of the person in the form in which it is compared
-// with what is not one: a repository, or a text in a condition.
+// with a repository or a text in a condition.
 func (w *person) comparable(name string) string {
 	if w.foldsCase {
 		return fold.Name(name)
@@ -117,7 +117,7 @@ func (p *Policy) newMembership(w *person, names []string) *membership {
 
 // groupEntries returns the entries of groups keys that match a group. Our own
 // two are matched by these very words only, in whatever way their provider
-// compares names, and nobody who has credentials is in "anonymous", wherever the
+// compares names, and no person with credentials is in "anonymous", wherever the
 // name comes from.
 func (p *Policy) groupEntries(w *person, name string) []int32 {
 	switch {
@@ -232,10 +232,9 @@ func (n *names) hash() uint64 {
 
 var seed = maphash.MakeSeed()
 
-// WatchedGroups returns which of a person's groups the entry of some rule's
-// groups key matches, sorted, and which of those that may be the person's,
-// UnsureAll among them: what an audit line needs to say who somebody was to the
-// rules. After a decision the person is found in the cache.
+// WatchedGroups returns which of a person's groups the entry of some rule's groups
+// key matches, sorted, and which of those that may be the person's, UnsureAll among
+// them, for the audit line. After a decision the person is found in the cache.
 func (p *Policy) WatchedGroups(req Request) (groups, unsure []string) {
 	w := p.person(&req)
 	for _, matched := range [][]group{w.sure.fill, w.sure.misfit} {

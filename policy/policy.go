@@ -24,7 +24,7 @@
 // A placeholder in a glob stands for one path component that comes from the
 // person. Where it cannot be filled, since the claim is missing or the value is
 // no such component, or where a condition fails, an allow rule does not match
-// and a deny rule does, with any one component in the place of what is missing:
+// and a deny rule does, with any one component in the place of the missing one:
 // when in doubt, rights are taken away. That holds for the rule as a whole, so
 // that an entry which needs a claim and one which does not are better two rules.
 //

@@ -8,8 +8,8 @@ import (
 	"shorepass/internal/fold"
 )
 
-// Provider is what the configuration says of a provider's people before anybody
-// logs in: which names and methods they can have.
+// Provider holds which names and methods the people of a provider can have, by its
+// configuration.
 type Provider struct {
 	Name      string
 	Prefix    string   // of its user names and groups
@@ -41,7 +41,7 @@ type origin struct {
 	method   string
 }
 
-// ValidateReach reports the rules that cannot match anybody, whatever accounts
+// ValidateReach reports the rules that can match no person, whatever accounts
 // and groups there are, since the providers' prefixes, groups keys and methods
 // rule it out: by fault where a whole rule cannot, by warn where an entry of a
 // rule cannot. It never reports what can match. Texts in conditions that are no
@@ -78,7 +78,7 @@ func (r *rule) origins(providers []Provider) []origin {
 	return all
 }
 
-// reach finds out whether a rule can match anybody.
+// reach finds out whether a rule can match any person.
 type reach struct {
 	rule    *rule
 	origins []origin // those that the keys looked at so far let through
@@ -137,7 +137,7 @@ func (v *reach) when() bool {
 	return len(v.origins) > 0
 }
 
-// deadEntries reports the entries that can match nobody, in a rule that can.
+// deadEntries reports the entries that can match no person, in a rule that can.
 func (v *reach) deadEntries() {
 	for _, key := range []struct {
 		name     string

@@ -12,8 +12,8 @@ import (
 	"shorepass/internal/fold"
 )
 
-// never reports whether the condition is false for everybody who comes from a
-// provider by a method, whoever it is.
+// never reports whether the condition is false for every person of a provider
+// who logged in by a method.
 func (c *condition) never(provider, method string) bool {
 	known, err := cel.PartialVars(map[string]any{"provider": provider, "method": method}, unknowns...)
 	if err != nil {
