@@ -121,9 +121,9 @@ type TokenIssuer interface {
 
 // Pinger is a Provider that can say whether it is alive, for check --live.
 type Pinger interface {
-	// Ping connects if need be and returns what was found, a line of text
-	// each, or why the provider cannot be reached. With what was found may come
-	// an error that wraps [ErrMisfit].
+	// Ping connects if need be and returns its findings, a line of text each, or
+	// why the provider cannot be reached. An error that wraps [ErrMisfit] may come
+	// with findings.
 	Ping(ctx context.Context) (found []string, err error)
 }
 

@@ -154,8 +154,8 @@ func isSubject(text string) bool {
 
 // groups returns the names of both lists with prefix, as they belong into an
 // [Identity]. Names that are ours are dropped, before the prefix and after it, in
-// any case, and those that would be another provider's: no rule could mean
-// somebody else's.
+// any case, and those that would be another provider's, so that a rule for that one
+// does not mean them.
 func (m *member) groups(found *Identity) (groups, unsure []string) {
 	groups, odd := m.groupNames(found.Groups, found.FoldsCase)
 	unsure, oddUnsure := m.groupNames(slices.DeleteFunc(slices.Clone(found.Unsure), func(name string) bool { return name == UnsureAll }), found.FoldsCase)

@@ -38,7 +38,7 @@ type Chain struct {
 	log      *slog.Logger
 }
 
-// Options are what a chain can do without.
+// Options are the optional parts of a chain.
 type Options struct {
 	Doubter Doubter      // the circuit breaker. Optional
 	Log     *slog.Logger // default: none

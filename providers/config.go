@@ -26,10 +26,10 @@ type Config struct {
 	// one provider's "admins" cannot become another's. Required, if only as "",
 	// for each that is not a file where there is a second provider of any kind.
 	// With "" the name of a local user, of a file without prefix, is refused to
-	// anybody else.
+	// any other account.
 	Prefix *string `toml:"prefix"`
 
-	// RequireGroups refuses everybody who is not for certain in one of these
+	// RequireGroups refuses every person who is not for certain in one of these
 	// groups, after rename and prefix (globs: `*` is any text, `/` included, `?` one
 	// character). Optional.
 	RequireGroups []string `toml:"require_groups"`
@@ -40,7 +40,7 @@ type Config struct {
 
 	// WrongPasswords is how many distinct wrong passwords for one account reach
 	// the provider before all of them are forgotten; one less from addresses where
-	// nobody logged in under that name within a day. Keep it below the directory's
+	// that name did not log in within a day. Keep it below the directory's
 	// own lockout, which VPN and mail count in too: at T-1 of its threshold T, 8
 	// at most; at half of that where an OpenID provider takes two names for one
 	// account, such as user name and e-mail address, since each is counted for

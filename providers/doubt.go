@@ -11,8 +11,8 @@ import (
 // once. Its methods are called on the way of a login, and ask
 // another machine once a second at most.
 type Doubter interface {
-	// Doubted reports whether the circuit of a provider is open, so that what it
-	// rejects is not believed.
+	// Doubted reports whether the circuit breaker of a provider is open, so that
+	// its rejections are not believed.
 	Doubted(provider string) bool
 
 	// NoteLogin counts a login that a provider answered. Account is its Subject,

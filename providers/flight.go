@@ -28,8 +28,8 @@ var (
 
 // flights bound the logins under way, let equal ones that come at once share one
 // answer (single-flight), and see each through to its end though its client has
-// gone: what has been sent to a directory counts there, so that its answer must be
-// counted here.
+// gone: a password that was sent counts at the directory, so that its answer must
+// be counted here.
 type flights struct {
 	log *slog.Logger
 

@@ -27,7 +27,7 @@ type GroupClaim struct {
 }
 
 // Read returns the groups in a claim's value, which is what [DecodeClaim]
-// returns. What is no name comes back as a group without one. Read guesses
+// returns. A value that is no name comes back as a group without one. Read guesses
 // nothing: a text that may be several names is marked as such.
 func (c GroupClaim) Read(value any) []FoundGroup {
 	switch v := value.(type) {

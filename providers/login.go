@@ -91,8 +91,8 @@ func (l Login) WindowNames() []string {
 	return []string{key}
 }
 
-// domainsOf returns the configured domains of all members. Those that a directory
-// has and nobody configured are not among them: they are not known before it is
+// domainsOf returns the configured domains of all members. A directory's own, where
+// they are not configured, are not among them: they are not known before it is
 // asked, and a name window must not depend on that.
 func domainsOf(members []*member) map[string]bool {
 	all := make(map[string]bool)

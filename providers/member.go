@@ -20,7 +20,7 @@ type member struct {
 	config  Config // with its defaults
 	prefix  string
 	foreign []string // longer prefixes of others that a name behind prefix could begin with
-	local   []Knower // files whose users' names are nobody else's
+	local   []Knower // files whose users' names no other provider's account may have
 	match   globs
 	require globs
 

@@ -16,7 +16,7 @@ const maxRemembered = 10_000
 
 // memory is the cache of right passwords, in this process only, so that a
 // directory is not asked at each layer that docker pulls: at most 10,000 of them,
-// each for its provider's remember (a minute at most). What is kept is an HMAC of
+// each for its provider's remember (a minute at most). An entry is an HMAC of
 // login and password under a key that lives and dies with the memory; a reload
 // makes a new one.
 type memory struct {

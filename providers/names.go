@@ -51,7 +51,7 @@ func TextProblem(text string) string {
 	case len(text) > maxName:
 		return fmt.Sprintf("is longer than %d bytes", maxName)
 	case !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError):
-		return "is not UTF-8" // or was not, before somebody decoded it
+		return "is not UTF-8" // or was not, before it was decoded
 	case strings.TrimSpace(text) != text:
 		return "has a blank at an end"
 	case strings.ContainsFunc(text, isInvisible):

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// durations are how long the last refusals took, for a refusal that nobody is
-// asked about to take as long.
+// durations are how long the last refusals took, so that a refusal without asking
+// the provider takes as long.
 type durations struct {
 	mu   sync.Mutex
 	last [64]time.Duration // guarded by mu

@@ -107,7 +107,7 @@ func (m *member) letIn(ctx context.Context, a *throttle.Attempt, found *Identity
 	return nil, err
 }
 
-// errFull says that the account window has no room. Nobody hears it.
+// errFull says that the account window has no room. The client does not see it.
 var errFull = errors.New("too many wrong passwords for this account, so the provider was not asked")
 
 // unasked returns the error of a password that the throttle has not let the

@@ -79,8 +79,8 @@ type route struct {
 //     passed over).
 //
 // Where that leaves none or several, the route's error wraps [ErrRefreshName].
-// Any other JWT is an ID token, also when nobody trusts its issuer: then it is
-// nobody's, and [Chain.Authenticate] shows it to no provider.
+// Any other JWT is an ID token, also when no provider trusts its issuer: then
+// [Chain.Authenticate] shows it to none.
 func (c *Chain) Recognize(cred Credential) Credential {
 	cred.route = c.route(cred.Login, cred.Secret.Reveal())
 	return cred

@@ -22,9 +22,9 @@ var lockAttributes = []string{"pwdAccountLockedTime", "accountUnlockTime"}
 // more, so that a right password which was refused as wrong while the account was
 // locked (a directory need not say that it is) is asked again as soon as the lock is
 // lifted. That the failed bind which locks an account changes it too does no harm:
-// what is asked again while the account is locked is not counted, by Active Directory,
-// OpenLDAP and 389 Directory Server alike, and what is asked again after the lock is
-// at most the entries of one window, fewer than what locks. The time that a lock
+// a password that is asked again while the account is locked is not counted, by Active
+// Directory, OpenLDAP and 389 Directory Server alike, and after the lock at most the
+// entries of one window are asked again, fewer than what locks. The time that a lock
 // attribute holds stays out: OpenLDAP leaves it standing when the lock is over, and
 // writes another with the next.
 func (p *Provider) stateOf(e entry) string {

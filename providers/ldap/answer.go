@@ -11,8 +11,8 @@ import (
 	"shorepass/providers"
 )
 
-// bindAnswer is a server's answer to a bind, in codes of our own tables. What the
-// server wrote beside them is dropped here: it knows the password.
+// bindAnswer is a server's answer to a bind, in codes of our own tables. The
+// server's text beside them is dropped here: it may repeat the password.
 type bindAnswer struct {
 	code       uint16 // of the result (RFC 4511, appendix A)
 	detail     detail // by the vendor's own number; zero where there is none

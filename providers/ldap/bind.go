@@ -96,7 +96,7 @@ func (d *directory) bindPerson(ctx context.Context, share, dn string, password s
 	}
 }
 
-// unanswered says what it means that a password was sent and no answer came. If
+// unanswered returns the error of a password that was sent and not answered. If
 // the service's own probe right after shows that the server is down, the password
 // is taken not to have arrived; else it may have.
 func (d *directory) unanswered(ctx context.Context, share string, s *server, err error) error {
@@ -143,7 +143,7 @@ const (
 )
 
 // late are the accounts whose last bind had no answer though the server was
-// healthy: a second factor on a phone that nobody touches. All of them together have
+// healthy: a second factor on a phone, say. All of them together have
 // the share of connections of one account, so that they leave the others theirs.
 type late struct {
 	mu    sync.Mutex

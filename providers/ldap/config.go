@@ -56,9 +56,8 @@ type Config struct {
 	// where there are more. Optional.
 	Claims []string `toml:"claims"`
 
-	// SearchConnections is how many connections the service account has at
-	// most; what is asked for one account takes a quarter of them at most.
-	// Default 16.
+	// SearchConnections is how many connections the service account has at most;
+	// one account takes a quarter of them at most. Default 16.
 	SearchConnections int `toml:"search_connections"`
 
 	// BindConnections is how many connections there are at most on which

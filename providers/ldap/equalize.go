@@ -13,11 +13,11 @@ import (
 )
 
 // refusalStep is the unit of the time that a refusal takes: each is given at a
-// multiple of it after the beginning of Lookup. What a name that exists costs more,
-// such as an entry to send, is far less.
+// multiple of it after the beginning of Lookup. The work that a name costs more
+// where it exists, such as an entry to send, takes far less.
 const refusalStep = 10 * time.Millisecond
 
-// refusals make the refusal of a name that nobody has take as long as that of a
+// refusals make the refusal of a name without an account take as long as that of a
 // wrong password. They keep how long the last of these took, from the beginning of
 // Lookup on, so that search, bind and what the chain does between them are in it.
 type refusals struct {
@@ -56,8 +56,7 @@ func stepped(took time.Duration) time.Duration {
 }
 
 // awake is how much of a wait is spent without sleeping: a timer is late by up to a
-// millisecond, by how much depends on when it was set, and with that on what was
-// waited for.
+// millisecond, which depends on when it was set, and so on the work before it.
 const awake = 2 * time.Millisecond
 
 // waitUntil returns at a time, to some microseconds, or when ctx ends.
@@ -74,7 +73,7 @@ func waitUntil(ctx context.Context, at time.Time) {
 	}
 }
 
-// Equalize implements [providers.Equalizer]. It asks nobody: a bind beside the time
+// Equalize implements [providers.Equalizer]. It asks no server: a bind beside the time
 // that was drawn, however cheap, would take longer now and then, and so be seen.
 // While no password was refused yet, it binds as an entry that does not exist, with
 // a password of its own: one that is typed beside a misspelt name belongs to an

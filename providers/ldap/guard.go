@@ -11,9 +11,9 @@ import (
 // content some 800, so that bytes alone bound nothing.
 type allowance struct{ bytes, elements int }
 
-// What a server may send between two operations (it has nothing to say then but that
-// it closes the connection; RFC 4511, section 4.4), in answer to a request that has
-// one short answer, and in answer to a search.
+// The allowances between two operations (a server sends nothing then but that it
+// closes the connection; RFC 4511, section 4.4), for a request that has one short
+// answer, and for a search.
 var (
 	unasked     = allowance{4 << 10, 1 << 10}
 	shortAnswer = allowance{64 << 10, 4 << 10}

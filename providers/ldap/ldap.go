@@ -204,7 +204,7 @@ func afterBind(err error) error {
 func (p *Provider) tryEntry(ctx context.Context, began time.Time, share string, e entry, password secret.Text) error {
 	err := p.dir.try(ctx, share, e.dn, password)
 	if errors.Is(err, errUnwilling) {
-		// What the entry says of itself is more than that.
+		// The entry itself says more than that.
 		if conditions := p.loginConditions(e); conditions != nil {
 			err = conditions
 		}

@@ -61,7 +61,7 @@ func newPool(size int, servers []*server, limit, dial time.Duration) *pool {
 }
 
 // do runs an operation of the service on a connection, in the share of an account.
-// What comes back is the operation's answer, or why none of the servers gave one.
+// It returns the operation's answer, or why none of the servers gave one.
 //
 // An operation that failed without an answer is tried again: once on a fresh
 // connection where the one at hand had been lying about, then on the next server.
@@ -112,7 +112,7 @@ func outOfTime(err error) bool {
 	return ok && w.late
 }
 
-// service is the share of what the service asks on its own account.
+// service is the share of the service's own operations, which are for no account.
 const service = ""
 
 // enter waits for the right to use a connection in the share of an account, until

@@ -78,7 +78,7 @@ func (d *directory) check(ctx context.Context, s *server) error {
 	c, err := d.search.open(ctx, s)
 	if err == nil {
 		if _, err = c.rootDSE(ctx, d.limit, "supportedLDAPVersion"); answered(err) && !refusesToServe(err) {
-			err = nil // it need not be shown to everybody
+			err = nil // the root DSE may be hidden from some accounts
 		}
 		if err != nil {
 			c.close()

@@ -109,8 +109,8 @@ func (d documents) missing(path claimPath) error {
 
 // overage reports whether the provider says that groups are to be had elsewhere
 // (OpenID Connect Core 1.0, section 5.6.2), or, as Entra ID does, that there are
-// more than a token holds: "hasgroups", and "groups:src1" beside "groups". What is
-// elsewhere is not fetched.
+// more than a token holds: "hasgroups", and "groups:src1" beside "groups". The
+// groups elsewhere are not fetched.
 func (d documents) overage(path claimPath) bool {
 	return slices.ContainsFunc(d, func(doc document) bool {
 		elsewhere, isObject := doc["_claim_names"].(map[string]any)
@@ -121,8 +121,8 @@ func (d documents) overage(path claimPath) bool {
 	})
 }
 
-// obstructed reports whether something that is no object stands where a path leads
-// on, so that what it leads to is not missing but unknown.
+// obstructed reports whether a value that is no object stands where a path leads
+// on, so that the claim is not missing but unknown.
 func (d documents) obstructed(path claimPath) bool {
 	return slices.ContainsFunc(d, func(doc document) bool { return path.obstructed(doc) })
 }

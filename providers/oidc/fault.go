@@ -59,8 +59,8 @@ func (p *progress) watch(ctx context.Context) context.Context {
 	})
 }
 
-// fault returns the fault that a library's error stands for. What the provider
-// can choose, of a certificate, a header or a body, is never part of it.
+// fault returns the fault that a library's error stands for. It has no text that the
+// provider can choose, of a certificate, a header or a body.
 func (p *progress) fault(err error) error {
 	status, isStatus := errors.AsType[statusError](err)
 	proxy, isProxy := errors.AsType[proxyError](err)

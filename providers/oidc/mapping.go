@@ -178,7 +178,7 @@ func (m *mapping) groupNames(docs documents) (groups, unsure []string, err error
 	return groups, unsure, nil
 }
 
-// warn logs, once, why the groups of somebody are not all known.
+// warn logs, once, why the groups of a person are not all known.
 func (m *mapping) warn(problem string) {
 	if log := m.log.Load(); log != nil && m.warned.CompareAndSwap(false, true) {
 		log.Warn("some groups of a person are not known, so rules that deny a group deny this person: the claim " + m.groups.String() + ": " + problem)

@@ -153,7 +153,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 // probed returns the error of a password grant. Where that tells nothing of the
 // password, which may have arrived, and the provider cannot be reached right after
 // it, the error is marked with [providers.NotSent]: such an outage must not use up
-// the attempts of everybody who logs in meanwhile.
+// the attempts of the people who log in meanwhile.
 func (p *Provider) probed(ctx context.Context, err error) error {
 	if errors.Is(err, providers.ErrRejected) || !providers.MayHaveArrived(err) {
 		return err
