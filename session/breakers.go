@@ -55,7 +55,7 @@ type breakers struct {
 
 	refreshed atomic.Int64 // when the rows were last read for logins, in nanoseconds since 1970
 
-	mu         sync.Mutex          // guards what is below
+	mu         sync.Mutex          // guards the fields below
 	byProvider map[string]*breaker // as many as there are providers
 	failing    bool                // sharing failed the last time, which is logged once
 }
@@ -138,8 +138,8 @@ func (b *breakers) known(provider string) Breaker {
 	return b.of(provider).row
 }
 
-// read returns the row of a provider. Where this replica knows that the breaker
-// is open, it asks nobody.
+// read returns the row of a provider, without asking the store where this replica
+// knows that the breaker is open.
 func (b *breakers) read(ctx context.Context, provider string) (Breaker, error) {
 	if row := b.known(provider); row.isOpen(b.clock.now()) {
 		return row, nil
@@ -192,8 +192,8 @@ func (b *breakers) open() (names []string) {
 }
 
 // refresh reads the rows of all providers where they were not for a second. One
-// caller does so, the others go by what is known; so do all where the store does
-// not tell.
+// caller does so, the others go by the rows that are known; so do all where the store
+// fails.
 func (b *breakers) refresh() {
 	now := time.Now().UnixNano()
 	last := b.refreshed.Load()
@@ -205,7 +205,7 @@ func (b *breakers) refresh() {
 	_ = b.readAll(ctx) // a store that fails is told of by what cannot do without it
 }
 
-// run shares what is counted, at most once in shareEvery, until ctx ends.
+// run shares the counts, at most once in shareEvery, until ctx ends.
 func (b *breakers) run(ctx context.Context) {
 	for {
 		select {

@@ -35,7 +35,7 @@ type daily struct {
 	log         *slog.Logger
 }
 
-// run asks what is due, every now and then, until ctx ends.
+// run asks about the sign-ins that are due, once in sweepEvery, until ctx ends.
 func (d *daily) run(ctx context.Context) {
 	every := time.NewTicker(sweepEvery)
 	defer every.Stop()
@@ -83,7 +83,7 @@ func (d *daily) unasked(ctx context.Context, now time.Time, after int64) ([]Row,
 	return d.store.Unasked(ctx, KindPAT, now.Add(askAgainSpread-askAgainAfter), after, batch)
 }
 
-// ask asks about one sign-in. What comes of it stands in its row.
+// ask asks about one sign-in. The answer goes into its row.
 func (d *daily) ask(ctx context.Context, row *Row) {
 	r := d.rules.Load()
 	id, err := decodeFacts(row.Body)

@@ -62,7 +62,7 @@ func (s *Sessions) OneTime(ctx context.Context, from *Session, service string) (
 	return token, nil
 }
 
-// PAT is what a personal access token is made of.
+// PAT holds the properties of a new personal access token.
 type PAT struct {
 	Label    string        // what the person calls it
 	Limits   string        // what the policy grants at most; empty without limits

@@ -38,7 +38,7 @@ func (s *Sessions) makeUpstream(ctx context.Context, id *providers.Identity, ser
 	return s.logIn(ctx, id, draftOf{kind: KindRefresh, service: service, client: client, upstream: upstream})
 }
 
-// draftOf is what a session is made of beside the person.
+// draftOf holds all that a session is made of but the person.
 type draftOf struct {
 	kind     Kind
 	sid      string
@@ -125,8 +125,7 @@ func (s *Sessions) keep(ctx context.Context, r *rules, d *Draft, token secret.Te
 }
 
 // Abandon has the provider revoke the refresh token of a login that came to
-// nothing, best effort and without being waited for: nobody else knows that it is
-// there.
+// nothing, best effort and without waiting: no row holds that token.
 func (s *Sessions) Abandon(id *providers.Identity) {
 	if id == nil || id.Renewal.IsZero() {
 		return
@@ -169,7 +168,7 @@ func (r *Row) method() providers.Method {
 	return r.Login.Method
 }
 
-// What is kept of a client's own words, and of a person's, in bytes.
+// Bounds of the texts that a client or a person chooses, in bytes.
 const (
 	maxClientID  = 100
 	maxUserAgent = 200

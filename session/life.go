@@ -41,7 +41,7 @@ func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Why: r, B
 //	PAT                    as chosen, at most pat_lifetime
 //	robot                  as chosen, at most robot_lifetime
 //
-// Besides, a session of one who logged in with an ID token lives for ci_lifetime,
+// Besides, a session that began with an ID token lives for ci_lifetime,
 // and one whose provider cannot be asked again for unchecked_lifetime.
 type lives struct {
 	lifetime, idle, unused time.Duration // 0 is never
@@ -145,7 +145,7 @@ func (c *Config) bound(kind Kind, now time.Time) (int, func([]Live) (Eviction, e
 
 func refuse([]Live) (Eviction, error) { return Eviction{}, ErrTooMany }
 
-// compareLRU puts what is evicted first before the rest.
+// compareLRU orders sessions by which is evicted first.
 func compareLRU(a, b Live, now time.Time) int {
 	young := func(l Live) int {
 		if now.Before(l.Created.Add(youngFor)) {

@@ -105,7 +105,7 @@ func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row
 	return nil, unavailable(errors.New("the provider's answers are out of date before they arrive"))
 }
 
-// sameStamp refuses what was found where the person's stamp is another since its
+// sameStamp refuses a session where the person's stamp is another since its
 // login. Its cached password, of before, may be as old as rememberLimit.
 func (s *Sessions) sameStamp(f *found) (*found, error) {
 	if !otherStamp(f.row.Stamp, f.row.SignIn.Stamp) {

@@ -24,7 +24,7 @@ type LeaseStore interface {
 	// with its end as now, and now as until.
 	Lease(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error)
 
-	// Renewal returns what is sealed for a sign-in.
+	// Renewal returns the sealed refresh token of a sign-in.
 	Renewal(ctx context.Context, signIn int64) (Renewal, error)
 }
 
@@ -134,8 +134,8 @@ func (v *revalidator) doubted(ctx context.Context, s *SignIn, provider string) (
 	return doubted, nil
 }
 
-// report tells the circuit breaker of an answer at now that makes is of what was,
-// before it is written: who reads the row after that finds the breaker open. It
+// report counts for the circuit breaker an answer at now that changes was to is,
+// before it is written: a reader of the row after that finds the breaker open. It
 // also drops the cached passwords of a person who may not come in any more, or has
 // another one.
 func (v *revalidator) report(ctx context.Context, row *Row, known *providers.Identity, was, is SignIn, now time.Time) {

@@ -12,7 +12,7 @@ const (
 	// and up to a slot longer.
 	slotLength = 5 * time.Second
 
-	// slots are what a window of ten minutes can touch, and one more since
+	// slots are as many as a window of ten minutes can touch, and one more since
 	// clocks of replicas differ by up to clockLeeway.
 	slots = int(10*time.Minute/slotLength) + 2
 
@@ -93,7 +93,7 @@ func (p *persons) count(person, slot int64) {
 }
 
 // measure returns what tallies, one of each replica, counted within a span of
-// time before now. A person whom several replicas counted counts once.
+// time before now. A person that several replicas counted counts once.
 func measure(tallies []*tally, span time.Duration, now time.Time) (w window) {
 	from := slotOf(now.Add(-span))
 	ended, refused := make(map[int64]bool), make(map[int64]bool)

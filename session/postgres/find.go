@@ -160,7 +160,7 @@ func (s *Store) Facts(ctx context.Context, signIn int64) (session.Facts, error) 
 	return f, nil
 }
 
-// Renewal returns what is sealed for a sign-in.
+// Renewal returns the sealed refresh token of a sign-in.
 func (s *Store) Renewal(ctx context.Context, signIn int64) (r session.Renewal, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
 		return noRows(s.pool.QueryRow(ctx, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN renewal r ON r.sign_in = i.id WHERE i.id = $1", signIn).

@@ -10,8 +10,8 @@ import (
 	"shorepass/session"
 )
 
-// Sweep ends and forgets sessions whose time has come. What another replica is
-// sweeping at the same moment is left to it. What is chosen stands in ARRAY(…),
+// Sweep ends and forgets sessions whose time has come. Rows that another replica is
+// sweeping at the same moment are left to it. The choice stands in ARRAY(…),
 // here and elsewhere, since a subquery that locks rows may be run more than once
 // in a join, and would choose others each time.
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {

@@ -47,7 +47,7 @@ func spend(conn *sqlite.Conn, d *session.Draft) error {
 	return err
 }
 
-// attached is what a new session is attached to.
+// attached are the rows that a new session points to.
 type attached struct {
 	person, signIn int64
 	stamp          string

@@ -111,7 +111,7 @@ func (s *Store) Finish(ctx context.Context, signIn int64, asked time.Time, token
 	return done && err == nil, err
 }
 
-// Sweep ends sessions whose time has come, and forgets what is over for long.
+// Sweep ends sessions whose time has come, and deletes those that ended long ago.
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		if touched, err = endWhere(conn, t.EndExpired(), "expires <= ? LIMIT ?", session.Millis(t.Now), limit); err != nil {

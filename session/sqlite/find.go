@@ -79,7 +79,7 @@ func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time,
 }
 
 // Facts returns what is known of a sign-in's person. It is on the way of each
-// request of somebody who was not seen lately.
+// request of a person who is not cached.
 func (s *Store) Facts(ctx context.Context, signIn int64) (facts session.Facts, err error) {
 	err = s.lookUp(ctx, findFacts, func(stmt *sqlite.Stmt) error {
 		stmt.BindInt64(1, signIn)

@@ -10,7 +10,7 @@ import (
 	"shorepass/session"
 )
 
-// Renewal returns what is sealed for a sign-in.
+// Renewal returns the sealed refresh token of a sign-in.
 func (s *Store) Renewal(ctx context.Context, signIn int64) (renewal session.Renewal, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		return each(conn, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN renewal r ON r.sign_in = i.id WHERE i.id = ?", func(stmt *sqlite.Stmt) error {

@@ -38,7 +38,7 @@ import (
 type Store struct {
 	file      string
 	writer    *pool         // of one connection
-	windows   *pool         // of one connection, which writes what a loss of power may lose
+	windows   *pool         // of one connection, for writes that a loss of power may lose
 	turn      chan struct{} // held by the one that writes: writers queue here (FIFO) and not in SQLite, which lets one starve
 	readers   *pool         // for lists, which may take long
 	finders   *pool         // for look-ups by a key, on the way of each request

@@ -236,7 +236,7 @@ func testYield(t *testing.T, s session.Store) {
 	}
 }
 
-// testPerPerson asks the draft who gives way.
+// testPerPerson asks the draft which session is evicted.
 func testPerPerson(t *testing.T, s session.Store) {
 	upstream := hash("upstream")
 	for i, name := range []string{"a", "b", "c"} {
