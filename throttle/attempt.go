@@ -84,9 +84,9 @@ func (a *Attempt) awaitAndReserve(ctx context.Context) (answer Answer, err error
 	}
 }
 
-// setAccount notes whose window the attempt takes an entry in. Where no subject
-// is known the account is the name's, whose spellings may be several people's:
-// what is wrong for one of them is not wrong for another.
+// setAccount notes the account window that the attempt takes an entry in. Where no
+// subject is known it is the name's, whose spellings may be several accounts: a
+// password that is wrong for one of them is not wrong for another.
 func (a *Attempt) setAccount(account Account) {
 	m := a.t.marks
 	key := a.t.accountKey(account.Provider, account.Subject, a.try.name)

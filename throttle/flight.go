@@ -66,7 +66,7 @@ func (f *flights) tryJoin(key flightKey, proved bool) (part *flight, right, wait
 	return part, part.right, false
 }
 
-// prove lets all who wait go on. flights.mu is held.
+// prove wakes all that wait. flights.mu is held.
 func (p *flight) prove() {
 	if !p.right {
 		p.right = true

@@ -40,8 +40,8 @@ func (r *rows) used() (keys []Mark) {
 	return keys
 }
 
-// readWritten reads all rows, once this process has written what it was to write
-// of them. The error is one of ctx.
+// readWritten reads all rows, once the writes of this process to them are done. The
+// error is one of ctx.
 func (r *rows) readWritten(ctx context.Context) error {
 	if err := r.t.writes.wait(ctx, r.used()); err != nil {
 		return err
@@ -109,7 +109,7 @@ func (r *rows) update(ctx context.Context, change func(now time.Time) ([]Change,
 }
 
 // swap writes changes. Where the store fails meanwhile the error is ErrConflict,
-// since what was read was not read from the memory of the process.
+// since the rows were not read from the memory of the process.
 func (r *rows) swap(ctx context.Context, changes []Change) error {
 	local := r.local
 	err := r.do(ctx, storeWrite, func(ctx context.Context, s Store) error {

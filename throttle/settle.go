@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Settle writes what became of the password: what is kept before it returns, so
-// that the next login knows; what is removed, and a proof, after it. Why goes
-// with a refusal, and with an equal password that is refused without asking; of
-// more than 200 bytes each of its texts is cut. An attempt that reserved no entry
-// counts for its address alone; one that is not settled is MayHaveArrived.
+// Settle writes the outcome of the password: entries that are kept before it
+// returns, so that the next login sees them; removals, and a proof, after it. Why
+// goes with a refusal, and is repeated for an equal password that is refused
+// without asking; each of its texts is cut at 200 bytes. An attempt that reserved
+// no entry counts for its address alone; one that is not settled is MayHaveArrived.
 func (a *Attempt) Settle(o Outcome, why Why) {
 	if a.over {
 		return
@@ -70,8 +70,8 @@ func (a *Attempt) recall() {
 	}
 }
 
-// isCurrent reports whether no reload came since the attempt began, which may
-// have mended what it was refused for.
+// isCurrent reports whether no reload came since the attempt began: it may have
+// mended the cause of a refusal.
 func (a *Attempt) isCurrent() bool { return a.t.cfg.Load() == a.cfg }
 
 // settled are the changes that an outcome makes.
@@ -111,7 +111,7 @@ func (a *Attempt) End() {
 	}
 }
 
-// leave ends what the attempt has in this process.
+// leave gives back what the attempt holds in this process.
 func (a *Attempt) leave() {
 	if a.asking {
 		a.t.asking.Add(-1)

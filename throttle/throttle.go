@@ -85,7 +85,7 @@ type Guess struct {
 	Limit Limit
 }
 
-// Config is what a reload can change.
+// Config holds the options, which a reload can change.
 type Config struct {
 	// Networks are counted as one address each; they do not overlap. Any other
 	// address is one by itself; of IPv6, its /64.
@@ -104,7 +104,7 @@ type Config struct {
 // before it failed. The client gets 429.
 type RetryAfter struct {
 	After time.Duration // until there is room
-	What  string        // what has none: "name" or "address", for the log
+	What  string        // the limit that is full: "name" or "address", for the log
 }
 
 func (e *RetryAfter) Error() string {
@@ -171,9 +171,9 @@ func (t *Throttle) Reload(cfg Config) {
 	t.refusals.forget(func(refusal) bool { return true })
 }
 
-// Begin reads what is known of a guess before any provider is asked, and waits
-// for the guess's turn among those from its address. The error is a
-// [*RetryAfter], a [*Refused], or one of ctx. The caller ends the attempt.
+// Begin reads the name window, the address budget and the proof of a guess, and
+// waits for its turn among those from its address. The error is a [*RetryAfter], a
+// [*Refused], or one of ctx. The caller ends the attempt.
 func (t *Throttle) Begin(ctx context.Context, g Guess) (*Attempt, error) {
 	a := t.newAttempt(g)
 	if err := a.enter(ctx); err != nil {
@@ -240,8 +240,8 @@ func (c *Config) place(address netip.Addr) string {
 	return prefix.String()
 }
 
-// Close waits until what was settled is written. What is settled after it is
-// written at once.
+// Close waits until all that was settled is written. Outcomes that are settled after
+// it are written at once.
 func (t *Throttle) Close() { t.writes.close() }
 
 // Stats are the counts of what is under way at this moment.

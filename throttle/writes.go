@@ -12,8 +12,7 @@ const (
 	writeLimit = 2 * time.Second
 
 	// maxWrites is how many writes are under way at once after their answers.
-	// What comes beyond it is written before the answer, so that they cannot
-	// pile up.
+	// Any more are made before the answer, so that they cannot pile up.
 	maxWrites = 256
 )
 
@@ -77,7 +76,7 @@ func (w *writes) end(keys []Mark, written chan struct{}) {
 	close(written)
 }
 
-// wait waits until what is to be written of rows by now is.
+// wait waits until the writes of rows that are under way by now are done.
 func (w *writes) wait(ctx context.Context, keys []Mark) error {
 	var all []chan struct{}
 	w.mu.Lock()
