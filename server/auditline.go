@@ -10,8 +10,8 @@ import (
 	"shorepass/session"
 )
 
-// auditLine is one line of the audit log, a JSON object: a public schema,
-// version 2, which added who somebody was to the rules. Names, meanings and the
+// auditLine is one line of the audit log, a JSON object: a public schema, version
+// 2, which added groups, groups_omitted, unsure and claims. Names, meanings and the
 // order of fields are kept; a new version may add fields, and changes nothing of
 // those that are there. A line never holds a secret, and every text of a client in
 // it is bounded.
@@ -28,7 +28,7 @@ type auditLine struct {
 	Method   string `json:"method,omitempty"`   // how the account was proved: a providers.Method
 	Account  string `json:"account,omitempty"`  // the login name as typed; of an anonymous request the account parameter
 
-	// Who that was to the rules. Each is left out where it is empty.
+	// What rules see of the person. Each is left out where it is empty.
 	Groups []string          `json:"groups,omitempty"`         // names of groups that an entry of rules or of server.operators matches, at most 64; with audit.groups = "all" every group
 	More   int               `json:"groups_omitted,omitempty"` // how many more there are of Groups and of Unsure
 	Unsure []string          `json:"unsure,omitempty"`         // likewise of groups that the person may or may not be in; "*" for any

@@ -111,10 +111,10 @@ func invalidClient(err error) error {
 	return failure
 }
 
-// operates reports whether who is an operator: a person in one of the groups that
-// the configuration names, who came with a password. None of our tokens carries
-// the right, nor a provider's token: they lie in a file for months, and the thief
-// of a laptop must not be able to end everyone's sessions.
+// operates reports whether a principal is an operator: a person in one of the
+// groups that the configuration names, authenticated by a password. None of our
+// tokens carries the right, nor a provider's token: they lie in a file for months,
+// and the thief of a laptop must not be able to end everyone's sessions.
 func (g *Generation) operates(who principal) bool {
 	return who.identity != nil && who.session == nil && who.identity.Method == providers.MethodPassword &&
 		slices.ContainsFunc(g.Config.Operators, who.identity.InGroup)

@@ -156,7 +156,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	}
 }
 
-// Warn reports what is allowed and yet hardly meant, of a configuration that has
+// Warn reports values that are allowed and hardly meant, of a configuration that has
 // passed Validate.
 func (c Config) Warn(warn func(key, problem string)) {
 	proxies, _ := parseNetworks(c.TrustedProxies)

@@ -71,8 +71,8 @@ func (r *request) notePrincipal(who principal) {
 // maxWatched bounds the groups in an audit line.
 const maxWatched = 64
 
-// noteWatched notes who that is to the rules and to server.operators: a question,
-// as policy is asked it.
+// noteWatched notes the groups and claims of a principal that rules or
+// server.operators name. asked is the question that policy gets.
 func (r *request) noteWatched(gen *Generation, allGroups bool, who principal, asked policy.Request) {
 	if who.identity == nil {
 		return
