@@ -2,7 +2,7 @@
 // packages' own option types out, or every fault in it at once.
 //
 // It is strict. An unknown key, a wrong type, a key that stands twice, a rule
-// that names a provider nobody configured: each is a [Fault] with the file,
+// that names a provider which does not exist: each is a [Fault] with the file,
 // the line, the key, what is wrong and what would be right. No value is ever
 // part of a fault that this package makes, since any value can be a secret
 // that slipped into the wrong line.

@@ -22,7 +22,7 @@ type Doubter interface {
 	NoteLogin(provider, account string, known, accepted bool)
 }
 
-// doubted returns the first of members whose circuit is open, or nil.
+// doubted returns the first of members whose circuit breaker is open, or nil.
 func (c *Chain) doubted(members ...*member) *member {
 	if c.doubter == nil {
 		return nil

@@ -1,4 +1,4 @@
-// Package providers proves who somebody is.
+// Package providers proves who a person or a job is.
 //
 // A [Provider] is a directory, an OpenID provider or a file of local users. The
 // [Chain] asks the configured ones in order and stands between them and the

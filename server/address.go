@@ -41,9 +41,9 @@ func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
 }
 
 // agreed returns the client that all lists name; ok is false where there is
-// none. Most proxies add to one of the
-// two headers and pass the other on as it came, and which one that is cannot be
-// seen here: where they differ, one may be the client's own invention.
+// none. Most proxies add to one of the two headers and pass the other on as it
+// came, and which one that is cannot be seen here: where they differ, one may be
+// the client's own invention.
 func agreed(lists [][]string, trusted []netip.Prefix) (client netip.Addr, ok bool) {
 	for i, hops := range lists {
 		named, ok := clientOf(hops, trusted)

@@ -64,7 +64,7 @@ func (d *daily) askAll(ctx context.Context) error {
 		for i := range page {
 			row := &page[i]
 			if after = row.SignIn.ID; !now.Before(row.SignIn.Asked.Add(askAgainAfter - early(after))) {
-				d.ask(ctx, row)
+				d.askProvider(ctx, row)
 			}
 			if ctx.Err() != nil {
 				return nil
@@ -83,8 +83,8 @@ func (d *daily) unasked(ctx context.Context, now time.Time, after int64) ([]Row,
 	return d.store.Unasked(ctx, KindPAT, now.Add(askAgainSpread-askAgainAfter), after, batch)
 }
 
-// ask asks about one sign-in. The answer goes into its row.
-func (d *daily) ask(ctx context.Context, row *Row) {
+// askProvider asks about one sign-in. The answer goes into its row.
+func (d *daily) askProvider(ctx context.Context, row *Row) {
 	r := d.rules.Load()
 	id, err := decodeFacts(row.Body)
 	if err != nil || r.mayLive(row, id) != nil {

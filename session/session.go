@@ -31,8 +31,10 @@
 //     (grant.go).
 //   - [Admin] lists, inspects and ends sessions. It needs a store and no provider,
 //     so that the command line can use it.
-//   - The chores sweep and write what waits; the revoker has providers revoke
-//     the refresh tokens of sign-ins without a live session.
+//   - Four loops run beside the requests: the chores sweep and write what waits;
+//     the revoker has providers revoke the refresh tokens of sign-ins without a
+//     live session; daily.go asks about unused personal access tokens once a day;
+//     breakers.go shares what replicas counted of providers.
 //
 // A [Store] reads and writes columns and knows no rule; sqlite and postgres are
 // two, and storetest holds them to the contract.

@@ -190,10 +190,10 @@ func refuses(code uint16) bool {
 // password; any server may say it of itself.
 var errUnwilling = errors.New("the directory is unwilling to bind")
 
-// judge returns what the answer to a person's bind means: nil for the right
-// password, an error that wraps ErrRejected, [errUnwilling], or another, which
+// bindError returns the error that the answer to a person's bind means: nil for the
+// right password, one that wraps ErrRejected, [errUnwilling], or another, which
 // says nothing of the account.
-func judge(a bindAnswer) error {
+func bindError(a bindAnswer) error {
 	reason, ofAccount := accountCodes[a.code]
 	switch {
 	case a.code == ldap.LDAPResultSuccess && a.mustChange:

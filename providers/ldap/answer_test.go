@@ -13,31 +13,31 @@ import (
 	"shorepass/providers"
 )
 
-// TestJudge goes through every result code of RFC 4511, appendix A (B11): what says
+// TestBindError goes through every result code of RFC 4511, appendix A (B11): what says
 // something of the account is a rejection, so that it is counted, and nothing else
 // is.
-func TestJudge(t *testing.T) {
+func TestBindError(t *testing.T) {
 	want := map[uint16]providers.Reason{
 		16: providers.WrongPassword, 48: providers.WrongPassword, 49: providers.WrongPassword, 50: providers.WrongPassword,
 		19: providers.Locked,
 		32: providers.Unknown, 33: providers.Unknown, 34: providers.Unknown, 36: providers.Unknown, 64: providers.Unknown,
 	}
 	ofServer := []uint16{1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 17, 18, 20, 21, 51, 52, 54, 65, 66, 67, 68, 69, 71, 80, 118, 122, 123, 199}
-	if err := judge(bindAnswer{}); err != nil {
-		t.Errorf("judge of success = %v, want nil", err)
+	if err := bindError(bindAnswer{}); err != nil {
+		t.Errorf("bindError of success = %v, want nil", err)
 	}
 	for code, reason := range want {
-		if err := judge(bindAnswer{code: code}); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != reason {
-			t.Errorf("judge of %s = %v, want ErrRejected: %s", resultName(code), err, reason)
+		if err := bindError(bindAnswer{code: code}); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != reason {
+			t.Errorf("bindError of %s = %v, want ErrRejected: %s", resultName(code), err, reason)
 		}
 	}
 	for _, code := range ofServer {
-		if err := judge(bindAnswer{code: code}); err == nil || errors.Is(err, providers.ErrRejected) || errors.Is(err, errUnwilling) {
-			t.Errorf("judge of %s = %v, want an error that says nothing of the account", resultName(code), err)
+		if err := bindError(bindAnswer{code: code}); err == nil || errors.Is(err, providers.ErrRejected) || errors.Is(err, errUnwilling) {
+			t.Errorf("bindError of %s = %v, want an error that says nothing of the account", resultName(code), err)
 		}
 	}
-	if err := judge(bindAnswer{code: 53}); !errors.Is(err, errUnwilling) || errors.Is(err, providers.ErrRejected) {
-		t.Errorf("judge of %s = %v, want %v", resultName(53), err, errUnwilling)
+	if err := bindError(bindAnswer{code: 53}); !errors.Is(err, errUnwilling) || errors.Is(err, providers.ErrRejected) {
+		t.Errorf("bindError of %s = %v, want %v", resultName(53), err, errUnwilling)
 	}
 }
 
@@ -69,13 +69,13 @@ func TestDetails(t *testing.T) {
 		{49, "wrong: data 533, ", providers.WrongPassword},
 		{32, "", providers.Unknown},
 	} {
-		err := judge(newBindAnswer(nil, ldap.NewError(test.code, errors.New(test.text))))
+		err := bindError(newBindAnswer(nil, ldap.NewError(test.code, errors.New(test.text))))
 		if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.want {
 			t.Errorf("an answer %d with %q = %v, want ErrRejected: %s", test.code, test.text, err, test.want)
 		}
 	}
 	for _, code := range []uint16{1, 51, 52, 80} {
-		if err := judge(newBindAnswer(nil, ldap.NewError(code, errors.New(windows("533"))))); errors.Is(err, providers.ErrRejected) {
+		if err := bindError(newBindAnswer(nil, ldap.NewError(code, errors.New(windows("533"))))); errors.Is(err, providers.ErrRejected) {
 			t.Errorf("an answer %d with a number of an account = %v, want an error that says nothing of the account", code, err)
 		}
 	}
@@ -101,7 +101,7 @@ func TestPolicyControl(t *testing.T) {
 		if test.code != 0 {
 			err = ldap.NewError(test.code, errors.New("no"))
 		}
-		err = judge(newBindAnswer(&ldap.SimpleBindResult{Controls: []ldap.Control{control}}, err))
+		err = bindError(newBindAnswer(&ldap.SimpleBindResult{Controls: []ldap.Control{control}}, err))
 		if test.right {
 			if err != nil {
 				t.Errorf("success = %v, want nil", err)

@@ -110,9 +110,9 @@ func (d *directory) unanswered(ctx context.Context, share string, s *server, err
 	return err
 }
 
-// verdict judges an answer, with a probe where the server may have meant itself.
+// verdict is bindError, with a probe where the server may have meant itself.
 func (d *directory) verdict(ctx context.Context, s *server, answer bindAnswer) error {
-	err := judge(answer)
+	err := bindError(answer)
 	unwilling := errors.Is(err, errUnwilling)
 	if !unwilling && !refusesToServe(err) {
 		return err

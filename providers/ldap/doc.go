@@ -19,7 +19,7 @@
 //
 // What it refuses: an empty password, which a directory would take for an
 // anonymous bind and answer with success (RFC 4513, section 5.1.2); following
-// referrals, which would send passwords to whoever a server names; sending a
+// referrals, which would send passwords to any host that a server names; sending a
 // password again that may have arrived; and a user name, subject or group that
 // it had to guess.
 //

@@ -17,7 +17,8 @@
 //
 // Refused on purpose: redirects, endpoints on hosts that the config does not
 // name, symmetric signatures, keys or key locations that a token brings along,
-// distributed claims, and claims whose names only look like the ones meant.
+// and claims whose names only look like the ones meant. Distributed claims are not
+// fetched: a person whose groups are elsewhere may be in any.
 //
 //	p, err := oidc.New(oidc.Config{
 //		Issuer:   "https://sso.corp.example/realms/corp",
