@@ -238,7 +238,10 @@ func printSessions(w io.Writer, rows []listed) error {
 	fmt.Fprintln(t, "ID\tUSER\tPROVIDER\tKIND\tSERVICE\tCREATED\tLAST USED\tSTATE")
 	for _, r := range rows {
 		state := "ends " + when(r.Expires)
-		if r.Reason != "" {
+		switch {
+		case r.Reason != "" && r.Ended.IsZero():
+			state = "refused, ends soon: " + r.Reason
+		case r.Reason != "":
 			state = "ended " + when(r.Ended) + ": " + r.Reason
 			if r.By != "" {
 				state += fmt.Sprintf(" by %q", r.By)
