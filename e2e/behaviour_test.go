@@ -154,8 +154,8 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// TestThrottle guesses at a password where nobody logged in under that name: after
-// three wrong ones nobody is asked any more, and other accounts and tokens go on.
+// TestThrottle guesses at a password from an address without a proof: after three
+// wrong ones the provider is not asked any more, and other accounts and tokens go on.
 func TestThrottle(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{})

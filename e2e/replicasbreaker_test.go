@@ -60,7 +60,7 @@ func (r replicas) newCrowd(t *testing.T, people int, password func(uid string) s
 }
 
 // replicasLostRight takes the service account's right to see people away: all
-// seem gone. Nobody's session ends, and with the right back all go on.
+// seem gone. No session ends, and with the right back all go on.
 func replicasLostRight(t *testing.T, pg *postgrestest.Server) {
 	const people = 12
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{People: people, Readers: true})
@@ -84,7 +84,7 @@ func replicasLostRight(t *testing.T, pg *postgrestest.Server) {
 	r.recover(t, tokens)
 }
 
-// replicasAllPasswordsChanged gives everybody another password for good: no
+// replicasAllPasswordsChanged gives all people another password for good: no
 // circuit breaker opens, each hears 401, and can log in.
 func replicasAllPasswordsChanged(t *testing.T, pg *postgrestest.Server) {
 	const people = 300

@@ -28,7 +28,7 @@ users = { base = %q }
 `, d.LDAPS, d.CA, d.BindDN, d.Password, d.Base, groups)
 }
 
-// sambaRules also name "none", which nobody is in, so that no rule is out of reach
+// sambaRules also name "none", which has no members, so that no rule is out of reach
 // where a provider leaves the others out.
 const sambaRules = `
 [[rule]]

@@ -12,7 +12,7 @@ import (
 )
 
 // directoryRules are for directories whose people are in devs and all. They also
-// name "none", which nobody is in, so that no rule is out of reach where a
+// name "none", which has no members, so that no rule is out of reach where a
 // provider leaves devs out.
 const directoryRules = `
 [[rule]]
@@ -243,7 +243,7 @@ actions = ["pull"]
 }
 
 // TestSlapdProtected guesses at passwords: the directory, which locks accounts
-// after five wrong ones, hears of four, and nobody is locked out.
+// after five wrong ones, hears of four, and no account is locked.
 func TestSlapdProtected(t *testing.T) {
 	t.Parallel()
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5})

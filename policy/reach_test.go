@@ -128,7 +128,7 @@ func (d reachDrawer) reachRule(providers []Provider) Rule {
 	return r
 }
 
-// person returns somebody whom one of the providers can prove.
+// person returns a person that one of the providers can prove.
 func (d reachDrawer) person(providers []Provider) Request {
 	if d.IntN(8) == 0 {
 		return Request{Anonymous: true, Groups: []string{anonymous}}

@@ -251,7 +251,7 @@ func TestRefusedByAnyName(t *testing.T) {
 	}
 }
 
-// TestRefusalTakesItsTime: an answer for which nobody was asked takes as long as
+// TestRefusalTakesItsTime: an answer without asking the provider takes as long as
 // that of a wrong password, so that its time does not tell why.
 func TestRefusalTakesItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

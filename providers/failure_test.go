@@ -87,7 +87,7 @@ func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 }
 
 // TestSlowPersonIsNoOutage: a bind that is held open for one person (a second
-// factor by phone) makes nobody call the provider down, and the log is silent
+// factor by phone) makes the provider not count as down, and the log is silent
 // about it, whether others log in meanwhile or not (B12). Where the provider's
 // own probe fails after it, the provider is down.
 func TestSlowPersonIsNoOutage(t *testing.T) {

@@ -61,7 +61,7 @@ func (l *locking) note(right bool) {
 }
 
 // TestLocksNoAccount: B1. A directory with a threshold T, in front of which the
-// limit is T-1 and the window its own, locks nobody in two days, whatever comes to
+// limit is T-1 and the window its own, locks no account in two days, whatever comes to
 // two replicas: machines with stale passwords, a stranger who guesses from
 // everywhere, and the person, who mistypes now and then where they are known.
 func TestLocksNoAccount(t *testing.T) {

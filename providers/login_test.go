@@ -72,7 +72,7 @@ func TestFoldingCherokee(t *testing.T) {
 }
 
 // TestWindowNames: a domain makes another name window only where it is not
-// configured; whoever unlocks need not know.
+// configured; unlock takes either.
 func TestWindowNames(t *testing.T) {
 	c := one(t, &directory{domains: []string{"CORP", "Corp.Example"}}, nil)
 	for _, test := range []struct {

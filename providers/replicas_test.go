@@ -136,7 +136,7 @@ func TestHeldIsNotCounted(t *testing.T) {
 
 // TestMayHaveArrived: a password that was sent and not answered may be counted at
 // the directory, each time that it is sent, so that it counts here as often; where
-// nothing else fills the window the answer is that nobody can tell.
+// nothing else fills the window the answer is 503.
 func TestMayHaveArrived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), refuse: map[string]error{"slow": context.DeadlineExceeded}}

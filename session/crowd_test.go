@@ -96,8 +96,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestGuardAtOnce has a broken provider refuse everybody at the same moment, on
-// several replicas: whatever the order, nobody's session ends, and whoever comes
+// TestGuardAtOnce has a broken provider refuse all people at the same moment, on
+// several replicas: whatever the order, no session ends, and a client that comes
 // again is told that the provider is unavailable for as long as it is broken.
 func TestGuardAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestEverybodysPasswordChanged(t *testing.T) {
 // TestLostRight: a directory takes the service account's right to see people away.
 // They all seem gone: they hear that the directory is unavailable, but for the
 // few that it takes to open the circuit breaker, no session ends for as long as
-// that lasts, and with the right back everybody goes on.
+// that lasts, and with the right back all go on.
 func TestLostRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 2, session.Config{})

@@ -343,7 +343,7 @@ func TestOneTime(t *testing.T) {
 	})
 }
 
-// TestPATsAreAskedAbout: the provider of a PAT that nobody uses is asked once a day,
+// TestPATsAreAskedAbout: the provider of an unused PAT is asked once a day,
 // at another time for each.
 func TestPATsAreAskedAbout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -409,7 +409,7 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 }
 
 // TestOneAccountDoesNotHoldUpOthers (B3): 700 logins at once of one account, and of
-// one name that nobody has, delay another person's login by a few hashes.
+// one unknown name, delay another person's login by a few hashes.
 func TestOneAccountDoesNotHoldUpOthers(t *testing.T) {
 	for _, cores := range []int{1, 2, 4} {
 		synctest.Test(t, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestRefusalTimes (B9): the refusal of a name that nobody has comes at the same
+// TestRefusalTimes (B9): the refusal of an unknown name comes at the same
 // multiple of the step as that of a wrong password did, however little time the
 // search took.
 func TestRefusalTimes(t *testing.T) {

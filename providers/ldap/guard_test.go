@@ -134,7 +134,7 @@ func TestGuardCounts(t *testing.T) {
 	}
 }
 
-// TestUnaskedMessages (B5): a directory that sends what nobody asked for loses the
+// TestUnaskedMessages (B5): a directory that sends messages unasked loses the
 // connection, and takes no memory: 31 MiB of elements took 4 GB.
 func TestUnaskedMessages(t *testing.T) {
 	for _, test := range []struct {

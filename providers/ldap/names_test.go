@@ -27,7 +27,7 @@ func person(uid, password string) ldaptest.Attributes {
 	return ldaptest.Attributes{"objectClass": {"inetOrgPerson"}, "uid": {uid}, "cn": {uid}, "sn": {uid}, "userPassword": {password}}
 }
 
-// checkGroups logs somebody in and compares what is known of the groups.
+// checkGroups logs a person in and compares the groups that are known and unsure.
 func checkGroups(t *testing.T, p *ldap.Provider, name, groups, unsure string) {
 	t.Helper()
 	id := mustLogin(t, p, name, name+"pw")

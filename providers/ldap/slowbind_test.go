@@ -18,7 +18,7 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// phones is a directory in which the bind of everybody whose name begins with
+// phones is a directory in which the bind of every person whose name begins with
 // "phone" waits for a second factor that never comes.
 func phones(r ldaptest.Request) ldaptest.Answer {
 	if r.Operation == goldap.ApplicationSearchRequest {

@@ -131,7 +131,7 @@ func TestEmailVerifiedElsewhere(t *testing.T) {
 	}
 }
 
-// A10: a name that is seen as another's, or not seen at all, is nobody's.
+// A10: a name that is seen as another's, or not seen at all, is refused.
 func TestUnprintableNames(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	for _, name := range []any{"", " bob", "bob ", "bob\n", "b\x00b", "b\ufffdb", "bob\u200b", "\u202ebob", "\u212aevin", strings.Repeat("b", 513), 7, nil, []string{"bob"}} {
