@@ -186,8 +186,8 @@ func TestGroupNamesValidate(t *testing.T) {
 	}
 }
 
-// FuzzGroupClaims: whatever JSON a claim holds, no name is in both lists or of
-// anybody's invention, and what is left out makes the rest unsure. naive says what
+// FuzzGroupClaims: whatever JSON a claim holds, no name is in both lists or
+// made up, and what is left out makes the rest unsure. naive says what
 // a claim holds, from the documentation of groups.claim alone.
 func FuzzGroupClaims(f *testing.F) {
 	for _, seed := range []string{`["a"," b ",7]`, `"a,b"`, `"a b"`, `{"a":{},"b":false}`, `[{"name":"a"},{"x":1}]`, `[[1]]`, `null`, `1e400`, `"\u212a"`, `{"name":null}`} {
