@@ -77,6 +77,7 @@ func (c *Chain) prove(ctx context.Context, a *throttle.Attempt, m *member, began
 	}
 	if answer.Verdict != throttle.Ask {
 		m.pad(ctx, began, cred)
+		a.Settle(throttle.Unknown, answer.Why)
 		return nil, c.unasked(m, answer)
 	}
 	found, err := m.prove(ctx, account, cred.proof())

@@ -27,6 +27,7 @@ type Attempt struct {
 	flight *flight // of equal passwords at the account
 	asked  time.Time
 	asking bool // an entry is reserved, and the provider is being asked
+	padded bool // an entry is reserved in the window of the name alone
 	over   bool // settled or ended
 }
 
@@ -56,7 +57,6 @@ func (a *Attempt) Reserve(ctx context.Context, account Account) (Answer, error) 
 			a.t.flights.asked(a.flight)
 		}
 		a.leaveFlight()
-		a.Settle(Unknown, answer.Why)
 	}
 	return answer, err
 }
@@ -125,6 +125,7 @@ func (a *Attempt) tryReserve(ctx context.Context) (answer Answer, err error) {
 			return nil, err
 		}
 		a.asked = now
+		a.padded = answer.Verdict != Ask && len(after.name.entries) > len(w.name.entries)
 		return a.windowChanges(w, after), nil
 	})
 	return answer, err
@@ -134,9 +135,10 @@ func (a *Attempt) tryReserve(ctx context.Context) (answer Answer, err error) {
 // provider has, that several accounts have, or whose account is refused at
 // sight. The error is a [*RetryAfter], or one of ctx.
 //
-// It takes as many trips to the store as Reserve, so that their number does not
-// tell which names exist.
+// It takes as many trips to the store as Reserve, and Settle after it writes as many
+// rows, so that their number does not tell which names exist.
 func (a *Attempt) ReserveName(ctx context.Context) error {
+	a.rows.keys[paddingRow] = a.paddingKey()
 	if err := a.rows.readWritten(ctx); err != nil {
 		return err
 	}
@@ -149,8 +151,19 @@ func (a *Attempt) ReserveName(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
+		a.padded = len(after.name.entries) > len(w.name.entries)
 		return a.windowChanges(w, after), nil
 	})
+}
+
+func (a *Attempt) paddingKey() Mark { return a.t.marks.Mark("padding", string(a.try.name[:])) }
+
+// padding are the changes of as many rows as a wrong password changes, that change
+// nothing.
+func (a *Attempt) padding() []Change {
+	a.rows.keys[paddingRow] = a.paddingKey()
+	name := a.rows.last[nameRow]
+	return []Change{a.rows.change(nameRow, name.Body, name.Expires), a.rows.change(paddingRow, nil, time.Time{})}
 }
 
 // HasProof reports whether the person logged in at the address within a day, as

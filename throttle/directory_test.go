@@ -111,8 +111,10 @@ func (d *directory) login(ctx context.Context, t *Throttle, text, password strin
 	case err != nil:
 		return status(err)
 	case answer.Verdict == Repeat:
+		a.Settle(Unknown, answer.Why)
 		return "401 " + answer.Why.Reason
 	case answer.Verdict == Full:
+		a.Settle(Unknown, answer.Why)
 		return "401 full"
 	}
 	o := d.prove(p, password)

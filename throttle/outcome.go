@@ -32,8 +32,8 @@ const (
 	Full
 )
 
-// Answer is the verdict on an attempt. One of Repeat and of Full is settled
-// already.
+// Answer is the verdict on an attempt. One of Repeat and of Full is settled as
+// Unknown, once it has taken the time of a wrong password.
 type Answer struct {
 	Verdict Verdict
 	Why     Why // of Repeat: that of the first refusal

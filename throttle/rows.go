@@ -13,6 +13,7 @@ const (
 	accountRow
 	budgetRow
 	proofRow
+	paddingRow // written beside the name's where no account's is
 	rowCount
 )
 

@@ -83,6 +83,9 @@ func (a *Attempt) settled(now time.Time, o Outcome, reason string) (changes []Ch
 		}
 		changes = a.windowChanges(before, settle(before, &a.try, o, reason, a.asked))
 	}
+	if a.padded {
+		changes = a.padding()
+	}
 	switch {
 	case a.place == "" || a.try.proved && o != Proved:
 		return changes, nil

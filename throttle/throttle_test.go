@@ -316,6 +316,46 @@ func TestStoreIsDown(t *testing.T) {
 	})
 }
 
+// rowStore is a store that notes how many rows each write has.
+type rowStore struct {
+	*Memory
+	rows []int
+}
+
+func (r *rowStore) SwapWindows(ctx context.Context, changes []Change) error {
+	r.rows = append(r.rows, len(changes))
+	return r.Memory.SwapWindows(ctx, changes)
+}
+
+// TestSettlesInAsManyRows (B9): what is written after the time of a wrong password
+// was taken is as much for a name that nobody has, and for an account whose window
+// is full: the row of the name, one beside it, and that of the address.
+func TestSettlesInAsManyRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		store := &rowStore{Memory: NewMemory()}
+		throttle := newTest(t, store)
+		settled := func(name, password, want string) {
+			t.Helper()
+			from := netip.AddrFrom4([4]byte{10, 0, 0, byte(len(password) + len(name))})
+			store.rows = nil
+			if got := d.login(t.Context(), throttle, name, password, from); got != want {
+				t.Errorf("login of %s = %s, want %s", name, got, want)
+			}
+			if n := len(store.rows); n != 2 || store.rows[n-1] != 3 {
+				t.Errorf("%s of %s: writes of %v rows, want one before and one of 3 after", want, name, store.rows)
+			}
+		}
+		settled("alice", "w", "401 wrong password")
+		settled("nobody", "w", "401 no such account")
+		settled("nobody", "w2", "401 no such account")
+		for i := range 3 {
+			settled("bob", fmt.Sprint("w", i), "401 wrong password")
+		}
+		settled("bob@mail", "w3", "401 full")
+	})
+}
+
 // fullStore is a store that can be read, and written to unless it is full.
 type fullStore struct {
 	*Memory
