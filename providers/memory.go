@@ -84,7 +84,7 @@ func (m *memory) currentEpoch() uint64 {
 	return m.epoch
 }
 
-// remember keeps whoever was proved at an address, unless somebody was forgotten
+// remember caches an identity that was proved at an address, unless one was forgotten
 // since epoch.
 func (m *memory) remember(key throttle.Mark, id *Identity, from netip.Addr, keep time.Duration, epoch uint64) {
 	if keep <= 0 {
