@@ -111,6 +111,17 @@ func domainsOf(members []*member) map[string]bool {
 // case and compares names itself. The folded text is made lower case once more,
 // since x/text folds Cherokee letters of either case into the other.
 func FoldCase(name string) string {
+	if isASCII(name) {
+		return strings.ToLower(name) // the same, and most names
+	}
+	return foldUnicode(name)
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
+func foldUnicode(name string) string {
 	return norm.NFKC.String(strings.ToLower(cases.Fold().String(norm.NFKC.String(name))))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestParseLogin(t *testing.T) {
@@ -92,5 +93,26 @@ func TestWindowNames(t *testing.T) {
 		if got := fmt.Sprint(test.login.WindowNames()); got != test.want {
 			t.Errorf("WindowNames(%q) = %s, want %s", test.login, got, test.want)
 		}
+	}
+}
+
+// TestFoldASCII: the short way of ASCII is the long one.
+func TestFoldASCII(t *testing.T) {
+	for r := rune(0); r < utf8.RuneSelf; r++ {
+		if text := "a" + string(r) + "Z"; FoldCase(text) != foldUnicode(text) {
+			t.Errorf("FoldCase(%q) = %q, want %q", text, FoldCase(text), foldUnicode(text))
+		}
+	}
+}
+
+func BenchmarkFoldCase(b *testing.B) {
+	for b.Loop() {
+		FoldCase("CN=Team-Blue,OU=Groups")
+	}
+}
+
+func BenchmarkFoldUnicode(b *testing.B) {
+	for b.Loop() {
+		foldUnicode("CN=Team-Blue,OU=Groups")
 	}
 }

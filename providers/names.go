@@ -63,6 +63,9 @@ func TextProblem(text string) string {
 // isInvisible reports whether a character shows nothing by itself: with one of
 // them "bob" would be two people in the rules and one on the screen.
 func isInvisible(r rune) bool {
+	if r <= unicode.MaxASCII {
+		return unicode.IsControl(r)
+	}
 	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp,
 		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
