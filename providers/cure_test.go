@@ -147,8 +147,8 @@ func TestFirstReasonIsKept(t *testing.T) {
 	}
 }
 
-// TestStoreNamesNobody: what the throttle keeps in the store tells whose passwords
-// they are to nobody who has a copy of it, whatever the refusal says.
+// TestStoreNamesNobody: what the throttle keeps in the store does not tell whose
+// passwords they are, for any reason of a refusal.
 func TestStoreNamesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := throttle.NewMemory()

@@ -18,8 +18,8 @@ import (
 //
 // Full folding and the compatibility forms are left out, since they make one
 // name of what directories keep apart: "weiß" is not "weiss". Neither does a
-// letter beyond ASCII become one of ASCII, as the Kelvin sign would: nobody has
-// the name "kevin" by writing it with another K.
+// letter beyond ASCII become one of ASCII, as the Kelvin sign would: writing
+// it with another K takes the name "kevin" from no person.
 func Name(name string) string {
 	if isLowerASCII(name) {
 		return name

@@ -182,7 +182,7 @@ func TestNameThatRenameGives(t *testing.T) {
 }
 
 // TestOneNameOfTwoGroups: A2: a group that a team's own administrator calls like
-// another one makes nobody a member of that, and switches no rule off.
+// another one gives no membership of that, and switches no rule off.
 func TestOneNameOfTwoGroups(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	team := "ou=team-x," + s.Groups

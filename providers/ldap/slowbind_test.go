@@ -33,8 +33,8 @@ func phones(r ldaptest.Request) ldaptest.Answer {
 	return ldaptest.Answer{Silence: strings.HasPrefix(r.DN, "uid=phone")}
 }
 
-// TestSlowBindsOfSome (B12): people whose binds hang, again and again, keep nobody
-// else out, and take no server down. Sixteen are as many as there are connections
+// TestSlowBindsOfSome (B12): people whose binds hang, again and again, keep no
+// other person out, and take no server down. Sixteen are as many as there are connections
 // for binds.
 func TestSlowBindsOfSome(t *testing.T) {
 	for _, people := range []int{8, 16} {

@@ -168,7 +168,7 @@ func TestLoginAsTyped(t *testing.T) {
 }
 
 // TestGroupsNotAllKnown: A6, A7, D1: what the provider does not tell of the groups
-// makes rules that deny a group hold, locks nobody out, and is warned of once.
+// makes rules that deny a group hold, locks no account out, and is warned of once.
 func TestGroupsNotAllKnown(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	elsewhere := map[string]any{"groups": "src1"}

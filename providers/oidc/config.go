@@ -143,7 +143,7 @@ type Groups struct {
 	// list of objects, or an object whose keys are the groups. While the
 	// provider does not tell all of them (too many for a token, an entry that
 	// is no name), rules that deny any group hold for that person. Optional:
-	// left out, nobody has groups.
+	// left out, no person has groups.
 	Claim string `toml:"claim"`
 
 	// Optional lets in people who have no such claim, as members of no group.
