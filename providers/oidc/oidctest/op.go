@@ -66,9 +66,11 @@ type Server struct {
 	log     lockedBuffer
 }
 
-// limits of a start: of node, and of npm when packages are to be installed.
+// limits of a start: of node, which is started again where it is late, and of
+// npm when packages are to be installed.
 const (
-	startLimit   = time.Minute
+	startLimit   = 30 * time.Second
+	maxStarts    = 4
 	installLimit = 3 * time.Minute
 )
 
@@ -87,10 +89,23 @@ func Start(tb testing.TB, opts Options) *Server {
 	return s
 }
 
-// launch starts the process, and waits until it answers.
+// launch starts the process, and waits until it answers. Node was once seen to
+// print nothing for a minute, so a late one is killed and started again.
 func (s *Server) launch() {
 	s.tb.Helper()
 	script := install(s.tb)
+	for range maxStarts {
+		if s.start(script) {
+			return
+		}
+	}
+	s.tb.Fatalf("the OpenID provider did not start:\n%s", s.log.String())
+}
+
+// start starts the process and reports whether it answers within startLimit;
+// otherwise the process has ended.
+func (s *Server) start(script string) bool {
+	s.tb.Helper()
 	text, err := json.Marshal(s.opts)
 	if err != nil {
 		s.tb.Fatal(err)
@@ -118,13 +133,15 @@ func (s *Server) launch() {
 	}
 	go func(ended chan<- struct{}) {
 		_, _ = io.Copy(io.Discard, stdout) // ends with the process
-		_ = cmd.Wait()                     // how it ended is nobody's question: it is killed
+		_ = cmd.Wait()                     // its exit status says nothing: it is killed
 		close(ended)
 	}(s.ended)
-	if ready.Control == "" {
-		s.tb.Fatalf("the OpenID provider did not start:\n%s", s.log.String())
-	}
 	s.Issuer, s.control = ready.Issuer, ready.Control
+	if ready.Control == "" {
+		s.end()
+		return false
+	}
+	return true
 }
 
 // end ends the process, if it was started and has not ended.
