@@ -248,7 +248,7 @@ func TestReplicas(t *testing.T) {
 		{"a directory that calls every password wrong", replicasEverybodyRejected},
 		{"a company that changes all passwords", replicasAllPasswordsChanged},
 		{"an OpenID provider that is killed", replicasOpenIDKilled},
-		{"refresh tokens revoked at the provider", replicasRevokeRenewals},
+		{"refresh tokens revoked at the provider", replicasRevokeProviderTokens},
 		{"kill -9", replicasKilled},
 		{"behind a load balancer", replicasBalanced},
 		{"wrong passwords", replicasWrongPasswords},

@@ -89,9 +89,9 @@ func forgiven(t *testing.T, seen []sight, want string, down, starting time.Time,
 	}
 }
 
-// replicasRevokeRenewals ends sessions of an OpenID provider, which is told of the
+// replicasRevokeProviderTokens ends sessions of an OpenID provider, which is told of the
 // refresh token that each of them has by then, once and by one replica.
-func replicasRevokeRenewals(t *testing.T, pg *postgrestest.Server) {
+func replicasRevokeProviderTokens(t *testing.T, pg *postgrestest.Server) {
 	o := newSSO(t)
 	carol := oidctest.User{Name: "carol", Password: secrets.password("carol"), Subject: "c-3", Groups: []string{"admins"}}
 	o.SetUser(carol)

@@ -57,7 +57,7 @@ type IDTokenVerifier interface {
 // of a password (RFC 6749, section 6).
 type RefreshGrant interface {
 	// RedeemRefreshToken returns the identity behind a refresh token, with the
-	// Renewal that takes its place. It sends the token once. The error wraps
+	// RefreshToken that takes its place. It sends the token once. The error wraps
 	// ErrRejected, or ErrNotMine where the provider takes none; any other
 	// means that the provider is unavailable.
 	RedeemRefreshToken(ctx context.Context, token secret.Text) (*Identity, error)
@@ -67,25 +67,25 @@ type RefreshGrant interface {
 // its password.
 type Revalidator interface {
 	// Revalidate returns the identity as the provider knows it now, its
-	// groups replaced and its Renewal, where it rotated, the new one. id is
-	// what a login or Revalidate returned before (of it Subject and Renewal
+	// groups replaced and its RefreshToken, where it rotated, the new one. id is
+	// what a login or Revalidate returned before (of it Subject and RefreshToken
 	// count). The chain compares the Subject of the answer with id's, and
 	// keeps Method and AuthTime. The error wraps ErrGone (no such entry,
 	// invalid_grant), or ErrRejected and ErrEnded (disabled, expired, locked
 	// for good); any other means that the provider is unavailable. An
-	// error after the Renewal rotated is, or wraps, a [*RotatedError] with the
+	// error after the RefreshToken rotated is, or wraps, a [*RotatedError] with the
 	// new one, which must be kept.
 	Revalidate(ctx context.Context, id *Identity) (*Identity, error)
 
-	// PerSession reports whether each session has a Renewal of its own and is
+	// PerSession reports whether each session has a RefreshToken of its own and is
 	// asked for one by one (OpenID Connect), rather than once a person (LDAP).
 	PerSession() bool
 }
 
-// Revoker is a Provider that can be told that a Renewal will not be used again
+// Revoker is a Provider that can be told that a RefreshToken will not be used again
 // (RFC 7009).
 type Revoker interface {
-	Revoke(ctx context.Context, renewal secret.Text) error
+	Revoke(ctx context.Context, refreshToken secret.Text) error
 }
 
 // TokenKeeper is a Revalidator that is configured by how its provider keeps
@@ -95,11 +95,11 @@ type TokenKeeper interface {
 	// person, so that a login makes that of the login before useless.
 	OneTokenEach() bool
 
-	// RevokeWhen says when a Renewal is to be revoked.
+	// RevokeWhen says when a RefreshToken is to be revoked.
 	RevokeWhen() RevokeWhen
 }
 
-// RevokeWhen says when a provider is to be told that a Renewal will not be used
+// RevokeWhen says when a provider is to be told that a RefreshToken will not be used
 // again.
 type RevokeWhen string
 

@@ -101,10 +101,10 @@ func (c *Chain) admissible(cred Credential) (Credential, error) {
 	return cred, nil
 }
 
-// Hopeless returns the error with which Authenticate would refuse a credential
+// Precheck returns the error with which Authenticate would refuse a credential
 // without asking a provider, or nil. It counts nothing. Callers use it before
 // work that a guess must not cause, such as a write to the store.
-func (c *Chain) Hopeless(ctx context.Context, cred Credential) (err error) {
+func (c *Chain) Precheck(ctx context.Context, cred Credential) (err error) {
 	defer classify(&err)
 	if cred, err = c.admissible(cred); err != nil {
 		return err
@@ -183,13 +183,13 @@ func (c *Chain) byRefreshToken(ctx context.Context, cred Credential, began time.
 	return m.letIn(ctx, a, found, MethodRefresh)
 }
 
-// giveBack revokes the renewal that the provider gave to a login which our own
+// giveBack revokes the refresh token that the provider gave to a login which our own
 // rules refuse.
 func (m *member) giveBack(ctx context.Context, found *Identity) {
 	if found == nil {
 		return
 	}
-	if err := m.revoke(ctx, found.Renewal); err != nil {
+	if err := m.revoke(ctx, found.RefreshToken); err != nil {
 		m.log.Warn("could not revoke the refresh token of a refused login", "error", err)
 	}
 }

@@ -704,14 +704,14 @@ func TestRevalidate(t *testing.T) {
 	c := one(t, d, func(cfg *Config) { cfg.Prefix, cfg.RequireGroups = pointer("x:"), []string{"x:devs"} })
 	then := time.Unix(1, 0)
 	who := func(method Method) *Identity {
-		return &Identity{Provider: "corp", Subject: "1", User: "x:bob", Groups: []string{"x:old"}, Method: method, AuthTime: then, Renewal: secret.New("old")}
+		return &Identity{Provider: "corp", Subject: "1", User: "x:bob", Groups: []string{"x:old"}, Method: method, AuthTime: then, RefreshToken: secret.New("old")}
 	}
 	answer := func(subject string, groups ...string) func(*Identity) (*Identity, error) {
 		return func(id *Identity) (*Identity, error) {
-			if id.Renewal.Reveal() != "old" || id.Subject != "1" {
-				t.Errorf("the provider was asked about %q with the renewal %q", id.Subject, id.Renewal.Reveal())
+			if id.RefreshToken.Reveal() != "old" || id.Subject != "1" {
+				t.Errorf("the provider was asked about %q with the refresh token %q", id.Subject, id.RefreshToken.Reveal())
 			}
-			return &Identity{Subject: subject, User: "robert", Groups: groups, Method: MethodRefresh, AuthTime: time.Now(), Renewal: secret.New("new"), Stamp: "2"}, nil
+			return &Identity{Subject: subject, User: "robert", Groups: groups, Method: MethodRefresh, AuthTime: time.Now(), RefreshToken: secret.New("new"), Stamp: "2"}, nil
 		}
 	}
 	for _, test := range []struct {
@@ -736,7 +736,7 @@ func TestRevalidate(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if got := strings.Join(id.Groups, " "); got != test.groups || id.User != "x:robert" || id.Method != test.method || !id.AuthTime.Equal(then) || id.Renewal.Reveal() != "new" {
+		if got := strings.Join(id.Groups, " "); got != test.groups || id.User != "x:robert" || id.Method != test.method || !id.AuthTime.Equal(then) || id.RefreshToken.Reveal() != "new" {
 			t.Errorf("%s: Revalidate gave %+v, want x:robert in %q", test.name, id, test.groups)
 		}
 	}
@@ -751,11 +751,11 @@ func TestRevalidate(t *testing.T) {
 	if d.one = true; c.PerSession("corp") || c.RevokeWhen("corp") != RevokeLast || c.RevokeWhen("gone") != RevokeSignIn {
 		t.Error("PerSession and RevokeWhen do not go by how the provider keeps refresh tokens")
 	}
-	if err := c.RevokeRenewal(t.Context(), "corp", secret.New("r")); err != nil || len(d.renewals) != 1 {
-		t.Errorf("RevokeRenewal = %v with %d told, want one", err, len(d.renewals))
+	if err := c.RevokeRefreshToken(t.Context(), "corp", secret.New("r")); err != nil || len(d.revoked) != 1 {
+		t.Errorf("RevokeRefreshToken = %v with %d told, want one", err, len(d.revoked))
 	}
-	if err := errors.Join(c.RevokeRenewal(t.Context(), "gone", secret.New("r")), c.RevokeRenewal(t.Context(), "corp", secret.Text{})); err != nil || len(d.renewals) != 1 {
-		t.Errorf("RevokeRenewal of nothing = %v with %d told, want none more", err, len(d.renewals))
+	if err := errors.Join(c.RevokeRefreshToken(t.Context(), "gone", secret.New("r")), c.RevokeRefreshToken(t.Context(), "corp", secret.Text{})); err != nil || len(d.revoked) != 1 {
+		t.Errorf("RevokeRefreshToken of nothing = %v with %d told, want none more", err, len(d.revoked))
 	}
 }
 

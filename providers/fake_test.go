@@ -27,13 +27,13 @@ type directory struct {
 	refuse   map[string]error // what is answered to a password
 	print    string
 
-	mu       sync.Mutex
-	asked    []Login       // those that were looked up, "" for each token
-	secrets  []string      // those that were to be proved
-	broken   error         // what it answers to everything
-	renewals []secret.Text // revoked
-	one      bool          // keeps one refresh token for each person
-	again    func(*Identity) (*Identity, error)
+	mu      sync.Mutex
+	asked   []Login       // those that were looked up, "" for each token
+	secrets []string      // those that were to be proved
+	broken  error         // what it answers to everything
+	revoked []secret.Text // refresh tokens
+	one     bool          // keeps one refresh token for each person
+	again   func(*Identity) (*Identity, error)
 }
 
 type fakeAccount struct {
@@ -122,7 +122,7 @@ func (d *directory) prove(ctx context.Context, text secret.Text, offline bool, a
 	}
 	id := &Identity{Subject: a.subject, User: a.user, Groups: a.groups}
 	if offline && !d.plain {
-		id.Renewal = secret.New("renewal")
+		id.RefreshToken = secret.New("refresh token")
 	}
 	return id, nil
 }
@@ -131,8 +131,8 @@ func (d *directory) Revalidate(_ context.Context, id *Identity) (*Identity, erro
 	return d.again(id)
 }
 
-func (d *directory) Revoke(_ context.Context, renewal secret.Text) error {
-	d.renewals = append(d.renewals, renewal)
+func (d *directory) Revoke(_ context.Context, refreshToken secret.Text) error {
+	d.revoked = append(d.revoked, refreshToken)
 	return nil
 }
 

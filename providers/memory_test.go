@@ -46,8 +46,8 @@ func TestMemory(t *testing.T) {
 			cred := typed("bob", "right", home)
 			cred.Offline = true
 			id, err := c.Authenticate(t.Context(), cred)
-			if err != nil || id.Renewal.IsZero() {
-				t.Errorf("Authenticate = %v, %v, want an identity with a renewal of its own", id, err)
+			if err != nil || id.RefreshToken.IsZero() {
+				t.Errorf("Authenticate = %v, %v, want an identity with a refresh token of its own", id, err)
 			}
 		}, 2},
 		{"forgotten", nil, func(t *testing.T, c *Chain) {
@@ -147,8 +147,8 @@ func TestOfflineLoginsAtOnce(t *testing.T) {
 				for i := range 50 {
 					all.Go(func() {
 						id, err := c.Authenticate(t.Context(), offline(i))
-						if err != nil || id.Renewal.IsZero() != test.plain {
-							t.Errorf("Authenticate = %v, %v, want an identity, its renewal missing: %v", id, err, test.plain)
+						if err != nil || id.RefreshToken.IsZero() != test.plain {
+							t.Errorf("Authenticate = %v, %v, want an identity, its refresh token missing: %v", id, err, test.plain)
 						}
 					})
 				}
@@ -172,7 +172,7 @@ func TestOfflineTokenIsNotShared(t *testing.T) {
 				cred := typed("bob", "right", home)
 				cred.Offline = i%2 == 0
 				id, err := c.Authenticate(t.Context(), cred)
-				if err != nil || id.Renewal.IsZero() == cred.Offline {
+				if err != nil || id.RefreshToken.IsZero() == cred.Offline {
 					t.Errorf("Authenticate for an offline token: %v = %+v, %v", cred.Offline, id, err)
 				}
 			})

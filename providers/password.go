@@ -23,7 +23,7 @@ func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.Mar
 		return id, nil
 	}
 	// A provider that gives tokens of its own gives each offline login one.
-	withoutToken := func(id *Identity) bool { return id.Renewal.IsZero() }
+	withoutToken := func(id *Identity) bool { return id.RefreshToken.IsZero() }
 	id, lead, err := c.shared(ctx, ends, c.memory.flightKey(key, cred.Offline, a.HasProof()), withoutToken, func(ctx context.Context) (*Identity, error) {
 		return c.login(ctx, a, key, cred)
 	})
@@ -92,7 +92,7 @@ func (c *Chain) prove(ctx context.Context, a *throttle.Attempt, m *member, began
 }
 
 // letIn applies our own rules to the identity that a provider proved, and settles
-// the attempt. Where they refuse it the provider revokes its renewal.
+// the attempt. Where they refuse it the provider revokes its refresh token.
 func (m *member) letIn(ctx context.Context, a *throttle.Attempt, found *Identity, method Method) (*Identity, error) {
 	id, err := m.adopt(found, method)
 	switch {

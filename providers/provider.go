@@ -133,20 +133,20 @@ const (
 // Identity is a proved person, job or robot. It is never changed once a
 // provider has returned it to the chain and the chain to its caller.
 type Identity struct {
-	Provider    string         // the provider's configured name
-	Fingerprint string         // of that provider when it proved this; a reload may have pointed the name elsewhere since
-	Subject     string         // never changes for that person: entryUUID, objectGUID, the sub of the issuer
-	User        string         // the user name, read from the entry or claim, never what was typed
-	Groups      []string       // names of the groups that the person is in, prefixed and filtered; sorted, without repetition
-	Unsure      []string       // names of groups that the person may or may not be in, none of them in Groups, in the same form; [UnsureAll] where not even the names are known
-	FoldsCase   bool           // the provider ignores case in names, so that rules compare User, Groups and Unsure folded
-	Claims      map[string]any // what policy may look at: the provider's claims or the attributes the config names
-	Method      Method         // set by the chain alone
-	AuthTime    time.Time      // when the person last authenticated: as the provider tells, else the chain's time
-	ACR         string         // the provider's authentication context class (OpenID Connect Core 1.0, section 2); empty where it tells none
-	AMR         []string       // the provider's authentication methods (RFC 8176)
-	Stamp       string         // the provider's mark of password and account state, compared for equality only
-	Renewal     secret.Text    // what the provider wants kept to be asked again (its refresh token); policy and audit never see it
+	Provider     string         // the provider's configured name
+	Fingerprint  string         // of that provider when it proved this; a reload may have pointed the name elsewhere since
+	Subject      string         // never changes for that person: entryUUID, objectGUID, the sub of the issuer
+	User         string         // the user name, read from the entry or claim, never what was typed
+	Groups       []string       // names of the groups that the person is in, prefixed and filtered; sorted, without repetition
+	Unsure       []string       // names of groups that the person may or may not be in, none of them in Groups, in the same form; [UnsureAll] where not even the names are known
+	FoldsCase    bool           // the provider ignores case in names, so that rules compare User, Groups and Unsure folded
+	Claims       map[string]any // what policy may look at: the provider's claims or the attributes the config names
+	Method       Method         // set by the chain alone
+	AuthTime     time.Time      // when the person last authenticated: as the provider tells, else the chain's time
+	ACR          string         // the provider's authentication context class (OpenID Connect Core 1.0, section 2); empty where it tells none
+	AMR          []string       // the provider's authentication methods (RFC 8176)
+	Stamp        string         // the provider's mark of password and account state, compared for equality only
+	RefreshToken secret.Text    // the provider's own, with which it is asked again; policy and audit never see it
 }
 
 // InGroup reports whether the person is known to be in the group of that name,

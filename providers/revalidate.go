@@ -22,7 +22,7 @@ func (c *Chain) member(name string) *member {
 // was proved, and when, is still the credential of before. The errors are those
 // of [Revalidator] and ErrUnavailable; ErrCannotRevalidate where the provider
 // never can; and ErrRejected without ErrEnded where it is no longer configured.
-// An error after the Renewal rotated wraps a [*RotatedError] with the new one.
+// An error after the RefreshToken rotated wraps a [*RotatedError] with the new one.
 func (c *Chain) Revalidate(ctx context.Context, id *Identity) (_ *Identity, err error) {
 	defer classify(&err)
 	m := c.member(id.Provider)
@@ -36,8 +36,8 @@ func (c *Chain) Revalidate(ctx context.Context, id *Identity) (_ *Identity, err 
 		return nil, err
 	}
 	again, err := m.adoptAgain(found, id)
-	if err != nil && found != nil && !found.Renewal.Equal(id.Renewal) {
-		err = &RotatedError{Renewal: found.Renewal, Err: err}
+	if err != nil && found != nil && !found.RefreshToken.Equal(id.RefreshToken) {
+		err = &RotatedError{RefreshToken: found.RefreshToken, Err: err}
 	}
 	return again, err
 }
@@ -58,7 +58,7 @@ func (c *Chain) PerSession(provider string) bool {
 	return m != nil && m.revalidator != nil && m.revalidator.PerSession() && (m.keeper == nil || !m.keeper.OneTokenEach())
 }
 
-// RevokeWhen says when that provider is to revoke a renewal.
+// RevokeWhen says when that provider is to revoke a refresh token.
 func (c *Chain) RevokeWhen(provider string) RevokeWhen {
 	if m := c.member(provider); m != nil && m.keeper != nil {
 		return m.keeper.RevokeWhen()
@@ -66,23 +66,23 @@ func (c *Chain) RevokeWhen(provider string) RevokeWhen {
 	return RevokeSignIn
 }
 
-// RevokeRenewal tells the provider that a renewal will not be used again. Where
+// RevokeRefreshToken tells the provider that a refresh token will not be used again. Where
 // there is nobody to tell, nothing is left to do.
-func (c *Chain) RevokeRenewal(ctx context.Context, provider string, renewal secret.Text) error {
+func (c *Chain) RevokeRefreshToken(ctx context.Context, provider string, refreshToken secret.Text) error {
 	m := c.member(provider)
 	if m == nil {
 		return nil
 	}
-	return m.revoke(ctx, renewal)
+	return m.revoke(ctx, refreshToken)
 }
 
-func (m *member) revoke(ctx context.Context, renewal secret.Text) error {
-	if m.revoker == nil || renewal.IsZero() {
+func (m *member) revoke(ctx context.Context, refreshToken secret.Text) error {
+	if m.revoker == nil || refreshToken.IsZero() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, chainLimit)
 	defer cancel()
-	if err := m.revoker.Revoke(ctx, renewal); err != nil {
+	if err := m.revoker.Revoke(ctx, refreshToken); err != nil {
 		return fmt.Errorf("provider %s: %w", m.config.Name, err)
 	}
 	return nil

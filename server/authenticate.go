@@ -149,7 +149,7 @@ func (s *Server) redeemUpstream(ctx context.Context, gen *Generation, cred provi
 	// must not have that done for nothing.
 	known, err := s.sessions.KnowsUpstream(ctx, cred.Secret)
 	if err == nil && !known {
-		err = gen.Chain.Hopeless(ctx, cred)
+		err = gen.Chain.Precheck(ctx, cred)
 	}
 	if err != nil {
 		return principal{}, err

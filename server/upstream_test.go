@@ -192,12 +192,12 @@ func (l *lender) Accepts(kind providers.Kind) bool { return kind == providers.Pa
 
 func (l *lender) Lookup(context.Context, providers.Login) (*providers.Account, error) {
 	return &providers.Account{Prove: func(context.Context, providers.Proof) (*providers.Identity, error) {
-		return &providers.Identity{Subject: "1", User: "robin", Renewal: secret.New("lent")}, nil
+		return &providers.Identity{Subject: "1", User: "robin", RefreshToken: secret.New("lent")}, nil
 	}}, nil
 }
 
-func (l *lender) Revoke(_ context.Context, renewal secret.Text) error {
-	l.returned <- renewal.Reveal()
+func (l *lender) Revoke(_ context.Context, refreshToken secret.Text) error {
+	l.returned <- refreshToken.Reveal()
 	return nil
 }
 

@@ -94,7 +94,7 @@ func (h *house) identity(provider, subject string) *providers.Identity {
 	user, _, _ := strings.Cut(subject, "/")
 	return &providers.Identity{
 		Provider: provider, Fingerprint: h.prints[provider], Subject: subject, User: user, Groups: a.groups, Claims: map[string]any{"mail": user + "@corp.example"},
-		Method: providers.MethodPassword, Stamp: a.stamp, Renewal: secret.New(a.renewal),
+		Method: providers.MethodPassword, Stamp: a.stamp, RefreshToken: secret.New(a.renewal),
 	}
 }
 
@@ -124,7 +124,7 @@ func (h *house) Revalidate(ctx context.Context, id *providers.Identity) (*provid
 		return nil, fmt.Errorf("no such entry: %w", providers.ErrGone)
 	}
 	if id.Provider == "sso" {
-		if id.Renewal.Reveal() != a.renewal {
+		if id.RefreshToken.Reveal() != a.renewal {
 			h.reused++
 			a.missing = true
 			return nil, fmt.Errorf("invalid_grant: %w", providers.ErrGone)
@@ -137,7 +137,7 @@ func (h *house) Revalidate(ctx context.Context, id *providers.Identity) (*provid
 	case a.disabled:
 		return nil, fmt.Errorf("disabled: %w: %w", providers.ErrRejected, providers.ErrEnded)
 	case a.locked:
-		return nil, &providers.RotatedError{Renewal: secret.New(a.renewal), Err: fmt.Errorf("locked: %w", providers.ErrRejected)}
+		return nil, &providers.RotatedError{RefreshToken: secret.New(a.renewal), Err: fmt.Errorf("locked: %w", providers.ErrRejected)}
 	}
 	return h.identity(id.Provider, id.Subject), nil
 }
@@ -154,7 +154,7 @@ func (h *house) RevokeWhen(string) providers.RevokeWhen { return h.revoke }
 
 func (h *house) Forget(func(*providers.Identity) bool) {}
 
-func (h *house) RevokeRenewal(_ context.Context, provider string, renewal secret.Text) error {
+func (h *house) RevokeRefreshToken(_ context.Context, provider string, renewal secret.Text) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.revoked = append(h.revoked, provider+" "+renewal.Reveal())

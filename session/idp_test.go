@@ -56,7 +56,7 @@ func (p *idp) identity(person string) *providers.Identity {
 	p.count++
 	token := fmt.Sprint("token ", p.count)
 	p.tokens[token] = person
-	return &providers.Identity{Provider: "idp", Fingerprint: "print", Subject: person, User: person, Method: providers.MethodPassword, Renewal: secret.New(token)}
+	return &providers.Identity{Provider: "idp", Fingerprint: "print", Subject: person, User: person, Method: providers.MethodPassword, RefreshToken: secret.New(token)}
 }
 
 func (p *idp) Revalidate(_ context.Context, id *providers.Identity) (*providers.Identity, error) {
@@ -64,14 +64,14 @@ func (p *idp) Revalidate(_ context.Context, id *providers.Identity) (*providers.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked++
-	if p.tokens[id.Renewal.Reveal()] != id.Subject {
+	if p.tokens[id.RefreshToken.Reveal()] != id.Subject {
 		return nil, fmt.Errorf("invalid_grant: %w", providers.ErrGone)
 	}
-	delete(p.tokens, id.Renewal.Reveal())
+	delete(p.tokens, id.RefreshToken.Reveal())
 	return p.identity(id.Subject), nil
 }
 
-func (p *idp) RevokeRenewal(_ context.Context, _ string, renewal secret.Text) error {
+func (p *idp) RevokeRefreshToken(_ context.Context, _ string, renewal secret.Text) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.revoked++

@@ -71,8 +71,8 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, of draftOf
 	if d.Facts, err = encodeFacts(id); err != nil {
 		return nil, unavailable(err) // a claim that cannot be encoded, as at a revalidation
 	}
-	if !id.Renewal.IsZero() {
-		if d.Sealed, err = s.keys.seal(sealName(d.Own, d.Provider, d.ProviderID, d.Subject), id.Renewal); err != nil {
+	if !id.RefreshToken.IsZero() {
+		if d.Sealed, err = s.keys.seal(sealName(d.Own, d.Provider, d.ProviderID, d.Subject), id.RefreshToken); err != nil {
 			return nil, unavailable(err)
 		}
 	}
@@ -127,14 +127,14 @@ func (s *Sessions) keep(ctx context.Context, r *rules, d *Draft, token secret.Te
 // Abandon has the provider revoke the refresh token of a login that came to
 // nothing, best effort and without waiting: no row holds that token.
 func (s *Sessions) Abandon(id *providers.Identity) {
-	if id == nil || id.Renewal.IsZero() {
+	if id == nil || id.RefreshToken.IsZero() {
 		return
 	}
 	_ = s.tasks.begin(func() { // nothing is left to do while shutting down
 		ctx, cancel := context.WithTimeout(context.Background(), revokeLimit)
 		defer cancel()
 		err := guarded(s.log, func() error {
-			return s.revoker.atProvider(ctx, id.Provider, providerID(id.Provider, id.Fingerprint), id.Renewal)
+			return s.revoker.atProvider(ctx, id.Provider, providerID(id.Provider, id.Fingerprint), id.RefreshToken)
 		})
 		if err != nil {
 			s.log.Warn("could not revoke the refresh token of a login that came to nothing", "provider", id.Provider, "error", err)
@@ -146,7 +146,7 @@ func (s *Sessions) Abandon(id *providers.Identity) {
 func (c *Config) session(row *Row, known *providers.Identity, used time.Time) *Session {
 	id := *known // groups and claims are shared, and never changed
 	id.Method, id.AuthTime, id.ACR, id.AMR = row.method(), row.Login.Time, row.Login.ACR, row.Login.AMR
-	id.Stamp, id.Renewal = row.Stamp, secret.Text{}
+	id.Stamp, id.RefreshToken = row.Stamp, secret.Text{}
 	yields := *row
 	yields.Body = nil
 	return &Session{

@@ -31,7 +31,7 @@ func TestRedeem(t *testing.T) {
 	}
 	got := found.Identity
 	if got.User != "alice" || got.Provider != "corp" || got.Subject != "alice" || !slices.Equal(got.Groups, id.Groups) ||
-		got.Claims["mail"] != "alice@corp.example" || got.Method != providers.MethodPassword || !got.Renewal.IsZero() {
+		got.Claims["mail"] != "alice@corp.example" || got.Method != providers.MethodPassword || !got.RefreshToken.IsZero() {
 		t.Errorf("the identity = %+v, want that of %+v", got, id)
 	}
 	text := token.Reveal()
@@ -205,7 +205,7 @@ func TestJobsOfOneSubject(t *testing.T) {
 	s := newSite(t, 1, session.Config{})
 	defer s.close()
 	id := s.house.login("sso", "repo:org/app")
-	id.Method, id.Renewal = providers.MethodIDToken, secret.Text{}
+	id.Method, id.RefreshToken = providers.MethodIDToken, secret.Text{}
 	tokens := make(map[string]secret.Text)
 	for _, workflow := range []string{"release", "test"} {
 		id.Claims = map[string]any{"workflow": workflow}

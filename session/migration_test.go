@@ -36,7 +36,7 @@ func (v *version1) login(person int64, id *providers.Identity, upstream secret.T
 	facts, provider, err := session.ExportFacts(id)
 	must(v.t, err)
 	now, own := time.Now().UnixMilli(), ""
-	if !id.Renewal.IsZero() {
+	if !id.RefreshToken.IsZero() {
 		own = name
 	}
 	v.exec(`INSERT OR IGNORE INTO person (id, provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
@@ -47,7 +47,7 @@ func (v *version1) login(person int64, id *providers.Identity, upstream secret.T
 		at, why = now, "revoked"
 	}
 	if own != "" {
-		body, err := session.ExportSeal(v.keys, name, id.Renewal)
+		body, err := session.ExportSeal(v.keys, name, id.RefreshToken)
 		must(v.t, err)
 		v.exec("INSERT INTO renewal (person, token, body, ended, revoked) VALUES (?, ?, ?, ?, ?)", person, hash[:], body, at, ended)
 	}

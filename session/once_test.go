@@ -214,7 +214,7 @@ func TestRedeemUpstream(t *testing.T) {
 		var asked atomic.Int32
 		first := func(ctx context.Context) (*providers.Identity, error) {
 			asked.Add(1)
-			return s.house.Revalidate(ctx, &providers.Identity{Provider: "sso", Subject: "alice", Renewal: upstream})
+			return s.house.Revalidate(ctx, &providers.Identity{Provider: "sso", Subject: "alice", RefreshToken: upstream})
 		}
 		s.house.slow = 2 * time.Second
 		var made atomic.Int32

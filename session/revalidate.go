@@ -210,7 +210,7 @@ func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *pr
 	under := sealName(sealed.Own, id.Provider, row.ProviderID, id.Subject)
 	var renewal secret.Text
 	if sealed.Body != nil {
-		id.Renewal, err = v.keys.open(under, sealed.Body)
+		id.RefreshToken, err = v.keys.open(under, sealed.Body)
 	}
 	if err == nil {
 		var found *providers.Identity
@@ -221,7 +221,7 @@ func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *pr
 		v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
 	}
 	a.token = sealed.Token
-	if sealed.Body == nil || renewal.IsZero() || renewal.Equal(id.Renewal) {
+	if sealed.Body == nil || renewal.IsZero() || renewal.Equal(id.RefreshToken) {
 		return a, nil, nil
 	}
 	if rotated, err = v.keys.seal(under, renewal); err != nil {
@@ -244,15 +244,15 @@ func read(found *providers.Identity, err error) (answer, secret.Text, error) {
 	if err != nil {
 		var renewal secret.Text
 		if rotated, ok := errors.AsType[*providers.RotatedError](err); ok {
-			renewal = rotated.Renewal
+			renewal = rotated.RefreshToken
 		}
 		return answer{outcome: outcomeOf(err)}, renewal, err
 	}
 	facts, err := encodeFacts(found)
 	if err != nil {
-		return answer{outcome: outcomeUnavailable}, found.Renewal, err
+		return answer{outcome: outcomeUnavailable}, found.RefreshToken, err
 	}
-	return answer{outcome: outcomeVouched, stamp: found.Stamp, facts: &facts}, found.Renewal, nil
+	return answer{outcome: outcomeVouched, stamp: found.Stamp, facts: &facts}, found.RefreshToken, nil
 }
 
 // askProvider has the provider revalidate an identity, within askLimit. The chain

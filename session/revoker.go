@@ -88,5 +88,5 @@ func (v *revoker) atProvider(ctx context.Context, provider string, id int64, ren
 	if providerID(provider, all.Fingerprint(provider)) != id {
 		return errors.New("the provider is another by now, or gone")
 	}
-	return all.RevokeRenewal(ctx, provider, renewal)
+	return all.RevokeRefreshToken(ctx, provider, renewal)
 }

@@ -119,9 +119,9 @@ type Providers interface {
 	// own, rather than each person one.
 	PerSession(provider string) bool
 
-	// RevokeRenewal has the provider revoke a refresh token of its own (RFC
+	// RevokeRefreshToken has the provider revoke a refresh token of its own (RFC
 	// 7009), where it can.
-	RevokeRenewal(ctx context.Context, provider string, renewal secret.Text) error
+	RevokeRefreshToken(ctx context.Context, provider string, renewal secret.Text) error
 
 	// RevokeWhen says when that provider is to revoke one.
 	RevokeWhen(provider string) providers.RevokeWhen

@@ -83,7 +83,7 @@ func TestRecognize(t *testing.T) {
 
 func TestTokensAreNotPrinted(t *testing.T) {
 	token, _ := newToken(KindRefresh)
-	s := Session{Token: token, Identity: &providers.Identity{Renewal: token}}
+	s := Session{Token: token, Identity: &providers.Identity{RefreshToken: token}}
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "session", s)
 	asJSON, err := json.Marshal(s)

@@ -140,7 +140,7 @@ func TestTokenAnswers(t *testing.T) {
 		if got := verdict(err); got != tt.password {
 			t.Errorf("password: %d %s %s = %s (%v), want %s", tt.status, tt.challenge, tt.body, got, err, tt.password)
 		}
-		_, err = p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: secret.New("r")})
+		_, err = p.Revalidate(t.Context(), &providers.Identity{Subject: "s", RefreshToken: secret.New("r")})
 		if got := verdict(err); got != tt.refresh {
 			t.Errorf("refresh: %d %s %s = %s (%v), want %s", tt.status, tt.challenge, tt.body, got, err, tt.refresh)
 		}

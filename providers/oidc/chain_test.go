@@ -97,7 +97,7 @@ func TestRotatedTokenThroughTheChain(t *testing.T) {
 		op.Release()
 		op.SetUser(oidctest.User{Name: "bob", Subject: "u-bob", Groups: []string{"ops"}, Claims: map[string]any{}})
 		kept := *id
-		kept.Renewal = rotated.Renewal
+		kept.RefreshToken = rotated.RefreshToken
 		if id, err = chain.Revalidate(t.Context(), &kept); err != nil {
 			t.Fatalf("%s: Revalidate with the kept token = %v", name, err)
 		}

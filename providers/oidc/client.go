@@ -56,9 +56,9 @@ func (c *client) ask(ctx context.Context, m *metadata, grant string, scopes []st
 }
 
 // refresh redeems a refresh token, for the scopes that it was made with.
-func (c *client) refresh(ctx context.Context, m *metadata, renewal secret.Text) (*oauth2.Token, error) {
+func (c *client) refresh(ctx context.Context, m *metadata, refreshToken secret.Text) (*oauth2.Token, error) {
 	token, err := c.ask(ctx, m, grantRefresh, nil, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
-		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: renewal.Reveal()}).Token()
+		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken.Reveal()}).Token()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("refresh grant at %s: %w", c.cfg.Issuer, err)
@@ -68,7 +68,7 @@ func (c *client) refresh(ctx context.Context, m *metadata, renewal secret.Text) 
 
 // revoke revokes a refresh token (RFC 7009), where the provider has an endpoint
 // for it.
-func (c *client) revoke(ctx context.Context, m *metadata, renewal secret.Text) error {
+func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Text) error {
 	address, err := m.revocation.use()
 	if errors.Is(err, errNoEndpoint) {
 		return nil
@@ -76,7 +76,7 @@ func (c *client) revoke(ctx context.Context, m *metadata, renewal secret.Text) e
 	if err != nil {
 		return err
 	}
-	req, err := c.revocation(m, address, renewal)
+	req, err := c.revocation(m, address, refreshToken)
 	if err != nil {
 		return err
 	}
@@ -96,12 +96,12 @@ func (c *client) revoke(ctx context.Context, m *metadata, renewal secret.Text) e
 
 // revocation makes the request, with the client authenticated as at the token
 // endpoint (RFC 7009, section 2.1; RFC 6749, section 2.3.1).
-func (c *client) revocation(m *metadata, address string, renewal secret.Text) (*http.Request, error) {
+func (c *client) revocation(m *metadata, address string, refreshToken secret.Text) (*http.Request, error) {
 	style, err := m.authStyle(c.cfg)
 	if err != nil {
 		return nil, err
 	}
-	form := url.Values{"token": {renewal.Reveal()}, "token_type_hint": {"refresh_token"}}
+	form := url.Values{"token": {refreshToken.Reveal()}, "token_type_hint": {"refresh_token"}}
 	if style == oauth2.AuthStyleInParams {
 		form.Set("client_id", c.cfg.ClientID)
 		if !c.cfg.ClientSecret.IsZero() {

@@ -27,7 +27,7 @@ func TestIDTokenAsPassword(t *testing.T) {
 		return id
 	}
 	id := mustPresent(tokens.ID)
-	if id.User != "alice" || !id.Renewal.IsZero() {
+	if id.User != "alice" || !id.RefreshToken.IsZero() {
 		t.Errorf("identity = %+v", id)
 	}
 	if _, err := p.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrCannotRevalidate) {

@@ -205,7 +205,7 @@ var accessToken = "access-" + rand.Text() + "=/+"
 // errors and in the log.
 func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
 	t.Helper()
-	pass, renewal, ours := `p"<&>`+rand.Text()+"ü%", "r/+="+rand.Text(), "s "+rand.Text()
+	pass, refreshToken, ours := `p"<&>`+rand.Text()+"ü%", "r/+="+rand.Text(), "s "+rand.Text()
 	p := client(t, i.URL, func(c *oidc.Config) {
 		c.ClientSecret, c.AuthStyle, c.Timeout = secret.New(ours), style, time.Second
 		c.Users.Claim, c.Groups.Claim = "sub", ""
@@ -219,12 +219,12 @@ func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
 	defer chain.Close()
 	_, err = chain.Authenticate(t.Context(), offline("alice", pass))
 	fmt.Fprintln(&said, err)
-	_, err = chain.Authenticate(t.Context(), password("$refresh:sso", renewal))
+	_, err = chain.Authenticate(t.Context(), password("$refresh:sso", refreshToken))
 	fmt.Fprintln(&said, err)
-	_, err = chain.Revalidate(t.Context(), &providers.Identity{Provider: "sso", Subject: "s", Renewal: secret.New(renewal)})
+	_, err = chain.Revalidate(t.Context(), &providers.Identity{Provider: "sso", Subject: "s", RefreshToken: secret.New(refreshToken)})
 	fmt.Fprintln(&said, err)
-	fmt.Fprintln(&said, chain.RevokeRenewal(t.Context(), "sso", secret.New(renewal)))
-	for what, secret := range map[string]string{"password": pass, "refresh token": renewal, "client secret": ours, "access token": accessToken} {
+	fmt.Fprintln(&said, chain.RevokeRefreshToken(t.Context(), "sso", secret.New(refreshToken)))
+	for what, secret := range map[string]string{"password": pass, "refresh token": refreshToken, "client secret": ours, "access token": accessToken} {
 		if piece, ok := leaked(said.String(), secret); ok {
 			t.Errorf("the %s is in errors and log, as %q:\n%s", what, piece, &said)
 		}

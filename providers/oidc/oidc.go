@@ -145,7 +145,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 		id.ACR, id.AMR = docs[0].authentication()
 	}
 	if keep {
-		id.Renewal = secret.New(token.RefreshToken)
+		id.RefreshToken = secret.New(token.RefreshToken)
 	}
 	return id, nil
 }
@@ -168,7 +168,7 @@ func (p *Provider) probed(ctx context.Context, err error) error {
 }
 
 // RedeemRefreshToken implements [providers.RefreshGrant]. The token in the
-// answer is the Renewal, whether it rotated or not.
+// answer is the RefreshToken, whether it rotated or not.
 func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text) (*providers.Identity, error) {
 	if err := p.granted(providers.RefreshToken, presented); err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text
 	if err != nil {
 		return nil, err
 	}
-	id.Renewal = secret.New(token.RefreshToken)
+	id.RefreshToken = secret.New(token.RefreshToken)
 	return id, nil
 }
 

@@ -98,20 +98,20 @@ func TestOddNames(t *testing.T) {
 	}
 }
 
-// Renewal is asked for only where it is wanted and can be used.
+// RefreshToken is asked for only where it is wanted and can be used.
 func TestOfflineAccess(t *testing.T) {
 	op := start(t, nil)
 	both := client(t, op.Issuer, nil)
-	if id := login(t, both, password("alice", "alice's pass")); !id.Renewal.IsZero() {
-		t.Error("Renewal is set though nobody asked for an offline token")
+	if id := login(t, both, password("alice", "alice's pass")); !id.RefreshToken.IsZero() {
+		t.Error("RefreshToken is set though nobody asked for an offline token")
 	}
-	if id := login(t, both, offline("alice", "alice's pass")); id.Renewal.IsZero() {
-		t.Error("Renewal is empty though an offline token was asked for")
+	if id := login(t, both, offline("alice", "alice's pass")); id.RefreshToken.IsZero() {
+		t.Error("RefreshToken is empty though an offline token was asked for")
 	}
 	only := client(t, op.Issuer, func(c *oidc.Config) { c.Grants = []string{"password"} })
 	id := login(t, only, offline("alice", "alice's pass"))
-	if !id.Renewal.IsZero() {
-		t.Error("Renewal is set though grants lack refresh_token")
+	if !id.RefreshToken.IsZero() {
+		t.Error("RefreshToken is set though grants lack refresh_token")
 	}
 	if _, err := only.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrCannotRevalidate) {
 		t.Errorf("Revalidate = %v, want ErrCannotRevalidate", err)

@@ -20,33 +20,33 @@ func (p *Provider) OneTokenEach() bool { return p.cfg.SignIns == signInsOne }
 func (p *Provider) RevokeWhen() providers.RevokeWhen { return providers.RevokeWhen(p.cfg.Revoke) }
 
 // Revalidate implements [providers.Revalidator] by the refresh grant (RFC 6749,
-// section 6), with the refresh token in id.Renewal. The caller sees to it that
-// no two calls have one Renewal at a time: a provider that rotates takes the
+// section 6), with the refresh token in id.RefreshToken. The caller sees to it that
+// no two calls have one RefreshToken at a time: a provider that rotates takes the
 // second for a theft. When a call fails after the provider rotated the token,
 // the error is a [*providers.RotatedError] with the new one.
 func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
-	if id.Renewal.IsZero() || !p.cfg.grants(grantRefresh) {
+	if id.RefreshToken.IsZero() || !p.cfg.grants(grantRefresh) {
 		return nil, fmt.Errorf("%w: there is no refresh token", providers.ErrCannotRevalidate)
 	}
 	m, err := p.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
-	token, err := p.client.refresh(ctx, m, id.Renewal)
+	token, err := p.client.refresh(ctx, m, id.RefreshToken)
 	if err != nil {
 		return nil, gone(err)
 	}
 	ctx, cancel := detached(ctx, maxTimeout) // the old token is used up: see it through
 	defer cancel()
-	renewal := secret.New(token.RefreshToken)
+	refreshToken := secret.New(token.RefreshToken)
 	again, err := p.identify(ctx, m, token)
 	if err != nil {
-		if err = gone(err); !renewal.Equal(id.Renewal) {
-			err = &providers.RotatedError{Renewal: renewal, Err: err}
+		if err = gone(err); !refreshToken.Equal(id.RefreshToken) {
+			err = &providers.RotatedError{RefreshToken: refreshToken, Err: err}
 		}
 		return nil, err
 	}
-	again.Renewal = renewal
+	again.RefreshToken = refreshToken
 	return again, nil
 }
 
@@ -75,13 +75,13 @@ func (p *Provider) ready(ctx context.Context) (*metadata, error) {
 
 // Revoke implements [providers.Revoker] (RFC 7009). A provider without an
 // endpoint for it is not an error: there is nothing to be done.
-func (p *Provider) Revoke(ctx context.Context, renewal secret.Text) error {
-	if renewal.IsZero() {
+func (p *Provider) Revoke(ctx context.Context, refreshToken secret.Text) error {
+	if refreshToken.IsZero() {
 		return nil
 	}
 	m, err := p.discovery.get(ctx)
 	if err != nil {
 		return err
 	}
-	return p.client.revoke(ctx, m, renewal)
+	return p.client.revoke(ctx, m, refreshToken)
 }

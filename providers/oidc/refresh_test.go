@@ -26,8 +26,8 @@ func TestRevalidate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.Renewal.Equal(first.Renewal) || second.Renewal.IsZero() {
-		t.Error("Renewal did not rotate")
+	if second.RefreshToken.Equal(first.RefreshToken) || second.RefreshToken.IsZero() {
+		t.Error("RefreshToken did not rotate")
 	}
 	if second.Subject != first.Subject || !cmp.Equal(second.Groups, []string{"new"}) {
 		t.Errorf("Revalidate = %+v", second)
@@ -111,8 +111,8 @@ func TestRefreshTokenAsPassword(t *testing.T) {
 	if id.User != "bob" || id.Subject != "u-bob" {
 		t.Errorf("identity = %+v", id)
 	}
-	if id.Renewal.IsZero() || id.Renewal.Reveal() == theirs.Refresh {
-		t.Error("Renewal is not the rotated token")
+	if id.RefreshToken.IsZero() || id.RefreshToken.Reveal() == theirs.Refresh {
+		t.Error("RefreshToken is not the rotated token")
 	}
 	if _, err := p.Revalidate(t.Context(), id); err != nil {
 		t.Errorf("Revalidate = %v", err)
@@ -137,8 +137,8 @@ func TestRefreshWithoutRotation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !next.Renewal.Equal(id.Renewal) {
-			t.Error("Renewal changed though the provider does not rotate")
+		if !next.RefreshToken.Equal(id.RefreshToken) {
+			t.Error("RefreshToken changed though the provider does not rotate")
 		}
 	}
 }
@@ -162,7 +162,7 @@ func TestRotatedTokenIsKept(t *testing.T) {
 		t.Fatalf("Revalidate = %v, want a RotatedError that is no verdict", err)
 	}
 	op.Release()
-	id.Renewal = rotated.Renewal
+	id.RefreshToken = rotated.RefreshToken
 	if _, err := p.Revalidate(t.Context(), id); err != nil {
 		t.Errorf("Revalidate with the token of the RotatedError = %v", err)
 	}
@@ -178,16 +178,16 @@ func TestRevalidateAboutSomebodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer chain.Close()
-	id := &providers.Identity{Provider: "sso", Subject: "subject-2", Renewal: secret.New("first")}
+	id := &providers.Identity{Provider: "sso", Subject: "subject-2", RefreshToken: secret.New("first")}
 	got, err := chain.Revalidate(t.Context(), id)
 	if !errors.Is(err, providers.ErrGone) {
 		t.Errorf("Revalidate = %v, %v, want ErrGone", got, err)
 	}
-	if rotated, ok := errors.AsType[*providers.RotatedError](err); !ok || rotated.Renewal.Reveal() != "next" {
+	if rotated, ok := errors.AsType[*providers.RotatedError](err); !ok || rotated.RefreshToken.Reveal() != "next" {
 		t.Errorf("Revalidate = %v, want the next token in a RotatedError", err)
 	}
 	id.Subject = "subject-1"
-	if got, err := chain.Revalidate(t.Context(), id); err != nil || got.Renewal.Reveal() != "next" {
+	if got, err := chain.Revalidate(t.Context(), id); err != nil || got.RefreshToken.Reveal() != "next" {
 		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
 	}
 }
@@ -203,8 +203,8 @@ func TestRefreshOutlivesTheClient(t *testing.T) {
 		answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer"})(w, r)
 	})
 	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1"}))
-	got, err := p.Revalidate(ctx, &providers.Identity{Subject: "subject-1", Renewal: secret.New("first")})
-	if err != nil || got.Renewal.Reveal() != "next" {
+	got, err := p.Revalidate(ctx, &providers.Identity{Subject: "subject-1", RefreshToken: secret.New("first")})
+	if err != nil || got.RefreshToken.Reveal() != "next" {
 		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
 	}
 	if _, err := p.Revalidate(ctx, got); !errors.Is(err, context.Canceled) || i.Requests(oidctest.TokenPath) != 1 {
@@ -217,7 +217,7 @@ func TestNothingSpentWithoutKeys(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.KeysPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
 	p := client(t, i.URL, nil)
-	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", Renewal: secret.New("r")}); !cannotTell(err) {
+	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", RefreshToken: secret.New("r")}); !cannotTell(err) {
 		t.Errorf("Revalidate = %v, want an error that is no verdict", err)
 	}
 	if n := i.Requests(oidctest.TokenPath); n != 0 {
@@ -229,13 +229,13 @@ func TestRevoke(t *testing.T) {
 	op := start(t, nil)
 	p := client(t, op.Issuer, nil)
 	id := login(t, p, offline("alice", "alice's pass"))
-	if err := p.Revoke(t.Context(), id.Renewal); err != nil {
+	if err := p.Revoke(t.Context(), id.RefreshToken); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) {
 		t.Errorf("Revalidate with a revoked token = %v, want ErrGone", err)
 	}
-	if err := p.Revoke(t.Context(), id.Renewal); err != nil {
+	if err := p.Revoke(t.Context(), id.RefreshToken); err != nil {
 		t.Errorf("Revoke of what is revoked = %v, want nil", err)
 	}
 }

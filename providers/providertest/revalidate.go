@@ -18,8 +18,8 @@ func (h Harness) revalidator(t *testing.T) (*providers.Identity, providers.Reval
 		return nil, nil
 	}
 	id := h.mustLogin(t, true)
-	if r.PerSession() && id.Renewal.IsZero() {
-		t.Fatal("each session is to be asked for on its own, and yet an offline login gave no Renewal")
+	if r.PerSession() && id.RefreshToken.IsZero() {
+		t.Fatal("each session is to be asked for on its own, and yet an offline login gave no RefreshToken")
 	}
 	return id, r
 }
@@ -50,8 +50,8 @@ func testRevalidate(t *testing.T, h Harness) {
 		if again.Subject != id.Subject || again.Stamp != id.Stamp {
 			t.Errorf("Revalidate gave subject %q and stamp %q, want %q and %q as before", again.Subject, again.Stamp, id.Subject, id.Stamp)
 		}
-		if !id.Renewal.IsZero() && again.Renewal.IsZero() {
-			t.Error("Revalidate gave no Renewal, so that nobody can ask again")
+		if !id.RefreshToken.IsZero() && again.RefreshToken.IsZero() {
+			t.Error("Revalidate gave no RefreshToken, so that nobody can ask again")
 		}
 		id = again
 	}

@@ -39,7 +39,7 @@ func (p *sso) login(provider, subject string) *providers.Identity {
 	id := &providers.Identity{Provider: provider, Fingerprint: provider, Subject: subject, User: "alice", Groups: []string{"team"}, Method: providers.MethodPassword, Stamp: "s1"}
 	if provider == "sso" {
 		p.renewals[subject] = subject + " renewal 0"
-		id.Renewal = secret.New(p.renewals[subject])
+		id.RefreshToken = secret.New(p.renewals[subject])
 	}
 	return id
 }
@@ -60,21 +60,21 @@ func (p *sso) Revalidate(ctx context.Context, id *providers.Identity) (*provider
 	if id.Provider != "sso" {
 		return &found, nil
 	}
-	if p.renewals[id.Subject] != id.Renewal.Reveal() {
+	if p.renewals[id.Subject] != id.RefreshToken.Reveal() {
 		p.reused++
 		return nil, fmt.Errorf("invalid_grant: %w", providers.ErrGone)
 	}
 	p.rotated++
 	p.renewals[id.Subject] = fmt.Sprintf("%s renewal %d", id.Subject, p.rotated)
-	found.Renewal = secret.New(p.renewals[id.Subject])
+	found.RefreshToken = secret.New(p.renewals[id.Subject])
 	return &found, nil
 }
 
-func (p *sso) Fingerprint(provider string) string                     { return provider }
-func (p *sso) PerSession(provider string) bool                        { return provider == "sso" }
-func (*sso) RevokeWhen(string) providers.RevokeWhen                   { return providers.RevokeSignIn }
-func (*sso) RevokeRenewal(context.Context, string, secret.Text) error { return nil }
-func (*sso) Forget(func(*providers.Identity) bool)                    {}
+func (p *sso) Fingerprint(provider string) string                          { return provider }
+func (p *sso) PerSession(provider string) bool                             { return provider == "sso" }
+func (*sso) RevokeWhen(string) providers.RevokeWhen                        { return providers.RevokeSignIn }
+func (*sso) RevokeRefreshToken(context.Context, string, secret.Text) error { return nil }
+func (*sso) Forget(func(*providers.Identity) bool)                         {}
 func (p *sso) counts() (asked, reused int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -23,11 +23,11 @@ type vouching struct{}
 func (vouching) Revalidate(context.Context, *providers.Identity) (*providers.Identity, error) {
 	panic("nobody asks within the first five minutes")
 }
-func (vouching) Fingerprint(string) string                                { return "ldap dc=corp entryUUID" }
-func (vouching) PerSession(string) bool                                   { return false }
-func (vouching) Forget(func(*providers.Identity) bool)                    {}
-func (vouching) RevokeRenewal(context.Context, string, secret.Text) error { return nil }
-func (vouching) RevokeWhen(string) providers.RevokeWhen                   { return providers.RevokeSignIn }
+func (vouching) Fingerprint(string) string                                     { return "ldap dc=corp entryUUID" }
+func (vouching) PerSession(string) bool                                        { return false }
+func (vouching) Forget(func(*providers.Identity) bool)                         {}
+func (vouching) RevokeRefreshToken(context.Context, string, secret.Text) error { return nil }
+func (vouching) RevokeWhen(string) providers.RevokeWhen                        { return providers.RevokeSignIn }
 
 // BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside
 // few sessions and beside a million that ended.
