@@ -51,7 +51,7 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 // the address where it was proved, so that it is answered though logins at a directory
 // that hangs take all of it. Anywhere else it would tell that a guess is right: those
 // that find no room are turned away uncounted.
-func (c *Chain) enter(cred Credential, key throttle.Mark) (leave func(), err error) {
+func (c *Chain) enter(cred Credential, key throttle.MAC) (leave func(), err error) {
 	if cred.mayBeCached() && c.memory.wasProvedAt(key, cred.Address) {
 		return func() {}, nil
 	}
@@ -63,7 +63,7 @@ func (c *Chain) enter(cred Credential, key throttle.Mark) (leave func(), err err
 }
 
 // recall returns the identity of a cached right password, or nil.
-func (c *Chain) recall(cred Credential, key throttle.Mark) *Identity {
+func (c *Chain) recall(cred Credential, key throttle.MAC) *Identity {
 	if !cred.mayBeCached() {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (c *Chain) refusedBefore(ctx context.Context, cred Credential, began time.T
 
 // shared has equal logins that come at once share the answer of the first, which
 // leads. One whose identity shares does not allow to be shared is asked for by each.
-func (c *Chain) shared(ctx context.Context, ends time.Time, key throttle.Mark, shares func(*Identity) bool, ask func(context.Context) (*Identity, error)) (_ *Identity, lead bool, err error) {
+func (c *Chain) shared(ctx context.Context, ends time.Time, key throttle.MAC, shares func(*Identity) bool, ask func(context.Context) (*Identity, error)) (_ *Identity, lead bool, err error) {
 	for {
 		f, lead, err := c.flights.fly(ctx, ends, key, ask)
 		if err != nil {

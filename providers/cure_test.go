@@ -166,7 +166,7 @@ func TestStoreNamesNobody(t *testing.T) {
 		}
 		c.try(t, typed("nobody-bob", "w", home))
 		synctest.Wait()
-		rows, err := store.ScanWindows(t.Context(), throttle.Mark{}, 100)
+		rows, err := store.ScanWindows(t.Context(), throttle.MAC{}, 100)
 		if err != nil || len(rows) < 4 {
 			t.Fatalf("ScanWindows = %d rows, %v, want two names, an account and an address", len(rows), err)
 		}

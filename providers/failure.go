@@ -66,23 +66,23 @@ var reasons = []Reason{WrongPassword, Unknown, Ambiguous, Disabled, Expired, Loc
 // maxDetail bounds what the throttle keeps of an error's text, in bytes.
 const maxDetail = 200
 
-// whyOf returns why a credential was rejected, as the throttle keeps it: the reason,
+// causeOf returns why a credential was rejected, as the throttle keeps it: the reason,
 // and the text of the error, which may name the account. It is zero for an error of
 // another kind. [rejectAgain] reads it.
-func whyOf(err error) throttle.Why {
+func causeOf(err error) throttle.Cause {
 	if err == nil || isUnrecognized(err) {
-		return throttle.Why{}
+		return throttle.Cause{}
 	}
 	text := err.Error()
 	if len(text) > maxDetail {
 		text = strings.ToValidUTF8(text[:maxDetail], "")
 	}
-	return throttle.Why{Reason: string(ReasonOf(err)), Detail: text}
+	return throttle.Cause{Reason: string(ReasonOf(err)), Detail: text}
 }
 
-// rejectAgain returns the rejection that whyOf was made of, for a credential that is
+// rejectAgain returns the rejection that causeOf was made of, for a credential that is
 // refused from memory.
-func rejectAgain(why throttle.Why) error {
+func rejectAgain(why throttle.Cause) error {
 	reason := WrongPassword
 	if i := slices.Index(reasons, Reason(why.Reason)); i >= 0 {
 		reason = reasons[i]
@@ -97,7 +97,7 @@ func rejectAgain(why throttle.Why) error {
 // it remembers.
 func rejectedBefore(err error) error {
 	if refused, ok := errors.AsType[*throttle.Refused](err); ok {
-		return rejectAgain(refused.Why)
+		return rejectAgain(refused.Cause)
 	}
 	return err
 }

@@ -130,7 +130,7 @@ func TestSlowPersonIsNoOutage(t *testing.T) {
 func TestRejectAgain(t *testing.T) {
 	for _, reason := range reasons {
 		first := &Failure{"corp", Reject(reason, errors.New("what the directory showed"))}
-		again := rejectAgain(whyOf(first))
+		again := rejectAgain(causeOf(first))
 		if !errors.Is(again, ErrRejected) || ReasonOf(again) != reason || !strings.Contains(again.Error(), "what the directory showed") {
 			t.Errorf("again %q = %v, want a rejection of the same reason", reason, again)
 		}
@@ -143,15 +143,15 @@ func TestRejectAgain(t *testing.T) {
 		{"a grant that is gone", ErrGone},
 		{"a long one", Reject(Disabled, errors.New(strings.Repeat("é", maxDetail)))},
 	} {
-		why := whyOf(test.err)
+		why := causeOf(test.err)
 		again := rejectAgain(why)
 		if !errors.Is(again, ErrRejected) || ReasonOf(again) != ReasonOf(test.err) || len(why.Detail) > maxDetail || !utf8.ValidString(why.Detail) {
 			t.Errorf("%s again = %v, want %v", test.name, again, ReasonOf(test.err))
 		}
 	}
 	for _, err := range []error{nil, errors.New("connection refused")} {
-		if why := whyOf(err); why != (throttle.Why{}) {
-			t.Errorf("whyOf(%v) = %q, want none", err, why)
+		if why := causeOf(err); why != (throttle.Cause{}) {
+			t.Errorf("causeOf(%v) = %q, want none", err, why)
 		}
 	}
 }

@@ -34,7 +34,7 @@ type flights struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	flying  map[throttle.Mark]*flight
+	flying  map[throttle.MAC]*flight
 	count   int            // logins under way
 	names   map[string]int // of them those of a name
 	closed  bool
@@ -42,7 +42,7 @@ type flights struct {
 }
 
 func newFlights(log *slog.Logger) flights {
-	return flights{log: log, flying: make(map[throttle.Mark]*flight), names: make(map[string]int)}
+	return flights{log: log, flying: make(map[throttle.MAC]*flight), names: make(map[string]int)}
 }
 
 // flight is one login under way. identity and err may be read once landed is
@@ -84,7 +84,7 @@ func (f *flights) leave(name string) {
 
 // fly leads the flight under key, or waits for that of another login. The error
 // is that of a wait which ends with ctx.
-func (f *flights) fly(ctx context.Context, ends time.Time, key throttle.Mark, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
+func (f *flights) fly(ctx context.Context, ends time.Time, key throttle.MAC, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
 	f.mu.Lock()
 	if other := f.flying[key]; other != nil {
 		f.mu.Unlock()

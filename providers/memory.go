@@ -20,10 +20,10 @@ const maxRemembered = 10_000
 // login and password under a key that lives and dies with the memory; a reload
 // makes a new one.
 type memory struct {
-	marks *throttle.Marker
+	hasher *throttle.Hasher
 
 	mu    sync.Mutex
-	right *lru.Cache[throttle.Mark, remembered]
+	right *lru.Cache[throttle.MAC, remembered]
 	epoch uint64 // grows with each forget, so that what was asked before is not remembered after
 }
 
@@ -36,23 +36,23 @@ type remembered struct {
 func newMemory() *memory {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails
-	return &memory{marks: throttle.NewMarker(key), right: lru.New[throttle.Mark, remembered](maxRemembered)}
+	return &memory{hasher: throttle.NewHasher(key), right: lru.New[throttle.MAC, remembered](maxRemembered)}
 }
 
 // key is what a right password is kept under.
-func (m *memory) key(cred Credential) throttle.Mark {
-	return m.marks.Mark(cred.route.kind.String(), string(cred.Login), cred.Secret.Reveal())
+func (m *memory) key(cred Credential) throttle.MAC {
+	return m.hasher.MAC(cred.route.kind.String(), string(cred.Login), cred.Secret.Reveal())
 }
 
 // flightKey is what equal logins have in common that may share an answer. Where
 // one has a proof and the other has not, their limits differ; where one asks for
 // an offline token, so do the answers.
-func (m *memory) flightKey(key throttle.Mark, offline, proof bool) throttle.Mark {
-	return m.marks.Mark(string(key[:]), strconv.FormatBool(offline), strconv.FormatBool(proof))
+func (m *memory) flightKey(key throttle.MAC, offline, proof bool) throttle.MAC {
+	return m.hasher.MAC(string(key[:]), strconv.FormatBool(offline), strconv.FormatBool(proof))
 }
 
 // recall returns who is remembered under key, or nil.
-func (m *memory) recall(key throttle.Mark) *Identity {
+func (m *memory) recall(key throttle.MAC) *Identity {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, _ := m.find(key)
@@ -60,7 +60,7 @@ func (m *memory) recall(key throttle.Mark) *Identity {
 }
 
 // wasProvedAt reports whether what is remembered under key was proved at an address.
-func (m *memory) wasProvedAt(key throttle.Mark, from netip.Addr) bool {
+func (m *memory) wasProvedAt(key throttle.MAC, from netip.Addr) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, ok := m.find(key)
@@ -68,7 +68,7 @@ func (m *memory) wasProvedAt(key throttle.Mark, from netip.Addr) bool {
 }
 
 // find returns what is remembered under key. m.mu is held.
-func (m *memory) find(key throttle.Mark) (remembered, bool) {
+func (m *memory) find(key throttle.MAC) (remembered, bool) {
 	r, ok := m.right.Get(key)
 	if ok && !time.Now().Before(r.until) {
 		m.right.Delete(key)
@@ -86,7 +86,7 @@ func (m *memory) currentEpoch() uint64 {
 
 // remember caches an identity that was proved at an address, unless one was forgotten
 // since epoch.
-func (m *memory) remember(key throttle.Mark, id *Identity, from netip.Addr, keep time.Duration, epoch uint64) {
+func (m *memory) remember(key throttle.MAC, id *Identity, from netip.Addr, keep time.Duration, epoch uint64) {
 	if keep <= 0 {
 		return
 	}
@@ -103,5 +103,5 @@ func (m *memory) forget(match func(*Identity) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.epoch++
-	m.right.DeleteFunc(func(_ throttle.Mark, r remembered) bool { return match(r.identity) })
+	m.right.DeleteFunc(func(_ throttle.MAC, r remembered) bool { return match(r.identity) })
 }

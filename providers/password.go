@@ -12,14 +12,14 @@ import (
 // byPassword holds a password to the windows of its name and address, and answers
 // from the cache or by the providers. The windows come first: the cache would tell
 // a stranger beyond the limit that a guess is right.
-func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.Mark, cred Credential, began time.Time) (*Identity, error) {
+func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.MAC, cred Credential, began time.Time) (*Identity, error) {
 	a, err := c.throttle.Begin(ctx, c.guess(cred))
 	if err != nil {
 		return nil, c.refusedBefore(ctx, cred, began, err)
 	}
 	defer a.End()
 	if id := c.recall(cred, key); id != nil {
-		a.Settle(throttle.Proved, throttle.Why{})
+		a.Settle(throttle.Proved, throttle.Cause{})
 		return id, nil
 	}
 	// A provider that gives tokens of its own gives each offline login one.
@@ -34,7 +34,7 @@ func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.Mar
 }
 
 // login asks the providers, and caches a right password.
-func (c *Chain) login(ctx context.Context, a *throttle.Attempt, key throttle.Mark, cred Credential) (*Identity, error) {
+func (c *Chain) login(ctx context.Context, a *throttle.Attempt, key throttle.MAC, cred Credential) (*Identity, error) {
 	epoch, began := c.memory.currentEpoch(), time.Now()
 	id, m, err := c.ask(ctx, a, cred)
 	switch {
@@ -77,7 +77,7 @@ func (c *Chain) prove(ctx context.Context, a *throttle.Attempt, m *member, began
 	}
 	if answer.Verdict != throttle.Ask {
 		m.pad(ctx, began, cred)
-		a.Settle(throttle.Unknown, answer.Why)
+		a.Settle(throttle.Unknown, answer.Cause)
 		return nil, c.unasked(m, answer)
 	}
 	found, err := m.prove(ctx, account, cred.proof())
@@ -97,12 +97,12 @@ func (m *member) letIn(ctx context.Context, a *throttle.Attempt, found *Identity
 	id, err := m.adopt(found, method)
 	switch {
 	case err == nil:
-		a.Settle(throttle.Proved, throttle.Why{})
+		a.Settle(throttle.Proved, throttle.Cause{})
 		return id, nil
 	case isUnrecognized(err):
 		settle(a, err)
 	default:
-		a.Settle(throttle.ProvedRefused, whyOf(err))
+		a.Settle(throttle.ProvedRefused, causeOf(err))
 	}
 	m.giveBack(ctx, found)
 	return nil, err
@@ -116,7 +116,7 @@ var errFull = errors.New("too many wrong passwords for this account, so the prov
 func (c *Chain) unasked(m *member, answer throttle.Answer) error {
 	err := Reject(WrongPassword, errFull)
 	if answer.Verdict == throttle.Repeat {
-		err = rejectAgain(answer.Why)
+		err = rejectAgain(answer.Cause)
 	}
 	err = m.named(err)
 	if c.doubted(m) != nil {
@@ -147,7 +147,7 @@ func (c *Chain) rejectedAtLookup(ctx context.Context, a *throttle.Attempt, m *me
 		return held
 	}
 	m.pad(ctx, began, cred)
-	a.Settle(throttle.Unknown, whyOf(err))
+	a.Settle(throttle.Unknown, causeOf(err))
 	return err
 }
 
@@ -164,14 +164,14 @@ func (c *Chain) unknown(ctx context.Context, a *throttle.Attempt, began time.Tim
 	if len(members) > 0 {
 		members[len(members)-1].pad(ctx, began, cred)
 	}
-	a.Settle(throttle.Unknown, whyOf(err))
+	a.Settle(throttle.Unknown, causeOf(err))
 	return err
 }
 
 // settle tells the throttle what became of a secret: err is nil where it was
 // right and let in.
 func settle(a *throttle.Attempt, err error) {
-	a.Settle(outcomeOf(err), whyOf(err))
+	a.Settle(outcomeOf(err), causeOf(err))
 }
 
 // outcomeOf returns what an error means to the throttle. A secret that was sent

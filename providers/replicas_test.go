@@ -19,7 +19,7 @@ type slowStore struct {
 	slow time.Duration
 }
 
-func (s slowStore) ReadWindows(ctx context.Context, keys []throttle.Mark) ([]throttle.Row, time.Time, error) {
+func (s slowStore) ReadWindows(ctx context.Context, keys []throttle.MAC) ([]throttle.Row, time.Time, error) {
 	time.Sleep(s.slow)
 	return s.Store.ReadWindows(ctx, keys)
 }

@@ -707,7 +707,7 @@ func (c *counting) take() counts {
 	return got
 }
 
-func (c *counting) ReadWindows(ctx context.Context, keys []throttle.Mark) ([]throttle.Row, time.Time, error) {
+func (c *counting) ReadWindows(ctx context.Context, keys []throttle.MAC) ([]throttle.Row, time.Time, error) {
 	c.mu.Lock()
 	c.reads++
 	c.mu.Unlock()

@@ -16,9 +16,9 @@ type Attempt struct {
 	cfg     *Config
 	rows    rows
 	try     try
-	secret  Mark
-	text    Mark // login name and secret, as typed
-	pair    Mark // name and secret, as the address counts them
+	secret  MAC
+	text    MAC // login name and secret, as typed
+	pair    MAC // name and secret, as the address counts them
 	isToken bool
 
 	place  string // the network of the address; "" where that is unknown
@@ -88,28 +88,28 @@ func (a *Attempt) awaitAndReserve(ctx context.Context) (answer Answer, err error
 // subject is known it is the name's, whose spellings may be several accounts: a
 // password that is wrong for one of them is not wrong for another.
 func (a *Attempt) setAccount(account Account) {
-	m := a.t.marks
+	m := a.t.hasher
 	key := a.t.accountKey(account.Provider, account.Subject, a.try.name)
 	secret := a.secret
 	if account.Subject == "" {
 		secret = a.text
 	}
 	a.rows.keys[accountRow] = key
-	a.try.secret = m.Mark("in", string(key[:]), string(secret[:]))
+	a.try.secret = m.MAC("in", string(key[:]), string(secret[:]))
 	a.try.accountLimit = account.Limit
 	if account.State != "" {
-		a.try.state = m.Mark("state", string(key[:]), account.State)
+		a.try.state = m.MAC("state", string(key[:]), account.State)
 	}
-	a.try.generation = m.Mark("generation", string(a.cfg.Generation), string(a.try.state[:]))
+	a.try.generation = m.MAC("generation", string(a.cfg.Generation), string(a.try.state[:]))
 }
 
 // accountKey is the key of the window of an account: where its subject is not
 // known, of a login name at the provider.
-func (t *Throttle) accountKey(provider, subject string, name Mark) Mark {
+func (t *Throttle) accountKey(provider, subject string, name MAC) MAC {
 	if subject == "" {
-		return t.marks.Mark("account of a name", provider, string(name[:]))
+		return t.hasher.MAC("account of a name", provider, string(name[:]))
 	}
-	return t.marks.Mark("account", provider, subject)
+	return t.hasher.MAC("account", provider, subject)
 }
 
 // tryReserve reserves, beginning with the rows as they were read.
@@ -156,7 +156,7 @@ func (a *Attempt) ReserveName(ctx context.Context) error {
 	})
 }
 
-func (a *Attempt) paddingKey() Mark { return a.t.marks.Mark("padding", string(a.try.name[:])) }
+func (a *Attempt) paddingKey() MAC { return a.t.hasher.MAC("padding", string(a.try.name[:])) }
 
 // padding are the changes of as many rows as a wrong password changes, that change
 // nothing.
@@ -202,7 +202,7 @@ func (a *Attempt) hasProof(now time.Time) bool {
 	}
 	of, known := proofAccount(proof.Body)
 	account := a.rows.keys[accountRow]
-	return !known || account == (Mark{}) || of == account
+	return !known || account == (MAC{}) || of == account
 }
 
 // limited returns the try with its limits, which are halved while the process
@@ -250,21 +250,21 @@ func (a *Attempt) windowChanges(before, after windows) (changes []Change) {
 
 // newAttempt returns the attempt of a guess, of which nothing is known yet.
 func (t *Throttle) newAttempt(g Guess) *Attempt {
-	m, cfg := t.marks, t.cfg.Load()
-	name := m.Mark("name", g.Name)
-	secret := m.Mark("secret", g.Token, g.Secret.Reveal())
+	m, cfg := t.hasher, t.cfg.Load()
+	name := m.MAC("name", g.Name)
+	secret := m.MAC("secret", g.Token, g.Secret.Reveal())
 	a := &Attempt{t: t, cfg: cfg, place: cfg.place(g.Address), isToken: g.Token != "",
 		secret: secret,
-		text:   m.Mark("text", g.Text, string(secret[:])),
-		pair:   m.Mark("pair", string(name[:]), string(secret[:])),
-		try:    try{name: name, nameSecret: m.Mark("in", string(name[:]), string(secret[:])), nameLimit: g.Limit, holder: rand.Int64() | 1},
+		text:   m.MAC("text", g.Text, string(secret[:])),
+		pair:   m.MAC("pair", string(name[:]), string(secret[:])),
+		try:    try{name: name, nameSecret: m.MAC("in", string(name[:]), string(secret[:])), nameLimit: g.Limit, holder: rand.Int64() | 1},
 	}
 	a.rows.t = t
 	if !a.isToken {
 		a.rows.keys[nameRow] = name
 	}
 	if a.place != "" {
-		a.rows.keys[budgetRow] = m.Mark("address", string(cfg.Generation), a.place)
+		a.rows.keys[budgetRow] = m.MAC("address", string(cfg.Generation), a.place)
 	}
 	if a.place != "" && !a.isToken {
 		a.rows.keys[proofRow] = t.proofKey(name, a.place)

@@ -14,7 +14,7 @@ const failureTTL = 10 * time.Minute
 type budget struct{ failures []failure }
 
 type failure struct {
-	pair  Mark
+	pair  MAC
 	until time.Time
 }
 
@@ -45,7 +45,7 @@ func (b budget) admit(now time.Time, limit int) error {
 
 // add returns a budget with one more pair, and whether it had not got it. It
 // keeps as many as its limit, the youngest: older ones make no difference.
-func (b budget) add(pair Mark, now time.Time, limit int) (budget, bool) {
+func (b budget) add(pair MAC, now time.Time, limit int) (budget, bool) {
 	if slices.ContainsFunc(b.failures, func(f failure) bool { return f.pair == pair }) {
 		return b, false
 	}

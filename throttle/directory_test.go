@@ -103,7 +103,7 @@ func (d *directory) login(ctx context.Context, t *Throttle, text, password strin
 		if err := a.ReserveName(ctx); err != nil {
 			return status(err)
 		}
-		a.Settle(Unknown, Why{Reason: "no such account"})
+		a.Settle(Unknown, Cause{Reason: "no such account"})
 		return "401 no such account"
 	}
 	answer, err := a.Reserve(ctx, Account{Provider: "corp", Subject: p.subject, State: p.state, Limit: d.limit})
@@ -111,15 +111,15 @@ func (d *directory) login(ctx context.Context, t *Throttle, text, password strin
 	case err != nil:
 		return status(err)
 	case answer.Verdict == Repeat:
-		a.Settle(Unknown, answer.Why)
-		return "401 " + answer.Why.Reason
+		a.Settle(Unknown, answer.Cause)
+		return "401 " + answer.Cause.Reason
 	case answer.Verdict == Full:
-		a.Settle(Unknown, answer.Why)
+		a.Settle(Unknown, answer.Cause)
 		return "401 full"
 	}
 	o := d.prove(p, password)
 	reason := map[Outcome]string{ProvedRefused: "our rules", Wrong: "wrong password", OtherRefusal: "locked"}[o]
-	a.Settle(o, Why{Reason: reason})
+	a.Settle(o, Cause{Reason: reason})
 	switch {
 	case o == Proved:
 		return "200"
@@ -134,7 +134,7 @@ func status(err error) string {
 		return fmt.Sprintf("429 %s %v", held.What, held.After.Round(time.Second))
 	}
 	if refused, ok := errors.AsType[*Refused](err); ok {
-		return "401 " + refused.Why.Reason
+		return "401 " + refused.Cause.Reason
 	}
 	if errors.Is(err, ErrUnanswered) {
 		return "503 unanswered"

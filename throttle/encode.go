@@ -45,9 +45,9 @@ func decodeWindow(body []byte) (window, error) {
 	var w window
 	for r.begin(windowBody); r.more(); {
 		var e entry
-		r.mark(&e.secret)
-		r.mark(&e.name)
-		r.mark(&e.state)
+		r.mac(&e.secret)
+		r.mac(&e.name)
+		r.mac(&e.state)
 		e.kind = kind(r.byte())
 		e.count = int(r.uvarint())
 		if e.kind > lost || e.count < 0 {
@@ -84,7 +84,7 @@ func decodeBudget(body []byte) (budget, error) {
 	var b budget
 	for r.begin(budgetBody); r.more(); {
 		var f failure
-		r.mark(&f.pair)
+		r.mac(&f.pair)
 		f.until = r.time()
 		b.failures = append(b.failures, f)
 	}
@@ -134,7 +134,7 @@ func (r *reader) byte() byte {
 	return 0
 }
 
-func (r *reader) mark(into *Mark) { copy(into[:], r.bytes(uint64(len(into)))) }
+func (r *reader) mac(into *MAC) { copy(into[:], r.bytes(uint64(len(into)))) }
 
 func (r *reader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.body)

@@ -15,7 +15,7 @@ type flights struct {
 	underWay map[flightKey]*flight // bounded by the logins that the caller has under way
 }
 
-type flightKey struct{ account, secret Mark }
+type flightKey struct{ account, secret MAC }
 
 // flight is a password under way at an account. Its fields are guarded by
 // flights.mu.

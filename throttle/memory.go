@@ -17,16 +17,16 @@ const maxRows = 50_000
 // 50,000 rows the least recently used is evicted.
 type Memory struct {
 	mu   sync.Mutex
-	rows *lru.Cache[Mark, Row]
+	rows *lru.Cache[MAC, Row]
 }
 
 var _ Store = (*Memory)(nil)
 
 // NewMemory returns an empty Memory.
-func NewMemory() *Memory { return &Memory{rows: lru.New[Mark, Row](maxRows)} }
+func NewMemory() *Memory { return &Memory{rows: lru.New[MAC, Row](maxRows)} }
 
 // ReadWindows implements [Store].
-func (m *Memory) ReadWindows(_ context.Context, keys []Mark) ([]Row, time.Time, error) {
+func (m *Memory) ReadWindows(_ context.Context, keys []MAC) ([]Row, time.Time, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	rows := make([]Row, len(keys))
@@ -53,7 +53,7 @@ func (m *Memory) SwapWindows(_ context.Context, changes []Change) error {
 }
 
 // ScanWindows implements [Store].
-func (m *Memory) ScanWindows(_ context.Context, after Mark, limit int) ([]Row, error) {
+func (m *Memory) ScanWindows(_ context.Context, after MAC, limit int) ([]Row, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var rows []Row

@@ -203,7 +203,7 @@ type attemptOf struct {
 
 func (g *game) try(password byte, proved bool) try {
 	g.holder++
-	return try{name: Mark{99}, nameSecret: Mark{password}, secret: Mark{password}, state: Mark{g.state}, nameLimit: g.limit, accountLimit: g.limit, holder: g.holder, proved: proved}
+	return try{name: MAC{99}, nameSecret: MAC{password}, secret: MAC{password}, state: MAC{g.state}, nameLimit: g.limit, accountLimit: g.limit, holder: g.holder, proved: proved}
 }
 
 func (g *game) at() windows {

@@ -36,11 +36,11 @@ const (
 // Unknown, once it has taken the time of a wrong password.
 type Answer struct {
 	Verdict Verdict
-	Why     Why // of Repeat: that of the first refusal
+	Cause   Cause // of Repeat: that of the first refusal
 }
 
-// Why says why a password was refused.
-type Why struct {
+// Cause says why a password was refused.
+type Cause struct {
 	Reason string // is in the store as it is, so it must not tell whose password it was
 	Detail string // is in the memory of the process alone, and empty once that has forgotten it
 }

@@ -20,31 +20,31 @@ const (
 )
 
 // proofKey is the key of the row that is a proof of a login name at a place.
-func (t *Throttle) proofKey(name Mark, place string) Mark {
-	return t.marks.Mark("proof", string(name[:]), place)
+func (t *Throttle) proofKey(name MAC, place string) MAC {
+	return t.hasher.MAC("proof", string(name[:]), place)
 }
 
 // proofAccount reads which account a proof is of. Known is false where the proof
 // does not say, and then it is good for any that has the name.
-func proofAccount(body []byte) (account Mark, known bool) {
+func proofAccount(body []byte) (account MAC, known bool) {
 	if len(body) != 1+len(account) || body[0] != proofBody {
 		return account, false
 	}
-	return Mark(body[1:]), true
+	return MAC(body[1:]), true
 }
 
 // proofIsDue reports whether the proof of an attempt has to be written.
 func (r *rows) proofIsDue(now time.Time) bool {
 	proof, account := r.last[proofRow], r.keys[accountRow]
 	of, known := proofAccount(proof.Body)
-	return proof.Expires.Sub(now) < proofTTL-proofEvery || known && account != (Mark{}) && of != account
+	return proof.Expires.Sub(now) < proofTTL-proofEvery || known && account != (MAC{}) && of != account
 }
 
 // prove is the change that writes a proof: of the attempt's account, else of the
 // account that it was of.
 func (r *rows) prove(now time.Time) Change {
 	body := r.last[proofRow].Body
-	if account := r.keys[accountRow]; account != (Mark{}) {
+	if account := r.keys[accountRow]; account != (MAC{}) {
 		body = append([]byte{proofBody}, account[:]...)
 	}
 	return r.change(proofRow, body, now.Add(proofTTL))
@@ -59,11 +59,11 @@ func (t *Throttle) NoteProof(name string, address netip.Addr) {
 	if place == "" || name == "" {
 		return
 	}
-	key := t.proofKey(t.marks.Mark("name", name), place)
+	key := t.proofKey(t.hasher.MAC("name", name), place)
 	if !t.noted.isDue(key) {
 		return
 	}
-	t.writes.try([]Mark{key}, func(ctx context.Context) {
+	t.writes.try([]MAC{key}, func(ctx context.Context) {
 		r := rows{t: t}
 		r.keys[proofRow] = key
 		if r.read(ctx) != nil {
@@ -82,12 +82,12 @@ func (t *Throttle) NoteProof(name string, address netip.Addr) {
 // hour and a bound of 10,000.
 type notedProofs struct {
 	mu    sync.Mutex
-	cache *lru.Cache[Mark, time.Time] // when it was written
+	cache *lru.Cache[MAC, time.Time] // when it was written
 }
 
 // isDue reports whether a proof was not written within the hour, and notes that
 // it is.
-func (n *notedProofs) isDue(key Mark) bool {
+func (n *notedProofs) isDue(key MAC) bool {
 	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -20,20 +20,20 @@ const (
 // its bound 10,000.
 type refusals struct {
 	mu    sync.Mutex
-	cache *lru.Cache[Mark, refusal]
+	cache *lru.Cache[MAC, refusal]
 }
 
 type refusal struct {
-	name  Mark
-	state Mark // of the account
-	why   Why
+	name  MAC
+	state MAC // of the account
+	cause Cause
 	until time.Time
 }
 
-func newRefusals() *refusals { return &refusals{cache: lru.New[Mark, refusal](maxRefusals)} }
+func newRefusals() *refusals { return &refusals{cache: lru.New[MAC, refusal](maxRefusals)} }
 
 // find returns a refusal in the same state of the account.
-func (r *refusals) find(key, state Mark) (found refusal, ok bool) {
+func (r *refusals) find(key, state MAC) (found refusal, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	found, ok = r.cache.Get(key)
@@ -41,7 +41,7 @@ func (r *refusals) find(key, state Mark) (found refusal, ok bool) {
 }
 
 // put caches a refusal, unless it is not current by now.
-func (r *refusals) put(key Mark, v refusal, isCurrent func() bool) {
+func (r *refusals) put(key MAC, v refusal, isCurrent func() bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if isCurrent() {
@@ -53,5 +53,5 @@ func (r *refusals) put(key Mark, v refusal, isCurrent func() bool) {
 func (r *refusals) forget(which func(refusal) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.cache.DeleteFunc(func(_ Mark, v refusal) bool { return which(v) })
+	r.cache.DeleteFunc(func(_ MAC, v refusal) bool { return which(v) })
 }

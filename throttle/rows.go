@@ -22,7 +22,7 @@ const (
 type rows struct {
 	t      *Throttle
 	local  bool
-	keys   [rowCount]Mark // zero where the attempt has no such row
+	keys   [rowCount]MAC // zero where the attempt has no such row
 	last   [rowCount]Row
 	now    time.Time // the store's, when they were read
 	readAt time.Time
@@ -32,9 +32,9 @@ type rows struct {
 func (r *rows) clock() time.Time { return r.now.Add(time.Since(r.readAt)) }
 
 // used returns the keys of the rows that the attempt has.
-func (r *rows) used() (keys []Mark) {
+func (r *rows) used() (keys []MAC) {
 	for _, key := range r.keys {
-		if key != (Mark{}) {
+		if key != (MAC{}) {
 			keys = append(keys, key)
 		}
 	}
@@ -68,7 +68,7 @@ func (r *rows) read(ctx context.Context) error {
 	}
 	r.now, r.readAt = now, time.Now()
 	for i, key := range r.keys {
-		if key != (Mark{}) {
+		if key != (MAC{}) {
 			r.last[i], found = found[0], found[1:]
 		}
 	}

@@ -10,19 +10,19 @@ type windows struct{ name, account window }
 
 // try is a password for a login name, and for an account once that is known.
 type try struct {
-	name         Mark
-	nameSecret   Mark // the password, in the window of the name
+	name         MAC
+	nameSecret   MAC // the password, in the window of the name
 	nameLimit    Limit
-	secret       Mark // the password, in the window of the account
-	state        Mark // of the account
-	generation   Mark // of the account's state and the configuration
+	secret       MAC // the password, in the window of the account
+	state        MAC // of the account
+	generation   MAC // of the account's state and the configuration
 	accountLimit Limit
 
-	holder int64 // of the lease it takes
-	proved bool  // its address has a proof
-	joined bool  // an equal one that is still under way was proved
-	waited bool  // for the answer to an equal one
-	cached *Why  // of the refusal of an equal one, within refusalTTL; nil where there was none
+	holder int64  // of the lease it takes
+	proved bool   // its address has a proof
+	joined bool   // an equal one that is still under way was proved
+	waited bool   // for the answer to an equal one
+	cached *Cause // of the refusal of an equal one, within refusalTTL; nil where there was none
 }
 
 // admit returns a [*RetryAfter] where the window of the name has neither an entry
@@ -82,7 +82,7 @@ func (w windows) verdict(t *try) (Answer, error) {
 		return Answer{Repeat, *t.cached}, nil
 	case e == nil:
 		if inName := w.name.find(t.nameSecret); inName != nil && t.heard(inName) {
-			return Answer{Repeat, Why{Reason: inName.reason}}, nil // it was right, and refused by our own rules
+			return Answer{Repeat, Cause{Reason: inName.reason}}, nil // it was right, and refused by our own rules
 		}
 		switch {
 		case w.account.weight() < room:
@@ -98,7 +98,7 @@ func (w windows) verdict(t *try) (Answer, error) {
 	case e.kind == lost && w.account.weight() >= room:
 		return Answer{}, ErrUnanswered
 	case e.kind == wrong && e.state == t.state, t.heard(e):
-		return Answer{Repeat, Why{Reason: e.reason}}, nil
+		return Answer{Repeat, Cause{Reason: e.reason}}, nil
 	}
 	return Answer{Verdict: Ask}, nil
 }

@@ -6,24 +6,24 @@ import (
 )
 
 // Settle writes the outcome of the password: entries that are kept before it
-// returns, so that the next login sees them; removals, and a proof, after it. Why
-// goes with a refusal, and is repeated for an equal password that is refused
+// returns, so that the next login sees them; removals, and a proof, after it. The
+// cause goes with a refusal, and is repeated for an equal password that is refused
 // without asking; each of its texts is cut at 200 bytes. An attempt that reserved
 // no entry counts for its address alone; one that is not settled is MayHaveArrived.
-func (a *Attempt) Settle(o Outcome, why Why) {
+func (a *Attempt) Settle(o Outcome, cause Cause) {
 	if a.over {
 		return
 	}
 	a.over = true
 	defer a.leave()
-	why = Why{why.Reason[:min(len(why.Reason), maxWhy)], why.Detail[:min(len(why.Detail), maxWhy)]}
-	if o.is401() && why.Reason == "" {
-		why.Reason = "refused"
+	cause = Cause{cause.Reason[:min(len(cause.Reason), maxCause)], cause.Detail[:min(len(cause.Detail), maxCause)]}
+	if o.is401() && cause.Reason == "" {
+		cause.Reason = "refused"
 	}
-	a.cacheRefusal(o, why)
+	a.cacheRefusal(o, cause)
 	write := func(ctx context.Context) {
 		// Where it cannot be written, the lease of the entry expires.
-		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.settled(now, o, why.Reason) })
+		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.settled(now, o, cause.Reason) })
 	}
 	if o != Proved && o != NotSent {
 		run(write)
@@ -35,19 +35,19 @@ func (a *Attempt) Settle(o Outcome, why Why) {
 	a.t.writes.do(a.rows.used(), write)
 }
 
-// maxWhy bounds each text of a Why, in bytes.
-const maxWhy = 200
+// maxCause bounds each text of a Cause, in bytes.
+const maxCause = 200
 
 // cacheRefusal puts a refusal into the cache of the process, for the account and,
 // where no state of that could tell that the refusal no longer holds, for the
 // guess. A wrong password is cached only in that case: the window of the account
 // has it with its state.
-func (a *Attempt) cacheRefusal(o Outcome, why Why) {
-	stateless := a.try.state == (Mark{})
+func (a *Attempt) cacheRefusal(o Outcome, cause Cause) {
+	stateless := a.try.state == (MAC{})
 	if !a.asking && !a.isToken || !(o == ProvedRefused || o == OtherRefusal || o == Wrong && stateless) {
 		return
 	}
-	r := refusal{a.try.name, a.try.state, why, time.Now().Add(refusalTTL)}
+	r := refusal{a.try.name, a.try.state, cause, time.Now().Add(refusalTTL)}
 	if a.asking {
 		a.t.refusals.put(a.try.secret, r, a.isCurrent)
 	}
@@ -63,8 +63,8 @@ func (a *Attempt) recall() {
 	if !ok {
 		return
 	}
-	a.try.cached = &r.why
-	if a.try.state == (Mark{}) {
+	a.try.cached = &r.cause
+	if a.try.state == (MAC{}) {
 		r.name = a.try.name
 		a.t.refusals.put(a.text, r, a.isCurrent)
 	}
@@ -106,7 +106,7 @@ func (a *Attempt) settled(now time.Time, o Outcome, reason string) (changes []Ch
 // End ends the attempt, settled or not. It may be called again.
 func (a *Attempt) End() {
 	if a.asking {
-		a.Settle(MayHaveArrived, Why{})
+		a.Settle(MayHaveArrived, Cause{})
 	}
 	if !a.over {
 		a.over = true

@@ -16,7 +16,7 @@ type Store interface {
 	// ReadWindows returns the row of each key, in their order, and the store's
 	// time. Where there is no row its Version is 0; one that has expired may be
 	// there or not.
-	ReadWindows(ctx context.Context, keys []Mark) ([]Row, time.Time, error)
+	ReadWindows(ctx context.Context, keys []MAC) ([]Row, time.Time, error)
 
 	// SwapWindows writes all changes in one transaction, if each row is at the
 	// version that it was read at (compare-and-swap). Where one is not, it
@@ -26,7 +26,7 @@ type Store interface {
 
 	// ScanWindows returns up to limit rows that have a body, in the order of
 	// their keys, beginning behind a key.
-	ScanWindows(ctx context.Context, after Mark, limit int) ([]Row, error)
+	ScanWindows(ctx context.Context, after MAC, limit int) ([]Row, error)
 }
 
 // ErrConflict says that a row has changed since it was read.
@@ -34,7 +34,7 @@ var ErrConflict = errors.New("a row of the throttle has changed since it was rea
 
 // Row is a row of a [Store], which does not read its body.
 type Row struct {
-	Key     Mark
+	Key     MAC
 	Version int64     // 0 where there is no row
 	Expires time.Time // by the store's clock, to the millisecond
 	Body    []byte    // empty for a proof, and for a window without entries

@@ -21,7 +21,7 @@
 //		// … answer as a wrong password, in the time of one, and settle as Unknown …
 //	}
 //	// … prove the password …
-//	a.Settle(throttle.Proved, throttle.Why{}) // or what else it was
+//	a.Settle(throttle.Proved, throttle.Cause{}) // or what else it was
 //
 // Three limits hold an attempt. The name window counts distinct passwords of a
 // login name, whether it exists or not; the account window, those that may have
@@ -115,11 +115,11 @@ func (e *RetryAfter) Error() string {
 // moment ago, with no state of an account to tell whether it would be refused
 // again. The client gets 401, as it did then.
 type Refused struct {
-	Why Why // of the first refusal
+	Cause Cause // of the first refusal
 }
 
 func (e *Refused) Error() string {
-	return fmt.Sprintf("the same was refused within the last %s: %s", refusalTTL, e.Why.Reason)
+	return fmt.Sprintf("the same was refused within the last %s: %s", refusalTTL, e.Cause.Reason)
 }
 
 // ErrUnanswered says that an account has as many passwords as its window holds
@@ -132,7 +132,7 @@ var ErrUnanswered = errors.New("too many passwords for this account may have rea
 type Throttle struct {
 	store  *guardedStore
 	memory *Memory // while the store does not answer
-	marks  *Marker
+	hasher *Hasher
 	cfg    atomic.Pointer[Config]
 
 	places   places
@@ -153,11 +153,11 @@ func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 	t := &Throttle{
 		store:    &guardedStore{store: store, log: log},
 		memory:   NewMemory(),
-		marks:    NewMarker(key),
+		hasher:   NewHasher(key),
 		places:   places{underWay: make(map[string]*place)},
 		flights:  flights{underWay: make(map[flightKey]*flight)},
 		refusals: newRefusals(),
-		noted:    notedProofs{cache: lru.New[Mark, time.Time](maxNotedProofs)},
+		noted:    notedProofs{cache: lru.New[MAC, time.Time](maxNotedProofs)},
 		writes:   newWrites(),
 	}
 	t.cfg.Store(&cfg)
@@ -210,8 +210,8 @@ func (a *Attempt) enter(ctx context.Context) error {
 
 // look reads the rows of a login, and holds it to them.
 func (a *Attempt) look(ctx context.Context) error {
-	if r, ok := a.t.refusals.find(a.text, Mark{}); ok {
-		return &Refused{r.why}
+	if r, ok := a.t.refusals.find(a.text, MAC{}); ok {
+		return &Refused{r.cause}
 	}
 	if err := a.rows.readWritten(ctx); err != nil {
 		return err

@@ -56,7 +56,7 @@ func (f *farStore) trips() string {
 	return fmt.Sprint(f.reads, " reads, ", f.swaps, " swaps")
 }
 
-func (f *farStore) ReadWindows(ctx context.Context, keys []Mark) ([]Row, time.Time, error) {
+func (f *farStore) ReadWindows(ctx context.Context, keys []MAC) ([]Row, time.Time, error) {
 	if err := f.ask(&f.reads); err != nil {
 		return nil, time.Time{}, err
 	}
@@ -417,7 +417,7 @@ func TestStoreFailsMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		store.setDown(true)
-		a.Settle(Wrong, Why{Reason: "wrong password"})
+		a.Settle(Wrong, Cause{Reason: "wrong password"})
 		a.End()
 		synctest.Wait()
 		if got := d.login(t.Context(), throttle, "bob", "w", home); got != "401 wrong password" || d.arrived() != 0 {
@@ -496,7 +496,7 @@ func TestTokens(t *testing.T) {
 				return status(err)
 			}
 			defer a.End()
-			a.Settle(Wrong, Why{Reason: "invalid_grant"})
+			a.Settle(Wrong, Cause{Reason: "invalid_grant"})
 			return "asked"
 		}
 		for i := range 30 {
@@ -530,7 +530,7 @@ func TestReloadForgetsRefusals(t *testing.T) {
 		}
 		d.login(t.Context(), throttle, "alice", "w", home)
 		throttle.Reload(Config{AddressFailures: 30})
-		a.Settle(ProvedRefused, Why{Reason: "our rules"})
+		a.Settle(ProvedRefused, Cause{Reason: "our rules"})
 		a.End()
 		synctest.Wait()
 		d.accounts["bob"].always = 0
@@ -617,12 +617,12 @@ func TestNetworks(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	m := NewMemory()
 	for i := range maxRows + 10 {
-		row := Row{Key: Mark{byte(i), byte(i >> 8), byte(i >> 16)}, Version: 1}
+		row := Row{Key: MAC{byte(i), byte(i >> 8), byte(i >> 16)}, Version: 1}
 		if err := m.SwapWindows(t.Context(), []Change{{Row: row}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	rows, _, _ := m.ReadWindows(t.Context(), []Mark{{9}, {10}})
+	rows, _, _ := m.ReadWindows(t.Context(), []MAC{{9}, {10}})
 	if m.rows.Len() != maxRows || rows[0].Version != 0 || rows[1].Version != 1 {
 		t.Errorf("%d rows are kept, and of the first ones %v, want %d and only the second", m.rows.Len(), rows, maxRows)
 	}

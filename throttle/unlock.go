@@ -16,7 +16,7 @@ const scanAtOnce = 5000
 // It reads all windows there are: an index of names would cost every login a
 // write.
 func (t *Throttle) Unlock(ctx context.Context, name string) (int, error) {
-	key := t.marks.Mark("name", name)
+	key := t.hasher.MAC("name", name)
 	t.refusals.forget(func(r refusal) bool { return r.name == key })
 	if _, err := unlock(ctx, t.memory, key); err != nil {
 		return 0, err
@@ -24,8 +24,8 @@ func (t *Throttle) Unlock(ctx context.Context, name string) (int, error) {
 	return unlock(ctx, t.store.store, key)
 }
 
-func unlock(ctx context.Context, s Store, name Mark) (emptied int, err error) {
-	for after := (Mark{}); ; {
+func unlock(ctx context.Context, s Store, name MAC) (emptied int, err error) {
+	for after := (MAC{}); ; {
 		page, err := s.ScanWindows(ctx, after, scanAtOnce)
 		if err != nil {
 			return emptied, fmt.Errorf("read the windows: %w", err)
@@ -50,7 +50,7 @@ func unlock(ctx context.Context, s Store, name Mark) (emptied int, err error) {
 }
 
 // hasEntryOf reports whether a row is a window with an entry of a login name.
-func hasEntryOf(row Row, name Mark) bool {
+func hasEntryOf(row Row, name MAC) bool {
 	if len(row.Body) == 0 || row.Body[0] != windowBody {
 		return false
 	}
@@ -68,9 +68,9 @@ func hasEntryOf(row Row, name Mark) bool {
 
 // empty empties a window that has an entry of a login name, and reports whether
 // it had not expired.
-func empty(ctx context.Context, s Store, key, name Mark) (bool, error) {
+func empty(ctx context.Context, s Store, key, name MAC) (bool, error) {
 	for tries := 0; ; tries++ {
-		found, now, err := s.ReadWindows(ctx, []Mark{key})
+		found, now, err := s.ReadWindows(ctx, []MAC{key})
 		if err != nil {
 			return false, err
 		}

@@ -26,12 +26,12 @@ type window struct{ entries []entry }
 // entry is a password in a window: its last answer, and the lease of the attempt
 // that is proving it now, if one is.
 type entry struct {
-	secret Mark
-	name   Mark      // the login name under which it was taken
+	secret MAC
+	name   MAC       // the login name under which it was taken
 	taken  time.Time // when it was sent to the provider, or refused without that
 	kind   kind
 	count  int    // how many failures the provider may have counted
-	state  Mark   // of the account and, but for a wrong password, of the configuration
+	state  MAC    // of the account and, but for a wrong password, of the configuration
 	reason string // of a refusal
 
 	holder int64     // the attempt that is proving it, 0 where none is
@@ -73,7 +73,7 @@ func (e *entry) loseAnswer() {
 }
 
 // forget takes back all that is known of an entry.
-func (e *entry) forget() { e.kind, e.count, e.state, e.reason = unasked, 0, Mark{}, "" }
+func (e *entry) forget() { e.kind, e.count, e.state, e.reason = unasked, 0, MAC{}, "" }
 
 // refuse notes a refusal without asking, unless there has been an answer.
 func (e *entry) refuse() {
@@ -104,7 +104,7 @@ func (e *entry) answer(k kind, reason string, sent time.Time) {
 
 func (w window) clone() window { return window{slices.Clone(w.entries)} }
 
-func (w window) find(secret Mark) *entry {
+func (w window) find(secret MAC) *entry {
 	for i := range w.entries {
 		if w.entries[i].secret == secret {
 			return &w.entries[i]

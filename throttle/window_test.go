@@ -28,7 +28,7 @@ func (w window) shown() string {
 }
 
 func inWindow(secret byte, k kind, count int) entry {
-	e := entry{secret: Mark{secret}, taken: noon, kind: k, count: count, reason: "first"}
+	e := entry{secret: MAC{secret}, taken: noon, kind: k, count: count, reason: "first"}
 	if k == unasked || k == lost {
 		e.reason = ""
 	}
@@ -42,7 +42,7 @@ func leasedTo(holder int64, e entry) entry {
 
 // tryOf is the try of password 1, in state 0, by attempt 7.
 func tryOf(edit func(*try)) *try {
-	t := &try{name: Mark{99}, nameSecret: Mark{1}, secret: Mark{1}, holder: 7, nameLimit: four, accountLimit: four}
+	t := &try{name: MAC{99}, nameSecret: MAC{1}, secret: MAC{1}, holder: 7, nameLimit: four, accountLimit: four}
 	if edit != nil {
 		edit(t)
 	}
@@ -51,7 +51,7 @@ func tryOf(edit func(*try)) *try {
 
 // TestReserve walks the table of reserve.
 func TestReserve(t *testing.T) {
-	ofState := func(t *try) { t.state = Mark{5} }
+	ofState := func(t *try) { t.state = MAC{5} }
 	known := func(t *try) { t.proved = true }
 	waited := func(t *try) { t.waited = true }
 	w2, w3, w4 := inWindow(2, wrong, 1), inWindow(3, wrong, 1), inWindow(4, wrong, 1)
@@ -80,15 +80,15 @@ func TestReserve(t *testing.T) {
 		{"wrong in another state, in a full window", nil, []entry{inWindow(1, wrong, 1), w2, w3}, ofState, "ask", "1 unasked x0 leased 7", "1 wrong leased 7, 2 wrong, 3 wrong"},
 		{"refused for another reason", nil, []entry{inWindow(1, refused, 1)}, nil, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
 		{"refused for another reason while it waited", nil, []entry{inWindow(1, refused, 1)}, waited, "repeat first", "1 refused", "1 refused"},
-		{"the same, in another state or by another configuration", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.waited, t.generation = true, Mark{5} }, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
+		{"the same, in another state or by another configuration", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.waited, t.generation = true, MAC{5} }, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
 		{"refused by our own rules while it waited", []entry{inWindow(1, refused, 1)}, nil, waited, "repeat first", "1 refused", ""},
-		{"refused a moment ago", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.cached = &Why{Reason: "cached"} }, "repeat cached", "1 refused", "1 refused"},
+		{"refused a moment ago", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.cached = &Cause{Reason: "cached"} }, "repeat cached", "1 refused", "1 refused"},
 		{"may have arrived, with room for one more", nil, []entry{inWindow(1, lost, 2)}, nil, "ask", "1 unasked x0 leased 7", "1 lost x2 leased 7"},
 		{"may have arrived, with none", nil, []entry{inWindow(1, lost, 2), w2}, nil, "503", "", ""},
 	} {
 		before := windows{window{test.name}, window{test.account}}
 		after, answer, err := reserve(before, tryOf(test.try), noon)
-		got := map[Verdict]string{Ask: "ask", Repeat: "repeat " + answer.Why.Reason, Full: "full"}[answer.Verdict]
+		got := map[Verdict]string{Ask: "ask", Repeat: "repeat " + answer.Cause.Reason, Full: "full"}[answer.Verdict]
 		held, _ := errors.AsType[*RetryAfter](err)
 		switch {
 		case held != nil:
@@ -139,12 +139,12 @@ func TestSettle(t *testing.T) {
 			theirs: {leasedTo(8, inWindow(1, unasked, 0)), leasedTo(8, inWindow(1, unasked, 0))},
 		}[test.entries]
 		w := windows{window{[]entry{first[0], inWindow(2, refused, 1)}}, window{[]entry{first[1], inWindow(2, wrong, 1)}}}
-		after := settle(w, tryOf(func(t *try) { t.state, t.generation = Mark{5}, Mark{6} }), test.outcome, "why", noon)
+		after := settle(w, tryOf(func(t *try) { t.state, t.generation = MAC{5}, MAC{6} }), test.outcome, "why", noon)
 		if after.name.shown() != test.names || after.account.shown() != test.after {
 			t.Errorf("outcome %d, %s: windows are %q and %q, want %q and %q", test.outcome, test.entries, after.name.shown(), after.account.shown(), test.names, test.after)
 		}
-		if want := map[Outcome]Mark{Wrong: {5}, OtherRefusal: {6}}[test.outcome]; want != (Mark{}) {
-			if e := after.account.find(Mark{1}); e.state != want || e.reason != "why" {
+		if want := map[Outcome]MAC{Wrong: {5}, OtherRefusal: {6}}[test.outcome]; want != (MAC{}) {
+			if e := after.account.find(MAC{1}); e.state != want || e.reason != "why" {
 				t.Errorf("outcome %d: the entry is %+v, want state %v and the reason in it", test.outcome, e, want[0])
 			}
 		}
@@ -177,7 +177,7 @@ func TestExpiredLease(t *testing.T) {
 func FuzzEncode(f *testing.F) {
 	full := window{[]entry{leasedTo(1<<62, inWindow(1, wrong, 3)), inWindow(2, lost, 1), {}}}
 	f.Add(full.encode())
-	f.Add(budget{[]failure{{Mark{1}, noon}}}.encode())
+	f.Add(budget{[]failure{{MAC{1}, noon}}}.encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		w, err := decodeWindow(body)

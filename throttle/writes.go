@@ -24,22 +24,22 @@ type writes struct {
 	closeOnce sync.Once
 
 	mu      sync.Mutex
-	pending map[Mark][]chan struct{} // of each row that is to be written; closed when it is
+	pending map[MAC][]chan struct{} // of each row that is to be written; closed when it is
 }
 
 func newWrites() writes {
-	return writes{slots: make(chan struct{}, maxWrites), pending: make(map[Mark][]chan struct{})}
+	return writes{slots: make(chan struct{}, maxWrites), pending: make(map[MAC][]chan struct{})}
 }
 
 // do runs a write of rows in a goroutine or, where too many are under way, here.
-func (w *writes) do(keys []Mark, write func(context.Context)) {
+func (w *writes) do(keys []MAC, write func(context.Context)) {
 	if !w.try(keys, write) {
 		run(write)
 	}
 }
 
 // try runs a write of rows in a goroutine, unless too many are under way.
-func (w *writes) try(keys []Mark, write func(context.Context)) bool {
+func (w *writes) try(keys []MAC, write func(context.Context)) bool {
 	select {
 	case w.slots <- struct{}{}:
 	default:
@@ -54,7 +54,7 @@ func (w *writes) try(keys []Mark, write func(context.Context)) bool {
 	return true
 }
 
-func (w *writes) begin(keys []Mark) (written chan struct{}) {
+func (w *writes) begin(keys []MAC) (written chan struct{}) {
 	written = make(chan struct{})
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -64,7 +64,7 @@ func (w *writes) begin(keys []Mark) (written chan struct{}) {
 	return written
 }
 
-func (w *writes) end(keys []Mark, written chan struct{}) {
+func (w *writes) end(keys []MAC, written chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, key := range keys {
@@ -77,7 +77,7 @@ func (w *writes) end(keys []Mark, written chan struct{}) {
 }
 
 // wait waits until the writes of rows that are under way by now are done.
-func (w *writes) wait(ctx context.Context, keys []Mark) error {
+func (w *writes) wait(ctx context.Context, keys []MAC) error {
 	var all []chan struct{}
 	w.mu.Lock()
 	for _, key := range keys {

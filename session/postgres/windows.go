@@ -20,7 +20,7 @@ var _ throttle.Store = (*Store)(nil)
 const maxWindows = 1_000_000
 
 // ReadWindows implements [throttle.Store]. Its time is the server's.
-func (s *Store) ReadWindows(ctx context.Context, keys []throttle.Mark) (found []throttle.Row, now time.Time, err error) {
+func (s *Store) ReadWindows(ctx context.Context, keys []throttle.MAC) (found []throttle.Row, now time.Time, err error) {
 	wanted := make([][]byte, len(keys))
 	for i := range keys {
 		wanted[i] = keys[i][:]
@@ -102,7 +102,7 @@ func swapAll(results pgx.BatchResults, count int) (err error) {
 }
 
 // ScanWindows implements [throttle.Store].
-func (s *Store) ScanWindows(ctx context.Context, after throttle.Mark, limit int) (found []throttle.Row, err error) {
+func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) (found []throttle.Row, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, "SELECT key, version, expires, body FROM throttle WHERE key > $1 AND length(body) > 0 ORDER BY key LIMIT $2", after[:], limit)
 		if err != nil {

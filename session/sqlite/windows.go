@@ -34,7 +34,7 @@ var windowsQuery = func() string {
 }()
 
 // ReadWindows implements [throttle.Store].
-func (s *Store) ReadWindows(ctx context.Context, keys []throttle.Mark) ([]throttle.Row, time.Time, error) {
+func (s *Store) ReadWindows(ctx context.Context, keys []throttle.MAC) ([]throttle.Row, time.Time, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, time.Time{}, err
 	}
@@ -50,7 +50,7 @@ func (s *Store) ReadWindows(ctx context.Context, keys []throttle.Mark) ([]thrott
 }
 
 // readWindows reads the rows of up to windowsAtOnce keys.
-func readWindows(stmt *sqlite.Stmt, keys []throttle.Mark, into []throttle.Row) error {
+func readWindows(stmt *sqlite.Stmt, keys []throttle.MAC, into []throttle.Row) error {
 	for i := range windowsAtOnce {
 		if i < len(keys) {
 			stmt.BindBytes(i+1, keys[i][:])
@@ -108,7 +108,7 @@ func notNil(b []byte) []byte {
 }
 
 // ScanWindows implements [throttle.Store].
-func (s *Store) ScanWindows(ctx context.Context, after throttle.Mark, limit int) (rows []throttle.Row, err error) {
+func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) (rows []throttle.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		return each(conn, "SELECT key, version, expires, body FROM throttle WHERE key > ? AND length(body) > 0 ORDER BY key LIMIT ?", func(stmt *sqlite.Stmt) error {
 			row := throttle.Row{Version: stmt.ColumnInt64(1), Expires: session.FromMillis(stmt.ColumnInt64(2)), Body: readBlob(stmt, 3)}

@@ -50,14 +50,14 @@ func RunWindows(t *testing.T, open func(t *testing.T) (store Throttling, again f
 	}
 }
 
-func key(n byte) throttle.Mark { return throttle.Mark{n, 1} }
+func key(n byte) throttle.MAC { return throttle.MAC{n, 1} }
 
 // change is the change of a row that was at a version.
 func change(n byte, from, to int64, body string) throttle.Change {
 	return throttle.Change{Old: from, Row: throttle.Row{Key: key(n), Version: to, Expires: epoch.Add(time.Duration(n) * time.Minute), Body: []byte(body)}}
 }
 
-func readRows(t *testing.T, s Throttling, keys ...throttle.Mark) []throttle.Row {
+func readRows(t *testing.T, s Throttling, keys ...throttle.MAC) []throttle.Row {
 	t.Helper()
 	rows, _, err := s.ReadWindows(t.Context(), keys)
 	must(t, err)
@@ -65,7 +65,7 @@ func readRows(t *testing.T, s Throttling, keys ...throttle.Mark) []throttle.Row 
 }
 
 // versions are those of the rows of keys.
-func versions(t *testing.T, s Throttling, keys ...throttle.Mark) (all []int64) {
+func versions(t *testing.T, s Throttling, keys ...throttle.MAC) (all []int64) {
 	t.Helper()
 	for _, row := range readRows(t, s, keys...) {
 		all = append(all, row.Version)
@@ -88,7 +88,7 @@ func testRows(t *testing.T, s Throttling, again func() Throttling) {
 	check(t, "an empty body", len(rows[0].Body), 0)
 	rows[0].Body, rows[4].Body = nil, nil
 	check(t, "rows in the order asked", rows, []throttle.Row{second.Row, {Key: key(3)}, first.Row, {Key: key(4)}, second.Row, {Key: key(5)}})
-	_, now, err := s.ReadWindows(t.Context(), []throttle.Mark{key(1)})
+	_, now, err := s.ReadWindows(t.Context(), []throttle.MAC{key(1)})
 	must(t, err)
 	store, err := s.Now(t.Context())
 	must(t, err)
@@ -142,7 +142,7 @@ func testSwapAtOnce(t *testing.T, s Throttling, again func() Throttling) {
 }
 
 func swapBoth(t *testing.T, s Throttling, inOrder bool, version *atomic.Int64) bool {
-	rows, _, err := s.ReadWindows(t.Context(), []throttle.Mark{key(1), key(2)})
+	rows, _, err := s.ReadWindows(t.Context(), []throttle.MAC{key(1), key(2)})
 	if err != nil {
 		t.Error(err)
 		return true
@@ -169,8 +169,8 @@ func testScan(t *testing.T, s Throttling, again func() Throttling) {
 	}
 	swap(t, s, change(3, 3, 33, "")) // a row without a body
 	other := again()
-	var scanned []throttle.Mark
-	for after := (throttle.Mark{}); ; {
+	var scanned []throttle.MAC
+	for after := (throttle.MAC{}); ; {
 		rows, err := other.ScanWindows(t.Context(), after, 3)
 		must(t, err)
 		for _, row := range rows {
@@ -182,7 +182,7 @@ func testScan(t *testing.T, s Throttling, again func() Throttling) {
 		}
 		after = rows[len(rows)-1].Key
 	}
-	check(t, "scanned", scanned, []throttle.Mark{key(1), key(2), key(4), key(5)})
+	check(t, "scanned", scanned, []throttle.MAC{key(1), key(2), key(4), key(5)})
 }
 
 func testExpired(t *testing.T, s Throttling, _ func() Throttling) {
@@ -203,7 +203,7 @@ func testExpired(t *testing.T, s Throttling, _ func() Throttling) {
 func testGone(t *testing.T, s Throttling, _ func() Throttling) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := s.ReadWindows(ctx, []throttle.Mark{key(1)}); err == nil {
+	if _, _, err := s.ReadWindows(ctx, []throttle.MAC{key(1)}); err == nil {
 		t.Error("ReadWindows for a caller that is gone: no error")
 	}
 	if err := s.SwapWindows(ctx, []throttle.Change{change(1, 0, 1, "a")}); err == nil {
@@ -230,7 +230,7 @@ func replicas(t *testing.T, s Throttling, again func() Throttling) (all []*throt
 // test depends on a quiet machine.
 type patient struct{ throttle.Store }
 
-func (p patient) ReadWindows(ctx context.Context, keys []throttle.Mark) ([]throttle.Row, time.Time, error) {
+func (p patient) ReadWindows(ctx context.Context, keys []throttle.MAC) ([]throttle.Row, time.Time, error) {
 	return p.Store.ReadWindows(context.WithoutCancel(ctx), keys)
 }
 
@@ -256,7 +256,7 @@ func wrong(t *testing.T, r *throttle.Throttle, name, password string, from byte)
 	}
 	if asked {
 		time.Sleep(30 * time.Millisecond) // while the provider is asked
-		a.Settle(throttle.Wrong, throttle.Why{Reason: "wrong password"})
+		a.Settle(throttle.Wrong, throttle.Cause{Reason: "wrong password"})
 	}
 	return asked
 }
@@ -324,7 +324,7 @@ func BenchmarkThrottle(b *testing.B, s throttle.Store) {
 					b.Fatal(err)
 				}
 				reserved = append(reserved, time.Since(began))
-				a.Settle(outcome, throttle.Why{})
+				a.Settle(outcome, throttle.Cause{})
 				settled = append(settled, time.Since(began))
 			}
 			for unit, all := range map[string][]time.Duration{"µs-reserved": reserved, "µs-settled": settled} {
