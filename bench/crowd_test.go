@@ -14,7 +14,7 @@ import (
 // crowd is who a store is filled with: people of twenty groups each, and
 // sessions dealt out among them.
 type crowd struct {
-	people []session.Facts
+	people []session.StoredIdentity
 	hashes []session.Hash
 	tokens []string
 }
@@ -43,7 +43,7 @@ func newCrowd(b *testing.B, people, sessions int) *crowd {
 	}
 	defer s.Close()
 	all := names(people)
-	c := &crowd{people: make([]session.Facts, people), hashes: make([]session.Hash, sessions), tokens: make([]string, sessions)}
+	c := &crowd{people: make([]session.StoredIdentity, people), hashes: make([]session.Hash, sessions), tokens: make([]string, sessions)}
 	for i := range sessions {
 		name := all[c.owner(i)]
 		id := &providers.Identity{Provider: "local", Fingerprint: "file", Subject: name, User: name, Method: providers.MethodPassword}
@@ -56,7 +56,7 @@ func newCrowd(b *testing.B, people, sessions int) *crowd {
 		}
 		c.tokens[i], c.hashes[i] = token.Reveal(), kept.last.Hash
 		if i < people {
-			c.people[i] = kept.last.Facts
+			c.people[i] = kept.last.Identity
 		}
 	}
 	return c

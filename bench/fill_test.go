@@ -52,7 +52,7 @@ func fillSQLite(b *testing.B, file string, s stock) {
 		exec("INSERT INTO person (id, provider, subject, user_name, seen) SELECT ?1, provider, ?2, ?2, ?3 FROM person WHERE id = 1", firstPerson+i, p.User, now)
 		exec(`INSERT INTO sign_in (id, person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, why, lease)
 			SELECT ?1, ?1, provider_id, '', ?2, stamp, 0, ?3, ?3, 0, 0, 0, '', 0 FROM sign_in WHERE id = 1`, firstPerson+i, p.Version[:], now)
-		exec("INSERT INTO facts (sign_in, body) VALUES (?, ?)", firstPerson+i, p.Body)
+		exec("INSERT INTO identity (sign_in, body) VALUES (?, ?)", firstPerson+i, p.Body)
 	}
 	hashes := make([]byte, 0, len(s.live.hashes)*32)
 	for _, hash := range s.live.hashes {
@@ -100,7 +100,7 @@ func fillPostgres(b *testing.B, dsn string, s stock) {
 	copyRows(b, db, "sign_in", "id person provider_id login version stamp token checked asked answer gone pending why lease", len(s.live.people), func(i int) []any {
 		return []any{firstPerson + i, firstPerson + i, providerID, "", s.live.people[i].Version[:], stamp, 0, now, now, 0, 0, 0, "", 0}
 	})
-	copyRows(b, db, "facts", "sign_in body", len(s.live.people), func(i int) []any { return []any{firstPerson + i, s.live.people[i].Body} })
+	copyRows(b, db, "identity", "sign_in body", len(s.live.people), func(i int) []any { return []any{firstPerson + i, s.live.people[i].Body} })
 	const columns = "hash sign_in person kind method service stamp login_name sid acr amr auth_time limits created expires used used_day"
 	copyRows(b, db, "session", columns, len(s.live.hashes), func(i int) []any {
 		person := firstPerson + s.live.owner(i)

@@ -113,7 +113,7 @@ func openPostgres(server *postgrestest.Server) func(*testing.B, string, string, 
 		fillPostgres(b, dsn, s)
 		size := server.SQL(b, dsn, `SELECT pg_size_pretty(pg_database_size(current_database())) || ', of which '
 			|| string_agg(relname || ' ' || pg_size_pretty(pg_total_relation_size(oid)), ', ' ORDER BY relname)
-			FROM pg_class WHERE relname IN ('session', 'client', 'person', 'sign_in', 'facts')`)
+			FROM pg_class WHERE relname IN ('session', 'client', 'person', 'sign_in', 'identity')`)
 		return stocked{name, target{[]*process{serve(b, binary, dir, text)}, processesOf(b, server)}, s.live.tokens, size}
 	}
 }

@@ -26,14 +26,14 @@ type redeemer interface {
 	// is a [*session.SpentError] where it was used before.
 	Spend(ctx context.Context, token secret.Text, service string, client session.Client) (*session.Session, error)
 
-	// KnowsUpstream reports whether a session, though it may have ended, answers
-	// to a provider's refresh token, so that RedeemUpstream will not call first.
-	KnowsUpstream(ctx context.Context, upstream secret.Text) (bool, error)
+	// KnowsProviderToken reports whether a session, though it may have ended, answers
+	// to a provider's refresh token, so that RedeemProviderToken will not call first.
+	KnowsProviderToken(ctx context.Context, providerToken secret.Text) (bool, error)
 
-	// RedeemUpstream returns the session that answers to a provider's refresh
+	// RedeemProviderToken returns the session that answers to a provider's refresh
 	// token. If there is none it makes one of what first returns, whose error it
 	// returns as it is, and made is true.
-	RedeemUpstream(ctx context.Context, upstream secret.Text, service string, client session.Client,
+	RedeemProviderToken(ctx context.Context, providerToken secret.Text, service string, client session.Client,
 		first func(context.Context) (*providers.Identity, error)) (found *session.Session, made bool, err error)
 }
 
@@ -101,7 +101,7 @@ func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credent
 		return principal{}, err
 	}
 	if asked.Kind() == providers.RefreshToken {
-		return s.redeemUpstream(ctx, gen, asked, client)
+		return s.redeemProviderToken(ctx, gen, asked, client)
 	}
 	if asked.Kind() == providers.Password {
 		if err := cred.checkAccount(); err != nil {
@@ -140,21 +140,21 @@ func (s *Server) spend(ctx context.Context, cred credential, service string, cli
 	return principal{identity: made.Identity, session: made, mayIssue: true}, nil
 }
 
-// redeemUpstream takes a provider's refresh token that was given as a password.
+// redeemProviderToken takes a provider's refresh token that was given as a password.
 // It goes to the provider once in its life; after that it stands for the
 // session that was made of it, since a provider that rotates its tokens would
 // take a second use for theft.
-func (s *Server) redeemUpstream(ctx context.Context, gen *Generation, cred providers.Credential, client session.Client) (principal, error) {
+func (s *Server) redeemProviderToken(ctx context.Context, gen *Generation, cred providers.Credential, client session.Client) (principal, error) {
 	// The first use is written down before the provider is asked. Who guesses
 	// must not have that done for nothing.
-	known, err := s.sessions.KnowsUpstream(ctx, cred.Secret)
+	known, err := s.sessions.KnowsProviderToken(ctx, cred.Secret)
 	if err == nil && !known {
 		err = gen.Chain.Precheck(ctx, cred)
 	}
 	if err != nil {
 		return principal{}, err
 	}
-	found, first, err := s.sessions.RedeemUpstream(ctx, cred.Secret, cred.Service, client, func(ctx context.Context) (*providers.Identity, error) {
+	found, first, err := s.sessions.RedeemProviderToken(ctx, cred.Secret, cred.Service, client, func(ctx context.Context) (*providers.Identity, error) {
 		return gen.Chain.Authenticate(ctx, cred)
 	})
 	if err != nil {

@@ -116,7 +116,7 @@ func TestRevocationIsAudited(t *testing.T) {
 		_, pair, _ := strings.Cut(test.form, "=")
 		if token, ok := of[pair]; ok && test.by != "" {
 			found, err := h.sessions.Admin().List(t.Context(), session.Selector{ID: idOf(token), Ended: true})
-			if err != nil || len(found) != 1 || found[0].By != test.by || found[0].Why != session.ReasonRevoked {
+			if err != nil || len(found) != 1 || found[0].By != test.by || found[0].Reason != session.ReasonRevoked {
 				t.Errorf("%s as %q: the list says %+v (%v), want that %q revoked it", test.form, test.basic, found, err, test.by)
 			}
 		}

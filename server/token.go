@@ -46,8 +46,8 @@ type sessionIssuer interface {
 type clock interface {
 	Now() time.Time
 
-	// Ahead is how far it is ahead of this machine's clock.
-	Ahead() time.Duration
+	// ClockOffset is how far it is ahead of this machine's clock.
+	ClockOffset() time.Duration
 }
 
 // serveToken is the way of a request: parse, authenticate, decide, mint,
@@ -135,7 +135,7 @@ const maxSkew = 10 * time.Minute
 // clock is the time of a request by this machine's clock and by the store's: a
 // registry may go by either.
 func (s *Server) clock(req *request) registry.Clock {
-	ahead := min(max(s.sessions.Ahead(), -maxSkew), maxSkew)
+	ahead := min(max(s.sessions.ClockOffset(), -maxSkew), maxSkew)
 	return registry.Clock{Earliest: req.began.Add(min(ahead, 0)), Latest: req.began.Add(max(ahead, 0))}
 }
 

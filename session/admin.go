@@ -18,8 +18,8 @@ import (
 type AdminStore interface {
 	TimeSource
 
-	// FindUpstream is that of [SessionStore].
-	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
+	// FindByProviderToken is that of [SessionStore].
+	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
 	// List returns up to limit sessions that sel selects, ordered by hash, each
 	// after the given one. With a Group it may select by GroupText, which
@@ -68,18 +68,18 @@ func (a *Admin) List(ctx context.Context, sel Selector) ([]Session, error) {
 // listed is a session with all that the store knows of it.
 func (c *Config) listed(one *selectedSession) *Session {
 	s := c.session(&one.Row, one.identity, one.Used)
-	s.Client, s.Last, s.Ended, s.Why, s.By = one.Client, one.Last, one.Ended, one.why(), one.By
+	s.Client, s.Last, s.Ended, s.Reason, s.By = one.Client, one.Last, one.Ended, one.reason(), one.By
 	s.Label, s.MadeBy = one.Label, one.MadeBy
 	return s
 }
 
 // why returns why a session ended, or is about to.
-func (r *Row) why() Reason {
+func (r *Row) reason() Reason {
 	switch {
 	case !r.Ended.IsZero():
-		return r.Why
+		return r.Reason
 	case r.SignIn.ends():
-		return r.SignIn.Why
+		return r.SignIn.Reason
 	case otherStamp(r.Stamp, r.SignIn.Stamp):
 		return ReasonStamp
 	}
@@ -177,12 +177,12 @@ func (a *Admin) selected(ctx context.Context, sel Selector) iter.Seq2[*selectedS
 				return
 			}
 			for i := range page {
-				id, err := decodeFacts(page[i].Facts.Body)
+				id, err := decodeIdentity(page[i].Identity.Body)
 				if err != nil {
 					yield(nil, unavailable(err))
 					return
 				}
-				id.User = page[i].Facts.User // which another sign-in may have read since
+				id.User = page[i].Identity.User // which another sign-in may have read since
 				if sel.Group != "" && !slices.Contains(id.Groups, sel.Group) {
 					continue
 				}

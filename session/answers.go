@@ -13,16 +13,16 @@ import (
 
 // AnswerStore keeps what providers answered.
 type AnswerStore interface {
-	// Settle writes what the provider answered to the holder of a lease, which
+	// StoreAnswer writes what the provider answered to the holder of a lease, which
 	// is given up. Sessions of the sign-in whose stamp [SignIn.Adopts] names get
 	// the new one. The error is ErrNotFound when the lease is another's by now.
-	Settle(ctx context.Context, s *Settlement) error
+	StoreAnswer(ctx context.Context, s *AnswerUpdate) error
 }
 
 // maxUnsaved bounds the answers that wait for a store to come back.
 const maxUnsaved = 1000
 
-// answerWriter writes settlements to the store, and is a write-behind buffer of
+// answerWriter writes answers to the store, and is a write-behind buffer of
 // those that the store could not take: a rotated token is nowhere else.
 type answerWriter struct {
 	store   AnswerStore
@@ -31,19 +31,19 @@ type answerWriter struct {
 	retries chan struct{} // has one when there is something unsaved
 
 	mu      sync.Mutex
-	unsaved map[int64]Settlement // by sign-in; at most maxUnsaved
+	unsaved map[int64]AnswerUpdate // by sign-in; at most maxUnsaved
 }
 
 func newAnswerWriter(store AnswerStore, clock *clock, log *slog.Logger) *answerWriter {
-	return &answerWriter{store: store, clock: clock, log: log, retries: make(chan struct{}, 1), unsaved: make(map[int64]Settlement)}
+	return &answerWriter{store: store, clock: clock, log: log, retries: make(chan struct{}, 1), unsaved: make(map[int64]AnswerUpdate)}
 }
 
 // save keeps an answer. A store that fails is tried again, with a backoff, while
 // the lease lasts; after that the answer waits until the store is back, and is
 // kept unless another replica asked before.
-func (a *answerWriter) save(ctx context.Context, s *Settlement) error {
+func (a *answerWriter) save(ctx context.Context, s *AnswerUpdate) error {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
-		err := a.store.Settle(ctx, s)
+		err := a.store.StoreAnswer(ctx, s)
 		switch {
 		case err == nil:
 			return nil
@@ -66,7 +66,7 @@ func (a *answerWriter) save(ctx context.Context, s *Settlement) error {
 }
 
 // buffer keeps an answer in memory, and reports whether there was room.
-func (a *answerWriter) buffer(s *Settlement) bool {
+func (a *answerWriter) buffer(s *AnswerUpdate) bool {
 	a.mu.Lock()
 	kept := len(a.unsaved) < maxUnsaved
 	if kept {
@@ -86,7 +86,7 @@ func (a *answerWriter) retry(ctx context.Context, signIn int64) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	switch err := a.store.Settle(ctx, &s); {
+	switch err := a.store.StoreAnswer(ctx, &s); {
 	case errors.Is(err, ErrNotFound):
 		a.log.Warn("a provider's answer came too late, since another replica has asked, and is dropped", "sign_in", s.SignIn)
 	case err != nil:

@@ -151,14 +151,14 @@ func TestRekey(t *testing.T) {
 	}
 }
 
-// Nothing in the files shows a token, a renewal or a key.
+// Nothing in the files shows a token, a refresh token or a key.
 func TestStoreShowsNoSecret(t *testing.T) {
 	s := newSite(t, 1, session.Config{})
 	token := s.issue("sso", "alice")
 	s.expect("use", token, "ok")
 	must(t, session.ExportFlush(t.Context(), s.replicas[0]))
 	s.house.mu.Lock()
-	renewal := s.house.accounts["alice"].renewal
+	providerToken := s.house.accounts["alice"].providerToken
 	s.house.mu.Unlock()
 	for range 2 { // with its journal, and without
 		names, err := filepath.Glob(s.file + "*")
@@ -171,7 +171,7 @@ func TestStoreShowsNoSecret(t *testing.T) {
 			if info.Mode().Perm() != 0o600 {
 				t.Errorf("the mode of %s is %v", name, info.Mode())
 			}
-			for _, secret := range []string{token.Reveal(), token.Reveal()[5:30], renewal} {
+			for _, secret := range []string{token.Reveal(), token.Reveal()[5:30], providerToken} {
 				if strings.Contains(string(text), secret) {
 					t.Errorf("%s shows a secret", name)
 				}

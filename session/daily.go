@@ -86,7 +86,7 @@ func (d *daily) unasked(ctx context.Context, now time.Time, after int64) ([]Row,
 // askProvider asks about one sign-in. The answer goes into its row.
 func (d *daily) askProvider(ctx context.Context, row *Row) {
 	r := d.rules.Load()
-	id, err := decodeFacts(row.Body)
+	id, err := decodeIdentity(row.Body)
 	if err != nil || r.mayLive(row, id) != nil {
 		return // a redemption says why
 	}

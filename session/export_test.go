@@ -44,9 +44,9 @@ func ExportHash(token secret.Text) (Hash, string) {
 	return hash, hash.ID()
 }
 
-// ExportUpstreamHash returns what a session that answers to a provider's refresh
+// ExportProviderTokenHash returns what a session that answers to a provider's refresh
 // token is found by.
-func ExportUpstreamHash(upstream secret.Text) Hash { return upstreamHash(upstream) }
+func ExportProviderTokenHash(providerToken secret.Text) Hash { return providerTokenHash(providerToken) }
 
 // ExportNewToken makes a refresh token.
 func ExportNewToken() secret.Text {
@@ -55,12 +55,12 @@ func ExportNewToken() secret.Text {
 }
 
 // ExportSeal seals a provider's refresh token under a name.
-func ExportSeal(keys *Keys, name string, renewal secret.Text) ([]byte, error) {
-	return keys.seal(name, renewal)
+func ExportSeal(keys *Keys, name string, providerToken secret.Text) ([]byte, error) {
+	return keys.seal(name, providerToken)
 }
 
-// ExportFacts returns what is kept of an identity, and the id of its provider.
-func ExportFacts(id *providers.Identity) (Facts, int64, error) {
-	facts, err := encodeFacts(id)
-	return facts, providerID(id.Provider, id.Fingerprint), err
+// ExportIdentity returns what is kept of an identity, and the id of its provider.
+func ExportIdentity(id *providers.Identity) (StoredIdentity, int64, error) {
+	identity, err := encodeIdentity(id)
+	return identity, providerID(id.Provider, id.Fingerprint), err
 }

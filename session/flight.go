@@ -11,7 +11,7 @@ import (
 )
 
 // flightLimit is how long one flight may take, waiting for another replica's
-// lease or claim included.
+// lease included.
 const flightLimit = 30 * time.Second
 
 var errClosed = unavailable(errors.New("shutting down"))

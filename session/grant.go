@@ -17,7 +17,7 @@ type GrantStore interface {
 	PutGrant(ctx context.Context, g *Grant) error
 
 	// FindGrant returns the grant of that hash, or ErrNotFound; its Body is left
-	// out where the facts are of the version that the caller knows.
+	// out where the identity is of the version that the caller knows.
 	FindGrant(ctx context.Context, hash Hash, known Version) (*FoundGrant, error)
 }
 
@@ -89,7 +89,7 @@ func (s *Sessions) Spend(ctx context.Context, token secret.Text, service string,
 		return nil, refused("it is no one-time password")
 	}
 	found, err := s.current(ctx, func(ctx context.Context) (*Row, cached, error) {
-		known := s.people.behind(hash)
+		known := s.identities.behind(hash)
 		g, err := s.store.FindGrant(ctx, hash, known.version)
 		switch {
 		case err != nil:

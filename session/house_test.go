@@ -23,18 +23,18 @@ var laptop = session.Client{ID: "docker", UserAgent: "docker/28"}
 
 // account is a person at a provider of the house.
 type account struct {
-	groups   []string
-	stamp    string
-	missing  bool // no such entry; the grant is invalid
-	disabled bool // for good
-	locked   bool // until the lock lifts
-	panics   bool // whoever asks about it
-	renewal  string
-	used     []string // renewals that were rotated away
+	groups        []string
+	stamp         string
+	missing       bool // no such entry; the grant is invalid
+	disabled      bool // for good
+	locked        bool // until the lock lifts
+	panics        bool // whoever asks about it
+	providerToken string
+	used          []string // refresh tokens that were rotated away
 }
 
 // house is all providers: "corp", a directory; "sso", which gives each session
-// a renewal, rotates it at each use, and ends the grant when one is used twice;
+// a refresh token, rotates it at each use, and ends the grant when one is used twice;
 // "file", which can never be asked again.
 type house struct {
 	slow   time.Duration // how long an answer takes
@@ -47,7 +47,7 @@ type house struct {
 	asked    int
 	rotated  int
 	reused   int
-	revoked  []string // renewals, each behind its provider
+	revoked  []string // refresh tokens, each behind its provider
 }
 
 func newHouse() *house {
@@ -77,11 +77,11 @@ func (h *house) questions() int {
 }
 
 // login proves a person anew. At "sso" each login is an account of its own
-// here, since each has a renewal of its own.
+// here, since each has a refresh token of its own.
 func (h *house) login(provider, subject string) *providers.Identity {
 	h.change(subject, func(a *account) {
-		if provider == "sso" && a.renewal == "" {
-			a.renewal = subject + " renewal 0"
+		if provider == "sso" && a.providerToken == "" {
+			a.providerToken = subject + " token 0"
 		}
 	})
 	h.mu.Lock()
@@ -94,7 +94,7 @@ func (h *house) identity(provider, subject string) *providers.Identity {
 	user, _, _ := strings.Cut(subject, "/")
 	return &providers.Identity{
 		Provider: provider, Fingerprint: h.prints[provider], Subject: subject, User: user, Groups: a.groups, Claims: map[string]any{"mail": user + "@corp.example"},
-		Method: providers.MethodPassword, Stamp: a.stamp, RefreshToken: secret.New(a.renewal),
+		Method: providers.MethodPassword, Stamp: a.stamp, RefreshToken: secret.New(a.providerToken),
 	}
 }
 
@@ -124,20 +124,20 @@ func (h *house) Revalidate(ctx context.Context, id *providers.Identity) (*provid
 		return nil, fmt.Errorf("no such entry: %w", providers.ErrGone)
 	}
 	if id.Provider == "sso" {
-		if id.RefreshToken.Reveal() != a.renewal {
+		if id.RefreshToken.Reveal() != a.providerToken {
 			h.reused++
 			a.missing = true
 			return nil, fmt.Errorf("invalid_grant: %w", providers.ErrGone)
 		}
 		h.rotated++
-		a.used = append(a.used, a.renewal)
-		a.renewal = fmt.Sprintf("%s renewal %d", id.Subject, h.rotated)
+		a.used = append(a.used, a.providerToken)
+		a.providerToken = fmt.Sprintf("%s token %d", id.Subject, h.rotated)
 	}
 	switch {
 	case a.disabled:
 		return nil, fmt.Errorf("disabled: %w: %w", providers.ErrRejected, providers.ErrEnded)
 	case a.locked:
-		return nil, &providers.RotatedError{RefreshToken: secret.New(a.renewal), Err: fmt.Errorf("locked: %w", providers.ErrRejected)}
+		return nil, &providers.RotatedError{RefreshToken: secret.New(a.providerToken), Err: fmt.Errorf("locked: %w", providers.ErrRejected)}
 	}
 	return h.identity(id.Provider, id.Subject), nil
 }
@@ -154,10 +154,10 @@ func (h *house) RevokeWhen(string) providers.RevokeWhen { return h.revoke }
 
 func (h *house) Forget(func(*providers.Identity) bool) {}
 
-func (h *house) RevokeRefreshToken(_ context.Context, provider string, renewal secret.Text) error {
+func (h *house) RevokeRefreshToken(_ context.Context, provider string, providerToken secret.Text) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.revoked = append(h.revoked, provider+" "+renewal.Reveal())
+	h.revoked = append(h.revoked, provider+" "+providerToken.Reveal())
 	return nil
 }
 
@@ -277,7 +277,7 @@ func (s *site) why(token secret.Text) session.Reason {
 	must(s.t, err)
 	for _, one := range all {
 		if one.ID == session.ExportID(token) {
-			return one.Why
+			return one.Reason
 		}
 	}
 	s.t.Fatal("the session is not in the list")

@@ -71,14 +71,14 @@ func (p *idp) Revalidate(_ context.Context, id *providers.Identity) (*providers.
 	return p.identity(id.Subject), nil
 }
 
-func (p *idp) RevokeRefreshToken(_ context.Context, _ string, renewal secret.Text) error {
+func (p *idp) RevokeRefreshToken(_ context.Context, _ string, providerToken secret.Text) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.revoked++
 	if p.revokesAll {
-		p.drop(p.tokens[renewal.Reveal()])
+		p.drop(p.tokens[providerToken.Reveal()])
 	}
-	delete(p.tokens, renewal.Reveal())
+	delete(p.tokens, providerToken.Reveal())
 	return nil
 }
 

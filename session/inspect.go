@@ -53,7 +53,7 @@ func (a *Admin) behind(ctx context.Context, token secret.Text) (*selectedSession
 	case Recognize(token):
 		return nil, refused("it is mangled")
 	default:
-		row, err := a.store.FindUpstream(ctx, upstreamHash(token))
+		row, err := a.store.FindByProviderToken(ctx, providerTokenHash(token))
 		if err != nil {
 			return nil, lookError(err)
 		}

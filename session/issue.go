@@ -33,22 +33,22 @@ func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid
 	return s.logIn(ctx, id, draftOf{kind: KindBrowser, sid: sid, client: client})
 }
 
-// makeUpstream makes a session that answers to a provider's refresh token too.
-func (s *Sessions) makeUpstream(ctx context.Context, id *providers.Identity, service string, client Client, upstream *Hash) (*Session, error) {
-	return s.logIn(ctx, id, draftOf{kind: KindRefresh, service: service, client: client, upstream: upstream})
+// makeByProviderToken makes a session that answers to a provider's refresh token too.
+func (s *Sessions) makeByProviderToken(ctx context.Context, id *providers.Identity, service string, client Client, providerToken *Hash) (*Session, error) {
+	return s.logIn(ctx, id, draftOf{kind: KindRefresh, service: service, client: client, providerToken: providerToken})
 }
 
 // draftOf holds all that a session is made of but the person.
 type draftOf struct {
-	kind     Kind
-	sid      string
-	service  string
-	client   Client
-	upstream *Hash  // nil unless it answers to a provider's refresh token too
-	grant    *Hash  // nil unless a grant is spent for it
-	label    string // as Session has them
-	limits   string
-	lifetime time.Duration // 0 for the longest
+	kind          Kind
+	sid           string
+	service       string
+	client        Client
+	providerToken *Hash  // nil unless it answers to a provider's refresh token too
+	grant         *Hash  // nil unless a grant is spent for it
+	label         string // as Session has them
+	limits        string
+	lifetime      time.Duration // 0 for the longest
 }
 
 // logIn makes a session of a login.
@@ -68,7 +68,7 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, of draftOf
 		d.Own = d.Hash.ID()
 	}
 	var err error
-	if d.Facts, err = encodeFacts(id); err != nil {
+	if d.Identity, err = encodeIdentity(id); err != nil {
 		return nil, unavailable(err) // a claim that cannot be encoded, as at a revalidation
 	}
 	if !id.RefreshToken.IsZero() {
@@ -84,8 +84,8 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, of draftOf
 func (s *Sessions) draft(r *rules, of draftOf) (*Draft, secret.Text) {
 	token, hash := newToken(of.kind)
 	d := &Draft{
-		Row:      Row{Hash: hash, Kind: of.kind, Service: of.service, Limits: of.limits, Created: s.clock.now()},
-		Upstream: of.upstream, Grant: of.grant, Client: of.client.trimmed(), Label: trim(of.label, maxLabel),
+		Row:           Row{Hash: hash, Kind: of.kind, Service: of.service, Limits: of.limits, Created: s.clock.now()},
+		ProviderToken: of.providerToken, Grant: of.grant, Client: of.client.trimmed(), Label: trim(of.label, maxLabel),
 		KeepEnded: maxEnded,
 	}
 	d.Bound, d.Admit = r.cfg.bound(of.kind, d.Created)

@@ -50,8 +50,8 @@ func TestEvict(t *testing.T) {
 		}
 		return l
 	}
-	upstream := live('u', 600, 600)
-	upstream.Upstream = true
+	providerToken := live('u', 600, 600)
+	providerToken.ProviderToken = true
 	for _, tc := range []struct {
 		name            string
 		live            []session.Live
@@ -63,7 +63,7 @@ func TestEvict(t *testing.T) {
 		{"one of the last hour only where there is no older one", []session.Live{live('a', 61, 1), live('b', 59, 59), live('c', 2, 0)}, 3, "a", ""},
 		{"all of the last hour", []session.Live{live('a', 50, 1), live('b', 40, 39), live('c', 45, 0)}, 3, "c", ""},
 		{"as many as it takes", []session.Live{live('a', 500, 100), live('b', 500, 90), live('c', 500, 80), live('d', 500, 70)}, 2, "abc", ""},
-		{"one that answers to a provider's token stays in the lists", []session.Live{upstream, live('a', 500, 100)}, 2, "", "u"},
+		{"one that answers to a provider's token stays in the lists", []session.Live{providerToken, live('a', 500, 100)}, 2, "", "u"},
 	} {
 		e := session.ExportEvict(session.Config{PerPerson: tc.perPerson}, tc.live, now)
 		first := func(hashes []session.Hash) (text string) {
@@ -72,7 +72,7 @@ func TestEvict(t *testing.T) {
 			}
 			return text
 		}
-		if first(e.Delete) != tc.deleted || first(e.End) != tc.ending || e.Why != session.ReasonPerPerson || !e.At.Equal(now) {
+		if first(e.Delete) != tc.deleted || first(e.End) != tc.ending || e.Reason != session.ReasonPerPerson || !e.At.Equal(now) {
 			t.Errorf("%s: deleted %q, ended %q, want %q and %q", tc.name, first(e.Delete), first(e.End), tc.deleted, tc.ending)
 		}
 	}

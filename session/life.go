@@ -25,13 +25,13 @@ const (
 
 // Ending says how sessions end.
 type Ending struct {
-	Why Reason
-	By  string    // who revoked them; empty otherwise
-	At  time.Time // which the session keeps
+	Reason Reason
+	By     string    // who revoked them; empty otherwise
+	At     time.Time // which the session keeps
 }
 
 // Ending returns how sessions end for a reason.
-func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Why: r, By: by, At: at} }
+func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Reason: r, By: by, At: at} }
 
 // lives are how sessions of a kind end by themselves:
 //
@@ -168,7 +168,7 @@ func compareLRU(a, b Live, now time.Time) int {
 func evict(all []Live, now time.Time) Eviction {
 	e := Eviction{Ending: ReasonPerPerson.Ending("", now)}
 	for _, l := range all {
-		if l.Upstream {
+		if l.ProviderToken {
 			e.End = append(e.End, l.Hash)
 		} else {
 			e.Delete = append(e.Delete, l.Hash)

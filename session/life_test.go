@@ -250,9 +250,9 @@ func TestUse(t *testing.T) {
 		token, other := s.issue("corp", "alice"), s.issue("corp", "bob")
 		time.Sleep(time.Hour)
 		s.expect("before", token, "ok")
-		s.replicas[0].Use(session.Config{Lifetime: time.Hour}.WithDefaults(), s.house)
+		s.replicas[0].Reload(session.Config{Lifetime: time.Hour}.WithDefaults(), s.house)
 		s.expect("after", token, "401")
-		s.replicas[0].Use(session.Config{}.WithDefaults(), s.house)
+		s.replicas[0].Reload(session.Config{}.WithDefaults(), s.house)
 		s.expect("what has ended", token, "401")
 		s.expect("what has not", other, "ok")
 	})
@@ -302,7 +302,7 @@ func TestSweep(t *testing.T) {
 			revoked := slices.Clone(s.house.revoked)
 			s.house.mu.Unlock()
 			if list(false) != tc.live || list(true) != tc.shown || len(revoked) != tc.revoked {
-				t.Errorf("after %v: %d live, %d shown, revoked renewals %q; want %+v", tc.after, list(false), list(true), revoked, tc)
+				t.Errorf("after %v: %d live, %d shown, revoked refresh tokens %q; want %+v", tc.after, list(false), list(true), revoked, tc)
 			}
 		}
 	})
@@ -397,8 +397,8 @@ func TestRevoke(t *testing.T) {
 		synctest.Wait()
 		s.house.mu.Lock()
 		defer s.house.mu.Unlock()
-		if len(s.house.revoked) != 1 || s.house.revoked[0] != "sso "+s.house.accounts["carol"].renewal {
-			t.Errorf("revoked renewals = %q, want carol's renewal", s.house.revoked)
+		if len(s.house.revoked) != 1 || s.house.revoked[0] != "sso "+s.house.accounts["carol"].providerToken {
+			t.Errorf("revoked refresh tokens = %q, want carol's", s.house.revoked)
 		}
 	})
 }

@@ -29,11 +29,11 @@ func (v *version1) exec(query string, args ...any) {
 
 // login writes a session of a login: of a person whose logins share a row, or with
 // a row of its own and a sealed refresh token of the provider.
-func (v *version1) login(person int64, id *providers.Identity, upstream secret.Text, ended bool) secret.Text {
+func (v *version1) login(person int64, id *providers.Identity, providerToken secret.Text, ended bool) secret.Text {
 	v.t.Helper()
 	token := session.ExportNewToken()
 	hash, name := session.ExportHash(token)
-	facts, provider, err := session.ExportFacts(id)
+	facts, provider, err := session.ExportIdentity(id)
 	must(v.t, err)
 	now, own := time.Now().UnixMilli(), ""
 	if !id.RefreshToken.IsZero() {
@@ -52,8 +52,8 @@ func (v *version1) login(person int64, id *providers.Identity, upstream secret.T
 		v.exec("INSERT INTO renewal (person, token, body, ended, revoked) VALUES (?, ?, ?, ?, ?)", person, hash[:], body, at, ended)
 	}
 	var answers any
-	if !upstream.IsZero() {
-		h := session.ExportUpstreamHash(upstream)
+	if !providerToken.IsZero() {
+		h := session.ExportProviderTokenHash(providerToken)
 		answers = h[:]
 	}
 	v.exec(`INSERT INTO session (hash, person, kind, method, service, provider_id, stamp, created, expires, used, ended, why, who, upstream)
@@ -81,28 +81,28 @@ func TestMigration(t *testing.T) {
 		v := &version1{t, conn, keys}
 
 		alice, bob, carol, dora := s.house.login("corp", "alice"), s.house.login("sso", "bob"), s.house.login("sso", "carol"), s.house.login("sso", "dora")
-		upstream := secret.New("carol's own")
+		providerToken := secret.New("carol's own")
 		first, second := v.login(1, alice, secret.Text{}, false), v.login(1, alice, secret.Text{}, false)
 		revoked := v.login(1, alice, secret.Text{}, true)
 		openID := v.login(2, bob, secret.Text{}, false)
-		v.login(3, carol, upstream, false)
+		v.login(3, carol, providerToken, false)
 		ended := v.login(4, dora, secret.Text{}, true)
 		must(t, conn.Close())
 		must(t, os.Chmod(s.file, 0o600))
 
 		s.start(session.Config{SealKey: key})
-		byUpstream := func(when string) {
+		byProviderToken := func(when string) {
 			t.Helper()
-			found, made, err := s.replicas[0].RedeemUpstream(t.Context(), upstream, service, laptop, func(context.Context) (*providers.Identity, error) { return nil, providers.ErrGone })
+			found, made, err := s.replicas[0].RedeemProviderToken(t.Context(), providerToken, service, laptop, func(context.Context) (*providers.Identity, error) { return nil, providers.ErrGone })
 			if err != nil || made || found.Identity.User != "carol" {
-				t.Errorf("%s: RedeemUpstream = %+v, %v, %v, want carol's session", when, found, made, err)
+				t.Errorf("%s: RedeemProviderToken = %+v, %v, %v, want carol's session", when, found, made, err)
 			}
 		}
 		for _, when := range []string{"at once", "after the provider was asked", "after it was asked again"} {
 			s.expect(when+": of a directory", first, "ok")
 			s.expect(when+": another of the same person", second, "ok")
 			s.expect(when+": of an OpenID provider", openID, "ok")
-			byUpstream(when)
+			byProviderToken(when)
 			s.expect(when+": one that was revoked", revoked, "401")
 			s.expect(when+": one that ended at an OpenID provider", ended, "401")
 			time.Sleep(5 * time.Minute)
@@ -110,7 +110,7 @@ func TestMigration(t *testing.T) {
 		if s.house.questions() != 6 || s.house.reused != 0 {
 			t.Errorf("the providers were asked %d times, with %d reuses, want twice for each sign-in", s.house.questions(), s.house.reused)
 		}
-		if want := "sso dora renewal 0"; len(s.house.revoked) != 1 || s.house.revoked[0] != want {
+		if want := "sso dora token 0"; len(s.house.revoked) != 1 || s.house.revoked[0] != want {
 			t.Errorf("revoked refresh tokens = %q, want %q, whose session had ended", s.house.revoked, want)
 		}
 

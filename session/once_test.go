@@ -116,7 +116,7 @@ func TestNobodyWaitsForWhatIsDown(t *testing.T) {
 	})
 }
 
-// slow is a store that takes its time to say that a lease is given, or a claim.
+// slow is a store that takes its time to say that a lease is given, or the lease of a first use.
 type slow struct {
 	*sqlite.Store
 	wait time.Duration
@@ -128,8 +128,8 @@ func (s slow) Lease(ctx context.Context, person int64, asked, now, until time.Ti
 	return won, err
 }
 
-func (s slow) Claim(ctx context.Context, upstream session.Hash, now, until time.Time) (bool, error) {
-	won, err := s.Store.Claim(ctx, upstream, now, until)
+func (s slow) LeaseFirstUse(ctx context.Context, providerToken session.Hash, now, until time.Time) (bool, error) {
+	won, err := s.Store.LeaseFirstUse(ctx, providerToken, now, until)
 	time.Sleep(s.wait)
 	return won, err
 }
@@ -172,11 +172,11 @@ func TestSlowStore(t *testing.T) {
 			time.Sleep(11 * time.Second)
 			return s.house.login("sso", "alice"), nil
 		}
-		_, _, err = s.replicas[1].RedeemUpstream(t.Context(), secret.New("alice's own"), service, laptop, first)
+		_, _, err = s.replicas[1].RedeemProviderToken(t.Context(), secret.New("alice's own"), service, laptop, first)
 		if outcome(err) != "503" || asked.Load() != 0 {
 			t.Errorf("the first use by a replica that was told late: %v, and the provider was asked %d times, want 503 and never", err, asked.Load())
 		}
-		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), secret.New("alice's own"), service, laptop, first); err != nil || asked.Load() != 1 {
+		if _, _, err := s.replicas[0].RedeemProviderToken(t.Context(), secret.New("alice's own"), service, laptop, first); err != nil || asked.Load() != 1 {
 			t.Errorf("by another: %v, and the provider was asked %d times, want once", err, asked.Load())
 		}
 	})
@@ -205,22 +205,22 @@ func TestLeaseOfTheDead(t *testing.T) {
 
 // A provider's refresh token as the password reaches the provider once,
 // however many bring it to however many replicas.
-func TestRedeemUpstream(t *testing.T) {
+func TestRedeemProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 3, session.Config{})
 		defer s.close()
-		s.house.login("sso", "alice") // so that she has a renewal
-		upstream := secret.New("alice renewal 0")
+		s.house.login("sso", "alice") // so that she has a refresh token
+		providerToken := secret.New("alice token 0")
 		var asked atomic.Int32
 		first := func(ctx context.Context) (*providers.Identity, error) {
 			asked.Add(1)
-			return s.house.Revalidate(ctx, &providers.Identity{Provider: "sso", Subject: "alice", RefreshToken: upstream})
+			return s.house.Revalidate(ctx, &providers.Identity{Provider: "sso", Subject: "alice", RefreshToken: providerToken})
 		}
 		s.house.slow = 2 * time.Second
 		var made atomic.Int32
 		var token secret.Text
 		redeem := func(replica int, service string) *session.Session {
-			found, first, err := s.replicas[replica].RedeemUpstream(t.Context(), upstream, service, laptop, first)
+			found, first, err := s.replicas[replica].RedeemProviderToken(t.Context(), providerToken, service, laptop, first)
 			if err != nil {
 				t.Error(err)
 				return nil
@@ -260,7 +260,7 @@ func TestRedeemUpstream(t *testing.T) {
 		if n, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "alice"); n != 1 || err != nil {
 			t.Errorf("Revoke = %d, %v", n, err)
 		}
-		if _, _, err := s.replicas[1].RedeemUpstream(t.Context(), upstream, service, laptop, first); outcome(err) != "401" || asked.Load() != 1 {
+		if _, _, err := s.replicas[1].RedeemProviderToken(t.Context(), providerToken, service, laptop, first); outcome(err) != "401" || asked.Load() != 1 {
 			t.Errorf("after its revocation: %v, and the provider was asked %d times", err, asked.Load())
 		}
 	})
@@ -274,15 +274,15 @@ func TestReloadDuringALogin(t *testing.T) {
 		s := newSite(t, 1, session.Config{})
 		defer s.close()
 		proved, other := s.house.login("sso", "alice"), s.house.login("sso", "bob")
-		upstream := secret.New("alice's own")
+		providerToken := secret.New("alice's own")
 		s.house.prints["sso"] = "another tenant"
 		token, _, err := s.replicas[0].Issue(t.Context(), proved, service, laptop)
 		must(t, err)
-		_, _, err = s.replicas[0].RedeemUpstream(t.Context(), upstream, service, laptop, func(context.Context) (*providers.Identity, error) { return other, nil })
+		_, _, err = s.replicas[0].RedeemProviderToken(t.Context(), providerToken, service, laptop, func(context.Context) (*providers.Identity, error) { return other, nil })
 		must(t, err)
 		time.Sleep(5 * time.Minute)
 		s.expect("the password's session", token, "401")
-		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), upstream, service, laptop, nil); outcome(err) != "401" {
+		if _, _, err := s.replicas[0].RedeemProviderToken(t.Context(), providerToken, service, laptop, nil); outcome(err) != "401" {
 			t.Errorf("the refresh token's session: %v, want 401", err)
 		}
 		s.replicas[0].Abandon(proved)
@@ -305,35 +305,35 @@ func TestAbandonedLogin(t *testing.T) {
 		s.replicas[0].Abandon(s.house.login("corp", "bob")) // who has none
 		s.replicas[0].Abandon(nil)
 		synctest.Wait()
-		if want := []string{"sso alice renewal 0"}; !slices.Equal(s.house.revoked, want) {
-			t.Errorf("revoked renewals = %q, want %q", s.house.revoked, want)
+		if want := []string{"sso alice token 0"}; !slices.Equal(s.house.revoked, want) {
+			t.Errorf("revoked refresh tokens = %q, want %q", s.house.revoked, want)
 		}
 		nameless := s.house.login("sso", "carol")
 		nameless.Subject = "" // which cannot be kept
-		_, _, err := s.replicas[0].RedeemUpstream(t.Context(), secret.New("carol's own"), service, laptop,
+		_, _, err := s.replicas[0].RedeemProviderToken(t.Context(), secret.New("carol's own"), service, laptop,
 			func(context.Context) (*providers.Identity, error) { return nameless, nil })
 		synctest.Wait()
 		if err == nil || len(s.house.revoked) != 2 {
-			t.Errorf("RedeemUpstream = %v, and revoked renewals are %q, want an error and carol's too", err, s.house.revoked)
+			t.Errorf("RedeemProviderToken = %v, and revoked refresh tokens are %q, want an error and carol's too", err, s.house.revoked)
 		}
 	})
 }
 
-func TestRedeemUpstreamFails(t *testing.T) {
+func TestRedeemProviderTokenFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 2, session.Config{})
 		defer s.close()
-		upstream := secret.New("no token of anybody")
+		providerToken := secret.New("no token of anybody")
 		for _, want := range []error{providers.ErrRejected, providers.ErrGone, errors.New("down"), &providers.RotatedError{Err: errors.New("down")}} {
 			for i := range 2 {
-				_, _, err := s.replicas[i].RedeemUpstream(t.Context(), upstream, service, laptop, func(context.Context) (*providers.Identity, error) { return nil, want })
+				_, _, err := s.replicas[i].RedeemProviderToken(t.Context(), providerToken, service, laptop, func(context.Context) (*providers.Identity, error) { return nil, want })
 				if !errors.Is(err, want) || outcome(err) == "401" || outcome(err) == "503" {
-					t.Errorf("RedeemUpstream = %v, want %v as it is", err, want)
+					t.Errorf("RedeemProviderToken = %v, want %v as it is", err, want)
 				}
 			}
 		}
-		if _, _, err := s.replicas[0].RedeemUpstream(t.Context(), secret.Text{}, service, laptop, nil); outcome(err) != "401" {
-			t.Errorf("RedeemUpstream of nothing = %v", err)
+		if _, _, err := s.replicas[0].RedeemProviderToken(t.Context(), secret.Text{}, service, laptop, nil); outcome(err) != "401" {
+			t.Errorf("RedeemProviderToken of nothing = %v", err)
 		}
 	})
 }

@@ -32,7 +32,7 @@ func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string
 		return nil, refused("a token of the kind " + string(kind) + " is not good here")
 	}
 	return s.redeem(ctx, client, func(ctx context.Context) (*Row, cached, error) {
-		known := s.people.behind(hash)
+		known := s.identities.behind(hash)
 		row, err := s.store.Find(ctx, hash, known.version)
 		switch {
 		case err != nil:
@@ -74,7 +74,7 @@ func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row
 		if err != nil {
 			return nil, lookError(err)
 		}
-		id, err := s.people.identify(ctx, row, known)
+		id, err := s.identities.identify(ctx, row, known)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +99,7 @@ func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row
 				return nil, err
 			}
 		default:
-			return nil, status.err(id.Provider, row.SignIn.Why)
+			return nil, status.err(id.Provider, row.SignIn.Reason)
 		}
 	}
 	return nil, unavailable(errors.New("the provider's answers are out of date before they arrive"))
@@ -155,7 +155,7 @@ func (s *Sessions) checkRow(ctx context.Context, r *rules, row *Row, known *prov
 // one that the person logged in at.
 func (r *rules) mayLive(row *Row, known *providers.Identity) error {
 	if !row.Ended.IsZero() {
-		return refused("it ended: " + string(row.Why))
+		return refused("it ended: " + string(row.Reason))
 	}
 	if r.providers == nil {
 		return nil // a process without providers cannot compare them

@@ -62,11 +62,11 @@ func (s *Sealed) name() string { return sealName(s.Own, s.Provider, s.ProviderID
 
 func reseal(ctx context.Context, store Resealer, keys *Keys, old Sealed) error {
 	under := old.name()
-	renewal, err := keys.open(under, old.Body)
+	providerToken, err := keys.open(under, old.Body)
 	if err != nil {
 		return fmt.Errorf("sign-in %s: %w", under, err)
 	}
-	body, err := keys.seal(under, renewal)
+	body, err := keys.seal(under, providerToken)
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ type LeaseStore interface {
 	// with its end as now, and now as until.
 	Lease(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error)
 
-	// Renewal returns the sealed refresh token of a sign-in.
-	Renewal(ctx context.Context, signIn int64) (Renewal, error)
+	// ProviderToken returns the sealed refresh token of a sign-in.
+	ProviderToken(ctx context.Context, signIn int64) (ProviderToken, error)
 }
 
 const (
@@ -91,7 +91,7 @@ func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known 
 	}
 	// Read before the lease, which is short. A login that replaces it meanwhile
 	// makes the answer void.
-	sealed, err := v.store.Renewal(ctx, row.SignIn.ID)
+	sealed, err := v.store.ProviderToken(ctx, row.SignIn.ID)
 	if err != nil {
 		return unavailable(fmt.Errorf("read a refresh token: %w", err))
 	}
@@ -104,21 +104,21 @@ func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known 
 		return err // the lease ends by itself
 	}
 	now := v.clock.now()
-	settlement := &Settlement{SignIn: row.SignIn.ID, Lease: until, Facts: a.facts, Sealed: rotated}
+	update := &AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Identity: a.identity, Sealed: rotated}
 	if a.outcome == outcomeNever {
-		settlement.Lifetime = r.cfg.UncheckedLifetime
+		update.Lifetime = r.cfg.UncheckedLifetime
 	}
 	doubted, err := v.doubted(ctx, &row.SignIn, known.Provider)
 	if err != nil {
 		return err // as above
 	}
-	settlement.Next = func(s SignIn) SignIn {
+	update.Next = func(s SignIn) SignIn {
 		s, _ = believe(s, doubted)
 		return next(s, a, r.cfg.Grace, now)
 	}
 	was, _ := believe(row.SignIn, doubted)
-	v.report(ctx, row, known, was, settlement.Next(was), now)
-	return v.answers.save(ctx, settlement)
+	v.report(ctx, row, known, was, update.Next(was), now)
+	return v.answers.save(ctx, update)
 }
 
 // doubted returns until when what a provider answers is not believed, where the
@@ -177,7 +177,7 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 			}
 			if won {
 				// It took too long to get: another replica would ask before the
-				// answer is kept, with a renewal that is used up. It is given up.
+				// answer is kept, with a refresh token that is used up. It is given up.
 				if _, err := v.store.Lease(ctx, p.ID, p.Asked, until, v.clock.now()); err != nil {
 					return time.Time{}, unavailable(fmt.Errorf("give up a lease: %w", err))
 				}
@@ -204,27 +204,27 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 // consult asks the provider, and returns its answer and the refresh token that it
 // rotated to, sealed. The only errors are those of sealing; any other failure is
 // the answer unavailable.
-func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed Renewal) (a answer, rotated []byte, err error) {
+func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed ProviderToken) (a answer, rotated []byte, err error) {
 	id := *known
 	id.Method, id.AuthTime, id.ACR, id.AMR, id.Stamp = row.Login.Method, row.Login.Time, row.Login.ACR, row.Login.AMR, row.SignIn.Stamp
 	under := sealName(sealed.Own, id.Provider, row.ProviderID, id.Subject)
-	var renewal secret.Text
+	var providerToken secret.Text
 	if sealed.Body != nil {
 		id.RefreshToken, err = v.keys.open(under, sealed.Body)
 	}
 	if err == nil {
 		var found *providers.Identity
 		found, err = askProvider(ctx, r, &id)
-		a, renewal, err = read(found, err)
+		a, providerToken, err = read(found, err)
 	}
 	if a.outcome == outcomeUnavailable && !isOfProvider(err) && v.mayWarn() {
 		v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
 	}
 	a.token = sealed.Token
-	if sealed.Body == nil || renewal.IsZero() || renewal.Equal(id.RefreshToken) {
+	if sealed.Body == nil || providerToken.IsZero() || providerToken.Equal(id.RefreshToken) {
 		return a, nil, nil
 	}
-	if rotated, err = v.keys.seal(under, renewal); err != nil {
+	if rotated, err = v.keys.seal(under, providerToken); err != nil {
 		return answer{}, nil, unavailable(err)
 	}
 	a.rotated = true
@@ -238,21 +238,21 @@ func (v *revalidator) mayWarn() bool {
 }
 
 // read turns the result of Revalidate into an answer. It also returns the refresh
-// token that came with it, and the error where the provider did not vouch. Facts that
+// token that came with it, and the error where the provider did not vouch. Identity that
 // cannot be encoded make the answer unavailable.
 func read(found *providers.Identity, err error) (answer, secret.Text, error) {
 	if err != nil {
-		var renewal secret.Text
+		var providerToken secret.Text
 		if rotated, ok := errors.AsType[*providers.RotatedError](err); ok {
-			renewal = rotated.RefreshToken
+			providerToken = rotated.RefreshToken
 		}
-		return answer{outcome: outcomeOf(err)}, renewal, err
+		return answer{outcome: outcomeOf(err)}, providerToken, err
 	}
-	facts, err := encodeFacts(found)
+	identity, err := encodeIdentity(found)
 	if err != nil {
 		return answer{outcome: outcomeUnavailable}, found.RefreshToken, err
 	}
-	return answer{outcome: outcomeVouched, stamp: found.Stamp, facts: &facts}, found.RefreshToken, nil
+	return answer{outcome: outcomeVouched, stamp: found.Stamp, identity: &identity}, found.RefreshToken, nil
 }
 
 // askProvider has the provider revalidate an identity, within askLimit. The chain

@@ -69,24 +69,24 @@ func (v *revoker) revoke(ctx context.Context, sealed Sealed) {
 			return // the provider would revoke theirs too; with the last of them it revokes this one
 		}
 	}
-	renewal, err := v.keys.open(sealed.name(), sealed.Body)
+	providerToken, err := v.keys.open(sealed.name(), sealed.Body)
 	if err == nil {
 		// Not cut off by Close: it is in the store no more.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeLimit)
 		defer cancel()
-		err = guarded(v.log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, renewal) })
+		err = guarded(v.log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, providerToken) })
 	}
 	if err != nil {
 		v.log.Warn("could not revoke a refresh token", "provider", sealed.Provider, "sign_in", sealed.name(), "error", err)
 	}
 }
 
-// atProvider has the provider that issued a renewal revoke it. Another provider
+// atProvider has the provider that issued a refresh token revoke it. Another provider
 // that took its name must not see it.
-func (v *revoker) atProvider(ctx context.Context, provider string, id int64, renewal secret.Text) error {
+func (v *revoker) atProvider(ctx context.Context, provider string, id int64, providerToken secret.Text) error {
 	all := v.rules.Load().providers
 	if providerID(provider, all.Fingerprint(provider)) != id {
 		return errors.New("the provider is another by now, or gone")
 	}
-	return all.RevokeRefreshToken(ctx, provider, renewal)
+	return all.RevokeRefreshToken(ctx, provider, providerToken)
 }

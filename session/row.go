@@ -19,11 +19,11 @@ type Row struct {
 	Expires    time.Time
 	Used       time.Time
 	Ended      time.Time
-	Why        Reason
+	Reason     Reason
 	Person     int64
 	ProviderID int64 // of the sign-in: a hash of the provider's name and fingerprint
 	SignIn     SignIn
-	Body       []byte // of the facts; nil where it was not asked for
+	Body       []byte // of the identity; nil where it was not asked for
 }
 
 // Login is what a session keeps of the login that it began with. What a session
@@ -58,34 +58,34 @@ func ParseAMR(text string) (amr []string, err error) {
 	return amr, err
 }
 
-// Version tells the states of a person's facts apart: equal facts have equal
+// Version tells the states of a person's identity apart: equal identities have equal
 // versions, whoever's they are, and are decoded once.
 type Version [16]byte
 
-// Facts are what a provider says of a person.
-type Facts struct {
+// StoredIdentity is an identity as a store keeps it: what a provider says of a person.
+type StoredIdentity struct {
 	Version Version
 	User    string // the user name
 	Body    []byte // everything
 }
 
 // Draft is a session to be made. It is that of a login, where the provider
-// vouched for the person at Created with that Stamp and those Facts; or it is
+// vouched for the person at Created with that Stamp and that Identity; or it is
 // yielded by another session (Yields), whose sign-in it points to as it is.
 type Draft struct {
-	Row             // Used and Ended are zero; of SignIn only the ID counts, where Yields
-	Yields   bool   // it points to SignIn.ID; from here to Sealed nothing counts then
-	Provider string // its name
-	Subject  string // the person there
-	Own      string // the id of a sign-in for this login alone; empty for the one that logins of the person share
-	Facts    Facts  // of the person
-	Sealed   []byte // the provider's refresh token; nil for none
+	Row                     // Used and Ended are zero; of SignIn only the ID counts, where Yields
+	Yields   bool           // it points to SignIn.ID; from here to Sealed nothing counts then
+	Provider string         // its name
+	Subject  string         // the person there
+	Own      string         // the id of a sign-in for this login alone; empty for the one that logins of the person share
+	Identity StoredIdentity // of the person
+	Sealed   []byte         // the provider's refresh token; nil for none
 
-	Upstream *Hash  // nil unless the session answers to a provider's refresh token
-	Grant    *Hash  // of the grant that is spent for it; nil for none
-	Client   Client // who logged in
-	Label    string // what the person calls it
-	MadeBy   string // who made it for the person; empty for the person
+	ProviderToken *Hash  // nil unless the session answers to a provider's refresh token
+	Grant         *Hash  // of the grant that is spent for it; nil for none
+	Client        Client // who logged in
+	Label         string // what the person calls it
+	MadeBy        string // who made it for the person; empty for the person
 
 	// Admit is called, in the transaction, where the person has at least Bound
 	// live sessions of the Kind. It says which of them give way; an error of it
@@ -102,10 +102,10 @@ type Draft struct {
 // Next returns the sign-in's new columns at the login, for those that the row
 // has, or for the zero SignIn where there is no row yet. It is pure, and called
 // in the transaction that writes them, so that an answer meanwhile is not lost.
-// Where it changes the Version, the Facts are kept, and where it changes the
+// Where it changes the Version, the Identity is kept, and where it changes the
 // Token, what is Sealed.
 func (d *Draft) Next(s SignIn) SignIn {
-	return loggedIn(s, answer{outcome: outcomeVouched, stamp: d.Stamp, facts: &d.Facts, rotated: d.Sealed != nil}, d.Created)
+	return loggedIn(s, answer{outcome: outcomeVouched, stamp: d.Stamp, identity: &d.Identity, rotated: d.Sealed != nil}, d.Created)
 }
 
 // StampOn returns the stamp that the session keeps, on a sign-in as Next returned
@@ -119,10 +119,10 @@ func (d *Draft) StampOn(s SignIn) string {
 
 // Live is a live session, as one that is made beside it sees it.
 type Live struct {
-	Hash     Hash
-	Created  time.Time
-	Used     time.Time
-	Upstream bool // it answers to a provider's refresh token
+	Hash          Hash
+	Created       time.Time
+	Used          time.Time
+	ProviderToken bool // it answers to a provider's refresh token
 }
 
 // Eviction is what gives way to a new session.
@@ -132,18 +132,18 @@ type Eviction struct {
 	Delete []Hash // are deleted
 }
 
-// Settlement is what an answer of a provider writes.
-type Settlement struct {
+// AnswerUpdate is what an answer of a provider writes.
+type AnswerUpdate struct {
 	SignIn int64
 	Lease  time.Time // until, as it was given to Lease
 
 	// Next returns the sign-in's new columns for those that the row has. It is
 	// pure, and called in the transaction that writes them, so that a login
-	// meanwhile is not lost. Where it changes the Version, the Facts are kept,
+	// meanwhile is not lost. Where it changes the Version, the Identity is kept,
 	// and where it changes the Token, what is Sealed.
-	Next   func(SignIn) SignIn
-	Facts  *Facts // nil keeps the old
-	Sealed []byte // the provider's refresh token that took the old one's place; nil keeps it
+	Next     func(SignIn) SignIn
+	Identity *StoredIdentity // nil keeps the old
+	Sealed   []byte          // the provider's refresh token that took the old one's place; nil keeps it
 
 	// Lifetime bounds, where it is not zero, how long after their making the
 	// sessions of the sign-in expire.
@@ -162,7 +162,7 @@ type Listed struct {
 	Row
 	Provider string
 	Subject  string
-	Facts    Facts // its User is the person's, which another sign-in may have read since
+	Identity StoredIdentity // its User is the person's, which another sign-in may have read since
 	Client   Client
 	Last     Client
 	By       string // who ended it
@@ -170,8 +170,8 @@ type Listed struct {
 	MadeBy   string
 }
 
-// Renewal is a provider's refresh token as it is sealed for a sign-in.
-type Renewal struct {
+// ProviderToken is a provider's refresh token as it is sealed for a sign-in.
+type ProviderToken struct {
 	Token int64  // the SignIn.Token that it is
 	Own   string // the id of a sign-in for one login alone, as the Draft has it
 	Body  []byte // nil where there is none

@@ -93,14 +93,14 @@ func sealName(own, provider string, providerID int64, subject string) string {
 
 // seal encrypts a provider's refresh token with AES-256-GCM, bound to the sign-in:
 // version, key id, nonce, ciphertext.
-func (k *Keys) seal(signIn string, renewal secret.Text) ([]byte, error) {
+func (k *Keys) seal(signIn string, providerToken secret.Text) ([]byte, error) {
 	first := k.ring[0]
 	aead, err := first.aead(signIn)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
 	head := append([]byte{sealVersion}, first.id[:]...)
-	return aead.Seal(head, nil, []byte(renewal.Reveal()), []byte(signIn)), nil
+	return aead.Seal(head, nil, []byte(providerToken.Reveal()), []byte(signIn)), nil
 }
 
 // errSealed says that none of the keys opens what is sealed. It ends nothing:

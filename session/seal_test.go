@@ -26,15 +26,15 @@ func newKeys(t *testing.T, texts ...secret.Text) *Keys {
 func TestSeal(t *testing.T) {
 	one, two := NewSealKey(), NewSealKey()
 	old, both, anew, other := newKeys(t, one), newKeys(t, two, one), newKeys(t, two), newKeys(t, NewSealKey())
-	renewal := secret.New("eyJ refresh token")
-	sealed, err := old.seal("a", renewal)
+	providerToken := secret.New("eyJ refresh token")
+	sealed, err := old.seal("a", providerToken)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Contains(sealed, []byte("refresh")) {
 		t.Error("what is sealed can be read")
 	}
-	again, err := old.seal("a", renewal)
+	again, err := old.seal("a", providerToken)
 	if err != nil || bytes.Equal(again, sealed) {
 		t.Error("what is sealed twice is equal")
 	}
@@ -56,7 +56,7 @@ func TestSeal(t *testing.T) {
 		{"another version", old, "a", append([]byte{9}, sealed[1:]...), false},
 	} {
 		got, err := tc.keys.open(tc.session, tc.sealed)
-		if (err == nil) != tc.opens || (tc.opens && !got.Equal(renewal)) || (!tc.opens && !errors.Is(err, errSealed)) {
+		if (err == nil) != tc.opens || (tc.opens && !got.Equal(providerToken)) || (!tc.opens && !errors.Is(err, errSealed)) {
 			t.Errorf("%s: open = %v, want it opens: %v", tc.name, err, tc.opens)
 		}
 	}

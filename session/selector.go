@@ -21,10 +21,10 @@ type Selector struct {
 	Ended    bool      // a list shows ended sessions too
 }
 
-// GroupText is what the Facts.Body of everybody in Group holds, and nearly
+// GroupText is what the Identity.Body of everybody in Group holds, and nearly
 // nobody else's. A store that goes by it need not hand out everybody.
 func (s Selector) GroupText() []byte {
-	text, err := json.Marshal(s.Group) // as encodeFacts writes it
+	text, err := json.Marshal(s.Group) // as encodeIdentity writes it
 	if err != nil {
 		panic(err) // a string can always be marshalled
 	}

@@ -77,7 +77,7 @@ type Session struct {
 	ID       string              // public: what list prints and revoke takes
 	Kind     Kind                // what the token may do
 	Service  string              // the one registry it is good for; empty where it is good for several
-	Identity *providers.Identity // the person as last read from the provider; Renewal is left out. Never to be changed
+	Identity *providers.Identity // the person as last read from the provider; RefreshToken is left out. Never to be changed
 	Limits   string              // what the policy grants at most, as it was made; empty without limits
 
 	LoginName string // of the Client that logged in
@@ -95,7 +95,7 @@ type Session struct {
 	Client Client    // who logged in
 	Last   Client    // who redeemed it last
 	Ended  time.Time // the zero Time while it lives
-	Why    Reason    // why it ended; while it lives, why it is refused and about to end
+	Reason Reason    // why it ended; while it lives, why it is refused and about to end
 	By     string    // who ended it, where it was revoked
 	Label  string    // what the person calls it
 	MadeBy string    // who made it for the person; empty for the person
@@ -121,7 +121,7 @@ type Providers interface {
 
 	// RevokeRefreshToken has the provider revoke a refresh token of its own (RFC
 	// 7009), where it can.
-	RevokeRefreshToken(ctx context.Context, provider string, renewal secret.Text) error
+	RevokeRefreshToken(ctx context.Context, provider string, providerToken secret.Text) error
 
 	// RevokeWhen says when that provider is to revoke one.
 	RevokeWhen(provider string) providers.RevokeWhen
@@ -136,20 +136,20 @@ type SessionStore interface {
 	GrantStore
 
 	// Find returns the session of that hash, or ErrNotFound; its Body is left
-	// out where the person's facts are of the version that the caller knows. It
+	// out where the person's identity is of the version that the caller knows. It
 	// is on the way of each request: its cost must not grow with the number of
 	// sessions.
 	Find(ctx context.Context, token Hash, known Version) (*Row, error)
 
-	// FindUpstream does the same for the hash of a provider's refresh token, and
+	// FindByProviderToken does the same for the hash of a provider's refresh token, and
 	// always leaves Body out.
-	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
+	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
 	// Create keeps a new session. That of a login also keeps what the login
 	// found out about the person: the columns of the sign-in, which is made where
 	// there is none, become those that draft.Next returns for them; sessions of
 	// the sign-in whose stamp [SignIn.Adopts] names get the new one; and its
-	// refresh token is not due to be revoked. A claim on its Upstream is over,
+	// refresh token is not due to be revoked. The lease of its first use is over,
 	// and its Grant is spent: where that was spent before, or is over at
 	// draft.Created, the error is ErrSpent. Where draft.Yields and there is no
 	// such sign-in, it is ErrNotFound. An error of draft.Admit is returned as it
@@ -173,7 +173,7 @@ type Sessions struct {
 	rules atomic.Pointer[rules] // swapped whole by Use
 	clock clock
 
-	people      *people
+	identities  *identityCache
 	usage       *usage
 	health      *health
 	breakers    *breakers
@@ -219,7 +219,7 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 		return nil, errors.Join(err, store.Close())
 	}
 	s := assemble(store, keys, log)
-	s.Use(cfg, p)
+	s.Reload(cfg, p)
 	if err := s.clock.set(ctx); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -237,7 +237,7 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	s := &Sessions{store: store, keys: keys, log: log, close: store.Close}
 	clock := &s.clock
 	clock.store, clock.log = store, log
-	s.people, s.usage = newPeople(store, maxPeopleBytes, maxTokens), newUsage(store)
+	s.identities, s.usage = newIdentityCache(store, maxPeopleBytes, maxTokens), newUsage(store)
 	answers := newAnswerWriter(store, clock, log)
 	s.breakers = newBreakers(store, clock, &s.rules, log)
 	s.health = &health{store: store, replica: s.breakers.replica}
@@ -248,7 +248,7 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 		flights: flights[int64, struct{}]{tasks: &s.tasks, log: log},
 	}
 	s.firsts = &firstUses{
-		store: store, clock: clock, log: log, make: s.makeUpstream, abandon: s.Abandon,
+		store: store, clock: clock, log: log, make: s.makeByProviderToken, abandon: s.Abandon,
 		flights: flights[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirsts},
 	}
 	s.chores = &chores{
@@ -259,9 +259,9 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	return s
 }
 
-// Use puts another configuration and other providers in force, both at once.
+// Reload puts another configuration and other providers in force, both at once.
 // Requests under way keep what they began with. Store and SealKey stay.
-func (s *Sessions) Use(cfg Config, p Providers) { s.rules.Store(&rules{cfg, p}) }
+func (s *Sessions) Reload(cfg Config, p Providers) { s.rules.Store(&rules{cfg, p}) }
 
 // Admin lists, inspects and ends sessions.
 func (s *Sessions) Admin() *Admin { return s.admin }
@@ -307,9 +307,9 @@ func (s *Sessions) Close() error {
 // the store keeps it.
 func (s *Sessions) Now() time.Time { return s.clock.now() }
 
-// Ahead is how far the store's clock is ahead of this machine's, 0 where that is
+// ClockOffset is how far the store's clock is ahead of this machine's, 0 where that is
 // less than a second.
-func (s *Sessions) Ahead() time.Duration { return s.clock.offset() }
+func (s *Sessions) ClockOffset() time.Duration { return s.clock.offset() }
 
 // refused says why a token is refused.
 func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }

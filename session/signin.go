@@ -14,7 +14,7 @@ import (
 // login, and [status] decides what a redemption does in a state.
 type SignIn struct {
 	ID      int64
-	Version Version   // of its facts
+	Version Version   // of its identity
 	Stamp   string    // as last seen
 	Token   int64     // counts the provider's refresh tokens that were stored with it
 	Checked time.Time // when the provider last vouched for the person
@@ -22,12 +22,12 @@ type SignIn struct {
 	Answer  Answer    // to that
 	Gone    time.Time // since when it says that the person is gone
 	Pending time.Time // since when an end of sessions is pending; the zero Time for none
-	Why     Reason    // of the pending end: of those with another stamp for ReasonStamp, of all for any other
+	Reason  Reason    // of the pending end: of those with another stamp for ReasonStamp, of all for any other
 	Lease   time.Time // until then another caller is asking
 }
 
 // ends reports whether an end of all sessions is pending.
-func (s *SignIn) ends() bool { return !s.Pending.IsZero() && s.Why != ReasonStamp }
+func (s *SignIn) ends() bool { return !s.Pending.IsZero() && s.Reason != ReasonStamp }
 
 // refuses reports whether the last answer that was one refused the person.
 func (s *SignIn) refuses() bool {
@@ -80,17 +80,17 @@ func outcomeOf(err error) outcome {
 
 // answer is an outcome, and what a provider that vouches says of the person.
 type answer struct {
-	outcome outcome
-	stamp   string // empty where the provider shows none
-	facts   *Facts
-	token   int64 // the SignIn.Token that the provider was asked with
-	rotated bool  // the provider gave another refresh token
+	outcome  outcome
+	stamp    string // empty where the provider shows none
+	identity *StoredIdentity
+	token    int64 // the SignIn.Token that the provider was asked with
+	rotated  bool  // the provider gave another refresh token
 }
 
 // next is the transition of a sign-in at an answer. Asked becomes now and the
 // lease is given up; the rest becomes
 //
-//	outcome      Answer         Checked  Gone         Pending, Why                Stamp, Version
+//	outcome      Answer         Checked  Gone         Pending, Reason                Stamp, Version
 //	vouched      Vouched        now      zero         stamp changed: now, stamp;  the answer's; an empty stamp keeps the old
 //	                                                  an end: now, stamp;
 //	                                                  else: same
@@ -122,14 +122,14 @@ func next(s SignIn, a answer, grace time.Duration, now time.Time) SignIn {
 	switch a.outcome {
 	case outcomeVouched:
 		if s.ends() || stampChanged(s.Stamp, a.stamp) {
-			s.Pending, s.Why = now, ReasonStamp
+			s.Pending, s.Reason = now, ReasonStamp
 		}
 		s.Answer, s.Checked, s.Gone = AnswerVouched, now, time.Time{}
 		if a.stamp != "" {
 			s.Stamp = a.stamp
 		}
-		if a.facts != nil {
-			s.Version = a.facts.Version
+		if a.identity != nil {
+			s.Version = a.identity.Version
 		}
 	case outcomeRejected:
 		s.Answer, s.Gone = AnswerRejected, time.Time{}
@@ -158,9 +158,9 @@ func next(s SignIn, a answer, grace time.Duration, now time.Time) SignIn {
 }
 
 // endAt makes an end of all sessions pending, unless one is.
-func (s *SignIn) endAt(now time.Time, why Reason) {
+func (s *SignIn) endAt(now time.Time, reason Reason) {
 	if !s.ends() {
-		s.Pending, s.Why = now, why
+		s.Pending, s.Reason = now, reason
 	}
 }
 
@@ -168,7 +168,7 @@ func (s *SignIn) endAt(now time.Time, why Reason) {
 // answer a: vouched, whatever token was stored before. Unlike [next] it keeps the
 // lease, whose holder is still asking. The rest becomes
 //
-//	now             Answer   Asked, Checked  Gone  Pending, Why, Stamp, Version  Lease  Token
+//	now             Answer   Asked, Checked  Gone  Pending, Reason, Stamp, Version  Lease  Token
 //	before Checked  same     same            same  same                          same   one more, with another refresh token
 //	otherwise       Vouched  now             zero  as in next                    same   the same
 //
@@ -219,7 +219,7 @@ func believe(s SignIn, doubted time.Time) (_ SignIn, void bool) {
 		return s, false
 	}
 	if s.ends() {
-		s.Pending, s.Why = time.Time{}, ""
+		s.Pending, s.Reason = time.Time{}, ""
 	}
 	s.Answer, s.Gone = AnswerLost, time.Time{}
 	return s, true
@@ -298,14 +298,14 @@ func status(s *SignIn, cfg *Config, doubted, began, now time.Time) signInStatus 
 }
 
 // err returns the error of a status that neither redeems nor is due.
-func (s signInStatus) err(provider string, why Reason) error {
+func (s signInStatus) err(provider string, reason Reason) error {
 	switch s {
 	case statusRejected:
 		return refused(fmt.Sprintf("the provider %q does not let the person in at present", provider))
 	case statusGone:
 		return refused(fmt.Sprintf("the provider %q says that the person or grant is gone", provider))
 	case statusEnding:
-		return refused(fmt.Sprintf("the provider %q refuses the person for good: %s", provider, why))
+		return refused(fmt.Sprintf("the provider %q refuses the person for good: %s", provider, reason))
 	case statusDoubted:
 		return unavailable(fmt.Errorf("circuit open: the provider %q suddenly refuses too many people", provider))
 	}

@@ -21,9 +21,9 @@ var (
 		"never": outcomeNever, "unavailable": outcomeUnavailable,
 	}
 
-	noon  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	grace = time.Hour
-	facts = &Facts{Version: Version{2}}
+	noon     = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	grace    = time.Hour
+	identity = &StoredIdentity{Version: Version{2}}
 )
 
 // gones and pendings are the other columns of a state.
@@ -32,12 +32,12 @@ var (
 
 	pendings = map[string]SignIn{
 		"none":      {},
-		"a stamp":   {Pending: noon.Add(-time.Minute), Why: ReasonStamp},
-		"an end":    {Pending: noon.Add(-time.Minute), Why: ReasonEnded},
-		"gone is":   {Pending: noon.Add(-time.Minute), Why: ReasonGone},
-		"now stamp": {Pending: noon, Why: ReasonStamp},
-		"now ended": {Pending: noon, Why: ReasonEnded},
-		"now gone":  {Pending: noon, Why: ReasonGone},
+		"a stamp":   {Pending: noon.Add(-time.Minute), Reason: ReasonStamp},
+		"an end":    {Pending: noon.Add(-time.Minute), Reason: ReasonEnded},
+		"gone is":   {Pending: noon.Add(-time.Minute), Reason: ReasonGone},
+		"now stamp": {Pending: noon, Reason: ReasonStamp},
+		"now ended": {Pending: noon, Reason: ReasonEnded},
+		"now gone":  {Pending: noon, Reason: ReasonGone},
 	}
 )
 
@@ -46,7 +46,7 @@ func signInOf(state, gone, pending string) SignIn {
 	p := pendings[pending]
 	return SignIn{
 		ID: 7, Version: Version{1}, Stamp: "old", Token: 3, Checked: noon.Add(-time.Hour), Asked: noon.Add(-time.Minute),
-		Answer: states[state], Gone: gones[gone], Pending: p.Pending, Why: p.Why, Lease: noon.Add(time.Second),
+		Answer: states[state], Gone: gones[gone], Pending: p.Pending, Reason: p.Reason, Lease: noon.Add(time.Second),
 	}
 }
 
@@ -107,10 +107,10 @@ func TestNext(t *testing.T) {
 							row += ",for-grace"
 						}
 						p := pendings[spaced(pendingRows[row][dashed(pending)])]
-						want.Pending, want.Why = p.Pending, p.Why
+						want.Pending, want.Reason = p.Pending, p.Reason
 						if said == "vouched" {
-							a.stamp, a.facts = stamp, facts
-							want.Checked, want.Version, want.Stamp = noon, facts.Version, cmp.Or(stamp, was.Stamp)
+							a.stamp, a.identity = stamp, identity
+							want.Checked, want.Version, want.Stamp = noon, identity.Version, cmp.Or(stamp, was.Stamp)
 						}
 						if diff := gocmp.Diff(want, next(was, a, grace, noon)); diff != "" {
 							t.Errorf("%s after %s, %s, pending %s (-want +got):\n%s", row, state, gone, pending, diff)
@@ -151,7 +151,7 @@ func TestNextToken(t *testing.T) {
 		}
 		want := was
 		want.Lease = time.Time{}
-		if diff := gocmp.Diff(want, next(was, answer{outcome: o, token: 2, rotated: true, stamp: "new", facts: facts}, grace, noon)); diff != "" {
+		if diff := gocmp.Diff(want, next(was, answer{outcome: o, token: 2, rotated: true, stamp: "new", identity: identity}, grace, noon)); diff != "" {
 			t.Errorf("%s to a token of before (-want +got):\n%s", name, diff)
 		}
 	}
@@ -166,7 +166,7 @@ func TestLoggedIn(t *testing.T) {
 				for _, stamp := range []string{"new", "old", ""} {
 					for _, rotated := range []bool{true, false} {
 						was := signInOf(state, gone, pending)
-						a := answer{outcome: outcomeVouched, stamp: stamp, facts: facts, rotated: rotated}
+						a := answer{outcome: outcomeVouched, stamp: stamp, identity: identity, rotated: rotated}
 						for _, after := range []time.Duration{-time.Hour, -time.Millisecond, 0, time.Millisecond, time.Hour} {
 							now, want := was.Checked.Add(after), was
 							if after >= 0 {
@@ -192,7 +192,7 @@ func TestLoggedIn(t *testing.T) {
 func TestLoggedInFirst(t *testing.T) {
 	for _, stamp := range []string{"new", ""} {
 		want := SignIn{Version: Version{2}, Stamp: stamp, Checked: noon, Asked: noon, Answer: AnswerVouched}
-		if diff := gocmp.Diff(want, loggedIn(SignIn{}, answer{outcome: outcomeVouched, stamp: stamp, facts: facts}, noon)); diff != "" {
+		if diff := gocmp.Diff(want, loggedIn(SignIn{}, answer{outcome: outcomeVouched, stamp: stamp, identity: identity}, noon)); diff != "" {
 			t.Errorf("a first login with the stamp %q (-want +got):\n%s", stamp, diff)
 		}
 	}
@@ -234,7 +234,7 @@ func TestBelieve(t *testing.T) {
 					if tc.void {
 						want.Answer, want.Gone = AnswerLost, time.Time{}
 						if pending == "an end" {
-							want.Pending, want.Why = time.Time{}, ""
+							want.Pending, want.Reason = time.Time{}, ""
 						}
 					}
 					got, void := believe(s, tc.doubted)
@@ -307,9 +307,9 @@ func TestStatus(t *testing.T) {
 			}
 			switch detail {
 			case "a-stamp-pending":
-				s.Pending, s.Why = s.Asked, ReasonStamp
+				s.Pending, s.Reason = s.Asked, ReasonStamp
 			case "an-end-pending":
-				s.Pending, s.Why = s.Asked, ReasonEnded
+				s.Pending, s.Reason = s.Asked, ReasonEnded
 			case "vouched-59m-before":
 				s.Checked = s.Asked.Add(-59 * time.Minute)
 			case "vouched-66m-before":

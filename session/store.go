@@ -29,8 +29,8 @@ var (
 // storetest plays this contract on every store.
 type Store interface {
 	SessionStore
-	FactsReader
-	ClaimStore
+	IdentityReader
+	FirstUseStore
 	GrantStore
 	LeaseStore
 	AnswerStore

@@ -12,7 +12,7 @@ type Sweeper interface {
 	// Sweep ends up to limit sessions whose time has come, and forgets up to
 	// limit of those that ended long ago, or before they were ever used, with what
 	// has no use any more: sign-ins without a session, a grant and a token to
-	// revoke, persons without a sign-in, grants and claims that are over. A
+	// revoke, persons without a sign-in, grants and leases of first uses that are over. A
 	// session that answers to a provider's refresh token is never forgotten: that
 	// token may still be good there, and would make another. It returns how many
 	// rows it touched: less than limit when nothing is left to do.
@@ -103,7 +103,7 @@ func (s *sweeper) finishOne(ctx context.Context, p *PendingEnd, now time.Time) e
 	if !decided {
 		return nil
 	}
-	if _, err := s.store.Finish(ctx, p.SignIn.ID, p.SignIn.Asked, tokens, p.SignIn.Why.Ending("", now)); err != nil {
+	if _, err := s.store.Finish(ctx, p.SignIn.ID, p.SignIn.Asked, tokens, p.SignIn.Reason.Ending("", now)); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
 	return nil

@@ -123,9 +123,9 @@ func hashOf(purpose, text string) Hash {
 	return Hash(h.Sum(nil))
 }
 
-// upstreamHash is what a session answers to besides its own token: the hash of
+// providerTokenHash is what a session answers to besides its own token: the hash of
 // the provider's refresh token that it was made of.
-func upstreamHash(upstream secret.Text) Hash { return hashOf("upstream", upstream.Reveal()) }
+func providerTokenHash(upstream secret.Text) Hash { return hashOf("upstream", upstream.Reveal()) }
 
 // idBytes is how much of a hash the public ID shows. 80 bits tell ten million
 // sessions apart, and say nothing about 256 random ones.

@@ -22,11 +22,11 @@ type failing struct {
 	fails atomic.Bool
 }
 
-func (f *failing) Settle(ctx context.Context, a *session.Settlement) error {
+func (f *failing) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error {
 	if f.fails.Load() {
 		return errors.New("the disk is full")
 	}
-	return f.Store.Settle(ctx, a)
+	return f.Store.StoreAnswer(ctx, a)
 }
 
 // A rotated token that the store cannot take is not lost while the process
@@ -184,7 +184,7 @@ func TestNoRevocationAtAnother(t *testing.T) {
 		s.house.mu.Lock()
 		defer s.house.mu.Unlock()
 		if len(s.house.revoked) != 0 {
-			t.Errorf("revoked renewals = %q, want none", s.house.revoked)
+			t.Errorf("revoked refresh tokens = %q, want none", s.house.revoked)
 		}
 	})
 }

@@ -159,7 +159,7 @@ func (d *daemon) use(ctx context.Context, cfg *settled, gen server.Generation) e
 	}
 	d.throttle.Reload(budget(cfg))
 	d.tls.Store(secure)
-	d.sessions.Use(cfg.Session, gen.Chain)
+	d.sessions.Reload(cfg.Session, gen.Chain)
 	gen.Chain.Start(ctx)
 	d.cfg.Store(cfg)
 	d.chain = gen.Chain

@@ -224,7 +224,7 @@ func whoami() string {
 func row(s session.Session) listed {
 	l := listed{
 		ID: s.ID, Kind: string(s.Kind), Service: s.Service, Created: s.Created, Expires: s.Expires,
-		LastUsed: s.LastUsed, Checked: s.Checked, Client: s.Client.ID, Ended: s.Ended, Reason: string(s.Why), By: s.By,
+		LastUsed: s.LastUsed, Checked: s.Checked, Client: s.Client.ID, Ended: s.Ended, Reason: string(s.Reason), By: s.By,
 		User: s.Identity.User, Provider: s.Identity.Provider, Subject: s.Identity.Subject, Groups: s.Identity.Groups,
 	}
 	if s.Client.Address.IsValid() {

@@ -58,7 +58,7 @@ func fill(b *testing.B, server *postgrestest.Server, dsn string, count int) {
 	b.Helper()
 	yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
 	server.SQL(b, dsn, fmt.Sprintf(`
-		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, why)
+		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, reason)
 		SELECT sha256(convert_to(i::text, 'UTF8')), (SELECT min(id) FROM sign_in), (SELECT min(id) FROM person), 'refresh', 'password', 'registry', '', 'alice', '', '', '', %[1]d, '', %[1]d, %[1]d, %[1]d, %[1]d, 'idle'
 		FROM generate_series(1, %[2]d) i; ANALYZE; CHECKPOINT`, yesterday, count))
 }

@@ -60,11 +60,11 @@ func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64,
 					user_name = CASE WHEN excluded.seen < p.seen THEN p.user_name ELSE excluded.user_name END, seen = greatest(p.seen, excluded.seen)
 				RETURNING id
 			)
-			INSERT INTO sign_in AS i (person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, why, lease)
+			INSERT INTO sign_in AS i (person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, reason, lease)
 			SELECT id, $5, $6, $7, '', 0, 0, 0, 0, 0, 0, '', 0 FROM p
 			ON CONFLICT (person, provider_id, login) DO UPDATE SET lease = i.lease
 			RETURNING `+signInColumns+`, i.person`,
-			text(d.Provider), text(d.Subject), text(d.Facts.User), session.Millis(d.Created), d.ProviderID, d.Own, blank[:])
+			text(d.Provider), text(d.Subject), text(d.Identity.User), session.Millis(d.Created), d.ProviderID, d.Own, blank[:])
 	}
 	if i, err = scanSignIn(row, &person); err != nil && !errors.Is(err, session.ErrNotFound) {
 		err = fmt.Errorf("keep the sign-in: %w", err)
@@ -82,7 +82,7 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session
 	}
 	if d.Admit != nil {
 		// Only as many as tell whether there is room are read where there is.
-		b.Queue(`SELECT hash, created, used, upstream IS NOT NULL FROM session WHERE person = $1 AND kind = $2 AND ended = 0
+		b.Queue(`SELECT hash, created, used, provider_token_hash IS NOT NULL FROM session WHERE person = $1 AND kind = $2 AND ended = 0
 			AND (SELECT count(*) FROM session WHERE person = $1 AND kind = $2 AND ended = 0) >= $3`, person, string(d.Kind), d.Bound).
 			Query(func(rows pgx.Rows) (err error) {
 				live, err = pgx.CollectRows(rows, scanLive)
@@ -90,9 +90,9 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session
 			})
 	}
 	if is != was {
-		queueSignIn(b, was, is, &d.Facts, d.Sealed)
+		queueSignIn(b, was, is, &d.Identity, d.Sealed)
 	}
-	b.Queue("UPDATE renewal SET due = 0 WHERE sign_in = $1", was.ID) // also where it is 0, so that it is locked
+	b.Queue("UPDATE provider_token SET due = 0 WHERE sign_in = $1", was.ID) // also where it is 0, so that it is locked
 	stamp := d.Stamp
 	if !d.Yields {
 		stamp = d.StampOn(is)
@@ -116,7 +116,7 @@ const forgetAtOnce = 200
 // alone are locked.
 func queueForget(b *pgx.Batch, person int64, d *session.Draft, forgotten *[]int64) {
 	b.Queue(`DELETE FROM session WHERE hash = ANY(ARRAY(SELECT hash FROM session WHERE hash = ANY(ARRAY(
-		SELECT hash FROM session WHERE person = $1 AND kind = $2 AND ended > 0 AND upstream IS NULL ORDER BY ended DESC LIMIT $3 OFFSET $4))
+		SELECT hash FROM session WHERE person = $1 AND kind = $2 AND ended > 0 AND provider_token_hash IS NULL ORDER BY ended DESC LIMIT $3 OFFSET $4))
 		FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, person, string(d.Kind), forgetAtOnce, d.KeepEnded).
 		Query(func(rows pgx.Rows) (err error) {
 			*forgotten, err = pgx.CollectRows(rows, pgx.RowTo[int64])
@@ -135,23 +135,23 @@ func requireGrant(tag pgconn.CommandTag) error {
 func scanLive(row pgx.CollectableRow) (l session.Live, err error) {
 	var hash []byte
 	var created, used int64
-	err = row.Scan(&hash, &created, &used, &l.Upstream)
+	err = row.Scan(&hash, &created, &used, &l.ProviderToken)
 	copy(l.Hash[:], hash)
 	l.Created, l.Used = session.FromMillis(created), session.FromMillis(used)
 	return l, err
 }
 
 func queueSession(b *pgx.Batch, person, signIn int64, stamp string, d *session.Draft) {
-	var upstream []byte
-	if d.Upstream != nil {
-		upstream = d.Upstream[:]
-		b.Queue("DELETE FROM claim WHERE upstream = $1", upstream)
+	var tokenHash []byte
+	if d.ProviderToken != nil {
+		tokenHash = d.ProviderToken[:]
+		b.Queue("DELETE FROM first_use WHERE provider_token_hash = $1", tokenHash)
 	}
 	l, c := &d.Login, &d.Client
-	b.Queue(`INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, upstream)
+	b.Queue(`INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, provider_token_hash)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		d.Hash[:], signIn, person, string(d.Kind), string(l.Method), d.Service, text(stamp), text(l.Name), text(l.SID), text(l.ACR), l.AMRText(), session.Millis(l.Time),
-		text(d.Limits), session.Millis(d.Created), session.Millis(d.Expires), upstream)
+		text(d.Limits), session.Millis(d.Created), session.Millis(d.Expires), tokenHash)
 	b.Queue("INSERT INTO client (hash, address, id, agent, label, made_by) VALUES ($1, $2, $3, $4, $5, $6)",
 		d.Hash[:], c.AddressText(), text(c.ID), text(c.UserAgent), text(d.Label), text(d.MadeBy))
 }
@@ -180,31 +180,31 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 }
 
 // Claim lets one caller ask about a refresh token that has no session yet.
-func (s *Store) Claim(ctx context.Context, upstream session.Hash, now, until time.Time) (won bool, err error) {
+func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, until time.Time) (won bool, err error) {
 	err = s.write(ctx, 1, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, `
-			INSERT INTO claim (upstream, until) VALUES ($1, $2)
-			ON CONFLICT (upstream) DO UPDATE SET until = excluded.until WHERE claim.until <= $3`, upstream[:], session.Millis(until), session.Millis(now))
+			INSERT INTO first_use (provider_token_hash, until) VALUES ($1, $2)
+			ON CONFLICT (provider_token_hash) DO UPDATE SET until = excluded.until WHERE first_use.until <= $3`, tokenHash[:], session.Millis(until), session.Millis(now))
 		won = err == nil && tag.RowsAffected() > 0
 		return err
 	})
 	if err != nil || !won {
 		return false, err
 	}
-	// Whoever made a session of it in the meantime has given the claim up just
+	// Whoever made a session of it in the meantime has given up the lease just
 	// before: only what is read after it was won can tell.
-	switch _, err := s.FindUpstream(ctx, upstream); {
+	switch _, err := s.FindByProviderToken(ctx, tokenHash); {
 	case errors.Is(err, session.ErrNotFound):
 		return true, nil
 	case err != nil:
 		return false, err
 	}
-	return false, s.Release(ctx, upstream)
+	return false, s.ReleaseFirstUse(ctx, tokenHash)
 }
 
-// Release gives a claim up.
-func (s *Store) Release(ctx context.Context, upstream session.Hash) error {
-	return s.exec(ctx, "DELETE FROM claim WHERE upstream = $1", upstream[:])
+// ReleaseFirstUse gives up the lease.
+func (s *Store) ReleaseFirstUse(ctx context.Context, tokenHash session.Hash) error {
+	return s.exec(ctx, "DELETE FROM first_use WHERE provider_token_hash = $1", tokenHash[:])
 }
 
 // exec runs one statement whose result nobody needs.

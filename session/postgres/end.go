@@ -34,12 +34,12 @@ func endWhere(ctx context.Context, tx pgx.Tx, e session.Ending, where string, ar
 	var signIns []int64 // that have a refresh token
 	err = tx.QueryRow(ctx, `
 		WITH over AS (
-			UPDATE session SET ended = $1, why = $2 WHERE ended = 0 AND `+where+` RETURNING hash, sign_in
+			UPDATE session SET ended = $1, reason = $2 WHERE ended = 0 AND `+where+` RETURNING hash, sign_in
 		), told AS (
 			UPDATE client SET ended_by = $3 WHERE $3 <> '' AND hash IN (SELECT hash FROM over) RETURNING hash
 		)
-		SELECT (SELECT count(*) FROM over), ARRAY(SELECT sign_in FROM renewal WHERE sign_in IN (SELECT sign_in FROM over))`,
-		append([]any{session.Millis(e.At), string(e.Why), text(e.By)}, args...)...).Scan(&ended, &signIns)
+		SELECT (SELECT count(*) FROM over), ARRAY(SELECT sign_in FROM provider_token WHERE sign_in IN (SELECT sign_in FROM over))`,
+		append([]any{session.Millis(e.At), string(e.Reason), text(e.By)}, args...)...).Scan(&ended, &signIns)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
@@ -54,8 +54,8 @@ func markDue(ctx context.Context, tx pgx.Tx, signIns []int64, at time.Time) erro
 		return nil
 	}
 	b := new(pgx.Batch)
-	b.Queue("SELECT sign_in FROM renewal WHERE sign_in = ANY($1) ORDER BY sign_in FOR UPDATE", signIns)
-	b.Queue(`UPDATE renewal r SET due = $1 WHERE r.sign_in = ANY($2) AND r.due = 0
+	b.Queue("SELECT sign_in FROM provider_token WHERE sign_in = ANY($1) ORDER BY sign_in FOR UPDATE", signIns)
+	b.Queue(`UPDATE provider_token r SET due = $1 WHERE r.sign_in = ANY($2) AND r.due = 0
 		AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = r.sign_in AND s.ended = 0)`, session.Millis(at), signIns)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("note that refresh tokens are due: %w", err)
@@ -120,7 +120,7 @@ func (s *Store) Pending(ctx context.Context, before time.Time, after int64, limi
 // Finish ends sessions on whose sign-in an end was pending.
 func (s *Store) Finish(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "UPDATE sign_in SET pending = 0, why = '' WHERE id = $1 AND asked = $2", signIn, session.Millis(asked))
+		tag, err := tx.Exec(ctx, "UPDATE sign_in SET pending = 0, reason = '' WHERE id = $1 AND asked = $2", signIn, session.Millis(asked))
 		if done = err == nil && tag.RowsAffected() > 0; !done {
 			return err
 		}

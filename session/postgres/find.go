@@ -12,15 +12,15 @@ import (
 )
 
 // signInColumns are those of session.SignIn, as scannedSignIn takes them.
-const signInColumns = "i.id, i.version, i.stamp, i.token, i.checked, i.asked, i.answer, i.gone, i.pending, i.why, i.lease"
+const signInColumns = "i.id, i.version, i.stamp, i.token, i.checked, i.asked, i.answer, i.gone, i.pending, i.reason, i.lease"
 
 const (
 	findColumns = `s.hash, s.kind, s.method, s.service, s.stamp, s.login_name, s.sid, s.acr, s.amr, s.auth_time, s.limits,
-		s.created, s.expires, s.used, s.ended, s.why, i.person, i.provider_id, ` + signInColumns
-	findFrom     = " FROM session s JOIN sign_in i ON i.id = s.sign_in WHERE "
-	findBody     = ", CASE WHEN i.version <> $2 THEN (SELECT f.body FROM facts f WHERE f.sign_in = i.id) END"
-	findToken    = "SELECT " + findColumns + findBody + findFrom + "s.hash = $1"
-	findUpstream = "SELECT " + findColumns + findFrom + "s.upstream = $1"
+		s.created, s.expires, s.used, s.ended, s.reason, i.person, i.provider_id, ` + signInColumns
+	findFrom            = " FROM session s JOIN sign_in i ON i.id = s.sign_in WHERE "
+	findBody            = ", CASE WHEN i.version <> $2 THEN (SELECT f.body FROM identity f WHERE f.sign_in = i.id) END"
+	findToken           = "SELECT " + findColumns + findBody + findFrom + "s.hash = $1"
+	findByProviderToken = "SELECT " + findColumns + findFrom + "s.provider_token_hash = $1"
 
 	// findGrant has a grant look like the session that it would make.
 	findGrant = `SELECT s.hash, s.kind, s.method, s.service, s.stamp, s.login_name, s.sid, s.acr, s.amr, s.auth_time, '',
@@ -34,10 +34,10 @@ func (s *Store) Find(ctx context.Context, token session.Hash, known session.Vers
 	return s.find(ctx, &found, findToken, append(found.into(), &found.Body), token[:], known[:])
 }
 
-// FindUpstream looks a session up by the provider's refresh token.
-func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (*session.Row, error) {
+// FindByProviderToken looks a session up by the provider's refresh token.
+func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash) (*session.Row, error) {
 	var found scanned
-	return s.find(ctx, &found, findUpstream, found.into(), upstream[:])
+	return s.find(ctx, &found, findByProviderToken, found.into(), tokenHash[:])
 }
 
 // FindGrant looks a grant up by its hash.
@@ -84,7 +84,7 @@ func (f *scanned) into() []any {
 	l := &f.Login
 	return append([]any{
 		&f.hash, (*string)(&f.Kind), (*string)(&l.Method), &f.Service, &f.stamp, &f.name, &f.sid, &f.acr, &f.amr, &f.authTime, &f.limits,
-		&f.created, &f.expires, &f.used, &f.endedAt, (*string)(&f.Why), &f.Person, &f.ProviderID,
+		&f.created, &f.expires, &f.used, &f.endedAt, (*string)(&f.Reason), &f.Person, &f.ProviderID,
 	}, f.signIn.into()...)
 }
 
@@ -117,7 +117,7 @@ type scannedSignIn struct {
 
 func (f *scannedSignIn) into() []any {
 	return []any{
-		&f.ID, &f.version, &f.stamp, &f.Token, &f.checked, &f.asked, &f.answer, &f.gone, &f.pending, (*string)(&f.Why), &f.lease,
+		&f.ID, &f.version, &f.stamp, &f.Token, &f.checked, &f.asked, &f.answer, &f.gone, &f.pending, (*string)(&f.Reason), &f.lease,
 	}
 }
 
@@ -141,43 +141,43 @@ func scanSignIn(row pgx.Row, more ...any) (session.SignIn, error) {
 	return found.signIn()
 }
 
-// Facts returns what is known of a sign-in's person.
-func (s *Store) Facts(ctx context.Context, signIn int64) (session.Facts, error) {
-	var f session.Facts
+// Identity returns what is known of a sign-in's person.
+func (s *Store) Identity(ctx context.Context, signIn int64) (session.StoredIdentity, error) {
+	var f session.StoredIdentity
 	var version []byte
 	var user text
 	err := s.read(ctx, 1, func(ctx context.Context) error {
 		return noRows(s.pool.QueryRow(ctx, `SELECT i.version, p.user_name, f.body
-			FROM sign_in i JOIN person p ON p.id = i.person JOIN facts f ON f.sign_in = i.id WHERE i.id = $1`, signIn).Scan(&version, &user, &f.Body))
+			FROM sign_in i JOIN person p ON p.id = i.person JOIN identity f ON f.sign_in = i.id WHERE i.id = $1`, signIn).Scan(&version, &user, &f.Body))
 	})
 	switch {
 	case err != nil:
-		return session.Facts{}, err
+		return session.StoredIdentity{}, err
 	case copy(f.Version[:], version) != len(f.Version):
-		return session.Facts{}, fmt.Errorf("the sign-in %d is damaged in the store", signIn)
+		return session.StoredIdentity{}, fmt.Errorf("the sign-in %d is damaged in the store", signIn)
 	}
 	f.User = string(user)
 	return f, nil
 }
 
-// Renewal returns the sealed refresh token of a sign-in.
-func (s *Store) Renewal(ctx context.Context, signIn int64) (r session.Renewal, err error) {
+// ProviderToken returns the sealed refresh token of a sign-in.
+func (s *Store) ProviderToken(ctx context.Context, signIn int64) (r session.ProviderToken, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
-		return noRows(s.pool.QueryRow(ctx, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN renewal r ON r.sign_in = i.id WHERE i.id = $1", signIn).
+		return noRows(s.pool.QueryRow(ctx, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = $1", signIn).
 			Scan(&r.Token, &r.Own, &r.Body))
 	})
 	return r, err
 }
 
 // Unasked returns live sessions of a kind whose provider was not asked for long,
-// one of each sign-in, with its facts.
+// one of each sign-in, with its identity.
 func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `
 			SELECT `+findColumns+`, f.body FROM (
 				SELECT DISTINCT ON (s.sign_in) s.hash FROM session s JOIN sign_in i ON i.id = s.sign_in
 				WHERE s.kind = $1 AND s.ended = 0 AND i.asked <= $2 AND i.id > $3 ORDER BY s.sign_in, s.hash LIMIT $4
-			) c JOIN session s ON s.hash = c.hash JOIN sign_in i ON i.id = s.sign_in JOIN facts f ON f.sign_in = i.id ORDER BY i.id`,
+			) c JOIN session s ON s.hash = c.hash JOIN sign_in i ON i.id = s.sign_in JOIN identity f ON f.sign_in = i.id ORDER BY i.id`,
 			string(kind), session.Millis(asked), after, limit)
 		if err != nil {
 			return err

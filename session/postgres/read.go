@@ -34,7 +34,7 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 		return nil, nil
 	}
 	query := "SELECT " + listColumns + ` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
-		JOIN facts f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
+		JOIN identity f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
 		WHERE ` + where + fmt.Sprintf(" ORDER BY s.hash LIMIT %d", limit)
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, query, args...)
@@ -91,7 +91,7 @@ func scanListed(rows pgx.CollectableRow) (session.Listed, error) {
 	var l session.Listed
 	var first, last struct{ address, id, agent text }
 	var provider, subject, user, by, label, maker text
-	err := rows.Scan(append(found.into(), &provider, &subject, &user, &l.Facts.Body,
+	err := rows.Scan(append(found.into(), &provider, &subject, &user, &l.Identity.Body,
 		&first.address, &first.id, &first.agent, &last.address, &last.id, &last.agent, &by, &label, &maker)...)
 	if err != nil {
 		return l, err
@@ -100,8 +100,8 @@ func scanListed(rows pgx.CollectableRow) (session.Listed, error) {
 	if err != nil {
 		return l, err
 	}
-	l.Row, l.Facts.Version = *row, row.SignIn.Version
-	l.Provider, l.Subject, l.Facts.User = string(provider), string(subject), string(user)
+	l.Row, l.Identity.Version = *row, row.SignIn.Version
+	l.Provider, l.Subject, l.Identity.User = string(provider), string(subject), string(user)
 	l.By, l.Label, l.MadeBy = string(by), string(label), string(maker)
 	l.Client = session.ParseClient(string(first.address), string(first.id), string(first.agent))
 	l.Last = session.ParseClient(string(last.address), string(last.id), string(last.agent))
@@ -114,7 +114,7 @@ const sealedColumns = "i.id, p.provider, i.provider_id, p.subject, i.login, r.bo
 // Sealed returns sealed tokens in the order of their sign-ins.
 func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.Sealed, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, "SELECT "+sealedColumns+", false FROM renewal r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE r.sign_in > $1 ORDER BY r.sign_in LIMIT $2", after, limit)
+		rows, err := s.pool.Query(ctx, "SELECT "+sealedColumns+", false FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE r.sign_in > $1 ORDER BY r.sign_in LIMIT $2", after, limit)
 		all, err = collectSealed(rows, err)
 		return err
 	})
@@ -134,7 +134,7 @@ func collectSealed(rows pgx.Rows, err error) ([]session.Sealed, error) {
 
 // Reseal replaces a token that has not changed since.
 func (s *Store) Reseal(ctx context.Context, old session.Sealed, body []byte) error {
-	return s.exec(ctx, "UPDATE renewal SET body = $1 WHERE sign_in = $2 AND body = $3", body, old.SignIn, old.Body)
+	return s.exec(ctx, "UPDATE provider_token SET body = $1 WHERE sign_in = $2 AND body = $3", body, old.SignIn, old.Body)
 }
 
 // Setting returns what is kept under a name, or keeps value.

@@ -18,28 +18,28 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// sso is a provider that gives each session a renewal, rotates it at each use
+// sso is a provider that gives each session a refresh token, rotates it at each use
 // and punishes reuse; corp, beside it, is a directory that is asked per person.
 type sso struct {
 	slow time.Duration // how long an answer takes
 
-	mu       sync.Mutex
-	renewals map[string]string // by subject
-	rotated  int
-	reused   int
-	asked    int
-	ended    bool // it says that everybody's account is disabled
+	mu      sync.Mutex
+	tokens  map[string]string // by subject
+	rotated int
+	reused  int
+	asked   int
+	ended   bool // it says that everybody's account is disabled
 }
 
-func newSSO() *sso { return &sso{renewals: make(map[string]string)} }
+func newSSO() *sso { return &sso{tokens: make(map[string]string)} }
 
 func (p *sso) login(provider, subject string) *providers.Identity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	id := &providers.Identity{Provider: provider, Fingerprint: provider, Subject: subject, User: "alice", Groups: []string{"team"}, Method: providers.MethodPassword, Stamp: "s1"}
 	if provider == "sso" {
-		p.renewals[subject] = subject + " renewal 0"
-		id.RefreshToken = secret.New(p.renewals[subject])
+		p.tokens[subject] = subject + " token 0"
+		id.RefreshToken = secret.New(p.tokens[subject])
 	}
 	return id
 }
@@ -60,13 +60,13 @@ func (p *sso) Revalidate(ctx context.Context, id *providers.Identity) (*provider
 	if id.Provider != "sso" {
 		return &found, nil
 	}
-	if p.renewals[id.Subject] != id.RefreshToken.Reveal() {
+	if p.tokens[id.Subject] != id.RefreshToken.Reveal() {
 		p.reused++
 		return nil, fmt.Errorf("invalid_grant: %w", providers.ErrGone)
 	}
 	p.rotated++
-	p.renewals[id.Subject] = fmt.Sprintf("%s renewal %d", id.Subject, p.rotated)
-	found.RefreshToken = secret.New(p.renewals[id.Subject])
+	p.tokens[id.Subject] = fmt.Sprintf("%s token %d", id.Subject, p.rotated)
+	found.RefreshToken = secret.New(p.tokens[id.Subject])
 	return &found, nil
 }
 
@@ -164,7 +164,7 @@ func TestOneQuestion(t *testing.T) {
 			}
 			group.Wait()
 			if asked, reused := p.counts(); asked != tc.want || reused != 0 {
-				t.Errorf("the provider was asked %d times and saw %d renewals twice, want %d and 0", asked, reused, tc.want)
+				t.Errorf("the provider was asked %d times and saw %d refresh tokens twice, want %d and 0", asked, reused, tc.want)
 			}
 		})
 	}
@@ -241,7 +241,7 @@ func TestAskingHoldsNoConnection(t *testing.T) {
 			waiting.Wait()
 			others.Wait()
 			if _, reused := p.counts(); p.asked.Load() != 1 || reused != 0 {
-				t.Errorf("the provider was asked %d times about alice and saw %d renewals twice, want 1 and 0", p.asked.Load(), reused)
+				t.Errorf("the provider was asked %d times about alice and saw %d refresh tokens twice, want 1 and 0", p.asked.Load(), reused)
 			}
 		})
 	}
@@ -256,12 +256,12 @@ func TestOneFirstUse(t *testing.T) {
 	cfg := sealed(server.Database(t))
 	replicas := [3]*session.Sessions{replica(t, cfg, p), replica(t, cfg, p), replica(t, cfg, p)}
 	for round := range 5 {
-		upstream := secret.New(fmt.Sprint("upstream ", round))
+		token := secret.New(fmt.Sprint("upstream ", round))
 		var asked, made atomic.Int32
 		var group sync.WaitGroup
 		for i := range 60 {
 			group.Go(func() {
-				_, isNew, err := replicas[i%3].RedeemUpstream(t.Context(), upstream, service, session.Client{}, func(context.Context) (*providers.Identity, error) {
+				_, isNew, err := replicas[i%3].RedeemProviderToken(t.Context(), token, service, session.Client{}, func(context.Context) (*providers.Identity, error) {
 					asked.Add(1)
 					return p.login("sso", fmt.Sprint("bob ", round)), nil
 				})
@@ -348,7 +348,7 @@ func rekey(t *testing.T, cfg session.Config) (int, error) {
 	return session.Rekey(t.Context(), store, keys)
 }
 
-// A sealing key is replaced while replicas run and rotated renewals come in.
+// A sealing key is replaced while replicas run and rotated refresh tokens come in.
 func TestRekey(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -379,11 +379,11 @@ func TestRekey(t *testing.T) {
 		must(t, redeem(t.Context(), third, token))
 	}
 	if asked, reused := p.counts(); asked != 20 || reused != 0 {
-		t.Errorf("the provider was asked %d times and saw %d renewals twice, want 20 and 0", asked, reused)
+		t.Errorf("the provider was asked %d times and saw %d refresh tokens twice, want 20 and 0", asked, reused)
 	}
 
 	// What no key opens is told, and keeps nothing else from being sealed.
-	server.SQL(t, cfg.Store.Reveal(), `UPDATE renewal SET body = '\x0100000000ff' WHERE sign_in = (SELECT min(sign_in) FROM renewal)`)
+	server.SQL(t, cfg.Store.Reveal(), `UPDATE provider_token SET body = '\x0100000000ff' WHERE sign_in = (SELECT min(sign_in) FROM provider_token)`)
 	last := cfg
 	last.SealKey = secret.New(session.NewSealKey().Reveal() + " " + fresh)
 	if n, err := rekey(t, last); n != sessions-1 || err == nil || !strings.Contains(err.Error(), "1 refresh tokens are sealed with a key that is not in seal_key") {

@@ -26,7 +26,7 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 			return touched, err
 		}
 	}
-	for _, forget := range []func(context.Context, session.SweepTimes, int) (int, error){s.forgetSessions, s.forgetGrants, s.forgetClaims, s.forgetWindows, s.forgetTallies} {
+	for _, forget := range []func(context.Context, session.SweepTimes, int) (int, error){s.forgetSessions, s.forgetGrants, s.forgetFirstUses, s.forgetWindows, s.forgetTallies} {
 		n, err := forget(ctx, t, limit)
 		if touched = max(touched, n); err != nil {
 			return touched, err
@@ -61,7 +61,7 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 	for _, old := range []struct {
 		where  string
 		before time.Time
-	}{{"ended > 0 AND upstream IS NULL", t.Forget}, {"ended > 0 AND upstream IS NULL AND used_day = 0", t.ForgetUnused}} {
+	}{{"ended > 0 AND provider_token_hash IS NULL", t.Forget}, {"ended > 0 AND provider_token_hash IS NULL AND used_day = 0", t.ForgetUnused}} {
 		deleted, err := s.forget(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
 			SELECT hash FROM session WHERE `+old.where+` AND ended <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`,
 			session.Millis(old.before), limit-n)
@@ -124,7 +124,7 @@ func forgetSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error {
 	b := new(pgx.Batch)
 	b.Queue("SELECT id FROM sign_in WHERE id = ANY($1) ORDER BY id FOR UPDATE", signIns)
 	b.Queue(`DELETE FROM sign_in i WHERE i.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = i.id)
-		AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = i.id) AND NOT EXISTS (SELECT 1 FROM renewal r WHERE r.sign_in = i.id)`, signIns)
+		AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = i.id) AND NOT EXISTS (SELECT 1 FROM provider_token r WHERE r.sign_in = i.id)`, signIns)
 	b.Queue("DELETE FROM person p WHERE p.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM sign_in i WHERE i.person = p.id)", persons)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("forget sign-ins: %w", err)
@@ -132,10 +132,10 @@ func forgetSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error {
 	return nil
 }
 
-// forgetClaims deletes claims that are over.
-func (s *Store) forgetClaims(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
-	return s.deleted(ctx, `DELETE FROM claim WHERE upstream = ANY(ARRAY(
-		SELECT upstream FROM claim WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, session.Millis(t.Now), limit)
+// forgetFirstUses deletes leases of first uses that are over.
+func (s *Store) forgetFirstUses(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+	return s.deleted(ctx, `DELETE FROM first_use WHERE provider_token_hash = ANY(ARRAY(
+		SELECT provider_token_hash FROM first_use WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, session.Millis(t.Now), limit)
 }
 
 // deleted runs a statement that deletes, and returns how many rows it did.
@@ -153,12 +153,12 @@ func (s *Store) deleted(ctx context.Context, query string, args ...any) (n int, 
 func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.Sealed, err error) {
 	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			DELETE FROM renewal r USING sign_in i JOIN person p ON p.id = i.person WHERE i.id = r.sign_in AND r.due > 0 AND r.sign_in = ANY(ARRAY(
-				SELECT d.sign_in FROM renewal d WHERE d.due > 0
+			DELETE FROM provider_token r USING sign_in i JOIN person p ON p.id = i.person WHERE i.id = r.sign_in AND r.due > 0 AND r.sign_in = ANY(ARRAY(
+				SELECT d.sign_in FROM provider_token d WHERE d.due > 0
 				AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = d.sign_in AND s.ended = 0)
 				AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = d.sign_in AND g.used = 0 AND g.expires > $1)
 				LIMIT $2 FOR UPDATE SKIP LOCKED))
-			RETURNING `+sealedColumns+`, EXISTS (SELECT 1 FROM sign_in o JOIN renewal l ON l.sign_in = o.id
+			RETURNING `+sealedColumns+`, EXISTS (SELECT 1 FROM sign_in o JOIN provider_token l ON l.sign_in = o.id
 				WHERE o.person = i.person AND o.provider_id = i.provider_id AND o.id <> i.id AND l.due = 0)`, session.Millis(now), limit)
 		if taken, err = collectSealed(rows, err); err != nil {
 			return err

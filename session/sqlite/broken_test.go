@@ -72,7 +72,7 @@ func TestOpenRefuses(t *testing.T) {
 	})
 	t.Run("a schema of before version 1", func(t *testing.T) {
 		file := made(t)
-		exec(t, file, "CREATE TABLE goose_db_version (version_id INTEGER); PRAGMA application_id = 0; PRAGMA user_version = 0")
+		exec(t, file, "CREATE TABLE goose_db_version (version_id INTEGER); CREATE TABLE renewal (token BLOB); PRAGMA application_id = 0; PRAGMA user_version = 0")
 		refuses(t, file, "it was made before the first release, and its schema cannot be brought to this version's; move it away")
 	})
 	t.Run("a program of before version 1 that tried to open it", func(t *testing.T) {

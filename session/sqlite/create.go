@@ -68,7 +68,7 @@ func attach(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
 	if err != nil {
 		return at, err
 	}
-	return at, exec(conn, "UPDATE renewal SET due = 0 WHERE sign_in = ? AND due > 0", at.signIn)
+	return at, exec(conn, "UPDATE provider_token SET due = 0 WHERE sign_in = ? AND due > 0", at.signIn)
 }
 
 // logIn writes what a login changes of the person's row and the sign-in's.
@@ -76,13 +76,13 @@ func logIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
 	at.person, _, err = queryInt(conn, `INSERT INTO person (provider, subject, user_name, seen) VALUES (?, ?, ?, ?)
 		ON CONFLICT (provider, subject) DO UPDATE SET seen = max(seen, excluded.seen),
 			user_name = CASE WHEN seen > excluded.seen THEN user_name ELSE excluded.user_name END RETURNING id`,
-		d.Provider, d.Subject, d.Facts.User, session.Millis(d.Created))
+		d.Provider, d.Subject, d.Identity.User, session.Millis(d.Created))
 	if err != nil {
 		return at, err
 	}
 	was, err := readSignIn(conn, "person = ? AND provider_id = ? AND login = ?", at.person, d.ProviderID, d.Own)
 	if errors.Is(err, session.ErrNotFound) {
-		err = exec(conn, `INSERT INTO sign_in (person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, why, lease)
+		err = exec(conn, `INSERT INTO sign_in (person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, reason, lease)
 			VALUES (?, ?, ?, ?, '', 0, 0, 0, 0, 0, 0, '', 0)`, at.person, d.ProviderID, d.Own, was.Version[:])
 		was.ID = conn.LastInsertRowID()
 	}
@@ -91,7 +91,7 @@ func logIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
 	}
 	is := d.Next(was)
 	at.signIn, at.stamp = was.ID, d.StampOn(is)
-	return at, writeSignIn(conn, was, is, &d.Facts, d.Sealed)
+	return at, writeSignIn(conn, was, is, &d.Identity, d.Sealed)
 }
 
 // admit makes room for another session of a person.
@@ -101,8 +101,8 @@ func admit(conn *sqlite.Conn, person int64, d *session.Draft) error {
 		return err
 	}
 	var live []session.Live
-	err = each(conn, "SELECT hash, created, used, upstream IS NOT NULL FROM session WHERE person = ? AND kind = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
-		one := session.Live{Created: session.FromMillis(stmt.ColumnInt64(1)), Used: session.FromMillis(stmt.ColumnInt64(2)), Upstream: stmt.ColumnBool(3)}
+	err = each(conn, "SELECT hash, created, used, provider_token_hash IS NOT NULL FROM session WHERE person = ? AND kind = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
+		one := session.Live{Created: session.FromMillis(stmt.ColumnInt64(1)), Used: session.FromMillis(stmt.ColumnInt64(2)), ProviderToken: stmt.ColumnBool(3)}
 		err := readBytes(stmt, 0, one.Hash[:])
 		live = append(live, one)
 		return err
@@ -150,7 +150,7 @@ func forgetBeyond(conn *sqlite.Conn, person int64, d *session.Draft) error {
 		return nil
 	}
 	signIns, err := deleteReturning(conn, `DELETE FROM session WHERE hash IN (
-		SELECT hash FROM session WHERE person = ? AND kind = ? AND ended > 0 AND upstream IS NULL
+		SELECT hash FROM session WHERE person = ? AND kind = ? AND ended > 0 AND provider_token_hash IS NULL
 		ORDER BY ended DESC LIMIT ? OFFSET ?) RETURNING sign_in`, person, d.Kind, forgetAtOnce, d.KeepEnded)
 	if err != nil {
 		return err
@@ -159,19 +159,19 @@ func forgetBeyond(conn *sqlite.Conn, person int64, d *session.Draft) error {
 }
 
 func insertSession(conn *sqlite.Conn, at attached, d *session.Draft) error {
-	var upstream any // NULL
-	if d.Upstream != nil {
-		upstream = d.Upstream[:]
-		if err := exec(conn, "DELETE FROM claim WHERE upstream = ?", upstream); err != nil {
+	var tokenHash any // NULL
+	if d.ProviderToken != nil {
+		tokenHash = d.ProviderToken[:]
+		if err := exec(conn, "DELETE FROM first_use WHERE provider_token_hash = ?", tokenHash); err != nil {
 			return err
 		}
 	}
 	l := &d.Login
 	if err := exec(conn, `
-		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, upstream)
+		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, provider_token_hash)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		d.Hash[:], at.signIn, at.person, d.Kind, l.Method, d.Service, at.stamp, l.Name, l.SID, l.ACR, l.AMRText(), session.Millis(l.Time), d.Limits,
-		session.Millis(d.Created), session.Millis(d.Expires), upstream); err != nil {
+		session.Millis(d.Created), session.Millis(d.Expires), tokenHash); err != nil {
 		return err
 	}
 	return exec(conn, "INSERT INTO client (hash, address, id, agent, label, made_by) VALUES (?, ?, ?, ?, ?, ?)",
@@ -179,19 +179,21 @@ func insertSession(conn *sqlite.Conn, at attached, d *session.Draft) error {
 }
 
 // Claim lets one caller ask about a refresh token that has no session yet.
-func (s *Store) Claim(ctx context.Context, upstream session.Hash, now, until time.Time) (bool, error) {
-	var claimed int
+func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, until time.Time) (bool, error) {
+	var leased int
 	err := s.write(ctx, func(conn *sqlite.Conn) (err error) {
-		// Whoever made a session of it in the meantime has given the claim up.
-		claimed, err = execCount(conn, `
-			INSERT INTO claim (upstream, until) SELECT ?1, ?3 WHERE NOT EXISTS (SELECT 1 FROM session WHERE upstream = ?1)
-			ON CONFLICT (upstream) DO UPDATE SET until = excluded.until WHERE claim.until <= ?2`, upstream[:], session.Millis(now), session.Millis(until))
+		// Whoever made a session of it in the meantime has given up the lease.
+		leased, err = execCount(conn, `
+			INSERT INTO first_use (provider_token_hash, until) SELECT ?1, ?3 WHERE NOT EXISTS (SELECT 1 FROM session WHERE provider_token_hash = ?1)
+			ON CONFLICT (provider_token_hash) DO UPDATE SET until = excluded.until WHERE first_use.until <= ?2`, tokenHash[:], session.Millis(now), session.Millis(until))
 		return err
 	})
-	return err == nil && claimed > 0, err
+	return err == nil && leased > 0, err
 }
 
-// Release gives a claim up.
-func (s *Store) Release(ctx context.Context, upstream session.Hash) error {
-	return s.write(ctx, func(conn *sqlite.Conn) error { return exec(conn, "DELETE FROM claim WHERE upstream = ?", upstream[:]) })
+// ReleaseFirstUse gives up the lease.
+func (s *Store) ReleaseFirstUse(ctx context.Context, tokenHash session.Hash) error {
+	return s.write(ctx, func(conn *sqlite.Conn) error {
+		return exec(conn, "DELETE FROM first_use WHERE provider_token_hash = ?", tokenHash[:])
+	})
 }

@@ -23,7 +23,7 @@ func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending
 func endAll(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (ended int, err error) {
 	at := session.Millis(e.At)
 	for i := range tokens {
-		signIn, found, err := queryInt(conn, "UPDATE session SET ended = ?, why = ? WHERE hash = ? AND ended = 0 RETURNING sign_in", at, e.Why, tokens[i][:])
+		signIn, found, err := queryInt(conn, "UPDATE session SET ended = ?, reason = ? WHERE hash = ? AND ended = 0 RETURNING sign_in", at, e.Reason, tokens[i][:])
 		if err != nil {
 			return 0, fmt.Errorf("end a session: %w", err)
 		}
@@ -47,7 +47,7 @@ func endAll(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (ended i
 // markDue makes the refresh token of a sign-in due to be revoked, unless a session
 // of it lives.
 func markDue(conn *sqlite.Conn, signIn int64, at time.Time) error {
-	if err := exec(conn, `UPDATE renewal SET due = ?1 WHERE sign_in = ?2 AND due = 0
+	if err := exec(conn, `UPDATE provider_token SET due = ?1 WHERE sign_in = ?2 AND due = 0
 		AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?2 AND ended = 0)`, session.Millis(at), signIn); err != nil {
 		return fmt.Errorf("note that a refresh token is due: %w", err)
 	}
@@ -100,7 +100,7 @@ func liveStamps(conn *sqlite.Conn, signIn int64) (all []session.LiveStamp, err e
 // Finish ends sessions on whose sign-in an end was pending.
 func (s *Store) Finish(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		n, err := execCount(conn, "UPDATE sign_in SET pending = 0, why = '' WHERE id = ? AND asked = ?", signIn, session.Millis(asked))
+		n, err := execCount(conn, "UPDATE sign_in SET pending = 0, reason = '' WHERE id = ? AND asked = ?", signIn, session.Millis(asked))
 		if err != nil || n == 0 {
 			return err
 		}
@@ -140,18 +140,18 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 
 // forgettable are sessions that ended long ago, or were never used. SQLite takes a
 // partial index only where its condition stands in the query word for word.
-const forgettable = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND upstream IS NULL
-	UNION ALL SELECT hash FROM session WHERE ended > 0 AND ended > ?1 AND ended <= ?2 AND used = 0 AND upstream IS NULL LIMIT ?3`
+const forgettable = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND provider_token_hash IS NULL
+	UNION ALL SELECT hash FROM session WHERE ended > 0 AND ended > ?1 AND ended <= ?2 AND used = 0 AND provider_token_hash IS NULL LIMIT ?3`
 
 // forgetSessions deletes sessions that ended long ago, or were never used, and
-// claims that are over.
+// leases of first uses that are over.
 func forgetSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	signIns, err := deleteReturning(conn, "DELETE FROM session WHERE hash IN ("+forgettable+") RETURNING sign_in", session.Millis(t.Forget), session.Millis(t.ForgetUnused), limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget sessions: %w", err)
 	}
-	if err := exec(conn, "DELETE FROM claim WHERE until <= ?", session.Millis(t.Now)); err != nil {
-		return 0, fmt.Errorf("forget claims: %w", err)
+	if err := exec(conn, "DELETE FROM first_use WHERE until <= ?", session.Millis(t.Now)); err != nil {
+		return 0, fmt.Errorf("forget leases of first uses: %w", err)
 	}
 	return len(signIns), forgetSignIns(conn, signIns)
 }
@@ -179,7 +179,7 @@ func forgetSignIns(conn *sqlite.Conn, signIns []int64) error {
 // to revoke, and its person with the last one.
 func forgetSignIn(conn *sqlite.Conn, signIn int64) error {
 	person, gone, err := queryInt(conn, `DELETE FROM sign_in WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?1)
-		AND NOT EXISTS (SELECT 1 FROM auth_grant WHERE sign_in = ?1) AND NOT EXISTS (SELECT 1 FROM renewal WHERE sign_in = ?1) RETURNING person`, signIn)
+		AND NOT EXISTS (SELECT 1 FROM auth_grant WHERE sign_in = ?1) AND NOT EXISTS (SELECT 1 FROM provider_token WHERE sign_in = ?1) RETURNING person`, signIn)
 	if err == nil && gone {
 		err = exec(conn, "DELETE FROM person WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM sign_in WHERE person = ?1)", person)
 	}
@@ -198,9 +198,9 @@ func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (ta
 		}
 		for i := range taken {
 			others, _, err := queryInt(conn, `SELECT count(*) FROM sign_in i JOIN sign_in o ON o.person = i.person AND o.provider_id = i.provider_id
-				JOIN renewal r ON r.sign_in = o.id WHERE i.id = ? AND r.due = 0`, taken[i].SignIn)
+				JOIN provider_token r ON r.sign_in = o.id WHERE i.id = ? AND r.due = 0`, taken[i].SignIn)
 			if err == nil {
-				err = exec(conn, "DELETE FROM renewal WHERE sign_in = ?", taken[i].SignIn)
+				err = exec(conn, "DELETE FROM provider_token WHERE sign_in = ?", taken[i].SignIn)
 			}
 			if err == nil {
 				err = forgetSignIn(conn, taken[i].SignIn)

@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	signInColumns = "i.provider_id, i.id, i.version, i.stamp, i.token, i.checked, i.asked, i.answer, i.gone, i.pending, i.why, i.lease"
+	signInColumns = "i.provider_id, i.id, i.version, i.stamp, i.token, i.checked, i.asked, i.answer, i.gone, i.pending, i.reason, i.lease"
 
 	findColumns = `s.hash, s.kind, s.service, s.stamp, s.method, s.login_name, s.sid, s.acr, s.amr, s.auth_time, s.limits,
-	s.created, s.expires, s.used, s.ended, s.why, s.person, ` + signInColumns
+	s.created, s.expires, s.used, s.ended, s.reason, s.person, ` + signInColumns
 
 	signInAt        = 17 // the first of signInColumns
 	findColumnCount = signInAt + 12
 )
 
 const (
-	findFrom     = " FROM session s JOIN sign_in i ON i.id = s.sign_in WHERE "
-	findBody     = ", (SELECT f.body FROM facts f WHERE f.sign_in = i.id)"
-	findToken    = "SELECT " + findColumns + ", CASE WHEN i.version <> ?2 THEN (SELECT f.body FROM facts f WHERE f.sign_in = i.id) END" + findFrom + "s.hash = ?1"
-	findUpstream = "SELECT " + findColumns + findFrom + "s.upstream = ?1"
-	findFacts    = "SELECT i.version, p.user_name, f.body FROM sign_in i JOIN person p ON p.id = i.person JOIN facts f ON f.sign_in = i.id WHERE i.id = ?1"
+	findFrom            = " FROM session s JOIN sign_in i ON i.id = s.sign_in WHERE "
+	findBody            = ", (SELECT f.body FROM identity f WHERE f.sign_in = i.id)"
+	findToken           = "SELECT " + findColumns + ", CASE WHEN i.version <> ?2 THEN (SELECT f.body FROM identity f WHERE f.sign_in = i.id) END" + findFrom + "s.hash = ?1"
+	findByProviderToken = "SELECT " + findColumns + findFrom + "s.provider_token_hash = ?1"
+	findIdentity        = "SELECT i.version, p.user_name, f.body FROM sign_in i JOIN person p ON p.id = i.person JOIN identity f ON f.sign_in = i.id WHERE i.id = ?1"
 )
 
 // Find looks a session up by its hash.
@@ -38,7 +38,7 @@ func (s *Store) Find(ctx context.Context, token session.Hash, known session.Vers
 }
 
 // bindAndRead runs findToken, or a query like it, for a hash and the version of
-// the facts that the caller knows.
+// the identity that the caller knows.
 func bindAndRead(stmt *sqlite.Stmt, hash session.Hash, known session.Version) (*session.Row, error) {
 	stmt.BindBytes(1, hash[:])
 	stmt.BindBytes(2, known[:])
@@ -52,10 +52,10 @@ func bindAndRead(stmt *sqlite.Stmt, hash session.Hash, known session.Version) (*
 	return row, err
 }
 
-// FindUpstream looks a session up by the provider's refresh token.
-func (s *Store) FindUpstream(ctx context.Context, upstream session.Hash) (row *session.Row, err error) {
-	err = s.lookUp(ctx, findUpstream, func(stmt *sqlite.Stmt) error {
-		stmt.BindBytes(1, upstream[:])
+// FindByProviderToken looks a session up by the provider's refresh token.
+func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash) (row *session.Row, err error) {
+	err = s.lookUp(ctx, findByProviderToken, func(stmt *sqlite.Stmt) error {
+		stmt.BindBytes(1, tokenHash[:])
 		if err := firstRow(stmt); err != nil {
 			return err
 		}
@@ -78,18 +78,18 @@ func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time,
 	return all, err
 }
 
-// Facts returns what is known of a sign-in's person. It is on the way of each
+// Identity returns what is known of a sign-in's person. It is on the way of each
 // request of a person who is not cached.
-func (s *Store) Facts(ctx context.Context, signIn int64) (facts session.Facts, err error) {
-	err = s.lookUp(ctx, findFacts, func(stmt *sqlite.Stmt) error {
+func (s *Store) Identity(ctx context.Context, signIn int64) (identity session.StoredIdentity, err error) {
+	err = s.lookUp(ctx, findIdentity, func(stmt *sqlite.Stmt) error {
 		stmt.BindInt64(1, signIn)
 		if err := firstRow(stmt); err != nil {
 			return err
 		}
-		facts = session.Facts{User: stmt.ColumnText(1), Body: readBlob(stmt, 2)}
-		return readBytes(stmt, 0, facts.Version[:])
+		identity = session.StoredIdentity{User: stmt.ColumnText(1), Body: readBlob(stmt, 2)}
+		return readBytes(stmt, 0, identity.Version[:])
 	})
-	return facts, err
+	return identity, err
 }
 
 // readRow reads the columns of findColumns.
@@ -100,7 +100,7 @@ func readRow(stmt *sqlite.Stmt) (*session.Row, error) {
 	row := &session.Row{
 		Kind: session.Kind(text(1)), Service: text(2), Stamp: text(3),
 		Login:  session.Login{Name: text(5), SID: text(6), ACR: text(7), AMR: amr, Time: at(9)},
-		Limits: text(10), Created: at(11), Expires: at(12), Used: at(13), Ended: at(14), Why: session.Reason(text(15)),
+		Limits: text(10), Created: at(11), Expires: at(12), Used: at(13), Ended: at(14), Reason: session.Reason(text(15)),
 		Person: number(16), ProviderID: number(signInAt),
 	}
 	readText(stmt, 4, &row.Login.Method)
@@ -109,14 +109,14 @@ func readRow(stmt *sqlite.Stmt) (*session.Row, error) {
 	return row, errors.Join(readBytes(stmt, 0, row.Hash[:]), amrErr, signInErr)
 }
 
-// scanSignIn reads the columns of signInColumns from the second on, which stands
+// scanSignIn reads the columns of signInColumns from the second on, which belongs
 // at the given place.
 func scanSignIn(stmt *sqlite.Stmt, first int) (session.SignIn, error) {
 	number := func(column int) int64 { return stmt.ColumnInt64(first + column) }
 	at := func(column int) time.Time { return session.FromMillis(number(column)) }
 	s := session.SignIn{
 		ID: number(0), Stamp: stmt.ColumnText(first + 2), Token: number(3), Checked: at(4), Asked: at(5),
-		Answer: session.Answer(number(6)), Gone: at(7), Pending: at(8), Why: session.Reason(stmt.ColumnText(first + 9)), Lease: at(10),
+		Answer: session.Answer(number(6)), Gone: at(7), Pending: at(8), Reason: session.Reason(stmt.ColumnText(first + 9)), Lease: at(10),
 	}
 	return s, readBytes(stmt, first+1, s.Version[:])
 }

@@ -10,18 +10,18 @@ import (
 	"shorepass/session"
 )
 
-// Renewal returns the sealed refresh token of a sign-in.
-func (s *Store) Renewal(ctx context.Context, signIn int64) (renewal session.Renewal, err error) {
+// ProviderToken returns the sealed refresh token of a sign-in.
+func (s *Store) ProviderToken(ctx context.Context, signIn int64) (providerToken session.ProviderToken, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN renewal r ON r.sign_in = i.id WHERE i.id = ?", func(stmt *sqlite.Stmt) error {
-			renewal = session.Renewal{Token: stmt.ColumnInt64(0), Own: stmt.ColumnText(1)}
+		return each(conn, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = ?", func(stmt *sqlite.Stmt) error {
+			providerToken = session.ProviderToken{Token: stmt.ColumnInt64(0), Own: stmt.ColumnText(1)}
 			if !stmt.ColumnIsNull(2) {
-				renewal.Body = readBlob(stmt, 2)
+				providerToken.Body = readBlob(stmt, 2)
 			}
 			return nil
 		}, signIn)
 	})
-	return renewal, err
+	return providerToken, err
 }
 
 const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
@@ -35,7 +35,7 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 		return nil, nil
 	}
 	query := "SELECT " + listColumns + ` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
-		JOIN facts f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
+		JOIN identity f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
 		WHERE s.hash > ? AND ` + where + " ORDER BY s.hash LIMIT ?"
 	read := func(stmt *sqlite.Stmt) error {
 		one, err := readListed(stmt)
@@ -88,10 +88,10 @@ func readListed(stmt *sqlite.Stmt) (session.Listed, error) {
 	text := func(column int) string { return stmt.ColumnText(findColumnCount + column) }
 	return session.Listed{
 		Row: *row, Provider: text(0), Subject: text(1),
-		Facts:  session.Facts{Version: row.SignIn.Version, User: text(2), Body: readBlob(stmt, findColumnCount+3)},
-		Client: session.ParseClient(text(4), text(5), text(6)),
-		Last:   session.ParseClient(text(7), text(8), text(9)),
-		By:     text(10), Label: text(11), MadeBy: text(12),
+		Identity: session.StoredIdentity{Version: row.SignIn.Version, User: text(2), Body: readBlob(stmt, findColumnCount+3)},
+		Client:   session.ParseClient(text(4), text(5), text(6)),
+		Last:     session.ParseClient(text(7), text(8), text(9)),
+		By:       text(10), Label: text(11), MadeBy: text(12),
 	}, err
 }
 
@@ -107,7 +107,7 @@ func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []sessi
 // readSealed reads the tokens that a condition chooses.
 func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.Sealed, err error) {
 	err = each(conn, `SELECT i.id, p.provider, i.provider_id, p.subject, i.login, r.body
-		FROM renewal r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE `+where, func(stmt *sqlite.Stmt) error {
+		FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE `+where, func(stmt *sqlite.Stmt) error {
 		all = append(all, session.Sealed{
 			SignIn: stmt.ColumnInt64(0), Provider: stmt.ColumnText(1), ProviderID: stmt.ColumnInt64(2),
 			Subject: stmt.ColumnText(3), Own: stmt.ColumnText(4), Body: readBlob(stmt, 5),
@@ -120,7 +120,7 @@ func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.Sea
 // Reseal replaces a token that has not changed since.
 func (s *Store) Reseal(ctx context.Context, old session.Sealed, body []byte) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
-		return exec(conn, "UPDATE renewal SET body = ? WHERE sign_in = ? AND body = ?", body, old.SignIn, old.Body)
+		return exec(conn, "UPDATE provider_token SET body = ? WHERE sign_in = ? AND body = ?", body, old.SignIn, old.Body)
 	})
 }
 

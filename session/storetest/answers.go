@@ -48,16 +48,16 @@ func testLease(t *testing.T, s session.Store) {
 	check(t, "given up by one whose lease is over", giveUp(now.Add(15*time.Second), now.Add(16*time.Second)), false)
 	check(t, "given up", giveUp(now.Add(30*time.Second), now.Add(14*time.Second)), true)
 	check(t, "at once after that", lease(p.Asked, now.Add(15*time.Second)), true)
-	if err := s.Settle(t.Context(), &session.Settlement{SignIn: p.ID, Lease: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Settle by one that lost the lease: %v, want ErrNotFound", err)
+	if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, Lease: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("StoreAnswer by one that lost the lease: %v, want ErrNotFound", err)
 	}
-	err := s.Settle(t.Context(), &session.Settlement{SignIn: p.ID, Lease: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
+	err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, Lease: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
 	must(t, err)
 	check(t, "by one that saw it before it was asked", lease(p.Asked, now.Add(time.Minute)), false)
 	check(t, "by one that saw the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
 }
 
-// answered returns the Next of a Settlement: the provider is asked at that time,
+// answered returns the Next of a AnswerUpdate: the provider is asked at that time,
 // the lease is given up, and change, unless it is nil, sets other columns.
 func answered(at time.Time, change func(*session.SignIn)) func(session.SignIn) session.SignIn {
 	return func(p session.SignIn) session.SignIn {
@@ -69,8 +69,8 @@ func answered(at time.Time, change func(*session.SignIn)) func(session.SignIn) s
 	}
 }
 
-// settle takes a lease and keeps an answer.
-func settle(t *testing.T, s session.Store, h session.Hash, at time.Time, change func(*session.SignIn), a session.Settlement) {
+// storeAnswer takes a lease and keeps an answer.
+func storeAnswer(t *testing.T, s session.Store, h session.Hash, at time.Time, change func(*session.SignIn), a session.AnswerUpdate) {
 	t.Helper()
 	row := find(t, s, h)
 	until := at.Add(15 * time.Second)
@@ -80,57 +80,57 @@ func settle(t *testing.T, s session.Store, h session.Hash, at time.Time, change 
 		t.Fatalf("no lease for %+v", row.SignIn)
 	}
 	a.SignIn, a.Lease, a.Next = row.SignIn.ID, until, answered(at, change)
-	must(t, s.Settle(t.Context(), &a))
+	must(t, s.StoreAnswer(t.Context(), &a))
 }
 
-// testSettle writes the columns that Next returns, the facts with another version
+// testStoreAnswer writes the columns that Next returns, the identity with another version
 // and the refresh token with another number, and nothing else.
-func testSettle(t *testing.T, s session.Store) {
+func testStoreAnswer(t *testing.T, s session.Store) {
 	d := ownDraft("a", "alice")
 	signIn := create(t, s, d).SignIn
-	known, sealed := d.Facts, d.Sealed
+	known, sealed := d.Identity, d.Sealed
 	at := func(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.Minute) }
-	second := facts("alice the second")
+	second := identity("alice the second")
 	for i, tc := range []struct {
 		name   string
 		change func(*session.SignIn)
-		answer session.Settlement
+		answer session.AnswerUpdate
 	}{
-		{"nothing more", nil, session.Settlement{}},
-		{"an answer", func(s *session.SignIn) { s.Answer = session.AnswerDown }, session.Settlement{}},
-		{"gone", func(s *session.SignIn) { s.Answer, s.Gone = session.AnswerGone, at(3) }, session.Settlement{}},
-		{"a pending end", func(s *session.SignIn) { s.Pending, s.Why = at(4), session.ReasonGone }, session.Settlement{}},
-		{"a refresh token", func(s *session.SignIn) { s.Answer = session.AnswerLost; s.Token++ }, session.Settlement{Sealed: []byte("rotated")}},
-		{"a refresh token that is void", nil, session.Settlement{Sealed: []byte("void")}},
-		{"facts", func(s *session.SignIn) {
-			s.Answer, s.Gone, s.Pending, s.Why = session.AnswerVouched, time.Time{}, time.Time{}, ""
+		{"nothing more", nil, session.AnswerUpdate{}},
+		{"an answer", func(s *session.SignIn) { s.Answer = session.AnswerDown }, session.AnswerUpdate{}},
+		{"gone", func(s *session.SignIn) { s.Answer, s.Gone = session.AnswerGone, at(3) }, session.AnswerUpdate{}},
+		{"a pending end", func(s *session.SignIn) { s.Pending, s.Reason = at(4), session.ReasonGone }, session.AnswerUpdate{}},
+		{"a refresh token", func(s *session.SignIn) { s.Answer = session.AnswerLost; s.Token++ }, session.AnswerUpdate{Sealed: []byte("rotated")}},
+		{"a refresh token that is void", nil, session.AnswerUpdate{Sealed: []byte("void")}},
+		{"identity", func(s *session.SignIn) {
+			s.Answer, s.Gone, s.Pending, s.Reason = session.AnswerVouched, time.Time{}, time.Time{}, ""
 			s.Checked, s.Version, s.Stamp = at(5), second.Version, "s2"
-		}, session.Settlement{Facts: &second}},
-		{"facts that are void", nil, session.Settlement{Facts: &session.Facts{User: "nobody", Body: []byte("void")}}},
-		{"never", func(s *session.SignIn) { s.Answer = session.AnswerNever }, session.Settlement{}},
+		}, session.AnswerUpdate{Identity: &second}},
+		{"identity that is void", nil, session.AnswerUpdate{Identity: &session.StoredIdentity{User: "nobody", Body: []byte("void")}}},
+		{"never", func(s *session.SignIn) { s.Answer = session.AnswerNever }, session.AnswerUpdate{}},
 	} {
 		before := signIn
-		settle(t, s, d.Hash, at(i+1), tc.change, tc.answer)
+		storeAnswer(t, s, d.Hash, at(i+1), tc.change, tc.answer)
 		signIn = answered(at(i+1), tc.change)(signIn)
 		check(t, tc.name, find(t, s, d.Hash).SignIn, signIn)
 		if signIn.Token != before.Token {
 			sealed = tc.answer.Sealed
 		}
-		got, err := s.Renewal(t.Context(), signIn.ID)
+		got, err := s.ProviderToken(t.Context(), signIn.ID)
 		must(t, err)
-		check(t, tc.name+": refresh token", got, session.Renewal{Token: signIn.Token, Own: d.Own, Body: sealed})
+		check(t, tc.name+": refresh token", got, session.ProviderToken{Token: signIn.Token, Own: d.Own, Body: sealed})
 		if signIn.Version != before.Version {
-			known = *tc.answer.Facts
+			known = *tc.answer.Identity
 		}
-		knows, err := s.Facts(t.Context(), signIn.ID)
+		knows, err := s.Identity(t.Context(), signIn.ID)
 		must(t, err)
-		check(t, tc.name+": facts", knows, known)
+		check(t, tc.name+": identity", knows, known)
 	}
 }
 
-// testSettleAfterLogin gives Next the row as a login has changed it since the
+// testStoreAnswerAfterLogin gives Next the row as a login has changed it since the
 // lease, so that nothing of that is lost.
-func testSettleAfterLogin(t *testing.T, s session.Store) {
+func testStoreAnswerAfterLogin(t *testing.T, s session.Store) {
 	row := create(t, s, draft("a", "alice"))
 	at := epoch.Add(time.Hour)
 	until := at.Add(15 * time.Second)
@@ -138,12 +138,12 @@ func testSettleAfterLogin(t *testing.T, s session.Store) {
 		t.Fatalf("Lease = %v, %v", won, err)
 	}
 	login := draft("b", "alice")
-	login.Created, login.Stamp, login.Facts = at.Add(time.Second), "s2", facts("alice2")
+	login.Created, login.Stamp, login.Identity = at.Add(time.Second), "s2", identity("alice2")
 	want := create(t, s, login).SignIn
 	check(t, "the lease after a login", want.Lease, until)
 	var seen session.SignIn
 	next := answered(at.Add(2*time.Second), func(s *session.SignIn) { s.Answer = session.AnswerDown })
-	must(t, s.Settle(t.Context(), &session.Settlement{SignIn: row.SignIn.ID, Lease: until, Next: func(s session.SignIn) session.SignIn {
+	must(t, s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Next: func(s session.SignIn) session.SignIn {
 		seen = s
 		return next(s)
 	}}))
@@ -165,7 +165,7 @@ func testAdopt(t *testing.T, s session.Store) {
 		create(t, s, d)
 	}
 	answer := func(stamp string, hours int) {
-		settle(t, s, hash("blank"), epoch.Add(time.Duration(hours)*time.Hour), func(s *session.SignIn) { s.Stamp = stamp }, session.Settlement{})
+		storeAnswer(t, s, hash("blank"), epoch.Add(time.Duration(hours)*time.Hour), func(s *session.SignIn) { s.Stamp = stamp }, session.AnswerUpdate{})
 	}
 	other := draft("of bob", "bob")
 	other.Stamp = ""
@@ -190,33 +190,33 @@ func testLifetime(t *testing.T, s session.Store) {
 	create(t, s, long)
 	create(t, s, short)
 	create(t, s, draft("another", "bob"))
-	settle(t, s, long.Hash, epoch.Add(time.Minute), nil, session.Settlement{Lifetime: 12 * time.Hour})
+	storeAnswer(t, s, long.Hash, epoch.Add(time.Minute), nil, session.AnswerUpdate{Lifetime: 12 * time.Hour})
 	for name, want := range map[string]time.Duration{"long": 12 * time.Hour, "short": time.Hour, "another": 1000 * time.Hour} {
 		check(t, "when it expires: "+name, find(t, s, hash(name)).Expires, epoch.Add(want))
 	}
 }
 
-func testClaim(t *testing.T, s session.Store) {
+func testFirstUse(t *testing.T, s session.Store) {
 	h := hash("upstream")
-	claim := func(seconds int) bool {
+	lease := func(seconds int) bool {
 		t.Helper()
 		now := epoch.Add(time.Duration(seconds) * time.Second)
-		won, err := s.Claim(t.Context(), h, now, now.Add(15*time.Second))
+		won, err := s.LeaseFirstUse(t.Context(), h, now, now.Add(15*time.Second))
 		must(t, err)
 		return won
 	}
-	check(t, "the first", claim(0), true)
-	check(t, "the second", claim(14), false)
-	check(t, "after its end", claim(15), true)
-	must(t, s.Release(t.Context(), h))
-	check(t, "after its release", claim(16), true)
+	check(t, "the first", lease(0), true)
+	check(t, "the second", lease(14), false)
+	check(t, "after its end", lease(15), true)
+	must(t, s.ReleaseFirstUse(t.Context(), h))
+	check(t, "after its release", lease(16), true)
 	d := ownDraft("a", "alice")
-	d.Upstream = &h
+	d.ProviderToken = &h
 	create(t, s, d)
-	check(t, "with a session", claim(100), false)
+	check(t, "with a session", lease(100), false)
 	_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
-	check(t, "with a session that ended", claim(200), false)
+	check(t, "with a session that ended", lease(200), false)
 }
 
 func testUsed(t *testing.T, s session.Store) {

@@ -20,7 +20,7 @@ func testFirstLogins(t *testing.T, s session.Store) {
 		for i := range drafts {
 			d := draft(fmt.Sprint(user, i), user)
 			d.Created, d.Stamp = epoch.Add(time.Duration(i)*time.Hour), fmt.Sprint("s", i)
-			d.Facts = facts(fmt.Sprint(user, i))
+			d.Identity = identity(fmt.Sprint(user, i))
 			drafts[i] = d
 			group.Go(func() {
 				if err := s.Create(t.Context(), d); err != nil {
@@ -31,13 +31,13 @@ func testFirstLogins(t *testing.T, s session.Store) {
 		group.Wait()
 		last := drafts[len(drafts)-1]
 		want := find(t, s, last.Hash).SignIn
-		check(t, "the sign-in", want, session.SignIn{ID: want.ID, Version: last.Facts.Version, Stamp: last.Stamp, Checked: last.Created, Asked: last.Created, Pending: want.Pending, Why: want.Why})
+		check(t, "the sign-in", want, session.SignIn{ID: want.ID, Version: last.Identity.Version, Stamp: last.Stamp, Checked: last.Created, Asked: last.Created, Pending: want.Pending, Reason: want.Reason})
 		for _, d := range drafts {
 			check(t, "the sign-in of another login", find(t, s, d.Hash).SignIn, want)
 		}
-		known, err := s.Facts(t.Context(), want.ID)
+		known, err := s.Identity(t.Context(), want.ID)
 		must(t, err)
-		check(t, "the facts", known, last.Facts)
+		check(t, "the identity", known, last.Identity)
 	}
 }
 
@@ -64,7 +64,7 @@ func testConcurrent(t *testing.T, s session.Store) {
 					if _, err := s.Lease(t.Context(), row.SignIn.ID, row.SignIn.Asked, epoch, until); err != nil {
 						t.Error(err)
 					}
-					if err := s.Settle(t.Context(), &session.Settlement{SignIn: row.SignIn.ID, Lease: until, Next: answered(epoch, nil), Facts: &d.Facts}); err != nil {
+					if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Next: answered(epoch, nil), Identity: &d.Identity}); err != nil {
 						t.Error(err)
 					}
 				})

@@ -15,36 +15,36 @@ func testCreate(t *testing.T, s session.Store) {
 		t.Errorf("Find before Create: %v, want ErrNotFound", err)
 	}
 	d := ownDraft("a", "alice")
-	upstream := hash("upstream")
-	d.Upstream = &upstream
+	tokenHash := hash("upstream")
+	d.ProviderToken = &tokenHash
 	row := create(t, s, d)
 	want := d.Row
 	want.Person = row.Person
-	want.SignIn = session.SignIn{ID: row.SignIn.ID, Version: d.Facts.Version, Stamp: "s1", Token: 1, Checked: epoch, Asked: epoch}
+	want.SignIn = session.SignIn{ID: row.SignIn.ID, Version: d.Identity.Version, Stamp: "s1", Token: 1, Checked: epoch, Asked: epoch}
 	check(t, "Find", *row, want)
-	byUpstream, err := s.FindUpstream(t.Context(), upstream)
+	byProviderToken, err := s.FindByProviderToken(t.Context(), tokenHash)
 	must(t, err)
-	check(t, "FindUpstream", byUpstream, row)
-	if _, err := s.FindUpstream(t.Context(), d.Hash); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("FindUpstream of a token's hash: %v, want ErrNotFound", err)
+	check(t, "FindByProviderToken", byProviderToken, row)
+	if _, err := s.FindByProviderToken(t.Context(), d.Hash); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("FindByProviderToken of a token's hash: %v, want ErrNotFound", err)
 	}
-	if _, err := s.Find(t.Context(), upstream, session.Version{}); !errors.Is(err, session.ErrNotFound) {
+	if _, err := s.Find(t.Context(), tokenHash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find of an upstream hash: %v, want ErrNotFound", err)
 	}
-	known, err := s.Facts(t.Context(), row.SignIn.ID)
+	known, err := s.Identity(t.Context(), row.SignIn.ID)
 	must(t, err)
-	check(t, "Facts", known, d.Facts)
-	sealed, err := s.Renewal(t.Context(), row.SignIn.ID)
+	check(t, "Identity", known, d.Identity)
+	sealed, err := s.ProviderToken(t.Context(), row.SignIn.ID)
 	must(t, err)
-	check(t, "Renewal", sealed, session.Renewal{Token: 1, Own: d.Own, Body: d.Sealed})
-	if _, err := s.Facts(t.Context(), 1<<40); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Facts of nobody: %v, want ErrNotFound", err)
+	check(t, "ProviderToken", sealed, session.ProviderToken{Token: 1, Own: d.Own, Body: d.Sealed})
+	if _, err := s.Identity(t.Context(), 1<<40); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Identity of nobody: %v, want ErrNotFound", err)
 	}
 	if err := s.Create(t.Context(), d); err == nil {
 		t.Error("Create of a hash that is there: no error")
 	}
 	second := ownDraft("b", "alice")
-	second.Upstream = &upstream
+	second.ProviderToken = &tokenHash
 	if err := s.Create(t.Context(), second); err == nil {
 		t.Error("Create of an upstream hash that is there: no error")
 	}
@@ -66,13 +66,13 @@ func testOddNames(t *testing.T, s session.Store) {
 		}
 		listed, err := s.List(t.Context(), session.Selector{User: name}, session.Hash{}, 10)
 		must(t, err)
-		if len(listed) != 1 || listed[0].Facts.User != name || listed[0].Client != d.Client || listed[0].Provider != name || listed[0].Subject != name {
+		if len(listed) != 1 || listed[0].Identity.User != name || listed[0].Client != d.Client || listed[0].Provider != name || listed[0].Subject != name {
 			t.Errorf("List(user %q) = %+v", name, listed)
 		}
 	}
 }
 
-// testFind asks for a person's facts only where they are not known.
+// testFind asks for a person's identity only where they are not known.
 func testFind(t *testing.T, s session.Store) {
 	d := draft("a", "alice")
 	create(t, s, d)
@@ -80,14 +80,14 @@ func testFind(t *testing.T, s session.Store) {
 		known session.Version
 		want  []byte
 	}{
-		"nothing is known": {session.Version{}, d.Facts.Body},
-		"another is known": {facts("bob").Version, d.Facts.Body},
-		"these are known":  {d.Facts.Version, nil},
+		"nothing is known": {session.Version{}, d.Identity.Body},
+		"another is known": {identity("bob").Version, d.Identity.Body},
+		"these are known":  {d.Identity.Version, nil},
 	} {
 		row, err := s.Find(t.Context(), d.Hash, tc.known)
 		must(t, err)
 		check(t, name, row.Body, tc.want)
-		check(t, name, row.SignIn.Version, d.Facts.Version)
+		check(t, name, row.SignIn.Version, d.Identity.Version)
 	}
 }
 
@@ -106,15 +106,15 @@ func testOddBytes(t *testing.T, s session.Store) {
 			t.Errorf("%q and %q are one person", text, other)
 		}
 		persons[row.SignIn.ID] = text
-		known, err := s.Facts(t.Context(), row.SignIn.ID)
+		known, err := s.Identity(t.Context(), row.SignIn.ID)
 		must(t, err)
-		check(t, "facts", known, d.Facts)
+		check(t, "identity", known, d.Identity)
 		listed, err := s.List(t.Context(), session.Selector{User: text, Subject: text}, session.Hash{}, 10)
 		must(t, err)
-		if len(listed) != 1 || listed[0].Facts.User != text || listed[0].Subject != text {
+		if len(listed) != 1 || listed[0].Identity.User != text || listed[0].Subject != text {
 			t.Errorf("List(user %q) = %+v", text, listed)
 		}
-		settle(t, s, d.Hash, epoch.Add(time.Hour), func(s *session.SignIn) { s.Stamp = text + "2" }, session.Settlement{})
+		storeAnswer(t, s, d.Hash, epoch.Add(time.Hour), func(s *session.SignIn) { s.Stamp = text + "2" }, session.AnswerUpdate{})
 		_, err = s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending(text, epoch))
 		must(t, err)
 		check(t, "the stamp that changed", find(t, s, d.Hash).SignIn.Stamp, text+"2")
@@ -124,13 +124,13 @@ func testOddBytes(t *testing.T, s session.Store) {
 func testPersons(t *testing.T, s session.Store) {
 	first := create(t, s, draft("a", "alice"))
 	later := draft("b", "alice")
-	later.Created, later.Facts, later.Stamp = epoch.Add(time.Hour), facts("alice2"), "s2"
+	later.Created, later.Identity, later.Stamp = epoch.Add(time.Hour), identity("alice2"), "s2"
 	second := create(t, s, later)
 	check(t, "the sign-in of a second login", second.SignIn.ID, first.SignIn.ID)
 	check(t, "the first one's sign-in", find(t, s, first.Hash).SignIn, second.SignIn)
 	check(t, "the first one's stamp", find(t, s, first.Hash).Stamp, "s1")
 	check(t, "the sign-in's stamp", second.SignIn.Stamp, "s2")
-	check(t, "the sign-in's version", second.SignIn.Version, later.Facts.Version)
+	check(t, "the sign-in's version", second.SignIn.Version, later.Identity.Version)
 
 	stale := draft("c", "alice")
 	third := create(t, s, stale)
@@ -162,9 +162,9 @@ func testPersons(t *testing.T, s session.Store) {
 	// The user name is the person's: the one that was read last.
 	listed, err := s.List(t.Context(), session.Selector{ID: own.Hash.ID()}, session.Hash{}, 10)
 	must(t, err)
-	check(t, "the user name of another sign-in", listed[0].Facts.User, "alice")
-	renamed := facts("alice3")
-	settle(t, s, other.Hash, epoch.Add(3*time.Hour), func(s *session.SignIn) { s.Version = renamed.Version }, session.Settlement{Facts: &renamed})
+	check(t, "the user name of another sign-in", listed[0].Identity.User, "alice")
+	renamed := identity("alice3")
+	storeAnswer(t, s, other.Hash, epoch.Add(3*time.Hour), func(s *session.SignIn) { s.Version = renamed.Version }, session.AnswerUpdate{Identity: &renamed})
 	for name, want := range map[string]int{"alice3": 6, "alice": 0, "alice2": 0} {
 		listed, err := s.List(t.Context(), session.Selector{User: name, Provider: "corp", Subject: "subject of alice"}, session.Hash{}, 10)
 		must(t, err)
@@ -183,21 +183,21 @@ func testSharedToken(t *testing.T, s session.Store) {
 		}
 		return create(t, s, d)
 	}
-	renewal := func(when string, signIn int64, want session.Renewal) {
+	providerToken := func(when string, signIn int64, want session.ProviderToken) {
 		t.Helper()
-		got, err := s.Renewal(t.Context(), signIn)
+		got, err := s.ProviderToken(t.Context(), signIn)
 		must(t, err)
 		check(t, when, got, want)
 	}
 	first := login("a", epoch, "one")
-	renewal("the first login", first.SignIn.ID, session.Renewal{Token: 1, Body: []byte("one")})
+	providerToken("the first login", first.SignIn.ID, session.ProviderToken{Token: 1, Body: []byte("one")})
 	second := login("b", epoch.Add(time.Hour), "two")
 	check(t, "the sign-in of the second", second.SignIn.ID, first.SignIn.ID)
-	renewal("the second login", first.SignIn.ID, session.Renewal{Token: 2, Body: []byte("two")})
+	providerToken("the second login", first.SignIn.ID, session.ProviderToken{Token: 2, Body: []byte("two")})
 	login("c", epoch.Add(2*time.Hour), "")
-	renewal("a login that brings none", first.SignIn.ID, session.Renewal{Token: 2, Body: []byte("two")})
+	providerToken("a login that brings none", first.SignIn.ID, session.ProviderToken{Token: 2, Body: []byte("two")})
 	login("d", epoch, "late")
-	renewal("a login that was kept late", first.SignIn.ID, session.Renewal{Token: 3, Body: []byte("late")})
+	providerToken("a login that was kept late", first.SignIn.ID, session.ProviderToken{Token: 3, Body: []byte("late")})
 	_, err := s.End(t.Context(), []session.Hash{hash("a"), hash("b"), hash("c")}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
@@ -238,12 +238,12 @@ func testYield(t *testing.T, s session.Store) {
 
 // testPerPerson asks the draft which session is evicted.
 func testPerPerson(t *testing.T, s session.Store) {
-	upstream := hash("upstream")
+	tokenHash := hash("upstream")
 	for i, name := range []string{"a", "b", "c"} {
 		d := ownDraft(name, "alice")
 		d.Created = epoch.Add(time.Duration(i) * time.Hour)
 		if name == "b" {
-			d.Upstream = &upstream
+			d.ProviderToken = &tokenHash
 		}
 		create(t, s, d)
 	}
@@ -266,7 +266,7 @@ func testPerPerson(t *testing.T, s session.Store) {
 		slices.SortFunc(live, func(a, b session.Live) int { return a.Created.Compare(b.Created) })
 		check(t, "who lives", live, []session.Live{
 			{Hash: hash("a"), Created: epoch},
-			{Hash: hash("b"), Created: epoch.Add(time.Hour), Upstream: true},
+			{Hash: hash("b"), Created: epoch.Add(time.Hour), ProviderToken: true},
 			{Hash: hash("c"), Created: epoch.Add(2 * time.Hour), Used: epoch.Add(9 * time.Hour)},
 			{Hash: hash("d"), Created: epoch.Add(3 * time.Hour)},
 		})
@@ -285,7 +285,7 @@ func testPerPerson(t *testing.T, s session.Store) {
 		return session.Eviction{Ending: session.ReasonPerPerson.Ending("", at), End: []session.Hash{hash("b")}, Delete: []session.Hash{hash("a")}}, nil
 	}
 	create(t, s, last)
-	check(t, "what ends", find(t, s, hash("b")).Why, session.ReasonPerPerson)
+	check(t, "what ends", find(t, s, hash("b")).Reason, session.ReasonPerPerson)
 	if _, err := s.Find(t.Context(), hash("a"), session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find of what is deleted: %v, want ErrNotFound", err)
 	}
@@ -293,14 +293,14 @@ func testPerPerson(t *testing.T, s session.Store) {
 	must(t, err)
 	check(t, "refresh tokens to revoke of what gave way", len(taken), 2)
 	for _, name := range []string{"c", "d", "e", "of bob", "a PAT"} {
-		check(t, name, find(t, s, hash(name)).Why, "")
+		check(t, name, find(t, s, hash(name)).Reason, "")
 	}
 }
 
 // testKeepEnded forgets the ended sessions of a person that are too many, those
 // that ended first.
 func testKeepEnded(t *testing.T, s session.Store) {
-	upstream := hash("upstream")
+	tokenHash := hash("upstream")
 	end := func(name string, hours int, change func(*session.Draft)) {
 		d := ownDraft(name, "alice")
 		d.Sealed = nil
@@ -309,7 +309,7 @@ func testKeepEnded(t *testing.T, s session.Store) {
 		_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending("", epoch.Add(time.Duration(hours)*time.Hour)))
 		must(t, err)
 	}
-	end("upstream", 1, func(d *session.Draft) { d.Upstream = &upstream })
+	end("upstream", 1, func(d *session.Draft) { d.ProviderToken = &tokenHash })
 	end("a PAT", 1, func(d *session.Draft) { d.Kind = session.KindPAT })
 	end("of bob", 1, func(d *session.Draft) { d.Subject = "bob" })
 	for i, name := range []string{"d", "a", "c", "b"} {
@@ -324,7 +324,7 @@ func testKeepEnded(t *testing.T, s session.Store) {
 			t.Errorf("Find of %q: %v, want it kept: %v", name, err, kept)
 		}
 	}
-	if _, err := s.Facts(t.Context(), first); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Facts of the sign-in of what is forgotten: %v, want ErrNotFound", err)
+	if _, err := s.Identity(t.Context(), first); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Identity of the sign-in of what is forgotten: %v, want ErrNotFound", err)
 	}
 }

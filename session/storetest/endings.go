@@ -24,7 +24,7 @@ func testEnd(t *testing.T, s session.Store) {
 	check(t, "ended again", end(epoch.Add(time.Hour), a, b), 1)
 	row := find(t, s, a)
 	check(t, "when", row.Ended, epoch)
-	check(t, "why", row.Why, session.ReasonRevoked)
+	check(t, "why", row.Reason, session.ReasonRevoked)
 	listed, err := s.List(t.Context(), session.Selector{Ended: true, ID: a.ID()}, session.Hash{}, 10)
 	must(t, err)
 	if len(listed) != 1 || listed[0].By != "an operator" {
@@ -125,7 +125,7 @@ func testSweep(t *testing.T, s session.Store) {
 	check(t, "the last step", n, 0)
 	for name, want := range wants {
 		row := find(t, s, hash(name))
-		check(t, name, row.Why, want)
+		check(t, name, row.Reason, want)
 		if want != "" {
 			check(t, name, row.Ended, now)
 		}
@@ -147,13 +147,13 @@ func testSweep(t *testing.T, s session.Store) {
 	_, err = s.End(t.Context(), []session.Hash{hash("used"), shared.Hash}, session.ReasonRevoked.Ending("", now))
 	must(t, err)
 	for range 2 {
-		_, err = s.Facts(t.Context(), shared.SignIn.ID)
+		_, err = s.Identity(t.Context(), shared.SignIn.ID)
 		must(t, err)
 		_, err = s.Sweep(t.Context(), later, 1)
 		must(t, err)
 	}
-	if _, err = s.Facts(t.Context(), shared.SignIn.ID); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Facts of a sign-in that is forgotten: %v, want ErrNotFound", err)
+	if _, err = s.Identity(t.Context(), shared.SignIn.ID); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Identity of a sign-in that is forgotten: %v, want ErrNotFound", err)
 	}
 }
 
@@ -161,11 +161,11 @@ func testSweep(t *testing.T, s session.Store) {
 // answers to a provider's refresh token never.
 func testSweepUnused(t *testing.T, s session.Store) {
 	at := epoch.Add(time.Hour)
-	end := func(name string, upstream, used bool) {
+	end := func(name string, tokenHash, used bool) {
 		d := draft(name, name)
-		if upstream {
+		if tokenHash {
 			h := hash("upstream of " + name)
-			d.Upstream = &h
+			d.ProviderToken = &h
 		}
 		create(t, s, d)
 		if used {
@@ -186,7 +186,7 @@ func testSweepUnused(t *testing.T, s session.Store) {
 		must(t, err)
 		var got []string
 		for _, l := range listed {
-			got = append(got, l.Facts.User)
+			got = append(got, l.Identity.User)
 		}
 		slices.Sort(got)
 		check(t, "what is left", got, want)
@@ -194,7 +194,7 @@ func testSweepUnused(t *testing.T, s session.Store) {
 	left(session.SweepTimes{Forget: epoch, ForgetUnused: at.Add(-time.Second)}, "never used", "upstream", "upstream, never used", "used")
 	left(session.SweepTimes{Forget: epoch, ForgetUnused: at}, "upstream", "upstream, never used", "used")
 	left(session.SweepTimes{Forget: at, ForgetUnused: at}, "upstream", "upstream, never used")
-	if won, err := s.Claim(t.Context(), hash("upstream of upstream"), at, at.Add(time.Minute)); won || err != nil {
+	if won, err := s.LeaseFirstUse(t.Context(), hash("upstream of upstream"), at, at.Add(time.Minute)); won || err != nil {
 		t.Errorf("Claim of a token whose session ended long ago = %v, %v, want false", won, err)
 	}
 }
@@ -203,7 +203,7 @@ func testSweepUnused(t *testing.T, s session.Store) {
 func testPending(t *testing.T, s session.Store) {
 	hour := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Hour) }
 	pend := func(name string, at time.Time, why session.Reason) {
-		settle(t, s, hash(name), at, func(s *session.SignIn) { s.Pending, s.Why = at, why }, session.Settlement{})
+		storeAnswer(t, s, hash(name), at, func(s *session.SignIn) { s.Pending, s.Reason = at, why }, session.AnswerUpdate{})
 	}
 	pending := func(before time.Time, after int64, limit int) (all []session.PendingEnd) {
 		t.Helper()
@@ -244,12 +244,12 @@ func testPending(t *testing.T, s session.Store) {
 		return done
 	}
 	check(t, "after another answer", finish(got[0].SignIn.ID, epoch, hash("a")), false)
-	check(t, "what lives on", find(t, s, hash("a")).Why, "")
+	check(t, "what lives on", find(t, s, hash("a")).Reason, "")
 	check(t, "made final", finish(got[0].SignIn.ID, hour(1), hash("a"), hash("ended")), true)
 	row := find(t, s, hash("a"))
-	check(t, "what ended", []any{row.Why, row.Ended, row.SignIn.Pending, row.SignIn.Why}, []any{session.ReasonEnded, hour(3), time.Time{}, session.Reason("")})
-	check(t, "what does not end", find(t, s, hash("b")).Why, "")
-	check(t, "what had ended before", find(t, s, hash("ended")).Why, session.ReasonRevoked)
+	check(t, "what ended", []any{row.Reason, row.Ended, row.SignIn.Pending, row.SignIn.Reason}, []any{session.ReasonEnded, hour(3), time.Time{}, session.Reason("")})
+	check(t, "what does not end", find(t, s, hash("b")).Reason, "")
+	check(t, "what had ended before", find(t, s, hash("ended")).Reason, session.ReasonRevoked)
 	check(t, "left", len(pending(hour(9), 0, 10)), 1)
 }
 
@@ -274,9 +274,9 @@ func testUnasked(t *testing.T, s session.Store) {
 		rows, err := s.Unasked(t.Context(), session.KindPAT, epoch.Add(time.Duration(hours)*time.Hour), after, limit)
 		must(t, err)
 		for _, row := range rows {
-			known, err := s.Facts(t.Context(), row.SignIn.ID)
+			known, err := s.Identity(t.Context(), row.SignIn.ID)
 			must(t, err)
-			check(t, "its facts", row.Body, known.Body)
+			check(t, "its identity", row.Body, known.Body)
 			users = append(users, known.User)
 		}
 		return users
@@ -306,9 +306,9 @@ func testTakeRevocable(t *testing.T, s session.Store) {
 	end(session.ReasonIdle, idle.Hash)
 	check(t, "of the last of another person", take(), []session.Sealed{{SignIn: idle.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of bob", Own: idle.Hash.ID(), Body: []byte("sealed idle")}})
 	check(t, "again", len(take()), 0)
-	kept, err := s.Renewal(t.Context(), alive.SignIn.ID)
+	kept, err := s.ProviderToken(t.Context(), alive.SignIn.ID)
 	must(t, err)
-	check(t, "of one that lives", kept, session.Renewal{Token: 1, Own: alive.Hash.ID(), Body: []byte("sealed alive")})
+	check(t, "of one that lives", kept, session.ProviderToken{Token: 1, Own: alive.Hash.ID(), Body: []byte("sealed alive")})
 }
 
 func testReseal(t *testing.T, s session.Store) {
@@ -324,7 +324,7 @@ func testReseal(t *testing.T, s session.Store) {
 	check(t, "the second page", len(rest), 1)
 	must(t, s.Reseal(t.Context(), first[0], []byte("anew")))
 	must(t, s.Reseal(t.Context(), first[0], []byte("too late")))
-	got, err := s.Renewal(t.Context(), first[0].SignIn)
+	got, err := s.ProviderToken(t.Context(), first[0].SignIn)
 	must(t, err)
 	check(t, "resealed", got.Body, []byte("anew"))
 }

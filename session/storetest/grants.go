@@ -29,14 +29,14 @@ func testGrant(t *testing.T, s session.Store) {
 	g := grant("one")
 	found, err := s.FindGrant(t.Context(), g.Hash, session.Version{})
 	must(t, err)
-	facts := ownDraft("", "alice").Facts
+	identity := ownDraft("", "alice").Identity
 	check(t, "FindGrant", *found, session.FoundGrant{Data: g.Data, Row: session.Row{
 		Hash: g.Hash, Kind: g.Kind, Service: g.Service, Stamp: g.Stamp, Login: g.Login, Created: g.Created, Expires: g.Expires,
-		Person: from.Person, ProviderID: from.ProviderID, SignIn: from.SignIn, Body: facts.Body,
+		Person: from.Person, ProviderID: from.ProviderID, SignIn: from.SignIn, Body: identity.Body,
 	}})
-	found, err = s.FindGrant(t.Context(), g.Hash, facts.Version)
+	found, err = s.FindGrant(t.Context(), g.Hash, identity.Version)
 	must(t, err)
-	check(t, "the body of facts that are known", found.Body, nil)
+	check(t, "the body of identity that is known", found.Body, nil)
 	if _, err := s.FindGrant(t.Context(), from.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("FindGrant of a session's hash: %v, want ErrNotFound", err)
 	}

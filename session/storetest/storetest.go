@@ -32,17 +32,17 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"too many sessions of a person", testPerPerson},
 		{"too many ended ones", testKeepEnded},
 		{"one lease at a time", testLease},
-		{"answers", testSettle},
-		{"an answer after a login", testSettleAfterLogin},
+		{"answers", testStoreAnswer},
+		{"an answer after a login", testStoreAnswerAfterLogin},
 		{"stamps that sessions adopt", testAdopt},
 		{"ends that are pending", testPending},
 		{"who was not asked for long", testUnasked},
-		{"facts that come with a session", testFind},
+		{"identity that come with a session", testFind},
 		{"a life that is bounded", testLifetime},
 		{"circuit breakers", testBreaker},
 		{"what replicas count of providers", testTallies},
 		{"what was never used", testSweepUnused},
-		{"claims", testClaim},
+		{"leases of first uses", testFirstUse},
 		{"uses", testUsed},
 		{"endings", testEnd},
 		{"lists", testList},
@@ -62,8 +62,8 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func hash(text string) session.Hash { return sha256.Sum256([]byte(text)) }
 
-func facts(user string) session.Facts {
-	f := session.Facts{User: user, Body: fmt.Appendf(nil, `{"user":%q,"groups":["team of %s"]}`, user, user)}
+func identity(user string) session.StoredIdentity {
+	f := session.StoredIdentity{User: user, Body: fmt.Appendf(nil, `{"user":%q,"groups":["team of %s"]}`, user, user)}
 	sum := sha256.Sum256(f.Body)
 	copy(f.Version[:], sum[:])
 	return f
@@ -77,7 +77,7 @@ func draft(name, user string) *session.Draft {
 			ProviderID: -42, Stamp: "s1", Created: epoch, Expires: epoch.Add(1000 * time.Hour),
 			Login: session.Login{Method: "password", Name: "CORP\\" + user, SID: "sid of " + name, ACR: "gold", AMR: []string{"pwd", "otp"}, Time: epoch.Add(-time.Hour)},
 		},
-		Provider: "corp", Subject: "subject of " + user, Facts: facts(user),
+		Provider: "corp", Subject: "subject of " + user, Identity: identity(user),
 		Client: session.Client{Address: netip.MustParseAddr("192.0.2.7"), ID: "docker", UserAgent: "docker/28"},
 		Bound:  1000,
 	}

@@ -16,7 +16,7 @@ func Version1(blob func([]byte) string) []string {
 	ms := func(hours int) int64 { return session.Millis(epoch.Add(time.Duration(hours) * time.Hour)) }
 	var all []string
 	person := func(id, providerID int, provider, user, own, name string, checked, answer, gone int) {
-		known := facts(name)
+		known := identity(name)
 		all = append(all, fmt.Sprintf(`INSERT INTO person (id, provider, provider_id, subject, own, user_name, version, stamp, checked, asked, answer, gone, lease)
 			VALUES (%d, '%s', %d, 'subject of %s', '%s', '%s', %s, 's1', %d, %d, %d, %d, 0)`,
 			id, provider, providerID, user, own, name, blob(known.Version[:]), ms(checked), ms(checked+1), answer, gone),
@@ -59,32 +59,32 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	check(t, "alice's session", *a, session.Row{
 		Hash: hash("a"), Kind: session.KindRefresh, Service: "registry", Stamp: "s1", Login: session.Login{Method: "password", Time: epoch},
 		Created: epoch, Expires: hour(1000), Used: hour(2), Person: a.Person, ProviderID: -42,
-		SignIn: session.SignIn{ID: 3, Version: facts("alice").Version, Stamp: "s1", Checked: hour(5), Asked: hour(6), Answer: session.AnswerGone, Gone: time.UnixMilli(99).UTC()},
+		SignIn: session.SignIn{ID: 3, Version: identity("alice").Version, Stamp: "s1", Checked: hour(5), Asked: hour(6), Answer: session.AnswerGone, Gone: time.UnixMilli(99).UTC()},
 	})
-	check(t, "what was revoked", []any{revoked.Why, revoked.Ended, revoked.SignIn}, []any{session.ReasonRevoked, hour(3), a.SignIn})
+	check(t, "what was revoked", []any{revoked.Reason, revoked.Ended, revoked.SignIn}, []any{session.ReasonRevoked, hour(3), a.SignIn})
 	check(t, "persons", []any{elsewhere.Person == a.Person, b1.Person == b2.Person, a.Person == b1.Person}, []any{true, true, false})
 	check(t, "sign-ins", []any{elsewhere.SignIn.ID, elsewhere.ProviderID, b1.SignIn.ID, b1.SignIn.Token, b2.SignIn.ID}, []any{int64(4), int64(-43), int64(5), int64(1), int64(8)})
 	check(t, "an answer that was withheld", b2.SignIn.Answer, session.AnswerLost)
 	for name, row := range map[string]*session.Row{"alice": a, "alice before": elsewhere, "bob married": b2} {
-		known, err := s.Facts(t.Context(), row.SignIn.ID)
+		known, err := s.Identity(t.Context(), row.SignIn.ID)
 		must(t, err)
-		want := facts(name)
+		want := identity(name)
 		if name == "alice before" {
 			want.User = "alice" // the person's, as it was read last
 		}
 		check(t, "the facts of "+name, known, want)
 	}
-	renewal, err := s.Renewal(t.Context(), b1.SignIn.ID)
+	providerToken, err := s.ProviderToken(t.Context(), b1.SignIn.ID)
 	must(t, err)
-	check(t, "the provider's refresh token", renewal, session.Renewal{Token: 1, Own: "bobs first", Body: []byte("sealed b1")})
-	byUpstream, err := s.FindUpstream(t.Context(), hash("upstream"))
+	check(t, "the provider's refresh token", providerToken, session.ProviderToken{Token: 1, Own: "bobs first", Body: []byte("sealed b1")})
+	byProviderToken, err := s.FindByProviderToken(t.Context(), hash("upstream"))
 	must(t, err)
-	check(t, "by a provider's refresh token", byUpstream, b1)
+	check(t, "by a provider's refresh token", byProviderToken, b1)
 	listed, err := s.List(t.Context(), session.Selector{User: "alice", Ended: true}, session.Hash{}, 10)
 	must(t, err)
 	check(t, "alice's sessions", len(listed), 3)
 	for _, l := range listed {
-		check(t, "its client", []any{l.Client.ID, l.Last.ID, l.By}, []any{"docker", "oras", string(l.Why)})
+		check(t, "its client", []any{l.Client.ID, l.Last.ID, l.By}, []any{"docker", "oras", string(l.Reason)})
 	}
 	kept, err := s.Setting(t.Context(), "x", nil)
 	must(t, err)

@@ -31,7 +31,7 @@ CREATE TABLE sign_in (
     person      BIGINT NOT NULL REFERENCES person (id),
     provider_id BIGINT NOT NULL, -- a hash of the provider's name and fingerprint
     login       TEXT   NOT NULL,
-    version     BYTEA   NOT NULL, -- of the facts
+    version     BYTEA   NOT NULL, -- of the identity
     stamp       TEXT   NOT NULL,
     token       BIGINT NOT NULL, -- counts the refresh tokens of the provider that it had
     checked     BIGINT NOT NULL,
@@ -39,20 +39,20 @@ CREATE TABLE sign_in (
     answer      BIGINT NOT NULL,
     gone        BIGINT NOT NULL,
     pending     BIGINT NOT NULL, -- since when an end of sessions is pending, 0 for none
-    why         TEXT   NOT NULL, -- of the pending end
+    reason      TEXT   NOT NULL, -- of the pending end
     lease       BIGINT NOT NULL,
     UNIQUE (person, provider_id, login)
 ) WITH (fillfactor = 80);
 
 -- Apart from sign_in, so that a lease writes a short row.
-CREATE TABLE facts (
+CREATE TABLE identity (
     sign_in BIGINT PRIMARY KEY REFERENCES sign_in (id) ON DELETE CASCADE,
     body    BYTEA NOT NULL
 );
 
 -- A provider's refresh token, sealed. due is since when no session of the
 -- sign-in lives, 0 while one does.
-CREATE TABLE renewal (
+CREATE TABLE provider_token (
     sign_in BIGINT PRIMARY KEY REFERENCES sign_in (id) ON DELETE CASCADE,
     body    BYTEA   NOT NULL,
     due     BIGINT NOT NULL DEFAULT 0
@@ -77,8 +77,8 @@ CREATE TABLE session (
     used       BIGINT NOT NULL DEFAULT 0,
     used_day   BIGINT NOT NULL DEFAULT 0, -- used in days, which changes once a day and so can be in an index
     ended      BIGINT NOT NULL DEFAULT 0,
-    why        TEXT   NOT NULL DEFAULT '',
-    upstream   BYTEA             -- the provider's refresh token that it answers to
+    reason     TEXT   NOT NULL DEFAULT '',
+    provider_token_hash BYTEA -- of the provider's refresh token that it answers to
 ) WITH (fillfactor = 80);
 
 -- What a list shows and a redemption does not need.
@@ -117,17 +117,17 @@ CREATE TABLE auth_grant (
 INSERT INTO person (provider, subject, user_name, seen)
 SELECT DISTINCT ON (provider, subject) provider, subject, user_name, checked FROM person_1 ORDER BY provider, subject, checked DESC; -- the name that was read last
 
-INSERT INTO sign_in (id, person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, why, lease)
+INSERT INTO sign_in (id, person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, reason, lease)
 SELECT o.id, p.id, o.provider_id, o.own, o.version, o.stamp, CASE WHEN EXISTS (SELECT 1 FROM renewal_1 r WHERE r.person = o.id) THEN 1 ELSE 0 END, o.checked, o.asked,
     CASE o.answer WHEN 5 THEN 6 ELSE o.answer END, -- an answer that the circuit breaker withheld is lost
     o.gone, 0, '', o.lease
 FROM person_1 o JOIN person p ON p.provider = o.provider AND p.subject = o.subject;
 SELECT setval(pg_get_serial_sequence('sign_in', 'id'), max(id)) FROM sign_in;
 
-INSERT INTO facts (sign_in, body) SELECT person, body FROM facts_1;
-INSERT INTO renewal (sign_in, body, due) SELECT person, body, ended FROM renewal_1;
+INSERT INTO identity (sign_in, body) SELECT person, body FROM facts_1;
+INSERT INTO provider_token (sign_in, body, due) SELECT person, body, ended FROM renewal_1;
 
-INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, used_day, ended, why, upstream)
+INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, used_day, ended, reason, provider_token_hash)
 SELECT s.hash, s.person, i.person, s.kind, s.method, s.service, s.stamp, '', '', '', '', s.created, '', s.created, s.expires, s.used, s.used_day, s.ended, s.why, s.upstream
 FROM session_1 s JOIN sign_in i ON i.id = s.person;
 
@@ -142,11 +142,11 @@ DROP TABLE person_1;
 
 CREATE INDEX person_user ON person (user_name);
 CREATE INDEX sign_in_pending ON sign_in (pending) WHERE pending > 0;
-CREATE INDEX renewal_due ON renewal (due) WHERE due > 0;
+CREATE INDEX provider_token_due ON provider_token (due) WHERE due > 0;
 
 CREATE INDEX session_sign_in ON session (sign_in, ended);
 CREATE INDEX session_person ON session (person);
-CREATE UNIQUE INDEX session_upstream ON session (upstream) WHERE upstream IS NOT NULL;
+CREATE UNIQUE INDEX session_provider_token ON session (provider_token_hash) WHERE provider_token_hash IS NOT NULL;
 
 -- Those that live, and those that ended: neither looks at the others.
 CREATE INDEX session_live_person ON session (person, kind) WHERE ended = 0;
@@ -154,15 +154,26 @@ CREATE INDEX session_live_expires ON session (expires) WHERE ended = 0;
 CREATE INDEX session_live_used ON session (kind, used_day, created) WHERE ended = 0;
 
 -- Those that ended and can be forgotten, some of them soon.
-CREATE INDEX session_ended ON session (ended) WHERE ended > 0 AND upstream IS NULL;
-CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND upstream IS NULL AND used_day = 0;
-CREATE INDEX session_ended_person ON session (person, kind, ended) WHERE ended > 0 AND upstream IS NULL;
+CREATE INDEX session_ended ON session (ended) WHERE ended > 0 AND provider_token_hash IS NULL;
+CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND provider_token_hash IS NULL AND used_day = 0;
+CREATE INDEX session_ended_person ON session (person, kind, ended) WHERE ended > 0 AND provider_token_hash IS NULL;
 
 CREATE INDEX auth_grant_sign_in ON auth_grant (sign_in);
 CREATE INDEX auth_grant_expires ON auth_grant (expires);
 
 -- The oldest program that can serve this schema is one that knows version 2.
 INSERT INTO setting (name, value) VALUES ('oldest_schema_2', '\x32') ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- The lease of the first use of a provider's refresh token, which has no session
+-- yet. Leases last for seconds, so those of version 1 are dropped.
+CREATE TABLE first_use (
+    provider_token_hash BYTEA PRIMARY KEY,
+    until               BIGINT NOT NULL
+);
+
+CREATE INDEX first_use_until ON first_use (until);
+
+DROP TABLE claim;
 
 -- The throttle.
 

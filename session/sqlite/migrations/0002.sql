@@ -29,7 +29,7 @@ CREATE TABLE sign_in (
     person      INTEGER NOT NULL REFERENCES person (id),
     provider_id INTEGER NOT NULL, -- a hash of the provider's name and fingerprint
     login       TEXT    NOT NULL,
-    version     BLOB    NOT NULL, -- of the facts
+    version     BLOB    NOT NULL, -- of the identity
     stamp       TEXT    NOT NULL,
     token       INTEGER NOT NULL, -- counts the refresh tokens of the provider that it had
     checked     INTEGER NOT NULL,
@@ -37,20 +37,20 @@ CREATE TABLE sign_in (
     answer      INTEGER NOT NULL,
     gone        INTEGER NOT NULL,
     pending     INTEGER NOT NULL, -- since when an end of sessions is pending, 0 for none
-    why         TEXT    NOT NULL, -- of the pending end
+    reason      TEXT    NOT NULL, -- of the pending end
     lease       INTEGER NOT NULL,
     UNIQUE (person, provider_id, login)
 ) STRICT;
 
 -- Apart from sign_in, so that a lease writes a short row.
-CREATE TABLE facts (
+CREATE TABLE identity (
     sign_in INTEGER PRIMARY KEY REFERENCES sign_in (id) ON DELETE CASCADE,
     body    BLOB NOT NULL
 ) STRICT;
 
 -- A provider's refresh token, sealed. due is since when no session of the
 -- sign-in lives, 0 while one does.
-CREATE TABLE renewal (
+CREATE TABLE provider_token (
     sign_in INTEGER PRIMARY KEY REFERENCES sign_in (id) ON DELETE CASCADE,
     body    BLOB    NOT NULL,
     due     INTEGER NOT NULL DEFAULT 0
@@ -74,8 +74,8 @@ CREATE TABLE session (
     expires    INTEGER NOT NULL,
     used       INTEGER NOT NULL DEFAULT 0,
     ended      INTEGER NOT NULL DEFAULT 0,
-    why        TEXT    NOT NULL DEFAULT '',
-    upstream   BLOB              -- the provider's refresh token that it answers to
+    reason     TEXT    NOT NULL DEFAULT '',
+    provider_token_hash BLOB -- of the provider's refresh token that it answers to
 ) STRICT, WITHOUT ROWID;
 
 -- What a list shows and a redemption does not need.
@@ -114,16 +114,16 @@ CREATE TABLE auth_grant (
 INSERT INTO person (provider, subject, user_name, seen)
 SELECT provider, subject, user_name, max(checked) FROM person_1 GROUP BY provider, subject; -- the name that was read last
 
-INSERT INTO sign_in (id, person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, why, lease)
+INSERT INTO sign_in (id, person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, reason, lease)
 SELECT o.id, p.id, o.provider_id, o.own, o.version, o.stamp, EXISTS (SELECT 1 FROM renewal_1 r WHERE r.person = o.id), o.checked, o.asked,
     CASE o.answer WHEN 5 THEN 6 ELSE o.answer END, -- an answer that the circuit breaker withheld is lost
     o.gone, 0, '', o.lease
 FROM person_1 o JOIN person p ON p.provider = o.provider AND p.subject = o.subject;
 
-INSERT INTO facts (sign_in, body) SELECT person, body FROM facts_1;
-INSERT INTO renewal (sign_in, body, due) SELECT person, body, ended FROM renewal_1;
+INSERT INTO identity (sign_in, body) SELECT person, body FROM facts_1;
+INSERT INTO provider_token (sign_in, body, due) SELECT person, body, ended FROM renewal_1;
 
-INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, why, upstream)
+INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, reason, provider_token_hash)
 SELECT s.hash, s.person, i.person, s.kind, s.method, s.service, s.stamp, '', '', '', '', s.created, '', s.created, s.expires, s.used, s.ended, s.why, s.upstream
 FROM session_1 s JOIN sign_in i ON i.id = s.person;
 
@@ -138,11 +138,11 @@ DROP TABLE person_1;
 
 CREATE INDEX person_user ON person (user_name);
 CREATE INDEX sign_in_pending ON sign_in (pending) WHERE pending > 0;
-CREATE INDEX renewal_due ON renewal (due) WHERE due > 0;
+CREATE INDEX provider_token_due ON provider_token (due) WHERE due > 0;
 
 CREATE INDEX session_sign_in ON session (sign_in, ended);
 CREATE INDEX session_person ON session (person);
-CREATE UNIQUE INDEX session_upstream ON session (upstream) WHERE upstream IS NOT NULL;
+CREATE UNIQUE INDEX session_provider_token ON session (provider_token_hash) WHERE provider_token_hash IS NOT NULL;
 
 -- Those that live, and those that ended: neither looks at the others.
 CREATE INDEX session_live_person ON session (person, kind) WHERE ended = 0;
@@ -150,15 +150,26 @@ CREATE INDEX session_live_expires ON session (expires) WHERE ended = 0;
 CREATE INDEX session_live_used ON session (kind, used, created) WHERE ended = 0;
 
 -- Those that ended and can be forgotten, some of them soon.
-CREATE INDEX session_ended ON session (ended) WHERE ended > 0 AND upstream IS NULL;
-CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND upstream IS NULL AND used = 0;
-CREATE INDEX session_ended_person ON session (person, kind, ended) WHERE ended > 0 AND upstream IS NULL;
+CREATE INDEX session_ended ON session (ended) WHERE ended > 0 AND provider_token_hash IS NULL;
+CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND provider_token_hash IS NULL AND used = 0;
+CREATE INDEX session_ended_person ON session (person, kind, ended) WHERE ended > 0 AND provider_token_hash IS NULL;
 
 CREATE INDEX auth_grant_sign_in ON auth_grant (sign_in);
 CREATE INDEX auth_grant_expires ON auth_grant (expires);
 
 -- The oldest program that can serve this schema is one that knows version 2.
 INSERT OR REPLACE INTO setting (name, value) VALUES ('oldest_schema_2', CAST('2' AS BLOB));
+
+-- The lease of the first use of a provider's refresh token, which has no session
+-- yet. Leases last for seconds, so those of version 1 are dropped.
+CREATE TABLE first_use (
+    provider_token_hash BLOB PRIMARY KEY,
+    until               INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX first_use_until ON first_use (until);
+
+DROP TABLE claim;
 
 -- The throttle.
 

@@ -11,35 +11,35 @@ import (
 	"shorepass/providers"
 )
 
-// ClaimStore is what the first use of a provider's refresh token asks of a store.
-type ClaimStore interface {
-	// FindUpstream is that of [SessionStore].
-	FindUpstream(ctx context.Context, upstream Hash) (*Row, error)
+// FirstUseStore is what the first use of a provider's refresh token asks of a store.
+type FirstUseStore interface {
+	// FindByProviderToken is that of [SessionStore].
+	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
 	// Claim reports whether the caller may ask a provider about a refresh
 	// token that has no session yet, until the given time and unless another
-	// caller may. Release gives that up.
-	Claim(ctx context.Context, upstream Hash, now, until time.Time) (bool, error)
-	Release(ctx context.Context, upstream Hash) error
+	// caller may. ReleaseFirstUse gives up the lease.
+	LeaseFirstUse(ctx context.Context, token Hash, now, until time.Time) (bool, error)
+	ReleaseFirstUse(ctx context.Context, token Hash) error
 }
 
 const (
 	// firstLimit is how long the first use may take at the provider.
 	firstLimit = 12 * time.Second
 
-	// claimFor is how long nobody else may use the token for the first time:
+	// firstUseLease is how long nobody else may use the token for the first time:
 	// until its session is kept.
-	claimFor = firstLimit + writeLimit + 3*time.Second
+	firstUseLease = firstLimit + writeLimit + 3*time.Second
 
 	// maxFirsts bounds the first uses under way, each of which writes to the
 	// store before anybody knows whether the token is any good.
 	maxFirsts = 1000
 )
 
-// KnowsUpstream reports whether a session, though it may have ended, answers to
-// a provider's refresh token: if none does, RedeemUpstream will ask.
-func (s *Sessions) KnowsUpstream(ctx context.Context, upstream secret.Text) (bool, error) {
-	switch _, err := s.store.FindUpstream(ctx, upstreamHash(upstream)); {
+// KnowsProviderToken reports whether a session, though it may have ended, answers to
+// a provider's refresh token: if none does, RedeemProviderToken will ask.
+func (s *Sessions) KnowsProviderToken(ctx context.Context, providerToken secret.Text) (bool, error) {
+	switch _, err := s.store.FindByProviderToken(ctx, providerTokenHash(providerToken)); {
 	case errors.Is(err, ErrNotFound):
 		return false, nil
 	case err != nil:
@@ -48,20 +48,20 @@ func (s *Sessions) KnowsUpstream(ctx context.Context, upstream secret.Text) (boo
 	return true, nil
 }
 
-// RedeemUpstream returns the session that answers to a provider's own refresh
+// RedeemProviderToken returns the session that answers to a provider's own refresh
 // token, whatever the service. If there is none yet, first asks the provider,
 // once however many come at once on however many replicas, a session is made
 // of its answer for service, the session's Token is set, and made is true; an
 // error of first is returned as it is. The context of first does not end with
 // the request, since a rotated token would be lost.
-func (s *Sessions) RedeemUpstream(ctx context.Context, upstream secret.Text, service string, client Client,
+func (s *Sessions) RedeemProviderToken(ctx context.Context, providerToken secret.Text, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (found *Session, made bool, err error) {
-	if upstream.IsZero() {
+	if providerToken.IsZero() {
 		return nil, false, refused("it is empty")
 	}
-	hash := upstreamHash(upstream)
+	hash := providerTokenHash(providerToken)
 	look := func(ctx context.Context) (*Row, cached, error) {
-		row, err := s.store.FindUpstream(ctx, hash)
+		row, err := s.store.FindByProviderToken(ctx, hash)
 		return row, cached{}, err
 	}
 	for range maxRounds {
@@ -88,12 +88,12 @@ func (s *Sessions) RedeemUpstream(ctx context.Context, upstream secret.Text, ser
 }
 
 // firstUses makes sessions of providers' refresh tokens at their first use:
-// single-flight in this process, and by a claim in the store over all replicas.
+// single-flight in this process, and by a lease in the store over all replicas.
 type firstUses struct {
-	store   ClaimStore
+	store   FirstUseStore
 	clock   *clock
 	log     *slog.Logger
-	make    func(ctx context.Context, id *providers.Identity, service string, client Client, upstream *Hash) (*Session, error)
+	make    func(ctx context.Context, id *providers.Identity, service string, client Client, providerToken *Hash) (*Session, error)
 	abandon func(id *providers.Identity)
 	flights flights[Hash, *Session] // nil where another replica made the session
 }
@@ -115,16 +115,16 @@ func (u *firstUses) join(ctx context.Context, hash Hash, service string, client 
 // when another replica did.
 func (u *firstUses) use(ctx context.Context, hash Hash, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (*Session, error) {
-	claimed, err := u.claim(ctx, hash)
-	if err != nil || !claimed {
+	leased, err := u.lease(ctx, hash)
+	if err != nil || !leased {
 		return nil, err
 	}
 	asking, cancel := context.WithTimeout(ctx, firstLimit)
 	defer cancel()
 	id, err := first(asking)
 	if err != nil {
-		if releaseErr := u.store.Release(ctx, hash); releaseErr != nil {
-			u.log.Warn("a claim on a refresh token could not be given up, and ends by itself", "error", releaseErr)
+		if releaseErr := u.store.ReleaseFirstUse(ctx, hash); releaseErr != nil {
+			u.log.Warn("the lease of the first use of a provider's refresh token could not be given up; it ends by itself", "error", releaseErr)
 		}
 		return nil, err
 	}
@@ -136,15 +136,15 @@ func (u *firstUses) use(ctx context.Context, hash Hash, service string, client C
 	return made, nil
 }
 
-// claim reports whether this replica is the one to ask; if not, the session is
+// lease reports whether this replica is the one to ask; if not, the session is
 // there.
-func (u *firstUses) claim(ctx context.Context, hash Hash) (bool, error) {
+func (u *firstUses) lease(ctx context.Context, hash Hash) (bool, error) {
 	for {
 		now := u.clock.now()
-		until := now.Add(claimFor)
-		won, err := u.store.Claim(ctx, hash, now, until)
+		until := now.Add(firstUseLease)
+		won, err := u.store.LeaseFirstUse(ctx, hash, now, until)
 		if err != nil {
-			return false, unavailable(fmt.Errorf("claim a refresh token: %w", err))
+			return false, unavailable(fmt.Errorf("lease the first use of a refresh token: %w", err))
 		}
 		if won && !u.clock.now().Add(firstLimit+writeLimit).After(until) {
 			return true, nil
@@ -152,11 +152,11 @@ func (u *firstUses) claim(ctx context.Context, hash Hash) (bool, error) {
 		if won {
 			// As with a lease that took too long to get.
 			if u.clock.now().Before(until) {
-				err = u.store.Release(ctx, hash)
+				err = u.store.ReleaseFirstUse(ctx, hash)
 			}
-			return false, unavailable(errors.Join(errors.New("the store took too long to give a claim"), err))
+			return false, unavailable(errors.Join(errors.New("the store took too long to give a lease"), err))
 		}
-		switch _, err := u.store.FindUpstream(ctx, hash); {
+		switch _, err := u.store.FindByProviderToken(ctx, hash); {
 		case err == nil:
 			return false, nil
 		case !errors.Is(err, ErrNotFound):

@@ -22,15 +22,15 @@ func (s *Store) Lease(ctx context.Context, signIn int64, asked, now, until time.
 	return won, err
 }
 
-// Settle keeps a provider's answer.
-func (s *Store) Settle(ctx context.Context, a *session.Settlement) error {
+// StoreAnswer writes a provider's answer.
+func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error {
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
 		was, err := leasedSignIn(ctx, tx, a.SignIn, a.Lease)
 		if err != nil {
 			return err
 		}
 		b := new(pgx.Batch)
-		queueSignIn(b, was, a.Next(was), a.Facts, a.Sealed)
+		queueSignIn(b, was, a.Next(was), a.Identity, a.Sealed)
 		if a.Lifetime > 0 {
 			b.Queue("UPDATE session SET expires = created + $1 WHERE sign_in = $2 AND ended = 0 AND expires > created + $1", a.Lifetime.Milliseconds(), a.SignIn)
 		}
@@ -46,18 +46,18 @@ func leasedSignIn(ctx context.Context, tx pgx.Tx, id int64, lease time.Time) (se
 	return scanSignIn(tx.QueryRow(ctx, "SELECT "+signInColumns+" FROM sign_in i WHERE i.id = $1 AND i.lease = $2 FOR UPDATE", id, session.Millis(lease)))
 }
 
-// queueSignIn writes what changes of a sign-in: its columns, the facts with their
+// queueSignIn writes what changes of a sign-in: its columns, the identity with its
 // version, the refresh token with its number, and the stamps of its sessions.
-func queueSignIn(b *pgx.Batch, was, is session.SignIn, facts *session.Facts, sealed []byte) {
-	b.Queue(`UPDATE sign_in SET version = $2, stamp = $3, token = $4, checked = $5, asked = $6, answer = $7, gone = $8, pending = $9, why = $10, lease = $11 WHERE id = $1`,
+func queueSignIn(b *pgx.Batch, was, is session.SignIn, identity *session.StoredIdentity, sealed []byte) {
+	b.Queue(`UPDATE sign_in SET version = $2, stamp = $3, token = $4, checked = $5, asked = $6, answer = $7, gone = $8, pending = $9, reason = $10, lease = $11 WHERE id = $1`,
 		was.ID, is.Version[:], text(is.Stamp), is.Token, session.Millis(is.Checked), session.Millis(is.Asked), int64(is.Answer),
-		session.Millis(is.Gone), session.Millis(is.Pending), string(is.Why), session.Millis(is.Lease))
-	if is.Version != was.Version && facts != nil {
-		b.Queue("INSERT INTO facts (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, facts.Body)
-		b.Queue("UPDATE person SET user_name = $1 WHERE id = (SELECT person FROM sign_in WHERE id = $2) AND user_name <> $1", text(facts.User), was.ID)
+		session.Millis(is.Gone), session.Millis(is.Pending), string(is.Reason), session.Millis(is.Lease))
+	if is.Version != was.Version && identity != nil {
+		b.Queue("INSERT INTO identity (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, identity.Body)
+		b.Queue("UPDATE person SET user_name = $1 WHERE id = (SELECT person FROM sign_in WHERE id = $2) AND user_name <> $1", text(identity.User), was.ID)
 	}
 	if is.Token != was.Token && sealed != nil {
-		b.Queue("INSERT INTO renewal (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, sealed)
+		b.Queue("INSERT INTO provider_token (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, sealed)
 	}
 	for _, stamp := range was.Adopts(is) {
 		b.Queue("UPDATE session SET stamp = $1 WHERE sign_in = $2 AND stamp = $3 AND ended = 0", text(is.Stamp), was.ID, text(stamp))

@@ -15,13 +15,13 @@ func TestFactsKeepWhatRulesLookAt(t *testing.T) {
 		Provider: "corp", Subject: "7", User: "alice", Groups: []string{"Team-A"},
 		Unsure: []string{"contractors", providers.UnsureAll}, FoldsCase: true, Claims: map[string]any{"level": "high"},
 	}
-	facts, err := encodeFacts(&whole)
+	identity, err := encodeIdentity(&whole)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := decodeFacts(facts.Body)
+	got, err := decodeIdentity(identity.Body)
 	if diff := cmp.Diff(&whole, got); diff != "" || err != nil {
-		t.Errorf("decodeFacts after encodeFacts: %v (-want +got)\n%s", err, diff)
+		t.Errorf("decodeIdentity after encodeIdentity: %v (-want +got)\n%s", err, diff)
 	}
 	for part, lack := range map[string]func(*providers.Identity){
 		"Groups":    func(id *providers.Identity) { id.Groups = nil },
@@ -31,8 +31,8 @@ func TestFactsKeepWhatRulesLookAt(t *testing.T) {
 	} {
 		other := whole
 		lack(&other)
-		if without, err := encodeFacts(&other); err != nil || without.Version == facts.Version {
-			t.Errorf("without %s: version %x, %v; want another than %x", part, without.Version, err, facts.Version)
+		if without, err := encodeIdentity(&other); err != nil || without.Version == identity.Version {
+			t.Errorf("without %s: version %x, %v; want another than %x", part, without.Version, err, identity.Version)
 		}
 	}
 }

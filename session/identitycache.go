@@ -19,17 +19,17 @@ const (
 	maxTokens = 50_000
 )
 
-// FactsReader reads what a store knows of a person.
-type FactsReader interface {
-	// Facts returns what is known of a sign-in's person now, or ErrNotFound.
-	Facts(ctx context.Context, signIn int64) (Facts, error)
+// IdentityReader reads what a store knows of a person.
+type IdentityReader interface {
+	// Identity returns what is known of a sign-in's person now, or ErrNotFound.
+	Identity(ctx context.Context, signIn int64) (StoredIdentity, error)
 }
 
 // people is a cache of decoded persons, so that a look-up asks the store only
-// for facts that are not cached. It has no TTL, since a version always stands
-// for the same facts; both parts are LRU.
-type people struct {
-	store FactsReader
+// for identity that is not cached. It has no TTL, since a version always belongs
+// to the same identity; both parts are LRU.
+type identityCache struct {
+	store IdentityReader
 
 	mu       sync.Mutex // guards both caches
 	persons  *lru.Cache[Version, decoded]
@@ -42,8 +42,8 @@ type decoded struct {
 	bytes int
 }
 
-func newPeople(store FactsReader, maxBytes, maxTokens int) *people {
-	return &people{
+func newIdentityCache(store IdentityReader, maxBytes, maxTokens int) *identityCache {
+	return &identityCache{
 		store:    store,
 		persons:  lru.NewWeighted[Version](maxBytes, func(d decoded) int { return d.bytes }),
 		versions: lru.New[Hash, Version](maxTokens),
@@ -57,7 +57,7 @@ type cached struct {
 }
 
 // behind returns the person who was last behind a token, if cached.
-func (p *people) behind(token Hash) cached {
+func (p *identityCache) behind(token Hash) cached {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v, ok := p.versions.Get(token)
@@ -72,7 +72,7 @@ func (p *people) behind(token Hash) cached {
 }
 
 // recall returns the person of a version, or nil, and notes whose a token is.
-func (p *people) recall(token Hash, v Version) *providers.Identity {
+func (p *identityCache) recall(token Hash, v Version) *providers.Identity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if was, ok := p.versions.Get(token); !ok || was != v {
@@ -82,7 +82,7 @@ func (p *people) recall(token Hash, v Version) *providers.Identity {
 	return known.id
 }
 
-func (p *people) remember(v Version, id *providers.Identity, bytes int) {
+func (p *identityCache) remember(v Version, id *providers.Identity, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, ok := p.persons.Get(v); !ok { // another request may have put it meanwhile
@@ -92,24 +92,24 @@ func (p *people) remember(v Version, id *providers.Identity, bytes int) {
 
 // identify returns the person of a row that was looked up with known, the person
 // last behind its token. The identity is shared and must not be changed.
-func (p *people) identify(ctx context.Context, row *Row, known cached) (*providers.Identity, error) {
+func (p *identityCache) identify(ctx context.Context, row *Row, known cached) (*providers.Identity, error) {
 	if known.id != nil && known.version == row.SignIn.Version {
 		return known.id, nil
 	}
 	if id := p.recall(row.Hash, row.SignIn.Version); id != nil {
 		return id, nil
 	}
-	kept := Facts{Version: row.SignIn.Version, Body: row.Body}
+	kept := StoredIdentity{Version: row.SignIn.Version, Body: row.Body}
 	if kept.Body == nil {
 		var err error
-		if kept, err = p.store.Facts(ctx, row.SignIn.ID); err != nil {
+		if kept, err = p.store.Identity(ctx, row.SignIn.ID); err != nil {
 			if errors.Is(err, ErrNotFound) {
-				err = fmt.Errorf("the facts of sign-in %d are missing from the store", row.SignIn.ID)
+				err = fmt.Errorf("the identity of sign-in %d is missing from the store", row.SignIn.ID)
 			}
 			return nil, unavailable(err)
 		}
 	}
-	id, err := decodeFacts(kept.Body)
+	id, err := decodeIdentity(kept.Body)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -43,20 +43,20 @@ func (i *issuer) RedeemRefreshToken(_ context.Context, token secret.Text) (*prov
 	return &providers.Identity{Subject: "1", User: "robin", Groups: []string{"registry-admins"}}, nil
 }
 
-// claims counts what first uses of refresh tokens write.
-type claims struct {
+// firstUses counts what first uses of refresh tokens write.
+type firstUses struct {
 	*fragile
 	written atomic.Int64
 }
 
-func (c *claims) Claim(ctx context.Context, upstream session.Hash, now, until time.Time) (bool, error) {
+func (c *firstUses) LeaseFirstUse(ctx context.Context, providerToken session.Hash, now, until time.Time) (bool, error) {
 	c.written.Add(1)
-	return c.fragile.Claim(ctx, upstream, now, until)
+	return c.fragile.LeaseFirstUse(ctx, providerToken, now, until)
 }
 
 // withIssuer is a house whose second provider takes refresh tokens, if there is
 // one.
-func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
+func withIssuer(t *testing.T, sso providers.Provider) (*house, *firstUses) {
 	t.Helper()
 	h := newHouse(t, server.AuditConfig{})
 	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}
@@ -67,7 +67,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *claims) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := &claims{fragile: h.store}
+	store := &firstUses{fragile: h.store}
 	sessions, err := session.New(t.Context(), session.Config{}.WithDefaults(), store, chain, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestGuessedRefreshTokens(t *testing.T) {
 			}
 		}
 		if n := store.written.Load(); n != 0 {
-			t.Errorf("20 guesses wrote %d claims, want none", n)
+			t.Errorf("20 guesses wrote %d leases, want none", n)
 		}
 	})
 	t.Run("a provider does", func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestGuessedRefreshTokens(t *testing.T) {
 			h.get(t, "service=blue", "$refresh", "one guess")
 		}
 		if n := store.written.Load(); n != 1 || len(sso.sent) != 1 {
-			t.Errorf("one guess ten times wrote %d claims and was sent %d times, want once each", n, len(sso.sent))
+			t.Errorf("one guess ten times wrote %d leases and was sent %d times, want once each", n, len(sso.sent))
 		}
 		if a := h.get(t, "service=blue", "$refresh", goodRefresh); a.status != http.StatusOK {
 			t.Fatalf("a good one = %d %s, want 200", a.status, a.body)
@@ -121,7 +121,7 @@ func TestGuessedRefreshTokens(t *testing.T) {
 			h.get(t, "service=blue", "$refresh", fmt.Sprint("guess", i))
 		}
 		if n := store.written.Load(); n > 40 {
-			t.Errorf("60 guesses from one address wrote %d claims, want no more than the address has failures", n)
+			t.Errorf("60 guesses from one address wrote %d leases, want no more than the address has failures", n)
 		}
 		if a := h.get(t, "service=blue", "$refresh", goodRefresh); a.status != http.StatusOK {
 			t.Errorf("one that has its session = %d %s once the address has no guesses left, want 200", a.status, a.body)

@@ -9,9 +9,9 @@ import (
 	"shorepass/providers"
 )
 
-// factsJSON is what is kept of an identity, and shared by all sessions of the
+// identityJSON is what is kept of an identity, and shared by all sessions of the
 // person: what belongs to one login is left out.
-type factsJSON struct {
+type identityJSON struct {
 	Provider  string          `json:"provider"`
 	Subject   string          `json:"subject"`
 	User      string          `json:"user"`
@@ -21,25 +21,25 @@ type factsJSON struct {
 	Claims    json.RawMessage `json:"claims,omitempty"` // by providers.EncodeClaims
 }
 
-func encodeFacts(id *providers.Identity) (Facts, error) {
-	f := factsJSON{Provider: id.Provider, Subject: id.Subject, User: id.User, Groups: id.Groups, Unsure: id.Unsure, FoldsCase: id.FoldsCase}
+func encodeIdentity(id *providers.Identity) (StoredIdentity, error) {
+	f := identityJSON{Provider: id.Provider, Subject: id.Subject, User: id.User, Groups: id.Groups, Unsure: id.Unsure, FoldsCase: id.FoldsCase}
 	var err error
 	if len(id.Claims) > 0 {
 		f.Claims, err = providers.EncodeClaims(id.Claims)
 	}
 	if err != nil {
-		return Facts{}, fmt.Errorf("encode the claims that %q says of a person: %w", id.Provider, err)
+		return StoredIdentity{}, fmt.Errorf("encode the claims that %q says of a person: %w", id.Provider, err)
 	}
 	body, err := json.Marshal(f)
 	if err != nil {
-		return Facts{}, fmt.Errorf("encode what %q says of a person: %w", id.Provider, err)
+		return StoredIdentity{}, fmt.Errorf("encode what %q says of a person: %w", id.Provider, err)
 	}
 	sum := sha256.Sum256(body)
-	return Facts{Version: Version(sum[:len(Version{})]), User: id.User, Body: body}, nil
+	return StoredIdentity{Version: Version(sum[:len(Version{})]), User: id.User, Body: body}, nil
 }
 
-func decodeFacts(body []byte) (*providers.Identity, error) {
-	var f factsJSON
+func decodeIdentity(body []byte) (*providers.Identity, error) {
+	var f identityJSON
 	if err := json.Unmarshal(body, &f); err != nil {
 		return nil, fmt.Errorf("read what is kept of a person: %w", err)
 	}

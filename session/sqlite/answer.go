@@ -20,14 +20,14 @@ func (s *Store) Lease(ctx context.Context, signIn int64, asked, now, until time.
 	return err == nil && leased > 0, err
 }
 
-// Settle keeps a provider's answer.
-func (s *Store) Settle(ctx context.Context, a *session.Settlement) error {
+// StoreAnswer writes a provider's answer.
+func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		was, err := readSignIn(conn, "id = ? AND lease = ?", a.SignIn, session.Millis(a.Lease))
 		if err != nil {
 			return err
 		}
-		if err := writeSignIn(conn, was, a.Next(was), a.Facts, a.Sealed); err != nil {
+		if err := writeSignIn(conn, was, a.Next(was), a.Identity, a.Sealed); err != nil {
 			return fmt.Errorf("keep the answer: %w", err)
 		}
 		if a.Lifetime > 0 {
@@ -54,24 +54,24 @@ func readSignIn(conn *sqlite.Conn, where string, args ...any) (one session.SignI
 	return one, err
 }
 
-// writeSignIn writes what changes of a sign-in: its columns, the facts with their
+// writeSignIn writes what changes of a sign-in: its columns, the identity with its
 // version, the refresh token with its number, and the stamps of its sessions.
-func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, facts *session.Facts, sealed []byte) error {
+func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, identity *session.StoredIdentity, sealed []byte) error {
 	if was == is {
 		return nil
 	}
-	if err := exec(conn, "UPDATE sign_in SET version = ?, stamp = ?, token = ?, checked = ?, asked = ?, answer = ?, gone = ?, pending = ?, why = ?, lease = ? WHERE id = ?",
+	if err := exec(conn, "UPDATE sign_in SET version = ?, stamp = ?, token = ?, checked = ?, asked = ?, answer = ?, gone = ?, pending = ?, reason = ?, lease = ? WHERE id = ?",
 		is.Version[:], is.Stamp, is.Token, session.Millis(is.Checked), session.Millis(is.Asked), is.Answer, session.Millis(is.Gone),
-		session.Millis(is.Pending), is.Why, session.Millis(is.Lease), was.ID); err != nil {
+		session.Millis(is.Pending), is.Reason, session.Millis(is.Lease), was.ID); err != nil {
 		return err
 	}
-	if is.Version != was.Version && facts != nil {
-		if err := putFacts(conn, was.ID, *facts); err != nil {
+	if is.Version != was.Version && identity != nil {
+		if err := putIdentity(conn, was.ID, *identity); err != nil {
 			return err
 		}
 	}
 	if is.Token != was.Token && sealed != nil {
-		if err := exec(conn, "INSERT INTO renewal (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, sealed); err != nil {
+		if err := exec(conn, "INSERT INTO provider_token (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, sealed); err != nil {
 			return err
 		}
 	}
@@ -83,9 +83,9 @@ func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, facts *session.Facts
 	return nil
 }
 
-// putFacts keeps the facts of a sign-in, whose user name is the person's.
-func putFacts(conn *sqlite.Conn, signIn int64, f session.Facts) error {
-	if err := exec(conn, "INSERT INTO facts (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", signIn, f.Body); err != nil {
+// putIdentity keeps the identity of a sign-in, whose user name is the person's.
+func putIdentity(conn *sqlite.Conn, signIn int64, f session.StoredIdentity) error {
+	if err := exec(conn, "INSERT INTO identity (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", signIn, f.Body); err != nil {
 		return err
 	}
 	return exec(conn, "UPDATE person SET user_name = ?1 WHERE id = (SELECT person FROM sign_in WHERE id = ?2) AND user_name <> ?1", f.User, signIn)

@@ -11,7 +11,7 @@ import (
 // that each is used again before being evicted.
 func TestPeopleAreBounded(t *testing.T) {
 	const each, limit = 100, 1000
-	p := newPeople(nil, limit, limit)
+	p := newIdentityCache(nil, limit, limit)
 	version := func(i int) (v Version) {
 		binary.BigEndian.PutUint64(v[:], uint64(i+1))
 		return v
