@@ -35,7 +35,7 @@ func TestPromises(t *testing.T) {
 // the code: the sentences that clients print, and the metrics.
 func TestOperationsQuotes(t *testing.T) {
 	page := readPage(t, "docs/operations.md")
-	_, rest, _ := strings.Cut(page, "| it says |")
+	_, rest, _ := strings.Cut(page, "| sentence |")
 	sentences, _, _ := strings.Cut(rest, "\n\n")
 	code := productionCode(t)
 	quoted := 0
