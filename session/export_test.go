@@ -29,7 +29,7 @@ func ExportFlush(ctx context.Context, s *Sessions) error { return s.chores.flush
 func ExportSweepTimes(cfg Config, now time.Time) SweepTimes { return cfg.sweepTimes(now) }
 
 // ExportEvict returns what gives way to another refresh token.
-func ExportEvict(cfg Config, live []Live, now time.Time) Eviction {
+func ExportEvict(cfg Config, live []LiveSession, now time.Time) Eviction {
 	_, admit := cfg.bound(KindRefresh, now)
 	e, err := admit(live)
 	if err != nil {

@@ -104,7 +104,7 @@ func (s *Sessions) keep(ctx context.Context, r *rules, d *Draft, token secret.Te
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
 	evicted, admit := false, d.Admit
-	d.Admit = func(live []Live) (Eviction, error) {
+	d.Admit = func(live []LiveSession) (Eviction, error) {
 		evicted = true
 		return admit(live)
 	}

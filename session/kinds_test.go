@@ -43,8 +43,8 @@ func (s *site) password(token secret.Text, service string) (*session.Session, er
 // last hour last.
 func TestEvict(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	live := func(id byte, created, used int) session.Live { // minutes ago; 0 is never used
-		l := session.Live{Hash: session.Hash{id}, Created: now.Add(-time.Duration(created) * time.Minute)}
+	live := func(id byte, created, used int) session.LiveSession { // minutes ago; 0 is never used
+		l := session.LiveSession{Hash: session.Hash{id}, Created: now.Add(-time.Duration(created) * time.Minute)}
 		if used > 0 {
 			l.Used = now.Add(-time.Duration(used) * time.Minute)
 		}
@@ -54,16 +54,16 @@ func TestEvict(t *testing.T) {
 	providerToken.ProviderToken = true
 	for _, tc := range []struct {
 		name            string
-		live            []session.Live
+		live            []session.LiveSession
 		perPerson       int
 		deleted, ending string
 	}{
-		{"the least recently used", []session.Live{live('a', 500, 10), live('b', 400, 200), live('c', 300, 100)}, 3, "b", ""},
-		{"never used counts from its login", []session.Live{live('a', 500, 10), live('b', 400, 0), live('c', 450, 410)}, 3, "c", ""},
-		{"one of the last hour only where there is no older one", []session.Live{live('a', 61, 1), live('b', 59, 59), live('c', 2, 0)}, 3, "a", ""},
-		{"all of the last hour", []session.Live{live('a', 50, 1), live('b', 40, 39), live('c', 45, 0)}, 3, "c", ""},
-		{"as many as it takes", []session.Live{live('a', 500, 100), live('b', 500, 90), live('c', 500, 80), live('d', 500, 70)}, 2, "abc", ""},
-		{"one that answers to a provider's token stays in the lists", []session.Live{providerToken, live('a', 500, 100)}, 2, "", "u"},
+		{"the least recently used", []session.LiveSession{live('a', 500, 10), live('b', 400, 200), live('c', 300, 100)}, 3, "b", ""},
+		{"never used counts from its login", []session.LiveSession{live('a', 500, 10), live('b', 400, 0), live('c', 450, 410)}, 3, "c", ""},
+		{"one of the last hour only where there is no older one", []session.LiveSession{live('a', 61, 1), live('b', 59, 59), live('c', 2, 0)}, 3, "a", ""},
+		{"all of the last hour", []session.LiveSession{live('a', 50, 1), live('b', 40, 39), live('c', 45, 0)}, 3, "c", ""},
+		{"as many as it takes", []session.LiveSession{live('a', 500, 100), live('b', 500, 90), live('c', 500, 80), live('d', 500, 70)}, 2, "abc", ""},
+		{"one that answers to a provider's token stays in the lists", []session.LiveSession{providerToken, live('a', 500, 100)}, 2, "", "u"},
 	} {
 		e := session.ExportEvict(session.Config{PerPerson: tc.perPerson}, tc.live, now)
 		first := func(hashes []session.Hash) (text string) {

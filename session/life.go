@@ -125,35 +125,35 @@ const youngFor = time.Hour
 //	browser  20          the oldest
 //	PAT      50          none: it is refused
 //	robot    2           none: it is refused
-func (c *Config) bound(kind Kind, now time.Time) (int, func([]Live) (Eviction, error)) {
+func (c *Config) bound(kind Kind, now time.Time) (int, func([]LiveSession) (Eviction, error)) {
 	switch kind {
 	case KindPAT:
 		return maxPATs, refuse
 	case KindRobot:
 		return maxRobotSecrets, refuse
 	case KindBrowser:
-		return maxBrowsers, func(live []Live) (Eviction, error) {
-			slices.SortFunc(live, func(a, b Live) int { return a.Created.Compare(b.Created) })
+		return maxBrowsers, func(live []LiveSession) (Eviction, error) {
+			slices.SortFunc(live, func(a, b LiveSession) int { return a.Created.Compare(b.Created) })
 			return evict(live[:len(live)-maxBrowsers+1], now), nil
 		}
 	}
-	return c.PerPerson, func(live []Live) (Eviction, error) {
-		slices.SortFunc(live, func(a, b Live) int { return compareLRU(a, b, now) })
+	return c.PerPerson, func(live []LiveSession) (Eviction, error) {
+		slices.SortFunc(live, func(a, b LiveSession) int { return compareLRU(a, b, now) })
 		return evict(live[:len(live)-c.PerPerson+1], now), nil
 	}
 }
 
-func refuse([]Live) (Eviction, error) { return Eviction{}, ErrTooMany }
+func refuse([]LiveSession) (Eviction, error) { return Eviction{}, ErrTooMany }
 
 // compareLRU orders sessions by which is evicted first.
-func compareLRU(a, b Live, now time.Time) int {
-	young := func(l Live) int {
+func compareLRU(a, b LiveSession, now time.Time) int {
+	young := func(l LiveSession) int {
 		if now.Before(l.Created.Add(youngFor)) {
 			return 1
 		}
 		return 0
 	}
-	used := func(l Live) time.Time {
+	used := func(l LiveSession) time.Time {
 		if l.Used.IsZero() {
 			return l.Created
 		}
@@ -165,7 +165,7 @@ func compareLRU(a, b Live, now time.Time) int {
 // evict ends sessions that give way to another one. One that answers to no
 // provider's refresh token is deleted at once, so that an account's rows are
 // bounded. Of another, the token would make a new one.
-func evict(all []Live, now time.Time) Eviction {
+func evict(all []LiveSession, now time.Time) Eviction {
 	e := Eviction{Ending: ReasonPerPerson.Ending("", now)}
 	for _, l := range all {
 		if l.ProviderToken {

@@ -91,7 +91,7 @@ type Draft struct {
 	// live sessions of the Kind. It says which of them give way; an error of it
 	// is returned as it is, and nothing is kept. It is pure.
 	Bound int
-	Admit func(live []Live) (Eviction, error)
+	Admit func(live []LiveSession) (Eviction, error)
 
 	// KeepEnded is how many ended sessions of the person and Kind stay in the
 	// lists, those that ended last; 0 for all. Those that answer to a provider's
@@ -117,8 +117,8 @@ func (d *Draft) StampOn(s SignIn) string {
 	return d.Stamp
 }
 
-// Live is a live session, as one that is made beside it sees it.
-type Live struct {
+// LiveSession is a live session, as one that is made beside it sees it.
+type LiveSession struct {
 	Hash          Hash
 	Created       time.Time
 	Used          time.Time

@@ -75,7 +75,7 @@ func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64,
 // insertSession keeps the session, and what its login makes of the sign-in, all
 // in one go. It returns the other live sessions of its person and kind where they
 // may be too many, and the sign-ins of ended ones that it deleted.
-func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session.SignIn, d *session.Draft) (live []session.Live, forgotten []int64, err error) {
+func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session.SignIn, d *session.Draft) (live []session.LiveSession, forgotten []int64, err error) {
 	b := new(pgx.Batch)
 	if d.Grant != nil {
 		b.Queue("UPDATE auth_grant SET used = $1 WHERE hash = $2 AND used = 0 AND expires > $1", session.Millis(d.Created), d.Grant[:]).Exec(requireGrant)
@@ -132,7 +132,7 @@ func requireGrant(tag pgconn.CommandTag) error {
 	return nil
 }
 
-func scanLive(row pgx.CollectableRow) (l session.Live, err error) {
+func scanLive(row pgx.CollectableRow) (l session.LiveSession, err error) {
 	var hash []byte
 	var created, used int64
 	err = row.Scan(&hash, &created, &used, &l.ProviderToken)

@@ -100,9 +100,9 @@ func admit(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	if err != nil || count < int64(d.Bound) {
 		return err
 	}
-	var live []session.Live
+	var live []session.LiveSession
 	err = each(conn, "SELECT hash, created, used, provider_token_hash IS NOT NULL FROM session WHERE person = ? AND kind = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
-		one := session.Live{Created: session.FromMillis(stmt.ColumnInt64(1)), Used: session.FromMillis(stmt.ColumnInt64(2)), ProviderToken: stmt.ColumnBool(3)}
+		one := session.LiveSession{Created: session.FromMillis(stmt.ColumnInt64(1)), Used: session.FromMillis(stmt.ColumnInt64(2)), ProviderToken: stmt.ColumnBool(3)}
 		err := readBytes(stmt, 0, one.Hash[:])
 		live = append(live, one)
 		return err

@@ -255,16 +255,16 @@ func testPerPerson(t *testing.T, s session.Store) {
 
 	d := ownDraft("d", "alice")
 	d.Bound, d.Created = 4, epoch.Add(3*time.Hour)
-	d.Admit = func([]session.Live) (session.Eviction, error) {
+	d.Admit = func([]session.LiveSession) (session.Eviction, error) {
 		t.Error("Admit was called below the bound")
 		return session.Eviction{}, nil
 	}
 	create(t, s, d)
 	refused := ownDraft("refused", "alice")
 	refused.Bound = 4
-	refused.Admit = func(live []session.Live) (session.Eviction, error) {
-		slices.SortFunc(live, func(a, b session.Live) int { return a.Created.Compare(b.Created) })
-		check(t, "who lives", live, []session.Live{
+	refused.Admit = func(live []session.LiveSession) (session.Eviction, error) {
+		slices.SortFunc(live, func(a, b session.LiveSession) int { return a.Created.Compare(b.Created) })
+		check(t, "who lives", live, []session.LiveSession{
 			{Hash: hash("a"), Created: epoch},
 			{Hash: hash("b"), Created: epoch.Add(time.Hour), ProviderToken: true},
 			{Hash: hash("c"), Created: epoch.Add(2 * time.Hour), Used: epoch.Add(9 * time.Hour)},
@@ -281,7 +281,7 @@ func testPerPerson(t *testing.T, s session.Store) {
 	at := epoch.Add(10 * time.Hour)
 	last := ownDraft("e", "alice")
 	last.Bound = 4
-	last.Admit = func([]session.Live) (session.Eviction, error) {
+	last.Admit = func([]session.LiveSession) (session.Eviction, error) {
 		return session.Eviction{Ending: session.ReasonPerPerson.Ending("", at), End: []session.Hash{hash("b")}, Delete: []session.Hash{hash("a")}}, nil
 	}
 	create(t, s, last)
