@@ -193,11 +193,11 @@ type PendingEnd struct {
 	Provider string
 	Subject  string
 	SignIn   SignIn
-	Sessions []LiveStamp // that live
+	Sessions []SessionStamp // that live
 }
 
-// LiveStamp is a live session and its stamp.
-type LiveStamp struct {
+// SessionStamp is a live session and its stamp.
+type SessionStamp struct {
 	Hash  Hash
 	Stamp string
 }

@@ -380,7 +380,7 @@ func TestStatusRevalidateShort(t *testing.T) {
 
 // TestFinal says which sessions a sweep ends.
 func TestFinal(t *testing.T) {
-	sessions := []LiveStamp{{Hash{1}, "old"}, {Hash{2}, "older"}, {Hash{3}, ""}}
+	sessions := []SessionStamp{{Hash{1}, "old"}, {Hash{2}, "older"}, {Hash{3}, ""}}
 	for _, tc := range []struct {
 		pending string
 		doubted time.Time

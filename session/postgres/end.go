@@ -108,7 +108,7 @@ func (s *Store) Pending(ctx context.Context, before time.Time, after int64, limi
 			}
 			if stamp != nil {
 				last := &all[len(all)-1]
-				last.Sessions = append(last.Sessions, session.LiveStamp{Hash: session.Hash(hash), Stamp: string(*stamp)})
+				last.Sessions = append(last.Sessions, session.SessionStamp{Hash: session.Hash(hash), Stamp: string(*stamp)})
 			}
 			return nil
 		})

@@ -87,9 +87,9 @@ func (s *Store) Pending(ctx context.Context, before time.Time, after int64, limi
 	return all, err
 }
 
-func liveStamps(conn *sqlite.Conn, signIn int64) (all []session.LiveStamp, err error) {
+func liveStamps(conn *sqlite.Conn, signIn int64) (all []session.SessionStamp, err error) {
 	err = each(conn, "SELECT hash, stamp FROM session WHERE sign_in = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
-		one := session.LiveStamp{Stamp: stmt.ColumnText(1)}
+		one := session.SessionStamp{Stamp: stmt.ColumnText(1)}
 		err := readBytes(stmt, 0, one.Hash[:])
 		all = append(all, one)
 		return err

@@ -228,10 +228,10 @@ func testPending(t *testing.T, s session.Store) {
 	if len(got) != 1 {
 		t.Fatalf("Pending = %+v, want alice's", got)
 	}
-	slices.SortFunc(got[0].Sessions, func(a, b session.LiveStamp) int { return strings.Compare(a.Stamp, b.Stamp) })
+	slices.SortFunc(got[0].Sessions, func(a, b session.SessionStamp) int { return strings.Compare(a.Stamp, b.Stamp) })
 	check(t, "alice's", got, []session.PendingEnd{{
 		Provider: "corp", Subject: "subject of alice", SignIn: find(t, s, a.Hash).SignIn,
-		Sessions: []session.LiveStamp{{Hash: hash("a"), Stamp: "s1"}, {Hash: hash("b"), Stamp: "s1b"}},
+		Sessions: []session.SessionStamp{{Hash: hash("a"), Stamp: "s1"}, {Hash: hash("b"), Stamp: "s1b"}},
 	}})
 	check(t, "both", len(pending(hour(2), 0, 10)), 2)
 	check(t, "a page", len(pending(hour(2), 0, 1)), 1)
