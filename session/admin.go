@@ -24,7 +24,7 @@ type AdminStore interface {
 	// List returns up to limit sessions that sel selects, ordered by hash, each
 	// after the given one. With a Group it may select by GroupText, which
 	// matches some people outside the group too.
-	List(ctx context.Context, sel Selector, after Hash, limit int) ([]Listed, error)
+	List(ctx context.Context, sel Selector, after Hash, limit int) ([]ListedSession, error)
 
 	// End is that of [SessionStore].
 	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
@@ -162,7 +162,7 @@ func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (
 
 // selectedSession is a session of a list, with its person decoded.
 type selectedSession struct {
-	Listed
+	ListedSession
 	identity *providers.Identity
 }
 

@@ -41,7 +41,7 @@ func TestNewAdmin(t *testing.T) {
 // unlisted is a store part that cannot list.
 type unlisted struct{ session.AdminStore }
 
-func (unlisted) List(context.Context, session.Selector, session.Hash, int) ([]session.Listed, error) {
+func (unlisted) List(context.Context, session.Selector, session.Hash, int) ([]session.ListedSession, error) {
 	return nil, errors.New("the disk is gone")
 }
 

@@ -157,8 +157,8 @@ type Use struct {
 	Client Client
 }
 
-// Listed is a session as a list shows it.
-type Listed struct {
+// ListedSession is a session as a list shows it.
+type ListedSession struct {
 	Row
 	Provider string
 	Subject  string

@@ -28,7 +28,7 @@ const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
 	coalesce(c.last_address, ''), coalesce(c.last_id, ''), coalesce(c.last_agent, ''), coalesce(c.ended_by, ''), coalesce(c.label, ''), coalesce(c.made_by, '')`
 
 // List returns the sessions that sel selects.
-func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.Listed, err error) {
+func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.ListedSession, err error) {
 	where, args, ok := condition(sel, after)
 	if !ok {
 		return nil, nil
@@ -86,9 +86,9 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 	return strings.Join(terms, " AND "), args, true
 }
 
-func scanListed(rows pgx.CollectableRow) (session.Listed, error) {
+func scanListed(rows pgx.CollectableRow) (session.ListedSession, error) {
 	var found scanned
-	var l session.Listed
+	var l session.ListedSession
 	var first, last struct{ address, id, agent text }
 	var provider, subject, user, by, label, maker text
 	err := rows.Scan(append(found.into(), &provider, &subject, &user, &l.Identity.Body,

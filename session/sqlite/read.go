@@ -29,7 +29,7 @@ const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
 	coalesce(c.last_address, ''), coalesce(c.last_id, ''), coalesce(c.last_agent, ''), coalesce(c.ended_by, ''), coalesce(c.label, ''), coalesce(c.made_by, '')`
 
 // List returns the sessions that sel selects.
-func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.Listed, err error) {
+func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.ListedSession, err error) {
 	where, args, ok := condition(sel)
 	if !ok {
 		return nil, nil
@@ -83,10 +83,10 @@ func condition(sel session.Selector) (where string, args []any, ok bool) {
 }
 
 // readListed reads the columns of listColumns.
-func readListed(stmt *sqlite.Stmt) (session.Listed, error) {
+func readListed(stmt *sqlite.Stmt) (session.ListedSession, error) {
 	row, err := readRow(stmt)
 	text := func(column int) string { return stmt.ColumnText(findColumnCount + column) }
-	return session.Listed{
+	return session.ListedSession{
 		Row: *row, Provider: text(0), Subject: text(1),
 		Identity: session.StoredIdentity{Version: row.SignIn.Version, User: text(2), Body: readBlob(stmt, findColumnCount+3)},
 		Client:   session.ParseClient(text(4), text(5), text(6)),
