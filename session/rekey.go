@@ -11,8 +11,8 @@ type Resealer interface {
 	// Sealed returns up to limit sealed tokens in the order of their sign-ins, each
 	// after the given one; Others is left out. Reseal replaces one unless it has
 	// changed since.
-	Sealed(ctx context.Context, after int64, limit int) ([]Sealed, error)
-	Reseal(ctx context.Context, old Sealed, new []byte) error
+	Sealed(ctx context.Context, after int64, limit int) ([]SealedToken, error)
+	Reseal(ctx context.Context, old SealedToken, new []byte) error
 
 	// SetSetting keeps a value under a name, in the place of another.
 	SetSetting(ctx context.Context, name string, value []byte) error
@@ -58,9 +58,9 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 }
 
 // name is what the token is sealed under.
-func (s *Sealed) name() string { return sealName(s.Own, s.Provider, s.ProviderID, s.Subject) }
+func (s *SealedToken) name() string { return sealName(s.Own, s.Provider, s.ProviderID, s.Subject) }
 
-func reseal(ctx context.Context, store Resealer, keys *Keys, old Sealed) error {
+func reseal(ctx context.Context, store Resealer, keys *Keys, old SealedToken) error {
 	under := old.name()
 	providerToken, err := keys.open(under, old.Body)
 	if err != nil {

@@ -16,7 +16,7 @@ type RevocableStore interface {
 	// TakeRevocable takes up to limit providers' refresh tokens out of the store
 	// whose sign-ins have no live session, and no grant that can still be spent at
 	// now. A sign-in that has no session at all is forgotten with it.
-	TakeRevocable(ctx context.Context, now time.Time, limit int) ([]Sealed, error)
+	TakeRevocable(ctx context.Context, now time.Time, limit int) ([]SealedToken, error)
 }
 
 const (
@@ -60,7 +60,7 @@ func (v *revoker) run(ctx context.Context) {
 
 // revoke has the provider of a sign-in that has no live session revoke its token,
 // unless the provider is configured otherwise.
-func (v *revoker) revoke(ctx context.Context, sealed Sealed) {
+func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
 	switch v.rules.Load().providers.RevokeWhen(sealed.Provider) {
 	case providers.RevokeNever:
 		return

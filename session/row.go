@@ -177,8 +177,8 @@ type ProviderToken struct {
 	Body  []byte // nil where there is none
 }
 
-// Sealed is a sealed token of a provider, with what tells how it is sealed.
-type Sealed struct {
+// SealedToken is a sealed token of a provider, with what tells how it is sealed.
+type SealedToken struct {
 	SignIn     int64
 	Provider   string
 	ProviderID int64

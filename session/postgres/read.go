@@ -112,7 +112,7 @@ func scanListed(rows pgx.CollectableRow) (session.ListedSession, error) {
 const sealedColumns = "i.id, p.provider, i.provider_id, p.subject, i.login, r.body"
 
 // Sealed returns sealed tokens in the order of their sign-ins.
-func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.Sealed, err error) {
+func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, "SELECT "+sealedColumns+", false FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE r.sign_in > $1 ORDER BY r.sign_in LIMIT $2", after, limit)
 		all, err = collectSealed(rows, err)
@@ -122,18 +122,18 @@ func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []sessi
 }
 
 // collectSealed reads sealedColumns and Others.
-func collectSealed(rows pgx.Rows, err error) ([]session.Sealed, error) {
+func collectSealed(rows pgx.Rows, err error) ([]session.SealedToken, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (one session.Sealed, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (one session.SealedToken, err error) {
 		err = row.Scan(&one.SignIn, (*text)(&one.Provider), &one.ProviderID, (*text)(&one.Subject), &one.Own, &one.Body, &one.Others)
 		return one, err
 	})
 }
 
 // Reseal replaces a token that has not changed since.
-func (s *Store) Reseal(ctx context.Context, old session.Sealed, body []byte) error {
+func (s *Store) Reseal(ctx context.Context, old session.SealedToken, body []byte) error {
 	return s.exec(ctx, "UPDATE provider_token SET body = $1 WHERE sign_in = $2 AND body = $3", body, old.SignIn, old.Body)
 }
 

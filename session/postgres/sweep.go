@@ -150,7 +150,7 @@ func (s *Store) deleted(ctx context.Context, query string, args ...any) (n int, 
 
 // TakeRevocable takes the refresh tokens of sign-ins that have no live session and
 // no grant to be spent.
-func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.Sealed, err error) {
+func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
 	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			DELETE FROM provider_token r USING sign_in i JOIN person p ON p.id = i.person WHERE i.id = r.sign_in AND r.due > 0 AND r.sign_in = ANY(ARRAY(

@@ -190,7 +190,7 @@ func forgetSignIn(conn *sqlite.Conn, signIn int64) error {
 }
 
 // TakeRevocable takes the refresh tokens of sign-ins that have no live session.
-func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.Sealed, err error) {
+func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) (err error) {
 		if taken, err = readSealed(conn, `r.due > 0 AND NOT EXISTS (
 			SELECT 1 FROM auth_grant g WHERE g.sign_in = r.sign_in AND g.used = 0 AND g.expires > ?) LIMIT ?`, session.Millis(now), limit); err != nil {

@@ -96,7 +96,7 @@ func readListed(stmt *sqlite.Stmt) (session.ListedSession, error) {
 }
 
 // Sealed returns sealed tokens in the order of their sign-ins.
-func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.Sealed, err error) {
+func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		all, err = readSealed(conn, "r.sign_in > ? ORDER BY r.sign_in LIMIT ?", after, limit)
 		return err
@@ -105,10 +105,10 @@ func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []sessi
 }
 
 // readSealed reads the tokens that a condition chooses.
-func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.Sealed, err error) {
+func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.SealedToken, err error) {
 	err = each(conn, `SELECT i.id, p.provider, i.provider_id, p.subject, i.login, r.body
 		FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE `+where, func(stmt *sqlite.Stmt) error {
-		all = append(all, session.Sealed{
+		all = append(all, session.SealedToken{
 			SignIn: stmt.ColumnInt64(0), Provider: stmt.ColumnText(1), ProviderID: stmt.ColumnInt64(2),
 			Subject: stmt.ColumnText(3), Own: stmt.ColumnText(4), Body: readBlob(stmt, 5),
 		})
@@ -118,7 +118,7 @@ func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.Sea
 }
 
 // Reseal replaces a token that has not changed since.
-func (s *Store) Reseal(ctx context.Context, old session.Sealed, body []byte) error {
+func (s *Store) Reseal(ctx context.Context, old session.SealedToken, body []byte) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		return exec(conn, "UPDATE provider_token SET body = ? WHERE sign_in = ? AND body = ?", body, old.SignIn, old.Body)
 	})

@@ -295,16 +295,16 @@ func testTakeRevocable(t *testing.T, s session.Store) {
 		_, err := s.End(t.Context(), tokens, why.Ending("", epoch))
 		must(t, err)
 	}
-	take := func() []session.Sealed {
+	take := func() []session.SealedToken {
 		t.Helper()
 		taken, err := s.TakeRevocable(t.Context(), epoch, 10)
 		must(t, err)
 		return taken
 	}
 	end(session.ReasonRevoked, revoked.Hash, hash("none"))
-	check(t, "of one with others", take(), []session.Sealed{{SignIn: revoked.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of alice", Own: revoked.Hash.ID(), Body: []byte("sealed revoked"), Others: true}})
+	check(t, "of one with others", take(), []session.SealedToken{{SignIn: revoked.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of alice", Own: revoked.Hash.ID(), Body: []byte("sealed revoked"), Others: true}})
 	end(session.ReasonIdle, idle.Hash)
-	check(t, "of the last of another person", take(), []session.Sealed{{SignIn: idle.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of bob", Own: idle.Hash.ID(), Body: []byte("sealed idle")}})
+	check(t, "of the last of another person", take(), []session.SealedToken{{SignIn: idle.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of bob", Own: idle.Hash.ID(), Body: []byte("sealed idle")}})
 	check(t, "again", len(take()), 0)
 	kept, err := s.ProviderToken(t.Context(), alive.SignIn.ID)
 	must(t, err)

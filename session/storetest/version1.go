@@ -97,5 +97,5 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	}
 	taken, err := s.TakeRevocable(t.Context(), hour(5), 10)
 	must(t, err)
-	check(t, "tokens to revoke", taken, []session.Sealed{{SignIn: 8, Provider: "sso", ProviderID: -42, Subject: "subject of bob", Own: "bobs second", Body: []byte("sealed b2"), Others: true}})
+	check(t, "tokens to revoke", taken, []session.SealedToken{{SignIn: 8, Provider: "sso", ProviderID: -42, Subject: "subject of bob", Own: "bobs second", Body: []byte("sealed b2"), Others: true}})
 }
