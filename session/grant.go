@@ -18,7 +18,7 @@ type GrantStore interface {
 
 	// FindGrant returns the grant of that hash, or ErrNotFound; its Body is left
 	// out where the identity is of the version that the caller knows.
-	FindGrant(ctx context.Context, hash Hash, known Version) (*FoundGrant, error)
+	FindGrant(ctx context.Context, hash Hash, known Version) (*StoredGrant, error)
 }
 
 // oneTimeLifetime is how long a one-time login password waits for its docker

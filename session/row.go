@@ -221,9 +221,9 @@ type Grant struct {
 	Keep int
 }
 
-// FoundGrant is a grant as the store has it: as the session that it would make,
+// StoredGrant is a grant as the store has it: as the session that it would make,
 // whose Used is when it was spent.
-type FoundGrant struct {
+type StoredGrant struct {
 	Row
 	Data string
 }

@@ -41,14 +41,14 @@ func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash)
 }
 
 // FindGrant looks a grant up by its hash.
-func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (*session.FoundGrant, error) {
+func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (*session.StoredGrant, error) {
 	var found scanned
 	var data text
 	row, err := s.find(ctx, &found, findGrant, append(found.into(), &found.Body, &data), hash[:], known[:])
 	if err != nil {
 		return nil, err
 	}
-	return &session.FoundGrant{Row: *row, Data: string(data)}, nil
+	return &session.StoredGrant{Row: *row, Data: string(data)}, nil
 }
 
 func (s *Store) find(ctx context.Context, found *scanned, query string, into []any, args ...any) (*session.Row, error) {

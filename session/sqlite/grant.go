@@ -36,11 +36,11 @@ const findGrant = `SELECT g.hash, g.kind, g.service, g.stamp, g.method, g.login_
 	FROM auth_grant g JOIN sign_in i ON i.id = g.sign_in WHERE g.hash = ?1`
 
 // FindGrant looks a grant up by its hash.
-func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (found *session.FoundGrant, err error) {
+func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (found *session.StoredGrant, err error) {
 	err = s.lookUp(ctx, findGrant, func(stmt *sqlite.Stmt) error {
 		row, err := bindAndRead(stmt, hash, known)
 		if err == nil {
-			found = &session.FoundGrant{Row: *row, Data: stmt.ColumnText(findColumnCount + 1)}
+			found = &session.StoredGrant{Row: *row, Data: stmt.ColumnText(findColumnCount + 1)}
 		}
 		return err
 	})

@@ -30,7 +30,7 @@ func testGrant(t *testing.T, s session.Store) {
 	found, err := s.FindGrant(t.Context(), g.Hash, session.Version{})
 	must(t, err)
 	identity := ownDraft("", "alice").Identity
-	check(t, "FindGrant", *found, session.FoundGrant{Data: g.Data, Row: session.Row{
+	check(t, "FindGrant", *found, session.StoredGrant{Data: g.Data, Row: session.Row{
 		Hash: g.Hash, Kind: g.Kind, Service: g.Service, Stamp: g.Stamp, Login: g.Login, Created: g.Created, Expires: g.Expires,
 		Person: from.Person, ProviderID: from.ProviderID, SignIn: from.SignIn, Body: identity.Body,
 	}})
