@@ -150,8 +150,8 @@ type AnswerUpdate struct {
 	Lifetime time.Duration
 }
 
-// Use is one session's last redemption.
-type Use struct {
+// LastUse is one session's last redemption.
+type LastUse struct {
 	Token  Hash
 	At     time.Time
 	Client Client

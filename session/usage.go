@@ -26,7 +26,7 @@ const (
 
 // UseStore keeps when sessions were redeemed last.
 type UseStore interface {
-	Used(ctx context.Context, uses []Use) error
+	WriteLastUses(ctx context.Context, uses []LastUse) error
 }
 
 // usage is a buffer of when sessions were redeemed, so that the store is written
@@ -37,11 +37,11 @@ type usage struct {
 	waits chan struct{} // there is something to keep in a while
 
 	mu      sync.Mutex
-	pending map[Hash]Use
+	pending map[Hash]LastUse
 }
 
 func newUsage(store UseStore) *usage {
-	return &usage{store: store, wake: make(chan struct{}, 1), waits: make(chan struct{}, 1), pending: make(map[Hash]Use)}
+	return &usage{store: store, wake: make(chan struct{}, 1), waits: make(chan struct{}, 1), pending: make(map[Hash]LastUse)}
 }
 
 // note keeps in mind that a session was redeemed, unless the store has that
@@ -50,7 +50,7 @@ func (u *usage) note(row *Row, client Client, now time.Time) {
 	if now.Sub(row.Used) < usedEvery {
 		return
 	}
-	use := Use{Token: row.Hash, At: now, Client: client.trimmed()}
+	use := LastUse{Token: row.Hash, At: now, Client: client.trimmed()}
 	u.mu.Lock()
 	_, waits := u.pending[row.Hash]
 	if waits || len(u.pending) < maxPending {
@@ -67,10 +67,10 @@ func (u *usage) note(row *Row, client Client, now time.Time) {
 }
 
 // take returns what waits.
-func (u *usage) take() []Use {
+func (u *usage) take() []LastUse {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	all := make([]Use, 0, len(u.pending))
+	all := make([]LastUse, 0, len(u.pending))
 	for _, use := range u.pending {
 		all = append(all, use)
 	}
@@ -82,7 +82,7 @@ func (u *usage) take() []Use {
 // redemption notes it again.
 func (u *usage) flush(ctx context.Context) error {
 	for uses := range slices.Chunk(u.take(), batch) {
-		if err := u.store.Used(ctx, uses); err != nil {
+		if err := u.store.WriteLastUses(ctx, uses); err != nil {
 			return fmt.Errorf("keep when sessions were used: %w", err)
 		}
 	}

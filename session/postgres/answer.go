@@ -64,19 +64,19 @@ func queueSignIn(b *pgx.Batch, was, is session.SignIn, identity *session.StoredI
 	}
 }
 
-// Used keeps when sessions were redeemed last, all of them in one statement, and
+// WriteLastUses keeps when sessions were redeemed last, all of them in one statement, and
 // when their persons were seen in another, so that neither waits for a login that
 // holds the one and wants the other. The rows are locked in the order of their
 // keys, so that replicas that redeemed the same tokens never wait for each other
 // in a circle.
-func (s *Store) Used(ctx context.Context, uses []session.Use) error {
+func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error {
 	var c struct {
 		hashes                    [][]byte
 		times                     []int64
 		addresses, clients, names []string
 	}
 	uses = slices.Clone(uses)
-	slices.SortFunc(uses, func(a, b session.Use) int { return bytes.Compare(a.Token[:], b.Token[:]) })
+	slices.SortFunc(uses, func(a, b session.LastUse) int { return bytes.Compare(a.Token[:], b.Token[:]) })
 	for i := range uses {
 		u := &uses[i]
 		c.hashes, c.times = append(c.hashes, u.Token[:]), append(c.times, session.Millis(u.At))

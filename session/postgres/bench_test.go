@@ -89,10 +89,10 @@ func BenchmarkUsed(b *testing.B) {
 	at := time.Now()
 	for b.Loop() {
 		at = at.Add(time.Millisecond)
-		uses := make([]session.Use, len(listed))
+		uses := make([]session.LastUse, len(listed))
 		for i := range listed {
-			uses[i] = session.Use{Token: listed[i].Hash, At: at}
+			uses[i] = session.LastUse{Token: listed[i].Hash, At: at}
 		}
-		must(b, store.Used(b.Context(), uses))
+		must(b, store.WriteLastUses(b.Context(), uses))
 	}
 }

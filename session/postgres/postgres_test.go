@@ -65,8 +65,8 @@ func TestUsedChangesNoIndex(t *testing.T) {
 	must(t, err)
 	noon := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 	for i := range 11 {
-		use := session.Use{Token: listed[0].Hash, At: noon.Add(time.Duration(i) * time.Minute)}
-		must(t, store.Used(t.Context(), []session.Use{use}))
+		use := session.LastUse{Token: listed[0].Hash, At: noon.Add(time.Duration(i) * time.Minute)}
+		must(t, store.WriteLastUses(t.Context(), []session.LastUse{use}))
 	}
 	must(t, store.Close()) // when the server counts
 	var got string

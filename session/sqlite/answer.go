@@ -91,8 +91,8 @@ func putIdentity(conn *sqlite.Conn, signIn int64, f session.StoredIdentity) erro
 	return exec(conn, "UPDATE person SET user_name = ?1 WHERE id = (SELECT person FROM sign_in WHERE id = ?2) AND user_name <> ?1", f.User, signIn)
 }
 
-// Used keeps when sessions were redeemed last.
-func (s *Store) Used(ctx context.Context, uses []session.Use) error {
+// WriteLastUses keeps when sessions were redeemed last.
+func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		for _, u := range uses {
 			person, later, err := queryInt(conn, "UPDATE session SET used = ?1 WHERE hash = ?2 AND used < ?1 RETURNING person", session.Millis(u.At), u.Token[:])
@@ -107,7 +107,7 @@ func (s *Store) Used(ctx context.Context, uses []session.Use) error {
 	})
 }
 
-func noteUse(conn *sqlite.Conn, person int64, u session.Use) error {
+func noteUse(conn *sqlite.Conn, person int64, u session.LastUse) error {
 	if err := exec(conn, "UPDATE client SET last_address = ?, last_id = ?, last_agent = ? WHERE hash = ?", u.Client.AddressText(), u.Client.ID, u.Client.UserAgent, u.Token[:]); err != nil {
 		return err
 	}

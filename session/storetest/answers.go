@@ -223,8 +223,8 @@ func testUsed(t *testing.T, s session.Store) {
 	h := create(t, s, draft("a", "alice")).Hash
 	client := session.Client{Address: netip.MustParseAddr("2001:db8::1"), ID: "oras-go", UserAgent: "oras"}
 	late, early := epoch.Add(2*time.Hour), epoch.Add(time.Hour)
-	must(t, s.Used(t.Context(), []session.Use{{Token: h, At: late, Client: client}, {Token: hash("nobody"), At: late}}))
-	must(t, s.Used(t.Context(), []session.Use{{Token: h, At: early}}))
+	must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: h, At: late, Client: client}, {Token: hash("nobody"), At: late}}))
+	must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: h, At: early}}))
 	check(t, "used", find(t, s, h).Used, late)
 	listed, err := s.List(t.Context(), session.Selector{}, session.Hash{}, 10)
 	must(t, err)

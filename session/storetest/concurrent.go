@@ -69,7 +69,7 @@ func testConcurrent(t *testing.T, s session.Store) {
 					}
 				})
 				inner.Go(func() {
-					if err := s.Used(t.Context(), []session.Use{{Token: d.Hash, At: epoch}}); err != nil {
+					if err := s.WriteLastUses(t.Context(), []session.LastUse{{Token: d.Hash, At: epoch}}); err != nil {
 						t.Error(err)
 					}
 				})

@@ -247,7 +247,7 @@ func testPerPerson(t *testing.T, s session.Store) {
 		}
 		create(t, s, d)
 	}
-	must(t, s.Used(t.Context(), []session.Use{{Token: hash("c"), At: epoch.Add(9 * time.Hour)}}))
+	must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: hash("c"), At: epoch.Add(9 * time.Hour)}}))
 	create(t, s, draft("of bob", "bobby"))
 	pat := draft("a PAT", "alice")
 	pat.Kind = session.KindPAT

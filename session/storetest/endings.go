@@ -111,7 +111,7 @@ func testSweep(t *testing.T, s session.Store) {
 		d.Kind, d.Created, d.Expires = tc.kind, now.Add(-time.Duration(tc.created)*time.Hour), now.Add(-time.Duration(tc.expires)*time.Hour)
 		create(t, s, d)
 		if tc.used > 0 {
-			must(t, s.Used(t.Context(), []session.Use{{Token: d.Hash, At: now.Add(-time.Duration(tc.used) * time.Hour)}}))
+			must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: d.Hash, At: now.Add(-time.Duration(tc.used) * time.Hour)}}))
 		}
 		wants[tc.name] = tc.want
 	}
@@ -169,7 +169,7 @@ func testSweepUnused(t *testing.T, s session.Store) {
 		}
 		create(t, s, d)
 		if used {
-			must(t, s.Used(t.Context(), []session.Use{{Token: d.Hash, At: epoch.Add(time.Minute)}}))
+			must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: d.Hash, At: epoch.Add(time.Minute)}}))
 		}
 		_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonPerPerson.Ending("", at))
 		must(t, err)
