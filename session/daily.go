@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// UnaskedStore finds the sign-ins whose provider was not asked for long.
-type UnaskedStore interface {
-	// Unasked returns up to limit live sessions of a kind, one of each sign-in
+// DailyStore finds the sign-ins whose provider was not asked for long.
+type DailyStore interface {
+	// ListNotAskedSince returns up to limit live sessions of a kind, one of each sign-in
 	// whose provider was not asked since asked, in the order of the sign-ins' ids,
 	// each after the given one.
-	Unasked(ctx context.Context, kind Kind, asked time.Time, after int64, limit int) ([]Row, error)
+	ListNotAskedSince(ctx context.Context, kind Kind, asked time.Time, after int64, limit int) ([]Row, error)
 }
 
 const (
@@ -28,7 +28,7 @@ const (
 // provider's refresh token does not die of disuse. It asks about one after the
 // other: no burst.
 type daily struct {
-	store       UnaskedStore
+	store       DailyStore
 	revalidator *revalidator
 	clock       *clock
 	rules       *atomic.Pointer[rules]
@@ -80,7 +80,7 @@ func (d *daily) askAll(ctx context.Context) error {
 func (d *daily) unasked(ctx context.Context, now time.Time, after int64) ([]Row, error) {
 	ctx, cancel := context.WithTimeout(ctx, choreLimit)
 	defer cancel()
-	return d.store.Unasked(ctx, KindPAT, now.Add(askAgainSpread-askAgainAfter), after, batch)
+	return d.store.ListNotAskedSince(ctx, KindPAT, now.Add(askAgainSpread-askAgainAfter), after, batch)
 }
 
 // askProvider asks about one sign-in. The answer goes into its row.

@@ -37,7 +37,7 @@ type Store interface {
 	BreakerStore
 	UseStore
 	Sweeper
-	UnaskedStore
+	DailyStore
 	RevocableStore
 	AdminStore
 	Resealer

@@ -169,9 +169,9 @@ func (s *Store) ProviderToken(ctx context.Context, signIn int64) (r session.Prov
 	return r, err
 }
 
-// Unasked returns live sessions of a kind whose provider was not asked for long,
+// ListNotAskedSince returns live sessions of a kind whose provider was not asked for long,
 // one of each sign-in, with its identity.
-func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
+func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `
 			SELECT `+findColumns+`, f.body FROM (

@@ -65,8 +65,8 @@ func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash)
 	return row, err
 }
 
-// Unasked returns sessions whose provider was not asked for long.
-func (s *Store) Unasked(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
+// ListNotAskedSince returns sessions whose provider was not asked for long.
+func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		return each(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
 			row, err := readRow(stmt)

@@ -271,7 +271,7 @@ func testUnasked(t *testing.T, s session.Store) {
 	bob := find(t, s, hash("b")).SignIn.ID
 	unasked := func(hours int, after int64, limit int) (users []string) {
 		t.Helper()
-		rows, err := s.Unasked(t.Context(), session.KindPAT, epoch.Add(time.Duration(hours)*time.Hour), after, limit)
+		rows, err := s.ListNotAskedSince(t.Context(), session.KindPAT, epoch.Add(time.Duration(hours)*time.Hour), after, limit)
 		must(t, err)
 		for _, row := range rows {
 			known, err := s.Identity(t.Context(), row.SignIn.ID)
