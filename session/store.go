@@ -36,7 +36,7 @@ type Store interface {
 	AnswerStore
 	BreakerStore
 	UseStore
-	Sweeper
+	SweepStore
 	DailyStore
 	RevocableStore
 	AdminStore

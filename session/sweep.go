@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Sweeper ends and forgets sessions in the store.
-type Sweeper interface {
+// SweepStore ends and forgets sessions in the store.
+type SweepStore interface {
 	// Sweep ends up to limit sessions whose time has come, and forgets up to
 	// limit of those that ended long ago, or before they were ever used, with what
 	// has no use any more: sign-ins without a session, a grant and a token to
@@ -18,19 +18,19 @@ type Sweeper interface {
 	// rows it touched: less than limit when nothing is left to do.
 	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
 
-	// Pending returns up to limit sign-ins on which an end is pending since
+	// ListPendingEnds returns up to limit sign-ins on which an end is pending since
 	// before or earlier, in the order of their ids, each after the given one.
-	Pending(ctx context.Context, before time.Time, after int64, limit int) ([]PendingEnd, error)
+	ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) ([]PendingEnd, error)
 
-	// Finish ends sessions of a sign-in as [SessionStore.End] does, after which
+	// FinishPendingEnd ends sessions of a sign-in as [SessionStore.End] does, after which
 	// no end is pending on it, and reports whether it did: not where its Asked is
 	// another by now, since a later answer or login changes it.
-	Finish(ctx context.Context, signIn int64, asked time.Time, tokens []Hash, e Ending) (bool, error)
+	FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []Hash, e Ending) (bool, error)
 }
 
 // sweeper ends sessions whose time has come, and makes pending ends final.
 type sweeper struct {
-	store       Sweeper
+	store       SweepStore
 	revalidator *revalidator
 	clock       *clock
 	rules       *atomic.Pointer[rules]
@@ -75,7 +75,7 @@ func (s *sweeper) rest(ctx context.Context) bool {
 func (s *sweeper) finish(ctx context.Context) error {
 	now, after := s.clock.now(), int64(0)
 	for {
-		page, err := s.store.Pending(ctx, now.Add(-finalAfter), after, finishBatch)
+		page, err := s.store.ListPendingEnds(ctx, now.Add(-finalAfter), after, finishBatch)
 		if err != nil {
 			return fmt.Errorf("read which ends are pending: %w", err)
 		}
@@ -103,7 +103,7 @@ func (s *sweeper) finishOne(ctx context.Context, p *PendingEnd, now time.Time) e
 	if !decided {
 		return nil
 	}
-	if _, err := s.store.Finish(ctx, p.SignIn.ID, p.SignIn.Asked, tokens, p.SignIn.Reason.Ending("", now)); err != nil {
+	if _, err := s.store.FinishPendingEnd(ctx, p.SignIn.ID, p.SignIn.Asked, tokens, p.SignIn.Reason.Ending("", now)); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
 	return nil

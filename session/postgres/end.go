@@ -83,8 +83,8 @@ func evict(ctx context.Context, tx pgx.Tx, e session.Eviction) error {
 	return forgetSignIns(ctx, tx, signIns)
 }
 
-// Pending returns sign-ins on which an end is pending, with their live sessions.
-func (s *Store) Pending(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
+// ListPendingEnds returns sign-ins on which an end is pending, with their live sessions.
+func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		all = nil
 		rows, err := s.pool.Query(ctx, "SELECT "+signInColumns+`, p.provider, p.subject, s.hash, s.stamp FROM (
@@ -117,8 +117,8 @@ func (s *Store) Pending(ctx context.Context, before time.Time, after int64, limi
 	return all, err
 }
 
-// Finish ends sessions on whose sign-in an end was pending.
-func (s *Store) Finish(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
+// FinishPendingEnd ends sessions on whose sign-in an end was pending.
+func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, "UPDATE sign_in SET pending = 0, reason = '' WHERE id = $1 AND asked = $2", signIn, session.Millis(asked))
 		if done = err == nil && tag.RowsAffected() > 0; !done {

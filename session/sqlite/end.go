@@ -69,8 +69,8 @@ func endWhere(conn *sqlite.Conn, e session.Ending, where string, args ...any) (i
 	return endAll(conn, all, e)
 }
 
-// Pending returns sign-ins on which an end is pending.
-func (s *Store) Pending(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
+// ListPendingEnds returns sign-ins on which an end is pending.
+func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		err := each(conn, "SELECT "+signInColumns+", p.provider, p.subject FROM sign_in i JOIN person p ON p.id = i.person WHERE i.pending > 0 AND i.pending <= ? AND i.id > ? ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
 			signIn, err := scanSignIn(stmt, 1)
@@ -97,8 +97,8 @@ func liveStamps(conn *sqlite.Conn, signIn int64) (all []session.SessionStamp, er
 	return all, err
 }
 
-// Finish ends sessions on whose sign-in an end was pending.
-func (s *Store) Finish(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
+// FinishPendingEnd ends sessions on whose sign-in an end was pending.
+func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		n, err := execCount(conn, "UPDATE sign_in SET pending = 0, reason = '' WHERE id = ? AND asked = ?", signIn, session.Millis(asked))
 		if err != nil || n == 0 {

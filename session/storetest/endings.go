@@ -207,7 +207,7 @@ func testPending(t *testing.T, s session.Store) {
 	}
 	pending := func(before time.Time, after int64, limit int) (all []session.PendingEnd) {
 		t.Helper()
-		all, err := s.Pending(t.Context(), before, after, limit)
+		all, err := s.ListPendingEnds(t.Context(), before, after, limit)
 		must(t, err)
 		return all
 	}
@@ -239,7 +239,7 @@ func testPending(t *testing.T, s session.Store) {
 
 	finish := func(signIn int64, asked time.Time, tokens ...session.Hash) bool {
 		t.Helper()
-		done, err := s.Finish(t.Context(), signIn, asked, tokens, session.ReasonEnded.Ending("", hour(3)))
+		done, err := s.FinishPendingEnd(t.Context(), signIn, asked, tokens, session.ReasonEnded.Ending("", hour(3)))
 		must(t, err)
 		return done
 	}
