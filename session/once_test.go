@@ -122,8 +122,8 @@ type slow struct {
 	wait time.Duration
 }
 
-func (s slow) Lease(ctx context.Context, person int64, asked, now, until time.Time) (bool, error) {
-	won, err := s.Store.Lease(ctx, person, asked, now, until)
+func (s slow) LeaseSignIn(ctx context.Context, person int64, asked, now, until time.Time) (bool, error) {
+	won, err := s.Store.LeaseSignIn(ctx, person, asked, now, until)
 	time.Sleep(s.wait)
 	return won, err
 }

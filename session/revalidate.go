@@ -18,11 +18,11 @@ type LeaseStore interface {
 	// Find is that of [SessionStore].
 	Find(ctx context.Context, token Hash, known Version) (*Row, error)
 
-	// Lease reports whether the caller may ask the provider about a sign-in,
+	// LeaseSignIn reports whether the caller may ask the provider about a sign-in,
 	// until the given time: no other caller may at now, and none has asked since
 	// asked, the caller's SignIn.Asked. The holder gives a lease up by calling it
 	// with its end as now, and now as until.
-	Lease(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error)
+	LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error)
 
 	// ProviderToken returns the sealed refresh token of a sign-in.
 	ProviderToken(ctx context.Context, signIn int64) (ProviderToken, error)
@@ -168,7 +168,7 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 		now := v.clock.now()
 		if !now.Before(p.Lease) {
 			until := now.Add(leaseFor)
-			won, err := v.store.Lease(ctx, p.ID, p.Asked, now, until)
+			won, err := v.store.LeaseSignIn(ctx, p.ID, p.Asked, now, until)
 			if err != nil {
 				return time.Time{}, unavailable(fmt.Errorf("take a lease: %w", err))
 			}
@@ -178,7 +178,7 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 			if won {
 				// It took too long to get: another replica would ask before the
 				// answer is kept, with a refresh token that is used up. It is given up.
-				if _, err := v.store.Lease(ctx, p.ID, p.Asked, until, v.clock.now()); err != nil {
+				if _, err := v.store.LeaseSignIn(ctx, p.ID, p.Asked, until, v.clock.now()); err != nil {
 					return time.Time{}, unavailable(fmt.Errorf("give up a lease: %w", err))
 				}
 			}

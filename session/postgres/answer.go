@@ -12,8 +12,8 @@ import (
 	"shorepass/session"
 )
 
-// Lease lets one caller ask the provider about a sign-in.
-func (s *Store) Lease(ctx context.Context, signIn int64, asked, now, until time.Time) (won bool, err error) {
+// LeaseSignIn lets one caller ask the provider about a sign-in.
+func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (won bool, err error) {
 	err = s.write(ctx, 1, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, "UPDATE sign_in SET lease = $1 WHERE id = $2 AND asked = $3 AND lease <= $4", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))
 		won = err == nil && tag.RowsAffected() > 0

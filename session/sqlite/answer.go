@@ -10,8 +10,8 @@ import (
 	"shorepass/session"
 )
 
-// Lease lets one caller ask the provider about a sign-in.
-func (s *Store) Lease(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error) {
+// LeaseSignIn lets one caller ask the provider about a sign-in.
+func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error) {
 	var leased int
 	err := s.write(ctx, func(conn *sqlite.Conn) (err error) {
 		leased, err = execCount(conn, "UPDATE sign_in SET lease = ? WHERE id = ? AND asked = ? AND lease <= ?", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))

@@ -19,7 +19,7 @@ func testLease(t *testing.T, s session.Store) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			ok, err := s.Lease(t.Context(), p.ID, p.Asked, now, now.Add(15*time.Second))
+			ok, err := s.LeaseSignIn(t.Context(), p.ID, p.Asked, now, now.Add(15*time.Second))
 			if err != nil {
 				t.Error(err)
 			}
@@ -33,7 +33,7 @@ func testLease(t *testing.T, s session.Store) {
 	check(t, "the lease", find(t, s, row.Hash).SignIn.Lease, now.Add(15*time.Second))
 	lease := func(asked, now time.Time) bool {
 		t.Helper()
-		ok, err := s.Lease(t.Context(), p.ID, asked, now, now.Add(15*time.Second))
+		ok, err := s.LeaseSignIn(t.Context(), p.ID, asked, now, now.Add(15*time.Second))
 		must(t, err)
 		return ok
 	}
@@ -41,7 +41,7 @@ func testLease(t *testing.T, s session.Store) {
 	check(t, "after its end", lease(p.Asked, now.Add(15*time.Second)), true)
 	giveUp := func(end, now time.Time) bool {
 		t.Helper()
-		ok, err := s.Lease(t.Context(), p.ID, p.Asked, end, now)
+		ok, err := s.LeaseSignIn(t.Context(), p.ID, p.Asked, end, now)
 		must(t, err)
 		return ok
 	}
@@ -74,7 +74,7 @@ func storeAnswer(t *testing.T, s session.Store, h session.Hash, at time.Time, ch
 	t.Helper()
 	row := find(t, s, h)
 	until := at.Add(15 * time.Second)
-	won, err := s.Lease(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until)
+	won, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until)
 	must(t, err)
 	if !won {
 		t.Fatalf("no lease for %+v", row.SignIn)
@@ -134,7 +134,7 @@ func testStoreAnswerAfterLogin(t *testing.T, s session.Store) {
 	row := create(t, s, draft("a", "alice"))
 	at := epoch.Add(time.Hour)
 	until := at.Add(15 * time.Second)
-	if won, err := s.Lease(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until); !won || err != nil {
+	if won, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until); !won || err != nil {
 		t.Fatalf("Lease = %v, %v", won, err)
 	}
 	login := draft("b", "alice")

@@ -61,7 +61,7 @@ func testConcurrent(t *testing.T, s session.Store) {
 						return
 					}
 					until := epoch.Add(time.Minute)
-					if _, err := s.Lease(t.Context(), row.SignIn.ID, row.SignIn.Asked, epoch, until); err != nil {
+					if _, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.Asked, epoch, until); err != nil {
 						t.Error(err)
 					}
 					if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Next: answered(epoch, nil), Identity: &d.Identity}); err != nil {
