@@ -8,10 +8,10 @@ import (
 
 // Resealer re-encrypts stored tokens under a new key.
 type Resealer interface {
-	// Sealed returns up to limit sealed tokens in the order of their sign-ins, each
+	// ListSealed returns up to limit sealed tokens in the order of their sign-ins, each
 	// after the given one; Others is left out. Reseal replaces one unless it has
 	// changed since.
-	Sealed(ctx context.Context, after int64, limit int) ([]SealedToken, error)
+	ListSealed(ctx context.Context, after int64, limit int) ([]SealedToken, error)
 	Reseal(ctx context.Context, old SealedToken, new []byte) error
 
 	// SetSetting keeps a value under a name, in the place of another.
@@ -26,7 +26,7 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 	var resealed, foreign int
 	var after int64
 	for {
-		page, err := store.Sealed(ctx, after, batch)
+		page, err := store.ListSealed(ctx, after, batch)
 		if err != nil {
 			return resealed, unavailable(fmt.Errorf("read what is sealed: %w", err))
 		}

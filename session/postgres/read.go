@@ -111,8 +111,8 @@ func scanListed(rows pgx.CollectableRow) (session.ListedSession, error) {
 // sealedColumns are those of session.Sealed.
 const sealedColumns = "i.id, p.provider, i.provider_id, p.subject, i.login, r.body"
 
-// Sealed returns sealed tokens in the order of their sign-ins.
-func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
+// ListSealed returns sealed tokens in the order of their sign-ins.
+func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, "SELECT "+sealedColumns+", false FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE r.sign_in > $1 ORDER BY r.sign_in LIMIT $2", after, limit)
 		all, err = collectSealed(rows, err)

@@ -95,8 +95,8 @@ func readListed(stmt *sqlite.Stmt) (session.ListedSession, error) {
 	}, err
 }
 
-// Sealed returns sealed tokens in the order of their sign-ins.
-func (s *Store) Sealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
+// ListSealed returns sealed tokens in the order of their sign-ins.
+func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		all, err = readSealed(conn, "r.sign_in > ? ORDER BY r.sign_in LIMIT ?", after, limit)
 		return err

@@ -316,10 +316,10 @@ func testReseal(t *testing.T, s session.Store) {
 		create(t, s, ownDraft(name, "alice"))
 	}
 	create(t, s, draft("none", "alice"))
-	first, err := s.Sealed(t.Context(), 0, 2)
+	first, err := s.ListSealed(t.Context(), 0, 2)
 	must(t, err)
 	check(t, "the first page", len(first), 2)
-	rest, err := s.Sealed(t.Context(), first[1].SignIn, 2)
+	rest, err := s.ListSealed(t.Context(), first[1].SignIn, 2)
 	must(t, err)
 	check(t, "the second page", len(rest), 1)
 	must(t, s.Reseal(t.Context(), first[0], []byte("anew")))
