@@ -86,7 +86,7 @@ func (f databaseFile) check() error {
 	if err != nil || !f.keyBeside {
 		return err
 	}
-	return session.CheckKeyBeside(filepath.Dir(f.name), exists)
+	return session.CheckSealKeyFile(filepath.Dir(f.name), exists)
 }
 
 func (f databaseFile) inspect(context.Context) ([]string, error) {
