@@ -19,8 +19,8 @@ const (
 	maxTokens = 50_000
 )
 
-// IdentityReader reads what a store knows of a person.
-type IdentityReader interface {
+// IdentityStore reads what a store knows of a person.
+type IdentityStore interface {
 	// Identity returns what is known of a sign-in's person now, or ErrNotFound.
 	Identity(ctx context.Context, signIn int64) (StoredIdentity, error)
 }
@@ -29,7 +29,7 @@ type IdentityReader interface {
 // for identity that is not cached. It has no TTL, since a version always belongs
 // to the same identity; both parts are LRU.
 type identityCache struct {
-	store IdentityReader
+	store IdentityStore
 
 	mu       sync.Mutex // guards both caches
 	persons  *lru.Cache[Version, decoded]
@@ -42,7 +42,7 @@ type decoded struct {
 	bytes int
 }
 
-func newIdentityCache(store IdentityReader, maxBytes, maxTokens int) *identityCache {
+func newIdentityCache(store IdentityStore, maxBytes, maxTokens int) *identityCache {
 	return &identityCache{
 		store:    store,
 		persons:  lru.NewWeighted[Version](maxBytes, func(d decoded) int { return d.bytes }),

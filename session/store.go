@@ -29,7 +29,7 @@ var (
 // storetest plays this contract on every store.
 type Store interface {
 	SessionStore
-	IdentityReader
+	IdentityStore
 	FirstUseStore
 	GrantStore
 	LeaseStore
