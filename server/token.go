@@ -37,9 +37,9 @@ type sessionIssuer interface {
 	// survives a crash.
 	Issue(ctx context.Context, id *providers.Identity, service string, client session.Client) (secret.Text, *session.Session, error)
 
-	// Abandon has the provider revoke what it gave for a login that came to
+	// RevokeProviderToken has the provider revoke what it gave for a login that came to
 	// nothing. It does not block, and takes nil for no login.
-	Abandon(id *providers.Identity)
+	RevokeProviderToken(id *providers.Identity)
 }
 
 // clock is the store's, which all replicas go by.
@@ -84,7 +84,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 		err = s.answer(w, req, answer)
 	}
 	if err != nil && who.session == nil {
-		s.sessions.Abandon(who.identity) // the client learns of no session
+		s.sessions.RevokeProviderToken(who.identity) // the client learns of no session
 	}
 	return err
 }

@@ -124,9 +124,9 @@ func (s *Sessions) keep(ctx context.Context, r *rules, d *Draft, token secret.Te
 	return made, nil
 }
 
-// Abandon has the provider revoke the refresh token of a login that came to
+// RevokeProviderToken has the provider revoke the refresh token of a login that came to
 // nothing, best effort and without waiting: no row holds that token.
-func (s *Sessions) Abandon(id *providers.Identity) {
+func (s *Sessions) RevokeProviderToken(id *providers.Identity) {
 	if id == nil || id.RefreshToken.IsZero() {
 		return
 	}

@@ -285,7 +285,7 @@ func TestReloadDuringALogin(t *testing.T) {
 		if _, _, err := s.replicas[0].RedeemProviderToken(t.Context(), providerToken, service, laptop, nil); outcome(err) != "401" {
 			t.Errorf("the refresh token's session: %v, want 401", err)
 		}
-		s.replicas[0].Abandon(proved)
+		s.replicas[0].RevokeProviderToken(proved)
 		synctest.Wait()
 		if s.house.asked != 0 || len(s.house.revoked) != 0 {
 			t.Errorf("the new tenant was asked %d times and shown %q", s.house.asked, s.house.revoked)
@@ -301,9 +301,9 @@ func TestAbandonedLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1, session.Config{})
 		defer s.close()
-		s.replicas[0].Abandon(s.house.login("sso", "alice"))
-		s.replicas[0].Abandon(s.house.login("corp", "bob")) // who has none
-		s.replicas[0].Abandon(nil)
+		s.replicas[0].RevokeProviderToken(s.house.login("sso", "alice"))
+		s.replicas[0].RevokeProviderToken(s.house.login("corp", "bob")) // who has none
+		s.replicas[0].RevokeProviderToken(nil)
 		synctest.Wait()
 		if want := []string{"sso alice token 0"}; !slices.Equal(s.house.revoked, want) {
 			t.Errorf("revoked refresh tokens = %q, want %q", s.house.revoked, want)

@@ -248,7 +248,7 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 		flights: flights[int64, struct{}]{tasks: &s.tasks, log: log},
 	}
 	s.firsts = &firstUses{
-		store: store, clock: clock, log: log, make: s.makeByProviderToken, abandon: s.Abandon,
+		store: store, clock: clock, log: log, make: s.makeByProviderToken, abandon: s.RevokeProviderToken,
 		flights: flights[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirsts},
 	}
 	s.chores = &chores{
