@@ -22,9 +22,9 @@ type redeemer interface {
 	// service and of one of the kinds.
 	Redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (*session.Session, error)
 
-	// Spend makes a session for service of a one-time login password. The error
+	// RedeemOneTimePassword makes a session for service of a one-time login password. The error
 	// is a [*session.SpentError] where it was used before.
-	Spend(ctx context.Context, token secret.Text, service string, client session.Client) (*session.Session, error)
+	RedeemOneTimePassword(ctx context.Context, token secret.Text, service string, client session.Client) (*session.Session, error)
 
 	// KnowsProviderToken reports whether a session, though it may have ended, answers
 	// to a provider's refresh token, so that RedeemProviderToken will not call first.
@@ -133,7 +133,7 @@ func (s *Server) spend(ctx context.Context, cred credential, service string, cli
 	if cred.kind != kindSecret || !cred.offline {
 		return principal{}, errOneTime
 	}
-	made, err := s.sessions.Spend(ctx, cred.secret, service, client)
+	made, err := s.sessions.RedeemOneTimePassword(ctx, cred.secret, service, client)
 	if err != nil {
 		return principal{}, err
 	}

@@ -39,7 +39,7 @@ func TestOneTimePassword(t *testing.T) {
 	h := newHouse(t, server.AuditConfig{}).open(t)
 	browser, _ := h.browse(t, "alice")
 	oneTime := func() string {
-		token, err := h.sessions.OneTime(t.Context(), browser, "blue")
+		token, err := h.sessions.IssueOneTimePassword(t.Context(), browser, "blue")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestLoginNameIsThePasswords(t *testing.T) {
 		t.Errorf("the login name of a password's session = %q, want Alice", got)
 	}
 	browser, _ := h.browse(t, "alice")
-	oneTime, err := h.sessions.OneTime(t.Context(), browser, "blue")
+	oneTime, err := h.sessions.IssueOneTimePassword(t.Context(), browser, "blue")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,9 +44,9 @@ var errNoYield = errors.New("only a browser's session that was redeemed yields a
 // mayYield reports whether other tokens can be made of a session.
 func (s *Session) mayYield() bool { return s.Kind == KindBrowser && s.row.SignIn.ID != 0 }
 
-// OneTime makes a one-time login password for service, of a browser's session: it
+// IssueOneTimePassword makes a one-time login password for service, of a browser's session: it
 // is good for one login within ten minutes.
-func (s *Sessions) OneTime(ctx context.Context, from *Session, service string) (secret.Text, error) {
+func (s *Sessions) IssueOneTimePassword(ctx context.Context, from *Session, service string) (secret.Text, error) {
 	if !from.mayYield() {
 		return secret.Text{}, errNoYield
 	}
@@ -78,9 +78,9 @@ func (s *Sessions) IssuePAT(ctx context.Context, from *Session, pat PAT, client 
 	return s.yield(ctx, &from.row, from.Identity, draftOf{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client})
 }
 
-// Spend makes a session for service of a one-time login password. The error is as
+// RedeemOneTimePassword makes a session for service of a one-time login password. The error is as
 // that of [Sessions.Redeem]; a [*SpentError] where it was used before.
-func (s *Sessions) Spend(ctx context.Context, token secret.Text, service string, client Client) (*Session, error) {
+func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text, service string, client Client) (*Session, error) {
 	kind, hash, ok := parseToken(token)
 	switch {
 	case !ok:

@@ -208,13 +208,13 @@ func TestYields(t *testing.T) {
 		const limits = `{"repositories":["team-a/**"]}`
 		pat, err := s.replicas[0].IssuePAT(t.Context(), browser, session.PAT{Label: "laptop", Limits: limits, Lifetime: 10 * day}, laptop)
 		must(t, err)
-		oneTime, err := s.replicas[0].OneTime(t.Context(), browser, service)
+		oneTime, err := s.replicas[0].IssueOneTimePassword(t.Context(), browser, service)
 		must(t, err)
 		if n, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{Kind: session.KindBrowser}, "log out"); n != 1 || err != nil {
 			t.Errorf("Revoke = %d, %v", n, err)
 		}
 		synctest.Wait()
-		docker, err := s.replicas[0].Spend(t.Context(), oneTime, service, laptop)
+		docker, err := s.replicas[0].RedeemOneTimePassword(t.Context(), oneTime, service, laptop)
 		must(t, err)
 		again, err := s.redeem(docker.Token)
 		must(t, err)
@@ -236,7 +236,7 @@ func TestYields(t *testing.T) {
 		if _, err := s.replicas[0].IssuePAT(t.Context(), asPassword, session.PAT{}, laptop); err == nil {
 			t.Error("a PAT yields another")
 		}
-		if _, err := s.replicas[0].OneTime(t.Context(), again, service); err == nil {
+		if _, err := s.replicas[0].IssueOneTimePassword(t.Context(), again, service); err == nil {
 			t.Error("a refresh token yields a one-time password")
 		}
 		if len(s.house.revoked) != 0 {
@@ -260,13 +260,13 @@ func TestGrantsAreBounded(t *testing.T) {
 		browser := s.browse("corp", "alice")
 		var made []secret.Text
 		for range 120 {
-			token, err := s.replicas[0].OneTime(t.Context(), browser, service)
+			token, err := s.replicas[0].IssueOneTimePassword(t.Context(), browser, service)
 			must(t, err)
 			made = append(made, token)
 			time.Sleep(time.Millisecond)
 		}
 		for i, want := range map[int]string{0: "401", 19: "401", 20: "ok", 119: "ok"} {
-			if _, err := s.replicas[0].Spend(t.Context(), made[i], service, laptop); outcome(err) != want {
+			if _, err := s.replicas[0].RedeemOneTimePassword(t.Context(), made[i], service, laptop); outcome(err) != want {
 				t.Errorf("one-time password %d of 120: %v, want %s", i+1, err, want)
 			}
 		}
@@ -281,12 +281,12 @@ func TestOneTime(t *testing.T) {
 		defer s.close()
 		browser := s.browse("corp", "alice")
 		oneTime := func() secret.Text {
-			token, err := s.replicas[0].OneTime(t.Context(), browser, service)
+			token, err := s.replicas[0].IssueOneTimePassword(t.Context(), browser, service)
 			must(t, err)
 			return token
 		}
 		spend := func(token secret.Text, service string) error {
-			_, err := s.replicas[1].Spend(t.Context(), token, service, laptop)
+			_, err := s.replicas[1].RedeemOneTimePassword(t.Context(), token, service, laptop)
 			return err
 		}
 		token := oneTime()
@@ -304,7 +304,7 @@ func TestOneTime(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range 9 {
 			group.Go(func() {
-				_, err := s.replicas[i%3].Spend(t.Context(), token, service, laptop)
+				_, err := s.replicas[i%3].RedeemOneTimePassword(t.Context(), token, service, laptop)
 				mu.Lock()
 				defer mu.Unlock()
 				if _, ok := errors.AsType[*session.SpentError](err); ok {
