@@ -220,7 +220,7 @@ func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *pr
 	if a.outcome == outcomeUnavailable && !isOfProvider(err) && v.mayWarn() {
 		v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
 	}
-	a.token = sealed.Token
+	a.token = sealed.TokenVersion
 	if sealed.Body == nil || providerToken.IsZero() || providerToken.Equal(id.RefreshToken) {
 		return a, nil, nil
 	}

@@ -172,9 +172,9 @@ type ListedSession struct {
 
 // ProviderToken is a provider's refresh token as it is sealed for a sign-in.
 type ProviderToken struct {
-	Token int64  // the SignIn.Token that it is
-	Own   string // the id of a sign-in for one login alone, as the Draft has it
-	Body  []byte // nil where there is none
+	TokenVersion int64  // the SignIn.Token that it is
+	Own          string // the id of a sign-in for one login alone, as the Draft has it
+	Body         []byte // nil where there is none
 }
 
 // SealedToken is a sealed token of a provider, with what tells how it is sealed.

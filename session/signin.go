@@ -13,17 +13,17 @@ import (
 // a state machine: [next] is its transition at an answer, [loggedIn] that at a
 // login, and [status] decides what a redemption does in a state.
 type SignIn struct {
-	ID      int64
-	Version Version   // of its identity
-	Stamp   string    // as last seen
-	Token   int64     // counts the provider's refresh tokens that were stored with it
-	Checked time.Time // when the provider last vouched for the person
-	Asked   time.Time // when it was last asked, whatever it answered
-	Answer  Answer    // to that
-	Gone    time.Time // since when it says that the person is gone
-	Pending time.Time // since when an end of sessions is pending; the zero Time for none
-	Reason  Reason    // of the pending end: of those with another stamp for ReasonStamp, of all for any other
-	Lease   time.Time // until then another caller is asking
+	ID           int64
+	Version      Version   // of its identity
+	Stamp        string    // as last seen
+	TokenVersion int64     // counts the provider's refresh tokens that were stored with it
+	Checked      time.Time // when the provider last vouched for the person
+	Asked        time.Time // when it was last asked, whatever it answered
+	Answer       Answer    // to that
+	Gone         time.Time // since when it says that the person is gone
+	Pending      time.Time // since when an end of sessions is pending; the zero Time for none
+	Reason       Reason    // of the pending end: of those with another stamp for ReasonStamp, of all for any other
+	Lease        time.Time // until then another caller is asking
 }
 
 // ends reports whether an end of all sessions is pending.
@@ -112,12 +112,12 @@ type answer struct {
 // old token ends nothing.
 func next(s SignIn, a answer, grace time.Duration, now time.Time) SignIn {
 	s.Lease = time.Time{}
-	if a.token != s.Token {
+	if a.token != s.TokenVersion {
 		return s
 	}
 	s.Asked = now
 	if a.rotated {
-		s.Token++
+		s.TokenVersion++
 	}
 	switch a.outcome {
 	case outcomeVouched:
@@ -176,12 +176,12 @@ func (s *SignIn) endAt(now time.Time, reason Reason) {
 func loggedIn(s SignIn, a answer, now time.Time) SignIn {
 	if now.Before(s.Checked) { // the provider has vouched since
 		if a.rotated {
-			s.Token++
+			s.TokenVersion++
 		}
 		return s
 	}
 	lease := s.Lease
-	a.token = s.Token
+	a.token = s.TokenVersion
 	s = next(s, a, 0, now)
 	s.Lease = lease
 	return s

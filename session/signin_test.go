@@ -45,7 +45,7 @@ var (
 func signInOf(state, gone, pending string) SignIn {
 	p := pendings[pending]
 	return SignIn{
-		ID: 7, Version: Version{1}, Stamp: "old", Token: 3, Checked: noon.Add(-time.Hour), Asked: noon.Add(-time.Minute),
+		ID: 7, Version: Version{1}, Stamp: "old", TokenVersion: 3, Checked: noon.Add(-time.Hour), Asked: noon.Add(-time.Minute),
 		Answer: states[state], Gone: gones[gone], Pending: p.Pending, Reason: p.Reason, Lease: noon.Add(time.Second),
 	}
 }
@@ -92,7 +92,7 @@ func TestNext(t *testing.T) {
 							continue
 						}
 						was := signInOf(state, gone, pending)
-						a := answer{outcome: outcomes[said], token: was.Token}
+						a := answer{outcome: outcomes[said], token: was.TokenVersion}
 						want := was
 						want.Asked, want.Lease, want.Answer = noon, time.Time{}, states[rows[said][state]]
 						want.Gone = gones[spaced(goneRows[said][dashed(gone)])]
@@ -146,7 +146,7 @@ func spaced(text string) string { return strings.ReplaceAll(text, "-", " ") }
 func TestNextToken(t *testing.T) {
 	for name, o := range outcomes {
 		was := signInOf("Vouched", "not gone", "none")
-		if got := next(was, answer{outcome: o, token: 3, rotated: true}, grace, noon).Token; got != 4 {
+		if got := next(was, answer{outcome: o, token: 3, rotated: true}, grace, noon).TokenVersion; got != 4 {
 			t.Errorf("%s with another refresh token: Token = %d, want 4", name, got)
 		}
 		want := was
@@ -171,11 +171,11 @@ func TestLoggedIn(t *testing.T) {
 							now, want := was.Checked.Add(after), was
 							if after >= 0 {
 								asked := a
-								asked.token = was.Token
+								asked.token = was.TokenVersion
 								want = next(was, asked, grace, now)
 								want.Lease = was.Lease
 							} else if rotated {
-								want.Token++
+								want.TokenVersion++
 							}
 							if diff := gocmp.Diff(want, loggedIn(was, a, now)); diff != "" {
 								t.Errorf("a login %v after %s, %s, pending %s, stamp %q (-want +got):\n%s", after, state, gone, pending, stamp, diff)
@@ -268,7 +268,7 @@ func TestNewlyEnds(t *testing.T) {
 		{"not gone", "none", "never", false},
 	} {
 		was := signInOf("Vouched", tc.gone, tc.pending)
-		if got := newlyEnds(was, next(was, answer{outcome: outcomes[tc.said], token: was.Token, stamp: "new"}, grace, noon)); got != tc.want {
+		if got := newlyEnds(was, next(was, answer{outcome: outcomes[tc.said], token: was.TokenVersion, stamp: "new"}, grace, noon)); got != tc.want {
 			t.Errorf("%+v: newlyEnds = %v", tc, got)
 		}
 	}

@@ -50,13 +50,13 @@ func leasedSignIn(ctx context.Context, tx pgx.Tx, id int64, lease time.Time) (se
 // version, the refresh token with its number, and the stamps of its sessions.
 func queueSignIn(b *pgx.Batch, was, is session.SignIn, identity *session.StoredIdentity, sealed []byte) {
 	b.Queue(`UPDATE sign_in SET version = $2, stamp = $3, token = $4, checked = $5, asked = $6, answer = $7, gone = $8, pending = $9, reason = $10, lease = $11 WHERE id = $1`,
-		was.ID, is.Version[:], text(is.Stamp), is.Token, session.Millis(is.Checked), session.Millis(is.Asked), int64(is.Answer),
+		was.ID, is.Version[:], text(is.Stamp), is.TokenVersion, session.Millis(is.Checked), session.Millis(is.Asked), int64(is.Answer),
 		session.Millis(is.Gone), session.Millis(is.Pending), string(is.Reason), session.Millis(is.Lease))
 	if is.Version != was.Version && identity != nil {
 		b.Queue("INSERT INTO identity (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, identity.Body)
 		b.Queue("UPDATE person SET user_name = $1 WHERE id = (SELECT person FROM sign_in WHERE id = $2) AND user_name <> $1", text(identity.User), was.ID)
 	}
-	if is.Token != was.Token && sealed != nil {
+	if is.TokenVersion != was.TokenVersion && sealed != nil {
 		b.Queue("INSERT INTO provider_token (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, sealed)
 	}
 	for _, stamp := range was.Adopts(is) {

@@ -117,7 +117,7 @@ type scannedSignIn struct {
 
 func (f *scannedSignIn) into() []any {
 	return []any{
-		&f.ID, &f.version, &f.stamp, &f.Token, &f.checked, &f.asked, &f.answer, &f.gone, &f.pending, (*string)(&f.Reason), &f.lease,
+		&f.ID, &f.version, &f.stamp, &f.TokenVersion, &f.checked, &f.asked, &f.answer, &f.gone, &f.pending, (*string)(&f.Reason), &f.lease,
 	}
 }
 
@@ -164,7 +164,7 @@ func (s *Store) Identity(ctx context.Context, signIn int64) (session.StoredIdent
 func (s *Store) ProviderToken(ctx context.Context, signIn int64) (r session.ProviderToken, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
 		return noRows(s.pool.QueryRow(ctx, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = $1", signIn).
-			Scan(&r.Token, &r.Own, &r.Body))
+			Scan(&r.TokenVersion, &r.Own, &r.Body))
 	})
 	return r, err
 }

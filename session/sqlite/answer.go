@@ -61,7 +61,7 @@ func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, identity *session.St
 		return nil
 	}
 	if err := exec(conn, "UPDATE sign_in SET version = ?, stamp = ?, token = ?, checked = ?, asked = ?, answer = ?, gone = ?, pending = ?, reason = ?, lease = ? WHERE id = ?",
-		is.Version[:], is.Stamp, is.Token, session.Millis(is.Checked), session.Millis(is.Asked), is.Answer, session.Millis(is.Gone),
+		is.Version[:], is.Stamp, is.TokenVersion, session.Millis(is.Checked), session.Millis(is.Asked), is.Answer, session.Millis(is.Gone),
 		session.Millis(is.Pending), is.Reason, session.Millis(is.Lease), was.ID); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, identity *session.St
 			return err
 		}
 	}
-	if is.Token != was.Token && sealed != nil {
+	if is.TokenVersion != was.TokenVersion && sealed != nil {
 		if err := exec(conn, "INSERT INTO provider_token (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, sealed); err != nil {
 			return err
 		}

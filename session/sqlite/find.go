@@ -115,7 +115,7 @@ func scanSignIn(stmt *sqlite.Stmt, first int) (session.SignIn, error) {
 	number := func(column int) int64 { return stmt.ColumnInt64(first + column) }
 	at := func(column int) time.Time { return session.FromMillis(number(column)) }
 	s := session.SignIn{
-		ID: number(0), Stamp: stmt.ColumnText(first + 2), Token: number(3), Checked: at(4), Asked: at(5),
+		ID: number(0), Stamp: stmt.ColumnText(first + 2), TokenVersion: number(3), Checked: at(4), Asked: at(5),
 		Answer: session.Answer(number(6)), Gone: at(7), Pending: at(8), Reason: session.Reason(stmt.ColumnText(first + 9)), Lease: at(10),
 	}
 	return s, readBytes(stmt, first+1, s.Version[:])

@@ -14,7 +14,7 @@ import (
 func (s *Store) ProviderToken(ctx context.Context, signIn int64) (providerToken session.ProviderToken, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		return each(conn, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = ?", func(stmt *sqlite.Stmt) error {
-			providerToken = session.ProviderToken{Token: stmt.ColumnInt64(0), Own: stmt.ColumnText(1)}
+			providerToken = session.ProviderToken{TokenVersion: stmt.ColumnInt64(0), Own: stmt.ColumnText(1)}
 			if !stmt.ColumnIsNull(2) {
 				providerToken.Body = readBlob(stmt, 2)
 			}

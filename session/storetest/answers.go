@@ -100,7 +100,7 @@ func testStoreAnswer(t *testing.T, s session.Store) {
 		{"an answer", func(s *session.SignIn) { s.Answer = session.AnswerDown }, session.AnswerUpdate{}},
 		{"gone", func(s *session.SignIn) { s.Answer, s.Gone = session.AnswerGone, at(3) }, session.AnswerUpdate{}},
 		{"a pending end", func(s *session.SignIn) { s.Pending, s.Reason = at(4), session.ReasonGone }, session.AnswerUpdate{}},
-		{"a refresh token", func(s *session.SignIn) { s.Answer = session.AnswerLost; s.Token++ }, session.AnswerUpdate{Sealed: []byte("rotated")}},
+		{"a refresh token", func(s *session.SignIn) { s.Answer = session.AnswerLost; s.TokenVersion++ }, session.AnswerUpdate{Sealed: []byte("rotated")}},
 		{"a refresh token that is void", nil, session.AnswerUpdate{Sealed: []byte("void")}},
 		{"identity", func(s *session.SignIn) {
 			s.Answer, s.Gone, s.Pending, s.Reason = session.AnswerVouched, time.Time{}, time.Time{}, ""
@@ -113,12 +113,12 @@ func testStoreAnswer(t *testing.T, s session.Store) {
 		storeAnswer(t, s, d.Hash, at(i+1), tc.change, tc.answer)
 		signIn = answered(at(i+1), tc.change)(signIn)
 		check(t, tc.name, find(t, s, d.Hash).SignIn, signIn)
-		if signIn.Token != before.Token {
+		if signIn.TokenVersion != before.TokenVersion {
 			sealed = tc.answer.Sealed
 		}
 		got, err := s.ProviderToken(t.Context(), signIn.ID)
 		must(t, err)
-		check(t, tc.name+": refresh token", got, session.ProviderToken{Token: signIn.Token, Own: d.Own, Body: sealed})
+		check(t, tc.name+": refresh token", got, session.ProviderToken{TokenVersion: signIn.TokenVersion, Own: d.Own, Body: sealed})
 		if signIn.Version != before.Version {
 			known = *tc.answer.Identity
 		}

@@ -20,7 +20,7 @@ func testCreate(t *testing.T, s session.Store) {
 	row := create(t, s, d)
 	want := d.Row
 	want.Person = row.Person
-	want.SignIn = session.SignIn{ID: row.SignIn.ID, Version: d.Identity.Version, Stamp: "s1", Token: 1, Checked: epoch, Asked: epoch}
+	want.SignIn = session.SignIn{ID: row.SignIn.ID, Version: d.Identity.Version, Stamp: "s1", TokenVersion: 1, Checked: epoch, Asked: epoch}
 	check(t, "Find", *row, want)
 	byProviderToken, err := s.FindByProviderToken(t.Context(), tokenHash)
 	must(t, err)
@@ -36,7 +36,7 @@ func testCreate(t *testing.T, s session.Store) {
 	check(t, "Identity", known, d.Identity)
 	sealed, err := s.ProviderToken(t.Context(), row.SignIn.ID)
 	must(t, err)
-	check(t, "ProviderToken", sealed, session.ProviderToken{Token: 1, Own: d.Own, Body: d.Sealed})
+	check(t, "ProviderToken", sealed, session.ProviderToken{TokenVersion: 1, Own: d.Own, Body: d.Sealed})
 	if _, err := s.Identity(t.Context(), 1<<40); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Identity of nobody: %v, want ErrNotFound", err)
 	}
@@ -190,14 +190,14 @@ func testSharedToken(t *testing.T, s session.Store) {
 		check(t, when, got, want)
 	}
 	first := login("a", epoch, "one")
-	providerToken("the first login", first.SignIn.ID, session.ProviderToken{Token: 1, Body: []byte("one")})
+	providerToken("the first login", first.SignIn.ID, session.ProviderToken{TokenVersion: 1, Body: []byte("one")})
 	second := login("b", epoch.Add(time.Hour), "two")
 	check(t, "the sign-in of the second", second.SignIn.ID, first.SignIn.ID)
-	providerToken("the second login", first.SignIn.ID, session.ProviderToken{Token: 2, Body: []byte("two")})
+	providerToken("the second login", first.SignIn.ID, session.ProviderToken{TokenVersion: 2, Body: []byte("two")})
 	login("c", epoch.Add(2*time.Hour), "")
-	providerToken("a login that brings none", first.SignIn.ID, session.ProviderToken{Token: 2, Body: []byte("two")})
+	providerToken("a login that brings none", first.SignIn.ID, session.ProviderToken{TokenVersion: 2, Body: []byte("two")})
 	login("d", epoch, "late")
-	providerToken("a login that was kept late", first.SignIn.ID, session.ProviderToken{Token: 3, Body: []byte("late")})
+	providerToken("a login that was kept late", first.SignIn.ID, session.ProviderToken{TokenVersion: 3, Body: []byte("late")})
 	_, err := s.End(t.Context(), []session.Hash{hash("a"), hash("b"), hash("c")}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	taken, err := s.TakeRevocable(t.Context(), epoch, 10)

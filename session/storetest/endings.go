@@ -308,7 +308,7 @@ func testTakeRevocable(t *testing.T, s session.Store) {
 	check(t, "again", len(take()), 0)
 	kept, err := s.ProviderToken(t.Context(), alive.SignIn.ID)
 	must(t, err)
-	check(t, "of one that lives", kept, session.ProviderToken{Token: 1, Own: alive.Hash.ID(), Body: []byte("sealed alive")})
+	check(t, "of one that lives", kept, session.ProviderToken{TokenVersion: 1, Own: alive.Hash.ID(), Body: []byte("sealed alive")})
 }
 
 func testReseal(t *testing.T, s session.Store) {

@@ -63,7 +63,7 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	})
 	check(t, "what was revoked", []any{revoked.Reason, revoked.Ended, revoked.SignIn}, []any{session.ReasonRevoked, hour(3), a.SignIn})
 	check(t, "persons", []any{elsewhere.Person == a.Person, b1.Person == b2.Person, a.Person == b1.Person}, []any{true, true, false})
-	check(t, "sign-ins", []any{elsewhere.SignIn.ID, elsewhere.ProviderID, b1.SignIn.ID, b1.SignIn.Token, b2.SignIn.ID}, []any{int64(4), int64(-43), int64(5), int64(1), int64(8)})
+	check(t, "sign-ins", []any{elsewhere.SignIn.ID, elsewhere.ProviderID, b1.SignIn.ID, b1.SignIn.TokenVersion, b2.SignIn.ID}, []any{int64(4), int64(-43), int64(5), int64(1), int64(8)})
 	check(t, "an answer that was withheld", b2.SignIn.Answer, session.AnswerLost)
 	for name, row := range map[string]*session.Row{"alice": a, "alice before": elsewhere, "bob married": b2} {
 		known, err := s.Identity(t.Context(), row.SignIn.ID)
@@ -76,7 +76,7 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	}
 	providerToken, err := s.ProviderToken(t.Context(), b1.SignIn.ID)
 	must(t, err)
-	check(t, "the provider's refresh token", providerToken, session.ProviderToken{Token: 1, Own: "bobs first", Body: []byte("sealed b1")})
+	check(t, "the provider's refresh token", providerToken, session.ProviderToken{TokenVersion: 1, Own: "bobs first", Body: []byte("sealed b1")})
 	byProviderToken, err := s.FindByProviderToken(t.Context(), hash("upstream"))
 	must(t, err)
 	check(t, "by a provider's refresh token", byProviderToken, b1)
