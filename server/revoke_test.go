@@ -82,7 +82,7 @@ func (h *house) twin(t *testing.T, refresh, prefix string, kind session.Kind, ag
 		sum /= 62
 	}
 	token := body + string(spelt)
-	draft := &session.Draft{Row: *row, Yields: true, Bound: 100}
+	draft := &session.Draft{Row: *row, Derived: true, Bound: 100}
 	draft.Hash, draft.Kind = tokenHash(token), kind
 	draft.Created = draft.Created.Add(-age)
 	if err := h.store.Create(t.Context(), draft); err != nil {

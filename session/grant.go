@@ -118,7 +118,7 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 func (s *Sessions) yield(ctx context.Context, from *Row, known *providers.Identity, of draftOf) (*Session, error) {
 	r := s.rules.Load()
 	d, token := s.draft(r, of)
-	d.Yields, d.SignIn, d.Person, d.ProviderID = true, from.SignIn, from.Person, from.ProviderID
+	d.Derived, d.SignIn, d.Person, d.ProviderID = true, from.SignIn, from.Person, from.ProviderID
 	d.Login, d.Stamp = from.Login, from.Stamp
 	return s.keep(ctx, r, d, token, known)
 }

@@ -74,7 +74,7 @@ type StoredIdentity struct {
 // yielded by another session (Yields), whose sign-in it points to as it is.
 type Draft struct {
 	Row                     // Used and Ended are zero; of SignIn only the ID counts, where Yields
-	Yields   bool           // it points to SignIn.ID; from here to Sealed nothing counts then
+	Derived  bool           // it points to SignIn.ID; from here to Sealed nothing counts then
 	Provider string         // its name
 	Subject  string         // the person there
 	Own      string         // the id of a sign-in for this login alone; empty for the one that logins of the person share

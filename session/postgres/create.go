@@ -22,7 +22,7 @@ func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 			return err
 		}
 		is := was
-		if !d.Yields {
+		if !d.Derived {
 			is = d.Next(was)
 		}
 		live, forgotten, err := insertSession(ctx, tx, person, was, is, d)
@@ -47,7 +47,7 @@ func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 // reads what the first has written.
 func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64, i session.SignIn, err error) {
 	var row pgx.Row
-	if d.Yields {
+	if d.Derived {
 		row = tx.QueryRow(ctx, `
 			WITH p AS MATERIALIZED (SELECT id FROM person WHERE id = (SELECT person FROM sign_in WHERE id = $1) FOR UPDATE)
 			SELECT `+signInColumns+`, i.person FROM p JOIN sign_in i ON i.person = p.id WHERE i.id = $1 FOR UPDATE OF i`, d.SignIn.ID)
@@ -94,7 +94,7 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session
 	}
 	b.Queue("UPDATE provider_token SET due = 0 WHERE sign_in = $1", was.ID) // also where it is 0, so that it is locked
 	stamp := d.Stamp
-	if !d.Yields {
+	if !d.Derived {
 		stamp = d.StampOn(is)
 	}
 	queueSession(b, person, is.ID, stamp, d)

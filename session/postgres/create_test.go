@@ -31,7 +31,7 @@ func TestYieldLocksThePersonFirst(t *testing.T) {
 	must(t, err)
 	created := make(chan error, 1)
 	go func() {
-		d := &session.Draft{Row: listed[0].Row, Yields: true}
+		d := &session.Draft{Row: listed[0].Row, Derived: true}
 		d.Hash, d.Kind = sha256.Sum256([]byte("a token")), session.KindPAT
 		created <- store.Create(t.Context(), d)
 	}()

@@ -55,7 +55,7 @@ type attached struct {
 
 // attach returns the sign-in of a new session, as its login changes it.
 func attach(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
-	if d.Yields {
+	if d.Derived {
 		at = attached{signIn: d.SignIn.ID, stamp: d.Stamp}
 		var found bool
 		at.person, found, err = queryInt(conn, "SELECT person FROM sign_in WHERE id = ?", d.SignIn.ID)

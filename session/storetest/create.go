@@ -214,7 +214,7 @@ func testSharedToken(t *testing.T, s session.Store) {
 // testYield attaches sessions to a sign-in as it is.
 func testYield(t *testing.T, s session.Store) {
 	from := create(t, s, ownDraft("a", "alice"))
-	d := &session.Draft{Row: *from, Yields: true, Bound: 10, Label: "laptop", MadeBy: "an operator", Client: draft("", "").Client}
+	d := &session.Draft{Row: *from, Derived: true, Bound: 10, Label: "laptop", MadeBy: "an operator", Client: draft("", "").Client}
 	d.Hash, d.Kind, d.Service, d.Limits, d.Created = hash("pat"), session.KindPAT, "", `{"services":["registry"]}`, epoch.Add(time.Hour)
 	row := create(t, s, d)
 	want := d.Row

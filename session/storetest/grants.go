@@ -22,7 +22,7 @@ func testGrant(t *testing.T, s session.Store) {
 		return g
 	}
 	spend := func(name string, g *session.Grant, at time.Time) error {
-		d := &session.Draft{Row: *from, Yields: true, Grant: &g.Hash, Bound: 10}
+		d := &session.Draft{Row: *from, Derived: true, Grant: &g.Hash, Bound: 10}
 		d.Hash, d.Created = hash(name), at
 		return s.Create(t.Context(), d)
 	}
