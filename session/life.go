@@ -195,12 +195,12 @@ const maxEnded = 1000
 
 // SweepTimes says what a sweep ends and forgets.
 type SweepTimes struct {
-	Now          time.Time   // what expires until then has expired
-	Kinds        []KindTimes // of those kinds that end for want of use
-	Forget       time.Time   // what ended before is forgotten
-	ForgetUnused time.Time   // what ended before without a use is forgotten
-	ForgetGrants time.Time   // grants that expired before are forgotten
-	Tallied      time.Time   // what replicas counted of providers before is forgotten
+	Now           time.Time   // what expires until then has expired
+	Kinds         []KindTimes // of those kinds that end for want of use
+	DeleteEnded   time.Time   // what ended before is forgotten
+	DeleteUnused  time.Time   // what ended before without a use is forgotten
+	DeleteGrants  time.Time   // grants that expired before are forgotten
+	DeleteTallies time.Time   // what replicas counted of providers before is forgotten
 }
 
 // KindTimes says which sessions of a kind end for want of use.
@@ -218,8 +218,8 @@ func (t SweepTimes) EndUnused() Ending  { return ReasonUnused.Ending("", t.Now) 
 // sweepTimes says what a sweep at now ends and forgets.
 func (c *Config) sweepTimes(now time.Time) SweepTimes {
 	t := SweepTimes{
-		Now: now, Forget: now.Add(-keepEnded), ForgetUnused: now.Add(-keepUnused), ForgetGrants: now.Add(-keepSpent),
-		Tallied: now.Add(-tallyLife),
+		Now: now, DeleteEnded: now.Add(-keepEnded), DeleteUnused: now.Add(-keepUnused), DeleteGrants: now.Add(-keepSpent),
+		DeleteTallies: now.Add(-tallyLife),
 	}
 	for _, kind := range []Kind{KindRefresh, KindBrowser} {
 		life := c.lives(kind)

@@ -313,7 +313,7 @@ func TestSweepTimes(t *testing.T) {
 	now := time.Date(2026, 3, 31, 0, 0, 0, 0, time.UTC)
 	got := session.ExportSweepTimes(session.Config{}.WithDefaults(), now)
 	want := session.SweepTimes{
-		Now: now, Forget: now.Add(-30 * day), ForgetUnused: now.Add(-2 * time.Minute), ForgetGrants: now.Add(-day), Tallied: got.Tallied,
+		Now: now, DeleteEnded: now.Add(-30 * day), DeleteUnused: now.Add(-2 * time.Minute), DeleteGrants: now.Add(-day), DeleteTallies: got.DeleteTallies,
 		Kinds: []session.KindTimes{
 			{Kind: session.KindRefresh, Idle: now.Add(-90 * day), Unused: now.Add(-7 * day)},
 			{Kind: session.KindBrowser, Idle: now.Add(-8 * time.Hour), Unused: now.Add(-8 * time.Hour)},

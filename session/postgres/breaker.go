@@ -69,5 +69,5 @@ func (s *Store) Tallies(ctx context.Context, provider, replica string, since tim
 func (s *Store) forgetTallies(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	return s.deleted(ctx, `
 		WITH chosen AS MATERIALIZED (SELECT provider, replica FROM tally WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-		DELETE FROM tally t USING chosen c WHERE t.provider = c.provider AND t.replica = c.replica`, session.Millis(t.Tallied), limit)
+		DELETE FROM tally t USING chosen c WHERE t.provider = c.provider AND t.replica = c.replica`, session.Millis(t.DeleteTallies), limit)
 }

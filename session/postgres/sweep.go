@@ -61,7 +61,7 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 	for _, old := range []struct {
 		where  string
 		before time.Time
-	}{{"ended > 0 AND provider_token_hash IS NULL", t.Forget}, {"ended > 0 AND provider_token_hash IS NULL AND used_day = 0", t.ForgetUnused}} {
+	}{{"ended > 0 AND provider_token_hash IS NULL", t.DeleteEnded}, {"ended > 0 AND provider_token_hash IS NULL AND used_day = 0", t.DeleteUnused}} {
 		deleted, err := s.forget(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
 			SELECT hash FROM session WHERE `+old.where+` AND ended <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`,
 			session.Millis(old.before), limit-n)
@@ -75,7 +75,7 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 // forgetGrants deletes grants that were over long ago.
 func (s *Store) forgetGrants(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	return s.forget(ctx, `DELETE FROM auth_grant WHERE hash = ANY(ARRAY(
-		SELECT hash FROM auth_grant WHERE expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, session.Millis(t.ForgetGrants), limit)
+		SELECT hash FROM auth_grant WHERE expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, session.Millis(t.DeleteGrants), limit)
 }
 
 // forget runs a statement that deletes and returns sign-ins, and forgets those

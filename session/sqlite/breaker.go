@@ -63,5 +63,5 @@ func (s *Store) Tallies(ctx context.Context, provider, replica string, since tim
 // forgetTallies deletes what was counted too long ago for any window.
 func forgetTallies(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	return execCount(conn, "DELETE FROM tally WHERE (provider, replica) IN (SELECT provider, replica FROM tally WHERE at <= ? LIMIT ?)",
-		session.Millis(t.Tallied), limit)
+		session.Millis(t.DeleteTallies), limit)
 }

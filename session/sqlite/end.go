@@ -146,7 +146,7 @@ const forgettable = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AN
 // forgetSessions deletes sessions that ended long ago, or were never used, and
 // leases of first uses that are over.
 func forgetSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
-	signIns, err := deleteReturning(conn, "DELETE FROM session WHERE hash IN ("+forgettable+") RETURNING sign_in", session.Millis(t.Forget), session.Millis(t.ForgetUnused), limit)
+	signIns, err := deleteReturning(conn, "DELETE FROM session WHERE hash IN ("+forgettable+") RETURNING sign_in", session.Millis(t.DeleteEnded), session.Millis(t.DeleteUnused), limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget sessions: %w", err)
 	}

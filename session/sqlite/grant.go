@@ -49,7 +49,7 @@ func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.
 
 // forgetGrants deletes grants that were over long ago.
 func forgetGrants(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
-	signIns, err := deleteReturning(conn, "DELETE FROM auth_grant WHERE hash IN (SELECT hash FROM auth_grant WHERE expires <= ? LIMIT ?) RETURNING sign_in", session.Millis(t.ForgetGrants), limit)
+	signIns, err := deleteReturning(conn, "DELETE FROM auth_grant WHERE hash IN (SELECT hash FROM auth_grant WHERE expires <= ? LIMIT ?) RETURNING sign_in", session.Millis(t.DeleteGrants), limit)
 	if err != nil {
 		return 0, err
 	}

@@ -69,7 +69,7 @@ func testTallies(t *testing.T, s session.Store) {
 	read("but one's own", "corp", "one", 0, "c")
 	read("of late", "corp", "three", 2, "c")
 	read("of another provider", "sso", "one", 0, "d")
-	_, err := s.Sweep(t.Context(), session.SweepTimes{Tallied: second(2)}, 100)
+	_, err := s.Sweep(t.Context(), session.SweepTimes{DeleteTallies: second(2)}, 100)
 	must(t, err)
 	read("after a sweep", "corp", "three", 0, "c")
 }

@@ -87,7 +87,7 @@ func testList(t *testing.T, s session.Store) {
 
 func testSweep(t *testing.T, s session.Store) {
 	now := epoch.Add(100 * time.Hour)
-	times := session.SweepTimes{Now: now, Forget: now.Add(-time.Hour), Kinds: []session.KindTimes{
+	times := session.SweepTimes{Now: now, DeleteEnded: now.Add(-time.Hour), Kinds: []session.KindTimes{
 		{Kind: session.KindRefresh, Idle: now.Add(-10 * time.Hour), Unused: now.Add(-5 * time.Hour)},
 		{Kind: session.KindBrowser, Idle: now.Add(-2 * time.Hour), Unused: now.Add(-2 * time.Hour)},
 	}}
@@ -131,7 +131,7 @@ func testSweep(t *testing.T, s session.Store) {
 		}
 	}
 	later := times
-	later.Forget = now
+	later.DeleteEnded = now
 	n, err = s.Sweep(t.Context(), later, 10)
 	must(t, err)
 	check(t, "forgotten", n, 4)
@@ -191,9 +191,9 @@ func testSweepUnused(t *testing.T, s session.Store) {
 		slices.Sort(got)
 		check(t, "what is left", got, want)
 	}
-	left(session.SweepTimes{Forget: epoch, ForgetUnused: at.Add(-time.Second)}, "never used", "upstream", "upstream, never used", "used")
-	left(session.SweepTimes{Forget: epoch, ForgetUnused: at}, "upstream", "upstream, never used", "used")
-	left(session.SweepTimes{Forget: at, ForgetUnused: at}, "upstream", "upstream, never used")
+	left(session.SweepTimes{DeleteEnded: epoch, DeleteUnused: at.Add(-time.Second)}, "never used", "upstream", "upstream, never used", "used")
+	left(session.SweepTimes{DeleteEnded: epoch, DeleteUnused: at}, "upstream", "upstream, never used", "used")
+	left(session.SweepTimes{DeleteEnded: at, DeleteUnused: at}, "upstream", "upstream, never used")
 	if won, err := s.LeaseFirstUse(t.Context(), hash("upstream of upstream"), at, at.Add(time.Minute)); won || err != nil {
 		t.Errorf("Claim of a token whose session ended long ago = %v, %v, want false", won, err)
 	}

@@ -73,7 +73,7 @@ func testGrant(t *testing.T, s session.Store) {
 		t.Errorf("a grant that is over: %v, want ErrSpent", err)
 	}
 
-	_, err = s.Sweep(t.Context(), session.SweepTimes{ForgetGrants: late.Expires}, 10)
+	_, err = s.Sweep(t.Context(), session.SweepTimes{DeleteGrants: late.Expires}, 10)
 	must(t, err)
 	if _, err := s.FindGrant(t.Context(), g.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("FindGrant of what is forgotten: %v, want ErrNotFound", err)

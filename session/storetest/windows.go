@@ -194,7 +194,7 @@ func testExpired(t *testing.T, s Throttling, _ func() Throttling) {
 		swap(t, s, c)
 	}
 	past := now.Add(-1000 * time.Hour)
-	n, err := s.Sweep(t.Context(), session.SweepTimes{Now: now, Forget: past}, 10)
+	n, err := s.Sweep(t.Context(), session.SweepTimes{Now: now, DeleteEnded: past}, 10)
 	must(t, err)
 	check(t, "rows that a sweep touched", n, 2)
 	check(t, "after the sweep", versions(t, s, key(0), key(1), key(2), key(3)), []int64{0, 1, 0, 1})
