@@ -106,7 +106,7 @@ func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error
 		if err != nil {
 			return ended, err
 		}
-		if chosen = append(chosen, found); len(chosen) < batch {
+		if chosen = append(chosen, found); len(chosen) < batchSize {
 			continue
 		}
 		n, err := a.revoke(ctx, chosen, by)
@@ -171,7 +171,7 @@ func (a *Admin) selected(ctx context.Context, sel Selector) iter.Seq2[*selectedS
 	return func(yield func(*selectedSession, error) bool) {
 		var after Hash
 		for {
-			page, err := a.store.List(ctx, sel, after, batch)
+			page, err := a.store.List(ctx, sel, after, batchSize)
 			if err != nil {
 				yield(nil, unavailable(fmt.Errorf("list sessions: %w", err)))
 				return
@@ -190,7 +190,7 @@ func (a *Admin) selected(ctx context.Context, sel Selector) iter.Seq2[*selectedS
 					return
 				}
 			}
-			if len(page) < batch {
+			if len(page) < batchSize {
 				return
 			}
 			after = page[len(page)-1].Hash

@@ -11,22 +11,22 @@ import "time"
 // The zero value, but for Provider, is a breaker that never opened.
 type Breaker struct {
 	Provider     string
-	Since        time.Time // when the condition first held; it did not for breakerQuiet before
-	Tripped      time.Time // when the condition last held, to within renewEvery
+	Since        time.Time // when the condition first held; it did not for quietPeriod before
+	Tripped      time.Time // when the condition last held, to within renewInterval
 	DoubtedUntil time.Time
 }
 
 const (
-	// doubtFor is how long the breaker is open after the condition last held.
-	doubtFor = time.Minute
+	// doubtDuration is how long the breaker is open after the condition last held.
+	doubtDuration = time.Minute
 
-	// breakerQuiet is how long the condition must not hold before the limit of
+	// quietPeriod is how long the condition must not hold before the limit of
 	// grace begins anew.
-	breakerQuiet = 10 * time.Minute
+	quietPeriod = 10 * time.Minute
 
-	// renewEvery is the rate limit of writes to the row while the condition
+	// renewInterval is the rate limit of writes to the row while the condition
 	// holds.
-	renewEvery = 5 * time.Second
+	renewInterval = 5 * time.Second
 )
 
 // window is what all replicas counted of a provider within some time.
@@ -54,12 +54,12 @@ func trips(minute, tenMinutes window) bool {
 }
 
 // next is the transition of the breaker when the condition holds: open for
-// doubtFor from now, but no longer than grace from Since.
+// doubtDuration from now, but no longer than grace from Since.
 func (b Breaker) next(grace time.Duration, now time.Time) Breaker {
-	if !now.Before(b.Tripped.Add(breakerQuiet)) {
+	if !now.Before(b.Tripped.Add(quietPeriod)) {
 		b.Since = now
 	}
-	until := now.Add(doubtFor)
+	until := now.Add(doubtDuration)
 	if limit := b.Since.Add(grace); limit.Before(until) {
 		until = limit
 	}

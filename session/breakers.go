@@ -31,15 +31,15 @@ type BreakerStore interface {
 }
 
 const (
-	// shareEvery is how often a replica writes what it counted, while it counts
+	// shareInterval is how often a replica writes what it counted, while it counts
 	// something, and evaluates the condition, while that may hold.
-	shareEvery = time.Second
+	shareInterval = time.Second
 
-	// shareLimit is how long that may take.
-	shareLimit = 5 * time.Second
+	// shareTimeout is how long that may take.
+	shareTimeout = 5 * time.Second
 
-	// refreshLimit is how long one login a second waits for the rows.
-	refreshLimit = time.Second
+	// refreshTimeout is how long one login a second waits for the rows.
+	refreshTimeout = time.Second
 )
 
 // breakers are the circuit breakers of all providers. A replica counts what
@@ -197,15 +197,15 @@ func (b *breakers) open() (names []string) {
 func (b *breakers) refresh() {
 	now := time.Now().UnixNano()
 	last := b.refreshed.Load()
-	if now-last < int64(shareEvery) || !b.refreshed.CompareAndSwap(last, now) {
+	if now-last < int64(shareInterval) || !b.refreshed.CompareAndSwap(last, now) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), refreshLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
 	defer cancel()
 	_ = b.readAll(ctx) // a store that fails is told of by what cannot do without it
 }
 
-// run shares the counts, at most once in shareEvery, until ctx ends.
+// run shares the counts, at most once in shareInterval, until ctx ends.
 func (b *breakers) run(ctx context.Context) {
 	for {
 		select {
@@ -216,7 +216,7 @@ func (b *breakers) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(shareEvery):
+		case <-time.After(shareInterval):
 		}
 		if err := b.shareAll(ctx); ctx.Err() == nil {
 			b.logFault(err)
@@ -227,7 +227,7 @@ func (b *breakers) run(ctx context.Context) {
 // shareAll shares what was counted, of each provider that there is something new
 // of, or whose breaker may have to be opened, renewed or closed.
 func (b *breakers) shareAll(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, shareLimit)
+	ctx, cancel := context.WithTimeout(ctx, shareTimeout)
 	defer cancel()
 	b.mu.Lock()
 	providers := slices.Sorted(maps.Keys(b.byProvider))
@@ -291,7 +291,7 @@ func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time)
 	}
 	old := b.known(provider)
 	row := old.next(b.rules.Load().cfg.Grace, now)
-	if row.Since.Equal(old.Since) && row.Tripped.Sub(old.Tripped) < renewEvery {
+	if row.Since.Equal(old.Since) && row.Tripped.Sub(old.Tripped) < renewInterval {
 		return nil
 	}
 	switch swapped, err := b.store.SwapBreaker(ctx, old, row); {
@@ -306,7 +306,7 @@ func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time)
 
 // measure returns what all replicas counted of a provider.
 func (b *breakers) measure(ctx context.Context, provider string, now time.Time) (minute, tenMinutes window, err error) {
-	bodies, err := b.store.Tallies(ctx, provider, b.replica, now.Add(-tallyLife))
+	bodies, err := b.store.Tallies(ctx, provider, b.replica, now.Add(-tallyTTL))
 	if err != nil {
 		return window{}, window{}, unavailable(fmt.Errorf("read what the provider %q answered to other replicas: %w", provider, err))
 	}

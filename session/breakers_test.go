@@ -177,7 +177,7 @@ func (s *breakerSite) expect(when string, want bool) {
 			s.t.Errorf("%s: replica %d doubts it until %v, %v, want doubted %v", when, i, until, err, want)
 		}
 	}
-	time.Sleep(shareEvery)
+	time.Sleep(shareInterval)
 	for i, b := range s.replicas {
 		if got := b.isDoubted("corp"); got != want {
 			s.t.Errorf("%s, and a second later: replica %d says doubted is %v, want %v", when, i, got, want)

@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	// sweepEvery is how often sessions whose life is over are ended in the
+	// sweepInterval is how often sessions whose life is over are ended in the
 	// store. A redemption refuses them even before that.
-	sweepEvery = 5 * time.Minute
+	sweepInterval = 5 * time.Minute
 
-	// choreLimit is how long one round of chores may take.
-	choreLimit = time.Minute
+	// maintenanceTimeout is how long one round of chores may take.
+	maintenanceTimeout = time.Minute
 )
 
 // chores are the periodic maintenance: they sweep, write last uses, and retry
@@ -28,7 +28,7 @@ type chores struct {
 
 // run does chores as they become due, until ctx ends.
 func (c *chores) run(ctx context.Context) {
-	sweep := time.NewTicker(sweepEvery)
+	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
 	var flush, retry <-chan time.Time // nil while nothing waits
 	for {
@@ -38,7 +38,7 @@ func (c *chores) run(ctx context.Context) {
 			return
 		case <-c.usage.waits:
 			if flush == nil {
-				flush = time.After(flushEvery)
+				flush = time.After(flushInterval)
 			}
 		case <-c.usage.wake:
 			err = c.limited(ctx, c.flush)
@@ -46,11 +46,11 @@ func (c *chores) run(ctx context.Context) {
 			flush = nil
 			err = c.limited(ctx, c.flush)
 		case <-c.answers.retries:
-			retry = time.After(pollEvery)
+			retry = time.After(pollInterval)
 		case <-retry:
 			retry = nil
 			if c.limited(ctx, c.answers.retryAll) != nil { // logged when it was buffered
-				retry = time.After(pollEvery)
+				retry = time.After(pollInterval)
 			}
 		case <-sweep.C:
 			err = c.limited(ctx, func(ctx context.Context) error {
@@ -69,7 +69,7 @@ func (c *chores) run(ctx context.Context) {
 
 // limited runs one chore. What it does not finish is done the next time.
 func (c *chores) limited(ctx context.Context, chore func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, choreLimit)
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 	return chore(ctx)
 }

@@ -106,7 +106,7 @@ const day = 24 * time.Hour
 const minRevalidate = time.Second
 
 // minIdle keeps a session that is in use from ending for want of exactness.
-const minIdle = 10 * usedEvery
+const minIdle = 10 * lastUseResolution
 
 // maxLifetime bounds every length of time here: whoever means "for ever" means
 // this.

@@ -17,11 +17,11 @@ type DailyStore interface {
 }
 
 const (
-	// askAgainAfter is how long the provider of a personal access token is left
-	// alone. Within askAgainSpread before, each sign-in has its own time, so that
+	// dailyInterval is how long the provider of a personal access token is left
+	// alone. Within dailyJitter before, each sign-in has its own time, so that
 	// those that were made at once are spread over the day.
-	askAgainAfter  = 24 * time.Hour
-	askAgainSpread = 6 * time.Hour
+	dailyInterval = 24 * time.Hour
+	dailyJitter   = 6 * time.Hour
 )
 
 // daily asks the providers of personal access tokens once a day, so that a
@@ -35,9 +35,9 @@ type daily struct {
 	log         *slog.Logger
 }
 
-// run asks about the sign-ins that are due, once in sweepEvery, until ctx ends.
+// run asks about the sign-ins that are due, once in sweepInterval, until ctx ends.
 func (d *daily) run(ctx context.Context) {
-	every := time.NewTicker(sweepEvery)
+	every := time.NewTicker(sweepInterval)
 	defer every.Stop()
 	for {
 		select {
@@ -63,14 +63,14 @@ func (d *daily) askAll(ctx context.Context) error {
 		}
 		for i := range page {
 			row := &page[i]
-			if after = row.SignIn.ID; !now.Before(row.SignIn.Asked.Add(askAgainAfter - early(after))) {
+			if after = row.SignIn.ID; !now.Before(row.SignIn.Asked.Add(dailyInterval - early(after))) {
 				d.askProvider(ctx, row)
 			}
 			if ctx.Err() != nil {
 				return nil
 			}
 		}
-		if len(page) < batch {
+		if len(page) < batchSize {
 			return nil
 		}
 	}
@@ -78,9 +78,9 @@ func (d *daily) askAll(ctx context.Context) error {
 
 // unasked reads the next sign-ins that may be due.
 func (d *daily) unasked(ctx context.Context, now time.Time, after int64) ([]Row, error) {
-	ctx, cancel := context.WithTimeout(ctx, choreLimit)
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
-	return d.store.ListNotAskedSince(ctx, KindPAT, now.Add(askAgainSpread-askAgainAfter), after, batch)
+	return d.store.ListNotAskedSince(ctx, KindPAT, now.Add(dailyJitter-dailyInterval), after, batchSize)
 }
 
 // askProvider asks about one sign-in. The answer goes into its row.
@@ -90,14 +90,14 @@ func (d *daily) askProvider(ctx context.Context, row *Row) {
 	if err != nil || r.mayLive(row, id) != nil {
 		return // a redemption says why
 	}
-	limited, cancel := context.WithTimeout(ctx, flightLimit)
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_ = d.revalidator.await(limited, r, row, id)
 }
 
-// early is how much sooner than askAgainAfter a sign-in is due: ids that follow
-// each other are spread over askAgainSpread.
+// early is how much sooner than dailyInterval a sign-in is due: ids that follow
+// each other are spread over dailyJitter.
 func early(signIn int64) time.Duration {
 	hash := hashOf("daily", fmt.Sprint(signIn))
-	return time.Duration(hash[0]) * askAgainSpread / 256
+	return time.Duration(hash[0]) * dailyJitter / 256
 }

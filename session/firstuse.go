@@ -24,16 +24,16 @@ type FirstUseStore interface {
 }
 
 const (
-	// firstLimit is how long the first use may take at the provider.
-	firstLimit = 12 * time.Second
+	// firstUseTimeout is how long the first use may take at the provider.
+	firstUseTimeout = 12 * time.Second
 
-	// firstUseLease is how long nobody else may use the token for the first time:
+	// firstUseLeaseTTL is how long nobody else may use the token for the first time:
 	// until its session is kept.
-	firstUseLease = firstLimit + writeLimit + 3*time.Second
+	firstUseLeaseTTL = firstUseTimeout + writeTimeout + 3*time.Second
 
-	// maxFirsts bounds the first uses under way, each of which writes to the
+	// maxFirstUses bounds the first uses under way, each of which writes to the
 	// store before anybody knows whether the token is any good.
-	maxFirsts = 1000
+	maxFirstUses = 1000
 )
 
 // KnowsProviderToken reports whether a session, though it may have ended, answers to
@@ -119,7 +119,7 @@ func (u *firstUses) use(ctx context.Context, hash Hash, service string, client C
 	if err != nil || !leased {
 		return nil, err
 	}
-	asking, cancel := context.WithTimeout(ctx, firstLimit)
+	asking, cancel := context.WithTimeout(ctx, firstUseTimeout)
 	defer cancel()
 	id, err := first(asking)
 	if err != nil {
@@ -141,12 +141,12 @@ func (u *firstUses) use(ctx context.Context, hash Hash, service string, client C
 func (u *firstUses) lease(ctx context.Context, hash Hash) (bool, error) {
 	for {
 		now := u.clock.now()
-		until := now.Add(firstUseLease)
+		until := now.Add(firstUseLeaseTTL)
 		won, err := u.store.LeaseFirstUse(ctx, hash, now, until)
 		if err != nil {
 			return false, unavailable(fmt.Errorf("lease the first use of a refresh token: %w", err))
 		}
-		if won && !u.clock.now().Add(firstLimit+writeLimit).After(until) {
+		if won && !u.clock.now().Add(firstUseTimeout+writeTimeout).After(until) {
 			return true, nil
 		}
 		if won {
@@ -165,7 +165,7 @@ func (u *firstUses) lease(ctx context.Context, hash Hash) (bool, error) {
 		select {
 		case <-ctx.Done():
 			return false, unavailable(fmt.Errorf("wait for another replica to use a refresh token: %w", ctx.Err()))
-		case <-time.After(pollEvery):
+		case <-time.After(pollInterval):
 		}
 	}
 }

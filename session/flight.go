@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// flightLimit is how long one flight may take, waiting for another replica's
+// callTimeout is how long one flight may take, waiting for another replica's
 // lease included.
-const flightLimit = 30 * time.Second
+const callTimeout = 30 * time.Second
 
 var errClosed = unavailable(errors.New("shutting down"))
 
@@ -65,7 +65,7 @@ type flight[V any] struct {
 var errTooMany = errors.New("too many at once")
 
 // join joins the run of key, or begins one; ours reports whether it did. The
-// context of do has the values of ctx and flightLimit, but does not end with ctx.
+// context of do has the values of ctx and callTimeout, but does not end with ctx.
 func (f *flights[K, V]) join(ctx context.Context, key K, do func(context.Context) (V, error)) (run *flight[V], ours bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,7 +77,7 @@ func (f *flights[K, V]) join(ctx context.Context, key K, do func(context.Context
 	}
 	run = &flight[V]{done: make(chan struct{})}
 	err = f.tasks.begin(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightLimit)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 		defer cancel()
 		run.err = guarded(f.log, func() (err error) {
 			run.value, err = do(ctx)

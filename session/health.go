@@ -19,12 +19,12 @@ type HealthStore interface {
 }
 
 const (
-	// writeEvery is the rate limit of writes by health checks.
-	writeEvery = 10 * time.Second
+	// healthWriteInterval is the rate limit of writes by health checks.
+	healthWriteInterval = 10 * time.Second
 
-	// fullFor is how long a store that had no room for a session counts as
+	// fullTTL is how long a store that had no room for a session counts as
 	// full, unless it takes another one meanwhile.
-	fullFor = time.Minute
+	fullTTL = time.Minute
 )
 
 // health checks whether the store answers and can be written to: one that is
@@ -45,7 +45,7 @@ func (h *health) check(ctx context.Context) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := time.Now(); now.Sub(h.at) >= writeEvery {
+	if now := time.Now(); now.Sub(h.at) >= healthWriteInterval {
 		err := h.store.SetSetting(ctx, "alive", []byte(h.replica))
 		h.at, h.err = now, err
 	}
@@ -53,7 +53,7 @@ func (h *health) check(ctx context.Context) error {
 		return unavailable(fmt.Errorf("write to the store: %w", h.err))
 	}
 	// A row that is written again may fit where a new one does not.
-	if since := time.Since(time.Unix(0, h.full.Load())); since < fullFor {
+	if since := time.Since(time.Unix(0, h.full.Load())); since < fullTTL {
 		return unavailable(fmt.Errorf("keep a session, %v ago: %w", since.Round(time.Second), ErrFull))
 	}
 	return nil

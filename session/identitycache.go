@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// maxPeopleBytes bounds the cache of decoded persons, counted by what they
+	// maxIdentityBytes bounds the cache of decoded persons, counted by what they
 	// take in the store; decoded it is about three times that.
-	maxPeopleBytes = 4 << 20
+	maxIdentityBytes = 4 << 20
 
 	// maxTokens bounds the cache of the versions behind tokens.
 	maxTokens = 50_000

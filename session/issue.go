@@ -12,8 +12,8 @@ import (
 	"shorepass/providers"
 )
 
-// writeLimit is how long one write to the store may take.
-const writeLimit = 10 * time.Second
+// writeTimeout is how long one write to the store may take.
+const writeTimeout = 10 * time.Second
 
 // Issue makes a session for id on service. The first result is its token, a
 // new refresh token of ours, which nobody will ever be able to read again.
@@ -101,7 +101,7 @@ func (s *Sessions) keep(ctx context.Context, r *rules, d *Draft, token secret.Te
 		d.Expires = longest
 	}
 	// A client that gives up must not leave the provider's token behind.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	evicted, admit := false, d.Admit
 	d.Admit = func(live []LiveSession) (Eviction, error) {
@@ -131,7 +131,7 @@ func (s *Sessions) RevokeProviderToken(id *providers.Identity) {
 		return
 	}
 	_ = s.tasks.begin(func() { // nothing is left to do while shutting down
-		ctx, cancel := context.WithTimeout(context.Background(), revokeLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), revokeTimeout)
 		defer cancel()
 		err := guarded(s.log, func() error {
 			return s.revoker.atProvider(ctx, id.Provider, providerID(id.Provider, id.Fingerprint), id.RefreshToken)

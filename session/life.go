@@ -114,9 +114,9 @@ const (
 // ErrTooMany says that a person has as many tokens of a kind as may be.
 var ErrTooMany = errors.New("there are as many as may be; revoke one first")
 
-// youngFor is how long a session is evicted only where there is no older one: a
+// minEvictionAge is how long a session is evicted only where there is no older one: a
 // client that has just logged in comes to use its token.
-const youngFor = time.Hour
+const minEvictionAge = time.Hour
 
 // bound returns how many live sessions of a kind a person has at most, and what
 // gives way to another one. A kind never evicts another.
@@ -148,7 +148,7 @@ func refuse([]LiveSession) (Eviction, error) { return Eviction{}, ErrTooMany }
 // compareLRU orders sessions by which is evicted first.
 func compareLRU(a, b LiveSession, now time.Time) int {
 	young := func(l LiveSession) int {
-		if now.Before(l.Created.Add(youngFor)) {
+		if now.Before(l.Created.Add(minEvictionAge)) {
 			return 1
 		}
 		return 0
@@ -178,15 +178,15 @@ func evict(all []LiveSession, now time.Time) Eviction {
 }
 
 const (
-	// keepEnded is how long a list still shows a session that has ended.
-	keepEnded = 30 * day
+	// endedRetention is how long a list still shows a session that has ended.
+	endedRetention = 30 * day
 
-	// keepUnused is the same for one that was never used.
-	keepUnused = 2 * time.Minute
+	// unusedRetention is the same for one that was never used.
+	unusedRetention = 2 * time.Minute
 
-	// keepSpent is how long a grant that is over can still be told from one that
+	// grantRetention is how long a grant that is over can still be told from one that
 	// never was.
-	keepSpent = day
+	grantRetention = day
 )
 
 // maxEnded is how many ended sessions of a kind a list shows of one person: an
@@ -218,8 +218,8 @@ func (t SweepTimes) EndUnused() Ending  { return ReasonUnused.Ending("", t.Now) 
 // sweepTimes says what a sweep at now ends and forgets.
 func (c *Config) sweepTimes(now time.Time) SweepTimes {
 	t := SweepTimes{
-		Now: now, DeleteEnded: now.Add(-keepEnded), DeleteUnused: now.Add(-keepUnused), DeleteGrants: now.Add(-keepSpent),
-		DeleteTallies: now.Add(-tallyLife),
+		Now: now, DeleteEnded: now.Add(-endedRetention), DeleteUnused: now.Add(-unusedRetention), DeleteGrants: now.Add(-grantRetention),
+		DeleteTallies: now.Add(-tallyTTL),
 	}
 	for _, kind := range []Kind{KindRefresh, KindBrowser} {
 		life := c.lives(kind)

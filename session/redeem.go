@@ -106,19 +106,19 @@ func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row
 }
 
 // sameStamp refuses a session where the person's stamp is another since its
-// login. Its cached password, of before, may be as old as rememberLimit.
+// login. Its cached password, of before, may be as old as passwordCacheTTL.
 func (s *Sessions) sameStamp(f *found) (*found, error) {
 	if !otherStamp(f.row.Stamp, f.row.SignIn.Stamp) {
 		return f, nil
 	}
-	if f.at.Before(f.row.SignIn.Pending.Add(rememberLimit)) {
+	if f.at.Before(f.row.SignIn.Pending.Add(passwordCacheTTL)) {
 		f.rules.forgetPerson(f.id.Provider, f.id.Subject)
 	}
 	return nil, refused("its person's password changed since its login")
 }
 
-// rememberLimit is how long a password is cached at most.
-const rememberLimit = time.Minute
+// passwordCacheTTL is how long a password is cached at most.
+const passwordCacheTTL = time.Minute
 
 func lookError(err error) error {
 	switch {

@@ -26,7 +26,7 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 	var resealed, foreign int
 	var after int64
 	for {
-		page, err := store.ListSealed(ctx, after, batch)
+		page, err := store.ListSealed(ctx, after, batchSize)
 		if err != nil {
 			return resealed, unavailable(fmt.Errorf("read what is sealed: %w", err))
 		}
@@ -44,7 +44,7 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 				resealed++
 			}
 		}
-		if len(page) < batch {
+		if len(page) < batchSize {
 			break
 		}
 	}

@@ -29,19 +29,19 @@ type LeaseStore interface {
 }
 
 const (
-	// leaseFor is how long no other caller asks about a person. If the holder
+	// leaseTTL is how long no other caller asks about a person. If the holder
 	// dies, another one asks after it.
-	leaseFor = 15 * time.Second
+	leaseTTL = 15 * time.Second
 
-	// askLimit is how long a provider has to answer: short enough that the
+	// askTimeout is how long a provider has to answer: short enough that the
 	// answer is kept before the lease ends.
-	askLimit = 10 * time.Second
+	askTimeout = 10 * time.Second
 
-	// keepLimit is what must be left of a lease after that, to keep the answer.
-	keepLimit = 2 * time.Second
+	// storeMargin is what must be left of a lease after that, to keep the answer.
+	storeMargin = 2 * time.Second
 
-	// pollEvery is how often a row is read while another replica asks.
-	pollEvery = 100 * time.Millisecond
+	// pollInterval is how often a row is read while another replica asks.
+	pollInterval = 100 * time.Millisecond
 )
 
 // revalidator asks providers about persons again: single-flight in this process,
@@ -167,12 +167,12 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 	for {
 		now := v.clock.now()
 		if !now.Before(p.Lease) {
-			until := now.Add(leaseFor)
+			until := now.Add(leaseTTL)
 			won, err := v.store.LeaseSignIn(ctx, p.ID, p.Asked, now, until)
 			if err != nil {
 				return time.Time{}, unavailable(fmt.Errorf("take a lease: %w", err))
 			}
-			if won && !v.clock.now().Add(askLimit+keepLimit).After(until) {
+			if won && !v.clock.now().Add(askTimeout+storeMargin).After(until) {
 				return until, nil
 			}
 			if won {
@@ -186,7 +186,7 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 		select {
 		case <-ctx.Done():
 			return time.Time{}, unavailable(fmt.Errorf("wait for another replica to ask: %w", ctx.Err()))
-		case <-time.After(pollEvery):
+		case <-time.After(pollInterval):
 		}
 		latest, err := v.store.Find(ctx, row.Hash, row.SignIn.Version)
 		switch {
@@ -255,10 +255,10 @@ func read(found *providers.Identity, err error) (answer, secret.Text, error) {
 	return answer{outcome: outcomeVouched, stamp: found.Stamp, identity: &identity}, found.RefreshToken, nil
 }
 
-// askProvider has the provider revalidate an identity, within askLimit. The chain
+// askProvider has the provider revalidate an identity, within askTimeout. The chain
 // checks that the answer is about the same subject.
 func askProvider(ctx context.Context, r *rules, id *providers.Identity) (*providers.Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	found, err := r.providers.Revalidate(ctx, id)
 	if err != nil {

@@ -20,8 +20,8 @@ type RevocableStore interface {
 }
 
 const (
-	// revokeLimit is how long a provider has to revoke one.
-	revokeLimit = 5 * time.Second
+	// revokeTimeout is how long a provider has to revoke one.
+	revokeTimeout = 5 * time.Second
 )
 
 // revoker has providers revoke their refresh tokens once no session of the sign-in
@@ -72,7 +72,7 @@ func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
 	providerToken, err := v.keys.open(sealed.name(), sealed.Body)
 	if err == nil {
 		// Not cut off by Close: it is in the store no more.
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeLimit)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 		defer cancel()
 		err = guarded(v.log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, providerToken) })
 	}

@@ -237,7 +237,7 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	s := &Sessions{store: store, keys: keys, log: log, close: store.Close}
 	clock := &s.clock
 	clock.store, clock.log = store, log
-	s.identities, s.usage = newIdentityCache(store, maxPeopleBytes, maxTokens), newUsage(store)
+	s.identities, s.usage = newIdentityCache(store, maxIdentityBytes, maxTokens), newUsage(store)
 	answers := newAnswerWriter(store, clock, log)
 	s.breakers = newBreakers(store, clock, &s.rules, log)
 	s.health = &health{store: store, replica: s.breakers.replica}
@@ -249,7 +249,7 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	}
 	s.firsts = &firstUses{
 		store: store, clock: clock, log: log, make: s.makeByProviderToken, abandon: s.RevokeProviderToken,
-		flights: flights[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirsts},
+		flights: flights[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirstUses},
 	}
 	s.chores = &chores{
 		usage: s.usage, answers: answers, clock: clock, log: log, revocations: s.revoker.wakes,
@@ -294,7 +294,7 @@ func (s *Sessions) Close() error {
 	}
 	s.stop()
 	s.tasks.group.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	err := errors.Join(s.chores.flush(ctx), s.chores.answers.flush(ctx))
 	if closeErr := s.close(); closeErr != nil {

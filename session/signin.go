@@ -312,12 +312,12 @@ func (s signInStatus) err(provider string, reason Reason) error {
 	return unavailable(&providers.Failure{Provider: provider, Err: errors.New("it cannot tell about the person")})
 }
 
-// finalAfter is how long an end is pending before a sweep makes it final.
-const finalAfter = 15 * time.Minute
+// finalDelay is how long an end is pending before a sweep makes it final.
+const finalDelay = 15 * time.Minute
 
 // final returns which sessions of a sign-in on which an end is pending end for
 // good, where what the provider answered at or before doubted is not believed.
-// It is called once the end is pending for finalAfter.
+// It is called once the end is pending for finalDelay.
 func (p *PendingEnd) final(doubted time.Time) (tokens []Hash, decided bool) {
 	if _, void := believe(p.SignIn, doubted); void {
 		return nil, false

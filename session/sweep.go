@@ -50,8 +50,8 @@ func (s *sweeper) sweep(ctx context.Context) error {
 func (s *sweeper) end(ctx context.Context) error {
 	cfg := &s.rules.Load().cfg
 	for {
-		touched, err := s.store.Sweep(ctx, cfg.sweepTimes(s.clock.now()), batch)
-		if err != nil || touched < batch {
+		touched, err := s.store.Sweep(ctx, cfg.sweepTimes(s.clock.now()), batchSize)
+		if err != nil || touched < batchSize {
 			return err
 		}
 		if !s.rest(ctx) {
@@ -65,17 +65,17 @@ func (s *sweeper) rest(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(pollEvery):
+	case <-time.After(pollInterval):
 		return true
 	}
 }
 
-// finish makes ends final that are pending for finalAfter, but for those by an
+// finish makes ends final that are pending for finalDelay, but for those by an
 // answer that is not believed.
 func (s *sweeper) finish(ctx context.Context) error {
 	now, after := s.clock.now(), int64(0)
 	for {
-		page, err := s.store.ListPendingEnds(ctx, now.Add(-finalAfter), after, finishBatch)
+		page, err := s.store.ListPendingEnds(ctx, now.Add(-finalDelay), after, pendingEndBatch)
 		if err != nil {
 			return fmt.Errorf("read which ends are pending: %w", err)
 		}
@@ -85,14 +85,14 @@ func (s *sweeper) finish(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(page) < finishBatch || !s.rest(ctx) {
+		if len(page) < pendingEndBatch || !s.rest(ctx) {
 			return nil
 		}
 	}
 }
 
-// finishBatch is how many sign-ins are read at once: each with all its sessions.
-const finishBatch = 50
+// pendingEndBatch is how many sign-ins are read at once: each with all its sessions.
+const pendingEndBatch = 50
 
 func (s *sweeper) finishOne(ctx context.Context, p *PendingEnd, now time.Time) error {
 	doubted, err := s.revalidator.doubted(ctx, &p.SignIn, p.Provider)

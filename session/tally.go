@@ -16,8 +16,8 @@ const (
 	// clocks of replicas differ by up to clockLeeway.
 	slots = int(10*time.Minute/slotLength) + 2
 
-	// tallyLife is how long what a replica wrote may count in a window.
-	tallyLife = time.Duration(slots) * slotLength
+	// tallyTTL is how long what a replica wrote may count in a window.
+	tallyTTL = time.Duration(slots) * slotLength
 
 	// maxTallied bounds the persons that a tally tells apart. Beyond it, each
 	// time counts as another person.

@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// usedEvery is how exactly a session's last use is kept.
-	usedEvery = time.Minute
+	// lastUseResolution is how exactly a session's last use is kept.
+	lastUseResolution = time.Minute
 
-	// flushEvery is how long a use waits to be kept with others. The first
+	// flushInterval is how long a use waits to be kept with others. The first
 	// one is kept at once, since it saves a session from ending unused.
-	flushEvery = 10 * time.Second
+	flushInterval = 10 * time.Second
 
 	// maxPending bounds what waits.
 	maxPending = 100_000
 
-	// batch is how many rows one write to the store changes, so that others
+	// batchSize is how many rows one write to the store changes, so that others
 	// get their turn in between.
-	batch = 500
+	batchSize = 500
 )
 
 // UseStore keeps when sessions were redeemed last.
@@ -47,7 +47,7 @@ func newUsage(store UseStore) *usage {
 // note keeps in mind that a session was redeemed, unless the store has that
 // nearly right already.
 func (u *usage) note(row *Row, client Client, now time.Time) {
-	if now.Sub(row.Used) < usedEvery {
+	if now.Sub(row.Used) < lastUseResolution {
 		return
 	}
 	use := LastUse{Token: row.Hash, At: now, Client: client.trimmed()}
@@ -81,7 +81,7 @@ func (u *usage) take() []LastUse {
 // flush keeps what waits. What the store does not take is lost: the next
 // redemption notes it again.
 func (u *usage) flush(ctx context.Context) error {
-	for uses := range slices.Chunk(u.take(), batch) {
+	for uses := range slices.Chunk(u.take(), batchSize) {
 		if err := u.store.WriteLastUses(ctx, uses); err != nil {
 			return fmt.Errorf("keep when sessions were used: %w", err)
 		}
