@@ -64,7 +64,7 @@ type breakers struct {
 type breaker struct {
 	row        Breaker // as it was last read
 	tally      tally   // what this replica counted
-	untold     bool    // the other replicas do not know all of tally
+	unshared     bool    // the other replicas do not know all of tally
 	loggedOpen bool
 }
 
@@ -86,13 +86,13 @@ const (
 // count counts an answer about a person. One that ends is shared at once, so that
 // the breaker is open when count returns, if that trips it. After an error the
 // loop tries again.
-func (b *breakers) count(ctx context.Context, provider string, person int64, kind answerKind) error {
+func (b *breakers) countAnswer(ctx context.Context, provider string, person int64, kind answerKind) error {
 	if kind == answerVouches {
-		b.add(provider, func(t *tally) { t.Vouched[0]++ })
+		b.updateTally(provider, func(t *tally) { t.Vouched[0]++ })
 		return nil
 	}
-	b.add(provider, func(t *tally) { t.Ended.count(person, t.Slot) })
-	if b.known(provider).isOpen(b.clock.now()) {
+	b.updateTally(provider, func(t *tally) { t.Ended.add(person, t.Slot) })
+	if b.cachedRow(provider).isOpen(b.clock.now()) {
 		return nil
 	}
 	return b.share(ctx, provider)
@@ -100,29 +100,29 @@ func (b *breakers) count(ctx context.Context, provider string, person int64, kin
 
 // noteLogin counts how a provider answered a login by password, as
 // [Sessions.NoteLogin] has it.
-func (b *breakers) noteLogin(provider, account string, known, accepted bool) {
+func (b *breakers) countLogin(provider, account string, known, accepted bool) {
 	switch {
 	case accepted:
-		b.add(provider, func(t *tally) { t.Accepted[0]++ })
+		b.updateTally(provider, func(t *tally) { t.Accepted[0]++ })
 	case known:
-		b.add(provider, func(t *tally) { t.Refused.count(number("refused", account), t.Slot) })
+		b.updateTally(provider, func(t *tally) { t.Refused.add(number("refused", account), t.Slot) })
 	}
 }
 
 // add changes what this replica counted of a provider: in the first slot, which is
 // that of now.
-func (b *breakers) add(provider string, change func(*tally)) {
+func (b *breakers) updateTally(provider string, change func(*tally)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	one := b.of(provider)
+	one := b.breakerOf(provider)
 	one.tally.advance(b.clock.now())
 	change(&one.tally)
-	one.untold = true
+	one.unshared = true
 	wake(b.wakes)
 }
 
 // of returns the breaker of a provider, with mu held.
-func (b *breakers) of(provider string) *breaker {
+func (b *breakers) breakerOf(provider string) *breaker {
 	one := b.byProvider[provider]
 	if one == nil {
 		one = &breaker{row: Breaker{Provider: provider}}
@@ -132,32 +132,32 @@ func (b *breakers) of(provider string) *breaker {
 }
 
 // known returns the row of a provider as it was last read.
-func (b *breakers) known(provider string) Breaker {
+func (b *breakers) cachedRow(provider string) Breaker {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.of(provider).row
+	return b.breakerOf(provider).row
 }
 
 // read returns the row of a provider, without asking the store where this replica
 // knows that the breaker is open.
-func (b *breakers) read(ctx context.Context, provider string) (Breaker, error) {
-	if row := b.known(provider); row.isOpen(b.clock.now()) {
+func (b *breakers) currentRow(ctx context.Context, provider string) (Breaker, error) {
+	if row := b.cachedRow(provider); row.isOpen(b.clock.now()) {
 		return row, nil
 	}
-	if err := b.readAll(ctx); err != nil {
+	if err := b.readRows(ctx); err != nil {
 		return Breaker{}, err
 	}
-	return b.known(provider), nil
+	return b.cachedRow(provider), nil
 }
 
 // readAll reads the rows of all providers.
-func (b *breakers) readAll(ctx context.Context) error {
+func (b *breakers) readRows(ctx context.Context) error {
 	rows, err := b.store.Breakers(ctx)
 	if err != nil {
 		return unavailable(fmt.Errorf("read the circuit breakers: %w", err))
 	}
 	for _, row := range rows {
-		b.learn(row)
+		b.cacheRow(row)
 	}
 	return nil
 }
@@ -165,20 +165,20 @@ func (b *breakers) readAll(ctx context.Context) error {
 // doubtedUntil returns until when a provider is doubted, or was last; the zero Time
 // where it never was. What it answered at or before that is void.
 func (b *breakers) doubtedUntil(ctx context.Context, provider string) (time.Time, error) {
-	row, err := b.read(ctx, provider)
+	row, err := b.currentRow(ctx, provider)
 	return row.DoubtedUntil, err
 }
 
 // isDoubted reports whether a provider is doubted, by a cache of the rows that is a
 // second old at most.
 func (b *breakers) isDoubted(provider string) bool {
-	b.refresh()
-	return b.known(provider).isOpen(b.clock.now())
+	b.refreshRows()
+	return b.cachedRow(provider).isOpen(b.clock.now())
 }
 
 // open returns the names of the providers that are doubted, by the same cache.
-func (b *breakers) open() (names []string) {
-	b.refresh()
+func (b *breakers) openProviders() (names []string) {
+	b.refreshRows()
 	now := b.clock.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -194,7 +194,7 @@ func (b *breakers) open() (names []string) {
 // refresh reads the rows of all providers where they were not for a second. One
 // caller does so, the others go by the rows that are known; so do all where the store
 // fails.
-func (b *breakers) refresh() {
+func (b *breakers) refreshRows() {
 	now := time.Now().UnixNano()
 	last := b.refreshed.Load()
 	if now-last < int64(shareInterval) || !b.refreshed.CompareAndSwap(last, now) {
@@ -202,7 +202,7 @@ func (b *breakers) refresh() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
 	defer cancel()
-	_ = b.readAll(ctx) // a store that fails is told of by what cannot do without it
+	_ = b.readRows(ctx) // a store that fails is told of by what cannot do without it
 }
 
 // run shares the counts, at most once in shareInterval, until ctx ends.
@@ -219,7 +219,7 @@ func (b *breakers) run(ctx context.Context) {
 		case <-time.After(shareInterval):
 		}
 		if err := b.shareAll(ctx); ctx.Err() == nil {
-			b.logFault(err)
+			b.logShareError(err)
 		}
 	}
 }
@@ -245,12 +245,12 @@ func (b *breakers) shareAll(ctx context.Context) error {
 // the breaker or renews that, where the condition holds over all replicas.
 func (b *breakers) share(ctx context.Context, provider string) error {
 	now := b.clock.now()
-	body, mayTrip, err := b.take(provider, now)
+	body, mayTrip, err := b.takeTally(provider, now)
 	if err == nil && body != nil {
 		err = b.store.WriteTally(ctx, provider, b.replica, now, body)
 	}
 	if err != nil {
-		b.add(provider, func(*tally) {}) // it is still to be told
+		b.updateTally(provider, func(*tally) {}) // it is still to be told
 		return unavailable(fmt.Errorf("share what the provider %q answered: %w", provider, err))
 	}
 	if !mayTrip {
@@ -261,20 +261,20 @@ func (b *breakers) share(ctx context.Context, provider string) error {
 
 // take returns what this replica counted of a provider, where the others do not
 // know all of it, and whether the condition may hold.
-func (b *breakers) take(provider string, now time.Time) (body []byte, mayTrip bool, err error) {
+func (b *breakers) takeTally(provider string, now time.Time) (body []byte, mayTrip bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	one := b.of(provider)
+	one := b.breakerOf(provider)
 	one.tally.advance(now)
 	if one.loggedOpen && !one.row.isOpen(now) {
 		one.loggedOpen = false
 		b.log.Warn("circuit breaker closed: the provider is believed again", "provider", provider, "open_since", one.row.Since)
 	}
-	if mayTrip = one.loggedOpen || one.tally.hasRefusals(); mayTrip {
+	if mayTrip = one.loggedOpen || one.tally.mayTrip(); mayTrip {
 		wake(b.wakes) // the condition changes with time, too
 	}
-	if one.untold {
-		one.untold = false
+	if one.unshared {
+		one.unshared = false
 		body, err = one.tally.encode()
 	}
 	return body, mayTrip, err
@@ -282,14 +282,14 @@ func (b *breakers) take(provider string, now time.Time) (body []byte, mayTrip bo
 
 // evaluate opens the breaker, or renews that, where the condition holds.
 func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time) error {
-	if err := b.readAll(ctx); err != nil {
+	if err := b.readRows(ctx); err != nil {
 		return err
 	}
-	minute, tenMinutes, err := b.measure(ctx, provider, now)
+	minute, tenMinutes, err := b.readWindows(ctx, provider, now)
 	if err != nil || !trips(minute, tenMinutes) {
 		return err
 	}
-	old := b.known(provider)
+	old := b.cachedRow(provider)
 	row := old.next(b.rules.Load().cfg.Grace, now)
 	if row.Since.Equal(old.Since) && row.Tripped.Sub(old.Tripped) < renewInterval {
 		return nil
@@ -298,14 +298,14 @@ func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time)
 	case err != nil:
 		return unavailable(fmt.Errorf("open the circuit breaker of the provider %q: %w", provider, err))
 	case swapped:
-		b.learn(row, "ended", tenMinutes.ended, "vouched", tenMinutes.vouched, "refused", minute.refused)
+		b.cacheRow(row, "ended", tenMinutes.ended, "vouched", tenMinutes.vouched, "refused", minute.refused)
 		return nil
 	}
-	return b.readAll(ctx) // another replica was faster
+	return b.readRows(ctx) // another replica was faster
 }
 
-// measure returns what all replicas counted of a provider.
-func (b *breakers) measure(ctx context.Context, provider string, now time.Time) (minute, tenMinutes window, err error) {
+// readWindows returns what all replicas counted of a provider.
+func (b *breakers) readWindows(ctx context.Context, provider string, now time.Time) (minute, tenMinutes window, err error) {
 	bodies, err := b.store.Tallies(ctx, provider, b.replica, now.Add(-tallyTTL))
 	if err != nil {
 		return window{}, window{}, unavailable(fmt.Errorf("read what the provider %q answered to other replicas: %w", provider, err))
@@ -320,16 +320,16 @@ func (b *breakers) measure(ctx context.Context, provider string, now time.Time) 
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := append(others, &b.of(provider).tally)
+	all := append(others, &b.breakerOf(provider).tally)
 	return measure(all, time.Minute, now), measure(all, 10*time.Minute, now), nil
 }
 
 // learn keeps a row that was read, and logs that a breaker is open, once, with
 // what was counted.
-func (b *breakers) learn(row Breaker, counted ...any) {
+func (b *breakers) cacheRow(row Breaker, counted ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	one := b.of(row.Provider)
+	one := b.breakerOf(row.Provider)
 	one.row = row
 	if one.loggedOpen || !row.isOpen(b.clock.now()) {
 		return
@@ -341,7 +341,7 @@ func (b *breakers) learn(row Breaker, counted ...any) {
 }
 
 // logFault logs that sharing failed, once until it succeeds.
-func (b *breakers) logFault(err error) {
+func (b *breakers) logShareError(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil && !b.failing {

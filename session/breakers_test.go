@@ -154,7 +154,7 @@ func (s *breakerSite) count(one tallied) {
 	if one.what == "ended" {
 		kind = answerEnds
 	}
-	if err := s.replicas[one.replica].count(s.t.Context(), "corp", one.person, kind); err != nil {
+	if err := s.replicas[one.replica].countAnswer(s.t.Context(), "corp", one.person, kind); err != nil {
 		if _, failing := s.store.state(); failing == nil {
 			s.t.Error(err)
 		}
@@ -164,7 +164,7 @@ func (s *breakerSite) count(one tallied) {
 // refuse has logins be refused where the account has a proof.
 func (s *breakerSite) refuse(from, to int) {
 	for i := from; i < to; i++ {
-		s.replicas[i%len(s.replicas)].noteLogin("corp", fmt.Sprint("person ", i), true, false)
+		s.replicas[i%len(s.replicas)].countLogin("corp", fmt.Sprint("person ", i), true, false)
 	}
 }
 
@@ -273,7 +273,7 @@ func TestBreakers(t *testing.T) {
 			b.expect("when the minute is over", false)
 		}},
 		{"a login accepted on any replica keeps it closed", func(b *breakerSite) {
-			b.replicas[2].noteLogin("corp", "person 99", false, true)
+			b.replicas[2].countLogin("corp", "person 99", false, true)
 			sleep(2 * s)
 			b.refuse(0, 30)
 			sleep(2 * s)
@@ -283,14 +283,14 @@ func TestBreakers(t *testing.T) {
 			b.refuse(0, 10)
 			sleep(2 * s)
 			b.expect("ten", true)
-			b.replicas[1].noteLogin("corp", "person 3", true, true)
+			b.replicas[1].countLogin("corp", "person 3", true, true)
 			b.refuse(10, 30)
 			sleep(m + 2*s)
 			b.expect("a minute after one was accepted", false)
 		}},
 		{"a stranger cannot open it", func(b *breakerSite) {
 			for i := range 1000 {
-				b.replicas[i%3].noteLogin("corp", fmt.Sprint("person ", i), false, false)
+				b.replicas[i%3].countLogin("corp", fmt.Sprint("person ", i), false, false)
 			}
 			sleep(2 * s)
 			b.expect("a thousand guesses", false)
@@ -308,7 +308,7 @@ func TestBreakers(t *testing.T) {
 			if b.replicas[0].isDoubted("sso") {
 				b.t.Error("sso is doubted")
 			}
-			if open := b.replicas[1].open(); !slices.Equal(open, []string{"corp"}) {
+			if open := b.replicas[1].openProviders(); !slices.Equal(open, []string{"corp"}) {
 				b.t.Errorf("open = %q, want corp", open)
 			}
 		}},
@@ -317,7 +317,7 @@ func TestBreakers(t *testing.T) {
 			b.end(0, 12)
 			sleep(5 * s)
 			b.expect("while it fails", false)
-			if _, err := b.replicas[0].read(b.t.Context(), "corp"); err == nil {
+			if _, err := b.replicas[0].currentRow(b.t.Context(), "corp"); err == nil {
 				b.t.Error("the row could be read")
 			}
 			b.store.fail(nil)

@@ -143,9 +143,9 @@ func (v *revalidator) report(ctx context.Context, row *Row, known *providers.Ide
 	var err error
 	switch {
 	case ends:
-		err = v.breakers.count(ctx, known.Provider, row.Person, answerEnds)
+		err = v.breakers.countAnswer(ctx, known.Provider, row.Person, answerEnds)
 	case is.Checked.Equal(now):
-		err = v.breakers.count(ctx, known.Provider, row.Person, answerVouches)
+		err = v.breakers.countAnswer(ctx, known.Provider, row.Person, answerVouches)
 	}
 	if ends && err == nil {
 		var doubted time.Time

@@ -275,7 +275,7 @@ func (s *Sessions) Ping(ctx context.Context) error { return s.health.check(ctx) 
 // or its name. A rejection counts only for an account that is known at the address:
 // a stranger cannot cause that.
 func (s *Sessions) NoteLogin(provider, account string, known, accepted bool) {
-	s.breakers.noteLogin(provider, account, known, accepted)
+	s.breakers.countLogin(provider, account, known, accepted)
 }
 
 // Doubted reports whether the circuit breaker of a provider is open, as of a second
@@ -284,7 +284,7 @@ func (s *Sessions) Doubted(provider string) bool { return s.breakers.isDoubted(p
 
 // DoubtedProviders returns the names of the providers whose circuit breakers are
 // open, as of a second ago at most.
-func (s *Sessions) DoubtedProviders() []string { return s.breakers.open() }
+func (s *Sessions) DoubtedProviders() []string { return s.breakers.openProviders() }
 
 // Close writes what waits to be written, waits for everything that Sessions
 // began, and closes the store.

@@ -30,15 +30,15 @@ type tally struct {
 	Slot     int64     `json:"slot"` // the latest
 	Vouched  histogram `json:"vouched,omitzero"`
 	Accepted histogram `json:"accepted,omitzero"`
-	Ended    persons   `json:"ended,omitzero"`
-	Refused  persons   `json:"refused,omitzero"`
+	Ended    personSet `json:"ended,omitzero"`
+	Refused  personSet `json:"refused,omitzero"`
 }
 
 // histogram counts by slot: index i is i slots before the latest.
 type histogram [slots]int
 
-// persons counts distinct persons.
-type persons struct {
+// personSet counts distinct persons.
+type personSet struct {
 	Last map[int64]int64 `json:"last,omitempty"` // the slot that a person was last counted in; at most maxTallied
 	More histogram       `json:"more,omitzero"`  // those that Last has no room for
 }
@@ -81,7 +81,7 @@ func (h *histogram) since(slot, latest int64) (sum int) {
 }
 
 // count counts a person in a slot, the latest.
-func (p *persons) count(person, slot int64) {
+func (p *personSet) add(person, slot int64) {
 	if _, known := p.Last[person]; !known && len(p.Last) >= maxTallied {
 		p.More[0]++
 		return
@@ -108,7 +108,7 @@ func measure(tallies []*tally, span time.Duration, now time.Time) (w window) {
 
 // since returns how many persons were counted in a slot or later and are not
 // seen yet, and notes that they are.
-func (p *persons) since(slot, latest int64, seen map[int64]bool) int {
+func (p *personSet) since(slot, latest int64, seen map[int64]bool) int {
 	n := p.More.since(slot, latest)
 	for person, last := range p.Last {
 		if last >= slot && !seen[person] {
@@ -119,8 +119,8 @@ func (p *persons) since(slot, latest int64, seen map[int64]bool) int {
 	return n
 }
 
-// hasRefusals reports whether a window of now could trip the breaker.
-func (t *tally) hasRefusals() bool {
+// mayTrip reports whether a window of now could trip the breaker.
+func (t *tally) mayTrip() bool {
 	return len(t.Ended.Last) > 0 || len(t.Refused.Last) > 0
 }
 

@@ -33,9 +33,9 @@ func tallies(t *testing.T, replicas int, all []tallied, now time.Time) []*tally 
 		case "accepted":
 			tally.Accepted[0]++
 		case "ended":
-			tally.Ended.count(one.person, tally.Slot)
+			tally.Ended.add(one.person, tally.Slot)
 		case "refused":
-			tally.Refused.count(one.person, tally.Slot)
+			tally.Refused.add(one.person, tally.Slot)
 		}
 	}
 	for i := range each {
@@ -138,10 +138,10 @@ func TestTallyIsBounded(t *testing.T) {
 	for person := range int64(20_000) {
 		counted.advance(epoch)
 		counted.Vouched[0]++
-		counted.Ended.count(person, counted.Slot)
-		counted.Refused.count(person, counted.Slot)
+		counted.Ended.add(person, counted.Slot)
+		counted.Refused.add(person, counted.Slot)
 	}
-	counted.Ended.count(3, counted.Slot) // known
+	counted.Ended.add(3, counted.Slot) // known
 	body, err := counted.encode()
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestTallyIsBounded(t *testing.T) {
 	if got := measure([]*tally{&counted}, 10*time.Minute, epoch.Add(11*time.Minute)); got != (window{}) {
 		t.Errorf("measure after eleven minutes = %+v, want nothing", got)
 	}
-	if counted.hasRefusals() {
+	if counted.mayTrip() {
 		t.Error("it remembers persons after eleven minutes")
 	}
 }
