@@ -95,14 +95,14 @@ type firstUses struct {
 	log     *slog.Logger
 	make    func(ctx context.Context, id *providers.Identity, service string, client Client, providerToken *Hash) (*Session, error)
 	abandon func(id *providers.Identity)
-	flights flights[Hash, *Session] // nil where another replica made the session
+	calls   singleFlight[Hash, *Session] // nil where another replica made the session
 }
 
 // join begins the first use, or joins it; ours is true for the caller that
 // began it.
 func (u *firstUses) join(ctx context.Context, hash Hash, service string, client Client,
-	first func(context.Context) (*providers.Identity, error)) (f *flight[*Session], ours bool, err error) {
-	f, ours, err = u.flights.join(ctx, hash, func(ctx context.Context) (*Session, error) {
+	first func(context.Context) (*providers.Identity, error)) (f *call[*Session], ours bool, err error) {
+	f, ours, err = u.calls.join(ctx, hash, func(ctx context.Context) (*Session, error) {
 		return u.use(ctx, hash, service, client, first)
 	})
 	if errors.Is(err, errTooMany) {

@@ -133,7 +133,7 @@ func (s *Sessions) RevokeProviderToken(id *providers.Identity) {
 	_ = s.tasks.begin(func() { // nothing is left to do while shutting down
 		ctx, cancel := context.WithTimeout(context.Background(), revokeTimeout)
 		defer cancel()
-		err := guarded(s.log, func() error {
+		err := catchPanic(s.log, func() error {
 			return s.revoker.atProvider(ctx, id.Provider, providerID(id.Provider, id.Fingerprint), id.RefreshToken)
 		})
 		if err != nil {

@@ -55,8 +55,8 @@ type revalidator struct {
 	clock    *clock
 	log      *slog.Logger
 	rules    *atomic.Pointer[rules]
-	warned   atomic.Int64             // when it was last logged that a sign-in could not be revalidated, in Unix seconds
-	flights  flights[int64, struct{}] // by sign-in
+	warned   atomic.Int64                  // when it was last logged that a sign-in could not be revalidated, in Unix seconds
+	calls    singleFlight[int64, struct{}] // by sign-in
 }
 
 // await asks the provider about a session's person and waits for the row to
@@ -76,8 +76,8 @@ func (v *revalidator) await(ctx context.Context, r *rules, row *Row, known *prov
 
 // ask begins a flight that asks about a session's person, or joins the one there
 // is.
-func (v *revalidator) ask(ctx context.Context, r *rules, row *Row, known *providers.Identity) (*flight[struct{}], error) {
-	f, _, err := v.flights.join(ctx, row.SignIn.ID, func(ctx context.Context) (struct{}, error) {
+func (v *revalidator) ask(ctx context.Context, r *rules, row *Row, known *providers.Identity) (*call[struct{}], error) {
+	f, _, err := v.calls.join(ctx, row.SignIn.ID, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, v.revalidate(ctx, r, row, known)
 	})
 	return f, err

@@ -74,7 +74,7 @@ func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
 		// Not cut off by Close: it is in the store no more.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 		defer cancel()
-		err = guarded(v.log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, providerToken) })
+		err = catchPanic(v.log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, providerToken) })
 	}
 	if err != nil {
 		v.log.Warn("could not revoke a refresh token", "provider", sealed.Provider, "sign_in", sealed.name(), "error", err)

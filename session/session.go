@@ -245,11 +245,11 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	s.admin = &Admin{store: store, clock: clock, rules: &s.rules, revocations: s.revoker.wakes}
 	s.revalidator = &revalidator{
 		store: store, answers: answers, breakers: s.breakers, keys: keys, clock: clock, log: log, rules: &s.rules,
-		flights: flights[int64, struct{}]{tasks: &s.tasks, log: log},
+		calls: singleFlight[int64, struct{}]{tasks: &s.tasks, log: log},
 	}
 	s.firsts = &firstUses{
 		store: store, clock: clock, log: log, make: s.makeByProviderToken, abandon: s.RevokeProviderToken,
-		flights: flights[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirstUses},
+		calls: singleFlight[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirstUses},
 	}
 	s.chores = &chores{
 		usage: s.usage, answers: answers, clock: clock, log: log, revocations: s.revoker.wakes,

@@ -12,12 +12,12 @@ import (
 	"shorepass/providers"
 )
 
-// TestFlights: callers of one key share one run, which outlives the request that
+// TestSingleFlight: callers of one key share one run, which outlives the request that
 // began it.
-func TestFlights(t *testing.T) {
+func TestSingleFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var owner tasks
-		f := flights[string, int]{tasks: &owner, log: slog.New(slog.DiscardHandler), bound: 2}
+		f := singleFlight[string, int]{tasks: &owner, log: slog.New(slog.DiscardHandler), bound: 2}
 		var runs atomic.Int32
 		do := func(ctx context.Context) (int, error) {
 			time.Sleep(time.Second)
