@@ -92,7 +92,7 @@ func (d *daily) askProvider(ctx context.Context, row *Row) {
 	}
 	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_ = d.revalidator.await(limited, r, row, id)
+	_ = d.revalidator.revalidate(limited, r, row, id)
 }
 
 // early is how much sooner than dailyInterval a sign-in is due: ids that follow

@@ -68,7 +68,7 @@ func (s *Sessions) RedeemProviderToken(ctx context.Context, providerToken secret
 		if found, err = s.redeem(ctx, client, look); !errors.Is(err, errUnknown) {
 			return found, false, err
 		}
-		f, ours, err := s.firsts.join(ctx, hash, service, client, first)
+		f, ours, err := s.firstUses.join(ctx, hash, service, client, first)
 		if err != nil {
 			return nil, false, err
 		}
@@ -103,7 +103,7 @@ type firstUses struct {
 func (u *firstUses) join(ctx context.Context, hash Hash, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (f *call[*Session], ours bool, err error) {
 	f, ours, err = u.calls.join(ctx, hash, func(ctx context.Context) (*Session, error) {
-		return u.use(ctx, hash, service, client, first)
+		return u.makeSession(ctx, hash, service, client, first)
 	})
 	if errors.Is(err, errTooMany) {
 		err = unavailable(errors.New("too many refresh tokens are used for the first time at once"))
@@ -113,9 +113,9 @@ func (u *firstUses) join(ctx context.Context, hash Hash, service string, client 
 
 // use asks the provider and makes a session of its answer, or returns nil
 // when another replica did.
-func (u *firstUses) use(ctx context.Context, hash Hash, service string, client Client,
+func (u *firstUses) makeSession(ctx context.Context, hash Hash, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (*Session, error) {
-	leased, err := u.lease(ctx, hash)
+	leased, err := u.acquireLease(ctx, hash)
 	if err != nil || !leased {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (u *firstUses) use(ctx context.Context, hash Hash, service string, client C
 
 // lease reports whether this replica is the one to ask; if not, the session is
 // there.
-func (u *firstUses) lease(ctx context.Context, hash Hash) (bool, error) {
+func (u *firstUses) acquireLease(ctx context.Context, hash Hash) (bool, error) {
 	for {
 		now := u.clock.now()
 		until := now.Add(firstUseLeaseTTL)

@@ -82,7 +82,7 @@ func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row
 		if err := s.checkRow(ctx, r, row, id, now); err != nil {
 			return nil, err
 		}
-		doubted, err := s.revalidator.doubted(ctx, &row.SignIn, id.Provider)
+		doubted, err := s.revalidator.doubtedUntil(ctx, &row.SignIn, id.Provider)
 		if err != nil {
 			return nil, err
 		}
@@ -90,12 +90,12 @@ func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row
 		case statusFresh:
 			return s.sameStamp(&found{r, row, id, now})
 		case statusStale:
-			if _, err := s.revalidator.ask(ctx, r, row, id); err != nil {
+			if _, err := s.revalidator.start(ctx, r, row, id); err != nil {
 				return nil, err
 			}
 			return s.sameStamp(&found{r, row, id, now})
 		case statusDue:
-			if err := s.revalidator.await(ctx, r, row, id); err != nil {
+			if err := s.revalidator.revalidate(ctx, r, row, id); err != nil {
 				return nil, err
 			}
 		default:

@@ -59,10 +59,10 @@ type revalidator struct {
 	calls    singleFlight[int64, struct{}] // by sign-in
 }
 
-// await asks the provider about a session's person and waits for the row to
+// revalidate asks the provider about a session's person and waits for the row to
 // say what it answered.
-func (v *revalidator) await(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
-	f, err := v.ask(ctx, r, row, known)
+func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
+	f, err := v.start(ctx, r, row, known)
 	if err != nil {
 		return err
 	}
@@ -74,18 +74,18 @@ func (v *revalidator) await(ctx context.Context, r *rules, row *Row, known *prov
 	}
 }
 
-// ask begins a flight that asks about a session's person, or joins the one there
+// start begins a flight that asks about a session's person, or joins the one there
 // is.
-func (v *revalidator) ask(ctx context.Context, r *rules, row *Row, known *providers.Identity) (*call[struct{}], error) {
+func (v *revalidator) start(ctx context.Context, r *rules, row *Row, known *providers.Identity) (*call[struct{}], error) {
 	f, _, err := v.calls.join(ctx, row.SignIn.ID, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, v.revalidate(ctx, r, row, known)
+		return struct{}{}, v.revalidateOnce(ctx, r, row, known)
 	})
 	return f, err
 }
 
-// revalidate makes sure that the provider is asked about row's sign-in once, by
+// revalidateOnce makes sure that the provider is asked about row's sign-in once, by
 // this replica or another, and that its answer is in the store.
-func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
+func (v *revalidator) revalidateOnce(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
 	if saved, err := v.answers.retry(ctx, row.SignIn.ID); saved || err != nil {
 		return err
 	}
@@ -95,11 +95,11 @@ func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known 
 	if err != nil {
 		return unavailable(fmt.Errorf("read a refresh token: %w", err))
 	}
-	until, err := v.lease(ctx, row)
+	until, err := v.acquireLease(ctx, row)
 	if err != nil || until.IsZero() {
 		return err
 	}
-	a, rotated, err := v.consult(ctx, r, row, known, sealed)
+	a, rotated, err := v.askProvider(ctx, r, row, known, sealed)
 	if err != nil {
 		return err // the lease ends by itself
 	}
@@ -108,22 +108,22 @@ func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known 
 	if a.outcome == outcomeNever {
 		update.Lifetime = r.cfg.UncheckedLifetime
 	}
-	doubted, err := v.doubted(ctx, &row.SignIn, known.Provider)
+	doubted, err := v.doubtedUntil(ctx, &row.SignIn, known.Provider)
 	if err != nil {
 		return err // as above
 	}
 	update.Next = func(s SignIn) SignIn {
-		s, _ = believe(s, doubted)
+		s, _ = voidRefusal(s, doubted)
 		return next(s, a, r.cfg.Grace, now)
 	}
-	was, _ := believe(row.SignIn, doubted)
-	v.report(ctx, row, known, was, update.Next(was), now)
+	was, _ := voidRefusal(row.SignIn, doubted)
+	v.reportAnswer(ctx, row, known, was, update.Next(was), now)
 	return v.answers.save(ctx, update)
 }
 
 // doubted returns until when what a provider answers is not believed, where the
 // sign-in has a refusal to doubt.
-func (v *revalidator) doubted(ctx context.Context, s *SignIn, provider string) (time.Time, error) {
+func (v *revalidator) doubtedUntil(ctx context.Context, s *SignIn, provider string) (time.Time, error) {
 	if !s.refuses() {
 		return time.Time{}, nil
 	}
@@ -138,8 +138,8 @@ func (v *revalidator) doubted(ctx context.Context, s *SignIn, provider string) (
 // before it is written: a reader of the row after that finds the breaker open. It
 // also drops the cached passwords of a person who may not come in any more, or has
 // another one.
-func (v *revalidator) report(ctx context.Context, row *Row, known *providers.Identity, was, is SignIn, now time.Time) {
-	ends, forget := newlyEnds(was, is), is.Pending.Equal(now)
+func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *providers.Identity, was, is SignIn, now time.Time) {
+	ends, forget := newlyEnded(was, is), is.Pending.Equal(now)
 	var err error
 	switch {
 	case ends:
@@ -162,7 +162,7 @@ func (v *revalidator) report(ctx context.Context, row *Row, known *providers.Ide
 
 // lease returns until when this replica may ask, or the zero Time once another
 // one has asked.
-func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
+func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, error) {
 	p := row.SignIn
 	for {
 		now := v.clock.now()
@@ -201,10 +201,10 @@ func (v *revalidator) lease(ctx context.Context, row *Row) (time.Time, error) {
 	}
 }
 
-// consult asks the provider, and returns its answer and the refresh token that it
+// askProvider asks the provider, and returns its answer and the refresh token that it
 // rotated to, sealed. The only errors are those of sealing; any other failure is
 // the answer unavailable.
-func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed ProviderToken) (a answer, rotated []byte, err error) {
+func (v *revalidator) askProvider(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed ProviderToken) (a answer, rotated []byte, err error) {
 	id := *known
 	id.Method, id.AuthTime, id.ACR, id.AMR, id.Stamp = row.Login.Method, row.Login.Time, row.Login.ACR, row.Login.AMR, row.SignIn.Stamp
 	under := sealName(sealed.Own, id.Provider, row.ProviderID, id.Subject)
@@ -214,10 +214,10 @@ func (v *revalidator) consult(ctx context.Context, r *rules, row *Row, known *pr
 	}
 	if err == nil {
 		var found *providers.Identity
-		found, err = askProvider(ctx, r, &id)
-		a, providerToken, err = read(found, err)
+		found, err = callProvider(ctx, r, &id)
+		a, providerToken, err = answerOf(found, err)
 	}
-	if a.outcome == outcomeUnavailable && !isOfProvider(err) && v.mayWarn() {
+	if a.outcome == outcomeUnavailable && !isProviderFailure(err) && v.mayWarn() {
 		v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
 	}
 	a.token = sealed.TokenVersion
@@ -237,10 +237,10 @@ func (v *revalidator) mayWarn() bool {
 	return now-last >= 60 && v.warned.CompareAndSwap(last, now)
 }
 
-// read turns the result of Revalidate into an answer. It also returns the refresh
+// answerOf turns the result of Revalidate into an answer. It also returns the refresh
 // token that came with it, and the error where the provider did not vouch. Identity that
 // cannot be encoded make the answer unavailable.
-func read(found *providers.Identity, err error) (answer, secret.Text, error) {
+func answerOf(found *providers.Identity, err error) (answer, secret.Text, error) {
 	if err != nil {
 		var providerToken secret.Text
 		if rotated, ok := errors.AsType[*providers.RotatedError](err); ok {
@@ -255,9 +255,9 @@ func read(found *providers.Identity, err error) (answer, secret.Text, error) {
 	return answer{outcome: outcomeVouched, stamp: found.Stamp, identity: &identity}, found.RefreshToken, nil
 }
 
-// askProvider has the provider revalidate an identity, within askTimeout. The chain
+// callProvider has the provider revalidate an identity, within askTimeout. The chain
 // checks that the answer is about the same subject.
-func askProvider(ctx context.Context, r *rules, id *providers.Identity) (*providers.Identity, error) {
+func callProvider(ctx context.Context, r *rules, id *providers.Identity) (*providers.Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	found, err := r.providers.Revalidate(ctx, id)
@@ -269,9 +269,9 @@ func askProvider(ctx context.Context, r *rules, id *providers.Identity) (*provid
 	return &named, nil
 }
 
-// isOfProvider reports whether a provider caused an error: the chain has logged it
+// isProviderFailure reports whether a provider caused an error: the chain has logged it
 // when the provider became unavailable.
-func isOfProvider(err error) bool {
+func isProviderFailure(err error) bool {
 	_, ok := errors.AsType[*providers.Failure](err)
 	return ok
 }

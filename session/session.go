@@ -178,7 +178,7 @@ type Sessions struct {
 	health      *health
 	breakers    *breakers
 	revalidator *revalidator
-	firsts      *firstUses
+	firstUses   *firstUses
 	chores      *chores
 	daily       *daily
 	revoker     *revoker
@@ -247,7 +247,7 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 		store: store, answers: answers, breakers: s.breakers, keys: keys, clock: clock, log: log, rules: &s.rules,
 		calls: singleFlight[int64, struct{}]{tasks: &s.tasks, log: log},
 	}
-	s.firsts = &firstUses{
+	s.firstUses = &firstUses{
 		store: store, clock: clock, log: log, make: s.makeByProviderToken, abandon: s.RevokeProviderToken,
 		calls: singleFlight[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirstUses},
 	}

@@ -211,10 +211,10 @@ func (s SignIn) Adopts(is SignIn) []string {
 	return nil
 }
 
-// believe returns the sign-in as it counts while what a provider answered at or
+// voidRefusal returns the sign-in as it counts while what a provider answered at or
 // before doubted is not believed, and whether that voids a refusal: then the
 // person was neither gone nor ended, and the last answer is Lost.
-func believe(s SignIn, doubted time.Time) (_ SignIn, void bool) {
+func voidRefusal(s SignIn, doubted time.Time) (_ SignIn, void bool) {
 	if !s.refuses() || s.Asked.After(doubted) {
 		return s, false
 	}
@@ -225,10 +225,10 @@ func believe(s SignIn, doubted time.Time) (_ SignIn, void bool) {
 	return s, true
 }
 
-// newlyEnds reports whether an answer newly refuses a person for good, or makes
+// newlyEnded reports whether an answer newly refuses a person for good, or makes
 // such a refusal a pending end: what the circuit breaker counts. s is the sign-in
 // before the answer, as it is believed, and is the one after it.
-func newlyEnds(s, is SignIn) bool {
+func newlyEnded(s, is SignIn) bool {
 	return is.ends() && !s.ends() || !is.Gone.IsZero() && s.Gone.IsZero()
 }
 
@@ -269,7 +269,7 @@ const retryAfter = 30 * time.Second
 // is recent too, however long it took. Down is forgiven for cfg.Grace after the
 // provider should have vouched again, unless the person is gone.
 func status(s *SignIn, cfg *Config, doubted, began, now time.Time) signInStatus {
-	_, void := believe(*s, doubted)
+	_, void := voidRefusal(*s, doubted)
 	window := min(retryAfter, cfg.Revalidate)
 	if !s.ends() && (s.Answer == AnswerVouched || s.Answer == AnswerNever) {
 		window = cfg.Revalidate
@@ -319,7 +319,7 @@ const finalDelay = 15 * time.Minute
 // good, where what the provider answered at or before doubted is not believed.
 // It is called once the end is pending for finalDelay.
 func (p *PendingEnd) final(doubted time.Time) (tokens []Hash, decided bool) {
-	if _, void := believe(p.SignIn, doubted); void {
+	if _, void := voidRefusal(p.SignIn, doubted); void {
 		return nil, false
 	}
 	for _, one := range p.Sessions {

@@ -219,8 +219,8 @@ func TestAdopts(t *testing.T) {
 	}
 }
 
-// TestBelieve voids refusals that are not believed, and nothing else.
-func TestBelieve(t *testing.T) {
+// TestVoidRefusal voids refusals that are not believed, and nothing else.
+func TestVoidRefusal(t *testing.T) {
 	for state := range states {
 		for gone := range gones {
 			for _, pending := range []string{"none", "a stamp", "an end"} {
@@ -237,7 +237,7 @@ func TestBelieve(t *testing.T) {
 							want.Pending, want.Reason = time.Time{}, ""
 						}
 					}
-					got, void := believe(s, tc.doubted)
+					got, void := voidRefusal(s, tc.doubted)
 					if diff := gocmp.Diff(want, got); diff != "" || void != tc.void {
 						t.Errorf("%s, %s, pending %s, doubted until %v: void = %v (-want +got):\n%s", state, gone, pending, tc.doubted, void, diff)
 					}
@@ -247,8 +247,8 @@ func TestBelieve(t *testing.T) {
 	}
 }
 
-// TestNewlyEnds says what the circuit breaker counts.
-func TestNewlyEnds(t *testing.T) {
+// TestNewlyEnded says what the circuit breaker counts.
+func TestNewlyEnded(t *testing.T) {
 	for _, tc := range []struct {
 		gone, pending, said string
 		want                bool
@@ -268,8 +268,8 @@ func TestNewlyEnds(t *testing.T) {
 		{"not gone", "none", "never", false},
 	} {
 		was := signInOf("Vouched", tc.gone, tc.pending)
-		if got := newlyEnds(was, next(was, answer{outcome: outcomes[tc.said], token: was.TokenVersion, stamp: "new"}, grace, noon)); got != tc.want {
-			t.Errorf("%+v: newlyEnds = %v", tc, got)
+		if got := newlyEnded(was, next(was, answer{outcome: outcomes[tc.said], token: was.TokenVersion, stamp: "new"}, grace, noon)); got != tc.want {
+			t.Errorf("%+v: newlyEnded = %v", tc, got)
 		}
 	}
 }

@@ -95,7 +95,7 @@ func (s *sweeper) finish(ctx context.Context) error {
 const pendingEndBatch = 50
 
 func (s *sweeper) finishOne(ctx context.Context, p *PendingEnd, now time.Time) error {
-	doubted, err := s.revalidator.doubted(ctx, &p.SignIn, p.Provider)
+	doubted, err := s.revalidator.doubtedUntil(ctx, &p.SignIn, p.Provider)
 	if err != nil {
 		return err
 	}
