@@ -60,9 +60,9 @@ func (s *Sessions) RedeemProviderToken(ctx context.Context, providerToken secret
 		return nil, false, refused("it is empty")
 	}
 	hash := providerTokenHash(providerToken)
-	look := func(ctx context.Context) (*Row, cached, error) {
+	look := func(ctx context.Context) (*Row, cachedIdentity, error) {
 		row, err := s.store.FindByProviderToken(ctx, hash)
-		return row, cached{}, err
+		return row, cachedIdentity{}, err
 	}
 	for range maxRounds {
 		if found, err = s.redeem(ctx, client, look); !errors.Is(err, errUnknown) {

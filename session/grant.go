@@ -88,18 +88,18 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 	case kind != KindOneTime:
 		return nil, refused("it is no one-time password")
 	}
-	found, err := s.current(ctx, func(ctx context.Context) (*Row, cached, error) {
-		known := s.identities.behind(hash)
+	found, err := s.current(ctx, func(ctx context.Context) (*Row, cachedIdentity, error) {
+		known := s.identities.get(hash)
 		g, err := s.store.FindGrant(ctx, hash, known.version)
 		switch {
 		case err != nil:
-			return nil, cached{}, err
+			return nil, cachedIdentity{}, err
 		case g.Kind != kind:
-			return nil, cached{}, refused("its kind is another")
+			return nil, cachedIdentity{}, refused("its kind is another")
 		case g.Service != service:
-			return nil, cached{}, refused(fmt.Sprintf("it was made for the service %q", g.Service))
+			return nil, cachedIdentity{}, refused(fmt.Sprintf("it was made for the service %q", g.Service))
 		case !g.Used.IsZero():
-			return nil, cached{}, &SpentError{At: g.Used}
+			return nil, cachedIdentity{}, &SpentError{At: g.Used}
 		}
 		return &g.Row, known, nil
 	})

@@ -11,33 +11,34 @@ import (
 )
 
 const (
-	// maxIdentityBytes bounds the cache of decoded persons, counted by what they
-	// take in the store; decoded it is about three times that.
+	// maxIdentityBytes bounds the cached identities by their encoded size. In
+	// memory they take about three times as much.
 	maxIdentityBytes = 4 << 20
 
-	// maxTokens bounds the cache of the versions behind tokens.
+	// maxTokens bounds the cache from token to version.
 	maxTokens = 50_000
 )
 
-// IdentityStore reads what a store knows of a person.
+// IdentityStore reads identities for the cache.
 type IdentityStore interface {
-	// Identity returns what is known of a sign-in's person now, or ErrNotFound.
+	// Identity returns the current identity of a sign-in, or ErrNotFound.
 	Identity(ctx context.Context, signIn int64) (StoredIdentity, error)
 }
 
-// people is a cache of decoded persons, so that a look-up asks the store only
-// for identity that is not cached. It has no TTL, since a version always belongs
-// to the same identity; both parts are LRU.
+// identityCache caches decoded identities by version. It tells the store which
+// version it has cached for a token, so that a look-up reads only an identity
+// that is not cached. There is no TTL, since a version is a hash of its identity.
+// Both parts evict by LRU.
 type identityCache struct {
 	store IdentityStore
 
-	mu       sync.Mutex // guards both caches
-	persons  *lru.Cache[Version, decoded]
-	versions *lru.Cache[Hash, Version] // the version that was last behind a token
+	mu       sync.Mutex // guards both
+	entries  *lru.Cache[Version, cacheEntry]
+	versions *lru.Cache[Hash, Version] // last seen with each token
 }
 
-// decoded is a person, and how many bytes that takes in the store.
-type decoded struct {
+// cacheEntry is a decoded identity and its encoded size.
+type cacheEntry struct {
 	id    *providers.Identity
 	bytes int
 }
@@ -45,74 +46,77 @@ type decoded struct {
 func newIdentityCache(store IdentityStore, maxBytes, maxTokens int) *identityCache {
 	return &identityCache{
 		store:    store,
-		persons:  lru.NewWeighted[Version](maxBytes, func(d decoded) int { return d.bytes }),
+		entries:  lru.NewWeighted[Version](maxBytes, func(e cacheEntry) int { return e.bytes }),
 		versions: lru.New[Hash, Version](maxTokens),
 	}
 }
 
-// cached is a person of the cache; the zero value is none.
-type cached struct {
+// cachedIdentity is an identity from the cache; the zero value is a miss.
+type cachedIdentity struct {
 	version Version
 	id      *providers.Identity
 }
 
-// behind returns the person who was last behind a token, if cached.
-func (p *identityCache) behind(token Hash) cached {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	v, ok := p.versions.Get(token)
+// get returns the identity last seen with a token, if cached.
+func (c *identityCache) get(token Hash) cachedIdentity {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.versions.Get(token)
 	if !ok {
-		return cached{}
+		return cachedIdentity{}
 	}
-	known, ok := p.persons.Get(v)
+	known, ok := c.entries.Get(v)
 	if !ok {
-		return cached{}
+		return cachedIdentity{}
 	}
-	return cached{v, known.id}
+	return cachedIdentity{v, known.id}
 }
 
-// recall returns the person of a version, or nil, and notes whose a token is.
-func (p *identityCache) recall(token Hash, v Version) *providers.Identity {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if was, ok := p.versions.Get(token); !ok || was != v {
-		p.versions.Put(token, v)
+// getVersion returns the identity of a version, or nil, and caches the version
+// for the token.
+func (c *identityCache) getVersion(token Hash, v Version) *providers.Identity {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if was, ok := c.versions.Get(token); !ok || was != v {
+		c.versions.Put(token, v)
 	}
-	known, _ := p.persons.Get(v)
+	known, _ := c.entries.Get(v)
 	return known.id
 }
 
-func (p *identityCache) remember(v Version, id *providers.Identity, bytes int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, ok := p.persons.Get(v); !ok { // another request may have put it meanwhile
-		p.persons.Put(v, decoded{id, bytes})
+// put caches an identity.
+func (c *identityCache) put(v Version, id *providers.Identity, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.entries.Get(v); !ok { // a concurrent request may have cached it
+		c.entries.Put(v, cacheEntry{id, bytes})
 	}
 }
 
-// identify returns the person of a row that was looked up with known, the person
-// last behind its token. The identity is shared and must not be changed.
-func (p *identityCache) identify(ctx context.Context, row *Row, known cached) (*providers.Identity, error) {
+// identityOf returns the identity of a row: from the cache, the row's Body or the
+// store. known is the result of get that the row was read with. The identity is
+// shared and must not be changed.
+func (c *identityCache) identityOf(ctx context.Context, row *Row, known cachedIdentity) (*providers.Identity, error) {
 	if known.id != nil && known.version == row.SignIn.Version {
 		return known.id, nil
 	}
-	if id := p.recall(row.Hash, row.SignIn.Version); id != nil {
+	if id := c.getVersion(row.Hash, row.SignIn.Version); id != nil {
 		return id, nil
 	}
-	kept := StoredIdentity{Version: row.SignIn.Version, Body: row.Body}
-	if kept.Body == nil {
+	stored := StoredIdentity{Version: row.SignIn.Version, Body: row.Body}
+	if stored.Body == nil {
 		var err error
-		if kept, err = p.store.Identity(ctx, row.SignIn.ID); err != nil {
+		if stored, err = c.store.Identity(ctx, row.SignIn.ID); err != nil {
 			if errors.Is(err, ErrNotFound) {
 				err = fmt.Errorf("the identity of sign-in %d is missing from the store", row.SignIn.ID)
 			}
 			return nil, unavailable(err)
 		}
 	}
-	id, err := decodeIdentity(kept.Body)
+	id, err := decodeIdentity(stored.Body)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	p.remember(kept.Version, id, len(kept.Body))
+	c.put(stored.Version, id, len(stored.Body))
 	return id, nil
 }

@@ -31,16 +31,16 @@ func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string
 	case !slices.Contains(kinds, kind):
 		return nil, refused("a token of the kind " + string(kind) + " is not good here")
 	}
-	return s.redeem(ctx, client, func(ctx context.Context) (*Row, cached, error) {
-		known := s.identities.behind(hash)
+	return s.redeem(ctx, client, func(ctx context.Context) (*Row, cachedIdentity, error) {
+		known := s.identities.get(hash)
 		row, err := s.store.Find(ctx, hash, known.version)
 		switch {
 		case err != nil:
-			return nil, cached{}, err
+			return nil, cachedIdentity{}, err
 		case row.Kind != kind:
-			return nil, cached{}, refused("its kind is another")
+			return nil, cachedIdentity{}, refused("its kind is another")
 		case row.Service != "" && row.Service != service:
-			return nil, cached{}, refused(fmt.Sprintf("it was made for the service %q", row.Service))
+			return nil, cachedIdentity{}, refused(fmt.Sprintf("it was made for the service %q", row.Service))
 		}
 		return row, known, nil
 	})
@@ -48,7 +48,7 @@ func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string
 
 // redeem is what every redemption of a session passes through, however it is
 // looked up.
-func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.Context) (*Row, cached, error)) (*Session, error) {
+func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.Context) (*Row, cachedIdentity, error)) (*Session, error) {
 	found, err := s.current(ctx, look)
 	if err != nil {
 		return nil, err
@@ -67,14 +67,14 @@ type found struct {
 
 // current looks a row up and returns it if it may be redeemed now, having asked
 // the provider where that is due.
-func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row, cached, error)) (*found, error) {
+func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row, cachedIdentity, error)) (*found, error) {
 	r, began := s.rules.Load(), s.clock.now()
 	for range maxRounds {
 		row, known, err := look(ctx)
 		if err != nil {
 			return nil, lookError(err)
 		}
-		id, err := s.identities.identify(ctx, row, known)
+		id, err := s.identities.identityOf(ctx, row, known)
 		if err != nil {
 			return nil, err
 		}
