@@ -23,7 +23,7 @@ type abilities struct {
 	catchAll    CatchAll
 	knower      Knower
 	domains     DomainOwner
-	equalizer   Equalizer
+	padder      Padder
 	reporter    Reporter
 }
 
@@ -40,7 +40,7 @@ func abilitiesOf(p Provider) abilities {
 	a.catchAll, _ = p.(CatchAll)
 	a.knower, _ = p.(Knower)
 	a.domains, _ = p.(DomainOwner)
-	a.equalizer, _ = p.(Equalizer)
+	a.padder, _ = p.(Padder)
 	a.reporter, _ = p.(Reporter)
 	return a
 }
@@ -163,13 +163,13 @@ type DomainOwner interface {
 	Domains() []string
 }
 
-// Equalizer is a Provider that can spend the time of a failed [Account] Prove. The
-// chain calls Equalize where it refuses a login without calling Prove, so that the
+// Padder is a Provider that can spend the time of a failed [Account] Prove. The
+// chain calls Pad where it refuses a login without calling Prove, so that the
 // time of an answer does not tell why. It returns when the answer for an account whose
 // Lookup began at began would have come. For a provider without it the chain waits
 // as long as one of its last refusals took.
-type Equalizer interface {
-	Equalize(ctx context.Context, began time.Time, login Login, p Proof)
+type Padder interface {
+	Pad(ctx context.Context, began time.Time, login Login, p Proof)
 }
 
 // Reporter is a Provider that has something to say besides its answers, such as

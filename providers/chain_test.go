@@ -604,37 +604,37 @@ func TestIDTokensPassTheThrottleBy(t *testing.T) {
 	}
 }
 
-func TestEqualize(t *testing.T) {
-	f := &equalizing{}
+func TestPadIsCalled(t *testing.T) {
+	f := &padding{}
 	c := chainOf(t, newThrottle(t), Member{f, Config{Name: "local", Kind: "file"}})
 	for range 2 {
 		c.try(t, typed("nobody", "wrong", home))
 	}
 	c.try(t, typed("bob", "wrong", home))
 	if f.times != 3 {
-		t.Errorf("Equalize was called %d times, want thrice: for the name that nobody has, and for one that is rejected at sight", f.times)
+		t.Errorf("Pad was called %d times, want thrice: for the name that nobody has, and for one that is rejected at sight", f.times)
 	}
 	f.times = 0
 	c = chainOf(t, newThrottle(t), Member{f, Config{Name: "local", Kind: "file"}},
 		Member{&directory{}, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}})
 	c.try(t, typed("nobody", "wrong", home))
 	if f.times != 0 {
-		t.Errorf("Equalize was called though a later provider answered last")
+		t.Errorf("Pad was called though a later provider answered last")
 	}
 }
 
-type equalizing struct {
+type padding struct {
 	directory
 	times int
 }
 
-func (e *equalizing) Lookup(_ context.Context, login Login) (*Account, error) {
+func (e *padding) Lookup(_ context.Context, login Login) (*Account, error) {
 	if login == "bob" {
 		return nil, ErrRejected
 	}
 	return nil, ErrNotMine
 }
-func (e *equalizing) Equalize(context.Context, time.Time, Login, Proof) { e.times++ }
+func (e *padding) Pad(context.Context, time.Time, Login, Proof) { e.times++ }
 
 func TestNewChainRefuses(t *testing.T) {
 	corp := Config{Name: "corp", Kind: "ldap"}

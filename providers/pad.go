@@ -47,8 +47,8 @@ func (d *durations) sample() time.Duration {
 // pad takes the time of a failed Prove at m, where Prove is not called, so that
 // the time of an answer does not tell why. Began is when Lookup did.
 func (m *member) pad(ctx context.Context, began time.Time, cred Credential) {
-	if m.equalizer != nil {
-		m.equalizer.Equalize(ctx, began, cred.Login, cred.proof())
+	if m.padder != nil {
+		m.padder.Pad(ctx, began, cred.Login, cred.proof())
 		return
 	}
 	m.refusals.wait(ctx, began)

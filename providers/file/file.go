@@ -42,7 +42,7 @@ var (
 	_ providers.Provider    = (*Provider)(nil)
 	_ providers.Revalidator = (*Provider)(nil)
 	_ providers.Knower      = (*Provider)(nil)
-	_ providers.Equalizer   = (*Provider)(nil)
+	_ providers.Padder      = (*Provider)(nil)
 	_ providers.Pinger      = (*Provider)(nil)
 	_ providers.Reporter    = (*Provider)(nil)
 )
@@ -117,7 +117,7 @@ func (p *Provider) find(login providers.Login) *account {
 }
 
 // Lookup implements [providers.Provider]. An unknown name is ErrNotMine at once;
-// [Provider.Equalize] spends the time that hides it.
+// [Provider.Pad] spends the time that hides it.
 func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.Account, error) {
 	a := p.find(login)
 	if a == nil {
@@ -156,12 +156,12 @@ func (p *Provider) verify(ctx context.Context, of string, h hash, password secre
 	return h.matches([]byte(password.Reveal())), nil
 }
 
-// Equalize implements [providers.Equalizer]. It verifies the password against a
+// Pad implements [providers.Padder]. It verifies the password against a
 // hash and throws the outcome away: the account's own, or some user's where no
 // account has the name. Whose that is depends on the name, so that where there are
 // hashes of unlike cost, unknown names take now this long and now that, as known
 // ones do; of the configuration and the htpasswd file, it is one of the larger.
-func (p *Provider) Equalize(ctx context.Context, _ time.Time, login providers.Login, proof providers.Proof) {
+func (p *Provider) Pad(ctx context.Context, _ time.Time, login providers.Login, proof providers.Proof) {
 	if a := p.find(login); a != nil {
 		_, _ = p.verify(ctx, "account "+a.subject, a.hash, proof.Secret)
 		return

@@ -388,7 +388,7 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 			all.Go(func() {
 				login := providers.Login(fmt.Sprint("user", i))
 				if i%2 == 0 {
-					p.Equalize(t.Context(), time.Now(), login, typed("x")) // costs as much, so it queues as well
+					p.Pad(t.Context(), time.Now(), login, typed("x")) // costs as much, so it queues as well
 				} else if _, err := providertest.Authenticate(t.Context(), p, login, typed("x")); err != nil {
 					t.Error(err)
 				}
@@ -423,7 +423,7 @@ func TestOneAccountDoesNotHoldUpOthers(t *testing.T) {
 			var all sync.WaitGroup
 			for range 700 {
 				all.Go(func() { _, _ = providertest.Authenticate(ctx, p, "flood", typed("x")) })
-				all.Go(func() { p.Equalize(ctx, time.Now(), "nobody", typed("x")) })
+				all.Go(func() { p.Pad(ctx, time.Now(), "nobody", typed("x")) })
 			}
 			synctest.Wait()
 			began := time.Now()

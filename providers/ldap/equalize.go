@@ -73,12 +73,12 @@ func waitUntil(ctx context.Context, at time.Time) {
 	}
 }
 
-// Equalize implements [providers.Equalizer]. It asks no server: a bind beside the time
+// Pad implements [providers.Padder]. It asks no server: a bind beside the time
 // that was drawn, however cheap, would take longer now and then, and so be seen.
 // While no password was refused yet, it binds as an entry that does not exist, with
 // a password of its own: one that is typed beside a misspelt name belongs to an
 // account.
-func (p *Provider) Equalize(ctx context.Context, began time.Time, login providers.Login, _ providers.Proof) {
+func (p *Provider) Pad(ctx context.Context, began time.Time, login providers.Login, _ providers.Proof) {
 	if p.refusals.imitate(ctx, began) {
 		return
 	}

@@ -42,7 +42,7 @@ var (
 	_ providers.Starter     = (*Provider)(nil)
 	_ providers.CatchAll    = (*Provider)(nil)
 	_ providers.DomainOwner = (*Provider)(nil)
-	_ providers.Equalizer   = (*Provider)(nil)
+	_ providers.Padder      = (*Provider)(nil)
 	_ providers.Reporter    = (*Provider)(nil)
 )
 

@@ -405,7 +405,7 @@ func TestEqualize(t *testing.T) {
 	timed := func(name string) time.Duration {
 		began := time.Now()
 		if _, err := authenticate(t, t.Context(), p, name, "typed-by-a-person"); errors.Is(err, providers.ErrNotMine) {
-			p.Equalize(t.Context(), began, "nobody", providers.Proof{}) // as the chain does
+			p.Pad(t.Context(), began, "nobody", providers.Proof{}) // as the chain does
 		}
 		return time.Since(began)
 	}
