@@ -21,7 +21,7 @@ type abilities struct {
 	pinger      Pinger
 	starter     Starter
 	catchAll    CatchAll
-	knower      Knower
+	logins      LoginChecker
 	domains     DomainOwner
 	padder      Padder
 	reporter    Reporter
@@ -38,7 +38,7 @@ func abilitiesOf(p Provider) abilities {
 	a.pinger, _ = p.(Pinger)
 	a.starter, _ = p.(Starter)
 	a.catchAll, _ = p.(CatchAll)
-	a.knower, _ = p.(Knower)
+	a.logins, _ = p.(LoginChecker)
 	a.domains, _ = p.(DomainOwner)
 	a.padder, _ = p.(Padder)
 	a.reporter, _ = p.(Reporter)
@@ -149,11 +149,11 @@ type CatchAll interface {
 	CatchesAll() bool
 }
 
-// Knower is a Provider that can tell at once, without a request, whether
+// LoginChecker is a Provider that can tell at once, without a request, whether
 // a name is its own. Where it says no, the chain takes the name for that of a
 // later provider when it settles what kind of secret came with it.
-type Knower interface {
-	Knows(login Login) bool
+type LoginChecker interface {
+	HasLogin(login Login) bool
 }
 
 // DomainOwner is a Provider whose login names may come with a domain: "CORP\alice",

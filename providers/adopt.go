@@ -126,14 +126,14 @@ func (m *member) isForeign(name string, foldsCase bool) bool {
 
 // localUsers returns the providers with local users whose names are reserved for
 // them: where m has no prefix, all that have none either.
-func localUsers(m *member, all []*member) []Knower {
+func localUsers(m *member, all []*member) []LoginChecker {
 	if m.config.Kind == kindFile || m.prefix != "" {
 		return nil
 	}
-	var local []Knower
+	var local []LoginChecker
 	for _, other := range all {
-		if other.config.Kind == kindFile && other.knower != nil && other.prefix == "" {
-			local = append(local, other.knower)
+		if other.config.Kind == kindFile && other.logins != nil && other.prefix == "" {
+			local = append(local, other.logins)
 		}
 	}
 	return local
@@ -142,7 +142,7 @@ func localUsers(m *member, all []*member) []Knower {
 // isLocal reports whether a name is that of a local user, compared as the file
 // that has the user compares names.
 func (m *member) isLocal(name string) bool {
-	return slices.ContainsFunc(m.local, func(k Knower) bool { return k.Knows(Login(name)) })
+	return slices.ContainsFunc(m.local, func(k LoginChecker) bool { return k.HasLogin(Login(name)) })
 }
 
 // isSubject reports whether a text can be a subject: in a store and in a log each

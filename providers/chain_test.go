@@ -131,7 +131,7 @@ func TestRoute(t *testing.T) {
 // fakeFile is a directory that knows its names.
 type fakeFile struct{ directory }
 
-func (f *fakeFile) Knows(login Login) bool { _, ok := f.accounts[login]; return ok }
+func (f *fakeFile) HasLogin(login Login) bool { _, ok := f.accounts[login]; return ok }
 
 func FuzzPeek(f *testing.F) {
 	f.Add("a.b.c")
@@ -350,13 +350,13 @@ func in(groups ...string) Identity { return Identity{Groups: groups} }
 
 func prefixed(prefix string) func(*Config) { return func(c *Config) { c.Prefix = &prefix } }
 
-// knowing is a file with local users.
-type knowing struct {
+// loginChecker is a file with local users.
+type loginChecker struct {
 	directory
 	users []string
 }
 
-func (k *knowing) Knows(login Login) bool {
+func (k *loginChecker) HasLogin(login Login) bool {
 	return slices.ContainsFunc(k.users, func(name string) bool { return FoldCase(name) == FoldCase(string(login)) })
 }
 
@@ -382,7 +382,7 @@ func TestNamesOfLocalUsers(t *testing.T) {
 			file.Prefix = &test.filePrefix
 		}
 		c := chainOf(t, newThrottle(t),
-			Member{d, Config{Name: "sso", Kind: "oidc", Prefix: &test.prefix}}, Member{&knowing{users: []string{"admin"}}, file})
+			Member{d, Config{Name: "sso", Kind: "oidc", Prefix: &test.prefix}}, Member{&loginChecker{users: []string{"admin"}}, file})
 		login, err := c.Authenticate(t.Context(), typed("x", "right", home))
 		again, errAgain := c.Revalidate(t.Context(), &Identity{Provider: "sso", Subject: "uuid-1"})
 		for _, got := range []struct {

@@ -19,8 +19,8 @@ type member struct {
 	abilities
 	config  Config // with its defaults
 	prefix  string
-	foreign []string // longer prefixes of others that a name behind prefix could begin with
-	local   []Knower // files whose users' names no other provider's account may have
+	foreign []string       // longer prefixes of others that a name behind prefix could begin with
+	local   []LoginChecker // files whose users' names no other provider's account may have
 	match   globs
 	require globs
 

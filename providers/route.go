@@ -205,7 +205,7 @@ func (c *Chain) firstFor(login Login) *member {
 		return nil
 	}
 	for _, m := range c.members {
-		if m.match.match(login.Key()) && (m.knower == nil || m.knower.Knows(login)) {
+		if m.match.match(login.Key()) && (m.logins == nil || m.logins.HasLogin(login)) {
 			return m
 		}
 	}

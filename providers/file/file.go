@@ -39,12 +39,12 @@ type Provider struct {
 }
 
 var (
-	_ providers.Provider    = (*Provider)(nil)
-	_ providers.Revalidator = (*Provider)(nil)
-	_ providers.Knower      = (*Provider)(nil)
-	_ providers.Padder      = (*Provider)(nil)
-	_ providers.Pinger      = (*Provider)(nil)
-	_ providers.Reporter    = (*Provider)(nil)
+	_ providers.Provider     = (*Provider)(nil)
+	_ providers.Revalidator  = (*Provider)(nil)
+	_ providers.LoginChecker = (*Provider)(nil)
+	_ providers.Padder       = (*Provider)(nil)
+	_ providers.Pinger       = (*Provider)(nil)
+	_ providers.Reporter     = (*Provider)(nil)
 )
 
 // New returns the provider of a configuration that passed Validate. It reads
@@ -105,8 +105,8 @@ func (p *Provider) Fingerprint() string { return "file" }
 // of a person's sessions.
 func (p *Provider) PerSession() bool { return false }
 
-// Knows implements [providers.Knower].
-func (p *Provider) Knows(login providers.Login) bool { return p.find(login) != nil }
+// HasLogin implements [providers.LoginChecker].
+func (p *Provider) HasLogin(login providers.Login) bool { return p.find(login) != nil }
 
 // find returns the account of that name, or nil. The configuration goes first.
 func (p *Provider) find(login providers.Login) *account {
