@@ -24,7 +24,7 @@ type abilities struct {
 	logins      LoginChecker
 	domains     DomainOwner
 	padder      Padder
-	reporter    Reporter
+	logSetter   LogSetter
 }
 
 func abilitiesOf(p Provider) abilities {
@@ -41,7 +41,7 @@ func abilitiesOf(p Provider) abilities {
 	a.logins, _ = p.(LoginChecker)
 	a.domains, _ = p.(DomainOwner)
 	a.padder, _ = p.(Padder)
-	a.reporter, _ = p.(Reporter)
+	a.logSetter, _ = p.(LogSetter)
 	return a
 }
 
@@ -172,9 +172,9 @@ type Padder interface {
 	Pad(ctx context.Context, began time.Time, login Login, p Proof)
 }
 
-// Reporter is a Provider that has something to say besides its answers, such as
+// LogSetter is a Provider that has something to say besides its answers, such as
 // that two groups have one name. The chain gives it a log that names the
 // provider, before it asks anything.
-type Reporter interface {
-	ReportTo(log *slog.Logger)
+type LogSetter interface {
+	SetLog(log *slog.Logger)
 }

@@ -72,8 +72,8 @@ func NewChain(members []Member, limits *throttle.Throttle, o Options) (*Chain, e
 	for _, m := range c.members {
 		m.foreign, m.local = foreignPrefixes(m, c.members), localUsers(m, c.members)
 		m.log = log.With("provider", m.config.Name)
-		if m.reporter != nil {
-			m.reporter.ReportTo(m.log)
+		if m.logSetter != nil {
+			m.logSetter.SetLog(m.log)
 		}
 	}
 	c.domains = domainsOf(c.members)

@@ -44,7 +44,7 @@ var (
 	_ providers.LoginChecker = (*Provider)(nil)
 	_ providers.Padder       = (*Provider)(nil)
 	_ providers.Pinger       = (*Provider)(nil)
-	_ providers.Reporter     = (*Provider)(nil)
+	_ providers.LogSetter    = (*Provider)(nil)
 )
 
 // New returns the provider of a configuration that passed Validate. It reads
@@ -90,8 +90,8 @@ func atOnce(cores int) int { return min(cores, maxAtOnce) }
 // maxWaiting is how many passwords wait to be verified, at most.
 const maxWaiting = 4096
 
-// ReportTo gives the provider a log, for an htpasswd file that went bad.
-func (p *Provider) ReportTo(log *slog.Logger) {
+// SetLog gives the provider a log, for an htpasswd file that went bad.
+func (p *Provider) SetLog(log *slog.Logger) {
 	if p.htpasswd != nil {
 		p.htpasswd.reportTo(log)
 	}

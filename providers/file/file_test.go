@@ -240,7 +240,7 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	p.ReportTo(slog.New(slog.NewTextHandler(&log, nil)))
+	p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
 	login := func(password string) error {
 		p.TestOnlyLookAgain()
 		_, err := providertest.Authenticate(t.Context(), p, "bob", typed(password))

@@ -144,7 +144,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func play(t *testing.T, cfg ldap.Config, log *slog.Logger, password string) {
 	t.Helper()
 	p := newProvider(t, cfg)
-	p.ReportTo(log)
+	p.SetLog(log)
 	for range 2 {
 		_, err := login(t, p, "alice", password)
 		logAll(log, err)

@@ -43,7 +43,7 @@ var (
 	_ providers.CatchAll    = (*Provider)(nil)
 	_ providers.DomainOwner = (*Provider)(nil)
 	_ providers.Padder      = (*Provider)(nil)
-	_ providers.Reporter    = (*Provider)(nil)
+	_ providers.LogSetter   = (*Provider)(nil)
 )
 
 // New makes a provider of a Config that has its defaults and is valid. It reads
@@ -99,8 +99,8 @@ func (p *Provider) wanted() []string {
 	return once
 }
 
-// ReportTo implements [providers.Reporter].
-func (p *Provider) ReportTo(log *slog.Logger) { p.warnings.log = log }
+// SetLog implements [providers.LogSetter].
+func (p *Provider) SetLog(log *slog.Logger) { p.warnings.log = log }
 
 // CatchesAll implements [providers.CatchAll]: a DN template makes a DN of every
 // name, and a bind does not tell a wrong one from a wrong password.

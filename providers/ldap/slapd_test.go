@@ -134,7 +134,7 @@ func TestSameName(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	p := newProvider(t, slapdConfig(s))
 	var log strings.Builder
-	p.ReportTo(slog.New(slog.NewTextHandler(&log, nil)))
+	p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
 	for range 3 {
 		checkGroups(t, p, "bob", "all", "Same")
 	}

@@ -198,7 +198,7 @@ func TestGroupsNotAllKnown(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := ci(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "groups", test.optional })
 			var log strings.Builder
-			p.ReportTo(slog.New(slog.NewTextHandler(&log, nil)))
+			p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
 			for range 2 {
 				id, err := present(p, t, i.IDToken(maps.Clone(test.claims)))
 				if err != nil {

@@ -36,10 +36,10 @@ func newMapping(cfg Config) (*mapping, error) {
 	return &mapping{cfg: cfg, user: user, groups: groups, namer: cfg.Groups.Compile(cfg.IgnoreCase, nil)}, nil
 }
 
-var _ providers.Reporter = (*Provider)(nil)
+var _ providers.LogSetter = (*Provider)(nil)
 
-// ReportTo implements [providers.Reporter].
-func (p *Provider) ReportTo(log *slog.Logger) { p.mapping.log.Store(log) }
+// SetLog implements [providers.LogSetter].
+func (p *Provider) SetLog(log *slog.Logger) { p.mapping.log.Store(log) }
 
 // paths returns the claims that the config names.
 func (m *mapping) paths() []claimPath {
