@@ -122,14 +122,14 @@ type TokenIssuer interface {
 // Pinger is a Provider that can say whether it is alive, for check --live.
 type Pinger interface {
 	// Ping connects if need be and returns its findings, a line of text each, or
-	// why the provider cannot be reached. An error that wraps [ErrMisfit] may come
+	// why the provider cannot be reached. An error that wraps [ErrMismatch] may come
 	// with findings.
 	Ping(ctx context.Context) (found []string, err error)
 }
 
-// ErrMisfit says that a provider is reached, and that the configuration does not fit
+// ErrMismatch says that a provider is reached, and that the configuration does not fit
 // what it says of itself.
-var ErrMisfit = errors.New("the configuration does not fit the provider")
+var ErrMismatch = errors.New("the configuration does not fit the provider")
 
 // Starter is a Provider with work in the background, such as keeping
 // connections healthy or keys fresh.

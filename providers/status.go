@@ -44,30 +44,30 @@ func (c *Chain) Down() []string {
 	return names
 }
 
-// Pinged is what one provider says of itself.
-type Pinged struct {
+// PingResult is what one provider says of itself.
+type PingResult struct {
 	Provider string
 	Kind     string
 	Found    []string // a line of text each
 	Err      error    // why it cannot be reached
-	Misfit   error    // what of the configuration does not fit it; wraps ErrMisfit
+	Mismatch error    // what of the configuration does not fit it; wraps ErrMismatch
 }
 
 // Ping connects to every provider that can be connected to, all at once.
-func (c *Chain) Ping(ctx context.Context) []Pinged {
+func (c *Chain) Ping(ctx context.Context) []PingResult {
 	ctx, cancel := context.WithTimeout(ctx, chainLimit)
 	defer cancel()
-	all := make([]Pinged, len(c.members))
+	all := make([]PingResult, len(c.members))
 	var asked sync.WaitGroup
 	for i, m := range c.members {
-		all[i] = Pinged{Provider: m.config.Name, Kind: m.config.Kind}
+		all[i] = PingResult{Provider: m.config.Name, Kind: m.config.Kind}
 		if m.pinger == nil {
 			continue
 		}
 		asked.Go(func() {
 			found, err := m.pinger.Ping(ctx)
-			if errors.Is(err, ErrMisfit) {
-				all[i].Misfit, err = err, nil
+			if errors.Is(err, ErrMismatch) {
+				all[i].Mismatch, err = err, nil
 			}
 			all[i].Found, all[i].Err = found, err
 			m.setDown(err)

@@ -134,9 +134,9 @@ func (c *checked) askProviders(ctx context.Context, chain *providers.Chain) erro
 			f.Error = p.Err.Error()
 			faults = append(faults, fmt.Errorf("provider %q cannot be reached: %w", p.Provider, p.Err))
 		}
-		if p.Misfit != nil {
-			f.Fault = p.Misfit.Error()
-			faults = append(faults, fmt.Errorf("provider %q: %w", p.Provider, p.Misfit))
+		if p.Mismatch != nil {
+			f.Fault = p.Mismatch.Error()
+			faults = append(faults, fmt.Errorf("provider %q: %w", p.Provider, p.Mismatch))
 		}
 		c.Providers = append(c.Providers, f)
 	}

@@ -36,7 +36,7 @@ func newPinged() pinged { return pinged{turn: make(chan struct{}, 1)} }
 // Ping implements [providers.Pinger]: it connects to every server, says what
 // each is, what the service account sees of people and groups, and when the
 // directory locks accounts. It fails where no server can be reached, and with an
-// error that wraps providers.ErrMisfit where the configuration would lock accounts.
+// error that wraps providers.ErrMismatch where the configuration would lock accounts.
 func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	select {
 	case p.pinged.turn <- struct{}{}:

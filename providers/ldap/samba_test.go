@@ -170,11 +170,11 @@ func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
 	if want := s.Base + " locks an account at wrong password 3 within 30m\nfor that write:\n  wrong_passwords = 2\n  wrong_password_window = \"30m\""; err != nil || !strings.Contains(found, want) {
 		t.Errorf("Ping() = %s, %v\nwant %s", found, err, want)
 	}
-	if _, err := ping(func(c *ldap.Config) { c.WrongPasswords = 3 }); !errors.Is(err, providers.ErrMisfit) {
-		t.Errorf("Ping with as many wrong passwords as lock = %v, want ErrMisfit", err)
+	if _, err := ping(func(c *ldap.Config) { c.WrongPasswords = 3 }); !errors.Is(err, providers.ErrMismatch) {
+		t.Errorf("Ping with as many wrong passwords as lock = %v, want ErrMismatch", err)
 	}
-	if _, err := ping(func(c *ldap.Config) { c.WrongPasswordWindow = 10 * time.Minute }); !errors.Is(err, providers.ErrMisfit) {
-		t.Errorf("Ping with a shorter window = %v, want ErrMisfit", err)
+	if _, err := ping(func(c *ldap.Config) { c.WrongPasswordWindow = 10 * time.Minute }); !errors.Is(err, providers.ErrMismatch) {
+		t.Errorf("Ping with a shorter window = %v, want ErrMismatch", err)
 	}
 	pso := "CN=strict,CN=Password Settings Container,CN=System," + s.Base
 	s.Add(t, pso, ldaptest.Attributes{
@@ -189,8 +189,8 @@ func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
 		dn, password := s.Account()
 		c.BindDN, c.BindPassword = dn, secret.New(password)
 	})
-	if want := "wrong_passwords = 1\n  wrong_password_window = \"1h\""; !errors.Is(err, providers.ErrMisfit) || !strings.Contains(found, want) {
-		t.Errorf("Ping as one who sees a strict policy = %s, %v\nwant ErrMisfit and %s", found, err, want)
+	if want := "wrong_passwords = 1\n  wrong_password_window = \"1h\""; !errors.Is(err, providers.ErrMismatch) || !strings.Contains(found, want) {
+		t.Errorf("Ping as one who sees a strict policy = %s, %v\nwant ErrMismatch and %s", found, err, want)
 	}
 	if found, err = ping(func(*ldap.Config) {}); err != nil || !strings.Contains(found, "no fine-grained password policy is shown") {
 		t.Errorf("Ping as one who does not = %s, %v, want that none is shown", found, err)

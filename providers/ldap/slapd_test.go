@@ -454,8 +454,8 @@ func TestThresholdOfOpenLDAP(t *testing.T) {
 		switch {
 		case test.fault == "" && err != nil:
 			t.Errorf("with %v Ping() = %v, want no fault", test.set, err)
-		case test.fault != "" && (!errors.Is(err, providers.ErrMisfit) || !strings.Contains(err.Error(), test.fault)):
-			t.Errorf("with %v Ping() = %v, want ErrMisfit with %q", test.set, err, test.fault)
+		case test.fault != "" && (!errors.Is(err, providers.ErrMismatch) || !strings.Contains(err.Error(), test.fault)):
+			t.Errorf("with %v Ping() = %v, want ErrMismatch with %q", test.set, err, test.fault)
 		}
 	}
 }

@@ -225,5 +225,5 @@ func misfits(faults []string) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", providers.ErrMisfit, strings.Join(faults, "; "))
+	return fmt.Errorf("%w: %s", providers.ErrMismatch, strings.Join(faults, "; "))
 }

@@ -43,8 +43,8 @@ func TestAdvise(t *testing.T) {
 		switch {
 		case test.fault == "" && err != nil:
 			t.Errorf("%s: advise = %v, want no fault", test.name, err)
-		case test.fault != "" && (!errors.Is(err, providers.ErrMisfit) || !strings.Contains(err.Error(), test.fault)):
-			t.Errorf("%s: advise = %v, want ErrMisfit with %q", test.name, err, test.fault)
+		case test.fault != "" && (!errors.Is(err, providers.ErrMismatch) || !strings.Contains(err.Error(), test.fault)):
+			t.Errorf("%s: advise = %v, want ErrMismatch with %q", test.name, err, test.fault)
 		}
 	}
 }
