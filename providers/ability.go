@@ -12,19 +12,19 @@ import (
 // abilities are the optional interfaces of a Provider, each nil where it does
 // not implement it. They are asserted once, when the chain is built.
 type abilities struct {
-	tokens      TokenIssuer
-	idTokens    IDTokenVerifier
-	refresh     RefreshGrant
-	revalidator Revalidator
-	revoker     Revoker
-	keeper      TokenKeeper
-	pinger      Pinger
-	starter     Starter
-	catchAll    CatchAll
-	logins      LoginChecker
-	domains     DomainOwner
-	padder      Padder
-	logSetter   LogSetter
+	tokens         TokenIssuer
+	idTokens       IDTokenVerifier
+	refresh        RefreshGrant
+	revalidator    Revalidator
+	revoker        Revoker
+	refreshOptions RefreshTokenOptions
+	pinger         Pinger
+	starter        Starter
+	catchAll       CatchAll
+	logins         LoginChecker
+	domains        DomainOwner
+	padder         Padder
+	logSetter      LogSetter
 }
 
 func abilitiesOf(p Provider) abilities {
@@ -34,7 +34,7 @@ func abilitiesOf(p Provider) abilities {
 	a.refresh, _ = p.(RefreshGrant)
 	a.revalidator, _ = p.(Revalidator)
 	a.revoker, _ = p.(Revoker)
-	a.keeper, _ = p.(TokenKeeper)
+	a.refreshOptions, _ = p.(RefreshTokenOptions)
 	a.pinger, _ = p.(Pinger)
 	a.starter, _ = p.(Starter)
 	a.catchAll, _ = p.(CatchAll)
@@ -88,12 +88,12 @@ type Revoker interface {
 	Revoke(ctx context.Context, refreshToken secret.Text) error
 }
 
-// TokenKeeper is a Revalidator that is configured by how its provider keeps
+// RefreshTokenOptions is a Revalidator that is configured by how its provider keeps
 // refresh tokens.
-type TokenKeeper interface {
-	// OneTokenEach reports that the provider keeps one refresh token for each
+type RefreshTokenOptions interface {
+	// OneTokenPerPerson reports that the provider keeps one refresh token for each
 	// person, so that a login makes that of the login before useless.
-	OneTokenEach() bool
+	OneTokenPerPerson() bool
 
 	// RevokeWhen says when a RefreshToken is to be revoked.
 	RevokeWhen() RevokeWhen

@@ -55,13 +55,13 @@ func (c *Chain) Fingerprint(provider string) string {
 // own, with a refresh token of its own, rather than each person.
 func (c *Chain) PerSession(provider string) bool {
 	m := c.member(provider)
-	return m != nil && m.revalidator != nil && m.revalidator.PerSession() && (m.keeper == nil || !m.keeper.OneTokenEach())
+	return m != nil && m.revalidator != nil && m.revalidator.PerSession() && (m.refreshOptions == nil || !m.refreshOptions.OneTokenPerPerson())
 }
 
 // RevokeWhen says when that provider is to revoke a refresh token.
 func (c *Chain) RevokeWhen(provider string) RevokeWhen {
-	if m := c.member(provider); m != nil && m.keeper != nil {
-		return m.keeper.RevokeWhen()
+	if m := c.member(provider); m != nil && m.refreshOptions != nil {
+		return m.refreshOptions.RevokeWhen()
 	}
 	return RevokeSignIn
 }

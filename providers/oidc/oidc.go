@@ -27,15 +27,15 @@ type Provider struct {
 }
 
 var (
-	_ providers.Provider        = (*Provider)(nil)
-	_ providers.IDTokenVerifier = (*Provider)(nil)
-	_ providers.RefreshGrant    = (*Provider)(nil)
-	_ providers.Revalidator     = (*Provider)(nil)
-	_ providers.Revoker         = (*Provider)(nil)
-	_ providers.TokenKeeper     = (*Provider)(nil)
-	_ providers.TokenIssuer     = (*Provider)(nil)
-	_ providers.Pinger          = (*Provider)(nil)
-	_ providers.Starter         = (*Provider)(nil)
+	_ providers.Provider            = (*Provider)(nil)
+	_ providers.IDTokenVerifier     = (*Provider)(nil)
+	_ providers.RefreshGrant        = (*Provider)(nil)
+	_ providers.Revalidator         = (*Provider)(nil)
+	_ providers.Revoker             = (*Provider)(nil)
+	_ providers.RefreshTokenOptions = (*Provider)(nil)
+	_ providers.TokenIssuer         = (*Provider)(nil)
+	_ providers.Pinger              = (*Provider)(nil)
+	_ providers.Starter             = (*Provider)(nil)
 )
 
 // New makes a provider of a Config that has its defaults and is valid. It reads

@@ -13,10 +13,10 @@ import (
 // token of its own.
 func (p *Provider) PerSession() bool { return true }
 
-// OneTokenEach implements [providers.TokenKeeper].
-func (p *Provider) OneTokenEach() bool { return p.cfg.SignIns == signInsOne }
+// OneTokenPerPerson implements [providers.RefreshTokenOptions].
+func (p *Provider) OneTokenPerPerson() bool { return p.cfg.SignIns == signInsOne }
 
-// RevokeWhen implements [providers.TokenKeeper].
+// RevokeWhen implements [providers.RefreshTokenOptions].
 func (p *Provider) RevokeWhen() providers.RevokeWhen { return providers.RevokeWhen(p.cfg.Revoke) }
 
 // Revalidate implements [providers.Revalidator] by the refresh grant (RFC 6749,
