@@ -12,7 +12,7 @@ import (
 // abilities are the optional interfaces of a Provider, each nil where it does
 // not implement it. They are asserted once, when the chain is built.
 type abilities struct {
-	tokens         TokenIssuer
+	tokens         TokenAcceptor
 	idTokens       IDTokenVerifier
 	refresh        RefreshGrant
 	revalidator    Revalidator
@@ -29,7 +29,7 @@ type abilities struct {
 
 func abilitiesOf(p Provider) abilities {
 	var a abilities
-	a.tokens, _ = p.(TokenIssuer)
+	a.tokens, _ = p.(TokenAcceptor)
 	a.idTokens, _ = p.(IDTokenVerifier)
 	a.refresh, _ = p.(RefreshGrant)
 	a.revalidator, _ = p.(Revalidator)
@@ -109,8 +109,8 @@ const (
 	RevokeNever  RevokeWhen = "never"
 )
 
-// TokenIssuer is a Provider to which tokens can be routed before it is asked.
-type TokenIssuer interface {
+// TokenAcceptor is a Provider to which tokens can be routed before it is asked.
+type TokenAcceptor interface {
 	// TrustsIssuer reports whether the provider accepts tokens whose iss
 	// claim is exactly iss.
 	TrustsIssuer(iss string) bool

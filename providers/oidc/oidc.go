@@ -33,7 +33,7 @@ var (
 	_ providers.Revalidator         = (*Provider)(nil)
 	_ providers.Revoker             = (*Provider)(nil)
 	_ providers.RefreshTokenOptions = (*Provider)(nil)
-	_ providers.TokenIssuer         = (*Provider)(nil)
+	_ providers.TokenAcceptor       = (*Provider)(nil)
 	_ providers.Pinger              = (*Provider)(nil)
 	_ providers.Starter             = (*Provider)(nil)
 )
@@ -73,7 +73,7 @@ func (p *Provider) Fingerprint() string {
 	return fingerprint
 }
 
-// TrustsIssuer implements [providers.TokenIssuer].
+// TrustsIssuer implements [providers.TokenAcceptor].
 func (p *Provider) TrustsIssuer(iss string) bool { return iss == p.cfg.Issuer }
 
 // Accepts implements [providers.TokenIssuer]: what grants names.
