@@ -34,14 +34,14 @@ type Chain struct {
 	flights  flights
 	refusals durations // how long logins took to be refused
 	throttle *throttle.Throttle
-	doubter  Doubter // nil for none
+	breaker  CircuitBreaker // nil for none
 	log      *slog.Logger
 }
 
 // Options are the optional parts of a chain.
 type Options struct {
-	Doubter Doubter      // the circuit breaker. Optional
-	Log     *slog.Logger // default: none
+	CircuitBreaker CircuitBreaker // the circuit breaker. Optional
+	Log            *slog.Logger   // default: none
 }
 
 // NewChain returns a chain of members, in this order. Their defaults must be in
@@ -53,7 +53,7 @@ func NewChain(members []Member, limits *throttle.Throttle, o Options) (*Chain, e
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c := &Chain{memory: newMemory(), flights: newFlights(log), throttle: limits, doubter: o.Doubter, log: log}
+	c := &Chain{memory: newMemory(), flights: newFlights(log), throttle: limits, breaker: o.CircuitBreaker, log: log}
 	configs := make([]Config, len(members))
 	var faults []error
 	for i, m := range members {

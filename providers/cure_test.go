@@ -294,14 +294,14 @@ func TestRefusalTakesItsTime(t *testing.T) {
 	})
 }
 
-// doubter is a circuit breaker that a test opens.
-type doubter struct {
+// testBreaker is a circuit breaker that a test opens.
+type testBreaker struct {
 	open  map[string]bool
 	notes []string
 }
 
-func (d *doubter) Doubted(provider string) bool { return d.open[provider] }
-func (d *doubter) NoteLogin(provider, account string, known, accepted bool) {
+func (d *testBreaker) Doubted(provider string) bool { return d.open[provider] }
+func (d *testBreaker) NoteLogin(provider, account string, known, accepted bool) {
 	d.notes = append(d.notes, fmt.Sprint(provider, " ", account, " known=", known, " accepted=", accepted))
 }
 
@@ -314,9 +314,9 @@ func TestDoubted(t *testing.T) {
 		locked.refusal = Reject(Locked, errors.New("locked"))
 		d := &directory{accounts: bob(), slow: 70 * time.Millisecond}
 		d.accounts["locked"] = locked
-		breaker := &doubter{open: map[string]bool{"corp": true}}
+		breaker := &testBreaker{open: map[string]bool{"corp": true}}
 		next := &directory{accounts: map[Login]fakeAccount{"carol": account("right", "uuid-9", "carol")}}
-		c := chainWith(t, newThrottle(t), Options{Doubter: breaker},
+		c := chainWith(t, newThrottle(t), Options{CircuitBreaker: breaker},
 			Member{d, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}}, Member{next, Config{Name: "later", Kind: "ldap", Prefix: pointer("")}})
 		for _, test := range []struct {
 			login    Login
@@ -352,8 +352,8 @@ func TestDoubted(t *testing.T) {
 func TestNotesLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), refuse: map[string]error{"slow": context.DeadlineExceeded}}
-		breaker := new(doubter)
-		c := chainWith(t, newThrottle(t), Options{Doubter: breaker}, Member{d, Config{Name: "corp", Kind: "ldap", Remember: pointer(time.Duration(0))}})
+		breaker := new(testBreaker)
+		c := chainWith(t, newThrottle(t), Options{CircuitBreaker: breaker}, Member{d, Config{Name: "corp", Kind: "ldap", Remember: pointer(time.Duration(0))}})
 		for _, test := range []struct {
 			login    Login
 			password string

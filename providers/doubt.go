@@ -7,10 +7,10 @@ import (
 	"shorepass/throttle"
 )
 
-// Doubter is the circuit breaker of providers that reject too many people at
+// CircuitBreaker is the circuit breaker of providers that reject too many people at
 // once. Its methods are called on the way of a login, and ask
 // another machine once a second at most.
-type Doubter interface {
+type CircuitBreaker interface {
 	// Doubted reports whether the circuit breaker of a provider is open, so that
 	// its rejections are not believed.
 	Doubted(provider string) bool
@@ -24,11 +24,11 @@ type Doubter interface {
 
 // doubted returns the first of members whose circuit breaker is open, or nil.
 func (c *Chain) doubted(members ...*member) *member {
-	if c.doubter == nil {
+	if c.breaker == nil {
 		return nil
 	}
 	for _, m := range members {
-		if c.doubter.Doubted(m.config.Name) {
+		if c.breaker.Doubted(m.config.Name) {
 			return m
 		}
 	}
@@ -44,9 +44,9 @@ func (m *member) disbelieve(err error) error {
 // noteLogin tells the circuit breaker how a provider answered a login. One that
 // could not tell counts for nothing.
 func (c *Chain) noteLogin(a *throttle.Attempt, m *member, account string, err error) {
-	if c.doubter == nil || isUnrecognized(err) {
+	if c.breaker == nil || isUnrecognized(err) {
 		return
 	}
 	accepted := err == nil || errors.Is(err, ErrRejected) && ReasonOf(err) == OurRules
-	c.doubter.NoteLogin(m.config.Name, account, a.HasProof(), accepted)
+	c.breaker.NoteLogin(m.config.Name, account, a.HasProof(), accepted)
 }

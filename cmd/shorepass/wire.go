@@ -83,7 +83,7 @@ func (d *daemon) newGeneration(cfg *settled) (server.Generation, error) {
 	if err != nil {
 		return server.Generation{}, err
 	}
-	chain, err := newChain(cfg, d.throttle, providers.Options{Log: d.log, Doubter: d.sessions})
+	chain, err := newChain(cfg, d.throttle, providers.Options{Log: d.log, CircuitBreaker: d.sessions})
 	if err != nil {
 		return server.Generation{}, err
 	}
