@@ -78,7 +78,7 @@ func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identit
 
 // refuse returns the error for an account that our own rules keep out.
 func (m *member) refuse(format string, args ...any) error {
-	return Reject(OurRules, fmt.Errorf("provider %s "+format, append([]any{m.config.Name}, args...)...))
+	return Reject(RefusedByConfig, fmt.Errorf("provider %s "+format, append([]any{m.config.Name}, args...)...))
 }
 
 // hasRequired reports whether a person is for certain in one of the groups that

@@ -332,12 +332,12 @@ func TestAdopt(t *testing.T) {
 		cfg := Config{Name: "corp"}
 		refused.edit(&cfg)
 		refused.id.Subject, refused.id.User = "1", "bob"
-		if _, err := newMember(&directory{}, cfg).adopt(&refused.id, MethodPassword); !errors.Is(err, ErrRejected) || ReasonOf(err) != OurRules {
+		if _, err := newMember(&directory{}, cfg).adopt(&refused.id, MethodPassword); !errors.Is(err, ErrRejected) || ReasonOf(err) != RefusedByConfig {
 			t.Errorf("%s: adopt = %v, want ErrRejected by our rules", refused.name, err)
 		}
 	}
 	for _, nobody := range []*Identity{{User: "bob"}, {Subject: "1"}, {Subject: "1", User: "bob\xe9"}, {Subject: "1", User: "bob\x1b[2J"}, {Subject: "\xe9", User: "bob"}} {
-		if _, err := newMember(&directory{}, Config{}).adopt(nobody, MethodPassword); !errors.Is(err, ErrRejected) || ReasonOf(err) != OurRules {
+		if _, err := newMember(&directory{}, Config{}).adopt(nobody, MethodPassword); !errors.Is(err, ErrRejected) || ReasonOf(err) != RefusedByConfig {
 			t.Errorf("adopt(%v) = %v, want ErrRejected", nobody, err)
 		}
 	}
@@ -390,7 +390,7 @@ func TestNamesOfLocalUsers(t *testing.T) {
 			err error
 		}{{login, err}, {again, errAgain}} {
 			switch {
-			case test.want == "" && (!errors.Is(got.err, ErrRejected) || ReasonOf(got.err) != OurRules):
+			case test.want == "" && (!errors.Is(got.err, ErrRejected) || ReasonOf(got.err) != RefusedByConfig):
 				t.Errorf("%s: %v, %v, want ErrRejected by our rules", test.name, got.id, got.err)
 			case test.want != "" && (got.err != nil || got.id.User != test.want):
 				t.Errorf("%s: %v, %v, want %q", test.name, got.id, got.err, test.want)

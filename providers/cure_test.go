@@ -50,7 +50,7 @@ func troubles() []trouble {
 		{"a wrong users.base", missing, good, true, 0},
 		{"a wrong require_groups", func(_ *directory, c *Config) { c.RequireGroups = []string{"nobody"} }, func(_ *directory, c *Config) { c.RequireGroups = nil }, true, 0},
 		{"a wrong match", func(_ *directory, c *Config) { c.Match = []string{"x*"} }, func(_ *directory, c *Config) { c.Match = nil }, true, 0},
-		{"a claim that the scopes lack", refused(Reject(OurRules, errors.New("the claim email is missing"))), good, true, 0},
+		{"a claim that the scopes lack", refused(Reject(RefusedByConfig, errors.New("the claim email is missing"))), good, true, 0},
 		{"two entries under too wide a base", broken(Reject(Ambiguous, errors.New("two entries"))), whole, true, 0},
 		{"an account that is not made yet", missing, good, false, cached},
 		{"an htpasswd line that is not there yet", broken(ErrNotMine), whole, false, cached},
@@ -157,7 +157,7 @@ func TestStoreNamesNobody(t *testing.T) {
 		c := chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}})
 		for i, refusal := range []error{
 			Reject(Locked, errors.New("uid=bob,ou=people: locked")),
-			Reject(OurRules, errors.New("uid=bob,ou=people is in none of the groups")),
+			Reject(RefusedByConfig, errors.New("uid=bob,ou=people is in none of the groups")),
 			Reject(WrongPassword, errors.New("uid=bob,ou=people: wrong password")),
 		} {
 			a.refusal, a.password = refusal, fmt.Sprint("right", i)
@@ -191,7 +191,7 @@ func TestClaimThatWasMissing(t *testing.T) {
 		person := func(i int) Login { return Login(fmt.Sprint("user", i)) }
 		for i := range addressFailures + 1 {
 			a := account("right", fmt.Sprint("uuid-u", i), fmt.Sprint("user", i))
-			a.refusal = Reject(OurRules, errors.New("the claim email is missing"))
+			a.refusal = Reject(RefusedByConfig, errors.New("the claim email is missing"))
 			accounts[person(i)] = a
 		}
 		limits := newReplica(t, store)

@@ -47,6 +47,6 @@ func (c *Chain) noteLogin(a *throttle.Attempt, m *member, account string, err er
 	if c.breaker == nil || isUnrecognized(err) {
 		return
 	}
-	accepted := err == nil || errors.Is(err, ErrRejected) && ReasonOf(err) == OurRules
+	accepted := err == nil || errors.Is(err, ErrRejected) && ReasonOf(err) == RefusedByConfig
 	c.breaker.NoteLogin(m.config.Name, account, a.HasProof(), accepted)
 }

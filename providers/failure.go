@@ -27,14 +27,14 @@ type Reason string
 
 // The reasons of a rejection; there are no others.
 const (
-	WrongPassword Reason = "wrong password"
-	Unknown       Reason = "no such account"
-	Ambiguous     Reason = "several accounts"
-	Disabled      Reason = "disabled"
-	Expired       Reason = "expired" // the account or its password
-	Locked        Reason = "locked"
-	MustChange    Reason = "must change the password"
-	OurRules      Reason = "refused by the configuration" // require_groups, a claim that is missing
+	WrongPassword   Reason = "wrong password"
+	Unknown         Reason = "no such account"
+	Ambiguous       Reason = "several accounts"
+	Disabled        Reason = "disabled"
+	Expired         Reason = "expired" // the account or its password
+	Locked          Reason = "locked"
+	MustChange      Reason = "must change the password"
+	RefusedByConfig Reason = "refused by the configuration" // require_groups, a claim that is missing
 )
 
 // RejectedError is an [ErrRejected] with its reason.
@@ -61,7 +61,7 @@ func ReasonOf(err error) Reason {
 }
 
 // reasons are all of them.
-var reasons = []Reason{WrongPassword, Unknown, Ambiguous, Disabled, Expired, Locked, MustChange, OurRules}
+var reasons = []Reason{WrongPassword, Unknown, Ambiguous, Disabled, Expired, Locked, MustChange, RefusedByConfig}
 
 // maxDetail bounds what the throttle keeps of an error's text, in bytes.
 const maxDetail = 200

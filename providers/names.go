@@ -14,7 +14,7 @@ const maxName = 512
 
 // UserName returns the user name that an entry or a claim holds: as it is, or in
 // lower case and normal form C where its provider ignores case. It rejects, for
-// [OurRules], a text that rules, audit lines or an operator could take for
+// [RefusedByConfig], a text that rules, audit lines or an operator could take for
 // another name. Each provider calls it, and the chain once more.
 func UserName(found string, foldsCase bool) (string, error) {
 	problem := NameProblem(found)
@@ -22,7 +22,7 @@ func UserName(found string, foldsCase bool) (string, error) {
 		problem = "holds a letter that lower case turns into one of ASCII"
 	}
 	if problem != "" {
-		return "", Reject(OurRules, fmt.Errorf("%.200q cannot be a user name: it %s", found, problem))
+		return "", Reject(RefusedByConfig, fmt.Errorf("%.200q cannot be a user name: it %s", found, problem))
 	}
 	if foldsCase {
 		return norm.NFC.String(strings.ToLower(found)), nil

@@ -47,7 +47,7 @@ func TestUserName(t *testing.T) {
 	} {
 		got, err := UserName(test.found, test.foldsCase)
 		switch {
-		case test.want == "" && (!errors.Is(err, ErrRejected) || ReasonOf(err) != OurRules):
+		case test.want == "" && (!errors.Is(err, ErrRejected) || ReasonOf(err) != RefusedByConfig):
 			t.Errorf("UserName(%q, %v) = %q, %v, want ErrRejected by our rules", test.found, test.foldsCase, got, err)
 		case test.want != "" && (err != nil || got != test.want):
 			t.Errorf("UserName(%q, %v) = %q, %v, want %q", test.found, test.foldsCase, got, err, test.want)

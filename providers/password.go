@@ -188,7 +188,7 @@ func outcomeOf(err error) throttle.Outcome {
 	switch ReasonOf(err) {
 	case WrongPassword:
 		return throttle.Wrong
-	case OurRules:
+	case RefusedByConfig:
 		return throttle.ProvedRefused
 	}
 	return throttle.OtherRefusal

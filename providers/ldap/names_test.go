@@ -109,7 +109,7 @@ func TestNamesNobodyCanSee(t *testing.T) {
 			odd := ldaptest.FakeEntry{DN: fakeAlice.DN, Attributes: ldaptest.Attributes{"uid": {uid}, "entryUUID": {"1-2-3"}}}
 			return ldaptest.Answer{Entries: []ldaptest.FakeEntry{odd}}, r.Operation == goldap.ApplicationSearchRequest
 		}))
-		if id, err := login(t, newProvider(t, fakeConfig(f)), "kevin", "pw"); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.OurRules {
+		if id, err := login(t, newProvider(t, fakeConfig(f)), "kevin", "pw"); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.RefusedByConfig {
 			t.Errorf("the name %q: %v, %v, want ErrRejected by our rules", uid, id, err)
 		}
 	}

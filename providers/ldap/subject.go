@@ -29,7 +29,7 @@ func subjectOf(e entry, attribute string) (string, error) {
 // reject returns an error that rejects what the directory vouches for, since the
 // configuration asks for more.
 func reject(format string, args ...any) error {
-	return providers.Reject(providers.OurRules, fmt.Errorf(format, args...))
+	return providers.Reject(providers.RefusedByConfig, fmt.Errorf(format, args...))
 }
 
 // subjectFilter finds whom subjectOf printed.

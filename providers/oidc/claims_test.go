@@ -80,7 +80,7 @@ func TestClaims(t *testing.T) {
 			p := client(t, op.Issuer, tt.change)
 			id, err := authenticate(t.Context(), p, tt.cred)
 			if tt.user == "" {
-				if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.OurRules {
+				if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.RefusedByConfig {
 					t.Errorf("Authenticate = %v, %v, want ErrRejected by our rules", id, err)
 				}
 				return
@@ -140,7 +140,7 @@ func TestUnprintableNames(t *testing.T) {
 				c.Users.Claim, c.Groups.Claim, c.IgnoreCase = "name", "groups", ignoreCase
 			})
 			token := i.IDToken(map[string]any{"name": name, "groups": []string{}})
-			if id, err := present(p, t, token); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.OurRules {
+			if id, err := present(p, t, token); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.RefusedByConfig {
 				t.Errorf("the name %q: Authenticate = %v, %v, want ErrRejected by our rules", name, id, err)
 			}
 		}

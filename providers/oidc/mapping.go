@@ -145,7 +145,7 @@ func (m *mapping) userName(docs documents) (string, error) {
 
 // reject returns an error that rejects what a provider said, though it vouched.
 func reject(format string, args ...any) error {
-	return providers.Reject(providers.OurRules, fmt.Errorf(format, args...))
+	return providers.Reject(providers.RefusedByConfig, fmt.Errorf(format, args...))
 }
 
 // groupNames returns the groups that a person is in, and those of which it is not
