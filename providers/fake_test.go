@@ -212,7 +212,7 @@ func newThrottleOf(t testing.TB, store throttle.Store, tables string) *throttle.
 	return limits
 }
 
-func budgetOf(tables string) throttle.Config { return ThrottleConfig{}.WithDefaults().Budget(tables) }
+func budgetOf(tables string) throttle.Config { return ThrottleConfig{}.WithDefaults().Options(tables) }
 
 func chainOf(t *testing.T, limits *throttle.Throttle, members ...Member) *Chain {
 	t.Helper()

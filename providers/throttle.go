@@ -60,10 +60,10 @@ func (c ThrottleConfig) Validate(fault func(key, problem string)) {
 	}
 }
 
-// Budget returns the options as the throttle takes them, for the provider tables
-// of a hash. They must have passed Validate.
-func (c ThrottleConfig) Budget(tables string) throttle.Config {
-	cfg := throttle.Config{AddressFailures: c.AddressFailures, Generation: []byte(tables)}
+// Options returns the options in the form of package throttle; tablesHash is a hash
+// of the provider tables. The options must have passed Validate.
+func (c ThrottleConfig) Options(tablesHash string) throttle.Config {
+	cfg := throttle.Config{AddressFailures: c.AddressFailures, Generation: []byte(tablesHash)}
 	for _, text := range c.Networks {
 		cfg.Networks = append(cfg.Networks, netip.MustParsePrefix(text))
 	}

@@ -105,4 +105,4 @@ func newThrottle(ctx context.Context, cfg *settled, in store, log *slog.Logger) 
 const throttleKey = "throttle"
 
 // budget are the options of the throttle that a reload changes.
-func budget(cfg *settled) throttle.Config { return cfg.Throttle.Budget(cfg.ProviderTables) }
+func budget(cfg *settled) throttle.Config { return cfg.Throttle.Options(cfg.ProviderTables) }
