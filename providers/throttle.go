@@ -63,7 +63,7 @@ func (c ThrottleConfig) Validate(fault func(key, problem string)) {
 // Options returns the options in the form of package throttle; tablesHash is a hash
 // of the provider tables. The options must have passed Validate.
 func (c ThrottleConfig) Options(tablesHash string) throttle.Config {
-	cfg := throttle.Config{AddressFailures: c.AddressFailures, Generation: []byte(tablesHash)}
+	cfg := throttle.Config{AddressFailures: c.AddressFailures, ConfigHash: []byte(tablesHash)}
 	for _, text := range c.Networks {
 		cfg.Networks = append(cfg.Networks, netip.MustParsePrefix(text))
 	}

@@ -100,7 +100,7 @@ func (a *Attempt) setAccount(account Account) {
 	if account.State != "" {
 		a.try.state = m.MAC("state", string(key[:]), account.State)
 	}
-	a.try.generation = m.MAC("generation", string(a.cfg.Generation), string(a.try.state[:]))
+	a.try.generation = m.MAC("generation", string(a.cfg.ConfigHash), string(a.try.state[:]))
 }
 
 // accountKey is the key of the window of an account: where its subject is not
@@ -264,7 +264,7 @@ func (t *Throttle) newAttempt(g Guess) *Attempt {
 		a.rows.keys[nameRow] = name
 	}
 	if a.place != "" {
-		a.rows.keys[budgetRow] = m.MAC("address", string(cfg.Generation), a.place)
+		a.rows.keys[budgetRow] = m.MAC("address", string(cfg.ConfigHash), a.place)
 	}
 	if a.place != "" && !a.isToken {
 		a.rows.keys[proofRow] = t.proofKey(name, a.place)

@@ -95,9 +95,9 @@ type Config struct {
 	// address may have in ten minutes.
 	AddressFailures int
 
-	// Generation is a hash of the provider tables. Address budgets start anew
+	// ConfigHash is a hash of the provider tables. Address budgets start anew
 	// where it differs, so that a corrected configuration has none used up.
-	Generation []byte
+	ConfigHash []byte
 }
 
 // RetryAfter is the error of a login that was not tried, because too many

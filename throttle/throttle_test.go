@@ -480,7 +480,7 @@ func TestBudget(t *testing.T) {
 		time.Sleep(9 * time.Minute)
 		try("when the first failure is over", "nobody30", "w", office, "401 no such account")
 		try("one more", "nobody31", "w", office, "429 address 1m0s")
-		throttle.Reload(Config{AddressFailures: 30, Generation: []byte("corrected")})
+		throttle.Reload(Config{AddressFailures: 30, ConfigHash: []byte("corrected")})
 		try("after a correction", "alice", "right", neighbour, "200")
 	})
 }
