@@ -28,7 +28,7 @@ func TestClassify(t *testing.T) {
 		{"gone after a rotation", &RotatedError{Err: ErrGone}, false},
 		{"down after a rotation", &RotatedError{Err: errors.New("down")}, true},
 		{"cannot be asked again", ErrCannotRevalidate, false},
-		{"throttled", &throttle.RetryAfter{What: "account"}, false},
+		{"throttled", &throttle.RetryAfter{Limit: "account"}, false},
 		{"down", &Failure{"corp", errors.New("connection refused")}, true},
 		{"too many logins", errBusy, true},
 		{"closed", errClosed, true},

@@ -40,7 +40,7 @@ func (b budget) admit(now time.Time, limit int) error {
 		ends[i] = f.until
 	}
 	slices.SortFunc(ends, time.Time.Compare)
-	return &RetryAfter{After: max(ends[len(ends)-limit].Sub(now), time.Second), What: "address"}
+	return &RetryAfter{After: max(ends[len(ends)-limit].Sub(now), time.Second), Limit: "address"}
 }
 
 // add returns a budget with one more pair, and whether it had not got it. It

@@ -131,7 +131,7 @@ func (d *directory) login(ctx context.Context, t *Throttle, text, password strin
 
 func status(err error) string {
 	if held, ok := errors.AsType[*RetryAfter](err); ok {
-		return fmt.Sprintf("429 %s %v", held.What, held.After.Round(time.Second))
+		return fmt.Sprintf("429 %s %v", held.Limit, held.After.Round(time.Second))
 	}
 	if refused, ok := errors.AsType[*Refused](err); ok {
 		return "401 " + refused.Cause.Reason

@@ -78,7 +78,7 @@ func (p *places) queue(at string) (chan struct{}, error) {
 	}
 	here := p.underWay[at]
 	if len(here.waiting) >= placeWaits {
-		return nil, &RetryAfter{After: retrySoon, What: "address"}
+		return nil, &RetryAfter{After: retrySoon, Limit: "address"}
 	}
 	turn := make(chan struct{})
 	here.waiting = append(here.waiting, turn)

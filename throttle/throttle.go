@@ -104,11 +104,11 @@ type Config struct {
 // before it failed. The client gets 429.
 type RetryAfter struct {
 	After time.Duration // until there is room
-	What  string        // the limit that is full: "name" or "address", for the log
+	Limit string        // the limit that is full: "name" or "address", for the log
 }
 
 func (e *RetryAfter) Error() string {
-	return fmt.Sprintf("too many wrong passwords for this %s, retry after %s", e.What, e.After.Round(time.Second))
+	return fmt.Sprintf("too many wrong passwords for this %s, retry after %s", e.Limit, e.After.Round(time.Second))
 }
 
 // Refused is the error of a guess whose equal was refused in this process a

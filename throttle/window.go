@@ -198,5 +198,5 @@ func (l Limit) room(proved bool) int {
 // may leave it sooner, which the answer does not say: only those of an account that
 // exists are.
 func (w window) retryAfter(now time.Time, held time.Duration) *RetryAfter {
-	return &RetryAfter{After: max(w.expires(held).Sub(now), time.Second), What: "name"}
+	return &RetryAfter{After: max(w.expires(held).Sub(now), time.Second), Limit: "name"}
 }
