@@ -552,7 +552,7 @@ func TestTurnedAwayIsNotAskedAgain(t *testing.T) {
 func TestTurnedAwayUnderAnySpelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
-		store, member := throttle.NewMemory(), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}}
+		store, member := throttle.NewMemoryStore(), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}}
 		c, replica := chainOf(t, newReplica(t, store), member), chainOf(t, newReplica(t, store), member)
 		spellings := []Login{"bob", `corp\bob`, "bob@corp.example"}
 		for _, when := range []string{"the first time", "again"} {

@@ -108,7 +108,7 @@ func TestCuresAfterRestart(t *testing.T) {
 		}
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d, cfg, store := &directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap"}, throttle.NewMemory()
+				d, cfg, store := &directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap"}, throttle.NewMemoryStore()
 				test.begin(d, &cfg)
 				before := chainOf(t, newReplica(t, store), Member{d, cfg})
 				if got := outcome(before.try(t, typed("bob", "right", home))); got != "401" {
@@ -151,7 +151,7 @@ func TestFirstReasonIsKept(t *testing.T) {
 // passwords they are, for any reason of a refusal.
 func TestStoreNamesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := throttle.NewMemory()
+		store := throttle.NewMemoryStore()
 		a := account("right", "uuid-bob", "bob")
 		d := &directory{accounts: map[Login]fakeAccount{"bob": a}}
 		c := chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}})
@@ -185,7 +185,7 @@ func TestStoreNamesNobody(t *testing.T) {
 // of it once the configuration is mended, on any replica.
 func TestClaimThatWasMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := throttle.NewMemory()
+		store := throttle.NewMemoryStore()
 		accounts := bob()
 		d := &directory{accounts: accounts}
 		person := func(i int) Login { return Login(fmt.Sprint("user", i)) }

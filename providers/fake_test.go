@@ -198,7 +198,7 @@ func one(t *testing.T, d *directory, edit func(*Config)) *Chain {
 }
 
 // newThrottle returns a throttle of one process.
-func newThrottle(t testing.TB) *throttle.Throttle { return newReplica(t, throttle.NewMemory()) }
+func newThrottle(t testing.TB) *throttle.Throttle { return newReplica(t, throttle.NewMemoryStore()) }
 
 // newReplica returns the throttle of a process that shares a store.
 func newReplica(t testing.TB, store throttle.Store) *throttle.Throttle {

@@ -78,7 +78,7 @@ func TestLocksNoAccount(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &locking{directory: directory{accounts: bob(), slow: 20 * time.Millisecond}, threshold: threshold, forgets: test.forgets, each: test.each}
-				store := throttle.NewMemory()
+				store := throttle.NewMemoryStore()
 				var replicas []*Chain
 				for range 2 {
 					replicas = append(replicas, chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap", WrongPasswords: threshold - 1, WrongPasswordWindow: test.forgets}}))

@@ -39,7 +39,7 @@ func TestGuessesAtOnceOnReplicas(t *testing.T) {
 	}{{"an account that is not known yet", false}, {"a known one", true}} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := slowStore{throttle.NewMemory(), 5 * time.Millisecond}
+				store := slowStore{throttle.NewMemoryStore(), 5 * time.Millisecond}
 				d := &directory{accounts: bob(), slow: time.Second}
 				var replicas []*Chain
 				for range 5 {
@@ -80,7 +80,7 @@ func TestGuessesAtOnceOnReplicas(t *testing.T) {
 // replicas are one bind.
 func TestOneWrongPasswordOnReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := slowStore{throttle.NewMemory(), 5 * time.Millisecond}
+		store := slowStore{throttle.NewMemoryStore(), 5 * time.Millisecond}
 		d := &directory{accounts: bob(), slow: time.Second}
 		var replicas []*Chain
 		for range 5 {

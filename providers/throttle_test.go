@@ -663,7 +663,7 @@ func TestRefusedTokens(t *testing.T) {
 // its answer or after it.
 func TestReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &counting{Store: throttle.NewMemory()}
+		store := &counting{Store: throttle.NewMemoryStore()}
 		c := chainOf(t, newReplica(t, store), Member{&directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap"}})
 		offline := typed("bob", "right", home)
 		offline.Offline = true
@@ -726,7 +726,7 @@ func (c *counting) SwapWindows(ctx context.Context, changes []throttle.Change) e
 func TestHeldUpIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob()}
-		c := chainOf(t, newReplica(t, slowStore{throttle.NewMemory(), 100 * time.Millisecond}), Member{d, Config{Name: "corp", Kind: "ldap"}})
+		c := chainOf(t, newReplica(t, slowStore{throttle.NewMemoryStore(), 100 * time.Millisecond}), Member{d, Config{Name: "corp", Kind: "ldap"}})
 		c.try(t, typed("bob", "right", home))
 		time.Sleep(2 * time.Minute)
 		for i := range 3 {
@@ -791,7 +791,7 @@ func TestCannotTellCountsNothing(t *testing.T) {
 // TestSharedWindows: two processes that share their store share the limit, and
 // know what the other was told is wrong.
 func TestSharedWindows(t *testing.T) {
-	d, store := &directory{accounts: bob()}, throttle.NewMemory()
+	d, store := &directory{accounts: bob()}, throttle.NewMemoryStore()
 	a := chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}})
 	b := chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}})
 	for i, c := range []*Chain{a, b, a, b, a} {

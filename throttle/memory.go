@@ -13,20 +13,20 @@ import (
 // maxRows bounds the rows of a Memory.
 const maxRows = 50_000
 
-// Memory is a [Store] in the memory of one process. It is bounded: of more than
+// MemoryStore is a [Store] in the memory of one process. It is bounded: of more than
 // 50,000 rows the least recently used is evicted.
-type Memory struct {
+type MemoryStore struct {
 	mu   sync.Mutex
 	rows *lru.Cache[MAC, Row]
 }
 
-var _ Store = (*Memory)(nil)
+var _ Store = (*MemoryStore)(nil)
 
-// NewMemory returns an empty Memory.
-func NewMemory() *Memory { return &Memory{rows: lru.New[MAC, Row](maxRows)} }
+// NewMemoryStore returns an empty Memory.
+func NewMemoryStore() *MemoryStore { return &MemoryStore{rows: lru.New[MAC, Row](maxRows)} }
 
 // ReadWindows implements [Store].
-func (m *Memory) ReadWindows(_ context.Context, keys []MAC) ([]Row, time.Time, error) {
+func (m *MemoryStore) ReadWindows(_ context.Context, keys []MAC) ([]Row, time.Time, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	rows := make([]Row, len(keys))
@@ -38,7 +38,7 @@ func (m *Memory) ReadWindows(_ context.Context, keys []MAC) ([]Row, time.Time, e
 }
 
 // SwapWindows implements [Store].
-func (m *Memory) SwapWindows(_ context.Context, changes []Change) error {
+func (m *MemoryStore) SwapWindows(_ context.Context, changes []Change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range changes {
@@ -53,7 +53,7 @@ func (m *Memory) SwapWindows(_ context.Context, changes []Change) error {
 }
 
 // ScanWindows implements [Store].
-func (m *Memory) ScanWindows(_ context.Context, after MAC, limit int) ([]Row, error) {
+func (m *MemoryStore) ScanWindows(_ context.Context, after MAC, limit int) ([]Row, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var rows []Row
@@ -67,7 +67,7 @@ func (m *Memory) ScanWindows(_ context.Context, after MAC, limit int) ([]Row, er
 }
 
 // put writes a row whatever was there.
-func (m *Memory) put(row Row) {
+func (m *MemoryStore) put(row Row) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.rows.Put(row.Key, row)

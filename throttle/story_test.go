@@ -166,7 +166,7 @@ func TestStories(t *testing.T) {
 				if test.edit != nil {
 					test.edit(d)
 				}
-				throttle := newTest(t, &farStore{Memory: NewMemory(), slow: time.Millisecond})
+				throttle := newTest(t, &farStore{MemoryStore: NewMemoryStore(), slow: time.Millisecond})
 				for i, s := range test.steps {
 					time.Sleep(s.wait)
 					if change := test.at[i]; change != nil {
@@ -185,7 +185,7 @@ func TestStories(t *testing.T) {
 func TestManyProvedPlacesShareOneLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		throttle := newTest(t, NewMemory())
+		throttle := newTest(t, NewMemoryStore())
 		places := make([]netip.Addr, 4)
 		for i := range places {
 			places[i] = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})

@@ -131,7 +131,7 @@ var ErrUnanswered = errors.New("too many passwords for this account may have rea
 // reloads.
 type Throttle struct {
 	store  *guardedStore
-	memory *Memory // while the store does not answer
+	memory *MemoryStore // while the store does not answer
 	hasher *Hasher
 	cfg    atomic.Pointer[Config]
 
@@ -152,7 +152,7 @@ const retrySoon = 3 * time.Second
 func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 	t := &Throttle{
 		store:    &guardedStore{store: store, log: log},
-		memory:   NewMemory(),
+		memory:   NewMemoryStore(),
 		hasher:   NewHasher(key),
 		places:   places{underWay: make(map[string]*place)},
 		flights:  flights{underWay: make(map[flightKey]*flight)},

@@ -19,7 +19,7 @@ import (
 // farStore is a store that takes its time, has a clock of its own, and fails
 // while it is down.
 type farStore struct {
-	*Memory
+	*MemoryStore
 	slow  time.Duration
 	ahead time.Duration
 
@@ -60,7 +60,7 @@ func (f *farStore) ReadWindows(ctx context.Context, keys []MAC) ([]Row, time.Tim
 	if err := f.ask(&f.reads); err != nil {
 		return nil, time.Time{}, err
 	}
-	rows, now, err := f.Memory.ReadWindows(ctx, keys)
+	rows, now, err := f.MemoryStore.ReadWindows(ctx, keys)
 	return rows, now.Add(f.ahead), err
 }
 
@@ -68,7 +68,7 @@ func (f *farStore) SwapWindows(ctx context.Context, changes []Change) error {
 	if err := f.ask(&f.swaps); err != nil {
 		return err
 	}
-	return f.Memory.SwapWindows(ctx, changes)
+	return f.MemoryStore.SwapWindows(ctx, changes)
 }
 
 // atOnce logs in count times at once, and returns how often each answer came.
@@ -99,7 +99,7 @@ func TestEqualAtOnce(t *testing.T) {
 					d := newDirectory()
 					d.slow = time.Second
 					d.accounts["bob"].always = refusal
-					store := &farStore{Memory: NewMemory(), slow: 3 * time.Millisecond}
+					store := &farStore{MemoryStore: NewMemoryStore(), slow: 3 * time.Millisecond}
 					var all []*Throttle
 					for range replicas {
 						all = append(all, newTest(t, store))
@@ -128,7 +128,7 @@ func TestDistinctAtOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDirectory()
 				d.slow = time.Second
-				store := &farStore{Memory: NewMemory(), slow: 3 * time.Millisecond}
+				store := &farStore{MemoryStore: NewMemoryStore(), slow: 3 * time.Millisecond}
 				var all []*Throttle
 				for range replicas {
 					all = append(all, newTest(t, store))
@@ -153,7 +153,7 @@ func TestRightAtOnce(t *testing.T) {
 		d.slow = time.Second
 		bob := d.accounts["bob"]
 		d.accounts["CORP-bob"] = bob
-		throttle := newTest(t, NewMemory())
+		throttle := newTest(t, NewMemoryStore())
 		began := time.Now()
 		var group sync.WaitGroup
 		for _, come := range []struct {
@@ -189,7 +189,7 @@ func TestKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		d.limit.Passwords = 2
-		store := NewMemory()
+		store := NewMemoryStore()
 		killed, other := newTest(t, store), newTest(t, store)
 		a, err := killed.Begin(t.Context(), d.guess("bob", "right", home))
 		if err != nil {
@@ -223,7 +223,7 @@ func TestKilled(t *testing.T) {
 func TestWaitEndsWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		store := NewMemory()
+		store := NewMemoryStore()
 		slow, other := newTest(t, store), newTest(t, store)
 		a, _ := slow.Begin(t.Context(), d.guess("bob", "w", home))
 		if _, err := a.Reserve(t.Context(), Account{Provider: "corp", Subject: "uuid-bob", State: "s1", Limit: d.limit}); err != nil {
@@ -254,8 +254,8 @@ func TestWaitEndsWithItsCaller(t *testing.T) {
 func TestStoreClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		rows := NewMemory()
-		ahead := newTest(t, &farStore{Memory: rows, ahead: 100 * time.Hour})
+		rows := NewMemoryStore()
+		ahead := newTest(t, &farStore{MemoryStore: rows, ahead: 100 * time.Hour})
 		for i := range 3 {
 			d.login(t.Context(), ahead, "bob", fmt.Sprint("w", i), stranger)
 			synctest.Wait()
@@ -275,7 +275,7 @@ func TestStoreClock(t *testing.T) {
 func TestStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		store := &farStore{Memory: NewMemory()}
+		store := &farStore{MemoryStore: NewMemoryStore()}
 		var logged bytes.Buffer
 		throttle := New(store, make([]byte, 32), Config{AddressFailures: 30}, slog.New(slog.NewTextHandler(&logged, nil)))
 		defer throttle.Close()
@@ -318,13 +318,13 @@ func TestStoreIsDown(t *testing.T) {
 
 // rowStore is a store that notes how many rows each write has.
 type rowStore struct {
-	*Memory
+	*MemoryStore
 	rows []int
 }
 
 func (r *rowStore) SwapWindows(ctx context.Context, changes []Change) error {
 	r.rows = append(r.rows, len(changes))
-	return r.Memory.SwapWindows(ctx, changes)
+	return r.MemoryStore.SwapWindows(ctx, changes)
 }
 
 // TestSettlesInAsManyRows (B9): what is written after the time of a wrong password
@@ -333,7 +333,7 @@ func (r *rowStore) SwapWindows(ctx context.Context, changes []Change) error {
 func TestSettlesInAsManyRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		store := &rowStore{Memory: NewMemory()}
+		store := &rowStore{MemoryStore: NewMemoryStore()}
 		throttle := newTest(t, store)
 		settled := func(name, password, want string) {
 			t.Helper()
@@ -358,7 +358,7 @@ func TestSettlesInAsManyRows(t *testing.T) {
 
 // fullStore is a store that can be read, and written to unless it is full.
 type fullStore struct {
-	*Memory
+	*MemoryStore
 	full bool
 }
 
@@ -366,7 +366,7 @@ func (f *fullStore) SwapWindows(ctx context.Context, changes []Change) error {
 	if f.full {
 		return errLost
 	}
-	return f.Memory.SwapWindows(ctx, changes)
+	return f.MemoryStore.SwapWindows(ctx, changes)
 }
 
 // TestStoreIsFull: a store that takes no writes is down until it takes one, which is
@@ -374,7 +374,7 @@ func (f *fullStore) SwapWindows(ctx context.Context, changes []Change) error {
 func TestStoreIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		store := &fullStore{NewMemory(), true}
+		store := &fullStore{NewMemoryStore(), true}
 		var logged bytes.Buffer
 		throttle := New(store, make([]byte, 32), Config{AddressFailures: 30}, slog.New(slog.NewTextHandler(&logged, nil)))
 		defer throttle.Close()
@@ -407,7 +407,7 @@ func TestStoreIsFull(t *testing.T) {
 func TestStoreFailsMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		store := &farStore{Memory: NewMemory()}
+		store := &farStore{MemoryStore: NewMemoryStore()}
 		throttle := newTest(t, store)
 		a, err := throttle.Begin(t.Context(), d.guess("bob", "w", home))
 		if err != nil {
@@ -431,7 +431,7 @@ func TestStoreFailsMeanwhile(t *testing.T) {
 func TestTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		store := &farStore{Memory: NewMemory()}
+		store := &farStore{MemoryStore: NewMemoryStore()}
 		throttle := newTest(t, store)
 		for _, test := range []struct{ what, name, password, want string }{
 			{"the first login from an address", "bob", "right", "2 reads, 2 swaps"},
@@ -456,7 +456,7 @@ func TestTrips(t *testing.T) {
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		throttle := newTest(t, NewMemory())
+		throttle := newTest(t, NewMemoryStore())
 		office, neighbour := netip.MustParseAddr("2001:db8:1:2::1"), netip.MustParseAddr("2001:db8:1:2:ffff::9")
 		try := func(what, name, password string, from netip.Addr, want string) {
 			t.Helper()
@@ -489,7 +489,7 @@ func TestBudget(t *testing.T) {
 // ago is refused without asking.
 func TestTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		throttle := newTest(t, NewMemory())
+		throttle := newTest(t, NewMemoryStore())
 		refuse := func(token string) string {
 			a, err := throttle.Begin(t.Context(), Guess{Name: "$refresh", Text: "$refresh", Token: "refresh_token", Secret: secret.New(token), Address: home})
 			if err != nil {
@@ -523,7 +523,7 @@ func TestReloadForgetsRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		d.accounts["bob"].always = ProvedRefused
-		throttle := newTest(t, NewMemory())
+		throttle := newTest(t, NewMemoryStore())
 		a, _ := throttle.Begin(t.Context(), d.guess("bob", "right", home))
 		if _, err := a.Reserve(t.Context(), Account{Provider: "corp", Subject: "uuid-bob", State: "s1", Limit: d.limit}); err != nil {
 			t.Fatal(err)
@@ -544,7 +544,7 @@ func TestReloadForgetsRefusals(t *testing.T) {
 func TestNoteProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		store := &farStore{Memory: NewMemory()}
+		store := &farStore{MemoryStore: NewMemoryStore()}
 		throttle := newTest(t, store)
 		hasProof := func() bool {
 			a, err := throttle.Begin(t.Context(), d.guess("bob", "w", home))
@@ -585,7 +585,7 @@ func TestNoteProof(t *testing.T) {
 func TestProofOfAnotherAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		throttle := newTest(t, NewMemory())
+		throttle := newTest(t, NewMemoryStore())
 		d.login(t.Context(), throttle, "bob", "right", home)
 		synctest.Wait()
 		d.accounts["bob"] = &person{subject: "uuid-another", password: "other"}
@@ -615,7 +615,7 @@ func TestNetworks(t *testing.T) {
 
 // TestMemoryIsBounded: it evicts the row used longest ago.
 func TestMemoryIsBounded(t *testing.T) {
-	m := NewMemory()
+	m := NewMemoryStore()
 	for i := range maxRows + 10 {
 		row := Row{Key: MAC{byte(i), byte(i >> 8), byte(i >> 16)}, Version: 1}
 		if err := m.SwapWindows(t.Context(), []Change{{Row: row}}); err != nil {

@@ -78,7 +78,7 @@ func newCheck(o *options) *cobra.Command {
 // its peers cannot be reached.
 func check(ctx context.Context, path string, cfg *settled, live bool) (*checked, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	limits := throttle.New(throttle.NewMemory(), make([]byte, 32), budget(cfg), quiet) // no login comes
+	limits := throttle.New(throttle.NewMemoryStore(), make([]byte, 32), budget(cfg), quiet) // no login comes
 	defer limits.Close()
 	chain, err := newChain(cfg, limits, providers.Options{Log: quiet})
 	if err != nil {
