@@ -90,8 +90,8 @@ func readSecret(name string) (string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", noFileError(name)
-	case errors.Is(err, durable.ErrNotPlain):
-		return "", fmt.Errorf("%s is no plain file; name the file that holds the secret", name)
+	case errors.Is(err, durable.ErrNotRegular):
+		return "", fmt.Errorf("%s is not a regular file; name the file that holds the secret", name)
 	case errors.Is(err, durable.ErrWorldReadable), errors.Is(err, durable.ErrWorldWritable):
 		return "", err
 	case isTooLarge(err):

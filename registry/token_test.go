@@ -347,7 +347,7 @@ func TestNewIssuerFaults(t *testing.T) {
 		{"the certificate for the key", with(func(c *Config) { c.RootKey = certFile }), nil, "holds no PEM private key"},
 		{"the key for the certificate", with(func(c *Config) { c.RootCertificate = keyFile }), nil, "holds no PEM certificate"},
 		{"another key", with(func(c *Config) { c.RootKey = otherKey }), nil, "the key in " + otherKey + " is not the one of the certificate in " + certFile},
-		{"a folder", with(func(c *Config) { c.RootKey = t.TempDir() }), nil, "is not a plain file"},
+		{"a folder", with(func(c *Config) { c.RootKey = t.TempDir() }), nil, "is not a regular file"},
 		{"a service unknown", good, []Service{{Name: "x"}}, `service[0].name: "x" is not in token.services`},
 		{"a service twice", good, []Service{{Name: "container_registry"}, {Name: "container_registry"}}, `service[1].name: "container_registry" has a table already`},
 		{"a short lifetime", with(func(c *Config) { c.Lifetime = 59 * time.Second }), nil, "token.lifetime: 59s is too short"},

@@ -70,7 +70,7 @@ groups = { base = "dc=corp,dc=example" }
 		{"service: root is no PEM", service + root("text", "one.key"), `keys of service "b": .*text holds no PEM certificate`, registryConfig},
 		{"service: root key is no PEM", service + root("one.crt", "text"), `keys of service "b": .*text holds no PEM private key`, registryConfig},
 		{"service: everybody can read the root key", service + root("one.crt", "open.key"), `keys of service "b": .*everybody on this machine can read`, registryConfig},
-		{"service: root is a folder", service + root("folder", "one.key"), `keys of service "b": .*folder is not a plain file`, registryConfig},
+		{"service: root is a folder", service + root("folder", "one.key"), `keys of service "b": .*folder is not a regular file`, registryConfig},
 		{"service: root is no CA", service + root("leaf.crt", "leaf.key"), `keys of service "b": .*leaf\.crt: .*not a CA`, registryConfig},
 		{"token: no root", token + root("none.crt", "one.key"), `none\.crt: no such file`, registryConfig},
 		{"token: no signing certificate", token + signing("none.crt", "one.key"), `none\.crt: no such file`, registryConfig},

@@ -1,8 +1,8 @@
-// Package durable reads and makes the plain files that a server depends on:
+// Package durable reads and makes the regular files that a server depends on:
 // keys, certificates, secrets, lists of users.
 //
 // [Create] makes a file that survives a crash, whole or not at all. [Read] reads
-// a bounded plain file and never waits for a pipe, as [ReadPipe] does, and
+// a bounded regular file and never waits for a pipe, as [ReadPipe] does, and
 // [ReadSecret] one that holds a secret. None reads a file that every account of
 // the machine may write. [State] tells whether a file has changed since it was
 // read.
@@ -18,9 +18,9 @@ import (
 	"path/filepath"
 )
 
-// ErrNotPlain says that a name is that of a folder, a pipe, a device or a
+// ErrNotRegular says that a name is that of a folder, a pipe, a device or a
 // socket.
-var ErrNotPlain = errors.New("is not a plain file")
+var ErrNotRegular = errors.New("is not a regular file")
 
 // ErrWorldWritable says that every account of the machine may change a file, and
 // so decide what this process does.
@@ -38,9 +38,9 @@ func (e *TooLargeError) Error() string { return fmt.Sprintf("is larger than %d b
 // byteOrderMark begins a text that an editor saved as "UTF-8 with BOM".
 var byteOrderMark = []byte("\ufeff")
 
-// Read returns the content of a plain file of at most limit bytes, without a
+// Read returns the content of a regular file of at most limit bytes, without a
 // byte order mark at its beginning, and the State of the file that was read. The
-// error wraps [fs.ErrNotExist], [ErrNotPlain], [ErrWorldWritable] or a
+// error wraps [fs.ErrNotExist], [ErrNotRegular], [ErrWorldWritable] or a
 // [*TooLargeError], or is an error of the file system, and names the file.
 func Read(name string, limit int64) ([]byte, State, error) {
 	f, err := open(name)
@@ -72,7 +72,7 @@ func RequirePrivate(name string, state State) error {
 	return fmt.Errorf("%w %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", ErrWorldReadable, name)
 }
 
-// ReadPipe is [Read] for a file that need not be plain, such as a pipe, which it
+// ReadPipe is [Read] for a file that need not be regular, such as a pipe, which it
 // waits for.
 func ReadPipe(name string, limit int64) ([]byte, State, error) {
 	f, err := os.Open(name)
@@ -102,7 +102,7 @@ func readOpen(f *os.File, name string, limit int64) ([]byte, State, error) {
 	return bytes.TrimPrefix(data, byteOrderMark), State{info}, nil
 }
 
-// open opens a plain file. The name is checked before it is opened, since
+// open opens a regular file. The name is checked before it is opened, since
 // opening a pipe waits for its other end.
 func open(name string) (*os.File, error) {
 	info, err := os.Stat(name)
@@ -110,7 +110,7 @@ func open(name string) (*os.File, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s %w", name, ErrNotPlain)
+		return nil, fmt.Errorf("%s %w", name, ErrNotRegular)
 	}
 	return os.Open(name)
 }

@@ -36,8 +36,8 @@ func TestRead(t *testing.T) {
 		{"bom", "text", nil},
 		{"twice", "", tooLarge}, // ten bytes of ours to read; the second mark is content
 		{"large", "", tooLarge},
-		{"folder", "", func(err error) bool { return errors.Is(err, durable.ErrNotPlain) }},
-		{"pipe", "", func(err error) bool { return errors.Is(err, durable.ErrNotPlain) }},
+		{"folder", "", func(err error) bool { return errors.Is(err, durable.ErrNotRegular) }},
+		{"pipe", "", func(err error) bool { return errors.Is(err, durable.ErrNotRegular) }},
 		{"nothing", "", func(err error) bool { return errors.Is(err, fs.ErrNotExist) }},
 	} {
 		data, state, err := durable.Read(name(test.file), 8)
@@ -54,7 +54,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestReadPipe: a pipe is read to its end, within the limit, and a plain file as
+// TestReadPipe: a pipe is read to its end, within the limit, and a regular file as
 // by Read.
 func TestReadPipe(t *testing.T) {
 	folder := t.TempDir()
