@@ -73,7 +73,7 @@ func readKey(name string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
-	blocks, err := tlsconf.Blocks(data)
+	blocks, err := tlsconf.DecodePEM(data)
 	if err != nil {
 		return nil, fmt.Errorf("read key: %s: %w", name, err)
 	}

@@ -8,11 +8,11 @@ import (
 
 var beginning = []byte("-----BEGIN ")
 
-// Blocks returns every PEM block of a text (RFC 7468). [pem.Decode] skips a block
+// DecodePEM returns every PEM block of a text (RFC 7468). [pem.Decode] skips a block
 // that it cannot read, such as one behind a byte order mark in the middle of a
 // bundle; here that is an error, which says on which line the block begins. Text
 // between blocks is skipped.
-func Blocks(text []byte) ([]*pem.Block, error) {
+func DecodePEM(text []byte) ([]*pem.Block, error) {
 	var blocks []*pem.Block
 	for data := text; ; {
 		block, rest := pem.Decode(data)

@@ -98,7 +98,7 @@ func ReadCertificates(name string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	blocks, err := Blocks(data)
+	blocks, err := DecodePEM(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
