@@ -85,7 +85,7 @@ func (l *loader) checkRules() {
 func (l *loader) checkClaims() {
 	kept := make(map[string]bool)
 	for _, p := range l.cfg.Providers {
-		for _, name := range p.options.KeptClaims() {
+		for _, name := range p.options.ClaimNames() {
 			kept[name] = true
 		}
 	}

@@ -35,9 +35,9 @@ type kindOptions interface {
 	// Common returns the part that all kinds have, by embedding.
 	Common() *providers.Config
 
-	// KeptClaims names the claims that an identity of this provider can have,
+	// ClaimNames names the claims that an identity of this provider can have,
 	// so that a rule which asks for another is refused.
-	KeptClaims() []string
+	ClaimNames() []string
 
 	// FoldsCase reports whether the provider ignores case in names.
 	FoldsCase() bool

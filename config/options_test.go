@@ -199,7 +199,7 @@ type failing struct {
 
 func (o failing) WithDefaults() failing              { return o }
 func (o failing) Validate(func(key, problem string)) {}
-func (o failing) KeptClaims() []string               { return nil }
+func (o failing) ClaimNames() []string               { return nil }
 func (o failing) FoldsCase() bool                    { return false }
 func (o failing) Methods() []providers.Method        { return nil }
 func (o failing) ReadsGroups() bool                  { return true }

@@ -51,9 +51,9 @@ type User struct {
 	Disabled bool `toml:"disabled"`
 }
 
-// KeptClaims returns the names of the claims that some user has for rules. Any
+// ClaimNames returns the names of the claims that some user has for rules. Any
 // user may have an email.
-func (c Config) KeptClaims() []string {
+func (c Config) ClaimNames() []string {
 	var names []string
 	for _, u := range c.Users {
 		names = append(append(names, "email"), slices.Collect(maps.Keys(u.Claims))...)

@@ -186,8 +186,8 @@ func (g Groups) read() bool { return g.Base != "" }
 // ReadsGroups reports the same.
 func (c Config) ReadsGroups() bool { return c.Groups.read() }
 
-// KeptClaims returns the names of the claims that a person has for rules.
-func (c Config) KeptClaims() []string { return c.Claims }
+// ClaimNames returns the names of the claims that a person has for rules.
+func (c Config) ClaimNames() []string { return c.Claims }
 
 // FoldsCase reports that case makes no difference in names: a directory ignores
 // it.

@@ -186,8 +186,8 @@ var asymmetric = []string{
 // maxTimeout is what the whole chain has: docker gives up after 15 seconds.
 const maxTimeout = 10 * time.Second
 
-// KeptClaims returns the names of the claims that a person has for rules.
-func (c Config) KeptClaims() []string { return c.Claims }
+// ClaimNames returns the names of the claims that a person has for rules.
+func (c Config) ClaimNames() []string { return c.Claims }
 
 // FoldsCase reports whether case makes no difference in names.
 func (c Config) FoldsCase() bool { return c.IgnoreCase }
