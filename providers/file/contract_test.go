@@ -74,9 +74,9 @@ func TestContractOfConfiguration(t *testing.T) {
 				{Logins: []string{"a*"}, Password: "star", User: "a*"},
 				{Logins: []string{`DOM\user`}, Password: " blank ", User: `dom\user`},
 			},
-			Disabled: &providertest.Account{Logins: []string{"left"}, Password: "right"},
-			Unknown:  providers.ErrNotMine,
-			Subject:  true,
+			Disabled:        &providertest.Account{Logins: []string{"left"}, Password: "right"},
+			Unknown:         providers.ErrNotMine,
+			SubjectAtLookup: true,
 		}
 	})
 }
@@ -95,8 +95,8 @@ func TestContractOfHtpasswd(t *testing.T) {
 				{Logins: []string{"bob", "BOB"}, Password: "right", User: "bob", Groups: []string{"devs", "ops"}},
 				{Logins: []string{"josé"}, Password: "pässwörd", User: "josé", Groups: []string{"devs"}},
 			},
-			Unknown: providers.ErrNotMine,
-			Subject: true,
+			Unknown:         providers.ErrNotMine,
+			SubjectAtLookup: true,
 			Delete: func(t *testing.T, _ providertest.Account) {
 				write(t, users, jose)
 				p.TestOnlyLookAgain()

@@ -47,10 +47,10 @@ func TestActiveDirectoryContract(t *testing.T) {
 				{Logins: []string{"o(brien", "o(brien@ad.example.org"}, Password: "o(brien-Pw1", User: "o(brien"},
 				{Logins: []string{"doej"}, Password: "doej-Pw1", User: "doej"},
 			},
-			Disabled: &providertest.Account{Logins: []string{"carol", `ADEX\carol`}, Password: "carol-Pw1"},
-			Unknown:  providers.ErrNotMine,
-			Subject:  true,
-			Stop:     func(*testing.T) { s.Kill() },
+			Disabled:        &providertest.Account{Logins: []string{"carol", `ADEX\carol`}, Password: "carol-Pw1"},
+			Unknown:         providers.ErrNotMine,
+			SubjectAtLookup: true,
+			Stop:            func(*testing.T) { s.Kill() },
 			Disable: func(t *testing.T, a providertest.Account) {
 				s.Set(t, s.Person(a.User), "userAccountControl", "514")
 			},

@@ -39,7 +39,7 @@ func TestContract(t *testing.T) {
 				h := slapdHarness(t, s)
 				h.Provider = newProvider(t, cfg)
 				if cfg.Users.DNTemplate != "" {
-					h.Unknown, h.Subject = providers.ErrRejected, false
+					h.Unknown, h.SubjectAtLookup = providers.ErrRejected, false
 				}
 				return h
 			})
@@ -54,11 +54,11 @@ func slapdHarness(t *testing.T, s *ldaptest.Slapd) providertest.Harness {
 			{Logins: []string{"alice", "ALICE", " Alice "}, Password: "alicepw", User: "alice", Groups: []string{"devs"}},
 			{Logins: []string{"bob"}, Password: "bobpw", User: "bob", Groups: []string{"all"}},
 		},
-		Disabled: &providertest.Account{Logins: []string{"carol"}, Password: "carolpw"},
-		Unknown:  providers.ErrNotMine,
-		Subject:  true,
-		Secrets:  func() int { return s.Binds(t, s.People) },
-		Stop:     func(*testing.T) { s.Kill() },
+		Disabled:        &providertest.Account{Logins: []string{"carol"}, Password: "carolpw"},
+		Unknown:         providers.ErrNotMine,
+		SubjectAtLookup: true,
+		PasswordsSent:   func() int { return s.Binds(t, s.People) },
+		Stop:            func(*testing.T) { s.Kill() },
 		Disable: func(t *testing.T, a providertest.Account) {
 			s.Set(t, s.Person(a.User), "pwdAccountLockedTime", "000001010000Z")
 		},

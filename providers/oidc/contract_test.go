@@ -22,12 +22,12 @@ func TestContract(t *testing.T) {
 				{Logins: []string{"alice", " alice "}, Password: "alice's pass", User: "alice", Groups: []string{"devs", "ops"}},
 				{Logins: []string{odd.Name}, Password: odd.Password, User: odd.Name},
 			},
-			Disabled: &providertest.Account{Logins: []string{left.Name}, Password: left.Password},
-			Unknown:  providers.ErrRejected, // a password grant cannot know names
-			Secrets:  func() int { return op.Requests("token") },
-			Stop:     func(t *testing.T) { op.Down(); t.Cleanup(op.Up) },
-			Disable:  func(_ *testing.T, a providertest.Account) { op.Disable(a.User) },
-			Delete:   func(_ *testing.T, a providertest.Account) { op.Remove(a.User) },
+			Disabled:      &providertest.Account{Logins: []string{left.Name}, Password: left.Password},
+			Unknown:       providers.ErrRejected, // a password grant cannot know names
+			PasswordsSent: func() int { return op.Requests("token") },
+			Stop:          func(t *testing.T) { op.Down(); t.Cleanup(op.Up) },
+			Disable:       func(_ *testing.T, a providertest.Account) { op.Disable(a.User) },
+			Delete:        func(_ *testing.T, a providertest.Account) { op.Remove(a.User) },
 			ChangeGroups: func(_ *testing.T, a providertest.Account) []string {
 				op.SetGroups(a.User, "moved")
 				return []string{"moved"}

@@ -15,8 +15,8 @@
 //				},
 //				Disabled: &providertest.Account{Logins: []string{"left"}, Password: "right"},
 //				Unknown:  providers.ErrNotMine,
-//				Subject:  true,
-//				Secrets:  directory.Binds,
+//				SubjectAtLookup: true,
+//				PasswordsSent: directory.Binds,
 //				Stop:     directory.Stop,
 //				Disable:  func(t *testing.T, a providertest.Account) { directory.Disable(a.User) },
 //				// …
@@ -66,13 +66,13 @@ type Harness struct {
 	// providers.ErrNotMine where it can know, else providers.ErrRejected.
 	Unknown error
 
-	// Subject says that Lookup returns the account's Subject. A provider that
-	// learns it only from the proof leaves it empty.
-	Subject bool
+	// SubjectAtLookup says that Lookup returns the account's Subject. A provider
+	// that learns it only from the proof leaves it empty.
+	SubjectAtLookup bool
 
-	// Secrets returns how many passwords were sent to the peer, or checked,
+	// PasswordsSent returns how many passwords were sent to the peer, or checked,
 	// since its start. Optional.
-	Secrets func() int
+	PasswordsSent func() int
 
 	// Stop makes the peer unreachable for the rest of the test. Optional, for
 	// providers that depend on nobody.
@@ -140,11 +140,11 @@ func parse(t *testing.T, login string) providers.Login {
 	return name
 }
 
-func (h Harness) secrets() int {
-	if h.Secrets == nil {
+func (h Harness) passwordsSent() int {
+	if h.PasswordsSent == nil {
 		return 0
 	}
-	return h.Secrets()
+	return h.PasswordsSent()
 }
 
 // lookup looks an account up, and checks that there is either one or an error.
@@ -242,7 +242,7 @@ func testRight(t *testing.T, h Harness) {
 			h.checkIdentity(t, login, id, a)
 			subjects[id.Subject] = true
 			want := ""
-			if h.Subject {
+			if h.SubjectAtLookup {
 				want = id.Subject
 			}
 			if account.Subject != want {
@@ -293,14 +293,14 @@ func testHostile(t *testing.T, h Harness) {
 }
 
 func testEmpty(t *testing.T, h Harness) {
-	before := h.secrets()
+	before := h.passwordsSent()
 	for _, login := range []string{h.Accounts[0].Logins[0], "nobody-is-called-so"} {
 		id, err := h.login(t, t.Context(), login, typed(""))
 		if id != nil || err == nil {
 			t.Errorf("Authenticate(%q) with an empty password = %v, %v, want an error", login, id, err)
 		}
 	}
-	if sent := h.secrets() - before; sent != 0 {
+	if sent := h.passwordsSent() - before; sent != 0 {
 		t.Errorf("an empty password was sent %d times, want never", sent)
 	}
 }
@@ -320,13 +320,13 @@ func testDisabled(t *testing.T, h Harness) {
 // testNotProved drops many accounts that were found: no secret was sent, and
 // they hold no connection that a login would have to wait for.
 func testNotProved(t *testing.T, h Harness) {
-	before := h.secrets()
+	before := h.passwordsSent()
 	for range 50 {
 		if _, err := h.lookup(t, t.Context(), h.Accounts[0].Logins[0]); err != nil {
 			t.Fatalf("Lookup = %v, want an account", err)
 		}
 	}
-	if sent := h.secrets() - before; sent != 0 {
+	if sent := h.passwordsSent() - before; sent != 0 {
 		t.Errorf("%d passwords were sent for accounts that were only looked up, want none", sent)
 	}
 	h.mustLogin(t, false)
