@@ -145,7 +145,7 @@ when = '"team-alpha" in groups'
 	})
 	t.Run("keys rotate", func(t *testing.T) {
 		o.RotateKeys()
-		o.ForgetOldKeys()
+		o.WithdrawOldKeys()
 		s.login(t, "alice", o.alice.Password)
 	})
 	t.Run("unavailable", func(t *testing.T) {

@@ -140,7 +140,7 @@ func replicasRekeyed(t *testing.T, pg *postgrestest.Server) {
 	for _, token := range quiet {
 		r.all(t, token, "200 pull,push")
 	}
-	if alice, reused := o.Alive("alice"), o.Requests("token:reused"); alice != len(quiet)+1 || reused != 0 {
+	if alice, reused := o.LiveRefreshTokens("alice"), o.Requests("token:reused"); alice != len(quiet)+1 || reused != 0 {
 		t.Errorf("the provider would take %d refresh tokens of alice and saw %d twice, want %d and none", alice, reused, len(quiet)+1)
 	}
 	must(t, os.WriteFile(another, before, 0o600))

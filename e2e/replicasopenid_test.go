@@ -56,7 +56,7 @@ func replicasOpenIDKilled(t *testing.T, pg *postgrestest.Server) {
 	if n := o.Requests("token:reused"); n != 0 {
 		t.Errorf("the provider saw %d refresh tokens a second time, want none", n)
 	}
-	if alice, bob := o.Alive("alice"), o.Alive("bob"); alice != len(quiet)+1 || bob != 1 {
+	if alice, bob := o.LiveRefreshTokens("alice"), o.LiveRefreshTokens("bob"); alice != len(quiet)+1 || bob != 1 {
 		t.Errorf("the provider would take %d refresh tokens of alice and %d of bob, want %d and 1", alice, bob, len(quiet)+1)
 	}
 }
@@ -113,13 +113,13 @@ func replicasRevokeProviderTokens(t *testing.T, pg *postgrestest.Server) {
 		}, 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			before := o.Alive("alice")
+			before := o.LiveRefreshTokens("alice")
 			tokens := []string{r[0].login(t, "alice", o.alice.Password), r[1].login(t, "alice", o.alice.Password)}
 			time.Sleep(1100 * time.Millisecond)
 			for _, token := range append(tokens, bob) {
 				r.all(t, token, map[bool]string{true: "200 pull", false: "200 pull,push"}[token == bob])
 			}
-			if n := o.Alive("alice"); n != before+2 {
+			if n := o.LiveRefreshTokens("alice"); n != before+2 {
 				t.Fatalf("two logins made %d refresh tokens at the provider, want 2", n-before)
 			}
 			o.Reset()
@@ -127,7 +127,7 @@ func replicasRevokeProviderTokens(t *testing.T, pg *postgrestest.Server) {
 				t.Fatalf("revoke = %v, want 200", a)
 			}
 			eventually(t, 5*time.Second, func() error {
-				if n := o.Alive("alice"); n != before+2-tc.ends {
+				if n := o.LiveRefreshTokens("alice"); n != before+2-tc.ends {
 					return fmt.Errorf("the provider would still take %d refresh tokens of alice, want %d", n, before+2-tc.ends)
 				}
 				return nil
@@ -144,11 +144,11 @@ func replicasRevokeProviderTokens(t *testing.T, pg *postgrestest.Server) {
 					t.Errorf("revoke = %v, want 200", a)
 				}
 			}
-			if bobs, reused := o.Alive("bob"), o.Requests("token:reused"); bobs != 1 || reused != 0 {
+			if bobs, reused := o.LiveRefreshTokens("bob"), o.Requests("token:reused"); bobs != 1 || reused != 0 {
 				t.Errorf("the provider would take %d refresh tokens of bob and saw %d twice, want 1 and none", bobs, reused)
 			}
 			eventually(t, 5*time.Second, func() error {
-				if n := o.Alive("alice"); n != 0 {
+				if n := o.LiveRefreshTokens("alice"); n != 0 {
 					return fmt.Errorf("the provider would still take %d refresh tokens of alice, want none", n)
 				}
 				return nil

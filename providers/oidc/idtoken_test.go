@@ -38,7 +38,7 @@ func TestIDTokenAsPassword(t *testing.T) {
 	mustPresent(op.Tokens(registry, "alice", "alice's pass").ID) // by the new key
 	mustPresent(tokens.ID)                                       // by the old one, which is still published
 
-	op.ForgetOldKeys()
+	op.WithdrawOldKeys()
 	other := client(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
 	if _, err := present(other, t, tokens.ID); !errors.Is(err, providers.ErrRejected) {
 		t.Errorf("Authenticate with a token of a withdrawn key = %v, want ErrRejected", err)

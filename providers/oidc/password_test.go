@@ -126,7 +126,7 @@ func TestKeyRotationUnderPasswords(t *testing.T) {
 			for range 6 { // more often than strangers may have keys read
 				login(t, p, password("bob", "bobpw"))
 				op.RotateKeys()
-				op.ForgetOldKeys()
+				op.WithdrawOldKeys()
 			}
 		})
 	}

@@ -44,7 +44,7 @@ func TestRevalidate(t *testing.T) {
 	}
 
 	// What it stored outlives it.
-	if n := op.Alive("alice"); n != 1 {
+	if n := op.LiveRefreshTokens("alice"); n != 1 {
 		t.Errorf("the provider would take %d refresh tokens of alice, want 1", n)
 	}
 	op.Kill()
@@ -66,7 +66,7 @@ func TestRevalidate(t *testing.T) {
 	if _, err := p.Revalidate(t.Context(), third); !errors.Is(err, providers.ErrGone) {
 		t.Errorf("Revalidate after the reuse = %v, want ErrGone", err)
 	}
-	if reused, alive := op.Requests("token:reused"), op.Alive("alice"); reused != 1 || alive != 0 {
+	if reused, alive := op.Requests("token:reused"), op.LiveRefreshTokens("alice"); reused != 1 || alive != 0 {
 		t.Errorf("the provider saw %d used tokens and would take %d of alice, want 1 and 0", reused, alive)
 	}
 }

@@ -264,11 +264,11 @@ func (s *Server) Requests(endpoint string) int {
 	return counts[endpoint]
 }
 
-// Alive returns how many refresh tokens of a person the provider would take.
-func (s *Server) Alive(name string) int {
+// LiveRefreshTokens returns how many refresh tokens of a person the provider would take.
+func (s *Server) LiveRefreshTokens(name string) int {
 	s.tb.Helper()
 	tokens := map[string]int{}
-	s.do("alive", nil, &tokens)
+	s.do("liveRefreshTokens", nil, &tokens)
 	return tokens[name]
 }
 
@@ -305,8 +305,8 @@ func (s *Server) Remove(name string) {
 // RotateKeys makes a new signing key; the old ones are still published.
 func (s *Server) RotateKeys() { s.tb.Helper(); s.do("rotate", nil, nil) }
 
-// ForgetOldKeys publishes the newest key alone.
-func (s *Server) ForgetOldKeys() { s.tb.Helper(); s.do("forget", nil, nil) }
+// WithdrawOldKeys publishes the newest key alone.
+func (s *Server) WithdrawOldKeys() { s.tb.Helper(); s.do("withdraw", nil, nil) }
 
 // Hang lets requests to an endpoint wait until Release.
 func (s *Server) Hang(endpoint string) {

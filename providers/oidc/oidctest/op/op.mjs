@@ -174,13 +174,13 @@ const control = {
   user: (patch) => { users.set(patch.name, { ...users.get(patch.name), ...patch }); serve = build(); },
   remove: ({ name }) => { users.delete(name); },
   rotate: () => { keys = [makeKey(algorithm), ...keys]; serve = build(); return keys.map((k) => k.kid); },
-  forget: () => { keys = keys.slice(0, 1); serve = build(); return keys.map((k) => k.kid); },
+  withdraw: () => { keys = keys.slice(0, 1); serve = build(); return keys.map((k) => k.kid); },
   fault: ({ endpoint, ...fault }) => { if (Object.keys(fault).length) faults[endpoint] = fault; else delete faults[endpoint]; },
   release: () => { faults = {}; held.forEach((res) => res.destroy()); held.clear(); },
   down: async () => { front.closeAllConnections(); await new Promise((done) => { front.close(done); }); },
   up: async () => { await listen(front, Number(new URL(issuer).port)); },
   die,
-  alive,
+  liveRefreshTokens,
 };
 
 // die ends the process as kill -9 does. What is stored is what a provider has in
@@ -192,8 +192,8 @@ async function die({ state }) {
   process.kill(process.pid, 'SIGKILL');
 }
 
-// alive counts the refresh tokens that would be taken, by the names of people.
-function alive() {
+// liveRefreshTokens counts the refresh tokens that would be taken, by the names of people.
+function liveRefreshTokens() {
   const tokens = {};
   for (const token of stored.values()) {
     const name = token.kind === 'RefreshToken' && !token.consumed && bySubject(token.accountId)?.name;
