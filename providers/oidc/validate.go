@@ -1,0 +1,133 @@
+package oidc
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	"shorepass/internal/tlsconf"
+	"shorepass/providers"
+)
+
+// Validate reports what is wrong with the table, without looking at files or
+// the network. It expects the defaults to be in place, and leaves the keys of
+// [providers.Config] to whoever checks all providers.
+func (c Config) Validate(fault func(key, problem string)) {
+	c.validateIssuer(fault)
+	c.validateGrants(fault)
+	c.validateClaims(fault)
+	oneOf := func(key, value string, good ...string) {
+		if !slices.Contains(good, value) {
+			fault(key, fmt.Sprintf("%q is not one of %s", value, providers.Quoted(good)))
+		}
+	}
+	oneOf("userinfo", c.Userinfo, "auto", "always", "never")
+	oneOf("sign_ins", c.SignIns, signInsLogin, signInsOne)
+	oneOf("revoke", c.Revoke, string(providers.RevokeSignIn), string(providers.RevokeLast), string(providers.RevokeNever))
+	if c.AuthStyle != "" {
+		oneOf("auth_style", c.AuthStyle, authBasic, authPost, authNone)
+	}
+	if (c.AuthStyle == authBasic || c.AuthStyle == authPost) && c.ClientSecret.IsZero() {
+		fault("auth_style", fmt.Sprintf("%q needs a client_secret", c.AuthStyle))
+	}
+	if len(c.Algorithms) == 0 {
+		fault("algorithms", "an empty list accepts no token; leave the key out for the default")
+	}
+	for i, alg := range c.Algorithms {
+		oneOf(fmt.Sprintf("algorithms[%d]", i), alg, asymmetric...)
+	}
+	if c.Timeout < 0 || c.Timeout > maxTimeout {
+		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", c.Timeout, maxTimeout))
+	}
+	if c.MaxTokenAge < 0 {
+		fault("max_token_age", fmt.Sprintf("%s is negative; the shortest that works is that of the tokens themselves", c.MaxTokenAge))
+	}
+	for i, host := range c.Hosts {
+		if u, err := url.Parse("https://" + host); err != nil || u.Host != host || host == "" {
+			fault(fmt.Sprintf("hosts[%d]", i), fmt.Sprintf("%q is not a host: write \"sso.corp.example\" or \"sso.corp.example:8443\"", host))
+		}
+	}
+	c.TLS.Validate(fault)
+}
+
+func (c Config) validateIssuer(fault func(key, problem string)) {
+	if c.Issuer == "" {
+		fault("issuer", "is required: the provider's issuer URL, as its discovery document has it")
+		return
+	}
+	u, err := url.Parse(c.Issuer)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(c.Issuer, "#") || u.ForceQuery:
+		fault("issuer", fmt.Sprintf("%q is not a URL of scheme, host and path alone", c.Issuer))
+	case u.Scheme == "http" && !c.Insecure && !tlsconf.IsLoopback(u.Hostname()):
+		fault("issuer", "is plain http: use https, or set insecure = true to send passwords unprotected")
+	case u.Scheme != "https" && u.Scheme != "http":
+		fault("issuer", fmt.Sprintf("%q does not begin with https://", c.Issuer))
+	case strings.HasSuffix(u.Path, "/.well-known/openid-configuration"):
+		fault("issuer", "is the discovery document's URL: leave out /.well-known/openid-configuration")
+	case u.Hostname() == "login.microsoftonline.com" && sharedTenant(u.Path):
+		fault("issuer", "stands for every tenant of Entra ID: name your own, as in https://login.microsoftonline.com/TENANT-ID/v2.0")
+	}
+}
+
+// sharedTenant reports whether the path is that of an issuer that Entra ID
+// shares among all tenants, so that anybody's account would be good.
+func sharedTenant(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return slices.Contains([]string{"common", "organizations", "consumers"}, strings.ToLower(first))
+}
+
+func (c Config) validateGrants(fault func(key, problem string)) {
+	known := []string{grantPassword, grantRefresh, grantIDToken}
+	if len(c.Grants) == 0 {
+		fault("grants", "is required: name at least one of "+providers.Quoted(known))
+	}
+	for i, grant := range c.Grants {
+		if !slices.Contains(known, grant) {
+			fault(fmt.Sprintf("grants[%d]", i), fmt.Sprintf("%q is not one of %s", grant, providers.Quoted(known)))
+		}
+	}
+	asks := c.grants(grantPassword) || c.grants(grantRefresh)
+	if asks && c.ClientID == "" {
+		fault("client_id", "is required with the grants password and refresh_token")
+	}
+	if asks && !slices.Contains(c.Scopes, "openid") {
+		fault("scopes", `must hold "openid": without it the provider does not say who logged in`)
+	}
+	if slices.Contains(c.Scopes, "offline_access") {
+		fault("scopes", `leave out "offline_access": it is added when somebody asks for an offline token`)
+	}
+	for i, scope := range c.Scopes {
+		if scope == "" || strings.ContainsAny(scope, " \t\"\\") {
+			fault(fmt.Sprintf("scopes[%d]", i), fmt.Sprintf("%q is not one scope", scope))
+		}
+	}
+	if c.grants(grantIDToken) && len(c.Audience) == 0 {
+		fault("audience", "is required with the grant id_token: the aud of the tokens to accept")
+	}
+	if slices.Contains(c.Audience, "") {
+		fault("audience", "an empty audience would be anybody's")
+	}
+}
+
+func (c Config) validateClaims(fault func(key, problem string)) {
+	if _, err := parsePath(c.Users.Claim); err != nil {
+		fault("users.claim", err.Error())
+	}
+	c.Groups.GroupNames.Validate(func(key, problem string) { fault("groups."+key, problem) })
+	if c.Groups.Claim == "" {
+		if !reflect.ValueOf(c.Groups).IsZero() {
+			fault("groups.claim", "is required with the other keys of groups")
+		}
+	} else if _, err := parsePath(c.Groups.Claim); err != nil {
+		fault("groups.claim", err.Error())
+	}
+	if len(c.Subject) == 0 || slices.Contains(c.Subject, "") {
+		fault("subject", `name the claims that never change for a person, such as ["sub"]`)
+	}
+	if slices.Contains(c.Claims, "") {
+		fault("claims", "an empty name is not a claim")
+	}
+}
