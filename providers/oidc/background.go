@@ -9,12 +9,12 @@ import (
 const (
 	// refreshEvery is how often metadata and keys are read in the background: a
 	// key that the provider withdrew is good here for no longer.
-	refreshEvery = 10 * time.Minute
+	refreshInterval = 10 * time.Minute
 
 	// After a failure they are read sooner, the wait doubled from the first to
 	// the last. No login depends on it: one that needs them reads them itself.
-	retryFirst = 5 * time.Second
-	retryLast  = time.Minute
+	minBackoff = 5 * time.Second
+	maxBackoff = time.Minute
 )
 
 // background is the work between requests.
@@ -28,7 +28,7 @@ type background struct {
 // provider withdrew is soon forgotten here.
 func (p *Provider) Start(ctx context.Context) {
 	ctx, p.background.stop = context.WithCancel(ctx)
-	p.background.done.Go(func() { p.keepFresh(ctx) })
+	p.background.done.Go(func() { p.refreshLoop(ctx) })
 }
 
 // Close implements [providers.Starter].
@@ -41,15 +41,15 @@ func (p *Provider) Close() error {
 	return nil
 }
 
-func (p *Provider) keepFresh(ctx context.Context) {
-	retry := retryFirst
+func (p *Provider) refreshLoop(ctx context.Context) {
+	backoff := minBackoff
 	for {
-		wait := refreshEvery
-		if p.freshen(ctx, refreshEvery/2) != nil { // whoever needs it meanwhile gets the error, or finds it mended
-			wait = retry
-			retry = min(2*retry, retryLast)
+		wait := refreshInterval
+		if p.refreshCaches(ctx, refreshInterval/2) != nil { // whoever needs it meanwhile gets the error, or finds it mended
+			wait = backoff
+			backoff = min(2*backoff, maxBackoff)
 		} else {
-			retry = retryFirst
+			backoff = minBackoff
 		}
 		select {
 		case <-ctx.Done():
@@ -60,14 +60,14 @@ func (p *Provider) keepFresh(ctx context.Context) {
 }
 
 // freshen reads metadata and keys that are older than maxAge.
-func (p *Provider) freshen(ctx context.Context, maxAge time.Duration) error {
+func (p *Provider) refreshCaches(ctx context.Context, maxAge time.Duration) error {
 	if _, err := p.discovery.refresh(ctx, maxAge); err != nil {
 		return err
 	}
-	known := p.keys.current.Load()
-	if known != nil && time.Since(known.read) < maxAge {
+	cached := p.keys.current.Load()
+	if cached != nil && time.Since(cached.fetchedAt) < maxAge {
 		return nil
 	}
-	_, err := p.keys.newer(ctx, known, false)
+	_, err := p.keys.refresh(ctx, cached, false)
 	return err
 }

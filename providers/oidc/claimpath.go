@@ -55,7 +55,7 @@ func (p claimPath) String() string {
 }
 
 // in returns what the path leads to, or false.
-func (p claimPath) in(claims map[string]any) (any, bool) {
+func (p claimPath) resolve(claims map[string]any) (any, bool) {
 	var value any = claims
 	for _, name := range p {
 		object, ok := value.(map[string]any)

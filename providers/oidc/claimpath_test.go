@@ -62,7 +62,7 @@ func FuzzParsePath(f *testing.F) {
 		for _, name := range slices.Backward(path) {
 			claims = map[string]any{name: claims}
 		}
-		if value, ok := path.in(claims.(map[string]any)); !ok || value != "found" {
+		if value, ok := path.resolve(claims.(map[string]any)); !ok || value != "found" {
 			t.Errorf("path %q leads to %v, %v", []string(path), value, ok)
 		}
 	})
@@ -71,24 +71,24 @@ func FuzzParsePath(f *testing.F) {
 // TestOverage: what userinfo, which no library checks, says of groups elsewhere.
 func TestOverage(t *testing.T) {
 	for _, test := range []struct {
-		doc  document
+		set  claimSet
 		want bool
 	}{
-		{document{}, false},
-		{document{"_claim_names": nil}, false},
-		{document{"_claim_names": map[string]any{"groups": nil}}, true},
-		{document{"_claim_names": map[string]any{"address": "src1"}}, false},
-		{document{"_claim_names": "groups"}, true}, // odd, so nothing is known
-		{document{"hasgroups": true}, true},
-		{document{"hasgroups": false}, false},
-		{document{"hasgroups": "false"}, false},
-		{document{"hasgroups": "True"}, true},
-		{document{"hasgroups": int64(1)}, true}, // A7: anything but no
-		{document{"hasgroups": map[string]any{}}, true},
-		{document{"groups:src1": map[string]any{}}, true},
+		{claimSet{}, false},
+		{claimSet{"_claim_names": nil}, false},
+		{claimSet{"_claim_names": map[string]any{"groups": nil}}, true},
+		{claimSet{"_claim_names": map[string]any{"address": "src1"}}, false},
+		{claimSet{"_claim_names": "groups"}, true}, // odd, so nothing is known
+		{claimSet{"hasgroups": true}, true},
+		{claimSet{"hasgroups": false}, false},
+		{claimSet{"hasgroups": "false"}, false},
+		{claimSet{"hasgroups": "True"}, true},
+		{claimSet{"hasgroups": int64(1)}, true}, // A7: anything but no
+		{claimSet{"hasgroups": map[string]any{}}, true},
+		{claimSet{"groups:src1": map[string]any{}}, true},
 	} {
-		if got := (documents{{}, test.doc}).overage(claimPath{"groups"}); got != test.want {
-			t.Errorf("overage of %v = %v, want %v", test.doc, got, test.want)
+		if got := (claimSets{{}, test.set}).overage(claimPath{"groups"}); got != test.want {
+			t.Errorf("overage of %v = %v, want %v", test.set, got, test.want)
 		}
 	}
 }

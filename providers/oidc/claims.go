@@ -17,18 +17,18 @@ import (
 // document is a set of claims as one answer of the provider had them: an ID
 // token's or userinfo's. Texts, bools, int64 and float64 numbers, lists and
 // objects are what it holds.
-type document map[string]any
+type claimSet map[string]any
 
 // decodeClaims reads a JSON object strictly: each name once at every depth, and
 // no name that only looks like one of watched. "SUB", and "ſub" with U+017F,
 // are what a decoder that folds case would take for "sub".
-func decodeClaims(payload []byte, watched []string) (document, error) {
+func decodeClaims(payload []byte, protectedNames []string) (claimSet, error) {
 	// Valid, unlike the decoder below, bounds the depth. Bytes that are not
 	// UTF-8 would all be decoded to one and the same character.
 	if !utf8.Valid(payload) || !json.Valid(payload) {
 		return nil, errors.New("its claims are not JSON")
 	}
-	var claims document
+	var claims claimSet
 	decoder := strictjson.NewDecoder(strings.NewReader(string(payload)))
 	decoder.SetNumberType(strictjson.UnmarshalIntOrFloat)
 	if err := decoder.Decode(&claims); err != nil {
@@ -38,7 +38,7 @@ func decodeClaims(payload []byte, watched []string) (document, error) {
 		return nil, errors.New("its claims are not a JSON object")
 	}
 	for name := range claims {
-		for _, meant := range watched {
+		for _, meant := range protectedNames {
 			if name != meant && strings.EqualFold(name, meant) {
 				return nil, fmt.Errorf("one of its claims only looks like %q", meant)
 			}
@@ -48,13 +48,13 @@ func decodeClaims(payload []byte, watched []string) (document, error) {
 }
 
 // registered are the claims that are looked at whatever the config says.
-var registered = []string{
+var builtinClaims = []string{
 	"iss", "sub", "aud", "azp", "exp", "nbf", "iat", "auth_time",
 	"email", "email_verified", "typ", "scope", "scp", "token_use", "events", "_claim_names", "hasgroups",
 }
 
 // time returns a NumericDate (RFC 7519, section 2).
-func (d document) time(name string) (time.Time, bool, error) {
+func (d claimSet) numericDate(name string) (time.Time, bool, error) {
 	value, ok := d[name]
 	if !ok {
 		return time.Time{}, false, nil
@@ -76,7 +76,7 @@ func (d document) time(name string) (time.Time, bool, error) {
 
 // checkEmail says whether the email claim counts: it is one address, and this
 // very document calls it verified. An account can write any other address into its profile.
-func (d document) checkEmail() error {
+func (d claimSet) checkEmail() error {
 	email, _ := d["email"].(string)
 	local, domain, _ := strings.Cut(email, "@")
 	if local == "" || domain == "" || strings.Contains(domain, "@") || strings.ContainsFunc(email, unicode.IsSpace) {
@@ -90,20 +90,20 @@ func (d document) checkEmail() error {
 
 // documents are what the provider said of one person, the best first: the ID
 // token's claims, userinfo's.
-type documents []document
+type claimSets []claimSet
 
 // find returns the first document that has path, and what is there.
-func (d documents) find(path claimPath) (document, any, bool) {
-	for _, doc := range d {
-		if value, ok := path.in(doc); ok && value != nil {
-			return doc, value, true
+func (d claimSets) find(path claimPath) (claimSet, any, bool) {
+	for _, set := range d {
+		if value, ok := path.resolve(set); ok && value != nil {
+			return set, value, true
 		}
 	}
 	return nil, nil, false
 }
 
 // missing rejects a person who lacks a configured claim.
-func (d documents) missing(path claimPath) error {
+func (d claimSets) missing(path claimPath) error {
 	return reject("the claim %q is missing", path)
 }
 
@@ -111,18 +111,18 @@ func (d documents) missing(path claimPath) error {
 // (OpenID Connect Core 1.0, section 5.6.2), or, as Entra ID does, that there are
 // more than a token holds: "hasgroups", and "groups:src1" beside "groups". The
 // groups elsewhere are not fetched.
-func (d documents) overage(path claimPath) bool {
-	return slices.ContainsFunc(d, func(doc document) bool {
-		elsewhere, isObject := doc["_claim_names"].(map[string]any)
+func (d claimSets) overage(path claimPath) bool {
+	return slices.ContainsFunc(d, func(set claimSet) bool {
+		elsewhere, isObject := set["_claim_names"].(map[string]any)
 		_, named := elsewhere[path[0]]
-		return named || !isObject && doc["_claim_names"] != nil ||
-			path[0] == "groups" && !slices.Contains([]any{nil, false, "false"}, doc["hasgroups"]) ||
-			slices.ContainsFunc(slices.Collect(maps.Keys(doc)), func(name string) bool { return strings.HasPrefix(name, path[0]+":src") })
+		return named || !isObject && set["_claim_names"] != nil ||
+			path[0] == "groups" && !slices.Contains([]any{nil, false, "false"}, set["hasgroups"]) ||
+			slices.ContainsFunc(slices.Collect(maps.Keys(set)), func(name string) bool { return strings.HasPrefix(name, path[0]+":src") })
 	})
 }
 
 // obstructed reports whether a value that is no object stands where a path leads
 // on, so that the claim is not missing but unknown.
-func (d documents) obstructed(path claimPath) bool {
-	return slices.ContainsFunc(d, func(doc document) bool { return path.obstructed(doc) })
+func (d claimSets) obstructed(path claimPath) bool {
+	return slices.ContainsFunc(d, func(set claimSet) bool { return path.obstructed(set) })
 }

@@ -19,9 +19,9 @@ import (
 // client is the client that is registered for us at the provider (RFC 6749,
 // section 2). It is safe for concurrent use.
 type client struct {
-	cfg     Config
-	http    *http.Client
-	watched []string // claims that no other name may look like
+	cfg            Config
+	http           *http.Client
+	protectedNames []string // claims that no other name may look like
 }
 
 // ask sends one request of a grant to the token endpoint, by way of send. It is
@@ -29,7 +29,7 @@ type client struct {
 // is two failures, a refresh token that arrives twice is a theft to the provider.
 // The error is that of tokenError.
 func (c *client) ask(ctx context.Context, m *metadata, grant string, scopes []string, send func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
-	address, err := m.token.use()
+	address, err := m.token.get()
 	if err != nil {
 		return nil, providers.NotSent(err)
 	}
@@ -40,17 +40,17 @@ func (c *client) ask(ctx context.Context, m *metadata, grant string, scopes []st
 	if err := ctx.Err(); err != nil {
 		return nil, providers.NotSent(err)
 	}
-	ctx, cancel := detached(ctx, c.cfg.Timeout)
+	ctx, cancel := detachedContext(ctx, c.cfg.Timeout)
 	defer cancel()
-	var got progress
-	token, err := send(got.watch(goidc.ClientContext(ctx, c.http)), &oauth2.Config{
+	var trace requestTrace
+	token, err := send(trace.attach(goidc.ClientContext(ctx, c.http)), &oauth2.Config{
 		ClientID:     c.cfg.ClientID,
 		ClientSecret: c.cfg.ClientSecret.Reveal(),
 		Endpoint:     oauth2.Endpoint{TokenURL: address, AuthStyle: style},
 		Scopes:       scopes,
 	})
 	if err != nil {
-		return nil, tokenError(grant, err, &got)
+		return nil, tokenError(grant, err, &trace)
 	}
 	return token, nil
 }
@@ -69,7 +69,7 @@ func (c *client) refresh(ctx context.Context, m *metadata, refreshToken secret.T
 // revoke revokes a refresh token (RFC 7009), where the provider has an endpoint
 // for it.
 func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Text) error {
-	address, err := m.revocation.use()
+	address, err := m.revocation.get()
 	if errors.Is(err, errNoEndpoint) {
 		return nil
 	}
@@ -80,12 +80,12 @@ func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Te
 	if err != nil {
 		return err
 	}
-	ctx, cancel := detached(ctx, c.cfg.Timeout)
+	ctx, cancel := detachedContext(ctx, c.cfg.Timeout)
 	defer cancel()
-	var got progress
-	resp, err := c.http.Do(req.WithContext(got.watch(ctx)))
+	var trace requestTrace
+	resp, err := c.http.Do(req.WithContext(trace.attach(ctx)))
 	if err != nil {
-		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, got.fault(err))
+		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, trace.sanitize(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -122,8 +122,8 @@ func (c *client) revocation(m *metadata, address string, refreshToken secret.Tex
 // userinfo asks for the claims that go with an access token (OpenID Connect
 // Core 1.0, section 5.3). Reading twice does no harm, so a fault is met with
 // one more try: the refresh token that got us here may be used up already.
-func (c *client) userinfo(ctx context.Context, m *metadata, access string) (document, error) {
-	address, err := m.userinfo.use()
+func (c *client) userinfo(ctx context.Context, m *metadata, access string) (claimSet, error) {
+	address, err := m.userinfo.get()
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (c *client) userinfo(ctx context.Context, m *metadata, access string) (docu
 	if err != nil {
 		return nil, err
 	}
-	claims, err := decodeClaims(body, c.watched)
+	claims, err := decodeClaims(body, c.protectedNames)
 	if err != nil {
 		return nil, err
 	}
@@ -149,8 +149,8 @@ func (c *client) userinfo(ctx context.Context, m *metadata, access string) (docu
 func (c *client) get(ctx context.Context, address, bearer string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	var got progress
-	req, err := http.NewRequestWithContext(got.watch(ctx), http.MethodGet, address, nil)
+	var trace requestTrace
+	req, err := http.NewRequestWithContext(trace.attach(ctx), http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -159,12 +159,12 @@ func (c *client) get(ctx context.Context, address, bearer string) ([]byte, error
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, got.fault(err)
+		return nil, trace.sanitize(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, got.fault(err)
+		return nil, trace.sanitize(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, statusError(resp.StatusCode)

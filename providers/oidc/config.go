@@ -175,7 +175,7 @@ const (
 // asymmetric are the signing algorithms that can be accepted at all (RFC 7518,
 // section 3.1; RFC 8037). A symmetric one would make the client's secret, or a
 // public key, good for signing.
-var asymmetric = []string{
+var asymmetricAlgorithms = []string{
 	"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA",
 }
 
@@ -226,7 +226,7 @@ func (c Config) WithDefaults() Config {
 		c.Userinfo = "auto"
 	}
 	if c.Algorithms == nil {
-		c.Algorithms = slices.Clone(asymmetric)
+		c.Algorithms = slices.Clone(asymmetricAlgorithms)
 	}
 	if c.MaxTokenAge == 0 {
 		c.MaxTokenAge = 24 * time.Hour

@@ -17,7 +17,7 @@ import (
 
 // failureHolds is for how long a failed discovery answers those who come after
 // it, so that a provider that is down is not asked once a login.
-const failureHolds = time.Second
+const failureTTL = time.Second
 
 // probeLimit bounds a probe, so that it fits into a login whose other requests
 // took as long as they may.
@@ -32,8 +32,8 @@ type metadata struct {
 	grants      []string // grant_types_supported
 	scopes      []string // scopes_supported
 	algorithms  []string // id_token_signing_alg_values_supported
-	took        time.Duration
-	read        time.Time
+	fetchTime   time.Duration
+	fetchedAt   time.Time
 }
 
 // endpoint is the URL of one of the provider's endpoints, or why it cannot be
@@ -44,30 +44,30 @@ type endpoint struct {
 	err error
 }
 
-func (e endpoint) use() (string, error) { return e.url, e.err }
+func (e endpoint) get() (string, error) { return e.url, e.err }
 
 // offers reports whether a list of what is supported has value. A list that is
 // left out says nothing, so it may.
-func offers(supported []string, value string) bool {
+func supports(supported []string, value string) bool {
 	return len(supported) == 0 || slices.Contains(supported, value)
 }
 
 // gate lets one caller at a time through to something costly; the others wait
 // for it as long as they have.
-type gate chan struct{}
+type ctxMutex chan struct{}
 
-func newGate() gate { return make(gate, 1) }
+func newCtxMutex() ctxMutex { return make(ctxMutex, 1) }
 
-func (g gate) enter(ctx context.Context) error {
+func (m ctxMutex) lock(ctx context.Context) error {
 	select {
-	case g <- struct{}{}:
+	case m <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (g gate) leave() { <-g }
+func (m ctxMutex) unlock() { <-m }
 
 // discovery reads the provider's metadata at first use and keeps it. It is safe
 // for concurrent use.
@@ -78,9 +78,9 @@ type discovery struct {
 
 	current atomic.Pointer[metadata]
 
-	gate     gate
-	failure  error     // guarded by gate: why the last attempt failed
-	failedAt time.Time // guarded by gate
+	mu       ctxMutex
+	failure  error     // guarded by mu: why the last attempt failed
+	failedAt time.Time // guarded by mu
 }
 
 // get returns the metadata, reading it if that has not been done yet.
@@ -88,30 +88,30 @@ func (d *discovery) get(ctx context.Context) (*metadata, error) {
 	if m := d.current.Load(); m != nil {
 		return m, nil
 	}
-	if err := d.gate.enter(ctx); err != nil {
+	if err := d.mu.lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for discovery of %s: %w", d.cfg.Issuer, err)
 	}
-	defer d.gate.leave()
+	defer d.mu.unlock()
 	if m := d.current.Load(); m != nil {
 		return m, nil
 	}
-	if d.failure != nil && time.Since(d.failedAt) < failureHolds {
+	if d.failure != nil && time.Since(d.failedAt) < failureTTL {
 		return nil, d.failure
 	}
-	return d.read(ctx, d.cfg.Timeout)
+	return d.fetch(ctx, d.cfg.Timeout)
 }
 
 // refresh reads the metadata anew unless that was done within maxAge. What was
 // known stays in force when it fails.
 func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadata, error) {
-	if err := d.gate.enter(ctx); err != nil {
+	if err := d.mu.lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for discovery of %s: %w", d.cfg.Issuer, err)
 	}
-	defer d.gate.leave()
-	if m := d.current.Load(); m != nil && time.Since(m.read) < maxAge {
+	defer d.mu.unlock()
+	if m := d.current.Load(); m != nil && time.Since(m.fetchedAt) < maxAge {
 		return m, nil
 	}
-	return d.read(ctx, d.cfg.Timeout)
+	return d.fetch(ctx, d.cfg.Timeout)
 }
 
 // probe reports whether the provider can be asked at all, by reading the metadata
@@ -119,31 +119,31 @@ func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadat
 // the same time share one reading. The error is nil also when ctx ended too soon
 // to tell.
 func (d *discovery) probe(ctx context.Context, since time.Time) error {
-	if d.gate.enter(ctx) != nil {
+	if d.mu.lock(ctx) != nil {
 		return nil
 	}
-	defer d.gate.leave()
-	if m := d.current.Load(); m != nil && m.read.After(since) {
+	defer d.mu.unlock()
+	if m := d.current.Load(); m != nil && m.fetchedAt.After(since) {
 		return nil
 	}
 	if d.failure != nil && d.failedAt.After(since) {
 		return d.failure
 	}
-	if _, err := d.read(ctx, d.probeLimit); ctx.Err() == nil {
+	if _, err := d.fetch(ctx, d.probeLimit); ctx.Err() == nil {
 		return err
 	}
 	return nil
 }
 
-// read asks the provider, within limit. The caller holds the gate.
-func (d *discovery) read(ctx context.Context, limit time.Duration) (*metadata, error) {
-	limited, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client.http), limit)
+// read asks the provider, within limit. The caller holds mu.
+func (d *discovery) fetch(ctx context.Context, limit time.Duration) (*metadata, error) {
+	bounded, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client.http), limit)
 	defer cancel()
 	begun := time.Now()
-	var got progress
-	found, err := goidc.NewProvider(got.watch(limited), d.cfg.Issuer)
+	var trace requestTrace
+	found, err := goidc.NewProvider(trace.attach(bounded), d.cfg.Issuer)
 	if err != nil {
-		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, got.quoted(err))
+		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, trace.quote(err))
 		if ctx.Err() == nil { // else the caller went away, which says nothing of the provider
 			d.failure, d.failedAt = err, time.Now()
 		}
@@ -155,8 +155,8 @@ func (d *discovery) read(ctx context.Context, limit time.Duration) (*metadata, e
 		d.failure, d.failedAt = err, time.Now()
 		return nil, err
 	}
-	m.read = time.Now()
-	m.took = m.read.Sub(begun)
+	m.fetchedAt = time.Now()
+	m.fetchTime = m.fetchedAt.Sub(begun)
 	d.failure = nil
 	d.current.Store(m)
 	return m, nil
@@ -168,7 +168,7 @@ func (d *discovery) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	address, err := m.jwks.use()
+	address, err := m.jwks.get()
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func parseMetadata(cfg Config, found *goidc.Provider) (*metadata, error) {
 		Algorithms  []string `json:"id_token_signing_alg_values_supported"`
 	}
 	if err := found.Claims(&doc); err != nil {
-		return nil, fmt.Errorf("read the discovery document: %w", new(progress).quoted(err))
+		return nil, fmt.Errorf("read the discovery document: %w", new(requestTrace).quote(err))
 	}
 	issuer, err := url.Parse(cfg.Issuer)
 	if err != nil {
@@ -230,7 +230,7 @@ func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
 		return endpoint{err: fmt.Errorf("the provider's %s is not a URL", name)}
 	case u.Scheme != "https" && (u.Scheme != "http" || issuer.Scheme != "http"):
-		return endpoint{err: fmt.Errorf("the provider's %s %q is not https", name, cut(raw))}
+		return endpoint{err: fmt.Errorf("the provider's %s %q is not https", name, truncate(raw))}
 	}
 	host := authority(u)
 	if host == authority(issuer) || slices.ContainsFunc(hosts, func(h string) bool {
@@ -238,7 +238,7 @@ func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
 	}) {
 		return endpoint{url: raw}
 	}
-	return endpoint{err: fmt.Errorf("the provider's %s is on %q, another host than the issuer's: if that is right, add it to hosts", name, cut(u.Host))}
+	return endpoint{err: fmt.Errorf("the provider's %s is on %q, another host than the issuer's: if that is right, add it to hosts", name, truncate(u.Host))}
 }
 
 // authority returns host and port in one form, so that ":443" is no difference.
@@ -260,12 +260,12 @@ func (m *metadata) authStyle(cfg Config) (oauth2.AuthStyle, error) {
 	case style != "":
 	case cfg.ClientSecret.IsZero():
 		style = authNone
-	case offers(m.authMethods, authBasic): // also the default of a provider that says nothing
+	case supports(m.authMethods, authBasic): // also the default of a provider that says nothing
 		style = authBasic
-	case offers(m.authMethods, authPost):
+	case supports(m.authMethods, authPost):
 		style = authPost
 	default:
-		return 0, fmt.Errorf("the provider takes a client only by %s: set auth_style, or leave out client_secret", listed(m.authMethods))
+		return 0, fmt.Errorf("the provider takes a client only by %s: set auth_style, or leave out client_secret", printableList(m.authMethods))
 	}
 	if style == authBasic {
 		return oauth2.AuthStyleInHeader, nil

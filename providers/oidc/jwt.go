@@ -18,56 +18,56 @@ import (
 )
 
 const (
-	maxJWT = 16 << 10         // of an ID token that came as a password
-	skew   = 60 * time.Second // that clocks may differ
-	maxSub = 255              // OpenID Connect Core 1.0, section 2
+	maxJWT    = 16 << 10         // of an ID token that came as a password
+	clockSkew = 60 * time.Second // that clocks may differ
+	maxSub    = 255              // OpenID Connect Core 1.0, section 2
 )
 
 // errToken says that an ID token is not good. What is wrong with it is in
 // the wrapping error.
-var errToken = errors.New("ID token not accepted")
+var errInvalidToken = errors.New("ID token not accepted")
 
 // expectation is what an ID token must be.
-type expectation struct {
-	audience  []string      // aud has one of them
-	parties   []string      // that azp may be
-	presented bool          // it came from outside as a password, rather than from the token endpoint
-	maxAge    time.Duration // since it was issued; 0 for any
+type requirements struct {
+	audience          []string      // aud has one of them
+	authorizedParties []string      // that azp may be
+	asPassword        bool          // it came from outside as a password, rather than from the token endpoint
+	maxAge            time.Duration // since it was issued; 0 for any
 }
 
 // fromEndpoint expects an ID token that the token endpoint made for our client.
-func fromEndpoint(cfg Config) expectation {
-	ours := []string{cfg.ClientID}
-	return expectation{audience: ours, parties: append(ours, cfg.AuthorizedParties...)}
+func responseRequirements(cfg Config) requirements {
+	clients := []string{cfg.ClientID}
+	return requirements{audience: clients, authorizedParties: append(clients, cfg.AuthorizedParties...)}
 }
 
 // fromOutside expects an ID token that is presented as a password.
-func fromOutside(cfg Config) expectation {
-	parties := slices.Concat(cfg.Audience, cfg.AuthorizedParties)
+func passwordRequirements(cfg Config) requirements {
+	authorizedParties := slices.Concat(cfg.Audience, cfg.AuthorizedParties)
 	if cfg.ClientID != "" {
-		parties = append(parties, cfg.ClientID)
+		authorizedParties = append(authorizedParties, cfg.ClientID)
 	}
-	return expectation{audience: cfg.Audience, parties: parties, presented: true, maxAge: cfg.MaxTokenAge}
+	return requirements{audience: cfg.Audience, authorizedParties: authorizedParties, asPassword: true, maxAge: cfg.MaxTokenAge}
 }
 
 // verifier verifies the ID tokens of one issuer. It is safe for concurrent use.
 type verifier struct {
-	issuer     string
-	algorithms []jose.SignatureAlgorithm
-	options    *goidc.Config
-	watched    []string // claims that no other name may look like
-	keys       *keySet
+	issuer         string
+	algorithms     []jose.SignatureAlgorithm
+	options        *goidc.Config
+	protectedNames []string // claims that no other name may look like
+	keys           *keyCache
 }
 
 // newVerifier returns a verifier for the tokens of cfg.Issuer. Issuer, audience and
 // times are left to checkClaims: go-oidc takes Google's issuer in two spellings,
 // accepts a single audience, ignores azp, and has another leeway.
-func newVerifier(cfg Config, watched []string, keys *keySet) *verifier {
+func newVerifier(cfg Config, protectedNames []string, keys *keyCache) *verifier {
 	v := &verifier{
-		issuer:  cfg.Issuer,
-		options: &goidc.Config{SupportedSigningAlgs: cfg.Algorithms, SkipClientIDCheck: true, SkipExpiryCheck: true, SkipIssuerCheck: true},
-		watched: watched,
-		keys:    keys,
+		issuer:         cfg.Issuer,
+		options:        &goidc.Config{SupportedSigningAlgs: cfg.Algorithms, SkipClientIDCheck: true, SkipExpiryCheck: true, SkipIssuerCheck: true},
+		protectedNames: protectedNames,
+		keys:           keys,
 	}
 	for _, algorithm := range cfg.Algorithms {
 		v.algorithms = append(v.algorithms, jose.SignatureAlgorithm(algorithm))
@@ -78,20 +78,20 @@ func newVerifier(cfg Config, watched []string, keys *keySet) *verifier {
 // verify returns the claims of an ID token (OpenID Connect Core 1.0, section
 // 3.1.3.7). The error wraps errToken when the token is not good; any other says
 // why that cannot be told.
-func (v *verifier) verify(ctx context.Context, raw string, want expectation) (document, error) {
-	if err := checkHeader(raw, want.presented); err != nil {
-		return nil, fmt.Errorf("%w: %w", errToken, err)
+func (v *verifier) verify(ctx context.Context, raw string, want requirements) (claimSet, error) {
+	if err := checkHeader(raw, want.asPassword); err != nil {
+		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
 	}
-	token, err := v.verifySigned(ctx, raw, want.presented)
+	token, err := v.verifySigned(ctx, raw, want.asPassword)
 	if err != nil {
 		return nil, err
 	}
 	claims, err := v.decode(token)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errToken, err)
+		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
 	}
 	if err := v.checkClaims(claims, want); err != nil {
-		return nil, fmt.Errorf("%w: %w", errToken, err)
+		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
 	}
 	return claims, nil
 }
@@ -99,54 +99,54 @@ func (v *verifier) verify(ctx context.Context, raw string, want expectation) (do
 // verifySigned has go-oidc verify algorithm and signature. The error wraps
 // errToken, or says why the keys cannot be read; it quotes nothing of the token,
 // as the libraries' errors do.
-func (v *verifier) verifySigned(ctx context.Context, raw string, presented bool) (*goidc.IDToken, error) {
+func (v *verifier) verifySigned(ctx context.Context, raw string, asPassword bool) (*goidc.IDToken, error) {
 	jws, err := jose.ParseSignedCompact(raw, v.algorithms)
 	if err != nil {
-		return nil, fmt.Errorf("%w: it is malformed, or not signed by one of %s", errToken, providers.Quoted(v.options.SupportedSigningAlgs))
+		return nil, fmt.Errorf("%w: it is malformed, or not signed by one of %s", errInvalidToken, providers.Quoted(v.options.SupportedSigningAlgs))
 	}
 	var token *goidc.IDToken
-	err = v.keys.try(ctx, presented, func(by *keys) error {
+	err = v.keys.verifyWith(ctx, asPassword, func(by *keySnapshot) error {
 		var err error
-		if token, err = goidc.NewVerifier(v.issuer, signedBy{by, jws}, v.options).Verify(ctx, raw); err == nil {
+		if token, err = goidc.NewVerifier(v.issuer, tokenKeySet{by, jws}, v.options).Verify(ctx, raw); err == nil {
 			return nil
 		}
 		if _, ok := by.verify(jws); !ok {
-			return fmt.Errorf("%w: %w", errToken, errNoKey) // go-oidc says so in its text only
+			return fmt.Errorf("%w: %w", errInvalidToken, errNoMatchingKey) // go-oidc says so in its text only
 		}
-		return fmt.Errorf("%w: its claims are malformed", errToken)
+		return fmt.Errorf("%w: its claims are malformed", errInvalidToken)
 	})
 	return token, err
 }
 
 // signedBy is the [goidc.KeySet] of one token and one reading of the keys.
-type signedBy struct {
-	keys *keys
+type tokenKeySet struct {
+	keys *keySnapshot
 	jws  *jose.JSONWebSignature // the token, parsed
 }
 
 // VerifySignature implements [goidc.KeySet].
-func (s signedBy) VerifySignature(context.Context, string) ([]byte, error) {
+func (s tokenKeySet) VerifySignature(context.Context, string) ([]byte, error) {
 	payload, ok := s.keys.verify(s.jws)
 	if !ok {
-		return nil, errNoKey
+		return nil, errNoMatchingKey
 	}
 	return payload, nil
 }
 
 // decode returns the claims of a token. It compares names exactly and refuses
 // duplicates; go-oidc would ignore case, and take the last of several.
-func (v *verifier) decode(token *goidc.IDToken) (document, error) {
+func (v *verifier) decode(token *goidc.IDToken) (claimSet, error) {
 	var payload json.RawMessage
 	if err := token.Claims(&payload); err != nil {
 		return nil, err
 	}
-	return decodeClaims(payload, v.watched)
+	return decodeClaims(payload, v.protectedNames)
 }
 
 // checkHeader refuses what no ID token looks like, before anything is spent on
 // it (RFC 8725, sections 3.1 and 3.11).
-func checkHeader(raw string, presented bool) error {
-	if presented && len(raw) > maxJWT {
+func checkHeader(raw string, asPassword bool) error {
+	if asPassword && len(raw) > maxJWT {
 		return fmt.Errorf("it has more than %d bytes", maxJWT)
 	}
 	if strings.Count(raw, ".") != 2 {
@@ -168,7 +168,7 @@ func checkHeader(raw string, presented bool) error {
 		return errors.New("its header has b64")
 	}
 	typ, ok := header["typ"]
-	if !ok || !presented {
+	if !ok || !asPassword {
 		return nil
 	}
 	if name, _ := typ.(string); !strings.EqualFold(name, "JWT") {
@@ -180,7 +180,7 @@ func checkHeader(raw string, presented bool) error {
 // checkClaims refuses a token that was not made by this issuer, for us, now. What
 // is wrong is said in our own words: a claim may hold a secret, and the token is
 // one itself.
-func (v *verifier) checkClaims(claims document, want expectation) error {
+func (v *verifier) checkClaims(claims claimSet, want requirements) error {
 	if iss, _ := claims["iss"].(string); iss != v.issuer {
 		return fmt.Errorf("its issuer is not %q byte for byte", v.issuer)
 	}
@@ -193,14 +193,14 @@ func (v *verifier) checkClaims(claims document, want expectation) error {
 	if err := claims.checkAudience(want); err != nil {
 		return err
 	}
-	if want.presented {
-		return claims.checkKind()
+	if want.asPassword {
+		return claims.checkIsIDToken()
 	}
 	return nil
 }
 
 // subject returns the sub claim.
-func (d document) subject() (string, error) {
+func (d claimSet) subject() (string, error) {
 	sub, ok := d["sub"].(string)
 	if !ok || sub == "" || len(sub) > maxSub {
 		return "", errors.New("it has no sub that is text")
@@ -211,36 +211,36 @@ func (d document) subject() (string, error) {
 // checkTimes refuses a token that is not good now, or older than maxAge where that
 // is not 0. Without iat the age is not known, so such a token must end within
 // maxAge.
-func (d document) checkTimes(now time.Time, maxAge time.Duration) error {
-	exp, ok, err := d.time("exp")
+func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
+	exp, ok, err := d.numericDate("exp")
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return errors.New("it has no exp, so it would be good for ever")
 	}
-	if !now.Before(exp.Add(skew)) {
+	if !now.Before(exp.Add(clockSkew)) {
 		return errors.New("it has expired")
 	}
 	for _, name := range []string{"nbf", "iat"} {
-		from, ok, err := d.time(name)
+		from, ok, err := d.numericDate(name)
 		if err != nil {
 			return err
 		}
-		if ok && from.After(now.Add(skew)) {
+		if ok && from.After(now.Add(clockSkew)) {
 			return fmt.Errorf("its %s is yet to come: do the clocks differ?", name)
 		}
 	}
 	if maxAge == 0 {
 		return nil
 	}
-	issued, ok, err := d.time("iat")
+	issued, ok, err := d.numericDate("iat")
 	switch {
 	case err != nil:
 		return err
-	case ok && now.After(issued.Add(maxAge+skew)):
+	case ok && now.After(issued.Add(maxAge+clockSkew)):
 		return fmt.Errorf("it was issued more than max_token_age, %s, ago", maxAge)
-	case !ok && exp.After(now.Add(maxAge+skew)):
+	case !ok && exp.After(now.Add(maxAge+clockSkew)):
 		return fmt.Errorf("it has no iat, and is good for longer than max_token_age, %s", maxAge)
 	}
 	return nil
@@ -250,7 +250,7 @@ func (d document) checkTimes(now time.Time, maxAge time.Duration) error {
 // audiences must say which client it was made for, and that client must be
 // trusted; so must any client that azp names at all. The azp of a presented token
 // may also be its sub: the workload tokens of Google name the workload in both.
-func (d document) checkAudience(want expectation) error {
+func (d claimSet) checkAudience(want requirements) error {
 	var audience []string
 	switch aud := d["aud"].(type) {
 	case string:
@@ -268,12 +268,12 @@ func (d document) checkAudience(want expectation) error {
 		return fmt.Errorf("its aud is not %s", providers.Quoted(want.audience))
 	}
 	value, ok := d["azp"]
-	if !ok && len(audience) > 1 && want.presented {
+	if !ok && len(audience) > 1 && want.asPassword {
 		return errors.New("it has several aud and no azp")
 	}
 	azp, _ := value.(string)
-	if ok && !slices.Contains(want.parties, azp) && (!want.presented || azp == "" || azp != d["sub"]) {
-		return fmt.Errorf("its azp is not one of %s", providers.Quoted(want.parties))
+	if ok && !slices.Contains(want.authorizedParties, azp) && (!want.asPassword || azp == "" || azp != d["sub"]) {
+		return fmt.Errorf("its azp is not one of %s", providers.Quoted(want.authorizedParties))
 	}
 	return nil
 }
@@ -281,7 +281,7 @@ func (d document) checkAudience(want expectation) error {
 // checkKind refuses tokens of an issuer that are not ID tokens: access tokens
 // (RFC 9068, and as Keycloak, Entra ID, Okta and Cognito make them), and
 // Keycloak's refresh and logout tokens.
-func (d document) checkKind() error {
+func (d claimSet) checkIsIDToken() error {
 	for _, name := range []string{"scope", "scp"} {
 		if _, ok := d[name]; ok {
 			return fmt.Errorf("it has a %s, so it is an access token", name)
@@ -300,8 +300,8 @@ func (d document) checkKind() error {
 }
 
 // rejected makes a presented token's fault the presenter's.
-func rejected(err error) error {
-	if errors.Is(err, errToken) {
+func asRejected(err error) error {
+	if errors.Is(err, errInvalidToken) {
 		return fmt.Errorf("%w: %w", providers.ErrRejected, err)
 	}
 	return err

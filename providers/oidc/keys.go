@@ -24,15 +24,15 @@ const (
 	// keysStale is how old keys may be that are used without reading them again.
 	// In the background they are read every refreshEvery, so that they get so
 	// old only while the provider cannot be reached.
-	keysStale = time.Hour
+	keysTTL = time.Hour
 
 	// keysUnusable is how long they are good without the provider: a day's
 	// outage stops no job, and a key that was withdrawn in it is good no longer.
-	keysUnusable = 24 * time.Hour
+	keysMaxStale = 24 * time.Hour
 )
 
 // errNoKey says that none of the provider's keys made the signature.
-var errNoKey = errors.New("the signature is of none of the provider's keys")
+var errNoMatchingKey = errors.New("the signature is of none of the provider's keys")
 
 // keySet holds the provider's public keys (RFC 7517): read at first use, again
 // when they are old, and again when a token names a key that is not among them.
@@ -41,31 +41,31 @@ var errNoKey = errors.New("the signature is of none of the provider's keys")
 // We will not use go-oidc's RemoteKeySet here: it asks the provider once for
 // each token with an unknown key, so that whoever sends forged ones could have
 // us hammer it.
-type keySet struct {
+type keyCache struct {
 	fetch func(context.Context) ([]jose.JSONWebKey, error)
 
 	// strangers limits how often tokens that came from outside can have the
 	// keys read again.
-	strangers *rate.Limiter
+	limiter *rate.Limiter
 
-	gate    gate
-	current atomic.Pointer[keys] // stored by whoever holds the gate
+	mu      ctxMutex
+	current atomic.Pointer[keySnapshot] // stored by whoever holds mu
 
-	failure  error     // guarded by gate
-	failedAt time.Time // guarded by gate
+	failure  error     // guarded by mu
+	failedAt time.Time // guarded by mu
 }
 
 // keys is one reading of the set, never changed.
-type keys struct {
-	list []jose.JSONWebKey
-	read time.Time
+type keySnapshot struct {
+	list      []jose.JSONWebKey
+	fetchedAt time.Time
 }
 
-func newKeySet(fetch func(context.Context) ([]jose.JSONWebKey, error)) *keySet {
-	return &keySet{
-		fetch:     fetch,
-		strangers: rate.NewLimiter(rate.Every(10*time.Second), 3),
-		gate:      newGate(),
+func newKeyCache(fetch func(context.Context) ([]jose.JSONWebKey, error)) *keyCache {
+	return &keyCache{
+		fetch:   fetch,
+		limiter: rate.NewLimiter(rate.Every(10*time.Second), 3),
+		mu:      newCtxMutex(),
 	}
 }
 
@@ -73,54 +73,54 @@ func newKeySet(fetch func(context.Context) ([]jose.JSONWebKey, error)) *keySet {
 // errNoKey, by a later reading of them. presented says that the token came from
 // outside, and not from the provider itself. The error is that of verify, or
 // says why the keys cannot be read.
-func (s *keySet) try(ctx context.Context, presented bool, verify func(*keys) error) error {
-	known, err := s.get(ctx)
+func (s *keyCache) verifyWith(ctx context.Context, rateLimited bool, verify func(*keySnapshot) error) error {
+	cached, err := s.get(ctx)
 	if err != nil {
 		return err
 	}
-	refused := verify(known)
-	if !errors.Is(refused, errNoKey) {
+	refused := verify(cached)
+	if !errors.Is(refused, errNoMatchingKey) {
 		return refused
 	}
-	newer, err := s.newer(ctx, known, presented)
+	latest, err := s.refresh(ctx, cached, rateLimited)
 	switch {
 	case err != nil:
 		return err
-	case newer == known:
+	case latest == cached:
 		return refused
 	}
-	return verify(newer)
+	return verify(latest)
 }
 
 // get returns the keys, reading them if there are none or they are old. Old
 // ones are good for a day when the provider cannot be reached.
-func (s *keySet) get(ctx context.Context) (*keys, error) {
-	known := s.current.Load()
-	if known != nil && time.Since(known.read) < keysStale {
-		return known, nil
+func (s *keyCache) get(ctx context.Context) (*keySnapshot, error) {
+	cached := s.current.Load()
+	if cached != nil && time.Since(cached.fetchedAt) < keysTTL {
+		return cached, nil
 	}
-	read, err := s.newer(ctx, known, false)
-	if err != nil && known != nil && time.Since(known.read) < keysUnusable {
-		return known, nil
+	latest, err := s.refresh(ctx, cached, false)
+	if err != nil && cached != nil && time.Since(cached.fetchedAt) < keysMaxStale {
+		return cached, nil
 	}
-	return read, err
+	return latest, err
 }
 
 // newer returns a later reading than known, by asking unless somebody else did
 // meanwhile. A stranger who has asked too often gets what is known.
-func (s *keySet) newer(ctx context.Context, known *keys, stranger bool) (*keys, error) {
-	if err := s.gate.enter(ctx); err != nil {
+func (s *keyCache) refresh(ctx context.Context, cached *keySnapshot, rateLimited bool) (*keySnapshot, error) {
+	if err := s.mu.lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for the provider's keys: %w", err)
 	}
-	defer s.gate.leave()
-	if now := s.current.Load(); now != known {
+	defer s.mu.unlock()
+	if now := s.current.Load(); now != cached {
 		return now, nil
 	}
-	if s.failure != nil && time.Since(s.failedAt) < failureHolds {
+	if s.failure != nil && time.Since(s.failedAt) < failureTTL {
 		return nil, s.failure
 	}
-	if stranger && !s.strangers.AllowN(time.Now(), 1) {
-		return known, nil
+	if rateLimited && !s.limiter.AllowN(time.Now(), 1) {
+		return cached, nil
 	}
 	list, err := s.fetch(ctx)
 	if err != nil {
@@ -129,16 +129,16 @@ func (s *keySet) newer(ctx context.Context, known *keys, stranger bool) (*keys, 
 		}
 		return nil, err
 	}
-	read := &keys{list, time.Now()}
+	latest := &keySnapshot{list, time.Now()}
 	s.failure = nil
-	s.current.Store(read)
-	return read, nil
+	s.current.Store(latest)
+	return latest, nil
 }
 
 // verify tries the keys that the token's header can mean. Nothing but kid and
 // alg of it is looked at: a key, or the address of one, that the token brings
 // along (jwk, jku, x5c, x5u) counts for nothing.
-func (k *keys) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
+func (k *keySnapshot) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
 	if len(jws.Signatures) != 1 {
 		return nil, false
 	}
@@ -159,11 +159,11 @@ func (k *keys) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
 
 // String lists the keys for people: their algorithms, where they name one that
 // there is, or their kinds.
-func (k *keys) String() string {
+func (k *keySnapshot) String() string {
 	var names []string
 	for _, key := range k.list {
 		name := key.Algorithm
-		if !slices.Contains(asymmetric, name) {
+		if !slices.Contains(asymmetricAlgorithms, name) {
 			name = strings.TrimPrefix(fmt.Sprintf("%T", key.Key), "*")
 		}
 		names = append(names, name)
@@ -187,7 +187,7 @@ func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 	var list []jose.JSONWebKey
 	for _, raw := range set.Keys {
 		var key jose.JSONWebKey
-		if err := json.Unmarshal(raw, &key); err == nil && verifies(key) {
+		if err := json.Unmarshal(raw, &key); err == nil && canVerify(key) {
 			list = append(list, key)
 		}
 	}
@@ -196,7 +196,7 @@ func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 
 // verifies reports whether a key is a public one, for signatures, and strong
 // enough. A private or a symmetric key in a public set is not secret any more.
-func verifies(key jose.JSONWebKey) bool {
+func canVerify(key jose.JSONWebKey) bool {
 	if key.Use != "" && key.Use != "sig" {
 		return false
 	}

@@ -60,10 +60,10 @@ func sign(t *testing.T, key *ecdsa.PrivateKey, kid string) *jose.JSONWebSignatur
 }
 
 // try verifies a signature by the keys of a set.
-func try(ctx context.Context, set *keySet, jws *jose.JSONWebSignature, presented bool) error {
-	return set.try(ctx, presented, func(k *keys) error {
+func try(ctx context.Context, set *keyCache, jws *jose.JSONWebSignature, presented bool) error {
+	return set.verifyWith(ctx, presented, func(k *keySnapshot) error {
 		if _, ok := k.verify(jws); !ok {
-			return errNoKey
+			return errNoMatchingKey
 		}
 		return nil
 	})
@@ -74,7 +74,7 @@ func TestKeySet(t *testing.T) {
 		ctx := t.Context()
 		first, published := newKey(t, "1")
 		fake := &fakeKeys{list: []jose.JSONWebKey{published}}
-		set := newKeySet(fake.fetch)
+		set := newKeyCache(fake.fetch)
 		verify := func(key *ecdsa.PrivateKey, kid string, presented bool) error {
 			return try(ctx, set, sign(t, key, kid), presented)
 		}
@@ -90,7 +90,7 @@ func TestKeySet(t *testing.T) {
 		// Strangers cannot have them read more often than every ten seconds.
 		forged, _ := newKey(t, "forged")
 		for range 100 {
-			if err := verify(forged, "forged", true); !errors.Is(err, errNoKey) {
+			if err := verify(forged, "forged", true); !errors.Is(err, errNoMatchingKey) {
 				t.Fatalf("verify of a forged token = %v, want errNoKey", err)
 			}
 		}
@@ -107,7 +107,7 @@ func TestKeySet(t *testing.T) {
 		// ... and a stranger with a rotated key waits ten seconds at most.
 		third, published := newKey(t, "3")
 		fake.list = append(fake.list, published)
-		if err := verify(third, "3", true); !errors.Is(err, errNoKey) {
+		if err := verify(third, "3", true); !errors.Is(err, errNoMatchingKey) {
 			t.Errorf("verify = %v, want errNoKey", err)
 		}
 		time.Sleep(10 * time.Second)
@@ -117,18 +117,18 @@ func TestKeySet(t *testing.T) {
 
 		// A key that was withdrawn is forgotten within the hour.
 		fake.list = fake.list[1:]
-		time.Sleep(keysStale)
-		if err := verify(first, "1", true); !errors.Is(err, errNoKey) {
+		time.Sleep(keysTTL)
+		if err := verify(first, "1", true); !errors.Is(err, errNoMatchingKey) {
 			t.Errorf("verify with a withdrawn key = %v, want errNoKey", err)
 		}
 
 		// A provider that is down is forgiven for a day, no longer.
 		fake.err = errors.New("down")
-		time.Sleep(keysUnusable / 2)
+		time.Sleep(keysMaxStale / 2)
 		if err := verify(third, "3", true); err != nil {
 			t.Errorf("verify while the provider is down = %v", err)
 		}
-		time.Sleep(keysUnusable)
+		time.Sleep(keysMaxStale)
 		if err := verify(third, "3", true); !errors.Is(err, fake.err) {
 			t.Errorf("verify with keys of two days ago = %v, want %v", err, fake.err)
 		}
@@ -140,7 +140,7 @@ func TestUnknownKeyWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, published := newKey(t, "1")
 		fake := &fakeKeys{list: []jose.JSONWebKey{published}}
-		set := newKeySet(fake.fetch)
+		set := newKeyCache(fake.fetch)
 		if _, err := set.get(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +218,7 @@ func TestParseKeys(t *testing.T) {
 func TestKeyForAnotherAlgorithm(t *testing.T) {
 	private, published := newKey(t, "1")
 	published.Algorithm = "ES384"
-	known := &keys{list: []jose.JSONWebKey{published}}
+	known := &keySnapshot{list: []jose.JSONWebKey{published}}
 	if _, ok := known.verify(sign(t, private, "1")); ok {
 		t.Error("a key for ES384 verified an ES256 signature")
 	}

@@ -19,9 +19,9 @@ type Provider struct {
 	cfg       Config
 	client    *client
 	discovery *discovery
-	keys      *keySet
+	keys      *keyCache
 	verifier  *verifier
-	mapping   *mapping
+	mapper    *claimMapper
 
 	background background
 }
@@ -41,7 +41,7 @@ var (
 // New makes a provider of a Config that has its defaults and is valid. It reads
 // the files of cfg.TLS, and touches no network.
 func New(cfg Config) (*Provider, error) {
-	mapping, err := newMapping(cfg)
+	mapper, err := newClaimMapper(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -49,17 +49,17 @@ func New(cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	watched := mapping.watched()
-	client := &client{cfg, http, watched}
-	discovery := &discovery{cfg: cfg, client: client, probeLimit: probeLimit, gate: newGate()}
-	keys := newKeySet(discovery.fetchKeys)
+	protectedNames := mapper.protectedNames()
+	client := &client{cfg, http, protectedNames}
+	discovery := &discovery{cfg: cfg, client: client, probeLimit: probeLimit, mu: newCtxMutex()}
+	keys := newKeyCache(discovery.fetchKeys)
 	return &Provider{
 		cfg:       cfg,
 		client:    client,
 		discovery: discovery,
 		keys:      keys,
-		verifier:  newVerifier(cfg, watched, keys),
-		mapping:   mapping,
+		verifier:  newVerifier(cfg, protectedNames, keys),
+		mapper:    mapper,
 	}, nil
 }
 
@@ -91,7 +91,7 @@ func (p *Provider) Accepts(kind providers.Kind) bool {
 
 // granted refuses a secret of a kind that the config does not grant, without
 // looking at it, and an empty one.
-func (p *Provider) granted(kind providers.Kind, credential secret.Text) error {
+func (p *Provider) checkGranted(kind providers.Kind, credential secret.Text) error {
 	switch {
 	case !p.Accepts(kind):
 		return fmt.Errorf("%w: grants do not name %s", providers.ErrNotMine, kind)
@@ -115,7 +115,7 @@ func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.
 
 // prove is the resource owner password grant (RFC 6749, section 4.3).
 func (p *Provider) prove(ctx context.Context, login providers.Login, proof providers.Proof) (*providers.Identity, error) {
-	if err := p.granted(providers.Password, proof.Secret); err != nil {
+	if err := p.checkGranted(providers.Password, proof.Secret); err != nil {
 		return nil, err
 	}
 	m, err := p.discovery.get(ctx)
@@ -123,28 +123,28 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 		return nil, providers.NotSent(err)
 	}
 	scopes := p.cfg.Scopes
-	keep := proof.Offline && p.cfg.grants(grantRefresh)
-	if keep && offers(m.scopes, "offline_access") {
+	wantsRefreshToken := proof.Offline && p.cfg.grants(grantRefresh)
+	if wantsRefreshToken && supports(m.scopes, "offline_access") {
 		scopes = append(scopes[:len(scopes):len(scopes)], "offline_access")
 	}
 	token, err := p.client.ask(ctx, m, grantPassword, scopes, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		return config.PasswordCredentialsToken(ctx, string(login), proof.Secret.Reveal())
 	})
 	if err != nil {
-		return nil, fmt.Errorf("password grant at %s: %w", p.cfg.Issuer, p.probed(ctx, err))
+		return nil, fmt.Errorf("password grant at %s: %w", p.cfg.Issuer, p.probeAfter(ctx, err))
 	}
-	docs, err := p.claims(ctx, m, token)
+	sets, err := p.readClaims(ctx, m, token)
 	if err != nil {
 		return nil, providers.NotSent(err) // the password is right, so it is no failed login there
 	}
-	id, err := p.mapping.identity(docs)
+	id, err := p.mapper.identity(sets)
 	if err != nil {
 		return nil, err
 	}
 	if idToken(token) != "" {
-		id.ACR, id.AMR = docs[0].authentication()
+		id.ACR, id.AMR = sets[0].authentication()
 	}
-	if keep {
+	if wantsRefreshToken {
 		id.RefreshToken = secret.New(token.RefreshToken)
 	}
 	return id, nil
@@ -154,12 +154,12 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 // password, which may have arrived, and the provider cannot be reached right after
 // it, the error is marked with [providers.NotSent]: such an outage must not use up
 // the attempts of the people who log in meanwhile.
-func (p *Provider) probed(ctx context.Context, err error) error {
+func (p *Provider) probeAfter(ctx context.Context, err error) error {
 	if errors.Is(err, providers.ErrRejected) || !providers.MayHaveArrived(err) {
 		return err
 	}
 	failed := time.Now()
-	ctx, cancel := detached(ctx, maxTimeout)
+	ctx, cancel := detachedContext(ctx, maxTimeout)
 	defer cancel()
 	if p.discovery.probe(ctx, failed) != nil {
 		return providers.NotSent(err)
@@ -170,10 +170,10 @@ func (p *Provider) probed(ctx context.Context, err error) error {
 // RedeemRefreshToken implements [providers.RefreshGrant]. The token in the
 // answer is the RefreshToken, whether it rotated or not.
 func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text) (*providers.Identity, error) {
-	if err := p.granted(providers.RefreshToken, presented); err != nil {
+	if err := p.checkGranted(providers.RefreshToken, presented); err != nil {
 		return nil, err
 	}
-	m, err := p.ready(ctx)
+	m, err := p.readyMetadata(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := detached(ctx, maxTimeout)
+	ctx, cancel := detachedContext(ctx, maxTimeout)
 	defer cancel()
 	id, err := p.identify(ctx, m, token)
 	if err != nil {
@@ -194,14 +194,14 @@ func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text
 // VerifyIDToken implements [providers.IDTokenVerifier]. Nothing but keys is
 // asked of the provider.
 func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*providers.Identity, error) {
-	if err := p.granted(providers.IDToken, token); err != nil {
+	if err := p.checkGranted(providers.IDToken, token); err != nil {
 		return nil, err
 	}
-	claims, err := p.verifier.verify(ctx, token.Reveal(), fromOutside(p.cfg))
+	claims, err := p.verifier.verify(ctx, token.Reveal(), passwordRequirements(p.cfg))
 	if err != nil {
-		return nil, rejected(err)
+		return nil, asRejected(err)
 	}
-	id, err := p.mapping.identity(documents{claims})
+	id, err := p.mapper.identity(claimSets{claims})
 	if err != nil {
 		return nil, err
 	}
@@ -212,39 +212,39 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 // identify makes an identity of the answer to a refresh grant. ACR and AMR are
 // those of a login, so they are left out.
 func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Token) (*providers.Identity, error) {
-	docs, err := p.claims(ctx, m, token)
+	sets, err := p.readClaims(ctx, m, token)
 	if err != nil {
 		return nil, err
 	}
-	return p.mapping.identity(docs)
+	return p.mapper.identity(sets)
 }
 
 // claims returns what a token endpoint's answer says of the person: the claims of
 // its ID token, and of userinfo where there is none or it does not say all. An ID
 // token that does not verify is the provider's fault and not the person's.
-func (p *Provider) claims(ctx context.Context, m *metadata, token *oauth2.Token) (documents, error) {
-	var docs documents
+func (p *Provider) readClaims(ctx context.Context, m *metadata, token *oauth2.Token) (claimSets, error) {
+	var sets claimSets
 	if raw := idToken(token); raw != "" {
-		claims, err := p.verifier.verify(ctx, raw, fromEndpoint(p.cfg))
+		claims, err := p.verifier.verify(ctx, raw, responseRequirements(p.cfg))
 		if err != nil {
 			return nil, fmt.Errorf("verify the answer of %s: %w", p.cfg.Issuer, err)
 		}
-		docs = append(docs, claims)
+		sets = append(sets, claims)
 	}
-	if p.asksUserinfo(m, docs) {
+	if p.needsUserinfo(m, sets) {
 		claims, err := p.client.userinfo(ctx, m, token.AccessToken)
 		if err != nil {
 			return nil, fmt.Errorf("userinfo of %s: %w", p.cfg.Issuer, err)
 		}
-		if len(docs) > 0 && docs[0]["sub"] != claims["sub"] {
+		if len(sets) > 0 && sets[0]["sub"] != claims["sub"] {
 			return nil, fmt.Errorf("userinfo of %s is about somebody else than the ID token", p.cfg.Issuer)
 		}
-		docs = append(docs, claims)
+		sets = append(sets, claims)
 	}
-	if len(docs) == 0 {
+	if len(sets) == 0 {
 		return nil, fmt.Errorf("%s gave no ID token: put openid into scopes, or set userinfo = \"auto\"", p.cfg.Issuer)
 	}
-	return docs, nil
+	return sets, nil
 }
 
 // idToken returns the ID token of a token endpoint's answer, or "".
@@ -253,15 +253,15 @@ func idToken(token *oauth2.Token) string {
 	return raw
 }
 
-func (p *Provider) asksUserinfo(m *metadata, docs documents) bool {
+func (p *Provider) needsUserinfo(m *metadata, sets claimSets) bool {
 	switch p.cfg.Userinfo {
 	case "always":
 		return true
 	case "never":
 		return false
 	}
-	if len(docs) == 0 {
+	if len(sets) == 0 {
 		return true
 	}
-	return m.userinfo.err == nil && p.mapping.lacks(docs)
+	return m.userinfo.err == nil && p.mapper.lacksClaim(sets)
 }

@@ -14,11 +14,11 @@ import (
 
 // pingMemory is how old what Ping tells may be, so that one called in a loop
 // does not ask the provider each time.
-const pingMemory = 10 * time.Second
+const pingMaxAge = 10 * time.Second
 
 // Ping implements [providers.Pinger].
 func (p *Provider) Ping(ctx context.Context) ([]string, error) {
-	if err := p.freshen(ctx, pingMemory); err != nil {
+	if err := p.refreshCaches(ctx, pingMaxAge); err != nil {
 		return nil, err
 	}
 	m, err := p.discovery.get(ctx)
@@ -26,15 +26,15 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	found := []string{
-		fmt.Sprintf("%s: discovery in %s", p.cfg.Issuer, m.took.Round(time.Millisecond)),
+		fmt.Sprintf("%s: discovery in %s", p.cfg.Issuer, m.fetchTime.Round(time.Millisecond)),
 		fmt.Sprintf("keys: %s", p.keys.current.Load()),
-		m.signing(p.cfg),
+		m.signingAlgorithms(p.cfg),
 	}
 	if p.cfg.grants(grantPassword) || p.cfg.grants(grantRefresh) {
-		found = append(found, m.tokenEndpoint(p.cfg)...)
+		found = append(found, m.describeTokenEndpoint(p.cfg)...)
 	}
 	if p.cfg.grants(grantPassword) {
-		found = append(found, p.cfg.lockout()...)
+		found = append(found, p.cfg.lockoutAdvice()...)
 	}
 	if p.cfg.grants(grantIDToken) {
 		found = append(found, "ID tokens as passwords: for the audience "+providers.Quoted(p.cfg.Audience))
@@ -43,7 +43,7 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 }
 
 // signing says which of the algorithms are accepted.
-func (m *metadata) signing(cfg Config) string {
+func (m *metadata) signingAlgorithms(cfg Config) string {
 	var both []string
 	for _, alg := range m.algorithms {
 		if slices.Contains(cfg.Algorithms, alg) {
@@ -51,19 +51,19 @@ func (m *metadata) signing(cfg Config) string {
 		}
 	}
 	if len(both) == 0 && len(m.algorithms) > 0 {
-		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", listed(m.algorithms))
+		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", printableList(m.algorithms))
 	}
 	return "signs with: " + strings.Join(both, ", ")
 }
 
 // tokenEndpoint says what the provider advertises for the grants that the
 // config names.
-func (m *metadata) tokenEndpoint(cfg Config) []string {
-	address, err := m.token.use()
+func (m *metadata) describeTokenEndpoint(cfg Config) []string {
+	address, err := m.token.get()
 	if err != nil {
 		return []string{"warning: " + err.Error()}
 	}
-	found := []string{"token endpoint: " + shown(address)}
+	found := []string{"token endpoint: " + printable(address)}
 	if _, err := m.authStyle(cfg); err != nil {
 		found = append(found, "warning: "+err.Error())
 	}
@@ -79,7 +79,7 @@ func (m *metadata) tokenEndpoint(cfg Config) []string {
 		}
 	}
 	if cfg.grants(grantRefresh) {
-		found = append(found, m.offline())
+		found = append(found, m.offlineAccess())
 	}
 	return append(found, m.userinfo.describe("userinfo endpoint"), m.revocation.describe("revocation endpoint"))
 }
@@ -89,42 +89,42 @@ var entraHosts = []string{"login.microsoftonline.com", "login.partner.microsofto
 
 // lockout says what to write for a provider's lock of accounts, which none can be
 // asked for. Entra ID locks one at wrong password 10 by default.
-func (c Config) lockout() []string {
+func (c Config) lockoutAdvice() []string {
 	if u, err := url.Parse(c.Issuer); err == nil && slices.Contains(entraHosts, u.Hostname()) {
 		return []string{"Entra ID cannot be asked when it locks accounts; for its defaults write:", "  wrong_passwords = 8", `  wrong_password_window = "2m"`}
 	}
 	return []string{"an OpenID provider cannot be asked when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, half of that where it takes two names for one account, and wrong_password_window = W"}
 }
 
-func (m *metadata) offline() string {
-	if offers(m.scopes, "offline_access") {
+func (m *metadata) offlineAccess() string {
+	if supports(m.scopes, "offline_access") {
 		return "scope offline_access: offered"
 	}
 	return "scope offline_access: not offered, so it is not asked for"
 }
 
 func (e endpoint) describe(name string) string {
-	if _, err := e.use(); err != nil {
+	if _, err := e.get(); err != nil {
 		return name + ": none (" + err.Error() + ")"
 	}
-	return name + ": " + shown(e.url)
+	return name + ": " + printable(e.url)
 }
 
 // shown returns what the provider says of itself as it is printed for people: cut,
 // and quoted where it is not plain ASCII.
-func shown(text string) string {
-	if len(text) <= briefly && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+func printable(text string) string {
+	if len(text) <= maxQuoted && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return text
 	}
-	return strconv.QuoteToASCII(cut(text))
+	return strconv.QuoteToASCII(truncate(text))
 }
 
 // listed returns the first words of a list in the metadata.
-func listed(words []string) string {
+func printableList(words []string) string {
 	const most = 16
 	var list []string
 	for _, word := range words[:min(len(words), most)] {
-		list = append(list, shown(word))
+		list = append(list, printable(word))
 	}
 	if len(words) > most {
 		list = append(list, fmt.Sprintf("and %d more", len(words)-most))

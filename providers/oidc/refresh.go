@@ -28,20 +28,20 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	if id.RefreshToken.IsZero() || !p.cfg.grants(grantRefresh) {
 		return nil, fmt.Errorf("%w: there is no refresh token", providers.ErrCannotRevalidate)
 	}
-	m, err := p.ready(ctx)
+	m, err := p.readyMetadata(ctx)
 	if err != nil {
 		return nil, err
 	}
 	token, err := p.client.refresh(ctx, m, id.RefreshToken)
 	if err != nil {
-		return nil, gone(err)
+		return nil, asGone(err)
 	}
-	ctx, cancel := detached(ctx, maxTimeout) // the old token is used up: see it through
+	ctx, cancel := detachedContext(ctx, maxTimeout) // the old token is used up: see it through
 	defer cancel()
 	refreshToken := secret.New(token.RefreshToken)
 	again, err := p.identify(ctx, m, token)
 	if err != nil {
-		if err = gone(err); !refreshToken.Equal(id.RefreshToken) {
+		if err = asGone(err); !refreshToken.Equal(id.RefreshToken) {
 			err = &providers.RotatedError{RefreshToken: refreshToken, Err: err}
 		}
 		return nil, err
@@ -52,7 +52,7 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 
 // gone turns a refusal into ErrGone: to a session, invalid_grant and a missing
 // claim are not a flag on the account, but something that may be put right.
-func gone(err error) error {
+func asGone(err error) error {
 	if errors.Is(err, providers.ErrRejected) {
 		return fmt.Errorf("%w: %v", providers.ErrGone, err)
 	}
@@ -62,7 +62,7 @@ func gone(err error) error {
 // ready returns the metadata once everything that an answer is verified with is
 // at hand, so that no refresh token is used up while the keys cannot be read. Its
 // errors are marked with [providers.NotSent].
-func (p *Provider) ready(ctx context.Context) (*metadata, error) {
+func (p *Provider) readyMetadata(ctx context.Context) (*metadata, error) {
 	m, err := p.discovery.get(ctx)
 	if err != nil {
 		return nil, providers.NotSent(err)

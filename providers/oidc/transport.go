@@ -40,15 +40,15 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 		MaxConnsPerHost:        128,
 		IdleConnTimeout:        90 * time.Second,
 		ForceAttemptHTTP2:      true,
-		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
-			if answer.StatusCode != http.StatusOK {
-				return proxyError(answer.StatusCode) // the transport's own error would quote the status line
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
+			if response.StatusCode != http.StatusOK {
+				return proxyError(response.StatusCode) // the transport's own error would quote the status line
 			}
 			return nil
 		},
 	}
 	return &http.Client{
-		Transport: limited{transport},
+		Transport: boundedTransport{transport},
 		// A redirect would carry a password or a token somewhere the config
 		// does not name, and send it a second time. The 3xx itself is the
 		// answer, and no good one.
@@ -58,9 +58,9 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 
 // limited is a transport that reads each answer whole, up to its limits and
 // after decompression, so that the libraries above it cannot be fed for ever.
-type limited struct{ next *http.Transport }
+type boundedTransport struct{ next *http.Transport }
 
-func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+func (l boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", "shorepass")
 	if r.Header.Get("Accept") == "" {
@@ -79,7 +79,7 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func (l limited) CloseIdleConnections() { l.next.CloseIdleConnections() }
+func (l boundedTransport) CloseIdleConnections() { l.next.CloseIdleConnections() }
 
 func readBody(from io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(from, maxBody+1))
@@ -88,7 +88,7 @@ func readBody(from io.Reader) ([]byte, error) {
 		return nil, err
 	case len(body) > maxBody:
 		return nil, errBodyTooLarge
-	case elements(body) > maxElements:
+	case countElements(body) > maxElements:
 		return nil, errTooManyElements
 	}
 	return body, nil
@@ -96,14 +96,14 @@ func readBody(from io.Reader) ([]byte, error) {
 
 // elements returns how many elements a JSON text has at most. Those that stand
 // within a string are counted too, which spares a parser.
-func elements(text []byte) int {
+func countElements(text []byte) int {
 	return bytes.Count(text, []byte(",")) + bytes.Count(text, []byte("[")) + bytes.Count(text, []byte("{"))
 }
 
 // detached returns a context with the deadline of ctx, at most limit away, that
 // does not end when the client hangs up: an answer of the token endpoint which
 // nobody reads may have used up a refresh token.
-func detached(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+func detachedContext(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	until := time.Now().Add(limit)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
 		until = deadline

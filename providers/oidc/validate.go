@@ -36,7 +36,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		fault("algorithms", "an empty list accepts no token; leave the key out for the default")
 	}
 	for i, alg := range c.Algorithms {
-		oneOf(fmt.Sprintf("algorithms[%d]", i), alg, asymmetric...)
+		oneOf(fmt.Sprintf("algorithms[%d]", i), alg, asymmetricAlgorithms...)
 	}
 	if c.Timeout < 0 || c.Timeout > maxTimeout {
 		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", c.Timeout, maxTimeout))
@@ -67,14 +67,14 @@ func (c Config) validateIssuer(fault func(key, problem string)) {
 		fault("issuer", fmt.Sprintf("%q does not begin with https://", c.Issuer))
 	case strings.HasSuffix(u.Path, "/.well-known/openid-configuration"):
 		fault("issuer", "is the discovery document's URL: leave out /.well-known/openid-configuration")
-	case u.Hostname() == "login.microsoftonline.com" && sharedTenant(u.Path):
+	case u.Hostname() == "login.microsoftonline.com" && isMultiTenant(u.Path):
 		fault("issuer", "stands for every tenant of Entra ID: name your own, as in https://login.microsoftonline.com/TENANT-ID/v2.0")
 	}
 }
 
 // sharedTenant reports whether the path is that of an issuer that Entra ID
 // shares among all tenants, so that anybody's account would be good.
-func sharedTenant(path string) bool {
+func isMultiTenant(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return slices.Contains([]string{"common", "organizations", "consumers"}, strings.ToLower(first))
 }

@@ -36,7 +36,7 @@ func TestProviderInTrouble(t *testing.T) {
 			t.Errorf("%s: took %v, want two time limits of 3s at most", what, took)
 		}
 	}
-	for _, answer := range []struct {
+	for _, response := range []struct {
 		status int
 		body   string
 	}{
@@ -53,8 +53,8 @@ func TestProviderInTrouble(t *testing.T) {
 		{200, `{"access_token":""}`},
 		{200, `{"access_token":"x","token_type":"Bearer","id_token":"not.a.token"}`},
 	} {
-		op.Fail("token", answer.status, answer.body, 0)
-		try(answer.body)
+		op.Fail("token", response.status, response.body, 0)
+		try(response.body)
 		op.Release()
 	}
 	op.Hang("token")

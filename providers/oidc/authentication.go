@@ -10,7 +10,7 @@ const (
 
 // authentication returns acr and amr, how the person authenticated (OpenID Connect
 // Core 1.0, section 2). Of a value that is not of its kind nothing is returned.
-func (d document) authentication() (acr string, amr []string) {
+func (d claimSet) authentication() (acr string, amr []string) {
 	if text, ok := d["acr"].(string); ok && providers.TextProblem(text) == "" && len(text) <= maxMethod {
 		acr = text
 	}

@@ -20,13 +20,13 @@ import (
 // fault is the reason why a request to the provider failed, out of a closed set.
 // It takes the place of a library's error, whose text may quote what the provider
 // sent and so, in any encoding, a secret of this request or of one before it.
-type fault struct {
+type requestError struct {
 	text string
 	is   error // a context's error, for errors.Is; nil for all others
 }
 
-func (f fault) Error() string { return f.text }
-func (f fault) Unwrap() error { return f.is }
+func (e requestError) Error() string { return e.text }
+func (e requestError) Unwrap() error { return e.is }
 
 // statusError is an HTTP status other than 200.
 type statusError int
@@ -44,14 +44,14 @@ func (e proxyError) Error() string {
 
 // progress records how far one request got. Its methods are safe for concurrent
 // use, since a transport may still dial when the request has ended.
-type progress struct {
+type requestTrace struct {
 	handshake atomic.Bool // a TLS handshake began
 	connected atomic.Bool // there was a connection, so that bytes may have been sent
 	answered  atomic.Bool // a first byte came back
 }
 
 // watch returns a context whose request is recorded.
-func (p *progress) watch(ctx context.Context) context.Context {
+func (p *requestTrace) attach(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		TLSHandshakeStart:    func() { p.handshake.Store(true) },
 		GotConn:              func(httptrace.GotConnInfo) { p.connected.Store(true) },
@@ -61,7 +61,7 @@ func (p *progress) watch(ctx context.Context) context.Context {
 
 // fault returns the fault that a library's error stands for. It has no text that the
 // provider can choose, of a certificate, a header or a body.
-func (p *progress) fault(err error) error {
+func (p *requestTrace) sanitize(err error) error {
 	status, isStatus := errors.AsType[statusError](err)
 	proxy, isProxy := errors.AsType[proxyError](err)
 	switch {
@@ -74,23 +74,23 @@ func (p *progress) fault(err error) error {
 	case errors.Is(err, errTooManyElements):
 		return errTooManyElements
 	case errors.Is(err, context.Canceled):
-		return fault{"the request was given up", context.Canceled}
+		return requestError{"the request was given up", context.Canceled}
 	case isTimeout(err):
-		return fault{p.timeout(), context.DeadlineExceeded}
+		return requestError{p.timeoutText(), context.DeadlineExceeded}
 	}
-	if text := connectionFault(err); text != "" {
-		return fault{text: text}
+	if text := connectionText(err); text != "" {
+		return requestError{text: text}
 	}
-	return fault{text: p.other()}
+	return requestError{text: p.phaseText()}
 }
 
 func isTimeout(err error) bool {
-	timeout, ok := errors.AsType[net.Error](err)
-	return errors.Is(err, context.DeadlineExceeded) || ok && timeout.Timeout()
+	timeoutText, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && timeoutText.Timeout()
 }
 
 // timeout names what did not come in time.
-func (p *progress) timeout() string {
+func (p *requestTrace) timeoutText() string {
 	switch {
 	case p.answered.Load():
 		return "timeout: the answer did not end"
@@ -103,7 +103,7 @@ func (p *progress) timeout() string {
 }
 
 // other names an error that no table has, by how far the request got.
-func (p *progress) other() string {
+func (p *requestTrace) phaseText() string {
 	switch {
 	case p.answered.Load():
 		return "malformed answer"
@@ -117,12 +117,12 @@ func (p *progress) other() string {
 
 // connectionFault names the errors of connections and certificates, or is empty.
 // The texts of an errno and of a TLS alert are those of tables in Go.
-func connectionFault(err error) string {
+func connectionText(err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "the host name cannot be resolved"
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return certificateFault(err)
+		return certificateText(err)
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return "the provider does not speak TLS there"
@@ -139,7 +139,7 @@ func connectionFault(err error) string {
 	return ""
 }
 
-func certificateFault(err error) string {
+func certificateText(err error) string {
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, host := errors.AsType[x509.HostnameError](err)
 	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
@@ -155,20 +155,20 @@ func certificateFault(err error) string {
 }
 
 // briefly bounds what is quoted of the provider, in bytes.
-const briefly = 300
+const maxQuoted = 300
 
-func cut(text string) string {
-	if len(text) > briefly {
-		return strings.ToValidUTF8(text[:briefly], "") + "…"
+func truncate(text string) string {
+	if len(text) > maxQuoted {
+		return strings.ToValidUTF8(text[:maxQuoted], "") + "…"
 	}
 	return text
 }
 
 // quoted returns an error of a request that carried no secret. The text of a
 // library, which may be an answer of the provider, is cut and quoted.
-func (p *progress) quoted(err error) error {
+func (p *requestTrace) quote(err error) error {
 	if _, failed := errors.AsType[*url.Error](err); failed {
-		return p.fault(err)
+		return p.sanitize(err)
 	}
-	return fault{text: strconv.Quote(cut(err.Error()))}
+	return requestError{text: strconv.Quote(truncate(err.Error()))}
 }

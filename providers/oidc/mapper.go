@@ -12,7 +12,7 @@ import (
 )
 
 // mapping maps claims to an identity, as the config says.
-type mapping struct {
+type claimMapper struct {
 	cfg    Config
 	user   claimPath
 	groups claimPath // empty: identities have no groups
@@ -22,7 +22,7 @@ type mapping struct {
 	warned atomic.Bool // that the groups of some person are not all known
 }
 
-func newMapping(cfg Config) (*mapping, error) {
+func newClaimMapper(cfg Config) (*claimMapper, error) {
 	user, err := parsePath(cfg.Users.Claim)
 	if err != nil {
 		return nil, fmt.Errorf("users.claim: %w", err)
@@ -33,16 +33,16 @@ func newMapping(cfg Config) (*mapping, error) {
 			return nil, fmt.Errorf("groups.claim: %w", err)
 		}
 	}
-	return &mapping{cfg: cfg, user: user, groups: groups, namer: cfg.Groups.Compile(cfg.IgnoreCase, nil)}, nil
+	return &claimMapper{cfg: cfg, user: user, groups: groups, namer: cfg.Groups.Compile(cfg.IgnoreCase, nil)}, nil
 }
 
 var _ providers.LogSetter = (*Provider)(nil)
 
 // SetLog implements [providers.LogSetter].
-func (p *Provider) SetLog(log *slog.Logger) { p.mapping.log.Store(log) }
+func (p *Provider) SetLog(log *slog.Logger) { p.mapper.log.Store(log) }
 
 // paths returns the claims that the config names.
-func (m *mapping) paths() []claimPath {
+func (m *claimMapper) paths() []claimPath {
 	paths := []claimPath{m.user}
 	if len(m.groups) > 0 {
 		paths = append(paths, m.groups)
@@ -54,8 +54,8 @@ func (m *mapping) paths() []claimPath {
 }
 
 // watched returns the top-level names that nothing may be mistaken for.
-func (m *mapping) watched() []string {
-	names := slices.Clone(registered)
+func (m *claimMapper) protectedNames() []string {
+	names := slices.Clone(builtinClaims)
 	for _, path := range m.paths() {
 		names = append(names, path[0])
 	}
@@ -64,25 +64,25 @@ func (m *mapping) watched() []string {
 }
 
 // lacks reports whether a claim that the config names is in none of docs.
-func (m *mapping) lacks(docs documents) bool {
+func (m *claimMapper) lacksClaim(sets claimSets) bool {
 	return slices.ContainsFunc(m.paths(), func(path claimPath) bool {
-		_, _, ok := docs.find(path)
+		_, _, ok := sets.find(path)
 		return !ok
 	})
 }
 
 // identity makes an identity of what the provider said. A claim that is
 // configured and missing, or is not of its kind, rejects.
-func (m *mapping) identity(docs documents) (*providers.Identity, error) {
-	subject, err := m.subject(docs)
+func (m *claimMapper) identity(sets claimSets) (*providers.Identity, error) {
+	subject, err := m.subject(sets)
 	if err != nil {
 		return nil, err
 	}
-	user, err := m.userName(docs)
+	user, err := m.userName(sets)
 	if err != nil {
 		return nil, err
 	}
-	groups, unsure, err := m.groupNames(docs)
+	groups, unsure, err := m.groupNames(sets)
 	if err != nil {
 		return nil, err
 	}
@@ -93,19 +93,19 @@ func (m *mapping) identity(docs documents) (*providers.Identity, error) {
 		Groups:    groups,
 		Unsure:    unsure,
 		FoldsCase: m.cfg.IgnoreCase,
-		Claims:    m.keptClaims(docs),
-		AuthTime:  m.authTime(docs),
+		Claims:    m.ruleClaims(sets),
+		AuthTime:  m.authTime(sets),
 	}, nil
 }
 
 // subject returns what a person is known by. Several claims are joined so that
 // no two lists of values give one text.
-func (m *mapping) subject(docs documents) (string, error) {
+func (m *claimMapper) subject(sets claimSets) (string, error) {
 	var parts []string
 	for _, name := range m.cfg.Subject {
-		_, value, ok := docs.find(claimPath{name})
+		_, value, ok := sets.find(claimPath{name})
 		if !ok {
-			return "", docs.missing(claimPath{name})
+			return "", sets.missing(claimPath{name})
 		}
 		text, ok := value.(string)
 		if !ok {
@@ -126,17 +126,17 @@ func (m *mapping) subject(docs documents) (string, error) {
 	return strings.Join(parts, ":"), nil
 }
 
-func (m *mapping) userName(docs documents) (string, error) {
-	doc, value, ok := docs.find(m.user)
+func (m *claimMapper) userName(sets claimSets) (string, error) {
+	set, value, ok := sets.find(m.user)
 	if !ok {
-		return "", docs.missing(m.user)
+		return "", sets.missing(m.user)
 	}
 	name, ok := value.(string)
 	if !ok {
 		return "", reject("the claim %q is not text that can be a user name", m.user)
 	}
 	if slices.Equal(m.user, claimPath{"email"}) {
-		if err := doc.checkEmail(); err != nil {
+		if err := set.checkEmail(); err != nil {
 			return "", err
 		}
 	}
@@ -151,14 +151,14 @@ func reject(format string, args ...any) error {
 // groupNames returns the groups that a person is in, and those of which it is not
 // known. A claim that is missing is no group only where groups.optional says so
 // and the provider does not say that the groups are elsewhere.
-func (m *mapping) groupNames(docs documents) (groups, unsure []string, err error) {
+func (m *claimMapper) groupNames(sets claimSets) (groups, unsure []string, err error) {
 	if len(m.groups) == 0 {
 		return nil, nil, nil
 	}
-	_, value, ok := docs.find(m.groups)
-	overage := docs.overage(m.groups)
+	_, value, ok := sets.find(m.groups)
+	overage := sets.overage(m.groups)
 	if !ok && !overage && !m.cfg.Groups.Optional {
-		return nil, nil, docs.missing(m.groups)
+		return nil, nil, sets.missing(m.groups)
 	}
 	var found []providers.FoundGroup
 	if ok {
@@ -168,7 +168,7 @@ func (m *mapping) groupNames(docs documents) (groups, unsure []string, err error
 	switch {
 	case overage:
 		problems = []string{"the person is in too many groups and the rest is kept elsewhere, where shorepass does not fetch it; have the provider send only the groups that rules name"}
-	case !ok && docs.obstructed(m.groups):
+	case !ok && sets.obstructed(m.groups):
 		problems = []string{"the path leads through something that is not an object"}
 	}
 	if len(problems) > 0 {
@@ -179,7 +179,7 @@ func (m *mapping) groupNames(docs documents) (groups, unsure []string, err error
 }
 
 // warn logs, once, why the groups of a person are not all known.
-func (m *mapping) warn(problem string) {
+func (m *claimMapper) warn(problem string) {
 	if log := m.log.Load(); log != nil && m.warned.CompareAndSwap(false, true) {
 		log.Warn("some groups of a person are not known, so rules that deny a group deny this person: the claim " + m.groups.String() + ": " + problem)
 	}
@@ -187,11 +187,11 @@ func (m *mapping) warn(problem string) {
 
 // keptClaims returns the claims that rules may look at. An e-mail address that
 // is not verified is not among them.
-func (m *mapping) keptClaims(docs documents) map[string]any {
+func (m *claimMapper) ruleClaims(sets claimSets) map[string]any {
 	kept := map[string]any{}
 	for _, name := range m.cfg.Claims {
-		doc, value, ok := docs.find(claimPath{name})
-		if !ok || name == "email" && doc.checkEmail() != nil {
+		set, value, ok := sets.find(claimPath{name})
+		if !ok || name == "email" && set.checkEmail() != nil {
 			continue
 		}
 		kept[name] = value
@@ -201,10 +201,10 @@ func (m *mapping) keptClaims(docs documents) map[string]any {
 
 // authTime returns when the person last proved who they are: auth_time where
 // the provider says it, else now.
-func (m *mapping) authTime(docs documents) time.Time {
+func (m *claimMapper) authTime(sets claimSets) time.Time {
 	now := time.Now()
-	for _, doc := range docs {
-		if at, ok, err := doc.time("auth_time"); err == nil && ok && at.Before(now) {
+	for _, set := range sets {
+		if at, ok, err := set.numericDate("auth_time"); err == nil && ok && at.Before(now) {
 			return at
 		}
 	}

@@ -13,19 +13,19 @@ import (
 )
 
 // party is what an error of the token endpoint is about.
-type party int
+type cause int
 
 const (
-	unnamed  party = iota // the code does not tell
-	person                // the person or the grant, whatever the status
-	request               // the form of our request
-	ours                  // our client
-	upstream              // the provider itself
+	causeUnknown  cause = iota // the code does not tell
+	causePerson                // the person or the grant, whatever the status
+	causeRequest               // the form of our request
+	causeClient                // our client
+	causeProvider              // the provider itself
 )
 
 // meaning is what an error code of the token endpoint stands for.
-type meaning struct {
-	party  party
+type errorClass struct {
+	cause  cause
 	reason providers.Reason // why a person is refused; WrongPassword where empty
 	advice string           // what an operator can do
 }
@@ -42,58 +42,58 @@ const (
 // RFC 8707, section 2, RFC 9449, section 5, OpenID Connect Core 1.0, section
 // 3.1.2.6, Auth0 (mfa_required, password_leaked, too_many_attempts) and the UAA
 // (unauthorized, invalid_token).
-var codes = map[string]meaning{
-	"invalid_grant":              {party: person},
-	"access_denied":              {party: person},
-	"unauthorized":               {party: unnamed},
-	"invalid_token":              {party: unnamed},
-	"mfa_required":               {person, providers.Disabled, needsBrowser},
-	"interaction_required":       {person, providers.Disabled, needsBrowser},
-	"login_required":             {person, providers.Disabled, needsBrowser},
-	"consent_required":           {person, providers.Disabled, needsBrowser},
-	"account_selection_required": {person, providers.Disabled, needsBrowser},
-	"too_many_attempts":          {party: person, reason: providers.Locked},
-	"password_leaked":            {party: person, reason: providers.MustChange},
+var errorCodes = map[string]errorClass{
+	"invalid_grant":              {cause: causePerson},
+	"access_denied":              {cause: causePerson},
+	"unauthorized":               {cause: causeUnknown},
+	"invalid_token":              {cause: causeUnknown},
+	"mfa_required":               {causePerson, providers.Disabled, needsBrowser},
+	"interaction_required":       {causePerson, providers.Disabled, needsBrowser},
+	"login_required":             {causePerson, providers.Disabled, needsBrowser},
+	"consent_required":           {causePerson, providers.Disabled, needsBrowser},
+	"account_selection_required": {causePerson, providers.Disabled, needsBrowser},
+	"too_many_attempts":          {cause: causePerson, reason: providers.Locked},
+	"password_leaked":            {cause: causePerson, reason: providers.MustChange},
 
-	"invalid_request":    {party: request},
-	"invalid_scope":      {party: request, advice: checkScopes},
-	"insufficient_scope": {party: request, advice: checkScopes},
-	"invalid_target":     {party: request},
+	"invalid_request":    {cause: causeRequest},
+	"invalid_scope":      {cause: causeRequest, advice: checkScopes},
+	"insufficient_scope": {cause: causeRequest, advice: checkScopes},
+	"invalid_target":     {cause: causeRequest},
 
-	"invalid_client":         {party: ours, advice: checkClient},
-	"unauthorized_client":    {party: ours, advice: checkGrants},
-	"unsupported_grant_type": {party: ours, advice: checkGrants},
-	"invalid_dpop_proof":     {party: ours},
-	"use_dpop_nonce":         {party: ours},
+	"invalid_client":         {cause: causeClient, advice: checkClient},
+	"unauthorized_client":    {cause: causeClient, advice: checkGrants},
+	"unsupported_grant_type": {cause: causeClient, advice: checkGrants},
+	"invalid_dpop_proof":     {cause: causeClient},
+	"use_dpop_nonce":         {cause: causeClient},
 
-	"server_error":            {party: upstream},
-	"temporarily_unavailable": {party: upstream},
-	"slow_down":               {party: upstream},
-	"authorization_pending":   {party: upstream},
+	"server_error":            {cause: causeProvider},
+	"temporarily_unavailable": {cause: causeProvider},
+	"slow_down":               {cause: causeProvider},
+	"authorization_pending":   {cause: causeProvider},
 }
 
 // entraCodes are those of Entra ID's numbers (AADSTS) that say more than the
 // invalid_grant which they come with.
-var entraCodes = map[int]meaning{
-	50034: {party: person, reason: providers.Unknown},
-	50053: {party: person, reason: providers.Locked},
-	50055: {party: person, reason: providers.Expired},
-	50057: {party: person, reason: providers.Disabled},
-	50072: {person, providers.Disabled, needsBrowser},
-	50074: {person, providers.Disabled, needsBrowser},
-	50076: {person, providers.Disabled, needsBrowser},
-	50079: {person, providers.Disabled, needsBrowser},
-	50126: {party: person},
-	50144: {party: person, reason: providers.Expired},
-	53003: {person, providers.Disabled, "a conditional access policy blocks the sign-in"},
-	80001: {party: upstream, advice: "the authentication agent cannot reach Active Directory"},
-	80002: {party: upstream, advice: "the authentication agent does not answer in time"},
-	80014: {party: upstream, advice: "the authentication agent does not answer in time"},
-	90033: {party: upstream},
+var entraCodes = map[int]errorClass{
+	50034: {cause: causePerson, reason: providers.Unknown},
+	50053: {cause: causePerson, reason: providers.Locked},
+	50055: {cause: causePerson, reason: providers.Expired},
+	50057: {cause: causePerson, reason: providers.Disabled},
+	50072: {causePerson, providers.Disabled, needsBrowser},
+	50074: {causePerson, providers.Disabled, needsBrowser},
+	50076: {causePerson, providers.Disabled, needsBrowser},
+	50079: {causePerson, providers.Disabled, needsBrowser},
+	50126: {cause: causePerson},
+	50144: {cause: causePerson, reason: providers.Expired},
+	53003: {causePerson, providers.Disabled, "a conditional access policy blocks the sign-in"},
+	80001: {cause: causeProvider, advice: "the authentication agent cannot reach Active Directory"},
+	80002: {cause: causeProvider, advice: "the authentication agent does not answer in time"},
+	80014: {cause: causeProvider, advice: "the authentication agent does not answer in time"},
+	90033: {cause: causeProvider},
 }
 
 // tokenAnswer is an error answer of the token endpoint (RFC 6749, section 5.2).
-type tokenAnswer struct {
+type errorResponse struct {
 	status     int
 	code       string // as it came, and so never printed unless it is one of codes
 	entra      int    // one of entraCodes, or 0
@@ -102,11 +102,11 @@ type tokenAnswer struct {
 
 // readTokenAnswer reads what x/oauth2 has of an error answer. A code in a JSON
 // object counts whatever the Content-Type.
-func readTokenAnswer(answer *oauth2.RetrieveError) tokenAnswer {
-	a := tokenAnswer{code: answer.ErrorCode}
-	if answer.Response != nil {
-		a.status = answer.Response.StatusCode
-		for _, challenge := range answer.Response.Header.Values("WWW-Authenticate") {
+func readErrorResponse(response *oauth2.RetrieveError) errorResponse {
+	a := errorResponse{code: response.ErrorCode}
+	if response.Response != nil {
+		a.status = response.Response.StatusCode
+		for _, challenge := range response.Response.Header.Values("WWW-Authenticate") {
 			scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
 			a.challenged = a.challenged || strings.EqualFold(scheme, "Basic")
 		}
@@ -115,7 +115,7 @@ func readTokenAnswer(answer *oauth2.RetrieveError) tokenAnswer {
 		Error string          `json:"error"`
 		Entra json.RawMessage `json:"error_codes"`
 	}
-	if json.Unmarshal(answer.Body, &body) != nil {
+	if json.Unmarshal(response.Body, &body) != nil {
 		return a
 	}
 	if a.code == "" {
@@ -132,24 +132,24 @@ func readTokenAnswer(answer *oauth2.RetrieveError) tokenAnswer {
 	return a
 }
 
-func (a tokenAnswer) meaning() meaning {
+func (a errorResponse) class() errorClass {
 	if m, known := entraCodes[a.entra]; known {
 		return m
 	}
-	if m, known := codes[a.code]; known {
+	if m, known := errorCodes[a.code]; known {
 		return m
 	}
 	if strings.HasPrefix(a.code, "client_") || strings.HasSuffix(a.code, "_client") {
-		return meaning{party: ours, advice: checkClient}
+		return errorClass{cause: causeClient, advice: checkClient}
 	}
-	return meaning{}
+	return errorClass{}
 }
 
 // Error names the status and the code, if it is one of ours, and nothing else of
 // the answer.
-func (a tokenAnswer) Error() string {
+func (a errorResponse) Error() string {
 	text := fmt.Sprintf("the token endpoint answered %d", a.status)
-	switch _, known := codes[a.code]; {
+	switch _, known := errorCodes[a.code]; {
 	case known:
 		text += " " + a.code
 	case a.code != "":
@@ -158,7 +158,7 @@ func (a tokenAnswer) Error() string {
 	if a.entra != 0 {
 		text += fmt.Sprintf(" AADSTS%d", a.entra)
 	}
-	if advice := a.meaning().advice; advice != "" {
+	if advice := a.class().advice; advice != "" {
 		text += " (" + advice + ")"
 	}
 	return text
@@ -178,7 +178,7 @@ func (a tokenAnswer) Error() string {
 //	400, 403                   any other                   yes, but for the status's own words,
 //	                                                       which a gateway or a framework writes
 //	any                        none                        no
-func (a tokenAnswer) refuses(grant string) bool {
+func (a errorResponse) refuses(grant string) bool {
 	switch a.status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return false
@@ -186,12 +186,12 @@ func (a tokenAnswer) refuses(grant string) bool {
 	if a.status != http.StatusOK && (a.status < 400 || a.status >= 500) {
 		return false
 	}
-	switch a.meaning().party {
-	case person:
+	switch a.class().cause {
+	case causePerson:
 		return true
-	case request:
+	case causeRequest:
 		return grant == grantRefresh && a.status == http.StatusBadRequest
-	case ours, upstream:
+	case causeClient, causeProvider:
 		return false
 	}
 	switch a.status {
@@ -206,35 +206,35 @@ func (a tokenAnswer) refuses(grant string) bool {
 // unread reports whether the code says that the provider did not look at the secret:
 // it names our client, or the scopes. An invalid_request may come after that: Dex
 // answers so for every bind that its own directory refused with another code than 49 or 19.
-func (a tokenAnswer) unread() bool {
-	m, known := codes[a.code]
-	return known && (m.party == ours || m.party == request && a.code != "invalid_request")
+func (a errorResponse) secretUnread() bool {
+	m, known := errorCodes[a.code]
+	return known && (m.cause == causeClient || m.cause == causeRequest && a.code != "invalid_request")
 }
 
 // tokenError returns the error for a failed request to the token endpoint: a
 // refusal with its reason, or why nothing can be told. A secret that the
 // provider did not look at, since it was not sent or by its code, is marked with
 // [providers.NotSent].
-func tokenError(grant string, err error, p *progress) error {
+func tokenError(grant string, err error, p *requestTrace) error {
 	failed, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
-		err = p.fault(err)
+		err = p.sanitize(err)
 		if !p.connected.Load() {
 			err = providers.NotSent(err)
 		}
 		return err
 	}
-	answer := readTokenAnswer(failed)
-	means := answer.meaning()
+	response := readErrorResponse(failed)
+	class := response.class()
 	switch {
-	case !answer.refuses(grant) && answer.unread():
-		return providers.NotSent(answer)
-	case !answer.refuses(grant):
-		return answer
-	case grant == grantPassword && means.reason != "":
-		return providers.Reject(means.reason, answer)
+	case !response.refuses(grant) && response.secretUnread():
+		return providers.NotSent(response)
+	case !response.refuses(grant):
+		return response
+	case grant == grantPassword && class.reason != "":
+		return providers.Reject(class.reason, response)
 	case grant == grantPassword:
-		return providers.Reject(providers.WrongPassword, answer)
+		return providers.Reject(providers.WrongPassword, response)
 	}
-	return fmt.Errorf("%w: %w", providers.ErrRejected, answer)
+	return fmt.Errorf("%w: %w", providers.ErrRejected, response)
 }
