@@ -12,13 +12,13 @@ import (
 )
 
 // ACR and AMR are those of the login's ID token, and of no other answer.
-func TestHowTheyAuthenticated(t *testing.T) {
+func TestACRAndAMR(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := client(t, i.URL, func(c *oidc.Config) {
+	p := newProvider(t, i.URL, func(c *oidc.Config) {
 		c.Users.Claim, c.Groups.Claim, c.Userinfo = "sub", "", "always"
 		c.Grants, c.Audience = append(c.Grants, "id_token"), []string{"registry"}
 	})
-	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1", "acr": "userinfo", "amr": []string{"userinfo"}}))
+	i.Replace(oidctest.UserinfoPath, serveJSON(map[string]any{"sub": "subject-1", "acr": "userinfo", "amr": []string{"userinfo"}}))
 	tests := []struct {
 		claims map[string]any
 		acr    string
@@ -31,7 +31,7 @@ func TestHowTheyAuthenticated(t *testing.T) {
 	}
 	for _, tt := range tests {
 		token := i.IDToken(tt.claims)
-		i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "refresh_token": "r", "token_type": "Bearer", "id_token": token}))
+		i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "refresh_token": "r", "token_type": "Bearer", "id_token": token}))
 		presented, err := present(p, t, token)
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestHowTheyAuthenticated(t *testing.T) {
 			t.Errorf("%v: a refresh answer gave acr or amr: %+v, %+v", tt.claims, again, redeemed)
 		}
 	}
-	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer"}))
+	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer"}))
 	if id := login(t, p, password("alice", "pw")); id.ACR != "" || id.AMR != nil {
 		t.Errorf("without an ID token: acr %q amr %q, want none", id.ACR, id.AMR)
 	}

@@ -20,7 +20,7 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // The background work retries a provider that is down, ever more slowly, and
 // then reads what it needs every ten minutes until Close.
-func TestKeepFresh(t *testing.T) {
+func TestRefreshLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{Issuer: "https://sso.corp.example", Grants: []string{grantIDToken}}.WithDefaults()
 		p, err := New(cfg)

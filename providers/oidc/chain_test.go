@@ -16,13 +16,13 @@ import (
 )
 
 // The chain brings each kind of secret to the provider, and to it alone.
-func TestThroughTheChain(t *testing.T) {
+func TestChainRoutesEachSecret(t *testing.T) {
 	op := start(t, nil)
 	i := oidctest.NewIssuer(t)
-	sso := client(t, op.Issuer, func(c *oidc.Config) {
+	sso := newProvider(t, op.Issuer, func(c *oidc.Config) {
 		c.Groups.Only, c.Groups.Rename = []string{"dev*"}, map[string]string{"devs": "builders"}
 	})
-	jobs := ci(t, i.URL, func(c *oidc.Config) { c.Users.Claim = "repository" })
+	jobs := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim = "repository" })
 	named := func(name string) providers.Config {
 		prefix := name + ":"
 		return providers.Config{Name: name, Kind: "oidc", Prefix: &prefix}.WithDefaults()
@@ -71,10 +71,10 @@ func TestThroughTheChain(t *testing.T) {
 
 // What goes wrong after a rotation does not lose the new token on its way
 // through the chain either.
-func TestRotatedTokenThroughTheChain(t *testing.T) {
+func TestChainReturnsRotatedToken(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) { o.ThinIDToken = true })
 	cfg := providers.Config{Name: "sso", Kind: "oidc", RequireGroups: []string{"ops"}}.WithDefaults()
-	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, op.Issuer, nil), Config: cfg}}, providertest.NewThrottle(), providers.Options{})
+	chain, err := providers.NewChain([]providers.Member{{Provider: newProvider(t, op.Issuer, nil), Config: cfg}}, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

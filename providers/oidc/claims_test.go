@@ -23,7 +23,7 @@ func TestUserinfo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			op := start(t, change)
-			p := client(t, op.Issuer, nil)
+			p := newProvider(t, op.Issuer, nil)
 			id := login(t, p, offline("alice", "alice's pass"))
 			if id.User != "alice" || id.Subject != "u-alice" || len(id.Groups) != 2 {
 				t.Errorf("identity = %+v", id)
@@ -45,7 +45,7 @@ func TestUserinfo(t *testing.T) {
 
 // A claim that is configured and missing rejects; there is no other to take
 // its place.
-func TestClaims(t *testing.T) {
+func TestClaimMapping(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) {
 		o.Users = append(o.Users, oidctest.User{Name: "carol", Password: "pw", Subject: "u-carol", Email: "a@evil@corp.example"})
 		o.Users = append(o.Users, oidctest.User{Name: "dave", Password: "pw", Subject: "u-dave", Email: "Dave@Corp.example", Groups: []string{"Ops"}})
@@ -77,7 +77,7 @@ func TestClaims(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := client(t, op.Issuer, tt.change)
+			p := newProvider(t, op.Issuer, tt.change)
 			id, err := authenticate(t.Context(), p, tt.cred)
 			if tt.user == "" {
 				if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.RefusedByConfig {
@@ -98,20 +98,20 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-func TestUserinfoAboutSomebodyElse(t *testing.T) {
+func TestUserinfoOfAnotherSubject(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
-	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-2", "groups": []string{"admins"}}))
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim = "sub" })
-	if id, err := authenticate(t.Context(), p, password("alice", "pw")); !cannotTell(err) {
-		t.Errorf("Authenticate = %v, %v, want an error that is no verdict", id, err)
+	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
+	i.Replace(oidctest.UserinfoPath, serveJSON(map[string]any{"sub": "subject-2", "groups": []string{"admins"}}))
+	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim = "sub" })
+	if id, err := authenticate(t.Context(), p, password("alice", "pw")); !isUnavailable(err) {
+		t.Errorf("Authenticate = %v, %v, want unavailable", id, err)
 	}
 }
 
 // Some providers write email_verified as text.
 func TestEmailVerifiedAsText(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := ci(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "email", "" })
+	p := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "email", "" })
 	for verified, want := range map[any]bool{true: true, "true": true, "false": false, "TRUE ": false, false: false, 1: false} {
 		id, err := present(p, t, i.IDToken(map[string]any{"email": "me@corp.example", "email_verified": verified}))
 		if (err == nil) != want || err != nil && !errors.Is(err, providers.ErrRejected) {
@@ -121,11 +121,11 @@ func TestEmailVerifiedAsText(t *testing.T) {
 }
 
 // email_verified in one answer says nothing of the email in another.
-func TestEmailVerifiedElsewhere(t *testing.T) {
+func TestEmailVerifiedInAnotherResponse(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"email": "boss@corp.example"})}))
-	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1", "email": "me@home.example", "email_verified": true}))
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim, c.Userinfo = "email", "", "always" })
+	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"email": "boss@corp.example"})}))
+	i.Replace(oidctest.UserinfoPath, serveJSON(map[string]any{"sub": "subject-1", "email": "me@home.example", "email_verified": true}))
+	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim, c.Userinfo = "email", "", "always" })
 	if id, err := authenticate(t.Context(), p, password("alice", "pw")); !errors.Is(err, providers.ErrRejected) {
 		t.Errorf("Authenticate = %v, %v, want ErrRejected", id, err)
 	}
@@ -136,7 +136,7 @@ func TestUnprintableNames(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	for _, name := range []any{"", " bob", "bob ", "bob\n", "b\x00b", "b\ufffdb", "bob\u200b", "\u202ebob", "\u212aevin", strings.Repeat("b", 513), 7, nil, []string{"bob"}} {
 		for _, ignoreCase := range []bool{false, true} {
-			p := ci(t, i.URL, func(c *oidc.Config) {
+			p := newCIProvider(t, i.URL, func(c *oidc.Config) {
 				c.Users.Claim, c.Groups.Claim, c.IgnoreCase = "name", "groups", ignoreCase
 			})
 			token := i.IDToken(map[string]any{"name": name, "groups": []string{}})
@@ -149,11 +149,11 @@ func TestUnprintableNames(t *testing.T) {
 
 // C1: a login name is sent as it was typed, and a provider that tells upper from
 // lower case has two accounts.
-func TestLoginAsTyped(t *testing.T) {
+func TestLoginNameIsSentAsTyped(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) {
 		o.Users = append(o.Users, oidctest.User{Name: "Alice", Password: "another", Subject: "u-another"}, oidctest.User{Name: "weiß", Password: "pw", Subject: "u-weiß"})
 	})
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	for _, test := range []struct{ login, password, user string }{
 		{"alice", "alice's pass", "alice"}, {"Alice", "another", "Alice"}, {"weiß", "pw", "weiß"}, {"alice", "another", ""}, {"weiss", "pw", ""}, {"ALICE", "another", ""},
 	} {
@@ -167,9 +167,9 @@ func TestLoginAsTyped(t *testing.T) {
 	}
 }
 
-// TestGroupsNotAllKnown: A6, A7, D1: what the provider does not tell of the groups
+// TestIncompleteGroupsAreUnsure: A6, A7, D1: what the provider does not tell of the groups
 // makes rules that deny a group hold, locks no account out, and is warned of once.
-func TestGroupsNotAllKnown(t *testing.T) {
+func TestIncompleteGroupsAreUnsure(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	elsewhere := map[string]any{"groups": "src1"}
 	sources := map[string]any{"src1": map[string]any{"endpoint": i.URL + "/groups"}}
@@ -196,7 +196,7 @@ func TestGroupsNotAllKnown(t *testing.T) {
 		{"another claim is distributed", map[string]any{"groups": []any{"devs"}, "_claim_names": map[string]any{"address": "src1"}, "_claim_sources": sources}, false, []string{"devs"}, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := ci(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "groups", test.optional })
+			p := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "groups", test.optional })
 			var log strings.Builder
 			p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
 			for range 2 {
@@ -213,7 +213,7 @@ func TestGroupsNotAllKnown(t *testing.T) {
 			}
 		})
 	}
-	p := ci(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "realm_access.roles", true })
+	p := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "realm_access.roles", true })
 	if id, err := present(p, t, i.IDToken(map[string]any{"realm_access": "admin"})); err != nil || !cmp.Equal(id.Unsure, []string{"*"}) {
 		t.Errorf("a path that leads through a text: %v, %v, want unsure *", id, err)
 	}
@@ -222,8 +222,8 @@ func TestGroupsNotAllKnown(t *testing.T) {
 	}
 }
 
-// TestGroupsOfManyForms: what real providers send, and the configuration for it.
-func TestGroupsOfManyForms(t *testing.T) {
+// TestGroupClaimFormats: what real providers send, and the configuration for it.
+func TestGroupClaimFormats(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	for _, test := range []struct {
 		name   string
@@ -239,7 +239,7 @@ func TestGroupsOfManyForms(t *testing.T) {
 		if test.groups.Claim == "" {
 			test.groups.Claim = "groups"
 		}
-		p := ci(t, i.URL, func(c *oidc.Config) { c.Groups = test.groups })
+		p := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Groups = test.groups })
 		if id, err := present(p, t, i.IDToken(test.claims)); err != nil || !cmp.Equal(id.Groups, test.want) || id.Unsure != nil {
 			t.Errorf("%s: %v, %v, want %q", test.name, id, err, test.want)
 		}
@@ -249,7 +249,7 @@ func TestGroupsOfManyForms(t *testing.T) {
 // auth_time says when the person was last seen, where it is there.
 func TestAuthTime(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := ci(t, i.URL, nil)
+	p := newCIProvider(t, i.URL, nil)
 	earlier := time.Now().Add(-time.Hour).Truncate(time.Second)
 	id, err := present(p, t, i.IDToken(map[string]any{"auth_time": earlier.Unix()}))
 	if err != nil || !id.AuthTime.Equal(earlier) {

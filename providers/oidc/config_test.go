@@ -30,7 +30,7 @@ func valid() oidc.Config {
 	}.WithDefaults()
 }
 
-func TestValid(t *testing.T) {
+func TestValidateAccepts(t *testing.T) {
 	for name, change := range map[string]func(*oidc.Config){
 		"as it is":       func(c *oidc.Config) {},
 		"loopback":       func(c *oidc.Config) { c.Issuer = "http://127.0.0.1:8080" },
@@ -57,7 +57,7 @@ func TestValid(t *testing.T) {
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestValidateRefuses(t *testing.T) {
 	tests := []struct {
 		change func(*oidc.Config)
 		want   string // the only fault
@@ -125,8 +125,8 @@ func TestWithDefaults(t *testing.T) {
 	}
 }
 
-// TestLockout: what check --live says to write for a provider's lock of accounts.
-func TestLockout(t *testing.T) {
+// TestLockoutAdvice: what check --live says to write for a provider's lock of accounts.
+func TestLockoutAdvice(t *testing.T) {
 	for issuer, want := range map[string]string{
 		"https://login.microsoftonline.com/7f3a-11/v2.0": "wrong_passwords = 8\n  wrong_password_window = \"2m\"",
 		"https://sso.corp.example/realms/corp":           "wrong_passwords = T-1, at most 8",

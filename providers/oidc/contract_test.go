@@ -17,7 +17,7 @@ func TestContract(t *testing.T) {
 			op.SetUser(u)
 		}
 		return providertest.Harness{
-			Provider: client(t, op.Issuer, nil),
+			Provider: newProvider(t, op.Issuer, nil),
 			Accounts: []providertest.Account{
 				{Logins: []string{"alice", " alice "}, Password: "alice's pass", User: "alice", Groups: []string{"devs", "ops"}},
 				{Logins: []string{odd.Name}, Password: odd.Password, User: odd.Name},

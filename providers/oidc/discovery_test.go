@@ -24,7 +24,7 @@ import (
 // New touches no network, and neither does anything before a credential comes.
 func TestNewTouchesNoNetwork(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := client(t, i.URL, nil)
+	p := newProvider(t, i.URL, nil)
 	p.TrustsIssuer(i.URL)
 	p.Fingerprint()
 	if _, err := authenticate(t.Context(), p, password("alice", "")); !errors.Is(err, providers.ErrRejected) {
@@ -65,27 +65,27 @@ func TestDiscoveryRefused(t *testing.T) {
 			if tt.changes["issuer"] == "SLASH" {
 				tt.changes["issuer"] = i.URL + "/"
 			}
-			i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(tt.changes)))
-			_, err := authenticate(t.Context(), client(t, i.URL, nil), password("alice", "pw"))
-			if !cannotTell(err) || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Authenticate = %v, want an error that is no verdict and says %q", err, tt.want)
+			i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(tt.changes)))
+			_, err := authenticate(t.Context(), newProvider(t, i.URL, nil), password("alice", "pw"))
+			if !isUnavailable(err) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Authenticate = %v, want unavailable and says %q", err, tt.want)
 			}
 		})
 	}
 }
 
 // keys are held to the same rule as the endpoint that gets the passwords.
-func TestKeysElsewhere(t *testing.T) {
+func TestKeysOnAnotherHost(t *testing.T) {
 	i, other := oidctest.NewIssuer(t), oidctest.NewIssuer(t)
-	i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{"jwks_uri": other.URL + oidctest.KeysPath})))
+	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"jwks_uri": other.URL + oidctest.KeysPath})))
 	token := other.IDToken(map[string]any{"iss": i.URL})
-	if _, err := present(ci(t, i.URL, nil), t, token); !cannotTell(err) {
-		t.Errorf("Authenticate = %v, want an error that is no verdict", err)
+	if _, err := present(newCIProvider(t, i.URL, nil), t, token); !isUnavailable(err) {
+		t.Errorf("Authenticate = %v, want unavailable", err)
 	}
 	if n := other.Requests(oidctest.KeysPath); n != 0 {
 		t.Errorf("keys were read from another host %d times", n)
 	}
-	named := ci(t, i.URL, func(c *oidc.Config) { c.Hosts = []string{strings.TrimPrefix(other.URL, "http://")} })
+	named := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Hosts = []string{strings.TrimPrefix(other.URL, "http://")} })
 	if _, err := present(named, t, token); err != nil {
 		t.Errorf("Authenticate with that host in hosts = %v, want an identity", err)
 	}
@@ -93,17 +93,17 @@ func TestKeysElsewhere(t *testing.T) {
 
 // While the provider is down, those who come do not each ask it, and when it is
 // back nobody has to restart anything.
-func TestDiscoveryOncePerSecond(t *testing.T) {
+func TestFailedDiscoveryIsCached(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.DiscoveryPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "down", 500) })
-	p := ci(t, i.URL, nil)
+	p := newCIProvider(t, i.URL, nil)
 	token := i.IDToken(nil)
 	begun := time.Now()
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			if _, err := present(p, t, token); !cannotTell(err) {
-				t.Errorf("Authenticate = %v, want an error that is no verdict", err)
+			if _, err := present(p, t, token); !isUnavailable(err) {
+				t.Errorf("Authenticate = %v, want unavailable", err)
 			}
 		})
 	}
@@ -127,14 +127,14 @@ func TestDiscoveryOncePerSecond(t *testing.T) {
 }
 
 // A client that goes away says nothing of the provider.
-func TestCancelledDiscoveryIsNoFailure(t *testing.T) {
+func TestCanceledDiscoveryIsNotCached(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := ci(t, i.URL, nil)
+	p := newCIProvider(t, i.URL, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	token := secret.New(i.IDToken(nil))
-	if _, err := p.VerifyIDToken(ctx, token); !cannotTell(err) {
-		t.Errorf("Authenticate for a client that is gone = %v, want an error that is no verdict", err)
+	if _, err := p.VerifyIDToken(ctx, token); !isUnavailable(err) {
+		t.Errorf("Authenticate for a client that is gone = %v, want unavailable", err)
 	}
 	if _, err := p.VerifyIDToken(t.Context(), token); err != nil {
 		t.Errorf("Authenticate right after = %v, want an identity", err)
@@ -143,24 +143,24 @@ func TestCancelledDiscoveryIsNoFailure(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	i := oidctest.NewTLSIssuer(t)
-	if _, err := present(ci(t, i.URL, nil), t, i.IDToken(nil)); !cannotTell(err) {
-		t.Errorf("unknown authority: Authenticate = %v, want an error that is no verdict", err)
+	if _, err := present(newCIProvider(t, i.URL, nil), t, i.IDToken(nil)); !isUnavailable(err) {
+		t.Errorf("unknown authority: Authenticate = %v, want unavailable", err)
 	}
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.Server.Certificate().Raw})
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := present(ci(t, i.URL, func(c *oidc.Config) { c.TLS.CA = file }), t, i.IDToken(nil)); err != nil {
+	if _, err := present(newCIProvider(t, i.URL, func(c *oidc.Config) { c.TLS.CA = file }), t, i.IDToken(nil)); err != nil {
 		t.Errorf("authority in tls.ca: Authenticate = %v, want an identity", err)
 	}
-	wrongName := ci(t, i.URL, func(c *oidc.Config) { c.TLS.CA, c.TLS.ServerName = file, "sso.corp.test" })
-	if _, err := present(wrongName, t, i.IDToken(nil)); !cannotTell(err) {
-		t.Errorf("another name: Authenticate = %v, want an error that is no verdict", err)
+	wrongName := newCIProvider(t, i.URL, func(c *oidc.Config) { c.TLS.CA, c.TLS.ServerName = file, "sso.corp.test" })
+	if _, err := present(wrongName, t, i.IDToken(nil)); !isUnavailable(err) {
+		t.Errorf("another name: Authenticate = %v, want unavailable", err)
 	}
 	// An https issuer never leads to a plain endpoint.
-	i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{"jwks_uri": "http" + strings.TrimPrefix(i.URL, "https") + oidctest.KeysPath})))
-	if _, err := present(ci(t, i.URL, func(c *oidc.Config) { c.TLS.CA = file }), t, i.IDToken(nil)); !cannotTell(err) || !strings.Contains(err.Error(), "is not https") {
+	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"jwks_uri": "http" + strings.TrimPrefix(i.URL, "https") + oidctest.KeysPath})))
+	if _, err := present(newCIProvider(t, i.URL, func(c *oidc.Config) { c.TLS.CA = file }), t, i.IDToken(nil)); !isUnavailable(err) || !strings.Contains(err.Error(), "is not https") {
 		t.Errorf("plain keys of an https issuer: Authenticate = %v, want an error that says so", err)
 	}
 	if _, err := oidc.New(oidc.Config{TLS: tlsconf.Config{CA: file + ".missing"}, Users: oidc.Users{Claim: "sub"}}); err == nil {
@@ -170,7 +170,7 @@ func TestTLS(t *testing.T) {
 
 func TestStart(t *testing.T) {
 	op := start(t, nil)
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	p.Start(t.Context())
 	deadline := time.Now().Add(30 * time.Second)
 	for op.Requests("jwks") == 0 && time.Now().Before(deadline) {
@@ -187,7 +187,7 @@ func TestStart(t *testing.T) {
 
 func TestPing(t *testing.T) {
 	op := start(t, nil)
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	found, err := p.Ping(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -205,12 +205,12 @@ func TestPing(t *testing.T) {
 
 func TestPingWarns(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{
+	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{
 		"grant_types_supported":                 []string{"authorization_code"},
 		"id_token_signing_alg_values_supported": []string{"HS256"},
 		"scopes_supported":                      []string{"openid"},
 	})))
-	found, err := client(t, i.URL, nil).Ping(t.Context())
+	found, err := newProvider(t, i.URL, nil).Ping(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,13 +230,13 @@ func TestPingWarns(t *testing.T) {
 func TestPingIsBounded(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	long := "\x1b[31m\u202e" + strings.Repeat("x", 10_000)
-	i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{
+	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{
 		"id_token_signing_alg_values_supported": slices.Repeat([]string{long}, 40),
 		"userinfo_endpoint":                     i.URL + "/" + strings.Repeat("x", 10_000),
 		"revocation_endpoint":                   "https://\u202eelsewhere.example/",
 	})))
 	i.AddKey("another")
-	found, err := client(t, i.URL, nil).Ping(t.Context())
+	found, err := newProvider(t, i.URL, nil).Ping(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,26 +246,26 @@ func TestPingIsBounded(t *testing.T) {
 	}
 	for _, body := range []string{long, `{"issuer":"` + long + `"}`, `{"issuer":"https://evil.example"}`} {
 		i.Replace(oidctest.DiscoveryPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, body, http.StatusTeapot) })
-		if _, err := client(t, i.URL, nil).Ping(t.Context()); len(err.Error()) > 600 || strings.ContainsAny(err.Error(), "\x1b\u202e\n") || !strings.Contains(err.Error(), "418") {
+		if _, err := newProvider(t, i.URL, nil).Ping(t.Context()); len(err.Error()) > 600 || strings.ContainsAny(err.Error(), "\x1b\u202e\n") || !strings.Contains(err.Error(), "418") {
 			t.Errorf("Ping = %v", err)
 		}
 	}
 }
 
 func TestFingerprint(t *testing.T) {
-	a := client(t, "https://sso.corp.example", nil)
+	a := newProvider(t, "https://sso.corp.example", nil)
 	seen := map[string]bool{a.Fingerprint(): true}
 	for _, b := range []*oidc.Provider{
-		client(t, "https://sso.corp.example/", nil),
-		client(t, "https://sso.corp.example", func(c *oidc.Config) { c.ClientID = "other" }),
-		client(t, "https://sso.corp.example", func(c *oidc.Config) { c.Subject = []string{"oid"} }),
+		newProvider(t, "https://sso.corp.example/", nil),
+		newProvider(t, "https://sso.corp.example", func(c *oidc.Config) { c.ClientID = "other" }),
+		newProvider(t, "https://sso.corp.example", func(c *oidc.Config) { c.Subject = []string{"oid"} }),
 	} {
 		if seen[b.Fingerprint()] {
 			t.Errorf("Fingerprint %q twice", b.Fingerprint())
 		}
 		seen[b.Fingerprint()] = true
 	}
-	if b := client(t, "https://sso.corp.example", func(c *oidc.Config) { c.Users.Claim = "email" }); b.Fingerprint() != a.Fingerprint() {
+	if b := newProvider(t, "https://sso.corp.example", func(c *oidc.Config) { c.Users.Claim = "email" }); b.Fingerprint() != a.Fingerprint() {
 		t.Error("another user claim is no other account base")
 	}
 }

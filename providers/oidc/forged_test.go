@@ -30,7 +30,7 @@ func claimsText(iss string, extra string) string {
 func TestForgedTokens(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	other := oidctest.NewIssuer(t)
-	p := ci(t, i.URL, nil)
+	p := newCIProvider(t, i.URL, nil)
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

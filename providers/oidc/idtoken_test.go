@@ -16,7 +16,7 @@ import (
 // Flow 4 with tokens that the real provider signed.
 func TestIDTokenAsPassword(t *testing.T) {
 	op := start(t, nil)
-	p := client(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
+	p := newProvider(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
 	tokens := op.Tokens(registry, "alice", "alice's pass")
 	mustPresent := func(token string) *providers.Identity {
 		t.Helper()
@@ -39,15 +39,15 @@ func TestIDTokenAsPassword(t *testing.T) {
 	mustPresent(tokens.ID)                                       // by the old one, which is still published
 
 	op.WithdrawOldKeys()
-	other := client(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
+	other := newProvider(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
 	if _, err := present(other, t, tokens.ID); !errors.Is(err, providers.ErrRejected) {
 		t.Errorf("Authenticate with a token of a withdrawn key = %v, want ErrRejected", err)
 	}
 }
 
-func TestGoodTokens(t *testing.T) {
+func TestValidTokens(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := ci(t, i.URL, nil)
+	p := newCIProvider(t, i.URL, nil)
 	now := time.Now().Unix()
 	tests := []struct {
 		name  string
@@ -85,7 +85,7 @@ func TestGoodTokens(t *testing.T) {
 	}
 }
 
-func TestJobs(t *testing.T) {
+func TestCITokens(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	tests := []struct {
 		name   string
@@ -144,7 +144,7 @@ func TestJobs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := present(ci(t, i.URL, tt.change), t, i.IDToken(tt.claims))
+			got, err := present(newCIProvider(t, i.URL, tt.change), t, i.IDToken(tt.claims))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,10 +159,10 @@ func TestJobs(t *testing.T) {
 
 // An ID token is asked about only where its grant is configured, and a kind
 // that is not configured is not looked at.
-func TestKinds(t *testing.T) {
+func TestOnlyGrantedKinds(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	people := client(t, i.URL, nil)
-	jobs := ci(t, i.URL, nil)
+	people := newProvider(t, i.URL, nil)
+	jobs := newCIProvider(t, i.URL, nil)
 	if !jobs.TrustsIssuer(i.URL) || jobs.TrustsIssuer(i.URL+"/") || jobs.TrustsIssuer("") {
 		t.Error("TrustsIssuer is not byte for byte")
 	}
@@ -231,7 +231,7 @@ func TestMaxTokenAge(t *testing.T) {
 		if tt.iat == 1 {
 			claims["iat"] = nil
 		}
-		p := ci(t, i.URL, func(c *oidc.Config) { c.MaxTokenAge = tt.maxAge })
+		p := newCIProvider(t, i.URL, func(c *oidc.Config) { c.MaxTokenAge = tt.maxAge })
 		_, err := present(p, t, i.IDToken(claims))
 		if (err == nil) != tt.want || err != nil && !errors.Is(err, providers.ErrRejected) {
 			t.Errorf("max_token_age %v, iat %+d, exp %+d: %v, want accepted = %v", tt.maxAge, tt.iat, tt.exp, err, tt.want)
@@ -240,9 +240,9 @@ func TestMaxTokenAge(t *testing.T) {
 }
 
 // D7: the azp of a workload's token is its sub, as Google makes them.
-func TestWorkloadParty(t *testing.T) {
+func TestAuthorizedPartyOfWorkload(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := ci(t, i.URL, nil)
+	p := newCIProvider(t, i.URL, nil)
 	for _, tt := range []struct {
 		claims map[string]any
 		want   bool
@@ -264,9 +264,9 @@ func TestWorkloadParty(t *testing.T) {
 		}
 	}
 	// What our client's token endpoint gives is for our client.
-	people := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
-	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"azp": "subject-1"})}))
-	if _, err := authenticate(t.Context(), people, password("alice", "pw")); !cannotTell(err) {
-		t.Errorf("an answer with azp = sub: %v, want an error that is no verdict", err)
+	people := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"azp": "subject-1"})}))
+	if _, err := authenticate(t.Context(), people, password("alice", "pw")); !isUnavailable(err) {
+		t.Errorf("an answer with azp = sub: %v, want unavailable", err)
 	}
 }

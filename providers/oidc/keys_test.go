@@ -69,7 +69,7 @@ func try(ctx context.Context, set *keyCache, jws *jose.JSONWebSignature, present
 	})
 }
 
-func TestKeySet(t *testing.T) {
+func TestKeyCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		first, published := newKey(t, "1")
@@ -136,7 +136,7 @@ func TestKeySet(t *testing.T) {
 }
 
 // While the keys cannot be read a token with an unknown key is not refused.
-func TestUnknownKeyWhileDown(t *testing.T) {
+func TestUnknownKeyDuringOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, published := newKey(t, "1")
 		fake := &fakeKeys{list: []jose.JSONWebKey{published}}

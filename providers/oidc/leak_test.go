@@ -135,13 +135,13 @@ func TestEchoingProvider(t *testing.T) {
 			if claim == "SUB" || claim == "typ" {
 				claims = map[string]any{claim: echo, "sub": nil}
 			}
-			answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(claims)})(w, nil)
+			serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(claims)})(w, nil)
 		}
 	}
 	header := func(name string) func(http.ResponseWriter, string) {
 		return func(w http.ResponseWriter, echo string) {
 			text, _ := json.Marshal(map[string]string{"alg": "ES256", "kid": oidctest.EC, name: echo})
-			answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.Sign(string(text), claimsText(i.URL, ""), oidctest.EC)})(w, nil)
+			serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.Sign(string(text), claimsText(i.URL, ""), oidctest.EC)})(w, nil)
 		}
 	}
 	modes := map[string]func(http.ResponseWriter, string){
@@ -191,7 +191,7 @@ func TestEchoingProvider(t *testing.T) {
 				checkLeaks(t, i, style)
 
 				// The token endpoint answers well, and userinfo echoes its access token.
-				i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": accessToken, "token_type": "Bearer"}))
+				i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": accessToken, "token_type": "Bearer"}))
 				checkLeaks(t, i, style)
 			})
 		}
@@ -206,7 +206,7 @@ var accessToken = "access-" + rand.Text() + "=/+"
 func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
 	t.Helper()
 	pass, refreshToken, ours := `p"<&>`+rand.Text()+"ü%", "r/+="+rand.Text(), "s "+rand.Text()
-	p := client(t, i.URL, func(c *oidc.Config) {
+	p := newProvider(t, i.URL, func(c *oidc.Config) {
 		c.ClientSecret, c.AuthStyle, c.Timeout = secret.New(ours), style, time.Second
 		c.Users.Claim, c.Groups.Claim = "sub", ""
 	})
@@ -235,7 +235,7 @@ func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
 // may be one.
 func TestErrorsQuoteNoToken(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := ci(t, i.URL, nil)
+	p := newCIProvider(t, i.URL, nil)
 	canary := rand.Text()
 	for _, claim := range []string{"iss", "sub", "aud", "azp", "exp", "iat", "nbf", "typ", "token_use", "scope", "SUB", "Aud", canary} {
 		for _, value := range []any{canary, []string{canary}, map[string]string{canary: canary}} {

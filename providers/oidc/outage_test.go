@@ -12,9 +12,9 @@ import (
 
 // A provider that is down, hangs or fails is never a wrong password, and the
 // answer comes in bounded time.
-func TestProviderInTrouble(t *testing.T) {
+func TestOutageIsUnavailable(t *testing.T) {
 	op := start(t, nil)
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	id := login(t, p, offline("alice", "alice's pass"))
 	if _, err := p.Ping(t.Context()); err != nil {
 		t.Fatal(err)
@@ -23,14 +23,14 @@ func TestProviderInTrouble(t *testing.T) {
 		t.Helper()
 		op.Reset()
 		begun := time.Now()
-		if _, err := authenticate(t.Context(), p, password("alice", "alice's pass")); !cannotTell(err) {
-			t.Errorf("%s: Authenticate = %v, want an error that is no verdict", what, err)
+		if _, err := authenticate(t.Context(), p, password("alice", "alice's pass")); !isUnavailable(err) {
+			t.Errorf("%s: Authenticate = %v, want unavailable", what, err)
 		}
 		if n := op.Requests("token"); n > 1 {
 			t.Errorf("%s: the password was sent %d times", what, n)
 		}
-		if _, err := p.Revalidate(t.Context(), id); !cannotTell(err) {
-			t.Errorf("%s: Revalidate = %v, want an error that is no verdict", what, err)
+		if _, err := p.Revalidate(t.Context(), id); !isUnavailable(err) {
+			t.Errorf("%s: Revalidate = %v, want unavailable", what, err)
 		}
 		if took := time.Since(begun); took > 20*time.Second {
 			t.Errorf("%s: took %v, want two time limits of 3s at most", what, took)
@@ -61,12 +61,12 @@ func TestProviderInTrouble(t *testing.T) {
 	try("hanging")
 	op.Release()
 	op.Down()
-	fresh := client(t, op.Issuer, nil)
-	if _, err := authenticate(t.Context(), p, password("alice", "alice's pass")); !cannotTell(err) {
-		t.Errorf("down: Authenticate = %v, want an error that is no verdict", err)
+	fresh := newProvider(t, op.Issuer, nil)
+	if _, err := authenticate(t.Context(), p, password("alice", "alice's pass")); !isUnavailable(err) {
+		t.Errorf("down: Authenticate = %v, want unavailable", err)
 	}
-	if _, err := authenticate(t.Context(), fresh, password("alice", "alice's pass")); !cannotTell(err) {
-		t.Errorf("down from the start: Authenticate = %v, want an error that is no verdict", err)
+	if _, err := authenticate(t.Context(), fresh, password("alice", "alice's pass")); !isUnavailable(err) {
+		t.Errorf("down from the start: Authenticate = %v, want unavailable", err)
 	}
 	if _, err := fresh.Ping(t.Context()); err == nil {
 		t.Error("down: Ping = nil, want an error")
@@ -80,7 +80,7 @@ func TestProviderInTrouble(t *testing.T) {
 }
 
 // What has no end, comes slowly or breaks off costs bounded memory and time.
-func TestHostileAnswers(t *testing.T) {
+func TestHostileResponses(t *testing.T) {
 	endless := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		block := []byte(strings.Repeat(" ", 64<<10))
@@ -116,12 +116,12 @@ func TestHostileAnswers(t *testing.T) {
 			t.Run(name+path, func(t *testing.T) {
 				t.Parallel()
 				i := oidctest.NewIssuer(t)
-				i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
+				i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
 				i.Replace(path, hostile)
-				p := client(t, i.URL, func(c *oidc.Config) { c.Timeout, c.Userinfo = 500*time.Millisecond, "always" })
+				p := newProvider(t, i.URL, func(c *oidc.Config) { c.Timeout, c.Userinfo = 500*time.Millisecond, "always" })
 				begun := time.Now()
-				if _, err := authenticate(t.Context(), p, password("alice", "pw")); !cannotTell(err) {
-					t.Errorf("Authenticate = %v, want an error that is no verdict", err)
+				if _, err := authenticate(t.Context(), p, password("alice", "pw")); !isUnavailable(err) {
+					t.Errorf("Authenticate = %v, want unavailable", err)
 				} else if len(err.Error()) > 600 {
 					t.Errorf("the error has %d bytes", len(err.Error()))
 				}
@@ -142,9 +142,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		for _, path := range []string{oidctest.DiscoveryPath, oidctest.TokenPath} {
 			i := oidctest.NewIssuer(t)
 			i.Replace(path, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, i.URL+"/elsewhere", status) })
-			_, err := authenticate(t.Context(), client(t, i.URL, nil), password("alice", "pw"))
-			if !cannotTell(err) {
-				t.Errorf("%d at %s: Authenticate = %v, want an error that is no verdict", status, path, err)
+			_, err := authenticate(t.Context(), newProvider(t, i.URL, nil), password("alice", "pw"))
+			if !isUnavailable(err) {
+				t.Errorf("%d at %s: Authenticate = %v, want unavailable", status, path, err)
 			}
 			if n := i.Requests("/elsewhere"); n != 0 {
 				t.Errorf("%d at %s: the redirect was followed", status, path)
@@ -155,9 +155,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 // The answer of the token endpoint is looked at as closely as what a stranger
 // brings. What is wrong with it is the provider's fault: no verdict.
-func TestBadAnswersOfTheTokenEndpoint(t *testing.T) {
+func TestInvalidTokenResponses(t *testing.T) {
 	i, other := oidctest.NewIssuer(t), oidctest.NewIssuer(t)
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
 	tests := []struct {
 		name    string
 		idToken any
@@ -176,10 +176,10 @@ func TestBadAnswersOfTheTokenEndpoint(t *testing.T) {
 		{"ID token is a number", 7, map[string]any{}},
 	}
 	for _, tt := range tests {
-		i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": tt.idToken}))
-		i.Replace(oidctest.UserinfoPath, answer(tt.info))
-		if id, err := authenticate(t.Context(), p, password("alice", "pw")); !cannotTell(err) {
-			t.Errorf("%s: Authenticate = %v, %v, want an error that is no verdict", tt.name, id, err)
+		i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": tt.idToken}))
+		i.Replace(oidctest.UserinfoPath, serveJSON(tt.info))
+		if id, err := authenticate(t.Context(), p, password("alice", "pw")); !isUnavailable(err) {
+			t.Errorf("%s: Authenticate = %v, %v, want unavailable", tt.name, id, err)
 		}
 	}
 }

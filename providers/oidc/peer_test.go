@@ -34,7 +34,7 @@ func start(t *testing.T, change func(*oidctest.Options)) *oidctest.Server {
 }
 
 // client makes a provider that is a client of issuer.
-func client(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
+func newProvider(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
 	t.Helper()
 	cfg := oidc.Config{
 		Config:       providers.Config{Name: "sso", Kind: "oidc"},
@@ -58,8 +58,8 @@ func client(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provid
 }
 
 // ci makes a provider that takes ID tokens of issuer as passwords.
-func ci(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
-	return client(t, issuer, func(c *oidc.Config) {
+func newCIProvider(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
+	return newProvider(t, issuer, func(c *oidc.Config) {
 		c.ClientID, c.ClientSecret = "", secret.Text{}
 		c.Grants = []string{"id_token"}
 		c.Audience = []string{"registry"}
@@ -100,7 +100,7 @@ func present(p *oidc.Provider, t *testing.T, token string) (*providers.Identity,
 	return p.VerifyIDToken(t.Context(), secret.New(token))
 }
 
-func answer(v any) http.HandlerFunc {
+func serveJSON(v any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(v)
@@ -109,6 +109,6 @@ func answer(v any) http.HandlerFunc {
 
 // cannotTell reports whether err is not one of the outcomes that a person is told
 // of.
-func cannotTell(err error) bool {
+func isUnavailable(err error) bool {
 	return err != nil && !errors.Is(err, providers.ErrRejected) && !errors.Is(err, providers.ErrNotMine) && !errors.Is(err, providers.ErrGone)
 }

@@ -19,7 +19,7 @@ import (
 
 func TestRevalidate(t *testing.T) {
 	op := start(t, nil)
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	first := login(t, p, offline("alice", "alice's pass"))
 	op.SetGroups("alice", "new")
 	second, err := p.Revalidate(t.Context(), first)
@@ -73,9 +73,9 @@ func TestRevalidate(t *testing.T) {
 
 // Each session has its own token at the provider, so many can be asked about at
 // once.
-func TestRevalidateAtOnce(t *testing.T) {
+func TestConcurrentRevalidations(t *testing.T) {
 	op := start(t, nil)
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	var wg sync.WaitGroup
 	for range 20 {
 		id := login(t, p, offline("alice", "alice's pass"))
@@ -102,7 +102,7 @@ func TestRevalidateAtOnce(t *testing.T) {
 // Flow 3: the provider's refresh token, got elsewhere, as the password.
 func TestRefreshTokenAsPassword(t *testing.T) {
 	op := start(t, nil)
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	theirs := op.Tokens(registry, "bob", "bobpw")
 	id, err := p.RedeemRefreshToken(t.Context(), secret.New(theirs.Refresh))
 	if err != nil {
@@ -130,7 +130,7 @@ func TestRefreshTokenAsPassword(t *testing.T) {
 func TestRefreshWithoutRotation(t *testing.T) {
 	no := false
 	op := start(t, func(o *oidctest.Options) { o.Rotate = &no })
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	id := login(t, p, offline("alice", "alice's pass"))
 	for range 3 {
 		next, err := p.Revalidate(t.Context(), id)
@@ -144,9 +144,9 @@ func TestRefreshWithoutRotation(t *testing.T) {
 }
 
 // When a step after the rotation fails, the new token is not lost.
-func TestRotatedTokenIsKept(t *testing.T) {
+func TestRotatedTokenSurvivesFailure(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) { o.ThinIDToken = true })
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	id := login(t, p, offline("alice", "alice's pass"))
 
 	op.Fail("userinfo", 502, "", 1) // met with a second try
@@ -158,8 +158,8 @@ func TestRotatedTokenIsKept(t *testing.T) {
 	op.Fail("userinfo", 502, "", 0)
 	_, err = p.Revalidate(t.Context(), id)
 	rotated, ok := errors.AsType[*providers.RotatedError](err)
-	if !ok || !cannotTell(err) {
-		t.Fatalf("Revalidate = %v, want a RotatedError that is no verdict", err)
+	if !ok || !isUnavailable(err) {
+		t.Fatalf("Revalidate = %v, want a RotatedError that means unavailable", err)
 	}
 	op.Release()
 	id.RefreshToken = rotated.RefreshToken
@@ -169,10 +169,10 @@ func TestRotatedTokenIsKept(t *testing.T) {
 }
 
 // A refresh token whose answer is about another person ends that session.
-func TestRevalidateAboutSomebodyElse(t *testing.T) {
+func TestRefreshResponseOfAnotherSubject(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
-	i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
+	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
 	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()}}, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -193,16 +193,16 @@ func TestRevalidateAboutSomebodyElse(t *testing.T) {
 }
 
 // A client that hangs up in the middle of a refresh does not cost the token.
-func TestRefreshOutlivesTheClient(t *testing.T) {
+func TestRefreshSurvivesClientDisconnect(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
 	ctx, cancel := context.WithCancel(t.Context())
 	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
 		cancel()
 		time.Sleep(50 * time.Millisecond)
-		answer(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer"})(w, r)
+		serveJSON(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer"})(w, r)
 	})
-	i.Replace(oidctest.UserinfoPath, answer(map[string]any{"sub": "subject-1"}))
+	i.Replace(oidctest.UserinfoPath, serveJSON(map[string]any{"sub": "subject-1"}))
 	got, err := p.Revalidate(ctx, &providers.Identity{Subject: "subject-1", RefreshToken: secret.New("first")})
 	if err != nil || got.RefreshToken.Reveal() != "next" {
 		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
@@ -213,12 +213,12 @@ func TestRefreshOutlivesTheClient(t *testing.T) {
 }
 
 // No refresh token is spent while its answer could not be verified.
-func TestNothingSpentWithoutKeys(t *testing.T) {
+func TestNoRefreshWithoutKeys(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.KeysPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
-	p := client(t, i.URL, nil)
-	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", RefreshToken: secret.New("r")}); !cannotTell(err) {
-		t.Errorf("Revalidate = %v, want an error that is no verdict", err)
+	p := newProvider(t, i.URL, nil)
+	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", RefreshToken: secret.New("r")}); !isUnavailable(err) {
+		t.Errorf("Revalidate = %v, want unavailable", err)
 	}
 	if n := i.Requests(oidctest.TokenPath); n != 0 {
 		t.Errorf("the refresh token was sent %d times, want never", n)
@@ -227,7 +227,7 @@ func TestNothingSpentWithoutKeys(t *testing.T) {
 
 func TestRevoke(t *testing.T) {
 	op := start(t, nil)
-	p := client(t, op.Issuer, nil)
+	p := newProvider(t, op.Issuer, nil)
 	id := login(t, p, offline("alice", "alice's pass"))
 	if err := p.Revoke(t.Context(), id.RefreshToken); err != nil {
 		t.Fatal(err)
@@ -245,7 +245,7 @@ func TestRevokeRequest(t *testing.T) {
 	var got *http.Request
 	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { _ = r.ParseForm(); got = r })
 	for style, want := range map[string]string{"client_secret_basic": "", "client_secret_post": registry.Secret} {
-		p := client(t, i.URL, func(c *oidc.Config) { c.AuthStyle = style })
+		p := newProvider(t, i.URL, func(c *oidc.Config) { c.AuthStyle = style })
 		if err := p.Revoke(t.Context(), secret.New("r&=1")); err != nil {
 			t.Fatal(err)
 		}
@@ -257,11 +257,11 @@ func TestRevokeRequest(t *testing.T) {
 		}
 	}
 	i.Replace(oidctest.RevocationPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
-	if err := client(t, i.URL, nil).Revoke(t.Context(), secret.New("r")); err == nil {
+	if err := newProvider(t, i.URL, nil).Revoke(t.Context(), secret.New("r")); err == nil {
 		t.Error("Revoke at a provider that fails = nil, want an error")
 	}
-	i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{"revocation_endpoint": nil})))
-	if err := client(t, i.URL, nil).Revoke(t.Context(), secret.New("r")); err != nil {
+	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"revocation_endpoint": nil})))
+	if err := newProvider(t, i.URL, nil).Revoke(t.Context(), secret.New("r")); err != nil {
 		t.Errorf("Revoke without an endpoint = %v, want nil: there is nothing to be done", err)
 	}
 }

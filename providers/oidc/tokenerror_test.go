@@ -23,7 +23,7 @@ import (
 
 // verdict names the outcome of a grant: "refused" and the reason, or "cannot
 // tell" and whether the secret counts as one that may have arrived.
-func verdict(err error) string {
+func outcome(err error) string {
 	switch {
 	case err == nil:
 		return "accepted"
@@ -32,29 +32,29 @@ func verdict(err error) string {
 	case errors.Is(err, providers.ErrGone):
 		return "gone"
 	case providers.MayHaveArrived(err):
-		return "cannot tell, may have arrived"
+		return "unavailable, may have arrived"
 	}
-	return "cannot tell, not tried"
+	return "unavailable, not sent"
 }
 
 // B11, D13: which error answers of a token endpoint refuse a person's password, or
 // a refresh token.
-func TestTokenAnswers(t *testing.T) {
+func TestTokenErrorResponses(t *testing.T) {
 	const (
-		wrong    = "refused: wrong password"
-		locked   = "refused: locked"
-		disabled = "refused: disabled"
-		expired  = "refused: expired"
-		gone     = "gone"
-		arrived  = "cannot tell, may have arrived"
-		untried  = "cannot tell, not tried"
+		wrong          = "refused: wrong password"
+		locked         = "refused: locked"
+		disabled       = "refused: disabled"
+		expired        = "refused: expired"
+		gone           = "gone"
+		mayHaveArrived = "unavailable, may have arrived"
+		notSent        = "unavailable, not sent"
 	)
 	object := func(code string) string {
 		return fmt.Sprintf(`{"error":%q,"error_description":"Bad credentials"}`, code)
 	}
 	entra := func(codes string) string { return `{"error":"invalid_grant","error_codes":` + codes + `}` }
 	i := oidctest.NewIssuer(t)
-	p := client(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
 	oidc.WaitForProbes(p)
 	for _, tt := range []struct {
 		status    int
@@ -75,45 +75,45 @@ func TestTokenAnswers(t *testing.T) {
 
 		{401, "", object("unauthorized"), wrong, gone}, // the UAA, of the person
 		{401, `Bearer error="unauthorized"`, object("unauthorized"), wrong, gone},
-		{401, `Basic realm="UAA/client"`, object("unauthorized"), arrived, arrived}, // the UAA, of the client
-		{401, "", object("invalid_token"), wrong, gone},                             // the UAA, of a refresh token
+		{401, `Basic realm="UAA/client"`, object("unauthorized"), mayHaveArrived, mayHaveArrived}, // the UAA, of the client
+		{401, "", object("invalid_token"), wrong, gone},                                           // the UAA, of a refresh token
 		{401, "", object("invalid_credentials"), wrong, gone},
 		{400, "", object("invalid_credentials"), wrong, gone},
 		{400, "", object("no such user: client_7"), wrong, gone},
 		{403, "", object("user_is_blocked"), wrong, gone},
 		{401, "", object("Unauthorized"), wrong, gone},
-		{400, "", object("Bad Request"), arrived, arrived}, // a framework
-		{403, "", object("Forbidden"), arrived, arrived},   // a gateway
-		{404, "", object("user_not_found"), arrived, arrived},
-		{200, "", object("invalid_credentials"), arrived, arrived},
+		{400, "", object("Bad Request"), mayHaveArrived, mayHaveArrived}, // a framework
+		{403, "", object("Forbidden"), mayHaveArrived, mayHaveArrived},   // a gateway
+		{404, "", object("user_not_found"), mayHaveArrived, mayHaveArrived},
+		{200, "", object("invalid_credentials"), mayHaveArrived, mayHaveArrived},
 
-		{400, "", object("invalid_client"), untried, untried},
-		{401, `Basic realm="x"`, object("invalid_client"), untried, untried},
-		{400, "", object("unauthorized_client"), untried, untried},
-		{400, "", object("unsupported_grant_type"), untried, untried},
-		{401, "", object("client_disabled"), arrived, arrived},
-		{400, "", object("invalid_request"), arrived, gone}, // Dex, of a bind that failed, and of a refresh token that was used or is unknown
-		{401, "", object("invalid_request"), arrived, arrived},
-		{400, "", object("invalid_scope"), untried, gone},
-		{400, "", object("temporarily_unavailable"), arrived, arrived},
-		{400, "", object("server_error"), arrived, arrived},
-		{400, "", object("slow_down"), arrived, arrived},
-		{403, "", object("server_error"), arrived, arrived},
+		{400, "", object("invalid_client"), notSent, notSent},
+		{401, `Basic realm="x"`, object("invalid_client"), notSent, notSent},
+		{400, "", object("unauthorized_client"), notSent, notSent},
+		{400, "", object("unsupported_grant_type"), notSent, notSent},
+		{401, "", object("client_disabled"), mayHaveArrived, mayHaveArrived},
+		{400, "", object("invalid_request"), mayHaveArrived, gone}, // Dex, of a bind that failed, and of a refresh token that was used or is unknown
+		{401, "", object("invalid_request"), mayHaveArrived, mayHaveArrived},
+		{400, "", object("invalid_scope"), notSent, gone},
+		{400, "", object("temporarily_unavailable"), mayHaveArrived, mayHaveArrived},
+		{400, "", object("server_error"), mayHaveArrived, mayHaveArrived},
+		{400, "", object("slow_down"), mayHaveArrived, mayHaveArrived},
+		{403, "", object("server_error"), mayHaveArrived, mayHaveArrived},
 
-		{400, "", ``, arrived, arrived},
-		{400, "", `<html>`, arrived, arrived},
-		{400, "", `{}`, arrived, arrived},
-		{400, "", `{"error":{"code":400}}`, arrived, arrived},
-		{401, "", ``, arrived, arrived},
-		{401, "", `{}`, arrived, arrived},
-		{401, `Basic realm="proxy"`, ``, arrived, arrived},
-		{403, "", `<html>`, arrived, arrived},
-		{404, "", ``, arrived, arrived},
-		{408, "", object("invalid_grant"), arrived, arrived},
-		{429, "", object("invalid_grant"), arrived, arrived},
-		{302, "", object("invalid_grant"), arrived, arrived},
-		{500, "", object("invalid_grant"), arrived, arrived},
-		{503, "", object("invalid_grant"), arrived, arrived},
+		{400, "", ``, mayHaveArrived, mayHaveArrived},
+		{400, "", `<html>`, mayHaveArrived, mayHaveArrived},
+		{400, "", `{}`, mayHaveArrived, mayHaveArrived},
+		{400, "", `{"error":{"code":400}}`, mayHaveArrived, mayHaveArrived},
+		{401, "", ``, mayHaveArrived, mayHaveArrived},
+		{401, "", `{}`, mayHaveArrived, mayHaveArrived},
+		{401, `Basic realm="proxy"`, ``, mayHaveArrived, mayHaveArrived},
+		{403, "", `<html>`, mayHaveArrived, mayHaveArrived},
+		{404, "", ``, mayHaveArrived, mayHaveArrived},
+		{408, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
+		{429, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
+		{302, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
+		{500, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
+		{503, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
 
 		{400, "", entra(`[50126]`), wrong, gone},
 		{400, "", entra(`[50034]`), "refused: no such account", gone},
@@ -121,8 +121,8 @@ func TestTokenAnswers(t *testing.T) {
 		{400, "", entra(`[50057]`), disabled, gone},
 		{400, "", entra(`[50055]`), expired, gone},
 		{400, "", entra(`[7,50055]`), expired, gone},
-		{400, "", entra(`[80002]`), arrived, arrived}, // its agent does not answer
-		{503, "", entra(`[50053]`), arrived, arrived},
+		{400, "", entra(`[80002]`), mayHaveArrived, mayHaveArrived}, // its agent does not answer
+		{503, "", entra(`[50053]`), mayHaveArrived, mayHaveArrived},
 		{400, "", entra(`[7]`), wrong, gone},
 		{400, "", entra(`[]`), wrong, gone},
 		{400, "", entra(`"50053"`), wrong, gone},
@@ -137,24 +137,24 @@ func TestTokenAnswers(t *testing.T) {
 			_, _ = w.Write([]byte(tt.body))
 		})
 		_, err := authenticate(t.Context(), p, password("alice", "pw"))
-		if got := verdict(err); got != tt.password {
+		if got := outcome(err); got != tt.password {
 			t.Errorf("password: %d %s %s = %s (%v), want %s", tt.status, tt.challenge, tt.body, got, err, tt.password)
 		}
 		_, err = p.Revalidate(t.Context(), &providers.Identity{Subject: "s", RefreshToken: secret.New("r")})
-		if got := verdict(err); got != tt.refresh {
+		if got := outcome(err); got != tt.refresh {
 			t.Errorf("refresh: %d %s %s = %s (%v), want %s", tt.status, tt.challenge, tt.body, got, err, tt.refresh)
 		}
 	}
 }
 
 // B11: an operator reads what to do of the error of our own client.
-func TestTokenAnswerSaysWhatToDo(t *testing.T) {
+func TestClientErrorHasAdvice(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = w.Write([]byte(`{"error":"invalid_client"}`))
 	})
-	_, err := authenticate(t.Context(), client(t, i.URL, nil), password("alice", "pw"))
+	_, err := authenticate(t.Context(), newProvider(t, i.URL, nil), password("alice", "pw"))
 	want := "password grant at " + i.URL + ": the token endpoint answered 401 invalid_client (check client_id, client_secret and auth_style)"
 	if err == nil || err.Error() != want {
 		t.Errorf("Authenticate = %v, want %s", err, want)
@@ -164,7 +164,7 @@ func TestTokenAnswerSaysWhatToDo(t *testing.T) {
 // A secret that did not reach the provider is no failed login there; nor is one
 // where the provider cannot be reached right after it.
 func TestMayHaveArrived(t *testing.T) {
-	const arrived, untried = "cannot tell, may have arrived", "cannot tell, not tried"
+	const mayHaveArrived, notSent = "unavailable, may have arrived", "unavailable, not sent"
 	broken := func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }
 	failing := func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusBadGateway) }
 	hanging := func(w http.ResponseWriter, r *http.Request) {
@@ -172,41 +172,41 @@ func TestMayHaveArrived(t *testing.T) {
 		<-r.Context().Done()
 	}
 	good := func(i *oidctest.Issuer) http.HandlerFunc {
-		return answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"preferred_username": nil})})
+		return serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"preferred_username": nil})})
 	}
 	for _, tt := range []struct {
 		name   string
 		change func(i *oidctest.Issuer) // once metadata and keys are known
 		want   string
 	}{
-		{"the connection breaks", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, broken) }, arrived},
-		{"502", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, failing) }, arrived},
-		{"no answer", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, hanging) }, arrived},
+		{"the connection breaks", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, broken) }, mayHaveArrived},
+		{"502", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, failing) }, mayHaveArrived},
+		{"no answer", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, hanging) }, mayHaveArrived},
 		{"the connection breaks, and discovery fails", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.TokenPath, broken)
 			i.Replace(oidctest.DiscoveryPath, failing)
-		}, untried},
+		}, notSent},
 		{"no answer, and none from discovery", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.TokenPath, hanging)
 			i.Replace(oidctest.DiscoveryPath, hanging)
-		}, untried},
-		{"the port is closed", func(i *oidctest.Issuer) { i.Server.CloseClientConnections(); i.Server.Listener.Close() }, untried},
+		}, notSent},
+		{"the port is closed", func(i *oidctest.Issuer) { i.Server.CloseClientConnections(); i.Server.Listener.Close() }, notSent},
 		{"the token endpoint moved elsewhere", func(i *oidctest.Issuer) {
-			i.Replace(oidctest.DiscoveryPath, answer(i.Metadata(map[string]any{"token_endpoint": "https://elsewhere.example/token"})))
-		}, untried},
+			i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"token_endpoint": "https://elsewhere.example/token"})))
+		}, notSent},
 		{"accepted, and userinfo fails", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.TokenPath, good(i))
 			i.Replace(oidctest.UserinfoPath, failing)
-		}, untried},
+		}, notSent},
 		{"accepted, and the ID token does not verify", func(i *oidctest.Issuer) {
-			i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "id_token": i.IDToken(map[string]any{"aud": "vault"})}))
-		}, untried},
+			i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "id_token": i.IDToken(map[string]any{"aud": "vault"})}))
+		}, notSent},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			i := oidctest.NewIssuer(t)
-			p := client(t, i.URL, func(c *oidc.Config) { c.Groups.Claim = "" })
-			if tt.want == arrived {
+			p := newProvider(t, i.URL, func(c *oidc.Config) { c.Groups.Claim = "" })
+			if tt.want == mayHaveArrived {
 				oidc.WaitForProbes(p)
 			}
 			known := tt.name != "the token endpoint moved elsewhere"
@@ -216,8 +216,8 @@ func TestMayHaveArrived(t *testing.T) {
 				}
 			}
 			tt.change(i)
-			if _, err := authenticate(t.Context(), p, password("alice", "pw")); verdict(err) != tt.want {
-				t.Errorf("Authenticate = %v: %s, want %s", err, verdict(err), tt.want)
+			if _, err := authenticate(t.Context(), p, password("alice", "pw")); outcome(err) != tt.want {
+				t.Errorf("Authenticate = %v: %s, want %s", err, outcome(err), tt.want)
 			}
 			if n := i.Requests(oidctest.TokenPath); n > 1 {
 				t.Errorf("the password was sent %d times", n)
@@ -227,19 +227,19 @@ func TestMayHaveArrived(t *testing.T) {
 }
 
 // A TLS handshake that fails comes before any secret.
-func TestNotSentWithoutTrust(t *testing.T) {
+func TestUntrustedCertificateSendsNoPassword(t *testing.T) {
 	i := oidctest.NewTLSIssuer(t)
-	p := client(t, i.URL, nil)
+	p := newProvider(t, i.URL, nil)
 	_, err := authenticate(t.Context(), p, password("alice", "pw"))
-	if verdict(err) != "cannot tell, not tried" || !strings.Contains(err.Error(), "unknown authority: name it in tls.ca") {
-		t.Errorf("Authenticate = %v: %s, want that nothing was sent, and tls.ca", err, verdict(err))
+	if outcome(err) != "unavailable, not sent" || !strings.Contains(err.Error(), "unknown authority: name it in tls.ca") {
+		t.Errorf("Authenticate = %v: %s, want that nothing was sent, and tls.ca", err, outcome(err))
 	}
 }
 
 // Logins that fail at the same moment share a probe.
-func TestOneProbe(t *testing.T) {
+func TestConcurrentFailuresShareOneProbe(t *testing.T) {
 	i := oidctest.NewIssuer(t)
-	p := client(t, i.URL, nil)
+	p := newProvider(t, i.URL, nil)
 	oidc.WaitForProbes(p)
 	if _, err := p.Ping(t.Context()); err != nil {
 		t.Fatal(err)
@@ -258,14 +258,14 @@ func TestOneProbe(t *testing.T) {
 	time.AfterFunc(time.Second, func() { close(held) })
 	i.Replace(oidctest.DiscoveryPath, func(w http.ResponseWriter, r *http.Request) {
 		<-held // until all are there
-		answer(i.Metadata(nil))(w, r)
+		serveJSON(i.Metadata(nil))(w, r)
 	})
 	before := i.Requests(oidctest.DiscoveryPath)
 	var wg sync.WaitGroup
 	for n := range logins {
 		wg.Go(func() {
-			if _, err := authenticate(t.Context(), p, password(fmt.Sprint("user-", n), "pw")); verdict(err) != "cannot tell, may have arrived" {
-				t.Errorf("Authenticate = %v: %s", err, verdict(err))
+			if _, err := authenticate(t.Context(), p, password(fmt.Sprint("user-", n), "pw")); outcome(err) != "unavailable, may have arrived" {
+				t.Errorf("Authenticate = %v: %s", err, outcome(err))
 			}
 		})
 	}
@@ -276,7 +276,7 @@ func TestOneProbe(t *testing.T) {
 }
 
 // B5: one answer costs bounded memory, also where it is small on the wire.
-func TestLargeAnswers(t *testing.T) {
+func TestResponseSizeIsBounded(t *testing.T) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	_, _ = z.Write(make([]byte, 16<<20))
@@ -301,10 +301,10 @@ func TestLargeAnswers(t *testing.T) {
 	} {
 		for _, path := range []string{oidctest.DiscoveryPath, oidctest.KeysPath, oidctest.TokenPath, oidctest.UserinfoPath} {
 			i := oidctest.NewIssuer(t)
-			i.Replace(oidctest.TokenPath, answer(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
+			i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
 			i.Replace(path, tt.handler)
-			p := client(t, i.URL, func(c *oidc.Config) { c.Userinfo, c.Timeout = "always", 10*time.Second })
-			if _, err := authenticate(t.Context(), p, password("alice", "pw")); !cannotTell(err) || !strings.HasSuffix(err.Error(), tt.says) {
+			p := newProvider(t, i.URL, func(c *oidc.Config) { c.Userinfo, c.Timeout = "always", 10*time.Second })
+			if _, err := authenticate(t.Context(), p, password("alice", "pw")); !isUnavailable(err) || !strings.HasSuffix(err.Error(), tt.says) {
 				t.Errorf("%s at %s: Authenticate = %v, want %q", name, path, err, tt.says)
 			}
 		}
@@ -312,7 +312,7 @@ func TestLargeAnswers(t *testing.T) {
 }
 
 // A proxy's answer to CONNECT may repeat the credentials that it got.
-func TestProxyIsNotQuoted(t *testing.T) {
+func TestProxyErrorIsNotQuoted(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -332,7 +332,7 @@ func TestProxyIsNotQuoted(t *testing.T) {
 			connection.Close()
 		}
 	}()
-	p := client(t, "https://sso.corp.example", nil)
+	p := newProvider(t, "https://sso.corp.example", nil)
 	oidc.UseProxy(p, &url.URL{Scheme: "http", Host: listener.Addr().String(), User: url.UserPassword("user", "proxy-canary")})
 	_, err = authenticate(t.Context(), p, password("alice", "pw"))
 	if _, leaks := leaked(err.Error(), "user:proxy-canary"); leaks || !strings.HasSuffix(err.Error(), "the proxy answered 407 Proxy Authentication Required") {
@@ -342,14 +342,14 @@ func TestProxyIsNotQuoted(t *testing.T) {
 
 // B11: a refusal in the UAA's words is counted like any other, so that one wrong
 // password is one failure there, however often it comes.
-func TestRefusalIsCounted(t *testing.T) {
+func TestRejectedPasswordIsSentOnce(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = w.Write([]byte(`{"error":"unauthorized","error_description":"Bad credentials"}`))
 	})
 	config := providers.Config{Name: "uaa", Kind: "oidc"}.WithDefaults()
-	chain, err := providers.NewChain([]providers.Member{{Provider: client(t, i.URL, nil), Config: config}}, providertest.NewThrottle(), providers.Options{})
+	chain, err := providers.NewChain([]providers.Member{{Provider: newProvider(t, i.URL, nil), Config: config}}, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
