@@ -74,12 +74,12 @@ func (a *account) identity() *providers.Identity {
 }
 
 // roster is a set of accounts by name. It is never changed once it is in use.
-type roster struct {
+type accountSet struct {
 	all    []*account
 	byName map[providers.Login]*account
 }
 
-func (r *roster) add(a *account) {
+func (r *accountSet) add(a *account) {
 	if r.byName == nil {
 		r.byName = make(map[providers.Login]*account)
 	}
@@ -88,4 +88,4 @@ func (r *roster) add(a *account) {
 }
 
 // find returns the account of that name, or nil.
-func (r *roster) find(login providers.Login) *account { return r.byName[fold(login)] }
+func (r *accountSet) find(login providers.Login) *account { return r.byName[fold(login)] }

@@ -14,7 +14,7 @@ import (
 )
 
 // quick is a hash that costs next to nothing.
-func quick(t *testing.T, password string) string {
+func cheapHash(t *testing.T, password string) string {
 	t.Helper()
 	line, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
@@ -23,7 +23,7 @@ func quick(t *testing.T, password string) string {
 	return string(line)
 }
 
-func write(t *testing.T, path, text string) {
+func replaceFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestContractOfConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		user := func(name, password string, groups ...string) file.User {
-			return file.User{Name: name, Password: secret.New(quick(t, password)), Groups: groups}
+			return file.User{Name: name, Password: secret.New(cheapHash(t, password)), Groups: groups}
 		}
 		left := user("left", "right")
 		left.Disabled = true
@@ -85,9 +85,9 @@ func TestContractOfHtpasswd(t *testing.T) {
 	providertest.Run(t, func(t *testing.T) providertest.Harness {
 		folder := t.TempDir()
 		users, groups := filepath.Join(folder, "htpasswd"), filepath.Join(folder, "groups")
-		jose := "josé:" + quick(t, "pässwörd") + "\n"
-		write(t, users, "# people\n\nBob:"+quick(t, "right")+"\r\n"+jose)
-		write(t, groups, "devs: bob josé\nops: BOB somebody-else\n")
+		jose := "josé:" + cheapHash(t, "pässwörd") + "\n"
+		replaceFile(t, users, "# people\n\nBob:"+cheapHash(t, "right")+"\r\n"+jose)
+		replaceFile(t, groups, "devs: bob josé\nops: BOB somebody-else\n")
 		p := open(t, file.Config{Htpasswd: users, HtpasswdGroups: groups})
 		return providertest.Harness{
 			Provider: p,
@@ -98,16 +98,16 @@ func TestContractOfHtpasswd(t *testing.T) {
 			Unknown:         providers.ErrNotMine,
 			SubjectAtLookup: true,
 			Delete: func(t *testing.T, _ providertest.Account) {
-				write(t, users, jose)
-				p.TestOnlyLookAgain()
+				replaceFile(t, users, jose)
+				p.TestOnlyRecheck()
 			},
 			ChangePassword: func(t *testing.T, _ providertest.Account) {
-				write(t, users, jose+"bob:"+quick(t, "other")+"\n")
-				p.TestOnlyLookAgain()
+				replaceFile(t, users, jose+"bob:"+cheapHash(t, "other")+"\n")
+				p.TestOnlyRecheck()
 			},
 			ChangeGroups: func(t *testing.T, _ providertest.Account) []string {
-				write(t, groups, "admins: bob\n")
-				p.TestOnlyLookAgain()
+				replaceFile(t, groups, "admins: bob\n")
+				p.TestOnlyRecheck()
 				return []string{"admins"}
 			},
 		}

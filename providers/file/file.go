@@ -32,9 +32,9 @@ import (
 
 // Provider is the file provider. It is safe for concurrent use.
 type Provider struct {
-	users    roster           // of the configuration
+	users    accountSet       // of the configuration
 	htpasswd *htpasswd        // nil without such a file
-	cores    *share.Semaphore // of the passwords that are being verified, by account
+	slots    *share.Semaphore // of the passwords that are being verified, by account
 	seed     maphash.Seed
 }
 
@@ -51,7 +51,7 @@ var (
 // the htpasswd file, if there is one.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		cores: share.New(atOnce(runtime.GOMAXPROCS(0)), maxWaiting),
+		slots: share.New(concurrentHashes(runtime.GOMAXPROCS(0)), maxWaiting),
 		seed:  maphash.MakeSeed(),
 	}
 	for _, u := range cfg.Users {
@@ -82,10 +82,10 @@ func New(cfg Config) (*Provider, error) {
 // takes 19 MiB, and garbage as much again until it is collected. With 32 cores
 // and a pod's usual 256 MiB, as many at once as there are cores would end the
 // process. Four are some 160 a second.
-const maxAtOnce = 4
+const maxConcurrentHashes = 4
 
 // atOnce is how many passwords are verified at once.
-func atOnce(cores int) int { return min(cores, maxAtOnce) }
+func concurrentHashes(cores int) int { return min(cores, maxConcurrentHashes) }
 
 // maxWaiting is how many passwords wait to be verified, at most.
 const maxWaiting = 4096
@@ -148,7 +148,7 @@ func (p *Provider) prove(ctx context.Context, a *account, password secret.Text) 
 // verify waits for a core in the share of an account, or of a name that has none,
 // and compares. An error means that nothing was compared.
 func (p *Provider) verify(ctx context.Context, of string, h hash, password secret.Text) (bool, error) {
-	release, err := p.cores.Acquire(ctx, of)
+	release, err := p.slots.Acquire(ctx, of)
 	if err != nil {
 		return false, providers.NotSent(fmt.Errorf("verify a password: %w", err))
 	}
@@ -198,5 +198,5 @@ func (p *Provider) Ping(context.Context) ([]string, error) {
 		return found, nil
 	}
 	users := p.htpasswd.users()
-	return append(found, fmt.Sprintf("%d users in %s", len(users.all), p.htpasswd.path)), p.htpasswd.fault()
+	return append(found, fmt.Sprintf("%d users in %s", len(users.all), p.htpasswd.path)), p.htpasswd.lastError()
 }

@@ -25,12 +25,12 @@ import (
 
 // A hash of "right" by another implementation of each kind.
 const (
-	salt  = "c29tZXNhbHQ"                                 // "somesalt"
-	key   = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE" // any 32 bytes
-	nobod = "$2y$05$abcdefghijklmnopqrstuuWBHoKG0YWYtLCUSK3R7MlTVw/1xNCIG"
+	salt        = "c29tZXNhbHQ"                                 // "somesalt"
+	key         = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE" // any 32 bytes
+	unknownHash = "$2y$05$abcdefghijklmnopqrstuuWBHoKG0YWYtLCUSK3R7MlTVw/1xNCIG"
 )
 
-func quickHash(t *testing.T, password string) string {
+func cheapHash(t *testing.T, password string) string {
 	t.Helper()
 	line, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
@@ -89,7 +89,7 @@ func TestForeignHashes(t *testing.T) {
 }
 
 func TestParseHashRefuses(t *testing.T) {
-	argon := func(settings string) string { return "$argon2id$v=19$" + settings + "$" + salt + "$" + key }
+	argon := func(parameters string) string { return "$argon2id$v=19$" + parameters + "$" + salt + "$" + key }
 	for _, test := range []struct{ line, want string }{
 		{"hunter2", "is neither an argon2id nor a bcrypt hash"},
 		{"", "is neither"},
@@ -101,16 +101,16 @@ func TestParseHashRefuses(t *testing.T) {
 		{"$2y$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "cost 31; at most 16"},
 		{"$argon2id$v=16$m=65536,t=2,p=1$" + salt + "$" + key, "of another version"},
 		{"$argon2id$m=65536,t=2,p=1$" + salt + "$" + key, "these look like"},
-		{argon("m=65536,t=2"), "the settings m, t and p, in this order"},
-		{argon("t=2,m=65536,p=1"), "setting m"},
-		{argon("m=2097152,t=1,p=1"), "setting m of an argon2id hash is a number from 8 to 1048576"},
-		{argon("m=4294967296,t=1,p=1"), "setting m"},
-		{argon("m=-1,t=1,p=1"), "setting m"},
-		{argon("m=65536,t=0,p=1"), "setting t"},
-		{argon("m=65536,t=999999,p=1"), "setting t"},
+		{argon("m=65536,t=2"), "the parameters m, t and p, in this order"},
+		{argon("t=2,m=65536,p=1"), "parameter m"},
+		{argon("m=2097152,t=1,p=1"), "parameter m of an argon2id hash is a number from 8 to 1048576"},
+		{argon("m=4294967296,t=1,p=1"), "parameter m"},
+		{argon("m=-1,t=1,p=1"), "parameter m"},
+		{argon("m=65536,t=0,p=1"), "parameter t"},
+		{argon("m=65536,t=999999,p=1"), "parameter t"},
 		{argon("m=1048576,t=16,p=1"), "takes seconds at each login"},
-		{argon("m=65536,t=1,p=0"), "setting p"},
-		{argon("m=65536,t=1,p=256"), "setting p"},
+		{argon("m=65536,t=1,p=0"), "parameter p"},
+		{argon("m=65536,t=1,p=256"), "parameter p"},
 		{"$argon2id$v=19$m=65536,t=2,p=1$" + salt + "=$" + key, "base64 without padding"},
 		{"$argon2id$v=19$m=65536,t=2,p=1$$" + key, "a salt of 8 to 64 bytes"},
 		{"$argon2id$v=19$m=65536,t=2,p=1$" + salt + "$" + salt, "a key of 16 to 64"},
@@ -140,7 +140,7 @@ func FuzzParseHash(f *testing.F) {
 }
 
 func FuzzReadUsers(f *testing.F) {
-	f.Add("# people\n\nbob:" + nobod + "\r\nalice:" + nobod + ":gecos\n")
+	f.Add("# people\n\nbob:" + unknownHash + "\r\nalice:" + unknownHash + ":gecos\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		users, err := readUsers(strings.NewReader(text))
 		if err != nil {
@@ -155,7 +155,7 @@ func FuzzReadUsers(f *testing.F) {
 }
 
 func TestConfigValidate(t *testing.T) {
-	good := User{Name: "bob", Password: secret.New(nobod)}
+	good := User{Name: "bob", Password: secret.New(unknownHash)}
 	named := func(name string) User { u := good; u.Name = name; return u }
 	for _, test := range []struct {
 		name string
@@ -172,9 +172,9 @@ func TestConfigValidate(t *testing.T) {
 		{"twice", Config{Users: []User{good, named("BOB")}}, `user[1].name: "BOB" is the name of user[0] too`},
 		{"no password", Config{Users: []User{{Name: "bob"}}}, "user[0].password: is required"},
 		{"the password itself", Config{Users: []User{{Name: "bob", Password: secret.New("hunter2")}}}, "user[0].password: is neither"},
-		{"A10: a name with a character that is not seen", Config{Users: []User{{Name: "b\ufe0fob", Password: secret.New(nobod)}}}, "user[0].name: \"b\ufe0fob\" cannot be a user"},
-		{"A10: a name that is another's without case", Config{Users: []User{{Name: "\u212aevin", Password: secret.New(nobod)}}}, "user[0].name: \"\u212aevin\" cannot be a user"},
-		{"A10: a group with a character that is not seen", Config{Users: []User{{Name: "bob", Password: secret.New(nobod), Groups: []string{"a\u200b"}}}}, "user[0].groups[0]: \"a\\u200b\" cannot be a group"},
+		{"A10: a name with a character that is not seen", Config{Users: []User{{Name: "b\ufe0fob", Password: secret.New(unknownHash)}}}, "user[0].name: \"b\ufe0fob\" cannot be a user"},
+		{"A10: a name that is another's without case", Config{Users: []User{{Name: "\u212aevin", Password: secret.New(unknownHash)}}}, "user[0].name: \"\u212aevin\" cannot be a user"},
+		{"A10: a group with a character that is not seen", Config{Users: []User{{Name: "bob", Password: secret.New(unknownHash), Groups: []string{"a\u200b"}}}}, "user[0].groups[0]: \"a\\u200b\" cannot be a group"},
 		{"empty group", Config{Users: []User{{Name: "bob", Password: good.Password, Groups: []string{"a", ""}}}}, "user[0].groups[1]: \"\" cannot be a group"},
 		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: is set beside email"},
 	} {
@@ -195,18 +195,18 @@ func TestHtpasswdRefuses(t *testing.T) {
 		{"plain text", "\n\nbob:hunter2\n", "", "htpasswd:3: "},
 		{"argon2id", "bob:$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key, "", "htpasswd:1: "},
 		{"cut off", "bob:$2y$05$abc\n", "", `htpasswd:1: the hash of "bob" begins like a bcrypt hash`},
-		{"twice", "bob:" + nobod + "\nBob:" + nobod, "", `htpasswd:2: "Bob" is listed twice`},
-		{"no name", ":" + nobod, "", "htpasswd:1: the name is required"},
-		{"in the configuration too", "Demo:" + nobod, "", `user "Demo" is in the configuration too`},
-		{"a group without names", "bob:" + nobod, "devs bob", `groups:1: no "group: name name"`},
+		{"twice", "bob:" + unknownHash + "\nBob:" + unknownHash, "", `htpasswd:2: "Bob" is listed twice`},
+		{"no name", ":" + unknownHash, "", "htpasswd:1: the name is required"},
+		{"in the configuration too", "Demo:" + unknownHash, "", `user "Demo" is in the configuration too`},
+		{"a group without names", "bob:" + unknownHash, "devs bob", `groups:1: no "group: name name"`},
 		{"a line without end", "bob:" + strings.Repeat("x", 2<<20), "", "htpasswd:bufio"},
 	} {
 		folder := t.TempDir()
-		cfg := Config{Htpasswd: filepath.Join(folder, "htpasswd"), Users: []User{{Name: "demo", Password: secret.New(nobod)}}}
-		put(t, cfg.Htpasswd, test.users)
+		cfg := Config{Htpasswd: filepath.Join(folder, "htpasswd"), Users: []User{{Name: "demo", Password: secret.New(unknownHash)}}}
+		writeFile(t, cfg.Htpasswd, test.users)
 		if test.groups != "" {
 			cfg.HtpasswdGroups = filepath.Join(folder, "groups")
-			put(t, cfg.HtpasswdGroups, test.groups)
+			writeFile(t, cfg.HtpasswdGroups, test.groups)
 		}
 		_, err := New(cfg)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -223,18 +223,18 @@ func TestHtpasswdRefuses(t *testing.T) {
 	}
 }
 
-func put(t *testing.T, path, text string) {
+func writeFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestBadFileKeepsTheOldOne: and says so once, and is taken when it is good
+// TestInvalidFileIsNotLoaded: and says so once, and is taken when it is good
 // again.
-func TestBadFileKeepsTheOldOne(t *testing.T) {
+func TestInvalidFileIsNotLoaded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
-	put(t, path, "bob:"+quickHash(t, "one"))
+	writeFile(t, path, "bob:"+cheapHash(t, "one"))
 	p, err := New(Config{Htpasswd: path})
 	if err != nil {
 		t.Fatal(err)
@@ -242,16 +242,16 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 	var log strings.Builder
 	p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
 	login := func(password string) error {
-		p.TestOnlyLookAgain()
+		p.TestOnlyRecheck()
 		_, err := providertest.Authenticate(t.Context(), p, "bob", typed(password))
 		return err
 	}
 	// In place, within the same second, of the same length: no time to tell them apart.
-	put(t, path, "bob:"+quickHash(t, "two"))
+	writeFile(t, path, "bob:"+cheapHash(t, "two"))
 	if err := login("two"); err != nil {
 		t.Errorf("Authenticate after a change in place = %v, want an identity", err)
 	}
-	put(t, path, "bob:hunter2")
+	writeFile(t, path, "bob:hunter2")
 	for range 3 {
 		if err := login("two"); err != nil {
 			t.Errorf("Authenticate with a bad file = %v, want an identity from the old one", err)
@@ -269,7 +269,7 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 	if err := login("two"); err != nil {
 		t.Errorf("Authenticate without the file = %v, want an identity from the old one", err)
 	}
-	put(t, path, "bob:"+quickHash(t, "three"))
+	writeFile(t, path, "bob:"+cheapHash(t, "three"))
 	if err := login("three"); err != nil {
 		t.Errorf("Authenticate when it is good again = %v, want an identity", err)
 	}
@@ -282,8 +282,8 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 // whose lines are still missing, and a deny rule would be off for them (A12).
 func TestHalfWrittenFile(t *testing.T) {
 	users, groups := filepath.Join(t.TempDir(), "htpasswd"), filepath.Join(t.TempDir(), "groups")
-	put(t, users, "bob:"+quickHash(t, "right"))
-	put(t, groups, "devs: bob\ncontractors: bob\n")
+	writeFile(t, users, "bob:"+cheapHash(t, "right"))
+	writeFile(t, groups, "devs: bob\ncontractors: bob\n")
 	p, err := New(Config{Htpasswd: users, HtpasswdGroups: groups})
 	if err != nil {
 		t.Fatal(err)
@@ -291,34 +291,34 @@ func TestHalfWrittenFile(t *testing.T) {
 	look := func(after time.Duration, want string) {
 		t.Helper()
 		p.htpasswd.mu.Lock()
-		p.htpasswd.look(time.Now().Add(after))
+		p.htpasswd.checkFiles(time.Now().Add(after))
 		p.htpasswd.mu.Unlock()
 		if got := strings.Join(p.find("bob").groups, " "); got != want {
 			t.Errorf("the groups of bob %s later = %q, want %q", after, got, want)
 		}
 	}
-	look(settled, "contractors devs")
-	put(t, groups, "devs: bob\n") // the writer is slow
+	look(minFileAge, "contractors devs")
+	writeFile(t, groups, "devs: bob\n") // the writer is slow
 	look(0, "contractors devs")
-	look(settled/2, "contractors devs")
-	put(t, groups, "devs: bob\ncontractors: bob\nops: bob\n")
-	look(settled/2, "contractors devs")
-	look(settled, "contractors devs ops")
-	put(t, groups, "devs: bob\n")
-	look(settled, "devs")
+	look(minFileAge/2, "contractors devs")
+	writeFile(t, groups, "devs: bob\ncontractors: bob\nops: bob\n")
+	look(minFileAge/2, "contractors devs")
+	look(minFileAge, "contractors devs ops")
+	writeFile(t, groups, "devs: bob\n")
+	look(minFileAge, "devs")
 	if err := os.Chtimes(groups, time.Time{}, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	put(t, users, "bob:"+quickHash(t, "other"))
+	writeFile(t, users, "bob:"+cheapHash(t, "other"))
 	before := p.find("bob").stamp
-	if look(settled, "devs"); p.find("bob").stamp == before {
+	if look(minFileAge, "devs"); p.find("bob").stamp == before {
 		t.Error("a file of a time to come keeps the other from being read")
 	}
 }
 
 func TestIdentityAndRevalidate(t *testing.T) {
 	user := User{
-		Name: "José", Password: secret.New(quickHash(t, "right")), Groups: []string{"devs"},
+		Name: "José", Password: secret.New(cheapHash(t, "right")), Groups: []string{"devs"},
 		Email: "jose@corp.example", Claims: map[string]any{"team": "a"},
 	}
 	open := func(users ...User) *Provider {
@@ -342,7 +342,7 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	}
 	disabled, changed := user, user
 	disabled.Disabled = true
-	changed.Password = secret.New(quickHash(t, "right")) // another salt
+	changed.Password = secret.New(cheapHash(t, "right")) // another salt
 	if _, err := open(disabled).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrRejected) || !errors.Is(err, providers.ErrEnded) {
 		t.Errorf("Revalidate of one who is disabled = %v, want ErrRejected and ErrEnded", err)
 	}
@@ -374,9 +374,9 @@ func (c countingHash) matches([]byte) bool {
 	return true
 }
 
-func TestAtMostAsManyAsCores(t *testing.T) {
+func TestConcurrentHashesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &Provider{cores: share.New(2, 100), seed: maphash.MakeSeed()}
+		p := &Provider{slots: share.New(2, 100), seed: maphash.MakeSeed()}
 		h := countingHash{new(atomic.Int32), new(atomic.Int32)}
 		for i := range 10 {
 			name := fmt.Sprint("user", i)
@@ -408,12 +408,12 @@ func TestAtMostAsManyAsCores(t *testing.T) {
 	})
 }
 
-// TestOneAccountDoesNotHoldUpOthers (B3): 700 logins at once of one account, and of
+// TestOneAccountDoesNotDelayOthers (B3): 700 logins at once of one account, and of
 // one unknown name, delay another person's login by a few hashes.
-func TestOneAccountDoesNotHoldUpOthers(t *testing.T) {
+func TestOneAccountDoesNotDelayOthers(t *testing.T) {
 	for _, cores := range []int{1, 2, 4} {
 		synctest.Test(t, func(t *testing.T) {
-			p := &Provider{cores: share.New(cores, maxWaiting), seed: maphash.MakeSeed()}
+			p := &Provider{slots: share.New(cores, maxWaiting), seed: maphash.MakeSeed()}
 			h := countingHash{new(atomic.Int32), new(atomic.Int32)} // of a second each
 			for _, name := range []string{"flood", "bob"} {
 				p.users.add(&account{subject: name, name: name, hash: h})
@@ -450,27 +450,27 @@ func TestState(t *testing.T) {
 		}
 		return a.State
 	}
-	bob := User{Name: "bob", Password: secret.New(quickHash(t, "one"))}
+	bob := User{Name: "bob", Password: secret.New(cheapHash(t, "one"))}
 	before := state(bob)
 	disabled, changed := bob, bob
-	disabled.Disabled, changed.Password = true, secret.New(quickHash(t, "two"))
+	disabled.Disabled, changed.Password = true, secret.New(cheapHash(t, "two"))
 	if state(bob) != before || state(disabled) == before || state(changed) == before {
 		t.Errorf("State = %q, disabled %q, with another password %q, want three", before, state(disabled), state(changed))
 	}
 }
 
-// TestMemoryOfWrongPasswords: what wrong passwords at once can make the process
+// TestHashMemoryIsBounded: what wrong passwords at once can make the process
 // use does not grow with the machine.
-func TestMemoryOfWrongPasswords(t *testing.T) {
+func TestHashMemoryIsBounded(t *testing.T) {
 	for cores, want := range map[int]int{1: 1, 2: 2, 4: 4, 16: 4, 128: 4} {
-		if got := atOnce(cores); got != want {
+		if got := concurrentHashes(cores); got != want {
 			t.Errorf("with %d cores %d passwords are verified at once, want %d, of %d MiB each", cores, got, want, hashMemory>>10)
 		}
 	}
 }
 
-// TestUnknownTakesAsLong: through the chain, since that is what hides it.
-func TestUnknownTakesAsLong(t *testing.T) {
+// TestUnknownNameTakesAsLong: through the chain, since that is what hides it.
+func TestUnknownNameTakesAsLong(t *testing.T) {
 	line, err := Hash(secret.New("right"))
 	if err != nil {
 		t.Fatal(err)

@@ -109,13 +109,13 @@ func parseArgon2id(line string) (hash, error) {
 	if fields[2] != "v="+strconv.Itoa(argon2.Version) {
 		return nil, fmt.Errorf("is an argon2id hash of another version than %d", argon2.Version)
 	}
-	settings := strings.Split(fields[3], ",")
-	if len(settings) != 3 {
-		return nil, errors.New("an argon2id hash has the settings m, t and p, in this order")
+	parameters := strings.Split(fields[3], ",")
+	if len(parameters) != 3 {
+		return nil, errors.New("an argon2id hash has the parameters m, t and p, in this order")
 	}
-	memory, errM := setting(settings[0], "m", 8, maxMemory)
-	passes, errT := setting(settings[1], "t", 1, maxPasses)
-	lanes, errP := setting(settings[2], "p", 1, maxLanes)
+	memory, errM := parseParameter(parameters[0], "m", 8, maxMemory)
+	passes, errT := parseParameter(parameters[1], "t", 1, maxPasses)
+	lanes, errP := parseParameter(parameters[2], "p", 1, maxLanes)
 	if err := errors.Join(errM, errT, errP); err != nil {
 		return nil, err
 	}
@@ -134,11 +134,11 @@ func parseArgon2id(line string) (hash, error) {
 }
 
 // setting reads "name=number".
-func setting(text, name string, least, most uint64) (uint64, error) {
+func parseParameter(text, name string, least, most uint64) (uint64, error) {
 	digits, ok := strings.CutPrefix(text, name+"=")
 	n, err := strconv.ParseUint(digits, 10, 32)
 	if !ok || err != nil || n < least || n > most {
-		return 0, fmt.Errorf("the setting %s of an argon2id hash is a number from %d to %d", name, least, most)
+		return 0, fmt.Errorf("the parameter %s of an argon2id hash is a number from %d to %d", name, least, most)
 	}
 	return n, nil
 }

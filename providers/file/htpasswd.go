@@ -21,7 +21,7 @@ const (
 	// lookEvery is how often the files are looked at, at most: a change holds
 	// at the next login that somebody tries by hand, and hundreds of logins a
 	// second cost one look.
-	lookEvery = time.Second
+	checkInterval = time.Second
 
 	// maxFile bounds an htpasswd or group file: some hundred thousand users.
 	maxFile = 16 << 20
@@ -31,31 +31,31 @@ const (
 // place of the one in force: a younger one may be half written. File systems have
 // clocks so coarse that a file may be written twice in that time and look the
 // same.
-const settled = 2 * time.Second
+const minFileAge = 2 * time.Second
 
 // htpasswd is a cache of an htpasswd file with its groups. The files are looked at
 // when they are used, at most once a second. A version that is not settled, or
 // cannot be read, leaves the one before in force; the second is reported once.
 type htpasswd struct {
-	path   string
-	groups string  // path of the group file; "" for none
-	taken  *roster // of the configuration, which has no name twice
+	path       string
+	groups     string      // path of the group file; "" for none
+	configured *accountSet // of the configuration, which has no name twice
 
-	mu       sync.Mutex
-	log      *slog.Logger
-	accounts *roster // replaced whole
-	looked   time.Time
-	seen     [2]durable.State // of both files, when they were last read
-	early    bool             // they were read before they were settled, since there was no version before
-	err      error            // why the last version could not be read
+	mu         sync.Mutex
+	log        *slog.Logger
+	accounts   *accountSet // replaced whole
+	checkedAt  time.Time
+	readStates [2]durable.State // of both files, when they were last read
+	readEarly  bool             // they were read before they were settled, since there was no version before
+	err        error            // why the last version could not be read
 }
 
 // openHtpasswd reads the files for the first time.
-func openHtpasswd(path, groups string, taken *roster) (*htpasswd, error) {
-	h := &htpasswd{path: path, groups: groups, taken: taken, log: slog.New(slog.DiscardHandler)}
+func openHtpasswd(path, groups string, configured *accountSet) (*htpasswd, error) {
+	h := &htpasswd{path: path, groups: groups, configured: configured, log: slog.New(slog.DiscardHandler)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.look(time.Now())
+	h.checkFiles(time.Now())
 	return h, h.err
 }
 
@@ -66,17 +66,17 @@ func (h *htpasswd) reportTo(log *slog.Logger) {
 }
 
 // users returns the accounts of the file as it is now.
-func (h *htpasswd) users() *roster {
+func (h *htpasswd) users() *accountSet {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := time.Now(); now.Sub(h.looked) >= lookEvery {
-		h.look(now)
+	if now := time.Now(); now.Sub(h.checkedAt) >= checkInterval {
+		h.checkFiles(now)
 	}
 	return h.accounts
 }
 
 // fault returns why the file as it is now could not be read.
-func (h *htpasswd) fault() error {
+func (h *htpasswd) lastError() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.err
@@ -84,17 +84,17 @@ func (h *htpasswd) fault() error {
 
 // look reads the files if they changed and are settled; the first version is read
 // at once, and again when it is settled. h.mu is held.
-func (h *htpasswd) look(now time.Time) {
-	h.looked = now
-	seen, first := h.states(), h.accounts == nil && h.err == nil
-	unsettled := slices.ContainsFunc(seen[:], func(f durable.State) bool { return !isSettled(f, now) })
+func (h *htpasswd) checkFiles(now time.Time) {
+	h.checkedAt = now
+	states, first := h.fileStates(), h.accounts == nil && h.err == nil
+	unsettled := slices.ContainsFunc(states[:], func(f durable.State) bool { return !isOldEnough(f, now) })
 	switch {
 	case first:
-	case unsettled, !h.early && seen[0].Equal(h.seen[0]) && seen[1].Equal(h.seen[1]):
+	case unsettled, !h.readEarly && states[0].Equal(h.readStates[0]) && states[1].Equal(h.readStates[1]):
 		return
 	}
 	accounts, err := h.read()
-	h.seen, h.early = seen, unsettled
+	h.readStates, h.readEarly = states, unsettled
 	if err != nil {
 		if h.err == nil || h.err.Error() != err.Error() {
 			h.log.Error("the htpasswd file cannot be used; its users stay as they were", "error", err)
@@ -106,23 +106,23 @@ func (h *htpasswd) look(now time.Time) {
 }
 
 // states returns the state of both files.
-func (h *htpasswd) states() (seen [2]durable.State) {
-	seen[0] = durable.StateOf(h.path)
+func (h *htpasswd) fileStates() (states [2]durable.State) {
+	states[0] = durable.StateOf(h.path)
 	if h.groups != "" {
-		seen[1] = durable.StateOf(h.groups)
+		states[1] = durable.StateOf(h.groups)
 	}
-	return seen
+	return states
 }
 
 // isSettled reports whether a file was last written long enough before now. One
 // that is missing, or of a time to come, is.
-func isSettled(f durable.State, now time.Time) bool {
+func isOldEnough(f durable.State, now time.Time) bool {
 	age := now.Sub(f.ModTime())
-	return !f.Exists() || age < 0 || age >= settled
+	return !f.Exists() || age < 0 || age >= minFileAge
 }
 
 // read reads both files whole.
-func (h *htpasswd) read() (*roster, error) {
+func (h *htpasswd) read() (*accountSet, error) {
 	groups := make(map[providers.Login][]string)
 	if h.groups != "" {
 		var err error
@@ -134,9 +134,9 @@ func (h *htpasswd) read() (*roster, error) {
 	if err != nil {
 		return nil, err
 	}
-	accounts := new(roster)
+	accounts := new(accountSet)
 	for login, u := range users {
-		if h.taken.find(login) != nil {
+		if h.configured.find(login) != nil {
 			return nil, fmt.Errorf("%s: user %q is in the configuration too; name each once", h.path, u.Name)
 		}
 		hash, err := parseHash(u.Password.Reveal())
