@@ -33,18 +33,18 @@ var errFull = errors.New("too many wait already")
 
 // Semaphore is a number of places. It is safe for concurrent use.
 type Semaphore struct {
-	held    int // of places, by one key at most
-	waiting int // by one key at most
+	heldPerKey    int // of slots, by one key at most
+	waitingPerKey int // by one key at most
 
-	mu       sync.Mutex
-	free     int              // places
-	room     int              // for more that wait
-	keys     map[string]*user // that hold a place or wait for one
-	eligible list.List        // of *user: that wait and hold fewer places than they may; the next at the front
+	mu        sync.Mutex
+	free      int                  // places
+	queueRoom int                  // for more that wait
+	keys      map[string]*keyState // that hold a place or wait for one
+	eligible  list.List            // of *user: that wait and hold fewer places than they may; the next at the front
 }
 
 // user is what one key holds and waits for.
-type user struct {
+type keyState struct {
 	key     string
 	held    int
 	waiters list.List     // of chan struct{}, each closed when it is given a place
@@ -52,10 +52,10 @@ type user struct {
 }
 
 // New returns a semaphore of so many places, for which so many may wait.
-func New(places, waiting int) *Semaphore {
+func New(slots, waiting int) *Semaphore {
 	return &Semaphore{
-		held: quarter(places), waiting: quarter(waiting),
-		free: places, room: waiting, keys: make(map[string]*user),
+		heldPerKey: quarter(slots), waitingPerKey: quarter(waiting),
+		free: slots, queueRoom: waiting, keys: make(map[string]*keyState),
 	}
 }
 
@@ -67,95 +67,95 @@ func (s *Semaphore) Acquire(ctx context.Context, key string) (release func(), er
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBusy, context.Cause(ctx))
 	}
-	place, waiter, err := s.enqueue(key)
+	slot, waiter, err := s.enqueue(key)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	select {
-	case <-place:
+	case <-slot:
 		return func() { s.release(key) }, nil
 	case <-ctx.Done():
-		s.leave(key, place, waiter)
+		s.cancel(key, slot, waiter)
 		return nil, fmt.Errorf("%w in time: %w", ErrBusy, context.Cause(ctx))
 	}
 }
 
 // enqueue puts a request behind those of its key, and returns the channel that
 // is closed once it has a place.
-func (s *Semaphore) enqueue(key string) (place chan struct{}, waiter *list.Element, err error) {
+func (s *Semaphore) enqueue(key string) (slot chan struct{}, waiter *list.Element, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.keys[key]
-	if u == nil {
-		u = &user{key: key}
-		s.keys[key] = u
+	k := s.keys[key]
+	if k == nil {
+		k = &keyState{key: key}
+		s.keys[key] = k
 	}
-	if atOnce := s.free > 0 && u.held < s.held; !atOnce && (s.room == 0 || u.waiters.Len() == s.waiting) {
-		s.settle(u)
+	if immediate := s.free > 0 && k.held < s.heldPerKey; !immediate && (s.queueRoom == 0 || k.waiters.Len() == s.waitingPerKey) {
+		s.reschedule(k)
 		return nil, nil, errFull
 	}
-	place = make(chan struct{})
-	waiter = u.waiters.PushBack(place)
-	s.room--
-	s.settle(u)
+	slot = make(chan struct{})
+	waiter = k.waiters.PushBack(slot)
+	s.queueRoom--
+	s.reschedule(k)
 	s.dispatch()
-	return place, waiter, nil
+	return slot, waiter, nil
 }
 
 // dispatch gives the free places away, to each key in turn.
 func (s *Semaphore) dispatch() {
 	for s.free > 0 && s.eligible.Len() > 0 {
-		u := s.eligible.Remove(s.eligible.Front()).(*user)
-		u.turn = nil
-		place := u.waiters.Remove(u.waiters.Front()).(chan struct{})
-		s.room++
+		k := s.eligible.Remove(s.eligible.Front()).(*keyState)
+		k.turn = nil
+		slot := k.waiters.Remove(k.waiters.Front()).(chan struct{})
+		s.queueRoom++
 		s.free--
-		u.held++
-		close(place)
-		s.settle(u)
+		k.held++
+		close(slot)
+		s.reschedule(k)
 	}
 }
 
 // settle puts a key into the round, takes it out, or forgets it, as what it
 // holds and waits for demands.
-func (s *Semaphore) settle(u *user) {
-	eligible := u.waiters.Len() > 0 && u.held < s.held
+func (s *Semaphore) reschedule(k *keyState) {
+	eligible := k.waiters.Len() > 0 && k.held < s.heldPerKey
 	switch {
-	case eligible && u.turn == nil:
-		u.turn = s.eligible.PushBack(u)
-	case !eligible && u.turn != nil:
-		s.eligible.Remove(u.turn)
-		u.turn = nil
+	case eligible && k.turn == nil:
+		k.turn = s.eligible.PushBack(k)
+	case !eligible && k.turn != nil:
+		s.eligible.Remove(k.turn)
+		k.turn = nil
 	}
-	if u.held == 0 && u.waiters.Len() == 0 {
-		delete(s.keys, u.key)
+	if k.held == 0 && k.waiters.Len() == 0 {
+		delete(s.keys, k.key)
 	}
 }
 
 func (s *Semaphore) release(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.keys[key]
-	u.held--
+	k := s.keys[key]
+	k.held--
 	s.free++
-	s.settle(u)
+	s.reschedule(k)
 	s.dispatch()
 }
 
 // leave withdraws a request whose context has ended. One that was given a place
 // in that instant gives it back.
-func (s *Semaphore) leave(key string, place chan struct{}, waiter *list.Element) {
+func (s *Semaphore) cancel(key string, slot chan struct{}, waiter *list.Element) {
 	s.mu.Lock()
 	select {
-	case <-place:
+	case <-slot:
 		s.mu.Unlock()
 		s.release(key)
 		return
 	default:
 	}
 	defer s.mu.Unlock()
-	u := s.keys[key]
-	u.waiters.Remove(waiter)
-	s.room++
-	s.settle(u)
+	k := s.keys[key]
+	k.waiters.Remove(waiter)
+	s.queueRoom++
+	s.reschedule(k)
 }

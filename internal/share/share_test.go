@@ -14,9 +14,9 @@ import (
 // TestOneKeyHoldsAQuarter (B3): the places of one key are at most a quarter, at
 // least one, however many of its requests come.
 func TestOneKeyHoldsAQuarter(t *testing.T) {
-	for places, want := range map[int]int64{1: 1, 2: 1, 3: 1, 4: 1, 7: 1, 8: 2, 16: 4, 17: 4} {
+	for slots, want := range map[int]int64{1: 1, 2: 1, 3: 1, 4: 1, 7: 1, 8: 2, 16: 4, 17: 4} {
 		synctest.Test(t, func(t *testing.T) {
-			s := New(places, 400)
+			s := New(slots, 400)
 			var now, most atomic.Int64
 			var all sync.WaitGroup
 			for range 100 {
@@ -36,7 +36,7 @@ func TestOneKeyHoldsAQuarter(t *testing.T) {
 			}
 			all.Wait()
 			if got := most.Load(); got != want {
-				t.Errorf("of %d places one key held %d at once, want %d", places, got, want)
+				t.Errorf("of %d places one key held %d at once, want %d", slots, got, want)
 			}
 		})
 	}
@@ -46,9 +46,9 @@ func TestOneKeyHoldsAQuarter(t *testing.T) {
 // turn, in whichever order they came.
 func TestOthersDoNotWait(t *testing.T) {
 	const turn = 20 * time.Millisecond
-	for _, places := range []int{1, 2, 4, 16} {
+	for _, slots := range []int{1, 2, 4, 16} {
 		synctest.Test(t, func(t *testing.T) {
-			s := New(places, 4096)
+			s := New(slots, 4096)
 			var all sync.WaitGroup
 			use := func(key string) (waited time.Duration) {
 				began := time.Now()
@@ -69,7 +69,7 @@ func TestOthersDoNotWait(t *testing.T) {
 			for i := range 5 {
 				all.Go(func() {
 					if waited := use(fmt.Sprint("another", i)); waited > 6*turn {
-						t.Errorf("with %d places another key waited %s, want at most a turn for each of the six keys", places, waited)
+						t.Errorf("with %d places another key waited %s, want at most a turn for each of the six keys", slots, waited)
 					}
 				})
 			}
@@ -108,9 +108,9 @@ func TestOrder(t *testing.T) {
 	})
 }
 
-// TestFull: beyond those that may wait a request is refused at once, and one key
+// TestQueueIsBounded: beyond those that may wait a request is refused at once, and one key
 // cannot use up the room of the others.
-func TestFull(t *testing.T) {
+func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(1, 8)
 		release, err := s.Acquire(t.Context(), "flood")
@@ -162,15 +162,15 @@ func TestFull(t *testing.T) {
 		} else {
 			again()
 		}
-		if len(s.keys) != 0 || s.eligible.Len() != 0 || s.free != 1 || s.room != 8 {
-			t.Errorf("%d keys, %d of them eligible, %d places and room for %d are left, want 0, 0, 1, 8", len(s.keys), s.eligible.Len(), s.free, s.room)
+		if len(s.keys) != 0 || s.eligible.Len() != 0 || s.free != 1 || s.queueRoom != 8 {
+			t.Errorf("%d keys, %d of them eligible, %d places and room for %d are left, want 0, 0, 1, 8", len(s.keys), s.eligible.Len(), s.free, s.queueRoom)
 		}
 	})
 }
 
-// TestEndedContext: a request whose context has ended gets no place, though one is
+// TestCanceledContext: a request whose context has ended gets no place, though one is
 // free.
-func TestEndedContext(t *testing.T) {
+func TestCanceledContext(t *testing.T) {
 	s := New(4, 4)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -179,10 +179,10 @@ func TestEndedContext(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce: whatever comes and goes, no place is lost and none given twice.
-func TestManyAtOnce(t *testing.T) {
-	const places = 5
-	s := New(places, 1000)
+// TestConcurrentUse: whatever comes and goes, no place is lost and none given twice.
+func TestConcurrentUse(t *testing.T) {
+	const slots = 5
+	s := New(slots, 1000)
 	var now atomic.Int64
 	var all sync.WaitGroup
 	for i := range 400 {
@@ -193,15 +193,15 @@ func TestManyAtOnce(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if n := now.Add(1); n > places {
-				t.Errorf("%d hold one of %d places", n, places)
+			if n := now.Add(1); n > slots {
+				t.Errorf("%d hold one of %d places", n, slots)
 			}
 			now.Add(-1)
 			release()
 		})
 	}
 	all.Wait()
-	if len(s.keys) != 0 || s.free != places || s.room != 1000 {
-		t.Errorf("%d keys, %d places and room for %d are left, want 0, %d, 1000", len(s.keys), s.free, s.room, places)
+	if len(s.keys) != 0 || s.free != slots || s.queueRoom != 1000 {
+		t.Errorf("%d keys, %d places and room for %d are left, want 0, %d, 1000", len(s.keys), s.free, s.queueRoom, slots)
 	}
 }
