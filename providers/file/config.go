@@ -15,44 +15,46 @@ import (
 type Config struct {
 	providers.Config
 
-	// Users are the local users, a [[provider.user]] table each. Optional
-	// beside htpasswd.
+	// Users are the local users, a [[provider.user]] table each. Optional with
+	// htpasswd.
 	Users []User `toml:"user"`
 
-	// Htpasswd is a file of "name:hash" lines, bcrypt only (htpasswd -B). It
-	// is read again whenever it changes. Optional.
+	// Htpasswd is a file of "name:hash" lines, bcrypt only (htpasswd -B). It is
+	// read again when it changes. Optional.
 	Htpasswd string `toml:"htpasswd" path:"read"`
 
 	// HtpasswdGroups is a file of "group: name name" lines for the users of
-	// htpasswd (Apache's AuthGroupFile). It is read again whenever it changes.
+	// htpasswd (Apache's AuthGroupFile). It is read again when it changes.
 	// Optional.
 	HtpasswdGroups string `toml:"htpasswd_groups" path:"read"`
 }
 
 // User is a [[provider.user]] table.
 type User struct {
-	// Name of the user. Case makes no difference; it is used in lower case.
+	// Name is the user name. Case is ignored; rules and tokens have it in lower
+	// case.
 	Name string `toml:"name"`
 
-	// Password is the hash that "shorepass hash" prints ("$argon2id$…"), or a
-	// bcrypt hash ("$2y$…", "$2a$…", "$2b$…").
+	// Password is the hash of the password, as "shorepass hash" prints it
+	// ("$argon2id$…"), or a bcrypt hash ("$2y$…", "$2a$…", "$2b$…").
 	Password secret.Text `toml:"password"`
 
-	// Groups of the user. Case makes no difference in rules. Optional.
+	// Groups are the user's groups. Rules ignore their case. Optional.
 	Groups []string `toml:"groups"`
 
-	// Email of the user, for rules that look at claims.email. Optional.
+	// Email is the user's address, which rules read as claims.email. Optional.
 	Email string `toml:"email"`
 
-	// Claims are what else rules may look at, as claims.NAME. Optional.
+	// Claims are further claims, which rules read as claims.NAME. Optional.
 	Claims map[string]any `toml:"claims"`
 
-	// Disabled users cannot log in, and their sessions end. Default false.
+	// Disabled bars the user from logging in, and ends the user's sessions.
+	// Default false.
 	Disabled bool `toml:"disabled"`
 }
 
-// ClaimNames returns the names of the claims that some user has for rules. Any
-// user may have an email.
+// ClaimNames returns the names of the claims that some user has, and "email", which
+// any user may have.
 func (c Config) ClaimNames() []string {
 	var names []string
 	for _, u := range c.Users {
@@ -61,23 +63,23 @@ func (c Config) ClaimNames() []string {
 	return names
 }
 
-// FoldsCase reports that case makes no difference in names.
+// FoldsCase reports that names are compared without case.
 func (c Config) FoldsCase() bool { return true }
 
-// Methods returns the methods by which people log in.
+// Methods returns the only method: a password.
 func (c Config) Methods() []providers.Method { return []providers.Method{providers.MethodPassword} }
 
 // ReadsGroups reports that users have groups.
 func (c Config) ReadsGroups() bool { return true }
 
-// GroupNames returns which names groups can have, before the prefix.
+// GroupNames returns no options: local groups are used as configured.
 func (c Config) GroupNames() providers.GroupNames { return providers.GroupNames{} }
 
-// WithDefaults returns c, which has no defaults but those of [providers.Config].
+// WithDefaults returns c: only [providers.Config] has defaults.
 func (c Config) WithDefaults() Config { return c }
 
-// Validate reports what is wrong with the table, without looking at files. The
-// keys of [providers.Config] are left to whoever checks all providers.
+// Validate reports the faults of the table without reading files. The keys of
+// [providers.Config] are checked with all providers together.
 func (c Config) Validate(fault func(key, problem string)) {
 	if len(c.Users) == 0 && c.Htpasswd == "" {
 		fault("user", "the provider has no users; add a [[provider.user]] table or htpasswd = \"FILE\"")
@@ -107,12 +109,12 @@ func (c Config) Validate(fault func(key, problem string)) {
 			}
 		}
 		if _, both := u.Claims["email"]; both && u.Email != "" {
-			fault(at+"claims.email", "is set beside email; set one of them")
+			fault(at+"claims.email", "duplicates email; set one of them")
 		}
 	}
 }
 
-// foldName returns the name in the form of what people type, which is how
+// foldName parses a user name as if it were typed, and returns the key by which
 // users are found.
 func foldName(name string) (providers.Login, error) {
 	login, err := providers.ParseLogin(name)
@@ -124,12 +126,12 @@ func foldName(name string) (providers.Login, error) {
 	case err != nil || problem != "":
 		return "", fmt.Errorf("%q cannot be a user: the name %s", name, cmp.Or(problem, "cannot be typed"))
 	case folded.Reserved():
-		return "", fmt.Errorf("%q is a name that tools make up; \"$…\", \"<…\" and \"oauth2accesstoken\" belong to nobody", name)
+		return "", fmt.Errorf("%q is reserved: tools make up names that begin with \"$\" or \"<\", and \"oauth2accesstoken\"", name)
 	}
 	return folded, nil
 }
 
-// checkGroup says why a text cannot be a group.
+// checkGroup returns an error if a text cannot be the name of a group.
 func checkGroup(name string) error {
 	if problem := providers.NameProblem(strings.TrimSpace(name)); problem != "" {
 		return fmt.Errorf("%q cannot be a group: the name %s", name, problem)
@@ -137,8 +139,7 @@ func checkGroup(name string) error {
 	return nil
 }
 
-// fold returns a name in the form in which names are compared, since case makes no
-// difference in a file.
+// fold returns the form in which names are compared: without case.
 func fold(login providers.Login) providers.Login {
 	return providers.Login(providers.FoldCase(string(login)))
 }

@@ -167,7 +167,7 @@ func TestConfigValidate(t *testing.T) {
 		{"nobody", Config{}, "user: the provider has no users"},
 		{"groups of nobody", Config{Users: []User{good}, HtpasswdGroups: "x"}, "htpasswd_groups: names the groups of the users in htpasswd, which is missing"},
 		{"no name", Config{Users: []User{named(" ")}}, "user[0].name: is required"},
-		{"a tool's name", Config{Users: []User{named("$refresh")}}, `user[0].name: "$refresh" is a name that tools make up`},
+		{"a tool's name", Config{Users: []User{named("$refresh")}}, `user[0].name: "$refresh" is reserved: tools`},
 		{"control character", Config{Users: []User{named("a\tb")}}, `user[0].name: "a\tb" cannot be a user`},
 		{"twice", Config{Users: []User{good, named("BOB")}}, `user[1].name: "BOB" is the name of user[0] too`},
 		{"no password", Config{Users: []User{{Name: "bob"}}}, "user[0].password: is required"},
@@ -176,7 +176,7 @@ func TestConfigValidate(t *testing.T) {
 		{"A10: a name that is another's without case", Config{Users: []User{{Name: "\u212aevin", Password: secret.New(unknownHash)}}}, "user[0].name: \"\u212aevin\" cannot be a user"},
 		{"A10: a group with a character that is not seen", Config{Users: []User{{Name: "bob", Password: secret.New(unknownHash), Groups: []string{"a\u200b"}}}}, "user[0].groups[0]: \"a\\u200b\" cannot be a group"},
 		{"empty group", Config{Users: []User{{Name: "bob", Password: good.Password, Groups: []string{"a", ""}}}}, "user[0].groups[1]: \"\" cannot be a group"},
-		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: is set beside email"},
+		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: duplicates email"},
 	} {
 		var faults []string
 		test.cfg.WithDefaults().Validate(func(key, problem string) { faults = append(faults, key+": "+problem) })

@@ -13,182 +13,179 @@ import (
 type Config struct {
 	providers.Config
 
-	// Issuer is the provider's issuer URL, byte for byte as it is in the
-	// iss claim of its tokens, a trailing slash included or not. Discovery
-	// starts here. Example: "https://sso.corp.example/realms/corp".
+	// Issuer is the provider's issuer URL, byte for byte as in the iss claim of
+	// its tokens, with or without a trailing slash. Discovery starts here.
+	// Example: "https://sso.corp.example/realms/corp".
 	Issuer string `toml:"issuer"`
 
-	// ClientID is the client that is registered for shorepass. Required with
+	// ClientID is the ID of shorepass's client at the provider. Required with
 	// the grants password and refresh_token.
 	ClientID string `toml:"client_id"`
 
-	// ClientSecret is that client's secret. Optional: left out, the client is
-	// a public one, or is proved by tls.certificate (RFC 8705).
+	// ClientSecret is that client's secret. Optional: without it the client is
+	// public, or authenticates with tls.certificate (RFC 8705).
 	ClientSecret secret.Text `toml:"client_secret"`
 
-	// AuthStyle is how the client secret is sent to the token endpoint:
-	// "client_secret_basic", "client_secret_post" or "none". Optional: left
-	// out, the provider's discovery says it. It is never found out by trying,
-	// since each try is a failed login at the provider.
+	// AuthStyle is how the client authenticates at the token endpoint:
+	// "client_secret_basic", "client_secret_post" or "none". Optional: by
+	// default the provider's discovery document says it. It is never found out
+	// by trying, since each try is a failed login at the provider.
 	AuthStyle string `toml:"auth_style"`
 
-	// Grants are the ways to log in, each asked for by name: "password" (the
-	// corporate password, which cannot carry a second factor),
-	// "refresh_token" (the provider's own refresh token as the password, and
-	// sessions that outlive a login), "id_token" (an ID token as the password,
-	// for CI jobs and pods). Required.
+	// Grants are the ways to log in: "password" (the corporate password,
+	// without a second factor), "refresh_token" (the provider's refresh token
+	// as the password, and revalidation of sessions), "id_token" (an ID token
+	// as the password, for CI jobs and pods). Required.
 	Grants []string `toml:"grants"`
 
-	// Scopes are asked for at a login. "offline_access" is added by itself
-	// when somebody asks for an offline token and grants has "refresh_token".
+	// Scopes are requested at a login. "offline_access" is added automatically
+	// when the client asks for an offline token and grants has "refresh_token".
 	// Default ["openid", "profile", "email"].
 	Scopes []string `toml:"scopes"`
 
-	// Audience is what an ID token that comes as a password must be made for:
-	// its aud claim has one of these. Required with the grant id_token,
-	// and best a name that no other service goes by.
+	// Audience are the accepted audiences of an ID token as the password: its
+	// aud claim must have one of them. Required with the grant id_token. Choose
+	// a name that no other service uses.
 	Audience []string `toml:"audience"`
 
 	// AuthorizedParties are clients, besides client_id and audience, that the
-	// azp claim of an ID token may name. It may also be equal to sub, as in the
-	// tokens of Google's workloads. Optional.
+	// azp claim of an ID token may name. In an ID token as the password, azp may
+	// also equal sub, as in Google's workload tokens. Optional.
 	AuthorizedParties []string `toml:"authorized_parties"`
 
 	// MaxTokenAge is how long after it was issued (iat) an ID token is good as
-	// a password, whatever its exp says. One without iat must expire within it.
-	// Default "24h".
+	// a password, whatever its exp says. A token without iat must expire within
+	// it. Default "24h".
 	MaxTokenAge time.Duration `toml:"max_token_age"`
 
-	// Users says what a person is called.
+	// Users says where the user name is.
 	Users Users `toml:"users"`
 
-	// Groups says which groups a person is in.
+	// Groups says where a person's groups are.
 	Groups Groups `toml:"groups"`
 
-	// Claims are the names of further claims that rules may look at as
-	// claims.NAME. Optional.
+	// Claims are the names of further claims, which rules read as claims.NAME.
+	// Optional.
 	Claims []string `toml:"claims"`
 
-	// Subject is the claim, or the claims together, by which a person is
-	// known for good. Default ["sub"]; for Entra ID ["tid", "oid"].
+	// Subject is the claim that identifies a person and never changes, or several
+	// claims that do so together. Default ["sub"]; for Entra ID ["tid", "oid"].
 	Subject []string `toml:"subject"`
 
-	// IgnoreCase says that the provider tells no upper from lower case: user
-	// names are made lower case, and rules compare names without case. Default
-	// false.
+	// IgnoreCase says that the provider ignores case: user names become lower
+	// case, and rules compare names without case. Default false.
 	IgnoreCase bool `toml:"ignore_case"`
 
-	// Userinfo says when the userinfo endpoint is asked: "auto" (when there is
-	// no ID token, or it lacks a claim that is configured), "always" or
+	// Userinfo says when the userinfo endpoint is requested: "auto" (without an
+	// ID token, or if the ID token lacks a configured claim), "always" or
 	// "never". Default "auto".
 	Userinfo string `toml:"userinfo"`
 
-	// Algorithms may sign ID tokens. Default: RS256, RS384, RS512, ES256,
-	// ES384, ES512, PS256, PS384, PS512 and EdDSA. "none" and the HS family
-	// are never accepted.
+	// Algorithms are the accepted signature algorithms of ID tokens. Default:
+	// RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512 and EdDSA.
+	// "none" and the HS family are never accepted.
 	Algorithms []string `toml:"algorithms"`
 
-	// Hosts are hosts, with a port where it is not the scheme's own, that the
-	// provider's endpoints may have besides the issuer's host. Passwords and
+	// Hosts are hosts, with a port if it is not the default one, on which the
+	// provider's endpoints may be besides the issuer's host. Passwords and
 	// keys go to no other. Example for Google: ["oauth2.googleapis.com",
 	// "www.googleapis.com", "openidconnect.googleapis.com"]. Optional.
 	Hosts []string `toml:"hosts"`
 
-	// Insecure allows an issuer of plain http that is not on this machine:
+	// Insecure allows an issuer with plain http that is not on this machine:
 	// passwords then cross the network unprotected. Default false.
 	Insecure bool `toml:"insecure"`
 
-	// SignIns says how many refresh tokens the provider keeps for a person and
-	// client: "login" (one for each login), or "one" (the newest in the place of
-	// the last, as Dex and Google do; a person's sessions then share it). With
-	// "login" at a provider that keeps one, each docker login ends the sessions of
-	// the one before. Default "login".
+	// SignIns says how many refresh tokens the provider stores for a person and
+	// client: "login" (one for each login), or "one" (a login replaces the last
+	// one, as at Dex and Google; a person's sessions then share it). With "login"
+	// at a provider that stores one, each docker login ends the sessions of the
+	// one before. Default "login".
 	SignIns string `toml:"sign_ins"`
 
-	// Revoke says when the provider is told that a refresh token will not be used
-	// again (RFC 7009): "sign_in" (when the last session ends that it stands
-	// behind), "last" (when the person's last session ends: for a provider that
-	// answers one revocation by dropping all tokens of the person, as Keycloak
-	// before 26.1 does), or "never". Default "sign_in".
+	// Revoke says when a refresh token is revoked at the provider (RFC 7009):
+	// "sign_in" (when the last session of its sign-in ends), "last" (when the
+	// person's last session ends: for a provider that drops all tokens of the
+	// person at one revocation, as Keycloak before 26.1 does), or "never".
+	// Default "sign_in".
 	Revoke string `toml:"revoke"`
 
-	// TLS is for connecting to the provider: ca for its certificate,
-	// certificate and key where it wants one of the client.
+	// TLS is for connections to the provider: ca for its certificate,
+	// certificate and key if it requires a client certificate.
 	TLS tlsconf.Config `toml:"tls"`
 
-	// Timeout is the limit of one request to the provider, at most "10s".
+	// Timeout is the time limit of one request to the provider, at most "10s".
 	// Default "3s".
 	Timeout time.Duration `toml:"timeout"`
 }
 
 // Users is the users table of an oidc provider.
 type Users struct {
-	// Claim is the claim that holds the user name, as a path (see
-	// [Groups.Claim]). Whoever lacks it is rejected; there is no fallback.
-	// "email" counts only together with email_verified. Default
-	// "preferred_username".
+	// Claim is the path of the claim with the user name (see [Groups.Claim]). A
+	// person without it is rejected; there is no fallback. "email" counts only
+	// together with email_verified. Default "preferred_username".
 	Claim string `toml:"claim"`
 }
 
 // Groups is the groups table of an oidc provider.
 type Groups struct {
-	// Claim is the claim that holds the groups: a name, or names joined by dots
-	// ("realm_access.roles"), or a JSON pointer
-	// ("/resource_access/registry.corp/roles"). A name with "://" in it is
-	// taken as it stands. It is a list of texts or numbers, one of them alone, a
-	// list of objects, or an object whose keys are the groups. While the
-	// provider does not tell all of them (too many for a token, an entry that
-	// is no name), rules that deny any group hold for that person. Optional:
-	// left out, no person has groups.
+	// Claim is the path of the claim with the groups: a name, or names joined by
+	// dots ("realm_access.roles"), or a JSON pointer
+	// ("/resource_access/registry.corp/roles"). A name that contains "://" is
+	// one name, dots or not. The value is a list of texts or numbers, a single
+	// text or number, a list of objects, or an object whose keys are the groups.
+	// If the provider does not send all groups (too many for a token, an entry
+	// that is not a name), rules that deny any group hold for that person.
+	// Optional: without it no person has groups.
 	Claim string `toml:"claim"`
 
-	// Optional lets in people who have no such claim, as members of no group.
-	// Default false: whoever lacks it is rejected, since a rule that denies a
-	// group would not find its members.
+	// Optional accepts a person without that claim, as a member of no group.
+	// Default false: such a person is rejected, since a rule that denies a group
+	// would not match its members.
 	Optional bool `toml:"optional"`
 
 	providers.GroupClaim
 	providers.GroupNames
 }
 
-// Grants that Config.Grants can name.
+// Values of Config.Grants.
 const (
 	grantPassword = "password"
 	grantRefresh  = "refresh_token"
 	grantIDToken  = "id_token"
 )
 
-// What Config.SignIns can say.
+// Values of Config.SignIns.
 const (
 	signInsLogin = "login"
 	signInsOne   = "one"
 )
 
-// Client authentication methods that Config.AuthStyle can name (OpenID Connect
-// Core 1.0, section 9).
+// Values of Config.AuthStyle: client authentication methods (OpenID Connect Core
+// 1.0, section 9).
 const (
 	authBasic = "client_secret_basic"
 	authPost  = "client_secret_post"
 	authNone  = "none"
 )
 
-// asymmetric are the signing algorithms that can be accepted at all (RFC 7518,
-// section 3.1; RFC 8037). A symmetric one would make the client's secret, or a
-// public key, good for signing.
+// asymmetricAlgorithms are the signature algorithms that can be configured (RFC 7518,
+// section 3.1; RFC 8037). With a symmetric one the client secret, or a public key,
+// could sign tokens.
 var asymmetricAlgorithms = []string{
 	"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA",
 }
 
-// maxTimeout is what the whole chain has: docker gives up after 15 seconds.
+// maxTimeout is the time limit of the whole chain: docker gives up after 15 seconds.
 const maxTimeout = 10 * time.Second
 
-// ClaimNames returns the names of the claims that a person has for rules.
+// ClaimNames returns the names of the claims that rules can use.
 func (c Config) ClaimNames() []string { return c.Claims }
 
-// FoldsCase reports whether case makes no difference in names.
+// FoldsCase reports whether the provider ignores case in names.
 func (c Config) FoldsCase() bool { return c.IgnoreCase }
 
-// Methods returns the methods by which people log in.
+// Methods returns the methods of the grants.
 func (c Config) Methods() []providers.Method {
 	var all []providers.Method
 	for _, grant := range c.Grants {
@@ -204,14 +201,14 @@ func (c Config) Methods() []providers.Method {
 	return all
 }
 
-// ReadsGroups reports whether people have groups at all.
+// ReadsGroups reports whether groups are configured.
 func (c Config) ReadsGroups() bool { return c.Groups.Claim != "" }
 
-// GroupNames returns which names groups can have, before the prefix.
+// GroupNames returns the options of group names, which apply before the prefix.
 func (c Config) GroupNames() providers.GroupNames { return c.Groups.GroupNames }
 
-// WithDefaults returns a copy in which what was left out has its default, but
-// for the keys of [providers.Config].
+// WithDefaults returns a copy with the defaults filled in, except those of
+// [providers.Config].
 func (c Config) WithDefaults() Config {
 	if c.Scopes == nil {
 		c.Scopes = []string{"openid", "profile", "email"}
@@ -243,5 +240,5 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// grants reports whether a grant was asked for by name.
+// grants reports whether Grants names a grant.
 func (c Config) grants(grant string) bool { return slices.Contains(c.Grants, grant) }

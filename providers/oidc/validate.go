@@ -11,9 +11,9 @@ import (
 	"shorepass/providers"
 )
 
-// Validate reports what is wrong with the table, without looking at files or
-// the network. It expects the defaults to be in place, and leaves the keys of
-// [providers.Config] to whoever checks all providers.
+// Validate reports the faults of the table without reading files or using the
+// network. Defaults must be filled in. The keys of [providers.Config] are checked
+// with all providers together.
 func (c Config) Validate(fault func(key, problem string)) {
 	c.validateIssuer(fault)
 	c.validateGrants(fault)
@@ -68,12 +68,12 @@ func (c Config) validateIssuer(fault func(key, problem string)) {
 	case strings.HasSuffix(u.Path, "/.well-known/openid-configuration"):
 		fault("issuer", "is the discovery document's URL: leave out /.well-known/openid-configuration")
 	case u.Hostname() == "login.microsoftonline.com" && isMultiTenant(u.Path):
-		fault("issuer", "stands for every tenant of Entra ID: name your own, as in https://login.microsoftonline.com/TENANT-ID/v2.0")
+		fault("issuer", "accepts every tenant of Entra ID: name your own, as in https://login.microsoftonline.com/TENANT-ID/v2.0")
 	}
 }
 
-// sharedTenant reports whether the path is that of an issuer that Entra ID
-// shares among all tenants, so that anybody's account would be good.
+// isMultiTenant reports whether path is that of a multi-tenant issuer of Entra ID,
+// which would accept an account of any tenant.
 func isMultiTenant(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return slices.Contains([]string{"common", "organizations", "consumers"}, strings.ToLower(first))
@@ -97,7 +97,7 @@ func (c Config) validateGrants(fault func(key, problem string)) {
 		fault("scopes", `must hold "openid": without it the provider does not say who logged in`)
 	}
 	if slices.Contains(c.Scopes, "offline_access") {
-		fault("scopes", `leave out "offline_access": it is added when somebody asks for an offline token`)
+		fault("scopes", `leave out "offline_access": it is added when the client asks for an offline token`)
 	}
 	for i, scope := range c.Scopes {
 		if scope == "" || strings.ContainsAny(scope, " \t\"\\") {
@@ -108,7 +108,7 @@ func (c Config) validateGrants(fault func(key, problem string)) {
 		fault("audience", "is required with the grant id_token: the aud of the tokens to accept")
 	}
 	if slices.Contains(c.Audience, "") {
-		fault("audience", "an empty audience would be anybody's")
+		fault("audience", "an empty name is not an audience")
 	}
 }
 
