@@ -2,14 +2,14 @@ package oidc
 
 import "shorepass/providers"
 
-// Limits of what is kept of how a person authenticated.
+// Bounds of acr and amr.
 const (
-	maxMethods = 16
-	maxMethod  = 256 // bytes of acr, and of each amr
+	maxMethods = 16  // values of amr
+	maxMethod  = 256 // bytes of acr, and of each value of amr
 )
 
-// authentication returns acr and amr, how the person authenticated (OpenID Connect
-// Core 1.0, section 2). Of a value that is not of its kind nothing is returned.
+// authentication returns the acr and amr claims, how the person authenticated
+// (OpenID Connect Core 1.0, section 2). A malformed claim counts as missing.
 func (d claimSet) authentication() (acr string, amr []string) {
 	if text, ok := d["acr"].(string); ok && providers.TextProblem(text) == "" && len(text) <= maxMethod {
 		acr = text

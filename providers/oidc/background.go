@@ -7,25 +7,26 @@ import (
 )
 
 const (
-	// refreshEvery is how often metadata and keys are read in the background: a
-	// key that the provider withdrew is good here for no longer.
+	// refreshInterval is the interval at which metadata and keys are read again in
+	// the background, and so the longest time that a withdrawn key is accepted
+	// while the provider is up.
 	refreshInterval = 10 * time.Minute
 
-	// After a failure they are read sooner, the wait doubled from the first to
-	// the last. No login depends on it: one that needs them reads them itself.
+	// Exponential backoff after a failure. No login depends on it: one that needs
+	// metadata or keys reads them itself.
 	minBackoff = 5 * time.Second
 	maxBackoff = time.Minute
 )
 
-// background is the work between requests.
+// background is the goroutine that refreshes the caches.
 type background struct {
 	stop context.CancelFunc // nil until Start
 	done sync.WaitGroup
 }
 
-// Start implements [providers.Starter]: metadata and keys are read at once and
-// every ten minutes, so that no login has to wait for them, and a key that the
-// provider withdrew is soon forgotten here.
+// Start implements [providers.Starter]: a goroutine reads metadata and keys now and
+// every refreshInterval, so that no login waits for them, and a withdrawn key is
+// soon refused.
 func (p *Provider) Start(ctx context.Context) {
 	ctx, p.background.stop = context.WithCancel(ctx)
 	p.background.done.Go(func() { p.refreshLoop(ctx) })
@@ -41,11 +42,12 @@ func (p *Provider) Close() error {
 	return nil
 }
 
+// refreshLoop refreshes the caches until ctx ends.
 func (p *Provider) refreshLoop(ctx context.Context) {
 	backoff := minBackoff
 	for {
 		wait := refreshInterval
-		if p.refreshCaches(ctx, refreshInterval/2) != nil { // whoever needs it meanwhile gets the error, or finds it mended
+		if p.refreshCaches(ctx, refreshInterval/2) != nil { // a login that needs the provider gets the error itself
 			wait = backoff
 			backoff = min(2*backoff, maxBackoff)
 		} else {
@@ -59,7 +61,7 @@ func (p *Provider) refreshLoop(ctx context.Context) {
 	}
 }
 
-// freshen reads metadata and keys that are older than maxAge.
+// refreshCaches reads metadata and keys again if they are older than maxAge.
 func (p *Provider) refreshCaches(ctx context.Context, maxAge time.Duration) error {
 	if _, err := p.discovery.refresh(ctx, maxAge); err != nil {
 		return err

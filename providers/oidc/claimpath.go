@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// claimPath leads to one claim, a name a step.
+// claimPath is the path to a claim in nested objects: one name for each level.
 type claimPath []string
 
-// parsePath reads a path as the config writes it: a JSON pointer (RFC 6901)
-// when it begins with "/", one name when it holds "://" (Auth0's namespaced
-// claims are URLs), else names joined by dots. What it means follows from the
-// text alone and never from the claims at hand, so that nobody who can name a
-// claim of his own can make it mean something else.
+// parsePath parses a path of the configuration: a JSON pointer (RFC 6901) if it
+// begins with "/", one name if it contains "://" (Auth0's namespaced claims are
+// URLs), else names joined by dots. The meaning follows from the text alone, never
+// from the claims, so that a person who can choose the name of a claim cannot
+// change it.
 func parsePath(text string) (claimPath, error) {
 	switch {
 	case strings.TrimSpace(text) == "":
@@ -40,7 +40,7 @@ func parsePath(text string) (claimPath, error) {
 	return path, nil
 }
 
-// unescapePointer undoes "~1" for "/" and "~0" for "~" (RFC 6901, section 4).
+// unescapePointer decodes "~1" to "/" and "~0" to "~" (RFC 6901, section 4).
 func unescapePointer(step string) (string, error) {
 	rest := strings.NewReplacer("~0", "", "~1", "").Replace(step)
 	if strings.Contains(rest, "~") {
@@ -49,12 +49,12 @@ func unescapePointer(step string) (string, error) {
 	return strings.NewReplacer("~1", "/", "~0", "~").Replace(step), nil
 }
 
-// String writes the path for messages.
+// String returns the path with dots, for messages.
 func (p claimPath) String() string {
 	return strings.Join(p, ".")
 }
 
-// in returns what the path leads to, or false.
+// resolve returns the value at the path, and whether there is one.
 func (p claimPath) resolve(claims map[string]any) (any, bool) {
 	var value any = claims
 	for _, name := range p {
@@ -69,8 +69,8 @@ func (p claimPath) resolve(claims map[string]any) (any, bool) {
 	return value, len(p) > 0
 }
 
-// obstructed reports whether something that is no object stands where the path
-// leads on, so that what it leads to is not missing but unknown.
+// obstructed reports whether the path leads through a value that is not an object,
+// so that the claim is not missing but unknown.
 func (p claimPath) obstructed(claims map[string]any) bool {
 	var value any = claims
 	for _, name := range p {

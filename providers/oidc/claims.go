@@ -14,17 +14,16 @@ import (
 	strictjson "github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
 )
 
-// document is a set of claims as one answer of the provider had them: an ID
-// token's or userinfo's. Texts, bools, int64 and float64 numbers, lists and
-// objects are what it holds.
+// claimSet is the claims of an ID token or of a userinfo response. Its values are
+// texts, bools, int64 and float64 numbers, lists and objects.
 type claimSet map[string]any
 
-// decodeClaims reads a JSON object strictly: each name once at every depth, and
-// no name that only looks like one of watched. "SUB", and "ſub" with U+017F,
-// are what a decoder that folds case would take for "sub".
+// decodeClaims decodes a JSON object strictly: each name once at every depth, and
+// no name that equals one of protectedNames only without case. A decoder that
+// folds case would take "SUB", and "ſub" with U+017F, for "sub".
 func decodeClaims(payload []byte, protectedNames []string) (claimSet, error) {
-	// Valid, unlike the decoder below, bounds the depth. Bytes that are not
-	// UTF-8 would all be decoded to one and the same character.
+	// json.Valid, unlike the decoder below, bounds the depth. The decoder would
+	// replace all bytes that are not UTF-8 by one character.
 	if !utf8.Valid(payload) || !json.Valid(payload) {
 		return nil, errors.New("its claims are not JSON")
 	}
@@ -47,13 +46,14 @@ func decodeClaims(payload []byte, protectedNames []string) (claimSet, error) {
 	return claims, nil
 }
 
-// registered are the claims that are looked at whatever the config says.
+// builtinClaims are the claims that the package reads with any configuration.
 var builtinClaims = []string{
 	"iss", "sub", "aud", "azp", "exp", "nbf", "iat", "auth_time",
 	"email", "email_verified", "typ", "scope", "scp", "token_use", "events", "_claim_names", "hasgroups",
 }
 
-// time returns a NumericDate (RFC 7519, section 2).
+// numericDate returns a claim that is a NumericDate (RFC 7519, section 2), and
+// whether it is there.
 func (d claimSet) numericDate(name string) (time.Time, bool, error) {
 	value, ok := d[name]
 	if !ok {
@@ -74,25 +74,25 @@ func (d claimSet) numericDate(name string) (time.Time, bool, error) {
 	return time.Unix(seconds, 0), true, nil
 }
 
-// checkEmail says whether the email claim counts: it is one address, and this
-// very document calls it verified. An account can write any other address into its profile.
+// checkEmail returns an error unless the email claim is one address that the same
+// claim set calls verified. A person can write any other address into a profile.
 func (d claimSet) checkEmail() error {
 	email, _ := d["email"].(string)
 	local, domain, _ := strings.Cut(email, "@")
 	if local == "" || domain == "" || strings.Contains(domain, "@") || strings.ContainsFunc(email, unicode.IsSpace) {
 		return reject("the claim \"email\" is not one address")
 	}
-	if verified := d["email_verified"]; verified != true && verified != "true" { // some write it as text
+	if verified := d["email_verified"]; verified != true && verified != "true" { // some providers write it as text
 		return reject("the claim \"email\" is not verified")
 	}
 	return nil
 }
 
-// documents are what the provider said of one person, the best first: the ID
-// token's claims, userinfo's.
+// claimSets are the claim sets of one person, in order of preference: the ID
+// token's, then userinfo's.
 type claimSets []claimSet
 
-// find returns the first document that has path, and what is there.
+// find returns the first claim set that has path, and the value there.
 func (d claimSets) find(path claimPath) (claimSet, any, bool) {
 	for _, set := range d {
 		if value, ok := path.resolve(set); ok && value != nil {
@@ -102,15 +102,15 @@ func (d claimSets) find(path claimPath) (claimSet, any, bool) {
 	return nil, nil, false
 }
 
-// missing rejects a person who lacks a configured claim.
+// missing returns the rejection of a person who lacks a configured claim.
 func (d claimSets) missing(path claimPath) error {
 	return reject("the claim %q is missing", path)
 }
 
-// overage reports whether the provider says that groups are to be had elsewhere
-// (OpenID Connect Core 1.0, section 5.6.2), or, as Entra ID does, that there are
-// more than a token holds: "hasgroups", and "groups:src1" beside "groups". The
-// groups elsewhere are not fetched.
+// overage reports whether the claim at path is incomplete: a distributed claim
+// (OpenID Connect Core 1.0, section 5.6.2), or a group overage of Entra ID, which
+// sends "hasgroups", or "groups:src1" with or without "groups". The rest is not
+// fetched.
 func (d claimSets) overage(path claimPath) bool {
 	return slices.ContainsFunc(d, func(set claimSet) bool {
 		elsewhere, isObject := set["_claim_names"].(map[string]any)
@@ -121,8 +121,8 @@ func (d claimSets) overage(path claimPath) bool {
 	})
 }
 
-// obstructed reports whether a value that is no object stands where a path leads
-// on, so that the claim is not missing but unknown.
+// obstructed reports whether path leads through a value that is not an object, so
+// that the claim is not missing but unknown.
 func (d claimSets) obstructed(path claimPath) bool {
 	return slices.ContainsFunc(d, func(set claimSet) bool { return path.obstructed(set) })
 }

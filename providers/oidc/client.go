@@ -16,19 +16,19 @@ import (
 	"shorepass/providers"
 )
 
-// client is the client that is registered for us at the provider (RFC 6749,
-// section 2). It is safe for concurrent use.
+// client is our client at the provider (RFC 6749, section 2). It is safe for
+// concurrent use.
 type client struct {
 	cfg            Config
 	http           *http.Client
-	protectedNames []string // claims that no other name may look like
+	protectedNames []string // see decodeClaims
 }
 
-// ask sends one request of a grant to the token endpoint, by way of send. It is
-// sent once: whether it arrived cannot be known, and a password that arrives twice
-// is two failures, a refresh token that arrives twice is a theft to the provider.
-// The error is that of tokenError.
-func (c *client) ask(ctx context.Context, m *metadata, grant string, scopes []string, send func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
+// requestToken sends a token request of a grant, by calling send once. It never
+// retries: the request may have arrived, and then a password would be a second
+// failed login, and a refresh token a theft to the provider. Errors are those of
+// tokenError.
+func (c *client) requestToken(ctx context.Context, m *metadata, grant string, scopes []string, send func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
 	address, err := m.token.get()
 	if err != nil {
 		return nil, providers.NotSent(err)
@@ -55,9 +55,9 @@ func (c *client) ask(ctx context.Context, m *metadata, grant string, scopes []st
 	return token, nil
 }
 
-// refresh redeems a refresh token, for the scopes that it was made with.
+// refresh redeems a refresh token, for the scopes that it was issued with.
 func (c *client) refresh(ctx context.Context, m *metadata, refreshToken secret.Text) (*oauth2.Token, error) {
-	token, err := c.ask(ctx, m, grantRefresh, nil, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+	token, err := c.requestToken(ctx, m, grantRefresh, nil, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken.Reveal()}).Token()
 	})
 	if err != nil {
@@ -66,8 +66,7 @@ func (c *client) refresh(ctx context.Context, m *metadata, refreshToken secret.T
 	return token, nil
 }
 
-// revoke revokes a refresh token (RFC 7009), where the provider has an endpoint
-// for it.
+// revoke revokes a refresh token (RFC 7009) if the provider has an endpoint for it.
 func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Text) error {
 	address, err := m.revocation.get()
 	if errors.Is(err, errNoEndpoint) {
@@ -76,7 +75,7 @@ func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Te
 	if err != nil {
 		return err
 	}
-	req, err := c.revocation(m, address, refreshToken)
+	req, err := c.revocationRequest(m, address, refreshToken)
 	if err != nil {
 		return err
 	}
@@ -94,9 +93,9 @@ func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Te
 	return nil
 }
 
-// revocation makes the request, with the client authenticated as at the token
-// endpoint (RFC 7009, section 2.1; RFC 6749, section 2.3.1).
-func (c *client) revocation(m *metadata, address string, refreshToken secret.Text) (*http.Request, error) {
+// revocationRequest returns the revocation request, with the client authenticated
+// as at the token endpoint (RFC 7009, section 2.1; RFC 6749, section 2.3.1).
+func (c *client) revocationRequest(m *metadata, address string, refreshToken secret.Text) (*http.Request, error) {
 	style, err := m.authStyle(c.cfg)
 	if err != nil {
 		return nil, err
@@ -119,9 +118,10 @@ func (c *client) revocation(m *metadata, address string, refreshToken secret.Tex
 	return req, nil
 }
 
-// userinfo asks for the claims that go with an access token (OpenID Connect
-// Core 1.0, section 5.3). Reading twice does no harm, so a fault is met with
-// one more try: the refresh token that got us here may be used up already.
+// userinfo requests the claims for an access token (OpenID Connect Core 1.0,
+// section 5.3). The request is idempotent, so it is retried once unless the
+// provider answered with a status below 500: the refresh token that led here may
+// be used up already.
 func (c *client) userinfo(ctx context.Context, m *metadata, access string) (claimSet, error) {
 	address, err := m.userinfo.get()
 	if err != nil {
@@ -144,8 +144,8 @@ func (c *client) userinfo(ctx context.Context, m *metadata, access string) (clai
 	return claims, nil
 }
 
-// get returns the body of a URL of the provider, with the access token bearer
-// if there is one. Any status but 200 is an error; none quotes the answer.
+// get returns the body of a URL of the provider; bearer is an access token to send,
+// or "". Any status but 200 is an error. No error quotes the response.
 func (c *client) get(ctx context.Context, address, bearer string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()

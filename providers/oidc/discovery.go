@@ -15,16 +15,16 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// failureHolds is for how long a failed discovery answers those who come after
-// it, so that a provider that is down is not asked once a login.
+// failureTTL is the TTL of a cached failure, so that logins do not each send a
+// request to a provider that is down.
 const failureTTL = time.Second
 
-// probeLimit bounds a probe, so that it fits into a login whose other requests
-// took as long as they may.
+// probeLimit is the time limit of a probe, so that it fits into a login whose
+// other requests used up theirs.
 const probeLimit = 1500 * time.Millisecond
 
-// metadata is what the provider says of itself (OpenID Connect Discovery 1.0,
-// section 3), checked.
+// metadata is the checked metadata of the provider (OpenID Connect Discovery 1.0,
+// section 3). It is never changed.
 type metadata struct {
 	token, userinfo, revocation, jwks endpoint
 
@@ -36,9 +36,9 @@ type metadata struct {
 	fetchedAt   time.Time
 }
 
-// endpoint is the URL of one of the provider's endpoints, or why it cannot be
-// used. Only whoever uses it hears of that: a provider whose userinfo endpoint is
-// on another host is still good for everybody who does not need it.
+// endpoint is the URL of one of the provider's endpoints, or why it must not be
+// used. The error is that of its use, not of discovery: a provider whose userinfo
+// endpoint is on another host still serves logins that do not need it.
 type endpoint struct {
 	url string
 	err error
@@ -46,14 +46,13 @@ type endpoint struct {
 
 func (e endpoint) get() (string, error) { return e.url, e.err }
 
-// offers reports whether a list of what is supported has value. A list that is
-// left out says nothing, so it may.
+// supports reports whether a list of the metadata has value. Such a list is
+// optional; without it, value may be supported.
 func supports(supported []string, value string) bool {
 	return len(supported) == 0 || slices.Contains(supported, value)
 }
 
-// gate lets one caller at a time through to something costly; the others wait
-// for it as long as they have.
+// ctxMutex is a mutex whose waiters give up when their context ends.
 type ctxMutex chan struct{}
 
 func newCtxMutex() ctxMutex { return make(ctxMutex, 1) }
@@ -69,8 +68,9 @@ func (m ctxMutex) lock(ctx context.Context) error {
 
 func (m ctxMutex) unlock() { <-m }
 
-// discovery reads the provider's metadata at first use and keeps it. It is safe
-// for concurrent use.
+// discovery is a cache of the provider's metadata, without TTL: it is filled at
+// first use and refreshed in the background. A failure is cached for failureTTL.
+// It is safe for concurrent use.
 type discovery struct {
 	cfg        Config
 	client     *client
@@ -79,11 +79,11 @@ type discovery struct {
 	current atomic.Pointer[metadata]
 
 	mu       ctxMutex
-	failure  error     // guarded by mu: why the last attempt failed
+	failure  error     // guarded by mu: of the last fetch; nil after a success
 	failedAt time.Time // guarded by mu
 }
 
-// get returns the metadata, reading it if that has not been done yet.
+// get returns the cached metadata, or fetches it. It is single-flight.
 func (d *discovery) get(ctx context.Context) (*metadata, error) {
 	if m := d.current.Load(); m != nil {
 		return m, nil
@@ -101,8 +101,8 @@ func (d *discovery) get(ctx context.Context) (*metadata, error) {
 	return d.fetch(ctx, d.cfg.Timeout)
 }
 
-// refresh reads the metadata anew unless that was done within maxAge. What was
-// known stays in force when it fails.
+// refresh fetches the metadata again if the cached one is older than maxAge. After
+// an error the cached one stays in use.
 func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadata, error) {
 	if err := d.mu.lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for discovery of %s: %w", d.cfg.Issuer, err)
@@ -114,10 +114,9 @@ func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadat
 	return d.fetch(ctx, d.cfg.Timeout)
 }
 
-// probe reports whether the provider can be asked at all, by reading the metadata
-// anew; a reading that ended after since counts. It is single-flight: callers at
-// the same time share one reading. The error is nil also when ctx ended too soon
-// to tell.
+// probe is a health check: it fetches the metadata again, unless another fetch ended
+// after since. It is single-flight. The error is nil also if ctx ended first, since
+// that leaves open whether the provider is up.
 func (d *discovery) probe(ctx context.Context, since time.Time) error {
 	if d.mu.lock(ctx) != nil {
 		return nil
@@ -135,7 +134,8 @@ func (d *discovery) probe(ctx context.Context, since time.Time) error {
 	return nil
 }
 
-// read asks the provider, within limit. The caller holds mu.
+// fetch requests the metadata, within limit, and caches it or the failure. The
+// caller holds mu.
 func (d *discovery) fetch(ctx context.Context, limit time.Duration) (*metadata, error) {
 	bounded, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client.http), limit)
 	defer cancel()
@@ -144,7 +144,7 @@ func (d *discovery) fetch(ctx context.Context, limit time.Duration) (*metadata, 
 	found, err := goidc.NewProvider(trace.attach(bounded), d.cfg.Issuer)
 	if err != nil {
 		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, trace.quote(err))
-		if ctx.Err() == nil { // else the caller went away, which says nothing of the provider
+		if ctx.Err() == nil { // else the caller gave up, which is no failure of the provider
 			d.failure, d.failedAt = err, time.Now()
 		}
 		return nil, err
@@ -162,7 +162,7 @@ func (d *discovery) fetch(ctx context.Context, limit time.Duration) (*metadata, 
 	return m, nil
 }
 
-// fetchKeys reads the key set that the metadata names.
+// fetchKeys requests the key set (RFC 7517) at jwks_uri.
 func (d *discovery) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	m, err := d.get(ctx)
 	if err != nil {
@@ -214,13 +214,13 @@ func parseMetadata(cfg Config, found *goidc.Provider) (*metadata, error) {
 	}, nil
 }
 
-// errNoEndpoint says that the provider has no such endpoint.
+// errNoEndpoint means that the provider has no such endpoint.
 var errNoEndpoint = errors.New("is not in the provider's discovery document")
 
-// checkEndpoint holds an endpoint against the issuer: the same host and port or
-// one that the config names, and https wherever the issuer has it. Whoever can
-// change a discovery document must not be able to have passwords sent
-// elsewhere, or requests made inside the network.
+// checkEndpoint accepts an endpoint on the issuer's host and port or on one of
+// hosts, with https unless the issuer is plain http. An attacker who can change the
+// discovery document must not redirect passwords, or cause requests into the
+// network (SSRF).
 func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
 	if raw == "" {
 		return endpoint{err: fmt.Errorf("%s %w", name, errNoEndpoint)}
@@ -241,7 +241,8 @@ func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
 	return endpoint{err: fmt.Errorf("the provider's %s is on %q, another host than the issuer's: if that is right, add it to hosts", name, truncate(u.Host))}
 }
 
-// authority returns host and port in one form, so that ":443" is no difference.
+// authority returns host and port in a normal form, with the default port filled
+// in.
 func authority(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -250,17 +251,16 @@ func authority(u *url.URL) string {
 	return strings.ToLower(u.Hostname()) + " " + port
 }
 
-// authStyle settles how the client is authenticated at the token endpoint,
-// before anything is sent there. With an unknown style x/oauth2 would send a
-// refused request again in the other one: two failures at the provider for one
-// wrong password, and a refresh token that is replayed.
+// authStyle returns how the client authenticates at the token endpoint. With
+// AuthStyleAutoDetect x/oauth2 would retry a rejected request in the other style:
+// two failed logins for one wrong password, and a replayed refresh token.
 func (m *metadata) authStyle(cfg Config) (oauth2.AuthStyle, error) {
 	style := cfg.AuthStyle
 	switch {
 	case style != "":
 	case cfg.ClientSecret.IsZero():
 		style = authNone
-	case supports(m.authMethods, authBasic): // also the default of a provider that says nothing
+	case supports(m.authMethods, authBasic): // also the default of the specification
 		style = authBasic
 	case supports(m.authMethods, authPost):
 		style = authPost

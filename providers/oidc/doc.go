@@ -1,24 +1,24 @@
-// Package oidc proves people and jobs at an OpenID provider.
+// Package oidc authenticates people and jobs at an OpenID provider.
 //
-// Three things can arrive as the password, each accepted only where the config
-// names its grant: the corporate password, sent on by the resource owner
-// password grant (RFC 6749, section 4.3); the provider's own refresh token
+// Three kinds of credential can arrive as the password, each accepted only where
+// grants names it: the corporate password, by the resource owner password grant
+// (RFC 6749, section 4.3); the provider's own refresh token, by the refresh grant
 // (section 6); and an ID token (OpenID Connect Core 1.0, section 2), verified
 // here against the provider's published keys.
 //
-// What may have arrived at the token endpoint is never sent again, so one wrong
-// password is one failure at the provider. Whether the provider is up is never
-// a reason to call a password wrong: only an answer is that says so of the person
-// (answer.go has the table).
+// A request that may have reached the token endpoint is never retried, so one
+// wrong password is one failed login at the provider. An outage is never a wrong
+// password: only an error response about the person or the grant is a rejection
+// (tokenerror.go has the table), any other error means unavailable.
 //
-// Nothing that the provider says in answer to a request with a secret leaves the
-// package: it may be the secret, in any encoding. Errors hold an HTTP status, a
-// code out of a closed table, or a fault of the connection (fault.go).
+// No text of a response to a request with a secret leaves the package: it may
+// quote the secret, in any encoding. Errors hold an HTTP status, an error code
+// out of a closed table, or the kind of a connection error (requesterror.go).
 //
-// Refused on purpose: redirects, endpoints on hosts that the config does not
-// name, symmetric signatures, keys or key locations that a token brings along,
-// and claims whose names only look like the ones meant. Distributed claims are not
-// fetched: a person whose groups are elsewhere may be in any.
+// Refused on purpose: redirects, endpoints on hosts that the configuration does
+// not name, symmetric signatures, keys and key locations in a token's header,
+// and claim names that differ from an expected one only in case. Distributed
+// claims are not fetched: their groups are unsure.
 //
 //	p, err := oidc.New(oidc.Config{
 //		Issuer:   "https://sso.corp.example/realms/corp",

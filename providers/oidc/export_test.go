@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// WaitForProbes lets a probe take as long as it may on a busy machine.
+// WaitForProbes raises the time limit of probes, for a busy machine.
 func WaitForProbes(p *Provider) { p.discovery.probeLimit = time.Minute }
 
-// UseProxy puts a proxy in the place of that of the environment, which net/http
-// reads once in a process.
+// UseProxy sets a proxy instead of the environment's, which net/http reads once
+// per process.
 func UseProxy(p *Provider, proxy *url.URL) {
 	p.client.http.Transport.(boundedTransport).next.Proxy = http.ProxyURL(proxy)
 }
 
-// Lockout is what Ping says of an issuer's lock of accounts.
+// LockoutAdvice is what Ping says about an issuer's account lockout.
 func LockoutAdvice(c Config) []string { return c.lockoutAdvice() }

@@ -18,30 +18,29 @@ import (
 )
 
 const (
-	maxJWT    = 16 << 10         // of an ID token that came as a password
-	clockSkew = 60 * time.Second // that clocks may differ
+	maxJWT    = 16 << 10         // bytes of an ID token that came as a password
+	clockSkew = 60 * time.Second // tolerance for clock skew
 	maxSub    = 255              // OpenID Connect Core 1.0, section 2
 )
 
-// errToken says that an ID token is not good. What is wrong with it is in
-// the wrapping error.
+// errInvalidToken means that an ID token is invalid. The wrapping error says why.
 var errInvalidToken = errors.New("ID token not accepted")
 
-// expectation is what an ID token must be.
+// requirements are what a valid ID token must fulfil.
 type requirements struct {
-	audience          []string      // aud has one of them
-	authorizedParties []string      // that azp may be
-	asPassword        bool          // it came from outside as a password, rather than from the token endpoint
-	maxAge            time.Duration // since it was issued; 0 for any
+	audience          []string      // aud must have one of them
+	authorizedParties []string      // allowed in azp
+	asPassword        bool          // a client sent it as a password; otherwise it came from the token endpoint
+	maxAge            time.Duration // since iat; 0 for any
 }
 
-// fromEndpoint expects an ID token that the token endpoint made for our client.
+// responseRequirements are those of an ID token in a token response.
 func responseRequirements(cfg Config) requirements {
 	clients := []string{cfg.ClientID}
 	return requirements{audience: clients, authorizedParties: append(clients, cfg.AuthorizedParties...)}
 }
 
-// fromOutside expects an ID token that is presented as a password.
+// passwordRequirements are those of an ID token as a password.
 func passwordRequirements(cfg Config) requirements {
 	authorizedParties := slices.Concat(cfg.Audience, cfg.AuthorizedParties)
 	if cfg.ClientID != "" {
@@ -55,13 +54,13 @@ type verifier struct {
 	issuer         string
 	algorithms     []jose.SignatureAlgorithm
 	options        *goidc.Config
-	protectedNames []string // claims that no other name may look like
+	protectedNames []string // see decodeClaims
 	keys           *keyCache
 }
 
-// newVerifier returns a verifier for the tokens of cfg.Issuer. Issuer, audience and
-// times are left to checkClaims: go-oidc takes Google's issuer in two spellings,
-// accepts a single audience, ignores azp, and has another leeway.
+// newVerifier returns a verifier for the tokens of cfg.Issuer. checkClaims checks
+// issuer, audience and times, since go-oidc accepts two spellings of Google's
+// issuer, compares one audience only, ignores azp, and allows another clock skew.
 func newVerifier(cfg Config, protectedNames []string, keys *keyCache) *verifier {
 	v := &verifier{
 		issuer:         cfg.Issuer,
@@ -75,9 +74,9 @@ func newVerifier(cfg Config, protectedNames []string, keys *keyCache) *verifier 
 	return v
 }
 
-// verify returns the claims of an ID token (OpenID Connect Core 1.0, section
-// 3.1.3.7). The error wraps errToken when the token is not good; any other says
-// why that cannot be told.
+// verify validates an ID token (OpenID Connect Core 1.0, section 3.1.3.7) and returns
+// its claims. The error wraps errInvalidToken if the token is invalid; any other
+// means unavailable.
 func (v *verifier) verify(ctx context.Context, raw string, want requirements) (claimSet, error) {
 	if err := checkHeader(raw, want.asPassword); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
@@ -96,9 +95,9 @@ func (v *verifier) verify(ctx context.Context, raw string, want requirements) (c
 	return claims, nil
 }
 
-// verifySigned has go-oidc verify algorithm and signature. The error wraps
-// errToken, or says why the keys cannot be read; it quotes nothing of the token,
-// as the libraries' errors do.
+// verifySigned verifies algorithm and signature with go-oidc. The error wraps
+// errInvalidToken, or says why there are no keys. Unlike the libraries' errors it
+// quotes nothing of the token.
 func (v *verifier) verifySigned(ctx context.Context, raw string, asPassword bool) (*goidc.IDToken, error) {
 	jws, err := jose.ParseSignedCompact(raw, v.algorithms)
 	if err != nil {
@@ -111,17 +110,17 @@ func (v *verifier) verifySigned(ctx context.Context, raw string, asPassword bool
 			return nil
 		}
 		if _, ok := by.verify(jws); !ok {
-			return fmt.Errorf("%w: %w", errInvalidToken, errNoMatchingKey) // go-oidc says so in its text only
+			return fmt.Errorf("%w: %w", errInvalidToken, errNoMatchingKey) // go-oidc has no error value for it
 		}
 		return fmt.Errorf("%w: its claims are malformed", errInvalidToken)
 	})
 	return token, err
 }
 
-// signedBy is the [goidc.KeySet] of one token and one reading of the keys.
+// tokenKeySet is the [goidc.KeySet] for one token and one snapshot of the keys.
 type tokenKeySet struct {
 	keys *keySnapshot
-	jws  *jose.JSONWebSignature // the token, parsed
+	jws  *jose.JSONWebSignature // the parsed token
 }
 
 // VerifySignature implements [goidc.KeySet].
@@ -133,8 +132,8 @@ func (s tokenKeySet) VerifySignature(context.Context, string) ([]byte, error) {
 	return payload, nil
 }
 
-// decode returns the claims of a token. It compares names exactly and refuses
-// duplicates; go-oidc would ignore case, and take the last of several.
+// decode returns the claims of a token by [decodeClaims]: go-oidc would ignore the
+// case of names, and take the last duplicate.
 func (v *verifier) decode(token *goidc.IDToken) (claimSet, error) {
 	var payload json.RawMessage
 	if err := token.Claims(&payload); err != nil {
@@ -143,8 +142,8 @@ func (v *verifier) decode(token *goidc.IDToken) (claimSet, error) {
 	return decodeClaims(payload, v.protectedNames)
 }
 
-// checkHeader refuses what no ID token looks like, before anything is spent on
-// it (RFC 8725, sections 3.1 and 3.11).
+// checkHeader refuses a malformed token, or one of another type, before the costly
+// verification (RFC 8725, sections 3.1 and 3.11).
 func checkHeader(raw string, asPassword bool) error {
 	if asPassword && len(raw) > maxJWT {
 		return fmt.Errorf("it has more than %d bytes", maxJWT)
@@ -177,12 +176,11 @@ func checkHeader(raw string, asPassword bool) error {
 	return nil
 }
 
-// checkClaims refuses a token that was not made by this issuer, for us, now. What
-// is wrong is said in our own words: a claim may hold a secret, and the token is
-// one itself.
+// checkClaims refuses a token of another issuer, for another audience, or outside of
+// its time. Errors quote no claim: a claim may hold a secret, and the token is one.
 func (v *verifier) checkClaims(claims claimSet, want requirements) error {
 	if iss, _ := claims["iss"].(string); iss != v.issuer {
-		return fmt.Errorf("its issuer is not %q byte for byte", v.issuer)
+		return fmt.Errorf("its iss is not %q byte for byte", v.issuer)
 	}
 	if _, err := claims.subject(); err != nil {
 		return err
@@ -203,21 +201,21 @@ func (v *verifier) checkClaims(claims claimSet, want requirements) error {
 func (d claimSet) subject() (string, error) {
 	sub, ok := d["sub"].(string)
 	if !ok || sub == "" || len(sub) > maxSub {
-		return "", errors.New("it has no sub that is text")
+		return "", errors.New("its sub is missing, too long or not a text")
 	}
 	return sub, nil
 }
 
-// checkTimes refuses a token that is not good now, or older than maxAge where that
-// is not 0. Without iat the age is not known, so such a token must end within
-// maxAge.
+// checkTimes refuses a token that has expired, is not valid yet (exp, nbf, iat), or is
+// older than maxAge, unless that is 0. Without iat the age is unknown, so exp must
+// be within maxAge from now.
 func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
 	exp, ok, err := d.numericDate("exp")
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return errors.New("it has no exp, so it would be good for ever")
+		return errors.New("it has no exp, so it would never expire")
 	}
 	if !now.Before(exp.Add(clockSkew)) {
 		return errors.New("it has expired")
@@ -228,7 +226,7 @@ func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
 			return err
 		}
 		if ok && from.After(now.Add(clockSkew)) {
-			return fmt.Errorf("its %s is yet to come: do the clocks differ?", name)
+			return fmt.Errorf("its %s is in the future: do the clocks differ?", name)
 		}
 	}
 	if maxAge == 0 {
@@ -241,15 +239,14 @@ func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
 	case ok && now.After(issued.Add(maxAge+clockSkew)):
 		return fmt.Errorf("it was issued more than max_token_age, %s, ago", maxAge)
 	case !ok && exp.After(now.Add(maxAge+clockSkew)):
-		return fmt.Errorf("it has no iat, and is good for longer than max_token_age, %s", maxAge)
+		return fmt.Errorf("it has no iat, and expires later than max_token_age, %s, from now", maxAge)
 	}
 	return nil
 }
 
-// checkAudience holds aud and azp against what is wanted. A token for several
-// audiences must say which client it was made for, and that client must be
-// trusted; so must any client that azp names at all. The azp of a presented token
-// may also be its sub: the workload tokens of Google name the workload in both.
+// checkAudience checks the audience and the authorized party. If azp is there, it must
+// be one of want.authorizedParties, or in a password equal sub, as in the workload
+// tokens of Google. A password for several audiences must have azp.
 func (d claimSet) checkAudience(want requirements) error {
 	var audience []string
 	switch aud := d["aud"].(type) {
@@ -259,7 +256,7 @@ func (d claimSet) checkAudience(want requirements) error {
 		for _, value := range aud {
 			text, ok := value.(string)
 			if !ok {
-				return errors.New("its aud holds something that is not text")
+				return errors.New("its aud has a value that is not a text")
 			}
 			audience = append(audience, text)
 		}
@@ -278,9 +275,9 @@ func (d claimSet) checkAudience(want requirements) error {
 	return nil
 }
 
-// checkKind refuses tokens of an issuer that are not ID tokens: access tokens
-// (RFC 9068, and as Keycloak, Entra ID, Okta and Cognito make them), and
-// Keycloak's refresh and logout tokens.
+// checkIsIDToken refuses other tokens of the issuer: access tokens (RFC 9068, and
+// those of Keycloak, Entra ID, Okta and Cognito), and Keycloak's refresh and logout
+// tokens.
 func (d claimSet) checkIsIDToken() error {
 	for _, name := range []string{"scope", "scp"} {
 		if _, ok := d[name]; ok {
@@ -299,7 +296,8 @@ func (d claimSet) checkIsIDToken() error {
 	return nil
 }
 
-// rejected makes a presented token's fault the presenter's.
+// asRejected wraps the error of an invalid token that came as a password in
+// ErrRejected.
 func asRejected(err error) error {
 	if errors.Is(err, errInvalidToken) {
 		return fmt.Errorf("%w: %w", providers.ErrRejected, err)

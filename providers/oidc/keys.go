@@ -21,41 +21,40 @@ const (
 	maxKeys    = 64   // in one set; the largest known has about ten
 	minRSABits = 2048 // RFC 7518, section 3.3
 
-	// keysStale is how old keys may be that are used without reading them again.
-	// In the background they are read every refreshEvery, so that they get so
-	// old only while the provider cannot be reached.
+	// keysTTL is the TTL of the cached keys. They are refreshed in the background
+	// every refreshInterval, so that they expire only during an outage.
 	keysTTL = time.Hour
 
-	// keysUnusable is how long they are good without the provider: a day's
-	// outage stops no job, and a key that was withdrawn in it is good no longer.
+	// keysMaxStale is how old expired keys may be that are used during an outage:
+	// an outage of a day stops no job, and a key that was withdrawn in it is
+	// accepted for no longer.
 	keysMaxStale = 24 * time.Hour
 )
 
-// errNoKey says that none of the provider's keys made the signature.
+// errNoMatchingKey means that no key of the provider verifies the signature.
 var errNoMatchingKey = errors.New("the signature is of none of the provider's keys")
 
-// keySet holds the provider's public keys (RFC 7517): read at first use, again
-// when they are old, and again when a token names a key that is not among them.
-// It is safe for concurrent use.
+// keyCache is a cache of the provider's JWKS (RFC 7517), with the TTL keysTTL. It is
+// also refreshed when no cached key verifies a token. It is safe for concurrent
+// use.
 //
-// We will not use go-oidc's RemoteKeySet here: it asks the provider once for
-// each token with an unknown key, so that whoever sends forged ones could have
-// us hammer it.
+// We will not use go-oidc's RemoteKeySet: it sends a request for each token with an
+// unknown key, so that an attacker with forged tokens could have us flood the
+// provider.
 type keyCache struct {
 	fetch func(context.Context) ([]jose.JSONWebKey, error)
 
-	// strangers limits how often tokens that came from outside can have the
-	// keys read again.
+	// limiter is the rate limit of refreshes caused by tokens that clients sent.
 	limiter *rate.Limiter
 
 	mu      ctxMutex
-	current atomic.Pointer[keySnapshot] // stored by whoever holds mu
+	current atomic.Pointer[keySnapshot] // stored with mu held
 
 	failure  error     // guarded by mu
 	failedAt time.Time // guarded by mu
 }
 
-// keys is one reading of the set, never changed.
+// keySnapshot is the key set as fetched at one time. It is never changed.
 type keySnapshot struct {
 	list      []jose.JSONWebKey
 	fetchedAt time.Time
@@ -69,31 +68,31 @@ func newKeyCache(fetch func(context.Context) ([]jose.JSONWebKey, error)) *keyCac
 	}
 }
 
-// try has a token verified by the keys that are known and, where verify wraps
-// errNoKey, by a later reading of them. presented says that the token came from
-// outside, and not from the provider itself. The error is that of verify, or
-// says why the keys cannot be read.
+// verifyWith calls verify with the cached keys and, if its error wraps
+// errNoMatchingKey, once more with refreshed ones. rateLimited is for tokens that a
+// client sent, rather than the provider. The error is that of verify, or of the
+// refresh.
 func (s *keyCache) verifyWith(ctx context.Context, rateLimited bool, verify func(*keySnapshot) error) error {
 	cached, err := s.get(ctx)
 	if err != nil {
 		return err
 	}
-	refused := verify(cached)
-	if !errors.Is(refused, errNoMatchingKey) {
-		return refused
+	verifyErr := verify(cached)
+	if !errors.Is(verifyErr, errNoMatchingKey) {
+		return verifyErr
 	}
 	latest, err := s.refresh(ctx, cached, rateLimited)
 	switch {
 	case err != nil:
 		return err
 	case latest == cached:
-		return refused
+		return verifyErr
 	}
 	return verify(latest)
 }
 
-// get returns the keys, reading them if there are none or they are old. Old
-// ones are good for a day when the provider cannot be reached.
+// get returns the cached keys, and refreshes them first if they have expired. During
+// an outage it returns expired ones up to keysMaxStale.
 func (s *keyCache) get(ctx context.Context) (*keySnapshot, error) {
 	cached := s.current.Load()
 	if cached != nil && time.Since(cached.fetchedAt) < keysTTL {
@@ -106,8 +105,8 @@ func (s *keyCache) get(ctx context.Context) (*keySnapshot, error) {
 	return latest, err
 }
 
-// newer returns a later reading than known, by asking unless somebody else did
-// meanwhile. A stranger who has asked too often gets what is known.
+// refresh returns newer keys than cached, and is single-flight: the keys that another
+// caller fetched, or its own. If rateLimited and over the limit, it returns cached.
 func (s *keyCache) refresh(ctx context.Context, cached *keySnapshot, rateLimited bool) (*keySnapshot, error) {
 	if err := s.mu.lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for the provider's keys: %w", err)
@@ -135,9 +134,8 @@ func (s *keyCache) refresh(ctx context.Context, cached *keySnapshot, rateLimited
 	return latest, nil
 }
 
-// verify tries the keys that the token's header can mean. Nothing but kid and
-// alg of it is looked at: a key, or the address of one, that the token brings
-// along (jwk, jku, x5c, x5u) counts for nothing.
+// verify returns the payload if a key verifies the token. Of the token's header only
+// kid and alg select keys: jwk, jku, x5c and x5u are ignored.
 func (k *keySnapshot) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
 	if len(jws.Signatures) != 1 {
 		return nil, false
@@ -157,8 +155,8 @@ func (k *keySnapshot) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
 	return nil, false
 }
 
-// String lists the keys for people: their algorithms, where they name one that
-// there is, or their kinds.
+// String describes the keys for people, by their known algorithms or else by their
+// types.
 func (k *keySnapshot) String() string {
 	var names []string
 	for _, key := range k.list {
@@ -171,9 +169,9 @@ func (k *keySnapshot) String() string {
 	return fmt.Sprintf("%d (%s)", len(names), strings.Join(names, ", "))
 }
 
-// parseKeys returns those keys of a set that can verify an ID token. Others are
-// left out and are not an error (RFC 7517, section 5): a provider may publish keys
-// for encryption, or of kinds to come.
+// parseKeys returns the keys of a set that can verify an ID token. It skips others
+// without an error (RFC 7517, section 5): a provider may publish keys for
+// encryption, or of future types.
 func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -194,8 +192,8 @@ func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 	return list, nil
 }
 
-// verifies reports whether a key is a public one, for signatures, and strong
-// enough. A private or a symmetric key in a public set is not secret any more.
+// canVerify reports whether a key is public, for signatures, and strong enough. A
+// private or symmetric key in a published set is no longer secret.
 func canVerify(key jose.JSONWebKey) bool {
 	if key.Use != "" && key.Use != "sig" {
 		return false

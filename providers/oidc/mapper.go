@@ -11,7 +11,8 @@ import (
 	"shorepass/providers"
 )
 
-// mapping maps claims to an identity, as the config says.
+// claimMapper maps claims to an identity, as configured. It is safe for concurrent
+// use.
 type claimMapper struct {
 	cfg    Config
 	user   claimPath
@@ -19,9 +20,10 @@ type claimMapper struct {
 	namer  *providers.GroupNamer
 
 	log    atomic.Pointer[slog.Logger]
-	warned atomic.Bool // that the groups of some person are not all known
+	warned atomic.Bool // about incomplete groups, once
 }
 
+// newClaimMapper parses the configured paths.
 func newClaimMapper(cfg Config) (*claimMapper, error) {
 	user, err := parsePath(cfg.Users.Claim)
 	if err != nil {
@@ -41,7 +43,7 @@ var _ providers.LogSetter = (*Provider)(nil)
 // SetLog implements [providers.LogSetter].
 func (p *Provider) SetLog(log *slog.Logger) { p.mapper.log.Store(log) }
 
-// paths returns the claims that the config names.
+// paths returns the configured claims.
 func (m *claimMapper) paths() []claimPath {
 	paths := []claimPath{m.user}
 	if len(m.groups) > 0 {
@@ -53,7 +55,8 @@ func (m *claimMapper) paths() []claimPath {
 	return paths
 }
 
-// watched returns the top-level names that nothing may be mistaken for.
+// protectedNames returns the top-level claim names of which decodeClaims refuses
+// other spellings.
 func (m *claimMapper) protectedNames() []string {
 	names := slices.Clone(builtinClaims)
 	for _, path := range m.paths() {
@@ -63,7 +66,7 @@ func (m *claimMapper) protectedNames() []string {
 	return slices.Compact(names)
 }
 
-// lacks reports whether a claim that the config names is in none of docs.
+// lacksClaim reports whether a configured claim is in none of sets.
 func (m *claimMapper) lacksClaim(sets claimSets) bool {
 	return slices.ContainsFunc(m.paths(), func(path claimPath) bool {
 		_, _, ok := sets.find(path)
@@ -71,8 +74,8 @@ func (m *claimMapper) lacksClaim(sets claimSets) bool {
 	})
 }
 
-// identity makes an identity of what the provider said. A claim that is
-// configured and missing, or is not of its kind, rejects.
+// identity returns the identity in sets. It rejects a person if a configured claim
+// is missing or of the wrong type.
 func (m *claimMapper) identity(sets claimSets) (*providers.Identity, error) {
 	subject, err := m.subject(sets)
 	if err != nil {
@@ -98,8 +101,8 @@ func (m *claimMapper) identity(sets claimSets) (*providers.Identity, error) {
 	}, nil
 }
 
-// subject returns what a person is known by. Several claims are joined so that
-// no two lists of values give one text.
+// subject returns the Identity.Subject. Several claims are escaped and joined, so
+// that different lists of values give different texts.
 func (m *claimMapper) subject(sets claimSets) (string, error) {
 	var parts []string
 	for _, name := range m.cfg.Subject {
@@ -109,10 +112,10 @@ func (m *claimMapper) subject(sets claimSets) (string, error) {
 		}
 		text, ok := value.(string)
 		if !ok {
-			return "", reject("the claim %q is not text that a person can be known by", name)
+			return "", reject("the claim %q is not a text, so it cannot be a subject", name)
 		}
 		if problem := providers.TextProblem(text); problem != "" {
-			return "", reject("nobody can be known by the claim %q, which %s", name, problem)
+			return "", reject("the claim %q cannot be a subject: it %s", name, problem)
 		}
 		parts = append(parts, text)
 	}
@@ -133,7 +136,7 @@ func (m *claimMapper) userName(sets claimSets) (string, error) {
 	}
 	name, ok := value.(string)
 	if !ok {
-		return "", reject("the claim %q is not text that can be a user name", m.user)
+		return "", reject("the claim %q is not a text, so it cannot be a user name", m.user)
 	}
 	if slices.Equal(m.user, claimPath{"email"}) {
 		if err := set.checkEmail(); err != nil {
@@ -143,14 +146,13 @@ func (m *claimMapper) userName(sets claimSets) (string, error) {
 	return providers.UserName(name, m.cfg.IgnoreCase)
 }
 
-// reject returns an error that rejects what a provider said, though it vouched.
+// reject returns a rejection by our rules of a person that the provider accepted.
 func reject(format string, args ...any) error {
 	return providers.Reject(providers.RefusedByConfig, fmt.Errorf(format, args...))
 }
 
-// groupNames returns the groups that a person is in, and those of which it is not
-// known. A claim that is missing is no group only where groups.optional says so
-// and the provider does not say that the groups are elsewhere.
+// groupNames returns the groups of a person, and the unsure ones. A missing claim
+// means no groups only if groups.optional is set and there is no overage.
 func (m *claimMapper) groupNames(sets claimSets) (groups, unsure []string, err error) {
 	if len(m.groups) == 0 {
 		return nil, nil, nil
@@ -167,7 +169,7 @@ func (m *claimMapper) groupNames(sets claimSets) (groups, unsure []string, err e
 	groups, unsure, problems := m.namer.Names(found)
 	switch {
 	case overage:
-		problems = []string{"the person is in too many groups and the rest is kept elsewhere, where shorepass does not fetch it; have the provider send only the groups that rules name"}
+		problems = []string{"the person is in too many groups: the provider sends a reference to the rest, which shorepass does not fetch; have the provider send only the groups that rules name"}
 	case !ok && sets.obstructed(m.groups):
 		problems = []string{"the path leads through something that is not an object"}
 	}
@@ -178,29 +180,29 @@ func (m *claimMapper) groupNames(sets claimSets) (groups, unsure []string, err e
 	return groups, unsure, nil
 }
 
-// warn logs, once, why the groups of a person are not all known.
+// warn logs, once, why the groups of a person are incomplete.
 func (m *claimMapper) warn(problem string) {
 	if log := m.log.Load(); log != nil && m.warned.CompareAndSwap(false, true) {
 		log.Warn("some groups of a person are not known, so rules that deny a group deny this person: the claim " + m.groups.String() + ": " + problem)
 	}
 }
 
-// keptClaims returns the claims that rules may look at. An e-mail address that
-// is not verified is not among them.
+// ruleClaims returns the claims that rules can use, without an e-mail address that
+// is not verified.
 func (m *claimMapper) ruleClaims(sets claimSets) map[string]any {
-	kept := map[string]any{}
+	selected := map[string]any{}
 	for _, name := range m.cfg.Claims {
 		set, value, ok := sets.find(claimPath{name})
 		if !ok || name == "email" && set.checkEmail() != nil {
 			continue
 		}
-		kept[name] = value
+		selected[name] = value
 	}
-	return kept
+	return selected
 }
 
-// authTime returns when the person last proved who they are: auth_time where
-// the provider says it, else now.
+// authTime returns when the person last authenticated: auth_time if the provider
+// sends it, else now.
 func (m *claimMapper) authTime(sets claimSets) time.Time {
 	now := time.Now()
 	for _, set := range sets {

@@ -13,7 +13,7 @@ import (
 	"shorepass/providers"
 )
 
-// Provider is one OpenID provider, and one client of it. It is safe for
+// Provider is one OpenID provider, as one of its clients sees it. It is safe for
 // concurrent use.
 type Provider struct {
 	cfg       Config
@@ -38,8 +38,8 @@ var (
 	_ providers.Starter             = (*Provider)(nil)
 )
 
-// New makes a provider of a Config that has its defaults and is valid. It reads
-// the files of cfg.TLS, and touches no network.
+// New returns a provider for a Config that has its defaults and is valid. It
+// reads the files of cfg.TLS and makes no request.
 func New(cfg Config) (*Provider, error) {
 	mapper, err := newClaimMapper(cfg)
 	if err != nil {
@@ -63,8 +63,8 @@ func New(cfg Config) (*Provider, error) {
 	}, nil
 }
 
-// Fingerprint returns the issuer and the client, and the subject's claims where
-// they are not the usual one.
+// Fingerprint implements [providers.Provider]: the issuer, the client, and the
+// claims of the subject unless they are the default.
 func (p *Provider) Fingerprint() string {
 	fingerprint := "oidc " + p.cfg.Issuer + " " + p.cfg.ClientID
 	if subject := strings.Join(p.cfg.Subject, " "); subject != "sub" {
@@ -76,7 +76,7 @@ func (p *Provider) Fingerprint() string {
 // TrustsIssuer implements [providers.TokenAcceptor].
 func (p *Provider) TrustsIssuer(iss string) bool { return iss == p.cfg.Issuer }
 
-// Accepts implements [providers.TokenIssuer]: what grants names.
+// Accepts implements [providers.TokenIssuer]: the kinds that grants names.
 func (p *Provider) Accepts(kind providers.Kind) bool {
 	switch kind {
 	case providers.Password:
@@ -89,8 +89,8 @@ func (p *Provider) Accepts(kind providers.Kind) bool {
 	return false
 }
 
-// granted refuses a secret of a kind that the config does not grant, without
-// looking at it, and an empty one.
+// checkGranted refuses a credential of a kind that grants does not name, without
+// parsing it, and an empty one.
 func (p *Provider) checkGranted(kind providers.Kind, credential secret.Text) error {
 	switch {
 	case !p.Accepts(kind):
@@ -101,9 +101,9 @@ func (p *Provider) checkGranted(kind providers.Kind, credential secret.Text) err
 	return nil
 }
 
-// Lookup implements [providers.Provider]. The provider cannot be asked whether
-// it knows a name, so an account that does not exist is rejected at the proof;
-// ErrNotMine says that the config does not grant passwords.
+// Lookup implements [providers.Provider] without a request: an OpenID provider
+// cannot tell whether it has a name, so Prove rejects a name without an account.
+// ErrNotMine means that grants does not name passwords.
 func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.Account, error) {
 	if !p.Accepts(providers.Password) {
 		return nil, fmt.Errorf("%w: grants do not name %s", providers.ErrNotMine, providers.Password)
@@ -127,7 +127,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 	if wantsRefreshToken && supports(m.scopes, "offline_access") {
 		scopes = append(scopes[:len(scopes):len(scopes)], "offline_access")
 	}
-	token, err := p.client.ask(ctx, m, grantPassword, scopes, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+	token, err := p.client.requestToken(ctx, m, grantPassword, scopes, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		return config.PasswordCredentialsToken(ctx, string(login), proof.Secret.Reveal())
 	})
 	if err != nil {
@@ -135,7 +135,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 	}
 	sets, err := p.readClaims(ctx, m, token)
 	if err != nil {
-		return nil, providers.NotSent(err) // the password is right, so it is no failed login there
+		return nil, providers.NotSent(err) // the password is right, so the provider counted no failure
 	}
 	id, err := p.mapper.identity(sets)
 	if err != nil {
@@ -150,10 +150,10 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 	return id, nil
 }
 
-// probed returns the error of a password grant. Where that tells nothing of the
-// password, which may have arrived, and the provider cannot be reached right after
-// it, the error is marked with [providers.NotSent]: such an outage must not use up
-// the attempts of the people who log in meanwhile.
+// probeAfter probes the provider after a password grant whose error leaves open
+// whether the password arrived. If the provider is down, the error is marked with
+// [providers.NotSent], so that an outage uses up no attempts of the people who
+// log in during it.
 func (p *Provider) probeAfter(ctx context.Context, err error) error {
 	if errors.Is(err, providers.ErrRejected) || !providers.MayHaveArrived(err) {
 		return err
@@ -167,8 +167,8 @@ func (p *Provider) probeAfter(ctx context.Context, err error) error {
 	return err
 }
 
-// RedeemRefreshToken implements [providers.RefreshGrant]. The token in the
-// answer is the RefreshToken, whether it rotated or not.
+// RedeemRefreshToken implements [providers.RefreshGrant]. The identity's
+// RefreshToken is that of the response, rotated or not.
 func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text) (*providers.Identity, error) {
 	if err := p.checkGranted(providers.RefreshToken, presented); err != nil {
 		return nil, err
@@ -191,8 +191,8 @@ func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text
 	return id, nil
 }
 
-// VerifyIDToken implements [providers.IDTokenVerifier]. Nothing but keys is
-// asked of the provider.
+// VerifyIDToken implements [providers.IDTokenVerifier]. The only requests are for
+// metadata and keys, which are cached.
 func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*providers.Identity, error) {
 	if err := p.checkGranted(providers.IDToken, token); err != nil {
 		return nil, err
@@ -209,8 +209,8 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 	return id, nil
 }
 
-// identify makes an identity of the answer to a refresh grant. ACR and AMR are
-// those of a login, so they are left out.
+// identify returns the identity in a response to a refresh grant, without ACR and
+// AMR, which describe a login.
 func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Token) (*providers.Identity, error) {
 	sets, err := p.readClaims(ctx, m, token)
 	if err != nil {
@@ -219,15 +219,15 @@ func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Toke
 	return p.mapper.identity(sets)
 }
 
-// claims returns what a token endpoint's answer says of the person: the claims of
-// its ID token, and of userinfo where there is none or it does not say all. An ID
-// token that does not verify is the provider's fault and not the person's.
+// readClaims returns the claims of a token response: those of its ID token, and
+// those of userinfo as the userinfo key says. An ID token that does not verify
+// means unavailable, not rejected: the provider made it.
 func (p *Provider) readClaims(ctx context.Context, m *metadata, token *oauth2.Token) (claimSets, error) {
 	var sets claimSets
 	if raw := idToken(token); raw != "" {
 		claims, err := p.verifier.verify(ctx, raw, responseRequirements(p.cfg))
 		if err != nil {
-			return nil, fmt.Errorf("verify the answer of %s: %w", p.cfg.Issuer, err)
+			return nil, fmt.Errorf("verify the ID token of %s: %w", p.cfg.Issuer, err)
 		}
 		sets = append(sets, claims)
 	}
@@ -237,7 +237,7 @@ func (p *Provider) readClaims(ctx context.Context, m *metadata, token *oauth2.To
 			return nil, fmt.Errorf("userinfo of %s: %w", p.cfg.Issuer, err)
 		}
 		if len(sets) > 0 && sets[0]["sub"] != claims["sub"] {
-			return nil, fmt.Errorf("userinfo of %s is about somebody else than the ID token", p.cfg.Issuer)
+			return nil, fmt.Errorf("userinfo of %s has another sub than the ID token", p.cfg.Issuer)
 		}
 		sets = append(sets, claims)
 	}
@@ -247,12 +247,14 @@ func (p *Provider) readClaims(ctx context.Context, m *metadata, token *oauth2.To
 	return sets, nil
 }
 
-// idToken returns the ID token of a token endpoint's answer, or "".
+// idToken returns the ID token of a token response, or "".
 func idToken(token *oauth2.Token) string {
 	raw, _ := token.Extra("id_token").(string)
 	return raw
 }
 
+// needsUserinfo applies the userinfo key: "auto" means that there is no ID token,
+// or that it lacks a configured claim and the provider has the endpoint.
 func (p *Provider) needsUserinfo(m *metadata, sets claimSets) bool {
 	switch p.cfg.Userinfo {
 	case "always":

@@ -12,8 +12,8 @@ import (
 	"shorepass/providers"
 )
 
-// pingMemory is how old what Ping tells may be, so that one called in a loop
-// does not ask the provider each time.
+// pingMaxAge is the TTL of what Ping reports, so that Ping in a loop does not ask
+// the provider each time.
 const pingMaxAge = 10 * time.Second
 
 // Ping implements [providers.Pinger].
@@ -42,7 +42,7 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	return found, nil
 }
 
-// signing says which of the algorithms are accepted.
+// signingAlgorithms describes which of the provider's algorithms are accepted.
 func (m *metadata) signingAlgorithms(cfg Config) string {
 	var both []string
 	for _, alg := range m.algorithms {
@@ -56,8 +56,8 @@ func (m *metadata) signingAlgorithms(cfg Config) string {
 	return "signs with: " + strings.Join(both, ", ")
 }
 
-// tokenEndpoint says what the provider advertises for the grants that the
-// config names.
+// describeTokenEndpoint describes the endpoints, and whether the provider advertises
+// the configured grants.
 func (m *metadata) describeTokenEndpoint(cfg Config) []string {
 	address, err := m.token.get()
 	if err != nil {
@@ -84,11 +84,12 @@ func (m *metadata) describeTokenEndpoint(cfg Config) []string {
 	return append(found, m.userinfo.describe("userinfo endpoint"), m.revocation.describe("revocation endpoint"))
 }
 
-// entraHosts are where Entra ID has the same defaults.
+// entraHosts are the issuer hosts of Entra ID, which share its lockout defaults.
 var entraHosts = []string{"login.microsoftonline.com", "login.partner.microsoftonline.cn", "sts.windows.net"}
 
-// lockout says what to write for a provider's lock of accounts, which none can be
-// asked for. Entra ID locks one at wrong password 10 by default.
+// lockoutAdvice says what to configure for the provider's account lockout, which no
+// protocol reports. Entra ID locks an account at the tenth wrong password by
+// default.
 func (c Config) lockoutAdvice() []string {
 	if u, err := url.Parse(c.Issuer); err == nil && slices.Contains(entraHosts, u.Hostname()) {
 		return []string{"Entra ID cannot be asked when it locks accounts; for its defaults write:", "  wrong_passwords = 8", `  wrong_password_window = "2m"`}
@@ -110,8 +111,8 @@ func (e endpoint) describe(name string) string {
 	return name + ": " + printable(e.url)
 }
 
-// shown returns what the provider says of itself as it is printed for people: cut,
-// and quoted where it is not plain ASCII.
+// printable returns a text of the metadata for printing: truncated, and quoted if
+// it is not printable ASCII.
 func printable(text string) string {
 	if len(text) <= maxQuoted && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return text
@@ -119,7 +120,7 @@ func printable(text string) string {
 	return strconv.QuoteToASCII(truncate(text))
 }
 
-// listed returns the first words of a list in the metadata.
+// printableList returns the first words of a list in the metadata, for printing.
 func printableList(words []string) string {
 	const most = 16
 	var list []string

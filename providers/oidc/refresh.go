@@ -9,8 +9,8 @@ import (
 	"shorepass/providers"
 )
 
-// PerSession implements [providers.Revalidator]: each session has a refresh
-// token of its own.
+// PerSession implements [providers.Revalidator]: each sign-in has a refresh token
+// of its own.
 func (p *Provider) PerSession() bool { return true }
 
 // OneTokenPerPerson implements [providers.RefreshTokenOptions].
@@ -20,10 +20,10 @@ func (p *Provider) OneTokenPerPerson() bool { return p.cfg.SignIns == signInsOne
 func (p *Provider) RevokeWhen() providers.RevokeWhen { return providers.RevokeWhen(p.cfg.Revoke) }
 
 // Revalidate implements [providers.Revalidator] by the refresh grant (RFC 6749,
-// section 6), with the refresh token in id.RefreshToken. The caller sees to it that
-// no two calls have one RefreshToken at a time: a provider that rotates takes the
-// second for a theft. When a call fails after the provider rotated the token,
-// the error is a [*providers.RotatedError] with the new one.
+// section 6) with id.RefreshToken. Concurrent calls with one refresh token are the
+// caller's to prevent: a provider that rotates takes the second for a theft. If a
+// call fails after the rotation, the error is a [*providers.RotatedError] with the
+// new token.
 func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
 	if id.RefreshToken.IsZero() || !p.cfg.grants(grantRefresh) {
 		return nil, fmt.Errorf("%w: there is no refresh token", providers.ErrCannotRevalidate)
@@ -36,7 +36,7 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	if err != nil {
 		return nil, asGone(err)
 	}
-	ctx, cancel := detachedContext(ctx, maxTimeout) // the old token is used up: see it through
+	ctx, cancel := detachedContext(ctx, maxTimeout) // the old token is used up, so finish
 	defer cancel()
 	refreshToken := secret.New(token.RefreshToken)
 	again, err := p.identify(ctx, m, token)
@@ -50,8 +50,8 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	return again, nil
 }
 
-// gone turns a refusal into ErrGone: to a session, invalid_grant and a missing
-// claim are not a flag on the account, but something that may be put right.
+// asGone turns a rejection into ErrGone: invalid_grant and a missing claim may be
+// temporary, so they must not end a session as a flag on the account does.
 func asGone(err error) error {
 	if errors.Is(err, providers.ErrRejected) {
 		return fmt.Errorf("%w: %v", providers.ErrGone, err)
@@ -59,9 +59,9 @@ func asGone(err error) error {
 	return err
 }
 
-// ready returns the metadata once everything that an answer is verified with is
-// at hand, so that no refresh token is used up while the keys cannot be read. Its
-// errors are marked with [providers.NotSent].
+// readyMetadata returns the metadata once the keys are cached too, so that no
+// refresh token is used up while its response could not be verified. Errors are
+// marked with [providers.NotSent].
 func (p *Provider) readyMetadata(ctx context.Context) (*metadata, error) {
 	m, err := p.discovery.get(ctx)
 	if err != nil {
@@ -73,8 +73,8 @@ func (p *Provider) readyMetadata(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
-// Revoke implements [providers.Revoker] (RFC 7009). A provider without an
-// endpoint for it is not an error: there is nothing to be done.
+// Revoke implements [providers.Revoker] (RFC 7009). It does nothing if the provider
+// has no revocation endpoint.
 func (p *Provider) Revoke(ctx context.Context, refreshToken secret.Text) error {
 	if refreshToken.IsZero() {
 		return nil

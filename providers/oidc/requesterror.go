@@ -17,12 +17,12 @@ import (
 	"syscall"
 )
 
-// fault is the reason why a request to the provider failed, out of a closed set.
-// It takes the place of a library's error, whose text may quote what the provider
-// sent and so, in any encoding, a secret of this request or of one before it.
+// requestError is the reason why a request to the provider failed, out of a closed
+// set. It replaces a library's error, whose text may quote the response and with
+// it, in any encoding, a secret of this request or of an earlier one.
 type requestError struct {
 	text string
-	is   error // a context's error, for errors.Is; nil for all others
+	is   error // a context error, for errors.Is; nil for all others
 }
 
 func (e requestError) Error() string { return e.text }
@@ -35,33 +35,34 @@ func (e statusError) Error() string {
 	return fmt.Sprintf("the provider answered %d %s", int(e), http.StatusText(int(e)))
 }
 
-// proxyError is the status of a proxy that did not connect to the provider.
+// proxyError is the status of a proxy that refused to connect to the provider.
 type proxyError int
 
 func (e proxyError) Error() string {
 	return fmt.Sprintf("the proxy answered %d %s", int(e), http.StatusText(int(e)))
 }
 
-// progress records how far one request got. Its methods are safe for concurrent
-// use, since a transport may still dial when the request has ended.
+// requestTrace records which phases a request reached (see [httptrace]). It is
+// safe for concurrent use, since a transport may still dial after the request
+// has ended.
 type requestTrace struct {
 	handshake atomic.Bool // a TLS handshake began
-	connected atomic.Bool // there was a connection, so that bytes may have been sent
-	answered  atomic.Bool // a first byte came back
+	connected atomic.Bool // it got a connection, so bytes may have been sent
+	answered  atomic.Bool // the first byte of the response arrived
 }
 
-// watch returns a context whose request is recorded.
-func (p *requestTrace) attach(ctx context.Context) context.Context {
+// attach returns a context whose request t records.
+func (t *requestTrace) attach(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		TLSHandshakeStart:    func() { p.handshake.Store(true) },
-		GotConn:              func(httptrace.GotConnInfo) { p.connected.Store(true) },
-		GotFirstResponseByte: func() { p.answered.Store(true) },
+		TLSHandshakeStart:    func() { t.handshake.Store(true) },
+		GotConn:              func(httptrace.GotConnInfo) { t.connected.Store(true) },
+		GotFirstResponseByte: func() { t.answered.Store(true) },
 	})
 }
 
-// fault returns the fault that a library's error stands for. It has no text that the
-// provider can choose, of a certificate, a header or a body.
-func (p *requestTrace) sanitize(err error) error {
+// sanitize replaces a library's error by one without text that the provider can
+// choose: nothing of a certificate, a header or a body.
+func (t *requestTrace) sanitize(err error) error {
 	status, isStatus := errors.AsType[statusError](err)
 	proxy, isProxy := errors.AsType[proxyError](err)
 	switch {
@@ -74,49 +75,50 @@ func (p *requestTrace) sanitize(err error) error {
 	case errors.Is(err, errTooManyElements):
 		return errTooManyElements
 	case errors.Is(err, context.Canceled):
-		return requestError{"the request was given up", context.Canceled}
+		return requestError{"the request was canceled", context.Canceled}
 	case isTimeout(err):
-		return requestError{p.timeoutText(), context.DeadlineExceeded}
+		return requestError{t.timeoutText(), context.DeadlineExceeded}
 	}
 	if text := connectionText(err); text != "" {
 		return requestError{text: text}
 	}
-	return requestError{text: p.phaseText()}
+	return requestError{text: t.phaseText()}
 }
 
 func isTimeout(err error) bool {
-	timeoutText, ok := errors.AsType[net.Error](err)
-	return errors.Is(err, context.DeadlineExceeded) || ok && timeoutText.Timeout()
+	timeout, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && timeout.Timeout()
 }
 
-// timeout names what did not come in time.
-func (p *requestTrace) timeoutText() string {
+// timeoutText names the phase in which the request timed out.
+func (t *requestTrace) timeoutText() string {
 	switch {
-	case p.answered.Load():
+	case t.answered.Load():
 		return "timeout: the answer did not end"
-	case p.connected.Load():
+	case t.connected.Load():
 		return "timeout: no answer"
-	case p.handshake.Load():
+	case t.handshake.Load():
 		return "timeout in the TLS handshake"
 	}
 	return "timeout: no connection"
 }
 
-// other names an error that no table has, by how far the request got.
-func (p *requestTrace) phaseText() string {
+// phaseText describes an error that is not known by its type, by the phase that
+// the request reached.
+func (t *requestTrace) phaseText() string {
 	switch {
-	case p.answered.Load():
+	case t.answered.Load():
 		return "malformed answer"
-	case p.connected.Load():
+	case t.connected.Load():
 		return "the connection broke before an answer"
-	case p.handshake.Load():
+	case t.handshake.Load():
 		return "the TLS handshake failed"
 	}
 	return "cannot connect"
 }
 
-// connectionFault names the errors of connections and certificates, or is empty.
-// The texts of an errno and of a TLS alert are those of tables in Go.
+// connectionText describes a connection or certificate error, or returns "". The
+// texts of an errno and of a TLS alert come from tables in Go.
 func connectionText(err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "the host name cannot be resolved"
@@ -154,7 +156,7 @@ func certificateText(err error) string {
 	return "the provider's certificate is not accepted"
 }
 
-// briefly bounds what is quoted of the provider, in bytes.
+// maxQuoted bounds a quotation of the provider, in bytes.
 const maxQuoted = 300
 
 func truncate(text string) string {
@@ -164,11 +166,11 @@ func truncate(text string) string {
 	return text
 }
 
-// quoted returns an error of a request that carried no secret. The text of a
-// library, which may be an answer of the provider, is cut and quoted.
-func (p *requestTrace) quote(err error) error {
+// quote returns an error for a request that carried no secret: the library's text,
+// which may hold the response, truncated and quoted.
+func (t *requestTrace) quote(err error) error {
 	if _, failed := errors.AsType[*url.Error](err); failed {
-		return p.sanitize(err)
+		return t.sanitize(err)
 	}
 	return requestError{text: strconv.Quote(truncate(err.Error()))}
 }

@@ -12,7 +12,7 @@ import (
 	"shorepass/providers"
 )
 
-// party is what an error of the token endpoint is about.
+// cause is what an error code of the token endpoint blames.
 type cause int
 
 const (
@@ -23,11 +23,11 @@ const (
 	causeProvider              // the provider itself
 )
 
-// meaning is what an error code of the token endpoint stands for.
+// errorClass classifies an error code of the token endpoint.
 type errorClass struct {
 	cause  cause
-	reason providers.Reason // why a person is refused; WrongPassword where empty
-	advice string           // what an operator can do
+	reason providers.Reason // of a rejected password; WrongPassword if empty
+	advice string           // what the operator can do
 }
 
 const (
@@ -37,10 +37,10 @@ const (
 	checkScopes  = "check scopes"
 )
 
-// codes are the error codes that are reported by name; all others are reported as
-// "other". They are of RFC 6749, sections 4.1.2.1 and 5.2, RFC 8628, section 3.5,
-// RFC 8707, section 2, RFC 9449, section 5, OpenID Connect Core 1.0, section
-// 3.1.2.6, Auth0 (mfa_required, password_leaked, too_many_attempts) and the UAA
+// errorCodes are the error codes that errors name; any other is "other" there.
+// They come from RFC 6749, sections 4.1.2.1 and 5.2, RFC 8628, section 3.5, RFC
+// 8707, section 2, RFC 9449, section 5, OpenID Connect Core 1.0, section 3.1.2.6,
+// Auth0 (mfa_required, password_leaked, too_many_attempts) and the UAA
 // (unauthorized, invalid_token).
 var errorCodes = map[string]errorClass{
 	"invalid_grant":              {cause: causePerson},
@@ -72,8 +72,8 @@ var errorCodes = map[string]errorClass{
 	"authorization_pending":   {cause: causeProvider},
 }
 
-// entraCodes are those of Entra ID's numbers (AADSTS) that say more than the
-// invalid_grant which they come with.
+// entraCodes are the AADSTS numbers of Entra ID that say more than the
+// invalid_grant beside them.
 var entraCodes = map[int]errorClass{
 	50034: {cause: causePerson, reason: providers.Unknown},
 	50053: {cause: causePerson, reason: providers.Locked},
@@ -92,16 +92,17 @@ var entraCodes = map[int]errorClass{
 	90033: {cause: causeProvider},
 }
 
-// tokenAnswer is an error answer of the token endpoint (RFC 6749, section 5.2).
+// errorResponse is an error response of the token endpoint (RFC 6749, section
+// 5.2).
 type errorResponse struct {
 	status     int
-	code       string // as it came, and so never printed unless it is one of codes
-	entra      int    // one of entraCodes, or 0
-	challenged bool   // WWW-Authenticate names Basic, so it is the client that is to authenticate
+	code       string // as received, so never printed unless errorCodes has it
+	entra      int    // a key of entraCodes, or 0
+	challenged bool   // WWW-Authenticate names Basic: the client failed to authenticate
 }
 
-// readTokenAnswer reads what x/oauth2 has of an error answer. A code in a JSON
-// object counts whatever the Content-Type.
+// readErrorResponse parses the error response in an error of x/oauth2. It accepts
+// a JSON body of any Content-Type.
 func readErrorResponse(response *oauth2.RetrieveError) errorResponse {
 	a := errorResponse{code: response.ErrorCode}
 	if response.Response != nil {
@@ -122,7 +123,7 @@ func readErrorResponse(response *oauth2.RetrieveError) errorResponse {
 		a.code = body.Error
 	}
 	var numbers []int
-	_ = json.Unmarshal(body.Entra, &numbers) // others than Entra ID may have anything there
+	_ = json.Unmarshal(body.Entra, &numbers) // other providers may have anything there
 	for _, number := range numbers {
 		if _, known := entraCodes[number]; known {
 			a.entra = number
@@ -132,6 +133,8 @@ func readErrorResponse(response *oauth2.RetrieveError) errorResponse {
 	return a
 }
 
+// class returns the class of the response: of its Entra number, else of its code,
+// else the zero class.
 func (a errorResponse) class() errorClass {
 	if m, known := entraCodes[a.entra]; known {
 		return m
@@ -145,8 +148,8 @@ func (a errorResponse) class() errorClass {
 	return errorClass{}
 }
 
-// Error names the status and the code, if it is one of ours, and nothing else of
-// the answer.
+// Error returns the status and the code, if errorCodes has it, and no other text
+// of the response.
 func (a errorResponse) Error() string {
 	text := fmt.Sprintf("the token endpoint answered %d", a.status)
 	switch _, known := errorCodes[a.code]; {
@@ -164,20 +167,21 @@ func (a errorResponse) Error() string {
 	return text
 }
 
-// refuses reports whether the answer refuses the person or the grant. Anything
-// else says that the provider cannot tell now:
+// refuses reports whether the response rejects the person or the grant. All other
+// responses mean unavailable:
 //
-//	status                     code                        refuses
+//	status                     cause of the code           refuses
 //	408, 429, 5xx, 3xx         any                         no
-//	200, other 4xx             of the person               yes
-//	400, 401, 403              of our client, upstream     no
-//	400                        of our request              a refresh grant (Dex: invalid_request)
-//	401, 403                   of our request              no
-//	401 with Basic challenge   any other                   no: the client is to authenticate
-//	401                        any other                   yes (UAA: unauthorized)
-//	400, 403                   any other                   yes, but for the status's own words,
+//	200, other 4xx             person                      yes
+//	200, other 4xx             client, provider            no
+//	400                        request                     a refresh grant (Dex: invalid_request)
+//	200, other 4xx             request                     no
+//	401 with Basic challenge   unknown                     no: the client failed to authenticate
+//	401                        unknown                     yes (UAA: unauthorized)
+//	400, 403                   unknown                     yes, unless the code is the status text,
 //	                                                       which a gateway or a framework writes
-//	any                        none                        no
+//	200, other 4xx             unknown                     no
+//	any                        no code                     no
 func (a errorResponse) refuses(grant string) bool {
 	switch a.status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
@@ -203,23 +207,23 @@ func (a errorResponse) refuses(grant string) bool {
 	return false
 }
 
-// unread reports whether the code says that the provider did not look at the secret:
-// it names our client, or the scopes. An invalid_request may come after that: Dex
-// answers so for every bind that its own directory refused with another code than 49 or 19.
+// secretUnread reports whether, by the code, the provider rejected the request
+// before it read the secret: the code blames our client or our request. Not so
+// invalid_request: Dex sends it for a bind that its directory refused with any
+// code but 49 or 19.
 func (a errorResponse) secretUnread() bool {
 	m, known := errorCodes[a.code]
 	return known && (m.cause == causeClient || m.cause == causeRequest && a.code != "invalid_request")
 }
 
 // tokenError returns the error for a failed request to the token endpoint: a
-// refusal with its reason, or why nothing can be told. A secret that the
-// provider did not look at, since it was not sent or by its code, is marked with
-// [providers.NotSent].
-func tokenError(grant string, err error, p *requestTrace) error {
+// rejection with its reason, or the cause of unavailable. The latter is marked
+// with [providers.NotSent] if the secret was not sent, or not read.
+func tokenError(grant string, err error, trace *requestTrace) error {
 	failed, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
-		err = p.sanitize(err)
-		if !p.connected.Load() {
+		err = trace.sanitize(err)
+		if !trace.connected.Load() {
 			err = providers.NotSent(err)
 		}
 		return err

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Limits of one answer. Discovery documents and key sets of the large providers
-// have some ten kilobytes. The elements are those of its JSON, each of which may
-// cost a hundred bytes of memory for two of the answer.
+// Limits of one response. Discovery documents and key sets of the large providers
+// have some ten kilobytes. Elements are JSON values: one can cost a hundred bytes
+// of memory for two of the body.
 const (
 	maxBody     = 512 << 10
 	maxElements = 64 << 10
@@ -23,8 +23,8 @@ var (
 	errTooManyElements = fmt.Errorf("the provider's answer has more than %d elements", maxElements)
 )
 
-// newHTTPClient returns the client for everything that is asked of the provider: it
-// follows no redirect, takes no endless answer, and keeps its connections.
+// newHTTPClient returns the client for all requests to the provider. It follows no
+// redirect, bounds each response, and reuses connections.
 func newHTTPClient(cfg Config) (*http.Client, error) {
 	tls, err := cfg.TLS.Client()
 	if err != nil {
@@ -49,15 +49,15 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 	}
 	return &http.Client{
 		Transport: boundedTransport{transport},
-		// A redirect would carry a password or a token somewhere the config
-		// does not name, and send it a second time. The 3xx itself is the
-		// answer, and no good one.
+		// A redirect would send a password or a token a second time, to a host
+		// that the configuration does not name. The 3xx is returned as the
+		// response, and is an error.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }
 
-// limited is a transport that reads each answer whole, up to its limits and
-// after decompression, so that the libraries above it cannot be fed for ever.
+// boundedTransport reads each response whole, up to its limits and after
+// decompression, so that a provider cannot feed the libraries above without end.
 type boundedTransport struct{ next *http.Transport }
 
 func (l boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -94,15 +94,15 @@ func readBody(from io.Reader) ([]byte, error) {
 	return body, nil
 }
 
-// elements returns how many elements a JSON text has at most. Those that stand
-// within a string are counted too, which spares a parser.
+// countElements returns an upper bound of the elements of a JSON text. It counts
+// delimiters within strings too, which spares a parser.
 func countElements(text []byte) int {
 	return bytes.Count(text, []byte(",")) + bytes.Count(text, []byte("[")) + bytes.Count(text, []byte("{"))
 }
 
-// detached returns a context with the deadline of ctx, at most limit away, that
-// does not end when the client hangs up: an answer of the token endpoint which
-// nobody reads may have used up a refresh token.
+// detachedContext returns a context with the deadline of ctx, at most limit from
+// now, that is not canceled when the client disconnects: a token response that is
+// not read may have used up a refresh token.
 func detachedContext(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	until := time.Now().Add(limit)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
