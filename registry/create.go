@@ -50,16 +50,17 @@ func CreateRoot(certFile, keyFile string) error {
 	return nil
 }
 
-// FinishRoot makes the certificate of a root whose key is there, as a
-// [CreateRoot] leaves it that was killed in between. A registry that has an
-// older certificate of the key takes what is signed under the new one.
-func FinishRoot(certFile, keyFile string) error {
+// CreateRootCertificate makes the certificate for a root key that exists. A
+// [CreateRoot] that is killed between its two files leaves the key alone. A
+// registry that has an older certificate of the key accepts tokens signed under
+// the new one.
+func CreateRootCertificate(certFile, keyFile string) error {
 	key, err := readKey(keyFile)
 	if err != nil {
-		return fmt.Errorf("finish root: %w", err)
+		return fmt.Errorf("make root certificate: %w", err)
 	}
 	if err := writeRoot(certFile, key, time.Now()); err != nil {
-		return fmt.Errorf("finish root: %w", err)
+		return fmt.Errorf("make root certificate: %w", err)
 	}
 	return nil
 }

@@ -51,21 +51,21 @@ func folder(t *testing.T, name string) int {
 	return len(entries)
 }
 
-// TestFinishRoot is a start that was killed between the two files: a registry
+// TestCreateRootCertificate is a start that was killed between the two files: a registry
 // that got the certificate that was lost takes tokens of the one made anew.
-func TestFinishRoot(t *testing.T) {
+func TestCreateRootCertificate(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	given := filepath.Join(t.TempDir(), "given.crt")
 	if err := os.Link(certFile, given); err != nil {
 		t.Fatal(err)
 	}
-	if err := FinishRoot(certFile, keyFile); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("FinishRoot with a certificate there: %v, want fs.ErrExist", err)
+	if err := CreateRootCertificate(certFile, keyFile); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("CreateRootCertificate with a certificate there: %v, want fs.ErrExist", err)
 	}
 	if err := os.Remove(certFile); err != nil {
 		t.Fatal(err)
 	}
-	if err := FinishRoot(certFile, keyFile); err != nil {
+	if err := CreateRootCertificate(certFile, keyFile); err != nil {
 		t.Fatal(err)
 	}
 	token := mint(t, newTestIssuer(t, testConfig(certFile, keyFile)), "container_registry", "alice")
@@ -77,8 +77,8 @@ func TestFinishRoot(t *testing.T) {
 	if err := os.Remove(keyFile); err != nil {
 		t.Fatal(err)
 	}
-	if err := FinishRoot(certFile, keyFile); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("FinishRoot without a key: %v, want fs.ErrNotExist", err)
+	if err := CreateRootCertificate(certFile, keyFile); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("CreateRootCertificate without a key: %v, want fs.ErrNotExist", err)
 	}
 }
 

@@ -66,7 +66,7 @@ func NewIssuer(cfg Config, services []Service, report func(error)) (*Issuer, err
 }
 
 // CheckWithoutRoot reports the faults that [NewIssuer] will have once
-// [CreateRoot] or [FinishRoot] has made the root of cfg: it reads every key file
+// [CreateRoot] or [CreateRootCertificate] has made the root of cfg: it reads every key file
 // but the certificate of that root, and its key only where there is one.
 func CheckWithoutRoot(cfg Config, services []Service) error {
 	i, err := newIssuer(cfg, services)

@@ -78,7 +78,7 @@ func firstStart(cfg *settled, log *slog.Logger) error {
 	}
 	makeRoot := registry.CreateRoot
 	if _, err := os.Stat(key); err == nil {
-		makeRoot = registry.FinishRoot
+		makeRoot = registry.CreateRootCertificate
 	}
 	if err := makeRoot(certificate, key); err != nil {
 		return err
