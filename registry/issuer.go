@@ -211,9 +211,10 @@ func (i *Issuer) Service(asked string) (string, error) {
 	return s.name, nil
 }
 
-// First returns the first service that is served, in the order of the
-// configuration: one to name where a question of any will do.
-func (i *Issuer) First() string {
+// FirstService returns the first service in the configuration that is not
+// disabled, or the first one if all are, for callers to which any service will
+// do.
+func (i *Issuer) FirstService() string {
 	for _, name := range i.names {
 		if !i.services[name].disabled {
 			return name

@@ -136,8 +136,8 @@ func TestVerifyServices(t *testing.T) {
 			t.Errorf("Verify of a token for %s = %+v, %v", name, claims, err)
 		}
 	}
-	if before.First() != "off" || i.First() != "x5c" {
-		t.Errorf("First = %q, and %q once that is disabled; want off and x5c", before.First(), i.First())
+	if before.FirstService() != "off" || i.FirstService() != "x5c" {
+		t.Errorf("FirstService = %q, and %q once that is disabled; want off and x5c", before.FirstService(), i.FirstService())
 	}
 }
 

@@ -83,7 +83,7 @@ func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred c
 func (s *Server) serviceFor(ctx context.Context, gen *Generation, of secret.Text) (string, error) {
 	switch session.KindOf(of) {
 	case "":
-		return gen.Issuer.First(), nil
+		return gen.Issuer.FirstService(), nil
 	case session.KindOneTime:
 		return "", errOneTime
 	}
@@ -92,7 +92,7 @@ func (s *Server) serviceFor(ctx context.Context, gen *Generation, of secret.Text
 	case err != nil:
 		return "", err
 	case service == "": // it is good for several
-		return gen.Issuer.First(), nil
+		return gen.Issuer.FirstService(), nil
 	}
 	if _, err := gen.Issuer.Service(service); err != nil {
 		return "", fmt.Errorf("%w: it was made for the service %q: %w", session.ErrRefused, service, err)

@@ -55,5 +55,5 @@ func (g *Generation) challenge(host string) string {
 	}
 	// %q writes a quoted-string of RFC 9110, section 5.6.4, since URLs and
 	// names of services hold no control characters.
-	return fmt.Sprintf("Bearer realm=%q,service=%q", realm, g.Issuer.First())
+	return fmt.Sprintf("Bearer realm=%q,service=%q", realm, g.Issuer.FirstService())
 }

@@ -27,6 +27,6 @@ func greet(w io.Writer, gen *server.Generation, login string) error {
 		hint = fmt.Sprintf("  # the password of %s is %s\n", user, password)
 	}
 	_, err = fmt.Fprintf(w, "\n%s  docker login -u %s %s\n  curl -sS -u %[2]s '%[4]s?service=%[5]s&scope=%[6]s'\n\n",
-		hint, user, public.Host, gen.Config.Realm(), url.QueryEscape(gen.Issuer.First()), greetScope)
+		hint, user, public.Host, gen.Config.Realm(), url.QueryEscape(gen.Issuer.FirstService()), greetScope)
 	return err
 }
