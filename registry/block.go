@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The registries that [Setup.Block] knows how to configure.
+// The registries that [AuthSettings.Block] knows how to configure.
 const (
 	Distribution2 = "distribution2" // distribution 2.8, and docker's registry:2
 	Distribution3 = "distribution3" // distribution 3, and docker's registry:3
@@ -15,10 +15,10 @@ const (
 	Zot           = "zot"
 )
 
-// Setup is what a registry must be told to take the tokens of one service. The
-// two files are named as the registry sees them, which can be elsewhere than
-// where they are here.
-type Setup struct {
+// AuthSettings are the settings of a registry that make it accept the tokens of
+// one service. The paths of its two files are those on the registry's host, which
+// can differ from ours.
+type AuthSettings struct {
 	Realm           string `json:"realm"` // URL of the token endpoint, as clients reach it
 	Service         string `json:"service"`
 	Issuer          string `json:"issuer"`
@@ -35,42 +35,42 @@ type Setup struct {
 // said.
 const keySetFile = "/etc/distribution/jwks.json"
 
-// Setup returns what the registry of a service must be told. realm is the URL
-// of the token endpoint. RootCertificate is empty where only a leaf is
+// AuthSettings returns the settings for the registry of a service. realm is the
+// URL of the token endpoint. RootCertificate is empty where only a leaf is
 // configured. The error is ErrUnknownService or says what is wrong with realm.
-func (i *Issuer) Setup(service, realm string) (Setup, error) {
+func (i *Issuer) AuthSettings(service, realm string) (AuthSettings, error) {
 	s, ok := i.services[service]
 	if !ok {
-		return Setup{}, fmt.Errorf("%q: %w", service, ErrUnknownService)
+		return AuthSettings{}, fmt.Errorf("%q: %w", service, ErrUnknownService)
 	}
 	if u, err := url.Parse(realm); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return Setup{}, fmt.Errorf("realm %q is not a URL such as %q", realm, "https://registry-auth.corp.example/jwt/auth")
+		return AuthSettings{}, fmt.Errorf("realm %q is not a URL such as %q", realm, "https://registry-auth.corp.example/jwt/auth")
 	}
-	setup := Setup{Realm: realm, Service: s.name, Issuer: s.issuer, Signing: SigningX5C, RootCertificate: s.material.rootCertificate}
+	settings := AuthSettings{Realm: realm, Service: s.name, Issuer: s.issuer, Signing: SigningX5C, RootCertificate: s.material.rootCertificate}
 	switch keys := s.keys.(type) {
 	case *ownKey:
-		setup.Signing, setup.algorithm = s.material.signing, keys.only.method.Alg()
-		if setup.Signing == SigningKID {
-			setup.KeySet = keySetFile
+		settings.Signing, settings.algorithm = s.material.signing, keys.only.method.Alg()
+		if settings.Signing == SigningKID {
+			settings.KeySet = keySetFile
 		}
-		setup.shared = i.sharing(s)
-		setup.rootIsEd = setup.algorithm == "EdDSA"
+		settings.shared = i.sharing(s)
+		settings.rootIsEd = settings.algorithm == "EdDSA"
 	case *leaves:
-		setup.algorithm = keys.leaf.Load().signer.method.Alg()
-		setup.rootIsEd = isEd25519(keys.root.certificate)
+		settings.algorithm = keys.leaf.Load().signer.method.Alg()
+		settings.rootIsEd = isEd25519(keys.root.certificate)
 	case *given:
-		setup.algorithm = keys.leaf.Load().method.Alg()
+		settings.algorithm = keys.leaf.Load().method.Alg()
 		for _, root := range keys.roots {
-			setup.rootIsEd = setup.rootIsEd || isEd25519(root)
+			settings.rootIsEd = settings.rootIsEd || isEd25519(root)
 		}
 	}
-	return setup, nil
+	return settings, nil
 }
 
 // Block returns the part of a registry's configuration that makes it take the
 // tokens, with comments on what to mind. The error says why that registry
 // cannot take them, and what would be right.
-func (s Setup) Block(registry string) (string, error) {
+func (s AuthSettings) Block(registry string) (string, error) {
 	render, ok := map[string]func() (string, error){
 		Distribution2: s.distribution2,
 		Distribution3: s.distribution3,
@@ -97,14 +97,14 @@ shorepass alone: do not put a corporate CA here.`
 	noteRealm = `The realm is what clients are sent to; they must reach it by this very URL.`
 )
 
-func (s Setup) distribution2() (string, error) {
+func (s AuthSettings) distribution2() (string, error) {
 	if err := s.fitsOld("distribution 2.8"); err != nil {
 		return "", err
 	}
 	return comment("distribution 2.8: config.yml", noteRealm, s.noteBundle()) + s.yaml("rootcertbundle", s.RootCertificate), nil
 }
 
-func (s Setup) gitlab() (string, error) {
+func (s AuthSettings) gitlab() (string, error) {
 	if err := s.fitsOld("the GitLab registry"); err != nil {
 		return "", err
 	}
@@ -116,7 +116,7 @@ issuer here and in token.issuer.`) + s.yaml("rootcertbundle", s.RootCertificate)
 
 // fitsOld says what keeps a registry that is built upon distribution 2.8 from
 // taking the tokens.
-func (s Setup) fitsOld(name string) error {
+func (s AuthSettings) fitsOld(name string) error {
 	switch {
 	case s.Signing == SigningKID:
 		return fmt.Errorf(`%s finds a key by another name than signing = "kid" gives it; write "x5c" or "libtrust"`, name)
@@ -128,7 +128,7 @@ func (s Setup) fitsOld(name string) error {
 	return nil
 }
 
-func (s Setup) distribution3() (string, error) {
+func (s AuthSettings) distribution3() (string, error) {
 	switch s.Signing {
 	case SigningLibtrust:
 		return "", fmt.Errorf(`distribution 3 no longer knows what signing = "libtrust" calls a key; write "x5c" or "kid"`)
@@ -140,11 +140,11 @@ func (s Setup) distribution3() (string, error) {
 }
 
 // noteBundle says what to mind with a certificate as rootcertbundle.
-func (s Setup) noteBundle() string {
+func (s AuthSettings) noteBundle() string {
 	return fmt.Sprintf("%s is a copy of the root certificate, without its key.\n%s", s.RootCertificate, noteAlone)
 }
 
-func (s Setup) zot() (string, error) {
+func (s AuthSettings) zot() (string, error) {
 	if s.Signing == SigningX5C {
 		return "", fmt.Errorf(`zot knows one key and nothing of certificates under it; give the service its own root_certificate and root_key, and signing = "kid"`)
 	}
@@ -170,7 +170,7 @@ every other registry, a key of its own. It reads the file when it starts.`) + st
 
 // yaml writes the block that distribution and its kin share. JSON's strings
 // are YAML's, so that odd characters need no thought.
-func (s Setup) yaml(keyName, keyFile string) string {
+func (s AuthSettings) yaml(keyName, keyFile string) string {
 	var b strings.Builder
 	b.WriteString("auth:\n  token:\n")
 	for _, line := range [][2]string{{"realm", s.Realm}, {"service", s.Service}, {"issuer", s.Issuer}, {keyName, keyFile}} {

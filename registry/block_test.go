@@ -17,18 +17,18 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 const testRealm = "https://registry-auth.corp.example/jwt/auth"
 
-// setupOf returns what a registry must be told that signs so, its root where
+// settingsOf returns what a registry must be told that signs so, its root where
 // the first registry of all had it.
-func setupOf(t *testing.T, signing string) Setup {
+func settingsOf(t *testing.T, signing string) AuthSettings {
 	t.Helper()
 	cfg := testConfig(newRootFiles(t))
 	cfg.Signing = signing
-	setup, err := newTestIssuer(t, cfg).Setup("container_registry", testRealm)
+	settings, err := newTestIssuer(t, cfg).AuthSettings("container_registry", testRealm)
 	if err != nil {
 		t.Fatal(err)
 	}
-	setup.RootCertificate = "/home/RootCA.crt"
-	return setup
+	settings.RootCertificate = "/home/RootCA.crt"
+	return settings
 }
 
 func TestBlock(t *testing.T) {
@@ -38,7 +38,7 @@ func TestBlock(t *testing.T) {
 		{GitLab, "x5c"}, {GitLab, "libtrust"},
 		{Zot, "kid"},
 	} {
-		got, err := setupOf(t, test.signing).Block(test.registry)
+		got, err := settingsOf(t, test.signing).Block(test.registry)
 		if err != nil {
 			t.Errorf("%s, %s: %v", test.registry, test.signing, err)
 			continue
@@ -58,9 +58,9 @@ func TestBlock(t *testing.T) {
 
 // Names are written so that YAML reads them back, whatever is in them.
 func TestBlockQuotes(t *testing.T) {
-	setup := setupOf(t, "x5c")
-	setup.Issuer, setup.Service = "no", "a: b #c"
-	got, err := setup.Block(Distribution3)
+	settings := settingsOf(t, "x5c")
+	settings.Issuer, settings.Service = "no", "a: b #c"
+	got, err := settings.Block(Distribution3)
 	if err != nil || !strings.Contains(got, "\n    service: \"a: b #c\"\n    issuer: \"no\"\n") {
 		t.Errorf("Block = %s, %v, want both names in quotes", got, err)
 	}
@@ -85,11 +85,11 @@ func TestBlockRefused(t *testing.T) {
 	} {
 		cfg := testConfig(test.files(t))
 		cfg.Signing = test.signing
-		setup, err := newTestIssuer(t, cfg).Setup("container_registry", testRealm)
+		settings, err := newTestIssuer(t, cfg).AuthSettings("container_registry", testRealm)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := setup.Block(test.registry); err == nil || got != "" || !strings.Contains(err.Error(), test.want) {
+		if got, err := settings.Block(test.registry); err == nil || got != "" || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s, %s: Block = %q, %v, want an error with %q", test.registry, test.signing, got, err, test.want)
 		}
 	}
@@ -104,66 +104,66 @@ func TestBlockForZotNeedsItsOwnKey(t *testing.T) {
 	one, two := shared, shared
 	one.Name, two.Name = "one", "two"
 	i := newTestIssuer(t, cfg, one, two)
-	setup, err := i.Setup("one", testRealm)
+	settings, err := i.AuthSettings("one", testRealm)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := setup.Block(Zot); err == nil || !strings.Contains(err.Error(), "would take the tokens of two too") {
+	if _, err := settings.Block(Zot); err == nil || !strings.Contains(err.Error(), "would take the tokens of two too") {
 		t.Errorf("Block(zot) with a shared key: %v, want an error that names the other service", err)
 	}
 	two.RootCertificate, two.RootKey = newRootFiles(t)
-	if setup, err = newTestIssuer(t, cfg, one, two).Setup("one", testRealm); err != nil {
+	if settings, err = newTestIssuer(t, cfg, one, two).AuthSettings("one", testRealm); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := setup.Block(Zot); err != nil {
+	if _, err := settings.Block(Zot); err != nil {
 		t.Errorf("Block(zot) with a key of its own: %v", err)
 	}
 }
 
-func TestSetup(t *testing.T) {
+func TestAuthSettings(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	i := newTestIssuer(t, testConfig(certFile, keyFile))
-	setup, err := i.Setup("container_registry", testRealm)
-	if err != nil || setup.Signing != "x5c" || setup.RootCertificate != certFile || setup.Issuer != "gitlab-issuer" || setup.KeySet != "" {
-		t.Errorf("Setup = %+v, %v", setup, err)
+	settings, err := i.AuthSettings("container_registry", testRealm)
+	if err != nil || settings.Signing != "x5c" || settings.RootCertificate != certFile || settings.Issuer != "gitlab-issuer" || settings.KeySet != "" {
+		t.Errorf("AuthSettings = %+v, %v", settings, err)
 	}
-	if _, err := i.Setup("other", testRealm); !errors.Is(err, ErrUnknownService) {
-		t.Errorf("Setup of an unknown service: %v, want ErrUnknownService", err)
+	if _, err := i.AuthSettings("other", testRealm); !errors.Is(err, ErrUnknownService) {
+		t.Errorf("AuthSettings of an unknown service: %v, want ErrUnknownService", err)
 	}
 	for _, realm := range []string{"", "/jwt/auth", "localhost:5001", "ftp://host/", "https://"} {
-		if _, err := i.Setup("container_registry", realm); err == nil {
-			t.Errorf("Setup with realm %q: no error", realm)
+		if _, err := i.AuthSettings("container_registry", realm); err == nil {
+			t.Errorf("AuthSettings with realm %q: no error", realm)
 		}
 	}
 }
 
-func TestSetupOfGivenLeaf(t *testing.T) {
+func TestAuthSettingsOfConfiguredLeaf(t *testing.T) {
 	a := newAuthority(t)
 	a.put(t, a.leaf(t, time.Hour))
 	cfg := a.config()
 	cfg.RootCertificate = ""
-	setup, err := newTestIssuer(t, cfg).Setup("container_registry", testRealm)
+	settings, err := newTestIssuer(t, cfg).AuthSettings("container_registry", testRealm)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := setup.Block(Distribution2); err == nil || !strings.Contains(err.Error(), "say where the registry has the root certificate") {
+	if _, err := settings.Block(Distribution2); err == nil || !strings.Contains(err.Error(), "say where the registry has the root certificate") {
 		t.Errorf("Block without a root certificate: %v, want an error", err)
 	}
-	setup.RootCertificate = "/home/RootCA.crt"
-	if _, err := setup.Block(Distribution2); err != nil {
+	settings.RootCertificate = "/home/RootCA.crt"
+	if _, err := settings.Block(Distribution2); err != nil {
 		t.Errorf("Block: %v", err)
 	}
 
 	leaf := issue(t, &x509.Certificate{}, newEdKey(t), &pair{certificate: a.middle.certificate, key: a.middle.key})
 	a.put(t, leaf)
-	setup, err = newTestIssuer(t, a.config()).Setup("container_registry", testRealm)
+	settings, err = newTestIssuer(t, a.config()).AuthSettings("container_registry", testRealm)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := setup.Block(Distribution2); err == nil || !strings.Contains(err.Error(), "does not verify Ed25519") {
+	if _, err := settings.Block(Distribution2); err == nil || !strings.Contains(err.Error(), "does not verify Ed25519") {
 		t.Errorf("Block for an Ed25519 leaf: %v, want an error", err)
 	}
-	if _, err := setup.Block(Distribution3); err != nil {
+	if _, err := settings.Block(Distribution3); err != nil {
 		t.Errorf("Block for an Ed25519 leaf: %v", err)
 	}
 }

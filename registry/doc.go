@@ -33,7 +33,7 @@
 // never guessed.
 //
 // Any certificate under the root can sign any token for every registry that
-// trusts it: the root belongs to shorepass alone. [Setup.Block] prints what a
+// trusts it: the root belongs to shorepass alone. [AuthSettings.Block] prints what a
 // registry needs in its own configuration, and says so there.
 //
 // # Time

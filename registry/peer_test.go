@@ -110,7 +110,7 @@ type peer struct {
 	name string
 	file string   // of the program
 	env  []string // of the process
-	kind string   // as Setup.Block calls it
+	kind string   // as AuthSettings.Block calls it
 	how  string   // it is installed
 
 	signings []string // that it understands
@@ -185,18 +185,18 @@ func testRegistry(t *testing.T, p peer, certFile, keyFile, signing string) {
 // of the test.
 func blockFor(t *testing.T, i *Issuer, kind string) string {
 	t.Helper()
-	setup, err := i.Setup("container_registry", "http://localhost:5001/jwt/auth")
+	settings, err := i.AuthSettings("container_registry", "http://localhost:5001/jwt/auth")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if setup.KeySet != "" {
+	if settings.KeySet != "" {
 		text, err := i.JWKS("container_registry")
 		if err != nil {
 			t.Fatal(err)
 		}
-		setup.KeySet = writeFile(t, filepath.Join(t.TempDir(), "jwks.json"), text)
+		settings.KeySet = writeFile(t, filepath.Join(t.TempDir(), "jwks.json"), text)
 	}
-	block, err := setup.Block(kind)
+	block, err := settings.Block(kind)
 	if err != nil {
 		t.Fatal(err)
 	}

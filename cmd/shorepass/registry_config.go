@@ -71,16 +71,16 @@ func (f registryFlags) print(w io.Writer, cfg *settled) error {
 		_, err = w.Write(keys)
 		return err
 	}
-	setup, err := issuer.Setup(service, cfg.Server.Realm())
+	settings, err := issuer.AuthSettings(service, cfg.Server.Realm())
 	if err != nil {
 		return err
 	}
-	setup.RootCertificate = cmp.Or(f.rootCertificate, setup.RootCertificate)
-	setup.KeySet = cmp.Or(f.keySetFile, setup.KeySet)
+	settings.RootCertificate = cmp.Or(f.rootCertificate, settings.RootCertificate)
+	settings.KeySet = cmp.Or(f.keySetFile, settings.KeySet)
 	if f.json {
-		return printJSON(w, setup)
+		return printJSON(w, settings)
 	}
-	block, err := setup.Block(f.registry)
+	block, err := settings.Block(f.registry)
 	if err != nil {
 		return err
 	}
