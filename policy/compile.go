@@ -18,7 +18,7 @@ type Policy struct {
 	people        people
 	nobody        *person // anyone without credentials
 
-	watchedClaims []claimPath // every claim that a rule names
+	referencedClaims []claimPath // every claim that a rule names
 }
 
 // rule is a [Rule], compiled.
@@ -74,7 +74,7 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 	p.index = newIndex(p.rules, len(p.claims))
 	p.nobody = p.newPerson(names{groups: []string{anonymous}, anonymous: true})
 	for _, c := range p.Claims() {
-		p.watchedClaims = append(p.watchedClaims, c.Path)
+		p.referencedClaims = append(p.referencedClaims, c.Path)
 	}
 	return p
 }

@@ -232,10 +232,10 @@ func (n *names) hash() uint64 {
 
 var seed = maphash.MakeSeed()
 
-// WatchedGroups returns which of a person's groups the entry of some rule's groups
-// key matches, sorted, and which of those that may be the person's, UnsureAll among
-// them, for the audit line. After a decision the person is found in the cache.
-func (p *Policy) WatchedGroups(req Request) (groups, unsure []string) {
+// MatchedGroups returns, for the audit line, the person's groups that an entry of
+// some rule's groups key matches, sorted, and in the same way the unsure ones,
+// which may include UnsureAll. After a decision it finds the person in the cache.
+func (p *Policy) MatchedGroups(req Request) (groups, unsure []string) {
 	w := p.person(&req)
 	for _, matched := range [][]group{w.sure.fill, w.sure.misfit} {
 		for i := range matched {
@@ -251,15 +251,15 @@ func (p *Policy) WatchedGroups(req Request) (groups, unsure []string) {
 	return groups, unsure
 }
 
-// WatchedClaims returns, by their dotted paths, the claims that a rule names and
-// the person has: the counterpart of [Policy.WatchedGroups]. The values are the
-// request's own, and not to be changed.
-func (p *Policy) WatchedClaims(req Request) map[string]any {
+// ReferencedClaims returns, by their dotted paths, the person's claims that some
+// rule names. It is the counterpart of [Policy.MatchedGroups]. The values are
+// those of the request; the caller must not change them.
+func (p *Policy) ReferencedClaims(req Request) map[string]any {
 	if req.Anonymous {
 		return nil
 	}
 	var found map[string]any
-	for _, path := range p.watchedClaims {
+	for _, path := range p.referencedClaims {
 		value, ok := path.in(req.Claims)
 		if !ok {
 			continue

@@ -85,7 +85,7 @@ func TestUnsureAmongManyRules(t *testing.T) {
 	}
 }
 
-func TestWatchedGroups(t *testing.T) {
+func TestMatchedGroups(t *testing.T) {
 	p := compile(t, []Rule{{Groups: []string{"Team-*", "Domain Users", authenticated}, Repositories: []string{"a"}, Actions: []string{"pull"}}})
 	for _, tt := range []struct {
 		name           string
@@ -98,14 +98,14 @@ func TestWatchedGroups(t *testing.T) {
 			[]string{"DOMAIN users", "tEAM-a"}, []string{UnsureAll}},
 		{"nobody", Request{Anonymous: true, Groups: []string{"Team-a"}}, nil, nil},
 	} {
-		groups, unsure := p.WatchedGroups(tt.req)
+		groups, unsure := p.MatchedGroups(tt.req)
 		if diff := cmp.Diff([][]string{tt.groups, tt.unsure}, [][]string{groups, unsure}); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
 		}
 	}
 }
 
-func TestWatchedClaims(t *testing.T) {
+func TestReferencedClaims(t *testing.T) {
 	p := compile(t, []Rule{
 		{Groups: []string{"*"}, Repositories: []string{"{claims.team}/**", "{claims.a.b}"}, Actions: []string{"pull"}},
 		{Groups: []string{"*"}, Repositories: []string{"x"}, Actions: []string{"pull"}, When: "claims.ref_protected == 'true'"},
@@ -114,10 +114,10 @@ func TestWatchedClaims(t *testing.T) {
 	claims := map[string]any{"team": "blue", "a": map[string]any{"b": int64(1), "c": "secret"}, "email": "jo@corp.example",
 		"kubernetes.io": map[string]any{"namespace": "x", "pod": map[string]any{"name": "y"}}}
 	want := map[string]any{"team": "blue", "a.b": int64(1), "kubernetes.io.namespace": "x"}
-	if diff := cmp.Diff(want, p.WatchedClaims(Request{User: "u", Claims: claims})); diff != "" {
+	if diff := cmp.Diff(want, p.ReferencedClaims(Request{User: "u", Claims: claims})); diff != "" {
 		t.Errorf("the claims that rules name (-want +got)\n%s", diff)
 	}
-	if got := p.WatchedClaims(Request{Anonymous: true, Claims: claims}); got != nil {
+	if got := p.ReferencedClaims(Request{Anonymous: true, Claims: claims}); got != nil {
 		t.Errorf("the claims of nobody = %v, want none", got)
 	}
 }

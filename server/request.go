@@ -78,7 +78,7 @@ func (r *request) noteWatched(gen *Generation, allGroups bool, who principal, as
 		return
 	}
 	l := &r.line
-	groups, unsure := gen.Policy.WatchedGroups(asked)
+	groups, unsure := gen.Policy.MatchedGroups(asked)
 	if allGroups {
 		l.Groups, l.Unsure = asked.Groups, asked.Unsure
 	} else {
@@ -86,7 +86,7 @@ func (r *request) noteWatched(gen *Generation, allGroups bool, who principal, as
 		l.Groups, l.Unsure = groups[:min(len(groups), maxWatched)], unsure[:min(len(unsure), maxWatched)]
 		l.More = len(groups) - len(l.Groups) + len(unsure) - len(l.Unsure)
 	}
-	for path, value := range gen.Policy.WatchedClaims(asked) {
+	for path, value := range gen.Policy.ReferencedClaims(asked) {
 		if l.Claims == nil {
 			l.Claims = make(map[string]string)
 		}
