@@ -67,18 +67,19 @@ type Case struct {
 	Rules []string `toml:"rules"`
 }
 
-// Mismatch is a case that the policy does not fulfil.
-type Mismatch struct {
+// FailedCase is a case whose request the policy decides in another way than the
+// case expects, or that cannot be read.
+type FailedCase struct {
 	Case        string      `json:"case"` // its name, or its place counted from 0: "case[3]"
 	Problem     string      `json:"problem"`
 	Explanation Explanation `json:"explanation"`
 }
 
-// Check returns the cases that the policy does not fulfil, those included that
-// cannot be read. foldsCase tells whether the provider of that name, which may
-// be empty, ignores case.
-func (p *Policy) Check(cases []Case, foldsCase func(provider string) bool) []Mismatch {
-	var all []Mismatch
+// CheckCases decides each case and returns those that fail, in their order.
+// foldsCase reports whether the provider of that name, which may be empty,
+// ignores case.
+func (p *Policy) CheckCases(cases []Case, foldsCase func(provider string) bool) []FailedCase {
+	var all []FailedCase
 	for i, c := range cases {
 		name := c.Name
 		if name == "" {
@@ -86,17 +87,17 @@ func (p *Policy) Check(cases []Case, foldsCase func(provider string) bool) []Mis
 		}
 		req, err := c.Request(foldsCase)
 		if err != nil {
-			all = append(all, Mismatch{Case: name, Problem: err.Error()})
+			all = append(all, FailedCase{Case: name, Problem: err.Error()})
 			continue
 		}
 		if problem := c.compare(p.Decide(req)); problem != "" {
-			all = append(all, Mismatch{name, problem, p.Explain(req)})
+			all = append(all, FailedCase{name, problem, p.Explain(req)})
 		}
 	}
 	return all
 }
 
-// Request returns what the case asks. foldsCase is as in [Policy.Check].
+// Request returns what the case asks. foldsCase is as in [Policy.CheckCases].
 func (c Case) Request(foldsCase func(provider string) bool) (Request, error) {
 	req := Request{
 		Anonymous: c.User == "", User: c.User, Unsure: c.Unsure, Claims: c.Claims, Provider: c.Provider,

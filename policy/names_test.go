@@ -48,11 +48,11 @@ func TestClaims(t *testing.T) {
 
 // Check tells of a case that the policy does not fulfil, and of one that cannot
 // be read.
-func TestCheck(t *testing.T) {
+func TestCheckCases(t *testing.T) {
 	p := compile(t, []Rule{{Name: "staff", Groups: []string{"staff"}, Repositories: []string{"**"}, Actions: []string{"pull", "push"}}})
 	staff := []string{"staff"}
 	var got []string
-	for _, m := range p.Check([]Case{
+	for _, m := range p.CheckCases([]Case{
 		{Name: "right", User: "u", Groups: staff, Scope: "repository:a:push,pull", Want: []string{"pull", "push"}, Rules: []string{"staff"}},
 		{Name: "too much", User: "u", Groups: staff, Scope: "repository:a:pull,push", Want: []string{"pull"}},
 		{Name: "too little", User: "u", Scope: "repository:a:pull", Want: []string{"pull"}},

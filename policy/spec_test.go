@@ -20,7 +20,7 @@ func TestCases(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			files := read(t, path)
 			p := policy.Compile(rules(t, files["rules.toml"]), func(key, problem string) { t.Fatalf("%s: %s", key, problem) })
-			for _, m := range p.Check(cases(t, files["cases.toml"]), isDirectory) {
+			for _, m := range p.CheckCases(cases(t, files["cases.toml"]), isDirectory) {
 				t.Errorf("%s: %s\n%s", m.Case, m.Problem, m.Explanation)
 			}
 		})

@@ -110,18 +110,18 @@ func (f *explainFlags) checkCases(w io.Writer, cfg *config.Config) error {
 	if len(file.Cases) == 0 {
 		return fmt.Errorf("%s holds no [[case]]", f.cases)
 	}
-	mismatches := cfg.Policy.Check(file.Cases, cfg.FoldsCase)
+	failed := cfg.Policy.CheckCases(file.Cases, cfg.FoldsCase)
 	if f.asJSON {
-		if err := printJSON(w, mismatches); err != nil {
+		if err := printJSON(w, failed); err != nil {
 			return err
 		}
 	} else {
-		for _, m := range mismatches {
-			fmt.Fprintf(w, "%s: %s\n%s", m.Case, m.Problem, indent(m.Explanation.String()))
+		for _, c := range failed {
+			fmt.Fprintf(w, "%s: %s\n%s", c.Case, c.Problem, indent(c.Explanation.String()))
 		}
 	}
-	if len(mismatches) > 0 {
-		return fmt.Errorf("%d of %d cases differ", len(mismatches), len(file.Cases))
+	if len(failed) > 0 {
+		return fmt.Errorf("%d of %d cases differ", len(failed), len(file.Cases))
 	}
 	if !f.asJSON {
 		fmt.Fprintf(w, "%d cases hold\n", len(file.Cases))
