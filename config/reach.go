@@ -17,9 +17,9 @@ func (l *loader) checkReach() {
 		all = append(all, p.forRules())
 	}
 	for i := range all {
-		all[i].Foreign = foreignPrefixes(all[i].Prefix, l.cfg.Providers, i)
+		all[i].ForeignPrefixes = foreignPrefixes(all[i].Prefix, l.cfg.Providers, i)
 	}
-	l.cfg.Policy.ValidateReach(all, l.faults.under(""), l.warn)
+	l.cfg.Policy.ValidateReachability(all, l.faults.under(""), l.warn)
 }
 
 // forRules returns what is known of the names and methods of a provider's people.
@@ -33,13 +33,13 @@ func (p Provider) forRules() policy.Provider {
 	known.Groups = names.Only
 	for from, to := range names.Rename {
 		known.Renamed = append(known.Renamed, from)
-		known.GivenNames = append(known.GivenNames, to)
+		known.NewNames = append(known.NewNames, to)
 	}
 	if slices.ContainsFunc(slices.Concat(known.Groups, known.Renamed), saysNoName) {
 		known.Groups, known.Renamed = nil, nil
 	}
 	slices.Sort(known.Renamed)
-	slices.Sort(known.GivenNames)
+	slices.Sort(known.NewNames)
 	return known
 }
 

@@ -34,8 +34,8 @@ type ExplainedScope struct {
 type ExplainedAction struct {
 	Action  string   `json:"action"`
 	Granted bool     `json:"granted"`
-	Given   []string `json:"given_by,omitempty"`
-	Taken   []string `json:"taken_by,omitempty"`
+	GivenBy []string `json:"given_by,omitempty"`
+	TakenBy []string `json:"taken_by,omitempty"`
 }
 
 // NearRule is an allow rule of which one key does not match.
@@ -82,14 +82,14 @@ func (p *Policy) explainScope(req Request) ExplainedScope {
 		for _, v := range decision.Rules {
 			switch has := slices.Contains(v.Actions, action); {
 			case has && v.Effect == deny:
-				a.Taken = append(a.Taken, v.Rule)
+				a.TakenBy = append(a.TakenBy, v.Rule)
 			case has:
-				a.Given = append(a.Given, v.Rule)
+				a.GivenBy = append(a.GivenBy, v.Rule)
 			case action == "*" && v.Effect == deny:
-				a.Taken = append(a.Taken, v.Rule) // "*" is for whoever is denied nothing
+				a.TakenBy = append(a.TakenBy, v.Rule) // "*" is for whoever is denied nothing
 			}
 		}
-		denied = denied || !a.Granted && a.Taken == nil
+		denied = denied || !a.Granted && a.TakenBy == nil
 		s.Actions = append(s.Actions, a)
 	}
 	if denied {
@@ -122,7 +122,7 @@ func explained(asked, named []string) []string {
 func (p *Policy) near(req Request, actions []ExplainedAction) (all []NearRule, more int) {
 	var wanted []string
 	for _, a := range actions {
-		if !a.Granted && a.Taken == nil {
+		if !a.Granted && a.TakenBy == nil {
 			wanted = append(wanted, a.Action)
 		}
 	}
@@ -221,11 +221,11 @@ func (e Explanation) String() string {
 func (a ExplainedAction) reason() string {
 	switch {
 	case a.Granted:
-		return "granted by " + quotedList(a.Given)
-	case a.Taken != nil && a.Given != nil:
-		return fmt.Sprintf("denied: %s takes what %s gives", quotedList(a.Taken), quotedList(a.Given))
-	case a.Taken != nil:
-		return "denied by " + quotedList(a.Taken)
+		return "granted by " + quotedList(a.GivenBy)
+	case a.TakenBy != nil && a.GivenBy != nil:
+		return fmt.Sprintf("denied: %s takes what %s gives", quotedList(a.TakenBy), quotedList(a.GivenBy))
+	case a.TakenBy != nil:
+		return "denied by " + quotedList(a.TakenBy)
 	}
 	return "denied: no rule gives it"
 }

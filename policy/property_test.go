@@ -105,7 +105,7 @@ func FuzzExplain(f *testing.F) {
 func denied(s ExplainedScope) []string {
 	var all []string
 	for _, a := range s.Actions {
-		if !a.Granted && a.Taken == nil {
+		if !a.Granted && a.TakenBy == nil {
 			all = append(all, a.Action)
 		}
 	}

@@ -11,11 +11,11 @@ import (
 // Provider holds which names and methods the people of a provider can have, by its
 // configuration.
 type Provider struct {
-	Name      string
-	Prefix    string   // of its user names and groups
-	Foreign   []string // longer prefixes that are other providers', so that no name of this one begins with them
-	FoldsCase bool
-	Methods   []string // in which its people log in
+	Name            string
+	Prefix          string   // of its user names and groups
+	ForeignPrefixes []string // longer prefixes that are other providers', so that no name of this one begins with them
+	FoldsCase       bool
+	Methods         []string // in which its people log in
 
 	// NoGroups says that its people are in no groups but our own.
 	NoGroups bool
@@ -26,8 +26,8 @@ type Provider struct {
 
 	// Groups are globs, one of which each of its groups matches before the
 	// prefix: "*" is any text, "?" any character. Nil stands for any name.
-	// Renamed are names that no group has, unless a glob of GivenNames matches.
-	Groups, Renamed, GivenNames []string
+	// Renamed are names that no group has, unless a glob of NewNames matches.
+	Groups, Renamed, NewNames []string
 
 	// IDTokensAuthenticated puts those who come with an ID token into the
 	// group "authenticated".
@@ -41,12 +41,12 @@ type origin struct {
 	method   string
 }
 
-// ValidateReach reports the rules that can match no person, whatever accounts
+// ValidateReachability reports the rules that can match no person, whatever accounts
 // and groups there are, since the providers' prefixes, groups keys and methods
 // rule it out: by fault where a whole rule cannot, by warn where an entry of a
 // rule cannot. It never reports what can match. Texts in conditions that are no
 // names of a provider that ignores case are reported in the same way.
-func (p *Policy) ValidateReach(providers []Provider, fault, warn func(key, problem string)) {
+func (p *Policy) ValidateReachability(providers []Provider, fault, warn func(key, problem string)) {
 	if len(providers) == 0 {
 		return
 	}
@@ -229,7 +229,7 @@ func (p *Provider) rulesOutGroup(entry string) string {
 	if p.NoGroups {
 		return fmt.Sprintf("people of %q are in no groups, since its groups key is left out", p.Name)
 	}
-	found, given := p.Groups, p.GivenNames
+	found, given := p.Groups, p.NewNames
 	if found == nil {
 		found = []string{"*"}
 	}
@@ -252,7 +252,7 @@ func (p *Provider) rulesOut(entry, names string, globs []string) string {
 	if problem := p.problemOf(entry); problem != "" {
 		return fmt.Sprintf("%q is like none of the %s of %q, since it %s", entry, names, p.Name, problem)
 	}
-	if p.Prefix == "" && len(p.Foreign) == 0 && slices.Contains(globs, "*") {
+	if p.Prefix == "" && len(p.ForeignPrefixes) == 0 && slices.Contains(globs, "*") {
 		return ""
 	}
 	if p.FoldsCase && !isASCII(entry+p.Prefix+strings.Join(globs, "")) {
@@ -262,7 +262,7 @@ func (p *Provider) rulesOut(entry, names string, globs []string) string {
 	if !overlap(pattern, append(slices.Clone(prefix), run)) {
 		return fmt.Sprintf("the %s of %q begin with %q; write %q", names, p.Name, p.Prefix, p.Prefix+entry)
 	}
-	for _, foreign := range p.Foreign {
+	for _, foreign := range p.ForeignPrefixes {
 		if begin, _, _ := strings.Cut(p.compared(entry), "*"); strings.HasPrefix(begin, p.compared(foreign)) {
 			return fmt.Sprintf("the %s of %q never begin with %q, the prefix of another provider; name that one in providers", names, p.Name, foreign)
 		}

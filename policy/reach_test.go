@@ -33,7 +33,7 @@ func playReach(t *testing.T, seed uint64) (reported, matched int) {
 			continue
 		}
 		var whole, entries []string
-		p.ValidateReach(providers,
+		p.ValidateReachability(providers,
 			func(key, problem string) { whole = append(whole, key+": "+problem) },
 			func(key, problem string) { entries = append(entries, key+": "+problem) })
 		reported += len(whole)
@@ -96,13 +96,13 @@ func (d reachDrawer) providers() []Provider {
 		}
 		for range d.IntN(3) {
 			p.Renamed = append(p.Renamed, d.one("a", "B", "ab", "é"))
-			p.GivenNames = append(p.GivenNames, d.one("c", "a", "B", "a-x"))
+			p.NewNames = append(p.NewNames, d.one("c", "a", "B", "a-x"))
 		}
 	}
 	for i := range all {
 		for _, other := range all {
 			if len(other.Prefix) > len(all[i].Prefix) && strings.HasPrefix(fold.Name(other.Prefix), fold.Name(all[i].Prefix)) {
-				all[i].Foreign = append(all[i].Foreign, other.Prefix)
+				all[i].ForeignPrefixes = append(all[i].ForeignPrefixes, other.Prefix)
 			}
 		}
 	}
@@ -167,7 +167,7 @@ func (d reachDrawer) group(p *Provider, name string) string {
 		return ""
 	}
 	if i := slices.IndexFunc(p.Renamed, func(from string) bool { return p.compared(from) == p.compared(name) }); i >= 0 {
-		name = p.GivenNames[i]
+		name = p.NewNames[i]
 	}
 	if full := d.spelled(p, name); !p.isForeign(full) {
 		return full
@@ -191,7 +191,7 @@ func (d reachDrawer) spelled(p *Provider, name string) string {
 }
 
 func (p *Provider) isForeign(name string) bool {
-	return slices.ContainsFunc(p.Foreign, func(foreign string) bool { return strings.HasPrefix(p.compared(name), p.compared(foreign)) })
+	return slices.ContainsFunc(p.ForeignPrefixes, func(foreign string) bool { return strings.HasPrefix(p.compared(name), p.compared(foreign)) })
 }
 
 // The property above says something: rules are reported, and people matched.
