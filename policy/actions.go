@@ -6,9 +6,9 @@ import (
 	"shorepass/registry"
 )
 
-// asked is what a scope asks for. Actions that the policy knows are bits; any
+// requested is what a scope asks for. Actions that the policy knows are bits; any
 // other can be granted by "*" only.
-type asked struct {
+type requested struct {
 	policy  *Policy
 	actions []string // as the scope has them
 	bits    uint64
@@ -17,13 +17,13 @@ type asked struct {
 	catalog bool // registry:catalog, where "*" is an action of its own
 }
 
-// written are the actions that "*" is written out as.
-const written = 1<<0 | 1<<1 | 1<<2 // pull, push, delete: the first of Policy.actions
+// starActions are the actions that "*" is written out as.
+const starActions = 1<<0 | 1<<1 | 1<<2 // pull, push, delete: the first of Policy.actions
 
-func (p *Policy) ask(scope *registry.Scope) asked {
-	a := asked{policy: p, actions: scope.Actions, catalog: scope.Type == "registry" && scope.Name == "catalog"}
+func (p *Policy) newRequested(scope *registry.Scope) requested {
+	a := requested{policy: p, actions: scope.Actions, catalog: scope.Type == "registry" && scope.Name == "catalog"}
 	for _, action := range scope.Actions {
-		switch bit := p.bit(action); {
+		switch bit := p.actionBit(action); {
 		case action == "*":
 			a.star = true
 		case action == "":
@@ -36,28 +36,28 @@ func (p *Policy) ask(scope *registry.Scope) asked {
 	return a
 }
 
-// bit returns an action as a set of one, which is empty for an action that no
+// actionBit returns an action as a set of one, which is empty for an action that no
 // rule names.
-func (p *Policy) bit(action string) uint64 {
+func (p *Policy) actionBit(action string) uint64 {
 	if i := slices.Index(p.actions, action); i >= 0 {
 		return 1 << i
 	}
 	return 0
 }
 
-// touches reports whether the rule's actions key matches.
-func (a *asked) touches(r *rule) bool {
+// matches reports whether the rule's actions key matches.
+func (a *requested) matches(r *rule) bool {
 	return a.star || r.bits&a.bits != 0 || r.star && (a.other || a.bits != 0)
 }
 
-// grant is what the rules of one scope come to.
-type grant struct {
+// combined is what the rules of one scope come to.
+type combined struct {
 	allowed, denied  uint64
 	allStar, denStar bool // an allow, a deny rule with "*"
 	anyDeny          bool
 }
 
-func (g *grant) add(r *rule) {
+func (g *combined) add(r *rule) {
 	if r.deny {
 		g.denied, g.denStar, g.anyDeny = g.denied|r.bits, g.denStar || r.star, true
 	} else {
@@ -65,34 +65,34 @@ func (g *grant) add(r *rule) {
 	}
 }
 
-// gives reports whether an action, given by its bit, is granted.
-func (g *grant) gives(bit uint64) bool {
+// permits reports whether an action, given by its bit, is granted.
+func (g *combined) permits(bit uint64) bool {
 	return (g.allStar || g.allowed&bit != 0) && !g.denStar && g.denied&bit == 0
 }
 
 // granted returns what the matched rules grant of what is asked.
 func (d *decider) granted() []string {
-	var g grant
-	for i := range d.hits {
-		if h := &d.hits[i]; h.matched() {
+	var g combined
+	for i := range d.matches {
+		if h := &d.matches[i]; h.applies() {
 			g.add(h.rule)
 		}
 	}
 	if g.allowed == 0 && !g.allStar || g.denStar {
 		return nil
 	}
-	return d.asked.pick(&g)
+	return d.requested.grantedBy(&g)
 }
 
-// pick returns the asked actions that g gives, in the order asked. Where "*" is
+// grantedBy returns the asked actions that g gives, in the order asked. Where "*" is
 // asked they are written out, since some registries take actions literally;
 // "*" itself comes last, and only where nothing at all was denied.
-func (a *asked) pick(g *grant) []string {
+func (a *requested) grantedBy(g *combined) []string {
 	p := a.policy
 	if !a.star {
 		all := true
 		for _, action := range a.actions {
-			all = all && action != "" && g.gives(p.bit(action))
+			all = all && action != "" && g.permits(p.actionBit(action))
 		}
 		if all {
 			return slices.Clip(a.actions)
@@ -100,7 +100,7 @@ func (a *asked) pick(g *grant) []string {
 	}
 	var list []string
 	for _, action := range a.actions {
-		if action != "*" && action != "" && g.gives(p.bit(action)) {
+		if action != "*" && action != "" && g.permits(p.actionBit(action)) {
 			list = append(list, action)
 		}
 	}
@@ -109,10 +109,10 @@ func (a *asked) pick(g *grant) []string {
 	}
 	more := g.allowed
 	if g.allStar && !a.catalog {
-		more |= written
+		more |= starActions
 	}
 	for i, action := range p.actions {
-		if bit := uint64(1) << i; more&^a.bits&bit != 0 && g.gives(bit) {
+		if bit := uint64(1) << i; more&^a.bits&bit != 0 && g.permits(bit) {
 			list = append(list, action)
 		}
 	}
@@ -122,9 +122,9 @@ func (a *asked) pick(g *grant) []string {
 	return list
 }
 
-// named returns the actions that one rule adds or takes.
-func (a *asked) named(r *rule) []string {
-	var g grant
+// affectedBy returns the actions that one rule adds or takes.
+func (a *requested) affectedBy(r *rule) []string {
+	var g combined
 	g.allowed, g.allStar = r.bits, r.star
-	return a.pick(&g)
+	return a.grantedBy(&g)
 }

@@ -85,7 +85,7 @@ func BenchmarkGroups(b *testing.B) {
 			p := compile(b, benchmarkRules(100, nil))
 			groups := benchmarkGroups(n)
 			for b.Loop() {
-				p.newPerson(names{user: "alice", groups: groups})
+				p.newIdentity(names{user: "alice", groups: groups})
 			}
 		})
 	}
@@ -119,15 +119,15 @@ func BenchmarkWhen(b *testing.B) {
 	}
 }
 
-// BenchmarkDecideAtOnce has eight goroutines a processor decide at once: for few
+// BenchmarkDecideConcurrently has eight goroutines a processor decide at once: for few
 // people, as many as a busy hour has, and more than are remembered.
-func BenchmarkDecideAtOnce(b *testing.B) {
+func BenchmarkDecideConcurrently(b *testing.B) {
 	for _, people := range []int{16, 500, 5000} {
 		b.Run(fmt.Sprintf("people=%d", people), func(b *testing.B) {
 			p := compile(b, benchmarkRules(100, nil))
 			requests := make([]Request, people)
 			for i := range requests {
-				requests[i] = Request{User: fmt.Sprint("user-", i), Groups: benchmarkGroups(20), Scopes: ask("repository:team-7/app:pull,push")}
+				requests[i] = Request{User: fmt.Sprint("user-", i), Groups: benchmarkGroups(20), Scopes: scopes("repository:team-7/app:pull,push")}
 				p.Decide(requests[i])
 			}
 			b.SetParallelism(8)

@@ -90,7 +90,7 @@ func (p *Policy) CheckCases(cases []Case, foldsCase func(provider string) bool) 
 			all = append(all, FailedCase{Case: name, Problem: err.Error()})
 			continue
 		}
-		if problem := c.compare(p.Decide(req)); problem != "" {
+		if problem := c.difference(p.Decide(req)); problem != "" {
 			all = append(all, FailedCase{name, problem, p.Explain(req)})
 		}
 	}
@@ -155,8 +155,8 @@ func parseScopes(text string) ([]registry.Scope, error) {
 	return all, nil
 }
 
-// compare says how a decision differs from the expectation.
-func (c Case) compare(d Decision) string {
+// difference says how a decision differs from the expectation.
+func (c Case) difference(d Decision) string {
 	var granted, matched []string
 	for _, a := range d.Access {
 		if strings.Contains(strings.TrimSpace(c.Scope), " ") {
@@ -172,10 +172,10 @@ func (c Case) compare(d Decision) string {
 		}
 	}
 	if !sameNames(granted, c.Want) {
-		return fmt.Sprintf("granted %s, want %s", orNothing(granted), orNothing(c.Want))
+		return fmt.Sprintf("granted %s, want %s", quotedOrNothing(granted), quotedOrNothing(c.Want))
 	}
 	if c.Rules != nil && !sameNames(matched, c.Rules) {
-		return fmt.Sprintf("matched by the rules %s, want %s", orNothing(matched), orNothing(c.Rules))
+		return fmt.Sprintf("matched by the rules %s, want %s", quotedOrNothing(matched), quotedOrNothing(c.Rules))
 	}
 	return ""
 }
@@ -184,7 +184,7 @@ func sameNames(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-func orNothing(names []string) string {
+func quotedOrNothing(names []string) string {
 	if len(names) == 0 {
 		return "nothing"
 	}

@@ -12,9 +12,9 @@ import (
 	"shorepass/internal/fold"
 )
 
-// never reports whether the condition is false for every person of a provider
+// isFalseFor reports whether the condition is false for every person of a provider
 // who logged in by a method.
-func (c *condition) never(provider, method string) bool {
+func (c *condition) isFalseFor(provider, method string) bool {
 	known, err := cel.PartialVars(map[string]any{"provider": provider, "method": method}, unknowns...)
 	if err != nil {
 		return false
@@ -36,9 +36,9 @@ func namesVariable(root ast.NavigableExpr, names ...string) bool {
 	})) > 0
 }
 
-// capitals returns the texts that an expression compares with the user name or
+// upperCaseTexts returns the texts that an expression compares with the user name or
 // with groups and that no name in lower case can be, or begin with, and so on.
-func capitals(root ast.NavigableExpr) []string {
+func upperCaseTexts(root ast.NavigableExpr) []string {
 	var all []string
 	for _, call := range ast.MatchDescendants(root, ast.KindMatcher(ast.CallKind)) {
 		for _, text := range comparedTexts(call) {
@@ -59,29 +59,29 @@ func comparedTexts(call ast.NavigableExpr) []string {
 	a, b := operands[0], operands[1]
 	switch call.AsCall().FunctionName() {
 	case operators.Equals, operators.NotEquals, operators.In:
-		if isNames(a) {
-			return texts(b)
+		if isPersonName(a) {
+			return literalTexts(b)
 		}
-		if isNames(b) {
-			return texts(a)
+		if isPersonName(b) {
+			return literalTexts(a)
 		}
 	case "startsWith", "endsWith", "contains":
-		if isNames(a) {
-			return texts(b)
+		if isPersonName(a) {
+			return literalTexts(b)
 		}
 	case "matches":
-		if all := texts(b); isNames(a) && len(all) == 1 {
+		if all := literalTexts(b); isPersonName(a) && len(all) == 1 {
 			return regexpTexts(all[0])
 		}
 	}
 	return nil
 }
 
-// isNames reports whether an expression is the user name, the groups, or one of
+// isPersonName reports whether an expression is the user name, the groups, or one of
 // them.
-func isNames(e ast.NavigableExpr) bool {
+func isPersonName(e ast.NavigableExpr) bool {
 	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Index {
-		return isNames(e.Children()[0])
+		return isPersonName(e.Children()[0])
 	}
 	if e.Kind() != ast.IdentKind {
 		return false
@@ -99,15 +99,15 @@ func isNames(e ast.NavigableExpr) bool {
 		switch loop := parent.AsComprehension(); {
 		case loop.IterRange().ID() == child.ID():
 		case name == loop.IterVar() && !loop.HasIterVar2():
-			return isNames(parent.Children()[0])
+			return isPersonName(parent.Children()[0])
 		case name == loop.IterVar() || name == loop.AccuVar() || name == loop.IterVar2():
 			return false
 		}
 	}
 }
 
-// texts returns a text that is written out, or those of a list.
-func texts(e ast.NavigableExpr) []string {
+// literalTexts returns a text that is written out, or those of a list.
+func literalTexts(e ast.NavigableExpr) []string {
 	switch e.Kind() {
 	case ast.LiteralKind:
 		if text, ok := e.AsLiteral().Value().(string); ok {
@@ -116,7 +116,7 @@ func texts(e ast.NavigableExpr) []string {
 	case ast.ListKind:
 		var all []string
 		for _, element := range e.Children() {
-			all = append(all, texts(element)...)
+			all = append(all, literalTexts(element)...)
 		}
 		return all
 	}
@@ -144,8 +144,8 @@ func regexpTexts(text string) []string {
 	return all
 }
 
-// lowered returns texts as they are in lower case.
-func lowered(texts []string) []string {
+// foldAll returns texts as they are in lower case.
+func foldAll(texts []string) []string {
 	var all []string
 	for _, text := range texts {
 		all = append(all, fold.Name(text))

@@ -15,8 +15,8 @@ type Policy struct {
 
 	users, groups entries // of all users and groups keys
 	index         index
-	people        people
-	nobody        *person // anyone without credentials
+	identities    identityCache
+	anonymous     *identity // anyone without credentials
 
 	referencedClaims []claimPath // every claim that a rule names
 }
@@ -58,13 +58,13 @@ type pattern struct {
 // configuration should be compiled once a load.
 func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 	rules = WithDefaults(rules)
-	p := &Policy{actions: []string{"pull", "push", "delete"}, people: newPeople()}
-	b := &builder{Policy: p, bit: map[string]int{"pull": 0, "push": 1, "delete": 2}, slot: map[string]int{}}
-	if !check(rules, &b.conditions, fault) {
+	p := &Policy{actions: []string{"pull", "push", "delete"}, identities: newIdentityCache()}
+	b := &compiler{Policy: p, bit: map[string]int{"pull": 0, "push": 1, "delete": 2}, slot: map[string]int{}}
+	if !checkRules(rules, &b.conditions, fault) {
 		return &Policy{}
 	}
 	for i, r := range rules {
-		compiled, err := b.rule(i, r)
+		compiled, err := b.compileRule(i, r)
 		if err != nil {
 			fault(fmt.Sprintf("rule[%d]", i), err.Error())
 			return &Policy{}
@@ -72,7 +72,7 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 		p.rules = append(p.rules, compiled)
 	}
 	p.index = newIndex(p.rules, len(p.claims))
-	p.nobody = p.newPerson(names{groups: []string{anonymous}, anonymous: true})
+	p.anonymous = p.newIdentity(names{groups: []string{anonymous}, anonymous: true})
 	for _, c := range p.Claims() {
 		p.referencedClaims = append(p.referencedClaims, c.Path)
 	}
@@ -103,20 +103,20 @@ func (p *Policy) Claims() []Claim {
 	return slices.CompactFunc(all, func(a, b Claim) bool { return slices.Equal(a.Path, b.Path) })
 }
 
-// builder holds what only the compilation needs.
-type builder struct {
+// compiler holds what only the compilation needs.
+type compiler struct {
 	*Policy
-	conditions conditions
+	conditions conditionCompiler
 	bit        map[string]int // of an action in Policy.actions
 	slot       map[string]int // of a claim in Policy.claims
 }
 
-func (b *builder) rule(i int, r Rule) (*rule, error) {
+func (b *compiler) compileRule(i int, r Rule) (*rule, error) {
 	c := &rule{Rule: r, index: i, deny: r.Effect == deny}
 	var err error
 	c.users = b.users.add(r.Users)
 	c.groups = b.groups.add(r.Groups)
-	c.namesGroups = slices.ContainsFunc(r.Groups, func(entry string) bool { return !isOurs(entry) })
+	c.namesGroups = slices.ContainsFunc(r.Groups, func(entry string) bool { return !isReserved(entry) })
 	for _, key := range []struct {
 		globs *[]glob
 		texts []string
@@ -130,7 +130,7 @@ func (b *builder) rule(i int, r Rule) (*rule, error) {
 		}
 	}
 	for _, text := range r.Repositories {
-		if err := b.pattern(c, text); err != nil {
+		if err := b.compilePattern(c, text); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +139,7 @@ func (b *builder) rule(i int, r Rule) (*rule, error) {
 			c.star = true
 			continue
 		}
-		c.bits |= 1 << b.action(action)
+		c.bits |= 1 << b.actionNumber(action)
 	}
 	if r.When != "" {
 		c.when, err = b.conditions.compile(r.When)
@@ -147,7 +147,7 @@ func (b *builder) rule(i int, r Rule) (*rule, error) {
 	return c, err
 }
 
-func (b *builder) action(name string) int {
+func (b *compiler) actionNumber(name string) int {
 	n, ok := b.bit[name]
 	if !ok {
 		n = len(b.actions)
@@ -156,8 +156,8 @@ func (b *builder) action(name string) int {
 	return n
 }
 
-// pattern compiles one entry of repositories into c.
-func (b *builder) pattern(c *rule, text string) error {
+// compilePattern compiles one entry of repositories into c.
+func (b *compiler) compilePattern(c *rule, text string) error {
 	g, err := parseGlob(text, pathName)
 	if err != nil {
 		return err

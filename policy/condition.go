@@ -32,11 +32,11 @@ const (
 
 const whenVariables = "the variables are user, groups, claims, provider, method, request.service, request.address and request.time"
 
-// conditions compiles the when expressions of one policy. Rules often share a
+// conditionCompiler compiles the when expressions of one policy. Rules often share a
 // condition, so that each text is compiled once.
-type conditions struct {
-	env  *cel.Env // nil until there is an expression
-	seen map[string]compiled
+type conditionCompiler struct {
+	env   *cel.Env // nil until there is an expression
+	cache map[string]compiled
 }
 
 type compiled struct {
@@ -46,10 +46,10 @@ type compiled struct {
 
 // condition is a compiled when expression. It is safe for concurrent use.
 type condition struct {
-	program  cel.Program
-	claims   []claimPath // the claims it names
-	capitals []string    // texts it compares with user or groups that are not in lower case
-	partial  cel.Program // evaluates with unknown variables; nil where it names neither provider nor method
+	program   cel.Program
+	claims    []claimPath // the claims it names
+	upperCase []string    // texts it compares with user or groups that are not in lower case
+	partial   cel.Program // evaluates with unknown variables; nil where it names neither provider nor method
 }
 
 // newEnv declares what an expression may name. The three parts of request are
@@ -75,8 +75,8 @@ func newEnv() (*cel.Env, error) {
 
 // compile checks and compiles one expression. The error says where and what is
 // wrong.
-func (c *conditions) compile(text string) (*condition, error) {
-	done, ok := c.seen[text]
+func (c *conditionCompiler) compile(text string) (*condition, error) {
+	done, ok := c.cache[text]
 	if ok {
 		return done.condition, done.err
 	}
@@ -85,14 +85,14 @@ func (c *conditions) compile(text string) (*condition, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the language cannot be prepared: %w", err)
 		}
-		c.env, c.seen = env, map[string]compiled{}
+		c.env, c.cache = env, map[string]compiled{}
 	}
 	done.condition, done.err = c.build(text)
-	c.seen[text] = done
+	c.cache[text] = done
 	return done.condition, done.err
 }
 
-func (c *conditions) build(text string) (*condition, error) {
+func (c *conditionCompiler) build(text string) (*condition, error) {
 	checked, issues := c.env.Compile(text)
 	if issues.Err() != nil {
 		return nil, issuesError(issues, strings.Contains(text, "\n"))
@@ -107,7 +107,7 @@ func (c *conditions) build(text string) (*condition, error) {
 	if err := literalRegexps(root); err != nil {
 		return nil, err
 	}
-	estimate, err := c.env.EstimateCost(checked, sizes{})
+	estimate, err := c.env.EstimateCost(checked, sizeEstimator{})
 	if err != nil {
 		return nil, fmt.Errorf("cannot be estimated: %w", err)
 	}
@@ -119,7 +119,7 @@ func (c *conditions) build(text string) (*condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &condition{program: program, claims: claimPaths(root), capitals: capitals(root)}
+	made := &condition{program: program, claims: claimPaths(root), upperCase: upperCaseTexts(root)}
 	if namesVariable(root, "provider", "method") {
 		made.partial, err = c.env.Program(checked, cel.EvalOptions(cel.OptPartialEval), cel.CostLimit(maxCost))
 	}
@@ -166,7 +166,7 @@ func claimPaths(root ast.NavigableExpr) []claimPath {
 	}) {
 		var path claimPath
 		for parent, ok := e.Parent(); ok; parent, ok = parent.Parent() {
-			name, isStep := step(parent)
+			name, isStep := selectedName(parent)
 			if !isStep {
 				break
 			}
@@ -179,9 +179,9 @@ func claimPaths(root ast.NavigableExpr) []claimPath {
 	return paths
 }
 
-// step returns the name that an expression takes out of its operand: x of .x,
+// selectedName returns the name that an expression takes out of its operand: x of .x,
 // has(….x) and ["x"].
-func step(e ast.NavigableExpr) (string, bool) {
+func selectedName(e ast.NavigableExpr) (string, bool) {
 	if e.Kind() == ast.SelectKind {
 		return e.AsSelect().FieldName(), true
 	}
@@ -194,14 +194,14 @@ func step(e ast.NavigableExpr) (string, bool) {
 	return "", false
 }
 
-// sizes tells CEL's estimate how large the variables are presumed to be.
-type sizes struct{}
+// sizeEstimator tells CEL's estimate how large the variables are presumed to be.
+type sizeEstimator struct{}
 
-func (sizes) EstimateCallCost(_, _ string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
+func (sizeEstimator) EstimateCallCost(_, _ string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
 	return nil
 }
 
-func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
+func (sizeEstimator) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 	switch path := node.Path(); {
 	case len(path) == 0:
 		return nil
@@ -212,7 +212,7 @@ func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 }
 
 // holds evaluates the condition for one request.
-func (c *condition) holds(facts *facts) (bool, error) {
+func (c *condition) holds(facts *activation) (bool, error) {
 	facts.missing = ""
 	out, _, err := c.program.Eval(facts)
 	switch {

@@ -16,7 +16,7 @@ import (
 func address(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 // What a condition can ask, and what it gets.
-func TestWhen(t *testing.T) {
+func TestConditions(t *testing.T) {
 	req := Request{
 		User: "alice", Groups: []string{"team-a", authenticated}, Provider: "corp", Method: "password", Service: "registry-a",
 		Address: address("10.1.2.3"), Time: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC),
@@ -67,7 +67,7 @@ func TestWhen(t *testing.T) {
 
 // A person cannot make an evaluation slow by what stands in the claims: it
 // stops at its limit, and the rule fails.
-func TestWhenLimits(t *testing.T) {
+func TestConditionLimits(t *testing.T) {
 	many := make([]any, 20_000)
 	for i := range many {
 		many[i] = "role"
@@ -98,7 +98,7 @@ func TestWhenLimits(t *testing.T) {
 
 // One condition of many rules is evaluated once for a decision, and compiled
 // once for a policy.
-func TestWhenShared(t *testing.T) {
+func TestSharedConditionIsCompiledOnce(t *testing.T) {
 	var rules []Rule
 	for i := range 1000 {
 		rules = append(rules, Rule{Users: []string{"**"}, Repositories: []string{fmt.Sprintf("a/%d", i), "b"}, Actions: []string{"pull"}, When: `user == "u"`})

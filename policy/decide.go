@@ -13,14 +13,14 @@ import (
 //
 // The slices of the decision may be those of req, and are not to be changed.
 func (p *Policy) Decide(req Request) Decision {
-	d := decider{policy: p, req: &req, who: p.person(&req), hits: make([]hit, 0, 4)}
+	d := decider{policy: p, req: &req, identity: p.identity(&req), matches: make([]ruleMatch, 0, 4)}
 	var out Decision
 	for i := range req.Scopes {
 		scope := &req.Scopes[i]
 		if len(scope.Actions) == 0 || len(scope.Name) == 0 || len(scope.Name) > registry.MaxName {
 			continue
 		}
-		d.decide(scope)
+		d.matchRules(scope)
 		if granted := d.granted(); len(granted) > 0 {
 			if out.Access == nil {
 				out.Access = make([]registry.Access, 0, len(req.Scopes)-i)
@@ -35,51 +35,51 @@ func (p *Policy) Decide(req Request) Decision {
 // decider holds what one decision needs. Of these, what is costly is made when
 // a rule first asks for it.
 type decider struct {
-	policy *Policy
-	req    *Request
-	who    *person
+	policy   *Policy
+	req      *Request
+	identity *identity
 
-	facts   *facts
-	results map[*condition]result
-	values  values
-	claims  []claim // by slot
+	activation *activation
+	results    map[*condition]conditionResult
+	values     values
+	claims     []claimFill // by slot
 
-	scope *registry.Scope
-	asked asked
-	hits  []hit          // the rules that matched the scope, or failed
-	known map[*rule]bool // the same, when there are many
+	scope         *registry.Scope
+	requested     requested
+	matches       []ruleMatch    // the rules that matched the scope, or failed
+	recordedRules map[*rule]bool // the same, when there are many
 }
 
-// hit is a rule that matched, or an allow rule that would have matched but for
+// ruleMatch is a rule that matched, or an allow rule that would have matched but for
 // its fault.
-type hit struct {
+type ruleMatch struct {
 	rule  *rule
 	fault string
 }
 
-func (h *hit) matched() bool { return h.rule.deny || h.fault == "" }
+func (h *ruleMatch) applies() bool { return h.rule.deny || h.fault == "" }
 
-type result struct {
+type conditionResult struct {
 	holds bool
 	fault string
 }
 
-// claim is whether a claim was looked up for its placeholder, and why it cannot
+// claimFill is whether a claim was looked up for its placeholder, and why it cannot
 // fill it, if it cannot.
-type claim struct {
-	looked bool
-	fault  string
+type claimFill struct {
+	done  bool
+	fault string
 }
 
-// begin turns to the next scope.
-func (d *decider) begin(scope *registry.Scope) {
-	d.scope, d.asked = scope, d.policy.ask(scope)
-	d.hits, d.known = d.hits[:0], nil
+// setScope turns to the next scope.
+func (d *decider) setScope(scope *registry.Scope) {
+	d.scope, d.requested = scope, d.policy.newRequested(scope)
+	d.matches, d.recordedRules = d.matches[:0], nil
 }
 
-// decide finds the rules that match a scope.
-func (d *decider) decide(scope *registry.Scope) {
-	d.begin(scope)
+// matchRules finds the rules that match a scope.
+func (d *decider) matchRules(scope *registry.Scope) {
+	d.setScope(scope)
 	ix := &d.policy.index
 	name := scope.Name
 	for begin := 0; begin <= len(name); {
@@ -93,9 +93,9 @@ func (d *decider) decide(scope *registry.Scope) {
 		}
 		begin = end + 1
 	}
-	d.try(&ix.wide)
+	d.tryBucket(&ix.unkeyed)
 	d.tryUnfilled(ix)
-	slices.SortFunc(d.hits, func(a, b hit) int { return a.rule.index - b.rule.index })
+	slices.SortFunc(d.matches, func(a, b ruleMatch) int { return a.rule.index - b.rule.index })
 }
 
 // hasComponent reports whether path has component as one of its components.
@@ -113,24 +113,24 @@ func hasComponent(path, component string) bool {
 // tryComponent tries the rules that are filed under a component of the asked name,
 // by its text, its ends, or what it is to the person.
 func (d *decider) tryComponent(ix *index, part string) {
-	d.try(ix.component[part])
-	for _, n := range ix.beginning.lengths {
+	d.tryBucket(ix.component[part])
+	for _, n := range ix.prefix.lengths {
 		if n <= len(part) {
-			d.try(ix.beginning.buckets[part[:n]])
+			d.tryBucket(ix.prefix.buckets[part[:n]])
 		}
 	}
-	for _, n := range ix.ending.lengths {
+	for _, n := range ix.suffix.lengths {
 		if n <= len(part) {
-			d.try(ix.ending.buckets[part[len(part)-n:]])
+			d.tryBucket(ix.suffix.buckets[part[len(part)-n:]])
 		}
 	}
-	if part == d.who.userFill {
-		d.try(&ix.user)
+	if part == d.identity.userText {
+		d.tryBucket(&ix.user)
 	}
 	if len(ix.group) > 0 {
-		for _, g := range d.who.possible.find(part) {
+		for _, g := range d.identity.possible.withText(part) {
 			for _, id := range g.entries.all {
-				d.try(ix.group[id])
+				d.tryBucket(ix.group[id])
 			}
 		}
 	}
@@ -145,103 +145,103 @@ func (d *decider) tryUnfilled(ix *index) {
 		if len(b.all) == 0 {
 			continue
 		}
-		if d.claim(slot) != "" || hasComponent(d.scope.Name, d.values.claims[slot]) {
-			d.try(b)
+		if d.fillClaim(slot) != "" || hasComponent(d.scope.Name, d.values.claims[slot]) {
+			d.tryBucket(b)
 		}
 	}
-	if !d.who.userFills {
-		d.try(&ix.user)
+	if !d.identity.userCanFill {
+		d.tryBucket(&ix.user)
 	}
-	if d.who.possible.all {
-		d.try(&ix.denyGroup)
+	if d.identity.possible.all {
+		d.tryBucket(&ix.denyGroup)
 	}
-	for i := range d.who.possible.misfit {
-		for _, id := range d.who.possible.misfit[i].entries.all {
-			d.try(ix.group[id])
+	for i := range d.identity.possible.unfillable {
+		for _, id := range d.identity.possible.unfillable[i].entries.all {
+			d.tryBucket(ix.group[id])
 		}
 	}
 }
 
-// try tries the rules of a bucket: all of them, or those filed under the
+// tryBucket tries the rules of a bucket: all of them, or those filed under the
 // entries that match the person, whichever are fewer.
-func (d *decider) try(b *bucket) {
+func (d *decider) tryBucket(b *bucket) {
 	if b == nil {
 		return
 	}
-	groups := &d.who.possible.entries
-	if b.byPerson == nil || len(d.who.users.all)+len(groups.all) > len(b.all)/4 {
+	groups := &d.identity.possible.entries
+	if b.byEntry == nil || len(d.identity.users.all)+len(groups.all) > len(b.all)/4 {
 		for i := range b.all {
-			d.consider(&b.all[i])
+			d.evaluate(&b.all[i])
 		}
 		return
 	}
 	for i := range b.everyone {
-		d.consider(&b.everyone[i])
+		d.evaluate(&b.everyone[i])
 	}
-	if d.who.possible.all {
+	if d.identity.possible.all {
 		for i := range b.denyGroups {
-			d.consider(&b.denyGroups[i])
+			d.evaluate(&b.denyGroups[i])
 		}
 	}
-	for _, set := range [...]*ids{groups, &d.who.users} {
+	for _, set := range [...]*ids{groups, &d.identity.users} {
 		for _, id := range set.all {
-			for i := range b.byPerson[id] {
-				d.consider(&b.byPerson[id][i])
+			for i := range b.byEntry[id] {
+				d.evaluate(&b.byEntry[id][i])
 			}
 		}
 	}
 }
 
-// consider records a rule that matches, or whose fault belongs in the verdict.
+// evaluate records a rule that matches, or whose fault belongs in the verdict.
 // It evaluates [decider.mismatch] in its two halves, and skips the second for a
 // rule that is recorded already.
-func (d *decider) consider(c *candidate) {
-	if d.cheapMismatch(c.rule, noKey) != noKey || d.noted(c.rule) {
+func (d *decider) evaluate(c *candidate) {
+	if d.cheapMismatch(c.rule, noKey) != noKey || d.recorded(c.rule) {
 		return
 	}
 	if k, fault := d.costlyMismatch(c, noKey); k == noKey {
-		d.note(hit{c.rule, fault})
+		d.record(ruleMatch{c.rule, fault})
 	}
 }
 
-// noted reports whether a rule was found already, by another of its patterns
+// recorded reports whether a rule was found already, by another of its patterns
 // or of the person's names.
-func (d *decider) noted(r *rule) bool {
-	if d.known != nil {
-		return d.known[r]
+func (d *decider) recorded(r *rule) bool {
+	if d.recordedRules != nil {
+		return d.recordedRules[r]
 	}
-	return slices.ContainsFunc(d.hits, func(h hit) bool { return h.rule == r })
+	return slices.ContainsFunc(d.matches, func(h ruleMatch) bool { return h.rule == r })
 }
 
-func (d *decider) note(h hit) {
-	d.hits = append(d.hits, h)
-	if d.known == nil && len(d.hits) > manyHits {
-		d.known = make(map[*rule]bool, 2*manyHits)
-		for _, h := range d.hits {
-			d.known[h.rule] = true
+func (d *decider) record(h ruleMatch) {
+	d.matches = append(d.matches, h)
+	if d.recordedRules == nil && len(d.matches) > manyMatches {
+		d.recordedRules = make(map[*rule]bool, 2*manyMatches)
+		for _, h := range d.matches {
+			d.recordedRules[h.rule] = true
 		}
 	}
-	if d.known != nil {
-		d.known[h.rule] = true
+	if d.recordedRules != nil {
+		d.recordedRules[h.rule] = true
 	}
 }
 
-// manyHits is where a map finds a rule sooner than looking through the list.
-const manyHits = 32
+// manyMatches is where a map finds a rule sooner than looking through the list.
+const manyMatches = 32
 
-// condition evaluates a condition once for all scopes and all rules that have
+// evalCondition evaluates a condition once for all scopes and all rules that have
 // it.
-func (d *decider) condition(c *condition) result {
+func (d *decider) evalCondition(c *condition) conditionResult {
 	if got, ok := d.results[c]; ok {
 		return got
 	}
-	if d.facts == nil {
-		d.facts, d.results = newFacts(d.req), map[*condition]result{}
+	if d.activation == nil {
+		d.activation, d.results = newActivation(d.req), map[*condition]conditionResult{}
 	}
-	var got result
+	var got conditionResult
 	var err error
-	if got.holds, err = c.holds(d.facts); err != nil {
-		got = result{fault: "when: " + shorten(err.Error(), 200)}
+	if got.holds, err = c.holds(d.activation); err != nil {
+		got = conditionResult{fault: "when: " + truncate(err.Error(), 200)}
 	}
 	d.results[c] = got
 	return got
@@ -249,16 +249,16 @@ func (d *decider) condition(c *condition) result {
 
 // verdicts appends the part of each rule in the scope's decision.
 func (d *decider) verdicts(all []Verdict) []Verdict {
-	if len(d.hits) == 0 {
+	if len(d.matches) == 0 {
 		return all
 	}
 	name := scopeName(d.scope)
-	all = slices.Grow(all, len(d.hits))
-	for i := range d.hits {
-		h := &d.hits[i]
+	all = slices.Grow(all, len(d.matches))
+	for i := range d.matches {
+		h := &d.matches[i]
 		v := Verdict{Rule: h.rule.Name, Effect: h.rule.Effect, Scope: name, Fault: h.fault}
-		if h.matched() {
-			v.Actions = d.asked.named(h.rule)
+		if h.applies() {
+			v.Actions = d.requested.affectedBy(h.rule)
 		}
 		all = append(all, v)
 	}

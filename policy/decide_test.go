@@ -11,7 +11,7 @@ import (
 	"shorepass/registry"
 )
 
-func ask(scopes ...string) []registry.Scope {
+func scopes(scopes ...string) []registry.Scope {
 	var all []registry.Scope
 	for _, s := range scopes {
 		kind, rest, _ := strings.Cut(s, ":")
@@ -36,7 +36,7 @@ func TestDecision(t *testing.T) {
 		req  Request
 		want Decision
 	}{
-		{"all that matched", Request{User: "jo", Groups: []string{"staff", "team-a"}, Scopes: ask("repository:home/jo/secret:pull,push,delete", "repository:nowhere:pull")}, Decision{
+		{"all that matched", Request{User: "jo", Groups: []string{"staff", "team-a"}, Scopes: scopes("repository:home/jo/secret:pull,push,delete", "repository:nowhere:pull")}, Decision{
 			Access: []registry.Access{
 				{Type: "repository", Name: "home/jo/secret", Actions: []string{"delete"}},
 				{Type: "repository", Name: "nowhere", Actions: []string{"pull"}},
@@ -48,26 +48,26 @@ func TestDecision(t *testing.T) {
 				{Rule: "everything", Effect: allow, Scope: "repository:nowhere", Actions: []string{"pull"}},
 			},
 		}},
-		{"an allow rule that failed gives nothing and is named", Request{User: "Jo Ng", Groups: []string{"Team A"}, Scopes: ask("repository:home/jo/app:pull,push")}, Decision{
+		{"an allow rule that failed gives nothing and is named", Request{User: "Jo Ng", Groups: []string{"Team A"}, Scopes: scopes("repository:home/jo/app:pull,push")}, Decision{
 			Rules: []Verdict{
 				{Rule: "homes", Effect: allow, Scope: "repository:home/jo/app", Fault: `{user}: "Jo Ng" is not one component of a repository's path`},
 				{Rule: "teams", Effect: allow, Scope: "repository:home/jo/app", Fault: `{group}: "Team A" is not one component of a repository's path`},
 			},
 		}},
-		{"a deny rule that failed takes, and is named", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: ask("repository:x/thing:pull,push")}, Decision{
+		{"a deny rule that failed takes, and is named", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: scopes("repository:x/thing:pull,push")}, Decision{
 			Access: []registry.Access{{Type: "repository", Name: "x/thing", Actions: []string{"pull"}}},
 			Rules: []Verdict{
 				{Rule: "everything", Effect: allow, Scope: "repository:x/thing", Actions: []string{"pull", "push"}},
 				{Rule: "labels", Effect: deny, Scope: "repository:x/thing", Actions: []string{"push"}, Fault: "{claims.label}: there is no such claim"},
 			},
 		}},
-		{"its placeholder stands for one component, and for no more", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: ask("repository:x/a/b:push")}, Decision{
+		{"its placeholder stands for one component, and for no more", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: scopes("repository:x/a/b:push")}, Decision{
 			Access: []registry.Access{{Type: "repository", Name: "x/a/b", Actions: []string{"push"}}},
 			Rules:  []Verdict{{Rule: "everything", Effect: allow, Scope: "repository:x/a/b", Actions: []string{"push"}}},
 		}},
-		{"nobody", Request{Anonymous: true, User: "jo", Groups: []string{"staff"}, Scopes: ask("repository:home/jo/app:pull")}, Decision{}},
+		{"nobody", Request{Anonymous: true, User: "jo", Groups: []string{"staff"}, Scopes: scopes("repository:home/jo/app:pull")}, Decision{}},
 		{"nothing asked", Request{User: "jo", Groups: []string{"staff"}}, Decision{}},
-		{"an asked name that no registry takes", Request{User: "jo", Groups: []string{"staff"}, Scopes: ask("repository::pull", "repository:"+strings.Repeat("a/", 127)+"aa:pull", "repository:x:")}, Decision{}},
+		{"an asked name that no registry takes", Request{User: "jo", Groups: []string{"staff"}, Scopes: scopes("repository::pull", "repository:"+strings.Repeat("a/", 127)+"aa:pull", "repository:x:")}, Decision{}},
 	} {
 		if diff := cmp.Diff(tt.want, p.Decide(tt.req)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
@@ -79,7 +79,7 @@ func TestDecision(t *testing.T) {
 func TestDenyByDefault(t *testing.T) {
 	for _, p := range []*Policy{compile(t, nil), {}} {
 		for _, anonymous := range []bool{true, false} {
-			got := p.Decide(Request{Anonymous: anonymous, User: "root", Groups: []string{"admins"}, Scopes: ask("repository:a:*", "registry:catalog:*")})
+			got := p.Decide(Request{Anonymous: anonymous, User: "root", Groups: []string{"admins"}, Scopes: scopes("repository:a:*", "registry:catalog:*")})
 			if !cmp.Equal(got, Decision{}) {
 				t.Errorf("Decide = %v, want nothing", got)
 			}
@@ -89,11 +89,11 @@ func TestDenyByDefault(t *testing.T) {
 
 // What is remembered of people is compared in full: a caller that changes its
 // groups in place gets another decision, as do people of one name.
-func TestPeopleAreCompared(t *testing.T) {
+func TestIdentityCacheComparesNames(t *testing.T) {
 	p := compile(t, []Rule{{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull"}}})
 	groups := []string{"staff", "team-a", "x"}
 	may := func(name string) bool {
-		return len(p.Decide(Request{User: "jo", Groups: groups, Scopes: ask("repository:" + name + "/app:pull")}).Access) == 1
+		return len(p.Decide(Request{User: "jo", Groups: groups, Scopes: scopes("repository:" + name + "/app:pull")}).Access) == 1
 	}
 	if !may("team-a") || may("team-b") {
 		t.Error("team-a should be granted, and team-b not")
@@ -109,26 +109,26 @@ func TestPeopleAreCompared(t *testing.T) {
 }
 
 // The cache of people is bounded by memory.
-func TestPeopleAreBounded(t *testing.T) {
+func TestIdentityCacheIsBounded(t *testing.T) {
 	p := compile(t, []Rule{{Groups: []string{"**"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull"}}})
 	large := benchmarkGroups(2000)
 	for i := range 300 {
-		req := Request{User: fmt.Sprint("user-", i), Groups: large, Scopes: ask("repository:team-7/app:pull")}
+		req := Request{User: fmt.Sprint("user-", i), Groups: large, Scopes: scopes("repository:team-7/app:pull")}
 		if len(p.Decide(req).Access) != 1 {
 			t.Fatalf("user %d is granted nothing", i)
 		}
 		used := 0
-		for _, w := range p.people.cache.All() {
+		for _, w := range p.identities.cache.All() {
 			used += w.size()
 		}
-		if used > maxPeople {
-			t.Fatalf("%d bytes are remembered, want at most %d", used, maxPeople)
+		if used > maxIdentityCache {
+			t.Fatalf("%d bytes are remembered, want at most %d", used, maxIdentityCache)
 		}
 	}
 }
 
 // Decisions at once, on more people than there are places, do not mix.
-func TestDecideAtOnce(t *testing.T) {
+func TestConcurrentDecisions(t *testing.T) {
 	p := compile(t, []Rule{
 		{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull"}},
 		{Effect: deny, Repositories: []string{"*/x"}, Actions: []string{"pull"}, When: `!("team-1" in groups)`},
@@ -139,7 +139,7 @@ func TestDecideAtOnce(t *testing.T) {
 			for i := range 500 {
 				n := (i*7 + worker) % 50
 				team := fmt.Sprint("team-", n)
-				got := p.Decide(Request{User: fmt.Sprint("user-", n), Groups: []string{team}, Scopes: ask("repository:"+team+"/app:pull", "repository:team-99/app:pull", "repository:"+team+"/x:pull")})
+				got := p.Decide(Request{User: fmt.Sprint("user-", n), Groups: []string{team}, Scopes: scopes("repository:"+team+"/app:pull", "repository:team-99/app:pull", "repository:"+team+"/x:pull")})
 				want := 1
 				if n == 1 {
 					want = 2
@@ -155,14 +155,14 @@ func TestDecideAtOnce(t *testing.T) {
 
 // A hostile name, of which each component has many rules, costs no more than
 // its rules once.
-func TestRepeatedComponents(t *testing.T) {
+func TestRepeatedComponentsAreTriedOnce(t *testing.T) {
 	var rules []Rule
 	for i := range 5000 {
 		rules = append(rules, Rule{Users: []string{"**"}, Repositories: []string{fmt.Sprintf("**/a/x%d", i%7), "a/**/b"}, Actions: []string{"pull"}})
 	}
 	p := compile(t, rules)
 	name := strings.Repeat("a/", 120) + "b"
-	got := p.Decide(Request{User: "u", Scopes: ask("repository:" + name + ":pull")})
+	got := p.Decide(Request{User: "u", Scopes: scopes("repository:" + name + ":pull")})
 	if len(got.Rules) != 5000 || len(got.Access) != 1 {
 		t.Errorf("%d rules matched, want each of 5000 once", len(got.Rules))
 	}

@@ -12,57 +12,57 @@ import (
 	"shorepass/registry"
 )
 
-// FuzzPage holds Decide against the evaluator that is written from
+// FuzzDecideAsDocumented holds Decide against the evaluator that is written from
 // docs/policy.md. Its words are few, so that they meet.
-func FuzzPage(f *testing.F) {
+func FuzzDecideAsDocumented(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, seed uint64) { playPage(t, seed) })
+	f.Fuzz(func(t *testing.T, seed uint64) { checkDocumented(t, seed) })
 }
 
-// TestPage plays some thousand questions; PAGE_POLICIES asks for more.
-func TestPage(t *testing.T) {
+// TestDecideAsDocumented plays some thousand questions; PAGE_POLICIES asks for more.
+func TestDecideAsDocumented(t *testing.T) {
 	policies := 400
 	if more, err := strconv.Atoi(os.Getenv("PAGE_POLICIES")); err == nil {
 		policies = more
 	}
-	seen := map[tri]int{}
+	seen := map[truth]int{}
 	for seed := range uint64(policies) {
-		for how, n := range playPage(t, seed) {
+		for how, n := range checkDocumented(t, seed) {
 			seen[how] += n
 		}
 		if t.Failed() {
 			t.FailNow()
 		}
 	}
-	t.Logf("%d questions: %d rules matched, %d could not be told, %d did not match", policies*questions*2, seen[does], seen[cannotTell], seen[doesNot])
-	if seen[does] < policies*questions/4 || seen[cannotTell] < policies*questions/4 {
-		t.Errorf("%d rules matched and %d could not be told, so that little is shown", seen[does], seen[cannotTell])
+	t.Logf("%d questions: %d rules matched, %d could not be told, %d did not match", policies*questions*2, seen[isTrue], seen[isUnknown], seen[isFalse])
+	if seen[isTrue] < policies*questions/4 || seen[isUnknown] < policies*questions/4 {
+		t.Errorf("%d rules matched and %d could not be told, so that little is shown", seen[isTrue], seen[isUnknown])
 	}
 }
 
 // questions is how many people ask of each policy, for two resources each.
 const questions = 20
 
-// playPage plays one policy, and returns how often its rules matched.
-func playPage(t *testing.T, seed uint64) map[tri]int {
-	draw := pageDrawer{drawer{rand.New(rand.NewPCG(seed, 4))}}
-	rules := draw.naiveRules()
+// checkDocumented plays one policy, and returns how often its rules matched.
+func checkDocumented(t *testing.T, seed uint64) map[truth]int {
+	draw := documentedDrawer{drawer{rand.New(rand.NewPCG(seed, 4))}}
+	rules := draw.referenceRules()
 	var all []Rule
 	for _, r := range rules {
 		all = append(all, r.Rule)
 	}
-	p, seen := compile(t, all), map[tri]int{}
+	p, seen := compile(t, all), map[truth]int{}
 	for range questions {
-		req := draw.somebody()
+		req := draw.request()
 		decision := p.Decide(req)
 		for _, scope := range req.Scopes {
-			want, how := naivePerson{req}.decide(rules, scope)
+			want, how := referenceRequest{req}.decide(rules, scope)
 			for _, r := range rules {
 				seen[how[r.Name]]++
 			}
-			if problem := differs(decision, scope, rules, want, how); problem != "" {
+			if problem := difference(decision, scope, rules, want, how); problem != "" {
 				t.Errorf("seed %d: %s\nrules %+v\nrequest %+v", seed, problem, all, req)
 			}
 		}
@@ -70,9 +70,9 @@ func playPage(t *testing.T, seed uint64) map[tri]int {
 	return seen
 }
 
-// differs says how a decision about a resource differs from what the page says
+// difference says how a decision about a resource differs from what the page says
 // of it: what is granted, and how the rules match.
-func differs(decision Decision, scope registry.Scope, rules []naiveRule, granted []string, how map[string]tri) string {
+func difference(decision Decision, scope registry.Scope, rules []referenceRule, granted []string, how map[string]truth) string {
 	name := scope.Type + ":" + scope.Name
 	var got []string
 	for _, a := range decision.Access {
@@ -86,35 +86,35 @@ func differs(decision Decision, scope registry.Scope, rules []naiveRule, granted
 	for _, r := range rules {
 		i := slices.IndexFunc(decision.Rules, func(v Verdict) bool { return v.Scope == name && v.Rule == r.Name })
 		applies := i >= 0 && (r.Effect == deny || decision.Rules[i].Fault == "")
-		want := how[r.Name] == does || how[r.Name] == cannotTell && r.Effect == deny
+		want := how[r.Name] == isTrue || how[r.Name] == isUnknown && r.Effect == deny
 		if applies != want {
 			return fmt.Sprintf("by Decide it is %v that %s applies to %s, by the page %v", applies, r.Name, name, want)
 		}
-		if inDoubt := applies && decision.Rules[i].Fault != ""; inDoubt != (want && how[r.Name] == cannotTell) {
+		if inDoubt := applies && decision.Rules[i].Fault != ""; inDoubt != (want && how[r.Name] == isUnknown) {
 			return fmt.Sprintf("by Decide it is %v that %s applies to %s in doubt", inDoubt, r.Name, name)
 		}
 	}
 	return ""
 }
 
-type pageDrawer struct{ drawer }
+type documentedDrawer struct{ drawer }
 
-func (d pageDrawer) naiveRules() []naiveRule {
+func (d documentedDrawer) referenceRules() []referenceRule {
 	most := 6
 	if d.IntN(20) == 0 {
 		most = 80 // so that rules are found by the person
 	}
-	var all []naiveRule
+	var all []referenceRule
 	for i := range 1 + d.IntN(most) {
-		r := d.naiveRule()
+		r := d.referenceRule()
 		r.Name = "r" + strconv.Itoa(i)
 		all = append(all, r)
 	}
 	return all
 }
 
-func (d pageDrawer) naiveRule() naiveRule {
-	r := naiveRule{Rule: Rule{
+func (d documentedDrawer) referenceRule() referenceRule {
+	r := referenceRule{Rule: Rule{
 		Effect:       d.some(1, 1, allow, allow, deny)[0],
 		Users:        d.some(0, 2, "*", "*", "alice", "Alice", "sso/*", "*e", "josé", "jose\u0301", "**ce", "\u212Aim"),
 		Groups:       d.some(0, 2, "*", authenticated, "team-a", "Team-A", "team-*", "*-B", "/dev/*", "DEV/**", anonymous, "kim-*", "\u212Aim-x", "Domain Users"),
@@ -147,13 +147,13 @@ func (d pageDrawer) naiveRule() naiveRule {
 		r.Groups = append(r.Groups, "team-a") // alone it may not stand beside users and such
 	}
 	if d.IntN(3) == 0 {
-		when := naiveConditions[d.IntN(len(naiveConditions))]
+		when := referenceConditions[d.IntN(len(referenceConditions))]
 		r.When, r.when = when.text, when.holds
 	}
 	return r
 }
 
-func (d pageDrawer) somebody() Request {
+func (d documentedDrawer) request() Request {
 	req := Request{Anonymous: d.IntN(8) == 0, Service: d.some(1, 1, "hub/a", "hub-b", "other")[0]}
 	if d.IntN(2) == 0 {
 		req.Address = netip.MustParseAddr(d.some(1, 1, "127.0.0.1", "10.1.2.3")[0])

@@ -12,15 +12,15 @@ import (
 // provider compares names.
 type entries struct {
 	number          map[string]int32 // by the text as written
-	written, folded finder
+	written, folded entryIndex
 }
 
-// finder finds the entries that match a name without trying all.
-type finder struct {
-	exact     map[string][]int32 // entries without wildcards
-	beginning map[string][]entry // globs by their literal beginning, at most maxAffix bytes
-	lengths   []int              // of the keys of beginning
-	wide      []entry            // globs that begin with a wildcard
+// entryIndex finds the entries that match a name without trying all.
+type entryIndex struct {
+	exact   map[string][]int32 // entries without wildcards
+	prefix  map[string][]entry // globs by their literal beginning, at most maxAffix bytes
+	lengths []int              // of the keys of beginning
+	unkeyed []entry            // globs that begin with a wildcard
 }
 
 type entry struct {
@@ -47,8 +47,8 @@ func (e *entries) add(texts []string) ids {
 	return newIDs(all)
 }
 
-// literally returns the number of the entry that is the name itself, as written.
-func (e *entries) literally(name string) []int32 { return slices.Clone(e.written.exact[name]) }
+// exactly returns the number of the entry that is the name itself, as written.
+func (e *entries) exactly(name string) []int32 { return slices.Clone(e.written.exact[name]) }
 
 // matching returns the numbers of the entries that match a name, whose provider
 // tells upper from lower case or does not.
@@ -59,9 +59,9 @@ func (e *entries) matching(name string, foldsCase bool) []int32 {
 	return e.written.matching(name)
 }
 
-func (f *finder) add(text string, number int32) {
+func (f *entryIndex) add(text string, number int32) {
 	if f.exact == nil {
-		f.exact, f.beginning = map[string][]int32{}, map[string][]entry{}
+		f.exact, f.prefix = map[string][]int32{}, map[string][]entry{}
 	}
 	g, err := parseGlob(text, plainName)
 	if err != nil {
@@ -72,29 +72,29 @@ func (f *finder) add(text string, number int32) {
 		return
 	}
 	if g[0].kind != literal {
-		f.wide = append(f.wide, entry{g, number})
+		f.unkeyed = append(f.unkeyed, entry{g, number})
 		return
 	}
 	begin := g[0].text[:min(len(g[0].text), maxAffix)]
-	f.beginning[begin] = append(f.beginning[begin], entry{g, number})
+	f.prefix[begin] = append(f.prefix[begin], entry{g, number})
 	if !slices.Contains(f.lengths, len(begin)) {
 		f.lengths = append(f.lengths, len(begin))
 	}
 }
 
-func (f *finder) matching(name string) []int32 {
+func (f *entryIndex) matching(name string) []int32 {
 	all := slices.Clone(f.exact[name])
 	for _, length := range f.lengths {
 		if len(name) < length {
 			continue
 		}
-		for _, e := range f.beginning[name[:length]] {
+		for _, e := range f.prefix[name[:length]] {
 			if e.match(name, nil) {
 				all = append(all, e.number)
 			}
 		}
 	}
-	for _, e := range f.wide {
+	for _, e := range f.unkeyed {
 		if e.match(name, nil) {
 			all = append(all, e.number)
 		}
@@ -119,8 +119,8 @@ func newIDs(all []int32) ids {
 	return s
 }
 
-// meets reports whether two sets have an element in common.
-func (s *ids) meets(other *ids) bool {
+// intersects reports whether two sets have an element in common.
+func (s *ids) intersects(other *ids) bool {
 	if s.mask&other.mask == 0 {
 		return false
 	}

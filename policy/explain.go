@@ -77,7 +77,7 @@ func (p *Policy) explainScope(req Request) ExplainedScope {
 		order = append(order, v.Actions...)
 	}
 	denied := false
-	for _, action := range explained(scope.Actions, order) {
+	for _, action := range actionsToExplain(scope.Actions, order) {
 		a := ExplainedAction{Action: action, Granted: slices.Contains(s.Granted, action)}
 		for _, v := range decision.Rules {
 			switch has := slices.Contains(v.Actions, action); {
@@ -93,14 +93,14 @@ func (p *Policy) explainScope(req Request) ExplainedScope {
 		s.Actions = append(s.Actions, a)
 	}
 	if denied {
-		s.Near, s.More = p.near(req, s.Actions)
+		s.Near, s.More = p.nearMisses(req, s.Actions)
 	}
 	return s
 }
 
-// explained lists the actions to explain: those asked, and where "*" is asked
+// actionsToExplain lists the actions to explain: those asked, and where "*" is asked
 // those it is written out as, and "*" last.
-func explained(asked, named []string) []string {
+func actionsToExplain(asked, named []string) []string {
 	if slices.Contains(asked, "*") {
 		named = slices.Concat([]string{"pull", "push", "delete"}, named)
 	} else {
@@ -118,23 +118,23 @@ func explained(asked, named []string) []string {
 	return all
 }
 
-// near returns the allow rules of which one key does not match.
-func (p *Policy) near(req Request, actions []ExplainedAction) (all []NearRule, more int) {
+// nearMisses returns the allow rules of which one key does not match.
+func (p *Policy) nearMisses(req Request, actions []ExplainedAction) (all []NearRule, more int) {
 	var wanted []string
 	for _, a := range actions {
 		if !a.Granted && a.TakenBy == nil {
 			wanted = append(wanted, a.Action)
 		}
 	}
-	d := decider{policy: p, req: &req, who: p.person(&req)}
-	d.begin(&registry.Scope{Type: req.Scopes[0].Type, Name: req.Scopes[0].Name, Actions: wanted})
+	d := decider{policy: p, req: &req, identity: p.identity(&req)}
+	d.setScope(&registry.Scope{Type: req.Scopes[0].Type, Name: req.Scopes[0].Name, Actions: wanted})
 	ranked := map[key][]NearRule{}
 	for _, r := range p.rules {
 		if r.deny {
 			continue
 		}
-		if k := d.onlyMismatch(r); k != noKey {
-			ranked[k] = append(ranked[k], NearRule{r.Name, k.String(), r.why(k)})
+		if k := d.singleMismatch(r); k != noKey {
+			ranked[k] = append(ranked[k], NearRule{r.Name, k.String(), r.requirement(k)})
 		}
 	}
 	for _, k := range []key{keyWhen, keyActions, keyServices, keyProviders, keyTypes, keyGroups, keyUsers, keyRepositories} {
@@ -144,10 +144,10 @@ func (p *Policy) near(req Request, actions []ExplainedAction) (all []NearRule, m
 	return all[:n], len(all) - n
 }
 
-// onlyMismatch returns the single key by which an allow rule does not match, or
+// singleMismatch returns the single key by which an allow rule does not match, or
 // noKey. A rule with a fault has none: it is among the faults where it might
 // have matched.
-func (d *decider) onlyMismatch(r *rule) key {
+func (d *decider) singleMismatch(r *rule) key {
 	c := &candidate{r, r.patterns}
 	k, _ := d.mismatch(c, noKey)
 	if another, fault := d.mismatch(c, k); another != noKey || fault != "" {
@@ -156,11 +156,11 @@ func (d *decider) onlyMismatch(r *rule) key {
 	return k
 }
 
-// why says what a rule requires of a key.
-func (r *rule) why(k key) string {
+// requirement says what a rule requires of a key.
+func (r *rule) requirement(k key) string {
 	switch k {
 	case keyActions:
-		return "gives only " + list(r.Actions)
+		return "gives only " + abbreviate(r.Actions)
 	case keyWhen:
 		return "has a condition that does not hold: " + r.When
 	}
@@ -168,10 +168,10 @@ func (r *rule) why(k key) string {
 		keyUsers: r.Users, keyGroups: r.Groups, keyTypes: r.Types, keyProviders: r.Providers,
 		keyServices: r.Services, keyRepositories: r.Repositories,
 	}
-	return fmt.Sprintf("is for the %s %s", k, list(wanted[k]))
+	return fmt.Sprintf("is for the %s %s", k, abbreviate(wanted[k]))
 }
 
-func list(names []string) string {
+func abbreviate(names []string) string {
 	const enough = 6
 	if len(names) > enough {
 		return strings.Join(names[:enough], ", ") + fmt.Sprintf(" and %d more", len(names)-enough)
@@ -185,31 +185,31 @@ func (e Explanation) String() string {
 	var b strings.Builder
 	who := "without credentials"
 	if e.User != "" {
-		who = plain(e.User)
+		who = printable(e.User)
 	}
 	if len(e.Groups) > 0 {
-		who += ", in " + plain(list(e.Groups))
+		who += ", in " + printable(abbreviate(e.Groups))
 	}
 	if slices.Contains(e.Unsure, UnsureAll) {
 		who += ", perhaps in any other group"
 	} else if len(e.Unsure) > 0 {
-		who += ", perhaps in " + plain(list(e.Unsure))
+		who += ", perhaps in " + printable(abbreviate(e.Unsure))
 	}
 	fmt.Fprintln(&b, who)
 	for _, s := range e.Scopes {
-		fmt.Fprintln(&b, plain(s.Scope))
+		fmt.Fprintln(&b, printable(s.Scope))
 		for _, a := range s.Actions {
-			fmt.Fprintf(&b, "  %-7s %s\n", plain(a.Action), a.reason())
+			fmt.Fprintf(&b, "  %-7s %s\n", printable(a.Action), a.reason())
 		}
 		for _, v := range s.Faults {
 			effect := "so it does not match"
 			if v.Effect == deny {
 				effect = "so it matches, being a deny rule"
 			}
-			fmt.Fprintf(&b, "  failed: %q: %s, %s\n", v.Rule, plain(v.Fault), effect)
+			fmt.Fprintf(&b, "  failed: %q: %s, %s\n", v.Rule, printable(v.Fault), effect)
 		}
 		for _, n := range s.Near {
-			fmt.Fprintf(&b, "  near: %q %s\n", n.Rule, plain(n.Why))
+			fmt.Fprintf(&b, "  near: %q %s\n", n.Rule, printable(n.Why))
 		}
 		if s.More > 0 {
 			fmt.Fprintf(&b, "  near: and %d more\n", s.More)
@@ -238,8 +238,8 @@ func quotedList(names []string) string {
 	return strings.Join(all, ", ")
 }
 
-// plain keeps control characters off a terminal.
-func plain(s string) string {
+// printable keeps control characters off a terminal.
+func printable(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)
 	}

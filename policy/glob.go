@@ -60,7 +60,7 @@ func parseGlob(text string, kind nameKind) (glob, error) {
 			g, rest = append(g, token{kind: literal, text: rest[:end]}), rest[end:]
 			continue
 		}
-		t, n, err := parseSpecial(rest, kind)
+		t, n, err := parseMeta(rest, kind)
 		if err != nil {
 			return nil, err
 		}
@@ -69,9 +69,9 @@ func parseGlob(text string, kind nameKind) (glob, error) {
 	return g, nil
 }
 
-// parseSpecial reads the wildcard or placeholder that rest begins with, and
+// parseMeta reads the wildcard or placeholder that rest begins with, and
 // returns its length too.
-func parseSpecial(rest string, kind nameKind) (token, int, error) {
+func parseMeta(rest string, kind nameKind) (token, int, error) {
 	if rest[0] == '*' {
 		switch n := len(rest) - len(strings.TrimLeft(rest, "*")); {
 		case n > 2 && kind == plainName:

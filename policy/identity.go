@@ -11,14 +11,14 @@ import (
 	"shorepass/registry"
 )
 
-// person holds a person's names once they were matched with the entries of the
+// identity holds a person's names once they were matched with the entries of the
 // rules. It is never changed.
-type person struct {
+type identity struct {
 	names
 
-	users     ids    // the entries that match the user name
-	userFill  string // what stands in for {user}
-	userFills bool   // it can
+	users       ids    // the entries that match the user name
+	userText    string // what stands in for {user}
+	userCanFill bool   // it can
 
 	// What allow rules go by, and what deny rules go by: groups that the person
 	// is in, and those too that the person may be in. The two are one where all
@@ -46,10 +46,10 @@ func (n *names) equal(other *names) bool {
 
 // membership is a set of groups, with the entries of rules that match them.
 type membership struct {
-	entries ids     // that match any of the groups; without credentials, those of "anonymous" alone
-	all     bool    // any group at all may be among them
-	fill    []group // the groups that can stand in for {group}, by their text
-	misfit  []group // the groups that an entry matches and that cannot
+	entries    ids     // that match any of the groups; without credentials, those of "anonymous" alone
+	all        bool    // any group at all may be among them
+	fillable   []group // the groups that can stand in for {group}, by their text
+	unfillable []group // the groups that an entry matches and that cannot
 }
 
 // group is a group of a person, with the entries that match it.
@@ -59,19 +59,19 @@ type group struct {
 	entries ids
 }
 
-// meets reports whether the rule's groups key matches.
-func (m *membership) meets(r *rule) bool {
-	return m.entries.meets(&r.groups) || m.all && r.namesGroups
+// matches reports whether the rule's groups key matches.
+func (m *membership) matches(r *rule) bool {
+	return m.entries.intersects(&r.groups) || m.all && r.namesGroups
 }
 
-// newPerson matches the names of a person with the entries of all rules.
-func (p *Policy) newPerson(n names) *person {
+// newIdentity matches the names of a person with the entries of all rules.
+func (p *Policy) newIdentity(n names) *identity {
 	n.groups, n.unsure = slices.Clone(n.groups), slices.Clone(n.unsure)
-	w := &person{names: n}
+	w := &identity{names: n}
 	if !n.anonymous {
 		w.users = newIDs(p.users.matching(n.user, n.foldsCase))
-		w.userFill = w.comparable(n.user)
-		w.userFills = registry.IsComponent(w.userFill)
+		w.userText = w.canonical(n.user)
+		w.userCanFill = registry.IsComponent(w.userText)
 	}
 	w.sure = p.newMembership(w, n.groups)
 	w.possible = w.sure
@@ -83,78 +83,78 @@ func (p *Policy) newPerson(n names) *person {
 	return w
 }
 
-// comparable returns a name of the person in the form in which it is compared
+// canonical returns a name of the person in the form in which it is compared
 // with a repository or a text in a condition.
-func (w *person) comparable(name string) string {
+func (w *identity) canonical(name string) string {
 	if w.foldsCase {
 		return fold.Name(name)
 	}
 	return name
 }
 
-func (p *Policy) newMembership(w *person, names []string) *membership {
+func (p *Policy) newMembership(w *identity, names []string) *membership {
 	m := &membership{}
 	var union []int32
 	for _, name := range names {
-		entries := p.groupEntries(w, name)
+		entries := p.matchingEntries(w, name)
 		if len(entries) == 0 {
 			continue
 		}
 		union = append(union, entries...)
-		g := group{name, w.comparable(name), newIDs(entries)}
+		g := group{name, w.canonical(name), newIDs(entries)}
 		if registry.IsComponent(g.text) {
-			m.fill = append(m.fill, g)
+			m.fillable = append(m.fillable, g)
 		} else {
-			m.misfit = append(m.misfit, g)
+			m.unfillable = append(m.unfillable, g)
 		}
 	}
 	m.entries = newIDs(union)
 	byText := func(a, b group) int { return strings.Compare(a.text, b.text) }
-	slices.SortStableFunc(m.fill, byText)
-	slices.SortStableFunc(m.misfit, byText)
+	slices.SortStableFunc(m.fillable, byText)
+	slices.SortStableFunc(m.unfillable, byText)
 	return m
 }
 
-// groupEntries returns the entries of groups keys that match a group. Our own
+// matchingEntries returns the entries of groups keys that match a group. Our own
 // two are matched by these very words only, in whatever way their provider
 // compares names, and no person with credentials is in "anonymous", wherever the
 // name comes from.
-func (p *Policy) groupEntries(w *person, name string) []int32 {
+func (p *Policy) matchingEntries(w *identity, name string) []int32 {
 	switch {
 	case (name == anonymous) != w.anonymous:
 		return nil
-	case isOurs(name):
-		return p.groups.literally(name)
+	case isReserved(name):
+		return p.groups.exactly(name)
 	}
 	return p.groups.matching(name, w.foldsCase)
 }
 
-// isOurs reports whether a group is one of our own two, or would pass for one: a
+// isReserved reports whether a group is one of our own two, or would pass for one: a
 // provider's groups of these names are dropped.
-func isOurs(group string) bool {
+func isReserved(group string) bool {
 	if len(group) != len(anonymous) && len(group) != len(authenticated) {
 		return false
 	}
 	return strings.EqualFold(group, anonymous) || strings.EqualFold(group, authenticated)
 }
 
-// find returns the groups that stand in for {group} as that text. Groups that
+// withText returns the groups that stand in for {group} as that text. Groups that
 // differ in case alone are several.
-func (m *membership) find(text string) []group {
+func (m *membership) withText(text string) []group {
 	at := func(g group, text string) int { return strings.Compare(g.text, text) }
-	first, found := slices.BinarySearchFunc(m.fill, text, at)
+	first, found := slices.BinarySearchFunc(m.fillable, text, at)
 	if !found {
 		return nil
 	}
 	end := first + 1
-	for end < len(m.fill) && m.fill[end].text == text {
+	for end < len(m.fillable) && m.fillable[end].text == text {
 		end++
 	}
-	return m.fill[first:end]
+	return m.fillable[first:end]
 }
 
 // size is about how many bytes a person takes.
-func (w *person) size() int {
+func (w *identity) size() int {
 	n := 384 + len(w.user) + 16*(len(w.groups)+len(w.unsure)) + 4*len(w.users.all) + w.sure.size()
 	if w.possible != w.sure {
 		n += w.possible.size()
@@ -164,7 +164,7 @@ func (w *person) size() int {
 
 func (m *membership) size() int {
 	n := 96 + 4*len(m.entries.all)
-	for _, groups := range [][]group{m.fill, m.misfit} {
+	for _, groups := range [][]group{m.fillable, m.unfillable} {
 		for i := range groups {
 			n += 72 + 4*len(groups[i].entries.all)
 		}
@@ -172,52 +172,52 @@ func (m *membership) size() int {
 	return n
 }
 
-// people is an LRU cache of the persons who asked lately, so that the names of a
+// identityCache is an LRU cache of the persons who asked lately, so that the names of a
 // person are matched once and not with each request. It is bounded by memory
 // and has no TTL, since a policy never changes. Its key is a hash; a person
 // found by it is compared in full, so that a collision costs time and never
 // rights.
-type people struct {
+type identityCache struct {
 	mu    sync.Mutex // of cache
-	cache *lru.Cache[uint64, *person]
+	cache *lru.Cache[uint64, *identity]
 }
 
-// maxPeople bounds the memory of the cache: some five thousand persons of twenty
+// maxIdentityCache bounds the memory of the cache: some five thousand persons of twenty
 // groups.
-const maxPeople = 12 << 20
+const maxIdentityCache = 12 << 20
 
-func newPeople() people {
-	return people{cache: lru.NewWeighted[uint64](maxPeople, (*person).size)}
+func newIdentityCache() identityCache {
+	return identityCache{cache: lru.NewWeighted[uint64](maxIdentityCache, (*identity).size)}
 }
 
-func (p *people) get(key uint64) *person {
+func (p *identityCache) get(key uint64) *identity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w, _ := p.cache.Get(key)
 	return w
 }
 
-func (p *people) put(key uint64, w *person) {
+func (p *identityCache) put(key uint64, w *identity) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cache.Put(key, w)
 }
 
-// person returns the person that a request comes from.
-func (p *Policy) person(req *Request) *person {
+// identity returns the person that a request comes from.
+func (p *Policy) identity(req *Request) *identity {
 	switch {
-	case p.nobody == nil: // the zero Policy, by which no name matches
-		return p.newPerson(names{anonymous: req.Anonymous})
+	case p.anonymous == nil: // the zero Policy, by which no name matches
+		return p.newIdentity(names{anonymous: req.Anonymous})
 	case req.Anonymous:
-		return p.nobody
+		return p.anonymous
 	}
 	n := namesOf(req)
 	key := n.hash()
-	if w := p.people.get(key); w != nil && w.names.equal(&n) {
+	if w := p.identities.get(key); w != nil && w.names.equal(&n) {
 		return w
 	}
-	w := p.newPerson(n)
-	p.people.put(key, w)
+	w := p.newIdentity(n)
+	p.identities.put(key, w)
 	return w
 }
 
@@ -236,15 +236,15 @@ var seed = maphash.MakeSeed()
 // some rule's groups key matches, sorted, and in the same way the unsure ones,
 // which may include UnsureAll. After a decision it finds the person in the cache.
 func (p *Policy) MatchedGroups(req Request) (groups, unsure []string) {
-	w := p.person(&req)
-	for _, matched := range [][]group{w.sure.fill, w.sure.misfit} {
+	w := p.identity(&req)
+	for _, matched := range [][]group{w.sure.fillable, w.sure.unfillable} {
 		for i := range matched {
 			groups = append(groups, matched[i].name)
 		}
 	}
 	slices.Sort(groups)
 	for _, name := range w.unsure {
-		if name == UnsureAll || len(p.groupEntries(w, name)) > 0 {
+		if name == UnsureAll || len(p.matchingEntries(w, name)) > 0 {
 			unsure = append(unsure, name)
 		}
 	}
@@ -260,7 +260,7 @@ func (p *Policy) ReferencedClaims(req Request) map[string]any {
 	}
 	var found map[string]any
 	for _, path := range p.referencedClaims {
-		value, ok := path.in(req.Claims)
+		value, ok := path.lookUp(req.Claims)
 		if !ok {
 			continue
 		}

@@ -17,12 +17,12 @@ import (
 // Each place is a bucket, which finds those that cover the person in turn.
 type index struct {
 	component map[string]*bucket
-	beginning affixes
-	ending    affixes
+	prefix    affixes
+	suffix    affixes
 	user      bucket
 	group     map[int32]*bucket // by the number of each entry of the rule's groups key
 	claim     []bucket          // by slot
-	wide      bucket
+	unkeyed   bucket
 
 	denyGroup bucket // the deny rules of group, for a person who may be in any group
 }
@@ -49,56 +49,56 @@ type bucket struct {
 	all        []candidate
 	everyone   []candidate
 	denyGroups []candidate           // deny rules that name groups, for a person who may be in any
-	byPerson   map[int32][]candidate // by the number of each entry of the rule's groups key, or else of its users key
+	byEntry    map[int32][]candidate // by the number of each entry of the rule's groups key, or else of its users key
 }
 
 const largeBucket = 16
 
-// place is where a pattern may be filed.
-type place struct {
-	kind placeKind
+// bucketKey is where a pattern may be filed.
+type bucketKey struct {
+	kind bucketKind
 	text string
 	slot int
 }
 
-type placeKind uint8
+type bucketKind uint8
 
 const (
-	atComponent placeKind = iota
-	atGroup
-	atUser
-	atClaim
-	atBeginning
-	atEnding
-	atWide
+	byComponent bucketKind = iota
+	byGroup
+	byUser
+	byClaim
+	byPrefix
+	bySuffix
+	unkeyed
 )
 
 func newIndex(rules []*rule, claims int) index {
 	ix := index{
 		component: map[string]*bucket{},
-		beginning: affixes{buckets: map[string]*bucket{}}, ending: affixes{buckets: map[string]*bucket{}},
+		prefix:    affixes{buckets: map[string]*bucket{}}, suffix: affixes{buckets: map[string]*bucket{}},
 		group: map[int32]*bucket{}, claim: make([]bucket, claims),
 	}
-	company := map[place]int{}
+	counts := map[bucketKey]int{}
 	for _, r := range rules {
 		for i := range r.patterns {
-			for _, at := range r.patterns[i].places() {
-				company[at]++
+			for _, at := range r.patterns[i].bucketKeys() {
+				counts[at]++
 			}
 		}
 	}
 	for _, r := range rules {
 		for i := range r.patterns {
-			ix.add(candidate{r, r.patterns[i : i+1]}, company)
+			ix.add(candidate{r, r.patterns[i : i+1]}, counts)
 		}
 	}
-	ix.sort()
+	ix.sortBuckets()
 	return ix
 }
 
-// places returns where a pattern can be found.
-func (p *pattern) places() []place {
-	var all []place
+// bucketKeys returns where a pattern can be found.
+func (p *pattern) bucketKeys() []bucketKey {
+	var all []bucketKey
 	for _, part := range components(p.text) {
 		g, err := parseGlob(part, pathName)
 		if err != nil {
@@ -106,21 +106,21 @@ func (p *pattern) places() []place {
 		}
 		switch first, last := g[0], g[len(g)-1]; {
 		case len(g) > 1 && first.kind == literal:
-			all = append(all, place{kind: atBeginning, text: first.text[:min(len(first.text), maxAffix)]})
+			all = append(all, bucketKey{kind: byPrefix, text: first.text[:min(len(first.text), maxAffix)]})
 		case len(g) > 1 && last.kind == literal:
-			all = append(all, place{kind: atEnding, text: last.text[max(0, len(last.text)-maxAffix):]})
+			all = append(all, bucketKey{kind: bySuffix, text: last.text[max(0, len(last.text)-maxAffix):]})
 		case len(g) > 1:
 		case first.kind == literal:
-			all = append(all, place{kind: atComponent, text: part})
+			all = append(all, bucketKey{kind: byComponent, text: part})
 		case first.kind == groupName:
-			all = append(all, place{kind: atGroup})
+			all = append(all, bucketKey{kind: byGroup})
 		case first.kind == userName:
-			all = append(all, place{kind: atUser})
+			all = append(all, bucketKey{kind: byUser})
 		case first.kind == claimValue:
-			all = append(all, place{kind: atClaim, slot: p.slotOf(first.text)})
+			all = append(all, bucketKey{kind: byClaim, slot: p.slotOf(first.text)})
 		}
 	}
-	return append(all, place{kind: atWide})
+	return append(all, bucketKey{kind: unkeyed})
 }
 
 // slotOf returns the slot of a claim that the pattern has.
@@ -132,44 +132,44 @@ func (p *pattern) slotOf(path string) int {
 // components splits a pattern or a name at its slashes.
 func components(text string) []string { return strings.Split(text, "/") }
 
-func (ix *index) add(c candidate, company map[place]int) {
-	best, least := place{}, math.MaxInt
-	for _, at := range c.patterns[0].places() {
-		n := company[at]
+func (ix *index) add(c candidate, counts map[bucketKey]int) {
+	bestKey, least := bucketKey{}, math.MaxInt
+	for _, at := range c.patterns[0].bucketKeys() {
+		n := counts[at]
 		switch at.kind {
-		case atGroup, atUser, atClaim:
+		case byGroup, byUser, byClaim:
 			n /= largeBucket // a component is seldom the person's own name
-		case atWide:
+		case unkeyed:
 			n = math.MaxInt - 1
 		}
 		if n < least {
-			best, least = at, n
+			bestKey, least = at, n
 		}
 	}
-	switch best.kind {
-	case atComponent:
-		push(ix.component, best.text, c)
-	case atBeginning:
-		push(ix.beginning.buckets, best.text, c)
-	case atEnding:
-		push(ix.ending.buckets, best.text, c)
-	case atGroup:
+	switch bestKey.kind {
+	case byComponent:
+		appendTo(ix.component, bestKey.text, c)
+	case byPrefix:
+		appendTo(ix.prefix.buckets, bestKey.text, c)
+	case bySuffix:
+		appendTo(ix.suffix.buckets, bestKey.text, c)
+	case byGroup:
 		for _, id := range c.rule.groups.all {
-			push(ix.group, id, c)
+			appendTo(ix.group, id, c)
 		}
 		if c.rule.deny {
 			ix.denyGroup.all = append(ix.denyGroup.all, c)
 		}
-	case atUser:
+	case byUser:
 		ix.user.all = append(ix.user.all, c)
-	case atClaim:
-		ix.claim[best.slot].all = append(ix.claim[best.slot].all, c)
-	case atWide:
-		ix.wide.all = append(ix.wide.all, c)
+	case byClaim:
+		ix.claim[bestKey.slot].all = append(ix.claim[bestKey.slot].all, c)
+	case unkeyed:
+		ix.unkeyed.all = append(ix.unkeyed.all, c)
 	}
 }
 
-func push[K comparable](m map[K]*bucket, key K, c candidate) {
+func appendTo[K comparable](m map[K]*bucket, key K, c candidate) {
 	b := m[key]
 	if b == nil {
 		b = &bucket{}
@@ -178,27 +178,27 @@ func push[K comparable](m map[K]*bucket, key K, c candidate) {
 	b.all = append(b.all, c)
 }
 
-// sort files the candidates of large buckets by person.
-func (ix *index) sort() {
-	ix.beginning.sort()
-	ix.ending.sort()
-	for _, m := range []map[string]*bucket{ix.component, ix.beginning.buckets, ix.ending.buckets} {
+// sortBuckets files the candidates of large buckets by person.
+func (ix *index) sortBuckets() {
+	ix.prefix.sortLengths()
+	ix.suffix.sortLengths()
+	for _, m := range []map[string]*bucket{ix.component, ix.prefix.buckets, ix.suffix.buckets} {
 		for _, b := range m {
-			b.sort()
+			b.byEntries()
 		}
 	}
 	for _, b := range ix.group {
-		b.sort()
+		b.byEntries()
 	}
-	for _, b := range []*bucket{&ix.user, &ix.wide, &ix.denyGroup} {
-		b.sort()
+	for _, b := range []*bucket{&ix.user, &ix.unkeyed, &ix.denyGroup} {
+		b.byEntries()
 	}
 	for i := range ix.claim {
-		ix.claim[i].sort()
+		ix.claim[i].byEntries()
 	}
 }
 
-func (a *affixes) sort() {
+func (a *affixes) sortLengths() {
 	for text := range a.buckets {
 		if !slices.Contains(a.lengths, len(text)) {
 			a.lengths = append(a.lengths, len(text))
@@ -207,11 +207,11 @@ func (a *affixes) sort() {
 	slices.Sort(a.lengths)
 }
 
-func (b *bucket) sort() {
+func (b *bucket) byEntries() {
 	if len(b.all) <= largeBucket {
 		return
 	}
-	b.byPerson = map[int32][]candidate{}
+	b.byEntry = map[int32][]candidate{}
 	for _, c := range b.all {
 		entries := c.rule.groups.all
 		if c.rule.Groups == nil {
@@ -224,7 +224,7 @@ func (b *bucket) sort() {
 			b.denyGroups = append(b.denyGroups, c)
 		}
 		for _, id := range entries {
-			b.byPerson[id] = append(b.byPerson[id], c)
+			b.byEntry[id] = append(b.byEntry[id], c)
 		}
 	}
 }

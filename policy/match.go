@@ -31,7 +31,7 @@ func (k key) String() string {
 // a mismatch, Explain also names those with a single one.
 //
 // fault says why a placeholder could not be filled, or why the condition failed.
-// A rule with a fault has no mismatch; [hit.matched] tells whether it applies.
+// A rule with a fault has no mismatch; [ruleMatch.applies] tells whether it applies.
 func (d *decider) mismatch(c *candidate, except key) (k key, fault string) {
 	if k = d.cheapMismatch(c.rule, except); k != noKey {
 		return k, ""
@@ -43,11 +43,11 @@ func (d *decider) mismatch(c *candidate, except key) (k key, fault string) {
 // the condition.
 func (d *decider) cheapMismatch(r *rule, except key) key {
 	switch {
-	case r.Users != nil && except != keyUsers && !d.who.users.meets(&r.users):
+	case r.Users != nil && except != keyUsers && !d.identity.users.intersects(&r.users):
 		return keyUsers
-	case r.Groups != nil && except != keyGroups && !d.groupsFor(r).meets(r):
+	case r.Groups != nil && except != keyGroups && !d.groupsFor(r).matches(r):
 		return keyGroups
-	case except != keyActions && !d.asked.touches(r):
+	case except != keyActions && !d.requested.matches(r):
 		return keyActions
 	case except != keyTypes && !matchAny(r.types, d.scope.Type):
 		return keyTypes
@@ -63,26 +63,26 @@ func (d *decider) cheapMismatch(r *rule, except key) key {
 // that the person may be in.
 func (d *decider) groupsFor(r *rule) *membership {
 	if r.deny {
-		return d.who.possible
+		return d.identity.possible
 	}
-	return d.who.sure
+	return d.identity.sure
 }
 
 // costlyMismatch is [decider.mismatch] for the repositories and the condition.
 func (d *decider) costlyMismatch(c *candidate, except key) (k key, fault string) {
 	groups := d.groupsFor(c.rule)
-	fault = d.unfilled(c.rule, groups)
+	fault = d.placeholderFault(c.rule, groups)
 	if except != keyRepositories && !d.coversAny(c, groups, fault) {
 		return keyRepositories, fault
 	}
-	if c.rule.deny && d.who.possible != d.who.sure {
-		fault = d.doubt(c.rule, fault)
+	if c.rule.deny && d.identity.possible != d.identity.sure {
+		fault = d.unsureFault(c.rule, fault)
 	}
 	when := c.rule.when
 	if when == nil || except != noKey || fault != "" && !c.rule.deny {
 		return noKey, fault
 	}
-	got := d.condition(when)
+	got := d.evalCondition(when)
 	if got.fault != "" {
 		return noKey, strings.TrimPrefix(fault+"; "+got.fault, "; ")
 	}
@@ -92,20 +92,20 @@ func (d *decider) costlyMismatch(c *candidate, except key) (k key, fault string)
 	return noKey, fault
 }
 
-// doubt returns the fault of a deny rule that matches a person of whose groups
+// unsureFault returns the fault of a deny rule that matches a person of whose groups
 // not all are known: why it would not match by the known ones, if so, before the
 // fault that it has besides.
-func (d *decider) doubt(r *rule, fault string) string {
-	sure := d.who.sure
-	known := d.unfilled(r, sure)
-	if (r.Groups == nil || sure.meets(r)) && d.coversAny(&candidate{r, r.patterns}, sure, known) {
+func (d *decider) unsureFault(r *rule, fault string) string {
+	sure := d.identity.sure
+	known := d.placeholderFault(r, sure)
+	if (r.Groups == nil || sure.matches(r)) && d.coversAny(&candidate{r, r.patterns}, sure, known) {
 		return known
 	}
 	why := "groups: not all groups of the person are known"
-	for i := range d.who.unsure {
-		entries := newIDs(d.policy.groupEntries(d.who, d.who.unsure[i]))
-		if entries.meets(&r.groups) {
-			why = fmt.Sprintf("groups: whether the person is in %q is not known", shorten(d.who.unsure[i], 64))
+	for i := range d.identity.unsure {
+		entries := newIDs(d.policy.matchingEntries(d.identity, d.identity.unsure[i]))
+		if entries.intersects(&r.groups) {
+			why = fmt.Sprintf("groups: whether the person is in %q is not known", truncate(d.identity.unsure[i], 64))
 			break
 		}
 	}

@@ -88,9 +88,9 @@ func TestCheckCases(t *testing.T) {
 }
 
 // What explain prints goes to a terminal, whatever names hold.
-func TestExplainQuotes(t *testing.T) {
+func TestExplainQuotesControlCharacters(t *testing.T) {
 	p := compile(t, []Rule{{Name: "r\x1b[2J", Users: []string{"**"}, Repositories: []string{"{user}/**"}, Actions: []string{"pull"}}})
-	text := p.Explain(Request{User: "u\x1b]0;x\a", Groups: []string{"g\nfake: line"}, Scopes: ask("repository:a/\x1b[31m:pull")}).String()
+	text := p.Explain(Request{User: "u\x1b]0;x\a", Groups: []string{"g\nfake: line"}, Scopes: scopes("repository:a/\x1b[31m:pull")}).String()
 	for _, r := range text {
 		if r < ' ' && r != '\n' {
 			t.Errorf("explain prints %q", text)

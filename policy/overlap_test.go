@@ -28,10 +28,10 @@ func TestOverlap(t *testing.T) {
 		{"*x*", "abc", false},
 		{"jo*é", "jo?", true},
 	} {
-		if got := overlap(symbols(tt.a, true), symbols(tt.b, true)); got != tt.want {
+		if got := overlap(parseSymbols(tt.a, true), parseSymbols(tt.b, true)); got != tt.want {
 			t.Errorf("overlap(%q, %q) = %v, want %v", tt.a, tt.b, got, tt.want)
 		}
-		if got := overlap(symbols(tt.b, true), symbols(tt.a, true)); got != tt.want {
+		if got := overlap(parseSymbols(tt.b, true), parseSymbols(tt.a, true)); got != tt.want {
 			t.Errorf("overlap(%q, %q) = %v, want %v", tt.b, tt.a, got, tt.want)
 		}
 	}
@@ -55,7 +55,7 @@ func TestOverlapIsExact(t *testing.T) {
 		a, b := random(), random()
 		inA, inB := regexpOf(a), regexpOf(b)
 		want := slices.ContainsFunc(texts, func(text string) bool { return inA.MatchString(text) && inB.MatchString(text) })
-		if got := overlap(symbols(a, true), symbols(b, true)); got != want {
+		if got := overlap(parseSymbols(a, true), parseSymbols(b, true)); got != want {
 			t.Errorf("overlap(%q, %q) = %v, but that there is a common text is %v", a, b, got, want)
 		}
 	}

@@ -10,41 +10,41 @@ import (
 	"shorepass/registry"
 )
 
-// unfilled says why a placeholder of the rule cannot be filled, and is empty
+// placeholderFault says why a placeholder of the rule cannot be filled, and is empty
 // where all can. For a deny rule one group that cannot stand in for {group} is
 // enough; an allow rule goes on with the others.
-func (d *decider) unfilled(r *rule, groups *membership) string {
-	if r.needsUser && !d.who.userFills {
-		if d.who.anonymous {
+func (d *decider) placeholderFault(r *rule, groups *membership) string {
+	if r.needsUser && !d.identity.userCanFill {
+		if d.identity.anonymous {
 			return "{user}: there is none without credentials"
 		}
-		return "{user}: " + notComponent(d.who.user)
+		return "{user}: " + notComponent(d.identity.user)
 	}
 	for _, slot := range r.needsClaims {
-		if fault := d.claim(slot); fault != "" {
+		if fault := d.fillClaim(slot); fault != "" {
 			return fault
 		}
 	}
-	if r.needsGroup && (r.deny || !groups.fills(r)) {
-		if g := groups.misfitOf(r); g != nil {
+	if r.needsGroup && (r.deny || !groups.canFill(r)) {
+		if g := groups.unfillableFor(r); g != nil {
 			return "{group}: " + notComponent(g.name)
 		}
 	}
 	return ""
 }
 
-// fills reports whether some group that the rule's own entries match can stand
+// canFill reports whether some group that the rule's own entries match can stand
 // in for {group}.
-func (m *membership) fills(r *rule) bool {
-	return slices.ContainsFunc(m.fill, func(g group) bool { return g.entries.meets(&r.groups) })
+func (m *membership) canFill(r *rule) bool {
+	return slices.ContainsFunc(m.fillable, func(g group) bool { return g.entries.intersects(&r.groups) })
 }
 
-// misfitOf returns a group that the rule's own entries match and that cannot
+// unfillableFor returns a group that the rule's own entries match and that cannot
 // stand in, or nil.
-func (m *membership) misfitOf(r *rule) *group {
-	for i := range m.misfit {
-		if m.misfit[i].entries.meets(&r.groups) {
-			return &m.misfit[i]
+func (m *membership) unfillableFor(r *rule) *group {
+	for i := range m.unfillable {
+		if m.unfillable[i].entries.intersects(&r.groups) {
+			return &m.unfillable[i]
 		}
 	}
 	return nil
@@ -55,12 +55,12 @@ func (m *membership) misfitOf(r *rule) *group {
 // matches by this; of an allow rule it says that the rule failed where it might
 // have matched, and not with every request.
 func (d *decider) mightCover(r *rule, p *pattern, groups *membership) bool {
-	anyGroup := !groups.fills(r) || r.deny && (groups.all && r.namesGroups || groups.misfitOf(r) != nil)
+	anyGroup := !groups.canFill(r) || r.deny && (groups.all && r.namesGroups || groups.unfillableFor(r) != nil)
 	loose := *p
 	loose.glob = slices.Clone(p.glob)
 	for i, t := range p.glob {
-		if t.kind == userName && !d.who.userFills ||
-			t.kind == claimValue && d.claim(t.slot) != "" ||
+		if t.kind == userName && !d.identity.userCanFill ||
+			t.kind == claimValue && d.fillClaim(t.slot) != "" ||
 			t.kind == groupName && anyGroup {
 			loose.glob[i] = token{kind: star}
 		}
@@ -72,15 +72,15 @@ func (d *decider) mightCover(r *rule, p *pattern, groups *membership) bool {
 // covers reports whether a pattern covers the asked name, with each of the
 // groups in turn. Every other placeholder can be filled.
 func (d *decider) covers(r *rule, p *pattern, groups *membership) bool {
-	d.values.user = d.who.userFill
+	d.values.user = d.identity.userText
 	if !p.needsGroup {
 		return p.match(d.scope.Name, &d.values)
 	}
 	if !p.wholeGroup {
-		return d.coversWith(groups.fill, r, p)
+		return d.coversWith(groups.fillable, r, p)
 	}
 	for part := range strings.SplitSeq(d.scope.Name, "/") {
-		if d.coversWith(groups.find(part), r, p) {
+		if d.coversWith(groups.withText(part), r, p) {
 			return true
 		}
 	}
@@ -91,25 +91,25 @@ func (d *decider) covers(r *rule, p *pattern, groups *membership) bool {
 func (d *decider) coversWith(groups []group, r *rule, p *pattern) bool {
 	for i := range groups {
 		d.values.group = groups[i].text
-		if groups[i].entries.meets(&r.groups) && p.match(d.scope.Name, &d.values) {
+		if groups[i].entries.intersects(&r.groups) && p.match(d.scope.Name, &d.values) {
 			return true
 		}
 	}
 	return false
 }
 
-// claim looks a claim up for its placeholder, once for the whole decision. It
+// fillClaim looks a claim up for its placeholder, once for the whole decision. It
 // returns why it cannot be filled, or nothing.
-func (d *decider) claim(slot int) string {
+func (d *decider) fillClaim(slot int) string {
 	if d.claims == nil {
-		d.claims = make([]claim, len(d.policy.claims))
+		d.claims = make([]claimFill, len(d.policy.claims))
 		d.values.claims = make([]string, len(d.policy.claims))
 	}
 	c := &d.claims[slot]
-	if c.looked {
+	if c.done {
 		return c.fault
 	}
-	c.looked = true
+	c.done = true
 	path := d.policy.claims[slot]
 	text, problem := "", "there is none without credentials"
 	if !d.req.Anonymous {
@@ -129,7 +129,7 @@ func (d *decider) claim(slot int) string {
 // claimText returns the claim at a dotted path, which must be a text or a whole
 // number, or what is wrong with it.
 func claimText(claims map[string]any, path string) (text, problem string) {
-	value, ok := claimPath(strings.Split(path, ".")).in(claims)
+	value, ok := claimPath(strings.Split(path, ".")).lookUp(claims)
 	if !ok {
 		return "", "there is no such claim"
 	}
@@ -157,8 +157,8 @@ type claimPath []string
 // String returns the path with dots between the names.
 func (p claimPath) String() string { return strings.Join(p, ".") }
 
-// in returns the claim at the path, and whether there is one.
-func (p claimPath) in(claims map[string]any) (any, bool) {
+// lookUp returns the claim at the path, and whether there is one.
+func (p claimPath) lookUp(claims map[string]any) (any, bool) {
 	var value any = claims
 	for _, name := range p {
 		object, ok := value.(map[string]any)
@@ -175,10 +175,10 @@ func (p claimPath) in(claims map[string]any) (any, bool) {
 // notComponent says that a value may not stand in for a placeholder. What a
 // person brought is quoted and shortened, since it goes to the audit line.
 func notComponent(value string) string {
-	return fmt.Sprintf("%q is not one component of a repository's path", shorten(value, 64))
+	return fmt.Sprintf("%q is not one component of a repository's path", truncate(value, 64))
 }
 
-func shorten(text string, enough int) string {
+func truncate(text string, enough int) string {
 	if len(text) <= enough {
 		return text
 	}

@@ -23,14 +23,14 @@ func FuzzDecide(f *testing.F) {
 		p := compile(t, rules)
 		got := p.Decide(req)
 
-		if want := p.decideSlowly(req); !cmp.Equal(want, got) {
+		if want := p.decideWithoutIndex(req); !cmp.Equal(want, got) {
 			t.Errorf("the index finds other rules than there are (-all +index)\n%s", cmp.Diff(want, got))
 		}
 		if again := p.Decide(req); !cmp.Equal(again, got) {
 			t.Errorf("a second decision differs (-first +second)\n%s", cmp.Diff(got, again))
 		}
 		for _, a := range got.Access {
-			if extra := beyond(a, req.Scopes); extra != nil {
+			if extra := notRequested(a, req.Scopes); extra != nil {
 				t.Errorf("granted %v of %s, which was not asked", extra, a.Name)
 			}
 		}
@@ -54,18 +54,18 @@ func FuzzDecide(f *testing.F) {
 	})
 }
 
-// decideSlowly is Decide without the index: every rule is evaluated with all of
+// decideWithoutIndex is Decide without the index: every rule is evaluated with all of
 // its patterns, as Explain does.
-func (p *Policy) decideSlowly(req Request) Decision {
-	d := decider{policy: p, req: &req, who: p.newPerson(namesOf(&req))}
+func (p *Policy) decideWithoutIndex(req Request) Decision {
+	d := decider{policy: p, req: &req, identity: p.newIdentity(namesOf(&req))}
 	if req.Anonymous {
-		d.who = p.newPerson(names{groups: []string{anonymous}, anonymous: true})
+		d.identity = p.newIdentity(names{groups: []string{anonymous}, anonymous: true})
 	}
 	var out Decision
 	for i := range req.Scopes {
-		d.begin(&req.Scopes[i])
+		d.setScope(&req.Scopes[i])
 		for _, r := range p.rules {
-			d.consider(&candidate{r, r.patterns})
+			d.evaluate(&candidate{r, r.patterns})
 		}
 		if granted := d.granted(); len(granted) > 0 {
 			s := req.Scopes[i]
@@ -121,7 +121,7 @@ func (p *Policy) liftable(req Request) []string {
 		for _, k := range without {
 			r.lift(k)
 		}
-		return p.decideSlowly(req).Rules
+		return p.decideWithoutIndex(req).Rules
 	}
 	if len(decide()) > 0 {
 		return nil
@@ -172,8 +172,8 @@ func grants(d Decision) map[string]bool {
 	return all
 }
 
-// beyond returns the actions of an entry that no scope asks for.
-func beyond(a registry.Access, scopes []registry.Scope) []string {
+// notRequested returns the actions of an entry that no scope asks for.
+func notRequested(a registry.Access, scopes []registry.Scope) []string {
 	var extra []string
 	for _, action := range a.Actions {
 		if !slices.ContainsFunc(scopes, func(s registry.Scope) bool {
@@ -296,7 +296,7 @@ func FuzzCompile(f *testing.F) {
 			Scopes: []registry.Scope{{Type: "repository", Name: name, Actions: []string{"pull", action, "*"}}},
 		}
 		for _, a := range p.Decide(req).Access {
-			if extra := beyond(a, req.Scopes); extra != nil {
+			if extra := notRequested(a, req.Scopes); extra != nil {
 				t.Errorf("granted %v, which was not asked", extra)
 			}
 		}

@@ -51,12 +51,12 @@ func (p *Policy) ValidateReachability(providers []Provider, fault, warn func(key
 		return
 	}
 	for _, r := range p.rules {
-		v := &reach{rule: r, origins: r.origins(providers), report: fault, warn: warn}
-		if v.users() && v.groups() && v.when() {
+		v := &reachability{rule: r, origins: r.origins(providers), report: fault, warn: warn}
+		if v.checkUsers() && v.checkGroups() && v.checkCondition() {
 			v.report = warn
-			v.deadEntries()
+			v.reportDeadEntries()
 			v.report = fault
-			v.capitals()
+			v.reportUpperCase()
 		}
 	}
 }
@@ -78,29 +78,31 @@ func (r *rule) origins(providers []Provider) []origin {
 	return all
 }
 
-// reach finds out whether a rule can match any person.
-type reach struct {
+// reachability finds out whether a rule can match any person.
+type reachability struct {
 	rule    *rule
 	origins []origin // those that the keys looked at so far let through
 	report  func(key, problem string)
 	warn    func(key, problem string)
 }
 
-// users keeps the origins whose user names the users key can match, and reports
+// checkUsers keeps the origins whose user names the users key can match, and reports
 // whether there is one.
-func (v *reach) users() bool { return v.narrow("users", v.rule.Users, origin.rulesOutUser) }
+func (v *reachability) checkUsers() bool {
+	return v.filterOrigins("users", v.rule.Users, origin.whyNoUser)
+}
 
-// groups is the same for the groups key. Where no provider has groups an allow rule
+// checkGroups is the same for the groups key. Where no provider has groups an allow rule
 // that names some is a warning: it opens nothing, and they may still come.
-func (v *reach) groups() bool {
+func (v *reachability) checkGroups() bool {
 	defer func(report func(key, problem string)) { v.report = report }(v.report)
 	if !v.rule.deny && !slices.ContainsFunc(v.origins, func(o origin) bool { return o.provider != nil && !o.provider.NoGroups }) {
 		v.report = v.warn
 	}
-	return v.narrow("groups", v.rule.Groups, origin.rulesOutGroup)
+	return v.filterOrigins("groups", v.rule.Groups, origin.whyNoGroup)
 }
 
-func (v *reach) narrow(key string, entries []string, rulesOut func(origin, string) string) bool {
+func (v *reachability) filterOrigins(key string, entries []string, rulesOut func(origin, string) string) bool {
 	if entries == nil || len(v.origins) == 0 {
 		return len(v.origins) > 0 // no provider of that name is another fault
 	}
@@ -120,30 +122,30 @@ func (v *reach) narrow(key string, entries []string, rulesOut func(origin, strin
 		}
 	}
 	if v.origins = left; len(left) == 0 {
-		v.report(v.at(key), fmt.Sprintf("the rule %q can never match: %s", v.rule.Name, listed(reasons)))
+		v.report(v.keyPath(key), fmt.Sprintf("the rule %q can never match: %s", v.rule.Name, joinReasons(reasons)))
 	}
 	return len(left) > 0
 }
 
-// when keeps the origins for which the condition can hold.
-func (v *reach) when() bool {
+// checkCondition keeps the origins for which the condition can hold.
+func (v *reachability) checkCondition() bool {
 	if v.rule.when == nil || v.rule.when.partial == nil {
 		return true
 	}
-	v.origins = slices.DeleteFunc(v.origins, func(o origin) bool { return v.rule.when.never(o.name(), o.method) })
+	v.origins = slices.DeleteFunc(v.origins, func(o origin) bool { return v.rule.when.isFalseFor(o.name(), o.method) })
 	if len(v.origins) == 0 {
-		v.report(v.at("when"), fmt.Sprintf("the rule %q can never match: the condition is false for each provider that the rule is for, and each method by which its people log in", v.rule.Name))
+		v.report(v.keyPath("when"), fmt.Sprintf("the rule %q can never match: the condition is false for each provider that the rule is for, and each method by which its people log in", v.rule.Name))
 	}
 	return len(v.origins) > 0
 }
 
-// deadEntries reports the entries that can match no person, in a rule that can.
-func (v *reach) deadEntries() {
+// reportDeadEntries reports the entries that can match no person, in a rule that can.
+func (v *reachability) reportDeadEntries() {
 	for _, key := range []struct {
 		name     string
 		entries  []string
 		rulesOut func(origin, string) string
-	}{{"users", v.rule.Users, origin.rulesOutUser}, {"groups", v.rule.Groups, origin.rulesOutGroup}} {
+	}{{"users", v.rule.Users, origin.whyNoUser}, {"groups", v.rule.Groups, origin.whyNoGroup}} {
 		for i, entry := range key.entries {
 			var reasons []string
 			possible := slices.ContainsFunc(v.origins, func(o origin) bool {
@@ -154,16 +156,16 @@ func (v *reach) deadEntries() {
 				return why == ""
 			})
 			if !possible {
-				v.report(fmt.Sprintf("%s[%d]", v.at(key.name), i), fmt.Sprintf("the entry can never match: %s", listed(reasons)))
+				v.report(fmt.Sprintf("%s[%d]", v.keyPath(key.name), i), fmt.Sprintf("the entry can never match: %s", joinReasons(reasons)))
 			}
 		}
 	}
 }
 
-// capitals reports texts of the condition that are compared with names: where a
+// reportUpperCase reports texts of the condition that are compared with names: where a
 // provider ignores case, those are lower case in conditions.
-func (v *reach) capitals() {
-	if v.rule.when == nil || len(v.rule.when.capitals) == 0 {
+func (v *reachability) reportUpperCase() {
+	if v.rule.when == nil || len(v.rule.when.upperCase) == 0 {
 		return
 	}
 	var folding []string
@@ -182,12 +184,14 @@ func (v *reach) capitals() {
 	if exact {
 		report = v.warn
 	}
-	report(v.at("when"), fmt.Sprintf("the condition compares user or groups with %s, which are lower case there for %s, where case is ignored; write %s",
-		quotedList(v.rule.when.capitals), quotedList(folding), quotedList(lowered(v.rule.when.capitals))))
+	report(v.keyPath("when"), fmt.Sprintf("the condition compares user or groups with %s, which are lower case there for %s, where case is ignored; write %s",
+		quotedList(v.rule.when.upperCase), quotedList(folding), quotedList(foldAll(v.rule.when.upperCase))))
 }
 
-// at returns the place of a key.
-func (v *reach) at(key string) string { return fmt.Sprintf("rule[%d].%s", v.rule.index, key) }
+// keyPath returns the place of a key.
+func (v *reachability) keyPath(key string) string {
+	return fmt.Sprintf("rule[%d].%s", v.rule.index, key)
+}
 
 func (o origin) name() string {
 	if o.provider == nil {
@@ -196,17 +200,17 @@ func (o origin) name() string {
 	return o.provider.Name
 }
 
-// rulesOutUser says why no user name from here can match an entry of a users
+// whyNoUser says why no user name from here can match an entry of a users
 // key, and is empty where one can.
-func (o origin) rulesOutUser(entry string) string {
+func (o origin) whyNoUser(entry string) string {
 	if o.provider == nil {
 		return "without credentials there is no user name"
 	}
-	return o.provider.rulesOut(entry, "user names", []string{"*"})
+	return o.provider.whyNoName(entry, "user names", []string{"*"})
 }
 
-// rulesOutGroup is the same for a group.
-func (o origin) rulesOutGroup(entry string) string {
+// whyNoGroup is the same for a group.
+func (o origin) whyNoGroup(entry string) string {
 	switch {
 	case o.provider == nil && entry == anonymous:
 		return ""
@@ -219,37 +223,37 @@ func (o origin) rulesOutGroup(entry string) string {
 	case entry == authenticated:
 		return ""
 	}
-	return o.provider.rulesOutGroup(entry)
+	return o.provider.whyNoGroup(entry)
 }
 
 // methodIDToken is the method of those who come with an ID token.
 const methodIDToken = "id_token"
 
-func (p *Provider) rulesOutGroup(entry string) string {
+func (p *Provider) whyNoGroup(entry string) string {
 	if p.NoGroups {
 		return fmt.Sprintf("people of %q are in no groups, since its groups key is left out", p.Name)
 	}
-	found, given := p.Groups, p.NewNames
-	if found == nil {
-		found = []string{"*"}
+	globs, newNames := p.Groups, p.NewNames
+	if globs == nil {
+		globs = []string{"*"}
 	}
 	renamed := slices.ContainsFunc(p.Renamed, func(name string) bool {
-		return p.compared(entry) == p.compared(p.Prefix+name) && !strings.Contains(entry, "*")
+		return p.canonical(entry) == p.canonical(p.Prefix+name) && !strings.Contains(entry, "*")
 	})
 	if renamed {
-		found = nil
+		globs = nil
 	}
-	why := p.rulesOut(entry, "groups", slices.Concat(found, given))
+	why := p.whyNoName(entry, "groups", slices.Concat(globs, newNames))
 	if why != "" && renamed {
 		return fmt.Sprintf("%q is renamed by groups.rename of %q; write the new name", entry, p.Name)
 	}
 	return why
 }
 
-// rulesOut says why an entry matches no name that a glob of those matches, with
+// whyNoName says why an entry matches no name that a glob of those matches, with
 // the prefix before it.
-func (p *Provider) rulesOut(entry, names string, globs []string) string {
-	if problem := p.problemOf(entry); problem != "" {
+func (p *Provider) whyNoName(entry, names string, globs []string) string {
+	if problem := p.nameProblem(entry); problem != "" {
 		return fmt.Sprintf("%q is like none of the %s of %q, since it %s", entry, names, p.Name, problem)
 	}
 	if p.Prefix == "" && len(p.ForeignPrefixes) == 0 && slices.Contains(globs, "*") {
@@ -258,46 +262,46 @@ func (p *Provider) rulesOut(entry, names string, globs []string) string {
 	if p.FoldsCase && !isASCII(entry+p.Prefix+strings.Join(globs, "")) {
 		return "" // a letter and its accent can be one character here and two there
 	}
-	pattern, prefix := symbols(p.compared(entry), false), literals(p.compared(p.Prefix))
-	if !overlap(pattern, append(slices.Clone(prefix), run)) {
+	pattern, prefix := parseSymbols(p.canonical(entry), false), literalSymbols(p.canonical(p.Prefix))
+	if !overlap(pattern, append(slices.Clone(prefix), anyText)) {
 		return fmt.Sprintf("the %s of %q begin with %q; write %q", names, p.Name, p.Prefix, p.Prefix+entry)
 	}
 	for _, foreign := range p.ForeignPrefixes {
-		if begin, _, _ := strings.Cut(p.compared(entry), "*"); strings.HasPrefix(begin, p.compared(foreign)) {
+		if begin, _, _ := strings.Cut(p.canonical(entry), "*"); strings.HasPrefix(begin, p.canonical(foreign)) {
 			return fmt.Sprintf("the %s of %q never begin with %q, the prefix of another provider; name that one in providers", names, p.Name, foreign)
 		}
 	}
 	if !slices.ContainsFunc(globs, func(glob string) bool {
-		return overlap(pattern, slices.Concat(prefix, symbols(p.compared(glob), true)))
+		return overlap(pattern, slices.Concat(prefix, parseSymbols(p.canonical(glob), true)))
 	}) {
 		return fmt.Sprintf("groups.only of %q leaves %q out; add it there", p.Name, strings.TrimPrefix(entry, p.Prefix))
 	}
 	return ""
 }
 
-// problemOf says why nothing that an entry matches can be a name. A prefix may hold
+// nameProblem says why nothing that an entry matches can be a name. A prefix may hold
 // what a name may not.
-func (p *Provider) problemOf(entry string) string {
+func (p *Provider) nameProblem(entry string) string {
 	if p.NameProblem == nil || strings.Contains(entry, "*") && p.Prefix != "" {
 		return ""
 	}
 	name := entry
-	if strings.HasPrefix(p.compared(entry), p.compared(p.Prefix)) {
-		name = strings.TrimPrefix(p.compared(entry), p.compared(p.Prefix))
+	if strings.HasPrefix(p.canonical(entry), p.canonical(p.Prefix)) {
+		name = strings.TrimPrefix(p.canonical(entry), p.canonical(p.Prefix))
 	}
 	return p.NameProblem(strings.ReplaceAll(name, "*", "x"))
 }
 
-// compared returns a text in the form in which the provider's names are compared.
-func (p *Provider) compared(text string) string {
+// canonical returns a text in the form in which the provider's names are compared.
+func (p *Provider) canonical(text string) string {
 	if p.FoldsCase {
 		return fold.Name(text)
 	}
 	return text
 }
 
-// listed joins the reasons of all origins, of which a few are enough.
-func listed(reasons []string) string {
+// joinReasons joins the reasons of all origins, of which a few are enough.
+func joinReasons(reasons []string) string {
 	const enough = 3
 	if len(reasons) > enough {
 		return strings.Join(reasons[:enough], "; ") + fmt.Sprintf("; and %d more", len(reasons)-enough)

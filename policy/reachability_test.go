@@ -12,22 +12,22 @@ import (
 	"shorepass/internal/fold"
 )
 
-// FuzzReach draws providers, rules and people that these providers can have. A
+// FuzzReachability draws providers, rules and people that these providers can have. A
 // rule that matches one of them is never reported as out of reach, and neither
 // is an entry by which alone it does.
-func FuzzReach(f *testing.F) {
+func FuzzReachability(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, seed uint64) { playReach(t, seed) })
+	f.Fuzz(func(t *testing.T, seed uint64) { checkReachability(t, seed) })
 }
 
-// playReach returns how many rules were reported and how many people matched.
-func playReach(t *testing.T, seed uint64) (reported, matched int) {
-	draw := reachDrawer{drawer{rand.New(rand.NewPCG(seed, 3))}}
+// checkReachability returns how many rules were reported and how many people matched.
+func checkReachability(t *testing.T, seed uint64) (reported, matched int) {
+	draw := reachabilityDrawer{drawer{rand.New(rand.NewPCG(seed, 3))}}
 	providers := draw.providers()
 	for range 8 {
-		r := draw.reachRule(providers)
+		r := draw.rule(providers)
 		p := Compile([]Rule{r}, func(string, string) {})
 		if len(p.rules) == 0 {
 			continue
@@ -59,7 +59,7 @@ func playReach(t *testing.T, seed uint64) (reported, matched int) {
 
 // matches reports whether the policy's only rule matches a request.
 func matches(p *Policy, req Request) bool {
-	req.Scopes = ask("repository:a:pull")
+	req.Scopes = scopes("repository:a:pull")
 	verdicts := p.Decide(req).Rules
 	return len(verdicts) > 0 && len(verdicts[0].Actions) > 0
 }
@@ -78,11 +78,11 @@ func onlyEntry(r Rule, report string) (Rule, bool) {
 	return r, false
 }
 
-type reachDrawer struct{ drawer }
+type reachabilityDrawer struct{ drawer }
 
-func (d reachDrawer) one(from ...string) string { return from[d.IntN(len(from))] }
+func (d reachabilityDrawer) one(from ...string) string { return from[d.IntN(len(from))] }
 
-func (d reachDrawer) providers() []Provider {
+func (d reachabilityDrawer) providers() []Provider {
 	all := make([]Provider, 1+d.IntN(3))
 	for i := range all {
 		p := &all[i]
@@ -109,7 +109,7 @@ func (d reachDrawer) providers() []Provider {
 	return all
 }
 
-func (d reachDrawer) reachRule(providers []Provider) Rule {
+func (d reachabilityDrawer) rule(providers []Provider) Rule {
 	prefix := providers[d.IntN(len(providers))].Prefix
 	r := Rule{Effect: d.one(allow, deny), Repositories: []string{"a"}, Actions: []string{"pull"}}
 	for range d.IntN(3) {
@@ -129,7 +129,7 @@ func (d reachDrawer) reachRule(providers []Provider) Rule {
 }
 
 // person returns a person that one of the providers can prove.
-func (d reachDrawer) person(providers []Provider) Request {
+func (d reachabilityDrawer) person(providers []Provider) Request {
 	if d.IntN(8) == 0 {
 		return Request{Anonymous: true, Groups: []string{anonymous}}
 	}
@@ -139,12 +139,12 @@ func (d reachDrawer) person(providers []Provider) Request {
 		req.User = d.spelled(&p, "q")
 	}
 	for range d.IntN(4) {
-		if name := d.group(&p, d.name()); name != "" && !isOurs(name) && !slices.Contains(req.Unsure, name) {
+		if name := d.group(&p, d.name()); name != "" && !isReserved(name) && !slices.Contains(req.Unsure, name) {
 			req.Groups = append(req.Groups, name)
 		}
 	}
 	if d.IntN(4) == 0 {
-		if name := d.group(&p, d.name()); name != "" && !isOurs(name) && !slices.Contains(req.Groups, name) {
+		if name := d.group(&p, d.name()); name != "" && !isReserved(name) && !slices.Contains(req.Groups, name) {
 			req.Unsure = append(req.Unsure, name)
 		}
 	}
@@ -154,19 +154,19 @@ func (d reachDrawer) person(providers []Provider) Request {
 	return req
 }
 
-func (d reachDrawer) name() string {
+func (d reachabilityDrawer) name() string {
 	return d.one("a", "b", "ab", "B", "A", "a-x", "é", "e\u0301", "éa", "x/b", "so:b", "c", "so:x/a", "bx")
 }
 
 // group does what a provider does to a group that it found, and is empty where
 // it is dropped.
-func (d reachDrawer) group(p *Provider, name string) string {
+func (d reachabilityDrawer) group(p *Provider, name string) string {
 	if p.Groups != nil && !slices.ContainsFunc(p.Groups, func(glob string) bool {
-		return regexp.MustCompile("^(?s:" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(p.compared(glob))) + ")$").MatchString(p.compared(name))
+		return regexp.MustCompile("^(?s:" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(p.canonical(glob))) + ")$").MatchString(p.canonical(name))
 	}) {
 		return ""
 	}
-	if i := slices.IndexFunc(p.Renamed, func(from string) bool { return p.compared(from) == p.compared(name) }); i >= 0 {
+	if i := slices.IndexFunc(p.Renamed, func(from string) bool { return p.canonical(from) == p.canonical(name) }); i >= 0 {
 		name = p.NewNames[i]
 	}
 	if full := d.spelled(p, name); !p.isForeign(full) {
@@ -177,7 +177,7 @@ func (d reachDrawer) group(p *Provider, name string) string {
 
 // spelled puts the prefix before a name, in some spelling where the provider
 // ignores case.
-func (d reachDrawer) spelled(p *Provider, name string) string {
+func (d reachabilityDrawer) spelled(p *Provider, name string) string {
 	full := p.Prefix + name
 	if !p.FoldsCase {
 		return full
@@ -191,14 +191,14 @@ func (d reachDrawer) spelled(p *Provider, name string) string {
 }
 
 func (p *Provider) isForeign(name string) bool {
-	return slices.ContainsFunc(p.ForeignPrefixes, func(foreign string) bool { return strings.HasPrefix(p.compared(name), p.compared(foreign)) })
+	return slices.ContainsFunc(p.ForeignPrefixes, func(foreign string) bool { return strings.HasPrefix(p.canonical(name), p.canonical(foreign)) })
 }
 
 // The property above says something: rules are reported, and people matched.
-func TestReachReports(t *testing.T) {
+func TestFuzzReachabilityCoversBoth(t *testing.T) {
 	reported, matched := 0, 0
 	for seed := range uint64(100) {
-		r, m := playReach(t, seed)
+		r, m := checkReachability(t, seed)
 		reported, matched = reported+r, matched+m
 	}
 	if reported < 50 || matched < 500 {

@@ -16,36 +16,36 @@ import (
 // an index, a cache or anything of the package but its types. The property test
 // plays it against Decide.
 
-// tri is whether a rule matches, as far as can be told.
-type tri int
+// truth is whether a rule matches, as far as can be told.
+type truth int
 
 const (
-	doesNot tri = iota
-	cannotTell
-	does
+	isFalse truth = iota
+	isUnknown
+	isTrue
 )
 
-func and(all ...tri) tri { return slices.Min(all) }
-func or(all ...tri) tri  { return slices.Max(append(all, doesNot)) }
-func not(t tri) tri      { return does - t }
-func known(b bool) tri {
+func and(all ...truth) truth { return slices.Min(all) }
+func or(all ...truth) truth  { return slices.Max(append(all, isFalse)) }
+func not(t truth) truth      { return isTrue - t }
+func truthOf(b bool) truth {
 	if b {
-		return does
+		return isTrue
 	}
-	return doesNot
+	return isFalse
 }
 
-// naiveRule is a rule, with its condition as a function.
-type naiveRule struct {
+// referenceRule is a rule, with its condition as a function.
+type referenceRule struct {
 	Rule
-	when func(naivePerson) tri
+	when func(referenceRequest) truth
 }
 
-// naivePerson is a request, in the words of the page.
-type naivePerson struct{ Request }
+// referenceRequest is a request, in the words of the page.
+type referenceRequest struct{ Request }
 
 // name returns a name in the form in which it is compared.
-func (p naivePerson) name(text string) string {
+func (p referenceRequest) name(text string) string {
 	if !p.FoldsCase {
 		return text
 	}
@@ -59,32 +59,32 @@ func (p naivePerson) name(text string) string {
 	return b.String()
 }
 
-// naiveGlob returns the regular expression of a glob; star is what "*" is.
-func naiveGlob(glob, star string) *regexp.Regexp {
-	if made := naiveGlobs[glob+star]; made != nil {
+// referenceGlob returns the regular expression of a glob; star is what "*" is.
+func referenceGlob(glob, star string) *regexp.Regexp {
+	if made := referenceGlobs[glob+star]; made != nil {
 		return made
 	}
 	quoted := regexp.QuoteMeta(glob)
 	quoted = strings.ReplaceAll(quoted, `\*\*`, "\x00")
 	quoted = strings.ReplaceAll(quoted, `\*`, star)
 	made := regexp.MustCompile("^(?s:" + strings.ReplaceAll(quoted, "\x00", ".*") + ")$")
-	naiveGlobs[glob+star] = made
+	referenceGlobs[glob+star] = made
 	return made
 }
 
-var naiveGlobs = map[string]*regexp.Regexp{}
+var referenceGlobs = map[string]*regexp.Regexp{}
 
 func anyGlob(globs []string, name string) bool {
-	return slices.ContainsFunc(globs, func(g string) bool { return naiveGlob(g, ".*").MatchString(name) })
+	return slices.ContainsFunc(globs, func(g string) bool { return referenceGlob(g, ".*").MatchString(name) })
 }
 
 // covers reports whether an entry of users or groups matches a name.
-func (p naivePerson) covers(entry, name string) bool {
-	return naiveGlob(p.name(entry), ".*").MatchString(p.name(name))
+func (p referenceRequest) covers(entry, name string) bool {
+	return referenceGlob(p.name(entry), ".*").MatchString(p.name(name))
 }
 
 // in reports whether an entry of groups matches a group.
-func (p naivePerson) in(entry, group string) bool {
+func (p referenceRequest) in(entry, group string) bool {
 	for _, own := range []string{"anonymous", "authenticated"} {
 		if entry == own || group == own {
 			return entry == group && (own == "anonymous") == p.Anonymous
@@ -94,7 +94,7 @@ func (p naivePerson) in(entry, group string) bool {
 }
 
 // matched returns those of some groups that an entry of the rule matches.
-func (p naivePerson) matched(r naiveRule, groups []string) []string {
+func (p referenceRequest) matched(r referenceRule, groups []string) []string {
 	var all []string
 	for _, g := range groups {
 		if slices.ContainsFunc(r.Groups, func(entry string) bool { return p.in(entry, g) }) {
@@ -106,14 +106,14 @@ func (p naivePerson) matched(r naiveRule, groups []string) []string {
 
 // anyGroup reports whether every group may be the person's, and the rule names
 // one.
-func (p naivePerson) anyGroup(r naiveRule) bool {
+func (p referenceRequest) anyGroup(r referenceRule) bool {
 	ours := []string{"anonymous", "authenticated"}
 	return !p.Anonymous && slices.Contains(p.Unsure, "*") &&
 		slices.ContainsFunc(r.Groups, func(entry string) bool { return !slices.Contains(ours, entry) })
 }
 
 // evaluate says whether a rule matches a resource.
-func (p naivePerson) evaluate(r naiveRule, scope registry.Scope) tri {
+func (p referenceRequest) evaluate(r referenceRule, scope registry.Scope) truth {
 	if p.Anonymous {
 		p.Request = Request{Anonymous: true, Groups: []string{"anonymous"}, Service: p.Service, Address: p.Address, Time: p.Time}
 	}
@@ -125,11 +125,11 @@ func (p naivePerson) evaluate(r naiveRule, scope registry.Scope) tri {
 			return action == "*" || slices.Contains(scope.Actions, action) || slices.Contains(scope.Actions, "*")
 		})
 	sure := p.matched(r, p.Groups)
-	condition := does
+	condition := isTrue
 	if r.when != nil {
 		condition = r.when(p)
 	}
-	whole := and(known(others), known(r.Groups == nil || len(sure) > 0), p.repositories(r, scope.Name, sure, false), condition)
+	whole := and(truthOf(others), truthOf(r.Groups == nil || len(sure) > 0), p.repositories(r, scope.Name, sure, false), condition)
 	if r.Effect == "allow" {
 		return whole
 	}
@@ -137,25 +137,25 @@ func (p naivePerson) evaluate(r naiveRule, scope registry.Scope) tri {
 	named := slices.DeleteFunc(slices.Clone(p.Unsure), func(name string) bool { return name == "*" })
 	perhaps := append(slices.Clone(sure), p.matched(r, named)...)
 	anyGroup := p.anyGroup(r)
-	inDoubt := and(cannotTell, known(others), known(r.Groups == nil || len(perhaps) > 0 || anyGroup), p.repositories(r, scope.Name, perhaps, anyGroup), condition)
+	inDoubt := and(isUnknown, truthOf(others), truthOf(r.Groups == nil || len(perhaps) > 0 || anyGroup), p.repositories(r, scope.Name, perhaps, anyGroup), condition)
 	return or(whole, inDoubt)
 }
 
 var (
-	naiveComponent   = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
-	naivePlaceholder = regexp.MustCompile(`\{[^}]*\}`)
+	referenceComponent = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
+	placeholderPattern = regexp.MustCompile(`\{[^}]*\}`)
 )
 
 // repositories is that key of a rule. groups are those that {group} is filled
 // with, and anyGroup says that it also stands for any component.
-func (p naivePerson) repositories(r naiveRule, name string, groups []string, anyGroup bool) tri {
+func (p referenceRequest) repositories(r referenceRule, name string, groups []string, anyGroup bool) truth {
 	failed := false
 	fills := map[string][]string{} // of a placeholder; "*" is any component
-	for _, placeholder := range naivePlaceholder.FindAllString(strings.Join(r.Repositories, "\n"), -1) {
+	for _, placeholder := range placeholderPattern.FindAllString(strings.Join(r.Repositories, "\n"), -1) {
 		values := []string{}
 		bad := 0
 		add := func(value string, ok bool) {
-			if ok && naiveComponent.MatchString(value) {
+			if ok && referenceComponent.MatchString(value) {
 				values = append(values, value)
 			} else {
 				bad++
@@ -169,7 +169,7 @@ func (p naivePerson) repositories(r naiveRule, name string, groups []string, any
 				add(p.name(g), true)
 			}
 		default:
-			add(naiveClaim(p.Claims, strings.Split(placeholder[len("{claims."):len(placeholder)-1], ".")))
+			add(referenceClaim(p.Claims, strings.Split(placeholder[len("{claims."):len(placeholder)-1], ".")))
 		}
 		if bad > 0 && (r.Effect == "deny" || len(values) == 0) {
 			failed = true
@@ -183,18 +183,18 @@ func (p naivePerson) repositories(r naiveRule, name string, groups []string, any
 	covered := false
 	for _, entry := range r.Repositories {
 		for _, glob := range filled(entry, fills) {
-			covered = covered || naiveGlob(glob, "[^/]*").MatchString(name)
+			covered = covered || referenceGlob(glob, "[^/]*").MatchString(name)
 		}
 	}
 	if failed {
-		return and(cannotTell, known(covered))
+		return and(isUnknown, truthOf(covered))
 	}
-	return known(covered)
+	return truthOf(covered)
 }
 
 // filled returns an entry with each value of each placeholder.
 func filled(entry string, fills map[string][]string) []string {
-	placeholder := naivePlaceholder.FindString(entry)
+	placeholder := placeholderPattern.FindString(entry)
 	if placeholder == "" {
 		return []string{entry}
 	}
@@ -205,13 +205,13 @@ func filled(entry string, fills map[string][]string) []string {
 	return all
 }
 
-func naiveClaim(claims map[string]any, path []string) (string, bool) {
+func referenceClaim(claims map[string]any, path []string) (string, bool) {
 	value, ok := claims[path[0]]
 	if !ok {
 		return "", false
 	}
 	if object, isObject := value.(map[string]any); isObject && len(path) > 1 {
-		return naiveClaim(object, path[1:])
+		return referenceClaim(object, path[1:])
 	}
 	switch v := value.(type) {
 	case string:
@@ -223,17 +223,17 @@ func naiveClaim(claims map[string]any, path []string) (string, bool) {
 }
 
 // decide returns what is granted of a scope, sorted, and how the rules match.
-func (p naivePerson) decide(rules []naiveRule, scope registry.Scope) (granted []string, how map[string]tri) {
-	how = map[string]tri{}
+func (p referenceRequest) decide(rules []referenceRule, scope registry.Scope) (granted []string, how map[string]truth) {
+	how = map[string]truth{}
 	var allowed, denied []string
 	denies := false
 	for _, r := range rules {
 		t := p.evaluate(r, scope)
 		how[r.Name] = t
 		switch {
-		case r.Effect == "allow" && t == does:
+		case r.Effect == "allow" && t == isTrue:
 			allowed = append(allowed, r.Actions...)
-		case r.Effect == "deny" && t != doesNot:
+		case r.Effect == "deny" && t != isFalse:
 			denied, denies = append(denied, r.Actions...), true
 		}
 	}
@@ -258,46 +258,46 @@ func (p naivePerson) decide(rules []naiveRule, scope registry.Scope) (granted []
 	return granted, how
 }
 
-// naiveConditions are conditions beside what the page says of them.
-var naiveConditions = []struct {
+// referenceConditions are conditions beside what the page says of them.
+var referenceConditions = []struct {
 	text  string
-	holds func(naivePerson) tri
+	holds func(referenceRequest) truth
 }{
-	{`user == "alice"`, naivePerson.isAlice},
-	{`"team-a" in groups`, naivePerson.inTeam},
-	{`!("team-a" in groups)`, func(p naivePerson) tri { return not(p.inTeam()) }},
-	{`claims.level == "high"`, naivePerson.high},
-	{`user == "alice" || claims.level == "high"`, func(p naivePerson) tri { return or(p.isAlice(), p.high()) }},
-	{`"team-a" in groups && claims.level == "high"`, func(p naivePerson) tri { return and(p.inTeam(), p.high()) }},
-	{`claims.level == "high" || request.address.isLoopback()`, func(p naivePerson) tri { return or(p.high(), p.loopback()) }},
-	{`request.address.isLoopback()`, naivePerson.loopback},
-	{`has(claims.level) && provider == "corp"`, func(p naivePerson) tri {
+	{`user == "alice"`, referenceRequest.isAlice},
+	{`"team-a" in groups`, referenceRequest.inTeam},
+	{`!("team-a" in groups)`, func(p referenceRequest) truth { return not(p.inTeam()) }},
+	{`claims.level == "high"`, referenceRequest.high},
+	{`user == "alice" || claims.level == "high"`, func(p referenceRequest) truth { return or(p.isAlice(), p.high()) }},
+	{`"team-a" in groups && claims.level == "high"`, func(p referenceRequest) truth { return and(p.inTeam(), p.high()) }},
+	{`claims.level == "high" || request.address.isLoopback()`, func(p referenceRequest) truth { return or(p.high(), p.loopback()) }},
+	{`request.address.isLoopback()`, referenceRequest.loopback},
+	{`has(claims.level) && provider == "corp"`, func(p referenceRequest) truth {
 		_, has := p.Claims["level"]
-		return known(has && p.Provider == "corp")
+		return truthOf(has && p.Provider == "corp")
 	}},
-	{`method == ""`, func(p naivePerson) tri { return known(p.Method == "") }},
+	{`method == ""`, func(p referenceRequest) truth { return truthOf(p.Method == "") }},
 }
 
-func (p naivePerson) isAlice() tri { return known(p.name(p.User) == "alice") }
+func (p referenceRequest) isAlice() truth { return truthOf(p.name(p.User) == "alice") }
 
-func (p naivePerson) inTeam() tri {
+func (p referenceRequest) inTeam() truth {
 	if len(p.Unsure) > 0 {
-		return cannotTell
+		return isUnknown
 	}
-	return known(slices.ContainsFunc(p.Groups, func(g string) bool { return p.name(g) == "team-a" }))
+	return truthOf(slices.ContainsFunc(p.Groups, func(g string) bool { return p.name(g) == "team-a" }))
 }
 
-func (p naivePerson) high() tri {
+func (p referenceRequest) high() truth {
 	level, there := p.Claims["level"]
 	if !there {
-		return cannotTell
+		return isUnknown
 	}
-	return known(level == "high")
+	return truthOf(level == "high")
 }
 
-func (p naivePerson) loopback() tri {
+func (p referenceRequest) loopback() truth {
 	if !p.Address.IsValid() {
-		return cannotTell
+		return isUnknown
 	}
-	return known(p.Address.IsLoopback())
+	return truthOf(p.Address.IsLoopback())
 }

@@ -70,9 +70,9 @@ func (c *checker) report(key, format string, args ...any) {
 	c.fault(fmt.Sprintf("rule[%d].%s", c.index, key), fmt.Sprintf(format, args...))
 }
 
-// check calls fault for each thing that is wrong in rules that have their
+// checkRules calls fault for each thing that is wrong in rules that have their
 // defaults, and reports whether there is none.
-func check(rules []Rule, conditions *conditions, fault func(key, problem string)) (ok bool) {
+func checkRules(rules []Rule, conditions *conditionCompiler, fault func(key, problem string)) (ok bool) {
 	ok = true
 	report := func(key, problem string) {
 		ok = false
@@ -87,9 +87,9 @@ func check(rules []Rule, conditions *conditions, fault func(key, problem string)
 		} else {
 			names[r.Name] = i
 		}
-		c.lists()
-		c.people()
-		c.repositories()
+		c.checkLists()
+		c.checkIdentityKeys()
+		c.checkPlaceholders()
 		for _, a := range r.Actions {
 			actions[a] = true
 		}
@@ -105,9 +105,9 @@ func check(rules []Rule, conditions *conditions, fault func(key, problem string)
 	return ok
 }
 
-// lists checks each list by itself: that it is not empty, and the syntax of
+// checkLists checks each list by itself: that it is not empty, and the syntax of
 // its entries.
-func (c *checker) lists() {
+func (c *checker) checkLists() {
 	for _, list := range []struct {
 		key      string
 		entries  []string
@@ -130,11 +130,11 @@ func (c *checker) lists() {
 			key := fmt.Sprintf("%s[%d]", list.key, i)
 			switch list.key {
 			case "actions":
-				c.action(key, entry)
+				c.checkAction(key, entry)
 			case "types":
-				c.resourceType(key, entry)
+				c.checkType(key, entry)
 			default:
-				c.glob(key, entry, list.key == "repositories")
+				c.checkGlob(key, entry, list.key == "repositories")
 			}
 		}
 	}
@@ -143,18 +143,18 @@ func (c *checker) lists() {
 	}
 }
 
-func (c *checker) glob(key, entry string, repositories bool) {
+func (c *checker) checkGlob(key, entry string, repositories bool) {
 	g, err := parseGlob(entry, nameKind(repositories))
 	if err != nil {
 		c.report(key, "%q %v", entry, err)
 	} else if repositories {
-		if problem := impossible(g, slices.Contains(c.Types, "repository")); problem != "" {
+		if problem := whyImpossible(g, slices.Contains(c.Types, "repository")); problem != "" {
 			c.report(key, "%q %s", entry, problem)
 		}
 	}
 }
 
-func (c *checker) action(key, entry string) {
+func (c *checker) checkAction(key, entry string) {
 	if entry == "*" {
 		return
 	}
@@ -163,13 +163,13 @@ func (c *checker) action(key, entry string) {
 		return
 	}
 	for _, known := range []string{"pull", "push", "delete"} {
-		if entry != known && oneEdit(entry, known) {
+		if entry != known && withinOneEdit(entry, known) {
 			c.report(key, "%q is not an action that registries know; did you mean %q?", entry, known)
 		}
 	}
 }
 
-func (c *checker) resourceType(key, entry string) {
+func (c *checker) checkType(key, entry string) {
 	if kind, _, isClass := strings.Cut(entry, "("); isClass {
 		c.report(key, "%q names a class; write %q, which covers each class of it", entry, kind)
 	} else if g, err := parseGlob(entry, plainName); err != nil {
@@ -179,13 +179,13 @@ func (c *checker) resourceType(key, entry string) {
 	}
 }
 
-// people checks whom the rule covers.
-func (c *checker) people() {
+// checkIdentityKeys checks whom the rule covers.
+func (c *checker) checkIdentityKeys() {
 	if c.Effect == allow && c.Users == nil && c.Groups == nil {
 		c.report("groups", `an allow rule names users or groups; for everybody write groups = ["anonymous", "authenticated"]`)
 	}
 	for i, group := range c.Groups {
-		if isOurs(group) && group != anonymous && group != authenticated {
+		if isReserved(group) && group != anonymous && group != authenticated {
 			c.report(fmt.Sprintf("groups[%d]", i), "%q is no group of a provider, which is dropped where it is called so; write %q", group, strings.ToLower(group))
 		}
 	}
@@ -203,8 +203,8 @@ func (c *checker) people() {
 	}
 }
 
-// repositories checks what the placeholders need.
-func (c *checker) repositories() {
+// checkPlaceholders checks what the placeholders need.
+func (c *checker) checkPlaceholders() {
 	for i, entry := range c.Repositories {
 		g, err := parseGlob(entry, pathName)
 		if err != nil {
@@ -221,8 +221,8 @@ func (c *checker) repositories() {
 	}
 }
 
-// impossible says why a glob can never match a resource, if it is so.
-func impossible(g glob, repository bool) string {
+// whyImpossible says why a glob can never match a resource, if it is so.
+func whyImpossible(g glob, repository bool) string {
 	slashes := 0
 	for i, t := range g {
 		if t.kind == doubleStar {
@@ -253,8 +253,8 @@ func nameRune(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-:/", r)
 }
 
-// oneEdit reports whether a becomes b by one letter added, dropped or changed.
-func oneEdit(a, b string) bool {
+// withinOneEdit reports whether a becomes b by one letter added, dropped or changed.
+func withinOneEdit(a, b string) bool {
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
 		a, b = a[1:], b[1:]
 	}
