@@ -89,7 +89,7 @@ func TestRulesOutOfReach(t *testing.T) {
 		{"a method of the other provider", `users = ["*"]
 			when = 'method == "password" && provider == "ci"'`, `rule[0].when: the rule "x" can never match: the condition is false`},
 		{"authenticated with an ID token", `groups = ["authenticated"]
-			providers = ["ci"]`, `rule[0].groups: the rule "x" can never match: who comes to "ci" with an ID token is not in the group "authenticated"; set id_tokens_authenticated = true there`},
+			providers = ["ci"]`, `rule[0].groups: the rule "x" can never match: people of "ci" who log in with an ID token are not in the group "authenticated"; set id_tokens_authenticated = true there`},
 		{"authenticated with a password", `groups = ["authenticated"]
 			providers = ["ci", "sso"]`, ""},
 		{"authenticated, by its method", `groups = ["authenticated"]
@@ -97,7 +97,7 @@ func TestRulesOutOfReach(t *testing.T) {
 			when = 'method == "id_token"'`, `rule[0].when: the rule "x" can never match`},
 		{"anonymous of a provider", `groups = ["anonymous"]
 			when = 'provider == "sso"'`, `rule[0].when: the rule "x" can never match`},
-		{"our own, misspelt", `groups = ["Anonymous", "corp/team-a"]`, `rule[0].groups[0]: "Anonymous" is no group of a provider, which is dropped where it is called so; write "anonymous"`},
+		{"our own, misspelt", `groups = ["Anonymous", "corp/team-a"]`, `rule[0].groups[0]: "Anonymous" is never a group, because the name is reserved; write "anonymous"`},
 		{"an entry alone", `groups = ["corp/admins", "corp/team-a"]
 			providers = ["corp"]`, `warning: rule[0].groups[0]: the entry can never match: groups.only of "corp" leaves "admins" out; add it there`},
 		{"capitals where case is ignored", `users = ["*"]

@@ -6,20 +6,21 @@ import (
 	"shorepass/registry"
 )
 
-// requested is what a scope asks for. Actions that the policy knows are bits; any
-// other can be granted by "*" only.
+// requested are the actions that a scope asks for. Actions that rules name are
+// bits of a set; any other can be granted by "*" only.
 type requested struct {
 	policy  *Policy
-	actions []string // as the scope has them
+	actions []string // of the scope, in its order
 	bits    uint64
-	other   bool // an action that no rule names
-	star    bool // "*", every action that rules grant
-	catalog bool // registry:catalog, where "*" is an action of its own
+	other   bool // some action that no rule names
+	star    bool // "*": every action that rules grant
+	catalog bool // the scope is registry:catalog, where "*" is an action of its own
 }
 
-// starActions are the actions that "*" is written out as.
+// starActions are the actions that "*" is expanded to.
 const starActions = 1<<0 | 1<<1 | 1<<2 // pull, push, delete: the first of Policy.actions
 
+// newRequested returns the actions that a scope asks for.
 func (p *Policy) newRequested(scope *registry.Scope) requested {
 	a := requested{policy: p, actions: scope.Actions, catalog: scope.Type == "registry" && scope.Name == "catalog"}
 	for _, action := range scope.Actions {
@@ -36,7 +37,7 @@ func (p *Policy) newRequested(scope *registry.Scope) requested {
 	return a
 }
 
-// actionBit returns an action as a set of one, which is empty for an action that no
+// actionBit returns the set of one action; it is empty for an action that no
 // rule names.
 func (p *Policy) actionBit(action string) uint64 {
 	if i := slices.Index(p.actions, action); i >= 0 {
@@ -50,49 +51,52 @@ func (a *requested) matches(r *rule) bool {
 	return a.star || r.bits&a.bits != 0 || r.star && (a.other || a.bits != 0)
 }
 
-// combined is what the rules of one scope come to.
+// combined is the result of all rules that match one scope. Rules are combined
+// by deny overrides: what a deny rule names is denied, whatever allow rule
+// names it; what no rule names is denied by default.
 type combined struct {
-	allowed, denied  uint64
-	allStar, denStar bool // an allow, a deny rule with "*"
-	anyDeny          bool
+	allowed, denied     uint64
+	allowStar, denyStar bool // an allow rule, a deny rule has "*"
+	anyDeny             bool
 }
 
-func (g *combined) add(r *rule) {
+// add adds the actions of a rule that applies.
+func (c *combined) add(r *rule) {
 	if r.deny {
-		g.denied, g.denStar, g.anyDeny = g.denied|r.bits, g.denStar || r.star, true
+		c.denied, c.denyStar, c.anyDeny = c.denied|r.bits, c.denyStar || r.star, true
 	} else {
-		g.allowed, g.allStar = g.allowed|r.bits, g.allStar || r.star
+		c.allowed, c.allowStar = c.allowed|r.bits, c.allowStar || r.star
 	}
 }
 
-// permits reports whether an action, given by its bit, is granted.
-func (g *combined) permits(bit uint64) bool {
-	return (g.allStar || g.allowed&bit != 0) && !g.denStar && g.denied&bit == 0
+// permits reports whether an action, given as a set of one, is granted.
+func (c *combined) permits(bit uint64) bool {
+	return (c.allowStar || c.allowed&bit != 0) && !c.denyStar && c.denied&bit == 0
 }
 
-// granted returns what the matched rules grant of what is asked.
+// granted returns the requested actions that the rules grant.
 func (d *decider) granted() []string {
-	var g combined
+	var c combined
 	for i := range d.matches {
-		if h := &d.matches[i]; h.applies() {
-			g.add(h.rule)
+		if m := &d.matches[i]; m.applies() {
+			c.add(m.rule)
 		}
 	}
-	if g.allowed == 0 && !g.allStar || g.denStar {
+	if c.allowed == 0 && !c.allowStar || c.denyStar {
 		return nil
 	}
-	return d.requested.grantedBy(&g)
+	return d.requested.grantedBy(&c)
 }
 
-// grantedBy returns the asked actions that g gives, in the order asked. Where "*" is
-// asked they are written out, since some registries take actions literally;
-// "*" itself comes last, and only where nothing at all was denied.
-func (a *requested) grantedBy(g *combined) []string {
+// grantedBy returns the requested actions that c permits, in the order of the
+// request. A requested "*" is expanded, because some registries take actions
+// literally; "*" itself comes last, and only if no deny rule matched at all.
+func (a *requested) grantedBy(c *combined) []string {
 	p := a.policy
 	if !a.star {
 		all := true
 		for _, action := range a.actions {
-			all = all && action != "" && g.permits(p.actionBit(action))
+			all = all && action != "" && c.permits(p.actionBit(action))
 		}
 		if all {
 			return slices.Clip(a.actions)
@@ -100,31 +104,31 @@ func (a *requested) grantedBy(g *combined) []string {
 	}
 	var list []string
 	for _, action := range a.actions {
-		if action != "*" && action != "" && g.permits(p.actionBit(action)) {
+		if action != "*" && action != "" && c.permits(p.actionBit(action)) {
 			list = append(list, action)
 		}
 	}
 	if !a.star {
 		return list
 	}
-	more := g.allowed
-	if g.allStar && !a.catalog {
+	more := c.allowed
+	if c.allowStar && !a.catalog {
 		more |= starActions
 	}
 	for i, action := range p.actions {
-		if bit := uint64(1) << i; more&^a.bits&bit != 0 && g.permits(bit) {
+		if bit := uint64(1) << i; more&^a.bits&bit != 0 && c.permits(bit) {
 			list = append(list, action)
 		}
 	}
-	if g.allStar && !g.anyDeny {
+	if c.allowStar && !c.anyDeny {
 		list = append(list, "*")
 	}
 	return list
 }
 
-// affectedBy returns the actions that one rule adds or takes.
+// affectedBy returns the requested actions that one rule adds or takes away.
 func (a *requested) affectedBy(r *rule) []string {
-	var g combined
-	g.allowed, g.allStar = r.bits, r.star
-	return a.grantedBy(&g)
+	var c combined
+	c.allowed, c.allowStar = r.bits, r.star
+	return a.grantedBy(&c)
 }

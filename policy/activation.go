@@ -6,82 +6,85 @@ import (
 	"shorepass/internal/fold"
 )
 
-// activation are the variables of one request, made when a condition first asks.
+// activation is CEL's activation: the variables of one request. It is made when
+// a condition is first evaluated.
 type activation struct {
 	req       *Request
 	user      string
 	groups    []string
-	claimsFit bool   // whether the claims were found small enough to be looked at
-	missing   string // why a variable has no value, for this evaluation
+	claimsFit bool   // the claims are within the size limits
+	missing   string // why a variable has no value in this evaluation
 }
 
-// newActivation returns the variables. The names of a provider that ignores case are
-// lower case there, so that one spelling of a text in a condition is right for
-// all of its people.
+// newActivation returns the variables. The names of a provider that ignores
+// case are folded to lower case, so that one spelling in a condition is right
+// for all of its people.
 func newActivation(req *Request) *activation {
-	f := &activation{req: req, user: req.User, groups: req.Groups}
+	a := &activation{req: req, user: req.User, groups: req.Groups}
 	if req.Anonymous {
-		f.req = &Request{Anonymous: true, Service: req.Service, Address: req.Address, Time: req.Time}
-		f.user, f.groups = "", []string{anonymous}
+		a.req = &Request{Anonymous: true, Service: req.Service, Address: req.Address, Time: req.Time}
+		a.user, a.groups = "", []string{anonymous}
 	} else if req.FoldsCase {
-		f.user, f.groups = fold.Name(req.User), make([]string, len(req.Groups))
+		a.user, a.groups = fold.Name(req.User), make([]string, len(req.Groups))
 		for i, name := range req.Groups {
-			f.groups[i] = fold.Name(name)
+			a.groups[i] = fold.Name(name)
 		}
 	}
-	return f
+	return a
 }
 
-// ResolveName returns the value of a variable. One that is not known, such as the
-// address, has none, so that an expression which needs it fails.
-func (f *activation) ResolveName(name string) (any, bool) {
+// ResolveName returns the value of a variable. An unknown one, such as the
+// address, has no value, so that an expression that needs it fails.
+func (a *activation) ResolveName(name string) (any, bool) {
 	switch name {
 	case "user":
-		return f.user, true
+		return a.user, true
 	case "groups":
-		return f.valueOr(f.groups, len(f.req.Unsure) == 0, "not all groups of the person are known")
+		return a.valueOr(a.groups, len(a.req.Unsure) == 0, "not all groups of the person are known")
 	case "claims":
-		return f.claimsValue()
+		return a.claimsValue()
 	case "provider":
-		return f.req.Provider, true
+		return a.req.Provider, true
 	case "method":
-		return f.req.Method, true
+		return a.req.Method, true
 	case "request.service":
-		return f.req.Service, true
+		return a.req.Service, true
 	case "request.address":
 		// Mapped and zoned addresses are refused by containsIP.
-		return f.valueOr(f.req.Address.Unmap().WithZone(""), f.req.Address.IsValid(), "the address of the request is not known")
+		return a.valueOr(a.req.Address.Unmap().WithZone(""), a.req.Address.IsValid(), "the address of the request is not known")
 	case "request.time":
-		return f.valueOr(f.req.Time, !f.req.Time.IsZero(), "the time of the request is not known")
+		return a.valueOr(a.req.Time, !a.req.Time.IsZero(), "the time of the request is not known")
 	}
 	return nil, false
 }
 
-func (f *activation) valueOr(value any, ok bool, otherwise string) (any, bool) {
+// valueOr returns the value, or notes why the variable has none.
+func (a *activation) valueOr(value any, ok bool, missing string) (any, bool) {
 	if !ok {
-		f.missing = otherwise
+		a.missing = missing
 	}
 	return value, ok
 }
 
 // Parent is part of cel.Activation; there is no outer scope.
-func (f *activation) Parent() cel.Activation { return nil }
+func (a *activation) Parent() cel.Activation { return nil }
 
-func (f *activation) claimsValue() (any, bool) {
-	if !f.claimsFit && deductSize(f.req.Claims, maxClaims, maxDepth) < 0 {
-		return f.valueOr(nil, false, "the claims are too large or nested too deep")
+// claimsValue returns the claims, unless they are too large for conditions.
+func (a *activation) claimsValue() (any, bool) {
+	if !a.claimsFit && deductSize(a.req.Claims, maxClaims, maxDepth) < 0 {
+		return a.valueOr(nil, false, "the claims are too large or nested too deep")
 	}
-	f.claimsFit = true
-	if f.req.Claims == nil {
+	a.claimsFit = true
+	if a.req.Claims == nil {
 		return map[string]any{}, true
 	}
-	return f.req.Claims, true
+	return a.req.Claims, true
 }
 
-// deductSize takes the size of a claim's value off room, and returns what is left,
-// or less than 0 when it does not fit. A single call of CEL, such as an
-// equality of two long texts, is counted only after it was made, so that its
-// operands must be bounded before.
+// deductSize deducts the size of a claim's value from budget, and returns the
+// rest, which is negative if the value does not fit. CEL counts the cost of one
+// call, such as the comparison of two long texts, only after the call, so that
+// the size of operands must be bounded before.
 func deductSize(value any, budget, depth int) int {
 	if depth < 0 {
 		return -1

@@ -11,9 +11,9 @@ import (
 	"shorepass/registry"
 )
 
-// Case is a [[case]] table of a file of expectations: who asks for what, and
-// what should be granted. A person is in the group "authenticated" without its
-// being written, as after a login; one who came with an ID token is not.
+// Case is a [[case]] table of a file of expectations: a request and what it
+// should be granted. A user is in the group "authenticated" without its being
+// written, as after a login; one with the method "id_token" is not.
 //
 //	[[case]]
 //	name   = "a team pushes to its folder"
@@ -25,7 +25,7 @@ type Case struct {
 	// Name of the case in what is printed. Optional.
 	Name string `toml:"name"`
 
-	// User is the user name. Left out, the one who asks has no credentials.
+	// User is the user name. Left out, the request has no credentials.
 	User string `toml:"user"`
 
 	// Groups of the user. Optional.
@@ -53,24 +53,23 @@ type Case struct {
 	// Time of the request. Default: now.
 	Time time.Time `toml:"time"`
 
-	// Scope is what is asked: "repository:team-a/app:pull,push". Several are
-	// joined by spaces.
+	// Scope is what the request asks for: "repository:team-a/app:pull,push".
+	// Several are joined by spaces.
 	Scope string `toml:"scope"`
 
 	// Want lists the actions that should be granted, in any order; left out,
-	// none. Of several scopes each is written as a scope:
+	// none. With several scopes each is written as a scope:
 	// "repository:team-a/app:pull".
 	Want []string `toml:"want"`
 
-	// Rules are names of rules that should have matched, and no others.
-	// Optional.
+	// Rules are the names of all rules that should match. Optional.
 	Rules []string `toml:"rules"`
 }
 
-// FailedCase is a case whose request the policy decides in another way than the
-// case expects, or that cannot be read.
+// FailedCase is a case that the policy decides in another way than the case
+// expects, or that cannot be read.
 type FailedCase struct {
-	Case        string      `json:"case"` // its name, or its place counted from 0: "case[3]"
+	Case        string      `json:"case"` // its name, or its index from 0: "case[3]"
 	Problem     string      `json:"problem"`
 	Explanation Explanation `json:"explanation"`
 }
@@ -97,14 +96,15 @@ func (p *Policy) CheckCases(cases []Case, foldsCase func(provider string) bool) 
 	return all
 }
 
-// Request returns what the case asks. foldsCase is as in [Policy.CheckCases].
+// Request returns the request of the case. foldsCase is as in
+// [Policy.CheckCases].
 func (c Case) Request(foldsCase func(provider string) bool) (Request, error) {
 	req := Request{
 		Anonymous: c.User == "", User: c.User, Unsure: c.Unsure, Claims: c.Claims, Provider: c.Provider,
 		FoldsCase: foldsCase(c.Provider), Method: c.Method, Service: c.Service, Time: c.Time,
 	}
 	if req.Anonymous && (len(c.Groups)+len(c.Unsure) > 0 || len(c.Claims) > 0) {
-		return Request{}, errors.New("there are groups or claims but no user; nobody without credentials has either")
+		return Request{}, errors.New("there are groups or claims but no user; a request without credentials has neither")
 	}
 	for _, name := range c.Unsure {
 		if slices.Contains(c.Groups, name) {
@@ -135,8 +135,8 @@ func (c Case) Request(foldsCase func(provider string) bool) (Request, error) {
 	return req, err
 }
 
-// parseScopes is [registry.ParseScopes], but what does not follow the grammar
-// is an error here.
+// parseScopes is [registry.ParseScopes], but a scope that does not follow the
+// grammar is an error.
 func parseScopes(text string) ([]registry.Scope, error) {
 	var all []registry.Scope
 	for one := range strings.FieldsSeq(text) {
@@ -155,7 +155,8 @@ func parseScopes(text string) ([]registry.Scope, error) {
 	return all, nil
 }
 
-// difference says how a decision differs from the expectation.
+// difference says how a decision differs from what the case expects, and is
+// empty if it does not.
 func (c Case) difference(d Decision) string {
 	var granted, matched []string
 	for _, a := range d.Access {

@@ -12,8 +12,9 @@ import (
 	"shorepass/internal/fold"
 )
 
-// isFalseFor reports whether the condition is false for every person of a provider
-// who logged in by a method.
+// isFalseFor reports whether the condition is false for every person of a
+// provider who logs in by a method. It is CEL's partial evaluation, with the
+// other variables unknown.
 func (c *condition) isFalseFor(provider, method string) bool {
 	known, err := cel.PartialVars(map[string]any{"provider": provider, "method": method}, unknowns...)
 	if err != nil {
@@ -29,15 +30,16 @@ var unknowns = []*cel.AttributePatternType{
 	cel.AttributePattern("request.service"), cel.AttributePattern("request.address"), cel.AttributePattern("request.time"),
 }
 
-// namesVariable reports whether an expression has one of the variables.
+// namesVariable reports whether an expression names one of the variables.
 func namesVariable(root ast.NavigableExpr, names ...string) bool {
 	return len(ast.MatchDescendants(root, func(e ast.NavigableExpr) bool {
 		return e.Kind() == ast.IdentKind && slices.Contains(names, e.AsIdent())
 	})) > 0
 }
 
-// upperCaseTexts returns the texts that an expression compares with the user name or
-// with groups and that no name in lower case can be, or begin with, and so on.
+// upperCaseTexts returns the texts that an expression compares with the user
+// name or with groups, as a whole or in part, and that no name in lower case
+// can equal or contain.
 func upperCaseTexts(root ast.NavigableExpr) []string {
 	var all []string
 	for _, call := range ast.MatchDescendants(root, ast.KindMatcher(ast.CallKind)) {
@@ -77,8 +79,8 @@ func comparedTexts(call ast.NavigableExpr) []string {
 	return nil
 }
 
-// isPersonName reports whether an expression is the user name, the groups, or one of
-// them.
+// isPersonName reports whether an expression is the user name, the groups, or
+// one of them.
 func isPersonName(e ast.NavigableExpr) bool {
 	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Index {
 		return isPersonName(e.Children()[0])
@@ -92,7 +94,7 @@ func isPersonName(e ast.NavigableExpr) bool {
 		if parent, ok = child.Parent(); !ok {
 			return name == "user" || name == "groups"
 		}
-		// The variable of groups.exists(g, …) is a name within its parts.
+		// In groups.exists(g, …) the variable g is one of the groups.
 		if parent.Kind() != ast.ComprehensionKind {
 			continue
 		}
@@ -106,7 +108,8 @@ func isPersonName(e ast.NavigableExpr) bool {
 	}
 }
 
-// literalTexts returns a text that is written out, or those of a list.
+// literalTexts returns the text of a literal, or the texts of a list of
+// literals.
 func literalTexts(e ast.NavigableExpr) []string {
 	switch e.Kind() {
 	case ast.LiteralKind:
@@ -123,8 +126,8 @@ func literalTexts(e ast.NavigableExpr) []string {
 	return nil
 }
 
-// regexpTexts returns the texts that a regular expression requires in some
-// place, each in its own case.
+// regexpTexts returns the literal texts in a regular expression that match in
+// their own case only.
 func regexpTexts(text string) []string {
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
@@ -144,7 +147,7 @@ func regexpTexts(text string) []string {
 	return all
 }
 
-// foldAll returns texts as they are in lower case.
+// foldAll returns the texts folded to lower case.
 func foldAll(texts []string) []string {
 	var all []string
 	for _, text := range texts {

@@ -6,65 +6,65 @@ import (
 	"strings"
 )
 
-// Policy is a compiled set of rules. It is safe for concurrent use, and never
-// changes but for its cache of people. The zero Policy grants nothing.
+// Policy is a compiled set of rules. It is immutable but for its cache of
+// identities, and safe for concurrent use. The zero Policy grants nothing.
 type Policy struct {
 	rules   []*rule
-	actions []string // every action that a rule names; bit n of a set is actions[n]
-	claims  []string // every claim under a placeholder, as a dotted path; token.slot indexes it
+	actions []string // every action that a rule names; bit n of a set of actions is actions[n]
+	claims  []string // every claim that a placeholder names, as a dotted path, by slot
 
-	users, groups entries // of all users and groups keys
+	users, groups entries // those of all users keys, of all groups keys
 	index         index
 	identities    identityCache
-	anonymous     *identity // anyone without credentials
+	anonymous     *identity // the identity of requests without credentials
 
 	referencedClaims []claimPath // every claim that a rule names
 }
 
-// rule is a [Rule], compiled.
+// rule is a compiled [Rule].
 type rule struct {
 	Rule
 	index int
 	deny  bool
 
-	users, groups ids  // what the keys hold, as numbers in Policy.users and groups; empty when the key is left out
-	namesGroups   bool // some entry of groups is none of our own two
+	users, groups ids  // the entries of the keys, as numbers in Policy.users and groups; empty if the key is left out
+	namesGroups   bool // some entry of groups is no reserved group
 
 	types, providers, services []glob
 	patterns                   []pattern // repositories
-	bits                       uint64    // the actions named
+	bits                       uint64    // the set of actions named
 	star                       bool      // "*" is among them
 	when                       *condition
 
 	needsUser, needsGroup bool  // some pattern has the placeholder
-	needsClaims           []int // the slots of those that some pattern has
+	needsClaims           []int // the slots of the claims that some pattern has
 }
 
-// pattern is one entry of a rule's repositories: a glob with what is needed to
-// find it and to fill its placeholders.
+// pattern is one entry of a rule's repositories: a glob, and what is needed to
+// index it and to fill its placeholders.
 type pattern struct {
 	glob
 	text       string
 	needsGroup bool
-	wholeGroup bool // {group} fills a component, so that only groups the asked name has can match
+	wholeGroup bool // {group} is a whole component, so that only a group that is a component of the requested name can match
 }
 
 // Compile checks rules, with or without their defaults, and compiles them. It
-// calls fault for each thing that is wrong. key is the place, counted from 0:
+// calls fault for each fault; key is its path, with indexes from 0:
 // "rule[3].when", "rule[3].repositories[1]". After a fault the policy is empty
 // and grants nothing.
 //
-// Each different condition costs about a quarter of a millisecond, so that a
-// configuration should be compiled once a load.
+// Each different condition costs about a quarter of a millisecond, so a
+// configuration should be compiled once in each load.
 func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 	rules = WithDefaults(rules)
 	p := &Policy{actions: []string{"pull", "push", "delete"}, identities: newIdentityCache()}
-	b := &compiler{Policy: p, bit: map[string]int{"pull": 0, "push": 1, "delete": 2}, slot: map[string]int{}}
-	if !checkRules(rules, &b.conditions, fault) {
+	c := &compiler{Policy: p, bit: map[string]int{"pull": 0, "push": 1, "delete": 2}, slot: map[string]int{}}
+	if !checkRules(rules, &c.conditions, fault) {
 		return &Policy{}
 	}
 	for i, r := range rules {
-		compiled, err := b.compileRule(i, r)
+		compiled, err := c.compileRule(i, r)
 		if err != nil {
 			fault(fmt.Sprintf("rule[%d]", i), err.Error())
 			return &Policy{}
@@ -81,8 +81,8 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 
 // Claim is a claim that rules name, in a placeholder or a condition.
 type Claim struct {
-	Path []string // one name within the other: "realm_access", "roles"
-	Rule int      // the first rule that names it, by its place in the file
+	Path []string // the path through nested objects: "realm_access", "roles"
+	Rule int      // the index of the first rule that names it
 }
 
 // Claims returns the claims that rules name, sorted by their paths.
@@ -111,16 +111,17 @@ type compiler struct {
 	slot       map[string]int // of a claim in Policy.claims
 }
 
-func (b *compiler) compileRule(i int, r Rule) (*rule, error) {
-	c := &rule{Rule: r, index: i, deny: r.Effect == deny}
+// compileRule compiles the rule at index i.
+func (c *compiler) compileRule(i int, r Rule) (*rule, error) {
+	out := &rule{Rule: r, index: i, deny: r.Effect == deny}
 	var err error
-	c.users = b.users.add(r.Users)
-	c.groups = b.groups.add(r.Groups)
-	c.namesGroups = slices.ContainsFunc(r.Groups, func(entry string) bool { return !isReserved(entry) })
+	out.users = c.users.add(r.Users)
+	out.groups = c.groups.add(r.Groups)
+	out.namesGroups = slices.ContainsFunc(r.Groups, func(entry string) bool { return !isReserved(entry) })
 	for _, key := range []struct {
 		globs *[]glob
 		texts []string
-	}{{&c.types, r.Types}, {&c.providers, r.Providers}, {&c.services, r.Services}} {
+	}{{&out.types, r.Types}, {&out.providers, r.Providers}, {&out.services, r.Services}} {
 		for _, text := range key.texts {
 			g, err := parseGlob(text, plainName)
 			if err != nil {
@@ -130,34 +131,36 @@ func (b *compiler) compileRule(i int, r Rule) (*rule, error) {
 		}
 	}
 	for _, text := range r.Repositories {
-		if err := b.compilePattern(c, text); err != nil {
+		if err := c.compilePattern(out, text); err != nil {
 			return nil, err
 		}
 	}
 	for _, action := range r.Actions {
 		if action == "*" {
-			c.star = true
+			out.star = true
 			continue
 		}
-		c.bits |= 1 << b.actionNumber(action)
+		out.bits |= 1 << c.actionNumber(action)
 	}
 	if r.When != "" {
-		c.when, err = b.conditions.compile(r.When)
+		out.when, err = c.conditions.compile(r.When)
 	}
-	return c, err
+	return out, err
 }
 
-func (b *compiler) actionNumber(name string) int {
-	n, ok := b.bit[name]
+// actionNumber returns the number of an action in Policy.actions, and adds it
+// if it is new.
+func (c *compiler) actionNumber(name string) int {
+	n, ok := c.bit[name]
 	if !ok {
-		n = len(b.actions)
-		b.bit[name], b.actions = n, append(b.actions, name)
+		n = len(c.actions)
+		c.bit[name], c.actions = n, append(c.actions, name)
 	}
 	return n
 }
 
-// compilePattern compiles one entry of repositories into c.
-func (b *compiler) compilePattern(c *rule, text string) error {
+// compilePattern compiles one entry of repositories into r.
+func (c *compiler) compilePattern(r *rule, text string) error {
 	g, err := parseGlob(text, pathName)
 	if err != nil {
 		return err
@@ -165,22 +168,22 @@ func (b *compiler) compilePattern(c *rule, text string) error {
 	for i := range g {
 		switch t := &g[i]; t.kind {
 		case userName:
-			c.needsUser = true
+			r.needsUser = true
 		case groupName:
-			c.needsGroup = true
+			r.needsGroup = true
 		case claimValue:
-			n, ok := b.slot[t.text]
+			n, ok := c.slot[t.text]
 			if !ok {
-				n = len(b.claims)
-				b.slot[t.text], b.claims = n, append(b.claims, t.text)
+				n = len(c.claims)
+				c.slot[t.text], c.claims = n, append(c.claims, t.text)
 			}
 			t.slot = n
-			if !slices.Contains(c.needsClaims, n) {
-				c.needsClaims = append(c.needsClaims, n)
+			if !slices.Contains(r.needsClaims, n) {
+				r.needsClaims = append(r.needsClaims, n)
 			}
 		}
 	}
 	whole := slices.Contains(components(text), "{group}")
-	c.patterns = append(c.patterns, pattern{g, text, g.has(groupName), whole})
+	r.patterns = append(r.patterns, pattern{g, text, g.has(groupName), whole})
 	return nil
 }

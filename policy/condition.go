@@ -12,14 +12,14 @@ import (
 	"cel.dev/cel-go/ext"
 )
 
-// What a condition may cost, in CEL's own units (about ten nanoseconds each).
-// At load the cost is estimated for a person of presumedItems groups and claims
-// of that many values, presumedLength characters each; at evaluation it is
-// counted. Neither depends on the machine or its load, so that a condition
-// cannot hold here and fail there.
+// Limits of a condition. Cost is in CEL's own units of about ten nanoseconds. At
+// load it is estimated for a person of presumedItems groups and claims of that
+// many values, presumedLength characters each; each evaluation counts its own and
+// stops at the cost limit. Neither depends on the machine or its load, so that a
+// condition cannot hold here and fail there.
 const (
-	maxEstimate    = 1_000_000
-	maxCost        = 100_000
+	maxEstimate    = 1_000_000 // of the estimate at load
+	maxCost        = 100_000   // of one evaluation
 	presumedItems  = 1000
 	presumedLength = 128
 
@@ -32,10 +32,10 @@ const (
 
 const whenVariables = "the variables are user, groups, claims, provider, method, request.service, request.address and request.time"
 
-// conditionCompiler compiles the when expressions of one policy. Rules often share a
-// condition, so that each text is compiled once.
+// conditionCompiler compiles the when expressions of one policy. It caches the
+// result by the text, since rules often share a condition.
 type conditionCompiler struct {
-	env   *cel.Env // nil until there is an expression
+	env   *cel.Env // nil before the first expression
 	cache map[string]compiled
 }
 
@@ -47,14 +47,15 @@ type compiled struct {
 // condition is a compiled when expression. It is safe for concurrent use.
 type condition struct {
 	program   cel.Program
-	claims    []claimPath // the claims it names
-	upperCase []string    // texts it compares with user or groups that are not in lower case
-	partial   cel.Program // evaluates with unknown variables; nil where it names neither provider nor method
+	claims    []claimPath // the claims that it names
+	upperCase []string    // texts with upper case that it compares with user or groups
+	partial   cel.Program // for partial evaluation; nil if the expression names neither provider nor method
 }
 
-// newEnv declares what an expression may name. The three parts of request are
-// declared by their full names, which makes a misspelt one an error at load, as
-// a map would not, and needs no type of our own.
+// newEnv returns CEL's environment: the declarations of what an expression may
+// name. The three parts of request are variables with a dot in their names. So
+// the type check finds a misspelt one, as it would not in a map, and no type of
+// ours is needed.
 func newEnv() (*cel.Env, error) {
 	return cel.NewEnv(
 		ext.Network(),
@@ -73,8 +74,8 @@ func newEnv() (*cel.Env, error) {
 	)
 }
 
-// compile checks and compiles one expression. The error says where and what is
-// wrong.
+// compile parses, type-checks and compiles one expression. The error says where
+// and what is wrong.
 func (c *conditionCompiler) compile(text string) (*condition, error) {
 	done, ok := c.cache[text]
 	if ok {
@@ -127,8 +128,8 @@ func (c *conditionCompiler) build(text string) (*condition, error) {
 }
 
 // issuesError turns CEL's report, which draws the line with a caret under it,
-// into one line of text. It goes by the library's words, since its errors have
-// no kinds; testdata/faults/when.txtar fails when these words change.
+// into one line of text. It depends on the library's words, since its errors
+// have no kinds; testdata/faults/when.txtar fails when these words change.
 func issuesError(issues *cel.Issues, lines bool) error {
 	var all []error
 	for _, e := range issues.Errors() {
@@ -145,8 +146,8 @@ func issuesError(issues *cel.Issues, lines bool) error {
 	return errors.Join(all...)
 }
 
-// literalRegexps refuses an expression that takes a regular expression from a
-// claim: it would let the person choose how long the evaluation takes.
+// literalRegexps refuses an expression whose regular expression comes from a
+// claim: the person could choose how long the evaluation takes.
 func literalRegexps(root ast.NavigableExpr) error {
 	for _, call := range ast.MatchDescendants(root, ast.FunctionMatcher("matches")) {
 		args := call.AsCall().Args()
@@ -157,8 +158,8 @@ func literalRegexps(root ast.NavigableExpr) error {
 	return nil
 }
 
-// claimPaths returns the claims that an expression names: realm_access, roles for
-// claims.realm_access.roles.
+// claimPaths returns the claims that an expression names: realm_access, roles
+// for claims.realm_access.roles.
 func claimPaths(root ast.NavigableExpr) []claimPath {
 	var paths []claimPath
 	for _, e := range ast.MatchDescendants(root, func(e ast.NavigableExpr) bool {
@@ -179,8 +180,8 @@ func claimPaths(root ast.NavigableExpr) []claimPath {
 	return paths
 }
 
-// selectedName returns the name that an expression takes out of its operand: x of .x,
-// has(….x) and ["x"].
+// selectedName returns the name that an expression selects from its operand: x
+// of .x, has(….x) and ["x"].
 func selectedName(e ast.NavigableExpr) (string, bool) {
 	if e.Kind() == ast.SelectKind {
 		return e.AsSelect().FieldName(), true
@@ -194,7 +195,8 @@ func selectedName(e ast.NavigableExpr) (string, bool) {
 	return "", false
 }
 
-// sizeEstimator tells CEL's estimate how large the variables are presumed to be.
+// sizeEstimator tells CEL's cost estimate how large the variables are presumed
+// to be.
 type sizeEstimator struct{}
 
 func (sizeEstimator) EstimateCallCost(_, _ string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
@@ -212,12 +214,12 @@ func (sizeEstimator) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 }
 
 // holds evaluates the condition for one request.
-func (c *condition) holds(facts *activation) (bool, error) {
-	facts.missing = ""
-	out, _, err := c.program.Eval(facts)
+func (c *condition) holds(a *activation) (bool, error) {
+	a.missing = ""
+	out, _, err := c.program.Eval(a)
 	switch {
-	case err != nil && facts.missing != "":
-		return false, errors.New(facts.missing)
+	case err != nil && a.missing != "":
+		return false, errors.New(a.missing)
 	case err != nil:
 		return false, err
 	}

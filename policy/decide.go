@@ -7,11 +7,11 @@ import (
 	"shorepass/registry"
 )
 
-// Decide returns what req is granted. It cannot fail: whatever goes wrong in a
-// rule takes rights away and is said in the Verdict. A name that no registry
-// takes for one, being longer than [registry.MaxName], is granted to nobody.
+// Decide returns what req is granted. It cannot fail: a rule that fails takes
+// rights away, and its Verdict says why. A name longer than [registry.MaxName],
+// which no registry accepts, is granted to no one.
 //
-// The slices of the decision may be those of req, and are not to be changed.
+// The decision may share slices with req; neither may be changed.
 func (p *Policy) Decide(req Request) Decision {
 	d := decider{policy: p, req: &req, identity: p.identity(&req), matches: make([]ruleMatch, 0, 4)}
 	var out Decision
@@ -32,8 +32,9 @@ func (p *Policy) Decide(req Request) Decision {
 	return out
 }
 
-// decider holds what one decision needs. Of these, what is costly is made when
-// a rule first asks for it.
+// decider holds the state of one decision. Costly values (the activation, the
+// results of conditions, the values of claims) is computed when a rule first
+// needs it, and then reused.
 type decider struct {
 	policy   *Policy
 	req      *Request
@@ -42,42 +43,45 @@ type decider struct {
 	activation *activation
 	results    map[*condition]conditionResult
 	values     values
-	claims     []claimFill // by slot
+	claims     []claimFill // by slot, as in Policy.claims
 
 	scope         *registry.Scope
 	requested     requested
-	matches       []ruleMatch    // the rules that matched the scope, or failed
-	recordedRules map[*rule]bool // the same, when there are many
+	matches       []ruleMatch    // the rules that matched the scope or failed on it
+	recordedRules map[*rule]bool // the same as a set, once there are many
 }
 
-// ruleMatch is a rule that matched, or an allow rule that would have matched but for
-// its fault.
+// ruleMatch is a rule that matched or failed, with the fault if it failed.
 type ruleMatch struct {
 	rule  *rule
 	fault string
 }
 
-func (h *ruleMatch) applies() bool { return h.rule.deny || h.fault == "" }
+// applies reports whether the rule has its effect: a rule that failed does if
+// it is a deny rule.
+func (m *ruleMatch) applies() bool { return m.rule.deny || m.fault == "" }
 
+// conditionResult is the value of a condition, or why it has none.
 type conditionResult struct {
 	holds bool
 	fault string
 }
 
-// claimFill is whether a claim was looked up for its placeholder, and why it cannot
-// fill it, if it cannot.
+// claimFill is the cached look-up of a claim for its placeholder.
 type claimFill struct {
-	done  bool
-	fault string
+	done  bool   // the claim was looked up
+	fault string // why it cannot fill the placeholder; empty if it can
 }
 
-// setScope turns to the next scope.
+// setScope begins the evaluation of the next scope.
 func (d *decider) setScope(scope *registry.Scope) {
 	d.scope, d.requested = scope, d.policy.newRequested(scope)
 	d.matches, d.recordedRules = d.matches[:0], nil
 }
 
-// matchRules finds the rules that match a scope.
+// matchRules finds the rules that match a scope or fail on it, in the order of
+// the file. It tries only those that the index has for the requested name and
+// the person.
 func (d *decider) matchRules(scope *registry.Scope) {
 	d.setScope(scope)
 	ix := &d.policy.index
@@ -87,7 +91,7 @@ func (d *decider) matchRules(scope *registry.Scope) {
 		if end < begin {
 			end = len(name)
 		}
-		// The rules of a component that stood before were tried there.
+		// The rules of a repeated component were tried at its first place.
 		if part := name[begin:end]; !hasComponent(name[:begin], part) {
 			d.tryComponent(ix, part)
 		}
@@ -98,7 +102,7 @@ func (d *decider) matchRules(scope *registry.Scope) {
 	slices.SortFunc(d.matches, func(a, b ruleMatch) int { return a.rule.index - b.rule.index })
 }
 
-// hasComponent reports whether path has component as one of its components.
+// hasComponent reports whether one of the components of path is component.
 func hasComponent(path, component string) bool {
 	for path != "" {
 		head, tail, _ := strings.Cut(path, "/")
@@ -110,8 +114,9 @@ func hasComponent(path, component string) bool {
 	return false
 }
 
-// tryComponent tries the rules that are filed under a component of the asked name,
-// by its text, its ends, or what it is to the person.
+// tryComponent tries the rules under a component of the requested name: those
+// in the index by its text, by its prefixes and suffixes, and by the person's
+// user name or group that it equals.
 func (d *decider) tryComponent(ix *index, part string) {
 	d.tryBucket(ix.component[part])
 	for _, n := range ix.prefix.lengths {
@@ -137,8 +142,8 @@ func (d *decider) tryComponent(ix *index, part string) {
 }
 
 // tryUnfilled tries the rules under claims, and those under placeholders that
-// cannot be filled, which stand for any component: deny rules match by that, and
-// of allow rules the audit line says why they do not.
+// cannot be filled. An unfilled placeholder is any component: that is how deny
+// rules match, and the audit line says of allow rules why they do not.
 func (d *decider) tryUnfilled(ix *index) {
 	for slot := range ix.claim {
 		b := &ix.claim[slot]
@@ -162,7 +167,7 @@ func (d *decider) tryUnfilled(ix *index) {
 	}
 }
 
-// tryBucket tries the rules of a bucket: all of them, or those filed under the
+// tryBucket tries the rules of a bucket: all of them, or only those under
 // entries that match the person, whichever are fewer.
 func (d *decider) tryBucket(b *bucket) {
 	if b == nil {
@@ -192,9 +197,9 @@ func (d *decider) tryBucket(b *bucket) {
 	}
 }
 
-// evaluate records a rule that matches, or whose fault belongs in the verdict.
-// It evaluates [decider.mismatch] in its two halves, and skips the second for a
-// rule that is recorded already.
+// evaluate records a rule if it matches or fails. It calls the two halves of
+// [decider.mismatch] by themselves, to skip the costly one for a rule that is
+// recorded already.
 func (d *decider) evaluate(c *candidate) {
 	if d.cheapMismatch(c.rule, noKey) != noKey || d.recorded(c.rule) {
 		return
@@ -204,33 +209,35 @@ func (d *decider) evaluate(c *candidate) {
 	}
 }
 
-// recorded reports whether a rule was found already, by another of its patterns
-// or of the person's names.
+// recorded reports whether a rule is recorded already, by another of its
+// patterns or of the person's names.
 func (d *decider) recorded(r *rule) bool {
 	if d.recordedRules != nil {
 		return d.recordedRules[r]
 	}
-	return slices.ContainsFunc(d.matches, func(h ruleMatch) bool { return h.rule == r })
+	return slices.ContainsFunc(d.matches, func(m ruleMatch) bool { return m.rule == r })
 }
 
-func (d *decider) record(h ruleMatch) {
-	d.matches = append(d.matches, h)
+// record adds a rule to the matches of the scope.
+func (d *decider) record(m ruleMatch) {
+	d.matches = append(d.matches, m)
 	if d.recordedRules == nil && len(d.matches) > manyMatches {
 		d.recordedRules = make(map[*rule]bool, 2*manyMatches)
-		for _, h := range d.matches {
-			d.recordedRules[h.rule] = true
+		for _, m := range d.matches {
+			d.recordedRules[m.rule] = true
 		}
 	}
 	if d.recordedRules != nil {
-		d.recordedRules[h.rule] = true
+		d.recordedRules[m.rule] = true
 	}
 }
 
-// manyMatches is where a map finds a rule sooner than looking through the list.
+// manyMatches is the number of matches above which a map is faster than a
+// search of the list.
 const manyMatches = 32
 
-// evalCondition evaluates a condition once for all scopes and all rules that have
-// it.
+// evalCondition evaluates a condition once for all scopes and all rules that
+// share it.
 func (d *decider) evalCondition(c *condition) conditionResult {
 	if got, ok := d.results[c]; ok {
 		return got
@@ -247,7 +254,8 @@ func (d *decider) evalCondition(c *condition) conditionResult {
 	return got
 }
 
-// verdicts appends the part of each rule in the scope's decision.
+// verdicts appends the verdict of each rule that matched the scope or failed on
+// it.
 func (d *decider) verdicts(all []Verdict) []Verdict {
 	if len(d.matches) == 0 {
 		return all
@@ -255,17 +263,17 @@ func (d *decider) verdicts(all []Verdict) []Verdict {
 	name := scopeName(d.scope)
 	all = slices.Grow(all, len(d.matches))
 	for i := range d.matches {
-		h := &d.matches[i]
-		v := Verdict{Rule: h.rule.Name, Effect: h.rule.Effect, Scope: name, Fault: h.fault}
-		if h.applies() {
-			v.Actions = d.requested.affectedBy(h.rule)
+		m := &d.matches[i]
+		v := Verdict{Rule: m.rule.Name, Effect: m.rule.Effect, Scope: name, Fault: m.fault}
+		if m.applies() {
+			v.Actions = d.requested.affectedBy(m.rule)
 		}
 		all = append(all, v)
 	}
 	return all
 }
 
-// scopeName returns a resource as a scope names it, without the actions.
+// scopeName returns a scope without its actions: "repository:team-a/app".
 func scopeName(s *registry.Scope) string {
 	if s.Class != "" {
 		return s.Type + "(" + s.Class + "):" + s.Name

@@ -118,8 +118,8 @@ func TestIdentityCacheIsBounded(t *testing.T) {
 			t.Fatalf("user %d is granted nothing", i)
 		}
 		used := 0
-		for _, w := range p.identities.cache.All() {
-			used += w.size()
+		for _, id := range p.identities.cache.All() {
+			used += id.size()
 		}
 		if used > maxIdentityCache {
 			t.Fatalf("%d bytes are remembered, want at most %d", used, maxIdentityCache)

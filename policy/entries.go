@@ -6,10 +6,10 @@ import (
 	"shorepass/internal/fold"
 )
 
-// entries are the entries of all users keys, or of all groups keys, of a policy,
-// each different text once and with a number. Each is kept as written and with
-// its case folded, and a name is compared with the one or the other as its
-// provider compares names.
+// entries are the entries of all users keys, or of all groups keys, of a
+// policy: each different text once, with a number. Each is indexed as written
+// and with its case folded, since a name is compared with the one or the other,
+// as its provider compares names.
 type entries struct {
 	number          map[string]int32 // by the text as written
 	written, folded entryIndex
@@ -18,11 +18,12 @@ type entries struct {
 // entryIndex finds the entries that match a name without trying all.
 type entryIndex struct {
 	exact   map[string][]int32 // entries without wildcards
-	prefix  map[string][]entry // globs by their literal beginning, at most maxAffix bytes
-	lengths []int              // of the keys of beginning
-	unkeyed []entry            // globs that begin with a wildcard
+	prefix  map[string][]entry // globs by their literal prefix, at most maxAffix bytes of it
+	lengths []int              // those of the keys of prefix
+	unkeyed []entry            // globs that prefix with a wildcard
 }
 
+// entry is a glob with its number.
 type entry struct {
 	glob
 	number int32
@@ -50,8 +51,8 @@ func (e *entries) add(texts []string) ids {
 // exactly returns the number of the entry that is the name itself, as written.
 func (e *entries) exactly(name string) []int32 { return slices.Clone(e.written.exact[name]) }
 
-// matching returns the numbers of the entries that match a name, whose provider
-// tells upper from lower case or does not.
+// matching returns the numbers of the entries that match a name. foldsCase says
+// that its provider ignores case.
 func (e *entries) matching(name string, foldsCase bool) []int32 {
 	if foldsCase {
 		return e.folded.matching(fold.Name(name))
@@ -65,7 +66,7 @@ func (f *entryIndex) add(text string, number int32) {
 	}
 	g, err := parseGlob(text, plainName)
 	if err != nil {
-		return // Compile has refused what cannot be parsed
+		return // Compile has refused it
 	}
 	if name, plain := g.literal(); plain {
 		f.exact[name] = append(f.exact[name], number)
@@ -75,10 +76,10 @@ func (f *entryIndex) add(text string, number int32) {
 		f.unkeyed = append(f.unkeyed, entry{g, number})
 		return
 	}
-	begin := g[0].text[:min(len(g[0].text), maxAffix)]
-	f.prefix[begin] = append(f.prefix[begin], entry{g, number})
-	if !slices.Contains(f.lengths, len(begin)) {
-		f.lengths = append(f.lengths, len(begin))
+	prefix := g[0].text[:min(len(g[0].text), maxAffix)]
+	f.prefix[prefix] = append(f.prefix[prefix], entry{g, number})
+	if !slices.Contains(f.lengths, len(prefix)) {
+		f.lengths = append(f.lengths, len(prefix))
 	}
 }
 
@@ -102,14 +103,14 @@ func (f *entryIndex) matching(name string) []int32 {
 	return all
 }
 
-// ids is a set of entries' numbers, sorted. mask has a bit for each of them,
-// which several share: most sets that have nothing in common differ there.
+// ids is a sorted set of entry numbers. mask is a Bloom filter of 64 bits, one
+// bit for each number: most sets without a common element differ there.
 type ids struct {
 	all  []int32
 	mask uint64
 }
 
-// newIDs takes the slice over.
+// newIDs returns the set of some numbers. It takes the slice over.
 func newIDs(all []int32) ids {
 	slices.Sort(all)
 	s := ids{all: slices.Compact(all)}
@@ -119,7 +120,7 @@ func newIDs(all []int32) ids {
 	return s
 }
 
-// intersects reports whether two sets have an element in common.
+// intersects reports whether two sets have a common element.
 func (s *ids) intersects(other *ids) bool {
 	if s.mask&other.mask == 0 {
 		return false

@@ -10,27 +10,28 @@ import (
 	"shorepass/registry"
 )
 
-// Explanation says for each scope of a request what was granted, by which
-// rules, and why not the rest. It holds what [Policy.Decide] decided, in full.
+// Explanation says for each scope of a request what is granted, by which rules,
+// and why the rest is denied. It agrees with [Policy.Decide], from which it is
+// made.
 type Explanation struct {
-	User   string           `json:"user,omitempty"` // empty for anyone without credentials
+	User   string           `json:"user,omitempty"` // empty without credentials
 	Groups []string         `json:"groups,omitempty"`
-	Unsure []string         `json:"unsure,omitempty"` // groups that may be the person's, UnsureAll for any
+	Unsure []string         `json:"unsure,omitempty"` // groups that the person may be in; UnsureAll for any
 	Scopes []ExplainedScope `json:"scopes"`
 }
 
-// ExplainedScope is the explanation of one resource.
+// ExplainedScope is the explanation of one scope.
 type ExplainedScope struct {
 	Scope   string            `json:"scope"` // "repository:team-a/app"
 	Granted []string          `json:"granted"`
 	Actions []ExplainedAction `json:"actions"`
-	Faults  []Verdict         `json:"faults,omitempty"` // the rules whose condition or placeholder failed
-	Near    []NearRule        `json:"near,omitempty"`   // allow rules that but for one key would give what was denied
-	More    int               `json:"more,omitempty"`   // how many more are near
+	Faults  []Verdict         `json:"faults,omitempty"` // the rules that failed
+	Near    []NearRule        `json:"near,omitempty"`   // near misses: allow rules that would give what no rule gives, but for one key
+	More    int               `json:"more,omitempty"`   // the number of further near misses
 }
 
-// ExplainedAction is what the rules do to one action. It is granted if some
-// rule gives it and none takes it.
+// ExplainedAction says which rules give and take one action. It is granted if
+// some rule gives it and none takes it.
 type ExplainedAction struct {
 	Action  string   `json:"action"`
 	Granted bool     `json:"granted"`
@@ -38,18 +39,19 @@ type ExplainedAction struct {
 	TakenBy []string `json:"taken_by,omitempty"`
 }
 
-// NearRule is an allow rule of which one key does not match.
+// NearRule is a near miss: an allow rule of which exactly one key does not
+// match.
 type NearRule struct {
 	Rule string `json:"rule"`
 	Key  string `json:"key"` // the key that does not match: "groups"
 	Why  string `json:"why"`
 }
 
-// maxNear is how many near rules are told, those that miss least first.
+// maxNear bounds the near misses of one scope.
 const maxNear = 5
 
-// Explain returns what req is granted, and why no more. It looks at every rule,
-// which Decide does not, and is not meant for the way of a request.
+// Explain returns what req is granted, and why no more. Unlike Decide it
+// evaluates every rule, and is too slow for the path of a request.
 func (p *Policy) Explain(req Request) Explanation {
 	e := Explanation{User: req.User, Groups: req.Groups, Unsure: req.Unsure}
 	if req.Anonymous {
@@ -86,7 +88,7 @@ func (p *Policy) explainScope(req Request) ExplainedScope {
 			case has:
 				a.GivenBy = append(a.GivenBy, v.Rule)
 			case action == "*" && v.Effect == deny:
-				a.TakenBy = append(a.TakenBy, v.Rule) // "*" is for whoever is denied nothing
+				a.TakenBy = append(a.TakenBy, v.Rule) // any deny rule that matches takes "*"
 			}
 		}
 		denied = denied || !a.Granted && a.TakenBy == nil
@@ -98,8 +100,8 @@ func (p *Policy) explainScope(req Request) ExplainedScope {
 	return s
 }
 
-// actionsToExplain lists the actions to explain: those asked, and where "*" is asked
-// those it is written out as, and "*" last.
+// actionsToExplain lists the actions to explain: those asked, and for "*" those
+// that it is expanded to, and "*" last.
 func actionsToExplain(asked, named []string) []string {
 	if slices.Contains(asked, "*") {
 		named = slices.Concat([]string{"pull", "push", "delete"}, named)
@@ -118,7 +120,8 @@ func actionsToExplain(asked, named []string) []string {
 	return all
 }
 
-// nearMisses returns the allow rules of which one key does not match.
+// nearMisses returns the near misses for the actions that no rule gives or
+// takes, those that miss least first, and the number of those left out.
 func (p *Policy) nearMisses(req Request, actions []ExplainedAction) (all []NearRule, more int) {
 	var wanted []string
 	for _, a := range actions {
@@ -144,9 +147,9 @@ func (p *Policy) nearMisses(req Request, actions []ExplainedAction) (all []NearR
 	return all[:n], len(all) - n
 }
 
-// singleMismatch returns the single key by which an allow rule does not match, or
-// noKey. A rule with a fault has none: it is among the faults where it might
-// have matched.
+// singleMismatch returns the only key by which an allow rule does not match, or
+// noKey. A rule that fails has none: it is among the faults where it might have
+// matched.
 func (d *decider) singleMismatch(r *rule) key {
 	c := &candidate{r, r.patterns}
 	k, _ := d.mismatch(c, noKey)
@@ -171,6 +174,7 @@ func (r *rule) requirement(k key) string {
 	return fmt.Sprintf("is for the %s %s", k, abbreviate(wanted[k]))
 }
 
+// abbreviate joins names, of which a few are enough.
 func abbreviate(names []string) string {
 	const enough = 6
 	if len(names) > enough {
@@ -179,23 +183,23 @@ func abbreviate(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// String returns the explanation as text for a terminal, with
-// what cannot be printed quoted.
+// String returns the explanation as text for a terminal. What cannot be printed
+// is quoted.
 func (e Explanation) String() string {
 	var b strings.Builder
-	who := "without credentials"
+	person := "without credentials"
 	if e.User != "" {
-		who = printable(e.User)
+		person = printable(e.User)
 	}
 	if len(e.Groups) > 0 {
-		who += ", in " + printable(abbreviate(e.Groups))
+		person += ", in " + printable(abbreviate(e.Groups))
 	}
 	if slices.Contains(e.Unsure, UnsureAll) {
-		who += ", perhaps in any other group"
+		person += ", perhaps in any other group"
 	} else if len(e.Unsure) > 0 {
-		who += ", perhaps in " + printable(abbreviate(e.Unsure))
+		person += ", perhaps in " + printable(abbreviate(e.Unsure))
 	}
-	fmt.Fprintln(&b, who)
+	fmt.Fprintln(&b, person)
 	for _, s := range e.Scopes {
 		fmt.Fprintln(&b, printable(s.Scope))
 		for _, a := range s.Actions {
@@ -238,7 +242,8 @@ func quotedList(names []string) string {
 	return strings.Join(all, ", ")
 }
 
-// printable keeps control characters off a terminal.
+// printable quotes a text with control characters, to keep them off the
+// terminal.
 func printable(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)

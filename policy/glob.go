@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// A glob matches names. "**" stands for any run of characters, everything else
-// for itself; there is no other syntax and no escape. What "*" stands for goes by
-// the kind of name: in a path, which a repository's is, a run without "/", in any
-// other name the same as "**". In a path "{user}", "{group}" and "{claims.NAME}"
-// stand for what [values] holds when it is matched.
+// A glob matches names. "**" matches any run of characters, and everything else
+// matches itself; there is no other syntax and no escape. What "*" matches
+// depends on the kind of name: in a path, as the name of a repository is, a run
+// without "/"; in any other name the same as "**". In a path "{user}",
+// "{group}" and "{claims.NAME}" match the value that [values] has for them.
 type glob []token
 
 type token struct {
 	kind tokenKind
 	text string // the literal, or the dotted path of a claim
-	slot int    // of a claim: its place in values.claims
+	slot int    // of a claim: its index in values.claims
 }
 
 type tokenKind uint8
@@ -29,22 +29,22 @@ const (
 	claimValue           // "{claims.NAME}"
 )
 
-// values are what placeholders stand for during one match. Each is one path
+// values are the values of placeholders in one match. Each is one path
 // component, so that nothing a person can choose reaches over a "/".
 type values struct {
 	user, group string
 	claims      []string
 }
 
-// nameKind says what a glob is over.
+// nameKind is the kind of name that a glob is for.
 type nameKind bool
 
 const (
-	plainName nameKind = false // a user, group, provider, service or type
-	pathName  nameKind = true  // a repository: components between slashes
+	plainName nameKind = false // of a user, group, provider, service or type
+	pathName  nameKind = true  // of a repository: components between slashes
 )
 
-// parseGlob reads a glob over names of a kind. The error says what would be
+// parseGlob parses a glob for names of a kind. The error says what would be
 // right.
 func parseGlob(text string, kind nameKind) (glob, error) {
 	var g glob
@@ -69,7 +69,7 @@ func parseGlob(text string, kind nameKind) (glob, error) {
 	return g, nil
 }
 
-// parseMeta reads the wildcard or placeholder that rest begins with, and
+// parseMeta parses the wildcard or placeholder that rest begins with, and
 // returns its length too.
 func parseMeta(rest string, kind nameKind) (token, int, error) {
 	if rest[0] == '*' {
@@ -119,7 +119,7 @@ func (g glob) literal() (string, bool) {
 	return "", false
 }
 
-// has reports whether a token of that kind is in the glob.
+// has reports whether the glob has a token of that kind.
 func (g glob) has(kind tokenKind) bool {
 	for i := range g {
 		if g[i].kind == kind {
@@ -129,19 +129,19 @@ func (g glob) has(kind tokenKind) bool {
 	return false
 }
 
-// match reports whether the glob covers the whole of s. v may be nil for a glob
-// without placeholders.
+// match reports whether the glob matches the whole of s. v may be nil for a
+// glob without placeholders.
 //
-// It goes from left to right and comes back to the last "*" of the component,
-// or else to the last "**", to let it take more. Neither earlier ones nor other
-// ways need to be tried: what follows a wildcard is found at its first place,
-// and a later place leaves no more room for the rest.
+// It goes from left to right and backtracks to the last "*" of the component,
+// or else to the last "**", to let it take more. No other backtracking is
+// needed: the text after a wildcard is searched from the left, and a later
+// occurrence leaves no more room for the rest.
 func (g glob) match(s string, v *values) bool {
 	if last := &g[len(g)-1]; last.kind == literal && !strings.HasSuffix(s, last.text) {
 		return false
 	}
-	within, across := -1, -1     // the last "*" and "**", as places in g
-	withinEnd, acrossEnd := 0, 0 // up to where they reach
+	within, across := -1, -1     // the last "*" and "**", as indexes in g
+	withinEnd, acrossEnd := 0, 0 // the ends of what they take
 	for i, at := 0, 0; ; {
 		switch {
 		case i == len(g):
@@ -180,9 +180,9 @@ func (g glob) match(s string, v *values) bool {
 	}
 }
 
-// extend lets the wildcard at i, which reaches up to end in s, take at least
-// one character more, up to where the text after it is found. It returns -1
-// where it cannot.
+// extend lets the wildcard at i, which takes s up to end, take at least one
+// character more, up to the next occurrence of the text after it. It returns
+// the new end, or -1 if there is none.
 func (g glob) extend(i int, s string, end int, v *values) int {
 	room := len(s)
 	if g[i].kind == star {
@@ -200,7 +200,7 @@ func (g glob) extend(i int, s string, end int, v *values) int {
 	if next.kind == star || next.kind == doubleStar {
 		return end + 1
 	}
-	// The wildcard may end where room does, and the text begins there.
+	// The wildcard may take all of its room; the text then begins there.
 	text := next.value(v)
 	found := strings.Index(s[end+1:min(room+len(text), len(s))], text)
 	if found < 0 {
@@ -209,7 +209,7 @@ func (g glob) extend(i int, s string, end int, v *values) int {
 	return end + 1 + found
 }
 
-// value returns the text that a token stands for.
+// value returns the text that a token matches.
 func (t *token) value(v *values) string {
 	switch t.kind {
 	case userName:

@@ -11,22 +11,22 @@ import (
 	"shorepass/registry"
 )
 
-// identity holds a person's names once they were matched with the entries of the
-// rules. It is never changed.
+// identity is a person's identity with the entries of users and groups keys
+// that match it. It is immutable.
 type identity struct {
 	names
 
 	users       ids    // the entries that match the user name
-	userText    string // what stands in for {user}
-	userCanFill bool   // it can
+	userText    string // the value of {user}
+	userCanFill bool   // the value can fill {user}
 
-	// What allow rules go by, and what deny rules go by: groups that the person
-	// is in, and those too that the person may be in. The two are one where all
-	// groups are known.
+	// sure are the groups that the person is in, by which allow rules go.
+	// possible adds the unsure ones, by which deny rules go. Both are one
+	// pointer if no group is unsure.
 	sure, possible *membership
 }
 
-// names are the names of a person as a request has them.
+// names are the names of a person in a request.
 type names struct {
 	user      string
 	groups    []string
@@ -46,16 +46,16 @@ func (n *names) equal(other *names) bool {
 
 // membership is a set of groups, with the entries of rules that match them.
 type membership struct {
-	entries    ids     // that match any of the groups; without credentials, those of "anonymous" alone
-	all        bool    // any group at all may be among them
-	fillable   []group // the groups that can stand in for {group}, by their text
-	unfillable []group // the groups that an entry matches and that cannot
+	entries    ids     // the entries that match any of the groups; without credentials, those of "anonymous" alone
+	all        bool    // any group at all may be in the set
+	fillable   []group // the groups that an entry matches and that can fill {group}, sorted by their text
+	unfillable []group // the groups that an entry matches and that cannot fill {group}
 }
 
 // group is a group of a person, with the entries that match it.
 type group struct {
-	name    string // as it was given
-	text    string // what stands in for {group}
+	name    string // as in the request
+	text    string // the value of {group}
 	entries ids
 }
 
@@ -67,41 +67,42 @@ func (m *membership) matches(r *rule) bool {
 // newIdentity matches the names of a person with the entries of all rules.
 func (p *Policy) newIdentity(n names) *identity {
 	n.groups, n.unsure = slices.Clone(n.groups), slices.Clone(n.unsure)
-	w := &identity{names: n}
+	id := &identity{names: n}
 	if !n.anonymous {
-		w.users = newIDs(p.users.matching(n.user, n.foldsCase))
-		w.userText = w.canonical(n.user)
-		w.userCanFill = registry.IsComponent(w.userText)
+		id.users = newIDs(p.users.matching(n.user, n.foldsCase))
+		id.userText = id.canonical(n.user)
+		id.userCanFill = registry.IsComponent(id.userText)
 	}
-	w.sure = p.newMembership(w, n.groups)
-	w.possible = w.sure
+	id.sure = p.newMembership(id, n.groups)
+	id.possible = id.sure
 	if len(n.unsure) > 0 && !n.anonymous {
 		named := slices.DeleteFunc(slices.Clone(n.unsure), func(name string) bool { return name == UnsureAll })
-		w.possible = p.newMembership(w, slices.Concat(n.groups, named))
-		w.possible.all = len(named) < len(n.unsure)
+		id.possible = p.newMembership(id, slices.Concat(n.groups, named))
+		id.possible.all = len(named) < len(n.unsure)
 	}
-	return w
+	return id
 }
 
-// canonical returns a name of the person in the form in which it is compared
-// with a repository or a text in a condition.
-func (w *identity) canonical(name string) string {
-	if w.foldsCase {
+// canonical returns a name of the person as it fills a placeholder: folded if
+// the provider ignores case.
+func (id *identity) canonical(name string) string {
+	if id.foldsCase {
 		return fold.Name(name)
 	}
 	return name
 }
 
-func (p *Policy) newMembership(w *identity, names []string) *membership {
+// newMembership matches groups with the entries of all rules.
+func (p *Policy) newMembership(id *identity, names []string) *membership {
 	m := &membership{}
 	var union []int32
 	for _, name := range names {
-		entries := p.matchingEntries(w, name)
+		entries := p.matchingEntries(id, name)
 		if len(entries) == 0 {
 			continue
 		}
 		union = append(union, entries...)
-		g := group{name, w.canonical(name), newIDs(entries)}
+		g := group{name, id.canonical(name), newIDs(entries)}
 		if registry.IsComponent(g.text) {
 			m.fillable = append(m.fillable, g)
 		} else {
@@ -115,22 +116,22 @@ func (p *Policy) newMembership(w *identity, names []string) *membership {
 	return m
 }
 
-// matchingEntries returns the entries of groups keys that match a group. Our own
-// two are matched by these very words only, in whatever way their provider
-// compares names, and no person with credentials is in "anonymous", wherever the
-// name comes from.
-func (p *Policy) matchingEntries(w *identity, name string) []int32 {
+// matchingEntries returns the entries of groups keys that match a group. The
+// two reserved groups are matched by these very words only, however the
+// provider compares names, and no person with credentials is in "anonymous",
+// wherever the name comes from.
+func (p *Policy) matchingEntries(id *identity, name string) []int32 {
 	switch {
-	case (name == anonymous) != w.anonymous:
+	case (name == anonymous) != id.anonymous:
 		return nil
 	case isReserved(name):
 		return p.groups.exactly(name)
 	}
-	return p.groups.matching(name, w.foldsCase)
+	return p.groups.matching(name, id.foldsCase)
 }
 
-// isReserved reports whether a group is one of our own two, or would pass for one: a
-// provider's groups of these names are dropped.
+// isReserved reports whether a group has one of the reserved names in any case.
+// The groups of a provider with such a name are dropped.
 func isReserved(group string) bool {
 	if len(group) != len(anonymous) && len(group) != len(authenticated) {
 		return false
@@ -138,8 +139,8 @@ func isReserved(group string) bool {
 	return strings.EqualFold(group, anonymous) || strings.EqualFold(group, authenticated)
 }
 
-// withText returns the groups that stand in for {group} as that text. Groups that
-// differ in case alone are several.
+// withText returns the groups that fill {group} with that text: several if they
+// differ only in case.
 func (m *membership) withText(text string) []group {
 	at := func(g group, text string) int { return strings.Compare(g.text, text) }
 	first, found := slices.BinarySearchFunc(m.fillable, text, at)
@@ -153,11 +154,11 @@ func (m *membership) withText(text string) []group {
 	return m.fillable[first:end]
 }
 
-// size is about how many bytes a person takes.
-func (w *identity) size() int {
-	n := 384 + len(w.user) + 16*(len(w.groups)+len(w.unsure)) + 4*len(w.users.all) + w.sure.size()
-	if w.possible != w.sure {
-		n += w.possible.size()
+// size returns about how many bytes an identity takes.
+func (id *identity) size() int {
+	n := 384 + len(id.user) + 16*(len(id.groups)+len(id.unsure)) + 4*len(id.users.all) + id.sure.size()
+	if id.possible != id.sure {
+		n += id.possible.size()
 	}
 	return n
 }
@@ -172,56 +173,57 @@ func (m *membership) size() int {
 	return n
 }
 
-// identityCache is an LRU cache of the persons who asked lately, so that the names of a
-// person are matched once and not with each request. It is bounded by memory
-// and has no TTL, since a policy never changes. Its key is a hash; a person
-// found by it is compared in full, so that a collision costs time and never
-// rights.
+// identityCache is an LRU cache of identities, so that the names of a person
+// are matched with the rules once and not in each request. It is bounded in
+// bytes. It has no TTL, because a policy never changes. Its key is a hash; the
+// names of an entry are compared in full, so that a collision costs time and
+// never grants rights.
 type identityCache struct {
-	mu    sync.Mutex // of cache
+	mu    sync.Mutex // guards cache
 	cache *lru.Cache[uint64, *identity]
 }
 
-// maxIdentityCache bounds the memory of the cache: some five thousand persons of twenty
-// groups.
+// maxIdentityCache bounds the cache in bytes: about five thousand identities of
+// twenty groups.
 const maxIdentityCache = 12 << 20
 
 func newIdentityCache() identityCache {
 	return identityCache{cache: lru.NewWeighted[uint64](maxIdentityCache, (*identity).size)}
 }
 
-func (p *identityCache) get(key uint64) *identity {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w, _ := p.cache.Get(key)
-	return w
+func (c *identityCache) get(key uint64) *identity {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id, _ := c.cache.Get(key)
+	return id
 }
 
-func (p *identityCache) put(key uint64, w *identity) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cache.Put(key, w)
+func (c *identityCache) put(key uint64, id *identity) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cache.Put(key, id)
 }
 
-// identity returns the person that a request comes from.
+// identity returns the identity of a request, from the cache if it is there.
 func (p *Policy) identity(req *Request) *identity {
 	switch {
-	case p.anonymous == nil: // the zero Policy, by which no name matches
+	case p.anonymous == nil: // the zero Policy, which has no rules
 		return p.newIdentity(names{anonymous: req.Anonymous})
 	case req.Anonymous:
 		return p.anonymous
 	}
 	n := namesOf(req)
 	key := n.hash()
-	if w := p.identities.get(key); w != nil && w.names.equal(&n) {
-		return w
+	if id := p.identities.get(key); id != nil && id.names.equal(&n) {
+		return id
 	}
-	w := p.newIdentity(n)
-	p.identities.put(key, w)
-	return w
+	id := p.newIdentity(n)
+	p.identities.put(key, id)
+	return id
 }
 
-// hash goes by the name and some of the groups, which tells most persons apart.
+// hash covers the user name and a sample of the groups, which tells most
+// persons apart.
 func (n *names) hash() uint64 {
 	h := maphash.String(seed, n.user) ^ uint64(len(n.groups)) ^ uint64(len(n.unsure))<<32
 	for i := 0; i < len(n.groups); i += 1 + len(n.groups)/4 {
@@ -232,28 +234,28 @@ func (n *names) hash() uint64 {
 
 var seed = maphash.MakeSeed()
 
-// MatchedGroups returns, for the audit line, the person's groups that an entry of
-// some rule's groups key matches, sorted, and in the same way the unsure ones,
-// which may include UnsureAll. After a decision it finds the person in the cache.
+// MatchedGroups returns, for the audit line, those of the person's groups that
+// an entry of some rule's groups key matches, sorted, and likewise the unsure
+// groups, UnsureAll included. After a decision the identity is in the cache.
 func (p *Policy) MatchedGroups(req Request) (groups, unsure []string) {
-	w := p.identity(&req)
-	for _, matched := range [][]group{w.sure.fillable, w.sure.unfillable} {
+	id := p.identity(&req)
+	for _, matched := range [][]group{id.sure.fillable, id.sure.unfillable} {
 		for i := range matched {
 			groups = append(groups, matched[i].name)
 		}
 	}
 	slices.Sort(groups)
-	for _, name := range w.unsure {
-		if name == UnsureAll || len(p.matchingEntries(w, name)) > 0 {
+	for _, name := range id.unsure {
+		if name == UnsureAll || len(p.matchingEntries(id, name)) > 0 {
 			unsure = append(unsure, name)
 		}
 	}
 	return groups, unsure
 }
 
-// ReferencedClaims returns, by their dotted paths, the person's claims that some
-// rule names. It is the counterpart of [Policy.MatchedGroups]. The values are
-// those of the request; the caller must not change them.
+// ReferencedClaims returns, by their dotted paths, those of the person's claims
+// that some rule names. It is the counterpart of [Policy.MatchedGroups]. The
+// values are those of the request; the caller must not change them.
 func (p *Policy) ReferencedClaims(req Request) map[string]any {
 	if req.Anonymous {
 		return nil

@@ -6,55 +6,58 @@ import (
 	"strings"
 )
 
-// index finds the rules that may cover a resource, so that the cost of a
-// decision grows with them and not with all rules.
+// index finds the rules that may cover a resource, so that a decision costs in
+// proportion to them and not to all rules.
 //
-// Each pattern of each rule is filed in one place: under a component that the
-// asked name must have, under the beginning or end of one, or under the
-// placeholder that one must be. Of these it takes the one with the least
-// company. What has none of them is filed with the wide ones.
+// Each pattern of each rule is in one bucket: under a component that the
+// requested name must have, under a prefix or suffix of one, or under the
+// placeholder that one must equal. If several are possible, the pattern goes
+// into the bucket with the fewest candidates. Patterns without any of these are
+// in the bucket unkeyed, which every request tries.
 //
-// Each place is a bucket, which finds those that cover the person in turn.
+// A large bucket is an index itself, by the person.
 type index struct {
 	component map[string]*bucket
 	prefix    affixes
 	suffix    affixes
 	user      bucket
-	group     map[int32]*bucket // by the number of each entry of the rule's groups key
+	group     map[int32]*bucket // by number, under each entry of the rule's groups key
 	claim     []bucket          // by slot
 	unkeyed   bucket
 
-	denyGroup bucket // the deny rules of group, for a person who may be in any group
+	denyGroup bucket // the deny rules in group, for a person who may be in any group
 }
 
-// affixes are buckets by the literal text that a component begins or ends with,
-// at most maxAffix bytes of it.
+// affixes are buckets by a literal prefix (or suffix) of a component, at most
+// maxAffix bytes of it.
 type affixes struct {
 	buckets map[string]*bucket
-	lengths []int // of the keys
+	lengths []int // those of the keys, sorted
 }
 
 const maxAffix = 32
 
-// candidate is a rule that may match by some of its patterns: in the index by
-// one of them.
+// candidate is a rule that may match by one of these patterns: by one in the
+// index, by any in Explain.
 type candidate struct {
 	rule     *rule
 	patterns []pattern
 }
 
-// bucket holds candidates in the order of the file; a large one also by whom
-// they cover.
+// bucket holds candidates in the order of the file. A large one also indexes
+// them by the person they cover.
 type bucket struct {
 	all        []candidate
 	everyone   []candidate
-	denyGroups []candidate           // deny rules that name groups, for a person who may be in any
-	byEntry    map[int32][]candidate // by the number of each entry of the rule's groups key, or else of its users key
+	denyGroups []candidate           // deny rules that name groups, for a person who may be in any group
+	byEntry    map[int32][]candidate // by number, under each entry of the rule's groups key, or of its users key if it has no groups
 }
 
+// largeBucket is the number of candidates above which a bucket is indexed by
+// person.
 const largeBucket = 16
 
-// bucketKey is where a pattern may be filed.
+// bucketKey names a bucket that can hold a pattern.
 type bucketKey struct {
 	kind bucketKind
 	text string
@@ -73,6 +76,8 @@ const (
 	unkeyed
 )
 
+// newIndex returns the index of rules. claims is the number of claims that
+// their placeholders name.
 func newIndex(rules []*rule, claims int) index {
 	ix := index{
 		component: map[string]*bucket{},
@@ -92,17 +97,17 @@ func newIndex(rules []*rule, claims int) index {
 			ix.add(candidate{r, r.patterns[i : i+1]}, counts)
 		}
 	}
-	ix.sortBuckets()
+	ix.indexLargeBuckets()
 	return ix
 }
 
-// bucketKeys returns where a pattern can be found.
+// bucketKeys returns the buckets that can hold a pattern.
 func (p *pattern) bucketKeys() []bucketKey {
 	var all []bucketKey
 	for _, part := range components(p.text) {
 		g, err := parseGlob(part, pathName)
 		if err != nil {
-			continue // an empty component, which no name has
+			continue // an empty component: no name has one
 		}
 		switch first, last := g[0], g[len(g)-1]; {
 		case len(g) > 1 && first.kind == literal:
@@ -123,7 +128,7 @@ func (p *pattern) bucketKeys() []bucketKey {
 	return append(all, bucketKey{kind: unkeyed})
 }
 
-// slotOf returns the slot of a claim that the pattern has.
+// slotOf returns the slot of a claim in the pattern.
 func (p *pattern) slotOf(path string) int {
 	i := slices.IndexFunc(p.glob, func(t token) bool { return t.kind == claimValue && t.text == path })
 	return p.glob[i].slot
@@ -132,18 +137,20 @@ func (p *pattern) slotOf(path string) int {
 // components splits a pattern or a name at its slashes.
 func components(text string) []string { return strings.Split(text, "/") }
 
+// add adds a candidate with one pattern to the bucket with the fewest
+// candidates.
 func (ix *index) add(c candidate, counts map[bucketKey]int) {
-	bestKey, least := bucketKey{}, math.MaxInt
+	bestKey, fewest := bucketKey{}, math.MaxInt
 	for _, at := range c.patterns[0].bucketKeys() {
 		n := counts[at]
 		switch at.kind {
 		case byGroup, byUser, byClaim:
-			n /= largeBucket // a component is seldom the person's own name
+			n /= largeBucket // a component rarely equals the person's own name
 		case unkeyed:
 			n = math.MaxInt - 1
 		}
-		if n < least {
-			bestKey, least = at, n
+		if n < fewest {
+			bestKey, fewest = at, n
 		}
 	}
 	switch bestKey.kind {
@@ -169,6 +176,8 @@ func (ix *index) add(c candidate, counts map[bucketKey]int) {
 	}
 }
 
+// appendTo appends a candidate to the bucket under key, and makes the bucket if
+// there is none.
 func appendTo[K comparable](m map[K]*bucket, key K, c candidate) {
 	b := m[key]
 	if b == nil {
@@ -178,27 +187,28 @@ func appendTo[K comparable](m map[K]*bucket, key K, c candidate) {
 	b.all = append(b.all, c)
 }
 
-// sortBuckets files the candidates of large buckets by person.
-func (ix *index) sortBuckets() {
-	ix.prefix.sortLengths()
-	ix.suffix.sortLengths()
+// indexLargeBuckets indexes the large buckets by person.
+func (ix *index) indexLargeBuckets() {
+	ix.prefix.collectLengths()
+	ix.suffix.collectLengths()
 	for _, m := range []map[string]*bucket{ix.component, ix.prefix.buckets, ix.suffix.buckets} {
 		for _, b := range m {
-			b.byEntries()
+			b.indexByEntry()
 		}
 	}
 	for _, b := range ix.group {
-		b.byEntries()
+		b.indexByEntry()
 	}
 	for _, b := range []*bucket{&ix.user, &ix.unkeyed, &ix.denyGroup} {
-		b.byEntries()
+		b.indexByEntry()
 	}
 	for i := range ix.claim {
-		ix.claim[i].byEntries()
+		ix.claim[i].indexByEntry()
 	}
 }
 
-func (a *affixes) sortLengths() {
+// collectLengths collects the lengths of the keys.
+func (a *affixes) collectLengths() {
 	for text := range a.buckets {
 		if !slices.Contains(a.lengths, len(text)) {
 			a.lengths = append(a.lengths, len(text))
@@ -207,7 +217,8 @@ func (a *affixes) sortLengths() {
 	slices.Sort(a.lengths)
 }
 
-func (b *bucket) byEntries() {
+// indexByEntry indexes a large bucket by the entries of groups and users.
+func (b *bucket) indexByEntry() {
 	if len(b.all) <= largeBucket {
 		return
 	}

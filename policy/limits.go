@@ -11,10 +11,10 @@ import (
 	"shorepass/registry"
 )
 
-// Limits are what a token may be used for at most, whatever the rules grant its
-// person: the keys of a [Rule] of these names, each meaning what it means there,
-// without placeholders. A key that is left out names everything, but for types,
-// whose default is that of a rule. Limits never grant.
+// Limits bound what a token may be used for, whatever the rules grant its
+// person: the keys of a [Rule] of these names, with the meaning that they have
+// there, without placeholders. A key that is left out limits nothing, but for
+// types, whose default is that of a rule. Limits never grant.
 type Limits struct {
 	services     []glob
 	types        []glob
@@ -22,15 +22,16 @@ type Limits struct {
 	actions      []string // nil for every action
 }
 
-// maxLimits bounds the text of limits in bytes: it is read at each use of a token.
+// maxLimits bounds the text of limits in bytes, because it is parsed at each
+// use of a token.
 const maxLimits = 8 << 10
 
-// ParseLimits reads limits, an object of JSON:
+// ParseLimits parses limits, an object of JSON:
 //
 //	{"services": ["registry"], "types": ["repository"], "repositories": ["team-a/**"], "actions": ["pull"]}
 //
-// Of an empty text they are nil, which limits nothing. The error says what would
-// be right.
+// An empty text gives nil, which limits nothing. The error says what would be
+// right.
 func ParseLimits(text string) (*Limits, error) {
 	if text == "" {
 		return nil, nil
@@ -73,7 +74,7 @@ func ParseLimits(text string) (*Limits, error) {
 	return l, checkActions(keys.Actions)
 }
 
-// parseLimit reads one key of limits.
+// parseLimit parses one key of limits.
 func parseLimit(name string, kind nameKind, texts []string, globs *[]glob) error {
 	if texts != nil && len(texts) == 0 {
 		return fmt.Errorf("%s: the list is empty, so the token would be good for nothing; name something, or leave the key out", name)
@@ -101,8 +102,8 @@ func checkActions(actions []string) error {
 	return nil
 }
 
-// Narrow returns what a decision grants and the limits name, for a request for a
-// service. The verdicts of the rules stay. Nil limits narrow nothing.
+// Narrow returns a decision for a service, narrowed to what the limits name.
+// The verdicts of the rules stay. Nil limits narrow nothing.
 func (l *Limits) Narrow(service string, d Decision) Decision {
 	if l == nil {
 		return d

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// key is one of the keys by which a rule matches a scope of a request, in the
-// order in which they are evaluated: cheap ones first, the condition last.
+// key is one of the keys of a rule, in the order of their evaluation: cheap
+// ones first, the condition last.
 type key int
 
 const (
@@ -18,7 +18,7 @@ const (
 	keyServices
 	keyRepositories
 	keyWhen
-	noKey // the rule matches
+	noKey // no key mismatches
 )
 
 func (k key) String() string {
@@ -26,12 +26,15 @@ func (k key) String() string {
 }
 
 // mismatch returns the first key by which a rule does not match the scope, or
-// noKey. The key except is taken as matching, and the condition with it; noKey
-// excepts none. No other code evaluates a rule: Decide takes the rules without
-// a mismatch, Explain also names those with a single one.
+// noKey if the rule matches or fails. It is the only code that evaluates a
+// rule: Decide takes the rules without a mismatch, Explain also names those
+// with exactly one.
 //
-// fault says why a placeholder could not be filled, or why the condition failed.
-// A rule with a fault has no mismatch; [ruleMatch.applies] tells whether it applies.
+// The key except is taken as matching, and the condition with it; noKey excepts
+// none.
+//
+// With noKey, fault says why the rule failed, and is empty if it matches.
+// [ruleMatch.applies] says what follows from a fault.
 func (d *decider) mismatch(c *candidate, except key) (k key, fault string) {
 	if k = d.cheapMismatch(c.rule, except); k != noKey {
 		return k, ""
@@ -39,8 +42,8 @@ func (d *decider) mismatch(c *candidate, except key) (k key, fault string) {
 	return d.costlyMismatch(c, except)
 }
 
-// cheapMismatch is [decider.mismatch] for what needs neither the asked name nor
-// the condition.
+// cheapMismatch is [decider.mismatch] for the keys that need neither the
+// requested name nor the condition.
 func (d *decider) cheapMismatch(r *rule, except key) key {
 	switch {
 	case r.Users != nil && except != keyUsers && !d.identity.users.intersects(&r.users):
@@ -59,8 +62,8 @@ func (d *decider) cheapMismatch(r *rule, except key) key {
 	return noKey
 }
 
-// groupsFor returns the groups that a rule goes by: a deny rule takes those too
-// that the person may be in.
+// groupsFor returns the groups that count for a rule: for a deny rule the
+// unsure ones too.
 func (d *decider) groupsFor(r *rule) *membership {
 	if r.deny {
 		return d.identity.possible
@@ -92,9 +95,10 @@ func (d *decider) costlyMismatch(c *candidate, except key) (k key, fault string)
 	return noKey, fault
 }
 
-// unsureFault returns the fault of a deny rule that matches a person of whose groups
-// not all are known: why it would not match by the known ones, if so, before the
-// fault that it has besides.
+// unsureFault returns the fault of a deny rule that matches a person with
+// unsure groups. If the rule matches by the sure groups alone, that is the
+// fault of that match, mostly none. Else it says that groups are not known,
+// followed by the fault that the rule has besides.
 func (d *decider) unsureFault(r *rule, fault string) string {
 	sure := d.identity.sure
 	known := d.placeholderFault(r, sure)
@@ -112,9 +116,8 @@ func (d *decider) unsureFault(r *rule, fault string) string {
 	return strings.TrimSuffix(why+"; "+fault, "; ")
 }
 
-// coversAny reports whether some pattern of the candidate covers the asked
-// name: where a placeholder cannot be filled, with any one component in its
-// place.
+// coversAny reports whether some pattern of the candidate covers the requested
+// name. A placeholder that cannot be filled is any one component.
 func (d *decider) coversAny(c *candidate, groups *membership, fault string) bool {
 	loose := fault != "" || groups.all && c.rule.namesGroups && c.rule.needsGroup
 	for i := range c.patterns {

@@ -10,9 +10,9 @@ import (
 	"shorepass/registry"
 )
 
-// placeholderFault says why a placeholder of the rule cannot be filled, and is empty
-// where all can. For a deny rule one group that cannot stand in for {group} is
-// enough; an allow rule goes on with the others.
+// placeholderFault says why a placeholder of the rule cannot be filled, and is
+// empty if all can. A deny rule fails if one group cannot fill {group}; an
+// allow rule goes on with the others.
 func (d *decider) placeholderFault(r *rule, groups *membership) string {
 	if r.needsUser && !d.identity.userCanFill {
 		if d.identity.anonymous {
@@ -33,14 +33,14 @@ func (d *decider) placeholderFault(r *rule, groups *membership) string {
 	return ""
 }
 
-// canFill reports whether some group that the rule's own entries match can stand
-// in for {group}.
+// canFill reports whether some group that the rule's own entries match can fill
+// {group}.
 func (m *membership) canFill(r *rule) bool {
 	return slices.ContainsFunc(m.fillable, func(g group) bool { return g.entries.intersects(&r.groups) })
 }
 
-// unfillableFor returns a group that the rule's own entries match and that cannot
-// stand in, or nil.
+// unfillableFor returns a group that the rule's own entries match and that
+// cannot fill {group}, or nil.
 func (m *membership) unfillableFor(r *rule) *group {
 	for i := range m.unfillable {
 		if m.unfillable[i].entries.intersects(&r.groups) {
@@ -50,10 +50,10 @@ func (m *membership) unfillableFor(r *rule) *group {
 	return nil
 }
 
-// mightCover reports whether a pattern would cover the asked name if each
-// placeholder that cannot be filled were any component, as "*" is. A deny rule
-// matches by this; of an allow rule it says that the rule failed where it might
-// have matched, and not with every request.
+// mightCover reports whether a pattern covers the requested name if each
+// placeholder that cannot be filled is any one component, as "*" is. A deny
+// rule that fails matches by this. An allow rule that fails is reported only
+// where it might have matched, and not with every request.
 func (d *decider) mightCover(r *rule, p *pattern, groups *membership) bool {
 	anyGroup := !groups.canFill(r) || r.deny && (groups.all && r.namesGroups || groups.unfillableFor(r) != nil)
 	loose := *p
@@ -69,8 +69,8 @@ func (d *decider) mightCover(r *rule, p *pattern, groups *membership) bool {
 	return d.covers(r, &loose, groups)
 }
 
-// covers reports whether a pattern covers the asked name, with each of the
-// groups in turn. Every other placeholder can be filled.
+// covers reports whether a pattern covers the requested name, filled with any
+// of the groups. Every other placeholder can be filled.
 func (d *decider) covers(r *rule, p *pattern, groups *membership) bool {
 	d.values.user = d.identity.userText
 	if !p.needsGroup {
@@ -87,7 +87,7 @@ func (d *decider) covers(r *rule, p *pattern, groups *membership) bool {
 	return false
 }
 
-// coversWith is covers with some of the person's groups in the place of {group}.
+// coversWith is covers with {group} filled from groups.
 func (d *decider) coversWith(groups []group, r *rule, p *pattern) bool {
 	for i := range groups {
 		d.values.group = groups[i].text
@@ -98,8 +98,8 @@ func (d *decider) coversWith(groups []group, r *rule, p *pattern) bool {
 	return false
 }
 
-// fillClaim looks a claim up for its placeholder, once for the whole decision. It
-// returns why it cannot be filled, or nothing.
+// fillClaim looks up a claim for its placeholder, once in a decision. It
+// returns why the claim cannot fill it, or nothing.
 func (d *decider) fillClaim(slot int) string {
 	if d.claims == nil {
 		d.claims = make([]claimFill, len(d.policy.claims))
@@ -150,8 +150,9 @@ func claimText(claims map[string]any, path string) (text, problem string) {
 	return "", "the claim is neither a text nor a whole number"
 }
 
-// claimPath leads to a claim, one name within the other. A name may hold a dot, as
-// "kubernetes.io" does in claims["kubernetes.io"].namespace.
+// claimPath is the path to a claim in nested objects, one name within the
+// other. A name may have a dot, as "kubernetes.io" in
+// claims["kubernetes.io"].namespace.
 type claimPath []string
 
 // String returns the path with dots between the names.
@@ -172,15 +173,16 @@ func (p claimPath) lookUp(claims map[string]any) (any, bool) {
 	return value, true
 }
 
-// notComponent says that a value may not stand in for a placeholder. What a
-// person brought is quoted and shortened, since it goes to the audit line.
+// notComponent says that a value cannot fill a placeholder. The value is quoted
+// and truncated, since it is the person's and goes to the audit line.
 func notComponent(value string) string {
 	return fmt.Sprintf("%q is not one component of a repository's path", truncate(value, 64))
 }
 
-func truncate(text string, enough int) string {
-	if len(text) <= enough {
+// truncate cuts a text off after limit bytes.
+func truncate(text string, limit int) string {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:enough], "") + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }

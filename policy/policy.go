@@ -1,10 +1,18 @@
 // Package policy decides what a person may do with a repository.
 //
-// Rules are written in the configuration, compiled once by [Compile], and
-// asked by [Policy.Decide]. Every allow rule that matches adds its actions,
-// every deny rule that matches takes them away, and their order never matters.
-// What no rule allows is denied. What is granted is always a subset of what
-// was asked.
+// The rules come from the configuration. [Compile] compiles them once, and
+// [Policy.Decide] evaluates them for each request. The rule of a decision:
+//
+//   - Default deny: an action that no rule allows is denied.
+//   - Every allow rule that matches adds its actions.
+//   - Deny overrides: every deny rule that matches takes its actions away,
+//     whatever rule adds them.
+//   - Order never matters: there is no first match, no priority, and no rule that
+//     ends the evaluation. A rule is read without those above it.
+//   - What is granted is a subset of what the request asks for.
+//
+// A rule matches a request if each of its keys matches, and a key matches if any
+// of its entries does:
 //
 //	[[rule]]
 //	name         = "a team owns its folder"
@@ -12,27 +20,28 @@
 //	repositories = ["{group}/**"]
 //	actions      = ["pull", "push", "delete"]
 //
-// Repositories are globs: "*" stands for any run of characters without "/",
-// "**" for any run at all. So "team-a/*" covers team-a/app, "team-a/**" also
+// Repositories are globs: "*" matches any run of characters without "/", "**" any
+// run at all. So "team-a/*" covers team-a/app, "team-a/**" also
 // team-a/app/cache, and neither covers team-a; "**/app" covers x/app and not
-// app, for which there is ["app", "**/app"]. Other names are no paths, and "*"
-// stands for any run there, as "**" does: "sso/*" covers sso/dev/jo.
+// app, for which there is ["app", "**/app"]. Other names are no paths: there "*"
+// matches any run, as "**" does, and "sso/*" covers sso/dev/jo.
 //
-// The names of a person are compared as their provider compares them: with
-// their case folded (internal/fold) where it ignores case, else exactly.
+// The names of a person are compared as their provider compares them: with their
+// case folded (internal/fold) where it ignores case, else exactly.
 //
-// A placeholder in a glob stands for one path component that comes from the
-// person. Where it cannot be filled, since the claim is missing or the value is
-// no such component, or where a condition fails, an allow rule does not match
-// and a deny rule does, with any one component in the place of the missing one:
-// when in doubt, rights are taken away. That holds for the rule as a whole, so
-// that an entry which needs a claim and one which does not are better two rules.
+// A placeholder in a glob is filled with one path component that comes from the
+// person.
 //
-// Groups that a person may or may not be in (Request.Unsure) count for deny
-// rules and for nothing else.
+// The evaluation of a rule is three-valued: the rule matches, does not match, or
+// fails, because a placeholder cannot be filled (the claim is missing, or the value
+// is no path component) or the condition has no value. In doubt, rights are taken
+// away: an allow rule that fails does not match; a deny rule that fails matches
+// where its other keys do, with any one component for the placeholder. That holds
+// for the rule as a whole, so an entry that needs a claim and one that does not
+// are better two rules.
 //
-// There is no first match, no priority and no way for a rule to end the search:
-// whoever reads a rule must not have to read those above it.
+// Groups that a person may or may not be in (Request.Unsure) count for deny rules
+// alone.
 package policy
 
 import (
@@ -46,23 +55,22 @@ import (
 // must. An empty list is an error.
 type Rule struct {
 	// Name of the rule in audit lines and in what explain prints. Unique.
-	// Optional; without one a rule is called by its place, "rule[3]", counted
-	// from 0.
+	// Optional; without one a rule is called by its index from 0, "rule[3]".
 	Name string `toml:"name"`
 
 	// Effect is "allow" (default) or "deny". An allow rule adds its actions, a
-	// deny rule takes them away, in whatever order they stand.
+	// deny rule takes them away, in whatever order the rules are.
 	Effect string `toml:"effect"`
 
 	// Users are globs over user names: "*" is any text, "/" included. Case
-	// makes no difference where the person's provider ignores it. An allow
-	// rule has users or groups; a deny rule without either covers everyone.
+	// makes no difference where the person's provider ignores it. An allow rule
+	// has users or groups; a deny rule without either covers everyone.
 	Users []string `toml:"users"`
 
-	// Groups are globs over group names, as users are over theirs. "anonymous"
-	// (anyone without credentials) and "authenticated" are matched by these
-	// very words only. A deny rule also covers people who may be in a group,
-	// where the provider cannot tell.
+	// Groups are globs over group names, as users are over user names.
+	// "anonymous" (requests without credentials) and "authenticated" are
+	// matched by these very words only. A deny rule also covers people who may
+	// be in a group, where the provider cannot tell.
 	Groups []string `toml:"groups"`
 
 	// Providers are names of providers, or globs over them. Default: all.
@@ -75,12 +83,12 @@ type Rule struct {
 	// repositories = ["catalog"]. Default ["repository"].
 	Types []string `toml:"types"`
 
-	// Repositories are globs: "*" stays within a path component, "**"
-	// crosses "/". "{user}" is the person's own name, "{group}" each group
-	// that an entry of this rule's groups matches, one after the other, and
-	// "{claims.NAME}" a claim; "{claims.a.b}" is b within a. What stands in
-	// must be one path component; of a provider that ignores case, names are
-	// lower case there. Required.
+	// Repositories are globs: "*" stays within a path component, "**" crosses
+	// "/". "{user}" is the person's own name, "{group}" each group that an
+	// entry of this rule's groups matches, one after the other, and
+	// "{claims.NAME}" a claim; "{claims.a.b}" is b within a. The value of a
+	// placeholder must be one path component; names of a provider that ignores
+	// case are in lower case there. Required.
 	Repositories []string `toml:"repositories"`
 
 	// Actions are "pull", "push", "delete", or "*" for every action asked.
@@ -95,14 +103,14 @@ type Rule struct {
 	When string `toml:"when"`
 }
 
-// Request is one person's question: may I do this?
+// Request holds who asks for which scopes, and from where.
 type Request struct {
-	Anonymous bool           // no credentials: only the literal group "anonymous" covers it, and User to Method are not looked at
-	User      string         // as the provider has it, with its prefix
-	Groups    []string       // the same; "authenticated" among them where it applies
-	Unsure    []string       // groups that the person may or may not be in, none of them in Groups; UnsureAll where not even their names are known
-	FoldsCase bool           // the provider ignores case, so that User, Groups and Unsure are compared folded
-	Claims    map[string]any // nested as the provider has them
+	Anonymous bool           // no credentials: only the literal group "anonymous" covers it; User to Method are ignored
+	User      string         // the provider's, with its prefix
+	Groups    []string       // the same; includes "authenticated" where it applies
+	Unsure    []string       // groups that the person may or may not be in, none of them in Groups; UnsureAll if their names are not known
+	FoldsCase bool           // the provider ignores case: User, Groups and Unsure are compared folded
+	Claims    map[string]any // objects are nested maps
 	Provider  string
 	Method    string
 	Service   string
@@ -114,18 +122,19 @@ type Request struct {
 // UnsureAll in Request.Unsure says that the person may be in any group.
 const UnsureAll = "*"
 
-// Decision is what the rules give, and which of them gave it.
+// Decision is what a request is granted, and the rules that decided it.
 type Decision struct {
-	Access []registry.Access // a subset of Request.Scopes; what grants nothing is left out
+	Access []registry.Access // a subset of Request.Scopes; a resource without a granted action is left out
 	Rules  []Verdict         // the rules that matched or failed, scope by scope, in the order of the file
 }
 
 // Verdict is one rule's part in a decision. A rule with a Fault failed: an
-// allow rule then has no Actions, since it does not match, and a deny rule does.
+// allow rule then has no Actions, because it does not match; a deny rule has
+// its own, because it does.
 type Verdict struct {
 	Rule    string   `json:"rule"`              // its name
 	Effect  string   `json:"effect"`            // "allow" or "deny"
 	Scope   string   `json:"scope"`             // the resource it matched: "repository:team-a/app"
-	Actions []string `json:"actions,omitempty"` // what it added or took
-	Fault   string   `json:"fault,omitempty"`   // why its condition or placeholder failed, if it did
+	Actions []string `json:"actions,omitempty"` // what it adds or takes away
+	Fault   string   `json:"fault,omitempty"`   // why it failed, if it did
 }

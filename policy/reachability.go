@@ -8,29 +8,29 @@ import (
 	"shorepass/internal/fold"
 )
 
-// Provider holds which names and methods the people of a provider can have, by its
-// configuration.
+// Provider describes the names and methods that the people of a provider can
+// have, by its configuration.
 type Provider struct {
 	Name            string
 	Prefix          string   // of its user names and groups
-	ForeignPrefixes []string // longer prefixes that are other providers', so that no name of this one begins with them
+	ForeignPrefixes []string // longer prefixes, of other providers: no name of this one begins with them
 	FoldsCase       bool
-	Methods         []string // in which its people log in
+	Methods         []string // by which its people log in
 
 	// NoGroups says that its people are in no groups but our own.
 	NoGroups bool
 
-	// NameProblem says why a text cannot be a name of it before the prefix, and is
-	// empty where it can. Nil stands for any text.
+	// NameProblem says why a text cannot be a name of the provider, without the
+	// prefix, and is empty if it can. Nil allows any text.
 	NameProblem func(text string) string
 
-	// Groups are globs, one of which each of its groups matches before the
-	// prefix: "*" is any text, "?" any character. Nil stands for any name.
+	// Groups are globs; each group of the provider matches one of them, without
+	// the prefix: "*" is any text, "?" any character. Nil allows any name.
 	// Renamed are names that no group has, unless a glob of NewNames matches.
 	Groups, Renamed, NewNames []string
 
-	// IDTokensAuthenticated puts those who come with an ID token into the
-	// group "authenticated".
+	// IDTokensAuthenticated puts people with an ID token into the group
+	// "authenticated".
 	IDTokensAuthenticated bool
 }
 
@@ -41,11 +41,12 @@ type origin struct {
 	method   string
 }
 
-// ValidateReachability reports the rules that can match no person, whatever accounts
-// and groups there are, since the providers' prefixes, groups keys and methods
-// rule it out: by fault where a whole rule cannot, by warn where an entry of a
-// rule cannot. It never reports what can match. Texts in conditions that are no
-// names of a provider that ignores case are reported in the same way.
+// ValidateReachability reports unreachable rules: those that can match no
+// person, whatever accounts and groups there are, because the prefixes, groups
+// keys and methods of the providers rule it out. It calls fault for a whole
+// rule and warn for an entry of a rule. It has no false positives: what can
+// match is never reported. Texts in conditions that cannot be names of a
+// provider that ignores case are reported in the same way.
 func (p *Policy) ValidateReachability(providers []Provider, fault, warn func(key, problem string)) {
 	if len(providers) == 0 {
 		return
@@ -61,8 +62,8 @@ func (p *Policy) ValidateReachability(providers []Provider, fault, warn func(key
 	}
 }
 
-// origins returns where a request that the rule's providers key matches can
-// come from.
+// origins returns the origins of requests that the rule's providers key
+// matches.
 func (r *rule) origins(providers []Provider) []origin {
 	var all []origin
 	if r.providers == nil {
@@ -78,22 +79,23 @@ func (r *rule) origins(providers []Provider) []origin {
 	return all
 }
 
-// reachability finds out whether a rule can match any person.
+// reachability checks whether a rule can match any person.
 type reachability struct {
 	rule    *rule
-	origins []origin // those that the keys looked at so far let through
+	origins []origin // the origins that the keys checked so far can match
 	report  func(key, problem string)
 	warn    func(key, problem string)
 }
 
-// checkUsers keeps the origins whose user names the users key can match, and reports
-// whether there is one.
+// checkUsers drops the origins whose user names the users key cannot match, and
+// reports whether any is left.
 func (v *reachability) checkUsers() bool {
 	return v.filterOrigins("users", v.rule.Users, origin.whyNoUser)
 }
 
-// checkGroups is the same for the groups key. Where no provider has groups an allow rule
-// that names some is a warning: it opens nothing, and they may still come.
+// checkGroups does the same for the groups key. If no provider has groups, an
+// allow rule that names some is only a warning: it grants nothing, and the
+// groups may still come.
 func (v *reachability) checkGroups() bool {
 	defer func(report func(key, problem string)) { v.report = report }(v.report)
 	if !v.rule.deny && !slices.ContainsFunc(v.origins, func(o origin) bool { return o.provider != nil && !o.provider.NoGroups }) {
@@ -102,9 +104,11 @@ func (v *reachability) checkGroups() bool {
 	return v.filterOrigins("groups", v.rule.Groups, origin.whyNoGroup)
 }
 
+// filterOrigins drops the origins for which each entry of a key is ruled out,
+// and reports the rule if none is left.
 func (v *reachability) filterOrigins(key string, entries []string, rulesOut func(origin, string) string) bool {
 	if entries == nil || len(v.origins) == 0 {
-		return len(v.origins) > 0 // no provider of that name is another fault
+		return len(v.origins) > 0 // that no provider has the name is another fault
 	}
 	var left []origin
 	var reasons []string
@@ -127,7 +131,7 @@ func (v *reachability) filterOrigins(key string, entries []string, rulesOut func
 	return len(left) > 0
 }
 
-// checkCondition keeps the origins for which the condition can hold.
+// checkCondition drops the origins for which the condition is always false.
 func (v *reachability) checkCondition() bool {
 	if v.rule.when == nil || v.rule.when.partial == nil {
 		return true
@@ -139,7 +143,8 @@ func (v *reachability) checkCondition() bool {
 	return len(v.origins) > 0
 }
 
-// reportDeadEntries reports the entries that can match no person, in a rule that can.
+// reportDeadEntries reports the entries that can match no person, in a rule
+// that can.
 func (v *reachability) reportDeadEntries() {
 	for _, key := range []struct {
 		name     string
@@ -162,8 +167,9 @@ func (v *reachability) reportDeadEntries() {
 	}
 }
 
-// reportUpperCase reports texts of the condition that are compared with names: where a
-// provider ignores case, those are lower case in conditions.
+// reportUpperCase reports texts with upper case that the condition compares
+// with names: in conditions the names of a provider that ignores case are lower
+// case.
 func (v *reachability) reportUpperCase() {
 	if v.rule.when == nil || len(v.rule.when.upperCase) == 0 {
 		return
@@ -188,11 +194,12 @@ func (v *reachability) reportUpperCase() {
 		quotedList(v.rule.when.upperCase), quotedList(folding), quotedList(foldAll(v.rule.when.upperCase))))
 }
 
-// keyPath returns the place of a key.
+// keyPath returns the path of a key of the rule.
 func (v *reachability) keyPath(key string) string {
 	return fmt.Sprintf("rule[%d].%s", v.rule.index, key)
 }
 
+// name returns the name of the provider; it is empty without credentials.
 func (o origin) name() string {
 	if o.provider == nil {
 		return ""
@@ -200,8 +207,8 @@ func (o origin) name() string {
 	return o.provider.Name
 }
 
-// whyNoUser says why no user name from here can match an entry of a users
-// key, and is empty where one can.
+// whyNoUser says why no user name of the origin can match an entry of a users
+// key, and is empty if one can.
 func (o origin) whyNoUser(entry string) string {
 	if o.provider == nil {
 		return "without credentials there is no user name"
@@ -209,26 +216,27 @@ func (o origin) whyNoUser(entry string) string {
 	return o.provider.whyNoName(entry, "user names", []string{"*"})
 }
 
-// whyNoGroup is the same for a group.
+// whyNoGroup says the same of a group and an entry of a groups key.
 func (o origin) whyNoGroup(entry string) string {
 	switch {
 	case o.provider == nil && entry == anonymous:
 		return ""
 	case o.provider == nil:
-		return fmt.Sprintf("without credentials one is in the group %q alone", anonymous)
+		return fmt.Sprintf("without credentials the only group is %q", anonymous)
 	case entry == anonymous:
 		return fmt.Sprintf("people of %q have credentials, and are not in the group %q", o.provider.Name, anonymous)
 	case entry == authenticated && o.method == methodIDToken && !o.provider.IDTokensAuthenticated:
-		return fmt.Sprintf("who comes to %q with an ID token is not in the group %q; set id_tokens_authenticated = true there", o.provider.Name, authenticated)
+		return fmt.Sprintf("people of %q who log in with an ID token are not in the group %q; set id_tokens_authenticated = true there", o.provider.Name, authenticated)
 	case entry == authenticated:
 		return ""
 	}
 	return o.provider.whyNoGroup(entry)
 }
 
-// methodIDToken is the method of those who come with an ID token.
+// methodIDToken is the method of a login with an ID token.
 const methodIDToken = "id_token"
 
+// whyNoGroup says why no group that the provider itself has can match an entry.
 func (p *Provider) whyNoGroup(entry string) string {
 	if p.NoGroups {
 		return fmt.Sprintf("people of %q are in no groups, since its groups key is left out", p.Name)
@@ -250,8 +258,8 @@ func (p *Provider) whyNoGroup(entry string) string {
 	return why
 }
 
-// whyNoName says why an entry matches no name that a glob of those matches, with
-// the prefix before it.
+// whyNoName says why an entry matches no name that consists of the prefix and a
+// text that some glob matches.
 func (p *Provider) whyNoName(entry, names string, globs []string) string {
 	if problem := p.nameProblem(entry); problem != "" {
 		return fmt.Sprintf("%q is like none of the %s of %q, since it %s", entry, names, p.Name, problem)
@@ -260,7 +268,7 @@ func (p *Provider) whyNoName(entry, names string, globs []string) string {
 		return ""
 	}
 	if p.FoldsCase && !isASCII(entry+p.Prefix+strings.Join(globs, "")) {
-		return "" // a letter and its accent can be one character here and two there
+		return "" // a letter with an accent can be one character in the one and two in the other
 	}
 	pattern, prefix := parseSymbols(p.canonical(entry), false), literalSymbols(p.canonical(p.Prefix))
 	if !overlap(pattern, append(slices.Clone(prefix), anyText)) {
@@ -279,8 +287,8 @@ func (p *Provider) whyNoName(entry, names string, globs []string) string {
 	return ""
 }
 
-// nameProblem says why nothing that an entry matches can be a name. A prefix may hold
-// what a name may not.
+// nameProblem says why no text that an entry matches can be a name. A prefix
+// may have characters that a name may not.
 func (p *Provider) nameProblem(entry string) string {
 	if p.NameProblem == nil || strings.Contains(entry, "*") && p.Prefix != "" {
 		return ""
@@ -292,7 +300,8 @@ func (p *Provider) nameProblem(entry string) string {
 	return p.NameProblem(strings.ReplaceAll(name, "*", "x"))
 }
 
-// canonical returns a text in the form in which the provider's names are compared.
+// canonical returns a text in the form in which the provider's names are
+// compared.
 func (p *Provider) canonical(text string) string {
 	if p.FoldsCase {
 		return fold.Name(text)

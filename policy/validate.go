@@ -6,22 +6,23 @@ import (
 	"strings"
 )
 
-// What a rule may say besides names.
+// Values of a rule's keys.
 const (
 	allow = "allow"
 	deny  = "deny"
 
-	// The group of those without credentials, and the one of everybody with some.
+	// The reserved groups: of requests without credentials, and of people who
+	// logged in.
 	anonymous     = "anonymous"
 	authenticated = "authenticated"
 )
 
 // maxActions bounds the different actions that all rules of a policy name, so
-// that a set of them is one machine word.
+// that a set of them fits into one machine word.
 const maxActions = 60
 
-// WithDefaults returns the rules with what they leave out filled in. A rule
-// without a name is called as its place in the file is: "rule[3]".
+// WithDefaults returns the rules with the defaults of the keys that they leave
+// out. A rule without a name is called by its index in the file: "rule[3]".
 func WithDefaults(rules []Rule) []Rule {
 	rules = slices.Clone(rules)
 	for i := range rules {
@@ -39,8 +40,8 @@ func WithDefaults(rules []Rule) []Rule {
 	return rules
 }
 
-// ValidateNames calls fault for each rule that names a provider or a service
-// which is not among those configured, by name or by glob.
+// ValidateNames calls fault for each entry of a rule's providers or services
+// that matches none of those configured.
 func ValidateNames(rules []Rule, providers, services []string, fault func(key, problem string)) {
 	for i, r := range rules {
 		for _, list := range []struct {
@@ -59,7 +60,7 @@ func ValidateNames(rules []Rule, providers, services []string, fault func(key, p
 	}
 }
 
-// checker collects what is wrong in one rule.
+// checker reports the faults of one rule.
 type checker struct {
 	Rule
 	index int
@@ -70,8 +71,8 @@ func (c *checker) report(key, format string, args ...any) {
 	c.fault(fmt.Sprintf("rule[%d].%s", c.index, key), fmt.Sprintf(format, args...))
 }
 
-// checkRules calls fault for each thing that is wrong in rules that have their
-// defaults, and reports whether there is none.
+// checkRules calls fault for each fault in rules that have their defaults, and
+// reports whether there is none.
 func checkRules(rules []Rule, conditions *conditionCompiler, fault func(key, problem string)) (ok bool) {
 	ok = true
 	report := func(key, problem string) {
@@ -105,8 +106,8 @@ func checkRules(rules []Rule, conditions *conditionCompiler, fault func(key, pro
 	return ok
 }
 
-// checkLists checks each list by itself: that it is not empty, and the syntax of
-// its entries.
+// checkLists checks each list by itself: that it is not empty, and the syntax
+// of its entries.
 func (c *checker) checkLists() {
 	for _, list := range []struct {
 		key      string
@@ -179,14 +180,14 @@ func (c *checker) checkType(key, entry string) {
 	}
 }
 
-// checkIdentityKeys checks whom the rule covers.
+// checkIdentityKeys checks the keys that say which people the rule covers.
 func (c *checker) checkIdentityKeys() {
 	if c.Effect == allow && c.Users == nil && c.Groups == nil {
 		c.report("groups", `an allow rule names users or groups; for everybody write groups = ["anonymous", "authenticated"]`)
 	}
 	for i, group := range c.Groups {
 		if isReserved(group) && group != anonymous && group != authenticated {
-			c.report(fmt.Sprintf("groups[%d]", i), "%q is no group of a provider, which is dropped where it is called so; write %q", group, strings.ToLower(group))
+			c.report(fmt.Sprintf("groups[%d]", i), "%q is never a group, because the name is reserved; write %q", group, strings.ToLower(group))
 		}
 	}
 	onlyAnonymous := len(c.Groups) > 0 && !slices.ContainsFunc(c.Groups, func(g string) bool { return g != anonymous })
@@ -198,17 +199,18 @@ func (c *checker) checkIdentityKeys() {
 		set  bool
 	}{{"users", c.Users != nil}, {"providers", c.Providers != nil}} {
 		if key.set {
-			c.report(key.name, `the rule can never match: whoever is in the group "anonymous" has no credentials, and so none of the %s`, key.name)
+			c.report(key.name, `the rule can never match: requests in the group "anonymous" have neither a user name nor a provider`)
 		}
 	}
 }
 
-// checkPlaceholders checks what the placeholders need.
+// checkPlaceholders checks that the rule's other keys can give the placeholders
+// a value.
 func (c *checker) checkPlaceholders() {
 	for i, entry := range c.Repositories {
 		g, err := parseGlob(entry, pathName)
 		if err != nil {
-			continue // said before
+			continue // reported by checkLists
 		}
 		key := fmt.Sprintf("repositories[%d]", i)
 		if g.has(groupName) && c.Groups == nil {
@@ -216,12 +218,13 @@ func (c *checker) checkPlaceholders() {
 		}
 		personal := g.has(userName) || g.has(claimValue)
 		if personal && len(c.Groups) == 1 && c.Groups[0] == anonymous {
-			c.report(key, `%q: whoever is in the group "anonymous" has no user name and no claims to fill it with`, entry)
+			c.report(key, `%q: requests in the group "anonymous" have no user name and no claims to fill it with`, entry)
 		}
 	}
 }
 
-// whyImpossible says why a glob can never match a resource, if it is so.
+// whyImpossible says why a glob can never match a resource, and is empty if it
+// can.
 func whyImpossible(g glob, repository bool) string {
 	slashes := 0
 	for i, t := range g {
@@ -253,7 +256,8 @@ func nameRune(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-:/", r)
 }
 
-// withinOneEdit reports whether a becomes b by one letter added, dropped or changed.
+// withinOneEdit reports whether the edit distance of a and b is at most one
+// letter.
 func withinOneEdit(a, b string) bool {
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
 		a, b = a[1:], b[1:]
