@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What a client gets for the actions it asked, given the rules that match.
+// TestActions holds what a client gets for the actions that it asks for, by the
+// rules that match.
 func TestActions(t *testing.T) {
 	type rule struct {
 		effect  string
@@ -22,23 +23,23 @@ func TestActions(t *testing.T) {
 		rules []rule
 		want  []string
 	}{
-		{"in the order asked", "repository", []string{"push", "pull"}, []rule{{allow, []string{"pull", "push"}}}, []string{"push", "pull"}},
+		{"actions come in the order asked", "repository", []string{"push", "pull"}, []rule{{allow, []string{"pull", "push"}}}, []string{"push", "pull"}},
 		{"never more than asked", "repository", []string{"pull"}, []rule{{allow, []string{"pull", "push"}}}, []string{"pull"}},
 		{"allow rules add up", "repository", []string{"pull", "push"}, []rule{{allow, []string{"pull"}}, {allow, []string{"push"}}}, []string{"pull", "push"}},
 		{"a deny rule takes away", "repository", []string{"pull", "push"}, []rule{{deny, []string{"push"}}, {allow, star}}, []string{"pull"}},
-		{"a deny rule takes everything", "repository", []string{"pull", "push"}, []rule{{allow, star}, {deny, star}}, nil},
+		{"a deny rule with * takes everything", "repository", []string{"pull", "push"}, []rule{{allow, star}, {deny, star}}, nil},
 		{"* in a rule is every action asked", "repository", []string{"pull", "scan"}, []rule{{allow, star}}, []string{"pull", "scan"}},
 		{"an action that a rule names", "repository", []string{"scan", "pull"}, []rule{{allow, []string{"scan"}}}, []string{"scan"}},
-		{"an empty action is none", "repository", []string{"", "pull"}, []rule{{allow, star}}, []string{"pull"}},
-		{"only an empty action", "repository", []string{""}, []rule{{allow, star}}, nil},
-		{"* asked is written out", "repository", star, []rule{{allow, []string{"delete", "pull"}}}, []string{"pull", "delete"}},
-		{"* asked, and rules grant *", "repository", star, []rule{{allow, star}}, []string{"pull", "push", "delete", "*"}},
-		{"* asked, and a deny rule matched", "repository", star, []rule{{allow, star}, {deny, []string{"push"}}}, []string{"pull", "delete"}},
-		{"* asked, with an action that a rule names", "repository", star, []rule{{allow, star}, {allow, []string{"scan"}}}, []string{"pull", "push", "delete", "scan", "*"}},
-		{"* asked beside another", "repository", []string{"push", "*"}, []rule{{allow, []string{"pull", "push"}}}, []string{"push", "pull"}},
-		{"* asked beside an unknown one", "repository", []string{"*", "sign"}, []rule{{allow, star}}, []string{"sign", "pull", "push", "delete", "*"}},
-		{"the catalog", "registry", star, []rule{{allow, star}}, star},
-		{"the catalog, and a deny rule matched", "registry", star, []rule{{allow, star}, {deny, []string{"pull"}}}, nil},
+		{"an empty action is ignored", "repository", []string{"", "pull"}, []rule{{allow, star}}, []string{"pull"}},
+		{"only an empty action grants nothing", "repository", []string{""}, []rule{{allow, star}}, nil},
+		{"* asked is expanded", "repository", star, []rule{{allow, []string{"delete", "pull"}}}, []string{"pull", "delete"}},
+		{"* asked and granted comes last", "repository", star, []rule{{allow, star}}, []string{"pull", "push", "delete", "*"}},
+		{"* asked is not granted where a deny rule matched", "repository", star, []rule{{allow, star}, {deny, []string{"push"}}}, []string{"pull", "delete"}},
+		{"* asked is expanded to each action that a rule names", "repository", star, []rule{{allow, star}, {allow, []string{"scan"}}}, []string{"pull", "push", "delete", "scan", "*"}},
+		{"* asked with another action", "repository", []string{"push", "*"}, []rule{{allow, []string{"pull", "push"}}}, []string{"push", "pull"}},
+		{"* asked with an action that no rule names", "repository", []string{"*", "sign"}, []rule{{allow, star}}, []string{"sign", "pull", "push", "delete", "*"}},
+		{"the catalog takes * as an action", "registry", star, []rule{{allow, star}}, star},
+		{"the catalog with a deny rule that matched", "registry", star, []rule{{allow, star}, {deny, []string{"pull"}}}, nil},
 	} {
 		scope := registry.Scope{Type: tt.scope, Name: "catalog", Actions: tt.asked}
 		var rules []Rule

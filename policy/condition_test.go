@@ -15,7 +15,8 @@ import (
 
 func address(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// What a condition can ask, and what it gets.
+// TestConditions: the variables of a condition have the values of the request,
+// and a condition that needs a missing one fails.
 func TestConditions(t *testing.T) {
 	req := Request{
 		User: "alice", Groups: []string{"team-a", authenticated}, Provider: "corp", Method: "password", Service: "registry-a",
@@ -27,7 +28,7 @@ func TestConditions(t *testing.T) {
 	zoned.Address = address("fe80::1%eth0")
 	unknown.Address = netip.Addr{}
 	timeless.Time = time.Time{}
-	nobody := Request{Anonymous: true, User: "alice", Claims: req.Claims, Address: req.Address}
+	anonymous := Request{Anonymous: true, User: "alice", Claims: req.Claims, Address: req.Address}
 	for _, tt := range []struct {
 		req   Request
 		when  string
@@ -51,7 +52,7 @@ func TestConditions(t *testing.T) {
 		{unknown, `user == "alice" || request.address.isLoopback()`, true, ""},
 		{req, `request.time < timestamp("2027-01-01T00:00:00Z") && request.time.getHours() == 12`, true, ""},
 		{timeless, `request.time < timestamp("2027-01-01T00:00:00Z")`, false, "when: the time of the request is not known"},
-		{nobody, `user == "" && groups == ["anonymous"] && claims == {} && provider == "" && method == ""`, true, ""},
+		{anonymous, `user == "" && groups == ["anonymous"] && claims == {} && provider == "" && method == ""`, true, ""},
 	} {
 		rules := []Rule{{Name: "r", Effect: deny, Repositories: []string{"a"}, Actions: []string{"pull"}, When: tt.when}}
 		tt.req.Scopes = []registry.Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}
@@ -65,8 +66,8 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// A person cannot make an evaluation slow by what stands in the claims: it
-// stops at its limit, and the rule fails.
+// TestConditionLimits: claims cannot make an evaluation slow. It stops at its
+// cost limit, and the rule fails.
 func TestConditionLimits(t *testing.T) {
 	many := make([]any, 20_000)
 	for i := range many {
@@ -86,7 +87,7 @@ func TestConditionLimits(t *testing.T) {
 		{"many texts", `claims.a.size() == 7`, map[string]any{"a": []string{strings.Repeat("x", maxText)}, "b": slices.Repeat([]any{strings.Repeat("x", 1000)}, 300)}, "when: the claims are too large"},
 		{"a long name", `claims.text == "x"`, map[string]any{strings.Repeat("x", maxClaims+1): ""}, "when: the claims are too large"},
 		{"a deep list", `claims.deep == claims.deep && claims.deep == 7`, map[string]any{"deep": deep}, "when: the claims are too large"},
-		{"what an error quotes", `int(claims.text) == 7`, map[string]any{"text": strings.Repeat("x", 1000)}, "when: type conversion error"},
+		{"an error that quotes a long text", `int(claims.text) == 7`, map[string]any{"text": strings.Repeat("x", 1000)}, "when: type conversion error"},
 	} {
 		p := compile(t, []Rule{{Effect: deny, Repositories: []string{"**"}, Actions: []string{"*"}, When: tt.when}})
 		got := p.Decide(Request{User: "u", Claims: tt.claims, Scopes: []registry.Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}})
@@ -96,8 +97,8 @@ func TestConditionLimits(t *testing.T) {
 	}
 }
 
-// One condition of many rules is evaluated once for a decision, and compiled
-// once for a policy.
+// TestSharedConditionIsCompiledOnce: a condition that many rules share is
+// compiled once in a policy and matches in all of them.
 func TestSharedConditionIsCompiledOnce(t *testing.T) {
 	var rules []Rule
 	for i := range 1000 {
@@ -106,7 +107,7 @@ func TestSharedConditionIsCompiledOnce(t *testing.T) {
 	p := compile(t, rules)
 	for _, r := range p.rules {
 		if r.when != p.rules[0].when {
-			t.Fatal("a text was compiled twice")
+			t.Fatal("a shared condition was compiled twice")
 		}
 	}
 	got := p.Decide(Request{User: "u", Scopes: []registry.Scope{{Type: "repository", Name: "b", Actions: []string{"pull"}}}})
@@ -115,7 +116,7 @@ func TestSharedConditionIsCompiledOnce(t *testing.T) {
 	}
 }
 
-func BenchmarkWhenWorst(b *testing.B) {
+func BenchmarkWorstConditions(b *testing.B) {
 	text := strings.Repeat("ab", maxText/2)
 	for name, when := range map[string]string{
 		"regexp":   `claims.t.matches("(a|b|ab|ba)*(a.{10}){9}c")`,

@@ -32,9 +32,9 @@ func (p *Policy) Decide(req Request) Decision {
 	return out
 }
 
-// decider holds the state of one decision. Costly values (the activation, the
-// results of conditions, the values of claims) is computed when a rule first
-// needs it, and then reused.
+// decider holds the state of one decision. It computes costly values (the
+// activation, the results of conditions, the values of claims) when a rule
+// first needs them, and then reuses them.
 type decider struct {
 	policy   *Policy
 	req      *Request

@@ -21,8 +21,8 @@ func scopes(scopes ...string) []registry.Scope {
 	return all
 }
 
-// A decision names the rules that made it in the order of the file, and why
-// one of them failed.
+// TestDecision holds that a decision names the rules that made it, in the order
+// of the file, and why one of them failed.
 func TestDecision(t *testing.T) {
 	p := compile(t, []Rule{
 		{Name: "homes", Users: []string{"**"}, Repositories: []string{"home/{user}/**"}, Actions: []string{"pull"}},
@@ -36,7 +36,7 @@ func TestDecision(t *testing.T) {
 		req  Request
 		want Decision
 	}{
-		{"all that matched", Request{User: "jo", Groups: []string{"staff", "team-a"}, Scopes: scopes("repository:home/jo/secret:pull,push,delete", "repository:nowhere:pull")}, Decision{
+		{"every rule that matched is named", Request{User: "jo", Groups: []string{"staff", "team-a"}, Scopes: scopes("repository:home/jo/secret:pull,push,delete", "repository:nowhere:pull")}, Decision{
 			Access: []registry.Access{
 				{Type: "repository", Name: "home/jo/secret", Actions: []string{"delete"}},
 				{Type: "repository", Name: "nowhere", Actions: []string{"pull"}},
@@ -54,20 +54,20 @@ func TestDecision(t *testing.T) {
 				{Rule: "teams", Effect: allow, Scope: "repository:home/jo/app", Fault: `{group}: "Team A" is not one component of a repository's path`},
 			},
 		}},
-		{"a deny rule that failed takes, and is named", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: scopes("repository:x/thing:pull,push")}, Decision{
+		{"a deny rule that failed takes away and is named", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: scopes("repository:x/thing:pull,push")}, Decision{
 			Access: []registry.Access{{Type: "repository", Name: "x/thing", Actions: []string{"pull"}}},
 			Rules: []Verdict{
 				{Rule: "everything", Effect: allow, Scope: "repository:x/thing", Actions: []string{"pull", "push"}},
 				{Rule: "labels", Effect: deny, Scope: "repository:x/thing", Actions: []string{"push"}, Fault: "{claims.label}: there is no such claim"},
 			},
 		}},
-		{"its placeholder stands for one component, and for no more", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: scopes("repository:x/a/b:push")}, Decision{
+		{"the placeholder of a failed deny rule is one component and no more", Request{User: "jo", Groups: []string{"staff", "guests"}, Scopes: scopes("repository:x/a/b:push")}, Decision{
 			Access: []registry.Access{{Type: "repository", Name: "x/a/b", Actions: []string{"push"}}},
 			Rules:  []Verdict{{Rule: "everything", Effect: allow, Scope: "repository:x/a/b", Actions: []string{"push"}}},
 		}},
-		{"nobody", Request{Anonymous: true, User: "jo", Groups: []string{"staff"}, Scopes: scopes("repository:home/jo/app:pull")}, Decision{}},
-		{"nothing asked", Request{User: "jo", Groups: []string{"staff"}}, Decision{}},
-		{"an asked name that no registry takes", Request{User: "jo", Groups: []string{"staff"}, Scopes: scopes("repository::pull", "repository:"+strings.Repeat("a/", 127)+"aa:pull", "repository:x:")}, Decision{}},
+		{"an anonymous request is in no other group", Request{Anonymous: true, User: "jo", Groups: []string{"staff"}, Scopes: scopes("repository:home/jo/app:pull")}, Decision{}},
+		{"no scope gives an empty decision", Request{User: "jo", Groups: []string{"staff"}}, Decision{}},
+		{"a name that no registry accepts", Request{User: "jo", Groups: []string{"staff"}, Scopes: scopes("repository::pull", "repository:"+strings.Repeat("a/", 127)+"aa:pull", "repository:x:")}, Decision{}},
 	} {
 		if diff := cmp.Diff(tt.want, p.Decide(tt.req)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
@@ -75,7 +75,8 @@ func TestDecision(t *testing.T) {
 	}
 }
 
-// No rules grant nothing, and neither does the zero Policy.
+// TestDenyByDefault: without rules nothing is granted, and the zero Policy
+// grants nothing.
 func TestDenyByDefault(t *testing.T) {
 	for _, p := range []*Policy{compile(t, nil), {}} {
 		for _, anonymous := range []bool{true, false} {
@@ -87,8 +88,8 @@ func TestDenyByDefault(t *testing.T) {
 	}
 }
 
-// What is remembered of people is compared in full: a caller that changes its
-// groups in place gets another decision, as do people of one name.
+// TestIdentityCacheComparesNames: a caller that changes its groups in place
+// gets another decision, and so do people of one name.
 func TestIdentityCacheComparesNames(t *testing.T) {
 	p := compile(t, []Rule{{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull"}}})
 	groups := []string{"staff", "team-a", "x"}
@@ -96,19 +97,19 @@ func TestIdentityCacheComparesNames(t *testing.T) {
 		return len(p.Decide(Request{User: "jo", Groups: groups, Scopes: scopes("repository:" + name + "/app:pull")}).Access) == 1
 	}
 	if !may("team-a") || may("team-b") {
-		t.Error("team-a should be granted, and team-b not")
+		t.Error("want team-a granted and team-b denied")
 	}
 	groups[1] = "team-b"
 	if may("team-a") || !may("team-b") {
-		t.Error("after the change, team-b should be granted, and team-a not")
+		t.Error("after the change: want team-b granted and team-a denied")
 	}
 	groups = nil
 	if may("team-a") || may("team-b") {
-		t.Error("without groups, nothing should be granted")
+		t.Error("without groups: want nothing granted")
 	}
 }
 
-// The cache of people is bounded by memory.
+// TestIdentityCacheIsBounded: the cache stays within its bound in bytes.
 func TestIdentityCacheIsBounded(t *testing.T) {
 	p := compile(t, []Rule{{Groups: []string{"**"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull"}}})
 	large := benchmarkGroups(2000)
@@ -122,12 +123,12 @@ func TestIdentityCacheIsBounded(t *testing.T) {
 			used += id.size()
 		}
 		if used > maxIdentityCache {
-			t.Fatalf("%d bytes are remembered, want at most %d", used, maxIdentityCache)
+			t.Fatalf("%d bytes are cached, want at most %d", used, maxIdentityCache)
 		}
 	}
 }
 
-// Decisions at once, on more people than there are places, do not mix.
+// TestConcurrentDecisions: concurrent decisions on many people do not mix.
 func TestConcurrentDecisions(t *testing.T) {
 	p := compile(t, []Rule{
 		{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull"}},
@@ -153,8 +154,8 @@ func TestConcurrentDecisions(t *testing.T) {
 	wg.Wait()
 }
 
-// A hostile name, of which each component has many rules, costs no more than
-// its rules once.
+// TestRepeatedComponentsAreTriedOnce: a hostile name that repeats a component
+// with many rules costs no more than each of its rules once.
 func TestRepeatedComponentsAreTriedOnce(t *testing.T) {
 	var rules []Rule
 	for i := range 5000 {
@@ -164,6 +165,6 @@ func TestRepeatedComponentsAreTriedOnce(t *testing.T) {
 	name := strings.Repeat("a/", 120) + "b"
 	got := p.Decide(Request{User: "u", Scopes: scopes("repository:" + name + ":pull")})
 	if len(got.Rules) != 5000 || len(got.Access) != 1 {
-		t.Errorf("%d rules matched, want each of 5000 once", len(got.Rules))
+		t.Errorf("%d rules matched, want 5000, each once", len(got.Rules))
 	}
 }

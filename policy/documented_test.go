@@ -12,8 +12,9 @@ import (
 	"shorepass/registry"
 )
 
-// FuzzDecideAsDocumented holds Decide against the evaluator that is written from
-// docs/policy.md. Its words are few, so that they meet.
+// FuzzDecideAsDocumented compares Decide with the reference evaluator, which is
+// written from docs/policy.md. Policies and requests are drawn from few names,
+// so that rules and requests meet.
 func FuzzDecideAsDocumented(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed)
@@ -21,10 +22,11 @@ func FuzzDecideAsDocumented(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { checkDocumented(t, seed) })
 }
 
-// TestDecideAsDocumented plays some thousand questions; PAGE_POLICIES asks for more.
+// TestDecideAsDocumented compares Decide with the reference evaluator for some
+// thousand requests; REFERENCE_POLICIES sets the number of policies.
 func TestDecideAsDocumented(t *testing.T) {
 	policies := 400
-	if more, err := strconv.Atoi(os.Getenv("PAGE_POLICIES")); err == nil {
+	if more, err := strconv.Atoi(os.Getenv("REFERENCE_POLICIES")); err == nil {
 		policies = more
 	}
 	seen := map[truth]int{}
@@ -36,16 +38,17 @@ func TestDecideAsDocumented(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	t.Logf("%d questions: %d rules matched, %d could not be told, %d did not match", policies*questions*2, seen[isTrue], seen[isUnknown], seen[isFalse])
-	if seen[isTrue] < policies*questions/4 || seen[isUnknown] < policies*questions/4 {
-		t.Errorf("%d rules matched and %d could not be told, so that little is shown", seen[isTrue], seen[isUnknown])
+	t.Logf("%d decisions: %d rules matched, %d failed, %d did not match", policies*requests*2, seen[isTrue], seen[isUnknown], seen[isFalse])
+	if seen[isTrue] < policies*requests/4 || seen[isUnknown] < policies*requests/4 {
+		t.Errorf("%d rules matched and %d failed, want at least a quarter of the requests of each", seen[isTrue], seen[isUnknown])
 	}
 }
 
-// questions is how many people ask of each policy, for two resources each.
-const questions = 20
+// requests is the number of requests to each policy, for two resources each.
+const requests = 20
 
-// checkDocumented plays one policy, and returns how often its rules matched.
+// checkDocumented compares one policy and returns how often its rules had each
+// truth value.
 func checkDocumented(t *testing.T, seed uint64) map[truth]int {
 	draw := documentedDrawer{drawer{rand.New(rand.NewPCG(seed, 4))}}
 	rules := draw.referenceRules()
@@ -54,7 +57,7 @@ func checkDocumented(t *testing.T, seed uint64) map[truth]int {
 		all = append(all, r.Rule)
 	}
 	p, seen := compile(t, all), map[truth]int{}
-	for range questions {
+	for range requests {
 		req := draw.request()
 		decision := p.Decide(req)
 		for _, scope := range req.Scopes {
@@ -70,8 +73,8 @@ func checkDocumented(t *testing.T, seed uint64) map[truth]int {
 	return seen
 }
 
-// difference says how a decision about a resource differs from what the page says
-// of it: what is granted, and how the rules match.
+// difference says how a decision about a resource differs from the reference
+// evaluator's: in what is granted, or in how the rules match.
 func difference(decision Decision, scope registry.Scope, rules []referenceRule, granted []string, how map[string]truth) string {
 	name := scope.Type + ":" + scope.Name
 	var got []string
@@ -81,28 +84,29 @@ func difference(decision Decision, scope registry.Scope, rules []referenceRule, 
 		}
 	}
 	if !slices.Equal(got, granted) {
-		return fmt.Sprintf("Decide grants %q of %s, the page says %q", got, name, granted)
+		return fmt.Sprintf("Decide grants %q of %s, the reference %q", got, name, granted)
 	}
 	for _, r := range rules {
 		i := slices.IndexFunc(decision.Rules, func(v Verdict) bool { return v.Scope == name && v.Rule == r.Name })
 		applies := i >= 0 && (r.Effect == deny || decision.Rules[i].Fault == "")
 		want := how[r.Name] == isTrue || how[r.Name] == isUnknown && r.Effect == deny
 		if applies != want {
-			return fmt.Sprintf("by Decide it is %v that %s applies to %s, by the page %v", applies, r.Name, name, want)
+			return fmt.Sprintf("Decide says %v to whether %s applies to %s, the reference %v", applies, r.Name, name, want)
 		}
-		if inDoubt := applies && decision.Rules[i].Fault != ""; inDoubt != (want && how[r.Name] == isUnknown) {
-			return fmt.Sprintf("by Decide it is %v that %s applies to %s in doubt", inDoubt, r.Name, name)
+		if failed := applies && decision.Rules[i].Fault != ""; failed != (want && how[r.Name] == isUnknown) {
+			return fmt.Sprintf("Decide says %v to whether %s applies to %s by a fault", failed, r.Name, name)
 		}
 	}
 	return ""
 }
 
+// documentedDrawer draws rules with a reference condition, and requests.
 type documentedDrawer struct{ drawer }
 
 func (d documentedDrawer) referenceRules() []referenceRule {
 	most := 6
 	if d.IntN(20) == 0 {
-		most = 80 // so that rules are found by the person
+		most = 80 // so that large buckets are indexed by person
 	}
 	var all []referenceRule
 	for i := range 1 + d.IntN(most) {
@@ -144,7 +148,7 @@ func (d documentedDrawer) referenceRule() referenceRule {
 		r.Users = []string{"*"}
 	}
 	if slices.Contains(r.Groups, anonymous) {
-		r.Groups = append(r.Groups, "team-a") // alone it may not stand beside users and such
+		r.Groups = append(r.Groups, "team-a") // alone it may not be combined with users and such
 	}
 	if d.IntN(3) == 0 {
 		when := referenceConditions[d.IntN(len(referenceConditions))]

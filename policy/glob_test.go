@@ -6,6 +6,8 @@ import (
 	"testing"
 )
 
+// TestGlob: in a path "*" stays within a component, "**" crosses components,
+// and placeholders are replaced by values.
 func TestGlob(t *testing.T) {
 	you := &values{user: "alice", group: "team-a", claims: []string{"blue"}}
 	for _, tt := range []struct {
@@ -55,7 +57,8 @@ func TestGlob(t *testing.T) {
 	}
 }
 
-// A11: the names of people are no paths, so that "*" covers those with "/" too.
+// TestGlobOverPlainNames: the names of people are no paths, so that "*" covers
+// those with "/" too (A11).
 func TestGlobOverPlainNames(t *testing.T) {
 	for _, tt := range []struct {
 		glob, name string
@@ -84,6 +87,7 @@ func TestGlobOverPlainNames(t *testing.T) {
 	}
 }
 
+// TestGlobErrors: the error of a glob says what would be right.
 func TestGlobErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":            "is empty; write a name, or a glob with * and **",
@@ -99,8 +103,8 @@ func TestGlobErrors(t *testing.T) {
 	}
 }
 
-// The matcher agrees with the regular expression that says the same, and needs
-// no backtracking beyond its own.
+// FuzzGlob compares the matcher with a regular expression of the same meaning:
+// the limited backtracking of match misses nothing.
 func FuzzGlob(f *testing.F) {
 	f.Add("team-*/**", "team-a/b")
 	f.Add("**a*b/c*", "a/ab/cc")

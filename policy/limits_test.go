@@ -10,7 +10,7 @@ import (
 	"shorepass/registry"
 )
 
-// TestLimits: granted is what the policy grants, and of that what the limits name.
+// TestLimits: limits narrow what the policy grants, and never grant.
 func TestLimits(t *testing.T) {
 	repository := func(name string, actions ...string) registry.Access {
 		return registry.Access{Type: "repository", Name: name, Actions: actions}
@@ -51,14 +51,16 @@ func TestLimits(t *testing.T) {
 			t.Errorf("limits %s (-want +got):\n%s", tc.limits, diff)
 		}
 		if len(got.Rules) != 1 {
-			t.Errorf("limits %s: the verdicts are %+v, want those of before", tc.limits, got.Rules)
+			t.Errorf("limits %s: the verdicts are %+v, want them unchanged", tc.limits, got.Rules)
 		}
 	}
 	if len(decided.Access[1].Actions) != 4 {
-		t.Error("Narrow changed the decision that it was given")
+		t.Error("Narrow changed its argument")
 	}
 }
 
+// TestParseLimitsRefuses: the error of bad limits says which key is wrong and
+// why.
 func TestParseLimitsRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		`pull`:                            "invalid character",

@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// TestValidateNames: a provider or service that is not configured is a fault,
+// by name or by glob.
 func TestValidateNames(t *testing.T) {
 	rules := []Rule{
 		{Providers: []string{"corp", "cropp"}, Services: []string{"registry-*"}},
@@ -23,6 +25,8 @@ func TestValidateNames(t *testing.T) {
 	}
 }
 
+// TestClaims: Claims finds the claims in placeholders and in every form of a
+// condition.
 func TestClaims(t *testing.T) {
 	rule := Rule{Users: []string{"**"}, Repositories: []string{"a"}, Actions: []string{"pull"}}
 	var rules []Rule
@@ -46,8 +50,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// Check tells of a case that the policy does not fulfil, and of one that cannot
-// be read.
+// TestCheckCases: a case that the policy decides in another way is reported,
+// and so is one that cannot be read.
 func TestCheckCases(t *testing.T) {
 	p := compile(t, []Rule{{Name: "staff", Groups: []string{"staff"}, Repositories: []string{"**"}, Actions: []string{"pull", "push"}}})
 	staff := []string{"staff"}
@@ -58,12 +62,12 @@ func TestCheckCases(t *testing.T) {
 		{Name: "too little", User: "u", Scope: "repository:a:pull", Want: []string{"pull"}},
 		{Name: "other rules", User: "u", Groups: staff, Scope: "repository:a:pull", Want: []string{"pull"}, Rules: []string{"others"}},
 		{User: "u", Groups: staff, Scope: "repository:a:pull registry:catalog:*", Want: []string{"repository:a:pull", "registry:catalog:*"}},
-		{Name: "groups of nobody", Groups: staff, Scope: "repository:a:pull"},
-		{Name: "unsure of nobody", Unsure: staff, Scope: "repository:a:pull"},
-		{Name: "both", User: "u", Groups: staff, Unsure: staff, Scope: "repository:a:pull"},
-		{Name: "no address", User: "u", Address: "10.0.0", Scope: "repository:a:pull"},
-		{Name: "no scope", User: "u", Scope: "repository:A:pull"},
-		{Name: "nothing asked", User: "u"},
+		{Name: "groups without a user", Groups: staff, Scope: "repository:a:pull"},
+		{Name: "unsure groups without a user", Unsure: staff, Scope: "repository:a:pull"},
+		{Name: "sure and unsure", User: "u", Groups: staff, Unsure: staff, Scope: "repository:a:pull"},
+		{Name: "broken address", User: "u", Address: "10.0.0", Scope: "repository:a:pull"},
+		{Name: "broken scope", User: "u", Scope: "repository:A:pull"},
+		{Name: "no scope", User: "u"},
 	}, func(string) bool { return false }) {
 		got = append(got, m.Case+": "+m.Problem)
 		if explained := m.Explanation.String(); strings.Contains(m.Problem, ", want ") != strings.Contains(explained, "repository:a") {
@@ -75,19 +79,20 @@ func TestCheckCases(t *testing.T) {
 		`too little: granted nothing, want "pull"`,
 		`other rules: matched by the rules "staff", want "others"`,
 		`case[4]: granted "repository:a:pull", want "repository:a:pull", "registry:catalog:*"`,
-		`groups of nobody: there are groups or claims but no user; a request without credentials has neither`,
-		`unsure of nobody: there are groups or claims but no user; a request without credentials has neither`,
-		`both: "staff" is among the groups and among those that are unsure; leave one out`,
-		`no address: "10.0.0" is not an address; write it as "10.1.2.3" or "2001:db8::1"`,
-		`no scope: "repository:A:pull" is not a scope; write for instance "repository:team-a/app:pull,push"`,
-		`nothing asked: scope is missing; write for instance "repository:team-a/app:pull,push"`,
+		`groups without a user: there are groups or claims but no user; a request without credentials has neither`,
+		`unsure groups without a user: there are groups or claims but no user; a request without credentials has neither`,
+		`sure and unsure: "staff" is among the groups and among those that are unsure; leave one out`,
+		`broken address: "10.0.0" is not an address; write it as "10.1.2.3" or "2001:db8::1"`,
+		`broken scope: "repository:A:pull" is not a scope; write for instance "repository:team-a/app:pull,push"`,
+		`no scope: scope is missing; write for instance "repository:team-a/app:pull,push"`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Check (-want +got)\n%s", diff)
+		t.Errorf("CheckCases (-want +got)\n%s", diff)
 	}
 }
 
-// What explain prints goes to a terminal, whatever names hold.
+// TestExplainQuotesControlCharacters: explain prints to a terminal, so control
+// characters in names are quoted.
 func TestExplainQuotesControlCharacters(t *testing.T) {
 	p := compile(t, []Rule{{Name: "r\x1b[2J", Users: []string{"**"}, Repositories: []string{"{user}/**"}, Actions: []string{"pull"}}})
 	text := p.Explain(Request{User: "u\x1b]0;x\a", Groups: []string{"g\nfake: line"}, Scopes: scopes("repository:a/\x1b[31m:pull")}).String()

@@ -8,6 +8,7 @@ import (
 	"testing"
 )
 
+// TestOverlap: overlap is right for known pairs, in both orders.
 func TestOverlap(t *testing.T) {
 	for _, tt := range []struct {
 		a, b string
@@ -37,7 +38,8 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// Two globs overlap if and only if one of all short texts matches both.
+// TestOverlapIsExact: two random globs overlap if and only if one of all short
+// texts matches both.
 func TestOverlapIsExact(t *testing.T) {
 	texts := []string{""}
 	for from := 0; len(texts[from]) < 6; from++ {
@@ -56,7 +58,7 @@ func TestOverlapIsExact(t *testing.T) {
 		inA, inB := regexpOf(a), regexpOf(b)
 		want := slices.ContainsFunc(texts, func(text string) bool { return inA.MatchString(text) && inB.MatchString(text) })
 		if got := overlap(parseSymbols(a, true), parseSymbols(b, true)); got != want {
-			t.Errorf("overlap(%q, %q) = %v, but that there is a common text is %v", a, b, got, want)
+			t.Errorf("overlap(%q, %q) = %v, want %v by trying all short texts", a, b, got, want)
 		}
 	}
 }

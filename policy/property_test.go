@@ -11,8 +11,10 @@ import (
 	"shorepass/registry"
 )
 
-// FuzzDecide draws a policy and a request from a seed, and holds the decision
-// against what must be true of each. Its words are few, so that they meet.
+// FuzzDecide draws a policy and a request from a seed and checks the invariants
+// of a decision: granted is a subset of asked, the order of the rules does not
+// matter, one more deny rule grants nothing more. Names are few, so that rules
+// and requests meet.
 func FuzzDecide(f *testing.F) {
 	for seed := range uint64(500) {
 		f.Add(seed)
@@ -24,7 +26,7 @@ func FuzzDecide(f *testing.F) {
 		got := p.Decide(req)
 
 		if want := p.decideWithoutIndex(req); !cmp.Equal(want, got) {
-			t.Errorf("the index finds other rules than there are (-all +index)\n%s", cmp.Diff(want, got))
+			t.Errorf("the index finds other rules than a full scan (-scan +index)\n%s", cmp.Diff(want, got))
 		}
 		if again := p.Decide(req); !cmp.Equal(again, got) {
 			t.Errorf("a second decision differs (-first +second)\n%s", cmp.Diff(got, again))
@@ -42,20 +44,20 @@ func FuzzDecide(f *testing.F) {
 		draw.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		other := compile(t, shuffled).Decide(req)
 		if !cmp.Equal(grants(other), grants(got)) {
-			t.Errorf("the order of rules matters (-given +shuffled)\n%s", cmp.Diff(got.Access, other.Access))
+			t.Errorf("the order of rules matters (-original +shuffled)\n%s", cmp.Diff(got.Access, other.Access))
 		}
 
-		harder := compile(t, append(slices.Clone(rules), draw.rule(deny))).Decide(req)
-		for resource := range grants(harder) {
+		stricter := compile(t, append(slices.Clone(rules), draw.rule(deny))).Decide(req)
+		for resource := range grants(stricter) {
 			if !grants(got)[resource] {
-				t.Errorf("with one more deny rule, %s is granted", resource)
+				t.Errorf("one more deny rule grants %s", resource)
 			}
 		}
 	})
 }
 
-// decideWithoutIndex is Decide without the index: every rule is evaluated with all of
-// its patterns, as Explain does.
+// decideWithoutIndex is Decide without the index and the cache: it evaluates
+// every rule with all of its patterns, as Explain does.
 func (p *Policy) decideWithoutIndex(req Request) Decision {
 	d := decider{policy: p, req: &req, identity: p.newIdentity(namesOf(&req))}
 	if req.Anonymous {
@@ -76,8 +78,9 @@ func (p *Policy) decideWithoutIndex(req Request) Decision {
 	return out
 }
 
-// FuzzExplain draws one rule and one scope from a seed. Explain names the key by
-// which alone the rule does not match: without that key Decide grants by it.
+// FuzzExplain draws one rule and one scope from a seed. If Explain says that
+// exactly one key does not match, then Decide grants by the rule without that
+// key.
 func FuzzExplain(f *testing.F) {
 	for seed := range uint64(2000) {
 		f.Add(seed)
@@ -96,7 +99,7 @@ func FuzzExplain(f *testing.F) {
 			want = p.liftable(req)
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("Explain(%+v) of %+v is near by %v, but Decide would match without %v", req, r, got, want)
+			t.Errorf("Explain(%+v) of %+v has near misses by %v, but Decide matches without any of %v", req, r, got, want)
 		}
 	})
 }
@@ -113,7 +116,7 @@ func denied(s ExplainedScope) []string {
 }
 
 // liftable returns the keys without any one of which the policy's only rule
-// matches. The condition counts only where all other keys match.
+// matches. The condition counts only if all other keys match.
 func (p *Policy) liftable(req Request) []string {
 	r := p.rules[0]
 	decide := func(without ...key) []Verdict {
@@ -161,7 +164,7 @@ func (r *rule) lift(k key) {
 	}
 }
 
-// grants lists what is granted, one entry for each action.
+// grants returns the set of granted actions, each with its resource.
 func grants(d Decision) map[string]bool {
 	all := map[string]bool{}
 	for _, a := range d.Access {
@@ -191,9 +194,10 @@ func compile(t testing.TB, rules []Rule) *Policy {
 	return Compile(rules, func(key, problem string) { t.Fatalf("Compile: %s: %s", key, problem) })
 }
 
-// drawer draws rules and requests.
+// drawer draws rules and requests at random.
 type drawer struct{ *rand.Rand }
 
+// some draws between least and most texts.
 func (d drawer) some(least, most int, from ...string) []string {
 	var all []string
 	for range least + d.IntN(most-least+1) {
@@ -269,8 +273,8 @@ func (d drawer) request() Request {
 	return req
 }
 
-// FuzzCompile takes a rule's texts as they come: a rule is refused with a
-// reason, or it compiles, decides and grants no more than was asked.
+// FuzzCompile compiles rules of arbitrary texts: a rule is refused with a
+// reason, or it compiles, decides, and grants no more than was asked.
 func FuzzCompile(f *testing.F) {
 	f.Add("team-*", "{group}/**", "pull", `claims.x == user`, "team-a/app")
 	f.Add("*", "{claims.a.b}/*", "*", `groups.exists(g, g.matches("^a+$"))`, "a/b/c")
@@ -284,11 +288,11 @@ func FuzzCompile(f *testing.F) {
 		p := Compile(rules, func(_, problem string) {
 			faults++
 			if problem == "" {
-				t.Error("a fault without a word")
+				t.Error("a fault without a text")
 			}
 		})
 		if (len(p.rules) == 0) != (faults > 0) {
-			t.Fatalf("Compile finds %d faults and makes %d rules", faults, len(p.rules))
+			t.Fatalf("Compile finds %d faults and returns %d rules", faults, len(p.rules))
 		}
 		p.Claims()
 		req := Request{

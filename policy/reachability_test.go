@@ -12,9 +12,9 @@ import (
 	"shorepass/internal/fold"
 )
 
-// FuzzReachability draws providers, rules and people that these providers can have. A
-// rule that matches one of them is never reported as out of reach, and neither
-// is an entry by which alone it does.
+// FuzzReachability draws providers, rules, and people that these providers can
+// have. A rule that matches one of them is never reported as unreachable, and
+// neither is an entry by which alone it matches.
 func FuzzReachability(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed)
@@ -22,7 +22,8 @@ func FuzzReachability(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { checkReachability(t, seed) })
 }
 
-// checkReachability returns how many rules were reported and how many people matched.
+// checkReachability returns the number of rules that were reported and of
+// people that matched.
 func checkReachability(t *testing.T, seed uint64) (reported, matched int) {
 	draw := reachabilityDrawer{drawer{rand.New(rand.NewPCG(seed, 3))}}
 	providers := draw.providers()
@@ -43,7 +44,7 @@ func checkReachability(t *testing.T, seed uint64) (reported, matched int) {
 				continue
 			}
 			matched++
-			// A deny rule whose condition compares with capitals matches all the same.
+			// A deny rule whose condition compares with upper case is reported, but matches.
 			if ruledOut := slices.ContainsFunc(whole, func(s string) bool { return strings.Contains(s, "can never match") }); ruledOut {
 				t.Errorf("seed %d: %+v\nof %+v\nmatches %+v\nand is reported: %q", seed, r, providers, req, whole)
 			}
@@ -64,7 +65,8 @@ func matches(p *Policy, req Request) bool {
 	return len(verdicts) > 0 && len(verdicts[0].Actions) > 0
 }
 
-// onlyEntry returns the rule with nothing but the reported entry in its key.
+// onlyEntry returns the rule with the reported entry as the only one of its
+// key.
 func onlyEntry(r Rule, report string) (Rule, bool) {
 	var i int
 	if n, _ := fmt.Sscanf(report, "rule[0].users[%d]", &i); n == 1 {
@@ -78,6 +80,7 @@ func onlyEntry(r Rule, report string) (Rule, bool) {
 	return r, false
 }
 
+// reachabilityDrawer draws providers, rules and people at random.
 type reachabilityDrawer struct{ drawer }
 
 func (d reachabilityDrawer) one(from ...string) string { return from[d.IntN(len(from))] }
@@ -128,7 +131,7 @@ func (d reachabilityDrawer) rule(providers []Provider) Rule {
 	return r
 }
 
-// person returns a person that one of the providers can prove.
+// person returns a request of a person that one of the providers can have.
 func (d reachabilityDrawer) person(providers []Provider) Request {
 	if d.IntN(8) == 0 {
 		return Request{Anonymous: true, Groups: []string{anonymous}}
@@ -158,8 +161,8 @@ func (d reachabilityDrawer) name() string {
 	return d.one("a", "b", "ab", "B", "A", "a-x", "é", "e\u0301", "éa", "x/b", "so:b", "c", "so:x/a", "bx")
 }
 
-// group does what a provider does to a group that it found, and is empty where
-// it is dropped.
+// group returns the name of a group as a provider makes it from one that it
+// found; it is empty if the provider drops it.
 func (d reachabilityDrawer) group(p *Provider, name string) string {
 	if p.Groups != nil && !slices.ContainsFunc(p.Groups, func(glob string) bool {
 		return regexp.MustCompile("^(?s:" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(p.canonical(glob))) + ")$").MatchString(p.canonical(name))
@@ -175,7 +178,7 @@ func (d reachabilityDrawer) group(p *Provider, name string) string {
 	return ""
 }
 
-// spelled puts the prefix before a name, in some spelling where the provider
+// spelled returns a name with the prefix, in a random case if the provider
 // ignores case.
 func (d reachabilityDrawer) spelled(p *Provider, name string) string {
 	full := p.Prefix + name
@@ -194,7 +197,8 @@ func (p *Provider) isForeign(name string) bool {
 	return slices.ContainsFunc(p.ForeignPrefixes, func(foreign string) bool { return strings.HasPrefix(p.canonical(name), p.canonical(foreign)) })
 }
 
-// The property above says something: rules are reported, and people matched.
+// TestFuzzReachabilityCoversBoth: the fuzz target reports rules and matches
+// people often enough to show anything.
 func TestFuzzReachabilityCoversBoth(t *testing.T) {
 	reported, matched := 0, 0
 	for seed := range uint64(100) {
@@ -202,7 +206,7 @@ func TestFuzzReachabilityCoversBoth(t *testing.T) {
 		reported, matched = reported+r, matched+m
 	}
 	if reported < 50 || matched < 500 {
-		t.Errorf("%d rules are reported and %d people matched, so that little is shown", reported, matched)
+		t.Errorf("%d rules are reported and %d people matched, want at least 50 and 500", reported, matched)
 	}
 	t.Logf("%d rules are reported, %d people matched", reported, matched)
 }

@@ -12,11 +12,12 @@ import (
 	"shorepass/registry"
 )
 
-// This is docs/policy.md once more, written from that page alone: slow, without
-// an index, a cache or anything of the package but its types. The property test
-// plays it against Decide.
+// This is the reference evaluator: docs/policy.md in code, written from that page
+// alone. It is slow and has no index, no cache and nothing of the package but its
+// types. FuzzDecideAsDocumented compares Decide with it.
 
-// truth is whether a rule matches, as far as can be told.
+// truth is a truth value of three-valued logic (Kleene): whether a rule
+// matches.
 type truth int
 
 const (
@@ -41,7 +42,7 @@ type referenceRule struct {
 	when func(referenceRequest) truth
 }
 
-// referenceRequest is a request, in the words of the page.
+// referenceRequest is a request, with the page's words as methods.
 type referenceRequest struct{ Request }
 
 // name returns a name in the form in which it is compared.
@@ -59,7 +60,8 @@ func (p referenceRequest) name(text string) string {
 	return b.String()
 }
 
-// referenceGlob returns the regular expression of a glob; star is what "*" is.
+// referenceGlob returns the regular expression of a glob; star is the
+// expression for "*".
 func referenceGlob(glob, star string) *regexp.Regexp {
 	if made := referenceGlobs[glob+star]; made != nil {
 		return made
@@ -104,15 +106,15 @@ func (p referenceRequest) matched(r referenceRule, groups []string) []string {
 	return all
 }
 
-// anyGroup reports whether every group may be the person's, and the rule names
-// one.
+// anyGroup reports whether the person may be in any group, and the rule names
+// one besides the reserved two.
 func (p referenceRequest) anyGroup(r referenceRule) bool {
-	ours := []string{"anonymous", "authenticated"}
+	reserved := []string{"anonymous", "authenticated"}
 	return !p.Anonymous && slices.Contains(p.Unsure, "*") &&
-		slices.ContainsFunc(r.Groups, func(entry string) bool { return !slices.Contains(ours, entry) })
+		slices.ContainsFunc(r.Groups, func(entry string) bool { return !slices.Contains(reserved, entry) })
 }
 
-// evaluate says whether a rule matches a resource.
+// evaluate returns whether a rule matches a resource.
 func (p referenceRequest) evaluate(r referenceRule, scope registry.Scope) truth {
 	if p.Anonymous {
 		p.Request = Request{Anonymous: true, Groups: []string{"anonymous"}, Service: p.Service, Address: p.Address, Time: p.Time}
@@ -133,12 +135,12 @@ func (p referenceRequest) evaluate(r referenceRule, scope registry.Scope) truth 
 	if r.Effect == "allow" {
 		return whole
 	}
-	// A deny rule goes by what is unsure as well.
+	// Unsure groups count for a deny rule.
 	named := slices.DeleteFunc(slices.Clone(p.Unsure), func(name string) bool { return name == "*" })
 	perhaps := append(slices.Clone(sure), p.matched(r, named)...)
 	anyGroup := p.anyGroup(r)
-	inDoubt := and(isUnknown, truthOf(others), truthOf(r.Groups == nil || len(perhaps) > 0 || anyGroup), p.repositories(r, scope.Name, perhaps, anyGroup), condition)
-	return or(whole, inDoubt)
+	byUnsure := and(isUnknown, truthOf(others), truthOf(r.Groups == nil || len(perhaps) > 0 || anyGroup), p.repositories(r, scope.Name, perhaps, anyGroup), condition)
+	return or(whole, byUnsure)
 }
 
 var (
@@ -146,11 +148,11 @@ var (
 	placeholderPattern = regexp.MustCompile(`\{[^}]*\}`)
 )
 
-// repositories is that key of a rule. groups are those that {group} is filled
-// with, and anyGroup says that it also stands for any component.
+// repositories evaluates the repositories key of a rule. groups are the values
+// of {group}; with anyGroup it is any one component as well.
 func (p referenceRequest) repositories(r referenceRule, name string, groups []string, anyGroup bool) truth {
 	failed := false
-	fills := map[string][]string{} // of a placeholder; "*" is any component
+	fills := map[string][]string{} // the values of each placeholder; "*" is any component
 	for _, placeholder := range placeholderPattern.FindAllString(strings.Join(r.Repositories, "\n"), -1) {
 		values := []string{}
 		bad := 0
@@ -205,6 +207,7 @@ func filled(entry string, fills map[string][]string) []string {
 	return all
 }
 
+// referenceClaim returns the text of a claim, or false if it has none.
 func referenceClaim(claims map[string]any, path []string) (string, bool) {
 	value, ok := claims[path[0]]
 	if !ok {
@@ -222,7 +225,7 @@ func referenceClaim(claims map[string]any, path []string) (string, bool) {
 	return "", false
 }
 
-// decide returns what is granted of a scope, sorted, and how the rules match.
+// decide returns what is granted of a scope, sorted, and how each rule matches.
 func (p referenceRequest) decide(rules []referenceRule, scope registry.Scope) (granted []string, how map[string]truth) {
 	how = map[string]truth{}
 	var allowed, denied []string
@@ -258,7 +261,7 @@ func (p referenceRequest) decide(rules []referenceRule, scope registry.Scope) (g
 	return granted, how
 }
 
-// referenceConditions are conditions beside what the page says of them.
+// referenceConditions are conditions, each with its meaning by the page.
 var referenceConditions = []struct {
 	text  string
 	holds func(referenceRequest) truth

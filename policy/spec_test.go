@@ -13,8 +13,8 @@ import (
 	"shorepass/registry"
 )
 
-// TestCases holds the rules of each file in testdata/cases against the cases
-// beside them, in the format of explain --cases.
+// TestCases checks the cases of each file in testdata/cases against its rules,
+// in the format of explain --cases.
 func TestCases(t *testing.T) {
 	for _, path := range glob(t, "testdata/cases/*.txtar") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -27,7 +27,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// TestExplain compares what explain prints with the file's own word.
+// TestExplain compares what explain prints with the golden text in each file.
 func TestExplain(t *testing.T) {
 	for _, path := range glob(t, "testdata/explain/*.txtar") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -48,8 +48,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestFaults holds what Compile says of broken rules against the file's own
-// word, and that nothing comes of them.
+// TestFaults compares the faults of broken rules with the golden text in each
+// file, and checks that such a policy grants nothing.
 func TestFaults(t *testing.T) {
 	for _, path := range glob(t, "testdata/faults/*.txtar") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -67,7 +67,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// isDirectory says that case is ignored by the provider "directory" of the files.
+// isDirectory reports whether a provider ignores case: in the files that is
+// "directory".
 func isDirectory(provider string) bool { return provider == "directory" }
 
 func glob(t *testing.T, pattern string) []string {

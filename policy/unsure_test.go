@@ -6,8 +6,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A deny rule that matches by what is not known says so, and not where it
-// matches by what is.
+// TestUnsureGroups: a deny rule that matches only by unsure groups says so in
+// its verdict; one that matches by known groups does not.
 func TestUnsureGroups(t *testing.T) {
 	p := compile(t, []Rule{
 		{Name: "all", Users: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"push"}},
@@ -26,19 +26,19 @@ func TestUnsureGroups(t *testing.T) {
 		scope          string
 		denied, fault  string
 	}{
-		{"no doubt", nil, []string{"staff"}, "shared/a", "", ""},
-		{"a name that an entry matches", nil, []string{"staff", "temps-a"}, "shared/a", "contractors", maybe},
-		{"beside one that is known", []string{"contractors"}, []string{"temps-a"}, "shared/a", "contractors", ""},
-		{"any group", nil, []string{UnsureAll}, "shared/a", "contractors", unknown},
-		{"any group is none of our own", nil, []string{UnsureAll}, "out/a", "", ""},
-		{"{group} is filled with a name", nil, []string{"temps-a"}, "temps-a/x", "own folder", maybe},
-		{"and with no other", nil, []string{"temps-a"}, "temps-b/x", "", ""},
-		{"the placeholder alone is in doubt", []string{"temps-b"}, []string{"temps-a"}, "temps-a/x", "own folder", maybe},
-		{"and here it is not", []string{"temps-b"}, []string{"temps-a"}, "temps-b/x", "own folder", ""},
-		{"{group} is any one component", []string{"temps-b"}, []string{UnsureAll}, "else/x", "own folder", unknown},
-		{"and no more than one", nil, []string{UnsureAll}, "else/y/x", "", ""},
-		{"a name that is no component", nil, []string{"temps-A"}, "else/x", "own folder", `groups: whether the person is in "temps-A" is not known; {group}: "temps-A" is not one component of a repository's path`},
-		{"a condition that reads groups", []string{"y"}, []string{"staff"}, "when", "when", "when: not all groups of the person are known"},
+		{"an unsure group that no rule names", nil, []string{"staff"}, "shared/a", "", ""},
+		{"an unsure group that an entry matches", nil, []string{"staff", "temps-a"}, "shared/a", "contractors", maybe},
+		{"an unsure group next to a known one", []string{"contractors"}, []string{"temps-a"}, "shared/a", "contractors", ""},
+		{"any group may be the person's", nil, []string{UnsureAll}, "shared/a", "contractors", unknown},
+		{"any group is no reserved group", nil, []string{UnsureAll}, "out/a", "", ""},
+		{"{group} is filled with an unsure group", nil, []string{"temps-a"}, "temps-a/x", "own folder", maybe},
+		{"{group} is filled with no other name", nil, []string{"temps-a"}, "temps-b/x", "", ""},
+		{"{group} alone is unsure", []string{"temps-b"}, []string{"temps-a"}, "temps-a/x", "own folder", maybe},
+		{"{group} is filled with a known group", []string{"temps-b"}, []string{"temps-a"}, "temps-b/x", "own folder", ""},
+		{"{group} is any one component for any group", []string{"temps-b"}, []string{UnsureAll}, "else/x", "own folder", unknown},
+		{"{group} is never two components", nil, []string{UnsureAll}, "else/y/x", "", ""},
+		{"an unsure group that is no component", nil, []string{"temps-A"}, "else/x", "own folder", `groups: whether the person is in "temps-A" is not known; {group}: "temps-A" is not one component of a repository's path`},
+		{"a condition that reads groups fails", []string{"y"}, []string{"staff"}, "when", "when", "when: not all groups of the person are known"},
 	} {
 		got := p.Decide(Request{User: "u", Groups: tt.groups, Unsure: tt.unsure, Scopes: scopes("repository:" + tt.scope + ":push")})
 		want := []Verdict{{Rule: "all", Effect: allow, Scope: "repository:" + tt.scope, Actions: []string{"push"}}}
@@ -51,7 +51,7 @@ func TestUnsureGroups(t *testing.T) {
 	}
 }
 
-// What may be a group of the person gives nothing.
+// TestUnsureGroupsGrantNothing: an unsure group adds no rights.
 func TestUnsureGroupsGrantNothing(t *testing.T) {
 	p := compile(t, []Rule{
 		{Groups: []string{"team-*"}, Repositories: []string{"{group}/**", "shared"}, Actions: []string{"pull"}},
@@ -65,8 +65,8 @@ func TestUnsureGroupsGrantNothing(t *testing.T) {
 	}
 }
 
-// A person whose groups may be any is looked for among all deny rules, however
-// many there are.
+// TestUnsureGroupsWithManyRules: for a person who may be in any group the index
+// finds all deny rules, however many there are.
 func TestUnsureGroupsWithManyRules(t *testing.T) {
 	rules := []Rule{{Name: "all", Users: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"push"}}}
 	for _, repository := range []string{"**", "x/**", "{group}/**", "*-x/**", "x-*/**"} {
@@ -78,13 +78,15 @@ func TestUnsureGroupsWithManyRules(t *testing.T) {
 	req := Request{User: "u", Unsure: []string{UnsureAll}, Scopes: scopes("repository:x/a:push", "repository:a-x/a:push", "repository:x-a/a:push")}
 	want, got := p.decideWithoutIndex(req), p.Decide(req)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the index finds other rules than there are (-all +index)\n%s", diff)
+		t.Errorf("the index finds other rules than a full scan (-scan +index)\n%s", diff)
 	}
 	if want := 3 + 3*largeBucket*(3*2+1+1+1); len(got.Rules) != want {
 		t.Errorf("%d rules matched, want %d: two patterns match each name, the others one", len(got.Rules), want)
 	}
 }
 
+// TestMatchedGroups: the audit line gets the groups that rules match, in the
+// spelling of the request.
 func TestMatchedGroups(t *testing.T) {
 	p := compile(t, []Rule{{Groups: []string{"Team-*", "Domain Users", authenticated}, Repositories: []string{"a"}, Actions: []string{"pull"}}})
 	for _, tt := range []struct {
@@ -92,11 +94,11 @@ func TestMatchedGroups(t *testing.T) {
 		req            Request
 		groups, unsure []string
 	}{
-		{"exactly", Request{User: "u", Groups: []string{"team-a", "Team-b", "staff", "Domain Users", authenticated}, Unsure: []string{"Team-c", "x"}},
+		{"case is compared", Request{User: "u", Groups: []string{"team-a", "Team-b", "staff", "Domain Users", authenticated}, Unsure: []string{"Team-c", "x"}},
 			[]string{"Domain Users", "Team-b", authenticated}, []string{"Team-c"}},
-		{"ignoring case, as they were written", Request{User: "u", FoldsCase: true, Groups: []string{"tEAM-a", "Staff", "DOMAIN users"}, Unsure: []string{UnsureAll}},
+		{"case is ignored", Request{User: "u", FoldsCase: true, Groups: []string{"tEAM-a", "Staff", "DOMAIN users"}, Unsure: []string{UnsureAll}},
 			[]string{"DOMAIN users", "tEAM-a"}, []string{UnsureAll}},
-		{"nobody", Request{Anonymous: true, Groups: []string{"Team-a"}}, nil, nil},
+		{"anonymous", Request{Anonymous: true, Groups: []string{"Team-a"}}, nil, nil},
 	} {
 		groups, unsure := p.MatchedGroups(tt.req)
 		if diff := cmp.Diff([][]string{tt.groups, tt.unsure}, [][]string{groups, unsure}); diff != "" {
@@ -105,6 +107,8 @@ func TestMatchedGroups(t *testing.T) {
 	}
 }
 
+// TestReferencedClaims: the audit line gets the claims that rules name, and no
+// others.
 func TestReferencedClaims(t *testing.T) {
 	p := compile(t, []Rule{
 		{Groups: []string{"*"}, Repositories: []string{"{claims.team}/**", "{claims.a.b}"}, Actions: []string{"pull"}},
@@ -118,6 +122,6 @@ func TestReferencedClaims(t *testing.T) {
 		t.Errorf("the claims that rules name (-want +got)\n%s", diff)
 	}
 	if got := p.ReferencedClaims(Request{Anonymous: true, Claims: claims}); got != nil {
-		t.Errorf("the claims of nobody = %v, want none", got)
+		t.Errorf("the claims of an anonymous request = %v, want none", got)
 	}
 }
