@@ -51,31 +51,31 @@ func TestNeedRestart(t *testing.T) {
 }
 
 // Every key of the tables that are not built anew at a reload says that it needs
-// a restart, or is one that is read at each request, through what Use swaps.
+// a restart, or is one that is read at each request, through what Reload swaps.
 func TestEveryKeyReloads(t *testing.T) {
 	reloads := map[string]string{
 		"server.tls.certificate": "daemon.use reads it for the next handshake",
 		"server.tls.key":         "daemon.use reads it for the next handshake",
 		"server.tls.ca":          "daemon.use reads it for the next handshake",
 		"server.tls.server_name": "daemon.use reads it for the next handshake",
-		"server.public_urls":     "server.Use makes the realms of it",
-		"server.paths":           "server.Use makes the routes of it",
-		"server.trusted_proxies": "server.Use parses it for the address of each request",
-		"server.metrics_from":    "server.Use parses it for each request of /metrics",
-		"server.operators":       "server.Use swaps it for each request of an operator",
+		"server.public_urls":     "server.Reload makes the realms of it",
+		"server.paths":           "server.Reload makes the routes of it",
+		"server.trusted_proxies": "server.Reload parses it for the address of each request",
+		"server.metrics_from":    "server.Reload parses it for each request of /metrics",
+		"server.operators":       "server.Reload swaps it for each request of an operator",
 
-		"session.revalidate":         "session.Use swaps it for each redemption",
-		"session.grace":              "session.Use swaps it for each redemption",
-		"session.idle":               "session.Use swaps it for each redemption and sweep",
-		"session.lifetime":           "session.Use swaps it for each new session",
-		"session.unused":             "session.Use swaps it for each redemption and sweep",
-		"session.unchecked_lifetime": "session.Use swaps it for each new session",
-		"session.ci_lifetime":        "session.Use swaps it for each new session",
-		"session.browser_idle":       "session.Use swaps it for each redemption and sweep",
-		"session.browser_lifetime":   "session.Use swaps it for each new session",
-		"session.pat_lifetime":       "session.Use swaps it for each new session",
-		"session.robot_lifetime":     "session.Use swaps it for each new session",
-		"session.per_person":         "session.Use swaps it for each new session",
+		"session.revalidate":         "session.Reload swaps it for each redemption",
+		"session.grace":              "session.Reload swaps it for each redemption",
+		"session.idle":               "session.Reload swaps it for each redemption and sweep",
+		"session.lifetime":           "session.Reload swaps it for each new session",
+		"session.unused":             "session.Reload swaps it for each redemption and sweep",
+		"session.unchecked_lifetime": "session.Reload swaps it for each new session",
+		"session.ci_lifetime":        "session.Reload swaps it for each new session",
+		"session.browser_idle":       "session.Reload swaps it for each redemption and sweep",
+		"session.browser_lifetime":   "session.Reload swaps it for each new session",
+		"session.pat_lifetime":       "session.Reload swaps it for each new session",
+		"session.robot_lifetime":     "session.Reload swaps it for each new session",
+		"session.per_person":         "session.Reload swaps it for each new session",
 	}
 	got := make(map[string]string)
 	var walk func(at, tag string, typ reflect.Type)

@@ -75,14 +75,14 @@ type Sessions interface {
 	DoubtedProviders() []string
 }
 
-// New returns a server without a generation: it is not ready until [Server.Use].
+// New returns a server without a generation: it is not ready until [Server.Reload].
 func New(sessions Sessions, admin SessionAdmin, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
 	return &Server{sessions: sessions, admin: admin, audit: audit, metrics: metrics, log: log, large: make(chan struct{}, largeBodies), told: make(chan struct{}, 1)}
 }
 
-// Use puts gen in force for every request that begins from now on. Its
+// Reload puts gen in force for every request that begins from now on. Its
 // Config must have passed Validate.
-func (s *Server) Use(gen Generation) error {
+func (s *Server) Reload(gen Generation) error {
 	var err error
 	if gen.trustedProxies, err = parseNetworks(gen.Config.TrustedProxies); err != nil {
 		return err
@@ -98,7 +98,7 @@ func (s *Server) Use(gen Generation) error {
 	return nil
 }
 
-// Generation returns the one in force, or nil before the first Use.
+// Generation returns the one in force, or nil before the first Reload.
 func (s *Server) Generation() *Generation { return s.generation.Load() }
 
 func parseNetworks(texts []string) ([]netip.Prefix, error) {

@@ -166,7 +166,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 
 func (h *house) open(t *testing.T) *house {
 	t.Helper()
-	if err := h.server.Use(h.generation); err != nil {
+	if err := h.server.Reload(h.generation); err != nil {
 		t.Fatal(err)
 	}
 	return h

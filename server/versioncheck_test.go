@@ -33,7 +33,7 @@ func newPinged(t *testing.T) (*Server, *registry.Issuer) {
 		PublicURLs: []string{"https://auth.corp.example/", "http://localhost:5001", "http://127.0.0.1:5001", "https://localhost:5001"},
 		Paths:      []string{"/jwt/auth", "/token"},
 	}
-	if err := s.Use(Generation{Config: cfg.WithDefaults(), Issuer: issuer}); err != nil {
+	if err := s.Reload(Generation{Config: cfg.WithDefaults(), Issuer: issuer}); err != nil {
 		t.Fatal(err)
 	}
 	return s, issuer

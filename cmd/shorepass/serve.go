@@ -154,7 +154,7 @@ func (d *daemon) use(ctx context.Context, cfg *settled, gen server.Generation) e
 	if err != nil {
 		return err
 	}
-	if err := d.server.Use(gen); err != nil {
+	if err := d.server.Reload(gen); err != nil {
 		return err
 	}
 	d.throttle.Reload(budget(cfg))
