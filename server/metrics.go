@@ -45,11 +45,11 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// Unaudited counts an audit line that could not be written.
-func (m *Metrics) Unaudited() { m.unaudited.Inc() }
+// CountAuditFailure counts an audit line that could not be written.
+func (m *Metrics) CountAuditFailure() { m.unaudited.Inc() }
 
-// Reloaded counts a reload of the configuration.
-func (m *Metrics) Reloaded(err error) {
+// CountReload counts a reload of the configuration.
+func (m *Metrics) CountReload(err error) {
 	result := "ok"
 	if err != nil {
 		result = "error"
@@ -57,8 +57,8 @@ func (m *Metrics) Reloaded(err error) {
 	m.reloads.WithLabelValues(result).Inc()
 }
 
-// Gauge adds a value that is read when metrics are.
-func (m *Metrics) Gauge(name, help string, read func() float64) {
+// AddGauge adds a gauge whose value is read at each scrape.
+func (m *Metrics) AddGauge(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 }
 

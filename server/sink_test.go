@@ -101,7 +101,7 @@ func TestAuditIsNotRead(t *testing.T) {
 			h := newHouse(t, server.AuditConfig{})
 			_, w := fullPipe(t)
 			metrics := server.NewMetrics()
-			audit, err := server.OpenAudit(server.AuditConfig{To: "stdout", Required: required}, w, func(error) { metrics.Unaudited() })
+			audit, err := server.OpenAudit(server.AuditConfig{To: "stdout", Required: required}, w, func(error) { metrics.CountAuditFailure() })
 			if err != nil {
 				t.Fatal(err)
 			}

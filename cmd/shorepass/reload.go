@@ -46,7 +46,7 @@ func (d *daemon) reloadOnChange(ctx context.Context) {
 		case <-changes:
 		}
 		err := d.reload(ctx)
-		d.metrics.Reloaded(err)
+		d.metrics.CountReload(err)
 		if err != nil {
 			d.log.Error("the new configuration has a fault; the old one stays in force", "error", err)
 			continue

@@ -134,16 +134,16 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 	}
 	d.chain = gen.Chain
 	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
-		d.metrics.Unaudited()
+		d.metrics.CountAuditFailure()
 		log.Error("an audit line could not be written", "error", err)
 	})
 	if err != nil {
 		return nil, err
 	}
 	d.server = server.New(d.sessions, d.sessions.Admin(), d.audit, d.metrics, log)
-	d.metrics.Gauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates ends.",
+	d.metrics.AddGauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates ends.",
 		func() float64 { return d.server.Generation().Issuer.Expiry(time.Now()).Seconds() })
-	d.metrics.Gauge("shorepass_circuit_breakers_open", "Providers that reject so many people that they are not believed.",
+	d.metrics.AddGauge("shorepass_circuit_breakers_open", "Providers whose circuit breakers are open: their refusals are void.",
 		func() float64 { return float64(len(d.sessions.DoubtedProviders())) })
 	return d, d.use(ctx, cfg, gen)
 }
