@@ -73,8 +73,8 @@ func (p principal) user() string {
 // registry that a token must be good for. It is the one way in: every entry
 // point and every kind of credential passes here, so that none of them can miss
 // a check that another has. Errors are those of providers and session.
-func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credential, from origin, service string) (principal, error) {
-	client := cred.client(from)
+func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credential, service string, req *request) (principal, error) {
+	client := cred.client(req.origin)
 	switch {
 	case cred.kind == kindAnonymous:
 		return principal{}, nil
@@ -95,8 +95,9 @@ func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credent
 		return principal{}, fmt.Errorf("a token of ours, as that of a provider: %w", providers.ErrRejected)
 	}
 	asked := gen.Chain.Recognize(providers.Credential{
-		Login: login, Secret: password, Address: from.peer, Service: service, Offline: cred.offline,
+		Login: login, Secret: password, Address: req.origin.peer, Service: service, Offline: cred.offline,
 	})
+	req.method = methodOf(asked.Kind())
 	if err := asked.Misrouted(); err != nil {
 		return principal{}, err
 	}

@@ -70,7 +70,7 @@ func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred c
 	if err != nil {
 		return principal{}, invalidClient(err)
 	}
-	who, err := s.authenticate(ctx, gen, cred, req.origin, service)
+	who, err := s.authenticate(ctx, gen, cred, service, req)
 	if err != nil {
 		return principal{}, invalidClient(err)
 	}

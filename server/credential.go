@@ -31,9 +31,33 @@ const (
 	kindRefresh                         // grant_type=refresh_token
 )
 
-// grant is the kind as the metrics name it.
-func (k credentialKind) grant() string {
-	return [...]string{kindAnonymous: "anonymous", kindSecret: "password", kindRefresh: "refresh_token"}[k]
+// method returns the value of the metrics' label method, as far as the credential
+// tells it without the providers: a token of ours by its kind, whichever way it
+// was sent, and any other secret as a password.
+func (c *credential) method() string {
+	kind := session.KindOf(c.secret)
+	switch {
+	case c.kind == kindAnonymous:
+		return methodAnonymous
+	case kind == session.KindOneTime:
+		return string(providers.MethodBrowser) // which made it, and which the audit line has
+	case kind != "":
+		return string(kind)
+	case c.kind == kindRefresh:
+		return string(session.KindRefresh)
+	}
+	return string(providers.MethodPassword)
+}
+
+// methodOf returns the value of the label for a secret that is a provider's.
+func methodOf(kind providers.Kind) string {
+	switch kind {
+	case providers.RefreshToken:
+		return string(providers.MethodRefresh)
+	case providers.IDToken:
+		return string(providers.MethodIDToken)
+	}
+	return string(providers.MethodPassword)
 }
 
 // readBasic reads the Authorization header (RFC 7617). No header is anonymous;

@@ -21,17 +21,28 @@ type Metrics struct {
 	handler   http.Handler
 }
 
+// The values of the label method are those of an audit line's method, but that a
+// refresh token of ours, whose audit line has the method of its login, is
+// "refresh". Two more are for a request without a credential, and for one whose
+// credential could not be parsed.
+const (
+	methodAnonymous = "anonymous"
+	methodUnknown   = "unknown"
+
+	methods = "what the request brought: password, id_token, refresh (a refresh token, ours or the provider's), pat, robot, browser (a one-time password), anonymous, or unknown where it could not be parsed"
+)
+
 // NewMetrics returns fresh counters.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shorepass_token_requests_total", Help: "Requests to the token endpoint, by what was brought, the provider that proved it, and the status.",
-		}, []string{"grant", "provider", "status"}),
+			Name: "shorepass_token_requests_total", Help: "Requests to the token endpoint, by method (" + methods + "), the provider that proved it, and the status.",
+		}, []string{"method", "provider", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "shorepass_token_request_duration_seconds", Help: "Time to answer a request to the token endpoint.",
+			Name: "shorepass_token_request_duration_seconds", Help: "Time to answer a request to the token endpoint, by method (" + methods + ").",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10},
-		}, []string{"grant"}),
+		}, []string{"method"}),
 		unaudited: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shorepass_audit_failures_total", Help: "Audit lines that could not be written.",
 		}),
@@ -68,8 +79,8 @@ func (m *Metrics) observe(req *request) {
 	if req.line.Action != "" {
 		return
 	}
-	m.requests.WithLabelValues(req.grant, req.line.Provider, strconv.Itoa(req.line.Status)).Inc()
-	m.duration.WithLabelValues(req.grant).Observe(time.Since(req.began).Seconds())
+	m.requests.WithLabelValues(req.method, req.line.Provider, strconv.Itoa(req.line.Status)).Inc()
+	m.duration.WithLabelValues(req.method).Observe(time.Since(req.began).Seconds())
 }
 
 // serveMetrics answers those whom the configuration names, since the labels

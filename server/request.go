@@ -17,7 +17,7 @@ type request struct {
 	at       time.Time // when it began, by the store's clock
 	began    time.Time // the same by this machine's clock
 	origin   origin    // where it comes from
-	grant    string    // metric label: the form of the credential, "unknown" until that is read
+	method   string    // label of the metrics: what the credential is, "unknown" until it is parsed
 	recorded bool      // the audit line is written, or could not be
 }
 
@@ -25,7 +25,7 @@ type request struct {
 func newRequest(action string, at time.Time, from origin) *request {
 	req := &request{
 		line: auditLine{Time: at, Request: requestID(), Action: action},
-		at:   at, began: time.Now(), origin: from, grant: "unknown",
+		at:   at, began: time.Now(), origin: from, method: methodUnknown,
 	}
 	if from.peer.IsValid() {
 		req.line.Address = from.peer.String()
@@ -43,7 +43,7 @@ func (r *request) noteCredential(c credential) {
 	if l.Account == "" && c.kind == kindAnonymous {
 		l.Account = bounded(c.account)
 	}
-	r.grant = c.kind.grant()
+	r.method = c.method()
 }
 
 // noteQuestion notes what is asked, and the credential with it.

@@ -65,7 +65,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 	}
 	req.noteQuestion(q)
 
-	who, err := s.authenticate(ctx, gen, q.credential, req.origin, q.service)
+	who, err := s.authenticate(ctx, gen, q.credential, q.service, req)
 	if err != nil {
 		return err
 	}
