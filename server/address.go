@@ -20,7 +20,7 @@ type origin struct {
 // a trusted proxy forwards none that can be read, or a peer that is not trusted
 // forwards at all; the throttle then counts the peer.
 func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
-	from := origin{userAgent: withoutTokens(r.UserAgent())}
+	from := origin{userAgent: redactTokens(r.UserAgent())}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return from
@@ -29,7 +29,7 @@ func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
 	lists, isProxy := hopsOf(r.Header), contains(trusted, from.peer)
 	switch {
 	case isProxy:
-		if client, ok := agreed(lists, trusted); ok {
+		if client, ok := commonClient(lists, trusted); ok {
 			from.peer, from.address = client, client
 		}
 	case len(lists) == 0:
@@ -40,11 +40,11 @@ func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
 	return from
 }
 
-// agreed returns the client that all lists name; ok is false where there is
+// commonClient returns the client that all lists name; ok is false where there is
 // none. Most proxies add to one of the two headers and pass the other on as it
 // came, and which one that is cannot be seen here: where they differ, one may be
 // the client's own invention.
-func agreed(lists [][]string, trusted []netip.Prefix) (client netip.Addr, ok bool) {
+func commonClient(lists [][]string, trusted []netip.Prefix) (client netip.Addr, ok bool) {
 	for i, hops := range lists {
 		named, ok := clientOf(hops, trusted)
 		if !ok || i > 0 && named != client {

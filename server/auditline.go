@@ -52,9 +52,9 @@ type auditLine struct {
 	Reason    string           `json:"reason,omitempty"`     // why it was refused, or is not active
 
 	// What the endpoints beside the token endpoint add.
-	Action string  `json:"action,omitempty"` // "revoke" or "introspect"; left out for a token request
-	Target *target `json:"target,omitempty"` // the session of the token that was sent, where there is one
-	Ended  *int    `json:"ended,omitempty"`  // how many sessions a revocation ended
+	Action string       `json:"action,omitempty"` // "revoke" or "introspect"; left out for a token request
+	Target *auditTarget `json:"target,omitempty"` // the session of the token that was sent, where there is one
+	Ended  *int         `json:"ended,omitempty"`  // how many sessions a revocation ended
 }
 
 // The values of Action.
@@ -63,17 +63,17 @@ const (
 	actionIntrospect = "introspect"
 )
 
-// target is the session that a request was about, as opposed to the session of
+// auditTarget is the session that a request was about, as opposed to the session of
 // its credential.
-type target struct {
+type auditTarget struct {
 	Session  string `json:"session"`
 	User     string `json:"user"`
 	Subject  string `json:"subject"`
 	Provider string `json:"provider"`
 }
 
-func newTarget(of *session.Session) *target {
-	return &target{of.ID, of.Identity.User, of.Identity.Subject, of.Identity.Provider}
+func newAuditTarget(of *session.Session) *auditTarget {
+	return &auditTarget{of.ID, of.Identity.User, of.Identity.Subject, of.Identity.Provider}
 }
 
 // complete fills in how the request ended. After an error nothing is granted, also
@@ -84,46 +84,46 @@ func (l *auditLine) complete(status int, took time.Duration) {
 		l.Granted, l.JTI = nil, ""
 	}
 	if l.Provider == "" {
-		l.Asked, l.Rules = firstOf(l, l.Asked), firstOf(l, l.Rules)
+		l.Asked, l.Rules = truncateEntries(l, l.Asked), truncateEntries(l, l.Rules)
 	}
 }
 
-// maxUnauthenticated bounds the entries of Asked and of Rules, unless
+// maxUnauthenticatedEntries bounds the entries of Asked and of Rules, unless
 // authenticated. A request has up to 256 scopes, each of which several rules
 // may match, so that a stranger's 60 KB could become a line of megabytes, and
 // many of them a full disk. Granted is always written whole.
-const maxUnauthenticated = 16
+const maxUnauthenticatedEntries = 16
 
-func firstOf[T any](l *auditLine, all []T) []T {
-	if len(all) <= maxUnauthenticated {
+func truncateEntries[T any](l *auditLine, all []T) []T {
+	if len(all) <= maxUnauthenticatedEntries {
 		return all
 	}
-	l.Omitted += len(all) - maxUnauthenticated
-	return all[:maxUnauthenticated]
+	l.Omitted += len(all) - maxUnauthenticatedEntries
+	return all[:maxUnauthenticatedEntries]
 }
 
 // tokenShapes matches our own tokens, and JWTs.
 var tokenShapes = regexp.MustCompile(`(?i)sp_[rpbwo]_[0-9a-z]{8,}|eyJ[0-9a-z_-]{8,}(\.[0-9a-z_-]*)+`)
 
-// withoutTokens redacts tokens in a text from a client: some clients write one
+// redactTokens redacts tokens in a text from a client: some clients write one
 // where a user name or a client_id belongs, and both go to the audit log and the
 // store.
-func withoutTokens(text string) string {
+func redactTokens(text string) string {
 	if !strings.Contains(text, "_") && !strings.Contains(text, ".") {
 		return text
 	}
 	return tokenShapes.ReplaceAllString(text, "[redacted]")
 }
 
-// maxAudited bounds a text in an audit line, in bytes.
-const maxAudited = 256
+// maxAuditText bounds a text in an audit line, in bytes.
+const maxAuditText = 256
 
-// bounded cuts a text that a client may have made to maxAudited, without
+// auditText cuts a text that a client may have made to maxAuditText, without
 // tokens.
-func bounded(text string) string {
-	text = withoutTokens(text)
-	if len(text) <= maxAudited {
+func auditText(text string) string {
+	text = redactTokens(text)
+	if len(text) <= maxAuditText {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxAudited], "") + "…"
+	return strings.ToValidUTF8(text[:maxAuditText], "") + "…"
 }

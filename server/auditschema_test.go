@@ -22,7 +22,7 @@ func TestAuditLineSchema(t *testing.T) {
 				Groups: []string{"1"}, More: 2, Unsure: []string{"3"}, Claims: map[string]string{"4": "5"},
 				Address: "g", ClientID: "h", UserAgent: "i", Service: "j", Asked: []string{"k"}, Granted: []string{"l"},
 				Rules: []policy.Verdict{{Rule: "m", Effect: "n", Scope: "o", Actions: []string{"p"}, Fault: "q"}}, Omitted: 1,
-				TokenType: "r", Session: "s", JTI: "t", Duration: 0.5, Reason: "u", Action: "v", Target: &target{"w", "x", "y", "z"}, Ended: &ended,
+				TokenType: "r", Session: "s", JTI: "t", Duration: 0.5, Reason: "u", Action: "v", Target: &auditTarget{"w", "x", "y", "z"}, Ended: &ended,
 			},
 			`{"time":"1970-01-01T00:00:00.000000001Z","request":"a","status":200,"user":"b","subject":"c","provider":"d","method":"e","account":"f",` +
 				`"groups":["1"],"groups_omitted":2,"unsure":["3"],"claims":{"4":"5"},` +

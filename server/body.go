@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	// smallBody is what everybody may send at once. A form of any client with
+	// freeBody is what everybody may send at once. A form of any client with
 	// a password or a refresh token of ours has less than a thousand bytes.
-	smallBody = 16 << 10
+	freeBody = 16 << 10
 
-	// largeBodies is how many longer ones are read at once. Each takes up to
+	// maxLargeBodies is how many longer ones are read at once. Each takes up to
 	// maxBody, for as long as its sender has (readLimit).
-	largeBodies = 64
+	maxLargeBodies = 64
 )
 
 var errTooManyBodies = errors.New("too many long requests are being read at once")
@@ -22,22 +22,22 @@ var errTooManyBodies = errors.New("too many long requests are being read at once
 // are.
 type body struct {
 	io.ReadCloser
-	large chan struct{} // holds one for each that is long
-	read  int
-	held  bool
+	sem      chan struct{} // holds one for each that is long
+	read     int
+	acquired bool
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	if !b.held {
-		if b.read == smallBody {
+	if !b.acquired {
+		if b.read == freeBody {
 			select {
-			case b.large <- struct{}{}:
-				b.held = true
+			case b.sem <- struct{}{}:
+				b.acquired = true
 			default:
 				return 0, errTooManyBodies
 			}
 		} else {
-			p = p[:min(len(p), smallBody-b.read)]
+			p = p[:min(len(p), freeBody-b.read)]
 		}
 	}
 	n, err := b.ReadCloser.Read(p)
@@ -45,16 +45,16 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// done lets the next long one be read.
-func (b *body) done() {
-	if b.held {
-		<-b.large
+// release lets the next long one be read.
+func (b *body) release() {
+	if b.acquired {
+		<-b.sem
 	}
 }
 
-// meter puts a body in the place of r's. The caller ends it.
-func (s *Server) meter(r *http.Request) *body {
-	b := &body{ReadCloser: r.Body, large: s.large}
+// limitBody puts a body in the place of r's. The caller ends it.
+func (s *Server) limitBody(r *http.Request) *body {
+	b := &body{ReadCloser: r.Body, sem: s.largeBodies}
 	r.Body = b
 	return b
 }

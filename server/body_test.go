@@ -18,35 +18,35 @@ func TestBody(t *testing.T) {
 	open := func(length int) (*body, *http.Request) {
 		r := httptest.NewRequest(http.MethodPost, "/jwt/auth", strings.NewReader(strings.Repeat("a", length)))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		return s.meter(r), r
+		return s.limitBody(r), r
 	}
 	var held []*body
-	for i := range largeBodies {
+	for i := range maxLargeBodies {
 		b, r := open(maxBody)
 		held = append(held, b)
 		if text, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(text, bytes.Repeat([]byte("a"), maxBody)) {
 			t.Fatalf("long body %d: %d bytes, %v, want all of them", i, len(text), err)
 		}
 	}
-	b, r := open(smallBody - 1)
-	if text, err := io.ReadAll(r.Body); err != nil || len(text) != smallBody-1 {
+	b, r := open(freeBody - 1)
+	if text, err := io.ReadAll(r.Body); err != nil || len(text) != freeBody-1 {
 		t.Errorf("a short one beside them: %d bytes, %v, want all of them", len(text), err)
 	}
-	b.done()
-	b, r = open(smallBody + 1)
+	b.release()
+	b, r = open(freeBody + 1)
 	if _, err := readForm(httptest.NewRecorder(), r); !errors.Is(err, errTooManyBodies) || wireError(err).status != http.StatusServiceUnavailable {
 		t.Errorf("one too many: %v, want %v and 503", err, errTooManyBodies)
 	}
-	b.done()
+	b.release()
 	for _, b := range held {
-		b.done()
+		b.release()
 	}
-	b, r = open(smallBody + 1)
+	b, r = open(freeBody + 1)
 	if _, err := io.ReadAll(r.Body); err != nil {
 		t.Errorf("a long one after them: %v", err)
 	}
-	b.done()
-	if n := len(s.large); n != 0 {
+	b.release()
+	if n := len(s.largeBodies); n != 0 {
 		t.Errorf("%d are still held at the end, want none", n)
 	}
 }

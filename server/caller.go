@@ -56,10 +56,10 @@ func parseCaller(r *http.Request, params url.Values, single ...string) (credenti
 	return cred, nil
 }
 
-// tokenOf returns the token that a form is about, without the blanks and the
+// tokenParam returns the token that a form is about, without the blanks and the
 // new line of the file it was read from: none of ours has any, and with them it
 // would be unknown and so pass for ended.
-func tokenOf(params url.Values) secret.Text {
+func tokenParam(params url.Values) secret.Text {
 	return secret.New(strings.TrimSpace(params.Get("token")))
 }
 
@@ -70,12 +70,12 @@ func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred c
 	if err != nil {
 		return principal{}, invalidClient(err)
 	}
-	who, err := s.authenticate(ctx, gen, cred, service, req)
+	caller, err := s.authenticate(ctx, gen, cred, service, req)
 	if err != nil {
 		return principal{}, invalidClient(err)
 	}
-	req.notePrincipal(who)
-	return who, nil
+	req.notePrincipal(caller)
+	return caller, nil
 }
 
 // serviceFor returns the service that a caller's secret is good for: of a token
@@ -111,18 +111,18 @@ func invalidClient(err error) error {
 	return failure
 }
 
-// operates reports whether a principal is an operator: a person in one of the
+// isOperator reports whether a principal is an operator: a person in one of the
 // groups that the configuration names, authenticated by a password. None of our
 // tokens carries the right, nor a provider's token: they lie in a file for months,
 // and the thief of a laptop must not be able to end everyone's sessions.
-func (g *Generation) operates(who principal) bool {
-	return who.identity != nil && who.session == nil && who.identity.Method == providers.MethodPassword &&
-		slices.ContainsFunc(g.Config.Operators, who.identity.InGroup)
+func (g *Generation) isOperator(caller principal) bool {
+	return caller.identity != nil && caller.session == nil && caller.identity.Method == providers.MethodPassword &&
+		slices.ContainsFunc(g.Config.Operators, caller.identity.InGroup)
 }
 
-// withOperators returns groups, sorted and not changed, with those of the person
+// addOperatorGroups returns groups, sorted and not changed, with those of the person
 // that server.operators names.
-func (g *Generation) withOperators(id *providers.Identity, groups []string) []string {
+func (g *Generation) addOperatorGroups(id *providers.Identity, groups []string) []string {
 	if len(g.Config.Operators) == 0 {
 		return groups
 	}

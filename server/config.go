@@ -86,7 +86,7 @@ func (c Config) WithDefaults() Config {
 		if c.TLS.Certificate != "" {
 			scheme = "https://"
 		}
-		c.PublicURLs = []string{scheme + reachable(c.Listen)}
+		c.PublicURLs = []string{scheme + connectAddress(c.Listen)}
 	}
 	if len(c.Paths) == 0 {
 		c.Paths = []string{"/jwt/auth"}
@@ -102,7 +102,7 @@ func (c Config) WithDefaults() Config {
 
 // reachable returns an address to connect to for one to listen on: who listens
 // on every address is reached on this machine by its name.
-func reachable(listen string) string {
+func connectAddress(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if addr, parseErr := netip.ParseAddr(host); err == nil && (host == "" || parseErr == nil && addr.IsUnspecified()) {
 		return net.JoinHostPort("localhost", port)
@@ -142,7 +142,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		switch {
 		case !strings.HasPrefix(p, "/") || p == "/" || path.Clean(p) != p:
 			fault(key, fmt.Sprintf("%q is not a plain absolute path such as %q", p, "/jwt/auth"))
-		case reserved(p):
+		case isReserved(p):
 			fault(key, fmt.Sprintf("%q is the server's own; choose another such as %q", p, "/jwt/auth"))
 		case slices.Index(c.Paths, p) != i:
 			fault(key, fmt.Sprintf("%q is listed twice; name it once", p))
@@ -161,7 +161,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 func (c Config) Warn(warn func(key, problem string)) {
 	proxies, _ := parseNetworks(c.TrustedProxies)
 	for i, proxy := range proxies {
-		if least := leastBits(proxy.Addr()); proxy.Bits() < least {
+		if least := minProxyBits(proxy.Addr()); proxy.Bits() < least {
 			warn(fmt.Sprintf("trusted_proxies[%d]", i), fmt.Sprintf("every host in %s may say that it is any client, in rules about addresses and to the limit of wrong passwords; name the proxies alone, or a network of theirs of /%d or longer", proxy, least))
 		}
 	}
@@ -173,8 +173,8 @@ func (c Config) Warn(warn func(key, problem string)) {
 	}
 }
 
-// leastBits is the shortest prefix of a network that is likely one of proxies.
-func leastBits(addr netip.Addr) int {
+// minProxyBits is the shortest prefix of a network that is likely one of proxies.
+func minProxyBits(addr netip.Addr) int {
 	if addr.Is4() {
 		return 24
 	}

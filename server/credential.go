@@ -119,4 +119,4 @@ func (c *credential) client(from origin) session.Client {
 }
 
 // clientID returns the client_id of a request.
-func clientID(params url.Values) string { return withoutTokens(params.Get("client_id")) }
+func clientID(params url.Values) string { return redactTokens(params.Get("client_id")) }

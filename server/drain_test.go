@@ -17,7 +17,7 @@ func TestDrainWithoutAProbe(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := New(nil, nil, nil, nil, slog.New(slog.DiscardHandler))
-			s.isProbed(true)
+			s.recordProbe(true)
 			time.Sleep(test.since)
 			begin := time.Now()
 			s.drain(t.Context())

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// smallHead is what everybody may send at once before a request's body:
+	// freeHead is what everybody may send at once before a request's body:
 	// the handshake, where there is one, and the head. No client sends as much
 	// with a password or a token of ours.
-	smallHead = 16 << 10
+	freeHead = 16 << 10
 
 	// headBudget is what all connections together may send beyond that, in
 	// bytes, and headStep how much of it one takes at a time. A head of tiny
@@ -29,20 +29,20 @@ const (
 	headReserve = 3 << 19
 )
 
-var errTooManyHeads = errors.New("too many long heads are being read at once")
+var errTooManyLongHeads = errors.New("too many long heads are being read at once")
 
 // headListener meters the heads of requests on its connections, as [body]
 // does their bodies. It stands below TLS: what a handshake says is kept too.
 type headListener struct {
 	net.Listener
-	heads *heads
+	limiter *headLimiter
 }
 
 // newHeadListener returns a listener whose connections share one budget. shares
 // reports whether an address has a share of it; one that stands for many clients,
 // a trusted proxy, has no limit but the budget.
 func newHeadListener(l net.Listener, shares func(netip.Addr) bool) headListener {
-	return headListener{l, &heads{shares: shares, left: headBudget, held: make(map[netip.Prefix]int)}}
+	return headListener{l, &headLimiter{shares: shares, left: headBudget, held: make(map[netip.Prefix]int)}}
 }
 
 func (l headListener) Accept() (net.Conn, error) {
@@ -50,13 +50,13 @@ func (l headListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &headConn{Conn: c, heads: l.heads, left: smallHead}, nil
+	return &headConn{Conn: c, limiter: l.limiter, left: freeHead}, nil
 }
 
-// heads is the budget of all long heads, shared by address with a dynamic
+// headLimiter is the budget of all long heads, shared by address with a dynamic
 // threshold: an address holds at most as much as is left for all others, so that
 // none can use it up.
-type heads struct {
+type headLimiter struct {
 	shares func(netip.Addr) bool
 
 	mu      sync.Mutex
@@ -65,11 +65,11 @@ type heads struct {
 	reserve *headConn            // whose head has the reserve; nil while it is free
 }
 
-// take lets a connection read a step more of its head, and reports whether it
+// acquire lets a connection read a step more of its head, and reports whether it
 // may.
-func (h *heads) take(c *headConn) bool {
+func (h *headLimiter) acquire(c *headConn) bool {
 	peer := addressOf(c.RemoteAddr())
-	from, shares := placeOf(peer), h.shares(peer)
+	from, shares := addressGroup(peer), h.shares(peer)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	shared := h.left >= headStep && (!shares || h.held[from]+headStep <= h.left-headStep)
@@ -87,9 +87,9 @@ func (h *heads) take(c *headConn) bool {
 	return false
 }
 
-// give takes back what the head of a connection held.
-func (h *heads) give(c *headConn) {
-	from := placeOf(addressOf(c.RemoteAddr()))
+// release takes back what the head of a connection held.
+func (h *headLimiter) release(c *headConn) {
+	from := addressGroup(addressOf(c.RemoteAddr()))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.left += c.held
@@ -108,9 +108,9 @@ func addressOf(peer net.Addr) netip.Addr {
 	return port.Addr().Unmap().WithZone("")
 }
 
-// placeOf returns the network of an address whose clients count as one: of IPv6
+// addressGroup returns the network of an address whose clients count as one: of IPv6
 // a /64.
-func placeOf(addr netip.Addr) netip.Prefix {
+func addressGroup(addr netip.Addr) netip.Prefix {
 	place, _ := addr.Prefix(min(addr.BitLen(), 64)) // fails only for an address that is unknown
 	return place
 }
@@ -120,23 +120,23 @@ func placeOf(addr netip.Addr) netip.Prefix {
 // its states in turn and never at once, so that only heads is shared.
 type headConn struct {
 	net.Conn
-	heads    *heads
+	limiter  *headLimiter
 	held     int  // of the budget
 	reserved int  // of the reserve
 	left     int  // may still be read of this head
-	whole    bool // what comes now is no head
+	inBody   bool // what comes now is no head
 }
 
 func (c *headConn) Read(p []byte) (int, error) {
-	if c.whole {
+	if c.inBody {
 		return c.Conn.Read(p)
 	}
-	if c.left == 0 && !c.heads.take(c) {
+	if c.left == 0 && !c.limiter.acquire(c) {
 		// Closed, and not only refused: net/http would take half a line for a
 		// whole one, and read on behind it. Nothing is answered: who floods a
 		// server does not read.
 		c.Conn.Close()
-		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: errTooManyHeads}
+		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: errTooManyLongHeads}
 	}
 	if c.left == 0 {
 		c.left = headStep
@@ -146,12 +146,12 @@ func (c *headConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// done gives back what the head took, and lets the next one begin.
-func (c *headConn) done() {
+// endHead gives back what the head took, and lets the next one begin.
+func (c *headConn) endHead() {
 	if c.held+c.reserved > 0 {
-		c.heads.give(c)
+		c.limiter.release(c)
 	}
-	c.left, c.whole = smallHead, false
+	c.left, c.inBody = freeHead, false
 }
 
 // CloseWrite lets net/http end its half, so that a client which is still
@@ -163,9 +163,9 @@ func (c *headConn) CloseWrite() error {
 	return nil
 }
 
-// followHead is the http.Server's ConnState: a head is whole when the request
+// trackConnState is the http.Server's ConnState: a head is whole when the request
 // becomes active, and is kept until the answer is out.
-func followHead(conn net.Conn, state http.ConnState) {
+func trackConnState(conn net.Conn, state http.ConnState) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}
@@ -175,8 +175,8 @@ func followHead(conn net.Conn, state http.ConnState) {
 	}
 	switch state {
 	case http.StateActive:
-		c.whole = true
+		c.inBody = true
 	case http.StateIdle, http.StateClosed:
-		c.done()
+		c.endHead()
 	}
 }

@@ -21,15 +21,15 @@ func (c peerConn) RemoteAddr() net.Addr {
 // budget.
 func TestHeadsByAddress(t *testing.T) {
 	const proxy = "192.0.2.200:1"
-	newHeads := func() *heads {
+	newHeads := func() *headLimiter {
 		l := newHeadListener(nil, func(peer netip.Addr) bool { return peer.String() != "192.0.2.200" })
-		return l.heads
+		return l.limiter
 	}
 	// fill begins long heads of an address until one is refused.
-	fill := func(h *heads, addr string) (begun []*headConn) {
+	fill := func(h *headLimiter, addr string) (begun []*headConn) {
 		for len(begun) < 1000 {
-			c := &headConn{Conn: peerConn{addr: addr}, heads: h}
-			if !h.take(c) {
+			c := &headConn{Conn: peerConn{addr: addr}, limiter: h}
+			if !h.acquire(c) {
 				break
 			}
 			begun = append(begun, c)
@@ -62,7 +62,7 @@ func TestHeadsByAddress(t *testing.T) {
 			t.Errorf("%s: %d long heads at once, want %d to %d", test.name, len(mine), test.least, test.most)
 		}
 		for _, c := range append(begun, mine...) {
-			c.done()
+			c.endHead()
 		}
 		if h.left != headBudget || len(h.held) != 0 || h.reserve != nil {
 			t.Errorf("%s: after all of them %d of %d are left, held by %v", test.name, h.left, headBudget, h.held)
@@ -71,9 +71,9 @@ func TestHeadsByAddress(t *testing.T) {
 
 	// One head that is too long for a share has the reserve, however long it is.
 	h := newHeads()
-	c := &headConn{Conn: peerConn{addr: "192.0.2.1:1"}, heads: h}
+	c := &headConn{Conn: peerConn{addr: "192.0.2.1:1"}, limiter: h}
 	n := 0
-	for h.take(c) {
+	for h.acquire(c) {
 		n++
 	}
 	if want := (headBudget/2 + headReserve) / headStep; n != want {

@@ -10,9 +10,9 @@ import (
 const readyLimit = 2 * time.Second
 
 const (
-	// probedLately is how long ago somebody who still asks /readyz asked last.
+	// probeWindow is how long ago somebody who still asks /readyz asked last.
 	// Probes come every few seconds.
-	probedLately = time.Minute
+	probeWindow = time.Minute
 
 	// drainLimit is how long the end waits for the next probe: as long as
 	// Kubernetes waits between two unless told otherwise.
@@ -53,18 +53,18 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, gen *Generat
 	}
 	writeJSON(w, status, body)
 	if !all {
-		s.isProbed(body.Ready)
+		s.recordProbe(body.Ready)
 	}
 }
 
-// isProbed notes what a probe was told that may send people elsewhere.
-func (s *Server) isProbed(ready bool) {
-	s.probed.Store(time.Now().Unix())
+// recordProbe notes what a probe was told that may send people elsewhere.
+func (s *Server) recordProbe(ready bool) {
+	s.lastProbe.Store(time.Now().Unix())
 	if ready {
 		return
 	}
 	select {
-	case s.told <- struct{}{}:
+	case s.notReadySeen <- struct{}{}:
 	default: // another one was told
 	}
 }
@@ -74,11 +74,11 @@ func (s *Server) isProbed(ready bool) {
 // asked of late it returns at once.
 func (s *Server) drain(ctx context.Context) {
 	s.stopping.Store(true)
-	if time.Since(time.Unix(s.probed.Load(), 0)) > probedLately {
+	if time.Since(time.Unix(s.lastProbe.Load(), 0)) > probeWindow {
 		return
 	}
 	select {
-	case <-s.told:
+	case <-s.notReadySeen:
 	case <-time.After(drainLimit):
 	case <-ctx.Done():
 	}

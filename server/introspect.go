@@ -43,18 +43,18 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 	if err != nil {
 		return err
 	}
-	token := tokenOf(params)
+	token := tokenParam(params)
 	if token.IsZero() {
 		return malformed("token is missing; send the one to look at")
 	}
 	req.noteCredential(cred)
-	who, err := s.authenticateCaller(ctx, gen, cred, req)
+	caller, err := s.authenticateCaller(ctx, gen, cred, req)
 	switch {
 	case err != nil:
 		return err
-	case who.identity == nil:
+	case caller.identity == nil:
 		return errNoCaller
-	case !gen.operates(who):
+	case !gen.isOperator(caller):
 		return forbidden("only members of server.operators may look at tokens")
 	}
 	answer, err := s.introspect(ctx, gen, token, req)
@@ -67,27 +67,27 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 // introspect looks at one token. What is wrong with one that is not active
 // stands in the audit line.
 func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.Text, req *request) (introspection, error) {
-	var notAccess error
+	var accessErr error
 	if !session.Recognize(token) {
 		var answer introspection
-		if answer, notAccess = gen.introspectAccess(token, req); !errors.Is(notAccess, registry.ErrNotOurToken) {
-			return answer, notAccess
+		if answer, accessErr = gen.introspectAccess(token, req); !errors.Is(accessErr, registry.ErrNotOurToken) {
+			return answer, accessErr
 		}
 	}
 	found, err := s.admin.Inspect(ctx, token)
 	switch {
-	case errors.Is(err, session.ErrRefused) && notAccess != nil:
-		req.line.Reason = bounded(fmt.Sprintf("%v; %v", notAccess, err))
+	case errors.Is(err, session.ErrRefused) && accessErr != nil:
+		req.line.Reason = auditText(fmt.Sprintf("%v; %v", accessErr, err))
 		return introspection{}, nil
 	case errors.Is(err, session.ErrRefused):
-		req.line.Reason = bounded(err.Error())
+		req.line.Reason = auditText(err.Error())
 		return introspection{}, nil
 	case err != nil:
 		return introspection{}, err
 	}
-	req.line.Target = newTarget(found)
+	req.line.Target = newAuditTarget(found)
 	if _, err := gen.Issuer.Service(found.Service); err != nil {
-		req.line.Reason = bounded(fmt.Sprintf("service %q: %v", found.Service, err))
+		req.line.Reason = auditText(fmt.Sprintf("service %q: %v", found.Service, err))
 		return introspection{}, nil
 	}
 	return introspection{
@@ -100,7 +100,7 @@ func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.T
 // It is active as long as a registry takes it, whatever has become of the session
 // that it was made in.
 func (g *Generation) introspectAccess(token secret.Text, req *request) (introspection, error) {
-	claims, err := g.Issuer.Verify(token.Reveal(), req.at)
+	claims, err := g.Issuer.Verify(token.Reveal(), req.storeTime)
 	if err != nil {
 		return introspection{}, err
 	}

@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// lines are lent to whoever writes JSON: an answer and an audit line are most
+// jsonBuffers are lent to whoever writes JSON: an answer and an audit line are most
 // of what a request would otherwise leave to the collector.
-var lines = sync.Pool{New: func() any {
-	l := new(line)
+var jsonBuffers = sync.Pool{New: func() any {
+	l := new(jsonBuffer)
 	l.encoder = json.NewEncoder(&l.text)
 	return l
 }}
 
-// line is one JSON value, and the end of its line.
-type line struct {
+// jsonBuffer is one JSON value, and the end of its line.
+type jsonBuffer struct {
 	text    bytes.Buffer
 	encoder *json.Encoder
 }
@@ -27,14 +27,14 @@ const maxLentLine = 64 << 10
 
 // withLine lends value's JSON, with a new line behind it, to use.
 func withLine(value any, use func(line []byte) error) error {
-	l := lines.Get().(*line)
+	l := jsonBuffers.Get().(*jsonBuffer)
 	l.text.Reset()
 	if err := l.encoder.Encode(value); err != nil {
 		return err // an encoder that failed once is not used again
 	}
 	err := use(l.text.Bytes())
 	if l.text.Cap() <= maxLentLine {
-		lines.Put(l)
+		jsonBuffers.Put(l)
 	}
 	return err
 }

@@ -13,12 +13,12 @@ import (
 // Metrics are the server's counters. Every label has few values, none of them
 // made by a client.
 type Metrics struct {
-	registry  *prometheus.Registry
-	requests  *prometheus.CounterVec
-	duration  *prometheus.HistogramVec
-	reloads   *prometheus.CounterVec
-	unaudited prometheus.Counter
-	handler   http.Handler
+	registry      *prometheus.Registry
+	requests      *prometheus.CounterVec
+	duration      *prometheus.HistogramVec
+	reloads       *prometheus.CounterVec
+	auditFailures prometheus.Counter
+	handler       http.Handler
 }
 
 // The values of the label method are those of an audit line's method, but that a
@@ -43,21 +43,21 @@ func NewMetrics() *Metrics {
 			Name: "shorepass_token_request_duration_seconds", Help: "Time to answer a request to the token endpoint, by method (" + methods + ").",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10},
 		}, []string{"method"}),
-		unaudited: prometheus.NewCounter(prometheus.CounterOpts{
+		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shorepass_audit_failures_total", Help: "Audit lines that could not be written.",
 		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shorepass_reloads_total", Help: "Reloads of the configuration, by result.",
 		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.unaudited, m.reloads,
+	m.registry.MustRegister(m.requests, m.duration, m.auditFailures, m.reloads,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
 }
 
 // CountAuditFailure counts an audit line that could not be written.
-func (m *Metrics) CountAuditFailure() { m.unaudited.Inc() }
+func (m *Metrics) CountAuditFailure() { m.auditFailures.Inc() }
 
 // CountReload counts a reload of the configuration.
 func (m *Metrics) CountReload(err error) {
@@ -80,7 +80,7 @@ func (m *Metrics) observe(req *request) {
 		return
 	}
 	m.requests.WithLabelValues(req.method, req.line.Provider, strconv.Itoa(req.line.Status)).Inc()
-	m.duration.WithLabelValues(req.method).Observe(time.Since(req.began).Seconds())
+	m.duration.WithLabelValues(req.method).Observe(time.Since(req.localTime).Seconds())
 }
 
 // serveMetrics answers those whom the configuration names, since the labels

@@ -24,19 +24,19 @@ func (s *Server) observed(action string, serve endpoint) func(http.ResponseWrite
 
 func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation, req *request, serve endpoint) {
 	w.Header().Set("X-Request-Id", req.line.Request)
-	if req.origin.spoofed && s.spoofed.CompareAndSwap(false, true) {
+	if req.origin.spoofed && s.spoofWarned.CompareAndSwap(false, true) {
 		s.log.Warn("a peer that is not trusted sends X-Forwarded-For or Forwarded, so the client's address is unknown; "+
 			"if it is a proxy of yours, add it to server.trusted_proxies", "peer", req.line.Address)
 	}
 	defer s.metrics.observe(req)
-	defer s.meter(r).done()
+	defer s.limitBody(r).release()
 
-	err := recovered(func() error { return serve(w, r, gen, req) })
+	err := catchPanic(func() error { return serve(w, r, gen, req) })
 	if err == nil {
 		return
 	}
 	failure := wireError(err)
-	req.line.Reason = bounded(failure.Error())
+	req.line.Reason = auditText(failure.Error())
 	if required := req.record(s.audit, failure.status); required != nil {
 		failure = wireError(required)
 	}
@@ -53,9 +53,9 @@ func (s *Server) answer(w http.ResponseWriter, req *request, body any) error {
 	return nil
 }
 
-// recovered turns a panic into an error, which is logged under the request's id
+// catchPanic turns a panic into an error, which is logged under the request's id
 // like any other.
-func recovered(serve func() error) (err error) {
+func catchPanic(serve func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -74,15 +74,15 @@ func (s *Server) logFailure(r *http.Request, req *request, failure httpError) {
 		s.log.Debug("the client went away", attrs...)
 	case failure.status == http.StatusInternalServerError:
 		s.log.Error("a request failed", attrs...)
-	case failure.status == http.StatusServiceUnavailable && !ofProvider(failure):
+	case failure.status == http.StatusServiceUnavailable && !isProviderFailure(failure):
 		s.log.Warn("a request could not be answered", attrs...)
 	default:
 		s.log.Debug("a request was refused", attrs...)
 	}
 }
 
-// ofProvider reports whether a provider caused a failure.
-func ofProvider(failure httpError) bool {
+// isProviderFailure reports whether a provider caused a failure.
+func isProviderFailure(failure httpError) bool {
 	_, ok := errors.AsType[*providers.Failure](failure.cause)
 	return ok
 }

@@ -13,19 +13,19 @@ import (
 // observed, filled in on its way, and recorded once, before it is answered. The
 // audit line, the log line and the metrics are all made from it.
 type request struct {
-	line     auditLine
-	at       time.Time // when it began, by the store's clock
-	began    time.Time // the same by this machine's clock
-	origin   origin    // where it comes from
-	method   string    // label of the metrics: what the credential is, "unknown" until it is parsed
-	recorded bool      // the audit line is written, or could not be
+	line      auditLine
+	storeTime time.Time // when it began, by the store's clock
+	localTime time.Time // the same by this machine's clock
+	origin    origin    // where it comes from
+	method    string    // label of the metrics: what the credential is, "unknown" until it is parsed
+	recorded  bool      // the audit line is written, or could not be
 }
 
 // newRequest begins a request. at is the store's time.
 func newRequest(action string, at time.Time, from origin) *request {
 	req := &request{
-		line: auditLine{Time: at, Request: requestID(), Action: action},
-		at:   at, began: time.Now(), origin: from, method: methodUnknown,
+		line:      auditLine{Time: at, Request: requestID(), Action: action},
+		storeTime: at, localTime: time.Now(), origin: from, method: methodUnknown,
 	}
 	if from.peer.IsValid() {
 		req.line.Address = from.peer.String()
@@ -39,9 +39,9 @@ func requestID() string { return rand.Text() }
 // noteCredential notes a credential before it is proved.
 func (r *request) noteCredential(c credential) {
 	l := &r.line
-	l.Account, l.ClientID, l.UserAgent = bounded(string(c.login)), bounded(c.clientID), bounded(r.origin.userAgent)
+	l.Account, l.ClientID, l.UserAgent = auditText(string(c.login)), auditText(c.clientID), auditText(r.origin.userAgent)
 	if l.Account == "" && c.kind == kindAnonymous {
-		l.Account = bounded(c.account)
+		l.Account = auditText(c.account)
 	}
 	r.method = c.method()
 }
@@ -57,14 +57,14 @@ func (r *request) noteQuestion(q *question) {
 }
 
 // notePrincipal notes who was proved.
-func (r *request) notePrincipal(who principal) {
+func (r *request) notePrincipal(caller principal) {
 	l := &r.line
-	if who.identity != nil {
-		l.User, l.Subject = who.identity.User, who.identity.Subject
-		l.Provider, l.Method = who.identity.Provider, string(who.identity.Method)
+	if caller.identity != nil {
+		l.User, l.Subject = caller.identity.User, caller.identity.Subject
+		l.Provider, l.Method = caller.identity.Provider, string(caller.identity.Method)
 	}
-	if who.session != nil {
-		l.Session, l.TokenType = who.session.ID, string(who.session.Kind)
+	if caller.session != nil {
+		l.Session, l.TokenType = caller.session.ID, string(caller.session.Kind)
 	}
 }
 
@@ -73,8 +73,8 @@ const maxWatched = 64
 
 // noteWatched notes the groups and claims of a principal that rules or
 // server.operators name. asked is the question that policy gets.
-func (r *request) noteWatched(gen *Generation, allGroups bool, who principal, asked policy.Request) {
-	if who.identity == nil {
+func (r *request) noteWatched(gen *Generation, allGroups bool, caller principal, asked policy.Request) {
+	if caller.identity == nil {
 		return
 	}
 	l := &r.line
@@ -82,7 +82,7 @@ func (r *request) noteWatched(gen *Generation, allGroups bool, who principal, as
 	if allGroups {
 		l.Groups, l.Unsure = asked.Groups, asked.Unsure
 	} else {
-		groups = gen.withOperators(who.identity, groups)
+		groups = gen.addOperatorGroups(caller.identity, groups)
 		l.Groups, l.Unsure = groups[:min(len(groups), maxWatched)], unsure[:min(len(unsure), maxWatched)]
 		l.More = len(groups) - len(l.Groups) + len(unsure) - len(l.Unsure)
 	}
@@ -98,13 +98,13 @@ func (r *request) noteWatched(gen *Generation, allGroups bool, who principal, as
 // else as JSON.
 func claimText(value any) string {
 	if text, ok := value.(string); ok {
-		return bounded(text)
+		return auditText(text)
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
 		return "?" // a claim came from JSON, so that this does not happen
 	}
-	return bounded(string(text))
+	return auditText(string(text))
 }
 
 // noteDecision notes what policy decided.
@@ -128,6 +128,6 @@ func (r *request) record(to *Audit, status int) error {
 		return nil
 	}
 	r.recorded = true
-	r.line.complete(status, time.Since(r.began))
+	r.line.complete(status, time.Since(r.localTime))
 	return to.write(&r.line)
 }

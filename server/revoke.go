@@ -33,9 +33,9 @@ type revocation struct {
 	asked    []string // the selector as it came, for the audit line
 }
 
-// revoked is the answer where sessions were selected. To a token the answer is
+// revokeAnswer is the answer where sessions were selected. To a token the answer is
 // empty: whoever holds it hears nothing about it (RFC 7009, section 2.2).
-type revoked struct {
+type revokeAnswer struct {
 	Ended *int `json:"ended,omitempty"`
 }
 
@@ -53,21 +53,21 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Genera
 	if err != nil {
 		return err
 	}
-	wanted, err := parseRevocation(params, req.at)
+	rev, err := parseRevocation(params, req.storeTime)
 	if err != nil {
 		return err
 	}
 	req.noteCredential(cred)
-	req.line.Asked = wanted.asked
-	who, err := s.authenticateCaller(ctx, gen, cred, req)
+	req.line.Asked = rev.asked
+	caller, err := s.authenticateCaller(ctx, gen, cred, req)
 	if err != nil {
 		return err
 	}
-	var answer revoked
-	if wanted.token.IsZero() {
-		answer, err = s.revokeSelected(ctx, gen, wanted.selector, who, req)
+	var answer revokeAnswer
+	if rev.token.IsZero() {
+		answer, err = s.revokeSelected(ctx, gen, rev.selector, caller, req)
 	} else {
-		err = s.revokeToken(ctx, gen, wanted.token, who, req)
+		err = s.revokeToken(ctx, gen, rev.token, caller, req)
 	}
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Genera
 // as service might be would select more than was meant. Beside a token other
 // parameters are overlooked (RFC 6749, section 3.2).
 func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
-	wanted := &revocation{token: tokenOf(params)}
+	rev := &revocation{token: tokenParam(params)}
 	for _, name := range revokeSelectors {
 		if !params.Has(name) {
 			continue
@@ -88,19 +88,19 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 		if params.Get(name) == "" {
 			return nil, malformed(name + " is empty; say which sessions end, or leave it out")
 		}
-		wanted.asked = append(wanted.asked, name+"="+bounded(params.Get(name)))
+		rev.asked = append(rev.asked, name+"="+auditText(params.Get(name)))
 	}
 	switch {
-	case len(wanted.asked) == 0 && wanted.token.IsZero():
+	case len(rev.asked) == 0 && rev.token.IsZero():
 		return nil, malformed("token is missing; send the one to end, or select sessions by " + strings.Join(revokeSelectors, ", "))
-	case len(wanted.asked) == 0:
-		return wanted, nil
+	case len(rev.asked) == 0:
+		return rev, nil
 	case params.Has("token"):
-		return nil, malformed("token ends one session, and " + wanted.asked[0][:strings.Index(wanted.asked[0], "=")] + " selects some; send one or the other")
+		return nil, malformed("token ends one session, and " + rev.asked[0][:strings.Index(rev.asked[0], "=")] + " selects some; send one or the other")
 	}
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		if !slices.Contains(revokeSelectors, name) {
-			return nil, malformed(strconv.Quote(bounded(name)) + " selects nothing; there are " + strings.Join(revokeSelectors, ", "))
+			return nil, malformed(strconv.Quote(auditText(name)) + " selects nothing; there are " + strings.Join(revokeSelectors, ", "))
 		}
 	}
 	sel := session.Selector{ID: params.Get("session"), User: params.Get("user"), Provider: params.Get("provider"), Group: params.Get("group")}
@@ -114,25 +114,25 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 		}
 		sel.Before = now.Add(-age)
 	}
-	wanted.selector = sel
-	return wanted, nil
+	rev.selector = sel
+	return rev, nil
 }
 
 // revokeToken ends the session of a token for whoever holds it. One that is
 // unknown, or ended already, is what was asked for.
-func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.Text, who principal, req *request) error {
-	was, ended, err := s.admin.RevokeToken(ctx, token, gen.nameOf(who))
+func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.Text, caller principal, req *request) error {
+	was, ended, err := s.admin.RevokeToken(ctx, token, gen.revokedBy(caller))
 	switch {
 	case errors.Is(err, session.ErrRefused):
-		if _, err := gen.Issuer.Verify(token.Reveal(), req.at); err == nil {
+		if _, err := gen.Issuer.Verify(token.Reveal(), req.storeTime); err == nil {
 			return errNotRevocable
 		}
-		req.line.Reason = bounded(err.Error())
+		req.line.Reason = auditText(err.Error())
 		return nil
 	case err != nil:
-		return notEnded(err)
+		return incompleteRevocation(err)
 	}
-	req.line.Target, req.line.Ended = newTarget(was), new(int)
+	req.line.Target, req.line.Ended = newAuditTarget(was), new(int)
 	if ended {
 		*req.line.Ended = 1
 	}
@@ -145,53 +145,53 @@ var errNotRevocable = httpError{status: http.StatusBadRequest, code: codeUnsuppo
 	message: "a registry's access token cannot be taken back and ends by itself within minutes; send the refresh token"}
 
 // revokeSelected ends the sessions that sel selects, of those that who may end.
-func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel session.Selector, who principal, req *request) (revoked, error) {
-	sel, err := gen.mayEnd(who, sel)
+func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel session.Selector, caller principal, req *request) (revokeAnswer, error) {
+	sel, err := gen.restrict(caller, sel)
 	if err != nil {
-		return revoked{}, err
+		return revokeAnswer{}, err
 	}
-	ended, err := s.admin.Revoke(ctx, sel, gen.nameOf(who))
+	ended, err := s.admin.Revoke(ctx, sel, gen.revokedBy(caller))
 	req.line.Ended = &ended
 	if err != nil {
-		return revoked{}, notEnded(err)
+		return revokeAnswer{}, incompleteRevocation(err)
 	}
-	return revoked{&ended}, nil
+	return revokeAnswer{&ended}, nil
 }
 
-// mayEnd narrows sel to what who may end. Somebody else's session is to a
+// restrict narrows sel to what who may end. Somebody else's session is to a
 // person like one that does not exist: neither ends, and neither is told from
 // the other.
-func (g *Generation) mayEnd(who principal, sel session.Selector) (session.Selector, error) {
+func (g *Generation) restrict(caller principal, sel session.Selector) (session.Selector, error) {
 	switch {
-	case who.identity == nil:
+	case caller.identity == nil:
 		return sel, errNoCaller
-	case g.operates(who):
+	case g.isOperator(caller):
 		return sel, nil
 	case sel.Provider != "" || sel.Group != "":
 		return sel, forbidden("only members of server.operators may end sessions by provider or group")
-	case sel.User != "" && sel.User != who.identity.User:
-		return sel, forbidden(fmt.Sprintf("you may end your own sessions only: user can be %q and nobody else", who.identity.User))
+	case sel.User != "" && sel.User != caller.identity.User:
+		return sel, forbidden(fmt.Sprintf("you may end your own sessions only: user can be %q and nobody else", caller.identity.User))
 	case sel.User == "" && sel.ID == "":
-		return sel, forbidden(fmt.Sprintf("only members of server.operators may end everyone's sessions; add user=%s for your own", who.identity.User))
+		return sel, forbidden(fmt.Sprintf("only members of server.operators may end everyone's sessions; add user=%s for your own", caller.identity.User))
 	}
 	// The name may be another one than at the login.
-	sel.User, sel.Provider, sel.Subject = "", who.identity.Provider, who.identity.Subject
+	sel.User, sel.Provider, sel.Subject = "", caller.identity.Provider, caller.identity.Subject
 	return sel, nil
 }
 
-// nameOf says who ends a session, for the list of ended ones.
-func (g *Generation) nameOf(who principal) string {
+// revokedBy says who ends a session, for the list of ended ones.
+func (g *Generation) revokedBy(caller principal) string {
 	switch {
-	case who.identity == nil:
+	case caller.identity == nil:
 		return "who held its token"
-	case g.operates(who):
-		return bounded(who.identity.User) + ", an operator"
+	case g.isOperator(caller):
+		return auditText(caller.identity.User) + ", an operator"
 	}
-	return bounded(who.identity.User)
+	return auditText(caller.identity.User)
 }
 
-// notEnded says that sessions may live on (RFC 7009, section 2.2.1).
-func notEnded(err error) error {
+// incompleteRevocation says that sessions may live on (RFC 7009, section 2.2.1).
+func incompleteRevocation(err error) error {
 	failure := wireError(err)
 	if failure.status != http.StatusServiceUnavailable {
 		return err

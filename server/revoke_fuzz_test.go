@@ -24,16 +24,16 @@ func FuzzParseRevocation(f *testing.F) {
 		if err != nil {
 			return
 		}
-		wanted, err := parseRevocation(params, now)
-		if (wanted == nil) != (err != nil) {
-			t.Fatalf("parseRevocation(%q) = %v, %v, want one of both", form, wanted, err)
+		rev, err := parseRevocation(params, now)
+		if (rev == nil) != (err != nil) {
+			t.Fatalf("parseRevocation(%q) = %v, %v, want one of both", form, rev, err)
 		}
 		if err != nil {
 			return
 		}
-		sel := wanted.selector
-		if wanted.token.IsZero() == (sel == session.Selector{}) {
-			t.Errorf("parseRevocation(%q) has a token %v and selects %+v, want one of both", form, !wanted.token.IsZero(), sel)
+		sel := rev.selector
+		if rev.token.IsZero() == (sel == session.Selector{}) {
+			t.Errorf("parseRevocation(%q) has a token %v and selects %+v, want one of both", form, !rev.token.IsZero(), sel)
 		}
 		if sel.Ended || sel.Before.After(now) {
 			t.Errorf("parseRevocation(%q) selects %+v", form, sel)
@@ -44,7 +44,7 @@ func FuzzParseRevocation(f *testing.F) {
 				set++
 			}
 		}
-		if wanted.token.IsZero() && set != len(params) {
+		if rev.token.IsZero() && set != len(params) {
 			t.Errorf("parseRevocation(%q) selects by %d of %d parameters", form, set, len(params))
 		}
 	})

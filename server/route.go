@@ -11,7 +11,7 @@ import (
 // anything below /oauth.
 var reservedPaths = []string{"/healthz", "/readyz", "/metrics", "/v2", "/oauth"}
 
-func reserved(path string) bool {
+func isReserved(path string) bool {
 	return slices.Contains(reservedPaths, path) || strings.HasPrefix(path, "/oauth/")
 }
 

@@ -47,18 +47,18 @@ type Generation struct {
 
 // Server answers requests. It is safe for concurrent use.
 type Server struct {
-	generation atomic.Pointer[Generation]
-	sessions   Sessions
-	admin      SessionAdmin
-	audit      *Audit
-	log        *slog.Logger
-	metrics    *Metrics
-	large      chan struct{} // one for each long body that is being read
-	spoofed    atomic.Bool   // the warning of an untrusted proxy was logged
+	generation  atomic.Pointer[Generation]
+	sessions    Sessions
+	admin       SessionAdmin
+	audit       *Audit
+	log         *slog.Logger
+	metrics     *Metrics
+	largeBodies chan struct{} // one for each long body that is being read
+	spoofWarned atomic.Bool   // the warning of an untrusted proxy was logged
 
-	stopping atomic.Bool
-	probed   atomic.Int64  // when /readyz was asked last, in Unix seconds
-	told     chan struct{} // has one once /readyz has said that the server is stopping
+	stopping     atomic.Bool
+	lastProbe    atomic.Int64  // when /readyz was asked last, in Unix seconds
+	notReadySeen chan struct{} // has one once /readyz has said that the server is stopping
 }
 
 // Sessions is what the server needs of [session.Sessions], beside [SessionAdmin].
@@ -77,7 +77,7 @@ type Sessions interface {
 
 // New returns a server without a generation: it is not ready until [Server.Reload].
 func New(sessions Sessions, admin SessionAdmin, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
-	return &Server{sessions: sessions, admin: admin, audit: audit, metrics: metrics, log: log, large: make(chan struct{}, largeBodies), told: make(chan struct{}, 1)}
+	return &Server{sessions: sessions, admin: admin, audit: audit, metrics: metrics, log: log, largeBodies: make(chan struct{}, maxLargeBodies), notReadySeen: make(chan struct{}, 1)}
 }
 
 // Reload puts gen in force for every request that begins from now on. Its
@@ -124,15 +124,15 @@ const (
 )
 
 // Serve answers on l until ctx ends, then finishes the requests under way. It
-// speaks TLS where secure is not nil. The error is nil after such an orderly
+// speaks TLS where tlsConfig is not nil. The error is nil after such an orderly
 // end.
-func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) error {
+func (s *Server) Serve(ctx context.Context, l net.Listener, tlsConfig *tls.Config) error {
 	l = newHeadListener(l, func(peer netip.Addr) bool {
 		gen := s.Generation()
 		return gen == nil || !contains(gen.trustedProxies, peer)
 	})
-	if secure != nil {
-		l = tls.NewListener(l, secure)
+	if tlsConfig != nil {
+		l = tls.NewListener(l, tlsConfig)
 	}
 	h := &http.Server{
 		Handler:           s,
@@ -141,7 +141,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 		WriteTimeout:      writeLimit,
 		IdleTimeout:       idleLimit,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnState:         followHead,
+		ConnState:         trackConnState,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // a client's broken handshake is not our error
 	}
 	served := make(chan error, 1)

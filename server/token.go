@@ -14,10 +14,10 @@ import (
 	"shorepass/session"
 )
 
-// maxTold bounds what grows with the scopes in an answer, in bytes: the token,
+// maxAnswer bounds what grows with the scopes in an answer, in bytes: the token,
 // which stands there twice, and the scope. What else is there takes less than
 // a KiB, and all of it must stay under 60, since crane reads 64 and no more.
-const maxTold = 59 << 10
+const maxAnswer = 59 << 10
 
 // tokenAnswer is the answer of the token endpoint (distribution token
 // specification; RFC 6749, section 5.1). There is no issued_at: nobody needs
@@ -65,26 +65,26 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 	}
 	req.noteQuestion(q)
 
-	who, err := s.authenticate(ctx, gen, q.credential, q.service, req)
+	caller, err := s.authenticate(ctx, gen, q.credential, q.service, req)
 	if err != nil {
 		return err
 	}
-	req.notePrincipal(who)
+	req.notePrincipal(caller)
 
-	asked := who.policyRequest(q, req.origin, req.at)
-	decision, err := who.narrow(q.service, gen.Policy.Decide(asked))
+	asked := caller.policyRequest(q, req.origin, req.storeTime)
+	decision, err := caller.narrow(q.service, gen.Policy.Decide(asked))
 	if err != nil {
 		return err
 	}
-	req.noteWatched(gen, s.audit.allGroups, who, asked)
+	req.noteWatched(gen, s.audit.allGroups, caller, asked)
 	req.noteDecision(decision)
 
-	answer, err := s.mint(ctx, gen, q, who, decision.Access, req)
+	answer, err := s.mint(ctx, gen, q, caller, decision.Access, req)
 	if err == nil {
 		err = s.answer(w, req, answer)
 	}
-	if err != nil && who.session == nil {
-		s.sessions.RevokeProviderToken(who.identity) // the client learns of no session
+	if err != nil && caller.session == nil {
+		s.sessions.RevokeProviderToken(caller.identity) // the client learns of no session
 	}
 	return err
 }
@@ -104,11 +104,11 @@ func (p principal) policyRequest(q *question, from origin, now time.Time) policy
 
 // mint makes the answer: the access token for what was decided, and the refresh
 // token that belongs beside it.
-func (s *Server) mint(ctx context.Context, gen *Generation, q *question, who principal, access []registry.Access, req *request) (tokenAnswer, error) {
-	if who.identity == nil && len(access) == 0 {
+func (s *Server) mint(ctx context.Context, gen *Generation, q *question, caller principal, access []registry.Access, req *request) (tokenAnswer, error) {
+	if caller.identity == nil && len(access) == 0 {
 		return tokenAnswer{}, errAnonymous
 	}
-	token, err := gen.Issuer.Mint(q.service, who.user(), access, s.clock(req))
+	token, err := gen.Issuer.Mint(q.service, caller.user(), access, s.clock(req))
 	if err != nil {
 		return tokenAnswer{}, err
 	}
@@ -116,11 +116,11 @@ func (s *Server) mint(ctx context.Context, gen *Generation, q *question, who pri
 	if q.post {
 		answer.Scope = strings.Join(req.line.Granted, " ")
 	}
-	if told := len(answer.Token) + len(answer.AccessToken) + len(answer.Scope); told > maxTold {
+	if told := len(answer.Token) + len(answer.AccessToken) + len(answer.Scope); told > maxAnswer {
 		return tokenAnswer{}, fmt.Errorf("an answer of %d bytes: %w", told, registry.ErrTooManyScopes)
 	}
 	req.line.JTI = token.ID
-	refresh, err := s.refreshToken(ctx, q, who, req)
+	refresh, err := s.refreshToken(ctx, q, caller, req)
 	if err != nil {
 		return tokenAnswer{}, err
 	}
@@ -136,26 +136,26 @@ const maxSkew = 10 * time.Minute
 // registry may go by either.
 func (s *Server) clock(req *request) registry.Clock {
 	ahead := min(max(s.sessions.ClockOffset(), -maxSkew), maxSkew)
-	return registry.Clock{Earliest: req.began.Add(min(ahead, 0)), Latest: req.began.Add(max(ahead, 0))}
+	return registry.Clock{Earliest: req.localTime.Add(min(ahead, 0)), Latest: req.localTime.Add(max(ahead, 0))}
 }
 
 // refreshToken returns the refresh token that belongs into the answer: the
 // same one at its own redemption, a new one where a login asked for it, and
 // none beside any other of our tokens.
-func (s *Server) refreshToken(ctx context.Context, q *question, who principal, req *request) (secret.Text, error) {
+func (s *Server) refreshToken(ctx context.Context, q *question, caller principal, req *request) (secret.Text, error) {
 	switch {
 	case q.credential.kind == kindRefresh:
 		return q.credential.secret, nil
-	case !q.credential.offline || !who.mayIssue:
+	case !q.credential.offline || !caller.mayIssue:
 		return secret.Text{}, nil
-	case who.session != nil:
-		return who.session.Token, nil
+	case caller.session != nil:
+		return caller.session.Token, nil
 	}
 	client := q.credential.client(req.origin)
-	if who.identity.Method == providers.MethodPassword { // beside a token the name proves nothing
+	if caller.identity.Method == providers.MethodPassword { // beside a token the name proves nothing
 		client.LoginName = string(q.credential.login)
 	}
-	token, made, err := s.sessions.Issue(ctx, who.identity, q.service, client)
+	token, made, err := s.sessions.Issue(ctx, caller.identity, q.service, client)
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("make a session: %w", err)
 	}
