@@ -148,15 +148,15 @@ func TestRestart(t *testing.T) {
 // TestHalfOpen checks connections that a network has lost without a word.
 func TestHalfOpen(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
-	relay := ldaptest.NewRelay(t, strings.TrimPrefix(s.LDAPS, "ldaps://"))
+	proxy := ldaptest.NewProxy(t, strings.TrimPrefix(s.LDAPS, "ldaps://"))
 	cfg := quick(slapdConfig(s))
-	cfg.URLs = []string{"ldaps://" + relay.Address}
+	cfg.URLs = []string{"ldaps://" + proxy.Address}
 	p := newProvider(t, cfg)
 	mustLogin(t, p, "alice", "alicepw")
-	relay.Cut()
+	proxy.CloseAll()
 	mustLogin(t, p, "alice", "alicepw") // closed is noticed
 
-	relay.Lose()
+	proxy.Blackhole()
 	before := s.Binds(t, s.People)
 	began := time.Now()
 	_, err := login(t, p, "alice", "alicepw")

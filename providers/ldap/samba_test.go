@@ -186,7 +186,7 @@ func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
 	})
 	defer s.Delete(t, pso)
 	found, err = ping(func(c *ldap.Config) {
-		dn, password := s.Account()
+		dn, password := s.Credentials()
 		c.BindDN, c.BindPassword = dn, secret.New(password)
 	})
 	if want := "wrong_passwords = 1\n  wrong_password_window = \"1h\""; !errors.Is(err, providers.ErrMismatch) || !strings.Contains(found, want) {
@@ -202,7 +202,7 @@ func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
 func testActiveDirectoryLockedForGood(t *testing.T, s *ldaptest.Samba, locked *providers.Identity) {
 	const never, halfAnHour = "-9223372036854775808", "-18000000000"
 	asAdministrator := func(cfg *ldap.Config) {
-		dn, password := s.Account()
+		dn, password := s.Credentials()
 		cfg.BindDN, cfg.BindPassword = dn, secret.New(password)
 	}
 	asService := func(*ldap.Config) {}

@@ -19,11 +19,11 @@ type Admin struct {
 	password string
 }
 
-// Account returns who does it.
-func (a *Admin) Account() (dn, password string) { return a.dn, a.password }
+// Credentials returns who does it.
+func (a *Admin) Credentials() (dn, password string) { return a.dn, a.password }
 
-// try runs one operation on a connection of its own.
-func (a *Admin) try(operation func(*ldap.Conn) error) error {
+// withConn runs one operation on a connection of its own.
+func (a *Admin) withConn(operation func(*ldap.Conn) error) error {
 	c, err := ldap.DialURL(a.url, ldap.DialWithTLSConfig(a.tls))
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func (a *Admin) try(operation func(*ldap.Conn) error) error {
 // Do runs any operation, and fails the test where it fails.
 func (a *Admin) Do(t testing.TB, operation func(*ldap.Conn) error) {
 	t.Helper()
-	if err := a.try(operation); err != nil {
+	if err := a.withConn(operation); err != nil {
 		t.Fatalf("directory: %v", err)
 	}
 }

@@ -61,17 +61,17 @@ func StartSamba(t testing.TB, o SambaOptions) *Samba {
 	t.Helper()
 	s := newSamba(t, o.Authority)
 	dir := t.TempDir()
-	restore(t, s.image(t), dir)
+	restore(t, s.domainImage(t), dir)
 	s.configure(t, dir)
 	s.Start(t)
 	if o.Lockout > 0 {
-		s.lockout(t, o)
+		s.setLockout(t, o)
 	}
 	return s
 }
 
-// lockout sets the domain's policy. The window has to be no longer than the lock.
-func (s *Samba) lockout(t testing.TB, o SambaOptions) {
+// setLockout sets the domain's policy. The window has to be no longer than the lock.
+func (s *Samba) setLockout(t testing.TB, o SambaOptions) {
 	t.Helper()
 	const lock = 30 * time.Minute
 	window := o.LockoutWindow
@@ -91,7 +91,7 @@ func (s *Samba) lockout(t testing.TB, o SambaOptions) {
 func newSamba(t testing.TB, authority *Authority) *Samba {
 	t.Helper()
 	s := &Samba{
-		program: program(t, "samba", sambaPackages), Authority: authority,
+		program: findProgram(t, "samba", sambaPackages), Authority: authority,
 		Base: sambaBase, People: "OU=People," + sambaBase, Groups: "OU=Teams," + sambaBase,
 		BindDN: "CN=svc,OU=Services," + sambaBase, Password: "svc-Pw12",
 	}
@@ -128,7 +128,7 @@ func freeAddress(t testing.TB) string {
 		plain.Close()
 		return host
 	}
-	missing(t, fmt.Sprintf("needs the right to listen on port 389, such as root has: %v", last))
+	skipOrFail(t, fmt.Sprintf("needs the right to listen on port 389, such as root has: %v", last))
 	return ""
 }
 
@@ -181,8 +181,8 @@ func sambaConfig(dir, host string) string {
 // Start starts the domain controller, again after it was stopped.
 func (s *Samba) Start(t testing.TB) {
 	t.Helper()
-	s.process = start(t, s.program, "-s", s.config, "-i", "--no-process-group", "--model=single")
-	s.process.await(t, "samba", func() error { return s.try(func(*ldap.Conn) error { return nil }) })
+	s.process = startProcess(t, s.program, "-s", s.config, "-i", "--no-process-group", "--model=single")
+	s.process.await(t, "samba", func() error { return s.withConn(func(*ldap.Conn) error { return nil }) })
 }
 
 // Kill ends the domain controller at once.

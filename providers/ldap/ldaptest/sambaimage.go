@@ -15,11 +15,11 @@ import (
 	"testing"
 )
 
-// image returns the path of a domain that was provisioned and seeded, making it
+// domainImage returns the path of a domain that was provisioned and seeded, making it
 // if there is none. Only one process makes it.
-func (s *Samba) image(t testing.TB) string {
+func (s *Samba) domainImage(t testing.TB) string {
 	t.Helper()
-	tool := program(t, "samba-tool", sambaPackages)
+	tool := findProgram(t, "samba-tool", sambaPackages)
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
@@ -34,7 +34,7 @@ func (s *Samba) image(t testing.TB) string {
 	}
 	name := strings.Join(append(strings.Fields(string(version)), "seed", sambaSeed), "-")
 	path := filepath.Join(cache, name+".tar.gz")
-	unlock := lock(t, path+".lock")
+	unlock := lockFile(t, path+".lock")
 	defer unlock()
 	if _, err := os.Stat(path); err == nil {
 		return path
@@ -62,8 +62,8 @@ func (s *Samba) provision(t testing.TB, tool, dir string) {
 	}
 }
 
-// lock waits for a lock that processes share.
-func lock(t testing.TB, path string) (unlock func()) {
+// lockFile waits for a lock that processes share.
+func lockFile(t testing.TB, path string) (unlock func()) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -90,11 +90,11 @@ func (s *Samba) seedGroups(c *ldap.Conn) error {
 	if err != nil {
 		return err
 	}
-	return set(c, s.Person("frank"), "primaryGroupID", strconv.FormatUint(lastPart(crew.Entries[0].GetRawAttributeValue("objectSid")), 10))
+	return set(c, s.Person("frank"), "primaryGroupID", strconv.FormatUint(relativeID(crew.Entries[0].GetRawAttributeValue("objectSid")), 10))
 }
 
-// lastPart returns the number of a security identifier within its domain.
-func lastPart(sid []byte) uint64 {
+// relativeID returns the number of a security identifier within its domain.
+func relativeID(sid []byte) uint64 {
 	var n uint64
 	for i := range 4 {
 		n |= uint64(sid[len(sid)-4+i]) << (8 * i)

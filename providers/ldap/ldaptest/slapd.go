@@ -67,8 +67,8 @@ func StartSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	t.Helper()
 	s := newSlapd(t, o)
 	for try := 1; ; try++ {
-		s.listen(t)
-		err := s.begin(t)
+		s.choosePorts(t)
+		err := s.launch(t)
 		if err == nil {
 			break
 		}
@@ -86,7 +86,7 @@ func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	t.Helper()
 	const base = "dc=example,dc=org"
 	s := &Slapd{
-		program: program(t, "slapd", slapdPackages), Authority: o.Authority,
+		program: findProgram(t, "slapd", slapdPackages), Authority: o.Authority,
 		Base: base, People: "ou=people," + base, Groups: "ou=groups," + base,
 		BindDN: "uid=svc,ou=services," + base, Password: "svcpw",
 	}
@@ -114,7 +114,7 @@ func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
 		level = "0"
 	}
 	s.args = []string{"-f", config, "-d", level}
-	s.load(t, dir, config, o)
+	s.addTree(t, dir, config, o)
 	return s
 }
 
@@ -169,9 +169,9 @@ access to dn.subtree="ou=groups,dc=example,dc=org" by users read by * none
 `
 }
 
-// load fills the database with the tree and the further people, while slapd is
+// addTree fills the database with the tree and the further people, while slapd is
 // not running: that is quick, and knows of no overlays.
-func (s *Slapd) load(t testing.TB, dir, config string, o SlapdOptions) {
+func (s *Slapd) addTree(t testing.TB, dir, config string, o SlapdOptions) {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("dn: dc=example,dc=org\nobjectClass: dcObject\nobjectClass: organization\no: Example\ndc: example\n\n")
@@ -198,7 +198,7 @@ func (s *Slapd) load(t testing.TB, dir, config string, o SlapdOptions) {
 	if err := os.WriteFile(ldif, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(program(t, "slapadd", slapdPackages), "-q", "-f", config, "-l", ldif).CombinedOutput(); err != nil {
+	if out, err := exec.Command(findProgram(t, "slapadd", slapdPackages), "-q", "-f", config, "-l", ldif).CombinedOutput(); err != nil {
 		t.Fatalf("slapadd: %v\n%s", err, out)
 	}
 }
@@ -206,22 +206,22 @@ func (s *Slapd) load(t testing.TB, dir, config string, o SlapdOptions) {
 // Start starts slapd, again after it was stopped.
 func (s *Slapd) Start(t testing.TB) {
 	t.Helper()
-	if err := s.begin(t); err != nil {
+	if err := s.launch(t); err != nil {
 		t.Fatalf("slapd does not answer: %v\n%s", err, s.process.out.tail())
 	}
 }
 
-// listen chooses the ports.
-func (s *Slapd) listen(t testing.TB) {
+// choosePorts chooses the ports.
+func (s *Slapd) choosePorts(t testing.TB) {
 	t.Helper()
 	s.URL, s.LDAPS = "ldap://127.0.0.1:"+FreePort(t), "ldaps://127.0.0.1:"+FreePort(t)
 	s.url = s.LDAPS
 }
 
-func (s *Slapd) begin(t testing.TB) error {
+func (s *Slapd) launch(t testing.TB) error {
 	t.Helper()
-	s.process = start(t, s.program, append([]string{"-h", s.URL + "/ " + s.LDAPS + "/"}, s.args...)...)
-	return s.process.awaitError(func() error { return s.try(func(*ldap.Conn) error { return nil }) })
+	s.process = startProcess(t, s.program, append([]string{"-h", s.URL + "/ " + s.LDAPS + "/"}, s.args...)...)
+	return s.process.awaitError(func() error { return s.withConn(func(*ldap.Conn) error { return nil }) })
 }
 
 // Stop ends slapd in order, which closes all connections.
@@ -313,14 +313,14 @@ func (s *Slapd) Connections(t testing.TB) (open, ever int) {
 // nothing of the helper's own.
 func (s *Slapd) Log(t testing.TB) []string {
 	t.Helper()
-	mark := "uid=mark" + FreePort(t) + "," + s.Base
-	_ = s.try(func(c *ldap.Conn) error { // what is printed before is there once this is
-		_, err := c.Search(&ldap.SearchRequest{BaseDN: mark, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)"})
+	marker := "uid=mark" + FreePort(t) + "," + s.Base
+	_ = s.withConn(func(c *ldap.Conn) error { // what is printed before is there once this is
+		_, err := c.Search(&ldap.SearchRequest{BaseDN: marker, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)"})
 		return err
 	})
 	s.process.await(t, "slapd's output", func() error {
-		if !strings.Contains(s.process.out.string(), mark) {
-			return fmt.Errorf("no %s yet", mark)
+		if !strings.Contains(s.process.out.string(), marker) {
+			return fmt.Errorf("no %s yet", marker)
 		}
 		return nil
 	})

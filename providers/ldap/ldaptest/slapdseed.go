@@ -23,7 +23,7 @@ import (
 // under ou=elsewhere.
 func (s *Slapd) seed(c *ldap.Conn, o SlapdOptions) error {
 	steps := []func() error{
-		func() error { return add(c, "cn=default,ou=policies,"+s.Base, policy(o)) },
+		func() error { return add(c, "cn=default,ou=policies,"+s.Base, passwordPolicy(o)) },
 		func() error { return s.seedPeople(c) },
 		func() error { return s.seedGroups(c) },
 		func() error { return set(c, s.Person("carol"), "pwdAccountLockedTime", "000001010000Z") },
@@ -37,7 +37,7 @@ func (s *Slapd) seed(c *ldap.Conn, o SlapdOptions) error {
 	return nil
 }
 
-func policy(o SlapdOptions) Attributes {
+func passwordPolicy(o SlapdOptions) Attributes {
 	return Attributes{
 		"objectClass": {"pwdPolicy", "device"}, "cn": {"default"}, "pwdAttribute": {"userPassword"},
 		"pwdLockout": {map[bool]string{true: "TRUE", false: "FALSE"}[o.Lockout > 0]}, "pwdMaxFailure": {strconv.Itoa(o.Lockout)},

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// startLimit is what a server may take until it answers.
-const startLimit = time.Minute
+// startTimeout is what a server may take until it answers.
+const startTimeout = time.Minute
 
-// missing skips the test, or fails it where nothing may be skipped.
-func missing(t testing.TB, what string) {
+// skipOrFail skips the test, or fails it where nothing may be skipped.
+func skipOrFail(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s, and with CI=true no test is skipped", what)
@@ -26,9 +26,9 @@ func missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// program returns the path of a program, also where it stands in a folder for
+// findProgram returns the path of a program, also where it stands in a folder for
 // administrators alone, and skips the test where it is not installed.
-func program(t testing.TB, name, apt string) string {
+func findProgram(t testing.TB, name, apt string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
 		return path
@@ -39,7 +39,7 @@ func program(t testing.TB, name, apt string) string {
 			return path
 		}
 	}
-	missing(t, "needs "+name+": apt-get install --no-install-recommends "+apt)
+	skipOrFail(t, "needs "+name+": apt-get install --no-install-recommends "+apt)
 	return ""
 }
 
@@ -50,8 +50,8 @@ type process struct {
 	out   *output
 }
 
-// start runs a program until the test ends, if nobody ends it before.
-func start(t testing.TB, name string, args ...string) *process {
+// startProcess runs a program until the test ends, if nobody ends it before.
+func startProcess(t testing.TB, name string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(name, args...), ended: make(chan struct{}), out: &output{}}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
@@ -118,7 +118,7 @@ func (p *process) await(t testing.TB, what string, ready func() error) {
 }
 
 func (p *process) awaitError(ready func() error) error {
-	deadline := time.Now().Add(startLimit)
+	deadline := time.Now().Add(startTimeout)
 	for {
 		err := ready()
 		if err == nil {

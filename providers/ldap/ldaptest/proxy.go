@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Relay passes connections on to a server, and can lose them as a network does.
-type Relay struct {
+// Proxy passes connections on to a server, and can lose them as a network does.
+type Proxy struct {
 	Address string // host and port to connect to
 
 	target   string
@@ -16,65 +16,65 @@ type Relay struct {
 
 	mu     sync.Mutex
 	closed bool
-	pairs  map[*pair]bool
+	pairs  map[*connPair]bool
 }
 
-// pair is a connection to the relay and the one that it is passed on to.
-type pair struct {
-	near, far net.Conn
-	mu        sync.Mutex
-	lost      bool // what comes is swallowed
+// connPair is a connection to the relay and the one that it is passed on to.
+type connPair struct {
+	near, far  net.Conn
+	mu         sync.Mutex
+	blackholed bool // what comes is swallowed
 }
 
-// NewRelay starts a relay to the host and port of target. It ends with the
+// NewProxy starts a relay to the host and port of target. It ends with the
 // test.
-func NewRelay(t testing.TB, target string) *Relay {
+func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Relay{Address: l.Addr().String(), target: target, listener: l, pairs: make(map[*pair]bool)}
+	r := &Proxy{Address: l.Addr().String(), target: target, listener: l, pairs: make(map[*connPair]bool)}
 	r.done.Go(r.accept)
 	t.Cleanup(func() {
 		r.mu.Lock()
 		r.closed = true
 		r.mu.Unlock()
 		l.Close()
-		r.Cut()
+		r.CloseAll()
 		r.done.Wait()
 	})
 	return r
 }
 
-// Lose makes the connections of now half open: nothing comes through any more,
+// Blackhole makes the connections of now half open: nothing comes through any more,
 // and neither side is told. New ones are passed on.
-func (r *Relay) Lose() {
-	for _, p := range r.all() {
+func (r *Proxy) Blackhole() {
+	for _, p := range r.connPairs() {
 		p.mu.Lock()
-		p.lost = true
+		p.blackholed = true
 		p.mu.Unlock()
 	}
 }
 
-// Cut closes the connections of now.
-func (r *Relay) Cut() {
-	for _, p := range r.all() {
+// CloseAll closes the connections of now.
+func (r *Proxy) CloseAll() {
+	for _, p := range r.connPairs() {
 		p.close()
 	}
 }
 
-func (r *Relay) all() []*pair {
+func (r *Proxy) connPairs() []*connPair {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []*pair
+	var all []*connPair
 	for p := range r.pairs {
 		all = append(all, p)
 	}
 	return all
 }
 
-func (r *Relay) accept() {
+func (r *Proxy) accept() {
 	for {
 		near, err := r.listener.Accept()
 		if err != nil {
@@ -85,7 +85,7 @@ func (r *Relay) accept() {
 			near.Close()
 			continue
 		}
-		p := &pair{near: near, far: far}
+		p := &connPair{near: near, far: far}
 		r.mu.Lock()
 		if r.closed {
 			r.mu.Unlock()
@@ -94,9 +94,9 @@ func (r *Relay) accept() {
 		}
 		r.pairs[p] = true
 		r.mu.Unlock()
-		r.done.Go(func() { p.pass(near, far) })
+		r.done.Go(func() { p.copy(near, far) })
 		r.done.Go(func() {
-			p.pass(far, near)
+			p.copy(far, near)
 			r.mu.Lock()
 			delete(r.pairs, p)
 			r.mu.Unlock()
@@ -104,18 +104,18 @@ func (r *Relay) accept() {
 	}
 }
 
-func (p *pair) close() {
+func (p *connPair) close() {
 	p.near.Close()
 	p.far.Close()
 }
 
-func (p *pair) pass(from, to net.Conn) {
+func (p *connPair) copy(from, to net.Conn) {
 	defer p.close()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		p.mu.Lock()
-		lost := p.lost
+		lost := p.blackholed
 		p.mu.Unlock()
 		if n > 0 && !lost {
 			if _, err := to.Write(buffer[:n]); err != nil {
