@@ -16,49 +16,49 @@ import (
 
 // bind binds on a connection. The answer comes without any of the server's own
 // words. The error is a [*wireError]: there is no answer.
-func (c *conn) bind(ctx context.Context, limit time.Duration, dn string, password secret.Text, askWhy bool) (bindAnswer, error) {
-	var answer bindAnswer
+func (c *conn) bind(ctx context.Context, limit time.Duration, dn string, password secret.Text, policyControl bool) (bindResponse, error) {
+	var answer bindResponse
 	err := c.do(ctx, limit, shortAnswer, func(l *ldap.Conn) (err error) {
-		answer, err = sendBind(l, dn, password, askWhy)
+		answer, err = sendBind(l, dn, password, policyControl)
 		return err
 	})
 	return answer, err
 }
 
-// try binds as dn, in the share of an account, with the person's password. Nil
+// checkPassword binds as dn, in the share of an account, with the person's password. Nil
 // means that the password is right. The error wraps ErrRejected, or says why that
 // cannot be told.
-func (d *directory) try(ctx context.Context, share, dn string, password secret.Text) error {
-	leave, err := d.bind.enter(ctx, d.late.share(share))
+func (d *directory) checkPassword(ctx context.Context, shareKey, dn string, password secret.Text) error {
+	release, err := d.bind.enter(ctx, d.slowAccounts.shareKey(shareKey))
 	if err != nil {
 		return providers.NotSent(err)
 	}
-	defer leave()
-	c, answer, err := d.bindPerson(ctx, share, dn, password, false)
+	defer release()
+	c, answer, err := d.bindPerson(ctx, shareKey, dn, password, false)
 	if err != nil {
 		return err
 	}
 	d.bind.give(c, answer.code)
-	return d.verdict(ctx, c.server, answer)
+	return d.bindOutcome(ctx, c.server, answer)
 }
 
-// tryPersonal is try on a connection of its own, which may then be searched on
+// openPersonConn is try on a connection of its own, which may then be searched on
 // as that person. The caller closes it; until then it counts as one of the
 // connections for binds.
-func (d *directory) tryPersonal(ctx context.Context, share, dn string, password secret.Text) (own personal, err error) {
-	leave, err := d.bind.enter(ctx, d.late.share(share))
+func (d *directory) openPersonConn(ctx context.Context, shareKey, dn string, password secret.Text) (own personConn, err error) {
+	release, err := d.bind.enter(ctx, d.slowAccounts.shareKey(shareKey))
 	if err != nil {
-		return personal{}, providers.NotSent(err)
+		return personConn{}, providers.NotSent(err)
 	}
-	c, answer, err := d.bindPerson(ctx, share, dn, password, true)
+	c, answer, err := d.bindPerson(ctx, shareKey, dn, password, true)
 	if err != nil {
-		leave()
-		return personal{}, err
+		release()
+		return personConn{}, err
 	}
-	own = personal{d, c, leave}
-	if err := d.verdict(ctx, c.server, answer); err != nil {
+	own = personConn{d, c, release}
+	if err := d.bindOutcome(ctx, c.server, answer); err != nil {
 		own.close()
-		return personal{}, err
+		return personConn{}, err
 	}
 	return own, nil
 }
@@ -67,26 +67,26 @@ func (d *directory) tryPersonal(ctx context.Context, share, dn string, password 
 // server only while nothing of the request has left. The caller has the connection
 // that comes with the answer. What becomes of the bind says nothing of the server;
 // an answer that does not come starts a probe, which does.
-func (d *directory) bindPerson(ctx context.Context, share, dn string, password secret.Text, fresh bool) (*conn, bindAnswer, error) {
+func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, password secret.Text, fresh bool) (*conn, bindResponse, error) {
 	tried := make(map[*server]bool, len(d.servers))
 	for {
 		began := time.Now()
 		c, err := d.bind.take(ctx, fresh, tried)
 		if err != nil {
-			return nil, bindAnswer{}, providers.NotSent(err)
+			return nil, bindResponse{}, providers.NotSent(err)
 		}
-		answer, err := c.bind(ctx, d.limit-time.Since(began), dn, password, d.ppolicy)
+		answer, err := c.bind(ctx, d.limit-time.Since(began), dn, password, d.policyControl)
 		if err == nil {
-			d.late.answered(share)
+			d.slowAccounts.remove(shareKey)
 			return c, answer, nil
 		}
 		c.close()
 		err = fmt.Errorf("%s: bind: %w", c.server.url, err)
 		if w, _ := errors.AsType[*wireError](err); !w.unsent {
-			return nil, bindAnswer{}, d.unanswered(ctx, share, c.server, err)
+			return nil, bindResponse{}, d.probeAfterNoAnswer(ctx, shareKey, c.server, err)
 		}
 		if over(ctx) {
-			return nil, bindAnswer{}, providers.NotSent(fmt.Errorf("%w: %w", err, cause(ctx)))
+			return nil, bindResponse{}, providers.NotSent(fmt.Errorf("%w: %w", err, cause(ctx)))
 		}
 		if c.reused && !fresh {
 			fresh = true // it died while it lay about
@@ -96,22 +96,22 @@ func (d *directory) bindPerson(ctx context.Context, share, dn string, password s
 	}
 }
 
-// unanswered returns the error of a password that was sent and not answered. If
+// probeAfterNoAnswer returns the error of a password that was sent and not answered. If
 // the service's own probe right after shows that the server is down, the password
 // is taken not to have arrived; else it may have.
-func (d *directory) unanswered(ctx context.Context, share string, s *server, err error) error {
+func (d *directory) probeAfterNoAnswer(ctx context.Context, shareKey string, s *server, err error) error {
 	probed := d.probe(ctx, s)
 	if showsDown(probed) {
 		return notArrived(err, probed)
 	}
 	if probed == nil {
-		d.late.missed(share)
+		d.slowAccounts.add(shareKey)
 	}
 	return err
 }
 
-// verdict is bindError, with a probe where the server may have meant itself.
-func (d *directory) verdict(ctx context.Context, s *server, answer bindAnswer) error {
+// bindOutcome is bindError, with a probe where the server may have meant itself.
+func (d *directory) bindOutcome(ctx context.Context, s *server, answer bindResponse) error {
 	err := bindError(answer)
 	unwilling := errors.Is(err, errUnwilling)
 	if !unwilling && !refusesToServe(err) {
@@ -131,45 +131,47 @@ func notArrived(err, probed error) error {
 }
 
 const (
-	// lateFor is how long an account whose bind had no answer stays among the
+	// slowTTL is how long an account whose bind had no answer stays among the
 	// late ones, unless one has.
-	lateFor = 10 * time.Minute
+	slowTTL = 10 * time.Minute
 
-	// lateMost is how many accounts are kept as late.
-	lateMost = 10_000
+	// maxSlowAccounts is how many accounts are kept as late.
+	maxSlowAccounts = 10_000
 
-	// lateShare is the key under which they share connections.
-	lateShare = "late"
+	// slowShare is the key under which they share connections.
+	slowShare = "late"
 )
 
-// late are the accounts whose last bind had no answer though the server was
+// slowAccounts are the accounts whose last bind had no answer though the server was
 // healthy: a second factor on a phone, say. All of them together have
 // the share of connections of one account, so that they leave the others theirs.
-type late struct {
+type slowAccounts struct {
 	mu    sync.Mutex
 	since *lru.Cache[string, time.Time]
 }
 
-func newLate() *late { return &late{since: lru.New[string, time.Time](lateMost)} }
+func newSlowAccounts() *slowAccounts {
+	return &slowAccounts{since: lru.New[string, time.Time](maxSlowAccounts)}
+}
 
-// share returns the key of the share in which an account binds.
-func (l *late) share(of string) string {
+// shareKey returns the key of the share in which an account binds.
+func (l *slowAccounts) shareKey(key string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if at, ok := l.since.Get(of); ok && time.Since(at) < lateFor {
-		return lateShare
+	if at, ok := l.since.Get(key); ok && time.Since(at) < slowTTL {
+		return slowShare
 	}
-	return of
+	return key
 }
 
-func (l *late) missed(of string) {
+func (l *slowAccounts) add(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.since.Put(of, time.Now())
+	l.since.Put(key, time.Now())
 }
 
-func (l *late) answered(of string) {
+func (l *slowAccounts) remove(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.since.Delete(of)
+	l.since.Delete(key)
 }

@@ -26,17 +26,17 @@ const refusedRest = 30 * time.Second
 
 // directory is the servers and the two pools of connections to them.
 type directory struct {
-	servers []*server
-	search  *pool // bound as the service account, or not at all
-	bind    *pool // bound as whoever came last, and never searched on
-	limit   time.Duration
-	ppolicy bool // ask for the reason at a bind
+	servers       []*server
+	search        *pool // bound as the service account, or not at all
+	bind          *pool // bound as whoever came last, and never searched on
+	limit         time.Duration
+	policyControl bool // ask for the reason at a bind
 
 	bindDN       string
 	bindPassword secret.Text
 
-	late      *late        // accounts
-	referrals atomic.Int64 // that were not followed
+	slowAccounts *slowAccounts // accounts
+	referrals    atomic.Int64  // that were not followed
 
 	mu         sync.Mutex
 	refused    time.Time // until when the service account is left alone
@@ -49,10 +49,10 @@ func newDirectory(cfg Config) (*directory, error) {
 		return nil, err
 	}
 	d := &directory{
-		limit:   cfg.Timeout,
-		ppolicy: cfg.Preset != presetAD,
-		bindDN:  cfg.BindDN, bindPassword: cfg.BindPassword,
-		late: newLate(),
+		limit:         cfg.Timeout,
+		policyControl: cfg.Preset != presetAD,
+		bindDN:        cfg.BindDN, bindPassword: cfg.BindPassword,
+		slowAccounts: newSlowAccounts(),
 	}
 	for _, raw := range cfg.URLs {
 		s, err := newServer(raw, tlsConfig, cfg.StartTLS)
@@ -111,11 +111,11 @@ type query struct {
 	scope      int
 	filter     string
 	attributes []string
-	most       int  // entries; 0 for as many as there are
+	sizeLimit  int  // entries; 0 for as many as there are
 	paged      bool // in pages, where there may be many
 }
 
-func scopeOf(scope string) int {
+func searchScope(scope string) int {
 	if scope == scopeOne {
 		return ldap.ScopeSingleLevel
 	}
@@ -125,33 +125,33 @@ func scopeOf(scope string) int {
 // find implements searcher with the rights of the service account, for the
 // service itself.
 func (d *directory) find(ctx context.Context, q query) ([]entry, error) {
-	return d.in(service).find(ctx, q)
+	return d.inShare(service).find(ctx, q)
 }
 
-// shared searches with the rights of the service account, in the share of one
+// accountSearcher searches with the rights of the service account, in the share of one
 // account.
-type shared struct {
+type accountSearcher struct {
 	*directory
-	of string
+	shareKey string
 }
 
-// in returns what searches in the share of an account.
-func (d *directory) in(of string) shared { return shared{d, of} }
+// inShare returns what searches in the share of an account.
+func (d *directory) inShare(shareKey string) accountSearcher { return accountSearcher{d, shareKey} }
 
-func (d shared) find(ctx context.Context, q query) ([]entry, error) {
+func (d accountSearcher) find(ctx context.Context, q query) ([]entry, error) {
 	var found []entry
-	err := d.search.do(ctx, d.of, func(l *ldap.Conn) (err error) {
-		found, err = d.ask(l, q)
+	err := d.search.do(ctx, d.shareKey, func(l *ldap.Conn) (err error) {
+		found, err = d.searchOn(l, q)
 		return err
 	})
 	return found, err
 }
 
-// ask searches on one connection. References to other servers are counted and
+// searchOn searches on one connection. References to other servers are counted and
 // left alone.
-func (d *directory) ask(l *ldap.Conn, q query) ([]entry, error) {
+func (d *directory) searchOn(l *ldap.Conn, q query) ([]entry, error) {
 	request := &ldap.SearchRequest{
-		BaseDN: q.base, Scope: q.scope, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.most,
+		BaseDN: q.base, Scope: q.scope, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.sizeLimit,
 		TimeLimit: int((d.limit + time.Second - 1) / time.Second), // nobody waits for it longer
 	}
 	var result *ldap.SearchResult
@@ -175,24 +175,24 @@ func (d *directory) ask(l *ldap.Conn, q query) ([]entry, error) {
 	return found, err
 }
 
-// personal searches with the rights of the person who just logged in, on a
+// personConn searches with the rights of the person who just logged in, on a
 // connection of its own that is closed after.
-type personal struct {
+type personConn struct {
 	*directory
-	conn  *conn
-	leave func()
+	conn    *conn
+	release func()
 }
 
 // close closes the connection, so that another may be opened.
-func (p personal) close() {
+func (p personConn) close() {
 	p.conn.close()
-	p.leave()
+	p.release()
 }
 
-func (p personal) find(ctx context.Context, q query) ([]entry, error) {
+func (p personConn) find(ctx context.Context, q query) ([]entry, error) {
 	var found []entry
 	err := p.conn.do(ctx, p.limit, longAnswer, func(l *ldap.Conn) (err error) {
-		found, err = p.ask(l, q)
+		found, err = p.searchOn(l, q)
 		return err
 	})
 	return found, err

@@ -17,51 +17,51 @@ import (
 // where it exists, such as an entry to send, takes far less.
 const refusalStep = 10 * time.Millisecond
 
-// refusals make the refusal of a name without an account take as long as that of a
+// refusalTimes make the refusal of a name without an account take as long as that of a
 // wrong password. They keep how long the last of these took, from the beginning of
 // Lookup on, so that search, bind and what the chain does between them are in it.
-type refusals struct {
-	mu   sync.Mutex
-	last [64]time.Duration
-	n    int // ever noted
+type refusalTimes struct {
+	mu       sync.Mutex
+	last     [64]time.Duration
+	recorded int // ever noted
 }
 
-// note notes that a password was refused now, and waits for its turn.
-func (r *refusals) note(ctx context.Context, began time.Time) {
+// record notes that a password was refused now, and waits for its turn.
+func (r *refusalTimes) record(ctx context.Context, began time.Time) {
 	took := time.Since(began)
 	r.mu.Lock()
-	r.last[r.n%len(r.last)] = took
-	r.n++
+	r.last[r.recorded%len(r.last)] = took
+	r.recorded++
 	r.mu.Unlock()
-	waitUntil(ctx, began.Add(stepped(took)))
+	waitUntil(ctx, began.Add(roundUp(took)))
 }
 
 // imitate waits as long as one of them took, drawn at random so that not the mean
 // alone is alike. It reports whether there was one.
-func (r *refusals) imitate(ctx context.Context, began time.Time) bool {
+func (r *refusalTimes) imitate(ctx context.Context, began time.Time) bool {
 	r.mu.Lock()
-	have := min(r.n, len(r.last))
+	have := min(r.recorded, len(r.last))
 	if have == 0 {
 		r.mu.Unlock()
 		return false
 	}
 	took := r.last[mathrand.IntN(have)]
 	r.mu.Unlock()
-	waitUntil(ctx, began.Add(stepped(max(took, time.Since(began)))))
+	waitUntil(ctx, began.Add(roundUp(max(took, time.Since(began)))))
 	return true
 }
 
-func stepped(took time.Duration) time.Duration {
+func roundUp(took time.Duration) time.Duration {
 	return (took + refusalStep - 1) / refusalStep * refusalStep
 }
 
-// awake is how much of a wait is spent without sleeping: a timer is late by up to a
+// spinTime is how much of a wait is spent without sleeping: a timer is late by up to a
 // millisecond, which depends on when it was set, and so on the work before it.
-const awake = 2 * time.Millisecond
+const spinTime = 2 * time.Millisecond
 
 // waitUntil returns at a time, to some microseconds, or when ctx ends.
 func waitUntil(ctx context.Context, at time.Time) {
-	rest := time.NewTimer(time.Until(at) - awake)
+	rest := time.NewTimer(time.Until(at) - spinTime)
 	defer rest.Stop()
 	select {
 	case <-rest.C:
@@ -79,13 +79,13 @@ func waitUntil(ctx context.Context, at time.Time) {
 // a password of its own: one that is typed beside a misspelt name belongs to an
 // account.
 func (p *Provider) Pad(ctx context.Context, began time.Time, login providers.Login, _ providers.Proof) {
-	if p.refusals.imitate(ctx, began) {
+	if p.refusalTimes.imitate(ctx, began) {
 		return
 	}
 	nobody := "cn=" + rand.Text()
 	if p.userBase != nil {
 		nobody += "," + p.cfg.Users.Base
 	}
-	_ = p.dir.try(ctx, "name "+login.Key(), nobody, secret.New(rand.Text())) // its answer says nothing
-	waitUntil(ctx, began.Add(stepped(time.Since(began))))
+	_ = p.dir.checkPassword(ctx, "name "+login.Key(), nobody, secret.New(rand.Text())) // its answer says nothing
+	waitUntil(ctx, began.Add(roundUp(time.Since(began))))
 }

@@ -10,7 +10,7 @@ import (
 // multiple of the step as that of a wrong password did, however little time the
 // search took.
 func TestRefusalTimes(t *testing.T) {
-	var r refusals
+	var r refusalTimes
 	if r.imitate(t.Context(), time.Now()) {
 		t.Error("a refusal was imitated before there was one")
 	}
@@ -19,12 +19,12 @@ func TestRefusalTimes(t *testing.T) {
 		if took == 0 {
 			want = 0
 		}
-		if got := stepped(took); got != want {
+		if got := roundUp(took); got != want {
 			t.Errorf("stepped(%s) = %s, want %s", took, got, want)
 		}
 	}
 	began := time.Now().Add(-25 * time.Millisecond)
-	r.note(t.Context(), began)
+	r.record(t.Context(), began)
 	if took := time.Since(began); took < 30*time.Millisecond {
 		t.Errorf("a password that was refused after 25ms was refused at %s, want 30ms", took)
 	}

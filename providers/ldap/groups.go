@@ -160,7 +160,7 @@ func (g *groups) direct(ctx context.Context, s searcher, e entry, user string) (
 // search returns the groups under the base that match a filter.
 func (g *groups) search(ctx context.Context, s searcher, filter string) ([]group, error) {
 	found, err := s.find(ctx, query{
-		base: g.cfg.Base, scope: scopeOf(g.cfg.Scope), filter: filter, attributes: []string{g.cfg.Name}, paged: true,
+		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), filter: filter, attributes: []string{g.cfg.Name}, paged: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("search for groups under %q: %w%s", g.cfg.Base, err, cure(err))

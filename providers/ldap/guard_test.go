@@ -33,8 +33,8 @@ func nested(depth int) []byte {
 	return inner
 }
 
-// bindResponse is the answer to message 1: success.
-const bindResponse = "\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00"
+// bindSuccess is the answer to message 1: success.
+const bindSuccess = "\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00"
 
 var (
 	messageID = []byte{0x02, 0x01, 0x00} // of what nobody asked for
@@ -49,11 +49,11 @@ func TestGuard(t *testing.T) {
 		most allowance
 		want error
 	}{
-		{"an answer", []byte(bindResponse), unasked, nil},
+		{"an answer", []byte(bindSuccess), unasked, nil},
 		{"a notice of disconnection", element(0x30, messageID, element(0x78, []byte{0x0a, 0x01, 0x34, 0x04, 0x00, 0x04, 0x00}, element(0x8a, []byte("1.3.6.1.4.1.1466.20036")))), unasked, nil},
 		{"4 KiB between operations", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6))), unasked, nil},
 		{"one byte more", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6+1))), unasked, errTooMuch},
-		{"bytes of many messages", bytes.Repeat([]byte(bindResponse), 300), unasked, errTooMuch},
+		{"bytes of many messages", bytes.Repeat([]byte(bindSuccess), 300), unasked, errTooMuch},
 		{"an entry of 4 MB", element(0x30, messageID, element(0x04, make([]byte, 4<<20-15))), longAnswer, nil},
 		{"an entry of more", element(0x30, messageID, element(0x04, make([]byte, 4<<20))), longAnswer, errTooMuch},
 		{"elements of two bytes", element(0x30, messageID, element(0x64, bytes.Repeat([]byte{0x04, 0x00}, 1<<17))), longAnswer, errTooMuch},
@@ -151,7 +151,7 @@ func TestUnaskedMessages(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 				if r.DN == "cn=svc,dc=x" {
-					return ldaptest.Answer{Raw: append([]byte(bindResponse), test.sent...)}
+					return ldaptest.Answer{Raw: append([]byte(bindSuccess), test.sent...)}
 				}
 				return ldaptest.Answer{}
 			})
@@ -227,7 +227,7 @@ func TestLongAnswers(t *testing.T) {
 // FuzzGuard: whatever a server sends, and in whichever parts it arrives, is judged
 // alike; and what passes is what the library's decoder reads.
 func FuzzGuard(f *testing.F) {
-	f.Add([]byte(bindResponse), uint8(1))
+	f.Add([]byte(bindSuccess), uint8(1))
 	f.Add(nested(9), uint8(3))
 	f.Add([]byte("\x30\x80\x02\x01\x00\x00\x00"), uint8(2))
 	f.Add(element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid))), uint8(5))

@@ -18,19 +18,19 @@ import (
 
 // Provider is one directory. It is safe for concurrent use.
 type Provider struct {
-	cfg        Config
-	preset     preset
-	userFilter template
-	dnTemplate template // nil where entries are searched for
-	userBase   *ldap.DN // nil where there is none
-	attributes []string // of a person's entry
-	groups     *groups  // nil where nobody has groups
-	dir        *directory
-	domains    *domains
-	spellings  *spellings
-	refusals   *refusals
-	warnings   *warnings
-	pinged     pinged
+	cfg          Config
+	preset       preset
+	userFilter   template
+	dnTemplate   template // nil where entries are searched for
+	userBase     *ldap.DN // nil where there is none
+	attributes   []string // of a person's entry
+	groups       *groups  // nil where nobody has groups
+	dir          *directory
+	domains      *domains
+	accountCache *accountCache
+	refusalTimes *refusalTimes
+	warnings     *warnings
+	pinged       pinged
 
 	background background
 }
@@ -51,7 +51,7 @@ var (
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		cfg: cfg, preset: presets[cfg.Preset],
-		spellings: newSpellings(), refusals: &refusals{}, warnings: newWarnings(), pinged: newPinged(),
+		accountCache: newAccountCache(), refusalTimes: &refusalTimes{}, warnings: newWarnings(), pinged: newPinged(),
 	}
 	var err error
 	if p.userFilter, err = filterTemplate(cfg.Users.Filter, "login", "user"); err != nil {
@@ -126,25 +126,25 @@ func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*provider
 	if err != nil {
 		return nil, err
 	}
-	named := names(string(login), user)
+	values := placeholderValues(string(login), user)
 	if p.dnTemplate != nil {
-		return p.lookupTemplate(began, named)
+		return p.lookupTemplate(began, values)
 	}
-	return p.lookupEntry(ctx, began, providers.Login(user).Key(), named)
+	return p.lookupEntry(ctx, began, providers.Login(user).Key(), values)
 }
 
-// usable refuses a password that a directory takes for an anonymous bind: an
+// rejectEmpty refuses a password that a directory takes for an anonymous bind: an
 // empty one and, at some, one that begins with a NUL. The chain lets none
 // through.
-func usable(password secret.Text) error {
+func rejectEmpty(password secret.Text) error {
 	if text := password.Reveal(); strings.Trim(text, " \t\r\n") == "" || strings.ContainsRune(text, 0) {
 		return providers.Reject(providers.WrongPassword, errors.New("empty password"))
 	}
 	return nil
 }
 
-// names are what the placeholders of a login stand for.
-func names(login, user string) func(string) string {
+// placeholderValues are what the placeholders of a login stand for.
+func placeholderValues(login, user string) func(string) string {
 	return func(placeholder string) string {
 		if placeholder == "login" {
 			return login
@@ -155,12 +155,12 @@ func names(login, user string) func(string) string {
 
 // lookupEntry searches for the entry that Prove will bind as, in the share of the
 // account that a login name's key led to before.
-func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string, named func(string) string) (*providers.Account, error) {
-	e, err := p.findOne(ctx, p.dir.in(p.spellings.share(key)), p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), p.userFilter.filter(named))
+func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string, values func(string) string) (*providers.Account, error) {
+	e, err := p.findOne(ctx, p.dir.inShare(p.accountCache.shareKey(key)), p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), p.userFilter.filter(values))
 	switch {
-	case errors.Is(err, errNone):
+	case errors.Is(err, errNoEntry):
 		return nil, fmt.Errorf("%w: %w", providers.ErrNotMine, err)
-	case errors.Is(err, errSeveral):
+	case errors.Is(err, errSeveralEntries):
 		p.warnings.add(err.Error())
 		return nil, providers.Reject(providers.Ambiguous, err)
 	case err != nil:
@@ -170,39 +170,39 @@ func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string,
 	if err != nil {
 		return nil, err
 	}
-	p.spellings.found(key, subject)
+	p.accountCache.store(key, subject)
 	return &providers.Account{Subject: subject, State: p.stateOf(e), Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
-		return p.proveEntry(ctx, began, shareOf(subject), e, proof.Secret)
+		return p.proveEntry(ctx, began, accountShareKey(subject), e, proof.Secret)
 	}}, nil
 }
 
 // proveEntry proves the password of the entry that Lookup found.
-func (p *Provider) proveEntry(ctx context.Context, began time.Time, share string, e entry, password secret.Text) (*providers.Identity, error) {
-	if err := usable(password); err != nil {
+func (p *Provider) proveEntry(ctx context.Context, began time.Time, shareKey string, e entry, password secret.Text) (*providers.Identity, error) {
+	if err := rejectEmpty(password); err != nil {
 		return nil, err
 	}
-	if err := p.tryEntry(ctx, began, share, e, password); err != nil {
+	if err := p.bindAsEntry(ctx, began, shareKey, e, password); err != nil {
 		return nil, err
 	}
 	if err := p.loginConditions(e); err != nil {
 		return nil, err
 	}
-	id, err := p.identify(ctx, p.dir.in(share), e)
-	return id, afterBind(err)
+	id, err := p.identify(ctx, p.dir.inShare(shareKey), e)
+	return id, notSent(err)
 }
 
-// afterBind marks an error of what follows a bind that succeeded: no directory
+// notSent marks an error of what follows a bind that succeeded: no directory
 // counts that password as a wrong one.
-func afterBind(err error) error {
+func notSent(err error) error {
 	if err == nil {
 		return nil
 	}
 	return providers.NotSent(err)
 }
 
-// tryEntry binds as the entry.
-func (p *Provider) tryEntry(ctx context.Context, began time.Time, share string, e entry, password secret.Text) error {
-	err := p.dir.try(ctx, share, e.dn, password)
+// bindAsEntry binds as the entry.
+func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey string, e entry, password secret.Text) error {
+	err := p.dir.checkPassword(ctx, shareKey, e.dn, password)
 	if errors.Is(err, errUnwilling) {
 		// The entry itself says more than that.
 		if conditions := p.loginConditions(e); conditions != nil {
@@ -214,15 +214,15 @@ func (p *Provider) tryEntry(ctx context.Context, began time.Time, share string, 
 	}
 	err = fmt.Errorf("%s: %w", e.dn, err)
 	if errors.Is(err, providers.ErrRejected) {
-		p.refusals.note(ctx, began)
+		p.refusalTimes.record(ctx, began)
 	}
 	return err
 }
 
 // lookupTemplate makes the DN from the name. It does not ask the directory
 // whether the entry exists; Prove reads it, and finds the subject.
-func (p *Provider) lookupTemplate(began time.Time, named func(string) string) (*providers.Account, error) {
-	dn, filter := p.dnTemplate.dn(named), p.userFilter.filter(named)
+func (p *Provider) lookupTemplate(began time.Time, values func(string) string) (*providers.Account, error) {
+	dn, filter := p.dnTemplate.dn(values), p.userFilter.filter(values)
 	if !isDN(dn) || p.userBase != nil && !under(p.userBase, dn, p.cfg.Users.Scope) {
 		return nil, providers.Reject(providers.Unknown, fmt.Errorf("%q is not a DN under users.base", dn))
 	}
@@ -233,40 +233,40 @@ func (p *Provider) lookupTemplate(began time.Time, named func(string) string) (*
 
 // proveDN binds as a DN, and then reads its entry.
 func (p *Provider) proveDN(ctx context.Context, began time.Time, dn, filter string, password secret.Text) (*providers.Identity, error) {
-	if err := usable(password); err != nil {
+	if err := rejectEmpty(password); err != nil {
 		return nil, err
 	}
-	s, done, err := p.tryDN(ctx, "dn "+strings.ToLower(dn), dn, password)
+	s, done, err := p.bindAsDN(ctx, "dn "+strings.ToLower(dn), dn, password)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", dn, err)
 		if errors.Is(err, providers.ErrRejected) {
-			p.refusals.note(ctx, began)
+			p.refusalTimes.record(ctx, began)
 		}
 		return nil, err
 	}
 	defer done()
-	id, err := p.readDN(ctx, s, dn, filter)
-	return id, afterBind(err)
+	id, err := p.identifyDN(ctx, s, dn, filter)
+	return id, notSent(err)
 }
 
-// tryDN binds as a DN, and returns what its entry is read with until done: the
+// bindAsDN binds as a DN, and returns what its entry is read with until done: the
 // service account where there is one, or else the person.
-func (p *Provider) tryDN(ctx context.Context, share, dn string, password secret.Text) (s searcher, done func(), err error) {
+func (p *Provider) bindAsDN(ctx context.Context, shareKey, dn string, password secret.Text) (s searcher, done func(), err error) {
 	if p.cfg.BindDN != "" {
-		return p.dir.in(share), func() {}, p.dir.try(ctx, share, dn, password)
+		return p.dir.inShare(shareKey), func() {}, p.dir.checkPassword(ctx, shareKey, dn, password)
 	}
-	own, err := p.dir.tryPersonal(ctx, share, dn, password)
+	own, err := p.dir.openPersonConn(ctx, shareKey, dn, password)
 	if err != nil {
 		return nil, nil, err
 	}
 	return own, own.close, nil
 }
 
-// readDN makes the identity of the entry of a DN whose password is proved.
-func (p *Provider) readDN(ctx context.Context, s searcher, dn, filter string) (*providers.Identity, error) {
+// identifyDN makes the identity of the entry of a DN whose password is proved.
+func (p *Provider) identifyDN(ctx context.Context, s searcher, dn, filter string) (*providers.Identity, error) {
 	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, filter)
 	switch {
-	case errors.Is(err, errNone):
+	case errors.Is(err, errNoEntry):
 		return nil, reject("%s is not shown, or users.filter leaves it out", dn)
 	case err != nil:
 		return nil, fmt.Errorf("read the account %s: %w", dn, err)
@@ -278,29 +278,29 @@ func (p *Provider) readDN(ctx context.Context, s searcher, dn, filter string) (*
 }
 
 var (
-	errNone    = errors.New("no entry matches")
-	errSeveral = errors.New("several entries match")
+	errNoEntry        = errors.New("no entry matches")
+	errSeveralEntries = errors.New("several entries match")
 )
 
 // findOne returns the one entry that matches, whole.
 func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope int, filter string) (entry, error) {
-	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, most: 2})
+	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, sizeLimit: 2})
 	switch {
 	case len(found) > 1 && (err == nil || code(err) == ldap.LDAPResultSizeLimitExceeded):
-		return entry{}, fmt.Errorf("%w %s under %q", errSeveral, filter, base)
+		return entry{}, fmt.Errorf("%w %s under %q", errSeveralEntries, filter, base)
 	case code(err) == ldap.LDAPResultNoSuchObject && scope == ldap.ScopeBaseObject:
-		return entry{}, errNone
+		return entry{}, errNoEntry
 	case code(err) == ldap.LDAPResultNoSuchObject:
 		// Nobody's account is missing: all of them are.
 		return entry{}, fmt.Errorf("%q does not exist, or the service account may not see it: %w", base, err)
 	case err != nil:
 		return entry{}, fmt.Errorf("%w%s", err, cure(err))
 	case len(found) == 0:
-		return entry{}, errNone
+		return entry{}, errNoEntry
 	}
 	e := found[0]
 	if p.userBase != nil && !under(p.userBase, e.dn, p.cfg.Users.Scope) {
-		return entry{}, fmt.Errorf("%w: %s is not under users.base", errNone, e.dn)
+		return entry{}, fmt.Errorf("%w: %s is not under users.base", errNoEntry, e.dn)
 	}
 	return e, complete(ctx, s, e)
 }

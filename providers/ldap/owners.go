@@ -130,7 +130,7 @@ func (g *groups) addOwners(ctx context.Context, s searcher, byName map[string][]
 		}
 	}
 	slices.Sort(unknown)
-	_, personal := s.(personal)
+	_, personal := s.(personConn)
 	for some := range slices.Chunk(unknown, batch) {
 		found, err := g.searchNames(ctx, s, some, byName)
 		if err != nil {
@@ -152,7 +152,7 @@ func (g *groups) addOwners(ctx context.Context, s searcher, byName map[string][]
 // name. An error, such as a size limit, means that the groups cannot be told now.
 func (g *groups) searchNames(ctx context.Context, s searcher, names []string, own map[string][]group) (map[string][]group, error) {
 	entries, err := s.find(ctx, query{
-		base: g.cfg.Base, scope: scopeOf(g.cfg.Scope), attributes: []string{g.cfg.Name}, paged: true,
+		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), attributes: []string{g.cfg.Name}, paged: true,
 		filter: anyOf(names, func(name string) string { return g.nameFilter(own[name][0].name) }),
 	})
 	switch {

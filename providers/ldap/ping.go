@@ -90,8 +90,8 @@ func (p *Provider) look(ctx context.Context) ([]string, error) {
 	for _, text := range p.warnings.recent() {
 		lines = append(lines, "warning: "+text)
 	}
-	advice, misfit := p.lookAtLockout(ctx)
-	return append(lines, advice...), misfit
+	advice, mismatch := p.lookAtLockout(ctx)
+	return append(lines, advice...), mismatch
 }
 
 // describe connects to one server and says what it is.
@@ -147,7 +147,7 @@ func protection(c *tls.Conn) string {
 // lookAtPeople counts those who match and says what their entries lack.
 func (p *Provider) lookAtPeople(ctx context.Context) []string {
 	found, err := p.dir.find(ctx, query{
-		base: p.cfg.Users.Base, scope: scopeOf(p.cfg.Users.Scope), filter: p.userFilter.present(), most: countUpTo,
+		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.present(), sizeLimit: countUpTo,
 		attributes: append([]string{p.cfg.Users.Name, p.cfg.Users.Subject}, p.cfg.Users.Stamp...),
 	})
 	if err != nil && code(err) != ldap.LDAPResultSizeLimitExceeded {
@@ -174,7 +174,7 @@ func (p *Provider) lookAtPeople(ctx context.Context) []string {
 func (p *Provider) lookAtGroups(ctx context.Context) string {
 	cfg := p.cfg.Groups
 	found, err := p.dir.find(ctx, query{
-		base: cfg.Base, scope: scopeOf(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, most: countUpTo,
+		base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: countUpTo,
 	})
 	if err != nil && code(err) != ldap.LDAPResultSizeLimitExceeded {
 		return fmt.Sprintf("warning: search for groups under %q: %s", cfg.Base, err)

@@ -57,7 +57,7 @@ func TestRecycle(t *testing.T) {
 		{maxIdle, 2}, {maxIdle, 3},
 	} {
 		age(d.bind, step.after-time.Second/2) // the test itself takes a moment
-		if err := d.try(t.Context(), "a", "uid=a,dc=x", secret.New("x")); err != nil {
+		if err := d.checkPassword(t.Context(), "a", "uid=a,dc=x", secret.New("x")); err != nil {
 			t.Fatal(err)
 		}
 		if got := connections(); got != step.want {
@@ -132,7 +132,7 @@ func TestResend(t *testing.T) {
 		_, err := d.find(t.Context(), query{base: "uid=a,dc=x", filter: "(uid=a)"})
 		return err
 	}
-	bind := func() error { return d.try(t.Context(), "a", "uid=a,dc=x", secret.New("x")) }
+	bind := func() error { return d.checkPassword(t.Context(), "a", "uid=a,dc=x", secret.New("x")) }
 	for _, step := range []struct {
 		name      string
 		do        func() error
@@ -172,7 +172,7 @@ func TestAnonymousBind(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	d := newTestDirectory(t, f)
 	for _, test := range []struct{ dn, password string }{{"uid=a,dc=x", ""}, {"", "x"}, {"", ""}} {
-		if err := d.try(t.Context(), "a", test.dn, secret.New(test.password)); !errors.Is(err, providers.ErrRejected) {
+		if err := d.checkPassword(t.Context(), "a", test.dn, secret.New(test.password)); !errors.Is(err, providers.ErrRejected) {
 			t.Errorf("try(%q, %q) = %v, want ErrRejected", test.dn, test.password, err)
 		}
 	}
@@ -185,23 +185,23 @@ func TestAnonymousBind(t *testing.T) {
 // until an answer comes or ten minutes have passed.
 func TestLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLate()
+		l := newSlowAccounts()
 		shares := func(want ...string) {
 			t.Helper()
 			for i, of := range []string{"a", "b"} {
-				if got := l.share(of); got != want[i] {
+				if got := l.shareKey(of); got != want[i] {
 					t.Errorf("share(%q) = %q, want %q", of, got, want[i])
 				}
 			}
 		}
 		shares("a", "b")
-		l.missed("a")
-		shares(lateShare, "b")
-		l.missed("b")
-		shares(lateShare, lateShare)
-		l.answered("b")
-		shares(lateShare, "b")
-		time.Sleep(lateFor)
+		l.add("a")
+		shares(slowShare, "b")
+		l.add("b")
+		shares(slowShare, slowShare)
+		l.remove("b")
+		shares(slowShare, "b")
+		time.Sleep(slowTTL)
 		shares("a", "b")
 	})
 }

@@ -69,7 +69,7 @@ func (g *groups) renamedTo(ctx context.Context, s searcher, own map[string][]gro
 			all[final] = append(all[final], one)
 		}
 	}
-	_, personal := s.(personal)
+	_, personal := s.(personConn)
 	for _, name := range unknown {
 		if !personal || len(all[name]) > 0 { // with rights that differ from person to person, another may see one
 			g.renamed.put(name, append([]group{own[name][0]}, all[name]...))

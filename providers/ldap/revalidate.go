@@ -23,11 +23,11 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", providers.ErrGone, err)
 	}
-	search := p.dir.in(shareOf(id.Subject))
-	e, err := p.findOne(ctx, search, p.cfg.Users.Base, scopeOf(p.cfg.Users.Scope), "(&"+subject+p.userFilter.present()+")")
+	search := p.dir.inShare(accountShareKey(id.Subject))
+	e, err := p.findOne(ctx, search, p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), "(&"+subject+p.userFilter.present()+")")
 	switch {
-	case errors.Is(err, errNone):
-		return nil, fmt.Errorf("%w: %w for %s", providers.ErrGone, errNone, id.Subject)
+	case errors.Is(err, errNoEntry):
+		return nil, fmt.Errorf("%w: %w for %s", providers.ErrGone, errNoEntry, id.Subject)
 	case err != nil:
 		return nil, fmt.Errorf("search for the account: %w", err)
 	}

@@ -98,7 +98,7 @@ func (g *groups) tokenGroups(ctx context.Context, s searcher, e entry) ([]group,
 // remembers which have none.
 func (g *groups) readSIDs(ctx context.Context, s searcher, sids []string) ([]group, error) {
 	found, err := s.find(ctx, query{
-		base: g.cfg.Base, scope: scopeOf(g.cfg.Scope), attributes: []string{attrSID, g.cfg.Name}, paged: true,
+		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), attributes: []string{attrSID, g.cfg.Name}, paged: true,
 		filter: anyOf(sids, func(sid string) string { return "(" + attrSID + "=" + escapeBytes([]byte(sid)) + ")" }),
 	})
 	if err != nil {

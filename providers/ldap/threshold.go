@@ -104,7 +104,7 @@ func (p *Provider) thresholds(ctx context.Context, kind policyKind) ([]threshold
 	var all []threshold
 	for _, base := range bases {
 		found, err := p.dir.find(ctx, query{
-			base: kind.below + base, scope: kind.scope, filter: kind.filter, attributes: kind.attributes(), most: countUpTo,
+			base: kind.below + base, scope: kind.scope, filter: kind.filter, attributes: kind.attributes(), sizeLimit: countUpTo,
 		})
 		switch code(err) {
 		case ldap.LDAPResultNoSuchObject, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultSizeLimitExceeded:

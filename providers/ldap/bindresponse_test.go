@@ -23,20 +23,20 @@ func TestBindError(t *testing.T) {
 		32: providers.Unknown, 33: providers.Unknown, 34: providers.Unknown, 36: providers.Unknown, 64: providers.Unknown,
 	}
 	ofServer := []uint16{1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 17, 18, 20, 21, 51, 52, 54, 65, 66, 67, 68, 69, 71, 80, 118, 122, 123, 199}
-	if err := bindError(bindAnswer{}); err != nil {
+	if err := bindError(bindResponse{}); err != nil {
 		t.Errorf("bindError of success = %v, want nil", err)
 	}
 	for code, reason := range want {
-		if err := bindError(bindAnswer{code: code}); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != reason {
+		if err := bindError(bindResponse{code: code}); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != reason {
 			t.Errorf("bindError of %s = %v, want ErrRejected: %s", resultName(code), err, reason)
 		}
 	}
 	for _, code := range ofServer {
-		if err := bindError(bindAnswer{code: code}); err == nil || errors.Is(err, providers.ErrRejected) || errors.Is(err, errUnwilling) {
+		if err := bindError(bindResponse{code: code}); err == nil || errors.Is(err, providers.ErrRejected) || errors.Is(err, errUnwilling) {
 			t.Errorf("bindError of %s = %v, want an error that says nothing of the account", resultName(code), err)
 		}
 	}
-	if err := bindError(bindAnswer{code: 53}); !errors.Is(err, errUnwilling) || errors.Is(err, providers.ErrRejected) {
+	if err := bindError(bindResponse{code: 53}); !errors.Is(err, errUnwilling) || errors.Is(err, providers.ErrRejected) {
 		t.Errorf("bindError of %s = %v, want %v", resultName(53), err, errUnwilling)
 	}
 }
@@ -69,13 +69,13 @@ func TestDetails(t *testing.T) {
 		{49, "wrong: data 533, ", providers.WrongPassword},
 		{32, "", providers.Unknown},
 	} {
-		err := bindError(newBindAnswer(nil, ldap.NewError(test.code, errors.New(test.text))))
+		err := bindError(newBindResponse(nil, ldap.NewError(test.code, errors.New(test.text))))
 		if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.want {
 			t.Errorf("an answer %d with %q = %v, want ErrRejected: %s", test.code, test.text, err, test.want)
 		}
 	}
 	for _, code := range []uint16{1, 51, 52, 80} {
-		if err := bindError(newBindAnswer(nil, ldap.NewError(code, errors.New(windows("533"))))); errors.Is(err, providers.ErrRejected) {
+		if err := bindError(newBindResponse(nil, ldap.NewError(code, errors.New(windows("533"))))); errors.Is(err, providers.ErrRejected) {
 			t.Errorf("an answer %d with a number of an account = %v, want an error that says nothing of the account", code, err)
 		}
 	}
@@ -101,7 +101,7 @@ func TestPolicyControl(t *testing.T) {
 		if test.code != 0 {
 			err = ldap.NewError(test.code, errors.New("no"))
 		}
-		err = bindError(newBindAnswer(&ldap.SimpleBindResult{Controls: []ldap.Control{control}}, err))
+		err = bindError(newBindResponse(&ldap.SimpleBindResult{Controls: []ldap.Control{control}}, err))
 		if test.right {
 			if err != nil {
 				t.Errorf("success = %v, want nil", err)

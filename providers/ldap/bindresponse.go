@@ -11,67 +11,67 @@ import (
 	"shorepass/providers"
 )
 
-// bindAnswer is a server's answer to a bind, in codes of our own tables. The
+// bindResponse is a server's answer to a bind, in codes of our own tables. The
 // server's text beside them is dropped here: it may repeat the password.
-type bindAnswer struct {
-	code       uint16 // of the result (RFC 4511, appendix A)
-	detail     detail // by the vendor's own number; zero where there is none
-	mustChange bool   // success, for nothing but changing the password
+type bindResponse struct {
+	code       uint16     // of the result (RFC 4511, appendix A)
+	diagnostic diagnostic // by the vendor's own number; zero where there is none
+	mustChange bool       // success, for nothing but changing the password
 }
 
-// detail is a vendor's number for why a bind was refused.
-type detail struct {
-	number string
-	why    string
+// diagnostic is a vendor's number for why a bind was refused.
+type diagnostic struct {
+	code   string
+	text   string
 	reason providers.Reason // "" where it says something of the server
 }
 
 // sendBind binds, and returns the answer, or why there is none. An empty name or
 // password is refused here: such a bind is anonymous and succeeds (RFC 4513, section
 // 5.1).
-func sendBind(l *ldap.Conn, dn string, password secret.Text, askWhy bool) (bindAnswer, error) {
+func sendBind(l *ldap.Conn, dn string, password secret.Text, policyControl bool) (bindResponse, error) {
 	if dn == "" || password.IsZero() {
-		return bindAnswer{code: ldap.LDAPResultInvalidCredentials}, nil
+		return bindResponse{code: ldap.LDAPResultInvalidCredentials}, nil
 	}
 	var controls []ldap.Control
-	if askWhy {
+	if policyControl {
 		controls = []ldap.Control{ldap.NewControlBeheraPasswordPolicy()}
 	}
 	found, err := l.SimpleBind(ldap.NewSimpleBindRequest(dn, password.Reveal(), controls))
 	if err != nil && !answered(result(err)) {
-		return bindAnswer{}, err
+		return bindResponse{}, err
 	}
-	return newBindAnswer(found, err), nil
+	return newBindResponse(found, err), nil
 }
 
-// newBindAnswer reads the codes.
-func newBindAnswer(found *ldap.SimpleBindResult, err error) bindAnswer {
-	a := bindAnswer{}
+// newBindResponse reads the codes.
+func newBindResponse(found *ldap.SimpleBindResult, err error) bindResponse {
+	a := bindResponse{}
 	if e, ok := errors.AsType[*ldap.Error](err); ok {
 		a.code = e.ResultCode
-		a.detail = detailOf(e.ResultCode, e.Err.Error())
+		a.diagnostic = parseDiagnostic(e.ResultCode, e.Err.Error())
 	}
 	if found == nil {
 		return a
 	}
 	policy, _ := ldap.FindControl(found.Controls, ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
-	if policy != nil && policy.Error >= 0 && a.detail == (detail{}) && refuses(a.code) {
-		a.detail = policyErrors[policy.Error]
+	if policy != nil && policy.Error >= 0 && a.diagnostic == (diagnostic{}) && concernsAccount(a.code) {
+		a.diagnostic = policyErrors[policy.Error]
 	}
 	a.mustChange = policy != nil && policy.Error == ldap.BeheraChangeAfterReset ||
 		ldap.FindControl(found.Controls, ldap.ControlTypeVChuPasswordMustChange) != nil // 389 Directory Server's own
 	return a
 }
 
-func (a bindAnswer) String() string {
-	if a.detail == (detail{}) {
+func (a bindResponse) String() string {
+	if a.diagnostic == (diagnostic{}) {
 		return resultName(a.code)
 	}
-	return fmt.Sprintf("%s, %s (%s)", resultName(a.code), a.detail.why, a.detail.number)
+	return fmt.Sprintf("%s, %s (%s)", resultName(a.code), a.diagnostic.text, a.diagnostic.code)
 }
 
 // err returns the answer as an error, nil for success.
-func (a bindAnswer) err() error {
+func (a bindResponse) err() error {
 	if a.code == ldap.LDAPResultSuccess {
 		return nil
 	}
@@ -87,12 +87,12 @@ var (
 	ndsError     = regexp.MustCompile(`^NDS error: [a-z ]{1,60}\((-[0-9]{1,5})\)`)
 )
 
-// detailOf finds the vendor's number in what the server wrote. The text has to
+// parseDiagnostic finds the vendor's number in what the server wrote. The text has to
 // begin as the vendor writes it, so that no password that a server repeats is taken
 // for one.
-func detailOf(code uint16, text string) detail {
-	if !refuses(code) {
-		return detail{}
+func parseDiagnostic(code uint16, text string) diagnostic {
+	if !concernsAccount(code) {
+		return diagnostic{}
 	}
 	if m := windowsError.FindStringSubmatch(text); m != nil {
 		return windowsErrors[m[1]]
@@ -100,15 +100,15 @@ func detailOf(code uint16, text string) detail {
 	if m := ndsError.FindStringSubmatch(text); m != nil {
 		return ndsErrors[m[1]]
 	}
-	return detail{}
+	return diagnostic{}
 }
 
-// table keys details by their numbers, which get a word before them.
-func table(word string, details ...detail) map[string]detail {
-	t := make(map[string]detail, len(details))
-	for _, d := range details {
-		number := d.number
-		d.number = word + number
+// diagnosticsByCode keys details by their numbers, which get a word before them.
+func diagnosticsByCode(prefix string, diagnostics ...diagnostic) map[string]diagnostic {
+	t := make(map[string]diagnostic, len(diagnostics))
+	for _, d := range diagnostics {
+		number := d.code
+		d.code = prefix + number
 		t[number] = d
 	}
 	return t
@@ -117,37 +117,37 @@ func table(word string, details ...detail) map[string]detail {
 // windowsErrors are Windows error codes in hexadecimal ([MS-ERREF], section 2.2).
 // But for the first, the lock and those of the server, they come after the right
 // password alone.
-var windowsErrors = table("data ",
-	detail{"52e", "wrong password", providers.WrongPassword},
-	detail{"525", "no such account", providers.Unknown},
-	detail{"52f", "account restriction", providers.Disabled},
-	detail{"530", "not allowed at this time", providers.Disabled},
-	detail{"531", "not allowed at this computer", providers.Disabled},
-	detail{"532", "password expired", providers.Expired},
-	detail{"533", "account disabled", providers.Disabled},
-	detail{"568", "too many group memberships", providers.Disabled},
-	detail{"701", "account expired", providers.Expired},
-	detail{"773", "must change the password", providers.MustChange},
-	detail{"775", "account locked", providers.Locked},
-	detail{"51f", "no domain controller to ask", ""},
+var windowsErrors = diagnosticsByCode("data ",
+	diagnostic{"52e", "wrong password", providers.WrongPassword},
+	diagnostic{"525", "no such account", providers.Unknown},
+	diagnostic{"52f", "account restriction", providers.Disabled},
+	diagnostic{"530", "not allowed at this time", providers.Disabled},
+	diagnostic{"531", "not allowed at this computer", providers.Disabled},
+	diagnostic{"532", "password expired", providers.Expired},
+	diagnostic{"533", "account disabled", providers.Disabled},
+	diagnostic{"568", "too many group memberships", providers.Disabled},
+	diagnostic{"701", "account expired", providers.Expired},
+	diagnostic{"773", "must change the password", providers.MustChange},
+	diagnostic{"775", "account locked", providers.Locked},
+	diagnostic{"51f", "no domain controller to ask", ""},
 )
 
 // ndsErrors are eDirectory's.
-var ndsErrors = table("NDS ",
-	detail{"-669", "wrong password", providers.WrongPassword},
-	detail{"-601", "no such account", providers.Unknown},
-	detail{"-197", "account locked", providers.Locked},
-	detail{"-217", "too many logins", providers.Disabled},
-	detail{"-218", "not allowed at this time", providers.Disabled},
-	detail{"-219", "not allowed at this computer", providers.Disabled},
-	detail{"-220", "account disabled or expired", providers.Disabled},
-	detail{"-222", "password expired", providers.Expired},
-	detail{"-223", "password expired", providers.Expired},
+var ndsErrors = diagnosticsByCode("NDS ",
+	diagnostic{"-669", "wrong password", providers.WrongPassword},
+	diagnostic{"-601", "no such account", providers.Unknown},
+	diagnostic{"-197", "account locked", providers.Locked},
+	diagnostic{"-217", "too many logins", providers.Disabled},
+	diagnostic{"-218", "not allowed at this time", providers.Disabled},
+	diagnostic{"-219", "not allowed at this computer", providers.Disabled},
+	diagnostic{"-220", "account disabled or expired", providers.Disabled},
+	diagnostic{"-222", "password expired", providers.Expired},
+	diagnostic{"-223", "password expired", providers.Expired},
 )
 
 // policyErrors are those of the password policy control
 // (draft-behera-ldap-password-policy-11, section 6.2).
-var policyErrors = map[int8]detail{
+var policyErrors = map[int8]diagnostic{
 	ldap.BeheraPasswordExpired:  {"password policy", "password expired", providers.Expired},
 	ldap.BeheraAccountLocked:    {"password policy", "account locked", providers.Locked},
 	ldap.BeheraChangeAfterReset: {"password policy", "must change the password", providers.MustChange},
@@ -179,8 +179,8 @@ var accountCodes = map[uint16]providers.Reason{
 	ldap.LDAPResultNamingViolation:             providers.Unknown,       // 64: as 34
 }
 
-// refuses reports whether a result code can be that of a refused account.
-func refuses(code uint16) bool {
+// concernsAccount reports whether a result code can be that of a refused account.
+func concernsAccount(code uint16) bool {
 	_, ofAccount := accountCodes[code]
 	return ofAccount || code == ldap.LDAPResultUnwillingToPerform
 }
@@ -193,16 +193,16 @@ var errUnwilling = errors.New("the directory is unwilling to bind")
 // bindError returns the error that the answer to a person's bind means: nil for the
 // right password, one that wraps ErrRejected, [errUnwilling], or another, which
 // says nothing of the account.
-func bindError(a bindAnswer) error {
+func bindError(a bindResponse) error {
 	reason, ofAccount := accountCodes[a.code]
 	switch {
 	case a.code == ldap.LDAPResultSuccess && a.mustChange:
 		return providers.Reject(providers.MustChange, errors.New("must change the password (password policy)"))
 	case a.code == ldap.LDAPResultSuccess:
 		return nil
-	case a.detail.reason != "":
-		return providers.Reject(a.detail.reason, errors.New(a.String()))
-	case a.detail != (detail{}):
+	case a.diagnostic.reason != "":
+		return providers.Reject(a.diagnostic.reason, errors.New(a.String()))
+	case a.diagnostic != (diagnostic{}):
 		return fmt.Errorf("bind: %s", a)
 	case ofAccount:
 		return providers.Reject(reason, errors.New(a.String()))
