@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	// probeEvery is how often servers that are down are asked, each after its
+	// probeInterval is how often servers that are down are asked, each after its
 	// rest: one that is back is used within a second of that.
-	probeEvery = time.Second
+	probeInterval = time.Second
 
-	// sweepEvery is how often idle connections are looked through. One that the
+	// sweepInterval is how often idle connections are looked through. One that the
 	// other side closed holds a file for no longer; nobody waits for it.
-	sweepEvery = 30 * time.Second
+	sweepInterval = 30 * time.Second
 )
 
 // background is the work between requests.
@@ -27,7 +27,7 @@ type background struct {
 // connections that are of no more use are closed.
 func (p *Provider) Start(ctx context.Context) {
 	ctx, p.background.stop = context.WithCancel(ctx)
-	p.background.done.Go(func() { p.keepHealthy(ctx) })
+	p.background.done.Go(func() { p.runHealthChecks(ctx) })
 }
 
 // Close implements [providers.Starter]. It waits for requests under way; those
@@ -41,11 +41,11 @@ func (p *Provider) Close() error {
 	return nil
 }
 
-func (p *Provider) keepHealthy(ctx context.Context) {
+func (p *Provider) runHealthChecks(ctx context.Context) {
 	p.dir.search.warm(ctx)
-	probe := time.NewTicker(probeEvery)
+	probe := time.NewTicker(probeInterval)
 	defer probe.Stop()
-	sweep := time.NewTicker(sweepEvery)
+	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
 	for {
 		select {
@@ -56,7 +56,7 @@ func (p *Provider) keepHealthy(ctx context.Context) {
 			p.dir.bind.sweep()
 		case <-probe.C:
 			for _, s := range p.dir.servers {
-				p.dir.revive(ctx, s)
+				p.dir.probeIfDue(ctx, s)
 			}
 		}
 	}

@@ -16,9 +16,9 @@ import (
 
 // bind binds on a connection. The answer comes without any of the server's own
 // words. The error is a [*wireError]: there is no answer.
-func (c *conn) bind(ctx context.Context, limit time.Duration, dn string, password secret.Text, policyControl bool) (bindResponse, error) {
+func (c *conn) bind(ctx context.Context, timeout time.Duration, dn string, password secret.Text, policyControl bool) (bindResponse, error) {
 	var answer bindResponse
-	err := c.do(ctx, limit, shortAnswer, func(l *ldap.Conn) (err error) {
+	err := c.do(ctx, timeout, shortResponse, func(l *ldap.Conn) (err error) {
 		answer, err = sendBind(l, dn, password, policyControl)
 		return err
 	})
@@ -29,7 +29,7 @@ func (c *conn) bind(ctx context.Context, limit time.Duration, dn string, passwor
 // means that the password is right. The error wraps ErrRejected, or says why that
 // cannot be told.
 func (d *directory) checkPassword(ctx context.Context, shareKey, dn string, password secret.Text) error {
-	release, err := d.bind.enter(ctx, d.slowAccounts.shareKey(shareKey))
+	release, err := d.bind.acquire(ctx, d.slowAccounts.shareKey(shareKey))
 	if err != nil {
 		return providers.NotSent(err)
 	}
@@ -38,7 +38,7 @@ func (d *directory) checkPassword(ctx context.Context, shareKey, dn string, pass
 	if err != nil {
 		return err
 	}
-	d.bind.give(c, answer.code)
+	d.bind.checkin(c, answer.code)
 	return d.bindOutcome(ctx, c.server, answer)
 }
 
@@ -46,7 +46,7 @@ func (d *directory) checkPassword(ctx context.Context, shareKey, dn string, pass
 // as that person. The caller closes it; until then it counts as one of the
 // connections for binds.
 func (d *directory) openPersonConn(ctx context.Context, shareKey, dn string, password secret.Text) (own personConn, err error) {
-	release, err := d.bind.enter(ctx, d.slowAccounts.shareKey(shareKey))
+	release, err := d.bind.acquire(ctx, d.slowAccounts.shareKey(shareKey))
 	if err != nil {
 		return personConn{}, providers.NotSent(err)
 	}
@@ -71,11 +71,11 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 	tried := make(map[*server]bool, len(d.servers))
 	for {
 		began := time.Now()
-		c, err := d.bind.take(ctx, fresh, tried)
+		c, err := d.bind.checkout(ctx, fresh, tried)
 		if err != nil {
 			return nil, bindResponse{}, providers.NotSent(err)
 		}
-		answer, err := c.bind(ctx, d.limit-time.Since(began), dn, password, d.policyControl)
+		answer, err := c.bind(ctx, d.timeout-time.Since(began), dn, password, d.policyControl)
 		if err == nil {
 			d.slowAccounts.remove(shareKey)
 			return c, answer, nil
@@ -85,8 +85,8 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 		if w, _ := errors.AsType[*wireError](err); !w.unsent {
 			return nil, bindResponse{}, d.probeAfterNoAnswer(ctx, shareKey, c.server, err)
 		}
-		if over(ctx) {
-			return nil, bindResponse{}, providers.NotSent(fmt.Errorf("%w: %w", err, cause(ctx)))
+		if ctxDone(ctx) {
+			return nil, bindResponse{}, providers.NotSent(fmt.Errorf("%w: %w", err, ctxError(ctx)))
 		}
 		if c.reused && !fresh {
 			fresh = true // it died while it lay about
@@ -114,7 +114,7 @@ func (d *directory) probeAfterNoAnswer(ctx context.Context, shareKey string, s *
 func (d *directory) bindOutcome(ctx context.Context, s *server, answer bindResponse) error {
 	err := bindError(answer)
 	unwilling := errors.Is(err, errUnwilling)
-	if !unwilling && !refusesToServe(err) {
+	if !unwilling && !busyOrUnavailable(err) {
 		return err
 	}
 	switch probed := d.probe(ctx, s); {

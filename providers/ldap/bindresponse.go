@@ -38,7 +38,7 @@ func sendBind(l *ldap.Conn, dn string, password secret.Text, policyControl bool)
 		controls = []ldap.Control{ldap.NewControlBeheraPasswordPolicy()}
 	}
 	found, err := l.SimpleBind(ldap.NewSimpleBindRequest(dn, password.Reveal(), controls))
-	if err != nil && !answered(result(err)) {
+	if err != nil && !answered(toResultError(err)) {
 		return bindResponse{}, err
 	}
 	return newBindResponse(found, err), nil
@@ -76,7 +76,7 @@ func (a bindResponse) err() error {
 		return nil
 	}
 	result := &resultError{code: a.code}
-	return fmt.Errorf("bind: %w%s", result, cure(result))
+	return fmt.Errorf("bind: %w%s", result, hint(result))
 }
 
 // The forms in which vendors write a number: "80090308: LdapErr: DSID-0C090439,

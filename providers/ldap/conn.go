@@ -13,15 +13,15 @@ import (
 // conn is one connection. It is used by one operation at a time, whose
 // goroutine owns it.
 type conn struct {
-	ldap   *ldap.Conn
-	guard  *guard
-	wire   *wire
-	tls    *tls.Conn // nil without TLS
-	server *server
-	epoch  int // of the server, when it was opened
-	opened time.Time
-	used   time.Time // when it was last given back
-	reused bool      // it was given out before
+	ldap      *ldap.Conn
+	guard     *guard
+	wire      *wire
+	tls       *tls.Conn // nil without TLS
+	server    *server
+	epoch     int // of the server, when it was opened
+	opened    time.Time
+	idleSince time.Time // when it was last given back
+	reused    bool      // it was given out before
 }
 
 // close ends the connection. The wire goes first, so that nothing can hold the
@@ -37,21 +37,21 @@ func (c *conn) dead() bool { return c.ldap.IsClosing() }
 // do runs one operation within limit and ctx, whichever ends first, whose answer
 // is within what it may be. The error is a [*resultError], the server's answer, or
 // a [*wireError], after which the connection is of no more use.
-func (c *conn) do(ctx context.Context, limit time.Duration, most allowance, operation func(*ldap.Conn) error) error {
-	ends := time.Now().Add(limit)
+func (c *conn) do(ctx context.Context, timeout time.Duration, limit readLimit, operation func(*ldap.Conn) error) error {
+	ends := time.Now().Add(timeout)
 	deadline := ends
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	c.guard.begin(most)
+	c.guard.begin(limit)
 	if err := c.wire.begin(deadline); err != nil {
 		return &wireError{err: err, unsent: true}
 	}
 	stop := context.AfterFunc(ctx, c.wire.abort)
-	err := result(operation(c.ldap))
+	err := toResultError(operation(c.ldap))
 	stopped := stop()
 	if err != nil && !answered(err) {
-		return &wireError{err: c.cause(), unsent: c.wire.silent(), late: !time.Now().Before(ends)}
+		return &wireError{err: c.failure(), unsent: c.wire.nothingWritten(), timedOut: !time.Now().Before(ends)}
 	}
 	c.guard.end()
 	if !stopped || c.wire.end() != nil {
@@ -64,28 +64,28 @@ func (c *conn) do(ctx context.Context, limit time.Duration, most allowance, oper
 
 var errIdleClosed = errors.New("the connection was closed while it was idle")
 
-// cause returns why an operation has no answer. The library's own error may hold
+// failure returns why an operation has no answer. The library's own error may hold
 // words of the server.
-func (c *conn) cause() error {
-	err := c.guard.cause()
+func (c *conn) failure() error {
+	err := c.guard.firstError()
 	switch {
 	case err != nil:
 		return err
-	case c.wire.silent():
+	case c.wire.nothingWritten():
 		return errIdleClosed
 	}
 	return errMalformed
 }
 
-// over reports whether ctx has ended, or its time has: a connection that has
+// ctxDone reports whether ctx has ended, or its time has: a connection that has
 // the same limit can find out before ctx says so.
-func over(ctx context.Context) bool {
+func ctxDone(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// cause says why a context that is over is.
-func cause(ctx context.Context) error {
+// ctxError says why a context that is over is.
+func ctxError(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -94,14 +94,14 @@ func cause(ctx context.Context) error {
 
 // wireError is an operation that has no answer. Its text is this side's own.
 type wireError struct {
-	err    error
-	unsent bool // nothing of it has left this machine
-	late   bool // it took all the time that a server has
+	err      error
+	unsent   bool // nothing of it has left this machine
+	timedOut bool // it took all the time that a server has
 }
 
 func (e *wireError) Error() string {
 	switch {
-	case e.late:
+	case e.timedOut:
 		return "no answer in time"
 	case errors.Is(e.err, io.EOF), errors.Is(e.err, io.ErrUnexpectedEOF):
 		return "the directory closed the connection"

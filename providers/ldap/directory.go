@@ -20,16 +20,16 @@ const pageSize = 500
 // That is a fault of the configuration, and no user's.
 var errServiceAccount = errors.New("the directory refuses bind_dn or bind_password")
 
-// refusedRest is how long a service account that was refused is left alone, so
+// serviceBindBackoff is how long a service account that was refused is left alone, so
 // that a mistyped password does not lock it.
-const refusedRest = 30 * time.Second
+const serviceBindBackoff = 30 * time.Second
 
 // directory is the servers and the two pools of connections to them.
 type directory struct {
 	servers       []*server
 	search        *pool // bound as the service account, or not at all
 	bind          *pool // bound as whoever came last, and never searched on
-	limit         time.Duration
+	timeout       time.Duration
 	policyControl bool // ask for the reason at a bind
 
 	bindDN       string
@@ -38,9 +38,9 @@ type directory struct {
 	slowAccounts *slowAccounts // accounts
 	referrals    atomic.Int64  // that were not followed
 
-	mu         sync.Mutex
-	refused    time.Time // until when the service account is left alone
-	refusedErr error     // and why
+	mu             sync.Mutex
+	serviceRetryAt time.Time // until when the service account is left alone
+	serviceErr     error     // and why
 }
 
 func newDirectory(cfg Config) (*directory, error) {
@@ -49,7 +49,7 @@ func newDirectory(cfg Config) (*directory, error) {
 		return nil, err
 	}
 	d := &directory{
-		limit:         cfg.Timeout,
+		timeout:       cfg.Timeout,
 		policyControl: cfg.Preset != presetAD,
 		bindDN:        cfg.BindDN, bindPassword: cfg.BindPassword,
 		slowAccounts: newSlowAccounts(),
@@ -64,7 +64,7 @@ func newDirectory(cfg Config) (*directory, error) {
 	d.search = newPool(cfg.SearchConnections, d.servers, cfg.Timeout, cfg.DialTimeout)
 	d.search.prepare = d.bindService
 	d.bind = newPool(cfg.BindConnections, d.servers, cfg.Timeout, cfg.DialTimeout)
-	d.bind.revive = d.revive
+	d.bind.probeIfDue = d.probeIfDue
 	return d, nil
 }
 
@@ -72,28 +72,28 @@ func newDirectory(cfg Config) (*directory, error) {
 // shows that the server is alive and not only its port.
 func (d *directory) bindService(ctx context.Context, c *conn) error {
 	if d.bindDN == "" {
-		_, err := c.rootDSE(ctx, d.limit, "supportedLDAPVersion")
-		if answered(err) && !refusesToServe(err) {
+		_, err := c.rootDSE(ctx, d.timeout, "supportedLDAPVersion")
+		if answered(err) && !busyOrUnavailable(err) {
 			return nil // it need not be shown to everybody
 		}
 		return err
 	}
 	d.mu.Lock()
-	rests, why := time.Now().Before(d.refused), d.refusedErr
+	waiting, err := time.Now().Before(d.serviceRetryAt), d.serviceErr
 	d.mu.Unlock()
-	if rests {
-		return why
+	if waiting {
+		return err
 	}
-	answer, err := c.bind(ctx, d.limit, d.bindDN, d.bindPassword, false)
+	answer, err := c.bind(ctx, d.timeout, d.bindDN, d.bindPassword, false)
 	if err != nil {
 		return fmt.Errorf("bind as the service account: %w", err)
 	}
-	if err = answer.err(); err == nil || refusesToServe(err) {
+	if err = answer.err(); err == nil || busyOrUnavailable(err) {
 		return err
 	}
-	err = fmt.Errorf("%w: %s%s", errServiceAccount, answer, cure(err))
+	err = fmt.Errorf("%w: %s%s", errServiceAccount, answer, hint(err))
 	d.mu.Lock()
-	d.refused, d.refusedErr = time.Now().Add(refusedRest), err
+	d.serviceRetryAt, d.serviceErr = time.Now().Add(serviceBindBackoff), err
 	d.mu.Unlock()
 	return err
 }
@@ -125,7 +125,7 @@ func searchScope(scope string) int {
 // find implements searcher with the rights of the service account, for the
 // service itself.
 func (d *directory) find(ctx context.Context, q query) ([]entry, error) {
-	return d.inShare(service).find(ctx, q)
+	return d.inShare(serviceShare).find(ctx, q)
 }
 
 // accountSearcher searches with the rights of the service account, in the share of one
@@ -152,7 +152,7 @@ func (d accountSearcher) find(ctx context.Context, q query) ([]entry, error) {
 func (d *directory) searchOn(l *ldap.Conn, q query) ([]entry, error) {
 	request := &ldap.SearchRequest{
 		BaseDN: q.base, Scope: q.scope, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.sizeLimit,
-		TimeLimit: int((d.limit + time.Second - 1) / time.Second), // nobody waits for it longer
+		TimeLimit: int((d.timeout + time.Second - 1) / time.Second), // nobody waits for it longer
 	}
 	var result *ldap.SearchResult
 	var err error
@@ -165,7 +165,7 @@ func (d *directory) searchOn(l *ldap.Conn, q query) ([]entry, error) {
 		return nil, err
 	}
 	d.referrals.Add(int64(len(result.Referrals)))
-	if code(err) == ldap.LDAPResultReferral {
+	if resultCode(err) == ldap.LDAPResultReferral {
 		d.referrals.Add(1)
 	}
 	found := make([]entry, len(result.Entries))
@@ -191,7 +191,7 @@ func (p personConn) close() {
 
 func (p personConn) find(ctx context.Context, q query) ([]entry, error) {
 	var found []entry
-	err := p.conn.do(ctx, p.limit, longAnswer, func(l *ldap.Conn) (err error) {
+	err := p.conn.do(ctx, p.timeout, longResponse, func(l *ldap.Conn) (err error) {
 		found, err = p.searchOn(l, q)
 		return err
 	})

@@ -163,7 +163,7 @@ func (g *groups) search(ctx context.Context, s searcher, filter string) ([]group
 		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), filter: filter, attributes: []string{g.cfg.Name}, paged: true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("search for groups under %q: %w%s", g.cfg.Base, err, cure(err))
+		return nil, fmt.Errorf("search for groups under %q: %w%s", g.cfg.Base, err, hint(err))
 	}
 	if len(found) > maxGroups {
 		return nil, errTooManyGroups
@@ -238,7 +238,7 @@ func (g *groups) readNames(ctx context.Context, s searcher, nameless []group) ([
 			continue
 		}
 		found, err := s.find(ctx, query{base: one.dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{g.cfg.Name}})
-		if err != nil && code(err) != ldap.LDAPResultNoSuchObject {
+		if err != nil && resultCode(err) != ldap.LDAPResultNoSuchObject {
 			return nil, fmt.Errorf("read group %s: %w", one.dn, err)
 		}
 		read[one.key] = one

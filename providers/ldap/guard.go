@@ -6,18 +6,18 @@ import (
 	"sync"
 )
 
-// allowance is what a server may send, in bytes and in BER elements. An element of
+// readLimit is what a server may send, in bytes and in BER elements. An element of
 // two bytes takes 260 bytes of memory once the library has read it, and one with
 // content some 800, so that bytes alone bound nothing.
-type allowance struct{ bytes, elements int }
+type readLimit struct{ bytes, elements int }
 
 // The allowances between two operations (a server sends nothing then but that it
 // closes the connection; RFC 4511, section 4.4), for a request that has one short
 // answer, and for a search.
 var (
-	unasked     = allowance{4 << 10, 1 << 10}
-	shortAnswer = allowance{64 << 10, 4 << 10}
-	longAnswer  = allowance{4 << 20, 1 << 17}
+	unsolicited   = readLimit{4 << 10, 1 << 10}
+	shortResponse = readLimit{64 << 10, 4 << 10}
+	longResponse  = readLimit{4 << 20, 1 << 17}
 )
 
 // More bounds of one message.
@@ -43,62 +43,62 @@ var (
 type guard struct {
 	net.Conn
 
-	mu    sync.Mutex
-	left  allowance
-	shape shape
-	fault error // the first error since begin, of a read or write
+	mu      sync.Mutex
+	left    readLimit
+	scanner berScanner
+	err     error // the first error since begin, of a read or write
 }
 
-func newGuard(c net.Conn) *guard { return &guard{Conn: c, left: unasked} }
+func newGuard(c net.Conn) *guard { return &guard{Conn: c, left: unsolicited} }
 
 // begin sets what the server may send during an operation.
-func (g *guard) begin(a allowance) {
+func (g *guard) begin(a readLimit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.left, g.fault = a, nil
+	g.left, g.err = a, nil
 }
 
 // end sets what the server may send until the next operation.
-func (g *guard) end() { g.begin(unasked) }
+func (g *guard) end() { g.begin(unsolicited) }
 
-// cause returns the first error of a read or write since begin, or nil.
-func (g *guard) cause() error {
+// firstError returns the first error of a read or write since begin, or nil.
+func (g *guard) firstError() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.fault
+	return g.err
 }
 
 func (g *guard) Write(b []byte) (int, error) {
 	n, err := g.Conn.Write(b)
-	g.note(err)
+	g.recordError(err)
 	return n, err
 }
 
 func (g *guard) Read(b []byte) (int, error) {
 	n, err := g.Conn.Read(b)
-	if bad := g.take(b[:n]); bad != nil {
+	if bad := g.deduct(b[:n]); bad != nil {
 		n, err = 0, bad
 	}
-	g.note(err)
+	g.recordError(err)
 	return n, err
 }
 
-func (g *guard) note(err error) {
+func (g *guard) recordError(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.fault == nil {
-		g.fault = err
+	if g.err == nil {
+		g.err = err
 	}
 }
 
-// take deducts what was received from the allowance.
-func (g *guard) take(b []byte) error {
+// deduct deducts what was received from the allowance.
+func (g *guard) deduct(b []byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.left.bytes -= len(b); g.left.bytes < 0 {
 		return errTooMuch
 	}
-	elements, err := g.shape.follow(b)
+	elements, err := g.scanner.scan(b)
 	if err != nil {
 		return err
 	}
@@ -108,11 +108,11 @@ func (g *guard) take(b []byte) error {
 	return nil
 }
 
-// shape is where a stream of messages has got to.
-type shape struct {
-	open   []int  // bytes left of each element around the next byte, the outermost first
-	within int    // bytes left of the content of an element without elements in it
-	header []byte // of the next element, as far as it came
+// berScanner is where a stream of messages has got to.
+type berScanner struct {
+	open    []int  // bytes left of each element around the next byte, the outermost first
+	content int    // bytes left of the content of an element without elements in it
+	header  []byte // of the next element, as far as it came
 }
 
 const (
@@ -125,19 +125,19 @@ const (
 	maxLength     = 4 << 20 // of any element
 )
 
-// follow reads on, and returns how many elements began.
-func (s *shape) follow(b []byte) (elements int, err error) {
+// scan reads on, and returns how many elements began.
+func (s *berScanner) scan(b []byte) (elements int, err error) {
 	for len(b) > 0 {
-		if s.within > 0 {
-			n := min(s.within, len(b))
-			s.within -= n
-			s.pass(n)
+		if s.content > 0 {
+			n := min(s.content, len(b))
+			s.content -= n
+			s.consume(n)
 			b = b[n:]
 			continue
 		}
 		s.header = append(s.header, b[0])
 		b = b[1:]
-		length, whole, err := s.length()
+		length, whole, err := s.headerLength()
 		if err != nil {
 			return elements, err
 		}
@@ -145,16 +145,16 @@ func (s *shape) follow(b []byte) (elements int, err error) {
 			continue
 		}
 		elements++
-		if err := s.enter(length); err != nil {
+		if err := s.beginElement(length); err != nil {
 			return elements, err
 		}
 	}
 	return elements, nil
 }
 
-// length returns the length of the element whose header is at hand, if that is
+// headerLength returns the length of the element whose header is at hand, if that is
 // whole. The indefinite form is not LDAP's.
-func (s *shape) length() (n int, whole bool, err error) {
+func (s *berScanner) headerLength() (n int, whole bool, err error) {
 	h := s.header
 	if h[0]&highTag == highTag || len(s.open) == 0 && h[0] != sequence {
 		return 0, false, errMalformed
@@ -180,8 +180,8 @@ func (s *shape) length() (n int, whole bool, err error) {
 	return n, true, nil
 }
 
-// enter begins the element whose header is at hand.
-func (s *shape) enter(length int) error {
+// beginElement begins the element whose header is at hand.
+func (s *berScanner) beginElement(length int) error {
 	identifier, size := s.header[0], len(s.header)
 	s.header = s.header[:0]
 	depth := len(s.open)
@@ -191,19 +191,19 @@ func (s *shape) enter(length int) error {
 	case depth == maxNesting, depth == 1 && identifier == controls && length > maxControls:
 		return errTooMuch
 	}
-	s.pass(size)
+	s.consume(size)
 	switch {
 	case identifier&constructed == 0:
-		s.within = length
+		s.content = length
 	case length > 0:
 		s.open = append(s.open, length)
 	}
 	return nil
 }
 
-// pass deducts bytes from the elements around them, and ends those of which
+// consume deducts bytes from the elements around them, and ends those of which
 // nothing is left.
-func (s *shape) pass(n int) {
+func (s *berScanner) consume(n int) {
 	for i := range s.open {
 		s.open[i] -= n
 	}

@@ -46,41 +46,41 @@ func TestGuard(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		sent []byte
-		most allowance
+		most readLimit
 		want error
 	}{
-		{"an answer", []byte(bindSuccess), unasked, nil},
-		{"a notice of disconnection", element(0x30, messageID, element(0x78, []byte{0x0a, 0x01, 0x34, 0x04, 0x00, 0x04, 0x00}, element(0x8a, []byte("1.3.6.1.4.1.1466.20036")))), unasked, nil},
-		{"4 KiB between operations", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6))), unasked, nil},
-		{"one byte more", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6+1))), unasked, errTooMuch},
-		{"bytes of many messages", bytes.Repeat([]byte(bindSuccess), 300), unasked, errTooMuch},
-		{"an entry of 4 MB", element(0x30, messageID, element(0x04, make([]byte, 4<<20-15))), longAnswer, nil},
-		{"an entry of more", element(0x30, messageID, element(0x04, make([]byte, 4<<20))), longAnswer, errTooMuch},
-		{"elements of two bytes", element(0x30, messageID, element(0x64, bytes.Repeat([]byte{0x04, 0x00}, 1<<17))), longAnswer, errTooMuch},
-		{"empty sequences", element(0x30, messageID, element(0x64, bytes.Repeat([]byte{0x30, 0x00}, 1<<17))), longAnswer, errTooMuch},
-		{"elements of many messages", bytes.Repeat([]byte("\x30\x00"), 1<<17+1), longAnswer, errTooMuch},
+		{"an answer", []byte(bindSuccess), unsolicited, nil},
+		{"a notice of disconnection", element(0x30, messageID, element(0x78, []byte{0x0a, 0x01, 0x34, 0x04, 0x00, 0x04, 0x00}, element(0x8a, []byte("1.3.6.1.4.1.1466.20036")))), unsolicited, nil},
+		{"4 KiB between operations", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6))), unsolicited, nil},
+		{"one byte more", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6+1))), unsolicited, errTooMuch},
+		{"bytes of many messages", bytes.Repeat([]byte(bindSuccess), 300), unsolicited, errTooMuch},
+		{"an entry of 4 MB", element(0x30, messageID, element(0x04, make([]byte, 4<<20-15))), longResponse, nil},
+		{"an entry of more", element(0x30, messageID, element(0x04, make([]byte, 4<<20))), longResponse, errTooMuch},
+		{"elements of two bytes", element(0x30, messageID, element(0x64, bytes.Repeat([]byte{0x04, 0x00}, 1<<17))), longResponse, errTooMuch},
+		{"empty sequences", element(0x30, messageID, element(0x64, bytes.Repeat([]byte{0x30, 0x00}, 1<<17))), longResponse, errTooMuch},
+		{"elements of many messages", bytes.Repeat([]byte("\x30\x00"), 1<<17+1), longResponse, errTooMuch},
 		{"10,000 groups", bytes.Repeat(element(0x30, messageID, element(0x64, element(0x04, []byte("cn=a group with a rather long name,ou=groups of the department,dc=corp,dc=example")),
-			element(0x30, element(0x30, element(0x04, []byte("cn")), element(0x31, element(0x04, []byte("a group with a rather long name"))))))), 10_000), longAnswer, nil},
-		{"eight deep", nested(8), longAnswer, nil},
-		{"nine deep", nested(9), longAnswer, errTooMuch},
-		{"a thousand deep", nested(1000), longAnswer, errTooMuch},
-		{"64 KiB of controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid, element(0x04, make([]byte, 64<<10-43))))), longAnswer, nil},
-		{"more controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid, element(0x04, make([]byte, 64<<10))))), longAnswer, errTooMuch},
-		{"many controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, bytes.Repeat(element(0x30, oid), 2000))), longAnswer, errTooMuch},
-		{"a length of eight bytes", []byte("\x30\x88\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unasked, nil},
-		{"a length of nine bytes", []byte("\x30\x89\x00\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unasked, errMalformed},
-		{"a length of exabytes", []byte("\x30\x88\x7f\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unasked, errTooMuch},
-		{"a length beyond all numbers", []byte("\x30\x88\xff\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unasked, errTooMuch},
-		{"no length", []byte("\x30\x80\x02\x01\x00\x00\x00"), unasked, errMalformed},
-		{"an element longer than its message", []byte("\x30\x05\x02\x01\x00\x61\x07\x0a"), unasked, errMalformed},
-		{"a tag in several bytes", []byte("\x30\x05\x1f\x81\x01\x01\x00"), unasked, errMalformed},
-		{"another protocol", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), unasked, errMalformed},
+			element(0x30, element(0x30, element(0x04, []byte("cn")), element(0x31, element(0x04, []byte("a group with a rather long name"))))))), 10_000), longResponse, nil},
+		{"eight deep", nested(8), longResponse, nil},
+		{"nine deep", nested(9), longResponse, errTooMuch},
+		{"a thousand deep", nested(1000), longResponse, errTooMuch},
+		{"64 KiB of controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid, element(0x04, make([]byte, 64<<10-43))))), longResponse, nil},
+		{"more controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid, element(0x04, make([]byte, 64<<10))))), longResponse, errTooMuch},
+		{"many controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, bytes.Repeat(element(0x30, oid), 2000))), longResponse, errTooMuch},
+		{"a length of eight bytes", []byte("\x30\x88\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unsolicited, nil},
+		{"a length of nine bytes", []byte("\x30\x89\x00\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unsolicited, errMalformed},
+		{"a length of exabytes", []byte("\x30\x88\x7f\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unsolicited, errTooMuch},
+		{"a length beyond all numbers", []byte("\x30\x88\xff\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unsolicited, errTooMuch},
+		{"no length", []byte("\x30\x80\x02\x01\x00\x00\x00"), unsolicited, errMalformed},
+		{"an element longer than its message", []byte("\x30\x05\x02\x01\x00\x61\x07\x0a"), unsolicited, errMalformed},
+		{"a tag in several bytes", []byte("\x30\x05\x1f\x81\x01\x01\x00"), unsolicited, errMalformed},
+		{"another protocol", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), unsolicited, errMalformed},
 	} {
 		for _, chunk := range []int{1, 7, 4096, len(test.sent)} {
 			g := &guard{Conn: oneWay{bytes.NewReader(test.sent), chunk}, left: test.most}
 			_, err := io.Copy(io.Discard, struct{ io.Reader }{g})
-			if !errors.Is(err, test.want) || test.want == nil && (err != nil || len(g.shape.open) != 0 || g.shape.within != 0 || len(g.shape.header) != 0) {
-				t.Errorf("%s, %d bytes at a time: %v, %+v, want %v", test.name, chunk, err, g.shape, test.want)
+			if !errors.Is(err, test.want) || test.want == nil && (err != nil || len(g.scanner.open) != 0 || g.scanner.content != 0 || len(g.scanner.header) != 0) {
+				t.Errorf("%s, %d bytes at a time: %v, %+v, want %v", test.name, chunk, err, g.scanner, test.want)
 			}
 		}
 	}
@@ -119,10 +119,10 @@ func TestGuardCounts(t *testing.T) {
 	}
 	for range 300 {
 		p, want := make(1)
-		s, got := shape{}, 0
+		s, got := berScanner{}, 0
 		for sent := p.Bytes(); len(sent) > 0; {
 			n := 1 + random.IntN(len(sent))
-			elements, err := s.follow(sent[:n])
+			elements, err := s.scan(sent[:n])
 			if err != nil {
 				t.Fatalf("follow: %v of %x", err, p.Bytes())
 			}
@@ -232,20 +232,20 @@ func FuzzGuard(f *testing.F) {
 	f.Add([]byte("\x30\x80\x02\x01\x00\x00\x00"), uint8(2))
 	f.Add(element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid))), uint8(5))
 	f.Fuzz(func(t *testing.T, sent []byte, chunk uint8) {
-		var whole shape
-		want, wantErr := whole.follow(sent)
-		var parts shape
+		var whole berScanner
+		want, wantErr := whole.scan(sent)
+		var parts berScanner
 		got, gotErr := 0, error(nil)
 		for rest := sent; len(rest) > 0 && gotErr == nil; {
 			n := min(len(rest), 1+int(chunk))
 			var more int
-			more, gotErr = parts.follow(rest[:n])
+			more, gotErr = parts.scan(rest[:n])
 			got, rest = got+more, rest[n:]
 		}
 		if got != want || !errors.Is(gotErr, wantErr) {
 			t.Fatalf("%x in parts of %d: %d elements, %v; in one: %d, %v", sent, 1+int(chunk), got, gotErr, want, wantErr)
 		}
-		if wantErr != nil || len(whole.open) > 0 || whole.within > 0 || len(whole.header) > 0 || len(sent) == 0 {
+		if wantErr != nil || len(whole.open) > 0 || whole.content > 0 || len(whole.header) > 0 || len(sent) == 0 {
 			return
 		}
 		elements := 0

@@ -286,15 +286,15 @@ var (
 func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope int, filter string) (entry, error) {
 	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, sizeLimit: 2})
 	switch {
-	case len(found) > 1 && (err == nil || code(err) == ldap.LDAPResultSizeLimitExceeded):
+	case len(found) > 1 && (err == nil || resultCode(err) == ldap.LDAPResultSizeLimitExceeded):
 		return entry{}, fmt.Errorf("%w %s under %q", errSeveralEntries, filter, base)
-	case code(err) == ldap.LDAPResultNoSuchObject && scope == ldap.ScopeBaseObject:
+	case resultCode(err) == ldap.LDAPResultNoSuchObject && scope == ldap.ScopeBaseObject:
 		return entry{}, errNoEntry
-	case code(err) == ldap.LDAPResultNoSuchObject:
+	case resultCode(err) == ldap.LDAPResultNoSuchObject:
 		// Nobody's account is missing: all of them are.
 		return entry{}, fmt.Errorf("%q does not exist, or the service account may not see it: %w", base, err)
 	case err != nil:
-		return entry{}, fmt.Errorf("%w%s", err, cure(err))
+		return entry{}, fmt.Errorf("%w%s", err, hint(err))
 	case len(found) == 0:
 		return entry{}, errNoEntry
 	}

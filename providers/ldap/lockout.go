@@ -65,7 +65,7 @@ func (p *Provider) lockedForGood(ctx context.Context, s searcher, e entry) (bool
 func readOne(ctx context.Context, s searcher, dn, attribute string) (entry, error) {
 	found, err := s.find(ctx, query{base: dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{attribute}})
 	switch {
-	case code(err) == ldap.LDAPResultNoSuchObject || code(err) == ldap.LDAPResultInsufficientAccessRights:
+	case resultCode(err) == ldap.LDAPResultNoSuchObject || resultCode(err) == ldap.LDAPResultInsufficientAccessRights:
 		return entry{}, nil // as what may not be read is answered
 	case err != nil:
 		return entry{}, err

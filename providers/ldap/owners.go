@@ -156,10 +156,10 @@ func (g *groups) searchNames(ctx context.Context, s searcher, names []string, ow
 		filter: anyOf(names, func(name string) string { return g.nameFilter(own[name][0].name) }),
 	})
 	switch {
-	case code(err) == ldap.LDAPResultNoSuchObject:
+	case resultCode(err) == ldap.LDAPResultNoSuchObject:
 		return nil, fmt.Errorf("%q does not exist, or the service account may not search it for other groups of a name: %w", g.cfg.Base, err)
 	case err != nil:
-		return nil, fmt.Errorf("search for other groups of a name under %q: %w%s", g.cfg.Base, err, cure(err))
+		return nil, fmt.Errorf("search for other groups of a name under %q: %w%s", g.cfg.Base, err, hint(err))
 	}
 	if len(entries) > maxGroups {
 		return nil, errTooManyGroups

@@ -48,7 +48,7 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 		return p.pinged.lines, p.pinged.err
 	}
 	lines, err := p.look(ctx)
-	if !over(ctx) {
+	if !ctxDone(ctx) {
 		p.pinged.lines, p.pinged.err, p.pinged.at = lines, err, time.Now()
 	}
 	return lines, err
@@ -96,23 +96,23 @@ func (p *Provider) look(ctx context.Context) ([]string, error) {
 
 // describe connects to one server and says what it is.
 func (d *directory) describe(ctx context.Context, s *server) (string, error) {
-	leave, err := d.search.enter(ctx, service)
+	release, err := d.search.acquire(ctx, serviceShare)
 	if err != nil {
 		return "", err
 	}
-	defer leave()
+	defer release()
 	began := time.Now()
 	c, err := d.search.open(ctx, s)
 	if err != nil {
-		if !over(ctx) && !errors.Is(err, errServiceAccount) {
-			s.failed(err)
+		if !ctxDone(ctx) && !errors.Is(err, errServiceAccount) {
+			s.recordFailure(err)
 		}
 		return "", err
 	}
 	defer c.close()
-	s.succeeded()
+	s.recordSuccess()
 	took := time.Since(began).Round(time.Millisecond)
-	root, err := c.rootDSE(ctx, d.limit, "vendorName", "vendorVersion", "objectClass", "dnsHostName", "rootDomainNamingContext")
+	root, err := c.rootDSE(ctx, d.timeout, "vendorName", "vendorVersion", "objectClass", "dnsHostName", "rootDomainNamingContext")
 	if err != nil && !answered(err) {
 		return "", fmt.Errorf("%s: %w", s.url, err)
 	}
@@ -123,11 +123,11 @@ func (d *directory) describe(ctx context.Context, s *server) (string, error) {
 func vendor(root entry) string {
 	switch {
 	case root.has("vendorName"):
-		return shortened(strings.TrimSpace(root.text("vendorName") + " " + root.text("vendorVersion")))
+		return truncated(strings.TrimSpace(root.text("vendorName") + " " + root.text("vendorVersion")))
 	case slices.Contains(root.texts("objectClass"), "OpenLDAProotDSE"):
 		return "OpenLDAP"
 	case root.has("rootDomainNamingContext"):
-		return shortened(strings.TrimSpace("Active Directory " + root.text("dnsHostName")))
+		return truncated(strings.TrimSpace("Active Directory " + root.text("dnsHostName")))
 	}
 	return "a directory that does not say what it is"
 }
@@ -150,7 +150,7 @@ func (p *Provider) lookAtPeople(ctx context.Context) []string {
 		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.present(), sizeLimit: countUpTo,
 		attributes: append([]string{p.cfg.Users.Name, p.cfg.Users.Subject}, p.cfg.Users.Stamp...),
 	})
-	if err != nil && code(err) != ldap.LDAPResultSizeLimitExceeded {
+	if err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded {
 		return []string{fmt.Sprintf("warning: search for people under %q: %s", p.cfg.Users.Base, err)}
 	}
 	lines := []string{fmt.Sprintf("%s people under %q match users.filter", counted(len(found), err), p.cfg.Users.Base)}
@@ -176,7 +176,7 @@ func (p *Provider) lookAtGroups(ctx context.Context) string {
 	found, err := p.dir.find(ctx, query{
 		base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: countUpTo,
 	})
-	if err != nil && code(err) != ldap.LDAPResultSizeLimitExceeded {
+	if err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded {
 		return fmt.Sprintf("warning: search for groups under %q: %s", cfg.Base, err)
 	}
 	return fmt.Sprintf("%s entries under %q have a %s", counted(len(found), err), cfg.Base, cfg.Name)

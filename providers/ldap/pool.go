@@ -22,8 +22,8 @@ const (
 	// maxAge is how long a connection is used at all.
 	maxAge = time.Hour
 
-	// waitersEach is how many may wait for each connection of a pool.
-	waitersEach = 64
+	// waitersPerConn is how many may wait for each connection of a pool.
+	waitersPerConn = 64
 )
 
 var (
@@ -33,30 +33,30 @@ var (
 
 // pool keeps connections of one purpose. There are never more than its size.
 type pool struct {
-	servers []*server
-	limit   time.Duration // of one operation, connecting included
-	dial    time.Duration // of connecting alone
+	servers     []*server
+	timeout     time.Duration // of one operation, connecting included
+	dialTimeout time.Duration // of connecting alone
 
 	// prepare makes a fresh connection ready, by binding the service account;
 	// nil where nothing is to be done. Its error is as that of dial.
 	prepare func(ctx context.Context, c *conn) error
 
-	// revive finds out whether a server that is down is up again, before
+	// probeIfDue finds out whether a server that is down is up again, before
 	// anything of worth is sent to it; nil where prepare does so.
-	revive func(ctx context.Context, s *server)
+	probeIfDue func(ctx context.Context, s *server)
 
-	places *share.Semaphore // one is held by each user of a connection, in the share of an account
+	slots *share.Semaphore // one is held by each user of a connection, in the share of an account
 
 	mu     sync.Mutex
 	idle   []*conn // last used last
 	closed bool
-	using  sync.WaitGroup
+	users  sync.WaitGroup
 }
 
-func newPool(size int, servers []*server, limit, dial time.Duration) *pool {
+func newPool(size int, servers []*server, timeout, dialTimeout time.Duration) *pool {
 	return &pool{
-		servers: servers, limit: limit, dial: dial,
-		places: share.New(size, size*waitersEach),
+		servers: servers, timeout: timeout, dialTimeout: dialTimeout,
+		slots: share.New(size, size*waitersPerConn),
 	}
 }
 
@@ -65,95 +65,95 @@ func newPool(size int, servers []*server, limit, dial time.Duration) *pool {
 //
 // An operation that failed without an answer is tried again: once on a fresh
 // connection where the one at hand had been lying about, then on the next server.
-func (p *pool) do(ctx context.Context, of string, operation func(*ldap.Conn) error) error {
-	leave, err := p.enter(ctx, of)
+func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Conn) error) error {
+	release, err := p.acquire(ctx, shareKey)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer release()
 	var last error
 	tried := make(map[*server]bool, len(p.servers))
 	for fresh := false; ; {
 		began := time.Now()
-		c, err := p.take(ctx, fresh, tried)
+		c, err := p.checkout(ctx, fresh, tried)
 		if err != nil {
 			if last != nil && errors.Is(err, errDown) {
 				return last
 			}
 			return err
 		}
-		err = c.do(ctx, p.limit-time.Since(began), longAnswer, operation)
-		if err == nil || answered(err) && !refusesToServe(err) {
-			c.server.succeeded()
-			p.give(c, code(err))
+		err = c.do(ctx, p.timeout-time.Since(began), longResponse, operation)
+		if err == nil || answered(err) && !busyOrUnavailable(err) {
+			c.server.recordSuccess()
+			p.checkin(c, resultCode(err))
 			return err
 		}
 		c.close()
 		last = fmt.Errorf("%s: %w", c.server.url, err)
-		if over(ctx) && !outOfTime(err) {
-			c.server.released() // whoever asked has gone, which says nothing of the server
-			return fmt.Errorf("%w: %w", last, cause(ctx))
+		if ctxDone(ctx) && !timedOut(err) {
+			c.server.release() // whoever asked has gone, which says nothing of the server
+			return fmt.Errorf("%w: %w", last, ctxError(ctx))
 		}
-		if stale := c.reused && !outOfTime(err) && !answered(err); stale && !fresh {
+		if stale := c.reused && !timedOut(err) && !answered(err); stale && !fresh {
 			fresh = true // it died while it lay about, which says nothing of the server
 		} else {
-			c.server.failed(err)
+			c.server.recordFailure(err)
 			tried[c.server] = true
 		}
-		if over(ctx) {
-			return fmt.Errorf("%w: %w", last, cause(ctx))
+		if ctxDone(ctx) {
+			return fmt.Errorf("%w: %w", last, ctxError(ctx))
 		}
 	}
 }
 
-// outOfTime reports whether the server took longer than it may.
-func outOfTime(err error) bool {
+// timedOut reports whether the server took longer than it may.
+func timedOut(err error) bool {
 	w, ok := errors.AsType[*wireError](err)
-	return ok && w.late
+	return ok && w.timedOut
 }
 
-// service is the share of the service's own operations, which are for no account.
-const service = ""
+// serviceShare is the share of the service's own operations, which are for no account.
+const serviceShare = ""
 
-// enter waits for the right to use a connection in the share of an account, until
+// acquire waits for the right to use a connection in the share of an account, until
 // leave.
-func (p *pool) enter(ctx context.Context, of string) (leave func(), err error) {
-	if err := p.occupy(); err != nil {
+func (p *pool) acquire(ctx context.Context, shareKey string) (release func(), err error) {
+	if err := p.addUser(); err != nil {
 		return nil, err
 	}
-	release, err := p.places.Acquire(ctx, of)
+	releaseSlot, err := p.slots.Acquire(ctx, shareKey)
 	if err != nil {
-		p.using.Done()
+		p.users.Done()
 		return nil, fmt.Errorf("wait for a connection to the directory: %w", err)
 	}
 	return func() {
-		release()
-		p.using.Done()
+		releaseSlot()
+		p.users.Done()
 	}, nil
 }
 
-// occupy makes Close wait for whoever calls it, until using.Done.
-func (p *pool) occupy() error {
+// addUser makes Close wait for whoever calls it, until using.Done.
+func (p *pool) addUser() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return errClosed
 	}
-	p.using.Add(1)
+	p.users.Add(1)
 	return nil
 }
 
-// take returns a connection: the idle one that was used last, unless a fresh
+// checkout returns a connection: the idle one that was used last, unless a fresh
 // one is asked for, or else a new one to the first server that is up and not
 // among tried.
-func (p *pool) take(ctx context.Context, fresh bool, tried map[*server]bool) (*conn, error) {
+func (p *pool) checkout(ctx context.Context, fresh bool, tried map[*server]bool) (*conn, error) {
 	if !fresh {
-		if c := p.takeIdle(tried); c != nil {
+		if c := p.checkoutIdle(tried); c != nil {
 			return c, nil
 		}
 	}
 	for _, s := range p.servers {
-		if tried[s] || !p.claim(ctx, s) {
+		if tried[s] || !p.available(ctx, s) {
 			continue
 		}
 		c, err := p.open(ctx, s)
@@ -161,44 +161,44 @@ func (p *pool) take(ctx context.Context, fresh bool, tried map[*server]bool) (*c
 		case err == nil:
 			return c, nil
 		case errors.Is(err, errServiceAccount):
-			s.released()
+			s.release()
 			return nil, err
-		case over(ctx):
-			s.released()
-			return nil, fmt.Errorf("%w: %w", err, cause(ctx))
+		case ctxDone(ctx):
+			s.release()
+			return nil, fmt.Errorf("%w: %w", err, ctxError(ctx))
 		}
-		s.failed(err)
+		s.recordFailure(err)
 		tried[s] = true
 	}
-	return nil, p.down()
+	return nil, p.downError()
 }
 
-// claim reports whether a connection to the server may be opened.
-func (p *pool) claim(ctx context.Context, s *server) bool {
-	if p.revive == nil {
-		return s.claim()
+// available reports whether a connection to the server may be opened.
+func (p *pool) available(ctx context.Context, s *server) bool {
+	if p.probeIfDue == nil {
+		return s.tryAcquire()
 	}
 	if !s.up() {
-		p.revive(ctx, s)
+		p.probeIfDue(ctx, s)
 	}
 	return s.up()
 }
 
-// down says why there is no connection.
-func (p *pool) down() error {
+// downError says why there is no connection.
+func (p *pool) downError() error {
 	errs := []error{errDown}
 	for _, s := range p.servers {
-		if err := s.why(); err != nil {
+		if err := s.lastError(); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// takeIdle returns an idle connection that is still good, and closes those
+// checkoutIdle returns an idle connection that is still good, and closes those
 // that are not: too old, ended by the other side, to a server that has failed
 // since, or to one that comes after another which is up again.
-func (p *pool) takeIdle(tried map[*server]bool) *conn {
+func (p *pool) checkoutIdle(tried map[*server]bool) *conn {
 	p.mu.Lock()
 	var closing []*conn
 	defer func() {
@@ -221,12 +221,12 @@ func (p *pool) takeIdle(tried map[*server]bool) *conn {
 
 func (p *pool) stale(c *conn) bool {
 	now := time.Now()
-	return c.dead() || c.epoch != c.server.current() || now.Sub(c.used) > maxIdle || now.Sub(c.opened) > maxAge
+	return c.dead() || c.epoch != c.server.currentEpoch() || now.Sub(c.idleSince) > maxIdle || now.Sub(c.opened) > maxAge
 }
 
 // open makes a connection to a server.
 func (p *pool) open(ctx context.Context, s *server) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.dial)
+	ctx, cancel := context.WithTimeout(ctx, p.dialTimeout)
 	defer cancel()
 	c, err := s.dial(ctx)
 	if err != nil {
@@ -242,17 +242,17 @@ func (p *pool) open(ctx context.Context, s *server) (*conn, error) {
 	return c, nil
 }
 
-// give keeps a connection for the next, unless the result code leaves it in doubt
+// checkin keeps a connection for the next, unless the result code leaves it in doubt
 // who it is bound as: Active Directory answers operationsError where the bind
 // was lost.
-func (p *pool) give(c *conn, code uint16) {
+func (p *pool) checkin(c *conn, code uint16) {
 	switch code {
 	case ldap.LDAPResultSuccess, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultNoSuchObject, ldap.LDAPResultSizeLimitExceeded:
 	default:
 		c.close()
 		return
 	}
-	c.used = time.Now()
+	c.idleSince = time.Now()
 	p.mu.Lock()
 	keep := !p.closed && !c.dead()
 	if keep {
@@ -281,17 +281,17 @@ func (p *pool) sweep() {
 
 // warm makes a connection before anybody waits for one.
 func (p *pool) warm(ctx context.Context) {
-	leave, err := p.enter(ctx, service)
+	release, err := p.acquire(ctx, serviceShare)
 	if err != nil {
 		return
 	}
-	defer leave()
-	c, err := p.take(ctx, false, make(map[*server]bool))
+	defer release()
+	c, err := p.checkout(ctx, false, make(map[*server]bool))
 	if err != nil {
 		return // whoever asks next finds out, and is told
 	}
-	c.server.succeeded()
-	p.give(c, ldap.LDAPResultSuccess)
+	c.server.recordSuccess()
+	p.checkin(c, ldap.LDAPResultSuccess)
 }
 
 // close lets nobody in any more, waits for those who are, and closes all
@@ -303,7 +303,7 @@ func (p *pool) close() {
 	p.idle = nil
 	p.mu.Unlock()
 	closeAll(idle)
-	p.using.Wait()
+	p.users.Wait()
 }
 
 func closeAll(conns []*conn) {

@@ -35,7 +35,7 @@ func age(p *pool, by time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.idle {
-		c.used, c.opened = c.used.Add(-by), c.opened.Add(-by)
+		c.idleSince, c.opened = c.idleSince.Add(-by), c.opened.Add(-by)
 	}
 }
 
@@ -86,26 +86,26 @@ func testRests(t *testing.T) {
 	s := new(server)
 	down := errors.New("down")
 	for i, want := range []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
-		if i == 0 && !s.claim() {
+		if i == 0 && !s.tryAcquire() {
 			t.Fatal("a server that never failed is not asked")
 		}
-		s.failed(down)
-		s.failed(down) // another that failed with it
+		s.recordFailure(down)
+		s.recordFailure(down) // another that failed with it
 		time.Sleep(want - 1)
-		if s.claim() {
+		if s.tryAcquire() {
 			t.Errorf("failure %d: asked again before %s", i, want)
 		}
 		time.Sleep(time.Nanosecond)
-		if !s.claim() {
+		if !s.tryAcquire() {
 			t.Errorf("failure %d: not asked again after %s", i, want)
 		}
-		if s.claim() {
+		if s.tryAcquire() {
 			t.Errorf("failure %d: asked by a second at the same time", i)
 		}
 	}
-	s.succeeded()
+	s.recordSuccess()
 	for range 2 {
-		if !s.claim() || !s.up() || s.why() != nil {
+		if !s.tryAcquire() || !s.up() || s.lastError() != nil {
 			t.Error("a server that is up again is not asked by everybody")
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// probing is the single-flight of the probes of one server.
-type probing struct {
+// probeCall is the single-flight of the probes of one server.
+type probeCall struct {
 	done chan struct{}
 	err  error // may be read once done is closed
 }
@@ -27,17 +27,17 @@ func showsDown(err error) bool {
 // returns nil if it is. Callers at the same time share one probe, which takes no
 // longer than one operation; ctx ends the wait alone.
 func (d *directory) probe(ctx context.Context, s *server) error {
-	p, lead := s.joinProbe()
-	if lead {
-		if err := d.search.occupy(); err != nil {
+	p, leader := s.joinProbe()
+	if leader {
+		if err := d.search.addUser(); err != nil {
 			s.endProbe(p, fmt.Errorf("%w: %w", errNotProbed, err))
 			return p.err
 		}
 		go func() {
-			defer d.search.using.Done()
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.limit)
+			defer d.search.users.Done()
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.timeout)
 			defer cancel()
-			s.endProbe(p, d.check(ctx, s))
+			s.endProbe(p, d.checkHealth(ctx, s))
 		}()
 	}
 	select {
@@ -50,34 +50,34 @@ func (d *directory) probe(ctx context.Context, s *server) error {
 
 // joinProbe returns the probe that is under way, or a new one, which the caller
 // leads.
-func (s *server) joinProbe() (p *probing, lead bool) {
+func (s *server) joinProbe() (p *probeCall, leader bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.probing == nil {
-		s.probing, lead = &probing{done: make(chan struct{})}, true
+	if s.probe == nil {
+		s.probe, leader = &probeCall{done: make(chan struct{})}, true
 	}
-	return s.probing, lead
+	return s.probe, leader
 }
 
-func (s *server) endProbe(p *probing, err error) {
+func (s *server) endProbe(p *probeCall, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.err, s.probing = err, nil
+	p.err, s.probe = err, nil
 	close(p.done)
 }
 
-// check connects to a server, binds as the service account, reads the root DSE,
+// checkHealth connects to a server, binds as the service account, reads the root DSE,
 // and notes whether all that worked by the end of ctx.
-func (d *directory) check(ctx context.Context, s *server) error {
-	leave, err := d.search.enter(ctx, service)
+func (d *directory) checkHealth(ctx context.Context, s *server) error {
+	release, err := d.search.acquire(ctx, serviceShare)
 	if err != nil {
-		s.released()
+		s.release()
 		return fmt.Errorf("%w: %w", errNotProbed, err)
 	}
-	defer leave()
+	defer release()
 	c, err := d.search.open(ctx, s)
 	if err == nil {
-		if _, err = c.rootDSE(ctx, d.limit, "supportedLDAPVersion"); answered(err) && !refusesToServe(err) {
+		if _, err = c.rootDSE(ctx, d.timeout, "supportedLDAPVersion"); answered(err) && !busyOrUnavailable(err) {
 			err = nil // the root DSE may be hidden from some accounts
 		}
 		if err != nil {
@@ -86,27 +86,27 @@ func (d *directory) check(ctx context.Context, s *server) error {
 	}
 	switch {
 	case err == nil:
-		s.succeeded()
-		d.search.give(c, ldap.LDAPResultSuccess)
+		s.recordSuccess()
+		d.search.checkin(c, ldap.LDAPResultSuccess)
 	case errors.Is(err, errServiceAccount):
-		s.released()
+		s.release()
 	default:
-		s.failed(err)
+		s.recordFailure(err)
 	}
 	return err
 }
 
-// revive probes a server that is down, once its rest is over.
-func (d *directory) revive(ctx context.Context, s *server) {
-	if !s.up() && s.claim() {
+// probeIfDue probes a server that is down, once its rest is over.
+func (d *directory) probeIfDue(ctx context.Context, s *server) {
+	if !s.up() && s.tryAcquire() {
 		_ = d.probe(ctx, s) // the server remembers it
 	}
 }
 
 // rootDSE reads what a server says of itself (RFC 4512, section 5.1).
-func (c *conn) rootDSE(ctx context.Context, limit time.Duration, attributes ...string) (entry, error) {
+func (c *conn) rootDSE(ctx context.Context, timeout time.Duration, attributes ...string) (entry, error) {
 	found := entry{}
-	err := c.do(ctx, limit, shortAnswer, func(l *ldap.Conn) error {
+	err := c.do(ctx, timeout, shortResponse, func(l *ldap.Conn) error {
 		result, err := l.Search(&ldap.SearchRequest{
 			Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: attributes, SizeLimit: 1,
 		})

@@ -97,7 +97,7 @@ func (g *groups) searchOrigins(ctx context.Context, s searcher, names, ids []str
 			continue
 		}
 		found, err := s.find(ctx, query{base: id, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{g.cfg.Name}})
-		if err != nil && code(err) != ldap.LDAPResultNoSuchObject {
+		if err != nil && resultCode(err) != ldap.LDAPResultNoSuchObject {
 			return nil, fmt.Errorf("read group %s: %w", id, err)
 		}
 		for _, e := range found {

@@ -18,8 +18,8 @@ type resultError struct {
 	text string // at most maxText bytes; "" of an answer to a bind
 }
 
-// maxText bounds what is kept of a server's own words, in bytes.
-const maxText = 200
+// maxDiagnostic bounds what is kept of a server's own words, in bytes.
+const maxDiagnostic = 200
 
 func (e *resultError) Error() string {
 	if e.text == "" {
@@ -40,22 +40,22 @@ func resultName(code uint16) string {
 // firstLocalCode is where the library's own codes begin that no server sends.
 const firstLocalCode = ldap.ErrorNetwork
 
-// result makes a [*resultError] of the library's error, if that is a server's
+// toResultError makes a [*resultError] of the library's error, if that is a server's
 // answer.
-func result(err error) error {
+func toResultError(err error) error {
 	if e, ok := errors.AsType[*ldap.Error](err); ok && e.ResultCode < firstLocalCode {
-		return &resultError{e.ResultCode, shortened(e.Err.Error())}
+		return &resultError{e.ResultCode, truncated(e.Err.Error())}
 	}
 	return err
 }
 
-// shortened returns at most maxText bytes of a server's own words.
-func shortened(text string) string {
-	if len(text) <= maxText {
+// truncated returns at most maxText bytes of a server's own words.
+func truncated(text string) string {
+	if len(text) <= maxDiagnostic {
 		return text
 	}
-	text = text[:maxText]
-	for !utf8.ValidString(text) && len(text) > maxText-utf8.UTFMax {
+	text = text[:maxDiagnostic]
+	for !utf8.ValidString(text) && len(text) > maxDiagnostic-utf8.UTFMax {
 		text = text[:len(text)-1]
 	}
 	return strings.Clone(text) + "…"
@@ -68,23 +68,23 @@ func answered(err error) bool {
 	return ok
 }
 
-// code returns the result code of a server's answer.
-func code(err error) uint16 {
+// resultCode returns the result code of a server's answer.
+func resultCode(err error) uint16 {
 	if e, ok := errors.AsType[*resultError](err); ok {
 		return e.code
 	}
 	return ldap.LDAPResultSuccess
 }
 
-// refusesToServe reports an answer that says something of the server and
+// busyOrUnavailable reports an answer that says something of the server and
 // nothing of the request.
-func refusesToServe(err error) bool {
-	return code(err) == ldap.LDAPResultBusy || code(err) == ldap.LDAPResultUnavailable
+func busyOrUnavailable(err error) bool {
+	return resultCode(err) == ldap.LDAPResultBusy || resultCode(err) == ldap.LDAPResultUnavailable
 }
 
-// cure says what to do about an answer that has to do with the connection.
-func cure(err error) string {
-	switch code(err) {
+// hint says what to do about an answer that has to do with the connection.
+func hint(err error) string {
+	switch resultCode(err) {
 	case ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired:
 		return " (the server wants TLS: use ldaps or start_tls)"
 	case ldap.LDAPResultReferral:

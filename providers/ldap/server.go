@@ -17,8 +17,8 @@ import (
 // last with each failure on end. The first is short, for one that was only
 // restarted; the last bounds how long one that is back goes unused.
 const (
-	restFirst = 250 * time.Millisecond
-	restLast  = 5 * time.Second
+	backoffMin = 250 * time.Millisecond
+	backoffMax = 5 * time.Second
 )
 
 // server is one of the directory's servers, and what is known of its health.
@@ -30,11 +30,11 @@ type server struct {
 	startTLS bool
 
 	mu       sync.Mutex
-	failures int       // on end; 0 while it is up
-	epoch    int       // failures ever
-	rests    time.Time // until when it is left alone
-	probed   bool      // somebody is finding out whether it is up again
-	probing  *probing  // the probe under way, or nil
+	failures int        // on end; 0 while it is up
+	epoch    int        // failures ever
+	retryAt  time.Time  // until when it is left alone
+	onTrial  bool       // somebody is finding out whether it is up again
+	probe    *probeCall // the probe under way, or nil
 	lastErr  error
 }
 
@@ -66,59 +66,59 @@ func (s *server) up() bool {
 	return s.failures == 0
 }
 
-// claim reports whether the server may be connected to: it is up, or its rest
+// tryAcquire reports whether the server may be connected to: it is up, or its rest
 // is over and nobody else is finding out. Whoever claims must tell the outcome
 // with succeeded, failed or released.
-func (s *server) claim() bool {
+func (s *server) tryAcquire() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failures == 0 {
 		return true
 	}
-	if s.probed || time.Now().Before(s.rests) {
+	if s.onTrial || time.Now().Before(s.retryAt) {
 		return false
 	}
-	s.probed = true
+	s.onTrial = true
 	return true
 }
 
-func (s *server) succeeded() {
+func (s *server) recordSuccess() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failures, s.probed, s.lastErr = 0, false, nil
+	s.failures, s.onTrial, s.lastErr = 0, false, nil
 }
 
-// released ends a claim of which nothing was learnt.
-func (s *server) released() {
+// release ends a claim of which nothing was learnt.
+func (s *server) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.probed = false
+	s.onTrial = false
 }
 
-func (s *server) failed(err error) {
+func (s *server) recordFailure(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.failures > 0 && !s.probed && now.Before(s.rests) {
+	if s.failures > 0 && !s.onTrial && now.Before(s.retryAt) {
 		return // one of many that failed together
 	}
-	rest := restFirst << min(s.failures, 10)
+	backoff := backoffMin << min(s.failures, 10)
 	s.failures++
 	s.epoch++
-	s.probed, s.lastErr = false, err
-	s.rests = now.Add(min(rest, restLast))
+	s.onTrial, s.lastErr = false, err
+	s.retryAt = now.Add(min(backoff, backoffMax))
 }
 
-// current returns the epoch: a connection of an earlier one may have died with
+// currentEpoch returns the epoch: a connection of an earlier one may have died with
 // what failed, unknown to this side.
-func (s *server) current() int {
+func (s *server) currentEpoch() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.epoch
 }
 
-// why returns the error that took the server down, or nil.
-func (s *server) why() error {
+// lastError returns the error that took the server down, or nil.
+func (s *server) lastError() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lastErr
@@ -156,10 +156,10 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 
 // secure makes a connection of plain bytes ready for the library.
 func (s *server) secure(ctx context.Context, w *wire) (*conn, error) {
-	c := &conn{wire: w, server: s, epoch: s.current(), opened: time.Now()}
+	c := &conn{wire: w, server: s, epoch: s.currentEpoch(), opened: time.Now()}
 	var clear net.Conn = w
 	if s.startTLS {
-		if err := askForTLS(ctx, w); err != nil {
+		if err := requestTLS(ctx, w); err != nil {
 			return nil, fmt.Errorf("StartTLS: %w", err)
 		}
 	}
@@ -180,26 +180,26 @@ func (s *server) secure(ctx context.Context, w *wire) (*conn, error) {
 // as message 1.
 const startTLSRequest = "\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
 
-// askForTLS has the server begin with TLS. It reads its one answer and no byte
+// requestTLS has the server begin with TLS. It reads its one answer and no byte
 // more: what came in clear behind it would be the first bytes of the handshake. The
 // library's own StartTLS keeps the encrypted connection to itself, where no guard
 // can be put above it.
-func askForTLS(ctx context.Context, w *wire) error {
+func requestTLS(ctx context.Context, w *wire) error {
 	stop := context.AfterFunc(ctx, w.abort)
 	defer stop()
 	if _, err := w.Write([]byte(startTLSRequest)); err != nil {
 		return err
 	}
 	g := newGuard(w)
-	g.begin(shortAnswer)
+	g.begin(shortResponse)
 	packet, err := ber.ReadPacket(g)
 	switch {
-	case g.cause() != nil:
-		return g.cause()
+	case g.firstError() != nil:
+		return g.firstError()
 	case err != nil:
 		return errMalformed
 	}
-	if err := result(ldap.GetLDAPError(packet)); err != nil {
+	if err := toResultError(ldap.GetLDAPError(packet)); err != nil {
 		if answered(err) {
 			return err
 		}

@@ -162,7 +162,7 @@ func (g *groups) dnOf(ctx context.Context, s searcher, sid []byte) (string, erro
 		return one.dn, nil
 	}
 	found, err := s.find(ctx, query{base: "<SID=" + printSID(sid) + ">", scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{"distinguishedName"}})
-	if err != nil && code(err) != ldap.LDAPResultNoSuchObject {
+	if err != nil && resultCode(err) != ldap.LDAPResultNoSuchObject {
 		return "", fmt.Errorf("read the primary group: %w", err)
 	}
 	var one group

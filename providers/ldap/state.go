@@ -109,7 +109,7 @@ func shadowConditions(e entry, now time.Time) ([]condition, error) {
 		}
 		n, err := strconv.ParseInt(e.text(name), 10, 32)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %q is not a number", name, shortened(e.text(name)))
+			return nil, fmt.Errorf("read %s: %q is not a number", name, truncated(e.text(name)))
 		}
 		days[name] = n
 	}
@@ -173,7 +173,7 @@ func (e entry) number(name string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(e.text(name), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %q is not a number", name, shortened(e.text(name)))
+		return 0, fmt.Errorf("read %s: %q is not a number", name, truncated(e.text(name)))
 	}
 	return n, nil
 }
@@ -200,7 +200,7 @@ func parseTime(text string) (time.Time, error) {
 			}
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is not a generalized time", shortened(text))
+	return time.Time{}, fmt.Errorf("%q is not a generalized time", truncated(text))
 }
 
 // stampOf returns the Identity.Stamp of an entry: the values of the attributes

@@ -106,7 +106,7 @@ func (p *Provider) thresholds(ctx context.Context, kind policyKind) ([]threshold
 		found, err := p.dir.find(ctx, query{
 			base: kind.below + base, scope: kind.scope, filter: kind.filter, attributes: kind.attributes(), sizeLimit: countUpTo,
 		})
-		switch code(err) {
+		switch resultCode(err) {
 		case ldap.LDAPResultNoSuchObject, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultSizeLimitExceeded:
 			err = nil // as what may not be read is answered
 		}

@@ -25,9 +25,9 @@ func (w *wire) end() error { return w.SetDeadline(time.Time{}) }
 // abort makes whoever reads or writes stop at once.
 func (w *wire) abort() { _ = w.SetDeadline(time.Unix(1, 0)) } // fails only on a connection that is closed
 
-// silent reports whether nothing has been written since begin, so that what was
+// nothingWritten reports whether nothing has been written since begin, so that what was
 // to be sent can have reached nobody.
-func (w *wire) silent() bool { return w.written.Load() == 0 }
+func (w *wire) nothingWritten() bool { return w.written.Load() == 0 }
 
 func (w *wire) Write(b []byte) (int, error) {
 	n, err := w.Conn.Write(b)
