@@ -11,28 +11,28 @@ import (
 	"shorepass/internal/lru"
 )
 
-// keyOf writes a DN so that two spellings of one are the same. Full folding and the
+// dnKey writes a DN so that two spellings of one are the same. Full folding and the
 // compatibility forms are left out: to take two entries for one would lose a group.
-func keyOf(dn *ldap.DN) string { return joinRDNs(keysOf(dn)) }
+func dnKey(dn *ldap.DN) string { return joinRDNs(rdnKeys(dn)) }
 
-// keysOf returns the key of each RDN.
-func keysOf(dn *ldap.DN) []string {
-	return spelledRDNs(dn, fold.Name)
+// rdnKeys returns the key of each RDN.
+func rdnKeys(dn *ldap.DN) []string {
+	return normalizeRDNs(dn, fold.Name)
 }
 
-// spell writes a DN with its attributes by their short names in lower case and
+// normalizeDN writes a DN with its attributes by their short names in lower case and
 // nothing escaped but what would else be part of the DN. Unlike [ldap.DN.String] it
 // leaves letters beyond ASCII as they are, so that case can be ignored and globs
 // matched.
-func spell(dn *ldap.DN) string {
-	return joinRDNs(spelledRDNs(dn, strings.Clone))
+func normalizeDN(dn *ldap.DN) string {
+	return joinRDNs(normalizeRDNs(dn, strings.Clone))
 }
 
 func joinRDNs(rdns []string) string { return strings.Join(rdns, ",") }
 
-// spelledRDNs writes each RDN with its values as form has them. Several blanks are
+// normalizeRDNs writes each RDN with its values as form has them. Several blanks are
 // one, as a directory compares values (RFC 4518, section 2.6.1).
-func spelledRDNs(dn *ldap.DN, form func(value string) string) []string {
+func normalizeRDNs(dn *ldap.DN, form func(value string) string) []string {
 	rdns := make([]string, len(dn.RDNs))
 	for i, rdn := range dn.RDNs {
 		var parts []string
@@ -71,32 +71,32 @@ var shortNames = map[string]string{
 
 var escapeValue = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `+`, `\+`)
 
-// spelledDN spells a text that is a DN of a group: one RDN alone is taken for a
+// normalizeGroupDN spells a text that is a DN of a group: one RDN alone is taken for a
 // name with a "=" in it.
-func spelledDN(text string) (string, bool) {
+func normalizeGroupDN(text string) (string, bool) {
 	dn, err := ldap.ParseDN(text)
 	if err != nil || len(dn.RDNs) < 2 {
 		return "", false
 	}
-	return spell(dn), true
+	return normalizeDN(dn), true
 }
 
-// under reports whether dn is below base: at any depth, or with scope
+// isDescendantText reports whether dn is below base: at any depth, or with scope
 // "one" right below. They are compared as DNs: text that ends alike is not
 // below.
-func under(base *ldap.DN, dn string, scope string) bool {
+func isDescendantText(base *ldap.DN, dn string, scope string) bool {
 	parsed, err := ldap.ParseDN(dn)
-	return err == nil && below(base, parsed, scope)
+	return err == nil && isDescendant(base, parsed, scope)
 }
 
-func below(base, dn *ldap.DN, scope string) bool {
+func isDescendant(base, dn *ldap.DN, scope string) bool {
 	deeper := len(dn.RDNs) - len(base.RDNs)
-	return deeper > 0 && (scope != scopeOne || deeper == 1) && slices.Equal(keysOf(dn)[deeper:], keysOf(base))
+	return deeper > 0 && (scope != scopeOne || deeper == 1) && slices.Equal(rdnKeys(dn)[deeper:], rdnKeys(base))
 }
 
-// valueInRDN returns the one value of the attribute in the first component of a
+// rdnValue returns the one value of the attribute in the first component of a
 // DN, or "".
-func valueInRDN(dn *ldap.DN, attribute string) string {
+func rdnValue(dn *ldap.DN, attribute string) string {
 	if len(dn.RDNs) == 0 {
 		return ""
 	}
@@ -115,23 +115,23 @@ func valueInRDN(dn *ldap.DN, attribute string) string {
 // maxDNs bounds the cache of a dnReader.
 const maxDNs = 10_000
 
-// dnReader parses the DNs of groups, with an LRU cache: the same DNs come with
+// groupDNCache parses the DNs of groups, with an LRU cache: the same DNs come with
 // every login. The cache has no TTL, since a DN always names the same group.
-type dnReader struct {
+type groupDNCache struct {
 	base      *ldap.DN
 	scope     string
 	attribute string // that holds the name
 
 	mu    sync.Mutex
-	known *lru.Cache[string, group]
+	cache *lru.Cache[string, group]
 }
 
 // group returns the group of a DN, its name too where the DN holds it, or the
 // zero group where it is not below the base. Of a text that is no DN nothing is
 // known but that it stands for a group: the group has no id.
-func (r *dnReader) group(text string) group {
+func (r *groupDNCache) group(text string) group {
 	r.mu.Lock()
-	one, known := r.known.Get(text)
+	one, known := r.cache.Get(text)
 	r.mu.Unlock()
 	if known {
 		return one
@@ -140,11 +140,11 @@ func (r *dnReader) group(text string) group {
 	switch {
 	case err != nil:
 		one = group{key: text, dn: text}
-	case below(r.base, dn, r.scope):
-		one = group{key: keyOf(dn), dn: text, id: spell(dn), name: valueInRDN(dn, r.attribute)}
+	case isDescendant(r.base, dn, r.scope):
+		one = group{key: dnKey(dn), dn: text, id: normalizeDN(dn), name: rdnValue(dn, r.attribute)}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known.Put(text, one)
+	r.cache.Put(text, one)
 	return one
 }

@@ -16,28 +16,28 @@ import (
 // domains are the names of the directory itself, as keys of a login name, that may
 // come with one: "CORP\alice", "alice@corp.example".
 type domains struct {
-	names []string // of the configuration
-	ask   func(ctx context.Context) ([]string, error)
+	configured []string // of the configuration
+	read       func(ctx context.Context) ([]string, error)
 
-	mu    sync.Mutex
-	known []string // what ask said; nil until it has
+	mu     sync.Mutex
+	cached []string // what ask said; nil until it has
 }
 
-func newDomains(cfg Config, ask func(context.Context) ([]string, error)) *domains {
+func newDomains(cfg Config, read func(context.Context) ([]string, error)) *domains {
 	d := &domains{}
 	for _, name := range cfg.Users.Domains {
-		d.names = append(d.names, providers.Login(name).Key())
+		d.configured = append(d.configured, providers.Login(name).Key())
 	}
 	// On a connection of the person's own there is nobody to ask before.
 	if cfg.Preset == presetAD && cfg.Users.Domains == nil && cfg.Users.DNTemplate == "" {
-		d.ask = ask
+		d.read = read
 	}
 	return d
 }
 
-// bare returns the login name without this directory's own domain. With
+// stripDomain returns the login name without this directory's own domain. With
 // another domain it stays as it is, and is found only if an entry has it so.
-func (d *domains) bare(ctx context.Context, login string) (string, error) {
+func (d *domains) stripDomain(ctx context.Context, login string) (string, error) {
 	domain, name, found := strings.Cut(login, `\`)
 	if !found {
 		at := strings.LastIndexByte(login, '@')
@@ -49,39 +49,39 @@ func (d *domains) bare(ctx context.Context, login string) (string, error) {
 	if name == "" || domain == "" {
 		return login, nil
 	}
-	own, err := d.own(ctx)
+	ownNames, err := d.ownNames(ctx)
 	if err != nil {
 		return "", fmt.Errorf("find the domain's own names: %w", err)
 	}
-	if slices.Contains(own, providers.Login(domain).Key()) {
+	if slices.Contains(ownNames, providers.Login(domain).Key()) {
 		return name, nil
 	}
 	return login, nil
 }
 
 // Domains implements [providers.DomainOwner].
-func (p *Provider) Domains() []string { return p.domains.names }
+func (p *Provider) Domains() []string { return p.domains.configured }
 
-// own returns the names, asking the directory the first time. Several who come
+// ownNames returns the names, asking the directory the first time. Several who come
 // at once may ask several times.
-func (d *domains) own(ctx context.Context) ([]string, error) {
-	if d.ask == nil {
-		return d.names, nil
+func (d *domains) ownNames(ctx context.Context) ([]string, error) {
+	if d.read == nil {
+		return d.configured, nil
 	}
 	d.mu.Lock()
-	known := d.known
+	cached := d.cached
 	d.mu.Unlock()
-	if known != nil {
-		return known, nil
+	if cached != nil {
+		return cached, nil
 	}
-	known, err := d.ask(ctx)
+	cached, err := d.read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
-	d.known = known
+	d.cached = cached
 	d.mu.Unlock()
-	return known, nil
+	return cached, nil
 }
 
 // activeDirectoryDomains reads the domain's NetBIOS and DNS names from its

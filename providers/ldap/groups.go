@@ -20,39 +20,39 @@ const (
 	// not hold.
 	maxGroups = 10_000
 
-	// batch is how many groups one filter asks for.
-	batch = 40
+	// batchSize is how many groups one filter asks for.
+	batchSize = 40
 )
 
 var errTooManyGroups = fmt.Errorf("more than %d groups", maxGroups)
 
-// groups finds out which groups a person is in.
-type groups struct {
-	cfg     Groups
-	filter  template // of direct groups; nil where an attribute has them
-	parent  template // of the groups that a group is in
-	namer   *providers.GroupNamer
-	owners  *owners // nil where the directory keeps names unique
-	renamed *owners // of names that rename gives; the first entry is none of them
-	byDN    string  // the attribute by which a server finds an entry's own DN
-	read    *dnReader
-	sids    *sidNames
-	warn    *warnings
+// groupFinder finds out which groups a person is in.
+type groupFinder struct {
+	cfg           Groups
+	filter        template // of direct groups; nil where an attribute has them
+	parentFilter  template // of the groups that a group is in
+	namer         *providers.GroupNamer
+	namesakes     *nameCache // nil where the directory keeps names unique
+	renameTargets *nameCache // of names that rename gives; the first entry is none of them
+	dnAttribute   string     // the attribute by which a server finds an entry's own DN
+	dns           *groupDNCache
+	sids          *sidCache
+	warnings      *warnings
 }
 
-func newGroups(cfg Config, warn *warnings) (*groups, error) {
-	g := &groups{cfg: cfg.Groups, namer: cfg.Groups.Compile(true, spelledDN), byDN: "entryDN", renamed: newOwners(), warn: warn}
+func newGroupFinder(cfg Config, warn *warnings) (*groupFinder, error) {
+	g := &groupFinder{cfg: cfg.Groups, namer: cfg.Groups.Compile(true, normalizeGroupDN), dnAttribute: "entryDN", renameTargets: newNameCache(), warnings: warn}
 	if cfg.Preset == presetAD {
-		g.byDN = "distinguishedName"
+		g.dnAttribute = "distinguishedName"
 	}
 	if cfg.Preset != presetAD || !strings.EqualFold(cfg.Groups.Name, attrAccountName) {
-		g.owners = newOwners()
+		g.namesakes = newNameCache()
 	}
 	base, err := ldap.ParseDN(cfg.Groups.Base)
 	if err != nil {
 		return nil, fmt.Errorf("groups.base: %w", err)
 	}
-	g.read = &dnReader{base: base, scope: cfg.Groups.Scope, attribute: cfg.Groups.Name, known: lru.New[string, group](maxDNs)}
+	g.dns = &groupDNCache{base: base, scope: cfg.Groups.Scope, attribute: cfg.Groups.Name, cache: lru.New[string, group](maxDNs)}
 	if cfg.Groups.Filter != "" {
 		if g.filter, err = filterTemplate(cfg.Groups.Filter); err != nil {
 			return nil, fmt.Errorf("groups.filter: %w", err)
@@ -60,17 +60,17 @@ func newGroups(cfg Config, warn *warnings) (*groups, error) {
 	}
 	switch cfg.Groups.Nested {
 	case nestedWalk:
-		if g.parent, err = filterTemplate(cfg.Groups.NestedFilter, "dn"); err != nil {
+		if g.parentFilter, err = filterTemplate(cfg.Groups.NestedFilter, "dn"); err != nil {
 			return nil, fmt.Errorf("groups.nested_filter: %w", err)
 		}
 	case nestedTokenGroups, nestedInChain:
-		g.sids = newSIDNames()
+		g.sids = newSIDCache()
 	}
 	return g, nil
 }
 
 // attributes returns what is needed of a person's entry.
-func (g *groups) attributes() []string {
+func (g *groupFinder) attributes() []string {
 	var names []string
 	if g.cfg.Attribute != "" {
 		names = append(names, g.cfg.Attribute)
@@ -94,10 +94,10 @@ type group struct {
 	name string // "" where it is not known, or not yet
 }
 
-// of returns the names of a person's groups, in the directory's spelling, and
+// memberships returns the names of a person's groups, in the directory's spelling, and
 // those of which it is not known whether the person is in the group that a rule
 // means.
-func (g *groups) of(ctx context.Context, s searcher, e entry, user string) (names, unsure []string, err error) {
+func (g *groupFinder) memberships(ctx context.Context, s searcher, e entry, user string) (names, unsure []string, err error) {
 	var found []group
 	switch g.cfg.Nested {
 	case nestedTokenGroups:
@@ -105,7 +105,7 @@ func (g *groups) of(ctx context.Context, s searcher, e entry, user string) (name
 	case nestedInChain:
 		found, err = g.inChain(ctx, s, e)
 	default:
-		found, err = g.direct(ctx, s, e, user)
+		found, err = g.directGroups(ctx, s, e, user)
 		if err == nil && g.cfg.Nested == nestedWalk {
 			found, err = g.walk(ctx, s, found)
 		}
@@ -113,28 +113,28 @@ func (g *groups) of(ctx context.Context, s searcher, e entry, user string) (name
 	if err != nil {
 		return nil, nil, err
 	}
-	shared, err := g.shared(ctx, s, found)
+	ambiguous, err := g.ambiguous(ctx, s, found)
 	if err != nil {
 		return nil, nil, err
 	}
 	all := make([]providers.FoundGroup, len(found))
 	for i, one := range found {
-		all[i] = one.found()
-		all[i].Unsure = shared[one.key]
+		all[i] = one.foundGroup()
+		all[i].Unsure = ambiguous[one.key]
 	}
 	names, unsure, problems := g.namer.Names(all)
 	for _, problem := range problems {
-		g.warn.add(problem)
+		g.warnings.add(problem)
 	}
 	return names, unsure, nil
 }
 
-// found returns the group in the form that names are made of.
-func (one group) found() providers.FoundGroup {
+// foundGroup returns the group in the form that names are made of.
+func (one group) foundGroup() providers.FoundGroup {
 	return providers.FoundGroup{Name: one.name, ID: one.id}
 }
 
-func (g *groups) direct(ctx context.Context, s searcher, e entry, user string) ([]group, error) {
+func (g *groupFinder) directGroups(ctx context.Context, s searcher, e entry, user string) ([]group, error) {
 	if g.filter == nil {
 		return g.byAttribute(ctx, s, e)
 	}
@@ -158,7 +158,7 @@ func (g *groups) direct(ctx context.Context, s searcher, e entry, user string) (
 }
 
 // search returns the groups under the base that match a filter.
-func (g *groups) search(ctx context.Context, s searcher, filter string) ([]group, error) {
+func (g *groupFinder) search(ctx context.Context, s searcher, filter string) ([]group, error) {
 	found, err := s.find(ctx, query{
 		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), filter: filter, attributes: []string{g.cfg.Name}, paged: true,
 	})
@@ -170,17 +170,17 @@ func (g *groups) search(ctx context.Context, s searcher, filter string) ([]group
 	}
 	var all []group
 	for _, e := range found {
-		if one, ok := g.named(e); ok {
+		if one, ok := g.groupOfEntry(e); ok {
 			all = append(all, one)
 		}
 	}
 	return all, nil
 }
 
-// named makes a group of its entry, if that is under the base. Its name is ""
+// groupOfEntry makes a group of its entry, if that is under the base. Its name is ""
 // where the entry does not show one.
-func (g *groups) named(e entry) (group, bool) {
-	one := g.read.group(e.dn)
+func (g *groupFinder) groupOfEntry(e entry) (group, bool) {
+	one := g.dns.group(e.dn)
 	if one.key == "" || one.id == "" {
 		return group{}, false
 	}
@@ -190,24 +190,24 @@ func (g *groups) named(e entry) (group, bool) {
 	if values := e.values(g.cfg.Name); len(values) == 1 {
 		one.name = string(values[0])
 	} else {
-		g.warn.add(fmt.Sprintf("group %s shows %d values of %s, which must be one: rules that deny a group hold for all its members", e.dn, len(values), g.cfg.Name))
+		g.warnings.add(fmt.Sprintf("group %s shows %d values of %s, which must be one: rules that deny a group hold for all its members", e.dn, len(values), g.cfg.Name))
 	}
 	return one, true
 }
 
 // byAttribute takes the groups that the person's entry names. Where the DN
 // holds the name itself, the group is not read.
-func (g *groups) byAttribute(ctx context.Context, s searcher, e entry) ([]group, error) {
+func (g *groupFinder) byAttribute(ctx context.Context, s searcher, e entry) ([]group, error) {
 	values := e.values(g.cfg.Attribute)
 	if len(values) > maxGroups {
 		return nil, errTooManyGroups
 	}
 	var known, nameless []group
 	for _, value := range values {
-		switch one := g.read.group(string(value)); {
+		switch one := g.dns.group(string(value)); {
 		case one.key == "":
 		case one.id == "":
-			g.warn.add(fmt.Sprintf("%s of %s holds %.200q, which is no DN: rules that deny a group hold for this person", g.cfg.Attribute, e.dn, value))
+			g.warnings.add(fmt.Sprintf("%s of %s holds %.200q, which is no DN: rules that deny a group hold for this person", g.cfg.Attribute, e.dn, value))
 			known = append(known, one)
 		case one.name != "":
 			known = append(known, one)
@@ -222,10 +222,10 @@ func (g *groups) byAttribute(ctx context.Context, s searcher, e entry) ([]group,
 // readNames reads groups whose DNs are known and whose names are not: many at
 // once where the server can find an entry by its DN, and one by one what is
 // left. A group that is not shown comes back without a name.
-func (g *groups) readNames(ctx context.Context, s searcher, nameless []group) ([]group, error) {
+func (g *groupFinder) readNames(ctx context.Context, s searcher, nameless []group) ([]group, error) {
 	read := make(map[string]group, len(nameless))
-	for some := range slices.Chunk(nameless, batch) {
-		found, err := g.search(ctx, s, anyOf(some, func(one group) string { return "(" + g.byDN + "=" + ldap.EscapeFilter(one.dn) + ")" }))
+	for chunk := range slices.Chunk(nameless, batchSize) {
+		found, err := g.search(ctx, s, orFilter(chunk, func(one group) string { return "(" + g.dnAttribute + "=" + ldap.EscapeFilter(one.dn) + ")" }))
 		if err != nil {
 			return nil, err
 		}
@@ -243,7 +243,7 @@ func (g *groups) readNames(ctx context.Context, s searcher, nameless []group) ([
 		}
 		read[one.key] = one
 		for _, e := range found {
-			if named, ok := g.named(e); ok {
+			if named, ok := g.groupOfEntry(e); ok {
 				read[one.key] = named
 			}
 		}
@@ -251,8 +251,8 @@ func (g *groups) readNames(ctx context.Context, s searcher, nameless []group) ([
 	return slices.Collect(maps.Values(read)), nil
 }
 
-// anyOf makes a filter that matches what any of the parts would.
-func anyOf[T any](of []T, part func(T) string) string {
+// orFilter makes a filter that matches what any of the parts would.
+func orFilter[T any](of []T, part func(T) string) string {
 	var b strings.Builder
 	b.WriteString("(|")
 	for _, one := range of {
@@ -264,16 +264,16 @@ func anyOf[T any](of []T, part func(T) string) string {
 
 // walk goes from the groups to those they are in, up to the depth. Each group
 // is asked about once, so that groups in a circle come to an end.
-func (g *groups) walk(ctx context.Context, s searcher, start []group) ([]group, error) {
+func (g *groupFinder) walk(ctx context.Context, s searcher, start []group) ([]group, error) {
 	all := make(map[string]group, len(start))
-	edge := start
+	frontier := start
 	for _, one := range start {
 		all[one.key] = one
 	}
-	for depth := 0; depth < g.cfg.Depth && len(edge) > 0; depth++ {
+	for depth := 0; depth < g.cfg.Depth && len(frontier) > 0; depth++ {
 		var next []group
-		for some := range slices.Chunk(edge, batch) {
-			found, err := g.search(ctx, s, anyOf(some, func(one group) string { return g.parent.filter(func(string) string { return one.dn }) }))
+		for chunk := range slices.Chunk(frontier, batchSize) {
+			found, err := g.search(ctx, s, orFilter(chunk, func(one group) string { return g.parentFilter.filter(func(string) string { return one.dn }) }))
 			if err != nil {
 				return nil, err
 			}
@@ -287,7 +287,7 @@ func (g *groups) walk(ctx context.Context, s searcher, start []group) ([]group, 
 				return nil, errTooManyGroups
 			}
 		}
-		edge = next
+		frontier = next
 	}
 	return slices.Collect(maps.Values(all)), nil
 }

@@ -21,10 +21,10 @@ type Provider struct {
 	cfg          Config
 	preset       preset
 	userFilter   template
-	dnTemplate   template // nil where entries are searched for
-	userBase     *ldap.DN // nil where there is none
-	attributes   []string // of a person's entry
-	groups       *groups  // nil where nobody has groups
+	dnTemplate   template     // nil where entries are searched for
+	userBase     *ldap.DN     // nil where there is none
+	attributes   []string     // of a person's entry
+	groups       *groupFinder // nil where nobody has groups
 	dir          *directory
 	domains      *domains
 	accountCache *accountCache
@@ -71,7 +71,7 @@ func New(cfg Config) (*Provider, error) {
 		return nil, err
 	}
 	if cfg.Groups.read() {
-		if p.groups, err = newGroups(cfg, p.warnings); err != nil {
+		if p.groups, err = newGroupFinder(cfg, p.warnings); err != nil {
 			return nil, err
 		}
 	}
@@ -122,7 +122,7 @@ func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*provider
 	if login == "" || !utf8.ValidString(string(login)) {
 		return nil, fmt.Errorf("%w: a name that is empty or not text", providers.ErrNotMine)
 	}
-	user, err := p.domains.bare(ctx, string(login))
+	user, err := p.domains.stripDomain(ctx, string(login))
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey st
 // whether the entry exists; Prove reads it, and finds the subject.
 func (p *Provider) lookupTemplate(began time.Time, values func(string) string) (*providers.Account, error) {
 	dn, filter := p.dnTemplate.dn(values), p.userFilter.filter(values)
-	if !isDN(dn) || p.userBase != nil && !under(p.userBase, dn, p.cfg.Users.Scope) {
+	if !isDN(dn) || p.userBase != nil && !isDescendantText(p.userBase, dn, p.cfg.Users.Scope) {
 		return nil, providers.Reject(providers.Unknown, fmt.Errorf("%q is not a DN under users.base", dn))
 	}
 	return &providers.Account{Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
@@ -299,10 +299,10 @@ func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope i
 		return entry{}, errNoEntry
 	}
 	e := found[0]
-	if p.userBase != nil && !under(p.userBase, e.dn, p.cfg.Users.Scope) {
+	if p.userBase != nil && !isDescendantText(p.userBase, e.dn, p.cfg.Users.Scope) {
 		return entry{}, fmt.Errorf("%w: %s is not under users.base", errNoEntry, e.dn)
 	}
-	return e, complete(ctx, s, e)
+	return e, fetchRanges(ctx, s, e)
 }
 
 // loginConditions refuses an account whose entry says that it is not good.
@@ -353,7 +353,7 @@ func (p *Provider) identify(ctx context.Context, s searcher, e entry) (*provider
 		return nil, fmt.Errorf("%s: %w", e.dn, err)
 	}
 	if p.groups != nil {
-		if id.Groups, id.Unsure, err = p.groups.of(ctx, s, e, name); err != nil {
+		if id.Groups, id.Unsure, err = p.groups.memberships(ctx, s, e, name); err != nil {
 			return nil, fmt.Errorf("groups of %s: %w", e.dn, err)
 		}
 	}

@@ -12,10 +12,10 @@ import (
 // maxValues bounds the values of one attribute.
 const maxValues = 100_000
 
-// complete fetches the rest of attributes of which Active Directory gave only
+// fetchRanges fetches the rest of attributes of which Active Directory gave only
 // the first values, as "member;range=0-1499" ([MS-ADTS], section
 // 3.1.1.3.1.3.3). It changes e.
-func complete(ctx context.Context, s searcher, e entry) error {
+func fetchRanges(ctx context.Context, s searcher, e entry) error {
 	for name := range e.attributes {
 		base, upper, ranged := parseRange(name)
 		if !ranged {
@@ -29,7 +29,7 @@ func complete(ctx context.Context, s searcher, e entry) error {
 			if err != nil {
 				return fmt.Errorf("read %s of %s: %w", asked, e.dn, err)
 			}
-			more, next := rangeIn(found, base)
+			more, next := nextRange(found, base)
 			if len(values)+len(more) > maxValues || len(more) == 0 && next >= 0 || next >= 0 && next <= upper {
 				return fmt.Errorf("read %s of %s: values that do not end", base, e.dn)
 			}
@@ -58,8 +58,8 @@ func parseRange(name string) (base string, upper int, ok bool) {
 	return base, upper, err == nil && upper >= 0
 }
 
-// rangeIn returns the values of the next part, and its upper bound.
-func rangeIn(found []entry, base string) (values [][]byte, upper int) {
+// nextRange returns the values of the next part, and its upper bound.
+func nextRange(found []entry, base string) (values [][]byte, upper int) {
 	for _, e := range found {
 		for name, v := range e.attributes {
 			if b, u, ok := parseRange(name); ok && b == base {

@@ -18,50 +18,50 @@ const (
 	attrTokenGroups  = "tokenGroups"
 	attrPrimaryGroup = "primaryGroupID"
 
-	// inChain is Active Directory's matching rule that follows membership
+	// matchingRuleInChain is Active Directory's matching rule that follows membership
 	// through all groups ([MS-ADTS], section 3.1.1.3.4.4.3).
-	inChain = "member:1.2.840.113556.1.4.1941:="
+	matchingRuleInChain = "member:1.2.840.113556.1.4.1941:="
 
-	// sidsFor is how long the name of a group is remembered: a group that was
+	// sidTTL is how long the name of a group is remembered: a group that was
 	// renamed has its old name for no longer. Identifiers are never used again.
-	sidsFor = time.Hour
+	sidTTL = time.Hour
 
 	maxSIDs = 10_000
 )
 
-// sidNames is a cache of the groups that security identifiers name, with a TTL
+// sidCache is a cache of the groups that security identifiers name, with a TTL
 // of sidsFor and a bound of maxSIDs.
-type sidNames struct {
+type sidCache struct {
 	mu    sync.Mutex
-	known *lru.Cache[string, sidName] // by the identifier's bytes
+	cache *lru.Cache[string, cachedSID] // by the identifier's bytes
 }
 
-type sidName struct {
-	group group // the zero group where it is none under the base
-	until time.Time
+type cachedSID struct {
+	group   group // the zero group where it is none under the base
+	expires time.Time
 }
 
-func newSIDNames() *sidNames {
-	return &sidNames{known: lru.New[string, sidName](maxSIDs)}
+func newSIDCache() *sidCache {
+	return &sidCache{cache: lru.New[string, cachedSID](maxSIDs)}
 }
 
-func (n *sidNames) get(sid string) (group, bool) {
+func (n *sidCache) get(sid string) (group, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	found, ok := n.known.Get(sid)
-	return found.group, ok && time.Now().Before(found.until)
+	found, ok := n.cache.Get(sid)
+	return found.group, ok && time.Now().Before(found.expires)
 }
 
-func (n *sidNames) put(sid string, one group) {
+func (n *sidCache) put(sid string, one group) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.known.Put(sid, sidName{one, time.Now().Add(sidsFor)})
+	n.cache.Put(sid, cachedSID{one, time.Now().Add(sidTTL)})
 }
 
 // tokenGroups reads Active Directory's own list of the groups that count for a
 // person: nested ones and the primary group too ([MS-ADTS], section
 // 3.1.1.4.5.19). It is shown to a search of the entry itself alone.
-func (g *groups) tokenGroups(ctx context.Context, s searcher, e entry) ([]group, error) {
+func (g *groupFinder) tokenGroups(ctx context.Context, s searcher, e entry) ([]group, error) {
 	found, err := s.find(ctx, query{base: e.dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{attrTokenGroups}})
 	if err != nil {
 		return nil, fmt.Errorf("read tokenGroups: %w", err)
@@ -84,8 +84,8 @@ func (g *groups) tokenGroups(ctx context.Context, s searcher, e entry) ([]group,
 			all = append(all, one)
 		}
 	}
-	for some := range slices.Chunk(unknown, batch) {
-		named, err := g.readSIDs(ctx, s, some)
+	for chunk := range slices.Chunk(unknown, batchSize) {
+		named, err := g.searchSIDs(ctx, s, chunk)
 		if err != nil {
 			return nil, err
 		}
@@ -94,19 +94,19 @@ func (g *groups) tokenGroups(ctx context.Context, s searcher, e entry) ([]group,
 	return all, nil
 }
 
-// readSIDs finds the groups under the base that have these identifiers, and
+// searchSIDs finds the groups under the base that have these identifiers, and
 // remembers which have none.
-func (g *groups) readSIDs(ctx context.Context, s searcher, sids []string) ([]group, error) {
+func (g *groupFinder) searchSIDs(ctx context.Context, s searcher, sids []string) ([]group, error) {
 	found, err := s.find(ctx, query{
 		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), attributes: []string{attrSID, g.cfg.Name}, paged: true,
-		filter: anyOf(sids, func(sid string) string { return "(" + attrSID + "=" + escapeBytes([]byte(sid)) + ")" }),
+		filter: orFilter(sids, func(sid string) string { return "(" + attrSID + "=" + escapeBytes([]byte(sid)) + ")" }),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("search for groups under %q: %w", g.cfg.Base, err)
 	}
 	named := make(map[string]group, len(found))
 	for _, e := range found {
-		if one, ok := g.named(e); ok {
+		if one, ok := g.groupOfEntry(e); ok {
 			named[e.text(attrSID)] = one
 		}
 	}
@@ -124,7 +124,7 @@ func (g *groups) readSIDs(ctx context.Context, s searcher, sids []string) ([]gro
 // inChain asks for the groups that the person is in, directly or not, by the
 // matching rule. It knows nothing of the primary group, which has no member
 // for it and is named by a number beside the domain's own identifier.
-func (g *groups) inChain(ctx context.Context, s searcher, e entry) ([]group, error) {
+func (g *groupFinder) inChain(ctx context.Context, s searcher, e entry) ([]group, error) {
 	primary, err := primarySID(e)
 	if err != nil {
 		return nil, err
@@ -133,9 +133,9 @@ func (g *groups) inChain(ctx context.Context, s searcher, e entry) ([]group, err
 	if err != nil {
 		return nil, err
 	}
-	filter := "(" + inChain + ldap.EscapeFilter(e.dn) + ")(" + attrSID + "=" + escapeBytes(primary) + ")"
+	filter := "(" + matchingRuleInChain + ldap.EscapeFilter(e.dn) + ")(" + attrSID + "=" + escapeBytes(primary) + ")"
 	if dn != "" {
-		filter += "(" + inChain + ldap.EscapeFilter(dn) + ")"
+		filter += "(" + matchingRuleInChain + ldap.EscapeFilter(dn) + ")"
 	}
 	return g.search(ctx, s, "(&(objectClass=group)(|"+filter+"))")
 }
@@ -157,11 +157,11 @@ func primarySID(e entry) ([]byte, error) {
 
 // dnOf returns the DN of the entry with a security identifier, or "". A base of
 // this form is Active Directory's own ([MS-ADTS], section 3.1.1.3.1.2.4).
-func (g *groups) dnOf(ctx context.Context, s searcher, sid []byte) (string, error) {
+func (g *groupFinder) dnOf(ctx context.Context, s searcher, sid []byte) (string, error) {
 	if one, known := g.sids.get(string(sid)); known {
 		return one.dn, nil
 	}
-	found, err := s.find(ctx, query{base: "<SID=" + printSID(sid) + ">", scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{"distinguishedName"}})
+	found, err := s.find(ctx, query{base: "<SID=" + formatSID(sid) + ">", scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{"distinguishedName"}})
 	if err != nil && resultCode(err) != ldap.LDAPResultNoSuchObject {
 		return "", fmt.Errorf("read the primary group: %w", err)
 	}
@@ -173,9 +173,9 @@ func (g *groups) dnOf(ctx context.Context, s searcher, sid []byte) (string, erro
 	return one.dn, nil
 }
 
-// printSID writes a security identifier ([MS-DTYP], section 2.4.2): revision,
+// formatSID writes a security identifier ([MS-DTYP], section 2.4.2): revision,
 // authority, and parts of 32 bits.
-func printSID(sid []byte) string {
+func formatSID(sid []byte) string {
 	if len(sid) < 8 || len(sid) != 8+4*int(sid[1]) {
 		return ""
 	}

@@ -107,7 +107,7 @@ func TestGUID(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "00112233-4455-6677-8899-aabbccddeeff"
-	if got, err := printGUID(raw); got != want || err != nil {
+	if got, err := formatGUID(raw); got != want || err != nil {
 		t.Errorf("printGUID(%x) = %q, %v, want %q", raw, got, err, want)
 	}
 	filter, err := subjectFilter(want, attrGUID)
@@ -128,7 +128,7 @@ func FuzzGUID(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := printGUID(raw); err != nil || !strings.EqualFold(again, text) {
+		if again, err := formatGUID(raw); err != nil || !strings.EqualFold(again, text) {
 			t.Errorf("printGUID(parseGUID(%q)) = %q, %v", text, again, err)
 		}
 	})
@@ -139,16 +139,16 @@ func TestSID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := printSID(raw), "S-1-5-21-2127521184-1604012920-1887927527-72713"; got != want {
+	if got, want := formatSID(raw), "S-1-5-21-2127521184-1604012920-1887927527-72713"; got != want {
 		t.Errorf("printSID(%x) = %q, want %q", raw, got, want)
 	}
 	for _, bad := range [][]byte{nil, {1}, {1, 5, 0, 0, 0, 0, 0, 5, 21}} {
-		if got := printSID(bad); got != "" {
+		if got := formatSID(bad); got != "" {
 			t.Errorf("printSID(%x) = %q, want none", bad, got)
 		}
 	}
 	primary, err := primarySID(entryOf(attrSID, string(raw), attrPrimaryGroup, "513"))
-	if got, want := printSID(primary), "S-1-5-21-2127521184-1604012920-1887927527-513"; got != want || err != nil {
+	if got, want := formatSID(primary), "S-1-5-21-2127521184-1604012920-1887927527-513"; got != want || err != nil {
 		t.Errorf("primarySID = %q, %v, want %q", got, err, want)
 	}
 }

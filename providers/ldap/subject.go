@@ -18,7 +18,7 @@ func subjectOf(e entry, attribute string) (string, error) {
 		return "", reject("%s shows %d values of %s, which must be one", e.dn, len(values), attribute)
 	}
 	if strings.EqualFold(attribute, attrGUID) {
-		return printGUID(values[0])
+		return formatGUID(values[0])
 	}
 	if !utf8.Valid(values[0]) || len(values[0]) == 0 {
 		return "", reject("%s of %s is not text", attribute, e.dn)
@@ -56,9 +56,9 @@ func escapeBytes(raw []byte) string {
 	return b.String()
 }
 
-// printGUID writes an objectGUID as Active Directory's own tools do: the first
+// formatGUID writes an objectGUID as Active Directory's own tools do: the first
 // three of its five parts are little endian ([MS-DTYP], section 2.3.4).
-func printGUID(raw []byte) (string, error) {
+func formatGUID(raw []byte) (string, error) {
 	if len(raw) != 16 {
 		return "", reject("%s of %d bytes", attrGUID, len(raw))
 	}

@@ -100,7 +100,7 @@ func FuzzDN(f *testing.F) {
 		if err != nil {
 			return // refused before anything is sent, see Provider.lookupTemplate
 		}
-		if !below(parent, dn, scopeOne) || len(dn.RDNs[0].Attributes) != 1 || dn.RDNs[0].Attributes[0].Value != login {
+		if !isDescendant(parent, dn, scopeOne) || len(dn.RDNs[0].Attributes) != 1 || dn.RDNs[0].Attributes[0].Value != login {
 			t.Fatalf("DN %q for %q is %v", text, login, dn)
 		}
 	})
@@ -119,8 +119,8 @@ func TestParentOfTemplate(t *testing.T) {
 	}
 }
 
-// TestUnder checks that DNs are compared as DNs.
-func TestUnder(t *testing.T) {
+// TestIsDescendant checks that DNs are compared as DNs.
+func TestIsDescendant(t *testing.T) {
 	base, err := ldap.ParseDN("OU=Groups, dc=corp,DC=example")
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestUnder(t *testing.T) {
 		{"not a dn", scopeSub, false},
 		{"", scopeSub, false},
 	} {
-		if got := under(base, test.dn, test.scope); got != test.want {
+		if got := isDescendantText(base, test.dn, test.scope); got != test.want {
 			t.Errorf("under(%q, %q) = %v, want %v", test.dn, test.scope, got, test.want)
 		}
 	}

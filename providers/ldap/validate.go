@@ -190,8 +190,8 @@ func (c Config) validateGroups(fault func(key, problem string)) {
 // isOutside reports whether an entry of only or rename is a DN that is no group's.
 func (g Groups) isOutside(text string) bool {
 	base, err := ldap.ParseDN(g.Base)
-	_, byDN := spelledDN(text)
-	return err == nil && byDN && !strings.ContainsAny(text, "*?") && !under(base, text, g.Scope)
+	_, byDN := normalizeGroupDN(text)
+	return err == nil && byDN && !strings.ContainsAny(text, "*?") && !isDescendantText(base, text, g.Scope)
 }
 
 func (c Config) validateMembership(fault func(key, problem string)) {

@@ -9,51 +9,51 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// noteTaken adds to shared the keys of those groups whose own name is one that
+// addRenameClashes adds to shared the keys of those groups whose own name is one that
 // rename gives to another group, which is the one that rules mean: with { "grp-*" =
 // "*" } an administrator of a part of the tree could call a group "admins" to be taken
 // for "grp-admins".
-func (g *groups) noteTaken(ctx context.Context, s searcher, found []group, shared map[string]bool) error {
+func (g *groupFinder) addRenameClashes(ctx context.Context, s searcher, found []group, ambiguous map[string]bool) error {
 	own := make(map[string][]group) // those that may be taken, by their names
 	for _, one := range found {
 		name, kept := g.finalName(one)
-		if !kept || g.namer.Renames(one.found()) {
+		if !kept || g.namer.Renames(one.foundGroup()) {
 			continue
 		}
 		switch names, ids, given := g.namer.Origins(one.name); {
 		case given:
-			g.noteOwner(shared, one, "")
+			g.addRenameClash(ambiguous, one, "")
 		case len(names)+len(ids) > 0:
 			own[name] = append(own[name], one)
 		}
 	}
-	renamed, err := g.renamedTo(ctx, s, own)
+	renamed, err := g.groupsRenamedTo(ctx, s, own)
 	if err != nil {
 		return err
 	}
 	for name, all := range own {
 		for _, one := range all {
-			if owners := renamed[name]; len(owners) > 0 {
-				g.noteOwner(shared, one, ", "+owners[0].dn)
+			if targets := renamed[name]; len(targets) > 0 {
+				g.addRenameClash(ambiguous, one, ", "+targets[0].dn)
 			}
 		}
 	}
 	return nil
 }
 
-func (g *groups) noteOwner(shared map[string]bool, one group, owner string) {
-	shared[one.key] = true
-	g.warn.add(fmt.Sprintf("group %s is called %q, which groups.rename gives to another group%s: a rule that denies that one holds for the members of both, and a rule that allows it for its own alone; "+
-		"write the name that this one should have in groups.rename as well", one.dn, one.name, owner))
+func (g *groupFinder) addRenameClash(ambiguous map[string]bool, one group, target string) {
+	ambiguous[one.key] = true
+	g.warnings.add(fmt.Sprintf("group %s is called %q, which groups.rename gives to another group%s: a rule that denies that one holds for the members of both, and a rule that allows it for its own alone; "+
+		"write the name that this one should have in groups.rename as well", one.dn, one.name, target))
 }
 
-// renamedTo returns the groups to which rename gives one of the names, by name. It
+// groupsRenamedTo returns the groups to which rename gives one of the names, by name. It
 // searches the base for names that are not cached.
-func (g *groups) renamedTo(ctx context.Context, s searcher, own map[string][]group) (map[string][]group, error) {
+func (g *groupFinder) groupsRenamedTo(ctx context.Context, s searcher, own map[string][]group) (map[string][]group, error) {
 	all := make(map[string][]group, len(own))
 	var names, ids, unknown []string
 	for name, of := range own {
-		if known := g.renamed.get(name); known != nil {
+		if known := g.renameTargets.get(name); known != nil {
 			all[name] = known[1:]
 			continue
 		}
@@ -65,14 +65,14 @@ func (g *groups) renamedTo(ctx context.Context, s searcher, own map[string][]gro
 		return nil, err
 	}
 	for _, one := range entries {
-		if final, kept := g.finalName(one); kept && slices.Contains(unknown, final) && g.namer.Renames(one.found()) {
+		if final, kept := g.finalName(one); kept && slices.Contains(unknown, final) && g.namer.Renames(one.foundGroup()) {
 			all[final] = append(all[final], one)
 		}
 	}
-	_, personal := s.(personConn)
+	_, ownRights := s.(personConn)
 	for _, name := range unknown {
-		if !personal || len(all[name]) > 0 { // with rights that differ from person to person, another may see one
-			g.renamed.put(name, append([]group{own[name][0]}, all[name]...))
+		if !ownRights || len(all[name]) > 0 { // with rights that differ from person to person, another may see one
+			g.renameTargets.put(name, append([]group{own[name][0]}, all[name]...))
 		}
 	}
 	return all, nil
@@ -80,10 +80,10 @@ func (g *groups) renamedTo(ctx context.Context, s searcher, own map[string][]gro
 
 // searchOrigins returns the groups whose names or DNs are among these, where "?" may
 // stand for any character.
-func (g *groups) searchOrigins(ctx context.Context, s searcher, names, ids []string) ([]group, error) {
+func (g *groupFinder) searchOrigins(ctx context.Context, s searcher, names, ids []string) ([]group, error) {
 	var entries []group
-	for some := range slices.Chunk(names, batch) {
-		found, err := g.search(ctx, s, anyOf(some, func(name string) string {
+	for chunk := range slices.Chunk(names, batchSize) {
+		found, err := g.search(ctx, s, orFilter(chunk, func(name string) string {
 			return "(" + g.cfg.Name + "=" + strings.ReplaceAll(ldap.EscapeFilter(name), "?", "*") + ")"
 		}))
 		if err != nil {
@@ -93,7 +93,7 @@ func (g *groups) searchOrigins(ctx context.Context, s searcher, names, ids []str
 	}
 	for _, id := range ids {
 		if strings.Contains(id, "?") {
-			entries = append(entries, g.read.group(id)) // it cannot be searched for, and may well exist
+			entries = append(entries, g.dns.group(id)) // it cannot be searched for, and may well exist
 			continue
 		}
 		found, err := s.find(ctx, query{base: id, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{g.cfg.Name}})
@@ -101,7 +101,7 @@ func (g *groups) searchOrigins(ctx context.Context, s searcher, names, ids []str
 			return nil, fmt.Errorf("read group %s: %w", id, err)
 		}
 		for _, e := range found {
-			if one, ok := g.named(e); ok {
+			if one, ok := g.groupOfEntry(e); ok {
 				entries = append(entries, one)
 			}
 		}

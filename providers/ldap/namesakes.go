@@ -20,69 +20,69 @@ const (
 	// section 3.1.1.8.4).
 	attrAccountName = "sAMAccountName"
 
-	// ownersFor is the TTL of a name that one entry has, sharedFor that of one
+	// nameTTL is the TTL of a name that one entry has, sharedFor that of one
 	// that several have, so that a cure helps soon.
-	ownersFor = time.Hour
-	sharedFor = time.Minute
+	nameTTL      = time.Hour
+	ambiguousTTL = time.Minute
 
-	maxOwners = 10_000 // entries
+	maxNameEntries = 10_000 // entries
 )
 
-// owners is a cache of the entries that have a group name, with a bound of
+// nameCache is a cache of the entries that have a group name, with a bound of
 // maxOwners entries. A rule that names a group means one entry, and with several
 // it is not known which: an administrator of a part of the tree could give a group
 // the name of another one, to be a member of that or to escape a rule that denies
 // it.
-type owners struct {
+type nameCache struct {
 	mu    sync.Mutex
-	known *lru.Cache[string, owned] // by the name, folded
+	cache *lru.Cache[string, cachedName] // by the name, folded
 }
 
-type owned struct {
+type cachedName struct {
 	entries []group
-	until   time.Time
+	expires time.Time
 }
 
-func newOwners() *owners {
-	return &owners{known: lru.NewWeighted[string](maxOwners, func(o owned) int { return len(o.entries) })}
+func newNameCache() *nameCache {
+	return &nameCache{cache: lru.NewWeighted[string](maxNameEntries, func(o cachedName) int { return len(o.entries) })}
 }
 
 // get returns the entries that have a name, if they are known.
-func (o *owners) get(name string) []group {
+func (o *nameCache) get(name string) []group {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	found, _ := o.known.Get(name)
-	if time.Now().After(found.until) {
+	found, _ := o.cache.Get(name)
+	if time.Now().After(found.expires) {
 		return nil
 	}
 	return found.entries
 }
 
-func (o *owners) put(name string, entries []group) {
+func (o *nameCache) put(name string, entries []group) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	ttl := ownersFor
+	ttl := nameTTL
 	if len(entries) > 1 {
-		ttl = sharedFor
+		ttl = ambiguousTTL
 	}
-	o.known.Put(name, owned{entries, time.Now().Add(ttl)})
+	o.cache.Put(name, cachedName{entries, time.Now().Add(ttl)})
 }
 
-// shared returns the keys of those groups whose name, as only and rename leave it,
+// ambiguous returns the keys of those groups whose name, as only and rename leave it,
 // is that of another group too.
-func (g *groups) shared(ctx context.Context, s searcher, found []group) (map[string]bool, error) {
+func (g *groupFinder) ambiguous(ctx context.Context, s searcher, found []group) (map[string]bool, error) {
 	byName := make(map[string][]group, len(found))
 	for _, one := range found {
 		if _, kept := g.finalName(one); kept {
 			byName[nameKey(one.name)] = append(byName[nameKey(one.name)], one)
 		}
 	}
-	if g.owners != nil {
-		if err := g.addOwners(ctx, s, byName); err != nil {
+	if g.namesakes != nil {
+		if err := g.addNamesakes(ctx, s, byName); err != nil {
 			return nil, err
 		}
 	}
-	shared := make(map[string]bool)
+	ambiguous := make(map[string]bool)
 	for _, entries := range byName {
 		byFinal := make(map[string][]group, 1)
 		for _, one := range union(entries, nil) {
@@ -92,37 +92,37 @@ func (g *groups) shared(ctx context.Context, s searcher, found []group) (map[str
 		}
 		for final, several := range byFinal {
 			if len(several) > 1 {
-				g.noteShared(shared, final, several)
+				g.addAmbiguous(ambiguous, final, several)
 			}
 		}
 	}
-	return shared, g.noteTaken(ctx, s, found, shared)
+	return ambiguous, g.addRenameClashes(ctx, s, found, ambiguous)
 }
 
 // finalName returns the name that a group has after rename, folded. It is not kept
 // where it has no name, or only drops it.
-func (g *groups) finalName(one group) (string, bool) {
-	name, kept := g.namer.Name(one.found())
+func (g *groupFinder) finalName(one group) (string, bool) {
+	name, kept := g.namer.Name(one.foundGroup())
 	return nameKey(name), kept && one.name != ""
 }
 
-// noteShared adds the keys of several groups of one name, and warns of them.
-func (g *groups) noteShared(shared map[string]bool, name string, several []group) {
+// addAmbiguous adds the keys of several groups of one name, and warns of them.
+func (g *groupFinder) addAmbiguous(ambiguous map[string]bool, name string, several []group) {
 	for _, one := range several {
-		shared[one.key] = true
+		ambiguous[one.key] = true
 	}
 	slices.SortFunc(several, func(a, b group) int { return strings.Compare(a.dn, b.dn) })
-	g.warn.add(fmt.Sprintf("groups %s and %s are both called %q: a rule that denies it holds for the members of both, and a rule that allows it for none; "+
+	g.warnings.add(fmt.Sprintf("groups %s and %s are both called %q: a rule that denies it holds for the members of both, and a rule that allows it for none; "+
 		"write the DN of the group that rules mean in groups.only, or give one of them another name by its DN in groups.rename", several[0].dn, several[1].dn, name))
 }
 
-// addOwners adds the other entries that have the same name to the groups of each.
+// addNamesakes adds the other entries that have the same name to the groups of each.
 // It searches the base for names that are not cached, and for those that belonged
 // to another entry when they were searched for.
-func (g *groups) addOwners(ctx context.Context, s searcher, byName map[string][]group) error {
+func (g *groupFinder) addNamesakes(ctx context.Context, s searcher, byName map[string][]group) error {
 	var unknown []string
 	for name, own := range byName {
-		known := g.owners.get(name)
+		known := g.namesakes.get(name)
 		if all := union(known, own); len(all) > len(known) {
 			unknown = append(unknown, name)
 		} else {
@@ -130,18 +130,18 @@ func (g *groups) addOwners(ctx context.Context, s searcher, byName map[string][]
 		}
 	}
 	slices.Sort(unknown)
-	_, personal := s.(personConn)
-	for some := range slices.Chunk(unknown, batch) {
-		found, err := g.searchNames(ctx, s, some, byName)
+	_, ownRights := s.(personConn)
+	for chunk := range slices.Chunk(unknown, batchSize) {
+		found, err := g.searchNames(ctx, s, chunk, byName)
 		if err != nil {
 			return err
 		}
-		for _, name := range some {
+		for _, name := range chunk {
 			all := union(byName[name], found[name])
-			if personal { // with rights that differ from person to person, each sees a part
-				all = union(all, g.owners.get(name))
+			if ownRights { // with rights that differ from person to person, each sees a part
+				all = union(all, g.namesakes.get(name))
 			}
-			g.owners.put(name, all)
+			g.namesakes.put(name, all)
 			byName[name] = all
 		}
 	}
@@ -150,10 +150,10 @@ func (g *groups) addOwners(ctx context.Context, s searcher, byName map[string][]
 
 // searchNames returns the entries under the base that have one of the names, by
 // name. An error, such as a size limit, means that the groups cannot be told now.
-func (g *groups) searchNames(ctx context.Context, s searcher, names []string, own map[string][]group) (map[string][]group, error) {
+func (g *groupFinder) searchNames(ctx context.Context, s searcher, names []string, own map[string][]group) (map[string][]group, error) {
 	entries, err := s.find(ctx, query{
 		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), attributes: []string{g.cfg.Name}, paged: true,
-		filter: anyOf(names, func(name string) string { return g.nameFilter(own[name][0].name) }),
+		filter: orFilter(names, func(name string) string { return g.nameFilter(own[name][0].name) }),
 	})
 	switch {
 	case resultCode(err) == ldap.LDAPResultNoSuchObject:
@@ -166,7 +166,7 @@ func (g *groups) searchNames(ctx context.Context, s searcher, names []string, ow
 	}
 	found := make(map[string][]group, len(names))
 	for _, e := range entries {
-		one := g.read.group(e.dn)
+		one := g.dns.group(e.dn)
 		if one.id == "" {
 			continue
 		}
@@ -186,7 +186,7 @@ func (g *groups) searchNames(ctx context.Context, s searcher, names []string, ow
 
 // nameFilter matches the entries of a name: as this entry has it, and as rules have
 // it where that differs, for a server that tells the two apart.
-func (g *groups) nameFilter(name string) string {
+func (g *groupFinder) nameFilter(name string) string {
 	filter := "(" + g.cfg.Name + "=" + ldap.EscapeFilter(name) + ")"
 	if plain := norm.NFC.String(strings.TrimSpace(name)); plain != name {
 		filter += "(" + g.cfg.Name + "=" + ldap.EscapeFilter(plain) + ")"
