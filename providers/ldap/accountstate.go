@@ -46,7 +46,7 @@ func lockState(value string) string {
 	switch value {
 	case "":
 		return "open"
-	case ppolicyLockedForGood, dsEpoch:
+	case ppolicyPermanentLock, dsEpoch:
 		return "locked for good"
 	}
 	return "locked"

@@ -193,8 +193,8 @@ func TestConditionReasons(t *testing.T) {
 		{"shadowLastChange", "0", false, providers.MustChange},
 		{"userAccountControl", "514", true, providers.Disabled},
 	} {
-		found, err := conditionsOf(entry{attributes: map[string][][]byte{strings.ToLower(test.attribute): {[]byte(test.value)}}}, test.ad, now)
-		if err != nil || !slices.ContainsFunc(found, func(c condition) bool { return c.reason == test.want }) {
+		found, err := restrictionsOf(entry{attributes: map[string][][]byte{strings.ToLower(test.attribute): {[]byte(test.value)}}}, test.ad, now)
+		if err != nil || !slices.ContainsFunc(found, func(c restriction) bool { return c.reason == test.want }) {
 			t.Errorf("conditions of %s %s = %v, %v, want one for %s", test.attribute, test.value, fmt.Sprint(found), err, test.want)
 		}
 	}

@@ -180,11 +180,11 @@ const (
 	scopeOne = "one"
 )
 
-// read reports whether people have groups at all.
-func (g Groups) read() bool { return g.Base != "" }
+// configured reports whether people have groups at all.
+func (g Groups) configured() bool { return g.Base != "" }
 
 // ReadsGroups reports the same.
-func (c Config) ReadsGroups() bool { return c.Groups.read() }
+func (c Config) ReadsGroups() bool { return c.Groups.configured() }
 
 // ClaimNames returns the names of the claims that a person has for rules.
 func (c Config) ClaimNames() []string { return c.Claims }
@@ -219,7 +219,7 @@ func (c Config) WithDefaults() Config {
 	if c.Users.Stamp == nil {
 		c.Users.Stamp = p.stamp
 	}
-	if c.Groups.read() {
+	if c.Groups.configured() {
 		c.Groups = c.Groups.withDefaults(p)
 	}
 	fillNumber(&c.SearchConnections, 16)
@@ -252,7 +252,7 @@ func (g Groups) withDefaults(p preset) Groups {
 	if g.Nested == nestedWalk {
 		if g.NestedFilter == "" {
 			g.NestedFilter = "(member={dn})"
-			if t, err := parseTemplate(g.Filter); err == nil && t.only("dn") {
+			if t, err := parseTemplate(g.Filter); err == nil && t.hasOnly("dn") {
 				g.NestedFilter = g.Filter
 			}
 		}

@@ -49,6 +49,6 @@ func (e entry) text(name string) string {
 // has reports whether the entry shows a value of the attribute.
 func (e entry) has(name string) bool { return len(e.values(name)) > 0 }
 
-// is reports whether a boolean attribute is true (RFC 4517, section 3.3.3; 389
+// isTrue reports whether a boolean attribute is true (RFC 4517, section 3.3.3; 389
 // Directory Server writes it in lower case).
-func (e entry) is(name string) bool { return strings.EqualFold(e.text(name), "TRUE") }
+func (e entry) isTrue(name string) bool { return strings.EqualFold(e.text(name), "TRUE") }

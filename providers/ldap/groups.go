@@ -75,7 +75,7 @@ func (g *groupFinder) attributes() []string {
 	if g.cfg.Attribute != "" {
 		names = append(names, g.cfg.Attribute)
 	}
-	for _, name := range g.filter.names() {
+	for _, name := range g.filter.placeholders() {
 		if name != "dn" && name != "user" {
 			names = append(names, name)
 		}

@@ -30,7 +30,7 @@ type Provider struct {
 	accountCache *accountCache
 	refusalTimes *refusalTimes
 	warnings     *warnings
-	pinged       pinged
+	pingCache    pingCache
 
 	background background
 }
@@ -51,7 +51,7 @@ var (
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		cfg: cfg, preset: presets[cfg.Preset],
-		accountCache: newAccountCache(), refusalTimes: &refusalTimes{}, warnings: newWarnings(), pinged: newPinged(),
+		accountCache: newAccountCache(), refusalTimes: &refusalTimes{}, warnings: newWarnings(), pingCache: newPingCache(),
 	}
 	var err error
 	if p.userFilter, err = filterTemplate(cfg.Users.Filter, "login", "user"); err != nil {
@@ -70,19 +70,19 @@ func New(cfg Config) (*Provider, error) {
 	if p.dir, err = newDirectory(cfg); err != nil {
 		return nil, err
 	}
-	if cfg.Groups.read() {
+	if cfg.Groups.configured() {
 		if p.groups, err = newGroupFinder(cfg, p.warnings); err != nil {
 			return nil, err
 		}
 	}
 	p.domains = newDomains(cfg, p.dir.activeDirectoryDomains)
-	p.attributes = p.wanted()
+	p.attributes = p.personAttributes()
 	return p, nil
 }
 
-// wanted returns the attributes of a person's entry that are asked for, each
+// personAttributes returns the attributes of a person's entry that are asked for, each
 // once.
-func (p *Provider) wanted() []string {
+func (p *Provider) personAttributes() []string {
 	names := []string{p.cfg.Users.Name, p.cfg.Users.Subject}
 	names = append(names, p.preset.state...)
 	names = append(names, p.cfg.Users.Stamp...)
@@ -184,7 +184,7 @@ func (p *Provider) proveEntry(ctx context.Context, began time.Time, shareKey str
 	if err := p.bindAsEntry(ctx, began, shareKey, e, password); err != nil {
 		return nil, err
 	}
-	if err := p.loginConditions(e); err != nil {
+	if err := p.checkRestrictions(e); err != nil {
 		return nil, err
 	}
 	id, err := p.identify(ctx, p.dir.inShare(shareKey), e)
@@ -205,8 +205,8 @@ func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey st
 	err := p.dir.checkPassword(ctx, shareKey, e.dn, password)
 	if errors.Is(err, errUnwilling) {
 		// The entry itself says more than that.
-		if conditions := p.loginConditions(e); conditions != nil {
-			err = conditions
+		if refused := p.checkRestrictions(e); refused != nil {
+			err = refused
 		}
 	}
 	if err == nil {
@@ -271,7 +271,7 @@ func (p *Provider) identifyDN(ctx context.Context, s searcher, dn, filter string
 	case err != nil:
 		return nil, fmt.Errorf("read the account %s: %w", dn, err)
 	}
-	if err := p.loginConditions(e); err != nil {
+	if err := p.checkRestrictions(e); err != nil {
 		return nil, err
 	}
 	return p.identify(ctx, s, e)
@@ -305,27 +305,27 @@ func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope i
 	return e, fetchRanges(ctx, s, e)
 }
 
-// loginConditions refuses an account whose entry says that it is not good.
-func (p *Provider) loginConditions(e entry) error {
-	conditions, err := p.conditions(e)
+// checkRestrictions refuses an account whose entry says that it is not good.
+func (p *Provider) checkRestrictions(e entry) error {
+	restrictions, err := p.restrictions(e)
 	if err != nil {
 		return err
 	}
-	if len(conditions) > 0 {
-		return providers.Reject(conditions[0].reason, fmt.Errorf("%s: %s", e.dn, conditions[0].why))
+	if len(restrictions) > 0 {
+		return providers.Reject(restrictions[0].reason, fmt.Errorf("%s: %s", e.dn, restrictions[0].text))
 	}
 	return nil
 }
 
-// conditions returns what the entry says against a login. Each attribute of the
+// restrictions returns what the entry says against a login. Each attribute of the
 // state has one value by its schema; of two it is not known which counts.
-func (p *Provider) conditions(e entry) ([]condition, error) {
+func (p *Provider) restrictions(e entry) ([]restriction, error) {
 	for _, name := range p.preset.state {
 		if n := len(e.values(name)); n > 1 {
 			return nil, fmt.Errorf("state of %s: it shows %d values of %s, which must be one", e.dn, n, name)
 		}
 	}
-	found, err := conditionsOf(e, p.cfg.Preset == presetAD, time.Now())
+	found, err := restrictionsOf(e, p.cfg.Preset == presetAD, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("state of %s: %w", e.dn, err)
 	}

@@ -20,13 +20,13 @@ const (
 // uacLockout is set in the computed part while an account is locked.
 const uacLockout = 0x10
 
-// lockedForGood reports whether Active Directory has locked an account until
+// lockedPermanently reports whether Active Directory has locked an account until
 // somebody unlocks it. The entry says only that it is locked; whether that lifts
 // by itself, the policy says that the account is under. A service account that
 // may not read it cannot tell, and then the lock is taken for one that lifts: the
 // directory refuses passwords all the same, and sessions end for nothing less
 // than is known.
-func (p *Provider) lockedForGood(ctx context.Context, s searcher, e entry) (bool, error) {
+func (p *Provider) lockedPermanently(ctx context.Context, s searcher, e entry) (bool, error) {
 	if p.cfg.Preset != presetAD || !e.has(attrUACComputed) {
 		return false, nil
 	}
@@ -34,7 +34,7 @@ func (p *Provider) lockedForGood(ctx context.Context, s searcher, e entry) (bool
 	if err != nil || computed&uacLockout == 0 {
 		return false, err
 	}
-	own, err := readOne(ctx, s, e.dn, attrResultantPSO)
+	own, err := readAttribute(ctx, s, e.dn, attrResultantPSO)
 	if err != nil {
 		return false, fmt.Errorf("read the password policy of %s: %w", e.dn, err)
 	}
@@ -45,7 +45,7 @@ func (p *Provider) lockedForGood(ctx context.Context, s searcher, e entry) (bool
 		}
 		attribute = attrDuration
 	}
-	found, err := readOne(ctx, s, policy, attribute)
+	found, err := readAttribute(ctx, s, policy, attribute)
 	if err != nil {
 		return false, fmt.Errorf("read the password policy %s: %w", policy, err)
 	}
@@ -60,9 +60,9 @@ func (p *Provider) lockedForGood(ctx context.Context, s searcher, e entry) (bool
 	return duration == 0 || duration == math.MinInt64, nil // otherwise a negative number of 100 nanoseconds
 }
 
-// readOne reads an attribute of one entry, which is empty where it is not
+// readAttribute reads an attribute of one entry, which is empty where it is not
 // shown.
-func readOne(ctx context.Context, s searcher, dn, attribute string) (entry, error) {
+func readAttribute(ctx context.Context, s searcher, dn, attribute string) (entry, error) {
 	found, err := s.find(ctx, query{base: dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{attribute}})
 	switch {
 	case resultCode(err) == ldap.LDAPResultNoSuchObject || resultCode(err) == ldap.LDAPResultInsufficientAccessRights:

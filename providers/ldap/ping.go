@@ -16,22 +16,22 @@ import (
 )
 
 const (
-	// pingMemory is how long an answer of Ping serves, so that one called in a
+	// pingTTL is how long an answer of Ping serves, so that one called in a
 	// loop does not have people and groups counted over and over.
-	pingMemory = 10 * time.Second
+	pingTTL = 10 * time.Second
 
-	countUpTo = 1000 // entries
+	maxCounted = 1000 // entries
 )
 
-// pinged is what the last Ping found.
-type pinged struct {
-	turn  chan struct{} // held by whoever uses the rest
+// pingCache is what the last Ping found.
+type pingCache struct {
+	lock  chan struct{} // held by whoever uses the rest
 	at    time.Time
 	lines []string
 	err   error
 }
 
-func newPinged() pinged { return pinged{turn: make(chan struct{}, 1)} }
+func newPingCache() pingCache { return pingCache{lock: make(chan struct{}, 1)} }
 
 // Ping implements [providers.Pinger]: it connects to every server, says what
 // each is, what the service account sees of people and groups, and when the
@@ -39,27 +39,27 @@ func newPinged() pinged { return pinged{turn: make(chan struct{}, 1)} }
 // error that wraps providers.ErrMismatch where the configuration would lock accounts.
 func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	select {
-	case p.pinged.turn <- struct{}{}:
-		defer func() { <-p.pinged.turn }()
+	case p.pingCache.lock <- struct{}{}:
+		defer func() { <-p.pingCache.lock }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for another ping: %w", context.Cause(ctx))
 	}
-	if !p.pinged.at.IsZero() && time.Since(p.pinged.at) < pingMemory {
-		return p.pinged.lines, p.pinged.err
+	if !p.pingCache.at.IsZero() && time.Since(p.pingCache.at) < pingTTL {
+		return p.pingCache.lines, p.pingCache.err
 	}
-	lines, err := p.look(ctx)
+	lines, err := p.inspect(ctx)
 	if !ctxDone(ctx) {
-		p.pinged.lines, p.pinged.err, p.pinged.at = lines, err, time.Now()
+		p.pingCache.lines, p.pingCache.err, p.pingCache.at = lines, err, time.Now()
 	}
 	return lines, err
 }
 
-func (p *Provider) look(ctx context.Context) ([]string, error) {
+func (p *Provider) inspect(ctx context.Context) ([]string, error) {
 	lines := make([]string, len(p.dir.servers))
 	errs := make([]error, len(p.dir.servers))
 	var asked sync.WaitGroup
 	for i, s := range p.dir.servers {
-		asked.Go(func() { lines[i], errs[i] = p.dir.describe(ctx, s) })
+		asked.Go(func() { lines[i], errs[i] = p.dir.describeServer(ctx, s) })
 	}
 	asked.Wait()
 	if !slices.Contains(errs, nil) {
@@ -80,9 +80,9 @@ func (p *Provider) look(ctx context.Context) ([]string, error) {
 	} else {
 		lines = append(lines, "bound as "+p.cfg.BindDN)
 	}
-	lines = append(lines, p.lookAtPeople(ctx)...)
+	lines = append(lines, p.inspectPeople(ctx)...)
 	if p.groups != nil {
-		lines = append(lines, p.lookAtGroups(ctx))
+		lines = append(lines, p.inspectGroups(ctx))
 	}
 	if n := p.dir.referrals.Load(); n > 0 {
 		lines = append(lines, fmt.Sprintf("%d references to other servers were not followed", n))
@@ -90,12 +90,12 @@ func (p *Provider) look(ctx context.Context) ([]string, error) {
 	for _, text := range p.warnings.recent() {
 		lines = append(lines, "warning: "+text)
 	}
-	advice, mismatch := p.lookAtLockout(ctx)
+	advice, mismatch := p.inspectLockout(ctx)
 	return append(lines, advice...), mismatch
 }
 
-// describe connects to one server and says what it is.
-func (d *directory) describe(ctx context.Context, s *server) (string, error) {
+// describeServer connects to one server and says what it is.
+func (d *directory) describeServer(ctx context.Context, s *server) (string, error) {
 	release, err := d.search.acquire(ctx, serviceShare)
 	if err != nil {
 		return "", err
@@ -116,11 +116,11 @@ func (d *directory) describe(ctx context.Context, s *server) (string, error) {
 	if err != nil && !answered(err) {
 		return "", fmt.Errorf("%s: %w", s.url, err)
 	}
-	return fmt.Sprintf("%s: %s, %s, connected in %s", s.url, vendor(root), protection(c.tls), took), nil
+	return fmt.Sprintf("%s: %s, %s, connected in %s", s.url, vendorName(root), describeTLS(c.tls), took), nil
 }
 
-// vendor says which directory it is, as far as it says so itself (RFC 3045).
-func vendor(root entry) string {
+// vendorName says which directory it is, as far as it says so itself (RFC 3045).
+func vendorName(root entry) string {
 	switch {
 	case root.has("vendorName"):
 		return truncated(strings.TrimSpace(root.text("vendorName") + " " + root.text("vendorVersion")))
@@ -132,7 +132,7 @@ func vendor(root entry) string {
 	return "a directory that does not say what it is"
 }
 
-func protection(c *tls.Conn) string {
+func describeTLS(c *tls.Conn) string {
 	if c == nil {
 		return "without TLS"
 	}
@@ -144,16 +144,16 @@ func protection(c *tls.Conn) string {
 	return line
 }
 
-// lookAtPeople counts those who match and says what their entries lack.
-func (p *Provider) lookAtPeople(ctx context.Context) []string {
+// inspectPeople counts those who match and says what their entries lack.
+func (p *Provider) inspectPeople(ctx context.Context) []string {
 	found, err := p.dir.find(ctx, query{
-		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.present(), sizeLimit: countUpTo,
+		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.presenceFilter(), sizeLimit: maxCounted,
 		attributes: append([]string{p.cfg.Users.Name, p.cfg.Users.Subject}, p.cfg.Users.Stamp...),
 	})
 	if err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded {
 		return []string{fmt.Sprintf("warning: search for people under %q: %s", p.cfg.Users.Base, err)}
 	}
-	lines := []string{fmt.Sprintf("%s people under %q match users.filter", counted(len(found), err), p.cfg.Users.Base)}
+	lines := []string{fmt.Sprintf("%s people under %q match users.filter", formatCount(len(found), err), p.cfg.Users.Base)}
 	for _, name := range []string{p.cfg.Users.Name, p.cfg.Users.Subject} {
 		lacking := 0
 		for _, e := range found {
@@ -171,19 +171,19 @@ func (p *Provider) lookAtPeople(ctx context.Context) []string {
 	return lines
 }
 
-func (p *Provider) lookAtGroups(ctx context.Context) string {
+func (p *Provider) inspectGroups(ctx context.Context) string {
 	cfg := p.cfg.Groups
 	found, err := p.dir.find(ctx, query{
-		base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: countUpTo,
+		base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: maxCounted,
 	})
 	if err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded {
 		return fmt.Sprintf("warning: search for groups under %q: %s", cfg.Base, err)
 	}
-	return fmt.Sprintf("%s entries under %q have a %s", counted(len(found), err), cfg.Base, cfg.Name)
+	return fmt.Sprintf("%s entries under %q have a %s", formatCount(len(found), err), cfg.Base, cfg.Name)
 }
 
-// counted writes how many there are, if all were shown.
-func counted(n int, err error) string {
+// formatCount writes how many there are, if all were shown.
+func formatCount(n int, err error) string {
 	if err != nil {
 		return fmt.Sprintf("at least %d", n)
 	}

@@ -24,23 +24,23 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 		return nil, fmt.Errorf("%w: %w", providers.ErrGone, err)
 	}
 	search := p.dir.inShare(accountShareKey(id.Subject))
-	e, err := p.findOne(ctx, search, p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), "(&"+subject+p.userFilter.present()+")")
+	e, err := p.findOne(ctx, search, p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), "(&"+subject+p.userFilter.presenceFilter()+")")
 	switch {
 	case errors.Is(err, errNoEntry):
 		return nil, fmt.Errorf("%w: %w for %s", providers.ErrGone, errNoEntry, id.Subject)
 	case err != nil:
 		return nil, fmt.Errorf("search for the account: %w", err)
 	}
-	conditions, err := p.conditions(e)
+	restrictions, err := p.restrictions(e)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range conditions {
-		if c.ended {
-			return nil, providers.Reject(c.reason, fmt.Errorf("%w: %s: %s", providers.ErrEnded, e.dn, c.why))
+	for _, r := range restrictions {
+		if r.endsSessions {
+			return nil, providers.Reject(r.reason, fmt.Errorf("%w: %s: %s", providers.ErrEnded, e.dn, r.text))
 		}
 	}
-	switch forGood, err := p.lockedForGood(ctx, search, e); {
+	switch forGood, err := p.lockedPermanently(ctx, search, e); {
 	case err != nil:
 		return nil, err
 	case forGood:

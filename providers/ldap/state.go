@@ -35,52 +35,52 @@ const (
 	uacPasswordExpired = 0x800000
 )
 
-// condition is what keeps an account from logging in.
-type condition struct {
+// restriction is what keeps an account from logging in.
+type restriction struct {
 	reason providers.Reason
-	why    string
+	text   string
 
-	// ended says that it ends sessions as well: the account is disabled,
+	// endsSessions says that it ends sessions as well: the account is disabled,
 	// expired, or locked until somebody unlocks it. Without it only a new
 	// login by password is refused.
-	ended bool
+	endsSessions bool
 }
 
 // The dates that stand for "for good" and "must change".
 const (
-	ppolicyLockedForGood = "000001010000Z"   // pwdAccountLockedTime
+	ppolicyPermanentLock = "000001010000Z"   // pwdAccountLockedTime
 	dsEpoch              = "19700101000000Z" // accountUnlockTime, passwordExpirationTime
 )
 
-// conditionsOf returns what the entry itself says against a login. Locks that
+// restrictionsOf returns what the entry itself says against a login. Locks that
 // lift by themselves are not among it: the directory enforces them at the
 // bind, and some leave the attribute standing after the lock has lifted. The error
 // says that the entry does not show enough to tell.
-func conditionsOf(e entry, ad bool, now time.Time) ([]condition, error) {
+func restrictionsOf(e entry, ad bool, now time.Time) ([]restriction, error) {
 	if ad {
-		return activeDirectoryConditions(e, now)
+		return activeDirectoryRestrictions(e, now)
 	}
-	var found []condition
-	add := func(is bool, reason providers.Reason, ended bool, why string) {
+	var found []restriction
+	add := func(is bool, reason providers.Reason, endsSessions bool, text string) {
 		if is {
-			found = append(found, condition{reason, why, ended})
+			found = append(found, restriction{reason, text, endsSessions})
 		}
 	}
-	add(e.text("pwdAccountLockedTime") == ppolicyLockedForGood, providers.Locked, true, "locked for good (pwdAccountLockedTime)")
-	add(e.is("pwdReset"), providers.MustChange, false, "must change the password (pwdReset)")
-	add(e.is("nsAccountLock"), providers.Disabled, true, "disabled (nsAccountLock)")
+	add(e.text("pwdAccountLockedTime") == ppolicyPermanentLock, providers.Locked, true, "locked for good (pwdAccountLockedTime)")
+	add(e.isTrue("pwdReset"), providers.MustChange, false, "must change the password (pwdReset)")
+	add(e.isTrue("nsAccountLock"), providers.Disabled, true, "disabled (nsAccountLock)")
 	add(e.text("accountUnlockTime") == dsEpoch, providers.Locked, true, "locked for good (accountUnlockTime)")
 	add(e.text("passwordExpirationTime") == dsEpoch, providers.MustChange, false, "must change the password (passwordExpirationTime)")
 	for _, limit := range []struct {
-		name    string
-		ended   bool
-		reached func(at time.Time) bool
-		why     string
+		name         string
+		endsSessions bool
+		reached      func(at time.Time) bool
+		text         string
 	}{
 		{"pwdStartTime", true, now.Before, "not valid yet"},
-		{"pwdEndTime", true, reached(now), "expired"},
-		{"krbPrincipalExpiration", true, reached(now), "expired"},
-		{"krbPasswordExpiration", false, reached(now), "password expired"},
+		{"pwdEndTime", true, hasPassed(now), "expired"},
+		{"krbPrincipalExpiration", true, hasPassed(now), "expired"},
+		{"krbPasswordExpiration", false, hasPassed(now), "password expired"},
 	} {
 		if !e.has(limit.name) {
 			continue
@@ -89,18 +89,18 @@ func conditionsOf(e entry, ad bool, now time.Time) ([]condition, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", limit.name, err)
 		}
-		add(limit.reached(at), providers.Expired, limit.ended, fmt.Sprintf("%s (%s)", limit.why, limit.name))
+		add(limit.reached(at), providers.Expired, limit.endsSessions, fmt.Sprintf("%s (%s)", limit.text, limit.name))
 	}
-	shadow, err := shadowConditions(e, now)
+	shadow, err := shadowRestrictions(e, now)
 	return append(found, shadow...), err
 }
 
-func reached(now time.Time) func(time.Time) bool {
+func hasPassed(now time.Time) func(time.Time) bool {
 	return func(at time.Time) bool { return !now.Before(at) }
 }
 
-// shadowConditions reads days since 1970 (shadow(5)). A negative one is none.
-func shadowConditions(e entry, now time.Time) ([]condition, error) {
+// shadowRestrictions reads days since 1970 (shadow(5)). A negative one is none.
+func shadowRestrictions(e entry, now time.Time) ([]restriction, error) {
 	days := make(map[string]int64, len(shadowState))
 	for _, name := range shadowState {
 		days[name] = -1
@@ -114,31 +114,31 @@ func shadowConditions(e entry, now time.Time) ([]condition, error) {
 		days[name] = n
 	}
 	today := now.Unix() / (24 * 60 * 60)
-	var found []condition
+	var found []restriction
 	if at := days["shadowExpire"]; at >= 0 && today >= at {
-		found = append(found, condition{providers.Expired, "expired (shadowExpire)", true})
+		found = append(found, restriction{providers.Expired, "expired (shadowExpire)", true})
 	}
 	changed, longest := days["shadowLastChange"], days["shadowMax"]
 	switch {
 	case changed == 0:
-		found = append(found, condition{providers.MustChange, "must change the password (shadowLastChange)", false})
+		found = append(found, restriction{providers.MustChange, "must change the password (shadowLastChange)", false})
 	case changed > 0 && longest >= 0 && today > changed+longest:
-		found = append(found, condition{providers.Expired, "password expired (shadowMax)", false})
+		found = append(found, restriction{providers.Expired, "password expired (shadowMax)", false})
 	}
 	return found, nil
 }
 
-// activeDirectoryConditions reads what Active Directory keeps. It refuses to
+// activeDirectoryRestrictions reads what Active Directory keeps. It refuses to
 // guess where userAccountControl is not shown: everyone has it, so that the
 // service account lacks a right.
-func activeDirectoryConditions(e entry, now time.Time) ([]condition, error) {
+func activeDirectoryRestrictions(e entry, now time.Time) ([]restriction, error) {
 	control, err := e.number(attrUAC)
 	if err != nil {
 		return nil, err
 	}
-	var found []condition
+	var found []restriction
 	if control&uacDisabled != 0 {
-		found = append(found, condition{providers.Disabled, "disabled (" + attrUAC + ")", true})
+		found = append(found, restriction{providers.Disabled, "disabled (" + attrUAC + ")", true})
 	}
 	if e.has(attrAccountExpires) {
 		at, err := e.number(attrAccountExpires)
@@ -146,7 +146,7 @@ func activeDirectoryConditions(e entry, now time.Time) ([]condition, error) {
 			return nil, err
 		}
 		if at != 0 && at != math.MaxInt64 && !now.Before(fromFiletime(at)) {
-			found = append(found, condition{providers.Expired, "expired (" + attrAccountExpires + ")", true})
+			found = append(found, restriction{providers.Expired, "expired (" + attrAccountExpires + ")", true})
 		}
 	}
 	if !e.has(attrUACComputed) {
@@ -157,9 +157,9 @@ func activeDirectoryConditions(e entry, now time.Time) ([]condition, error) {
 		return nil, err
 	}
 	if computed&uacPasswordExpired != 0 {
-		expired := condition{providers.Expired, "password expired (" + attrUACComputed + ")", false}
+		expired := restriction{providers.Expired, "password expired (" + attrUACComputed + ")", false}
 		if e.text(attrPwdLastSet) == "0" {
-			expired = condition{providers.MustChange, "must change the password (" + attrPwdLastSet + ")", false}
+			expired = restriction{providers.MustChange, "must change the password (" + attrPwdLastSet + ")", false}
 		}
 		found = append(found, expired)
 	}
@@ -181,8 +181,8 @@ func (e entry) number(name string) (int64, error) {
 // fromFiletime reads 100-nanosecond steps since 1601 ([MS-DTYP], section
 // 2.3.3).
 func fromFiletime(n int64) time.Time {
-	const between = 11_644_473_600 // seconds from 1601 to 1970
-	return time.Unix(n/10_000_000-between, n%10_000_000*100)
+	const epochOffset = 11_644_473_600 // seconds from 1601 to 1970
+	return time.Unix(n/10_000_000-epochOffset, n%10_000_000*100)
 }
 
 // parseTime reads a generalized time (RFC 4517, section 3.3.13), which has

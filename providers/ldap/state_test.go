@@ -68,13 +68,13 @@ func TestConditions(t *testing.T) {
 		{"to change at AD", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "8388608", "pwdLastSet", "0"}, "must change", false},
 		{"no flag of another directory counts at AD", true, []string{"userAccountControl", "512", "nsAccountLock", "true"}, "", false},
 	} {
-		found, err := conditionsOf(entryOf(test.pairs...), test.ad, now)
+		found, err := restrictionsOf(entryOf(test.pairs...), test.ad, now)
 		switch {
 		case (err != nil) != (test.why == "?"):
 			t.Errorf("%s: conditionsOf = %v, %v, want %q", test.name, found, err, test.why)
 		case test.why == "?":
 		case len(found) == 0 && test.why == "":
-		case len(found) != 1 || test.why == "" || !strings.HasPrefix(found[0].why, test.why) || found[0].ended != test.ended:
+		case len(found) != 1 || test.why == "" || !strings.HasPrefix(found[0].text, test.why) || found[0].endsSessions != test.ended:
 			t.Errorf("%s: conditionsOf = %v, want %q, ended %v", test.name, found, test.why, test.ended)
 		}
 	}

@@ -10,12 +10,12 @@ import (
 )
 
 // template is a filter or DN with placeholders, "(uid={login})".
-type template []part
+type template []segment
 
-// part is a text that stands for itself, or the name of what takes its place.
-type part struct {
-	text string
-	name string // of the placeholder; "" where text stands for itself
+// segment is a text that stands for itself, or the name of what takes its place.
+type segment struct {
+	literal     string
+	placeholder string // of the placeholder; "" where text stands for itself
 }
 
 // parseTemplate reads a text. A brace that is not one of a placeholder is an
@@ -25,10 +25,10 @@ func parseTemplate(text string) (template, error) {
 	for text != "" {
 		open := strings.IndexAny(text, "{}")
 		if open < 0 {
-			return append(t, part{text: text}), nil
+			return append(t, segment{literal: text}), nil
 		}
 		if open > 0 {
-			t = append(t, part{text: text[:open]})
+			t = append(t, segment{literal: text[:open]})
 		}
 		name, rest, closed := strings.Cut(text[open+1:], "}")
 		switch {
@@ -37,7 +37,7 @@ func parseTemplate(text string) (template, error) {
 		case !isAttribute(name):
 			return nil, fmt.Errorf("{%s} is not a placeholder", name)
 		}
-		t = append(t, part{name: name})
+		t = append(t, segment{placeholder: name})
 		text = rest
 	}
 	return t, nil
@@ -51,29 +51,29 @@ func isAttribute(name string) bool {
 	})
 }
 
-// names returns the placeholders, each once.
-func (t template) names() []string {
+// placeholders returns the placeholders, each once.
+func (t template) placeholders() []string {
 	var names []string
 	for _, p := range t {
-		if p.name != "" && !slices.Contains(names, p.name) {
-			names = append(names, p.name)
+		if p.placeholder != "" && !slices.Contains(names, p.placeholder) {
+			names = append(names, p.placeholder)
 		}
 	}
 	return names
 }
 
-// only reports whether name is a placeholder here, and there is no other.
-func (t template) only(name string) bool { return slices.Equal(t.names(), []string{name}) }
+// hasOnly reports whether name is a placeholder here, and there is no other.
+func (t template) hasOnly(name string) bool { return slices.Equal(t.placeholders(), []string{name}) }
 
 // expand puts what value says, escaped, in the place of each placeholder.
 func (t template) expand(value func(name string) string, escape func(string) string) string {
 	var b strings.Builder
 	for _, p := range t {
-		if p.name == "" {
-			b.WriteString(p.text)
+		if p.placeholder == "" {
+			b.WriteString(p.literal)
 			continue
 		}
-		b.WriteString(escape(value(p.name)))
+		b.WriteString(escape(value(p.placeholder)))
 	}
 	return b.String()
 }
@@ -88,9 +88,9 @@ func (t template) dn(value func(name string) string) string {
 	return t.expand(value, ldap.EscapeDN)
 }
 
-// present makes the filter that whoever the template could find matches: each
+// presenceFilter makes the filter that whoever the template could find matches: each
 // placeholder is any value.
-func (t template) present() string {
+func (t template) presenceFilter() string {
 	return t.expand(func(string) string { return "*" }, func(s string) string { return s })
 }
 

@@ -23,16 +23,16 @@ type threshold struct {
 	attribute string // that holds the window
 	guesses   int64  // the wrong password that locks; 0 if none does
 	window    time.Duration
-	forgets   bool // after window, not only at a right password
+	resets    bool // after window, not only at a right password
 }
 
 // policyKind is where a directory keeps such policies, and in which attributes.
 type policyKind struct {
 	base            string // "" for each naming context
-	below           string // what stands before the base
+	container       string // what stands before the base
 	scope           int
 	filter          string
-	on              string // what turns the lock on; "" where the guesses alone do
+	enabled         string // what turns the lock on; "" where the guesses alone do
 	guesses, window string
 	unit            time.Duration // of the window, which Active Directory writes as a negative number
 }
@@ -40,15 +40,15 @@ type policyKind struct {
 var (
 	ppolicyKind = policyKind{ // draft-behera-ldap-password-policy-11, section 5.2
 		scope: ldap.ScopeWholeSubtree, filter: "(objectClass=pwdPolicy)",
-		on: "pwdLockout", guesses: "pwdMaxFailure", window: "pwdFailureCountInterval", unit: time.Second,
+		enabled: "pwdLockout", guesses: "pwdMaxFailure", window: "pwdFailureCountInterval", unit: time.Second,
 	}
 	dsConfigKind = policyKind{
 		base: "cn=config", filter: "(objectClass=*)",
-		on: "passwordLockout", guesses: "passwordMaxFailure", window: "passwordResetFailureCount", unit: time.Second,
+		enabled: "passwordLockout", guesses: "passwordMaxFailure", window: "passwordResetFailureCount", unit: time.Second,
 	}
 	dsKind = policyKind{
 		scope: ldap.ScopeWholeSubtree, filter: "(objectClass=passwordPolicy)",
-		on: "passwordLockout", guesses: "passwordMaxFailure", window: "passwordResetFailureCount", unit: time.Second,
+		enabled: "passwordLockout", guesses: "passwordMaxFailure", window: "passwordResetFailureCount", unit: time.Second,
 	}
 	kerberosKind = policyKind{
 		scope: ldap.ScopeWholeSubtree, filter: "(objectClass=krbPwdPolicy)",
@@ -58,7 +58,7 @@ var (
 		filter: "(objectClass=*)", guesses: "lockoutThreshold", window: "lockOutObservationWindow", unit: -100 * time.Nanosecond,
 	}
 	fineGrainedKind = policyKind{ // [MS-ADTS], section 3.1.1.5.2.1
-		below: "CN=Password Settings Container,CN=System,", scope: ldap.ScopeWholeSubtree, filter: "(objectClass=msDS-PasswordSettings)",
+		container: "CN=Password Settings Container,CN=System,", scope: ldap.ScopeWholeSubtree, filter: "(objectClass=msDS-PasswordSettings)",
 		guesses: "msDS-LockoutThreshold", window: "msDS-LockoutObservationWindow", unit: -100 * time.Nanosecond,
 	}
 )
@@ -72,10 +72,10 @@ var policyKinds = map[string][]policyKind{
 	"389ds":    {dsConfigKind, dsKind},
 }
 
-// lookAtLockout reads when the directory locks accounts, and says what
+// inspectLockout reads when the directory locks accounts, and says what
 // wrong_passwords and wrong_password_window have to be. The error is a
 // configuration with which accounts will be locked.
-func (p *Provider) lookAtLockout(ctx context.Context) ([]string, error) {
+func (p *Provider) inspectLockout(ctx context.Context) ([]string, error) {
 	var all []threshold
 	var lines []string
 	for _, kind := range policyKinds[p.cfg.Preset] {
@@ -104,7 +104,7 @@ func (p *Provider) thresholds(ctx context.Context, kind policyKind) ([]threshold
 	var all []threshold
 	for _, base := range bases {
 		found, err := p.dir.find(ctx, query{
-			base: kind.below + base, scope: kind.scope, filter: kind.filter, attributes: kind.attributes(), sizeLimit: countUpTo,
+			base: kind.container + base, scope: kind.scope, filter: kind.filter, attributes: kind.attributes(), sizeLimit: maxCounted,
 		})
 		switch resultCode(err) {
 		case ldap.LDAPResultNoSuchObject, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultSizeLimitExceeded:
@@ -141,17 +141,17 @@ func (p *Provider) namingContexts(ctx context.Context) ([]string, error) {
 }
 
 func (k policyKind) attributes() []string {
-	if k.on == "" {
+	if k.enabled == "" {
 		return []string{k.guesses, k.window}
 	}
-	return []string{k.on, k.guesses, k.window}
+	return []string{k.enabled, k.guesses, k.window}
 }
 
 // threshold reads one policy. shown is false where the entry does not say enough.
 func (k policyKind) threshold(e entry) (t threshold, shown bool) {
 	t = threshold{policy: e.dn, attribute: k.window}
-	if k.on != "" && !e.is(k.on) && !strings.EqualFold(e.text(k.on), "on") {
-		return t, e.has(k.on) || e.has(k.guesses) // off, which it is by default
+	if k.enabled != "" && !e.isTrue(k.enabled) && !strings.EqualFold(e.text(k.enabled), "on") {
+		return t, e.has(k.enabled) || e.has(k.guesses) // off, which it is by default
 	}
 	guesses, err := strconv.ParseInt(e.text(k.guesses), 10, 32)
 	if err != nil || guesses < 0 {
@@ -160,7 +160,7 @@ func (k policyKind) threshold(e entry) (t threshold, shown bool) {
 	t.guesses = guesses
 	n, err := strconv.ParseInt(e.text(k.window), 10, 64)
 	if err == nil && n != 0 && n != math.MinInt64 {
-		t.window, t.forgets = time.Duration(n)*k.unit, true
+		t.window, t.resets = time.Duration(n)*k.unit, true
 	}
 	return t, true
 }
@@ -179,14 +179,14 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string
 		switch {
 		case t.guesses == 0:
 			continue
-		case !t.forgets:
+		case !t.resets:
 			faults = append(faults, fmt.Sprintf("%s: %s is 0, so that wrong passwords are never forgotten until a right one comes, and strangers lock any account in time: have the directory forget them", t.policy, t.attribute))
 			continue
 		case t.guesses == 1:
 			faults = append(faults, fmt.Sprintf("%s locks an account at the first wrong password, which nothing here can prevent", t.policy))
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s locks an account at wrong password %d within %s", t.policy, t.guesses, written(t.window)))
+		lines = append(lines, fmt.Sprintf("%s locks an account at wrong password %d within %s", t.policy, t.guesses, formatDuration(t.window)))
 		if fewest == 0 || t.guesses < fewest {
 			fewest = t.guesses
 		}
@@ -196,21 +196,21 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string
 		if len(faults) == 0 {
 			lines = append(lines, fmt.Sprintf("no password policy that is shown locks accounts (%d)", len(all)))
 		}
-		return lines, misfits(faults)
+		return lines, mismatchError(faults)
 	}
 	most := min(fewest-1, maxGuesses)
-	lines = append(lines, "for that write:", fmt.Sprintf("  wrong_passwords = %d", most), fmt.Sprintf("  wrong_password_window = %q", written(longest)))
+	lines = append(lines, "for that write:", fmt.Sprintf("  wrong_passwords = %d", most), fmt.Sprintf("  wrong_password_window = %q", formatDuration(longest)))
 	if int64(wrongPasswords) >= fewest {
 		faults = append(faults, fmt.Sprintf("wrong_passwords is %d, and the directory locks an account at wrong password %d: write wrong_passwords = %d", wrongPasswords, fewest, most))
 	}
 	if window < longest {
-		faults = append(faults, fmt.Sprintf("wrong_password_window is %s, and the directory counts for %s: write wrong_password_window = %q", written(window), written(longest), written(longest)))
+		faults = append(faults, fmt.Sprintf("wrong_password_window is %s, and the directory counts for %s: write wrong_password_window = %q", formatDuration(window), formatDuration(longest), formatDuration(longest)))
 	}
-	return lines, misfits(faults)
+	return lines, mismatchError(faults)
 }
 
-// written writes a length of time as the configuration has it.
-func written(d time.Duration) string {
+// formatDuration writes a length of time as the configuration has it.
+func formatDuration(d time.Duration) string {
 	switch {
 	case d%time.Hour == 0:
 		return fmt.Sprintf("%dh", d/time.Hour)
@@ -220,8 +220,8 @@ func written(d time.Duration) string {
 	return d.String()
 }
 
-// misfits returns faults as those of the configuration.
-func misfits(faults []string) error {
+// mismatchError returns faults as those of the configuration.
+func mismatchError(faults []string) error {
 	if len(faults) == 0 {
 		return nil
 	}

@@ -59,16 +59,16 @@ func TestThresholds(t *testing.T) {
 		want  threshold
 		shown bool
 	}{
-		{"Active Directory", domainKind, values{"lockoutthreshold": "5", "lockoutobservationwindow": "-18000000000"}, threshold{guesses: 5, window: 30 * time.Minute, forgets: true}, true},
-		{"Active Directory that does not lock", domainKind, values{"lockoutthreshold": "0", "lockoutobservationwindow": "-18000000000"}, threshold{window: 30 * time.Minute, forgets: true}, true},
+		{"Active Directory", domainKind, values{"lockoutthreshold": "5", "lockoutobservationwindow": "-18000000000"}, threshold{guesses: 5, window: 30 * time.Minute, resets: true}, true},
+		{"Active Directory that does not lock", domainKind, values{"lockoutthreshold": "0", "lockoutobservationwindow": "-18000000000"}, threshold{window: 30 * time.Minute, resets: true}, true},
 		{"Active Directory that never forgets", domainKind, values{"lockoutthreshold": "5", "lockoutobservationwindow": "-9223372036854775808"}, threshold{guesses: 5}, true},
-		{"a fine-grained policy", fineGrainedKind, values{"msds-lockoutthreshold": "3", "msds-lockoutobservationwindow": "-400000000"}, threshold{guesses: 3, window: 40 * time.Second, forgets: true}, true},
-		{"OpenLDAP", ppolicyKind, values{"pwdlockout": "TRUE", "pwdmaxfailure": "5", "pwdfailurecountinterval": "60"}, threshold{guesses: 5, window: time.Minute, forgets: true}, true},
+		{"a fine-grained policy", fineGrainedKind, values{"msds-lockoutthreshold": "3", "msds-lockoutobservationwindow": "-400000000"}, threshold{guesses: 3, window: 40 * time.Second, resets: true}, true},
+		{"OpenLDAP", ppolicyKind, values{"pwdlockout": "TRUE", "pwdmaxfailure": "5", "pwdfailurecountinterval": "60"}, threshold{guesses: 5, window: time.Minute, resets: true}, true},
 		{"OpenLDAP that never forgets", ppolicyKind, values{"pwdlockout": "TRUE", "pwdmaxfailure": "5"}, threshold{guesses: 5}, true},
 		{"OpenLDAP that does not lock", ppolicyKind, values{"pwdlockout": "FALSE", "pwdmaxfailure": "5"}, threshold{}, true},
-		{"389 Directory Server", dsConfigKind, values{"passwordlockout": "on", "passwordmaxfailure": "3", "passwordresetfailurecount": "600"}, threshold{guesses: 3, window: 10 * time.Minute, forgets: true}, true},
+		{"389 Directory Server", dsConfigKind, values{"passwordlockout": "on", "passwordmaxfailure": "3", "passwordresetfailurecount": "600"}, threshold{guesses: 3, window: 10 * time.Minute, resets: true}, true},
 		{"389 Directory Server that does not lock", dsConfigKind, values{"passwordlockout": "off", "passwordmaxfailure": "3"}, threshold{}, true},
-		{"FreeIPA", kerberosKind, values{"krbpwdmaxfailure": "6", "krbpwdfailurecountinterval": "60"}, threshold{guesses: 6, window: time.Minute, forgets: true}, true},
+		{"FreeIPA", kerberosKind, values{"krbpwdmaxfailure": "6", "krbpwdfailurecountinterval": "60"}, threshold{guesses: 6, window: time.Minute, resets: true}, true},
 		{"nothing", domainKind, values{}, threshold{}, false},
 		{"what is no number", domainKind, values{"lockoutthreshold": "many"}, threshold{}, false},
 	} {

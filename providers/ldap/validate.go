@@ -39,8 +39,8 @@ func (c Config) Validate(fault func(key, problem string)) {
 			fault(fmt.Sprintf("claims[%d]", i), fmt.Sprintf("%q is not the name of an attribute", name))
 		}
 	}
-	between("search_connections", c.SearchConnections, 1, maxConnections, fault)
-	between("bind_connections", c.BindConnections, 1, maxConnections, fault)
+	checkRange("search_connections", c.SearchConnections, 1, maxConnections, fault)
+	checkRange("bind_connections", c.BindConnections, 1, maxConnections, fault)
 	if c.Timeout <= 0 || c.Timeout > maxTimeout {
 		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", c.Timeout, maxTimeout))
 	}
@@ -90,9 +90,9 @@ func (c Config) validateServiceAccount(fault func(key, problem string)) {
 	}
 }
 
-// untestable finds a placeholder in an extensible match, where "any value" (see
+// extensiblePlaceholder finds a placeholder in an extensible match, where "any value" (see
 // template.present) cannot be written.
-var untestable = regexp.MustCompile(`:=[^)]*\{`)
+var extensiblePlaceholder = regexp.MustCompile(`:=[^)]*\{`)
 
 func (c Config) validateUsers(fault func(key, problem string)) {
 	u := c.Users
@@ -113,9 +113,9 @@ func (c Config) validateUsers(fault func(key, problem string)) {
 		fault("users.filter", `is required without a preset, such as "(uid={user})"`)
 	case err != nil:
 		fault("users.filter", err.Error())
-	case len(t.names()) == 0 && !byTemplate:
+	case len(t.placeholders()) == 0 && !byTemplate:
 		fault("users.filter", `finds everybody for every name: put in "{user}", as in "(uid={user})"`)
-	case untestable.MatchString(u.Filter):
+	case extensiblePlaceholder.MatchString(u.Filter):
 		fault("users.filter", `has a placeholder after ":=": write "(attribute={user})", or put the matching rule elsewhere`)
 	}
 	validateScope("users.scope", u.Scope, fault)
@@ -144,12 +144,12 @@ func dnTemplateProblem(text string) string {
 	if err != nil {
 		return err.Error()
 	}
-	for _, name := range t.names() {
+	for _, name := range t.placeholders() {
 		if name != "login" && name != "user" {
 			return fmt.Sprintf("{%s} is neither {login} nor {user}", name)
 		}
 	}
-	if len(t.names()) == 0 {
+	if len(t.placeholders()) == 0 {
 		return `is the same for every name: put in "{user}", as in "uid={user},ou=people,dc=corp,dc=example"`
 	}
 	if dn := t.dn(func(string) string { return "x" }); !isDN(dn) || !strings.Contains(dn, ",") {
@@ -160,7 +160,7 @@ func dnTemplateProblem(text string) string {
 
 func (c Config) validateGroups(fault func(key, problem string)) {
 	g := c.Groups
-	if !g.read() {
+	if !g.configured() {
 		if !reflect.ValueOf(g).IsZero() {
 			fault("groups.base", "is required with the other keys of groups: the DN under which groups are found")
 		}
@@ -217,9 +217,9 @@ func (c Config) validateMembership(fault func(key, problem string)) {
 		switch t, err := filterTemplate(g.Filter); {
 		case err != nil:
 			fault("groups.filter", err.Error())
-		case slices.Contains(t.names(), "login"):
+		case slices.Contains(t.placeholders(), "login"):
 			fault("groups.filter", `has {login}, which is what was typed: use "{user}", the name that the entry has`)
-		case len(t.names()) == 0:
+		case len(t.placeholders()) == 0:
 			fault("groups.filter", `finds the same groups for everybody: put in "{dn}", as in "(member={dn})"`)
 		}
 	}
@@ -228,10 +228,10 @@ func (c Config) validateMembership(fault func(key, problem string)) {
 	}
 	if t, err := filterTemplate(g.NestedFilter, "dn"); err != nil {
 		fault("groups.nested_filter", err.Error())
-	} else if !t.only("dn") {
+	} else if !t.hasOnly("dn") {
 		fault("groups.nested_filter", `finds the same groups for every group: put in "{dn}", as in "(member={dn})"`)
 	}
-	between("groups.depth", g.Depth, 1, maxDepth, fault)
+	checkRange("groups.depth", g.Depth, 1, maxDepth, fault)
 }
 
 // filterTemplate parses a filter whose placeholders are among names, or where
@@ -241,12 +241,12 @@ func filterTemplate(text string, names ...string) (template, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range t.names() {
+	for _, name := range t.placeholders() {
 		if len(names) > 0 && !slices.Contains(names, name) {
 			return nil, fmt.Errorf("{%s} is not a placeholder here; there is {%s}", name, strings.Join(names, "} and {"))
 		}
 	}
-	for _, sample := range []string{t.filter(func(string) string { return "x" }), t.present()} {
+	for _, sample := range []string{t.filter(func(string) string { return "x" }), t.presenceFilter()} {
 		if _, err := ldap.CompileFilter(sample); err != nil {
 			return nil, fmt.Errorf("%q is not a filter of RFC 4515: %s", text, plainFilterError(err))
 		}
@@ -269,7 +269,7 @@ func validateScope(key, scope string, fault func(key, problem string)) {
 	}
 }
 
-func between(key string, n, least, most int, fault func(key, problem string)) {
+func checkRange(key string, n, least, most int, fault func(key, problem string)) {
 	if n < least || n > most {
 		fault(key, fmt.Sprintf("%d is not between %d and %d", n, least, most))
 	}

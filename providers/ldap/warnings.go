@@ -12,9 +12,9 @@ import (
 const (
 	maxWarnings = 100
 
-	// warnEvery is how often the same is said: what is wrong in the directory
+	// warnInterval is how often the same is said: what is wrong in the directory
 	// shows at each login of those it concerns.
-	warnEvery = time.Hour
+	warnInterval = time.Hour
 )
 
 // warnings tells an operator of what is wrong in the directory, each once an
@@ -22,29 +22,29 @@ const (
 type warnings struct {
 	log *slog.Logger
 
-	mu   sync.Mutex
-	said *lru.Cache[string, time.Time]
+	mu       sync.Mutex
+	loggedAt *lru.Cache[string, time.Time]
 }
 
 func newWarnings() *warnings {
-	return &warnings{log: slog.New(slog.DiscardHandler), said: lru.New[string, time.Time](maxWarnings)}
+	return &warnings{log: slog.New(slog.DiscardHandler), loggedAt: lru.New[string, time.Time](maxWarnings)}
 }
 
 func (w *warnings) add(text string) {
-	if w.fresh(text) {
+	if w.due(text) {
 		w.log.Warn("directory: " + text)
 	}
 }
 
-// fresh reports whether the text was not said lately.
-func (w *warnings) fresh(text string) bool {
+// due reports whether the text was not said lately.
+func (w *warnings) due(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	if at, ok := w.said.Get(text); ok && now.Sub(at) < warnEvery {
+	if at, ok := w.loggedAt.Get(text); ok && now.Sub(at) < warnInterval {
 		return false
 	}
-	w.said.Put(text, now)
+	w.loggedAt.Put(text, now)
 	return true
 }
 
@@ -53,8 +53,8 @@ func (w *warnings) recent() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var texts []string
-	for text, at := range w.said.All() {
-		if time.Since(at) < warnEvery {
+	for text, at := range w.loggedAt.All() {
+		if time.Since(at) < warnInterval {
 			texts = append(texts, text)
 		}
 	}
