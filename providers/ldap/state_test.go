@@ -2,9 +2,13 @@ package ldap
 
 import (
 	"encoding/hex"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"shorepass/providers"
 )
 
 // entryOf makes an entry of "name", "value" pairs.
@@ -170,6 +174,32 @@ func TestParseRange(t *testing.T) {
 		base, upper, ok := parseRange(test.name)
 		if ok != test.ok || ok && (base != test.base || upper != test.upper) {
 			t.Errorf("parseRange(%q) = %q, %d, %v, want %q, %d, %v", test.name, base, upper, ok, test.base, test.upper, test.ok)
+		}
+	}
+}
+
+// TestConditionReasons: each condition of an entry has its reason.
+func TestConditionReasons(t *testing.T) {
+	now := time.Date(2026, time.June, 1, 0, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		attribute, value string
+		ad               bool
+		want             providers.Reason
+	}{
+		{"pwdAccountLockedTime", "000001010000Z", false, providers.Locked},
+		{"pwdReset", "TRUE", false, providers.MustChange},
+		{"pwdEndTime", "20260101000000Z", false, providers.Expired},
+		{"nsAccountLock", "true", false, providers.Disabled},
+		{"accountUnlockTime", "19700101000000Z", false, providers.Locked},
+		{"passwordExpirationTime", "19700101000000Z", false, providers.MustChange},
+		{"krbPrincipalExpiration", "20260101000000Z", false, providers.Expired},
+		{"shadowExpire", "1", false, providers.Expired},
+		{"shadowLastChange", "0", false, providers.MustChange},
+		{"userAccountControl", "514", true, providers.Disabled},
+	} {
+		found, err := restrictionsOf(entry{attributes: map[string][][]byte{strings.ToLower(test.attribute): {[]byte(test.value)}}}, test.ad, now)
+		if err != nil || !slices.ContainsFunc(found, func(c restriction) bool { return c.reason == test.want }) {
+			t.Errorf("conditions of %s %s = %v, %v, want one for %s", test.attribute, test.value, fmt.Sprint(found), err, test.want)
 		}
 	}
 }

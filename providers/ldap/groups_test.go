@@ -1,0 +1,137 @@
+package ldap_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	goldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+	"shorepass/providers/ldap"
+	"shorepass/providers/ldap/ldaptest"
+)
+
+func TestGroups(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	for _, test := range []struct {
+		name   string
+		groups ldap.Groups
+		alice  []string
+		erin   []string
+		bob    []string
+	}{
+		{"member", ldap.Groups{}, []string{"devs"}, []string{"round-a"}, []string{"all"}},
+		{"uniqueMember", ldap.Groups{Filter: "(uniqueMember={dn})"}, []string{"uniques"}, nil, nil},
+		{"memberUid", ldap.Groups{Filter: "(memberUid={user})"}, []string{"ops"}, nil, []string{"ops"}},
+		{"all three", ldap.Groups{Filter: "(|(member={dn})(uniqueMember={dn})(memberUid={uid}))"}, []string{"devs", "ops", "uniques"}, []string{"round-a"}, []string{"all", "ops"}},
+		{"memberOf", ldap.Groups{Attribute: "memberOf"}, []string{"devs"}, []string{"round-a"}, []string{"all"}},
+		{"memberOf, by another name", ldap.Groups{Attribute: "memberOf", Name: "description"}, []string{"Developers"}, nil, nil},
+		{"walk", ldap.Groups{Nested: "walk"}, []string{"all", "company", "devs"}, []string{"round-a", "round-b"}, []string{"all", "company"}},
+		{"walk, one up", ldap.Groups{Nested: "walk", Depth: 1}, []string{"all", "devs"}, []string{"round-a", "round-b"}, []string{"all", "company"}},
+		{"walk from memberOf", ldap.Groups{Attribute: "memberOf", Nested: "walk"}, []string{"all", "company", "devs"}, []string{"round-a", "round-b"}, []string{"all", "company"}},
+		{"walk from several kinds", ldap.Groups{Filter: "(|(member={dn})(memberUid={user}))", Nested: "walk"},
+			[]string{"all", "company", "devs", "ops"}, []string{"round-a", "round-b"}, []string{"all", "company", "ops"}},
+		{"right below the base", ldap.Groups{Base: s.Base, Scope: "one"}, nil, nil, nil},
+		{"another base", ldap.Groups{Base: "ou=east," + s.Groups}, nil, nil, []string{"same"}},
+		{"another base, memberOf", ldap.Groups{Base: "ou=west," + s.Groups, Attribute: "memberOf"}, nil, nil, []string{"Same"}},
+		{"everything", ldap.Groups{Base: s.Base}, []string{"devs", "outside"}, []string{"round-a"}, []string{"all"}},
+		{"only and rename", ldap.Groups{Nested: "walk", GroupNames: providers.GroupNames{Only: []string{"ALL", "dev*"}, Rename: map[string]string{"Devs": "developers"}}},
+			[]string{"all", "developers"}, nil, []string{"all"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := slapdConfig(s)
+			if test.groups.Base == "" {
+				test.groups.Base = s.Groups
+			}
+			cfg.Groups = test.groups
+			p := newProvider(t, cfg)
+			s.Set(t, s.Person("erin"), "shadowExpire")
+			if test.groups.Name == "description" {
+				s.Set(t, s.Group("devs"), "description", "Developers")
+				defer s.Set(t, s.Group("devs"), "description")
+			}
+			for _, who := range []struct {
+				name string
+				want []string
+			}{{"alice", test.alice}, {"erin", test.erin}, {"bob", test.bob}, {"nameless", nil}} {
+				if id := mustLogin(t, p, who.name, who.name+"pw"); !slices.Equal(id.Groups, who.want) {
+					t.Errorf("groups of %s = %q, want %q", who.name, id.Groups, who.want)
+				}
+			}
+		})
+	}
+}
+
+// TestSameName checks that two groups of one name are unsure, and say so.
+func TestSameName(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	p := newProvider(t, slapdConfig(s))
+	var log strings.Builder
+	p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
+	for range 3 {
+		checkGroups(t, p, "bob", "all", "Same")
+	}
+	if n := strings.Count(log.String(), `are both called`); n != 1 {
+		t.Errorf("the log is %q, want one warning", log.String())
+	}
+	found, err := p.Ping(t.Context())
+	if all := strings.Join(found, "\n"); err != nil || !strings.Contains(all, `are both called "same"`) {
+		t.Errorf("Ping() = %s, %v, want the warning", all, err)
+	}
+}
+
+// TestGroupsThatCannotBeTold checks that nobody is let in with some groups
+// left out, since a rule may deny one of them.
+func TestGroupsThatCannotBeTold(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	for _, test := range []struct {
+		name   string
+		groups ldap.Groups
+		want   error // nil for "cannot tell"
+	}{
+		{"base that does not exist", ldap.Groups{Base: "ou=nowhere," + s.Base}, nil},
+		{"attribute that the entry lacks", ldap.Groups{Base: s.Groups, Filter: "(gidNumber={gidNumber})"}, providers.ErrRejected},
+	} {
+		cfg := slapdConfig(s)
+		cfg.Groups = test.groups
+		_, err := login(t, newProvider(t, cfg), "bob", "bobpw")
+		if test.want == nil {
+			cannotTell(t, test.name, time.Now(), err)
+		} else if !errors.Is(err, test.want) {
+			t.Errorf("%s: Authenticate = %v, want %v", test.name, err, test.want)
+		}
+	}
+}
+
+// TestManyGroups checks searches that come in pages, and filters that come in
+// batches: a walk from 1,200 groups, where slapd shows 500 entries at once.
+func TestManyGroups(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	s.Do(t, func(c *goldap.Conn) error {
+		for i := range 1200 {
+			request := goldap.NewAddRequest(s.Group(fmt.Sprintf("g%04d", i)), nil)
+			request.Attribute("objectClass", []string{"groupOfNames"})
+			request.Attribute("member", []string{s.Person("alice")})
+			if err := c.Add(request); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, groups := range []ldap.Groups{
+		{Base: s.Groups, Nested: "walk"},
+		{Base: s.Groups, Nested: "walk", Attribute: "memberOf"},
+		{Base: s.Groups, Nested: "walk", Attribute: "memberOf", Name: "entryUUID"},
+	} {
+		cfg := slapdConfig(s)
+		cfg.Groups = groups
+		if id := mustLogin(t, newProvider(t, cfg), "alice", "alicepw"); len(id.Groups) != 1203 {
+			t.Errorf("%d groups with %v, want 1203", len(id.Groups), groups)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package ldap
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"shorepass/providers"
+)
+
+// identify makes the identity of an entry whose password, or whose existence,
+// is proved.
+func (p *Provider) identify(ctx context.Context, s searcher, e entry) (*providers.Identity, error) {
+	subject, err := subjectOf(e, p.cfg.Users.Subject)
+	if err != nil {
+		return nil, err
+	}
+	name, err := p.userName(e)
+	if err != nil {
+		return nil, err
+	}
+	id := &providers.Identity{
+		Subject:   subject,
+		FoldsCase: true,
+		Claims:    claimsOf(e, p.cfg.Claims),
+		Stamp:     stampOf(e, p.cfg.Users.Stamp),
+	}
+	if id.User, err = providers.UserName(name, id.FoldsCase); err != nil {
+		return nil, fmt.Errorf("%s: %w", e.dn, err)
+	}
+	if p.groups != nil {
+		if id.Groups, id.Unsure, err = p.groups.memberships(ctx, s, e, name); err != nil {
+			return nil, fmt.Errorf("groups of %s: %w", e.dn, err)
+		}
+	}
+	return id, nil
+}
+
+// userName returns the one value of users.name. Blanks at its ends count for
+// nothing, as in the directory (RFC 4518, section 2.6.1).
+func (p *Provider) userName(e entry) (string, error) {
+	values := e.values(p.cfg.Users.Name)
+	if len(values) != 1 {
+		return "", reject("%s shows %d values of %s, which must be one", e.dn, len(values), p.cfg.Users.Name)
+	}
+	return strings.TrimSpace(string(values[0])), nil
+}
+
+// claimsOf returns the attributes that rules may look at. What is not text is
+// left out: a rule could not compare it.
+func claimsOf(e entry, names []string) map[string]any {
+	claims := make(map[string]any, len(names))
+	for _, name := range names {
+		switch texts := e.texts(name); len(texts) {
+		case 0:
+		case 1:
+			claims[name] = texts[0]
+		default:
+			list := make([]any, len(texts))
+			for i, text := range texts {
+				list[i] = text
+			}
+			claims[name] = list
+		}
+	}
+	return claims
+}
+
+// checkRestrictions refuses an account whose entry says that it is not good.
+func (p *Provider) checkRestrictions(e entry) error {
+	restrictions, err := p.restrictions(e)
+	if err != nil {
+		return err
+	}
+	if len(restrictions) > 0 {
+		return providers.Reject(restrictions[0].reason, fmt.Errorf("%s: %s", e.dn, restrictions[0].text))
+	}
+	return nil
+}
+
+// restrictions returns what the entry says against a login. Each attribute of the
+// state has one value by its schema; of two it is not known which counts.
+func (p *Provider) restrictions(e entry) ([]restriction, error) {
+	for _, name := range p.preset.state {
+		if n := len(e.values(name)); n > 1 {
+			return nil, fmt.Errorf("state of %s: it shows %d values of %s, which must be one", e.dn, n, name)
+		}
+	}
+	found, err := restrictionsOf(e, p.cfg.Preset == presetAD, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("state of %s: %w", e.dn, err)
+	}
+	return found, nil
+}

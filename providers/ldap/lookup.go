@@ -1,0 +1,103 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+)
+
+// Lookup implements [providers.Provider].
+func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*providers.Account, error) {
+	began := time.Now()
+	if login == "" || !utf8.ValidString(string(login)) {
+		return nil, fmt.Errorf("%w: a name that is empty or not text", providers.ErrNotMine)
+	}
+	user, err := p.domains.stripDomain(ctx, string(login))
+	if err != nil {
+		return nil, err
+	}
+	values := placeholderValues(string(login), user)
+	if p.dnTemplate != nil {
+		return p.lookupTemplate(began, values)
+	}
+	return p.lookupEntry(ctx, began, providers.Login(user).Key(), values)
+}
+
+// placeholderValues are what the placeholders of a login stand for.
+func placeholderValues(login, user string) func(string) string {
+	return func(placeholder string) string {
+		if placeholder == "login" {
+			return login
+		}
+		return user
+	}
+}
+
+// lookupEntry searches for the entry that Prove will bind as, in the share of the
+// account that a login name's key led to before.
+func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string, values func(string) string) (*providers.Account, error) {
+	e, err := p.findOne(ctx, p.dir.inShare(p.accountCache.shareKey(key)), p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), p.userFilter.filter(values))
+	switch {
+	case errors.Is(err, errNoEntry):
+		return nil, fmt.Errorf("%w: %w", providers.ErrNotMine, err)
+	case errors.Is(err, errSeveralEntries):
+		p.warnings.add(err.Error())
+		return nil, providers.Reject(providers.Ambiguous, err)
+	case err != nil:
+		return nil, fmt.Errorf("search for the account: %w", err)
+	}
+	subject, err := subjectOf(e, p.cfg.Users.Subject)
+	if err != nil {
+		return nil, err
+	}
+	p.accountCache.store(key, subject)
+	return &providers.Account{Subject: subject, State: p.stateOf(e), Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
+		return p.proveEntry(ctx, began, accountShareKey(subject), e, proof.Secret)
+	}}, nil
+}
+
+// lookupTemplate makes the DN from the name. It does not ask the directory
+// whether the entry exists; Prove reads it, and finds the subject.
+func (p *Provider) lookupTemplate(began time.Time, values func(string) string) (*providers.Account, error) {
+	dn, filter := p.dnTemplate.dn(values), p.userFilter.filter(values)
+	if !isDN(dn) || p.userBase != nil && !isDescendantText(p.userBase, dn, p.cfg.Users.Scope) {
+		return nil, providers.Reject(providers.Unknown, fmt.Errorf("%q is not a DN under users.base", dn))
+	}
+	return &providers.Account{Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
+		return p.proveDN(ctx, began, dn, filter, proof.Secret)
+	}}, nil
+}
+
+var (
+	errNoEntry        = errors.New("no entry matches")
+	errSeveralEntries = errors.New("several entries match")
+)
+
+// findOne returns the one entry that matches, whole.
+func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope int, filter string) (entry, error) {
+	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, sizeLimit: 2})
+	switch {
+	case len(found) > 1 && (err == nil || resultCode(err) == ldap.LDAPResultSizeLimitExceeded):
+		return entry{}, fmt.Errorf("%w %s under %q", errSeveralEntries, filter, base)
+	case resultCode(err) == ldap.LDAPResultNoSuchObject && scope == ldap.ScopeBaseObject:
+		return entry{}, errNoEntry
+	case resultCode(err) == ldap.LDAPResultNoSuchObject:
+		// Nobody's account is missing: all of them are.
+		return entry{}, fmt.Errorf("%q does not exist, or the service account may not see it: %w", base, err)
+	case err != nil:
+		return entry{}, fmt.Errorf("%w%s", err, hint(err))
+	case len(found) == 0:
+		return entry{}, errNoEntry
+	}
+	e := found[0]
+	if p.userBase != nil && !isDescendantText(p.userBase, e.dn, p.cfg.Users.Scope) {
+		return entry{}, fmt.Errorf("%w: %s is not under users.base", errNoEntry, e.dn)
+	}
+	return e, fetchRanges(ctx, s, e)
+}

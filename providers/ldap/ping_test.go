@@ -1,0 +1,77 @@
+package ldap_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/providers/ldap"
+	"shorepass/providers/ldap/ldaptest"
+)
+
+func TestPing(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	for _, test := range []struct {
+		name   string
+		change func(c *ldap.Config)
+		want   []string // each in some line
+	}{
+		{"all is well", func(*ldap.Config) {}, []string{"OpenLDAP, TLS 1.3, certificate good until 20", "bound as uid=svc", `14 people under "ou=people`, `entries under "ou=groups`}},
+		{"in clear", func(c *ldap.Config) { c.URLs, c.Insecure = []string{s.URL}, true }, []string{"OpenLDAP, without TLS"}},
+		{"one of two is down", func(c *ldap.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + ldaptest.FreePort(t), s.LDAPS} }, []string{"warning: connect to ldaps://127.0.0.1", "OpenLDAP, TLS"}},
+		{"attributes that are missing", func(c *ldap.Config) { c.Users.Name = "mail" }, []string{"do not show one mail, and cannot log in"}},
+		{"base that does not exist", func(c *ldap.Config) { c.Users.Base = "ou=nowhere," + s.Base }, []string{"warning: search for people"}},
+		{"no mark of passwords", func(c *ldap.Config) { c.Users.Stamp = []string{"pwdLastSet"} }, []string{"a changed password does not end sessions"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := slapdConfig(s)
+			test.change(&cfg)
+			found, err := newProvider(t, cfg).Ping(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range test.want {
+				if all := strings.Join(found, "\n"); !strings.Contains(all, want) {
+					t.Errorf("Ping() =\n%s\nwant %q", all, want)
+				}
+			}
+		})
+	}
+}
+
+// TestThresholdOfOpenLDAP: check --live reads the password policies, and names one
+// that never forgets.
+func TestThresholdOfOpenLDAP(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5})
+	policy := "cn=default,ou=policies," + s.Base
+	for _, test := range []struct {
+		set   map[string]string
+		cfg   providers.Config
+		lines string
+		fault string
+	}{
+		{nil, providers.Config{WrongPasswords: 4, WrongPasswordWindow: time.Minute}, policy + " locks an account at wrong password 5 within 1m\nfor that write:\n  wrong_passwords = 4\n  wrong_password_window = \"1m\"", ""},
+		{nil, providers.Config{WrongPasswords: 5, WrongPasswordWindow: time.Minute}, "", "wrong_passwords is 5"},
+		{nil, providers.Config{WrongPasswords: 4, WrongPasswordWindow: time.Second}, "", "wrong_password_window is 1s"},
+		{map[string]string{"pwdFailureCountInterval": "0"}, providers.Config{WrongPasswords: 4, WrongPasswordWindow: time.Hour}, "", policy + ": pwdFailureCountInterval is 0"},
+		{map[string]string{"pwdLockout": "FALSE"}, providers.Config{WrongPasswords: 8, WrongPasswordWindow: time.Second}, "no password policy that is shown locks accounts", ""},
+	} {
+		for name, value := range test.set {
+			s.Set(t, policy, name, value)
+		}
+		cfg := slapdConfig(s)
+		cfg.Config = test.cfg
+		found, err := newProvider(t, cfg).Ping(t.Context())
+		if all := strings.Join(found, "\n"); !strings.Contains(all, test.lines) {
+			t.Errorf("with %v Ping() = %s\nwant %s", test.set, all, test.lines)
+		}
+		switch {
+		case test.fault == "" && err != nil:
+			t.Errorf("with %v Ping() = %v, want no fault", test.set, err)
+		case test.fault != "" && (!errors.Is(err, providers.ErrMismatch) || !strings.Contains(err.Error(), test.fault)):
+			t.Errorf("with %v Ping() = %v, want ErrMismatch with %q", test.set, err, test.fault)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+)
+
+// rejectEmpty refuses a password that a directory takes for an anonymous bind: an
+// empty one and, at some, one that begins with a NUL. The chain lets none
+// through.
+func rejectEmpty(password secret.Text) error {
+	if text := password.Reveal(); strings.Trim(text, " \t\r\n") == "" || strings.ContainsRune(text, 0) {
+		return providers.Reject(providers.WrongPassword, errors.New("empty password"))
+	}
+	return nil
+}
+
+// proveEntry proves the password of the entry that Lookup found.
+func (p *Provider) proveEntry(ctx context.Context, began time.Time, shareKey string, e entry, password secret.Text) (*providers.Identity, error) {
+	if err := rejectEmpty(password); err != nil {
+		return nil, err
+	}
+	if err := p.bindAsEntry(ctx, began, shareKey, e, password); err != nil {
+		return nil, err
+	}
+	if err := p.checkRestrictions(e); err != nil {
+		return nil, err
+	}
+	id, err := p.identify(ctx, p.dir.inShare(shareKey), e)
+	return id, notSent(err)
+}
+
+// bindAsEntry binds as the entry.
+func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey string, e entry, password secret.Text) error {
+	err := p.dir.checkPassword(ctx, shareKey, e.dn, password)
+	if errors.Is(err, errUnwilling) {
+		// The entry itself says more than that.
+		if refused := p.checkRestrictions(e); refused != nil {
+			err = refused
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", e.dn, err)
+	if errors.Is(err, providers.ErrRejected) {
+		p.refusalTimes.record(ctx, began)
+	}
+	return err
+}
+
+// proveDN binds as a DN, and then reads its entry.
+func (p *Provider) proveDN(ctx context.Context, began time.Time, dn, filter string, password secret.Text) (*providers.Identity, error) {
+	if err := rejectEmpty(password); err != nil {
+		return nil, err
+	}
+	s, done, err := p.bindAsDN(ctx, "dn "+strings.ToLower(dn), dn, password)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", dn, err)
+		if errors.Is(err, providers.ErrRejected) {
+			p.refusalTimes.record(ctx, began)
+		}
+		return nil, err
+	}
+	defer done()
+	id, err := p.identifyDN(ctx, s, dn, filter)
+	return id, notSent(err)
+}
+
+// bindAsDN binds as a DN, and returns what its entry is read with until done: the
+// service account where there is one, or else the person.
+func (p *Provider) bindAsDN(ctx context.Context, shareKey, dn string, password secret.Text) (s searcher, done func(), err error) {
+	if p.cfg.BindDN != "" {
+		return p.dir.inShare(shareKey), func() {}, p.dir.checkPassword(ctx, shareKey, dn, password)
+	}
+	own, err := p.dir.openPersonConn(ctx, shareKey, dn, password)
+	if err != nil {
+		return nil, nil, err
+	}
+	return own, own.close, nil
+}
+
+// identifyDN makes the identity of the entry of a DN whose password is proved.
+func (p *Provider) identifyDN(ctx context.Context, s searcher, dn, filter string) (*providers.Identity, error) {
+	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, filter)
+	switch {
+	case errors.Is(err, errNoEntry):
+		return nil, reject("%s is not shown, or users.filter leaves it out", dn)
+	case err != nil:
+		return nil, fmt.Errorf("read the account %s: %w", dn, err)
+	}
+	if err := p.checkRestrictions(e); err != nil {
+		return nil, err
+	}
+	return p.identify(ctx, s, e)
+}
+
+// notSent marks an error of what follows a bind that succeeded: no directory
+// counts that password as a wrong one.
+func notSent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return providers.NotSent(err)
+}

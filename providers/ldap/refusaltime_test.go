@@ -1,0 +1,54 @@
+package ldap_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	goldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+	"shorepass/providers/ldap/ldaptest"
+)
+
+// TestEqualize checks that an account that does not exist takes as long as a
+// wrong password, where the directory hashes passwords slowly: so slowly that
+// nothing else on the way is a quarter of it.
+func TestEqualize(t *testing.T) {
+	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
+		switch {
+		case r.Operation == goldap.ApplicationSearchRequest && strings.Contains(r.Filter, "alice"):
+			return ldaptest.Answer{Entries: []ldaptest.FakeEntry{fakeAlice}}
+		case r.Operation == goldap.ApplicationBindRequest && r.DN == fakeAlice.DN:
+			time.Sleep(400 * time.Millisecond)
+			return ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials}
+		case r.Operation == goldap.ApplicationBindRequest && r.DN != "cn=svc,dc=x":
+			return ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials}
+		}
+		return ldaptest.Answer{}
+	})
+	p := newProvider(t, fakeConfig(f))
+	timed := func(name string) time.Duration {
+		began := time.Now()
+		if _, err := authenticate(t, t.Context(), p, name, "typed-by-a-person"); errors.Is(err, providers.ErrNotMine) {
+			p.Pad(t.Context(), began, "nobody", providers.Proof{}) // as the chain does
+		}
+		return time.Since(began)
+	}
+	var known, unknown []time.Duration
+	for range 5 {
+		known, unknown = append(known, timed("alice")), append(unknown, timed("nobody"))
+	}
+	slices.Sort(known)
+	slices.Sort(unknown)
+	if a, b := known[2], unknown[2]; (a - b).Abs() > a/4 {
+		t.Errorf("a wrong password takes %s, a name that nobody has %s", a, b)
+	}
+	for _, r := range f.Requests() {
+		if r.Password == "typed-by-a-person" && r.DN != fakeAlice.DN {
+			t.Errorf("what was typed for nobody was sent to %s", r.DN)
+		}
+	}
+}
