@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestState: what the account's State changes with, and what not.
-func TestState(t *testing.T) {
+// TestAccountState: what the account's State changes with, and what not.
+func TestAccountState(t *testing.T) {
 	value := func(texts ...string) (values [][]byte) {
 		for _, text := range texts {
 			values = append(values, []byte(text))

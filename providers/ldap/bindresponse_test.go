@@ -37,9 +37,9 @@ func TestBindError(t *testing.T) {
 	}
 }
 
-// TestDetails: the numbers that vendors write say why, and nothing else that is
+// TestVendorCodes: the numbers that vendors write say why, and nothing else that is
 // written does.
-func TestDetails(t *testing.T) {
+func TestVendorCodes(t *testing.T) {
 	windows := func(data string) string {
 		return "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data " + data + ", v1db1"
 	}
@@ -77,8 +77,8 @@ func TestDetails(t *testing.T) {
 	}
 }
 
-// TestPolicyControl: what the password policy control says beside the result code.
-func TestPolicyControl(t *testing.T) {
+// TestPasswordPolicyControl: what the password policy control says beside the result code.
+func TestPasswordPolicyControl(t *testing.T) {
 	for _, test := range []struct {
 		code  uint16
 		says  int8

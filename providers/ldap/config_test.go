@@ -12,8 +12,8 @@ import (
 	"shorepass/providers/ldap"
 )
 
-// good is a configuration without a fault.
-func good(preset string) ldap.Config {
+// validConfig is a configuration without a fault.
+func validConfig(preset string) ldap.Config {
 	return ldap.Config{
 		Preset: preset, URLs: []string{"ldaps://dc1.corp.example"},
 		BindDN: "cn=svc,dc=corp,dc=example", BindPassword: secret.New("x"),
@@ -35,7 +35,7 @@ func TestPresets(t *testing.T) {
 		{"389ds", "uid", "nsUniqueId", "cn", "(|(member={dn})(uniqueMember={dn}))", "", "none"},
 		{"lldap", "uid", "entryUUID", "cn", "", "memberOf", "none"},
 	} {
-		c := good(test.preset).WithDefaults()
+		c := validConfig(test.preset).WithDefaults()
 		c.Validate(func(key, problem string) { t.Errorf("%s: %s: %s", test.preset, key, problem) })
 		got := []string{c.Users.Name, c.Users.Subject, c.Groups.Name, c.Groups.Filter, c.Groups.Attribute, c.Groups.Nested}
 		if want := []string{test.name, test.subject, test.group, test.filter, test.attribute, test.nested}; !slices.Equal(got, want) {
@@ -117,7 +117,7 @@ func TestValidate(t *testing.T) {
 		{"certificate without a key", func(c *ldap.Config) { c.TLS.Certificate = "x" }, "tls", "go together"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := good("openldap")
+			c := validConfig("openldap")
 			test.change(&c)
 			var faults []string
 			c.WithDefaults().Validate(func(key, problem string) { faults = append(faults, key+": "+problem) })
@@ -139,7 +139,7 @@ func TestValidate(t *testing.T) {
 // TestFingerprint checks what is another account base and what is not.
 func TestFingerprint(t *testing.T) {
 	fingerprint := func(change func(c *ldap.Config)) string {
-		c := good("openldap")
+		c := validConfig("openldap")
 		change(&c)
 		p, err := ldap.New(c.WithDefaults())
 		if err != nil {

@@ -25,7 +25,7 @@ func TestServiceAccountRefused(t *testing.T) {
 	for range 20 {
 		began := time.Now()
 		_, err := login(t, p, "alice", "alicepw")
-		cannotTell(t, "Authenticate", began, err)
+		wantUnavailable(t, "Authenticate", began, err)
 		if err != nil && !strings.Contains(err.Error(), "refuses bind_dn or bind_password") {
 			t.Errorf("Authenticate = %v, want what to look at", err)
 		}
@@ -101,9 +101,9 @@ func TestNoSearchAfterBind(t *testing.T) {
 	}
 }
 
-// TestWaiters checks that those who wait for a connection are bounded in number,
+// TestWaitersAreBounded checks that those who wait for a connection are bounded in number,
 // and go when they are told to.
-func TestWaiters(t *testing.T) {
+func TestWaitersAreBounded(t *testing.T) {
 	const people, places = 200, 1 + 64/4 // one login of alice has the connection, and a quarter of those who may wait are hers
 	release := make(chan struct{})
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {

@@ -21,8 +21,8 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// spoken are the forms in which a peer may repeat a secret.
-func spoken(text string) []string {
+// encodings are the forms in which a peer may repeat a secret.
+func encodings(text string) []string {
 	quoted, _ := json.Marshal(text)
 	return []string{
 		text, base64.StdEncoding.EncodeToString([]byte(text)), base64.RawURLEncoding.EncodeToString([]byte(text)),
@@ -91,7 +91,7 @@ func TestEchoesAreNotRepeated(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, secret := range []string{person, service} {
-			for _, form := range spoken(secret) {
+			for _, form := range encodings(secret) {
 				if strings.Contains(lines.String(), form) {
 					t.Errorf("%s: %q is repeated in\n%s", where, form, lines.String())
 				}
@@ -113,7 +113,7 @@ func TestEchoesAreNotRepeated(t *testing.T) {
 				if (r.DN == "cn=svc,dc=x") != (of == "service account") {
 					return ldaptest.Answer{}
 				}
-				says := strings.Join(spoken(r.Password), " ")
+				says := strings.Join(encodings(r.Password), " ")
 				whole := tlv(0x30, "\x02\x01\x01"+body.raw(says))
 				switch of {
 				case "notice": // of disconnection
@@ -123,12 +123,12 @@ func TestEchoesAreNotRepeated(t *testing.T) {
 				}
 				return ldaptest.Answer{Raw: []byte(whole), Hangup: of == "notice"}
 			})
-			cfg := quick(fakeConfig(f))
+			cfg := shortTimeouts(fakeConfig(f))
 			cfg.BindPassword = secret.New(service)
 			cfg.Timeout, cfg.DialTimeout = 300*time.Millisecond, 300*time.Millisecond // none of this needs an answer in time
 			for _, template := range []string{"", "uid={user},ou=people,dc=x"} {
 				cfg.Users.DNTemplate = template
-				play(t, cfg, log, person)
+				exercise(t, cfg, log, person)
 				leaked(name)
 			}
 		}
@@ -139,9 +139,9 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// play logs in, revalidates and pings, and logs all errors and lines as they are
+// exercise logs in, revalidates and pings, and logs all errors and lines as they are
 // and taken apart.
-func play(t *testing.T, cfg ldap.Config, log *slog.Logger, password string) {
+func exercise(t *testing.T, cfg ldap.Config, log *slog.Logger, password string) {
 	t.Helper()
 	p := newProvider(t, cfg)
 	p.SetLog(log)

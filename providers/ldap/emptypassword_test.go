@@ -38,9 +38,9 @@ func TestEmptyPassword(t *testing.T) {
 	}
 }
 
-// TestEmptyPasswordOfAnAccount checks that Prove itself refuses an empty password
+// TestProveRefusesEmptyPassword checks that Prove itself refuses an empty password
 // without a bind, though the chain refuses it before.
-func TestEmptyPasswordOfAnAccount(t *testing.T) {
+func TestProveRefusesEmptyPassword(t *testing.T) {
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		if r.Operation == goldap.ApplicationSearchRequest {
 			return ldaptest.Answer{Entries: []ldaptest.FakeEntry{fakeAlice}}

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// TestRefusalTimes (B9): the refusal of an unknown name comes at the same
+// TestRefusalTimesAreRoundedUp (B9): the refusal of an unknown name comes at the same
 // multiple of the step as that of a wrong password did, however little time the
 // search took.
-func TestRefusalTimes(t *testing.T) {
+func TestRefusalTimesAreRoundedUp(t *testing.T) {
 	var r refusalTimes
 	if r.imitate(t.Context(), time.Now()) {
 		t.Error("a refusal was imitated before there was one")

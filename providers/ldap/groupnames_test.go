@@ -28,9 +28,9 @@ func checkGroups(t *testing.T, p *ldap.Provider, name, groups, unsure string) {
 	}
 }
 
-// TestSpelling: A1: groups have the directory's spelling, user names are in lower
+// TestGroupNamesKeepTheirCase: A1: groups have the directory's spelling, user names are in lower
 // case, and rules are told that case does not count.
-func TestSpelling(t *testing.T) {
+func TestGroupNamesKeepTheirCase(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	s.Add(t, s.Group("Contractors"), groupOf(s.Person("alice")))
 	s.Add(t, s.Group("ÉQUIPE Bleue"), groupOf(s.Person("alice")))
@@ -45,9 +45,9 @@ func TestSpelling(t *testing.T) {
 	}
 }
 
-// TestSpellingOfTheBase: A8: groups are below the base in every spelling of it that
+// TestGroupBaseInAnySpelling: A8: groups are below the base in every spelling of it that
 // the directory takes, so that no rule that denies one is off.
-func TestSpellingOfTheBase(t *testing.T) {
+func TestGroupBaseInAnySpelling(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	team := "ou=E\u0301quipe  Straße," + s.Groups
 	s.Add(t, team, ldaptest.Attributes{"objectClass": {"organizationalUnit"}})
@@ -62,7 +62,7 @@ func TestSpellingOfTheBase(t *testing.T) {
 }
 
 // A8: a group whose DN is not UTF-8 is one all the same.
-func TestGroupThatIsNotUTF8(t *testing.T) {
+func TestGroupNameNotUTF8(t *testing.T) {
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 		alice := ldaptest.FakeEntry{DN: fakeAlice.DN, Attributes: maps.Clone(fakeAlice.Attributes)}
 		alice.Attributes["memberOf"] = []string{"cn=Fran\xe7ais,ou=groups,dc=corp,dc=example"}
@@ -76,9 +76,9 @@ func TestGroupThatIsNotUTF8(t *testing.T) {
 	}
 }
 
-// TestNameThatRenameGives: A2: a group that a team's own administrator calls as
+// TestRenameClash: A2: a group that a team's own administrator calls as
 // rename calls another one is not that one.
-func TestNameThatRenameGives(t *testing.T) {
+func TestRenameClash(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	team := "ou=team-x," + s.Groups
 	s.Add(t, team, ldaptest.Attributes{"objectClass": {"organizationalUnit"}})
@@ -212,9 +212,9 @@ func TestNamelessGroup(t *testing.T) {
 	checkGroups(t, newProvider(t, cfg), "alice", "", "*")
 }
 
-// TestNamesThatLookAlike: a blank that is cut off from a name, or another form of a
+// TestGroupNamesAreNormalized: a blank that is cut off from a name, or another form of a
 // letter, does not make one group another, where the server tells the two apart.
-func TestNamesThatLookAlike(t *testing.T) {
+func TestGroupNamesAreNormalized(t *testing.T) {
 	for _, odd := range []string{"\u00a0équipe", "e\u0301quipe"} {
 		f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 			if r.DN != "ou=groups,dc=x" {

@@ -85,9 +85,9 @@ func TestSameName(t *testing.T) {
 	}
 }
 
-// TestGroupsThatCannotBeTold checks that nobody is let in with some groups
+// TestUnreadableGroupsRefuseTheLogin checks that nobody is let in with some groups
 // left out, since a rule may deny one of them.
-func TestGroupsThatCannotBeTold(t *testing.T) {
+func TestUnreadableGroupsRefuseTheLogin(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	for _, test := range []struct {
 		name   string
@@ -101,7 +101,7 @@ func TestGroupsThatCannotBeTold(t *testing.T) {
 		cfg.Groups = test.groups
 		_, err := login(t, newProvider(t, cfg), "bob", "bobpw")
 		if test.want == nil {
-			cannotTell(t, test.name, time.Now(), err)
+			wantUnavailable(t, test.name, time.Now(), err)
 		} else if !errors.Is(err, test.want) {
 			t.Errorf("%s: Authenticate = %v, want %v", test.name, err, test.want)
 		}

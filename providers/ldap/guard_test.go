@@ -17,18 +17,18 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// element is BER with a length of four bytes, as Active Directory writes it.
-func element(identifier byte, content ...[]byte) []byte {
+// berElement is BER with a length of four bytes, as Active Directory writes it.
+func berElement(identifier byte, content ...[]byte) []byte {
 	all := bytes.Join(content, nil)
 	n := len(all)
 	return append([]byte{identifier, 0x84, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, all...)
 }
 
-// nested is an element that is so many deep.
-func nested(depth int) []byte {
+// nestedElement is an element that is so many deep.
+func nestedElement(depth int) []byte {
 	inner := []byte{0x04, 0x00}
 	for range depth - 1 {
-		inner = element(0x30, inner)
+		inner = berElement(0x30, inner)
 	}
 	return inner
 }
@@ -38,11 +38,11 @@ const bindSuccess = "\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00"
 
 var (
 	messageID = []byte{0x02, 0x01, 0x00} // of what nobody asked for
-	oid       = element(0x04, []byte("1.3.6.1.4.1.42.2.27.8.5.1"))
+	oid       = berElement(0x04, []byte("1.3.6.1.4.1.42.2.27.8.5.1"))
 )
 
-// TestGuard (B5): what a server may send, by bytes, elements, depth and form.
-func TestGuard(t *testing.T) {
+// TestResponseLimits (B5): what a server may send, by bytes, elements, depth and form.
+func TestResponseLimits(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		sent []byte
@@ -50,23 +50,23 @@ func TestGuard(t *testing.T) {
 		want error
 	}{
 		{"an answer", []byte(bindSuccess), unsolicited, nil},
-		{"a notice of disconnection", element(0x30, messageID, element(0x78, []byte{0x0a, 0x01, 0x34, 0x04, 0x00, 0x04, 0x00}, element(0x8a, []byte("1.3.6.1.4.1.1466.20036")))), unsolicited, nil},
-		{"4 KiB between operations", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6))), unsolicited, nil},
-		{"one byte more", element(0x30, messageID, element(0x04, make([]byte, 4096-6-3-6+1))), unsolicited, errTooMuch},
+		{"a notice of disconnection", berElement(0x30, messageID, berElement(0x78, []byte{0x0a, 0x01, 0x34, 0x04, 0x00, 0x04, 0x00}, berElement(0x8a, []byte("1.3.6.1.4.1.1466.20036")))), unsolicited, nil},
+		{"4 KiB between operations", berElement(0x30, messageID, berElement(0x04, make([]byte, 4096-6-3-6))), unsolicited, nil},
+		{"one byte more", berElement(0x30, messageID, berElement(0x04, make([]byte, 4096-6-3-6+1))), unsolicited, errTooMuch},
 		{"bytes of many messages", bytes.Repeat([]byte(bindSuccess), 300), unsolicited, errTooMuch},
-		{"an entry of 4 MB", element(0x30, messageID, element(0x04, make([]byte, 4<<20-15))), longResponse, nil},
-		{"an entry of more", element(0x30, messageID, element(0x04, make([]byte, 4<<20))), longResponse, errTooMuch},
-		{"elements of two bytes", element(0x30, messageID, element(0x64, bytes.Repeat([]byte{0x04, 0x00}, 1<<17))), longResponse, errTooMuch},
-		{"empty sequences", element(0x30, messageID, element(0x64, bytes.Repeat([]byte{0x30, 0x00}, 1<<17))), longResponse, errTooMuch},
+		{"an entry of 4 MB", berElement(0x30, messageID, berElement(0x04, make([]byte, 4<<20-15))), longResponse, nil},
+		{"an entry of more", berElement(0x30, messageID, berElement(0x04, make([]byte, 4<<20))), longResponse, errTooMuch},
+		{"elements of two bytes", berElement(0x30, messageID, berElement(0x64, bytes.Repeat([]byte{0x04, 0x00}, 1<<17))), longResponse, errTooMuch},
+		{"empty sequences", berElement(0x30, messageID, berElement(0x64, bytes.Repeat([]byte{0x30, 0x00}, 1<<17))), longResponse, errTooMuch},
 		{"elements of many messages", bytes.Repeat([]byte("\x30\x00"), 1<<17+1), longResponse, errTooMuch},
-		{"10,000 groups", bytes.Repeat(element(0x30, messageID, element(0x64, element(0x04, []byte("cn=a group with a rather long name,ou=groups of the department,dc=corp,dc=example")),
-			element(0x30, element(0x30, element(0x04, []byte("cn")), element(0x31, element(0x04, []byte("a group with a rather long name"))))))), 10_000), longResponse, nil},
-		{"eight deep", nested(8), longResponse, nil},
-		{"nine deep", nested(9), longResponse, errTooMuch},
-		{"a thousand deep", nested(1000), longResponse, errTooMuch},
-		{"64 KiB of controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid, element(0x04, make([]byte, 64<<10-43))))), longResponse, nil},
-		{"more controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid, element(0x04, make([]byte, 64<<10))))), longResponse, errTooMuch},
-		{"many controls", element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, bytes.Repeat(element(0x30, oid), 2000))), longResponse, errTooMuch},
+		{"10,000 groups", bytes.Repeat(berElement(0x30, messageID, berElement(0x64, berElement(0x04, []byte("cn=a group with a rather long name,ou=groups of the department,dc=corp,dc=example")),
+			berElement(0x30, berElement(0x30, berElement(0x04, []byte("cn")), berElement(0x31, berElement(0x04, []byte("a group with a rather long name"))))))), 10_000), longResponse, nil},
+		{"eight deep", nestedElement(8), longResponse, nil},
+		{"nine deep", nestedElement(9), longResponse, errTooMuch},
+		{"a thousand deep", nestedElement(1000), longResponse, errTooMuch},
+		{"64 KiB of controls", berElement(0x30, messageID, []byte{0x61, 0x00}, berElement(0xa0, berElement(0x30, oid, berElement(0x04, make([]byte, 64<<10-43))))), longResponse, nil},
+		{"more controls", berElement(0x30, messageID, []byte{0x61, 0x00}, berElement(0xa0, berElement(0x30, oid, berElement(0x04, make([]byte, 64<<10))))), longResponse, errTooMuch},
+		{"many controls", berElement(0x30, messageID, []byte{0x61, 0x00}, berElement(0xa0, bytes.Repeat(berElement(0x30, oid), 2000))), longResponse, errTooMuch},
 		{"a length of eight bytes", []byte("\x30\x88\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unsolicited, nil},
 		{"a length of nine bytes", []byte("\x30\x89\x00\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unsolicited, errMalformed},
 		{"a length of exabytes", []byte("\x30\x88\x7f\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unsolicited, errTooMuch},
@@ -77,7 +77,7 @@ func TestGuard(t *testing.T) {
 		{"another protocol", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), unsolicited, errMalformed},
 	} {
 		for _, chunk := range []int{1, 7, 4096, len(test.sent)} {
-			g := &guard{Conn: oneWay{bytes.NewReader(test.sent), chunk}, left: test.most}
+			g := &guard{Conn: chunkedConn{bytes.NewReader(test.sent), chunk}, left: test.most}
 			_, err := io.Copy(io.Discard, struct{ io.Reader }{g})
 			if !errors.Is(err, test.want) || test.want == nil && (err != nil || len(g.scanner.open) != 0 || g.scanner.content != 0 || len(g.scanner.header) != 0) {
 				t.Errorf("%s, %d bytes at a time: %v, %+v, want %v", test.name, chunk, err, g.scanner, test.want)
@@ -86,23 +86,23 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// oneWay is a connection that gives so many bytes at once.
-type oneWay struct {
+// chunkedConn is a connection that gives so many bytes at once.
+type chunkedConn struct {
 	io.Reader
 	chunk int
 }
 
-func (o oneWay) Read(b []byte) (int, error)     { return o.Reader.Read(b[:min(len(b), o.chunk)]) }
-func (o oneWay) Write(b []byte) (int, error)    { return len(b), nil }
-func (oneWay) Close() error                     { return nil }
-func (oneWay) LocalAddr() net.Addr              { return nil }
-func (oneWay) RemoteAddr() net.Addr             { return nil }
-func (oneWay) SetDeadline(time.Time) error      { return nil }
-func (oneWay) SetReadDeadline(time.Time) error  { return nil }
-func (oneWay) SetWriteDeadline(time.Time) error { return nil }
+func (o chunkedConn) Read(b []byte) (int, error)     { return o.Reader.Read(b[:min(len(b), o.chunk)]) }
+func (o chunkedConn) Write(b []byte) (int, error)    { return len(b), nil }
+func (chunkedConn) Close() error                     { return nil }
+func (chunkedConn) LocalAddr() net.Addr              { return nil }
+func (chunkedConn) RemoteAddr() net.Addr             { return nil }
+func (chunkedConn) SetDeadline(time.Time) error      { return nil }
+func (chunkedConn) SetReadDeadline(time.Time) error  { return nil }
+func (chunkedConn) SetWriteDeadline(time.Time) error { return nil }
 
-// TestGuardCounts holds the number of elements against the library's own decoder.
-func TestGuardCounts(t *testing.T) {
+// TestScannerCountsElements holds the number of elements against the library's own decoder.
+func TestScannerCountsElements(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var make func(depth int) (*ber.Packet, int)
 	make = func(depth int) (*ber.Packet, int) {
@@ -134,19 +134,19 @@ func TestGuardCounts(t *testing.T) {
 	}
 }
 
-// TestUnaskedMessages (B5): a directory that sends messages unasked loses the
+// TestUnsolicitedMessages (B5): a directory that sends messages unasked loses the
 // connection, and takes no memory: 31 MiB of elements took 4 GB.
-func TestUnaskedMessages(t *testing.T) {
+func TestUnsolicitedMessages(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		sent []byte
 	}{
-		{"elements of two bytes", element(0x30, messageID, element(0x78, bytes.Repeat([]byte{0x04, 0x00}, 31<<19)))},
-		{"elements of three bytes", element(0x30, messageID, element(0x78, bytes.Repeat([]byte{0x04, 0x01, 0x00}, 1<<20)))},
-		{"empty sequences", element(0x30, messageID, element(0x78, bytes.Repeat([]byte{0x30, 0x00}, 31<<19)))},
-		{"a text", element(0x30, messageID, element(0x04, make([]byte, 31<<20)))},
-		{"deep elements", bytes.Repeat(nested(900), 1000)},
-		{"controls", element(0x30, messageID, []byte{0x78, 0x00}, element(0xa0, bytes.Repeat(element(0x30, oid, element(0x04, bytes.Repeat([]byte{0x04, 0x00}, 1000))), 1000)))},
+		{"elements of two bytes", berElement(0x30, messageID, berElement(0x78, bytes.Repeat([]byte{0x04, 0x00}, 31<<19)))},
+		{"elements of three bytes", berElement(0x30, messageID, berElement(0x78, bytes.Repeat([]byte{0x04, 0x01, 0x00}, 1<<20)))},
+		{"empty sequences", berElement(0x30, messageID, berElement(0x78, bytes.Repeat([]byte{0x30, 0x00}, 31<<19)))},
+		{"a text", berElement(0x30, messageID, berElement(0x04, make([]byte, 31<<20)))},
+		{"deep elements", bytes.Repeat(nestedElement(900), 1000)},
+		{"controls", berElement(0x30, messageID, []byte{0x78, 0x00}, berElement(0xa0, bytes.Repeat(berElement(0x30, oid, berElement(0x04, bytes.Repeat([]byte{0x04, 0x00}, 1000))), 1000)))},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
@@ -177,27 +177,27 @@ func TestUnaskedMessages(t *testing.T) {
 	}
 }
 
-// TestLongAnswers (B5): what the longest answers of each kind take.
-func TestLongAnswers(t *testing.T) {
-	uris := func(n int) []byte { return element(0xa3, bytes.Repeat(element(0x04, []byte("ldap://x/")), n)) }
+// TestLongResponses (B5): what the longest answers of each kind take.
+func TestLongResponses(t *testing.T) {
+	uris := func(n int) []byte { return berElement(0xa3, bytes.Repeat(berElement(0x04, []byte("ldap://x/")), n)) }
 	done := func(more ...[]byte) []byte {
-		return element(0x30, []byte{0x02, 0x01, 0x02}, element(0x65, append([][]byte{{0x0a, 0x01, 0x0a, 0x04, 0x00, 0x04, 0x00}}, more...)...))
+		return berElement(0x30, []byte{0x02, 0x01, 0x02}, berElement(0x65, append([][]byte{{0x0a, 0x01, 0x0a, 0x04, 0x00, 0x04, 0x00}}, more...)...))
 	}
 	entry := func(attributes ...[]byte) []byte {
-		return element(0x30, []byte{0x02, 0x01, 0x02}, element(0x64, []byte{0x04, 0x00}, element(0x30, attributes...)))
+		return berElement(0x30, []byte{0x02, 0x01, 0x02}, berElement(0x64, []byte{0x04, 0x00}, berElement(0x30, attributes...)))
 	}
-	attribute := element(0x30, element(0x04, []byte("a")), element(0x31, element(0x04, []byte("b"))))
+	attribute := berElement(0x30, berElement(0x04, []byte("a")), berElement(0x31, berElement(0x04, []byte("b"))))
 	for _, test := range []struct {
 		name string
 		sent []byte
 	}{
-		{"values of two bytes", entry(element(0x30, element(0x04, []byte("a")), element(0x31, bytes.Repeat([]byte{0x04, 0x00}, 2_000_000))))},
-		{"values of three bytes", entry(element(0x30, element(0x04, []byte("a")), element(0x31, bytes.Repeat([]byte{0x04, 0x01, 0x62}, 1_300_000))))},
+		{"values of two bytes", entry(berElement(0x30, berElement(0x04, []byte("a")), berElement(0x31, bytes.Repeat([]byte{0x04, 0x00}, 2_000_000))))},
+		{"values of three bytes", entry(berElement(0x30, berElement(0x04, []byte("a")), berElement(0x31, bytes.Repeat([]byte{0x04, 0x01, 0x62}, 1_300_000))))},
 		{"attributes", entry(bytes.Repeat(attribute, 100_000))},
 		{"entries", bytes.Repeat(entry(), 1_000_000)},
 		{"referrals", done(uris(300_000))},
-		{"references", bytes.Repeat(element(0x30, []byte{0x02, 0x01, 0x02}, element(0x73, element(0x04, []byte("ldap://x/")))), 1_000_000)},
-		{"a message", element(0x30, []byte{0x02, 0x01, 0x02}, element(0x65, []byte{0x0a, 0x01, 0x01, 0x04, 0x00}, element(0x04, bytes.Repeat([]byte("x"), 31<<20))))},
+		{"references", bytes.Repeat(berElement(0x30, []byte{0x02, 0x01, 0x02}, berElement(0x73, berElement(0x04, []byte("ldap://x/")))), 1_000_000)},
+		{"a message", berElement(0x30, []byte{0x02, 0x01, 0x02}, berElement(0x65, []byte{0x0a, 0x01, 0x01, 0x04, 0x00}, berElement(0x04, bytes.Repeat([]byte("x"), 31<<20))))},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
@@ -224,13 +224,13 @@ func TestLongAnswers(t *testing.T) {
 	}
 }
 
-// FuzzGuard: whatever a server sends, and in whichever parts it arrives, is judged
+// FuzzScanner: whatever a server sends, and in whichever parts it arrives, is judged
 // alike; and what passes is what the library's decoder reads.
-func FuzzGuard(f *testing.F) {
+func FuzzScanner(f *testing.F) {
 	f.Add([]byte(bindSuccess), uint8(1))
-	f.Add(nested(9), uint8(3))
+	f.Add(nestedElement(9), uint8(3))
 	f.Add([]byte("\x30\x80\x02\x01\x00\x00\x00"), uint8(2))
-	f.Add(element(0x30, messageID, []byte{0x61, 0x00}, element(0xa0, element(0x30, oid))), uint8(5))
+	f.Add(berElement(0x30, messageID, []byte{0x61, 0x00}, berElement(0xa0, berElement(0x30, oid))), uint8(5))
 	f.Fuzz(func(t *testing.T, sent []byte, chunk uint8) {
 		var whole berScanner
 		want, wantErr := whole.scan(sent)

@@ -19,7 +19,7 @@ import (
 // the time there is: the machine of a test may have other things to do.
 func slapdConfig(s *ldaptest.Slapd) ldap.Config {
 	return ldap.Config{
-		Config: limits,
+		Config: wrongPasswordLimits,
 		Preset: "openldap", URLs: []string{s.LDAPS}, TLS: tlsconf.Config{CA: s.CA},
 		BindDN: s.BindDN, BindPassword: secret.New(s.Password),
 		Timeout: 10 * time.Second, DialTimeout: 5 * time.Second,
@@ -28,8 +28,8 @@ func slapdConfig(s *ldaptest.Slapd) ldap.Config {
 	}
 }
 
-// limits are wrong_passwords and its window that fit each directory here that locks.
-var limits = providers.Config{WrongPasswords: 2, WrongPasswordWindow: 30 * time.Minute}
+// wrongPasswordLimits are wrong_passwords and its window that fit each directory here that locks.
+var wrongPasswordLimits = providers.Config{WrongPasswords: 2, WrongPasswordWindow: 30 * time.Minute}
 
 // newProvider makes a provider that is closed with the test.
 func newProvider(t testing.TB, cfg ldap.Config) *ldap.Provider {

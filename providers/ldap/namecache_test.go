@@ -49,11 +49,11 @@ func TestNamesAreCached(t *testing.T) {
 		}
 		return n
 	}
-	p := newProvider(t, quick(cfg))
+	p := newProvider(t, shortTimeouts(cfg))
 	fails = true
 	began := time.Now()
 	_, err := login(t, p, "alice", "alicepw")
-	cannotTell(t, "a search for others of a name that fails", began, err)
+	wantUnavailable(t, "a search for others of a name that fails", began, err)
 	fails = false
 	before := searches()
 	for range 3 {
@@ -69,9 +69,9 @@ func TestNamesAreCached(t *testing.T) {
 	}
 }
 
-// TestAccountNamesAreUnique: the search is spared where Active Directory itself
+// TestUniqueNamesNeedNoSearch: the search is spared where Active Directory itself
 // keeps names unique.
-func TestAccountNamesAreUnique(t *testing.T) {
+func TestUniqueNamesNeedNoSearch(t *testing.T) {
 	for name, want := range map[string]int{"sAMAccountName": 0, "cn": 1} {
 		f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 			alice := ldaptest.Attributes{"sAMAccountName": {"alice"}, "objectGUID": {strings.Repeat("x", 16)}, "userAccountControl": {"512"}, "tokenGroups": {"sid"}}
@@ -102,9 +102,9 @@ func TestAccountNamesAreUnique(t *testing.T) {
 	}
 }
 
-// TestOnesOwnView: where people search with their own rights, one of two groups of
+// TestGroupNamesUnderPersonalRights: where people search with their own rights, one of two groups of
 // a name is not the only one for a person who does not see the other.
-func TestOnesOwnView(t *testing.T) {
+func TestGroupNamesUnderPersonalRights(t *testing.T) {
 	dn := "cn=admins,ou=groups,dc=x"
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 		seen := ldaptest.FakeEntry{DN: dn, Attributes: ldaptest.Attributes{"cn": {"admins"}}}

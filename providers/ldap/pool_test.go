@@ -30,8 +30,8 @@ func newTestDirectory(t *testing.T, f *ldaptest.Fake) *directory {
 	return d
 }
 
-// age makes the idle connections of a pool older.
-func age(p *pool, by time.Duration) {
+// ageIdleConns makes the idle connections of a pool older.
+func ageIdleConns(p *pool, by time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.idle {
@@ -39,9 +39,9 @@ func age(p *pool, by time.Duration) {
 	}
 }
 
-// TestRecycle checks that no connection is used that Active Directory would
+// TestConnectionsExpire checks that no connection is used that Active Directory would
 // soon close, nor one for ever.
-func TestRecycle(t *testing.T) {
+func TestConnectionsExpire(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	d := newTestDirectory(t, f)
 	connections := func() int { _, ever := f.Connections(); return ever }
@@ -56,7 +56,7 @@ func TestRecycle(t *testing.T) {
 		{maxIdle, 2}, {maxIdle, 2}, {maxIdle, 2}, {maxIdle, 2}, // busy enough, and an hour old after five
 		{maxIdle, 2}, {maxIdle, 3},
 	} {
-		age(d.bind, step.after-time.Second/2) // the test itself takes a moment
+		ageIdleConns(d.bind, step.after-time.Second/2) // the test itself takes a moment
 		if err := d.checkPassword(t.Context(), "a", "uid=a,dc=x", secret.New("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestRecycle(t *testing.T) {
 			t.Fatalf("%d connections after another %s, want %d", got, step.after, step.want)
 		}
 	}
-	age(d.bind, maxIdle+time.Second)
+	ageIdleConns(d.bind, maxIdle+time.Second)
 	d.bind.sweep()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if open, _ := f.Connections(); open == 0 {
@@ -76,13 +76,13 @@ func TestRecycle(t *testing.T) {
 	}
 }
 
-// TestRests checks how long a server that is down is left alone, and that one
+// TestServerBackoff checks how long a server that is down is left alone, and that one
 // alone finds out whether it is up.
-func TestRests(t *testing.T) {
-	synctest.Test(t, testRests)
+func TestServerBackoff(t *testing.T) {
+	synctest.Test(t, testServerBackoff)
 }
 
-func testRests(t *testing.T) {
+func testServerBackoff(t *testing.T) {
 	s := new(server)
 	down := errors.New("down")
 	for i, want := range []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
@@ -111,9 +111,9 @@ func testRests(t *testing.T) {
 	}
 }
 
-// TestResend checks what is sent again when a connection breaks: a search, and
+// TestRetryOnABrokenConnection checks what is sent again when a connection breaks: a search, and
 // a bind only where nothing of it can have left.
-func TestResend(t *testing.T) {
+func TestRetryOnABrokenConnection(t *testing.T) {
 	var dying atomic.Bool
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		return ldaptest.Answer{Hangup: r.DN != "cn=svc,dc=x" && dying.CompareAndSwap(true, false)}
@@ -181,9 +181,9 @@ func TestAnonymousBind(t *testing.T) {
 	}
 }
 
-// TestLate (B12): accounts whose binds had no answer share the connections of one,
+// TestSlowAccountsShareConnections (B12): accounts whose binds had no answer share the connections of one,
 // until an answer comes or ten minutes have passed.
-func TestLate(t *testing.T) {
+func TestSlowAccountsShareConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newSlowAccounts()
 		shares := func(want ...string) {
@@ -206,9 +206,9 @@ func TestLate(t *testing.T) {
 	})
 }
 
-// TestOneProbe (B12): however many binds have no answer at once, a server is probed
+// TestProbesAreSingleFlight (B12): however many binds have no answer at once, a server is probed
 // once.
-func TestOneProbe(t *testing.T) {
+func TestProbesAreSingleFlight(t *testing.T) {
 	var probes atomic.Int32
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		if r.Operation == ldap.ApplicationBindRequest && r.DN == "cn=svc,dc=x" {

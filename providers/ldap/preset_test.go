@@ -58,7 +58,7 @@ func TestPresetState(t *testing.T) {
 			t.Parallel()
 			var state atomic.Pointer[[]string]
 			f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
-				return ldaptest.Answer{Entries: []ldaptest.FakeEntry{shown(fakeAlice, *state.Load(), r.Attributes)}}, r.Operation == goldap.ApplicationSearchRequest
+				return ldaptest.Answer{Entries: []ldaptest.FakeEntry{shownEntry(fakeAlice, *state.Load(), r.Attributes)}}, r.Operation == goldap.ApplicationSearchRequest
 			}))
 			cfg := fakeConfig(f)
 			cfg.Preset = test.preset
@@ -81,9 +81,9 @@ func TestPresetState(t *testing.T) {
 	}
 }
 
-// shown is an entry with some more attributes, "name", "value", as a directory
+// shownEntry is an entry with some more attributes, "name", "value", as a directory
 // shows it to whoever asks for these.
-func shown(e ldaptest.FakeEntry, more, attributes []string) ldaptest.FakeEntry {
+func shownEntry(e ldaptest.FakeEntry, more, attributes []string) ldaptest.FakeEntry {
 	all := maps.Clone(e.Attributes)
 	for i := 0; i < len(more); i += 2 {
 		all[more[i]] = []string{more[i+1]}

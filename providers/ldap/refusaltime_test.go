@@ -13,10 +13,10 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// TestEqualize checks that an account that does not exist takes as long as a
+// TestUnknownNameTakesTheTimeOfAWrongPassword checks that an account that does not exist takes as long as a
 // wrong password, where the directory hashes passwords slowly: so slowly that
 // nothing else on the way is a quarter of it.
-func TestEqualize(t *testing.T) {
+func TestUnknownNameTakesTheTimeOfAWrongPassword(t *testing.T) {
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		switch {
 		case r.Operation == goldap.ApplicationSearchRequest && strings.Contains(r.Filter, "alice"):

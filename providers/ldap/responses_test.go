@@ -16,25 +16,25 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// soon is when an answer must be there that waits for no more than the limits
+// answerLimit is when an answer must be there that waits for no more than the limits
 // of quick: long after these, for a machine with other things to do, and before
 // the end of what waits for ever, which login cuts off.
-const soon = 8 * time.Second
+const answerLimit = 8 * time.Second
 
-// cannotTell checks that an error is not one of the outcomes that say something
+// wantUnavailable checks that an error is not one of the outcomes that say something
 // of the account, and that it came in time.
-func cannotTell(t *testing.T, what string, began time.Time, err error) {
+func wantUnavailable(t *testing.T, what string, began time.Time, err error) {
 	t.Helper()
 	if err == nil || errors.Is(err, providers.ErrNotMine) || errors.Is(err, providers.ErrRejected) || errors.Is(err, providers.ErrGone) {
 		t.Errorf("%s = %v, want an error that says nothing of the account", what, err)
 	}
-	if took := time.Since(began); took > soon {
-		t.Errorf("%s took %s, want at most %s", what, took, soon)
+	if took := time.Since(began); took > answerLimit {
+		t.Errorf("%s took %s, want at most %s", what, took, answerLimit)
 	}
 }
 
-// quick makes the time limits those of a test.
-func quick(cfg ldap.Config) ldap.Config {
+// shortTimeouts makes the time limits those of a test.
+func shortTimeouts(cfg ldap.Config) ldap.Config {
 	cfg.Timeout, cfg.DialTimeout = 2*time.Second, 1500*time.Millisecond
 	return cfg
 }
@@ -63,7 +63,7 @@ func fakeDirectory(special func(ldaptest.Request) (ldaptest.Answer, bool)) func(
 	}
 }
 
-func userBinds(f *ldaptest.Fake) int {
+func personBinds(f *ldaptest.Fake) int {
 	n := 0
 	for _, r := range f.Requests() {
 		if r.Operation == goldap.ApplicationBindRequest && r.DN != "cn=svc,dc=x" {
@@ -112,19 +112,19 @@ func TestBindAnswers(t *testing.T) {
 			f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 				return test.answer, r.Operation == goldap.ApplicationBindRequest && r.DN == fakeAlice.DN && r.Password == "alicepw"
 			}))
-			p := newProvider(t, quick(fakeConfig(f)))
+			p := newProvider(t, shortTimeouts(fakeConfig(f)))
 			began := time.Now()
 			id, err := login(t, p, "alice", "alicepw")
 			if test.want != "" && (!errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.want) {
 				t.Errorf("Authenticate = %v, %v, want ErrRejected: %s", id, err, test.want)
 			}
 			if test.want == "" {
-				cannotTell(t, "Authenticate", began, err)
+				wantUnavailable(t, "Authenticate", began, err)
 				if !providers.MayHaveArrived(err) {
 					t.Errorf("Authenticate = %v, want that the password may have arrived: the server is healthy", err)
 				}
 			}
-			if n := userBinds(f); n != 1 {
+			if n := personBinds(f); n != 1 {
 				t.Errorf("the password was sent %d times, want once", n)
 			}
 			mustLogin(t, p, "alice", "another") // whatever came, the server is healthy
@@ -132,9 +132,9 @@ func TestBindAnswers(t *testing.T) {
 	}
 }
 
-// TestUnwillingOfDisabled checks 389 Directory Server's answer to an account
+// TestUnwillingToBindDisabledAccount checks 389 Directory Server's answer to an account
 // that is disabled, which the entry says too.
-func TestUnwillingOfDisabled(t *testing.T) {
+func TestUnwillingToBindDisabledAccount(t *testing.T) {
 	locked := fakeAlice
 	locked.Attributes = ldaptest.Attributes{"uid": {"alice"}, "nsUniqueId": {"1-2-3"}, "nsAccountLock": {"true"}}
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
@@ -186,14 +186,14 @@ func TestSearchAnswers(t *testing.T) {
 			f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 				return test.answer, r.Operation == goldap.ApplicationSearchRequest
 			}))
-			p := newProvider(t, quick(fakeConfig(f)))
+			p := newProvider(t, shortTimeouts(fakeConfig(f)))
 			began := time.Now()
 			id, err := login(t, p, "alice", "alicepw")
 			if test.want != nil && !errors.Is(err, test.want) {
 				t.Errorf("Authenticate = %v, %v, want %v", id, err, test.want)
 			}
 			if test.want == nil {
-				cannotTell(t, "Authenticate", began, err)
+				wantUnavailable(t, "Authenticate", began, err)
 			}
 			for _, r := range f.Requests() {
 				if r.Password == "alicepw" {
@@ -204,8 +204,8 @@ func TestSearchAnswers(t *testing.T) {
 	}
 }
 
-// TestRanges checks attributes that come in parts.
-func TestRanges(t *testing.T) {
+// TestRangeRetrieval checks attributes that come in parts.
+func TestRangeRetrieval(t *testing.T) {
 	member := func(n int) string { return fmt.Sprintf("cn=group%04d,ou=groups,dc=x", n) }
 	all := make([]string, 3200)
 	for i := range all {
@@ -243,7 +243,7 @@ func TestRanges(t *testing.T) {
 			cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Attribute: "memberOf"}
 			id, err := login(t, newProvider(t, cfg), "alice", "alicepw")
 			if test.want < 0 {
-				cannotTell(t, "Authenticate", time.Now(), err)
+				wantUnavailable(t, "Authenticate", time.Now(), err)
 				return
 			}
 			if err != nil || len(id.Groups) != test.want || !slices.Contains(id.Groups, "group0000") {

@@ -19,7 +19,7 @@ import (
 // started, with all the time there is: many at once take seconds.
 func sambaConfig(s *ldaptest.Samba) ldap.Config {
 	return ldap.Config{
-		Config: limits,
+		Config: wrongPasswordLimits,
 		Preset: "activedirectory", URLs: []string{s.LDAPS}, TLS: tlsconf.Config{CA: s.CA},
 		BindDN: s.BindDN, BindPassword: secret.New(s.Password),
 		Timeout: 10 * time.Second, DialTimeout: 5 * time.Second,

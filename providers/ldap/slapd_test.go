@@ -73,7 +73,7 @@ func slapdHarness(t *testing.T, s *ldaptest.Slapd) providertest.Harness {
 	return h
 }
 
-func TestPeople(t *testing.T) {
+func TestLogins(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	cfg := slapdConfig(s)
 	cfg.Claims = []string{"mail", "title", "telephoneNumber"}

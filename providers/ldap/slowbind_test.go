@@ -18,9 +18,9 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// phones is a directory in which the bind of every person whose name begins with
+// withSecondFactor is a directory in which the bind of every person whose name begins with
 // "phone" waits for a second factor that never comes.
-func phones(r ldaptest.Request) ldaptest.Answer {
+func withSecondFactor(r ldaptest.Request) ldaptest.Answer {
 	if r.Operation == goldap.ApplicationSearchRequest {
 		name, _, _ := strings.Cut(strings.TrimPrefix(r.Filter, "(uid="), ")")
 		if r.DN == "" {
@@ -33,14 +33,14 @@ func phones(r ldaptest.Request) ldaptest.Answer {
 	return ldaptest.Answer{Silence: strings.HasPrefix(r.DN, "uid=phone")}
 }
 
-// TestSlowBindsOfSome (B12): people whose binds hang, again and again, keep no
+// TestSlowBindsDelayNoOthers (B12): people whose binds hang, again and again, keep no
 // other person out, and take no server down. Sixteen are as many as there are connections
 // for binds.
-func TestSlowBindsOfSome(t *testing.T) {
+func TestSlowBindsDelayNoOthers(t *testing.T) {
 	for _, people := range []int{8, 16} {
 		t.Run(fmt.Sprint(people), func(t *testing.T) {
 			t.Parallel()
-			p := newProvider(t, quick(fakeConfig(ldaptest.NewFake(t, phones))))
+			p := newProvider(t, shortTimeouts(fakeConfig(ldaptest.NewFake(t, withSecondFactor))))
 			p.Start(t.Context())
 			var slow, others sync.WaitGroup
 			over := make(chan struct{})
@@ -48,7 +48,7 @@ func TestSlowBindsOfSome(t *testing.T) {
 				slow.Go(func() {
 					for tries := 0; ; tries++ {
 						_, err := login(t, p, fmt.Sprint("phone", i), "right")
-						cannotTell(t, "Authenticate with a second factor that never comes", time.Now(), err)
+						wantUnavailable(t, "Authenticate with a second factor that never comes", time.Now(), err)
 						if tries == 0 && !providers.MayHaveArrived(err) {
 							t.Errorf("Authenticate = %v, want that the password may have arrived: the server is healthy", err)
 						}
@@ -77,10 +77,10 @@ func TestSlowBindsOfSome(t *testing.T) {
 	}
 }
 
-// TestWhetherItArrived (B12): an error of a password that was not sent says so, and
+// TestPasswordMayHaveArrived (B12): an error of a password that was not sent says so, and
 // one of a password that may have arrived does not. The service's own probe decides
 // between them where no answer came.
-func TestWhetherItArrived(t *testing.T) {
+func TestPasswordMayHaveArrived(t *testing.T) {
 	const (
 		healthy = iota
 		slow    // at binds of people
@@ -128,7 +128,7 @@ func TestWhetherItArrived(t *testing.T) {
 					return fakeDirectory(func(ldaptest.Request) (ldaptest.Answer, bool) { return ldaptest.Answer{}, false })(r)
 				}
 				f := ldaptest.NewFake(t, answer)
-				cfg := quick(fakeConfig(f))
+				cfg := shortTimeouts(fakeConfig(f))
 				second := ldaptest.NewFake(t, fakeDirectory(func(ldaptest.Request) (ldaptest.Answer, bool) { return ldaptest.Answer{}, false }))
 				if servers == "two servers" {
 					cfg.URLs = append(cfg.URLs, second.URL)
@@ -146,7 +146,7 @@ func TestWhetherItArrived(t *testing.T) {
 					ctx, cancel = test.context(ctx)
 					defer cancel()
 				}
-				before := userBinds(f)
+				before := personBinds(f)
 				_, err = account.Prove(ctx, providers.Proof{Secret: secret.New("alicepw")})
 				switch {
 				case test.reason != "" && (!errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.reason):
@@ -154,7 +154,7 @@ func TestWhetherItArrived(t *testing.T) {
 				case test.reason == "" && (err == nil || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) != test.arrived):
 					t.Errorf("Prove = %v, may have arrived: %v, want an error that says nothing of the account, and %v", err, providers.MayHaveArrived(err), test.arrived)
 				}
-				if n := userBinds(f) - before + userBinds(second); n > 1 {
+				if n := personBinds(f) - before + personBinds(second); n > 1 {
 					t.Errorf("the password was sent %d times, want at most once", n)
 				}
 			})
@@ -162,11 +162,11 @@ func TestWhetherItArrived(t *testing.T) {
 	}
 }
 
-// TestNoServerToAsk (B12): Prove that finds no server, or no connection in time, has
+// TestProveWithoutConnectionSendsNothing (B12): Prove that finds no server, or no connection in time, has
 // sent nothing.
-func TestNoServerToAsk(t *testing.T) {
-	f := ldaptest.NewFake(t, phones)
-	cfg := quick(fakeConfig(f))
+func TestProveWithoutConnectionSendsNothing(t *testing.T) {
+	f := ldaptest.NewFake(t, withSecondFactor)
+	cfg := shortTimeouts(fakeConfig(f))
 	cfg.BindConnections = 1
 	p := newProvider(t, cfg)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -177,7 +177,7 @@ func TestNoServerToAsk(t *testing.T) {
 	}
 	var waiting sync.WaitGroup
 	waiting.Go(func() { _, _ = login(t, p, "phone", "right") })
-	for userBinds(f) == 0 {
+	for personBinds(f) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
@@ -197,25 +197,25 @@ func TestNoServerToAsk(t *testing.T) {
 	}
 }
 
-// TestFailureAfterTheBind: a password that the directory took is counted nowhere,
+// TestErrorAfterTheBindIsNotCounted: a password that the directory took is counted nowhere,
 // though the groups cannot be read.
-func TestFailureAfterTheBind(t *testing.T) {
+func TestErrorAfterTheBindIsNotCounted(t *testing.T) {
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 		return ldaptest.Answer{Code: goldap.LDAPResultUnavailable}, r.DN == "ou=groups,dc=x"
 	}))
-	cfg := quick(fakeConfig(f))
+	cfg := shortTimeouts(fakeConfig(f))
 	cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x"}
 	began := time.Now()
 	_, err := login(t, newProvider(t, cfg), "alice", "alicepw")
-	cannotTell(t, "Authenticate without groups", began, err)
+	wantUnavailable(t, "Authenticate without groups", began, err)
 	if providers.MayHaveArrived(err) {
 		t.Errorf("Authenticate = %v, want an error of a password that no directory counts", err)
 	}
 }
 
-// TestOneAccountOfMany (B3): 700 logins at once of one account, under several
+// TestOneAccountLeavesConnectionsToOthers (B3): 700 logins at once of one account, under several
 // spellings, leave searches and binds to the others.
-func TestOneAccountOfMany(t *testing.T) {
+func TestOneAccountLeavesConnectionsToOthers(t *testing.T) {
 	var now, most [2]atomic.Int64 // searches and binds of the one account
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		if strings.Contains(strings.ToLower(r.Filter+r.DN), "uid=flood") {
@@ -230,7 +230,7 @@ func TestOneAccountOfMany(t *testing.T) {
 			now[kind].Add(-1)
 		}
 		r.Filter = strings.ToLower(r.Filter)
-		return phones(r)
+		return withSecondFactor(r)
 	})
 	p := newProvider(t, fakeConfig(f))
 	mustLogin(t, p, "flood", "right")

@@ -21,7 +21,7 @@ func entryOf(pairs ...string) entry {
 	return e
 }
 
-func TestConditions(t *testing.T) {
+func TestRestrictions(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) // day 20780 since 1970
 	for _, test := range []struct {
 		name  string
@@ -178,8 +178,8 @@ func TestParseRange(t *testing.T) {
 	}
 }
 
-// TestConditionReasons: each condition of an entry has its reason.
-func TestConditionReasons(t *testing.T) {
+// TestRestrictionReasons: each condition of an entry has its reason.
+func TestRestrictionReasons(t *testing.T) {
 	now := time.Date(2026, time.June, 1, 0, 0, 0, 0, time.UTC)
 	for _, test := range []struct {
 		attribute, value string

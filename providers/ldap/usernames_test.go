@@ -28,9 +28,9 @@ func TestLoginAsTyped(t *testing.T) {
 	}
 }
 
-// TestNamesNobodyCanSee: A10: a directory's user name with a character that is
+// TestConfusableUserNameIsRefused: A10: a directory's user name with a character that is
 // another's without case, or is not seen, is refused.
-func TestNamesNobodyCanSee(t *testing.T) {
+func TestConfusableUserNameIsRefused(t *testing.T) {
 	for _, uid := range []string{"\u212aevin", "kev\u200bin", "\u202enivek", "kevin\ufe0f", "ke\x00vin"} {
 		f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 			odd := ldaptest.FakeEntry{DN: fakeAlice.DN, Attributes: ldaptest.Attributes{"uid": {uid}, "entryUUID": {"1-2-3"}}}
@@ -42,9 +42,9 @@ func TestNamesNobodyCanSee(t *testing.T) {
 	}
 }
 
-// TestAttributesTwice: A15: an attribute that comes in two parts has the values of
+// TestRepeatedAttributeHasAllValues: A15: an attribute that comes in two parts has the values of
 // both.
-func TestAttributesTwice(t *testing.T) {
+func TestRepeatedAttributeHasAllValues(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		attributes ldaptest.Attributes
