@@ -7,31 +7,30 @@ import (
 )
 
 const (
-	// probeInterval is how often servers that are down are asked, each after its
-	// rest: one that is back is used within a second of that.
+	// probeInterval is the interval of the health check. A server that works again
+	// is used at most this long after the end of its backoff.
 	probeInterval = time.Second
 
-	// sweepInterval is how often idle connections are looked through. One that the
-	// other side closed holds a file for no longer; nobody waits for it.
+	// sweepInterval is how often stale idle connections are closed. One that the
+	// other side closed occupies a file descriptor for at most this long.
 	sweepInterval = 30 * time.Second
 )
 
-// background is the work between requests.
+// background is the state of the health checks.
 type background struct {
 	stop context.CancelFunc // nil until Start
 	done sync.WaitGroup
 }
 
-// Start implements [providers.Starter]: a connection is made before somebody
-// waits for it, servers that are down are asked whether they are up again, and
-// connections that are of no more use are closed.
+// Start implements [providers.Starter]. It opens a first connection, and then
+// probes servers that are down and sweeps stale idle connections until Close.
 func (p *Provider) Start(ctx context.Context) {
 	ctx, p.background.stop = context.WithCancel(ctx)
 	p.background.done.Go(func() { p.runHealthChecks(ctx) })
 }
 
-// Close implements [providers.Starter]. It waits for requests under way; those
-// that come later are told that the provider is closed.
+// Close implements [providers.Starter]. It waits for requests in flight; later ones
+// fail with errClosed.
 func (p *Provider) Close() error {
 	if p.background.stop != nil {
 		p.background.stop()
@@ -41,6 +40,7 @@ func (p *Provider) Close() error {
 	return nil
 }
 
+// runHealthChecks runs the periodic work until ctx ends.
 func (p *Provider) runHealthChecks(ctx context.Context) {
 	p.dir.search.warm(ctx)
 	probe := time.NewTicker(probeInterval)

@@ -12,8 +12,8 @@ import (
 	"shorepass/providers"
 )
 
-// bind binds on a connection. The answer comes without any of the server's own
-// words. The error is a [*wireError]: there is no answer.
+// bind sends a bind on a connection. The response has none of the server's text.
+// The error is a [*wireError]: there is no answer.
 func (c *conn) bind(ctx context.Context, timeout time.Duration, dn string, password secret.Text, policyControl bool) (bindResponse, error) {
 	var answer bindResponse
 	err := c.do(ctx, timeout, shortResponse, func(l *ldap.Conn) (err error) {
@@ -23,9 +23,9 @@ func (c *conn) bind(ctx context.Context, timeout time.Duration, dn string, passw
 	return answer, err
 }
 
-// checkPassword binds as dn, in the share of an account, with the person's password. Nil
-// means that the password is right. The error wraps ErrRejected, or says why that
-// cannot be told.
+// checkPassword checks a person's password by a bind as dn, in the share of an
+// account. Nil means that the password is right. The error wraps ErrRejected, or
+// says why the directory cannot tell.
 func (d *directory) checkPassword(ctx context.Context, shareKey, dn string, password secret.Text) error {
 	release, err := d.bind.acquire(ctx, d.slowAccounts.shareKey(shareKey))
 	if err != nil {
@@ -40,9 +40,9 @@ func (d *directory) checkPassword(ctx context.Context, shareKey, dn string, pass
 	return d.bindOutcome(ctx, c.server, answer)
 }
 
-// openPersonConn is try on a connection of its own, which may then be searched on
-// as that person. The caller closes it; until then it counts as one of the
-// connections for binds.
+// openPersonConn checks a password as checkPassword does, on a fresh connection,
+// and returns that connection for searches as the person. The caller closes it.
+// Until then it occupies a slot of the pool for binds.
 func (d *directory) openPersonConn(ctx context.Context, shareKey, dn string, password secret.Text) (own personConn, err error) {
 	release, err := d.bind.acquire(ctx, d.slowAccounts.shareKey(shareKey))
 	if err != nil {
@@ -61,10 +61,10 @@ func (d *directory) openPersonConn(ctx context.Context, shareKey, dn string, pas
 	return own, nil
 }
 
-// bindPerson sends a person's password once: it goes on to another connection or
-// server only while nothing of the request has left. The caller has the connection
-// that comes with the answer. What becomes of the bind says nothing of the server;
-// an answer that does not come starts a probe, which does.
+// bindPerson sends a person's password at most once: it retries on another
+// connection or server only if no byte of the request was written. It returns the
+// connection with the response. A bind, answered or not, says nothing of the
+// server's health; one without an answer starts a probe, which does.
 func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, password secret.Text, fresh bool) (*conn, bindResponse, error) {
 	tried := make(map[*server]bool, len(d.servers))
 	for {
@@ -87,16 +87,16 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 			return nil, bindResponse{}, providers.NotSent(fmt.Errorf("%w: %w", err, ctxError(ctx)))
 		}
 		if c.reused && !fresh {
-			fresh = true // it died while it lay about
+			fresh = true // an idle connection broke
 		} else {
 			tried[c.server] = true
 		}
 	}
 }
 
-// probeAfterNoAnswer returns the error of a password that was sent and not answered. If
-// the service's own probe right after shows that the server is down, the password
-// is taken not to have arrived; else it may have.
+// probeAfterNoAnswer returns the error of a password that was sent and not
+// answered. If the service's own probe shows right after it that the server is
+// down, the password counts as not arrived; else it may have arrived.
 func (d *directory) probeAfterNoAnswer(ctx context.Context, shareKey string, s *server, err error) error {
 	probed := d.probe(ctx, s)
 	if showsDown(probed) {
@@ -108,7 +108,8 @@ func (d *directory) probeAfterNoAnswer(ctx context.Context, shareKey string, s *
 	return err
 }
 
-// bindOutcome is bindError, with a probe where the server may have meant itself.
+// bindOutcome returns bindError of a response. It probes the server first if the
+// response may concern the server and not the account.
 func (d *directory) bindOutcome(ctx context.Context, s *server, answer bindResponse) error {
 	err := bindError(answer)
 	unwilling := errors.Is(err, errUnwilling)
@@ -124,6 +125,8 @@ func (d *directory) bindOutcome(ctx context.Context, s *server, answer bindRespo
 	return err
 }
 
+// notArrived joins the errors of a bind and of the probe after it, as one of a
+// password that did not arrive.
 func notArrived(err, probed error) error {
 	return providers.NotSent(fmt.Errorf("%w; the probe after it: %w", err, probed))
 }

@@ -11,24 +11,26 @@ import (
 	"shorepass/providers"
 )
 
-// bindResponse is a server's answer to a bind, in codes of our own tables. The
-// server's text beside them is dropped here: it may repeat the password.
+// bindResponse is a server's response to a bind (RFC 4511, section 4.2.2), in codes
+// from our own tables. The server's text is dropped here: it may repeat the
+// password.
 type bindResponse struct {
-	code       uint16     // of the result (RFC 4511, appendix A)
-	diagnostic diagnostic // by the vendor's own number; zero where there is none
-	mustChange bool       // success, for nothing but changing the password
+	code       uint16     // the result code (RFC 4511, appendix A)
+	diagnostic diagnostic // the vendor's own reason; zero if there is none
+	mustChange bool       // success, but only to change the password
 }
 
-// diagnostic is a vendor's number for why a bind was refused.
+// diagnostic is a vendor's code for a refused bind, from the diagnostic message or
+// the password policy control.
 type diagnostic struct {
 	code   string
 	text   string
-	reason providers.Reason // "" where it says something of the server
+	reason providers.Reason // "" if it concerns the server
 }
 
-// sendBind binds, and returns the answer, or why there is none. An empty name or
-// password is refused here: such a bind is anonymous and succeeds (RFC 4513, section
-// 5.1).
+// sendBind sends a simple bind and returns the response, or why there is none. It
+// refuses an empty name or password by itself: such a bind is anonymous or
+// unauthenticated and succeeds (RFC 4513, section 5.1).
 func sendBind(l *ldap.Conn, dn string, password secret.Text, policyControl bool) (bindResponse, error) {
 	if dn == "" || password.IsZero() {
 		return bindResponse{code: ldap.LDAPResultInvalidCredentials}, nil
@@ -44,7 +46,7 @@ func sendBind(l *ldap.Conn, dn string, password secret.Text, policyControl bool)
 	return newBindResponse(found, err), nil
 }
 
-// newBindResponse reads the codes.
+// newBindResponse reads the result code, the diagnostic and the controls.
 func newBindResponse(found *ldap.SimpleBindResult, err error) bindResponse {
 	a := bindResponse{}
 	if e, ok := errors.AsType[*ldap.Error](err); ok {
@@ -70,7 +72,7 @@ func (a bindResponse) String() string {
 	return fmt.Sprintf("%s, %s (%s)", resultName(a.code), a.diagnostic.text, a.diagnostic.code)
 }
 
-// err returns the answer as an error, nil for success.
+// err returns the response as an error, nil for success.
 func (a bindResponse) err() error {
 	if a.code == ldap.LDAPResultSuccess {
 		return nil
@@ -79,17 +81,17 @@ func (a bindResponse) err() error {
 	return fmt.Errorf("bind: %w%s", result, hint(result))
 }
 
-// The forms in which vendors write a number: "80090308: LdapErr: DSID-0C090439,
-// comment: AcceptSecurityContext error, data 52e, v4563" (Active Directory, Samba)
-// and "NDS error: login lockout (-197)" (eDirectory).
+// Forms of diagnostic messages: "80090308: LdapErr: DSID-0C090439, comment:
+// AcceptSecurityContext error, data 52e, v4563" (Active Directory, Samba) and "NDS
+// error: login lockout (-197)" (eDirectory).
 var (
 	windowsError = regexp.MustCompile(`^[0-9A-F]{8}: LdapErr: DSID-[0-9A-F]{1,16}, comment: AcceptSecurityContext error, data ([0-9a-f]{1,8}), v`)
 	ndsError     = regexp.MustCompile(`^NDS error: [a-z ]{1,60}\((-[0-9]{1,5})\)`)
 )
 
-// parseDiagnostic finds the vendor's number in what the server wrote. The text has to
-// begin as the vendor writes it, so that no password that a server repeats is taken
-// for one.
+// parseDiagnostic finds the vendor's code in a diagnostic message. The message must
+// begin as the vendor writes it, so that a password that the server repeats is not
+// read as a code.
 func parseDiagnostic(code uint16, text string) diagnostic {
 	if !concernsAccount(code) {
 		return diagnostic{}
@@ -103,7 +105,8 @@ func parseDiagnostic(code uint16, text string) diagnostic {
 	return diagnostic{}
 }
 
-// diagnosticsByCode keys details by their numbers, which get a word before them.
+// diagnosticsByCode returns diagnostics by their codes, and puts prefix before the
+// code in each.
 func diagnosticsByCode(prefix string, diagnostics ...diagnostic) map[string]diagnostic {
 	t := make(map[string]diagnostic, len(diagnostics))
 	for _, d := range diagnostics {
@@ -115,8 +118,8 @@ func diagnosticsByCode(prefix string, diagnostics ...diagnostic) map[string]diag
 }
 
 // windowsErrors are Windows error codes in hexadecimal ([MS-ERREF], section 2.2).
-// But for the first, the lock and those of the server, they come after the right
-// password alone.
+// Active Directory sends most of them only after the right password: all but wrong
+// password, account locked, and those that concern the server.
 var windowsErrors = diagnosticsByCode("data ",
 	diagnostic{"52e", "wrong password", providers.WrongPassword},
 	diagnostic{"525", "no such account", providers.Unknown},
@@ -132,7 +135,7 @@ var windowsErrors = diagnosticsByCode("data ",
 	diagnostic{"51f", "no domain controller to ask", ""},
 )
 
-// ndsErrors are eDirectory's.
+// ndsErrors are error codes of eDirectory.
 var ndsErrors = diagnosticsByCode("NDS ",
 	diagnostic{"-669", "wrong password", providers.WrongPassword},
 	diagnostic{"-601", "no such account", providers.Unknown},
@@ -145,7 +148,7 @@ var ndsErrors = diagnosticsByCode("NDS ",
 	diagnostic{"-223", "password expired", providers.Expired},
 )
 
-// policyErrors are those of the password policy control
+// policyErrors are errors of the password policy control
 // (draft-behera-ldap-password-policy-11, section 6.2).
 var policyErrors = map[int8]diagnostic{
 	ldap.BeheraPasswordExpired:  {"password policy", "password expired", providers.Expired},
@@ -153,45 +156,44 @@ var policyErrors = map[int8]diagnostic{
 	ldap.BeheraChangeAfterReset: {"password policy", "must change the password", providers.MustChange},
 }
 
-// accountCodes are the result codes by which a server refuses an account or its
-// password. Every code that the answer to a wrong password can have is among them,
-// or wrong passwords would not be counted. Where a code can mean either, it is the
-// reason that is not asked about again: a password that is asked again every half
-// minute locks an account, if it is a wrong one.
+// accountCodes are the result codes that refuse an account or its password. They
+// include every code that may answer a wrong password, since the throttle counts
+// rejections alone. A code with two meanings has the reason that is not retried: a
+// password that is retried every half minute locks an account if it is wrong.
 //
-// Of the other codes, unwillingToPerform (53) needs a look at the server (see
-// errUnwilling); all others say something of the server, the connection or the
-// request, and nothing of the account: 1 operationsError, 2 protocolError, 3
-// timeLimitExceeded, 7 authMethodNotSupported, 8 strongerAuthRequired, 10 referral,
-// 11 adminLimitExceeded, 12 unavailableCriticalExtension, 13
-// confidentialityRequired, 14 saslBindInProgress, 51 busy, 52 unavailable, 54
-// loopDetect, 80 other, and those that no bind has.
+// unwillingToPerform (53) is not among them; it needs a probe of the server (see
+// errUnwilling). All other codes concern the server, the connection or the request,
+// and not the account: 1 operationsError, 2 protocolError, 3 timeLimitExceeded, 7
+// authMethodNotSupported, 8 strongerAuthRequired, 10 referral, 11
+// adminLimitExceeded, 12 unavailableCriticalExtension, 13 confidentialityRequired,
+// 14 saslBindInProgress, 51 busy, 52 unavailable, 54 loopDetect, 80 other, and those
+// that are no result of a bind.
 var accountCodes = map[uint16]providers.Reason{
 	ldap.LDAPResultInvalidCredentials:          providers.WrongPassword, // 49
-	ldap.LDAPResultInappropriateAuthentication: providers.WrongPassword, // 48: OpenLDAP, of an entry without a password
-	ldap.LDAPResultNoSuchAttribute:             providers.WrongPassword, // 16: the same at others
-	ldap.LDAPResultInsufficientAccessRights:    providers.WrongPassword, // 50: an entry that may not be bound as
+	ldap.LDAPResultInappropriateAuthentication: providers.WrongPassword, // 48: OpenLDAP, for an entry without a password
+	ldap.LDAPResultNoSuchAttribute:             providers.WrongPassword, // 16: other servers, for the same
+	ldap.LDAPResultInsufficientAccessRights:    providers.WrongPassword, // 50: an entry that nobody may bind as
 	ldap.LDAPResultConstraintViolation:         providers.Locked,        // 19: 389 Directory Server, after too many wrong passwords
-	ldap.LDAPResultNoSuchObject:                providers.Unknown,       // 32: 389 Directory Server, of an entry that is not there
+	ldap.LDAPResultNoSuchObject:                providers.Unknown,       // 32: 389 Directory Server, for a missing entry
 	ldap.LDAPResultAliasProblem:                providers.Unknown,       // 33
-	ldap.LDAPResultInvalidDNSyntax:             providers.Unknown,       // 34: of a DN template and an odd name
+	ldap.LDAPResultInvalidDNSyntax:             providers.Unknown,       // 34: an odd name in a DN template
 	ldap.LDAPResultAliasDereferencingProblem:   providers.Unknown,       // 36
 	ldap.LDAPResultNamingViolation:             providers.Unknown,       // 64: as 34
 }
 
-// concernsAccount reports whether a result code can be that of a refused account.
+// concernsAccount reports whether a result code may concern the account.
 func concernsAccount(code uint16) bool {
 	_, ofAccount := accountCodes[code]
 	return ofAccount || code == ldap.LDAPResultUnwillingToPerform
 }
 
-// errUnwilling is a bind that the server will not try. 389 Directory Server says so
-// of an account that is disabled and eDirectory of one that is locked, whatever the
-// password; any server may say it of itself.
+// errUnwilling means that the server refuses to try the bind. 389 Directory Server
+// answers so for a disabled account and eDirectory for a locked one, whatever the
+// password; any server may also mean itself.
 var errUnwilling = errors.New("the directory is unwilling to bind")
 
-// bindError returns the error that the answer to a person's bind means: nil for the
-// right password, one that wraps ErrRejected, [errUnwilling], or another, which
+// bindError returns the error for the response to a person's bind: nil for the right
+// password; an error that wraps ErrRejected; [errUnwilling]; or another error, which
 // says nothing of the account.
 func bindError(a bindResponse) error {
 	reason, ofAccount := accountCodes[a.code]

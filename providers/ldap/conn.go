@@ -10,36 +10,36 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// conn is one connection. It is used by one operation at a time, whose
-// goroutine owns it.
+// conn is one connection to a server. One operation at a time uses it, and the
+// operation's goroutine owns it.
 type conn struct {
 	ldap      *ldap.Conn
 	guard     *guard
 	wire      *wire
 	tls       *tls.Conn // nil without TLS
 	server    *server
-	epoch     int // of the server, when it was opened
+	epoch     int // of the server when the connection was opened
 	opened    time.Time
-	idleSince time.Time // when it was last given back
-	reused    bool      // it was given out before
+	idleSince time.Time // the last checkin
+	reused    bool      // it was idle before this checkout
 }
 
-// close ends the connection. The wire goes first, so that nothing can hold the
-// library back.
+// close closes the connection: the wire first, so that closing the library's
+// connection cannot block.
 func (c *conn) close() {
 	_ = c.wire.Close() // nothing more can be done about it
-	_ = c.ldap.Close() // its connection is closed already
+	_ = c.ldap.Close() // the wire below is closed already
 }
 
-// dead reports whether the connection has been closed, by the other side too.
+// dead reports whether either side has closed the connection.
 func (c *conn) dead() bool { return c.ldap.IsClosing() }
 
-// do runs one operation within limit and ctx, whichever ends first, whose answer
-// is within what it may be. The error is a [*resultError], the server's answer, or
-// a [*wireError], after which the connection is of no more use.
+// do runs one operation until timeout or the end of ctx, and reads at most limit. A
+// [*resultError] is the server's answer. A [*wireError] means that there is none,
+// and that the connection is of no more use.
 func (c *conn) do(ctx context.Context, timeout time.Duration, limit readLimit, operation func(*ldap.Conn) error) error {
-	ends := time.Now().Add(timeout)
-	deadline := ends
+	end := time.Now().Add(timeout)
+	deadline := end
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
@@ -51,12 +51,12 @@ func (c *conn) do(ctx context.Context, timeout time.Duration, limit readLimit, o
 	err := toResultError(operation(c.ldap))
 	stopped := stop()
 	if err != nil && !answered(err) {
-		return &wireError{err: c.failure(), unsent: c.wire.nothingWritten(), timedOut: !time.Now().Before(ends)}
+		return &wireError{err: c.failure(), unsent: c.wire.nothingWritten(), timedOut: !time.Now().Before(end)}
 	}
 	c.guard.end()
 	if !stopped || c.wire.end() != nil {
-		// The answer is here and counts; the connection was stopped in the
-		// same instant.
+		// The answer arrived and counts. The connection was aborted at the same
+		// moment.
 		c.close()
 	}
 	return err
@@ -64,8 +64,8 @@ func (c *conn) do(ctx context.Context, timeout time.Duration, limit readLimit, o
 
 var errIdleClosed = errors.New("the connection was closed while it was idle")
 
-// failure returns why an operation has no answer. The library's own error may hold
-// words of the server.
+// failure returns why an operation has no answer. It does not return the library's
+// error, which may hold the server's text.
 func (c *conn) failure() error {
 	err := c.guard.firstError()
 	switch {
@@ -77,14 +77,14 @@ func (c *conn) failure() error {
 	return errMalformed
 }
 
-// ctxDone reports whether ctx has ended, or its time has: a connection that has
-// the same limit can find out before ctx says so.
+// ctxDone reports whether ctx has ended or its deadline has passed: a connection
+// with the same deadline may time out before ctx ends.
 func ctxDone(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// ctxError says why a context that is over is.
+// ctxError returns why ctx ended.
 func ctxError(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -92,11 +92,12 @@ func ctxError(ctx context.Context) error {
 	return context.DeadlineExceeded
 }
 
-// wireError is an operation that has no answer. Its text is this side's own.
+// wireError is the error of an operation without an answer. Its text holds nothing
+// of the server's.
 type wireError struct {
 	err      error
-	unsent   bool // nothing of it has left this machine
-	timedOut bool // it took all the time that a server has
+	unsent   bool // no byte of the request was written
+	timedOut bool // the server had its full timeout
 }
 
 func (e *wireError) Error() string {

@@ -11,31 +11,31 @@ import (
 	"shorepass/internal/secret"
 )
 
-// errServiceAccount says that the directory does not take the service account.
-// That is a fault of the configuration, and no user's.
+// errServiceAccount says that the directory refuses the service account. This is a
+// fault of the configuration and concerns no user.
 var errServiceAccount = errors.New("the directory refuses bind_dn or bind_password")
 
-// serviceBindBackoff is how long a service account that was refused is left alone, so
-// that a mistyped password does not lock it.
+// serviceBindBackoff is the backoff after a refused bind of the service account. It
+// keeps a mistyped password from locking that account.
 const serviceBindBackoff = 30 * time.Second
 
-// directory is the servers and the two pools of connections to them.
+// directory is a list of servers with two connection pools.
 type directory struct {
 	servers       []*server
-	search        *pool // bound as the service account, or not at all
-	bind          *pool // bound as whoever came last, and never searched on
+	search        *pool // bound as the service account, or anonymous
+	bind          *pool // bound as the person who came last; never searched on
 	timeout       time.Duration
-	policyControl bool // ask for the reason at a bind
+	policyControl bool // request the password policy control at a person's bind
 
 	bindDN       string
 	bindPassword secret.Text
 
-	slowAccounts *slowAccounts // accounts
-	referrals    atomic.Int64  // that were not followed
+	slowAccounts *slowAccounts
+	referrals    atomic.Int64 // referrals and references that were not followed
 
 	mu             sync.Mutex
-	serviceRetryAt time.Time // until when the service account is left alone
-	serviceErr     error     // and why
+	serviceRetryAt time.Time // no bind of the service account before
+	serviceErr     error     // of its last bind
 }
 
 func newDirectory(cfg Config) (*directory, error) {
@@ -63,13 +63,13 @@ func newDirectory(cfg Config) (*directory, error) {
 	return d, nil
 }
 
-// bindService makes a fresh connection one of the service account, which also
-// shows that the server is alive and not only its port.
+// bindService binds a fresh connection as the service account. This also proves
+// that the server works, and not only that its port is open.
 func (d *directory) bindService(ctx context.Context, c *conn) error {
 	if d.bindDN == "" {
 		_, err := c.rootDSE(ctx, d.timeout, "supportedLDAPVersion")
 		if answered(err) && !busyOrUnavailable(err) {
-			return nil // it need not be shown to everybody
+			return nil // the root DSE may be hidden from anonymous
 		}
 		return err
 	}
@@ -93,7 +93,7 @@ func (d *directory) bindService(ctx context.Context, c *conn) error {
 	return err
 }
 
-// close closes both pools and waits for whoever is using them.
+// close closes both pools and waits for operations in flight.
 func (d *directory) close() {
 	d.bind.close()
 	d.search.close()

@@ -1,27 +1,27 @@
-// Package ldap proves people at a directory: OpenLDAP, Active Directory,
-// FreeIPA, 389 Directory Server, lldap, or any other that speaks LDAP (RFC
-// 4511).
+// Package ldap proves passwords by binds to a directory: OpenLDAP, Active
+// Directory, FreeIPA, 389 Directory Server, lldap, or any other that speaks LDAP
+// (RFC 4511).
 //
-// A login is a search for the entry by the service account, a bind with the
-// person's password, a look at what the entry says of the account's state, and
-// then the groups. With a DN template it is the bind first, and no search for
-// the entry. Searches and binds have connections of their own: one that has
-// tried a person's password is never searched on, so that nothing is ever read
-// with somebody else's rights.
+// A login searches for the entry as the service account, binds as the entry with
+// the person's password, checks the entry's account state, and reads the groups.
+// With a DN template the bind comes first, and no search for the entry is needed.
+// There are two connection pools, one for searches and one for people's binds: no
+// search runs on a pooled connection that has tried a person's password, so that
+// nothing is read with another person's rights.
 //
-// Whether a server is healthy is judged by the service's own operations alone: to
-// connect, to bind as the service account, to search, to read the root DSE. A
-// person's bind that is refused or late says something of that account; one without
-// an answer starts a probe of the server. Connections are shared fairly between
-// accounts. What a server may send is bounded in bytes and in elements, and of its
-// answer to a bind nothing is kept but codes that are in our own tables: it may hold
-// the password.
+// The health of a server depends on the service's own operations alone: dial, bind
+// as the service account, search, read the root DSE. A person's bind that is
+// refused or slow says something of that account; a bind without an answer starts a
+// probe of the server. Servers fail over in the configured order. A semaphore
+// shares connections fairly between accounts. A server may send a bounded number of
+// bytes and elements. Of its answer to a bind only codes from our own tables are
+// stored, since the text may hold the password.
 //
-// What it refuses: an empty password, which a directory would take for an
-// anonymous bind and answer with success (RFC 4513, section 5.1.2); following
-// referrals, which would send passwords to any host that a server names; sending a
-// password again that may have arrived; and a user name, subject or group that
-// it had to guess.
+// The package refuses an empty password, since a directory takes such a bind as
+// anonymous and answers success (RFC 4513, section 5.1.2). It follows no referral,
+// since that would send passwords to any host that a server names. It does not
+// resend a password that may have arrived. It guesses no user name, subject or
+// group.
 //
 //	cfg := ldap.Config{Preset: "openldap", URLs: []string{"ldaps://dc1.corp.example"}, …}.WithDefaults()
 //	cfg.Validate(func(key, problem string) { … })

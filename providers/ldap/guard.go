@@ -6,59 +6,59 @@ import (
 	"sync"
 )
 
-// readLimit is what a server may send, in bytes and in BER elements. An element of
-// two bytes takes 260 bytes of memory once the library has read it, and one with
-// content some 800, so that bytes alone bound nothing.
+// readLimit bounds what a server may send, in bytes and in BER elements. Bytes alone
+// are no bound on memory: the library needs 260 bytes for an element of two bytes,
+// and some 800 for one with content.
 type readLimit struct{ bytes, elements int }
 
-// The allowances between two operations (a server sends nothing then but that it
-// closes the connection; RFC 4511, section 4.4), for a request that has one short
-// answer, and for a search.
+// The read limits between two operations (a server then sends nothing but a notice
+// of disconnection; RFC 4511, section 4.4), for a request with one short response,
+// and for a search.
 var (
 	unsolicited   = readLimit{4 << 10, 1 << 10}
 	shortResponse = readLimit{64 << 10, 4 << 10}
 	longResponse  = readLimit{4 << 20, 1 << 17}
 )
 
-// More bounds of one message.
+// Limits of one message.
 const (
-	// maxNesting is how deep elements nest: a value of an attribute of an entry is
-	// six deep. The library copies the content of an element once a level.
+	// maxNesting is the depth of nested elements. A value of an entry's attribute
+	// has depth six. The library copies an element's content once per level.
 	maxNesting = 8
 
-	// maxControls bounds the controls of one message, in bytes: the library
-	// decodes their values once more.
+	// maxControls is the size of the controls in bytes. The library decodes their
+	// values a second time.
 	maxControls = 64 << 10
 )
 
 var (
-	errTooMuch   = errors.New("the directory sends more than an answer can be")
+	errTooMuch   = errors.New("the directory's answer is too large or too deeply nested")
 	errMalformed = errors.New("the directory's answer cannot be read")
 )
 
-// guard is a connection's clear bytes, above TLS and beneath the library, which
-// reads an element whole and however many there are. It follows the structure of
-// the messages (BER with the restrictions of RFC 4511, section 5.1) and fails the
-// read that exceeds the allowance, before the library sees it.
+// guard is a connection that enforces read limits, above TLS and below the library,
+// which would read any number of elements of any size. It scans the structure of
+// the messages (BER with the restrictions of RFC 4511, section 5.1), and fails the
+// read that exceeds the limit before the library sees the bytes.
 type guard struct {
 	net.Conn
 
 	mu      sync.Mutex
-	left    readLimit
+	left    readLimit // of the current operation
 	scanner berScanner
-	err     error // the first error since begin, of a read or write
+	err     error // the first error of a read or write since begin
 }
 
 func newGuard(c net.Conn) *guard { return &guard{Conn: c, left: unsolicited} }
 
-// begin sets what the server may send during an operation.
-func (g *guard) begin(a readLimit) {
+// begin sets the read limit of an operation.
+func (g *guard) begin(limit readLimit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.left, g.err = a, nil
+	g.left, g.err = limit, nil
 }
 
-// end sets what the server may send until the next operation.
+// end sets the read limit until the next operation.
 func (g *guard) end() { g.begin(unsolicited) }
 
 // firstError returns the first error of a read or write since begin, or nil.
@@ -91,7 +91,7 @@ func (g *guard) recordError(err error) {
 	}
 }
 
-// deduct deducts what was received from the allowance.
+// deduct takes the received bytes and their elements off the limit.
 func (g *guard) deduct(b []byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -108,24 +108,24 @@ func (g *guard) deduct(b []byte) error {
 	return nil
 }
 
-// berScanner is where a stream of messages has got to.
+// berScanner is an incremental scanner of the BER structure of a message stream.
 type berScanner struct {
-	open    []int  // bytes left of each element around the next byte, the outermost first
-	content int    // bytes left of the content of an element without elements in it
-	header  []byte // of the next element, as far as it came
+	open    []int  // bytes left of each open constructed element, outermost first
+	content int    // bytes left of the current primitive element's content
+	header  []byte // the part received of the next element's header
 }
 
 const (
-	constructed   = 0x20    // the bit of an identifier
-	highTag       = 0x1f    // an identifier that has no room for its tag; LDAP has none
-	sequence      = 0x30    // a message
-	controls      = 0xa0    // of a message: [0]
-	longLength    = 0x80    // the bit of a length that is followed by its bytes
-	maxLengthSize = 8       // bytes of such a length, zeros at its front included
+	constructed   = 0x20    // identifier bit: the content is elements
+	highTag       = 0x1f    // identifier bits: the tag is in further bytes, which LDAP does not use
+	sequence      = 0x30    // identifier of a message
+	controls      = 0xa0    // identifier of a message's controls, [0]
+	longLength    = 0x80    // length bit: the length is in further bytes
+	maxLengthSize = 8       // further bytes, leading zeros included
 	maxLength     = 4 << 20 // of any element
 )
 
-// scan reads on, and returns how many elements began.
+// scan reads the next bytes and returns how many elements began in them.
 func (s *berScanner) scan(b []byte) (elements int, err error) {
 	for len(b) > 0 {
 		if s.content > 0 {
@@ -152,8 +152,8 @@ func (s *berScanner) scan(b []byte) (elements int, err error) {
 	return elements, nil
 }
 
-// headerLength returns the length of the element whose header is at hand, if that is
-// whole. The indefinite form is not LDAP's.
+// headerLength returns the content length of the element whose header is being read,
+// once the header is whole. LDAP does not use the indefinite form.
 func (s *berScanner) headerLength() (n int, whole bool, err error) {
 	h := s.header
 	if h[0]&highTag == highTag || len(s.open) == 0 && h[0] != sequence {
@@ -180,14 +180,14 @@ func (s *berScanner) headerLength() (n int, whole bool, err error) {
 	return n, true, nil
 }
 
-// beginElement begins the element whose header is at hand.
+// beginElement opens the element whose header was read.
 func (s *berScanner) beginElement(length int) error {
 	identifier, size := s.header[0], len(s.header)
 	s.header = s.header[:0]
 	depth := len(s.open)
 	switch {
 	case depth > 0 && size+length > s.open[depth-1]:
-		return errMalformed // longer than what it is in
+		return errMalformed // longer than the element around it
 	case depth == maxNesting, depth == 1 && identifier == controls && length > maxControls:
 		return errTooMuch
 	}
@@ -201,8 +201,7 @@ func (s *berScanner) beginElement(length int) error {
 	return nil
 }
 
-// consume deducts bytes from the elements around them, and ends those of which
-// nothing is left.
+// consume takes n bytes off the open elements and closes those with none left.
 func (s *berScanner) consume(n int) {
 	for i := range s.open {
 		s.open[i] -= n

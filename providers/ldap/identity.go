@@ -9,8 +9,7 @@ import (
 	"shorepass/providers"
 )
 
-// identify makes the identity of an entry whose password, or whose existence,
-// is proved.
+// identify returns the identity of an entry, after a login or a revalidation.
 func (p *Provider) identify(ctx context.Context, s searcher, e entry) (*providers.Identity, error) {
 	subject, err := subjectOf(e, p.cfg.Users.Subject)
 	if err != nil {
@@ -37,8 +36,8 @@ func (p *Provider) identify(ctx context.Context, s searcher, e entry) (*provider
 	return id, nil
 }
 
-// userName returns the one value of users.name. Blanks at its ends count for
-// nothing, as in the directory (RFC 4518, section 2.6.1).
+// userName returns the one value of users.name without blanks at its ends, which a
+// directory ignores (RFC 4518, section 2.6.1).
 func (p *Provider) userName(e entry) (string, error) {
 	values := e.values(p.cfg.Users.Name)
 	if len(values) != 1 {
@@ -47,8 +46,8 @@ func (p *Provider) userName(e entry) (string, error) {
 	return strings.TrimSpace(string(values[0])), nil
 }
 
-// claimsOf returns the attributes that rules may look at. What is not text is
-// left out: a rule could not compare it.
+// claimsOf returns the attributes that rules may read. Values that are not UTF-8
+// are left out: a rule cannot compare them.
 func claimsOf(e entry, names []string) map[string]any {
 	claims := make(map[string]any, len(names))
 	for _, name := range names {
@@ -67,7 +66,7 @@ func claimsOf(e entry, names []string) map[string]any {
 	return claims
 }
 
-// checkRestrictions refuses an account whose entry says that it is not good.
+// checkRestrictions rejects an account whose entry shows a restriction.
 func (p *Provider) checkRestrictions(e entry) error {
 	restrictions, err := p.restrictions(e)
 	if err != nil {
@@ -79,8 +78,8 @@ func (p *Provider) checkRestrictions(e entry) error {
 	return nil
 }
 
-// restrictions returns what the entry says against a login. Each attribute of the
-// state has one value by its schema; of two it is not known which counts.
+// restrictions returns the entry's restrictions. Each state attribute has one value
+// by its schema; with two the state is unknown, which is an error.
 func (p *Provider) restrictions(e entry) ([]restriction, error) {
 	for _, name := range p.preset.state {
 		if n := len(e.values(name)); n > 1 {

@@ -11,15 +11,15 @@ import (
 	"shorepass/providers"
 )
 
-// Provider is one directory. It is safe for concurrent use.
+// Provider proves passwords at one directory. It is safe for concurrent use.
 type Provider struct {
 	cfg          Config
 	preset       preset
 	userFilter   template
-	dnTemplate   template     // nil where entries are searched for
-	userBase     *ldap.DN     // nil where there is none
-	attributes   []string     // of a person's entry
-	groups       *groupFinder // nil where nobody has groups
+	dnTemplate   template     // nil: entries are searched for
+	userBase     *ldap.DN     // nil: users.base is not set
+	attributes   []string     // requested of a person's entry
+	groups       *groupFinder // nil: groups are not configured
 	dir          *directory
 	domains      *domains
 	accountCache *accountCache
@@ -41,8 +41,8 @@ var (
 	_ providers.LogSetter   = (*Provider)(nil)
 )
 
-// New makes a provider of a Config that has its defaults and is valid. It reads
-// the files of cfg.TLS, and touches no network.
+// New returns a provider. cfg must have its defaults and be valid. New reads the
+// files of cfg.TLS and does not use the network.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		cfg: cfg, preset: presets[cfg.Preset],
@@ -75,8 +75,8 @@ func New(cfg Config) (*Provider, error) {
 	return p, nil
 }
 
-// personAttributes returns the attributes of a person's entry that are asked for, each
-// once.
+// personAttributes returns the attributes to request of a person's entry, without
+// repetition.
 func (p *Provider) personAttributes() []string {
 	names := []string{p.cfg.Users.Name, p.cfg.Users.Subject}
 	names = append(names, p.preset.state...)
@@ -85,28 +85,28 @@ func (p *Provider) personAttributes() []string {
 	if p.groups != nil {
 		names = append(names, p.groups.attributes()...)
 	}
-	var once []string
+	var unique []string
 	for _, name := range names {
-		if !slices.ContainsFunc(once, func(n string) bool { return strings.EqualFold(n, name) }) {
-			once = append(once, name)
+		if !slices.ContainsFunc(unique, func(n string) bool { return strings.EqualFold(n, name) }) {
+			unique = append(unique, name)
 		}
 	}
-	return once
+	return unique
 }
 
 // SetLog implements [providers.LogSetter].
 func (p *Provider) SetLog(log *slog.Logger) { p.warnings.log = log }
 
-// CatchesAll implements [providers.CatchAll]: a DN template makes a DN of every
-// name, and a bind does not tell a wrong one from a wrong password.
+// CatchesAll implements [providers.CatchAll]. With a DN template every name has a
+// DN, and a bind does not tell an unknown name from a wrong password.
 func (p *Provider) CatchesAll() bool { return p.dnTemplate != nil }
 
-// Fingerprint returns kind, base and subject attribute: another server of the
-// same directory is the same.
+// Fingerprint returns the kind, the base and the subject attribute. It does not
+// depend on the servers: another server of the directory has the same accounts.
 func (p *Provider) Fingerprint() string {
 	base := ""
 	if p.userBase != nil {
-		base = strings.ToLower(p.userBase.String()) // sessions hold it, so it must stay as it is
+		base = strings.ToLower(p.userBase.String()) // stored with sessions: its form must not change
 	}
 	return "ldap " + base + " " + strings.ToLower(p.cfg.Users.Subject)
 }

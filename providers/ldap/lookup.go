@@ -29,7 +29,7 @@ func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*provider
 	return p.lookupEntry(ctx, began, providers.Login(user).Key(), values)
 }
 
-// placeholderValues are what the placeholders of a login stand for.
+// placeholderValues returns the values of {login} and {user} for one login.
 func placeholderValues(login, user string) func(string) string {
 	return func(placeholder string) string {
 		if placeholder == "login" {
@@ -39,8 +39,8 @@ func placeholderValues(login, user string) func(string) string {
 	}
 }
 
-// lookupEntry searches for the entry that Prove will bind as, in the share of the
-// account that a login name's key led to before.
+// lookupEntry searches for the entry that Prove will bind as. The search takes a
+// connection in the share of the account that the login name's key led to last.
 func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string, values func(string) string) (*providers.Account, error) {
 	e, err := p.findOne(ctx, p.dir.inShare(p.accountCache.shareKey(key)), p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), p.userFilter.filter(values))
 	switch {
@@ -62,8 +62,8 @@ func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string,
 	}}, nil
 }
 
-// lookupTemplate makes the DN from the name. It does not ask the directory
-// whether the entry exists; Prove reads it, and finds the subject.
+// lookupTemplate makes the DN from the login name. It does not ask the directory
+// whether the entry exists. Prove reads the entry and finds the subject.
 func (p *Provider) lookupTemplate(began time.Time, values func(string) string) (*providers.Account, error) {
 	dn, filter := p.dnTemplate.dn(values), p.userFilter.filter(values)
 	if !isDN(dn) || p.userBase != nil && !isDescendantText(p.userBase, dn, p.cfg.Users.Scope) {
@@ -79,7 +79,7 @@ var (
 	errSeveralEntries = errors.New("several entries match")
 )
 
-// findOne returns the one entry that matches, whole.
+// findOne returns the one entry that matches, with all values of its attributes.
 func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope int, filter string) (entry, error) {
 	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, sizeLimit: 2})
 	switch {
@@ -88,7 +88,7 @@ func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope i
 	case resultCode(err) == ldap.LDAPResultNoSuchObject && scope == ldap.ScopeBaseObject:
 		return entry{}, errNoEntry
 	case resultCode(err) == ldap.LDAPResultNoSuchObject:
-		// Nobody's account is missing: all of them are.
+		// Not one account is missing but all of them.
 		return entry{}, fmt.Errorf("%q does not exist, or the service account may not see it: %w", base, err)
 	case err != nil:
 		return entry{}, fmt.Errorf("%w%s", err, hint(err))

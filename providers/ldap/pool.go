@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// maxIdle is how long a connection may lie unused: Active Directory
-	// closes one after 15 minutes (MaxConnIdleTime), and a password must not
-	// be the first to find out.
+	// maxIdle is how long a connection may be idle. Active Directory closes one
+	// after 15 minutes (MaxConnIdleTime), and a password must not be what finds
+	// out.
 	maxIdle = 12 * time.Minute
 
-	// maxAge is how long a connection is used at all.
+	// maxAge is how long a connection is used in all.
 	maxAge = time.Hour
 
-	// waitersPerConn is how many may wait for each connection of a pool.
+	// waitersPerConn bounds the waiters of a pool, per connection.
 	waitersPerConn = 64
 )
 
@@ -31,26 +31,27 @@ var (
 	errDown   = errors.New("no server of the directory can be reached")
 )
 
-// pool keeps connections of one purpose. There are never more than its size.
+// pool is a connection pool for one purpose, with failover between servers and a
+// bound of its size on open connections.
 type pool struct {
-	servers     []*server
-	timeout     time.Duration // of one operation, connecting included
-	dialTimeout time.Duration // of connecting alone
+	servers     []*server     // in the order of preference
+	timeout     time.Duration // of one operation, dial included
+	dialTimeout time.Duration // of the dial alone, TLS included
 
-	// prepare makes a fresh connection ready, by binding the service account;
-	// nil where nothing is to be done. Its error is as that of dial.
+	// prepare makes a fresh connection ready, by a bind as the service account.
+	// Nil: nothing is to be done. Its error counts as one of the dial.
 	prepare func(ctx context.Context, c *conn) error
 
-	// probeIfDue finds out whether a server that is down is up again, before
-	// anything of worth is sent to it; nil where prepare does so.
+	// probeIfDue probes a server that is down, once its backoff is over, so that
+	// a password is only sent to a server that works. Nil: prepare is the probe.
 	probeIfDue func(ctx context.Context, s *server)
 
-	slots *share.Semaphore // one is held by each user of a connection, in the share of an account
+	slots *share.Semaphore // each user of a connection holds one, in the share of an account
 
 	mu     sync.Mutex
-	idle   []*conn // last used last
+	idle   []*conn // the last one was used last
 	closed bool
-	users  sync.WaitGroup
+	users  sync.WaitGroup // operations and probes in flight; close waits for them
 }
 
 func newPool(size int, servers []*server, timeout, dialTimeout time.Duration) *pool {
@@ -60,11 +61,12 @@ func newPool(size int, servers []*server, timeout, dialTimeout time.Duration) *p
 	}
 }
 
-// do runs an operation of the service on a connection, in the share of an account.
-// It returns the operation's answer, or why none of the servers gave one.
+// do runs an operation on a connection, in the share of an account. It returns the
+// server's answer, or why no server gave one.
 //
-// An operation that failed without an answer is tried again: once on a fresh
-// connection where the one at hand had been lying about, then on the next server.
+// An operation without an answer is retried: once on a fresh connection if an idle
+// one broke, then on the next server. Only idempotent operations may run here: a
+// person's bind may not (see bindPerson).
 func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Conn) error) error {
 	release, err := p.acquire(ctx, shareKey)
 	if err != nil {
@@ -91,11 +93,11 @@ func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Con
 		c.close()
 		last = fmt.Errorf("%s: %w", c.server.url, err)
 		if ctxDone(ctx) && !timedOut(err) {
-			c.server.release() // whoever asked has gone, which says nothing of the server
+			c.server.release() // the caller gave up, which says nothing of the server
 			return fmt.Errorf("%w: %w", last, ctxError(ctx))
 		}
 		if stale := c.reused && !timedOut(err) && !answered(err); stale && !fresh {
-			fresh = true // it died while it lay about, which says nothing of the server
+			fresh = true // an idle connection broke, which says nothing of the server
 		} else {
 			c.server.recordFailure(err)
 			tried[c.server] = true
@@ -106,17 +108,17 @@ func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Con
 	}
 }
 
-// timedOut reports whether the server took longer than it may.
+// timedOut reports whether the server had its full timeout and gave no answer.
 func timedOut(err error) bool {
 	w, ok := errors.AsType[*wireError](err)
 	return ok && w.timedOut
 }
 
-// serviceShare is the share of the service's own operations, which are for no account.
+// serviceShare is the share key of operations that are for no account.
 const serviceShare = ""
 
-// acquire waits for the right to use a connection in the share of an account, until
-// leave.
+// acquire waits for a slot of the pool, in the share of an account. The caller may
+// use one connection until release.
 func (p *pool) acquire(ctx context.Context, shareKey string) (release func(), err error) {
 	if err := p.addUser(); err != nil {
 		return nil, err
@@ -132,7 +134,7 @@ func (p *pool) acquire(ctx context.Context, shareKey string) (release func(), er
 	}, nil
 }
 
-// addUser makes Close wait for whoever calls it, until using.Done.
+// addUser makes close wait until users.Done.
 func (p *pool) addUser() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,9 +145,9 @@ func (p *pool) addUser() error {
 	return nil
 }
 
-// checkout returns a connection: the idle one that was used last, unless a fresh
-// one is asked for, or else a new one to the first server that is up and not
-// among tried.
+// checkout returns a connection: the idle one that was used last, unless the caller
+// wants a fresh one; else a new one to the first server that is up and not among
+// tried.
 func (p *pool) checkout(ctx context.Context, fresh bool, tried map[*server]bool) (*conn, error) {
 	if !fresh {
 		if c := p.checkoutIdle(tried); c != nil {
@@ -173,7 +175,7 @@ func (p *pool) checkout(ctx context.Context, fresh bool, tried map[*server]bool)
 	return nil, p.downError()
 }
 
-// available reports whether a connection to the server may be opened.
+// available reports whether a connection to the server may be opened now.
 func (p *pool) available(ctx context.Context, s *server) bool {
 	if p.probeIfDue == nil {
 		return s.tryAcquire()
@@ -184,7 +186,7 @@ func (p *pool) available(ctx context.Context, s *server) bool {
 	return s.up()
 }
 
-// downError says why there is no connection.
+// downError returns errDown, joined with the last error of each server.
 func (p *pool) downError() error {
 	errs := []error{errDown}
 	for _, s := range p.servers {
@@ -195,9 +197,9 @@ func (p *pool) downError() error {
 	return errors.Join(errs...)
 }
 
-// checkoutIdle returns an idle connection that is still good, and closes those
-// that are not: too old, ended by the other side, to a server that has failed
-// since, or to one that comes after another which is up again.
+// checkoutIdle returns a good idle connection to the first server that is up, or
+// nil. It closes the others on the way: stale ones, those to a server among tried,
+// and those to a later server once an earlier one is up again.
 func (p *pool) checkoutIdle(tried map[*server]bool) *conn {
 	p.mu.Lock()
 	var closing []*conn
@@ -219,12 +221,14 @@ func (p *pool) checkoutIdle(tried map[*server]bool) *conn {
 	return nil
 }
 
+// stale reports whether an idle connection is closed, too old, idle for too long, or
+// older than the last failure of its server.
 func (p *pool) stale(c *conn) bool {
 	now := time.Now()
 	return c.dead() || c.epoch != c.server.currentEpoch() || now.Sub(c.idleSince) > maxIdle || now.Sub(c.opened) > maxAge
 }
 
-// open makes a connection to a server.
+// open dials a server and prepares the connection.
 func (p *pool) open(ctx context.Context, s *server) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.dialTimeout)
 	defer cancel()
@@ -242,9 +246,9 @@ func (p *pool) open(ctx context.Context, s *server) (*conn, error) {
 	return c, nil
 }
 
-// checkin keeps a connection for the next, unless the result code leaves it in doubt
-// who it is bound as: Active Directory answers operationsError where the bind
-// was lost.
+// checkin puts a connection back as idle. It closes the connection after a result
+// code that leaves its bind state in doubt: Active Directory answers
+// operationsError on a connection that lost its bind.
 func (p *pool) checkin(c *conn, code uint16) {
 	switch code {
 	case ldap.LDAPResultSuccess, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultNoSuchObject, ldap.LDAPResultSizeLimitExceeded:
@@ -254,17 +258,17 @@ func (p *pool) checkin(c *conn, code uint16) {
 	}
 	c.idleSince = time.Now()
 	p.mu.Lock()
-	keep := !p.closed && !c.dead()
-	if keep {
+	reusable := !p.closed && !c.dead()
+	if reusable {
 		p.idle = append(p.idle, c)
 	}
 	p.mu.Unlock()
-	if !keep {
+	if !reusable {
 		c.close()
 	}
 }
 
-// sweep closes idle connections that are of no more use.
+// sweep closes stale idle connections.
 func (p *pool) sweep() {
 	p.mu.Lock()
 	var closing []*conn
@@ -279,7 +283,7 @@ func (p *pool) sweep() {
 	closeAll(closing)
 }
 
-// warm makes a connection before anybody waits for one.
+// warm opens a connection before the first request needs one.
 func (p *pool) warm(ctx context.Context) {
 	release, err := p.acquire(ctx, serviceShare)
 	if err != nil {
@@ -288,13 +292,13 @@ func (p *pool) warm(ctx context.Context) {
 	defer release()
 	c, err := p.checkout(ctx, false, make(map[*server]bool))
 	if err != nil {
-		return // whoever asks next finds out, and is told
+		return // the next request dials again and reports the error
 	}
 	c.server.recordSuccess()
 	p.checkin(c, ldap.LDAPResultSuccess)
 }
 
-// close lets nobody in any more, waits for those who are, and closes all
+// close refuses new users with errClosed, waits for those in flight, and closes all
 // connections.
 func (p *pool) close() {
 	p.mu.Lock()

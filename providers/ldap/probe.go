@@ -9,23 +9,23 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// probeCall is the single-flight of the probes of one server.
+// probeCall is one probe of a server in flight (single-flight).
 type probeCall struct {
 	done chan struct{}
-	err  error // may be read once done is closed
+	err  error // valid once done is closed
 }
 
-// errNotProbed is a probe that was not made, which says nothing of the server.
+// errNotProbed means that no probe was made, which says nothing of the server.
 var errNotProbed = errors.New("the server was not probed")
 
-// showsDown reports whether the error of a probe says that the server is down.
+// showsDown reports whether a probe's error means that the server is down.
 func showsDown(err error) bool {
 	return err != nil && !errors.Is(err, errNotProbed) && !errors.Is(err, errServiceAccount)
 }
 
-// probe has the service find out by itself whether a server is healthy, and
-// returns nil if it is. Callers at the same time share one probe, which takes no
-// longer than one operation; ctx ends the wait alone.
+// probe checks the health of a server with the service's own operations, and returns
+// nil if it is healthy. Concurrent callers share one probe (single-flight), which
+// takes at most the timeout of one operation. The end of ctx ends only the wait.
 func (d *directory) probe(ctx context.Context, s *server) error {
 	p, leader := s.joinProbe()
 	if leader {
@@ -48,8 +48,8 @@ func (d *directory) probe(ctx context.Context, s *server) error {
 	}
 }
 
-// joinProbe returns the probe that is under way, or a new one, which the caller
-// leads.
+// joinProbe returns the probe in flight, or a new one. The leader of a new one runs
+// the probe and must call endProbe.
 func (s *server) joinProbe() (p *probeCall, leader bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,8 +66,8 @@ func (s *server) endProbe(p *probeCall, err error) {
 	close(p.done)
 }
 
-// checkHealth connects to a server, binds as the service account, reads the root DSE,
-// and notes whether all that worked by the end of ctx.
+// checkHealth dials a server, binds as the service account, reads the root DSE, and
+// records the outcome.
 func (d *directory) checkHealth(ctx context.Context, s *server) error {
 	release, err := d.search.acquire(ctx, serviceShare)
 	if err != nil {
@@ -96,14 +96,14 @@ func (d *directory) checkHealth(ctx context.Context, s *server) error {
 	return err
 }
 
-// probeIfDue probes a server that is down, once its rest is over.
+// probeIfDue probes a server that is down, once its backoff is over.
 func (d *directory) probeIfDue(ctx context.Context, s *server) {
 	if !s.up() && s.tryAcquire() {
-		_ = d.probe(ctx, s) // the server remembers it
+		_ = d.probe(ctx, s) // the outcome is recorded in s
 	}
 }
 
-// rootDSE reads what a server says of itself (RFC 4512, section 5.1).
+// rootDSE reads attributes of the server's root DSE (RFC 4512, section 5.1).
 func (c *conn) rootDSE(ctx context.Context, timeout time.Duration, attributes ...string) (entry, error) {
 	found := entry{}
 	err := c.do(ctx, timeout, shortResponse, func(l *ldap.Conn) error {

@@ -13,9 +13,9 @@ import (
 	"shorepass/providers"
 )
 
-// rejectEmpty refuses a password that a directory takes for an anonymous bind: an
-// empty one and, at some, one that begins with a NUL. The chain lets none
-// through.
+// rejectEmpty rejects a password that a directory takes for an anonymous bind: an
+// empty one and, at some directories, one that begins with a NUL. The chain lets
+// no such password through; this is a second check.
 func rejectEmpty(password secret.Text) error {
 	if text := password.Reveal(); strings.Trim(text, " \t\r\n") == "" || strings.ContainsRune(text, 0) {
 		return providers.Reject(providers.WrongPassword, errors.New("empty password"))
@@ -23,7 +23,7 @@ func rejectEmpty(password secret.Text) error {
 	return nil
 }
 
-// proveEntry proves the password of the entry that Lookup found.
+// proveEntry checks the password of the entry that Lookup found, by a bind.
 func (p *Provider) proveEntry(ctx context.Context, began time.Time, shareKey string, e entry, password secret.Text) (*providers.Identity, error) {
 	if err := rejectEmpty(password); err != nil {
 		return nil, err
@@ -38,11 +38,11 @@ func (p *Provider) proveEntry(ctx context.Context, began time.Time, shareKey str
 	return id, notSent(err)
 }
 
-// bindAsEntry binds as the entry.
+// bindAsEntry binds as the entry, and records how long a rejection took.
 func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey string, e entry, password secret.Text) error {
 	err := p.dir.checkPassword(ctx, shareKey, e.dn, password)
 	if errors.Is(err, errUnwilling) {
-		// The entry itself says more than that.
+		// The entry may show the reason.
 		if refused := p.checkRestrictions(e); refused != nil {
 			err = refused
 		}
@@ -57,7 +57,7 @@ func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey st
 	return err
 }
 
-// proveDN binds as a DN, and then reads its entry.
+// proveDN binds as a DN and then reads its entry.
 func (p *Provider) proveDN(ctx context.Context, began time.Time, dn, filter string, password secret.Text) (*providers.Identity, error) {
 	if err := rejectEmpty(password); err != nil {
 		return nil, err
@@ -75,8 +75,8 @@ func (p *Provider) proveDN(ctx context.Context, began time.Time, dn, filter stri
 	return id, notSent(err)
 }
 
-// bindAsDN binds as a DN, and returns what its entry is read with until done: the
-// service account where there is one, or else the person.
+// bindAsDN binds as a DN. It returns the searcher that reads the entry, which is
+// valid until done: the service account's if there is one, else the person's own.
 func (p *Provider) bindAsDN(ctx context.Context, shareKey, dn string, password secret.Text) (s searcher, done func(), err error) {
 	if p.cfg.BindDN != "" {
 		return p.dir.inShare(shareKey), func() {}, p.dir.checkPassword(ctx, shareKey, dn, password)
@@ -88,7 +88,7 @@ func (p *Provider) bindAsDN(ctx context.Context, shareKey, dn string, password s
 	return own, own.close, nil
 }
 
-// identifyDN makes the identity of the entry of a DN whose password is proved.
+// identifyDN returns the identity of the entry of a DN whose password is proved.
 func (p *Provider) identifyDN(ctx context.Context, s searcher, dn, filter string) (*providers.Identity, error) {
 	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, filter)
 	switch {
@@ -103,8 +103,8 @@ func (p *Provider) identifyDN(ctx context.Context, s searcher, dn, filter string
 	return p.identify(ctx, s, e)
 }
 
-// notSent marks an error of what follows a bind that succeeded: no directory
-// counts that password as a wrong one.
+// notSent marks an error that came after a successful bind, if there is one, as
+// [providers.NotSent]: no directory counts that password as a wrong one.
 func notSent(err error) error {
 	if err == nil {
 		return nil

@@ -9,16 +9,16 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// resultError is an answer that is not success: a result code (RFC 4511, appendix
-// A), and what the server wrote beside it where the request carried no secret.
-// Nothing else of an answer gets any further: a server may repeat a password in the
-// message, the DN and the referrals of the answer to a bind.
+// resultError is a response other than success: its result code (RFC 4511, appendix
+// A), and the diagnostic message if the request carried no secret. The other fields
+// are dropped: in the response to a bind the message, the matched DN and the
+// referrals may repeat the password.
 type resultError struct {
 	code uint16
-	text string // at most maxText bytes; "" of an answer to a bind
+	text string // at most maxDiagnostic bytes; "" in the response to a bind
 }
 
-// maxDiagnostic bounds what is kept of a server's own words, in bytes.
+// maxDiagnostic bounds the part of a diagnostic message that is reported, in bytes.
 const maxDiagnostic = 200
 
 func (e *resultError) Error() string {
@@ -37,11 +37,11 @@ func resultName(code uint16) string {
 	return fmt.Sprintf("%s (%d)", name, code)
 }
 
-// firstLocalCode is where the library's own codes begin that no server sends.
+// firstLocalCode is the first of the library's own codes, which no server sends.
 const firstLocalCode = ldap.ErrorNetwork
 
-// toResultError makes a [*resultError] of the library's error, if that is a server's
-// answer.
+// toResultError returns the library's error as a [*resultError] if it is a server's
+// answer, else unchanged.
 func toResultError(err error) error {
 	if e, ok := errors.AsType[*ldap.Error](err); ok && e.ResultCode < firstLocalCode {
 		return &resultError{e.ResultCode, truncated(e.Err.Error())}
@@ -49,7 +49,7 @@ func toResultError(err error) error {
 	return err
 }
 
-// truncated returns at most maxText bytes of a server's own words.
+// truncated returns at most maxDiagnostic bytes of a server's text.
 func truncated(text string) string {
 	if len(text) <= maxDiagnostic {
 		return text
@@ -62,7 +62,7 @@ func truncated(text string) string {
 }
 
 // answered reports whether an error is the server's answer, after which the
-// connection is as good as before.
+// connection remains usable.
 func answered(err error) bool {
 	_, ok := errors.AsType[*resultError](err)
 	return ok
@@ -76,13 +76,14 @@ func resultCode(err error) uint16 {
 	return ldap.LDAPResultSuccess
 }
 
-// busyOrUnavailable reports an answer that says something of the server and
-// nothing of the request.
+// busyOrUnavailable reports whether an answer concerns the server and not the
+// request.
 func busyOrUnavailable(err error) bool {
 	return resultCode(err) == ldap.LDAPResultBusy || resultCode(err) == ldap.LDAPResultUnavailable
 }
 
-// hint says what to do about an answer that has to do with the connection.
+// hint returns what to do about an answer that concerns the connection or a limit of
+// the server, to be appended to the error.
 func hint(err error) string {
 	switch resultCode(err) {
 	case ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired:

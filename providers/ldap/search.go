@@ -7,24 +7,24 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// pageSize is how many entries are asked for at once where there may be many.
+// pageSize is the page size of paged searches (RFC 2696).
 const pageSize = 500
 
-// searcher searches, with whoever's rights.
+// searcher searches the directory, as the service account or as the person.
 type searcher interface {
 	// find returns the entries that match. An error that is the server's
-	// answer comes with the entries that came before it.
+	// answer comes with the entries that preceded it.
 	find(ctx context.Context, q query) ([]entry, error)
 }
 
-// query is one search.
+// query is one search request.
 type query struct {
 	base       string
 	scope      int
 	filter     string
 	attributes []string
-	sizeLimit  int  // entries; 0 for as many as there are
-	paged      bool // in pages, where there may be many
+	sizeLimit  int  // of entries; 0 for no limit
+	paged      bool // request pages, for results that may be long
 }
 
 func searchScope(scope string) int {
@@ -34,20 +34,20 @@ func searchScope(scope string) int {
 	return ldap.ScopeWholeSubtree
 }
 
-// find implements searcher with the rights of the service account, for the
-// service itself.
+// find implements searcher as the service account, in the share of the service's
+// own operations.
 func (d *directory) find(ctx context.Context, q query) ([]entry, error) {
 	return d.inShare(serviceShare).find(ctx, q)
 }
 
-// accountSearcher searches with the rights of the service account, in the share of one
-// account.
+// accountSearcher searches as the service account. Its operations take connections
+// in the share of one account.
 type accountSearcher struct {
 	*directory
 	shareKey string
 }
 
-// inShare returns what searches in the share of an account.
+// inShare returns a searcher for one share of the connections.
 func (d *directory) inShare(shareKey string) accountSearcher { return accountSearcher{d, shareKey} }
 
 func (d accountSearcher) find(ctx context.Context, q query) ([]entry, error) {
@@ -59,12 +59,12 @@ func (d accountSearcher) find(ctx context.Context, q query) ([]entry, error) {
 	return found, err
 }
 
-// searchOn searches on one connection. References to other servers are counted and
-// left alone.
+// searchOn runs a search on one connection. It counts references to other servers
+// and does not follow them.
 func (d *directory) searchOn(l *ldap.Conn, q query) ([]entry, error) {
 	request := &ldap.SearchRequest{
 		BaseDN: q.base, Scope: q.scope, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.sizeLimit,
-		TimeLimit: int((d.timeout + time.Second - 1) / time.Second), // nobody waits for it longer
+		TimeLimit: int((d.timeout + time.Second - 1) / time.Second), // the client waits no longer
 	}
 	var result *ldap.SearchResult
 	var err error
@@ -88,14 +88,14 @@ func (d *directory) searchOn(l *ldap.Conn, q query) ([]entry, error) {
 }
 
 // personConn searches with the rights of the person who just logged in, on a
-// connection of its own that is closed after.
+// dedicated connection that is closed afterwards.
 type personConn struct {
 	*directory
 	conn    *conn
 	release func()
 }
 
-// close closes the connection, so that another may be opened.
+// close closes the connection and gives its slot back to the pool.
 func (p personConn) close() {
 	p.conn.close()
 	p.release()

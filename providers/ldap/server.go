@@ -13,15 +13,15 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// How long a server that failed is left alone: doubled from the first to the
-// last with each failure on end. The first is short, for one that was only
-// restarted; the last bounds how long one that is back goes unused.
+// The backoff of a server that failed, doubled with each failure in a row. The
+// minimum suits a server that was only restarted; the maximum bounds how long a
+// server that works again goes unused.
 const (
 	backoffMin = 250 * time.Millisecond
 	backoffMax = 5 * time.Second
 )
 
-// server is one of the directory's servers, and what is known of its health.
+// server is one of the directory's servers and the state of its health check.
 type server struct {
 	url      string
 	host     string // with port
@@ -30,11 +30,11 @@ type server struct {
 	startTLS bool
 
 	mu       sync.Mutex
-	failures int        // on end; 0 while it is up
-	epoch    int        // failures ever
-	retryAt  time.Time  // until when it is left alone
-	onTrial  bool       // somebody is finding out whether it is up again
-	probe    *probeCall // the probe under way, or nil
+	failures int        // in a row; 0 while the server is up
+	epoch    int        // failures in all
+	retryAt  time.Time  // the end of the backoff
+	onTrial  bool       // one caller is finding out whether the server is up again
+	probe    *probeCall // the probe in flight, or nil
 	lastErr  error
 }
 
@@ -59,16 +59,16 @@ func newServer(raw string, cfg *tls.Config, startTLS bool) (*server, error) {
 	return s, nil
 }
 
-// up reports whether the server is taken to be up.
+// up reports whether the server has not failed since its last success.
 func (s *server) up() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failures == 0
 }
 
-// tryAcquire reports whether the server may be connected to: it is up, or its rest
-// is over and nobody else is finding out. Whoever claims must tell the outcome
-// with succeeded, failed or released.
+// tryAcquire reports whether the caller may connect to the server: it is up, or its
+// backoff is over and no other caller is trying it. The caller must report the
+// outcome with recordSuccess, recordFailure or release.
 func (s *server) tryAcquire() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *server) recordSuccess() {
 	s.failures, s.onTrial, s.lastErr = 0, false, nil
 }
 
-// release ends a claim of which nothing was learnt.
+// release ends a trial that showed nothing of the server.
 func (s *server) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +100,7 @@ func (s *server) recordFailure(err error) {
 	defer s.mu.Unlock()
 	now := time.Now()
 	if s.failures > 0 && !s.onTrial && now.Before(s.retryAt) {
-		return // one of many that failed together
+		return // one of several operations that failed together
 	}
 	backoff := backoffMin << min(s.failures, 10)
 	s.failures++
@@ -109,8 +109,8 @@ func (s *server) recordFailure(err error) {
 	s.retryAt = now.Add(min(backoff, backoffMax))
 }
 
-// currentEpoch returns the epoch: a connection of an earlier one may have died with
-// what failed, unknown to this side.
+// currentEpoch returns the epoch. A connection of an earlier epoch may have died with
+// the failure that ended the epoch, without notice to this side.
 func (s *server) currentEpoch() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,12 +124,11 @@ func (s *server) lastError() error {
 	return s.lastErr
 }
 
-// keepAlive finds a peer that went away without a word, before somebody's
-// password is sent to it, and keeps firewalls from forgetting the connection.
+// keepAlive detects a peer that vanished, before a password is sent to it, and
+// refreshes the connection's state in firewalls.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
-// dial connects to the server, with TLS where it is configured, before ctx
-// ends.
+// dial connects to the server, with TLS if configured, before the deadline of ctx.
 func (s *server) dial(ctx context.Context) (*conn, error) {
 	dialer := net.Dialer{KeepAliveConfig: keepAlive}
 	plain, err := dialer.DialContext(ctx, "tcp", s.host)
@@ -137,7 +136,7 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
 	}
 	w := &wire{Conn: plain}
-	deadline, _ := ctx.Deadline() // without one the zero time, which is no limit
+	deadline, _ := ctx.Deadline() // zero, which is no deadline, if ctx has none
 	if err := w.begin(deadline); err != nil {
 		plain.Close()
 		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
@@ -154,7 +153,7 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// secure makes a connection of plain bytes ready for the library.
+// secure negotiates TLS and hands the connection to the library.
 func (s *server) secure(ctx context.Context, w *wire) (*conn, error) {
 	c := &conn{wire: w, server: s, epoch: s.currentEpoch(), opened: time.Now()}
 	var clear net.Conn = w
@@ -180,10 +179,9 @@ func (s *server) secure(ctx context.Context, w *wire) (*conn, error) {
 // as message 1.
 const startTLSRequest = "\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
 
-// requestTLS has the server begin with TLS. It reads its one answer and no byte
-// more: what came in clear behind it would be the first bytes of the handshake. The
-// library's own StartTLS keeps the encrypted connection to itself, where no guard
-// can be put above it.
+// requestTLS sends StartTLS. It reads one response and not a byte more: what follows
+// belongs to the TLS handshake. The library's own StartTLS hides the encrypted
+// connection, so that no guard could be put above it.
 func requestTLS(ctx context.Context, w *wire) error {
 	stop := context.AfterFunc(ctx, w.abort)
 	defer stop()

@@ -8,20 +8,21 @@ import (
 )
 
 const (
-	// slowTTL is how long an account whose bind had no answer stays among the
-	// late ones, unless one has.
+	// slowTTL is how long an account counts as slow, unless a bind is answered
+	// before.
 	slowTTL = 10 * time.Minute
 
-	// maxSlowAccounts is how many accounts are kept as late.
+	// maxSlowAccounts bounds the slow accounts.
 	maxSlowAccounts = 10_000
 
-	// slowShare is the key under which they share connections.
-	slowShare = "late"
+	// slowShare is the share key of all slow accounts.
+	slowShare = "slow"
 )
 
-// slowAccounts are the accounts whose last bind had no answer though the server was
-// healthy: a second factor on a phone, say. All of them together have
-// the share of connections of one account, so that they leave the others theirs.
+// slowAccounts is a cache (LRU, TTL) of the accounts whose last bind had no answer
+// though the server is healthy, for example because a second factor waits on a
+// phone. All slow accounts together get one account's share of the connections for
+// binds, so that the other accounts keep theirs.
 type slowAccounts struct {
 	mu    sync.Mutex
 	since *lru.Cache[string, time.Time]
@@ -31,7 +32,7 @@ func newSlowAccounts() *slowAccounts {
 	return &slowAccounts{since: lru.New[string, time.Time](maxSlowAccounts)}
 }
 
-// shareKey returns the key of the share in which an account binds.
+// shareKey returns the share key for a bind of the account with this one.
 func (l *slowAccounts) shareKey(key string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// wire is a connection's bytes, beneath TLS and the library, which has neither
-// time limits nor a way of knowing whether a request has left.
+// wire is the raw connection beneath TLS and the library. It adds deadlines, and
+// counts the bytes written, to tell whether a request was sent.
 type wire struct {
 	net.Conn
 	written atomic.Int64 // since begin
 }
 
-// begin starts the count for one operation and gives it a time limit.
+// begin resets the count and sets the deadline for one operation.
 func (w *wire) begin(deadline time.Time) error {
 	w.written.Store(0)
 	return w.SetDeadline(deadline)
 }
 
-// end takes the time limit away.
+// end removes the deadline.
 func (w *wire) end() error { return w.SetDeadline(time.Time{}) }
 
-// abort makes whoever reads or writes stop at once.
-func (w *wire) abort() { _ = w.SetDeadline(time.Unix(1, 0)) } // fails only on a connection that is closed
+// abort ends reads and writes in progress immediately.
+func (w *wire) abort() { _ = w.SetDeadline(time.Unix(1, 0)) } // fails only on a closed connection
 
-// nothingWritten reports whether nothing has been written since begin, so that what was
-// to be sent can have reached nobody.
+// nothingWritten reports whether no byte was written since begin, so that the
+// request cannot have arrived.
 func (w *wire) nothingWritten() bool { return w.written.Load() == 0 }
 
 func (w *wire) Write(b []byte) (int, error) {
