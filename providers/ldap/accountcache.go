@@ -6,37 +6,37 @@ import (
 	"shorepass/internal/lru"
 )
 
-// maxCachedAccounts is how many login names are kept with what they led to.
+// maxCachedAccounts bounds an accountCache.
 const maxCachedAccounts = 10_000
 
-// accountCache is a cache (LRU) of the account that a login name's key led to last, so
-// that all names of an account share its searches. An entry that is out of date
-// costs a fair share, and nothing else.
+// accountCache is a cache (LRU, without a TTL) of the account that a login name's key
+// led to last, so that all login names of an account use one share of the connections
+// for searches. A stale entry only misplaces a search.
 type accountCache struct {
 	mu       sync.Mutex
-	subjects *lru.Cache[string, string]
+	subjects *lru.Cache[string, string] // by the login name's key
 }
 
 func newAccountCache() *accountCache {
 	return &accountCache{subjects: lru.New[string, string](maxCachedAccounts)}
 }
 
-// shareKey returns the share in which a name is looked up: that of its account, or
-// one of its own.
-func (s *accountCache) shareKey(key string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if subject, ok := s.subjects.Get(key); ok {
+// shareKey returns the share key for the search for a login name: that of its account
+// if it is cached, else one of the name's own.
+func (c *accountCache) shareKey(key string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if subject, ok := c.subjects.Get(key); ok {
 		return accountShareKey(subject)
 	}
 	return "name " + key
 }
 
-func (s *accountCache) store(key, subject string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.subjects.Put(key, subject)
+func (c *accountCache) store(key, subject string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.subjects.Put(key, subject)
 }
 
-// accountShareKey returns the share of an account.
+// accountShareKey returns the share key of an account.
 func accountShareKey(subject string) string { return "account " + subject }

@@ -11,8 +11,9 @@ import (
 	"shorepass/internal/lru"
 )
 
-// dnKey writes a DN so that two spellings of one are the same. Full folding and the
-// compatibility forms are left out: to take two entries for one would lose a group.
+// dnKey returns a DN in a form that is equal for all spellings of it. It uses no full
+// case folding and no compatibility forms: to take two entries for one would lose a
+// group.
 func dnKey(dn *ldap.DN) string { return joinRDNs(rdnKeys(dn)) }
 
 // rdnKeys returns the key of each RDN.
@@ -20,18 +21,17 @@ func rdnKeys(dn *ldap.DN) []string {
 	return normalizeRDNs(dn, fold.Name)
 }
 
-// normalizeDN writes a DN with its attributes by their short names in lower case and
-// nothing escaped but what would else be part of the DN. Unlike [ldap.DN.String] it
-// leaves letters beyond ASCII as they are, so that case can be ignored and globs
-// matched.
+// normalizeDN returns a DN with short attribute names in lower case, and only those
+// characters escaped that separate its parts. Unlike [ldap.DN.String] it keeps
+// letters beyond ASCII, so that case can be ignored and globs match.
 func normalizeDN(dn *ldap.DN) string {
 	return joinRDNs(normalizeRDNs(dn, strings.Clone))
 }
 
 func joinRDNs(rdns []string) string { return strings.Join(rdns, ",") }
 
-// normalizeRDNs writes each RDN with its values as form has them. Several blanks are
-// one, as a directory compares values (RFC 4518, section 2.6.1).
+// normalizeRDNs returns each RDN with its values in the given form. Several blanks
+// become one, as a directory compares values (RFC 4518, section 2.6.1).
 func normalizeRDNs(dn *ldap.DN, form func(value string) string) []string {
 	rdns := make([]string, len(dn.RDNs))
 	for i, rdn := range dn.RDNs {
@@ -45,8 +45,8 @@ func normalizeRDNs(dn *ldap.DN, form func(value string) string) []string {
 	return rdns
 }
 
-// shortName returns the name that DNs have for an attribute (RFC 4514, section 3),
-// in lower case.
+// shortName returns an attribute's name as DNs have it (RFC 4514, section 3), in
+// lower case.
 func shortName(attribute string) string {
 	name := strings.ToLower(attribute)
 	if short, ok := shortNames[name]; ok {
@@ -55,8 +55,8 @@ func shortName(attribute string) string {
 	return name
 }
 
-// shortNames are the attributes that DNs are usually made of, by their other names
-// and their object identifiers (RFC 4519, section 2).
+// shortNames are the short names of the attributes that usually occur in DNs, by
+// their long names and their object identifiers (RFC 4519, section 2).
 var shortNames = map[string]string{
 	"commonname": "cn", "2.5.4.3": "cn",
 	"localityname": "l", "2.5.4.7": "l",
@@ -71,8 +71,8 @@ var shortNames = map[string]string{
 
 var escapeValue = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `+`, `\+`)
 
-// normalizeGroupDN spells a text that is a DN of a group: one RDN alone is taken for a
-// name with a "=" in it.
+// normalizeGroupDN returns the normalized form of a text that is a group's DN. A
+// single RDN is no DN but a name with a "=" in it.
 func normalizeGroupDN(text string) (string, bool) {
 	dn, err := ldap.ParseDN(text)
 	if err != nil || len(dn.RDNs) < 2 {
@@ -81,21 +81,23 @@ func normalizeGroupDN(text string) (string, bool) {
 	return normalizeDN(dn), true
 }
 
-// isDescendantText reports whether dn is below base: at any depth, or with scope
-// "one" right below. They are compared as DNs: text that ends alike is not
-// below.
+// isDescendantText is isDescendant for a DN as text; a text that is no DN is not below
+// any base.
 func isDescendantText(base *ldap.DN, dn string, scope string) bool {
 	parsed, err := ldap.ParseDN(dn)
 	return err == nil && isDescendant(base, parsed, scope)
 }
 
+// isDescendant reports whether dn is below base: at any depth, or with scope "one"
+// directly below. It compares RDNs, not text: a text with the same end may be
+// another DN.
 func isDescendant(base, dn *ldap.DN, scope string) bool {
 	deeper := len(dn.RDNs) - len(base.RDNs)
 	return deeper > 0 && (scope != scopeOne || deeper == 1) && slices.Equal(rdnKeys(dn)[deeper:], rdnKeys(base))
 }
 
-// rdnValue returns the one value of the attribute in the first component of a
-// DN, or "".
+// rdnValue returns the value of the attribute in the first RDN of a DN, or "" if
+// there is none or more than one.
 func rdnValue(dn *ldap.DN, attribute string) string {
 	if len(dn.RDNs) == 0 {
 		return ""
@@ -112,11 +114,11 @@ func rdnValue(dn *ldap.DN, attribute string) string {
 	return value
 }
 
-// maxDNs bounds the cache of a dnReader.
+// maxDNs bounds a groupDNCache.
 const maxDNs = 10_000
 
-// groupDNCache parses the DNs of groups, with an LRU cache: the same DNs come with
-// every login. The cache has no TTL, since a DN always names the same group.
+// groupDNCache is a cache (LRU) of parsed DNs of groups: the same DNs come with every
+// login. It needs no TTL, since a DN always names the same group.
 type groupDNCache struct {
 	base      *ldap.DN
 	scope     string
@@ -126,9 +128,9 @@ type groupDNCache struct {
 	cache *lru.Cache[string, group]
 }
 
-// group returns the group of a DN, its name too where the DN holds it, or the
-// zero group where it is not below the base. Of a text that is no DN nothing is
-// known but that it stands for a group: the group has no id.
+// group returns the group of a DN, with its name if the DN contains it, or the zero
+// group if it is not below the base. A text that is no DN gives a group without id:
+// it means some group, and nothing more is known.
 func (r *groupDNCache) group(text string) group {
 	r.mu.Lock()
 	one, known := r.cache.Get(text)

@@ -13,14 +13,14 @@ import (
 	"shorepass/providers"
 )
 
-// domains are the names of the directory itself, as keys of a login name, that may
-// come with one: "CORP\alice", "alice@corp.example".
+// domains are the directory's own domain names, which may come with a login name:
+// "CORP\alice", "alice@corp.example".
 type domains struct {
-	configured []string // of the configuration
-	read       func(ctx context.Context) ([]string, error)
+	configured []string                                    // login name keys from users.domains
+	read       func(ctx context.Context) ([]string, error) // reads the names from the directory; nil: use those configured
 
 	mu     sync.Mutex
-	cached []string // what ask said; nil until it has
+	cached []string // the result of read; nil before
 }
 
 func newDomains(cfg Config, read func(context.Context) ([]string, error)) *domains {
@@ -28,15 +28,15 @@ func newDomains(cfg Config, read func(context.Context) ([]string, error)) *domai
 	for _, name := range cfg.Users.Domains {
 		d.configured = append(d.configured, providers.Login(name).Key())
 	}
-	// On a connection of the person's own there is nobody to ask before.
+	// With a DN template there may be no service account to read them with.
 	if cfg.Preset == presetAD && cfg.Users.Domains == nil && cfg.Users.DNTemplate == "" {
 		d.read = read
 	}
 	return d
 }
 
-// stripDomain returns the login name without this directory's own domain. With
-// another domain it stays as it is, and is found only if an entry has it so.
+// stripDomain returns the login name without this directory's own domain. A name
+// with another domain stays as it is, and matches only an entry that has it so.
 func (d *domains) stripDomain(ctx context.Context, login string) (string, error) {
 	domain, name, found := strings.Cut(login, `\`)
 	if !found {
@@ -62,8 +62,8 @@ func (d *domains) stripDomain(ctx context.Context, login string) (string, error)
 // Domains implements [providers.DomainOwner].
 func (p *Provider) Domains() []string { return p.domains.configured }
 
-// ownNames returns the names, asking the directory the first time. Several who come
-// at once may ask several times.
+// ownNames returns the domain names, read from the directory at their first use.
+// Concurrent first uses may each read them.
 func (d *domains) ownNames(ctx context.Context) ([]string, error) {
 	if d.read == nil {
 		return d.configured, nil

@@ -7,7 +7,7 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// entry is what a search found. Names of attributes have no case (RFC 4512,
+// entry is an entry that a search found. Attribute names ignore case (RFC 4512,
 // section 2.5).
 type entry struct {
 	dn         string
@@ -18,16 +18,16 @@ func newEntry(found *ldap.Entry) entry {
 	e := entry{dn: found.DN, attributes: make(map[string][][]byte, len(found.Attributes))}
 	for _, a := range found.Attributes {
 		if name := strings.ToLower(a.Name); len(a.ByteValues) > 0 {
-			e.attributes[name] = append(e.attributes[name], a.ByteValues...) // some servers send one attribute in parts
+			e.attributes[name] = append(e.attributes[name], a.ByteValues...) // some servers send an attribute in parts
 		}
 	}
 	return e
 }
 
-// values returns all values of an attribute as they came.
+// values returns all values of an attribute, unchanged.
 func (e entry) values(name string) [][]byte { return e.attributes[strings.ToLower(name)] }
 
-// texts returns the values of an attribute that are text.
+// texts returns the values of an attribute that are UTF-8.
 func (e entry) texts(name string) []string {
 	var texts []string
 	for _, v := range e.values(name) {
@@ -46,7 +46,7 @@ func (e entry) text(name string) string {
 	return ""
 }
 
-// has reports whether the entry shows a value of the attribute.
+// has reports whether the attribute has a value in the entry.
 func (e entry) has(name string) bool { return len(e.values(name)) > 0 }
 
 // isTrue reports whether a boolean attribute is true (RFC 4517, section 3.3.3; 389

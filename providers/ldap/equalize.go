@@ -12,21 +12,23 @@ import (
 	"shorepass/providers"
 )
 
-// refusalStep is the unit of the time that a refusal takes: each is given at a
-// multiple of it after the beginning of Lookup. The work that a name costs more
-// where it exists, such as an entry to send, takes far less.
+// refusalStep is the unit of the time that a refusal takes: each refusal comes at a
+// multiple of it after the start of Lookup. The extra work for a name that exists,
+// such as an entry to send, takes far less.
 const refusalStep = 10 * time.Millisecond
 
-// refusalTimes make the refusal of a name without an account take as long as that of a
-// wrong password. They keep how long the last of these took, from the beginning of
-// Lookup on, so that search, bind and what the chain does between them are in it.
+// refusalTimes equalizes the time of refusals, so that a name without an account is
+// refused as late as a wrong password. It is a ring buffer of the times of the last
+// refused passwords, from the start of Lookup on: they include search, bind and what
+// the chain does between them.
 type refusalTimes struct {
 	mu       sync.Mutex
 	last     [64]time.Duration
-	recorded int // ever noted
+	recorded int // in all
 }
 
-// record notes that a password was refused now, and waits for its turn.
+// record records the time of a refused password, and waits until it is a multiple of
+// refusalStep.
 func (r *refusalTimes) record(ctx context.Context, began time.Time) {
 	took := time.Since(began)
 	r.mu.Lock()
@@ -36,35 +38,36 @@ func (r *refusalTimes) record(ctx context.Context, began time.Time) {
 	waitUntil(ctx, began.Add(roundUp(took)))
 }
 
-// imitate waits as long as one of them took, drawn at random so that not the mean
-// alone is alike. It reports whether there was one.
+// imitate waits as long as a recorded refusal took, drawn at random so that the whole
+// distribution is alike and not only the mean. It reports whether one was recorded.
 func (r *refusalTimes) imitate(ctx context.Context, began time.Time) bool {
 	r.mu.Lock()
-	have := min(r.recorded, len(r.last))
-	if have == 0 {
+	n := min(r.recorded, len(r.last))
+	if n == 0 {
 		r.mu.Unlock()
 		return false
 	}
-	took := r.last[mathrand.IntN(have)]
+	took := r.last[mathrand.IntN(n)]
 	r.mu.Unlock()
 	waitUntil(ctx, began.Add(roundUp(max(took, time.Since(began)))))
 	return true
 }
 
+// roundUp returns the next multiple of refusalStep.
 func roundUp(took time.Duration) time.Duration {
 	return (took + refusalStep - 1) / refusalStep * refusalStep
 }
 
-// spinTime is how much of a wait is spent without sleeping: a timer is late by up to a
-// millisecond, which depends on when it was set, and so on the work before it.
+// spinTime is the last part of a wait, which spins instead of sleeping: a timer fires up
+// to a millisecond late, by an amount that depends on the work before it.
 const spinTime = 2 * time.Millisecond
 
-// waitUntil returns at a time, to some microseconds, or when ctx ends.
+// waitUntil returns at the given time, to some microseconds, or when ctx ends.
 func waitUntil(ctx context.Context, at time.Time) {
-	rest := time.NewTimer(time.Until(at) - spinTime)
-	defer rest.Stop()
+	sleep := time.NewTimer(time.Until(at) - spinTime)
+	defer sleep.Stop()
 	select {
-	case <-rest.C:
+	case <-sleep.C:
 	case <-ctx.Done():
 		return
 	}
@@ -73,19 +76,18 @@ func waitUntil(ctx context.Context, at time.Time) {
 	}
 }
 
-// Pad implements [providers.Padder]. It asks no server: a bind beside the time
-// that was drawn, however cheap, would take longer now and then, and so be seen.
-// While no password was refused yet, it binds as an entry that does not exist, with
-// a password of its own: one that is typed beside a misspelt name belongs to an
-// account.
+// Pad implements [providers.Padder]. It waits and sends nothing: a bind besides
+// the wait, however cheap, would now and then take longer and so be noticed. Until a
+// first refused password is recorded, it binds as an entry that does not exist, with
+// a random password: the one typed with a misspelt name belongs to some account.
 func (p *Provider) Pad(ctx context.Context, began time.Time, login providers.Login, _ providers.Proof) {
 	if p.refusalTimes.imitate(ctx, began) {
 		return
 	}
-	nobody := "cn=" + rand.Text()
+	dn := "cn=" + rand.Text()
 	if p.userBase != nil {
-		nobody += "," + p.cfg.Users.Base
+		dn += "," + p.cfg.Users.Base
 	}
-	_ = p.dir.checkPassword(ctx, "name "+login.Key(), nobody, secret.New(rand.Text())) // its answer says nothing
+	_ = p.dir.checkPassword(ctx, "name "+login.Key(), dn, secret.New(rand.Text())) // only its time counts
 	waitUntil(ctx, began.Add(roundUp(time.Since(began))))
 }

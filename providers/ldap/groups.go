@@ -15,26 +15,25 @@ import (
 )
 
 const (
-	// maxGroups is how many groups one person can be in. A person in more is
-	// refused: with some left out, a rule that denies one of them would
-	// not hold.
+	// maxGroups bounds the groups of one person. A person in more is refused: if
+	// some were left out, a rule that denies one of them would not hold.
 	maxGroups = 10_000
 
-	// batchSize is how many groups one filter asks for.
+	// batchSize is how many groups one search filter asks for.
 	batchSize = 40
 )
 
 var errTooManyGroups = fmt.Errorf("more than %d groups", maxGroups)
 
-// groupFinder finds out which groups a person is in.
+// groupFinder finds the groups of a person.
 type groupFinder struct {
 	cfg           Groups
-	filter        template // of direct groups; nil where an attribute has them
-	parentFilter  template // of the groups that a group is in
+	filter        template // finds direct groups; nil: groups.attribute holds their DNs
+	parentFilter  template // finds the groups that a group is in
 	namer         *providers.GroupNamer
-	namesakes     *nameCache // nil where the directory keeps names unique
-	renameTargets *nameCache // of names that rename gives; the first entry is none of them
-	dnAttribute   string     // the attribute by which a server finds an entry's own DN
+	namesakes     *nameCache // groups by name; nil: the directory keeps names unique
+	renameTargets *nameCache // groups by the name that rename gives them, after one entry that is a placeholder
+	dnAttribute   string     // the attribute that matches an entry's own DN
 	dns           *groupDNCache
 	sids          *sidCache
 	warnings      *warnings
@@ -69,7 +68,7 @@ func newGroupFinder(cfg Config, warn *warnings) (*groupFinder, error) {
 	return g, nil
 }
 
-// attributes returns what is needed of a person's entry.
+// attributes returns the attributes of a person's entry that groups are found by.
 func (g *groupFinder) attributes() []string {
 	var names []string
 	if g.cfg.Attribute != "" {
@@ -86,17 +85,16 @@ func (g *groupFinder) attributes() []string {
 	return names
 }
 
-// group is one that a person is in.
+// group is a group of the directory.
 type group struct {
-	key  string // which group it is, whatever it is called: its DN, folded
+	key  string // its DN, normalized and folded, or a text that is no DN
 	dn   string
-	id   string // the DN as only and rename spell it, "" where it is none
-	name string // "" where it is not known, or not yet
+	id   string // its DN as only and rename write it; "" if it is not a DN
+	name string // "" if it is not known, or not yet read
 }
 
-// memberships returns the names of a person's groups, in the directory's spelling, and
-// those of which it is not known whether the person is in the group that a rule
-// means.
+// memberships returns the names of a person's groups, in the directory's spelling.
+// unsure are the names that may mean another group than the person's.
 func (g *groupFinder) memberships(ctx context.Context, s searcher, e entry, user string) (names, unsure []string, err error) {
 	var found []group
 	switch g.cfg.Nested {
@@ -129,11 +127,12 @@ func (g *groupFinder) memberships(ctx context.Context, s searcher, e entry, user
 	return names, unsure, nil
 }
 
-// foundGroup returns the group in the form that names are made of.
-func (one group) foundGroup() providers.FoundGroup {
-	return providers.FoundGroup{Name: one.name, ID: one.id}
+// foundGroup returns the group in the form that the GroupNamer takes.
+func (g group) foundGroup() providers.FoundGroup {
+	return providers.FoundGroup{Name: g.name, ID: g.id}
 }
 
+// directGroups returns the groups that the person is a direct member of.
 func (g *groupFinder) directGroups(ctx context.Context, s searcher, e entry, user string) ([]group, error) {
 	if g.filter == nil {
 		return g.byAttribute(ctx, s, e)
@@ -177,8 +176,8 @@ func (g *groupFinder) search(ctx context.Context, s searcher, filter string) ([]
 	return all, nil
 }
 
-// groupOfEntry makes a group of its entry, if that is under the base. Its name is ""
-// where the entry does not show one.
+// groupOfEntry returns the group of an entry, if it is under the base. The name is
+// "" if the entry does not show exactly one.
 func (g *groupFinder) groupOfEntry(e entry) (group, bool) {
 	one := g.dns.group(e.dn)
 	if one.key == "" || one.id == "" {
@@ -195,8 +194,8 @@ func (g *groupFinder) groupOfEntry(e entry) (group, bool) {
 	return one, true
 }
 
-// byAttribute takes the groups that the person's entry names. Where the DN
-// holds the name itself, the group is not read.
+// byAttribute returns the groups whose DNs the person's entry holds. It reads no
+// group whose DN contains its name.
 func (g *groupFinder) byAttribute(ctx context.Context, s searcher, e entry) ([]group, error) {
 	values := e.values(g.cfg.Attribute)
 	if len(values) > maxGroups {
@@ -207,7 +206,7 @@ func (g *groupFinder) byAttribute(ctx context.Context, s searcher, e entry) ([]g
 		switch one := g.dns.group(string(value)); {
 		case one.key == "":
 		case one.id == "":
-			g.warnings.add(fmt.Sprintf("%s of %s holds %.200q, which is no DN: rules that deny a group hold for this person", g.cfg.Attribute, e.dn, value))
+			g.warnings.add(fmt.Sprintf("%s of %s holds %.200q, which is not a DN: rules that deny a group hold for this person", g.cfg.Attribute, e.dn, value))
 			known = append(known, one)
 		case one.name != "":
 			known = append(known, one)
@@ -219,9 +218,9 @@ func (g *groupFinder) byAttribute(ctx context.Context, s searcher, e entry) ([]g
 	return append(known, read...), err
 }
 
-// readNames reads groups whose DNs are known and whose names are not: many at
-// once where the server can find an entry by its DN, and one by one what is
-// left. A group that is not shown comes back without a name.
+// readNames reads the names of groups by their DNs: in batches if the server can
+// match an entry by its DN, and the rest one by one. A group that the directory
+// does not show has no name in the result.
 func (g *groupFinder) readNames(ctx context.Context, s searcher, nameless []group) ([]group, error) {
 	read := make(map[string]group, len(nameless))
 	for chunk := range slices.Chunk(nameless, batchSize) {
@@ -251,19 +250,19 @@ func (g *groupFinder) readNames(ctx context.Context, s searcher, nameless []grou
 	return slices.Collect(maps.Values(read)), nil
 }
 
-// orFilter makes a filter that matches what any of the parts would.
-func orFilter[T any](of []T, part func(T) string) string {
+// orFilter returns a filter that matches what any of the parts matches.
+func orFilter[T any](list []T, part func(T) string) string {
 	var b strings.Builder
 	b.WriteString("(|")
-	for _, one := range of {
+	for _, one := range list {
 		b.WriteString(part(one))
 	}
 	b.WriteByte(')')
 	return b.String()
 }
 
-// walk goes from the groups to those they are in, up to the depth. Each group
-// is asked about once, so that groups in a circle come to an end.
+// walk follows nested groups upwards, breadth first, to the configured depth. It
+// asks for each group once, so that cycles end.
 func (g *groupFinder) walk(ctx context.Context, s searcher, start []group) ([]group, error) {
 	all := make(map[string]group, len(start))
 	frontier := start
@@ -292,6 +291,6 @@ func (g *groupFinder) walk(ctx context.Context, s searcher, start []group) ([]gr
 	return slices.Collect(maps.Values(all)), nil
 }
 
-// errNoTokenGroups says that the server does not show what it shows to
-// everybody who may see it: each account is in some group.
+// errNoTokenGroups means that the service account may not read tokenGroups: every
+// account is in some group.
 var errNoTokenGroups = errors.New("the entry shows no tokenGroups: put the service account into \"Windows Authorization Access Group\"")

@@ -20,56 +20,56 @@ const (
 	// section 3.1.1.8.4).
 	attrAccountName = "sAMAccountName"
 
-	// nameTTL is the TTL of a name that one entry has, sharedFor that of one
-	// that several have, so that a cure helps soon.
+	// nameTTL is the TTL of a name that one group has. ambiguousTTL is that of a
+	// name that several have; it is short, so that a correction takes effect soon.
 	nameTTL      = time.Hour
 	ambiguousTTL = time.Minute
 
-	maxNameEntries = 10_000 // entries
+	maxNameEntries = 10_000
 )
 
-// nameCache is a cache of the entries that have a group name, with a bound of
-// maxOwners entries. A rule that names a group means one entry, and with several
-// it is not known which: an administrator of a part of the tree could give a group
-// the name of another one, to be a member of that or to escape a rule that denies
+// nameCache is a cache (LRU, TTL) of the groups that have a name, with a bound of
+// maxNameEntries groups in all. A rule that names a group means one group, and with
+// several it is not known which: an administrator of a part of the tree could give
+// a group the name of another, to gain its rights or to escape a rule that denies
 // it.
 type nameCache struct {
 	mu    sync.Mutex
-	cache *lru.Cache[string, cachedName] // by the name, folded
+	cache *lru.Cache[string, cachedName] // by nameKey
 }
 
 type cachedName struct {
-	entries []group
+	groups  []group
 	expires time.Time
 }
 
 func newNameCache() *nameCache {
-	return &nameCache{cache: lru.NewWeighted[string](maxNameEntries, func(o cachedName) int { return len(o.entries) })}
+	return &nameCache{cache: lru.NewWeighted[string](maxNameEntries, func(n cachedName) int { return len(n.groups) })}
 }
 
-// get returns the entries that have a name, if they are known.
-func (o *nameCache) get(name string) []group {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	found, _ := o.cache.Get(name)
+// get returns the groups of a name, or nil if they are not cached.
+func (c *nameCache) get(name string) []group {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, _ := c.cache.Get(name)
 	if time.Now().After(found.expires) {
 		return nil
 	}
-	return found.entries
+	return found.groups
 }
 
-func (o *nameCache) put(name string, entries []group) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (c *nameCache) put(name string, groups []group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	ttl := nameTTL
-	if len(entries) > 1 {
+	if len(groups) > 1 {
 		ttl = ambiguousTTL
 	}
-	o.cache.Put(name, cachedName{entries, time.Now().Add(ttl)})
+	c.cache.Put(name, cachedName{groups, time.Now().Add(ttl)})
 }
 
-// ambiguous returns the keys of those groups whose name, as only and rename leave it,
-// is that of another group too.
+// ambiguous returns the keys of the groups whose name, after only and rename,
+// another group has too.
 func (g *groupFinder) ambiguous(ctx context.Context, s searcher, found []group) (map[string]bool, error) {
 	byName := make(map[string][]group, len(found))
 	for _, one := range found {
@@ -99,14 +99,14 @@ func (g *groupFinder) ambiguous(ctx context.Context, s searcher, found []group) 
 	return ambiguous, g.addRenameClashes(ctx, s, found, ambiguous)
 }
 
-// finalName returns the name that a group has after rename, folded. It is not kept
-// where it has no name, or only drops it.
-func (g *groupFinder) finalName(one group) (string, bool) {
+// finalName returns the key of the name that a group has after rename. kept is false
+// if the group has no name or only drops it.
+func (g *groupFinder) finalName(one group) (key string, kept bool) {
 	name, kept := g.namer.Name(one.foundGroup())
 	return nameKey(name), kept && one.name != ""
 }
 
-// addAmbiguous adds the keys of several groups of one name, and warns of them.
+// addAmbiguous adds the keys of the groups that have one name, and warns of them.
 func (g *groupFinder) addAmbiguous(ambiguous map[string]bool, name string, several []group) {
 	for _, one := range several {
 		ambiguous[one.key] = true
@@ -116,9 +116,9 @@ func (g *groupFinder) addAmbiguous(ambiguous map[string]bool, name string, sever
 		"write the DN of the group that rules mean in groups.only, or give one of them another name by its DN in groups.rename", several[0].dn, several[1].dn, name))
 }
 
-// addNamesakes adds the other entries that have the same name to the groups of each.
-// It searches the base for names that are not cached, and for those that belonged
-// to another entry when they were searched for.
+// addNamesakes adds to the groups of each name the other groups that have it. It
+// searches the base for names that are not cached, and for names of a group that is
+// not among the cached ones.
 func (g *groupFinder) addNamesakes(ctx context.Context, s searcher, byName map[string][]group) error {
 	var unknown []string
 	for name, own := range byName {
@@ -138,7 +138,7 @@ func (g *groupFinder) addNamesakes(ctx context.Context, s searcher, byName map[s
 		}
 		for _, name := range chunk {
 			all := union(byName[name], found[name])
-			if ownRights { // with rights that differ from person to person, each sees a part
+			if ownRights { // each person may see other groups
 				all = union(all, g.namesakes.get(name))
 			}
 			g.namesakes.put(name, all)
@@ -148,8 +148,8 @@ func (g *groupFinder) addNamesakes(ctx context.Context, s searcher, byName map[s
 	return nil
 }
 
-// searchNames returns the entries under the base that have one of the names, by
-// name. An error, such as a size limit, means that the groups cannot be told now.
+// searchNames returns the groups under the base that have one of the names, by name.
+// An error, such as a size limit, means that the groups are not known now.
 func (g *groupFinder) searchNames(ctx context.Context, s searcher, names []string, own map[string][]group) (map[string][]group, error) {
 	entries, err := s.find(ctx, query{
 		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), attributes: []string{g.cfg.Name}, paged: true,
@@ -157,9 +157,9 @@ func (g *groupFinder) searchNames(ctx context.Context, s searcher, names []strin
 	})
 	switch {
 	case resultCode(err) == ldap.LDAPResultNoSuchObject:
-		return nil, fmt.Errorf("%q does not exist, or the service account may not search it for other groups of a name: %w", g.cfg.Base, err)
+		return nil, fmt.Errorf("%q does not exist, or the service account may not search it for groups of the same name: %w", g.cfg.Base, err)
 	case err != nil:
-		return nil, fmt.Errorf("search for other groups of a name under %q: %w%s", g.cfg.Base, err, hint(err))
+		return nil, fmt.Errorf("search for groups of the same name under %q: %w%s", g.cfg.Base, err, hint(err))
 	}
 	if len(entries) > maxGroups {
 		return nil, errTooManyGroups
@@ -170,7 +170,7 @@ func (g *groupFinder) searchNames(ctx context.Context, s searcher, names []strin
 		if one.id == "" {
 			continue
 		}
-		candidates := e.texts(g.cfg.Name) // what its name may be, where the DN does not hold it
+		candidates := e.texts(g.cfg.Name) // one of them may be the name, if the DN does not contain it
 		if one.name != "" {
 			candidates = []string{one.name}
 		}
@@ -184,8 +184,8 @@ func (g *groupFinder) searchNames(ctx context.Context, s searcher, names []strin
 	return found, nil
 }
 
-// nameFilter matches the entries of a name: as this entry has it, and as rules have
-// it where that differs, for a server that tells the two apart.
+// nameFilter matches the groups of a name as the entry spells it, and as rules spell
+// it if that differs, for a server that tells the two apart.
 func (g *groupFinder) nameFilter(name string) string {
 	filter := "(" + g.cfg.Name + "=" + ldap.EscapeFilter(name) + ")"
 	if plain := norm.NFC.String(strings.TrimSpace(name)); plain != name {
@@ -194,12 +194,12 @@ func (g *groupFinder) nameFilter(name string) string {
 	return filter
 }
 
-// nameKey returns a group's name in the form in which a directory compares it.
+// nameKey returns a group's name in the form that a directory compares.
 func nameKey(name string) string {
 	return providers.FoldCase(strings.Join(strings.Fields(name), " "))
 }
 
-// union returns the groups of both lists, each once.
+// union returns the groups of both lists without repetition.
 func union(a, b []group) []group {
 	seen := make(map[string]bool, len(a)+len(b))
 	var all []group

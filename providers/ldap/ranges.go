@@ -9,11 +9,11 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// maxValues bounds the values of one attribute.
+// maxValues bounds the values of an attribute that comes in ranges.
 const maxValues = 100_000
 
-// fetchRanges fetches the rest of attributes of which Active Directory gave only
-// the first values, as "member;range=0-1499" ([MS-ADTS], section
+// fetchRanges reads the other values of attributes of which Active Directory sent only
+// the first ones, as "member;range=0-1499" (range retrieval; [MS-ADTS], section
 // 3.1.1.3.1.3.3). It changes e.
 func fetchRanges(ctx context.Context, s searcher, e entry) error {
 	for name := range e.attributes {
@@ -40,8 +40,8 @@ func fetchRanges(ctx context.Context, s searcher, e entry) error {
 	return nil
 }
 
-// parseRange splits "memberof;range=0-1499" into its name and upper bound, -1
-// for the last part.
+// parseRange splits "memberof;range=0-1499" into the attribute and the upper bound,
+// which is -1 for the last range.
 func parseRange(name string) (base string, upper int, ok bool) {
 	base, bounds, found := strings.Cut(name, ";range=")
 	if !found {
@@ -58,7 +58,7 @@ func parseRange(name string) (base string, upper int, ok bool) {
 	return base, upper, err == nil && upper >= 0
 }
 
-// nextRange returns the values of the next part, and its upper bound.
+// nextRange returns the values of the range in a search result, and its upper bound.
 func nextRange(found []entry, base string) (values [][]byte, upper int) {
 	for _, e := range found {
 		for name, v := range e.attributes {

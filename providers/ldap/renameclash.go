@@ -9,12 +9,12 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// addRenameClashes adds to shared the keys of those groups whose own name is one that
-// rename gives to another group, which is the one that rules mean: with { "grp-*" =
-// "*" } an administrator of a part of the tree could call a group "admins" to be taken
+// addRenameClashes adds to ambiguous the keys of the groups whose own name is one
+// that rename gives to another group. Rules mean the renamed group: with { "grp-*" =
+// "*" } an administrator of a part of the tree could name a group "admins" to pass
 // for "grp-admins".
 func (g *groupFinder) addRenameClashes(ctx context.Context, s searcher, found []group, ambiguous map[string]bool) error {
-	own := make(map[string][]group) // those that may be taken, by their names
+	own := make(map[string][]group) // groups that rename leaves alone, by a name that it may give
 	for _, one := range found {
 		name, kept := g.finalName(one)
 		if !kept || g.namer.Renames(one.foundGroup()) {
@@ -41,14 +41,16 @@ func (g *groupFinder) addRenameClashes(ctx context.Context, s searcher, found []
 	return nil
 }
 
+// addRenameClash adds the key of a group whose name rename gives to target, and warns
+// of it.
 func (g *groupFinder) addRenameClash(ambiguous map[string]bool, one group, target string) {
 	ambiguous[one.key] = true
 	g.warnings.add(fmt.Sprintf("group %s is called %q, which groups.rename gives to another group%s: a rule that denies that one holds for the members of both, and a rule that allows it for its own alone; "+
 		"write the name that this one should have in groups.rename as well", one.dn, one.name, target))
 }
 
-// groupsRenamedTo returns the groups to which rename gives one of the names, by name. It
-// searches the base for names that are not cached.
+// groupsRenamedTo returns the groups to which rename gives one of the names, by name.
+// It searches the base for names that are not cached.
 func (g *groupFinder) groupsRenamedTo(ctx context.Context, s searcher, own map[string][]group) (map[string][]group, error) {
 	all := make(map[string][]group, len(own))
 	var names, ids, unknown []string
@@ -71,15 +73,16 @@ func (g *groupFinder) groupsRenamedTo(ctx context.Context, s searcher, own map[s
 	}
 	_, ownRights := s.(personConn)
 	for _, name := range unknown {
-		if !ownRights || len(all[name]) > 0 { // with rights that differ from person to person, another may see one
+		if !ownRights || len(all[name]) > 0 { // another person may see a group where this one sees none
+			// The placeholder tells a cached name without groups from an uncached one.
 			g.renameTargets.put(name, append([]group{own[name][0]}, all[name]...))
 		}
 	}
 	return all, nil
 }
 
-// searchOrigins returns the groups whose names or DNs are among these, where "?" may
-// stand for any character.
+// searchOrigins returns the groups that have one of the names or DNs, in which "?"
+// may be any character.
 func (g *groupFinder) searchOrigins(ctx context.Context, s searcher, names, ids []string) ([]group, error) {
 	var entries []group
 	for chunk := range slices.Chunk(names, batchSize) {
@@ -93,7 +96,7 @@ func (g *groupFinder) searchOrigins(ctx context.Context, s searcher, names, ids 
 	}
 	for _, id := range ids {
 		if strings.Contains(id, "?") {
-			entries = append(entries, g.dns.group(id)) // it cannot be searched for, and may well exist
+			entries = append(entries, g.dns.group(id)) // it cannot be searched for and may exist
 			continue
 		}
 		found, err := s.find(ctx, query{base: id, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{g.cfg.Name}})

@@ -18,26 +18,25 @@ const (
 	attrTokenGroups  = "tokenGroups"
 	attrPrimaryGroup = "primaryGroupID"
 
-	// matchingRuleInChain is Active Directory's matching rule that follows membership
-	// through all groups ([MS-ADTS], section 3.1.1.3.4.4.3).
+	// matchingRuleInChain is Active Directory's matching rule for membership through
+	// nested groups ([MS-ADTS], section 3.1.1.3.4.4.3).
 	matchingRuleInChain = "member:1.2.840.113556.1.4.1941:="
 
-	// sidTTL is how long the name of a group is remembered: a group that was
-	// renamed has its old name for no longer. Identifiers are never used again.
+	// sidTTL is the TTL of a sidCache, and how long a renamed group keeps its old
+	// name. SIDs are never used again.
 	sidTTL = time.Hour
 
 	maxSIDs = 10_000
 )
 
-// sidCache is a cache of the groups that security identifiers name, with a TTL
-// of sidsFor and a bound of maxSIDs.
+// sidCache is a cache (LRU, TTL) of groups by their security identifiers (SIDs).
 type sidCache struct {
 	mu    sync.Mutex
-	cache *lru.Cache[string, cachedSID] // by the identifier's bytes
+	cache *lru.Cache[string, cachedSID] // by the SID's bytes
 }
 
 type cachedSID struct {
-	group   group // the zero group where it is none under the base
+	group   group // the zero group if none under the base has the SID
 	expires time.Time
 }
 
@@ -45,22 +44,22 @@ func newSIDCache() *sidCache {
 	return &sidCache{cache: lru.New[string, cachedSID](maxSIDs)}
 }
 
-func (n *sidCache) get(sid string) (group, bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	found, ok := n.cache.Get(sid)
+func (c *sidCache) get(sid string) (group, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, ok := c.cache.Get(sid)
 	return found.group, ok && time.Now().Before(found.expires)
 }
 
-func (n *sidCache) put(sid string, one group) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.cache.Put(sid, cachedSID{one, time.Now().Add(sidTTL)})
+func (c *sidCache) put(sid string, g group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cache.Put(sid, cachedSID{g, time.Now().Add(sidTTL)})
 }
 
-// tokenGroups reads Active Directory's own list of the groups that count for a
-// person: nested ones and the primary group too ([MS-ADTS], section
-// 3.1.1.4.5.19). It is shown to a search of the entry itself alone.
+// tokenGroups returns the groups in the entry's tokenGroups attribute, Active
+// Directory's own list of direct, nested and primary groups ([MS-ADTS], section
+// 3.1.1.4.5.19). Only a search with scope base shows it.
 func (g *groupFinder) tokenGroups(ctx context.Context, s searcher, e entry) ([]group, error) {
 	found, err := s.find(ctx, query{base: e.dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{attrTokenGroups}})
 	if err != nil {
@@ -94,8 +93,8 @@ func (g *groupFinder) tokenGroups(ctx context.Context, s searcher, e entry) ([]g
 	return all, nil
 }
 
-// searchSIDs finds the groups under the base that have these identifiers, and
-// remembers which have none.
+// searchSIDs returns the groups under the base that have one of the SIDs, and caches
+// also which SIDs have none.
 func (g *groupFinder) searchSIDs(ctx context.Context, s searcher, sids []string) ([]group, error) {
 	found, err := s.find(ctx, query{
 		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), attributes: []string{attrSID, g.cfg.Name}, paged: true,
@@ -121,9 +120,9 @@ func (g *groupFinder) searchSIDs(ctx context.Context, s searcher, sids []string)
 	return all, nil
 }
 
-// inChain asks for the groups that the person is in, directly or not, by the
-// matching rule. It knows nothing of the primary group, which has no member
-// for it and is named by a number beside the domain's own identifier.
+// inChain searches for direct and nested groups with the matching rule. The rule does
+// not cover the primary group, which does not list the person as a member; the entry
+// names it by a number within the domain's SID.
 func (g *groupFinder) inChain(ctx context.Context, s searcher, e entry) ([]group, error) {
 	primary, err := primarySID(e)
 	if err != nil {
@@ -140,8 +139,8 @@ func (g *groupFinder) inChain(ctx context.Context, s searcher, e entry) ([]group
 	return g.search(ctx, s, "(&(objectClass=group)(|"+filter+"))")
 }
 
-// primarySID replaces the last part of the person's identifier by that of the
-// primary group.
+// primarySID returns the SID of the primary group: the person's own with another last
+// part.
 func primarySID(e entry) ([]byte, error) {
 	id, err := e.number(attrPrimaryGroup)
 	if err != nil {
@@ -155,8 +154,8 @@ func primarySID(e entry) ([]byte, error) {
 	return sid, nil
 }
 
-// dnOf returns the DN of the entry with a security identifier, or "". A base of
-// this form is Active Directory's own ([MS-ADTS], section 3.1.1.3.1.2.4).
+// dnOf returns the DN of the entry that has a SID, or "". Only Active Directory takes a
+// base of this form ([MS-ADTS], section 3.1.1.3.1.2.4).
 func (g *groupFinder) dnOf(ctx context.Context, s searcher, sid []byte) (string, error) {
 	if one, known := g.sids.get(string(sid)); known {
 		return one.dn, nil
@@ -173,7 +172,7 @@ func (g *groupFinder) dnOf(ctx context.Context, s searcher, sid []byte) (string,
 	return one.dn, nil
 }
 
-// formatSID writes a security identifier ([MS-DTYP], section 2.4.2): revision,
+// formatSID returns the text form of a SID ([MS-DTYP], section 2.4.2): revision,
 // authority, and parts of 32 bits.
 func formatSID(sid []byte) string {
 	if len(sid) < 8 || len(sid) != 8+4*int(sid[1]) {

@@ -12,13 +12,13 @@ import (
 const (
 	maxWarnings = 100
 
-	// warnInterval is how often the same is said: what is wrong in the directory
-	// shows at each login of those it concerns.
+	// warnInterval is the interval in which one warning is logged once: a fault of
+	// the directory shows at each login that it concerns.
 	warnInterval = time.Hour
 )
 
-// warnings tells an operator of what is wrong in the directory, each once an
-// hour.
+// warnings is a rate-limited log of faults of the directory: each text is logged once
+// per warnInterval.
 type warnings struct {
 	log *slog.Logger
 
@@ -30,13 +30,14 @@ func newWarnings() *warnings {
 	return &warnings{log: slog.New(slog.DiscardHandler), loggedAt: lru.New[string, time.Time](maxWarnings)}
 }
 
+// add logs a warning, unless it was logged within warnInterval.
 func (w *warnings) add(text string) {
 	if w.due(text) {
 		w.log.Warn("directory: " + text)
 	}
 }
 
-// due reports whether the text was not said lately.
+// due reports whether a text has to be logged now, and records that it is.
 func (w *warnings) due(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -48,7 +49,7 @@ func (w *warnings) due(text string) bool {
 	return true
 }
 
-// recent returns what was said within the hour.
+// recent returns the warnings within warnInterval, sorted.
 func (w *warnings) recent() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
