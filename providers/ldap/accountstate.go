@@ -10,23 +10,22 @@ import (
 // lockAttributes are set while an account is locked for wrong passwords.
 var lockAttributes = []string{"pwdAccountLockedTime", "accountUnlockTime"}
 
-// stateOf returns the providers.Account.State of an entry: a hash of the attributes
-// of its stamp and of its state. A wrong password is answered from memory while it
-// stays the same.
+// stateOf returns the providers.Account.State of an entry: a hash of its stamp and
+// state attributes. While it stays the same, a known wrong password is refused
+// without a bind.
 //
-// Attributes that each failed bind changes (badPwdCount, badPasswordTime,
-// pwdFailureTime, passwordRetryCount, krbLoginFailedCount) are not in it, and may
-// not be: each answer would be a reason to ask again, until the account is locked.
+// It must not include attributes that each failed bind changes (badPwdCount,
+// badPasswordTime, pwdFailureTime, passwordRetryCount, krbLoginFailedCount): then
+// each refusal would cause a retry, until the account is locked.
 //
-// Of a lock it holds whether there is one. A lock changes it once, and its end once
-// more, so that a right password which was refused as wrong while the account was
-// locked (a directory need not say that it is) is asked again as soon as the lock is
-// lifted. That the failed bind which locks an account changes it too does no harm:
-// a password that is asked again while the account is locked is not counted, by Active
-// Directory, OpenLDAP and 389 Directory Server alike, and after the lock at most the
-// entries of one window are asked again, fewer than what locks. The time that a lock
-// attribute holds stays out: OpenLDAP leaves it standing when the lock is over, and
-// writes another with the next.
+// It includes whether the account is locked. A directory need not say that a lock is
+// why it refuses a bind, so that a right password may be recorded as wrong; when the
+// lock ends, the state changes and that password is tried again. The state also
+// changes with the failed bind that sets the lock, which does no harm: Active
+// Directory, OpenLDAP and 389 Directory Server do not count binds to a locked
+// account, and after the lock at most the entries of one window are tried again,
+// fewer than the threshold. It does not include the time of a lock: OpenLDAP leaves
+// that in place after the lock, and writes another with the next.
 func (p *Provider) stateOf(e entry) string {
 	names := append(slices.Clone(p.preset.state), p.cfg.Users.Stamp...)
 	slices.Sort(names)
@@ -41,7 +40,7 @@ func (p *Provider) stateOf(e entry) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// lockState says which of three an attribute of a lock shows.
+// lockState returns the state that a lock attribute shows.
 func lockState(value string) string {
 	switch value {
 	case "":

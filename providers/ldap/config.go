@@ -12,15 +12,15 @@ import (
 type Config struct {
 	providers.Config
 
-	// Preset fills in filters, attribute names, and which accounts are
-	// disabled, expired or locked: "openldap", "activedirectory", "freeipa",
-	// "389ds" or "lldap", which keeps no such state: there an account is gone
-	// or good. What the table says itself stands. Optional: left out,
-	// users.filter, users.name and users.subject are required.
+	// Preset gives filters, attribute names, and the attributes that show whether
+	// an account is disabled, expired or locked: "openldap", "activedirectory",
+	// "freeipa", "389ds" or "lldap". lldap has no such attributes: an account there
+	// is good until it is deleted. Other keys of the table override the preset.
+	// Optional: without it users.filter, users.name and users.subject are required.
 	Preset string `toml:"preset"`
 
-	// URLs of the directory's servers, asked in this order; where one is down
-	// the next is. Example: ["ldaps://dc1.corp.example", "ldaps://dc2.corp.example"].
+	// URLs are the directory's servers, in the order of preference. If one is down,
+	// the next is used. Example: ["ldaps://dc1.corp.example", "ldaps://dc2.corp.example"].
 	URLs []string `toml:"urls"`
 
 	// StartTLS encrypts connections to ldap:// servers before anything else
@@ -31,142 +31,138 @@ type Config struct {
 	// the network unprotected. Default false.
 	Insecure bool `toml:"insecure"`
 
-	// TLS is for connecting to the servers: ca for their certificates,
-	// server_name where these have another name than the URL, certificate and
-	// key where they want one of the client.
+	// TLS is for the connections to the servers: ca for their certificates,
+	// server_name if the certificates have another name than the URL, certificate
+	// and key if the servers want a client certificate.
 	TLS tlsconf.Config `toml:"tls"`
 
-	// BindDN is the service account that searches. Active Directory takes
-	// "svc@corp.example" too. Optional: left out, searches are anonymous, or
-	// with users.dn_template made as the person.
+	// BindDN is the service account that searches. Active Directory also takes a
+	// user principal name such as "svc@corp.example". Optional: without it searches
+	// are anonymous, or with users.dn_template made as the person.
 	BindDN string `toml:"bind_dn"`
 
 	// BindPassword is the service account's password.
 	BindPassword secret.Text `toml:"bind_password"`
 
-	// Users says where people are found, and what they are called.
+	// Users says where people are found and which attributes they have.
 	Users Users `toml:"users"`
 
-	// Groups says which groups a person is in. Optional: left out, nobody has
+	// Groups says which groups a person is in. Optional: without it people have no
 	// groups.
 	Groups Groups `toml:"groups"`
 
-	// Claims are the names of further attributes of the person's entry that
-	// rules may look at as claims.NAME: text where there is one value, a list
-	// where there are more. Optional.
+	// Claims are further attributes of the person's entry, which rules may read as
+	// claims.NAME: text for one value, a list for several. Optional.
 	Claims []string `toml:"claims"`
 
-	// SearchConnections is how many connections the service account has at most;
-	// one account takes a quarter of them at most. Default 16.
+	// SearchConnections is the size of the connection pool for searches by the
+	// service account; one account takes a quarter of them at most. Default 16.
 	SearchConnections int `toml:"search_connections"`
 
-	// BindConnections is how many connections there are at most on which
-	// people's passwords are tried; one account takes a quarter of them at
-	// most, and so do all together whose last try the directory left without an
-	// answer. Default 16.
+	// BindConnections is the size of the connection pool for binds with people's
+	// passwords; one account takes a quarter of them at most, and so do all accounts
+	// together whose last bind had no answer. Default 16.
 	BindConnections int `toml:"bind_connections"`
 
-	// DialTimeout is the limit of connecting to one server, TLS included, at
-	// most timeout. Default "2s".
+	// DialTimeout limits connecting to one server, TLS included. At most timeout.
+	// Default "2s".
 	DialTimeout time.Duration `toml:"dial_timeout"`
 
-	// Timeout is the limit of one step (a search, a bind) at one server,
-	// connecting included, at most "10s". Default "3s".
+	// Timeout limits one operation (a search, a bind) at one server, connecting
+	// included. At most "10s". Default "3s".
 	Timeout time.Duration `toml:"timeout"`
 }
 
 // Users is the users table of an ldap provider.
 type Users struct {
 	// Base is the DN under which people are found. Required, except with
-	// dn_template, where it defaults to what the template says.
+	// dn_template: then the default is the part of the template after its
+	// placeholders.
 	Base string `toml:"base"`
 
-	// Scope is how far below base: "sub" (any depth) or "one" (right below).
-	// Default "sub".
+	// Scope is the search scope: "sub" (any depth below base) or "one" (directly
+	// below). Default "sub".
 	Scope string `toml:"scope"`
 
-	// Filter finds the entry of a login name, and who may log in at all; it
-	// is asked again at each revalidation. "{login}" stands for what was
-	// typed, "{user}" for the same without this directory's own domain.
-	// Default: as the preset has it; for openldap "(uid={user})".
+	// Filter finds the entry of a login name, and says who may log in at all; each
+	// revalidation checks it again. "{login}" is the login name as typed, "{user}"
+	// the same without this directory's own domain. Default: that of the preset; for
+	// openldap "(uid={user})".
 	Filter string `toml:"filter"`
 
-	// Name is the attribute that holds the user name. Whoever lacks it, or
-	// has more than one, is rejected. Default: as the preset has it, "uid" or
-	// "sAMAccountName".
+	// Name is the attribute that holds the user name. A person with none or several
+	// is rejected. Default: that of the preset, "uid" or "sAMAccountName".
 	Name string `toml:"name"`
 
-	// Subject is the attribute by which a person is known for good, whatever
-	// the name or the place in the tree. Default: as the preset has it,
-	// "entryUUID", "objectGUID", "ipaUniqueID" or "nsUniqueId".
+	// Subject is the attribute that identifies a person for good, whatever the name
+	// or the place in the tree. Default: that of the preset, "entryUUID",
+	// "objectGUID", "ipaUniqueID" or "nsUniqueId".
 	Subject string `toml:"subject"`
 
-	// DNTemplate makes the DN of a login name, instead of a search:
-	// "uid={user},ou=people,dc=corp,dc=example". No later provider is then
-	// asked about any name that match has. Without bind_dn the entry is read
-	// as the person, who cannot be asked about again without the password: see
-	// session.unchecked_lifetime. Optional.
+	// DNTemplate makes the DN from a login name, without a search:
+	// "uid={user},ou=people,dc=corp,dc=example". No later provider is then asked
+	// about a name that match has. Without bind_dn the entry is read as the person,
+	// and no revalidation is possible: see session.unchecked_lifetime. Optional.
 	DNTemplate string `toml:"dn_template"`
 
-	// Domains are the names that may come before a backslash or after an @
-	// to say that an account is of this directory: ["CORP", "corp.example"].
-	// Default: none; with the preset activedirectory what the directory says
-	// of itself.
+	// Domains are the domain names, before a backslash or after an @, that say that
+	// a login name is of this directory: ["CORP", "corp.example"]. Default: none;
+	// with the preset activedirectory those that the directory names.
 	Domains []string `toml:"domains"`
 
-	// Stamp are the attributes that change with the password, so that the
-	// person's sessions end. Default: as the preset has it, such as
-	// ["pwdLastSet"] or ["pwdChangedTime", "pwdReset"].
+	// Stamp are the attributes that change with the password, so that the person's
+	// sessions end. Default: those of the preset, such as ["pwdLastSet"] or
+	// ["pwdChangedTime", "pwdReset"].
 	Stamp []string `toml:"stamp"`
 }
 
 // Groups is the groups table of an ldap provider.
 type Groups struct {
-	// Base is the DN under which groups are found. A group that is not under
-	// it is left out, wherever its name comes from. Required for groups.
+	// Base is the DN under which groups are found. Other groups are left out,
+	// wherever their names come from. Required for groups.
 	Base string `toml:"base"`
 
-	// Scope is how far below base: "sub" (any depth) or "one" (right below).
-	// Default "sub".
+	// Scope is the search scope: "sub" (any depth below base) or "one" (directly
+	// below). Default "sub".
 	Scope string `toml:"scope"`
 
-	// Filter finds the groups of a person: "{dn}" stands for the DN of the
-	// person's entry, "{user}" for the user name, any other name in braces for
-	// that attribute of the entry, which everyone must have. Examples:
-	// "(|(member={dn})(uniqueMember={dn}))", "(memberUid={user})". Default: as
-	// the preset has it; for openldap "(member={dn})".
+	// Filter finds the groups of a person: "{dn}" is the DN of the person's entry,
+	// "{user}" the user name, any other name in braces that attribute of the entry,
+	// which everyone must have. Examples:
+	// "(|(member={dn})(uniqueMember={dn}))", "(memberUid={user})". Default: that of
+	// the preset; for openldap "(member={dn})".
 	Filter string `toml:"filter"`
 
-	// Attribute of the person's entry that holds the DNs of the groups, such
-	// as "memberOf", instead of filter. Default: as the preset has it; for
-	// freeipa and lldap "memberOf".
+	// Attribute of the person's entry that holds the DNs of the groups, such as
+	// "memberOf", instead of filter. Default: that of the preset; for freeipa and
+	// lldap "memberOf".
 	Attribute string `toml:"attribute"`
 
-	// Name is the attribute that holds a group's name. Where two groups under
-	// base have one name, a rule that denies it holds for the members of both,
-	// and a rule that allows it for none, until only or rename tells the two
-	// apart by a DN. Default: as the preset has it, "cn" or "sAMAccountName".
+	// Name is the attribute that holds a group's name. If two groups under base have
+	// one name, a rule that denies it holds for the members of both, and a rule that
+	// allows it for none, until only or rename tells the two apart by a DN. Default:
+	// that of the preset, "cn" or "sAMAccountName".
 	Name string `toml:"name"`
 
-	// Nested says how groups in groups are found: "none"; "token_groups"
-	// (Active Directory's own list, the primary group included); "in_chain"
-	// (Active Directory's matching rule, the primary group included); "walk"
-	// (from group to group by searching). Default "none"; with the preset
-	// activedirectory "token_groups".
+	// Nested says how nested groups are found: "none"; "token_groups" (Active
+	// Directory's own list, the primary group included); "in_chain" (Active
+	// Directory's matching rule, the primary group included); "walk" (by searches
+	// from group to group). Default "none"; with the preset activedirectory
+	// "token_groups".
 	Nested string `toml:"nested"`
 
 	// NestedFilter finds the groups that the group "{dn}" is in, for nested =
-	// "walk". Default: filter where that asks for nothing but "{dn}", else
+	// "walk". Default: filter if its one placeholder is "{dn}", else
 	// "(member={dn})".
 	NestedFilter string `toml:"nested_filter"`
 
-	// Depth is how many groups up nested = "walk" goes, at most 50. Default 10.
+	// Depth is how many levels nested = "walk" goes up, at most 50. Default 10.
 	Depth int `toml:"depth"`
 
 	providers.GroupNames
 }
 
-// Ways of Groups.Nested.
+// Values of Groups.Nested.
 const (
 	nestedNone        = "none"
 	nestedTokenGroups = "token_groups"
@@ -174,33 +170,32 @@ const (
 	nestedWalk        = "walk"
 )
 
-// Scopes of Users.Scope and Groups.Scope.
+// Values of Users.Scope and Groups.Scope.
 const (
 	scopeSub = "sub"
 	scopeOne = "one"
 )
 
-// configured reports whether people have groups at all.
+// configured reports whether groups are configured.
 func (g Groups) configured() bool { return g.Base != "" }
 
-// ReadsGroups reports the same.
+// ReadsGroups reports whether groups are configured.
 func (c Config) ReadsGroups() bool { return c.Groups.configured() }
 
-// ClaimNames returns the names of the claims that a person has for rules.
+// ClaimNames returns the names of the claims that rules may read.
 func (c Config) ClaimNames() []string { return c.Claims }
 
-// FoldsCase reports that case makes no difference in names: a directory ignores
-// it.
+// FoldsCase reports that names ignore case, as a directory does.
 func (c Config) FoldsCase() bool { return true }
 
-// Methods returns the methods by which people log in.
+// Methods returns the methods of logging in.
 func (c Config) Methods() []providers.Method { return []providers.Method{providers.MethodPassword} }
 
 // GroupNames returns which names groups can have, before the prefix.
 func (c Config) GroupNames() providers.GroupNames { return c.Groups.GroupNames }
 
-// WithDefaults returns a copy in which what was left out is what the preset
-// says, or has its default, but for the keys of [providers.Config].
+// WithDefaults returns a copy in which keys that are not set have the value of the
+// preset or their default, except for the keys of [providers.Config].
 func (c Config) WithDefaults() Config {
 	p := presets[c.Preset]
 	fill := func(at *string, value string) {

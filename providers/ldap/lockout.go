@@ -12,20 +12,19 @@ import (
 // Attributes of how long Active Directory locks an account ([MS-ADTS], sections
 // 3.1.1.4.5.17 and 3.1.1.4.5.36).
 const (
-	attrResultantPSO = "msDS-ResultantPSO"    // the fine-grained policy of an account, computed
-	attrPSODuration  = "msDS-LockoutDuration" // of such a policy
-	attrDuration     = "lockoutDuration"      // of the domain
+	attrResultantPSO = "msDS-ResultantPSO"    // computed: the fine-grained policy that applies to an account
+	attrPSODuration  = "msDS-LockoutDuration" // of a fine-grained policy
+	attrDuration     = "lockoutDuration"      // of the domain's policy
 )
 
 // uacLockout is set in the computed part while an account is locked.
 const uacLockout = 0x10
 
-// lockedPermanently reports whether Active Directory has locked an account until
-// somebody unlocks it. The entry says only that it is locked; whether that lifts
-// by itself, the policy says that the account is under. A service account that
-// may not read it cannot tell, and then the lock is taken for one that lifts: the
-// directory refuses passwords all the same, and sessions end for nothing less
-// than is known.
+// lockedPermanently reports whether Active Directory has locked an account until an
+// administrator unlocks it. The entry shows only that there is a lock; its duration
+// is in the password policy. If the service account may not read the policy, the lock
+// counts as one that expires: the directory refuses passwords anyway, and a session
+// ends only by what is known.
 func (p *Provider) lockedPermanently(ctx context.Context, s searcher, e entry) (bool, error) {
 	if p.cfg.Preset != presetAD || !e.has(attrUACComputed) {
 		return false, nil
@@ -57,16 +56,16 @@ func (p *Provider) lockedPermanently(ctx context.Context, s searcher, e entry) (
 	if err != nil {
 		return false, err
 	}
-	return duration == 0 || duration == math.MinInt64, nil // otherwise a negative number of 100 nanoseconds
+	return duration == 0 || duration == math.MinInt64, nil // else negative, in steps of 100 nanoseconds
 }
 
-// readAttribute reads an attribute of one entry, which is empty where it is not
-// shown.
+// readAttribute reads one attribute of an entry. The result is empty if the directory
+// does not show it.
 func readAttribute(ctx context.Context, s searcher, dn, attribute string) (entry, error) {
 	found, err := s.find(ctx, query{base: dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{attribute}})
 	switch {
 	case resultCode(err) == ldap.LDAPResultNoSuchObject || resultCode(err) == ldap.LDAPResultInsufficientAccessRights:
-		return entry{}, nil // as what may not be read is answered
+		return entry{}, nil // how directories answer without the right to read
 	case err != nil:
 		return entry{}, err
 	case len(found) == 0:
@@ -75,8 +74,8 @@ func readAttribute(ctx context.Context, s searcher, dn, attribute string) (entry
 	return found[0], nil
 }
 
-// domainOf returns the DN of the domain that an entry of Active Directory is in:
-// the components at its end that are of DNS.
+// domainOf returns the DN of the Active Directory domain of an entry: the DC components
+// at its end.
 func domainOf(dn string) (string, error) {
 	parsed, err := ldap.ParseDN(dn)
 	if err != nil {

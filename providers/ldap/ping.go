@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// pingTTL is how long an answer of Ping serves, so that one called in a
-	// loop does not have people and groups counted over and over.
+	// pingTTL is the TTL of a pingCache. It keeps a client that calls Ping in a loop
+	// from searching the directory each time.
 	pingTTL = 10 * time.Second
 
 	maxCounted = 1000 // entries
 )
 
-// pingCache is what the last Ping found.
+// pingCache is a cache of the last result of Ping, with a TTL of pingTTL.
 type pingCache struct {
-	lock  chan struct{} // held by whoever uses the rest
+	lock  chan struct{} // a mutex whose wait ends with a context; guards the rest
 	at    time.Time
 	lines []string
 	err   error
@@ -33,10 +33,10 @@ type pingCache struct {
 
 func newPingCache() pingCache { return pingCache{lock: make(chan struct{}, 1)} }
 
-// Ping implements [providers.Pinger]: it connects to every server, says what
-// each is, what the service account sees of people and groups, and when the
-// directory locks accounts. It fails where no server can be reached, and with an
-// error that wraps providers.ErrMismatch where the configuration would lock accounts.
+// Ping implements [providers.Pinger]. It connects to every server, and reports what
+// each server is, which people and groups the service account sees, and when the
+// directory locks accounts. It fails if no server can be reached. The error wraps
+// providers.ErrMismatch if logins with this configuration would lock accounts.
 func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	select {
 	case p.pingCache.lock <- struct{}{}:
@@ -54,14 +54,15 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	return lines, err
 }
 
+// inspect returns the result of Ping.
 func (p *Provider) inspect(ctx context.Context) ([]string, error) {
 	lines := make([]string, len(p.dir.servers))
 	errs := make([]error, len(p.dir.servers))
-	var asked sync.WaitGroup
+	var wg sync.WaitGroup
 	for i, s := range p.dir.servers {
-		asked.Go(func() { lines[i], errs[i] = p.dir.describeServer(ctx, s) })
+		wg.Go(func() { lines[i], errs[i] = p.dir.describeServer(ctx, s) })
 	}
-	asked.Wait()
+	wg.Wait()
 	if !slices.Contains(errs, nil) {
 		return nil, errors.Join(errs...)
 	}
@@ -71,7 +72,7 @@ func (p *Provider) inspect(ctx context.Context) ([]string, error) {
 		}
 	}
 	if p.dnTemplate != nil && p.cfg.BindDN == "" {
-		lines = append(lines, "people are read as themselves: what they see is known at a login")
+		lines = append(lines, "entries are read with the person's own rights: what they show is known only at a login")
 		unknown, _ := advise(nil, 0, 0)
 		return append(lines, unknown...), nil
 	}
@@ -94,7 +95,7 @@ func (p *Provider) inspect(ctx context.Context) ([]string, error) {
 	return append(lines, advice...), mismatch
 }
 
-// describeServer connects to one server and says what it is.
+// describeServer connects to a server and returns a line about it.
 func (d *directory) describeServer(ctx context.Context, s *server) (string, error) {
 	release, err := d.search.acquire(ctx, serviceShare)
 	if err != nil {
@@ -119,7 +120,7 @@ func (d *directory) describeServer(ctx context.Context, s *server) (string, erro
 	return fmt.Sprintf("%s: %s, %s, connected in %s", s.url, vendorName(root), describeTLS(c.tls), took), nil
 }
 
-// vendorName says which directory it is, as far as it says so itself (RFC 3045).
+// vendorName returns the server's vendor, from its root DSE (RFC 3045).
 func vendorName(root entry) string {
 	switch {
 	case root.has("vendorName"):
@@ -129,9 +130,10 @@ func vendorName(root entry) string {
 	case root.has("rootDomainNamingContext"):
 		return truncated(strings.TrimSpace("Active Directory " + root.text("dnsHostName")))
 	}
-	return "a directory that does not say what it is"
+	return "unknown directory server"
 }
 
+// describeTLS returns the TLS version and the end of the server certificate.
 func describeTLS(c *tls.Conn) string {
 	if c == nil {
 		return "without TLS"
@@ -144,10 +146,10 @@ func describeTLS(c *tls.Conn) string {
 	return line
 }
 
-// inspectPeople counts those who match and says what their entries lack.
+// inspectPeople counts the people and warns of attributes that their entries lack.
 func (p *Provider) inspectPeople(ctx context.Context) []string {
 	found, err := p.dir.find(ctx, query{
-		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.presenceFilter(), sizeLimit: maxCounted,
+		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.wildcardFilter(), sizeLimit: maxCounted,
 		attributes: append([]string{p.cfg.Users.Name, p.cfg.Users.Subject}, p.cfg.Users.Stamp...),
 	})
 	if err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded {
@@ -166,11 +168,12 @@ func (p *Provider) inspectPeople(ctx context.Context) []string {
 		}
 	}
 	if stamp := p.cfg.Users.Stamp; len(found) > 0 && !slices.ContainsFunc(found, func(e entry) bool { return stampOf(e, stamp) != "" }) {
-		lines = append(lines, "warning: nobody shows any of "+providers.Quoted(stamp)+": a changed password does not end sessions")
+		lines = append(lines, "warning: no entry shows any of "+providers.Quoted(stamp)+": a changed password does not end sessions")
 	}
 	return lines
 }
 
+// inspectGroups counts the entries that have a group name.
 func (p *Provider) inspectGroups(ctx context.Context) string {
 	cfg := p.cfg.Groups
 	found, err := p.dir.find(ctx, query{
@@ -182,7 +185,7 @@ func (p *Provider) inspectGroups(ctx context.Context) string {
 	return fmt.Sprintf("%s entries under %q have a %s", formatCount(len(found), err), cfg.Base, cfg.Name)
 }
 
-// formatCount writes how many there are, if all were shown.
+// formatCount returns n as text, "at least" n if err cut the result short.
 func formatCount(n int, err error) string {
 	if err != nil {
 		return fmt.Sprintf("at least %d", n)

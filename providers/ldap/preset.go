@@ -2,7 +2,7 @@ package ldap
 
 import "slices"
 
-// preset is what is known of one directory server.
+// preset is the defaults for one directory server.
 type preset struct {
 	userFilter     string
 	userName       string
@@ -12,12 +12,12 @@ type preset struct {
 	groupAttribute string
 	groupName      string
 	nested         string
-	state          []string // attributes that say whether an account is good, see state.go
+	state          []string // the state attributes, see state.go
 }
 
-// presets by their names. Of the state of an account much is known by the
-// names of attributes alone, so that without a preset all of them are asked
-// for: a server leaves out what it does not have.
+// presets are the presets by name. Without a preset all state attributes are
+// requested, since their names differ between directories: a server leaves out those
+// that it does not have.
 var presets = map[string]preset{
 	"": {
 		state: slices.Concat(ppolicyState, shadowState, dsState, kerberosState),
@@ -68,5 +68,5 @@ var presets = map[string]preset{
 	},
 }
 
-// presetAD is the one preset that is more than names.
+// presetAD is the one preset with code of its own.
 const presetAD = "activedirectory"

@@ -8,13 +8,12 @@ import (
 	"shorepass/providers"
 )
 
-// PerSession implements [providers.Revalidator]: a person is asked about once,
-// however many sessions there are.
+// PerSession implements [providers.Revalidator]: one answer is valid for all sessions
+// of a person.
 func (p *Provider) PerSession() bool { return false }
 
-// Revalidate implements [providers.Revalidator]. The entry is found by its
-// subject, wherever it was moved and whatever it is called now, and only if
-// users.filter still lets it in.
+// Revalidate implements [providers.Revalidator]. It finds the entry by its subject, so
+// that a moved or renamed entry is found, if users.filter still matches it.
 func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
 	if p.dnTemplate != nil && p.cfg.BindDN == "" {
 		return nil, fmt.Errorf("%w: users.dn_template without bind_dn", providers.ErrCannotRevalidate)
@@ -24,7 +23,7 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 		return nil, fmt.Errorf("%w: %w", providers.ErrGone, err)
 	}
 	search := p.dir.inShare(accountShareKey(id.Subject))
-	e, err := p.findOne(ctx, search, p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), "(&"+subject+p.userFilter.presenceFilter()+")")
+	e, err := p.findOne(ctx, search, p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), "(&"+subject+p.userFilter.wildcardFilter()+")")
 	switch {
 	case errors.Is(err, errNoEntry):
 		return nil, fmt.Errorf("%w: %w for %s", providers.ErrGone, errNoEntry, id.Subject)
@@ -40,11 +39,11 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 			return nil, providers.Reject(r.reason, fmt.Errorf("%w: %s: %s", providers.ErrEnded, e.dn, r.text))
 		}
 	}
-	switch forGood, err := p.lockedPermanently(ctx, search, e); {
+	switch permanent, err := p.lockedPermanently(ctx, search, e); {
 	case err != nil:
 		return nil, err
-	case forGood:
-		return nil, providers.Reject(providers.Locked, fmt.Errorf("%w: %s: locked until somebody unlocks it", providers.ErrEnded, e.dn))
+	case permanent:
+		return nil, providers.Reject(providers.Locked, fmt.Errorf("%w: %s: locked until an administrator unlocks it", providers.ErrEnded, e.dn))
 	}
 	return p.identify(ctx, search, e)
 }

@@ -20,7 +20,7 @@ const (
 	attrPwdLastSet     = "pwdLastSet"
 )
 
-// Attributes that say whether an account is good, by what keeps them.
+// State attributes: those that show whether an account may log in, by their schema.
 var (
 	ppolicyState  = []string{"pwdAccountLockedTime", "pwdReset", "pwdStartTime", "pwdEndTime"} // draft-behera-ldap-password-policy-11
 	shadowState   = []string{"shadowExpire", "shadowLastChange", "shadowMax"}                  // RFC 2307, section 2.2
@@ -35,34 +35,34 @@ const (
 	uacPasswordExpired = 0x800000
 )
 
-// restriction is what keeps an account from logging in.
+// restriction is a reason that the entry gives why its account may not log in.
 type restriction struct {
 	reason providers.Reason
 	text   string
 
-	// endsSessions says that it ends sessions as well: the account is disabled,
-	// expired, or locked until somebody unlocks it. Without it only a new
+	// endsSessions means that sessions end as well: the account is disabled,
+	// expired, or locked until an administrator unlocks it. Otherwise only a new
 	// login by password is refused.
 	endsSessions bool
 }
 
-// The dates that stand for "for good" and "must change".
+// Values that mean a permanent lock or a password that must be changed.
 const (
 	ppolicyPermanentLock = "000001010000Z"   // pwdAccountLockedTime
 	dsEpoch              = "19700101000000Z" // accountUnlockTime, passwordExpirationTime
 )
 
-// restrictionsOf returns what the entry itself says against a login. Locks that
-// lift by themselves are not among it: the directory enforces them at the
-// bind, and some leave the attribute standing after the lock has lifted. The error
-// says that the entry does not show enough to tell.
+// restrictionsOf returns the restrictions of an entry. Locks that expire are not
+// among them: the directory enforces them at the bind, and some directories leave the
+// attribute in place after the lock. An error means that the entry does not show
+// enough.
 func restrictionsOf(e entry, ad bool, now time.Time) ([]restriction, error) {
 	if ad {
 		return activeDirectoryRestrictions(e, now)
 	}
 	var found []restriction
-	add := func(is bool, reason providers.Reason, endsSessions bool, text string) {
-		if is {
+	add := func(applies bool, reason providers.Reason, endsSessions bool, text string) {
+		if applies {
 			found = append(found, restriction{reason, text, endsSessions})
 		}
 	}
@@ -74,7 +74,7 @@ func restrictionsOf(e entry, ad bool, now time.Time) ([]restriction, error) {
 	for _, limit := range []struct {
 		name         string
 		endsSessions bool
-		reached      func(at time.Time) bool
+		applies      func(at time.Time) bool
 		text         string
 	}{
 		{"pwdStartTime", true, now.Before, "not valid yet"},
@@ -89,17 +89,19 @@ func restrictionsOf(e entry, ad bool, now time.Time) ([]restriction, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", limit.name, err)
 		}
-		add(limit.reached(at), providers.Expired, limit.endsSessions, fmt.Sprintf("%s (%s)", limit.text, limit.name))
+		add(limit.applies(at), providers.Expired, limit.endsSessions, fmt.Sprintf("%s (%s)", limit.text, limit.name))
 	}
 	shadow, err := shadowRestrictions(e, now)
 	return append(found, shadow...), err
 }
 
+// hasPassed returns a function that reports whether a time is not after now.
 func hasPassed(now time.Time) func(time.Time) bool {
 	return func(at time.Time) bool { return !now.Before(at) }
 }
 
-// shadowRestrictions reads days since 1970 (shadow(5)). A negative one is none.
+// shadowRestrictions reads the shadow attributes, in days since 1970 (shadow(5)). A
+// negative number is no limit.
 func shadowRestrictions(e entry, now time.Time) ([]restriction, error) {
 	days := make(map[string]int64, len(shadowState))
 	for _, name := range shadowState {
@@ -128,9 +130,9 @@ func shadowRestrictions(e entry, now time.Time) ([]restriction, error) {
 	return found, nil
 }
 
-// activeDirectoryRestrictions reads what Active Directory keeps. It refuses to
-// guess where userAccountControl is not shown: everyone has it, so that the
-// service account lacks a right.
+// activeDirectoryRestrictions reads the attributes of Active Directory. It returns an
+// error without userAccountControl: every account has it, so the service account
+// lacks the right to read it.
 func activeDirectoryRestrictions(e entry, now time.Time) ([]restriction, error) {
 	control, err := e.number(attrUAC)
 	if err != nil {
@@ -150,7 +152,7 @@ func activeDirectoryRestrictions(e entry, now time.Time) ([]restriction, error) 
 		}
 	}
 	if !e.has(attrUACComputed) {
-		return found, nil // older than Windows Server 2003 R2; the bind says it all the same
+		return found, nil // older than Windows Server 2003 R2; the bind enforces it
 	}
 	computed, err := e.number(attrUACComputed)
 	if err != nil {
@@ -166,7 +168,7 @@ func activeDirectoryRestrictions(e entry, now time.Time) ([]restriction, error) 
 	return found, nil
 }
 
-// number returns an integer attribute, which the entry must have.
+// number returns an integer attribute, which the entry must show.
 func (e entry) number(name string) (int64, error) {
 	if !e.has(name) {
 		return 0, fmt.Errorf("the entry shows no %s: give the service account the right to read it", name)
@@ -178,15 +180,15 @@ func (e entry) number(name string) (int64, error) {
 	return n, nil
 }
 
-// fromFiletime reads 100-nanosecond steps since 1601 ([MS-DTYP], section
-// 2.3.3).
+// fromFiletime returns the time of a FILETIME: 100-nanosecond steps since 1601
+// ([MS-DTYP], section 2.3.3).
 func fromFiletime(n int64) time.Time {
 	const epochOffset = 11_644_473_600 // seconds from 1601 to 1970
 	return time.Unix(n/10_000_000-epochOffset, n%10_000_000*100)
 }
 
-// parseTime reads a generalized time (RFC 4517, section 3.3.13), which has
-// minutes, seconds and fractions as it likes.
+// parseTime parses a generalized time (RFC 4517, section 3.3.13), in which minutes,
+// seconds and fractions are optional.
 func parseTime(text string) (time.Time, error) {
 	whole, zone := text, ""
 	if i := strings.IndexAny(text, "Z+-"); i >= 0 {
@@ -203,9 +205,9 @@ func parseTime(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a generalized time", truncated(text))
 }
 
-// stampOf returns the Identity.Stamp of an entry: the values of the attributes
-// that change with the password. It is made of all that are configured, shown or
-// not: a mark such as pwdReset counts by being there.
+// stampOf returns the Identity.Stamp of an entry: a hash of the attributes that change
+// with the password. A configured attribute that is not shown counts too: one such as
+// pwdReset changes the stamp when it appears.
 func stampOf(e entry, names []string) string {
 	var values []string
 	for _, name := range names {

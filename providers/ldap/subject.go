@@ -11,7 +11,8 @@ import (
 	"shorepass/providers"
 )
 
-// subjectOf returns what a person is known by for good.
+// subjectOf returns the subject of an entry: the value of the attribute that never
+// changes for a person.
 func subjectOf(e entry, attribute string) (string, error) {
 	values := e.values(attribute)
 	if len(values) != 1 {
@@ -26,17 +27,17 @@ func subjectOf(e entry, attribute string) (string, error) {
 	return string(values[0]), nil
 }
 
-// reject returns an error that rejects what the directory vouches for, since the
-// configuration asks for more.
+// reject returns a rejection by our own configuration: the directory accepts the
+// account, but the entry lacks what the configuration requires.
 func reject(format string, args ...any) error {
 	return providers.Reject(providers.RefusedByConfig, fmt.Errorf(format, args...))
 }
 
-// subjectFilter finds whom subjectOf printed.
+// subjectFilter returns the filter that matches the entry with this subject.
 func subjectFilter(subject, attribute string) (string, error) {
 	if !strings.EqualFold(attribute, attrGUID) {
 		if subject == "" {
-			return "", errors.New("an empty subject is nobody's")
+			return "", errors.New("empty subject")
 		}
 		return "(" + attribute + "=" + escapeBytes([]byte(subject)) + ")", nil
 	}
@@ -47,7 +48,7 @@ func subjectFilter(subject, attribute string) (string, error) {
 	return "(" + attribute + "=" + escapeBytes(raw) + ")", nil
 }
 
-// escapeBytes writes a value of a filter byte by byte (RFC 4515, section 3).
+// escapeBytes escapes every byte of an assertion value (RFC 4515, section 3).
 func escapeBytes(raw []byte) string {
 	var b strings.Builder
 	for _, c := range raw {
@@ -56,8 +57,8 @@ func escapeBytes(raw []byte) string {
 	return b.String()
 }
 
-// formatGUID writes an objectGUID as Active Directory's own tools do: the first
-// three of its five parts are little endian ([MS-DTYP], section 2.3.4).
+// formatGUID formats an objectGUID as Active Directory's tools do: the first three of
+// its five parts are little endian ([MS-DTYP], section 2.3.4).
 func formatGUID(raw []byte) (string, error) {
 	if len(raw) != 16 {
 		return "", reject("%s of %d bytes", attrGUID, len(raw))
@@ -66,7 +67,7 @@ func formatGUID(raw []byte) (string, error) {
 		binary.LittleEndian.Uint32(raw), binary.LittleEndian.Uint16(raw[4:]), binary.LittleEndian.Uint16(raw[6:]), raw[8:10], raw[10:]), nil
 }
 
-// parseGUID is printGUID back.
+// parseGUID is the inverse of formatGUID.
 func parseGUID(text string) ([]byte, error) {
 	parts := strings.Split(text, "-")
 	raw, err := hex.DecodeString(strings.Join(parts, ""))

@@ -9,17 +9,17 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// template is a filter or DN with placeholders, "(uid={login})".
+// template is a filter or DN with placeholders, such as "(uid={login})".
 type template []segment
 
-// segment is a text that stands for itself, or the name of what takes its place.
+// segment is a literal text or a placeholder.
 type segment struct {
 	literal     string
-	placeholder string // of the placeholder; "" where text stands for itself
+	placeholder string // its name; "" for a literal
 }
 
-// parseTemplate reads a text. A brace that is not one of a placeholder is an
-// error: whoever means the character writes \7b or \7d.
+// parseTemplate parses a template. A brace that belongs to no placeholder is an error;
+// a literal brace is written \7b or \7d.
 func parseTemplate(text string) (template, error) {
 	var t template
 	for text != "" {
@@ -43,60 +43,60 @@ func parseTemplate(text string) (template, error) {
 	return t, nil
 }
 
-// isAttribute reports whether name can name an attribute (RFC 4512, section
-// 2.5): a short name or a numeric OID, with options.
+// isAttribute reports whether a text can be an attribute description (RFC 4512,
+// section 2.5): a short name or a numeric OID, with options.
 func isAttribute(name string) bool {
 	return name != "" && len(name) <= 128 && !strings.ContainsFunc(name, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == ';' || r == '_')
 	})
 }
 
-// placeholders returns the placeholders, each once.
+// placeholders returns the names of the placeholders, without repetition.
 func (t template) placeholders() []string {
 	var names []string
-	for _, p := range t {
-		if p.placeholder != "" && !slices.Contains(names, p.placeholder) {
-			names = append(names, p.placeholder)
+	for _, s := range t {
+		if s.placeholder != "" && !slices.Contains(names, s.placeholder) {
+			names = append(names, s.placeholder)
 		}
 	}
 	return names
 }
 
-// hasOnly reports whether name is a placeholder here, and there is no other.
+// hasOnly reports whether name is the one placeholder of the template.
 func (t template) hasOnly(name string) bool { return slices.Equal(t.placeholders(), []string{name}) }
 
-// expand puts what value says, escaped, in the place of each placeholder.
+// expand replaces each placeholder by its value, escaped.
 func (t template) expand(value func(name string) string, escape func(string) string) string {
 	var b strings.Builder
-	for _, p := range t {
-		if p.placeholder == "" {
-			b.WriteString(p.literal)
+	for _, s := range t {
+		if s.placeholder == "" {
+			b.WriteString(s.literal)
 			continue
 		}
-		b.WriteString(escape(value(p.placeholder)))
+		b.WriteString(escape(value(s.placeholder)))
 	}
 	return b.String()
 }
 
-// filter makes a filter (RFC 4515). A value never becomes more than a value.
+// filter returns the template as a search filter (RFC 4515). Values are escaped, so
+// that none changes the structure of the filter.
 func (t template) filter(value func(name string) string) string {
 	return t.expand(value, ldap.EscapeFilter)
 }
 
-// dn makes a DN (RFC 4514).
+// dn returns the template as a DN (RFC 4514).
 func (t template) dn(value func(name string) string) string {
 	return t.expand(value, ldap.EscapeDN)
 }
 
-// presenceFilter makes the filter that whoever the template could find matches: each
-// placeholder is any value.
-func (t template) presenceFilter() string {
+// wildcardFilter returns a filter that matches every entry that the template could
+// match: each placeholder is "*".
+func (t template) wildcardFilter() string {
 	return t.expand(func(string) string { return "*" }, func(s string) string { return s })
 }
 
-// parentOfTemplate returns what is below all placeholders of a DN
-// template: the base under which all its DNs are. It is "" where there is
-// none, or the template is none.
+// parentOfTemplate returns the base of all DNs that a DN template makes: the RDNs after
+// its last placeholder. It is "" if there are none, or if text is not a DN.
 func parentOfTemplate(text string) string {
 	dn, err := ldap.ParseDN(text)
 	if err != nil {

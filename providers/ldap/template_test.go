@@ -43,7 +43,7 @@ func TestParseTemplate(t *testing.T) {
 		if got := parsed.filter(func(string) string { return test.login }); got != test.filter {
 			t.Errorf("filter of %q for %q = %q, want %q", test.text, test.login, got, test.filter)
 		}
-		if got := parsed.presenceFilter(); got != test.present {
+		if got := parsed.wildcardFilter(); got != test.present {
 			t.Errorf("present filter of %q = %q, want %q", test.text, got, test.present)
 		}
 	}

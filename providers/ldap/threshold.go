@@ -13,28 +13,29 @@ import (
 	"shorepass/providers"
 )
 
-// maxGuesses is what is advised for wrong_passwords at most, however many the
-// directory allows.
+// maxGuesses is the largest advice for wrong_passwords, however many the directory
+// allows.
 const maxGuesses = 8
 
-// threshold is when a policy of the directory locks an account.
+// threshold is the lockout threshold of one password policy.
 type threshold struct {
-	policy    string // its DN
-	attribute string // that holds the window
-	guesses   int64  // the wrong password that locks; 0 if none does
-	window    time.Duration
-	resets    bool // after window, not only at a right password
+	policy    string        // its DN
+	attribute string        // the attribute of the window
+	guesses   int64         // the account is locked at this wrong password; 0 for never
+	window    time.Duration // in which wrong passwords count
+	resets    bool          // the count resets after window, and not only at a right password
 }
 
-// policyKind is where a directory keeps such policies, and in which attributes.
+// policyKind is one kind of password policies: where a directory stores them, and in
+// which attributes.
 type policyKind struct {
 	base            string // "" for each naming context
-	container       string // what stands before the base
+	container       string // RDNs in front of the base
 	scope           int
 	filter          string
-	enabled         string // what turns the lock on; "" where the guesses alone do
+	enabled         string // the attribute that turns the lock on; "" if a threshold does
 	guesses, window string
-	unit            time.Duration // of the window, which Active Directory writes as a negative number
+	unit            time.Duration // of the window; negative for Active Directory
 }
 
 var (
@@ -63,7 +64,7 @@ var (
 	}
 )
 
-// policyKinds are those of each preset. An lldap has none.
+// policyKinds are the kinds by preset. lldap has none.
 var policyKinds = map[string][]policyKind{
 	"":         {ppolicyKind},
 	"openldap": {ppolicyKind},
@@ -72,9 +73,9 @@ var policyKinds = map[string][]policyKind{
 	"389ds":    {dsConfigKind, dsKind},
 }
 
-// inspectLockout reads when the directory locks accounts, and says what
-// wrong_passwords and wrong_password_window have to be. The error is a
-// configuration with which accounts will be locked.
+// inspectLockout reads the lockout thresholds, and returns advice on wrong_passwords
+// and wrong_password_window. The error wraps providers.ErrMismatch if logins with this
+// configuration would lock accounts.
 func (p *Provider) inspectLockout(ctx context.Context) ([]string, error) {
 	var all []threshold
 	var lines []string
@@ -92,7 +93,7 @@ func (p *Provider) inspectLockout(ctx context.Context) ([]string, error) {
 	return append(advice, lines...), err
 }
 
-// thresholds reads the policies of a kind, as far as the service account may.
+// thresholds returns the thresholds of one kind that the service account may read.
 func (p *Provider) thresholds(ctx context.Context, kind policyKind) ([]threshold, error) {
 	bases := []string{kind.base}
 	if kind.base == "" {
@@ -108,7 +109,7 @@ func (p *Provider) thresholds(ctx context.Context, kind policyKind) ([]threshold
 		})
 		switch resultCode(err) {
 		case ldap.LDAPResultNoSuchObject, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultSizeLimitExceeded:
-			err = nil // as what may not be read is answered
+			err = nil // how directories answer without the right to read
 		}
 		if err != nil {
 			return nil, fmt.Errorf("search under %q: %w", base, err)
@@ -122,8 +123,8 @@ func (p *Provider) thresholds(ctx context.Context, kind policyKind) ([]threshold
 	return all, nil
 }
 
-// namingContexts returns the directory's trees, or where they are not shown that of
-// the people.
+// namingContexts returns the directory's naming contexts, or users.base if they are
+// not shown.
 func (p *Provider) namingContexts(ctx context.Context) ([]string, error) {
 	root, err := p.dir.find(ctx, query{scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{"namingContexts", "defaultNamingContext"}})
 	if err != nil && !answered(err) {
@@ -131,7 +132,7 @@ func (p *Provider) namingContexts(ctx context.Context) ([]string, error) {
 	}
 	for _, e := range root {
 		if own := e.text("defaultNamingContext"); own != "" {
-			return []string{own}, nil // of Active Directory; the others are configuration
+			return []string{own}, nil // Active Directory; its other contexts hold configuration
 		}
 		if contexts := e.texts("namingContexts"); len(contexts) > 0 {
 			return contexts, nil
@@ -147,11 +148,11 @@ func (k policyKind) attributes() []string {
 	return []string{k.enabled, k.guesses, k.window}
 }
 
-// threshold reads one policy. shown is false where the entry does not say enough.
+// threshold reads a policy. shown is false if the entry does not show enough.
 func (k policyKind) threshold(e entry) (t threshold, shown bool) {
 	t = threshold{policy: e.dn, attribute: k.window}
 	if k.enabled != "" && !e.isTrue(k.enabled) && !strings.EqualFold(e.text(k.enabled), "on") {
-		return t, e.has(k.enabled) || e.has(k.guesses) // off, which it is by default
+		return t, e.has(k.enabled) || e.has(k.guesses) // off, which is the default
 	}
 	guesses, err := strconv.ParseInt(e.text(k.guesses), 10, 32)
 	if err != nil || guesses < 0 {
@@ -165,8 +166,8 @@ func (k policyKind) threshold(e entry) (t threshold, shown bool) {
 	return t, true
 }
 
-// advise says what the thresholds of a directory mean for wrong_passwords and
-// wrong_password_window, and what is wrong with these as they are.
+// advise returns what to write for wrong_passwords and wrong_password_window with these
+// thresholds, and an error if the values given do not fit.
 func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string, error) {
 	if len(all) == 0 {
 		return []string{"warning: the directory does not show when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, and wrong_password_window = W"}, nil
@@ -180,10 +181,10 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string
 		case t.guesses == 0:
 			continue
 		case !t.resets:
-			faults = append(faults, fmt.Sprintf("%s: %s is 0, so that wrong passwords are never forgotten until a right one comes, and strangers lock any account in time: have the directory forget them", t.policy, t.attribute))
+			faults = append(faults, fmt.Sprintf("%s: %s is 0, so that wrong passwords count until a right one comes, and strangers can lock any account: have the directory reset the count after a time", t.policy, t.attribute))
 			continue
 		case t.guesses == 1:
-			faults = append(faults, fmt.Sprintf("%s locks an account at the first wrong password, which nothing here can prevent", t.policy))
+			faults = append(faults, fmt.Sprintf("%s locks an account at the first wrong password, which shorepass cannot prevent", t.policy))
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("%s locks an account at wrong password %d within %s", t.policy, t.guesses, formatDuration(t.window)))
@@ -209,7 +210,7 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string
 	return lines, mismatchError(faults)
 }
 
-// formatDuration writes a length of time as the configuration has it.
+// formatDuration returns a duration as the configuration file has it.
 func formatDuration(d time.Duration) string {
 	switch {
 	case d%time.Hour == 0:
@@ -220,7 +221,7 @@ func formatDuration(d time.Duration) string {
 	return d.String()
 }
 
-// mismatchError returns faults as those of the configuration.
+// mismatchError returns an error that wraps providers.ErrMismatch, or nil without faults.
 func mismatchError(faults []string) error {
 	if len(faults) == 0 {
 		return nil

@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	maxTimeout     = 10 * time.Second // what the whole chain has: docker gives up after 15
+	maxTimeout     = 10 * time.Second // the limit of the whole chain: docker gives up after 15
 	maxConnections = 1000
 	maxDepth       = 50
 	maxServers     = 16
 )
 
-// Validate reports what is wrong with the table, without looking at files or
-// the network. It expects the defaults to be in place, and leaves the keys of
-// [providers.Config] to whoever checks all providers.
+// Validate reports the faults of the table. It uses no files and no network, and
+// expects the defaults to be in place. The keys of [providers.Config] are checked
+// elsewhere, for all providers together.
 func (c Config) Validate(fault func(key, problem string)) {
 	if _, known := presets[c.Preset]; !known {
 		names := slices.Sorted(maps.Keys(presets))
@@ -80,8 +80,8 @@ func (c Config) urlProblem(raw string) string {
 func (c Config) validateServiceAccount(fault func(key, problem string)) {
 	switch {
 	case c.BindDN != "" && c.BindPassword.IsZero():
-		// A bind with an empty password is anonymous and succeeds (RFC 4513,
-		// section 5.1.2).
+		// A bind with an empty password is unauthenticated and succeeds (RFC
+		// 4513, section 5.1.2).
 		fault("bind_password", "is required with bind_dn")
 	case c.BindDN == "" && !c.BindPassword.IsZero():
 		fault("bind_dn", "is required with bind_password")
@@ -90,8 +90,8 @@ func (c Config) validateServiceAccount(fault func(key, problem string)) {
 	}
 }
 
-// extensiblePlaceholder finds a placeholder in an extensible match, where "any value" (see
-// template.present) cannot be written.
+// extensiblePlaceholder matches a placeholder in an extensible match, where no "*" for
+// any value (see template.wildcardFilter) is allowed.
 var extensiblePlaceholder = regexp.MustCompile(`:=[^)]*\{`)
 
 func (c Config) validateUsers(fault func(key, problem string)) {
@@ -139,6 +139,7 @@ func (c Config) validateUsers(fault func(key, problem string)) {
 	}
 }
 
+// dnTemplateProblem returns the fault of a DN template, or "".
 func dnTemplateProblem(text string) string {
 	t, err := parseTemplate(text)
 	if err != nil {
@@ -187,7 +188,7 @@ func (c Config) validateGroups(fault func(key, problem string)) {
 	}
 }
 
-// isOutside reports whether an entry of only or rename is a DN that is no group's.
+// isOutside reports whether an entry of only or rename is a DN that no group has.
 func (g Groups) isOutside(text string) bool {
 	base, err := ldap.ParseDN(g.Base)
 	_, byDN := normalizeGroupDN(text)
@@ -234,8 +235,8 @@ func (c Config) validateMembership(fault func(key, problem string)) {
 	checkRange("groups.depth", g.Depth, 1, maxDepth, fault)
 }
 
-// filterTemplate parses a filter whose placeholders are among names, or where
-// none are given any attribute's.
+// filterTemplate parses a filter whose placeholders are among names; without names
+// every attribute is allowed.
 func filterTemplate(text string, names ...string) (template, error) {
 	t, err := parseTemplate(text)
 	if err != nil {
@@ -246,7 +247,7 @@ func filterTemplate(text string, names ...string) (template, error) {
 			return nil, fmt.Errorf("{%s} is not a placeholder here; there is {%s}", name, strings.Join(names, "} and {"))
 		}
 	}
-	for _, sample := range []string{t.filter(func(string) string { return "x" }), t.presenceFilter()} {
+	for _, sample := range []string{t.filter(func(string) string { return "x" }), t.wildcardFilter()} {
 		if _, err := ldap.CompileFilter(sample); err != nil {
 			return nil, fmt.Errorf("%q is not a filter of RFC 4515: %s", text, plainFilterError(err))
 		}
@@ -254,7 +255,7 @@ func filterTemplate(text string, names ...string) (template, error) {
 	return t, nil
 }
 
-// plainFilterError is what the library says, without its codes.
+// plainFilterError returns the text of a library error without its codes.
 func plainFilterError(err error) string {
 	text := err.Error()
 	if _, after, found := strings.Cut(text, "ldap: "); found {
