@@ -8,10 +8,10 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// Attributes are those of an entry to be added.
+// Attributes are the attributes of an entry, by name.
 type Attributes map[string][]string
 
-// Admin changes what a directory holds, with all rights.
+// Admin changes entries of a directory, as an administrator with all rights.
 type Admin struct {
 	url      string
 	tls      *tls.Config
@@ -19,10 +19,10 @@ type Admin struct {
 	password string
 }
 
-// Credentials returns who does it.
+// Credentials returns the administrator's DN and password.
 func (a *Admin) Credentials() (dn, password string) { return a.dn, a.password }
 
-// withConn runs one operation on a connection of its own.
+// withConn runs one operation on a new connection.
 func (a *Admin) withConn(operation func(*ldap.Conn) error) error {
 	c, err := ldap.DialURL(a.url, ldap.DialWithTLSConfig(a.tls))
 	if err != nil {
@@ -35,7 +35,7 @@ func (a *Admin) withConn(operation func(*ldap.Conn) error) error {
 	return operation(c)
 }
 
-// Do runs any operation, and fails the test where it fails.
+// Do runs any operation. An error fails the test.
 func (a *Admin) Do(t testing.TB, operation func(*ldap.Conn) error) {
 	t.Helper()
 	if err := a.withConn(operation); err != nil {
@@ -60,8 +60,7 @@ func add(c *ldap.Conn, dn string, attributes Attributes) error {
 	return nil
 }
 
-// Set replaces the values of an attribute; with no values it takes the
-// attribute away.
+// Set replaces the values of an attribute. Without values it deletes the attribute.
 func (a *Admin) Set(t testing.TB, dn, attribute string, values ...string) {
 	t.Helper()
 	a.Do(t, func(c *ldap.Conn) error { return set(c, dn, attribute, values...) })
@@ -86,7 +85,7 @@ func (a *Admin) Insert(t testing.TB, dn, attribute string, values ...string) {
 	})
 }
 
-// Remove takes values out of an attribute.
+// Remove deletes values of an attribute.
 func (a *Admin) Remove(t testing.TB, dn, attribute string, values ...string) {
 	t.Helper()
 	a.Do(t, func(c *ldap.Conn) error {
@@ -102,8 +101,7 @@ func (a *Admin) Delete(t testing.TB, dn string) {
 	a.Do(t, func(c *ldap.Conn) error { return c.Del(ldap.NewDelRequest(dn, nil)) })
 }
 
-// Rename gives an entry another first component, below another entry where
-// parent is one.
+// Rename gives an entry another RDN, and another parent if parent is not empty.
 func (a *Admin) Rename(t testing.TB, dn, rdn, parent string) {
 	t.Helper()
 	a.Do(t, func(c *ldap.Conn) error { return c.ModifyDN(ldap.NewModifyDNRequest(dn, rdn, true, parent)) })

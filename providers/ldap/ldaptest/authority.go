@@ -16,16 +16,16 @@ import (
 	"time"
 )
 
-// Authority issues the certificates of one test's servers.
+// Authority is a certificate authority for the servers of one test.
 type Authority struct {
-	CA string // the authority's certificate, a PEM file
+	CA string // the path of the authority's certificate (PEM)
 
 	dir  string
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes an authority that nobody else trusts.
+// NewAuthority returns an authority that only its own clients trust.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{dir: t.TempDir(), key: newKey(t)}
@@ -38,8 +38,8 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Issue makes a certificate for the names or addresses, and returns the PEM
-// files of it and of its key.
+// Issue issues a certificate for host names or addresses, and returns the paths of the
+// certificate and its key (PEM).
 func (a *Authority) Issue(t testing.TB, names ...string) (certificate, key string) {
 	t.Helper()
 	private := newKey(t)
@@ -63,7 +63,7 @@ func (a *Authority) Issue(t testing.TB, names ...string) (certificate, key strin
 		a.write(t, names[0]+".key", "PRIVATE KEY", der)
 }
 
-// Client returns a configuration that trusts this authority alone.
+// Client returns a TLS configuration that trusts only this authority.
 func (a *Authority) Client(serverName string) *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)

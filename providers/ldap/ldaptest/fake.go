@@ -10,7 +10,7 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// Request is what a client asked a [Fake].
+// Request is a request that a [Fake] received.
 type Request struct {
 	Operation  int // ldap.ApplicationBindRequest and so on
 	DN         string
@@ -19,27 +19,27 @@ type Request struct {
 	Attributes []string // of a search
 }
 
-// Answer is what a [Fake] does about a request. The zero Answer is success.
+// Answer is how a [Fake] answers a request. The zero Answer is success.
 type Answer struct {
 	Entries    []FakeEntry // of a search, before the result
-	References []string    // of a search: continuations at other servers
-	Code       uint16      // the result
-	Message    string
-	Referral   []string // beside the code for it
+	References []string    // of a search: URLs of other servers
+	Code       uint16      // the result code
+	Message    string      // the diagnostic message
+	Referral   []string    // URLs in the result
 
-	Raw     []byte // instead of all that
+	Raw     []byte // these bytes instead of a result
 	Hangup  bool   // close the connection, after Raw or without an answer
 	Silence bool   // no answer
 }
 
-// FakeEntry is one entry of a search.
+// FakeEntry is an entry in the answer to a search.
 type FakeEntry struct {
 	DN         string
 	Attributes Attributes
 }
 
-// Fake is a directory in this process, for what a real one does not do. It
-// speaks in clear.
+// Fake is a directory in this process that answers as the test says, also in ways that
+// no real server does. It does not use TLS.
 type Fake struct {
 	URL string
 
@@ -54,8 +54,8 @@ type Fake struct {
 	requests []Request
 }
 
-// NewFake starts a directory that answers as answer says, which may be called
-// by several connections at once. It ends with the test.
+// NewFake starts a directory. answer is called for each request, concurrently for
+// several connections. The directory ends with the test.
 func NewFake(t testing.TB, answer func(Request) Answer) *Fake {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -75,7 +75,7 @@ func NewFake(t testing.TB, answer func(Request) Answer) *Fake {
 	return f
 }
 
-// HangUp closes all connections.
+// HangUp closes all open connections.
 func (f *Fake) HangUp() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -84,14 +84,14 @@ func (f *Fake) HangUp() {
 	}
 }
 
-// Requests returns what was asked so far.
+// Requests returns the requests received so far.
 func (f *Fake) Requests() []Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]Request(nil), f.requests...)
 }
 
-// Connections returns how many connections are open, and how many ever were.
+// Connections returns the number of open connections, and of all ever accepted.
 func (f *Fake) Connections() (open, ever int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// startTimeout is what a server may take until it answers.
+// startTimeout is how long a server may take to answer after its start.
 const startTimeout = time.Minute
 
-// skipOrFail skips the test, or fails it where nothing may be skipped.
+// skipOrFail skips the test, or fails it with CI=true.
 func skipOrFail(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -26,8 +26,8 @@ func skipOrFail(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// findProgram returns the path of a program, also where it stands in a folder for
-// administrators alone, and skips the test where it is not installed.
+// findProgram returns the path of a program, from PATH or a folder for administrators.
+// It skips the test if the program is not installed.
 func findProgram(t testing.TB, name, apt string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
@@ -43,24 +43,24 @@ func findProgram(t testing.TB, name, apt string) string {
 	return ""
 }
 
-// process is a server that was started, and its output.
+// process is a server's process and its output.
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{} // closed once the process has ended
 	out   *output
 }
 
-// startProcess runs a program until the test ends, if nobody ends it before.
+// startProcess starts a program, which is killed at the end of the test.
 func startProcess(t testing.TB, name string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(name, args...), ended: make(chan struct{}), out: &output{}}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its children end with it
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // signals reach its children too
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // how it ended is nobody's question: it is killed
+		_ = p.cmd.Wait() // an error is expected: the process is killed
 		close(p.ended)
 	}()
 	t.Cleanup(p.kill)
@@ -72,12 +72,12 @@ func (p *process) signal(s syscall.Signal) {
 	select {
 	case <-p.ended:
 	default:
-		_ = syscall.Kill(-p.cmd.Process.Pid, s) // it may have ended just now
+		_ = syscall.Kill(-p.cmd.Process.Pid, s) // fails if the process ended just now
 	}
 }
 
-// stopped reports whether all threads of the process stand still: a signal
-// says that they shall, and some run on for a moment.
+// stopped reports whether all threads of the process are stopped. SIGSTOP takes effect
+// with a delay.
 func (p *process) stopped() bool {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
 	if err != nil || len(tasks) == 0 {
@@ -85,7 +85,7 @@ func (p *process) stopped() bool {
 	}
 	for _, task := range tasks {
 		stat, err := os.ReadFile(task)
-		// The state stands behind the name, which is in parentheses.
+		// The state follows the name, which is in parentheses.
 		if i := bytes.LastIndex(stat, []byte(") ")); err == nil && (i < 0 || i+2 >= len(stat) || stat[i+2] != 'T') {
 			return false
 		}
@@ -93,13 +93,13 @@ func (p *process) stopped() bool {
 	return true
 }
 
-// kill ends the process at once, also when it is stopped, and waits for it.
+// kill kills the process, even a stopped one, and waits for its end.
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.ended
 }
 
-// terminate lets the process end in order.
+// terminate sends SIGTERM and waits for the end, and kills the process after a while.
 func (p *process) terminate() {
 	p.signal(syscall.SIGTERM)
 	select {
@@ -109,7 +109,7 @@ func (p *process) terminate() {
 	}
 }
 
-// await calls ready until it gives no error.
+// await calls ready until it returns no error, and fails the test after startTimeout.
 func (p *process) await(t testing.TB, what string, ready func() error) {
 	t.Helper()
 	if err := p.awaitError(ready); err != nil {
@@ -126,7 +126,7 @@ func (p *process) awaitError(ready func() error) error {
 		}
 		select {
 		case <-p.ended:
-			return errors.Join(errors.New("it has ended"), err)
+			return errors.Join(errors.New("the process has ended"), err)
 		case <-time.After(15 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
@@ -135,10 +135,10 @@ func (p *process) awaitError(ready func() error) error {
 	}
 }
 
-// maxOutput bounds what is kept of a server's output.
+// maxOutput bounds the part of a server's output that is stored.
 const maxOutput = 32 << 20
 
-// output keeps what a server prints.
+// output stores what a server prints.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -159,13 +159,13 @@ func (o *output) string() string {
 	return o.text.String()
 }
 
-// tail returns the end of the output, for a failure.
+// tail returns the end of the output, for a failure message.
 func (o *output) tail() string {
 	text := o.string()
 	return text[max(0, len(text)-4000):]
 }
 
-// FreePort returns a port on which nobody listens.
+// FreePort returns a TCP port that is not in use.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,12 +1,15 @@
 package ldaptest
 
 import (
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 )
 
-// Proxy passes connections on to a server, and can lose them as a network does.
+// Proxy is a TCP proxy in front of a server. It can make its connections fail as a
+// network does.
 type Proxy struct {
 	Address string // host and port to connect to
 
@@ -19,105 +22,102 @@ type Proxy struct {
 	pairs  map[*connPair]bool
 }
 
-// connPair is a connection to the relay and the one that it is passed on to.
+// connPair is a client's connection to the proxy and the proxy's own to the server.
 type connPair struct {
-	near, far  net.Conn
+	client, server net.Conn
+
 	mu         sync.Mutex
-	blackholed bool // what comes is swallowed
+	blackholed bool // received bytes are dropped
 }
 
-// NewProxy starts a relay to the host and port of target. It ends with the
-// test.
+// NewProxy starts a proxy to the host and port of target. It ends with the test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Proxy{Address: l.Addr().String(), target: target, listener: l, pairs: make(map[*connPair]bool)}
-	r.done.Go(r.accept)
+	p := &Proxy{Address: l.Addr().String(), target: target, listener: l, pairs: make(map[*connPair]bool)}
+	p.done.Go(p.accept)
 	t.Cleanup(func() {
-		r.mu.Lock()
-		r.closed = true
-		r.mu.Unlock()
-		l.Close()
-		r.CloseAll()
-		r.done.Wait()
-	})
-	return r
-}
-
-// Blackhole makes the connections of now half open: nothing comes through any more,
-// and neither side is told. New ones are passed on.
-func (r *Proxy) Blackhole() {
-	for _, p := range r.connPairs() {
 		p.mu.Lock()
-		p.blackholed = true
+		p.closed = true
 		p.mu.Unlock()
+		l.Close()
+		p.CloseAll()
+		p.done.Wait()
+	})
+	return p
+}
+
+// Blackhole makes the open connections half open: all further bytes are dropped, and
+// neither side gets a notice. New connections work.
+func (p *Proxy) Blackhole() {
+	for _, c := range p.connPairs() {
+		c.mu.Lock()
+		c.blackholed = true
+		c.mu.Unlock()
 	}
 }
 
-// CloseAll closes the connections of now.
-func (r *Proxy) CloseAll() {
-	for _, p := range r.connPairs() {
-		p.close()
+// CloseAll closes the open connections.
+func (p *Proxy) CloseAll() {
+	for _, c := range p.connPairs() {
+		c.close()
 	}
 }
 
-func (r *Proxy) connPairs() []*connPair {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var all []*connPair
-	for p := range r.pairs {
-		all = append(all, p)
-	}
-	return all
+func (p *Proxy) connPairs() []*connPair {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Keys(p.pairs))
 }
 
-func (r *Proxy) accept() {
+func (p *Proxy) accept() {
 	for {
-		near, err := r.listener.Accept()
+		client, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", r.target)
+		server, err := net.Dial("tcp", p.target)
 		if err != nil {
-			near.Close()
+			client.Close()
 			continue
 		}
-		p := &connPair{near: near, far: far}
-		r.mu.Lock()
-		if r.closed {
-			r.mu.Unlock()
-			p.close()
+		c := &connPair{client: client, server: server}
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			c.close()
 			return
 		}
-		r.pairs[p] = true
-		r.mu.Unlock()
-		r.done.Go(func() { p.copy(near, far) })
-		r.done.Go(func() {
-			p.copy(far, near)
-			r.mu.Lock()
-			delete(r.pairs, p)
-			r.mu.Unlock()
+		p.pairs[c] = true
+		p.mu.Unlock()
+		p.done.Go(func() { c.copy(server, client) })
+		p.done.Go(func() {
+			c.copy(client, server)
+			p.mu.Lock()
+			delete(p.pairs, c)
+			p.mu.Unlock()
 		})
 	}
 }
 
-func (p *connPair) close() {
-	p.near.Close()
-	p.far.Close()
+func (c *connPair) close() {
+	c.client.Close()
+	c.server.Close()
 }
 
-func (p *connPair) copy(from, to net.Conn) {
-	defer p.close()
+// copy copies bytes from one connection to the other until either fails.
+func (c *connPair) copy(to, from net.Conn) {
+	defer c.close()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		p.mu.Lock()
-		lost := p.blackholed
-		p.mu.Unlock()
-		if n > 0 && !lost {
+		c.mu.Lock()
+		blackholed := c.blackholed
+		c.mu.Unlock()
+		if n > 0 && !blackholed {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}

@@ -13,32 +13,32 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// SambaOptions say what is different about one domain controller.
+// SambaOptions are the options of a domain controller.
 type SambaOptions struct {
-	// Lockout is how many wrong passwords lock an account, for half an hour.
-	// Optional: left out, none do.
+	// Lockout is the wrong password that locks an account, for half an hour.
+	// Optional: without it none does.
 	Lockout int
 
-	// LockoutWindow is how long wrong passwords count. Optional: left out, half
-	// an hour.
+	// LockoutWindow is how long wrong passwords count. Optional: without it half an
+	// hour.
 	LockoutWindow time.Duration
 
-	// Authority issues the certificate. Optional: left out, one of its own.
+	// Authority issues the certificate. Optional: without it a new one does.
 	Authority *Authority
 }
 
 // Samba is a running Active Directory domain controller of the domain
-// ad.example.org, which is called ADEX too.
+// ad.example.org, whose NetBIOS name is ADEX.
 type Samba struct {
 	Admin
 	*Authority
 
-	URL   string // ldap://127.x.y.z, for plain and StartTLS
+	URL   string // ldap://127.x.y.z, for clear connections and StartTLS
 	LDAPS string // ldaps://127.x.y.z
 
-	Base     string // of everything
-	People   string // of people
-	Groups   string // of our own groups; Domain Users is not below it
+	Base     string // the DN of the domain
+	People   string // the DN that people are under
+	Groups   string // the DN that our own groups are under; Domain Users is not
 	BindDN   string // of a service account
 	Password string // of the service account
 
@@ -53,10 +53,10 @@ const (
 	sambaAdmin    = "Admin-Pw1"
 )
 
-// StartSamba starts a domain controller with people and groups (see
-// [Samba.seed]). A domain is provisioned once and kept in the user's cache
-// directory; each domain controller is a copy of it. It listens on the fixed
-// ports 389 and 636 of an address in 127.0.0.0/8 that nobody else uses.
+// StartSamba starts a domain controller with people and groups (see [Samba.seed]). The
+// domain is provisioned once and cached in the user's cache directory; each domain
+// controller starts from a copy. It listens on the fixed ports 389 and 636 of an
+// unused address in 127.0.0.0/8.
 func StartSamba(t testing.TB, o SambaOptions) *Samba {
 	t.Helper()
 	s := newSamba(t, o.Authority)
@@ -70,7 +70,8 @@ func StartSamba(t testing.TB, o SambaOptions) *Samba {
 	return s
 }
 
-// setLockout sets the domain's policy. The window has to be no longer than the lock.
+// setLockout sets the domain's lockout policy. The window may not be longer than the
+// lock.
 func (s *Samba) setLockout(t testing.TB, o SambaOptions) {
 	t.Helper()
 	const lock = 30 * time.Minute
@@ -104,16 +105,15 @@ func newSamba(t testing.TB, authority *Authority) *Samba {
 	return s
 }
 
-// freeAddress returns an address of this machine whose port for LDAP nobody
-// uses.
+// freeAddress returns an address of this machine whose LDAP port is not in use.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	var last error
 	pid := os.Getpid()
 	for n := range 250 {
 		host := fmt.Sprintf("127.%d.%d.%d", 16+pid/250%200, 1+pid%250, 2+n)
-		// Whoever starts another at the same moment finds this taken, also
-		// before the domain controller listens.
+		// This port reserves the address against other tests, before the domain
+		// controller listens.
 		taken, err := net.Listen("tcp", host+":1")
 		if err != nil {
 			last = err
@@ -132,7 +132,7 @@ func freeAddress(t testing.TB) string {
 	return ""
 }
 
-// configure writes smb.conf for the domain in dir.
+// configure writes smb.conf for the domain in a folder.
 func (s *Samba) configure(t testing.TB, dir string) {
 	t.Helper()
 	host, _, _ := net.SplitHostPort(s.URL[len("ldap://"):] + ":389")
@@ -178,14 +178,14 @@ func sambaConfig(dir, host string) string {
 	ldap server require strong auth = no`
 }
 
-// Start starts the domain controller, again after it was stopped.
+// Start starts the domain controller again after Kill.
 func (s *Samba) Start(t testing.TB) {
 	t.Helper()
 	s.process = startProcess(t, s.program, "-s", s.config, "-i", "--no-process-group", "--model=single")
 	s.process.await(t, "samba", func() error { return s.withConn(func(*ldap.Conn) error { return nil }) })
 }
 
-// Kill ends the domain controller at once.
+// Kill kills the domain controller.
 func (s *Samba) Kill() { s.process.kill() }
 
 // Person returns the DN of a person.
@@ -194,15 +194,15 @@ func (s *Samba) Person(name string) string { return "CN=" + ldap.EscapeDN(name) 
 // Group returns the DN of a group.
 func (s *Samba) Group(name string) string { return "CN=" + ldap.EscapeDN(name) + "," + s.Groups }
 
-// SetPassword gives a person another password, as an administrator does.
+// SetPassword sets a person's password as an administrator.
 func (s *Samba) SetPassword(t testing.TB, dn, password string) {
 	t.Helper()
 	s.Set(t, dn, "unicodePwd", unicodePwd(password))
 	time.Sleep(time.Millisecond) // pwdLastSet has steps of 100 ns
 }
 
-// unicodePwd writes a password as Active Directory takes it ([MS-ADTS], section
-// 3.1.1.3.1.5).
+// unicodePwd returns a password in the form of the attribute unicodePwd ([MS-ADTS],
+// section 3.1.1.3.1.5).
 func unicodePwd(password string) string {
 	var raw []byte
 	for _, unit := range utf16.Encode([]rune(`"` + password + `"`)) {

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// domainImage returns the path of a domain that was provisioned and seeded, making it
-// if there is none. Only one process makes it.
+// domainImage returns the path of an archive of a provisioned and seeded domain. It
+// makes the archive if there is none; a file lock lets one process do so.
 func (s *Samba) domainImage(t testing.TB) string {
 	t.Helper()
 	tool := findProgram(t, "samba-tool", sambaPackages)
@@ -56,13 +56,13 @@ func (s *Samba) provision(t testing.TB, tool, dir string) {
 	cmd := exec.Command(tool, "domain", "provision",
 		"--realm=AD.EXAMPLE.ORG", "--domain=ADEX", "--host-name=DC1", "--host-ip="+strings.TrimPrefix(s.URL, "ldap://"),
 		"--server-role=dc", "--dns-backend=NONE", "--adminpass="+sambaAdmin, "--targetdir="+dir, "--use-rfc2307",
-		"--option=vfs objects=acl_xattr xattr_tdb") // access lists in a file: not every file system has them
+		"--option=vfs objects=acl_xattr xattr_tdb") // access control lists in a file: not every file system has them
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("samba-tool domain provision: %v\n%s", err, out)
 	}
 }
 
-// lockFile waits for a lock that processes share.
+// lockFile waits for an exclusive lock between processes.
 func lockFile(t testing.TB, path string) (unlock func()) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -75,7 +75,8 @@ func lockFile(t testing.TB, path string) (unlock func()) {
 	return func() { f.Close() }
 }
 
-// pack writes a folder to a file, which is there only when it is whole.
+// pack archives a folder. The rename at the end is atomic, so that the archive exists
+// only when it is complete.
 func pack(dir, path string) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "*.part")
 	if err != nil {
@@ -99,7 +100,7 @@ func pack(dir, path string) (err error) {
 
 func packOne(archive *tar.Writer, dir, name string, d fs.DirEntry) error {
 	if !d.Type().IsRegular() && !d.IsDir() {
-		return nil // sockets
+		return nil // such as sockets
 	}
 	info, err := d.Info()
 	if err != nil {
@@ -124,7 +125,7 @@ func packOne(archive *tar.Writer, dir, name string, d fs.DirEntry) error {
 	return err
 }
 
-// restore unpacks what pack wrote.
+// restore unpacks the archive of pack into a folder.
 func restore(t testing.TB, path, dir string) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -156,7 +157,7 @@ func restoreOne(archive *tar.Reader, header *tar.Header, dir string) error {
 		return fmt.Errorf("%q leaves the folder", header.Name)
 	}
 	name := filepath.Join(dir, header.Name)
-	mode := header.FileInfo().Mode().Perm() // samba insists on some of them
+	mode := header.FileInfo().Mode().Perm() // samba checks some of them
 	if header.Typeflag == tar.TypeDir {
 		if err := os.MkdirAll(name, 0o700); err != nil {
 			return err

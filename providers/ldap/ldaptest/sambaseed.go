@@ -6,11 +6,11 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// sambaSeed is part of the name of the image: change it with what seed does.
+// sambaSeed is part of the archive's name. A change of seed needs another.
 const sambaSeed = "3"
 
-// seed adds people and groups to a new domain. Passwords are the name and
-// "-Pw1". By sAMAccountName, which is the CN too:
+// seed adds people and groups to a new domain. A password is the name with "-Pw1". By
+// sAMAccountName, which is also the CN:
 //
 //	alice  UPN alice@ad.example.org, mail; in inner ⊂ middle ⊂ outer
 //	bob    in none of our groups
@@ -18,9 +18,9 @@ const sambaSeed = "3"
 //	dave   must change the password
 //	erin   expired
 //	frank  primary group crew, which is in fleet; in middle, and so in outer
-//	josé, o(brien, "Doe, J" (its account is doej)  odd names
+//	josé, o(brien, "Doe, J" (sAMAccountName doej)  odd names
 //
-// Everybody but frank has the primary group Domain Users.
+// Everyone but frank has the primary group Domain Users.
 func (s *Samba) seed(c *ldap.Conn) error {
 	steps := []func(*ldap.Conn) error{s.seedDomain, s.seedPeople, s.seedGroups, s.seedStates}
 	for _, step := range steps {
@@ -31,7 +31,7 @@ func (s *Samba) seed(c *ldap.Conn) error {
 	return nil
 }
 
-// seedDomain lets passwords be as they like, and makes the folders.
+// seedDomain allows any password and adds the organizational units.
 func (s *Samba) seedDomain(c *ldap.Conn) error {
 	request := ldap.NewModifyRequest(s.Base, nil)
 	for name, value := range map[string]string{"pwdProperties": "0", "minPwdLength": "4", "pwdHistoryLength": "0", "minPwdAge": "0", "maxPwdAge": "-9223372036854775808"} {
@@ -79,7 +79,7 @@ func (s *Samba) seedGroups(c *ldap.Conn) error {
 		{"crew", []string{s.Person("frank")}},
 		{"fleet", []string{s.Group("crew")}},
 	} {
-		// A global security group (groupType -2147483646) takes the others.
+		// A global security group (groupType -2147483646) can have groups as members.
 		if err := add(c, s.Group(g.name), Attributes{
 			"objectClass": {"group"}, "sAMAccountName": {g.name}, "groupType": {"-2147483646"}, "member": g.members,
 		}); err != nil {
@@ -93,7 +93,7 @@ func (s *Samba) seedGroups(c *ldap.Conn) error {
 	return set(c, s.Person("frank"), "primaryGroupID", strconv.FormatUint(relativeID(crew.Entries[0].GetRawAttributeValue("objectSid")), 10))
 }
 
-// relativeID returns the number of a security identifier within its domain.
+// relativeID returns the last part of a SID, which identifies it within its domain.
 func relativeID(sid []byte) uint64 {
 	var n uint64
 	for i := range 4 {

@@ -13,45 +13,45 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// SlapdOptions say what is different about one slapd.
+// SlapdOptions are the options of a slapd.
 type SlapdOptions struct {
-	// Lockout is how many wrong passwords lock an account, for a minute.
-	// Optional: left out, none do.
+	// Lockout is the wrong password that locks an account, for a minute. Optional:
+	// without it none does.
 	Lockout int
 
-	// People is how many further people there are: user00001, user00002 and so
-	// on, with the password "pw" and the name, 20 of each 200 in one group.
+	// People is the number of further people: user00001, user00002 and so on, each
+	// with the password "pw" and the name, and in 20 of 200 groups.
 	People int
 
-	// Readers has the service account see people only as a member of a group,
-	// which [Slapd.HidePeople] takes it out of.
+	// Readers lets the service account see people only as a member of a group, from
+	// which [Slapd.HidePeople] removes it.
 	Readers bool
 
-	// RequireTLS refuses binds in clear.
+	// RequireTLS makes slapd refuse binds without TLS.
 	RequireTLS bool
 
-	// Quiet keeps slapd from printing what it is asked, so that it is as fast
-	// as it can be and [Slapd.Binds] counts nothing.
+	// Quiet turns slapd's log off, so that it is as fast as it can be. [Slapd.Log] and
+	// the counts made from it do not work then.
 	Quiet bool
 
-	// Authority issues the certificate. Optional: left out, one of its own.
+	// Authority issues the certificate. Optional: without it a new one does.
 	Authority *Authority
 
-	// Names are what the certificate is for. Default 127.0.0.1 and localhost.
+	// Names are the names in the certificate. Default 127.0.0.1 and localhost.
 	Names []string
 }
 
-// Slapd is a running OpenLDAP.
+// Slapd is a running OpenLDAP server.
 type Slapd struct {
 	Admin
 	*Authority
 
-	URL   string // ldap://127.0.0.1:…, for plain and StartTLS
+	URL   string // ldap://127.0.0.1:…, for clear connections and StartTLS
 	LDAPS string // ldaps://127.0.0.1:…
 
-	Base     string // of everything
-	People   string // of people
-	Groups   string // of groups
+	Base     string // the suffix
+	People   string // the DN that people are under
+	Groups   string // the DN that groups are under
 	BindDN   string // of a service account that may read all but passwords
 	Password string // of the service account
 
@@ -62,7 +62,7 @@ type Slapd struct {
 
 const slapdPackages = "slapd ldap-utils libsasl2-modules"
 
-// StartSlapd starts an OpenLDAP with people and groups (see [Slapd.seed]).
+// StartSlapd starts an OpenLDAP server with people and groups (see [Slapd.seed]).
 func StartSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	t.Helper()
 	s := newSlapd(t, o)
@@ -72,7 +72,7 @@ func StartSlapd(t testing.TB, o SlapdOptions) *Slapd {
 		if err == nil {
 			break
 		}
-		// A port that was free may be somebody's by now.
+		// Another process may have taken the free port.
 		if try == 5 || !strings.Contains(s.process.out.string(), "Address already in use") {
 			t.Fatalf("slapd does not answer: %v\n%s", err, s.process.out.tail())
 		}
@@ -98,7 +98,7 @@ func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	if names == nil {
 		names = []string{"127.0.0.1", "localhost"}
 	} else {
-		s.Admin.tls.InsecureSkipVerify = true // the test wants a wrong name, and the helper must get in
+		s.Admin.tls.InsecureSkipVerify = true // the test wants a wrong name; the administrator must connect
 	}
 	certificate, key := s.Issue(t, names...)
 	dir := t.TempDir()
@@ -169,8 +169,8 @@ access to dn.subtree="ou=groups,dc=example,dc=org" by users read by * none
 `
 }
 
-// addTree fills the database with the tree and the further people, while slapd is
-// not running: that is quick, and knows of no overlays.
+// addTree fills the database with the tree and the further people by slapadd, before
+// slapd runs: that is fast, and runs no overlays.
 func (s *Slapd) addTree(t testing.TB, dir, config string, o SlapdOptions) {
 	t.Helper()
 	var b strings.Builder
@@ -187,7 +187,7 @@ func (s *Slapd) addTree(t testing.TB, dir, config string, o SlapdOptions) {
 		for k := range 20 {
 			team := (i + k*7) % 200
 			members[team] = append(members[team], "member: uid="+uid+","+s.People)
-			fmt.Fprintf(&b, "memberOf: cn=team%03d,%s\n", team, s.Groups) // what the overlay would have written
+			fmt.Fprintf(&b, "memberOf: cn=team%03d,%s\n", team, s.Groups) // as the overlay would write it
 		}
 		b.WriteByte('\n')
 	}
@@ -203,7 +203,7 @@ func (s *Slapd) addTree(t testing.TB, dir, config string, o SlapdOptions) {
 	}
 }
 
-// Start starts slapd, again after it was stopped.
+// Start starts slapd again after Stop or Kill.
 func (s *Slapd) Start(t testing.TB) {
 	t.Helper()
 	if err := s.launch(t); err != nil {
@@ -211,7 +211,7 @@ func (s *Slapd) Start(t testing.TB) {
 	}
 }
 
-// choosePorts chooses the ports.
+// choosePorts chooses free ports.
 func (s *Slapd) choosePorts(t testing.TB) {
 	t.Helper()
 	s.URL, s.LDAPS = "ldap://127.0.0.1:"+FreePort(t), "ldaps://127.0.0.1:"+FreePort(t)
@@ -224,14 +224,14 @@ func (s *Slapd) launch(t testing.TB) error {
 	return s.process.awaitError(func() error { return s.withConn(func(*ldap.Conn) error { return nil }) })
 }
 
-// Stop ends slapd in order, which closes all connections.
+// Stop terminates slapd, which closes all connections.
 func (s *Slapd) Stop() { s.process.terminate() }
 
-// Kill ends slapd at once.
+// Kill kills slapd.
 func (s *Slapd) Kill() { s.process.kill() }
 
-// Hang stops slapd where it is: connections stay, and are accepted by the
-// system, and nothing answers until Resume.
+// Hang stops slapd's process until Resume: connections stay open, the system accepts
+// new ones, and no request is answered.
 func (s *Slapd) Hang() {
 	s.process.signal(syscall.SIGSTOP)
 	for deadline := time.Now().Add(20 * time.Second); !s.process.stopped() && time.Now().Before(deadline); {
@@ -239,10 +239,10 @@ func (s *Slapd) Hang() {
 	}
 }
 
-// Resume ends Hang.
+// Resume continues slapd after Hang.
 func (s *Slapd) Resume() { s.process.signal(syscall.SIGCONT) }
 
-// SetPassword gives a person another password, as an administrator does.
+// SetPassword sets a person's password as an administrator.
 func (s *Slapd) SetPassword(t testing.TB, dn, password string) {
 	t.Helper()
 	s.Do(t, func(c *ldap.Conn) error {
@@ -251,14 +251,14 @@ func (s *Slapd) SetPassword(t testing.TB, dn, password string) {
 	})
 }
 
-// readersDN is the group of those who may see people, with SlapdOptions.Readers.
+// readersDN is the DN of the group that may see people, with SlapdOptions.Readers.
 const readersDN = "cn=readers,ou=services,dc=example,dc=org"
 
-// HidePeople takes the service account's right to see people away, so that none
-// seems to be there. ShowPeople gives it back.
+// HidePeople removes the service account's right to see people: it finds none.
+// ShowPeople restores it.
 func (s *Slapd) HidePeople(t testing.TB) { s.Set(t, readersDN, "member", s.dn) }
 
-// ShowPeople ends HidePeople.
+// ShowPeople ends the effect of HidePeople.
 func (s *Slapd) ShowPeople(t testing.TB) { s.Set(t, readersDN, "member", s.BindDN) }
 
 // Person returns the DN of a person.

@@ -8,34 +8,34 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// Binds counts the simple binds since the start as an entry at or below a DN,
-// the password right or not. The DN is written as slapd does, in lower case.
-func (s *Slapd) Binds(t testing.TB, under string) int {
+// Binds counts the simple binds, successful or not, as an entry at or below a DN since
+// the start. The DN must be in lower case, as in slapd's log.
+func (s *Slapd) Binds(t testing.TB, base string) int {
 	t.Helper()
 	n := 0
 	for _, line := range s.Log(t) {
 		_, dn, found := strings.Cut(line, ` BIND dn="`)
 		dn, rest, _ := strings.Cut(dn, `" `)
-		if found && strings.HasPrefix(rest, "method=128") && (dn == under || strings.HasSuffix(dn, ","+under)) {
+		if found && strings.HasPrefix(rest, "method=128") && (dn == base || strings.HasSuffix(dn, ","+base)) {
 			n++
 		}
 	}
 	return n
 }
 
-// Searches counts the searches since the start whose base is under.
-func (s *Slapd) Searches(t testing.TB, under string) int {
+// Searches counts the searches with this base since the start.
+func (s *Slapd) Searches(t testing.TB, base string) int {
 	t.Helper()
 	n := 0
 	for _, line := range s.Log(t) {
-		if strings.Contains(line, ` SRCH base="`+under+`" `) {
+		if strings.Contains(line, ` SRCH base="`+base+`" `) {
 			n++
 		}
 	}
 	return n
 }
 
-// Connections counts the connections that are open, and those that ever were.
+// Connections counts the connections that are open, and all since the start.
 func (s *Slapd) Connections(t testing.TB) (open, ever int) {
 	t.Helper()
 	for _, line := range s.Log(t) {
@@ -50,12 +50,12 @@ func (s *Slapd) Connections(t testing.TB) (open, ever int) {
 	return open, ever
 }
 
-// Log returns what slapd printed of connections since it was started, and
-// nothing of the helper's own.
+// Log returns slapd's log of connections since the start, without those of the
+// administrator.
 func (s *Slapd) Log(t testing.TB) []string {
 	t.Helper()
 	marker := "uid=mark" + FreePort(t) + "," + s.Base
-	_ = s.withConn(func(c *ldap.Conn) error { // what is printed before is there once this is
+	_ = s.withConn(func(c *ldap.Conn) error { // once this request is logged, earlier ones are
 		_, err := c.Search(&ldap.SearchRequest{BaseDN: marker, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)"})
 		return err
 	})
@@ -81,7 +81,7 @@ func (s *Slapd) Log(t testing.TB) []string {
 	return lines
 }
 
-// connection returns "conn=1000" of a line.
+// connection returns the "conn=1000" of a line.
 func connection(line string) string {
 	for _, word := range strings.Fields(line) {
 		if strings.HasPrefix(word, "conn=") {

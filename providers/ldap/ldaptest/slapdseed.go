@@ -6,21 +6,21 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// seed adds people and groups while slapd runs, so that its overlays see them.
-// Passwords are the uid and "pw". By uid:
+// seed adds people and groups while slapd runs, so that its overlays see them. A
+// password is the uid with "pw". By uid:
 //
-//	alice    in devs, and by it in all and company; in ops, uniques, outside
-//	bob      in all, and by it in company; in ops, and in two groups called same
-//	carol    locked for good
+//	alice    in devs, and through it in all and company; in ops, uniques, outside
+//	bob      in all, and through it in company; in ops, and in two groups named same
+//	carol    permanently locked
 //	dave     must change the password
 //	erin     expired in 1970
 //	nameless has no mail, and no groups
-//	twin     two entries
+//	twin     a uid of two entries
 //	josé, o(brien, a*, CN=Doe\, J, dom\user, "#1, +x;<y>"  odd names
 //
-// Groups: devs ⊂ all ⊂ company; round-a and round-b are in each other, and erin
-// in round-a; ops is a posixGroup, uniques a groupOfUniqueNames; outside is
-// under ou=elsewhere.
+// Groups: devs ⊂ all ⊂ company; round-a and round-b are members of each other, and
+// erin of round-a; ops is a posixGroup, uniques a groupOfUniqueNames; outside is under
+// ou=elsewhere.
 func (s *Slapd) seed(c *ldap.Conn, o SlapdOptions) error {
 	steps := []func() error{
 		func() error { return add(c, "cn=default,ou=policies,"+s.Base, passwordPolicy(o)) },
@@ -45,7 +45,7 @@ func passwordPolicy(o SlapdOptions) Attributes {
 	}
 }
 
-// OddNames are people whose names mean something in a filter or a DN.
+// OddNames are the uids of people that have special characters of filters or DNs.
 var OddNames = [...]string{"josé", "o(brien", "a*", `CN=Doe\, J`, `dom\user`, "#1, +x;<y>"}
 
 func (s *Slapd) seedPeople(c *ldap.Conn) error {
