@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestAccountState: what the account's State changes with, and what not.
+// TestAccountState: State changes with the stamp and the state attributes, and with
+// nothing that a failed bind changes.
 func TestAccountState(t *testing.T) {
 	value := func(texts ...string) (values [][]byte) {
 		for _, text := range texts {

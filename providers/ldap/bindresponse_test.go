@@ -9,9 +9,8 @@ import (
 	"shorepass/providers"
 )
 
-// TestBindError goes through every result code of RFC 4511, appendix A (B11): what says
-// something of the account is a rejection, so that it is counted, and nothing else
-// is.
+// TestBindError: of the result codes of RFC 4511, appendix A, those that concern the
+// account are rejections, which the throttle counts, and no others.
 func TestBindError(t *testing.T) {
 	want := map[uint16]providers.Reason{
 		16: providers.WrongPassword, 48: providers.WrongPassword, 49: providers.WrongPassword, 50: providers.WrongPassword,
@@ -37,8 +36,8 @@ func TestBindError(t *testing.T) {
 	}
 }
 
-// TestVendorCodes: the numbers that vendors write say why, and nothing else that is
-// written does.
+// TestVendorCodes: a vendor's code in the diagnostic message gives the reason, and no
+// other text in it does.
 func TestVendorCodes(t *testing.T) {
 	windows := func(data string) string {
 		return "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data " + data + ", v1db1"
@@ -67,21 +66,21 @@ func TestVendorCodes(t *testing.T) {
 	} {
 		err := bindError(newBindResponse(nil, ldap.NewError(test.code, errors.New(test.text))))
 		if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.want {
-			t.Errorf("an answer %d with %q = %v, want ErrRejected: %s", test.code, test.text, err, test.want)
+			t.Errorf("result code %d with %q = %v, want ErrRejected: %s", test.code, test.text, err, test.want)
 		}
 	}
 	for _, code := range []uint16{1, 51, 52, 80} {
 		if err := bindError(newBindResponse(nil, ldap.NewError(code, errors.New(windows("533"))))); errors.Is(err, providers.ErrRejected) {
-			t.Errorf("an answer %d with a number of an account = %v, want an error that says nothing of the account", code, err)
+			t.Errorf("result code %d with a code for an account = %v, want an error that says nothing of the account", code, err)
 		}
 	}
 }
 
-// TestPasswordPolicyControl: what the password policy control says beside the result code.
+// TestPasswordPolicyControl: an error in the password policy control gives the reason.
 func TestPasswordPolicyControl(t *testing.T) {
 	for _, test := range []struct {
 		code  uint16
-		says  int8
+		error int8 // of the control
 		want  providers.Reason
 		right bool
 	}{
@@ -92,7 +91,7 @@ func TestPasswordPolicyControl(t *testing.T) {
 		{0, -1, "", true},
 	} {
 		control := ldap.NewControlBeheraPasswordPolicy()
-		control.Error = test.says
+		control.Error = test.error
 		var err error
 		if test.code != 0 {
 			err = ldap.NewError(test.code, errors.New("no"))
@@ -105,7 +104,7 @@ func TestPasswordPolicyControl(t *testing.T) {
 			continue
 		}
 		if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.want {
-			t.Errorf("an answer %d with error %d = %v, want ErrRejected: %s", test.code, test.says, err, test.want)
+			t.Errorf("result code %d with error %d = %v, want ErrRejected: %s", test.code, test.error, err, test.want)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"shorepass/providers/ldap"
 )
 
-// validConfig is a configuration without a fault.
+// validConfig returns a configuration without a fault.
 func validConfig(preset string) ldap.Config {
 	return ldap.Config{
 		Preset: preset, URLs: []string{"ldaps://dc1.corp.example"},
@@ -22,8 +22,8 @@ func validConfig(preset string) ldap.Config {
 	}
 }
 
-// TestPresets checks that each preset needs no more than bases, and gives what
-// its name says.
+// TestPresets: a preset gives the defaults of its directory server, so that only
+// servers, a service account and the bases are required.
 func TestPresets(t *testing.T) {
 	for _, test := range []struct {
 		preset, name, subject, group string
@@ -42,7 +42,7 @@ func TestPresets(t *testing.T) {
 			t.Errorf("%s gives %q, want %q", test.preset, got, want)
 		}
 		if c.Timeout != 3*time.Second || c.DialTimeout != 2*time.Second {
-			t.Errorf("%s gives the limits %s and %s", test.preset, c.Timeout, c.DialTimeout)
+			t.Errorf("%s gives the timeouts %s and %s", test.preset, c.Timeout, c.DialTimeout)
 		}
 		if diff := cmp.Diff(c.WithDefaults(), c, cmp.AllowUnexported(secret.Text{})); diff != "" {
 			t.Errorf("%s: WithDefaults twice differs: %s", test.preset, diff)
@@ -60,60 +60,60 @@ func TestValidate(t *testing.T) {
 		key    string // "" for no fault
 		text   string // in the problem
 	}{
-		{"good", func(*ldap.Config) {}, "", ""},
+		{"valid", func(*ldap.Config) {}, "", ""},
 		{"unknown preset", func(c *ldap.Config) { c.Preset = "ad" }, "preset", `"389ds", "activedirectory", "freeipa", "lldap", "openldap"`},
 		{"no servers", func(c *ldap.Config) { c.URLs = nil }, "urls", "is required"},
-		{"plain", func(c *ldap.Config) { c.URLs = []string{"ldap://dc1"} }, "urls[0]", "insecure = true"},
-		{"plain on purpose", func(c *ldap.Config) { c.URLs, c.Insecure = []string{"ldap://dc1"}, true }, "", ""},
+		{"clear", func(c *ldap.Config) { c.URLs = []string{"ldap://dc1"} }, "urls[0]", "insecure = true"},
+		{"clear with insecure", func(c *ldap.Config) { c.URLs, c.Insecure = []string{"ldap://dc1"}, true }, "", ""},
 		{"StartTLS", func(c *ldap.Config) { c.URLs, c.StartTLS = []string{"ldap://dc1:389/"}, true }, "", ""},
 		{"IPv6", func(c *ldap.Config) { c.URLs = []string{"ldaps://[::1]:636"} }, "", ""},
 		{"another scheme", func(c *ldap.Config) { c.URLs = []string{"ldaps://a", "https://b"} }, "urls[1]", "ldaps://"},
-		{"host alone", func(c *ldap.Config) { c.URLs = []string{"dc1.corp.example"} }, "urls[0]", "is not a URL"},
+		{"host without scheme", func(c *ldap.Config) { c.URLs = []string{"dc1.corp.example"} }, "urls[0]", "is not a URL"},
 		{"URL with a base", func(c *ldap.Config) { c.URLs = []string{"ldaps://a/dc=corp"} }, "urls[0]", "alone"},
 		{"URL with a password", func(c *ldap.Config) { c.URLs = []string{"ldaps://u:p@a"} }, "urls[0]", "alone"},
 		{"no password", func(c *ldap.Config) { c.BindPassword = secret.Text{} }, "bind_password", "is required"},
-		{"password alone", func(c *ldap.Config) { c.BindDN = "" }, "bind_dn", "is required"},
+		{"password without DN", func(c *ldap.Config) { c.BindDN = "" }, "bind_dn", "is required"},
 		{"anonymous", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", secret.Text{} }, "", ""},
 		{"service account that is not a DN", func(c *ldap.Config) { c.BindDN = "svc" }, "bind_dn", "is not a DN"},
 		{"UPN outside of AD", func(c *ldap.Config) { c.BindDN = "svc@corp.example" }, "bind_dn", "is not a DN"},
 		{"UPN at AD", func(c *ldap.Config) { c.Preset, c.BindDN = "activedirectory", "svc@corp.example" }, "", ""},
 		{"no base", func(c *ldap.Config) { c.Users.Base = "" }, "users.base", "is required"},
 		{"base that is not a DN", func(c *ldap.Config) { c.Users.Base = "people" }, "users.base", "is not a DN"},
-		{"filter that is none", func(c *ldap.Config) { c.Users.Filter = "(uid={user}" }, "users.filter", "is not a filter"},
-		{"filter for everybody", func(c *ldap.Config) { c.Users.Filter = "(uid=alice)" }, "users.filter", `put in "{user}"`},
+		{"malformed filter", func(c *ldap.Config) { c.Users.Filter = "(uid={user}" }, "users.filter", "is not a filter"},
+		{"filter without a placeholder", func(c *ldap.Config) { c.Users.Filter = "(uid=alice)" }, "users.filter", `put in "{user}"`},
 		{"unknown placeholder", func(c *ldap.Config) { c.Users.Filter = "(uid={username})" }, "users.filter", "there is {login} and {user}"},
-		{"percent", func(c *ldap.Config) { c.Users.Filter = "(uid=%s)" }, "users.filter", `put in "{user}"`},
-		{"matching rule", func(c *ldap.Config) { c.Users.Filter = "(uid:caseExactMatch:={user})" }, "users.filter", ":="},
-		{"matching rule beside", func(c *ldap.Config) {
+		{"placeholder of another syntax", func(c *ldap.Config) { c.Users.Filter = "(uid=%s)" }, "users.filter", `put in "{user}"`},
+		{"placeholder after a matching rule", func(c *ldap.Config) { c.Users.Filter = "(uid:caseExactMatch:={user})" }, "users.filter", ":="},
+		{"matching rule without a placeholder", func(c *ldap.Config) {
 			c.Users.Filter = "(&(uid={user})(memberOf:1.2.840.113556.1.4.1941:=cn=x,dc=y))"
 		}, "", ""},
-		{"scope", func(c *ldap.Config) { c.Users.Scope = "base" }, "users.scope", `"sub" nor "one"`},
-		{"name that is no attribute", func(c *ldap.Config) { c.Users.Name = "the uid" }, "users.name", "not the name of an attribute"},
-		{"no preset, nothing", func(c *ldap.Config) { c.Preset = "" }, "users.filter", "without a preset"},
+		{"unknown scope", func(c *ldap.Config) { c.Users.Scope = "base" }, "users.scope", `"sub" nor "one"`},
+		{"malformed name attribute", func(c *ldap.Config) { c.Users.Name = "the uid" }, "users.name", "not the name of an attribute"},
+		{"no preset and no filter", func(c *ldap.Config) { c.Preset = "" }, "users.filter", "without a preset"},
 		{"template", func(c *ldap.Config) { c.Users = ldap.Users{DNTemplate: "uid={user},ou=people,dc=x"} }, "", ""},
-		{"template for everybody", func(c *ldap.Config) { c.Users.DNTemplate = "uid=alice,ou=people,dc=x" }, "users.dn_template", "put in"},
+		{"template without a placeholder", func(c *ldap.Config) { c.Users.DNTemplate = "uid=alice,ou=people,dc=x" }, "users.dn_template", "put in"},
 		{"template that is not a DN", func(c *ldap.Config) { c.Users.DNTemplate = "{user}@corp.example" }, "users.dn_template", "does not make a DN"},
-		{"template with another placeholder", func(c *ldap.Config) { c.Users.DNTemplate = "uid={uid},dc=x" }, "users.dn_template", "{uid}"},
+		{"template with an unknown placeholder", func(c *ldap.Config) { c.Users.DNTemplate = "uid={uid},dc=x" }, "users.dn_template", "{uid}"},
 		{"domain with backslash", func(c *ldap.Config) { c.Users.Domains = []string{`CORP\`} }, "users.domains[0]", "without backslash"},
-		{"stamp that is no attribute", func(c *ldap.Config) { c.Users.Stamp = []string{"a b"} }, "users.stamp[0]", "not the name"},
+		{"malformed stamp attribute", func(c *ldap.Config) { c.Users.Stamp = []string{"a b"} }, "users.stamp[0]", "not the name"},
 		{"groups without a base", func(c *ldap.Config) { c.Groups = ldap.Groups{Filter: "(member={dn})"} }, "groups.base", "is required"},
 		{"no groups", func(c *ldap.Config) { c.Groups = ldap.Groups{} }, "", ""},
-		{"groups by what was typed", func(c *ldap.Config) { c.Groups.Filter = "(memberUid={login})" }, "groups.filter", `use "{user}"`},
-		{"groups for everybody", func(c *ldap.Config) { c.Groups.Filter = "(cn=*)" }, "groups.filter", `put in "{dn}"`},
-		{"groups two ways", func(c *ldap.Config) { c.Groups.Filter, c.Groups.Attribute = "(member={dn})", "memberOf" }, "groups.attribute", "leave one out"},
+		{"group filter with the login name", func(c *ldap.Config) { c.Groups.Filter = "(memberUid={login})" }, "groups.filter", `use "{user}"`},
+		{"group filter without a placeholder", func(c *ldap.Config) { c.Groups.Filter = "(cn=*)" }, "groups.filter", `put in "{dn}"`},
+		{"group filter and attribute", func(c *ldap.Config) { c.Groups.Filter, c.Groups.Attribute = "(member={dn})", "memberOf" }, "groups.attribute", "leave one out"},
 		{"unknown nesting", func(c *ldap.Config) { c.Groups.Nested = "deep" }, "groups.nested", `"walk"`},
-		{"token groups elsewhere", func(c *ldap.Config) { c.Groups.Nested = "token_groups" }, "groups.nested", "activedirectory"},
+		{"token groups at another directory", func(c *ldap.Config) { c.Groups.Nested = "token_groups" }, "groups.nested", "activedirectory"},
 		{"token groups and a filter", func(c *ldap.Config) {
 			c.Preset, c.Groups.Nested, c.Groups.Filter = "activedirectory", "token_groups", "(member={dn})"
 		}, "groups.nested", "leave out"},
-		{"depth", func(c *ldap.Config) { c.Groups.Nested, c.Groups.Depth = "walk", 51 }, "groups.depth", "between 1 and 50"},
+		{"depth above the maximum", func(c *ldap.Config) { c.Groups.Nested, c.Groups.Depth = "walk", 51 }, "groups.depth", "between 1 and 50"},
 		{"nested filter without DN", func(c *ldap.Config) { c.Groups.Nested, c.Groups.NestedFilter = "walk", "(cn=x)" }, "groups.nested_filter", `put in "{dn}"`},
 		{"nested filter by name", func(c *ldap.Config) { c.Groups.Nested, c.Groups.NestedFilter = "walk", "(memberUid={user})" }, "groups.nested_filter", "there is {dn}"},
-		{"rename to ours", func(c *ldap.Config) { c.Groups.Rename = map[string]string{"a": "anonymous"} }, "groups.rename", "shorepass's own"},
-		{"claim that is no attribute", func(c *ldap.Config) { c.Claims = []string{"mail", ""} }, "claims[1]", "not the name"},
-		{"timeout", func(c *ldap.Config) { c.Timeout = 11 * time.Second }, "timeout", "10s"},
-		{"dial timeout", func(c *ldap.Config) { c.DialTimeout = 4 * time.Second }, "dial_timeout", "timeout, which is 3s"},
-		{"connections", func(c *ldap.Config) { c.BindConnections = -1 }, "bind_connections", "between 1 and"},
+		{"rename to a reserved name", func(c *ldap.Config) { c.Groups.Rename = map[string]string{"a": "anonymous"} }, "groups.rename", "shorepass's own"},
+		{"malformed claim attribute", func(c *ldap.Config) { c.Claims = []string{"mail", ""} }, "claims[1]", "not the name"},
+		{"timeout above the maximum", func(c *ldap.Config) { c.Timeout = 11 * time.Second }, "timeout", "10s"},
+		{"dial timeout above the timeout", func(c *ldap.Config) { c.DialTimeout = 4 * time.Second }, "dial_timeout", "timeout, which is 3s"},
+		{"negative number of connections", func(c *ldap.Config) { c.BindConnections = -1 }, "bind_connections", "between 1 and"},
 		{"certificate without a key", func(c *ldap.Config) { c.TLS.Certificate = "x" }, "tls", "go together"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestFingerprint checks what is another account base and what is not.
+// TestFingerprint: the fingerprint changes with the accounts, and not with the servers.
 func TestFingerprint(t *testing.T) {
 	fingerprint := func(change func(c *ldap.Config)) string {
 		c := validConfig("openldap")
@@ -160,7 +160,7 @@ func TestFingerprint(t *testing.T) {
 		{"another filter", func(c *ldap.Config) { c.Users.Filter = "(mail={login})" }, true},
 	} {
 		if got := fingerprint(test.change); (got == before) != test.same {
-			t.Errorf("%s: Fingerprint %q beside %q, want the same: %v", test.name, got, before, test.same)
+			t.Errorf("%s: Fingerprint = %q after %q, want the same: %v", test.name, got, before, test.same)
 		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// TestServiceAccountRefused checks that a mistyped bind_password is tried
-// seldom, however many log in, and says what is wrong.
+// TestServiceAccountRefused: a wrong bind_password is tried once per backoff, however
+// many people log in, and the error names the keys.
 func TestServiceAccountRefused(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 3})
 	cfg := slapdConfig(s)
@@ -27,7 +27,7 @@ func TestServiceAccountRefused(t *testing.T) {
 		_, err := login(t, p, "alice", "alicepw")
 		wantUnavailable(t, "Authenticate", began, err)
 		if err != nil && !strings.Contains(err.Error(), "refuses bind_dn or bind_password") {
-			t.Errorf("Authenticate = %v, want what to look at", err)
+			t.Errorf("Authenticate = %v, want an error that names the keys", err)
 		}
 	}
 	if n := s.Binds(t, s.BindDN); n != 1 {
@@ -35,8 +35,8 @@ func TestServiceAccountRefused(t *testing.T) {
 	}
 }
 
-// TestConnections checks that there are never more than configured, that they
-// are used again, and that those that tried passwords are not searched on.
+// TestConnections: concurrent logins share the configured number of connections, and
+// Close closes them and ends all goroutines.
 func TestConnections(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	cfg := slapdConfig(s)
@@ -44,18 +44,18 @@ func TestConnections(t *testing.T) {
 	before := runtime.NumGoroutine()
 	p := newProvider(t, cfg)
 	p.Start(t.Context())
-	var everybody sync.WaitGroup
+	var logins sync.WaitGroup
 	for i := range 60 {
-		everybody.Go(func() {
+		logins.Go(func() {
 			if _, err := login(t, p, []string{"alice", "bob"}[i%2], []string{"alicepw", "bobpw"}[i%2]); err != nil {
 				t.Errorf("Authenticate = %v, want an identity", err)
 			}
 		})
 	}
-	everybody.Wait()
+	logins.Wait()
 	open, ever := s.Connections(t)
 	if open != 5 || ever != 5 {
-		t.Errorf("%d connections are open of %d that ever were, want 5 of 5", open, ever)
+		t.Errorf("%d connections are open of %d in all, want 5 of 5", open, ever)
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)
@@ -68,12 +68,11 @@ func TestConnections(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if after > before {
-		t.Errorf("%d goroutines after Close, want the %d of before", after, before)
+		t.Errorf("%d goroutines after Close, want %d as before New", after, before)
 	}
 }
 
-// TestNoSearchAfterBind checks on each connection that nobody searches where
-// a password was tried.
+// TestNoSearchAfterBind: no connection has both a person's bind and a search.
 func TestNoSearchAfterBind(t *testing.T) {
 	kinds := make(map[string]map[string]bool)
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
@@ -93,7 +92,7 @@ func TestNoSearchAfterBind(t *testing.T) {
 	}
 	for conn, kind := range kinds {
 		if kind["search"] && kind["person"] {
-			t.Errorf("%s was searched on and tried passwords", conn)
+			t.Errorf("%s has a search and a person's bind", conn)
 		}
 	}
 	if len(kinds) != 2 {
@@ -101,10 +100,10 @@ func TestNoSearchAfterBind(t *testing.T) {
 	}
 }
 
-// TestWaitersAreBounded checks that those who wait for a connection are bounded in number,
-// and go when they are told to.
+// TestWaitersAreBounded: one account has a quarter of the waiters for a connection, the
+// logins beyond that fail immediately, and a canceled wait ends.
 func TestWaitersAreBounded(t *testing.T) {
-	const people, places = 200, 1 + 64/4 // one login of alice has the connection, and a quarter of those who may wait are hers
+	const logins, admitted = 200, 1 + 64/4 // one has the connection, and a quarter of the 64 waiters are the account's
 	release := make(chan struct{})
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 		if r.Operation == goldap.ApplicationSearchRequest {
@@ -119,21 +118,21 @@ func TestWaitersAreBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	answers := make(chan error)
-	for range people {
+	for range logins {
 		go func() {
 			_, err := authenticate(t, ctx, p, "alice", "alicepw")
 			answers <- err
 		}()
 	}
-	for range people - places {
+	for range logins - admitted {
 		if err := <-answers; err == nil || !strings.Contains(err.Error(), "too many wait") {
-			t.Errorf("Authenticate beyond those who may wait = %v, want that it is busy", err)
+			t.Errorf("Authenticate beyond the bound = %v, want too many waiters", err)
 		}
 	}
 	cancel()
-	for range places {
+	for range admitted {
 		if err := <-answers; !errors.Is(err, context.Canceled) {
-			t.Errorf("Authenticate of one who waited and went = %v, want %v", err, context.Canceled)
+			t.Errorf("Authenticate of a canceled waiter = %v, want %v", err, context.Canceled)
 		}
 	}
 	if open, _ := f.Connections(); open > 1 {

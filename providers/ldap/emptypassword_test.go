@@ -14,9 +14,8 @@ import (
 
 var emptyPasswords = []string{"", " ", "\t \n", "\x00", "\x00abc", "abc\x00"}
 
-// TestEmptyPassword checks that nothing at all is sent for a password that a
-// directory would take for an anonymous bind: by the chain, which refuses it
-// before the account is looked up, nor by the provider alone at the proof.
+// TestEmptyPassword: the chain refuses a password that a directory would take for an
+// anonymous bind before it looks the account up, and the provider sends nothing.
 func TestEmptyPassword(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	for _, template := range []string{"", "uid={user},ou=people,dc=x"} {
@@ -38,8 +37,7 @@ func TestEmptyPassword(t *testing.T) {
 	}
 }
 
-// TestProveRefusesEmptyPassword checks that Prove itself refuses an empty password
-// without a bind, though the chain refuses it before.
+// TestProveRefusesEmptyPassword: Prove refuses an empty password too, without a bind.
 func TestProveRefusesEmptyPassword(t *testing.T) {
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 		if r.Operation == goldap.ApplicationSearchRequest {

@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-// TestRefusalTimesAreRoundedUp (B9): the refusal of an unknown name comes at the same
-// multiple of the step as that of a wrong password did, however little time the
-// search took.
+// TestRefusalTimesAreRoundedUp: an unknown name is refused at the same multiple of
+// refusalStep as a wrong password, however short the search was.
 func TestRefusalTimesAreRoundedUp(t *testing.T) {
 	var r refusalTimes
 	if r.imitate(t.Context(), time.Now()) {
-		t.Error("a refusal was imitated before there was one")
+		t.Error("a refusal was imitated before one was recorded")
 	}
 	for _, took := range []time.Duration{0, 3 * time.Millisecond, 10 * time.Millisecond, 10*time.Millisecond + 1, 47 * time.Millisecond} {
 		want := max(1, (took+refusalStep-1)/refusalStep) * refusalStep
@@ -39,6 +38,6 @@ func TestRefusalTimesAreRoundedUp(t *testing.T) {
 	began = time.Now()
 	waitUntil(ctx, began.Add(time.Hour))
 	if time.Since(began) > time.Minute {
-		t.Error("the wait did not end with its context")
+		t.Error("waitUntil did not return when its context ended")
 	}
 }

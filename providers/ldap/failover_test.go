@@ -13,6 +13,8 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
+// TestFailover: while the first server is down the second serves all logins, and the
+// first is used again once it is up.
 func TestFailover(t *testing.T) {
 	authority := ldaptest.NewAuthority(t)
 	one := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Authority: authority})
@@ -38,7 +40,7 @@ func TestFailover(t *testing.T) {
 			for i := range 5 {
 				began := time.Now()
 				mustLogin(t, p, "alice", "alicepw")
-				// Only the first may wait for the one that hangs.
+				// Only the first login may wait for the hanging server.
 				if took := time.Since(began); i > 0 && took >= cfg.DialTimeout {
 					t.Errorf("login %d with one server down took %s", i, took)
 				}
@@ -47,7 +49,7 @@ func TestFailover(t *testing.T) {
 				t.Errorf("the second server saw %d binds of people, want 5", got)
 			}
 			test.up()
-			// What the background finds within its rest is used again.
+			// The health check finds the server up, and it is used again.
 			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 				before = one.Binds(t, one.People)
 				mustLogin(t, p, "alice", "alicepw")
@@ -55,15 +57,15 @@ func TestFailover(t *testing.T) {
 					break
 				}
 				if time.Now().After(deadline) {
-					t.Fatal("the first server is up again and not asked")
+					t.Fatal("the first server is up again and gets no binds")
 				}
 			}
 		})
 	}
 }
 
-// TestAllServersDown checks that whoever has nobody to ask says so soon, and finds out by
-// itself, without Start, that somebody is there again.
+// TestAllServersDown: while no server answers, logins fail within the timeouts; once a
+// server is up again they succeed, without Start too.
 func TestAllServersDown(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	p := newProvider(t, shortTimeouts(slapdConfig(s)))
@@ -75,14 +77,14 @@ func TestAllServersDown(t *testing.T) {
 		wantUnavailable(t, "Authenticate while the server hangs", began, err)
 	}
 	began := time.Now()
-	var everybody sync.WaitGroup
+	var logins sync.WaitGroup
 	for range 50 {
-		everybody.Go(func() {
+		logins.Go(func() {
 			_, err := authenticate(t, t.Context(), p, "alice", "alicepw")
-			wantUnavailable(t, "Authenticate of many while the server hangs", began, err)
+			wantUnavailable(t, "50 concurrent logins while the server hangs", began, err)
 		})
 	}
-	everybody.Wait()
+	logins.Wait()
 	began = time.Now()
 	_, err := p.Revalidate(t.Context(), id)
 	wantUnavailable(t, "Revalidate while the server hangs", began, err)
@@ -98,8 +100,8 @@ func TestAllServersDown(t *testing.T) {
 	}
 }
 
-// TestRestart checks that connections that died while they lay about cost
-// nobody a login.
+// TestRestart: logins succeed after a restart of the server, which broke the idle
+// connections.
 func TestRestart(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	p := newProvider(t, slapdConfig(s))
@@ -113,7 +115,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestHalfOpen checks connections that a network has lost without a word.
+// TestHalfOpen: no password is sent on a half-open connection, and the next login uses a
+// new one.
 func TestHalfOpen(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	proxy := ldaptest.NewProxy(t, strings.TrimPrefix(s.LDAPS, "ldaps://"))
@@ -122,29 +125,29 @@ func TestHalfOpen(t *testing.T) {
 	p := newProvider(t, cfg)
 	mustLogin(t, p, "alice", "alicepw")
 	proxy.CloseAll()
-	mustLogin(t, p, "alice", "alicepw") // closed is noticed
+	mustLogin(t, p, "alice", "alicepw") // a closed connection is replaced
 
 	proxy.Blackhole()
 	before := s.Binds(t, s.People)
 	began := time.Now()
 	_, err := login(t, p, "alice", "alicepw")
-	wantUnavailable(t, "Authenticate on lost connections", began, err)
+	wantUnavailable(t, "Authenticate on half-open connections", began, err)
 	if sent := s.Binds(t, s.People) - before; sent != 0 {
-		t.Errorf("%d binds came through a connection that was lost", sent)
+		t.Errorf("%d binds arrived through a half-open connection", sent)
 	}
-	time.Sleep(300 * time.Millisecond) // the first rest
+	time.Sleep(300 * time.Millisecond) // the first backoff
 	mustLogin(t, p, "alice", "alicepw")
 }
 
-// TestBlackHole checks a first server that takes connections and says nothing:
-// the first login gets past it, and the next one does not turn to it.
+// TestBlackHole: if the first server accepts connections and never answers, the first
+// login fails over to the second server, and the next login does not try the first.
 func TestBlackHole(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var swallowed atomic.Int64
+	var accepted atomic.Int64
 	var accepting sync.WaitGroup
 	accepting.Go(func() {
 		for {
@@ -153,7 +156,7 @@ func TestBlackHole(t *testing.T) {
 				return
 			}
 			defer c.Close()
-			swallowed.Add(1)
+			accepted.Add(1)
 		}
 	})
 	t.Cleanup(func() { l.Close(); accepting.Wait() })
@@ -161,18 +164,18 @@ func TestBlackHole(t *testing.T) {
 	cfg.URLs = []string{fmt.Sprintf("ldaps://%s", l.Addr()), s.LDAPS}
 	p := newProvider(t, cfg)
 	mustLogin(t, p, "alice", "alicepw")
-	before := swallowed.Load()
+	before := accepted.Load()
 	if before == 0 {
 		t.Error("the first server was not asked first")
 	}
 	mustLogin(t, p, "alice", "alicepw")
-	if more := swallowed.Load() - before; more != 0 {
-		t.Errorf("the second login turned %d times to the server that says nothing", more)
+	if more := accepted.Load() - before; more != 0 {
+		t.Errorf("the second login made %d connections to the server that never answers", more)
 	}
 }
 
-// TestCanceledLoginTakesNoServerDown checks that whoever goes away takes the connection along, and
-// that the server is not taken for down because of it.
+// TestCanceledLoginTakesNoServerDown: a canceled login closes its connection, and the
+// server does not count as down.
 func TestCanceledLoginTakesNoServerDown(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	p := newProvider(t, slapdConfig(s))
@@ -182,7 +185,7 @@ func TestCanceledLoginTakesNoServerDown(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, cancel)
 	began := time.Now()
 	_, err := authenticate(t, ctx, p, "alice", "alicepw")
-	wantUnavailable(t, "Authenticate of one who went away", began, err)
+	wantUnavailable(t, "a canceled Authenticate", began, err)
 	s.Resume()
 	mustLogin(t, p, "alice", "alicepw")
 }

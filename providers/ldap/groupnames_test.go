@@ -14,12 +14,12 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// groupOf are the attributes of a group.
+// groupOf returns the attributes of a group with these members.
 func groupOf(members ...string) ldaptest.Attributes {
 	return ldaptest.Attributes{"objectClass": {"groupOfNames"}, "member": members}
 }
 
-// checkGroups logs a person in and compares the groups that are known and unsure.
+// checkGroups logs a person in and compares Identity.Groups and Identity.Unsure.
 func checkGroups(t *testing.T, p *ldap.Provider, name, groups, unsure string) {
 	t.Helper()
 	id := mustLogin(t, p, name, name+"pw")
@@ -28,8 +28,8 @@ func checkGroups(t *testing.T, p *ldap.Provider, name, groups, unsure string) {
 	}
 }
 
-// TestGroupNamesKeepTheirCase: A1: groups have the directory's spelling, user names are in lower
-// case, and rules are told that case does not count.
+// TestGroupNamesKeepTheirCase: groups have the directory's spelling, user names are in
+// lower case, and FoldsCase is true.
 func TestGroupNamesKeepTheirCase(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	s.Add(t, s.Group("Contractors"), groupOf(s.Person("alice")))
@@ -45,8 +45,8 @@ func TestGroupNamesKeepTheirCase(t *testing.T) {
 	}
 }
 
-// TestGroupBaseInAnySpelling: A8: groups are below the base in every spelling of it that
-// the directory takes, so that no rule that denies one is off.
+// TestGroupBaseInAnySpelling: groups are found below the base in every spelling of it
+// that the directory accepts, so that rules that deny them hold.
 func TestGroupBaseInAnySpelling(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	team := "ou=E\u0301quipe  Straße," + s.Groups
@@ -61,7 +61,7 @@ func TestGroupBaseInAnySpelling(t *testing.T) {
 	}
 }
 
-// A8: a group whose DN is not UTF-8 is one all the same.
+// TestGroupNameNotUTF8: a group whose DN is not UTF-8 makes every group unsure.
 func TestGroupNameNotUTF8(t *testing.T) {
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 		alice := ldaptest.FakeEntry{DN: fakeAlice.DN, Attributes: maps.Clone(fakeAlice.Attributes)}
@@ -76,8 +76,8 @@ func TestGroupNameNotUTF8(t *testing.T) {
 	}
 }
 
-// TestRenameClash: A2: a group that a team's own administrator calls as
-// rename calls another one is not that one.
+// TestRenameClash: a group whose own name is one that rename gives to another group is
+// unsure, and a warning names it.
 func TestRenameClash(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	team := "ou=team-x," + s.Groups
@@ -88,11 +88,11 @@ func TestRenameClash(t *testing.T) {
 		s.Add(t, "cn="+name+","+team, groupOf(s.Person("bob")))
 	}
 	for _, test := range []struct {
-		name         string
-		rename       map[string]string
-		alice        string
-		bob, unsure  string
-		withoutCause bool // no warning, since bob's group is meant
+		name        string
+		rename      map[string]string
+		alice       string
+		bob, unsure string
+		noWarning   bool // rename gives the name to bob's group too
 	}{
 		{"a name", map[string]string{"grp-admins": "admins"}, "admins", "QA grp-qa helpers", "Admins", false},
 		{"a DN", map[string]string{s.Group("grp-admins"): "admins"}, "admins", "QA grp-qa helpers", "Admins", false},
@@ -113,16 +113,16 @@ func TestRenameClash(t *testing.T) {
 					checkGroups(t, p, "alice", test.alice, "")
 					checkGroups(t, p, "bob", test.bob, test.unsure)
 				}
-				if all := strings.Join(must(p.Ping(t.Context())), "\n"); strings.Contains(all, "gives to another group") == test.withoutCause {
-					t.Errorf("Ping() = %s, want a warning: %v", all, !test.withoutCause)
+				if all := strings.Join(must(p.Ping(t.Context())), "\n"); strings.Contains(all, "gives to another group") == test.noWarning {
+					t.Errorf("Ping() = %s, want a warning: %v", all, !test.noWarning)
 				}
 			})
 		}
 	}
 }
 
-// TestOneNameOfTwoGroups: A2: a group that a team's own administrator calls like
-// another one gives no membership of that, and switches no rule off.
+// TestOneNameOfTwoGroups: if a team's administrator gives a group the name of another,
+// the name is unsure for the members of both, until a DN in only or rename decides.
 func TestOneNameOfTwoGroups(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	team := "ou=team-x," + s.Groups
@@ -146,15 +146,15 @@ func TestOneNameOfTwoGroups(t *testing.T) {
 		checkGroups(t, made[i], "bob", "contractors", "")
 	}
 
-	// (a) bob's is another group, and (b) bob is in both.
+	// Now bob is in another group named admins, and in both groups named contractors.
 	s.Add(t, "cn=admins,"+team, groupOf(s.Person("bob")))
 	s.Add(t, "cn=contractors,"+team, groupOf(s.Person("bob")))
 	for i, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			checkGroups(t, made[i], "bob", "", "admins contractors")
-			checkGroups(t, made[i], "alice", "", "Admins contractors") // it is not known which of the two a rule means
+			checkGroups(t, made[i], "alice", "", "Admins contractors") // either may be the one that a rule means
 			if all := strings.Join(must(made[i].Ping(t.Context())), "\n"); !strings.Contains(all, `both called "admins"`) || !strings.Contains(all, "groups.only") {
-				t.Errorf("Ping() = %s, want a warning with its cure", all)
+				t.Errorf("Ping() = %s, want a warning that says what to do", all)
 			}
 
 			cfg := slapdConfig(s)
@@ -173,7 +173,7 @@ func TestOneNameOfTwoGroups(t *testing.T) {
 		})
 	}
 
-	// At its first use by one who is only in the other.
+	// The first use of the name is by a person in the other group alone.
 	p := newProvider(t, func() ldap.Config {
 		cfg := slapdConfig(s)
 		cfg.Groups.Only = []string{"admins"}
@@ -182,7 +182,7 @@ func TestOneNameOfTwoGroups(t *testing.T) {
 	checkGroups(t, p, "bob", "", "admins")
 }
 
-// TestGroupMoved: a group whose entry moved keeps its name.
+// TestGroupMoved: a group keeps its name when its entry is moved.
 func TestGroupMoved(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	p := newProvider(t, slapdConfig(s))
@@ -191,8 +191,8 @@ func TestGroupMoved(t *testing.T) {
 	checkGroups(t, p, "alice", "devs", "")
 }
 
-// TestNamelessGroup: a group whose name cannot be told may be any that a rule
-// denies, but not where only names other DNs.
+// TestNamelessGroup: a group without a readable name makes every group unsure, unless
+// only names other DNs or rename names it.
 func TestNamelessGroup(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	s.Set(t, s.Group("devs"), "description", "Developers", "Engineers")
@@ -208,12 +208,12 @@ func TestNamelessGroup(t *testing.T) {
 		checkGroups(t, newProvider(t, cfg), "alice", "devs", "")
 	}
 	cfg := slapdConfig(s)
-	cfg.Groups.Attribute = "title" // which holds no DNs
+	cfg.Groups.Attribute = "title" // holds no DNs
 	checkGroups(t, newProvider(t, cfg), "alice", "", "*")
 }
 
-// TestGroupNamesAreNormalized: a blank that is cut off from a name, or another form of a
-// letter, does not make one group another, where the server tells the two apart.
+// TestGroupNamesAreNormalized: two names that differ only in a blank at the end or in
+// Unicode normalization are one name, also if the server tells them apart.
 func TestGroupNamesAreNormalized(t *testing.T) {
 	for _, odd := range []string{"\u00a0équipe", "e\u0301quipe"} {
 		f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {

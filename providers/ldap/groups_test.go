@@ -16,6 +16,7 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
+// TestGroups: each way of finding groups finds those of each person.
 func TestGroups(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	for _, test := range []struct {
@@ -28,18 +29,18 @@ func TestGroups(t *testing.T) {
 		{"member", ldap.Groups{}, []string{"devs"}, []string{"round-a"}, []string{"all"}},
 		{"uniqueMember", ldap.Groups{Filter: "(uniqueMember={dn})"}, []string{"uniques"}, nil, nil},
 		{"memberUid", ldap.Groups{Filter: "(memberUid={user})"}, []string{"ops"}, nil, []string{"ops"}},
-		{"all three", ldap.Groups{Filter: "(|(member={dn})(uniqueMember={dn})(memberUid={uid}))"}, []string{"devs", "ops", "uniques"}, []string{"round-a"}, []string{"all", "ops"}},
+		{"member, uniqueMember and memberUid", ldap.Groups{Filter: "(|(member={dn})(uniqueMember={dn})(memberUid={uid}))"}, []string{"devs", "ops", "uniques"}, []string{"round-a"}, []string{"all", "ops"}},
 		{"memberOf", ldap.Groups{Attribute: "memberOf"}, []string{"devs"}, []string{"round-a"}, []string{"all"}},
-		{"memberOf, by another name", ldap.Groups{Attribute: "memberOf", Name: "description"}, []string{"Developers"}, nil, nil},
+		{"memberOf and name by another attribute", ldap.Groups{Attribute: "memberOf", Name: "description"}, []string{"Developers"}, nil, nil},
 		{"walk", ldap.Groups{Nested: "walk"}, []string{"all", "company", "devs"}, []string{"round-a", "round-b"}, []string{"all", "company"}},
-		{"walk, one up", ldap.Groups{Nested: "walk", Depth: 1}, []string{"all", "devs"}, []string{"round-a", "round-b"}, []string{"all", "company"}},
+		{"walk, depth 1", ldap.Groups{Nested: "walk", Depth: 1}, []string{"all", "devs"}, []string{"round-a", "round-b"}, []string{"all", "company"}},
 		{"walk from memberOf", ldap.Groups{Attribute: "memberOf", Nested: "walk"}, []string{"all", "company", "devs"}, []string{"round-a", "round-b"}, []string{"all", "company"}},
-		{"walk from several kinds", ldap.Groups{Filter: "(|(member={dn})(memberUid={user}))", Nested: "walk"},
+		{"walk from member and memberUid", ldap.Groups{Filter: "(|(member={dn})(memberUid={user}))", Nested: "walk"},
 			[]string{"all", "company", "devs", "ops"}, []string{"round-a", "round-b"}, []string{"all", "company", "ops"}},
-		{"right below the base", ldap.Groups{Base: s.Base, Scope: "one"}, nil, nil, nil},
+		{"scope one", ldap.Groups{Base: s.Base, Scope: "one"}, nil, nil, nil},
 		{"another base", ldap.Groups{Base: "ou=east," + s.Groups}, nil, nil, []string{"same"}},
 		{"another base, memberOf", ldap.Groups{Base: "ou=west," + s.Groups, Attribute: "memberOf"}, nil, nil, []string{"Same"}},
-		{"everything", ldap.Groups{Base: s.Base}, []string{"devs", "outside"}, []string{"round-a"}, []string{"all"}},
+		{"the whole tree", ldap.Groups{Base: s.Base}, []string{"devs", "outside"}, []string{"round-a"}, []string{"all"}},
 		{"only and rename", ldap.Groups{Nested: "walk", GroupNames: providers.GroupNames{Only: []string{"ALL", "dev*"}, Rename: map[string]string{"Devs": "developers"}}},
 			[]string{"all", "developers"}, nil, []string{"all"}},
 	} {
@@ -55,19 +56,20 @@ func TestGroups(t *testing.T) {
 				s.Set(t, s.Group("devs"), "description", "Developers")
 				defer s.Set(t, s.Group("devs"), "description")
 			}
-			for _, who := range []struct {
+			for _, person := range []struct {
 				name string
 				want []string
 			}{{"alice", test.alice}, {"erin", test.erin}, {"bob", test.bob}, {"nameless", nil}} {
-				if id := mustLogin(t, p, who.name, who.name+"pw"); !slices.Equal(id.Groups, who.want) {
-					t.Errorf("groups of %s = %q, want %q", who.name, id.Groups, who.want)
+				if id := mustLogin(t, p, person.name, person.name+"pw"); !slices.Equal(id.Groups, person.want) {
+					t.Errorf("groups of %s = %q, want %q", person.name, id.Groups, person.want)
 				}
 			}
 		})
 	}
 }
 
-// TestSameName checks that two groups of one name are unsure, and say so.
+// TestSameName: a name that two groups have is unsure, and is one warning in the log and
+// in Ping.
 func TestSameName(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	p := newProvider(t, slapdConfig(s))
@@ -85,14 +87,14 @@ func TestSameName(t *testing.T) {
 	}
 }
 
-// TestUnreadableGroupsRefuseTheLogin checks that nobody is let in with some groups
-// left out, since a rule may deny one of them.
+// TestUnreadableGroupsRefuseTheLogin: a login fails if some groups cannot be read, since
+// a rule may deny one of them.
 func TestUnreadableGroupsRefuseTheLogin(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	for _, test := range []struct {
 		name   string
 		groups ldap.Groups
-		want   error // nil for "cannot tell"
+		want   error // nil for unavailable
 	}{
 		{"base that does not exist", ldap.Groups{Base: "ou=nowhere," + s.Base}, nil},
 		{"attribute that the entry lacks", ldap.Groups{Base: s.Groups, Filter: "(gidNumber={gidNumber})"}, providers.ErrRejected},
@@ -108,8 +110,8 @@ func TestUnreadableGroupsRefuseTheLogin(t *testing.T) {
 	}
 }
 
-// TestManyGroups checks searches that come in pages, and filters that come in
-// batches: a walk from 1,200 groups, where slapd shows 500 entries at once.
+// TestManyGroups: 1,200 groups are found with paged searches and batched filters, though
+// slapd returns at most 500 entries per page.
 func TestManyGroups(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	s.Do(t, func(c *goldap.Conn) error {

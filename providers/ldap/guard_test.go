@@ -17,14 +17,15 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// berElement is BER with a length of four bytes, as Active Directory writes it.
+// berElement returns an element whose length has four bytes, as Active Directory writes
+// it.
 func berElement(identifier byte, content ...[]byte) []byte {
 	all := bytes.Join(content, nil)
 	n := len(all)
 	return append([]byte{identifier, 0x84, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, all...)
 }
 
-// nestedElement is an element that is so many deep.
+// nestedElement returns an element with this depth.
 func nestedElement(depth int) []byte {
 	inner := []byte{0x04, 0x00}
 	for range depth - 1 {
@@ -33,15 +34,16 @@ func nestedElement(depth int) []byte {
 	return inner
 }
 
-// bindSuccess is the answer to message 1: success.
+// bindSuccess is a successful bind response to message 1.
 const bindSuccess = "\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00"
 
 var (
-	messageID = []byte{0x02, 0x01, 0x00} // of what nobody asked for
+	messageID = []byte{0x02, 0x01, 0x00} // of an unsolicited message
 	oid       = berElement(0x04, []byte("1.3.6.1.4.1.42.2.27.8.5.1"))
 )
 
-// TestResponseLimits (B5): what a server may send, by bytes, elements, depth and form.
+// TestResponseLimits: reads fail beyond the limits on bytes, elements, depth and form, in
+// whichever chunks the bytes arrive.
 func TestResponseLimits(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -49,29 +51,29 @@ func TestResponseLimits(t *testing.T) {
 		most readLimit
 		want error
 	}{
-		{"an answer", []byte(bindSuccess), unsolicited, nil},
+		{"a response", []byte(bindSuccess), unsolicited, nil},
 		{"a notice of disconnection", berElement(0x30, messageID, berElement(0x78, []byte{0x0a, 0x01, 0x34, 0x04, 0x00, 0x04, 0x00}, berElement(0x8a, []byte("1.3.6.1.4.1.1466.20036")))), unsolicited, nil},
 		{"4 KiB between operations", berElement(0x30, messageID, berElement(0x04, make([]byte, 4096-6-3-6))), unsolicited, nil},
-		{"one byte more", berElement(0x30, messageID, berElement(0x04, make([]byte, 4096-6-3-6+1))), unsolicited, errTooMuch},
-		{"bytes of many messages", bytes.Repeat([]byte(bindSuccess), 300), unsolicited, errTooMuch},
-		{"an entry of 4 MB", berElement(0x30, messageID, berElement(0x04, make([]byte, 4<<20-15))), longResponse, nil},
-		{"an entry of more", berElement(0x30, messageID, berElement(0x04, make([]byte, 4<<20))), longResponse, errTooMuch},
-		{"elements of two bytes", berElement(0x30, messageID, berElement(0x64, bytes.Repeat([]byte{0x04, 0x00}, 1<<17))), longResponse, errTooMuch},
-		{"empty sequences", berElement(0x30, messageID, berElement(0x64, bytes.Repeat([]byte{0x30, 0x00}, 1<<17))), longResponse, errTooMuch},
-		{"elements of many messages", bytes.Repeat([]byte("\x30\x00"), 1<<17+1), longResponse, errTooMuch},
+		{"4 KiB and a byte between operations", berElement(0x30, messageID, berElement(0x04, make([]byte, 4096-6-3-6+1))), unsolicited, errTooMuch},
+		{"too many bytes in small messages", bytes.Repeat([]byte(bindSuccess), 300), unsolicited, errTooMuch},
+		{"an entry of 4 MiB", berElement(0x30, messageID, berElement(0x04, make([]byte, 4<<20-15))), longResponse, nil},
+		{"an entry above 4 MiB", berElement(0x30, messageID, berElement(0x04, make([]byte, 4<<20))), longResponse, errTooMuch},
+		{"too many elements of two bytes", berElement(0x30, messageID, berElement(0x64, bytes.Repeat([]byte{0x04, 0x00}, 1<<17))), longResponse, errTooMuch},
+		{"too many empty sequences", berElement(0x30, messageID, berElement(0x64, bytes.Repeat([]byte{0x30, 0x00}, 1<<17))), longResponse, errTooMuch},
+		{"too many empty messages", bytes.Repeat([]byte("\x30\x00"), 1<<17+1), longResponse, errTooMuch},
 		{"10,000 groups", bytes.Repeat(berElement(0x30, messageID, berElement(0x64, berElement(0x04, []byte("cn=a group with a rather long name,ou=groups of the department,dc=corp,dc=example")),
 			berElement(0x30, berElement(0x30, berElement(0x04, []byte("cn")), berElement(0x31, berElement(0x04, []byte("a group with a rather long name"))))))), 10_000), longResponse, nil},
-		{"eight deep", nestedElement(8), longResponse, nil},
-		{"nine deep", nestedElement(9), longResponse, errTooMuch},
-		{"a thousand deep", nestedElement(1000), longResponse, errTooMuch},
+		{"depth 8", nestedElement(8), longResponse, nil},
+		{"depth 9", nestedElement(9), longResponse, errTooMuch},
+		{"depth 1000", nestedElement(1000), longResponse, errTooMuch},
 		{"64 KiB of controls", berElement(0x30, messageID, []byte{0x61, 0x00}, berElement(0xa0, berElement(0x30, oid, berElement(0x04, make([]byte, 64<<10-43))))), longResponse, nil},
-		{"more controls", berElement(0x30, messageID, []byte{0x61, 0x00}, berElement(0xa0, berElement(0x30, oid, berElement(0x04, make([]byte, 64<<10))))), longResponse, errTooMuch},
-		{"many controls", berElement(0x30, messageID, []byte{0x61, 0x00}, berElement(0xa0, bytes.Repeat(berElement(0x30, oid), 2000))), longResponse, errTooMuch},
+		{"controls above 64 KiB", berElement(0x30, messageID, []byte{0x61, 0x00}, berElement(0xa0, berElement(0x30, oid, berElement(0x04, make([]byte, 64<<10))))), longResponse, errTooMuch},
+		{"many small controls above 64 KiB", berElement(0x30, messageID, []byte{0x61, 0x00}, berElement(0xa0, bytes.Repeat(berElement(0x30, oid), 2000))), longResponse, errTooMuch},
 		{"a length of eight bytes", []byte("\x30\x88\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unsolicited, nil},
 		{"a length of nine bytes", []byte("\x30\x89\x00\x00\x00\x00\x00\x00\x00\x00\x03\x02\x01\x00"), unsolicited, errMalformed},
 		{"a length of exabytes", []byte("\x30\x88\x7f\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unsolicited, errTooMuch},
-		{"a length beyond all numbers", []byte("\x30\x88\xff\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unsolicited, errTooMuch},
-		{"no length", []byte("\x30\x80\x02\x01\x00\x00\x00"), unsolicited, errMalformed},
+		{"a length that overflows", []byte("\x30\x88\xff\xff\xff\xff\xff\xff\xff\xff\x02\x01\x00"), unsolicited, errTooMuch},
+		{"the indefinite length", []byte("\x30\x80\x02\x01\x00\x00\x00"), unsolicited, errMalformed},
 		{"an element longer than its message", []byte("\x30\x05\x02\x01\x00\x61\x07\x0a"), unsolicited, errMalformed},
 		{"a tag in several bytes", []byte("\x30\x05\x1f\x81\x01\x01\x00"), unsolicited, errMalformed},
 		{"another protocol", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), unsolicited, errMalformed},
@@ -86,7 +88,7 @@ func TestResponseLimits(t *testing.T) {
 	}
 }
 
-// chunkedConn is a connection that gives so many bytes at once.
+// chunkedConn is a connection that returns at most chunk bytes per read.
 type chunkedConn struct {
 	io.Reader
 	chunk int
@@ -101,41 +103,43 @@ func (chunkedConn) SetDeadline(time.Time) error      { return nil }
 func (chunkedConn) SetReadDeadline(time.Time) error  { return nil }
 func (chunkedConn) SetWriteDeadline(time.Time) error { return nil }
 
-// TestScannerCountsElements holds the number of elements against the library's own decoder.
+// TestScannerCountsElements: the scanner counts the elements that the library's encoder
+// wrote.
 func TestScannerCountsElements(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	var make func(depth int) (*ber.Packet, int)
-	make = func(depth int) (*ber.Packet, int) {
+	var build func(depth int) (*ber.Packet, int)
+	build = func(depth int) (*ber.Packet, int) {
 		if depth == maxNesting || depth > 1 && random.IntN(3) == 0 {
 			return ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, strings.Repeat("x", random.IntN(300)), ""), 1
 		}
 		p, n := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, ""), 1
 		for range random.IntN(5) {
-			child, more := make(depth + 1)
+			child, more := build(depth + 1)
 			p.AppendChild(child)
 			n += more
 		}
 		return p, n
 	}
 	for range 300 {
-		p, want := make(1)
+		p, want := build(1)
 		s, got := berScanner{}, 0
 		for sent := p.Bytes(); len(sent) > 0; {
 			n := 1 + random.IntN(len(sent))
 			elements, err := s.scan(sent[:n])
 			if err != nil {
-				t.Fatalf("follow: %v of %x", err, p.Bytes())
+				t.Fatalf("scan: %v of %x", err, p.Bytes())
 			}
 			got, sent = got+elements, sent[n:]
 		}
 		if got != want || len(s.open) != 0 {
-			t.Fatalf("follow found %d elements and %d open ones of %x, want %d and none", got, len(s.open), p.Bytes(), want)
+			t.Fatalf("scan found %d elements and %d open ones of %x, want %d and none", got, len(s.open), p.Bytes(), want)
 		}
 	}
 }
 
-// TestUnsolicitedMessages (B5): a directory that sends messages unasked loses the
-// connection, and takes no memory: 31 MiB of elements took 4 GB.
+// TestUnsolicitedMessages: a directory that sends more than a notice loses the
+// connection, and the bytes take little memory: without a limit 31 MiB of elements took
+// 4 GB.
 func TestUnsolicitedMessages(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -159,7 +163,7 @@ func TestUnsolicitedMessages(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
-			sent := len(test.sent) // copied once by the peer
+			sent := len(test.sent) // copied once by the fake
 			d.search.warm(t.Context())
 			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 				if open, ever := f.Connections(); ever == 1 && open == 0 {
@@ -177,7 +181,8 @@ func TestUnsolicitedMessages(t *testing.T) {
 	}
 }
 
-// TestLongResponses (B5): what the longest answers of each kind take.
+// TestLongResponses: a response beyond the limits is an error, of each kind, and takes a
+// bounded amount of memory.
 func TestLongResponses(t *testing.T) {
 	uris := func(n int) []byte { return berElement(0xa3, bytes.Repeat(berElement(0x04, []byte("ldap://x/")), n)) }
 	done := func(more ...[]byte) []byte {
@@ -212,7 +217,7 @@ func TestLongResponses(t *testing.T) {
 			runtime.GC()
 			runtime.ReadMemStats(&before)
 			if _, err := d.find(t.Context(), query{base: "dc=x", filter: "(uid=a)"}); err == nil {
-				t.Error("find gave an answer")
+				t.Error("find returned a result, want an error")
 			}
 			runtime.ReadMemStats(&after)
 			took := int64(after.TotalAlloc - before.TotalAlloc)
@@ -224,8 +229,8 @@ func TestLongResponses(t *testing.T) {
 	}
 }
 
-// FuzzScanner: whatever a server sends, and in whichever parts it arrives, is judged
-// alike; and what passes is what the library's decoder reads.
+// FuzzScanner: the result of a scan does not depend on the chunks in which bytes arrive,
+// and the library's decoder finds the same elements.
 func FuzzScanner(f *testing.F) {
 	f.Add([]byte(bindSuccess), uint8(1))
 	f.Add(nestedElement(9), uint8(3))
@@ -259,7 +264,7 @@ func FuzzScanner(f *testing.F) {
 		for in := bytes.NewReader(sent); in.Len() > 0; {
 			p, err := ber.ReadPacket(in)
 			if err != nil {
-				return // a value that is none; its structure is all that is followed here
+				return // a malformed value; the scanner checks only the structure
 			}
 			count(p)
 		}

@@ -15,8 +15,8 @@ import (
 	"shorepass/providers/providertest"
 )
 
-// slapdConfig is the configuration for a slapd that ldaptest started. It has all
-// the time there is: the machine of a test may have other things to do.
+// slapdConfig returns a configuration for a slapd of ldaptest, with long timeouts for a
+// busy machine.
 func slapdConfig(s *ldaptest.Slapd) ldap.Config {
 	return ldap.Config{
 		Config: wrongPasswordLimits,
@@ -28,10 +28,10 @@ func slapdConfig(s *ldaptest.Slapd) ldap.Config {
 	}
 }
 
-// wrongPasswordLimits are wrong_passwords and its window that fit each directory here that locks.
+// wrongPasswordLimits fit the lockout policies of all directories in these tests.
 var wrongPasswordLimits = providers.Config{WrongPasswords: 2, WrongPasswordWindow: 30 * time.Minute}
 
-// newProvider makes a provider that is closed with the test.
+// newProvider returns a provider, which is closed at the end of the test.
 func newProvider(t testing.TB, cfg ldap.Config) *ldap.Provider {
 	t.Helper()
 	cfg = cfg.WithDefaults()
@@ -58,7 +58,7 @@ func authenticate(t testing.TB, ctx context.Context, p *ldap.Provider, login, pa
 	return providertest.Authenticate(ctx, p, name, providers.Proof{Secret: secret.New(password)})
 }
 
-// login types a name and a password.
+// login is authenticate with a timeout.
 func login(t testing.TB, p *ldap.Provider, name, password string) (*providers.Identity, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -66,7 +66,7 @@ func login(t testing.TB, p *ldap.Provider, name, password string) (*providers.Id
 	return authenticate(t, ctx, p, name, password)
 }
 
-// mustLogin is login of somebody who is to get in.
+// mustLogin is login that has to succeed.
 func mustLogin(t testing.TB, p *ldap.Provider, name, password string) *providers.Identity {
 	t.Helper()
 	id, err := login(t, p, name, password)
@@ -76,7 +76,7 @@ func mustLogin(t testing.TB, p *ldap.Provider, name, password string) *providers
 	return id
 }
 
-// lower is how a directory that ignores case writes a name.
+// lower returns a user name as the provider returns it.
 func lower(name string) string { return strings.ToLower(name) }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

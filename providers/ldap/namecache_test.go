@@ -13,8 +13,8 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// TestNamesAreCached: the base is searched for a name once, and again for another
-// entry of that name; a search that fails makes nothing known.
+// TestNamesAreCached: the base is searched for a name once, and once more for another
+// entry of that name; a search that fails is not cached.
 func TestNamesAreCached(t *testing.T) {
 	var fails, twin bool
 	groups := func(dns ...string) ldaptest.Answer {
@@ -53,7 +53,7 @@ func TestNamesAreCached(t *testing.T) {
 	fails = true
 	began := time.Now()
 	_, err := login(t, p, "alice", "alicepw")
-	wantUnavailable(t, "a search for others of a name that fails", began, err)
+	wantUnavailable(t, "Authenticate while the search for the name fails", began, err)
 	fails = false
 	before := searches()
 	for range 3 {
@@ -65,12 +65,12 @@ func TestNamesAreCached(t *testing.T) {
 	twin = true
 	checkGroups(t, p, "alice", "", "Devs")
 	if n := searches() - before; n != 2 {
-		t.Errorf("the name was searched for %d times, want once more for another entry", n)
+		t.Errorf("the name was searched for %d times, want twice: again for another entry", n)
 	}
 }
 
-// TestUniqueNamesNeedNoSearch: the search is spared where Active Directory itself
-// keeps names unique.
+// TestUniqueNamesNeedNoSearch: groups named by sAMAccountName are not searched for
+// others of the name: Active Directory keeps it unique.
 func TestUniqueNamesNeedNoSearch(t *testing.T) {
 	for name, want := range map[string]int{"sAMAccountName": 0, "cn": 1} {
 		f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
@@ -102,8 +102,8 @@ func TestUniqueNamesNeedNoSearch(t *testing.T) {
 	}
 }
 
-// TestGroupNamesUnderPersonalRights: where people search with their own rights, one of two groups of
-// a name is not the only one for a person who does not see the other.
+// TestGroupNamesUnderPersonalRights: with searches as the person, a name is unsure if
+// other people have seen another group of that name.
 func TestGroupNamesUnderPersonalRights(t *testing.T) {
 	dn := "cn=admins,ou=groups,dc=x"
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {

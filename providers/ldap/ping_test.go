@@ -11,6 +11,7 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
+// TestPing: Ping reports each server, the people and groups, and what is missing.
 func TestPing(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	for _, test := range []struct {
@@ -18,12 +19,12 @@ func TestPing(t *testing.T) {
 		change func(c *ldap.Config)
 		want   []string // each in some line
 	}{
-		{"all is well", func(*ldap.Config) {}, []string{"OpenLDAP, TLS 1.3, certificate good until 20", "bound as uid=svc", `14 people under "ou=people`, `entries under "ou=groups`}},
-		{"in clear", func(c *ldap.Config) { c.URLs, c.Insecure = []string{s.URL}, true }, []string{"OpenLDAP, without TLS"}},
-		{"one of two is down", func(c *ldap.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + ldaptest.FreePort(t), s.LDAPS} }, []string{"warning: connect to ldaps://127.0.0.1", "OpenLDAP, TLS"}},
-		{"attributes that are missing", func(c *ldap.Config) { c.Users.Name = "mail" }, []string{"do not show one mail, and cannot log in"}},
-		{"base that does not exist", func(c *ldap.Config) { c.Users.Base = "ou=nowhere," + s.Base }, []string{"warning: search for people"}},
-		{"no mark of passwords", func(c *ldap.Config) { c.Users.Stamp = []string{"pwdLastSet"} }, []string{"a changed password does not end sessions"}},
+		{"LDAPS", func(*ldap.Config) {}, []string{"OpenLDAP, TLS 1.3, certificate good until 20", "bound as uid=svc", `14 people under "ou=people`, `entries under "ou=groups`}},
+		{"without TLS", func(c *ldap.Config) { c.URLs, c.Insecure = []string{s.URL}, true }, []string{"OpenLDAP, without TLS"}},
+		{"one of two servers is down", func(c *ldap.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + ldaptest.FreePort(t), s.LDAPS} }, []string{"warning: connect to ldaps://127.0.0.1", "OpenLDAP, TLS"}},
+		{"missing attribute", func(c *ldap.Config) { c.Users.Name = "mail" }, []string{"do not show one mail, and cannot log in"}},
+		{"missing base", func(c *ldap.Config) { c.Users.Base = "ou=nowhere," + s.Base }, []string{"warning: search for people"}},
+		{"no stamp attribute", func(c *ldap.Config) { c.Users.Stamp = []string{"pwdLastSet"} }, []string{"a changed password does not end sessions"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := slapdConfig(s)
@@ -41,8 +42,8 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// TestThresholdOfOpenLDAP: check --live reads the password policies, and names one
-// that never forgets.
+// TestThresholdOfOpenLDAP: Ping reads the password policies, and reports settings that
+// would lock accounts.
 func TestThresholdOfOpenLDAP(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5})
 	policy := "cn=default,ou=policies," + s.Base

@@ -15,7 +15,7 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// newTestDirectory makes a directory of a fake.
+// newTestDirectory returns a directory whose one server is a fake.
 func newTestDirectory(t *testing.T, f *ldaptest.Fake) *directory {
 	t.Helper()
 	cfg := Config{
@@ -30,7 +30,7 @@ func newTestDirectory(t *testing.T, f *ldaptest.Fake) *directory {
 	return d
 }
 
-// ageIdleConns makes the idle connections of a pool older.
+// ageIdleConns makes the idle connections of a pool older by this time.
 func ageIdleConns(p *pool, by time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,15 +39,15 @@ func ageIdleConns(p *pool, by time.Duration) {
 	}
 }
 
-// TestConnectionsExpire checks that no connection is used that Active Directory would
-// soon close, nor one for ever.
+// TestConnectionsExpire: a connection is not used after maxIdle without use, nor after
+// maxAge.
 func TestConnectionsExpire(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	d := newTestDirectory(t, f)
 	connections := func() int { _, ever := f.Connections(); return ever }
 	for _, step := range []struct {
 		after time.Duration
-		want  int // connections that ever were
+		want  int // connections in all
 	}{
 		{0, 1},
 		{time.Second, 1},
@@ -56,7 +56,7 @@ func TestConnectionsExpire(t *testing.T) {
 		{maxIdle, 2}, {maxIdle, 2}, {maxIdle, 2}, {maxIdle, 2}, // busy enough, and an hour old after five
 		{maxIdle, 2}, {maxIdle, 3},
 	} {
-		ageIdleConns(d.bind, step.after-time.Second/2) // the test itself takes a moment
+		ageIdleConns(d.bind, step.after-time.Second/2) // the test itself takes some time
 		if err := d.checkPassword(t.Context(), "a", "uid=a,dc=x", secret.New("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -76,8 +76,8 @@ func TestConnectionsExpire(t *testing.T) {
 	}
 }
 
-// TestServerBackoff checks how long a server that is down is left alone, and that one
-// alone finds out whether it is up.
+// TestServerBackoff: a server that failed is tried again after a backoff, which doubles
+// up to its maximum, and by one caller at a time.
 func TestServerBackoff(t *testing.T) {
 	synctest.Test(t, testServerBackoff)
 }
@@ -87,32 +87,32 @@ func testServerBackoff(t *testing.T) {
 	down := errors.New("down")
 	for i, want := range []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
 		if i == 0 && !s.tryAcquire() {
-			t.Fatal("a server that never failed is not asked")
+			t.Fatal("tryAcquire of a server that never failed = false")
 		}
 		s.recordFailure(down)
-		s.recordFailure(down) // another that failed with it
+		s.recordFailure(down) // another operation that failed with it
 		time.Sleep(want - 1)
 		if s.tryAcquire() {
-			t.Errorf("failure %d: asked again before %s", i, want)
+			t.Errorf("failure %d: tried again before %s", i, want)
 		}
 		time.Sleep(time.Nanosecond)
 		if !s.tryAcquire() {
-			t.Errorf("failure %d: not asked again after %s", i, want)
+			t.Errorf("failure %d: not tried again after %s", i, want)
 		}
 		if s.tryAcquire() {
-			t.Errorf("failure %d: asked by a second at the same time", i)
+			t.Errorf("failure %d: tried by a second caller at the same time", i)
 		}
 	}
 	s.recordSuccess()
 	for range 2 {
 		if !s.tryAcquire() || !s.up() || s.lastError() != nil {
-			t.Error("a server that is up again is not asked by everybody")
+			t.Error("a server that is up again is not used by all callers")
 		}
 	}
 }
 
-// TestRetryOnABrokenConnection checks what is sent again when a connection breaks: a search, and
-// a bind only where nothing of it can have left.
+// TestRetryOnABrokenConnection: when a connection breaks, a search is retried, and a bind
+// only if no byte of it was sent.
 func TestRetryOnABrokenConnection(t *testing.T) {
 	var dying atomic.Bool
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
@@ -156,7 +156,7 @@ func TestRetryOnABrokenConnection(t *testing.T) {
 			t.Errorf("%s was sent %d times, want %d", step.name, got, step.want)
 		}
 	}
-	f.HangUp() // with both lying idle
+	f.HangUp() // while both are idle
 	noticed := func() bool { return d.search.idle[0].dead() && d.bind.idle[0].dead() }
 	for deadline := time.Now().Add(20 * time.Second); !noticed() && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
@@ -166,14 +166,13 @@ func TestRetryOnABrokenConnection(t *testing.T) {
 	}
 }
 
-// TestAnonymousBind checks the last line of defence against binds that prove
-// nothing.
+// TestAnonymousBind: sendBind itself refuses an empty name or password.
 func TestAnonymousBind(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	d := newTestDirectory(t, f)
 	for _, test := range []struct{ dn, password string }{{"uid=a,dc=x", ""}, {"", "x"}, {"", ""}} {
 		if err := d.checkPassword(t.Context(), "a", test.dn, secret.New(test.password)); !errors.Is(err, providers.ErrRejected) {
-			t.Errorf("try(%q, %q) = %v, want ErrRejected", test.dn, test.password, err)
+			t.Errorf("checkPassword(%q, %q) = %v, want ErrRejected", test.dn, test.password, err)
 		}
 	}
 	if n := len(f.Requests()); n != 0 {
@@ -181,8 +180,8 @@ func TestAnonymousBind(t *testing.T) {
 	}
 }
 
-// TestSlowAccountsShareConnections (B12): accounts whose binds had no answer share the connections of one,
-// until an answer comes or ten minutes have passed.
+// TestSlowAccountsShareConnections: accounts whose last bind had no answer have one share
+// key together, until a bind is answered or slowTTL has passed.
 func TestSlowAccountsShareConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newSlowAccounts()
@@ -206,8 +205,7 @@ func TestSlowAccountsShareConnections(t *testing.T) {
 	})
 }
 
-// TestProbesAreSingleFlight (B12): however many binds have no answer at once, a server is probed
-// once.
+// TestProbesAreSingleFlight: concurrent callers share one probe of a server.
 func TestProbesAreSingleFlight(t *testing.T) {
 	var probes atomic.Int32
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
@@ -221,7 +219,7 @@ func TestProbesAreSingleFlight(t *testing.T) {
 	s := d.servers[0]
 	first, lead := s.joinProbe()
 	if again, second := s.joinProbe(); !lead || second || again != first {
-		t.Error("a second probe is led beside the first")
+		t.Error("a second probe has a leader of its own")
 	}
 	s.endProbe(first, nil)
 	var all sync.WaitGroup
@@ -234,6 +232,6 @@ func TestProbesAreSingleFlight(t *testing.T) {
 	}
 	all.Wait()
 	if n := probes.Load(); n < 1 || n > 3 {
-		t.Errorf("20 probes at once were %d binds of the service account, want one", n)
+		t.Errorf("20 concurrent probes were %d binds of the service account, want one", n)
 	}
 }

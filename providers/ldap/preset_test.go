@@ -15,17 +15,17 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// TestPresetState checks that each preset asks for the attributes by which its
-// directory says that an account is not good. A directory shows only what it is
-// asked for, so that without them somebody disabled looks like everybody else.
+// TestPresetState: each preset requests the state attributes of its directory. A
+// directory returns only requested attributes: without them a disabled account would
+// look like any other.
 func TestPresetState(t *testing.T) {
 	const past = "20200101000000Z"
 	for _, test := range []struct {
 		preset string
 		name   string
-		why    string // the attribute that is blamed
+		why    string // the attribute in the error
 		state  []string
-		ended  bool // sessions end as well
+		ended  bool // Revalidate ends sessions
 	}{
 		{"openldap", "locked for good", "pwdAccountLockedTime", []string{"pwdAccountLockedTime", "000001010000Z"}, true},
 		{"openldap", "must change", "pwdReset", []string{"pwdReset", "TRUE"}, false},
@@ -62,8 +62,7 @@ func TestPresetState(t *testing.T) {
 			}))
 			cfg := fakeConfig(f)
 			cfg.Preset = test.preset
-			// What every preset would fill in for itself, and no mark of the
-			// password that is one of its state too: that stays its own.
+			// The same names for every preset, and a stamp that is no state attribute.
 			cfg.Users = ldap.Users{Base: cfg.Users.Base, Filter: "(uid={user})", Name: "uid", Subject: "entryUUID", Stamp: []string{"pwdChangedTime"}}
 			p := newProvider(t, cfg)
 
@@ -71,18 +70,18 @@ func TestPresetState(t *testing.T) {
 			alice := mustLogin(t, p, "alice", "alicepw")
 			state.Store(&test.state)
 			if id, err := login(t, p, "alice", "alicepw"); !errors.Is(err, providers.ErrRejected) || !strings.Contains(err.Error(), "("+test.why+")") {
-				t.Errorf("Authenticate of one who shows %q = %v, %v, want ErrRejected that blames %s", test.state, id, err, test.why)
+				t.Errorf("Authenticate with %q = %v, %v, want ErrRejected with %s", test.state, id, err, test.why)
 			}
 			_, err := p.Revalidate(t.Context(), alice)
 			if test.ended && (!errors.Is(err, providers.ErrEnded) || !strings.Contains(err.Error(), "("+test.why+")")) || !test.ended && err != nil {
-				t.Errorf("Revalidate of one who shows %q = %v, want the session ended: %v", test.state, err, test.ended)
+				t.Errorf("Revalidate with %q = %v, want ErrEnded: %v", test.state, err, test.ended)
 			}
 		})
 	}
 }
 
-// shownEntry is an entry with some more attributes, "name", "value", as a directory
-// shows it to whoever asks for these.
+// shownEntry returns an entry with more attributes, as "name", "value" pairs, reduced to
+// the requested attributes as a directory does.
 func shownEntry(e ldaptest.FakeEntry, more, attributes []string) ldaptest.FakeEntry {
 	all := maps.Clone(e.Attributes)
 	for i := 0; i < len(more); i += 2 {

@@ -16,13 +16,12 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// answerLimit is when an answer must be there that waits for no more than the limits
-// of quick: long after these, for a machine with other things to do, and before
-// the end of what waits for ever, which login cuts off.
+// answerLimit is the time within which a login with shortTimeouts must fail. It leaves
+// time for a busy machine, and is shorter than the timeout of login.
 const answerLimit = 8 * time.Second
 
-// wantUnavailable checks that an error is not one of the outcomes that say something
-// of the account, and that it came in time.
+// wantUnavailable checks that an error says nothing of the account, and that it came
+// within answerLimit.
 func wantUnavailable(t *testing.T, what string, began time.Time, err error) {
 	t.Helper()
 	if err == nil || errors.Is(err, providers.ErrNotMine) || errors.Is(err, providers.ErrRejected) || errors.Is(err, providers.ErrGone) {
@@ -33,7 +32,7 @@ func wantUnavailable(t *testing.T, what string, began time.Time, err error) {
 	}
 }
 
-// shortTimeouts makes the time limits those of a test.
+// shortTimeouts returns the configuration with short timeouts.
 func shortTimeouts(cfg ldap.Config) ldap.Config {
 	cfg.Timeout, cfg.DialTimeout = 2*time.Second, 1500*time.Millisecond
 	return cfg
@@ -49,8 +48,8 @@ func fakeConfig(f *ldaptest.Fake) ldap.Config {
 
 var fakeAlice = ldaptest.FakeEntry{DN: "uid=alice,ou=people,dc=x", Attributes: ldaptest.Attributes{"uid": {"alice"}, "entryUUID": {"1-2-3"}}}
 
-// fakeDirectory answers like a directory with alice in it, but for what
-// special answers.
+// fakeDirectory answers as a directory with alice in it, except for requests that special
+// answers.
 func fakeDirectory(special func(ldaptest.Request) (ldaptest.Answer, bool)) func(ldaptest.Request) ldaptest.Answer {
 	return func(r ldaptest.Request) ldaptest.Answer {
 		if a, ok := special(r); ok {
@@ -73,39 +72,39 @@ func personBinds(f *ldaptest.Fake) int {
 	return n
 }
 
-// TestBindAnswers plays every kind of answer to a person's bind (B11). A server that
-// the service account can still bind to and read from means the account where it is
-// unwilling.
+// TestBindAnswers: an answer to a person's bind that concerns the account is a rejection
+// with its reason, and every other is unavailable. An unwilling server concerns the
+// account if the probe finds the server healthy.
 func TestBindAnswers(t *testing.T) {
-	const cannotTellYet = providers.Reason("")
+	const unavailable = providers.Reason("")
 	for _, test := range []struct {
 		name   string
 		answer ldaptest.Answer
-		want   providers.Reason // "" for "cannot tell"
+		want   providers.Reason // "" for unavailable
 	}{
 		{"wrong password", ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials}, providers.WrongPassword},
 		{"no such entry", ldaptest.Answer{Code: goldap.LDAPResultNoSuchObject}, providers.Unknown},
 		{"no password on the entry", ldaptest.Answer{Code: goldap.LDAPResultInappropriateAuthentication}, providers.WrongPassword},
 		{"too many wrong passwords", ldaptest.Answer{Code: goldap.LDAPResultConstraintViolation}, providers.Locked},
 		{"unwilling (nextcloud#25860)", ldaptest.Answer{Code: goldap.LDAPResultUnwillingToPerform}, providers.Locked},
-		{"locked by an intruder, in eDirectory", ldaptest.Answer{Code: goldap.LDAPResultUnwillingToPerform, Message: "NDS error: login lockout (-197)"}, providers.Locked},
+		{"locked for wrong passwords, in eDirectory", ldaptest.Answer{Code: goldap.LDAPResultUnwillingToPerform, Message: "NDS error: login lockout (-197)"}, providers.Locked},
 		{"disabled, in eDirectory", ldaptest.Answer{Code: goldap.LDAPResultUnwillingToPerform, Message: "NDS error: log account expired (-220)"}, providers.Disabled},
 		{"password expired, in Active Directory", ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials, Message: "80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data 532, v4563"}, providers.Expired},
-		{"no domain controller behind a read-only one", ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials, Message: "80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data 51f, v4563"}, cannotTellYet},
-		{"busy", ldaptest.Answer{Code: goldap.LDAPResultBusy}, cannotTellYet},
-		{"unavailable", ldaptest.Answer{Code: goldap.LDAPResultUnavailable}, cannotTellYet},
-		{"other", ldaptest.Answer{Code: goldap.LDAPResultOther}, cannotTellYet},
-		{"operations error", ldaptest.Answer{Code: goldap.LDAPResultOperationsError}, cannotTellYet},
-		{"time limit", ldaptest.Answer{Code: goldap.LDAPResultTimeLimitExceeded}, cannotTellYet},
-		{"strong authentication required", ldaptest.Answer{Code: goldap.LDAPResultStrongAuthRequired}, cannotTellYet},
-		{"confidentiality required", ldaptest.Answer{Code: goldap.LDAPResultConfidentialityRequired}, cannotTellYet},
-		{"a code that nobody knows", ldaptest.Answer{Code: 118}, cannotTellYet},
-		{"referral", ldaptest.Answer{Code: goldap.LDAPResultReferral, Referral: []string{"ldap://evil.example/"}}, cannotTellYet},
-		{"dies in the middle", ldaptest.Answer{Hangup: true}, cannotTellYet},
-		{"dies in the middle of its answer", ldaptest.Answer{Raw: []byte{0x30, 0x0c, 0x02}, Hangup: true}, cannotTellYet},
-		{"no answer", ldaptest.Answer{Silence: true}, cannotTellYet},
-		{"garbage", ldaptest.Answer{Raw: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, cannotTellYet},
-		{"an endless length", ldaptest.Answer{Raw: []byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 0x02, 0x01, 0x03}}, cannotTellYet},
+		{"read-only domain controller without another one", ldaptest.Answer{Code: goldap.LDAPResultInvalidCredentials, Message: "80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data 51f, v4563"}, unavailable},
+		{"busy", ldaptest.Answer{Code: goldap.LDAPResultBusy}, unavailable},
+		{"unavailable", ldaptest.Answer{Code: goldap.LDAPResultUnavailable}, unavailable},
+		{"other", ldaptest.Answer{Code: goldap.LDAPResultOther}, unavailable},
+		{"operations error", ldaptest.Answer{Code: goldap.LDAPResultOperationsError}, unavailable},
+		{"time limit", ldaptest.Answer{Code: goldap.LDAPResultTimeLimitExceeded}, unavailable},
+		{"strong authentication required", ldaptest.Answer{Code: goldap.LDAPResultStrongAuthRequired}, unavailable},
+		{"confidentiality required", ldaptest.Answer{Code: goldap.LDAPResultConfidentialityRequired}, unavailable},
+		{"unknown code", ldaptest.Answer{Code: 118}, unavailable},
+		{"referral", ldaptest.Answer{Code: goldap.LDAPResultReferral, Referral: []string{"ldap://evil.example/"}}, unavailable},
+		{"connection closed without an answer", ldaptest.Answer{Hangup: true}, unavailable},
+		{"connection closed within the answer", ldaptest.Answer{Raw: []byte{0x30, 0x0c, 0x02}, Hangup: true}, unavailable},
+		{"no answer", ldaptest.Answer{Silence: true}, unavailable},
+		{"garbage", ldaptest.Answer{Raw: []byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, unavailable},
+		{"a length beyond the limit", ldaptest.Answer{Raw: []byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 0x02, 0x01, 0x03}}, unavailable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -121,19 +120,19 @@ func TestBindAnswers(t *testing.T) {
 			if test.want == "" {
 				wantUnavailable(t, "Authenticate", began, err)
 				if !providers.MayHaveArrived(err) {
-					t.Errorf("Authenticate = %v, want that the password may have arrived: the server is healthy", err)
+					t.Errorf("Authenticate = %v, want an error of a password that may have arrived: the server is healthy", err)
 				}
 			}
 			if n := personBinds(f); n != 1 {
 				t.Errorf("the password was sent %d times, want once", n)
 			}
-			mustLogin(t, p, "alice", "another") // whatever came, the server is healthy
+			mustLogin(t, p, "alice", "another") // the server still counts as up
 		})
 	}
 }
 
-// TestUnwillingToBindDisabledAccount checks 389 Directory Server's answer to an account
-// that is disabled, which the entry says too.
+// TestUnwillingToBindDisabledAccount: 389 Directory Server is unwilling to bind a disabled
+// account, and the reason comes from the entry.
 func TestUnwillingToBindDisabledAccount(t *testing.T) {
 	locked := fakeAlice
 	locked.Attributes = ldaptest.Attributes{"uid": {"alice"}, "nsUniqueId": {"1-2-3"}, "nsAccountLock": {"true"}}
@@ -153,7 +152,8 @@ func TestUnwillingToBindDisabledAccount(t *testing.T) {
 	}
 }
 
-// TestSearchAnswers plays answers to the search for the account.
+// TestSearchAnswers: each of these answers to the search for an account has its outcome,
+// and none leads to a bind.
 func TestSearchAnswers(t *testing.T) {
 	several := []ldaptest.FakeEntry{fakeAlice, fakeAlice}
 	elsewhere := ldaptest.FakeEntry{DN: "uid=alice,ou=otherpeople,dc=x", Attributes: fakeAlice.Attributes}
@@ -161,25 +161,25 @@ func TestSearchAnswers(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer ldaptest.Answer
-		want   error // nil for "cannot tell"
+		want   error // nil for unavailable
 	}{
-		{"nobody", ldaptest.Answer{}, providers.ErrNotMine},
-		{"several", ldaptest.Answer{Entries: several}, providers.ErrRejected},
-		{"more than asked for", ldaptest.Answer{Entries: several, Code: goldap.LDAPResultSizeLimitExceeded}, providers.ErrRejected},
-		{"nobody, by a limit of the server", ldaptest.Answer{Code: goldap.LDAPResultSizeLimitExceeded}, nil},
-		{"one, by a limit of the server", ldaptest.Answer{Entries: several[:1], Code: goldap.LDAPResultSizeLimitExceeded}, nil},
+		{"no entry", ldaptest.Answer{}, providers.ErrNotMine},
+		{"several entries", ldaptest.Answer{Entries: several}, providers.ErrRejected},
+		{"several entries, and the size limit", ldaptest.Answer{Entries: several, Code: goldap.LDAPResultSizeLimitExceeded}, providers.ErrRejected},
+		{"no entry, and the size limit", ldaptest.Answer{Code: goldap.LDAPResultSizeLimitExceeded}, nil},
+		{"one entry, and the size limit", ldaptest.Answer{Entries: several[:1], Code: goldap.LDAPResultSizeLimitExceeded}, nil},
 		{"entry that is not under the base", ldaptest.Answer{Entries: []ldaptest.FakeEntry{elsewhere}}, providers.ErrNotMine},
 		{"entry without subject", ldaptest.Answer{Entries: []ldaptest.FakeEntry{lacking}}, providers.ErrRejected},
-		{"reference alone", ldaptest.Answer{References: []string{"ldap://evil.example/"}}, providers.ErrNotMine},
+		{"only a reference", ldaptest.Answer{References: []string{"ldap://evil.example/"}}, providers.ErrNotMine},
 		{"referral", ldaptest.Answer{Code: goldap.LDAPResultReferral, Referral: []string{"ldap://evil.example/"}}, nil},
 		{"base that does not exist", ldaptest.Answer{Code: goldap.LDAPResultNoSuchObject}, nil},
-		{"no right", ldaptest.Answer{Code: goldap.LDAPResultInsufficientAccessRights}, nil},
+		{"insufficient access rights", ldaptest.Answer{Code: goldap.LDAPResultInsufficientAccessRights}, nil},
 		{"time limit of the server", ldaptest.Answer{Code: goldap.LDAPResultTimeLimitExceeded}, nil},
 		{"unavailable", ldaptest.Answer{Code: goldap.LDAPResultUnavailable}, nil},
 		{"no answer", ldaptest.Answer{Silence: true}, nil},
 		{"closed", ldaptest.Answer{Hangup: true}, nil},
 		{"garbage", ldaptest.Answer{Raw: []byte("\x30\x05garbage")}, nil},
-		{"entry that is none", ldaptest.Answer{Raw: []byte("\x30\x07\x02\x01\x02\x64\x02\x04\x00")}, nil},
+		{"malformed entry", ldaptest.Answer{Raw: []byte("\x30\x07\x02\x01\x02\x64\x02\x04\x00")}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -204,7 +204,8 @@ func TestSearchAnswers(t *testing.T) {
 	}
 }
 
-// TestRangeRetrieval checks attributes that come in parts.
+// TestRangeRetrieval: an attribute that comes in ranges has all its values; a range that
+// repeats is an error.
 func TestRangeRetrieval(t *testing.T) {
 	member := func(n int) string { return fmt.Sprintf("cn=group%04d,ou=groups,dc=x", n) }
 	all := make([]string, 3200)
@@ -216,19 +217,19 @@ func TestRangeRetrieval(t *testing.T) {
 		next func(asked string) (string, []string)
 		want int // groups; -1 for an error
 	}{
-		{"three parts", func(asked string) (string, []string) {
+		{"three ranges", func(asked string) (string, []string) {
 			if asked == "memberof;range=1500-*" {
 				return "memberOf;range=1500-2999", all[1500:3000]
 			}
 			return "memberOf;range=3000-*", all[3000:]
 		}, 3200},
-		{"the same part for ever", func(string) (string, []string) { return "memberOf;range=0-1499", all[:1500] }, -1},
-		{"nothing for ever", func(string) (string, []string) { return "memberOf;range=1500-2999", nil }, 1500},
+		{"a range that repeats", func(string) (string, []string) { return "memberOf;range=0-1499", all[:1500] }, -1},
+		{"an empty range", func(string) (string, []string) { return "memberOf;range=1500-2999", nil }, 1500},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
 				if r.Operation != goldap.ApplicationSearchRequest || r.DN == "ou=groups,dc=x" {
-					return ldaptest.Answer{} // no other group has one of these names
+					return ldaptest.Answer{} // no namesakes
 				}
 				attributes := ldaptest.Attributes{}
 				if r.DN == fakeAlice.DN {

@@ -15,8 +15,8 @@ import (
 	"shorepass/providers/providertest"
 )
 
-// sambaConfig is the configuration for a domain controller that ldaptest
-// started, with all the time there is: many at once take seconds.
+// sambaConfig returns a configuration for a domain controller of ldaptest, with long
+// timeouts: several at a time take seconds.
 func sambaConfig(s *ldaptest.Samba) ldap.Config {
 	return ldap.Config{
 		Config: wrongPasswordLimits,
@@ -28,8 +28,8 @@ func sambaConfig(s *ldaptest.Samba) ldap.Config {
 	}
 }
 
-// TestActiveDirectoryContract plays the contract of all providers on a real
-// Active Directory domain controller.
+// TestActiveDirectoryContract runs the contract of all providers on an Active Directory
+// domain controller.
 func TestActiveDirectoryContract(t *testing.T) {
 	t.Parallel()
 	providertest.Run(t, func(t *testing.T) providertest.Harness {
@@ -65,33 +65,33 @@ func TestActiveDirectoryContract(t *testing.T) {
 	})
 }
 
-// TestActiveDirectory holds what is Active Directory's own on one domain
-// controller; what changes it comes last.
+// TestActiveDirectory tests what is specific to Active Directory, on one domain
+// controller. Tests that change the domain come last.
 func TestActiveDirectory(t *testing.T) {
 	s := ldaptest.StartSamba(t, ldaptest.SambaOptions{Lockout: 3})
-	t.Run("subject is printed as its tools print it", func(t *testing.T) {
+	t.Run("the subject is the GUID as Windows tools write it", func(t *testing.T) {
 		p := newProvider(t, sambaConfig(s))
 		id := mustLogin(t, p, "alice", "alice-Pw1")
-		// Windows finds an entry by its GUID in this very form.
+		// Windows finds an entry by a GUID in this form.
 		if got := s.Get(t, "<GUID="+id.Subject+">", "sAMAccountName"); !slices.Equal(got, []string{"alice"}) {
 			t.Errorf("<GUID=%s> is %q, want alice", id.Subject, got)
 		}
 	})
-	t.Run("reasons of a refused bind", func(t *testing.T) {
+	t.Run("a refused bind has its reason", func(t *testing.T) {
 		p := newProvider(t, sambaConfig(s))
-		for _, test := range []struct{ who, password, want string }{
+		for _, test := range []struct{ name, password, want string }{
 			{"bob", "wrong", "wrong password (data 52e)"},
 			{"carol", "carol-Pw1", "account disabled (data 533)"},
 			{"dave", "dave-Pw1", "must change the password (data 773)"},
 			{"erin", "erin-Pw1", "account expired (data 701)"},
 		} {
-			_, err := login(t, p, test.who, test.password)
+			_, err := login(t, p, test.name, test.password)
 			if !errors.Is(err, providers.ErrRejected) || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("Authenticate(%q) = %v, want ErrRejected with %q", test.who, err, test.want)
+				t.Errorf("Authenticate(%q) = %v, want ErrRejected with %q", test.name, err, test.want)
 			}
 		}
 	})
-	t.Run("another domain's name is nobody's", func(t *testing.T) {
+	t.Run("a name with another domain is not mine", func(t *testing.T) {
 		p := newProvider(t, sambaConfig(s))
 		for _, name := range []string{`OTHER\alice`, "alice@other.example", `\alice`, "@ad.example.org"} {
 			if _, err := login(t, p, name, "alice-Pw1"); !errors.Is(err, providers.ErrNotMine) {
@@ -99,8 +99,8 @@ func TestActiveDirectory(t *testing.T) {
 			}
 		}
 	})
-	t.Run("groups", func(t *testing.T) { testActiveDirectoryGroups(t, s) })
-	t.Run("C1: the directory is asked for what was typed", func(t *testing.T) {
+	t.Run("each way finds the groups", func(t *testing.T) { testActiveDirectoryGroups(t, s) })
+	t.Run("the login name is searched for as typed", func(t *testing.T) {
 		s.Set(t, s.Person("Doe, J"), "sAMAccountName", "weiß")
 		defer s.Set(t, s.Person("Doe, J"), "sAMAccountName", "doej")
 		for _, name := range []string{"weiß", "Weiß", `ADEX\weiß`} {
@@ -109,7 +109,7 @@ func TestActiveDirectory(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a reference to another server is counted and not followed", func(t *testing.T) {
+	t.Run("references to other servers are counted and not followed", func(t *testing.T) {
 		cfg := sambaConfig(s)
 		cfg.Users.Base = s.Base // whose search ends with references to the DNS partitions and the configuration
 		p := newProvider(t, cfg)
@@ -122,12 +122,12 @@ func TestActiveDirectory(t *testing.T) {
 			t.Errorf("Ping() = %s\nwant a line on references", all)
 		}
 	})
-	t.Run("service account by its UPN", func(t *testing.T) {
+	t.Run("the service account binds with its UPN", func(t *testing.T) {
 		cfg := sambaConfig(s)
 		cfg.BindDN = "svc@ad.example.org"
 		mustLogin(t, newProvider(t, cfg), "alice", "alice-Pw1")
 	})
-	t.Run("template", func(t *testing.T) {
+	t.Run("a DN template works without a service account", func(t *testing.T) {
 		cfg := sambaConfig(s)
 		cfg.Users.DNTemplate, cfg.BindDN, cfg.BindPassword = "CN={user},"+s.People, "", secret.Text{}
 		id := mustLogin(t, newProvider(t, cfg), "alice", "alice-Pw1")
@@ -135,8 +135,8 @@ func TestActiveDirectory(t *testing.T) {
 			t.Errorf("Groups = %q, want %q", id.Groups, want)
 		}
 	})
-	t.Run("when it locks", func(t *testing.T) { testActiveDirectoryThreshold(t, s) })
-	t.Run("a passing lock leaves sessions alone", func(t *testing.T) {
+	t.Run("Ping advises by the lockout policy", func(t *testing.T) { testActiveDirectoryThreshold(t, s) })
+	t.Run("a lock that expires ends no session", func(t *testing.T) {
 		p := newProvider(t, sambaConfig(s))
 		id := mustLogin(t, p, "doej", "doej-Pw1")
 		for range 4 {
@@ -149,15 +149,15 @@ func TestActiveDirectory(t *testing.T) {
 		}
 		again, err := p.Revalidate(t.Context(), id)
 		if err != nil || again.Stamp != id.Stamp {
-			t.Errorf("Revalidate of a locked account = %v, %v, want the identity of before", again, err)
+			t.Errorf("Revalidate of a locked account = %v, %v, want the same stamp", again, err)
 		}
-		testActiveDirectoryLockedForGood(t, s, id)
+		testActiveDirectoryPermanentLock(t, s, id)
 	})
-	t.Run("what ends a session", func(t *testing.T) { testActiveDirectoryEnds(t, s) })
+	t.Run("account state ends sessions", func(t *testing.T) { testActiveDirectoryEnds(t, s) })
 }
 
-// testActiveDirectoryThreshold: check --live reads the domain's policy as the service
-// account, and a fine-grained one where it may.
+// testActiveDirectoryThreshold: Ping reads the domain's lockout policy, and fine-grained
+// ones if the service account may.
 func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
 	ping := func(as func(*ldap.Config)) (string, error) {
 		t.Helper()
@@ -171,7 +171,7 @@ func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
 		t.Errorf("Ping() = %s, %v\nwant %s", found, err, want)
 	}
 	if _, err := ping(func(c *ldap.Config) { c.WrongPasswords = 3 }); !errors.Is(err, providers.ErrMismatch) {
-		t.Errorf("Ping with as many wrong passwords as lock = %v, want ErrMismatch", err)
+		t.Errorf("Ping with wrong_passwords at the threshold = %v, want ErrMismatch", err)
 	}
 	if _, err := ping(func(c *ldap.Config) { c.WrongPasswordWindow = 10 * time.Minute }); !errors.Is(err, providers.ErrMismatch) {
 		t.Errorf("Ping with a shorter window = %v, want ErrMismatch", err)
@@ -190,40 +190,40 @@ func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
 		c.BindDN, c.BindPassword = dn, secret.New(password)
 	})
 	if want := "wrong_passwords = 1\n  wrong_password_window = \"1h\""; !errors.Is(err, providers.ErrMismatch) || !strings.Contains(found, want) {
-		t.Errorf("Ping as one who sees a strict policy = %s, %v\nwant ErrMismatch and %s", found, err, want)
+		t.Errorf("Ping as an administrator, who sees a strict policy = %s, %v\nwant ErrMismatch and %s", found, err, want)
 	}
 	if found, err = ping(func(*ldap.Config) {}); err != nil || !strings.Contains(found, "no fine-grained password policy is shown") {
-		t.Errorf("Ping as one who does not = %s, %v, want that none is shown", found, err)
+		t.Errorf("Ping as the service account, which does not = %s, %v, want that none is shown", found, err)
 	}
 }
 
-// testActiveDirectoryLockedForGood changes the policy that a locked account is
-// under.
-func testActiveDirectoryLockedForGood(t *testing.T, s *ldaptest.Samba, locked *providers.Identity) {
+// testActiveDirectoryPermanentLock: a lock ends sessions if the policy of the account has
+// no lockout duration, and otherwise does not.
+func testActiveDirectoryPermanentLock(t *testing.T, s *ldaptest.Samba, locked *providers.Identity) {
 	const never, halfAnHour = "-9223372036854775808", "-18000000000"
 	asAdministrator := func(cfg *ldap.Config) {
 		dn, password := s.Credentials()
 		cfg.BindDN, cfg.BindPassword = dn, secret.New(password)
 	}
 	asService := func(*ldap.Config) {}
-	revalidate := func(what string, as func(*ldap.Config), ends bool) {
+	revalidate := func(policy string, as func(*ldap.Config), ends bool) {
 		t.Helper()
 		cfg := sambaConfig(s)
 		as(&cfg)
 		p := newProvider(t, cfg)
 		if _, err := p.Revalidate(t.Context(), locked); errors.Is(err, providers.ErrEnded) != ends || !ends && err != nil {
-			t.Errorf("Revalidate of one who is locked, %s = %v, want that it ends sessions: %v", what, err, ends)
+			t.Errorf("Revalidate of an account locked by %s = %v, want ErrEnded: %v", policy, err, ends)
 		}
 		found, err := p.Ping(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if warned, want := strings.Contains(strings.Join(found, "\n"), "locked for good keeps its sessions"), what == "by a policy that is not shown"; warned != want {
-			t.Errorf("%s: Ping() = %q, want a line on the policy that is not shown: %v", what, found, want)
+		if warned, want := strings.Contains(strings.Join(found, "\n"), "locked for good keeps its sessions"), policy == "a policy that is not shown"; warned != want {
+			t.Errorf("%s: Ping() = %q, want a line on the policy that is not shown: %v", policy, found, want)
 		}
 	}
 	s.Set(t, s.Base, "lockoutDuration", never)
-	revalidate("until somebody unlocks it", asService, true)
+	revalidate("the domain's policy without a duration", asService, true)
 	pso := "CN=strict,CN=Password Settings Container,CN=System," + s.Base
 	s.Add(t, pso, ldaptest.Attributes{
 		"objectClass": {"msDS-PasswordSettings"}, "msDS-PasswordSettingsPrecedence": {"10"},
@@ -232,13 +232,13 @@ func testActiveDirectoryLockedForGood(t *testing.T, s *ldaptest.Samba, locked *p
 		"msDS-LockoutThreshold": {"3"}, "msDS-LockoutObservationWindow": {halfAnHour}, "msDS-LockoutDuration": {halfAnHour},
 		"msDS-PSOAppliesTo": {s.Person("Doe, J")},
 	})
-	revalidate("by a policy of its own that unlocks it", asAdministrator, false)
+	revalidate("a fine-grained policy with a duration", asAdministrator, false)
 	s.Set(t, s.Base, "lockoutDuration", halfAnHour)
 	s.Set(t, pso, "msDS-LockoutDuration", never)
-	revalidate("by a policy of its own that does not", asAdministrator, true)
-	revalidate("by a policy that is not shown", asService, false)
+	revalidate("a fine-grained policy without a duration", asAdministrator, true)
+	revalidate("a policy that is not shown", asService, false)
 	s.Delete(t, pso)
-	revalidate("for a while again", asService, false)
+	revalidate("the domain's policy with a duration", asService, false)
 }
 
 func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
@@ -250,14 +250,14 @@ func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
 	}{
 		{"token groups", func(*ldap.Groups) {}, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
 		{"in chain", func(g *ldap.Groups) { g.Nested = "in_chain" }, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
-		{"whole domain by token", func(g *ldap.Groups) { g.Base = s.Base },
+		{"token groups of the whole domain", func(g *ldap.Groups) { g.Base = s.Base },
 			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
-		{"whole domain in chain", func(g *ldap.Groups) { g.Base, g.Nested = s.Base, "in_chain" },
+		{"in chain of the whole domain", func(g *ldap.Groups) { g.Base, g.Nested = s.Base, "in_chain" },
 			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
-		// memberOf and member know nothing of the primary group.
+		// memberOf and member do not cover the primary group.
 		{"memberOf", func(g *ldap.Groups) { g.Attribute = "memberOf" }, []string{"inner"}, []string{"middle"}},
-		{"memberOf, walked", func(g *ldap.Groups) { g.Attribute, g.Nested = "memberOf", "walk" }, []string{"inner", "middle", "outer"}, []string{"middle", "outer"}},
-		{"member, one up", func(g *ldap.Groups) { g.Filter, g.Nested, g.Depth = "(member={dn})", "walk", 1 }, []string{"inner", "middle"}, []string{"middle", "outer"}},
+		{"memberOf and walk", func(g *ldap.Groups) { g.Attribute, g.Nested = "memberOf", "walk" }, []string{"inner", "middle", "outer"}, []string{"middle", "outer"}},
+		{"member and walk, depth 1", func(g *ldap.Groups) { g.Filter, g.Nested, g.Depth = "(member={dn})", "walk", 1 }, []string{"inner", "middle"}, []string{"middle", "outer"}},
 		{"only and rename", func(g *ldap.Groups) {
 			g.Only, g.Rename = []string{"OUT*", "crew"}, map[string]string{"Outer": "everybody"}
 		},
@@ -267,12 +267,12 @@ func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
 			cfg := sambaConfig(s)
 			test.change(&cfg.Groups)
 			p := newProvider(t, cfg)
-			for _, who := range []struct {
+			for _, person := range []struct {
 				name string
 				want []string
-			}{{"alice", test.alice}, {"frank", test.frank}, {"alice", test.alice}} { // alice again, from memory
-				if id := mustLogin(t, p, who.name, who.name+"-Pw1"); !slices.Equal(id.Groups, who.want) {
-					t.Errorf("groups of %s = %q, want %q", who.name, id.Groups, who.want)
+			}{{"alice", test.alice}, {"frank", test.frank}, {"alice", test.alice}} { // alice again, from the cache
+				if id := mustLogin(t, p, person.name, person.name+"-Pw1"); !slices.Equal(id.Groups, person.want) {
+					t.Errorf("groups of %s = %q, want %q", person.name, id.Groups, person.want)
 				}
 			}
 		})
@@ -282,16 +282,16 @@ func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
 func testActiveDirectoryEnds(t *testing.T, s *ldaptest.Samba) {
 	p := newProvider(t, sambaConfig(s))
 	bob := mustLogin(t, p, "bob", "bob-Pw1")
-	revalidate := func(what string, wants ...error) *providers.Identity {
+	revalidate := func(state string, wants ...error) *providers.Identity {
 		t.Helper()
 		id, err := p.Revalidate(t.Context(), bob)
 		for _, want := range wants {
 			if !errors.Is(err, want) {
-				t.Errorf("Revalidate of one who is %s = %v, want %v", what, err, want)
+				t.Errorf("Revalidate of an account that is %s = %v, want %v", state, err, want)
 			}
 		}
 		if len(wants) == 0 && err != nil {
-			t.Errorf("Revalidate of one who is %s = %v, want an identity", what, err)
+			t.Errorf("Revalidate of an account that is %s = %v, want an identity", state, err)
 		}
 		return id
 	}
@@ -308,17 +308,17 @@ func testActiveDirectoryEnds(t *testing.T, s *ldaptest.Samba) {
 	revalidate("disabled", providers.ErrRejected, providers.ErrEnded)
 	s.Set(t, s.Person("bob"), "userAccountControl", "512")
 	if id := revalidate("enabled again"); id != nil && id.Stamp != bob.Stamp {
-		t.Errorf("Stamp after all that = %q, want %q as before", id.Stamp, bob.Stamp)
+		t.Errorf("Stamp = %q, want %q as before", id.Stamp, bob.Stamp)
 	}
 	s.Rename(t, s.Person("bob"), "CN=robert", "OU=Services,"+s.Base)
 	revalidate("moved out of users.base", providers.ErrGone)
 	s.Rename(t, "CN=robert,OU=Services,"+s.Base, "CN=robert", s.People)
 	s.Set(t, s.Person("robert"), "sAMAccountName", "robert")
-	if id := revalidate("called otherwise"); id != nil && (id.User != "robert" || id.Subject != bob.Subject) {
-		t.Errorf("Revalidate after a new name = %q, %q, want robert and the same subject", id.User, id.Subject)
+	if id := revalidate("renamed"); id != nil && (id.User != "robert" || id.Subject != bob.Subject) {
+		t.Errorf("Revalidate after a rename = %q, %q, want robert and the same subject", id.User, id.Subject)
 	}
 	s.Set(t, s.Person("robert"), "pwdLastSet", "0")
-	if id := revalidate("told to change the password"); id != nil && id.Stamp == bob.Stamp {
-		t.Errorf("Stamp after the password was declared invalid is %q as before", id.Stamp)
+	if id := revalidate("required to change the password"); id != nil && id.Stamp == bob.Stamp {
+		t.Errorf("Stamp after pwdLastSet = 0 is %q as before", id.Stamp)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"shorepass/providers/providertest"
 )
 
-// TestContract plays the contract of all providers on OpenLDAP.
+// TestContract runs the contract of all providers on OpenLDAP.
 func TestContract(t *testing.T) {
 	for _, way := range []struct {
 		name   string
@@ -42,7 +42,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// slapdHarness says who has an account at a slapd that ldaptest started.
+// slapdHarness returns the accounts of a slapd of ldaptest, and how to change them.
 func slapdHarness(t *testing.T, s *ldaptest.Slapd) providertest.Harness {
 	h := providertest.Harness{
 		Accounts: []providertest.Account{
@@ -73,6 +73,7 @@ func slapdHarness(t *testing.T, s *ldaptest.Slapd) providertest.Harness {
 	return h
 }
 
+// TestLogins: each configuration finds or refuses a login name, with the reason.
 func TestLogins(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	cfg := slapdConfig(s)
@@ -86,19 +87,19 @@ func TestLogins(t *testing.T) {
 		text     string // in the error, or the user name
 	}{
 		{"by mail", func(c *ldap.Config) { c.Users.Filter = "(|(uid={login})(mail={login}))" }, "Alice@example.org", "alicepw", nil, "alice"},
-		{"own domain behind", func(c *ldap.Config) { c.Users.Domains = []string{"CORP", "corp.example"} }, "alice@CORP.example", "alicepw", nil, "alice"},
-		{"own domain before", func(c *ldap.Config) { c.Users.Domains = []string{"CORP", "corp.example"} }, `corp\ALICE`, "alicepw", nil, "alice"},
-		{"other domain", func(c *ldap.Config) { c.Users.Domains = []string{"CORP"} }, `other\alice`, "alicepw", providers.ErrNotMine, ""},
+		{"own domain after @", func(c *ldap.Config) { c.Users.Domains = []string{"CORP", "corp.example"} }, "alice@CORP.example", "alicepw", nil, "alice"},
+		{"own domain before a backslash", func(c *ldap.Config) { c.Users.Domains = []string{"CORP", "corp.example"} }, `corp\ALICE`, "alicepw", nil, "alice"},
+		{"another domain", func(c *ldap.Config) { c.Users.Domains = []string{"CORP"} }, `other\alice`, "alicepw", providers.ErrNotMine, ""},
 		{"no domain configured", func(*ldap.Config) {}, "alice@corp.example", "alicepw", providers.ErrNotMine, ""},
 		{"a backslash that is part of the name", func(c *ldap.Config) { c.Users.Domains = []string{"CORP"} }, `dom\user`, `dom\userpw`, nil, `dom\user`},
-		{"two entries", func(*ldap.Config) {}, "twin", "twinpw", providers.ErrRejected, "several entries"},
-		{"name by mail", func(c *ldap.Config) { c.Users.Name = "mail" }, "alice", "alicepw", nil, "alice@example.org"},
-		{"name by an attribute that is missing", func(c *ldap.Config) { c.Users.Name = "mail" }, "nameless", "namelesspw", providers.ErrRejected, "mail"},
-		{"name by an attribute with two values", func(c *ldap.Config) { c.Users.Name = "title" }, "alice", "alicepw", providers.ErrRejected, "2 values of title"},
-		{"subject by an attribute that is missing", func(c *ldap.Config) { c.Users.Subject = "employeeNumber" }, "alice", "alicepw", providers.ErrRejected, "employeeNumber"},
-		{"left out by the filter", func(c *ldap.Config) { c.Users.Filter = "(&(uid={user})(title=Captain))" }, "bob", "bobpw", providers.ErrNotMine, ""},
-		{"let in by the filter", func(c *ldap.Config) { c.Users.Filter = "(&(uid={user})(title=Captain))" }, "alice", "alicepw", nil, "alice"},
-		{"right below the base", func(c *ldap.Config) { c.Users.Base, c.Users.Scope = s.Base, "one" }, "alice", "alicepw", providers.ErrNotMine, ""},
+		{"login name of two entries", func(*ldap.Config) {}, "twin", "twinpw", providers.ErrRejected, "several entries"},
+		{"user name by mail", func(c *ldap.Config) { c.Users.Name = "mail" }, "alice", "alicepw", nil, "alice@example.org"},
+		{"user name by a missing attribute", func(c *ldap.Config) { c.Users.Name = "mail" }, "nameless", "namelesspw", providers.ErrRejected, "mail"},
+		{"user name by an attribute with two values", func(c *ldap.Config) { c.Users.Name = "title" }, "alice", "alicepw", providers.ErrRejected, "2 values of title"},
+		{"subject by a missing attribute", func(c *ldap.Config) { c.Users.Subject = "employeeNumber" }, "alice", "alicepw", providers.ErrRejected, "employeeNumber"},
+		{"excluded by the filter", func(c *ldap.Config) { c.Users.Filter = "(&(uid={user})(title=Captain))" }, "bob", "bobpw", providers.ErrNotMine, ""},
+		{"included by the filter", func(c *ldap.Config) { c.Users.Filter = "(&(uid={user})(title=Captain))" }, "alice", "alicepw", nil, "alice"},
+		{"scope one", func(c *ldap.Config) { c.Users.Base, c.Users.Scope = s.Base, "one" }, "alice", "alicepw", providers.ErrNotMine, ""},
 		{"locked for good", func(*ldap.Config) {}, "carol", "carolpw", providers.ErrRejected, "uid=carol"},
 		{"must change the password", func(*ldap.Config) {}, "dave", "davepw", providers.ErrRejected, "must change the password"},
 		{"expired", func(*ldap.Config) {}, "erin", "erinpw", providers.ErrRejected, "expired (shadowExpire)"},
@@ -113,18 +114,18 @@ func TestLogins(t *testing.T) {
 			c.Groups.Filter = "(member={dn})"
 		}, "erin", "erinpw", providers.ErrRejected, "expired (shadowExpire)"},
 		{"template", func(c *ldap.Config) { c.Users.DNTemplate = "uid={user}," + s.People }, "josé", "josépw", nil, "josé"},
-		{"template, as oneself", func(c *ldap.Config) {
+		{"template without a service account", func(c *ldap.Config) {
 			c.Users.DNTemplate, c.BindDN, c.BindPassword = "uid={user},"+s.People, "", secret.Text{}
 		}, `CN=Doe\, J`, `CN=Doe\, Jpw`, nil, `cn=doe\, j`},
-		{"template, as oneself, wrong", func(c *ldap.Config) {
+		{"template without a service account, wrong password", func(c *ldap.Config) {
 			c.Users.DNTemplate, c.BindDN, c.BindPassword = "uid={user},"+s.People, "", secret.Text{}
 		}, "alice", "wrong", providers.ErrRejected, "Invalid Credentials"},
 		{"template, locked for good", func(c *ldap.Config) { c.Users.DNTemplate = "uid={user}," + s.People }, "carol", "carolpw", providers.ErrRejected, ""},
-		{"template that leads out of the tree", func(c *ldap.Config) { c.Users.DNTemplate = "uid={user}," + s.People }, "svc,ou=services", "svcpw", providers.ErrRejected, ""},
+		{"template with a name that leaves the base", func(c *ldap.Config) { c.Users.DNTemplate = "uid={user}," + s.People }, "svc,ou=services", "svcpw", providers.ErrRejected, ""},
 		{"template and a filter", func(c *ldap.Config) {
 			c.Users.DNTemplate, c.Users.Filter = "uid={user},"+s.People, "(title=Captain)"
 		}, "bob", "bobpw", providers.ErrRejected, "users.filter leaves it out"},
-		{"template and a base beside it", func(c *ldap.Config) {
+		{"template outside the base", func(c *ldap.Config) {
 			c.Users.DNTemplate, c.Users.Base = "uid={user},"+s.People, "ou=elsewhere,"+s.Base
 		}, "bob", "bobpw", providers.ErrRejected, ""},
 	} {
@@ -148,29 +149,29 @@ func TestLogins(t *testing.T) {
 	}
 }
 
-// TestRevalidate checks what ends a session, what refuses it, and what leaves
-// it alone.
+// TestRevalidate: the entry's state decides whether Revalidate ends sessions, reports the
+// account as gone, or returns the identity.
 func TestRevalidate(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 2})
 	cfg := slapdConfig(s)
 	cfg.Users.Filter = "(&(uid={user})(!(title=Retired)))"
 	p := newProvider(t, cfg)
 	alice := mustLogin(t, p, "alice", "alicepw")
-	revalidate := func(what string, wants ...error) *providers.Identity {
+	revalidate := func(state string, wants ...error) *providers.Identity {
 		t.Helper()
 		id, err := p.Revalidate(t.Context(), alice)
 		for _, want := range wants {
 			if !errors.Is(err, want) {
-				t.Errorf("Revalidate of one who is %s = %v, want %v", what, err, want)
+				t.Errorf("Revalidate of an account that is %s = %v, want %v", state, err, want)
 			}
 		}
 		if len(wants) == 0 && err != nil {
-			t.Errorf("Revalidate of one who is %s = %v, want an identity", what, err)
+			t.Errorf("Revalidate of an account that is %s = %v, want an identity", state, err)
 		}
 		return id
 	}
 	dn := s.Person("alice")
-	revalidate("as before")
+	revalidate("unchanged")
 
 	for range 3 {
 		_, _ = login(t, p, "alice", "wrong")
@@ -179,7 +180,7 @@ func TestRevalidate(t *testing.T) {
 		t.Errorf("Authenticate of a locked account = %v, want ErrRejected, locked", err)
 	}
 	if id := revalidate("locked for a minute"); id != nil && id.Stamp != alice.Stamp {
-		t.Errorf("Stamp of one who is locked for a minute = %q, want %q", id.Stamp, alice.Stamp)
+		t.Errorf("Stamp of an account that is locked for a minute = %q, want %q", id.Stamp, alice.Stamp)
 	}
 	s.Set(t, dn, "pwdAccountLockedTime", "000001010000Z")
 	revalidate("locked for good", providers.ErrRejected, providers.ErrEnded)
@@ -189,23 +190,23 @@ func TestRevalidate(t *testing.T) {
 	s.Set(t, dn, "pwdEndTime", "20200101000000Z")
 	revalidate("expired", providers.ErrRejected, providers.ErrEnded)
 	s.Set(t, dn, "pwdEndTime", "29990101000000Z")
-	revalidate("to expire")
+	revalidate("going to expire")
 
 	s.Set(t, dn, "title", "Retired")
-	revalidate("left out by the filter", providers.ErrGone)
+	revalidate("excluded by the filter", providers.ErrGone)
 	s.Set(t, dn, "title", "Captain")
 	s.Rename(t, dn, "uid=alicia", "ou=elsewhere,"+s.Base)
 	revalidate("moved out of the base", providers.ErrGone)
 	s.Rename(t, "uid=alicia,ou=elsewhere,"+s.Base, "uid=alicia", s.People)
-	if id := revalidate("called otherwise"); id != nil && (id.User != "alicia" || id.Subject != alice.Subject || id.Method != alice.Method) {
-		t.Errorf("Revalidate of one who is called otherwise = %v, want alicia", id)
+	if id := revalidate("renamed"); id != nil && (id.User != "alicia" || id.Subject != alice.Subject || id.Method != alice.Method) {
+		t.Errorf("Revalidate of a renamed account = %v, want alicia", id)
 	}
 	s.Set(t, s.Person("alicia"), "pwdReset", "TRUE")
-	if id := revalidate("to change the password"); id != nil && id.Stamp == alice.Stamp {
+	if id := revalidate("required to change the password"); id != nil && id.Stamp == alice.Stamp {
 		t.Errorf("Stamp after pwdReset is %q as before", id.Stamp)
 	}
 
-	// Somebody who takes the subject of another must not become the other.
+	// A subject with special characters of filters must match no other account.
 	for _, subject := range []string{"", "*", "x)(uid=*", `\2a`} {
 		if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: subject}); !errors.Is(err, providers.ErrGone) && err == nil {
 			t.Errorf("Revalidate of the subject %q = %v, want an error", subject, err)
@@ -213,7 +214,8 @@ func TestRevalidate(t *testing.T) {
 	}
 }
 
-// TestRevalidateWithoutServiceAccount checks who cannot be asked about again.
+// TestRevalidateWithoutServiceAccount: with a DN template and no service account no
+// revalidation is possible, and logins leave no connection open.
 func TestRevalidateWithoutServiceAccount(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	cfg := slapdConfig(s)
@@ -226,6 +228,6 @@ func TestRevalidateWithoutServiceAccount(t *testing.T) {
 		t.Error("CatchesAll() = false with a DN template, want true")
 	}
 	if open, _ := s.Connections(t); open != 0 {
-		t.Errorf("%d connections are left of logins as oneself, want none", open)
+		t.Errorf("%d connections are open after logins, want none", open)
 	}
 }

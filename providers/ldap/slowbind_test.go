@@ -18,7 +18,7 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// withSecondFactor is a directory in which the bind of every person whose name begins with
+// withSecondFactor answers as a directory in which a bind as a person whose name begins with
 // "phone" waits for a second factor that never comes.
 func withSecondFactor(r ldaptest.Request) ldaptest.Answer {
 	if r.Operation == goldap.ApplicationSearchRequest {
@@ -33,9 +33,9 @@ func withSecondFactor(r ldaptest.Request) ldaptest.Answer {
 	return ldaptest.Answer{Silence: strings.HasPrefix(r.DN, "uid=phone")}
 }
 
-// TestSlowBindsDelayNoOthers (B12): people whose binds hang, again and again, keep no
-// other person out, and take no server down. Sixteen are as many as there are connections
-// for binds.
+// TestSlowBindsDelayNoOthers: people whose binds hang again and again delay no other
+// person's login, and take no server down. Sixteen are as many as the pool for binds has
+// connections.
 func TestSlowBindsDelayNoOthers(t *testing.T) {
 	for _, people := range []int{8, 16} {
 		t.Run(fmt.Sprint(people), func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestSlowBindsDelayNoOthers(t *testing.T) {
 						_, err := login(t, p, fmt.Sprint("phone", i), "right")
 						wantUnavailable(t, "Authenticate with a second factor that never comes", time.Now(), err)
 						if tries == 0 && !providers.MayHaveArrived(err) {
-							t.Errorf("Authenticate = %v, want that the password may have arrived: the server is healthy", err)
+							t.Errorf("Authenticate = %v, want an error of a password that may have arrived: the server is healthy", err)
 						}
 						select {
 						case <-over:
@@ -64,7 +64,7 @@ func TestSlowBindsDelayNoOthers(t *testing.T) {
 				others.Go(func() {
 					for range 10 {
 						if _, err := login(t, p, fmt.Sprint("person", i), "right"); err != nil {
-							t.Errorf("Authenticate of another beside %d who wait for their phones = %v, want an identity", people, err)
+							t.Errorf("Authenticate of another person while %d wait for a second factor = %v, want an identity", people, err)
 						}
 						time.Sleep(200 * time.Millisecond)
 					}
@@ -77,9 +77,9 @@ func TestSlowBindsDelayNoOthers(t *testing.T) {
 	}
 }
 
-// TestPasswordMayHaveArrived (B12): an error of a password that was not sent says so, and
-// one of a password that may have arrived does not. The service's own probe decides
-// between them where no answer came.
+// TestPasswordMayHaveArrived: MayHaveArrived is false for a password that was not sent, and
+// true for one that may have arrived. If a bind has no answer, the probe of the server
+// decides.
 func TestPasswordMayHaveArrived(t *testing.T) {
 	const (
 		healthy = iota
@@ -87,8 +87,8 @@ func TestPasswordMayHaveArrived(t *testing.T) {
 		dying   // at binds of people, and healthy again
 		dead
 		silent
-		unwilling // of people alone
-		unwillingAtAll
+		unwilling // at binds of people
+		unwillingForAll
 		busy
 	)
 	for _, test := range []struct {
@@ -103,9 +103,9 @@ func TestPasswordMayHaveArrived(t *testing.T) {
 		{"the server dies", dead, nil, false, ""},
 		{"the server hangs", silent, nil, false, ""},
 		{"the server is busy", busy, nil, false, ""},
-		{"the server is unwilling", unwillingAtAll, nil, true, ""},
+		{"the server is unwilling", unwillingForAll, nil, true, ""},
 		{"the server is unwilling as this account", unwilling, nil, true, providers.Locked},
-		{"the time was over before", healthy, func(ctx context.Context) (context.Context, context.CancelFunc) {
+		{"the deadline has passed before", healthy, func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithDeadline(ctx, time.Now().Add(-time.Second))
 		}, false, ""},
 	} {
@@ -120,7 +120,7 @@ func TestPasswordMayHaveArrived(t *testing.T) {
 						return ldaptest.Answer{Hangup: true}
 					case s == silent, person && s == slow:
 						return ldaptest.Answer{Silence: true}
-					case person && s == unwilling, r.Operation == goldap.ApplicationBindRequest && s == unwillingAtAll:
+					case person && s == unwilling, r.Operation == goldap.ApplicationBindRequest && s == unwillingForAll:
 						return ldaptest.Answer{Code: goldap.LDAPResultUnwillingToPerform}
 					case s == busy:
 						return ldaptest.Answer{Code: goldap.LDAPResultBusy}
@@ -134,7 +134,7 @@ func TestPasswordMayHaveArrived(t *testing.T) {
 					cfg.URLs = append(cfg.URLs, second.URL)
 				}
 				p := newProvider(t, cfg)
-				mustLogin(t, p, "alice", "before") // so that there are connections
+				mustLogin(t, p, "alice", "before") // opens connections
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				account, err := p.Lookup(ctx, "alice")
@@ -152,7 +152,7 @@ func TestPasswordMayHaveArrived(t *testing.T) {
 				case test.reason != "" && (!errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.reason):
 					t.Errorf("Prove = %v, want ErrRejected: %s", err, test.reason)
 				case test.reason == "" && (err == nil || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) != test.arrived):
-					t.Errorf("Prove = %v, may have arrived: %v, want an error that says nothing of the account, and %v", err, providers.MayHaveArrived(err), test.arrived)
+					t.Errorf("Prove = %v, MayHaveArrived %v, want an error that says nothing of the account, MayHaveArrived %v", err, providers.MayHaveArrived(err), test.arrived)
 				}
 				if n := personBinds(f) - before + personBinds(second); n > 1 {
 					t.Errorf("the password was sent %d times, want at most once", n)
@@ -162,8 +162,8 @@ func TestPasswordMayHaveArrived(t *testing.T) {
 	}
 }
 
-// TestProveWithoutConnectionSendsNothing (B12): Prove that finds no server, or no connection in time, has
-// sent nothing.
+// TestProveWithoutConnectionSendsNothing: without a free connection in time, and after Close,
+// Prove returns the error of a password that was not sent.
 func TestProveWithoutConnectionSendsNothing(t *testing.T) {
 	f := ldaptest.NewFake(t, withSecondFactor)
 	cfg := shortTimeouts(fakeConfig(f))
@@ -197,8 +197,8 @@ func TestProveWithoutConnectionSendsNothing(t *testing.T) {
 	}
 }
 
-// TestErrorAfterTheBindIsNotCounted: a password that the directory took is counted nowhere,
-// though the groups cannot be read.
+// TestErrorAfterTheBindIsNotCounted: if the groups cannot be read after a successful bind,
+// the error is not one of a password that a directory counts as wrong.
 func TestErrorAfterTheBindIsNotCounted(t *testing.T) {
 	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
 		return ldaptest.Answer{Code: goldap.LDAPResultUnavailable}, r.DN == "ou=groups,dc=x"
@@ -209,12 +209,12 @@ func TestErrorAfterTheBindIsNotCounted(t *testing.T) {
 	_, err := login(t, newProvider(t, cfg), "alice", "alicepw")
 	wantUnavailable(t, "Authenticate without groups", began, err)
 	if providers.MayHaveArrived(err) {
-		t.Errorf("Authenticate = %v, want an error of a password that no directory counts", err)
+		t.Errorf("Authenticate = %v, want MayHaveArrived false", err)
 	}
 }
 
-// TestOneAccountLeavesConnectionsToOthers (B3): 700 logins at once of one account, under several
-// spellings, leave searches and binds to the others.
+// TestOneAccountLeavesConnectionsToOthers: 700 concurrent logins of one account, under
+// several spellings, use at most a quarter of the connections.
 func TestOneAccountLeavesConnectionsToOthers(t *testing.T) {
 	var now, most [2]atomic.Int64 // searches and binds of the one account
 	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
@@ -256,7 +256,7 @@ func TestOneAccountLeavesConnectionsToOthers(t *testing.T) {
 	flood.Wait()
 	for kind, name := range []string{"searches", "binds"} {
 		if n := most[kind].Load(); n > 4 {
-			t.Errorf("%d %s of one account at once, want at most 4 of 16", n, name)
+			t.Errorf("%d concurrent %s of one account, want at most 4 of 16", n, name)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"shorepass/providers"
 )
 
-// entryOf makes an entry of "name", "value" pairs.
+// entryOf returns an entry with these attributes, as "name", "value" pairs.
 func entryOf(pairs ...string) entry {
 	e := entry{dn: "uid=x", attributes: make(map[string][][]byte)}
 	for i := 0; i < len(pairs); i += 2 {
@@ -21,32 +21,33 @@ func entryOf(pairs ...string) entry {
 	return e
 }
 
+// TestRestrictions: the state attributes of each directory restrict an account.
 func TestRestrictions(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) // day 20780 since 1970
 	for _, test := range []struct {
 		name  string
 		ad    bool
 		pairs []string
-		why   string // "" for a good account, "?" for one that cannot be told
+		why   string // "" for no restriction, "?" for an error
 		ended bool
 	}{
-		{"nothing known", false, nil, "", false},
+		{"no attribute", false, nil, "", false},
 		{"locked for good", false, []string{"pwdAccountLockedTime", "000001010000Z"}, "locked for good", true},
-		{"locked lately, which the bind tells", false, []string{"pwdAccountLockedTime", "20261123115900Z"}, "", false},
-		{"to change", false, []string{"pwdReset", "TRUE"}, "must change", false},
-		{"not to change", false, []string{"pwdReset", "FALSE"}, "", false},
-		{"not yet", false, []string{"pwdStartTime", "20261123120001Z"}, "not valid yet", true},
-		{"begun", false, []string{"pwdStartTime", "20261123120000Z"}, "", false},
-		{"over", false, []string{"pwdEndTime", "20261123120000Z"}, "expired", true},
-		{"over soon, with fraction and zone", false, []string{"pwdEndTime", "20261123140000.5+0200"}, "", false},
-		{"over, with zone", false, []string{"pwdEndTime", "20261123140000+0200"}, "expired", true},
-		{"over at what is not a time", false, []string{"pwdEndTime", "soon"}, "?", false},
+		{"locked for a time, which the bind enforces", false, []string{"pwdAccountLockedTime", "20261123115900Z"}, "", false},
+		{"must change", false, []string{"pwdReset", "TRUE"}, "must change", false},
+		{"need not change", false, []string{"pwdReset", "FALSE"}, "", false},
+		{"before the start", false, []string{"pwdStartTime", "20261123120001Z"}, "not valid yet", true},
+		{"at the start", false, []string{"pwdStartTime", "20261123120000Z"}, "", false},
+		{"at the end", false, []string{"pwdEndTime", "20261123120000Z"}, "expired", true},
+		{"before the end, with fraction and zone", false, []string{"pwdEndTime", "20261123140000.5+0200"}, "", false},
+		{"at the end, with zone", false, []string{"pwdEndTime", "20261123140000+0200"}, "expired", true},
+		{"malformed end", false, []string{"pwdEndTime", "soon"}, "?", false},
 		{"disabled at 389", false, []string{"nsAccountLock", "true"}, "disabled", true},
 		{"disabled at FreeIPA", false, []string{"nsAccountLock", "TRUE"}, "disabled", true},
 		{"enabled", false, []string{"nsAccountLock", "FALSE"}, "", false},
-		{"389 locked until unlocked", false, []string{"accountUnlockTime", "19700101000000Z"}, "locked for good", true},
-		{"389 locked for a while", false, []string{"accountUnlockTime", "20261123130000Z"}, "", false},
-		{"389 to change", false, []string{"passwordExpirationTime", "19700101000000Z"}, "must change", false},
+		{"permanently locked at 389", false, []string{"accountUnlockTime", "19700101000000Z"}, "locked for good", true},
+		{"locked for a time at 389", false, []string{"accountUnlockTime", "20261123130000Z"}, "", false},
+		{"must change at 389", false, []string{"passwordExpirationTime", "19700101000000Z"}, "must change", false},
 		{"kerberos expired", false, []string{"krbPrincipalExpiration", "20200101000000Z"}, "expired", true},
 		{"kerberos not expired", false, []string{"krbPrincipalExpiration", "20300101000000Z"}, "", false},
 		{"kerberos password expired", false, []string{"krbPasswordExpiration", "20200101000000Z"}, "password expired", false},
@@ -54,36 +55,37 @@ func TestRestrictions(t *testing.T) {
 		{"shadow expired on day 0", false, []string{"shadowExpire", "0"}, "expired", true},
 		{"shadow not expired", false, []string{"shadowExpire", "20781"}, "", false},
 		{"shadow never", false, []string{"shadowExpire", "-1"}, "", false},
-		{"shadow no number", false, []string{"shadowExpire", "never"}, "?", false},
-		{"shadow to change", false, []string{"shadowLastChange", "0"}, "must change", false},
+		{"shadow malformed", false, []string{"shadowExpire", "never"}, "?", false},
+		{"shadow must change", false, []string{"shadowLastChange", "0"}, "must change", false},
 		{"shadow too old", false, []string{"shadowLastChange", "20000", "shadowMax", "90"}, "password expired", false},
 		{"shadow young", false, []string{"shadowLastChange", "20700", "shadowMax", "90"}, "", false},
 		{"shadow without a limit", false, []string{"shadowLastChange", "1"}, "", false},
 
-		{"good at AD", true, []string{"userAccountControl", "512", "accountExpires", "9223372036854775807", "msDS-User-Account-Control-Computed", "0"}, "", false},
-		{"nothing shown at AD", true, nil, "?", false},
-		{"no number at AD", true, []string{"userAccountControl", "x"}, "?", false},
+		{"no restriction at AD", true, []string{"userAccountControl", "512", "accountExpires", "9223372036854775807", "msDS-User-Account-Control-Computed", "0"}, "", false},
+		{"no attribute at AD", true, nil, "?", false},
+		{"malformed at AD", true, []string{"userAccountControl", "x"}, "?", false},
 		{"disabled at AD", true, []string{"userAccountControl", "514"}, "disabled", true},
 		{"password that never expires at AD", true, []string{"userAccountControl", "66048"}, "", false},
 		{"expired at AD", true, []string{"userAccountControl", "512", "accountExpires", "132000000000000000"}, "expired", true},
 		{"never expires at AD", true, []string{"userAccountControl", "512", "accountExpires", "0"}, "", false},
-		{"locked at AD, which the bind tells", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "16"}, "", false},
+		{"locked at AD, which the bind enforces", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "16"}, "", false},
 		{"password expired at AD", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "8388608", "pwdLastSet", "132000000000000000"}, "password expired", false},
-		{"to change at AD", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "8388608", "pwdLastSet", "0"}, "must change", false},
-		{"no flag of another directory counts at AD", true, []string{"userAccountControl", "512", "nsAccountLock", "true"}, "", false},
+		{"must change at AD", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "8388608", "pwdLastSet", "0"}, "must change", false},
+		{"attributes of other directories are ignored at AD", true, []string{"userAccountControl", "512", "nsAccountLock", "true"}, "", false},
 	} {
 		found, err := restrictionsOf(entryOf(test.pairs...), test.ad, now)
 		switch {
 		case (err != nil) != (test.why == "?"):
-			t.Errorf("%s: conditionsOf = %v, %v, want %q", test.name, found, err, test.why)
+			t.Errorf("%s: restrictionsOf = %v, %v, want %q", test.name, found, err, test.why)
 		case test.why == "?":
 		case len(found) == 0 && test.why == "":
 		case len(found) != 1 || test.why == "" || !strings.HasPrefix(found[0].text, test.why) || found[0].endsSessions != test.ended:
-			t.Errorf("%s: conditionsOf = %v, want %q, ended %v", test.name, found, test.why, test.ended)
+			t.Errorf("%s: restrictionsOf = %v, want %q, ended %v", test.name, found, test.why, test.ended)
 		}
 	}
 }
 
+// TestStamp: the stamp changes with the password, and not with a lock.
 func TestStamp(t *testing.T) {
 	names := presets["openldap"].stamp
 	before := stampOf(entryOf("pwdChangedTime", "20260101000000Z"), names)
@@ -95,11 +97,11 @@ func TestStamp(t *testing.T) {
 		{"the same", []string{"pwdChangedTime", "20260101000000Z"}, true},
 		{"a lock", []string{"pwdChangedTime", "20260101000000Z", "pwdAccountLockedTime", "20260101000000Z"}, true},
 		{"another password", []string{"pwdChangedTime", "20260101000001Z"}, false},
-		{"to change", []string{"pwdChangedTime", "20260101000000Z", "pwdReset", "TRUE"}, false},
+		{"must change", []string{"pwdChangedTime", "20260101000000Z", "pwdReset", "TRUE"}, false},
 		{"shown no more", nil, false},
 	} {
 		if got := stampOf(entryOf(test.pairs...), names); (got == before) != test.same {
-			t.Errorf("%s: stamp %q beside %q, want the same: %v", test.name, got, before, test.same)
+			t.Errorf("%s: stamp = %q after %q, want the same: %v", test.name, got, before, test.same)
 		}
 	}
 }
@@ -178,7 +180,7 @@ func TestParseRange(t *testing.T) {
 	}
 }
 
-// TestRestrictionReasons: each condition of an entry has its reason.
+// TestRestrictionReasons: each restriction has its reason.
 func TestRestrictionReasons(t *testing.T) {
 	now := time.Date(2026, time.June, 1, 0, 0, 0, 0, time.UTC)
 	for _, test := range []struct {
@@ -198,8 +200,8 @@ func TestRestrictionReasons(t *testing.T) {
 		{"userAccountControl", "514", true, providers.Disabled},
 	} {
 		found, err := restrictionsOf(entry{attributes: map[string][][]byte{strings.ToLower(test.attribute): {[]byte(test.value)}}}, test.ad, now)
-		if err != nil || !slices.ContainsFunc(found, func(c restriction) bool { return c.reason == test.want }) {
-			t.Errorf("conditions of %s %s = %v, %v, want one for %s", test.attribute, test.value, fmt.Sprint(found), err, test.want)
+		if err != nil || !slices.ContainsFunc(found, func(r restriction) bool { return r.reason == test.want }) {
+			t.Errorf("restrictions of %s %s = %v, %v, want one for %s", test.attribute, test.value, fmt.Sprint(found), err, test.want)
 		}
 	}
 }

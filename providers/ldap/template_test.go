@@ -49,8 +49,7 @@ func TestParseTemplate(t *testing.T) {
 	}
 }
 
-// FuzzFilter checks that a value is never more than the value of one
-// assertion.
+// FuzzFilter: a value never changes the structure of the filter.
 func FuzzFilter(f *testing.F) {
 	for _, seed := range []string{"alice", "*", ")(uid=*", `\2a`, `\`, "o(brien", "josé", "CN=Doe\\, J", "\x00", "#", " ", "\xff", "{login}"} {
 		f.Add(seed)
@@ -66,7 +65,7 @@ func FuzzFilter(f *testing.F) {
 			t.Fatalf("filter %q for %q: %v", text, login, err)
 		}
 		if packet.Tag != ldap.FilterAnd || len(packet.Children) != 2 {
-			t.Fatalf("filter %q for %q is another", text, login)
+			t.Fatalf("filter %q for %q has another structure", text, login)
 		}
 		is := packet.Children[1]
 		if login == "" {
@@ -78,7 +77,7 @@ func FuzzFilter(f *testing.F) {
 	})
 }
 
-// FuzzDN checks that a value is never more than the value of one component.
+// FuzzDN: a value never changes the structure of the DN.
 func FuzzDN(f *testing.F) {
 	for _, seed := range []string{"alice", "x,ou=services", "x+cn=y", `\`, `\,`, "#41", " a ", "  ", `"x"`, "x;y", "<x>", "josé", "CN=Doe\\, J", "\x00", "x=y", "{user}", "\xe8"} {
 		f.Add(seed)
@@ -93,12 +92,12 @@ func FuzzDN(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, login string) {
 		if login == "" || !utf8.ValidString(login) {
-			return // neither reaches a template, see Provider.Authenticate
+			return // Provider.Lookup refuses both
 		}
 		text := template.dn(func(string) string { return login })
 		dn, err := ldap.ParseDN(text)
 		if err != nil {
-			return // refused before anything is sent, see Provider.lookupTemplate
+			return // Provider.lookupTemplate refuses it
 		}
 		if !isDescendant(parent, dn, scopeOne) || len(dn.RDNs[0].Attributes) != 1 || dn.RDNs[0].Attributes[0].Value != login {
 			t.Fatalf("DN %q for %q is %v", text, login, dn)
@@ -119,7 +118,7 @@ func TestParentOfTemplate(t *testing.T) {
 	}
 }
 
-// TestIsDescendant checks that DNs are compared as DNs.
+// TestIsDescendant: DNs are compared by their RDNs.
 func TestIsDescendant(t *testing.T) {
 	base, err := ldap.ParseDN("OU=Groups, dc=corp,DC=example")
 	if err != nil {
@@ -146,7 +145,7 @@ func TestIsDescendant(t *testing.T) {
 		{"", scopeSub, false},
 	} {
 		if got := isDescendantText(base, test.dn, test.scope); got != test.want {
-			t.Errorf("under(%q, %q) = %v, want %v", test.dn, test.scope, got, test.want)
+			t.Errorf("isDescendantText(%q, %q) = %v, want %v", test.dn, test.scope, got, test.want)
 		}
 	}
 }

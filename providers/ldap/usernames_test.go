@@ -11,8 +11,8 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// TestLoginAsTyped: C1: the directory is asked for what was typed, in every
-// spelling that it takes for one.
+// TestLoginAsTyped: the login name is searched for as typed, and matches in every
+// spelling that the directory takes for the same.
 func TestLoginAsTyped(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	s.Add(t, s.Person("weiß"), person("weiß", "weißpw"))
@@ -28,8 +28,8 @@ func TestLoginAsTyped(t *testing.T) {
 	}
 }
 
-// TestConfusableUserNameIsRefused: A10: a directory's user name with a character that is
-// another's without case, or is not seen, is refused.
+// TestConfusableUserNameIsRefused: a user name is refused if it has an invisible
+// character, or a letter that lower case turns into ASCII.
 func TestConfusableUserNameIsRefused(t *testing.T) {
 	for _, uid := range []string{"\u212aevin", "kev\u200bin", "\u202enivek", "kevin\ufe0f", "ke\x00vin"} {
 		f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
@@ -42,8 +42,8 @@ func TestConfusableUserNameIsRefused(t *testing.T) {
 	}
 }
 
-// TestRepeatedAttributeHasAllValues: A15: an attribute that comes in two parts has the values of
-// both.
+// TestRepeatedAttributeHasAllValues: an attribute that occurs twice in an entry has the
+// values of both, and one that must have a single value is refused.
 func TestRepeatedAttributeHasAllValues(t *testing.T) {
 	for _, test := range []struct {
 		name       string
@@ -63,7 +63,7 @@ func TestRepeatedAttributeHasAllValues(t *testing.T) {
 	}
 }
 
-// person are the attributes of a person with a password.
+// person returns the attributes of a person with a password.
 func person(uid, password string) ldaptest.Attributes {
 	return ldaptest.Attributes{"objectClass": {"inetOrgPerson"}, "uid": {uid}, "cn": {uid}, "sn": {uid}, "userPassword": {password}}
 }
