@@ -15,12 +15,12 @@ import (
 // bind sends a bind on a connection. The response has none of the server's text.
 // The error is a [*wireError]: there is no answer.
 func (c *conn) bind(ctx context.Context, timeout time.Duration, dn string, password secret.Text, policyControl bool) (bindResponse, error) {
-	var answer bindResponse
+	var response bindResponse
 	err := c.do(ctx, timeout, shortResponse, func(l *ldap.Conn) (err error) {
-		answer, err = sendBind(l, dn, password, policyControl)
+		response, err = sendBind(l, dn, password, policyControl)
 		return err
 	})
-	return answer, err
+	return response, err
 }
 
 // checkPassword checks a person's password by a bind as dn, in the share of an
@@ -32,33 +32,33 @@ func (d *directory) checkPassword(ctx context.Context, shareKey, dn string, pass
 		return providers.NotSent(err)
 	}
 	defer release()
-	c, answer, err := d.bindPerson(ctx, shareKey, dn, password, false)
+	c, response, err := d.bindPerson(ctx, shareKey, dn, password, false)
 	if err != nil {
 		return err
 	}
-	d.bind.checkin(c, answer.code)
-	return d.bindOutcome(ctx, c.server, answer)
+	d.bind.checkin(c, response.code)
+	return d.bindOutcome(ctx, c.server, response)
 }
 
 // openPersonConn checks a password as checkPassword does, on a fresh connection,
 // and returns that connection for searches as the person. The caller closes it.
 // Until then it occupies a slot of the pool for binds.
-func (d *directory) openPersonConn(ctx context.Context, shareKey, dn string, password secret.Text) (own personConn, err error) {
+func (d *directory) openPersonConn(ctx context.Context, shareKey, dn string, password secret.Text) (person personConn, err error) {
 	release, err := d.bind.acquire(ctx, d.slowAccounts.shareKey(shareKey))
 	if err != nil {
 		return personConn{}, providers.NotSent(err)
 	}
-	c, answer, err := d.bindPerson(ctx, shareKey, dn, password, true)
+	c, response, err := d.bindPerson(ctx, shareKey, dn, password, true)
 	if err != nil {
 		release()
 		return personConn{}, err
 	}
-	own = personConn{d, c, release}
-	if err := d.bindOutcome(ctx, c.server, answer); err != nil {
-		own.close()
+	person = personConn{d, c, release}
+	if err := d.bindOutcome(ctx, c.server, response); err != nil {
+		person.close()
 		return personConn{}, err
 	}
-	return own, nil
+	return person, nil
 }
 
 // bindPerson sends a person's password at most once: it retries on another
@@ -73,10 +73,10 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 		if err != nil {
 			return nil, bindResponse{}, providers.NotSent(err)
 		}
-		answer, err := c.bind(ctx, d.timeout-time.Since(began), dn, password, d.policyControl)
+		response, err := c.bind(ctx, d.timeout-time.Since(began), dn, password, d.policyControl)
 		if err == nil {
 			d.slowAccounts.remove(shareKey)
-			return c, answer, nil
+			return c, response, nil
 		}
 		c.close()
 		err = fmt.Errorf("%s: bind: %w", c.server.url, err)
@@ -98,11 +98,11 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 // answered. If the service's own probe shows right after it that the server is
 // down, the password counts as not arrived; else it may have arrived.
 func (d *directory) probeAfterNoAnswer(ctx context.Context, shareKey string, s *server, err error) error {
-	probed := d.probe(ctx, s)
-	if showsDown(probed) {
-		return notArrived(err, probed)
+	probeErr := d.probe(ctx, s)
+	if showsDown(probeErr) {
+		return notArrived(err, probeErr)
 	}
-	if probed == nil {
+	if probeErr == nil {
 		d.slowAccounts.add(shareKey)
 	}
 	return err
@@ -110,16 +110,16 @@ func (d *directory) probeAfterNoAnswer(ctx context.Context, shareKey string, s *
 
 // bindOutcome returns bindError of a response. It probes the server first if the
 // response may concern the server and not the account.
-func (d *directory) bindOutcome(ctx context.Context, s *server, answer bindResponse) error {
-	err := bindError(answer)
+func (d *directory) bindOutcome(ctx context.Context, s *server, response bindResponse) error {
+	err := bindError(response)
 	unwilling := errors.Is(err, errUnwilling)
 	if !unwilling && !busyOrUnavailable(err) {
 		return err
 	}
-	switch probed := d.probe(ctx, s); {
-	case showsDown(probed):
-		return notArrived(err, probed)
-	case unwilling && probed == nil:
+	switch probeErr := d.probe(ctx, s); {
+	case showsDown(probeErr):
+		return notArrived(err, probeErr)
+	case unwilling && probeErr == nil:
 		return providers.Reject(providers.Locked, err)
 	}
 	return err
@@ -127,6 +127,6 @@ func (d *directory) bindOutcome(ctx context.Context, s *server, answer bindRespo
 
 // notArrived joins the errors of a bind and of the probe after it, as one of a
 // password that did not arrive.
-func notArrived(err, probed error) error {
-	return providers.NotSent(fmt.Errorf("%w; the probe after it: %w", err, probed))
+func notArrived(err, probeErr error) error {
+	return providers.NotSent(fmt.Errorf("%w; the probe after it failed: %w", err, probeErr))
 }

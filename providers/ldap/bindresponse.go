@@ -39,45 +39,45 @@ func sendBind(l *ldap.Conn, dn string, password secret.Text, policyControl bool)
 	if policyControl {
 		controls = []ldap.Control{ldap.NewControlBeheraPasswordPolicy()}
 	}
-	found, err := l.SimpleBind(ldap.NewSimpleBindRequest(dn, password.Reveal(), controls))
+	result, err := l.SimpleBind(ldap.NewSimpleBindRequest(dn, password.Reveal(), controls))
 	if err != nil && !answered(toResultError(err)) {
 		return bindResponse{}, err
 	}
-	return newBindResponse(found, err), nil
+	return newBindResponse(result, err), nil
 }
 
 // newBindResponse reads the result code, the diagnostic and the controls.
-func newBindResponse(found *ldap.SimpleBindResult, err error) bindResponse {
-	a := bindResponse{}
+func newBindResponse(result *ldap.SimpleBindResult, err error) bindResponse {
+	r := bindResponse{}
 	if e, ok := errors.AsType[*ldap.Error](err); ok {
-		a.code = e.ResultCode
-		a.diagnostic = parseDiagnostic(e.ResultCode, e.Err.Error())
+		r.code = e.ResultCode
+		r.diagnostic = parseDiagnostic(e.ResultCode, e.Err.Error())
 	}
-	if found == nil {
-		return a
+	if result == nil {
+		return r
 	}
-	policy, _ := ldap.FindControl(found.Controls, ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
-	if policy != nil && policy.Error >= 0 && a.diagnostic == (diagnostic{}) && concernsAccount(a.code) {
-		a.diagnostic = policyErrors[policy.Error]
+	policy, _ := ldap.FindControl(result.Controls, ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
+	if policy != nil && policy.Error >= 0 && r.diagnostic == (diagnostic{}) && concernsAccount(r.code) {
+		r.diagnostic = policyErrors[policy.Error]
 	}
-	a.mustChange = policy != nil && policy.Error == ldap.BeheraChangeAfterReset ||
-		ldap.FindControl(found.Controls, ldap.ControlTypeVChuPasswordMustChange) != nil // 389 Directory Server's own
-	return a
+	r.mustChange = policy != nil && policy.Error == ldap.BeheraChangeAfterReset ||
+		ldap.FindControl(result.Controls, ldap.ControlTypeVChuPasswordMustChange) != nil // 389 Directory Server's own
+	return r
 }
 
-func (a bindResponse) String() string {
-	if a.diagnostic == (diagnostic{}) {
-		return resultName(a.code)
+func (r bindResponse) String() string {
+	if r.diagnostic == (diagnostic{}) {
+		return resultName(r.code)
 	}
-	return fmt.Sprintf("%s, %s (%s)", resultName(a.code), a.diagnostic.text, a.diagnostic.code)
+	return fmt.Sprintf("%s, %s (%s)", resultName(r.code), r.diagnostic.text, r.diagnostic.code)
 }
 
 // err returns the response as an error, nil for success.
-func (a bindResponse) err() error {
-	if a.code == ldap.LDAPResultSuccess {
+func (r bindResponse) err() error {
+	if r.code == ldap.LDAPResultSuccess {
 		return nil
 	}
-	result := &resultError{code: a.code}
+	result := &resultError{code: r.code}
 	return fmt.Errorf("bind: %w%s", result, hint(result))
 }
 
@@ -118,8 +118,8 @@ func diagnosticsByCode(prefix string, diagnostics ...diagnostic) map[string]diag
 }
 
 // windowsErrors are Windows error codes in hexadecimal ([MS-ERREF], section 2.2).
-// Active Directory sends most of them only after the right password: all but wrong
-// password, account locked, and those that concern the server.
+// Active Directory sends them only with the right password, except those for a wrong
+// password, an unknown account, a lock, and the server.
 var windowsErrors = diagnosticsByCode("data ",
 	diagnostic{"52e", "wrong password", providers.WrongPassword},
 	diagnostic{"525", "no such account", providers.Unknown},
@@ -157,9 +157,9 @@ var policyErrors = map[int8]diagnostic{
 }
 
 // accountCodes are the result codes that refuse an account or its password. They
-// include every code that may answer a wrong password, since the throttle counts
-// rejections alone. A code with two meanings has the reason that is not retried: a
-// password that is retried every half minute locks an account if it is wrong.
+// include every code that may answer a wrong password, which would not be counted
+// otherwise. A code with two meanings has the reason that is not retried: a password
+// that is retried every half minute locks an account if it is wrong.
 //
 // unwillingToPerform (53) is not among them; it needs a probe of the server (see
 // errUnwilling). All other codes concern the server, the connection or the request,
@@ -195,21 +195,21 @@ var errUnwilling = errors.New("the directory is unwilling to bind")
 // bindError returns the error for the response to a person's bind: nil for the right
 // password; an error that wraps ErrRejected; [errUnwilling]; or another error, which
 // says nothing of the account.
-func bindError(a bindResponse) error {
-	reason, ofAccount := accountCodes[a.code]
+func bindError(r bindResponse) error {
+	reason, ofAccount := accountCodes[r.code]
 	switch {
-	case a.code == ldap.LDAPResultSuccess && a.mustChange:
+	case r.code == ldap.LDAPResultSuccess && r.mustChange:
 		return providers.Reject(providers.MustChange, errors.New("must change the password (password policy)"))
-	case a.code == ldap.LDAPResultSuccess:
+	case r.code == ldap.LDAPResultSuccess:
 		return nil
-	case a.diagnostic.reason != "":
-		return providers.Reject(a.diagnostic.reason, errors.New(a.String()))
-	case a.diagnostic != (diagnostic{}):
-		return fmt.Errorf("bind: %s", a)
+	case r.diagnostic.reason != "":
+		return providers.Reject(r.diagnostic.reason, errors.New(r.String()))
+	case r.diagnostic != (diagnostic{}):
+		return fmt.Errorf("bind: %s", r)
 	case ofAccount:
-		return providers.Reject(reason, errors.New(a.String()))
-	case a.code == ldap.LDAPResultUnwillingToPerform:
-		return fmt.Errorf("%w: %s", errUnwilling, a)
+		return providers.Reject(reason, errors.New(r.String()))
+	case r.code == ldap.LDAPResultUnwillingToPerform:
+		return fmt.Errorf("%w: %s", errUnwilling, r)
 	}
-	return a.err()
+	return r.err()
 }

@@ -94,8 +94,8 @@ type Users struct {
 	// is rejected. Default: that of the preset, "uid" or "sAMAccountName".
 	Name string `toml:"name"`
 
-	// Subject is the attribute that identifies a person for good, whatever the name
-	// or the place in the tree. Default: that of the preset, "entryUUID",
+	// Subject is the attribute that identifies a person permanently, whatever the
+	// name or the place in the tree. Default: that of the preset, "entryUUID",
 	// "objectGUID", "ipaUniqueID" or "nsUniqueId".
 	Subject string `toml:"subject"`
 

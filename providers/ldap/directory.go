@@ -35,7 +35,7 @@ type directory struct {
 
 	mu             sync.Mutex
 	serviceRetryAt time.Time // no bind of the service account before
-	serviceErr     error     // of its last bind
+	serviceErr     error     // of its last refused bind
 }
 
 func newDirectory(cfg Config) (*directory, error) {
@@ -79,14 +79,14 @@ func (d *directory) bindService(ctx context.Context, c *conn) error {
 	if waiting {
 		return err
 	}
-	answer, err := c.bind(ctx, d.timeout, d.bindDN, d.bindPassword, false)
+	response, err := c.bind(ctx, d.timeout, d.bindDN, d.bindPassword, false)
 	if err != nil {
 		return fmt.Errorf("bind as the service account: %w", err)
 	}
-	if err = answer.err(); err == nil || busyOrUnavailable(err) {
+	if err = response.err(); err == nil || busyOrUnavailable(err) {
 		return err
 	}
-	err = fmt.Errorf("%w: %s%s", errServiceAccount, answer, hint(err))
+	err = fmt.Errorf("%w: %s%s", errServiceAccount, response, hint(err))
 	d.mu.Lock()
 	d.serviceRetryAt, d.serviceErr = time.Now().Add(serviceBindBackoff), err
 	d.mu.Unlock()

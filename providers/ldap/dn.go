@@ -131,10 +131,10 @@ type groupDNCache struct {
 // group returns the group of a DN, with its name if the DN contains it, or the zero
 // group if it is not below the base. A text that is no DN gives a group without id:
 // it means some group, and nothing more is known.
-func (r *groupDNCache) group(text string) group {
-	r.mu.Lock()
-	one, known := r.cache.Get(text)
-	r.mu.Unlock()
+func (c *groupDNCache) group(text string) group {
+	c.mu.Lock()
+	one, known := c.cache.Get(text)
+	c.mu.Unlock()
 	if known {
 		return one
 	}
@@ -142,11 +142,11 @@ func (r *groupDNCache) group(text string) group {
 	switch {
 	case err != nil:
 		one = group{key: text, dn: text}
-	case isDescendant(r.base, dn, r.scope):
-		one = group{key: dnKey(dn), dn: text, id: normalizeDN(dn), name: rdnValue(dn, r.attribute)}
+	case isDescendant(c.base, dn, c.scope):
+		one = group{key: dnKey(dn), dn: text, id: normalizeDN(dn), name: rdnValue(dn, c.attribute)}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.cache.Put(text, one)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cache.Put(text, one)
 	return one
 }

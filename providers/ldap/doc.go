@@ -18,9 +18,9 @@
 // stored, since the text may hold the password.
 //
 // The package refuses an empty password, since a directory takes such a bind as
-// anonymous and answers success (RFC 4513, section 5.1.2). It follows no referral,
-// since that would send passwords to any host that a server names. It does not
-// resend a password that may have arrived. It guesses no user name, subject or
+// unauthenticated and answers success (RFC 4513, section 5.1.2). It follows no
+// referral, since that would send passwords to any host that a server names. It does
+// not resend a password that may have arrived. It guesses no user name, subject or
 // group.
 //
 //	cfg := ldap.Config{Preset: "openldap", URLs: []string{"ldaps://dc1.corp.example"}, …}.WithDefaults()

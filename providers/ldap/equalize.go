@@ -53,7 +53,7 @@ func (r *refusalTimes) imitate(ctx context.Context, began time.Time) bool {
 	return true
 }
 
-// roundUp returns the next multiple of refusalStep.
+// roundUp rounds up to a multiple of refusalStep.
 func roundUp(took time.Duration) time.Duration {
 	return (took + refusalStep - 1) / refusalStep * refusalStep
 }
@@ -76,8 +76,8 @@ func waitUntil(ctx context.Context, at time.Time) {
 	}
 }
 
-// Pad implements [providers.Padder]. It waits and sends nothing: a bind besides
-// the wait, however cheap, would now and then take longer and so be noticed. Until a
+// Pad implements [providers.Padder]. It waits and sends nothing: a bind during the
+// wait, however cheap, would now and then take longer and so be noticed. Until a
 // first refused password is recorded, it binds as an entry that does not exist, with
 // a random password: the one typed with a misspelt name belongs to some account.
 func (p *Provider) Pad(ctx context.Context, began time.Time, login providers.Login, _ providers.Proof) {

@@ -19,7 +19,7 @@ func TestRefusalTimesAreRoundedUp(t *testing.T) {
 			want = 0
 		}
 		if got := roundUp(took); got != want {
-			t.Errorf("stepped(%s) = %s, want %s", took, got, want)
+			t.Errorf("roundUp(%s) = %s, want %s", took, got, want)
 		}
 	}
 	began := time.Now().Add(-25 * time.Millisecond)

@@ -72,7 +72,7 @@ func TestGroupNameNotUTF8(t *testing.T) {
 	cfg.Groups = ldap.Groups{Base: "ou=groups,dc=corp,dc=example", Attribute: "memberOf"}
 	id := mustLogin(t, newProvider(t, cfg), "alice", "pw")
 	if !slices.Equal(id.Unsure, []string{providers.UnsureAll}) {
-		t.Errorf("a group whose name is not UTF-8: %q, unsure %q, want any", id.Groups, id.Unsure)
+		t.Errorf("a group whose name is not UTF-8: %q, unsure %q, want *", id.Groups, id.Unsure)
 	}
 }
 

@@ -91,7 +91,8 @@ func (g *guard) recordError(err error) {
 	}
 }
 
-// deduct takes the received bytes and their elements off the limit.
+// deduct subtracts the received bytes and their elements from what is left of the
+// limit.
 func (g *guard) deduct(b []byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -201,7 +202,7 @@ func (s *berScanner) beginElement(length int) error {
 	return nil
 }
 
-// consume takes n bytes off the open elements and closes those with none left.
+// consume subtracts n bytes from the open elements and closes those with none left.
 func (s *berScanner) consume(n int) {
 	for i := range s.open {
 		s.open[i] -= n

@@ -88,7 +88,7 @@ func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope i
 	case resultCode(err) == ldap.LDAPResultNoSuchObject && scope == ldap.ScopeBaseObject:
 		return entry{}, errNoEntry
 	case resultCode(err) == ldap.LDAPResultNoSuchObject:
-		// Not one account is missing but all of them.
+		// The base is missing, and not just one account.
 		return entry{}, fmt.Errorf("%q does not exist, or the service account may not see it: %w", base, err)
 	case err != nil:
 		return entry{}, fmt.Errorf("%w%s", err, hint(err))

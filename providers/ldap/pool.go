@@ -15,8 +15,8 @@ import (
 
 const (
 	// maxIdle is how long a connection may be idle. Active Directory closes one
-	// after 15 minutes (MaxConnIdleTime), and a password must not be what finds
-	// out.
+	// after 15 minutes (MaxConnIdleTime); the pool closes it before, so that no
+	// password is sent on a connection that was just closed.
 	maxIdle = 12 * time.Minute
 
 	// maxAge is how long a connection is used in all.
@@ -73,14 +73,14 @@ func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Con
 		return err
 	}
 	defer release()
-	var last error
+	var lastErr error
 	tried := make(map[*server]bool, len(p.servers))
 	for fresh := false; ; {
 		began := time.Now()
 		c, err := p.checkout(ctx, fresh, tried)
 		if err != nil {
-			if last != nil && errors.Is(err, errDown) {
-				return last
+			if lastErr != nil && errors.Is(err, errDown) {
+				return lastErr
 			}
 			return err
 		}
@@ -91,10 +91,10 @@ func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Con
 			return err
 		}
 		c.close()
-		last = fmt.Errorf("%s: %w", c.server.url, err)
+		lastErr = fmt.Errorf("%s: %w", c.server.url, err)
 		if ctxDone(ctx) && !timedOut(err) {
 			c.server.release() // the caller gave up, which says nothing of the server
-			return fmt.Errorf("%w: %w", last, ctxError(ctx))
+			return fmt.Errorf("%w: %w", lastErr, ctxError(ctx))
 		}
 		if stale := c.reused && !timedOut(err) && !answered(err); stale && !fresh {
 			fresh = true // an idle connection broke, which says nothing of the server
@@ -103,7 +103,7 @@ func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Con
 			tried[c.server] = true
 		}
 		if ctxDone(ctx) {
-			return fmt.Errorf("%w: %w", last, ctxError(ctx))
+			return fmt.Errorf("%w: %w", lastErr, ctxError(ctx))
 		}
 	}
 }
@@ -134,7 +134,7 @@ func (p *pool) acquire(ctx context.Context, shareKey string) (release func(), er
 	}, nil
 }
 
-// addUser makes close wait until users.Done.
+// addUser makes close wait until users.Done. It returns errClosed after close.
 func (p *pool) addUser() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -189,7 +189,7 @@ func TestSlowAccountsShareConnections(t *testing.T) {
 			t.Helper()
 			for i, of := range []string{"a", "b"} {
 				if got := l.shareKey(of); got != want[i] {
-					t.Errorf("share(%q) = %q, want %q", of, got, want[i])
+					t.Errorf("shareKey(%q) = %q, want %q", of, got, want[i])
 				}
 			}
 		}

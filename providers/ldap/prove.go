@@ -81,11 +81,11 @@ func (p *Provider) bindAsDN(ctx context.Context, shareKey, dn string, password s
 	if p.cfg.BindDN != "" {
 		return p.dir.inShare(shareKey), func() {}, p.dir.checkPassword(ctx, shareKey, dn, password)
 	}
-	own, err := p.dir.openPersonConn(ctx, shareKey, dn, password)
+	person, err := p.dir.openPersonConn(ctx, shareKey, dn, password)
 	if err != nil {
 		return nil, nil, err
 	}
-	return own, own.close, nil
+	return person, person.close, nil
 }
 
 // identifyDN returns the identity of the entry of a DN whose password is proved.

@@ -82,6 +82,7 @@ func (s *server) tryAcquire() bool {
 	return true
 }
 
+// recordSuccess ends a trial, and the server is up.
 func (s *server) recordSuccess() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,6 +96,7 @@ func (s *server) release() {
 	s.onTrial = false
 }
 
+// recordFailure ends a trial and an epoch, and the server is down for the next backoff.
 func (s *server) recordFailure(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -33,23 +33,23 @@ func newSlowAccounts() *slowAccounts {
 }
 
 // shareKey returns the share key for a bind of the account with this one.
-func (l *slowAccounts) shareKey(key string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if at, ok := l.since.Get(key); ok && time.Since(at) < slowTTL {
+func (s *slowAccounts) shareKey(key string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, ok := s.since.Get(key); ok && time.Since(at) < slowTTL {
 		return slowShare
 	}
 	return key
 }
 
-func (l *slowAccounts) add(key string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.since.Put(key, time.Now())
+func (s *slowAccounts) add(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since.Put(key, time.Now())
 }
 
-func (l *slowAccounts) remove(key string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.since.Delete(key)
+func (s *slowAccounts) remove(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since.Delete(key)
 }

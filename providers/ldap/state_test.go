@@ -114,7 +114,7 @@ func TestGUID(t *testing.T) {
 	}
 	const want = "00112233-4455-6677-8899-aabbccddeeff"
 	if got, err := formatGUID(raw); got != want || err != nil {
-		t.Errorf("printGUID(%x) = %q, %v, want %q", raw, got, err, want)
+		t.Errorf("formatGUID(%x) = %q, %v, want %q", raw, got, err, want)
 	}
 	filter, err := subjectFilter(want, attrGUID)
 	if wantFilter := `(objectGUID=\33\22\11\00\55\44\77\66\88\99\aa\bb\cc\dd\ee\ff)`; filter != wantFilter || err != nil {
@@ -135,7 +135,7 @@ func FuzzGUID(f *testing.F) {
 			return
 		}
 		if again, err := formatGUID(raw); err != nil || !strings.EqualFold(again, text) {
-			t.Errorf("printGUID(parseGUID(%q)) = %q, %v", text, again, err)
+			t.Errorf("formatGUID(parseGUID(%q)) = %q, %v", text, again, err)
 		}
 	})
 }
@@ -146,11 +146,11 @@ func TestSID(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := formatSID(raw), "S-1-5-21-2127521184-1604012920-1887927527-72713"; got != want {
-		t.Errorf("printSID(%x) = %q, want %q", raw, got, want)
+		t.Errorf("formatSID(%x) = %q, want %q", raw, got, want)
 	}
 	for _, bad := range [][]byte{nil, {1}, {1, 5, 0, 0, 0, 0, 0, 5, 21}} {
 		if got := formatSID(bad); got != "" {
-			t.Errorf("printSID(%x) = %q, want none", bad, got)
+			t.Errorf("formatSID(%x) = %q, want none", bad, got)
 		}
 	}
 	primary, err := primarySID(entryOf(attrSID, string(raw), attrPrimaryGroup, "513"))

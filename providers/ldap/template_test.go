@@ -12,7 +12,7 @@ func TestParseTemplate(t *testing.T) {
 	for _, test := range []struct {
 		text, login string
 		filter      string
-		present     string
+		wildcard    string
 		problem     string
 	}{
 		{"(uid={login})", "alice", "(uid=alice)", "(uid=*)", ""},
@@ -43,8 +43,8 @@ func TestParseTemplate(t *testing.T) {
 		if got := parsed.filter(func(string) string { return test.login }); got != test.filter {
 			t.Errorf("filter of %q for %q = %q, want %q", test.text, test.login, got, test.filter)
 		}
-		if got := parsed.wildcardFilter(); got != test.present {
-			t.Errorf("present filter of %q = %q, want %q", test.text, got, test.present)
+		if got := parsed.wildcardFilter(); got != test.wildcard {
+			t.Errorf("wildcardFilter of %q = %q, want %q", test.text, got, test.wildcard)
 		}
 	}
 }

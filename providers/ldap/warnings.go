@@ -18,7 +18,7 @@ const (
 )
 
 // warnings is a rate-limited log of faults of the directory: each text is logged once
-// per warnInterval.
+// per warnInterval. It stores at most maxWarnings texts (LRU).
 type warnings struct {
 	log *slog.Logger
 
