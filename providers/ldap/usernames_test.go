@@ -37,7 +37,7 @@ func TestConfusableUserNameIsRefused(t *testing.T) {
 			return ldaptest.Answer{Entries: []ldaptest.FakeEntry{odd}}, r.Operation == goldap.ApplicationSearchRequest
 		}))
 		if id, err := login(t, newProvider(t, fakeConfig(f)), "kevin", "pw"); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.RefusedByConfig {
-			t.Errorf("the name %q: %v, %v, want ErrRejected: refused by our rules", uid, id, err)
+			t.Errorf("the name %q: %v, %v, want ErrRejected: refused by config", uid, id, err)
 		}
 	}
 }

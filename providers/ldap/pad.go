@@ -17,8 +17,8 @@ import (
 // such as an entry to send, takes far less.
 const refusalStep = 10 * time.Millisecond
 
-// refusalTimes equalizes the time of refusals, so that a name without an account is
-// refused as late as a wrong password. It is a ring buffer of the times of the last
+// refusalTimes pads the time of refusals, so that a name without an account is refused
+// as late as a wrong password. It is a ring buffer of the times of the last
 // refused passwords, from the start of Lookup on: they include search, bind and what
 // the chain does between them.
 type refusalTimes struct {
