@@ -252,11 +252,11 @@ func TestOneAccountLeavesConnectionsToOthers(t *testing.T) {
 	if now[0].Load()+now[1].Load() == 0 {
 		t.Error("the others waited until the one account was done")
 	}
+	// A canceled request gives its slot back while the fake still answers it: count before.
+	searches, binds := most[0].Load(), most[1].Load()
 	stop()
 	flood.Wait()
-	for kind, name := range []string{"searches", "binds"} {
-		if n := most[kind].Load(); n > 4 {
-			t.Errorf("%d concurrent %s of one account, want at most 4 of 16", n, name)
-		}
+	if searches > 4 || binds > 4 {
+		t.Errorf("%d concurrent searches and %d binds of one account, want at most 4 of 16", searches, binds)
 	}
 }
