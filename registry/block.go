@@ -26,9 +26,9 @@ type AuthSettings struct {
 	RootCertificate string `json:"root_certificate"`  // file of the root certificate
 	KeySet          string `json:"key_set,omitempty"` // file of the JSON Web Key Set, only with "kid"
 
-	algorithm string   // that tokens are signed with
-	rootIsEd  bool     // the root's key is Ed25519
-	shared    []string // other services whose tokens are signed with the same configured key
+	algorithm   string   // that tokens are signed with
+	ed25519Root bool     // the root's key is Ed25519
+	sharing     []string // other services whose tokens are signed with the same configured key
 }
 
 // keySetFile is where distribution 3 gets its key set from if nothing else is
@@ -46,22 +46,22 @@ func (i *Issuer) AuthSettings(service, realm string) (AuthSettings, error) {
 	if u, err := url.Parse(realm); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return AuthSettings{}, fmt.Errorf("realm %q is not a URL such as %q", realm, "https://registry-auth.corp.example/jwt/auth")
 	}
-	settings := AuthSettings{Realm: realm, Service: s.name, Issuer: s.issuer, Signing: SigningX5C, RootCertificate: s.material.rootCertificate}
+	settings := AuthSettings{Realm: realm, Service: s.name, Issuer: s.issuer, Signing: SigningX5C, RootCertificate: s.keyFiles.rootCertificate}
 	switch keys := s.keys.(type) {
-	case *ownKey:
-		settings.Signing, settings.algorithm = s.material.signing, keys.only.method.Alg()
+	case *staticKey:
+		settings.Signing, settings.algorithm = s.keyFiles.signing, keys.signer.method.Alg()
 		if settings.Signing == SigningKID {
 			settings.KeySet = keySetFile
 		}
-		settings.shared = i.sharing(s)
-		settings.rootIsEd = settings.algorithm == "EdDSA"
-	case *leaves:
+		settings.sharing = i.servicesSharingKey(s)
+		settings.ed25519Root = settings.algorithm == "EdDSA"
+	case *rotatingLeaf:
 		settings.algorithm = keys.leaf.Load().signer.method.Alg()
-		settings.rootIsEd = isEd25519(keys.root.certificate)
-	case *given:
+		settings.ed25519Root = isEd25519(keys.root.certificate)
+	case *reloadingLeaf:
 		settings.algorithm = keys.leaf.Load().method.Alg()
 		for _, root := range keys.roots {
-			settings.rootIsEd = settings.rootIsEd || isEd25519(root)
+			settings.ed25519Root = settings.ed25519Root || isEd25519(root)
 		}
 	}
 	return settings, nil
@@ -91,36 +91,36 @@ func (s AuthSettings) Block(registry string) (string, error) {
 }
 
 const (
-	noteAlone = `Any certificate under this root can sign any token. So the root belongs to
+	aloneNote = `Any certificate under this root can sign any token. So the root belongs to
 shorepass alone: do not put a corporate CA here.`
 
-	noteRealm = `The realm is what clients are sent to; they must reach it by this very URL.`
+	realmNote = `The realm is what clients are sent to; they must reach it by this very URL.`
 )
 
 func (s AuthSettings) distribution2() (string, error) {
-	if err := s.fitsOld("distribution 2.8"); err != nil {
+	if err := s.checkDistribution2("distribution 2.8"); err != nil {
 		return "", err
 	}
-	return comment("distribution 2.8: config.yml", noteRealm, s.noteBundle()) + s.yaml("rootcertbundle", s.RootCertificate), nil
+	return commentBlock("distribution 2.8: config.yml", realmNote, s.bundleNote()) + s.yaml("rootcertbundle", s.RootCertificate), nil
 }
 
 func (s AuthSettings) gitlab() (string, error) {
-	if err := s.fitsOld("the GitLab registry"); err != nil {
+	if err := s.checkDistribution2("the GitLab registry"); err != nil {
 		return "", err
 	}
-	return comment("GitLab container registry: config.yml", noteRealm, s.noteBundle(),
+	return commentBlock("GitLab container registry: config.yml", realmNote, s.bundleNote(),
 		`GitLab's own pages read the registry with tokens that GitLab signs. To
 keep them working, append GitLab's registry certificate to the file, and keep its
 issuer here and in token.issuer.`) + s.yaml("rootcertbundle", s.RootCertificate), nil
 }
 
-// fitsOld says what keeps a registry that is built upon distribution 2.8 from
+// checkDistribution2 says what keeps a registry that is built upon distribution 2.8 from
 // taking the tokens.
-func (s AuthSettings) fitsOld(name string) error {
+func (s AuthSettings) checkDistribution2(name string) error {
 	switch {
 	case s.Signing == SigningKID:
 		return fmt.Errorf(`%s finds a key by another name than signing = "kid" gives it; write "x5c" or "libtrust"`, name)
-	case s.rootIsEd:
+	case s.ed25519Root:
 		return fmt.Errorf("%s does not start with an Ed25519 certificate in its bundle; use an ECDSA or RSA root", name)
 	case s.algorithm == "EdDSA":
 		return fmt.Errorf("%s does not verify Ed25519; use an ECDSA or RSA signing_key", name)
@@ -133,24 +133,24 @@ func (s AuthSettings) distribution3() (string, error) {
 	case SigningLibtrust:
 		return "", fmt.Errorf(`distribution 3 no longer knows what signing = "libtrust" calls a key; write "x5c" or "kid"`)
 	case SigningKID:
-		return comment("distribution 3: config.yml", noteRealm,
+		return commentBlock("distribution 3: config.yml", realmNote,
 			fmt.Sprintf("%s holds what is printed by\n\n    shorepass registry-config --service %s --key-set", s.KeySet, s.Service)) + s.yaml("jwks", s.KeySet), nil
 	}
-	return comment("distribution 3: config.yml", noteRealm, s.noteBundle()) + s.yaml("rootcertbundle", s.RootCertificate), nil
+	return commentBlock("distribution 3: config.yml", realmNote, s.bundleNote()) + s.yaml("rootcertbundle", s.RootCertificate), nil
 }
 
-// noteBundle says what to mind with a certificate as rootcertbundle.
-func (s AuthSettings) noteBundle() string {
-	return fmt.Sprintf("%s is a copy of the root certificate, without its key.\n%s", s.RootCertificate, noteAlone)
+// bundleNote says what to mind with a certificate as rootcertbundle.
+func (s AuthSettings) bundleNote() string {
+	return fmt.Sprintf("%s is a copy of the root certificate, without its key.\n%s", s.RootCertificate, aloneNote)
 }
 
 func (s AuthSettings) zot() (string, error) {
 	if s.Signing == SigningX5C {
 		return "", fmt.Errorf(`zot knows one key and nothing of certificates under it; give the service its own root_certificate and root_key, and signing = "kid"`)
 	}
-	if len(s.shared) > 0 {
+	if len(s.sharing) > 0 {
 		return "", fmt.Errorf("zot looks at neither issuer nor service, so that it would take the tokens of %s too, whose key is the same; give this service its own root_certificate and root_key",
-			strings.Join(s.shared, ", "))
+			strings.Join(s.sharing, ", "))
 	}
 	type bearer struct {
 		Realm   string `json:"realm"`
@@ -162,7 +162,7 @@ func (s AuthSettings) zot() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return comment("zot: config.json, without these lines", noteRealm,
+	return commentBlock("zot: config.json, without these lines", realmNote,
 		s.RootCertificate+` is a copy of the service's root_certificate, without its key.
 zot looks at neither issuer nor service, only at this key: give every zot, and
 every other registry, a key of its own. It reads the file when it starts.`) + string(text) + "\n", nil
@@ -179,8 +179,8 @@ func (s AuthSettings) yaml(keyName, keyFile string) string {
 	return b.String()
 }
 
-// comment writes paragraphs, each line behind a "#".
-func comment(paragraphs ...string) string {
+// commentBlock writes paragraphs, each line behind a "#".
+func commentBlock(paragraphs ...string) string {
 	text := strings.ReplaceAll(strings.Join(paragraphs, "\n\n"), "\n", "\n# ")
 	return strings.ReplaceAll("# "+text+"\n", "# \n", "#\n")
 }

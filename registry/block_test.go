@@ -67,7 +67,7 @@ func TestBlockQuotes(t *testing.T) {
 }
 
 func TestBlockRefused(t *testing.T) {
-	edFiles := func(t *testing.T) (string, string) { return writePair(t, issue(t, ca("root"), newEdKey(t), nil)) }
+	edFiles := func(t *testing.T) (string, string) { return writeKeyPair(t, issue(t, ca("root"), newEdKey(t), nil)) }
 	ecFiles := func(t *testing.T) (string, string) { return newRootFiles(t) }
 	for _, test := range []struct {
 		registry, signing string
@@ -137,7 +137,7 @@ func TestAuthSettings(t *testing.T) {
 	}
 }
 
-func TestAuthSettingsOfConfiguredLeaf(t *testing.T) {
+func TestAuthSettingsOfReloadingLeaf(t *testing.T) {
 	a := newAuthority(t)
 	a.put(t, a.leaf(t, time.Hour))
 	cfg := a.config()
@@ -154,7 +154,7 @@ func TestAuthSettingsOfConfiguredLeaf(t *testing.T) {
 		t.Errorf("Block: %v", err)
 	}
 
-	leaf := issue(t, &x509.Certificate{}, newEdKey(t), &pair{certificate: a.middle.certificate, key: a.middle.key})
+	leaf := issue(t, &x509.Certificate{}, newEdKey(t), &keyPair{certificate: a.middle.certificate, key: a.middle.key})
 	a.put(t, leaf)
 	settings, err = newTestIssuer(t, a.config()).AuthSettings("container_registry", testRealm)
 	if err != nil {

@@ -12,19 +12,19 @@ import (
 
 // The ways of an ECDSA key.
 var (
-	es256 = deterministic{jwt.SigningMethodES256}
-	es384 = deterministic{jwt.SigningMethodES384}
-	es512 = deterministic{jwt.SigningMethodES512}
+	es256 = deterministicECDSA{jwt.SigningMethodES256}
+	es384 = deterministicECDSA{jwt.SigningMethodES384}
+	es512 = deterministicECDSA{jwt.SigningMethodES512}
 )
 
-// deterministic draws the nonce of an ECDSA signature from the key and from
+// deterministicECDSA draws the nonce of an ECDSA signature from the key and from
 // what is signed (RFC 6979), where golang-jwt draws it at random as well. No
 // registry sees a difference, no flaw of the random source can show the key,
 // and it takes a fifth less: most of what a token costs is its signature.
-type deterministic struct{ *jwt.SigningMethodECDSA }
+type deterministicECDSA struct{ *jwt.SigningMethodECDSA }
 
 // Sign signs input with key, an *ecdsa.PrivateKey (RFC 7518, section 3.4).
-func (m deterministic) Sign(input string, key any) ([]byte, error) {
+func (m deterministicECDSA) Sign(input string, key any) ([]byte, error) {
 	private, ok := key.(*ecdsa.PrivateKey)
 	if !ok {
 		return nil, fmt.Errorf("%s needs an *ecdsa.PrivateKey and not a %T", m.Alg(), key)
@@ -38,12 +38,12 @@ func (m deterministic) Sign(input string, key any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return concatenated(der, (m.CurveBits+7)/8)
+	return rawSignature(der, (m.CurveBits+7)/8)
 }
 
-// concatenated returns the two numbers of a signature in ASN.1 (RFC 3279,
+// rawSignature returns the two numbers of a signature in ASN.1 (RFC 3279,
 // section 2.2.3) one after the other, each of so many bytes.
-func concatenated(der []byte, size int) ([]byte, error) {
+func rawSignature(der []byte, size int) ([]byte, error) {
 	var r, s []byte
 	text, inner := cryptobyte.String(der), cryptobyte.String(nil)
 	if !text.ReadASN1(&inner, asn1.SEQUENCE) || !inner.ReadASN1Integer(&r) || !inner.ReadASN1Integer(&s) ||

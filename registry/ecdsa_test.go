@@ -14,7 +14,7 @@ import (
 // A.2.5, A.2.6 and A.2.7, the message "sample" and the curve's own hash).
 func TestDeterministicSignature(t *testing.T) {
 	for _, test := range []struct {
-		method deterministic
+		method deterministicECDSA
 		curve  elliptic.Curve
 		key    string
 		r, s   string
@@ -50,9 +50,9 @@ func TestDeterministicSignature(t *testing.T) {
 	}
 }
 
-// TestDeterministicSignatureKeepsItsLength signs until numbers with a zero byte
+// TestDeterministicSignatureIsPadded signs until numbers with a zero byte
 // in front have come, of which each is one in 256.
-func TestDeterministicSignatureKeepsItsLength(t *testing.T) {
+func TestDeterministicSignatureIsPadded(t *testing.T) {
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)

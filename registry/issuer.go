@@ -35,14 +35,14 @@ type service struct {
 	disabled bool
 	issuer   string
 	lifetime time.Duration
-	material material
-	keys     source
+	keyFiles keyFiles
+	keys     keySource
 	claims   []byte // the beginning of each token's claims, up to the subject
 }
 
-// material is where the keys of a service are from. Services of one material
+// keyFiles is where the keys of a service are from. Services of one material
 // share its keys.
-type material struct {
+type keyFiles struct {
 	rootCertificate, rootKey       string
 	signingCertificate, signingKey string
 	signing                        string // as configured, so it may be empty
@@ -78,7 +78,7 @@ func CheckWithoutRoot(cfg Config, services []Service) error {
 		err = nil
 	}
 	given := slices.DeleteFunc(slices.Clone(cfg.Services), func(name string) bool {
-		m := i.services[name].material
+		m := i.services[name].keyFiles
 		return m.rootCertificate == cfg.RootCertificate && m.rootKey == cfg.RootKey
 	})
 	return errors.Join(err, i.readKeys(given, nil))
@@ -111,14 +111,14 @@ func newIssuer(cfg Config, services []Service) (*Issuer, error) {
 
 // newService fills in what a service inherits from [token].
 func newService(cfg Config, s Service) *service {
-	m := material{cfg.RootCertificate, cfg.RootKey, cfg.SigningCertificate, cfg.SigningKey, cfg.Signing}
+	m := keyFiles{cfg.RootCertificate, cfg.RootKey, cfg.SigningCertificate, cfg.SigningKey, cfg.Signing}
 	if s.RootCertificate != "" {
-		m = material{rootCertificate: s.RootCertificate, rootKey: s.RootKey, signing: cfg.Signing}
+		m = keyFiles{rootCertificate: s.RootCertificate, rootKey: s.RootKey, signing: cfg.Signing}
 	}
 	if s.Signing != "" {
 		m.signing = s.Signing
 	}
-	full := &service{name: s.Name, disabled: s.Disabled, issuer: cfg.Issuer, lifetime: cfg.Lifetime, material: m}
+	full := &service{name: s.Name, disabled: s.Disabled, issuer: cfg.Issuer, lifetime: cfg.Lifetime, keyFiles: m}
 	if s.Issuer != "" {
 		full.issuer = s.Issuer
 	}
@@ -139,57 +139,57 @@ func (i *Issuer) readKeys(names []string, report func(error)) error {
 		report = func(error) {}
 	}
 	now := time.Now().Round(0)
-	sources := make(map[material]source)
+	sources := make(map[keyFiles]keySource)
 	var faults []error
 	for _, name := range names {
 		s := i.services[name]
-		keys, seen := sources[s.material]
+		keys, seen := sources[s.keyFiles]
 		if !seen {
 			var err error
-			if keys, err = s.material.read(now, report); err != nil {
+			if keys, err = s.keyFiles.open(now, report); err != nil {
 				faults = append(faults, fmt.Errorf("keys of service %q: %w", name, err))
 			}
-			sources[s.material] = keys
+			sources[s.keyFiles] = keys
 		}
 		s.keys = keys
 	}
 	return errors.Join(faults...)
 }
 
-// read reads the files.
-func (m material) read(now time.Time, report func(error)) (source, error) {
+// open reads the files.
+func (m keyFiles) open(now time.Time, report func(error)) (keySource, error) {
 	if m.signingCertificate != "" {
-		return newGiven(m.signingCertificate, m.signingKey, m.rootCertificate, now, report)
+		return newReloadingLeaf(m.signingCertificate, m.signingKey, m.rootCertificate, now, report)
 	}
 	if m.rootCertificate == "" {
 		return nil, errors.New("token.root_certificate and token.root_key are missing; make a root with shorepass keys init")
 	}
-	root, err := readPair(m.rootCertificate, m.rootKey)
+	root, err := readKeyPair(m.rootCertificate, m.rootKey)
 	if err != nil {
 		return nil, err
 	}
-	if m.ownKey() {
-		return newOwnKey(root.key, m.signing)
+	if m.signsItself() {
+		return newStaticKey(root.key, m.signing)
 	}
-	keys, err := newLeaves(root, now)
+	keys, err := newRotatingLeaf(root, now)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.rootCertificate, err)
 	}
 	return keys, nil
 }
 
-// ownKey reports whether the configured key itself signs. It is never guessed:
+// signsItself reports whether the configured key itself signs. It is never guessed:
 // without a word of it the root certifies, or there is an error.
-func (m material) ownKey() bool {
+func (m keyFiles) signsItself() bool {
 	return m.signing == SigningKID || m.signing == SigningLibtrust
 }
 
-// sharing returns the other services that sign with the configured key of s.
-func (i *Issuer) sharing(s *service) []string {
+// servicesSharingKey returns the other services that sign with the configured key of s.
+func (i *Issuer) servicesSharingKey(s *service) []string {
 	var names []string
-	key := s.keys.(*ownKey).only.key.Public()
+	key := s.keys.(*staticKey).signer.key.Public()
 	for name, other := range i.services {
-		if own, ok := other.keys.(*ownKey); ok && other != s && samePublicKey(own.only.key.Public(), key) {
+		if own, ok := other.keys.(*staticKey); ok && other != s && samePublicKey(own.signer.key.Public(), key) {
 			names = append(names, name)
 		}
 	}
@@ -242,11 +242,11 @@ func (i *Issuer) JWKS(service string) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("%q: %w", service, ErrUnknownService)
 	}
-	own, ok := s.keys.(*ownKey)
-	if !ok || s.material.signing != SigningKID {
+	own, ok := s.keys.(*staticKey)
+	if !ok || s.keyFiles.signing != SigningKID {
 		return nil, fmt.Errorf("service %q: %w", service, ErrNoKeySet)
 	}
-	return keySet(own.only.key.Public(), own.kid)
+	return keySet(own.signer.key.Public(), own.kid)
 }
 
 // Expiry returns the time until the soonest end of a root or signing

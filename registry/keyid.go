@@ -66,10 +66,10 @@ func thumbprint(public crypto.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// fingerprint returns what distribution 2.8 takes for a kid, after its library
+// libtrustKeyID returns what distribution 2.8 takes for a kid, after its library
 // libtrust: SHA-256 over the public key in DER, cut to 240 bits, in base32, a
 // colon after each four letters.
-func fingerprint(public crypto.PublicKey) (string, error) {
+func libtrustKeyID(public crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		return "", fmt.Errorf("encode public key: %w", err)
@@ -85,7 +85,7 @@ func fingerprint(public crypto.PublicKey) (string, error) {
 
 // keySet writes the JSON Web Key Set (RFC 7517, section 5) of one key.
 func keySet(public crypto.PublicKey, kid string) ([]byte, error) {
-	method, err := methodFor(public)
+	method, err := signingMethod(public)
 	if err != nil {
 		return nil, err
 	}

@@ -58,16 +58,16 @@ func TestThumbprint(t *testing.T) {
 	}
 }
 
-func TestFingerprint(t *testing.T) {
+func TestLibtrustKeyID(t *testing.T) {
 	want := "HVHZ:ST6I:F4OR:OPDN:GJXA:LYHY:X76T:LAWQ:RYP2:3CRU:GVAA:4U3A" // as above
-	if got, err := fingerprint(smallKey(t, elliptic.P256()).Public()); got != want || err != nil {
+	if got, err := libtrustKeyID(smallKey(t, elliptic.P256()).Public()); got != want || err != nil {
 		t.Errorf("fingerprint = %q, %v, want %q", got, err, want)
 	}
 }
 
-// TestOwnKey: with "kid" and "libtrust" the configured key itself signs,
+// TestStaticKey: with "kid" and "libtrust" the configured key itself signs,
 // whatever its kind and its certificate.
-func TestOwnKey(t *testing.T) {
+func TestStaticKey(t *testing.T) {
 	ended := &x509.Certificate{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}
 	for _, test := range []struct {
 		name, alg string
@@ -82,8 +82,8 @@ func TestOwnKey(t *testing.T) {
 		{"no CA", "ES256", newECKey(t, elliptic.P256()), &x509.Certificate{}},
 		{"ended", "ES256", newECKey(t, elliptic.P256()), ended},
 	} {
-		certFile, keyFile := writePair(t, issue(t, test.template, test.key, nil))
-		for signing, name := range map[string]func(crypto.PublicKey) (string, error){"kid": thumbprint, "libtrust": fingerprint} {
+		certFile, keyFile := writeKeyPair(t, issue(t, test.template, test.key, nil))
+		for signing, name := range map[string]func(crypto.PublicKey) (string, error){"kid": thumbprint, "libtrust": libtrustKeyID} {
 			cfg := testConfig(certFile, keyFile)
 			cfg.Signing = signing
 			i := newTestIssuer(t, cfg)

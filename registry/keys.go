@@ -25,18 +25,18 @@ const maxKeyFile = 1 << 20
 // minRSA is the least that RFC 7518, section 3.3 allows.
 const minRSA = 2048
 
-// pair is a private key with its certificate.
-type pair struct {
+// keyPair is a private key with its certificate.
+type keyPair struct {
 	certificate *x509.Certificate
 	others      []*x509.Certificate // what else is in the certificate's file, in its order
 	key         crypto.Signer
 }
 
-// readPair reads a certificate and its private key. Of several certificates in
+// readKeyPair reads a certificate and its private key. Of several certificates in
 // the file, the key says which is meant: a bundle with the old root and the new
 // one works, as does a chain in any order. Two of one key are one that was
 // renewed, and the one that lasts longer counts.
-func readPair(certFile, keyFile string) (*pair, error) {
+func readKeyPair(certFile, keyFile string) (*keyPair, error) {
 	certificates, err := readCertificates(certFile)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func readPair(certFile, keyFile string) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pair{key: key}
+	p := &keyPair{key: key}
 	for _, c := range certificates {
 		if samePublicKey(c.PublicKey, key.Public()) && (p.certificate == nil || c.NotAfter.After(p.certificate.NotAfter)) {
 			p.certificate = c
@@ -86,7 +86,7 @@ func readKey(name string) (crypto.Signer, error) {
 		}
 		key, err := parseKey(block)
 		if err == nil {
-			_, err = methodFor(key.Public())
+			_, err = signingMethod(key.Public())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read key: %s: %w", name, err)
@@ -119,9 +119,9 @@ func parseKey(block *pem.Block) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// methodFor returns how a key of this kind signs: RS256, ES256, ES384, ES512
+// signingMethod returns how a key of this kind signs: RS256, ES256, ES384, ES512
 // or EdDSA.
-func methodFor(public crypto.PublicKey) (jwt.SigningMethod, error) {
+func signingMethod(public crypto.PublicKey) (jwt.SigningMethod, error) {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		if public.N.BitLen() < minRSA {

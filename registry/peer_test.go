@@ -40,9 +40,9 @@ func openssl(t *testing.T, dir string, args ...string) {
 	}
 }
 
-// newFirstRoot makes the root of the first registry of all, word by word as it
+// newOpenSSLRoot makes the root of the first registry of all, word by word as it
 // was described.
-func newFirstRoot(t *testing.T) (certFile, keyFile string) {
+func newOpenSSLRoot(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	dir := t.TempDir()
 	openssl(t, dir, "req", "-x509", "-nodes", "-new", "-sha256", "-days", "1024", "-newkey", "rsa:2048", "-keyout", "RootCA.key", "-out", "RootCA.pem", "-subj", "/C=US/CN=Registry Auth CA")
@@ -52,8 +52,8 @@ func newFirstRoot(t *testing.T) (certFile, keyFile string) {
 
 // The root was made in this very second, so a leaf that began an hour back
 // would begin before it.
-func TestFirstRoot(t *testing.T) {
-	certFile, keyFile := newFirstRoot(t)
+func TestOpenSSLRoot(t *testing.T) {
+	certFile, keyFile := newOpenSSLRoot(t)
 	token := mint(t, newTestIssuer(t, testConfig(certFile, keyFile)), "container_registry", "root")
 	if _, err := registryVerifies(token, certFile); err != nil {
 		t.Errorf("a registry refuses the token: %v", err)
@@ -67,8 +67,8 @@ func TestFirstRoot(t *testing.T) {
 	}
 }
 
-// TestKeyForms reads a key in each form that openssl writes it in.
-func TestKeyForms(t *testing.T) {
+// TestKeyEncodings reads a key in each form that openssl writes it in.
+func TestKeyEncodings(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		steps []string // openssl's command lines; the last writes out.key
@@ -105,8 +105,8 @@ func TestKeyForms(t *testing.T) {
 	}
 }
 
-// peer is a registry that is really run.
-type peer struct {
+// realRegistry is a registry that is really run.
+type realRegistry struct {
 	name string
 	file string   // of the program
 	env  []string // of the process
@@ -116,7 +116,7 @@ type peer struct {
 	signings []string // that it understands
 }
 
-var peers = []peer{
+var realRegistries = []realRegistry{
 	{"distribution 2.8", "docker-registry", nil, Distribution2, "apt-get install docker-registry", []string{"x5c", "libtrust"}},
 	{"distribution 3", "registry", []string{"OTEL_TRACES_EXPORTER=none"}, Distribution3,
 		"go install github.com/distribution/distribution/v3/cmd/registry@latest", []string{"x5c", "kid"}},
@@ -125,7 +125,7 @@ var peers = []peer{
 // TestRegistries: a real registry, configured with the block that is printed
 // for it, takes the tokens, and takes no others.
 func TestRegistries(t *testing.T) {
-	for _, p := range peers {
+	for _, p := range realRegistries {
 		for _, signing := range p.signings {
 			t.Run(p.name+" by "+signing, func(t *testing.T) {
 				t.Parallel()
@@ -134,21 +134,21 @@ func TestRegistries(t *testing.T) {
 			})
 			t.Run(p.name+" with the first root by "+signing, func(t *testing.T) {
 				t.Parallel()
-				certFile, keyFile := newFirstRoot(t)
+				certFile, keyFile := newOpenSSLRoot(t)
 				testRegistry(t, p, certFile, keyFile, signing)
 			})
 			// Of this key distribution 3 computes another thumbprint, which
 			// does no harm as long as the key is in a key set.
 			t.Run(p.name+" with a key whose X begins with a zero byte by "+signing, func(t *testing.T) {
 				t.Parallel()
-				certFile, keyFile := writePair(t, issue(t, ca("root"), smallKey(t, elliptic.P256()), nil))
+				certFile, keyFile := writeKeyPair(t, issue(t, ca("root"), smallKey(t, elliptic.P256()), nil))
 				testRegistry(t, p, certFile, keyFile, signing)
 			})
 		}
 	}
 }
 
-func testRegistry(t *testing.T, p peer, certFile, keyFile, signing string) {
+func testRegistry(t *testing.T, p realRegistry, certFile, keyFile, signing string) {
 	cfg := testConfig(certFile, keyFile)
 	cfg.Signing = signing
 	i := newTestIssuer(t, cfg)
@@ -205,7 +205,7 @@ func blockFor(t *testing.T, i *Issuer, kind string) string {
 
 // start runs the registry with that block in its configuration until the end
 // of the test, and returns its URL.
-func (p peer) start(t *testing.T, block string) string {
+func (p realRegistry) start(t *testing.T, block string) string {
 	t.Helper()
 	path := program(t, p.file, p.how)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

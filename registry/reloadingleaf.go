@@ -13,29 +13,29 @@ import (
 	"shorepass/internal/durable"
 )
 
-// lookEvery is how often the files of a given leaf are looked at, at most. A
+// pollInterval is how often the files of a given leaf are looked at, at most. A
 // leaf is renewed hours before it ends, so that seconds are soon enough; and
 // somebody who waits for a token makes the look, on what may be a slow volume.
-const lookEvery = 5 * time.Second
+const pollInterval = 5 * time.Second
 
-// given signs with a leaf that somebody else certified and renews: cert-manager,
+// reloadingLeaf signs with a leaf that somebody else certified and renews: cert-manager,
 // a vault, a person with openssl.
-type given struct {
+type reloadingLeaf struct {
 	certFile, keyFile string
 	roots             []*x509.Certificate // to check with; empty where no root is configured
 	report            func(error)         // told what is wrong with new files
 
-	leaf atomic.Pointer[signer]
-	next atomic.Int64 // when to look again, in Unix nanoseconds
+	leaf     atomic.Pointer[signer]
+	nextPoll atomic.Int64 // when to look again, in Unix nanoseconds
 
-	mu   sync.Mutex       // held while looking
-	seen [2]durable.State // of the two files that leaf is from
-	last string           // what was reported last, so that it is not repeated
+	mu           sync.Mutex       // held while looking
+	loaded       [2]durable.State // of the two files that leaf is from
+	lastReported string           // what was reported last, so that it is not repeated
 }
 
-// newGiven reads the leaf for the first time. rootFile may be empty.
-func newGiven(certFile, keyFile, rootFile string, now time.Time, report func(error)) (*given, error) {
-	g := &given{certFile: certFile, keyFile: keyFile, report: report}
+// newReloadingLeaf reads the leaf for the first time. rootFile may be empty.
+func newReloadingLeaf(certFile, keyFile, rootFile string, now time.Time, report func(error)) (*reloadingLeaf, error) {
+	g := &reloadingLeaf{certFile: certFile, keyFile: keyFile, report: report}
 	if rootFile != "" {
 		roots, err := readCertificates(rootFile)
 		if err != nil {
@@ -43,60 +43,60 @@ func newGiven(certFile, keyFile, rootFile string, now time.Time, report func(err
 		}
 		g.roots = roots
 	}
-	if err := g.read(g.look(), now); err != nil {
+	if err := g.load(g.fileStates(), now); err != nil {
 		return nil, err
 	}
-	g.next.Store(now.Add(lookEvery).UnixNano())
+	g.nextPoll.Store(now.Add(pollInterval).UnixNano())
 	return g, nil
 }
 
 // current returns the leaf. Every few seconds one caller looks whether the
 // files have changed; the others do not wait for it.
-func (g *given) current(now time.Time) (*signer, error) {
-	if g.due(now) && g.mu.TryLock() {
+func (g *reloadingLeaf) current(now time.Time) (*signer, error) {
+	if g.pollDue(now) && g.mu.TryLock() {
 		defer g.mu.Unlock()
-		g.next.Store(now.Add(lookEvery).UnixNano())
-		g.reread(now)
+		g.nextPoll.Store(now.Add(pollInterval).UnixNano())
+		g.reload(now)
 	}
 	return g.leaf.Load(), nil
 }
 
-// due reports whether it is time to look. A time further off than lookEvery is
+// pollDue reports whether it is time to look. A time further off than lookEvery is
 // from before the clock was set back.
-func (g *given) due(now time.Time) bool {
-	wait := g.next.Load() - now.UnixNano()
-	return wait <= 0 || wait > int64(lookEvery)
+func (g *reloadingLeaf) pollDue(now time.Time) bool {
+	wait := g.nextPoll.Load() - now.UnixNano()
+	return wait <= 0 || wait > int64(pollInterval)
 }
 
-// reread takes new files into use, or reports why it keeps the old ones. What
+// reload takes new files into use, or reports why it keeps the old ones. What
 // was wrong is tried again, since the two files are rarely replaced at one
 // time; it is reported once.
-func (g *given) reread(now time.Time) {
-	seen := g.look()
-	if seen[0].Equal(g.seen[0]) && seen[1].Equal(g.seen[1]) {
+func (g *reloadingLeaf) reload(now time.Time) {
+	seen := g.fileStates()
+	if seen[0].Equal(g.loaded[0]) && seen[1].Equal(g.loaded[1]) {
 		return
 	}
-	err := g.read(seen, now)
+	err := g.load(seen, now)
 	if err == nil {
-		g.last = ""
+		g.lastReported = ""
 		return
 	}
-	if err.Error() != g.last {
-		g.last = err.Error()
+	if err.Error() != g.lastReported {
+		g.lastReported = err.Error()
 		g.report(fmt.Errorf("take the new signing certificate into use; the old one stays until %s: %w",
 			g.leaf.Load().notAfter.UTC().Format(time.RFC3339), err))
 	}
 }
 
-// look returns the state of both files.
-func (g *given) look() [2]durable.State {
+// fileStates returns the state of both files.
+func (g *reloadingLeaf) fileStates() [2]durable.State {
 	return [2]durable.State{durable.StateOf(g.certFile), durable.StateOf(g.keyFile)}
 }
 
-// read reads both files, which were looked at before, so that no change slips
+// load reads both files, which were looked at before, so that no change slips
 // in between.
-func (g *given) read(seen [2]durable.State, now time.Time) error {
-	p, err := readPair(g.certFile, g.keyFile)
+func (g *reloadingLeaf) load(seen [2]durable.State, now time.Time) error {
+	p, err := readKeyPair(g.certFile, g.keyFile)
 	if err != nil {
 		return err
 	}
@@ -105,34 +105,34 @@ func (g *given) read(seen [2]durable.State, now time.Time) error {
 	}
 	// Roots are known to registries, and would only make tokens longer.
 	chain := append([]*x509.Certificate{p.certificate}, slices.DeleteFunc(p.others, selfSigned)...)
-	s, err := newCertified(p.key, chain, nil)
+	s, err := newCertifiedSigner(p.key, chain, nil)
 	if err != nil {
 		return err
 	}
-	if err := s.check(now); err != nil {
+	if err := s.checkValidity(now); err != nil {
 		return fmt.Errorf("%s: %w", g.certFile, err)
 	}
 	if len(g.roots) > 0 {
-		if s, err = g.under(p, chain, now); err != nil {
+		if s, err = g.limitToRoot(p, chain, now); err != nil {
 			return err
 		}
 	}
 	g.leaf.Store(s)
-	g.seen = seen
+	g.loaded = seen
 	return nil
 }
 
-// under checks as a registry does that the chain ends in a root, and lets the
+// limitToRoot checks as a registry does that the chain ends in a root, and lets the
 // leaf last no longer than that.
-func (g *given) under(p *pair, chain []*x509.Certificate, now time.Time) (*signer, error) {
+func (g *reloadingLeaf) limitToRoot(p *keyPair, chain []*x509.Certificate, now time.Time) (*signer, error) {
 	found, err := verifyChain(chain, g.roots, now)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate in %s does not lead to root_certificate: %w", g.certFile, err)
 	}
-	return newCertified(p.key, chain, found[len(found)-1:])
+	return newCertifiedSigner(p.key, chain, found[len(found)-1:])
 }
 
-func (g *given) end() time.Time { return g.leaf.Load().notAfter }
+func (g *reloadingLeaf) end() time.Time { return g.leaf.Load().notAfter }
 
 // selfSigned reports whether the certificate is a root: issued in its own
 // name. No signature is checked, since a false claim harms only its maker.

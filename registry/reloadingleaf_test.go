@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// authority is a root with an intermediate authority under it, and a folder
+// testAuthority is a root with an intermediate authority under it, and a folder
 // where leaves of the latter are put.
-type authority struct {
-	root, middle *pair
+type testAuthority struct {
+	root, middle *keyPair
 	bundle       string // the root, as registries have it
 	certFile     string
 	keyFile      string
 }
 
-func newAuthority(t *testing.T) *authority {
+func newAuthority(t *testing.T) *testAuthority {
 	t.Helper()
-	a := &authority{root: issue(t, ca("root"), newECKey(t, elliptic.P256()), nil)}
+	a := &testAuthority{root: issue(t, ca("root"), newECKey(t, elliptic.P256()), nil)}
 	a.middle = issue(t, ca("middle"), newECKey(t, elliptic.P256()), a.root)
 	dir := t.TempDir()
 	a.bundle = writeCerts(t, filepath.Join(dir, "root.crt"), a.root.certificate)
@@ -33,26 +33,26 @@ func newAuthority(t *testing.T) *authority {
 }
 
 // leaf makes a leaf that lasts for d.
-func (a *authority) leaf(t *testing.T, d time.Duration) *pair {
+func (a *testAuthority) leaf(t *testing.T, d time.Duration) *keyPair {
 	t.Helper()
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}, NotAfter: time.Now().Add(d)}
 	return issue(t, template, newECKey(t, elliptic.P256()), a.middle)
 }
 
 // put writes a leaf with its chain, root included, where it is looked for.
-func (a *authority) put(t *testing.T, leaf *pair) {
+func (a *testAuthority) put(t *testing.T, leaf *keyPair) {
 	t.Helper()
 	writeCerts(t, a.certFile, leaf.certificate, a.middle.certificate, a.root.certificate)
 	writeKey(t, a.keyFile, leaf.key)
 }
 
-func (a *authority) config() Config {
+func (a *testAuthority) config() Config {
 	cfg := testConfig(a.bundle, "")
 	cfg.SigningCertificate, cfg.SigningKey = a.certFile, a.keyFile
 	return cfg
 }
 
-func TestGivenLeaf(t *testing.T) {
+func TestReloadingLeaf(t *testing.T) {
 	a := newAuthority(t)
 	leaf := a.leaf(t, 24*time.Hour)
 	a.put(t, leaf)
@@ -75,11 +75,11 @@ func TestGivenLeaf(t *testing.T) {
 }
 
 // The order in the file does not matter, and leaves of every kind sign.
-func TestGivenLeafKinds(t *testing.T) {
+func TestReloadingLeafOfEachKeyType(t *testing.T) {
 	a := newAuthority(t)
 	for _, test := range []struct {
 		alg  string
-		leaf *pair
+		leaf *keyPair
 	}{
 		{"RS256", issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}}, newRSAKey(t), a.middle)},
 		{"ES256", issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}}, newECKey(t, elliptic.P256()), a.middle)},
@@ -96,7 +96,7 @@ func TestGivenLeafKinds(t *testing.T) {
 	}
 }
 
-func TestGivenLeafRefused(t *testing.T) {
+func TestUnusableLeafIsRefused(t *testing.T) {
 	a, stranger := newAuthority(t), newAuthority(t)
 	good := a.leaf(t, time.Hour)
 	for _, test := range []struct {
@@ -122,9 +122,9 @@ func TestGivenLeafRefused(t *testing.T) {
 	}
 }
 
-// TestGivenLeafRenewed: new files are taken into use within seconds; bad ones
+// TestReloadingLeafTakesNewFiles: new files are taken into use within seconds; bad ones
 // are reported once and leave the old leaf signing.
-func TestGivenLeafRenewed(t *testing.T) {
+func TestReloadingLeafTakesNewFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		first, second, third := a.leaf(t, time.Hour), a.leaf(t, 2*time.Hour), a.leaf(t, 3*time.Hour)
@@ -134,7 +134,7 @@ func TestGivenLeafRenewed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		check := func(when string, want *pair, reported int) {
+		check := func(when string, want *keyPair, reported int) {
 			t.Helper()
 			token := mint(t, i, "container_registry", "alice")
 			if !leafOf(t, token).Equal(want.certificate) {
@@ -150,29 +150,29 @@ func TestGivenLeafRenewed(t *testing.T) {
 		check("at first", first, 0)
 		a.put(t, second)
 		check("at once", first, 0)
-		time.Sleep(lookEvery)
+		time.Sleep(pollInterval)
 		check("after a few seconds", second, 0)
 
 		writeFile(t, a.certFile, []byte("half a certif"))
-		time.Sleep(lookEvery)
+		time.Sleep(pollInterval)
 		check("with a bad file", second, 1)
-		time.Sleep(lookEvery)
+		time.Sleep(pollInterval)
 		check("with a bad file still", second, 1)
 		if !strings.Contains(reports[0], "the old one stays until "+second.certificate.NotAfter.Format(time.RFC3339)) || !strings.Contains(reports[0], a.certFile) {
 			t.Errorf("reported %q, want the file and until when the old one stays", reports[0])
 		}
 
 		writeCerts(t, a.certFile, third.certificate, a.middle.certificate)
-		time.Sleep(lookEvery)
+		time.Sleep(pollInterval)
 		check("with the new certificate and the old key", second, 2)
 		writeKey(t, a.keyFile, third.key)
-		time.Sleep(lookEvery)
+		time.Sleep(pollInterval)
 		check("with both", third, 2)
 
 		if err := os.Remove(a.keyFile); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(lookEvery)
+		time.Sleep(pollInterval)
 		check("without a key file", third, 3)
 		time.Sleep(3 * time.Hour)
 		if _, err := i.Mint("container_registry", "alice", nil, At(time.Now())); !errors.Is(err, ErrNoValidKey) {
@@ -182,7 +182,7 @@ func TestGivenLeafRenewed(t *testing.T) {
 }
 
 // A rename that keeps size and time puts another leaf there all the same.
-func TestGivenLeafRenamedInto(t *testing.T) {
+func TestReloadingLeafSeesRenamedFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		a.put(t, a.leaf(t, time.Hour))
@@ -198,7 +198,7 @@ func TestGivenLeafRenamedInto(t *testing.T) {
 		if err := errors.Join(os.Rename(a.certFile, certFile), os.Rename(a.keyFile, keyFile)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(lookEvery)
+		time.Sleep(pollInterval)
 		if !leafOf(t, mint(t, i, "container_registry", "alice")).Equal(second.certificate) {
 			t.Error("the leaf of before signs")
 		}
@@ -206,7 +206,7 @@ func TestGivenLeafRenamedInto(t *testing.T) {
 }
 
 // pad gives both files one size and a time, whatever leaf is in them.
-func (a *authority) pad(t *testing.T, was time.Time) {
+func (a *testAuthority) pad(t *testing.T, was time.Time) {
 	t.Helper()
 	for _, name := range []string{a.certFile, a.keyFile} {
 		f, err := os.OpenFile(name, os.O_WRONLY, 0)
@@ -221,15 +221,15 @@ func (a *authority) pad(t *testing.T, was time.Time) {
 
 // A look at the files that hangs, on a network file system, holds up nobody
 // else.
-func TestGivenLeafLookBlocksNobody(t *testing.T) {
+func TestReloadingLeafDoesNotBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		first := a.leaf(t, time.Hour)
 		a.put(t, first)
 		i := newTestIssuer(t, a.config())
 		a.put(t, a.leaf(t, 2*time.Hour))
-		time.Sleep(lookEvery)
-		g := i.services["container_registry"].keys.(*given)
+		time.Sleep(pollInterval)
+		g := i.services["container_registry"].keys.(*reloadingLeaf)
 		g.mu.Lock() // as if another one was looking
 		defer g.mu.Unlock()
 		if !leafOf(t, mint(t, i, "container_registry", "alice")).Equal(first.certificate) {
@@ -240,7 +240,7 @@ func TestGivenLeafLookBlocksNobody(t *testing.T) {
 
 // The leaf ends before what is above it, or the other way round: the first end
 // counts.
-func TestGivenLeafUnderAnEndingRoot(t *testing.T) {
+func TestReloadingLeafUnderExpiringCA(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		template := ca("middle")

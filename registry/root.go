@@ -33,7 +33,7 @@ func CreateRoot(certFile, keyFile string) error {
 			return fmt.Errorf("make root: %w", err)
 		}
 	}
-	key, err := drawRootKey(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+	key, err := generateRootKey(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
 	if err != nil {
 		return fmt.Errorf("make root: %w", err)
 	}
@@ -44,7 +44,7 @@ func CreateRoot(certFile, keyFile string) error {
 	if err := durable.Create(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		return fmt.Errorf("make root: %w", err)
 	}
-	if err := writeRoot(certFile, key, time.Now()); err != nil {
+	if err := writeRootCertificate(certFile, key, time.Now()); err != nil {
 		return errors.Join(fmt.Errorf("make root: %w", err), os.Remove(keyFile))
 	}
 	return nil
@@ -59,14 +59,14 @@ func CreateRootCertificate(certFile, keyFile string) error {
 	if err != nil {
 		return fmt.Errorf("make root certificate: %w", err)
 	}
-	if err := writeRoot(certFile, key, time.Now()); err != nil {
+	if err := writeRootCertificate(certFile, key, time.Now()); err != nil {
 		return fmt.Errorf("make root certificate: %w", err)
 	}
 	return nil
 }
 
-// writeRoot writes the certificate of a root with a key.
-func writeRoot(certFile string, key crypto.Signer, now time.Time) error {
+// writeRootCertificate writes the certificate of a root with a key.
+func writeRootCertificate(certFile string, key crypto.Signer, now time.Time) error {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "shorepass token root"},
 		NotBefore:             now.Add(-24 * time.Hour), // so that a leaf can begin an hour back from the start
@@ -82,10 +82,10 @@ func writeRoot(certFile string, key crypto.Signer, now time.Time) error {
 	return durable.Create(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 }
 
-// drawRootKey draws until neither X nor Y begins with a zero byte, one key of
+// generateRootKey draws until neither X nor Y begins with a zero byte, one key of
 // 128. Distribution 3 leaves such bytes out of its thumbprint, against RFC
 // 7638, and would never find the key by the right kid.
-func drawRootKey(draw func() (*ecdsa.PrivateKey, error)) (*ecdsa.PrivateKey, error) {
+func generateRootKey(draw func() (*ecdsa.PrivateKey, error)) (*ecdsa.PrivateKey, error) {
 	for {
 		key, err := draw()
 		if err != nil {

@@ -23,7 +23,7 @@ func TestCreateRoot(t *testing.T) {
 			t.Errorf("%s: mode %v, %v, want %v", file, info.Mode(), err, want)
 		}
 	}
-	p, err := readPair(certFile, keyFile)
+	p, err := readKeyPair(certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,12 +37,12 @@ func TestCreateRoot(t *testing.T) {
 	if years := time.Until(c.NotAfter).Hours() / 24 / 365; years < 9.9 || years > 10.1 {
 		t.Errorf("the root lasts %.1f years, want ten", years)
 	}
-	if left := folder(t, filepath.Dir(certFile)); left != 2 {
+	if left := countFiles(t, filepath.Dir(certFile)); left != 2 {
 		t.Errorf("%d files beside, want the two only", left)
 	}
 }
 
-func folder(t *testing.T, name string) int {
+func countFiles(t *testing.T, name string) int {
 	t.Helper()
 	entries, err := os.ReadDir(name)
 	if err != nil {
@@ -91,8 +91,8 @@ func TestCreateRootOverwritesNothing(t *testing.T) {
 		if err := CreateRoot(filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("with %s there: CreateRoot: %v, want fs.ErrExist", existing, err)
 		}
-		if text, err := os.ReadFile(filepath.Join(dir, existing)); string(text) != "precious" || folder(t, dir) != 1 {
-			t.Errorf("with %s there: it holds %q (%v), %d files", existing, text, err, folder(t, dir))
+		if text, err := os.ReadFile(filepath.Join(dir, existing)); string(text) != "precious" || countFiles(t, dir) != 1 {
+			t.Errorf("with %s there: it holds %q (%v), %d files", existing, text, err, countFiles(t, dir))
 		}
 	}
 	dir := t.TempDir()
@@ -105,7 +105,7 @@ func TestCreateRootOverwritesNothing(t *testing.T) {
 }
 
 // Two processes that start at once make one root between them.
-func TestCreateRootAtOnce(t *testing.T) {
+func TestConcurrentCreateRoot(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")
 	var all sync.WaitGroup
@@ -123,20 +123,20 @@ func TestCreateRootAtOnce(t *testing.T) {
 			t.Errorf("CreateRoot: %v, want fs.ErrExist", err)
 		}
 	}
-	if _, err := readPair(certFile, keyFile); succeeded != 1 || err != nil || folder(t, dir) != 2 {
-		t.Errorf("%d made a root, %d files, %v, want one and a pair", succeeded, folder(t, dir), err)
+	if _, err := readKeyPair(certFile, keyFile); succeeded != 1 || err != nil || countFiles(t, dir) != 2 {
+		t.Errorf("%d made a root, %d files, %v, want one and a pair", succeeded, countFiles(t, dir), err)
 	}
 }
 
-func TestCreateRootLeavesNothingBehind(t *testing.T) {
+func TestFailedCreateRootLeavesNoFile(t *testing.T) {
 	dir := t.TempDir()
-	if err := CreateRoot(filepath.Join(dir, "none", "RootCA.crt"), filepath.Join(dir, "RootCA.key")); !errors.Is(err, fs.ErrNotExist) || folder(t, dir) != 0 {
-		t.Errorf("CreateRoot in a folder that is not there: %v, %d files, want fs.ErrNotExist and none", err, folder(t, dir))
+	if err := CreateRoot(filepath.Join(dir, "none", "RootCA.crt"), filepath.Join(dir, "RootCA.key")); !errors.Is(err, fs.ErrNotExist) || countFiles(t, dir) != 0 {
+		t.Errorf("CreateRoot in a folder that is not there: %v, %d files, want fs.ErrNotExist and none", err, countFiles(t, dir))
 	}
 }
 
 // Distribution 3 computes another thumbprint for one key of 128.
-func TestCreateRootDrawsAgain(t *testing.T) {
+func TestCreateRootAvoidsLeadingZeros(t *testing.T) {
 	draws := []*ecdsa.PrivateKey{smallKey(t, elliptic.P256()), nil}
 	var err error
 	for draws[1] == nil || startsWithZero(t, draws[1]) {
@@ -145,12 +145,12 @@ func TestCreateRootDrawsAgain(t *testing.T) {
 		}
 	}
 	drawn := 0
-	key, err := drawRootKey(func() (*ecdsa.PrivateKey, error) { drawn++; return draws[drawn-1], nil })
+	key, err := generateRootKey(func() (*ecdsa.PrivateKey, error) { drawn++; return draws[drawn-1], nil })
 	if err != nil || drawn != 2 || !key.Equal(draws[1]) {
 		t.Errorf("drawRootKey drew %d, %v, want the second key", drawn, err)
 	}
 	for range 500 {
-		key, err := drawRootKey(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+		key, err := generateRootKey(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
 		if err != nil || startsWithZero(t, key) {
 			t.Fatalf("drawRootKey = a key with a zero byte in front, %v", err)
 		}
@@ -193,7 +193,7 @@ func TestCheckWithoutRoot(t *testing.T) {
 			t.Errorf("CheckWithoutRoot where the service %s = %v, want %q", tt.name, err, tt.want)
 		}
 	}
-	if left := folder(t, dir); left != 0 {
+	if left := countFiles(t, dir); left != 0 {
 		t.Errorf("CheckWithoutRoot has made %d files, want none", left)
 	}
 }

@@ -16,32 +16,32 @@ import (
 // The life of a leaf. It signs for leafTurn, and outlives by an hour the
 // longest token that it can have signed last.
 const (
-	leafTurn = 24 * time.Hour
-	leafLife = leafTurn + maxLifetime + time.Hour
+	leafRotation = 24 * time.Hour
+	leafLifetime = leafRotation + maxLifetime + time.Hour
 
-	// leafBack is how long ago a leaf begins, for registries whose clock is
+	// leafBackdate is how long ago a leaf begins, for registries whose clock is
 	// behind ours: they give certificates no leeway.
-	leafBack = time.Hour
+	leafBackdate = time.Hour
 )
 
-// leaves signs with a key made here and certified by the root, another one
+// rotatingLeaf signs with a key made here and certified by the root, another one
 // every day. It makes them when they are needed, so that nothing runs beside
 // the requests.
-type leaves struct {
-	root *pair
+type rotatingLeaf struct {
+	root *keyPair
 	leaf atomic.Pointer[leaf]
 	mu   sync.Mutex // held while another leaf is made
 }
 
 // leaf is one day's key.
 type leaf struct {
-	signer *signer
-	turn   time.Time // when another takes its place
+	signer   *signer
+	rotateAt time.Time // when another takes its place
 }
 
-// newLeaves makes the first leaf too, so that a root which cannot certify, or
+// newRotatingLeaf makes the first leaf too, so that a root which cannot certify, or
 // has ended, is found out at load.
-func newLeaves(root *pair, now time.Time) (*leaves, error) {
+func newRotatingLeaf(root *keyPair, now time.Time) (*rotatingLeaf, error) {
 	c := root.certificate
 	switch {
 	case !c.BasicConstraintsValid || !c.IsCA || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0:
@@ -51,8 +51,8 @@ func newLeaves(root *pair, now time.Time) (*leaves, error) {
 	case now.Before(c.NotBefore):
 		return nil, fmt.Errorf("the root certificate is valid only from %s on; wait until then, or set the clock right", c.NotBefore.UTC().Format(time.RFC3339))
 	}
-	l := &leaves{root: root}
-	first, err := l.make(now)
+	l := &rotatingLeaf{root: root}
+	first, err := l.issueLeaf(now)
 	if err != nil {
 		return nil, err
 	}
@@ -60,22 +60,22 @@ func newLeaves(root *pair, now time.Time) (*leaves, error) {
 	return l, nil
 }
 
-func (l *leaves) current(now time.Time) (*signer, error) {
+func (l *rotatingLeaf) current(now time.Time) (*signer, error) {
 	last := l.leaf.Load()
-	if last.fresh(now) {
+	if last.signsAt(now) {
 		return last.signer, nil
 	}
-	if last.signer.check(now) != nil {
+	if last.signer.checkValidity(now) != nil {
 		// A process that slept for days. Nobody can sign before this is done.
 		l.mu.Lock()
 	} else if !l.mu.TryLock() {
 		return last.signer, nil // somebody makes another; this one is good for an hour yet
 	}
 	defer l.mu.Unlock()
-	if last = l.leaf.Load(); last.fresh(now) {
+	if last = l.leaf.Load(); last.signsAt(now) {
 		return last.signer, nil
 	}
-	next, err := l.make(now)
+	next, err := l.issueLeaf(now)
 	if err != nil {
 		return nil, err
 	}
@@ -83,16 +83,16 @@ func (l *leaves) current(now time.Time) (*signer, error) {
 	return next.signer, nil
 }
 
-func (l *leaves) end() time.Time { return l.root.certificate.NotAfter }
+func (l *rotatingLeaf) end() time.Time { return l.root.certificate.NotAfter }
 
-// fresh reports whether the leaf signs at that time. One from the future was
+// signsAt reports whether the leaf signs at that time. One from the future was
 // made before the clock was set back.
-func (l *leaf) fresh(now time.Time) bool {
-	return now.Before(l.turn) && !now.Before(l.signer.notBefore)
+func (l *leaf) signsAt(now time.Time) bool {
+	return now.Before(l.rotateAt) && !now.Before(l.signer.notBefore)
 }
 
-// make draws a key and certifies it, for no longer than the root lasts.
-func (l *leaves) make(now time.Time) (*leaf, error) {
+// issueLeaf draws a key and certifies it, for no longer than the root lasts.
+func (l *rotatingLeaf) issueLeaf(now time.Time) (*leaf, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make signing key: %w", err)
@@ -101,8 +101,8 @@ func (l *leaves) make(now time.Time) (*leaf, error) {
 	// Short, since it is sent along with each token.
 	template := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: "shorepass"},
-		NotBefore: later(now.Add(-leafBack), root.NotBefore),
-		NotAfter:  earlier(now.Add(leafLife), root.NotAfter),
+		NotBefore: later(now.Add(-leafBackdate), root.NotBefore),
+		NotAfter:  earlier(now.Add(leafLifetime), root.NotAfter),
 		KeyUsage:  x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, root, key.Public(), l.root.key)
@@ -117,9 +117,9 @@ func (l *leaves) make(now time.Time) (*leaf, error) {
 	if _, err := verifyChain(chain, []*x509.Certificate{root}, now); err != nil {
 		return nil, fmt.Errorf("registries would refuse what the root certificate certifies: %w", err)
 	}
-	s, err := newCertified(key, chain, []*x509.Certificate{root})
+	s, err := newCertifiedSigner(key, chain, []*x509.Certificate{root})
 	if err != nil {
 		return nil, err
 	}
-	return &leaf{signer: s, turn: now.Add(leafTurn)}, nil
+	return &leaf{signer: s, rotateAt: now.Add(leafRotation)}, nil
 }

@@ -23,7 +23,7 @@ import (
 
 // issue makes a certificate for key as template has it, signed by parent, or by
 // itself where that is nil.
-func issue(t testing.TB, template *x509.Certificate, key crypto.Signer, parent *pair) *pair {
+func issue(t testing.TB, template *x509.Certificate, key crypto.Signer, parent *keyPair) *keyPair {
 	t.Helper()
 	if template.NotBefore.IsZero() {
 		template.NotBefore = time.Now().Add(-time.Minute)
@@ -43,7 +43,7 @@ func issue(t testing.TB, template *x509.Certificate, key crypto.Signer, parent *
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pair{certificate: c, key: key}
+	return &keyPair{certificate: c, key: key}
 }
 
 // ca is the template of an authority.
@@ -110,8 +110,8 @@ func writeFile(t testing.TB, name string, data []byte) string {
 	return name
 }
 
-// writePair writes p into two files of a folder of the test.
-func writePair(t testing.TB, p *pair) (certFile, keyFile string) {
+// writeKeyPair writes p into two files of a folder of the test.
+func writeKeyPair(t testing.TB, p *keyPair) (certFile, keyFile string) {
 	t.Helper()
 	dir := t.TempDir()
 	return writeCerts(t, filepath.Join(dir, "c.crt"), p.certificate), writeKey(t, filepath.Join(dir, "c.key"), p.key)
@@ -133,12 +133,12 @@ func leafOf(t testing.TB, token Token) *x509.Certificate {
 }
 
 // A root of any kind certifies; tokens are ES256 all the same.
-func TestRootKinds(t *testing.T) {
+func TestRootOfEachKeyType(t *testing.T) {
 	noUsage := ca("no key usage")
 	noUsage.KeyUsage = 0
 	for _, test := range []struct {
 		name string
-		root *pair
+		root *keyPair
 	}{
 		{"RSA", issue(t, ca("root"), newRSAKey(t), nil)},
 		{"P-256", issue(t, ca("root"), newECKey(t, elliptic.P256()), nil)},
@@ -148,7 +148,7 @@ func TestRootKinds(t *testing.T) {
 		{"without key usage", issue(t, noUsage, newECKey(t, elliptic.P256()), nil)},
 		{"with a name of its own", issue(t, ca("Größe, Inc. O=\"x\""), newECKey(t, elliptic.P256()), nil)},
 	} {
-		certFile, keyFile := writePair(t, test.root)
+		certFile, keyFile := writeKeyPair(t, test.root)
 		token := mint(t, newTestIssuer(t, testConfig(certFile, keyFile)), "container_registry", "alice")
 		if _, err := registryVerifies(token, certFile); err != nil {
 			t.Errorf("%s: a registry refuses the token: %v", test.name, err)
@@ -160,7 +160,7 @@ func TestRootKinds(t *testing.T) {
 	}
 }
 
-func TestRootRefused(t *testing.T) {
+func TestUnusableRootIsRefused(t *testing.T) {
 	now := time.Now()
 	early, late, signOnly := ca("ended"), ca("to come"), ca("not for certificates")
 	early.NotBefore, early.NotAfter = now.Add(-2*time.Hour), now.Add(-time.Hour)
@@ -176,7 +176,7 @@ func TestRootRefused(t *testing.T) {
 		{"ended", early, "the root certificate ended at " + early.NotAfter.UTC().Format(time.RFC3339)},
 		{"to come", late, "the root certificate is valid only from " + late.NotBefore.UTC().Format(time.RFC3339)},
 	} {
-		certFile, keyFile := writePair(t, issue(t, test.template, newECKey(t, elliptic.P256()), nil))
+		certFile, keyFile := writeKeyPair(t, issue(t, test.template, newECKey(t, elliptic.P256()), nil))
 		for _, signing := range []string{"", "x5c"} {
 			cfg := testConfig(certFile, keyFile)
 			cfg.Signing = signing
@@ -192,7 +192,7 @@ func TestRootRefused(t *testing.T) {
 
 // While a root is replaced, a registry has the old and the new one in its
 // bundle, and the key says which of them signs here.
-func TestRootInABundle(t *testing.T) {
+func TestRootInBundle(t *testing.T) {
 	older := issue(t, ca("shorepass token root"), newECKey(t, elliptic.P256()), nil)
 	newer := issue(t, ca("shorepass token root"), newECKey(t, elliptic.P256()), nil)
 	renewed := ca("shorepass token root")
@@ -200,7 +200,7 @@ func TestRootInABundle(t *testing.T) {
 	again := issue(t, renewed, older.key, nil)
 	dir := t.TempDir()
 	bundle := writeCerts(t, filepath.Join(dir, "bundle.crt"), older.certificate, newer.certificate, again.certificate)
-	for name, p := range map[string]*pair{"older": older, "newer": newer} {
+	for name, p := range map[string]*keyPair{"older": older, "newer": newer} {
 		i := newTestIssuer(t, testConfig(bundle, writeKey(t, filepath.Join(dir, name), p.key)))
 		if _, err := registryVerifies(mint(t, i, "container_registry", "alice"), bundle); err != nil {
 			t.Errorf("%s: a registry refuses the token: %v", name, err)
@@ -211,7 +211,7 @@ func TestRootInABundle(t *testing.T) {
 	}
 }
 
-func TestLeafTurnsEveryDay(t *testing.T) {
+func TestLeafIsRotatedDaily(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		certFile, keyFile := newRootFiles(t)
 		i := newTestIssuer(t, testConfig(certFile, keyFile))
@@ -237,7 +237,7 @@ func TestLeafTurnsEveryDay(t *testing.T) {
 }
 
 // A laptop sleeps for days, and a clock is set back by hours.
-func TestLeafAfterTheClockJumped(t *testing.T) {
+func TestLeafAfterClockJump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		certFile, keyFile := newRootFiles(t)
 		i := newTestIssuer(t, testConfig(certFile, keyFile))
@@ -248,17 +248,17 @@ func TestLeafAfterTheClockJumped(t *testing.T) {
 		keys := i.services["container_registry"].keys
 		early := time.Now().Add(-3 * time.Hour)
 		s, err := keys.current(early)
-		if err != nil || s.check(early) != nil || s.notBefore.After(early) {
+		if err != nil || s.checkValidity(early) != nil || s.notBefore.After(early) {
 			t.Errorf("with a clock set back: signer from %v, %v, want one from before %v", s.notBefore, err, early)
 		}
 	})
 }
 
 // While one caller makes another leaf, the others go on with the last.
-func TestLeafTurnBlocksNobody(t *testing.T) {
+func TestLeafRotationDoesNotBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newTestIssuer(t, testConfig(newRootFiles(t)))
-		l := i.services["container_registry"].keys.(*leaves)
+		l := i.services["container_registry"].keys.(*rotatingLeaf)
 		before := leafOf(t, mint(t, i, "container_registry", "alice"))
 		time.Sleep(24 * time.Hour)
 		l.mu.Lock() // as if another one was being made
@@ -272,7 +272,7 @@ func TestLeafTurnBlocksNobody(t *testing.T) {
 	})
 }
 
-func TestMintAtOnce(t *testing.T) {
+func TestConcurrentMints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		certFile, keyFile := newRootFiles(t)
 		i := newTestIssuer(t, testConfig(certFile, keyFile))
@@ -292,14 +292,14 @@ func TestMintAtOnce(t *testing.T) {
 	})
 }
 
-// TestRootNearItsEnd: leaf and token never outlive the root, and when it has
+// TestRootNearExpiry: leaf and token never outlive the root, and when it has
 // ended Mint says so.
-func TestRootNearItsEnd(t *testing.T) {
+func TestRootNearExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		template := ca("root")
 		template.NotBefore = time.Now().Add(-10 * time.Minute)
 		template.NotAfter = time.Now().Add(30 * time.Hour)
-		certFile, keyFile := writePair(t, issue(t, template, newECKey(t, elliptic.P256()), nil))
+		certFile, keyFile := writeKeyPair(t, issue(t, template, newECKey(t, elliptic.P256()), nil))
 		i := newTestIssuer(t, testConfig(certFile, keyFile))
 		leaf := leafOf(t, mint(t, i, "container_registry", "alice"))
 		if !leaf.NotBefore.Equal(template.NotBefore) || !leaf.NotAfter.Equal(template.NotAfter) {

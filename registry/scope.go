@@ -40,8 +40,8 @@ const MaxName = 255
 // What one scope may hold at most besides. This keeps the work for it small,
 // since number and length would otherwise be bounded by MaxScopeBytes alone.
 const (
-	maxWord    = 64 // bytes of a type, a class or an action
-	maxActions = 16 // actions on one resource; further ones are not asked
+	maxWordBytes = 64 // bytes of a type, a class or an action
+	maxActions   = 16 // actions on one resource; further ones are not asked
 )
 
 // String prints the scope as it stands in a request. [ParseScopes] reads it
@@ -104,8 +104,8 @@ func ParseScopes(params []string) ([]Scope, error) {
 		for p != "" {
 			var text string
 			text, p, _ = strings.Cut(p, " ")
-			if scope, actions, ok := parseResource(text); ok {
-				scopes = merge(scopes, scope, actions)
+			if scope, actions, ok := parseScope(text); ok {
+				scopes = mergeScope(scopes, scope, actions)
 			}
 		}
 	}
@@ -123,8 +123,8 @@ func countScopes(p string) int {
 	return n
 }
 
-// merge adds what is asked of one resource to what was asked before.
-func merge(scopes []Scope, scope Scope, actions string) []Scope {
+// mergeScope adds what is asked of one resource to what was asked before.
+func mergeScope(scopes []Scope, scope Scope, actions string) []Scope {
 	same := func(s Scope) bool {
 		return s.Name == scope.Name && s.Type == scope.Type && s.Class == scope.Class
 	}
@@ -148,10 +148,10 @@ func merge(scopes []Scope, scope Scope, actions string) []Scope {
 	return scopes
 }
 
-// parseResource reads one scope, and returns its actions as they stand there:
+// parseScope reads one scope, and returns its actions as they stand there:
 // "pull,push". The name may hold a colon (the port of a host), so it begins
 // after the first and ends at the last one.
-func parseResource(text string) (Scope, string, bool) {
+func parseScope(text string) (Scope, string, bool) {
 	first, last := strings.IndexByte(text, ':'), strings.LastIndexByte(text, ':')
 	if first == last {
 		return Scope{}, "", false
@@ -159,25 +159,25 @@ func parseResource(text string) (Scope, string, bool) {
 	scope := Scope{Type: text[:first], Name: text[first+1 : last]}
 	actions := text[last+1:]
 	if inner, ok := strings.CutSuffix(scope.Type, ")"); ok {
-		if scope.Type, scope.Class, ok = strings.Cut(inner, "("); !ok || !isWord(scope.Class) {
+		if scope.Type, scope.Class, ok = strings.Cut(inner, "("); !ok || !isTypeOrClass(scope.Class) {
 			return Scope{}, "", false
 		}
 	}
-	return scope, actions, isWord(scope.Type) && isName(scope.Name) && areActions(actions)
+	return scope, actions, isTypeOrClass(scope.Type) && isName(scope.Name) && isActionList(actions)
 }
 
-// isWord reports whether s is a type or a class: /[a-z0-9]+/.
-func isWord(s string) bool {
+// isTypeOrClass reports whether s is a type or a class: /[a-z0-9]+/.
+func isTypeOrClass(s string) bool {
 	for i := range len(s) {
 		if !isLowerAlnum(s[i]) {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxWord
+	return s != "" && len(s) <= maxWordBytes
 }
 
-// areActions reports whether each part between commas is /[a-z]*/ or "*".
-func areActions(s string) bool {
+// isActionList reports whether each part between commas is /[a-z]*/ or "*".
+func isActionList(s string) bool {
 	start := 0 // of the part that s[i] is in
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -187,7 +187,7 @@ func areActions(s string) bool {
 			if i > start || i+1 < len(s) && s[i+1] != ',' {
 				return false
 			}
-		case c < 'a' || c > 'z' || i-start >= maxWord:
+		case c < 'a' || c > 'z' || i-start >= maxWordBytes:
 			return false
 		}
 	}

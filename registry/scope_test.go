@@ -252,12 +252,12 @@ func FuzzParseScopes(f *testing.F) {
 func checkAgainstSpec(t *testing.T, param string, accepted map[string]bool) {
 	wanted := 0
 	for text := range strings.SplitSeq(param, " ") {
-		s, _, ok := parseResource(text)
+		s, _, ok := parseScope(text)
 		spec := specScope.MatchString(text) && !upperHost.MatchString(text)
 		if ok && !spec {
 			t.Fatalf("%q is accepted, and the specification refuses it", text)
 		}
-		if !ok && spec && len(text) <= maxWord {
+		if !ok && spec && len(text) <= maxWordBytes {
 			t.Fatalf("%q is refused, and the specification accepts it", text)
 		}
 		if ok && !accepted[s.Type+"("+s.Class+"):"+s.Name] {

@@ -16,17 +16,17 @@ import (
 // that a registry would check has ended or not begun. The client gets 503.
 var ErrNoValidKey = errors.New("no key can sign now")
 
-// source has the key that signs now. Its methods are safe for concurrent use.
-type source interface {
+// keySource has the key that signs now. Its methods are safe for concurrent use.
+type keySource interface {
 	// current returns the key to sign with at that time. It may be one whose
-	// certificate is not valid then; [signer.check] says so.
+	// certificate is not valid then; [signer.checkValidity] says so.
 	current(now time.Time) (*signer, error)
 
-	// verifies returns the key that must have signed a token which came with
+	// verificationKey returns the key that must have signed a token which came with
 	// leaf as the first certificate in its x5c, nil for one without. No key
 	// but those known here and the leaf's own, once it is certified by one of
 	// them, is trusted or even tried.
-	verifies(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error)
+	verificationKey(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error)
 
 	// end returns when the first of the certificates ends that somebody has
 	// to renew, or the zero Time where registries look at none.
@@ -57,7 +57,7 @@ type joseHeader struct {
 }
 
 func newSigner(key crypto.Signer, header joseHeader) (*signer, error) {
-	method, err := methodFor(key.Public())
+	method, err := signingMethod(key.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +69,9 @@ func newSigner(key crypto.Signer, header joseHeader) (*signer, error) {
 	return &signer{header: base64.RawURLEncoding.EncodeToString(text) + ".", method: method, key: key}, nil
 }
 
-// newCertified returns a signer that sends chain as x5c, leaf first. It is
+// newCertifiedSigner returns a signer that sends chain as x5c, leaf first. It is
 // valid while each of chain and of above, which is not sent, is.
-func newCertified(key crypto.Signer, chain, above []*x509.Certificate) (*signer, error) {
+func newCertifiedSigner(key crypto.Signer, chain, above []*x509.Certificate) (*signer, error) {
 	var header joseHeader
 	for _, c := range chain {
 		header.X5C = append(header.X5C, c.Raw)
@@ -88,8 +88,8 @@ func newCertified(key crypto.Signer, chain, above []*x509.Certificate) (*signer,
 	return s, nil
 }
 
-// check returns ErrNoValidKey when registries would refuse the certificates.
-func (s *signer) check(now time.Time) error {
+// checkValidity returns ErrNoValidKey when registries would refuse the certificates.
+func (s *signer) checkValidity(now time.Time) error {
 	switch {
 	case !s.certified:
 	case now.Before(s.notBefore):
@@ -100,18 +100,18 @@ func (s *signer) check(now time.Time) error {
 	return nil
 }
 
-// ownKey is a configured key that signs itself, named by a kid.
-type ownKey struct {
-	kid  string
-	only *signer
+// staticKey is a configured key that signs itself, named by a kid.
+type staticKey struct {
+	kid    string
+	signer *signer
 }
 
-// newOwnKey names the key as signing says. Of its certificate only the key
+// newStaticKey names the key as signing says. Of its certificate only the key
 // counts: no registry looks at the dates of one that it finds by kid.
-func newOwnKey(key crypto.Signer, signing string) (*ownKey, error) {
+func newStaticKey(key crypto.Signer, signing string) (*staticKey, error) {
 	name := thumbprint
 	if signing == SigningLibtrust {
-		name = fingerprint
+		name = libtrustKeyID
 	}
 	kid, err := name(key.Public())
 	if err != nil {
@@ -121,11 +121,11 @@ func newOwnKey(key crypto.Signer, signing string) (*ownKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ownKey{kid: kid, only: only}, nil
+	return &staticKey{kid: kid, signer: only}, nil
 }
 
-func (o *ownKey) current(time.Time) (*signer, error) { return o.only, nil }
-func (o *ownKey) end() time.Time                     { return time.Time{} }
+func (o *staticKey) current(time.Time) (*signer, error) { return o.signer, nil }
+func (o *staticKey) end() time.Time                     { return time.Time{} }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {

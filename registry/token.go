@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// back is how far iat and nbf lie in the past, for a registry whose clock
+	// backdate is how far iat and nbf lie in the past, for a registry whose clock
 	// is behind ours and which, like zot, allows no leeway.
-	back = 10 * time.Second
+	backdate = 10 * time.Second
 
-	// beyond is how much later than announced a token ends. docker and podman
+	// expiryMargin is how much later than announced a token ends. docker and podman
 	// use a token to its last second and do not come back after a 401.
-	beyond = time.Minute
+	expiryMargin = time.Minute
 )
 
 // Token is a signed access token. It is a secret while it lives, and no way of
@@ -58,13 +58,13 @@ func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Toke
 	if err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
 	}
-	if err := signer.check(now.Latest); err != nil {
+	if err := signer.checkValidity(now.Latest); err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
 	}
-	announced, end := s.span(signer, now.Latest)
+	announced, end := s.validity(signer, now.Latest)
 	id := rand.Text()
 	var room [1024]byte
-	claims := s.appendClaims(room[:0], claimSet{subject, now.Earliest.Add(-back), end, id, access})
+	claims := s.appendClaims(room[:0], tokenClaims{subject, now.Earliest.Add(-backdate), end, id, access})
 	raw, err := signer.sign(claims)
 	if err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
@@ -72,17 +72,17 @@ func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Toke
 	return Token{raw: raw, ID: id, ExpiresIn: announced}, nil
 }
 
-// span returns what to announce and when the token ends. A token that outlived
+// validity returns what to announce and when the token ends. A token that outlived
 // the certificate would fail without a word at the registry, so near its end
 // both are shorter; but clients treat less than a minute as a minute, and so no
 // less is announced.
-func (s *service) span(signer *signer, now time.Time) (announced time.Duration, end time.Time) {
-	announced, end = s.lifetime, now.Add(s.lifetime+beyond)
+func (s *service) validity(signer *signer, now time.Time) (announced time.Duration, end time.Time) {
+	announced, end = s.lifetime, now.Add(s.lifetime+expiryMargin)
 	if !signer.certified || !end.After(signer.notAfter) {
 		return announced, end
 	}
 	end = signer.notAfter
-	announced = end.Sub(now).Truncate(time.Second) - beyond
+	announced = end.Sub(now).Truncate(time.Second) - expiryMargin
 	return max(announced, minLifetime), end
 }
 
@@ -108,8 +108,8 @@ func (s *signer) sign(claims []byte) (string, error) {
 // section 3.4).
 const es256Signature = 64
 
-// claimSet are the claims that differ between tokens of one service.
-type claimSet struct {
+// tokenClaims are the claims that differ between tokens of one service.
+type tokenClaims struct {
 	subject string
 	begin   time.Time
 	end     time.Time
@@ -120,7 +120,7 @@ type claimSet struct {
 // appendClaims writes the claims as JSON. By hand: with encoding/json for them
 // and the header, a token costs 13 µs besides its signature; this way, 5. The
 // access claim is a list even when it is empty, never null.
-func (s *service) appendClaims(b []byte, c claimSet) []byte {
+func (s *service) appendClaims(b []byte, c tokenClaims) []byte {
 	b = append(b, s.claims...)
 	b = appendText(b, c.subject)
 	begin := c.begin.Unix()

@@ -166,7 +166,7 @@ func TestMint(t *testing.T) {
 
 // A registry that reads the token in Go panics on a null entry, and PROTOCOL's
 // clients know an anonymous person by an empty sub.
-func TestMintNothingForNobody(t *testing.T) {
+func TestMintWithoutAccessOrSubject(t *testing.T) {
 	i := newTestIssuer(t, testConfig(newRootFiles(t)))
 	for _, access := range [][]Access{nil, {}, {{Type: "repository", Name: "a"}}} {
 		token := mint(t, i, "container_registry", "", access...)
@@ -177,7 +177,7 @@ func TestMintNothingForNobody(t *testing.T) {
 	}
 }
 
-func TestMintIDsDiffer(t *testing.T) {
+func TestTokenIDsAreUnique(t *testing.T) {
 	i := newTestIssuer(t, testConfig(newRootFiles(t)))
 	seen := make(map[string]bool)
 	for range 100 {
@@ -194,7 +194,7 @@ func TestClaimsAreJSON(t *testing.T) {
 	same := func(subject, id, kind, class, name string, actions []string) bool {
 		s := newService(Config{Issuer: name}, Service{Name: kind})
 		access := []Access{{Type: kind, Class: class, Name: name, Actions: append([]string{}, actions...)}}
-		text := s.appendClaims(nil, claimSet{subject, time.Unix(1, 0), time.Unix(2, 0), id, access})
+		text := s.appendClaims(nil, tokenClaims{subject, time.Unix(1, 0), time.Unix(2, 0), id, access})
 		std, err := json.Marshal(map[string]any{"iss": name, "aud": kind, "sub": subject, "jti": id, "iat": 1, "nbf": 1, "exp": 2, "access": access})
 		if err != nil {
 			t.Fatal(err)
@@ -286,7 +286,7 @@ func TestServiceOverrides(t *testing.T) {
 	if _, claims := decode(t, far); claims.Issuer != "other-issuer" || claims.Audience != "far" || far.ExpiresIn != time.Hour || claims.Expiration-claims.IssuedAt != 3670 {
 		t.Errorf("far: claims = %+v, ExpiresIn = %v, want its own issuer and lifetime", claims, far.ExpiresIn)
 	}
-	other, err := readPair(otherCert, otherKey)
+	other, err := readKeyPair(otherCert, otherKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,9 +298,9 @@ func TestServiceOverrides(t *testing.T) {
 	}
 }
 
-// TestClock: a token that is used right away is good for a registry whose clock
+// TestClockSkew: a token that is used right away is good for a registry whose clock
 // is ten seconds behind (zot allows no leeway), and to the second announced.
-func TestClock(t *testing.T) {
+func TestClockSkew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		certFile, keyFile := newRootFiles(t)
 		token := mint(t, newTestIssuer(t, testConfig(certFile, keyFile)), "container_registry", "alice")
@@ -362,7 +362,7 @@ func TestNewIssuerFaults(t *testing.T) {
 }
 
 // In Kubernetes a secret is readable by all unless told otherwise.
-func TestKeyReadableByAll(t *testing.T) {
+func TestWorldReadableKeyIsRefused(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	if err := os.Chmod(keyFile, 0o644); err != nil {
 		t.Fatal(err)

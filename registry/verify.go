@@ -41,7 +41,7 @@ type Claims struct {
 // served and not disabled, and it is valid at now.
 //
 // The service, and so the key and how it signs, follow from the token's aud
-// alone. Of the header only x5c is used, and only as described at [source].
+// alone. Of the header only x5c is used, and only as described at [keySource].
 func (i *Issuer) Verify(token string, now time.Time) (Claims, error) {
 	if len(token) > maxToken {
 		return Claims{}, fmt.Errorf("%w: longer than %d bytes", ErrNotOurToken, maxToken)
@@ -51,11 +51,11 @@ func (i *Issuer) Verify(token string, now time.Time) (Claims, error) {
 		jwt.WithLeeway(leeway), jwt.WithTimeFunc(func() time.Time { return now }))
 	var claims jwt.RegisteredClaims
 	_, err := parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
-		s, err := i.meantBy(&claims)
+		s, err := i.serviceOf(&claims)
 		if err != nil {
 			return nil, err
 		}
-		return s.verificationKey(t, now)
+		return s.selectKey(t, now)
 	})
 	if err != nil {
 		return Claims{}, fmt.Errorf("%w: %v", ErrNotOurToken, err)
@@ -70,8 +70,8 @@ func (i *Issuer) Verify(token string, now time.Time) (Claims, error) {
 	return verified, nil
 }
 
-// meantBy returns the service that a token's claims, not verified yet, name.
-func (i *Issuer) meantBy(claims *jwt.RegisteredClaims) (*service, error) {
+// serviceOf returns the service that a token's claims, not verified yet, name.
+func (i *Issuer) serviceOf(claims *jwt.RegisteredClaims) (*service, error) {
 	if len(claims.Audience) != 1 {
 		return nil, fmt.Errorf("aud has %d entries", len(claims.Audience))
 	}
@@ -85,18 +85,18 @@ func (i *Issuer) meantBy(claims *jwt.RegisteredClaims) (*service, error) {
 	return s, nil
 }
 
-// verificationKey returns the key that must have signed t. The kind of the key
+// selectKey returns the key that must have signed t. The kind of the key
 // says which algorithm that is; the header must agree and does not choose.
-func (s *service) verificationKey(t *jwt.Token, now time.Time) (crypto.PublicKey, error) {
-	leaf, err := sentLeaf(t.Header)
+func (s *service) selectKey(t *jwt.Token, now time.Time) (crypto.PublicKey, error) {
+	leaf, err := x5cLeaf(t.Header)
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.keys.verifies(leaf, now)
+	key, err := s.keys.verificationKey(leaf, now)
 	if err != nil {
 		return nil, err
 	}
-	method, err := methodFor(key)
+	method, err := signingMethod(key)
 	if err != nil {
 		return nil, err
 	}
@@ -106,11 +106,11 @@ func (s *service) verificationKey(t *jwt.Token, now time.Time) (crypto.PublicKey
 	return key, nil
 }
 
-// sentLeaf returns the first certificate of x5c (RFC 7515, section 4.1.6), or
+// x5cLeaf returns the first certificate of x5c (RFC 7515, section 4.1.6), or
 // nil where there is no x5c. The others are not even read: a signature is
 // checked here only with keys that are known already, since a stranger's could
 // be so long that one check takes seconds.
-func sentLeaf(header map[string]any) (*x509.Certificate, error) {
+func x5cLeaf(header map[string]any) (*x509.Certificate, error) {
 	sent, ok := header["x5c"]
 	if !ok {
 		return nil, nil
@@ -131,13 +131,13 @@ func sentLeaf(header map[string]any) (*x509.Certificate, error) {
 	return leaf, nil
 }
 
-var errNoLeaf = errors.New("there is no x5c")
+var errNoX5C = errors.New("there is no x5c")
 
-// verifies accepts any leaf that the root has certified: each replica has its
+// verificationKey accepts any leaf that the root has certified: each replica has its
 // own, and so had this process yesterday.
-func (l *leaves) verifies(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error) {
+func (l *rotatingLeaf) verificationKey(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error) {
 	if leaf == nil {
-		return nil, errNoLeaf
+		return nil, errNoX5C
 	}
 	if _, err := verifyChain([]*x509.Certificate{leaf}, []*x509.Certificate{l.root.certificate}, now); err != nil {
 		return nil, err
@@ -145,12 +145,12 @@ func (l *leaves) verifies(leaf *x509.Certificate, now time.Time) (crypto.PublicK
 	return leaf.PublicKey, nil
 }
 
-// verifies accepts any leaf under the roots, by the certificates between that
+// verificationKey accepts any leaf under the roots, by the certificates between that
 // the current one has. Where no root is configured it accepts only the current
 // one.
-func (g *given) verifies(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error) {
+func (g *reloadingLeaf) verificationKey(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error) {
 	if leaf == nil {
-		return nil, errNoLeaf
+		return nil, errNoX5C
 	}
 	current, err := g.current(now)
 	if err != nil {
@@ -160,7 +160,7 @@ func (g *given) verifies(leaf *x509.Certificate, now time.Time) (crypto.PublicKe
 		if !leaf.Equal(current.chain[0]) {
 			return nil, errors.New("x5c is not the certificate in use")
 		}
-		return leaf.PublicKey, current.check(now)
+		return leaf.PublicKey, current.checkValidity(now)
 	}
 	chain := append([]*x509.Certificate{leaf}, current.chain[1:]...)
 	if _, err := verifyChain(chain, g.roots, now); err != nil {
@@ -169,7 +169,7 @@ func (g *given) verifies(leaf *x509.Certificate, now time.Time) (crypto.PublicKe
 	return leaf.PublicKey, nil
 }
 
-// verifies returns the key itself, whatever certificate came along.
-func (o *ownKey) verifies(*x509.Certificate, time.Time) (crypto.PublicKey, error) {
-	return o.only.key.Public(), nil
+// verificationKey returns the key itself, whatever certificate came along.
+func (o *staticKey) verificationKey(*x509.Certificate, time.Time) (crypto.PublicKey, error) {
+	return o.signer.key.Public(), nil
 }

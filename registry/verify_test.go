@@ -16,15 +16,15 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// forge is a token as somebody else might make it.
-type forge struct {
+// forgedToken is a token as somebody else might make it.
+type forgedToken struct {
 	method jwt.SigningMethod
 	key    any
 	header map[string]any
 	claims map[string]any
 }
 
-func (f forge) sign(t testing.TB) string {
+func (f forgedToken) sign(t testing.TB) string {
 	t.Helper()
 	token := jwt.NewWithClaims(f.method, jwt.MapClaims(f.claims))
 	for name, value := range f.header {
@@ -72,9 +72,9 @@ func TestVerify(t *testing.T) {
 	a.put(t, a.leaf(t, time.Hour))
 	rootless := a.config()
 	rootless.RootCertificate = ""
-	rsaCert, rsaKey := writePair(t, issue(t, ca("root"), newRSAKey(t), nil))
+	rsaCert, rsaKey := writeKeyPair(t, issue(t, ca("root"), newRSAKey(t), nil))
 	ended := &x509.Certificate{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}
-	endedCert, endedKey := writePair(t, issue(t, ended, newEdKey(t), nil))
+	endedCert, endedKey := writeKeyPair(t, issue(t, ended, newEdKey(t), nil))
 	signing := func(certFile, keyFile, how string) Config {
 		cfg := testConfig(certFile, keyFile)
 		cfg.Signing = how
@@ -98,7 +98,7 @@ func TestVerify(t *testing.T) {
 			for who, i := range map[string]*Issuer{"itself": i, "a replica": replica} {
 				claims, err := i.Verify(token.Reveal(), time.Now())
 				want := Claims{Service: "container_registry", Issuer: "gitlab-issuer", Subject: subject, ID: token.ID}
-				if lives := claims.Expires.Sub(claims.IssuedAt); lives != back+token.ExpiresIn+beyond {
+				if lives := claims.Expires.Sub(claims.IssuedAt); lives != backdate+token.ExpiresIn+expiryMargin {
 					t.Errorf("%s, %s: the token lives for %v by its claims", name, who, lives)
 				}
 				claims.IssuedAt, claims.Expires = time.Time{}, time.Time{}
@@ -145,7 +145,7 @@ func TestVerifyServices(t *testing.T) {
 // key, for us and for now, is refused.
 func TestVerifyForged(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
-	root, err := readPair(certFile, keyFile)
+	root, err := readKeyPair(certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestVerifyForged(t *testing.T) {
 	strange := issue(t, &x509.Certificate{}, thief, self)
 	subject := *root.certificate // a root of the same name, key identifier and number
 	namesake := issue(t, &x509.Certificate{RawSubject: subject.RawSubject, SubjectKeyId: subject.SubjectKeyId, SerialNumber: subject.SerialNumber, BasicConstraintsValid: true, IsCA: true}, thief, nil)
-	below := issue(t, &x509.Certificate{}, thief, &pair{certificate: leaf.certificate, key: leaf.key}) // a leaf is not a CA
+	below := issue(t, &x509.Certificate{}, thief, &keyPair{certificate: leaf.certificate, key: leaf.key}) // a leaf is not a CA
 	es := jwt.SigningMethodES256
 	now := time.Now().Unix()
 	publicDER, err := x509.MarshalPKIXPublicKey(root.key.Public())
@@ -188,7 +188,7 @@ func TestVerifyForged(t *testing.T) {
 		token string
 	}
 	forged := func(name string, at *Issuer, method jwt.SigningMethod, key any, header, changes map[string]any) row {
-		return row{name, at, forge{method, key, header, goodClaims(changes)}.sign(t)}
+		return row{name, at, forgedToken{method, key, header, goodClaims(changes)}.sign(t)}
 	}
 	claims := func(name string, changes map[string]any) row {
 		return forged(name, byLeaf, es, leaf.key, x5c(leaf.certificate), changes)
@@ -281,7 +281,7 @@ func TestVerifyForged(t *testing.T) {
 }
 
 // An HMAC over anything public, under the name of an algorithm that is in use.
-func TestVerifyHMACUnderOurAlg(t *testing.T) {
+func TestVerifyRefusesHMACAsES256(t *testing.T) {
 	i := newTestIssuer(t, testConfig(newRootFiles(t)))
 	parts := strings.Split(mint(t, i, "container_registry", "alice").Reveal(), ".")
 	mac := hmac.New(sha256.New, []byte(parts[0]))
@@ -295,25 +295,25 @@ func TestVerifyHMACUnderOurAlg(t *testing.T) {
 // The certificates between a leaf and its root are those that are known here.
 // A registry takes them from x5c; but then a stranger brings an RSA key so long
 // that checking one signature takes seconds (1.2 s with 100,000 bits).
-func TestVerifyTriesNoStrangersKey(t *testing.T) {
+func TestVerifyIgnoresSentIntermediates(t *testing.T) {
 	a := newAuthority(t)
 	a.put(t, a.leaf(t, time.Hour))
 	i := newTestIssuer(t, a.config())
 	other := *a
 	other.middle = issue(t, ca("other"), newECKey(t, elliptic.P256()), a.root)
 	for name, test := range map[string]struct {
-		by   *authority
+		by   *testAuthority
 		good bool
 	}{"known": {a, true}, "brought along": {&other, false}} {
 		leaf := test.by.leaf(t, time.Hour)
-		token := forge{jwt.SigningMethodES256, leaf.key, x5c(leaf.certificate, test.by.middle.certificate), goodClaims(nil)}.sign(t)
+		token := forgedToken{jwt.SigningMethodES256, leaf.key, x5c(leaf.certificate, test.by.middle.certificate), goodClaims(nil)}.sign(t)
 		if _, err := i.Verify(token, time.Now()); (err == nil) != test.good {
 			t.Errorf("%s: Verify: %v, want an error: %v", name, err, !test.good)
 		}
 	}
 }
 
-func TestVerifyGivenLeaf(t *testing.T) {
+func TestVerifyReloadingLeaf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		first, second := a.leaf(t, time.Hour), a.leaf(t, 2*time.Hour)
@@ -323,7 +323,7 @@ func TestVerifyGivenLeaf(t *testing.T) {
 		i, alone := newTestIssuer(t, a.config()), newTestIssuer(t, rootless)
 		token := mint(t, i, "container_registry", "alice")
 		a.put(t, second)
-		time.Sleep(lookEvery)
+		time.Sleep(pollInterval)
 		if _, err := i.Verify(token.Reveal(), time.Now()); err != nil {
 			t.Errorf("a leaf that was renewed, its root known: Verify: %v", err)
 		}
@@ -334,7 +334,7 @@ func TestVerifyGivenLeaf(t *testing.T) {
 			t.Errorf("the leaf in use, no root known: Verify: %v", err)
 		}
 		time.Sleep(2 * time.Hour)
-		late := forge{jwt.SigningMethodES256, second.key, x5c(second.certificate), goodClaims(nil)}.sign(t)
+		late := forgedToken{jwt.SigningMethodES256, second.key, x5c(second.certificate), goodClaims(nil)}.sign(t)
 		for name, i := range map[string]*Issuer{"root known": i, "no root known": alone} {
 			if _, err := i.Verify(late, time.Now()); !errors.Is(err, ErrNotOurToken) {
 				t.Errorf("a leaf that ended, %s: Verify: %v, want ErrNotOurToken", name, err)
@@ -345,17 +345,17 @@ func TestVerifyGivenLeaf(t *testing.T) {
 
 // A token is good until it ends, with the leeway that distribution has, and
 // across the turn of leaves.
-func TestVerifyOverTime(t *testing.T) {
+func TestVerifyUntilExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newTestIssuer(t, testConfig(newRootFiles(t)))
-		time.Sleep(leafTurn - time.Minute)
+		time.Sleep(leafRotation - time.Minute)
 		token := mint(t, i, "container_registry", "alice")
 		time.Sleep(2 * time.Minute)
 		mint(t, i, "container_registry", "alice") // by the next leaf
 		if _, err := i.Verify(token.Reveal(), time.Now()); err != nil {
 			t.Errorf("after the leaf's turn: Verify: %v", err)
 		}
-		time.Sleep(token.ExpiresIn + beyond + leeway - 2*time.Minute - time.Second)
+		time.Sleep(token.ExpiresIn + expiryMargin + leeway - 2*time.Minute - time.Second)
 		if _, err := i.Verify(token.Reveal(), time.Now()); err != nil {
 			t.Errorf("a second before its end: Verify: %v", err)
 		}
