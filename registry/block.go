@@ -26,13 +26,12 @@ type AuthSettings struct {
 	RootCertificate string `json:"root_certificate"`  // file of the root certificate
 	KeySet          string `json:"key_set,omitempty"` // file of the JSON Web Key Set, only with "kid"
 
-	algorithm   string   // that tokens are signed with
-	ed25519Root bool     // the root's key is Ed25519
-	sharing     []string // other services whose tokens are signed with the same configured key
+	algorithm   string   // of the tokens' signatures
+	ed25519Root bool     // the root has an Ed25519 key
+	sharing     []string // the other services whose tokens the same configured key signs
 }
 
-// keySetFile is where distribution 3 gets its key set from if nothing else is
-// said.
+// keySetFile is the default path of the key set for distribution 3.
 const keySetFile = "/etc/distribution/jwks.json"
 
 // AuthSettings returns the settings for the registry of a service. realm is the
@@ -67,9 +66,9 @@ func (i *Issuer) AuthSettings(service, realm string) (AuthSettings, error) {
 	return settings, nil
 }
 
-// Block returns the part of a registry's configuration that makes it take the
-// tokens, with comments on what to mind. The error says why that registry
-// cannot take them, and what would be right.
+// Block returns the part of a registry's configuration that makes it accept the
+// tokens, with comments. The error says why that registry cannot accept them,
+// and what would be right.
 func (s AuthSettings) Block(registry string) (string, error) {
 	render, ok := map[string]func() (string, error){
 		Distribution2: s.distribution2,
@@ -114,12 +113,12 @@ keep them working, append GitLab's registry certificate to the file, and keep it
 issuer here and in token.issuer.`) + s.yaml("rootcertbundle", s.RootCertificate), nil
 }
 
-// checkDistribution2 says what keeps a registry that is built upon distribution 2.8 from
-// taking the tokens.
+// checkDistribution2 says why a registry that is built on distribution 2.8
+// cannot accept the tokens.
 func (s AuthSettings) checkDistribution2(name string) error {
 	switch {
 	case s.Signing == SigningKID:
-		return fmt.Errorf(`%s finds a key by another name than signing = "kid" gives it; write "x5c" or "libtrust"`, name)
+		return fmt.Errorf(`%s does not know the key id of signing = "kid"; write "x5c" or "libtrust"`, name)
 	case s.ed25519Root:
 		return fmt.Errorf("%s does not start with an Ed25519 certificate in its bundle; use an ECDSA or RSA root", name)
 	case s.algorithm == "EdDSA":
@@ -131,25 +130,25 @@ func (s AuthSettings) checkDistribution2(name string) error {
 func (s AuthSettings) distribution3() (string, error) {
 	switch s.Signing {
 	case SigningLibtrust:
-		return "", fmt.Errorf(`distribution 3 no longer knows what signing = "libtrust" calls a key; write "x5c" or "kid"`)
+		return "", fmt.Errorf(`distribution 3 does not know the key id of signing = "libtrust"; write "x5c" or "kid"`)
 	case SigningKID:
 		return commentBlock("distribution 3: config.yml", realmNote,
-			fmt.Sprintf("%s holds what is printed by\n\n    shorepass registry-config --service %s --key-set", s.KeySet, s.Service)) + s.yaml("jwks", s.KeySet), nil
+			fmt.Sprintf("%s is the output of\n\n    shorepass registry-config --service %s --key-set", s.KeySet, s.Service)) + s.yaml("jwks", s.KeySet), nil
 	}
 	return commentBlock("distribution 3: config.yml", realmNote, s.bundleNote()) + s.yaml("rootcertbundle", s.RootCertificate), nil
 }
 
-// bundleNote says what to mind with a certificate as rootcertbundle.
+// bundleNote is the comment on a certificate as rootcertbundle.
 func (s AuthSettings) bundleNote() string {
 	return fmt.Sprintf("%s is a copy of the root certificate, without its key.\n%s", s.RootCertificate, aloneNote)
 }
 
 func (s AuthSettings) zot() (string, error) {
 	if s.Signing == SigningX5C {
-		return "", fmt.Errorf(`zot knows one key and nothing of certificates under it; give the service its own root_certificate and root_key, and signing = "kid"`)
+		return "", fmt.Errorf(`zot verifies with one key and ignores x5c; give the service its own root_certificate and root_key, and signing = "kid"`)
 	}
 	if len(s.sharing) > 0 {
-		return "", fmt.Errorf("zot looks at neither issuer nor service, so that it would take the tokens of %s too, whose key is the same; give this service its own root_certificate and root_key",
+		return "", fmt.Errorf("zot checks neither issuer nor service, so that it would accept the tokens of %s too, which have the same key; give this service its own root_certificate and root_key",
 			strings.Join(s.sharing, ", "))
 	}
 	type bearer struct {
@@ -164,12 +163,12 @@ func (s AuthSettings) zot() (string, error) {
 	}
 	return commentBlock("zot: config.json, without these lines", realmNote,
 		s.RootCertificate+` is a copy of the service's root_certificate, without its key.
-zot looks at neither issuer nor service, only at this key: give every zot, and
+zot checks neither issuer nor service, only the signature: give every zot, and
 every other registry, a key of its own. It reads the file when it starts.`) + string(text) + "\n", nil
 }
 
-// yaml writes the block that distribution and its kin share. JSON's strings
-// are YAML's, so that odd characters need no thought.
+// yaml writes the block that distribution and its derivatives share. JSON
+// strings are YAML strings, so that every character is quoted right.
 func (s AuthSettings) yaml(keyName, keyFile string) string {
 	var b strings.Builder
 	b.WriteString("auth:\n  token:\n")
@@ -179,7 +178,7 @@ func (s AuthSettings) yaml(keyName, keyFile string) string {
 	return b.String()
 }
 
-// commentBlock writes paragraphs, each line behind a "#".
+// commentBlock writes paragraphs as comments with "#".
 func commentBlock(paragraphs ...string) string {
 	text := strings.ReplaceAll(strings.Join(paragraphs, "\n\n"), "\n", "\n# ")
 	return strings.ReplaceAll("# "+text+"\n", "# \n", "#\n")

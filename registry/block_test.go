@@ -108,7 +108,7 @@ func TestBlockForZotNeedsItsOwnKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := settings.Block(Zot); err == nil || !strings.Contains(err.Error(), "would take the tokens of two too") {
+	if _, err := settings.Block(Zot); err == nil || !strings.Contains(err.Error(), "would accept the tokens of two too") {
 		t.Errorf("Block(zot) with a shared key: %v, want an error that names the other service", err)
 	}
 	two.RootCertificate, two.RootKey = newRootFiles(t)

@@ -8,23 +8,23 @@ import (
 	"unicode"
 )
 
-// How a registry finds the key that signed a token: the values of signing.
+// The values of signing: how a registry finds the key that signed a token.
 const (
 	SigningX5C      = "x5c"
 	SigningKID      = "kid"
 	SigningLibtrust = "libtrust"
 )
 
-// The lengths of time that a token may be announced for. Clients treat less
-// than a minute as a minute, and a token cannot be taken back.
+// Bounds of a token's lifetime. Clients treat less than a minute as a minute, and
+// a token cannot be revoked.
 const (
 	minLifetime     = time.Minute
 	maxLifetime     = 24 * time.Hour
 	defaultLifetime = 5 * time.Minute
 )
 
-// Config is the [token] table: what every service gets unless its own
-// [[service]] table says otherwise.
+// Config is the [token] table: the settings of every service that its own
+// [[service]] table does not override.
 type Config struct {
 	// Issuer is the iss claim, equal to the registry's auth.token.issuer.
 	// Required.
@@ -34,34 +34,36 @@ type Config struct {
 	// auth.token.service; a request for another is refused. Required.
 	Services []string `toml:"services"`
 
-	// Lifetime is what clients are told (expires_in). At least "1m", at most
-	// "24h". Default "5m".
+	// Lifetime of a token, as clients are told (expires_in). At least "1m", at
+	// most "24h". Default "5m".
 	Lifetime time.Duration `toml:"lifetime"`
 
-	// RootCertificate is what the registry has as rootcertbundle, a PEM file.
-	// Default: made on first start, with RootKey, beside a SQLite store.
+	// RootCertificate is the certificate that the registry trusts (its
+	// rootcertbundle), a PEM file. Default: made on first start, with RootKey,
+	// next to a SQLite store.
 	RootCertificate string `toml:"root_certificate" path:"read"`
 
-	// RootKey is the private key of RootCertificate, a PEM file. Left out
-	// beside SigningCertificate.
+	// RootKey is the private key of RootCertificate, a PEM file. Left out with
+	// SigningCertificate.
 	RootKey string `toml:"root_key" path:"read"`
 
 	// SigningCertificate is a leaf under the root with its chain, a PEM file,
-	// for anyone who wants no root key here. Reread when it changes. Optional.
+	// to keep the root key off this machine. Reread when it changes. Optional.
 	SigningCertificate string `toml:"signing_certificate" path:"reread"`
 
 	// SigningKey is the private key of SigningCertificate, a PEM file.
 	// Required with it.
 	SigningKey string `toml:"signing_key" path:"reread"`
 
-	// Signing says how a registry finds the key: "x5c" (a leaf under the
-	// root), "kid" (the root's key itself, with its RFC 7638 thumbprint) or
-	// "libtrust" (the same for distribution 2.8). Default "x5c" where the root
-	// is a CA; required where it is not one.
+	// Signing says how a registry finds the key: "x5c" (a leaf under the root),
+	// "kid" (the root's key itself, with its RFC 7638 thumbprint) or "libtrust"
+	// (the same, with the key id of distribution 2.8). Default "x5c" where the root is a CA;
+	// required where it is not one.
 	Signing string `toml:"signing"`
 }
 
-// Service is a [[service]] table: what differs from [token] for one registry.
+// Service is a [[service]] table: the settings of one registry that differ from
+// [token].
 type Service struct {
 	// Name of the service, one of token.services. Required.
 	Name string `toml:"name"`
@@ -72,10 +74,10 @@ type Service struct {
 	// Issuer is the iss claim. Default: token.issuer.
 	Issuer string `toml:"issuer"`
 
-	// Lifetime is what clients are told. Default: token.lifetime.
+	// Lifetime of a token. Default: token.lifetime.
 	Lifetime time.Duration `toml:"lifetime"`
 
-	// RootCertificate is what this registry has as rootcertbundle, a PEM
+	// RootCertificate is the certificate that this registry trusts, a PEM
 	// file. Default: the keys of [token].
 	RootCertificate string `toml:"root_certificate" path:"read"`
 
@@ -88,9 +90,9 @@ type Service struct {
 	Signing string `toml:"signing"`
 }
 
-// WithDefaults returns the configuration with what was left out filled in. Where
-// the root is made on first start is for the caller to know, and whether it is
-// a CA only [NewIssuer] sees, so those stay empty.
+// WithDefaults returns the configuration with its defaults. The root files stay
+// empty, because only the caller knows where a root is made on first start, and
+// so does Signing, because only [NewIssuer] reads whether the root is a CA.
 func (c Config) WithDefaults() Config {
 	if c.Lifetime == 0 {
 		c.Lifetime = defaultLifetime
@@ -98,11 +100,11 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// WithDefaults returns the service as it is: what it leaves out comes from
+// WithDefaults returns the service unchanged: what it leaves out comes from
 // [token], in [NewIssuer].
 func (s Service) WithDefaults() Service { return s }
 
-// Validate reports what is wrong with the [token] table, defaults applied.
+// Validate reports the faults of the [token] table with its defaults.
 func (c Config) Validate(fault func(key, problem string)) {
 	if c.Issuer == "" {
 		fault("issuer", `is missing; write what the registry has as auth.token.issuer, such as "gitlab-issuer"`)
@@ -128,8 +130,8 @@ func (c Config) Validate(fault func(key, problem string)) {
 	c.validateKeys(fault)
 }
 
-// validateKeys looks at which key files are named. Neither of the root's means
-// that they are made on first start.
+// validateKeys checks which key files are named. Without a root certificate and
+// key both are made on first start.
 func (c Config) validateKeys(fault func(key, problem string)) {
 	if c.SigningCertificate == "" && c.SigningKey == "" {
 		validatePair(c.RootCertificate, c.RootKey, fault)
@@ -142,15 +144,15 @@ func (c Config) validateKeys(fault func(key, problem string)) {
 		fault("signing_certificate", "is missing; name the certificate of signing_key")
 	}
 	if c.RootKey != "" {
-		fault("root_key", "is set beside signing_certificate, and only one of the two can sign; leave one out")
+		fault("root_key", "is set together with signing_certificate, and only one of the two can sign; leave one out")
 	}
 	if c.Signing == SigningKID || c.Signing == SigningLibtrust {
-		fault("signing", fmt.Sprintf("%q signs with root_key, and signing_certificate is given instead; write %q or leave it out", c.Signing, SigningX5C))
+		fault("signing", fmt.Sprintf("%q signs with root_key, and signing_certificate is configured instead; write %q or leave it out", c.Signing, SigningX5C))
 	}
 }
 
-// Validate reports what is wrong with a [[service]] table by itself.
-// [ValidateServices] holds it against [token].
+// Validate reports the faults of a [[service]] table by itself.
+// [ValidateServices] checks it against [token].
 func (s Service) Validate(fault func(key, problem string)) {
 	if s.Name == "" {
 		fault("name", "is missing; write one of token.services")
@@ -165,13 +167,13 @@ func (s Service) Validate(fault func(key, problem string)) {
 	validatePair(s.RootCertificate, s.RootKey, fault)
 }
 
-// ValidateServices reports what is wrong with the [[service]] tables together with
+// ValidateServices reports the faults of [[service]] tables together with
 // [token]. Keys are whole paths: "service[0].signing".
 func ValidateServices(c Config, services []Service, fault func(key, problem string)) {
 	for i, s := range services {
 		key := fmt.Sprintf("service[%d]", i)
 		switch {
-		case s.Name == "": // said by Service.Validate
+		case s.Name == "": // reported by Service.Validate
 		case !slices.Contains(c.Services, s.Name):
 			fault(key+".name", fmt.Sprintf("%q is not in token.services; add it there", s.Name))
 		case slices.ContainsFunc(services[:i], func(other Service) bool { return other.Name == s.Name }):
@@ -212,8 +214,8 @@ func validateSigning(signing string, fault func(key, problem string)) {
 	}
 }
 
-// validateName refuses what cannot be in a registry's WWW-Authenticate
-// header, where the service is sent back to clients.
+// validateName refuses what cannot be in a registry's WWW-Authenticate header,
+// in which the registry sends the service to clients.
 func validateName(key, name string, fault func(key, problem string)) {
 	bad := func(r rune) bool { return !unicode.IsPrint(r) || r == '"' || r == '\\' || r == unicode.ReplacementChar }
 	if strings.ContainsFunc(name, bad) {

@@ -51,9 +51,9 @@ func TestConfigValidate(t *testing.T) {
 		{"a leaf alone", with(func(c *Config) { c.SigningCertificate = "a" }), []string{"signing_key: is missing; name the private key of signing_certificate"}},
 		{"a leaf's key alone", with(func(c *Config) { c.SigningKey = "a" }), []string{"signing_certificate: is missing; name the certificate of signing_key"}},
 		{"a leaf and a root's key", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.RootCertificate, c.RootKey = "a", "b", "c", "d" }),
-			[]string{"root_key: is set beside signing_certificate, and only one of the two can sign; leave one out"}},
+			[]string{"root_key: is set together with signing_certificate, and only one of the two can sign; leave one out"}},
 		{"a leaf by kid", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.Signing = "a", "b", "kid" }),
-			[]string{`signing: "kid" signs with root_key, and signing_certificate is given instead; write "x5c" or leave it out`}},
+			[]string{`signing: "kid" signs with root_key, and signing_certificate is configured instead; write "x5c" or leave it out`}},
 		{"another signing", with(func(c *Config) { c.Signing = "X5C" }), []string{`signing: "X5C" is not one of "x5c", "kid", "libtrust"`}},
 	} {
 		if diff := cmp.Diff(test.want, faultsOf(test.cfg.Validate)); diff != "" {

@@ -10,17 +10,17 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// The ways of an ECDSA key.
+// The signing methods of ECDSA keys.
 var (
 	es256 = deterministicECDSA{jwt.SigningMethodES256}
 	es384 = deterministicECDSA{jwt.SigningMethodES384}
 	es512 = deterministicECDSA{jwt.SigningMethodES512}
 )
 
-// deterministicECDSA draws the nonce of an ECDSA signature from the key and from
-// what is signed (RFC 6979), where golang-jwt draws it at random as well. No
-// registry sees a difference, no flaw of the random source can show the key,
-// and it takes a fifth less: most of what a token costs is its signature.
+// deterministicECDSA derives the nonce of an ECDSA signature from the key and
+// the message (RFC 6979); golang-jwt draws a random one. No registry sees a
+// difference, a weak random source cannot leak the key, and it takes a fifth
+// less time: most of the cost of a token is its signature.
 type deterministicECDSA struct{ *jwt.SigningMethodECDSA }
 
 // Sign signs input with key, an *ecdsa.PrivateKey (RFC 7518, section 3.4).
@@ -41,8 +41,8 @@ func (m deterministicECDSA) Sign(input string, key any) ([]byte, error) {
 	return rawSignature(der, (m.CurveBits+7)/8)
 }
 
-// rawSignature returns the two numbers of a signature in ASN.1 (RFC 3279,
-// section 2.2.3) one after the other, each of so many bytes.
+// rawSignature converts a signature from ASN.1 (RFC 3279, section 2.2.3) to its
+// two numbers one after the other, each of size bytes.
 func rawSignature(der []byte, size int) ([]byte, error) {
 	var r, s []byte
 	text, inner := cryptobyte.String(der), cryptobyte.String(nil)

@@ -10,26 +10,27 @@ import (
 )
 
 var (
-	// ErrUnknownService says that a request names a service that is not served,
-	// or none where several are. The client gets 400.
+	// ErrUnknownService says that a request names a service that is not
+	// configured, or none where several are. The client gets 400.
 	ErrUnknownService = errors.New("unknown service")
 
-	// ErrDisabled says that the service is switched off. The client gets 401.
+	// ErrDisabled says that the service is disabled. The client gets 401.
 	ErrDisabled = errors.New("the service is disabled")
 
-	// ErrNoKeySet says that the tokens of a service are not found by a kid, so
-	// that there is no JSON Web Key Set for it.
+	// ErrNoKeySet says that a service has no JSON Web Key Set, because
+	// registries do not find its key by a kid of RFC 7638.
 	ErrNoKeySet = errors.New(`no JSON Web Key Set without signing = "kid"`)
 )
 
-// Issuer mints the tokens of every service. It is safe for concurrent use.
+// Issuer mints the tokens of all services. It is safe for concurrent use.
 type Issuer struct {
 	services map[string]*service
-	names    []string // of the services, as configured
-	only     string   // the one service there is; empty where there are several
+	names    []string // of the services, in the order of the configuration
+	only     string   // the only service; empty where there are several
 }
 
-// service is a registry that is served, everything it inherits filled in.
+// service is a configured registry, with the settings that it inherits from
+// [token].
 type service struct {
 	name     string
 	disabled bool
@@ -37,23 +38,23 @@ type service struct {
 	lifetime time.Duration
 	keyFiles keyFiles
 	keys     keySource
-	claims   []byte // the beginning of each token's claims, up to the subject
+	claims   []byte // the beginning of the claims of each token, up to the subject
 }
 
-// keyFiles is where the keys of a service are from. Services of one material
-// share its keys.
+// keyFiles says which files the keys of a service come from. Services with
+// equal keyFiles share the keys.
 type keyFiles struct {
 	rootCertificate, rootKey       string
 	signingCertificate, signingKey string
-	signing                        string // as configured, so it may be empty
+	signing                        string // as configured; may be empty
 }
 
 // NewIssuer reads the key files that cfg and services name. It makes no file:
-// Config.RootCertificate and RootKey must exist (see [CreateRoot]). The defaults
-// of cfg must be in place. The error tells every fault at once.
+// Config.RootCertificate and RootKey must exist (see [CreateRoot]). cfg must
+// have its defaults. The error joins all faults.
 //
-// report is told, from then on, when a new signing certificate cannot be taken
-// into use. It must not block.
+// Afterwards report is called with the fault of a new signing certificate that
+// cannot be used. It must not block.
 func NewIssuer(cfg Config, services []Service, report func(error)) (*Issuer, error) {
 	i, err := newIssuer(cfg, services)
 	if err != nil {
@@ -65,9 +66,10 @@ func NewIssuer(cfg Config, services []Service, report func(error)) (*Issuer, err
 	return i, nil
 }
 
-// CheckWithoutRoot reports the faults that [NewIssuer] will have once
-// [CreateRoot] or [CreateRootCertificate] has made the root of cfg: it reads every key file
-// but the certificate of that root, and its key only where there is one.
+// CheckWithoutRoot reports the faults that [NewIssuer] will report once
+// [CreateRoot] or [CreateRootCertificate] has made the root of cfg. It reads
+// every key file but the certificate of that root, and the key of that root
+// only if there is one.
 func CheckWithoutRoot(cfg Config, services []Service) error {
 	i, err := newIssuer(cfg, services)
 	if err != nil {
@@ -77,11 +79,11 @@ func CheckWithoutRoot(cfg Config, services []Service) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	given := slices.DeleteFunc(slices.Clone(cfg.Services), func(name string) bool {
-		m := i.services[name].keyFiles
-		return m.rootCertificate == cfg.RootCertificate && m.rootKey == cfg.RootKey
+	existing := slices.DeleteFunc(slices.Clone(cfg.Services), func(name string) bool {
+		f := i.services[name].keyFiles
+		return f.rootCertificate == cfg.RootCertificate && f.rootKey == cfg.RootKey
 	})
-	return errors.Join(err, i.readKeys(given, nil))
+	return errors.Join(err, i.readKeys(existing, nil))
 }
 
 // newIssuer returns an issuer whose services have no keys yet.
@@ -109,16 +111,16 @@ func newIssuer(cfg Config, services []Service) (*Issuer, error) {
 	return i, nil
 }
 
-// newService fills in what a service inherits from [token].
+// newService returns a service with the settings that it inherits from [token].
 func newService(cfg Config, s Service) *service {
-	m := keyFiles{cfg.RootCertificate, cfg.RootKey, cfg.SigningCertificate, cfg.SigningKey, cfg.Signing}
+	f := keyFiles{cfg.RootCertificate, cfg.RootKey, cfg.SigningCertificate, cfg.SigningKey, cfg.Signing}
 	if s.RootCertificate != "" {
-		m = keyFiles{rootCertificate: s.RootCertificate, rootKey: s.RootKey, signing: cfg.Signing}
+		f = keyFiles{rootCertificate: s.RootCertificate, rootKey: s.RootKey, signing: cfg.Signing}
 	}
 	if s.Signing != "" {
-		m.signing = s.Signing
+		f.signing = s.Signing
 	}
-	full := &service{name: s.Name, disabled: s.Disabled, issuer: cfg.Issuer, lifetime: cfg.Lifetime, keyFiles: m}
+	full := &service{name: s.Name, disabled: s.Disabled, issuer: cfg.Issuer, lifetime: cfg.Lifetime, keyFiles: f}
 	if s.Issuer != "" {
 		full.issuer = s.Issuer
 	}
@@ -133,7 +135,7 @@ func newService(cfg Config, s Service) *service {
 	return full
 }
 
-// readKeys gives each service its keys, those of one material once.
+// readKeys reads the keys of services, those of equal keyFiles once.
 func (i *Issuer) readKeys(names []string, report func(error)) error {
 	if report == nil {
 		report = func(error) {}
@@ -156,35 +158,37 @@ func (i *Issuer) readKeys(names []string, report func(error)) error {
 	return errors.Join(faults...)
 }
 
-// open reads the files.
-func (m keyFiles) open(now time.Time, report func(error)) (keySource, error) {
-	if m.signingCertificate != "" {
-		return newReloadingLeaf(m.signingCertificate, m.signingKey, m.rootCertificate, now, report)
+// open reads the files and returns their key source.
+func (f keyFiles) open(now time.Time, report func(error)) (keySource, error) {
+	if f.signingCertificate != "" {
+		return newReloadingLeaf(f.signingCertificate, f.signingKey, f.rootCertificate, now, report)
 	}
-	if m.rootCertificate == "" {
+	if f.rootCertificate == "" {
 		return nil, errors.New("token.root_certificate and token.root_key are missing; make a root with shorepass keys init")
 	}
-	root, err := readKeyPair(m.rootCertificate, m.rootKey)
+	root, err := readKeyPair(f.rootCertificate, f.rootKey)
 	if err != nil {
 		return nil, err
 	}
-	if m.signsItself() {
-		return newStaticKey(root.key, m.signing)
+	if f.signsItself() {
+		return newStaticKey(root.key, f.signing)
 	}
 	keys, err := newRotatingLeaf(root, now)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", m.rootCertificate, err)
+		return nil, fmt.Errorf("%s: %w", f.rootCertificate, err)
 	}
 	return keys, nil
 }
 
-// signsItself reports whether the configured key itself signs. It is never guessed:
-// without a word of it the root certifies, or there is an error.
-func (m keyFiles) signsItself() bool {
-	return m.signing == SigningKID || m.signing == SigningLibtrust
+// signsItself reports whether the configured key itself signs. That is never
+// guessed: unless configured so, the root certifies a leaf, or there is an
+// error.
+func (f keyFiles) signsItself() bool {
+	return f.signing == SigningKID || f.signing == SigningLibtrust
 }
 
-// servicesSharingKey returns the other services that sign with the configured key of s.
+// servicesSharingKey returns the other services whose tokens the configured key
+// of s signs.
 func (i *Issuer) servicesSharingKey(s *service) []string {
 	var names []string
 	key := s.keys.(*staticKey).signer.key.Public()
@@ -197,9 +201,9 @@ func (i *Issuer) servicesSharingKey(s *service) []string {
 	return names
 }
 
-// Service returns the name of the service that a request means: asked itself,
-// or the only one configured where asked is empty. Otherwise the error is
-// ErrUnknownService or ErrDisabled.
+// Service returns the name of the service that a request asks for, or of the
+// only one if it asks for none. Otherwise the error is ErrUnknownService or
+// ErrDisabled.
 func (i *Issuer) Service(asked string) (string, error) {
 	if asked == "" {
 		asked = i.only
@@ -223,6 +227,7 @@ func (i *Issuer) FirstService() string {
 	return i.names[0]
 }
 
+// enabled returns a service that is not disabled.
 func (i *Issuer) enabled(name string) (*service, error) {
 	s, ok := i.services[name]
 	switch {
@@ -235,7 +240,7 @@ func (i *Issuer) enabled(name string) (*service, error) {
 }
 
 // JWKS returns the JSON Web Key Set of a service with signing = "kid", for
-// distribution 3 (auth.token.jwks) and zot. For another service the error is
+// distribution 3 (auth.token.jwks) and zot. For any other service the error is
 // ErrNoKeySet or ErrUnknownService.
 func (i *Issuer) JWKS(service string) ([]byte, error) {
 	s, ok := i.services[service]
@@ -249,10 +254,10 @@ func (i *Issuer) JWKS(service string) ([]byte, error) {
 	return keySet(own.signer.key.Public(), own.kid)
 }
 
-// Expiry returns the time until the soonest end of a root or signing
-// certificate, for metrics and alarms; it is negative after that. Certificates
-// that no registry looks at (signing = "kid") do not count, and where there are
-// no others it is the longest Duration.
+// Expiry returns the time until the first root or signing certificate expires,
+// for metrics and alarms. After that it is negative. Certificates that no
+// registry checks (signing = "kid" or "libtrust") do not count; without any
+// other it is the longest Duration.
 func (i *Issuer) Expiry(now time.Time) time.Duration {
 	soonest := time.Duration(math.MaxInt64)
 	for _, s := range i.services {

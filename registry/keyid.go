@@ -15,9 +15,9 @@ import (
 	"strings"
 )
 
-// jwk is a public key as RFC 7517 writes it. Its fields are in the order of
-// their names, as RFC 7638 needs them; those that only say what the key is for
-// follow.
+// jwk is a public key as a JSON Web Key (RFC 7517). The fields up to Y are the
+// required members in the order of their names, as RFC 7638 hashes them; the
+// optional members follow.
 type jwk struct {
 	Crv string `json:"crv,omitempty"`
 	E   string `json:"e,omitempty"`
@@ -31,8 +31,8 @@ type jwk struct {
 	Kid string `json:"kid,omitempty"`
 }
 
-// newJWK writes a key that methodFor accepts, with nothing but the members
-// that RFC 7638, section 3.2 calls required.
+// newJWK returns a key that signingMethod accepts, with the required members
+// alone (RFC 7638, section 3.2).
 func newJWK(public crypto.PublicKey) (jwk, error) {
 	encode := base64.RawURLEncoding.EncodeToString
 	switch public := public.(type) {
@@ -51,8 +51,8 @@ func newJWK(public crypto.PublicKey) (jwk, error) {
 	return jwk{}, fmt.Errorf("encode public key: unknown type %T", public)
 }
 
-// thumbprint returns the SHA-256 thumbprint of RFC 7638, which distribution 3
-// takes for a kid.
+// thumbprint returns the SHA-256 thumbprint of a key (RFC 7638), the kid of
+// distribution 3.
 func thumbprint(public crypto.PublicKey) (string, error) {
 	key, err := newJWK(public)
 	if err != nil {
@@ -66,9 +66,9 @@ func thumbprint(public crypto.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// libtrustKeyID returns what distribution 2.8 takes for a kid, after its library
-// libtrust: SHA-256 over the public key in DER, cut to 240 bits, in base32, a
-// colon after each four letters.
+// libtrustKeyID returns the libtrust key id, the kid of distribution 2.8:
+// SHA-256 of the public key in DER, cut to 240 bits, in base32, with a colon
+// after each four letters.
 func libtrustKeyID(public crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
@@ -83,7 +83,7 @@ func libtrustKeyID(public crypto.PublicKey) (string, error) {
 	return strings.Join(groups, ":"), nil
 }
 
-// keySet writes the JSON Web Key Set (RFC 7517, section 5) of one key.
+// keySet returns the JSON Web Key Set (RFC 7517, section 5) of one key.
 func keySet(public crypto.PublicKey, kid string) ([]byte, error) {
 	method, err := signingMethod(public)
 	if err != nil {

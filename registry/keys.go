@@ -18,24 +18,24 @@ import (
 	"shorepass/internal/tlsconf"
 )
 
-// maxKeyFile bounds a file with a private key, in bytes. A certificate chain may
-// stand in it too.
+// maxKeyFile bounds a file with a private key, in bytes. It may have a
+// certificate chain too.
 const maxKeyFile = 1 << 20
 
-// minRSA is the least that RFC 7518, section 3.3 allows.
+// minRSA is the minimum size of an RSA key in bits (RFC 7518, section 3.3).
 const minRSA = 2048
 
 // keyPair is a private key with its certificate.
 type keyPair struct {
 	certificate *x509.Certificate
-	others      []*x509.Certificate // what else is in the certificate's file, in its order
+	others      []*x509.Certificate // the other certificates in its file, in their order
 	key         crypto.Signer
 }
 
-// readKeyPair reads a certificate and its private key. Of several certificates in
-// the file, the key says which is meant: a bundle with the old root and the new
-// one works, as does a chain in any order. Two of one key are one that was
-// renewed, and the one that lasts longer counts.
+// readKeyPair reads a certificate and its private key. The key selects the
+// certificate in the file, so that a bundle of the old and the new root works,
+// and a chain in any order. If several certificates have the key, one was
+// renewed, and the one with the latest end counts.
 func readKeyPair(certFile, keyFile string) (*keyPair, error) {
 	certificates, err := readCertificates(certFile)
 	if err != nil {
@@ -96,7 +96,7 @@ func readKey(name string) (crypto.Signer, error) {
 	return nil, fmt.Errorf("read key: %s holds no PEM private key", name)
 }
 
-// parseKey reads a key in PKCS#8, PKCS#1 (RSA) or SEC1 (EC) form.
+// parseKey parses a key in PKCS#8, PKCS#1 (RSA) or SEC1 (EC) form.
 func parseKey(block *pem.Block) (crypto.Signer, error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
 		return nil, errors.New("the key is encrypted; write it without a password with openssl pkey")
@@ -109,7 +109,7 @@ func parseKey(block *pem.Block) (crypto.Signer, error) {
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		// The parser's own words could quote the key.
+		// The parser's error could quote the key.
 		return nil, errors.New("the key cannot be read; it must be RSA, ECDSA or Ed25519, in PKCS#8, PKCS#1 or SEC1 form")
 	}
 	signer, ok := key.(crypto.Signer)
@@ -119,7 +119,7 @@ func parseKey(block *pem.Block) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// signingMethod returns how a key of this kind signs: RS256, ES256, ES384, ES512
+// signingMethod returns the signing method of a key: RS256, ES256, ES384, ES512
 // or EdDSA.
 func signingMethod(public crypto.PublicKey) (jwt.SigningMethod, error) {
 	switch public := public.(type) {

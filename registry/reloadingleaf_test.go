@@ -158,8 +158,8 @@ func TestReloadingLeafTakesNewFiles(t *testing.T) {
 		check("with a bad file", second, 1)
 		time.Sleep(pollInterval)
 		check("with a bad file still", second, 1)
-		if !strings.Contains(reports[0], "the old one stays until "+second.certificate.NotAfter.Format(time.RFC3339)) || !strings.Contains(reports[0], a.certFile) {
-			t.Errorf("reported %q, want the file and until when the old one stays", reports[0])
+		if !strings.Contains(reports[0], "the old one signs until "+second.certificate.NotAfter.Format(time.RFC3339)) || !strings.Contains(reports[0], a.certFile) {
+			t.Errorf("reported %q, want the file and until when the old one signs", reports[0])
 		}
 
 		writeCerts(t, a.certFile, third.certificate, a.middle.certificate)

@@ -17,14 +17,14 @@ import (
 	"shorepass/internal/durable"
 )
 
-// rootYears is how long a root lasts. Nothing but its end forces anybody to
-// touch every registry.
+// rootYears is the lifetime of a root. It is long, because a new root has to be
+// given to every registry.
 const rootYears = 10
 
 // CreateRoot makes a root for [Config.RootCertificate] and [Config.RootKey]: an
-// ECDSA P-256 authority for ten years. Registries get the certificate as
-// rootcertbundle. The key can be read by its owner only. A file that exists is
-// never overwritten; the error then is fs.ErrExist, and nothing is left behind.
+// ECDSA P-256 CA for ten years. Registries get the certificate as
+// rootcertbundle. Only its owner can read the key. A file that exists is never
+// overwritten; the error is then fs.ErrExist, and no file is left.
 func CreateRoot(certFile, keyFile string) error {
 	for _, name := range []string{certFile, keyFile} {
 		if _, err := os.Lstat(name); err == nil {
@@ -65,11 +65,11 @@ func CreateRootCertificate(certFile, keyFile string) error {
 	return nil
 }
 
-// writeRootCertificate writes the certificate of a root with a key.
+// writeRootCertificate writes a self-signed CA certificate of key.
 func writeRootCertificate(certFile string, key crypto.Signer, now time.Time) error {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "shorepass token root"},
-		NotBefore:             now.Add(-24 * time.Hour), // so that a leaf can begin an hour back from the start
+		NotBefore:             now.Add(-24 * time.Hour), // so that the first leaf can be backdated
 		NotAfter:              now.AddDate(rootYears, 0, 0),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 		BasicConstraintsValid: true,
@@ -82,12 +82,12 @@ func writeRootCertificate(certFile string, key crypto.Signer, now time.Time) err
 	return durable.Create(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 }
 
-// generateRootKey draws until neither X nor Y begins with a zero byte, one key of
-// 128. Distribution 3 leaves such bytes out of its thumbprint, against RFC
-// 7638, and would never find the key by the right kid.
-func generateRootKey(draw func() (*ecdsa.PrivateKey, error)) (*ecdsa.PrivateKey, error) {
+// generateRootKey generates keys until neither X nor Y begins with a zero byte,
+// which one key of 128 does. Distribution 3 leaves such bytes out of its
+// thumbprint, against RFC 7638, and would never find the key by the right kid.
+func generateRootKey(generate func() (*ecdsa.PrivateKey, error)) (*ecdsa.PrivateKey, error) {
 	for {
-		key, err := draw()
+		key, err := generate()
 		if err != nil {
 			return nil, err
 		}

@@ -13,34 +13,34 @@ import (
 	"time"
 )
 
-// The life of a leaf. It signs for leafTurn, and outlives by an hour the
-// longest token that it can have signed last.
+// Times of a leaf. It signs for leafRotation, and outlives by an hour the longest
+// token that it can sign last.
 const (
 	leafRotation = 24 * time.Hour
 	leafLifetime = leafRotation + maxLifetime + time.Hour
 
-	// leafBackdate is how long ago a leaf begins, for registries whose clock is
-	// behind ours: they give certificates no leeway.
+	// leafBackdate is how long before now a leaf begins, for registries whose
+	// clock is behind ours: they allow a certificate no leeway.
 	leafBackdate = time.Hour
 )
 
-// rotatingLeaf signs with a key made here and certified by the root, another one
-// every day. It makes them when they are needed, so that nothing runs beside
-// the requests.
+// rotatingLeaf signs with a key made in this process and certified by the root,
+// and rotates it daily. It issues a leaf when a request finds one due, and has
+// no goroutine.
 type rotatingLeaf struct {
 	root *keyPair
 	leaf atomic.Pointer[leaf]
-	mu   sync.Mutex // held while another leaf is made
+	mu   sync.Mutex // held while a leaf is issued
 }
 
-// leaf is one day's key.
+// leaf is the key of one day.
 type leaf struct {
 	signer   *signer
-	rotateAt time.Time // when another takes its place
+	rotateAt time.Time // when the next leaf is due
 }
 
-// newRotatingLeaf makes the first leaf too, so that a root which cannot certify, or
-// has ended, is found out at load.
+// newRotatingLeaf issues the first leaf at load, to find out then whether the
+// root can certify and is valid.
 func newRotatingLeaf(root *keyPair, now time.Time) (*rotatingLeaf, error) {
 	c := root.certificate
 	switch {
@@ -60,16 +60,18 @@ func newRotatingLeaf(root *keyPair, now time.Time) (*rotatingLeaf, error) {
 	return l, nil
 }
 
+// current returns the leaf. One caller issues the next leaf when it is due; the
+// others go on with the last one, which is valid for longer.
 func (l *rotatingLeaf) current(now time.Time) (*signer, error) {
 	last := l.leaf.Load()
 	if last.signsAt(now) {
 		return last.signer, nil
 	}
 	if last.signer.checkValidity(now) != nil {
-		// A process that slept for days. Nobody can sign before this is done.
+		// The process slept for days: every caller waits for a valid leaf.
 		l.mu.Lock()
 	} else if !l.mu.TryLock() {
-		return last.signer, nil // somebody makes another; this one is good for an hour yet
+		return last.signer, nil // another caller issues the next leaf; the last one is still valid
 	}
 	defer l.mu.Unlock()
 	if last = l.leaf.Load(); last.signsAt(now) {
@@ -85,20 +87,21 @@ func (l *rotatingLeaf) current(now time.Time) (*signer, error) {
 
 func (l *rotatingLeaf) end() time.Time { return l.root.certificate.NotAfter }
 
-// signsAt reports whether the leaf signs at that time. One from the future was
-// made before the clock was set back.
+// signsAt reports whether the leaf is the one to sign with at that time. A leaf
+// from the future was issued before the clock was set back.
 func (l *leaf) signsAt(now time.Time) bool {
 	return now.Before(l.rotateAt) && !now.Before(l.signer.notBefore)
 }
 
-// issueLeaf draws a key and certifies it, for no longer than the root lasts.
+// issueLeaf generates a key and certifies it until the end of the root at the
+// latest.
 func (l *rotatingLeaf) issueLeaf(now time.Time) (*leaf, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make signing key: %w", err)
 	}
 	root := l.root.certificate
-	// Short, since it is sent along with each token.
+	// The certificate is short, because every token carries it.
 	template := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: "shorepass"},
 		NotBefore: later(now.Add(-leafBackdate), root.NotBefore),

@@ -6,16 +6,17 @@ import (
 	"strings"
 )
 
-// Scope is one resource and what is asked of it, parsed: the resource scope of
-// the distribution token specification.
+// Scope is a parsed resource scope of the distribution token specification: a
+// resource and the actions that are requested on it.
 type Scope struct {
 	Type    string   // "repository", "registry"
 	Class   string   // "plugin" in "repository(plugin)"; mostly empty
 	Name    string   // "team-a/app", "catalog", "host:5000/app"
-	Actions []string // "pull", "push", "delete", "*"; in the order asked, without repetition; nil for none
+	Actions []string // "pull", "push", "delete", "*"; in the order requested, without repetition; nil for none
 }
 
-// Access is what a token grants on one resource: an entry of its access claim.
+// Access is an access entry of a token: the actions that it grants on one
+// resource.
 type Access struct {
 	Type    string   `json:"type"`
 	Class   string   `json:"class,omitempty"`
@@ -23,29 +24,29 @@ type Access struct {
 	Actions []string `json:"actions"`
 }
 
-// ErrTooManyScopes says that a request asks for more than MaxScopes scopes or
-// in more than MaxScopeBytes bytes. The client gets 400.
+// ErrTooManyScopes says that a request has more than MaxScopes scopes or more
+// than MaxScopeBytes bytes of them. The client gets 400.
 var ErrTooManyScopes = errors.New("too many scopes")
 
-// What one request may ask at most.
+// Bounds of the scopes of one request.
 const (
 	MaxScopes     = 256
 	MaxScopeBytes = 64 << 10
 )
 
-// MaxName bounds a resource name, in bytes: registries take none that is longer
+// MaxName bounds a resource name in bytes: registries accept no longer one
 // (github.com/distribution/reference, NameTotalLengthMax).
 const MaxName = 255
 
-// What one scope may hold at most besides. This keeps the work for it small,
-// since number and length would otherwise be bounded by MaxScopeBytes alone.
+// Bounds of one scope. They bound the work for it, which MaxScopeBytes alone would
+// not.
 const (
 	maxWordBytes = 64 // bytes of a type, a class or an action
-	maxActions   = 16 // actions on one resource; further ones are not asked
+	maxActions   = 16 // actions on one resource; further ones are ignored
 )
 
-// String prints the scope as it stands in a request. [ParseScopes] reads it
-// back the same.
+// String prints the scope as in a request. [ParseScopes] reads it back the
+// same.
 func (s Scope) String() string {
 	var b strings.Builder
 	size := len(s.Type) + len(s.Class) + len(s.Name) + 4
@@ -71,11 +72,11 @@ func (s Scope) String() string {
 	return b.String()
 }
 
-// ParseScopes reads the scope parameters of one request: each may hold several
+// ParseScopes parses the scope parameters of one request: each may have several
 // scopes joined by spaces. Scopes of one resource are merged, in the order of
-// their first mention. A scope that does not follow the grammar is left out,
-// since it grants nothing and is not an error. The error is ErrTooManyScopes, and
-// then there are no scopes, or nil.
+// their first mention. A scope that does not follow the grammar is left out: it
+// grants nothing and is no error. The error is ErrTooManyScopes, with nil
+// scopes.
 //
 //	resourcescope := resourcetype ":" resourcename ":" action [ ',' action ]*
 //	resourcetype  := value [ '(' value ')' ]        value := /[a-z0-9]+/
@@ -85,8 +86,8 @@ func (s Scope) String() string {
 // https://distribution.github.io/distribution/spec/auth/scope/
 //
 // A part before the first "/" is a hostname only if it has a "." or a ":", as
-// everywhere in the world of docker. So "Team/app", which the bare grammar
-// takes for an application on the host "Team", is left out like "team/App".
+// in all references to images. So "Team/app", which the specification's grammar
+// reads as "app" on the host "Team", is left out like "team/App".
 func ParseScopes(params []string) ([]Scope, error) {
 	asked, size := 0, 0
 	for _, p := range params {
@@ -112,7 +113,7 @@ func ParseScopes(params []string) ([]Scope, error) {
 	return scopes, nil
 }
 
-// countScopes returns how many texts that are not empty there are between spaces.
+// countScopes returns the number of texts between spaces that are not empty.
 func countScopes(p string) int {
 	n := 0
 	for i := range len(p) {
@@ -123,7 +124,7 @@ func countScopes(p string) int {
 	return n
 }
 
-// mergeScope adds what is asked of one resource to what was asked before.
+// mergeScope adds a scope with its actions to the scope of the same resource.
 func mergeScope(scopes []Scope, scope Scope, actions string) []Scope {
 	same := func(s Scope) bool {
 		return s.Name == scope.Name && s.Type == scope.Type && s.Class == scope.Class
@@ -148,9 +149,9 @@ func mergeScope(scopes []Scope, scope Scope, actions string) []Scope {
 	return scopes
 }
 
-// parseScope reads one scope, and returns its actions as they stand there:
-// "pull,push". The name may hold a colon (the port of a host), so it begins
-// after the first and ends at the last one.
+// parseScope parses one scope, and returns its actions as they are written:
+// "pull,push". The name may have a colon (the port of a host), so it is the
+// text between the first colon and the last.
 func parseScope(text string) (Scope, string, bool) {
 	first, last := strings.IndexByte(text, ':'), strings.LastIndexByte(text, ':')
 	if first == last {
@@ -178,7 +179,7 @@ func isTypeOrClass(s string) bool {
 
 // isActionList reports whether each part between commas is /[a-z]*/ or "*".
 func isActionList(s string) bool {
-	start := 0 // of the part that s[i] is in
+	start := 0 // the start of the part that s[i] is in
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c == ',':
@@ -214,8 +215,8 @@ func isName(s string) bool {
 	}
 }
 
-// IsComponent reports whether s can be one component of a repository's path:
-// lower case letters and digits, with separators between them.
+// IsComponent reports whether s is one component of a repository's path: lower
+// case letters and digits, with separators between them.
 //
 //	component     := alpha-numeric [ separator alpha-numeric ]*
 //	alpha-numeric := /[a-z0-9]+/

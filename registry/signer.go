@@ -13,37 +13,39 @@ import (
 )
 
 // ErrNoValidKey says that no token can be signed now, because the certificate
-// that a registry would check has ended or not begun. The client gets 503.
+// that a registry would verify has expired or is not valid yet. The client gets
+// 503.
 var ErrNoValidKey = errors.New("no key can sign now")
 
-// keySource has the key that signs now. Its methods are safe for concurrent use.
+// keySource has the key that signs now. Its methods are safe for concurrent
+// use.
 type keySource interface {
-	// current returns the key to sign with at that time. It may be one whose
-	// certificate is not valid then; [signer.checkValidity] says so.
+	// current returns the key to sign with at that time. Its certificate may be
+	// invalid then; [signer.checkValidity] says so.
 	current(now time.Time) (*signer, error)
 
-	// verificationKey returns the key that must have signed a token which came with
-	// leaf as the first certificate in its x5c, nil for one without. No key
-	// but those known here and the leaf's own, once it is certified by one of
-	// them, is trusted or even tried.
+	// verificationKey returns the public key to verify a token with. leaf is
+	// the first certificate of its x5c, or nil. Only the keys known here, and
+	// the key of a leaf that is certified under them, are trusted or even
+	// tried.
 	verificationKey(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error)
 
-	// end returns when the first of the certificates ends that somebody has
-	// to renew, or the zero Time where registries look at none.
+	// end returns when the first certificate that the operator has to renew
+	// expires, or the zero Time if registries verify none.
 	end() time.Time
 }
 
-// signer is a private key and the header that makes a registry find its public
-// one. It never changes.
+// signer is a private key and the header by which a registry finds the public
+// key. It is immutable.
 type signer struct {
-	header string // of the token, encoded, with the dot after it
+	header string // the token's header, encoded, with the dot after it
 	method jwt.SigningMethod
 	key    crypto.Signer
 
-	// Between these times the certificates in the header are valid, where
-	// there are some. Registries allow them no leeway.
+	// Validity of the certificates in the header, if there are any. Registries
+	// allow them no leeway.
 	certified bool
-	chain     []*x509.Certificate // as sent, leaf first
+	chain     []*x509.Certificate // in the order of x5c, leaf first
 	notBefore time.Time
 	notAfter  time.Time
 }
@@ -53,9 +55,10 @@ type joseHeader struct {
 	Alg string   `json:"alg"`
 	Typ string   `json:"typ"`
 	Kid string   `json:"kid,omitempty"`
-	X5C [][]byte `json:"x5c,omitempty"` // JSON writes bytes in standard base64, just as section 4.1.6 has it
+	X5C [][]byte `json:"x5c,omitempty"` // in standard base64 (section 4.1.6), as encoding/json writes bytes
 }
 
+// newSigner returns a signer without certificates.
 func newSigner(key crypto.Signer, header joseHeader) (*signer, error) {
 	method, err := signingMethod(key.Public())
 	if err != nil {
@@ -69,8 +72,8 @@ func newSigner(key crypto.Signer, header joseHeader) (*signer, error) {
 	return &signer{header: base64.RawURLEncoding.EncodeToString(text) + ".", method: method, key: key}, nil
 }
 
-// newCertifiedSigner returns a signer that sends chain as x5c, leaf first. It is
-// valid while each of chain and of above, which is not sent, is.
+// newCertifiedSigner returns a signer that sends chain as x5c, leaf first. It
+// is valid while each certificate of chain and of above is; above is not sent.
 func newCertifiedSigner(key crypto.Signer, chain, above []*x509.Certificate) (*signer, error) {
 	var header joseHeader
 	for _, c := range chain {
@@ -88,7 +91,8 @@ func newCertifiedSigner(key crypto.Signer, chain, above []*x509.Certificate) (*s
 	return s, nil
 }
 
-// checkValidity returns ErrNoValidKey when registries would refuse the certificates.
+// checkValidity returns ErrNoValidKey if registries would refuse the
+// certificates at that time.
 func (s *signer) checkValidity(now time.Time) error {
 	switch {
 	case !s.certified:
@@ -100,14 +104,15 @@ func (s *signer) checkValidity(now time.Time) error {
 	return nil
 }
 
-// staticKey is a configured key that signs itself, named by a kid.
+// staticKey is a configured key that itself signs, named by a kid.
 type staticKey struct {
 	kid    string
 	signer *signer
 }
 
-// newStaticKey names the key as signing says. Of its certificate only the key
-// counts: no registry looks at the dates of one that it finds by kid.
+// newStaticKey returns the key with the kid of that signing. Its
+// certificate does not matter: registries do not check the dates of a key that
+// they find by kid.
 func newStaticKey(key crypto.Signer, signing string) (*staticKey, error) {
 	name := thumbprint
 	if signing == SigningLibtrust {

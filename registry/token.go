@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// backdate is how far iat and nbf lie in the past, for a registry whose clock
-	// is behind ours and which, like zot, allows no leeway.
+	// backdate is how far iat and nbf are in the past, for a registry whose
+	// clock is behind ours and that, like zot, allows no leeway.
 	backdate = 10 * time.Second
 
-	// expiryMargin is how much later than announced a token ends. docker and podman
-	// use a token to its last second and do not come back after a 401.
+	// expiryMargin is how much later than announced a token expires. docker and
+	// podman use a token to its last second and do not come back after a 401.
 	expiryMargin = time.Minute
 )
 
-// Token is a signed access token. It is a secret while it lives, and no way of
-// printing shows it.
+// Token is a signed access token. It is a secret during its lifetime, and no
+// way of printing shows it.
 type Token struct {
 	raw       string
 	ID        string        // the jti claim
-	ExpiresIn time.Duration // what the client is told, whole seconds; exp is a minute later
+	ExpiresIn time.Duration // announced to the client, in whole seconds; exp is a minute later
 }
 
 // Reveal returns the signed token in its compact form.
@@ -35,24 +35,24 @@ func (t Token) Reveal() string { return t.raw }
 // Format prints the token's ID in place of the token.
 func (t Token) Format(w fmt.State, _ rune) { io.WriteString(w, "[redacted token "+t.ID+"]") }
 
-// Clock is what time it is. Where clocks differ nobody can tell which one a
-// registry goes by, and a token should be good by each: it begins by the earliest
-// and ends by the latest.
+// Clock is the current time with its uncertainty. Where clocks differ, a
+// registry may go by any of them, and a token should be valid by each: it
+// begins by the earliest and expires by the latest.
 type Clock struct{ Earliest, Latest time.Time }
 
-// At is a clock that nobody doubts.
+// At returns a Clock without skew.
 func At(now time.Time) Clock { return Clock{now, now} }
 
 // Mint signs a token that grants access on service, from now on, to subject,
-// which is empty for somebody without credentials. The error is ErrUnknownService,
+// which is empty without credentials. The error is ErrUnknownService,
 // ErrDisabled, ErrNoValidKey, or a fault of ours.
 func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Token, error) {
 	s, err := i.enabled(service)
 	if err != nil {
 		return Token{}, err
 	}
-	// Without its monotonic part: that stands still while a machine sleeps, and
-	// certificates go by the calendar.
+	// Round drops the monotonic clock, which stops while a machine sleeps;
+	// certificates go by the wall clock.
 	now = Clock{now.Earliest.Round(0), now.Latest.Round(0)}
 	signer, err := s.keys.current(now.Latest)
 	if err != nil {
@@ -63,8 +63,8 @@ func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Toke
 	}
 	announced, end := s.validity(signer, now.Latest)
 	id := rand.Text()
-	var room [1024]byte
-	claims := s.appendClaims(room[:0], tokenClaims{subject, now.Earliest.Add(-backdate), end, id, access})
+	var buf [1024]byte
+	claims := s.appendClaims(buf[:0], tokenClaims{subject, now.Earliest.Add(-backdate), end, id, access})
 	raw, err := signer.sign(claims)
 	if err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
@@ -72,10 +72,10 @@ func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Toke
 	return Token{raw: raw, ID: id, ExpiresIn: announced}, nil
 }
 
-// validity returns what to announce and when the token ends. A token that outlived
-// the certificate would fail without a word at the registry, so near its end
-// both are shorter; but clients treat less than a minute as a minute, and so no
-// less is announced.
+// validity returns the announced lifetime and the expiry of a token. Near the
+// end of the certificate both are shorter, because a registry refuses a token
+// that outlives it without saying why. No less than a minute is announced,
+// because clients treat less as a minute.
 func (s *service) validity(signer *signer, now time.Time) (announced time.Duration, end time.Time) {
 	announced, end = s.lifetime, now.Add(s.lifetime+expiryMargin)
 	if !signer.certified || !end.After(signer.notAfter) {
@@ -87,11 +87,12 @@ func (s *service) validity(signer *signer, now time.Time) (announced time.Durati
 }
 
 // sign returns the token with those claims in its compact form (RFC 7515,
-// section 3.1). It is written once, and what is signed is its beginning.
+// section 3.1). The token is written into one buffer, whose beginning is the
+// signing input.
 func (s *signer) sign(claims []byte) (string, error) {
 	var token strings.Builder
-	var room [1536]byte
-	payload := base64.RawURLEncoding.AppendEncode(room[:0], claims)
+	var buf [1536]byte
+	payload := base64.RawURLEncoding.AppendEncode(buf[:0], claims)
 	token.Grow(len(s.header) + len(payload) + len(".") + base64.RawURLEncoding.EncodedLen(es256Signature))
 	token.WriteString(s.header)
 	token.Write(payload)
@@ -100,11 +101,11 @@ func (s *signer) sign(claims []byte) (string, error) {
 		return "", fmt.Errorf("sign: %w", err)
 	}
 	token.WriteByte('.')
-	token.Write(base64.RawURLEncoding.AppendEncode(room[:0], signature))
+	token.Write(base64.RawURLEncoding.AppendEncode(buf[:0], signature))
 	return token.String(), nil
 }
 
-// es256Signature is how long a signature of ES256 is, in bytes (RFC 7518,
+// es256Signature is the length of an ES256 signature in bytes (RFC 7518,
 // section 3.4).
 const es256Signature = 64
 
@@ -117,9 +118,10 @@ type tokenClaims struct {
 	access  []Access
 }
 
-// appendClaims writes the claims as JSON. By hand: with encoding/json for them
-// and the header, a token costs 13 µs besides its signature; this way, 5. The
-// access claim is a list even when it is empty, never null.
+// appendClaims appends the claims as JSON. It is written by hand: with
+// encoding/json for claims and header a token costs 13 µs besides its
+// signature, in this way 5. The access claim is a list even if it is empty,
+// never null.
 func (s *service) appendClaims(b []byte, c tokenClaims) []byte {
 	b = append(b, s.claims...)
 	b = appendText(b, c.subject)
@@ -161,8 +163,8 @@ func (a Access) appendJSON(b []byte) []byte {
 	return append(b, `]}`...)
 }
 
-// appendText writes s as a JSON string. What is not plain ASCII is left to
-// encoding/json.
+// appendText appends s as a JSON string. encoding/json writes what is not plain
+// ASCII.
 func appendText(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {

@@ -11,37 +11,38 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// ErrNotOurToken says that a token was not made here, or is not valid now.
+// ErrNotOurToken says that this issuer did not make a token, or that the token
+// is not valid now.
 var ErrNotOurToken = errors.New("not a valid token of ours")
 
 const (
-	// maxToken bounds a token that is looked at, in bytes: no client reads an
-	// answer longer than this.
+	// maxToken bounds a token to verify, in bytes: no client reads a longer
+	// answer.
 	maxToken = 64 << 10
 
-	// leeway is what distribution allows the times of a token, though not
-	// those of a certificate.
+	// leeway is what distribution allows the times of a token, though not those
+	// of a certificate.
 	leeway = time.Minute
 )
 
-// Claims are the registered claims of a verified access token (RFC 7519, section
-// 4.1). What the token grants is not among them.
+// Claims are the registered claims of a verified access token (RFC 7519,
+// section 4.1). Its access entries are not among them.
 type Claims struct {
 	Service  string    // aud
 	Issuer   string    // iss
 	Subject  string    // sub; empty for an anonymous request
 	ID       string    // jti
-	IssuedAt time.Time // iat; the zero Time when the token has none
+	IssuedAt time.Time // iat; the zero Time if the token has none
 	Expires  time.Time // exp
 }
 
-// Verify checks a token as the registry does that it is for, and returns its
-// claims. The error is ErrNotOurToken, and the claims are empty, unless this
-// issuer, or a replica configured alike, made the token for a service that is
-// served and not disabled, and it is valid at now.
+// Verify verifies a token as its registry does, and returns its claims. The
+// error is ErrNotOurToken, with empty claims, unless this issuer, or a replica
+// of the same configuration, made the token for a service that is configured
+// and not disabled, and it is valid at now.
 //
-// The service, and so the key and how it signs, follow from the token's aud
-// alone. Of the header only x5c is used, and only as described at [keySource].
+// The token's aud alone selects the service, and so the key and the algorithm.
+// Of the header only x5c is used, as described at [keySource].
 func (i *Issuer) Verify(token string, now time.Time) (Claims, error) {
 	if len(token) > maxToken {
 		return Claims{}, fmt.Errorf("%w: longer than %d bytes", ErrNotOurToken, maxToken)
@@ -85,8 +86,8 @@ func (i *Issuer) serviceOf(claims *jwt.RegisteredClaims) (*service, error) {
 	return s, nil
 }
 
-// selectKey returns the key that must have signed t. The kind of the key
-// says which algorithm that is; the header must agree and does not choose.
+// selectKey returns the key to verify t with. The type of the key determines
+// the algorithm; the header must agree and selects nothing.
 func (s *service) selectKey(t *jwt.Token, now time.Time) (crypto.PublicKey, error) {
 	leaf, err := x5cLeaf(t.Header)
 	if err != nil {
@@ -107,9 +108,9 @@ func (s *service) selectKey(t *jwt.Token, now time.Time) (crypto.PublicKey, erro
 }
 
 // x5cLeaf returns the first certificate of x5c (RFC 7515, section 4.1.6), or
-// nil where there is no x5c. The others are not even read: a signature is
-// checked here only with keys that are known already, since a stranger's could
-// be so long that one check takes seconds.
+// nil without x5c. It does not parse the others: signatures are verified only
+// with keys that are known already, since a stranger's key could be so long
+// that one verification takes seconds.
 func x5cLeaf(header map[string]any) (*x509.Certificate, error) {
 	sent, ok := header["x5c"]
 	if !ok {
@@ -133,8 +134,8 @@ func x5cLeaf(header map[string]any) (*x509.Certificate, error) {
 
 var errNoX5C = errors.New("there is no x5c")
 
-// verificationKey accepts any leaf that the root has certified: each replica has its
-// own, and so had this process yesterday.
+// verificationKey accepts any leaf that the root has certified: each replica
+// has its own, and this process had others before.
 func (l *rotatingLeaf) verificationKey(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error) {
 	if leaf == nil {
 		return nil, errNoX5C
@@ -145,31 +146,31 @@ func (l *rotatingLeaf) verificationKey(leaf *x509.Certificate, now time.Time) (c
 	return leaf.PublicKey, nil
 }
 
-// verificationKey accepts any leaf under the roots, by the certificates between that
-// the current one has. Where no root is configured it accepts only the current
-// one.
-func (g *reloadingLeaf) verificationKey(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error) {
+// verificationKey accepts any leaf under the roots, through the intermediates
+// of the current one. Without a configured root it accepts only the current
+// leaf.
+func (l *reloadingLeaf) verificationKey(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error) {
 	if leaf == nil {
 		return nil, errNoX5C
 	}
-	current, err := g.current(now)
+	current, err := l.current(now)
 	if err != nil {
 		return nil, err
 	}
-	if len(g.roots) == 0 {
+	if len(l.roots) == 0 {
 		if !leaf.Equal(current.chain[0]) {
 			return nil, errors.New("x5c is not the certificate in use")
 		}
 		return leaf.PublicKey, current.checkValidity(now)
 	}
 	chain := append([]*x509.Certificate{leaf}, current.chain[1:]...)
-	if _, err := verifyChain(chain, g.roots, now); err != nil {
+	if _, err := verifyChain(chain, l.roots, now); err != nil {
 		return nil, err
 	}
 	return leaf.PublicKey, nil
 }
 
-// verificationKey returns the key itself, whatever certificate came along.
+// verificationKey returns the key itself, whatever x5c has.
 func (o *staticKey) verificationKey(*x509.Certificate, time.Time) (crypto.PublicKey, error) {
 	return o.signer.key.Public(), nil
 }
