@@ -11,7 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// BenchmarkSign is the signature alone: what no token can be had for less.
+// BenchmarkSign is the signature alone, the lower bound of the cost of a token.
 func BenchmarkSign(b *testing.B) {
 	b.ReportAllocs()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -38,6 +38,7 @@ func BenchmarkMint(b *testing.B) {
 	}
 }
 
+// BenchmarkMintParallel mints in as many goroutines as there are processors.
 func BenchmarkMintParallel(b *testing.B) {
 	i := newTestIssuer(b, testConfig(newRootFiles(b)))
 	access := []Access{{Type: "repository", Name: "team-a/app", Actions: []string{"pull", "push"}}}
@@ -50,8 +51,8 @@ func BenchmarkMintParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkJWT is the same token made by golang-jwt from a header and claims:
-// the reason why Mint writes both itself.
+// BenchmarkJWT makes the same token with golang-jwt from a header and claims:
+// the reason why Mint writes both by hand.
 func BenchmarkJWT(b *testing.B) {
 	b.ReportAllocs()
 	i := newTestIssuer(b, testConfig(newRootFiles(b)))

@@ -17,8 +17,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 const testRealm = "https://registry-auth.corp.example/jwt/auth"
 
-// settingsOf returns what a registry must be told that signs so, its root where
-// the first registry of all had it.
+// settingsOf returns the settings of a registry for a way of signing.
 func settingsOf(t *testing.T, signing string) AuthSettings {
 	t.Helper()
 	cfg := testConfig(newRootFiles(t))
@@ -31,6 +30,8 @@ func settingsOf(t *testing.T, signing string) AuthSettings {
 	return settings
 }
 
+// TestBlock compares the block for each registry and way of signing with its
+// golden file.
 func TestBlock(t *testing.T) {
 	for _, test := range []struct{ registry, signing string }{
 		{Distribution2, "x5c"}, {Distribution2, "libtrust"},
@@ -56,7 +57,8 @@ func TestBlock(t *testing.T) {
 	}
 }
 
-// Names are written so that YAML reads them back, whatever is in them.
+// TestBlockQuotes: names are quoted so that YAML reads them back, whatever
+// characters they have.
 func TestBlockQuotes(t *testing.T) {
 	settings := settingsOf(t, "x5c")
 	settings.Issuer, settings.Service = "no", "a: b #c"
@@ -66,6 +68,8 @@ func TestBlockQuotes(t *testing.T) {
 	}
 }
 
+// TestBlockRefused: a registry that cannot accept the tokens gets an error that
+// says what would be right.
 func TestBlockRefused(t *testing.T) {
 	edFiles := func(t *testing.T) (string, string) { return writeKeyPair(t, issue(t, ca("root"), newEdKey(t), nil)) }
 	ecFiles := func(t *testing.T) (string, string) { return newRootFiles(t) }
@@ -95,7 +99,8 @@ func TestBlockRefused(t *testing.T) {
 	}
 }
 
-// zot looks at nothing but the key, so a key for two is a hole.
+// TestBlockForZotNeedsItsOwnKey: zot verifies only the signature, so a key for
+// two services would make it accept the tokens of both.
 func TestBlockForZotNeedsItsOwnKey(t *testing.T) {
 	cfg := testConfig(newRootFiles(t))
 	cfg.Services = []string{"container_registry", "one", "two"}
@@ -120,6 +125,8 @@ func TestBlockForZotNeedsItsOwnKey(t *testing.T) {
 	}
 }
 
+// TestAuthSettings: the settings are those of the service, and a realm that is
+// no URL is refused.
 func TestAuthSettings(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	i := newTestIssuer(t, testConfig(certFile, keyFile))
@@ -137,6 +144,8 @@ func TestAuthSettings(t *testing.T) {
 	}
 }
 
+// TestAuthSettingsOfReloadingLeaf: without a root certificate the block needs
+// one, and an Ed25519 leaf is refused for distribution 2.8 alone.
 func TestAuthSettingsOfReloadingLeaf(t *testing.T) {
 	a := newAuthority(t)
 	a.put(t, a.leaf(t, time.Hour))

@@ -15,6 +15,8 @@ func faultsOf(validate func(func(key, problem string))) []string {
 	return all
 }
 
+// TestConfigValidate: each fault of [token] has its key and says what would be
+// right.
 func TestConfigValidate(t *testing.T) {
 	good := Config{Issuer: "gitlab-issuer", Services: []string{"container_registry"}}
 	with := func(change func(*Config)) Config {
@@ -27,34 +29,34 @@ func TestConfigValidate(t *testing.T) {
 		cfg  Config
 		want []string
 	}{
-		{"the root made on first start", with(func(*Config) {}), nil},
-		{"the first configuration", with(func(c *Config) { c.RootCertificate, c.RootKey = "RootCA.crt", "RootCA.key" }), nil},
+		{"a root made on first start", with(func(*Config) {}), nil},
+		{"a configured root", with(func(c *Config) { c.RootCertificate, c.RootKey = "RootCA.crt", "RootCA.key" }), nil},
 		{"odd names", with(func(c *Config) { c.Issuer, c.Services = "josé's (registry)", []string{"a b", "Größe", "host:5000"} }), nil},
-		{"a minute", with(func(c *Config) { c.Lifetime = time.Minute }), nil},
-		{"a given leaf", with(func(c *Config) { c.SigningCertificate, c.SigningKey = "a", "b" }), nil},
-		{"a given leaf and its root", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.RootCertificate = "a", "b", "c" }), nil},
-		{"a given leaf by x5c", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.Signing = "a", "b", "x5c" }), nil},
+		{"the shortest lifetime", with(func(c *Config) { c.Lifetime = time.Minute }), nil},
+		{"a configured leaf", with(func(c *Config) { c.SigningCertificate, c.SigningKey = "a", "b" }), nil},
+		{"a configured leaf and its root", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.RootCertificate = "a", "b", "c" }), nil},
+		{"a configured leaf by x5c", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.Signing = "a", "b", "x5c" }), nil},
 
-		{"nothing", Config{}.WithDefaults(), []string{
+		{"an empty table", Config{}.WithDefaults(), []string{
 			`issuer: is missing; write what the registry has as auth.token.issuer, such as "gitlab-issuer"`,
 			`services: is missing; name the registries served, such as ["container_registry"]`}},
 		{"an empty service", with(func(c *Config) { c.Services = []string{"a", ""} }), []string{"services[1]: is empty; write what the registry has as auth.token.service"}},
 		{"a service twice", with(func(c *Config) { c.Services = []string{"a", "b", "a"} }), []string{`services[2]: "a" is listed twice; name it once`}},
 		{"a service with a newline", with(func(c *Config) { c.Services = []string{"a\nb"} }), []string{`services[0]: "a\nb" holds a control character, a quote or a backslash; write it without`}},
 		{"an issuer with a quote", with(func(c *Config) { c.Issuer = `"x"` }), []string{`issuer: "\"x\"" holds a control character, a quote or a backslash; write it without`}},
-		{"too short", with(func(c *Config) { c.Lifetime = 59 * time.Second }), []string{`lifetime: 59s is too short, since clients treat less than a minute as a minute; write at least "1m"`}},
-		{"negative", with(func(c *Config) { c.Lifetime = -time.Hour }), []string{`lifetime: -1h0m0s is too short, since clients treat less than a minute as a minute; write at least "1m"`}},
-		{"too long", with(func(c *Config) { c.Lifetime = 25 * time.Hour }), []string{`lifetime: 25h0m0s is too long, since a token cannot be taken back; write at most "24h"`}},
-		{"no whole second", with(func(c *Config) { c.Lifetime = time.Minute + time.Millisecond }), []string{`lifetime: 1m0.001s is not a whole number of seconds, and clients are told seconds; write one such as "5m"`}},
-		{"a certificate alone", with(func(c *Config) { c.RootCertificate = "a" }), []string{"root_key: is missing; name the private key of root_certificate"}},
-		{"a key alone", with(func(c *Config) { c.RootKey = "a" }), []string{"root_certificate: is missing; name the certificate of root_key, which the registry has as rootcertbundle"}},
-		{"a leaf alone", with(func(c *Config) { c.SigningCertificate = "a" }), []string{"signing_key: is missing; name the private key of signing_certificate"}},
-		{"a leaf's key alone", with(func(c *Config) { c.SigningKey = "a" }), []string{"signing_certificate: is missing; name the certificate of signing_key"}},
-		{"a leaf and a root's key", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.RootCertificate, c.RootKey = "a", "b", "c", "d" }),
+		{"a lifetime too short", with(func(c *Config) { c.Lifetime = 59 * time.Second }), []string{`lifetime: 59s is too short, since clients treat less than a minute as a minute; write at least "1m"`}},
+		{"a negative lifetime", with(func(c *Config) { c.Lifetime = -time.Hour }), []string{`lifetime: -1h0m0s is too short, since clients treat less than a minute as a minute; write at least "1m"`}},
+		{"a lifetime too long", with(func(c *Config) { c.Lifetime = 25 * time.Hour }), []string{`lifetime: 25h0m0s is too long, since a token cannot be taken back; write at most "24h"`}},
+		{"a lifetime that is no whole second", with(func(c *Config) { c.Lifetime = time.Minute + time.Millisecond }), []string{`lifetime: 1m0.001s is not a whole number of seconds, and clients are told seconds; write one such as "5m"`}},
+		{"a root certificate without its key", with(func(c *Config) { c.RootCertificate = "a" }), []string{"root_key: is missing; name the private key of root_certificate"}},
+		{"a root key without its certificate", with(func(c *Config) { c.RootKey = "a" }), []string{"root_certificate: is missing; name the certificate of root_key, which the registry has as rootcertbundle"}},
+		{"a leaf without its key", with(func(c *Config) { c.SigningCertificate = "a" }), []string{"signing_key: is missing; name the private key of signing_certificate"}},
+		{"a leaf key without its certificate", with(func(c *Config) { c.SigningKey = "a" }), []string{"signing_certificate: is missing; name the certificate of signing_key"}},
+		{"a leaf and a root key", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.RootCertificate, c.RootKey = "a", "b", "c", "d" }),
 			[]string{"root_key: is set together with signing_certificate, and only one of the two can sign; leave one out"}},
-		{"a leaf by kid", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.Signing = "a", "b", "kid" }),
+		{"a leaf with kid", with(func(c *Config) { c.SigningCertificate, c.SigningKey, c.Signing = "a", "b", "kid" }),
 			[]string{`signing: "kid" signs with root_key, and signing_certificate is configured instead; write "x5c" or leave it out`}},
-		{"another signing", with(func(c *Config) { c.Signing = "X5C" }), []string{`signing: "X5C" is not one of "x5c", "kid", "libtrust"`}},
+		{"an unknown signing", with(func(c *Config) { c.Signing = "X5C" }), []string{`signing: "X5C" is not one of "x5c", "kid", "libtrust"`}},
 	} {
 		if diff := cmp.Diff(test.want, faultsOf(test.cfg.Validate)); diff != "" {
 			t.Errorf("%s: Validate (-want +got)\n%s", test.name, diff)
@@ -62,6 +64,8 @@ func TestConfigValidate(t *testing.T) {
 	}
 }
 
+// TestServiceValidate: each fault of a [[service]] table is reported under its
+// key.
 func TestServiceValidate(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -69,9 +73,9 @@ func TestServiceValidate(t *testing.T) {
 		want string // the keys at fault
 	}{
 		{"only a name", Service{Name: "zot"}, ""},
-		{"all of it", Service{Name: "zot", Disabled: true, Issuer: "i", Lifetime: time.Hour, RootCertificate: "a", RootKey: "b", Signing: "kid"}, ""},
+		{"every key", Service{Name: "zot", Disabled: true, Issuer: "i", Lifetime: time.Hour, RootCertificate: "a", RootKey: "b", Signing: "kid"}, ""},
 		{"no name", Service{}, "name"},
-		{"all wrong", Service{Issuer: "\x00", Lifetime: 1, RootKey: "b", Signing: "jwk"}, "name issuer lifetime signing root_certificate"},
+		{"every key wrong", Service{Issuer: "\x00", Lifetime: 1, RootKey: "b", Signing: "jwk"}, "name issuer lifetime signing root_certificate"},
 	} {
 		var keys []string
 		test.s.WithDefaults().Validate(func(key, _ string) { keys = append(keys, key) })
@@ -81,15 +85,17 @@ func TestServiceValidate(t *testing.T) {
 	}
 }
 
+// TestValidateServices: a service with signing = "kid" needs a root key, of its
+// own or of [token].
 func TestValidateServices(t *testing.T) {
-	given := Config{Services: []string{"a", "b", "c"}, SigningCertificate: "a", SigningKey: "b"}
+	cfg := Config{Services: []string{"a", "b", "c"}, SigningCertificate: "a", SigningKey: "b"}
 	services := []Service{{Name: "a"}, {Name: "b", Signing: "kid"}, {Name: "c", Signing: "libtrust", RootCertificate: "d", RootKey: "e"}}
-	got := faultsOf(func(fault func(string, string)) { ValidateServices(given, services, fault) })
+	got := faultsOf(func(fault func(string, string)) { ValidateServices(cfg, services, fault) })
 	want := []string{`service[1].signing: "kid" signs with a root_key, and [token] has only signing_certificate; give this service root_certificate and root_key`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ValidateServices (-want +got)\n%s", diff)
 	}
-	if got := faultsOf(func(fault func(string, string)) { ValidateServices(Config{Services: given.Services}, services, fault) }); got != nil {
-		t.Errorf("ValidateServices with a root's key = %q, want none", got)
+	if got := faultsOf(func(fault func(string, string)) { ValidateServices(Config{Services: cfg.Services}, services, fault) }); got != nil {
+		t.Errorf("ValidateServices with a root key = %q, want none", got)
 	}
 }

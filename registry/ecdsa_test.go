@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestDeterministicSignature signs as RFC 6979 does in its examples (appendix
-// A.2.5, A.2.6 and A.2.7, the message "sample" and the curve's own hash).
+// TestDeterministicSignature compares signatures with the examples of RFC 6979
+// (appendix A.2.5, A.2.6 and A.2.7, the message "sample" and the curve's own
+// hash).
 func TestDeterministicSignature(t *testing.T) {
 	for _, test := range []struct {
 		method deterministicECDSA
@@ -50,8 +51,9 @@ func TestDeterministicSignature(t *testing.T) {
 	}
 }
 
-// TestDeterministicSignatureIsPadded signs until numbers with a zero byte
-// in front have come, of which each is one in 256.
+// TestDeterministicSignatureIsPadded: a number with a zero byte in front keeps
+// its length. It signs until each of the two numbers was one, which one of 256
+// is.
 func TestDeterministicSignatureIsPadded(t *testing.T) {
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32))
 	if err != nil {
@@ -75,6 +77,8 @@ func TestDeterministicSignatureIsPadded(t *testing.T) {
 	}
 }
 
+// TestDeterministicSignatureRefusesOtherKeys: a method signs with a key of its
+// own curve alone.
 func TestDeterministicSignatureRefusesOtherKeys(t *testing.T) {
 	other, err := ecdsa.ParseRawPrivateKey(elliptic.P384(), bytes.Repeat([]byte{7}, 48))
 	if err != nil {

@@ -35,7 +35,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	service, err := issuer.Service("") // the only one there is
+	service, err := issuer.Service("") // the only one
 	if err != nil {
 		log.Fatal(err)
 	}

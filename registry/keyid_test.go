@@ -24,8 +24,8 @@ func unbase64(t *testing.T, text string) []byte {
 	return b
 }
 
-// smallKey returns the key whose private number is 0x17b. On P-256 its X
-// begins with a zero byte.
+// smallKey returns the key whose private number is 0x17b. On P-256 its X begins
+// with a zero byte.
 func smallKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
 	t.Helper()
 	d := make([]byte, (curve.Params().BitSize+7)/8)
@@ -37,8 +37,8 @@ func smallKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
 	return key
 }
 
-// The elliptic ones were computed by another program (Python's cryptography and
-// hashlib).
+// TestThumbprint compares thumbprints with those of the RFCs, and for ECDSA
+// with those of another program (Python's cryptography and hashlib).
 func TestThumbprint(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -58,15 +58,17 @@ func TestThumbprint(t *testing.T) {
 	}
 }
 
+// TestLibtrustKeyID compares a libtrust key id with that of another program (as
+// in TestThumbprint).
 func TestLibtrustKeyID(t *testing.T) {
-	want := "HVHZ:ST6I:F4OR:OPDN:GJXA:LYHY:X76T:LAWQ:RYP2:3CRU:GVAA:4U3A" // as above
+	want := "HVHZ:ST6I:F4OR:OPDN:GJXA:LYHY:X76T:LAWQ:RYP2:3CRU:GVAA:4U3A"
 	if got, err := libtrustKeyID(smallKey(t, elliptic.P256()).Public()); got != want || err != nil {
-		t.Errorf("fingerprint = %q, %v, want %q", got, err, want)
+		t.Errorf("libtrustKeyID = %q, %v, want %q", got, err, want)
 	}
 }
 
 // TestStaticKey: with "kid" and "libtrust" the configured key itself signs,
-// whatever its kind and its certificate.
+// whatever its type and its certificate.
 func TestStaticKey(t *testing.T) {
 	ended := &x509.Certificate{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}
 	for _, test := range []struct {
@@ -79,8 +81,8 @@ func TestStaticKey(t *testing.T) {
 		{"P-384", "ES384", newECKey(t, elliptic.P384()), ca("root")},
 		{"P-521", "ES512", newECKey(t, elliptic.P521()), ca("root")},
 		{"Ed25519", "EdDSA", newEdKey(t), ca("root")},
-		{"no CA", "ES256", newECKey(t, elliptic.P256()), &x509.Certificate{}},
-		{"ended", "ES256", newECKey(t, elliptic.P256()), ended},
+		{"a certificate that is no CA", "ES256", newECKey(t, elliptic.P256()), &x509.Certificate{}},
+		{"an expired certificate", "ES256", newECKey(t, elliptic.P256()), ended},
 	} {
 		certFile, keyFile := writeKeyPair(t, issue(t, test.template, test.key, nil))
 		for signing, name := range map[string]func(crypto.PublicKey) (string, error){"kid": thumbprint, "libtrust": libtrustKeyID} {
@@ -100,12 +102,14 @@ func TestStaticKey(t *testing.T) {
 				t.Errorf("%s, %s: header = %v, want alg %s, kid %s and typ", test.name, signing, header, test.alg, kid)
 			}
 			if token.ExpiresIn != 5*time.Minute || i.Expiry(time.Now()) < 100*365*24*time.Hour {
-				t.Errorf("%s, %s: announced %v, Expiry %v, want no regard for the certificate", test.name, signing, token.ExpiresIn, i.Expiry(time.Now()))
+				t.Errorf("%s, %s: announced %v, Expiry %v, want neither bounded by the certificate", test.name, signing, token.ExpiresIn, i.Expiry(time.Now()))
 			}
 		}
 	}
 }
 
+// TestJWKS: the key set of a service with signing = "kid" verifies its tokens,
+// and other services have none.
 func TestJWKS(t *testing.T) {
 	cfg := testConfig(newRootFiles(t))
 	cfg.Services = []string{"x5c", "kid", "libtrust"}

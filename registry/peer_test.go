@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// program returns the path of a program that a test needs. Where there is none
-// the test is skipped, except in CI, where everything is there.
+// program returns the path of a program that a test needs. Without the program
+// the test is skipped, except in CI, where it fails.
 func program(t *testing.T, name, install string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -30,7 +30,7 @@ func program(t *testing.T, name, install string) string {
 	return ""
 }
 
-// openssl runs the program in dir with the words of its command line.
+// openssl runs openssl in dir.
 func openssl(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program(t, "openssl", "apt-get install openssl"), args...)
@@ -40,8 +40,8 @@ func openssl(t *testing.T, dir string, args ...string) {
 	}
 }
 
-// newOpenSSLRoot makes the root of the first registry of all, word by word as it
-// was described.
+// newOpenSSLRoot makes an RSA root with openssl, as guides to registry tokens
+// describe it.
 func newOpenSSLRoot(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -50,8 +50,8 @@ func newOpenSSLRoot(t *testing.T) (certFile, keyFile string) {
 	return filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")
 }
 
-// The root was made in this very second, so a leaf that began an hour back
-// would begin before it.
+// TestOpenSSLRoot: a root that was made this second certifies a leaf within its
+// validity, although a leaf is backdated by an hour.
 func TestOpenSSLRoot(t *testing.T) {
 	certFile, keyFile := newOpenSSLRoot(t)
 	token := mint(t, newTestIssuer(t, testConfig(certFile, keyFile)), "container_registry", "root")
@@ -67,7 +67,8 @@ func TestOpenSSLRoot(t *testing.T) {
 	}
 }
 
-// TestKeyEncodings reads a key in each form that openssl writes it in.
+// TestKeyEncodings: a key is read in each form in which openssl writes it, or
+// refused with the reason.
 func TestKeyEncodings(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -80,12 +81,12 @@ func TestKeyEncodings(t *testing.T) {
 		{"EC, SEC1, its parameters first", []string{"ecparam -name prime256v1 -genkey -out out.key"}, ""},
 		{"EC, SEC1", []string{"ecparam -name secp384r1 -genkey -noout -out out.key"}, ""},
 		{"Ed25519", []string{"genpkey -algorithm ED25519 -out out.key"}, ""},
-		{"with a password", []string{"genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes-128-cbc -pass pass:x -out out.key"}, "the key is encrypted; write it without a password with openssl pkey"},
-		{"with a password, PKCS#1", []string{"genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out a", "rsa -in a -traditional -aes128 -passout pass:x -out out.key"}, "the key is encrypted"},
+		{"encrypted, PKCS#8", []string{"genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes-128-cbc -pass pass:x -out out.key"}, "the key is encrypted; write it without a password with openssl pkey"},
+		{"encrypted, PKCS#1", []string{"genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out a", "rsa -in a -traditional -aes128 -passout pass:x -out out.key"}, "the key is encrypted"},
 		{"RSA, short", []string{"genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out out.key"}, "an RSA key of 1024 bits is too short"},
 		{"another curve", []string{"ecparam -name secp256k1 -genkey -noout -out out.key"}, "the key cannot be read; it must be RSA, ECDSA or Ed25519"},
 		{"a short curve", []string{"ecparam -name secp224r1 -genkey -noout -out out.key"}, "the curve P-224 signs no tokens"},
-		{"another kind", []string{"genpkey -algorithm X25519 -out out.key"}, "cannot sign"},
+		{"another key type", []string{"genpkey -algorithm X25519 -out out.key"}, "cannot sign"},
 		{"a public key", []string{"genpkey -algorithm ED25519 -out a", "pkey -in a -pubout -out out.key"}, "holds no PEM private key"},
 		{"DER", []string{"genpkey -algorithm ED25519 -outform DER -out out.key"}, "holds no PEM private key"},
 	} {
@@ -105,15 +106,15 @@ func TestKeyEncodings(t *testing.T) {
 	}
 }
 
-// realRegistry is a registry that is really run.
+// realRegistry is a registry that a test runs as a process.
 type realRegistry struct {
 	name string
-	file string   // of the program
-	env  []string // of the process
-	kind string   // as AuthSettings.Block calls it
-	how  string   // it is installed
+	file string   // the name of its program
+	env  []string // environment of the process
+	kind string   // its name for AuthSettings.Block
+	how  string   // how it is installed
 
-	signings []string // that it understands
+	signings []string // the ways of signing that it accepts
 }
 
 var realRegistries = []realRegistry{
@@ -123,7 +124,7 @@ var realRegistries = []realRegistry{
 }
 
 // TestRegistries: a real registry, configured with the block that is printed
-// for it, takes the tokens, and takes no others.
+// for it, accepts the tokens, and no others.
 func TestRegistries(t *testing.T) {
 	for _, p := range realRegistries {
 		for _, signing := range p.signings {
@@ -132,12 +133,12 @@ func TestRegistries(t *testing.T) {
 				certFile, keyFile := newRootFiles(t)
 				testRegistry(t, p, certFile, keyFile, signing)
 			})
-			t.Run(p.name+" with the first root by "+signing, func(t *testing.T) {
+			t.Run(p.name+" with a root of openssl by "+signing, func(t *testing.T) {
 				t.Parallel()
 				certFile, keyFile := newOpenSSLRoot(t)
 				testRegistry(t, p, certFile, keyFile, signing)
 			})
-			// Of this key distribution 3 computes another thumbprint, which
+			// Distribution 3 computes another thumbprint of this key, which
 			// does no harm as long as the key is in a key set.
 			t.Run(p.name+" with a key whose X begins with a zero byte by "+signing, func(t *testing.T) {
 				t.Parallel()
@@ -158,18 +159,18 @@ func testRegistry(t *testing.T, p realRegistry, certFile, keyFile, signing strin
 	catalog := Access{Type: "registry", Name: "catalog", Actions: []string{"*"}}
 	stranger := newTestIssuer(t, testConfig(newRootFiles(t)))
 	cfg.Services = append(cfg.Services, "other")
-	elsewhere := newTestIssuer(t, cfg, Service{Name: "container_registry", Issuer: "somebody"})
+	elsewhere := newTestIssuer(t, cfg, Service{Name: "container_registry", Issuer: "another-issuer"})
 	for _, test := range []struct {
 		name  string
 		path  string
 		token Token
 		want  int
 	}{
-		{"the base", "/v2/", mint(t, i, "container_registry", "alice"), 200},
+		{"the version check", "/v2/", mint(t, i, "container_registry", "alice"), 200},
 		{"a tag list, granted", "/v2/team-a/app/tags/list", mint(t, i, "container_registry", "josé", pull), 404}, // nothing was pushed there
 		{"a tag list, not granted", "/v2/team-b/app/tags/list", mint(t, i, "container_registry", "alice", pull), 401},
 		{"the catalog", "/v2/_catalog", mint(t, i, "container_registry", "alice", catalog), 200},
-		{"nobody", "/v2/", mint(t, i, "container_registry", ""), 200},
+		{"an anonymous token", "/v2/", mint(t, i, "container_registry", ""), 200},
 		{"no token", "/v2/", Token{}, 401},
 		{"another service", "/v2/", mint(t, elsewhere, "other", "alice"), 401},
 		{"another issuer", "/v2/", mint(t, elsewhere, "container_registry", "alice"), 401},
@@ -181,8 +182,8 @@ func testRegistry(t *testing.T, p realRegistry, certFile, keyFile, signing strin
 	}
 }
 
-// blockFor returns what is printed for a registry, with its key set in a file
-// of the test.
+// blockFor returns the block for a registry, with its key set in a temporary
+// file.
 func blockFor(t *testing.T, i *Issuer, kind string) string {
 	t.Helper()
 	settings, err := i.AuthSettings("container_registry", "http://localhost:5001/jwt/auth")
@@ -203,8 +204,8 @@ func blockFor(t *testing.T, i *Issuer, kind string) string {
 	return block
 }
 
-// start runs the registry with that block in its configuration until the end
-// of the test, and returns its URL.
+// start runs the registry with that block in its configuration until the end of
+// the test, and returns its URL.
 func (p realRegistry) start(t *testing.T, block string) string {
 	t.Helper()
 	path := program(t, p.file, p.how)
@@ -213,7 +214,7 @@ func (p realRegistry) start(t *testing.T, block string) string {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
-	listener.Close() // and soon taken by the registry, unless somebody is quicker
+	listener.Close() // the registry takes the port, unless another process is quicker
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf("version: 0.1\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q, secret: x}\n%s", dir, address, block)
@@ -244,7 +245,7 @@ func (p realRegistry) start(t *testing.T, block string) string {
 	}
 }
 
-// get asks with a token, where there is one, and returns the status.
+// get sends a request, with the token if there is one, and returns the status.
 func get(t *testing.T, url string, token Token) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -13,15 +13,16 @@ import (
 	"time"
 )
 
-// testAuthority is a root with an intermediate authority under it, and a folder
-// where leaves of the latter are put.
+// testAuthority is a root with an intermediate CA under it, and the files of a
+// leaf under that.
 type testAuthority struct {
 	root, middle *keyPair
-	bundle       string // the root, as registries have it
+	bundle       string // the file of the root, as registries have it
 	certFile     string
 	keyFile      string
 }
 
+// newAuthority makes a root and an intermediate CA, and no leaf yet.
 func newAuthority(t *testing.T) *testAuthority {
 	t.Helper()
 	a := &testAuthority{root: issue(t, ca("root"), newECKey(t, elliptic.P256()), nil)}
@@ -32,26 +33,29 @@ func newAuthority(t *testing.T) *testAuthority {
 	return a
 }
 
-// leaf makes a leaf that lasts for d.
+// leaf issues a leaf that lasts for d.
 func (a *testAuthority) leaf(t *testing.T, d time.Duration) *keyPair {
 	t.Helper()
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}, NotAfter: time.Now().Add(d)}
 	return issue(t, template, newECKey(t, elliptic.P256()), a.middle)
 }
 
-// put writes a leaf with its chain, root included, where it is looked for.
+// put writes a leaf with its chain, root included, into the configured files.
 func (a *testAuthority) put(t *testing.T, leaf *keyPair) {
 	t.Helper()
 	writeCerts(t, a.certFile, leaf.certificate, a.middle.certificate, a.root.certificate)
 	writeKey(t, a.keyFile, leaf.key)
 }
 
+// config returns a configuration with the files of the leaf.
 func (a *testAuthority) config() Config {
 	cfg := testConfig(a.bundle, "")
 	cfg.SigningCertificate, cfg.SigningKey = a.certFile, a.keyFile
 	return cfg
 }
 
+// TestReloadingLeaf: a registry with the root accepts tokens of a configured
+// leaf, whether the root is configured here or not.
 func TestReloadingLeaf(t *testing.T) {
 	a := newAuthority(t)
 	leaf := a.leaf(t, 24*time.Hour)
@@ -66,7 +70,7 @@ func TestReloadingLeaf(t *testing.T) {
 		}
 		header, _ := decode(t, token)
 		if sent := header["x5c"].([]any); len(sent) != 2 || !leafOf(t, token).Equal(leaf.certificate) {
-			t.Errorf("root %q: x5c has %d certificates, want the leaf and the one above it", root, len(sent))
+			t.Errorf("root %q: x5c has %d certificates, want the leaf and the intermediate", root, len(sent))
 		}
 		if left := i.Expiry(time.Now()); left > 24*time.Hour || left < 23*time.Hour {
 			t.Errorf("root %q: Expiry = %v, want the leaf's 24h", root, left)
@@ -74,7 +78,8 @@ func TestReloadingLeaf(t *testing.T) {
 	}
 }
 
-// The order in the file does not matter, and leaves of every kind sign.
+// TestReloadingLeafOfEachKeyType: a leaf of each key type signs, and the order
+// of the certificates in the file does not matter.
 func TestReloadingLeafOfEachKeyType(t *testing.T) {
 	a := newAuthority(t)
 	for _, test := range []struct {
@@ -96,6 +101,8 @@ func TestReloadingLeafOfEachKeyType(t *testing.T) {
 	}
 }
 
+// TestUnusableLeafIsRefused: a leaf that registries would refuse is a fault at
+// load.
 func TestUnusableLeafIsRefused(t *testing.T) {
 	a, stranger := newAuthority(t), newAuthority(t)
 	good := a.leaf(t, time.Hour)
@@ -105,13 +112,13 @@ func TestUnusableLeafIsRefused(t *testing.T) {
 		want string
 	}{
 		{"no files", func() {}, "no such file"},
-		{"ended", func() { a.put(t, a.leaf(t, -time.Second)) }, "the certificate ended at"},
-		{"of another root", func() { a.put(t, stranger.leaf(t, time.Hour)) }, "does not lead to root_certificate"},
-		{"without what is between", func() { writeCerts(t, a.certFile, good.certificate); writeKey(t, a.keyFile, good.key) }, "does not lead to root_certificate"},
-		{"with another key", func() { a.put(t, good); writeKey(t, a.keyFile, stranger.root.key) }, "is not the one of the certificate"},
+		{"an expired leaf", func() { a.put(t, a.leaf(t, -time.Second)) }, "the certificate ended at"},
+		{"a leaf of another root", func() { a.put(t, stranger.leaf(t, time.Hour)) }, "does not lead to root_certificate"},
+		{"a leaf without its intermediate", func() { writeCerts(t, a.certFile, good.certificate); writeKey(t, a.keyFile, good.key) }, "does not lead to root_certificate"},
+		{"a leaf with another key", func() { a.put(t, good); writeKey(t, a.keyFile, stranger.root.key) }, "is not the one of the certificate"},
 		{"a root", func() { writeCerts(t, a.certFile, a.root.certificate); writeKey(t, a.keyFile, a.root.key) }, "is signed by itself; give it as root_certificate"},
-		{"garbage", func() { writeFile(t, a.certFile, []byte("x")) }, "holds no PEM certificate"},
-		{"damaged", func() {
+		{"no PEM", func() { writeFile(t, a.certFile, []byte("x")) }, "holds no PEM certificate"},
+		{"a damaged certificate", func() {
 			writeFile(t, a.certFile, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 		}, "read certificate: " + a.certFile},
 	} {
@@ -122,8 +129,8 @@ func TestUnusableLeafIsRefused(t *testing.T) {
 	}
 }
 
-// TestReloadingLeafTakesNewFiles: new files are taken into use within seconds; bad ones
-// are reported once and leave the old leaf signing.
+// TestReloadingLeafTakesNewFiles: new files are loaded within seconds; bad ones
+// are reported once, and the old leaf signs on.
 func TestReloadingLeafTakesNewFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
@@ -147,17 +154,17 @@ func TestReloadingLeafTakesNewFiles(t *testing.T) {
 				t.Errorf("%s: reported %q, want %d", when, reports, reported)
 			}
 		}
-		check("at first", first, 0)
+		check("before the change", first, 0)
 		a.put(t, second)
-		check("at once", first, 0)
+		check("before the next poll", first, 0)
 		time.Sleep(pollInterval)
-		check("after a few seconds", second, 0)
+		check("after the next poll", second, 0)
 
 		writeFile(t, a.certFile, []byte("half a certif"))
 		time.Sleep(pollInterval)
 		check("with a bad file", second, 1)
 		time.Sleep(pollInterval)
-		check("with a bad file still", second, 1)
+		check("with the same bad file", second, 1)
 		if !strings.Contains(reports[0], "the old one signs until "+second.certificate.NotAfter.Format(time.RFC3339)) || !strings.Contains(reports[0], a.certFile) {
 			t.Errorf("reported %q, want the file and until when the old one signs", reports[0])
 		}
@@ -167,7 +174,7 @@ func TestReloadingLeafTakesNewFiles(t *testing.T) {
 		check("with the new certificate and the old key", second, 2)
 		writeKey(t, a.keyFile, third.key)
 		time.Sleep(pollInterval)
-		check("with both", third, 2)
+		check("with the new certificate and key", third, 2)
 
 		if err := os.Remove(a.keyFile); err != nil {
 			t.Fatal(err)
@@ -181,7 +188,8 @@ func TestReloadingLeafTakesNewFiles(t *testing.T) {
 	})
 }
 
-// A rename that keeps size and time puts another leaf there all the same.
+// TestReloadingLeafSeesRenamedFile: a rename that leaves size and time the same
+// is a change.
 func TestReloadingLeafSeesRenamedFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
@@ -200,12 +208,12 @@ func TestReloadingLeafSeesRenamedFile(t *testing.T) {
 		}
 		time.Sleep(pollInterval)
 		if !leafOf(t, mint(t, i, "container_registry", "alice")).Equal(second.certificate) {
-			t.Error("the leaf of before signs")
+			t.Error("the old leaf signs")
 		}
 	})
 }
 
-// pad gives both files one size and a time, whatever leaf is in them.
+// pad gives both files the same size and time, whatever leaf they have.
 func (a *testAuthority) pad(t *testing.T, was time.Time) {
 	t.Helper()
 	for _, name := range []string{a.certFile, a.keyFile} {
@@ -219,8 +227,8 @@ func (a *testAuthority) pad(t *testing.T, was time.Time) {
 	}
 }
 
-// A look at the files that hangs, on a network file system, holds up nobody
-// else.
+// TestReloadingLeafDoesNotBlock: a check of the files that hangs, on a network
+// file system, blocks no other request.
 func TestReloadingLeafDoesNotBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
@@ -229,17 +237,17 @@ func TestReloadingLeafDoesNotBlock(t *testing.T) {
 		i := newTestIssuer(t, a.config())
 		a.put(t, a.leaf(t, 2*time.Hour))
 		time.Sleep(pollInterval)
-		g := i.services["container_registry"].keys.(*reloadingLeaf)
-		g.mu.Lock() // as if another one was looking
-		defer g.mu.Unlock()
+		l := i.services["container_registry"].keys.(*reloadingLeaf)
+		l.mu.Lock() // as another request does while it checks the files
+		defer l.mu.Unlock()
 		if !leafOf(t, mint(t, i, "container_registry", "alice")).Equal(first.certificate) {
-			t.Error("Mint looked at the files at the same time")
+			t.Error("Mint loaded the new files during another check")
 		}
 	})
 }
 
-// The leaf ends before what is above it, or the other way round: the first end
-// counts.
+// TestReloadingLeafUnderExpiringCA: a token ends with the first certificate of
+// the chain that expires.
 func TestReloadingLeafUnderExpiringCA(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)

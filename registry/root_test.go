@@ -15,6 +15,8 @@ import (
 	"time"
 )
 
+// TestCreateRoot: the root is an ECDSA P-256 CA for ten years, and only its
+// owner can read the key.
 func TestCreateRoot(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	for file, want := range map[string]os.FileMode{certFile: 0o644, keyFile: 0o600} {
@@ -38,10 +40,11 @@ func TestCreateRoot(t *testing.T) {
 		t.Errorf("the root lasts %.1f years, want ten", years)
 	}
 	if left := countFiles(t, filepath.Dir(certFile)); left != 2 {
-		t.Errorf("%d files beside, want the two only", left)
+		t.Errorf("%d files, want two", left)
 	}
 }
 
+// countFiles returns the number of files in a folder.
 func countFiles(t *testing.T, name string) int {
 	t.Helper()
 	entries, err := os.ReadDir(name)
@@ -51,16 +54,17 @@ func countFiles(t *testing.T, name string) int {
 	return len(entries)
 }
 
-// TestCreateRootCertificate is a start that was killed between the two files: a registry
-// that got the certificate that was lost takes tokens of the one made anew.
+// TestCreateRootCertificate: after a start that was killed between the two
+// files, a registry that has the lost certificate accepts tokens under the new
+// one.
 func TestCreateRootCertificate(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
-	given := filepath.Join(t.TempDir(), "given.crt")
-	if err := os.Link(certFile, given); err != nil {
+	lost := filepath.Join(t.TempDir(), "lost.crt")
+	if err := os.Link(certFile, lost); err != nil {
 		t.Fatal(err)
 	}
 	if err := CreateRootCertificate(certFile, keyFile); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("CreateRootCertificate with a certificate there: %v, want fs.ErrExist", err)
+		t.Errorf("CreateRootCertificate with an existing certificate: %v, want fs.ErrExist", err)
 	}
 	if err := os.Remove(certFile); err != nil {
 		t.Fatal(err)
@@ -69,7 +73,7 @@ func TestCreateRootCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := mint(t, newTestIssuer(t, testConfig(certFile, keyFile)), "container_registry", "alice")
-	for _, at := range []string{given, certFile} {
+	for _, at := range []string{lost, certFile} {
 		if _, err := registryVerifies(token, at); err != nil {
 			t.Errorf("a registry with %s refuses the token: %v", at, err)
 		}
@@ -82,6 +86,8 @@ func TestCreateRootCertificate(t *testing.T) {
 	}
 }
 
+// TestCreateRootOverwritesNothing: an existing file stays unchanged, and a
+// dangling link counts as one.
 func TestCreateRootOverwritesNothing(t *testing.T) {
 	for _, existing := range []string{"RootCA.crt", "RootCA.key"} {
 		dir := t.TempDir()
@@ -89,10 +95,10 @@ func TestCreateRootOverwritesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := CreateRoot(filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")); !errors.Is(err, fs.ErrExist) {
-			t.Errorf("with %s there: CreateRoot: %v, want fs.ErrExist", existing, err)
+			t.Errorf("with an existing %s: CreateRoot: %v, want fs.ErrExist", existing, err)
 		}
 		if text, err := os.ReadFile(filepath.Join(dir, existing)); string(text) != "precious" || countFiles(t, dir) != 1 {
-			t.Errorf("with %s there: it holds %q (%v), %d files", existing, text, err, countFiles(t, dir))
+			t.Errorf("with an existing %s: it holds %q (%v), %d files", existing, text, err, countFiles(t, dir))
 		}
 	}
 	dir := t.TempDir()
@@ -100,11 +106,12 @@ func TestCreateRootOverwritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := CreateRoot(filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("with a dangling link there: CreateRoot: %v, want fs.ErrExist", err)
+		t.Errorf("with a dangling link: CreateRoot: %v, want fs.ErrExist", err)
 	}
 }
 
-// Two processes that start at once make one root between them.
+// TestConcurrentCreateRoot: of several processes that start at the same time
+// one makes the root.
 func TestConcurrentCreateRoot(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")
@@ -124,40 +131,44 @@ func TestConcurrentCreateRoot(t *testing.T) {
 		}
 	}
 	if _, err := readKeyPair(certFile, keyFile); succeeded != 1 || err != nil || countFiles(t, dir) != 2 {
-		t.Errorf("%d made a root, %d files, %v, want one and a pair", succeeded, countFiles(t, dir), err)
+		t.Errorf("%d calls made a root, %d files, %v, want one call and a pair", succeeded, countFiles(t, dir), err)
 	}
 }
 
+// TestFailedCreateRootLeavesNoFile: a root that cannot be written leaves no
+// file.
 func TestFailedCreateRootLeavesNoFile(t *testing.T) {
 	dir := t.TempDir()
 	if err := CreateRoot(filepath.Join(dir, "none", "RootCA.crt"), filepath.Join(dir, "RootCA.key")); !errors.Is(err, fs.ErrNotExist) || countFiles(t, dir) != 0 {
-		t.Errorf("CreateRoot in a folder that is not there: %v, %d files, want fs.ErrNotExist and none", err, countFiles(t, dir))
+		t.Errorf("CreateRoot in a missing folder: %v, %d files, want fs.ErrNotExist and none", err, countFiles(t, dir))
 	}
 }
 
-// Distribution 3 computes another thumbprint for one key of 128.
+// TestCreateRootAvoidsLeadingZeros: a key with a zero byte in front is
+// generated again, because distribution 3 computes another thumbprint for it.
 func TestCreateRootAvoidsLeadingZeros(t *testing.T) {
-	draws := []*ecdsa.PrivateKey{smallKey(t, elliptic.P256()), nil}
+	generated := []*ecdsa.PrivateKey{smallKey(t, elliptic.P256()), nil}
 	var err error
-	for draws[1] == nil || startsWithZero(t, draws[1]) {
-		if draws[1], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+	for generated[1] == nil || startsWithZero(t, generated[1]) {
+		if generated[1], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 			t.Fatal(err)
 		}
 	}
-	drawn := 0
-	key, err := generateRootKey(func() (*ecdsa.PrivateKey, error) { drawn++; return draws[drawn-1], nil })
-	if err != nil || drawn != 2 || !key.Equal(draws[1]) {
-		t.Errorf("drawRootKey drew %d, %v, want the second key", drawn, err)
+	calls := 0
+	key, err := generateRootKey(func() (*ecdsa.PrivateKey, error) { calls++; return generated[calls-1], nil })
+	if err != nil || calls != 2 || !key.Equal(generated[1]) {
+		t.Errorf("generateRootKey generated %d keys, %v, want the second key", calls, err)
 	}
 	for range 500 {
 		key, err := generateRootKey(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
 		if err != nil || startsWithZero(t, key) {
-			t.Fatalf("drawRootKey = a key with a zero byte in front, %v", err)
+			t.Fatalf("generateRootKey = a key with a zero byte in front, %v", err)
 		}
 	}
 }
 
-// startsWithZero says it by the numbers rather than the bytes.
+// startsWithZero reports it by the numbers in the JWK, where generateRootKey
+// goes by the bytes.
 func startsWithZero(t *testing.T, key *ecdsa.PrivateKey) bool {
 	t.Helper()
 	j, err := newJWK(key.Public())
@@ -168,7 +179,7 @@ func startsWithZero(t *testing.T, key *ecdsa.PrivateKey) bool {
 }
 
 // TestCheckWithoutRoot: before the root of [token] is made, the key files of
-// services are read all the same, and what is left of its key.
+// services are checked, and the key of the root if it exists.
 func TestCheckWithoutRoot(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key")
@@ -194,6 +205,6 @@ func TestCheckWithoutRoot(t *testing.T) {
 		}
 	}
 	if left := countFiles(t, dir); left != 0 {
-		t.Errorf("CheckWithoutRoot has made %d files, want none", left)
+		t.Errorf("CheckWithoutRoot made %d files, want none", left)
 	}
 }

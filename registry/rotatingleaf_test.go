@@ -21,8 +21,8 @@ import (
 	"time"
 )
 
-// issue makes a certificate for key as template has it, signed by parent, or by
-// itself where that is nil.
+// issue makes a certificate for key from a template, signed by parent, or by
+// itself if that is nil.
 func issue(t testing.TB, template *x509.Certificate, key crypto.Signer, parent *keyPair) *keyPair {
 	t.Helper()
 	if template.NotBefore.IsZero() {
@@ -46,7 +46,7 @@ func issue(t testing.TB, template *x509.Certificate, key crypto.Signer, parent *
 	return &keyPair{certificate: c, key: key}
 }
 
-// ca is the template of an authority.
+// ca is the template of a CA.
 func ca(name string) *x509.Certificate {
 	return &x509.Certificate{Subject: pkix.Name{CommonName: name}, BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign}
 }
@@ -97,8 +97,8 @@ func writeKey(t testing.TB, name string, key crypto.Signer) string {
 	return writeFile(t, name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// writeFile writes a file as whoever renews certificates should: beside, and
-// then put in place.
+// writeFile replaces a file atomically, as a program that renews certificates
+// should.
 func writeFile(t testing.TB, name string, data []byte) string {
 	t.Helper()
 	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
@@ -110,14 +110,14 @@ func writeFile(t testing.TB, name string, data []byte) string {
 	return name
 }
 
-// writeKeyPair writes p into two files of a folder of the test.
+// writeKeyPair writes a key pair into two files of a temporary folder.
 func writeKeyPair(t testing.TB, p *keyPair) (certFile, keyFile string) {
 	t.Helper()
 	dir := t.TempDir()
 	return writeCerts(t, filepath.Join(dir, "c.crt"), p.certificate), writeKey(t, filepath.Join(dir, "c.key"), p.key)
 }
 
-// leafOf returns the certificate that a token is sent with.
+// leafOf returns the first certificate in the x5c of a token.
 func leafOf(t testing.TB, token Token) *x509.Certificate {
 	t.Helper()
 	header, _ := decode(t, token)
@@ -132,7 +132,8 @@ func leafOf(t testing.TB, token Token) *x509.Certificate {
 	return c
 }
 
-// A root of any kind certifies; tokens are ES256 all the same.
+// TestRootOfEachKeyType: a root of each key type certifies a leaf, and its
+// tokens are ES256.
 func TestRootOfEachKeyType(t *testing.T) {
 	noUsage := ca("no key usage")
 	noUsage.KeyUsage = 0
@@ -146,7 +147,7 @@ func TestRootOfEachKeyType(t *testing.T) {
 		{"P-521", issue(t, ca("root"), newECKey(t, elliptic.P521()), nil)},
 		{"Ed25519", issue(t, ca("root"), newEdKey(t), nil)},
 		{"without key usage", issue(t, noUsage, newECKey(t, elliptic.P256()), nil)},
-		{"with a name of its own", issue(t, ca("Größe, Inc. O=\"x\""), newECKey(t, elliptic.P256()), nil)},
+		{"with an odd name", issue(t, ca("Größe, Inc. O=\"x\""), newECKey(t, elliptic.P256()), nil)},
 	} {
 		certFile, keyFile := writeKeyPair(t, test.root)
 		token := mint(t, newTestIssuer(t, testConfig(certFile, keyFile)), "container_registry", "alice")
@@ -155,11 +156,13 @@ func TestRootOfEachKeyType(t *testing.T) {
 		}
 		other, _ := newRootFiles(t)
 		if _, err := registryVerifies(token, other); err == nil {
-			t.Errorf("%s: a registry with another root takes the token", test.name)
+			t.Errorf("%s: a registry with another root accepts the token", test.name)
 		}
 	}
 }
 
+// TestUnusableRootIsRefused: a root that cannot certify or is not valid now is
+// a fault at load, but not with signing = "kid".
 func TestUnusableRootIsRefused(t *testing.T) {
 	now := time.Now()
 	early, late, signOnly := ca("ended"), ca("to come"), ca("not for certificates")
@@ -171,10 +174,10 @@ func TestUnusableRootIsRefused(t *testing.T) {
 		template *x509.Certificate
 		want     string
 	}{
-		{"no CA", &x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, `is not a CA and can certify no other key; write signing = "kid"`},
+		{"a certificate that is no CA", &x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, `is not a CA and can certify no other key; write signing = "kid"`},
 		{"a CA that may not certify", signOnly, "is not a CA"},
-		{"ended", early, "the root certificate ended at " + early.NotAfter.UTC().Format(time.RFC3339)},
-		{"to come", late, "the root certificate is valid only from " + late.NotBefore.UTC().Format(time.RFC3339)},
+		{"an expired root", early, "the root certificate ended at " + early.NotAfter.UTC().Format(time.RFC3339)},
+		{"a root that is not valid yet", late, "the root certificate is valid only from " + late.NotBefore.UTC().Format(time.RFC3339)},
 	} {
 		certFile, keyFile := writeKeyPair(t, issue(t, test.template, newECKey(t, elliptic.P256()), nil))
 		for _, signing := range []string{"", "x5c"} {
@@ -186,12 +189,12 @@ func TestUnusableRootIsRefused(t *testing.T) {
 		}
 		cfg := testConfig(certFile, keyFile)
 		cfg.Signing = "kid"
-		newTestIssuer(t, cfg) // of which no registry looks at the certificate
+		newTestIssuer(t, cfg) // no registry checks the certificate
 	}
 }
 
-// While a root is replaced, a registry has the old and the new one in its
-// bundle, and the key says which of them signs here.
+// TestRootInBundle: while a root is replaced, a registry has the old and the
+// new one in its bundle; the key selects the one that certifies here.
 func TestRootInBundle(t *testing.T) {
 	older := issue(t, ca("shorepass token root"), newECKey(t, elliptic.P256()), nil)
 	newer := issue(t, ca("shorepass token root"), newECKey(t, elliptic.P256()), nil)
@@ -211,6 +214,8 @@ func TestRootInBundle(t *testing.T) {
 	}
 }
 
+// TestLeafIsRotatedDaily: a leaf signs for a day, and its last token is valid
+// until its end.
 func TestLeafIsRotatedDaily(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		certFile, keyFile := newRootFiles(t)
@@ -218,16 +223,16 @@ func TestLeafIsRotatedDaily(t *testing.T) {
 		first := mint(t, i, "container_registry", "alice")
 		leaf := leafOf(t, first)
 		if back := time.Since(leaf.NotBefore); back < time.Hour || back > time.Hour+time.Second {
-			t.Errorf("a leaf begins %v ago, want an hour", back)
+			t.Errorf("a leaf is backdated by %v, want an hour", back)
 		}
 		time.Sleep(24*time.Hour - time.Second)
 		last := mint(t, i, "container_registry", "alice")
 		if !leafOf(t, last).Equal(leaf) {
-			t.Error("the leaf turned within a day")
+			t.Error("the leaf was rotated within a day")
 		}
 		time.Sleep(time.Second)
 		if leafOf(t, mint(t, i, "container_registry", "alice")).Equal(leaf) {
-			t.Error("the leaf did not turn after a day")
+			t.Error("the leaf was not rotated after a day")
 		}
 		time.Sleep(last.ExpiresIn - time.Second)
 		if _, err := registryVerifies(last, certFile); err != nil {
@@ -236,7 +241,8 @@ func TestLeafIsRotatedDaily(t *testing.T) {
 	})
 }
 
-// A laptop sleeps for days, and a clock is set back by hours.
+// TestLeafAfterClockJump: a valid leaf signs after a laptop slept for days, and
+// after a clock was set back by hours.
 func TestLeafAfterClockJump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		certFile, keyFile := newRootFiles(t)
@@ -254,24 +260,27 @@ func TestLeafAfterClockJump(t *testing.T) {
 	})
 }
 
-// While one caller makes another leaf, the others go on with the last.
+// TestLeafRotationDoesNotBlock: while one caller issues the next leaf, the
+// others sign with the last one.
 func TestLeafRotationDoesNotBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newTestIssuer(t, testConfig(newRootFiles(t)))
 		l := i.services["container_registry"].keys.(*rotatingLeaf)
 		before := leafOf(t, mint(t, i, "container_registry", "alice"))
 		time.Sleep(24 * time.Hour)
-		l.mu.Lock() // as if another one was being made
+		l.mu.Lock() // as another caller does while it issues a leaf
 		if !leafOf(t, mint(t, i, "container_registry", "alice")).Equal(before) {
-			t.Error("Mint made a second leaf at once")
+			t.Error("Mint issued a second leaf at the same time")
 		}
 		l.mu.Unlock()
 		if leafOf(t, mint(t, i, "container_registry", "alice")).Equal(before) {
-			t.Error("the leaf did not turn")
+			t.Error("the leaf was not rotated")
 		}
 	})
 }
 
+// TestConcurrentMints: concurrent callers on the day of a rotation all get
+// valid tokens.
 func TestConcurrentMints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		certFile, keyFile := newRootFiles(t)
@@ -293,7 +302,7 @@ func TestConcurrentMints(t *testing.T) {
 }
 
 // TestRootNearExpiry: leaf and token never outlive the root, and when it has
-// ended Mint says so.
+// expired Mint says so.
 func TestRootNearExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		template := ca("root")
@@ -303,7 +312,7 @@ func TestRootNearExpiry(t *testing.T) {
 		i := newTestIssuer(t, testConfig(certFile, keyFile))
 		leaf := leafOf(t, mint(t, i, "container_registry", "alice"))
 		if !leaf.NotBefore.Equal(template.NotBefore) || !leaf.NotAfter.Equal(template.NotAfter) {
-			t.Errorf("the leaf lasts from %v to %v, want what the root does, %v to %v", leaf.NotBefore, leaf.NotAfter, template.NotBefore, template.NotAfter)
+			t.Errorf("the leaf lasts from %v to %v, want those of the root, %v to %v", leaf.NotBefore, leaf.NotAfter, template.NotBefore, template.NotAfter)
 		}
 		for _, test := range []struct {
 			left, announced, lasts time.Duration

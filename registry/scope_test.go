@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestParseScope holds single scopes against what they print back: the same,
-// something shorter, or nothing where the grammar refuses them.
+// TestParseScope: a scope that follows the grammar prints back the same or
+// shorter; any other is left out.
 func TestParseScope(t *testing.T) {
 	same := "(the same)"
 	for _, test := range []struct{ name, in, want string }{
@@ -24,7 +24,7 @@ func TestParseScope(t *testing.T) {
 		{"digits", "repository:0/1a/2:pull", same},
 		{"the catalog", "registry:catalog:*", same},
 		{"skopeo delete", "repository:team-a/app:*", same},
-		{"every action beside others", "repository:a:pull,*", same},
+		{"* with another action", "repository:a:pull,*", same},
 		{"an unknown action", "repository:a:fly", same},
 		{"another type", "project1:a:pull", same},
 		{"a class", "repository(plugin):a:pull", same},
@@ -54,8 +54,8 @@ func TestParseScope(t *testing.T) {
 		{"an upper-case component", "repository:team/App:pull", ""},
 		{"an upper-case first component", "repository:Team/app:pull", ""},
 		{"an upper-case action", "repository:a:Pull", ""},
-		{"zot's own", "repository::pull", ""},
-		{"nothing but colons", "repository:::", ""},
+		{"an empty name, as zot asks for", "repository::pull", ""},
+		{"an empty name and action", "repository:::", ""},
 		{"colons alone", ":::", ""},
 		{"an empty type", ":a:pull", ""},
 		{"no colon", "repository", ""},
@@ -64,19 +64,19 @@ func TestParseScope(t *testing.T) {
 		{"a leading slash", "repository:/a:pull", ""},
 		{"a trailing slash", "repository:a/:pull", ""},
 		{"only a slash", "repository:/:pull", ""},
-		{"a host alone", "repository:host:5000:pull", ""},
+		{"a host with a port and no name", "repository:host:5000:pull", ""},
 		{"a host without a name", "repository:host:5000/:pull", ""},
-		{"a port that is none", "repository:host:x/a:pull", ""},
+		{"a port that is no number", "repository:host:x/a:pull", ""},
 		{"an empty port", "repository:host:/a:pull", ""},
 		{"two ports", "repository:host:1:2/a:pull", ""},
-		{"a port further down", "repository:a/host:5000/b:pull", ""},
+		{"a port in a later component", "repository:a/host:5000/b:pull", ""},
 		{"a host that begins with a hyphen", "repository:-h.x/a:pull", ""},
 		{"a host with an underscore", "repository:h_h:5000/a:pull", ""},
 		{"a host with an empty part", "repository:h..x:5000/a:pull", ""},
-		{"a separator first", "repository:-a:pull", ""},
-		{"a separator last", "repository:a_:pull", ""},
+		{"a component that begins with a separator", "repository:-a:pull", ""},
+		{"a component that ends with a separator", "repository:a_:pull", ""},
 		{"three underscores", "repository:a___b:pull", ""},
-		{"two kinds of separator", "repository:a-_b:pull", ""},
+		{"a dash and an underscore", "repository:a-_b:pull", ""},
 		{"a dot and a dash", "repository:a.-b:pull", ""},
 		{"an underscore and two more apart", "repository:a_._b:pull", ""},
 		{"a star in a name", "repository:a*:pull", ""},
@@ -87,8 +87,8 @@ func TestParseScope(t *testing.T) {
 		{"a colon after the actions", "repository:a:pull:", ""},
 		{"an empty class", "repository():a:pull", ""},
 		{"a class alone", "(plugin):a:pull", ""},
-		{"an open class", "repository(plugin:a:pull", ""},
-		{"a closed class", "repositoryplugin):a:pull", ""},
+		{"a class that is not closed", "repository(plugin:a:pull", ""},
+		{"a class that is not opened", "repositoryplugin):a:pull", ""},
 		{"two classes", "repository(a)(b):a:pull", ""},
 		{"a class in a class", "repository(a(b)):a:pull", ""},
 		{"something after the class", "repository(plugin)x:a:pull", ""},
@@ -113,7 +113,7 @@ func TestParseScope(t *testing.T) {
 	}
 }
 
-// parsed returns what ParseScopes makes of params, joined by spaces.
+// parsed returns the scopes that ParseScopes returns, joined by spaces.
 func parsed(t *testing.T, params ...string) string {
 	t.Helper()
 	scopes, err := ParseScopes(params)
@@ -127,28 +127,30 @@ func parsed(t *testing.T, params ...string) string {
 	return strings.Join(texts, " ")
 }
 
+// TestParseScopes: scopes of several parameters are split, and those of one
+// resource are merged.
 func TestParseScopes(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		in   []string
 		want []Scope
 	}{
-		{"none", nil, nil},
-		{"crane's empty one", []string{""}, nil},
+		{"no parameter", nil, nil},
+		{"an empty parameter, as crane sends", []string{""}, nil},
 		{"spaces alone", []string{"   ", " "}, nil},
 		{"a mount", []string{"repository:b:pull,push repository:a:pull"}, []Scope{
 			{Type: "repository", Name: "b", Actions: []string{"pull", "push"}}, {Type: "repository", Name: "a", Actions: []string{"pull"}}}},
-		{"repeated and joined", []string{"repository:a:pull  repository:b:pull ", " repository:a:push"}, []Scope{
+		{"a resource in two parameters", []string{"repository:a:pull  repository:b:pull ", " repository:a:push"}, []Scope{
 			{Type: "repository", Name: "a", Actions: []string{"pull", "push"}}, {Type: "repository", Name: "b", Actions: []string{"pull"}}}},
 		{"a plugin and a repository of one name", []string{"repository(plugin):a:pull repository:a:pull"}, []Scope{
 			{Type: "repository", Class: "plugin", Name: "a", Actions: []string{"pull"}}, {Type: "repository", Name: "a", Actions: []string{"pull"}}}},
-		{"one of another type", []string{"registry:catalog:* repository:catalog:pull"}, []Scope{
+		{"a name with two types", []string{"registry:catalog:* repository:catalog:pull"}, []Scope{
 			{Type: "registry", Name: "catalog", Actions: []string{"*"}}, {Type: "repository", Name: "catalog", Actions: []string{"pull"}}}},
-		{"a bad one between good ones", []string{"repository:a:pull repository::pull repository:b:pull"}, []Scope{
+		{"a malformed scope between others", []string{"repository:a:pull repository::pull repository:b:pull"}, []Scope{
 			{Type: "repository", Name: "a", Actions: []string{"pull"}}, {Type: "repository", Name: "b", Actions: []string{"pull"}}}},
-		{"no action, then some", []string{"repository:a: repository:a:pull"}, []Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}},
+		{"a resource without and with an action", []string{"repository:a: repository:a:pull"}, []Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}},
 		{"no action", []string{"repository:a:"}, []Scope{{Type: "repository", Name: "a"}}},
-		{"nothing good", []string{"repository", "x"}, []Scope{}},
+		{"malformed scopes alone", []string{"repository", "x"}, []Scope{}},
 	} {
 		got, err := ParseScopes(test.in)
 		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
@@ -157,6 +159,8 @@ func TestParseScopes(t *testing.T) {
 	}
 }
 
+// TestParseScopesLimits: a request has at most MaxScopes scopes in at most
+// MaxScopeBytes bytes.
 func TestParseScopesLimits(t *testing.T) {
 	many := func(n int, format string) []string {
 		var params []string
@@ -170,14 +174,14 @@ func TestParseScopesLimits(t *testing.T) {
 		in   []string
 		want int // scopes, or -1 for ErrTooManyScopes
 	}{
-		{"as many as may be", many(256, "repository:a%d:pull"), 256},
-		{"as many as may be, joined", []string{strings.Join(many(256, "repository:a%d:pull"), " ")}, 256},
+		{"as many as allowed", many(256, "repository:a%d:pull"), 256},
+		{"as many as allowed, joined", []string{strings.Join(many(256, "repository:a%d:pull"), " ")}, 256},
 		{"one too many", many(257, "repository:a%d:pull"), -1},
 		{"one too many, joined", []string{strings.Join(many(257, "repository:a%d:pull"), " ")}, -1},
-		{"one too many of one name", slices.Repeat([]string{"repository:a:pull"}, 257), -1},
-		{"one too many and all malformed", slices.Repeat([]string{"x"}, 257), -1},
-		{"a thousand empty ones", slices.Repeat([]string{""}, 1000), 0},
-		{"the longest", []string{"repository:a:" + strings.Repeat(",", MaxScopeBytes-13)}, 1},
+		{"one too many of one resource", slices.Repeat([]string{"repository:a:pull"}, 257), -1},
+		{"one too many, all malformed", slices.Repeat([]string{"x"}, 257), -1},
+		{"a thousand empty parameters", slices.Repeat([]string{""}, 1000), 0},
+		{"as long as allowed", []string{"repository:a:" + strings.Repeat(",", MaxScopeBytes-13)}, 1},
 		{"one byte too long", []string{"repository:a:" + strings.Repeat(",", MaxScopeBytes-12)}, -1},
 		{"too long together", []string{strings.Repeat(" ", MaxScopeBytes/2), strings.Repeat(" ", MaxScopeBytes/2), " "}, -1},
 	} {
@@ -194,7 +198,8 @@ func TestParseScopesLimits(t *testing.T) {
 	}
 }
 
-// Without a bound, 64 KiB of distinct actions take half a second to tell apart.
+// TestParseScopesBoundsActions: further actions on a resource are ignored.
+// Without that bound, 64 KiB of distinct actions take half a second to compare.
 func TestParseScopesBoundsActions(t *testing.T) {
 	var b strings.Builder
 	for a := 'a'; a <= 'z'; a++ {
@@ -208,8 +213,8 @@ func TestParseScopesBoundsActions(t *testing.T) {
 	}
 }
 
-// The grammar once more as the specification writes it, for the fuzz target to
-// compare with, and our own narrower rule for a hostname.
+// The grammar as the specification has it, for the fuzz target to compare
+// with, and our own narrower rule for a hostname.
 var (
 	specScope = regexp.MustCompile(`^[a-z0-9]+(?:\([a-z0-9]+\))?:` +
 		`(?:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?)/)?` +
@@ -218,8 +223,8 @@ var (
 	upperHost = regexp.MustCompile(`^[^:]*:[^./:]*[A-Z][^./:]*/`)
 )
 
-// FuzzParseScopes: what is accepted prints and parses back the same, and is
-// just what the specification's grammar accepts.
+// FuzzParseScopes: an accepted scope prints and parses back the same, and
+// exactly the scopes of the specification's grammar are accepted.
 func FuzzParseScopes(f *testing.F) {
 	for _, seed := range []string{
 		"repository:team-a/app:pull,push", "registry:catalog:*", "repository(plugin):a:pull", "repository:host:5000/a:pull",
@@ -232,7 +237,7 @@ func FuzzParseScopes(f *testing.F) {
 		scopes, err := ParseScopes([]string{param})
 		if err != nil {
 			if scopes != nil {
-				t.Fatalf("ParseScopes(%q) = %v beside %v", param, scopes, err)
+				t.Fatalf("ParseScopes(%q) = %v with the error %v", param, scopes, err)
 			}
 			return
 		}
@@ -248,7 +253,7 @@ func FuzzParseScopes(f *testing.F) {
 	})
 }
 
-// checkAgainstSpec holds each scope in param against the specification.
+// checkAgainstSpec compares each scope in param with the specification.
 func checkAgainstSpec(t *testing.T, param string, accepted map[string]bool) {
 	wanted := 0
 	for text := range strings.SplitSeq(param, " ") {
@@ -282,6 +287,8 @@ func BenchmarkParseScopes(b *testing.B) {
 	}
 }
 
+// TestIsComponent: a component is lower case letters and digits with separators
+// between them.
 func TestIsComponent(t *testing.T) {
 	for name, want := range map[string]bool{
 		"a": true, "team-a": true, "team--a": true, "a.b_c": true, "a__b": true, "1": true,

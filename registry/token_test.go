@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// newRootFiles makes a root in a folder of the test.
+// newRootFiles makes a root in a temporary folder.
 func newRootFiles(t testing.TB) (certFile, keyFile string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +30,7 @@ func newRootFiles(t testing.TB) (certFile, keyFile string) {
 	return certFile, keyFile
 }
 
-// testConfig is the configuration of the first registry, with those files.
+// testConfig returns a configuration with one service and those files.
 func testConfig(certFile, keyFile string) Config {
 	return Config{Issuer: "gitlab-issuer", Services: []string{"container_registry"}, RootCertificate: certFile, RootKey: keyFile}.WithDefaults()
 }
@@ -53,8 +53,8 @@ func mint(t testing.TB, i *Issuer, service, subject string, access ...Access) To
 	return token
 }
 
-// wireClaims are the claims as distribution 2.8 reads them: one string for aud,
-// whole numbers for times.
+// wireClaims are the claims as distribution 2.8 decodes them: one string for
+// aud, whole numbers for times.
 type wireClaims struct {
 	Issuer     string    `json:"iss"`
 	Subject    *string   `json:"sub"`
@@ -87,9 +87,9 @@ func decode(t testing.TB, token Token) (header map[string]any, claims wireClaims
 	return header, claims
 }
 
-// registryVerifies verifies a token as distribution does that trusts the
+// registryVerifies verifies a token as a distribution that trusts the
 // certificates in bundle: the key comes from x5c, whose chain must end in the
-// bundle, now and without leeway; the signature is checked with golang-jwt.
+// bundle, now and without leeway; golang-jwt verifies the signature.
 func registryVerifies(token Token, bundle string) (*jwt.Token, error) {
 	roots, err := readCertificates(bundle)
 	if err != nil {
@@ -119,12 +119,14 @@ func registryVerifies(token Token, bundle string) (*jwt.Token, error) {
 	}, jwt.WithIssuer("gitlab-issuer"), jwt.WithAudience("container_registry"), jwt.WithExpirationRequired(), jwt.WithIssuedAt())
 }
 
-// keyVerifies verifies a token as zot does: with one key and nothing else.
+// keyVerifies verifies a token as zot does: with one key and no certificate.
 func keyVerifies(token Token, key crypto.PublicKey) error {
 	_, err := jwt.Parse(token.Reveal(), func(*jwt.Token) (any, error) { return key, nil }, jwt.WithIssuedAt())
 	return err
 }
 
+// TestMint: a token has the header, the claims and the times that registries
+// verify.
 func TestMint(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	i := newTestIssuer(t, testConfig(certFile, keyFile))
@@ -154,7 +156,7 @@ func TestMint(t *testing.T) {
 		t.Errorf("jti = %q, Token.ID = %q, want the same", claims.JWTID, token.ID)
 	}
 	if begin := before.Add(-10 * time.Second).Unix(); claims.IssuedAt != claims.NotBefore || claims.IssuedAt < begin || claims.IssuedAt > begin+2 {
-		t.Errorf("iat = %d, nbf = %d, want both ten seconds back, %d", claims.IssuedAt, claims.NotBefore, begin)
+		t.Errorf("iat = %d, nbf = %d, want both backdated by ten seconds, %d", claims.IssuedAt, claims.NotBefore, begin)
 	}
 	if token.ExpiresIn != 5*time.Minute || claims.Expiration-claims.IssuedAt != 370 {
 		t.Errorf("ExpiresIn = %v, exp = iat+%d, want 5m and iat+370", token.ExpiresIn, claims.Expiration-claims.IssuedAt)
@@ -164,8 +166,9 @@ func TestMint(t *testing.T) {
 	}
 }
 
-// A registry that reads the token in Go panics on a null entry, and PROTOCOL's
-// clients know an anonymous person by an empty sub.
+// TestMintWithoutAccessOrSubject: an empty access claim is a list and never
+// null, on which a registry in Go panics, and an anonymous token has an empty
+// sub.
 func TestMintWithoutAccessOrSubject(t *testing.T) {
 	i := newTestIssuer(t, testConfig(newRootFiles(t)))
 	for _, access := range [][]Access{nil, {}, {{Type: "repository", Name: "a"}}} {
@@ -177,6 +180,7 @@ func TestMintWithoutAccessOrSubject(t *testing.T) {
 	}
 }
 
+// TestTokenIDsAreUnique: no two tokens have the same jti.
 func TestTokenIDsAreUnique(t *testing.T) {
 	i := newTestIssuer(t, testConfig(newRootFiles(t)))
 	seen := make(map[string]bool)
@@ -188,8 +192,8 @@ func TestTokenIDsAreUnique(t *testing.T) {
 	}
 }
 
-// TestClaimsAreJSON: whatever a name is made of, encoding/json reads back what
-// it would read from its own writing.
+// TestClaimsAreJSON: encoding/json reads from the claims what it would read
+// from its own encoding, whatever characters the names have.
 func TestClaimsAreJSON(t *testing.T) {
 	same := func(subject, id, kind, class, name string, actions []string) bool {
 		s := newService(Config{Issuer: name}, Service{Name: kind})
@@ -221,6 +225,7 @@ func TestClaimsAreJSON(t *testing.T) {
 	}
 }
 
+// TestTokenIsNotPrinted: neither fmt nor JSON shows the token.
 func TestTokenIsNotPrinted(t *testing.T) {
 	token := mint(t, newTestIssuer(t, testConfig(newRootFiles(t))), "container_registry", "alice")
 	asJSON, err := json.Marshal(token)
@@ -235,6 +240,8 @@ func TestTokenIsNotPrinted(t *testing.T) {
 	}
 }
 
+// TestService: a request that names no service gets the only one; an unknown or
+// disabled one is refused.
 func TestService(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	cfg := testConfig(certFile, keyFile)
@@ -243,36 +250,38 @@ func TestService(t *testing.T) {
 	cfg.Services = []string{"container_registry", "other"}
 	two := newTestIssuer(t, cfg, Service{Name: "other", Disabled: true})
 	for _, test := range []struct {
-		name  string
-		i     *Issuer
-		asked string
-		want  string
-		err   error
+		name    string
+		i       *Issuer
+		request string
+		want    string
+		err     error
 	}{
-		{"the one there is", one, "container_registry", "container_registry", nil},
-		{"none asked of one", one, "", "container_registry", nil},
-		{"another", one, "registry.example", "", ErrUnknownService},
-		{"another case", one, "Container_Registry", "", ErrUnknownService},
-		{"with a blank", one, "container_registry ", "", ErrUnknownService},
-		{"none asked of two", two, "", "", ErrUnknownService},
-		{"one of two", two, "container_registry", "container_registry", nil},
-		{"a disabled one", two, "other", "", ErrDisabled},
-		{"none asked of a disabled one", off, "", "", ErrDisabled},
-		{"a disabled one that is the only one", off, "container_registry", "", ErrDisabled},
+		{"the only service", one, "container_registry", "container_registry", nil},
+		{"no name, one service", one, "", "container_registry", nil},
+		{"an unknown service", one, "registry.example", "", ErrUnknownService},
+		{"the name in another case", one, "Container_Registry", "", ErrUnknownService},
+		{"the name with a blank", one, "container_registry ", "", ErrUnknownService},
+		{"no name, two services", two, "", "", ErrUnknownService},
+		{"one of two services", two, "container_registry", "container_registry", nil},
+		{"a disabled service", two, "other", "", ErrDisabled},
+		{"no name, one service, disabled", off, "", "", ErrDisabled},
+		{"the only service, disabled", off, "container_registry", "", ErrDisabled},
 	} {
-		got, err := test.i.Service(test.asked)
+		got, err := test.i.Service(test.request)
 		if got != test.want || !errors.Is(err, test.err) {
-			t.Errorf("%s: Service(%q) = %q, %v, want %q, %v", test.name, test.asked, got, err, test.want, test.err)
+			t.Errorf("%s: Service(%q) = %q, %v, want %q, %v", test.name, test.request, got, err, test.want, test.err)
 		}
-		if test.asked == "" {
+		if test.request == "" {
 			continue
 		}
-		if _, err := test.i.Mint(test.asked, "alice", nil, At(time.Now())); !errors.Is(err, test.err) {
-			t.Errorf("%s: Mint(%q): %v, want %v", test.name, test.asked, err, test.err)
+		if _, err := test.i.Mint(test.request, "alice", nil, At(time.Now())); !errors.Is(err, test.err) {
+			t.Errorf("%s: Mint(%q): %v, want %v", test.name, test.request, err, test.err)
 		}
 	}
 }
 
+// TestServiceOverrides: a service has its own issuer, lifetime and key where
+// its table says so.
 func TestServiceOverrides(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	otherCert, otherKey := newRootFiles(t)
@@ -298,8 +307,9 @@ func TestServiceOverrides(t *testing.T) {
 	}
 }
 
-// TestClockSkew: a token that is used right away is good for a registry whose clock
-// is ten seconds behind (zot allows no leeway), and to the second announced.
+// TestClockSkew: a fresh token is valid for a registry whose clock is ten
+// seconds behind (zot allows no leeway), and until the second that was
+// announced.
 func TestClockSkew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		certFile, keyFile := newRootFiles(t)
@@ -318,12 +328,14 @@ func TestClockSkew(t *testing.T) {
 		for at, want := range map[time.Duration]bool{-11 * time.Second: false, -10 * time.Second: true, 0: true,
 			token.ExpiresIn: true, token.ExpiresIn + 59*time.Second: true, token.ExpiresIn + time.Minute: false} {
 			if got := verifies(at); got != want {
-				t.Errorf("after %v the token is good: %v, want %v", at, got, want)
+				t.Errorf("after %v the token is valid: %v, want %v", at, got, want)
 			}
 		}
 	})
 }
 
+// TestNewIssuerFaults: each fault of the configuration or its key files is an
+// error that names it.
 func TestNewIssuerFaults(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	_, otherKey := newRootFiles(t)
@@ -340,28 +352,29 @@ func TestNewIssuerFaults(t *testing.T) {
 		services []Service
 		want     string // part of the error
 	}{
-		{"nothing", Config{}, nil, "token.issuer: is missing"},
+		{"an empty configuration", Config{}, nil, "token.issuer: is missing"},
 		{"no root", with(func(c *Config) { c.RootCertificate, c.RootKey = "", "" }), nil, "shorepass keys init"},
 		{"no certificate file", with(func(c *Config) { c.RootCertificate = missing }), nil, "no such file"},
 		{"no key file", with(func(c *Config) { c.RootKey = missing }), nil, "no such file"},
 		{"the certificate for the key", with(func(c *Config) { c.RootKey = certFile }), nil, "holds no PEM private key"},
 		{"the key for the certificate", with(func(c *Config) { c.RootCertificate = keyFile }), nil, "holds no PEM certificate"},
 		{"another key", with(func(c *Config) { c.RootKey = otherKey }), nil, "the key in " + otherKey + " is not the one of the certificate in " + certFile},
-		{"a folder", with(func(c *Config) { c.RootKey = t.TempDir() }), nil, "is not a regular file"},
-		{"a service unknown", good, []Service{{Name: "x"}}, `service[0].name: "x" is not in token.services`},
+		{"a folder for the key", with(func(c *Config) { c.RootKey = t.TempDir() }), nil, "is not a regular file"},
+		{"an unknown service", good, []Service{{Name: "x"}}, `service[0].name: "x" is not in token.services`},
 		{"a service twice", good, []Service{{Name: "container_registry"}, {Name: "container_registry"}}, `service[1].name: "container_registry" has a table already`},
 		{"a short lifetime", with(func(c *Config) { c.Lifetime = 59 * time.Second }), nil, "token.lifetime: 59s is too short"},
 		{"a short lifetime of a service", good, []Service{{Name: "container_registry", Lifetime: time.Second}}, "service[0].lifetime: 1s is too short"},
-		{"the key of a service", good, []Service{{Name: "container_registry", RootCertificate: certFile, RootKey: otherKey}}, `keys of service "container_registry": the key in`},
+		{"a service with another key", good, []Service{{Name: "container_registry", RootCertificate: certFile, RootKey: otherKey}}, `keys of service "container_registry": the key in`},
 	} {
 		i, err := NewIssuer(test.cfg, test.services, nil)
 		if err == nil || i != nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: NewIssuer = %v, %v, want nothing and an error with %q", test.name, i, err, test.want)
+			t.Errorf("%s: NewIssuer = %v, %v, want nil and an error with %q", test.name, i, err, test.want)
 		}
 	}
 }
 
-// In Kubernetes a secret is readable by all unless told otherwise.
+// TestWorldReadableKeyIsRefused: a key that everybody on the machine can read
+// is a fault; in Kubernetes a mounted secret is, unless its mode is set.
 func TestWorldReadableKeyIsRefused(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	if err := os.Chmod(keyFile, 0o644); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// forgedToken is a token as somebody else might make it.
+// forgedToken is a token made without the Issuer.
 type forgedToken struct {
 	method jwt.SigningMethod
 	key    any
@@ -37,8 +37,8 @@ func (f forgedToken) sign(t testing.TB) string {
 	return raw
 }
 
-// goodClaims are what a token of testConfig says, with changes: a nil takes a
-// claim away.
+// goodClaims are the claims of a valid token of testConfig, with changes: nil
+// deletes a claim.
 func goodClaims(changes map[string]any) map[string]any {
 	now := time.Now().Unix()
 	claims := map[string]any{
@@ -55,7 +55,7 @@ func goodClaims(changes map[string]any) map[string]any {
 	return claims
 }
 
-// x5c is the header of that name.
+// x5c returns a header with that member.
 func x5c(certificates ...*x509.Certificate) map[string]any {
 	var sent []string
 	for _, c := range certificates {
@@ -64,8 +64,8 @@ func x5c(certificates ...*x509.Certificate) map[string]any {
 	return map[string]any{"x5c": sent}
 }
 
-// TestVerify: what is minted in each way of signing is good here, at a replica
-// configured alike, and nowhere else.
+// TestVerify: the tokens of each way of signing are valid here and at a replica
+// of the same configuration, and nowhere else.
 func TestVerify(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	a := newAuthority(t)
@@ -113,7 +113,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// Each service is verified in its own way, and one that is disabled not at all.
+// TestVerifyServices: each service's tokens are verified in its own way of
+// signing, and those of a disabled service are refused.
 func TestVerifyServices(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	otherCert, otherKey := newRootFiles(t)
@@ -121,7 +122,7 @@ func TestVerifyServices(t *testing.T) {
 	cfg.Services = []string{"off", "x5c", "kid", "libtrust", "other"}
 	services := []Service{
 		{Name: "kid", Signing: SigningKID},
-		{Name: "libtrust", Signing: SigningLibtrust, Issuer: "somebody"},
+		{Name: "libtrust", Signing: SigningLibtrust, Issuer: "another-issuer"},
 		{Name: "other", RootCertificate: otherCert, RootKey: otherKey},
 	}
 	before := newTestIssuer(t, cfg, services...)
@@ -137,12 +138,12 @@ func TestVerifyServices(t *testing.T) {
 		}
 	}
 	if before.FirstService() != "off" || i.FirstService() != "x5c" {
-		t.Errorf("FirstService = %q, and %q once that is disabled; want off and x5c", before.FirstService(), i.FirstService())
+		t.Errorf("FirstService = %q, and %q after off was disabled; want off and x5c", before.FirstService(), i.FirstService())
 	}
 }
 
-// TestVerifyForged: what is not signed by a key of ours, in the way of that
-// key, for us and for now, is refused.
+// TestVerifyForged: a token is refused unless a key of ours signed it, with the
+// algorithm of that key, for one of our services and for now.
 func TestVerifyForged(t *testing.T) {
 	certFile, keyFile := newRootFiles(t)
 	root, err := readKeyPair(certFile, keyFile)
@@ -159,13 +160,13 @@ func TestVerifyForged(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	leaf := issue(t, &x509.Certificate{}, newECKey(t, elliptic.P256()), root) // certified by our root: good
+	leaf := issue(t, &x509.Certificate{}, newECKey(t, elliptic.P256()), root) // certified by our root: valid
 	ended := issue(t, &x509.Certificate{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Second)}, leaf.key, root)
 	toCome := issue(t, &x509.Certificate{NotBefore: time.Now().Add(30 * time.Second)}, leaf.key, root)
 	thief := newECKey(t, elliptic.P256())
 	self := issue(t, ca("shorepass token root"), thief, nil)
 	strange := issue(t, &x509.Certificate{}, thief, self)
-	subject := *root.certificate // a root of the same name, key identifier and number
+	subject := *root.certificate // for a root of the same name, key identifier and serial number
 	namesake := issue(t, &x509.Certificate{RawSubject: subject.RawSubject, SubjectKeyId: subject.SubjectKeyId, SerialNumber: subject.SerialNumber, BasicConstraintsValid: true, IsCA: true}, thief, nil)
 	below := issue(t, &x509.Certificate{}, thief, &keyPair{certificate: leaf.certificate, key: leaf.key}) // a leaf is not a CA
 	es := jwt.SigningMethodES256
@@ -196,11 +197,11 @@ func TestVerifyForged(t *testing.T) {
 	parts := strings.Split(real.Reveal(), ".")
 	last := parts[2][len(parts[2])-1]
 
-	// The same made well is good, or the rows below would show nothing.
+	// The same without a fault is valid, or the rows below would show nothing.
 	for _, good := range []row{
 		claims("a leaf of our root", nil),
 		claims("within the leeway", map[string]any{"exp": now - 30, "nbf": now + 30}),
-		forged("more certificates than one", byLeaf, es, leaf.key, x5c(leaf.certificate, root.certificate), nil),
+		forged("a leaf with its root", byLeaf, es, leaf.key, x5c(leaf.certificate, root.certificate), nil),
 		forged("our own key", byKID, es, root.key, map[string]any{"kid": kid}, nil),
 		forged("our own key without a kid", byKID, es, root.key, nil, nil),
 	} {
@@ -210,16 +211,16 @@ func TestVerifyForged(t *testing.T) {
 	}
 
 	for _, test := range []row{
-		forged("signed by itself", byLeaf, es, thief, x5c(self.certificate), nil),
+		forged("self-signed", byLeaf, es, thief, x5c(self.certificate), nil),
 		forged("under another root", byLeaf, es, thief, x5c(strange.certificate, self.certificate), nil),
 		forged("under a root of our root's name", byLeaf, es, thief, x5c(namesake.certificate), nil),
 		forged("under a leaf", byLeaf, es, thief, x5c(below.certificate, leaf.certificate), nil),
 		forged("our leaf, another key", byLeaf, es, thief, x5c(realLeaf), nil),
-		forged("two x5c, theirs first", byLeaf, es, thief, x5c(strange.certificate, realLeaf), nil),
-		forged("two x5c, ours first", byLeaf, es, thief, x5c(realLeaf, strange.certificate), nil),
+		forged("two certificates, a stranger's first", byLeaf, es, thief, x5c(strange.certificate, realLeaf), nil),
+		forged("two certificates, ours first", byLeaf, es, thief, x5c(realLeaf, strange.certificate), nil),
 		forged("our root, another key", byLeaf, es, thief, x5c(root.certificate), nil),
-		forged("a leaf that ended", byLeaf, es, leaf.key, x5c(ended.certificate), nil),
-		forged("a leaf to come", byLeaf, es, leaf.key, x5c(toCome.certificate), nil),
+		forged("an expired leaf", byLeaf, es, leaf.key, x5c(ended.certificate), nil),
+		forged("a leaf that is not valid yet", byLeaf, es, leaf.key, x5c(toCome.certificate), nil),
 		forged("no x5c", byLeaf, es, leaf.key, nil, nil),
 		forged("the root's key without x5c", byLeaf, es, root.key, map[string]any{"kid": kid}, nil),
 		forged("an empty x5c", byLeaf, es, leaf.key, map[string]any{"x5c": []string{}}, nil),
@@ -230,18 +231,18 @@ func TestVerifyForged(t *testing.T) {
 		forged("x5c holds no certificate", byLeaf, es, leaf.key, map[string]any{"x5c": []string{"AAAA"}}, nil),
 
 		forged("embedded jwk", byLeaf, es, thief, map[string]any{"jwk": jwkOf(thief)}, nil),
-		forged("embedded jwk beside our leaf", byLeaf, es, thief, map[string]any{"jwk": jwkOf(thief), "x5c": x5c(realLeaf)["x5c"]}, nil),
+		forged("embedded jwk with our leaf", byLeaf, es, thief, map[string]any{"jwk": jwkOf(thief), "x5c": x5c(realLeaf)["x5c"]}, nil),
 		forged("embedded jwk with our kid", byKID, es, thief, map[string]any{"jwk": jwkOf(thief), "kid": kid}, nil),
 		forged("jku, x5u and a kid that is a path", byKID, es, thief, map[string]any{"jku": "https://thief.example/", "x5u": "https://thief.example/", "kid": "../../dev/null"}, nil),
-		forged("their certificate where our key signs", byKID, es, thief, x5c(self.certificate), nil),
-		forged("a leaf of our root where our key signs", byKID, es, leaf.key, x5c(leaf.certificate), nil),
+		forged("a stranger's certificate, signing = kid", byKID, es, thief, x5c(self.certificate), nil),
+		forged("a leaf of our root, signing = kid", byKID, es, leaf.key, x5c(leaf.certificate), nil),
 
 		forged("alg none", byKID, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, map[string]any{"kid": kid}, nil),
-		forged("alg none beside our leaf", byLeaf, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, x5c(realLeaf), nil),
+		forged("alg none with our leaf", byLeaf, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, x5c(realLeaf), nil),
 		forged("HS256 with the public key", byKID, jwt.SigningMethodHS256, publicDER, map[string]any{"kid": kid}, nil),
 		forged("HS256 with the certificate", byLeaf, jwt.SigningMethodHS256, realLeaf.Raw, x5c(realLeaf), nil),
-		forged("HS256 with nothing", byLeaf, jwt.SigningMethodHS256, []byte{}, x5c(realLeaf), nil),
-		forged("another alg than signed", byLeaf, es, leaf.key, map[string]any{"alg": "ES384", "x5c": x5c(leaf.certificate)["x5c"]}, nil),
+		forged("HS256 with an empty key", byLeaf, jwt.SigningMethodHS256, []byte{}, x5c(realLeaf), nil),
+		forged("an alg other than the signature's", byLeaf, es, leaf.key, map[string]any{"alg": "ES384", "x5c": x5c(leaf.certificate)["x5c"]}, nil),
 		forged("no alg", byLeaf, es, leaf.key, map[string]any{"alg": "", "x5c": x5c(leaf.certificate)["x5c"]}, nil),
 
 		claims("another aud", map[string]any{"aud": "other"}),
@@ -253,19 +254,19 @@ func TestVerifyForged(t *testing.T) {
 		claims("no iss", map[string]any{"iss": nil}),
 		claims("expired", map[string]any{"exp": now - 61}),
 		claims("no exp", map[string]any{"exp": nil}),
-		claims("nbf to come", map[string]any{"nbf": now + 120}),
+		claims("nbf in the future", map[string]any{"nbf": now + 120}),
 		claims("no nbf", map[string]any{"nbf": nil}),
 
-		{"nothing", byLeaf, ""},
+		{"an empty text", byLeaf, ""},
 		{"a refresh token", byLeaf, "sp_r_AAAA"},
-		{"dots", byLeaf, strings.Repeat(".", maxToken)},
+		{"dots alone", byLeaf, strings.Repeat(".", maxToken)},
 		{"too long", byLeaf, real.Reveal() + strings.Repeat("A", maxToken)},
 		{"truncated", byLeaf, real.Reveal()[:len(real.Reveal())-1]},
 		{"without a signature", byLeaf, parts[0] + "." + parts[1] + "."},
 		{"without the last part", byLeaf, parts[0] + "." + parts[1]},
 		{"with a fourth part", byLeaf, real.Reveal() + ".x"},
-		{"another's claims", byLeaf, parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"gitlab-issuer","aud":"container_registry","exp":9999999999,"nbf":1}`)) + "." + parts[2]},
-		{"a bit beyond the signature", byLeaf, parts[0] + "." + parts[1] + "." + parts[2][:len(parts[2])-1] + string(last+1)},
+		{"other claims under a valid signature", byLeaf, parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"gitlab-issuer","aud":"container_registry","exp":9999999999,"nbf":1}`)) + "." + parts[2]},
+		{"a changed padding bit of the signature", byLeaf, parts[0] + "." + parts[1] + "." + parts[2][:len(parts[2])-1] + string(last+1)},
 		{"padded", byLeaf, real.Reveal() + "="},
 		{"with a blank", byLeaf, " " + real.Reveal()},
 	} {
@@ -280,7 +281,8 @@ func TestVerifyForged(t *testing.T) {
 	}
 }
 
-// An HMAC over anything public, under the name of an algorithm that is in use.
+// TestVerifyRefusesHMACAsES256: an HMAC with the header as its key, under the name of an
+// algorithm in use, is refused.
 func TestVerifyRefusesHMACAsES256(t *testing.T) {
 	i := newTestIssuer(t, testConfig(newRootFiles(t)))
 	parts := strings.Split(mint(t, i, "container_registry", "alice").Reveal(), ".")
@@ -292,9 +294,10 @@ func TestVerifyRefusesHMACAsES256(t *testing.T) {
 	}
 }
 
-// The certificates between a leaf and its root are those that are known here.
-// A registry takes them from x5c; but then a stranger brings an RSA key so long
-// that checking one signature takes seconds (1.2 s with 100,000 bits).
+// TestVerifyIgnoresSentIntermediates: the intermediates between a leaf and its
+// root are those known here. A registry takes them from x5c; but a stranger
+// could send an RSA key so long that one verification takes seconds (1.2 s with
+// 100,000 bits).
 func TestVerifyIgnoresSentIntermediates(t *testing.T) {
 	a := newAuthority(t)
 	a.put(t, a.leaf(t, time.Hour))
@@ -304,7 +307,7 @@ func TestVerifyIgnoresSentIntermediates(t *testing.T) {
 	for name, test := range map[string]struct {
 		by   *testAuthority
 		good bool
-	}{"known": {a, true}, "brought along": {&other, false}} {
+	}{"known": {a, true}, "sent in x5c": {&other, false}} {
 		leaf := test.by.leaf(t, time.Hour)
 		token := forgedToken{jwt.SigningMethodES256, leaf.key, x5c(leaf.certificate, test.by.middle.certificate), goodClaims(nil)}.sign(t)
 		if _, err := i.Verify(token, time.Now()); (err == nil) != test.good {
@@ -313,6 +316,8 @@ func TestVerifyIgnoresSentIntermediates(t *testing.T) {
 	}
 }
 
+// TestVerifyReloadingLeaf: tokens of a replaced leaf are valid if the root is
+// configured, and until the leaf expires.
 func TestVerifyReloadingLeaf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
@@ -325,26 +330,26 @@ func TestVerifyReloadingLeaf(t *testing.T) {
 		a.put(t, second)
 		time.Sleep(pollInterval)
 		if _, err := i.Verify(token.Reveal(), time.Now()); err != nil {
-			t.Errorf("a leaf that was renewed, its root known: Verify: %v", err)
+			t.Errorf("a replaced leaf, its root configured: Verify: %v", err)
 		}
 		if _, err := alone.Verify(token.Reveal(), time.Now()); !errors.Is(err, ErrNotOurToken) {
-			t.Errorf("a leaf that was renewed, no root known: Verify: %v, want ErrNotOurToken", err)
+			t.Errorf("a replaced leaf, no root configured: Verify: %v, want ErrNotOurToken", err)
 		}
 		if _, err := alone.Verify(mint(t, i, "container_registry", "alice").Reveal(), time.Now()); err != nil {
-			t.Errorf("the leaf in use, no root known: Verify: %v", err)
+			t.Errorf("the current leaf, no root configured: Verify: %v", err)
 		}
 		time.Sleep(2 * time.Hour)
 		late := forgedToken{jwt.SigningMethodES256, second.key, x5c(second.certificate), goodClaims(nil)}.sign(t)
-		for name, i := range map[string]*Issuer{"root known": i, "no root known": alone} {
+		for name, i := range map[string]*Issuer{"root configured": i, "no root configured": alone} {
 			if _, err := i.Verify(late, time.Now()); !errors.Is(err, ErrNotOurToken) {
-				t.Errorf("a leaf that ended, %s: Verify: %v, want ErrNotOurToken", name, err)
+				t.Errorf("an expired leaf, %s: Verify: %v, want ErrNotOurToken", name, err)
 			}
 		}
 	})
 }
 
-// A token is good until it ends, with the leeway that distribution has, and
-// across the turn of leaves.
+// TestVerifyUntilExpiry: a token is valid until it expires, with the leeway of
+// distribution, and across the rotation of leaves.
 func TestVerifyUntilExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newTestIssuer(t, testConfig(newRootFiles(t)))
@@ -353,20 +358,20 @@ func TestVerifyUntilExpiry(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		mint(t, i, "container_registry", "alice") // by the next leaf
 		if _, err := i.Verify(token.Reveal(), time.Now()); err != nil {
-			t.Errorf("after the leaf's turn: Verify: %v", err)
+			t.Errorf("after the rotation: Verify: %v", err)
 		}
 		time.Sleep(token.ExpiresIn + expiryMargin + leeway - 2*time.Minute - time.Second)
 		if _, err := i.Verify(token.Reveal(), time.Now()); err != nil {
-			t.Errorf("a second before its end: Verify: %v", err)
+			t.Errorf("a second before expiry: Verify: %v", err)
 		}
 		time.Sleep(2 * time.Second)
 		if _, err := i.Verify(token.Reveal(), time.Now()); !errors.Is(err, ErrNotOurToken) {
-			t.Errorf("after its end: Verify: %v, want ErrNotOurToken", err)
+			t.Errorf("after expiry: Verify: %v, want ErrNotOurToken", err)
 		}
 	})
 }
 
-// Whatever is not signed by us is refused.
+// FuzzVerify: a token that we did not sign is refused.
 func FuzzVerify(f *testing.F) {
 	cfg := testConfig(newRootFiles(f))
 	cfg.Services = append(cfg.Services, "zot")
