@@ -102,9 +102,9 @@ func TestRulesOutOfReach(t *testing.T) {
 			providers = ["corp"]`, `warning: rule[0].groups[0]: the entry can never match: groups.only of "corp" leaves "admins" out; add it there`},
 		{"capitals where case is ignored", `users = ["*"]
 			providers = ["corp"]
-			when = '"corp/Team-A" in groups || user.startsWith("corp/X")'`, `rule[0].when: the condition compares user or groups with "corp/Team-A", "corp/X", which are lower case there for "corp", where case is ignored; write "corp/team-a", "corp/x"`},
+			when = '"corp/Team-A" in groups || user.startsWith("corp/X")'`, `rule[0].when: the condition compares user or groups with "corp/Team-A", "corp/X", but they are lower case for "corp", where case is ignored; write "corp/team-a", "corp/x"`},
 		{"capitals where it is ignored by one", `users = ["*"]
-			when = 'groups.exists(g, g == "Team-A")'`, `warning: rule[0].when: the condition compares user or groups with "Team-A", which are lower case there for "local", "corp", where case is ignored; write "team-a"`},
+			when = 'groups.exists(g, g == "Team-A")'`, `warning: rule[0].when: the condition compares user or groups with "Team-A", but they are lower case for "local", "corp", where case is ignored; write "team-a"`},
 		{"capitals where it is not", `users = ["*"]
 			providers = ["sso"]
 			when = '"sso:Team-A" in groups'`, ""},
@@ -118,7 +118,7 @@ func TestRulesOutOfReach(t *testing.T) {
 		{"a blank at an end", `groups = ["sso:contractors "]
 			effect = "deny"`, `rule[0].groups: the rule "x" can never match:`},
 		{"a blank after the prefix", `users = ["sso: bob"]
-			providers = ["sso"]`, `rule[0].users: the rule "x" can never match: "sso: bob" is like none of the user names of "sso", since it has a blank at an end`},
+			providers = ["sso"]`, `rule[0].users: the rule "x" can never match: "sso: bob" matches none of the user names of "sso", since it has a blank at an end`},
 		{"what is not seen", `users = ["b\u200bob"]
 			providers = ["local"]`, `since it holds a character that is not seen`},
 		{"a glob for what is not seen", `users = ["* b*"]

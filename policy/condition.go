@@ -84,7 +84,7 @@ func (c *conditionCompiler) compile(text string) (*condition, error) {
 	if c.env == nil {
 		env, err := newEnv()
 		if err != nil {
-			return nil, fmt.Errorf("the language cannot be prepared: %w", err)
+			return nil, fmt.Errorf("prepare CEL: %w", err)
 		}
 		c.env, c.cache = env, map[string]compiled{}
 	}
@@ -110,7 +110,7 @@ func (c *conditionCompiler) build(text string) (*condition, error) {
 	}
 	estimate, err := c.env.EstimateCost(checked, sizeEstimator{})
 	if err != nil {
-		return nil, fmt.Errorf("cannot be estimated: %w", err)
+		return nil, fmt.Errorf("its cost cannot be estimated: %w", err)
 	}
 	if estimate.Max > maxEstimate {
 		return nil, fmt.Errorf("may take too long (cost %d of %d, for a person of %d groups); go through a list once, not once for each element of another",

@@ -33,7 +33,7 @@ func (k key) String() string {
 // The key except is taken as matching, and the condition with it; noKey excepts
 // none.
 //
-// With noKey, fault says why the rule failed, and is empty if it matches.
+// If k is noKey, fault says why the rule failed, and is empty if it matches.
 // [ruleMatch.applies] says what follows from a fault.
 func (d *decider) mismatch(c *candidate, except key) (k key, fault string) {
 	if k = d.cheapMismatch(c.rule, except); k != noKey {

@@ -106,7 +106,7 @@ func (v *reachability) checkGroups() bool {
 
 // filterOrigins drops the origins for which each entry of a key is ruled out,
 // and reports the rule if none is left.
-func (v *reachability) filterOrigins(key string, entries []string, rulesOut func(origin, string) string) bool {
+func (v *reachability) filterOrigins(key string, entries []string, whyNot func(origin, string) string) bool {
 	if entries == nil || len(v.origins) == 0 {
 		return len(v.origins) > 0 // that no provider has the name is another fault
 	}
@@ -115,7 +115,7 @@ func (v *reachability) filterOrigins(key string, entries []string, rulesOut func
 	for _, o := range v.origins {
 		possible := false
 		for _, entry := range entries {
-			why := rulesOut(o, entry)
+			why := whyNot(o, entry)
 			possible = possible || why == ""
 			if why != "" && !slices.Contains(reasons, why) {
 				reasons = append(reasons, why)
@@ -147,14 +147,14 @@ func (v *reachability) checkCondition() bool {
 // that can.
 func (v *reachability) reportDeadEntries() {
 	for _, key := range []struct {
-		name     string
-		entries  []string
-		rulesOut func(origin, string) string
+		name    string
+		entries []string
+		whyNot  func(origin, string) string
 	}{{"users", v.rule.Users, origin.whyNoUser}, {"groups", v.rule.Groups, origin.whyNoGroup}} {
 		for i, entry := range key.entries {
 			var reasons []string
 			possible := slices.ContainsFunc(v.origins, func(o origin) bool {
-				why := key.rulesOut(o, entry)
+				why := key.whyNot(o, entry)
 				if !slices.Contains(reasons, why) {
 					reasons = append(reasons, why)
 				}
@@ -190,7 +190,7 @@ func (v *reachability) reportUpperCase() {
 	if exact {
 		report = v.warn
 	}
-	report(v.keyPath("when"), fmt.Sprintf("the condition compares user or groups with %s, which are lower case there for %s, where case is ignored; write %s",
+	report(v.keyPath("when"), fmt.Sprintf("the condition compares user or groups with %s, but they are lower case for %s, where case is ignored; write %s",
 		quotedList(v.rule.when.upperCase), quotedList(folding), quotedList(foldAll(v.rule.when.upperCase))))
 }
 
@@ -262,7 +262,7 @@ func (p *Provider) whyNoGroup(entry string) string {
 // text that some glob matches.
 func (p *Provider) whyNoName(entry, names string, globs []string) string {
 	if problem := p.nameProblem(entry); problem != "" {
-		return fmt.Sprintf("%q is like none of the %s of %q, since it %s", entry, names, p.Name, problem)
+		return fmt.Sprintf("%q matches none of the %s of %q, since it %s", entry, names, p.Name, problem)
 	}
 	if p.Prefix == "" && len(p.ForeignPrefixes) == 0 && slices.Contains(globs, "*") {
 		return ""
