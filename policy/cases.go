@@ -22,7 +22,7 @@ import (
 //	scope  = "repository:team-a/app:pull,push,delete"
 //	want   = ["pull", "push"]
 type Case struct {
-	// Name of the case in what is printed. Optional.
+	// Name of the case in the output. Optional.
 	Name string `toml:"name"`
 
 	// User is the user name. Left out, the request has no credentials.
@@ -34,7 +34,7 @@ type Case struct {
 	// Unsure are groups that the user may or may not be in, "*" any. Optional.
 	Unsure []string `toml:"unsure"`
 
-	// Claims of the user, nested as the provider has them. Optional.
+	// Claims of the user; nested objects are tables. Optional.
 	Claims map[string]any `toml:"claims"`
 
 	// Provider that the user comes from. Optional.

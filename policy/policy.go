@@ -54,7 +54,7 @@ import (
 // Rule is a [[rule]] table. Within a key any entry matches, between keys all
 // must. An empty list is an error.
 type Rule struct {
-	// Name of the rule in audit lines and in what explain prints. Unique.
+	// Name of the rule in audit lines and in the output of explain. Unique.
 	// Optional; without one a rule is called by its index from 0, "rule[3]".
 	Name string `toml:"name"`
 

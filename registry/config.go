@@ -30,8 +30,8 @@ type Config struct {
 	// Required.
 	Issuer string `toml:"issuer"`
 
-	// Services are the registries served, each by what it has as
-	// auth.token.service; a request for another is refused. Required.
+	// Services are the registries served, each by its auth.token.service; a
+	// request for another is refused. Required.
 	Services []string `toml:"services"`
 
 	// Lifetime of a token, as clients are told (expires_in). At least "1m", at
