@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestBadInput is everything that should not come and comes: each gets a clear
-// error of the wire's own form, and never a 5xx.
+// TestBadInput: each malformed or refused request gets a clear error in the
+// protocol's form, and never a 5xx.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{})
@@ -50,11 +50,11 @@ func TestBadInput(t *testing.T) {
 		says   string // part of the sentence
 	}{
 		{"no credentials and no scope", ask(login), 401, refused, "log in"},
-		{"anonymous, and nothing granted", ask(login + "&scope=repository:team-alpha/x:pull"), 401, refused, "log in"},
+		{"anonymous, nothing granted", ask(login + "&scope=repository:team-alpha/x:pull"), 401, refused, "log in"},
 		{"Basic that is not base64", ask(login, "Basic !!!"), 400, malformed, "base64"},
 		{"Basic without a colon", ask(login, raw("alice")), 400, malformed, "colon"},
 		{"empty Authorization", ask(login, ""), 400, malformed, "Basic"},
-		{"Basic and nothing", ask(login, "Basic "), 400, malformed, ""},
+		{"Basic with nothing", ask(login, "Basic "), 400, malformed, ""},
 		{"another scheme", ask(login, "Bearer abc"), 400, malformed, "Basic"},
 		{"two Authorization headers", ask(login, good, good), 400, malformed, "more than one"},
 		{"wrong password", ask(login, raw("alice:wrong-wrong")), 401, refused, incorrect},
@@ -62,8 +62,8 @@ func TestBadInput(t *testing.T) {
 		{"empty password", ask(login, raw("alice:")), 401, refused, incorrect},
 		{"empty user and password", ask(login, raw(":")), 401, refused, incorrect},
 		{"empty user", ask(login, raw(":"+alice.password)), 401, refused, incorrect},
-		{"blanks for a password", ask(login, raw("bob:   ")), 401, refused, incorrect},
-		{"NUL for a password", password("eve", "\x00"), 401, refused, incorrect},
+		{"a password of blanks", ask(login, raw("bob:   ")), 401, refused, incorrect},
+		{"a password of NUL", password("eve", "\x00"), 401, refused, incorrect},
 		{"password that is not UTF-8", ask(login, raw("alice:\xff\xfe")), 400, malformed, "UTF-8"},
 		{"password of 1 MiB", password("alice", strings.Repeat("x", 1<<20)), 400, malformed, ""},
 		{"password of 64 kB", password("root", strings.Repeat("x", 64<<10)), 401, refused, incorrect},
@@ -72,16 +72,16 @@ func TestBadInput(t *testing.T) {
 		{"user name with a line break", ask(login, raw("alice\nroot:secret-x")), 400, malformed, "user name"},
 		{"user name that is too long", password(strings.Repeat("a", 5000), "secret-x"), 400, malformed, "user name"},
 		{"filter characters", ask(login, raw("*)(uid=*:secret-x")), 401, refused, incorrect},
-		{"a star for a name", ask(login, raw("*:secret-x")), 401, refused, incorrect},
+		{"a star as the name", ask(login, raw("*:secret-x")), 401, refused, incorrect},
 		{"DN characters", ask(login, raw(`CN=Doe\, J,ou=x+a="b"#:secret-x`)), 401, refused, incorrect},
-		{"domain and name", ask(login, raw(`CORP\alice:secret-x`)), 401, refused, incorrect},
+		{"a domain and a name", ask(login, raw(`CORP\alice:secret-x`)), 401, refused, incorrect},
 		{"an odd name", ask(login, raw("o(brien:secret-x")), 401, refused, incorrect},
 		{"a name that tools make up", ask(login, raw("<token>:secret-x")), 401, refused, incorrect},
 		{"unknown service", ask("service=another", good), 400, malformed, "service"},
 		{"unknown service, anonymous", ask("service=another&scope=repository:public/x:pull"), 400, malformed, "service"},
 		{"two services", ask(login+"&"+login, good), 400, malformed, "service"},
-		{"account of another", ask(login+"&account=root", good), 400, malformed, "account"},
-		{"percent sign and no digits", ask(login+"&scope=%zz", good), 400, malformed, "query"},
+		{"another account parameter", ask(login+"&account=root", good), 400, malformed, "account"},
+		{"a percent sign without digits", ask(login+"&scope=%zz", good), 400, malformed, "query"},
 		{"semicolon in the query", ask(login+"&a=b;c=d", good), 400, malformed, "query"},
 		{"9,000 scopes", ask(login+strings.Repeat("&scope=r:a:p", 9_000), good), 400, malformed, "scopes"},
 		{"10,000 scopes", ask(login+strings.Repeat("&scope=r:a:p", 10_000), good), 400, malformed, ""},
@@ -102,14 +102,14 @@ func TestBadInput(t *testing.T) {
 			return s.send(t, http.MethodPost, "/jwt/auth", nil, "", "grant_type=password")
 		}, 400, malformed, "Content-Type"},
 		{"an empty refresh token", refresh(""), 401, refused, "log in"},
-		{"a refresh token of nobody", refresh(forged), 401, refused, "log in"},
+		{"an unknown refresh token", refresh(forged), 401, refused, "log in"},
 		{"a garbled refresh token", refresh("sp_r_garbled"), 401, refused, "log in"},
-		{"a password for a refresh token", refresh(alice.password), 401, refused, "log in"},
-		{"a JWT for a refresh token", refresh("eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0."), 401, refused, "log in"},
-		{"a garbled token as the password", ask(login, raw("alice:"+forged)), 401, refused, incorrect},
-		{"a robot's token of nobody", ask(login, raw("alice:sp_b_"+forged[5:])), 401, refused, incorrect},
+		{"a password as a refresh token", refresh(alice.password), 401, refused, "log in"},
+		{"a JWT as a refresh token", refresh("eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0."), 401, refused, "log in"},
+		{"an unknown token as the password", ask(login, raw("alice:"+forged)), 401, refused, incorrect},
+		{"an unknown robot's token", ask(login, raw("alice:sp_b_"+forged[5:])), 401, refused, incorrect},
 		{"a JWT as the password", ask(login, raw("alice:eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290IiwiaXNzIjoiaHR0cHM6Ly94In0.")), 401, refused, incorrect},
-		{"$refresh and no such token", ask(login, raw("$refresh:secret-x")), 401, refused, incorrect},
+		{"$refresh with an unknown token", ask(login, raw("$refresh:secret-x")), 401, refused, incorrect},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := tc.ask(t)
@@ -120,22 +120,22 @@ func TestBadInput(t *testing.T) {
 		})
 	}
 
-	t.Run("one answer for all that is wrong with a login", func(t *testing.T) {
+	t.Run("every failed login gets the same answer", func(t *testing.T) {
 		want := ask(login, raw("alice:wrong-wrong"))(t).Raw
-		for _, who := range []string{"nobody:wrong-wrong", "alice:", ":x", "$oidc:x", "*:x", "alice:" + forged} {
-			if got := ask(login, raw(who))(t).Raw; got != want {
-				t.Errorf("answer to %q = %s\nwant %s", who, got, want)
+		for _, credentials := range []string{"nobody:wrong-wrong", "alice:", ":x", "$oidc:x", "*:x", "alice:" + forged} {
+			if got := ask(login, raw(credentials))(t).Raw; got != want {
+				t.Errorf("answer to %q = %s\nwant %s", credentials, got, want)
 			}
 		}
 	})
-	t.Run("a right login after all that", func(t *testing.T) {
+	t.Run("a right login afterwards", func(t *testing.T) {
 		if a := ask(login, good)(t); a.Status != http.StatusOK {
 			t.Errorf("answer = %v, want 200", a)
 		}
 	})
 }
 
-// send sends a request as it is.
+// send sends a request without changing it.
 func (s *site) send(t *testing.T, method, path string, authorization []string, contentType, body string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
@@ -149,7 +149,7 @@ func (s *site) send(t *testing.T, method, path string, authorization []string, c
 	return do(t, r)
 }
 
-// checkError checks that an error has the one form that every client reads.
+// checkError checks that an error has the form that every client reads.
 func checkError(t *testing.T, a answer) {
 	t.Helper()
 	checkHeaders(t, a)
@@ -168,8 +168,9 @@ func checkError(t *testing.T, a answer) {
 	}
 }
 
-// TestForms is what comes in odd forms and is right all the same.
-func TestForms(t *testing.T) {
+// TestUnusualRequestsAreAnswered: requests in unusual but valid forms get a
+// token.
+func TestUnusualRequestsAreAnswered(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{server: `paths = ["/jwt/auth", "/token", "/auth", "/auth/token"]`})
 	alice := theHouse()["alice"]
@@ -184,23 +185,23 @@ func TestForms(t *testing.T) {
 		ask     func(*testing.T) answer
 		granted string
 	}{
-		{"no service, since there is one", ask("scope="+team+"pull", good), team + "pull"},
+		{"no service parameter, one service", ask("scope="+team+"pull", good), team + "pull"},
 		{"an empty scope", ask("service="+service+"&scope=", good), ""},
 		{"scopes repeated", ask("service="+service+"&scope="+team+"pull&scope="+team+"push", good), team + "pull,push"},
 		{"scopes joined", ask("service="+service+"&scope="+team+"pull+repository:public/y:pull,push", good), team + "pull repository:public/y:pull"},
-		{"what cannot be parsed grants nothing", ask("service="+service+"&scope=repository::pull+x+Repository:a:pull+"+team+"pull", good), team + "pull"},
-		{"what cannot be granted is left out", ask("service="+service+"&scope=repository:team-beta/x:pull", good), ""},
-		{"a path that climbs", ask("service="+service+"&scope=repository:team-alpha/../root/x:pull", good), ""},
-		{"a star is written out", ask("service="+service+"&scope="+team+"*", good), team + "pull,push,delete"},
+		{"malformed scopes are ignored", ask("service="+service+"&scope=repository::pull+x+Repository:a:pull+"+team+"pull", good), team + "pull"},
+		{"a denied scope is left out", ask("service="+service+"&scope=repository:team-beta/x:pull", good), ""},
+		{"a path with two dots", ask("service="+service+"&scope=repository:team-alpha/../root/x:pull", good), ""},
+		{"* is expanded", ask("service="+service+"&scope="+team+"*", good), team + "pull,push,delete"},
 		{"256 scopes", ask("service="+service+strings.Repeat("&scope=repository:public/y:pull", 256), good), "repository:public/y:pull"},
 		{"anonymous", ask("service=" + service + "&scope=repository:public/y:pull,push"), "repository:public/y:pull"},
-		{"an account and no credentials", ask("service=" + service + "&account=alice&scope=repository:public/y:pull"), "repository:public/y:pull"},
-		{"the name in capitals", ask("service="+service+"&account=ALICE&scope="+team+"pull", basic(" ALICE ", alice.password)), team + "pull"},
-		{"scheme in lower case", ask("service="+service+"&scope="+team+"pull", strings.Replace(good, "Basic", "basic", 1)), team + "pull"},
-		{"a charset", func(t *testing.T) answer {
+		{"an account without credentials", ask("service=" + service + "&account=alice&scope=repository:public/y:pull"), "repository:public/y:pull"},
+		{"the name in upper case, with blanks", ask("service="+service+"&account=ALICE&scope="+team+"pull", basic(" ALICE ", alice.password)), team + "pull"},
+		{"the scheme in lower case", ask("service="+service+"&scope="+team+"pull", strings.Replace(good, "Basic", "basic", 1)), team + "pull"},
+		{"a Content-Type with a charset", func(t *testing.T) answer {
 			return s.send(t, http.MethodPost, "/jwt/auth", nil, "application/x-www-form-urlencoded; charset=utf-8", grant.Encode()+"&scope="+team+"pull")
 		}, team + "pull"},
-		{"chunks", func(t *testing.T) answer {
+		{"a chunked body", func(t *testing.T) answer {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/jwt/auth", struct{ *strings.Reader }{strings.NewReader(grant.Encode() + "&scope=" + team + "pull")})
 			must(t, err)
 			r.ContentLength = -1
@@ -227,16 +228,16 @@ func TestForms(t *testing.T) {
 				t.Errorf("granted = %q, want %q", got, tc.granted)
 			}
 			if a.RefreshToken != "" {
-				t.Error("a refresh token that nobody asked for")
+				t.Error("the answer has a refresh token without a request for one")
 			}
 		})
 	}
 }
 
-// TestOtherRequests is what the token endpoint is not for, and paths that are
-// nearly its own. None of them may redirect, since a client that follows leaks
-// its credentials or loses them.
-func TestOtherRequests(t *testing.T) {
+// TestOtherMethodsAndPaths: other methods are refused, and paths that resemble
+// the endpoint's are answered or are 404. None redirects, because a client that
+// follows a redirect leaks its credentials or loses them.
+func TestOtherMethodsAndPaths(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{})
 	root := theHouse()["root"]
@@ -260,7 +261,7 @@ func TestOtherRequests(t *testing.T) {
 			t.Errorf("%s %s = %v, want %d", tc.method, tc.path, a, tc.status)
 		}
 	}
-	// What is longer than a head may be ends before it is read.
+	// A request header over the limit is refused before it is read whole.
 	if a := s.send(t, http.MethodGet, "/jwt/auth?service="+service+strings.Repeat("&scope=repository:a/b:pull", 100_000), good, "", ""); a.Status != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("a query of 2.6 MB = %v, want 431", a)
 	}

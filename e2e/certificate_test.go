@@ -14,9 +14,8 @@ import (
 	"time"
 )
 
-// makeCertificate makes localhost.crt and localhost.key in dir, for servers
-// that speak TLS, and lets this process and every client that it starts trust
-// them.
+// makeCertificate makes localhost.crt and localhost.key in dir for TLS servers.
+// This process and every client that it starts trust the certificate.
 func makeCertificate(dir string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -17,13 +17,13 @@ import (
 	"time"
 )
 
-// client is a program that people push and pull with. An act that the program
+// client is a program that pushes and pulls images. A function that the program
 // does not have is nil.
 type client struct {
 	name string
 
-	// login stores a name and a password in home. Where proves is true the
-	// program tries them at the registry first.
+	// login stores a name and a password in home. If proves is true the program
+	// tries them at the registry first.
 	login  func(t *testing.T, h home, host, user, password string) said
 	proves bool
 
@@ -33,25 +33,26 @@ type client struct {
 	catalog func(t *testing.T, h home, host string) said
 	remove  func(t *testing.T, h home, repo, digest string) said
 
-	// What it prints, as far as a person is to read it: at a wrong password,
-	// and when a push or a pull is refused.
+	// What it prints for a person to read: at a wrong password, and when a push
+	// or a pull is refused.
 	wrongPassword, refusedPush, refusedPull *regexp.Regexp
 }
 
-// clients are all that are played. Those of docker that this machine lacks are
-// missing, but never 20.10, without which the tests that want it skip.
+// clients are all clients under test. Versions of docker that this machine
+// lacks are missing, but never 20.10, without which the tests that need it
+// skip.
 func clients() []client {
 	return append(dockers(), skopeo(), crane(), oras(), regctl(), containerd())
 }
 
-// said is what a program printed, on both outputs, and whether it succeeded.
+// said is the output of a program, on both streams, and whether it succeeded.
 type said struct {
 	text    string
 	ok      bool
-	digests []string // of the files it brought
+	digests []string // of the files that it downloaded
 }
 
-// saw reports whether the program brought, or at least printed, this digest.
+// saw reports whether the program downloaded, or at least printed, this digest.
 func (s said) saw(digest string) bool {
 	for _, d := range s.digests {
 		if d == digest {
@@ -68,9 +69,10 @@ func (s said) String() string {
 	return "failure, printing:\n" + s.text
 }
 
-// home is where one person's clients keep what they know.
+// home is the folder with one person's client configuration.
 type home string
 
+// newHome makes an empty home.
 func newHome(t *testing.T) home {
 	t.Helper()
 	return home(t.TempDir())
@@ -79,19 +81,20 @@ func newHome(t *testing.T) home {
 // config is the file that docker writes at login and every other client reads.
 func (h home) config() string { return filepath.Join(string(h), "config.json") }
 
+// env returns an environment in which every client uses the home.
 func (h home) env() []string {
 	return append(os.Environ(),
 		"HOME="+string(h), "DOCKER_CONFIG="+string(h), "REGISTRY_AUTH_FILE="+h.config(),
 		"REGCTL_CONFIG="+filepath.Join(string(h), "regctl.json"), "XDG_RUNTIME_DIR="+string(h))
 }
 
-// credentials are what docker's config says for one host.
+// credentials are the entry of docker's config for one host.
 type credentials struct {
 	Auth          string `json:"auth"`
 	IdentityToken string `json:"identitytoken"`
 }
 
-// stored reads what a login left behind, and remembers its token as a secret.
+// stored reads what a login stored, and registers its token as a secret.
 func (h home) stored(t *testing.T, host string) credentials {
 	t.Helper()
 	text, err := os.ReadFile(h.config())
@@ -116,8 +119,8 @@ func (c credentials) basic() (user, password string) {
 	return user, password
 }
 
-// store writes a password into docker's config, as clients do whose login asks
-// nobody.
+// store writes a password into docker's config, as clients do whose login sends
+// no request.
 func (h home) store(t *testing.T, host, user, password string) {
 	t.Helper()
 	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
@@ -125,7 +128,7 @@ func (h home) store(t *testing.T, host, user, password string) {
 	must(t, os.WriteFile(h.config(), encode(t, file), 0o600))
 }
 
-// execute runs a program to its end.
+// execute runs a program until it exits.
 func execute(t *testing.T, env []string, stdin, program string, args ...string) said {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -138,12 +141,12 @@ func execute(t *testing.T, env []string, stdin, program string, args ...string) 
 		t.Fatalf("run %s: %v", program, err)
 	}
 	if ctx.Err() != nil {
-		t.Errorf("%s %s: no end within a minute; it printed:\n%s", program, strings.Join(args, " "), out)
+		t.Errorf("%s %s: still running after a minute; it printed:\n%s", program, strings.Join(args, " "), out)
 	}
 	return said{text: string(out), ok: err == nil}
 }
 
-// brought adds the digests of the files that a program put into dir.
+// brought adds the digests of the files that a program downloaded to dir.
 func (s said) brought(t *testing.T, dir string) said {
 	t.Helper()
 	must(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

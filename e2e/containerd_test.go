@@ -20,7 +20,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// containerd is its resolver, which docker 29, CRI and nerdctl pull with too.
+// containerd is the resolver of containerd, with which docker 29, CRI and
+// nerdctl pull too.
 func containerd() client {
 	return client{
 		name: "containerd",
@@ -46,6 +47,7 @@ func containerd() client {
 	}
 }
 
+// outcome returns an error as the output of a program.
 func outcome(err error) said {
 	if err != nil {
 		return said{text: err.Error()}
@@ -53,7 +55,7 @@ func outcome(err error) said {
 	return said{ok: true}
 }
 
-// resolver makes a resolver with what docker's config in h says.
+// resolver makes a resolver with the credentials of docker's config in h.
 func resolver(t *testing.T, h home) remotes.Resolver {
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{}, DisableKeepAlives: true}}
 	authorizer := docker.NewDockerAuthorizer(
@@ -70,12 +72,13 @@ func resolver(t *testing.T, h home) remotes.Resolver {
 		docker.WithClient(client), docker.WithAuthorizer(authorizer), docker.WithPlainHTTP(docker.MatchLocalhost))})
 }
 
+// ocispec returns the blob's descriptor.
 func (b blob) ocispec() ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: b.mediaType, Digest: digest.Digest(b.digest()), Size: int64(len(b.content))}
 }
 
-// upload sends an image; with from, a repository of the same registry that
-// holds its blobs, it asks for them to be mounted.
+// upload sends an image. from is empty or a repository of the same registry
+// with its blobs, from which it asks to mount them.
 func upload(t *testing.T, r remotes.Resolver, i *image, ref, from string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -88,7 +91,7 @@ func upload(t *testing.T, r remotes.Resolver, i *image, ref, from string) error 
 		if from != "" {
 			host, repo, _ := strings.Cut(from, "/")
 			name, _, _ := strings.Cut(host, ":")
-			// What containerd notes beside a blob that it has pulled.
+			// The annotation that containerd adds to a blob that it has pulled.
 			d.Annotations = map[string]string{"containerd.io/distribution.source." + name: repo}
 		}
 		if err := send(ctx, p, d, b.content); err != nil {
@@ -98,6 +101,7 @@ func upload(t *testing.T, r remotes.Resolver, i *image, ref, from string) error 
 	return nil
 }
 
+// send uploads one blob, unless the registry has it.
 func send(ctx context.Context, p remotes.Pusher, d ocispec.Descriptor, content []byte) error {
 	w, err := p.Push(ctx, d)
 	if errdefs.IsAlreadyExists(err) {
@@ -116,8 +120,7 @@ func send(ctx context.Context, p remotes.Pusher, d ocispec.Descriptor, content [
 	return nil
 }
 
-// download fetches the manifest of ref and everything in it, and returns the
-// digests.
+// download fetches the manifest of ref with its blobs, and returns the digests.
 func download(ctx context.Context, r remotes.Resolver, ref string) ([]string, error) {
 	i, err := fetchImage(ctx, r, ref)
 	if err != nil {
@@ -126,6 +129,7 @@ func download(ctx context.Context, r remotes.Resolver, ref string) ([]string, er
 	return []string{i.manifest.digest(), i.config.digest(), i.layer.digest()}, nil
 }
 
+// fetchImage fetches an image of one layer.
 func fetchImage(ctx context.Context, r remotes.Resolver, ref string) (*image, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -155,6 +159,7 @@ func fetchImage(ctx context.Context, r remotes.Resolver, ref string) (*image, er
 	return i, err
 }
 
+// fetch fetches one blob and checks its digest.
 func fetch(ctx context.Context, f remotes.Fetcher, d ocispec.Descriptor) (blob, error) {
 	body, err := f.Fetch(ctx, d)
 	if err != nil {
@@ -164,7 +169,7 @@ func fetch(ctx context.Context, f remotes.Fetcher, d ocispec.Descriptor) (blob, 
 	content, err := io.ReadAll(body)
 	got := blob{mediaType: d.MediaType, content: content}
 	if err == nil && got.digest() != d.Digest.String() {
-		err = errors.New("what was fetched is not what was asked for")
+		err = errors.New("the fetched blob has another digest")
 	}
 	return got, err
 }

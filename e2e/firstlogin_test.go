@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// TestFirstLogin is the installation that shorepass was first written for: the
-// key pair of that openssl line, the registry configured so, and the request
-// that docker 20.10 sends. It holds as it stands.
+// TestFirstLogin runs the installation that shorepass was first written for: a
+// root of the documented openssl command, a registry configured with it, and
+// the request that docker 20.10 sends. This installation must go on working
+// unchanged.
 func TestFirstLogin(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -19,7 +20,7 @@ func TestFirstLogin(t *testing.T) {
 	if out, err := makeRoot(root).CombinedOutput(); err != nil {
 		t.Fatalf("openssl: %v\n%s", err, out)
 	}
-	// Its only account: "root" with the password "a", as in cm9vdDph.
+	// The only account: "root" with the password "a", which is cm9vdDph in base64.
 	hash := execute(t, os.Environ(), "a", binary, "hash")
 	if !hash.ok || !strings.HasPrefix(hash.text, "$argon2id$") {
 		t.Fatalf("shorepass hash: %v", hash)
@@ -73,7 +74,7 @@ groups = ["admins"]
 	}
 }
 
-// checkToken checks what every 200 of the token endpoint has in common.
+// checkToken checks the properties of every 200 of the token endpoint.
 func checkToken(t *testing.T, a answer) {
 	t.Helper()
 	if a.Token != a.AccessToken {
@@ -100,14 +101,14 @@ func checkToken(t *testing.T, a answer) {
 	}
 	now := time.Now().Unix()
 	if late := c.Expires - now - int64(a.ExpiresIn); late < 55 || late > 65 {
-		t.Errorf("the token ends %d s after what expires_in says, want a minute", late)
+		t.Errorf("the token expires %d s after expires_in, want a minute", late)
 	}
 	if early := now - c.NotBefore; early < 5 || early > 20 || c.NotBefore != c.IssuedAt {
-		t.Errorf("nbf is %d s back and iat %d s, want both ten", early, now-c.IssuedAt)
+		t.Errorf("nbf is backdated by %d s and iat by %d s, want both by ten", early, now-c.IssuedAt)
 	}
 }
 
-// checkHeaders checks what every answer has in common.
+// checkHeaders checks the headers of every answer.
 func checkHeaders(t *testing.T, a answer) {
 	t.Helper()
 	if got := a.Header.Get("Content-Type"); got != "application/json" {
@@ -118,9 +119,9 @@ func checkHeaders(t *testing.T, a answer) {
 	}
 }
 
-// TestRootOfOurOwn starts without any key: what a first start makes is enough
-// for a registry.
-func TestRootOfOurOwn(t *testing.T) {
+// TestFirstStartMakesRoot: a first start without any key makes a root that a
+// registry can trust.
+func TestFirstStartMakesRoot(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{ownRoot: true})
 	for _, d := range distributions {

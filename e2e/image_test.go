@@ -13,11 +13,12 @@ import (
 	"testing"
 )
 
-// image is a small image of one layer, like no other.
+// image is a small unique image of one layer.
 type image struct {
 	layer, config, manifest blob
 }
 
+// blob is a part of an image.
 type blob struct {
 	mediaType string
 	content   []byte
@@ -26,7 +27,7 @@ type blob struct {
 func (b blob) hex() string    { return fmt.Sprintf("%x", sha256.Sum256(b.content)) }
 func (b blob) digest() string { return "sha256:" + b.hex() }
 
-// descriptor is in the order of docker 20.10, which writes manifests anew and
+// descriptor has the order of docker 20.10, which encodes manifests again and
 // so must come to the same bytes.
 type descriptor struct {
 	MediaType   string            `json:"mediaType"`
@@ -46,19 +47,20 @@ func (b blob) descriptor() descriptor {
 	return descriptor{MediaType: b.mediaType, Size: len(b.content), Digest: b.digest()}
 }
 
-// ociImage makes an image of the Open Container Initiative's kind.
+// ociImage makes an image in the OCI format.
 func ociImage(t *testing.T) *image {
 	return newImage(t, "application/vnd.oci.image.manifest.v1+json",
 		"application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip")
 }
 
-// dockerImage makes one of docker's own kind, the only one that docker 20.10
+// dockerImage makes an image in docker's format, the only one that docker 20.10
 // can put into a manifest list.
 func dockerImage(t *testing.T) *image {
 	return newImage(t, "application/vnd.docker.distribution.manifest.v2+json",
 		"application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip")
 }
 
+// newImage makes an image with random content.
 func newImage(t *testing.T, manifestType, configType, layerType string) *image {
 	t.Helper()
 	file := []byte(rand.Text())

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestRefreshTokenEverywhere copies the config that docker login wrote to every
-// other client: each of them redeems that one token.
-func TestRefreshTokenEverywhere(t *testing.T) {
+// TestRefreshTokenInEveryClient copies the config that docker login wrote to
+// every other client: each redeems the same refresh token.
+func TestRefreshTokenInEveryClient(t *testing.T) {
 	t.Parallel()
 	for _, d := range distributions {
 		t.Run(d.name, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestRefreshTokenEverywhere(t *testing.T) {
 							t.Errorf("push with docker's token: %v", s)
 						}
 						if s := c.pull(t, h, r.host+"/team-beta/it:1"); s.ok {
-							t.Errorf("pull of what alice may not: %v\nwant a failure", s)
+							t.Errorf("pull from a folder of another team: %v\nwant a failure", s)
 						}
 					})
 				}
@@ -54,7 +54,8 @@ func TestRefreshTokenEverywhere(t *testing.T) {
 	}
 }
 
-// TestRefreshToken is the life of one offline token over the wire.
+// TestRefreshToken redeems one refresh token in each way that a client can, and
+// checks what it does not open.
 func TestRefreshToken(t *testing.T) {
 	t.Parallel()
 	const other = "other_registry"
@@ -73,13 +74,13 @@ func TestRefreshToken(t *testing.T) {
 		}
 		checkToken(t, a)
 		if a.RefreshToken != token {
-			t.Error("a redemption gives another refresh token back, or none")
+			t.Error("a redemption answers with another refresh token, or with none")
 		}
 		if c := a.claims(t); c.Subject != "alice" {
 			t.Errorf("sub = %q, want alice", c.Subject)
 		}
 	})
-	t.Run("by Basic, beside any name", func(t *testing.T) {
+	t.Run("by Basic with any user name", func(t *testing.T) {
 		for _, name := range []string{"alice", "", "<token>", "whoever"} {
 			a := asPassword(name, token, "")
 			if a.Status != http.StatusOK || a.granted(t) != scope || a.claims(t).Subject != "alice" {
@@ -87,35 +88,35 @@ func TestRefreshToken(t *testing.T) {
 			}
 		}
 	})
-	t.Run("it yields no other", func(t *testing.T) {
+	t.Run("it yields no other refresh token", func(t *testing.T) {
 		if a := asPassword("alice", token, "&offline_token=true"); a.Status != http.StatusOK || (a.RefreshToken != "" && a.RefreshToken != token) {
 			t.Errorf("a login with the token as the password = %v, want no new refresh token", a)
 		}
 	})
-	t.Run("beside another account", func(t *testing.T) {
+	t.Run("the account parameter is ignored", func(t *testing.T) {
 		if a := asPassword("alice", token, "&account=root"); a.Status != http.StatusOK || a.claims(t).Subject != "alice" {
-			t.Errorf("account=root beside the token = %v, want it ignored", a)
+			t.Errorf("account=root with the token = %v, want it ignored", a)
 		}
 	})
-	t.Run("a password gives one by POST too", func(t *testing.T) {
+	t.Run("a password yields one by POST", func(t *testing.T) {
 		form := url.Values{"grant_type": {"password"}, "service": {service}, "username": {"alice"}, "password": {alice.password}, "access_type": {"offline"}}
 		a := s.post(t, form)
 		if a.Status != http.StatusOK || a.RefreshToken == "" || a.RefreshToken == token {
-			t.Errorf("POST with access_type=offline = %v, want a token of its own", a)
+			t.Errorf("POST with access_type=offline = %v, want another token", a)
 		}
 	})
 	for _, tc := range []struct {
 		name string
 		ask  func() answer
 	}{
-		{"for another service", func() answer {
+		{"another service by POST", func() answer {
 			return s.post(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "service": {other}, "scope": {scope}})
 		}},
-		{"for another service, by Basic", func() answer { return s.get(t, "service="+other+"&scope="+scope, basic("alice", token)) }},
-		{"one letter changed", func() answer { return s.redeem(t, changed(token), scope) }},
-		{"one letter less", func() answer { return s.redeem(t, token[:len(token)-1], scope) }},
-		{"as another kind", func() answer { return s.redeem(t, "sp_p_"+token[len("sp_r_"):], scope) }},
-		{"an access token instead", func() answer { return s.redeem(t, s.redeem(t, token, scope).AccessToken, scope) }},
+		{"another service by Basic", func() answer { return s.get(t, "service="+other+"&scope="+scope, basic("alice", token)) }},
+		{"a token with one letter changed", func() answer { return s.redeem(t, changed(token), scope) }},
+		{"a token with one letter less", func() answer { return s.redeem(t, token[:len(token)-1], scope) }},
+		{"a token of another kind", func() answer { return s.redeem(t, "sp_p_"+token[len("sp_r_"):], scope) }},
+		{"an access token", func() answer { return s.redeem(t, s.redeem(t, token, scope).AccessToken, scope) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := tc.ask()
@@ -125,7 +126,7 @@ func TestRefreshToken(t *testing.T) {
 			checkError(t, a)
 		})
 	}
-	t.Run("no bearer for a registry", func(t *testing.T) {
+	t.Run("a registry refuses it as a bearer token", func(t *testing.T) {
 		r := s.registry(t, distributions[1])
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.host+"/v2/", nil)
 		must(t, err)
@@ -134,7 +135,7 @@ func TestRefreshToken(t *testing.T) {
 			t.Errorf("a registry answers a refresh token with %v, want 401", a)
 		}
 	})
-	t.Run("fifty at once", func(t *testing.T) {
+	t.Run("fifty concurrent redemptions", func(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
@@ -155,15 +156,15 @@ func TestRefreshToken(t *testing.T) {
 	t.Run("revoked", func(t *testing.T) { revoke(t, s, token, scope) })
 }
 
-// TestRefreshTokenExpires waits until a token's time is over: it hears what a
-// token of nobody hears, however it is brought, and a new login works.
-func TestRefreshTokenExpires(t *testing.T) {
+// TestExpiredRefreshToken: an expired refresh token gets the answer of an
+// unknown one, by POST and by Basic, and a new login works.
+func TestExpiredRefreshToken(t *testing.T) {
 	t.Parallel()
 	alice := theHouse()["alice"]
 	const life = 3 * time.Second
 	for _, tc := range []struct {
 		key      string
-		redeemed bool // once, before the time is over
+		redeemed bool // once, before it expires
 		reason   string
 	}{
 		{"lifetime", true, "expired"},
@@ -174,20 +175,20 @@ func TestRefreshTokenExpires(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, options{session: fmt.Sprintf("%s = %q\n", tc.key, life)})
 			token := s.login(t, "alice", alice.password)
-			over := time.Now().Add(life) // no earlier than it is for the server
+			expired := time.Now().Add(life) // not before it expires for the server
 			if tc.redeemed {
 				if a := s.redeem(t, token, ""); a.Status != http.StatusOK {
-					t.Fatalf("redeem at once = %v, want 200", a)
+					t.Fatalf("redeem before it expires = %v, want 200", a)
 				}
 			}
-			time.Sleep(time.Until(over))
+			time.Sleep(time.Until(expired))
 			byPost, byBasic := s.redeem(t, token, ""), s.get(t, "service="+service, basic("alice", token))
 			for way, got := range map[string][2]answer{
 				"POST":  {byPost, s.redeem(t, changed(token), "")},
 				"Basic": {byBasic, s.get(t, "service="+service, basic("alice", changed(token)))},
 			} {
-				if a, stranger := got[0], got[1]; a.Status != http.StatusUnauthorized || a.Raw != stranger.Raw {
-					t.Errorf("by %s after its time = %v, want what a token of nobody gets: %v", way, a, stranger)
+				if a, unknown := got[0], got[1]; a.Status != http.StatusUnauthorized || a.Raw != unknown.Raw {
+					t.Errorf("by %s after it expired = %v, want the answer to an unknown token: %v", way, a, unknown)
 				} else {
 					checkError(t, a)
 				}
@@ -200,9 +201,9 @@ func TestRefreshTokenExpires(t *testing.T) {
 	}
 }
 
-// revoke ends alice's sessions by the command line, beside a server that runs.
+// revoke ends alice's sessions by the command line while the server runs.
 func revoke(t *testing.T, s *site, token, scope string) {
-	kept := s.login(t, "bob", theHouse()["bob"].password)
+	other := s.login(t, "bob", theHouse()["bob"].password)
 	list := s.cli(t, "", "sessions", "list", "--json")
 	var sessions []struct{ ID, User string }
 	if err := json.Unmarshal([]byte(list.text), &sessions); err != nil || !list.ok {
@@ -229,7 +230,7 @@ func revoke(t *testing.T, s *site, token, scope string) {
 	if a := s.get(t, "service="+service, basic("alice", token)); a.Status != http.StatusUnauthorized {
 		t.Errorf("a revoked token as the password = %v, want 401", a)
 	}
-	if a := s.redeem(t, kept, scope); a.Status != http.StatusOK {
+	if a := s.redeem(t, other, scope); a.Status != http.StatusOK {
 		t.Errorf("bob's token = %v, want 200", a)
 	}
 }

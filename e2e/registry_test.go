@@ -11,33 +11,32 @@ import (
 	"time"
 )
 
-// distribution is a version of the registry that the tests play with.
+// distribution is a version of the registry that the tests run.
 type distribution struct {
 	name    string
 	program string
 }
 
-// distributions are the two that registries in the field run on.
+// distributions are the two versions that registries in use are built on.
 var distributions = []distribution{
 	{"distribution 2.8", "docker-registry"},
 	{"distribution 3", "registry"},
 }
 
-// registry is a running registry that trusts a site's tokens.
+// registry is a running registry that trusts the tokens of a site.
 type registry struct {
 	host   string // localhost:PORT
 	server *process
 }
 
-// registry starts a registry with the token authentication that the first
-// installation had.
+// registry starts a registry with token authentication by the site's root.
 func (s *site) registry(t *testing.T, d distribution) *registry {
 	t.Helper()
 	return s.registryWith(t, d, fmt.Sprintf("auth: {token: {realm: %s/jwt/auth, service: %s, issuer: gitlab-issuer, rootcertbundle: %s}}",
 		s.url, service, filepath.Join(s.root, "RootCA.crt")))
 }
 
-// registryWith starts a registry with this block for auth.
+// registryWith starts a registry with this auth block in its configuration.
 func (s *site) registryWith(t *testing.T, d distribution, auth string) *registry {
 	t.Helper()
 	need(t, d.program)
@@ -56,7 +55,7 @@ http: {addr: "127.0.0.1:%d"}
 	r := &registry{host: fmt.Sprintf("localhost:%d", port)}
 	r.server = start(t, "registry", cmd)
 	r.server.await(t, 30*time.Second, func() error {
-		// Without a token the answer is 401, which is an answer.
+		// 401 is the answer without a token: the registry listens.
 		if err := answers("http://" + r.host + "/v2/"); err != nil && !strings.Contains(err.Error(), "401") {
 			return err
 		}
@@ -65,19 +64,19 @@ http: {addr: "127.0.0.1:%d"}
 	return r
 }
 
-// mounted reports whether a blob was mounted into repo from another one and
-// not sent again.
+// mounted reports whether a blob was mounted into repo from another repository
+// and not sent again.
 func (r *registry) mounted(repo string) bool {
 	mount := regexp.MustCompile(`POST /v2/` + regexp.QuoteMeta(repo) + `/blobs/uploads/\?\S*mount=\S* HTTP/1.1" 201 `)
 	return mount.MatchString(r.server.said())
 }
 
-// seed puts an image into the registry as root of the house.
+// seed pushes an image into the registry as the user root.
 func (r *registry) seed(t *testing.T, i *image, ref string) {
 	t.Helper()
 	root, h := theHouse()["root"], newHome(t)
 	h.store(t, r.host, root.name, root.password)
 	if err := upload(t, resolver(t, h), i, r.host+"/"+ref, ""); err != nil {
-		t.Fatalf("put an image at %s: %v", ref, err)
+		t.Fatalf("push an image to %s: %v", ref, err)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// TestSigning lets registries verify tokens in each way that a service can be
-// told to sign them.
+// TestSigning: real registries verify the tokens of each way of signing that
+// they support, and refuse the others.
 func TestSigning(t *testing.T) {
 	t.Parallel()
 	old, current := distributions[0], distributions[1]
@@ -32,7 +32,7 @@ func TestSigning(t *testing.T) {
 		{"x5c", options{more: signedBy("x5c")}, []distribution{old, current}, nil},
 		{"kid", options{more: signedBy("kid")}, []distribution{current}, []distribution{old}},
 		{"libtrust", options{more: signedBy("libtrust")}, []distribution{old}, []distribution{current}},
-		{"a leaf that is given", options{ownRoot: true, root: rootCA, token: fmt.Sprintf("signing_certificate = %q\nsigning_key = %q\n",
+		{"a configured leaf", options{ownRoot: true, root: rootCA, token: fmt.Sprintf("signing_certificate = %q\nsigning_key = %q\n",
 			filepath.Join(leaf, "leaf.crt"), filepath.Join(leaf, "leaf.key"))}, []distribution{old, current}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -51,15 +51,15 @@ func TestSigning(t *testing.T) {
 			}
 			for _, d := range tc.refused {
 				if err := push(d); err == nil {
-					t.Errorf("push to %s: done, want its refusal", d.name)
+					t.Errorf("push to %s: succeeded, want it refused", d.name)
 				}
 			}
 		})
 	}
 }
 
-// TestRegistryConfig starts registries with what shorepass registry-config
-// prints for them.
+// TestRegistryConfig: a registry works with the configuration that shorepass
+// registry-config prints for it.
 func TestRegistryConfig(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -69,7 +69,7 @@ func TestRegistryConfig(t *testing.T) {
 	}{
 		{"distribution 2.8", "x5c", distributions[0], []string{"--registry", "distribution2"}},
 		{"distribution 3", "x5c", distributions[1], []string{"--registry", "distribution3"}},
-		// GitLab's is a fork of distribution from before 3.
+		// The GitLab registry is a fork of distribution before 3.
 		{"the GitLab registry, as 2.8", "x5c", distributions[0], []string{"--registry", "gitlab"}},
 		{"the GitLab registry, as 2.8, with libtrust", "libtrust", distributions[0], []string{"--registry", "gitlab"}},
 		{"the GitLab registry, as 3", "x5c", distributions[1], []string{"--registry", "gitlab"}},
@@ -95,12 +95,13 @@ func TestRegistryConfig(t *testing.T) {
 	}
 }
 
+// signedBy returns a [[service]] table with that signing.
 func signedBy(how string) string {
 	return fmt.Sprintf("[[service]]\nname = %q\nsigning = %q\n", service, how)
 }
 
-// makeLeaf certifies a key with the run's root, as somebody does who keeps the
-// root elsewhere.
+// makeLeaf certifies a key under the run's root, as an operator who keeps the
+// root elsewhere does.
 func makeLeaf(t *testing.T, dir string) {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(filepath.Join(rootCA, "RootCA.crt"), filepath.Join(rootCA, "RootCA.key"))

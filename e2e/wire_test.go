@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// answer is what the token endpoint answered.
+// answer is an answer of the token endpoint.
 type answer struct {
 	Status int         `json:"-"`
 	Header http.Header `json:"-"`
@@ -30,7 +30,7 @@ type answer struct {
 	ErrorDescription string `json:"error_description"`
 }
 
-// String leaves a token out, and says what it is for.
+// String shows the claims of a token in place of the token.
 func (a answer) String() string {
 	parts := strings.Split(a.AccessToken, ".")
 	if len(parts) != 3 {
@@ -43,7 +43,7 @@ func (a answer) String() string {
 	return fmt.Sprintf("%d with a token of %s", a.Status, claims)
 }
 
-// claims are those of a token.
+// claims are the claims of a token.
 type claims struct {
 	Issuer    string          `json:"iss"`
 	Subject   string          `json:"sub"`
@@ -58,7 +58,7 @@ type claims struct {
 	}
 }
 
-// claims reads the token without verifying it, which is the registries' part.
+// claims decodes the token without verifying it, which the registries do.
 func (a answer) claims(t *testing.T) claims {
 	t.Helper()
 	var c claims
@@ -66,6 +66,7 @@ func (a answer) claims(t *testing.T) claims {
 	return c
 }
 
+// part decodes a part of the token, counted from 0.
 func (a answer) part(t *testing.T, n int, into any) {
 	t.Helper()
 	parts := strings.Split(a.AccessToken, ".")
@@ -87,14 +88,15 @@ func (a answer) granted(t *testing.T) string {
 	return strings.Join(scopes, " ")
 }
 
-// wire sends one request at a time, as written.
+// wire is a client that sends each request once, on a connection of its own,
+// and follows no redirect.
 var wire = &http.Client{
 	Timeout:       30 * time.Second,
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// do sends a request to the site and reads the answer.
+// do sends a request and reads the answer.
 func do(t *testing.T, r *http.Request) answer {
 	t.Helper()
 	a, err := attempt(r)
@@ -106,8 +108,9 @@ func do(t *testing.T, r *http.Request) answer {
 	return a
 }
 
-// attempt is do for who expects that there may be no answer, and for loops,
-// whose many tokens are known in a log by their shape.
+// attempt is do for callers that expect a failed request, and for loops with
+// many tokens. It does not register the tokens as secrets; the search of the
+// logs finds them by their shape.
 func attempt(r *http.Request) (answer, error) {
 	res, err := wire.Do(r)
 	if err != nil {
@@ -127,13 +130,14 @@ func attempt(r *http.Request) (answer, error) {
 	return a, nil
 }
 
-// basic is an Authorization header.
+// basic returns an Authorization header.
 func basic(user, password string) string {
 	secrets.keep("password", password)
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
-// get asks with a query and, unless it is empty, an Authorization header.
+// get sends a GET with a query and, unless it is empty, an Authorization
+// header.
 func (s *site) get(t *testing.T, query, authorization string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/jwt/auth?"+query, nil)
@@ -144,7 +148,7 @@ func (s *site) get(t *testing.T, query, authorization string) answer {
 	return do(t, r)
 }
 
-// post asks with a form.
+// post sends a form.
 func (s *site) post(t *testing.T, form url.Values) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/jwt/auth", strings.NewReader(form.Encode()))
@@ -153,7 +157,7 @@ func (s *site) post(t *testing.T, form url.Values) answer {
 	return do(t, r)
 }
 
-// login asks as docker login does, and returns the refresh token.
+// login logs in as docker login does, and returns the refresh token.
 func (s *site) login(t *testing.T, user, password string) string {
 	t.Helper()
 	a := s.get(t, "account="+url.QueryEscape(user)+"&client_id=docker&offline_token=true&service="+service, basic(user, password))
@@ -163,7 +167,7 @@ func (s *site) login(t *testing.T, user, password string) string {
 	return a.RefreshToken
 }
 
-// redeem asks with a refresh token for what scope names.
+// redeem redeems a refresh token for a scope.
 func (s *site) redeem(t *testing.T, token, scope string) answer {
 	t.Helper()
 	return s.post(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "service": {service}, "client_id": {"e2e"}, "scope": {scope}})
