@@ -20,7 +20,7 @@ type entryIndex struct {
 	exact   map[string][]int32 // entries without wildcards
 	prefix  map[string][]entry // globs by their literal prefix, at most maxAffix bytes of it
 	lengths []int              // those of the keys of prefix
-	unkeyed []entry            // globs that prefix with a wildcard
+	unkeyed []entry            // globs that begin with a wildcard
 }
 
 // entry is a glob with its number.
@@ -60,42 +60,42 @@ func (e *entries) matching(name string, foldsCase bool) []int32 {
 	return e.written.matching(name)
 }
 
-func (f *entryIndex) add(text string, number int32) {
-	if f.exact == nil {
-		f.exact, f.prefix = map[string][]int32{}, map[string][]entry{}
+func (ix *entryIndex) add(text string, number int32) {
+	if ix.exact == nil {
+		ix.exact, ix.prefix = map[string][]int32{}, map[string][]entry{}
 	}
 	g, err := parseGlob(text, plainName)
 	if err != nil {
 		return // Compile has refused it
 	}
 	if name, plain := g.literal(); plain {
-		f.exact[name] = append(f.exact[name], number)
+		ix.exact[name] = append(ix.exact[name], number)
 		return
 	}
 	if g[0].kind != literal {
-		f.unkeyed = append(f.unkeyed, entry{g, number})
+		ix.unkeyed = append(ix.unkeyed, entry{g, number})
 		return
 	}
 	prefix := g[0].text[:min(len(g[0].text), maxAffix)]
-	f.prefix[prefix] = append(f.prefix[prefix], entry{g, number})
-	if !slices.Contains(f.lengths, len(prefix)) {
-		f.lengths = append(f.lengths, len(prefix))
+	ix.prefix[prefix] = append(ix.prefix[prefix], entry{g, number})
+	if !slices.Contains(ix.lengths, len(prefix)) {
+		ix.lengths = append(ix.lengths, len(prefix))
 	}
 }
 
-func (f *entryIndex) matching(name string) []int32 {
-	all := slices.Clone(f.exact[name])
-	for _, length := range f.lengths {
+func (ix *entryIndex) matching(name string) []int32 {
+	all := slices.Clone(ix.exact[name])
+	for _, length := range ix.lengths {
 		if len(name) < length {
 			continue
 		}
-		for _, e := range f.prefix[name[:length]] {
+		for _, e := range ix.prefix[name[:length]] {
 			if e.match(name, nil) {
 				all = append(all, e.number)
 			}
 		}
 	}
-	for _, e := range f.unkeyed {
+	for _, e := range ix.unkeyed {
 		if e.match(name, nil) {
 			all = append(all, e.number)
 		}

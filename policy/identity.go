@@ -11,8 +11,8 @@ import (
 	"shorepass/registry"
 )
 
-// identity is a person's identity with the entries of users and groups keys
-// that match it. It is immutable.
+// identity is the identity of a person, with the entries of users and groups
+// keys that match it. It is immutable.
 type identity struct {
 	names
 

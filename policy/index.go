@@ -15,7 +15,7 @@ import (
 // into the bucket with the fewest candidates. Patterns without any of these are
 // in the bucket unkeyed, which every request tries.
 //
-// A large bucket is an index itself, by the person.
+// A large bucket is in turn indexed by the person.
 type index struct {
 	component map[string]*bucket
 	prefix    affixes

@@ -17,7 +17,7 @@ type Provider struct {
 	FoldsCase       bool
 	Methods         []string // by which its people log in
 
-	// NoGroups says that its people are in no groups but our own.
+	// NoGroups says that its people are in no groups but the reserved ones.
 	NoGroups bool
 
 	// NameProblem says why a text cannot be a name of the provider, without the

@@ -204,11 +204,11 @@ func (i *Issuer) servicesSharingKey(s *service) []string {
 // Service returns the name of the service that a request asks for, or of the
 // only one if it asks for none. Otherwise the error is ErrUnknownService or
 // ErrDisabled.
-func (i *Issuer) Service(asked string) (string, error) {
-	if asked == "" {
-		asked = i.only
+func (i *Issuer) Service(name string) (string, error) {
+	if name == "" {
+		name = i.only
 	}
-	s, err := i.enabled(asked)
+	s, err := i.enabled(name)
 	if err != nil {
 		return "", err
 	}

@@ -110,9 +110,9 @@ type staticKey struct {
 	signer *signer
 }
 
-// newStaticKey returns the key with the kid of that signing. Its
-// certificate does not matter: registries do not check the dates of a key that
-// they find by kid.
+// newStaticKey returns the key with the kid of that signing. Its certificate
+// does not matter: registries do not check the dates of a key that they find by
+// kid.
 func newStaticKey(key crypto.Signer, signing string) (*staticKey, error) {
 	name := thumbprint
 	if signing == SigningLibtrust {
