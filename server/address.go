@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// origin is where a request comes from.
+// origin is the sender of a request.
 type origin struct {
-	peer      netip.Addr // whom throttles count: the client as far as it is known for certain
-	address   netip.Addr // what policy sees; the zero Addr when it is unknown
+	peer      netip.Addr // the client as the rate limit counts it: the last address that is certain
+	address   netip.Addr // the client as the policy sees it; the zero Addr where it is unknown
 	userAgent string
 	spoofed   bool // an untrusted peer sent a forwarding header
 }
 
-// newOrigin finds the client of r: the peer, or, if the peer is a trusted
-// proxy, the right-most hop that is not. For policy the address is unknown where
-// a trusted proxy forwards none that can be read, or a peer that is not trusted
-// forwards at all; the throttle then counts the peer.
+// newOrigin finds the client of r: the peer or, if the peer is a trusted proxy, the
+// right-most hop that is not one. The policy's address is unknown where a trusted
+// proxy forwards no readable address, or where an untrusted peer sends a forwarding
+// header. The rate limit then counts the peer.
 func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
 	from := origin{userAgent: redactTokens(r.UserAgent())}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -40,10 +40,10 @@ func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
 	return from
 }
 
-// commonClient returns the client that all lists name; ok is false where there is
-// none. Most proxies add to one of the two headers and pass the other on as it
-// came, and which one that is cannot be seen here: where they differ, one may be
-// the client's own invention.
+// commonClient returns the client that all lists name; ok is false where they
+// differ or there is none. Most proxies append to one of the two headers and pass
+// the other one on unchanged, and the request does not show which. Where the
+// headers differ, one of them may be forged by the client.
 func commonClient(lists [][]string, trusted []netip.Prefix) (client netip.Addr, ok bool) {
 	for i, hops := range lists {
 		named, ok := clientOf(hops, trusted)
@@ -55,8 +55,8 @@ func commonClient(lists [][]string, trusted []netip.Prefix) (client netip.Addr, 
 	return client, len(lists) > 0
 }
 
-// clientOf returns the right-most hop that is no trusted proxy. ok is false
-// when a hop before it cannot be read, or when there is none.
+// clientOf returns the right-most hop that is not a trusted proxy. ok is false
+// where there is none, or where a hop to the right of it is not an address.
 func clientOf(hops []string, trusted []netip.Prefix) (client netip.Addr, ok bool) {
 	for _, hop := range slices.Backward(hops) {
 		addr, err := parseHop(hop)
@@ -70,8 +70,8 @@ func clientOf(hops []string, trusted []netip.Prefix) (client netip.Addr, ok bool
 	return netip.Addr{}, false
 }
 
-// hopsOf returns the hops that X-Forwarded-For and Forwarded (RFC 7239) list,
-// of each header that was sent.
+// hopsOf returns one list of hops for each of X-Forwarded-For and Forwarded (RFC
+// 7239) that was sent.
 func hopsOf(h http.Header) (lists [][]string) {
 	if lines := h.Values("X-Forwarded-For"); len(lines) > 0 {
 		lists = append(lists, strings.Split(strings.Join(lines, ","), ","))
@@ -88,12 +88,12 @@ func hopsOf(h http.Header) (lists [][]string) {
 				hop = strings.Trim(strings.TrimSpace(value), `"`)
 			}
 		}
-		hops = append(hops, hop) // an element without for= is a hop that nobody can read
+		hops = append(hops, hop) // an element without for= is an unreadable hop
 	}
 	return append(lists, hops)
 }
 
-// parseHop reads "192.0.2.1", "192.0.2.1:4711", "2001:db8::1" and
+// parseHop parses "192.0.2.1", "192.0.2.1:4711", "2001:db8::1" and
 // "[2001:db8::1]:4711".
 func parseHop(hop string) (netip.Addr, error) {
 	hop = strings.TrimSpace(hop)

@@ -11,28 +11,28 @@ import (
 	"shorepass/session"
 )
 
-// answerLimit is how long one request may take in all: docker gives up after
-// fifteen seconds, and the chain of providers has ten.
+// answerLimit is the timeout of one request: docker gives up after fifteen
+// seconds, and the chain of providers may take ten of them.
 const answerLimit = 12 * time.Second
 
-// redeemer takes tokens that stand for a login. Its errors wrap
-// session.ErrRefused or providers.ErrUnavailable.
+// redeemer redeems tokens of sessions. Its errors wrap session.ErrRefused or
+// providers.ErrUnavailable.
 type redeemer interface {
-	// Redeem returns the session behind a token of ours that is good for
-	// service and of one of the kinds.
+	// Redeem returns the session behind a token of ours that is valid for service
+	// and of one of the kinds.
 	Redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (*session.Session, error)
 
-	// RedeemOneTimePassword makes a session for service of a one-time login password. The error
-	// is a [*session.SpentError] where it was used before.
+	// RedeemOneTimePassword redeems a one-time login password for a new session for service. The
+	// error is a [*session.SpentError] where the password was used before.
 	RedeemOneTimePassword(ctx context.Context, token secret.Text, service string, client session.Client) (*session.Session, error)
 
-	// KnowsProviderToken reports whether a session, though it may have ended, answers
-	// to a provider's refresh token, so that RedeemProviderToken will not call first.
+	// KnowsProviderToken reports whether a provider's refresh token has a session,
+	// live or ended, so that RedeemProviderToken will not call first.
 	KnowsProviderToken(ctx context.Context, providerToken secret.Text) (bool, error)
 
-	// RedeemProviderToken returns the session that answers to a provider's refresh
-	// token. If there is none it makes one of what first returns, whose error it
-	// returns as it is, and made is true.
+	// RedeemProviderToken returns the session of a provider's refresh token. If
+	// there is none, it makes one for the identity that first returns, and made is
+	// true. An error of first is returned unchanged.
 	RedeemProviderToken(ctx context.Context, providerToken secret.Text, service string, client session.Client,
 		first func(context.Context) (*providers.Identity, error)) (found *session.Session, made bool, err error)
 }
@@ -43,13 +43,13 @@ type principal struct {
 	identity *providers.Identity // nil for anonymous
 	session  *session.Session    // nil unless one of our tokens, or a provider's refresh token, was redeemed
 
-	// mayIssue says that an offline token may be issued for the credential. It
-	// may not for a token of ours, which yields no other, nor for a provider's
-	// refresh token that already has a session: the client keeps using it.
+	// mayIssue says that an offline token may be issued for the credential: not for
+	// a token of ours, which yields no other token, nor for a provider's refresh
+	// token that has a session already, which the client keeps using.
 	mayIssue bool
 }
 
-// narrow returns what of a decision the limits of the principal's token name.
+// narrow reduces a decision to what the limits of the principal's token allow.
 func (p principal) narrow(service string, d policy.Decision) (policy.Decision, error) {
 	if p.session == nil || p.session.Limits == "" {
 		return d, nil
@@ -69,10 +69,10 @@ func (p principal) user() string {
 	return p.identity.User
 }
 
-// authenticate proves a credential and returns its principal. service is the
-// registry that a token must be good for. It is the one way in: every entry
-// point and every kind of credential passes here, so that none of them can miss
-// a check that another has. Errors are those of providers and session.
+// authenticate verifies a credential and returns its principal. service is the
+// registry that a token must be valid for. Every endpoint and every kind of
+// credential goes through this function, so that none can miss a check that
+// another has. Errors are those of providers and session.
 func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credential, service string, req *request) (principal, error) {
 	client := cred.client(req.origin)
 	switch {
@@ -92,32 +92,32 @@ func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credent
 
 	login, password := gen.Chain.JoinRefreshName(cred.login, cred.secret)
 	if session.Recognize(password) {
-		return principal{}, fmt.Errorf("a token of ours, as that of a provider: %w", providers.ErrRejected)
+		return principal{}, fmt.Errorf("a token of ours, sent as a provider's refresh token: %w", providers.ErrRejected)
 	}
-	asked := gen.Chain.Recognize(providers.Credential{
+	recognized := gen.Chain.Recognize(providers.Credential{
 		Login: login, Secret: password, Address: req.origin.peer, Service: service, Offline: cred.offline,
 	})
-	req.method = methodOf(asked.Kind())
-	if err := asked.Misrouted(); err != nil {
+	req.method = methodOf(recognized.Kind())
+	if err := recognized.Misrouted(); err != nil {
 		return principal{}, err
 	}
-	if asked.Kind() == providers.RefreshToken {
-		return s.redeemProviderToken(ctx, gen, asked, client)
+	if recognized.Kind() == providers.RefreshToken {
+		return s.redeemProviderToken(ctx, gen, recognized, client)
 	}
-	if asked.Kind() == providers.Password {
+	if recognized.Kind() == providers.Password {
 		if err := cred.checkAccount(); err != nil {
 			return principal{}, err
 		}
 	}
-	id, err := gen.Chain.Authenticate(ctx, asked)
+	id, err := gen.Chain.Authenticate(ctx, recognized)
 	if err != nil {
 		return principal{}, err
 	}
 	return principal{identity: id, mayIssue: true}, nil
 }
 
-// redeem takes one of our own tokens. Where it is good, its login name is known at
-// the client's address from then on, to the limit of wrong passwords.
+// redeem redeems a token of ours. A valid one leaves a proof: to the rate limit of
+// wrong passwords, its login name has logged in at the client's address.
 func (s *Server) redeem(ctx context.Context, gen *Generation, token secret.Text, service string, client session.Client, kinds ...session.Kind) (principal, error) {
 	found, err := s.sessions.Redeem(ctx, token, service, client, kinds...)
 	if err != nil {
@@ -127,9 +127,9 @@ func (s *Server) redeem(ctx context.Context, gen *Generation, token secret.Text,
 	return principal{identity: found.Identity, session: found}, nil
 }
 
-// spend takes a one-time login password, where an offline token is asked for: the
-// session that it makes is that of a docker login. Any other request leaves it
-// unspent.
+// spend redeems a one-time login password for a session. It does so only where the
+// request asks for an offline token, as docker login does; any other request leaves
+// the password unspent.
 func (s *Server) spend(ctx context.Context, cred credential, service string, client session.Client) (principal, error) {
 	if cred.kind != kindSecret || !cred.offline {
 		return principal{}, errOneTime
@@ -141,13 +141,13 @@ func (s *Server) spend(ctx context.Context, cred credential, service string, cli
 	return principal{identity: made.Identity, session: made, mayIssue: true}, nil
 }
 
-// redeemProviderToken takes a provider's refresh token that was given as a password.
-// It goes to the provider once in its life; after that it stands for the
-// session that was made of it, since a provider that rotates its tokens would
-// take a second use for theft.
+// redeemProviderToken redeems a provider's refresh token that was sent as a
+// password. The provider gets it once, at its first use; from then on it redeems
+// the session that this use made, since a provider that rotates its refresh tokens
+// takes a second use for theft.
 func (s *Server) redeemProviderToken(ctx context.Context, gen *Generation, cred providers.Credential, client session.Client) (principal, error) {
-	// The first use is written down before the provider is asked. Who guesses
-	// must not have that done for nothing.
+	// RedeemProviderToken writes a lease to the store before it asks the provider.
+	// Precheck refuses a guess that no provider would get before that write.
 	known, err := s.sessions.KnowsProviderToken(ctx, cred.Secret)
 	if err == nil && !known {
 		err = gen.Chain.Precheck(ctx, cred)

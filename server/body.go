@@ -7,22 +7,22 @@ import (
 )
 
 const (
-	// freeBody is what everybody may send at once. A form of any client with
-	// a password or a refresh token of ours has less than a thousand bytes.
+	// freeBody is the length up to which a body is read without limit, in bytes. A
+	// client's form with a password or a refresh token of ours is below 1,000.
 	freeBody = 16 << 10
 
-	// maxLargeBodies is how many longer ones are read at once. Each takes up to
-	// maxBody, for as long as its sender has (readLimit).
+	// maxLargeBodies is how many longer bodies are read concurrently. Each takes up
+	// to maxBody bytes of memory, for readLimit at most.
 	maxLargeBodies = 64
 )
 
-var errTooManyBodies = errors.New("too many long requests are being read at once")
+var errTooManyBodies = errors.New("too many long request bodies are being read at the same time")
 
-// body is the body of a request that may be long only if not too many others
-// are.
+// body is the body of a request. Beyond freeBody it needs a place of a semaphore
+// that all requests share.
 type body struct {
 	io.ReadCloser
-	sem      chan struct{} // holds one for each that is long
+	sem      chan struct{} // semaphore; has an element for each long body being read
 	read     int
 	acquired bool
 }
@@ -45,14 +45,14 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// release lets the next long one be read.
+// release frees the body's place of the semaphore.
 func (b *body) release() {
 	if b.acquired {
 		<-b.sem
 	}
 }
 
-// limitBody puts a body in the place of r's. The caller ends it.
+// limitBody wraps the body of r. The caller must release the result.
 func (s *Server) limitBody(r *http.Request) *body {
 	b := &body{ReadCloser: r.Body, sem: s.largeBodies}
 	r.Body = b

@@ -13,36 +13,37 @@ import (
 	"shorepass/session"
 )
 
-// errNoCaller says that an endpoint for sessions needs to know who asks.
+// errNoCaller is for a request without a credential to an endpoint that needs one.
 var errNoCaller = httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_client",
 	message: "authentication required: send your user name and password, or a token as the password, by Basic"}
 
-// SessionAdmin looks at sessions and ends them: what the endpoints for sessions
-// need of [session.Admin]. Its errors wrap providers.ErrUnavailable, or
-// session.ErrRefused where a token has no session.
+// SessionAdmin inspects and ends sessions: the part of [session.Admin] that
+// /oauth/revoke and /oauth/introspect need. Its errors wrap
+// providers.ErrUnavailable, or session.ErrRefused where a token has no session.
 type SessionAdmin interface {
-	// ServiceOf returns the service that a token was made for, be the token
-	// good or not.
+	// ServiceOf returns the service that a token was issued for, whether the token
+	// is valid or not.
 	ServiceOf(ctx context.Context, token secret.Text) (string, error)
 
-	// Inspect returns the session behind a token that could be redeemed. It
-	// asks no provider and notes no use.
+	// Inspect returns the session behind a token that could be redeemed. It asks no
+	// provider, and does not count as a use of the token.
 	Inspect(ctx context.Context, token secret.Text) (*session.Session, error)
 
-	// RevokeToken ends the session behind a token. It returns the session as
-	// it was, and whether it ended only now.
+	// RevokeToken ends the session behind a token. It is idempotent: was is the
+	// session before the call, and ended is false if it had ended already.
 	RevokeToken(ctx context.Context, token secret.Text, by string) (was *session.Session, ended bool, err error)
 
-	// Revoke ends the sessions that sel selects and returns how many there
-	// were. When it returns, every replica refuses them.
+	// Revoke ends the sessions that sel selects and returns their number. When it
+	// returns, every replica refuses their tokens.
 	Revoke(ctx context.Context, sel session.Selector, by string) (int, error)
 }
 
-// parseCaller reads the credential of a request to an endpoint for sessions:
-// Basic, or none. single names the endpoint's own parameters, of which none may
-// come twice.
+// parseCaller parses the credential of a request to /oauth/revoke or
+// /oauth/introspect: Basic, or none. single names the endpoint's own parameters,
+// none of which may be repeated.
 func parseCaller(r *http.Request, params url.Values, single ...string) (credential, error) {
-	// A page elsewhere could have a browser send what it knows of Basic.
+	// Cross-site request forgery: a browser may attach Basic credentials that it has
+	// cached to a request from a page of another site.
 	if err := new(http.CrossOriginProtection).Check(r); err != nil {
 		return credential{}, forbidden("this cannot be asked from a page of another site")
 	}
@@ -56,15 +57,15 @@ func parseCaller(r *http.Request, params url.Values, single ...string) (credenti
 	return cred, nil
 }
 
-// tokenParam returns the token that a form is about, without the blanks and the
-// new line of the file it was read from: none of ours has any, and with them it
-// would be unknown and so pass for ended.
+// tokenParam returns the token parameter of a form, without surrounding blanks and
+// newlines, as a file that holds the token may have them. No token of ours contains
+// any, and with them it would be unknown and pass for an ended one.
 func tokenParam(params url.Values) secret.Text {
 	return secret.New(strings.TrimSpace(params.Get("token")))
 }
 
-// authenticateCaller proves who calls an endpoint for sessions, by any
-// credential that the token endpoint would take.
+// authenticateCaller authenticates the caller of /oauth/revoke or /oauth/introspect
+// by any credential that the token endpoint accepts.
 func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred credential, req *request) (principal, error) {
 	service, err := s.serviceFor(ctx, gen, cred.secret)
 	if err != nil {
@@ -78,8 +79,8 @@ func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred c
 	return caller, nil
 }
 
-// serviceFor returns the service that a caller's secret is good for: of a token
-// of ours the one that it was made for, else the first.
+// serviceFor returns the service to authenticate a caller's secret for: that of a
+// token of ours, else the first one.
 func (s *Server) serviceFor(ctx context.Context, gen *Generation, of secret.Text) (string, error) {
 	switch session.KindOf(of) {
 	case "":
@@ -91,7 +92,7 @@ func (s *Server) serviceFor(ctx context.Context, gen *Generation, of secret.Text
 	switch {
 	case err != nil:
 		return "", err
-	case service == "": // it is good for several
+	case service == "": // a token that is valid for several services
 		return gen.Issuer.FirstService(), nil
 	}
 	if _, err := gen.Issuer.Service(service); err != nil {
@@ -100,8 +101,8 @@ func (s *Server) serviceFor(ctx context.Context, gen *Generation, of secret.Text
 	return service, nil
 }
 
-// invalidClient gives a 401 the name that it has where not the token of the
-// question is wrong, but whoever asks (RFC 6749, section 5.2).
+// invalidClient changes the OAuth code of a 401 to invalid_client: the caller's
+// credential is wrong, not the token parameter (RFC 6749, section 5.2).
 func invalidClient(err error) error {
 	failure := wireError(err)
 	if failure.status != http.StatusUnauthorized {
@@ -112,16 +113,16 @@ func invalidClient(err error) error {
 }
 
 // isOperator reports whether a principal is an operator: a person in one of the
-// groups that the configuration names, authenticated by a password. None of our
-// tokens carries the right, nor a provider's token: they lie in a file for months,
-// and the thief of a laptop must not be able to end everyone's sessions.
+// groups of server.operators, authenticated by a password. No token of ours or of a
+// provider carries the right: tokens are stored in files for months, and the thief
+// of a laptop must not be able to end everyone's sessions.
 func (g *Generation) isOperator(caller principal) bool {
 	return caller.identity != nil && caller.session == nil && caller.identity.Method == providers.MethodPassword &&
 		slices.ContainsFunc(g.Config.Operators, caller.identity.InGroup)
 }
 
-// addOperatorGroups returns groups, sorted and not changed, with those of the person
-// that server.operators names.
+// addOperatorGroups returns groups and the person's groups that server.operators
+// names, sorted. It does not change its argument.
 func (g *Generation) addOperatorGroups(id *providers.Identity, groups []string) []string {
 	if len(g.Config.Operators) == 0 {
 		return groups

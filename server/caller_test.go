@@ -20,33 +20,33 @@ func TestMalformedRevocation(t *testing.T) {
 	for _, test := range []struct {
 		form, message string
 	}{
-		{"", "token is missing; send the one to end, or select sessions by " + selectors},
-		{"token=", "token is missing; send the one to end, or select sessions by " + selectors},
-		{"token=+%0a", "token is missing; send the one to end, or select sessions by " + selectors},
-		{"refresh_token=a", "token is missing; send the one to end, or select sessions by " + selectors},
+		{"", "token is missing; send the token to revoke, or select sessions by " + selectors},
+		{"token=", "token is missing; send the token to revoke, or select sessions by " + selectors},
+		{"token=+%0a", "token is missing; send the token to revoke, or select sessions by " + selectors},
+		{"refresh_token=a", "token is missing; send the token to revoke, or select sessions by " + selectors},
 		{"token=a&token=b", "token is given more than once"},
 		{"token=a&token_type_hint=b&token_type_hint=c", "token_type_hint is given more than once"},
 		{"token=%ff", "token is not UTF-8"},
 		{"token=%zz", "the form is malformed"},
 		{"token=a;b", "the form is malformed"},
-		{"token=a&user=alice", "token ends one session, and user selects some; send one or the other"},
-		{"token=&session=aaaaaaaaaaaaaaaa", "token ends one session, and session selects some; send one or the other"},
-		{"user=", "user is empty; say which sessions end, or leave it out"},
-		{"user=&older_than=1h", "user is empty; say which sessions end, or leave it out"}, // an unset variable of a script
-		{"older_than=1h&group=", "group is empty; say which sessions end, or leave it out"},
+		{"token=a&user=alice", "token and user exclude each other; send one of the two"},
+		{"token=&session=aaaaaaaaaaaaaaaa", "token and session exclude each other; send one of the two"},
+		{"user=", "user is empty; send a value, or leave it out"},
+		{"user=&older_than=1h", "user is empty; send a value, or leave it out"}, // an unset variable of a script
+		{"older_than=1h&group=", "group is empty; send a value, or leave it out"},
 		{"user=alice&user=bob", "user is given more than once"},
-		{"user=alice&olderthan=1h", `"olderthan" selects nothing; there are ` + selectors},
-		{"user=alice&service=red", `"service" selects nothing; there are ` + selectors},
-		{"user=alice&client_id=docker", `"client_id" selects nothing; there are ` + selectors},
-		{"user=alice&Session=aaaaaaaaaaaaaaaa", `"Session" selects nothing; there are ` + selectors},
-		{"session=alice", "session is no id of a session, as shorepass sessions list prints them"},
-		{"session=" + strings.Repeat("a", 100), "session is no id of a session, as shorepass sessions list prints them"},
+		{"user=alice&olderthan=1h", `"olderthan" is not a selector; use ` + selectors},
+		{"user=alice&service=red", `"service" is not a selector; use ` + selectors},
+		{"user=alice&client_id=docker", `"client_id" is not a selector; use ` + selectors},
+		{"user=alice&Session=aaaaaaaaaaaaaaaa", `"Session" is not a selector; use ` + selectors},
+		{"session=alice", "session is not the id of a session, as shorepass sessions list prints it"},
+		{"session=" + strings.Repeat("a", 100), "session is not the id of a session, as shorepass sessions list prints it"},
 		{"older_than=30", "older_than is not a length of time such as 30d or 12h"},
 		{"older_than=-1h", "older_than is not a length of time such as 30d or 12h"},
 		{"older_than=0s", "older_than is not a length of time such as 30d or 12h"},
 		{"older_than=99999999d", "older_than is not a length of time such as 30d or 12h"},
 		{"older_than=1d-12h", "older_than is not a length of time such as 30d or 12h"},
-		{"token=" + access, "a registry's access token cannot be taken back and ends by itself within minutes; send the refresh token"},
+		{"token=" + access, "an access token of a registry cannot be revoked, and expires within minutes; send the refresh token"},
 	} {
 		req, err := http.NewRequest(http.MethodPost, h.URL+"/oauth/revoke", strings.NewReader(test.form))
 		if err != nil {
@@ -83,13 +83,13 @@ func TestRefusals(t *testing.T) {
 		{"/oauth/introspect", "token=a1", "", 401, login},
 		{"/oauth/revoke", "user=alice", "alice:wrong", 401, "incorrect username or password, or the login has ended; log in again"},
 		{"/oauth/introspect", "token=a1", ":sp_r_mangled", 401, "incorrect username or password, or the login has ended; log in again"},
-		{"/oauth/revoke", "user=bob", "alice:" + password, 403, `you may end your own sessions only: user can be "alice" and nobody else`},
-		{"/oauth/revoke", "user=nobody", "alice:a1", 403, `you may end your own sessions only: user can be "alice" and nobody else`},
+		{"/oauth/revoke", "user=bob", "alice:" + password, 403, `you may end your own sessions only: user can only be "alice"`},
+		{"/oauth/revoke", "user=nobody", "alice:a1", 403, `you may end your own sessions only: user can only be "alice"`},
 		{"/oauth/revoke", "older_than=1h", "alice:a1", 403, "only members of server.operators may end everyone's sessions; add user=alice for your own"},
 		{"/oauth/revoke", "group=team-blue", "alice:a1", 403, "only members of server.operators may end sessions by provider or group"},
 		{"/oauth/revoke", "user=alice provider=local", "alice:a1", 403, "only members of server.operators may end sessions by provider or group"},
-		{"/oauth/introspect", "token=a1", "alice:a1", 403, "only members of server.operators may look at tokens"},
-		{"/oauth/introspect", "", "alice:a1", 400, "token is missing; send the one to look at"},
+		{"/oauth/introspect", "token=a1", "alice:a1", 403, "only members of server.operators may introspect tokens"},
+		{"/oauth/introspect", "", "alice:a1", 400, "token is missing; send the token to introspect"},
 	} {
 		a := h.call(t, test.path, of.form(test.form), of.basic(test.basic)...)
 		if a.status != test.status || a.json["error_description"] != test.message {

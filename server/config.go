@@ -20,53 +20,53 @@ type Config struct {
 	// Listen is the host and port to listen on. Default "127.0.0.1:5001".
 	Listen string `toml:"listen" reload:"restart"`
 
-	// TLS to serve with. Optional: without it the server speaks plain HTTP,
-	// and somebody else must stand before it.
+	// TLS to serve with. Optional: without it the server speaks plain HTTP, and
+	// needs a proxy in front of it that speaks TLS.
 	TLS tlsconf.Config `toml:"tls" reload:"switch"`
 
-	// PublicURLs are what people and registries call this server; the first
-	// is the default. Host and port must lead to Listen, and with TLS each is
-	// an https URL. Default: Listen, behind "http://" or "https://".
+	// PublicURLs are the URLs of this server for people and registries; the
+	// first is the default. Host and port must lead to Listen, and with TLS each
+	// is an https URL. Default: Listen with the scheme "http://" or "https://".
 	PublicURLs []string `toml:"public_urls"`
 
 	// Paths of the token endpoint. Default ["/jwt/auth"]; "/token", "/auth"
-	// and "/auth/token" are usual aliases.
+	// and "/auth/token" are common aliases.
 	Paths []string `toml:"paths"`
 
-	// TrustedProxies are the addresses and networks of the proxies that say
-	// who the client is, by Forwarded or X-Forwarded-For. Each address in
-	// them may name any client, so name the proxies alone. A request of theirs
-	// that names none has an unknown address. Default: none.
+	// TrustedProxies are the addresses and networks of the proxies that forward
+	// the client's address, in Forwarded or X-Forwarded-For. Every host in them
+	// can claim any address, so name the proxies alone. A request of a proxy that
+	// forwards no address has an unknown one. Default: none.
 	TrustedProxies []string `toml:"trusted_proxies"`
 
-	// MetricsFrom are the addresses and networks that may read /metrics. One
-	// that is a trusted proxy may not, since its own address is unknown.
+	// MetricsFrom are the addresses and networks that may read /metrics. A
+	// trusted proxy cannot, since its own address is unknown.
 	// Default ["127.0.0.0/8", "::1"].
 	MetricsFrom []string `toml:"metrics_from"`
 
-	// Operators are groups whose members may see and end everyone's sessions,
+	// Operators are groups whose members may inspect and end everyone's sessions,
 	// at /oauth/introspect and /oauth/revoke: full names as rules see them,
 	// with their provider's prefix, and no globs. Optional: without it only
 	// the command line may.
 	Operators []string `toml:"operators"`
 
-	// LogLevel is the least that is logged, on standard error: "debug",
+	// LogLevel is the lowest level that is logged, on standard error: "debug",
 	// "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level" reload:"restart"`
 }
 
-// AuditConfig is the [audit] table: where one line a decision is written.
+// AuditConfig is the [audit] table: the audit log has one line for each decision.
 type AuditConfig struct {
 	// To is "stdout" (default), "file:PATH", "syslog" or "off".
 	To string `toml:"to" path:"write,file:" reload:"restart"`
 
 	// Groups says which groups of a person a line names: "watched", those that
 	// an entry of a rule or of server.operators matches, at most 64 (default),
-	// or "all", for decisions to be played again under other rules.
+	// or "all", for replaying decisions under other rules.
 	Groups string `toml:"groups" reload:"restart"`
 
-	// Required answers 503 when a line cannot be written, rather than to
-	// serve and count. Default false.
+	// Required answers a request 503 when its line cannot be written. Without it
+	// the request is served and the loss is counted. Default false.
 	Required bool `toml:"required" reload:"restart"`
 }
 
@@ -100,8 +100,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// reachable returns an address to connect to for one to listen on: who listens
-// on every address is reached on this machine by its name.
+// connectAddress returns the address to connect to for one to listen on: localhost
+// where the server listens on every address.
 func connectAddress(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if addr, parseErr := netip.ParseAddr(host); err == nil && (host == "" || parseErr == nil && addr.IsUnspecified()) {
@@ -124,13 +124,13 @@ func (c AuditConfig) WithDefaults() AuditConfig {
 // logLevels are the values of LogLevel.
 var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 
-// NewLogger returns a logger that writes JSON lines of at least LogLevel to w.
+// NewLogger returns a logger that writes JSON lines of LogLevel and above to w.
 // The configuration must have passed Validate.
 func (c Config) NewLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: logLevels[c.LogLevel]}))
 }
 
-// Validate reports what is wrong with the [server] table, defaults applied.
+// Validate reports the faults of the [server] table, defaults applied.
 func (c Config) Validate(fault func(key, problem string)) {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		fault("listen", fmt.Sprintf("%q is not host:port; write %q to listen on every address", c.Listen, ":5001"))
@@ -156,24 +156,25 @@ func (c Config) Validate(fault func(key, problem string)) {
 	}
 }
 
-// Warn reports values that are allowed and hardly meant, of a configuration that has
+// Warn reports valid values that are probably mistakes. The configuration must have
 // passed Validate.
 func (c Config) Warn(warn func(key, problem string)) {
 	proxies, _ := parseNetworks(c.TrustedProxies)
 	for i, proxy := range proxies {
 		if least := minProxyBits(proxy.Addr()); proxy.Bits() < least {
-			warn(fmt.Sprintf("trusted_proxies[%d]", i), fmt.Sprintf("every host in %s may say that it is any client, in rules about addresses and to the limit of wrong passwords; name the proxies alone, or a network of theirs of /%d or longer", proxy, least))
+			warn(fmt.Sprintf("trusted_proxies[%d]", i), fmt.Sprintf("every host in %s can claim any client address, to rules and to the rate limit of wrong passwords; name the proxies alone, or their network of /%d or longer", proxy, least))
 		}
 	}
 	readers, _ := parseNetworks(c.MetricsFrom)
 	for i, reader := range readers {
 		if slices.ContainsFunc(proxies, reader.Overlaps) {
-			warn(fmt.Sprintf("metrics_from[%d]", i), fmt.Sprintf("%s holds a trusted proxy, whose own address is unknown, so that it cannot read metrics; have it forward the client, or read metrics from another address", reader))
+			warn(fmt.Sprintf("metrics_from[%d]", i), fmt.Sprintf("%s contains a trusted proxy, which cannot read metrics, since its own address is unknown; have the proxy forward the client's address, or read metrics from another address", reader))
 		}
 	}
 }
 
-// minProxyBits is the shortest prefix of a network that is likely one of proxies.
+// minProxyBits is the shortest prefix length of a network that may hold proxies
+// alone.
 func minProxyBits(addr netip.Addr) int {
 	if addr.Is4() {
 		return 24
@@ -181,8 +182,8 @@ func minProxyBits(addr netip.Addr) int {
 	return 64
 }
 
-// validatePublicURLs refuses what no client could reach. With TLS the server
-// answers nothing at an http URL, whatever its port.
+// validatePublicURLs refuses URLs that no client can reach. With TLS the server does
+// not answer at an http URL, whatever its port.
 func (c Config) validatePublicURLs(fault func(key, problem string)) {
 	for i, u := range c.PublicURLs {
 		key := fmt.Sprintf("public_urls[%d]", i)
@@ -196,8 +197,8 @@ func (c Config) validatePublicURLs(fault func(key, problem string)) {
 	}
 }
 
-// validateOperators refuses what would make operators of more people than are
-// in a group of that name.
+// validateOperators refuses entries that match more people than the members of one
+// group.
 func (c Config) validateOperators(fault func(key, problem string)) {
 	for i, group := range c.Operators {
 		key := fmt.Sprintf("operators[%d]", i)
@@ -205,14 +206,14 @@ func (c Config) validateOperators(fault func(key, problem string)) {
 		case strings.TrimSpace(group) == "":
 			fault(key, fmt.Sprintf("%q names no group; write one such as %q", group, "registry-admins"))
 		case strings.EqualFold(group, providers.GroupAnonymous), strings.EqualFold(group, providers.GroupAuthenticated):
-			fault(key, fmt.Sprintf("%q would let everybody end everyone's sessions; name a group of operators", group))
+			fault(key, fmt.Sprintf("%q would let everyone end everyone's sessions; name a group of operators", group))
 		case strings.Contains(group, "*"):
-			fault(key, fmt.Sprintf("%q looks like a glob, and operators are named by their groups' full names", group))
+			fault(key, fmt.Sprintf("%q looks like a glob; write the full name of a group", group))
 		}
 	}
 }
 
-// Validate reports what is wrong with the [audit] table, defaults applied.
+// Validate reports the faults of the [audit] table, defaults applied.
 func (c AuditConfig) Validate(fault func(key, problem string)) {
 	file, isFile := strings.CutPrefix(c.To, "file:")
 	switch {
@@ -225,7 +226,7 @@ func (c AuditConfig) Validate(fault func(key, problem string)) {
 		fault("groups", fmt.Sprintf("%q is not one of %q, %q", c.Groups, groupsWatched, groupsAll))
 	}
 	if c.Required && c.To == "off" {
-		fault("required", "no line is written at all with to = \"off\"; leave one of the two out")
+		fault("required", "with to = \"off\" no line is written; leave one of the two out")
 	}
 }
 
@@ -237,7 +238,7 @@ func validateNetworks(key string, networks []string, fault func(key, problem str
 	}
 }
 
-// parseNetwork reads an address or a network in CIDR notation.
+// parseNetwork parses an address or a network in CIDR notation.
 func parseNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		addr = addr.Unmap().WithZone("")
@@ -248,7 +249,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= 96 {
-		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96) // as addresses of clients are
+		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96) // client addresses are unmapped too
 	}
 	return prefix.Masked(), nil
 }
@@ -258,7 +259,7 @@ func (c Config) Realm() string {
 	return c.realmAt(c.PublicURLs[0])
 }
 
-// realms returns the URL of the token endpoint at each host of PublicURLs.
+// realms returns the URL of the token endpoint by the host of each of PublicURLs.
 func (c Config) realms() (map[string]string, error) {
 	realms := make(map[string]string)
 	for _, public := range c.PublicURLs {

@@ -11,15 +11,15 @@ import (
 	"shorepass/session"
 )
 
-// credential is the means of authentication that a request carries, the same at
-// every endpoint. The zero credential is that of an anonymous request.
+// credential is what a request authenticates with, of the same form at every
+// endpoint. The zero credential is that of an anonymous request.
 type credential struct {
 	kind     credentialKind
-	login    providers.Login // empty beside a bare token
+	login    providers.Login // empty for grant_type=refresh_token
 	secret   secret.Text     // a password, or a token of any kind
-	account  string          // the account that a password must be of, as it came; empty for any
-	offline  bool            // an offline token is asked for, so that no cached answer will do
-	clientID string          // client_id: information only
+	account  string          // the account parameter, which a password must belong to; empty for any
+	offline  bool            // the request asks for an offline token, so that no cached answer is used
+	clientID string          // client_id; information only
 }
 
 // credentialKind is the form in which a credential arrived.
@@ -31,16 +31,16 @@ const (
 	kindRefresh                         // grant_type=refresh_token
 )
 
-// method returns the value of the metrics' label method, as far as the credential
-// tells it without the providers: a token of ours by its kind, whichever way it
-// was sent, and any other secret as a password.
+// method returns the metrics' label as far as the credential shows it without the
+// providers: the kind of a token of ours, whether sent by Basic or as a refresh
+// token, and password for any other secret.
 func (c *credential) method() string {
 	kind := session.KindOf(c.secret)
 	switch {
 	case c.kind == kindAnonymous:
 		return methodAnonymous
 	case kind == session.KindOneTime:
-		return string(providers.MethodBrowser) // which made it, and which the audit line has
+		return string(providers.MethodBrowser) // as in the audit line: a browser login made it
 	case kind != "":
 		return string(kind)
 	case c.kind == kindRefresh:
@@ -49,7 +49,7 @@ func (c *credential) method() string {
 	return string(providers.MethodPassword)
 }
 
-// methodOf returns the value of the label for a secret that is a provider's.
+// methodOf returns the metrics' label for a secret that providers verify.
 func methodOf(kind providers.Kind) string {
 	switch kind {
 	case providers.RefreshToken:
@@ -60,8 +60,8 @@ func methodOf(kind providers.Kind) string {
 	return string(providers.MethodPassword)
 }
 
-// readBasic reads the Authorization header (RFC 7617). No header is anonymous;
-// one that is there but malformed or empty is an error and never anonymous.
+// readBasic parses the Authorization header (RFC 7617). A request without one is
+// anonymous; a malformed or empty header is an error and never anonymous.
 func (c *credential) readBasic(headers []string) error {
 	if len(headers) == 0 {
 		return nil
@@ -96,9 +96,8 @@ func (c *credential) readSecret(name, password string) error {
 	return nil
 }
 
-// checkAccount refuses a password that is sent for another account than the
-// query names. Beside a token the parameter is ignored: the token says whose it
-// is.
+// checkAccount refuses a password whose user name is not the account parameter's.
+// With a token the parameter is ignored, since the token identifies the account.
 func (c *credential) checkAccount() error {
 	if c.account == "" || c.kind != kindSecret {
 		return nil
@@ -113,10 +112,10 @@ func (c *credential) checkAccount() error {
 	return nil
 }
 
-// client returns what a session records of the sender.
+// client returns the client as a session records it.
 func (c *credential) client(from origin) session.Client {
 	return session.Client{Address: from.peer, ID: c.clientID, UserAgent: from.userAgent}
 }
 
-// clientID returns the client_id of a request.
+// clientID returns the client_id parameter, with tokens redacted.
 func clientID(params url.Values) string { return redactTokens(params.Get("client_id")) }

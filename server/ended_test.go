@@ -55,7 +55,7 @@ func TestRevocationWithoutStore(t *testing.T) {
 	h.store.broken.Store(true)
 	for _, form := range []string{"token=a1", "user=alice"} {
 		a := h.call(t, "/oauth/revoke", of.form(form), "alice", password)
-		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.json["error_description"] != "not all of it could be ended; ask again in a moment" {
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.json["error_description"] != "not all sessions were ended; send the request again in a moment" {
 			t.Errorf("%s: %d %s, want 503 and that it was not ended", form, a.status, a.body)
 		}
 		if strings.Contains(a.body, "disk") {
@@ -79,8 +79,8 @@ func TestRevocationIsAudited(t *testing.T) {
 		want              map[string]any
 		by                string // as the session's list has it
 	}{
-		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "user": "", "ended": 1.0, "target": "a1", "session": nil}, "who held its token"},
-		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "ended": 0.0, "target": "a1"}, "who held its token"},
+		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "user": "", "ended": 1.0, "target": "a1", "session": nil}, "the holder of its token"},
+		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "ended": 0.0, "target": "a1"}, "the holder of its token"},
 		{"/oauth/revoke", "token=sp_r_x", "", map[string]any{"action": "revoke", "ended": nil, "target": nil, "reason": "token refused: it is mangled"}, ""},
 		{"/oauth/revoke", "session=a2", "ALICE:" + password, map[string]any{"action": "revoke", "user": "alice", "method": "password", "account": "ALICE", "ended": 1.0, "asked": "[session=a2]"}, "alice"},
 		{"/oauth/introspect", "token=b1", "carol:" + password, map[string]any{"action": "introspect", "user": "carol", "method": "password", "session": nil, "target": "b1", "ended": nil}, ""},

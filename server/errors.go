@@ -26,18 +26,18 @@ const (
 	codeUnknown         = "UNKNOWN"
 )
 
-// retryUnavailable is the Retry-After of a 503. No client waits longer than
-// three seconds whatever it says, so it speaks to proxies and people.
+// retryUnavailable is the Retry-After of a 503. It is for proxies and people: no
+// client waits longer than three seconds, whatever the header says.
 const retryUnavailable = 5 * time.Second
 
-// httpError is an error as the wire knows it. The cause goes to the log under
-// the request's id and never to the client.
+// httpError is an error as it is sent to the client. The cause is logged under the
+// request's id and never sent.
 type httpError struct {
 	status     int
 	code       string        // distribution's error code
 	oauth      string        // RFC 6749, section 5.2
 	message    string        // a sentence that a person at a terminal can act on
-	retryAfter time.Duration // rounded up to seconds; none when zero
+	retryAfter time.Duration // rounded up to seconds; no header when zero
 	challenge  string        // the WWW-Authenticate of a 401; Basic when empty
 	cause      error
 }
@@ -51,15 +51,14 @@ func (e httpError) Error() string {
 
 func (e httpError) Unwrap() error { return e.cause }
 
-// errAnonymous says that somebody without credentials asked for what only a
-// login gives.
+// errAnonymous is for a request without credentials where a login is required.
 var errAnonymous = errors.New("no credentials")
 
 func malformed(message string) httpError {
 	return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", message: message}
 }
 
-// errOneTime says that a one-time login password came where none is spent.
+// errOneTime is for a one-time login password in a request that cannot spend it.
 var errOneTime = errors.New("a one-time password in a request that is no docker login")
 
 func unauthorized(message string, cause error) httpError {
@@ -70,15 +69,14 @@ func forbidden(message string) httpError {
 	return httpError{status: http.StatusForbidden, code: codeUnsupported, oauth: "access_denied", message: message}
 }
 
-// unavailable says that what is needed to answer cannot answer now.
+// unavailable returns the 503 for a dependency that cannot answer now.
 func unavailable(cause error) httpError {
 	return httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", retryAfter: retryUnavailable, cause: cause,
 		message: "the login cannot be checked right now; your password may well be right, try again in a moment"}
 }
 
-// wireError turns an error of any package into the answer on the wire, and is
-// the only place that does. An error that it does not recognize is a fault of
-// ours, 500.
+// wireError maps an error of any package to the answer on the wire, and is the only
+// function that does. An error that it does not recognize is a bug of ours, 500.
 func wireError(err error) httpError {
 	if known, ok := errors.AsType[httpError](err); ok {
 		return known
@@ -99,7 +97,7 @@ func wireError(err error) httpError {
 		return unavailable(err)
 	case errors.Is(err, providers.ErrRefreshName):
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
-			message: "the refresh token was sent nowhere; write the user name as $refresh:PROVIDER, with the provider's name as your operators have it"}
+			message: "the refresh token was sent to no provider; write the user name as $refresh:PROVIDER, with the provider's name as your operators configured it"}
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
 		return unauthorized("incorrect username or password, or the login has ended; log in again", err)
 	case errors.Is(err, registry.ErrNotOurToken):
@@ -107,25 +105,25 @@ func wireError(err error) httpError {
 			message: "the token is not valid here, or has ended; log in again"}
 	case errors.Is(err, providers.ErrMalformedLogin):
 		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
-			message: "the user name holds a control character, is not UTF-8, or is too long"}
+			message: "the user name contains a control character, is not UTF-8, or is too long"}
 	case errors.Is(err, registry.ErrUnknownService):
 		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "the service parameter is missing or names no registry that is served here"}
 	case errors.Is(err, registry.ErrDisabled):
-		return unauthorized("this registry is switched off here; ask its operators", err)
+		return unauthorized("this registry is disabled here; ask its operators", err)
 	case errors.Is(err, registry.ErrTooManyScopes):
 		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
-			message: "too many scopes are asked for at once"}
+			message: "too many scopes in one request; ask for fewer"}
 	case errors.Is(err, context.Canceled):
-		// The client went away; nobody reads this, and the audit line says so.
+		// The client disconnected and does not read this; the audit line says so.
 		return httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", cause: err,
-			message: "the request was given up"}
+			message: "the client canceled the request"}
 	}
 	return httpError{status: http.StatusInternalServerError, code: codeUnknown, oauth: "server_error", cause: err,
-		message: "something went wrong here; the operators find it in the log under this request's id"}
+		message: "internal error; the operators find the cause in the log under this request's id"}
 }
 
-// inMinutes writes a length of time for a person, rounded up to minutes.
+// inMinutes formats a duration for people, rounded up to minutes.
 func inMinutes(d time.Duration) string {
 	minutes := int((d + time.Minute - 1) / time.Minute)
 	if minutes <= 1 {
@@ -134,11 +132,12 @@ func inMinutes(d time.Duration) string {
 	return fmt.Sprintf("%d minutes", minutes)
 }
 
-// errorBody is the one body for GET and POST: the registry's errors and OAuth
-// 2.0's side by side, which every client that prints any text prints rightly.
+// errorBody is the body of an error, for GET and POST alike. It has the fields of
+// the registry's errors and of OAuth 2.0's, so that every client that prints an
+// error finds one that it can print.
 type errorBody struct {
 	Errors           []registryError `json:"errors"`
-	Details          string          `json:"details,omitempty"` // dockerd shows its second try's error without it
+	Details          string          `json:"details,omitempty"` // without it dockerd shows the error of its second attempt
 	Error            string          `json:"error"`
 	ErrorDescription string          `json:"error_description"`
 }
@@ -148,7 +147,7 @@ type registryError struct {
 	Message string `json:"message"`
 }
 
-// writeError answers with e.
+// writeError sends e.
 func writeError(w http.ResponseWriter, e httpError) {
 	body := errorBody{
 		Errors:           []registryError{{Code: e.code, Message: e.message}},

@@ -10,37 +10,37 @@ import (
 )
 
 const (
-	// freeHead is what everybody may send at once before a request's body:
-	// the handshake, where there is one, and the head. No client sends as much
-	// with a password or a token of ours.
+	// freeHead is what a connection may send before a request's body without
+	// limit, in bytes: the TLS handshake, if any, and the head. No client sends as
+	// much with a password or a token of ours.
 	freeHead = 16 << 10
 
-	// headBudget is what all connections together may send beyond that, in
-	// bytes, and headStep how much of it one takes at a time. A head of tiny
-	// fields takes forty times its length once it is parsed, so that a few of
-	// maxHeaderBytes would fill the memory; of heads of 80 KiB thirty-two fit in
-	// here. Each is held for as long as its sender has (readHeaderLimit) and its
-	// answer takes.
+	// headBudget is what all connections together may send beyond freeHead, in
+	// bytes, and headStep what one acquires at a time. A head of tiny fields takes
+	// forty times its length in memory once it is parsed, so that a few heads of
+	// maxHeaderBytes would fill the memory. The budget has room for thirty-two
+	// heads of 80 KiB. A head is charged until its answer is sent; its sender has
+	// readHeaderLimit to complete it.
 	headBudget = 2 << 20
 	headStep   = 16 << 10
 
-	// headReserve is for one head that is too long for its address's share, so
-	// that a client which sends by far too much is told so.
+	// headReserve is for one head that exceeds its address's share, so that a
+	// client which sends far too much gets an error and not a closed connection.
 	headReserve = 3 << 19
 )
 
-var errTooManyLongHeads = errors.New("too many long heads are being read at once")
+var errTooManyLongHeads = errors.New("too many long request heads are being read at the same time")
 
-// headListener meters the heads of requests on its connections, as [body]
-// does their bodies. It stands below TLS: what a handshake says is kept too.
+// headListener limits the heads of requests on its connections, as [body] limits
+// their bodies. It is below TLS in the stack, since a handshake takes memory too.
 type headListener struct {
 	net.Listener
 	limiter *headLimiter
 }
 
 // newHeadListener returns a listener whose connections share one budget. shares
-// reports whether an address has a share of it; one that stands for many clients,
-// a trusted proxy, has no limit but the budget.
+// reports whether an address is limited to a share of it; a trusted proxy, which
+// has many clients, is limited by the budget alone.
 func newHeadListener(l net.Listener, shares func(netip.Addr) bool) headListener {
 	return headListener{l, &headLimiter{shares: shares, left: headBudget, held: make(map[netip.Prefix]int)}}
 }
@@ -53,20 +53,20 @@ func (l headListener) Accept() (net.Conn, error) {
 	return &headConn{Conn: c, limiter: l.limiter, left: freeHead}, nil
 }
 
-// headLimiter is the budget of all long heads, shared by address with a dynamic
-// threshold: an address holds at most as much as is left for all others, so that
-// none can use it up.
+// headLimiter is the budget of all long heads. It is shared between addresses with a
+// dynamic threshold: an address holds at most as much as is left for all others, so
+// that no address can exhaust it.
 type headLimiter struct {
 	shares func(netip.Addr) bool
 
 	mu      sync.Mutex
-	left    int                  // of headBudget
-	held    map[netip.Prefix]int // by the addresses that hold some of it
-	reserve *headConn            // whose head has the reserve; nil while it is free
+	left    int                  // of headBudget, in bytes
+	held    map[netip.Prefix]int // bytes of the budget by client address
+	reserve *headConn            // the connection that has the reserve; nil while it is free
 }
 
-// acquire lets a connection read a step more of its head, and reports whether it
-// may.
+// acquire charges headStep to the connection, for the next part of its head. It
+// reports false where neither budget nor reserve has room.
 func (h *headLimiter) acquire(c *headConn) bool {
 	peer := addressOf(c.RemoteAddr())
 	from, shares := addressGroup(peer), h.shares(peer)
@@ -87,7 +87,7 @@ func (h *headLimiter) acquire(c *headConn) bool {
 	return false
 }
 
-// release takes back what the head of a connection held.
+// release returns what the head of a connection was charged.
 func (h *headLimiter) release(c *headConn) {
 	from := addressGroup(addressOf(c.RemoteAddr()))
 	h.mu.Lock()
@@ -102,29 +102,29 @@ func (h *headLimiter) release(c *headConn) {
 	c.held, c.reserved = 0, 0
 }
 
-// addressOf returns the address of a peer, or the zero Addr.
+// addressOf returns the address of a peer, or the zero Addr where it has none.
 func addressOf(peer net.Addr) netip.Addr {
-	port, _ := netip.ParseAddrPort(peer.String()) // what does not parse is unknown
+	port, _ := netip.ParseAddrPort(peer.String()) // zero where it does not parse
 	return port.Addr().Unmap().WithZone("")
 }
 
-// addressGroup returns the network of an address whose clients count as one: of IPv6
-// a /64.
+// addressGroup returns the network whose addresses count as one client: the /64 of
+// an IPv6 address.
 func addressGroup(addr netip.Addr) netip.Prefix {
-	place, _ := addr.Prefix(min(addr.BitLen(), 64)) // fails only for an address that is unknown
+	place, _ := addr.Prefix(min(addr.BitLen(), 64)) // fails only for the zero Addr
 	return place
 }
 
-// headConn is a connection on which a head may be long only if not too many
-// others are; else the connection ends. net/http reads a connection and tells
-// its states in turn and never at once, so that only heads is shared.
+// headConn is a connection that closes where a head exceeds freeHead and the limiter
+// has no room. net/http reads a connection and reports its states one after the
+// other, never concurrently, so that only the limiter needs a mutex.
 type headConn struct {
 	net.Conn
 	limiter  *headLimiter
-	held     int  // of the budget
-	reserved int  // of the reserve
-	left     int  // may still be read of this head
-	inBody   bool // what comes now is no head
+	held     int  // bytes charged to the budget
+	reserved int  // bytes charged to the reserve
+	left     int  // bytes that may be read before the next acquire
+	inBody   bool // the head is complete, and reads are not limited
 }
 
 func (c *headConn) Read(p []byte) (int, error) {
@@ -132,9 +132,8 @@ func (c *headConn) Read(p []byte) (int, error) {
 		return c.Conn.Read(p)
 	}
 	if c.left == 0 && !c.limiter.acquire(c) {
-		// Closed, and not only refused: net/http would take half a line for a
-		// whole one, and read on behind it. Nothing is answered: who floods a
-		// server does not read.
+		// An error alone is not enough: net/http would take half a line for a whole
+		// one and read on. There is no answer: a client that floods does not read it.
 		c.Conn.Close()
 		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: errTooManyLongHeads}
 	}
@@ -146,7 +145,7 @@ func (c *headConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// endHead gives back what the head took, and lets the next one begin.
+// endHead releases the head's budget, and limits the next head anew.
 func (c *headConn) endHead() {
 	if c.held+c.reserved > 0 {
 		c.limiter.release(c)
@@ -154,8 +153,8 @@ func (c *headConn) endHead() {
 	c.left, c.inBody = freeHead, false
 }
 
-// CloseWrite lets net/http end its half, so that a client which is still
-// sending reads the answer that stops it.
+// CloseWrite closes the sending half of the connection, as net/http does after an
+// error, so that a client that is still sending reads the error.
 func (c *headConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -163,8 +162,8 @@ func (c *headConn) CloseWrite() error {
 	return nil
 }
 
-// trackConnState is the http.Server's ConnState: a head is whole when the request
-// becomes active, and is kept until the answer is out.
+// trackConnState is the http.Server's ConnState hook: a head is complete when the
+// connection becomes active, and is released once its answer is sent.
 func trackConnState(conn net.Conn, state http.ConnState) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()

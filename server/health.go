@@ -6,34 +6,34 @@ import (
 	"time"
 )
 
-// readyLimit is how long the store may take to say that it lives.
+// readyLimit is the timeout of the store's health check.
 const readyLimit = 2 * time.Second
 
 const (
-	// probeWindow is how long ago somebody who still asks /readyz asked last.
+	// probeWindow is how long after a request to /readyz another one is expected.
 	// Probes come every few seconds.
 	probeWindow = time.Minute
 
-	// drainLimit is how long the end waits for the next probe: as long as
-	// Kubernetes waits between two unless told otherwise.
+	// drainLimit is how long a shutdown waits for the next probe: the default
+	// interval of Kubernetes.
 	drainLimit = 10 * time.Second
 )
 
 // readiness is the body of /readyz.
 type readiness struct {
 	Ready bool              `json:"ready"`
-	Down  map[string]string `json:"down,omitempty"` // by name of what is down, "unavailable", or "open" for a circuit breaker; the log says why
+	Down  map[string]string `json:"down,omitempty"` // by the name of the part: "unavailable", or "open" for a circuit breaker; the log says why
 }
 
-// serveHealth says that the process lives.
+// serveHealth is the liveness probe.
 func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request, _ *Generation) {
 	writeJSON(w, http.StatusOK, map[string]bool{"alive": true})
 }
 
-// serveReady is 503 only before the first configuration is in force and while
-// shutting down: a probe that takes every replica away while a directory is
-// down would take the grace of sessions away too. Its body names each part
-// that is down; with ?all they make it 503 as well, for alerts.
+// serveReady is the readiness probe: 503 only before the first configuration is in
+// force and while the server shuts down. A probe that failed with the directory would
+// remove every replica, and existing sessions could not use their grace. The body
+// names each part that is down; with ?all such a part makes it 503 too, for alerts.
 func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, gen *Generation) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyLimit)
 	defer cancel()
@@ -57,7 +57,8 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, gen *Generat
 	}
 }
 
-// recordProbe notes what a probe was told that may send people elsewhere.
+// recordProbe records a readiness probe and, where it was answered 503, lets drain
+// go on.
 func (s *Server) recordProbe(ready bool) {
 	s.lastProbe.Store(time.Now().Unix())
 	if ready {
@@ -65,13 +66,13 @@ func (s *Server) recordProbe(ready bool) {
 	}
 	select {
 	case s.notReadySeen <- struct{}{}:
-	default: // another one was told
+	default: // drain has its signal already
 	}
 }
 
-// drain has /readyz answer 503, and goes on serving until whoever asks it
-// has seen that, so that a balancer sends nobody to a closed port. Where nobody
-// asked of late it returns at once.
+// drain makes /readyz answer 503 and waits, while requests are still served, until a
+// probe has received that, so that a load balancer sends no client to a closed port.
+// If there was no probe within probeWindow, it returns immediately.
 func (s *Server) drain(ctx context.Context) {
 	s.stopping.Store(true)
 	if time.Since(time.Unix(s.lastProbe.Load(), 0)) > probeWindow {
@@ -84,7 +85,7 @@ func (s *Server) drain(ctx context.Context) {
 	}
 }
 
-// serveUnready answers while there is no configuration yet.
+// serveUnready answers every request before the first configuration is in force.
 func (s *Server) serveUnready(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/healthz" {
 		s.serveHealth(w, r, nil)

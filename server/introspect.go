@@ -11,27 +11,27 @@ import (
 	"shorepass/session"
 )
 
-// introspection is the answer of /oauth/introspect (RFC 7662, section 2.2). Of
-// a token that is not active nothing else is told. There is no scope: what a
-// person may do is decided at each use.
+// introspection is the answer of /oauth/introspect (RFC 7662, section 2.2). For a
+// token that is not active it has no other field. There is no scope, since the
+// policy decides at each use of a token.
 type introspection struct {
 	Active    bool   `json:"active"`
 	TokenType string `json:"token_type,omitempty"` // "Bearer" for an access token, else the session's kind
-	Subject   string `json:"sub,omitempty"`        // of a session the provider's mark of the person, of an access token its sub claim
+	Subject   string `json:"sub,omitempty"`        // of a session the person's subject, of an access token its sub claim
 	Username  string `json:"username,omitempty"`
 	Provider  string `json:"provider,omitempty"`
-	ClientID  string `json:"client_id,omitempty"` // that logged in
+	ClientID  string `json:"client_id,omitempty"` // of the login
 	Issuer    string `json:"iss,omitempty"`
 	Audience  string `json:"aud,omitempty"` // the service
 	IssuedAt  int64  `json:"iat,omitempty"`
-	Expires   int64  `json:"exp,omitempty"` // a session may end before, idle
+	Expires   int64  `json:"exp,omitempty"` // a session may end earlier, when idle
 	ID        string `json:"jti,omitempty"`
 	Session   string `json:"session,omitempty"`
 }
 
-// serveIntrospect tells operators what stands behind a token (RFC 7662): one of
-// ours, or an access token, which is verified as its registry does it. Looking
-// at a token is no use of it, and asks no provider.
+// serveIntrospect is token introspection for operators (RFC 7662), of a token of a
+// session or an access token, which is verified as its registry verifies it.
+// Introspection does not count as a use of the token, and asks no provider.
 func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
@@ -45,7 +45,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 	}
 	token := tokenParam(params)
 	if token.IsZero() {
-		return malformed("token is missing; send the one to look at")
+		return malformed("token is missing; send the token to introspect")
 	}
 	req.noteCredential(cred)
 	caller, err := s.authenticateCaller(ctx, gen, cred, req)
@@ -55,7 +55,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 	case caller.identity == nil:
 		return errNoCaller
 	case !gen.isOperator(caller):
-		return forbidden("only members of server.operators may look at tokens")
+		return forbidden("only members of server.operators may introspect tokens")
 	}
 	answer, err := s.introspect(ctx, gen, token, req)
 	if err != nil {
@@ -64,8 +64,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Ge
 	return s.answer(w, req, answer)
 }
 
-// introspect looks at one token. What is wrong with one that is not active
-// stands in the audit line.
+// introspect inspects one token. The audit line says why a token is not active.
 func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.Text, req *request) (introspection, error) {
 	var accessErr error
 	if !session.Recognize(token) {
@@ -96,9 +95,9 @@ func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.T
 	}, nil
 }
 
-// introspectAccess looks at an access token, or returns registry.ErrNotOurToken.
-// It is active as long as a registry takes it, whatever has become of the session
-// that it was made in.
+// introspectAccess inspects an access token. The error is registry.ErrNotOurToken for
+// any other token. An access token is active as long as a registry accepts it,
+// whatever the state of the session that it was issued in.
 func (g *Generation) introspectAccess(token secret.Text, req *request) (introspection, error) {
 	claims, err := g.Issuer.Verify(token.Reveal(), req.storeTime)
 	if err != nil {

@@ -8,29 +8,30 @@ import (
 	"sync"
 )
 
-// jsonBuffers are lent to whoever writes JSON: an answer and an audit line are most
-// of what a request would otherwise leave to the collector.
+// jsonBuffers is a pool of buffers for JSON, each with its encoder. Answers and audit
+// lines are most of the garbage that a request would make without it.
 var jsonBuffers = sync.Pool{New: func() any {
 	l := new(jsonBuffer)
 	l.encoder = json.NewEncoder(&l.text)
 	return l
 }}
 
-// jsonBuffer is one JSON value, and the end of its line.
+// jsonBuffer holds one JSON value and a newline.
 type jsonBuffer struct {
 	text    bytes.Buffer
 	encoder *json.Encoder
 }
 
-// maxLentLine bounds what is kept for the next one, in bytes.
+// maxLentLine bounds a buffer that is returned to the pool, in bytes.
 const maxLentLine = 64 << 10
 
-// withLine lends value's JSON, with a new line behind it, to use.
+// withLine calls use with value's JSON and a newline. The text is valid until use
+// returns.
 func withLine(value any, use func(line []byte) error) error {
 	l := jsonBuffers.Get().(*jsonBuffer)
 	l.text.Reset()
 	if err := l.encoder.Encode(value); err != nil {
-		return err // an encoder that failed once is not used again
+		return err // an encoder that failed once is not reused
 	}
 	err := use(l.text.Bytes())
 	if l.text.Cap() <= maxLentLine {
@@ -44,11 +45,10 @@ func writeJSON(w http.ResponseWriter, status int, answer any) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(status)
-		// A client that is gone cannot be told anything.
-		_, _ = w.Write(body)
+		_, _ = w.Write(body) // an error means that the client is gone
 		return nil
 	})
 	if err != nil {
-		panic("server: an answer that is no JSON: " + err.Error())
+		panic("server: an answer that cannot be encoded: " + err.Error())
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics are the server's counters. Every label has few values, none of them
-// made by a client.
+// Metrics are the server's Prometheus metrics. Every label has few values, and
+// clients cannot add any.
 type Metrics struct {
 	registry      *prometheus.Registry
 	requests      *prometheus.CounterVec
@@ -21,10 +21,10 @@ type Metrics struct {
 	handler       http.Handler
 }
 
-// The values of the label method are those of an audit line's method, but that a
-// refresh token of ours, whose audit line has the method of its login, is
-// "refresh". Two more are for a request without a credential, and for one whose
-// credential could not be parsed.
+// The values of the label method are those of the audit line's method, with one
+// exception: a refresh token of ours is "refresh", where the audit line has the method
+// of its login. Two more values are for a request without a credential, and for one
+// whose credential could not be parsed.
 const (
 	methodAnonymous = "anonymous"
 	methodUnknown   = "unknown"
@@ -32,19 +32,19 @@ const (
 	methods = "what the request brought: password, id_token, refresh (a refresh token, ours or the provider's), pat, robot, browser (a one-time password), anonymous, or unknown where it could not be parsed"
 )
 
-// NewMetrics returns fresh counters.
+// NewMetrics returns metrics in a Prometheus registry of their own.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shorepass_token_requests_total", Help: "Requests to the token endpoint, by method (" + methods + "), the provider that proved it, and the status.",
+			Name: "shorepass_token_requests_total", Help: "Requests to the token endpoint, by method (" + methods + "), the provider that authenticated it, and the status.",
 		}, []string{"method", "provider", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "shorepass_token_request_duration_seconds", Help: "Time to answer a request to the token endpoint, by method (" + methods + ").",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10},
 		}, []string{"method"}),
 		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "shorepass_audit_failures_total", Help: "Audit lines that could not be written.",
+			Name: "shorepass_audit_failures_total", Help: "Audit lines that were not written.",
 		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shorepass_reloads_total", Help: "Reloads of the configuration, by result.",
@@ -56,10 +56,10 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// CountAuditFailure counts an audit line that could not be written.
+// CountAuditFailure counts an audit line that was not written.
 func (m *Metrics) CountAuditFailure() { m.auditFailures.Inc() }
 
-// CountReload counts a reload of the configuration.
+// CountReload counts a reload of the configuration by its result.
 func (m *Metrics) CountReload(err error) {
 	result := "ok"
 	if err != nil {
@@ -73,8 +73,8 @@ func (m *Metrics) AddGauge(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 }
 
-// observe counts a request to the token endpoint. What comes to the others is
-// seldom, and in the audit log.
+// observe counts a request to the token endpoint. Requests to the other endpoints
+// are rare, and the audit log has them.
 func (m *Metrics) observe(req *request) {
 	if req.line.Action != "" {
 		return
@@ -83,8 +83,8 @@ func (m *Metrics) observe(req *request) {
 	m.duration.WithLabelValues(req.method).Observe(time.Since(req.localTime).Seconds())
 }
 
-// serveMetrics answers those whom the configuration names, since the labels
-// tell the names of providers.
+// serveMetrics answers addresses in server.metrics_from alone, since the labels name
+// the providers.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, gen *Generation) {
 	from := newOrigin(r, gen.trustedProxies)
 	if !contains(gen.metricsFrom, from.address) {

@@ -9,12 +9,12 @@ import (
 	"shorepass/providers"
 )
 
-// endpoint answers a request and fills in its state. It records the request
-// before it answers, and answers nothing where it returns an error.
+// endpoint handles a request and fills in its state. It records the request before
+// it answers, and sends no answer where it returns an error.
 type endpoint func(http.ResponseWriter, *http.Request, *Generation, *request) error
 
-// observed returns a handler that runs an endpoint and records each request: in
-// the audit line, the metrics, and the log line of an error.
+// observed is the middleware of audited endpoints: it runs serve and records each
+// request in the audit log, in the metrics and, after an error, in the log.
 func (s *Server) observed(action string, serve endpoint) func(http.ResponseWriter, *http.Request, *Generation) {
 	return func(w http.ResponseWriter, r *http.Request, gen *Generation) {
 		req := newRequest(action, s.sessions.Now(), newOrigin(r, gen.trustedProxies))
@@ -25,8 +25,8 @@ func (s *Server) observed(action string, serve endpoint) func(http.ResponseWrite
 func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation, req *request, serve endpoint) {
 	w.Header().Set("X-Request-Id", req.line.Request)
 	if req.origin.spoofed && s.spoofWarned.CompareAndSwap(false, true) {
-		s.log.Warn("a peer that is not trusted sends X-Forwarded-For or Forwarded, so the client's address is unknown; "+
-			"if it is a proxy of yours, add it to server.trusted_proxies", "peer", req.line.Address)
+		s.log.Warn("untrusted peer sends X-Forwarded-For or Forwarded, so the client's address is unknown; "+
+			"if the peer is your proxy, add it to server.trusted_proxies", "address", req.line.Address)
 	}
 	defer s.metrics.observe(req)
 	defer s.limitBody(r).release()
@@ -44,7 +44,7 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation
 	writeError(w, failure)
 }
 
-// answer records the request as answered and then sends body with status 200.
+// answer records the request and then sends body with status 200.
 func (s *Server) answer(w http.ResponseWriter, req *request, body any) error {
 	if err := req.record(s.audit, http.StatusOK); err != nil {
 		return err
@@ -53,8 +53,8 @@ func (s *Server) answer(w http.ResponseWriter, req *request, body any) error {
 	return nil
 }
 
-// catchPanic turns a panic into an error, which is logged under the request's id
-// like any other.
+// catchPanic calls serve and returns a panic as an error, which is logged under the
+// request's id like any other.
 func catchPanic(serve func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -64,20 +64,20 @@ func catchPanic(serve func() error) (err error) {
 	return serve()
 }
 
-// logFailure logs why a request failed, which the client is not told. A wrong
-// password is no fault of the server, and is in the audit line; that a provider is
-// unavailable was logged when it became so.
+// logFailure logs the cause of a failure, which the client does not receive. A refused
+// login is Debug, since the audit log has it. So is a provider that is unavailable:
+// that was logged when it became so.
 func (s *Server) logFailure(r *http.Request, req *request, failure httpError) {
 	attrs := []any{"request", req.line.Request, "status", failure.status, "error", failure.Error(), "service", req.line.Service, "address", req.line.Address}
 	switch {
 	case r.Context().Err() != nil:
-		s.log.Debug("the client went away", attrs...)
+		s.log.Debug("client disconnected", attrs...)
 	case failure.status == http.StatusInternalServerError:
-		s.log.Error("a request failed", attrs...)
+		s.log.Error("request failed", attrs...)
 	case failure.status == http.StatusServiceUnavailable && !isProviderFailure(failure):
-		s.log.Warn("a request could not be answered", attrs...)
+		s.log.Warn("request could not be answered", attrs...)
 	default:
-		s.log.Debug("a request was refused", attrs...)
+		s.log.Debug("request refused", attrs...)
 	}
 }
 

@@ -13,21 +13,21 @@ import (
 	"shorepass/registry"
 )
 
-// maxBody bounds the body of a POST, in bytes: scopes at their limit, a JWT as
-// the password, and room for the escapes of a form.
+// maxBody bounds the body of a POST, in bytes. It has room for scopes at their limit
+// and a JWT as the password, with the escapes of a form.
 const maxBody = 256 << 10
 
-// question is what a client asks of the token endpoint, by GET or by POST,
-// parsed once. Nothing behind it knows of HTTP.
+// question is a parsed request to the token endpoint, by GET or by POST. The code
+// that handles it does not see HTTP.
 type question struct {
 	credential credential
-	service    string // as asked; empty is for registry.Issuer.Service to settle
+	service    string // as sent; registry.Issuer.Service decides what an empty one means
 	scopes     []registry.Scope
-	post       bool // the answer states its scope (RFC 6749, section 5.1)
+	post       bool // a POST, whose answer has a scope (RFC 6749, section 5.1)
 }
 
-// parseQuestion reads a request to the token endpoint. Its errors are
-// httpError with status 400, or wrap an error that errors.go knows.
+// parseQuestion parses a request to the token endpoint. Its errors are httpError with
+// status 400, or wrap an error that wireError recognizes.
 func parseQuestion(w http.ResponseWriter, r *http.Request) (*question, error) {
 	if r.Method == http.MethodPost {
 		return parsePost(w, r)
@@ -73,8 +73,8 @@ func parsePost(w http.ResponseWriter, r *http.Request) (*question, error) {
 	}
 }
 
-// parseCommon reads what GET and POST have in common. single names the
-// parameters that only one of the two methods has.
+// parseCommon parses the parameters that GET and POST share. single names the other
+// ones of the request, none of which may be repeated.
 func parseCommon(params url.Values, single ...string) (*question, error) {
 	if err := checkParams(params, single...); err != nil {
 		return nil, err
@@ -90,9 +90,9 @@ func parseCommon(params url.Values, single ...string) (*question, error) {
 	}, nil
 }
 
-// checkParams refuses parameters that come twice or are not UTF-8: single, and
-// those that every endpoint knows. Only scope may come twice (RFC 6749, section
-// 3.2).
+// checkParams refuses repeated parameters and those that are not UTF-8, of single and
+// of the parameters that every endpoint has. Only scope may be repeated (RFC 6749,
+// section 3.2).
 func checkParams(params url.Values, single ...string) error {
 	for _, name := range append(single, "service", "client_id", "access_type") {
 		values := params[name]
@@ -106,7 +106,7 @@ func checkParams(params url.Values, single ...string) error {
 	return nil
 }
 
-// readForm reads the body of a POST.
+// readForm reads and parses the body of a POST.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {

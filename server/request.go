@@ -9,23 +9,24 @@ import (
 	"shorepass/registry"
 )
 
-// request is the state of one request to an audited endpoint: begun by
-// observed, filled in on its way, and recorded once, before it is answered. The
-// audit line, the log line and the metrics are all made from it.
+// request is the state of one request to an audited endpoint. The middleware
+// observed makes it, the handler fills it in, and it is recorded once, before the
+// answer is sent. The audit line, the log line and the metrics are made from it.
 type request struct {
 	line      auditLine
-	storeTime time.Time // when it began, by the store's clock
+	storeTime time.Time // when the request began, by the store's clock
 	localTime time.Time // the same by this machine's clock
-	origin    origin    // where it comes from
-	method    string    // label of the metrics: what the credential is, "unknown" until it is parsed
-	recorded  bool      // the audit line is written, or could not be
+	origin    origin
+	method    string // the metrics' label: what the credential is, methodUnknown until it is parsed
+	recorded  bool   // the audit line was written, or its write failed
 }
 
-// newRequest begins a request. at is the store's time.
-func newRequest(action string, at time.Time, from origin) *request {
+// newRequest returns the state of a request that begins now. now is the store's
+// time.
+func newRequest(action string, now time.Time, from origin) *request {
 	req := &request{
-		line:      auditLine{Time: at, Request: requestID(), Action: action},
-		storeTime: at, localTime: time.Now(), origin: from, method: methodUnknown,
+		line:      auditLine{Time: now, Request: requestID(), Action: action},
+		storeTime: now, localTime: time.Now(), origin: from, method: methodUnknown,
 	}
 	if from.peer.IsValid() {
 		req.line.Address = from.peer.String()
@@ -33,10 +34,10 @@ func newRequest(action string, at time.Time, from origin) *request {
 	return req
 }
 
-// requestID returns 128 random bits, printed.
+// requestID returns 128 random bits as text.
 func requestID() string { return rand.Text() }
 
-// noteCredential notes a credential before it is proved.
+// noteCredential records a credential that is not authenticated yet.
 func (r *request) noteCredential(c credential) {
 	l := &r.line
 	l.Account, l.ClientID, l.UserAgent = auditText(string(c.login)), auditText(c.clientID), auditText(r.origin.userAgent)
@@ -46,7 +47,7 @@ func (r *request) noteCredential(c credential) {
 	r.method = c.method()
 }
 
-// noteQuestion notes what is asked, and the credential with it.
+// noteQuestion records the question and its credential.
 func (r *request) noteQuestion(q *question) {
 	r.noteCredential(q.credential)
 	r.line.Service = q.service
@@ -56,7 +57,7 @@ func (r *request) noteQuestion(q *question) {
 	}
 }
 
-// notePrincipal notes who was proved.
+// notePrincipal records the authenticated principal.
 func (r *request) notePrincipal(caller principal) {
 	l := &r.line
 	if caller.identity != nil {
@@ -68,11 +69,12 @@ func (r *request) notePrincipal(caller principal) {
 	}
 }
 
-// maxWatched bounds the groups in an audit line.
+// maxWatched bounds Groups and Unsure of an audit line, in entries each.
 const maxWatched = 64
 
-// noteWatched notes the groups and claims of a principal that rules or
-// server.operators name. asked is the question that policy gets.
+// noteWatched records the groups and claims of a principal that rules or
+// server.operators name, or with allGroups every group. asked is the question as
+// the policy gets it.
 func (r *request) noteWatched(gen *Generation, allGroups bool, caller principal, asked policy.Request) {
 	if caller.identity == nil {
 		return
@@ -94,20 +96,20 @@ func (r *request) noteWatched(gen *Generation, allGroups bool, caller principal,
 	}
 }
 
-// claimText returns a claim as an audit line has it: a text as it is, anything
-// else as JSON.
+// claimText formats a claim for the audit line: text as it is, anything else as
+// JSON.
 func claimText(value any) string {
 	if text, ok := value.(string); ok {
 		return auditText(text)
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
-		return "?" // a claim came from JSON, so that this does not happen
+		return "?" // unreachable: a claim was decoded from JSON
 	}
 	return auditText(string(text))
 }
 
-// noteDecision notes what policy decided.
+// noteDecision records the policy's decision.
 func (r *request) noteDecision(d policy.Decision) {
 	r.line.Granted = scopesOf(d.Access)
 	r.line.Rules = d.Rules
@@ -121,8 +123,8 @@ func scopesOf(access []registry.Access) []string {
 	return scopes
 }
 
-// record completes the audit line, of an answer with status, and writes it,
-// unless that was done already. The error is that of [Audit.write].
+// record completes the audit line for an answer with status and writes it. It is
+// idempotent: a second call does nothing. The error is that of [Audit.write].
 func (r *request) record(to *Audit, status int) error {
 	if r.recorded {
 		return nil

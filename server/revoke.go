@@ -17,31 +17,30 @@ import (
 	"shorepass/session"
 )
 
-// revokeLimit is how long a revocation may take, shorter than writeLimit.
-// Thousands of sessions end within it; where they do not, asking again ends the
-// rest.
+// revokeLimit is the timeout of a revocation, shorter than writeLimit. It is enough
+// for thousands of sessions; after a timeout the same request ends the rest.
 const revokeLimit = 25 * time.Second
 
-// revokeSelectors are the parameters of /oauth/revoke that are ours, beside RFC
-// 7009: what is given must all hold.
+// revokeSelectors are the parameters of /oauth/revoke that RFC 7009 does not have. A
+// session must match all that are sent.
 var revokeSelectors = []string{"session", "user", "provider", "group", "older_than"}
 
-// revocation is what a client asks of /oauth/revoke, parsed once.
+// revocation is a parsed request to /oauth/revoke.
 type revocation struct {
-	token    secret.Text // zero where sessions are selected
+	token    secret.Text // zero where selector is set
 	selector session.Selector
-	asked    []string // the selector as it came, for the audit line
+	asked    []string // the selector as sent, for the audit line
 }
 
-// revokeAnswer is the answer where sessions were selected. To a token the answer is
-// empty: whoever holds it hears nothing about it (RFC 7009, section 2.2).
+// revokeAnswer is the answer of /oauth/revoke. For a token it is empty, so that it
+// discloses nothing about the token (RFC 7009, section 2.2).
 type revokeAnswer struct {
 	Ended *int `json:"ended,omitempty"`
 }
 
-// serveRevoke ends sessions (RFC 7009): that of a token for whoever holds it, a
-// person's own for the person, and anybody's for operators. When it answers
-// 200, every replica refuses their tokens.
+// serveRevoke ends sessions (RFC 7009): the holder of a token ends its session, a
+// person ends their own sessions, and an operator anyone's. When it answers 200,
+// every replica refuses their tokens.
 func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), revokeLimit)
 	defer cancel()
@@ -75,10 +74,10 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Genera
 	return s.answer(w, req, answer)
 }
 
-// parseRevocation reads what is to end. It is strict where sessions are
-// selected, since a parameter that is misspelt, empty, or taken for a selector
-// as service might be would select more than was meant. Beside a token other
-// parameters are overlooked (RFC 6749, section 3.2).
+// parseRevocation parses a request to /oauth/revoke. A selection is parsed strictly: a
+// parameter that is misspelt or empty, or one such as service that a caller may take
+// for a selector, would select more sessions than intended. With a token, unknown
+// parameters are ignored (RFC 6749, section 3.2).
 func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 	rev := &revocation{token: tokenParam(params)}
 	for _, name := range revokeSelectors {
@@ -86,26 +85,26 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 			continue
 		}
 		if params.Get(name) == "" {
-			return nil, malformed(name + " is empty; say which sessions end, or leave it out")
+			return nil, malformed(name + " is empty; send a value, or leave it out")
 		}
 		rev.asked = append(rev.asked, name+"="+auditText(params.Get(name)))
 	}
 	switch {
 	case len(rev.asked) == 0 && rev.token.IsZero():
-		return nil, malformed("token is missing; send the one to end, or select sessions by " + strings.Join(revokeSelectors, ", "))
+		return nil, malformed("token is missing; send the token to revoke, or select sessions by " + strings.Join(revokeSelectors, ", "))
 	case len(rev.asked) == 0:
 		return rev, nil
 	case params.Has("token"):
-		return nil, malformed("token ends one session, and " + rev.asked[0][:strings.Index(rev.asked[0], "=")] + " selects some; send one or the other")
+		return nil, malformed("token and " + rev.asked[0][:strings.Index(rev.asked[0], "=")] + " exclude each other; send one of the two")
 	}
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		if !slices.Contains(revokeSelectors, name) {
-			return nil, malformed(strconv.Quote(auditText(name)) + " selects nothing; there are " + strings.Join(revokeSelectors, ", "))
+			return nil, malformed(strconv.Quote(auditText(name)) + " is not a selector; use " + strings.Join(revokeSelectors, ", "))
 		}
 	}
 	sel := session.Selector{ID: params.Get("session"), User: params.Get("user"), Provider: params.Get("provider"), Group: params.Get("group")}
 	if _, _, ok := session.ParseID(sel.ID); sel.ID != "" && !ok {
-		return nil, malformed("session is no id of a session, as shorepass sessions list prints them")
+		return nil, malformed("session is not the id of a session, as shorepass sessions list prints it")
 	}
 	if text := params.Get("older_than"); text != "" {
 		age, err := duration.Parse(text)
@@ -118,8 +117,8 @@ func parseRevocation(params url.Values, now time.Time) (*revocation, error) {
 	return rev, nil
 }
 
-// revokeToken ends the session of a token for whoever holds it. One that is
-// unknown, or ended already, is what was asked for.
+// revokeToken ends the session of a token. It is idempotent: an unknown or ended token
+// is no error (RFC 7009, section 2.2).
 func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.Text, caller principal, req *request) error {
 	was, ended, err := s.admin.RevokeToken(ctx, token, gen.revokedBy(caller))
 	switch {
@@ -139,12 +138,12 @@ func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.
 	return nil
 }
 
-// errNotRevocable says that a registry takes a token without asking us. Who
-// sends one must not believe that it has ended.
+// errNotRevocable is for an access token, which registries verify without asking us. A
+// 200 would say that it has ended.
 var errNotRevocable = httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "unsupported_token_type",
-	message: "a registry's access token cannot be taken back and ends by itself within minutes; send the refresh token"}
+	message: "an access token of a registry cannot be revoked, and expires within minutes; send the refresh token"}
 
-// revokeSelected ends the sessions that sel selects, of those that who may end.
+// revokeSelected ends those sessions of a selection that the caller may end.
 func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel session.Selector, caller principal, req *request) (revokeAnswer, error) {
 	sel, err := gen.restrict(caller, sel)
 	if err != nil {
@@ -158,9 +157,8 @@ func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel sessio
 	return revokeAnswer{&ended}, nil
 }
 
-// restrict narrows sel to what who may end. Somebody else's session is to a
-// person like one that does not exist: neither ends, and neither is told from
-// the other.
+// restrict narrows sel to the sessions that the caller may end. Without the right of
+// an operator, another person's session looks like one that does not exist.
 func (g *Generation) restrict(caller principal, sel session.Selector) (session.Selector, error) {
 	switch {
 	case caller.identity == nil:
@@ -170,32 +168,33 @@ func (g *Generation) restrict(caller principal, sel session.Selector) (session.S
 	case sel.Provider != "" || sel.Group != "":
 		return sel, forbidden("only members of server.operators may end sessions by provider or group")
 	case sel.User != "" && sel.User != caller.identity.User:
-		return sel, forbidden(fmt.Sprintf("you may end your own sessions only: user can be %q and nobody else", caller.identity.User))
+		return sel, forbidden(fmt.Sprintf("you may end your own sessions only: user can only be %q", caller.identity.User))
 	case sel.User == "" && sel.ID == "":
 		return sel, forbidden(fmt.Sprintf("only members of server.operators may end everyone's sessions; add user=%s for your own", caller.identity.User))
 	}
-	// The name may be another one than at the login.
+	// By subject, since the user name may have changed after the login.
 	sel.User, sel.Provider, sel.Subject = "", caller.identity.Provider, caller.identity.Subject
 	return sel, nil
 }
 
-// revokedBy says who ends a session, for the list of ended ones.
+// revokedBy names the caller as the list of ended sessions shows it.
 func (g *Generation) revokedBy(caller principal) string {
 	switch {
 	case caller.identity == nil:
-		return "who held its token"
+		return "the holder of its token"
 	case g.isOperator(caller):
 		return auditText(caller.identity.User) + ", an operator"
 	}
 	return auditText(caller.identity.User)
 }
 
-// incompleteRevocation says that sessions may live on (RFC 7009, section 2.2.1).
+// incompleteRevocation changes the message of a 503: some sessions may not have ended
+// (RFC 7009, section 2.2.1).
 func incompleteRevocation(err error) error {
 	failure := wireError(err)
 	if failure.status != http.StatusServiceUnavailable {
 		return err
 	}
-	failure.message = "not all of it could be ended; ask again in a moment"
+	failure.message = "not all sessions were ended; send the request again in a moment"
 	return failure
 }

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// reservedPaths are the server's own; the token endpoint cannot take them, nor
-// anything below /oauth.
+// reservedPaths are paths of other endpoints. The token endpoint can have none of them,
+// and no path below /oauth.
 var reservedPaths = []string{"/healthz", "/readyz", "/metrics", "/v2", "/oauth"}
 
 func isReserved(path string) bool {
 	return slices.Contains(reservedPaths, path) || strings.HasPrefix(path, "/oauth/")
 }
 
-// route is what stands at a path.
+// route is an endpoint and the methods that it accepts.
 type route struct {
 	methods []string
 	handle  func(http.ResponseWriter, *http.Request, *Generation)
@@ -37,9 +37,8 @@ func (s *Server) routes(tokenPaths []string) map[string]route {
 	return routes
 }
 
-// ServeHTTP routes a request. It never redirects: a client that is redirected
-// loses its credentials, or shows them to somebody else, so an extra slash is
-// simply overlooked.
+// ServeHTTP routes a request. It never redirects, since a redirected client drops its
+// credentials or sends them to another server; extra slashes are ignored instead.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -48,10 +47,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveUnready(w, r)
 		return
 	}
-	where := r.URL.Path
-	found, ok := gen.routes[where]
+	found, ok := gen.routes[r.URL.Path]
 	if !ok {
-		found, ok = gen.routes[path.Clean("/"+where)]
+		found, ok = gen.routes[path.Clean("/"+r.URL.Path)]
 	}
 	if !ok {
 		writeError(w, httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"})

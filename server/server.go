@@ -1,18 +1,17 @@
-// Package server speaks HTTP: the token endpoint (token.go), revocation and
-// introspection (revoke.go, introspect.go, who asks in caller.go), the version
-// check /v2/ (versioncheck.go), health and metrics.
+// Package server is the HTTP layer: the token endpoint (token.go), revocation and
+// introspection (revoke.go, introspect.go, their callers in caller.go), the version
+// check /v2/ (versioncheck.go), health checks and metrics.
 //
-// A request enters in [Server.ServeHTTP] and finds its endpoint in route.go. One
-// to the token endpoint is parsed in question.go, goes its way in token.go, and
-// leaves as an answer or through errors.go, the one place where an error becomes
-// a status and a body. authenticate.go alone proves the credential
-// (credential.go) of a request, at every endpoint. The state of a request is in
-// request.go; from it observe.go makes the audit line (auditline.go), the log
-// line and the metrics. body.go, head.go and sink.go bound the memory and the
-// time that a stranger, or an audit log that nothing reads, can take.
+// [Server.ServeHTTP] routes a request to its endpoint (route.go). A token request is
+// parsed in question.go and handled in token.go; errors.go is the one place that maps
+// an error to a status and a body. authenticate.go alone verifies credentials
+// (credential.go), at every endpoint. The state of a request is in request.go;
+// observe.go writes the audit line (auditline.go), the log line and the metrics from
+// it. body.go, head.go and sink.go bound the memory and the time that clients, or a
+// blocked reader of the audit log, can take.
 //
-// What a reload replaces is in a [Generation] and is swapped whole; a request
-// keeps the generation it began with.
+// A reload swaps the [Generation] atomically; a request ends with the generation that
+// it began with.
 package server
 
 import (
@@ -31,8 +30,8 @@ import (
 	"shorepass/registry"
 )
 
-// Generation is one loaded configuration and what was built of it: everything a
-// request passes through that a reload replaces.
+// Generation is one loaded configuration and what was built from it: everything that
+// requests use and a reload replaces.
 type Generation struct {
 	Config Config // Listen and TLS of the first one stay in force until a restart
 	Chain  *providers.Chain
@@ -45,7 +44,7 @@ type Generation struct {
 	metricsFrom    []netip.Prefix
 }
 
-// Server answers requests. It is safe for concurrent use.
+// Server is the http.Handler of all endpoints. It is safe for concurrent use.
 type Server struct {
 	generation  atomic.Pointer[Generation]
 	sessions    Sessions
@@ -53,21 +52,22 @@ type Server struct {
 	audit       *Audit
 	log         *slog.Logger
 	metrics     *Metrics
-	largeBodies chan struct{} // one for each long body that is being read
-	spoofWarned atomic.Bool   // the warning of an untrusted proxy was logged
+	largeBodies chan struct{} // semaphore, see body.go
+	spoofWarned atomic.Bool   // the warning about an untrusted proxy was logged
 
 	stopping     atomic.Bool
-	lastProbe    atomic.Int64  // when /readyz was asked last, in Unix seconds
-	notReadySeen chan struct{} // has one once /readyz has said that the server is stopping
+	lastProbe    atomic.Int64  // time of the last readiness probe, in Unix seconds
+	notReadySeen chan struct{} // has an element once a probe was answered 503
 }
 
-// Sessions is what the server needs of [session.Sessions], beside [SessionAdmin].
+// Sessions is the part of [session.Sessions] that the server needs; its Admin is
+// [SessionAdmin].
 type Sessions interface {
 	redeemer      // authenticate.go
 	sessionIssuer // token.go
 	clock         // token.go
 
-	// Ping reports whether the store answers and can be written to.
+	// Ping is the health check of the store: it answers and takes writes.
 	Ping(ctx context.Context) error
 
 	// DoubtedProviders returns the names of the providers whose circuit breakers
@@ -75,13 +75,13 @@ type Sessions interface {
 	DoubtedProviders() []string
 }
 
-// New returns a server without a generation: it is not ready until [Server.Reload].
+// New returns a server without a generation: it is not ready before [Server.Reload].
 func New(sessions Sessions, admin SessionAdmin, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
 	return &Server{sessions: sessions, admin: admin, audit: audit, metrics: metrics, log: log, largeBodies: make(chan struct{}, maxLargeBodies), notReadySeen: make(chan struct{}, 1)}
 }
 
-// Reload puts gen in force for every request that begins from now on. Its
-// Config must have passed Validate.
+// Reload swaps in gen for every request that begins after it. The Config of gen must
+// have passed Validate.
 func (s *Server) Reload(gen Generation) error {
 	var err error
 	if gen.trustedProxies, err = parseNetworks(gen.Config.TrustedProxies); err != nil {
@@ -98,7 +98,7 @@ func (s *Server) Reload(gen Generation) error {
 	return nil
 }
 
-// Generation returns the one in force, or nil before the first Reload.
+// Generation returns the generation in force, or nil before the first Reload.
 func (s *Server) Generation() *Generation { return s.generation.Load() }
 
 func parseNetworks(texts []string) ([]netip.Prefix, error) {
@@ -112,20 +112,20 @@ func parseNetworks(texts []string) ([]netip.Prefix, error) {
 	return networks, nil
 }
 
-// Limits of a connection. A token request is one small message; who needs
-// longer than this holds a connection to keep others out.
+// Timeouts and limits of a connection. A token request is one small message, so that
+// a client that needs longer is broken or an attacker that holds connections.
 const (
 	readHeaderLimit = 5 * time.Second
 	readLimit       = 10 * time.Second
 	writeLimit      = 30 * time.Second
 	idleLimit       = 2 * time.Minute
-	maxHeaderBytes  = 3 << 19          // a password of 1 MiB is told so in the wire's own form; head.go bounds how many
+	maxHeaderBytes  = 3 << 19          // room for a password of 1 MiB, which gets our own error; head.go bounds how many heads
 	shutdownLimit   = 20 * time.Second // drainLimit included
 )
 
-// Serve answers on l until ctx ends, then finishes the requests under way. It
-// speaks TLS where tlsConfig is not nil. The error is nil after such an orderly
-// end.
+// Serve answers requests on l until ctx ends, then drains and finishes the requests
+// in flight. It speaks TLS if tlsConfig is not nil. The error is nil after such a
+// graceful shutdown.
 func (s *Server) Serve(ctx context.Context, l net.Listener, tlsConfig *tls.Config) error {
 	l = newHeadListener(l, func(peer netip.Addr) bool {
 		gen := s.Generation()
@@ -142,7 +142,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, tlsConfig *tls.Confi
 		IdleTimeout:       idleLimit,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         trackConnState,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // a client's broken handshake is not our error
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // a failed handshake of a client is no error of ours
 	}
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(l) }()
@@ -151,7 +151,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, tlsConfig *tls.Confi
 		return err
 	case <-ctx.Done():
 	}
-	s.log.Info("shutting down: finishing the requests under way")
+	s.log.Info("shutting down: finishing the requests in flight")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 	defer cancel()
 	s.drain(end)

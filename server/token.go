@@ -14,44 +14,42 @@ import (
 	"shorepass/session"
 )
 
-// maxAnswer bounds what grows with the scopes in an answer, in bytes: the token,
-// which stands there twice, and the scope. What else is there takes less than
-// a KiB, and all of it must stay under 60, since crane reads 64 and no more.
+// maxAnswer bounds the fields of an answer that grow with the scopes, in bytes: the
+// token, which is there twice, and the scope. The other fields take less than 1 KiB,
+// and the sum must stay below 60 KiB, since crane reads 64 KiB at most.
 const maxAnswer = 59 << 10
 
 // tokenAnswer is the answer of the token endpoint (distribution token
-// specification; RFC 6749, section 5.1). There is no issued_at: nobody needs
-// it, and a client whose clock is ahead asks for a token before each of its
-// requests because of it.
+// specification; RFC 6749, section 5.1). It has no issued_at, which no client needs:
+// with it, a client whose clock is fast requests a token before each request.
 type tokenAnswer struct {
 	Token        string `json:"token"` // some clients read the first, some the second
 	AccessToken  string `json:"access_token"`
-	ExpiresIn    int    `json:"expires_in"` // seconds; without it containerd keeps a token for ever
+	ExpiresIn    int    `json:"expires_in"` // seconds; without it containerd caches a token for ever
 	Scope        string `json:"scope,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
 // sessionIssuer makes sessions for logins that ask for an offline token.
 type sessionIssuer interface {
-	// Issue makes a session and returns its token. When it returns, the session
-	// survives a crash.
+	// Issue makes a session and returns its token. When it returns, the session is
+	// durable: it survives a crash.
 	Issue(ctx context.Context, id *providers.Identity, service string, client session.Client) (secret.Text, *session.Session, error)
 
-	// RevokeProviderToken has the provider revoke what it gave for a login that came to
-	// nothing. It does not block, and takes nil for no login.
+	// RevokeProviderToken has the provider revoke the refresh token of a login that got no
+	// session. It does not block, and ignores a nil identity.
 	RevokeProviderToken(id *providers.Identity)
 }
 
-// clock is the store's, which all replicas go by.
+// clock is the store's clock, which all replicas use.
 type clock interface {
 	Now() time.Time
 
-	// ClockOffset is how far it is ahead of this machine's clock.
+	// ClockOffset is the store's time minus this machine's.
 	ClockOffset() time.Duration
 }
 
-// serveToken is the way of a request: parse, authenticate, decide, mint,
-// answer.
+// serveToken handles a token request: parse, authenticate, decide, mint, answer.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
@@ -84,12 +82,12 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 		err = s.answer(w, req, answer)
 	}
 	if err != nil && caller.session == nil {
-		s.sessions.RevokeProviderToken(caller.identity) // the client learns of no session
+		s.sessions.RevokeProviderToken(caller.identity) // the client receives no token of a session
 	}
 	return err
 }
 
-// policyRequest returns the question in the terms of policy.
+// policyRequest returns the question and the principal as the policy sees them.
 func (p principal) policyRequest(q *question, from origin, now time.Time) policy.Request {
 	asked := policy.Request{Service: q.service, Address: from.address, Time: now, Scopes: q.scopes}
 	if p.identity == nil {
@@ -102,8 +100,8 @@ func (p principal) policyRequest(q *question, from origin, now time.Time) policy
 	return asked
 }
 
-// mint makes the answer: the access token for what was decided, and the refresh
-// token that belongs beside it.
+// mint returns the answer: the access token for the granted access and, where the
+// request gets one, the refresh token.
 func (s *Server) mint(ctx context.Context, gen *Generation, q *question, caller principal, access []registry.Access, req *request) (tokenAnswer, error) {
 	if caller.identity == nil && len(access) == 0 {
 		return tokenAnswer{}, errAnonymous
@@ -116,8 +114,8 @@ func (s *Server) mint(ctx context.Context, gen *Generation, q *question, caller 
 	if q.post {
 		answer.Scope = strings.Join(req.line.Granted, " ")
 	}
-	if told := len(answer.Token) + len(answer.AccessToken) + len(answer.Scope); told > maxAnswer {
-		return tokenAnswer{}, fmt.Errorf("an answer of %d bytes: %w", told, registry.ErrTooManyScopes)
+	if size := len(answer.Token) + len(answer.AccessToken) + len(answer.Scope); size > maxAnswer {
+		return tokenAnswer{}, fmt.Errorf("an answer of %d bytes: %w", size, registry.ErrTooManyScopes)
 	}
 	req.line.JTI = token.ID
 	refresh, err := s.refreshToken(ctx, q, caller, req)
@@ -128,20 +126,20 @@ func (s *Server) mint(ctx context.Context, gen *Generation, q *question, caller 
 	return answer, nil
 }
 
-// maxSkew is by how much two clocks may differ of which tokens shall be good by
-// both. They live longer by that.
+// maxSkew bounds the clock skew for which tokens are valid by both clocks. Their
+// lifetime grows by the skew.
 const maxSkew = 10 * time.Minute
 
-// clock is the time of a request by this machine's clock and by the store's: a
-// registry may go by either.
+// clock returns the time of a request by this machine's clock and by the store's,
+// since a registry may agree with either.
 func (s *Server) clock(req *request) registry.Clock {
-	ahead := min(max(s.sessions.ClockOffset(), -maxSkew), maxSkew)
-	return registry.Clock{Earliest: req.localTime.Add(min(ahead, 0)), Latest: req.localTime.Add(max(ahead, 0))}
+	offset := min(max(s.sessions.ClockOffset(), -maxSkew), maxSkew)
+	return registry.Clock{Earliest: req.localTime.Add(min(offset, 0)), Latest: req.localTime.Add(max(offset, 0))}
 }
 
-// refreshToken returns the refresh token that belongs into the answer: the
-// same one at its own redemption, a new one where a login asked for it, and
-// none beside any other of our tokens.
+// refreshToken returns the refresh token of the answer: the same one at its own
+// redemption, a new one where a login asks for an offline token, and none for any
+// other token of ours.
 func (s *Server) refreshToken(ctx context.Context, q *question, caller principal, req *request) (secret.Text, error) {
 	switch {
 	case q.credential.kind == kindRefresh:
@@ -152,7 +150,7 @@ func (s *Server) refreshToken(ctx context.Context, q *question, caller principal
 		return caller.session.Token, nil
 	}
 	client := q.credential.client(req.origin)
-	if caller.identity.Method == providers.MethodPassword { // beside a token the name proves nothing
+	if caller.identity.Method == providers.MethodPassword { // a token does not prove the name that was sent with it
 		client.LoginName = string(q.credential.login)
 	}
 	token, made, err := s.sessions.Issue(ctx, caller.identity, q.service, client)

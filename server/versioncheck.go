@@ -9,11 +9,11 @@ import (
 	"shorepass/registry"
 )
 
-// serveVersionCheck answers /v2/ as a registry does that holds nothing
-// (distribution specification, "determining support"). So docker login HOST works
-// straight against this server, and whoever cannot log in sees whether it is the
-// registry's fault. It is as strict as a registry: the token is verified. Nothing
-// is decided here, so there is no audit line.
+// serveVersionCheck answers /v2/ as a registry without content does (distribution
+// specification, "determining support"). So docker login HOST works against this
+// server itself, which shows whether a failed login is the registry's fault. It
+// verifies the token as a registry does. It writes no audit line, since the policy is
+// not asked.
 func (s *Server) serveVersionCheck(w http.ResponseWriter, r *http.Request, gen *Generation) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	err := verifyBearer(gen.Issuer, r.Header["Authorization"], s.sessions.Now())
@@ -25,14 +25,14 @@ func (s *Server) serveVersionCheck(w http.ResponseWriter, r *http.Request, gen *
 	failure.challenge = gen.challenge(r.Host)
 	if len(r.Header["Authorization"]) > 0 {
 		failure.challenge += `,error="invalid_token"`
-		s.log.Debug("a token was refused at /v2/", "error", failure.Error(), "address", newOrigin(r, gen.trustedProxies).peer.String())
+		s.log.Debug("token refused at /v2/", "error", failure.Error(), "address", newOrigin(r, gen.trustedProxies).peer.String())
 	}
 	writeError(w, failure)
 }
 
-// verifyBearer checks the one token in the Authorization headers (RFC 6750,
-// section 2.1). The error is errAnonymous where there is no header, and
-// otherwise registry.ErrNotOurToken.
+// verifyBearer verifies the token in the Authorization header (RFC 6750, section 2.1).
+// The error is errAnonymous where there is no header, and else wraps
+// registry.ErrNotOurToken.
 func verifyBearer(issuer *registry.Issuer, headers []string, now time.Time) error {
 	if len(headers) == 0 {
 		return errAnonymous
@@ -45,9 +45,9 @@ func verifyBearer(issuer *registry.Issuer, headers []string, now time.Time) erro
 	return err
 }
 
-// challenge says where to get a token: at the host that the client knows this
-// server by, if it is one of public_urls, since some clients follow to no other
-// one.
+// challenge returns the WWW-Authenticate header that names the token endpoint. It is at
+// the host of the request if that is one of public_urls, since some clients accept no
+// other host.
 func (g *Generation) challenge(host string) string {
 	realm, ok := g.realms[strings.ToLower(host)]
 	if !ok {
