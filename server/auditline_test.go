@@ -31,9 +31,9 @@ var unsteady = []struct {
 // TestAuditLines compares whole lines byte for byte: names, order and form of
 // the fields are what scripts and log collectors were written for.
 func TestAuditLines(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
-	of := h.inhabit(t)
-	of["access"] = h.get(t, "service=blue", "alice", password).json["token"].(string)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	tokens := h.loginAll(t)
+	tokens["access"] = h.get(t, "service=blue", "alice", password).json["token"].(string)
 	var lines strings.Builder
 	for _, test := range []struct {
 		name, method, path, form, basic string
@@ -60,7 +60,7 @@ func TestAuditLines(t *testing.T) {
 		{"anonymous revocation", "POST", "/oauth/revoke", "user=bob", ""},
 	} {
 		before := h.audit.text.Len()
-		h.do(t, h.request(t, of, test.method, test.path, test.form, test.basic))
+		h.do(t, h.request(t, tokens, test.method, test.path, test.form, test.basic))
 		lines.WriteString("# " + test.name + "\n" + steady(h.audit.text.String()[before:]))
 	}
 	const golden = "testdata/audit.golden"
@@ -87,10 +87,10 @@ func steady(line string) string {
 
 // request makes a request with its parameters in the query or in the form, as
 // its method has it.
-func (h *house) request(t *testing.T, of inhabited, method, path, params, basic string) *http.Request {
+func (h *harness) request(t *testing.T, tokens tokenSet, method, path, params, basic string) *http.Request {
 	t.Helper()
-	form := of.form(params)
-	if token, ok := of[form.Get("refresh_token")]; ok {
+	form := tokens.form(params)
+	if token, ok := tokens[form.Get("refresh_token")]; ok {
 		form.Set("refresh_token", token)
 	}
 	encoded := strings.ReplaceAll(form.Encode(), "%25ff", "%ff") // no UTF-8
@@ -106,7 +106,7 @@ func (h *house) request(t *testing.T, of inhabited, method, path, params, basic 
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	if userPassword := of.basic(basic); userPassword != nil {
+	if userPassword := tokens.basic(basic); userPassword != nil {
 		req.SetBasicAuth(userPassword[0], userPassword[1])
 	}
 	return req

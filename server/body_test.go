@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestBody: long forms are read as they are, and no more of them at once than
+// TestLongBodiesAreLimited: long forms are read as they are, and no more of them at once than
 // there is memory for; short ones always are.
-func TestBody(t *testing.T) {
+func TestLongBodiesAreLimited(t *testing.T) {
 	s := New(nil, nil, nil, nil, slog.New(slog.DiscardHandler))
 	open := func(length int) (*body, *http.Request) {
 		r := httptest.NewRequest(http.MethodPost, "/jwt/auth", strings.NewReader(strings.Repeat("a", length)))

@@ -13,8 +13,8 @@ import (
 // TestMalformedRevocation: each sentence says what to send instead, and nothing
 // ends.
 func TestMalformedRevocation(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
-	of := h.inhabit(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	tokens := h.loginAll(t)
 	access := h.get(t, "service=blue", "carol", password).json["token"].(string)
 	const selectors = "session, user, provider, group, older_than"
 	for _, test := range []struct {
@@ -63,7 +63,7 @@ func TestMalformedRevocation(t *testing.T) {
 			t.Errorf("POST %s: %d %s; want 400, %s, %q", test.form, a.status, a.body, oauth, test.message)
 		}
 	}
-	if ended := h.ended(t, of); ended != "" {
+	if ended := h.ended(t, tokens); ended != "" {
 		t.Errorf("of requests that were malformed, these ended: %s", ended)
 	}
 }
@@ -71,8 +71,8 @@ func TestMalformedRevocation(t *testing.T) {
 // The same sentence whoever is asked about, and none of them redirects or
 // answers another method.
 func TestRefusals(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
-	of := h.inhabit(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	tokens := h.loginAll(t)
 	const login = "authentication required: send your user name and password, or a token as the password, by Basic"
 	for _, test := range []struct {
 		path, form, basic string
@@ -91,7 +91,7 @@ func TestRefusals(t *testing.T) {
 		{"/oauth/introspect", "token=a1", "alice:a1", 403, "only members of server.operators may introspect tokens"},
 		{"/oauth/introspect", "", "alice:a1", 400, "token is missing; send the token to introspect"},
 	} {
-		a := h.call(t, test.path, of.form(test.form), of.basic(test.basic)...)
+		a := h.call(t, test.path, tokens.form(test.form), tokens.basic(test.basic)...)
 		if a.status != test.status || a.json["error_description"] != test.message {
 			t.Errorf("%s %s as %q: %d %s; want %d, %q", test.path, test.form, test.basic, a.status, a.body, test.status, test.message)
 		}
@@ -100,7 +100,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/oauth/revoke", "/oauth/introspect", "/oauth/", "/oauth/token"} {
-		req, err := http.NewRequest(http.MethodGet, h.URL+path+"?token="+of["a1"], nil)
+		req, err := http.NewRequest(http.MethodGet, h.URL+path+"?token="+tokens["a1"], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,15 +112,15 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("GET %s: %d %s, want %d", path, a.status, a.body, want)
 		}
 	}
-	if ended := h.ended(t, of); ended != "" {
+	if ended := h.ended(t, tokens); ended != "" {
 		t.Errorf("of requests that were refused, these ended: %s", ended)
 	}
 }
 
 // A page of another site could have the browser of somebody who once typed a
 // password here ask.
-func TestOtherSitesCannotAsk(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+func TestCrossSiteRequestIsRefused(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	token := h.login(t, "alice")
 	for _, header := range []http.Header{
 		{"Sec-Fetch-Site": {"cross-site"}},
@@ -147,7 +147,7 @@ func TestOtherSitesCannotAsk(t *testing.T) {
 // Guesses are held up here as they are at the token endpoint, and counted with
 // those.
 func TestGuessesAtTheOtherEndpoints(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	paths := []string{"/oauth/revoke", "/oauth/introspect", "/oauth/revoke"}
 	form := url.Values{"token": {"sp_r_x"}}
 	for i, path := range paths {

@@ -14,7 +14,7 @@ import (
 // A session that ends takes the remembered password along: the next login asks
 // the provider again.
 func TestRevocationForgetsPasswords(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for _, test := range []struct {
 		name, form, basic string
 		asks              int64 // by alice's login after it
@@ -27,15 +27,15 @@ func TestRevocationForgetsPasswords(t *testing.T) {
 		{"nobody's token", "token=sp_r_x", "", 0},
 		{"her sessions, though she has none", "user=alice", "carol:" + password, 1},
 	} {
-		of := inhabited{}
+		tokens := tokenSet{}
 		if !strings.Contains(test.name, "none") {
-			of = h.inhabit(t)
+			tokens = h.loginAll(t)
 		} else if _, err := h.sessions.Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "test"); err != nil {
 			t.Fatal(err)
 		}
 		h.get(t, "service=blue", "alice", password)
 		if test.form != "" {
-			if a := h.call(t, "/oauth/revoke", of.form(test.form), of.basic(test.basic)...); a.status != http.StatusOK {
+			if a := h.call(t, "/oauth/revoke", tokens.form(test.form), tokens.basic(test.basic)...); a.status != http.StatusOK {
 				t.Errorf("%s ends: %d %s", test.name, a.status, a.body)
 			}
 		}
@@ -50,11 +50,11 @@ func TestRevocationForgetsPasswords(t *testing.T) {
 // A store that cannot end sessions must not let anybody believe that they have
 // ended.
 func TestRevocationWithoutStore(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
-	of := h.inhabit(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	tokens := h.loginAll(t)
 	h.store.broken.Store(true)
 	for _, form := range []string{"token=a1", "user=alice"} {
-		a := h.call(t, "/oauth/revoke", of.form(form), "alice", password)
+		a := h.call(t, "/oauth/revoke", tokens.form(form), "alice", password)
 		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.json["error_description"] != "not all sessions were ended; send the request again in a moment" {
 			t.Errorf("%s: %d %s, want 503 and that it was not ended", form, a.status, a.body)
 		}
@@ -66,14 +66,14 @@ func TestRevocationWithoutStore(t *testing.T) {
 		}
 	}
 	h.store.broken.Store(false)
-	if a := h.call(t, "/oauth/revoke", of.form("user=alice"), "alice", password); a.json["ended"] != 4.0 {
+	if a := h.call(t, "/oauth/revoke", tokens.form("user=alice"), "alice", password); a.json["ended"] != 4.0 {
 		t.Errorf("asked again: %d %s, want all four", a.status, a.body)
 	}
 }
 
 func TestRevocationIsAudited(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
-	of := h.inhabit(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	tokens := h.loginAll(t)
 	for _, test := range []struct {
 		path, form, basic string
 		want              map[string]any
@@ -90,7 +90,7 @@ func TestRevocationIsAudited(t *testing.T) {
 		{"/oauth/revoke", "provider=local", ":ap", map[string]any{"action": "revoke", "user": "alice", "status": 403.0, "ended": nil, "asked": "[provider=local]"}, ""},
 		{"/oauth/revoke", "user=bob", "alice:wrong", map[string]any{"action": "revoke", "user": "", "account": "alice", "status": 401.0, "ended": nil}, ""},
 	} {
-		h.call(t, test.path, of.form(test.form), of.basic(test.basic)...)
+		h.call(t, test.path, tokens.form(test.form), tokens.basic(test.basic)...)
 		line := h.audit.last(t)
 		if test.want["status"] == nil {
 			test.want["status"] = 200.0
@@ -100,13 +100,13 @@ func TestRevocationIsAudited(t *testing.T) {
 			switch key {
 			case "asked":
 				got = fmt.Sprint(got)
-				want = strings.ReplaceAll(fmt.Sprint(want), "=a2", "="+idOf(of["a2"]))
+				want = strings.ReplaceAll(fmt.Sprint(want), "=a2", "="+idOf(tokens["a2"]))
 			case "session", "target":
 				if target, ok := got.(map[string]any); ok {
 					got = target["session"]
 				}
 				if name, ok := want.(string); ok {
-					want = idOf(of[name])
+					want = idOf(tokens[name])
 				}
 			}
 			if got != want {
@@ -114,7 +114,7 @@ func TestRevocationIsAudited(t *testing.T) {
 			}
 		}
 		_, pair, _ := strings.Cut(test.form, "=")
-		if token, ok := of[pair]; ok && test.by != "" {
+		if token, ok := tokens[pair]; ok && test.by != "" {
 			found, err := h.sessions.Admin().List(t.Context(), session.Selector{ID: idOf(token), Ended: true})
 			if err != nil || len(found) != 1 || found[0].By != test.by || found[0].Reason != session.ReasonRevoked {
 				t.Errorf("%s as %q: the list says %+v (%v), want that %q revoked it", test.form, test.basic, found, err, test.by)
@@ -122,7 +122,7 @@ func TestRevocationIsAudited(t *testing.T) {
 		}
 	}
 	text := h.audit.text.String()
-	for name, token := range of {
+	for name, token := range tokens {
 		if strings.Contains(text, token[5:]) {
 			t.Errorf("the audit log holds the token of %s", name)
 		}
@@ -135,7 +135,7 @@ func TestRevocationIsAudited(t *testing.T) {
 // What comes to these endpoints is no question for a token, and is not counted
 // as one.
 func TestOtherEndpointsAreNotCounted(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	h.call(t, "/oauth/revoke", url.Values{"token": {"sp_r_x"}})
 	h.call(t, "/oauth/introspect", url.Values{"token": {"sp_r_x"}})
 	req, err := http.NewRequest(http.MethodGet, h.URL+"/metrics", nil)

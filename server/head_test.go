@@ -17,9 +17,9 @@ import (
 	"shorepass/server"
 )
 
-// serve serves the house by Serve, as the binary does, and returns where. The
+// serve serves the harness by Serve, as the binary does, and returns where. The
 // channel has what Serve returned once stop was called.
-func (h *house) serve(t *testing.T, secure *tls.Config) (address string, stop func(), ended <-chan error) {
+func (h *harness) serve(t *testing.T, secure *tls.Config) (address string, stop func(), ended <-chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -39,14 +39,14 @@ func (h *house) serve(t *testing.T, secure *tls.Config) (address string, stop fu
 	return l.Addr().String(), stop, done
 }
 
-// TestLongHeads: what is too long gets the wire's own error, and no more of it
+// TestLongHeadsAreLimited: what is too long gets the wire's own error, and no more of it
 // is read at once than there is memory for; short heads always are.
-func TestLongHeads(t *testing.T) {
+func TestLongHeadsAreLimited(t *testing.T) {
 	certificate := httptest.NewTLSServer(http.NotFoundHandler())
 	defer certificate.Close()
 	for name, secure := range map[string]*tls.Config{"plain": nil, "TLS": {Certificates: certificate.TLS.Certificates}} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, server.AuditConfig{}).open(t)
+			h := newHarness(t, server.AuditConfig{}).reload(t)
 			address, _, _ := h.serve(t, secure)
 			dial := func() net.Conn {
 				c, err := net.Dial("tcp", address)

@@ -16,10 +16,10 @@ func (c peerConn) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.addr))
 }
 
-// TestHeadsByAddress: long heads of one address, however many, leave room for those
+// TestLongHeadsAreSharedByAddress: long heads of one address, however many, leave room for those
 // of others (B6). A trusted proxy, which stands for many clients, may use up the
 // budget.
-func TestHeadsByAddress(t *testing.T) {
+func TestLongHeadsAreSharedByAddress(t *testing.T) {
 	const proxy = "192.0.2.200:1"
 	newHeads := func() *headLimiter {
 		l := newHeadListener(nil, func(peer netip.Addr) bool { return peer.String() != "192.0.2.200" })

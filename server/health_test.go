@@ -14,7 +14,7 @@ import (
 // TestDrain: who asks /readyz sees that the server is about to end before it
 // does, and is served meanwhile; where nobody asks, it ends at once.
 func TestDrain(t *testing.T) {
-	status := func(t *testing.T, h *house, path string) int {
+	status := func(t *testing.T, h *harness, path string) int {
 		t.Helper()
 		resp, err := http.Get(h.URL + path)
 		if err != nil {
@@ -23,9 +23,9 @@ func TestDrain(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode
 	}
-	start := func(t *testing.T) (h *house, stop func(), ended <-chan error) {
+	start := func(t *testing.T) (h *harness, stop func(), ended <-chan error) {
 		t.Parallel()
-		h = newHouse(t, server.AuditConfig{}).open(t)
+		h = newHarness(t, server.AuditConfig{}).reload(t)
 		address, stop, ended := h.serve(t, nil)
 		h.URL = "http://" + address
 		return h, stop, ended
@@ -68,7 +68,7 @@ func TestDrain(t *testing.T) {
 // TestOpenCircuitBreaker: a provider that is doubted is told of by name, and takes
 // no replica away but for alerts.
 func TestOpenCircuitBreaker(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	ready := func(path string) (status int, body string) {
 		t.Helper()
 		resp, err := http.Get(h.URL + path)

@@ -17,14 +17,14 @@ import (
 )
 
 func TestIntrospection(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
-	of := h.inhabit(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	tokens := h.loginAll(t)
 	access := h.get(t, "service=blue&scope=repository:team-blue/app:pull", "alice", password).json["token"].(string)
-	foreign := newHouse(t, server.AuditConfig{}).open(t).get(t, "service=blue", "alice", password).json["token"].(string)
+	foreign := newHarness(t, server.AuditConfig{}).reload(t).get(t, "service=blue", "alice", password).json["token"].(string)
 	anonymous := h.get(t, "service=blue&scope=repository:public/app:pull").json["token"].(string)
 	over := h.login(t, "bob")
 	h.call(t, "/oauth/revoke", url.Values{"token": {over}})
-	of["access"] = access
+	tokens["access"] = access
 
 	inactive := map[string]any{"active": false}
 	known := func(kind, user, token, client string) map[string]any {
@@ -34,17 +34,17 @@ func TestIntrospection(t *testing.T) {
 		name, token string
 		want        map[string]any
 	}{
-		{"a refresh token", of["a1"], known("refresh", "alice", of["a1"], "docker")},
-		{"a refresh token out of a file", " " + of["a1"] + "\r\n", known("refresh", "alice", of["a1"], "docker")},
-		{"another person's", of["b1"], known("refresh", "bob", of["b1"], "docker")},
-		{"a personal access token", of["ap"], without(known("pat", "alice", of["ap"], ""), "client_id")},
-		{"a robot's token", of["ar"], without(known("robot", "alice", of["ar"], ""), "client_id")},
+		{"a refresh token", tokens["a1"], known("refresh", "alice", tokens["a1"], "docker")},
+		{"a refresh token out of a file", " " + tokens["a1"] + "\r\n", known("refresh", "alice", tokens["a1"], "docker")},
+		{"another person's", tokens["b1"], known("refresh", "bob", tokens["b1"], "docker")},
+		{"a personal access token", tokens["ap"], without(known("pat", "alice", tokens["ap"], ""), "client_id")},
+		{"a robot's token", tokens["ar"], without(known("robot", "alice", tokens["ar"], ""), "client_id")},
 		{"an access token", access, map[string]any{"active": true, "token_type": "Bearer", "sub": "alice", "username": "alice", "iss": "test", "aud": "blue"}},
 		{"an access token for nobody", anonymous, map[string]any{"active": true, "token_type": "Bearer", "iss": "test", "aud": "blue"}},
 		{"one that has ended", over, inactive},
-		{"one that was never used", of["b2"], inactive},
-		{"mangled", of["a1"][:53], inactive},
-		{"of another kind", "sp_p_" + of["a1"][5:], inactive},
+		{"one that was never used", tokens["b2"], inactive},
+		{"mangled", tokens["a1"][:53], inactive},
+		{"of another kind", "sp_p_" + tokens["a1"][5:], inactive},
 		{"of another issuer", foreign, inactive},
 		{"changed", access[:len(access)-8] + "AAAAAAAA", inactive},
 		{"a password", password, inactive},
@@ -63,7 +63,7 @@ func TestIntrospection(t *testing.T) {
 		}
 	}
 
-	exp := h.call(t, "/oauth/introspect", url.Values{"token": {of["a1"]}}, "carol", password).json["exp"].(float64)
+	exp := h.call(t, "/oauth/introspect", url.Values{"token": {tokens["a1"]}}, "carol", password).json["exp"].(float64)
 	if left := time.Until(time.Unix(int64(exp), 0)); left < 364*24*time.Hour || left > 366*24*time.Hour {
 		t.Errorf("exp is in %v, want the session's lifetime", left)
 	}
@@ -78,12 +78,12 @@ func without(m map[string]any, name string) map[string]any {
 
 // Who may look is not who holds a token, and least of all who asks about a
 // neighbour.
-func TestOnlyOperatorsLook(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
-	of := h.inhabit(t)
+func TestOnlyOperatorsIntrospect(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	tokens := h.loginAll(t)
 	over := h.login(t, "carol")
 	h.call(t, "/oauth/revoke", url.Values{"token": {over}})
-	of["over"] = over
+	tokens["over"] = over
 	for _, caller := range []struct {
 		basic, want string
 	}{
@@ -103,7 +103,7 @@ func TestOnlyOperatorsLook(t *testing.T) {
 		{":cp", "403 access_denied"},
 		{":cr", "403 access_denied"},
 	} {
-		a := h.call(t, "/oauth/introspect", of.form("token=a1"), of.basic(caller.basic)...)
+		a := h.call(t, "/oauth/introspect", tokens.form("token=a1"), tokens.basic(caller.basic)...)
 		got := fmt.Sprint(a.status, " ", a.json["error"])
 		if a.json["active"] == true {
 			got = fmt.Sprint(a.status, " active")
@@ -111,21 +111,21 @@ func TestOnlyOperatorsLook(t *testing.T) {
 		if got != caller.want {
 			t.Errorf("%s looks at a1: %s %s, want %s", caller.basic, got, a.body, caller.want)
 		}
-		if a.status != http.StatusOK && (strings.Contains(a.body, "docker") || strings.Contains(a.body, idOf(of["a1"]))) {
+		if a.status != http.StatusOK && (strings.Contains(a.body, "docker") || strings.Contains(a.body, idOf(tokens["a1"]))) {
 			t.Errorf("%s is refused and yet hears about it: %s", caller.basic, a.body)
 		}
 	}
 
 	// Looking used nothing: the one redemption is that of the token itself.
-	found, err := h.sessions.Admin().List(t.Context(), session.Selector{ID: idOf(of["a1"])})
+	found, err := h.sessions.Admin().List(t.Context(), session.Selector{ID: idOf(tokens["a1"])})
 	if err != nil || len(found) != 1 || found[0].Last.ID != "" {
 		t.Errorf("after being looked at the session is %+v (%v), want it never redeemed by another", found, err)
 	}
 }
 
 // Nobody is an operator where none are named, and a reload names others.
-func TestOperatorsAreNamed(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{})
+func TestReloadChangesOperators(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{})
 	for _, test := range []struct {
 		operators []string
 		want      map[string]int
@@ -139,7 +139,7 @@ func TestOperatorsAreNamed(t *testing.T) {
 		{[]string{"nobody", "team-blue"}, map[string]int{"alice": 200, "carol": 403}},
 	} {
 		h.generation.Config.Operators = test.operators
-		h.open(t)
+		h.reload(t)
 		for user, want := range test.want {
 			if a := h.call(t, "/oauth/introspect", url.Values{"token": {"sp_r_x"}}, user, password); a.status != want {
 				t.Errorf("operators = %q: %s looks at a token: %d, want %d", test.operators, user, a.status, want)
@@ -151,7 +151,7 @@ func TestOperatorsAreNamed(t *testing.T) {
 	}
 }
 
-func TestOperatorsInTheConfiguration(t *testing.T) {
+func TestOperatorsAreValidated(t *testing.T) {
 	for group, problem := range map[string]string{
 		"registry-admins":           "",
 		"gh:admins":                 "",

@@ -23,7 +23,7 @@ func TestMetricsNameTheMethod(t *testing.T) {
 	h.post(t, refreshForm("no token of ours", "blue"))
 	h.get(t, "service=blue", "$refresh", goodRefresh)
 	h.get(t, "service=blue", "$refresh", "another")
-	h.get(t, "service=blue", "alice", h.twin(t, refresh, "sp_p_", session.KindPAT, 0))
+	h.get(t, "service=blue", "alice", h.copySession(t, refresh, "sp_p_", session.KindPAT, 0))
 	h.get(t, "service=blue", "robot", "sp_b_made-up")
 	h.get(t, "service=blue", "alice", "sp_o_made-up")
 	h.get(t, "service=blue", "alice", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9.AAAA")

@@ -15,9 +15,9 @@ import (
 	"shorepass/session"
 )
 
-// TestFailuresInTheLog: what an operator reads of a request that failed. That a
+// TestFailuresAreLogged: what an operator reads of a request that failed. That a
 // provider is down the chain logs once, and not each request.
-func TestFailuresInTheLog(t *testing.T) {
+func TestFailuresAreLogged(t *testing.T) {
 	down := &providers.Failure{Provider: "corp", Err: errors.New("connection refused")}
 	for _, test := range []struct {
 		name   string

@@ -12,8 +12,8 @@ import (
 	"shorepass/session"
 )
 
-// browse signs a person in with a browser, and returns the session and its cookie.
-func (h *house) browse(t *testing.T, user string) (*session.Session, secret.Text) {
+// signInBrowser signs a person in with a browser, and returns the session and its cookie.
+func (h *harness) signInBrowser(t *testing.T, user string) (*session.Session, secret.Text) {
 	t.Helper()
 	id, err := h.local.Revalidate(t.Context(), &providers.Identity{Subject: user})
 	if err != nil {
@@ -36,8 +36,8 @@ func (h *house) browse(t *testing.T, user string) (*session.Session, secret.Text
 // that asks for an offline token, once. Any other request with it is 401 and
 // leaves it unspent; each says why.
 func TestOneTimePassword(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
-	browser, _ := h.browse(t, "alice")
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	browser, _ := h.signInBrowser(t, "alice")
 	oneTime := func() string {
 		token, err := h.sessions.IssueOneTimePassword(t.Context(), browser, "blue")
 		if err != nil {
@@ -89,8 +89,8 @@ func TestOneTimePassword(t *testing.T) {
 // TestTokenWithLimits: a personal access token is granted what the policy grants,
 // and of that what its limits name.
 func TestTokenWithLimits(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
-	browser, cookie := h.browse(t, "alice")
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	browser, cookie := h.signInBrowser(t, "alice")
 	make := func(limits string) string {
 		pat, err := h.sessions.IssuePAT(t.Context(), browser, session.PAT{Limits: limits}, session.Client{})
 		if err != nil {
@@ -125,7 +125,7 @@ func TestTokenWithLimits(t *testing.T) {
 }
 
 // granted is what the last audit line says was granted.
-func granted(h *house, t *testing.T) (scopes []string) {
+func granted(h *harness, t *testing.T) (scopes []string) {
 	list, _ := h.audit.last(t)["granted"].([]any)
 	for _, scope := range list {
 		scopes = append(scopes, scope.(string))
@@ -133,10 +133,10 @@ func granted(h *house, t *testing.T) (scopes []string) {
 	return scopes
 }
 
-// TestLoginNameIsThePasswords: a session keeps the login name that a password was
+// TestSessionStoresTheLoginNameOfItsPassword: a session keeps the login name that a password was
 // accepted under, as typed, and no name that came beside a token.
-func TestLoginNameIsThePasswords(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+func TestSessionStoresTheLoginNameOfItsPassword(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	loginName := func(token string) string {
 		found, err := h.sessions.Redeem(t.Context(), secret.New(token), "blue", session.Client{}, session.KindRefresh)
 		if err != nil {
@@ -147,7 +147,7 @@ func TestLoginNameIsThePasswords(t *testing.T) {
 	if got := loginName(h.login(t, "Alice")); got != "Alice" {
 		t.Errorf("the login name of a password's session = %q, want Alice", got)
 	}
-	browser, _ := h.browse(t, "alice")
+	browser, _ := h.signInBrowser(t, "alice")
 	oneTime, err := h.sessions.IssueOneTimePassword(t.Context(), browser, "blue")
 	if err != nil {
 		t.Fatal(err)

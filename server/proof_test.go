@@ -11,9 +11,9 @@ import (
 // known there to the limit of wrong passwords, so that a stranger's guesses leave
 // that address one password more than all others.
 func TestRedemptionIsAProof(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{})
+	h := newHarness(t, server.AuditConfig{})
 	h.generation.Config.TrustedProxies = []string{"127.0.0.1"}
-	h.open(t)
+	h.reload(t)
 	from := func(address string, secret string, query string) answer {
 		req, err := http.NewRequest(http.MethodGet, h.URL+"/jwt/auth?service=blue"+query, nil)
 		if err != nil {

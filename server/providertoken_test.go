@@ -45,20 +45,20 @@ func (i *issuer) RedeemRefreshToken(_ context.Context, token secret.Text) (*prov
 
 // firstUses counts what first uses of refresh tokens write.
 type firstUses struct {
-	*fragile
+	*failingStore
 	written atomic.Int64
 }
 
 func (c *firstUses) LeaseFirstUse(ctx context.Context, providerToken session.Hash, now, until time.Time) (bool, error) {
 	c.written.Add(1)
-	return c.fragile.LeaseFirstUse(ctx, providerToken, now, until)
+	return c.failingStore.LeaseFirstUse(ctx, providerToken, now, until)
 }
 
-// withIssuer is a house whose second provider takes refresh tokens, if there is
+// withIssuer is a harness whose second provider takes refresh tokens, if there is
 // one.
-func withIssuer(t *testing.T, sso providers.Provider) (*house, *firstUses) {
+func withIssuer(t *testing.T, sso providers.Provider) (*harness, *firstUses) {
 	t.Helper()
-	h := newHouse(t, server.AuditConfig{})
+	h := newHarness(t, server.AuditConfig{})
 	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}
 	if sso != nil {
 		members = append(members, providers.Member{Provider: sso, Config: providers.Config{Name: "sso", Kind: "oidc", Prefix: new(string)}.WithDefaults()})
@@ -67,7 +67,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *firstUses) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := &firstUses{fragile: h.store}
+	store := &firstUses{failingStore: h.store}
 	sessions, err := session.New(t.Context(), session.Config{}.WithDefaults(), store, chain, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*house, *firstUses) {
 			t.Error(err)
 		}
 	})
-	return h.open(t), store
+	return h.reload(t), store
 }
 
 // TestGuessedRefreshTokens: a stranger who makes refresh tokens up has nothing
@@ -201,9 +201,9 @@ func (l *lender) Revoke(_ context.Context, refreshToken secret.Text) error {
 	return nil
 }
 
-// TestLoginThatComesToNothing: an answer that cannot be given leaves nothing at
+// TestRefreshTokenOfAFailedLoginIsRevoked: an answer that cannot be given leaves nothing at
 // the provider.
-func TestLoginThatComesToNothing(t *testing.T) {
+func TestRefreshTokenOfAFailedLoginIsRevoked(t *testing.T) {
 	sso := &lender{returned: make(chan string, 10)}
 	h, _ := withIssuer(t, sso)
 	if a := h.get(t, "service=blue&offline_token=true", "robin", "her-password"); a.status != http.StatusOK || a.json["refresh_token"] == nil {
@@ -226,9 +226,9 @@ func TestLoginThatComesToNothing(t *testing.T) {
 	}
 }
 
-// TestOurTokenGoesNowhere: one of our own tokens is shown to no provider, also
+// TestOurTokenReachesNoProvider: one of our own tokens is shown to no provider, also
 // where it is called a provider's.
-func TestOurTokenGoesNowhere(t *testing.T) {
+func TestOurTokenReachesNoProvider(t *testing.T) {
 	sso := &issuer{}
 	h, _ := withIssuer(t, sso)
 	token, _ := h.get(t, "service=blue&offline_token=true", "alice", password).json["refresh_token"].(string)

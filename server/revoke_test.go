@@ -18,7 +18,7 @@ import (
 )
 
 // call posts a form to an endpoint for sessions, as somebody or nobody.
-func (h *house) call(t *testing.T, path string, form url.Values, userPassword ...string) answer {
+func (h *harness) call(t *testing.T, path string, form url.Values, userPassword ...string) answer {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, h.URL+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -32,7 +32,7 @@ func (h *house) call(t *testing.T, path string, form url.Values, userPassword ..
 }
 
 // login returns the refresh token of a new session.
-func (h *house) login(t *testing.T, user string) string {
+func (h *harness) login(t *testing.T, user string) string {
 	t.Helper()
 	a := h.get(t, "service=blue&offline_token=true&client_id=docker", user, password)
 	token, _ := a.json["refresh_token"].(string)
@@ -43,7 +43,7 @@ func (h *house) login(t *testing.T, user string) string {
 }
 
 // issue does the same without a password to check, for tests of many sessions.
-func (h *house) issue(t *testing.T, user string) string {
+func (h *harness) issue(t *testing.T, user string) string {
 	t.Helper()
 	id, err := h.local.Revalidate(t.Context(), &providers.Identity{Subject: user})
 	if err != nil {
@@ -66,9 +66,9 @@ func tokenHash(token string) session.Hash {
 
 func idOf(token string) string { return tokenHash(token).ID() }
 
-// twin makes a session like that of a refresh token, with a token of another
+// copySession makes a session like that of a refresh token, with a token of another
 // kind, or of another age.
-func (h *house) twin(t *testing.T, refresh, prefix string, kind session.Kind, age time.Duration) string {
+func (h *harness) copySession(t *testing.T, refresh, prefix string, kind session.Kind, age time.Duration) string {
 	t.Helper()
 	row, err := h.store.Find(t.Context(), tokenHash(refresh), session.Version{})
 	if err != nil {
@@ -91,32 +91,32 @@ func (h *house) twin(t *testing.T, refresh, prefix string, kind session.Kind, ag
 	return token
 }
 
-// inhabited are tokens by name: a of alice, b of bob, c of carol who is an
+// tokenSet are tokens by name: a of alice, b of bob, c of carol who is an
 // operator; 1 and 2 are refresh tokens, p a personal access token, r a robot's.
-type inhabited map[string]string
+type tokenSet map[string]string
 
-// inhabit logs everybody in. The session of b2 is 31 days old.
-func (h *house) inhabit(t *testing.T) inhabited {
+// loginAll logs everybody in. The session of b2 is 31 days old.
+func (h *harness) loginAll(t *testing.T) tokenSet {
 	t.Helper()
-	of := inhabited{"a1": h.issue(t, "alice"), "a2": h.issue(t, "alice"), "b1": h.issue(t, "bob"), "c1": h.issue(t, "carol")}
+	tokens := tokenSet{"a1": h.issue(t, "alice"), "a2": h.issue(t, "alice"), "b1": h.issue(t, "bob"), "c1": h.issue(t, "carol")}
 	for _, owner := range []string{"a", "c"} {
-		of[owner+"p"] = h.twin(t, of[owner+"1"], "sp_p_", session.KindPAT, 0)
-		of[owner+"r"] = h.twin(t, of[owner+"1"], "sp_b_", session.KindRobot, 0)
+		tokens[owner+"p"] = h.copySession(t, tokens[owner+"1"], "sp_p_", session.KindPAT, 0)
+		tokens[owner+"r"] = h.copySession(t, tokens[owner+"1"], "sp_b_", session.KindRobot, 0)
 	}
-	of["b2"] = h.twin(t, of["b1"], "sp_r_", session.KindRefresh, 31*24*time.Hour)
-	return of
+	tokens["b2"] = h.copySession(t, tokens["b1"], "sp_r_", session.KindRefresh, 31*24*time.Hour)
+	return tokens
 }
 
 // ended returns which of them have no live session any more.
-func (h *house) ended(t *testing.T, of inhabited) string {
+func (h *harness) ended(t *testing.T, tokens tokenSet) string {
 	t.Helper()
 	alive, err := h.sessions.Admin().List(t.Context(), session.Selector{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ended []string
-	for _, name := range slices.Sorted(maps.Keys(of)) {
-		if !slices.ContainsFunc(alive, func(s session.Session) bool { return s.ID == idOf(of[name]) }) {
+	for _, name := range slices.Sorted(maps.Keys(tokens)) {
+		if !slices.ContainsFunc(alive, func(s session.Session) bool { return s.ID == idOf(tokens[name]) }) {
 			ended = append(ended, name)
 		}
 	}
@@ -124,11 +124,11 @@ func (h *house) ended(t *testing.T, of inhabited) string {
 }
 
 // form reads "session=b1 user=alice": a token stands for itself or its id.
-func (of inhabited) form(text string) url.Values {
+func (tokens tokenSet) form(text string) url.Values {
 	form := url.Values{}
 	for _, pair := range strings.Fields(text) {
 		name, value, _ := strings.Cut(pair, "=")
-		token, known := of[value]
+		token, known := tokens[value]
 		switch {
 		case known && name == "token":
 			value = token
@@ -141,12 +141,12 @@ func (of inhabited) form(text string) url.Values {
 }
 
 // basic reads "carol:c1", where a token stands for itself; nothing is nobody.
-func (of inhabited) basic(text string) []string {
+func (tokens tokenSet) basic(text string) []string {
 	if text == "" {
 		return nil
 	}
 	user, secret, _ := strings.Cut(text, ":")
-	if token, known := of[secret]; known {
+	if token, known := tokens[secret]; known {
 		secret = token
 	}
 	return []string{user, secret}
@@ -187,12 +187,12 @@ func TestRevocation(t *testing.T) {
 	operator["provider=local user=bob"] = `200 {"ended":2}: b1 b2`
 	operator["group=team-blue"] = `200 {"ended":6}: a1 a2 ap ar b1 b2`
 
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	over := h.login(t, "alice")
 	if a := h.call(t, "/oauth/revoke", url.Values{"token": {over}}); a.status != http.StatusOK {
 		t.Fatalf("a token ends: %d %s", a.status, a.body)
 	}
-	of := h.inhabit(t)
+	tokens := h.loginAll(t)
 	for _, caller := range []struct {
 		name, basic string
 		want        map[string]string
@@ -214,17 +214,17 @@ func TestRevocation(t *testing.T) {
 		{"an operator's personal access token", "carol:cp", carol},
 	} {
 		for target, want := range caller.want {
-			a := h.call(t, "/oauth/revoke", of.form(target), of.basic(caller.basic)...)
+			a := h.call(t, "/oauth/revoke", tokens.form(target), tokens.basic(caller.basic)...)
 			got := fmt.Sprint(a.status, " ", strings.TrimSpace(a.body))
 			if oauth, ok := a.json["error"]; ok {
 				got = fmt.Sprint(a.status, " ", oauth)
 			}
-			ended := h.ended(t, of)
+			ended := h.ended(t, tokens)
 			if got = strings.TrimSpace(got + ": " + ended); got != want {
 				t.Errorf("%s ends %s: %s, want %s", caller.name, target, got, want)
 			}
 			for _, gone := range strings.Fields(ended) {
-				if a := h.get(t, "service=blue", "", of[gone]); a.status != http.StatusUnauthorized {
+				if a := h.get(t, "service=blue", "", tokens[gone]); a.status != http.StatusUnauthorized {
 					t.Errorf("%s ended %s, and then %s is answered %d, want 401", caller.name, target, gone, a.status)
 				}
 			}
@@ -234,7 +234,7 @@ func TestRevocation(t *testing.T) {
 			if _, err := h.sessions.Admin().Revoke(t.Context(), session.Selector{Provider: "local"}, "the next case"); err != nil {
 				t.Fatal(err)
 			}
-			of = h.inhabit(t)
+			tokens = h.loginAll(t)
 		}
 	}
 }
@@ -250,7 +250,7 @@ func with(m map[string]string, value string, names ...string) map[string]string 
 
 // A file ends with a new line, which must not keep its token alive.
 func TestRevocationOfATokenOutOfAFile(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for _, around := range []string{"%s\n", "%s\r\n", " %s "} {
 		token := h.login(t, "alice")
 		h.call(t, "/oauth/revoke", url.Values{"token": {fmt.Sprintf(around, token)}})

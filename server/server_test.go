@@ -35,50 +35,50 @@ import (
 
 const password = "correct-horse"
 
-// house is a server with the real packages behind it: users in a file, sessions in
+// harness is a server with the real packages behind it: users in a file, sessions in
 // SQLite, keys under a fresh root.
-type house struct {
+type harness struct {
 	*httptest.Server
 	server     *server.Server
 	sessions   *session.Sessions
 	generation server.Generation
-	audit      *lines
-	local      *counted
-	store      *fragile
+	audit      *auditLog
+	local      *countingProvider
+	store      *failingStore
 }
 
-// counted is a file of users that counts how often it is asked for a login.
-type counted struct {
+// countingProvider is a file of users that counts how often it is asked for a login.
+type countingProvider struct {
 	*file.Provider
 	logins atomic.Int64
 }
 
-func (c *counted) Lookup(ctx context.Context, login providers.Login) (*providers.Account, error) {
+func (c *countingProvider) Lookup(ctx context.Context, login providers.Login) (*providers.Account, error) {
 	c.logins.Add(1)
 	return c.Provider.Lookup(ctx, login)
 }
 
-// fragile is a store that can be made to end nothing.
-type fragile struct {
+// failingStore is a store that can be made to end nothing.
+type failingStore struct {
 	*sqlite.Store
 	broken atomic.Bool
 }
 
-func (f *fragile) End(ctx context.Context, tokens []session.Hash, e session.Ending) (int, error) {
+func (f *failingStore) End(ctx context.Context, tokens []session.Hash, e session.Ending) (int, error) {
 	if f.broken.Load() {
 		return 0, errors.New("disk full at /var/lib/secret")
 	}
 	return f.Store.End(ctx, tokens, e)
 }
 
-// lines is what was audited. It is safe for concurrent use.
-type lines struct {
+// auditLog is what was audited. It is safe for concurrent use.
+type auditLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 	fail error
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *auditLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fail != nil {
@@ -88,7 +88,7 @@ func (l *lines) Write(p []byte) (int, error) {
 }
 
 // last returns the last line, decoded.
-func (l *lines) last(t *testing.T) map[string]any {
+func (l *auditLog) last(t *testing.T) map[string]any {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,7 +100,7 @@ func (l *lines) last(t *testing.T) map[string]any {
 	return line
 }
 
-func newHouse(t *testing.T, audit server.AuditConfig) *house {
+func newHarness(t *testing.T, audit server.AuditConfig) *harness {
 	t.Helper()
 	dir := t.TempDir()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -117,7 +117,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{audit: &lines{}, local: &counted{Provider: local}}
+	h := &harness{audit: &auditLog{}, local: &countingProvider{Provider: local}}
 	log := slog.New(slog.DiscardHandler)
 	chain, err := providers.NewChain([]providers.Member{{Provider: h.local, Config: users.Config.WithDefaults()}}, providertest.NewThrottle(), providers.Options{Log: log})
 	if err != nil {
@@ -140,7 +140,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.store = &fragile{Store: store}
+	h.store = &failingStore{Store: store}
 	if h.sessions, err = session.New(t.Context(), session.Config{}.WithDefaults(), h.store, chain, log); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func newHouse(t *testing.T, audit server.AuditConfig) *house {
 	return h
 }
 
-func (h *house) open(t *testing.T) *house {
+func (h *harness) reload(t *testing.T) *harness {
 	t.Helper()
 	if err := h.server.Reload(h.generation); err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ type answer struct {
 	json   map[string]any
 }
 
-func (h *house) do(t *testing.T, req *http.Request) answer {
+func (h *harness) do(t *testing.T, req *http.Request) answer {
 	t.Helper()
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
@@ -199,7 +199,7 @@ func (h *house) do(t *testing.T, req *http.Request) answer {
 	return a
 }
 
-func (h *house) get(t *testing.T, query string, userPassword ...string) answer {
+func (h *harness) get(t *testing.T, query string, userPassword ...string) answer {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, h.URL+"/jwt/auth?"+query, nil)
 	if err != nil {
@@ -211,7 +211,7 @@ func (h *house) get(t *testing.T, query string, userPassword ...string) answer {
 	return h.do(t, req)
 }
 
-func (h *house) post(t *testing.T, form url.Values) answer {
+func (h *harness) post(t *testing.T, form url.Values) answer {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, h.URL+"/jwt/auth", strings.NewReader(form.Encode()))
 	if err != nil {
@@ -251,8 +251,8 @@ func (a answer) access(t *testing.T) []string {
 	return granted
 }
 
-func TestAnswer(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+func TestTokenAnswer(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	a := h.get(t, "service=blue&scope=repository:team-blue/app:pull,push,delete&scope=repository:team-red/app:pull", "alice", password)
 	if a.status != http.StatusOK || a.json["token"] != a.json["access_token"] || a.json["expires_in"] != 300.0 {
 		t.Fatalf("GET answers %d %s", a.status, a.body)
@@ -279,8 +279,8 @@ func TestAnswer(t *testing.T) {
 
 // No client reads an answer without end: what would be too long for one is 400,
 // by GET and, where the scope is repeated, by POST.
-func TestAnswerIsShort(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+func TestTokenAnswerIsBounded(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	const most = 60 << 10
 	for _, length := range []int{20, 120, 240} {
 		longest := map[string]int{}
@@ -312,7 +312,7 @@ func TestAnswerIsShort(t *testing.T) {
 // Every way in meets every reason to be refused: none of them may miss a check
 // that another has.
 func TestEveryEntryMeetsEveryCheck(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	login := h.get(t, "service=blue&offline_token=true", "alice", password)
 	token, _ := login.json["refresh_token"].(string)
 	if !strings.HasPrefix(token, "sp_r_") {
@@ -358,7 +358,7 @@ func TestEveryEntryMeetsEveryCheck(t *testing.T) {
 }
 
 func TestRefreshToken(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	token := fmt.Sprint(h.get(t, "service=blue&offline_token=true&account=alice&client_id=docker", "alice", password).json["refresh_token"])
 
 	form := refreshForm(token, "blue")
@@ -383,10 +383,10 @@ func TestRefreshToken(t *testing.T) {
 // TestGrantTakesRefreshTokensOnly: grant_type=refresh_token takes no token of
 // another kind, which Basic and the password grant do (RFC 6749, section 6).
 func TestGrantTakesRefreshTokensOnly(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	refresh := h.issue(t, "alice")
 	for prefix, kind := range map[string]session.Kind{"sp_p_": session.KindPAT, "sp_b_": session.KindRobot} {
-		token := h.twin(t, refresh, prefix, kind, 0)
+		token := h.copySession(t, refresh, prefix, kind, 0)
 		if a := h.post(t, refreshForm(token, "blue")); a.status != http.StatusUnauthorized {
 			t.Errorf("%s… as a refresh token: %d %s, want 401", prefix, a.status, a.body)
 		}
@@ -400,7 +400,7 @@ func TestGrantTakesRefreshTokensOnly(t *testing.T) {
 }
 
 func TestAnonymous(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for query, status := range map[string]int{
 		"service=blue": 401,
 		"service=blue&scope=repository:public/app:pull,push":          200,
@@ -421,7 +421,7 @@ func TestAnonymous(t *testing.T) {
 }
 
 func TestRoutes(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for _, test := range []struct {
 		method, path string
 		status       int
@@ -457,7 +457,7 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestNotReadyBeforeTheFirstConfiguration(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{})
+	h := newHarness(t, server.AuditConfig{})
 	for path, status := range map[string]int{"/healthz": 200, "/readyz": 503, "/jwt/auth?service=blue": 503} {
 		resp, err := http.Get(h.URL + path)
 		if err != nil {
@@ -471,7 +471,7 @@ func TestNotReadyBeforeTheFirstConfiguration(t *testing.T) {
 }
 
 func TestAuditLine(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	h.get(t, "service=blue&client_id=docker&account=alice&scope=repository:team-blue/app:pull,delete", "ALICE", password)
 	line := h.audit.last(t)
 	for key, want := range map[string]any{
@@ -501,7 +501,7 @@ func TestAuditLine(t *testing.T) {
 
 func TestAuditRequired(t *testing.T) {
 	for required, status := range map[bool]int{false: http.StatusOK, true: http.StatusServiceUnavailable} {
-		h := newHouse(t, server.AuditConfig{Required: required}).open(t)
+		h := newHarness(t, server.AuditConfig{Required: required}).reload(t)
 		h.audit.fail = io.ErrShortWrite
 		if a := h.get(t, "service=blue", "alice", password); a.status != status {
 			t.Errorf("required = %v and the line cannot be written: %d, want %d", required, a.status, status)
@@ -511,7 +511,7 @@ func TestAuditRequired(t *testing.T) {
 
 // 429 comes with Retry-After, and says nothing of whether the account exists.
 func TestTooManyWrongPasswords(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for _, user := range []string{"alice", "nobody"} {
 		for i := range 3 {
 			if a := h.get(t, "service=blue", user, fmt.Sprint("wrong-", i)); a.status != 401 {

@@ -98,7 +98,7 @@ func TestAuditIsNotRead(t *testing.T) {
 	for required, status := range map[bool]int{false: http.StatusOK, true: http.StatusServiceUnavailable} {
 		t.Run(fmt.Sprint("required=", required), func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t, server.AuditConfig{})
+			h := newHarness(t, server.AuditConfig{})
 			_, w := fullPipe(t)
 			metrics := server.NewMetrics()
 			audit, err := server.OpenAudit(server.AuditConfig{To: "stdout", Required: required}, w, func(error) { metrics.CountAuditFailure() })
@@ -106,7 +106,7 @@ func TestAuditIsNotRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.server = server.New(h.sessions, h.sessions.Admin(), audit, metrics, slog.New(slog.DiscardHandler))
-			h.open(t)
+			h.reload(t)
 			address, stop, ended := h.serve(t, nil)
 			h.URL = "http://" + address
 

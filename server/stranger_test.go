@@ -20,7 +20,7 @@ import (
 // the byte, whether or not an account exists and whatever is the matter with
 // it, and is held up after as many tries.
 func TestStrangerLearnsNothing(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{})
+	h := newHarness(t, server.AuditConfig{})
 	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file", RequireGroups: []string{"team-*", "gone"}}.WithDefaults()}}
 	chain, err := providers.NewChain(members, providertest.NewThrottle(), providers.Options{})
 	if err != nil {
@@ -28,7 +28,7 @@ func TestStrangerLearnsNothing(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = chain.Close() })
 	h.generation.Chain = chain
-	h.open(t)
+	h.reload(t)
 	type heard struct {
 		Status int
 		Body   string
@@ -71,7 +71,7 @@ func TestStrangerLearnsNothing(t *testing.T) {
 // TestGuessesAtEveryEntry: passwords that are wrong at one entry count at every
 // other.
 func TestGuessesAtEveryEntry(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for i, guess := range []func(secret string) answer{
 		func(s string) answer { return h.get(t, "service=blue", "alice", s) },
 		func(s string) answer { return h.post(t, passwordForm("ALICE", s, "red")) },
@@ -92,10 +92,10 @@ func TestGuessesAtEveryEntry(t *testing.T) {
 	}
 }
 
-// TestMisplacedTokens: a token that is sent in the wrong place is written
+// TestMisplacedTokensAreRedacted: a token that is sent in the wrong place is written
 // nowhere, neither into the audit log nor into the store.
-func TestMisplacedTokens(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+func TestMisplacedTokensAreRedacted(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	login := h.get(t, "service=blue&offline_token=true", "alice", password)
 	token, access := fmt.Sprint(login.json["refresh_token"]), fmt.Sprint(login.json["token"])
 	secrets := []string{token, access, token[:40]}
@@ -132,10 +132,10 @@ func TestMisplacedTokens(t *testing.T) {
 	}
 }
 
-// TestStrangersLine: what a stranger asks for cannot fill the disk that the
+// TestUnauthenticatedAuditLineIsBounded: what a stranger asks for cannot fill the disk that the
 // audit log is on, and what was granted is in the line all the same.
-func TestStrangersLine(t *testing.T) {
-	h := newHouse(t, server.AuditConfig{}).open(t)
+func TestUnauthenticatedAuditLineIsBounded(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
 	var long, public []string
 	for i := range registry.MaxScopes {
 		long = append(long, fmt.Sprintf("repository:private/%d/%s:pull", i, strings.Repeat("a", 200)))

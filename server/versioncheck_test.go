@@ -15,9 +15,9 @@ import (
 	"shorepass/session"
 )
 
-// newPinged returns a server that serves nothing but /v2/, and the issuer of
+// newVersionCheckServer returns a server that serves nothing but /v2/, and the issuer of
 // its tokens. The first of its services is disabled.
-func newPinged(t *testing.T) (*Server, *registry.Issuer) {
+func newVersionCheckServer(t *testing.T) (*Server, *registry.Issuer) {
 	t.Helper()
 	certFile, keyFile := filepath.Join(t.TempDir(), "RootCA.crt"), filepath.Join(t.TempDir(), "RootCA.key")
 	if err := registry.CreateRoot(certFile, keyFile); err != nil {
@@ -40,8 +40,8 @@ func newPinged(t *testing.T) (*Server, *registry.Issuer) {
 }
 
 func TestVersionCheck(t *testing.T) {
-	s, issuer := newPinged(t)
-	_, stranger := newPinged(t)
+	s, issuer := newVersionCheckServer(t)
+	_, stranger := newVersionCheckServer(t)
 	token := func(i *registry.Issuer, service, user string) string {
 		minted, err := i.Mint(service, user, nil, registry.At(time.Now()))
 		if err != nil {
@@ -138,7 +138,7 @@ func checkUnauthorized(t *testing.T, w *httptest.ResponseRecorder) {
 // The realm is at the host that the client came to, if it is known, since crane
 // and others follow to no other private one.
 func TestVersionCheckRealm(t *testing.T) {
-	s, _ := newPinged(t)
+	s, _ := newVersionCheckServer(t)
 	for host, want := range map[string]string{
 		"auth.corp.example":  "https://auth.corp.example/jwt/auth",
 		"AUTH.corp.example":  "https://auth.corp.example/jwt/auth",
@@ -163,8 +163,8 @@ func TestVersionCheckRealm(t *testing.T) {
 
 // Neither the token nor what a stranger wrote into it comes back, or into the
 // log.
-func TestVersionCheckTellsNothing(t *testing.T) {
-	s, issuer := newPinged(t)
+func TestVersionCheckQuotesNoToken(t *testing.T) {
+	s, issuer := newVersionCheckServer(t)
 	var log strings.Builder
 	s.log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	minted, err := issuer.Mint("container_registry", "alice", nil, registry.At(time.Now()))
