@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestLongBodiesAreLimited: long forms are read as they are, and no more of them at once than
-// there is memory for; short ones always are.
+// TestLongBodiesAreLimited: long bodies are read unchanged, maxLargeBodies of them
+// concurrently; short bodies are not limited.
 func TestLongBodiesAreLimited(t *testing.T) {
 	s := New(nil, nil, nil, nil, slog.New(slog.DiscardHandler))
 	open := func(length int) (*body, *http.Request) {
@@ -30,12 +30,12 @@ func TestLongBodiesAreLimited(t *testing.T) {
 	}
 	b, r := open(freeBody - 1)
 	if text, err := io.ReadAll(r.Body); err != nil || len(text) != freeBody-1 {
-		t.Errorf("a short one beside them: %d bytes, %v, want all of them", len(text), err)
+		t.Errorf("a short body meanwhile: %d bytes, %v, want all of them", len(text), err)
 	}
 	b.release()
 	b, r = open(freeBody + 1)
 	if _, err := readForm(httptest.NewRecorder(), r); !errors.Is(err, errTooManyBodies) || wireError(err).status != http.StatusServiceUnavailable {
-		t.Errorf("one too many: %v, want %v and 503", err, errTooManyBodies)
+		t.Errorf("one long body too many: %v, want %v and 503", err, errTooManyBodies)
 	}
 	b.release()
 	for _, b := range held {
@@ -43,10 +43,10 @@ func TestLongBodiesAreLimited(t *testing.T) {
 	}
 	b, r = open(freeBody + 1)
 	if _, err := io.ReadAll(r.Body); err != nil {
-		t.Errorf("a long one after them: %v", err)
+		t.Errorf("a long body after them: %v", err)
 	}
 	b.release()
 	if n := len(s.largeBodies); n != 0 {
-		t.Errorf("%d are still held at the end, want none", n)
+		t.Errorf("%d places of the semaphore are taken at the end, want none", n)
 	}
 }

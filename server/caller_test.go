@@ -10,7 +10,7 @@ import (
 	"shorepass/server"
 )
 
-// TestMalformedRevocation: each sentence says what to send instead, and nothing
+// TestMalformedRevocation: each error says what to send instead, and no session
 // ends.
 func TestMalformedRevocation(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
@@ -32,7 +32,7 @@ func TestMalformedRevocation(t *testing.T) {
 		{"token=a&user=alice", "token and user exclude each other; send one of the two"},
 		{"token=&session=aaaaaaaaaaaaaaaa", "token and session exclude each other; send one of the two"},
 		{"user=", "user is empty; send a value, or leave it out"},
-		{"user=&older_than=1h", "user is empty; send a value, or leave it out"}, // an unset variable of a script
+		{"user=&older_than=1h", "user is empty; send a value, or leave it out"}, // a script's unset variable
 		{"older_than=1h&group=", "group is empty; send a value, or leave it out"},
 		{"user=alice&user=bob", "user is given more than once"},
 		{"user=alice&olderthan=1h", `"olderthan" is not a selector; use ` + selectors},
@@ -64,12 +64,12 @@ func TestMalformedRevocation(t *testing.T) {
 		}
 	}
 	if ended := h.ended(t, tokens); ended != "" {
-		t.Errorf("of requests that were malformed, these ended: %s", ended)
+		t.Errorf("malformed requests ended %s", ended)
 	}
 }
 
-// The same sentence whoever is asked about, and none of them redirects or
-// answers another method.
+// TestRefusals: a refusal does not depend on whether the named user or session exists,
+// and the endpoints neither redirect nor accept another method.
 func TestRefusals(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	tokens := h.loginAll(t)
@@ -113,12 +113,12 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	if ended := h.ended(t, tokens); ended != "" {
-		t.Errorf("of requests that were refused, these ended: %s", ended)
+		t.Errorf("refused requests ended %s", ended)
 	}
 }
 
-// A page of another site could have the browser of somebody who once typed a
-// password here ask.
+// TestCrossSiteRequestIsRefused: no page of another site can use Basic credentials that
+// a browser has cached.
 func TestCrossSiteRequestIsRefused(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	token := h.login(t, "alice")
@@ -136,7 +136,7 @@ func TestCrossSiteRequestIsRefused(t *testing.T) {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.SetBasicAuth("alice", password)
 		if a := h.do(t, req); a.status != http.StatusForbidden {
-			t.Errorf("%v ends sessions: %d %s, want 403", header, a.status, a.body)
+			t.Errorf("%v: %d %s, want 403", header, a.status, a.body)
 		}
 	}
 	if a := h.post(t, refreshForm(token, "blue")); a.status != http.StatusOK {
@@ -144,8 +144,8 @@ func TestCrossSiteRequestIsRefused(t *testing.T) {
 	}
 }
 
-// Guesses are held up here as they are at the token endpoint, and counted with
-// those.
+// TestGuessesAtTheOtherEndpoints: the rate limit of wrong passwords is one for all
+// endpoints.
 func TestGuessesAtTheOtherEndpoints(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	paths := []string{"/oauth/revoke", "/oauth/introspect", "/oauth/revoke"}

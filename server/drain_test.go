@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestDrainWithoutAProbe: a probe that does not come back is not waited for
-// any longer than it may take.
+// TestDrainWithoutAProbe: drain waits for the next probe drainLimit at most, and not at
+// all where the last one was before probeWindow.
 func TestDrainWithoutAProbe(t *testing.T) {
 	for _, test := range []struct{ since, want time.Duration }{
 		{0, drainLimit},
@@ -22,7 +22,7 @@ func TestDrainWithoutAProbe(t *testing.T) {
 			begin := time.Now()
 			s.drain(t.Context())
 			if took := time.Since(begin); took != test.want {
-				t.Errorf("%v after a probe the end is put off by %v, want %v", test.since, took, test.want)
+				t.Errorf("%v after a probe drain takes %v, want %v", test.since, took, test.want)
 			}
 		})
 	}

@@ -11,20 +11,20 @@ import (
 	"shorepass/session"
 )
 
-// A session that ends takes the remembered password along: the next login asks
-// the provider again.
+// TestRevocationForgetsPasswords: a revocation evicts the person's password from the
+// cache, so that the next login asks the provider.
 func TestRevocationForgetsPasswords(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for _, test := range []struct {
 		name, form, basic string
-		asks              int64 // by alice's login after it
+		asks              int64 // of the provider, by alice's next login
 	}{
 		{"nothing", "", "", 0},
 		{"her token", "token=a1", "", 1},
 		{"her session, by an operator", "session=a1", "carol:" + password, 1},
 		{"her group, by an operator", "group=team-blue", "carol:" + password, 1},
 		{"bob, by an operator", "user=bob", "carol:" + password, 0},
-		{"nobody's token", "token=sp_r_x", "", 0},
+		{"an unknown token", "token=sp_r_x", "", 0},
 		{"her sessions, though she has none", "user=alice", "carol:" + password, 1},
 	} {
 		tokens := tokenSet{}
@@ -36,19 +36,18 @@ func TestRevocationForgetsPasswords(t *testing.T) {
 		h.get(t, "service=blue", "alice", password)
 		if test.form != "" {
 			if a := h.call(t, "/oauth/revoke", tokens.form(test.form), tokens.basic(test.basic)...); a.status != http.StatusOK {
-				t.Errorf("%s ends: %d %s", test.name, a.status, a.body)
+				t.Errorf("revoking %s: %d %s", test.name, a.status, a.body)
 			}
 		}
 		before := h.local.logins.Load()
 		h.get(t, "service=blue", "alice", password)
 		if asks := h.local.logins.Load() - before; asks != test.asks {
-			t.Errorf("%s ends, and alice's next login asks the provider %d times, want %d", test.name, asks, test.asks)
+			t.Errorf("after revoking %s alice's next login asks the provider %d times, want %d", test.name, asks, test.asks)
 		}
 	}
 }
 
-// A store that cannot end sessions must not let anybody believe that they have
-// ended.
+// TestRevocationWithoutStore: a revocation that the store cannot do is 503, never 200.
 func TestRevocationWithoutStore(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	tokens := h.loginAll(t)
@@ -56,10 +55,10 @@ func TestRevocationWithoutStore(t *testing.T) {
 	for _, form := range []string{"token=a1", "user=alice"} {
 		a := h.call(t, "/oauth/revoke", tokens.form(form), "alice", password)
 		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.json["error_description"] != "not all sessions were ended; send the request again in a moment" {
-			t.Errorf("%s: %d %s, want 503 and that it was not ended", form, a.status, a.body)
+			t.Errorf("%s: %d %s, want 503 and the message that not all were ended", form, a.status, a.body)
 		}
 		if strings.Contains(a.body, "disk") {
-			t.Errorf("%s: the client hears of our disk: %s", form, a.body)
+			t.Errorf("%s: the answer has the store's error: %s", form, a.body)
 		}
 		if line := h.audit.last(t); line["status"] != 503.0 || !strings.Contains(fmt.Sprint(line["reason"]), "disk full") {
 			t.Errorf("%s: the audit line is %v", form, line)
@@ -77,7 +76,7 @@ func TestRevocationIsAudited(t *testing.T) {
 	for _, test := range []struct {
 		path, form, basic string
 		want              map[string]any
-		by                string // as the session's list has it
+		by                string // as the list of sessions has it
 	}{
 		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "user": "", "ended": 1.0, "target": "a1", "session": nil}, "the holder of its token"},
 		{"/oauth/revoke", "token=a1", "", map[string]any{"action": "revoke", "ended": 0.0, "target": "a1"}, "the holder of its token"},
@@ -132,8 +131,8 @@ func TestRevocationIsAudited(t *testing.T) {
 	}
 }
 
-// What comes to these endpoints is no question for a token, and is not counted
-// as one.
+// TestOtherEndpointsAreNotCounted: the metrics count requests to the token endpoint
+// alone.
 func TestOtherEndpointsAreNotCounted(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	h.call(t, "/oauth/revoke", url.Values{"token": {"sp_r_x"}})

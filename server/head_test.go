@@ -17,8 +17,8 @@ import (
 	"shorepass/server"
 )
 
-// serve serves the harness by Serve, as the binary does, and returns where. The
-// channel has what Serve returned once stop was called.
+// serve runs Serve as the binary does, and returns its address. After stop, the
+// channel has Serve's error.
 func (h *harness) serve(t *testing.T, secure *tls.Config) (address string, stop func(), ended <-chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,8 +39,8 @@ func (h *harness) serve(t *testing.T, secure *tls.Config) (address string, stop 
 	return l.Addr().String(), stop, done
 }
 
-// TestLongHeadsAreLimited: what is too long gets the wire's own error, and no more of it
-// is read at once than there is memory for; short heads always are.
+// TestLongHeadsAreLimited: a head that is too long gets our own error, long heads that
+// are being read take bounded memory, and short heads are not limited.
 func TestLongHeadsAreLimited(t *testing.T) {
 	certificate := httptest.NewTLSServer(http.NotFoundHandler())
 	defer certificate.Close()
@@ -70,7 +70,7 @@ func TestLongHeadsAreLimited(t *testing.T) {
 				}
 				io.Copy(io.Discard, resp.Body)
 				if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Content-Type") != "application/json" {
-					t.Errorf("%.60q is answered %d with the header %v, want JSON that nobody keeps", head, resp.StatusCode, resp.Header)
+					t.Errorf("%.60q is answered %d with the header %v, want JSON with no-store", head, resp.StatusCode, resp.Header)
 				}
 				return resp.StatusCode, nil
 			}
@@ -78,9 +78,9 @@ func TestLongHeadsAreLimited(t *testing.T) {
 			long := "GET /jwt/auth?service=blue" + strings.Repeat("&scope=repository:public/app:pull", 10_000) + rest
 			short := "GET /jwt/auth?service=blue&scope=repository:public/app:pull" + rest
 
-			kept := dial()
+			keepAlive := dial()
 			for i, head := range []string{short, long, short, long} {
-				if status, err := ask(kept, head); err != nil || status != map[string]int{short: 200, long: 400}[head] {
+				if status, err := ask(keepAlive, head); err != nil || status != map[string]int{short: 200, long: 400}[head] {
 					t.Fatalf("head %d on one connection: %d, %v", i, status, err)
 				}
 			}
@@ -90,7 +90,7 @@ func TestLongHeadsAreLimited(t *testing.T) {
 			var halves []net.Conn
 			for range many {
 				c := dial()
-				io.WriteString(c, "GET /"+strings.Repeat("a", each)) // which fails where it is cut
+				io.WriteString(c, "GET /"+strings.Repeat("a", each)) // fails where the server closes the connection
 				halves = append(halves, c)
 			}
 			silent := func() (open int) {
@@ -104,19 +104,19 @@ func TestLongHeadsAreLimited(t *testing.T) {
 			}
 			open := many
 			for deadline := time.Now().Add(10 * time.Second); open > 20 && time.Now().Before(deadline); {
-				open = silent() // the server reads what there is meanwhile
+				open = silent() // until the server has read what was sent
 			}
 			if open < 8 || open > 20 {
-				t.Errorf("of %d half-sent heads of %d bytes %d are kept, want as many as fit into 2 MiB and no more", many, each, open)
+				t.Errorf("of %d half-sent heads of %d bytes %d are open, want as many as fit into 2 MiB", many, each, open)
 			}
 			if status, err := ask(dial(), short); err != nil || status != http.StatusOK {
-				t.Errorf("a short head beside them: %d, %v, want 200", status, err)
+				t.Errorf("a short head meanwhile: %d, %v, want 200", status, err)
 			}
-			if status, err := ask(kept, short); err != nil || status != http.StatusOK {
+			if status, err := ask(keepAlive, short); err != nil || status != http.StatusOK {
 				t.Errorf("a short head on a connection that had long ones: %d, %v, want 200", status, err)
 			}
 			if status, err := ask(dial(), long); err == nil {
-				t.Errorf("a long head beside them is answered %d, want it cut", status)
+				t.Errorf("a long head meanwhile is answered %d, want the connection closed", status)
 			}
 			for _, c := range halves {
 				c.Close()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// peerConn is a connection of an address.
+// peerConn is a connection with a remote address and nothing else.
 type peerConn struct {
 	net.Conn
 	addr string
@@ -16,9 +16,9 @@ func (c peerConn) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.addr))
 }
 
-// TestLongHeadsAreSharedByAddress: long heads of one address, however many, leave room for those
-// of others (B6). A trusted proxy, which stands for many clients, may use up the
-// budget.
+// TestLongHeadsAreSharedByAddress: long heads of one address, however many, leave
+// budget for other addresses (B6). A trusted proxy, which has many clients, may use
+// the whole budget.
 func TestLongHeadsAreSharedByAddress(t *testing.T) {
 	const proxy = "192.0.2.200:1"
 	newHeads := func() *headLimiter {
@@ -39,16 +39,16 @@ func TestLongHeadsAreSharedByAddress(t *testing.T) {
 	const all = headBudget / headStep
 	for _, test := range []struct {
 		name   string
-		others []string // which take all that they may, one after the other
+		others []string // each acquires all that it can, one after the other
 		addr   string
-		least  int // heads that addr may begin all the same
+		least  int // long heads that addr can begin
 		most   int
 	}{
 		{"alone", nil, "192.0.2.1:1", all / 2, all/2 + 1},
-		{"beside one that took all it may", []string{"192.0.2.1:1"}, "192.0.2.2:1", all / 4, all / 4},
-		{"beside five", []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.4:1", "192.0.2.5:1"}, "192.0.2.6:1", 1, all / 16},
-		{"another port is no other address", []string{"192.0.2.1:1"}, "192.0.2.1:2", 0, 0},
-		{"nor is a neighbour in a /64", []string{"[2001:db8::1]:1"}, "[2001:db8::2]:1", 0, 0},
+		{"after one that acquired its share", []string{"192.0.2.1:1"}, "192.0.2.2:1", all / 4, all / 4},
+		{"after five", []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.4:1", "192.0.2.5:1"}, "192.0.2.6:1", 1, all / 16},
+		{"another port of the same address", []string{"192.0.2.1:1"}, "192.0.2.1:2", 0, 0},
+		{"a neighbour in the same /64", []string{"[2001:db8::1]:1"}, "[2001:db8::2]:1", 0, 0},
 		{"another /64", []string{"[2001:db8::1]:1"}, "[2001:db8:0:1::2]:1", all / 4, all / 4},
 		{"a trusted proxy", []string{"192.0.2.1:1"}, proxy, all / 2, all / 2},
 	} {
@@ -59,17 +59,17 @@ func TestLongHeadsAreSharedByAddress(t *testing.T) {
 		}
 		mine := fill(h, test.addr)
 		if len(mine) < test.least || len(mine) > test.most {
-			t.Errorf("%s: %d long heads at once, want %d to %d", test.name, len(mine), test.least, test.most)
+			t.Errorf("%s: %d concurrent long heads, want %d to %d", test.name, len(mine), test.least, test.most)
 		}
 		for _, c := range append(begun, mine...) {
 			c.endHead()
 		}
 		if h.left != headBudget || len(h.held) != 0 || h.reserve != nil {
-			t.Errorf("%s: after all of them %d of %d are left, held by %v", test.name, h.left, headBudget, h.held)
+			t.Errorf("%s: after all of them %d of %d are left, charged to %v", test.name, h.left, headBudget, h.held)
 		}
 	}
 
-	// One head that is too long for a share has the reserve, however long it is.
+	// One head that exceeds its address's share gets the reserve.
 	h := newHeads()
 	c := &headConn{Conn: peerConn{addr: "192.0.2.1:1"}, limiter: h}
 	n := 0

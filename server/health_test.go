@@ -11,8 +11,8 @@ import (
 	"shorepass/session"
 )
 
-// TestDrain: who asks /readyz sees that the server is about to end before it
-// does, and is served meanwhile; where nobody asks, it ends at once.
+// TestDrain: before it ends, a server answers 503 to one more probe, and requests until
+// then; without a recent probe it ends immediately.
 func TestDrain(t *testing.T) {
 	status := func(t *testing.T, h *harness, path string) int {
 		t.Helper()
@@ -59,14 +59,14 @@ func TestDrain(t *testing.T) {
 	t.Run("no probe", func(t *testing.T) {
 		h, stop, ended := start(t)
 		status(t, h, "/healthz")
-		status(t, h, "/readyz?all") // which is for alerts
+		status(t, h, "/readyz?all") // for alerts, and no probe
 		stop()
 		end(t, ended, 3*time.Second)
 	})
 }
 
-// TestOpenCircuitBreaker: a provider that is doubted is told of by name, and takes
-// no replica away but for alerts.
+// TestOpenCircuitBreaker: /readyz names a provider that is doubted and stays 200;
+// /readyz?all is 503.
 func TestOpenCircuitBreaker(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	ready := func(path string) (status int, body string) {

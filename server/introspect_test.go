@@ -40,7 +40,7 @@ func TestIntrospection(t *testing.T) {
 		{"a personal access token", tokens["ap"], without(known("pat", "alice", tokens["ap"], ""), "client_id")},
 		{"a robot's token", tokens["ar"], without(known("robot", "alice", tokens["ar"], ""), "client_id")},
 		{"an access token", access, map[string]any{"active": true, "token_type": "Bearer", "sub": "alice", "username": "alice", "iss": "test", "aud": "blue"}},
-		{"an access token for nobody", anonymous, map[string]any{"active": true, "token_type": "Bearer", "iss": "test", "aud": "blue"}},
+		{"an anonymous access token", anonymous, map[string]any{"active": true, "token_type": "Bearer", "iss": "test", "aud": "blue"}},
 		{"one that has ended", over, inactive},
 		{"one that was never used", tokens["b2"], inactive},
 		{"mangled", tokens["a1"][:53], inactive},
@@ -48,7 +48,7 @@ func TestIntrospection(t *testing.T) {
 		{"of another issuer", foreign, inactive},
 		{"changed", access[:len(access)-8] + "AAAAAAAA", inactive},
 		{"a password", password, inactive},
-		{"bare dots", strings.Repeat(".", 100_000), inactive},
+		{"dots alone", strings.Repeat(".", 100_000), inactive},
 	} {
 		a := h.call(t, "/oauth/introspect", url.Values{"token": {test.token}}, "carol", password)
 		for _, name := range []string{"iat", "exp", "jti"} {
@@ -69,15 +69,15 @@ func TestIntrospection(t *testing.T) {
 	}
 }
 
-// without returns m without a name.
+// without returns a copy of m without one key.
 func without(m map[string]any, name string) map[string]any {
 	less := maps.Clone(m)
 	delete(less, name)
 	return less
 }
 
-// Who may look is not who holds a token, and least of all who asks about a
-// neighbour.
+// TestOnlyOperatorsIntrospect: no other caller can, whether they hold the token or not,
+// and no token makes its owner an operator.
 func TestOnlyOperatorsIntrospect(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	tokens := h.loginAll(t)
@@ -95,10 +95,10 @@ func TestOnlyOperatorsIntrospect(t *testing.T) {
 		{":b2", "401 invalid_client"},
 		{"alice:" + password, "403 access_denied"},
 		{"alice:a1", "403 access_denied"},
-		{"carol:a1", "403 access_denied"}, // the token says who it is
+		{"carol:a1", "403 access_denied"}, // the token identifies the caller
 		{":ap", "403 access_denied"},
 		{"carol:" + password, "200 active"},
-		{"carol:c1", "403 access_denied"}, // what lies in a file makes nobody an operator
+		{"carol:c1", "403 access_denied"}, // a stored token makes nobody an operator
 		{"alice:c1", "403 access_denied"},
 		{":cp", "403 access_denied"},
 		{":cr", "403 access_denied"},
@@ -109,21 +109,22 @@ func TestOnlyOperatorsIntrospect(t *testing.T) {
 			got = fmt.Sprint(a.status, " active")
 		}
 		if got != caller.want {
-			t.Errorf("%s looks at a1: %s %s, want %s", caller.basic, got, a.body, caller.want)
+			t.Errorf("%s introspects a1: %s %s, want %s", caller.basic, got, a.body, caller.want)
 		}
 		if a.status != http.StatusOK && (strings.Contains(a.body, "docker") || strings.Contains(a.body, idOf(tokens["a1"]))) {
-			t.Errorf("%s is refused and yet hears about it: %s", caller.basic, a.body)
+			t.Errorf("the refusal to %s describes the token: %s", caller.basic, a.body)
 		}
 	}
 
-	// Looking used nothing: the one redemption is that of the token itself.
+	// Introspection is no use: the only redemption is that by the token's owner.
 	found, err := h.sessions.Admin().List(t.Context(), session.Selector{ID: idOf(tokens["a1"])})
 	if err != nil || len(found) != 1 || found[0].Last.ID != "" {
-		t.Errorf("after being looked at the session is %+v (%v), want it never redeemed by another", found, err)
+		t.Errorf("after introspection the session is %+v (%v), want no other redemption", found, err)
 	}
 }
 
-// Nobody is an operator where none are named, and a reload names others.
+// TestReloadChangesOperators: without server.operators nobody is one, and a reload
+// replaces the list.
 func TestReloadChangesOperators(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{})
 	for _, test := range []struct {
@@ -142,7 +143,7 @@ func TestReloadChangesOperators(t *testing.T) {
 		h.reload(t)
 		for user, want := range test.want {
 			if a := h.call(t, "/oauth/introspect", url.Values{"token": {"sp_r_x"}}, user, password); a.status != want {
-				t.Errorf("operators = %q: %s looks at a token: %d, want %d", test.operators, user, a.status, want)
+				t.Errorf("operators = %q: %s introspects a token: %d, want %d", test.operators, user, a.status, want)
 			}
 			if a := h.call(t, "/oauth/revoke", url.Values{"provider": {"nowhere"}}, user, password); a.status != want {
 				t.Errorf("operators = %q: %s ends sessions: %d, want %d", test.operators, user, a.status, want)

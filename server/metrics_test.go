@@ -10,8 +10,8 @@ import (
 	"shorepass/session"
 )
 
-// TestMetricsNameTheMethod: the label method says what a request brought, also
-// where it is refused, and says the same of GET and of POST.
+// TestMetricsNameTheMethod: the label method is that of the credential, for refused
+// requests too, and does not depend on how the credential is sent.
 func TestMetricsNameTheMethod(t *testing.T) {
 	h, _ := withIssuer(t, &issuer{})
 	login := h.get(t, "service=blue&offline_token=true&account=alice", "alice", password)

@@ -15,8 +15,8 @@ import (
 	"shorepass/session"
 )
 
-// TestFailuresAreLogged: what an operator reads of a request that failed. That a
-// provider is down the chain logs once, and not each request.
+// TestFailuresAreLogged: the level tells a refusal from a failure. An unavailable
+// provider is logged once by the chain and not for each request.
 func TestFailuresAreLogged(t *testing.T) {
 	down := &providers.Failure{Provider: "corp", Err: errors.New("connection refused")}
 	for _, test := range []struct {
@@ -29,11 +29,11 @@ func TestFailuresAreLogged(t *testing.T) {
 		{"a token that has ended", session.ErrRefused, 401, slog.LevelDebug},
 		{"a provider is down", fmt.Errorf("%w: %w", providers.ErrUnavailable, down), 503, slog.LevelDebug},
 		{"the store is down", fmt.Errorf("%w: %w", providers.ErrUnavailable, errors.New("disk full")), 503, slog.LevelWarn},
-		{"too many logins at once", fmt.Errorf("%w: %w", providers.ErrUnavailable, errors.New("busy")), 503, slog.LevelWarn},
+		{"too many concurrent logins", fmt.Errorf("%w: %w", providers.ErrUnavailable, errors.New("busy")), 503, slog.LevelWarn},
 		{"no audit line", unavailable(errors.New("disk full")), 503, slog.LevelWarn},
 		{"no key", registry.ErrNoValidKey, 503, slog.LevelWarn},
-		{"a provider's error that the chain did not mark", down, 500, slog.LevelError},
-		{"a fault of ours", errors.New("bug"), 500, slog.LevelError},
+		{"a provider's error that the chain did not wrap", down, 500, slog.LevelError},
+		{"a bug of ours", errors.New("bug"), 500, slog.LevelError},
 	} {
 		var log bytes.Buffer
 		s := New(nil, nil, nil, nil, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))

@@ -12,7 +12,7 @@ import (
 	"shorepass/session"
 )
 
-// signInBrowser signs a person in with a browser, and returns the session and its cookie.
+// signInBrowser issues a browser session for a person and returns it with its cookie.
 func (h *harness) signInBrowser(t *testing.T, user string) (*session.Session, secret.Text) {
 	t.Helper()
 	id, err := h.local.Revalidate(t.Context(), &providers.Identity{Subject: user})
@@ -32,9 +32,9 @@ func (h *harness) signInBrowser(t *testing.T, user string) (*session.Session, se
 	return found, made.Token
 }
 
-// TestOneTimePassword: a one-time password is spent by a request for its service
-// that asks for an offline token, once. Any other request with it is 401 and
-// leaves it unspent; each says why.
+// TestOneTimePassword: the first request for its service that asks for an offline token
+// spends a one-time password. Any other request is 401, says why, and leaves it
+// unspent.
 func TestOneTimePassword(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	browser, _ := h.signInBrowser(t, "alice")
@@ -61,7 +61,7 @@ func TestOneTimePassword(t *testing.T) {
 			"POST without access_type":    h.post(t, passwordForm("alice", token, "blue")),
 			"as a refresh token":          h.post(t, refreshForm(token, "blue")),
 			"to revoke":                   h.call(t, "/oauth/revoke", url.Values{"user": {"alice"}}, "alice", token),
-			"to look at another token":    h.call(t, "/oauth/introspect", url.Values{"token": {"x"}}, "alice", token),
+			"to introspect another token": h.call(t, "/oauth/introspect", url.Values{"token": {"x"}}, "alice", token),
 			"for another service":         h.get(t, "service=red&offline_token=true", "alice", token),
 			"as a refresh token, offline": h.post(t, offline(refreshForm(token, "blue"))),
 		} {
@@ -69,7 +69,7 @@ func TestOneTimePassword(t *testing.T) {
 				t.Errorf("%s: %s: %d %s, want 401", name, other, a.status, a.body)
 			}
 			if other != "for another service" && !strings.Contains(a.body, "docker login") {
-				t.Errorf("%s: %s does not say that it is for docker login: %s", name, other, a.body)
+				t.Errorf("%s: %s: the answer does not name docker login: %s", name, other, a.body)
 			}
 		}
 		a := login(token)
@@ -86,8 +86,8 @@ func TestOneTimePassword(t *testing.T) {
 	}
 }
 
-// TestTokenWithLimits: a personal access token is granted what the policy grants,
-// and of that what its limits name.
+// TestTokenWithLimits: the limits of a personal access token reduce what the policy
+// grants and never add to it.
 func TestTokenWithLimits(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	browser, cookie := h.signInBrowser(t, "alice")
@@ -124,7 +124,7 @@ func TestTokenWithLimits(t *testing.T) {
 	}
 }
 
-// granted is what the last audit line says was granted.
+// granted returns the granted scopes of the last audit line.
 func granted(h *harness, t *testing.T) (scopes []string) {
 	list, _ := h.audit.last(t)["granted"].([]any)
 	for _, scope := range list {
@@ -133,8 +133,8 @@ func granted(h *harness, t *testing.T) (scopes []string) {
 	return scopes
 }
 
-// TestSessionStoresTheLoginNameOfItsPassword: a session keeps the login name that a password was
-// accepted under, as typed, and no name that came beside a token.
+// TestSessionStoresTheLoginNameOfItsPassword: a session stores the login name of the
+// password that it was issued for, as typed, and no name that was sent with a token.
 func TestSessionStoresTheLoginNameOfItsPassword(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	loginName := func(token string) string {

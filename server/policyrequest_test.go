@@ -13,11 +13,12 @@ import (
 	"shorepass/registry"
 )
 
-// Rules see all that a provider said of a person, what it could not tell too.
+// TestPolicyRequest: rules see the whole identity that a provider returned, its unsure
+// groups too.
 func TestPolicyRequest(t *testing.T) {
 	at, from := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), origin{address: netip.MustParseAddr("10.1.2.3")}
 	q := &question{service: "r", scopes: []registry.Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}}
-	who := principal{identity: &providers.Identity{
+	caller := principal{identity: &providers.Identity{
 		Provider: "corp", User: "alice", Groups: []string{"Team-A"}, Unsure: []string{"contractors"}, FoldsCase: true,
 		Claims: map[string]any{"level": "high"}, Method: providers.MethodPassword,
 	}}
@@ -26,7 +27,7 @@ func TestPolicyRequest(t *testing.T) {
 		Claims: map[string]any{"level": "high"}, Provider: "corp", Method: "password",
 		Service: "r", Address: from.address, Time: at, Scopes: q.scopes,
 	}
-	if diff := cmp.Diff(want, who.policyRequest(q, from, at), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+	if diff := cmp.Diff(want, caller.policyRequest(q, from, at), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("policyRequest (-want +got)\n%s", diff)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"shorepass/server"
 )
 
-// TestRedemptionIsAProof: a person whose refresh token is redeemed at an address is
-// known there to the limit of wrong passwords, so that a stranger's guesses leave
-// that address one password more than all others.
+// TestRedemptionIsAProof: a redeemed refresh token leaves a proof at the client's
+// address, so that after a stranger's guesses the owner may still try one password
+// there and none elsewhere.
 func TestRedemptionIsAProof(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{})
 	h.generation.Config.TrustedProxies = []string{"127.0.0.1"}

@@ -19,10 +19,11 @@ import (
 	"shorepass/session"
 )
 
-// issuer is an OpenID provider that takes refresh tokens and knows one.
+// issuer is an OpenID provider that accepts one refresh token and records what it
+// receives.
 type issuer struct {
 	mu   sync.Mutex
-	sent []string // the tokens that came to it
+	sent []string // the tokens that it received
 }
 
 const goodRefresh = "good-refresh-token"
@@ -43,7 +44,7 @@ func (i *issuer) RedeemRefreshToken(_ context.Context, token secret.Text) (*prov
 	return &providers.Identity{Subject: "1", User: "robin", Groups: []string{"registry-admins"}}, nil
 }
 
-// firstUses counts what first uses of refresh tokens write.
+// firstUses is a store that counts the leases of first uses.
 type firstUses struct {
 	*failingStore
 	written atomic.Int64
@@ -54,8 +55,7 @@ func (c *firstUses) LeaseFirstUse(ctx context.Context, providerToken session.Has
 	return c.failingStore.LeaseFirstUse(ctx, providerToken, now, until)
 }
 
-// withIssuer is a harness whose second provider takes refresh tokens, if there is
-// one.
+// withIssuer returns a harness with a second provider, sso, unless that is nil.
 func withIssuer(t *testing.T, sso providers.Provider) (*harness, *firstUses) {
 	t.Helper()
 	h := newHarness(t, server.AuditConfig{})
@@ -91,10 +91,10 @@ func withIssuer(t *testing.T, sso providers.Provider) (*harness, *firstUses) {
 	return h.reload(t), store
 }
 
-// TestGuessedRefreshTokens: a stranger who makes refresh tokens up has nothing
-// written once it is clear that nobody will take them.
+// TestGuessedRefreshTokens: guessed refresh tokens cause no write to the store once the
+// chain refuses them without asking a provider.
 func TestGuessedRefreshTokens(t *testing.T) {
-	t.Run("nobody takes any", func(t *testing.T) {
+	t.Run("no provider takes refresh tokens", func(t *testing.T) {
 		h, store := withIssuer(t, nil)
 		for i := range 20 {
 			if a := h.get(t, "service=blue", "$refresh", fmt.Sprint("guess", i)); a.status != http.StatusUnauthorized {
@@ -105,7 +105,7 @@ func TestGuessedRefreshTokens(t *testing.T) {
 			t.Errorf("20 guesses wrote %d leases, want none", n)
 		}
 	})
-	t.Run("a provider does", func(t *testing.T) {
+	t.Run("a provider takes refresh tokens", func(t *testing.T) {
 		sso := &issuer{}
 		h, store := withIssuer(t, sso)
 		for range 10 {
@@ -115,22 +115,22 @@ func TestGuessedRefreshTokens(t *testing.T) {
 			t.Errorf("one guess ten times wrote %d leases and was sent %d times, want once each", n, len(sso.sent))
 		}
 		if a := h.get(t, "service=blue", "$refresh", goodRefresh); a.status != http.StatusOK {
-			t.Fatalf("a good one = %d %s, want 200", a.status, a.body)
+			t.Fatalf("a valid one = %d %s, want 200", a.status, a.body)
 		}
 		for i := range 60 {
 			h.get(t, "service=blue", "$refresh", fmt.Sprint("guess", i))
 		}
 		if n := store.written.Load(); n > 40 {
-			t.Errorf("60 guesses from one address wrote %d leases, want no more than the address has failures", n)
+			t.Errorf("60 guesses from one address wrote %d leases, want at most the address's budget of failures", n)
 		}
 		if a := h.get(t, "service=blue", "$refresh", goodRefresh); a.status != http.StatusOK {
-			t.Errorf("one that has its session = %d %s once the address has no guesses left, want 200", a.status, a.body)
+			t.Errorf("one that has a session = %d %s after the address's budget is spent, want 200", a.status, a.body)
 		}
 	})
 }
 
-// TestFirstUseOfARefreshToken: what docker login then keeps is the token of the
-// session that the provider's token stands for, and no second session is made.
+// TestFirstUseOfARefreshToken: the first use of a provider's refresh token makes a
+// session, whose token docker login stores; a second use makes no other.
 func TestFirstUseOfARefreshToken(t *testing.T) {
 	h, _ := withIssuer(t, &issuer{})
 	first := h.get(t, "service=blue&offline_token=true", "$refresh", goodRefresh)
@@ -140,7 +140,7 @@ func TestFirstUseOfARefreshToken(t *testing.T) {
 	}
 	again := h.get(t, "service=blue&offline_token=true", "$refresh", goodRefresh)
 	if _, found := again.json["refresh_token"]; again.status != http.StatusOK || found {
-		t.Errorf("the second use = %d %s, want 200 and no refresh token: the provider's goes on being good", again.status, again.body)
+		t.Errorf("the second use = %d %s, want 200 and no refresh token, since the provider's stays valid", again.status, again.body)
 	}
 	if a := h.post(t, refreshForm(token, "blue")); a.status != http.StatusOK {
 		t.Errorf("the token of the session = %d %s, want 200", a.status, a.body)
@@ -151,12 +151,12 @@ func TestFirstUseOfARefreshToken(t *testing.T) {
 	}
 }
 
-// TestRevokeAProvidersRefreshToken: a provider's refresh token that has a session
-// is a token of that session to whoever holds it, and to operators.
+// TestRevokeAProvidersRefreshToken: a provider's refresh token that has a session can be
+// introspected and revoked like the session's own token.
 func TestRevokeAProvidersRefreshToken(t *testing.T) {
 	h, _ := withIssuer(t, &issuer{})
 	token, _ := h.get(t, "service=blue&offline_token=true", "$refresh", goodRefresh).json["refresh_token"].(string)
-	look := func() map[string]any {
+	introspect := func() map[string]any {
 		t.Helper()
 		a := h.call(t, "/oauth/introspect", url.Values{"token": {goodRefresh}}, "carol", password)
 		if a.status != http.StatusOK {
@@ -164,13 +164,13 @@ func TestRevokeAProvidersRefreshToken(t *testing.T) {
 		}
 		return a.json
 	}
-	if found := look(); found["active"] != true || found["username"] != "robin" || found["session"] != idOf(token) {
+	if found := introspect(); found["active"] != true || found["username"] != "robin" || found["session"] != idOf(token) {
 		t.Errorf("introspect says %v, want robin's session", found)
 	}
 	if a := h.call(t, "/oauth/revoke", url.Values{"token": {goodRefresh}}); a.status != http.StatusOK {
 		t.Errorf("revoke = %d %s, want 200", a.status, a.body)
 	}
-	if found := look(); found["active"] != false {
+	if found := introspect(); found["active"] != false {
 		t.Errorf("introspect says %v once it is revoked", found)
 	}
 	if a := h.get(t, "service=blue", "$refresh", goodRefresh); a.status != http.StatusUnauthorized {
@@ -181,11 +181,11 @@ func TestRevokeAProvidersRefreshToken(t *testing.T) {
 	}
 }
 
-// lender is an OpenID provider that gives a refresh token of its own to each
-// login with a password.
+// lender is an OpenID provider that returns a refresh token of its own for each login
+// with a password.
 type lender struct {
 	issuer
-	returned chan string
+	revoked chan string
 }
 
 func (l *lender) Accepts(kind providers.Kind) bool { return kind == providers.Password }
@@ -197,14 +197,14 @@ func (l *lender) Lookup(context.Context, providers.Login) (*providers.Account, e
 }
 
 func (l *lender) Revoke(_ context.Context, refreshToken secret.Text) error {
-	l.returned <- refreshToken.Reveal()
+	l.revoked <- refreshToken.Reveal()
 	return nil
 }
 
-// TestRefreshTokenOfAFailedLoginIsRevoked: an answer that cannot be given leaves nothing at
-// the provider.
+// TestRefreshTokenOfAFailedLoginIsRevoked: where a login gets no answer, the provider
+// revokes the refresh token that it returned for it.
 func TestRefreshTokenOfAFailedLoginIsRevoked(t *testing.T) {
-	sso := &lender{returned: make(chan string, 10)}
+	sso := &lender{revoked: make(chan string, 10)}
 	h, _ := withIssuer(t, sso)
 	if a := h.get(t, "service=blue&offline_token=true", "robin", "her-password"); a.status != http.StatusOK || a.json["refresh_token"] == nil {
 		t.Fatalf("a login = %d %s, want a refresh token", a.status, a.body)
@@ -217,17 +217,17 @@ func TestRefreshTokenOfAFailedLoginIsRevoked(t *testing.T) {
 		t.Fatalf("a login with too many long scopes = %d, want 400", a.status)
 	}
 	select {
-	case lent := <-sso.returned:
-		if lent != "lent" || len(sso.returned) > 0 {
-			t.Errorf("%q was given back, and %d more", lent, len(sso.returned))
+	case token := <-sso.revoked:
+		if token != "lent" || len(sso.revoked) > 0 {
+			t.Errorf("%q was revoked, and %d more", token, len(sso.revoked))
 		}
 	case <-time.After(5 * time.Second):
-		t.Error("what the provider gave was not given back")
+		t.Error("the provider's refresh token was not revoked")
 	}
 }
 
-// TestOurTokenReachesNoProvider: one of our own tokens is shown to no provider, also
-// where it is called a provider's.
+// TestOurTokenReachesNoProvider: a token of ours is sent to no provider, even where the
+// user name says that it is a provider's.
 func TestOurTokenReachesNoProvider(t *testing.T) {
 	sso := &issuer{}
 	h, _ := withIssuer(t, sso)
@@ -241,11 +241,12 @@ func TestOurTokenReachesNoProvider(t *testing.T) {
 		}
 	}
 	if len(sso.sent) > 0 {
-		t.Errorf("the provider was shown %d of our tokens", len(sso.sent))
+		t.Errorf("the provider received %d of our tokens", len(sso.sent))
 	}
 }
 
-// TestRefreshTokenMakesNoOperator: neither at its first use nor later.
+// TestRefreshTokenMakesNoOperator: a provider's refresh token does not make its owner an
+// operator, neither at its first use nor later.
 func TestRefreshTokenMakesNoOperator(t *testing.T) {
 	h, _ := withIssuer(t, &issuer{})
 	for _, use := range []string{"first", "second"} {

@@ -26,25 +26,25 @@ func TestParseGet(t *testing.T) {
 		status int // of the error, 0 for none
 	}{
 		{"docker login", "account=root&client_id=docker&offline_token=true&service=s", []string{basic("root:pw")}, "root", "pw", kindSecret, 0},
-		{"nobody", "service=s", nil, "", "", kindAnonymous, 0},
-		{"account without Basic is nobody", "service=s&account=root", nil, "", "", kindAnonymous, 0},
+		{"no credential", "service=s", nil, "", "", kindAnonymous, 0},
+		{"account without Basic is anonymous", "service=s&account=root", nil, "", "", kindAnonymous, 0},
 		{"a colon in the password", "", []string{basic("a:b:c")}, "a", "b:c", kindSecret, 0},
 		{"an odd name", "", []string{basic("JOSÉ :pw")}, "JOSÉ", "pw", kindSecret, 0},
 		{"a bare token", "", []string{basic(":sp_r_x")}, "", "sp_r_x", kindSecret, 0},
 		{"lower case scheme", "", []string{strings.Replace(basic("a:b"), "Basic", "basic", 1)}, "a", "b", kindSecret, 0},
 		{"an empty header", "", []string{""}, "", "", kindAnonymous, 400},
-		{"Basic and nothing", "", []string{"Basic "}, "", "", kindAnonymous, 400},
+		{"Basic without credentials", "", []string{"Basic "}, "", "", kindAnonymous, 400},
 		{"not base64", "", []string{"Basic !!!"}, "", "", kindAnonymous, 400},
 		{"no colon", "", []string{basic("root")}, "", "", kindAnonymous, 400},
 		{"Bearer", "", []string{"Bearer abc"}, "", "", kindAnonymous, 400},
 		{"two headers", "", []string{basic("a:b"), basic("c:d")}, "", "", kindAnonymous, 400},
 		{"NUL in the name", "", []string{basic("ro\x00ot:pw")}, "", "", kindAnonymous, 400},
-		{"a name that is no UTF-8", "", []string{basic("r\xff:pw")}, "", "", kindAnonymous, 400},
-		{"a password that is no UTF-8", "", []string{basic("root:\xff\xfe")}, "", "", kindAnonymous, 400},
+		{"a name that is not UTF-8", "", []string{basic("r\xff:pw")}, "", "", kindAnonymous, 400},
+		{"a password that is not UTF-8", "", []string{basic("root:\xff\xfe")}, "", "", kindAnonymous, 400},
 		{"a broken escape", "service=%zz", nil, "", "", kindAnonymous, 400},
 		{"a semicolon", "service=a;b=c", nil, "", "", kindAnonymous, 400},
 		{"service twice", "service=a&service=b", nil, "", "", kindAnonymous, 400},
-		{"service that is no UTF-8", "service=%ff", nil, "", "", kindAnonymous, 400},
+		{"service that is not UTF-8", "service=%ff", nil, "", "", kindAnonymous, 400},
 		{"10,000 scopes", strings.Repeat("scope=repository:a:pull&", 10_000), nil, "", "", kindAnonymous, 400},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestParsePost(t *testing.T) {
 		body   string
 		login  string
 		secret string
-		grant  credentialKind
+		want   credentialKind
 		status int
 	}{
 		{"a password", form, "grant_type=password&service=s&username=root&password=p%26w", "root", "p&w", kindSecret, 0},
@@ -78,12 +78,12 @@ func TestParsePost(t *testing.T) {
 		{"no type", "", "grant_type=password", "", "", kindAnonymous, 400},
 		{"a broken form", form, "grant_type=%zz", "", "", kindAnonymous, 400},
 		{"grant twice", form, "grant_type=password&grant_type=password", "", "", kindAnonymous, 400},
-		{"a body without end", form, "password=" + strings.Repeat("a", maxBody), "", "", kindAnonymous, 400},
+		{"a body that is too long", form, "password=" + strings.Repeat("a", maxBody), "", "", kindAnonymous, 400},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/jwt/auth", strings.NewReader(test.body))
 			r.Header.Set("Content-Type", test.kind)
-			checkQuestion(t, r, test.grant, test.login, test.secret, test.status)
+			checkQuestion(t, r, test.want, test.login, test.secret, test.status)
 		})
 	}
 }
@@ -118,7 +118,7 @@ func TestAccountMustBeTheBasicUser(t *testing.T) {
 	}
 }
 
-// Whatever arrives, the answer is a question that holds together or a 400.
+// FuzzQuestion: any input is either parsed to a consistent question or a 400.
 func FuzzQuestion(f *testing.F) {
 	f.Add("service=s&scope=repository:a:pull&account=a", "Basic YTpi", "")
 	f.Add("offline_token=true", "", "grant_type=password&username=a&password=b")

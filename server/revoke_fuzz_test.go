@@ -8,9 +8,8 @@ import (
 	"shorepass/session"
 )
 
-// FuzzParseRevocation: what is accepted ends one token's session or selects
-// some, never both and never all there are; whatever was sent and is not empty
-// narrows it.
+// FuzzParseRevocation: an accepted request either has a token or selects sessions,
+// never both and never all sessions, and every parameter narrows the selection.
 func FuzzParseRevocation(f *testing.F) {
 	for _, form := range []string{
 		"token=sp_r_x&token_type_hint=refresh_token", "session=aaaaaaaaaaaaaaaa", "user=jos%C3%A9&older_than=30d", "provider=local&group=a",

@@ -17,7 +17,7 @@ import (
 	"shorepass/session"
 )
 
-// call posts a form to an endpoint for sessions, as somebody or nobody.
+// call posts a form, with Basic credentials if userPassword has two texts.
 func (h *harness) call(t *testing.T, path string, form url.Values, userPassword ...string) answer {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, h.URL+path, strings.NewReader(form.Encode()))
@@ -42,7 +42,7 @@ func (h *harness) login(t *testing.T, user string) string {
 	return token
 }
 
-// issue does the same without a password to check, for tests of many sessions.
+// issue does the same without the cost of a password hash, for tests of many sessions.
 func (h *harness) issue(t *testing.T, user string) string {
 	t.Helper()
 	id, err := h.local.Revalidate(t.Context(), &providers.Identity{Subject: user})
@@ -58,7 +58,7 @@ func (h *harness) issue(t *testing.T, user string) string {
 	return token.Reveal()
 }
 
-// tokenHash is what the store knows of a token.
+// tokenHash returns the hash under which the store has a token.
 func tokenHash(token string) session.Hash {
 	kind := map[string]string{"sp_r_": "refresh", "sp_p_": "pat", "sp_b_": "robot"}[token[:5]]
 	return sha256.Sum256([]byte(kind + "\x00" + token))
@@ -66,8 +66,8 @@ func tokenHash(token string) session.Hash {
 
 func idOf(token string) string { return tokenHash(token).ID() }
 
-// copySession makes a session like that of a refresh token, with a token of another
-// kind, or of another age.
+// copySession copies the session of a refresh token to one with a token of kind, whose
+// session is older by age.
 func (h *harness) copySession(t *testing.T, refresh, prefix string, kind session.Kind, age time.Duration) string {
 	t.Helper()
 	row, err := h.store.Find(t.Context(), tokenHash(refresh), session.Version{})
@@ -91,11 +91,11 @@ func (h *harness) copySession(t *testing.T, refresh, prefix string, kind session
 	return token
 }
 
-// tokenSet are tokens by name: a of alice, b of bob, c of carol who is an
-// operator; 1 and 2 are refresh tokens, p a personal access token, r a robot's.
+// tokenSet has tokens by name: a of alice, b of bob, c of carol, who is an operator; 1
+// and 2 are refresh tokens, p is a personal access token, r a robot's token.
 type tokenSet map[string]string
 
-// loginAll logs everybody in. The session of b2 is 31 days old.
+// loginAll makes the sessions of a tokenSet. That of b2 is 31 days old.
 func (h *harness) loginAll(t *testing.T) tokenSet {
 	t.Helper()
 	tokens := tokenSet{"a1": h.issue(t, "alice"), "a2": h.issue(t, "alice"), "b1": h.issue(t, "bob"), "c1": h.issue(t, "carol")}
@@ -107,7 +107,7 @@ func (h *harness) loginAll(t *testing.T) tokenSet {
 	return tokens
 }
 
-// ended returns which of them have no live session any more.
+// ended returns the names of the tokens whose sessions have ended.
 func (h *harness) ended(t *testing.T, tokens tokenSet) string {
 	t.Helper()
 	alive, err := h.sessions.Admin().List(t.Context(), session.Selector{})
@@ -123,7 +123,8 @@ func (h *harness) ended(t *testing.T, tokens tokenSet) string {
 	return strings.Join(ended, " ")
 }
 
-// form reads "session=b1 user=alice": a token stands for itself or its id.
+// form parses "session=b1 user=alice", where a name of a token is replaced by the token
+// or its session's id.
 func (tokens tokenSet) form(text string) url.Values {
 	form := url.Values{}
 	for _, pair := range strings.Fields(text) {
@@ -140,7 +141,8 @@ func (tokens tokenSet) form(text string) url.Values {
 	return form
 }
 
-// basic reads "carol:c1", where a token stands for itself; nothing is nobody.
+// basic parses "carol:c1", where a name of a token is replaced by the token. It returns
+// nil for "".
 func (tokens tokenSet) basic(text string) []string {
 	if text == "" {
 		return nil
@@ -152,12 +154,12 @@ func (tokens tokenSet) basic(text string) []string {
 	return []string{user, secret}
 }
 
-// TestRevocation is every caller against every target: what comes back, and
-// whose sessions have ended.
+// TestRevocation tries every kind of caller with every kind of request: the answer, and
+// which sessions end.
 func TestRevocation(t *testing.T) {
 	const (
 		nobodys = "token=sp_r_nobodys"
-		another = "session=aaaaaaaaaaaaaaaa" // as an id looks
+		another = "session=aaaaaaaaaaaaaaaa" // the form of an id
 		no      = "401 invalid_client:"
 		denied  = "403 access_denied:"
 		none    = `200 {"ended":0}:`
@@ -165,9 +167,9 @@ func TestRevocation(t *testing.T) {
 	byToken := map[string]string{"token=a1": "200 {}: a1", "token=ap": "200 {}: ap", "token=b1 token_type_hint=pat": "200 {}: b1", nobodys: "200 {}:"}
 	selecting := []string{"session=a1", "session=b1", "session=b1 user=alice", another, "user=alice", "user=bob", "user=ALICE",
 		"older_than=30d", "older_than=720h user=bob", "older_than=32d", "provider=local", "provider=local user=bob", "group=team-blue"}
-	nobody := with(byToken, no, selecting...)
-	nothing := with(nobody, no, slices.Collect(maps.Keys(byToken))...)
-	// A neighbour's session is to a person like one that does not exist.
+	anonymous := with(byToken, no, selecting...)
+	nothing := with(anonymous, no, slices.Collect(maps.Keys(byToken))...)
+	// Another person's session looks like one that does not exist.
 	alice := with(with(byToken, denied, selecting...), none, "session=b1", "session=b1 user=alice", another)
 	alice["session=a1"] = `200 {"ended":1}: a1`
 	alice["user=alice"] = `200 {"ended":4}: a1 a2 ap ar`
@@ -197,7 +199,7 @@ func TestRevocation(t *testing.T) {
 		name, basic string
 		want        map[string]string
 	}{
-		{"nobody", "", nobody},
+		{"anonymous", "", anonymous},
 		{"a wrong password", "carol:wrong", nothing},
 		{"an empty password", "carol:", nothing},
 		{"a disabled account", "gone:" + password, nothing},
@@ -225,7 +227,7 @@ func TestRevocation(t *testing.T) {
 			}
 			for _, gone := range strings.Fields(ended) {
 				if a := h.get(t, "service=blue", "", tokens[gone]); a.status != http.StatusUnauthorized {
-					t.Errorf("%s ended %s, and then %s is answered %d, want 401", caller.name, target, gone, a.status)
+					t.Errorf("after %s ended %s, %s is answered %d, want 401", caller.name, target, gone, a.status)
 				}
 			}
 			if ended == "" {
@@ -239,7 +241,7 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-// with returns a copy of m with one more value under names.
+// with returns a copy of m with value for each of names.
 func with(m map[string]string, value string, names ...string) map[string]string {
 	more := maps.Clone(m)
 	for _, name := range names {
@@ -248,7 +250,8 @@ func with(m map[string]string, value string, names ...string) map[string]string 
 	return more
 }
 
-// A file ends with a new line, which must not keep its token alive.
+// TestRevocationOfATokenOutOfAFile: blanks and newlines around a token, as a file has
+// them, do not keep its session alive.
 func TestRevocationOfATokenOutOfAFile(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for _, around := range []string{"%s\n", "%s\r\n", " %s "} {

@@ -35,8 +35,8 @@ import (
 
 const password = "correct-horse"
 
-// harness is a server with the real packages behind it: users in a file, sessions in
-// SQLite, keys under a fresh root.
+// harness is a test server on the real packages: users of a file provider, sessions in
+// SQLite, keys under a new root.
 type harness struct {
 	*httptest.Server
 	server     *server.Server
@@ -47,7 +47,7 @@ type harness struct {
 	store      *failingStore
 }
 
-// countingProvider is a file of users that counts how often it is asked for a login.
+// countingProvider is a file provider that counts its lookups.
 type countingProvider struct {
 	*file.Provider
 	logins atomic.Int64
@@ -58,7 +58,7 @@ func (c *countingProvider) Lookup(ctx context.Context, login providers.Login) (*
 	return c.Provider.Lookup(ctx, login)
 }
 
-// failingStore is a store that can be made to end nothing.
+// failingStore is a store that cannot end sessions while it is broken.
 type failingStore struct {
 	*sqlite.Store
 	broken atomic.Bool
@@ -71,7 +71,7 @@ func (f *failingStore) End(ctx context.Context, tokens []session.Hash, e session
 	return f.Store.End(ctx, tokens, e)
 }
 
-// auditLog is what was audited. It is safe for concurrent use.
+// auditLog is the audit log in memory. It is safe for concurrent use.
 type auditLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -164,6 +164,7 @@ func newHarness(t *testing.T, audit server.AuditConfig) *harness {
 	return h
 }
 
+// reload puts the harness's generation in force.
 func (h *harness) reload(t *testing.T) *harness {
 	t.Helper()
 	if err := h.server.Reload(h.generation); err != nil {
@@ -172,7 +173,7 @@ func (h *harness) reload(t *testing.T) *harness {
 	return h
 }
 
-// answer is what came back.
+// answer is a response, read whole.
 type answer struct {
 	status int
 	header http.Header
@@ -194,7 +195,7 @@ func (h *harness) do(t *testing.T, req *http.Request) answer {
 	}
 	a := answer{status: resp.StatusCode, header: resp.Header, body: string(body)}
 	if err := json.Unmarshal(body, &a.json); err != nil && resp.StatusCode != http.StatusOK {
-		t.Errorf("%s %s answers %d with %q, which is no JSON", req.Method, req.URL, resp.StatusCode, body)
+		t.Errorf("%s %s answers %d with %q, which is not JSON", req.Method, req.URL, resp.StatusCode, body)
 	}
 	return a
 }
@@ -277,8 +278,8 @@ func TestTokenAnswer(t *testing.T) {
 	}
 }
 
-// No client reads an answer without end: what would be too long for one is 400,
-// by GET and, where the scope is repeated, by POST.
+// TestTokenAnswerIsBounded: an answer that would be too long for clients is 400, by GET
+// and, where the scope is repeated, by POST.
 func TestTokenAnswerIsBounded(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	const most = 60 << 10
@@ -309,8 +310,8 @@ func TestTokenAnswerIsBounded(t *testing.T) {
 	}
 }
 
-// Every way in meets every reason to be refused: none of them may miss a check
-// that another has.
+// TestEveryEntryMeetsEveryCheck: every endpoint and every kind of credential is refused
+// for every reason, so that none misses a check that another has.
 func TestEveryEntryMeetsEveryCheck(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	login := h.get(t, "service=blue&offline_token=true", "alice", password)
@@ -339,7 +340,7 @@ func TestEveryEntryMeetsEveryCheck(t *testing.T) {
 		{"a mangled token", "alice", mangled, "blue", 401, "UNAUTHORIZED", "invalid_grant"},
 		{"a token of another service", "alice", token, "red", 401, "UNAUTHORIZED", "invalid_grant"},
 		{"an access token", "alice", fmt.Sprint(login.json["token"]), "blue", 401, "UNAUTHORIZED", "invalid_grant"},
-		{"a personal access token that nobody made", "alice", "sp_p_" + token[5:], "blue", 401, "UNAUTHORIZED", "invalid_grant"},
+		{"a personal access token that was never issued", "alice", "sp_p_" + token[5:], "blue", 401, "UNAUTHORIZED", "invalid_grant"},
 	} {
 		for name, enter := range entries {
 			a := enter(test.user, test.secret, test.service)
@@ -412,10 +413,10 @@ func TestAnonymous(t *testing.T) {
 	} {
 		a := h.get(t, query)
 		if a.status != status {
-			t.Errorf("nobody asks %s: %d %s, want %d", query, a.status, a.body, status)
+			t.Errorf("anonymous, %s: %d %s, want %d", query, a.status, a.body, status)
 		}
 		if _, found := a.json["refresh_token"]; found {
-			t.Errorf("nobody asks %s and gets a refresh token", query)
+			t.Errorf("anonymous, %s: a refresh token, want none", query)
 		}
 	}
 }
@@ -465,7 +466,7 @@ func TestNotReadyBeforeTheFirstConfiguration(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != status {
-			t.Errorf("GET %s before the first Use: %d, want %d", path, resp.StatusCode, status)
+			t.Errorf("GET %s before the first Reload: %d, want %d", path, resp.StatusCode, status)
 		}
 	}
 }
@@ -509,7 +510,8 @@ func TestAuditRequired(t *testing.T) {
 	}
 }
 
-// 429 comes with Retry-After, and says nothing of whether the account exists.
+// TestTooManyWrongPasswords: the rate limit answers 429 with Retry-After, whether the
+// account exists or not.
 func TestTooManyWrongPasswords(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for _, user := range []string{"alice", "nobody"} {

@@ -16,9 +16,9 @@ import (
 	"shorepass/session"
 )
 
-// TestStrangerLearnsNothing: whoever has no right password hears the same, to
-// the byte, whether or not an account exists and whatever is the matter with
-// it, and is held up after as many tries.
+// TestStrangerLearnsNothing: the refusal of a login is the same, byte for byte, whether
+// the account exists or not and whatever its state, and so is the number of tries
+// before the rate limit.
 func TestStrangerLearnsNothing(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{})
 	members := []providers.Member{{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file", RequireGroups: []string{"team-*", "gone"}}.WithDefaults()}}
@@ -29,7 +29,7 @@ func TestStrangerLearnsNothing(t *testing.T) {
 	t.Cleanup(func() { _ = chain.Close() })
 	h.generation.Chain = chain
 	h.reload(t)
-	type heard struct {
+	type response struct {
 		Status int
 		Body   string
 		Header []string
@@ -41,20 +41,20 @@ func TestStrangerLearnsNothing(t *testing.T) {
 		"revoke":     func(u, s string) answer { return h.call(t, "/oauth/revoke", url.Values{"user": {"bob"}}, u, s) },
 	}
 	for _, entry := range slices.Sorted(maps.Keys(enter)) {
-		var first *heard
-		for _, who := range []struct{ what, user, secret string }{
-			{"nobody", "nobody-" + entry, "wrong"},
+		var first *response
+		for _, test := range []struct{ name, user, secret string }{
+			{"an unknown user", "nobody-" + entry, "wrong"},
 			{"a wrong password", "alice", "wrong"},
 			{"a disabled account, the right password", "gone", password},
-			{"an account in no group that may, the right password", "carol", password},
+			{"an account without a required group, the right password", "carol", password},
 			{"a token that was never made", "alice", "sp_r_0000000000000000000000000000000000000000000abcdef"},
-			{"a token of nobody's issuer", "alice", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9.AAAA"},
+			{"a token of an unknown issuer", "alice", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9.AAAA"},
 			{"a name that tools make up", "<token>", "wrong"},
 		} {
-			a := enter[entry](who.user, who.secret)
+			a := enter[entry](test.user, test.secret)
 			a.header.Del("X-Request-Id")
 			a.header.Del("Date")
-			got := &heard{a.status, a.body, nil}
+			got := &response{a.status, a.body, nil}
 			for _, name := range slices.Sorted(maps.Keys(a.header)) {
 				got.Header = append(got.Header, fmt.Sprint(name, a.header[name]))
 			}
@@ -62,14 +62,14 @@ func TestStrangerLearnsNothing(t *testing.T) {
 				first = got
 			}
 			if a.status != http.StatusUnauthorized || fmt.Sprint(*got) != fmt.Sprint(*first) {
-				t.Errorf("%s, %s: %v; want 401 and the same as who is nobody: %v", entry, who.what, *got, *first)
+				t.Errorf("%s, %s: %v; want 401 and the answer to an unknown user: %v", entry, test.name, *got, *first)
 			}
 		}
 	}
 }
 
-// TestGuessesAtEveryEntry: passwords that are wrong at one entry count at every
-// other.
+// TestGuessesAtEveryEntry: wrong passwords count together, whichever endpoint and
+// whichever spelling of the name they are sent with.
 func TestGuessesAtEveryEntry(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	for i, guess := range []func(secret string) answer{
@@ -88,12 +88,12 @@ func TestGuessesAtEveryEntry(t *testing.T) {
 		}
 	}
 	if n := h.local.logins.Load(); n > 4 {
-		t.Errorf("the provider was asked %d times, want no more than the guesses that it may have", n)
+		t.Errorf("the provider was asked %d times, want at most 4", n)
 	}
 }
 
 // TestMisplacedTokensAreRedacted: a token that is sent in the wrong place is written
-// nowhere, neither into the audit log nor into the store.
+// neither to the audit log nor to the store.
 func TestMisplacedTokensAreRedacted(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	login := h.get(t, "service=blue&offline_token=true", "alice", password)
@@ -117,23 +117,23 @@ func TestMisplacedTokensAreRedacted(t *testing.T) {
 		req.Header.Set("User-Agent", "tool/1 "+secret)
 		h.do(t, req)
 	}
-	audited := strings.ToLower(h.audit.text.String()) // as login names are
+	audited := strings.ToLower(h.audit.text.String()) // login names are lower case in it
 	sessions, err := h.sessions.Admin().List(t.Context(), session.Selector{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, secret := range secrets {
 		if part := secret[:24]; strings.Contains(audited, strings.ToLower(part)) || strings.Contains(fmt.Sprintf("%+v", sessions), part) {
-			t.Errorf("%.5s… is in the audit log or beside the session", secret)
+			t.Errorf("%.5s… is in the audit log or the store", secret)
 		}
 	}
 	if !strings.Contains(audited, "[redacted]") {
-		t.Error("nothing says that something was left out")
+		t.Error("the audit log has no [redacted]")
 	}
 }
 
-// TestUnauthenticatedAuditLineIsBounded: what a stranger asks for cannot fill the disk that the
-// audit log is on, and what was granted is in the line all the same.
+// TestUnauthenticatedAuditLineIsBounded: the line of an unauthenticated request is short,
+// so that strangers cannot fill the disk, but has all that was granted.
 func TestUnauthenticatedAuditLineIsBounded(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	var long, public []string
@@ -150,15 +150,15 @@ func TestUnauthenticatedAuditLineIsBounded(t *testing.T) {
 		return h.audit.text.Len() - before, h.audit.last(t)
 	}
 	if size, line := ask(long); size > 8<<10 || line["omitted"] == nil {
-		t.Errorf("the line of a stranger's refused question has %d bytes, want few, and %v omitted", size, line["omitted"])
+		t.Errorf("the line of an anonymous refusal has %d bytes, want few, and %v omitted", size, line["omitted"])
 	}
 	if size, _ := ask(long, "alice", "wrong"); size > 8<<10 {
 		t.Errorf("the line of a wrong password has %d bytes, want few", size)
 	}
 	if _, line := ask(public); len(line["granted"].([]any)) != registry.MaxScopes {
-		t.Errorf("%d of what a stranger was granted is in the line, want all", len(line["granted"].([]any)))
+		t.Errorf("%d scopes granted to an anonymous request are in the line, want all", len(line["granted"].([]any)))
 	}
 	if _, line := ask(long, "alice", password); len(line["asked"].([]any)) != registry.MaxScopes || line["omitted"] != nil {
-		t.Errorf("of what alice asked %d is in the line, want all", len(line["asked"].([]any)))
+		t.Errorf("%d of alice's scopes are in the line, want all", len(line["asked"].([]any)))
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"shorepass/session"
 )
 
-// newVersionCheckServer returns a server that serves nothing but /v2/, and the issuer of
+// newVersionCheckServer returns a server for requests to /v2/ alone, and the issuer of
 // its tokens. The first of its services is disabled.
 func newVersionCheckServer(t *testing.T) (*Server, *registry.Issuer) {
 	t.Helper()
@@ -64,25 +64,25 @@ func TestVersionCheck(t *testing.T) {
 		auth   []string
 		want   int
 	}{
-		{"a client asks who this is", "GET", "/v2/", nil, asked},
+		{"without a token", "GET", "/v2/", nil, asked},
 		{"without the slash", "GET", "/v2", nil, asked},
-		{"with slashes too many", "GET", "//v2//", nil, asked},
+		{"with extra slashes", "GET", "//v2//", nil, asked},
 		{"HEAD", "HEAD", "/v2/", nil, asked},
 		{"POST", "POST", "/v2/", nil, method},
-		{"what a registry with something in it has", "GET", "/v2/_catalog", []string{good}, notFound},
+		{"the catalog of a registry", "GET", "/v2/_catalog", []string{good}, notFound},
 		{"a manifest", "GET", "/v2/team-demo/app/manifests/1", []string{good}, notFound},
 
 		{"a token", "GET", "/v2/", []string{good}, in},
 		{"a token without the slash", "GET", "/v2", []string{good}, in},
 		{"a token by HEAD", "HEAD", "/v2/", []string{good}, in},
 		{"a token for another service", "GET", "/v2/", []string{token(issuer, "zot", "josé")}, in},
-		{"a token for nobody", "GET", "/v2/", []string{token(issuer, "container_registry", "")}, in},
+		{"an anonymous token", "GET", "/v2/", []string{token(issuer, "container_registry", "")}, in},
 		{"a scheme in lower case", "GET", "/v2/", []string{strings.Replace(good, "Bearer", "bearer", 1)}, in},
 
 		{"another root's token", "GET", "/v2/", []string{token(stranger, "container_registry", "josé")}, refused},
 		{"a token cut short", "GET", "/v2/", []string{good[:len(good)-2]}, refused},
 		{"a token with something after it", "GET", "/v2/", []string{good + " x"}, refused},
-		{"no token", "GET", "/v2/", []string{"Bearer "}, refused},
+		{"an empty token", "GET", "/v2/", []string{"Bearer "}, refused},
 		{"only a scheme", "GET", "/v2/", []string{"Bearer"}, refused},
 		{"an empty header", "GET", "/v2/", []string{""}, refused},
 		{"a password", "GET", "/v2/", []string{basic("demo:demo")}, refused},
@@ -121,7 +121,7 @@ func TestVersionCheck(t *testing.T) {
 	}
 }
 
-// checkUnauthorized holds the body against the one that all errors have.
+// checkUnauthorized checks that the body is an errorBody.
 func checkUnauthorized(t *testing.T, w *httptest.ResponseRecorder) {
 	t.Helper()
 	var body errorBody
@@ -135,8 +135,8 @@ func checkUnauthorized(t *testing.T, w *httptest.ResponseRecorder) {
 	}
 }
 
-// The realm is at the host that the client came to, if it is known, since crane
-// and others follow to no other private one.
+// TestVersionCheckRealm: the realm is at the host of the request if that is one of
+// public_urls, since crane and others accept no other private host.
 func TestVersionCheckRealm(t *testing.T) {
 	s, _ := newVersionCheckServer(t)
 	for host, want := range map[string]string{
@@ -161,8 +161,8 @@ func TestVersionCheckRealm(t *testing.T) {
 	}
 }
 
-// Neither the token nor what a stranger wrote into it comes back, or into the
-// log.
+// TestVersionCheckQuotesNoToken: neither the answer nor the log has any part of a refused
+// token.
 func TestVersionCheckQuotesNoToken(t *testing.T) {
 	s, issuer := newVersionCheckServer(t)
 	var log strings.Builder

@@ -11,8 +11,8 @@ import (
 	"shorepass/providers"
 )
 
-// TestAuditLineNamesWhatRulesName: the groups that an entry of rules or operators
-// matches and the claims that rules name, bounded, and nothing else of a person.
+// TestAuditLineNamesWhatRulesName: an audit line has the groups that rules or operators
+// name and the claims that rules name, bounded, and no other groups or claims.
 func TestAuditLineNamesWhatRulesName(t *testing.T) {
 	rules := policy.Compile([]policy.Rule{
 		{Groups: []string{"team-*"}, Repositories: []string{"{claims.team}/**"}, Actions: []string{"pull"}},
@@ -45,8 +45,8 @@ func TestAuditLineNamesWhatRulesName(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			req := &request{}
-			who := principal{identity: test.id}
-			req.noteWatched(gen, test.all, who, who.policyRequest(&question{}, origin{}, req.storeTime))
+			caller := principal{identity: test.id}
+			req.noteWatched(gen, test.all, caller, caller.policyRequest(&question{}, origin{}, req.storeTime))
 			if diff := cmp.Diff(test.want, req.line); diff != "" {
 				t.Errorf("the line (-want +got)\n%s", diff)
 			}
