@@ -52,8 +52,8 @@ func (l *loader) checkServices() {
 		case ok:
 			l.faults.add(at+".name", fmt.Sprintf("%q has its table on line %d already; make one of the two",
 				s.Name, l.text.line(element("service", first))))
-		case !slices.Contains(served, s.Name) && nearest(s.Name, served) != "":
-			l.faults.add(at+".name", fmt.Sprintf("%q is not in token.services; did you mean %q?", s.Name, nearest(s.Name, served)))
+		case !slices.Contains(served, s.Name) && closest(s.Name, served) != "":
+			l.faults.add(at+".name", fmt.Sprintf("%q is not in token.services; did you mean %q?", s.Name, closest(s.Name, served)))
 		}
 		names[s.Name] = i
 	}

@@ -40,7 +40,7 @@ func (l *loader) decode(at string, from any, into reflect.Value, tag string) {
 	case t.Kind() == reflect.Map && isMap:
 		l.decodeMap(at, table, into)
 	case isTable(t) || t.Kind() == reflect.Slice || t.Kind() == reflect.Map:
-		l.faults.add(at, misfit(from, t).Error())
+		l.faults.add(at, typeFault(from, t).Error())
 	default:
 		if err := l.decodeValue(at, from, into, tag); err != nil {
 			l.faults.add(at, err.Error())
@@ -57,7 +57,7 @@ func (l *loader) decodeTable(at string, table map[string]any, into reflect.Value
 		key, value := join(at, path(name)), table[name]
 		i := slices.IndexFunc(known, func(f field) bool { return f.name == name })
 		if i < 0 {
-			l.faults.add(key, fmt.Sprintf("unknown key %q; %s", name, advise(name, known)))
+			l.faults.add(key, fmt.Sprintf("unknown key %q; %s", name, suggestKey(name, known)))
 			continue
 		}
 		if !known[i].pointer && isZero(value, known[i].typ) {
@@ -122,16 +122,16 @@ func (l *loader) decodeValue(at string, from any, into reflect.Value, tag string
 			return nil
 		}
 	}
-	return misfit(from, into.Type())
+	return typeFault(from, into.Type())
 }
 
-// misfit returns the fault of a value that has not the type of its option.
-func misfit(value any, t reflect.Type) error {
-	return fmt.Errorf("found %s; write %s", describe(value), wanted(t))
+// typeFault returns the fault of a value that has not the type of its option.
+func typeFault(value any, t reflect.Type) error {
+	return fmt.Errorf("found %s; write %s", found(value), expected(t))
 }
 
-// describe names the type of a value read from TOML.
-func describe(value any) string {
+// found names the type of a value read from TOML.
+func found(value any) string {
 	switch value.(type) {
 	case string:
 		return "text"
@@ -147,8 +147,8 @@ func describe(value any) string {
 	return "a date or time"
 }
 
-// wanted names the type of an option.
-func wanted(t reflect.Type) string {
+// expected names the type of an option.
+func expected(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
 		return `text in quotes`

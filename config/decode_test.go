@@ -48,7 +48,7 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
+func TestClosest(t *testing.T) {
 	keys := []string{"issuer", "services", "lifetime", "root_certificate", "root_key", "ca", "to"}
 	for written, want := range map[string]string{
 		"lifetme":          "lifetime",
@@ -65,14 +65,14 @@ func TestNearest(t *testing.T) {
 		"cas":              "ca",
 		"issuer_and_a_lot": "",
 	} {
-		if got := nearest(written, keys); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", written, got, want)
+		if got := closest(written, keys); got != want {
+			t.Errorf("closest(%q) = %q, want %q", written, got, want)
 		}
 	}
 }
 
 // The key of a fault is a TOML path, whatever the user's own keys are.
-func TestKeysOfFaults(t *testing.T) {
+func TestFaultNamesTheKey(t *testing.T) {
 	for written, want := range map[string]string{
 		`groups.rename."a b" = 1`: `groups.rename."a b"`,
 		`groups.rename.a-b = 1`:   "groups.rename.a-b",

@@ -71,13 +71,13 @@ func isEmpty(value any, t reflect.Type) bool {
 	return value == "" && (t.Kind() == reflect.String || t == secretType)
 }
 
-// advise says which key may have been meant.
-func advise(key string, known []field) string {
+// suggestKey says which key may have been meant.
+func suggestKey(key string, known []field) string {
 	names := make([]string, len(known))
 	for i, f := range known {
 		names[i] = f.name
 	}
-	if near := nearest(key, names); near != "" {
+	if near := closest(key, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	for _, table := range fields(reflect.TypeFor[Config]()) {
@@ -88,9 +88,9 @@ func advise(key string, known []field) string {
 	return "known here: " + strings.Join(names, ", ")
 }
 
-// nearest returns the name that differs least from what was written, or ""
+// closest returns the name that differs least from what was written, or ""
 // when none is near enough to have been meant.
-func nearest(written string, names []string) string {
+func closest(written string, names []string) string {
 	best, least := "", 1+max(2, len(written)/3)
 	for _, name := range names {
 		if d := distance(strings.ToLower(written), name); d < least && d < len(name) {

@@ -116,9 +116,9 @@ func (l *loader) decodeProvider(at string, table map[string]any, into *Provider)
 	case table["kind"] == nil:
 		l.faults.add(at, "kind is missing; write one of "+quoted(known))
 	case !isText:
-		l.faults.add(at+".kind", fmt.Sprintf("found %s; write one of %s", describe(table["kind"]), quoted(known)))
-	case !ok && nearest(name, known) != "":
-		l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; did you mean %q?", name, nearest(name, known)))
+		l.faults.add(at+".kind", fmt.Sprintf("found %s; write one of %s", found(table["kind"]), quoted(known)))
+	case !ok && closest(name, known) != "":
+		l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; did you mean %q?", name, closest(name, known)))
 	case !ok:
 		l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; write one of %s", name, quoted(known)))
 	default:

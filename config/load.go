@@ -33,7 +33,7 @@ func Load(name string, kinds Kinds, options ...Option) (*Config, error) {
 		option(l)
 	}
 	full := filepath.Join(folder, filepath.Base(name))
-	l.dependOn(full)
+	l.addDependency(full)
 	if l.text.data, err = readFile(name); err != nil {
 		return nil, err
 	}
@@ -79,9 +79,9 @@ func newLoader(name, folder string, kinds Kinds) *loader {
 	return l
 }
 
-// dependOn notes a file whose change means another configuration. It is called
+// addDependency notes a file whose change means another configuration. It is called
 // before the file is read, so that no change slips in between.
-func (l *loader) dependOn(name string) {
+func (l *loader) addDependency(name string) {
 	if _, ok := l.states[name]; !ok {
 		l.states[name] = durable.StateOf(name)
 	}
@@ -105,7 +105,7 @@ func (l *loader) load() (*Config, error) {
 		return nil, err
 	}
 	l.cfg.Server.Warn(func(key, problem string) { l.warn("server."+key, problem) })
-	l.cfg.ProviderTables = hashOf(l.text.tree["provider"])
+	l.cfg.ProviderTables = hashTree(l.text.tree["provider"])
 	l.cfg.Files, l.cfg.states = slices.Sorted(maps.Keys(l.states)), l.states
 	for _, w := range l.warnings {
 		l.cfg.Warnings = append(l.cfg.Warnings, w.Error())
@@ -113,9 +113,9 @@ func (l *loader) load() (*Config, error) {
 	return &l.cfg, nil
 }
 
-// hashOf returns a hash of a part of the text, whatever the order of its keys and
+// hashTree returns a hash of a part of the text, whatever the order of its keys and
 // the blanks and comments between them.
-func hashOf(tree any) string {
+func hashTree(tree any) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%#v", tree) // fmt sorts the keys of maps
 	return hex.EncodeToString(h.Sum(nil))

@@ -113,7 +113,7 @@ func TestUnreadSecrets(t *testing.T) {
 }
 
 // A secret that is written in place is there, whether it is needed or not.
-func TestSecretsInPlaceNeedNoReading(t *testing.T) {
+func TestSecretsInPlaceAreAlwaysRead(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "shorepass.toml")
 	if err := os.WriteFile(name, []byte(minimal+demo+rule), 0o600); err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ table    = [{ file = "d.pem" }]
 }
 
 // What has no scheme is no path: nothing is done to it.
-func TestPathsOfOtherSchemes(t *testing.T) {
+func TestValuesWithoutSchemeAreNoPaths(t *testing.T) {
 	for _, text := range []string{"", "stdout", "syslog", "postgres://u:p@h/d", "sqlite:", "file"} {
 		var o pathOptions
 		l := newLoader("shorepass.toml", "/etc/shorepass", nil)
@@ -185,32 +185,32 @@ func TestLoadByteOrderMark(t *testing.T) {
 	}
 }
 
-func TestLoadNoFile(t *testing.T) {
+func TestLoadOfMissingFile(t *testing.T) {
 	_, err := Load("testdata/nowhere.toml", kinds)
 	if !errors.Is(err, os.ErrNotExist) || len(Faults(err)) != 0 {
 		t.Errorf("Load of no file: %v, want one that is os.ErrNotExist and no fault", err)
 	}
 }
 
-type failing struct {
+type failingOptions struct {
 	providers.Config
 	Fail bool `toml:"fail"`
 }
 
-func (o failing) WithDefaults() failing              { return o }
-func (o failing) Validate(func(key, problem string)) {}
-func (o failing) ClaimNames() []string               { return nil }
-func (o failing) FoldsCase() bool                    { return false }
-func (o failing) Methods() []providers.Method        { return nil }
-func (o failing) ReadsGroups() bool                  { return true }
-func (o failing) GroupNames() providers.GroupNames   { return providers.GroupNames{} }
+func (o failingOptions) WithDefaults() failingOptions       { return o }
+func (o failingOptions) Validate(func(key, problem string)) {}
+func (o failingOptions) ClaimNames() []string               { return nil }
+func (o failingOptions) FoldsCase() bool                    { return false }
+func (o failingOptions) Methods() []providers.Method        { return nil }
+func (o failingOptions) ReadsGroups() bool                  { return true }
+func (o failingOptions) GroupNames() providers.GroupNames   { return providers.GroupNames{} }
 
 type kindProvider struct{ providers.Provider }
 
 var errBuild = errors.New("cannot be built")
 
 func TestBuild(t *testing.T) {
-	built := Kinds{"kind": Kind(func(o failing) (*kindProvider, error) {
+	built := Kinds{"kind": Kind(func(o failingOptions) (*kindProvider, error) {
 		if o.Fail {
 			return nil, errBuild
 		}

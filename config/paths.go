@@ -26,7 +26,7 @@ func (l *loader) resolve(at, tag, value string) string {
 	}
 	full, err := l.locate(name)
 	switch {
-	case err != nil && !l.needs(at):
+	case err != nil && !l.readsSecret(at):
 		l.faults.unread[at] = true
 		return value
 	case err != nil:
@@ -34,7 +34,7 @@ func (l *loader) resolve(at, tag, value string) string {
 		return value
 	}
 	if use == "read" {
-		l.dependOn(full)
+		l.addDependency(full)
 	}
 	return scheme + full
 }

@@ -14,7 +14,7 @@ import (
 func (l *loader) checkReach() {
 	var all []policy.Provider
 	for _, p := range l.cfg.Providers {
-		all = append(all, p.forRules())
+		all = append(all, p.policyProvider())
 	}
 	for i := range all {
 		all[i].ForeignPrefixes = foreignPrefixes(all[i].Prefix, l.cfg.Providers, i)
@@ -22,8 +22,8 @@ func (l *loader) checkReach() {
 	l.cfg.Policy.ValidateReachability(all, l.faults.under(""), l.warn)
 }
 
-// forRules returns what is known of the names and methods of a provider's people.
-func (p Provider) forRules() policy.Provider {
+// policyProvider returns what is known of the names and methods of a provider's people.
+func (p Provider) policyProvider() policy.Provider {
 	known := policy.Provider{Name: p.Name, FoldsCase: p.options.FoldsCase(), Methods: methods(p.options), IDTokensAuthenticated: p.IDTokensAuthenticated,
 		NoGroups: !p.options.ReadsGroups(), NameProblem: providers.NameProblem}
 	if p.Prefix != nil {
@@ -35,7 +35,7 @@ func (p Provider) forRules() policy.Provider {
 		known.Renamed = append(known.Renamed, from)
 		known.NewNames = append(known.NewNames, to)
 	}
-	if slices.ContainsFunc(slices.Concat(known.Groups, known.Renamed), saysNoName) {
+	if slices.ContainsFunc(slices.Concat(known.Groups, known.Renamed), mayMatchOtherName) {
 		known.Groups, known.Renamed = nil, nil
 	}
 	slices.Sort(known.Renamed)
@@ -58,9 +58,9 @@ func methods(options kindOptions) []string {
 	return texts
 }
 
-// saysNoName reports whether an entry of only or rename may keep a group whose
+// mayMatchOtherName reports whether an entry of only or rename may keep a group whose
 // name it does not match: a DN, or one with blanks that are trimmed from names.
-func saysNoName(entry string) bool {
+func mayMatchOtherName(entry string) bool {
 	return strings.Contains(entry, "=") || strings.TrimSpace(entry) != entry
 }
 

@@ -156,7 +156,7 @@ func TestRulesOutOfReach(t *testing.T) {
 }
 
 // A claim in a name is one like any other.
-func TestLostClaims(t *testing.T) {
+func TestRuleWithUnknownClaimIsRefused(t *testing.T) {
 	for _, text := range []string{
 		rule + `when = 'claims.town == "Kiel"'`,
 		strings.Replace(rule, "a/b", "{claims.town}/*", 1),

@@ -105,7 +105,7 @@ func TestEveryKeyReloads(t *testing.T) {
 }
 
 // NeedRestart does not look into lists of tables, so no option there is marked.
-func TestNoTagInLists(t *testing.T) {
+func TestNoReloadTagInListsOfTables(t *testing.T) {
 	var walk func(at string, typ reflect.Type)
 	walk = func(at string, typ reflect.Type) {
 		if typ.Kind() == reflect.Slice {

@@ -31,8 +31,8 @@ func OnlySecrets(keys ...string) Option {
 // look left out. It is no password hash, sealing key or address of a store.
 var unread = secret.New("(unread)")
 
-// needs reports whether the secret at a key is to be read.
-func (l *loader) needs(at string) bool {
+// readsSecret reports whether the secret at a key is to be read.
+func (l *loader) readsSecret(at string) bool {
 	return l.only == nil || slices.ContainsFunc(l.only, func(key string) bool {
 		return at == key || strings.HasPrefix(at, key+".") || strings.HasPrefix(at, key+"[")
 	})
@@ -58,7 +58,7 @@ func (l *loader) secret(at string, value any) (secret.Text, error) {
 	switch {
 	case len(table) != 1 || !inFile && !inEnv:
 		return secret.Text{}, errSecretForm
-	case !l.needs(at):
+	case !l.readsSecret(at):
 		l.faults.unread[at] = true
 		return unread, nil
 	case inFile:
@@ -77,7 +77,7 @@ func (l *loader) secretFile(name string) (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, err
 	}
-	l.dependOn(full)
+	l.addDependency(full)
 	text, err := readSecret(full)
 	if err != nil {
 		return secret.Text{}, err

@@ -19,12 +19,12 @@ type text struct {
 
 	// lines holds the line of each TOML path. It is made when the first line
 	// is asked for: a configuration without faults needs none of them.
-	lines map[string]int
-	twice []twice
+	lines      map[string]int
+	duplicates []duplicate
 }
 
-// twice is a key that stands in two places where only one is allowed.
-type twice struct {
+// duplicate is a key that stands in two places where only one is allowed.
+type duplicate struct {
 	key         string
 	first, line int
 }
@@ -39,29 +39,29 @@ func (t *text) parse() []*Fault {
 	}
 	var list []*Fault
 	syntax := t.index()
-	for _, d := range t.twice {
+	for _, d := range t.duplicates {
 		list = append(list, &Fault{File: t.name, Line: d.line, Key: d.key,
 			Problem: fmt.Sprintf("is already on line %d; keep one of the two", d.first)})
 	}
 	if len(list) > 0 && syntax == nil {
 		return list
 	}
-	fault := &Fault{File: t.name, Problem: explainSyntax(err)}
+	fault := &Fault{File: t.name, Problem: syntaxProblem(err)}
 	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
 		fault.Line, _ = at.Position()
 		fault.Key = path(at.Key()...)
 	}
 	if len(list) > 0 { // err is about the first key that stands twice
 		at, _ := errors.AsType[*unstable.ParserError](syntax)
-		fault = &Fault{File: t.name, Problem: explainSyntax(syntax), Line: t.lineAt(cap(t.data) - cap(at.Highlight))}
+		fault = &Fault{File: t.name, Problem: syntaxProblem(syntax), Line: t.lineAtOffset(cap(t.data) - cap(at.Highlight))}
 	}
 	return append(list, fault)
 }
 
-// explainSyntax says what is wrong with a line that is not TOML, and never
+// syntaxProblem says what is wrong with a line that is not TOML, and never
 // what stands in it. The library tells its errors apart by their words alone;
 // the golden files of this package fail when those change.
-func explainSyntax(err error) string {
+func syntaxProblem(err error) string {
 	msg := strings.TrimPrefix(err.Error(), "toml: ")
 	switch {
 	case strings.Contains(msg, "at start of value"), strings.Contains(msg, "expected keyword"):
@@ -88,9 +88,9 @@ func (t *text) line(key string) int {
 	return 0
 }
 
-// index fills t.lines and t.twice. It goes as far as the text is TOML.
+// index fills t.lines and t.duplicates. It goes as far as the text is TOML.
 func (t *text) index() error {
-	t.lines, t.twice = make(map[string]int), nil
+	t.lines, t.duplicates = make(map[string]int), nil
 	x := indexer{text: t, elements: make(map[string]int), written: make(map[string]bool)}
 	for off, c := range t.data {
 		if c == '\n' {
@@ -104,8 +104,8 @@ func (t *text) index() error {
 	return x.parser.Error()
 }
 
-// lineAt returns the line of an offset in the data.
-func (t *text) lineAt(offset int) int {
+// lineAtOffset returns the line of an offset in the data.
+func (t *text) lineAtOffset(offset int) int {
 	return 1 + strings.Count(string(t.data[:min(max(offset, 0), len(t.data))]), "\n")
 }
 
@@ -132,18 +132,18 @@ func (x *indexer) expression(e *unstable.Node) {
 func (x *indexer) header(e *unstable.Node) {
 	at := ""
 	for it := e.Key(); it.Next(); {
-		line := x.lineOf(it.Node())
+		line := x.lineOfNode(it.Node())
 		at = join(at, path(string(it.Node().Data)))
 		switch last := it.IsLast(); {
 		case last && e.Kind == unstable.Table:
-			x.write(at, line)
+			x.define(at, line)
 		case last:
-			x.pass(at, line)
+			x.mention(at, line)
 			x.elements[at]++
 			at = element(at, x.elements[at]-1)
-			x.pass(at, line)
+			x.mention(at, line)
 		default:
-			x.pass(at, line)
+			x.mention(at, line)
 			if n := x.elements[at]; n > 0 {
 				at = element(at, n-1)
 			}
@@ -155,12 +155,12 @@ func (x *indexer) header(e *unstable.Node) {
 func (x *indexer) keyValue(table string, e *unstable.Node) {
 	at, line := table, 0
 	for it := e.Key(); it.Next(); {
-		line = x.lineOf(it.Node())
+		line = x.lineOfNode(it.Node())
 		at = join(at, path(string(it.Node().Data)))
 		if it.IsLast() {
-			x.write(at, line)
+			x.define(at, line)
 		} else {
-			x.pass(at, line)
+			x.mention(at, line)
 		}
 	}
 	x.value(at, line, e.Value())
@@ -178,32 +178,32 @@ func (x *indexer) value(at string, line int, v *unstable.Node) {
 		for it := v.Children(); it.Next(); i++ {
 			// A list in a list has no place of its own in the tree of nodes.
 			if it.Node().Raw.Length > 0 {
-				line = x.lineOf(it.Node())
+				line = x.lineOfNode(it.Node())
 			}
-			x.pass(element(at, i), line)
+			x.mention(element(at, i), line)
 			x.value(element(at, i), line, it.Node())
 		}
 	}
 }
 
-// write enters a path that may be written only once.
-func (x *indexer) write(at string, line int) {
+// define enters a path that may be written only once.
+func (x *indexer) define(at string, line int) {
 	if x.written[at] {
-		x.text.twice = append(x.text.twice, twice{key: at, first: x.text.lines[at], line: line})
+		x.text.duplicates = append(x.text.duplicates, duplicate{key: at, first: x.text.lines[at], line: line})
 		return
 	}
 	x.written[at] = true
 	x.text.lines[at] = line
 }
 
-// pass enters a path that may be named any number of times.
-func (x *indexer) pass(at string, line int) {
+// mention enters a path that may be named any number of times.
+func (x *indexer) mention(at string, line int) {
 	if _, ok := x.text.lines[at]; !ok {
 		x.text.lines[at] = line
 	}
 }
 
-func (x *indexer) lineOf(n *unstable.Node) int {
+func (x *indexer) lineOfNode(n *unstable.Node) int {
 	return 1 + sort.SearchInts(x.ends, int(n.Raw.Offset))
 }
 
@@ -212,14 +212,14 @@ func path(parts ...string) string {
 	out := make([]string, len(parts))
 	for i, p := range parts {
 		out[i] = p
-		if p == "" || strings.ContainsFunc(p, func(r rune) bool { return !bare(r) }) {
+		if p == "" || strings.ContainsFunc(p, func(r rune) bool { return !isBareKeyRune(r) }) {
 			out[i] = strconv.Quote(p)
 		}
 	}
 	return strings.Join(out, ".")
 }
 
-func bare(r rune) bool {
+func isBareKeyRune(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-'
 }
 

@@ -34,11 +34,11 @@ func Watch(ctx context.Context, current func() *Config, changed func()) {
 			return
 		case <-tick.C:
 		}
-		now := look(current(), seen)
+		now := readStates(current(), seen)
 		switch {
-		case same(now, seen):
+		case equalStates(now, seen):
 			before = nil
-		case before == nil || !same(now, before):
+		case before == nil || !equalStates(now, before):
 			before = now
 		default:
 			before, seen = nil, now
@@ -47,9 +47,9 @@ func Watch(ctx context.Context, current func() *Config, changed func()) {
 	}
 }
 
-// look states the files of c. What seen does not know yet, because c is newer
+// readStates states the files of c. What seen does not know yet, because c is newer
 // than seen, enters it as it was when c was loaded.
-func look(c *Config, seen map[string]durable.State) map[string]durable.State {
+func readStates(c *Config, seen map[string]durable.State) map[string]durable.State {
 	now := make(map[string]durable.State, len(c.Files))
 	for _, name := range c.Files {
 		now[name] = durable.StateOf(name)
@@ -65,6 +65,6 @@ func look(c *Config, seen map[string]durable.State) map[string]durable.State {
 	return now
 }
 
-func same(a, b map[string]durable.State) bool {
+func equalStates(a, b map[string]durable.State) bool {
 	return maps.EqualFunc(a, b, durable.State.Equal)
 }

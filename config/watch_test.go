@@ -89,7 +89,7 @@ func TestWatch(t *testing.T) {
 
 // What changes between the reading of a file and the first look, or while a
 // change is being loaded, must not be missed.
-func TestWatchMissesNothing(t *testing.T) {
+func TestWatchMissesNoChange(t *testing.T) {
 	folder := t.TempDir()
 	name, added := folder+"/shorepass.toml", folder+"/added"
 	writeFile(t, name, "first")
