@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Whatever is wrong with a configuration, and wherever in it a secret ended
-// up by mistake, no error and no warning shows the secret.
+// TestErrorsShowNoSecret: no error and no warning quotes a secret, whatever the fault and
+// wherever in the file the secret is.
 func TestErrorsShowNoSecret(t *testing.T) {
 	const canary = "c4naryPassw0rd"
 	head := "[[provider]]\nname = \"sso\"\nkind = \"oidc\"\nissuer = \"https://sso.corp.example\"\ngrants = [\"password\"]\n"

@@ -9,26 +9,26 @@ import (
 	"shorepass/registry"
 )
 
-// crossCheck checks the options of one package against those of another, which
-// no package's Validate can see.
+// crossCheck checks the options of one package against those of another. The packages'
+// own Validate methods cannot.
 func (l *loader) crossCheck() {
 	l.checkProviders()
 	l.checkServices()
 	l.checkRules()
 }
 
-// warn notes what is allowed and yet hardly meant.
+// warn records a warning about a valid option that is probably a mistake.
 func (l *loader) warn(key, problem string) {
 	l.warnings = append(l.warnings, l.faults.at(key, problem))
 }
 
-// checkProviders looks at the [[provider]] tables side by side.
+// checkProviders checks the [[provider]] tables against one another.
 func (l *loader) checkProviders() {
 	if len(l.cfg.Providers) == 0 {
 		l.warn("", "there is no [[provider]], so nobody can log in; see config.example.toml")
 	}
 	var all []providers.Config
-	var tables []int // of all
+	var tables []int // the index of its table for each of all
 	for i, p := range l.cfg.Providers {
 		if p.options != nil {
 			all, tables = append(all, p.Config), append(tables, i)
@@ -39,8 +39,8 @@ func (l *loader) checkProviders() {
 	})
 }
 
-// checkServices checks the [[service]] tables against [token]. About a name that
-// comes twice, or is misspelt, its fault says more than registry's can.
+// checkServices checks the [[service]] tables against [token]. It reports a duplicate
+// or misspelt name itself, with the line or the near name that registry cannot know.
 func (l *loader) checkServices() {
 	served := l.cfg.Token.Services
 	names := make(map[string]int)
@@ -50,7 +50,7 @@ func (l *loader) checkServices() {
 		case s.Name == "":
 			continue
 		case ok:
-			l.faults.add(at+".name", fmt.Sprintf("%q has its table on line %d already; make one of the two",
+			l.faults.add(at+".name", fmt.Sprintf("%q has a table on line %d already; merge the two",
 				s.Name, l.text.line(element("service", first))))
 		case !slices.Contains(served, s.Name) && closest(s.Name, served) != "":
 			l.faults.add(at+".name", fmt.Sprintf("%q is not in token.services; did you mean %q?", s.Name, closest(s.Name, served)))
@@ -60,7 +60,7 @@ func (l *loader) checkServices() {
 	registry.ValidateServices(l.cfg.Token, l.cfg.Services, l.faults.under(""))
 }
 
-// checkRules looks at what the rules name.
+// checkRules checks the names in rules against providers, services and claims.
 func (l *loader) checkRules() {
 	rules := l.cfg.Rules
 	if len(rules) == 0 {
@@ -80,8 +80,8 @@ func (l *loader) checkRules() {
 	}
 }
 
-// checkClaims finds claims that rules ask for and no provider keeps, so that an
-// allow rule never matches and a deny rule always does.
+// checkClaims reports claims that rules use and no provider has. An allow rule with
+// such a claim would never match and a deny rule always.
 func (l *loader) checkClaims() {
 	kept := make(map[string]bool)
 	for _, p := range l.cfg.Providers {
@@ -91,8 +91,8 @@ func (l *loader) checkClaims() {
 	}
 	for _, claim := range l.cfg.Policy.Claims() {
 		if name := claim.Path[0]; !kept[name] {
-			// One rule is enough to find the others by.
-			l.faults.add(element("rule", claim.Rule), fmt.Sprintf("no provider keeps the claim %q; add it to the claims of one", name))
+			// Only the first rule with the claim is reported.
+			l.faults.add(element("rule", claim.Rule), fmt.Sprintf("no provider reads the claim %q; add it to the claims of a provider", name))
 		}
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"shorepass/internal/secret"
 )
 
-// decode fills into with what was read at a TOML path. It is the one walk over
-// the text and the options, side by side: it checks names and types, assigns,
-// reads secrets, makes the paths of files absolute, and reports each fault under
-// its key. A value that does not fit is reported and left out. tag is the path
-// tag of the option, see [loader.resolve].
+// decode decodes from, the value at a TOML path, into an option. It walks the TOML tree
+// and the option structs together and once: it checks names and types, assigns values,
+// reads secrets, makes paths of files absolute, and reports each fault under its key. A
+// value of the wrong type is reported and left out. tag is the option's path tag, see
+// [loader.resolve].
 func (l *loader) decode(at string, from any, into reflect.Value, tag string) {
 	t := into.Type()
 	table, isMap := from.(map[string]any)
@@ -48,9 +48,9 @@ func (l *loader) decode(at string, from any, into reflect.Value, tag string) {
 	}
 }
 
-// decodeTable fills a struct. It reports unknown keys, and a zero or an empty text
-// where the option's zero value means that the key is left out: an empty
-// groups.base or when would switch something off without a word.
+// decodeTable decodes a table into a struct. It reports unknown keys. It also reports a
+// zero or an empty text where the option's zero value means that the key is left out,
+// since an empty groups.base or when would silently disable something.
 func (l *loader) decodeTable(at string, table map[string]any, into reflect.Value) {
 	known := fields(into.Type())
 	for _, name := range slices.Sorted(maps.Keys(table)) {
@@ -70,8 +70,7 @@ func (l *loader) decodeTable(at string, table map[string]any, into reflect.Value
 	}
 }
 
-// decodeMap fills a table whose keys are the user's own. An entry that does not
-// fit is left out.
+// decodeMap decodes a table with arbitrary keys. An entry with a fault is left out.
 func (l *loader) decodeMap(at string, table map[string]any, into reflect.Value) {
 	into.Set(reflect.MakeMapWithSize(into.Type(), len(table)))
 	for _, name := range slices.Sorted(maps.Keys(table)) {
@@ -83,14 +82,14 @@ func (l *loader) decodeMap(at string, table map[string]any, into reflect.Value) 
 	}
 }
 
-// decodeValue fills what is neither a table nor a list. No error of it holds
-// the value.
+// decodeValue decodes a value that is neither a table nor a list. Its errors do not
+// quote the value.
 func (l *loader) decodeValue(at string, from any, into reflect.Value, tag string) error {
 	switch t := into.Type(); {
 	case t == secretType:
 		text, err := l.secret(at, from)
 		if missing, ok := errors.AsType[noFileError](err); ok && at == "session.seal_key" {
-			// Every other secret comes from elsewhere; this one a command makes.
+			// Of all secrets this is the one that a command of ours makes.
 			return fmt.Errorf("there is no file %[1]s; make it with: shorepass keys init --seal-key %[1]s", string(missing))
 		} else if err != nil {
 			return err
@@ -125,12 +124,12 @@ func (l *loader) decodeValue(at string, from any, into reflect.Value, tag string
 	return typeFault(from, into.Type())
 }
 
-// typeFault returns the fault of a value that has not the type of its option.
+// typeFault returns the fault for a value that does not have the type of its option.
 func typeFault(value any, t reflect.Type) error {
 	return fmt.Errorf("found %s; write %s", found(value), expected(t))
 }
 
-// found names the type of a value read from TOML.
+// found describes the type of a TOML value.
 func found(value any) string {
 	switch value.(type) {
 	case string:
@@ -147,7 +146,7 @@ func found(value any) string {
 	return "a date or time"
 }
 
-// expected names the type of an option.
+// expected describes the type of an option.
 func expected(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
@@ -177,7 +176,7 @@ func parseDuration(value any) (time.Duration, error) {
 	case err != nil:
 		return 0, errDuration
 	case d < 0:
-		return 0, errors.New(`a length of time cannot be below zero; write a longer one`)
+		return 0, errors.New(`a length of time cannot be negative; write it without the minus sign`)
 	}
 	return d, nil
 }

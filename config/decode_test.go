@@ -14,7 +14,7 @@ func TestDuration(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, tt := range []struct {
 		text string
-		want time.Duration // below zero: an error
+		want time.Duration // negative for an error
 	}{
 		{"5m", 5 * time.Minute},
 		{"90s", 90 * time.Second},
@@ -38,7 +38,7 @@ func TestDuration(t *testing.T) {
 		{"1d1d", -1},
 		{"90 d", -1},
 		{"65536d", -1},
-		{"65535d2562047h", -1}, // more than a Duration holds
+		{"65535d2562047h", -1}, // overflows a Duration
 		{"1w", -1},
 	} {
 		got, err := parseDuration(tt.text)
@@ -71,7 +71,7 @@ func TestClosest(t *testing.T) {
 	}
 }
 
-// The key of a fault is a TOML path, whatever the user's own keys are.
+// TestFaultNamesTheKey: the key of a fault is a TOML path, quoted where necessary.
 func TestFaultNamesTheKey(t *testing.T) {
 	for written, want := range map[string]string{
 		`groups.rename."a b" = 1`: `groups.rename."a b"`,
@@ -91,7 +91,7 @@ func TestFaultNamesTheKey(t *testing.T) {
 	}
 }
 
-// decodeText decodes a table that is written as text.
+// decodeText parses a TOML table and decodes it into a struct.
 func decodeText(t *testing.T, l *loader, at, text string, into any) {
 	t.Helper()
 	var table map[string]any

@@ -19,8 +19,8 @@ import (
 	"shorepass/providers/providertest"
 )
 
-// The example loads as it is, with every key that it shows, and with each
-// alternative; and the keys that it shows are those that there are.
+// TestExample: the example loads unchanged, with every commented key and with every
+// alternative, and it shows all keys that exist and no other.
 func TestExample(t *testing.T) {
 	shown := make(map[string]bool)
 	for name, text := range exampleTexts(t) {
@@ -40,12 +40,12 @@ func TestExample(t *testing.T) {
 		})
 	}
 	if diff := cmp.Diff(once(knownKeys()), once(shown)); diff != "" {
-		t.Errorf("config.example.toml shows other keys than there are (-there are +it shows):\n%s", diff)
+		t.Errorf("config.example.toml shows other keys than exist (-exist +shown):\n%s", diff)
 	}
 }
 
-// once returns keys, sorted, and those that all kinds of provider have without
-// the kind: it is enough to show them at one.
+// once returns the sorted keys. A key that all kinds of provider have is there once,
+// without the kind, since it is enough to show it at one of them.
 func once(keys map[string]bool) []string {
 	common := make(map[string]bool)
 	for _, f := range fields(reflect.TypeFor[providers.Config]()) {
@@ -62,8 +62,8 @@ func once(keys map[string]bool) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// exampleTexts returns the example as it is, with its commented keys, and with
-// the alternatives in place of what stands above them.
+// exampleTexts returns the example unchanged, with its commented keys, and with each
+// alternative instead of the keys above it.
 func exampleTexts(t *testing.T) map[string]string {
 	data, err := os.ReadFile("../config.example.toml")
 	if err != nil {
@@ -71,7 +71,7 @@ func exampleTexts(t *testing.T) map[string]string {
 	}
 	commented := regexp.MustCompile(`^#([a-z_"\[].*)$`)
 	var all, other []string
-	var block int // where in other the block of keys began that an alternative replaces
+	var block int // index in other of the keys that an alternative replaces
 	replaced := false
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSuffix(line, "\n")
@@ -91,13 +91,14 @@ func exampleTexts(t *testing.T) map[string]string {
 		block = len(other)
 	}
 	return map[string]string{
-		"as it is":          string(data),
+		"unchanged":         string(data),
 		"every key":         strings.Join(all, "\n"),
 		"every alternative": strings.Join(other, "\n"),
 	}
 }
 
-// exampleFile writes the text where the secrets are that it names.
+// exampleFile writes the text to a file, with the files and environment variables of
+// the secrets that it names.
 func exampleFile(t *testing.T, text string) string {
 	folder := t.TempDir()
 	for _, m := range regexp.MustCompile(`(file|env) = "([^"]*)"`).FindAllStringSubmatch(text, -1) {
@@ -114,7 +115,7 @@ func exampleFile(t *testing.T, text string) string {
 	return name
 }
 
-// The one user of the example is demo, whose password is demo.
+// TestExampleLogin: the only user of the example is demo, with the password demo.
 func TestExampleLogin(t *testing.T) {
 	cfg, err := Load("../config.example.toml", Kinds{"file": Kind(file.New)})
 	if err != nil {

@@ -9,13 +9,12 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong in a configuration. [Load] returns all of
-// them, joined.
+// Fault is one error in a configuration. [Load] returns all of them, joined.
 type Fault struct {
-	File    string // as it was given to Load
-	Line    int    // 0 when the fault is that something is missing altogether
-	Key     string // the TOML path: "provider[1].users.filter", counted from 0; may be empty
-	Problem string // what is wrong; what would be right
+	File    string // as passed to Load
+	Line    int    // 0 where no line of the file is at fault
+	Key     string // the TOML path, such as "provider[1].users.filter", counted from 0; may be empty
+	Problem string // what is wrong, and what would be right
 }
 
 // Error returns "file:line: key: problem".
@@ -33,7 +32,7 @@ func (f *Fault) Error() string {
 	return b.String()
 }
 
-// Faults returns the faults in an error of [Load], in the order of the file.
+// Faults returns the faults in an error of [Load], ordered by line.
 func Faults(err error) []*Fault {
 	var all []*Fault
 	switch e := err.(type) {
@@ -49,28 +48,28 @@ func Faults(err error) []*Fault {
 	return all
 }
 
-// faults collects what is wrong with one text.
+// faults collects the faults of one text.
 type faults struct {
 	text   *text
 	list   []*Fault
-	unread map[string]bool // keys whose value was left unread, so that nothing is said of it
+	unread map[string]bool // keys whose values were not read, whose faults are dropped
 }
 
 func (f *faults) add(key, problem string) {
 	f.list = append(f.list, f.at(key, problem))
 }
 
-// at makes a fault of what is wrong with key, found where key stands, or its
-// table, if it does not.
+// at returns a fault of key, at the line of the key or, where the key is not in the
+// text, of its table.
 func (f *faults) at(key, problem string) *Fault {
-	// One fault is one line, also where a library's words in it are several.
+	// A fault is one line, although a library's message in it may have several.
 	problem = strings.Join(strings.FieldsFunc(problem, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 	return &Fault{File: f.text.name, Line: f.text.line(key), Key: key, Problem: problem}
 }
 
-// under returns the function that a package's Validate reports faults to, with
-// keys relative to prefix. A fault at a key that could not be decoded, or was
-// left unread, is dropped: the value that Validate saw is not the file's.
+// under returns the function to pass to a package's Validate, which reports faults with
+// keys relative to prefix. A fault at a key that has a fault already, or was not read,
+// is dropped: the value that Validate saw is not the file's.
 func (f *faults) under(prefix string) func(key, problem string) {
 	undecoded := maps.Clone(f.unread)
 	for _, known := range f.list {
@@ -99,7 +98,7 @@ func (f *faults) err() error {
 	return errors.Join(all...)
 }
 
-// join puts a relative key behind a path.
+// join appends a relative key to a path.
 func join(path, key string) string {
 	if path == "" || key == "" || key[0] == '[' {
 		return path + key
@@ -107,7 +106,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// parent returns the path without its last part, "" at the top.
+// parent returns the path without its last element, "" for a top-level key.
 func parent(path string) string {
 	return path[:max(0, strings.LastIndexAny(path, ".["))]
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// FuzzLoad: no text makes loading panic; there is a configuration or there are
-// faults, never both, and each fault stands in the text; and what is accepted
-// has no key that no option takes.
+// FuzzLoad: no text makes Load panic. The result is a configuration or faults, never both;
+// the line of each fault is in the text; and a text that is accepted has no unknown key.
 func FuzzLoad(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.toml")
 	for _, name := range append(files, "../config.example.toml") {
@@ -38,7 +37,7 @@ func FuzzLoad(f *testing.F) {
 		if cfg != nil {
 			var tree map[string]any
 			if err := toml.Unmarshal([]byte(data), &tree); err != nil {
-				t.Fatalf("accepted what is no TOML: %v", err)
+				t.Fatalf("accepted a text that is not TOML: %v", err)
 			}
 			for _, key := range slices.Sorted(maps.Keys(keysOf(tree))) {
 				if !knownKeys()[key] {
@@ -59,8 +58,8 @@ func countLines(s string) int {
 	return n
 }
 
-// keysOf returns the keys of a tree as knownKeys writes them: lists are left
-// out, and each [[provider]] is named with its kind.
+// keysOf returns the keys of a tree in the form of knownKeys: without the indexes of
+// lists, and with the kind of each [[provider]].
 func keysOf(tree map[string]any) map[string]bool {
 	keys := make(map[string]bool)
 	for name, value := range tree {
@@ -102,14 +101,14 @@ func collectKeys(keys map[string]bool, at string, value any) {
 	keys[at] = true
 }
 
-// knownKeys returns every key that some option takes.
+// knownKeys returns the keys of all options.
 func knownKeys() map[string]bool {
 	known, _ := allKeys()
 	return known
 }
 
-// freeKeys returns the keys whose tables have keys of the user's choice, or
-// are one value, as secrets are.
+// freeKeys returns the keys whose tables have arbitrary keys, or are a single value, as
+// secrets are.
 func freeKeys() map[string]bool {
 	_, free := allKeys()
 	return free

@@ -16,7 +16,7 @@ var (
 	providerType = reflect.TypeFor[Provider]()
 )
 
-// field is a key that a table may have.
+// field is a key of a table, and the struct field for its value.
 type field struct {
 	name   string
 	typ    reflect.Type // of its value, never a pointer
@@ -24,20 +24,20 @@ type field struct {
 	reload string       // the reload tag, see reload.go
 	index  []int        // for reflect.Value.FieldByIndex
 
-	pointer bool // whether the field tells zero from left out
+	pointer bool // the field is a pointer, which tells zero from left out
 }
 
-// fields returns the keys of a table that is read into a struct, in the order
-// of its declaration. Embedded structs lend their keys.
+// fields returns the keys of a table that is decoded into a struct, in the order of
+// their declaration, those of embedded structs included.
 func fields(t reflect.Type) []field {
 	var all []field
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := f.Tag.Get("toml")
 		if f.Anonymous {
-			for _, lent := range fields(f.Type) {
-				lent.index = append([]int{i}, lent.index...)
-				all = append(all, lent)
+			for _, inner := range fields(f.Type) {
+				inner.index = append([]int{i}, inner.index...)
+				all = append(all, inner)
 			}
 			continue
 		}
@@ -53,8 +53,8 @@ func fields(t reflect.Type) []field {
 	return all
 }
 
-// isTable reports whether a type is written as a table whose keys are its
-// fields, rather than as one value.
+// isTable reports whether a type is a table in TOML, with its fields as the keys, and
+// not a single value.
 func isTable(t reflect.Type) bool { return t.Kind() == reflect.Struct && t != secretType }
 
 // isZero reports whether a number or a length of time is zero.
@@ -66,12 +66,12 @@ func isZero(value any, t reflect.Type) bool {
 	return value == int64(0) && reflect.Int <= t.Kind() && t.Kind() <= reflect.Uint64
 }
 
-// isEmpty reports whether a text or a secret is written, and empty.
+// isEmpty reports whether a value is an empty text or secret.
 func isEmpty(value any, t reflect.Type) bool {
 	return value == "" && (t.Kind() == reflect.String || t == secretType)
 }
 
-// suggestKey says which key may have been meant.
+// suggestKey says which key was probably meant instead of an unknown one.
 func suggestKey(key string, known []field) string {
 	names := make([]string, len(known))
 	for i, f := range known {
@@ -85,11 +85,11 @@ func suggestKey(key string, known []field) string {
 			return fmt.Sprintf("it belongs in [%s]", table.name)
 		}
 	}
-	return "known here: " + strings.Join(names, ", ")
+	return "the keys here are " + strings.Join(names, ", ")
 }
 
-// closest returns the name that differs least from what was written, or ""
-// when none is near enough to have been meant.
+// closest returns the name with the smallest edit distance to what was written, or ""
+// if none is close enough to be a misspelling.
 func closest(written string, names []string) string {
 	best, least := "", 1+max(2, len(written)/3)
 	for _, name := range names {
@@ -100,8 +100,8 @@ func closest(written string, names []string) string {
 	return best
 }
 
-// distance counts the letters that must be put in, left out, replaced or
-// swapped with their neighbour to make a into b (optimal string alignment).
+// distance returns the edit distance between a and b (optimal string alignment): the
+// number of letters to insert, delete, replace or swap with a neighbor.
 func distance(a, b string) int {
 	if len(a) > 64 { // no key is so long, and the cost is len(a)·len(b)
 		return len(a)

@@ -11,64 +11,63 @@ import (
 	"shorepass/providers"
 )
 
-// Options are what a table of the configuration is decoded into: a struct whose
-// toml tags are the keys.
+// Options is a struct that a table of the configuration is decoded into. Its toml tags
+// are the keys.
 type Options[C any] interface {
-	// WithDefaults returns a copy in which what was left out is filled in.
+	// WithDefaults returns a copy with the defaults of the keys that were left out.
 	WithDefaults() C
 
-	// Validate reports each fault by its key, relative to the table. It only
-	// looks: no files, no network.
+	// Validate reports each fault by its key, relative to the table. It reads no
+	// file and does not use the network.
 	Validate(fault func(key, problem string))
 }
 
-// ProviderOptions are the options of a kind of provider: a pointer to a struct
-// that embeds [providers.Config]. Its defaults and faults leave the keys of that
-// to this package.
+// ProviderOptions is the options struct of a kind of provider, by pointer. It embeds
+// [providers.Config], whose defaults and faults this package handles.
 type ProviderOptions[C any] interface {
 	*C
 	kindOptions
 }
 
-// kindOptions are the options of some kind of provider.
+// kindOptions is the interface of the options of every kind of provider.
 type kindOptions interface {
-	// Common returns the part that all kinds have, by embedding.
+	// Common returns the embedded options that all kinds have.
 	Common() *providers.Config
 
-	// ClaimNames names the claims that an identity of this provider can have,
-	// so that a rule which asks for another is refused.
+	// ClaimNames returns the names of the claims that identities of this provider
+	// can have. A rule with any other claim is refused.
 	ClaimNames() []string
 
 	// FoldsCase reports whether the provider ignores case in names.
 	FoldsCase() bool
 
-	// Methods are those by which people of this provider log in.
+	// Methods returns the methods by which people of this provider log in.
 	Methods() []providers.Method
 
-	// ReadsGroups reports whether people have groups at all.
+	// ReadsGroups reports whether identities of this provider can have groups.
 	ReadsGroups() bool
 
-	// GroupNames returns which names groups can have, before the prefix.
+	// GroupNames returns which names groups can have, without the prefix.
 	GroupNames() providers.GroupNames
 }
 
-// Kinds are the kinds of provider that a configuration may name.
+// Kinds has the kinds of provider by the names that a configuration uses.
 type Kinds map[string]ProviderKind
 
-// ProviderKind says how a [[provider]] table of one kind is read and built.
+// ProviderKind is the constructor of one kind of provider and of its options.
 type ProviderKind struct {
-	// options returns new, empty options to decode into.
+	// options returns new, zero options to decode into.
 	options func() kindOptions
 
 	// check applies the defaults to the options and reports their faults.
 	check func(options kindOptions, fault func(key, problem string))
 
-	// build makes the provider of the options.
+	// build makes the provider from its options.
 	build func(options kindOptions) (providers.Provider, error)
 }
 
-// Kind makes a ProviderKind of a constructor, so that this package needs to
-// know no kind of provider and a new one is one line where it is wired.
+// Kind makes a ProviderKind from the constructor of a provider. With it this package
+// imports no kind of provider, and a new kind is one line where kinds are wired.
 func Kind[C Options[C], P providers.Provider, O ProviderOptions[C]](construct func(C) (P, error)) ProviderKind {
 	return ProviderKind{
 		options: func() kindOptions { return O(new(C)) },
@@ -87,16 +86,17 @@ func Kind[C Options[C], P providers.Provider, O ProviderOptions[C]](construct fu
 	}
 }
 
-// Provider is a [[provider]] table whose options were checked.
+// Provider is a [[provider]] table with valid options.
 type Provider struct {
 	providers.Config // what every kind has
 
 	kind    ProviderKind
-	options kindOptions // nil where there is no such kind, which is a fault
-	unread  bool        // some secret of it was not read, see OnlySecrets
+	options kindOptions // nil where the kind is unknown, which is a fault
+	unread  bool        // a secret among the options was not read, see OnlySecrets
 }
 
-// Build makes the provider. It may read files and never uses the network.
+// Build makes the provider. It may read files, and never uses the network. It fails
+// where a secret of the provider was not read.
 func (p Provider) Build() (providers.Provider, error) {
 	if p.unread {
 		return nil, errors.New("its secrets were not read")
@@ -106,8 +106,8 @@ func (p Provider) Build() (providers.Provider, error) {
 
 // decodeProvider fills the options of the kind that a [[provider]] table names.
 func (l *loader) decodeProvider(at string, table map[string]any, into *Provider) {
-	// Where the kind is wrong the name counts all the same, so that rules may
-	// name it: one fault is enough.
+	// The name counts even where the kind is wrong, so that a rule with the name does
+	// not get a fault too.
 	into.Name, _ = table["name"].(string)
 	known := slices.Sorted(maps.Keys(l.kinds))
 	name, isText := table["kind"].(string)
@@ -118,9 +118,9 @@ func (l *loader) decodeProvider(at string, table map[string]any, into *Provider)
 	case !isText:
 		l.faults.add(at+".kind", fmt.Sprintf("found %s; write one of %s", found(table["kind"]), quoted(known)))
 	case !ok && closest(name, known) != "":
-		l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; did you mean %q?", name, closest(name, known)))
+		l.faults.add(at+".kind", fmt.Sprintf("unknown kind of provider %q; did you mean %q?", name, closest(name, known)))
 	case !ok:
-		l.faults.add(at+".kind", fmt.Sprintf("no provider is of the kind %q; write one of %s", name, quoted(known)))
+		l.faults.add(at+".kind", fmt.Sprintf("unknown kind of provider %q; write one of %s", name, quoted(known)))
 	default:
 		into.kind, into.options = kind, kind.options()
 		unread := len(l.faults.unread)
@@ -129,7 +129,7 @@ func (l *loader) decodeProvider(at string, table map[string]any, into *Provider)
 	}
 }
 
-// quoted lists names: "a", "b" or "c".
+// quoted formats names as "a", "b" or "c".
 func quoted(names []string) string {
 	var b strings.Builder
 	for i, name := range names {

@@ -15,14 +15,14 @@ import (
 	"shorepass/session"
 )
 
-// maxFile bounds a configuration: some two hundred thousand rules.
+// maxFile bounds the size of a configuration, in bytes: about 200,000 rules.
 const maxFile = 64 << 20
 
-// Option changes what [Load] does.
+// Option is an option of [Load].
 type Option func(*loader)
 
-// Load reads the configuration in the file of that name. The error holds
-// every [Fault] at once, joined.
+// Load loads and checks the configuration in a file. The error joins all its faults,
+// each a *[Fault].
 func Load(name string, kinds Kinds, options ...Option) (*Config, error) {
 	folder, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
@@ -39,13 +39,13 @@ func Load(name string, kinds Kinds, options ...Option) (*Config, error) {
 	}
 	cfg, err := l.load()
 	if err == nil && l.inPlace && l.states[full].WorldReadable() {
-		cfg.Warnings = append(cfg.Warnings, name+": everybody on this machine can read this file, and a secret stands in it; chmod 600 it, or write { file = \"…\" }")
+		cfg.Warnings = append(cfg.Warnings, name+": everybody on this machine can read this file, and it contains a secret; chmod 600 it, or write { file = \"…\" }")
 	}
 	return cfg, err
 }
 
-// readFile reads the configuration. It may be a pipe, such as of a program that
-// decrypts it.
+// readFile reads the configuration. The file may be a pipe, for example from a program
+// that decrypts the configuration.
 func readFile(name string) ([]byte, error) {
 	data, _, err := durable.ReadPipe(name, maxFile)
 	switch {
@@ -57,17 +57,17 @@ func readFile(name string) ([]byte, error) {
 	return data, nil
 }
 
-// loader is the work of one Load.
+// loader is the state of one Load.
 type loader struct {
 	folder string // of the configuration, absolute
 	kinds  Kinds
 	text   text
 	faults faults
-	states map[string]durable.State // of the files that were needed
+	states map[string]durable.State // of the files that the configuration depends on
 
-	only       []string // the secrets to read, see OnlySecrets; nil for all
-	inPlace    bool     // a secret stands in the text itself
-	unresolved []*Fault // paths that cannot be made absolute; what packages say of their values counts all the same
+	only       []string // keys of the secrets to read, see OnlySecrets; nil for all
+	inPlace    bool     // a secret is in the text itself
+	unresolved []*Fault // paths that cannot be made absolute; added after Validate, which would else skip their keys
 
 	cfg      Config
 	warnings []*Fault
@@ -79,22 +79,22 @@ func newLoader(name, folder string, kinds Kinds) *loader {
 	return l
 }
 
-// addDependency notes a file whose change means another configuration. It is called
-// before the file is read, so that no change slips in between.
+// addDependency records a file whose change requires a reload. It must be called before
+// the file is read, so that a change in between is not missed.
 func (l *loader) addDependency(name string) {
 	if _, ok := l.states[name]; !ok {
 		l.states[name] = durable.StateOf(name)
 	}
 }
 
-// load goes from text to Config: one walk that decodes, defaults, what each
-// package says of its own options, and then what these say about each other's.
+// load turns the text into a Config: it decodes the text in one walk, applies defaults,
+// has each package validate its own options, and checks them against each other.
 func (l *loader) load() (*Config, error) {
 	if l.faults.list = l.text.parse(); l.faults.list != nil {
 		return nil, l.faults.err()
 	}
 	l.decode("", l.text.tree, reflect.ValueOf(&l.cfg).Elem(), "")
-	if l.cfg.Session.Store.IsZero() { // the one default that is a path
+	if l.cfg.Session.Store.IsZero() { // the only default that is a path
 		file := session.Config{}.WithDefaults().Store.Reveal()
 		l.cfg.Session.Store = secret.New(l.resolve("session.store", "write,sqlite:", file))
 	}
@@ -113,15 +113,15 @@ func (l *loader) load() (*Config, error) {
 	return &l.cfg, nil
 }
 
-// hashTree returns a hash of a part of the text, whatever the order of its keys and
-// the blanks and comments between them.
+// hashTree returns a hash of a part of the TOML tree. The order of keys, blanks and
+// comments do not change it.
 func hashTree(tree any) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%#v", tree) // fmt sorts the keys of maps
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// validate fills in the defaults and asks each package about its options.
+// validate applies the defaults and has each package validate its options.
 func (l *loader) validate() {
 	c := &l.cfg
 	check(l, "server", &c.Server)

@@ -18,16 +18,16 @@ import (
 
 var update = flag.Bool("update", false, "write what the tests compare with: testdata/*.err and docs/configuration.md")
 
-// kinds are the kinds that cmd wires. Nothing is built here.
+// kinds are those of cmd/shorepass, with constructors that must not be called.
 var kinds = Kinds{
 	"file": Kind(unbuilt[file.Config]),
 	"ldap": Kind(unbuilt[ldap.Config]),
 	"oidc": Kind(unbuilt[oidc.Config]),
 }
 
-func unbuilt[C any](C) (providers.Provider, error) { panic("a test that only loads") }
+func unbuilt[C any](C) (providers.Provider, error) { panic("Build in a test of Load") }
 
-// Each testdata/NAME.toml is broken, and NAME.err holds what is said of it.
+// TestBrokenConfigs: each testdata/NAME.toml has faults, and NAME.err is the error.
 func TestBrokenConfigs(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.toml")
 	if err != nil || len(files) == 0 {
@@ -60,12 +60,12 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s is not what it says (-want +got):\n%s", name, diff)
+		t.Errorf("%s differs (-want +got):\n%s", name, diff)
 	}
 }
 
-// TestLoadFromPipe: a configuration need not be a plain file, so that what
-// decrypts it can hand it over.
+// TestLoadFromPipe: the configuration may be a pipe, for example from a program that
+// decrypts it.
 func TestLoadFromPipe(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(name, 0o600); err != nil {
@@ -79,7 +79,7 @@ func TestLoadFromPipe(t *testing.T) {
 	}
 }
 
-// TestProviderTables: the hash changes with what the tables say and with nothing
+// TestProviderTables: the hash changes with the values in the tables and with nothing
 // else.
 func TestProviderTables(t *testing.T) {
 	load := func(text string) string {

@@ -15,7 +15,7 @@ import (
 	"shorepass/providers/oidc"
 )
 
-// elsewhere keeps every secret in the environment or a file, and none is there.
+// elsewhere has every secret in an environment variable or a file that does not exist.
 const elsewhere = `
 [session]
 store    = { env = "SHOREPASS_TEST_STORE" }
@@ -65,7 +65,7 @@ func TestOnlySecrets(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		options []Option
-		want    string // the keys at fault, in the order of the file
+		want    string // keys of the faults, in the order of the file
 	}{
 		{"all", nil, session + providers},
 		{"none", []Option{OnlySecrets()}, ""},
@@ -87,7 +87,8 @@ func TestOnlySecrets(t *testing.T) {
 	}
 }
 
-// What is needed is read, and what is not is of no use.
+// TestUnreadSecrets: a needed secret is read, and a provider with an unread one cannot be
+// built.
 func TestUnreadSecrets(t *testing.T) {
 	t.Setenv("SHOREPASS_TEST_STORE", "postgres://u:p@h/d")
 	name := filepath.Join(t.TempDir(), "shorepass.toml")
@@ -100,7 +101,7 @@ func TestUnreadSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := cfg.Session.Store.Reveal(); got != "postgres://u:p@h/d" {
-		t.Errorf("session.store = %q, want what the environment says", got)
+		t.Errorf("session.store = %q, want the value of the environment variable", got)
 	}
 	for _, p := range cfg.Providers {
 		if built, err := p.Build(); err == nil || built != nil {
@@ -112,7 +113,7 @@ func TestUnreadSecrets(t *testing.T) {
 	}
 }
 
-// A secret that is written in place is there, whether it is needed or not.
+// TestSecretsInPlaceAreAlwaysRead: OnlySecrets does not affect a secret in place.
 func TestSecretsInPlaceAreAlwaysRead(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "shorepass.toml")
 	if err := os.WriteFile(name, []byte(minimal+demo+rule), 0o600); err != nil {
@@ -127,8 +128,8 @@ func TestSecretsInPlaceAreAlwaysRead(t *testing.T) {
 	}
 }
 
-// Without its secrets a broken configuration has every fault that it has with
-// them, but that a secret is missing.
+// TestOnlySecretsReportsOtherFaults: with OnlySecrets a configuration has the same faults,
+// except those of missing secrets.
 func TestOnlySecretsReportsOtherFaults(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.toml")
 	if err != nil || len(files) == 0 {

@@ -18,7 +18,7 @@ import (
 	"shorepass/providers"
 )
 
-// pathOptions is a table whose options name files in every way there is.
+// pathOptions is a table with a path of every form.
 type pathOptions struct {
 	Read     string         `toml:"read" path:"read"`
 	Write    string         `toml:"write" path:"write"`
@@ -79,7 +79,7 @@ table    = [{ file = "d.pem" }]
 	}
 }
 
-// What has no scheme is no path: nothing is done to it.
+// TestValuesWithoutSchemeAreNoPaths: they are left unchanged.
 func TestValuesWithoutSchemeAreNoPaths(t *testing.T) {
 	for _, text := range []string{"", "stdout", "syslog", "postgres://u:p@h/d", "sqlite:", "file"} {
 		var o pathOptions
@@ -121,20 +121,20 @@ func TestWarnings(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
 		mode       os.FileMode
-		want       string // one warning has it; "" for none
+		want       string // part of the one warning; "" for none
 	}{
 		{"none", minimal + demo + rule, 0o644, ""},
 		{"no provider", minimal + rule, 0o600, "there is no [[provider]], so nobody can log in"},
 		{"no rule", minimal + demo, 0o600, "there is no [[rule]], so nobody may do anything"},
-		{"kept claim in a condition", minimal + demo + rule + `when = 'claims.department == "harbour"'`, 0o600, ""},
-		{"kept claim in a name", minimal + demo + strings.Replace(rule, "a/b", "{claims.department}/*", 1), 0o600, ""},
+		{"claim in a condition", minimal + demo + rule + `when = 'claims.department == "harbour"'`, 0o600, ""},
+		{"claim in a repository name", minimal + demo + strings.Replace(rule, "a/b", "{claims.department}/*", 1), 0o600, ""},
 		{"email of a user", minimal + demo + rule + `when = 'claims.email.endsWith("@corp.example")'`, 0o600, ""},
-		{"part of a kept claim", minimal + oidc + "claims = [\"realm_access\"]\n" + rule + `when = '"x" in claims.realm_access.roles'`, 0o600, ""},
-		{"A9: a network of more than proxies", minimal + "[server]\ntrusted_proxies = [\"192.168.0.0/16\"]\n" + demo + rule, 0o600, `server.trusted_proxies[0]: every host in 192.168.0.0/16 can claim any client address`},
+		{"part of a claim", minimal + oidc + "claims = [\"realm_access\"]\n" + rule + `when = '"x" in claims.realm_access.roles'`, 0o600, ""},
+		{"A9: a network of more hosts than proxies", minimal + "[server]\ntrusted_proxies = [\"192.168.0.0/16\"]\n" + demo + rule, 0o600, `server.trusted_proxies[0]: every host in 192.168.0.0/16 can claim any client address`},
 		{"one proxy", minimal + "[server]\ntrusted_proxies = [\"192.168.0.1\", \"192.168.7.0/24\", \"2001:db8::/64\"]\n" + demo + rule, 0o600, ""},
 		{"A9: metrics for a proxy", minimal + "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n" + demo + rule, 0o600, `server.metrics_from[0]: 127.0.0.0/8 contains a trusted proxy`},
 		{"metrics for others", minimal + "[server]\ntrusted_proxies = [\"127.0.0.1\"]\nmetrics_from = [\"192.168.0.9\"]\n" + demo + rule, 0o600, ""},
-		{"secret in an open file", minimal + oidc + rule, 0o644, "everybody on this machine can read this file, and a secret stands in it; chmod 600 it"},
+		{"secret in a world-readable file", minimal + oidc + rule, 0o644, "everybody on this machine can read this file, and it contains a secret; chmod 600 it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg, err := loadText(t, tt.text, tt.mode)
@@ -148,8 +148,8 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestWorldWritable: every account of the machine could make itself an operator
-// (A13).
+// TestWorldWritable: a configuration that every account of the machine can write is
+// refused, since any of them could make itself an operator (A13).
 func TestWorldWritable(t *testing.T) {
 	if _, err := loadText(t, minimal+demo+rule, 0o666); !errors.Is(err, durable.ErrWorldWritable) {
 		t.Errorf("Load of a file that everybody can change = %v, want durable.ErrWorldWritable", err)
@@ -165,7 +165,7 @@ func TestLoadedOptions(t *testing.T) {
 		t.Errorf("token.lifetime = %v, session.idle = %v; want 24h, 720h", cfg.Token.Lifetime, cfg.Session.Idle)
 	}
 	if store, want := cfg.Session.Store.Reveal(), "sqlite:"+filepath.Join(filepath.Dir(cfg.Files[0]), "data", "shorepass.db"); store != want {
-		t.Errorf("session.store = %q, want its default beside the configuration, %q", store, want)
+		t.Errorf("session.store = %q, want its default in the folder of the configuration, %q", store, want)
 	}
 	if r := cfg.Providers[0].Remember; r == nil || *r != time.Minute {
 		t.Errorf("provider.remember = %v, want its default", r)
@@ -177,18 +177,18 @@ func TestLoadedOptions(t *testing.T) {
 
 func TestLoadByteOrderMark(t *testing.T) {
 	if _, err := loadText(t, "\uFEFF"+strings.ReplaceAll(minimal+demo+rule, "\n", "\r\n"), 0o600); err != nil {
-		t.Errorf("Load of a file of Windows: %v", err)
+		t.Errorf("Load of a file from Windows: %v", err)
 	}
 	_, err := loadText(t, "\uFEFF"+strings.ReplaceAll(minimal+demo+rule, "\n", "\r\n")+"x = 1\r\n", 0o600)
 	if list := Faults(err); len(list) != 1 || list[0].Line != 16 || list[0].Key != "rule[0].x" {
-		t.Errorf("Load of a file of Windows: %v, want one fault on line 16", err)
+		t.Errorf("Load of a file from Windows: %v, want one fault on line 16", err)
 	}
 }
 
 func TestLoadOfMissingFile(t *testing.T) {
 	_, err := Load("testdata/nowhere.toml", kinds)
 	if !errors.Is(err, os.ErrNotExist) || len(Faults(err)) != 0 {
-		t.Errorf("Load of no file: %v, want one that is os.ErrNotExist and no fault", err)
+		t.Errorf("Load of a missing file: %v, want os.ErrNotExist and no fault", err)
 	}
 }
 

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// resolve returns the value of an option with its path made absolute, and notes
-// a file that is read. A package marks such options with a path tag:
+// resolve makes the path in the value of an option absolute, and records a file that is
+// read as a dependency. A package marks such options with a path tag:
 //
-//	path:"read"         a file that is read, and whose change means a reload
-//	path:"reread"       a file that its package reads again by itself when it changes
-//	path:"write"        a file that is written, so that its change means nothing
-//	path:"write,file:"  the same, where the value begins with "file:"
+//	path:"read"         a file that is read; a change of it needs a reload
+//	path:"reread"       a file that its package rereads by itself when it changes
+//	path:"write"        a file that is written; a change of it needs no reload
+//	path:"write,file:"  the same, for values with the scheme "file:"
 //
-// The option is text, a list of texts or a secret (a store's address can hold a
-// password). A value without the scheme, or with nothing behind it, is returned
-// as it is, and so is everything where tag is empty.
+// The option is text, a list of texts or a secret (the address of a store can contain
+// a password). A value without the scheme or without a path after it is returned
+// unchanged, and so is any value where tag is empty.
 func (l *loader) resolve(at, tag, value string) string {
 	use, scheme, _ := strings.Cut(tag, ",")
 	name, ok := strings.CutPrefix(value, scheme)
@@ -39,14 +39,13 @@ func (l *loader) resolve(at, tag, value string) string {
 	return scheme + full
 }
 
-// credentials is how systemd's folder of credentials is written in a path.
+// credentials stands in a path for the folder of systemd's credentials.
 const credentials = "$CREDENTIALS_DIRECTORY"
 
-// locate makes a path of the configuration absolute. It is relative to the
-// folder of the configuration, not to the one that the process was started in,
-// which differs between a terminal and a service manager. What begins with
-// $CREDENTIALS_DIRECTORY is in the folder where systemd puts what
-// LoadCredential names; nothing else is expanded.
+// locate makes a path of the configuration absolute. A relative path is relative to the
+// folder of the configuration, not to the working directory, which differs between a
+// terminal and a service manager. $CREDENTIALS_DIRECTORY at the start is the folder of
+// the files that LoadCredential names in the systemd unit; no other variable is expanded.
 func (l *loader) locate(name string) (string, error) {
 	if rest, ok := strings.CutPrefix(name, credentials+"/"); ok {
 		folder := os.Getenv(credentials[1:])

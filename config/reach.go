@@ -9,8 +9,8 @@ import (
 	"shorepass/providers"
 )
 
-// checkReach looks for rules that the providers' prefixes, groups and methods
-// rule out.
+// checkReach reports rules that can never match, given the prefixes, groups and methods
+// of the providers.
 func (l *loader) checkReach() {
 	var all []policy.Provider
 	for _, p := range l.cfg.Providers {
@@ -22,7 +22,8 @@ func (l *loader) checkReach() {
 	l.cfg.Policy.ValidateReachability(all, l.faults.under(""), l.warn)
 }
 
-// policyProvider returns what is known of the names and methods of a provider's people.
+// policyProvider returns what the options determine about the names and methods of a
+// provider's people.
 func (p Provider) policyProvider() policy.Provider {
 	known := policy.Provider{Name: p.Name, FoldsCase: p.options.FoldsCase(), Methods: methods(p.options), IDTokensAuthenticated: p.IDTokensAuthenticated,
 		NoGroups: !p.options.ReadsGroups(), NameProblem: providers.NameProblem}
@@ -43,9 +44,9 @@ func (p Provider) policyProvider() policy.Provider {
 	return known
 }
 
-// methods returns the methods of a provider's people as rules have them: those by
-// which they log in, and those of the tokens that a person makes after a sign-in,
-// which is not to be had with an ID token.
+// methods returns the methods of a provider's people as rules name them: those of their
+// logins and those of tokens that a person makes after a browser login, which an ID
+// token cannot start.
 func methods(options kindOptions) []string {
 	all := options.Methods()
 	if slices.ContainsFunc(all, func(m providers.Method) bool { return m != providers.MethodIDToken }) {
@@ -58,14 +59,14 @@ func methods(options kindOptions) []string {
 	return texts
 }
 
-// mayMatchOtherName reports whether an entry of only or rename may keep a group whose
-// name it does not match: a DN, or one with blanks that are trimmed from names.
+// mayMatchOtherName reports whether an entry of groups.only or groups.rename may match a
+// group with another name: a DN, or an entry with blanks that are trimmed from names.
 func mayMatchOtherName(entry string) bool {
 	return strings.Contains(entry, "=") || strings.TrimSpace(entry) != entry
 }
 
-// foreignPrefixes returns the prefixes of others that no name of provider i
-// begins with: providers refuses it.
+// foreignPrefixes returns the longer prefixes of other providers, with which no name of
+// provider i can begin: package providers refuses such a name.
 func foreignPrefixes(prefix string, all []Provider, i int) []string {
 	if all[i].Kind == "file" {
 		return nil
@@ -79,9 +80,8 @@ func foreignPrefixes(prefix string, all []Provider, i int) []string {
 	return foreign
 }
 
-// FoldsCase reports whether the names of a provider's people are compared
-// without regard to case: of the provider of that name, or of all if there is
-// none of it.
+// FoldsCase reports whether names of a provider's people are compared without regard to
+// case. For an unknown provider it reports whether that holds for all providers.
 func (c *Config) FoldsCase(provider string) bool {
 	folds := len(c.Providers) > 0
 	for _, p := range c.Providers {

@@ -50,15 +50,15 @@ repositories = ["a"]
 actions = ["pull"]
 `
 
-// TestRulesOutOfReach: a rule that the providers already rule out is an error
-// (A1), and no other is; a claim that no provider keeps is one too (D6).
+// TestRulesOutOfReach: a rule that can match no identity of the providers is an error
+// (A1), and no other rule is. So is a claim that no provider reads (D6).
 func TestRulesOutOfReach(t *testing.T) {
 	for _, tt := range []struct {
 		name, rule string
 		want       string // the fault or, after "warning: ", the warning; empty for neither
 	}{
 		{"a user of any", `users = ["demo"]`, ""},
-		{"a deny rule for everybody", `effect = "deny"`, ""},
+		{"a deny rule for everyone", `effect = "deny"`, ""},
 		{"a prefix", `users = ["bob"]
 			providers = ["ci"]`, `rule[0].users: the rule "x" can never match: the user names of "ci" begin with "ci:"; write "ci:bob"`},
 		{"in another case", `users = ["CI:bob"]
@@ -111,7 +111,7 @@ func TestRulesOutOfReach(t *testing.T) {
 		{"groups that a provider does not read", `groups = ["ci:*"]
 			effect = "deny"
 			providers = ["ci"]`, `rule[0].groups: the rule "x" can never match: people of "ci" are in no groups, since its groups key is left out`},
-		{"the same, in a rule that allows", `groups = ["ci:*"]
+		{"the same, in an allow rule", `groups = ["ci:*"]
 			providers = ["ci"]`, `warning: rule[0].groups: the rule "x" can never match: people of "ci" are in no groups`},
 		{"groups that one of two reads", `groups = ["sso:a"]
 			providers = ["ci", "sso"]`, ""},
@@ -119,17 +119,17 @@ func TestRulesOutOfReach(t *testing.T) {
 			effect = "deny"`, `rule[0].groups: the rule "x" can never match:`},
 		{"a blank after the prefix", `users = ["sso: bob"]
 			providers = ["sso"]`, `rule[0].users: the rule "x" can never match: "sso: bob" matches none of the user names of "sso", since it has a blank at an end`},
-		{"what is not seen", `users = ["b\u200bob"]
+		{"an invisible character", `users = ["b\u200bob"]
 			providers = ["local"]`, `since it holds a character that is not seen`},
-		{"a glob for what is not seen", `users = ["* b*"]
+		{"a glob with a blank", `users = ["* b*"]
 			providers = ["local"]`, ""},
-		{"a claim that none keeps", `users = ["*"]
-			when = 'claims.town == "Kiel"'`, `rule[0]: no provider keeps the claim "town"; add it to the claims of one`},
+		{"a claim that no provider reads", `users = ["*"]
+			when = 'claims.town == "Kiel"'`, `rule[0]: no provider reads the claim "town"; add it to the claims of a provider`},
 		{"D6: a claim with dots in a name", `effect = "deny"
-			when = '"x" in claims.kubernetes.io'`, `rule[0]: no provider keeps the claim "kubernetes"; add it to the claims of one`},
+			when = '"x" in claims.kubernetes.io'`, `rule[0]: no provider reads the claim "kubernetes"; add it to the claims of a provider`},
 		{"a part of a claim with dots in its name", `users = ["*"]
 			when = 'claims["kubernetes.io"].namespace == "a" && claims["https://corp.example/roles"].admin == true'`, ""},
-		{"a claim that one keeps", `users = ["*"]
+		{"a claim that one reads", `users = ["*"]
 			when = 'claims.city == "Kiel"'`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestRulesOutOfReach(t *testing.T) {
 	}
 }
 
-// A claim in a name is one like any other.
+// TestRuleWithUnknownClaimIsRefused: also where the claim is in a repository name.
 func TestRuleWithUnknownClaimIsRefused(t *testing.T) {
 	for _, text := range []string{
 		rule + `when = 'claims.town == "Kiel"'`,
@@ -164,8 +164,8 @@ func TestRuleWithUnknownClaimIsRefused(t *testing.T) {
 	} {
 		_, err := loadText(t, minimal+demo+text, 0o600)
 		list := Faults(err)
-		if len(list) != 1 || list[0].Line != 11 || list[0].Key != "rule[0]" || list[0].Problem != `no provider keeps the claim "town"; add it to the claims of one` {
-			t.Errorf("Load of %s: %v, want that no provider keeps the claim", text, err)
+		if len(list) != 1 || list[0].Line != 11 || list[0].Key != "rule[0]" || list[0].Problem != `no provider reads the claim "town"; add it to the claims of a provider` {
+			t.Errorf("Load of %s: %v, want that no provider reads the claim", text, err)
 		}
 	}
 }

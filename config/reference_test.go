@@ -24,8 +24,8 @@ import (
 	"shorepass/providers"
 )
 
-// TestReference holds docs/configuration.md against the doc comments and the
-// defaults of the options. Write it anew with go test ./config -update.
+// TestReference compares docs/configuration.md with the doc comments and the defaults of
+// the options. go test ./config -run TestReference -update writes it.
 func TestReference(t *testing.T) {
 	r := &reference{t: t, sources: make(map[string]map[string]comments)}
 	golden(t, "../docs/configuration.md", r.write())
@@ -44,20 +44,21 @@ The file is TOML 1.0, and strict: an unknown key is an error that names its line
 - A **time** is text such as ` + "`\"90s\"`, `\"5m\"`, `\"12h\"`, `\"90d\"` or `\"1d12h\"`" + `.
 - A **secret** is text in place, ` + "`{ file = \"…\" }` or `{ env = \"…\" }`" + `. A file that everybody can read is refused; one newline at its
   end is cut off. A secret is never printed.
-- The path of a **file** is relative to the folder of the configuration. ` + "`$CREDENTIALS_DIRECTORY/…`" + ` is what systemd's
-  ` + "`LoadCredential`" + ` put there.
-- The file, and every file it points to, is looked at every two seconds; a change is loaded like SIGHUP. A bad file is
-  reported, and what was in force stays. Where a key says that a change needs a restart, the log says so too.
+- The path of a **file** is relative to the folder of the configuration. ` + "`$CREDENTIALS_DIRECTORY/…`" + ` is a file of systemd's
+  ` + "`LoadCredential`" + `.
+- The file, and every file it points to, is checked every two seconds; a change causes a reload, as SIGHUP does. A
+  configuration with a fault is logged, and the old one stays in force. Where a key says that a change needs a restart,
+  the log says so too.
 `
 
-// reference writes the reference.
+// reference generates docs/configuration.md.
 type reference struct {
 	t       *testing.T
 	sources map[string]map[string]comments // by package path and type
 	out     strings.Builder
 }
 
-// comments are those of one struct type.
+// comments are the doc comments of one struct type.
 type comments struct {
 	doc    string
 	fields map[string]string
@@ -80,7 +81,7 @@ func (r *reference) write() string {
 	return r.out.String()
 }
 
-// defaults returns the options of each table as they are when it is empty.
+// defaults returns the options of each table with defaults alone.
 func (r *reference) defaults() map[string]reflect.Value {
 	l := newLoader("empty.toml", "/", nil)
 	l.validate()
@@ -102,7 +103,7 @@ func (r *reference) defaults() map[string]reflect.Value {
 func (r *reference) providers() {
 	all := reflect.TypeFor[providers.Config]()
 	r.section("##", "`[[provider]]`", "provider", reflect.ValueOf(providers.Config{}.WithDefaults()), all)
-	r.out.WriteString("\nBeside these keys each kind has its own:\n")
+	r.out.WriteString("\nEach kind has these keys in addition:\n")
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		options := kinds[name].options()
 		kinds[name].check(options, func(string, string) {})
@@ -110,8 +111,8 @@ func (r *reference) providers() {
 	}
 }
 
-// section writes the table of a table's keys, and the sections of the lists of
-// tables in it. defaults is the zero Value where there are none.
+// section writes the keys of a table, and a section for each list of tables in it.
+// defaults is the zero Value where there are none.
 func (r *reference) section(level, heading, name string, defaults reflect.Value, t reflect.Type) {
 	c := r.comments(t)
 	fmt.Fprintf(&r.out, "\n%s %s\n\n", level, heading)
@@ -127,9 +128,9 @@ func (r *reference) section(level, heading, name string, defaults reflect.Value,
 	}
 }
 
-// rows writes the keys of a struct and of the tables in it. It returns the
-// lists of tables, which are written as sections. reload is the tag of the table
-// that they are in.
+// rows writes the keys of a struct and of the tables in it. It returns the lists of
+// tables, which get sections of their own. reload is the tag of the table that the keys
+// are in.
 func (r *reference) rows(prefix, reload string, defaults reflect.Value, t reflect.Type) (lists []field) {
 	for _, f := range fields(t) {
 		if prefix == "" && t != reflect.TypeFor[providers.Config]() && t.Field(f.index[0]).Type == reflect.TypeFor[providers.Config]() {
@@ -256,7 +257,7 @@ var (
 	camel   = regexp.MustCompile(`\b(?:Config\.)?[A-Z][a-z]+[A-Z]\w*\b|\bConfig\.[A-Z]\w*\b`)
 )
 
-// prose replaces the names of Go fields by those of keys.
+// prose replaces the names of Go fields with the names of keys.
 func (r *reference) prose(text string, t reflect.Type) string {
 	text = docLink.ReplaceAllStringFunc(text, func(link string) string {
 		parts := docLink.FindStringSubmatch(link)
@@ -273,7 +274,7 @@ func (r *reference) prose(text string, t reflect.Type) string {
 	})
 }
 
-// keyOf returns the key of the field with that name in Go, or "".
+// keyOf returns the key of a Go field, or "".
 func keyOf(t reflect.Type, goName string) string {
 	for _, f := range fields(t) {
 		if t.FieldByIndex(f.index).Name == goName {
@@ -285,8 +286,8 @@ func keyOf(t reflect.Type, goName string) string {
 
 var defaultSentence = regexp.MustCompile(` ?Default:? ("[^"]*"|\[[^\]]*\]|true|false|\d+)([.;])`)
 
-// cutDefault takes the sentence about the default out of a comment, where it
-// says no more than the value.
+// cutDefault removes the sentence with the default from a comment, if it has nothing but
+// the value, and returns the value.
 func cutDefault(text string) (rest, value string) {
 	at := defaultSentence.FindStringSubmatchIndex(text)
 	if at == nil {
@@ -299,7 +300,7 @@ func cutDefault(text string) (rest, value string) {
 	return text, value
 }
 
-// literal writes a default as TOML does; "" for what is left empty.
+// literal formats a default as TOML; "" where there is none.
 func literal(v reflect.Value) string {
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -332,7 +333,7 @@ func value(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// durationText writes a length of time as people do.
+// durationText formats a duration as people write it.
 func durationText(d time.Duration) string {
 	if days := d / (24 * time.Hour); days > 1 && d%(24*time.Hour) == 0 {
 		return fmt.Sprintf("%dd", days)
@@ -347,7 +348,7 @@ func durationText(d time.Duration) string {
 	return s
 }
 
-// typeName names what is written as the value of a key.
+// typeName returns the type of a key as the reference names it.
 func typeName(f field) string {
 	switch t := f.typ; {
 	case t == durationType:

@@ -2,19 +2,18 @@ package config
 
 import "reflect"
 
-// Values of the reload tag, by which a package marks an option that it reads
-// only at a start. An option without the tag takes effect at each reload.
+// Values of the reload tag, with which a package marks an option that it reads only at
+// the start. An option without the tag takes effect at a reload.
 const (
-	// tagRestart: another value takes effect at the next start.
+	// tagRestart: a changed value takes effect at the next start.
 	tagRestart = "restart"
 
-	// tagSwitch: so does setting the table, or leaving it out; other
-	// values in it take effect at a reload.
+	// tagSwitch: adding or removing the table takes effect at the next start;
+	// changed values in it take effect at a reload.
 	tagSwitch = "switch"
 )
 
-// NeedRestart returns the keys whose values differ and that a reload leaves as
-// they were.
+// NeedRestart returns the keys whose values differ and take effect only after a restart.
 func NeedRestart(old, new *Config) []string {
 	return needRestart("", reflect.ValueOf(old).Elem(), reflect.ValueOf(new).Elem())
 }

@@ -27,10 +27,10 @@ func TestNeedRestart(t *testing.T) {
 		{"store", "", postgres, "session.store"},
 		{"password of the store", postgres, strings.Replace(postgres, "u:p", "u:q", 1), "session.store"},
 		{"TLS of the store", postgres, postgres + "tls = { ca = \"ca.crt\" }\n", "session.tls"},
-		{"way to the store", postgres, postgres + "connections = 5\nconnect_timeout = \"1s\"\nquery_timeout = \"1s\"\n",
+		{"connection to the store", postgres, postgres + "connections = 5\nconnect_timeout = \"1s\"\nquery_timeout = \"1s\"\n",
 			"session.connections session.connect_timeout session.query_timeout"},
 		{"sealing key", "", "[session]\nseal_key = \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"\n", "session.seal_key"},
-		{"what a reload puts in force", "", "[server]\noperators = [\"ops\"]\n[session]\nidle = \"30d\"\n" + demo + rule, ""},
+		{"keys that take effect at a reload", "", "[server]\noperators = [\"ops\"]\n[session]\nidle = \"30d\"\n" + demo + rule, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var loaded [2]*Config
@@ -50,16 +50,16 @@ func TestNeedRestart(t *testing.T) {
 	}
 }
 
-// Every key of the tables that are not built anew at a reload says that it needs
-// a restart, or is one that is read at each request, through what Reload swaps.
+// TestEveryKeyReloads: every key of a table that a reload does not rebuild has a reload
+// tag, or takes effect at a reload by the code that is named here.
 func TestEveryKeyReloads(t *testing.T) {
 	reloads := map[string]string{
 		"server.tls.certificate": "daemon.use reads it for the next handshake",
 		"server.tls.key":         "daemon.use reads it for the next handshake",
 		"server.tls.ca":          "daemon.use reads it for the next handshake",
 		"server.tls.server_name": "daemon.use reads it for the next handshake",
-		"server.public_urls":     "server.Reload makes the realms of it",
-		"server.paths":           "server.Reload makes the routes of it",
+		"server.public_urls":     "server.Reload builds the realms from it",
+		"server.paths":           "server.Reload builds the routes from it",
 		"server.trusted_proxies": "server.Reload parses it for the address of each request",
 		"server.metrics_from":    "server.Reload parses it for each request of /metrics",
 		"server.operators":       "server.Reload swaps it for each request of an operator",
@@ -83,7 +83,7 @@ func TestEveryKeyReloads(t *testing.T) {
 		if isTable(typ) {
 			for _, f := range fields(typ) {
 				if f.reload != "" && f.reload != tagRestart && f.reload != tagSwitch {
-					t.Errorf("%s.%s: no reload tag is %q", at, f.name, f.reload)
+					t.Errorf("%s.%s: unknown reload tag %q", at, f.name, f.reload)
 				}
 				if tag == "" || tag == tagSwitch {
 					walk(at+"."+f.name, f.reload, f.typ)
@@ -100,11 +100,12 @@ func TestEveryKeyReloads(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(reloads, got); diff != "" {
-		t.Errorf("keys that take effect at a reload, and by what (-said +without a reload tag):\n%s", diff)
+		t.Errorf("keys that take effect at a reload (-named here +without a reload tag):\n%s", diff)
 	}
 }
 
-// NeedRestart does not look into lists of tables, so no option there is marked.
+// TestNoReloadTagInListsOfTables: NeedRestart does not descend into lists of tables, so
+// that a reload tag there would have no effect.
 func TestNoReloadTagInListsOfTables(t *testing.T) {
 	var walk func(at string, typ reflect.Type)
 	walk = func(at string, typ reflect.Type) {
@@ -116,7 +117,7 @@ func TestNoReloadTagInListsOfTables(t *testing.T) {
 		}
 		for _, f := range fields(typ) {
 			if f.reload != "" {
-				t.Errorf("%s.%s has a reload tag, which nothing reads there", at, f.name)
+				t.Errorf("%s.%s has a reload tag, which has no effect there", at, f.name)
 			}
 			walk(at+"."+f.name, f.typ)
 		}

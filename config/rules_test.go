@@ -10,9 +10,9 @@ import (
 	"shorepass/policy"
 )
 
-// TestConditionsAreCompiledOnce compares what Load allocates with what Compile
-// does for the same rules, some thousand times a condition: a number that does
-// not depend on the machine, as times do.
+// TestConditionsAreCompiledOnce compares the allocations of Load with those of Compile for
+// the same rules, some thousand for each condition. Unlike times, their number does not
+// depend on the machine.
 func TestConditionsAreCompiledOnce(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("[token]\nissuer = \"test\"\nservices = [\"registry\"]\n")
@@ -36,6 +36,6 @@ func TestConditionsAreCompiledOnce(t *testing.T) {
 		}
 	})
 	if loading > 1.5*compiling {
-		t.Errorf("Load allocates %.0f times, %.1f times what the compilation of its rules does", loading, loading/compiling)
+		t.Errorf("Load has %.0f allocations, %.1f times those of Compile", loading, loading/compiling)
 	}
 }

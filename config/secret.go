@@ -12,34 +12,35 @@ import (
 	"shorepass/internal/secret"
 )
 
-// maxSecret bounds a file that holds a secret. The largest is a key in PEM.
+// maxSecret bounds the size of a file that holds a secret, in bytes. The largest secret
+// is a key in PEM.
 const maxSecret = 64 << 10
 
 var errSecretForm = errors.New(`a secret is written as text in quotes, { file = "…" } or { env = "…" }; write one of the three`)
 
-// OnlySecrets limits the secrets that [Load] reads to those at these keys and
-// below them ("session", "session.store"), for a command that needs no others.
-// The rest may be missing from their files and environment variables, and paths
-// in $CREDENTIALS_DIRECTORY stay as they are; all other faults are reported as
-// without it. A provider with an unread secret cannot be built, and an unread
-// key or address of the store is refused by those who parse it.
+// OnlySecrets limits the secrets that [Load] reads to those at or below keys, such as
+// "session" or "session.store", for a command that needs no others. The files and
+// environment variables of other secrets may be missing, and paths in
+// $CREDENTIALS_DIRECTORY stay unresolved; all other faults are reported. A provider with
+// an unread secret cannot be built, and the packages that parse a key or the store's
+// address refuse an unread one.
 func OnlySecrets(keys ...string) Option {
 	return func(l *loader) { l.only = append([]string{}, keys...) }
 }
 
-// unread is the value of a secret that was not read, so that the key does not
-// look left out. It is no password hash, sealing key or address of a store.
+// unread is the value of a secret that was not read, so that its key does not count as
+// left out. It is not a valid password hash, sealing key or address of a store.
 var unread = secret.New("(unread)")
 
-// readsSecret reports whether the secret at a key is to be read.
+// readsSecret reports whether the secret at a key must be read, see [OnlySecrets].
 func (l *loader) readsSecret(at string) bool {
 	return l.only == nil || slices.ContainsFunc(l.only, func(key string) bool {
 		return at == key || strings.HasPrefix(at, key+".") || strings.HasPrefix(at, key+"[")
 	})
 }
 
-// secret reads the secret at a key, written in place, in a file or in the
-// environment. No error of it holds the secret.
+// secret reads the secret at a key, which is in place, in a file or in an environment
+// variable. Its errors do not quote the secret.
 func (l *loader) secret(at string, value any) (secret.Text, error) {
 	table, ok := value.(map[string]any)
 	if !ok {
@@ -47,7 +48,8 @@ func (l *loader) secret(at string, value any) (secret.Text, error) {
 		if !ok {
 			return secret.Text{}, errSecretForm
 		}
-		// A hash, and the name of a local store, are in the type and can be seen.
+		// A password hash and the file of a local store have the type of a secret, but
+		// need no warning.
 		if !strings.HasPrefix(text, "$") && !strings.HasPrefix(text, "sqlite:") {
 			l.inPlace = true
 		}
@@ -71,7 +73,7 @@ func (l *loader) secret(at string, value any) (secret.Text, error) {
 	return secret.New(text), nil
 }
 
-// secretFile reads a secret from a file, without the newline at its end.
+// secretFile reads a secret from a file, without one newline at its end.
 func (l *loader) secretFile(name string) (secret.Text, error) {
 	full, err := l.locate(name)
 	if err != nil {
@@ -91,11 +93,11 @@ func readSecret(name string) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", noFileError(name)
 	case errors.Is(err, durable.ErrNotRegular):
-		return "", fmt.Errorf("%s is not a regular file; name the file that holds the secret", name)
+		return "", fmt.Errorf("%s is not a regular file; name the file that contains the secret", name)
 	case errors.Is(err, durable.ErrWorldReadable), errors.Is(err, durable.ErrWorldWritable):
 		return "", err
 	case isTooLarge(err):
-		return "", fmt.Errorf("%s is longer than a secret can be (%d bytes); name the file that holds the secret alone", name, maxSecret)
+		return "", fmt.Errorf("%s is longer than a secret can be (%d bytes); name a file that contains nothing but the secret", name, maxSecret)
 	case err != nil:
 		return "", cannotRead(name, err)
 	}
@@ -111,14 +113,15 @@ func isTooLarge(err error) bool {
 	return ok
 }
 
-// noFileError says that there is no file of that name.
+// noFileError is the name of a file that does not exist.
 type noFileError string
 
 func (e noFileError) Error() string {
-	return fmt.Sprintf("there is no file %s; make it, readable by this process only, or correct the path", string(e))
+	return fmt.Sprintf("there is no file %s; create it, readable by this process only, or correct the path", string(e))
 }
 
-// cannotRead keeps of an error of the file system why it failed.
+// cannotRead returns the fault for a file that cannot be read, with the cause and without
+// the path that the file system's error repeats.
 func cannotRead(name string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err

@@ -53,25 +53,25 @@ func TestSecret(t *testing.T) {
 		name  string
 		value any
 		want  string // the secret
-		fails string // or what the error says
+		fails string // or a part of the error
 	}{
 		{"in place", "canary", "canary", ""},
-		{"in place, empty", "", "", ""}, // whether it may be empty is for Validate to say
+		{"in place, empty", "", "", ""}, // decode decides whether it may be empty
 		{"file", file("plain"), "canary", ""},
 		{"absolute file", file(filepath.Join(folder, "plain")), "canary", ""},
 		{"one newline is cut", file("newline"), "canary", ""},
-		{"one newline of Windows is cut", file("crlf"), "canary", ""},
+		{"one newline from Windows is cut", file("crlf"), "canary", ""},
 		{"only one newline is cut", file("newlines"), "canary\n", ""},
-		{"blanks are kept", file("blanks"), "  canary ", ""},
+		{"blanks are not cut", file("blanks"), "  canary ", ""},
 		{"odd file name", file("sub/josé"), "canary", ""},
 		{"link", file("link"), "canary", ""},
 		{"systemd credential", file("$CREDENTIALS_DIRECTORY/ldap"), "canary", ""},
 		{"environment", env("SHOREPASS_TEST_SECRET"), "canary\n", ""},
 
-		{"no file", file("nowhere"), "", "there is no file " + folder + "/nowhere; make it"},
-		{"no other variable is expanded", file("$HOME/x"), "", "there is no file " + folder + "/$HOME/x; make it"},
-		{"readable by all", file("open"), "", "everybody on this machine can read " + folder + "/open; chmod 600 it"},
-		{"readable by all behind a link", file("openlink"), "", "everybody on this machine can read"},
+		{"no file", file("nowhere"), "", "there is no file " + folder + "/nowhere; create it"},
+		{"no other variable is expanded", file("$HOME/x"), "", "there is no file " + folder + "/$HOME/x; create it"},
+		{"world-readable", file("open"), "", "everybody on this machine can read " + folder + "/open; chmod 600 it"},
+		{"world-readable target of a link", file("openlink"), "", "everybody on this machine can read"},
 		{"folder", file("sub"), "", "is not a regular file; name the file"},
 		{"pipe", file("pipe"), "", "is not a regular file; name the file"},
 		{"empty file", file("empty"), "", "empty; write the secret into it"},

@@ -11,27 +11,26 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// text is a TOML file, and where in it each key stands.
+// text is a TOML file and the line of each key in it.
 type text struct {
-	name string // as it was given, for faults
+	name string // as passed to Load, for faults
 	data []byte
 	tree map[string]any
 
-	// lines holds the line of each TOML path. It is made when the first line
-	// is asked for: a configuration without faults needs none of them.
+	// lines has the line of each TOML path. index fills it at the first call of
+	// line, since a configuration without faults needs no lines.
 	lines      map[string]int
 	duplicates []duplicate
 }
 
-// duplicate is a key that stands in two places where only one is allowed.
+// duplicate is a key that is written twice.
 type duplicate struct {
 	key         string
 	first, line int
 }
 
-// parse reads data into t.tree. What it returns otherwise is why data is not
-// TOML: every key that stands twice, and the first error of syntax, behind
-// which nothing can be understood.
+// parse parses data into t.tree. If data is not TOML, it returns the faults: all
+// duplicate keys and the first syntax error, after which the parser stops.
 func (t *text) parse() []*Fault {
 	err := toml.Unmarshal(t.data, &t.tree)
 	if err == nil {
@@ -41,7 +40,7 @@ func (t *text) parse() []*Fault {
 	syntax := t.index()
 	for _, d := range t.duplicates {
 		list = append(list, &Fault{File: t.name, Line: d.line, Key: d.key,
-			Problem: fmt.Sprintf("is already on line %d; keep one of the two", d.first)})
+			Problem: fmt.Sprintf("is a duplicate of line %d; keep one of the two", d.first)})
 	}
 	if len(list) > 0 && syntax == nil {
 		return list
@@ -51,16 +50,16 @@ func (t *text) parse() []*Fault {
 		fault.Line, _ = at.Position()
 		fault.Key = path(at.Key()...)
 	}
-	if len(list) > 0 { // err is about the first key that stands twice
+	if len(list) > 0 { // then err is about the first duplicate
 		at, _ := errors.AsType[*unstable.ParserError](syntax)
 		fault = &Fault{File: t.name, Problem: syntaxProblem(syntax), Line: t.lineAtOffset(cap(t.data) - cap(at.Highlight))}
 	}
 	return append(list, fault)
 }
 
-// syntaxProblem says what is wrong with a line that is not TOML, and never
-// what stands in it. The library tells its errors apart by their words alone;
-// the golden files of this package fail when those change.
+// syntaxProblem describes a syntax error without quoting the line. The library's errors
+// differ in their text alone; when that changes, the golden files of this package show
+// it.
 func syntaxProblem(err error) string {
 	msg := strings.TrimPrefix(err.Error(), "toml: ")
 	switch {
@@ -74,11 +73,11 @@ func syntaxProblem(err error) string {
 	return "this is not TOML: " + msg + "; see https://toml.io"
 }
 
-// line returns the line on which key stands or, where it does not, that of
-// the nearest table around it; 0 if there is none.
+// line returns the line of key or, where the text does not have it, of the innermost
+// table around it; 0 if there is none.
 func (t *text) line(key string) int {
 	if t.lines == nil {
-		t.index() // cannot fail: the text was parsed, or is reported as it is
+		t.index() // an error does not matter: parse has reported it
 	}
 	for ; key != ""; key = parent(key) {
 		if line, ok := t.lines[key]; ok {
@@ -88,7 +87,7 @@ func (t *text) line(key string) int {
 	return 0
 }
 
-// index fills t.lines and t.duplicates. It goes as far as the text is TOML.
+// index fills t.lines and t.duplicates, up to the first syntax error, which it returns.
 func (t *text) index() error {
 	t.lines, t.duplicates = make(map[string]int), nil
 	x := indexer{text: t, elements: make(map[string]int), written: make(map[string]bool)}
@@ -104,19 +103,19 @@ func (t *text) index() error {
 	return x.parser.Error()
 }
 
-// lineAtOffset returns the line of an offset in the data.
+// lineAtOffset returns the line of a byte offset in the data.
 func (t *text) lineAtOffset(offset int) int {
 	return 1 + strings.Count(string(t.data[:min(max(offset, 0), len(t.data))]), "\n")
 }
 
-// indexer walks over the expressions of a text.
+// indexer collects the lines of the paths in a text, expression by expression.
 type indexer struct {
 	text     *text
 	parser   unstable.Parser
 	ends     []int           // offsets of line ends
 	table    string          // the path of the table that the last header opened
-	elements map[string]int  // how many [[path]] there were so far
-	written  map[string]bool // paths that were written out, not only gone through
+	elements map[string]int  // number of [[path]] headers so far, by path
+	written  map[string]bool // paths that have a value or a header of their own
 }
 
 func (x *indexer) expression(e *unstable.Node) {
@@ -128,7 +127,7 @@ func (x *indexer) expression(e *unstable.Node) {
 	}
 }
 
-// header enters the path of a [table] or [[table]].
+// header records the path of a [table] or [[table]] header.
 func (x *indexer) header(e *unstable.Node) {
 	at := ""
 	for it := e.Key(); it.Next(); {
@@ -166,7 +165,7 @@ func (x *indexer) keyValue(table string, e *unstable.Node) {
 	x.value(at, line, e.Value())
 }
 
-// value enters what is inside a list or an inline table.
+// value records the paths inside a list or an inline table.
 func (x *indexer) value(at string, line int, v *unstable.Node) {
 	switch v.Kind {
 	case unstable.InlineTable:
@@ -176,7 +175,7 @@ func (x *indexer) value(at string, line int, v *unstable.Node) {
 	case unstable.Array:
 		i := 0
 		for it := v.Children(); it.Next(); i++ {
-			// A list in a list has no place of its own in the tree of nodes.
+			// A list within a list has no position of its own in the syntax tree.
 			if it.Node().Raw.Length > 0 {
 				line = x.lineOfNode(it.Node())
 			}
@@ -186,7 +185,7 @@ func (x *indexer) value(at string, line int, v *unstable.Node) {
 	}
 }
 
-// define enters a path that may be written only once.
+// define records a path that may be written only once.
 func (x *indexer) define(at string, line int) {
 	if x.written[at] {
 		x.text.duplicates = append(x.text.duplicates, duplicate{key: at, first: x.text.lines[at], line: line})
@@ -196,7 +195,7 @@ func (x *indexer) define(at string, line int) {
 	x.text.lines[at] = line
 }
 
-// mention enters a path that may be named any number of times.
+// mention records a path that may occur any number of times.
 func (x *indexer) mention(at string, line int) {
 	if _, ok := x.text.lines[at]; !ok {
 		x.text.lines[at] = line
@@ -207,7 +206,7 @@ func (x *indexer) lineOfNode(n *unstable.Node) int {
 	return 1 + sort.SearchInts(x.ends, int(n.Raw.Offset))
 }
 
-// path writes the parts of a key as TOML does: quoted where they must be.
+// path joins the parts of a key as in TOML, quoted where necessary.
 func path(parts ...string) string {
 	out := make([]string, len(parts))
 	for i, p := range parts {

@@ -9,25 +9,25 @@ import (
 	"shorepass/internal/durable"
 )
 
-// interval is how often Watch looks.
+// interval is the polling interval of Watch.
 const interval = 2 * time.Second
 
-// Watch calls changed whenever a file that the configuration depends on has
-// become another, until ctx ends. current returns the configuration in force;
-// changed is called in the same goroutine, after current's files have not
-// changed for one interval, so that a file that is being written is not read
-// half: half a policy can be valid and lack its deny rules.
+// Watch polls the files that the configuration depends on, and calls changed when one
+// has changed, until ctx ends. current returns the configuration in force. changed is
+// called in the same goroutine, after the files have not changed for one interval, so
+// that a file is not read while it is written: half a policy can be valid and lack its
+// deny rules.
 //
-// It looks every two seconds, on purpose. A notification of the system names a
-// folder or an inode, not a path: it misses what an editor renames into place,
-// the links that Kubernetes swaps two levels above a mounted file, and anything
-// on a network file system, and each of these needs its own repair. A stat of a
-// dozen files costs microseconds and sees them all.
+// It polls on purpose. A notification of the operating system names a folder or an
+// inode, not a path. It misses files that an editor renames into place, links that
+// Kubernetes swaps two levels above a mounted file, and network file systems, and each
+// of these needs its own workaround. A stat of a dozen files costs microseconds and
+// detects them all.
 func Watch(ctx context.Context, current func() *Config, changed func()) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	seen := maps.Clone(current().states)
-	var before map[string]durable.State // the last look, while it differs from seen
+	var before map[string]durable.State // the states of the last poll, while they differ from seen
 	for {
 		select {
 		case <-ctx.Done():
@@ -47,8 +47,8 @@ func Watch(ctx context.Context, current func() *Config, changed func()) {
 	}
 }
 
-// readStates states the files of c. What seen does not know yet, because c is newer
-// than seen, enters it as it was when c was loaded.
+// readStates returns the states of c's files. It makes seen have the same files: one that
+// is new in c gets its state of when c was loaded.
 func readStates(c *Config, seen map[string]durable.State) map[string]durable.State {
 	now := make(map[string]durable.State, len(c.Files))
 	for _, name := range c.Files {

@@ -31,7 +31,7 @@ func TestWatch(t *testing.T) {
 			rename(t, folder+"/.shorepass.toml.swp", folder+"/shorepass.toml")
 		}, 1},
 		{"a secret", func(t *testing.T, folder string) { writeFile(t, folder+"/secret", "rotated") }, 1},
-		{"both at once", func(t *testing.T, folder string) {
+		{"both files", func(t *testing.T, folder string) {
 			writeFile(t, folder+"/shorepass.toml", "edited")
 			writeFile(t, folder+"/secret", "rotated")
 		}, 1},
@@ -87,8 +87,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// What changes between the reading of a file and the first look, or while a
-// change is being loaded, must not be missed.
+// TestWatchMissesNoChange: Watch detects a change between Load and the first poll, and one
+// during a reload.
 func TestWatchMissesNoChange(t *testing.T) {
 	folder := t.TempDir()
 	name, added := folder+"/shorepass.toml", folder+"/added"
