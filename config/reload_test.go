@@ -54,10 +54,10 @@ func TestNeedRestart(t *testing.T) {
 // tag, or takes effect at a reload by the code that is named here.
 func TestEveryKeyReloads(t *testing.T) {
 	reloads := map[string]string{
-		"server.tls.certificate": "daemon.use reads it for the next handshake",
-		"server.tls.key":         "daemon.use reads it for the next handshake",
-		"server.tls.ca":          "daemon.use reads it for the next handshake",
-		"server.tls.server_name": "daemon.use reads it for the next handshake",
+		"server.tls.certificate": "daemon.apply reads it for the next handshake",
+		"server.tls.key":         "daemon.apply reads it for the next handshake",
+		"server.tls.ca":          "daemon.apply reads it for the next handshake",
+		"server.tls.server_name": "daemon.apply reads it for the next handshake",
 		"server.public_urls":     "server.Reload builds the realms from it",
 		"server.paths":           "server.Reload builds the routes from it",
 		"server.trusted_proxies": "server.Reload parses it for the address of each request",

@@ -20,19 +20,19 @@ import (
 // together.
 const liveLimit = 15 * time.Second
 
-// checked is what check prints.
-type checked struct {
-	Config    string    `json:"config"`
-	Providers []finding `json:"providers"`
-	Store     finding   `json:"store"`
-	Services  []string  `json:"services"`
-	Rules     int       `json:"rules"`
-	Warnings  []string  `json:"warnings,omitempty"`
+// checkResult is what check prints.
+type checkResult struct {
+	Config    string       `json:"config"`
+	Providers []partResult `json:"providers"`
+	Store     partResult   `json:"store"`
+	Services  []string     `json:"services"`
+	Rules     int          `json:"rules"`
+	Warnings  []string     `json:"warnings,omitempty"`
 }
 
-// finding is what one provider, or the store, said of itself; without --live
+// partResult is what one provider, or the store, said of itself; without --live
 // nothing.
-type finding struct {
+type partResult struct {
 	Name  string   `json:"name"`
 	Kind  string   `json:"kind"`
 	Found []string `json:"found,omitempty"`
@@ -76,9 +76,9 @@ func newCheck(o *options) *cobra.Command {
 // check builds all that serve would build, and looks at each file that serve
 // would open. The error says what serve would fail with, or which of
 // its peers cannot be reached.
-func check(ctx context.Context, path string, cfg *settled, live bool) (*checked, error) {
+func check(ctx context.Context, path string, cfg *resolvedConfig, live bool) (*checkResult, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	limits := throttle.New(throttle.NewMemoryStore(), make([]byte, 32), budget(cfg), quiet) // no login comes
+	limits := throttle.New(throttle.NewMemoryStore(), make([]byte, 32), throttleConfig(cfg), quiet) // no login comes
 	defer limits.Close()
 	chain, err := newChain(cfg, limits, providers.Options{Log: quiet})
 	if err != nil {
@@ -92,22 +92,22 @@ func check(ctx context.Context, path string, cfg *settled, live bool) (*checked,
 	if err := errors.Join(checkKeys(cfg), checkTLS(cfg), cfg.Audit.Check(), store.check()); err != nil {
 		return nil, err
 	}
-	result := &checked{Config: path, Services: cfg.Token.Services, Rules: len(cfg.Rules), Store: finding{Name: "store", Kind: store.kind()}}
+	result := &checkResult{Config: path, Services: cfg.Token.Services, Rules: len(cfg.Rules), Store: partResult{Name: "store", Kind: store.kind()}}
 	result.Warnings = append(append(result.Warnings, cfg.Warnings...), chain.Warnings()...)
 	if !live {
 		for _, p := range cfg.Providers {
-			result.Providers = append(result.Providers, finding{Name: p.Name, Kind: p.Kind})
+			result.Providers = append(result.Providers, partResult{Name: p.Name, Kind: p.Kind})
 		}
 		return result, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveLimit)
 	defer cancel()
-	return result, errors.Join(result.askProviders(ctx, chain), result.askStore(ctx, store))
+	return result, errors.Join(result.askProviders(ctx, chain), result.inspectStore(ctx, store))
 }
 
 // checkKeys reads the keys that sign tokens, but those that the first start
 // makes.
-func checkKeys(cfg *settled) error {
+func checkKeys(cfg *resolvedConfig) error {
 	missing, err := rootIsMissing(cfg)
 	if err != nil {
 		return err
@@ -119,17 +119,17 @@ func checkKeys(cfg *settled) error {
 	return err
 }
 
-func checkTLS(cfg *settled) error {
+func checkTLS(cfg *resolvedConfig) error {
 	if _, err := cfg.Server.TLS.Server(); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
 	return nil
 }
 
-func (c *checked) askProviders(ctx context.Context, chain *providers.Chain) error {
+func (c *checkResult) askProviders(ctx context.Context, chain *providers.Chain) error {
 	var faults []error
 	for _, p := range chain.Ping(ctx) {
-		f := finding{Name: p.Provider, Kind: p.Kind, Found: p.Found}
+		f := partResult{Name: p.Provider, Kind: p.Kind, Found: p.Found}
 		if p.Err != nil {
 			f.Error = p.Err.Error()
 			faults = append(faults, fmt.Errorf("provider %q cannot be reached: %w", p.Provider, p.Err))
@@ -143,7 +143,7 @@ func (c *checked) askProviders(ctx context.Context, chain *providers.Chain) erro
 	return errors.Join(faults...)
 }
 
-func (c *checked) askStore(ctx context.Context, store backend) error {
+func (c *checkResult) inspectStore(ctx context.Context, store backend) error {
 	found, err := store.inspect(ctx)
 	c.Store.Found = found
 	if err != nil {
@@ -152,7 +152,7 @@ func (c *checked) askStore(ctx context.Context, store backend) error {
 	return err
 }
 
-func (c *checked) print(w io.Writer) {
+func (c *checkResult) print(w io.Writer) {
 	if c == nil {
 		return
 	}

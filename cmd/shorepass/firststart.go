@@ -19,17 +19,17 @@ const (
 	rootKeyFile         = "RootCA.key"
 )
 
-// settled is a configuration in which it is decided where the root is kept.
-type settled struct {
+// resolvedConfig is a configuration in which it is decided where the root is kept.
+type resolvedConfig struct {
 	*config.Config
 	ownRoot bool // the root is beside the store, and a first start makes it
 }
 
-// settle fills in where the root is kept when the configuration leaves it out:
+// resolveRoot fills in where the root is kept when the configuration leaves it out:
 // beside a SQLite store. Replicas on another store must be given theirs.
-func settle(cfg *config.Config) (*settled, error) {
-	if namesRoot(cfg) {
-		return &settled{Config: cfg}, nil
+func resolveRoot(cfg *config.Config) (*resolvedConfig, error) {
+	if configuresRoot(cfg) {
+		return &resolvedConfig{Config: cfg}, nil
 	}
 	store, isSQLite := cfg.Session.SQLiteFile()
 	if !isSQLite {
@@ -39,17 +39,17 @@ func settle(cfg *config.Config) (*settled, error) {
 	dir := filepath.Dir(store)
 	cfg.Token.RootCertificate = filepath.Join(dir, rootCertificateFile)
 	cfg.Token.RootKey = filepath.Join(dir, rootKeyFile)
-	return &settled{Config: cfg, ownRoot: true}, nil
+	return &resolvedConfig{Config: cfg, ownRoot: true}, nil
 }
 
-func namesRoot(cfg *config.Config) bool {
+func configuresRoot(cfg *config.Config) bool {
 	return cfg.Token.RootCertificate != "" || cfg.Token.SigningCertificate != ""
 }
 
 // rootIsMissing reports whether the root is still to be made, or its
-// certificate, which is so only where settle chose its place. A certificate
+// certificate, which is so only where resolveRoot chose its place. A certificate
 // without its key is an error.
-func rootIsMissing(cfg *settled) (bool, error) {
+func rootIsMissing(cfg *resolvedConfig) (bool, error) {
 	if !cfg.ownRoot {
 		return false, nil
 	}
@@ -65,9 +65,9 @@ func rootIsMissing(cfg *settled) (bool, error) {
 	return false, errors.Join(certErr, keyErr)
 }
 
-// firstStart makes what is still to be made of the root. A start that was killed
+// makeMissingRoot makes what is still to be made of the root. A start that was killed
 // in the middle of this has left the key alone.
-func firstStart(cfg *settled, log *slog.Logger) error {
+func makeMissingRoot(cfg *resolvedConfig, log *slog.Logger) error {
 	missing, err := rootIsMissing(cfg)
 	if err != nil || !missing {
 		return err

@@ -9,14 +9,14 @@ import (
 	"shorepass/server"
 )
 
-// greetScope is what the rules of config.example.toml give to its user.
-const greetScope = "repository:team-demo/app:pull,push"
+// exampleScope is what the rules of config.example.toml give to its user.
+const exampleScope = "repository:team-demo/app:pull,push"
 
-// greet prints the lines to paste that log in and get a token. login is a user,
+// printLoginCommands prints the lines to paste that log in and get a token. login is a user,
 // or user:password as curl takes it: the password is then shown above them,
 // since both programs ask for it. It is printed only on demand (serve --greet),
 // since whoever collects the log expects nothing but JSON.
-func greet(w io.Writer, gen *server.Generation, login string) error {
+func printLoginCommands(w io.Writer, gen *server.Generation, login string) error {
 	public, err := url.Parse(gen.Config.PublicURLs[0])
 	if err != nil {
 		return fmt.Errorf("public_urls: %w", err)
@@ -27,6 +27,6 @@ func greet(w io.Writer, gen *server.Generation, login string) error {
 		hint = fmt.Sprintf("  # the password of %s is %s\n", user, password)
 	}
 	_, err = fmt.Fprintf(w, "\n%s  docker login -u %s %s\n  curl -sS -u %[2]s '%[4]s?service=%[5]s&scope=%[6]s'\n\n",
-		hint, user, public.Host, gen.Config.Realm(), url.QueryEscape(gen.Issuer.FirstService()), greetScope)
+		hint, user, public.Host, gen.Config.Realm(), url.QueryEscape(gen.Issuer.FirstService()), exampleScope)
 	return err
 }

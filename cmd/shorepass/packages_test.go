@@ -61,9 +61,9 @@ var homes = map[string]string{
 	"github.com/go-ldap/ldap/v3":   "providers/ldap",
 }
 
-// TestLibrariesAtHome: what a library hands out, such as its claims and its
+// TestLibrariesStayInTheirPackages: what a library hands out, such as its claims and its
 // errors, does not leak out of the package that speaks the protocol.
-func TestLibrariesAtHome(t *testing.T) {
+func TestLibrariesStayInTheirPackages(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}: {{join .Imports " "}} {{join .TestImports " "}} {{join .XTestImports " "}}`, "shorepass/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)

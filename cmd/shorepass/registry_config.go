@@ -51,8 +51,8 @@ func newRegistryConfig(o *options) *cobra.Command {
 }
 
 // print writes the key set, or the block, of the service that is asked for.
-func (f registryFlags) print(w io.Writer, cfg *settled) error {
-	issuer, err := builtIssuer(cfg)
+func (f registryFlags) print(w io.Writer, cfg *resolvedConfig) error {
+	issuer, err := loadIssuer(cfg)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func (f registryFlags) print(w io.Writer, cfg *settled) error {
 	return err
 }
 
-// builtIssuer returns an issuer with the keys that there are, and makes none.
-func builtIssuer(cfg *settled) (*registry.Issuer, error) {
+// loadIssuer returns an issuer with the keys that there are, and makes none.
+func loadIssuer(cfg *resolvedConfig) (*registry.Issuer, error) {
 	missing, err := rootIsMissing(cfg)
 	if err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.use(ctx, cfg, gen); err != nil {
+	if err := d.apply(ctx, cfg, gen); err != nil {
 		return errors.Join(err, gen.Chain.Close())
 	}
 	d.retire(ctx, oldChain)

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestAuditFileIsMovedAway: after SIGHUP a new audit file is begun, also where
+// TestAuditFileIsRotated: after SIGHUP a new audit file is begun, also where
 // the configuration has a fault by now, and every request has its line.
-func TestAuditFileIsMovedAway(t *testing.T) {
+func TestAuditFileIsRotated(t *testing.T) {
 	dir, address := t.TempDir(), freeAddress(t)
 	file, audit := filepath.Join(dir, "shorepass.toml"), filepath.Join(dir, "audit.log")
 	write := func(format string, args ...any) {

@@ -54,21 +54,21 @@ type daemon struct {
 	metrics  *server.Metrics
 	throttle *throttle.Throttle
 
-	cfg      atomic.Pointer[settled]    // in force
-	tls      atomic.Pointer[tls.Config] // in force; nil for plain HTTP
-	chain    *providers.Chain           // in force; only start, reload and close touch it
-	retiring sync.WaitGroup             // who closes the chains of old configurations
+	cfg      atomic.Pointer[resolvedConfig] // in force
+	tls      atomic.Pointer[tls.Config]     // in force; nil for plain HTTP
+	chain    *providers.Chain               // in force; only start, reload and close touch it
+	retiring sync.WaitGroup                 // who closes the chains of old configurations
 }
 
-// collectAt lets the heap grow to three and a half times what lives, not two,
+// gcPercent lets the heap grow to three and a half times what lives, not two,
 // before it is collected: what lives is small, and a request is mostly garbage.
 // It saves a tenth of the CPU and costs six megabytes. GOGC in the environment
 // wins.
-const collectAt = 250
+const gcPercent = 250
 
 func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (err error) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
+		debug.SetGCPercent(gcPercent)
 	}
 	signal.Ignore(syscall.SIGPIPE) // which would end the server when a reader of its logs is gone
 	cfg, err := o.loadAll()
@@ -94,18 +94,18 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 
 	log.Info("listening", "address", listener.Addr().String(), "tls", cfg.Server.TLS.Certificate != "")
 	if login != "" {
-		if err := greet(cmd.ErrOrStderr(), d.server.Generation(), login); err != nil {
+		if err := printLoginCommands(cmd.ErrOrStderr(), d.server.Generation(), login); err != nil {
 			return err
 		}
 	}
-	return d.server.Serve(ctx, listener, d.secure())
+	return d.server.Serve(ctx, listener, d.tlsConfig())
 }
 
 // start wires everything up to the point where requests can be answered: the
 // store, then the sessions and the throttle in it, then the providers, whose
 // failures are counted by both. Where it fails nothing stays open.
-func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, log *slog.Logger) (_ *daemon, err error) {
-	if err := firstStart(cfg, log); err != nil {
+func start(ctx context.Context, o *options, cfg *resolvedConfig, cmd *cobra.Command, log *slog.Logger) (_ *daemon, err error) {
+	if err := makeMissingRoot(cfg, log); err != nil {
 		return nil, err
 	}
 	b, err := newBackend(cfg.Session)
@@ -145,11 +145,11 @@ func start(ctx context.Context, o *options, cfg *settled, cmd *cobra.Command, lo
 		func() float64 { return d.server.Generation().Issuer.Expiry(time.Now()).Seconds() })
 	d.metrics.AddGauge("shorepass_circuit_breakers_open", "Providers whose circuit breakers are open: their refusals are void.",
 		func() float64 { return float64(len(d.sessions.DoubtedProviders())) })
-	return d, d.use(ctx, cfg, gen)
+	return d, d.apply(ctx, cfg, gen)
 }
 
-// use puts a configuration and what was built of it in force.
-func (d *daemon) use(ctx context.Context, cfg *settled, gen server.Generation) error {
+// apply puts a configuration and what was built of it in force.
+func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Generation) error {
 	secure, err := cfg.Server.TLS.Server()
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (d *daemon) use(ctx context.Context, cfg *settled, gen server.Generation) e
 	if err := d.server.Reload(gen); err != nil {
 		return err
 	}
-	d.throttle.Reload(budget(cfg))
+	d.throttle.Reload(throttleConfig(cfg))
 	d.tls.Store(secure)
 	d.sessions.Reload(cfg.Session, gen.Chain)
 	gen.Chain.Start(ctx)
@@ -186,10 +186,10 @@ func (d *daemon) close() error {
 	return err
 }
 
-// secure returns how to speak TLS, or nil where the configuration says not to.
+// tlsConfig returns how to speak TLS, or nil where the configuration says not to.
 // Each handshake gets the certificate of the configuration in force, so that a
 // renewed one needs no restart.
-func (d *daemon) secure() *tls.Config {
+func (d *daemon) tlsConfig() *tls.Config {
 	if d.tls.Load() == nil {
 		return nil
 	}

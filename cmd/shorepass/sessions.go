@@ -25,9 +25,9 @@ func newSessions(o *options) *cobra.Command {
 	return cmd
 }
 
-// listed is one session as list prints it. It holds nothing that lets anybody
+// sessionRow is one session as list prints it. It holds nothing that lets anybody
 // in.
-type listed struct {
+type sessionRow struct {
 	ID       string    `json:"id"`
 	User     string    `json:"user"`
 	Provider string    `json:"provider"`
@@ -60,9 +60,9 @@ func newSessionsList(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				rows := make([]listed, len(found))
+				rows := make([]sessionRow, len(found))
 				for i, f := range found {
-					rows[i] = row(f)
+					rows[i] = newSessionRow(f)
 				}
 				if asJSON {
 					return printJSON(cmd.OutOrStdout(), rows)
@@ -97,7 +97,7 @@ func newSessionsRevoke(o *options) *cobra.Command {
 			return withAdmin(cmd.Context(), o, func(a *session.Admin) error {
 				ended := 0
 				for _, sel := range chosen.selectors(ids, a.Now()) {
-					n, err := a.Revoke(cmd.Context(), sel, whoami())
+					n, err := a.Revoke(cmd.Context(), sel, commandLineUser())
 					if err != nil {
 						return err
 					}
@@ -146,7 +146,7 @@ func newSessionsRekey(o *options) *cobra.Command {
 // selection is what the flags of list and revoke choose.
 type selection struct {
 	user, provider, group, kind string
-	olderThan                   age
+	olderThan                   durationFlag
 	ended                       bool
 }
 
@@ -158,27 +158,27 @@ func (s *selection) flags(cmd *cobra.Command) {
 	cmd.Flags().Var(&s.olderThan, "older-than", "sessions that began longer ago than this, such as 30d or 12h")
 }
 
-// age is the value of a flag that takes what a length of time in the
+// durationFlag is the value of a flag that takes what a length of time in the
 // configuration is.
-type age time.Duration
+type durationFlag time.Duration
 
-func (a *age) Set(text string) error {
+func (f *durationFlag) Set(text string) error {
 	d, err := duration.Parse(text)
 	if err != nil || d <= 0 {
 		return errors.New("this is not a length of time such as 30d or 12h")
 	}
-	*a = age(d)
+	*f = durationFlag(d)
 	return nil
 }
 
-func (a *age) String() string {
-	if *a == 0 {
+func (f *durationFlag) String() string {
+	if *f == 0 {
 		return "" // so that help names no default
 	}
-	return time.Duration(*a).String()
+	return time.Duration(*f).String()
 }
 
-func (a *age) Type() string { return "age" }
+func (f *durationFlag) Type() string { return "duration" }
 
 func (s *selection) empty() bool { return *s == selection{} }
 
@@ -212,8 +212,8 @@ func withAdmin(ctx context.Context, o *options, do func(*session.Admin) error) e
 	})
 }
 
-// whoami names who runs the command, for the list of ended sessions.
-func whoami() string {
+// commandLineUser names who runs the command, for the list of ended sessions.
+func commandLineUser() string {
 	u, err := user.Current()
 	if err != nil {
 		return "the command line"
@@ -221,38 +221,38 @@ func whoami() string {
 	return u.Username + " at the command line"
 }
 
-func row(s session.Session) listed {
-	l := listed{
+func newSessionRow(s session.Session) sessionRow {
+	r := sessionRow{
 		ID: s.ID, Kind: string(s.Kind), Service: s.Service, Created: s.Created, Expires: s.Expires,
 		LastUsed: s.LastUsed, Checked: s.Checked, Client: s.Client.ID, Ended: s.Ended, Reason: string(s.Reason), By: s.By,
 		User: s.Identity.User, Provider: s.Identity.Provider, Subject: s.Identity.Subject, Groups: s.Identity.Groups,
 	}
 	if s.Client.Address.IsValid() {
-		l.Address = s.Client.Address.String()
+		r.Address = s.Client.Address.String()
 	}
-	return l
+	return r
 }
 
-func printSessions(w io.Writer, rows []listed) error {
+func printSessions(w io.Writer, rows []sessionRow) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tUSER\tPROVIDER\tKIND\tSERVICE\tCREATED\tLAST USED\tSTATE")
 	for _, r := range rows {
-		state := "ends " + when(r.Expires)
+		state := "ends " + formatTime(r.Expires)
 		switch {
 		case r.Reason != "" && r.Ended.IsZero():
 			state = "refused, ends soon: " + r.Reason
 		case r.Reason != "":
-			state = "ended " + when(r.Ended) + ": " + r.Reason
+			state = "ended " + formatTime(r.Ended) + ": " + r.Reason
 			if r.By != "" {
 				state += fmt.Sprintf(" by %q", r.By)
 			}
 		}
-		fmt.Fprintf(t, "%s\t%q\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.User, r.Provider, r.Kind, r.Service, when(r.Created), when(r.LastUsed), state)
+		fmt.Fprintf(t, "%s\t%q\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.User, r.Provider, r.Kind, r.Service, formatTime(r.Created), formatTime(r.LastUsed), state)
 	}
 	return t.Flush()
 }
 
-func when(t time.Time) string {
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}

@@ -11,15 +11,15 @@ import (
 func TestSessionStates(t *testing.T) {
 	at := time.Date(2026, 11, 26, 20, 0, 0, 0, time.UTC)
 	for _, test := range []struct {
-		session listed
+		session sessionRow
 		want    string
 	}{
-		{listed{Expires: at}, "ends 2026-11-26 20:00Z"},
-		{listed{Expires: at, Reason: "account ended"}, "refused, ends soon: account ended"},
-		{listed{Expires: at, Reason: "revoked", By: "carol", Ended: at}, `ended 2026-11-26 20:00Z: revoked by "carol"`},
+		{sessionRow{Expires: at}, "ends 2026-11-26 20:00Z"},
+		{sessionRow{Expires: at, Reason: "account ended"}, "refused, ends soon: account ended"},
+		{sessionRow{Expires: at, Reason: "revoked", By: "carol", Ended: at}, `ended 2026-11-26 20:00Z: revoked by "carol"`},
 	} {
 		var out strings.Builder
-		if err := printSessions(&out, []listed{test.session}); err != nil || !strings.HasSuffix(out.String(), "  "+test.want+"\n") {
+		if err := printSessions(&out, []sessionRow{test.session}); err != nil || !strings.HasSuffix(out.String(), "  "+test.want+"\n") {
 			t.Errorf("%+v is printed as\n%s%v, want %q at the end", test.session, out.String(), err, test.want)
 		}
 	}

@@ -40,10 +40,10 @@ type backend interface {
 // newBackend returns the store that the configuration names.
 func newBackend(cfg session.Config) (backend, error) {
 	if cfg.IsPostgres() {
-		return database{cfg}, nil
+		return postgresBackend{cfg}, nil
 	}
 	if file, ok := cfg.SQLiteFile(); ok {
-		return databaseFile{file, cfg.SealKey.IsZero()}, nil
+		return sqliteBackend{file, cfg.SealKey.IsZero()}, nil
 	}
 	return nil, errors.New("session.store is neither sqlite:FILE nor postgres://…")
 }
@@ -67,55 +67,57 @@ func withStore(ctx context.Context, o *options, secrets []string, do func(sessio
 	return do(cfg.Session, opened)
 }
 
-// databaseFile is a file of SQLite.
-type databaseFile struct {
-	name      string
-	keyBeside bool // the sealing key is a file beside it
+// sqliteBackend is a file of SQLite.
+type sqliteBackend struct {
+	name   string
+	ownKey bool // the sealing key is a file beside it
 }
 
-func (f databaseFile) kind() string { return "sqlite" }
+func (b sqliteBackend) kind() string { return "sqlite" }
 
-func (f databaseFile) open(ctx context.Context) (store, error) { return sqlite.Open(ctx, f.name) }
+func (b sqliteBackend) open(ctx context.Context) (store, error) { return sqlite.Open(ctx, b.name) }
 
-func (f databaseFile) openExisting(ctx context.Context) (store, error) {
-	return sqlite.OpenExisting(ctx, f.name)
+func (b sqliteBackend) openExisting(ctx context.Context) (store, error) {
+	return sqlite.OpenExisting(ctx, b.name)
 }
 
-func (f databaseFile) check() error {
-	exists, err := sqlite.Check(f.name)
-	if err != nil || !f.keyBeside {
+func (b sqliteBackend) check() error {
+	exists, err := sqlite.Check(b.name)
+	if err != nil || !b.ownKey {
 		return err
 	}
-	return session.CheckSealKeyFile(filepath.Dir(f.name), exists)
+	return session.CheckSealKeyFile(filepath.Dir(b.name), exists)
 }
 
-func (f databaseFile) inspect(context.Context) ([]string, error) {
-	exists, err := sqlite.Check(f.name)
+func (b sqliteBackend) inspect(context.Context) ([]string, error) {
+	exists, err := sqlite.Check(b.name)
 	switch {
 	case err != nil:
 		return nil, err
 	case !exists:
-		return []string{fmt.Sprintf("%s does not exist; serve makes it", f.name)}, nil
+		return []string{fmt.Sprintf("%s does not exist; serve makes it", b.name)}, nil
 	}
-	return []string{f.name + " exists"}, nil
+	return []string{b.name + " exists"}, nil
 }
 
-// database is one of PostgreSQL.
-type database struct{ cfg session.Config }
+// postgresBackend is one of PostgreSQL.
+type postgresBackend struct{ cfg session.Config }
 
-func (d database) kind() string { return "postgres" }
+func (b postgresBackend) kind() string { return "postgres" }
 
-func (d database) open(ctx context.Context) (store, error) { return postgres.Open(ctx, d.cfg) }
+func (b postgresBackend) open(ctx context.Context) (store, error) { return postgres.Open(ctx, b.cfg) }
 
-func (d database) openExisting(ctx context.Context) (store, error) {
-	return postgres.OpenExisting(ctx, d.cfg)
+func (b postgresBackend) openExisting(ctx context.Context) (store, error) {
+	return postgres.OpenExisting(ctx, b.cfg)
 }
 
-func (d database) check() error {
-	if d.cfg.SealKey.IsZero() {
+func (b postgresBackend) check() error {
+	if b.cfg.SealKey.IsZero() {
 		return session.ErrNoSealKey
 	}
-	return postgres.Check(d.cfg)
+	return postgres.Check(b.cfg)
 }
 
-func (d database) inspect(ctx context.Context) ([]string, error) { return postgres.Look(ctx, d.cfg) }
+func (b postgresBackend) inspect(ctx context.Context) ([]string, error) {
+	return postgres.Look(ctx, b.cfg)
+}

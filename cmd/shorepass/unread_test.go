@@ -27,9 +27,9 @@ repositories = ["public/**"]
 actions      = ["pull"]
 `
 
-// TestNobodyReadsTheLogs: whoever collects what the server prints has stopped
+// TestServerOutlivesItsLogReader: whoever collects what the server prints has stopped
 // reading, or is gone. It answers all the same, and it can be ended.
-func TestNobodyReadsTheLogs(t *testing.T) {
+func TestServerOutlivesItsLogReader(t *testing.T) {
 	for name, prepare := range map[string]func(r, w *os.File) error{
 		"stopped": func(_, w *os.File) error {
 			w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))

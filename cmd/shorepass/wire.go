@@ -34,30 +34,30 @@ func (o *options) load(with ...config.Option) (*config.Config, error) {
 }
 
 // loadAll reads the configuration with everything that serve needs.
-func (o *options) loadAll() (*settled, error) {
+func (o *options) loadAll() (*resolvedConfig, error) {
 	cfg, err := o.load()
 	if err != nil {
 		return nil, err
 	}
-	return settle(cfg)
+	return resolveRoot(cfg)
 }
 
 // loadRoot reads the configuration for a command that needs the root, and of the
 // secrets those at the keys; the store's address only where it says where the
 // root lies.
-func (o *options) loadRoot(secrets ...string) (*settled, error) {
+func (o *options) loadRoot(secrets ...string) (*resolvedConfig, error) {
 	cfg, err := o.load(config.OnlySecrets(secrets...))
-	if err == nil && !namesRoot(cfg) {
+	if err == nil && !configuresRoot(cfg) {
 		cfg, err = o.load(config.OnlySecrets(append(secrets, "session.store")...))
 	}
 	if err != nil {
 		return nil, err
 	}
-	return settle(cfg)
+	return resolveRoot(cfg)
 }
 
 // newChain builds the configured providers, in the order of the file.
-func newChain(cfg *settled, limits *throttle.Throttle, o providers.Options) (*providers.Chain, error) {
+func newChain(cfg *resolvedConfig, limits *throttle.Throttle, o providers.Options) (*providers.Chain, error) {
 	members := make([]providers.Member, len(cfg.Providers))
 	for i, p := range cfg.Providers {
 		built, err := p.Build()
@@ -70,7 +70,7 @@ func newChain(cfg *settled, limits *throttle.Throttle, o providers.Options) (*pr
 }
 
 // newIssuer reads the keys that sign tokens.
-func newIssuer(cfg *settled, log *slog.Logger) (*registry.Issuer, error) {
+func newIssuer(cfg *resolvedConfig, log *slog.Logger) (*registry.Issuer, error) {
 	return registry.NewIssuer(cfg.Token, cfg.Services, func(err error) {
 		log.Error("the signing certificate was not reread; the one before stays in use", "error", err)
 	})
@@ -78,7 +78,7 @@ func newIssuer(cfg *settled, log *slog.Logger) (*registry.Issuer, error) {
 
 // newGeneration builds all that a request passes through and a reload replaces.
 // It reads files and never uses the network.
-func (d *daemon) newGeneration(cfg *settled) (server.Generation, error) {
+func (d *daemon) newGeneration(cfg *resolvedConfig) (server.Generation, error) {
 	issuer, err := newIssuer(cfg, d.log)
 	if err != nil {
 		return server.Generation{}, err
@@ -92,17 +92,19 @@ func (d *daemon) newGeneration(cfg *settled) (server.Generation, error) {
 
 // newThrottle returns the rate limit of wrong passwords, which replicas share in
 // their store.
-func newThrottle(ctx context.Context, cfg *settled, in store, log *slog.Logger) (*throttle.Throttle, error) {
+func newThrottle(ctx context.Context, cfg *resolvedConfig, in store, log *slog.Logger) (*throttle.Throttle, error) {
 	keys, err := session.OpenKeys(ctx, cfg.Session, in, log)
 	if err != nil {
 		return nil, err
 	}
-	return throttle.New(in, keys.Derive(throttleKey), budget(cfg), log), nil
+	return throttle.New(in, keys.Derive(throttleKey), throttleConfig(cfg), log), nil
 }
 
 // throttleKey is the use of the sealing key under which the throttle keeps names
 // and passwords.
 const throttleKey = "throttle"
 
-// budget are the options of the throttle that a reload changes.
-func budget(cfg *settled) throttle.Config { return cfg.Throttle.Options(cfg.ProviderTables) }
+// throttleConfig returns the options of the throttle that a reload changes.
+func throttleConfig(cfg *resolvedConfig) throttle.Config {
+	return cfg.Throttle.Options(cfg.ProviderTables)
+}
