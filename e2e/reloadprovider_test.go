@@ -15,13 +15,13 @@ import (
 // it is in force.
 func (s *site) reload(t *testing.T, o options) {
 	t.Helper()
-	const loaded = `"the configuration was loaded again"`
+	const loaded = `"configuration reloaded"`
 	before := strings.Count(s.server.said(), loaded)
 	s.write(t, o)
 	s.server.cmd.Process.Signal(syscall.SIGHUP)
 	s.server.await(t, 10*time.Second, func() error {
 		if strings.Count(s.server.said(), loaded) == before {
-			return fmt.Errorf("it was not loaded again")
+			return fmt.Errorf("it was not reloaded")
 		}
 		return nil
 	})

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestArchitecture holds docs/architecture.md against the tree: its drawing has
-// the imports that there are, its table every package, and each test that it
+// TestArchitecture compares docs/architecture.md with the tree: the diagram has exactly
+// the imports of the code, the table has every package, and every test that the page
 // names exists.
 func TestArchitecture(t *testing.T) {
 	data, err := os.ReadFile("../../docs/architecture.md")
@@ -29,7 +29,7 @@ func TestArchitecture(t *testing.T) {
 		from, _, _ := strings.Cut(m[1], "[")
 		drawn[strings.Replace(from, "cmd", "cmd/shorepass", 1)+" --> "+m[2]] = true
 	}
-	actual := map[string]bool{"cmd/shorepass --> config": true} // it imports all; one arrow stands for them
+	actual := map[string]bool{"cmd/shorepass --> config": true} // it imports all packages; the diagram has one arrow
 	for from, all := range imports {
 		for _, to := range all {
 			if from != "cmd/shorepass" && !strings.HasPrefix(to, "internal/") {
@@ -38,24 +38,24 @@ func TestArchitecture(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(actual)), slices.Sorted(maps.Keys(drawn))); diff != "" {
-		t.Errorf("the drawing of docs/architecture.md differs from the imports (-imports +drawn):\n%s", diff)
+		t.Errorf("the diagram of docs/architecture.md differs from the imports (-imports +diagram):\n%s", diff)
 	}
 	for from := range imports {
 		if !strings.Contains(page, "`"+from+"`") {
-			t.Errorf("docs/architecture.md does not say what the package %s does", from)
+			t.Errorf("docs/architecture.md does not describe the package %s", from)
 		}
 	}
 
 	tests := testNames(t)
 	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w*)`").FindAllStringSubmatch(page, -1) {
 		if !tests[m[1]] {
-			t.Errorf("docs/architecture.md names %s, and there is no such test", m[1])
+			t.Errorf("docs/architecture.md names %s, which does not exist", m[1])
 		}
 	}
 }
 
-// productionImports returns what each package imports of ours, without those
-// that only tests need.
+// productionImports returns for each package the packages of ours that it imports. It
+// leaves out packages that only tests and benchmarks use.
 func productionImports(t *testing.T) map[string][]string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}: {{join .Imports " "}}`, "shorepass/...").Output()
@@ -79,7 +79,7 @@ func productionImports(t *testing.T) map[string][]string {
 	return imports
 }
 
-// testNames returns the names of every test and fuzz target of both modules.
+// testNames returns the names of all tests and fuzz targets of both modules.
 func testNames(t *testing.T) map[string]bool {
 	t.Helper()
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)

@@ -16,11 +16,10 @@ import (
 	"shorepass/throttle"
 )
 
-// liveLimit is how long check --live waits for all providers and the store
-// together.
+// liveLimit is the timeout of check --live, for all providers and the store together.
 const liveLimit = 15 * time.Second
 
-// checkResult is what check prints.
+// checkResult is the output of check.
 type checkResult struct {
 	Config    string       `json:"config"`
 	Providers []partResult `json:"providers"`
@@ -30,14 +29,14 @@ type checkResult struct {
 	Warnings  []string     `json:"warnings,omitempty"`
 }
 
-// partResult is what one provider, or the store, said of itself; without --live
-// nothing.
+// partResult is the state of one provider or of the store. Without --live only its name
+// and kind are known.
 type partResult struct {
 	Name  string   `json:"name"`
 	Kind  string   `json:"kind"`
 	Found []string `json:"found,omitempty"`
 	Error string   `json:"error,omitempty"`
-	Fault string   `json:"fault,omitempty"` // of the configuration, which the provider shows
+	Fault string   `json:"fault,omitempty"` // of the configuration, as the provider reports it
 }
 
 func newCheck(o *options) *cobra.Command {
@@ -45,10 +44,10 @@ func newCheck(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and its files and, with --live, the providers and the store",
-		Long: "Reads the configuration and every file it names as serve would, looks whether what\n" +
-			"serve makes or writes can be, and prints each fault with file, line, key and cure.\n" +
-			"With --live it connects to each provider and the store and says what it found. It\n" +
-			"changes nothing.",
+		Long: "Loads the configuration and every file that it names, as serve does, checks that serve\n" +
+			"can create and write its files, and prints each fault with file, line, key and cure.\n" +
+			"With --live it also connects to each provider and to the store, and prints what they\n" +
+			"report. It changes nothing.",
 		Example: "  shorepass check --config shorepass.toml --live",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -68,17 +67,16 @@ func newCheck(o *options) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&live, "live", false, "connect to each provider and the store and say what was found")
+	cmd.Flags().BoolVar(&live, "live", false, "connect to each provider and to the store, and print what they report")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// check builds all that serve would build, and looks at each file that serve
-// would open. The error says what serve would fail with, or which of
-// its peers cannot be reached.
+// check builds what serve builds, and checks each file that serve opens. The error is
+// the one with which serve would fail, or says which peer cannot be reached.
 func check(ctx context.Context, path string, cfg *resolvedConfig, live bool) (*checkResult, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	limits := throttle.New(throttle.NewMemoryStore(), make([]byte, 32), throttleConfig(cfg), quiet) // no login comes
+	limits := throttle.New(throttle.NewMemoryStore(), make([]byte, 32), throttleConfig(cfg), quiet) // for no login
 	defer limits.Close()
 	chain, err := newChain(cfg, limits, providers.Options{Log: quiet})
 	if err != nil {
@@ -105,8 +103,7 @@ func check(ctx context.Context, path string, cfg *resolvedConfig, live bool) (*c
 	return result, errors.Join(result.askProviders(ctx, chain), result.inspectStore(ctx, store))
 }
 
-// checkKeys reads the keys that sign tokens, but those that the first start
-// makes.
+// checkKeys reads the keys that sign tokens, except a root that the first start makes.
 func checkKeys(cfg *resolvedConfig) error {
 	missing, err := rootIsMissing(cfg)
 	if err != nil {

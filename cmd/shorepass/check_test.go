@@ -22,9 +22,8 @@ import (
 	"shorepass/registry"
 )
 
-// TestCheckBeforeFirstStart: what serve would fail on at its first start, check
-// and registry-config fail on before it. Only the root that serve makes may be
-// missing.
+// TestCheckBeforeFirstStart: check and registry-config report every fault with which the
+// first start of serve would fail. Only the root that serve makes may be missing.
 func TestCheckBeforeFirstStart(t *testing.T) {
 	const (
 		token     = "[token]\nissuer = \"i\"\nservices = [\"a\", \"b\"]\n"
@@ -61,40 +60,40 @@ groups = { base = "dc=corp,dc=example" }
 	for _, tt := range []struct {
 		name     string
 		config   string
-		want     string // a regular expression, of serve and of the commands
+		want     string // a regular expression for the output of serve and of the commands
 		commands []string
 	}{
 		{"service: no root", service + root("none.crt", "one.key"), `keys of service "b": .*none\.crt: no such file`, registryConfig},
 		{"service: no root key", service + root("one.crt", "none.key"), `keys of service "b": .*none\.key: no such file`, registryConfig},
 		{"service: key of another root", service + root("one.crt", "two.key"), `keys of service "b": the key in .*two\.key is not the one of`, registryConfig},
-		{"service: root is no PEM", service + root("text", "one.key"), `keys of service "b": .*text holds no PEM certificate`, registryConfig},
-		{"service: root key is no PEM", service + root("one.crt", "text"), `keys of service "b": .*text holds no PEM private key`, registryConfig},
-		{"service: everybody can read the root key", service + root("one.crt", "open.key"), `keys of service "b": .*everybody on this machine can read`, registryConfig},
+		{"service: root is not PEM", service + root("text", "one.key"), `keys of service "b": .*text holds no PEM certificate`, registryConfig},
+		{"service: root key is not PEM", service + root("one.crt", "text"), `keys of service "b": .*text holds no PEM private key`, registryConfig},
+		{"service: world-readable root key", service + root("one.crt", "open.key"), `keys of service "b": .*everybody on this machine can read`, registryConfig},
 		{"service: root is a folder", service + root("folder", "one.key"), `keys of service "b": .*folder is not a regular file`, registryConfig},
-		{"service: root is no CA", service + root("leaf.crt", "leaf.key"), `keys of service "b": .*leaf\.crt: .*not a CA`, registryConfig},
+		{"service: root is not a CA", service + root("leaf.crt", "leaf.key"), `keys of service "b": .*leaf\.crt: .*not a CA`, registryConfig},
 		{"token: no root", token + root("none.crt", "one.key"), `none\.crt: no such file`, registryConfig},
 		{"token: no signing certificate", token + signing("none.crt", "one.key"), `none\.crt: no such file`, registryConfig},
 		{"token: no signing key", token + signing("one.crt", "none.key"), `none\.key: no such file`, registryConfig},
 		{"token: signing key of another certificate", token + signing("leaf.crt", "one.key"), `one\.key is not the one of`, registryConfig},
 		{"token: no root of the signing certificate", token + signing("leaf.crt", "leaf.key") + "root_certificate = \"none.crt\"", `root_certificate: .*none\.crt: no such file`, registryConfig},
-		{"root key left by a killed start is no PEM", session + "store = \"sqlite:killed/s.db\"", `killed/RootCA\.key holds no PEM private key`, registryConfig},
+		{"root key of a killed start is not PEM", session + "store = \"sqlite:killed/s.db\"", `killed/RootCA\.key holds no PEM private key`, registryConfig},
 
 		{"server: no certificate", server + secure("none.crt", "one.key", ""), `none\.crt: no such file`, check},
-		{"server: certificate is no PEM", server + secure("text", "one.key", ""), `read tls\.certificate and tls\.key: .*PEM`, check},
+		{"server: certificate is not PEM", server + secure("text", "one.key", ""), `read tls\.certificate and tls\.key: .*PEM`, check},
 		{"server: key of another certificate", server + secure("one.crt", "two.key", ""), `private key does not match`, check},
-		{"A13: everybody can read the server's key", server + secure("one.crt", "open.key", ""), `read tls\.certificate and tls\.key: everybody on this machine can read .*open\.key`, check},
-		{"A13: everybody can change the server's certificate", server + secure("loose.crt", "one.key", ""), `everybody on this machine can change .*loose\.crt`, check},
-		{"server: no authority of clients", server + secure("one.crt", "one.key", "none.crt"), `read tls\.ca: .*none\.crt: no such file`, check},
-		{"server: authority of clients is no PEM", server + secure("one.crt", "one.key", "text"), `read tls\.ca: .*text holds no PEM`, check},
-		{"provider: no authority", directory + secure("", "", "none.crt"), `provider "corp": .*tls\.ca: .*none\.crt: no such file`, check},
-		{"provider: authority is no PEM", directory + secure("", "", "text"), `provider "corp": .*tls\.ca: .*text holds no PEM`, check},
+		{"A13: world-readable key of the server", server + secure("one.crt", "open.key", ""), `read tls\.certificate and tls\.key: everybody on this machine can read .*open\.key`, check},
+		{"A13: world-writable certificate of the server", server + secure("loose.crt", "one.key", ""), `everybody on this machine can change .*loose\.crt`, check},
+		{"server: no CA of clients", server + secure("one.crt", "one.key", "none.crt"), `read tls\.ca: .*none\.crt: no such file`, check},
+		{"server: CA of clients is not PEM", server + secure("one.crt", "one.key", "text"), `read tls\.ca: .*text holds no PEM`, check},
+		{"provider: no CA", directory + secure("", "", "none.crt"), `provider "corp": .*tls\.ca: .*none\.crt: no such file`, check},
+		{"provider: CA is not PEM", directory + secure("", "", "text"), `provider "corp": .*tls\.ca: .*text holds no PEM`, check},
 		{"provider: key of another certificate", directory + secure("one.crt", "two.key", ""), `provider "corp": .*private key does not match`, check},
 		{"provider: no htpasswd", local + "htpasswd = \"none\"", `provider "local": .*none: no such file`, check},
-		{"A13: everybody can change the htpasswd file", local + "htpasswd = \"loose.crt\"", `provider "local": .*everybody on this machine can change .*loose\.crt`, check},
-		{"provider: htpasswd is none", local + "htpasswd = \"one.key\"", `provider "local": .*one\.key`, check},
+		{"A13: world-writable htpasswd file", local + "htpasswd = \"loose.crt\"", `provider "local": .*everybody on this machine can change .*loose\.crt`, check},
+		{"provider: not an htpasswd file", local + "htpasswd = \"one.key\"", `provider "local": .*one\.key`, check},
 		{"sealing key is missing", session + "seal_key = { file = \"none.key\" }", `session\.seal_key: .*none\.key`, check},
-		{"sealing key is no key", session + "seal_key = { file = \"one.key\" }", `session\.seal_key: key 1 is not base64`, check},
-		{"store: TLS authority is missing", token + root("one.crt", "one.key") + "[session]\nstore = \"postgres://u@db.corp.example/s\"\nseal_key = { file = \"seal.key\" }\n" + secure("", "", "none.crt"), `tls\.ca: .*none\.crt: no such file`, check},
+		{"sealing key is not a key", session + "seal_key = { file = \"one.key\" }", `session\.seal_key: key 1 is not base64`, check},
+		{"store: no CA", token + root("one.crt", "one.key") + "[session]\nstore = \"postgres://u@db.corp.example/s\"\nseal_key = { file = \"seal.key\" }\n" + secure("", "", "none.crt"), `tls\.ca: .*none\.crt: no such file`, check},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +101,7 @@ groups = { base = "dc=corp,dc=example" }
 			for _, command := range append(tt.commands, "serve") {
 				out, err := inFolder(t, dir, command)
 				if err == nil || !regexp.MustCompile(tt.want).Match(out) {
-					t.Errorf("%s: %v, want a failure that says %s:\n%s", command, err, tt.want, out)
+					t.Errorf("%s: %v, want a failure with %s:\n%s", command, err, tt.want, out)
 				}
 				if _, err := os.Stat(filepath.Join(dir, "data")); command != "serve" && !errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("%s has made the folder of the store (%v)", command, err)
@@ -111,10 +110,10 @@ groups = { base = "dc=corp,dc=example" }
 		})
 	}
 	for name, config := range map[string]string{
-		"the root":                         token,
-		"the root of a service":            service + root("data/RootCA.crt", "data/RootCA.key"),
-		"the root whose key set is asked":  service + "signing = \"kid\"",
-		"the root beside one of a service": service + root("one.crt", "one.key"),
+		"the root":                        token,
+		"the root of a service":           service + root("data/RootCA.crt", "data/RootCA.key"),
+		"the root of a key set":           service + "signing = \"kid\"",
+		"the root, not that of a service": service + root("one.crt", "one.key"),
 	} {
 		t.Run("only "+name+" is missing", func(t *testing.T) {
 			t.Parallel()
@@ -126,8 +125,8 @@ groups = { base = "dc=corp,dc=example" }
 	}
 }
 
-// keyFiles returns a new folder with a configuration and the files that it may
-// name: two roots, a leaf, and what is none of these.
+// keyFiles returns a new folder with a configuration and files for it: two roots, a leaf,
+// and files that are neither.
 func keyFiles(t *testing.T, config string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -166,8 +165,8 @@ func keyFiles(t *testing.T, config string) string {
 	return dir
 }
 
-// inFolder runs a command of the binary there and returns all that it prints. A
-// server that runs for twenty seconds is ended.
+// inFolder runs a command of the binary in dir and returns its output. After twenty
+// seconds it kills it.
 func inFolder(t *testing.T, dir, command string) ([]byte, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -177,8 +176,7 @@ func inFolder(t *testing.T, dir, command string) ([]byte, error) {
 	return cmd.CombinedOutput()
 }
 
-// writeCertificate writes a certificate for a host, signed by itself, and its
-// key.
+// writeCertificate writes a self-signed certificate for a host, and its key.
 func writeCertificate(t *testing.T, certFile, keyFile, host string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -28,10 +28,10 @@ func newExplain(o *options) *cobra.Command {
 	var f explainFlags
 	cmd := &cobra.Command{
 		Use:   "explain",
-		Short: "Say which rule gives or takes what",
-		Long: "Decides as the server would and says for each action which rule gave or took it.\n" +
-			"With --cases it holds the policy against a file of expectations instead, and fails\n" +
-			"where they differ. It asks no provider: who somebody is, the flags say.",
+		Short: "Explain which rule grants or denies an action",
+		Long: "Decides as the server does and prints for each action the rule that grants or denies\n" +
+			"it. With --cases it checks the policy against a file of expected decisions instead,\n" +
+			"and fails if one differs. It asks no provider: the flags describe the user.",
 		Example: "  shorepass explain --user alice --group team-blue --scope repository:team-blue/app:pull,push\n" +
 			"  shorepass explain --scope repository:public/app:pull          # without credentials\n" +
 			"  shorepass explain --cases policy-cases.toml",
@@ -48,16 +48,16 @@ func newExplain(o *options) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.question.User, "user", "", "the user `name`; left out, somebody without credentials")
-	flags.StringArrayVar(&f.question.Groups, "group", nil, "a group of the user; may be given again")
-	flags.StringArrayVar(&f.question.Unsure, "unsure", nil, "a group that the user may or may not be in, \"*\" for any; may be given again")
-	flags.StringArrayVar(&f.claims, "claim", nil, "a claim as `NAME=VALUE`; the value is JSON, or else a string")
-	flags.StringVar(&f.question.Provider, "provider", "", "the provider that knows the user, and says whether case matters")
+	flags.StringVar(&f.question.User, "user", "", "the user `name`; without it the request is anonymous")
+	flags.StringArrayVar(&f.question.Groups, "group", nil, "a group of the user; repeatable")
+	flags.StringArrayVar(&f.question.Unsure, "unsure", nil, "a group that the user may or may not be in, \"*\" for any; repeatable")
+	flags.StringArrayVar(&f.claims, "claim", nil, "a claim as `NAME=VALUE`; a value that is not JSON is a string; repeatable")
+	flags.StringVar(&f.question.Provider, "provider", "", "the user's provider, which decides whether case matters in names")
 	flags.StringVar(&f.question.Method, "method", "", "how the user logged in: password (default), refresh, id_token, browser, pat or robot")
-	flags.StringVar(&f.question.Service, "service", "", "the registry that asks")
-	flags.StringVar(&f.question.Address, "address", "", "the client's address; left out, it is unknown")
-	flags.StringArrayVar(&f.scopes, "scope", nil, "what is asked, such as repository:team/app:pull,push; may be given again")
-	flags.StringVar(&f.cases, "cases", "", "a `file` of expectations, in TOML")
+	flags.StringVar(&f.question.Service, "service", "", "the service, a registry of token.services")
+	flags.StringVar(&f.question.Address, "address", "", "the client's address; unknown without it")
+	flags.StringArrayVar(&f.scopes, "scope", nil, "a requested scope, such as repository:team/app:pull,push; repeatable")
+	flags.StringVar(&f.cases, "cases", "", "a `file` of expected decisions, in TOML")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -67,7 +67,7 @@ func (f *explainFlags) explain(w io.Writer, cfg *config.Config) error {
 	for _, claim := range f.claims {
 		name, text, ok := strings.Cut(claim, "=")
 		if !ok || name == "" {
-			return fmt.Errorf("--claim %q is not NAME=VALUE", claim)
+			return fmt.Errorf("--claim %q is not NAME=VALUE; write for example --claim team=blue", claim)
 		}
 		if f.question.Claims == nil {
 			f.question.Claims = map[string]any{}
@@ -90,8 +90,8 @@ func (f *explainFlags) explain(w io.Writer, cfg *config.Config) error {
 	return err
 }
 
-// checkCases fails when an expectation is not met, or when there is none: a
-// check that checks nothing must not pass.
+// checkCases checks the policy against the file of expected decisions. A file without
+// cases is an error, since a check of nothing must not pass.
 func (f *explainFlags) checkCases(w io.Writer, cfg *config.Config) error {
 	text, err := os.Open(f.cases)
 	if err != nil {
@@ -103,12 +103,12 @@ func (f *explainFlags) checkCases(w io.Writer, cfg *config.Config) error {
 	}
 	if err := toml.NewDecoder(text).DisallowUnknownFields().Decode(&file); err != nil {
 		if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
-			return fmt.Errorf("%s: unknown keys:\n%s", f.cases, strict.String())
+			return fmt.Errorf("%s: unknown keys; remove or correct them:\n%s", f.cases, strict.String())
 		}
 		return fmt.Errorf("%s: %w", f.cases, err)
 	}
 	if len(file.Cases) == 0 {
-		return fmt.Errorf("%s holds no [[case]]", f.cases)
+		return fmt.Errorf("%s has no [[case]]; add one, or leave --cases out", f.cases)
 	}
 	failed := cfg.Policy.CheckCases(file.Cases, cfg.FoldsCase)
 	if f.asJSON {

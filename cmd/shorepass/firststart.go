@@ -12,21 +12,22 @@ import (
 	"shorepass/registry"
 )
 
-// What a first start makes beside a SQLite store when the configuration names
-// nothing else.
+// Files that a first start makes in the folder of a SQLite store, unless the
+// configuration names a root.
 const (
 	rootCertificateFile = "RootCA.crt"
 	rootKeyFile         = "RootCA.key"
 )
 
-// resolvedConfig is a configuration in which it is decided where the root is kept.
+// resolvedConfig is a configuration in which the files of the root are known.
 type resolvedConfig struct {
 	*config.Config
-	ownRoot bool // the root is beside the store, and a first start makes it
+	ownRoot bool // the root is in the folder of the store, and a first start makes it
 }
 
-// resolveRoot fills in where the root is kept when the configuration leaves it out:
-// beside a SQLite store. Replicas on another store must be given theirs.
+// resolveRoot fills in the files of the root where the configuration names none: in the
+// folder of a SQLite store. With another store they must be configured, since replicas
+// share one root.
 func resolveRoot(cfg *config.Config) (*resolvedConfig, error) {
 	if configuresRoot(cfg) {
 		return &resolvedConfig{Config: cfg}, nil
@@ -46,9 +47,9 @@ func configuresRoot(cfg *config.Config) bool {
 	return cfg.Token.RootCertificate != "" || cfg.Token.SigningCertificate != ""
 }
 
-// rootIsMissing reports whether the root is still to be made, or its
-// certificate, which is so only where resolveRoot chose its place. A certificate
-// without its key is an error.
+// rootIsMissing reports whether makeMissingRoot has to make the root or its certificate,
+// which it does only for files that resolveRoot chose. A certificate without its key is
+// an error.
 func rootIsMissing(cfg *resolvedConfig) (bool, error) {
 	if !cfg.ownRoot {
 		return false, nil
@@ -60,13 +61,13 @@ func rootIsMissing(cfg *resolvedConfig) (bool, error) {
 	case errors.Is(certErr, fs.ErrNotExist) && (keyErr == nil || errors.Is(keyErr, fs.ErrNotExist)):
 		return true, nil
 	case errors.Is(keyErr, fs.ErrNotExist):
-		return false, fmt.Errorf("%s is there and its key %s is not; put the key back, or move the certificate away to have a new root made", certificate, key)
+		return false, fmt.Errorf("%s exists and its key %s does not; put the key back, or move the certificate away to have a new root made", certificate, key)
 	}
 	return false, errors.Join(certErr, keyErr)
 }
 
-// makeMissingRoot makes what is still to be made of the root. A start that was killed
-// in the middle of this has left the key alone.
+// makeMissingRoot makes the root if it is missing, or only its certificate, if an earlier
+// start was killed after it had made the key. It is idempotent.
 func makeMissingRoot(cfg *resolvedConfig, log *slog.Logger) error {
 	missing, err := rootIsMissing(cfg)
 	if err != nil || !missing {
@@ -83,6 +84,6 @@ func makeMissingRoot(cfg *resolvedConfig, log *slog.Logger) error {
 	if err := makeRoot(certificate, key); err != nil {
 		return err
 	}
-	log.Info("made a root; the registry needs its certificate as rootcertbundle", "certificate", certificate)
+	log.Info("made a root certificate; the registry needs it as rootcertbundle", "file", certificate)
 	return nil
 }

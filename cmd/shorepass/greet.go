@@ -9,13 +9,13 @@ import (
 	"shorepass/server"
 )
 
-// exampleScope is what the rules of config.example.toml give to its user.
+// exampleScope is a scope that the rules of config.example.toml grant to its user.
 const exampleScope = "repository:team-demo/app:pull,push"
 
-// printLoginCommands prints the lines to paste that log in and get a token. login is a user,
-// or user:password as curl takes it: the password is then shown above them,
-// since both programs ask for it. It is printed only on demand (serve --greet),
-// since whoever collects the log expects nothing but JSON.
+// printLoginCommands prints two commands to paste, which log in and get a token. login is
+// a user, or user:password as curl accepts it. Then the password is printed above the
+// commands, since both prompt for it. It is for serve --greet alone, since log collectors
+// expect nothing but JSON.
 func printLoginCommands(w io.Writer, gen *server.Generation, login string) error {
 	public, err := url.Parse(gen.Config.PublicURLs[0])
 	if err != nil {

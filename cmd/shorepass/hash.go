@@ -11,7 +11,7 @@ import (
 	"shorepass/providers/file"
 )
 
-// maxTypedPassword bounds what hash reads, in bytes.
+// maxTypedPassword bounds the password that hash reads, in bytes.
 const maxTypedPassword = 4 << 10
 
 func newHash() *cobra.Command {
@@ -29,9 +29,9 @@ func newHash() *cobra.Command {
 			typed = bytes.TrimSuffix(bytes.TrimSuffix(typed, []byte("\n")), []byte("\r"))
 			switch {
 			case len(typed) == 0:
-				return fmt.Errorf("the password on standard input is empty; an empty password never logs anybody in")
+				return fmt.Errorf("the password on standard input is empty, and the server refuses empty passwords; enter one")
 			case len(typed) > maxTypedPassword:
-				return fmt.Errorf("the password is longer than %d bytes, and the server would refuse it", maxTypedPassword)
+				return fmt.Errorf("the password is longer than %d bytes, which the server refuses; choose a shorter one", maxTypedPassword)
 			}
 			line, err := file.Hash(secret.New(string(typed)))
 			if err != nil {

@@ -27,15 +27,15 @@ func newKeysInit(o *options) *cobra.Command {
 		Use:        "init",
 		SuggestFor: []string{"make", "create", "new", "generate"},
 		Short:      "Make the root that registries trust, and the sealing key",
-		Long: "Makes a root certificate and its key, and with --seal-key the key that seals the\n" +
-			"providers' refresh tokens in the store. Nothing is ever overwritten, and the keys, and\n" +
-			"folders that do not exist yet, are made readable by their owner only. Without flags the\n" +
-			"root is the one of the configuration.",
+		Long: "Makes a root certificate and its key, and with --seal-key the key that encrypts the\n" +
+			"providers' refresh tokens in the store. It overwrites nothing. Keys, and folders that\n" +
+			"do not exist yet, are made readable by their owner only. Without flags it makes the root\n" +
+			"that the configuration names.",
 		Example: "  shorepass keys init --certificate RootCA.crt --key RootCA.key --seal-key seal.key",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (certificate == "") != (key == "") {
-				return errors.New("--certificate and --key go together")
+				return errors.New("--certificate and --key need each other; give both or neither")
 			}
 			if certificate == "" && seal == "" {
 				cfg, err := o.loadRoot("token")
@@ -71,11 +71,11 @@ func newKeysInit(o *options) *cobra.Command {
 	return cmd
 }
 
-// errNoRootToMake says that the configuration signs with a leaf that is certified
-// elsewhere, so that no root key belongs here.
+// errNoRootToMake is for a configuration with token.signing_certificate: a root elsewhere
+// has certified that leaf, and its key does not belong on this machine.
 var errNoRootToMake = errors.New("the configuration names no root key to make, since token.signing_certificate signs; to make another root, name its files with --certificate and --key")
 
-// makeFolders makes the folders of key files where they do not exist, for their
+// makeFolders makes the folders of key files that do not exist, with access for their
 // owner only. It skips empty names.
 func makeFolders(files ...string) error {
 	for _, file := range files {

@@ -5,9 +5,9 @@ import (
 	"io"
 )
 
-// libraryLog is the output of the standard logger, to which only libraries write.
-// net/http quotes there what a peer sent unasked, which may repeat a secret of a
-// request before it, so a line is cut off at its first quote.
+// libraryLog is the output of the standard logger, which only libraries use. In it
+// net/http quotes unsolicited data of a peer, which may repeat a secret of an earlier
+// request. So libraryLog truncates a line at its first quotation mark.
 type libraryLog struct{ out io.Writer }
 
 func (l libraryLog) Write(line []byte) (int, error) {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A5: a peer that sends more than it was asked for, once the answer is complete,
-// is reported by net/http itself, without what it sent.
+// TestUnsolicitedAnswerIsNotQuoted: net/http logs data that a peer sends after a complete
+// answer, but the log does not quote that data (A5).
 func TestUnsolicitedAnswerIsNotQuoted(t *testing.T) {
 	lines, out := io.Pipe()
 	defer log.SetOutput(log.Writer())
@@ -42,7 +42,7 @@ func TestUnsolicitedAnswerIsNotQuoted(t *testing.T) {
 	close(answered)
 	line, err := bufio.NewReader(lines).ReadString('\n')
 	if err != nil || !strings.Contains(line, "Unsolicited response") || strings.Contains(line, "canary") {
-		t.Errorf("the standard logger wrote %q, %v, want net/http's words without the peer's", line, err)
+		t.Errorf("the standard logger wrote %q, %v, want net/http's message without the peer's data", line, err)
 	}
 }
 

@@ -1,17 +1,17 @@
-// Command shorepass is the token server that stands between a company's
-// identities and its container registries.
+// Command shorepass is a token server between a company's identities and its
+// container registries.
 //
 //	shorepass serve             answer token requests
 //	shorepass check             check the configuration, its files and its peers
-//	shorepass explain           say which rule gives or takes what
-//	shorepass sessions          list, end and reseal sessions
+//	shorepass explain           explain which rule grants or denies an action
+//	shorepass sessions          list and end sessions, re-encrypt their tokens
 //	shorepass unlock            forget the wrong passwords of a login name
 //	shorepass keys init         make the root that registries trust
 //	shorepass hash              hash a local user's password
 //	shorepass registry-config   print the block that a registry needs
 //	shorepass version           print the version
 //
-// This package only reads flags, wires the packages together and prints.
+// This package parses flags, wires the packages together and prints.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // conditions may name time zones, also where the system has none
+	_ "time/tzdata" // time zones for conditions, since the system may have none
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +38,7 @@ func main() {
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	stderr := server.NewSink(os.Stderr) // a log that nobody reads must not hold up the server, nor its end
+	stderr := server.NewSink(os.Stderr) // a reader of the log that stops must block neither the server nor its shutdown
 	defer stderr.Close()
 	log.SetOutput(libraryLog{stderr})
 	root := newRoot()
@@ -50,10 +50,10 @@ func run() int {
 	return 0
 }
 
-// defaultConfigs are looked for in this order when --config is not given.
+// defaultConfigs are the configuration files to try, in this order, without --config.
 var defaultConfigs = []string{"shorepass.toml", "/etc/shorepass/shorepass.toml"}
 
-// options are the flags that every command has.
+// options are the flags of all commands.
 type options struct {
 	config string
 }
@@ -82,7 +82,7 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// path returns the configuration file to read.
+// path returns the path of the configuration file.
 func (o *options) path() (string, error) {
 	if o.config != "" {
 		return o.config, nil
@@ -98,7 +98,7 @@ func (o *options) path() (string, error) {
 	return "", fmt.Errorf("there is no configuration: neither %s nor %s exists; name one with --config", defaultConfigs[0], defaultConfigs[1])
 }
 
-// printJSON writes what every --json prints.
+// printJSON writes the output of --json.
 func printJSON(w io.Writer, value any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// mayImport lists which packages of ours each package may import. A package
-// that is not a key may import internal/… alone, as every package may.
+// mayImport has the packages of ours that each package may import. Every package may
+// import internal/… too; one that is not a key may import nothing else of ours.
 var mayImport = map[string][]string{
 	"internal/tlsconf":       {"internal/durable"},
 	"providers":              {"throttle"},
@@ -16,12 +16,12 @@ var mayImport = map[string][]string{
 	"providers/ldap":         {"providers"},
 	"providers/oidc":         {"providers"},
 	"providers/providertest": {"providers", "throttle"},
-	"policy":                 {"registry"}, // not providers: it decides about names, not about how they were proved
+	"policy":                 {"registry"}, // not providers: it decides about names, however they were authenticated
 	"session":                {"providers"},
 	"session/sqlite":         {"session", "throttle"},
 	"session/postgres":       {"session", "throttle"},
 	"session/storetest":      {"session", "throttle"},
-	"server":                 {"providers", "policy", "registry", "session", "throttle"}, // not config: it is handed its options
+	"server":                 {"providers", "policy", "registry", "session", "throttle"}, // not config: its options are passed to it
 	"config":                 {"server", "providers", "policy", "registry", "session"},
 	"cmd/shorepass":          {"*"}, // it wires
 	"bench":                  {"*"}, // it measures
@@ -53,16 +53,16 @@ func TestPackagesImportOneWay(t *testing.T) {
 	}
 }
 
-// homes are the libraries that carry a protocol, and where each is at home: the
-// packages of one folder, and bench, whose bare loops are what is compared with.
+// homes maps a library of a protocol to the one folder whose packages may import it.
+// bench may, for its baselines.
 var homes = map[string]string{
-	"github.com/golang-jwt/jwt/v5": "registry",       // our own tokens; those of others are go-jose's
+	"github.com/golang-jwt/jwt/v5": "registry",       // access tokens; for ID tokens there is go-jose
 	"github.com/coreos/go-oidc/v3": "providers/oidc", // discovery and ID tokens
 	"github.com/go-ldap/ldap/v3":   "providers/ldap",
 }
 
-// TestLibrariesStayInTheirPackages: what a library hands out, such as its claims and its
-// errors, does not leak out of the package that speaks the protocol.
+// TestLibrariesStayInTheirPackages: types of a library, such as its claims and errors, do
+// not leak out of the package that implements the protocol.
 func TestLibrariesStayInTheirPackages(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}: {{join .Imports " "}} {{join .TestImports " "}} {{join .XTestImports " "}}`, "shorepass/...").Output()
 	if err != nil {
@@ -86,7 +86,7 @@ func TestLibrariesStayInTheirPackages(t *testing.T) {
 	}
 	for library := range homes {
 		if !found[library] {
-			t.Errorf("nothing imports %s; take it out of this test", library)
+			t.Errorf("nothing imports %s; remove it from this test", library)
 		}
 	}
 }

@@ -9,10 +9,9 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// TestPostgresScripts plays the binary on PostgreSQL: testdata/postgres. $STORE
-// is a new database's URL, with a password that must come out nowhere, and
-// "sql STATEMENT [WANT]" changes that database as another program does, or holds
-// what it says.
+// TestPostgresScripts runs the scripts in testdata/postgres. $STORE is the URL of a new
+// database, with a password that no output may have. "sql STATEMENT [WANT]" executes a
+// statement there, as another program would, and compares the result.
 func TestPostgresScripts(t *testing.T) {
 	server := postgrestest.Start(t)
 	params := scripts("testdata/postgres", func(e *testscript.Env) {

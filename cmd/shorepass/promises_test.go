@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestPromises holds the table of promises at the end of docs/architecture.md
-// against the pages that make them: a page has each promise in the same words, and
-// each promise a test. TestArchitecture holds that these tests exist.
+// TestPromises compares the table of promises at the end of docs/architecture.md with the
+// pages that make them: each promise is on its page in the same words, and has a test.
+// TestArchitecture checks that these tests exist.
 func TestPromises(t *testing.T) {
 	_, table, ok := strings.Cut(readPage(t, "docs/architecture.md"), "\n## Promises\n")
 	if !ok {
@@ -26,13 +26,13 @@ func TestPromises(t *testing.T) {
 			t.Errorf("%s does not say %q", page, promise)
 		}
 		if !strings.Contains(tests, "`Test") && !strings.Contains(tests, "`Fuzz") {
-			t.Errorf("no test holds that %q", promise)
+			t.Errorf("the promise %q has no test", promise)
 		}
 	}
 }
 
-// TestOperationsQuotes holds what docs/operations.md quotes of the server against
-// the code: the sentences that clients print, and the metrics.
+// TestOperationsQuotes compares the quotations in docs/operations.md with the code: the
+// messages of answers, and the names of metrics.
 func TestOperationsQuotes(t *testing.T) {
 	page := readPage(t, "docs/operations.md")
 	_, rest, _ := strings.Cut(page, "| sentence |")
@@ -43,7 +43,7 @@ func TestOperationsQuotes(t *testing.T) {
 		for part := range strings.SplitSeq(row[1], "…") {
 			quoted++
 			if !strings.Contains(code, strings.TrimSpace(part)) {
-				t.Errorf("no answer says %q", part)
+				t.Errorf("no answer has the message %q", part)
 			}
 		}
 	}
@@ -58,7 +58,7 @@ func TestOperationsQuotes(t *testing.T) {
 	}
 }
 
-// readPage reads a page of the tree, by its path from the top.
+// readPage reads a page by its path from the root of the tree.
 func readPage(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("../..", path))

@@ -17,10 +17,9 @@ import (
 	"time"
 )
 
-// TestReadme does what README.md tells its reader to do, in its order and as it
-// is printed, as far as that needs no directory and no registry. Only the port
-// is another one, in the configuration and in the commands alike, and the name of
-// the server leads to this machine.
+// TestReadme runs the commands of README.md in their order and as printed, as far as they
+// need no directory and no registry. It changes the port, in the configuration and in the
+// commands, and resolves the server's name to this machine.
 func TestReadme(t *testing.T) {
 	const printedPort, host = ":5001", "registry-auth.corp.example"
 	file, commands := fiveMinutes(t)
@@ -90,9 +89,9 @@ func TestReadme(t *testing.T) {
 			}
 		case "login":
 			if words[2] == "registry.corp.example" {
-				continue // a registry of which there is none
+				continue // there is no registry
 			}
-			// What docker asks first, and where it is sent for a token.
+			// As docker does: the version check, then the token endpoint of its challenge.
 			challenge := status(t, client, "https://"+words[2]+"/v2/", http.StatusUnauthorized).Get("WWW-Authenticate")
 			if !strings.Contains(challenge, fmt.Sprintf("realm=%q", realm)) {
 				t.Errorf("%s: the challenge is %q, want the realm %s", line, challenge, realm)
@@ -101,16 +100,16 @@ func TestReadme(t *testing.T) {
 		case "explain":
 			run(line, `granted by "a team owns its folder"`)
 		default:
-			t.Errorf("README.md has a command that this test does not know: %s", line)
+			t.Errorf("README.md has an unknown command: %s", line)
 		}
 	}
 	if want := []string{"check", "serve", "registry-config", "login", "login", "explain"}; !slices.Equal(done, want) {
-		t.Errorf("README.md has its reader run %q, want %q", done, want)
+		t.Errorf("README.md has the commands %q, want %q", done, want)
 	}
 }
 
-// TestReadmeNamesBinary: the folder that the README puts on the PATH is the one
-// that make build writes the binary into.
+// TestReadmeNamesBinary: the folder that README.md adds to the PATH is the one to which
+// make build writes the binary.
 func TestReadmeNamesBinary(t *testing.T) {
 	for file, want := range map[string]string{"../../README.md": `export PATH="$PWD/bin:$PATH"`, "../../Makefile": "-o bin/shorepass"} {
 		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), want) {
@@ -119,8 +118,8 @@ func TestReadmeNamesBinary(t *testing.T) {
 	}
 }
 
-// withPrivateCA returns the configuration with the line that names the
-// directory's private CA, and puts a CA where that says.
+// withPrivateCA returns the configuration with the commented line of the directory's
+// private CA in force, and writes that CA's file.
 func withPrivateCA(t *testing.T, dir, file string) string {
 	t.Helper()
 	if err := os.Link(filepath.Join(dir, "server.crt"), filepath.Join(dir, "corp-ca.crt")); err != nil {
@@ -128,13 +127,13 @@ func withPrivateCA(t *testing.T, dir, file string) string {
 	}
 	with := strings.Replace(file, `#tls   = { ca = "corp-ca.crt" }`, `tls = { ca = "corp-ca.crt" }`, 1)
 	if with == file {
-		t.Error("README.md does not say how a private CA of the directory is named")
+		t.Error("README.md has no line for a private CA of the directory")
 	}
 	return with
 }
 
-// fiveMinutes returns the configuration in the README's section for who is new,
-// and its commands.
+// fiveMinutes returns the configuration and the commands of README.md's section for new
+// users.
 func fiveMinutes(t *testing.T) (file string, commands []string) {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
@@ -143,7 +142,7 @@ func fiveMinutes(t *testing.T) (file string, commands []string) {
 	}
 	_, section, found := strings.Cut(string(readme), "\n## A registry in five minutes\n")
 	if !found {
-		t.Fatal("README.md has no section for who is new")
+		t.Fatal("README.md has no section for new users")
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	var toml strings.Builder
@@ -159,8 +158,8 @@ func fiveMinutes(t *testing.T) (file string, commands []string) {
 	return toml.String(), commands
 }
 
-// clientOf returns a client that finds the host on this machine, at whichever
-// port it is asked for, and trusts only the certificate.
+// clientOf returns a client that resolves the host to this machine, at any port, and
+// trusts only the certificate.
 func clientOf(t *testing.T, host, certificate string) *http.Client {
 	t.Helper()
 	pem, err := os.ReadFile(certificate)
@@ -179,7 +178,7 @@ func clientOf(t *testing.T, host, certificate string) *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: trusted}, DisableKeepAlives: true}}
 }
 
-// isAlive waits until a server says that it lives.
+// isAlive waits until the liveness probe of a server succeeds.
 func isAlive(t *testing.T, client *http.Client, url string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -194,7 +193,7 @@ func isAlive(t *testing.T, client *http.Client, url string) {
 	}
 }
 
-// status asks for a page, expects a status, and returns the header.
+// status sends a GET, checks the status, and returns the header.
 func status(t *testing.T, client *http.Client, url string, want int) http.Header {
 	t.Helper()
 	resp, err := client.Get(url)

@@ -13,7 +13,7 @@ import (
 	"shorepass/registry"
 )
 
-// registries are what registry-config can print a block for.
+// registries are the values of --registry.
 var registries = strings.Join([]string{registry.Distribution2, registry.Distribution3, registry.GitLab, registry.Zot}, ", ")
 
 // registryFlags are the flags of registry-config.
@@ -27,10 +27,10 @@ func newRegistryConfig(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "registry-config",
 		Short: "Print the block that a registry needs",
-		Long: "Prints what the configuration of a registry must say so that it takes the tokens made\n" +
-			"here: " + registries + ".",
+		Long: "Prints the block of a registry's configuration with which it accepts the tokens of this\n" +
+			"server. It knows the formats of " + registries + ".",
 		Example: "  shorepass registry-config --registry distribution3 --service registry.corp.example\n" +
-			"  shorepass registry-config --key-set > jwks.json       # where signing = \"kid\"",
+			"  shorepass registry-config --key-set > jwks.json       # for signing = \"kid\"",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := o.loadRoot("token", "service")
@@ -43,21 +43,21 @@ func newRegistryConfig(o *options) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.registry, "registry", registry.Distribution3, "one of "+registries)
 	flags.StringVar(&f.service, "service", "", "the registry's `name`, one of token.services (default: the only one)")
-	flags.StringVar(&f.rootCertificate, "root-certificate", "", "the `file` that the root certificate is in on the registry's machine (default: as here)")
-	flags.StringVar(&f.keySetFile, "key-set-file", "", "the `file` that the key set is in on the registry's machine, where signing = \"kid\"")
-	flags.BoolVar(&f.keySet, "key-set", false, "print the key set itself, where signing = \"kid\"")
+	flags.StringVar(&f.rootCertificate, "root-certificate", "", "the root certificate's `file` on the registry's machine (default: the path on this one)")
+	flags.StringVar(&f.keySetFile, "key-set-file", "", "the key set's `file` on the registry's machine, for signing = \"kid\"")
+	flags.BoolVar(&f.keySet, "key-set", false, "print the key set itself, for signing = \"kid\"")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }
 
-// print writes the key set, or the block, of the service that is asked for.
+// print writes the key set or the block of the service.
 func (f registryFlags) print(w io.Writer, cfg *resolvedConfig) error {
 	issuer, err := loadIssuer(cfg)
 	if err != nil {
 		return err
 	}
 	if f.service == "" && len(cfg.Token.Services) > 1 {
-		return fmt.Errorf("there are several services; choose one of %s with --service", strings.Join(cfg.Token.Services, ", "))
+		return fmt.Errorf("there are several services; choose one with --service: %s", strings.Join(cfg.Token.Services, ", "))
 	}
 	service, err := issuer.Service(f.service)
 	if err != nil {
@@ -88,7 +88,7 @@ func (f registryFlags) print(w io.Writer, cfg *resolvedConfig) error {
 	return err
 }
 
-// loadIssuer returns an issuer with the keys that there are, and makes none.
+// loadIssuer returns an issuer with the existing keys. It makes none.
 func loadIssuer(cfg *resolvedConfig) (*registry.Issuer, error) {
 	missing, err := rootIsMissing(cfg)
 	if err != nil {

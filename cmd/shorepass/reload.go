@@ -13,13 +13,12 @@ import (
 	"shorepass/providers"
 )
 
-// retireAfter is how long the providers of an old configuration are kept for
-// the requests that began with it: longer than any request may take.
+// retireAfter is how long the providers of an old configuration stay open for requests
+// in flight: longer than any request may take.
 const retireAfter = 15 * time.Second
 
-// reloadOnChange loads the configuration again at SIGHUP and whenever one of
-// its files changes, until ctx ends. SIGHUP is also what whoever moves a full
-// audit file away sends, so that a new one is begun.
+// reloadOnChange reloads the configuration at SIGHUP and whenever one of its files
+// changes, until ctx ends. SIGHUP also reopens the audit file, as log rotation needs.
 func (d *daemon) reloadOnChange(ctx context.Context) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -41,24 +40,24 @@ func (d *daemon) reloadOnChange(ctx context.Context) {
 			return
 		case <-hangups:
 			if err := d.audit.Reopen(); err != nil {
-				d.log.Error("could not reopen the audit file; still writing to the one that was open", "error", err)
+				d.log.Error("audit file not reopened; lines still go to the old one", "error", err)
 			}
 		case <-changes:
 		}
 		err := d.reload(ctx)
 		d.metrics.CountReload(err)
 		if err != nil {
-			d.log.Error("the new configuration has a fault; the old one stays in force", "error", err)
+			d.log.Error("configuration not reloaded; the old one stays in force", "error", err)
 			continue
 		}
-		d.log.Info("the configuration was loaded again")
+		d.log.Info("configuration reloaded")
 	}
 }
 
 func (d *daemon) inForce() *config.Config { return d.cfg.Load().Config }
 
-// reload puts the configuration as it is on disk now in force, or leaves
-// everything as it is.
+// reload loads the configuration and puts it in force. After an error the old one stays
+// in force.
 func (d *daemon) reload(ctx context.Context) error {
 	cfg, err := d.options.loadAll()
 	if err != nil {
@@ -74,12 +73,12 @@ func (d *daemon) reload(ctx context.Context) error {
 	}
 	d.retire(ctx, oldChain)
 	for _, key := range config.NeedRestart(old.Config, cfg.Config) {
-		d.log.Warn("a changed setting needs a restart", "key", key)
+		d.log.Warn("changed key needs a restart", "key", key)
 	}
 	return nil
 }
 
-// retire closes an old chain once no request can use it any more.
+// retire closes an old chain when no request can use it any more.
 func (d *daemon) retire(ctx context.Context, old *providers.Chain) {
 	d.retiring.Go(func() {
 		select {
@@ -87,7 +86,7 @@ func (d *daemon) retire(ctx context.Context, old *providers.Chain) {
 		case <-time.After(retireAfter):
 		}
 		if err := old.Close(); err != nil {
-			d.log.Warn("closing the providers of the old configuration", "error", err)
+			d.log.Warn("providers of the old configuration not closed", "error", err)
 		}
 	})
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestAuditFileIsRotated: after SIGHUP a new audit file is begun, also where
-// the configuration has a fault by now, and every request has its line.
+// TestAuditFileIsRotated: SIGHUP reopens the audit file, even if the configuration on disk
+// has a fault, and no line is lost.
 func TestAuditFileIsRotated(t *testing.T) {
 	dir, address := t.TempDir(), freeAddress(t)
 	file, audit := filepath.Join(dir, "shorepass.toml"), filepath.Join(dir, "audit.log")
@@ -51,20 +51,20 @@ func TestAuditFileIsRotated(t *testing.T) {
 		}
 		return strings.Count(string(text), "\n")
 	}
-	kept := 0
+	rotated := 0
 	for range 3 {
 		ask()
 		if err := os.Rename(audit, audit+".1"); err != nil {
 			t.Fatal(err)
 		}
-		ask() // into the file that was moved
+		ask() // written to the file that was moved
 		write("this is a fault")
 		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
 		for deadline := time.Now().Add(10 * time.Second); lines() == 0; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatal("no new audit file is begun")
+				t.Fatal("SIGHUP did not make a new audit file")
 			}
 			ask()
 		}
@@ -72,9 +72,9 @@ func TestAuditFileIsRotated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		kept += strings.Count(string(text), "\n")
+		rotated += strings.Count(string(text), "\n")
 	}
-	if got := kept + lines(); got != asked {
+	if got := rotated + lines(); got != asked {
 		t.Errorf("%d requests left %d lines", asked, got)
 	}
 }

@@ -19,13 +19,13 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"shorepass": main})
 }
 
-// TestScripts plays the binary as its users call it: testdata/script.
+// TestScripts runs the scripts in testdata/script, which call the binary as users do.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, scripts("testdata/script", func(*testscript.Env) {}))
 }
 
-// scripts are those of a folder, each with an address to listen on in $ADDR and
-// another in $ADDR2.
+// scripts returns the parameters of the scripts in a folder. Each script has a free
+// address in $ADDR and another in $ADDR2.
 func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 	return testscript.Params{
 		Dir:                 folder,
@@ -53,8 +53,7 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 	}
 }
 
-// waitHealthy is "healthy URL": it waits until a server there says that it
-// lives.
+// waitHealthy is "healthy URL": it waits until the server's liveness probe succeeds.
 func waitHealthy(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if resp, err := http.Get(args[0] + "/healthz"); err == nil {
@@ -65,15 +64,14 @@ func waitHealthy(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s is not healthy", args[0])
 }
 
-// get is "get STATUS URL [USER PASSWORD]".
+// get is "get STATUS URL [USER PASSWORD]": it sends a GET and checks the status.
 func get(ts *testscript.TestScript, _ bool, args []string) {
 	if got := statusOf(ts, args[1:]); got != args[0] {
 		ts.Fatalf("GET %s: status %s, want %s", args[1], got, args[0])
 	}
 }
 
-// until is "until STATUS URL [USER PASSWORD]": it asks again until the status is
-// that.
+// until is "until STATUS URL [USER PASSWORD]": it retries until the status is STATUS.
 func until(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		got := statusOf(ts, args[1:])
@@ -99,8 +97,8 @@ func statusOf(ts *testscript.TestScript, args []string) string {
 	return fmt.Sprint(resp.StatusCode)
 }
 
-// expand is "expand FILE…": it puts the environment's values in place of $ADDR,
-// $ADDR2 and $STORE.
+// expand is "expand FILE…": it replaces $ADDR, $ADDR2 and $STORE in the files with their
+// values.
 func expand(ts *testscript.TestScript, _ bool, args []string) {
 	values := strings.NewReplacer("$ADDR2", ts.Getenv("ADDR2"), "$ADDR", ts.Getenv("ADDR"), "$STORE", ts.Getenv("STORE"))
 	for _, name := range args {
@@ -108,7 +106,7 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// mode is "mode MODE FILE…": each of the files has these permissions.
+// mode is "mode MODE FILE…": it checks the permissions of the files.
 func mode(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args[1:] {
 		info, err := os.Stat(ts.MkAbs(name))
@@ -119,8 +117,8 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// execSQLite is "sqlite FILE STATEMENT": it changes a file of SQLite as another
-// program does, and makes it, for its owner only, where it does not exist.
+// execSQLite is "sqlite FILE STATEMENT": it executes a statement on a SQLite file, as
+// another program would. It creates the file, for its owner only, if it does not exist.
 func execSQLite(ts *testscript.TestScript, _ bool, args []string) {
 	file := ts.MkAbs(args[0])
 	conn, err := sqlite.OpenConn(file, sqlite.OpenReadWrite|sqlite.OpenCreate)

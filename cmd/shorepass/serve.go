@@ -29,22 +29,21 @@ func newServe(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer token requests",
-		Long: "Answers token requests until it gets SIGTERM or SIGINT, then finishes those under way.\n" +
-			"SIGHUP, or a change of any file that the configuration names, loads it again; a\n" +
-			"configuration with a fault is reported and the old one stays. SIGHUP also opens an\n" +
-			"audit file anew, after logrotate has moved it away.",
+		Long: "Answers token requests until it receives SIGTERM or SIGINT, then finishes those in\n" +
+			"flight. SIGHUP, or a change of any file that the configuration names, reloads it; a\n" +
+			"configuration with a fault is logged and the old one stays in force. SIGHUP also\n" +
+			"reopens the audit file, after logrotate has moved it away.",
 		Example: "  shorepass serve --config /etc/shorepass/shorepass.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serve(cmd.Context(), o, login, cmd)
 		},
 	}
-	cmd.Flags().StringVar(&login, "greet", "", "print, once it listens, the lines to paste that log in as `user[:password]` and get a token, and the password if it is given")
+	cmd.Flags().StringVar(&login, "greet", "", "once it listens, print the commands to log in as `user[:password]` and get a token, and the password if given")
 	return cmd
 }
 
-// daemon is a running server and what it needs to load its configuration
-// again.
+// daemon is a running server and all that a reload replaces or uses.
 type daemon struct {
 	options  *options
 	log      *slog.Logger
@@ -56,21 +55,21 @@ type daemon struct {
 
 	cfg      atomic.Pointer[resolvedConfig] // in force
 	tls      atomic.Pointer[tls.Config]     // in force; nil for plain HTTP
-	chain    *providers.Chain               // in force; only start, reload and close touch it
-	retiring sync.WaitGroup                 // who closes the chains of old configurations
+	chain    *providers.Chain               // in force; only start, reload and close use it
+	retiring sync.WaitGroup                 // goroutines that close the chains of old configurations
 }
 
-// gcPercent lets the heap grow to three and a half times what lives, not two,
-// before it is collected: what lives is small, and a request is mostly garbage.
-// It saves a tenth of the CPU and costs six megabytes. GOGC in the environment
-// wins.
+// gcPercent is the garbage collector's GOGC unless the environment sets it. The heap may
+// grow to three and a half times the live heap, not to twice: the live heap is small, and
+// most of what a request allocates is garbage. It saves a tenth of the CPU and costs six
+// megabytes.
 const gcPercent = 250
 
 func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	signal.Ignore(syscall.SIGPIPE) // which would end the server when a reader of its logs is gone
+	signal.Ignore(syscall.SIGPIPE) // it would end the server when the reader of its logs is gone
 	cfg, err := o.loadAll()
 	if err != nil {
 		return err
@@ -101,9 +100,9 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 	return d.server.Serve(ctx, listener, d.tlsConfig())
 }
 
-// start wires everything up to the point where requests can be answered: the
-// store, then the sessions and the throttle in it, then the providers, whose
-// failures are counted by both. Where it fails nothing stays open.
+// start builds everything that is needed to answer requests: the store, then the
+// sessions and the throttle, which use it, then the providers, whose results both of
+// them count. After an error nothing stays open.
 func start(ctx context.Context, o *options, cfg *resolvedConfig, cmd *cobra.Command, log *slog.Logger) (_ *daemon, err error) {
 	if err := makeMissingRoot(cfg, log); err != nil {
 		return nil, err
@@ -135,20 +134,20 @@ func start(ctx context.Context, o *options, cfg *resolvedConfig, cmd *cobra.Comm
 	d.chain = gen.Chain
 	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
 		d.metrics.CountAuditFailure()
-		log.Error("an audit line could not be written", "error", err)
+		log.Error("audit line not written", "error", err)
 	})
 	if err != nil {
 		return nil, err
 	}
 	d.server = server.New(d.sessions, d.sessions.Admin(), d.audit, d.metrics, log)
-	d.metrics.AddGauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates ends.",
+	d.metrics.AddGauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates expires.",
 		func() float64 { return d.server.Generation().Issuer.Expiry(time.Now()).Seconds() })
 	d.metrics.AddGauge("shorepass_circuit_breakers_open", "Providers whose circuit breakers are open: their refusals are void.",
 		func() float64 { return float64(len(d.sessions.DoubtedProviders())) })
 	return d, d.apply(ctx, cfg, gen)
 }
 
-// apply puts a configuration and what was built of it in force.
+// apply puts a configuration and what was built from it in force.
 func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Generation) error {
 	secure, err := cfg.Server.TLS.Server()
 	if err != nil {
@@ -164,12 +163,12 @@ func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Gene
 	d.cfg.Store(cfg)
 	d.chain = gen.Chain
 	for _, warning := range slices.Concat(cfg.Warnings, gen.Chain.Warnings()) {
-		d.log.Warn(warning)
+		d.log.Warn("configuration has a warning", "warning", warning)
 	}
 	return nil
 }
 
-// close ends what start began, as far as it came, in the opposite order.
+// close stops and closes what start has opened, in reverse order.
 func (d *daemon) close() error {
 	d.retiring.Wait()
 	var err error
@@ -186,9 +185,9 @@ func (d *daemon) close() error {
 	return err
 }
 
-// tlsConfig returns how to speak TLS, or nil where the configuration says not to.
-// Each handshake gets the certificate of the configuration in force, so that a
-// renewed one needs no restart.
+// tlsConfig returns the TLS configuration of the listener, or nil for plain HTTP. Each
+// handshake uses the certificate of the configuration in force, so that a renewed one
+// needs no restart.
 func (d *daemon) tlsConfig() *tls.Config {
 	if d.tls.Load() == nil {
 		return nil

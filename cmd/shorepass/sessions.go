@@ -18,15 +18,14 @@ import (
 func newSessions(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sessions",
-		Short: "List, end and reseal sessions",
-		Long:  "A session is what lives on behind a refresh token after docker login. These commands\nopen the store themselves, whether a server runs on it or not. They make and migrate\nnothing, and of the secrets they read only the store's, and rekey the sealing key.",
+		Short: "List and end sessions, re-encrypt their tokens",
+		Long:  "A session is the record behind the refresh token that docker login stores. These\ncommands open the store themselves, whether a server uses it or not. They neither create\nnor migrate it, and of the secrets they read only the store's, and rekey the sealing key.",
 	}
 	cmd.AddCommand(newSessionsList(o), newSessionsRevoke(o), newSessionsRekey(o))
 	return cmd
 }
 
-// sessionRow is one session as list prints it. It holds nothing that lets anybody
-// in.
+// sessionRow is one session as list prints it. It has no secret.
 type sessionRow struct {
 	ID       string    `json:"id"`
 	User     string    `json:"user"`
@@ -43,7 +42,7 @@ type sessionRow struct {
 	Client   string    `json:"client,omitempty"`
 	Ended    time.Time `json:"ended,omitzero"`
 	Reason   string    `json:"reason,omitempty"`
-	By       string    `json:"by,omitempty"` // who ended it, where somebody did
+	By       string    `json:"by,omitempty"` // who revoked it, if it was revoked
 }
 
 func newSessionsList(o *options) *cobra.Command {
@@ -82,17 +81,17 @@ func newSessionsRevoke(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:        "revoke [ID…]",
 		SuggestFor: []string{"end", "kill", "delete", "remove"},
-		Short:      "End sessions, at once and on every replica",
-		Long: "Ends the sessions named by their ids, or all that the flags select. Their tokens are\n" +
-			"refused from that moment; a token for a registry that was already handed out ends by\n" +
-			"itself within its lifetime, and a remembered password within a minute.",
+		Short:      "End sessions immediately, on every replica",
+		Long: "Ends the sessions with these ids, or all that the flags select. Their tokens are refused\n" +
+			"from that moment. An access token that was issued before expires by itself within its\n" +
+			"lifetime, and a cached password within a minute.",
 		Example: "  shorepass sessions revoke 5klgeezbwidpry4w\n  shorepass sessions revoke --user alice\n  shorepass sessions revoke --group contractors --older-than 30d",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if len(ids) == 0 && chosen.empty() {
 				return errors.New("name the sessions to end: their ids, or --user, --provider, --group, --older-than")
 			}
 			if len(ids) > 0 && !chosen.empty() {
-				return errors.New("name the sessions either by their ids or by flags, not by both")
+				return errors.New("the sessions are named by ids and by flags; use one of the two")
 			}
 			return withAdmin(cmd.Context(), o, func(a *session.Admin) error {
 				ended := 0
@@ -105,7 +104,7 @@ func newSessionsRevoke(o *options) *cobra.Command {
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d sessions ended\n", ended)
 				if ended == 0 {
-					return errors.New("there was no such live session")
+					return errors.New("no live session matches")
 				}
 				return nil
 			})
@@ -118,15 +117,15 @@ func newSessionsRevoke(o *options) *cobra.Command {
 func newSessionsRekey(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rekey",
-		Short: "Seal everything with the first sealing key",
-		Long: "Seals the providers' refresh tokens in the store with the first key of\n" +
-			"session.seal_key. It is the last step but one of replacing a key, while servers run:\n\n" +
+		Short: "Re-encrypt stored tokens with the first sealing key",
+		Long: "Re-encrypts the providers' refresh tokens in the store with the first key of\n" +
+			"session.seal_key. It is the fourth of five steps to replace a key while servers run:\n\n" +
 			"  1. make a key: shorepass keys init --seal-key new.key\n" +
-			"  2. give every replica both, the old one first, and restart it\n" +
-			"  3. put the new one first on every replica, and restart it\n" +
+			"  2. give every replica both keys, the old one first, and restart it\n" +
+			"  3. put the new key first on every replica, and restart it\n" +
 			"  4. shorepass sessions rekey\n" +
-			"  5. take the old one out\n\n" +
-			"What is sealed already is left alone, so that it can be run as often as one likes.",
+			"  5. remove the old key\n\n" +
+			"It skips tokens that the first key has sealed, so that it can be run again.",
 		Example: "  shorepass sessions rekey",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -143,7 +142,7 @@ func newSessionsRekey(o *options) *cobra.Command {
 	}
 }
 
-// selection is what the flags of list and revoke choose.
+// selection is the flags of list and revoke that select sessions.
 type selection struct {
 	user, provider, group, kind string
 	olderThan                   durationFlag
@@ -158,14 +157,13 @@ func (s *selection) flags(cmd *cobra.Command) {
 	cmd.Flags().Var(&s.olderThan, "older-than", "sessions that began longer ago than this, such as 30d or 12h")
 }
 
-// durationFlag is the value of a flag that takes what a length of time in the
-// configuration is.
+// durationFlag is a flag whose value is a duration as in the configuration, with days.
 type durationFlag time.Duration
 
 func (f *durationFlag) Set(text string) error {
 	d, err := duration.Parse(text)
 	if err != nil || d <= 0 {
-		return errors.New("this is not a length of time such as 30d or 12h")
+		return errors.New("this is not a length of time; write one such as 30d or 12h")
 	}
 	*f = durationFlag(d)
 	return nil
@@ -173,7 +171,7 @@ func (f *durationFlag) Set(text string) error {
 
 func (f *durationFlag) String() string {
 	if *f == 0 {
-		return "" // so that help names no default
+		return "" // help then shows no default
 	}
 	return time.Duration(*f).String()
 }
@@ -201,7 +199,7 @@ func (s *selection) selectors(ids []string, now time.Time) []session.Selector {
 	return all
 }
 
-// withAdmin opens the store for do.
+// withAdmin calls do with an Admin of the configured store.
 func withAdmin(ctx context.Context, o *options, do func(*session.Admin) error) error {
 	return withStore(ctx, o, nil, func(cfg session.Config, in store) error {
 		a, err := session.NewAdmin(ctx, cfg, in)
@@ -212,7 +210,7 @@ func withAdmin(ctx context.Context, o *options, do func(*session.Admin) error) e
 	})
 }
 
-// commandLineUser names who runs the command, for the list of ended sessions.
+// commandLineUser names the user of the command, as the list of ended sessions shows it.
 func commandLineUser() string {
 	u, err := user.Current()
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestSessionStates: a list says of each session when it ends, why it is refused
-// before it ends, or why it ended.
+// TestSessionStates: the list shows of each session when it ends, why it is refused
+// although it has not ended, or why it ended.
 func TestSessionStates(t *testing.T) {
 	at := time.Date(2026, 11, 26, 20, 0, 0, 0, time.UTC)
 	for _, test := range []struct {

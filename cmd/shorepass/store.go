@@ -13,7 +13,7 @@ import (
 	"shorepass/throttle"
 )
 
-// store keeps what replicas share: sessions, and what the throttle counts.
+// store is the storage that replicas share, for sessions and for the throttle.
 type store interface {
 	session.Store
 	throttle.Store
@@ -23,17 +23,18 @@ type store interface {
 type backend interface {
 	kind() string
 
-	// open opens the store for a server: it makes and migrates what it must.
+	// open opens the store for a server. It creates and migrates it as needed.
 	open(context.Context) (store, error)
 
-	// openExisting opens the store for a command: it makes and migrates nothing.
+	// openExisting opens the store for a command. It neither creates nor migrates
+	// it.
 	openExisting(context.Context) (store, error)
 
-	// check holds the store against what can be known of it without the network,
-	// and the sealing key that lies beside it.
+	// check checks the store as far as that needs no network, and a sealing key in
+	// its folder.
 	check() error
 
-	// inspect says what is in the store, and changes nothing there.
+	// inspect describes the state of the store, without changing it.
 	inspect(context.Context) ([]string, error)
 }
 
@@ -45,11 +46,11 @@ func newBackend(cfg session.Config) (backend, error) {
 	if file, ok := cfg.SQLiteFile(); ok {
 		return sqliteBackend{file, cfg.SealKey.IsZero()}, nil
 	}
-	return nil, errors.New("session.store is neither sqlite:FILE nor postgres://…")
+	return nil, errors.New("session.store is neither sqlite:FILE nor postgres://…; write one of the two")
 }
 
-// withStore opens the store that the configuration names for do. Of the secrets
-// it reads those at the keys, and what it takes to open the store.
+// withStore calls do with the configured store. It reads the secrets at these keys, and
+// those that are needed to open the store.
 func withStore(ctx context.Context, o *options, secrets []string, do func(session.Config, store) error) (err error) {
 	cfg, err := o.load(config.OnlySecrets(append(secrets, "session.store", "session.tls")...))
 	if err != nil {
@@ -67,10 +68,10 @@ func withStore(ctx context.Context, o *options, secrets []string, do func(sessio
 	return do(cfg.Session, opened)
 }
 
-// sqliteBackend is a file of SQLite.
+// sqliteBackend is a store in a SQLite file.
 type sqliteBackend struct {
 	name   string
-	ownKey bool // the sealing key is a file beside it
+	ownKey bool // the sealing key is a file in the same folder
 }
 
 func (b sqliteBackend) kind() string { return "sqlite" }
@@ -100,7 +101,7 @@ func (b sqliteBackend) inspect(context.Context) ([]string, error) {
 	return []string{b.name + " exists"}, nil
 }
 
-// postgresBackend is one of PostgreSQL.
+// postgresBackend is a store in PostgreSQL.
 type postgresBackend struct{ cfg session.Config }
 
 func (b postgresBackend) kind() string { return "postgres" }

@@ -7,10 +7,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// rejectUnknown makes an unknown subcommand an error at cmd and everywhere below
-// it. By itself cobra does so only at the root: below it, and as the argument of
-// help, it prints a help text and exits with 0. A command that only holds others
-// still prints its help when it is called alone.
+// rejectUnknown makes an unknown subcommand an error, for cmd and all commands below it.
+// By itself cobra does so only at the root; below it, and as the argument of help, it
+// prints a help text and exits with 0. A command that only groups others still prints its
+// help when it is called alone.
 func rejectUnknown(cmd *cobra.Command) {
 	if cmd.HasSubCommands() && !cmd.Runnable() {
 		cmd.Args = func(cmd *cobra.Command, args []string) error { return unknownSubcommand(cmd, args) }
@@ -21,8 +21,7 @@ func rejectUnknown(cmd *cobra.Command) {
 	}
 }
 
-// helpTopic is the cobra.PositionalArgs of help: its arguments must lead to a
-// command.
+// helpTopic is the cobra.PositionalArgs of help: the arguments must name a command.
 func helpTopic(help *cobra.Command, args []string) error {
 	cmd, rest, err := help.Root().Find(args)
 	if err != nil {
@@ -31,9 +30,8 @@ func helpTopic(help *cobra.Command, args []string) error {
 	return unknownSubcommand(cmd, rest)
 }
 
-// unknownSubcommand returns an error that names the first of args, which is no
-// subcommand of cmd, and the subcommands that may be meant. It returns nil where
-// there are no args.
+// unknownSubcommand returns the error for args[0], which is not a subcommand of cmd, with
+// the subcommands that were probably meant. It returns nil without args.
 func unknownSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -42,5 +40,5 @@ func unknownSubcommand(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return fmt.Errorf("unknown command %q for %q; did you mean %s?", args[0], cmd.CommandPath(), strings.Join(near, " or "))
 	}
-	return fmt.Errorf("unknown command %q for %q; %[2]s --help lists what there is", args[0], cmd.CommandPath())
+	return fmt.Errorf("unknown command %q for %q; %[2]s --help lists the commands", args[0], cmd.CommandPath())
 }

@@ -16,11 +16,11 @@ func newUnlock(o *options) *cobra.Command {
 		Use:        "unlock NAME",
 		SuggestFor: []string{"unblock", "reset"},
 		Short:      "Forget the wrong passwords of a login name",
-		Long: "Forgets the wrong passwords that were typed under a login name, and those of every\n" +
-			"account that was tried under it, so that the next login is asked about. NAME is what\n" +
-			"the person types, in any spelling, with or without a domain. Servers that run on the\n" +
-			"same store follow at once, and their caches within 30 seconds. What the directory\n" +
-			"itself counts is not touched: an account that is locked there stays so.",
+		Long: "Forgets the wrong passwords that were typed for a login name, and those of every account\n" +
+			"that was tried with it, so that the next login reaches the provider. NAME is what the\n" +
+			"person types, in any spelling, with or without a domain. Servers on the same store\n" +
+			"follow immediately, their caches within 30 seconds. The directory's own counter is not\n" +
+			"changed: an account that is locked there stays locked.",
 		Example: "  shorepass unlock alice",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

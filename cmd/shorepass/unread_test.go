@@ -27,8 +27,8 @@ repositories = ["public/**"]
 actions      = ["pull"]
 `
 
-// TestServerOutlivesItsLogReader: whoever collects what the server prints has stopped
-// reading, or is gone. It answers all the same, and it can be ended.
+// TestServerOutlivesItsLogReader: where the reader of its output blocks or is gone, the
+// server answers requests and shuts down.
 func TestServerOutlivesItsLogReader(t *testing.T) {
 	for name, prepare := range map[string]func(r, w *os.File) error{
 		"stopped": func(_, w *os.File) error {
@@ -85,7 +85,7 @@ func TestServerOutlivesItsLogReader(t *testing.T) {
 				}
 			}
 			if _, text := get("/metrics"); !strings.Contains(text, "\nshorepass_audit_failures_total 5\n") {
-				t.Error("the lines that could not be written are not counted")
+				t.Error("the lost audit lines are not counted")
 			}
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
@@ -99,7 +99,7 @@ func TestServerOutlivesItsLogReader(t *testing.T) {
 	}
 }
 
-// freeAddress returns an address on this machine that nobody listens on.
+// freeAddress returns an address on this machine with a free port.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// build is what version prints.
+// build is the output of version.
 type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -36,10 +36,9 @@ func newVersion() *cobra.Command {
 	return cmd
 }
 
-// addVersionFlag makes --version at the root print what the subcommand prints.
-// It is not cobra's own flag: a template for that brings text/template in, which
-// calls methods by name, so that the linker keeps every method of the program,
-// six megabytes.
+// addVersionFlag adds --version to the root command, with the output of the subcommand.
+// cobra's own flag is not used: it needs a template, and text/template calls methods by
+// name, so that the linker could not remove unused methods, six megabytes of them.
 func addVersionFlag(root *cobra.Command) {
 	help := root.RunE
 	asked := root.Flags().BoolP("version", "v", false, "print the version")
@@ -56,7 +55,7 @@ func printVersion(cmd *cobra.Command, b build) error {
 	return err
 }
 
-// thisBuild reads what the Go toolchain wrote into the binary.
+// thisBuild reads the build information that the Go toolchain wrote into the binary.
 func thisBuild() build {
 	b := build{Version: "(devel)", Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()

@@ -16,15 +16,14 @@ import (
 	"shorepass/throttle"
 )
 
-// kinds are the kinds of provider there are. A new one is a folder under
-// providers and a line here.
+// kinds are all kinds of provider. A new one is a folder under providers and a line here.
 var kinds = config.Kinds{
 	"file": config.Kind(file.New),
 	"ldap": config.Kind(ldap.New),
 	"oidc": config.Kind(oidc.New),
 }
 
-// load reads the configuration that the flags name.
+// load loads the configuration that the flags name.
 func (o *options) load(with ...config.Option) (*config.Config, error) {
 	path, err := o.path()
 	if err != nil {
@@ -33,7 +32,7 @@ func (o *options) load(with ...config.Option) (*config.Config, error) {
 	return config.Load(path, kinds, with...)
 }
 
-// loadAll reads the configuration with everything that serve needs.
+// loadAll loads the configuration with everything that serve needs.
 func (o *options) loadAll() (*resolvedConfig, error) {
 	cfg, err := o.load()
 	if err != nil {
@@ -42,9 +41,8 @@ func (o *options) loadAll() (*resolvedConfig, error) {
 	return resolveRoot(cfg)
 }
 
-// loadRoot reads the configuration for a command that needs the root, and of the
-// secrets those at the keys; the store's address only where it says where the
-// root lies.
+// loadRoot loads the configuration for a command that needs the root, with the secrets at
+// these keys. It reads the store's address only where that determines the root's folder.
 func (o *options) loadRoot(secrets ...string) (*resolvedConfig, error) {
 	cfg, err := o.load(config.OnlySecrets(secrets...))
 	if err == nil && !configuresRoot(cfg) {
@@ -56,7 +54,7 @@ func (o *options) loadRoot(secrets ...string) (*resolvedConfig, error) {
 	return resolveRoot(cfg)
 }
 
-// newChain builds the configured providers, in the order of the file.
+// newChain builds the chain of the configured providers, in the order of the file.
 func newChain(cfg *resolvedConfig, limits *throttle.Throttle, o providers.Options) (*providers.Chain, error) {
 	members := make([]providers.Member, len(cfg.Providers))
 	for i, p := range cfg.Providers {
@@ -72,12 +70,12 @@ func newChain(cfg *resolvedConfig, limits *throttle.Throttle, o providers.Option
 // newIssuer reads the keys that sign tokens.
 func newIssuer(cfg *resolvedConfig, log *slog.Logger) (*registry.Issuer, error) {
 	return registry.NewIssuer(cfg.Token, cfg.Services, func(err error) {
-		log.Error("the signing certificate was not reread; the one before stays in use", "error", err)
+		log.Error("signing certificate not reread; the old one stays in use", "error", err)
 	})
 }
 
-// newGeneration builds all that a request passes through and a reload replaces.
-// It reads files and never uses the network.
+// newGeneration builds what requests use and a reload replaces. It reads files, and never
+// uses the network.
 func (d *daemon) newGeneration(cfg *resolvedConfig) (server.Generation, error) {
 	issuer, err := newIssuer(cfg, d.log)
 	if err != nil {
@@ -90,8 +88,8 @@ func (d *daemon) newGeneration(cfg *resolvedConfig) (server.Generation, error) {
 	return server.Generation{Config: cfg.Server, Chain: chain, Policy: cfg.Policy, Issuer: issuer}, nil
 }
 
-// newThrottle returns the rate limit of wrong passwords, which replicas share in
-// their store.
+// newThrottle returns the rate limit of wrong passwords, whose counters replicas share in
+// the store.
 func newThrottle(ctx context.Context, cfg *resolvedConfig, in store, log *slog.Logger) (*throttle.Throttle, error) {
 	keys, err := session.OpenKeys(ctx, cfg.Session, in, log)
 	if err != nil {
@@ -100,11 +98,11 @@ func newThrottle(ctx context.Context, cfg *resolvedConfig, in store, log *slog.L
 	return throttle.New(in, keys.Derive(throttleKey), throttleConfig(cfg), log), nil
 }
 
-// throttleKey is the use of the sealing key under which the throttle keeps names
-// and passwords.
+// throttleKey is the label of the key derivation for the throttle's HMACs of names and
+// passwords, from the sealing key.
 const throttleKey = "throttle"
 
-// throttleConfig returns the options of the throttle that a reload changes.
+// throttleConfig returns the options of the throttle, which a reload replaces.
 func throttleConfig(cfg *resolvedConfig) throttle.Config {
 	return cfg.Throttle.Options(cfg.ProviderTables)
 }
