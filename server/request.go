@@ -69,13 +69,13 @@ func (r *request) notePrincipal(caller principal) {
 	}
 }
 
-// maxWatched bounds Groups and Unsure of an audit line, in entries each.
-const maxWatched = 64
+// maxAuditGroups bounds Groups and Unsure of an audit line, in entries each.
+const maxAuditGroups = 64
 
-// noteWatched records the groups and claims of a principal that rules or
+// noteGroupsAndClaims records the groups and claims of a principal that rules or
 // server.operators name, or with allGroups every group. asked is the question as
 // the policy gets it.
-func (r *request) noteWatched(gen *Generation, allGroups bool, caller principal, asked policy.Request) {
+func (r *request) noteGroupsAndClaims(gen *Generation, allGroups bool, caller principal, asked policy.Request) {
 	if caller.identity == nil {
 		return
 	}
@@ -85,7 +85,7 @@ func (r *request) noteWatched(gen *Generation, allGroups bool, caller principal,
 		l.Groups, l.Unsure = asked.Groups, asked.Unsure
 	} else {
 		groups = gen.addOperatorGroups(caller.identity, groups)
-		l.Groups, l.Unsure = groups[:min(len(groups), maxWatched)], unsure[:min(len(unsure), maxWatched)]
+		l.Groups, l.Unsure = groups[:min(len(groups), maxAuditGroups)], unsure[:min(len(unsure), maxAuditGroups)]
 		l.More = len(groups) - len(l.Groups) + len(unsure) - len(l.Unsure)
 	}
 	for path, value := range gen.Policy.ReferencedClaims(asked) {

@@ -74,7 +74,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 	if err != nil {
 		return err
 	}
-	req.noteWatched(gen, s.audit.allGroups, caller, asked)
+	req.noteGroupsAndClaims(gen, s.audit.allGroups, caller, asked)
 	req.noteDecision(decision)
 
 	answer, err := s.mint(ctx, gen, q, caller, decision.Access, req)

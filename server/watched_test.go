@@ -46,7 +46,7 @@ func TestAuditLineNamesWhatRulesName(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			req := &request{}
 			caller := principal{identity: test.id}
-			req.noteWatched(gen, test.all, caller, caller.policyRequest(&question{}, origin{}, req.storeTime))
+			req.noteGroupsAndClaims(gen, test.all, caller, caller.policyRequest(&question{}, origin{}, req.storeTime))
 			if diff := cmp.Diff(test.want, req.line); diff != "" {
 				t.Errorf("the line (-want +got)\n%s", diff)
 			}

@@ -38,13 +38,9 @@ func newKeysInit(o *options) *cobra.Command {
 				return errors.New("--certificate and --key need each other; give both or neither")
 			}
 			if certificate == "" && seal == "" {
-				cfg, err := o.loadRoot("token")
-				if err != nil {
+				var err error
+				if certificate, key, err = o.configuredRoot(); err != nil {
 					return err
-				}
-				certificate, key = cfg.Token.RootCertificate, cfg.Token.RootKey
-				if certificate == "" || key == "" {
-					return errNoRootToMake
 				}
 			}
 			if err := makeFolders(key, certificate, seal); err != nil {
@@ -69,6 +65,18 @@ func newKeysInit(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&key, "key", "", "the root key's `file`")
 	cmd.Flags().StringVar(&seal, "seal-key", "", "the sealing key's `file`")
 	return cmd
+}
+
+// configuredRoot returns the files of the root that the configuration names.
+func (o *options) configuredRoot() (certificate, key string, err error) {
+	cfg, err := o.loadRoot("token")
+	if err != nil {
+		return "", "", err
+	}
+	if cfg.Token.RootCertificate == "" || cfg.Token.RootKey == "" {
+		return "", "", errNoRootToMake
+	}
+	return cfg.Token.RootCertificate, cfg.Token.RootKey, nil
 }
 
 // errNoRootToMake is for a configuration with token.signing_certificate: a root elsewhere
