@@ -89,7 +89,7 @@ func (l *loader) decodeValue(at string, from any, into reflect.Value, tag string
 	case t == secretType:
 		text, err := l.secret(at, from)
 		if missing, ok := errors.AsType[noFileError](err); ok && at == "session.seal_key" {
-			// Of all secrets this is the one that a command of ours makes.
+			// Unlike other secrets, a command of ours makes this one.
 			return fmt.Errorf("there is no file %[1]s; make it with: shorepass keys init --seal-key %[1]s", string(missing))
 		} else if err != nil {
 			return err

@@ -39,7 +39,7 @@ func (l *loader) resolve(at, tag, value string) string {
 	return scheme + full
 }
 
-// credentials stands in a path for the folder of systemd's credentials.
+// credentials is the placeholder in paths for the folder of systemd's credentials.
 const credentials = "$CREDENTIALS_DIRECTORY"
 
 // locate makes a path of the configuration absolute. A relative path is relative to the

@@ -9,7 +9,7 @@ import (
 
 // origin is the sender of a request.
 type origin struct {
-	peer      netip.Addr // the client as the rate limit counts it: the last address that is certain
+	peer      netip.Addr // the client as far as it is certain, as the rate limit counts it
 	address   netip.Addr // the client as the policy sees it; the zero Addr where it is unknown
 	userAgent string
 	spoofed   bool // an untrusted peer sent a forwarding header

@@ -72,7 +72,7 @@ func (p principal) user() string {
 // authenticate verifies a credential and returns its principal. service is the
 // registry that a token must be valid for. Every endpoint and every kind of
 // credential goes through this function, so that none can miss a check that
-// another has. Errors are those of providers and session.
+// another has. It sets req.method. Errors are those of providers and session.
 func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credential, service string, req *request) (principal, error) {
 	client := cred.client(req.origin)
 	switch {
@@ -81,7 +81,7 @@ func (s *Server) authenticate(ctx context.Context, gen *Generation, cred credent
 	case cred.secret.IsZero():
 		return principal{}, fmt.Errorf("empty secret: %w", providers.ErrRejected)
 	case session.KindOf(cred.secret) == session.KindOneTime:
-		return s.spend(ctx, cred, service, client)
+		return s.redeemOneTime(ctx, cred, service, client)
 	case cred.kind == kindRefresh:
 		return s.redeem(ctx, gen, cred.secret, service, client, session.KindRefresh)
 	case session.Recognize(cred.secret):
@@ -127,10 +127,10 @@ func (s *Server) redeem(ctx context.Context, gen *Generation, token secret.Text,
 	return principal{identity: found.Identity, session: found}, nil
 }
 
-// spend redeems a one-time login password for a session. It does so only where the
+// redeemOneTime redeems a one-time login password for a session. It does so only where the
 // request asks for an offline token, as docker login does; any other request leaves
 // the password unspent.
-func (s *Server) spend(ctx context.Context, cred credential, service string, client session.Client) (principal, error) {
+func (s *Server) redeemOneTime(ctx context.Context, cred credential, service string, client session.Client) (principal, error) {
 	if cred.kind != kindSecret || !cred.offline {
 		return principal{}, errOneTime
 	}

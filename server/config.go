@@ -76,7 +76,7 @@ const (
 	groupsAll     = "all"
 )
 
-// WithDefaults returns the configuration with what was left out filled in.
+// WithDefaults returns a copy with the defaults of the keys that were left out.
 func (c Config) WithDefaults() Config {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:5001"
@@ -110,7 +110,7 @@ func connectAddress(listen string) string {
 	return listen
 }
 
-// WithDefaults returns the configuration with what was left out filled in.
+// WithDefaults returns a copy with the defaults of the keys that were left out.
 func (c AuditConfig) WithDefaults() AuditConfig {
 	if c.To == "" {
 		c.To = "stdout"
