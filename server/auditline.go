@@ -28,10 +28,10 @@ type auditLine struct {
 	Account  string `json:"account,omitempty"`  // the login name as typed; of an anonymous request the account parameter
 
 	// What rules see of the person. Each field is left out where it is empty.
-	Groups []string          `json:"groups,omitempty"`         // names of groups that an entry of rules or of server.operators matches, at most 64; with audit.groups = "all" every group
-	More   int               `json:"groups_omitted,omitempty"` // number of further entries of Groups and Unsure
-	Unsure []string          `json:"unsure,omitempty"`         // likewise for groups that the person may or may not be in; "*" for any
-	Claims map[string]string `json:"claims,omitempty"`         // claims that rules name, by dotted path: text, or JSON, of at most 256 bytes
+	Groups        []string          `json:"groups,omitempty"`         // names of groups that an entry of rules or of server.operators matches, at most 64; with audit.groups = "all" every group
+	GroupsOmitted int               `json:"groups_omitted,omitempty"` // number of further entries of Groups and Unsure
+	Unsure        []string          `json:"unsure,omitempty"`         // likewise for groups that the person may or may not be in; "*" for any
+	Claims        map[string]string `json:"claims,omitempty"`         // claims that rules name, by dotted path: text, or JSON, of at most 256 bytes
 
 	// The client.
 	Address   string `json:"address"`              // of the client, or of the peer where a proxy is not trusted

@@ -19,7 +19,7 @@ func TestAuditLineSchema(t *testing.T) {
 		"every field": {
 			auditLine{
 				Time: time.Unix(0, 1).UTC(), Request: "a", Status: 200, User: "b", Subject: "c", Provider: "d", Method: "e", Account: "f",
-				Groups: []string{"1"}, More: 2, Unsure: []string{"3"}, Claims: map[string]string{"4": "5"},
+				Groups: []string{"1"}, GroupsOmitted: 2, Unsure: []string{"3"}, Claims: map[string]string{"4": "5"},
 				Address: "g", ClientID: "h", UserAgent: "i", Service: "j", Asked: []string{"k"}, Granted: []string{"l"},
 				Rules: []policy.Verdict{{Rule: "m", Effect: "n", Scope: "o", Actions: []string{"p"}, Fault: "q"}}, Omitted: 1,
 				TokenType: "r", Session: "s", JTI: "t", Duration: 0.5, Reason: "u", Action: "v", Target: &auditTarget{"w", "x", "y", "z"}, Ended: &ended,

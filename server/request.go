@@ -86,7 +86,7 @@ func (r *request) noteGroupsAndClaims(gen *Generation, allGroups bool, caller pr
 	} else {
 		groups = gen.addOperatorGroups(caller.identity, groups)
 		l.Groups, l.Unsure = groups[:min(len(groups), maxAuditGroups)], unsure[:min(len(unsure), maxAuditGroups)]
-		l.More = len(groups) - len(l.Groups) + len(unsure) - len(l.Unsure)
+		l.GroupsOmitted = len(groups) - len(l.Groups) + len(unsure) - len(l.Unsure)
 	}
 	for path, value := range gen.Policy.ReferencedClaims(asked) {
 		if l.Claims == nil {

@@ -34,7 +34,7 @@ func TestAuditLineNamesWhatRulesName(t *testing.T) {
 			auditLine{Groups: []string{"Ops", "team-a"}, Unsure: []string{"contractors"}}},
 		{"a provider that ignores case", false, &providers.Identity{User: "jo", FoldsCase: true, Groups: []string{"Team-A", "ops"}, Unsure: []string{"*"}},
 			auditLine{Groups: []string{"Team-A", "ops"}, Unsure: []string{"*"}}},
-		{"too many", false, &providers.Identity{User: "jo", Groups: many}, auditLine{Groups: many[:64], More: 36}},
+		{"too many", false, &providers.Identity{User: "jo", Groups: many}, auditLine{Groups: many[:64], GroupsOmitted: 36}},
 		{"all", true, &providers.Identity{User: "jo", Groups: many, Unsure: []string{"x"}}, auditLine{Groups: many, Unsure: []string{"x"}}},
 		{"claims", false, &providers.Identity{User: "jo", Claims: map[string]any{"team": strings.Repeat("a", 300), "level": int64(2), "email": "jo@corp.example"}},
 			auditLine{Claims: map[string]string{"team": strings.Repeat("a", 256) + "…", "level": "2"}}},
