@@ -111,8 +111,8 @@ func addressOf(peer net.Addr) netip.Addr {
 // addressGroup returns the network whose addresses count as one client: the /64 of
 // an IPv6 address.
 func addressGroup(addr netip.Addr) netip.Prefix {
-	place, _ := addr.Prefix(min(addr.BitLen(), 64)) // fails only for the zero Addr
-	return place
+	network, _ := addr.Prefix(min(addr.BitLen(), 64)) // fails only for the zero Addr
+	return network
 }
 
 // headConn is a connection that closes where a head exceeds freeHead and the limiter
