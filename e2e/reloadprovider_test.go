@@ -15,7 +15,7 @@ import (
 // it is in force.
 func (s *site) reload(t *testing.T, o options) {
 	t.Helper()
-	const loaded = `"configuration reloaded"`
+	const loaded = `"the configuration was reloaded"`
 	before := strings.Count(s.server.said(), loaded)
 	s.write(t, o)
 	s.server.cmd.Process.Signal(syscall.SIGHUP)

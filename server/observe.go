@@ -25,7 +25,7 @@ func (s *Server) observed(action string, serve endpoint) func(http.ResponseWrite
 func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation, req *request, serve endpoint) {
 	w.Header().Set("X-Request-Id", req.line.Request)
 	if req.origin.spoofed && s.spoofWarned.CompareAndSwap(false, true) {
-		s.log.Warn("untrusted peer sends X-Forwarded-For or Forwarded, so the client's address is unknown; "+
+		s.log.Warn("an untrusted peer sends X-Forwarded-For or Forwarded, so the client's address is unknown; "+
 			"if the peer is your proxy, add it to server.trusted_proxies", "address", req.line.Address)
 	}
 	defer s.metrics.observe(req)
@@ -71,13 +71,13 @@ func (s *Server) logFailure(r *http.Request, req *request, failure httpError) {
 	attrs := []any{"request", req.line.Request, "status", failure.status, "error", failure.Error(), "service", req.line.Service, "address", req.line.Address}
 	switch {
 	case r.Context().Err() != nil:
-		s.log.Debug("client disconnected", attrs...)
+		s.log.Debug("the client disconnected", attrs...)
 	case failure.status == http.StatusInternalServerError:
-		s.log.Error("request failed", attrs...)
+		s.log.Error("a request failed", attrs...)
 	case failure.status == http.StatusServiceUnavailable && !isProviderFailure(failure):
-		s.log.Warn("request could not be answered", attrs...)
+		s.log.Warn("a request could not be answered", attrs...)
 	default:
-		s.log.Debug("request refused", attrs...)
+		s.log.Debug("a request was refused", attrs...)
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Server) serveVersionCheck(w http.ResponseWriter, r *http.Request, gen *
 	failure.challenge = gen.challenge(r.Host)
 	if len(r.Header["Authorization"]) > 0 {
 		failure.challenge += `,error="invalid_token"`
-		s.log.Debug("token refused at /v2/", "error", failure.Error(), "address", newOrigin(r, gen.trustedProxies).peer.String())
+		s.log.Debug("a token was refused at /v2/", "error", failure.Error(), "address", newOrigin(r, gen.trustedProxies).peer.String())
 	}
 	writeError(w, failure)
 }

@@ -175,7 +175,7 @@ func TestVersionCheckQuotesNoToken(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+minted.Reveal()+"x")
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
-	if w.Code != http.StatusUnauthorized || !strings.Contains(log.String(), "token refused") {
+	if w.Code != http.StatusUnauthorized || !strings.Contains(log.String(), "a token was refused") {
 		t.Fatalf("%d, logged %q; want 401 and a line", w.Code, log.String())
 	}
 	for _, part := range strings.Split(minted.Reveal(), ".") {

@@ -40,17 +40,17 @@ func (d *daemon) reloadOnChange(ctx context.Context) {
 			return
 		case <-hangups:
 			if err := d.audit.Reopen(); err != nil {
-				d.log.Error("audit file not reopened; lines still go to the old one", "error", err)
+				d.log.Error("the audit file was not reopened; lines still go to the old one", "error", err)
 			}
 		case <-changes:
 		}
 		err := d.reload(ctx)
 		d.metrics.CountReload(err)
 		if err != nil {
-			d.log.Error("configuration not reloaded; the old one stays in force", "error", err)
+			d.log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
 			continue
 		}
-		d.log.Info("configuration reloaded")
+		d.log.Info("the configuration was reloaded")
 	}
 }
 
@@ -73,7 +73,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	}
 	d.retire(ctx, oldChain)
 	for _, key := range config.NeedRestart(old.Config, cfg.Config) {
-		d.log.Warn("changed key needs a restart", "key", key)
+		d.log.Warn("a changed key needs a restart", "key", key)
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func (d *daemon) retire(ctx context.Context, old *providers.Chain) {
 		case <-time.After(retireAfter):
 		}
 		if err := old.Close(); err != nil {
-			d.log.Warn("providers of the old configuration not closed", "error", err)
+			d.log.Warn("the providers of the old configuration were not closed", "error", err)
 		}
 	})
 }

@@ -134,7 +134,7 @@ func start(ctx context.Context, o *options, cfg *resolvedConfig, cmd *cobra.Comm
 	d.chain = gen.Chain
 	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
 		d.metrics.CountAuditFailure()
-		log.Error("audit line not written", "error", err)
+		log.Error("an audit line was not written", "error", err)
 	})
 	if err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Gene
 	d.cfg.Store(cfg)
 	d.chain = gen.Chain
 	for _, warning := range slices.Concat(cfg.Warnings, gen.Chain.Warnings()) {
-		d.log.Warn("configuration has a warning", "warning", warning)
+		d.log.Warn("the configuration has a warning", "warning", warning)
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func newChain(cfg *resolvedConfig, limits *throttle.Throttle, o providers.Option
 // newIssuer reads the keys that sign tokens.
 func newIssuer(cfg *resolvedConfig, log *slog.Logger) (*registry.Issuer, error) {
 	return registry.NewIssuer(cfg.Token, cfg.Services, func(err error) {
-		log.Error("signing certificate not reread; the old one stays in use", "error", err)
+		log.Error("the signing certificate was not reread; the old one stays in use", "error", err)
 	})
 }
 
