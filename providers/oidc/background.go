@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// refreshInterval is the interval at which metadata and keys are read again in
-	// the background, and so the longest time that a withdrawn key is accepted
-	// while the provider is up.
+	// refreshInterval is the interval at which metadata and keys are read again
+	// in the background, and so the longest time that a withdrawn key is
+	// accepted while the provider is up.
 	refreshInterval = 10 * time.Minute
 
 	// Exponential backoff after a failure. No login depends on it: one that needs
@@ -24,9 +24,9 @@ type background struct {
 	done sync.WaitGroup
 }
 
-// Start implements [providers.Starter]: a goroutine reads metadata and keys now and
-// every refreshInterval, so that no login waits for them, and a withdrawn key is
-// soon refused.
+// Start implements [providers.Starter]: a goroutine reads metadata and keys now
+// and every refreshInterval, so that no login waits for them, and a withdrawn
+// key is soon refused.
 func (p *Provider) Start(ctx context.Context) {
 	ctx, p.background.stop = context.WithCancel(ctx)
 	p.background.done.Go(func() { p.refreshLoop(ctx) })

@@ -11,9 +11,9 @@ type claimPath []string
 
 // parsePath parses a path of the configuration: a JSON pointer (RFC 6901) if it
 // begins with "/", one name if it contains "://" (Auth0's namespaced claims are
-// URLs), else names joined by dots. The meaning follows from the text alone, never
-// from the claims, so that a person who can choose the name of a claim cannot
-// change it.
+// URLs), else names joined by dots. The meaning follows from the text alone,
+// never from the claims, so that a person who can choose the name of a claim
+// cannot change it.
 func parsePath(text string) (claimPath, error) {
 	switch {
 	case strings.TrimSpace(text) == "":
@@ -69,8 +69,8 @@ func (p claimPath) resolve(claims map[string]any) (any, bool) {
 	return value, len(p) > 0
 }
 
-// obstructed reports whether the path leads through a value that is not an object,
-// so that the claim is not missing but unknown.
+// obstructed reports whether the path leads through a value that is not an
+// object, so that the claim is not missing but unknown.
 func (p claimPath) obstructed(claims map[string]any) bool {
 	var value any = claims
 	for _, name := range p {

@@ -167,8 +167,9 @@ func TestLoginNameIsSentAsTyped(t *testing.T) {
 	}
 }
 
-// TestIncompleteGroupsAreUnsure: A6, A7, D1: what the provider does not tell of the groups
-// makes rules that deny a group hold, locks no account out, and is warned of once.
+// TestIncompleteGroupsAreUnsure: A6, A7, D1: what the provider does not tell of
+// the groups makes rules that deny a group hold, locks no account out, and is
+// warned of once.
 func TestIncompleteGroupsAreUnsure(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	elsewhere := map[string]any{"groups": "src1"}

@@ -66,7 +66,8 @@ func (c *client) refresh(ctx context.Context, m *metadata, refreshToken secret.T
 	return token, nil
 }
 
-// revoke revokes a refresh token (RFC 7009) if the provider has an endpoint for it.
+// revoke revokes a refresh token (RFC 7009) if the provider has an endpoint for
+// it.
 func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Text) error {
 	address, err := m.revocation.get()
 	if errors.Is(err, errNoEndpoint) {
@@ -144,8 +145,8 @@ func (c *client) userinfo(ctx context.Context, m *metadata, access string) (clai
 	return claims, nil
 }
 
-// get returns the body of a URL of the provider; bearer is an access token to send,
-// or "". Any status but 200 is an error. No error quotes the response.
+// get returns the body of a URL of the provider; bearer is an access token to
+// send, or "". Any status but 200 is an error. No error quotes the response.
 func (c *client) get(ctx context.Context, address, bearer string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()

@@ -169,14 +169,15 @@ const (
 	authNone  = "none"
 )
 
-// asymmetricAlgorithms are the signature algorithms that can be configured (RFC 7518,
-// section 3.1; RFC 8037). With a symmetric one the client secret, or a public key,
-// could sign tokens.
+// asymmetricAlgorithms are the signature algorithms that can be configured (RFC
+// 7518, section 3.1; RFC 8037). With a symmetric one the client secret, or a
+// public key, could sign tokens.
 var asymmetricAlgorithms = []string{
 	"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA",
 }
 
-// maxTimeout is the time limit of the whole chain: docker gives up after 15 seconds.
+// maxTimeout is the time limit of the whole chain: docker gives up after 15
+// seconds.
 const maxTimeout = 10 * time.Second
 
 // ClaimNames returns the names of the claims that rules can use.

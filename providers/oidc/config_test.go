@@ -125,7 +125,8 @@ func TestWithDefaults(t *testing.T) {
 	}
 }
 
-// TestLockoutAdvice: what check --live says to write for a provider's lock of accounts.
+// TestLockoutAdvice: what check --live says to write for a provider's lock of
+// accounts.
 func TestLockoutAdvice(t *testing.T) {
 	for issuer, want := range map[string]string{
 		"https://login.microsoftonline.com/7f3a-11/v2.0": "wrong_passwords = 8\n  wrong_password_window = \"2m\"",

@@ -101,8 +101,8 @@ func (d *discovery) get(ctx context.Context) (*metadata, error) {
 	return d.fetch(ctx, d.cfg.Timeout)
 }
 
-// refresh fetches the metadata again if the cached one is older than maxAge. After
-// an error the cached one stays in use.
+// refresh fetches the metadata again if the cached one is older than maxAge.
+// After an error the cached one stays in use.
 func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadata, error) {
 	if err := d.mu.lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for discovery of %s: %w", d.cfg.Issuer, err)
@@ -114,9 +114,9 @@ func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadat
 	return d.fetch(ctx, d.cfg.Timeout)
 }
 
-// probe is a health check: it fetches the metadata again, unless another fetch ended
-// after since. It is single-flight. The error is nil also if ctx ended first, since
-// that leaves open whether the provider is up.
+// probe is a health check: it fetches the metadata again, unless another fetch
+// ended after since. It is single-flight. The error is nil also if ctx ended
+// first, since that leaves open whether the provider is up.
 func (d *discovery) probe(ctx context.Context, since time.Time) error {
 	if d.mu.lock(ctx) != nil {
 		return nil
@@ -218,9 +218,9 @@ func parseMetadata(cfg Config, found *goidc.Provider) (*metadata, error) {
 var errNoEndpoint = errors.New("is not in the provider's discovery document")
 
 // checkEndpoint accepts an endpoint on the issuer's host and port or on one of
-// hosts, with https unless the issuer is plain http. An attacker who can change the
-// discovery document must not redirect passwords, or cause requests into the
-// network (SSRF).
+// hosts, with https unless the issuer is plain http. An attacker who can change
+// the discovery document must not redirect passwords, or cause requests into
+// the network (SSRF).
 func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
 	if raw == "" {
 		return endpoint{err: fmt.Errorf("%s %w", name, errNoEndpoint)}

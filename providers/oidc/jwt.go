@@ -74,9 +74,9 @@ func newVerifier(cfg Config, protectedNames []string, keys *keyCache) *verifier 
 	return v
 }
 
-// verify validates an ID token (OpenID Connect Core 1.0, section 3.1.3.7) and returns
-// its claims. The error wraps errInvalidToken if the token is invalid; any other
-// means unavailable.
+// verify validates an ID token (OpenID Connect Core 1.0, section 3.1.3.7) and
+// returns its claims. The error wraps errInvalidToken if the token is invalid;
+// any other means unavailable.
 func (v *verifier) verify(ctx context.Context, raw string, want requirements) (claimSet, error) {
 	if err := checkHeader(raw, want.asPassword); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
@@ -132,8 +132,8 @@ func (s tokenKeySet) VerifySignature(context.Context, string) ([]byte, error) {
 	return payload, nil
 }
 
-// decode returns the claims of a token by [decodeClaims]: go-oidc would ignore the
-// case of names, and take the last duplicate.
+// decode returns the claims of a token by [decodeClaims]: go-oidc would ignore
+// the case of names, and take the last duplicate.
 func (v *verifier) decode(token *goidc.IDToken) (claimSet, error) {
 	var payload json.RawMessage
 	if err := token.Claims(&payload); err != nil {
@@ -142,8 +142,8 @@ func (v *verifier) decode(token *goidc.IDToken) (claimSet, error) {
 	return decodeClaims(payload, v.protectedNames)
 }
 
-// checkHeader refuses a malformed token, or one of another type, before the costly
-// verification (RFC 8725, sections 3.1 and 3.11).
+// checkHeader refuses a malformed token, or one of another type, before the
+// costly verification (RFC 8725, sections 3.1 and 3.11).
 func checkHeader(raw string, asPassword bool) error {
 	if asPassword && len(raw) > maxJWT {
 		return fmt.Errorf("it has more than %d bytes", maxJWT)
@@ -176,8 +176,9 @@ func checkHeader(raw string, asPassword bool) error {
 	return nil
 }
 
-// checkClaims refuses a token of another issuer, for another audience, or outside of
-// its time. Errors quote no claim: a claim may hold a secret, and the token is one.
+// checkClaims refuses a token of another issuer, for another audience, or
+// outside of its time. Errors quote no claim: a claim may hold a secret, and
+// the token is one.
 func (v *verifier) checkClaims(claims claimSet, want requirements) error {
 	if iss, _ := claims["iss"].(string); iss != v.issuer {
 		return fmt.Errorf("its iss is not %q byte for byte", v.issuer)
@@ -206,9 +207,9 @@ func (d claimSet) subject() (string, error) {
 	return sub, nil
 }
 
-// checkTimes refuses a token that has expired, is not valid yet (exp, nbf, iat), or is
-// older than maxAge, unless that is 0. Without iat the age is unknown, so exp must
-// be within maxAge from now.
+// checkTimes refuses a token that has expired, is not valid yet (exp, nbf,
+// iat), or is older than maxAge, unless that is 0. Without iat the age is
+// unknown, so exp must be within maxAge from now.
 func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
 	exp, ok, err := d.numericDate("exp")
 	if err != nil {
@@ -244,9 +245,10 @@ func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
 	return nil
 }
 
-// checkAudience checks the audience and the authorized party. If azp is there, it must
-// be one of want.authorizedParties, or in a password equal sub, as in the workload
-// tokens of Google. A password for several audiences must have azp.
+// checkAudience checks the audience and the authorized party. If azp is there,
+// it must be one of want.authorizedParties, or in a password equal sub, as in
+// the workload tokens of Google. A password for several audiences must have
+// azp.
 func (d claimSet) checkAudience(want requirements) error {
 	var audience []string
 	switch aud := d["aud"].(type) {
@@ -275,9 +277,9 @@ func (d claimSet) checkAudience(want requirements) error {
 	return nil
 }
 
-// checkIsIDToken refuses other tokens of the issuer: access tokens (RFC 9068, and
-// those of Keycloak, Entra ID, Okta and Cognito), and Keycloak's refresh and logout
-// tokens.
+// checkIsIDToken refuses other tokens of the issuer: access tokens (RFC 9068,
+// and those of Keycloak, Entra ID, Okta and Cognito), and Keycloak's refresh
+// and logout tokens.
 func (d claimSet) checkIsIDToken() error {
 	for _, name := range []string{"scope", "scp"} {
 		if _, ok := d[name]; ok {

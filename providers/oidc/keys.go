@@ -34,13 +34,13 @@ const (
 // errNoMatchingKey means that no key of the provider verifies the signature.
 var errNoMatchingKey = errors.New("the signature is of none of the provider's keys")
 
-// keyCache is a cache of the provider's JWKS (RFC 7517), with the TTL keysTTL. It is
-// also refreshed when no cached key verifies a token. It is safe for concurrent
-// use.
+// keyCache is a cache of the provider's JWKS (RFC 7517), with the TTL keysTTL.
+// It is also refreshed when no cached key verifies a token. It is safe for
+// concurrent use.
 //
-// We will not use go-oidc's RemoteKeySet: it sends a request for each token with an
-// unknown key, so that an attacker with forged tokens could have us flood the
-// provider.
+// We will not use go-oidc's RemoteKeySet: it sends a request for each token
+// with an unknown key, so that an attacker with forged tokens could have us
+// flood the provider.
 type keyCache struct {
 	fetch func(context.Context) ([]jose.JSONWebKey, error)
 
@@ -69,9 +69,9 @@ func newKeyCache(fetch func(context.Context) ([]jose.JSONWebKey, error)) *keyCac
 }
 
 // verifyWith calls verify with the cached keys and, if its error wraps
-// errNoMatchingKey, once more with refreshed ones. rateLimited is for tokens that a
-// client sent, rather than the provider. The error is that of verify, or of the
-// refresh.
+// errNoMatchingKey, once more with refreshed ones. rateLimited is for tokens
+// that a client sent, rather than the provider. The error is that of verify, or
+// of the refresh.
 func (s *keyCache) verifyWith(ctx context.Context, rateLimited bool, verify func(*keySnapshot) error) error {
 	cached, err := s.get(ctx)
 	if err != nil {
@@ -91,8 +91,8 @@ func (s *keyCache) verifyWith(ctx context.Context, rateLimited bool, verify func
 	return verify(latest)
 }
 
-// get returns the cached keys, and refreshes them first if they have expired. During
-// an outage it returns expired ones up to keysMaxStale.
+// get returns the cached keys, and refreshes them first if they have expired.
+// During an outage it returns expired ones up to keysMaxStale.
 func (s *keyCache) get(ctx context.Context) (*keySnapshot, error) {
 	cached := s.current.Load()
 	if cached != nil && time.Since(cached.fetchedAt) < keysTTL {
@@ -105,8 +105,9 @@ func (s *keyCache) get(ctx context.Context) (*keySnapshot, error) {
 	return latest, err
 }
 
-// refresh returns newer keys than cached, and is single-flight: the keys that another
-// caller fetched, or its own. If rateLimited and over the limit, it returns cached.
+// refresh returns newer keys than cached, and is single-flight: the keys that
+// another caller fetched, or its own. If rateLimited and over the limit, it
+// returns cached.
 func (s *keyCache) refresh(ctx context.Context, cached *keySnapshot, rateLimited bool) (*keySnapshot, error) {
 	if err := s.mu.lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for the provider's keys: %w", err)
@@ -134,8 +135,8 @@ func (s *keyCache) refresh(ctx context.Context, cached *keySnapshot, rateLimited
 	return latest, nil
 }
 
-// verify returns the payload if a key verifies the token. Of the token's header only
-// kid and alg select keys: jwk, jku, x5c and x5u are ignored.
+// verify returns the payload if a key verifies the token. Of the token's header
+// only kid and alg select keys: jwk, jku, x5c and x5u are ignored.
 func (k *keySnapshot) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
 	if len(jws.Signatures) != 1 {
 		return nil, false
@@ -155,8 +156,8 @@ func (k *keySnapshot) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
 	return nil, false
 }
 
-// String describes the keys for people, by their known algorithms or else by their
-// types.
+// String describes the keys for people, by their known algorithms or else by
+// their types.
 func (k *keySnapshot) String() string {
 	var names []string
 	for _, key := range k.list {
@@ -169,9 +170,9 @@ func (k *keySnapshot) String() string {
 	return fmt.Sprintf("%d (%s)", len(names), strings.Join(names, ", "))
 }
 
-// parseKeys returns the keys of a set that can verify an ID token. It skips others
-// without an error (RFC 7517, section 5): a provider may publish keys for
-// encryption, or of future types.
+// parseKeys returns the keys of a set that can verify an ID token. It skips
+// others without an error (RFC 7517, section 5): a provider may publish keys
+// for encryption, or of future types.
 func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

@@ -190,7 +190,8 @@ func TestEchoingProvider(t *testing.T) {
 				}
 				checkLeaks(t, i, style)
 
-				// The token endpoint answers well, and userinfo echoes its access token.
+				// The token endpoint answers well, and userinfo echoes its
+				// access token.
 				i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": accessToken, "token_type": "Bearer"}))
 				checkLeaks(t, i, style)
 			})

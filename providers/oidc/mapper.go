@@ -11,8 +11,8 @@ import (
 	"shorepass/providers"
 )
 
-// claimMapper maps claims to an identity, as configured. It is safe for concurrent
-// use.
+// claimMapper maps claims to an identity, as configured. It is safe for
+// concurrent use.
 type claimMapper struct {
 	cfg    Config
 	user   claimPath
@@ -74,8 +74,8 @@ func (m *claimMapper) lacksClaim(sets claimSets) bool {
 	})
 }
 
-// identity returns the identity in sets. It rejects a person if a configured claim
-// is missing or of the wrong type.
+// identity returns the identity in sets. It rejects a person if a configured
+// claim is missing or of the wrong type.
 func (m *claimMapper) identity(sets claimSets) (*providers.Identity, error) {
 	subject, err := m.subject(sets)
 	if err != nil {
@@ -187,8 +187,8 @@ func (m *claimMapper) warn(problem string) {
 	}
 }
 
-// ruleClaims returns the claims that rules can use, without an e-mail address that
-// is not verified.
+// ruleClaims returns the claims that rules can use, without an e-mail address
+// that is not verified.
 func (m *claimMapper) ruleClaims(sets claimSets) map[string]any {
 	selected := map[string]any{}
 	for _, name := range m.cfg.Claims {

@@ -56,8 +56,8 @@ func (m *metadata) signingAlgorithms(cfg Config) string {
 	return "signs with: " + strings.Join(both, ", ")
 }
 
-// describeTokenEndpoint describes the endpoints, and whether the provider advertises
-// the configured grants.
+// describeTokenEndpoint describes the endpoints, and whether the provider
+// advertises the configured grants.
 func (m *metadata) describeTokenEndpoint(cfg Config) []string {
 	address, err := m.token.get()
 	if err != nil {
@@ -87,9 +87,9 @@ func (m *metadata) describeTokenEndpoint(cfg Config) []string {
 // entraHosts are the issuer hosts of Entra ID, which share its lockout defaults.
 var entraHosts = []string{"login.microsoftonline.com", "login.partner.microsoftonline.cn", "sts.windows.net"}
 
-// lockoutAdvice says what to configure for the provider's account lockout, which no
-// protocol reports. Entra ID locks an account at the tenth wrong password by
-// default.
+// lockoutAdvice says what to configure for the provider's account lockout,
+// which no protocol reports. Entra ID locks an account at the tenth wrong
+// password by default.
 func (c Config) lockoutAdvice() []string {
 	if u, err := url.Parse(c.Issuer); err == nil && slices.Contains(entraHosts, u.Hostname()) {
 		return []string{"Entra ID cannot be asked when it locks accounts; for its defaults write:", "  wrong_passwords = 8", `  wrong_password_window = "2m"`}

@@ -20,10 +20,10 @@ func (p *Provider) OneTokenPerPerson() bool { return p.cfg.SignIns == signInsOne
 func (p *Provider) RevokeWhen() providers.RevokeWhen { return providers.RevokeWhen(p.cfg.Revoke) }
 
 // Revalidate implements [providers.Revalidator] by the refresh grant (RFC 6749,
-// section 6) with id.RefreshToken. Concurrent calls with one refresh token are the
-// caller's to prevent: a provider that rotates takes the second for a theft. If a
-// call fails after the rotation, the error is a [*providers.RotatedError] with the
-// new token.
+// section 6) with id.RefreshToken. Concurrent calls with one refresh token are
+// the caller's to prevent: a provider that rotates takes the second for a
+// theft. If a call fails after the rotation, the error is a
+// [*providers.RotatedError] with the new token.
 func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
 	if id.RefreshToken.IsZero() || !p.cfg.grants(grantRefresh) {
 		return nil, fmt.Errorf("%w: there is no refresh token", providers.ErrCannotRevalidate)
@@ -73,8 +73,8 @@ func (p *Provider) readyMetadata(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
-// Revoke implements [providers.Revoker] (RFC 7009). It does nothing if the provider
-// has no revocation endpoint.
+// Revoke implements [providers.Revoker] (RFC 7009). It does nothing if the
+// provider has no revocation endpoint.
 func (p *Provider) Revoke(ctx context.Context, refreshToken secret.Text) error {
 	if refreshToken.IsZero() {
 		return nil

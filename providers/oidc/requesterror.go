@@ -17,9 +17,9 @@ import (
 	"syscall"
 )
 
-// requestError is the reason why a request to the provider failed, out of a closed
-// set. It replaces a library's error, whose text may quote the response and with
-// it, in any encoding, a secret of this request or of an earlier one.
+// requestError is the reason why a request to the provider failed, out of a
+// closed set. It replaces a library's error, whose text may quote the response
+// and with it, in any encoding, a secret of this request or of an earlier one.
 type requestError struct {
 	text string
 	is   error // a context error, for errors.Is; nil for all others
@@ -166,8 +166,8 @@ func truncate(text string) string {
 	return text
 }
 
-// quote returns an error for a request that carried no secret: the library's text,
-// which may hold the response, truncated and quoted.
+// quote returns an error for a request that carried no secret: the library's
+// text, which may hold the response, truncated and quoted.
 func (t *requestTrace) quote(err error) error {
 	if _, failed := errors.AsType[*url.Error](err); failed {
 		return t.sanitize(err)

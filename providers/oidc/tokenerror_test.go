@@ -37,8 +37,8 @@ func outcome(err error) string {
 	return "unavailable, not sent"
 }
 
-// B11, D13: which error answers of a token endpoint refuse a person's password, or
-// a refresh token.
+// B11, D13: which error answers of a token endpoint refuse a person's password,
+// or a refresh token.
 func TestTokenErrorResponses(t *testing.T) {
 	const (
 		wrong          = "refused: wrong password"

@@ -23,8 +23,8 @@ var (
 	errTooManyElements = fmt.Errorf("the provider's answer has more than %d elements", maxElements)
 )
 
-// newHTTPClient returns the client for all requests to the provider. It follows no
-// redirect, bounds each response, and reuses connections.
+// newHTTPClient returns the client for all requests to the provider. It follows
+// no redirect, bounds each response, and reuses connections.
 func newHTTPClient(cfg Config) (*http.Client, error) {
 	tls, err := cfg.TLS.Client()
 	if err != nil {

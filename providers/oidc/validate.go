@@ -72,8 +72,8 @@ func (c Config) validateIssuer(fault func(key, problem string)) {
 	}
 }
 
-// isMultiTenant reports whether path is that of a multi-tenant issuer of Entra ID,
-// which would accept an account of any tenant.
+// isMultiTenant reports whether path is that of a multi-tenant issuer of Entra
+// ID, which would accept an account of any tenant.
 func isMultiTenant(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return slices.Contains([]string{"common", "organizations", "consumers"}, strings.ToLower(first))

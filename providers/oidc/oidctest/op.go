@@ -264,7 +264,8 @@ func (s *Server) Requests(endpoint string) int {
 	return counts[endpoint]
 }
 
-// LiveRefreshTokens returns how many refresh tokens of a person the provider would take.
+// LiveRefreshTokens returns how many refresh tokens of a person the provider
+// would take.
 func (s *Server) LiveRefreshTokens(name string) int {
 	s.tb.Helper()
 	tokens := map[string]int{}
@@ -315,8 +316,8 @@ func (s *Server) Hang(endpoint string) {
 }
 
 // Slow lets an endpoint do at once what it is asked to, and answer only after
-// delay, until Release. Whoever goes away meanwhile has a token rotated and does not
-// know it.
+// delay, until Release. Whoever goes away meanwhile has a token rotated and
+// does not know it.
 func (s *Server) Slow(endpoint string, delay time.Duration) {
 	s.tb.Helper()
 	s.do("fault", map[string]any{"endpoint": endpoint, "slow": delay.Milliseconds()}, nil)
