@@ -10,9 +10,9 @@ import (
 	"shorepass/providers"
 )
 
-// account is one user, ready to be asked about. It is never changed.
+// account is one user. It is never changed.
 type account struct {
-	subject  string // the folded name, which is what makes two spellings one user
+	subject  string // the folded name, which all spellings share
 	name     string // the user name, in lower case
 	hash     hash
 	groups   []string
@@ -22,10 +22,10 @@ type account struct {
 	stamp    string
 }
 
-// groupNamer names the groups of local users, which need no only and no rename.
+// groupNamer names the groups of local users, without only and rename.
 var groupNamer = providers.GroupNames{}.Compile(true, nil)
 
-// newAccount makes an account of a user whose name and groups were checked.
+// newAccount returns the account of a user whose name and groups were checked.
 func newAccount(login providers.Login, u User, h hash) (*account, error) {
 	name, err := providers.UserName(strings.TrimSpace(u.Name), true)
 	if err != nil {
@@ -49,18 +49,18 @@ func newAccount(login providers.Login, u User, h hash) (*account, error) {
 	if u.Email != "" {
 		a.claims["email"] = u.Email
 	}
-	// A new hash is a new password; whoever hashes the old one anew meant it.
+	// A new hash counts as a new password, also a new hash of the same password.
 	sum := sha256.Sum256([]byte(u.Password.Reveal()))
 	a.stamp = providers.Stamp([]string{"password"}, hex.EncodeToString(sum[:16]))
 	return a, nil
 }
 
-// state is the providers.Account.State: another line or flag in the file is another
-// state.
+// state returns the providers.Account.State, which changes with the hash and with
+// disabled.
 func (a *account) state() string { return fmt.Sprintf("%s %t", a.stamp, a.disabled) }
 
-// identity returns who this is. Groups and claims are shared by all answers,
-// which nobody changes.
+// identity returns the account's identity. All identities share groups and
+// claims, which are never changed.
 func (a *account) identity() *providers.Identity {
 	return &providers.Identity{
 		Subject:   a.subject,
@@ -73,7 +73,8 @@ func (a *account) identity() *providers.Identity {
 	}
 }
 
-// roster is a set of accounts by name. It is never changed once it is in use.
+// accountSet is a set of accounts with an index by name. It is not changed once
+// it is in use.
 type accountSet struct {
 	all    []*account
 	byName map[providers.Login]*account

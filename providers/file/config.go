@@ -53,8 +53,8 @@ type User struct {
 	Disabled bool `toml:"disabled"`
 }
 
-// ClaimNames returns the names of the claims that some user has, and "email", which
-// any user may have.
+// ClaimNames returns the names of the claims that some user has, and "email",
+// which any user may have.
 func (c Config) ClaimNames() []string {
 	var names []string
 	for _, u := range c.Users {

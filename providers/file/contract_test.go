@@ -13,7 +13,7 @@ import (
 	"shorepass/providers/providertest"
 )
 
-// quick is a hash that costs next to nothing.
+// cheapHash returns a bcrypt hash of the lowest cost.
 func cheapHash(t *testing.T, password string) string {
 	t.Helper()
 	line, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -23,12 +23,13 @@ func cheapHash(t *testing.T, password string) string {
 	return string(line)
 }
 
+// replaceFile replaces a file by a rename.
 func replaceFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(path+".new", path); err != nil { // as tools do that never leave half a file
+	if err := os.Rename(path+".new", path); err != nil { // atomic, as many tools do it
 		t.Fatal(err)
 	}
 }

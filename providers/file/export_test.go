@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestOnlyLookAgain makes the next use look at the htpasswd file again, as if
-// the files had been written long enough ago.
+// TestOnlyRecheck makes the next use check the files again, as if they were older
+// than minFileAge.
 func (p *Provider) TestOnlyRecheck() {
 	p.htpasswd.mu.Lock()
 	defer p.htpasswd.mu.Unlock()

@@ -1,15 +1,15 @@
-// Package file proves local users: those in the configuration, and those of an
-// htpasswd file, which is read again whenever it changes.
+// Package file authenticates local users against password hashes: users of the
+// configuration, and those of an htpasswd file, which is read again when it
+// changes.
 //
-// A name is looked up in no time and without asking anybody, so a file comes
-// first in the order of providers: its accounts work while a directory is
-// down, and every other name is passed on. At most as many passwords are
-// verified at once as there are cores, and never more than four; those of one
-// account are at most a quarter of them, at least one, and accounts take turns.
-// Case makes no difference in names.
+// Lookup needs no network, so a file provider comes first: its accounts work
+// while a directory is down, and the chain passes every other name on. A
+// semaphore bounds concurrent hashing to the number of cores, at most four; one
+// account holds at most a quarter of the slots, at least one. Names are
+// compared without case.
 //
-// A hash in the configuration that would take the server down, because it asks
-// for more memory or time than a login can have, is refused when it is loaded.
+// A hash whose parameters need more memory or time than a login can have is
+// refused when the configuration is loaded.
 //
 //	p, err := file.New(file.Config{Users: []file.User{{
 //		Name: "demo", Password: secret.New("$argon2id$…"), Groups: []string{"team-demo"},
@@ -34,7 +34,7 @@ import (
 type Provider struct {
 	users    accountSet       // of the configuration
 	htpasswd *htpasswd        // nil without such a file
-	slots    *share.Semaphore // of the passwords that are being verified, by account
+	slots    *share.Semaphore // for hashing, by account
 	seed     maphash.Seed
 }
 
@@ -47,8 +47,8 @@ var (
 	_ providers.LogSetter    = (*Provider)(nil)
 )
 
-// New returns the provider of a configuration that passed Validate. It reads
-// the htpasswd file, if there is one.
+// New returns the provider of a configuration that passed Validate. It reads the
+// htpasswd file, if there is one.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		slots: share.New(concurrentHashes(runtime.GOMAXPROCS(0)), maxWaiting),
@@ -78,37 +78,39 @@ func New(cfg Config) (*Provider, error) {
 	return p, nil
 }
 
-// maxAtOnce bounds the memory that strangers can have us use: each argon2id hash
-// takes 19 MiB, and garbage as much again until it is collected. With 32 cores
-// and a pod's usual 256 MiB, as many at once as there are cores would end the
-// process. Four are some 160 a second.
+// maxConcurrentHashes bounds the memory that unauthenticated requests can use:
+// each argon2id hash takes 19 MiB, and as much garbage until it is collected.
+// One hash for each of 32 cores would exceed the 256 MiB that a pod usually
+// has. Four make some 160 hashes a second.
 const maxConcurrentHashes = 4
 
-// atOnce is how many passwords are verified at once.
+// concurrentHashes returns the limit of concurrent hashes.
 func concurrentHashes(cores int) int { return min(cores, maxConcurrentHashes) }
 
-// maxWaiting is how many passwords wait to be verified, at most.
+// maxWaiting bounds the queue of passwords that wait for a slot.
 const maxWaiting = 4096
 
-// SetLog gives the provider a log, for an htpasswd file that went bad.
+// SetLog implements [providers.LogSetter]: an htpasswd file that cannot be
+// read is logged.
 func (p *Provider) SetLog(log *slog.Logger) {
 	if p.htpasswd != nil {
 		p.htpasswd.reportTo(log)
 	}
 }
 
-// Fingerprint implements [providers.Provider]. An account is known by its
-// name, wherever it is written.
+// Fingerprint implements [providers.Provider]. It is the same for every file,
+// since the name identifies an account in whichever file it is.
 func (p *Provider) Fingerprint() string { return "file" }
 
-// PerSession implements [providers.Revalidator]: a look into a map serves all
-// of a person's sessions.
+// PerSession implements [providers.Revalidator]: one look-up serves all
+// sessions of a person.
 func (p *Provider) PerSession() bool { return false }
 
 // HasLogin implements [providers.LoginChecker].
 func (p *Provider) HasLogin(login providers.Login) bool { return p.find(login) != nil }
 
-// find returns the account of that name, or nil. The configuration goes first.
+// find returns the account of that name, or nil. The configuration has
+// precedence.
 func (p *Provider) find(login providers.Login) *account {
 	if a := p.users.find(login); a != nil || p.htpasswd == nil {
 		return a
@@ -116,8 +118,8 @@ func (p *Provider) find(login providers.Login) *account {
 	return p.htpasswd.users().find(login)
 }
 
-// Lookup implements [providers.Provider]. An unknown name is ErrNotMine at once;
-// [Provider.Pad] spends the time that hides it.
+// Lookup implements [providers.Provider]. It returns ErrNotMine immediately for
+// an unknown name; [Provider.Pad] hides the difference in time.
 func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.Account, error) {
 	a := p.find(login)
 	if a == nil {
@@ -128,7 +130,7 @@ func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.
 	}}, nil
 }
 
-// prove compares the password with the account's hash.
+// prove verifies the password against the account's hash.
 func (p *Provider) prove(ctx context.Context, a *account, password secret.Text) (*providers.Identity, error) {
 	if password.IsZero() {
 		return nil, fmt.Errorf("empty password: %w", providers.ErrRejected)
@@ -139,16 +141,17 @@ func (p *Provider) prove(ctx context.Context, a *account, password secret.Text) 
 		return nil, err
 	case !right:
 		return nil, providers.Reject(providers.WrongPassword, errors.New("the hash does not match"))
-	case a.disabled: // said only now, so that it takes as long as a wrong password
+	case a.disabled: // checked last, so that it takes as long as a wrong password
 		return nil, providers.Reject(providers.Disabled, errors.New("the user has disabled = true"))
 	}
 	return a.identity(), nil
 }
 
-// verify waits for a core in the share of an account, or of a name that has none,
-// and compares. An error means that nothing was compared.
-func (p *Provider) verify(ctx context.Context, of string, h hash, password secret.Text) (bool, error) {
-	release, err := p.slots.Acquire(ctx, of)
+// verify waits for a slot under key, an account or a name without one, and
+// compares the password with the hash. An error means that nothing was
+// compared.
+func (p *Provider) verify(ctx context.Context, key string, h hash, password secret.Text) (bool, error) {
+	release, err := p.slots.Acquire(ctx, key)
 	if err != nil {
 		return false, providers.NotSent(fmt.Errorf("verify a password: %w", err))
 	}
@@ -157,10 +160,10 @@ func (p *Provider) verify(ctx context.Context, of string, h hash, password secre
 }
 
 // Pad implements [providers.Padder]. It verifies the password against a
-// hash and throws the outcome away: the account's own, or some user's where no
-// account has the name. Whose that is depends on the name, so that where there are
-// hashes of unlike cost, unknown names take now this long and now that, as known
-// ones do; of the configuration and the htpasswd file, it is one of the larger.
+// hash and discards the result: the account's own hash or, for an unknown name,
+// that of a user whom a keyed hash of the name selects, so that hashes of
+// different costs give unknown names different times, as they do known ones.
+// The user is of the configuration or of the htpasswd file, whichever has more.
 func (p *Provider) Pad(ctx context.Context, _ time.Time, login providers.Login, proof providers.Proof) {
 	if a := p.find(login); a != nil {
 		_, _ = p.verify(ctx, "account "+a.subject, a.hash, proof.Secret)
@@ -184,7 +187,7 @@ func (p *Provider) Revalidate(_ context.Context, id *providers.Identity) (*provi
 	a := p.find(providers.Login(id.Subject))
 	switch {
 	case a == nil:
-		return nil, fmt.Errorf("no such user any more: %w", providers.ErrGone)
+		return nil, fmt.Errorf("the user no longer exists: %w", providers.ErrGone)
 	case a.disabled:
 		return nil, fmt.Errorf("user is disabled: %w", errors.Join(providers.ErrRejected, providers.ErrEnded))
 	}

@@ -23,13 +23,14 @@ import (
 	"shorepass/providers/providertest"
 )
 
-// A hash of "right" by another implementation of each kind.
+// Parts of hashes in tests.
 const (
 	salt        = "c29tZXNhbHQ"                                 // "somesalt"
 	key         = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE" // any 32 bytes
 	unknownHash = "$2y$05$abcdefghijklmnopqrstuuWBHoKG0YWYtLCUSK3R7MlTVw/1xNCIG"
 )
 
+// cheapHash returns a bcrypt hash of the lowest cost.
 func cheapHash(t *testing.T, password string) string {
 	t.Helper()
 	line, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -66,10 +67,11 @@ func TestHash(t *testing.T) {
 	}
 }
 
-// TestForeignHashes: what argon2(1) and htpasswd(1) made.
+// TestForeignHashes: hashes made by other implementations match.
 func TestForeignHashes(t *testing.T) {
 	for _, test := range []struct{ password, line string }{
-		// From the test vectors of the reference implementation (P-H-C/phc-winner-argon2, src/test.c).
+		// From the test vectors of the reference implementation
+		// (P-H-C/phc-winner-argon2, src/test.c).
 		{"password", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"},
 		{"password", "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc"},
 		// From the test vectors of crypt_blowfish.
@@ -96,7 +98,7 @@ func TestParseHashRefuses(t *testing.T) {
 		{"$apr1$x$y", "is neither"},
 		{"{SHA}fEqNCco3Yq9h5ZUglD3CZJT4lBs=", "is neither"},
 		{"$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "is neither"},
-		{"$argon2i$v=19$m=65536,t=2,p=1$" + salt + "$" + key, "only argon2id is taken"},
+		{"$argon2i$v=19$m=65536,t=2,p=1$" + salt + "$" + key, "only argon2id is accepted"},
 		{"$2y$05$short", "these have 60 characters"},
 		{"$2y$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "cost 31; at most 16"},
 		{"$argon2id$v=16$m=65536,t=2,p=1$" + salt + "$" + key, "of another version"},
@@ -164,17 +166,17 @@ func TestConfigValidate(t *testing.T) {
 	}{
 		{"good", Config{Users: []User{good}}, ""},
 		{"htpasswd alone", Config{Htpasswd: "x"}, ""},
-		{"nobody", Config{}, "user: the provider has no users"},
-		{"groups of nobody", Config{Users: []User{good}, HtpasswdGroups: "x"}, "htpasswd_groups: names the groups of the users in htpasswd, which is missing"},
+		{"no users", Config{}, "user: the provider has no users"},
+		{"groups without htpasswd", Config{Users: []User{good}, HtpasswdGroups: "x"}, "htpasswd_groups: names the groups of the users in htpasswd, which is missing"},
 		{"no name", Config{Users: []User{named(" ")}}, "user[0].name: is required"},
-		{"a tool's name", Config{Users: []User{named("$refresh")}}, `user[0].name: "$refresh" is reserved: tools`},
+		{"reserved name", Config{Users: []User{named("$refresh")}}, `user[0].name: "$refresh" is reserved: tools`},
 		{"control character", Config{Users: []User{named("a\tb")}}, `user[0].name: "a\tb" cannot be a user`},
 		{"twice", Config{Users: []User{good, named("BOB")}}, `user[1].name: "BOB" is the name of user[0] too`},
 		{"no password", Config{Users: []User{{Name: "bob"}}}, "user[0].password: is required"},
 		{"the password itself", Config{Users: []User{{Name: "bob", Password: secret.New("hunter2")}}}, "user[0].password: is neither"},
-		{"A10: a name with a character that is not seen", Config{Users: []User{{Name: "b\ufe0fob", Password: secret.New(unknownHash)}}}, "user[0].name: \"b\ufe0fob\" cannot be a user"},
-		{"A10: a name that is another's without case", Config{Users: []User{{Name: "\u212aevin", Password: secret.New(unknownHash)}}}, "user[0].name: \"\u212aevin\" cannot be a user"},
-		{"A10: a group with a character that is not seen", Config{Users: []User{{Name: "bob", Password: secret.New(unknownHash), Groups: []string{"a\u200b"}}}}, "user[0].groups[0]: \"a\\u200b\" cannot be a group"},
+		{"A10: a name with an invisible character", Config{Users: []User{{Name: "b\ufe0fob", Password: secret.New(unknownHash)}}}, "user[0].name: \"b\ufe0fob\" cannot be a user"},
+		{"A10: a name that folds to another's", Config{Users: []User{{Name: "\u212aevin", Password: secret.New(unknownHash)}}}, "user[0].name: \"\u212aevin\" cannot be a user"},
+		{"A10: a group with an invisible character", Config{Users: []User{{Name: "bob", Password: secret.New(unknownHash), Groups: []string{"a\u200b"}}}}, "user[0].groups[0]: \"a\\u200b\" cannot be a group"},
 		{"empty group", Config{Users: []User{{Name: "bob", Password: good.Password, Groups: []string{"a", ""}}}}, "user[0].groups[1]: \"\" cannot be a group"},
 		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: duplicates email"},
 	} {
@@ -219,7 +221,7 @@ func TestHtpasswdRefuses(t *testing.T) {
 		}
 	}
 	if _, err := New(Config{Htpasswd: filepath.Join(t.TempDir(), "none")}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("New without the file = %v, want that it is not there", err)
+		t.Errorf("New without the file = %v, want os.ErrNotExist", err)
 	}
 }
 
@@ -230,8 +232,8 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// TestInvalidFileIsNotLoaded: and says so once, and is taken when it is good
-// again.
+// TestInvalidFileIsNotLoaded: the last good version stays in use, one error is
+// logged, and the file is loaded once it is valid again.
 func TestInvalidFileIsNotLoaded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	writeFile(t, path, "bob:"+cheapHash(t, "one"))
@@ -246,7 +248,7 @@ func TestInvalidFileIsNotLoaded(t *testing.T) {
 		_, err := providertest.Authenticate(t.Context(), p, "bob", typed(password))
 		return err
 	}
-	// In place, within the same second, of the same length: no time to tell them apart.
+	// Written in place, within the same second, with the same length.
 	writeFile(t, path, "bob:"+cheapHash(t, "two"))
 	if err := login("two"); err != nil {
 		t.Errorf("Authenticate after a change in place = %v, want an identity", err)
@@ -254,32 +256,32 @@ func TestInvalidFileIsNotLoaded(t *testing.T) {
 	writeFile(t, path, "bob:hunter2")
 	for range 3 {
 		if err := login("two"); err != nil {
-			t.Errorf("Authenticate with a bad file = %v, want an identity from the old one", err)
+			t.Errorf("Authenticate with a bad file = %v, want an identity of the last good version", err)
 		}
 	}
 	if _, err := p.Ping(t.Context()); err == nil {
 		t.Error("Ping with a bad file gave no error")
 	}
 	if n := strings.Count(log.String(), "level=ERROR"); n != 1 || strings.Contains(log.String(), "hunter2") {
-		t.Errorf("the log says it %d times, want once and without the line: %s", n, log.String())
+		t.Errorf("the log has %d errors, want one without the line: %s", n, log.String())
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	if err := login("two"); err != nil {
-		t.Errorf("Authenticate without the file = %v, want an identity from the old one", err)
+		t.Errorf("Authenticate without the file = %v, want an identity of the last good version", err)
 	}
 	writeFile(t, path, "bob:"+cheapHash(t, "three"))
 	if err := login("three"); err != nil {
-		t.Errorf("Authenticate when it is good again = %v, want an identity", err)
+		t.Errorf("Authenticate when it is valid again = %v, want an identity", err)
 	}
 	if found, err := p.Ping(t.Context()); err != nil || !strings.Contains(strings.Join(found, "; "), "1 users in "+path) {
 		t.Errorf("Ping = %q, %v, want one user", found, err)
 	}
 }
 
-// TestHalfWrittenFile: a group file that is being written anew says nothing of those
-// whose lines are still missing, and a deny rule would be off for them (A12).
+// TestHalfWrittenFile: a group file is not loaded while it is being written: a
+// deny rule would not match the people whose lines are still missing (A12).
 func TestHalfWrittenFile(t *testing.T) {
 	users, groups := filepath.Join(t.TempDir(), "htpasswd"), filepath.Join(t.TempDir(), "groups")
 	writeFile(t, users, "bob:"+cheapHash(t, "right"))
@@ -288,7 +290,7 @@ func TestHalfWrittenFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	look := func(after time.Duration, want string) {
+	check := func(after time.Duration, want string) {
 		t.Helper()
 		p.htpasswd.mu.Lock()
 		p.htpasswd.checkFiles(time.Now().Add(after))
@@ -297,22 +299,22 @@ func TestHalfWrittenFile(t *testing.T) {
 			t.Errorf("the groups of bob %s later = %q, want %q", after, got, want)
 		}
 	}
-	look(minFileAge, "contractors devs")
-	writeFile(t, groups, "devs: bob\n") // the writer is slow
-	look(0, "contractors devs")
-	look(minFileAge/2, "contractors devs")
+	check(minFileAge, "contractors devs")
+	writeFile(t, groups, "devs: bob\n") // half written
+	check(0, "contractors devs")
+	check(minFileAge/2, "contractors devs")
 	writeFile(t, groups, "devs: bob\ncontractors: bob\nops: bob\n")
-	look(minFileAge/2, "contractors devs")
-	look(minFileAge, "contractors devs ops")
+	check(minFileAge/2, "contractors devs")
+	check(minFileAge, "contractors devs ops")
 	writeFile(t, groups, "devs: bob\n")
-	look(minFileAge, "devs")
+	check(minFileAge, "devs")
 	if err := os.Chtimes(groups, time.Time{}, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	writeFile(t, users, "bob:"+cheapHash(t, "other"))
 	before := p.find("bob").stamp
-	if look(minFileAge, "devs"); p.find("bob").stamp == before {
-		t.Error("a file of a time to come keeps the other from being read")
+	if check(minFileAge, "devs"); p.find("bob").stamp == before {
+		t.Error("a file with a time in the future keeps the other from being read")
 	}
 }
 
@@ -344,7 +346,7 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	disabled.Disabled = true
 	changed.Password = secret.New(cheapHash(t, "right")) // another salt
 	if _, err := open(disabled).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrRejected) || !errors.Is(err, providers.ErrEnded) {
-		t.Errorf("Revalidate of one who is disabled = %v, want ErrRejected and ErrEnded", err)
+		t.Errorf("Revalidate of a disabled user = %v, want ErrRejected and ErrEnded", err)
 	}
 	if again, err := open(changed).Revalidate(t.Context(), id); err != nil || again.Stamp == id.Stamp {
 		t.Errorf("Revalidate after another password = %+v, %v, want another stamp", again, err)
@@ -352,17 +354,17 @@ func TestIdentityAndRevalidate(t *testing.T) {
 	other := user
 	other.Name = "other"
 	if _, err := open(other).Revalidate(t.Context(), id); !errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrEnded) {
-		t.Errorf("Revalidate of one who is not there = %v, want ErrGone", err)
+		t.Errorf("Revalidate of a deleted user = %v, want ErrGone", err)
 	}
 	if _, ok := any(p).(providers.IDTokenVerifier); ok {
-		t.Error("a file takes ID tokens")
+		t.Error("the file provider verifies ID tokens")
 	}
 }
 
 // typed is a password.
 func typed(password string) providers.Proof { return providers.Proof{Secret: secret.New(password)} }
 
-// countingHash notes how many are compared at once.
+// countingHash records the maximum of concurrent calls.
 type countingHash struct{ now, most *atomic.Int32 }
 
 func (c countingHash) matches([]byte) bool {
@@ -388,7 +390,7 @@ func TestConcurrentHashesAreBounded(t *testing.T) {
 			all.Go(func() {
 				login := providers.Login(fmt.Sprint("user", i))
 				if i%2 == 0 {
-					p.Pad(t.Context(), time.Now(), login, typed("x")) // costs as much, so it queues as well
+					p.Pad(t.Context(), time.Now(), login, typed("x")) // takes a slot too
 				} else if _, err := providertest.Authenticate(t.Context(), p, login, typed("x")); err != nil {
 					t.Error(err)
 				}
@@ -399,17 +401,18 @@ func TestConcurrentHashesAreBounded(t *testing.T) {
 		defer cancel()
 		_, err := providertest.Authenticate(ctx, p, "user0", typed("x"))
 		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) {
-			t.Errorf("Authenticate while every core is busy = %v, want that it cannot be told in time, of a password that was not compared", err)
+			t.Errorf("Authenticate while every slot is taken = %v, want context.DeadlineExceeded and NotSent: nothing was compared", err)
 		}
 		all.Wait()
 		if h.most.Load() != 2 || time.Since(began) != 5*time.Second {
-			t.Errorf("%d were verified at once in %v, want 2 in 5s", h.most.Load(), time.Since(began))
+			t.Errorf("%d concurrent hashes, all done in %v, want 2 in 5s", h.most.Load(), time.Since(began))
 		}
 	})
 }
 
-// TestOneAccountDoesNotDelayOthers (B3): 700 logins at once of one account, and of
-// one unknown name, delay another person's login by a few hashes.
+// TestOneAccountDoesNotDelayOthers (B3): 700 concurrent logins of one account,
+// and as many of one unknown name, delay another person's login by a few
+// hashes.
 func TestOneAccountDoesNotDelayOthers(t *testing.T) {
 	for _, cores := range []int{1, 2, 4} {
 		synctest.Test(t, func(t *testing.T) {
@@ -428,14 +431,14 @@ func TestOneAccountDoesNotDelayOthers(t *testing.T) {
 			synctest.Wait()
 			began := time.Now()
 			if _, err := providertest.Authenticate(ctx, p, "bob", typed("x")); err != nil || time.Since(began) > 4*time.Second {
-				t.Errorf("with %d cores bob's login took %s beside 1,400 others: %v, want at most the time of four hashes", cores, time.Since(began), err)
+				t.Errorf("with %d cores bob's login took %s during 1,400 others: %v, want at most the time of four hashes", cores, time.Since(began), err)
 			}
 			all.Wait()
 		})
 	}
 }
 
-// TestState: a line that was changed, or a flag, is another state, so that a wrong
+// TestState: State changes with the hash and with disabled, so that a wrong
 // password is compared again.
 func TestState(t *testing.T) {
 	state := func(u User) string {
@@ -455,21 +458,22 @@ func TestState(t *testing.T) {
 	disabled, changed := bob, bob
 	disabled.Disabled, changed.Password = true, secret.New(cheapHash(t, "two"))
 	if state(bob) != before || state(disabled) == before || state(changed) == before {
-		t.Errorf("State = %q, disabled %q, with another password %q, want three", before, state(disabled), state(changed))
+		t.Errorf("State = %q, disabled %q, with another password %q, want three different ones", before, state(disabled), state(changed))
 	}
 }
 
-// TestHashMemoryIsBounded: what wrong passwords at once can make the process
-// use does not grow with the machine.
+// TestHashMemoryIsBounded: the number of concurrent hashes, of 19 MiB each,
+// does not grow with the machine.
 func TestHashMemoryIsBounded(t *testing.T) {
 	for cores, want := range map[int]int{1: 1, 2: 2, 4: 4, 16: 4, 128: 4} {
 		if got := concurrentHashes(cores); got != want {
-			t.Errorf("with %d cores %d passwords are verified at once, want %d, of %d MiB each", cores, got, want, hashMemory>>10)
+			t.Errorf("with %d cores there are %d concurrent hashes, want %d, of %d MiB each", cores, got, want, hashMemory>>10)
 		}
 	}
 }
 
-// TestUnknownNameTakesAsLong: through the chain, since that is what hides it.
+// TestUnknownNameTakesAsLong: as a wrong password. It goes through the chain,
+// which calls Equalize.
 func TestUnknownNameTakesAsLong(t *testing.T) {
 	line, err := Hash(secret.New("right"))
 	if err != nil {
@@ -479,7 +483,7 @@ func TestUnknownNameTakesAsLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	took := func(login providers.Login) time.Duration { // in a chain of its own, so that nothing is refused from memory
+	took := func(login providers.Login) time.Duration { // in a chain of its own, so that no cache refuses it
 		c, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}}, providertest.NewThrottle(), providers.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -490,7 +494,7 @@ func TestUnknownNameTakesAsLong(t *testing.T) {
 		}
 		return time.Since(began)
 	}
-	known, unknown := time.Hour, time.Hour // the least of many, in turn: others use this machine too
+	known, unknown := time.Hour, time.Hour // the minimum of several runs, since the machine may be busy
 	for range 20 {
 		known, unknown = min(known, took("bob")), min(unknown, took("nobody"))
 	}

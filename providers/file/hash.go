@@ -15,8 +15,8 @@ import (
 	"shorepass/internal/secret"
 )
 
-// What Hash makes: 19 MiB, two passes, one lane, the least that OWASP's
-// password storage cheat sheet asks of argon2id.
+// The argon2id parameters of Hash: 19 MiB, two passes, one lane, the minimum of
+// OWASP's password storage cheat sheet.
 const (
 	hashMemory = 19 << 10 // KiB
 	hashPasses = 2
@@ -25,30 +25,30 @@ const (
 	keyBytes   = 32
 )
 
-// Limits of a configured hash, so that a slip in a number cannot take the
-// server down at the first login.
+// Limits of the parameters of a configured hash, so that a mistyped number cannot
+// take the server down at the first login.
 const (
 	maxMemory     = 1 << 20 // KiB, 1 GiB
 	maxPasses     = 16
-	maxWork       = 4 << 20 // KiB times passes, some three seconds
+	maxWork       = 4 << 20 // KiB times passes: some three seconds
 	maxLanes      = 16
 	maxSaltBytes  = 64
 	maxKeyBytes   = 64
 	maxBcryptCost = 16 // some four seconds
 )
 
-// hash is a password hash of a configured user.
+// hash is a user's password hash.
 type hash interface {
-	// matches reports whether the password is the one hashed, in a time that
-	// does not depend on it.
+	// matches reports whether the password is right, with a constant-time
+	// comparison.
 	matches(password []byte) bool
 }
 
-// Hash returns the argon2id line of a password, for the password key of a
-// user.
+// Hash returns the argon2id hash of a password in PHC string format, for the
+// password key of a user.
 func Hash(password secret.Text) (string, error) {
 	if password.IsZero() {
-		return "", errors.New("hash a password: an empty password never logs anybody in")
+		return "", errors.New("hash a password: an empty password cannot log in")
 	}
 	salt := make([]byte, saltBytes)
 	rand.Read(salt) // never fails
@@ -57,9 +57,9 @@ func Hash(password secret.Text) (string, error) {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
 }
 
-// parseHash reads a hash in its usual text form and holds it to the limits
-// above. An error never quotes the text, which may be a password that was
-// written in the wrong place.
+// parseHash parses an argon2id or bcrypt hash and checks its parameters against
+// the limits above. An error never quotes the text, which may be a password in
+// the wrong place.
 func parseHash(line string) (hash, error) {
 	switch {
 	case strings.HasPrefix(line, "$argon2id$"):
@@ -67,7 +67,7 @@ func parseHash(line string) (hash, error) {
 	case strings.HasPrefix(line, "$2y$"), strings.HasPrefix(line, "$2a$"), strings.HasPrefix(line, "$2b$"):
 		return parseBcrypt(line)
 	case strings.HasPrefix(line, "$argon2i$"), strings.HasPrefix(line, "$argon2d$"):
-		return nil, errors.New("is an argon2 hash of another kind; only argon2id is taken")
+		return nil, errors.New("is an argon2i or argon2d hash; only argon2id is accepted")
 	}
 	return nil, errors.New("is neither an argon2id nor a bcrypt hash; write the line that \"shorepass hash\" prints")
 }
@@ -80,7 +80,7 @@ func parseBcrypt(line string) (hash, error) {
 		return nil, errors.New("begins like a bcrypt hash but is not one; these have 60 characters")
 	}
 	if cost > maxBcryptCost {
-		return nil, fmt.Errorf("has the bcrypt cost %d; at most %d is taken, since each login pays it", cost, maxBcryptCost)
+		return nil, fmt.Errorf("has the bcrypt cost %d; at most %d is accepted, since each login takes that time", cost, maxBcryptCost)
 	}
 	return bcryptHash(line), nil
 }
@@ -100,7 +100,8 @@ func (h *argon2idHash) matches(password []byte) bool {
 	return subtle.ConstantTimeCompare(key, h.key) == 1
 }
 
-// parseArgon2id reads the PHC string format: $argon2id$v=19$m=…,t=…,p=…$salt$key.
+// parseArgon2id parses the PHC string format:
+// $argon2id$v=19$m=…,t=…,p=…$salt$key.
 func parseArgon2id(line string) (hash, error) {
 	fields := strings.Split(line, "$")
 	if len(fields) != 6 {
@@ -120,7 +121,7 @@ func parseArgon2id(line string) (hash, error) {
 		return nil, err
 	}
 	if memory*passes > maxWork {
-		return nil, fmt.Errorf("an argon2id hash of m=%d,t=%d takes seconds at each login; at most %d for m times t is taken", memory, passes, maxWork)
+		return nil, fmt.Errorf("an argon2id hash of m=%d,t=%d takes seconds at each login; at most %d for m times t is accepted", memory, passes, maxWork)
 	}
 	salt, errSalt := base64.RawStdEncoding.Strict().DecodeString(fields[4])
 	key, errKey := base64.RawStdEncoding.Strict().DecodeString(fields[5])
@@ -133,7 +134,7 @@ func parseArgon2id(line string) (hash, error) {
 	return &argon2idHash{memory: uint32(memory), passes: uint32(passes), lanes: uint8(lanes), salt: salt, key: key}, nil
 }
 
-// setting reads "name=number".
+// parseParameter parses "name=number".
 func parseParameter(text, name string, least, most uint64) (uint64, error) {
 	digits, ok := strings.CutPrefix(text, name+"=")
 	n, err := strconv.ParseUint(digits, 10, 32)

@@ -18,36 +18,36 @@ import (
 )
 
 const (
-	// lookEvery is how often the files are looked at, at most: a change holds
-	// at the next login that somebody tries by hand, and hundreds of logins a
-	// second cost one look.
+	// checkInterval is the minimum time between two checks of the files: short
+	// enough that a person does not notice it after a change, and hundreds of
+	// logins a second cost one check.
 	checkInterval = time.Second
 
 	// maxFile bounds an htpasswd or group file: some hundred thousand users.
 	maxFile = 16 << 20
 )
 
-// settled is how long a version must not have been written to before it takes the
-// place of the one in force: a younger one may be half written. File systems have
-// clocks so coarse that a file may be written twice in that time and look the
-// same.
+// minFileAge is the age of the last write at which a file is loaded: a younger
+// file may be half written, and with the coarse clocks of file systems two
+// writes within that time can look the same.
 const minFileAge = 2 * time.Second
 
-// htpasswd is a cache of an htpasswd file with its groups. The files are looked at
-// when they are used, at most once a second. A version that is not settled, or
-// cannot be read, leaves the one before in force; the second is reported once.
+// htpasswd is a cache of an htpasswd file and its group file. A use checks the
+// files, at most once in checkInterval, and loads them if they changed. While
+// they are younger than minFileAge or cannot be read, the loaded version stays
+// in use; an error is logged once.
 type htpasswd struct {
 	path       string
 	groups     string      // path of the group file; "" for none
-	configured *accountSet // of the configuration, which has no name twice
+	configured *accountSet // users of the configuration, whose names the file must not have
 
 	mu         sync.Mutex
 	log        *slog.Logger
 	accounts   *accountSet // replaced whole
 	checkedAt  time.Time
 	readStates [2]durable.State // of both files, when they were last read
-	readEarly  bool             // they were read before they were settled, since there was no version before
-	err        error            // why the last version could not be read
+	readEarly  bool             // they were younger than minFileAge: it was the first read
+	err        error            // of the last read; nil after a success
 }
 
 // openHtpasswd reads the files for the first time.
@@ -65,7 +65,7 @@ func (h *htpasswd) reportTo(log *slog.Logger) {
 	h.log = log
 }
 
-// users returns the accounts of the file as it is now.
+// users returns the accounts, after a check of the files if one is due.
 func (h *htpasswd) users() *accountSet {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -75,29 +75,30 @@ func (h *htpasswd) users() *accountSet {
 	return h.accounts
 }
 
-// fault returns why the file as it is now could not be read.
+// lastError returns why the files could not be read the last time, or nil.
 func (h *htpasswd) lastError() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.err
 }
 
-// look reads the files if they changed and are settled; the first version is read
-// at once, and again when it is settled. h.mu is held.
+// checkFiles reads the files if they changed and are old enough. The first call
+// reads them at any age; if that was too early, they are read again once they
+// are old enough. h.mu is held.
 func (h *htpasswd) checkFiles(now time.Time) {
 	h.checkedAt = now
 	states, first := h.fileStates(), h.accounts == nil && h.err == nil
-	unsettled := slices.ContainsFunc(states[:], func(f durable.State) bool { return !isOldEnough(f, now) })
+	tooEarly := slices.ContainsFunc(states[:], func(f durable.State) bool { return !isOldEnough(f, now) })
 	switch {
 	case first:
-	case unsettled, !h.readEarly && states[0].Equal(h.readStates[0]) && states[1].Equal(h.readStates[1]):
+	case tooEarly, !h.readEarly && states[0].Equal(h.readStates[0]) && states[1].Equal(h.readStates[1]):
 		return
 	}
 	accounts, err := h.read()
-	h.readStates, h.readEarly = states, unsettled
+	h.readStates, h.readEarly = states, tooEarly
 	if err != nil {
 		if h.err == nil || h.err.Error() != err.Error() {
-			h.log.Error("the htpasswd file cannot be used; its users stay as they were", "error", err)
+			h.log.Error("the htpasswd file cannot be read; the users of the last good version stay", "error", err)
 		}
 		h.err = err
 		return
@@ -105,7 +106,7 @@ func (h *htpasswd) checkFiles(now time.Time) {
 	h.accounts, h.err = accounts, nil
 }
 
-// states returns the state of both files.
+// fileStates returns the states of both files.
 func (h *htpasswd) fileStates() (states [2]durable.State) {
 	states[0] = durable.StateOf(h.path)
 	if h.groups != "" {
@@ -114,14 +115,14 @@ func (h *htpasswd) fileStates() (states [2]durable.State) {
 	return states
 }
 
-// isSettled reports whether a file was last written long enough before now. One
-// that is missing, or of a time to come, is.
+// isOldEnough reports whether a file was last written at least minFileAge
+// before now. So is a file that is missing, or whose time is in the future.
 func isOldEnough(f durable.State, now time.Time) bool {
 	age := now.Sub(f.ModTime())
 	return !f.Exists() || age < 0 || age >= minFileAge
 }
 
-// read reads both files whole.
+// read parses both files.
 func (h *htpasswd) read() (*accountSet, error) {
 	groups := make(map[providers.Login][]string)
 	if h.groups != "" {
@@ -165,8 +166,8 @@ func readFile[T any](path string, read func(io.Reader) (T, error)) (none T, err 
 	return t, nil
 }
 
-// readUsers reads "name:hash" lines. An error begins with the number of its
-// line and never quotes it, for a line may hold a password.
+// readUsers parses "name:hash" lines. An error begins with the line number and
+// never quotes the line, which may hold a password.
 func readUsers(r io.Reader) (map[providers.Login]User, error) {
 	users := make(map[providers.Login]User)
 	err := readLines(r, func(line string) error {
@@ -181,7 +182,7 @@ func readUsers(r io.Reader) (map[providers.Login]User, error) {
 		if _, twice := users[login]; twice {
 			return fmt.Errorf("%q is listed twice; case makes no difference", name)
 		}
-		hash, _, _ = strings.Cut(hash, ":") // what some tools write after it is theirs
+		hash, _, _ = strings.Cut(hash, ":") // some tools write more fields
 		if !strings.HasPrefix(hash, "$2") {
 			return fmt.Errorf("the hash of %q is not a bcrypt hash; make one with \"htpasswd -B\"", name)
 		}
@@ -194,8 +195,8 @@ func readUsers(r io.Reader) (map[providers.Login]User, error) {
 	return users, err
 }
 
-// readGroups reads "group: name name" lines. Names of nobody are not a fault: the
-// group file may be shared.
+// readGroups parses "group: name name" lines. Names without an account are no
+// fault: other programs may use the group file too.
 func readGroups(r io.Reader) (map[providers.Login][]string, error) {
 	groups := make(map[providers.Login][]string)
 	err := readLines(r, func(line string) error {
