@@ -1,11 +1,11 @@
-// Package durable reads and makes the regular files that a server depends on:
+// Package durable reads and creates the regular files that a server depends on:
 // keys, certificates, secrets, lists of users.
 //
-// [Create] makes a file that survives a crash, whole or not at all. [Read] reads
-// a bounded regular file and never waits for a pipe, as [ReadPipe] does, and
-// [ReadSecret] one that holds a secret. None reads a file that every account of
-// the machine may write. [State] tells whether a file has changed since it was
-// read.
+// [Create] creates a file atomically and durably: after a crash it is whole or
+// not there. [Read] reads a regular file up to a limit, [ReadSecret] one that
+// holds a secret; neither waits for a pipe, which [ReadPipe] does. None of them
+// reads a world-writable file. [State] tells whether a file has changed since
+// it was read.
 package durable
 
 import (
@@ -18,30 +18,30 @@ import (
 	"path/filepath"
 )
 
-// ErrNotRegular says that a name is that of a folder, a pipe, a device or a
+// ErrNotRegular means that a name is that of a folder, a pipe, a device or a
 // socket.
 var ErrNotRegular = errors.New("is not a regular file")
 
-// ErrWorldWritable says that every account of the machine may change a file, and
-// so decide what this process does.
+// ErrWorldWritable means that a file is world-writable: every account of the
+// machine could decide what this process does.
 var ErrWorldWritable = errors.New("everybody on this machine can change")
 
-// ErrWorldReadable says that every account of the machine may read a secret.
+// ErrWorldReadable means that a secret is world-readable.
 var ErrWorldReadable = errors.New("everybody on this machine can read")
 
-// TooLargeError says that a file has more than the Limit bytes that its reader
-// allows.
+// TooLargeError means that a file has more than Limit bytes.
 type TooLargeError struct{ Limit int64 }
 
 func (e *TooLargeError) Error() string { return fmt.Sprintf("is larger than %d bytes", e.Limit) }
 
-// byteOrderMark begins a text that an editor saved as "UTF-8 with BOM".
+// byteOrderMark is at the start of a text that an editor saved as "UTF-8 with
+// BOM".
 var byteOrderMark = []byte("\ufeff")
 
 // Read returns the content of a regular file of at most limit bytes, without a
-// byte order mark at its beginning, and the State of the file that was read. The
+// byte order mark at its start, and the State of the file that was read. The
 // error wraps [fs.ErrNotExist], [ErrNotRegular], [ErrWorldWritable] or a
-// [*TooLargeError], or is an error of the file system, and names the file.
+// [*TooLargeError], or is another error of the file system. It names the file.
 func Read(name string, limit int64) ([]byte, State, error) {
 	f, err := open(name)
 	if err != nil {
@@ -50,8 +50,8 @@ func Read(name string, limit int64) ([]byte, State, error) {
 	return readOpen(f, name, limit)
 }
 
-// ReadSecret is [Read] for a file that holds a secret: the error may be that of
-// [RequirePrivate] too.
+// ReadSecret is [Read] for a file that holds a secret: it also returns the
+// error of [RequirePrivate].
 func ReadSecret(name string, limit int64) ([]byte, State, error) {
 	data, state, err := Read(name, limit)
 	if err == nil {
@@ -63,8 +63,8 @@ func ReadSecret(name string, limit int64) ([]byte, State, error) {
 	return data, state, nil
 }
 
-// RequirePrivate returns an error that wraps [ErrWorldReadable] where every
-// account of the machine may read the file of that name and state.
+// RequirePrivate returns an error that wraps [ErrWorldReadable] if state is
+// that of a world-readable file; name is for the error.
 func RequirePrivate(name string, state State) error {
 	if !state.WorldReadable() {
 		return nil
@@ -72,8 +72,7 @@ func RequirePrivate(name string, state State) error {
 	return fmt.Errorf("%w %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", ErrWorldReadable, name)
 }
 
-// ReadPipe is [Read] for a file that need not be regular, such as a pipe, which it
-// waits for.
+// ReadPipe is [Read] for a file of any type. It waits for the writer of a pipe.
 func ReadPipe(name string, limit int64) ([]byte, State, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -82,10 +81,10 @@ func ReadPipe(name string, limit int64) ([]byte, State, error) {
 	return readOpen(f, name, limit)
 }
 
-// readOpen reads an open file, and closes it.
+// readOpen reads an open file and closes it.
 func readOpen(f *os.File, name string, limit int64) ([]byte, State, error) {
 	defer f.Close()
-	info, err := f.Stat() // of the open file, which a rename cannot replace
+	info, err := f.Stat() // of the open file: a rename cannot replace it
 	if err != nil {
 		return nil, State{}, err
 	}
@@ -102,8 +101,8 @@ func readOpen(f *os.File, name string, limit int64) ([]byte, State, error) {
 	return bytes.TrimPrefix(data, byteOrderMark), State{info}, nil
 }
 
-// open opens a regular file. The name is checked before it is opened, since
-// opening a pipe waits for its other end.
+// open opens a regular file. It checks the type first, since opening a pipe
+// blocks until its other end is opened.
 func open(name string) (*os.File, error) {
 	info, err := os.Stat(name)
 	switch {
@@ -115,10 +114,10 @@ func open(name string) (*os.File, error) {
 	return os.Open(name)
 }
 
-// Create makes a file that must not exist, with the given mode. The name
-// appears when all of the content is on disk, and is itself on disk when Create
-// returns. Where the name is taken the error wraps [fs.ErrExist] and nothing is
-// left behind.
+// Create creates a file that must not exist, with the given mode. The file gets
+// its name when its content is synced to disk, and the folder is synced before
+// Create returns. If the name exists, the error wraps [fs.ErrExist] and Create
+// leaves no file.
 func Create(name string, data []byte, mode fs.FileMode) (err error) {
 	folder := filepath.Dir(name)
 	f, err := os.CreateTemp(folder, ".shorepass-*") // 0600
@@ -136,7 +135,7 @@ func Create(name string, data []byte, mode fs.FileMode) (err error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	// A link, unlike a rename, fails where there is something already.
+	// A link, unlike a rename, fails if the name exists.
 	if err := os.Link(f.Name(), name); err != nil {
 		return err
 	}
@@ -146,7 +145,7 @@ func Create(name string, data []byte, mode fs.FileMode) (err error) {
 	return nil
 }
 
-// syncFolder makes a new name in a folder survive a crash.
+// syncFolder syncs a folder (fsync), so that a new name in it survives a crash.
 func syncFolder(folder string) error {
 	f, err := os.Open(folder)
 	if err != nil {

@@ -34,17 +34,17 @@ func TestRead(t *testing.T) {
 		{"link", "12345678", nil},
 		{"empty", "", nil},
 		{"bom", "text", nil},
-		{"twice", "", tooLarge}, // ten bytes of ours to read; the second mark is content
+		{"twice", "", tooLarge}, // ten bytes in the file; the second mark is content
 		{"large", "", tooLarge},
 		{"folder", "", func(err error) bool { return errors.Is(err, durable.ErrNotRegular) }},
 		{"pipe", "", func(err error) bool { return errors.Is(err, durable.ErrNotRegular) }},
-		{"nothing", "", func(err error) bool { return errors.Is(err, fs.ErrNotExist) }},
+		{"missing", "", func(err error) bool { return errors.Is(err, fs.ErrNotExist) }},
 	} {
 		data, state, err := durable.Read(name(test.file), 8)
 		switch {
 		case test.fails != nil:
 			if err == nil || !test.fails(err) || !bytes.Contains([]byte(err.Error()), []byte(name(test.file))) {
-				t.Errorf("Read(%s): %v is not the error that was expected, with the file's name", test.file, err)
+				t.Errorf("Read(%s) = %v, want the matching error with the file's name", test.file, err)
 			}
 		case err != nil || string(data) != test.want:
 			t.Errorf("Read(%s) = %q, %v, want %q", test.file, data, err, test.want)
@@ -54,8 +54,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestReadPipe: a pipe is read to its end, within the limit, and a regular file as
-// by Read.
+// TestReadPipe: a pipe is read to its end, up to the limit, and a regular file
+// as by Read.
 func TestReadPipe(t *testing.T) {
 	folder := t.TempDir()
 	pipe, plain := filepath.Join(folder, "pipe"), filepath.Join(folder, "plain")
@@ -80,8 +80,8 @@ func TestReadPipe(t *testing.T) {
 	}
 }
 
-// TestReadRefuses: a file that every account may change is not read, and one that
-// every account may read is no secret (A13).
+// TestReadRefuses: Read refuses a world-writable file, and ReadSecret a
+// world-readable one too (A13).
 func TestReadRefuses(t *testing.T) {
 	for _, test := range []struct {
 		mode         fs.FileMode
@@ -107,8 +107,8 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// TestCreate: a file is made once, whole, with its mode, and nothing else is
-// left in the folder.
+// TestCreate: of concurrent calls one creates the file, whole and with its
+// mode, and no other file is left in the folder.
 func TestCreate(t *testing.T) {
 	folder := t.TempDir()
 	name := filepath.Join(folder, "key")
@@ -125,18 +125,18 @@ func TestCreate(t *testing.T) {
 		case err == nil:
 			succeeded++
 		case !errors.Is(err, fs.ErrExist):
-			t.Errorf("Create where the name is taken: %v, want fs.ErrExist", err)
+			t.Errorf("Create of a name that exists = %v, want fs.ErrExist", err)
 		}
 	}
 	data, state, err := durable.Read(name, 100)
 	if succeeded != 1 || err != nil || string(data) != "content" || state.Mode() != 0o640 {
-		t.Errorf("%d of 8 at once made %q, mode %v (%v), want one with mode 0640", succeeded, data, state.Mode(), err)
+		t.Errorf("%d of 8 concurrent calls created %q, mode %v (%v), want one with mode 0640", succeeded, data, state.Mode(), err)
 	}
 	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
 		t.Errorf("the folder has %v (%v), want the file alone", entries, err)
 	}
 	if err := durable.Create(filepath.Join(folder, "missing", "key"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Create in a folder that is missing: %v, want fs.ErrNotExist", err)
+		t.Errorf("Create in a missing folder = %v, want fs.ErrNotExist", err)
 	}
 }
 
@@ -174,6 +174,6 @@ func TestState(t *testing.T) {
 	}
 	none := durable.StateOf(filepath.Join(t.TempDir(), "nothing"))
 	if none.Exists() || none.WorldReadable() || !none.Equal(durable.State{}) || !none.ModTime().IsZero() {
-		t.Error("a file that is not there has a state")
+		t.Error("the state of a missing file is not the zero State")
 	}
 }

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// State is what [os.Stat] says of a file, links followed. The zero State is
-// that of a file that is not there.
+// State is the result of [os.Stat] on a file, with links followed. The zero
+// State is that of a missing file.
 //
-// The content is not part of it: a State is cheap enough to be taken every few
-// seconds, and no key or secret is read over and over. A file that was written
-// again with the same content counts as changed.
+// It has no hash of the content, so that it is cheap enough to be taken every few
+// seconds, and keys and secrets are not read again and again. A file that was
+// rewritten with the same content counts as changed.
 type State struct{ info fs.FileInfo }
 
-// StateOf returns the state of the file called name; one that cannot be looked
-// at counts as not there.
+// StateOf returns the state of the file called name. If os.Stat fails, the file
+// counts as missing.
 func StateOf(name string) State {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -24,9 +24,9 @@ func StateOf(name string) State {
 	return State{info}
 }
 
-// Equal reports whether two states are of one unchanged file. Size and time
-// alone would not tell: a rename can put another file of the same size and time
-// in place.
+// Equal reports whether two states are those of one unchanged file. It compares
+// the inode too, since a rename can put another file of the same size and time
+// there.
 func (s State) Equal(other State) bool {
 	if s.info == nil || other.info == nil {
 		return s.info == nil && other.info == nil
@@ -35,7 +35,7 @@ func (s State) Equal(other State) bool {
 		s.info.Mode() == other.info.Mode() && s.info.ModTime().Equal(other.info.ModTime())
 }
 
-// Exists reports whether the file was there.
+// Exists reports whether the file existed.
 func (s State) Exists() bool { return s.info != nil }
 
 // WorldReadable reports whether every account of the machine may read the file.
@@ -49,7 +49,7 @@ func (s State) Mode() fs.FileMode {
 	return s.info.Mode().Perm()
 }
 
-// ModTime returns when the file was written, or the zero Time.
+// ModTime returns when the file was last written, or the zero Time.
 func (s State) ModTime() time.Time {
 	if s.info == nil {
 		return time.Time{}

@@ -1,5 +1,5 @@
-// Package duration reads lengths of time as configuration and command line
-// write them.
+// Package duration parses durations with days, for configuration and command
+// line.
 package duration
 
 import (
@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Parse reads what [time.ParseDuration] reads, and whole days before it: "30d",
-// "1d12h". Sessions live for months, and 2160h is hard to read as a quarter.
+// Parse parses a duration as [time.ParseDuration], optionally after whole days:
+// "30d", "1d12h". Sessions live for months, and 2160h is hard to read as a
+// quarter.
 func Parse(text string) (time.Duration, error) {
 	days, rest, found := strings.Cut(text, "d")
 	if !found {
@@ -29,7 +30,7 @@ func Parse(text string) (time.Duration, error) {
 		return 0, err
 	}
 	if more < 0 || total+more < 0 {
-		return 0, fmt.Errorf("what follows the days of %q is below zero or too much", text)
+		return 0, fmt.Errorf("the part after the days of %q is negative or too large", text)
 	}
 	return total + more, nil
 }

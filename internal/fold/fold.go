@@ -1,7 +1,8 @@
-// Package fold compares names where a provider ignores case.
+// Package fold normalizes names for comparison without case.
 //
-// It has the one function by which rules, operators and required groups do. A
-// login name that was typed has other forms, see providers.Login.
+// Rules, operators and required groups all compare the names of a provider that
+// ignores case with its one function. A login name has other normal forms, see
+// providers.Login.
 package fold
 
 import (
@@ -13,13 +14,13 @@ import (
 )
 
 // Name returns the form in which the names of a provider that ignores case are
-// compared: Unicode normal form C, and each letter in lower case, by simple
-// case folding. Two names of one form are one name to rules.
+// compared: Unicode normal form C and simple case folding to lower case. It is
+// idempotent. Rules take two names of one form for one name.
 //
-// Full folding and the compatibility forms are left out, since they make one
-// name of what directories keep apart: "weiß" is not "weiss". Neither does a
-// letter beyond ASCII become one of ASCII, as the Kelvin sign would: writing
-// it with another K takes the name "kevin" from no person.
+// Full case folding and the compatibility forms (NFKC) are not used, since they
+// would merge names that directories distinguish: "weiß" and "weiss". No letter
+// beyond ASCII becomes an ASCII letter, as the Kelvin sign would: an account
+// named with it must not pass for "kevin".
 func Name(name string) string {
 	if isLowerASCII(name) {
 		return name
@@ -30,12 +31,12 @@ func Name(name string) string {
 	return strings.Map(foldLetter, name)
 }
 
-// becomeASCII are the characters that the normal form makes ASCII of: the Kelvin
-// sign, the Greek question mark, and a grave accent.
+// becomeASCII are the characters that normal form C turns into ASCII: the
+// Kelvin sign, the Greek question mark, and a grave accent.
 const becomeASCII = "\u212A\u037E\u1FEF"
 
-// foldLetter goes by way of the upper case, which the forms of one letter share:
-// both "σ" and "ς" are "Σ" there.
+// foldLetter returns the lower case of the upper case, which all forms of a
+// letter share: "σ" and "ς" both have "Σ".
 func foldLetter(r rune) rune {
 	folded := unicode.ToLower(unicode.ToUpper(r))
 	if folded < utf8.RuneSelf && r >= utf8.RuneSelf {

@@ -10,14 +10,13 @@ package lru
 import "iter"
 
 // Cache is a map with a bound and LRU eviction. It is not safe for concurrent
-// use: each user has a mutex of its own, which mostly guards more than the
-// cache.
+// use: each user has a mutex, which mostly guards more than the cache.
 type Cache[K comparable, V any] struct {
 	bound  int
-	weight int // the sum over all entries
+	weight int // of all entries together
 	weigh  func(V) int
 	items  map[K]*item[K, V]
-	root   item[K, V] // of a ring: root.next was used last, root.prev longest ago
+	root   item[K, V] // of a ring: root.next is the most recently used item, root.prev the least
 }
 
 type item[K comparable, V any] struct {
@@ -32,29 +31,29 @@ func New[K comparable, V any](bound int) *Cache[K, V] {
 }
 
 // NewWeighted returns an empty cache whose entries together weigh at most
-// bound. weigh must return the same for a value each time it is called. An
-// entry that alone weighs more than bound is not kept.
+// bound. weigh must be a pure function of the value. An entry that alone weighs
+// more than bound evicts all others and itself.
 func NewWeighted[K comparable, V any](bound int, weigh func(V) int) *Cache[K, V] {
 	c := &Cache[K, V]{bound: bound, weigh: weigh, items: make(map[K]*item[K, V])}
 	c.root.prev, c.root.next = &c.root, &c.root
 	return c
 }
 
-// Get returns the value of key, and counts as a use of it.
+// Get returns the value of key, and counts as a use of the entry.
 func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	i, ok := c.items[key]
 	if !ok {
 		return value, false
 	}
-	if c.root.next != i { // a hot entry costs no write
+	if c.root.next != i { // the most recently used entry needs no move
 		i.unlink()
 		c.pushFront(i)
 	}
 	return i.value, true
 }
 
-// Put sets the value of key, and evicts the least recently used entries until
-// the cache is within its bound.
+// Put sets the value of key, which counts as a use, and evicts the least
+// recently used entries until the cache is within its bound.
 func (c *Cache[K, V]) Put(key K, value V) {
 	c.Delete(key)
 	i := &item[K, V]{key: key, value: value}
@@ -65,7 +64,7 @@ func (c *Cache[K, V]) Put(key K, value V) {
 	}
 }
 
-// Delete removes key, if it is there.
+// Delete removes the entry of key, if there is one.
 func (c *Cache[K, V]) Delete(key K) {
 	if i, ok := c.items[key]; ok {
 		i.unlink()
@@ -74,7 +73,7 @@ func (c *Cache[K, V]) Delete(key K) {
 	}
 }
 
-// DeleteFunc removes every entry for which del reports true.
+// DeleteFunc removes every entry for which del returns true.
 func (c *Cache[K, V]) DeleteFunc(del func(K, V) bool) {
 	for key, i := range c.items {
 		if del(key, i.value) {
@@ -83,8 +82,8 @@ func (c *Cache[K, V]) DeleteFunc(del func(K, V) bool) {
 	}
 }
 
-// All returns every entry, the most recently used first. It counts as no use.
-// The cache must not be changed meanwhile.
+// All iterates over the entries, the most recently used first, and does not
+// count as a use. The cache must not be changed during the iteration.
 func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for i := c.root.next; i != &c.root; i = i.next {

@@ -32,29 +32,29 @@ func TestEviction(t *testing.T) {
 				c.Put(k, 0)
 			}
 		}, []string{"d", "c", "b"}},
-		{"a read is a use", func(c *lru.Cache[string, int]) {
+		{"Get is a use", func(c *lru.Cache[string, int]) {
 			c.Put("a", 1)
 			c.Put("b", 2)
 			c.Put("c", 3)
 			c.Get("a")
 			c.Put("d", 4)
 		}, []string{"d", "a", "c"}},
-		{"a write is a use", func(c *lru.Cache[string, int]) {
+		{"Put is a use", func(c *lru.Cache[string, int]) {
 			c.Put("a", 1)
 			c.Put("b", 2)
 			c.Put("c", 3)
 			c.Put("a", 9)
 			c.Put("d", 4)
 		}, []string{"d", "a", "c"}},
-		{"what is deleted makes room", func(c *lru.Cache[string, int]) {
+		{"Delete makes room", func(c *lru.Cache[string, int]) {
 			c.Put("a", 1)
 			c.Put("b", 2)
 			c.Put("c", 3)
 			c.Delete("b")
-			c.Delete("nobody")
+			c.Delete("missing")
 			c.Put("d", 4)
 		}, []string{"d", "c", "a"}},
-		{"several are deleted", func(c *lru.Cache[string, int]) {
+		{"DeleteFunc", func(c *lru.Cache[string, int]) {
 			c.Put("a", 1)
 			c.Put("b", 2)
 			c.Put("c", 3)
@@ -64,7 +64,7 @@ func TestEviction(t *testing.T) {
 		c := lru.New[string, int](3)
 		test.do(c)
 		if got := keys(c); !cmp.Equal(got, test.want) || c.Len() != len(test.want) {
-			t.Errorf("%s: keys are %q (%d of them), want %q", test.name, got, c.Len(), test.want)
+			t.Errorf("%s: keys = %q (%d), want %q", test.name, got, c.Len(), test.want)
 		}
 	}
 }
@@ -75,28 +75,28 @@ func TestWeight(t *testing.T) {
 	c.Put("b", "1234")
 	c.Put("c", "12")
 	if got := keys(c); !cmp.Equal(got, []string{"c", "b", "a"}) {
-		t.Errorf("what weighs 10 of 10 is %q", got)
+		t.Errorf("with weight 10 of 10 the keys are %q, want all three", got)
 	}
 	c.Put("d", "12345")
 	if got := keys(c); !cmp.Equal(got, []string{"d", "c"}) {
-		t.Errorf("after one that weighs 5 there are %q, want d and c", got)
+		t.Errorf("after an entry of weight 5 the keys are %q, want d and c", got)
 	}
 	c.Put("d", "1")
 	c.Put("e", "1234567")
 	if got := keys(c); !cmp.Equal(got, []string{"e", "d", "c"}) {
-		t.Errorf("a lighter value in place of another left %q, want all three", got)
+		t.Errorf("after d was replaced by a lighter value the keys are %q, want all three", got)
 	}
 	c.Put("f", "12345678901")
 	if c.Len() != 0 {
-		t.Errorf("a value heavier than the bound left %q, want nothing", keys(c))
+		t.Errorf("after a value heavier than the bound the keys are %q, want none", keys(c))
 	}
 	c.Put("g", "1")
 	if v, ok := c.Get("g"); !ok || v != "1" {
-		t.Errorf("Get of what was put is %q, %v", v, ok)
+		t.Errorf("Get after Put = %q, %v", v, ok)
 	}
 }
 
-// TestAgainstSlice compares the cache with a slice that is searched.
+// TestAgainstSlice compares the cache with a model: a slice that is searched.
 func TestAgainstSlice(t *testing.T) {
 	c, want := lru.New[int, string](8), []int{}
 	for range 20_000 {

@@ -12,11 +12,11 @@ import (
 
 const redacted = "[redacted]"
 
-// Text is a text that cannot be printed: its String, GoString, JSON, text and
-// slog forms are all "[redacted]". Reveal is the only way to the text, so that a
-// search for it finds every place where a secret leaves. The text is behind a
-// pointer because fmt calls no method of a value in an unexported field: it
-// prints an address there. The zero Text is the empty text.
+// Text is a text that prints as "[redacted]": by String, GoString, JSON,
+// MarshalText and slog. Reveal alone returns the text, so that a search for its
+// calls finds all uses of secrets. Text holds a pointer because fmt calls no
+// methods on a value in an unexported field: it prints an address there. The
+// zero Text is the empty text.
 type Text struct{ text *string }
 
 // New returns a Text of text.
@@ -38,8 +38,8 @@ func (t Text) Reveal() string {
 // IsZero reports whether the text is empty.
 func (t Text) IsZero() bool { return t.text == nil }
 
-// Equal reports whether both texts are equal. It takes constant time for texts
-// of one length.
+// Equal reports whether both texts are equal, in constant time for texts of the
+// same length.
 func (t Text) Equal(other Text) bool {
 	return subtle.ConstantTimeCompare([]byte(t.Reveal()), []byte(other.Reveal())) == 1
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSecretIsNotPrinted: nor where fmt reaches it through fields that are not
-// exported, of which it calls no method.
+// TestSecretIsNotPrinted covers unexported fields too, on which fmt calls no
+// methods.
 func TestSecretIsNotPrinted(t *testing.T) {
 	const canary = "canary-of-a-secret"
 	type hidden struct{ secret Text }
@@ -36,6 +36,6 @@ func TestSecretIsNotPrinted(t *testing.T) {
 		t.Errorf("JSON and logs print %s %s (%v)", text, log.String(), err)
 	}
 	if !New("").IsZero() || !New("").Equal(Text{}) || s.Equal(Text{}) || !s.Equal(New(canary)) || s.Reveal() != canary {
-		t.Error("a secret is not what it was made of")
+		t.Error("IsZero, Equal or Reveal is wrong")
 	}
 }

@@ -1,20 +1,21 @@
-// Package share is a semaphore whose places are shared fairly between keys, such
+// Package share is a semaphore that shares its slots fairly between keys, such
 // as the accounts that log in.
 //
-// One key holds at most a quarter of the places, and at least one. Waiting is
-// first in, first out within a key and round robin between keys, so that the
-// thousand requests of one key delay another key's first by one turn, where
-// there is a single place too. One key is at most a quarter of those that wait.
+// A key can hold a quarter of the slots, at least one. The queue is first in,
+// first out within a key and round robin between keys, so that a thousand
+// requests of one key delay another key's first request by one turn, even with
+// a single slot. A key can have a quarter of the waiting requests, at least
+// one.
 //
-//	places := share.New(16, 1024)
-//	release, err := places.Acquire(ctx, "alice")
+//	slots := share.New(16, 1024)
+//	release, err := slots.Acquire(ctx, "alice")
 //	if err != nil {
 //		return err
 //	}
 //	defer release()
 //
-// Memory is bounded by places and waiters: a key that holds nothing and waits for
-// nothing is forgotten.
+// Memory is bounded by the number of slots and waiting requests: a key without
+// either is deleted.
 package share
 
 import (
@@ -25,33 +26,35 @@ import (
 	"sync"
 )
 
-// ErrBusy says that a request got no place: too many wait already, in all or under
-// its key, or its context ended before.
-var ErrBusy = errors.New("no place is free")
+// ErrBusy means that a request got no slot: the queue is full, in total or for
+// the key, or the context ended first.
+var ErrBusy = errors.New("no slot is free")
 
 var errFull = errors.New("too many wait already")
 
-// Semaphore is a number of places. It is safe for concurrent use.
+// Semaphore is a counting semaphore with a bounded, fair queue. It is safe for
+// concurrent use.
 type Semaphore struct {
-	heldPerKey    int // of slots, by one key at most
-	waitingPerKey int // by one key at most
+	heldPerKey    int // most slots of one key
+	waitingPerKey int // most waiting requests of one key
 
 	mu        sync.Mutex
-	free      int                  // places
-	queueRoom int                  // for more that wait
-	keys      map[string]*keyState // that hold a place or wait for one
-	eligible  list.List            // of *user: that wait and hold fewer places than they may; the next at the front
+	free      int                  // slots
+	queueRoom int                  // how many more requests can wait
+	keys      map[string]*keyState // that hold a slot or wait for one
+	eligible  list.List            // of *keyState: the keys that wait and hold fewer than heldPerKey; the next one at the front
 }
 
-// user is what one key holds and waits for.
+// keyState is the slots and the waiting requests of a key.
 type keyState struct {
 	key     string
 	held    int
-	waiters list.List     // of chan struct{}, each closed when it is given a place
-	turn    *list.Element // in eligible, or nil
+	waiters list.List     // of chan struct{}, each closed when its request gets a slot
+	turn    *list.Element // the element in eligible, or nil
 }
 
-// New returns a semaphore of so many places, for which so many may wait.
+// New returns a semaphore with that many slots and room for that many waiting
+// requests.
 func New(slots, waiting int) *Semaphore {
 	return &Semaphore{
 		heldPerKey: quarter(slots), waitingPerKey: quarter(waiting),
@@ -61,8 +64,8 @@ func New(slots, waiting int) *Semaphore {
 
 func quarter(of int) int { return max(1, of/4) }
 
-// Acquire waits for a place until ctx ends. The caller gives it back with
-// release, once. The error wraps [ErrBusy], and says why ctx ended if that was it.
+// Acquire waits for a slot until ctx ends. The caller must call release once.
+// The error wraps [ErrBusy], and the cause of ctx if that ended.
 func (s *Semaphore) Acquire(ctx context.Context, key string) (release func(), err error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBusy, context.Cause(ctx))
@@ -80,8 +83,8 @@ func (s *Semaphore) Acquire(ctx context.Context, key string) (release func(), er
 	}
 }
 
-// enqueue puts a request behind those of its key, and returns the channel that
-// is closed once it has a place.
+// enqueue appends a request to the queue of its key. The channel is closed when
+// the request gets a slot.
 func (s *Semaphore) enqueue(key string) (slot chan struct{}, waiter *list.Element, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +105,7 @@ func (s *Semaphore) enqueue(key string) (slot chan struct{}, waiter *list.Elemen
 	return slot, waiter, nil
 }
 
-// dispatch gives the free places away, to each key in turn.
+// dispatch gives the free slots to the eligible keys in turn.
 func (s *Semaphore) dispatch() {
 	for s.free > 0 && s.eligible.Len() > 0 {
 		k := s.eligible.Remove(s.eligible.Front()).(*keyState)
@@ -116,8 +119,8 @@ func (s *Semaphore) dispatch() {
 	}
 }
 
-// settle puts a key into the round, takes it out, or forgets it, as what it
-// holds and waits for demands.
+// reschedule adds a key to the round-robin list or removes it, by its slots and
+// waiting requests, and deletes it if it has neither.
 func (s *Semaphore) reschedule(k *keyState) {
 	eligible := k.waiters.Len() > 0 && k.held < s.heldPerKey
 	switch {
@@ -142,8 +145,8 @@ func (s *Semaphore) release(key string) {
 	s.dispatch()
 }
 
-// leave withdraws a request whose context has ended. One that was given a place
-// in that instant gives it back.
+// cancel removes a waiting request whose context has ended, or releases the
+// slot that it got just before.
 func (s *Semaphore) cancel(key string, slot chan struct{}, waiter *list.Element) {
 	s.mu.Lock()
 	select {

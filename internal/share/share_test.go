@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestOneKeyHoldsAQuarter (B3): the places of one key are at most a quarter, at
-// least one, however many of its requests come.
+// TestOneKeyHoldsAQuarter (B3): one key holds at most a quarter of the slots,
+// at least one, however many requests it has.
 func TestOneKeyHoldsAQuarter(t *testing.T) {
 	for slots, want := range map[int]int64{1: 1, 2: 1, 3: 1, 4: 1, 7: 1, 8: 2, 16: 4, 17: 4} {
 		synctest.Test(t, func(t *testing.T) {
@@ -36,14 +36,14 @@ func TestOneKeyHoldsAQuarter(t *testing.T) {
 			}
 			all.Wait()
 			if got := most.Load(); got != want {
-				t.Errorf("of %d places one key held %d at once, want %d", slots, got, want)
+				t.Errorf("of %d slots one key held %d, want %d", slots, got, want)
 			}
 		})
 	}
 }
 
-// TestOthersDoNotWait (B3): 700 requests of one key delay another key's by one
-// turn, in whichever order they came.
+// TestOthersDoNotWait (B3): 700 requests of one key delay a later request of
+// another key by at most one turn of each key.
 func TestOthersDoNotWait(t *testing.T) {
 	const turn = 20 * time.Millisecond
 	for _, slots := range []int{1, 2, 4, 16} {
@@ -69,7 +69,7 @@ func TestOthersDoNotWait(t *testing.T) {
 			for i := range 5 {
 				all.Go(func() {
 					if waited := use(fmt.Sprint("another", i)); waited > 6*turn {
-						t.Errorf("with %d places another key waited %s, want at most a turn for each of the six keys", slots, waited)
+						t.Errorf("with %d slots another key waited %s, want at most a turn for each of the six keys", slots, waited)
 					}
 				})
 			}
@@ -78,7 +78,8 @@ func TestOthersDoNotWait(t *testing.T) {
 	}
 }
 
-// TestOrder: first in, first out within a key, and round robin between keys.
+// TestOrder: the queue is first in, first out within a key, and round robin
+// between keys.
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(1, 64)
@@ -86,7 +87,7 @@ func TestOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var order []string // by one request at a time
+		var order []string // appended to by one request at a time
 		var all sync.WaitGroup
 		for _, name := range []string{"a1", "a2", "a3", "b1", "b2", "c1"} {
 			all.Go(func() {
@@ -103,13 +104,13 @@ func TestOrder(t *testing.T) {
 		first()
 		all.Wait()
 		if got, want := fmt.Sprint(order), "[a1 b1 c1 a2 b2 a3]"; got != want {
-			t.Errorf("the places were given to %s, want %s", got, want)
+			t.Errorf("the slot went to %s, want %s", got, want)
 		}
 	})
 }
 
-// TestQueueIsBounded: beyond those that may wait a request is refused at once, and one key
-// cannot use up the room of the others.
+// TestQueueIsBounded: a request is refused immediately if the queue is full,
+// and one key cannot fill it.
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(1, 8)
@@ -158,18 +159,18 @@ func TestQueueIsBounded(t *testing.T) {
 		}
 		release()
 		if again, err := s.Acquire(t.Context(), "later"); err != nil {
-			t.Errorf("Acquire after that = %v, want a place", err)
+			t.Errorf("Acquire after that = %v, want a slot", err)
 		} else {
 			again()
 		}
 		if len(s.keys) != 0 || s.eligible.Len() != 0 || s.free != 1 || s.queueRoom != 8 {
-			t.Errorf("%d keys, %d of them eligible, %d places and room for %d are left, want 0, 0, 1, 8", len(s.keys), s.eligible.Len(), s.free, s.queueRoom)
+			t.Errorf("%d keys, %d of them eligible, %d free slots and queue room for %d are left, want 0, 0, 1, 8", len(s.keys), s.eligible.Len(), s.free, s.queueRoom)
 		}
 	})
 }
 
-// TestCanceledContext: a request whose context has ended gets no place, though one is
-// free.
+// TestCanceledContext: a request with a canceled context gets no slot, even if
+// one is free.
 func TestCanceledContext(t *testing.T) {
 	s := New(4, 4)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -179,7 +180,7 @@ func TestCanceledContext(t *testing.T) {
 	}
 }
 
-// TestConcurrentUse: whatever comes and goes, no place is lost and none given twice.
+// TestConcurrentUse: no slot is lost or given twice.
 func TestConcurrentUse(t *testing.T) {
 	const slots = 5
 	s := New(slots, 1000)
@@ -194,7 +195,7 @@ func TestConcurrentUse(t *testing.T) {
 				return
 			}
 			if n := now.Add(1); n > slots {
-				t.Errorf("%d hold one of %d places", n, slots)
+				t.Errorf("%d requests hold one of %d slots", n, slots)
 			}
 			now.Add(-1)
 			release()
@@ -202,6 +203,6 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	all.Wait()
 	if len(s.keys) != 0 || s.free != slots || s.queueRoom != 1000 {
-		t.Errorf("%d keys, %d places and room for %d are left, want 0, %d, 1000", len(s.keys), s.free, s.queueRoom, slots)
+		t.Errorf("%d keys, %d free slots and queue room for %d are left, want 0, %d, 1000", len(s.keys), s.free, s.queueRoom, slots)
 	}
 }

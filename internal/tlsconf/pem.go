@@ -8,10 +8,10 @@ import (
 
 var beginning = []byte("-----BEGIN ")
 
-// DecodePEM returns every PEM block of a text (RFC 7468). [pem.Decode] skips a block
-// that it cannot read, such as one behind a byte order mark in the middle of a
-// bundle; here that is an error, which says on which line the block begins. Text
-// between blocks is skipped.
+// DecodePEM returns every PEM block of a text (RFC 7468) and skips text between
+// blocks. [pem.Decode] skips a malformed block too, such as one after a byte
+// order mark in the middle of a bundle; here that is an error with the line of
+// the block.
 func DecodePEM(text []byte) ([]*pem.Block, error) {
 	var blocks []*pem.Block
 	for data := text; ; {

@@ -32,7 +32,7 @@ func certificate(t *testing.T, name string) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// TestReadCertificates: a bundle is read whole or not at all.
+// TestReadCertificates: a bundle with a malformed block is an error.
 func TestReadCertificates(t *testing.T) {
 	a, b := certificate(t, "a"), certificate(t, "b")
 	const bom = "\ufeff"
@@ -44,15 +44,15 @@ func TestReadCertificates(t *testing.T) {
 		{"Windows' line ends", strings.ReplaceAll(a+b, "\n", "\r\n"), "a b", ""},
 		{"comments between", "# the old one\n" + a + "\n# the new one\n" + b + "end\n", "a b", ""},
 		{"other blocks", params + a, "a", ""},
-		{"nothing", "", "", "holds no PEM certificate"},
+		{"an empty file", "", "", "holds no PEM certificate"},
 		{"no PEM", "MIIB", "", "holds no PEM certificate"},
-		{"only a key's block", params, "", "holds no PEM certificate"},
-		{"a mark in the middle", a + bom + b, "", "the PEM block that begins on line " + lineAfter(a)},
+		{"no CERTIFICATE block", params, "", "holds no PEM certificate"},
+		{"a byte order mark in the middle", a + bom + b, "", "the PEM block that begins on line " + lineAfter(a)},
 		{"the first cut short", a[:len(a)/2] + "\n" + b, "", "the PEM block that begins on line 1 "},
 		{"the last cut short", a + b[:len(b)/2], "", "the PEM block that begins on line " + lineAfter(a)},
-		{"base64 that is none", strings.Replace(a, "M", "!", 1) + b, "", "the PEM block that begins on line 1 "},
+		{"invalid base64", strings.Replace(a, "M", "!", 1) + b, "", "the PEM block that begins on line 1 "},
 		{"indented", a + " " + strings.ReplaceAll(b, "\n", "\n "), "", "the PEM block that begins on line " + lineAfter(a)},
-		{"no certificate in it", a + "-----BEGIN CERTIFICATE-----\nMTIz\n-----END CERTIFICATE-----\n", "", "x509"},
+		{"a CERTIFICATE block without one", a + "-----BEGIN CERTIFICATE-----\nMTIz\n-----END CERTIFICATE-----\n", "", "x509"},
 	} {
 		name := filepath.Join(t.TempDir(), "ca.pem")
 		if err := os.WriteFile(name, []byte(test.text), 0o600); err != nil {
@@ -75,5 +75,5 @@ func TestReadCertificates(t *testing.T) {
 	}
 }
 
-// lineAfter returns the number of the line that follows a text.
+// lineAfter returns the number of the line after a text, and a blank.
 func lineAfter(text string) string { return strconv.Itoa(strings.Count(text, "\n")+1) + " " }

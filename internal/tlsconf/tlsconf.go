@@ -1,5 +1,5 @@
-// Package tlsconf is the tls table of the configuration, the same for the
-// server, each provider and the store, and reads the certificates that it names.
+// Package tlsconf is the tls table of the configuration, for the server, each
+// provider and the store. It reads the certificates that the table names.
 package tlsconf
 
 import (
@@ -12,33 +12,34 @@ import (
 
 // Config is a tls table.
 type Config struct {
-	// Certificate is a PEM file: the certificate to show, and its chain.
+	// Certificate is a PEM file: the certificate to present, and its chain.
 	Certificate string `toml:"certificate" path:"read"`
 
 	// Key is the certificate's private key, a PEM file.
 	Key string `toml:"key" path:"read"`
 
-	// CA is a PEM file of the authorities to trust instead of the system's.
+	// CA is a PEM file of the certificate authorities to trust instead of the
+	// system's.
 	CA string `toml:"ca" path:"read"`
 
-	// ServerName is the name that the peer's certificate must have, where it
-	// is not the host in the URL.
+	// ServerName is the name that the peer's certificate must have, if it is not
+	// the host in the URL.
 	ServerName string `toml:"server_name"`
 }
 
-// maxFile bounds a PEM file, in bytes. A system's whole bundle of authorities
-// has a quarter of it.
+// maxFile bounds a PEM file, in bytes. A system's bundle of authorities has a
+// quarter of that.
 const maxFile = 1 << 20
 
-// Validate reports what is wrong with the table. It reads no files.
+// Validate reports the faults of the table. It reads no files.
 func (c Config) Validate(fault func(key, problem string)) {
 	if (c.Certificate == "") != (c.Key == "") {
 		fault("tls", "certificate and key go together; name both or neither")
 	}
 }
 
-// Client returns the configuration for connecting to a peer, reading the files
-// that the table names. TLS 1.2 is the least, and the peer is always verified.
+// Client returns the TLS configuration of a client, and reads the files that
+// the table names. The minimum is TLS 1.2, and the peer is always verified.
 func (c Config) Client() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
 	if c.CA != "" {
@@ -61,8 +62,9 @@ func (c Config) Client() (*tls.Config, error) {
 	return cfg, nil
 }
 
-// Server returns the configuration for listening, or nil when no certificate
-// is set. With CA set, clients must show a certificate of it.
+// Server returns the TLS configuration of a server, or nil without a
+// certificate. If CA is set, clients must present a certificate that it
+// issued (mutual TLS).
 func (c Config) Server() (*tls.Config, error) {
 	if c.Certificate == "" {
 		return nil, nil
@@ -90,9 +92,9 @@ func readPair(certFile, keyFile string) (tls.Certificate, error) {
 }
 
 // ReadCertificates returns every certificate in a PEM file, at least one. A
-// certificate that cannot be parsed is an error, and so is text that begins like
-// a PEM block and is none: an authority that is left out without a word is found
-// when it is needed. Blocks of other types are skipped.
+// certificate that cannot be parsed is an error, and so is a malformed PEM
+// block: an authority that is skipped silently would be missed only when it is
+// needed. Blocks of other types are skipped.
 func ReadCertificates(name string) ([]*x509.Certificate, error) {
 	data, _, err := durable.Read(name, maxFile)
 	if err != nil {

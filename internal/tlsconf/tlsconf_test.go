@@ -10,9 +10,10 @@ import (
 	"testing"
 )
 
-// TestTLSVersions: nothing below TLS 1.2 is spoken, to clients or to peers.
+// TestTLSVersions: versions below TLS 1.2 are refused, by the server and the
+// client.
 func TestTLSVersions(t *testing.T) {
-	made := httptest.NewTLSServer(nil) // for its certificate, which is its own authority
+	made := httptest.NewTLSServer(nil) // for its certificate, which is self-signed
 	made.Close()
 	pair := made.TLS.Certificates[0]
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -28,23 +29,23 @@ func TestTLSVersions(t *testing.T) {
 		good    bool
 	}{{tls.VersionTLS10, false}, {tls.VersionTLS11, false}, {tls.VersionTLS12, true}, {tls.VersionTLS13, true}} {
 		theirs := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: test.version, InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}}
-		asServer := ours.Clone() // what Server makes of the same table but for the key pair, which it reads from files
+		asServer := ours.Clone() // as Server returns for the same table, without key pair files
 		asServer.Certificates = []tls.Certificate{pair}
 		for what, ends := range map[string][2]*tls.Config{"a peer": {theirs, ours}, "a client": {asServer, theirs}} {
-			if err := shake(ends[0], ends[1]); (err == nil) != test.good {
-				t.Errorf("%s that speaks %s: %v, want it to work: %v", what, tls.VersionName(test.version), err, test.good)
+			if err := handshake(ends[0], ends[1]); (err == nil) != test.good {
+				t.Errorf("%s with at most %s: %v, want success = %v", what, tls.VersionName(test.version), err, test.good)
 			}
 		}
 	}
 	other := ours.Clone()
 	other.ServerName = "another.example"
-	if err := shake(&tls.Config{Certificates: []tls.Certificate{pair}}, other); err == nil {
-		t.Error("a peer with a certificate for another name is good, want it refused")
+	if err := handshake(&tls.Config{Certificates: []tls.Certificate{pair}}, other); err == nil {
+		t.Error("a peer with a certificate for another name was accepted")
 	}
 }
 
-// shake makes a TLS connection between two ends.
-func shake(server, client *tls.Config) error {
+// handshake performs a TLS handshake between two ends.
+func handshake(server, client *tls.Config) error {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
