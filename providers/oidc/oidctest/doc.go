@@ -1,13 +1,12 @@
 // Package oidctest has OpenID providers for tests.
 //
-// [Start] runs the real oidc-provider, on Node, with people, groups, refresh
-// tokens that rotate and whose second use ends the grant, and keys that rotate;
-// a test changes all of that while it runs, and reads how often each endpoint
-// was asked. [NewIssuer] is one in the process, for what a real one cannot be
-// made to do: tokens signed with the wrong key, answers without end, and the
-// tokens of CI jobs.
+// [Start] runs the real oidc-provider on Node, with users, groups, rotating
+// keys, and rotating refresh tokens, of which a second use ends the grant. A
+// test changes all of that while the provider runs, and reads how many requests
+// each endpoint got. [NewIssuer] is a fake in the process, for what a real
+// provider cannot be made to do: tokens signed with the wrong key, responses
+// without end, and the tokens of CI jobs.
 //
-// It can be used from another module too, as long as its source is at hand: the
-// provider's script stands in the folder op beside this file, and what it needs
-// is installed there by npm at first use.
+// Another module can use the package too if its source is there: the provider's
+// script is in the folder op, into which npm installs its packages at first use.
 package oidctest

@@ -21,8 +21,8 @@ import (
 	"time"
 )
 
-// Issuer is an OpenID provider in the process. It signs whatever it is told to,
-// and each of its endpoints can be replaced.
+// Issuer is a fake OpenID provider in the process. It signs any claims, and
+// each of its endpoints can be replaced.
 type Issuer struct {
 	URL    string
 	Server *httptest.Server
@@ -53,7 +53,8 @@ const (
 // NewIssuer starts an issuer on plain HTTP until the test ends.
 func NewIssuer(tb testing.TB) *Issuer { return newIssuer(tb, (*httptest.Server).Start) }
 
-// NewTLSIssuer starts an issuer whose certificate nobody trusts.
+// NewTLSIssuer starts an issuer with a self-signed certificate until the test
+// ends.
 func NewTLSIssuer(tb testing.TB) *Issuer { return newIssuer(tb, (*httptest.Server).StartTLS) }
 
 func newIssuer(tb testing.TB, start func(*httptest.Server)) *Issuer {
@@ -76,21 +77,21 @@ func newIssuer(tb testing.TB, start func(*httptest.Server)) *Issuer {
 	return i
 }
 
-// Replace puts h in the place of what answers a path.
+// Replace replaces the handler of a path; nil restores the original.
 func (i *Issuer) Replace(path string, h http.HandlerFunc) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.replaced[path] = h
 }
 
-// Requests returns how often a path was asked.
+// Requests returns the number of requests for a path.
 func (i *Issuer) Requests(path string) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.requests[path]
 }
 
-// AddKey publishes one more ES256 key.
+// AddKey creates and publishes another ES256 key.
 func (i *Issuer) AddKey(kid string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -119,7 +120,7 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Metadata returns the discovery document, with changes in it.
+// Metadata returns the discovery document with some members changed.
 func (i *Issuer) Metadata(changes map[string]any) map[string]any {
 	doc := map[string]any{
 		"issuer":                                i.URL,
@@ -146,9 +147,9 @@ func (i *Issuer) keySet() map[string]any {
 	return map[string]any{"keys": list}
 }
 
-// JWK returns the members of an RSA, ECDSA P-256 or Ed25519 public key (RFC
-// 7518, section 6, and RFC 8037). It is written out here so that this package
-// needs nothing that a module which uses it would have to require.
+// JWK returns the JWK members of an RSA, ECDSA P-256 or Ed25519 public key (RFC
+// 7518, section 6, and RFC 8037). It uses no library, which a module that uses
+// this package would have to require.
 func JWK(tb testing.TB, key crypto.PublicKey) map[string]string {
 	encode := base64.RawURLEncoding.EncodeToString
 	switch key := key.(type) {
@@ -157,18 +158,18 @@ func JWK(tb testing.TB, key crypto.PublicKey) map[string]string {
 	case *ecdsa.PublicKey:
 		point, err := key.Bytes() // 4, X, Y
 		if err != nil || len(point) != 65 {
-			tb.Fatalf("no P-256 key: %v", err)
+			tb.Fatalf("not a P-256 key: %v", err)
 		}
 		return map[string]string{"kty": "EC", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:])}
 	case ed25519.PublicKey:
 		return map[string]string{"kty": "OKP", "crv": "Ed25519", "x": encode(key)}
 	}
-	tb.Fatalf("no JWK of a %T", key)
+	tb.Fatalf("JWK of a %T is not implemented", key)
 	return nil
 }
 
-// IDToken signs claims with ES256. The claims that every token must have are
-// there, unless claims has others or, with a nil value, takes them out.
+// IDToken returns an ID token signed with ES256. It has the required claims;
+// claims adds to them, replaces them or, with a nil value, removes them.
 func (i *Issuer) IDToken(claims map[string]any) string {
 	now := time.Now()
 	all := map[string]any{
@@ -187,8 +188,8 @@ func (i *Issuer) IDToken(claims map[string]any) string {
 	return i.Sign(`{"alg":"ES256","typ":"JWT","kid":"`+EC+`"}`, string(payload), EC)
 }
 
-// Sign makes a compact JWS of just these bytes, with the key of that kid, which
-// the header need not name.
+// Sign returns a compact JWS of exactly these bytes, signed with the key of
+// that kid, which the header need not name.
 func (i *Issuer) Sign(header, payload, kid string) string {
 	i.mu.Lock()
 	key := i.keys[kid]
@@ -196,7 +197,7 @@ func (i *Issuer) Sign(header, payload, kid string) string {
 	return SignWith(i.tb, header, payload, key)
 }
 
-// HMACKey is the RSA key's public half as an attacker would use it for HS256.
+// HMACKey returns the RSA public key as an attacker would use it as an HS256 key.
 func (i *Issuer) HMACKey() []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -207,8 +208,8 @@ func (i *Issuer) HMACKey() []byte {
 	return text
 }
 
-// SignWith makes a compact JWS of just these bytes. key is an RSA, ECDSA P-256
-// or Ed25519 private key, a []byte for HS256, or nil for no signature.
+// SignWith returns a compact JWS of exactly these bytes. key is an RSA, ECDSA
+// P-256 or Ed25519 private key, a []byte for HS256, or nil for no signature.
 func SignWith(tb testing.TB, header, payload string, key any) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	input := encode([]byte(header)) + "." + encode([]byte(payload))
@@ -231,7 +232,7 @@ func SignWith(tb testing.TB, header, payload string, key any) string {
 	case ed25519.PrivateKey:
 		signature = ed25519.Sign(key, []byte(input))
 	default:
-		err = fmt.Errorf("no signature by a %T", key)
+		err = fmt.Errorf("signature by a %T is not implemented", key)
 	}
 	if err != nil {
 		tb.Fatal(err)

@@ -2,10 +2,11 @@ package oidctest
 
 import "strings"
 
-// Claims of CI jobs and pods, in the shape that their issuers give them. They
-// go to [Issuer.IDToken], which adds iss, aud and the times.
+// Claims of CI jobs and pods, as their issuers send them. They are for
+// [Issuer.IDToken], which adds iss, aud and the times.
 
-// GitHubJob is a GitHub Actions job of a repository ("org/app") on a branch.
+// GitHubJob returns the claims of a GitHub Actions job of a repository
+// ("org/app") on a branch.
 func GitHubJob(repository, branch string) map[string]any {
 	owner, _, _ := strings.Cut(repository, "/")
 	return map[string]any{
@@ -30,7 +31,8 @@ func GitHubJob(repository, branch string) map[string]any {
 	}
 }
 
-// GitLabJob is a GitLab CI job of a project ("group/app") on a branch.
+// GitLabJob returns the claims of a GitLab CI job of a project ("group/app") on a
+// branch.
 func GitLabJob(project, branch string) map[string]any {
 	namespace, _, _ := strings.Cut(project, "/")
 	return map[string]any{
@@ -58,7 +60,7 @@ func GitLabJob(project, branch string) map[string]any {
 	}
 }
 
-// KubernetesPod is a pod's projected service account token.
+// KubernetesPod returns the claims of a pod's projected service account token.
 func KubernetesPod(namespace, account string) map[string]any {
 	return map[string]any{
 		"sub": "system:serviceaccount:" + namespace + ":" + account,

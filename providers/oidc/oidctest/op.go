@@ -20,20 +20,20 @@ import (
 	"time"
 )
 
-// Options are what a [Server] starts with.
+// Options configure a [Server].
 type Options struct {
 	Clients     []Client `json:"clients"`
 	Users       []User   `json:"users"`
-	Algorithm   string   `json:"algorithm,omitempty"`   // that ID tokens are signed with. Default RS256
+	Algorithm   string   `json:"algorithm,omitempty"`   // signature algorithm of ID tokens. Default RS256
 	AuthMethods []string `json:"authMethods,omitempty"` // token_endpoint_auth_methods_supported. Default basic, post and none
-	ThinIDToken bool     `json:"thinIDToken"`           // ID tokens have no claims about the person; userinfo has
-	OmitIDToken bool     `json:"omitIDToken"`           // the token endpoint gives no ID token at all
+	ThinIDToken bool     `json:"thinIDToken"`           // the claims about the person are in userinfo alone
+	OmitIDToken bool     `json:"omitIDToken"`           // the token endpoint returns no ID token
 	Rotate      *bool    `json:"rotate,omitempty"`      // refresh tokens rotate, and reuse ends the grant. Default true
 	Port        int      `json:"port,omitempty"`        // Default: a free one
-	State       string   `json:"state,omitempty"`       // a file that one that was killed left behind
+	State       string   `json:"state,omitempty"`       // state file of a killed provider. Optional
 }
 
-// Client is a client that is registered at the provider.
+// Client is a registered client.
 type Client struct {
 	ID        string   `json:"id"`
 	Secret    string   `json:"secret,omitempty"`
@@ -41,9 +41,9 @@ type Client struct {
 	Redirects []string `json:"redirects,omitempty"`
 }
 
-// User is a person at the provider.
+// User is an account at the provider.
 type User struct {
-	Name            string         `json:"name"` // what is typed, and preferred_username
+	Name            string         `json:"name"` // login name and preferred_username
 	Password        string         `json:"password"`
 	Subject         string         `json:"sub"`
 	Email           string         `json:"email"`
@@ -51,7 +51,7 @@ type User struct {
 	Groups          []string       `json:"groups"` // the claim groups
 	Roles           []string       `json:"roles"`  // the claim realm_access.roles
 	Disabled        bool           `json:"disabled"`
-	Claims          map[string]any `json:"claims"` // further claims, also instead of those above
+	Claims          map[string]any `json:"claims"` // further claims; they override those above
 }
 
 // Server is a running oidc-provider.
@@ -61,36 +61,36 @@ type Server struct {
 	opts    Options
 	control string
 	process *exec.Cmd
-	stdin   io.Closer     // the provider ends when this does, even if the test is killed
-	ended   chan struct{} // closed once process has ended
+	stdin   io.Closer     // the process exits when it closes, even if the test is killed
+	ended   chan struct{} // closed when process has ended
 	log     lockedBuffer
 }
 
-// limits of a start: of node, which is started again where it is late, and of
-// npm when packages are to be installed.
+// Time limits of a start: of node, which is killed and started again if it is
+// late, and of npm if packages must be installed.
 const (
 	startLimit   = 30 * time.Second
 	maxStarts    = 4
 	installLimit = 3 * time.Minute
 )
 
-// Start runs an OpenID provider until the test ends. Without Node the test is
-// skipped, or fails where the environment has CI=true.
+// Start runs an OpenID provider until the test ends. Without Node it skips the
+// test, or fails it if the environment has CI=true.
 func Start(tb testing.TB, opts Options) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, opts: opts}
 	tb.Cleanup(func() {
 		s.end()
 		if tb.Failed() {
-			tb.Logf("the OpenID provider said:\n%s", s.log.String())
+			tb.Logf("output of the OpenID provider:\n%s", s.log.String())
 		}
 	})
 	s.launch()
 	return s
 }
 
-// launch starts the process, and waits until it answers. Node was once seen to
-// print nothing for a minute, so a late one is killed and started again.
+// launch starts the process and waits until it is ready, with retries: node was
+// once seen to print nothing for a minute.
 func (s *Server) launch() {
 	s.tb.Helper()
 	script := install(s.tb)
@@ -102,8 +102,8 @@ func (s *Server) launch() {
 	s.tb.Fatalf("the OpenID provider did not start:\n%s", s.log.String())
 }
 
-// start starts the process and reports whether it answers within startLimit;
-// otherwise the process has ended.
+// start starts the process and reports whether it is ready within startLimit;
+// if not, it ends the process.
 func (s *Server) start(script string) bool {
 	s.tb.Helper()
 	text, err := json.Marshal(s.opts)
@@ -129,11 +129,11 @@ func (s *Server) start(script string) bool {
 	defer timer.Stop()
 	var ready struct{ Issuer, Control string }
 	for lines := bufio.NewScanner(stdout); ready.Control == "" && lines.Scan(); {
-		_ = json.Unmarshal(lines.Bytes(), &ready) // lines that are something else are not for us
+		_ = json.Unmarshal(lines.Bytes(), &ready) // skip lines that are not JSON
 	}
 	go func(ended chan<- struct{}) {
 		_, _ = io.Copy(io.Discard, stdout) // ends with the process
-		_ = cmd.Wait()                     // its exit status says nothing: it is killed
+		_ = cmd.Wait()                     // ignore the exit status: it is killed
 		close(ended)
 	}(s.ended)
 	s.Issuer, s.control = ready.Issuer, ready.Control
@@ -144,7 +144,7 @@ func (s *Server) start(script string) bool {
 	return true
 }
 
-// end ends the process, if it was started and has not ended.
+// end kills the process, if it runs.
 func (s *Server) end() {
 	if s.process == nil {
 		return
@@ -154,8 +154,8 @@ func (s *Server) end() {
 	<-s.ended
 }
 
-// Kill ends the provider as kill -9 does, between two requests. What it stored
-// it finds again when it is started again.
+// Kill ends the provider as kill -9 does, between two requests. StartAgain
+// restores its stored data.
 func (s *Server) Kill() {
 	s.tb.Helper()
 	s.opts.State = filepath.Join(s.tb.TempDir(), "state.json")
@@ -165,13 +165,13 @@ func (s *Server) Kill() {
 	}
 	if resp, err := http.Post(s.control+"/die", "application/json", bytes.NewReader(text)); err == nil {
 		resp.Body.Close()
-		s.tb.Fatalf("the OpenID provider lives on: %s", resp.Status)
+		s.tb.Fatalf("the OpenID provider is still running: %s", resp.Status)
 	}
 	s.end()
 }
 
-// StartAgain starts the provider after Kill, on the same port. What Hang, Slow
-// and Fail began is over.
+// StartAgain starts the provider after Kill, on the same port, without the
+// effects of Hang, Slow and Fail.
 func (s *Server) StartAgain() {
 	s.tb.Helper()
 	issuer, err := url.Parse(s.Issuer)
@@ -184,7 +184,7 @@ func (s *Server) StartAgain() {
 	s.launch()
 }
 
-// install sees to it that the provider's packages are there and returns its
+// install installs the provider's packages if they are missing, and returns its
 // script.
 func install(tb testing.TB) string {
 	tb.Helper()
@@ -204,7 +204,7 @@ func install(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	defer lock.Close()
-	// Tests of several packages may come here at once.
+	// Tests of several packages may run concurrently.
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		tb.Fatalf("lock %s: %v", lock.Name(), err)
 	}
@@ -221,7 +221,7 @@ func install(tb testing.TB) string {
 	return script
 }
 
-// missing skips the test, naming what to install, or fails it in CI.
+// missing skips the test, or fails it in CI, and says what to install.
 func missing(tb testing.TB, what string) {
 	tb.Helper()
 	if os.Getenv("CI") == "true" {
@@ -230,7 +230,7 @@ func missing(tb testing.TB, what string) {
 	tb.Skipf("missing: %s", what)
 }
 
-// do sends a command to the control port.
+// do sends a command to the control port, and decodes the answer.
 func (s *Server) do(command string, argument, answer any) {
 	s.tb.Helper()
 	text, err := json.Marshal(argument)
@@ -254,9 +254,9 @@ func (s *Server) do(command string, argument, answer any) {
 	}
 }
 
-// Requests returns how often an endpoint was asked: "discovery", "jwks",
-// "token", "userinfo", "revocation", or "token:" and a grant type; and with
-// "token:reused" how often it saw a refresh token that it had rotated away.
+// Requests returns the number of requests to an endpoint: "discovery", "jwks",
+// "token", "userinfo", "revocation", or "token:" and a grant type; "token:reused"
+// counts refresh tokens that were sent after their rotation.
 func (s *Server) Requests(endpoint string) int {
 	s.tb.Helper()
 	counts := map[string]int{}
@@ -264,8 +264,7 @@ func (s *Server) Requests(endpoint string) int {
 	return counts[endpoint]
 }
 
-// LiveRefreshTokens returns how many refresh tokens of a person the provider
-// would take.
+// LiveRefreshTokens returns the number of valid refresh tokens of a user.
 func (s *Server) LiveRefreshTokens(name string) int {
 	s.tb.Helper()
 	tokens := map[string]int{}
@@ -273,58 +272,58 @@ func (s *Server) LiveRefreshTokens(name string) int {
 	return tokens[name]
 }
 
-// Reset sets all counts to zero.
+// Reset resets the counts of Requests.
 func (s *Server) Reset() { s.tb.Helper(); s.do("reset", nil, nil) }
 
-// SetUser adds a person, or puts u in the place of whoever has that name.
+// SetUser adds a user, or replaces the one of that name.
 func (s *Server) SetUser(u User) { s.tb.Helper(); s.do("user", u, nil) }
 
-// Disable takes a person's account away, and Enable gives it back.
+// Disable disables a user's account, until Enable.
 func (s *Server) Disable(name string) {
 	s.tb.Helper()
 	s.do("user", map[string]any{"name": name, "disabled": true}, nil)
 }
 
-// Enable gives a person's account back.
+// Enable enables a disabled account.
 func (s *Server) Enable(name string) {
 	s.tb.Helper()
 	s.do("user", map[string]any{"name": name, "disabled": false}, nil)
 }
 
-// SetGroups changes the groups of a person.
+// SetGroups sets the groups of a user.
 func (s *Server) SetGroups(name string, groups ...string) {
 	s.tb.Helper()
 	s.do("user", map[string]any{"name": name, "groups": append([]string{}, groups...)}, nil)
 }
 
-// Remove deletes a person.
+// Remove deletes a user.
 func (s *Server) Remove(name string) {
 	s.tb.Helper()
 	s.do("remove", map[string]any{"name": name}, nil)
 }
 
-// RotateKeys makes a new signing key; the old ones are still published.
+// RotateKeys creates a new signing key; the old ones stay published.
 func (s *Server) RotateKeys() { s.tb.Helper(); s.do("rotate", nil, nil) }
 
-// WithdrawOldKeys publishes the newest key alone.
+// WithdrawOldKeys publishes the newest key only.
 func (s *Server) WithdrawOldKeys() { s.tb.Helper(); s.do("withdraw", nil, nil) }
 
-// Hang lets requests to an endpoint wait until Release.
+// Hang delays the answers of an endpoint until Release.
 func (s *Server) Hang(endpoint string) {
 	s.tb.Helper()
 	s.do("fault", map[string]any{"endpoint": endpoint, "hang": true}, nil)
 }
 
-// Slow lets an endpoint do at once what it is asked to, and answer only after
-// delay, until Release. Whoever goes away meanwhile has a token rotated and
-// does not know it.
+// Slow makes an endpoint process requests immediately and answer after delay,
+// until Release. The token of a client that disconnects before the answer has
+// rotated without its knowledge.
 func (s *Server) Slow(endpoint string, delay time.Duration) {
 	s.tb.Helper()
 	s.do("fault", map[string]any{"endpoint": endpoint, "slow": delay.Milliseconds()}, nil)
 }
 
-// Fail answers the next requests to an endpoint with a status and a body; times
-// 0 means all until Release.
+// Fail makes an endpoint answer the next requests with a status and a body;
+// times is their number, 0 for all until Release.
 func (s *Server) Fail(endpoint string, status int, body string, times int) {
 	s.tb.Helper()
 	fault := map[string]any{"endpoint": endpoint, "status": status, "body": body}
@@ -334,25 +333,24 @@ func (s *Server) Fail(endpoint string, status int, body string, times int) {
 	s.do("fault", fault, nil)
 }
 
-// Release ends what Hang and Fail began.
+// Release ends the effects of Hang, Slow and Fail.
 func (s *Server) Release() { s.tb.Helper(); s.do("release", nil, nil) }
 
-// Down closes the provider's port, and Up opens it again. What the provider
-// knows it keeps.
+// Down closes the provider's port, until Up. The provider's data stays.
 func (s *Server) Down() { s.tb.Helper(); s.do("down", nil, nil) }
 
 // Up opens the port that Down closed.
 func (s *Server) Up() { s.tb.Helper(); s.do("up", nil, nil) }
 
-// Tokens is an answer of the token endpoint.
+// Tokens is a token response.
 type Tokens struct {
 	Access  string `json:"access_token"`
 	Refresh string `json:"refresh_token"`
 	ID      string `json:"id_token"`
 }
 
-// Tokens logs a person in at the provider itself, as another program of that
-// person would, and returns what it gets.
+// Tokens logs a user in at the provider by the password grant, as another program
+// would, and returns the tokens.
 func (s *Server) Tokens(client Client, user, password string) Tokens {
 	s.tb.Helper()
 	form := url.Values{

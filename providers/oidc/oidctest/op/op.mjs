@@ -1,26 +1,26 @@
-// An OpenID provider for tests: the real oidc-provider, with a password grant,
-// refresh tokens that rotate and whose reuse ends the grant, revocation, and a
-// control port by which a test changes people and keys, makes it fail, and
-// reads how often each endpoint was asked.
+// An OpenID provider for tests: the real oidc-provider, with the password grant,
+// rotating refresh tokens whose reuse ends the grant, revocation, and a control
+// port by which a test changes users and keys, makes endpoints fail, and reads
+// how many requests each endpoint got.
 //
 //   OP_OPTIONS='{"clients":[…],"users":[…]}' node op.mjs
 //
-// It prints one line of JSON when ready ({issuer, control}) and ends when its
-// standard input does, so that it never outlives the test that started it. Told
-// to die it leaves what it knows in a file, from which another one goes on.
+// It prints one line of JSON when it is ready ({issuer, control}) and exits when
+// its standard input closes, so that it never outlives the test that started it.
+// The command die writes its state to a file, which options.state restores.
 import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import Provider, { errors } from 'oidc-provider';
 
 const options = JSON.parse(process.env.OP_OPTIONS || '{}');
-const left = options.state ? JSON.parse(readFileSync(options.state)) : {};
+const restored = options.state ? JSON.parse(readFileSync(options.state)) : {};
 const clients = options.clients || [];
-const users = new Map(left.users || (options.users || []).map((u) => [u.name, u]));
-let requests = left.requests || {};                              // "token", "token:password", "userinfo", "jwks", … to how often
+const users = new Map(restored.users || (options.users || []).map((u) => [u.name, u]));
+let requests = restored.requests || {};         // "token", "token:password", "userinfo", "jwks", … to a count
 let faults = {};                                // endpoint to {hang, slow, status, body, times}
 
-// Keys. The newest of each algorithm signs; the older ones are published still.
+// Keys, the newest first: it signs; the older ones stay published.
 const makeKey = (alg) => {
   const pair = alg === 'EdDSA' ? generateKeyPairSync('ed25519')
     : alg === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -28,9 +28,9 @@ const makeKey = (alg) => {
   return { ...pair.privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg };
 };
 const algorithm = options.algorithm || 'RS256';
-let keys = left.keys || [makeKey(algorithm)];
+let keys = restored.keys || [makeKey(algorithm)];
 
-// People.
+// Users.
 const bySubject = (sub) => [...users.values()].find((u) => u.sub === sub);
 const claimsOf = (u) => ({
   sub: u.sub,
@@ -47,10 +47,10 @@ const findAccount = async (ctx, sub) => {
   return u && !u.disabled ? { accountId: sub, claims: async () => claimsOf(u) } : undefined;
 };
 
-// What the provider stores. It outlives a Provider object, which is made anew
-// when keys change.
-const stored = new Map(left.stored);
-const grants = new Map(left.grants);                       // grant id to what belongs to it
+// The provider's store. It outlives a Provider object, which is replaced when
+// keys or users change.
+const stored = new Map(restored.stored);
+const grants = new Map(restored.grants);        // grant id to the keys of its entries
 class Adapter {
   constructor(model) { this.model = model; }
   key(id) { return `${this.model}/${id}`; }
@@ -72,7 +72,7 @@ class Adapter {
 const count = (name) => { requests[name] = (requests[name] || 0) + 1; };
 
 let issuer;
-let serve;                                      // the current Provider's handler
+let serve;                                      // the handler of the current Provider
 function build() {
   const extra = [...users.values()].flatMap((u) => Object.keys(u.claims || {}));
   const provider = new Provider(issuer, {
@@ -93,7 +93,7 @@ function build() {
       profile: ['preferred_username', 'name'],
       email: ['email', 'email_verified'],
     },
-    conformIdTokenClaims: Boolean(options.thinIDToken), // thin: claims are at userinfo alone
+    conformIdTokenClaims: Boolean(options.thinIDToken), // thin: claims at userinfo only
     cookies: { keys: ['test'] },
     features: { devInteractions: { enabled: false }, revocation: { enabled: true }, userinfo: { enabled: true } },
     pkce: { required: () => true },
@@ -142,16 +142,16 @@ const endpoints = {
   '/.well-known/openid-configuration': 'discovery', '/auth': 'authorization',
 };
 
-const held = new Set();                         // answers that hang
-let underway = 0;                               // requests without their whole answer
+const hanging = new Set();                      // responses that wait for release
+let pending = 0;                                // requests whose response has not ended
 const front = http.createServer((req, res) => {
-  underway++;
-  res.on('close', () => { underway--; });
+  pending++;
+  res.on('close', () => { pending--; });
   const name = endpoints[req.url.split('?')[0]] || 'other';
   count(name);
   const fault = faults[name];
   if (fault && (fault.times === undefined || fault.times-- > 0)) {
-    if (fault.hang) { held.add(res); req.resume(); return; }
+    if (fault.hang) { hanging.add(res); req.resume(); return; }
     if (fault.slow) {
       const end = res.end.bind(res);
       res.end = (...last) => { setTimeout(end, fault.slow, ...last); return res; };
@@ -176,23 +176,23 @@ const control = {
   rotate: () => { keys = [makeKey(algorithm), ...keys]; serve = build(); return keys.map((k) => k.kid); },
   withdraw: () => { keys = keys.slice(0, 1); serve = build(); return keys.map((k) => k.kid); },
   fault: ({ endpoint, ...fault }) => { if (Object.keys(fault).length) faults[endpoint] = fault; else delete faults[endpoint]; },
-  release: () => { faults = {}; held.forEach((res) => res.destroy()); held.clear(); },
+  release: () => { faults = {}; hanging.forEach((res) => res.destroy()); hanging.clear(); },
   down: async () => { front.closeAllConnections(); await new Promise((done) => { front.close(done); }); },
   up: async () => { await listen(front, Number(new URL(issuer).port)); },
   die,
   liveRefreshTokens,
 };
 
-// die ends the process as kill -9 does. What is stored is what a provider has in
-// its database; it dies between two requests, since a token that it rotated and
-// told nobody of is lost whatever the other side does.
+// die writes the state to a file, as a provider's database would have it, and kills
+// the process as kill -9 does. It waits for the pending requests first: a token
+// that was rotated without an answer would be lost whatever the client does.
 async function die({ state }) {
-  while (underway > 0) await new Promise(setImmediate);
+  while (pending > 0) await new Promise(setImmediate);
   writeFileSync(state, JSON.stringify({ users: [...users], requests, keys, stored: [...stored], grants: [...grants] }), { mode: 0o600 });
   process.kill(process.pid, 'SIGKILL');
 }
 
-// liveRefreshTokens counts the refresh tokens that would be taken, by the names of people.
+// liveRefreshTokens counts the valid refresh tokens, by user name.
 function liveRefreshTokens() {
   const tokens = {};
   for (const token of stored.values()) {
