@@ -1,8 +1,9 @@
-// Package providertest tests the contract of a provider: it plays the four
-// outcomes, and what lies between them, on any provider.
+// Package providertest is the contract test of a provider: a suite that
+// provokes the four outcomes of Lookup and Prove, cancellation, concurrency,
+// outages and revalidation.
 //
-// A provider's package writes one function that sets up its peer and says who
-// has an account there, and gives it to [Run]:
+// A provider's package passes [Run] a function that sets up the peer (a
+// directory, an OpenID provider, a file) and describes its accounts:
 //
 //	func TestContract(t *testing.T) {
 //		providertest.Run(t, func(t *testing.T) providertest.Harness {
@@ -14,19 +15,18 @@
 //					{Logins: []string{"josé"}, Password: "pässwörd", User: "josé"},
 //				},
 //				Disabled: &providertest.Account{Logins: []string{"left"}, Password: "right"},
-//				Unknown:  providers.ErrNotMine,
+//				Unknown: providers.ErrNotMine,
 //				SubjectAtLookup: true,
 //				PasswordsSent: directory.Binds,
-//				Stop:     directory.Stop,
-//				Disable:  func(t *testing.T, a providertest.Account) { directory.Disable(a.User) },
+//				Stop: directory.Stop,
+//				Disable: func(t *testing.T, a providertest.Account) { directory.Disable(a.User) },
 //				// …
 //			}
 //		})
 //	}
 //
-// The function is called for each test anew; what is slow to start can be
-// shared between its calls. Fields that are left out leave out what they are
-// for, and nothing else.
+// Each test calls the function again; its calls can share a peer that is slow to
+// start. A field that is left out skips only the tests that need it.
 package providertest
 
 import (
@@ -43,85 +43,86 @@ import (
 	"shorepass/providers"
 )
 
-// Account is somebody at the provider's peer.
+// Account is an account at the provider's peer.
 type Account struct {
-	Logins   []string // each way to type the name, at least one
-	Password string   // the right one; at least four characters
-	User     string   // the user name to be found
-	Groups   []string // the groups to be found, in any order
+	Logins   []string // all spellings of the login name, at least one
+	Password string   // the right password; at least four characters
+	User     string   // the expected user name
+	Groups   []string // the expected groups, in any order
 }
 
-// Harness is a provider and who has an account there.
+// Harness is a provider and the accounts of its peer.
 type Harness struct {
 	Provider providers.Provider
 
-	// Accounts can log in. The first serves where one is enough; the others
-	// are there for their odd names.
+	// Accounts can log in. Most tests use the first; the others are for unusual
+	// names.
 	Accounts []Account
 
-	// Disabled has a right password and may not log in. Optional.
+	// Disabled is an account that may not log in, with its right password.
+	// Optional.
 	Disabled *Account
 
-	// Unknown is what the provider says to a name that nobody has:
-	// providers.ErrNotMine where it can know, else providers.ErrRejected.
+	// Unknown is the error for a name without an account: providers.ErrNotMine,
+	// or providers.ErrRejected if the provider cannot know names.
 	Unknown error
 
-	// SubjectAtLookup says that Lookup returns the account's Subject. A provider
-	// that learns it only from the proof leaves it empty.
+	// SubjectAtLookup says that Lookup returns the account's Subject, rather than
+	// an empty one because only the proof shows it.
 	SubjectAtLookup bool
 
-	// PasswordsSent returns how many passwords were sent to the peer, or checked,
-	// since its start. Optional.
+	// PasswordsSent returns how many passwords the peer received, or the provider
+	// checked, since the start. Optional.
 	PasswordsSent func() int
 
-	// Stop makes the peer unreachable for the rest of the test. Optional, for
-	// providers that depend on nobody.
+	// Stop makes the peer unreachable for the rest of the test. Optional: a
+	// provider may have no peer.
 	Stop func(t *testing.T)
 
-	// What happens to the first account between two revalidations. Optional,
-	// and only for a [providers.Revalidator].
+	// Changes of the first account between two revalidations. Optional, and only
+	// for a [providers.Revalidator].
 	Disable        func(t *testing.T, a Account)
 	Delete         func(t *testing.T, a Account)
 	ChangePassword func(t *testing.T, a Account)
 	ChangeGroups   func(t *testing.T, a Account) (groups []string)
 }
 
-// notRight is nobody's password, and no word of any error.
-const notRight = "Xq7-nobodys-Zw3"
+// wrongPassword is the password of no account, and not a word of any error.
+const wrongPassword = "Xq7-nobodys-Zw3"
 
-// limit is what one answer may take here: three times that of the whole chain,
-// since the machine may have other things to do.
+// limit is the time limit of one call: three times that of the whole chain, for a
+// busy machine.
 const limit = 30 * time.Second
 
-// Run plays the contract on the provider that start returns.
+// Run runs the contract test on the provider that start returns.
 func Run(t *testing.T, start func(t *testing.T) Harness) {
 	for _, test := range []struct {
 		name string
-		play func(t *testing.T, h Harness)
+		run  func(t *testing.T, h Harness)
 	}{
-		{"right", testRight},
-		{"wrong", testWrong},
-		{"unknown", testUnknown},
-		{"hostile names", testHostile},
-		{"empty", testEmpty},
-		{"disabled", testDisabled},
-		{"found and not proved", testNotProved},
+		{"right password", testRightPassword},
+		{"wrong password", testWrongPassword},
+		{"unknown name", testUnknownName},
+		{"injection in names", testInjection},
+		{"empty password", testEmptyPassword},
+		{"disabled account", testDisabled},
+		{"lookup without proof", testLookupOnly},
 		{"canceled", testCanceled},
-		{"at once", testAtOnce},
-		{"stopped", testStopped},
+		{"concurrent logins", testConcurrent},
+		{"outage", testOutage},
 		{"revalidate", testRevalidate},
-		{"revalidate disabled", testRevalidateDisabled},
-		{"revalidate deleted", testRevalidateDeleted},
-		{"revalidate another password", testRevalidatePassword},
-		{"revalidate other groups", testRevalidateGroups},
+		{"revalidate a disabled account", testRevalidateDisabled},
+		{"revalidate a deleted account", testRevalidateDeleted},
+		{"revalidate after a password change", testRevalidatePassword},
+		{"revalidate after a group change", testRevalidateGroups},
 		{"fingerprint", testFingerprint},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.play(t, start(t)) })
+		t.Run(test.name, func(t *testing.T) { test.run(t, start(t)) })
 	}
 }
 
 // Authenticate looks an account up and proves its password, as a chain of one
-// provider would without a throttle.
+// provider without a throttle would.
 func Authenticate(ctx context.Context, p providers.Provider, login providers.Login, proof providers.Proof) (*providers.Identity, error) {
 	account, err := p.Lookup(ctx, login)
 	if err != nil {
@@ -130,7 +131,7 @@ func Authenticate(ctx context.Context, p providers.Provider, login providers.Log
 	return account.Prove(ctx, proof)
 }
 
-// parse returns the normal form of a login name.
+// parse returns a login name in its normal form.
 func parse(t *testing.T, login string) providers.Login {
 	t.Helper()
 	name, err := providers.ParseLogin(login)
@@ -147,7 +148,7 @@ func (h Harness) passwordsSent() int {
 	return h.PasswordsSent()
 }
 
-// lookup looks an account up, and checks that there is either one or an error.
+// lookup calls Lookup and checks that it returns either an account or an error.
 func (h Harness) lookup(t *testing.T, ctx context.Context, login string) (*providers.Account, error) {
 	t.Helper()
 	account, err := h.Provider.Lookup(ctx, parse(t, login))
@@ -157,8 +158,8 @@ func (h Harness) lookup(t *testing.T, ctx context.Context, login string) (*provi
 	return account, err
 }
 
-// login looks an account up and proves the password. It checks that there is
-// either an identity or an error, and that the error holds no password.
+// login calls Lookup and Prove. It checks that they return either an identity
+// or an error, and that the error does not quote the password.
 func (h Harness) login(t *testing.T, ctx context.Context, login string, proof providers.Proof) (*providers.Identity, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -171,17 +172,17 @@ func (h Harness) login(t *testing.T, ctx context.Context, login string, proof pr
 	if (id == nil) == (err == nil) {
 		t.Fatalf("Prove(%q) = %v, %v, want either an identity or an error", login, id, err)
 	}
-	// Short ones are words that an error may well use.
+	// A short password may be a word of an error.
 	if password := proof.Secret.Reveal(); err != nil && len(password) > 12 && strings.Contains(err.Error(), password) {
-		t.Errorf("the error of Prove(%q) holds the password", login)
+		t.Errorf("the error of Prove(%q) quotes the password", login)
 	}
 	return id, err
 }
 
-// typed returns the proof of a password.
+// typed returns the proof with a password.
 func typed(password string) providers.Proof { return providers.Proof{Secret: secret.New(password)} }
 
-// mustLogin logs the first account in.
+// mustLogin logs the first account in, and fails the test if that fails.
 func (h Harness) mustLogin(t *testing.T, offline bool) *providers.Identity {
 	t.Helper()
 	a := h.Accounts[0]
@@ -192,8 +193,9 @@ func (h Harness) mustLogin(t *testing.T, offline bool) *providers.Identity {
 	return id
 }
 
-// wants holds an error against one of the four outcomes; nil is "cannot tell".
-func wants(t *testing.T, what string, err, want error) {
+// checkOutcome checks that an error has one of the four outcomes; nil means
+// unavailable.
+func checkOutcome(t *testing.T, what string, err, want error) {
 	t.Helper()
 	for _, outcome := range []error{providers.ErrNotMine, providers.ErrRejected, providers.ErrGone} {
 		if is := errors.Is(err, outcome); is != (outcome == want) {
@@ -222,7 +224,7 @@ func (h Harness) checkIdentity(t *testing.T, login string, id *providers.Identit
 	}
 }
 
-func testRight(t *testing.T, h Harness) {
+func testRightPassword(t *testing.T, h Harness) {
 	if len(h.Accounts) == 0 {
 		t.Fatal("the harness has no accounts")
 	}
@@ -255,14 +257,14 @@ func testRight(t *testing.T, h Harness) {
 	}
 }
 
-func testWrong(t *testing.T, h Harness) {
+func testWrongPassword(t *testing.T, h Harness) {
 	for _, a := range h.Accounts {
 		for _, wrong := range []string{a.Password + "x", a.Password[:len(a.Password)-1], strings.ToUpper(a.Password) + "?", "\xff\xfe", strings.Repeat("a", 4<<10)} {
 			if _, err := h.lookup(t, t.Context(), a.Logins[0]); err != nil {
-				t.Errorf("Lookup(%q) = %v, want an account, before any password is known", a.Logins[0], err)
+				t.Errorf("Lookup(%q) = %v, want an account", a.Logins[0], err)
 			}
 			_, err := h.login(t, t.Context(), a.Logins[0], typed(wrong))
-			wants(t, fmt.Sprintf("Authenticate(%q) with a wrong password", a.Logins[0]), err, providers.ErrRejected)
+			checkOutcome(t, fmt.Sprintf("Authenticate(%q) with a wrong password", a.Logins[0]), err, providers.ErrRejected)
 		}
 	}
 }
@@ -270,20 +272,20 @@ func testWrong(t *testing.T, h Harness) {
 func (h Harness) checkUnknown(t *testing.T, login string) {
 	t.Helper()
 	if account, err := h.lookup(t, t.Context(), login); err == nil && account.Subject != "" {
-		t.Errorf("Lookup(%q), a name of no account, gave the subject %q", login, account.Subject)
+		t.Errorf("Lookup(%q), an unknown name, returned the subject %q", login, account.Subject)
 	}
-	_, err := h.login(t, t.Context(), login, typed(notRight))
-	wants(t, fmt.Sprintf("Authenticate(%q), a name of no account,", login), err, h.Unknown)
+	_, err := h.login(t, t.Context(), login, typed(wrongPassword))
+	checkOutcome(t, fmt.Sprintf("Authenticate(%q), an unknown name,", login), err, h.Unknown)
 }
 
-func testUnknown(t *testing.T, h Harness) {
-	h.checkUnknown(t, "nobody-is-called-so")
+func testUnknownName(t *testing.T, h Harness) {
+	h.checkUnknown(t, "no-such-name")
 	h.checkUnknown(t, "nobody@nowhere.example")
 }
 
-// testHostile types what means something in a filter, a DN, a path or a form.
-// Each of these is a name that nobody has, and no more than that.
-func testHostile(t *testing.T, h Harness) {
+// testInjection uses names with a meaning in a filter, a DN, a path or a form.
+// Each must be an unknown name and nothing else.
+func testInjection(t *testing.T, h Harness) {
 	for _, login := range []string{
 		"*", "b*", "*)(uid=*", ")(objectClass=*", "(|(uid=*))", `\2a`, `a\`, "o(nobody", "x,ou=people", "x+uid=y", `"x"`, "#x", "x;y", "x=y",
 		"x/../y", "x&grant_type=client_credentials", "x%2a", "{login}", "{{.}}", "a@b@c", "a b", "x\u0301y\u2044", strings.Repeat("n", 512),
@@ -292,9 +294,9 @@ func testHostile(t *testing.T, h Harness) {
 	}
 }
 
-func testEmpty(t *testing.T, h Harness) {
+func testEmptyPassword(t *testing.T, h Harness) {
 	before := h.passwordsSent()
-	for _, login := range []string{h.Accounts[0].Logins[0], "nobody-is-called-so"} {
+	for _, login := range []string{h.Accounts[0].Logins[0], "no-such-name"} {
 		id, err := h.login(t, t.Context(), login, typed(""))
 		if id != nil || err == nil {
 			t.Errorf("Authenticate(%q) with an empty password = %v, %v, want an error", login, id, err)
@@ -312,14 +314,14 @@ func testDisabled(t *testing.T, h Harness) {
 	for _, login := range h.Disabled.Logins {
 		for _, password := range []string{h.Disabled.Password, h.Disabled.Password + "x"} {
 			_, err := h.login(t, t.Context(), login, typed(password))
-			wants(t, fmt.Sprintf("Authenticate(%q), which is disabled,", login), err, providers.ErrRejected)
+			checkOutcome(t, fmt.Sprintf("Authenticate(%q), a disabled account,", login), err, providers.ErrRejected)
 		}
 	}
 }
 
-// testNotProved drops many accounts that were found: no secret was sent, and
-// they hold no connection that a login would have to wait for.
-func testNotProved(t *testing.T, h Harness) {
+// testLookupOnly checks that accounts which are not proved send no password,
+// and hold no connection that a login would have to wait for.
+func testLookupOnly(t *testing.T, h Harness) {
 	before := h.passwordsSent()
 	for range 50 {
 		if _, err := h.lookup(t, t.Context(), h.Accounts[0].Logins[0]); err != nil {
@@ -327,7 +329,7 @@ func testNotProved(t *testing.T, h Harness) {
 		}
 	}
 	if sent := h.passwordsSent() - before; sent != 0 {
-		t.Errorf("%d passwords were sent for accounts that were only looked up, want none", sent)
+		t.Errorf("50 calls of Lookup sent %d passwords, want none", sent)
 	}
 	h.mustLogin(t, false)
 }
@@ -335,20 +337,20 @@ func testNotProved(t *testing.T, h Harness) {
 func testCanceled(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, password := range []string{h.Accounts[0].Password, notRight} {
+	for _, password := range []string{h.Accounts[0].Password, wrongPassword} {
 		_, err := h.login(t, ctx, h.Accounts[0].Logins[0], typed(password))
-		wants(t, "Authenticate with a canceled context", err, nil)
+		checkOutcome(t, "Authenticate with a canceled context", err, nil)
 	}
-	h.mustLogin(t, false) // and nothing is broken by it
+	h.mustLogin(t, false) // the provider still works
 }
 
-// testAtOnce logs everybody in at once, rightly and wrongly. An answer that
-// went to another's question is the worst that a pool of connections can do.
-func testAtOnce(t *testing.T, h Harness) {
-	var everybody sync.WaitGroup
+// testConcurrent runs right, wrong and unknown logins concurrently: a
+// connection pool must not confuse their answers.
+func testConcurrent(t *testing.T, h Harness) {
+	var wg sync.WaitGroup
 	for i := range 4 {
 		for _, a := range h.Accounts {
-			everybody.Go(func() {
+			wg.Go(func() {
 				id, err := h.login(t, t.Context(), a.Logins[i%len(a.Logins)], typed(a.Password))
 				if err != nil {
 					t.Errorf("Authenticate(%q) = %v, want an identity", a.Logins, err)
@@ -356,33 +358,33 @@ func testAtOnce(t *testing.T, h Harness) {
 				}
 				h.checkIdentity(t, a.Logins[0], id, a)
 			})
-			everybody.Go(func() {
-				_, err := h.login(t, t.Context(), a.Logins[0], typed(notRight))
-				wants(t, fmt.Sprintf("Authenticate(%q) with a wrong password", a.Logins[0]), err, providers.ErrRejected)
+			wg.Go(func() {
+				_, err := h.login(t, t.Context(), a.Logins[0], typed(wrongPassword))
+				checkOutcome(t, fmt.Sprintf("Authenticate(%q) with a wrong password", a.Logins[0]), err, providers.ErrRejected)
 			})
 		}
-		everybody.Go(func() { h.checkUnknown(t, "nobody-is-called-so") })
+		wg.Go(func() { h.checkUnknown(t, "no-such-name") })
 	}
-	everybody.Wait()
+	wg.Wait()
 }
 
-func testStopped(t *testing.T, h Harness) {
+func testOutage(t *testing.T, h Harness) {
 	if h.Stop == nil {
 		return
 	}
 	id := h.mustLogin(t, true)
 	h.Stop(t)
-	for _, password := range []string{h.Accounts[0].Password, notRight} {
+	for _, password := range []string{h.Accounts[0].Password, wrongPassword} {
 		_, err := h.login(t, t.Context(), h.Accounts[0].Logins[0], typed(password))
-		wants(t, "Authenticate while the peer is down", err, nil)
+		checkOutcome(t, "Authenticate while the peer is down", err, nil)
 	}
-	_, err := h.login(t, t.Context(), "nobody-is-called-so", typed(notRight))
-	wants(t, "Authenticate of nobody while the peer is down", err, nil)
+	_, err := h.login(t, t.Context(), "no-such-name", typed(wrongPassword))
+	checkOutcome(t, "Authenticate of an unknown name while the peer is down", err, nil)
 	if r, ok := h.Provider.(providers.Revalidator); ok {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
 		_, err := r.Revalidate(ctx, id)
-		wants(t, "Revalidate while the peer is down", err, nil)
+		checkOutcome(t, "Revalidate while the peer is down", err, nil)
 	}
 }
 
@@ -390,6 +392,6 @@ func testFingerprint(t *testing.T, h Harness) {
 	first := h.Provider.Fingerprint()
 	h.mustLogin(t, false)
 	if again := h.Provider.Fingerprint(); first == "" || again != first {
-		t.Errorf("Fingerprint() = %q, and after a login %q, want the same and not empty", first, again)
+		t.Errorf("Fingerprint() = %q, and after a login %q, want the same, not empty", first, again)
 	}
 }

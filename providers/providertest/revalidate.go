@@ -9,8 +9,8 @@ import (
 	"shorepass/providers"
 )
 
-// revalidator logs the first account in as for a session, and returns who it
-// is and whom to ask again. It returns nil where there is nobody to ask.
+// revalidator logs the first account in with an offline token, and returns its
+// identity and the revalidator. It returns nil if the provider is none.
 func (h Harness) revalidator(t *testing.T) (*providers.Identity, providers.Revalidator) {
 	t.Helper()
 	r, ok := h.Provider.(providers.Revalidator)
@@ -19,7 +19,7 @@ func (h Harness) revalidator(t *testing.T) (*providers.Identity, providers.Reval
 	}
 	id := h.mustLogin(t, true)
 	if r.PerSession() && id.RefreshToken.IsZero() {
-		t.Fatal("each session is to be asked for on its own, and yet an offline login gave no RefreshToken")
+		t.Fatal("PerSession is true, but an offline login returned no RefreshToken")
 	}
 	return id, r
 }
@@ -35,7 +35,7 @@ func revalidate(t *testing.T, r providers.Revalidator, id *providers.Identity) (
 	return again, err
 }
 
-// testRevalidate asks twice, each time with what the last answer gave.
+// testRevalidate revalidates twice, each time with the last identity.
 func testRevalidate(t *testing.T, h Harness) {
 	id, r := h.revalidator(t)
 	if r == nil {
@@ -48,10 +48,10 @@ func testRevalidate(t *testing.T, h Harness) {
 		}
 		h.checkIdentity(t, "revalidated", again, h.Accounts[0])
 		if again.Subject != id.Subject || again.Stamp != id.Stamp {
-			t.Errorf("Revalidate gave subject %q and stamp %q, want %q and %q as before", again.Subject, again.Stamp, id.Subject, id.Stamp)
+			t.Errorf("Revalidate returned subject %q and stamp %q, want %q and %q as before", again.Subject, again.Stamp, id.Subject, id.Stamp)
 		}
 		if !id.RefreshToken.IsZero() && again.RefreshToken.IsZero() {
-			t.Error("Revalidate gave no RefreshToken, so that nobody can ask again")
+			t.Error("Revalidate returned no RefreshToken, so the next one is impossible")
 		}
 		id = again
 	}
@@ -64,13 +64,14 @@ func testRevalidateDisabled(t *testing.T, h Harness) {
 	}
 	h.Disable(t, h.Accounts[0])
 	_, err := revalidate(t, r, id)
-	// An OpenID provider says invalid_grant to both, and cannot be blamed.
+	// An OpenID provider answers invalid_grant for a disabled and a deleted
+	// account.
 	if r.PerSession() && errors.Is(err, providers.ErrGone) {
 		return
 	}
-	wants(t, "Revalidate of one who was disabled", err, providers.ErrRejected)
+	checkOutcome(t, "Revalidate of a disabled account", err, providers.ErrRejected)
 	if !errors.Is(err, providers.ErrEnded) {
-		t.Errorf("Revalidate of one who was disabled = %v, want ErrEnded too", err)
+		t.Errorf("Revalidate of a disabled account = %v, want ErrEnded too", err)
 	}
 }
 
@@ -81,9 +82,9 @@ func testRevalidateDeleted(t *testing.T, h Harness) {
 	}
 	h.Delete(t, h.Accounts[0])
 	_, err := revalidate(t, r, id)
-	wants(t, "Revalidate of one who was deleted", err, providers.ErrGone)
+	checkOutcome(t, "Revalidate of a deleted account", err, providers.ErrGone)
 	if errors.Is(err, providers.ErrEnded) {
-		t.Errorf("Revalidate of one who was deleted = %v, want no ErrEnded: a lost read right looks the same", err)
+		t.Errorf("Revalidate of a deleted account = %v, want no ErrEnded: a lost read permission looks the same", err)
 	}
 }
 
@@ -95,13 +96,13 @@ func testRevalidatePassword(t *testing.T, h Harness) {
 	h.ChangePassword(t, h.Accounts[0])
 	again, err := revalidate(t, r, id)
 	if r.PerSession() && errors.Is(err, providers.ErrGone) {
-		return // it ended the grant itself
+		return // the provider ended the grant
 	}
 	if err != nil {
-		t.Fatalf("Revalidate after another password = %v, want an identity", err)
+		t.Fatalf("Revalidate after a password change = %v, want an identity", err)
 	}
 	if again.Stamp == id.Stamp {
-		t.Errorf("Revalidate after another password gave the stamp %q of before", again.Stamp)
+		t.Errorf("Revalidate after a password change returned the old stamp %q", again.Stamp)
 	}
 }
 
@@ -113,9 +114,9 @@ func testRevalidateGroups(t *testing.T, h Harness) {
 	want := slices.Sorted(slices.Values(h.ChangeGroups(t, h.Accounts[0])))
 	again, err := revalidate(t, r, id)
 	if err != nil {
-		t.Fatalf("Revalidate after other groups = %v, want an identity", err)
+		t.Fatalf("Revalidate after a group change = %v, want an identity", err)
 	}
 	if got := slices.Sorted(slices.Values(again.Groups)); !slices.Equal(got, want) {
-		t.Errorf("Revalidate after other groups gave %q, want %q: replaced, not added", got, want)
+		t.Errorf("Revalidate after a group change returned %q, want %q: replaced, not added", got, want)
 	}
 }
