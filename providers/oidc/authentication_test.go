@@ -11,7 +11,8 @@ import (
 	"shorepass/providers/oidc/oidctest"
 )
 
-// ACR and AMR are those of the login's ID token, and of no other answer.
+// TestACRAndAMR: ACR and AMR come from the ID token of the login, and from no
+// other response.
 func TestACRAndAMR(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newProvider(t, i.URL, func(c *oidc.Config) {
@@ -51,7 +52,7 @@ func TestACRAndAMR(t *testing.T) {
 			t.Fatal(err)
 		}
 		if again.ACR != "" || again.AMR != nil || redeemed.ACR != "" || redeemed.AMR != nil {
-			t.Errorf("%v: a refresh answer gave acr or amr: %+v, %+v", tt.claims, again, redeemed)
+			t.Errorf("%v: a refresh grant returned acr or amr: %+v, %+v", tt.claims, again, redeemed)
 		}
 	}
 	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer"}))

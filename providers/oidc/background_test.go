@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// wire is a provider without a socket.
-type wire func(*http.Request) (int, string)
+// fakeTransport is a provider without a socket.
+type fakeTransport func(*http.Request) (int, string)
 
-func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	status, body := w(r)
+func (f fakeTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	status, body := f(r)
 	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-// The background work retries a provider that is down, ever more slowly, and
-// then reads what it needs every ten minutes until Close.
+// TestRefreshLoop: the loop retries with exponential backoff while the provider
+// is down, and then refreshes every ten minutes until Close.
 func TestRefreshLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{Issuer: "https://sso.corp.example", Grants: []string{grantIDToken}}.WithDefaults()
@@ -30,7 +30,7 @@ func TestRefreshLoop(t *testing.T) {
 		begun := time.Now()
 		up := begun.Add(30 * time.Second)
 		var tried []time.Duration
-		p.client.http.Transport = wire(func(r *http.Request) (int, string) {
+		p.client.http.Transport = fakeTransport(func(r *http.Request) (int, string) {
 			switch {
 			case r.URL.Path == "/keys":
 				return 200, `{"keys":[]}`
@@ -52,7 +52,7 @@ func TestRefreshLoop(t *testing.T) {
 		s := time.Second
 		want := []time.Duration{0, 5 * s, 15 * s, 35 * s, 635 * s, 1235 * s}
 		if !slices.Equal(tried, want) {
-			t.Errorf("discovery was tried after %v, want %v", tried, want)
+			t.Errorf("discovery requests after %v, want %v", tried, want)
 		}
 	})
 }

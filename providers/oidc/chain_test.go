@@ -15,7 +15,8 @@ import (
 	"shorepass/providers/providertest"
 )
 
-// The chain brings each kind of secret to the provider, and to it alone.
+// TestChainRoutesEachSecret: each kind of secret reaches its provider and no
+// other.
 func TestChainRoutesEachSecret(t *testing.T) {
 	op := start(t, nil)
 	i := oidctest.NewIssuer(t)
@@ -43,9 +44,9 @@ func TestChainRoutesEachSecret(t *testing.T) {
 		{"alice", "wrong", "", nil, ""},
 		{"$refresh", op.Tokens(registry, "bob", "bobpw").Refresh, "sso:bob", []string{"authenticated"}, providers.MethodRefresh},
 		{"$refresh:sso", op.Tokens(registry, "bob", "bobpw").Refresh, "sso:bob", []string{"authenticated"}, providers.MethodRefresh},
-		{"anybody", i.IDToken(oidctest.GitHubJob("org/app", "main")), "ci:org/app", nil, providers.MethodIDToken},
-		{"anybody", op.Tokens(registry, "bob", "bobpw").ID, "", nil, ""}, // sso has no grant id_token
-		{"anybody", i.IDToken(map[string]any{"iss": i.URL + "/"}), "", nil, ""},
+		{"job", i.IDToken(oidctest.GitHubJob("org/app", "main")), "ci:org/app", nil, providers.MethodIDToken},
+		{"job", op.Tokens(registry, "bob", "bobpw").ID, "", nil, ""}, // sso has no grant id_token
+		{"job", i.IDToken(map[string]any{"iss": i.URL + "/"}), "", nil, ""},
 	} {
 		op.Reset()
 		cred := chain.Recognize(providers.Credential{Login: tt.login, Secret: secret.New(tt.secret)})
@@ -69,8 +70,8 @@ func TestChainRoutesEachSecret(t *testing.T) {
 	}
 }
 
-// What goes wrong after a rotation does not lose the new token on its way
-// through the chain either.
+// TestChainReturnsRotatedToken: an error after the rotation of a refresh token
+// holds the new token, through the chain too.
 func TestChainReturnsRotatedToken(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) { o.ThinIDToken = true })
 	cfg := providers.Config{Name: "sso", Kind: "oidc", RequireGroups: []string{"ops"}}.WithDefaults()
@@ -83,12 +84,12 @@ func TestChainReturnsRotatedToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, trouble := range map[string]func(){
+	for name, fail := range map[string]func(){
 		"userinfo is down":               func() { op.Fail("userinfo", 502, "", 0) },
 		"no longer in a required group":  func() { op.SetGroups("bob", "others") },
 		"the claim for groups is broken": func() { op.SetUser(oidctest.User{Name: "bob", Subject: "u-bob", Claims: map[string]any{"groups": 7}}) },
 	} {
-		trouble()
+		fail()
 		_, err := chain.Revalidate(t.Context(), id)
 		rotated, ok := errors.AsType[*providers.RotatedError](err)
 		if !ok {
@@ -96,10 +97,10 @@ func TestChainReturnsRotatedToken(t *testing.T) {
 		}
 		op.Release()
 		op.SetUser(oidctest.User{Name: "bob", Subject: "u-bob", Groups: []string{"ops"}, Claims: map[string]any{}})
-		kept := *id
-		kept.RefreshToken = rotated.RefreshToken
-		if id, err = chain.Revalidate(t.Context(), &kept); err != nil {
-			t.Fatalf("%s: Revalidate with the kept token = %v", name, err)
+		next := *id
+		next.RefreshToken = rotated.RefreshToken
+		if id, err = chain.Revalidate(t.Context(), &next); err != nil {
+			t.Fatalf("%s: Revalidate with the rotated token = %v", name, err)
 		}
 		if !cmp.Equal(id.Groups, []string{"authenticated", "ops"}) || time.Since(id.AuthTime) > time.Hour {
 			t.Errorf("%s: identity = %+v", name, id)

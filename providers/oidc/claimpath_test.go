@@ -36,8 +36,8 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
-// What a path means follows from its text alone: written out again as a
-// pointer it leads to the same place.
+// FuzzParsePath: a parsed path, formatted as a JSON pointer, parses to the same
+// path, and resolves to the value there.
 func FuzzParsePath(f *testing.F) {
 	for _, text := range []string{"sub", "realm_access.roles", "/a~1b/c~0d", "https://corp.example/groups", "/~01", "a..b", ""} {
 		f.Add(text)
@@ -46,7 +46,7 @@ func FuzzParsePath(f *testing.F) {
 		path, err := parsePath(text)
 		if err != nil {
 			if path != nil {
-				t.Errorf("parsePath(%q) = %q beside an error", text, []string(path))
+				t.Errorf("parsePath(%q) = %q and an error", text, []string(path))
 			}
 			return
 		}
@@ -63,12 +63,12 @@ func FuzzParsePath(f *testing.F) {
 			claims = map[string]any{name: claims}
 		}
 		if value, ok := path.resolve(claims.(map[string]any)); !ok || value != "found" {
-			t.Errorf("path %q leads to %v, %v", []string(path), value, ok)
+			t.Errorf("path %q resolves to %v, %v", []string(path), value, ok)
 		}
 	})
 }
 
-// TestOverage: what userinfo, which no library checks, says of groups elsewhere.
+// TestOverage covers the overage claims of userinfo, which no library checks.
 func TestOverage(t *testing.T) {
 	for _, test := range []struct {
 		set  claimSet
@@ -78,12 +78,12 @@ func TestOverage(t *testing.T) {
 		{claimSet{"_claim_names": nil}, false},
 		{claimSet{"_claim_names": map[string]any{"groups": nil}}, true},
 		{claimSet{"_claim_names": map[string]any{"address": "src1"}}, false},
-		{claimSet{"_claim_names": "groups"}, true}, // odd, so nothing is known
+		{claimSet{"_claim_names": "groups"}, true}, // malformed, so nothing is known
 		{claimSet{"hasgroups": true}, true},
 		{claimSet{"hasgroups": false}, false},
 		{claimSet{"hasgroups": "false"}, false},
 		{claimSet{"hasgroups": "True"}, true},
-		{claimSet{"hasgroups": int64(1)}, true}, // A7: anything but no
+		{claimSet{"hasgroups": int64(1)}, true}, // A7: any value but false
 		{claimSet{"hasgroups": map[string]any{}}, true},
 		{claimSet{"groups:src1": map[string]any{}}, true},
 	} {

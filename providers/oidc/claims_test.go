@@ -43,8 +43,8 @@ func TestUserinfo(t *testing.T) {
 	}
 }
 
-// A claim that is configured and missing rejects; there is no other to take
-// its place.
+// TestClaimMapping: a configured claim that is missing is a rejection; there is
+// no fallback.
 func TestClaimMapping(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) {
 		o.Users = append(o.Users, oidctest.User{Name: "carol", Password: "pw", Subject: "u-carol", Email: "a@evil@corp.example"})
@@ -60,18 +60,18 @@ func TestClaimMapping(t *testing.T) {
 	}{
 		{"nested groups", func(c *oidc.Config) { c.Groups.Claim = "realm_access.roles" }, password("alice", "alice's pass"), "alice", []string{"reg-pull", "reg-push"}},
 		{"groups by pointer", func(c *oidc.Config) { c.Groups.Claim = "/realm_access/roles" }, password("alice", "alice's pass"), "alice", []string{"reg-pull", "reg-push"}},
-		{"no groups asked for", func(c *oidc.Config) { c.Groups.Claim = "" }, password("alice", "alice's pass"), "alice", nil},
+		{"groups not configured", func(c *oidc.Config) { c.Groups.Claim = "" }, password("alice", "alice's pass"), "alice", nil},
 		{"groups missing", func(c *oidc.Config) { c.Groups.Claim = "teams" }, password("alice", "alice's pass"), "", nil},
 		{"groups missing and optional", func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "teams", true }, password("alice", "alice's pass"), "alice", nil},
 		{"an object is its keys", func(c *oidc.Config) { c.Groups.Claim = "realm_access" }, password("alice", "alice's pass"), "alice", []string{"roles"}},
 		{"one text is one group", func(c *oidc.Config) { c.Groups.Claim = "preferred_username" }, password("alice", "alice's pass"), "alice", []string{"alice"}},
 		{"user claim missing", func(c *oidc.Config) { c.Users.Claim = "upn" }, password("alice", "alice's pass"), "", nil},
-		{"user claim of another kind", func(c *oidc.Config) { c.Users.Claim = "groups" }, password("alice", "alice's pass"), "", nil},
+		{"user claim of the wrong type", func(c *oidc.Config) { c.Users.Claim = "groups" }, password("alice", "alice's pass"), "", nil},
 		{"verified email", email, password("alice", "alice's pass"), "alice@corp.example", []string{"devs", "ops"}},
 		{"email by pointer is email", func(c *oidc.Config) { c.Users.Claim = "/email" }, password("bob", "bobpw"), "", nil},
 		{"unverified email", email, password("bob", "bobpw"), "", nil},
 		{"email with two @", email, password("carol", "pw"), "", nil},
-		{"case kept", email, password("dave", "pw"), "Dave@Corp.example", []string{"Ops"}},
+		{"case is significant", email, password("dave", "pw"), "Dave@Corp.example", []string{"Ops"}},
 		{"case ignored", func(c *oidc.Config) { email(c); c.IgnoreCase = true }, password("dave", "pw"), "dave@corp.example", []string{"Ops"}},
 		{"subject claim missing", func(c *oidc.Config) { c.Subject = []string{"tid", "oid"} }, password("alice", "alice's pass"), "", nil},
 	}
@@ -108,7 +108,7 @@ func TestUserinfoOfAnotherSubject(t *testing.T) {
 	}
 }
 
-// Some providers write email_verified as text.
+// TestEmailVerifiedAsText: some providers write email_verified as text.
 func TestEmailVerifiedAsText(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "email", "" })
@@ -120,7 +120,8 @@ func TestEmailVerifiedAsText(t *testing.T) {
 	}
 }
 
-// email_verified in one answer says nothing of the email in another.
+// TestEmailVerifiedInAnotherResponse: email_verified of userinfo does not
+// verify the email of the ID token.
 func TestEmailVerifiedInAnotherResponse(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"email": "boss@corp.example"})}))
@@ -131,7 +132,8 @@ func TestEmailVerifiedInAnotherResponse(t *testing.T) {
 	}
 }
 
-// A10: a name that is seen as another's, or not seen at all, is refused.
+// TestUnprintableNames (A10): a name that looks like another, or is invisible, is
+// rejected.
 func TestUnprintableNames(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	for _, name := range []any{"", " bob", "bob ", "bob\n", "b\x00b", "b\ufffdb", "bob\u200b", "\u202ebob", "\u212aevin", strings.Repeat("b", 513), 7, nil, []string{"bob"}} {
@@ -147,8 +149,8 @@ func TestUnprintableNames(t *testing.T) {
 	}
 }
 
-// C1: a login name is sent as it was typed, and a provider that tells upper from
-// lower case has two accounts.
+// TestLoginNameIsSentAsTyped (C1): a provider with significant case has two
+// accounts "alice" and "Alice".
 func TestLoginNameIsSentAsTyped(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) {
 		o.Users = append(o.Users, oidctest.User{Name: "Alice", Password: "another", Subject: "u-another"}, oidctest.User{Name: "weiß", Password: "pw", Subject: "u-weiß"})
@@ -167,9 +169,8 @@ func TestLoginNameIsSentAsTyped(t *testing.T) {
 	}
 }
 
-// TestIncompleteGroupsAreUnsure: A6, A7, D1: what the provider does not tell of
-// the groups makes rules that deny a group hold, locks no account out, and is
-// warned of once.
+// TestIncompleteGroupsAreUnsure (A6, A7, D1): a person with incomplete groups
+// logs in, is unsure of every group, and causes one warning.
 func TestIncompleteGroupsAreUnsure(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	elsewhere := map[string]any{"groups": "src1"}
@@ -216,14 +217,14 @@ func TestIncompleteGroupsAreUnsure(t *testing.T) {
 	}
 	p := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Groups.Claim, c.Groups.Optional = "realm_access.roles", true })
 	if id, err := present(p, t, i.IDToken(map[string]any{"realm_access": "admin"})); err != nil || !cmp.Equal(id.Unsure, []string{"*"}) {
-		t.Errorf("a path that leads through a text: %v, %v, want unsure *", id, err)
+		t.Errorf("a path through a text: %v, %v, want unsure *", id, err)
 	}
 	if n := i.Requests("/groups"); n != 0 {
-		t.Errorf("a distributed claim was followed %d times", n)
+		t.Errorf("a distributed claim was fetched %d times", n)
 	}
 }
 
-// TestGroupClaimFormats: what real providers send, and the configuration for it.
+// TestGroupClaimFormats: the formats of real providers, and their configuration.
 func TestGroupClaimFormats(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	for _, test := range []struct {
@@ -247,7 +248,8 @@ func TestGroupClaimFormats(t *testing.T) {
 	}
 }
 
-// auth_time says when the person was last seen, where it is there.
+// TestAuthTime: AuthTime is the auth_time claim if it is there, and never in the
+// future.
 func TestAuthTime(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newCIProvider(t, i.URL, nil)
@@ -258,12 +260,12 @@ func TestAuthTime(t *testing.T) {
 	}
 	id, err = present(p, t, i.IDToken(map[string]any{"auth_time": time.Now().Add(time.Hour).Unix()}))
 	if err != nil || id.AuthTime.After(time.Now()) {
-		t.Errorf("AuthTime = %v, %v, want none that is to come", id, err)
+		t.Errorf("AuthTime = %v, %v, want no time in the future", id, err)
 	}
 }
 
-// FuzzClaims: what is signed by the provider's key is either refused or gives
-// an identity whose names are those of the JSON, exactly.
+// FuzzClaims: signed claims with any further members are either rejected, or
+// give the identity of the exact JSON names.
 func FuzzClaims(f *testing.F) {
 	i := oidctest.NewIssuer(f)
 	cfg := oidc.Config{Issuer: i.URL, Grants: []string{"id_token"}, Audience: []string{"registry"}, Users: oidc.Users{Claim: "sub"}}

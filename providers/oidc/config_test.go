@@ -32,7 +32,7 @@ func valid() oidc.Config {
 
 func TestValidateAccepts(t *testing.T) {
 	for name, change := range map[string]func(*oidc.Config){
-		"as it is":       func(c *oidc.Config) {},
+		"unchanged":      func(c *oidc.Config) {},
 		"loopback":       func(c *oidc.Config) { c.Issuer = "http://127.0.0.1:8080" },
 		"loopback, IPv6": func(c *oidc.Config) { c.Issuer = "http://[::1]:8080/x" },
 		"localhost":      func(c *oidc.Config) { c.Issuer = "http://localhost:8080/" },
@@ -45,9 +45,9 @@ func TestValidateAccepts(t *testing.T) {
 		"hosts": func(c *oidc.Config) {
 			c.Hosts = []string{"oauth2.googleapis.com", "sso.corp.example:8443", "[fd00::1]:443"}
 		},
-		"secret and style":   func(c *oidc.Config) { c.ClientSecret, c.AuthStyle = secret.New("s"), "client_secret_post" },
-		"one algorithm":      func(c *oidc.Config) { c.Algorithms = []string{"EdDSA"} },
-		"longest time limit": func(c *oidc.Config) { c.Timeout = 10 * time.Second },
+		"secret and style": func(c *oidc.Config) { c.ClientSecret, c.AuthStyle = secret.New("s"), "client_secret_post" },
+		"one algorithm":    func(c *oidc.Config) { c.Algorithms = []string{"EdDSA"} },
+		"longest timeout":  func(c *oidc.Config) { c.Timeout = 10 * time.Second },
 	} {
 		cfg := valid()
 		change(&cfg)
@@ -110,7 +110,7 @@ func TestValidateRefuses(t *testing.T) {
 	}
 }
 
-// What has a default has it only where nothing was written.
+// TestWithDefaults: a default applies only to a missing value.
 func TestWithDefaults(t *testing.T) {
 	got := oidc.Config{}.WithDefaults()
 	if got.Users.Claim != "preferred_username" || got.Userinfo != "auto" || got.Timeout != 3*time.Second || got.MaxTokenAge != 24*time.Hour || strings.Join(got.Subject, " ") != "sub" || got.Grants != nil || got.Audience != nil {
@@ -118,15 +118,14 @@ func TestWithDefaults(t *testing.T) {
 	}
 	own := oidc.Config{Config: providers.Config{}.WithDefaults(), Scopes: []string{"openid"}, Users: oidc.Users{Claim: "email"}, Subject: []string{"oid"}, Userinfo: "never", Algorithms: []string{"EdDSA"}, MaxTokenAge: time.Hour, Timeout: time.Second, SignIns: "one", Revoke: "last"}
 	if diff := cmp.Diff(own, own.WithDefaults(), cmp.AllowUnexported(secret.Text{})); diff != "" {
-		t.Errorf("WithDefaults changed what was written:\n%s", diff)
+		t.Errorf("WithDefaults changed a configured value:\n%s", diff)
 	}
 	if text := fmt.Sprintf("%v %+v", oidc.Config{ClientSecret: secret.New("s3cret")}, oidc.Config{ClientSecret: secret.New("s3cret")}); strings.Contains(text, "s3cret") {
 		t.Error("a printed Config holds the client secret")
 	}
 }
 
-// TestLockoutAdvice: what check --live says to write for a provider's lock of
-// accounts.
+// TestLockoutAdvice: what check --live says about the provider's account lockout.
 func TestLockoutAdvice(t *testing.T) {
 	for issuer, want := range map[string]string{
 		"https://login.microsoftonline.com/7f3a-11/v2.0": "wrong_passwords = 8\n  wrong_password_window = \"2m\"",

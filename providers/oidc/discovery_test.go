@@ -21,7 +21,8 @@ import (
 	"shorepass/providers/oidc/oidctest"
 )
 
-// New touches no network, and neither does anything before a credential comes.
+// TestNewTouchesNoNetwork: New makes no request, nor do Lookup and an empty
+// password.
 func TestNewTouchesNoNetwork(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newProvider(t, i.URL, nil)
@@ -31,7 +32,7 @@ func TestNewTouchesNoNetwork(t *testing.T) {
 		t.Errorf("Authenticate with an empty password = %v, want ErrRejected", err)
 	}
 	if account, err := p.Lookup(t.Context(), "alice"); err != nil || account.Subject != "" {
-		t.Errorf("Lookup = %v, %v, want an account of which nothing is known", account, err)
+		t.Errorf("Lookup = %v, %v, want an account without a subject", account, err)
 	}
 	if n := i.Requests(oidctest.DiscoveryPath) + i.Requests(oidctest.TokenPath); n != 0 {
 		t.Errorf("%d requests, want none", n)
@@ -40,7 +41,7 @@ func TestNewTouchesNoNetwork(t *testing.T) {
 
 func TestDiscoveryRefused(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t.Errorf("a request came to the other host: %s", r.URL)
+		t.Errorf("request to the other host: %s", r.URL)
 	}))
 	defer elsewhere.Close()
 	tests := []struct {
@@ -68,13 +69,14 @@ func TestDiscoveryRefused(t *testing.T) {
 			i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(tt.changes)))
 			_, err := authenticate(t.Context(), newProvider(t, i.URL, nil), password("alice", "pw"))
 			if !isUnavailable(err) || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Authenticate = %v, want unavailable and says %q", err, tt.want)
+				t.Errorf("Authenticate = %v, want unavailable with %q", err, tt.want)
 			}
 		})
 	}
 }
 
-// keys are held to the same rule as the endpoint that gets the passwords.
+// TestKeysOnAnotherHost: jwks_uri must be on the issuer's host or one of hosts,
+// as the token endpoint.
 func TestKeysOnAnotherHost(t *testing.T) {
 	i, other := oidctest.NewIssuer(t), oidctest.NewIssuer(t)
 	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"jwks_uri": other.URL + oidctest.KeysPath})))
@@ -91,8 +93,8 @@ func TestKeysOnAnotherHost(t *testing.T) {
 	}
 }
 
-// While the provider is down, those who come do not each ask it, and when it is
-// back nobody has to restart anything.
+// TestFailedDiscoveryIsCached: during an outage logins do not each send a
+// request, and after it the provider recovers by itself.
 func TestFailedDiscoveryIsCached(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.DiscoveryPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "down", 500) })
@@ -109,7 +111,7 @@ func TestFailedDiscoveryIsCached(t *testing.T) {
 	}
 	wg.Wait()
 	if n := i.Requests(oidctest.DiscoveryPath); n > 1+int(time.Since(begun)/time.Second) {
-		t.Errorf("discovery was tried %d times by 50 at once", n)
+		t.Errorf("%d discovery requests for 50 concurrent logins", n)
 	}
 	i.Replace(oidctest.DiscoveryPath, nil)
 	time.Sleep(1100 * time.Millisecond)
@@ -122,11 +124,12 @@ func TestFailedDiscoveryIsCached(t *testing.T) {
 	}
 	wg.Wait()
 	if n := i.Requests(oidctest.KeysPath); n != 1 {
-		t.Errorf("keys were read %d times by 50 at once, want once", n)
+		t.Errorf("%d requests for keys for 50 concurrent logins, want one", n)
 	}
 }
 
-// A client that goes away says nothing of the provider.
+// TestCanceledDiscoveryIsNotCached: a client that disconnects is no failure of
+// the provider.
 func TestCanceledDiscoveryIsNotCached(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newCIProvider(t, i.URL, nil)
@@ -134,7 +137,7 @@ func TestCanceledDiscoveryIsNotCached(t *testing.T) {
 	cancel()
 	token := secret.New(i.IDToken(nil))
 	if _, err := p.VerifyIDToken(ctx, token); !isUnavailable(err) {
-		t.Errorf("Authenticate for a client that is gone = %v, want unavailable", err)
+		t.Errorf("Authenticate with a canceled context = %v, want unavailable", err)
 	}
 	if _, err := p.VerifyIDToken(t.Context(), token); err != nil {
 		t.Errorf("Authenticate right after = %v, want an identity", err)
@@ -158,7 +161,7 @@ func TestTLS(t *testing.T) {
 	if _, err := present(wrongName, t, i.IDToken(nil)); !isUnavailable(err) {
 		t.Errorf("another name: Authenticate = %v, want unavailable", err)
 	}
-	// An https issuer never leads to a plain endpoint.
+	// An https issuer must not have a plain endpoint.
 	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"jwks_uri": "http" + strings.TrimPrefix(i.URL, "https") + oidctest.KeysPath})))
 	if _, err := present(newCIProvider(t, i.URL, func(c *oidc.Config) { c.TLS.CA = file }), t, i.IDToken(nil)); !isUnavailable(err) || !strings.Contains(err.Error(), "is not https") {
 		t.Errorf("plain keys of an https issuer: Authenticate = %v, want an error that says so", err)
@@ -195,7 +198,7 @@ func TestPing(t *testing.T) {
 	text := strings.Join(found, "\n")
 	for _, want := range []string{"discovery in", "keys: 1 (RS256)", "grant password: advertised", "grant refresh_token: advertised", "revocation endpoint: " + op.Issuer, "write wrong_passwords = T-1"} {
 		if !strings.Contains(text, want) {
-			t.Errorf("Ping says nothing of %q:\n%s", want, text)
+			t.Errorf("Ping does not say %q:\n%s", want, text)
 		}
 	}
 	if strings.Contains(text, "warning") {
@@ -220,12 +223,12 @@ func TestPingWarns(t *testing.T) {
 		"warning: the provider signs with", "offline_access: not offered",
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("Ping says nothing of %q:\n%s", want, text)
+			t.Errorf("Ping does not say %q:\n%s", want, text)
 		}
 	}
 }
 
-// What a provider says of itself, without a secret, is cut and quoted for the
+// TestPingIsBounded: texts of the metadata are truncated and quoted for the
 // terminal and the log.
 func TestPingIsBounded(t *testing.T) {
 	i := oidctest.NewIssuer(t)
@@ -266,6 +269,6 @@ func TestFingerprint(t *testing.T) {
 		seen[b.Fingerprint()] = true
 	}
 	if b := newProvider(t, "https://sso.corp.example", func(c *oidc.Config) { c.Users.Claim = "email" }); b.Fingerprint() != a.Fingerprint() {
-		t.Error("another user claim is no other account base")
+		t.Error("another user claim changed the fingerprint")
 	}
 }

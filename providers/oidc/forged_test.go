@@ -20,8 +20,8 @@ import (
 
 const goodHeader = `{"alg":"ES256","typ":"JWT","kid":"` + oidctest.EC + `"}`
 
-// claimsText is the JSON of good claims with extra members, written as they
-// stand, at its end.
+// claimsText returns the JSON of valid claims, with extra appended to its
+// members.
 func claimsText(iss string, extra string) string {
 	now := time.Now().Unix()
 	return fmt.Sprintf(`{"iss":%q,"sub":"s","aud":"registry","iat":%d,"exp":%d%s}`, iss, now, now+300, extra)
@@ -52,12 +52,12 @@ func TestForgedTokens(t *testing.T) {
 		{"another key under a known kid", signed(goodHeader)},
 		{"another key under an unknown kid", signed(`{"alg":"ES256","kid":"mine"}`)},
 		{"another key without a kid", signed(`{"alg":"ES256"}`)},
-		{"key brought along", signed(`{"alg":"ES256","jwk":` + jwk + `}`)},
-		{"key brought along under a known kid", signed(`{"alg":"ES256","kid":"` + oidctest.EC + `","jwk":` + jwk + `}`)},
+		{"key in the header", signed(`{"alg":"ES256","jwk":` + jwk + `}`)},
+		{"key in the header under a known kid", signed(`{"alg":"ES256","kid":"` + oidctest.EC + `","jwk":` + jwk + `}`)},
 		{"key at jku", signed(`{"alg":"ES256","kid":"x","jku":"` + other.URL + oidctest.KeysPath + `"}`)},
 		{"key at x5u", signed(`{"alg":"ES256","kid":"x","x5u":"` + other.URL + `/cert"}`)},
 		{"kid is a path", signed(`{"alg":"ES256","kid":"../../../dev/null"}`)},
-		{"kid is no text", signed(`{"alg":"ES256","kid":7}`)},
+		{"kid is not a text", signed(`{"alg":"ES256","kid":7}`)},
 		{"alg none", oidctest.SignWith(t, `{"alg":"none"}`, claims(""), nil)},
 		{"alg None", oidctest.SignWith(t, `{"alg":"None"}`, claims(""), nil)},
 		{"alg none with a signature", i.Sign(`{"alg":"none"}`, claims(""), oidctest.EC)},
@@ -89,7 +89,7 @@ func TestForgedTokens(t *testing.T) {
 		{"Keycloak access token", with("typ", "Bearer")},
 		{"Keycloak refresh token", with("typ", "Refresh")},
 		{"Keycloak offline token", with("typ", "Offline")},
-		{"typ is no text", with("typ", []string{"ID"})},
+		{"typ is not a text", with("typ", []string{"ID"})},
 		{"Entra access token", with("scp", "User.Read")},
 		{"Okta access token", with("scp", []string{"openid"})},
 		{"RFC 9068 access token", with("scope", "read")},
@@ -97,7 +97,7 @@ func TestForgedTokens(t *testing.T) {
 
 		// Issuer, audience and party.
 		{"no iss", with("iss", nil)},
-		{"iss with a slash more", with("iss", i.URL+"/")},
+		{"iss with an extra slash", with("iss", i.URL+"/")},
 		{"iss in upper case", with("iss", strings.ToUpper(i.URL))},
 		{"iss of another issuer", with("iss", other.URL)},
 		{"iss is a list", with("iss", []string{i.URL})},
@@ -109,7 +109,7 @@ func TestForgedTokens(t *testing.T) {
 		{"aud null", raw(strings.Replace(claims(""), `"registry"`, `null`, 1))},
 		{"aud of another", with("aud", "vault")},
 		{"aud in upper case", with("aud", "REGISTRY")},
-		{"aud with ours as its beginning", with("aud", "registry.evil")},
+		{"aud with ours as a prefix", with("aud", "registry.evil")},
 		{"aud an object", with("aud", map[string]any{"registry": true})},
 		{"aud with a number", with("aud", []any{"registry", 7})},
 		{"several aud, no azp", with("aud", []string{"registry", "vault"})},
@@ -133,21 +133,21 @@ func TestForgedTokens(t *testing.T) {
 		{"exp negative", with("exp", -1)},
 		{"exp beyond time", raw(strings.Replace(claims(""), `"exp":`, `"exp":1e300,"x":`, 1))},
 		{"exp beyond numbers", raw(strings.Replace(claims(""), `"exp":`, `"exp":1e999,"x":`, 1))},
-		{"nbf to come", with("nbf", now.Unix()+120)},
+		{"nbf in the future", with("nbf", now.Unix()+120)},
 		{"nbf a text", with("nbf", "0")},
-		{"iat to come", with("iat", now.Unix()+120)},
+		{"iat in the future", with("iat", now.Unix()+120)},
 		{"iat a text", with("iat", "0")},
 
 		// Names of claims.
 		{"sub twice", raw(claims(`,"sub":"admin"`))},
-		{"sub in upper case besides", raw(claims(`,"SUB":"admin"`))},
+		{"sub and SUB", raw(claims(`,"SUB":"admin"`))},
 		{"sub in upper case instead", raw(strings.Replace(claims(""), `"sub"`, `"SUB"`, 1))},
 		{"long s in sub", raw(claims(`,"ſub":"admin"`))},
 		{"long s in iss instead", raw(strings.Replace(claims(""), `"iss"`, `"iſs"`, 1))},
 		{"Aud", raw(claims(`,"Aud":["registry"]`))},
 		{"eXp", raw(strings.Replace(claims(""), `"exp"`, `"eXp"`, 1))},
 		{"sub twice by an escape", raw(claims(`,"\u0073ub":"admin"`))},
-		{"a name twice further down", raw(claims(`,"realm_access":{"roles":["a"],"roles":["b"]}`))},
+		{"a nested name twice", raw(claims(`,"realm_access":{"roles":["a"],"roles":["b"]}`))},
 		{"claims are a list", raw(`[]`)},
 		{"claims are null", raw(`null`)},
 		{"claims are empty", raw(``)},
@@ -160,22 +160,22 @@ func TestForgedTokens(t *testing.T) {
 		if id, err := present(p, t, tt.token); !errors.Is(err, providers.ErrRejected) {
 			t.Errorf("%s: Authenticate = %v, %v, want ErrRejected", tt.name, id, err)
 		} else if strings.Contains(err.Error(), tt.token) {
-			t.Errorf("%s: the error repeats the token", tt.name)
+			t.Errorf("%s: the error quotes the token", tt.name)
 		}
 	}
 	if n := i.Requests(oidctest.KeysPath); n > 4 {
-		t.Errorf("keys were read %d times: forged tokens make us hammer the provider", n)
+		t.Errorf("%d requests for keys: forged tokens flood the provider", n)
 	}
 	if n := other.Requests(oidctest.KeysPath) + other.Requests("/cert"); n != 0 {
-		t.Errorf("%d requests went where a token's header pointed", n)
+		t.Errorf("%d requests to URLs in token headers", n)
 	}
 	if n := i.Requests(oidctest.DiscoveryPath); n != 1 {
-		t.Errorf("discovery was read %d times, want once", n)
+		t.Errorf("%d discovery requests, want one", n)
 	}
 }
 
-// FuzzPresentedToken: whatever arrives as an ID token is refused unless it is
-// the good one, and never as something that cannot be told.
+// FuzzPresentedToken: every text but the valid ID token is rejected, and none
+// means unavailable.
 func FuzzPresentedToken(f *testing.F) {
 	i := oidctest.NewIssuer(f)
 	cfg := oidc.Config{Issuer: i.URL, Grants: []string{"id_token"}, Audience: []string{"registry"}, Users: oidc.Users{Claim: "sub"}}
@@ -199,8 +199,8 @@ func FuzzPresentedToken(f *testing.F) {
 	})
 }
 
-// sameSignedPart reports whether two tokens differ at most in how the signature
-// is written: base64 leaves the last bits of a text open.
+// sameSignedPart reports whether two tokens differ at most in their signatures:
+// base64 does not use the last bits of a text.
 func sameSignedPart(a, b string) bool {
 	return strings.HasPrefix(a, b[:strings.LastIndex(b, ".")+1])
 }

@@ -13,7 +13,8 @@ import (
 	"shorepass/providers/oidc/oidctest"
 )
 
-// Flow 4 with tokens that the real provider signed.
+// TestIDTokenAsPassword logs in with ID tokens of the real provider, also
+// across a key rotation.
 func TestIDTokenAsPassword(t *testing.T) {
 	op := start(t, nil)
 	p := newProvider(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
@@ -35,8 +36,8 @@ func TestIDTokenAsPassword(t *testing.T) {
 	}
 
 	op.RotateKeys()
-	mustPresent(op.Tokens(registry, "alice", "alice's pass").ID) // by the new key
-	mustPresent(tokens.ID)                                       // by the old one, which is still published
+	mustPresent(op.Tokens(registry, "alice", "alice's pass").ID) // of the new key
+	mustPresent(tokens.ID)                                       // of the old key, which is still published
 
 	op.WithdrawOldKeys()
 	other := newProvider(t, op.Issuer, func(c *oidc.Config) { c.Grants, c.Audience = []string{"id_token"}, []string{"registry"} })
@@ -63,14 +64,14 @@ func TestValidTokens(t *testing.T) {
 		{"aud a list", i.IDToken(map[string]any{"aud": []string{"registry"}})},
 		{"several aud and a trusted azp", i.IDToken(map[string]any{"aud": []string{"vault", "registry"}, "azp": "trusted-runner"})},
 		{"several aud and ours as azp", i.IDToken(map[string]any{"aud": []string{"vault", "registry"}, "azp": "registry"})},
-		{"exp just past", i.IDToken(map[string]any{"exp": now - 30})},
-		{"nbf soon", i.IDToken(map[string]any{"nbf": now + 30})},
+		{"exp within the clock skew", i.IDToken(map[string]any{"exp": now - 30})},
+		{"nbf within the clock skew", i.IDToken(map[string]any{"nbf": now + 30})},
 		{"times with fractions", i.IDToken(map[string]any{"exp": float64(now) + 60.5, "iat": float64(now) - 0.25})},
 		{"no iat", i.IDToken(map[string]any{"iat": nil})},
 		{"Keycloak ID token", i.IDToken(map[string]any{"typ": "ID", "azp": "registry", "acr": "1"})},
 		{"Cognito ID token", i.IDToken(map[string]any{"token_use": "id"})},
-		{"names that look like others", i.IDToken(map[string]any{"Sub-Team": "x", "audience": "y"})},
-		{"distributed claims that nobody asked for", i.IDToken(map[string]any{
+		{"similar names of claims", i.IDToken(map[string]any{"Sub-Team": "x", "audience": "y"})},
+		{"distributed claims that are not configured", i.IDToken(map[string]any{
 			"_claim_names":   map[string]any{"groups": "src1"},
 			"_claim_sources": map[string]any{"src1": map[string]any{"endpoint": i.URL + "/groups"}},
 		})},
@@ -81,7 +82,7 @@ func TestValidTokens(t *testing.T) {
 		}
 	}
 	if n := i.Requests("/groups"); n != 0 {
-		t.Errorf("a distributed claim was followed %d times", n)
+		t.Errorf("a distributed claim was fetched %d times", n)
 	}
 }
 
@@ -157,8 +158,8 @@ func TestCITokens(t *testing.T) {
 	}
 }
 
-// An ID token is asked about only where its grant is configured, and a kind
-// that is not configured is not looked at.
+// TestOnlyGrantedKinds: a kind of credential without its grant is ErrNotMine,
+// without a request.
 func TestOnlyGrantedKinds(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	people := newProvider(t, i.URL, nil)
@@ -193,26 +194,27 @@ func TestOnlyGrantedKinds(t *testing.T) {
 			continue
 		}
 		if !errors.Is(err, providers.ErrNotMine) {
-			t.Errorf("a credential of the kind %v = %v, want ErrNotMine", tt.kind, err)
+			t.Errorf("a credential of kind %v = %v, want ErrNotMine", tt.kind, err)
 		}
 	}
 	if n := i.Requests(oidctest.DiscoveryPath); n != 0 {
-		t.Errorf("the provider was asked %d times, want never", n)
+		t.Errorf("%d discovery requests, want none", n)
 	}
 }
 
-// A14: an ID token is a password for max_token_age, whatever its exp says.
+// TestMaxTokenAge (A14): an ID token is a password for max_token_age after iat,
+// whatever its exp says.
 func TestMaxTokenAge(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	const hour, year = 3600, 365 * 24 * 3600
 	for _, tt := range []struct {
 		maxAge   time.Duration // 0: the default
-		iat, exp int64         // seconds from now; an iat of 1 stands for none
+		iat, exp int64         // seconds from now; an iat of 1 means none
 		want     bool
 	}{
 		{0, 0, 10 * year, true},
 		{0, -23 * hour, 10 * year, true},
-		{0, -24*hour - 30, hour, true}, // within what clocks may differ
+		{0, -24*hour - 30, hour, true}, // within the clock skew
 		{0, -24*hour - 120, hour, false},
 		{0, -25 * hour, 10 * year, false},
 		{0, -year, hour, false},
@@ -224,7 +226,7 @@ func TestMaxTokenAge(t *testing.T) {
 		{time.Hour, -2 * hour, year, false},
 		{time.Hour, 1, 2 * hour, false},
 		{10 * 365 * 24 * time.Hour, -year, 9 * year, true},
-		{0, -hour, -hour / 2, false}, // and it expires all the same
+		{0, -hour, -hour / 2, false}, // exp applies too
 	} {
 		now := time.Now().Unix()
 		claims := map[string]any{"iat": now + tt.iat, "exp": now + tt.exp}
@@ -239,7 +241,8 @@ func TestMaxTokenAge(t *testing.T) {
 	}
 }
 
-// D7: the azp of a workload's token is its sub, as Google makes them.
+// TestAuthorizedPartyOfWorkload (D7): azp may equal sub, as in Google's
+// workload tokens.
 func TestAuthorizedPartyOfWorkload(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newCIProvider(t, i.URL, nil)
@@ -263,10 +266,10 @@ func TestAuthorizedPartyOfWorkload(t *testing.T) {
 			t.Errorf("%v: %v, want accepted = %v", tt.claims, err, tt.want)
 		}
 	}
-	// What our client's token endpoint gives is for our client.
+	// An ID token of the token endpoint must be for our client.
 	people := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
 	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"azp": "subject-1"})}))
 	if _, err := authenticate(t.Context(), people, password("alice", "pw")); !isUnavailable(err) {
-		t.Errorf("an answer with azp = sub: %v, want unavailable", err)
+		t.Errorf("a token response with azp = sub: %v, want unavailable", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 )
 
-// fakeKeys is a published key set, read by a keySet under a fake clock.
+// fakeKeys is a published JWKS, which counts its requests.
 type fakeKeys struct {
 	list  []jose.JSONWebKey
 	reads int
@@ -59,9 +59,10 @@ func sign(t *testing.T, key *ecdsa.PrivateKey, kid string) *jose.JSONWebSignatur
 	return parsed
 }
 
-// try verifies a signature by the keys of a set.
-func try(ctx context.Context, set *keyCache, jws *jose.JSONWebSignature, presented bool) error {
-	return set.verifyWith(ctx, presented, func(k *keySnapshot) error {
+// try verifies a signature with a key cache. rateLimited is for a token that a
+// client sent.
+func try(ctx context.Context, set *keyCache, jws *jose.JSONWebSignature, rateLimited bool) error {
+	return set.verifyWith(ctx, rateLimited, func(k *keySnapshot) error {
 		if _, ok := k.verify(jws); !ok {
 			return errNoMatchingKey
 		}
@@ -75,8 +76,8 @@ func TestKeyCache(t *testing.T) {
 		first, published := newKey(t, "1")
 		fake := &fakeKeys{list: []jose.JSONWebKey{published}}
 		set := newKeyCache(fake.fetch)
-		verify := func(key *ecdsa.PrivateKey, kid string, presented bool) error {
-			return try(ctx, set, sign(t, key, kid), presented)
+		verify := func(key *ecdsa.PrivateKey, kid string, rateLimited bool) error {
+			return try(ctx, set, sign(t, key, kid), rateLimited)
 		}
 		for range 3 {
 			if err := verify(first, "1", true); err != nil {
@@ -84,10 +85,11 @@ func TestKeyCache(t *testing.T) {
 			}
 		}
 		if fake.reads != 1 {
-			t.Errorf("keys were read %d times, want once", fake.reads)
+			t.Errorf("%d requests for keys, want one", fake.reads)
 		}
 
-		// Strangers cannot have them read more often than every ten seconds.
+		// Tokens of clients cause at most one refresh in ten seconds, after a
+		// burst.
 		forged, _ := newKey(t, "forged")
 		for range 100 {
 			if err := verify(forged, "forged", true); !errors.Is(err, errNoMatchingKey) {
@@ -95,16 +97,16 @@ func TestKeyCache(t *testing.T) {
 			}
 		}
 		if fake.reads != 4 {
-			t.Errorf("after 100 forged tokens keys were read %d times, want 4", fake.reads)
+			t.Errorf("after 100 forged tokens there were %d requests for keys, want 4", fake.reads)
 		}
 
-		// That does not hold up whoever comes from the provider itself, ...
+		// Tokens of the provider itself are not limited.
 		second, published := newKey(t, "2")
 		fake.list = append(fake.list, published)
 		if err := verify(second, "2", false); err != nil {
 			t.Errorf("verify with a rotated key = %v", err)
 		}
-		// ... and a stranger with a rotated key waits ten seconds at most.
+		// A client's token with a rotated key waits at most ten seconds.
 		third, published := newKey(t, "3")
 		fake.list = append(fake.list, published)
 		if err := verify(third, "3", true); !errors.Is(err, errNoMatchingKey) {
@@ -115,14 +117,14 @@ func TestKeyCache(t *testing.T) {
 			t.Errorf("verify ten seconds later = %v", err)
 		}
 
-		// A key that was withdrawn is forgotten within the hour.
+		// A withdrawn key is refused after the TTL.
 		fake.list = fake.list[1:]
 		time.Sleep(keysTTL)
 		if err := verify(first, "1", true); !errors.Is(err, errNoMatchingKey) {
 			t.Errorf("verify with a withdrawn key = %v, want errNoKey", err)
 		}
 
-		// A provider that is down is forgiven for a day, no longer.
+		// During an outage expired keys are used for a day.
 		fake.err = errors.New("down")
 		time.Sleep(keysMaxStale / 2)
 		if err := verify(third, "3", true); err != nil {
@@ -130,12 +132,13 @@ func TestKeyCache(t *testing.T) {
 		}
 		time.Sleep(keysMaxStale)
 		if err := verify(third, "3", true); !errors.Is(err, fake.err) {
-			t.Errorf("verify with keys of two days ago = %v, want %v", err, fake.err)
+			t.Errorf("verify with keys beyond keysMaxStale = %v, want %v", err, fake.err)
 		}
 	})
 }
 
-// While the keys cannot be read a token with an unknown key is not refused.
+// TestUnknownKeyDuringOutage: a token with an unknown key is not rejected while
+// the keys cannot be refreshed.
 func TestUnknownKeyDuringOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, published := newKey(t, "1")
@@ -152,7 +155,7 @@ func TestUnknownKeyDuringOutage(t *testing.T) {
 			}
 		}
 		if fake.reads != 2 {
-			t.Errorf("keys were read %d times, want 2: a failure holds for a second", fake.reads)
+			t.Errorf("%d requests for keys, want 2: a failure is cached for a second", fake.reads)
 		}
 	})
 }
@@ -198,7 +201,7 @@ func TestParseKeys(t *testing.T) {
 		kids = append(kids, key.KeyID)
 	}
 	if len(kids) != 2 || kids[0] != "good" || kids[1] != "strong" {
-		t.Errorf("parseKeys kept %q, want good and strong alone", kids)
+		t.Errorf("parseKeys returned %q, want good and strong", kids)
 	}
 	for _, bad := range []string{"", "[]", "{", `{"keys":7}`, `"x"`} {
 		if list, err := parseKeys([]byte(bad)); err == nil {
@@ -214,7 +217,7 @@ func TestParseKeys(t *testing.T) {
 	}
 }
 
-// A key is good for the algorithm that it says, and for no other.
+// TestKeyForAnotherAlgorithm: a key verifies only the algorithm that it names.
 func TestKeyForAnotherAlgorithm(t *testing.T) {
 	private, published := newKey(t, "1")
 	published.Algorithm = "ES384"

@@ -22,7 +22,7 @@ import (
 	"shorepass/providers/providertest"
 )
 
-// encodings are the forms in which a peer may repeat what it was sent.
+// encodings are the encodings in which a peer may echo a secret.
 var encodings = []func(string) string{
 	func(s string) string { return s },
 	func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
@@ -37,8 +37,8 @@ var encodings = []func(string) string{
 	func(s string) string { b := []byte(s); slices.Reverse(b); return string(b) },
 }
 
-// leaked returns the first piece of eight characters of a secret, in any
-// encoding, that a text holds.
+// leaked returns the first eight characters of a secret, in any encoding, that
+// a text contains, and whether there are any.
 func leaked(text, secret string) (string, bool) {
 	for _, encode := range encodings {
 		for form := encode(secret); len(form) >= 8; form = form[1:] {
@@ -50,7 +50,7 @@ func leaked(text, secret string) (string, bool) {
 	return "", false
 }
 
-// received returns all that a request carried, in every encoding.
+// received returns all values of a request, in every encoding.
 func received(r *http.Request) string {
 	_ = r.ParseForm()
 	var values []string
@@ -73,8 +73,8 @@ func received(r *http.Request) string {
 	return strings.Join(all, " ")
 }
 
-// raw answers with bytes that need be no HTTP.
-func raw(format string) func(http.ResponseWriter, string) {
+// respondRaw answers with bytes that need not be valid HTTP.
+func respondRaw(format string) func(http.ResponseWriter, string) {
 	return func(w http.ResponseWriter, echo string) {
 		connection, out, err := w.(http.Hijacker).Hijack()
 		if err != nil {
@@ -86,8 +86,8 @@ func raw(format string) func(http.ResponseWriter, string) {
 	}
 }
 
-// written answers with a status, a header and a body.
-func written(status int, contentType, format string) func(http.ResponseWriter, string) {
+// respond answers with a status, a content type and a body.
+func respond(status int, contentType, format string) func(http.ResponseWriter, string) {
 	return func(w http.ResponseWriter, echo string) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(status)
@@ -99,8 +99,9 @@ func written(status int, contentType, format string) func(http.ResponseWriter, s
 	}
 }
 
-// inJSON answers with an object whose members all hold the echo.
-func inJSON(status int, members ...string) func(http.ResponseWriter, string) {
+// respondJSON answers with a JSON object whose members echo the request;
+// "name=value" is a member with that value.
+func respondJSON(status int, members ...string) func(http.ResponseWriter, string) {
 	return func(w http.ResponseWriter, echo string) {
 		body := map[string]any{}
 		for _, member := range members {
@@ -117,16 +118,16 @@ func inJSON(status int, members ...string) func(http.ResponseWriter, string) {
 	}
 }
 
-// location answers with a redirect.
-func location(format string) func(http.ResponseWriter, string) {
+// redirectTo answers with a redirect that echoes the request.
+func redirectTo(format string) func(http.ResponseWriter, string) {
 	return func(w http.ResponseWriter, echo string) {
 		w.Header().Set("Location", fmt.Sprintf(format, url.QueryEscape(echo)))
 		w.WriteHeader(http.StatusFound)
 	}
 }
 
-// A5: nothing that a provider says in answer to a request with a secret leaves
-// the package, since it may be the secret: only codes of our own do.
+// TestEchoingProvider (A5): no text of a response to a request with a secret
+// leaves the package, since it may quote the secret.
 func TestEchoingProvider(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	idToken := func(claim string) func(http.ResponseWriter, string) {
@@ -145,32 +146,32 @@ func TestEchoingProvider(t *testing.T) {
 		}
 	}
 	modes := map[string]func(http.ResponseWriter, string){
-		"error 400":             inJSON(400, "error"),
-		"error 401":             inJSON(401, "error"),
-		"error 500":             inJSON(500, "error"),
-		"error 200":             inJSON(200, "error"),
-		"description":           inJSON(400, "error=invalid_grant", "error_description", "error_uri"),
-		"description of ours":   inJSON(401, "error=invalid_client", "error_description", "error_uri"),
-		"description in form":   written(400, "text/plain", "error=invalid_grant&error_description=%s"),
-		"error in form":         written(400, "application/x-www-form-urlencoded", "error=%s"),
-		"HTML":                  written(500, "text/html", "<html>%s"),
-		"HTML 400":              written(400, "text/html", "<html>%s"),
-		"HTML 200":              written(200, "text/html", "<html>%s"),
-		"malformed JSON":        written(200, "application/json", `{"access_token": %s`),
-		"wrong types":           inJSON(200, "access_token", "expires_in"),
-		"no access token":       inJSON(200, "token", "id_token"),
-		"id_token":              inJSON(200, "access_token", "id_token"),
-		"status line":           raw("HTTP/1.1 400 %s\r\nContent-Length: 0\r\n\r\n"),
-		"malformed status line": raw("HTTP/1.1 %s\r\n\r\n"),
-		"malformed version":     raw("%s 200 OK\r\n\r\n"),
-		"malformed header":      raw("HTTP/1.1 200 OK\r\n%s\r\n\r\n"),
-		"Content-Length":        raw("HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n"),
-		"Transfer-Encoding":     raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n"),
-		"chunks":                raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n"),
-		"gzip":                  raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n%s"),
-		"100 and garbage":       raw("HTTP/1.1 100 Continue\r\n\r\n%s\r\n\r\n"),
-		"redirect":              location("https://elsewhere.example/?%s"),
-		"malformed redirect":    location("https://%%zz/%s"),
+		"error 400":             respondJSON(400, "error"),
+		"error 401":             respondJSON(401, "error"),
+		"error 500":             respondJSON(500, "error"),
+		"error 200":             respondJSON(200, "error"),
+		"description":           respondJSON(400, "error=invalid_grant", "error_description", "error_uri"),
+		"client error":          respondJSON(401, "error=invalid_client", "error_description", "error_uri"),
+		"description in form":   respond(400, "text/plain", "error=invalid_grant&error_description=%s"),
+		"error in form":         respond(400, "application/x-www-form-urlencoded", "error=%s"),
+		"HTML":                  respond(500, "text/html", "<html>%s"),
+		"HTML 400":              respond(400, "text/html", "<html>%s"),
+		"HTML 200":              respond(200, "text/html", "<html>%s"),
+		"malformed JSON":        respond(200, "application/json", `{"access_token": %s`),
+		"wrong types":           respondJSON(200, "access_token", "expires_in"),
+		"no access token":       respondJSON(200, "token", "id_token"),
+		"id_token":              respondJSON(200, "access_token", "id_token"),
+		"status line":           respondRaw("HTTP/1.1 400 %s\r\nContent-Length: 0\r\n\r\n"),
+		"malformed status line": respondRaw("HTTP/1.1 %s\r\n\r\n"),
+		"malformed version":     respondRaw("%s 200 OK\r\n\r\n"),
+		"malformed header":      respondRaw("HTTP/1.1 200 OK\r\n%s\r\n\r\n"),
+		"Content-Length":        respondRaw("HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n"),
+		"Transfer-Encoding":     respondRaw("HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n"),
+		"chunks":                respondRaw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n"),
+		"gzip":                  respondRaw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n%s"),
+		"100 and garbage":       respondRaw("HTTP/1.1 100 Continue\r\n\r\n%s\r\n\r\n"),
+		"redirect":              redirectTo("https://elsewhere.example/?%s"),
+		"malformed redirect":    redirectTo("https://%%zz/%s"),
 		"claim iss":             idToken("iss"),
 		"claim aud":             idToken("aud"),
 		"claim azp":             idToken("azp"),
@@ -190,8 +191,8 @@ func TestEchoingProvider(t *testing.T) {
 				}
 				checkLeaks(t, i, style)
 
-				// The token endpoint answers well, and userinfo echoes its
-				// access token.
+				// The token response is valid, and userinfo echoes the access
+				// token.
 				i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": accessToken, "token_type": "Bearer"}))
 				checkLeaks(t, i, style)
 			})
@@ -199,41 +200,41 @@ func TestEchoingProvider(t *testing.T) {
 	}
 }
 
-// accessToken is a secret of the provider's.
+// accessToken is an access token of the provider.
 var accessToken = "access-" + rand.Text() + "=/+"
 
-// checkLeaks sends each kind of secret to the provider, and looks for it in the
-// errors and in the log.
+// checkLeaks sends each kind of secret to the provider, and checks that errors
+// and log do not contain it.
 func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
 	t.Helper()
-	pass, refreshToken, ours := `p"<&>`+rand.Text()+"ü%", "r/+="+rand.Text(), "s "+rand.Text()
+	pass, refreshToken, clientSecret := `p"<&>`+rand.Text()+"ü%", "r/+="+rand.Text(), "s "+rand.Text()
 	p := newProvider(t, i.URL, func(c *oidc.Config) {
-		c.ClientSecret, c.AuthStyle, c.Timeout = secret.New(ours), style, time.Second
+		c.ClientSecret, c.AuthStyle, c.Timeout = secret.New(clientSecret), style, time.Second
 		c.Users.Claim, c.Groups.Claim = "sub", ""
 	})
-	var said bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var output bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&output, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	chain, err := providers.NewChain([]providers.Member{{Provider: p, Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()}}, providertest.NewThrottle(), providers.Options{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer chain.Close()
 	_, err = chain.Authenticate(t.Context(), offline("alice", pass))
-	fmt.Fprintln(&said, err)
+	fmt.Fprintln(&output, err)
 	_, err = chain.Authenticate(t.Context(), password("$refresh:sso", refreshToken))
-	fmt.Fprintln(&said, err)
+	fmt.Fprintln(&output, err)
 	_, err = chain.Revalidate(t.Context(), &providers.Identity{Provider: "sso", Subject: "s", RefreshToken: secret.New(refreshToken)})
-	fmt.Fprintln(&said, err)
-	fmt.Fprintln(&said, chain.RevokeRefreshToken(t.Context(), "sso", secret.New(refreshToken)))
-	for what, secret := range map[string]string{"password": pass, "refresh token": refreshToken, "client secret": ours, "access token": accessToken} {
-		if piece, ok := leaked(said.String(), secret); ok {
-			t.Errorf("the %s is in errors and log, as %q:\n%s", what, piece, &said)
+	fmt.Fprintln(&output, err)
+	fmt.Fprintln(&output, chain.RevokeRefreshToken(t.Context(), "sso", secret.New(refreshToken)))
+	for what, secret := range map[string]string{"password": pass, "refresh token": refreshToken, "client secret": clientSecret, "access token": accessToken} {
+		if piece, ok := leaked(output.String(), secret); ok {
+			t.Errorf("errors or log contain the %s, as %q:\n%s", what, piece, &output)
 		}
 	}
 }
 
-// A5: an ID token that comes as a password is a secret too, and what it claims
-// may be one.
+// TestErrorsQuoteNoToken (A5): an ID token as the password is a secret, and so
+// may be its claims.
 func TestErrorsQuoteNoToken(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newCIProvider(t, i.URL, nil)
@@ -253,9 +254,11 @@ func TestErrorsQuoteNoToken(t *testing.T) {
 	}
 	checkToken(t, p, i.Sign(goodHeader, canary, oidctest.EC), canary)
 	checkToken(t, p, i.Sign(goodHeader, `{"`+canary+`":1,"`+canary+`":2}`, oidctest.EC), canary)
-	checkToken(t, p, i.IDToken(map[string]any{"exp": 1234567890}), "1234567890", "2009-02-13") // a number is one, too
+	checkToken(t, p, i.IDToken(map[string]any{"exp": 1234567890}), "1234567890", "2009-02-13") // also a number
 }
 
+// checkToken checks that the error of a token quotes neither the canaries nor the
+// token.
 func checkToken(t *testing.T, p *oidc.Provider, token string, canaries ...string) {
 	t.Helper()
 	_, err := present(p, t, token)

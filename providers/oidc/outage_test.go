@@ -10,8 +10,8 @@ import (
 	"shorepass/providers/oidc/oidctest"
 )
 
-// A provider that is down, hangs or fails is never a wrong password, and the
-// answer comes in bounded time.
+// TestOutageIsUnavailable: a provider that is down, hangs or fails means
+// unavailable, never rejected, in bounded time.
 func TestOutageIsUnavailable(t *testing.T) {
 	op := start(t, nil)
 	p := newProvider(t, op.Issuer, nil)
@@ -33,7 +33,7 @@ func TestOutageIsUnavailable(t *testing.T) {
 			t.Errorf("%s: Revalidate = %v, want unavailable", what, err)
 		}
 		if took := time.Since(begun); took > 20*time.Second {
-			t.Errorf("%s: took %v, want two time limits of 3s at most", what, took)
+			t.Errorf("%s: took %v, want at most two timeouts of 3s", what, took)
 		}
 	}
 	for _, response := range []struct {
@@ -41,7 +41,7 @@ func TestOutageIsUnavailable(t *testing.T) {
 		body   string
 	}{
 		{500, `{"error":"server_error"}`},
-		{503, `{"error":"invalid_grant"}`}, // what some answer when they are broken
+		{503, `{"error":"invalid_grant"}`}, // as some broken providers answer
 		{429, `{"error":"invalid_grant"}`},
 		{400, `{"error":"invalid_client"}`},
 		{400, `{"error":"unsupported_grant_type"}`},
@@ -73,13 +73,14 @@ func TestOutageIsUnavailable(t *testing.T) {
 	}
 	op.Up()
 	if _, err := p.Revalidate(t.Context(), id); err != nil {
-		t.Errorf("up again: Revalidate = %v: the refresh token was used up by failures", err)
+		t.Errorf("up again: Revalidate = %v, want that failures did not use up the refresh token", err)
 	}
-	time.Sleep(1100 * time.Millisecond) // for which a failed discovery holds
+	time.Sleep(1100 * time.Millisecond) // more than failureTTL
 	login(t, fresh, password("alice", "alice's pass"))
 }
 
-// What has no end, comes slowly or breaks off costs bounded memory and time.
+// TestHostileResponses: a response that is endless, slow, broken off or deep
+// costs bounded memory and time.
 func TestHostileResponses(t *testing.T) {
 	endless := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -136,7 +137,7 @@ func TestHostileResponses(t *testing.T) {
 	}
 }
 
-// No redirect is followed, neither with a password nor without one.
+// TestRedirectsAreNotFollowed: neither with a password nor without one.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, path := range []string{oidctest.DiscoveryPath, oidctest.TokenPath} {
@@ -153,8 +154,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// The answer of the token endpoint is looked at as closely as what a stranger
-// brings. What is wrong with it is the provider's fault: no verdict.
+// TestInvalidTokenResponses: an ID token of the token endpoint is verified too.
+// A fault in it is the provider's, so it means unavailable.
 func TestInvalidTokenResponses(t *testing.T) {
 	i, other := oidctest.NewIssuer(t), oidctest.NewIssuer(t)
 	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })

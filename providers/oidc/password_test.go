@@ -37,12 +37,12 @@ func TestPassword(t *testing.T) {
 		t.Errorf("AuthTime = %v, want now", id.AuthTime)
 	}
 	if n := op.Requests("userinfo"); n != 0 {
-		t.Errorf("userinfo was asked %d times, want 0: the ID token says all", n)
+		t.Errorf("%d userinfo requests, want none: the ID token has all claims", n)
 	}
 }
 
-// One wrong password is one request, whatever the provider makes of it: a
-// second one would be a second failure on the way to its lockout.
+// TestWrongPasswordIsOneRequest: a second request would be a second failed
+// login, and bring the account nearer to the provider's lockout.
 func TestWrongPasswordIsOneRequest(t *testing.T) {
 	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
 		t.Run(method, func(t *testing.T) {
@@ -70,7 +70,8 @@ func TestWrongPasswordIsOneRequest(t *testing.T) {
 	}
 }
 
-// A client that the provider does not know is our fault and not the person's.
+// TestWrongClientSecretIsUnavailable: a wrong client secret is not a wrong
+// password.
 func TestWrongClientSecretIsUnavailable(t *testing.T) {
 	op := start(t, nil)
 	p := newProvider(t, op.Issuer, func(c *oidc.Config) { c.ClientSecret = secret.New("old") })
@@ -98,20 +99,21 @@ func TestOddNames(t *testing.T) {
 	}
 }
 
-// RefreshToken is asked for only where it is wanted and can be used.
+// TestOfflineAccess: a refresh token is requested only for an offline token,
+// and only with the grant refresh_token.
 func TestOfflineAccess(t *testing.T) {
 	op := start(t, nil)
 	both := newProvider(t, op.Issuer, nil)
 	if id := login(t, both, password("alice", "alice's pass")); !id.RefreshToken.IsZero() {
-		t.Error("RefreshToken is set though nobody asked for an offline token")
+		t.Error("RefreshToken is set without a request for an offline token")
 	}
 	if id := login(t, both, offline("alice", "alice's pass")); id.RefreshToken.IsZero() {
-		t.Error("RefreshToken is empty though an offline token was asked for")
+		t.Error("RefreshToken is empty after a request for an offline token")
 	}
 	only := newProvider(t, op.Issuer, func(c *oidc.Config) { c.Grants = []string{"password"} })
 	id := login(t, only, offline("alice", "alice's pass"))
 	if !id.RefreshToken.IsZero() {
-		t.Error("RefreshToken is set though grants lack refresh_token")
+		t.Error("RefreshToken is set without the grant refresh_token")
 	}
 	if _, err := only.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrCannotRevalidate) {
 		t.Errorf("Revalidate = %v, want ErrCannotRevalidate", err)
@@ -123,7 +125,7 @@ func TestKeyRotationUnderPasswords(t *testing.T) {
 		t.Run(algorithm, func(t *testing.T) {
 			op := start(t, func(o *oidctest.Options) { o.Algorithm = algorithm })
 			p := newProvider(t, op.Issuer, nil)
-			for range 6 { // more often than strangers may have keys read
+			for range 6 { // more than the rate limit for client tokens
 				login(t, p, password("bob", "bobpw"))
 				op.RotateKeys()
 				op.WithdrawOldKeys()

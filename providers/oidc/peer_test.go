@@ -16,6 +16,7 @@ import (
 
 var registry = oidctest.Client{ID: "registry", Secret: "s&cret +/=%"}
 
+// people returns the usual users.
 func people() []oidctest.User {
 	return []oidctest.User{
 		{Name: "alice", Password: "alice's pass", Subject: "u-alice", Email: "alice@corp.example", Groups: []string{"ops", "devs", "ops"}, Roles: []string{"reg-push", "reg-pull"}},
@@ -23,7 +24,8 @@ func people() []oidctest.User {
 	}
 }
 
-// start runs the real oidc-provider, with what change makes of the usual options.
+// start runs the real oidc-provider with the usual options, after change if not
+// nil.
 func start(t *testing.T, change func(*oidctest.Options)) *oidctest.Server {
 	t.Helper()
 	opts := oidctest.Options{Clients: []oidctest.Client{registry}, Users: people()}
@@ -33,7 +35,7 @@ func start(t *testing.T, change func(*oidctest.Options)) *oidctest.Server {
 	return oidctest.Start(t, opts)
 }
 
-// client makes a provider that is a client of issuer.
+// newProvider returns a provider that is a client of issuer.
 func newProvider(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
 	t.Helper()
 	cfg := oidc.Config{
@@ -57,7 +59,7 @@ func newProvider(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.P
 	return p
 }
 
-// ci makes a provider that takes ID tokens of issuer as passwords.
+// newCIProvider returns a provider that accepts ID tokens of issuer as passwords.
 func newCIProvider(t *testing.T, issuer string, change func(*oidc.Config)) *oidc.Provider {
 	return newProvider(t, issuer, func(c *oidc.Config) {
 		c.ClientID, c.ClientSecret = "", secret.Text{}
@@ -81,11 +83,12 @@ func offline(login, text string) providers.Credential {
 	return cred
 }
 
-// authenticate shows the provider a password.
+// authenticate logs in by password.
 func authenticate(ctx context.Context, p *oidc.Provider, cred providers.Credential) (*providers.Identity, error) {
 	return providertest.Authenticate(ctx, p, cred.Login, providers.Proof{Secret: cred.Secret, Offline: cred.Offline})
 }
 
+// login logs in by password, and fails the test if that fails.
 func login(t *testing.T, p *oidc.Provider, cred providers.Credential) *providers.Identity {
 	t.Helper()
 	id, err := authenticate(t.Context(), p, cred)
@@ -95,11 +98,13 @@ func login(t *testing.T, p *oidc.Provider, cred providers.Credential) *providers
 	return id
 }
 
+// present logs in with an ID token as the password.
 func present(p *oidc.Provider, t *testing.T, token string) (*providers.Identity, error) {
 	t.Helper()
 	return p.VerifyIDToken(t.Context(), secret.New(token))
 }
 
+// serveJSON returns a handler that answers with v.
 func serveJSON(v any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -107,8 +112,8 @@ func serveJSON(v any) http.HandlerFunc {
 	}
 }
 
-// cannotTell reports whether err is not one of the outcomes that a person is told
-// of.
+// isUnavailable reports whether err means that the provider is unavailable: it is
+// an error of no other kind.
 func isUnavailable(err error) bool {
 	return err != nil && !errors.Is(err, providers.ErrRejected) && !errors.Is(err, providers.ErrNotMine) && !errors.Is(err, providers.ErrGone)
 }

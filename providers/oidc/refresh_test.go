@@ -40,26 +40,26 @@ func TestRevalidate(t *testing.T) {
 	op.Enable("alice")
 	third, err := p.Revalidate(t.Context(), second)
 	if err != nil {
-		t.Fatalf("Revalidate after the provider took the account back: %v", err)
+		t.Fatalf("Revalidate after the account was enabled again: %v", err)
 	}
 
-	// What it stored outlives it.
+	// The provider's refresh tokens survive its restart.
 	if n := op.LiveRefreshTokens("alice"); n != 1 {
-		t.Errorf("the provider would take %d refresh tokens of alice, want 1", n)
+		t.Errorf("%d valid refresh tokens of alice, want 1", n)
 	}
 	op.Kill()
 	if _, err := p.Revalidate(t.Context(), third); err == nil || errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrRejected) {
-		t.Errorf("Revalidate while the provider is down = %v, want that it cannot tell", err)
+		t.Errorf("Revalidate while the provider is down = %v, want unavailable", err)
 	}
 	op.StartAgain()
 	if third, err = p.Revalidate(t.Context(), third); err != nil {
 		t.Fatalf("Revalidate after the provider was started again: %v", err)
 	}
 	if n := op.Requests("token:reused"); n != 0 {
-		t.Errorf("the provider saw %d used tokens, want none", n)
+		t.Errorf("%d refresh tokens were reused, want none", n)
 	}
 
-	// A used token is a theft to the provider: it ends the grant.
+	// The provider takes a reused token for a theft and ends the grant.
 	if _, err := p.Revalidate(t.Context(), first); !errors.Is(err, providers.ErrGone) {
 		t.Errorf("Revalidate with a used token = %v, want ErrGone", err)
 	}
@@ -67,12 +67,12 @@ func TestRevalidate(t *testing.T) {
 		t.Errorf("Revalidate after the reuse = %v, want ErrGone", err)
 	}
 	if reused, alive := op.Requests("token:reused"), op.LiveRefreshTokens("alice"); reused != 1 || alive != 0 {
-		t.Errorf("the provider saw %d used tokens and would take %d of alice, want 1 and 0", reused, alive)
+		t.Errorf("%d refresh tokens were reused and %d of alice are valid, want 1 and 0", reused, alive)
 	}
 }
 
-// Each session has its own token at the provider, so many can be asked about at
-// once.
+// TestConcurrentRevalidations: each sign-in has its own refresh token, so
+// revalidations can run concurrently.
 func TestConcurrentRevalidations(t *testing.T) {
 	op := start(t, nil)
 	p := newProvider(t, op.Issuer, nil)
@@ -92,14 +92,15 @@ func TestConcurrentRevalidations(t *testing.T) {
 	}
 	wg.Wait()
 	if n := op.Requests("discovery"); n != 1 {
-		t.Errorf("discovery was read %d times, want once", n)
+		t.Errorf("%d discovery requests, want one", n)
 	}
 	if n := op.Requests("jwks"); n != 1 {
-		t.Errorf("keys were read %d times, want once", n)
+		t.Errorf("%d requests for keys, want one", n)
 	}
 }
 
-// Flow 3: the provider's refresh token, got elsewhere, as the password.
+// TestRefreshTokenAsPassword logs in with a refresh token that another program
+// got.
 func TestRefreshTokenAsPassword(t *testing.T) {
 	op := start(t, nil)
 	p := newProvider(t, op.Issuer, nil)
@@ -126,7 +127,8 @@ func TestRefreshTokenAsPassword(t *testing.T) {
 	}
 }
 
-// A provider that does not rotate gives no new token; the old one is kept.
+// TestRefreshWithoutRotation: a provider that does not rotate returns no new
+// refresh token; the old one stays valid.
 func TestRefreshWithoutRotation(t *testing.T) {
 	no := false
 	op := start(t, func(o *oidctest.Options) { o.Rotate = &no })
@@ -143,13 +145,14 @@ func TestRefreshWithoutRotation(t *testing.T) {
 	}
 }
 
-// When a step after the rotation fails, the new token is not lost.
+// TestRotatedTokenSurvivesFailure: an error after the rotation holds the new
+// token.
 func TestRotatedTokenSurvivesFailure(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) { o.ThinIDToken = true })
 	p := newProvider(t, op.Issuer, nil)
 	id := login(t, p, offline("alice", "alice's pass"))
 
-	op.Fail("userinfo", 502, "", 1) // met with a second try
+	op.Fail("userinfo", 502, "", 1) // the request is retried once
 	id, err := p.Revalidate(t.Context(), id)
 	if err != nil {
 		t.Fatalf("Revalidate with one failure of userinfo = %v", err)
@@ -168,7 +171,8 @@ func TestRotatedTokenSurvivesFailure(t *testing.T) {
 	}
 }
 
-// A refresh token whose answer is about another person ends that session.
+// TestRefreshResponseOfAnotherSubject: a response about another person is
+// ErrGone.
 func TestRefreshResponseOfAnotherSubject(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
@@ -192,7 +196,8 @@ func TestRefreshResponseOfAnotherSubject(t *testing.T) {
 	}
 }
 
-// A client that hangs up in the middle of a refresh does not cost the token.
+// TestRefreshSurvivesClientDisconnect: a client that disconnects during a
+// refresh grant loses no refresh token.
 func TestRefreshSurvivesClientDisconnect(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
@@ -208,11 +213,12 @@ func TestRefreshSurvivesClientDisconnect(t *testing.T) {
 		t.Errorf("Revalidate = %v, %v, want an identity with the next token", got, err)
 	}
 	if _, err := p.Revalidate(ctx, got); !errors.Is(err, context.Canceled) || i.Requests(oidctest.TokenPath) != 1 {
-		t.Errorf("Revalidate for a client that is long gone = %v after %d requests, want none", err, i.Requests(oidctest.TokenPath))
+		t.Errorf("Revalidate with a canceled context = %v after %d requests, want no second one", err, i.Requests(oidctest.TokenPath))
 	}
 }
 
-// No refresh token is spent while its answer could not be verified.
+// TestNoRefreshWithoutKeys: no refresh token is used up while its response
+// could not be verified.
 func TestNoRefreshWithoutKeys(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.KeysPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
@@ -236,7 +242,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("Revalidate with a revoked token = %v, want ErrGone", err)
 	}
 	if err := p.Revoke(t.Context(), id.RefreshToken); err != nil {
-		t.Errorf("Revoke of what is revoked = %v, want nil", err)
+		t.Errorf("Revoke of a revoked token = %v, want nil", err)
 	}
 }
 
@@ -262,6 +268,6 @@ func TestRevokeRequest(t *testing.T) {
 	}
 	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"revocation_endpoint": nil})))
 	if err := newProvider(t, i.URL, nil).Revoke(t.Context(), secret.New("r")); err != nil {
-		t.Errorf("Revoke without an endpoint = %v, want nil: there is nothing to be done", err)
+		t.Errorf("Revoke without an endpoint = %v, want nil", err)
 	}
 }

@@ -73,7 +73,7 @@ var errorCodes = map[string]errorClass{
 }
 
 // entraCodes are the AADSTS numbers of Entra ID that say more than the
-// invalid_grant beside them.
+// invalid_grant with them.
 var entraCodes = map[int]errorClass{
 	50034: {cause: causePerson, reason: providers.Unknown},
 	50053: {cause: causePerson, reason: providers.Locked},
@@ -96,7 +96,7 @@ var entraCodes = map[int]errorClass{
 // 5.2).
 type errorResponse struct {
 	status     int
-	code       string // as received, so never printed unless errorCodes has it
+	code       string // as received; printed only if it is a key of errorCodes
 	entra      int    // a key of entraCodes, or 0
 	challenged bool   // WWW-Authenticate names Basic: the client failed to authenticate
 }
@@ -148,7 +148,7 @@ func (a errorResponse) class() errorClass {
 	return errorClass{}
 }
 
-// Error returns the status and the code, if errorCodes has it, and no other text
+// Error returns the status and, if known, the code, and no other text
 // of the response.
 func (a errorResponse) Error() string {
 	text := fmt.Sprintf("the token endpoint answered %d", a.status)

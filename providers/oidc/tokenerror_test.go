@@ -21,8 +21,8 @@ import (
 	"shorepass/providers/providertest"
 )
 
-// verdict names the outcome of a grant: "refused" and the reason, or "cannot
-// tell" and whether the secret counts as one that may have arrived.
+// outcome describes the outcome of a grant: "refused" and the reason, or
+// "unavailable" and whether the secret may have arrived.
 func outcome(err error) string {
 	switch {
 	case err == nil:
@@ -37,8 +37,8 @@ func outcome(err error) string {
 	return "unavailable, not sent"
 }
 
-// B11, D13: which error answers of a token endpoint refuse a person's password,
-// or a refresh token.
+// TestTokenErrorResponses (B11, D13): which error responses of the token endpoint
+// reject a password, or a refresh token.
 func TestTokenErrorResponses(t *testing.T) {
 	const (
 		wrong          = "refused: wrong password"
@@ -73,10 +73,10 @@ func TestTokenErrorResponses(t *testing.T) {
 		{400, "", object("mfa_required"), disabled, gone},
 		{403, "", object("too_many_attempts"), locked, gone},
 
-		{401, "", object("unauthorized"), wrong, gone}, // the UAA, of the person
+		{401, "", object("unauthorized"), wrong, gone}, // the UAA: wrong password
 		{401, `Bearer error="unauthorized"`, object("unauthorized"), wrong, gone},
-		{401, `Basic realm="UAA/client"`, object("unauthorized"), mayHaveArrived, mayHaveArrived}, // the UAA, of the client
-		{401, "", object("invalid_token"), wrong, gone},                                           // the UAA, of a refresh token
+		{401, `Basic realm="UAA/client"`, object("unauthorized"), mayHaveArrived, mayHaveArrived}, // the UAA: wrong client secret
+		{401, "", object("invalid_token"), wrong, gone},                                           // the UAA: bad refresh token
 		{401, "", object("invalid_credentials"), wrong, gone},
 		{400, "", object("invalid_credentials"), wrong, gone},
 		{400, "", object("no such user: client_7"), wrong, gone},
@@ -92,7 +92,7 @@ func TestTokenErrorResponses(t *testing.T) {
 		{400, "", object("unauthorized_client"), notSent, notSent},
 		{400, "", object("unsupported_grant_type"), notSent, notSent},
 		{401, "", object("client_disabled"), mayHaveArrived, mayHaveArrived},
-		{400, "", object("invalid_request"), mayHaveArrived, gone}, // Dex, of a bind that failed, and of a refresh token that was used or is unknown
+		{400, "", object("invalid_request"), mayHaveArrived, gone}, // Dex: a failed bind; a reused or unknown refresh token
 		{401, "", object("invalid_request"), mayHaveArrived, mayHaveArrived},
 		{400, "", object("invalid_scope"), notSent, gone},
 		{400, "", object("temporarily_unavailable"), mayHaveArrived, mayHaveArrived},
@@ -121,7 +121,7 @@ func TestTokenErrorResponses(t *testing.T) {
 		{400, "", entra(`[50057]`), disabled, gone},
 		{400, "", entra(`[50055]`), expired, gone},
 		{400, "", entra(`[7,50055]`), expired, gone},
-		{400, "", entra(`[80002]`), mayHaveArrived, mayHaveArrived}, // its agent does not answer
+		{400, "", entra(`[80002]`), mayHaveArrived, mayHaveArrived}, // the authentication agent does not answer
 		{503, "", entra(`[50053]`), mayHaveArrived, mayHaveArrived},
 		{400, "", entra(`[7]`), wrong, gone},
 		{400, "", entra(`[]`), wrong, gone},
@@ -147,7 +147,8 @@ func TestTokenErrorResponses(t *testing.T) {
 	}
 }
 
-// B11: an operator reads what to do of the error of our own client.
+// TestClientErrorHasAdvice (B11): the error for our own client says what the
+// operator can do.
 func TestClientErrorHasAdvice(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
@@ -161,14 +162,15 @@ func TestClientErrorHasAdvice(t *testing.T) {
 	}
 }
 
-// A secret that did not reach the provider is no failed login there; nor is one
-// where the provider cannot be reached right after it.
+// TestMayHaveArrived: a password that did not reach the provider is no failed
+// login there. It counts as not sent also if the provider is down right after
+// it.
 func TestMayHaveArrived(t *testing.T) {
 	const mayHaveArrived, notSent = "unavailable, may have arrived", "unavailable, not sent"
 	broken := func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }
 	failing := func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusBadGateway) }
 	hanging := func(w http.ResponseWriter, r *http.Request) {
-		_ = r.ParseForm() // the server sees that a client is gone only once it has read the body
+		_ = r.ParseForm() // the server notices a disconnect only after it has read the body
 		<-r.Context().Done()
 	}
 	good := func(i *oidctest.Issuer) http.HandlerFunc {
@@ -176,7 +178,7 @@ func TestMayHaveArrived(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		change func(i *oidctest.Issuer) // once metadata and keys are known
+		change func(i *oidctest.Issuer) // after metadata and keys are cached
 		want   string
 	}{
 		{"the connection breaks", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, broken) }, mayHaveArrived},
@@ -186,12 +188,12 @@ func TestMayHaveArrived(t *testing.T) {
 			i.Replace(oidctest.TokenPath, broken)
 			i.Replace(oidctest.DiscoveryPath, failing)
 		}, notSent},
-		{"no answer, and none from discovery", func(i *oidctest.Issuer) {
+		{"no answer, nor from discovery", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.TokenPath, hanging)
 			i.Replace(oidctest.DiscoveryPath, hanging)
 		}, notSent},
 		{"the port is closed", func(i *oidctest.Issuer) { i.Server.CloseClientConnections(); i.Server.Listener.Close() }, notSent},
-		{"the token endpoint moved elsewhere", func(i *oidctest.Issuer) {
+		{"the token endpoint is on another host", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"token_endpoint": "https://elsewhere.example/token"})))
 		}, notSent},
 		{"accepted, and userinfo fails", func(i *oidctest.Issuer) {
@@ -209,7 +211,7 @@ func TestMayHaveArrived(t *testing.T) {
 			if tt.want == mayHaveArrived {
 				oidc.WaitForProbes(p)
 			}
-			known := tt.name != "the token endpoint moved elsewhere"
+			known := tt.name != "the token endpoint is on another host"
 			if known {
 				if _, err := p.Ping(t.Context()); err != nil {
 					t.Fatal(err)
@@ -226,17 +228,18 @@ func TestMayHaveArrived(t *testing.T) {
 	}
 }
 
-// A TLS handshake that fails comes before any secret.
+// TestUntrustedCertificateSendsNoPassword: the TLS handshake fails before the
+// request.
 func TestUntrustedCertificateSendsNoPassword(t *testing.T) {
 	i := oidctest.NewTLSIssuer(t)
 	p := newProvider(t, i.URL, nil)
 	_, err := authenticate(t.Context(), p, password("alice", "pw"))
 	if outcome(err) != "unavailable, not sent" || !strings.Contains(err.Error(), "unknown authority: name it in tls.ca") {
-		t.Errorf("Authenticate = %v: %s, want that nothing was sent, and tls.ca", err, outcome(err))
+		t.Errorf("Authenticate = %v: %s, want not sent, and a hint at tls.ca", err, outcome(err))
 	}
 }
 
-// Logins that fail at the same moment share a probe.
+// TestConcurrentFailuresShareOneProbe: the probe is single-flight.
 func TestConcurrentFailuresShareOneProbe(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newProvider(t, i.URL, nil)
@@ -257,7 +260,7 @@ func TestConcurrentFailuresShareOneProbe(t *testing.T) {
 	held := make(chan struct{})
 	time.AfterFunc(time.Second, func() { close(held) })
 	i.Replace(oidctest.DiscoveryPath, func(w http.ResponseWriter, r *http.Request) {
-		<-held // until all are there
+		<-held // until all logins wait
 		serveJSON(i.Metadata(nil))(w, r)
 	})
 	before := i.Requests(oidctest.DiscoveryPath)
@@ -270,12 +273,13 @@ func TestConcurrentFailuresShareOneProbe(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := i.Requests(oidctest.DiscoveryPath) - before; n < 1 || n > logins/4 { // more than one where a login was late
-		t.Errorf("%d probes of %d logins at once, want 1", n, logins)
+	if n := i.Requests(oidctest.DiscoveryPath) - before; n < 1 || n > logins/4 { // more than one if a login was late
+		t.Errorf("%d probes for %d concurrent logins, want 1", n, logins)
 	}
 }
 
-// B5: one answer costs bounded memory, also where it is small on the wire.
+// TestResponseSizeIsBounded (B5): a response costs bounded memory, also a
+// compressed one.
 func TestResponseSizeIsBounded(t *testing.T) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -311,7 +315,8 @@ func TestResponseSizeIsBounded(t *testing.T) {
 	}
 }
 
-// A proxy's answer to CONNECT may repeat the credentials that it got.
+// TestProxyErrorIsNotQuoted: a proxy's response to CONNECT may quote the
+// credentials that it got.
 func TestProxyErrorIsNotQuoted(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -336,12 +341,13 @@ func TestProxyErrorIsNotQuoted(t *testing.T) {
 	oidc.UseProxy(p, &url.URL{Scheme: "http", Host: listener.Addr().String(), User: url.UserPassword("user", "proxy-canary")})
 	_, err = authenticate(t.Context(), p, password("alice", "pw"))
 	if _, leaks := leaked(err.Error(), "user:proxy-canary"); leaks || !strings.HasSuffix(err.Error(), "the proxy answered 407 Proxy Authentication Required") {
-		t.Errorf("Authenticate = %v, want the proxy's status and no more", err)
+		t.Errorf("Authenticate = %v, want the proxy's status only", err)
 	}
 }
 
-// B11: a refusal in the UAA's words is counted like any other, so that one wrong
-// password is one failure there, however often it comes.
+// TestRejectedPasswordIsSentOnce (B11): the throttle counts a rejection of the
+// UAA too, so that one wrong password, however often it comes, is one failed
+// login there.
 func TestRejectedPasswordIsSentOnce(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
@@ -360,6 +366,6 @@ func TestRejectedPasswordIsSentOnce(t *testing.T) {
 		}
 	}
 	if n := i.Requests(oidctest.TokenPath); n != 1 {
-		t.Errorf("25 logins with one wrong password are %d at the provider, want 1", n)
+		t.Errorf("25 logins with one wrong password sent %d requests, want 1", n)
 	}
 }
