@@ -102,8 +102,8 @@ func (d claimSets) find(path claimPath) (claimSet, any, bool) {
 	return nil, nil, false
 }
 
-// missing returns the rejection of a person who lacks a configured claim.
-func (d claimSets) missing(path claimPath) error {
+// missingClaim returns the rejection of a person who lacks a configured claim.
+func missingClaim(path claimPath) error {
 	return reject("the claim %q is missing", path)
 }
 

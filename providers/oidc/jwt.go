@@ -246,9 +246,9 @@ func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
 }
 
 // checkAudience checks the audience and the authorized party. If azp is there,
-// it must be one of want.authorizedParties, or in a password equal sub, as in
-// the workload tokens of Google. A password for several audiences must have
-// azp.
+// it must be one of want.authorizedParties. In an ID token as the password it
+// may also equal sub, as in the workload tokens of Google, and it is required
+// if there are several audiences.
 func (d claimSet) checkAudience(want requirements) error {
 	var audience []string
 	switch aud := d["aud"].(type) {

@@ -108,7 +108,7 @@ func (m *claimMapper) subject(sets claimSets) (string, error) {
 	for _, name := range m.cfg.Subject {
 		_, value, ok := sets.find(claimPath{name})
 		if !ok {
-			return "", sets.missing(claimPath{name})
+			return "", missingClaim(claimPath{name})
 		}
 		text, ok := value.(string)
 		if !ok {
@@ -132,7 +132,7 @@ func (m *claimMapper) subject(sets claimSets) (string, error) {
 func (m *claimMapper) userName(sets claimSets) (string, error) {
 	set, value, ok := sets.find(m.user)
 	if !ok {
-		return "", sets.missing(m.user)
+		return "", missingClaim(m.user)
 	}
 	name, ok := value.(string)
 	if !ok {
@@ -160,7 +160,7 @@ func (m *claimMapper) groupNames(sets claimSets) (groups, unsure []string, err e
 	_, value, ok := sets.find(m.groups)
 	overage := sets.overage(m.groups)
 	if !ok && !overage && !m.cfg.Groups.Optional {
-		return nil, nil, sets.missing(m.groups)
+		return nil, nil, missingClaim(m.groups)
 	}
 	var found []providers.FoundGroup
 	if ok {

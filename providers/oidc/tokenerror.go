@@ -104,12 +104,12 @@ type errorResponse struct {
 // readErrorResponse parses the error response in an error of x/oauth2. It accepts
 // a JSON body of any Content-Type.
 func readErrorResponse(response *oauth2.RetrieveError) errorResponse {
-	a := errorResponse{code: response.ErrorCode}
+	r := errorResponse{code: response.ErrorCode}
 	if response.Response != nil {
-		a.status = response.Response.StatusCode
+		r.status = response.Response.StatusCode
 		for _, challenge := range response.Response.Header.Values("WWW-Authenticate") {
 			scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
-			a.challenged = a.challenged || strings.EqualFold(scheme, "Basic")
+			r.challenged = r.challenged || strings.EqualFold(scheme, "Basic")
 		}
 	}
 	var body struct {
@@ -117,32 +117,32 @@ func readErrorResponse(response *oauth2.RetrieveError) errorResponse {
 		Entra json.RawMessage `json:"error_codes"`
 	}
 	if json.Unmarshal(response.Body, &body) != nil {
-		return a
+		return r
 	}
-	if a.code == "" {
-		a.code = body.Error
+	if r.code == "" {
+		r.code = body.Error
 	}
 	var numbers []int
 	_ = json.Unmarshal(body.Entra, &numbers) // other providers may have anything there
 	for _, number := range numbers {
 		if _, known := entraCodes[number]; known {
-			a.entra = number
+			r.entra = number
 			break
 		}
 	}
-	return a
+	return r
 }
 
 // class returns the class of the response: of its Entra number, else of its code,
 // else the zero class.
-func (a errorResponse) class() errorClass {
-	if m, known := entraCodes[a.entra]; known {
+func (r errorResponse) class() errorClass {
+	if m, known := entraCodes[r.entra]; known {
 		return m
 	}
-	if m, known := errorCodes[a.code]; known {
+	if m, known := errorCodes[r.code]; known {
 		return m
 	}
-	if strings.HasPrefix(a.code, "client_") || strings.HasSuffix(a.code, "_client") {
+	if strings.HasPrefix(r.code, "client_") || strings.HasSuffix(r.code, "_client") {
 		return errorClass{cause: causeClient, advice: checkClient}
 	}
 	return errorClass{}
@@ -150,18 +150,18 @@ func (a errorResponse) class() errorClass {
 
 // Error returns the status and, if known, the code, and no other text
 // of the response.
-func (a errorResponse) Error() string {
-	text := fmt.Sprintf("the token endpoint answered %d", a.status)
-	switch _, known := errorCodes[a.code]; {
+func (r errorResponse) Error() string {
+	text := fmt.Sprintf("the token endpoint answered %d", r.status)
+	switch _, known := errorCodes[r.code]; {
 	case known:
-		text += " " + a.code
-	case a.code != "":
+		text += " " + r.code
+	case r.code != "":
 		text += " other"
 	}
-	if a.entra != 0 {
-		text += fmt.Sprintf(" AADSTS%d", a.entra)
+	if r.entra != 0 {
+		text += fmt.Sprintf(" AADSTS%d", r.entra)
 	}
-	if advice := a.class().advice; advice != "" {
+	if advice := r.class().advice; advice != "" {
 		text += " (" + advice + ")"
 	}
 	return text
@@ -182,27 +182,27 @@ func (a errorResponse) Error() string {
 //	                                                       which a gateway or a framework writes
 //	200, other 4xx             unknown                     no
 //	any                        no code                     no
-func (a errorResponse) refuses(grant string) bool {
-	switch a.status {
+func (r errorResponse) refuses(grant string) bool {
+	switch r.status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return false
 	}
-	if a.status != http.StatusOK && (a.status < 400 || a.status >= 500) {
+	if r.status != http.StatusOK && (r.status < 400 || r.status >= 500) {
 		return false
 	}
-	switch a.class().cause {
+	switch r.class().cause {
 	case causePerson:
 		return true
 	case causeRequest:
-		return grant == grantRefresh && a.status == http.StatusBadRequest
+		return grant == grantRefresh && r.status == http.StatusBadRequest
 	case causeClient, causeProvider:
 		return false
 	}
-	switch a.status {
+	switch r.status {
 	case http.StatusUnauthorized:
-		return a.code != "" && !a.challenged
+		return r.code != "" && !r.challenged
 	case http.StatusBadRequest, http.StatusForbidden:
-		return a.code != "" && a.code != http.StatusText(a.status)
+		return r.code != "" && r.code != http.StatusText(r.status)
 	}
 	return false
 }
@@ -211,14 +211,14 @@ func (a errorResponse) refuses(grant string) bool {
 // before it read the secret: the code blames our client or our request. Not so
 // invalid_request: Dex sends it for a bind that its directory refused with any
 // code but 49 or 19.
-func (a errorResponse) secretUnread() bool {
-	m, known := errorCodes[a.code]
-	return known && (m.cause == causeClient || m.cause == causeRequest && a.code != "invalid_request")
+func (r errorResponse) secretUnread() bool {
+	m, known := errorCodes[r.code]
+	return known && (m.cause == causeClient || m.cause == causeRequest && r.code != "invalid_request")
 }
 
 // tokenError returns the error for a failed request to the token endpoint: a
-// rejection with its reason, or the cause of unavailable. The latter is marked
-// with [providers.NotSent] if the secret was not sent, or not read.
+// rejection with its reason, or why the provider is unavailable. The latter is
+// marked with [providers.NotSent] if the secret was not sent, or not read.
 func tokenError(grant string, err error, trace *requestTrace) error {
 	failed, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
