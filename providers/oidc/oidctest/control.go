@@ -1,0 +1,156 @@
+package oidctest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// do sends a command to the control port, and decodes the answer.
+func (s *Server) do(command string, argument, answer any) {
+	s.tb.Helper()
+	text, err := json.Marshal(argument)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	resp, err := http.Post(s.control+"/"+command, "application/json", bytes.NewReader(text))
+	if err != nil {
+		s.tb.Fatalf("the OpenID provider's control port: %v", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		s.tb.Fatalf("the OpenID provider's control port, %s: %s %s %v", command, resp.Status, body, err)
+	}
+	if answer == nil {
+		return
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		s.tb.Fatalf("the OpenID provider's control port, %s: %v", command, err)
+	}
+}
+
+// Requests returns the number of requests to an endpoint: "discovery", "jwks",
+// "token", "userinfo", "revocation", or "token:" and a grant type; "token:reused"
+// counts refresh tokens that were sent after their rotation.
+func (s *Server) Requests(endpoint string) int {
+	s.tb.Helper()
+	counts := map[string]int{}
+	s.do("counts", nil, &counts)
+	return counts[endpoint]
+}
+
+// LiveRefreshTokens returns the number of valid refresh tokens of a user.
+func (s *Server) LiveRefreshTokens(name string) int {
+	s.tb.Helper()
+	tokens := map[string]int{}
+	s.do("liveRefreshTokens", nil, &tokens)
+	return tokens[name]
+}
+
+// Reset resets the counts of Requests.
+func (s *Server) Reset() { s.tb.Helper(); s.do("reset", nil, nil) }
+
+// SetUser adds a user, or replaces the one of that name.
+func (s *Server) SetUser(u User) { s.tb.Helper(); s.do("user", u, nil) }
+
+// Disable disables a user's account, until Enable.
+func (s *Server) Disable(name string) {
+	s.tb.Helper()
+	s.do("user", map[string]any{"name": name, "disabled": true}, nil)
+}
+
+// Enable enables a disabled account.
+func (s *Server) Enable(name string) {
+	s.tb.Helper()
+	s.do("user", map[string]any{"name": name, "disabled": false}, nil)
+}
+
+// SetGroups sets the groups of a user.
+func (s *Server) SetGroups(name string, groups ...string) {
+	s.tb.Helper()
+	s.do("user", map[string]any{"name": name, "groups": append([]string{}, groups...)}, nil)
+}
+
+// Remove deletes a user.
+func (s *Server) Remove(name string) {
+	s.tb.Helper()
+	s.do("remove", map[string]any{"name": name}, nil)
+}
+
+// RotateKeys creates a new signing key; the old ones stay published.
+func (s *Server) RotateKeys() { s.tb.Helper(); s.do("rotate", nil, nil) }
+
+// WithdrawOldKeys publishes the newest key only.
+func (s *Server) WithdrawOldKeys() { s.tb.Helper(); s.do("withdraw", nil, nil) }
+
+// Hang delays the answers of an endpoint until Release.
+func (s *Server) Hang(endpoint string) {
+	s.tb.Helper()
+	s.do("fault", map[string]any{"endpoint": endpoint, "hang": true}, nil)
+}
+
+// Slow makes an endpoint process requests immediately and answer after delay,
+// until Release. The token of a client that disconnects before the answer has
+// rotated without its knowledge.
+func (s *Server) Slow(endpoint string, delay time.Duration) {
+	s.tb.Helper()
+	s.do("fault", map[string]any{"endpoint": endpoint, "slow": delay.Milliseconds()}, nil)
+}
+
+// Fail makes an endpoint answer the next requests with a status and a body;
+// times is their number, 0 for all until Release.
+func (s *Server) Fail(endpoint string, status int, body string, times int) {
+	s.tb.Helper()
+	fault := map[string]any{"endpoint": endpoint, "status": status, "body": body}
+	if times > 0 {
+		fault["times"] = times
+	}
+	s.do("fault", fault, nil)
+}
+
+// Release ends the effects of Hang, Slow and Fail.
+func (s *Server) Release() { s.tb.Helper(); s.do("release", nil, nil) }
+
+// Down closes the provider's port, until Up. The provider's data stays.
+func (s *Server) Down() { s.tb.Helper(); s.do("down", nil, nil) }
+
+// Up opens the port that Down closed.
+func (s *Server) Up() { s.tb.Helper(); s.do("up", nil, nil) }
+
+// Tokens is a token response.
+type Tokens struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+	ID      string `json:"id_token"`
+}
+
+// Tokens logs a user in at the provider by the password grant, as another program
+// would, and returns the tokens.
+func (s *Server) Tokens(client Client, user, password string) Tokens {
+	s.tb.Helper()
+	form := url.Values{
+		"grant_type": {"password"}, "username": {user}, "password": {password},
+		"scope": {"openid profile email offline_access"},
+	}
+	req, err := http.NewRequest(http.MethodPost, s.Issuer+"/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth(url.QueryEscape(client.ID), url.QueryEscape(client.Secret))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var tokens Tokens
+	if err := json.NewDecoder(resp.Body).Decode(&tokens); err != nil || resp.StatusCode != http.StatusOK {
+		s.tb.Fatalf("log %s in at the OpenID provider: %s %v", user, resp.Status, err)
+	}
+	return tokens
+}
