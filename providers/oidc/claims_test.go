@@ -81,7 +81,7 @@ func TestClaimMapping(t *testing.T) {
 			id, err := authenticate(t.Context(), p, tt.cred)
 			if tt.user == "" {
 				if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.RefusedByConfig {
-					t.Errorf("Authenticate = %v, %v, want ErrRejected by our rules", id, err)
+					t.Errorf("Authenticate = %v, %v, want ErrRejected with RefusedByConfig", id, err)
 				}
 				return
 			}
@@ -143,7 +143,7 @@ func TestUnprintableNames(t *testing.T) {
 			})
 			token := i.IDToken(map[string]any{"name": name, "groups": []string{}})
 			if id, err := present(p, t, token); !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.RefusedByConfig {
-				t.Errorf("the name %q: Authenticate = %v, %v, want ErrRejected by our rules", name, id, err)
+				t.Errorf("the name %q: Authenticate = %v, %v, want ErrRejected with RefusedByConfig", name, id, err)
 			}
 		}
 	}

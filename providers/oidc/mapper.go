@@ -146,7 +146,8 @@ func (m *claimMapper) userName(sets claimSets) (string, error) {
 	return providers.UserName(name, m.cfg.IgnoreCase)
 }
 
-// reject returns a rejection by our rules of a person that the provider accepted.
+// reject returns a rejection by the configuration of a person that the provider
+// accepted.
 func reject(format string, args ...any) error {
 	return providers.Reject(providers.RefusedByConfig, fmt.Errorf(format, args...))
 }
