@@ -39,7 +39,7 @@ func TestAuditFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(logDir, fmt.Sprintf("shorepass-audit-%d.log", counter.Add(1))) // searched for secrets like the rest
 	s := newSite(t, options{
-		providers: theHouse().toml() + lostDirectory(nobody(t)),
+		providers: theHouse().toml() + lostDirectory(unusedAddress(t)),
 		more:      fmt.Sprintf("[audit]\nto = %q\n", "file:"+path),
 	})
 	alice := theHouse()["alice"]

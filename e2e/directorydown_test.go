@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// lostDirectory is an LDAP provider at an address where no directory answers.
+// lostDirectory returns an LDAP provider at addresses without a directory.
 func lostDirectory(addresses ...string) string {
 	secrets.keep("service account's password", "lost-directory-canary")
 	return fmt.Sprintf(`
@@ -29,14 +29,14 @@ prefix = ""
 `, strings.Join(addresses, `", "ldap://`))
 }
 
-// nobody is an address where nobody listens.
-func nobody(t *testing.T) string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
+// unusedAddress returns an address at which nothing listens.
+func unusedAddress(t *testing.T) string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
 
-// listener accepts connections and lets serve do with each of them what a
-// broken directory does.
+// listener accepts connections until the test ends and calls serve for each. It
+// returns its address.
 func listener(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", nobody(t))
+	l, err := net.Listen("tcp", unusedAddress(t))
 	must(t, err)
 	var wg sync.WaitGroup
 	var mu sync.Mutex // guards open
@@ -68,33 +68,33 @@ func listener(t *testing.T, serve func(net.Conn)) string {
 // silent reads and never answers.
 func silent(c net.Conn) { io.Copy(io.Discard, c) }
 
-// answerLimit is how long an answer may take when no directory gives one: ten
-// seconds of waiting, and what a busy machine adds. Docker gives up after 15.
+// answerLimit is the time limit of an answer without a directory: the ten
+// seconds of the chain, and three for a busy machine. Docker gives up after 15.
 const answerLimit = 13 * time.Second
 
-// dying closes the connection as soon as it was asked something.
-func dying(c net.Conn) { c.Read(make([]byte, 1)) }
+// closing closes the connection at the first byte.
+func closing(c net.Conn) { c.Read(make([]byte, 1)) }
 
-// raving answers with what is no LDAP.
-func raving(c net.Conn) {
+// malformed answers with bytes that are not LDAP.
+func malformed(c net.Conn) {
 	c.Read(make([]byte, 1))
 	io.WriteString(c, strings.Repeat("\x30\x84\xff\xff\xff\xff nonsense of host dc1.corp.example ", 100))
 	io.Copy(io.Discard, c)
 }
 
-// TestDirectoryDown logs in while the directory is down, silent, dying or
-// mad: 503 with Retry-After in bounded time, and not a word of where it is.
+// TestDirectoryDown logs in while the directory is down, silent, or answers with
+// garbage: 503 with Retry-After in bounded time, without the directory's address.
 func TestDirectoryDown(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name      string
 		addresses []string
 	}{
-		{"nobody listens", []string{nobody(t), nobody(t)}},
-		{"it accepts and is silent", []string{listener(t, silent)}},
+		{"nothing listens", []string{unusedAddress(t), unusedAddress(t)}},
+		{"a silent server", []string{listener(t, silent)}},
 		{"every server is silent", []string{listener(t, silent), listener(t, silent), listener(t, silent)}},
-		{"it dies in the middle", []string{listener(t, dying), listener(t, dying)}},
-		{"it raves", []string{listener(t, raving)}},
+		{"servers that close the connection", []string{listener(t, closing), listener(t, closing)}},
+		{"a server with malformed answers", []string{listener(t, malformed)}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -106,7 +106,7 @@ func TestDirectoryDown(t *testing.T) {
 					began := time.Now()
 					a := s.get(t, fmt.Sprintf("service=%s&offline_token=%v", service, n%2 == 0), basic("carol", "carol-canary-pass"))
 					if took := time.Since(began); took > answerLimit {
-						t.Errorf("an answer after %v, want one within %v", took, answerLimit)
+						t.Errorf("answer after %v, want one within %v", took, answerLimit)
 					}
 					if a.Status != http.StatusServiceUnavailable {
 						t.Errorf("answer = %v, want 503", a)
@@ -115,26 +115,26 @@ func TestDirectoryDown(t *testing.T) {
 					checkError(t, a)
 					for _, inner := range append(tc.addresses, "example", "ldap", "127.0.0.1", "refused", "EOF") {
 						if strings.Contains(strings.ToLower(a.Raw), inner) {
-							t.Errorf("the answer tells of %q: %v", inner, a)
+							t.Errorf("the answer contains %q: %v", inner, a)
 						}
 					}
 				})
 			}
 			wg.Wait()
 
-			// A file stands first, so its accounts work meanwhile.
+			// The file provider comes first, so its accounts still work.
 			alice := theHouse()["alice"]
 			if a := s.get(t, "service="+service, basic("alice", alice.password)); a.Status != http.StatusOK {
-				t.Errorf("somebody in the file = %v, want 200", a)
+				t.Errorf("login of a local user = %v, want 200", a)
 			}
 			if body, err := get(s.url + "/readyz"); err != nil || !strings.Contains(string(body), "corp") {
-				t.Errorf("/readyz = %s, %v, want 200 that names the provider", body, err)
+				t.Errorf("/readyz = %s, %v, want 200 with the provider's name", body, err)
 			}
 			if _, err := get(s.url + "/readyz?all"); err == nil || !strings.Contains(err.Error(), "503") {
 				t.Errorf("/readyz?all: %v, want 503", err)
 			}
 			if got := s.cli(t, "", "check", "--live"); got.ok || !strings.Contains(got.text, "corp") {
-				t.Errorf("shorepass check --live: %v\nwant a failure that names the provider", got)
+				t.Errorf("shorepass check --live: %v\nwant a failure with the provider's name", got)
 			}
 		})
 	}

@@ -12,10 +12,10 @@ import (
 	"shorepass/providers/oidc/oidctest"
 )
 
-// ssoClient is shorepass at the OpenID provider.
+// ssoClient is shorepass's client at the OpenID provider.
 var ssoClient = oidctest.Client{ID: "registry", Secret: "sso-client-canary"}
 
-// sso is an OpenID provider and the people there.
+// sso is an OpenID provider and its users.
 type sso struct {
 	*oidctest.Server
 	alice, bob oidctest.User
@@ -45,8 +45,8 @@ groups = { claim = "groups" }
 `, o.Issuer, ssoClient.ID, ssoClient.Secret)
 }
 
-// TestOpenIDClients logs in at a registry with the password of an OpenID
-// provider.
+// TestOpenIDClients logs every client in at a registry with a password of an
+// OpenID provider.
 func TestOpenIDClients(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
@@ -75,27 +75,27 @@ func TestOpenIDClients(t *testing.T) {
 	}
 }
 
-// TestOpenID is what an OpenID provider behind shorepass sees, and what it
-// decides.
+// TestOpenID counts the requests that logins cause at an OpenID provider, and
+// checks groups, key rotation and an outage.
 func TestOpenID(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
 	s := newSite(t, options{providers: o.toml(), rules: houseRules + `
 [[rule]]
-name = "who has not logged in may sit on the porch"
+name = "anonymous requests pull the porch"
 groups = ["anonymous"]
 repositories = ["porch/**"]
 actions = ["pull"]
 
 [[rule]]
-name = "what a condition sees of the group's name"
+name = "a condition on the group anonymous"
 groups = ["authenticated"]
 repositories = ["seen/anonymous"]
 actions = ["pull"]
 when = '"anonymous" in groups'
 
 [[rule]]
-name = "what it sees of another group"
+name = "a condition on another group"
 groups = ["authenticated"]
 repositories = ["seen/team-alpha"]
 actions = ["pull"]
@@ -114,7 +114,7 @@ when = '"team-alpha" in groups'
 			t.Errorf("answer without credentials = %v, want %s", a, porch)
 		}
 	})
-	t.Run("one request upstream for one wrong password", func(t *testing.T) {
+	t.Run("one wrong password is one request", func(t *testing.T) {
 		wrong := secrets.keep("wrong password", "bob-was-never-this")
 		o.Reset()
 		post := s.post(t, url.Values{"grant_type": {"password"}, "service": {service}, "username": {"bob"}, "password": {wrong}})
@@ -123,10 +123,10 @@ when = '"team-alpha" in groups'
 			t.Errorf("a wrong password by POST, then by GET: %v, %v, want 401 twice", post, get)
 		}
 		if n := o.Requests("token"); n != 1 {
-			t.Errorf("the provider was asked %d times, want once", n)
+			t.Errorf("%d requests to the provider, want one", n)
 		}
 	})
-	t.Run("a remembered password asks nobody, an offline login does", func(t *testing.T) {
+	t.Run("a cached password sends no request, an offline login does", func(t *testing.T) {
 		query := "service=" + service
 		s.get(t, query, basic("bob", o.bob.Password))
 		o.Reset()
@@ -136,11 +136,11 @@ when = '"team-alpha" in groups'
 			}
 		}
 		if n := o.Requests("token"); n != 0 {
-			t.Errorf("five logins with a remembered password asked the provider %d times, want never", n)
+			t.Errorf("five logins with a cached password sent %d requests, want none", n)
 		}
 		s.login(t, "bob", o.bob.Password)
 		if n := o.Requests("token:password"); n != 1 {
-			t.Errorf("an offline login asked the provider %d times, want once", n)
+			t.Errorf("an offline login sent %d requests, want one", n)
 		}
 	})
 	t.Run("keys rotate", func(t *testing.T) {
@@ -159,31 +159,31 @@ when = '"team-alpha" in groups'
 	})
 }
 
-// TestOpenIDRefreshToken logs in with the provider's own refresh token as the
-// password, as often as one likes, though the provider rotates it and punishes
+// TestOpenIDRefreshToken logs in with the provider's refresh token as the
+// password, several times, though the provider rotates it and ends the grant at
 // reuse.
 func TestOpenIDRefreshToken(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
 	s := newSite(t, options{providers: o.toml()})
 	const scope = "repository:team-alpha/x:pull,push"
-	upstream := secrets.keep("provider's refresh token", o.Tokens(ssoClient, "alice", o.alice.Password).Refresh)
+	refreshToken := secrets.keep("provider's refresh token", o.Tokens(ssoClient, "alice", o.alice.Password).Refresh)
 	o.Reset()
 
 	for n, name := range []string{"$refresh", "$refresh:sso", "$refresh", "$refresh:sso"} {
-		a := s.get(t, "service="+service+"&scope="+scope, basic(name, upstream))
+		a := s.get(t, "service="+service+"&scope="+scope, basic(name, refreshToken))
 		if a.Status != http.StatusOK || a.granted(t) != scope || a.claims(t).Subject != "alice" {
 			t.Fatalf("login %d with the provider's refresh token = %v, want %s as alice", n+1, a, scope)
 		}
 	}
 	if n := o.Requests("token:refresh_token"); n != 1 {
-		t.Errorf("the provider saw the refresh token %d times, want once", n)
+		t.Errorf("the provider got the refresh token %d times, want once", n)
 	}
 
 	r := s.registry(t, distributions[1])
 	for _, docker := range dockers() {
 		h := newHome(t)
-		if s := docker.login(t, h, r.host, "$refresh:sso", upstream); !s.ok {
+		if s := docker.login(t, h, r.host, "$refresh:sso", refreshToken); !s.ok {
 			t.Fatalf("%s login with the provider's refresh token: %v", docker.name, s)
 		}
 		h.stored(t, r.host)
@@ -191,29 +191,30 @@ func TestOpenIDRefreshToken(t *testing.T) {
 			t.Errorf("push after that: %v", err)
 		}
 	}
-	// A4: a misspelt name sends the token nowhere, and the person hears how to write it.
-	if a := s.get(t, "service="+service, basic("$refresh:other", upstream)); a.Status != http.StatusUnauthorized || !strings.Contains(a.ErrorDescription, "$refresh:PROVIDER") {
+	// A4: with a misspelt name the token is not sent, and the answer shows the
+	// right form.
+	if a := s.get(t, "service="+service, basic("$refresh:other", refreshToken)); a.Status != http.StatusUnauthorized || !strings.Contains(a.ErrorDescription, "$refresh:PROVIDER") {
 		t.Errorf("login as $refresh:other = %v, want 401 and a sentence with $refresh:PROVIDER", a)
 	}
 	for _, name := range []string{"$refresh:other", "alice"} {
-		if a := s.get(t, "service="+service, basic(name, upstream)); a.Status != http.StatusUnauthorized {
+		if a := s.get(t, "service="+service, basic(name, refreshToken)); a.Status != http.StatusUnauthorized {
 			t.Errorf("login as %q with the provider's refresh token = %v, want 401", name, a)
 		}
 	}
 	if a := s.get(t, "service="+service, basic("$refresh", secrets.keep("unknown token", "an-unknown-refresh-token"))); a.Status != http.StatusUnauthorized {
-		t.Errorf("login with a refresh token of nobody = %v, want 401", a)
+		t.Errorf("login with an unknown refresh token = %v, want 401", a)
 	}
 }
 
-// TestOpenIDLeaver takes away an account and a group at the provider: what
-// lives on behind a refresh token follows.
+// TestOpenIDLeaver removes a group and disables an account at the provider:
+// sessions follow within revalidate.
 func TestOpenIDLeaver(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
 	s := newSite(t, options{providers: o.toml(), session: `revalidate = "1s"`})
 	const scope = "repository:team-alpha/x:pull,push"
 	alice, bob := s.login(t, "alice", o.alice.Password), s.login(t, "bob", o.bob.Password)
-	for range 3 { // each time the provider rotates its token behind ours
+	for range 3 { // the provider rotates its refresh token each time
 		time.Sleep(1100 * time.Millisecond)
 		if a := s.redeem(t, alice, scope); a.Status != http.StatusOK || a.granted(t) != scope {
 			t.Fatalf("redeem alice's token = %v, want %s", a, scope)
@@ -223,7 +224,7 @@ func TestOpenIDLeaver(t *testing.T) {
 	o.SetGroups("alice", "readers")
 	time.Sleep(1100 * time.Millisecond)
 	if a := s.redeem(t, alice, scope); a.Status != http.StatusOK || a.granted(t) != "repository:team-alpha/x:pull" {
-		t.Errorf("redeem after alice has left the team = %v, want pull alone", a)
+		t.Errorf("redeem after alice has left the team = %v, want pull only", a)
 	}
 
 	o.Down()
@@ -243,7 +244,7 @@ func TestOpenIDLeaver(t *testing.T) {
 	}
 }
 
-// TestIDToken is a job of a CI system that logs in with its ID token.
+// TestIDToken logs a CI job in with its ID token, and refuses invalid ones.
 func TestIDToken(t *testing.T) {
 	t.Parallel()
 	forge := oidctest.NewIssuer(t)
@@ -288,7 +289,7 @@ actions = ["pull"]
 	const scope = "repository:team-alpha/app:pull,push,delete+repository:team-alpha/secret:pull" +
 		"+repository:cache/team-alpha/app/layers:pull+repository:builds/of-team-alpha/app:pull" + // with the slash
 		"+repository:cache/app/layers:pull+repository:builds/of-app:pull"
-	ask := func(token string) answer {
+	login := func(token string) answer {
 		return s.get(t, "service="+service+"&scope="+scope, basic("ci", token))
 	}
 	job := func(changes map[string]any) map[string]any {
@@ -307,23 +308,23 @@ actions = ["pull"]
 		{"a repository without its owner", job(map[string]any{"repository": "app"}),
 			"repository:team-alpha/app:pull,push repository:cache/app/layers:pull repository:builds/of-app:pull"},
 	} {
-		if a := ask(forge.IDToken(tc.claims)); a.Status != http.StatusOK || a.granted(t) != tc.granted {
+		if a := login(forge.IDToken(tc.claims)); a.Status != http.StatusOK || a.granted(t) != tc.granted {
 			t.Errorf("%s: %v, want %q", tc.name, a, tc.granted)
 		}
 	}
 
 	other := oidctest.NewIssuer(t)
 	for name, token := range map[string]string{
-		"another audience":   forge.IDToken(job(map[string]any{"aud": "somebody-else"})),
+		"another audience":   forge.IDToken(job(map[string]any{"aud": "another-service"})),
 		"another issuer":     forge.IDToken(job(map[string]any{"iss": forge.URL + "/"})),
 		"expired":            forge.IDToken(job(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()})),
 		"no expiry":          forge.IDToken(job(map[string]any{"exp": nil})),
 		"no subject":         forge.IDToken(job(map[string]any{"sub": nil})),
-		"the wrong key":      other.IDToken(map[string]any{"iss": forge.URL, "aud": "registry"}),
+		"another key":        other.IDToken(map[string]any{"iss": forge.URL, "aud": "registry"}),
 		"no signature":       oidctest.SignWith(t, `{"alg":"none"}`, `{"iss":"`+forge.URL+`","aud":"registry","sub":"x","exp":9999999999}`, nil),
 		"HS256 with its key": oidctest.SignWith(t, `{"alg":"HS256"}`, `{"iss":"`+forge.URL+`","aud":"registry","sub":"x","exp":9999999999}`, forge.HMACKey()),
 	} {
-		a := ask(token)
+		a := login(token)
 		if a.Status != http.StatusUnauthorized {
 			t.Errorf("an ID token with %s = %v, want 401", name, a)
 			continue

@@ -16,15 +16,15 @@ import (
 	"shorepass/providers/oidc/oidctest"
 )
 
-// TestOpenIDEcho (A5) plays a provider that repeats whatever it was sent wherever
-// it can. Logs and audit lines of every site are searched for secrets at the end
-// of the run; those in hex are looked for here.
+// TestOpenIDEcho (A5) uses a provider that echoes every request in all parts of
+// its response. The end of the run searches all logs and audit lines for
+// secrets; this test searches them for secrets in hex.
 func TestOpenIDEcho(t *testing.T) {
 	t.Parallel()
 	i := oidctest.NewIssuer(t)
 	clientSecret := secrets.keep("client secret of the echo", "echo-client-"+rand.Text())
 	pass := secrets.password("echo")
-	known := []string{clientSecret, pass}
+	sent := []string{clientSecret, pass}
 	s := newSite(t, options{providers: fmt.Sprintf(`
 [[provider]]
 name = "sso"
@@ -37,22 +37,22 @@ timeout = "1s"
 `, i.URL, clientSecret)})
 
 	for name, mode := range map[string]func(w http.ResponseWriter, echo string){
-		"error":       func(w http.ResponseWriter, echo string) { echoJSON(w, 400, echo, echo) },
-		"description": func(w http.ResponseWriter, echo string) { echoJSON(w, 400, "invalid_grant", echo) },
-		"our client":  func(w http.ResponseWriter, echo string) { echoJSON(w, 401, "invalid_client", echo) },
-		"outage":      func(w http.ResponseWriter, echo string) { http.Error(w, echo, http.StatusBadGateway) },
+		"error":        func(w http.ResponseWriter, echo string) { echoJSON(w, 400, echo, echo) },
+		"description":  func(w http.ResponseWriter, echo string) { echoJSON(w, 400, "invalid_grant", echo) },
+		"client error": func(w http.ResponseWriter, echo string) { echoJSON(w, 401, "invalid_client", echo) },
+		"outage":       func(w http.ResponseWriter, echo string) { http.Error(w, echo, http.StatusBadGateway) },
 		"status line": func(w http.ResponseWriter, echo string) {
 			echoRaw(w, "HTTP/1.1 400 "+echo+"\r\nContent-Length: 0\r\n\r\n", "")
 		},
-		"no HTTP": func(w http.ResponseWriter, echo string) { echoRaw(w, echo+"\r\n\r\n", "") },
-		"unasked": func(w http.ResponseWriter, echo string) {
+		"not HTTP": func(w http.ResponseWriter, echo string) { echoRaw(w, echo+"\r\n\r\n", "") },
+		"unsolicited response": func(w http.ResponseWriter, echo string) {
 			echoRaw(w, "HTTP/1.1 400 No\r\nContent-Length: 25\r\n\r\n"+`{"error":"invalid_grant"}`, "HTTP/1.1 200 "+echo+"\r\n\r\n")
 		},
 	} {
 		i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) { mode(w, echoOf(r)) })
-		upstream := secrets.keep("refresh token of the echo", "echo-refresh-"+rand.Text())
-		known = append(known, upstream)
-		for _, login := range []string{basic("alice-"+strings.ReplaceAll(name, " ", "-"), pass), basic("$refresh:sso", upstream)} {
+		refreshToken := secrets.keep("refresh token of the echo", "echo-refresh-"+rand.Text())
+		sent = append(sent, refreshToken)
+		for _, login := range []string{basic("alice-"+strings.ReplaceAll(name, " ", "-"), pass), basic("$refresh:sso", refreshToken)} {
 			if a := s.get(t, "service="+service+"&offline_token=true", login); a.Status != http.StatusUnauthorized && a.Status != http.StatusServiceUnavailable && a.Status != http.StatusTooManyRequests {
 				t.Errorf("%s: answer = %v, want 401 or 503", name, a)
 			}
@@ -67,17 +67,17 @@ timeout = "1s"
 			break
 		}
 		if time.Now().After(until) {
-			t.Fatal("net/http did not report what was sent unasked, so nothing is shown by its absence")
+			t.Fatal("net/http logged no unsolicited response, so that its text is not in the log shows nothing")
 		}
 	}
-	for _, secret := range known {
+	for _, secret := range sent {
 		if strings.Contains(string(written), hex.EncodeToString([]byte(secret))) {
-			t.Errorf("the log holds a secret in hex")
+			t.Errorf("the log contains a secret in hex")
 		}
 	}
 }
 
-// echoOf returns all that a request carried, in several encodings.
+// echoOf returns all secrets of a request, in several encodings.
 func echoOf(r *http.Request) string {
 	_ = r.ParseForm()
 	_, clientSecret, _ := r.BasicAuth()
@@ -100,13 +100,13 @@ func echoJSON(w http.ResponseWriter, status int, code, description string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": description, "error_uri": description})
 }
 
-// echoRaw writes an answer, and after it what was not asked for.
-func echoRaw(w http.ResponseWriter, answer, unasked string) {
+// echoRaw writes a response and, after it, an unsolicited one.
+func echoRaw(w http.ResponseWriter, answer, unsolicited string) {
 	connection, out, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		panic(err)
 	}
-	_, _ = out.WriteString(answer + unasked)
+	_, _ = out.WriteString(answer + unsolicited)
 	_ = out.Flush()
 	_ = connection.Close()
 }

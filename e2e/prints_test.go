@@ -54,7 +54,7 @@ func TestWrongPassword(t *testing.T) {
 // wrong.
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{providers: lostDirectory(nobody(t))})
+	s := newSite(t, options{providers: lostDirectory(unusedAddress(t))})
 	r := s.registry(t, distributions[1])
 	prints := map[string]string{
 		"docker":     "503 Service Unavailable",

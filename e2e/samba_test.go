@@ -10,7 +10,7 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// sambaTOML is the provider for a domain controller; groups is the groups
+// sambaTOML returns the provider of a domain controller; groups is the groups
 // table.
 func sambaTOML(d *ldaptest.Samba, groups string) string {
 	secrets.keep("service account's password", d.Password)
@@ -28,8 +28,8 @@ users = { base = %q }
 `, d.LDAPS, d.CA, d.BindDN, d.Password, d.Base, groups)
 }
 
-// sambaRules also name "none", which has no members, so that no rule is out of reach
-// where a provider leaves the others out.
+// sambaRules name the group "none" too, which has no members, so that no rule is
+// unreachable if groups.only drops the others.
 const sambaRules = `
 [[rule]]
 name = "the innermost push"
@@ -52,18 +52,19 @@ actions = ["pull"]
 
 const sambaScopes = "repository:team-alpha/x:pull,push repository:ships/crew:pull repository:ships/fleet:pull"
 
+// pw1 returns the password of an account of the domain.
 func pw1(name string) string { return secrets.keep("password of "+name, name+"-Pw1") }
 
-// TestSamba plays Active Directory: two domain controllers, started one after
-// the other, since each looks for an address that is free.
+// TestSamba tests with Samba as Active Directory: two domain controllers,
+// started one after the other, since each searches for a free address.
 func TestSamba(t *testing.T) {
 	t.Parallel()
-	quiet, lively := ldaptest.StartSamba(t, ldaptest.SambaOptions{}), ldaptest.StartSamba(t, ldaptest.SambaOptions{Lockout: 5})
-	t.Run("groups", func(t *testing.T) { t.Parallel(); sambaGroups(t, quiet) })
-	t.Run("people", func(t *testing.T) { t.Parallel(); sambaPeople(t, lively) })
+	forGroups, forPeople := ldaptest.StartSamba(t, ldaptest.SambaOptions{}), ldaptest.StartSamba(t, ldaptest.SambaOptions{Lockout: 5})
+	t.Run("groups", func(t *testing.T) { t.Parallel(); sambaGroups(t, forGroups) })
+	t.Run("people", func(t *testing.T) { t.Parallel(); sambaPeople(t, forPeople) })
 }
 
-// sambaGroups finds nested and primary groups in each way that there is.
+// sambaGroups finds nested and primary groups by each configuration of groups.
 func sambaGroups(t *testing.T, d *ldaptest.Samba) {
 	const team, ships = "repository:team-alpha/x:", "repository:ships/crew:pull repository:ships/fleet:pull"
 	for _, tc := range []struct {
@@ -72,10 +73,10 @@ func sambaGroups(t *testing.T, d *ldaptest.Samba) {
 	}{
 		{"by tokenGroups", groupsIn(d.Groups, ""), team + "pull,push", team + "pull " + ships},
 		{"by the rule in chain", groupsIn(d.Groups, `, nested = "in_chain"`), team + "pull,push", team + "pull " + ships},
-		// memberOf leaves the primary group out.
+		// memberOf does not have the primary group.
 		{"by memberOf, walking", groupsIn(d.Groups, `, attribute = "memberOf", nested = "walk"`), team + "pull,push", team + "pull"},
-		{"by memberOf alone", groupsIn(d.Groups, `, attribute = "memberOf", rename = { middle = "outer" }`), team + "pull,push", team + "pull"},
-		{"nested, the outermost alone", groupsIn(d.Groups, `, only = ["outer", "none"]`), team + "pull", team + "pull"},
+		{"by memberOf only", groupsIn(d.Groups, `, attribute = "memberOf", rename = { middle = "outer" }`), team + "pull,push", team + "pull"},
+		{"nested, the outermost only", groupsIn(d.Groups, `, only = ["outer", "none"]`), team + "pull", team + "pull"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +91,7 @@ func sambaGroups(t *testing.T, d *ldaptest.Samba) {
 	}
 }
 
-// sambaPeople is people's names and states, and what becomes of their sessions.
+// sambaPeople tests login names, account states, wrong passwords and sessions.
 func sambaPeople(t *testing.T, d *ldaptest.Samba) {
 	s := newSite(t, options{providers: sambaTOML(d, groupsIn(d.Groups, "")), rules: sambaRules, session: `revalidate = "1s"`})
 
@@ -129,16 +130,16 @@ func sambaPeople(t *testing.T, d *ldaptest.Samba) {
 			}
 		}
 	})
-	t.Run("one counter for all names of an account", func(t *testing.T) {
+	t.Run("one account window for all names of an account", func(t *testing.T) {
 		var last answer
 		for n, typed := range []string{"bob", "BOB", `ADEX\bob`, "bob@ad.example.org", " bob ", `adex\BOB`} {
 			last = s.get(t, "service="+service, basic(typed, fmt.Sprintf("wrong-for-bob-%d", n)))
 		}
 		if last.Status != http.StatusUnauthorized {
-			t.Errorf("the sixth wrong password, under the sixth name = %v, want 401: 429 would tell that it is bob's", last)
+			t.Errorf("the sixth wrong password, under the sixth name = %v, want 401: 429 would show that it is bob's", last)
 		}
 		if a := s.get(t, "service="+service, basic(`adex\bob`, pw1("bob"))); a.Status != http.StatusUnauthorized {
-			t.Errorf("the right one then = %v, want 401, since the account's window is full", a)
+			t.Errorf("the right password after that = %v, want 401, since the account's window is full", a)
 		}
 		if locked := d.Get(t, d.Person("bob"), "lockoutTime"); len(locked) > 0 && locked[0] != "0" {
 			t.Error("bob is locked out of his domain")
@@ -181,7 +182,7 @@ func sambaPeople(t *testing.T, d *ldaptest.Samba) {
 			if a.Status != want {
 				t.Errorf("redeem the token of %s = %v, want %d", name, a, want)
 			} else if want == http.StatusOK && a.granted(t) != "" {
-				t.Errorf("%s is granted %s, want nothing any more", name, a.granted(t))
+				t.Errorf("%s is granted %s, want nothing", name, a.granted(t))
 			}
 		}
 	})
@@ -190,7 +191,7 @@ func sambaPeople(t *testing.T, d *ldaptest.Samba) {
 			t.Errorf("shorepass check --live: %v", got)
 		}
 	})
-	t.Run("dead", func(t *testing.T) {
+	t.Run("outage", func(t *testing.T) {
 		d.Kill()
 		a := s.get(t, "service="+service+"&offline_token=true", basic("alice", pw1("alice")))
 		if a.Status != http.StatusServiceUnavailable {

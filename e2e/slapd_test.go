@@ -11,9 +11,9 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// directoryRules are for directories whose people are in devs and all. They also
-// name "none", which has no members, so that no rule is out of reach where a
-// provider leaves devs out.
+// directoryRules are for directories with the groups devs and all. They name
+// "none" too, which has no members, so that no rule is unreachable if
+// groups.only drops devs.
 const directoryRules = `
 [[rule]]
 name = "developers push"
@@ -36,7 +36,7 @@ actions = ["pull"]
 
 const teamScope = "repository:team-alpha/x:pull,push"
 
-// slapdTOML is the provider for a slapd; more are further keys.
+// slapdTOML returns the provider of a slapd; more is further keys.
 func slapdTOML(s *ldaptest.Slapd, more string, urls ...string) string {
 	if len(urls) == 0 {
 		urls = []string{s.LDAPS}
@@ -55,11 +55,12 @@ users = { base = %q }
 `, array(urls), s.CA, s.BindDN, s.Password, s.People, more)
 }
 
-// groupsIn is the groups table for a base.
+// groupsIn returns the groups table for a base; more is further keys.
 func groupsIn(base, more string) string {
 	return fmt.Sprintf("groups = { base = %q%s }\n", base, more)
 }
 
+// array returns a TOML array.
 func array(words []string) string {
 	text := "["
 	for _, w := range words {
@@ -68,26 +69,26 @@ func array(words []string) string {
 	return text + "]"
 }
 
-// loginOf returns the password that ldaptest gives a person.
+// loginOf returns a user of ldaptest and the password.
 func loginOf(uid string) (user, password string) {
 	return uid, secrets.keep("password of "+uid, uid+"pw")
 }
 
-// TestSlapdClients plays every client with a directory's passwords, over each
-// kind of connection to it.
+// TestSlapdClients runs every client with a directory's passwords, over each
+// kind of connection to the directory.
 func TestSlapdClients(t *testing.T) {
 	t.Parallel()
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
-	for _, way := range []struct {
+	for _, tc := range []struct {
 		name, toml string
 	}{
 		{"plain", slapdTOML(d, "insecure = true\n"+groupsIn(d.Groups, ""), d.URL)},
 		{"StartTLS", slapdTOML(d, "start_tls = true\n"+groupsIn(d.Groups, ""), d.URL)},
 		{"LDAPS", slapdTOML(d, groupsIn(d.Groups, ""))},
 	} {
-		t.Run(way.name, func(t *testing.T) {
+		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, options{providers: way.toml, rules: directoryRules})
+			s := newSite(t, options{providers: tc.toml, rules: directoryRules})
 			r := s.registry(t, distributions[1])
 			i, ref := dockerImage(t), r.host+"/team-alpha/it:1"
 			h := newHome(t)
@@ -116,8 +117,8 @@ func TestSlapdClients(t *testing.T) {
 	}
 }
 
-// TestSlapdLogins is who may log in, under which names, and what groups are
-// found in each way that there is.
+// TestSlapdLogins tests which accounts can log in, by which names, and which
+// groups each configuration of groups finds.
 func TestSlapdLogins(t *testing.T) {
 	t.Parallel()
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
@@ -132,8 +133,8 @@ func TestSlapdLogins(t *testing.T) {
 			{"by memberOf", groupsIn(d.Groups, `, attribute = "memberOf"`), both, pull},
 			{"by walking", groupsIn(d.Groups, `, nested = "walk"`), both, pull},
 			{"renamed", groupsIn(d.Groups, `, rename = { devs = "others" }`), none, pull},
-			{"nested, all alone", groupsIn(d.Groups, `, nested = "walk", only = ["all", "none"]`), pull, pull},
-			{"not nested, all alone", groupsIn(d.Groups, `, only = ["all", "none"]`), none, pull},
+			{"nested, only all", groupsIn(d.Groups, `, nested = "walk", only = ["all", "none"]`), pull, pull},
+			{"not nested, only all", groupsIn(d.Groups, `, only = ["all", "none"]`), none, pull},
 			{"by memberUid", groupsIn(d.Groups, `, filter = "(memberUid={user})", rename = { ops = "devs" }`), both, both},
 			{"by uniqueMember", groupsIn(d.Groups, `, filter = "(uniqueMember={dn})", rename = { uniques = "devs" }`), both, none},
 			{"under another base", groupsIn("ou=elsewhere,"+d.Base, `, attribute = "memberOf", rename = { outside = "all" }`), pull, none},
@@ -181,10 +182,10 @@ func TestSlapdLogins(t *testing.T) {
 				}
 			}
 		}
-		// One that begins with NUL some directories take for an empty one,
-		// and a bind without a password succeeds.
+		// Some directories take a password that begins with NUL for an empty one,
+		// and an unauthenticated bind succeeds.
 		if more := d.Binds(t, d.People) - binds; more != 0 {
-			t.Errorf("passwords that are empty or hold a NUL made %d binds, want none", more)
+			t.Errorf("empty passwords and passwords with a NUL made %d binds, want none", more)
 		}
 	})
 	t.Run("check --live", func(t *testing.T) {
@@ -194,10 +195,10 @@ func TestSlapdLogins(t *testing.T) {
 	})
 }
 
-// TestSlapdGroupsAndRules asks the whole way from the directory's groups to what a
-// token grants: a deny rule holds whatever the case of its group (A1), also when its
-// member makes a second group of that name (A2); a second group of an allow rule's
-// name makes its members none of the first.
+// TestSlapdGroupsAndRules tests the way from the directory's groups to a token:
+// a deny rule ignores the case of its group (A1), and a second group of that
+// name does not switch it off (A2). A second group of an allow rule's name
+// takes the grant from the members of both.
 func TestSlapdGroupsAndRules(t *testing.T) {
 	t.Parallel()
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
@@ -233,17 +234,17 @@ actions = ["pull"]
 			}
 		}
 	}
-	granted("at first", map[string]string{"alice": none, "bob": both, "nameless": pull})
+	granted("initially", map[string]string{"alice": none, "bob": both, "nameless": pull})
 
 	team := "ou=team-x," + d.Groups
 	d.Add(t, team, ldaptest.Attributes{"objectClass": {"organizationalUnit"}})
 	d.Add(t, "cn=contractors,"+team, member("alice"))
 	d.Add(t, "cn=admins,"+team, member("nameless"))
-	granted("with two groups of a name", map[string]string{"alice": none, "nameless": pull, "bob": pull})
+	granted("with two groups of one name", map[string]string{"alice": none, "nameless": pull, "bob": pull})
 }
 
-// TestSlapdProtected guesses at passwords: the directory, which locks accounts
-// after five wrong ones, hears of four, and no account is locked.
+// TestSlapdProtected guesses passwords: a directory that locks accounts at five
+// wrong ones gets at most four, and locks none.
 func TestSlapdProtected(t *testing.T) {
 	t.Parallel()
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5})
@@ -273,13 +274,13 @@ func TestSlapdProtected(t *testing.T) {
 		t.Errorf("forty-one wrong passwords: %d binds, want at most 4", n)
 	}
 	if got := ask("alice", right); got != http.StatusTooManyRequests {
-		t.Errorf("the right password, which is cached, after that = %d, want 429: the cache answers no guess", got)
+		t.Errorf("the right password, which is cached, after that = %d, want 429: the rate limit comes before the cache", got)
 	}
 	if locked := d.Get(t, d.Person("alice"), "pwdAccountLockedTime"); len(locked) > 0 {
 		t.Error("alice is locked out of her directory")
 	}
 	if got := ask(loginOf("bob")); got != http.StatusOK {
-		t.Errorf("bob's login meanwhile = %d, want 200", got)
+		t.Errorf("bob's login after that = %d, want 200", got)
 	}
 
 	before = d.Binds(t, d.People)
@@ -288,18 +289,18 @@ func TestSlapdProtected(t *testing.T) {
 	}
 	wg.Wait()
 	if n := d.Binds(t, d.People) - before; n != 0 {
-		t.Errorf("a remembered password, forty times: %d binds, want none", n)
+		t.Errorf("a cached password, forty times: %d binds, want none", n)
 	}
 }
 
-// TestSlapdLeaver changes people in the directory: what lives on behind their
-// refresh tokens follows.
+// TestSlapdLeaver changes groups and accounts in the directory: sessions follow
+// within revalidate.
 func TestSlapdLeaver(t *testing.T) {
 	t.Parallel()
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	s := newSite(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, session: `revalidate = "1s"`})
-	// A password that was never changed has no time of its change, and a time
-	// that appears says nothing.
+	// A password that was never changed has no pwdChangedTime, and the first
+	// one is not taken for a change.
 	d.SetPassword(t, d.Person("nameless"), "namelesspw")
 	d.Set(t, d.Person("nameless"), "pwdReset")
 	token := map[string]string{}
@@ -317,7 +318,7 @@ func TestSlapdLeaver(t *testing.T) {
 	d.Insert(t, d.Group("all"), "member", d.Person("alice"))
 	d.Delete(t, d.Group("devs"))
 	if a := redeem("alice"); a.Status != http.StatusOK || a.granted(t) != "repository:team-alpha/x:pull" {
-		t.Errorf("after alice has gone from one group to another = %v, want pull alone", a)
+		t.Errorf("after alice has moved to another group = %v, want pull only", a)
 	}
 
 	d.Set(t, d.Person("bob"), "pwdAccountLockedTime", "000001010000Z")
@@ -340,14 +341,15 @@ func TestSlapdLeaver(t *testing.T) {
 		t.Errorf("after an entry was deleted = %v, want 401", a)
 	}
 	if a := redeem("josé"); a.Status != http.StatusOK {
-		t.Errorf("somebody whom all that does not concern = %v, want 200", a)
+		t.Errorf("an account without a change = %v, want 200", a)
 	}
 }
 
-// TestSlapdDown stops the directory, kills it and brings it back.
+// TestSlapdDown suspends and kills the directory: 503 for logins, sessions
+// within grace, and recovery without a restart.
 func TestSlapdDown(t *testing.T) {
 	t.Parallel()
-	d, spare := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{}), nobody(t)
+	d, spare := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{}), unusedAddress(t)
 	s := newSite(t, options{
 		providers: slapdTOML(d, groupsIn(d.Groups, ""), "ldaps://"+spare, d.LDAPS),
 		rules:     directoryRules, session: `revalidate = "1s"`,
@@ -393,14 +395,14 @@ func TestSlapdDown(t *testing.T) {
 	d.Start(t)
 	up("is back")
 
-	// It hangs while somebody's password is on its way.
+	// It is killed while binds are in flight.
 	var wg sync.WaitGroup
 	for n := range 6 {
 		wg.Go(func() {
 			time.Sleep(time.Duration(n) * 5 * time.Millisecond)
 			a := s.get(t, "service="+service+"&offline_token=true", basic("bob", "bobpw"))
 			if a.Status != http.StatusOK && a.Status != http.StatusServiceUnavailable {
-				t.Errorf("a login that the directory died of = %v, want 200 or 503", a)
+				t.Errorf("a login during the kill = %v, want 200 or 503", a)
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// branch is the directory of one part of a company, which has people and
-// groups of the same names as the other's.
+// branch is the directory of a company's branch. All branches have people and
+// groups of the same names.
 type branch struct {
 	*ldaptest.Slapd
 	name string
@@ -20,7 +20,7 @@ func newBranch(t *testing.T, name string) branch {
 	b := branch{ldaptest.StartSlapd(t, ldaptest.SlapdOptions{}), name}
 	for _, uid := range []string{"alice", "bob"} {
 		b.SetPassword(t, b.Person(uid), b.password(uid))
-		b.Set(t, b.Person(uid), "pwdReset") // or it would have to be changed first
+		b.Set(t, b.Person(uid), "pwdReset") // else it must be changed first
 	}
 	return b
 }
@@ -29,8 +29,8 @@ func (b branch) password(uid string) string {
 	return secrets.keep("password of "+uid, uid+"-of-"+b.name)
 }
 
-// toml is the provider of the branch, to which names of its domain go and those
-// that further globs match.
+// toml returns the provider of the branch, whose match has its domain and
+// further globs.
 func (b branch) toml(more string, match ...string) string {
 	domain := b.name + ".example"
 	return fmt.Sprintf(`
@@ -50,12 +50,13 @@ groups = { base = %q }
 `, b.name, b.name, array(append(match, "*@"+domain)), b.LDAPS, b.CA, b.BindDN, b.Password, b.People, domain, b.Groups, more)
 }
 
-// heard counts what came for a login: searches for the account, and passwords.
-func (b branch) heard(t *testing.T) int { return b.Searches(t, b.People) + b.Binds(t, b.People) }
+// requests returns the number of searches for accounts and of binds with
+// passwords.
+func (b branch) requests(t *testing.T) int { return b.Searches(t, b.People) + b.Binds(t, b.People) }
 
-// TestTwoDirectories puts two directories side by side: a name goes to the one
-// whose match has it and the other never hears of it, groups of one name are
-// two, and one that is down is down for its own people alone.
+// TestTwoDirectories configures two directories: a name goes only to the
+// directory whose match has it, groups of the same name are two groups, and an
+// outage of one directory affects only its own people.
 func TestTwoDirectories(t *testing.T) {
 	t.Parallel()
 	west, east := newBranch(t, "west"), newBranch(t, "east")
@@ -69,7 +70,7 @@ func TestTwoDirectories(t *testing.T) {
 		rules:     rules,
 	})
 	const scope = "&scope=repository:west/x:pull&scope=repository:east/x:pull&scope=repository:team-alpha/x:pull"
-	ask := func(user, password string) answer {
+	login := func(user, password string) answer {
 		return s.get(t, "offline_token=true&service="+service+scope, basic(user, password))
 	}
 	refused := s.get(t, "service="+service, basic("carol@north.example", "carolpw")).Raw
@@ -79,24 +80,24 @@ func TestTwoDirectories(t *testing.T) {
 		user, password string
 		subject        string // "" for a refusal
 		granted        string
-		west, east     int // binds; 0 is for who is not even searched
+		west, east     int // binds; with 0 there is no search either
 	}{
-		{"of the west", "alice@west.example", west.password("alice"), "west-alice", "repository:west/x:pull", 1, 0},
-		{"of the east", "alice@east.example", east.password("alice"), "east-alice", "repository:east/x:pull", 0, 1},
-		{"of the west, with capitals", "Alice@WEST.example", west.password("alice"), "west-alice", "repository:west/x:pull", 1, 0},
-		{"with the password of the namesake", "bob@west.example", east.password("bob"), "", "", 1, 0},
+		{"in the west", "alice@west.example", west.password("alice"), "west-alice", "repository:west/x:pull", 1, 0},
+		{"in the east", "alice@east.example", east.password("alice"), "east-alice", "repository:east/x:pull", 0, 1},
+		{"in the west, in upper case", "Alice@WEST.example", west.password("alice"), "west-alice", "repository:west/x:pull", 1, 0},
+		{"with the password of the same name in the east", "bob@west.example", east.password("bob"), "", "", 1, 0},
 		{"in none of the groups that the east requires", "bob@east.example", east.password("bob"), "", "", 0, 1},
 		{"in the same groups of the west, which requires none", "bob@west.example", west.password("bob"), "west-bob", "", 1, 0},
-		{"in the match of both, and found in the first", "alice", west.password("alice"), "west-alice", "repository:west/x:pull", 1, 0},
+		{"in the match of both, found in the first", "alice", west.password("alice"), "west-alice", "repository:west/x:pull", 1, 0},
 		{"in the match of both, with the password of the second", "alice", east.password("alice"), "", "", 1, 0},
 		{"in the match of none", "bob", west.password("bob"), "", "", 0, 0},
-		{"of a third place", "alice@north.example", west.password("alice"), "", "", 0, 0},
+		{"in an unknown domain", "alice@north.example", west.password("alice"), "", "", 0, 0},
 	} {
-		binds, heard := map[string]int{}, map[string]int{}
+		binds, requests := map[string]int{}, map[string]int{}
 		for _, b := range []branch{west, east} {
-			binds[b.name], heard[b.name] = b.Binds(t, b.People), b.heard(t)
+			binds[b.name], requests[b.name] = b.Binds(t, b.People), b.requests(t)
 		}
-		a := ask(tc.user, tc.password)
+		a := login(tc.user, tc.password)
 		switch {
 		case tc.subject == "" && (a.Status != http.StatusUnauthorized || a.Raw != refused):
 			t.Errorf("%s: login as %q = %v, want 401 and\n%s", tc.name, tc.user, a, refused)
@@ -107,26 +108,26 @@ func TestTwoDirectories(t *testing.T) {
 			if n := b.Binds(t, b.People) - binds[b.name]; n != want {
 				t.Errorf("%s: login as %q made %d binds in the %s, want %d", tc.name, tc.user, n, b.name, want)
 			}
-			if n := b.heard(t) - heard[b.name]; want == 0 && n != 0 {
-				t.Errorf("%s: the %s was asked %d times about %q, want never", tc.name, b.name, n, tc.user)
+			if n := b.requests(t) - requests[b.name]; want == 0 && n != 0 {
+				t.Errorf("%s: the %s got %d requests about %q, want none", tc.name, b.name, n, tc.user)
 			}
 		}
 	}
 
-	west.Hang() // so that who waits for it is seen to
+	west.Hang() // so that a login that waits for it shows
 	defer west.Resume()
 	for _, tc := range []struct {
 		name           string
 		user, password string
 		status         int
 	}{
-		{"of the east alone", "alice@east.example", east.password("alice"), http.StatusOK},
-		{"of the west alone", "alice@west.example", west.password("alice"), http.StatusServiceUnavailable},
-		{"of either", "alice", west.password("alice"), http.StatusServiceUnavailable},
-		{"of none", "alice@north.example", west.password("alice"), http.StatusUnauthorized},
+		{"in the east only", "alice@east.example", east.password("alice"), http.StatusOK},
+		{"in the west only", "alice@west.example", west.password("alice"), http.StatusServiceUnavailable},
+		{"in the match of both", "alice", west.password("alice"), http.StatusServiceUnavailable},
+		{"in the match of none", "alice@north.example", west.password("alice"), http.StatusUnauthorized},
 	} {
 		began := time.Now()
-		a := ask(tc.user, tc.password)
+		a := login(tc.user, tc.password)
 		if a.Status != tc.status || tc.status == http.StatusOK && a.granted(t) != "repository:east/x:pull" {
 			t.Errorf("with the west down, a name %s = %v, want %d", tc.name, a, tc.status)
 		}
