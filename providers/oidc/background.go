@@ -8,8 +8,9 @@ import (
 
 const (
 	// refreshInterval is the interval at which metadata and keys are read again
-	// in the background, and so the longest time that a withdrawn key is
-	// accepted while the provider is up.
+	// in the background, unless a login did so within half of it: a withdrawn
+	// key is accepted for at most one and a half intervals while the provider is
+	// up.
 	refreshInterval = 10 * time.Minute
 
 	// Exponential backoff after a failure. No login depends on it: one that needs
