@@ -49,8 +49,8 @@ func fillSQLite(b *testing.B, file string, s stock) {
 	exec("BEGIN")
 	now, used, yesterday, expires := moments()
 	for i, p := range s.live.people {
-		exec("INSERT INTO person (id, provider, subject, user_name, seen) SELECT ?1, provider, ?2, ?2, ?3 FROM person WHERE id = 1", firstPerson+i, p.User, now)
-		exec(`INSERT INTO sign_in (id, person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, why, lease)
+		exec("INSERT INTO person (id, provider, subject, user_name, last_seen) SELECT ?1, provider, ?2, ?2, ?3 FROM person WHERE id = 1", firstPerson+i, p.User, now)
+		exec(`INSERT INTO sign_in (id, person, provider_id, login_id, identity_version, stamp, token_version, last_vouched, last_asked, last_answer, gone_since, pending_since, pending_reason, lease_until)
 			SELECT ?1, ?1, provider_id, '', ?2, stamp, 0, ?3, ?3, 0, 0, 0, '', 0 FROM sign_in WHERE id = 1`, firstPerson+i, p.Version[:], now)
 		exec("INSERT INTO identity (sign_in, body) VALUES (?, ?)", firstPerson+i, p.Body)
 	}
@@ -60,7 +60,7 @@ func fillSQLite(b *testing.B, file string, s stock) {
 	}
 	const insert = `
 		WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
-		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, why) `
+		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, last_used, ended, reason) `
 	exec(insert+`SELECT substr(?2, i * 32 + 1, 32), ?3 + i % ?4, ?3 + i % ?4, 'refresh', 'password', 'registry', stamp, '', '', '', '', ?5, '', ?5, ?6, ?7, 0, ''
 		FROM n, sign_in WHERE id = 1`, len(s.live.hashes), hashes, firstPerson, len(s.live.people), yesterday, expires, used)
 	if s.dead > 0 {
@@ -93,20 +93,20 @@ func fillPostgres(b *testing.B, dsn string, s stock) {
 	}
 	exec("SET session_replication_role = replica") // which checks no foreign keys
 	now, used, yesterday, expires := moments()
-	copyRows(b, db, "person", "id provider subject user_name seen", len(s.live.people), func(i int) []any {
+	copyRows(b, db, "person", "id provider subject user_name last_seen", len(s.live.people), func(i int) []any {
 		p := &s.live.people[i]
 		return []any{firstPerson + i, "local", p.User, p.User, now}
 	})
-	copyRows(b, db, "sign_in", "id person provider_id login version stamp token checked asked answer gone pending why lease", len(s.live.people), func(i int) []any {
+	copyRows(b, db, "sign_in", "id person provider_id login_id identity_version stamp token_version last_vouched last_asked last_answer gone_since pending_since pending_reason lease_until", len(s.live.people), func(i int) []any {
 		return []any{firstPerson + i, firstPerson + i, providerID, "", s.live.people[i].Version[:], stamp, 0, now, now, 0, 0, 0, "", 0}
 	})
 	copyRows(b, db, "identity", "sign_in body", len(s.live.people), func(i int) []any { return []any{firstPerson + i, s.live.people[i].Body} })
-	const columns = "hash sign_in person kind method service stamp login_name sid acr amr auth_time limits created expires used used_day"
+	const columns = "hash sign_in person kind method service stamp login_name sid acr amr auth_time limits created expires last_used last_used_day"
 	copyRows(b, db, "session", columns, len(s.live.hashes), func(i int) []any {
 		person := firstPerson + s.live.owner(i)
 		return []any{s.live.hashes[i][:], person, person, "refresh", "password", "registry", stamp, "", "", "", "", yesterday, "", yesterday, expires, used, used / (24 * time.Hour).Milliseconds()}
 	})
-	exec(`INSERT INTO session (`+strings.ReplaceAll(columns, " ", ", ")+`, ended, why)
+	exec(`INSERT INTO session (`+strings.ReplaceAll(columns, " ", ", ")+`, ended, reason)
 		SELECT sha256(convert_to('dead' || i, 'UTF8')), $2::bigint + i % $3, $2::bigint + i % $3, 'refresh', 'password', 'registry', stamp, '', '', '', '', $4::bigint, '',
 			$4::bigint, $5::bigint, $4::bigint, $4::bigint / 86400000, $4::bigint, 'idle'
 		FROM generate_series(1, $1::bigint) AS i, sign_in WHERE id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)

@@ -65,14 +65,14 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, of draftOf
 	d.ProviderID, d.Stamp, d.Provider, d.Subject = providerID(id.Provider, id.Fingerprint), id.Stamp, id.Provider, id.Subject
 	// What an ID token says holds for one job: it may not change another session.
 	if id.Method == providers.MethodIDToken || r.providers.PerSession(id.Provider) {
-		d.Own = d.Hash.ID()
+		d.LoginID = d.Hash.ID()
 	}
 	var err error
 	if d.Identity, err = encodeIdentity(id); err != nil {
 		return nil, unavailable(err) // a claim that cannot be encoded, as at a revalidation
 	}
 	if !id.RefreshToken.IsZero() {
-		if d.Sealed, err = s.keys.seal(sealName(d.Own, d.Provider, d.ProviderID, d.Subject), id.RefreshToken); err != nil {
+		if d.Sealed, err = s.keys.seal(sealName(d.LoginID, d.Provider, d.ProviderID, d.Subject), id.RefreshToken); err != nil {
 			return nil, unavailable(err)
 		}
 	}

@@ -58,7 +58,7 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 }
 
 // name is what the token is sealed under.
-func (s *SealedToken) name() string { return sealName(s.Own, s.Provider, s.ProviderID, s.Subject) }
+func (s *SealedToken) name() string { return sealName(s.LoginID, s.Provider, s.ProviderID, s.Subject) }
 
 func reseal(ctx context.Context, store Resealer, keys *Keys, old SealedToken) error {
 	under := old.name()

@@ -207,7 +207,7 @@ func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, er
 func (v *revalidator) askProvider(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed ProviderToken) (a answer, rotated []byte, err error) {
 	id := *known
 	id.Method, id.AuthTime, id.ACR, id.AMR, id.Stamp = row.Login.Method, row.Login.Time, row.Login.ACR, row.Login.AMR, row.SignIn.Stamp
-	under := sealName(sealed.Own, id.Provider, row.ProviderID, id.Subject)
+	under := sealName(sealed.LoginID, id.Provider, row.ProviderID, id.Subject)
 	var providerToken secret.Text
 	if sealed.Body != nil {
 		id.RefreshToken, err = v.keys.open(under, sealed.Body)

@@ -77,7 +77,7 @@ type Draft struct {
 	Derived  bool           // it points to SignIn.ID; from here to Sealed nothing counts then
 	Provider string         // its name
 	Subject  string         // the person there
-	Own      string         // the id of a sign-in for this login alone; empty for the one that logins of the person share
+	LoginID  string         // the id of a sign-in for this login alone; empty for the one that logins of the person share
 	Identity StoredIdentity // of the person
 	Sealed   []byte         // the provider's refresh token; nil for none
 
@@ -173,7 +173,7 @@ type ListedSession struct {
 // ProviderToken is a provider's refresh token as it is sealed for a sign-in.
 type ProviderToken struct {
 	TokenVersion int64  // the SignIn.Token that it is
-	Own          string // the id of a sign-in for one login alone, as the Draft has it
+	LoginID      string // the id of a sign-in for one login alone, as the Draft has it
 	Body         []byte // nil where there is none
 }
 
@@ -183,7 +183,7 @@ type SealedToken struct {
 	Provider   string
 	ProviderID int64
 	Subject    string
-	Own        string // as the Draft has it
+	LoginID    string // as the Draft has it
 	Body       []byte
 	Others     bool // another sign-in of the person has one, and a live session
 }

@@ -15,7 +15,7 @@ import (
 // LeaseSignIn lets one caller ask the provider about a sign-in.
 func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (won bool, err error) {
 	err = s.write(ctx, 1, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, "UPDATE sign_in SET lease = $1 WHERE id = $2 AND asked = $3 AND lease <= $4", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))
+		tag, err := s.pool.Exec(ctx, "UPDATE sign_in SET lease_until = $1 WHERE id = $2 AND last_asked = $3 AND lease_until <= $4", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))
 		won = err == nil && tag.RowsAffected() > 0
 		return err
 	})
@@ -43,13 +43,14 @@ func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error 
 
 // leasedSignIn reads and locks a sign-in while it has that lease.
 func leasedSignIn(ctx context.Context, tx pgx.Tx, id int64, lease time.Time) (session.SignIn, error) {
-	return scanSignIn(tx.QueryRow(ctx, "SELECT "+signInColumns+" FROM sign_in i WHERE i.id = $1 AND i.lease = $2 FOR UPDATE", id, session.Millis(lease)))
+	return scanSignIn(tx.QueryRow(ctx, "SELECT "+signInColumns+" FROM sign_in i WHERE i.id = $1 AND i.lease_until = $2 FOR UPDATE", id, session.Millis(lease)))
 }
 
 // queueSignIn writes what changes of a sign-in: its columns, the identity with its
 // version, the refresh token with its number, and the stamps of its sessions.
 func queueSignIn(b *pgx.Batch, was, is session.SignIn, identity *session.StoredIdentity, sealed []byte) {
-	b.Queue(`UPDATE sign_in SET version = $2, stamp = $3, token = $4, checked = $5, asked = $6, answer = $7, gone = $8, pending = $9, reason = $10, lease = $11 WHERE id = $1`,
+	b.Queue(`UPDATE sign_in SET identity_version = $2, stamp = $3, token_version = $4, last_vouched = $5, last_asked = $6, last_answer = $7,
+		gone_since = $8, pending_since = $9, pending_reason = $10, lease_until = $11 WHERE id = $1`,
 		was.ID, is.Version[:], text(is.Stamp), is.TokenVersion, session.Millis(is.Checked), session.Millis(is.Asked), int64(is.Answer),
 		session.Millis(is.Gone), session.Millis(is.Pending), string(is.Reason), session.Millis(is.Lease))
 	if is.Version != was.Version && identity != nil {
@@ -88,17 +89,17 @@ func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error
 			WITH redeemed AS (
 				SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::text[]) AS u (hash, used, address, id, agent)
 			), held AS (
-				SELECT s.hash FROM session s JOIN redeemed u ON u.hash = s.hash WHERE s.used < u.used ORDER BY s.hash FOR UPDATE OF s
+				SELECT s.hash FROM session s JOIN redeemed u ON u.hash = s.hash WHERE s.last_used < u.used ORDER BY s.hash FOR UPDATE OF s
 			), later AS (
-				UPDATE session s SET used = u.used, used_day = u.used / $6
-				FROM redeemed u JOIN held h ON h.hash = u.hash WHERE s.hash = u.hash AND s.used < u.used
-				RETURNING s.hash, s.person, s.used
+				UPDATE session s SET last_used = u.used, last_used_day = u.used / $6
+				FROM redeemed u JOIN held h ON h.hash = u.hash WHERE s.hash = u.hash AND s.last_used < u.used
+				RETURNING s.hash, s.person, s.last_used
 			), told AS (
 				UPDATE client c SET last_address = u.address, last_id = u.id, last_agent = u.agent
 				FROM redeemed u JOIN later l ON l.hash = u.hash WHERE c.hash = u.hash
 				RETURNING c.hash
 			)
-			SELECT coalesce(array_agg(person), '{}'), coalesce(array_agg(used), '{}') FROM (SELECT person, max(used) AS used FROM later GROUP BY person) p`,
+			SELECT coalesce(array_agg(person), '{}'), coalesce(array_agg(used), '{}') FROM (SELECT person, max(last_used) AS used FROM later GROUP BY person) p`,
 			c.hashes, c.times, c.addresses, c.clients, c.names, (24*time.Hour).Milliseconds()).Scan(&persons, &seen)
 	})
 	if err != nil || len(persons) == 0 {
@@ -108,7 +109,7 @@ func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error
 		WITH u AS (
 			SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS u (id, seen)
 		), held AS (
-			SELECT p.id FROM person p JOIN u ON u.id = p.id WHERE p.seen < u.seen ORDER BY p.id FOR UPDATE OF p
+			SELECT p.id FROM person p JOIN u ON u.id = p.id WHERE p.last_seen < u.seen ORDER BY p.id FOR UPDATE OF p
 		)
-		UPDATE person p SET seen = u.seen FROM u JOIN held h ON h.id = u.id WHERE p.id = u.id AND p.seen < u.seen`, persons, seen)
+		UPDATE person p SET last_seen = u.seen FROM u JOIN held h ON h.id = u.id WHERE p.id = u.id AND p.last_seen < u.seen`, persons, seen)
 }

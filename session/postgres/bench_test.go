@@ -58,7 +58,7 @@ func fill(b *testing.B, server *postgrestest.Server, dsn string, count int) {
 	b.Helper()
 	yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
 	server.SQL(b, dsn, fmt.Sprintf(`
-		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, reason)
+		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, last_used, ended, reason)
 		SELECT sha256(convert_to(i::text, 'UTF8')), (SELECT min(id) FROM sign_in), (SELECT min(id) FROM person), 'refresh', 'password', 'registry', '', 'alice', '', '', '', %[1]d, '', %[1]d, %[1]d, %[1]d, %[1]d, 'idle'
 		FROM generate_series(1, %[2]d) i; ANALYZE; CHECKPOINT`, yesterday, count))
 }
@@ -82,7 +82,7 @@ func BenchmarkUsed(b *testing.B) {
 	s := replica(b, cfg, newSSO())
 	issue(b, s, newSSO().login("corp", "alice"))
 	fill(b, server, cfg.Store.Reveal(), 10_000)
-	server.SQL(b, cfg.Store.Reveal(), "UPDATE session SET ended = 0, used = 0")
+	server.SQL(b, cfg.Store.Reveal(), "UPDATE session SET ended = 0, last_used = 0")
 	store := open(b, cfg.Store.Reveal())
 	listed, err := store.List(b.Context(), session.Selector{}, session.Hash{}, 500)
 	must(b, err)

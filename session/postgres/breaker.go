@@ -12,7 +12,7 @@ import (
 // Breakers returns the rows of all circuit breakers.
 func (s *Store) Breakers(ctx context.Context) (all []session.Breaker, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, "SELECT provider, since, tripped, doubted_until FROM breaker")
+		rows, err := s.pool.Query(ctx, "SELECT provider, first_tripped, last_tripped, doubted_until FROM breaker")
 		if err != nil {
 			return err
 		}
@@ -31,10 +31,10 @@ func scanBreaker(row pgx.CollectableRow) (b session.Breaker, err error) {
 
 // SwapBreaker writes a row in the place of old.
 func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swapped bool, err error) {
-	query := "INSERT INTO breaker (provider, since, tripped, doubted_until) VALUES ($1, $2, $3, $4) ON CONFLICT (provider) DO NOTHING"
+	query := "INSERT INTO breaker (provider, first_tripped, last_tripped, doubted_until) VALUES ($1, $2, $3, $4) ON CONFLICT (provider) DO NOTHING"
 	args := []any{text(row.Provider), session.Millis(row.Since), session.Millis(row.Tripped), session.Millis(row.DoubtedUntil)}
 	if old != (session.Breaker{Provider: row.Provider}) {
-		query = "UPDATE breaker SET since = $2, tripped = $3, doubted_until = $4 WHERE provider = $1 AND since = $5 AND tripped = $6 AND doubted_until = $7"
+		query = "UPDATE breaker SET first_tripped = $2, last_tripped = $3, doubted_until = $4 WHERE provider = $1 AND first_tripped = $5 AND last_tripped = $6 AND doubted_until = $7"
 		args = append(args, session.Millis(old.Since), session.Millis(old.Tripped), session.Millis(old.DoubtedUntil))
 	}
 	err = s.write(ctx, 1, func(ctx context.Context) error {
@@ -48,14 +48,14 @@ func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swap
 // WriteTally keeps what a replica counted.
 func (s *Store) WriteTally(ctx context.Context, provider, replica string, at time.Time, body []byte) error {
 	return s.exec(ctx, `
-		INSERT INTO tally (provider, replica, at, body) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (provider, replica) DO UPDATE SET at = excluded.at, body = excluded.body`, text(provider), replica, session.Millis(at), body)
+		INSERT INTO tally (provider, replica, written, body) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (provider, replica) DO UPDATE SET written = excluded.written, body = excluded.body`, text(provider), replica, session.Millis(at), body)
 }
 
 // Tallies returns what other replicas counted.
 func (s *Store) Tallies(ctx context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, "SELECT body FROM tally WHERE provider = $1 AND replica <> $2 AND at > $3", text(provider), replica, session.Millis(since))
+		rows, err := s.pool.Query(ctx, "SELECT body FROM tally WHERE provider = $1 AND replica <> $2 AND written > $3", text(provider), replica, session.Millis(since))
 		if err != nil {
 			return err
 		}
@@ -68,6 +68,6 @@ func (s *Store) Tallies(ctx context.Context, provider, replica string, since tim
 // forgetTallies deletes what was counted too long ago for any window.
 func (s *Store) forgetTallies(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	return s.deleted(ctx, `
-		WITH chosen AS MATERIALIZED (SELECT provider, replica FROM tally WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+		WITH chosen AS MATERIALIZED (SELECT provider, replica FROM tally WHERE written <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 		DELETE FROM tally t USING chosen c WHERE t.provider = c.provider AND t.replica = c.replica`, session.Millis(t.DeleteTallies), limit)
 }

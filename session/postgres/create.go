@@ -55,16 +55,16 @@ func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64,
 		var blank session.Version
 		row = tx.QueryRow(ctx, `
 			WITH p AS (
-				INSERT INTO person AS p (provider, subject, user_name, seen) VALUES ($1, $2, $3, $4)
+				INSERT INTO person AS p (provider, subject, user_name, last_seen) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (provider, subject) DO UPDATE SET
-					user_name = CASE WHEN excluded.seen < p.seen THEN p.user_name ELSE excluded.user_name END, seen = greatest(p.seen, excluded.seen)
+					user_name = CASE WHEN excluded.last_seen < p.last_seen THEN p.user_name ELSE excluded.user_name END, last_seen = greatest(p.last_seen, excluded.last_seen)
 				RETURNING id
 			)
-			INSERT INTO sign_in AS i (person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, reason, lease)
+			INSERT INTO sign_in AS i (person, provider_id, login_id, identity_version, stamp, token_version, last_vouched, last_asked, last_answer, gone_since, pending_since, pending_reason, lease_until)
 			SELECT id, $5, $6, $7, '', 0, 0, 0, 0, 0, 0, '', 0 FROM p
-			ON CONFLICT (person, provider_id, login) DO UPDATE SET lease = i.lease
+			ON CONFLICT (person, provider_id, login_id) DO UPDATE SET lease_until = i.lease_until
 			RETURNING `+signInColumns+`, i.person`,
-			text(d.Provider), text(d.Subject), text(d.Identity.User), session.Millis(d.Created), d.ProviderID, d.Own, blank[:])
+			text(d.Provider), text(d.Subject), text(d.Identity.User), session.Millis(d.Created), d.ProviderID, d.LoginID, blank[:])
 	}
 	if i, err = scanSignIn(row, &person); err != nil && !errors.Is(err, session.ErrNotFound) {
 		err = fmt.Errorf("keep the sign-in: %w", err)
@@ -78,11 +78,11 @@ func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64,
 func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session.SignIn, d *session.Draft) (live []session.LiveSession, forgotten []int64, err error) {
 	b := new(pgx.Batch)
 	if d.Grant != nil {
-		b.Queue("UPDATE auth_grant SET used = $1 WHERE hash = $2 AND used = 0 AND expires > $1", session.Millis(d.Created), d.Grant[:]).Exec(requireGrant)
+		b.Queue("UPDATE auth_grant SET spent = $1 WHERE hash = $2 AND spent = 0 AND expires > $1", session.Millis(d.Created), d.Grant[:]).Exec(requireGrant)
 	}
 	if d.Admit != nil {
 		// Only as many as tell whether there is room are read where there is.
-		b.Queue(`SELECT hash, created, used, provider_token_hash IS NOT NULL FROM session WHERE person = $1 AND kind = $2 AND ended = 0
+		b.Queue(`SELECT hash, created, last_used, provider_token_hash IS NOT NULL FROM session WHERE person = $1 AND kind = $2 AND ended = 0
 			AND (SELECT count(*) FROM session WHERE person = $1 AND kind = $2 AND ended = 0) >= $3`, person, string(d.Kind), d.Bound).
 			Query(func(rows pgx.Rows) (err error) {
 				live, err = pgx.CollectRows(rows, scanLive)
@@ -92,7 +92,7 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session
 	if is != was {
 		queueSignIn(b, was, is, &d.Identity, d.Sealed)
 	}
-	b.Queue("UPDATE provider_token SET due = 0 WHERE sign_in = $1", was.ID) // also where it is 0, so that it is locked
+	b.Queue("UPDATE provider_token SET revocable_since = 0 WHERE sign_in = $1", was.ID) // also where it is 0, so that it is locked
 	stamp := d.Stamp
 	if !d.Derived {
 		stamp = d.StampOn(is)

@@ -55,7 +55,7 @@ func markDue(ctx context.Context, tx pgx.Tx, signIns []int64, at time.Time) erro
 	}
 	b := new(pgx.Batch)
 	b.Queue("SELECT sign_in FROM provider_token WHERE sign_in = ANY($1) ORDER BY sign_in FOR UPDATE", signIns)
-	b.Queue(`UPDATE provider_token r SET due = $1 WHERE r.sign_in = ANY($2) AND r.due = 0
+	b.Queue(`UPDATE provider_token r SET revocable_since = $1 WHERE r.sign_in = ANY($2) AND r.revocable_since = 0
 		AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = r.sign_in AND s.ended = 0)`, session.Millis(at), signIns)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("note that refresh tokens are due: %w", err)
@@ -88,7 +88,7 @@ func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int
 	err = s.read(ctx, slow, func(ctx context.Context) error {
 		all = nil
 		rows, err := s.pool.Query(ctx, "SELECT "+signInColumns+`, p.provider, p.subject, s.hash, s.stamp FROM (
-				SELECT * FROM sign_in WHERE pending > 0 AND pending <= $1 AND id > $2 ORDER BY id LIMIT $3
+				SELECT * FROM sign_in WHERE pending_since > 0 AND pending_since <= $1 AND id > $2 ORDER BY id LIMIT $3
 			) i JOIN person p ON p.id = i.person LEFT JOIN session s ON s.sign_in = i.id AND s.ended = 0 ORDER BY i.id`,
 			session.Millis(before), after, limit)
 		if err != nil {
@@ -120,7 +120,7 @@ func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int
 // FinishPendingEnd ends sessions on whose sign-in an end was pending.
 func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "UPDATE sign_in SET pending = 0, reason = '' WHERE id = $1 AND asked = $2", signIn, session.Millis(asked))
+		tag, err := tx.Exec(ctx, "UPDATE sign_in SET pending_since = 0, pending_reason = '' WHERE id = $1 AND last_asked = $2", signIn, session.Millis(asked))
 		if done = err == nil && tag.RowsAffected() > 0; !done {
 			return err
 		}

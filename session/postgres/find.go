@@ -12,19 +12,20 @@ import (
 )
 
 // signInColumns are those of session.SignIn, as scannedSignIn takes them.
-const signInColumns = "i.id, i.version, i.stamp, i.token, i.checked, i.asked, i.answer, i.gone, i.pending, i.reason, i.lease"
+const signInColumns = `i.id, i.identity_version, i.stamp, i.token_version, i.last_vouched, i.last_asked, i.last_answer,
+	i.gone_since, i.pending_since, i.pending_reason, i.lease_until`
 
 const (
 	findColumns = `s.hash, s.kind, s.method, s.service, s.stamp, s.login_name, s.sid, s.acr, s.amr, s.auth_time, s.limits,
-		s.created, s.expires, s.used, s.ended, s.reason, i.person, i.provider_id, ` + signInColumns
+		s.created, s.expires, s.last_used, s.ended, s.reason, i.person, i.provider_id, ` + signInColumns
 	findFrom            = " FROM session s JOIN sign_in i ON i.id = s.sign_in WHERE "
-	findBody            = ", CASE WHEN i.version <> $2 THEN (SELECT f.body FROM identity f WHERE f.sign_in = i.id) END"
+	findBody            = ", CASE WHEN i.identity_version <> $2 THEN (SELECT f.body FROM identity f WHERE f.sign_in = i.id) END"
 	findToken           = "SELECT " + findColumns + findBody + findFrom + "s.hash = $1"
 	findByProviderToken = "SELECT " + findColumns + findFrom + "s.provider_token_hash = $1"
 
 	// findGrant has a grant look like the session that it would make.
 	findGrant = `SELECT s.hash, s.kind, s.method, s.service, s.stamp, s.login_name, s.sid, s.acr, s.amr, s.auth_time, '',
-		s.created, s.expires, s.used, 0::BIGINT, '', i.person, i.provider_id, ` + signInColumns + findBody + `, s.data
+		s.created, s.expires, s.spent, 0::BIGINT, '', i.person, i.provider_id, ` + signInColumns + findBody + `, s.data
 		FROM auth_grant s JOIN sign_in i ON i.id = s.sign_in WHERE s.hash = $1`
 )
 
@@ -147,7 +148,7 @@ func (s *Store) Identity(ctx context.Context, signIn int64) (session.StoredIdent
 	var version []byte
 	var user text
 	err := s.read(ctx, 1, func(ctx context.Context) error {
-		return noRows(s.pool.QueryRow(ctx, `SELECT i.version, p.user_name, f.body
+		return noRows(s.pool.QueryRow(ctx, `SELECT i.identity_version, p.user_name, f.body
 			FROM sign_in i JOIN person p ON p.id = i.person JOIN identity f ON f.sign_in = i.id WHERE i.id = $1`, signIn).Scan(&version, &user, &f.Body))
 	})
 	switch {
@@ -163,8 +164,8 @@ func (s *Store) Identity(ctx context.Context, signIn int64) (session.StoredIdent
 // ProviderToken returns the sealed refresh token of a sign-in.
 func (s *Store) ProviderToken(ctx context.Context, signIn int64) (r session.ProviderToken, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
-		return noRows(s.pool.QueryRow(ctx, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = $1", signIn).
-			Scan(&r.TokenVersion, &r.Own, &r.Body))
+		return noRows(s.pool.QueryRow(ctx, "SELECT i.token_version, i.login_id, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = $1", signIn).
+			Scan(&r.TokenVersion, &r.LoginID, &r.Body))
 	})
 	return r, err
 }
@@ -176,7 +177,7 @@ func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked 
 		rows, err := s.pool.Query(ctx, `
 			SELECT `+findColumns+`, f.body FROM (
 				SELECT DISTINCT ON (s.sign_in) s.hash FROM session s JOIN sign_in i ON i.id = s.sign_in
-				WHERE s.kind = $1 AND s.ended = 0 AND i.asked <= $2 AND i.id > $3 ORDER BY s.sign_in, s.hash LIMIT $4
+				WHERE s.kind = $1 AND s.ended = 0 AND i.last_asked <= $2 AND i.id > $3 ORDER BY s.sign_in, s.hash LIMIT $4
 			) c JOIN session s ON s.hash = c.hash JOIN sign_in i ON i.id = s.sign_in JOIN identity f ON f.sign_in = i.id ORDER BY i.id`,
 			string(kind), session.Millis(asked), after, limit)
 		if err != nil {

@@ -108,8 +108,8 @@ func scanListed(rows pgx.CollectableRow) (session.ListedSession, error) {
 	return l, nil
 }
 
-// sealedColumns are those of session.Sealed.
-const sealedColumns = "i.id, p.provider, i.provider_id, p.subject, i.login, r.body"
+// sealedColumns are those of session.SealedToken.
+const sealedColumns = "i.id, p.provider, i.provider_id, p.subject, i.login_id, r.body"
 
 // ListSealed returns sealed tokens in the order of their sign-ins.
 func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
@@ -127,7 +127,7 @@ func collectSealed(rows pgx.Rows, err error) ([]session.SealedToken, error) {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (one session.SealedToken, err error) {
-		err = row.Scan(&one.SignIn, (*text)(&one.Provider), &one.ProviderID, (*text)(&one.Subject), &one.Own, &one.Body, &one.Others)
+		err = row.Scan(&one.SignIn, (*text)(&one.Provider), &one.ProviderID, (*text)(&one.Subject), &one.LoginID, &one.Body, &one.Others)
 		return one, err
 	})
 }

@@ -48,8 +48,8 @@ func sweepSteps(t session.SweepTimes) []sweepStep {
 	for _, k := range t.Kinds {
 		idle := session.Millis(k.Idle)
 		steps = append(steps,
-			sweepStep{t.EndIdle(), "kind = $4 AND used_day > 0 AND used_day <= $5 AND used <= $6", []any{string(k.Kind), days(idle), idle}},
-			sweepStep{t.EndUnused(), "kind = $4 AND used_day = 0 AND created <= $5", []any{string(k.Kind), session.Millis(k.Unused)}})
+			sweepStep{t.EndIdle(), "kind = $4 AND last_used_day > 0 AND last_used_day <= $5 AND last_used <= $6", []any{string(k.Kind), days(idle), idle}},
+			sweepStep{t.EndUnused(), "kind = $4 AND last_used_day = 0 AND created <= $5", []any{string(k.Kind), session.Millis(k.Unused)}})
 	}
 	return steps
 }
@@ -61,7 +61,7 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 	for _, old := range []struct {
 		where  string
 		before time.Time
-	}{{"ended > 0 AND provider_token_hash IS NULL", t.DeleteEnded}, {"ended > 0 AND provider_token_hash IS NULL AND used_day = 0", t.DeleteUnused}} {
+	}{{"ended > 0 AND provider_token_hash IS NULL", t.DeleteEnded}, {"ended > 0 AND provider_token_hash IS NULL AND last_used_day = 0", t.DeleteUnused}} {
 		deleted, err := s.forget(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
 			SELECT hash FROM session WHERE `+old.where+` AND ended <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`,
 			session.Millis(old.before), limit-n)
@@ -153,13 +153,13 @@ func (s *Store) deleted(ctx context.Context, query string, args ...any) (n int, 
 func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
 	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			DELETE FROM provider_token r USING sign_in i JOIN person p ON p.id = i.person WHERE i.id = r.sign_in AND r.due > 0 AND r.sign_in = ANY(ARRAY(
-				SELECT d.sign_in FROM provider_token d WHERE d.due > 0
+			DELETE FROM provider_token r USING sign_in i JOIN person p ON p.id = i.person WHERE i.id = r.sign_in AND r.revocable_since > 0 AND r.sign_in = ANY(ARRAY(
+				SELECT d.sign_in FROM provider_token d WHERE d.revocable_since > 0
 				AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = d.sign_in AND s.ended = 0)
-				AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = d.sign_in AND g.used = 0 AND g.expires > $1)
+				AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = d.sign_in AND g.spent = 0 AND g.expires > $1)
 				LIMIT $2 FOR UPDATE SKIP LOCKED))
 			RETURNING `+sealedColumns+`, EXISTS (SELECT 1 FROM sign_in o JOIN provider_token l ON l.sign_in = o.id
-				WHERE o.person = i.person AND o.provider_id = i.provider_id AND o.id <> i.id AND l.due = 0)`, session.Millis(now), limit)
+				WHERE o.person = i.person AND o.provider_id = i.provider_id AND o.id <> i.id AND l.revocable_since = 0)`, session.Millis(now), limit)
 		if taken, err = collectSealed(rows, err); err != nil {
 			return err
 		}
@@ -172,5 +172,5 @@ func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (ta
 	return taken, err
 }
 
-// days is a time in milliseconds as used_day has it.
+// days is a time in milliseconds as last_used_day has it.
 func days(ms int64) int64 { return ms / (24 * time.Hour).Milliseconds() }

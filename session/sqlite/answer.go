@@ -14,7 +14,7 @@ import (
 func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error) {
 	var leased int
 	err := s.write(ctx, func(conn *sqlite.Conn) (err error) {
-		leased, err = execCount(conn, "UPDATE sign_in SET lease = ? WHERE id = ? AND asked = ? AND lease <= ?", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))
+		leased, err = execCount(conn, "UPDATE sign_in SET lease_until = ? WHERE id = ? AND last_asked = ? AND lease_until <= ?", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))
 		return err
 	})
 	return err == nil && leased > 0, err
@@ -23,7 +23,7 @@ func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until
 // StoreAnswer writes a provider's answer.
 func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
-		was, err := readSignIn(conn, "id = ? AND lease = ?", a.SignIn, session.Millis(a.Lease))
+		was, err := readSignIn(conn, "id = ? AND lease_until = ?", a.SignIn, session.Millis(a.Lease))
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,8 @@ func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, identity *session.St
 	if was == is {
 		return nil
 	}
-	if err := exec(conn, "UPDATE sign_in SET version = ?, stamp = ?, token = ?, checked = ?, asked = ?, answer = ?, gone = ?, pending = ?, reason = ?, lease = ? WHERE id = ?",
+	if err := exec(conn, `UPDATE sign_in SET identity_version = ?, stamp = ?, token_version = ?, last_vouched = ?, last_asked = ?, last_answer = ?,
+		gone_since = ?, pending_since = ?, pending_reason = ?, lease_until = ? WHERE id = ?`,
 		is.Version[:], is.Stamp, is.TokenVersion, session.Millis(is.Checked), session.Millis(is.Asked), is.Answer, session.Millis(is.Gone),
 		session.Millis(is.Pending), is.Reason, session.Millis(is.Lease), was.ID); err != nil {
 		return err
@@ -95,7 +96,7 @@ func putIdentity(conn *sqlite.Conn, signIn int64, f session.StoredIdentity) erro
 func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		for _, u := range uses {
-			person, later, err := queryInt(conn, "UPDATE session SET used = ?1 WHERE hash = ?2 AND used < ?1 RETURNING person", session.Millis(u.At), u.Token[:])
+			person, later, err := queryInt(conn, "UPDATE session SET last_used = ?1 WHERE hash = ?2 AND last_used < ?1 RETURNING person", session.Millis(u.At), u.Token[:])
 			if err == nil && later {
 				err = noteUse(conn, person, u)
 			}
@@ -111,5 +112,5 @@ func noteUse(conn *sqlite.Conn, person int64, u session.LastUse) error {
 	if err := exec(conn, "UPDATE client SET last_address = ?, last_id = ?, last_agent = ? WHERE hash = ?", u.Client.AddressText(), u.Client.ID, u.Client.UserAgent, u.Token[:]); err != nil {
 		return err
 	}
-	return exec(conn, "UPDATE person SET seen = ?1 WHERE id = ?2 AND seen < ?1", session.Millis(u.At), person)
+	return exec(conn, "UPDATE person SET last_seen = ?1 WHERE id = ?2 AND last_seen < ?1", session.Millis(u.At), person)
 }

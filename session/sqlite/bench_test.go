@@ -98,8 +98,8 @@ func fill(b *testing.B, file string, count int) {
 		}
 	}
 	exec("PRAGMA cache_size = -500000")
-	exec(`INSERT INTO person (provider, subject, user_name, seen) VALUES ('corp', '2', '2', 0), ('corp', '3', '3', 0)`)
-	exec(`INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, reason)
+	exec(`INSERT INTO person (provider, subject, user_name, last_seen) VALUES ('corp', '2', '2', 0), ('corp', '3', '3', 0)`)
+	exec(`INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, last_used, ended, reason)
 		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
 		SELECT randomblob(32), 1, 1 + i % 3, 'refresh', 'password', 'registry', '', '', '', '', '', ?2, '', ?2, ?2, ?2, ?2, 'idle' FROM n`,
 		count, time.Now().Add(-24*time.Hour).UnixMilli())

@@ -11,7 +11,7 @@ import (
 
 // Breakers returns the rows of all circuit breakers.
 func (s *Store) Breakers(ctx context.Context) (rows []session.Breaker, err error) {
-	err = s.lookUp(ctx, "SELECT provider, since, tripped, doubted_until FROM breaker", func(stmt *sqlite.Stmt) error {
+	err = s.lookUp(ctx, "SELECT provider, first_tripped, last_tripped, doubted_until FROM breaker", func(stmt *sqlite.Stmt) error {
 		for {
 			found, err := stmt.Step()
 			if err != nil || !found {
@@ -30,10 +30,10 @@ func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swap
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		var n int
 		if old == (session.Breaker{Provider: row.Provider}) {
-			n, err = execCount(conn, "INSERT INTO breaker (provider, since, tripped, doubted_until) VALUES (?, ?, ?, ?) ON CONFLICT (provider) DO NOTHING",
+			n, err = execCount(conn, "INSERT INTO breaker (provider, first_tripped, last_tripped, doubted_until) VALUES (?, ?, ?, ?) ON CONFLICT (provider) DO NOTHING",
 				row.Provider, since, tripped, until)
 		} else {
-			n, err = execCount(conn, "UPDATE breaker SET since = ?, tripped = ?, doubted_until = ? WHERE provider = ? AND since = ? AND tripped = ? AND doubted_until = ?",
+			n, err = execCount(conn, "UPDATE breaker SET first_tripped = ?, last_tripped = ?, doubted_until = ? WHERE provider = ? AND first_tripped = ? AND last_tripped = ? AND doubted_until = ?",
 				since, tripped, until, old.Provider, session.Millis(old.Since), session.Millis(old.Tripped), session.Millis(old.DoubtedUntil))
 		}
 		swapped = n > 0
@@ -45,14 +45,14 @@ func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swap
 // WriteTally keeps what a replica counted.
 func (s *Store) WriteTally(ctx context.Context, provider, replica string, at time.Time, body []byte) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
-		return exec(conn, "INSERT OR REPLACE INTO tally (provider, replica, at, body) VALUES (?, ?, ?, ?)", provider, replica, session.Millis(at), body)
+		return exec(conn, "INSERT OR REPLACE INTO tally (provider, replica, written, body) VALUES (?, ?, ?, ?)", provider, replica, session.Millis(at), body)
 	})
 }
 
 // Tallies returns what other replicas counted.
 func (s *Store) Tallies(ctx context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT body FROM tally WHERE provider = ? AND replica <> ? AND at > ?", func(stmt *sqlite.Stmt) error {
+		return each(conn, "SELECT body FROM tally WHERE provider = ? AND replica <> ? AND written > ?", func(stmt *sqlite.Stmt) error {
 			bodies = append(bodies, readBlob(stmt, 0))
 			return nil
 		}, provider, replica, session.Millis(since))
@@ -62,6 +62,6 @@ func (s *Store) Tallies(ctx context.Context, provider, replica string, since tim
 
 // forgetTallies deletes what was counted too long ago for any window.
 func forgetTallies(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
-	return execCount(conn, "DELETE FROM tally WHERE (provider, replica) IN (SELECT provider, replica FROM tally WHERE at <= ? LIMIT ?)",
+	return execCount(conn, "DELETE FROM tally WHERE (provider, replica) IN (SELECT provider, replica FROM tally WHERE written <= ? LIMIT ?)",
 		session.Millis(t.DeleteTallies), limit)
 }

@@ -40,7 +40,7 @@ func spend(conn *sqlite.Conn, d *session.Draft) error {
 		return nil
 	}
 	now := session.Millis(d.Created)
-	spent, err := execCount(conn, "UPDATE auth_grant SET used = ?1 WHERE hash = ?2 AND used = 0 AND expires > ?1", now, d.Grant[:])
+	spent, err := execCount(conn, "UPDATE auth_grant SET spent = ?1 WHERE hash = ?2 AND spent = 0 AND expires > ?1", now, d.Grant[:])
 	if err == nil && spent == 0 {
 		err = session.ErrSpent
 	}
@@ -68,22 +68,22 @@ func attach(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
 	if err != nil {
 		return at, err
 	}
-	return at, exec(conn, "UPDATE provider_token SET due = 0 WHERE sign_in = ? AND due > 0", at.signIn)
+	return at, exec(conn, "UPDATE provider_token SET revocable_since = 0 WHERE sign_in = ? AND revocable_since > 0", at.signIn)
 }
 
 // logIn writes what a login changes of the person's row and the sign-in's.
 func logIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
-	at.person, _, err = queryInt(conn, `INSERT INTO person (provider, subject, user_name, seen) VALUES (?, ?, ?, ?)
-		ON CONFLICT (provider, subject) DO UPDATE SET seen = max(seen, excluded.seen),
-			user_name = CASE WHEN seen > excluded.seen THEN user_name ELSE excluded.user_name END RETURNING id`,
+	at.person, _, err = queryInt(conn, `INSERT INTO person (provider, subject, user_name, last_seen) VALUES (?, ?, ?, ?)
+		ON CONFLICT (provider, subject) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen),
+			user_name = CASE WHEN last_seen > excluded.last_seen THEN user_name ELSE excluded.user_name END RETURNING id`,
 		d.Provider, d.Subject, d.Identity.User, session.Millis(d.Created))
 	if err != nil {
 		return at, err
 	}
-	was, err := readSignIn(conn, "person = ? AND provider_id = ? AND login = ?", at.person, d.ProviderID, d.Own)
+	was, err := readSignIn(conn, "person = ? AND provider_id = ? AND login_id = ?", at.person, d.ProviderID, d.LoginID)
 	if errors.Is(err, session.ErrNotFound) {
-		err = exec(conn, `INSERT INTO sign_in (person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, reason, lease)
-			VALUES (?, ?, ?, ?, '', 0, 0, 0, 0, 0, 0, '', 0)`, at.person, d.ProviderID, d.Own, was.Version[:])
+		err = exec(conn, `INSERT INTO sign_in (person, provider_id, login_id, identity_version, stamp, token_version, last_vouched, last_asked, last_answer, gone_since, pending_since, pending_reason, lease_until)
+			VALUES (?, ?, ?, ?, '', 0, 0, 0, 0, 0, 0, '', 0)`, at.person, d.ProviderID, d.LoginID, was.Version[:])
 		was.ID = conn.LastInsertRowID()
 	}
 	if err != nil {
@@ -101,7 +101,7 @@ func admit(conn *sqlite.Conn, person int64, d *session.Draft) error {
 		return err
 	}
 	var live []session.LiveSession
-	err = each(conn, "SELECT hash, created, used, provider_token_hash IS NOT NULL FROM session WHERE person = ? AND kind = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
+	err = each(conn, "SELECT hash, created, last_used, provider_token_hash IS NOT NULL FROM session WHERE person = ? AND kind = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
 		one := session.LiveSession{Created: session.FromMillis(stmt.ColumnInt64(1)), Used: session.FromMillis(stmt.ColumnInt64(2)), ProviderToken: stmt.ColumnBool(3)}
 		err := readBytes(stmt, 0, one.Hash[:])
 		live = append(live, one)

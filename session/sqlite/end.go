@@ -47,7 +47,7 @@ func endAll(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (ended i
 // markDue makes the refresh token of a sign-in due to be revoked, unless a session
 // of it lives.
 func markDue(conn *sqlite.Conn, signIn int64, at time.Time) error {
-	if err := exec(conn, `UPDATE provider_token SET due = ?1 WHERE sign_in = ?2 AND due = 0
+	if err := exec(conn, `UPDATE provider_token SET revocable_since = ?1 WHERE sign_in = ?2 AND revocable_since = 0
 		AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?2 AND ended = 0)`, session.Millis(at), signIn); err != nil {
 		return fmt.Errorf("note that a refresh token is due: %w", err)
 	}
@@ -72,7 +72,7 @@ func endWhere(conn *sqlite.Conn, e session.Ending, where string, args ...any) (i
 // ListPendingEnds returns sign-ins on which an end is pending.
 func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		err := each(conn, "SELECT "+signInColumns+", p.provider, p.subject FROM sign_in i JOIN person p ON p.id = i.person WHERE i.pending > 0 AND i.pending <= ? AND i.id > ? ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
+		err := each(conn, "SELECT "+signInColumns+", p.provider, p.subject FROM sign_in i JOIN person p ON p.id = i.person WHERE i.pending_since > 0 AND i.pending_since <= ? AND i.id > ? ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
 			signIn, err := scanSignIn(stmt, 1)
 			all = append(all, session.PendingEnd{SignIn: signIn, Provider: stmt.ColumnText(12), Subject: stmt.ColumnText(13)})
 			return err
@@ -100,7 +100,7 @@ func liveStamps(conn *sqlite.Conn, signIn int64) (all []session.SessionStamp, er
 // FinishPendingEnd ends sessions on whose sign-in an end was pending.
 func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		n, err := execCount(conn, "UPDATE sign_in SET pending = 0, reason = '' WHERE id = ? AND asked = ?", signIn, session.Millis(asked))
+		n, err := execCount(conn, "UPDATE sign_in SET pending_since = 0, pending_reason = '' WHERE id = ? AND last_asked = ?", signIn, session.Millis(asked))
 		if err != nil || n == 0 {
 			return err
 		}
@@ -118,11 +118,11 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 			return err
 		}
 		for _, kind := range t.Kinds {
-			n, err := endWhere(conn, t.EndIdle(), "kind = ? AND used > 0 AND used <= ? LIMIT ?", kind.Kind, session.Millis(kind.Idle), limit-touched)
+			n, err := endWhere(conn, t.EndIdle(), "kind = ? AND last_used > 0 AND last_used <= ? LIMIT ?", kind.Kind, session.Millis(kind.Idle), limit-touched)
 			if touched += n; err != nil {
 				return err
 			}
-			n, err = endWhere(conn, t.EndUnused(), "kind = ? AND used = 0 AND created <= ? LIMIT ?", kind.Kind, session.Millis(kind.Unused), limit-touched)
+			n, err = endWhere(conn, t.EndUnused(), "kind = ? AND last_used = 0 AND created <= ? LIMIT ?", kind.Kind, session.Millis(kind.Unused), limit-touched)
 			if touched += n; err != nil {
 				return err
 			}
@@ -141,7 +141,7 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 // forgettable are sessions that ended long ago, or were never used. SQLite takes a
 // partial index only where its condition stands in the query word for word.
 const forgettable = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND provider_token_hash IS NULL
-	UNION ALL SELECT hash FROM session WHERE ended > 0 AND ended > ?1 AND ended <= ?2 AND used = 0 AND provider_token_hash IS NULL LIMIT ?3`
+	UNION ALL SELECT hash FROM session WHERE ended > 0 AND ended > ?1 AND ended <= ?2 AND last_used = 0 AND provider_token_hash IS NULL LIMIT ?3`
 
 // forgetSessions deletes sessions that ended long ago, or were never used, and
 // leases of first uses that are over.
@@ -192,13 +192,13 @@ func forgetSignIn(conn *sqlite.Conn, signIn int64) error {
 // TakeRevocable takes the refresh tokens of sign-ins that have no live session.
 func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) (err error) {
-		if taken, err = readSealed(conn, `r.due > 0 AND NOT EXISTS (
-			SELECT 1 FROM auth_grant g WHERE g.sign_in = r.sign_in AND g.used = 0 AND g.expires > ?) LIMIT ?`, session.Millis(now), limit); err != nil {
+		if taken, err = readSealed(conn, `r.revocable_since > 0 AND NOT EXISTS (
+			SELECT 1 FROM auth_grant g WHERE g.sign_in = r.sign_in AND g.spent = 0 AND g.expires > ?) LIMIT ?`, session.Millis(now), limit); err != nil {
 			return err
 		}
 		for i := range taken {
 			others, _, err := queryInt(conn, `SELECT count(*) FROM sign_in i JOIN sign_in o ON o.person = i.person AND o.provider_id = i.provider_id
-				JOIN provider_token r ON r.sign_in = o.id WHERE i.id = ? AND r.due = 0`, taken[i].SignIn)
+				JOIN provider_token r ON r.sign_in = o.id WHERE i.id = ? AND r.revocable_since = 0`, taken[i].SignIn)
 			if err == nil {
 				err = exec(conn, "DELETE FROM provider_token WHERE sign_in = ?", taken[i].SignIn)
 			}

@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	signInColumns = "i.provider_id, i.id, i.version, i.stamp, i.token, i.checked, i.asked, i.answer, i.gone, i.pending, i.reason, i.lease"
+	signInColumns = `i.provider_id, i.id, i.identity_version, i.stamp, i.token_version, i.last_vouched, i.last_asked, i.last_answer,
+	i.gone_since, i.pending_since, i.pending_reason, i.lease_until`
 
 	findColumns = `s.hash, s.kind, s.service, s.stamp, s.method, s.login_name, s.sid, s.acr, s.amr, s.auth_time, s.limits,
-	s.created, s.expires, s.used, s.ended, s.reason, s.person, ` + signInColumns
+	s.created, s.expires, s.last_used, s.ended, s.reason, s.person, ` + signInColumns
 
 	signInAt        = 17 // the first of signInColumns
 	findColumnCount = signInAt + 12
@@ -23,9 +24,9 @@ const (
 const (
 	findFrom            = " FROM session s JOIN sign_in i ON i.id = s.sign_in WHERE "
 	findBody            = ", (SELECT f.body FROM identity f WHERE f.sign_in = i.id)"
-	findToken           = "SELECT " + findColumns + ", CASE WHEN i.version <> ?2 THEN (SELECT f.body FROM identity f WHERE f.sign_in = i.id) END" + findFrom + "s.hash = ?1"
+	findToken           = "SELECT " + findColumns + ", CASE WHEN i.identity_version <> ?2 THEN (SELECT f.body FROM identity f WHERE f.sign_in = i.id) END" + findFrom + "s.hash = ?1"
 	findByProviderToken = "SELECT " + findColumns + findFrom + "s.provider_token_hash = ?1"
-	findIdentity        = "SELECT i.version, p.user_name, f.body FROM sign_in i JOIN person p ON p.id = i.person JOIN identity f ON f.sign_in = i.id WHERE i.id = ?1"
+	findIdentity        = "SELECT i.identity_version, p.user_name, f.body FROM sign_in i JOIN person p ON p.id = i.person JOIN identity f ON f.sign_in = i.id WHERE i.id = ?1"
 )
 
 // Find looks a session up by its hash.
@@ -68,7 +69,7 @@ func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash)
 // ListNotAskedSince returns sessions whose provider was not asked for long.
 func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
+		return each(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.last_asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
 			row, err := readRow(stmt)
 			row.Body = readBlob(stmt, findColumnCount)
 			all = append(all, *row)

@@ -31,8 +31,8 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 }
 
 // findGrant reads a grant as the session that it would make.
-const findGrant = `SELECT g.hash, g.kind, g.service, g.stamp, g.method, g.login_name, g.sid, g.acr, g.amr, g.auth_time, '', g.created, g.expires, g.used, 0, '', i.person, ` +
-	signInColumns + `, CASE WHEN i.version <> ?2 THEN (SELECT f.body FROM identity f WHERE f.sign_in = i.id) END, g.data
+const findGrant = `SELECT g.hash, g.kind, g.service, g.stamp, g.method, g.login_name, g.sid, g.acr, g.amr, g.auth_time, '', g.created, g.expires, g.spent, 0, '', i.person, ` +
+	signInColumns + `, CASE WHEN i.identity_version <> ?2 THEN (SELECT f.body FROM identity f WHERE f.sign_in = i.id) END, g.data
 	FROM auth_grant g JOIN sign_in i ON i.id = g.sign_in WHERE g.hash = ?1`
 
 // FindGrant looks a grant up by its hash.

@@ -13,8 +13,8 @@ import (
 // ProviderToken returns the sealed refresh token of a sign-in.
 func (s *Store) ProviderToken(ctx context.Context, signIn int64) (providerToken session.ProviderToken, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT i.token, i.login, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = ?", func(stmt *sqlite.Stmt) error {
-			providerToken = session.ProviderToken{TokenVersion: stmt.ColumnInt64(0), Own: stmt.ColumnText(1)}
+		return each(conn, "SELECT i.token_version, i.login_id, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = ?", func(stmt *sqlite.Stmt) error {
+			providerToken = session.ProviderToken{TokenVersion: stmt.ColumnInt64(0), LoginID: stmt.ColumnText(1)}
 			if !stmt.ColumnIsNull(2) {
 				providerToken.Body = readBlob(stmt, 2)
 			}
@@ -106,11 +106,11 @@ func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []s
 
 // readSealed reads the tokens that a condition chooses.
 func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.SealedToken, err error) {
-	err = each(conn, `SELECT i.id, p.provider, i.provider_id, p.subject, i.login, r.body
+	err = each(conn, `SELECT i.id, p.provider, i.provider_id, p.subject, i.login_id, r.body
 		FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE `+where, func(stmt *sqlite.Stmt) error {
 		all = append(all, session.SealedToken{
 			SignIn: stmt.ColumnInt64(0), Provider: stmt.ColumnText(1), ProviderID: stmt.ColumnInt64(2),
-			Subject: stmt.ColumnText(3), Own: stmt.ColumnText(4), Body: readBlob(stmt, 5),
+			Subject: stmt.ColumnText(3), LoginID: stmt.ColumnText(4), Body: readBlob(stmt, 5),
 		})
 		return nil
 	}, args...)

@@ -118,7 +118,7 @@ func testStoreAnswer(t *testing.T, s session.Store) {
 		}
 		got, err := s.ProviderToken(t.Context(), signIn.ID)
 		must(t, err)
-		check(t, tc.name+": refresh token", got, session.ProviderToken{TokenVersion: signIn.TokenVersion, Own: d.Own, Body: sealed})
+		check(t, tc.name+": refresh token", got, session.ProviderToken{TokenVersion: signIn.TokenVersion, LoginID: d.LoginID, Body: sealed})
 		if signIn.Version != before.Version {
 			known = *tc.answer.Identity
 		}
@@ -135,7 +135,7 @@ func testStoreAnswerAfterLogin(t *testing.T, s session.Store) {
 	at := epoch.Add(time.Hour)
 	until := at.Add(15 * time.Second)
 	if won, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until); !won || err != nil {
-		t.Fatalf("Lease = %v, %v", won, err)
+		t.Fatalf("LeaseSignIn = %v, %v", won, err)
 	}
 	login := draft("b", "alice")
 	login.Created, login.Stamp, login.Identity = at.Add(time.Second), "s2", identity("alice2")

@@ -36,7 +36,7 @@ func testCreate(t *testing.T, s session.Store) {
 	check(t, "Identity", known, d.Identity)
 	sealed, err := s.ProviderToken(t.Context(), row.SignIn.ID)
 	must(t, err)
-	check(t, "ProviderToken", sealed, session.ProviderToken{TokenVersion: 1, Own: d.Own, Body: d.Sealed})
+	check(t, "ProviderToken", sealed, session.ProviderToken{TokenVersion: 1, LoginID: d.LoginID, Body: d.Sealed})
 	if _, err := s.Identity(t.Context(), 1<<40); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Identity of nobody: %v, want ErrNotFound", err)
 	}

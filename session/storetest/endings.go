@@ -302,13 +302,13 @@ func testTakeRevocable(t *testing.T, s session.Store) {
 		return taken
 	}
 	end(session.ReasonRevoked, revoked.Hash, hash("none"))
-	check(t, "of one with others", take(), []session.SealedToken{{SignIn: revoked.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of alice", Own: revoked.Hash.ID(), Body: []byte("sealed revoked"), Others: true}})
+	check(t, "of one with others", take(), []session.SealedToken{{SignIn: revoked.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of alice", LoginID: revoked.Hash.ID(), Body: []byte("sealed revoked"), Others: true}})
 	end(session.ReasonIdle, idle.Hash)
-	check(t, "of the last of another person", take(), []session.SealedToken{{SignIn: idle.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of bob", Own: idle.Hash.ID(), Body: []byte("sealed idle")}})
+	check(t, "of the last of another person", take(), []session.SealedToken{{SignIn: idle.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of bob", LoginID: idle.Hash.ID(), Body: []byte("sealed idle")}})
 	check(t, "again", len(take()), 0)
 	kept, err := s.ProviderToken(t.Context(), alive.SignIn.ID)
 	must(t, err)
-	check(t, "of one that lives", kept, session.ProviderToken{TokenVersion: 1, Own: alive.Hash.ID(), Body: []byte("sealed alive")})
+	check(t, "of one that lives", kept, session.ProviderToken{TokenVersion: 1, LoginID: alive.Hash.ID(), Body: []byte("sealed alive")})
 }
 
 func testReseal(t *testing.T, s session.Store) {

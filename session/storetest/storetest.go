@@ -86,7 +86,7 @@ func draft(name, user string) *session.Draft {
 // ownDraft is a session of a login that has a sign-in of its own.
 func ownDraft(name, user string) *session.Draft {
 	d := draft(name, user)
-	d.Own, d.Sealed = d.Hash.ID(), []byte("sealed "+name)
+	d.LoginID, d.Sealed = d.Hash.ID(), []byte("sealed "+name)
 	return d
 }
 

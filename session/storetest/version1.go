@@ -76,7 +76,7 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	}
 	providerToken, err := s.ProviderToken(t.Context(), b1.SignIn.ID)
 	must(t, err)
-	check(t, "the provider's refresh token", providerToken, session.ProviderToken{TokenVersion: 1, Own: "bobs first", Body: []byte("sealed b1")})
+	check(t, "the provider's refresh token", providerToken, session.ProviderToken{TokenVersion: 1, LoginID: "bobs first", Body: []byte("sealed b1")})
 	byProviderToken, err := s.FindByProviderToken(t.Context(), hash("upstream"))
 	must(t, err)
 	check(t, "by a provider's refresh token", byProviderToken, b1)
@@ -97,5 +97,5 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	}
 	taken, err := s.TakeRevocable(t.Context(), hour(5), 10)
 	must(t, err)
-	check(t, "tokens to revoke", taken, []session.SealedToken{{SignIn: 8, Provider: "sso", ProviderID: -42, Subject: "subject of bob", Own: "bobs second", Body: []byte("sealed b2"), Others: true}})
+	check(t, "tokens to revoke", taken, []session.SealedToken{{SignIn: 8, Provider: "sso", ProviderID: -42, Subject: "subject of bob", LoginID: "bobs second", Body: []byte("sealed b2"), Others: true}})
 }

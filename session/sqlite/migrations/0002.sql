@@ -1,8 +1,10 @@
--- Persons, their sign-ins, and sessions that point to a sign-in. What version 1
--- called a person is a sign-in here: the row of a provider's answers.
+-- Version 2: a person is a row (provider, subject), a sign-in is the row of a
+-- provider's refresh token and last answer, and sessions point to a sign-in. The
+-- table person of version 1 becomes the table sign_in. Times are milliseconds
+-- since 1970, 0 for never.
 --
--- The tables of version 1 are renamed, copied, and dropped: the children first,
--- so that dropping a parent cascades to nothing.
+-- The tables of version 1 are renamed, copied and dropped, children before their
+-- parents, so that no ON DELETE CASCADE deletes a copied row.
 
 ALTER TABLE person RENAME TO person_1;
 ALTER TABLE facts RENAME TO facts_1;
@@ -10,75 +12,76 @@ ALTER TABLE renewal RENAME TO renewal_1;
 ALTER TABLE session RENAME TO session_1;
 ALTER TABLE client RENAME TO client_1;
 
--- An account at a provider.
+-- A person: an account at a provider. All sign-ins of the account point to it.
 CREATE TABLE person (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     provider  TEXT    NOT NULL,
-    subject   TEXT    NOT NULL,
+    subject   TEXT    NOT NULL, -- the provider's identifier of the account
     user_name TEXT    NOT NULL,
-    seen      INTEGER NOT NULL, -- the last login or redemption
+    last_seen INTEGER NOT NULL, -- the last login or redemption
     UNIQUE (provider, subject)
 ) STRICT;
 
--- What a provider's answers are kept on: one for each person where logins share
--- it (login is empty), or one for each login (login is the public id of the
--- session that it made). Its refresh token is sealed under that id, or under the
--- account where logins share it.
+-- A sign-in: the last answer of a provider about a person. There is one per
+-- person where logins share it (login_id is empty), or one per login (login_id is
+-- the public id of the session that the login made). Its refresh token of the
+-- provider is sealed under login_id, or under the account where that is empty.
 CREATE TABLE sign_in (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
-    person      INTEGER NOT NULL REFERENCES person (id),
-    provider_id INTEGER NOT NULL, -- a hash of the provider's name and fingerprint
-    login       TEXT    NOT NULL,
-    version     BLOB    NOT NULL, -- of the identity
-    stamp       TEXT    NOT NULL,
-    token       INTEGER NOT NULL, -- counts the refresh tokens of the provider that it had
-    checked     INTEGER NOT NULL,
-    asked       INTEGER NOT NULL,
-    answer      INTEGER NOT NULL,
-    gone        INTEGER NOT NULL,
-    pending     INTEGER NOT NULL, -- since when an end of sessions is pending, 0 for none
-    reason      TEXT    NOT NULL, -- of the pending end
-    lease       INTEGER NOT NULL,
-    UNIQUE (person, provider_id, login)
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    person           INTEGER NOT NULL REFERENCES person (id),
+    provider_id      INTEGER NOT NULL, -- a hash of the provider's name and fingerprint
+    login_id         TEXT    NOT NULL,
+    identity_version BLOB    NOT NULL, -- a hash of the identity
+    stamp            TEXT    NOT NULL, -- a change of it shows a changed password or account state
+    token_version    INTEGER NOT NULL, -- how many refresh tokens of the provider were stored with it
+    last_vouched     INTEGER NOT NULL, -- when the provider last vouched for the person
+    last_asked       INTEGER NOT NULL, -- when the provider was last asked, whatever it answered
+    last_answer      INTEGER NOT NULL, -- 0 vouched, 1 unavailable after it vouched, 2 rejected, 3 gone, 4 cannot be asked again, 6 unavailable after any other
+    gone_since       INTEGER NOT NULL, -- since when the provider reports the person as gone
+    pending_since    INTEGER NOT NULL, -- since when an end of sessions is pending
+    pending_reason   TEXT    NOT NULL, -- of the pending end; empty for none
+    lease_until      INTEGER NOT NULL, -- until when one replica alone may ask the provider
+    UNIQUE (person, provider_id, login_id)
 ) STRICT;
 
--- Apart from sign_in, so that a lease writes a short row.
+-- The identity of a sign-in, as JSON. It is a table of its own so that a lease
+-- writes a short row.
 CREATE TABLE identity (
     sign_in INTEGER PRIMARY KEY REFERENCES sign_in (id) ON DELETE CASCADE,
-    body    BLOB NOT NULL
+    body    BLOB    NOT NULL
 ) STRICT;
 
--- A provider's refresh token, sealed. due is since when no session of the
--- sign-in lives, 0 while one does.
+-- A provider's refresh token, encrypted.
 CREATE TABLE provider_token (
-    sign_in INTEGER PRIMARY KEY REFERENCES sign_in (id) ON DELETE CASCADE,
-    body    BLOB    NOT NULL,
-    due     INTEGER NOT NULL DEFAULT 0
+    sign_in         INTEGER PRIMARY KEY REFERENCES sign_in (id) ON DELETE CASCADE,
+    body            BLOB    NOT NULL,
+    revocable_since INTEGER NOT NULL DEFAULT 0 -- since when the sign-in has no live session; 0 while it has one
 ) STRICT;
 
+-- A session: the row behind a token of ours.
 CREATE TABLE session (
     hash       BLOB    PRIMARY KEY,
     sign_in    INTEGER NOT NULL REFERENCES sign_in (id),
-    person     INTEGER NOT NULL REFERENCES person (id), -- that of the sign-in
+    person     INTEGER NOT NULL REFERENCES person (id), -- a copy of the sign-in's
     kind       TEXT    NOT NULL,
     method     TEXT    NOT NULL,
     service    TEXT    NOT NULL, -- empty where it is good for several
-    stamp      TEXT    NOT NULL, -- the person's at the login
+    stamp      TEXT    NOT NULL, -- the sign-in's at the login
     login_name TEXT    NOT NULL, -- as it was typed; empty where none was
     sid        TEXT    NOT NULL, -- the provider's session (OpenID Connect Back-Channel Logout 1.0)
     acr        TEXT    NOT NULL,
     amr        TEXT    NOT NULL, -- a JSON list, empty for none
     auth_time  INTEGER NOT NULL,
-    limits     TEXT    NOT NULL, -- read by the policy alone; empty for none
+    limits     TEXT    NOT NULL, -- what the token is restricted to; empty for no limits
     created    INTEGER NOT NULL,
     expires    INTEGER NOT NULL,
-    used       INTEGER NOT NULL DEFAULT 0,
+    last_used  INTEGER NOT NULL DEFAULT 0,
     ended      INTEGER NOT NULL DEFAULT 0,
-    reason     TEXT    NOT NULL DEFAULT '',
-    provider_token_hash BLOB -- of the provider's refresh token that it answers to
+    reason     TEXT    NOT NULL DEFAULT '', -- why it ended
+    provider_token_hash BLOB -- of the provider's refresh token that finds this session too; NULL for none
 ) STRICT, WITHOUT ROWID;
 
--- What a list shows and a redemption does not need.
+-- The client of a session: for lists, not for redemptions.
 CREATE TABLE client (
     hash         BLOB PRIMARY KEY REFERENCES session (hash) ON DELETE CASCADE,
     address      TEXT NOT NULL,
@@ -88,16 +91,18 @@ CREATE TABLE client (
     last_id      TEXT NOT NULL DEFAULT '',
     last_agent   TEXT NOT NULL DEFAULT '',
     ended_by     TEXT NOT NULL DEFAULT '',
-    label        TEXT NOT NULL DEFAULT '', -- what a person calls a token
-    made_by      TEXT NOT NULL DEFAULT ''  -- who made it for its person, such as an operator
+    label        TEXT NOT NULL DEFAULT '', -- the person's name for a token
+    made_by      TEXT NOT NULL DEFAULT ''  -- the operator who made it for its person
 ) STRICT, WITHOUT ROWID;
 
--- Grants that wait to be spent: one-time login passwords, authorization codes.
+-- Grants of single use that are not yet spent, or were until lately: one-time
+-- login passwords, authorization codes. A session copies method to auth_time from
+-- the grant that it is made from.
 CREATE TABLE auth_grant (
     hash       BLOB    PRIMARY KEY,
     kind       TEXT    NOT NULL,
     sign_in    INTEGER NOT NULL REFERENCES sign_in (id) ON DELETE CASCADE,
-    method     TEXT    NOT NULL, -- from here to auth_time as the session has it that it is made from
+    method     TEXT    NOT NULL,
     service    TEXT    NOT NULL,
     stamp      TEXT    NOT NULL,
     login_name TEXT    NOT NULL,
@@ -105,25 +110,25 @@ CREATE TABLE auth_grant (
     acr        TEXT    NOT NULL,
     amr        TEXT    NOT NULL,
     auth_time  INTEGER NOT NULL,
-    data       TEXT    NOT NULL, -- what its maker keeps with it
+    data       TEXT    NOT NULL, -- for the code that made the grant
     created    INTEGER NOT NULL,
     expires    INTEGER NOT NULL,
-    used       INTEGER NOT NULL DEFAULT 0 -- when it was spent
+    spent      INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO person (provider, subject, user_name, seen)
-SELECT provider, subject, user_name, max(checked) FROM person_1 GROUP BY provider, subject; -- the name that was read last
+INSERT INTO person (provider, subject, user_name, last_seen)
+SELECT provider, subject, user_name, max(checked) FROM person_1 GROUP BY provider, subject; -- a bare column is of the row with the maximum: the user name that was read last
 
-INSERT INTO sign_in (id, person, provider_id, login, version, stamp, token, checked, asked, answer, gone, pending, reason, lease)
+INSERT INTO sign_in (id, person, provider_id, login_id, identity_version, stamp, token_version, last_vouched, last_asked, last_answer, gone_since, pending_since, pending_reason, lease_until)
 SELECT o.id, p.id, o.provider_id, o.own, o.version, o.stamp, EXISTS (SELECT 1 FROM renewal_1 r WHERE r.person = o.id), o.checked, o.asked,
-    CASE o.answer WHEN 5 THEN 6 ELSE o.answer END, -- an answer that the circuit breaker withheld is lost
+    CASE o.answer WHEN 5 THEN 6 ELSE o.answer END, -- 5, withheld by the circuit breaker, is no answer any more
     o.gone, 0, '', o.lease
 FROM person_1 o JOIN person p ON p.provider = o.provider AND p.subject = o.subject;
 
 INSERT INTO identity (sign_in, body) SELECT person, body FROM facts_1;
-INSERT INTO provider_token (sign_in, body, due) SELECT person, body, ended FROM renewal_1;
+INSERT INTO provider_token (sign_in, body, revocable_since) SELECT person, body, ended FROM renewal_1;
 
-INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, used, ended, reason, provider_token_hash)
+INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, last_used, ended, reason, provider_token_hash)
 SELECT s.hash, s.person, i.person, s.kind, s.method, s.service, s.stamp, '', '', '', '', s.created, '', s.created, s.expires, s.used, s.ended, s.why, s.upstream
 FROM session_1 s JOIN sign_in i ON i.id = s.person;
 
@@ -137,31 +142,32 @@ DROP TABLE facts_1;
 DROP TABLE person_1;
 
 CREATE INDEX person_user ON person (user_name);
-CREATE INDEX sign_in_pending ON sign_in (pending) WHERE pending > 0;
-CREATE INDEX provider_token_due ON provider_token (due) WHERE due > 0;
+CREATE INDEX sign_in_pending ON sign_in (pending_since) WHERE pending_since > 0;
+CREATE INDEX provider_token_revocable ON provider_token (revocable_since) WHERE revocable_since > 0;
 
 CREATE INDEX session_sign_in ON session (sign_in, ended);
 CREATE INDEX session_person ON session (person);
 CREATE UNIQUE INDEX session_provider_token ON session (provider_token_hash) WHERE provider_token_hash IS NOT NULL;
 
--- Those that live, and those that ended: neither looks at the others.
+-- Live sessions and ended ones have partial indexes of their own.
 CREATE INDEX session_live_person ON session (person, kind) WHERE ended = 0;
 CREATE INDEX session_live_expires ON session (expires) WHERE ended = 0;
-CREATE INDEX session_live_used ON session (kind, used, created) WHERE ended = 0;
+CREATE INDEX session_live_used ON session (kind, last_used, created) WHERE ended = 0;
 
--- Those that ended and can be forgotten, some of them soon.
+-- Ended sessions that a sweep may delete; those that were never used, earlier.
 CREATE INDEX session_ended ON session (ended) WHERE ended > 0 AND provider_token_hash IS NULL;
-CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND provider_token_hash IS NULL AND used = 0;
+CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND provider_token_hash IS NULL AND last_used = 0;
 CREATE INDEX session_ended_person ON session (person, kind, ended) WHERE ended > 0 AND provider_token_hash IS NULL;
 
 CREATE INDEX auth_grant_sign_in ON auth_grant (sign_in);
 CREATE INDEX auth_grant_expires ON auth_grant (expires);
 
--- The oldest program that can serve this schema is one that knows version 2.
+-- A program must know version 2 to serve this schema.
 INSERT OR REPLACE INTO setting (name, value) VALUES ('oldest_schema_2', CAST('2' AS BLOB));
 
--- The lease of the first use of a provider's refresh token, which has no session
--- yet. Leases last for seconds, so those of version 1 are dropped.
+-- Leases: the exclusive right of one replica to redeem a provider's refresh token
+-- that has no session yet. They last for seconds, so those of version 1 are
+-- dropped.
 CREATE TABLE first_use (
     provider_token_hash BLOB PRIMARY KEY,
     until               INTEGER NOT NULL
@@ -171,37 +177,35 @@ CREATE INDEX first_use_until ON first_use (until);
 
 DROP TABLE claim;
 
--- The throttle.
+-- The rate limit of wrong passwords.
 
 DROP TABLE counted;
 
--- A row is a window, an address budget or a proof, which the throttle alone
--- reads. Its key and body say nothing without the sealing key.
+-- A row is a window, an address budget or a proof. Only package throttle reads it:
+-- its key and the names in its body are MACs, meaningless without the sealing key.
 CREATE TABLE throttle (
     key     BLOB    PRIMARY KEY,
-    version INTEGER NOT NULL, -- random, another at each change
+    version INTEGER NOT NULL, -- random, new at each change, for compare-and-swap
     expires INTEGER NOT NULL,
     body    BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX throttle_expires ON throttle (expires);
 
--- The circuit breaker.
-
--- One for each provider that was ever doubted.
+-- Circuit breakers, one per provider that was ever doubted.
 CREATE TABLE breaker (
     provider      TEXT    PRIMARY KEY,
-    since         INTEGER NOT NULL, -- when its condition first held
-    tripped       INTEGER NOT NULL, -- when its condition last held
+    first_tripped INTEGER NOT NULL, -- when too many people were refused, first time
+    last_tripped  INTEGER NOT NULL, -- the same, last time
     doubted_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What a replica counted of a provider within the ten minutes before at, as
--- JSON.
+-- The circuit breaker's counts: a replica's answers of a provider in the ten
+-- minutes before written, as JSON.
 CREATE TABLE tally (
     provider TEXT    NOT NULL,
     replica  TEXT    NOT NULL,
-    at       INTEGER NOT NULL,
+    written  INTEGER NOT NULL,
     body     BLOB    NOT NULL,
     PRIMARY KEY (provider, replica)
 ) STRICT, WITHOUT ROWID;
