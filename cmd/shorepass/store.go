@@ -120,5 +120,5 @@ func (b postgresBackend) check() error {
 }
 
 func (b postgresBackend) inspect(ctx context.Context) ([]string, error) {
-	return postgres.Look(ctx, b.cfg)
+	return postgres.Inspect(ctx, b.cfg)
 }

@@ -93,9 +93,9 @@ func TestOpenRefuses(t *testing.T) {
 			must(t, open(t, dsn).Close())
 			server.SQL(t, dsn, fmt.Sprintf("ALTER TABLE person RENAME user_name TO mark; INSERT INTO shorepass_version (version_id, is_applied) VALUES (%d, true)", version+1))
 			refuses(t, config(dsn), "made before the first release")
-			_, err := postgres.Look(t.Context(), config(dsn))
+			_, err := postgres.Inspect(t.Context(), config(dsn))
 			if !errors.Is(err, session.ErrUnreleasedSchema) {
-				t.Errorf("Look = %v, want %v", err, session.ErrUnreleasedSchema)
+				t.Errorf("Inspect = %v, want %v", err, session.ErrUnreleasedSchema)
 			}
 		}
 	})

@@ -20,10 +20,10 @@ func Check(cfg session.Config) error {
 	return err
 }
 
-// Look connects to the database that cfg names, whose defaults must be applied,
+// Inspect connects to the database that cfg names, whose defaults must be applied,
 // and says what it found, within the limit of ctx. It changes nothing. The error
 // is what Open would fail with.
-func Look(ctx context.Context, cfg session.Config) (found []string, err error) {
+func Inspect(ctx context.Context, cfg session.Config) (found []string, err error) {
 	pool, err := poolConfig(cfg)
 	if err != nil {
 		return nil, err
