@@ -27,9 +27,9 @@ func TestContractUnprepared(t *testing.T) {
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
-	storetest.RunWindows(t, func(t *testing.T) (storetest.Throttling, func() storetest.Throttling) {
+	storetest.RunWindows(t, func(t *testing.T) (storetest.ThrottleStore, func() storetest.ThrottleStore) {
 		dsn := server.Database(t)
-		return open(t, dsn), func() storetest.Throttling { return open(t, dsn+"?default_query_exec_mode=exec") }
+		return open(t, dsn), func() storetest.ThrottleStore { return open(t, dsn+"?default_query_exec_mode=exec") }
 	})
 }
 

@@ -15,9 +15,9 @@ func TestContract(t *testing.T) {
 }
 
 func TestWindows(t *testing.T) {
-	storetest.RunWindows(t, func(t *testing.T) (storetest.Throttling, func() storetest.Throttling) {
+	storetest.RunWindows(t, func(t *testing.T) (storetest.ThrottleStore, func() storetest.ThrottleStore) {
 		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
-		return open(t, file), func() storetest.Throttling { return open(t, file) }
+		return open(t, file), func() storetest.ThrottleStore { return open(t, file) }
 	})
 }
 

@@ -18,8 +18,8 @@ import (
 	"shorepass/throttle"
 )
 
-// Throttling is a store that keeps the windows of the throttle too.
-type Throttling interface {
+// ThrottleStore is a store that keeps the windows of the throttle too.
+type ThrottleStore interface {
 	session.Store
 	throttle.Store
 }
@@ -27,10 +27,10 @@ type Throttling interface {
 // RunWindows plays the contract of [throttle.Store] on stores that open opens:
 // each new and empty, and closed by the test's end. again opens what the one
 // before opened, as another replica does.
-func RunWindows(t *testing.T, open func(t *testing.T) (store Throttling, again func() Throttling)) {
+func RunWindows(t *testing.T, open func(t *testing.T) (store ThrottleStore, again func() ThrottleStore)) {
 	for _, tc := range []struct {
 		name string
-		test func(t *testing.T, s Throttling, again func() Throttling)
+		test func(t *testing.T, s ThrottleStore, again func() ThrottleStore)
 	}{
 		{"rows", testRows},
 		{"a row that has changed", testConflict},
@@ -57,7 +57,7 @@ func change(n byte, from, to int64, body string) throttle.Change {
 	return throttle.Change{Old: from, Row: throttle.Row{Key: key(n), Version: to, Expires: epoch.Add(time.Duration(n) * time.Minute), Body: []byte(body)}}
 }
 
-func readRows(t *testing.T, s Throttling, keys ...throttle.MAC) []throttle.Row {
+func readRows(t *testing.T, s ThrottleStore, keys ...throttle.MAC) []throttle.Row {
 	t.Helper()
 	rows, _, err := s.ReadWindows(t.Context(), keys)
 	must(t, err)
@@ -65,7 +65,7 @@ func readRows(t *testing.T, s Throttling, keys ...throttle.MAC) []throttle.Row {
 }
 
 // versions are those of the rows of keys.
-func versions(t *testing.T, s Throttling, keys ...throttle.MAC) (all []int64) {
+func versions(t *testing.T, s ThrottleStore, keys ...throttle.MAC) (all []int64) {
 	t.Helper()
 	for _, row := range readRows(t, s, keys...) {
 		all = append(all, row.Version)
@@ -73,12 +73,12 @@ func versions(t *testing.T, s Throttling, keys ...throttle.MAC) (all []int64) {
 	return all
 }
 
-func swap(t *testing.T, s Throttling, changes ...throttle.Change) {
+func swap(t *testing.T, s ThrottleStore, changes ...throttle.Change) {
 	t.Helper()
 	must(t, s.SwapWindows(t.Context(), changes))
 }
 
-func testRows(t *testing.T, s Throttling, again func() Throttling) {
+func testRows(t *testing.T, s ThrottleStore, again func() ThrottleStore) {
 	check(t, "keys without a row", readRows(t, s, key(1), key(2)), []throttle.Row{{Key: key(1)}, {Key: key(2)}})
 	check(t, "no keys", len(readRows(t, s)), 0)
 	first, second := change(1, 0, 11, "first\x00\xff"), change(2, 0, 22, "")
@@ -97,7 +97,7 @@ func testRows(t *testing.T, s Throttling, again func() Throttling) {
 	}
 }
 
-func testConflict(t *testing.T, s Throttling, again func() Throttling) {
+func testConflict(t *testing.T, s ThrottleStore, again func() ThrottleStore) {
 	other := again()
 	swap(t, s, change(1, 0, 11, "a"))
 	swap(t, other, change(1, 11, 12, "b"))
@@ -110,7 +110,7 @@ func testConflict(t *testing.T, s Throttling, again func() Throttling) {
 	swap(t, s, change(1, 12, 16, "f")) // the store goes on
 }
 
-func testAllOrNone(t *testing.T, s Throttling, again func() Throttling) {
+func testAllOrNone(t *testing.T, s ThrottleStore, again func() ThrottleStore) {
 	swap(t, s, change(1, 0, 11, "a"), change(3, 0, 31, "a"))
 	for _, stale := range []byte{1, 2, 3} {
 		changes := []throttle.Change{change(1, 11, 12, "b"), change(2, 0, 22, "b"), change(3, 31, 32, "b")}
@@ -124,10 +124,10 @@ func testAllOrNone(t *testing.T, s Throttling, again func() Throttling) {
 
 // testSwapAtOnce has two replicas swap the same rows in different orders, each
 // until it succeeds: no change is lost, and none waits for ever.
-func testSwapAtOnce(t *testing.T, s Throttling, again func() Throttling) {
+func testSwapAtOnce(t *testing.T, s ThrottleStore, again func() ThrottleStore) {
 	var group sync.WaitGroup
 	var version atomic.Int64
-	for i, store := range []Throttling{s, again(), s, again()} {
+	for i, store := range []ThrottleStore{s, again(), s, again()} {
 		group.Go(func() {
 			for range 10 {
 				for !swapBoth(t, store, i%2 == 0, &version) {
@@ -141,7 +141,7 @@ func testSwapAtOnce(t *testing.T, s Throttling, again func() Throttling) {
 	}
 }
 
-func swapBoth(t *testing.T, s Throttling, inOrder bool, version *atomic.Int64) bool {
+func swapBoth(t *testing.T, s ThrottleStore, inOrder bool, version *atomic.Int64) bool {
 	rows, _, err := s.ReadWindows(t.Context(), []throttle.MAC{key(1), key(2)})
 	if err != nil {
 		t.Error(err)
@@ -163,7 +163,7 @@ func swapBoth(t *testing.T, s Throttling, inOrder bool, version *atomic.Int64) b
 	return err == nil
 }
 
-func testScan(t *testing.T, s Throttling, again func() Throttling) {
+func testScan(t *testing.T, s ThrottleStore, again func() ThrottleStore) {
 	for n := byte(1); n <= 5; n++ {
 		swap(t, s, change(n, 0, int64(n), "body"))
 	}
@@ -185,7 +185,7 @@ func testScan(t *testing.T, s Throttling, again func() Throttling) {
 	check(t, "scanned", scanned, []throttle.MAC{key(1), key(2), key(4), key(5)})
 }
 
-func testExpired(t *testing.T, s Throttling, _ func() Throttling) {
+func testExpired(t *testing.T, s ThrottleStore, _ func() ThrottleStore) {
 	now, err := s.Now(t.Context())
 	must(t, err)
 	for n, in := range []time.Duration{-time.Minute, time.Hour, -time.Second, 24 * time.Hour} {
@@ -200,7 +200,7 @@ func testExpired(t *testing.T, s Throttling, _ func() Throttling) {
 	check(t, "after the sweep", versions(t, s, key(0), key(1), key(2), key(3)), []int64{0, 1, 0, 1})
 }
 
-func testGone(t *testing.T, s Throttling, _ func() Throttling) {
+func testGone(t *testing.T, s ThrottleStore, _ func() ThrottleStore) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := s.ReadWindows(ctx, []throttle.MAC{key(1)}); err == nil {
@@ -212,7 +212,7 @@ func testGone(t *testing.T, s Throttling, _ func() Throttling) {
 }
 
 // replicas are throttles that share a store, each with a connection of its own.
-func replicas(t *testing.T, s Throttling, again func() Throttling) (all []*throttle.Throttle) {
+func replicas(t *testing.T, s ThrottleStore, again func() ThrottleStore) (all []*throttle.Throttle) {
 	secretKey := sha256.Sum256([]byte("the key that replicas share"))
 	for i := range 5 {
 		store := s
@@ -275,19 +275,19 @@ func atOnce(t *testing.T, all []*throttle.Throttle, count int, guess func(i int)
 	return int(n.Load())
 }
 
-func testEqualAtOnce(t *testing.T, s Throttling, again func() Throttling) {
+func testEqualAtOnce(t *testing.T, s ThrottleStore, again func() ThrottleStore) {
 	all := replicas(t, s, again)
 	asked := atOnce(t, all, 50, func(i int) (string, string) { return []string{"bob", "bob@corp"}[i%2], "wrong" })
 	check(t, "times that the provider was asked", asked, 1)
 }
 
-func testDistinctAtOnce(t *testing.T, s Throttling, again func() Throttling) {
+func testDistinctAtOnce(t *testing.T, s ThrottleStore, again func() ThrottleStore) {
 	all := replicas(t, s, again)
 	asked := atOnce(t, all, 48, func(i int) (string, string) { return []string{"bob", "bob@corp"}[i%2], fmt.Sprint("wrong", i) })
 	check(t, "passwords that the provider was asked about", asked, 3) // from no known place
 }
 
-func testUnlock(t *testing.T, s Throttling, again func() Throttling) {
+func testUnlock(t *testing.T, s ThrottleStore, again func() ThrottleStore) {
 	all := replicas(t, s, again)
 	for i := range 3 {
 		wrong(t, all[0], "bob", fmt.Sprint("wrong", i), 1)
