@@ -19,7 +19,7 @@ func TestClocksApart(t *testing.T) {
 	for _, ahead := range []time.Duration{5 * time.Minute, -5 * time.Minute} {
 		t.Run(fmt.Sprintf("%+v", ahead), func(t *testing.T) {
 			t.Parallel()
-			pg := postgrestest.StartAhead(t, ahead)
+			pg := postgrestest.StartClockAhead(t, ahead)
 			r := newReplicas(t, database(t, pg), options{session: "revalidate = \"1s\""})
 			for _, s := range r {
 				if said := s.server.said(); !strings.Contains(said, "this machine's clock differs from the store's") {

@@ -57,7 +57,7 @@ func TestTLS(t *testing.T) {
 	}
 	refuses(t, with(dsn, trusted), "server refused TLS connection")
 
-	server.Set("ssl=on", "ssl_cert_file="+server.Put(t, "server.crt", cert), "ssl_key_file="+server.Put(t, "server.key", key))
+	server.AddSettings("ssl=on", "ssl_cert_file="+server.WriteFile(t, "server.crt", cert), "ssl_key_file="+server.WriteFile(t, "server.key", key))
 	server.Stop(t)
 	server.StartAgain(t)
 	encrypted := func(cfg session.Config, want string) {

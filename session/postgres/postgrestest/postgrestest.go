@@ -54,8 +54,8 @@ func Start(t testing.TB, settings ...string) *Server {
 	return start(t, nil, settings)
 }
 
-// StartAhead is Start with a clock that is ahead of everybody else's.
-func StartAhead(t testing.TB, ahead time.Duration) *Server {
+// StartClockAhead is Start with a clock that is ahead of everybody else's.
+func StartClockAhead(t testing.TB, ahead time.Duration) *Server {
 	t.Helper()
 	library, _ := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1") // the pattern is good
 	if len(library) == 0 {
@@ -206,9 +206,9 @@ func (s *Server) RequirePassword(t testing.TB, user string) {
 	s.SQL(t, s.DSN("postgres"), "SELECT pg_reload_conf()")
 }
 
-// Put writes a file that the server can read, and nobody else, and returns its
+// WriteFile writes a file that the server can read, and nobody else, and returns its
 // path.
-func (s *Server) Put(t testing.TB, name string, text []byte) string {
+func (s *Server) WriteFile(t testing.TB, name string, text []byte) string {
 	t.Helper()
 	path := filepath.Join(s.dir, name)
 	if err := os.WriteFile(path, text, 0o600); err != nil {
@@ -222,8 +222,8 @@ func (s *Server) Put(t testing.TB, name string, text []byte) string {
 	return path
 }
 
-// Set changes settings, such as "ssl=on", for when it is started again.
-func (s *Server) Set(settings ...string) { s.settings = append(s.settings, settings...) }
+// AddSettings changes settings, such as "ssl=on", for when it is started again.
+func (s *Server) AddSettings(settings ...string) { s.settings = append(s.settings, settings...) }
 
 func (s *Server) query(database, statements string) (string, error) {
 	cmd := s.command("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-p", s.port, "-U", superuser, "-d", database, "-f", "-")
