@@ -1,11 +1,11 @@
-// Package postgrestest starts a real PostgreSQL for tests, on a port of its own
-// on this machine, and ends it with the test.
+// Package postgrestest starts a PostgreSQL server for tests, on a free port of
+// 127.0.0.1, and kills it when the test ends.
 //
 //	server := postgrestest.Start(t)
 //	store, err := postgres.Open(ctx, session.Config{Store: secret.New(server.Database(t))}.WithDefaults())
 //
-// Where PostgreSQL is not installed the test is skipped, with the name of the
-// package to install; with CI=true it fails.
+// Where PostgreSQL is not installed the test is skipped, or fails with CI=true. The
+// message names the package to install.
 package postgrestest
 
 import (
@@ -24,40 +24,40 @@ import (
 )
 
 const (
-	// startLimit is what the server may take until it answers, or ends.
-	startLimit = 30 * time.Second
+	// startTimeout bounds how long the server may take to answer, or to stop.
+	startTimeout = 30 * time.Second
 
 	superuser = "postgres"
 )
 
-// Server is a PostgreSQL.
+// Server is a PostgreSQL server with a data directory of its own.
 type Server struct {
-	programs  string // the folder of its programs
+	programs  string // the folder of initdb, postgres and psql
 	dir       string
 	port      string
 	settings  []string
-	owner     *syscall.Credential // nil for whoever runs the test
-	env       []string            // beside that of whoever runs the test
+	owner     *syscall.Credential // whom the server runs as; nil for the user of the test
+	env       []string            // in addition to the test's
 	databases atomic.Int64
 
 	process *exec.Cmd     // nil while it is stopped
 	ended   chan struct{} // closed once process has ended
 }
 
-// Start starts a PostgreSQL with no database of ours in it. Settings are such
-// as "fsync=on", which is off here: what is written survives the server's
-// kill -9, and not a loss of power.
+// Start starts a server without a database for shorepass. Settings are such as
+// "fsync=on"; by default fsync is off, so that writes survive kill -9 of the server
+// and not a power failure.
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	return start(t, nil, settings)
 }
 
-// StartClockAhead is Start with a clock that is ahead of everybody else's.
+// StartClockAhead is Start with a server whose clock is ahead of this machine's.
 func StartClockAhead(t testing.TB, ahead time.Duration) *Server {
 	t.Helper()
 	library, _ := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1") // the pattern is good
 	if len(library) == 0 {
-		lacks(t, "needs libfaketime: apt-get install --no-install-recommends faketime")
+		skip(t, "needs libfaketime: apt-get install --no-install-recommends faketime")
 	}
 	return start(t, []string{"LD_PRELOAD=" + library[0], fmt.Sprintf("FAKETIME=%+ds", int(ahead.Seconds())), "FAKETIME_DONT_FAKE_MONOTONIC=1"}, nil)
 }
@@ -70,7 +70,7 @@ func start(t testing.TB, env, settings []string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(s.dir) })
-	if os.Getuid() == 0 { // as which it refuses to run
+	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
 		s.owner = unprivileged(t)
 		if err := os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
 			t.Fatal(err)
@@ -88,7 +88,7 @@ func start(t testing.TB, env, settings []string) *Server {
 func (s *Server) data() string    { return filepath.Join(s.dir, "data") }
 func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 
-// command is one of PostgreSQL's programs, run as the owner.
+// command returns the command of one of PostgreSQL's programs, run as the owner.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.programs, name), args...)
 	cmd.Dir = s.dir
@@ -109,7 +109,7 @@ func (s *Server) StartAgain(t testing.TB) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	deadline := time.Now().Add(startLimit)
+	deadline := time.Now().Add(startTimeout)
 	for {
 		s.process, s.ended = s.command("postgres", args...), make(chan struct{})
 		s.process.Stdout, s.process.Stderr = log, log
@@ -117,13 +117,14 @@ func (s *Server) StartAgain(t testing.TB) {
 			t.Fatalf("start postgres: %v", err)
 		}
 		go func(process *exec.Cmd, ended chan<- struct{}) {
-			_ = process.Wait() // how it ended is nobody's question: it is killed
+			_ = process.Wait() // no test depends on the exit status
 			close(ended)
 		}(s.process, s.ended)
 		if s.await(deadline) {
 			return
 		}
-		// What a killed one leaves behind ends a moment after it.
+		// Children of a killed server end shortly after it, and until then no other
+		// server starts.
 		if time.Now().After(deadline) {
 			t.Fatalf("postgres does not answer\n%s", s.Log())
 		}
@@ -131,7 +132,7 @@ func (s *Server) StartAgain(t testing.TB) {
 	}
 }
 
-// await reports whether the server answers before it ends.
+// await reports whether the server answers before it ends and before the deadline.
 func (s *Server) await(deadline time.Time) bool {
 	for time.Now().Before(deadline) {
 		if _, err := s.query("postgres", "SELECT 1"); err == nil {
@@ -146,15 +147,15 @@ func (s *Server) await(deadline time.Time) bool {
 	return false
 }
 
-// DSN is the address of a database.
+// DSN returns the URL of a database.
 func (s *Server) DSN(database string) string {
 	return fmt.Sprintf("postgres://%s@127.0.0.1:%s/%s", superuser, s.port, database)
 }
 
-// Address is where the server listens.
+// Address returns the host and port that the server listens on.
 func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", s.port) }
 
-// Database makes a new database and returns its address.
+// Database creates a database and returns its URL.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", s.databases.Add(1))
@@ -162,9 +163,8 @@ func (s *Server) Database(t testing.TB) string {
 	return s.DSN(name)
 }
 
-// DatabaseOn makes a new database whose tables lie in a folder, such as a disk
-// of its own, and returns its address. What the server writes first, its log of
-// changes, lies with the rest of it.
+// DatabaseOn creates a database whose tablespace is a folder, such as a disk of its
+// own, and returns its URL. The write-ahead log stays in the server's data directory.
 func (s *Server) DatabaseOn(t testing.TB, dir string) string {
 	t.Helper()
 	if s.owner != nil {
@@ -178,8 +178,8 @@ func (s *Server) DatabaseOn(t testing.TB, dir string) string {
 	return s.DSN(name)
 }
 
-// SQL runs statements on a database of the server and returns what they print:
-// a line for each row, its columns apart by "|".
+// SQL runs statements on a database of the server and returns the rows: a line
+// each, with "|" between the columns.
 func (s *Server) SQL(t testing.TB, dsn, statements string) string {
 	t.Helper()
 	out, err := s.query(dsn[strings.LastIndex(dsn, "/")+1:], statements)
@@ -189,7 +189,7 @@ func (s *Server) SQL(t testing.TB, dsn, statements string) string {
 	return strings.TrimSpace(out)
 }
 
-// RequirePassword lets a user in by a password alone.
+// RequirePassword makes the server ask a user for a password; all others need none.
 func (s *Server) RequirePassword(t testing.TB, user string) {
 	t.Helper()
 	name := filepath.Join(s.data(), "pg_hba.conf")
@@ -197,14 +197,14 @@ func (s *Server) RequirePassword(t testing.TB, user string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The file stays its owner's.
+	// WriteFile keeps the owner of an existing file.
 	if err := os.WriteFile(name, fmt.Appendf(nil, "host all %s 127.0.0.1/32 scram-sha-256\n%s", user, rules), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.SQL(t, s.DSN("postgres"), "SELECT pg_reload_conf()")
 }
 
-// WriteFile writes a file that the server can read, and nobody else, and returns its
+// WriteFile writes a file that only the server's user can read, and returns its
 // path.
 func (s *Server) WriteFile(t testing.TB, name string, text []byte) string {
 	t.Helper()
@@ -220,7 +220,7 @@ func (s *Server) WriteFile(t testing.TB, name string, text []byte) string {
 	return path
 }
 
-// AddSettings changes settings, such as "ssl=on", for when it is started again.
+// AddSettings adds settings, such as "ssl=on", that hold from the next StartAgain.
 func (s *Server) AddSettings(settings ...string) { s.settings = append(s.settings, settings...) }
 
 func (s *Server) query(database, statements string) (string, error) {
@@ -232,48 +232,48 @@ func (s *Server) query(database, statements string) (string, error) {
 	return out.String(), err
 }
 
-// Log is the end of what the server printed.
+// Log returns the last 4,000 bytes of the server's log.
 func (s *Server) Log() string {
-	text, _ := os.ReadFile(s.logFile()) // none is none
+	text, _ := os.ReadFile(s.logFile()) // no file is an empty log
 	return string(text[max(0, len(text)-4000):])
 }
 
-// Stop ends the server in order, and all connections.
+// Stop shuts the server down cleanly and closes all connections.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	s.signal(syscall.SIGINT) // "fast": what is under way is undone
+	s.signal(syscall.SIGINT) // fast shutdown: transactions in progress are rolled back
 	select {
 	case <-s.ended:
-	case <-time.After(startLimit):
+	case <-time.After(startTimeout):
 		t.Fatalf("postgres does not end\n%s", s.Log())
 	}
 }
 
-// Kill ends the server at once, as a crash does.
+// Kill ends the server as a crash does, with SIGKILL for all of its processes.
 func (s *Server) Kill() {
 	s.signalAll(syscall.SIGKILL)
 	<-s.ended
 }
 
-// Pause has the server stand still: connections stay, new ones are taken by the
-// system, and nothing answers until Resume.
+// Pause stops all processes of the server: connections stay open, the kernel accepts
+// new ones, and no query is answered until Resume.
 func (s *Server) Pause() { s.signalAll(syscall.SIGSTOP) }
 
 // Resume ends Pause.
 func (s *Server) Resume() { s.signalAll(syscall.SIGCONT) }
 
-// signalAll signals the server and its children. While they are looked up it
-// stands still, so that it makes no more of them.
+// signalAll signals the server and its children. It stops the server first, so that
+// no child is forked while the children are listed.
 func (s *Server) signalAll(sig syscall.Signal) {
 	s.signal(syscall.SIGSTOP)
 	for _, pid := range s.processes() {
-		_ = syscall.Kill(pid, sig) // it may have ended just now
+		_ = syscall.Kill(pid, sig) // it may have ended since
 	}
 }
 
 func (s *Server) signal(sig syscall.Signal) {
 	if s.running() {
-		_ = s.process.Process.Signal(sig) // it may have ended just now
+		_ = s.process.Process.Signal(sig) // it may have ended since
 	}
 }
 
@@ -286,15 +286,15 @@ func (s *Server) running() bool {
 	}
 }
 
-// processes are the server's and its children's, each of which leads a group of
-// its own.
+// processes returns the ids of the server and its children. A signal to the server's
+// process group would miss the children: each leads a group of its own.
 func (s *Server) processes() []int {
 	if !s.running() {
 		return nil
 	}
 	pid := s.process.Process.Pid
 	all := []int{pid}
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // none if it ended
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // no file if the server has ended
 	for _, field := range strings.Fields(string(text)) {
 		if child, err := strconv.Atoi(field); err == nil {
 			all = append(all, child)

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// programs finds the folder of PostgreSQL's programs, the newest first, and
-// skips the test where there is none.
+// programs returns the folder of PostgreSQL's programs: that in PATH, or the newest
+// that Debian's packages installed. Without one the test is skipped.
 func programs(t testing.TB) string {
 	t.Helper()
 	folders, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is good
@@ -25,22 +25,22 @@ func programs(t testing.TB) string {
 			return folder
 		}
 	}
-	lacks(t, "needs PostgreSQL: apt-get install --no-install-recommends postgresql")
+	skip(t, "needs PostgreSQL: apt-get install --no-install-recommends postgresql")
 	return ""
 }
 
-// lacks ends a test that cannot be run here.
-func lacks(t testing.TB, what string) {
+// skip skips a test for lack of a program, or fails it with CI=true.
+func skip(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s, and with CI=true no test is skipped", what)
+		t.Fatalf("%s, and with CI=true no test is skipped", reason)
 	}
-	t.Skip(what)
+	t.Skip(reason)
 }
 
-// version is the number in /usr/lib/postgresql/15/bin.
+// version returns 15 for /usr/lib/postgresql/15/bin.
 func version(folder string) int {
-	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder))) // 0 for what is none
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder))) // 0 for any other folder
 	return n
 }
 
@@ -53,7 +53,7 @@ func hasAll(folder string, programs ...string) bool {
 	return true
 }
 
-// unprivileged is somebody to run the server as instead of root.
+// unprivileged returns the user to run the server as instead of root.
 func unprivileged(t testing.TB) *syscall.Credential {
 	t.Helper()
 	for _, name := range []string{"postgres", "nobody"} {
