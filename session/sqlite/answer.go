@@ -43,7 +43,7 @@ func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error 
 // session.ErrNotFound.
 func readSignIn(conn *sqlite.Conn, where string, args ...any) (one session.SignIn, err error) {
 	found := false
-	err = each(conn, "SELECT "+signInColumns+" FROM sign_in i WHERE "+where, func(stmt *sqlite.Stmt) error {
+	err = forEachRow(conn, "SELECT "+signInColumns+" FROM sign_in i WHERE "+where, func(stmt *sqlite.Stmt) error {
 		found = true
 		one, err = scanSignIn(stmt, 1)
 		return err
@@ -67,7 +67,7 @@ func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, identity *session.St
 		return err
 	}
 	if is.Version != was.Version && identity != nil {
-		if err := putIdentity(conn, was.ID, *identity); err != nil {
+		if err := writeIdentity(conn, was.ID, *identity); err != nil {
 			return err
 		}
 	}
@@ -84,8 +84,8 @@ func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, identity *session.St
 	return nil
 }
 
-// putIdentity keeps the identity of a sign-in, whose user name is the person's.
-func putIdentity(conn *sqlite.Conn, signIn int64, f session.StoredIdentity) error {
+// writeIdentity keeps the identity of a sign-in, whose user name is the person's.
+func writeIdentity(conn *sqlite.Conn, signIn int64, f session.StoredIdentity) error {
 	if err := exec(conn, "INSERT INTO identity (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", signIn, f.Body); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error
 		for _, u := range uses {
 			person, later, err := queryInt(conn, "UPDATE session SET last_used = ?1 WHERE hash = ?2 AND last_used < ?1 RETURNING person", session.Millis(u.At), u.Token[:])
 			if err == nil && later {
-				err = noteUse(conn, person, u)
+				err = recordUse(conn, person, u)
 			}
 			if err != nil {
 				return err
@@ -108,7 +108,7 @@ func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error
 	})
 }
 
-func noteUse(conn *sqlite.Conn, person int64, u session.LastUse) error {
+func recordUse(conn *sqlite.Conn, person int64, u session.LastUse) error {
 	if err := exec(conn, "UPDATE client SET last_address = ?, last_id = ?, last_agent = ? WHERE hash = ?", u.Client.AddressText(), u.Client.ID, u.Client.UserAgent, u.Token[:]); err != nil {
 		return err
 	}

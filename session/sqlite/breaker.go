@@ -11,7 +11,7 @@ import (
 
 // Breakers returns the rows of all circuit breakers.
 func (s *Store) Breakers(ctx context.Context) (rows []session.Breaker, err error) {
-	err = s.lookUp(ctx, "SELECT provider, first_tripped, last_tripped, doubted_until FROM breaker", func(stmt *sqlite.Stmt) error {
+	err = s.queryByKey(ctx, "SELECT provider, first_tripped, last_tripped, doubted_until FROM breaker", func(stmt *sqlite.Stmt) error {
 		for {
 			found, err := stmt.Step()
 			if err != nil || !found {
@@ -52,7 +52,7 @@ func (s *Store) WriteTally(ctx context.Context, provider, replica string, at tim
 // Tallies returns what other replicas counted.
 func (s *Store) Tallies(ctx context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT body FROM tally WHERE provider = ? AND replica <> ? AND written > ?", func(stmt *sqlite.Stmt) error {
+		return forEachRow(conn, "SELECT body FROM tally WHERE provider = ? AND replica <> ? AND written > ?", func(stmt *sqlite.Stmt) error {
 			bodies = append(bodies, readBlob(stmt, 0))
 			return nil
 		}, provider, replica, session.Millis(since))
@@ -60,8 +60,8 @@ func (s *Store) Tallies(ctx context.Context, provider, replica string, since tim
 	return bodies, err
 }
 
-// forgetTallies deletes what was counted too long ago for any window.
-func forgetTallies(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
+// deleteOldTallies deletes what was counted too long ago for any window.
+func deleteOldTallies(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	return execCount(conn, "DELETE FROM tally WHERE (provider, replica) IN (SELECT provider, replica FROM tally WHERE written <= ? LIMIT ?)",
 		session.Millis(t.DeleteTallies), limit)
 }

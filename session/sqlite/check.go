@@ -24,7 +24,7 @@ func Check(file string) (exists bool, err error) {
 			return false, fmt.Errorf("look at the folder of the store: %w", err)
 		}
 		if !first {
-			return false, mayChange(folder)
+			return false, checkWritable(folder)
 		}
 		break
 	}
@@ -34,7 +34,7 @@ func Check(file string) (exists bool, err error) {
 	if err := checkFiles(file); err != nil {
 		return false, err
 	}
-	if err := mayChange(folder); err != nil { // SQLite makes files beside its own
+	if err := checkWritable(folder); err != nil { // SQLite makes files beside its own
 		return false, err
 	}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +49,7 @@ const (
 	writable   = 2
 )
 
-func mayChange(folder string) error { return access(folder, writable|searchable) }
+func checkWritable(folder string) error { return access(folder, writable|searchable) }
 
 func access(name string, mode uint32) error {
 	if err := syscall.Access(name, mode); err != nil {

@@ -14,28 +14,28 @@ import (
 // Create keeps a new session.
 func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
-		if err := spend(conn, d); err != nil {
+		if err := spendGrant(conn, d); err != nil {
 			return fmt.Errorf("spend the grant: %w", err)
 		}
-		at, err := attach(conn, d)
+		at, err := attachSignIn(conn, d)
 		if err != nil {
 			return fmt.Errorf("keep the sign-in: %w", err)
 		}
-		if err := admit(conn, at.person, d); err != nil {
+		if err := makeRoom(conn, at.person, d); err != nil {
 			return fmt.Errorf("make room for the session: %w", err)
 		}
 		if err := insertSession(conn, at, d); err != nil {
 			return fmt.Errorf("keep the session: %w", err)
 		}
-		if err := forgetBeyond(conn, at.person, d); err != nil {
+		if err := deleteSurplus(conn, at.person, d); err != nil {
 			return fmt.Errorf("forget ended sessions: %w", err)
 		}
 		return nil
 	})
 }
 
-// spend marks the grant spent that a session is made for.
-func spend(conn *sqlite.Conn, d *session.Draft) error {
+// spendGrant marks the grant spent that a session is made for.
+func spendGrant(conn *sqlite.Conn, d *session.Draft) error {
 	if d.Grant == nil {
 		return nil
 	}
@@ -53,8 +53,8 @@ type attached struct {
 	stamp          string
 }
 
-// attach returns the sign-in of a new session, as its login changes it.
-func attach(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
+// attachSignIn returns the sign-in of a new session, as its login changes it.
+func attachSignIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
 	if d.Derived {
 		at = attached{signIn: d.SignIn.ID, stamp: d.Stamp}
 		var found bool
@@ -63,7 +63,7 @@ func attach(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
 			err = session.ErrNotFound
 		}
 	} else {
-		at, err = logIn(conn, d)
+		at, err = upsertSignIn(conn, d)
 	}
 	if err != nil {
 		return at, err
@@ -71,8 +71,8 @@ func attach(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
 	return at, exec(conn, "UPDATE provider_token SET revocable_since = 0 WHERE sign_in = ? AND revocable_since > 0", at.signIn)
 }
 
-// logIn writes what a login changes of the person's row and the sign-in's.
-func logIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
+// upsertSignIn writes what a login changes of the person's row and the sign-in's.
+func upsertSignIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
 	at.person, _, err = queryInt(conn, `INSERT INTO person (provider, subject, user_name, last_seen) VALUES (?, ?, ?, ?)
 		ON CONFLICT (provider, subject) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen),
 			user_name = CASE WHEN last_seen > excluded.last_seen THEN user_name ELSE excluded.user_name END RETURNING id`,
@@ -94,14 +94,14 @@ func logIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
 	return at, writeSignIn(conn, was, is, &d.Identity, d.Sealed)
 }
 
-// admit makes room for another session of a person.
-func admit(conn *sqlite.Conn, person int64, d *session.Draft) error {
+// makeRoom makes room for another session of a person.
+func makeRoom(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	count, _, err := queryInt(conn, "SELECT count(*) FROM session WHERE person = ? AND kind = ? AND ended = 0", person, d.Kind)
 	if err != nil || count < int64(d.Bound) {
 		return err
 	}
 	var live []session.LiveSession
-	err = each(conn, "SELECT hash, created, last_used, provider_token_hash IS NOT NULL FROM session WHERE person = ? AND kind = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
+	err = forEachRow(conn, "SELECT hash, created, last_used, provider_token_hash IS NOT NULL FROM session WHERE person = ? AND kind = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
 		one := session.LiveSession{Created: session.FromMillis(stmt.ColumnInt64(1)), Used: session.FromMillis(stmt.ColumnInt64(2)), ProviderToken: stmt.ColumnBool(3)}
 		err := readBytes(stmt, 0, one.Hash[:])
 		live = append(live, one)
@@ -114,7 +114,7 @@ func admit(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	if err != nil {
 		return err
 	}
-	if _, err := endAll(conn, gives.End, gives.Ending); err != nil {
+	if _, err := endSessions(conn, gives.End, gives.Ending); err != nil {
 		return err
 	}
 	return deleteSessions(conn, gives.Delete, gives.At)
@@ -130,32 +130,32 @@ func deleteSessions(conn *sqlite.Conn, tokens []session.Hash, at time.Time) erro
 		if !found {
 			continue
 		}
-		if err := markDue(conn, signIn, at); err != nil {
+		if err := setRevocable(conn, signIn, at); err != nil {
 			return err
 		}
-		if err := forgetSignIn(conn, signIn); err != nil {
+		if err := deleteUnusedSignIn(conn, signIn); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// forgetAtOnce is how many ended sessions a login forgets at most, and how many
+// deleteBatch is how many ended sessions a login forgets at most, and how many
 // grants another one.
-const forgetAtOnce = 200
+const deleteBatch = 200
 
-// forgetBeyond deletes the ended sessions of a person that are too many.
-func forgetBeyond(conn *sqlite.Conn, person int64, d *session.Draft) error {
+// deleteSurplus deletes the ended sessions of a person that are too many.
+func deleteSurplus(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	if d.KeepEnded == 0 {
 		return nil
 	}
 	signIns, err := deleteReturning(conn, `DELETE FROM session WHERE hash IN (
 		SELECT hash FROM session WHERE person = ? AND kind = ? AND ended > 0 AND provider_token_hash IS NULL
-		ORDER BY ended DESC LIMIT ? OFFSET ?) RETURNING sign_in`, person, d.Kind, forgetAtOnce, d.KeepEnded)
+		ORDER BY ended DESC LIMIT ? OFFSET ?) RETURNING sign_in`, person, d.Kind, deleteBatch, d.KeepEnded)
 	if err != nil {
 		return err
 	}
-	return forgetSignIns(conn, signIns)
+	return deleteUnusedSignIns(conn, signIns)
 }
 
 func insertSession(conn *sqlite.Conn, at attached, d *session.Draft) error {

@@ -13,14 +13,14 @@ import (
 // End ends sessions.
 func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending) (ended int, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		ended, err = endAll(conn, tokens, e)
+		ended, err = endSessions(conn, tokens, e)
 		return err
 	})
 	return ended, err
 }
 
-// endAll ends those of the sessions that live.
-func endAll(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (ended int, err error) {
+// endSessions ends those of the sessions that live.
+func endSessions(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (ended int, err error) {
 	at := session.Millis(e.At)
 	for i := range tokens {
 		signIn, found, err := queryInt(conn, "UPDATE session SET ended = ?, reason = ? WHERE hash = ? AND ended = 0 RETURNING sign_in", at, e.Reason, tokens[i][:])
@@ -31,7 +31,7 @@ func endAll(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (ended i
 			continue
 		}
 		ended++
-		if err := markDue(conn, signIn, e.At); err != nil {
+		if err := setRevocable(conn, signIn, e.At); err != nil {
 			return 0, err
 		}
 		if e.By == "" {
@@ -44,9 +44,9 @@ func endAll(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (ended i
 	return ended, nil
 }
 
-// markDue makes the refresh token of a sign-in due to be revoked, unless a session
+// setRevocable makes the refresh token of a sign-in due to be revoked, unless a session
 // of it lives.
-func markDue(conn *sqlite.Conn, signIn int64, at time.Time) error {
+func setRevocable(conn *sqlite.Conn, signIn int64, at time.Time) error {
 	if err := exec(conn, `UPDATE provider_token SET revocable_since = ?1 WHERE sign_in = ?2 AND revocable_since = 0
 		AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?2 AND ended = 0)`, session.Millis(at), signIn); err != nil {
 		return fmt.Errorf("note that a refresh token is due: %w", err)
@@ -57,7 +57,7 @@ func markDue(conn *sqlite.Conn, signIn int64, at time.Time) error {
 // endWhere ends the live sessions that a condition chooses.
 func endWhere(conn *sqlite.Conn, e session.Ending, where string, args ...any) (int, error) {
 	var all []session.Hash
-	err := each(conn, "SELECT hash FROM session WHERE ended = 0 AND "+where, func(stmt *sqlite.Stmt) error {
+	err := forEachRow(conn, "SELECT hash FROM session WHERE ended = 0 AND "+where, func(stmt *sqlite.Stmt) error {
 		var hash session.Hash
 		err := readBytes(stmt, 0, hash[:])
 		all = append(all, hash)
@@ -66,13 +66,13 @@ func endWhere(conn *sqlite.Conn, e session.Ending, where string, args ...any) (i
 	if err != nil {
 		return 0, fmt.Errorf("find what ends: %w", err)
 	}
-	return endAll(conn, all, e)
+	return endSessions(conn, all, e)
 }
 
 // ListPendingEnds returns sign-ins on which an end is pending.
 func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		err := each(conn, "SELECT "+signInColumns+", p.provider, p.subject FROM sign_in i JOIN person p ON p.id = i.person WHERE i.pending_since > 0 AND i.pending_since <= ? AND i.id > ? ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
+		err := forEachRow(conn, "SELECT "+signInColumns+", p.provider, p.subject FROM sign_in i JOIN person p ON p.id = i.person WHERE i.pending_since > 0 AND i.pending_since <= ? AND i.id > ? ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
 			signIn, err := scanSignIn(stmt, 1)
 			all = append(all, session.PendingEnd{SignIn: signIn, Provider: stmt.ColumnText(12), Subject: stmt.ColumnText(13)})
 			return err
@@ -88,7 +88,7 @@ func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int
 }
 
 func liveStamps(conn *sqlite.Conn, signIn int64) (all []session.SessionStamp, err error) {
-	err = each(conn, "SELECT hash, stamp FROM session WHERE sign_in = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
+	err = forEachRow(conn, "SELECT hash, stamp FROM session WHERE sign_in = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
 		one := session.SessionStamp{Stamp: stmt.ColumnText(1)}
 		err := readBytes(stmt, 0, one.Hash[:])
 		all = append(all, one)
@@ -105,7 +105,7 @@ func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.T
 			return err
 		}
 		done = true
-		_, err = endAll(conn, tokens, e)
+		_, err = endSessions(conn, tokens, e)
 		return err
 	})
 	return done && err == nil, err
@@ -127,7 +127,7 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 				return err
 			}
 		}
-		for _, forget := range []func(*sqlite.Conn, session.SweepTimes, int) (int, error){forgetSessions, forgetGrants, forgetWindows, forgetTallies} {
+		for _, forget := range []func(*sqlite.Conn, session.SweepTimes, int) (int, error){deleteEndedSessions, deleteExpiredGrants, deleteExpiredWindows, deleteOldTallies} {
 			n, err := forget(conn, t, limit)
 			if touched = max(touched, n); err != nil {
 				return err
@@ -138,46 +138,46 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 	return touched, err
 }
 
-// forgettable are sessions that ended long ago, or were never used. SQLite takes a
+// deletableSessions are sessions that ended long ago, or were never used. SQLite takes a
 // partial index only where its condition stands in the query word for word.
-const forgettable = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND provider_token_hash IS NULL
+const deletableSessions = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND provider_token_hash IS NULL
 	UNION ALL SELECT hash FROM session WHERE ended > 0 AND ended > ?1 AND ended <= ?2 AND last_used = 0 AND provider_token_hash IS NULL LIMIT ?3`
 
-// forgetSessions deletes sessions that ended long ago, or were never used, and
+// deleteEndedSessions deletes sessions that ended long ago, or were never used, and
 // leases of first uses that are over.
-func forgetSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
-	signIns, err := deleteReturning(conn, "DELETE FROM session WHERE hash IN ("+forgettable+") RETURNING sign_in", session.Millis(t.DeleteEnded), session.Millis(t.DeleteUnused), limit)
+func deleteEndedSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
+	signIns, err := deleteReturning(conn, "DELETE FROM session WHERE hash IN ("+deletableSessions+") RETURNING sign_in", session.Millis(t.DeleteEnded), session.Millis(t.DeleteUnused), limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget sessions: %w", err)
 	}
 	if err := exec(conn, "DELETE FROM first_use WHERE until <= ?", session.Millis(t.Now)); err != nil {
 		return 0, fmt.Errorf("forget leases of first uses: %w", err)
 	}
-	return len(signIns), forgetSignIns(conn, signIns)
+	return len(signIns), deleteUnusedSignIns(conn, signIns)
 }
 
 // deleteReturning runs a statement that deletes, and returns the sign-ins that it
 // returns.
 func deleteReturning(conn *sqlite.Conn, query string, args ...any) (signIns []int64, err error) {
-	err = each(conn, query, func(stmt *sqlite.Stmt) error {
+	err = forEachRow(conn, query, func(stmt *sqlite.Stmt) error {
 		signIns = append(signIns, stmt.ColumnInt64(0))
 		return nil
 	}, args...)
 	return signIns, err
 }
 
-func forgetSignIns(conn *sqlite.Conn, signIns []int64) error {
+func deleteUnusedSignIns(conn *sqlite.Conn, signIns []int64) error {
 	for _, signIn := range signIns {
-		if err := forgetSignIn(conn, signIn); err != nil {
+		if err := deleteUnusedSignIn(conn, signIn); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// forgetSignIn deletes a sign-in that has no session, no grant and no refresh token
+// deleteUnusedSignIn deletes a sign-in that has no session, no grant and no refresh token
 // to revoke, and its person with the last one.
-func forgetSignIn(conn *sqlite.Conn, signIn int64) error {
+func deleteUnusedSignIn(conn *sqlite.Conn, signIn int64) error {
 	person, gone, err := queryInt(conn, `DELETE FROM sign_in WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?1)
 		AND NOT EXISTS (SELECT 1 FROM auth_grant WHERE sign_in = ?1) AND NOT EXISTS (SELECT 1 FROM provider_token WHERE sign_in = ?1) RETURNING person`, signIn)
 	if err == nil && gone {
@@ -203,7 +203,7 @@ func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (ta
 				err = exec(conn, "DELETE FROM provider_token WHERE sign_in = ?", taken[i].SignIn)
 			}
 			if err == nil {
-				err = forgetSignIn(conn, taken[i].SignIn)
+				err = deleteUnusedSignIn(conn, taken[i].SignIn)
 			}
 			if err != nil {
 				return err

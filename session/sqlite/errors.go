@@ -8,8 +8,8 @@ import (
 	"shorepass/session"
 )
 
-// explain says of an error of SQLite what to do about it.
-func explain(err error) error {
+// withHint says of an error of SQLite what to do about it.
+func withHint(err error) error {
 	switch sqlite.ErrCode(err).ToPrimary() {
 	case sqlite.ResultBusy, sqlite.ResultLocked:
 		return fmt.Errorf("another process has locked the file for more than %v; end it, or wait until it is done: %w", busyTimeout, err)

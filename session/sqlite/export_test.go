@@ -25,8 +25,8 @@ func ExportNewerProgram(migration string) (undo func()) {
 
 // ExportSweepPlan returns how SQLite finds what a sweep forgets.
 func ExportSweepPlan(s *Store) (steps []string, err error) {
-	err = s.readers.with(context.Background(), func(c *conn) error {
-		return each(c.Conn, "EXPLAIN QUERY PLAN "+forgettable, func(stmt *sqlite.Stmt) error {
+	err = s.listReaders.with(context.Background(), func(c *conn) error {
+		return forEachRow(c.Conn, "EXPLAIN QUERY PLAN "+deletableSessions, func(stmt *sqlite.Stmt) error {
 			steps = append(steps, stmt.ColumnText(3))
 			return nil
 		}, 1, 2, 3)

@@ -31,7 +31,7 @@ const (
 
 // Find looks a session up by its hash.
 func (s *Store) Find(ctx context.Context, token session.Hash, known session.Version) (row *session.Row, err error) {
-	err = s.lookUp(ctx, findToken, func(stmt *sqlite.Stmt) error {
+	err = s.queryByKey(ctx, findToken, func(stmt *sqlite.Stmt) error {
 		row, err = bindAndRead(stmt, token, known)
 		return err
 	})
@@ -55,7 +55,7 @@ func bindAndRead(stmt *sqlite.Stmt, hash session.Hash, known session.Version) (*
 
 // FindByProviderToken looks a session up by the provider's refresh token.
 func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash) (row *session.Row, err error) {
-	err = s.lookUp(ctx, findByProviderToken, func(stmt *sqlite.Stmt) error {
+	err = s.queryByKey(ctx, findByProviderToken, func(stmt *sqlite.Stmt) error {
 		stmt.BindBytes(1, tokenHash[:])
 		if err := firstRow(stmt); err != nil {
 			return err
@@ -69,7 +69,7 @@ func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash)
 // ListNotAskedSince returns sessions whose provider was not asked for long.
 func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.last_asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
+		return forEachRow(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.last_asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
 			row, err := readRow(stmt)
 			row.Body = readBlob(stmt, findColumnCount)
 			all = append(all, *row)
@@ -82,7 +82,7 @@ func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked 
 // Identity returns what is known of a sign-in's person. It is on the way of each
 // request of a person who is not cached.
 func (s *Store) Identity(ctx context.Context, signIn int64) (identity session.StoredIdentity, err error) {
-	err = s.lookUp(ctx, findIdentity, func(stmt *sqlite.Stmt) error {
+	err = s.queryByKey(ctx, findIdentity, func(stmt *sqlite.Stmt) error {
 		stmt.BindInt64(1, signIn)
 		if err := firstRow(stmt); err != nil {
 			return err

@@ -22,11 +22,11 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 		signIns, err := deleteReturning(conn, `DELETE FROM auth_grant WHERE hash IN (
 			SELECT g.hash FROM sign_in i JOIN auth_grant g ON g.sign_in = i.id
 			WHERE i.person = (SELECT person FROM sign_in WHERE id = ?) AND g.kind = ?
-			ORDER BY g.created DESC, g.hash = ? DESC LIMIT ? OFFSET ?) RETURNING sign_in`, g.SignIn, g.Kind, g.Hash[:], forgetAtOnce, g.Keep)
+			ORDER BY g.created DESC, g.hash = ? DESC LIMIT ? OFFSET ?) RETURNING sign_in`, g.SignIn, g.Kind, g.Hash[:], deleteBatch, g.Keep)
 		if err != nil {
 			return err
 		}
-		return forgetSignIns(conn, signIns)
+		return deleteUnusedSignIns(conn, signIns)
 	})
 }
 
@@ -37,7 +37,7 @@ const findGrant = `SELECT g.hash, g.kind, g.service, g.stamp, g.method, g.login_
 
 // FindGrant looks a grant up by its hash.
 func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (found *session.StoredGrant, err error) {
-	err = s.lookUp(ctx, findGrant, func(stmt *sqlite.Stmt) error {
+	err = s.queryByKey(ctx, findGrant, func(stmt *sqlite.Stmt) error {
 		row, err := bindAndRead(stmt, hash, known)
 		if err == nil {
 			found = &session.StoredGrant{Row: *row, Data: stmt.ColumnText(findColumnCount + 1)}
@@ -47,11 +47,11 @@ func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.
 	return found, err
 }
 
-// forgetGrants deletes grants that were over long ago.
-func forgetGrants(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
+// deleteExpiredGrants deletes grants that were over long ago.
+func deleteExpiredGrants(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	signIns, err := deleteReturning(conn, "DELETE FROM auth_grant WHERE hash IN (SELECT hash FROM auth_grant WHERE expires <= ? LIMIT ?) RETURNING sign_in", session.Millis(t.DeleteGrants), limit)
 	if err != nil {
 		return 0, err
 	}
-	return len(signIns), forgetSignIns(conn, signIns)
+	return len(signIns), deleteUnusedSignIns(conn, signIns)
 }

@@ -40,12 +40,12 @@ func migrate(ctx context.Context, conn *sqlite.Conn) error {
 	if err != nil {
 		return err
 	}
-	if err := useWAL(ctx, conn); err != nil {
+	if err := enableWAL(ctx, conn); err != nil {
 		return fmt.Errorf("make the journal a write-ahead log: %w", err)
 	}
 	defer conn.SetInterrupt(nil)
 	for version < len(migrations) {
-		if err := migrateOnce(ctx, conn, version); err != nil {
+		if err := applyMigration(ctx, conn, version); err != nil {
 			return fmt.Errorf("bring the schema from version %d to %d: %w", version, version+1, err)
 		}
 		if version, err = readVersion(conn); err != nil {
@@ -55,10 +55,10 @@ func migrate(ctx context.Context, conn *sqlite.Conn) error {
 	return nil
 }
 
-// useWAL makes the journal a write-ahead log, which the file then stays with.
+// enableWAL makes the journal a write-ahead log, which the file then stays with.
 // It retries, since SQLite waits for no other process that does the same: each
 // would wait for the other's read lock.
-func useWAL(ctx context.Context, conn *sqlite.Conn) error {
+func enableWAL(ctx context.Context, conn *sqlite.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, busyTimeout)
 	defer cancel()
 	for {
@@ -74,10 +74,10 @@ func useWAL(ctx context.Context, conn *sqlite.Conn) error {
 	}
 }
 
-// migrateOnce takes the step that follows a version, unless another process
+// applyMigration takes the step that follows a version, unless another process
 // has taken it by now.
-func migrateOnce(ctx context.Context, conn *sqlite.Conn, version int) (err error) {
-	end, err := begin(ctx, conn)
+func applyMigration(ctx context.Context, conn *sqlite.Conn, version int) (err error) {
+	end, err := beginImmediate(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func requireSchema(conn *sqlite.Conn) error {
 	if err != nil {
 		return err
 	}
-	oldest, err := oldestSchema(conn, version)
+	oldest, err := readOldestSchema(conn, version)
 	if err != nil {
 		return err
 	}
@@ -124,16 +124,16 @@ func readVersion(conn *sqlite.Conn) (version int, err error) {
 	case application != applicationID:
 		return 0, errOtherProgram
 	}
-	oldest, err := oldestSchema(conn, version)
+	oldest, err := readOldestSchema(conn, version)
 	if err != nil {
 		return 0, err
 	}
 	return version, session.MayServe(int64(version), int64(len(migrations)), oldest)
 }
 
-// oldestSchema returns what a newer schema says of the programs that can serve it,
+// readOldestSchema returns what a newer schema says of the programs that can serve it,
 // or nil.
-func oldestSchema(conn *sqlite.Conn, version int) (oldest []byte, err error) {
+func readOldestSchema(conn *sqlite.Conn, version int) (oldest []byte, err error) {
 	if version <= len(migrations) {
 		return nil, nil
 	}

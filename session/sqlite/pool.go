@@ -29,7 +29,7 @@ var pragmas = []string{"synchronous = FULL", "foreign_keys = ON", "cache_size = 
 type pool struct {
 	file    string
 	pragmas []string
-	loans   chan struct{} // one for each connection that is lent
+	inUse   chan struct{} // one for each connection that is lent
 	idle    chan *conn
 	closed  chan struct{}
 }
@@ -39,13 +39,13 @@ type pool struct {
 // and SQLite then often plans the query anew: ten times the look-up itself.
 type conn struct {
 	*sqlite.Conn
-	lookUps map[string]*sqlite.Stmt
+	cached map[string]*sqlite.Stmt
 }
 
-func (c *conn) prepareLookUp(query string) (stmt *sqlite.Stmt, err error) {
-	if stmt = c.lookUps[query]; stmt == nil {
+func (c *conn) prepareCached(query string) (stmt *sqlite.Stmt, err error) {
+	if stmt = c.cached[query]; stmt == nil {
 		if stmt, err = c.Prepare(query); err == nil {
-			c.lookUps[query] = stmt
+			c.cached[query] = stmt
 		}
 	}
 	return stmt, err
@@ -55,7 +55,7 @@ func newPool(file string, size int, more ...string) *pool {
 	return &pool{
 		file:    file,
 		pragmas: append(slices.Clone(pragmas), more...),
-		loans:   make(chan struct{}, size),
+		inUse:   make(chan struct{}, size),
 		idle:    make(chan *conn, size),
 		closed:  make(chan struct{}),
 	}
@@ -66,29 +66,29 @@ var errClosed = errors.New("the store is closed")
 // with lends a connection to do, and waits for one until ctx ends. Where ctx
 // interrupted a statement, the error is that of ctx.
 func (p *pool) with(ctx context.Context, do func(*conn) error) error {
-	c, err := p.take(ctx)
+	c, err := p.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	keep := false
-	defer func() { p.put(c, keep) }() // after a panic too
+	defer func() { p.release(c, keep) }() // after a panic too
 	err = do(c)
 	if sqlite.ErrCode(err) == sqlite.ResultInterrupt && ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	keep = err == nil || err == ctx.Err() || isOutcome(err)
+	keep = err == nil || err == ctx.Err() || isRowError(err)
 	return err
 }
 
-// isOutcome reports whether an error says something of a row, and nothing of the
+// isRowError reports whether an error says something of a row, and nothing of the
 // connection.
-func isOutcome(err error) bool {
+func isRowError(err error) bool {
 	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrSpent) || errors.Is(err, session.ErrTooMany)
 }
 
-func (p *pool) take(ctx context.Context) (*conn, error) {
+func (p *pool) acquire(ctx context.Context) (*conn, error) {
 	select {
-	case p.loans <- struct{}{}:
+	case p.inUse <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-p.closed:
@@ -101,7 +101,7 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 	}
 	c, err := p.open()
 	if err != nil {
-		<-p.loans
+		<-p.inUse
 	}
 	return c, err
 }
@@ -117,24 +117,24 @@ func (p *pool) open() (*conn, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
-	return &conn{Conn: c, lookUps: make(map[string]*sqlite.Stmt)}, nil
+	return &conn{Conn: c, cached: make(map[string]*sqlite.Stmt)}, nil
 }
 
-// put takes a connection back, and closes it unless it is to be kept.
-func (p *pool) put(c *conn, keep bool) {
+// release takes a connection back, and closes it unless it is to be kept.
+func (p *pool) release(c *conn, keep bool) {
 	if keep {
 		p.idle <- c
 	} else {
 		_ = c.Close() // the error that broke it is the one to tell
 	}
-	<-p.loans
+	<-p.inUse
 }
 
 // close waits until every connection is back, and closes them all.
 func (p *pool) close() error {
 	close(p.closed)
-	for range cap(p.loans) {
-		p.loans <- struct{}{}
+	for range cap(p.inUse) {
+		p.inUse <- struct{}{}
 	}
 	close(p.idle)
 	var errs []error

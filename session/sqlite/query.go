@@ -23,16 +23,16 @@ func execCount(conn *sqlite.Conn, query string, args ...any) (int, error) {
 	return conn.Changes(), nil
 }
 
-// each runs a query, which is prepared once a connection, and calls read at
-// each row.
-func each(conn *sqlite.Conn, query string, read func(*sqlite.Stmt) error, args ...any) error {
+// forEachRow runs a query, which is prepared once a connection, and calls read at
+// forEachRow row.
+func forEachRow(conn *sqlite.Conn, query string, read func(*sqlite.Stmt) error, args ...any) error {
 	return sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: read})
 }
 
 // queryInt returns the first column of a query's last row, and whether there
 // was one.
 func queryInt(conn *sqlite.Conn, query string, args ...any) (value int64, found bool, err error) {
-	err = each(conn, query, func(stmt *sqlite.Stmt) error {
+	err = forEachRow(conn, query, func(stmt *sqlite.Stmt) error {
 		value, found = stmt.ColumnInt64(0), true
 		return nil
 	}, args...)

@@ -13,7 +13,7 @@ import (
 // ProviderToken returns the sealed refresh token of a sign-in.
 func (s *Store) ProviderToken(ctx context.Context, signIn int64) (providerToken session.ProviderToken, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT i.token_version, i.login_id, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = ?", func(stmt *sqlite.Stmt) error {
+		return forEachRow(conn, "SELECT i.token_version, i.login_id, r.body FROM sign_in i LEFT JOIN provider_token r ON r.sign_in = i.id WHERE i.id = ?", func(stmt *sqlite.Stmt) error {
 			providerToken = session.ProviderToken{TokenVersion: stmt.ColumnInt64(0), LoginID: stmt.ColumnText(1)}
 			if !stmt.ColumnIsNull(2) {
 				providerToken.Body = readBlob(stmt, 2)
@@ -30,7 +30,7 @@ const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
 
 // List returns the sessions that sel selects.
 func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.ListedSession, err error) {
-	where, args, ok := condition(sel)
+	where, args, ok := whereClause(sel)
 	if !ok {
 		return nil, nil
 	}
@@ -52,8 +52,8 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 	return all, nil
 }
 
-// condition is what sel asks for in SQL, or false if nothing can be that.
-func condition(sel session.Selector) (where string, args []any, ok bool) {
+// whereClause is what sel asks for in SQL, or false if nothing can be that.
+func whereClause(sel session.Selector) (where string, args []any, ok bool) {
 	terms := []string{"1"}
 	add := func(term string, values ...any) {
 		terms, args = append(terms, term), append(args, values...)
@@ -106,7 +106,7 @@ func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []s
 
 // readSealed reads the tokens that a condition chooses.
 func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.SealedToken, err error) {
-	err = each(conn, `SELECT i.id, p.provider, i.provider_id, p.subject, i.login_id, r.body
+	err = forEachRow(conn, `SELECT i.id, p.provider, i.provider_id, p.subject, i.login_id, r.body
 		FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE `+where, func(stmt *sqlite.Stmt) error {
 		all = append(all, session.SealedToken{
 			SignIn: stmt.ColumnInt64(0), Provider: stmt.ColumnText(1), ProviderID: stmt.ColumnInt64(2),
@@ -132,7 +132,7 @@ func (s *Store) Setting(ctx context.Context, name string, value []byte) (kept []
 				return err
 			}
 		}
-		return each(conn, "SELECT value FROM setting WHERE name = ?", func(stmt *sqlite.Stmt) error {
+		return forEachRow(conn, "SELECT value FROM setting WHERE name = ?", func(stmt *sqlite.Stmt) error {
 			kept = readBlob(stmt, 0)
 			return nil
 		}, name)

@@ -36,13 +36,13 @@ import (
 
 // Store is a SQLite file. It is safe for concurrent use.
 type Store struct {
-	file      string
-	writer    *pool         // of one connection
-	windows   *pool         // of one connection, for writes that a loss of power may lose
-	turn      chan struct{} // held by the one that writes: writers queue here (FIFO) and not in SQLite, which lets one starve
-	readers   *pool         // for lists, which may take long
-	finders   *pool         // for look-ups by a key, on the way of each request
-	closeOnce sync.Once
+	file           string
+	writer         *pool         // of one connection
+	throttleWriter *pool         // of one connection, for writes that a loss of power may lose
+	writeLock      chan struct{} // held by the one that writes: writers queue here (FIFO) and not in SQLite, which lets one starve
+	listReaders    *pool         // for lists, which may take long
+	keyReaders     *pool         // for look-ups by a key, on the way of each request
+	closeOnce      sync.Once
 }
 
 var _ session.Store = (*Store)(nil)
@@ -70,7 +70,7 @@ func OpenExisting(ctx context.Context, file string) (*Store, error) {
 		return nil, err
 	}
 	return open(file, func(s *Store) error {
-		return s.readers.with(ctx, func(c *conn) error { return requireSchema(c.Conn) })
+		return s.listReaders.with(ctx, func(c *conn) error { return requireSchema(c.Conn) })
 	})
 }
 
@@ -81,15 +81,15 @@ func open(file string, checkSchema func(*Store) error) (*Store, error) {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	s := &Store{
-		file:    file,
-		writer:  newPool(path, 1),
-		windows: newPool(path, 1, "synchronous = NORMAL"),
-		turn:    make(chan struct{}, 1),
-		readers: newPool(path, 2, "query_only = ON"),
-		finders: newPool(path, max(runtime.GOMAXPROCS(0), 2), "query_only = ON"),
+		file:           file,
+		writer:         newPool(path, 1),
+		throttleWriter: newPool(path, 1, "synchronous = NORMAL"),
+		writeLock:      make(chan struct{}, 1),
+		listReaders:    newPool(path, 2, "query_only = ON"),
+		keyReaders:     newPool(path, max(runtime.GOMAXPROCS(0), 2), "query_only = ON"),
 	}
 	if err := checkSchema(s); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the store %s: %w", file, explain(err)), s.Close())
+		return nil, errors.Join(fmt.Errorf("open the store %s: %w", file, withHint(err)), s.Close())
 	}
 	return s, nil
 }
@@ -107,16 +107,18 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close closes the file. Whoever still uses the store gets an error.
 func (s *Store) Close() (err error) {
-	s.closeOnce.Do(func() { err = errors.Join(s.finders.close(), s.readers.close(), s.windows.close(), s.writer.close()) })
+	s.closeOnce.Do(func() {
+		err = errors.Join(s.keyReaders.close(), s.listReaders.close(), s.throttleWriter.close(), s.writer.close())
+	})
 	return err
 }
 
-// lookUp runs a query by a key: do binds all of its arguments, and steps. No
+// queryByKey runs a query by a key: do binds all of its arguments, and steps. No
 // context interrupts it: a key is found or not at once, since in a write-ahead
 // log readers do not wait.
-func (s *Store) lookUp(ctx context.Context, query string, do func(*sqlite.Stmt) error) error {
-	return explain(s.finders.with(ctx, func(c *conn) error {
-		stmt, err := c.prepareLookUp(query)
+func (s *Store) queryByKey(ctx context.Context, query string, do func(*sqlite.Stmt) error) error {
+	return withHint(s.keyReaders.with(ctx, func(c *conn) error {
+		stmt, err := c.prepareCached(query)
 		if err != nil {
 			return err
 		}
@@ -126,7 +128,7 @@ func (s *Store) lookUp(ctx context.Context, query string, do func(*sqlite.Stmt) 
 
 // read lends a connection that reads, and that ctx interrupts.
 func (s *Store) read(ctx context.Context, do func(*sqlite.Conn) error) error {
-	return explain(s.readers.with(ctx, func(c *conn) error {
+	return withHint(s.listReaders.with(ctx, func(c *conn) error {
 		c.SetInterrupt(ctx.Done())
 		defer c.SetInterrupt(nil)
 		return do(c.Conn)
@@ -141,10 +143,10 @@ func (s *Store) write(ctx context.Context, do func(*sqlite.Conn) error) error {
 // writeOn is write on a connection of a pool.
 func (s *Store) writeOn(ctx context.Context, p *pool, do func(*sqlite.Conn) error) error {
 	began := false
-	err := s.inTurn(ctx, func() error {
+	err := s.withWriteLock(ctx, func() error {
 		return p.with(ctx, func(c *conn) (err error) {
 			defer c.SetInterrupt(nil)
-			end, err := begin(ctx, c.Conn)
+			end, err := beginImmediate(ctx, c.Conn)
 			if err != nil {
 				return err
 			}
@@ -156,23 +158,23 @@ func (s *Store) writeOn(ctx context.Context, p *pool, do func(*sqlite.Conn) erro
 	if !began && errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no write gets its turn, perhaps because another process has locked the file: %w", err)
 	}
-	return explain(err)
+	return withHint(err)
 }
 
-// inTurn calls do when no other write of this process is under way.
-func (s *Store) inTurn(ctx context.Context, do func() error) error {
+// withWriteLock calls do when no other write of this process is under way.
+func (s *Store) withWriteLock(ctx context.Context, do func() error) error {
 	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
+	case s.writeLock <- struct{}{}:
+		defer func() { <-s.writeLock }()
 		return do()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// begin begins a transaction that writes, waiting for those of other processes
+// beginImmediate begins a transaction that writes, waiting for those of other processes
 // until ctx ends, and for busyTimeout at most. ctx interrupts conn from then on.
-func begin(ctx context.Context, conn *sqlite.Conn) (end func(*error), err error) {
+func beginImmediate(ctx context.Context, conn *sqlite.Conn) (end func(*error), err error) {
 	wait, cancel := context.WithTimeout(ctx, busyTimeout)
 	defer cancel()
 	conn.SetBlockOnBusy() // until it is interrupted

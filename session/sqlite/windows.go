@@ -19,18 +19,18 @@ const (
 	// first are deleted, at the next sweep.
 	maxWindows = 1_000_000
 
-	// windowsAtOnce is how many rows one query reads: those of an attempt.
-	windowsAtOnce = 4
+	// windowsPerQuery is how many rows one query reads: those of an attempt.
+	windowsPerQuery = 4
 )
 
 // windowsQuery looks each key up by itself: with an IN SQLite makes a sorted
 // table of the list first.
 var windowsQuery = func() string {
-	looks := make([]string, windowsAtOnce)
-	for i := range looks {
-		looks[i] = fmt.Sprintf("SELECT %d, version, expires, body FROM throttle WHERE key = ?%d", i, i+1)
+	selects := make([]string, windowsPerQuery)
+	for i := range selects {
+		selects[i] = fmt.Sprintf("SELECT %d, version, expires, body FROM throttle WHERE key = ?%d", i, i+1)
 	}
-	return strings.Join(looks, " UNION ALL ")
+	return strings.Join(selects, " UNION ALL ")
 }()
 
 // ReadWindows implements [throttle.Store].
@@ -39,9 +39,9 @@ func (s *Store) ReadWindows(ctx context.Context, keys []throttle.MAC) ([]throttl
 		return nil, time.Time{}, err
 	}
 	rows := make([]throttle.Row, len(keys))
-	for begin := 0; begin < len(keys); begin += windowsAtOnce {
-		end := min(begin+windowsAtOnce, len(keys))
-		err := s.lookUp(ctx, windowsQuery, func(stmt *sqlite.Stmt) error { return readWindows(stmt, keys[begin:end], rows[begin:end]) })
+	for begin := 0; begin < len(keys); begin += windowsPerQuery {
+		end := min(begin+windowsPerQuery, len(keys))
+		err := s.queryByKey(ctx, windowsQuery, func(stmt *sqlite.Stmt) error { return readWindows(stmt, keys[begin:end], rows[begin:end]) })
 		if err != nil {
 			return nil, time.Time{}, fmt.Errorf("read the throttle: %w", err)
 		}
@@ -51,7 +51,7 @@ func (s *Store) ReadWindows(ctx context.Context, keys []throttle.MAC) ([]throttl
 
 // readWindows reads the rows of up to windowsAtOnce keys.
 func readWindows(stmt *sqlite.Stmt, keys []throttle.MAC, into []throttle.Row) error {
-	for i := range windowsAtOnce {
+	for i := range windowsPerQuery {
 		if i < len(keys) {
 			stmt.BindBytes(i+1, keys[i][:])
 			into[i].Key = keys[i]
@@ -72,7 +72,7 @@ func readWindows(stmt *sqlite.Stmt, keys []throttle.MAC, into []throttle.Row) er
 // SwapWindows implements [throttle.Store].
 func (s *Store) SwapWindows(ctx context.Context, changes []throttle.Change) error {
 	conflict := false
-	err := s.writeOn(ctx, s.windows, func(conn *sqlite.Conn) error {
+	err := s.writeOn(ctx, s.throttleWriter, func(conn *sqlite.Conn) error {
 		for i := range changes {
 			c := &changes[i]
 			version, _, err := queryInt(conn, "SELECT version FROM throttle WHERE key = ?", c.Key[:])
@@ -110,7 +110,7 @@ func notNil(b []byte) []byte {
 // ScanWindows implements [throttle.Store].
 func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) (rows []throttle.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return each(conn, "SELECT key, version, expires, body FROM throttle WHERE key > ? AND length(body) > 0 ORDER BY key LIMIT ?", func(stmt *sqlite.Stmt) error {
+		return forEachRow(conn, "SELECT key, version, expires, body FROM throttle WHERE key > ? AND length(body) > 0 ORDER BY key LIMIT ?", func(stmt *sqlite.Stmt) error {
 			row := throttle.Row{Version: stmt.ColumnInt64(1), Expires: session.FromMillis(stmt.ColumnInt64(2)), Body: readBlob(stmt, 3)}
 			err := readBytes(stmt, 0, row.Key[:])
 			rows = append(rows, row)
@@ -120,9 +120,9 @@ func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) 
 	return rows, err
 }
 
-// forgetWindows deletes rows of the throttle that have expired, and those that
+// deleteExpiredWindows deletes rows of the throttle that have expired, and those that
 // expire first where there are too many.
-func forgetWindows(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
+func deleteExpiredWindows(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	now := session.Millis(t.Now)
 	before, _, err := queryInt(conn, "SELECT coalesce(max(expires), ?1) FROM (SELECT expires FROM throttle ORDER BY expires DESC LIMIT 1 OFFSET ?2) WHERE expires > ?1", now, maxWindows)
 	if err != nil {
