@@ -25,7 +25,7 @@ func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until
 // StoreAnswer writes a provider's answer.
 func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error {
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
-		was, err := leasedSignIn(ctx, tx, a.SignIn, a.Lease)
+		was, err := lockLeasedSignIn(ctx, tx, a.SignIn, a.Lease)
 		if err != nil {
 			return err
 		}
@@ -41,8 +41,8 @@ func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error 
 	})
 }
 
-// leasedSignIn reads and locks a sign-in while it has that lease.
-func leasedSignIn(ctx context.Context, tx pgx.Tx, id int64, lease time.Time) (session.SignIn, error) {
+// lockLeasedSignIn reads and locks a sign-in while it has that lease.
+func lockLeasedSignIn(ctx context.Context, tx pgx.Tx, id int64, lease time.Time) (session.SignIn, error) {
 	return scanSignIn(tx.QueryRow(ctx, "SELECT "+signInColumns+" FROM sign_in i WHERE i.id = $1 AND i.lease_until = $2 FOR UPDATE", id, session.Millis(lease)))
 }
 

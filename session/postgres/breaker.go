@@ -65,9 +65,9 @@ func (s *Store) Tallies(ctx context.Context, provider, replica string, since tim
 	return bodies, err
 }
 
-// forgetTallies deletes what was counted too long ago for any window.
-func (s *Store) forgetTallies(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
-	return s.deleted(ctx, `
+// deleteOldTallies deletes what was counted too long ago for any window.
+func (s *Store) deleteOldTallies(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+	return s.execCount(ctx, `
 		WITH chosen AS MATERIALIZED (SELECT provider, replica FROM tally WHERE written <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 		DELETE FROM tally t USING chosen c WHERE t.provider = c.provider AND t.replica = c.replica`, session.Millis(t.DeleteTallies), limit)
 }

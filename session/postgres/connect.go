@@ -21,16 +21,16 @@ import (
 var errURL = errors.New(`session.store is not a URL of PostgreSQL, such as "postgres://USER:PASSWORD@HOST:5432/DATABASE"; ` +
 	`in the user and the password write %3A for ":", %2F for "/", %40 for "@", %25 for "%", %23 for "#" and %3F for "?"`)
 
-// errTwice keeps one of two settings from being silently dropped.
-var errTwice = errors.New("session.tls and the sslmode, sslrootcert, sslcert or sslkey in session.store both say how to encrypt; leave one of them out")
+// errTLSTwice keeps one of two settings from being silently dropped.
+var errTLSTwice = errors.New("session.tls and the sslmode, sslrootcert, sslcert or sslkey in session.store both say how to encrypt; leave one of them out")
 
 // How long connections are kept. An old one is replaced so that replicas spread
 // over servers again after one was away.
 const (
-	keptFor     = 30 * time.Minute
-	keptForMore = 10 * time.Minute // at random, so that not all are replaced at once
-	idleFor     = 5 * time.Minute
-	pingLimit   = time.Second // of one that was idle for a second and is to be used again
+	connLifetime       = 30 * time.Minute
+	connLifetimeJitter = 10 * time.Minute // at random, so that not all are replaced at once
+	connIdleTime       = 5 * time.Minute
+	pingTimeout        = time.Second // of one that was idle for a second and is to be used again
 )
 
 // poolConfig reads how to connect.
@@ -44,10 +44,10 @@ func poolConfig(cfg session.Config) (*pgxpool.Config, error) {
 		return nil, errURL
 	}
 	if inURL && cfg.TLS != noTLS {
-		return nil, errTwice
+		return nil, errTLSTwice
 	}
 	if !inURL {
-		if err := secure(&pool.ConnConfig.Config, cfg); err != nil {
+		if err := configureTLS(&pool.ConnConfig.Config, cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -59,8 +59,8 @@ func poolConfig(cfg session.Config) (*pgxpool.Config, error) {
 	}
 	pool.MaxConns = int32(cfg.Connections)
 	pool.MinConns, pool.MinIdleConns = 0, 0 // a server that is down is not called for nobody
-	pool.MaxConnLifetime, pool.MaxConnLifetimeJitter, pool.MaxConnIdleTime = keptFor, keptForMore, idleFor
-	pool.PingTimeout = pingLimit
+	pool.MaxConnLifetime, pool.MaxConnLifetimeJitter, pool.MaxConnIdleTime = connLifetime, connLifetimeJitter, connIdleTime
+	pool.PingTimeout = pingTimeout
 	return pool, nil
 }
 
@@ -85,9 +85,9 @@ func withTLSMode(text string) (_ string, inURL bool, err error) {
 	return base + "?" + query.Encode(), false, nil
 }
 
-// secure makes every host prove its name, except this machine, where nobody
+// configureTLS makes every host prove its name, except this machine, where nobody
 // stands in between, unless the configuration has a tls table.
-func secure(c *pgconn.Config, cfg session.Config) error {
+func configureTLS(c *pgconn.Config, cfg session.Config) error {
 	base, err := cfg.TLS.Client()
 	if err != nil {
 		return fmt.Errorf("session.%w", err)

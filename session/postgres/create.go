@@ -27,7 +27,7 @@ func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 		}
 		live, forgotten, err := insertSession(ctx, tx, person, was, is, d)
 		if err == nil {
-			err = forgetSignIns(ctx, tx, forgotten)
+			err = deleteUnusedSignIns(ctx, tx, forgotten)
 		}
 		if err != nil || len(live) < d.Bound || d.Admit == nil {
 			return err
@@ -99,7 +99,7 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session
 	}
 	queueSession(b, person, is.ID, stamp, d)
 	if d.KeepEnded > 0 {
-		queueForget(b, person, d, &forgotten)
+		queueDeleteSurplus(b, person, d, &forgotten)
 	}
 	err = tx.SendBatch(ctx, b).Close()
 	if err != nil && !errors.Is(err, session.ErrSpent) {
@@ -108,16 +108,16 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session
 	return live, forgotten, err
 }
 
-// forgetAtOnce is how many ended sessions a login forgets at most, and how many
+// deleteBatch is how many ended sessions a login forgets at most, and how many
 // grants another one.
-const forgetAtOnce = 200
+const deleteBatch = 200
 
-// queueForget deletes the ended sessions of a person that are too many, and those
+// queueDeleteSurplus deletes the ended sessions of a person that are too many, and those
 // alone are locked.
-func queueForget(b *pgx.Batch, person int64, d *session.Draft, forgotten *[]int64) {
+func queueDeleteSurplus(b *pgx.Batch, person int64, d *session.Draft, forgotten *[]int64) {
 	b.Queue(`DELETE FROM session WHERE hash = ANY(ARRAY(SELECT hash FROM session WHERE hash = ANY(ARRAY(
 		SELECT hash FROM session WHERE person = $1 AND kind = $2 AND ended > 0 AND provider_token_hash IS NULL ORDER BY ended DESC LIMIT $3 OFFSET $4))
-		FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, person, string(d.Kind), forgetAtOnce, d.KeepEnded).
+		FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, person, string(d.Kind), deleteBatch, d.KeepEnded).
 		Query(func(rows pgx.Rows) (err error) {
 			*forgotten, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 			return err
@@ -171,11 +171,11 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 			SELECT g.hash FROM sign_in i JOIN auth_grant g ON g.sign_in = i.id
 			WHERE i.person = (SELECT person FROM sign_in WHERE id = $1) AND g.kind = $2
 			ORDER BY g.created DESC, g.hash = $3 DESC LIMIT $4 OFFSET $5)) FOR UPDATE SKIP LOCKED)) RETURNING sign_in`,
-			g.SignIn, string(g.Kind), g.Hash[:], forgetAtOnce, g.Keep)
+			g.SignIn, string(g.Kind), g.Hash[:], deleteBatch, g.Keep)
 		if err != nil {
 			return err
 		}
-		return forgetSignIns(ctx, tx, signIns)
+		return deleteUnusedSignIns(ctx, tx, signIns)
 	})
 }
 

@@ -12,15 +12,15 @@ import (
 
 // End ends sessions.
 func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending) (ended int, err error) {
-	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
-		ended, err = endWhere(ctx, tx, e, "hash = ANY($4)", hashes(tokens))
+	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
+		ended, err = endWhere(ctx, tx, e, "hash = ANY($4)", hashBytes(tokens))
 		return err
 	})
 	return ended, err
 }
 
-// hashes returns hashes as the driver takes them.
-func hashes(tokens []session.Hash) [][]byte {
+// hashBytes returns hashBytes as the driver takes them.
+func hashBytes(tokens []session.Hash) [][]byte {
 	all := make([][]byte, len(tokens))
 	for i := range tokens {
 		all[i] = tokens[i][:]
@@ -43,13 +43,13 @@ func endWhere(ctx context.Context, tx pgx.Tx, e session.Ending, where string, ar
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
-	return ended, markDue(ctx, tx, signIns, e.At)
+	return ended, setRevocable(ctx, tx, signIns, e.At)
 }
 
-// markDue makes the refresh tokens of sign-ins due to be revoked, unless a session
+// setRevocable makes the refresh tokens of sign-ins due to be revoked, unless a session
 // of theirs lives. They are locked first: of two transactions that end the last
 // two sessions the second one sees what the first one did.
-func markDue(ctx context.Context, tx pgx.Tx, signIns []int64, at time.Time) error {
+func setRevocable(ctx context.Context, tx pgx.Tx, signIns []int64, at time.Time) error {
 	if len(signIns) == 0 {
 		return nil
 	}
@@ -66,26 +66,26 @@ func markDue(ctx context.Context, tx pgx.Tx, signIns []int64, at time.Time) erro
 // evict ends and deletes sessions that give way to another.
 func evict(ctx context.Context, tx pgx.Tx, e session.Eviction) error {
 	if len(e.End) > 0 {
-		if _, err := endWhere(ctx, tx, e.Ending, "hash = ANY($4)", hashes(e.End)); err != nil {
+		if _, err := endWhere(ctx, tx, e.Ending, "hash = ANY($4)", hashBytes(e.End)); err != nil {
 			return err
 		}
 	}
 	if len(e.Delete) == 0 {
 		return nil
 	}
-	signIns, err := deleteReturning(ctx, tx, "DELETE FROM session WHERE hash = ANY($1) RETURNING sign_in", hashes(e.Delete))
+	signIns, err := deleteReturning(ctx, tx, "DELETE FROM session WHERE hash = ANY($1) RETURNING sign_in", hashBytes(e.Delete))
 	if err == nil {
-		err = markDue(ctx, tx, signIns, e.At)
+		err = setRevocable(ctx, tx, signIns, e.At)
 	}
 	if err != nil {
 		return err
 	}
-	return forgetSignIns(ctx, tx, signIns)
+	return deleteUnusedSignIns(ctx, tx, signIns)
 }
 
 // ListPendingEnds returns sign-ins on which an end is pending, with their live sessions.
 func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
-	err = s.read(ctx, slow, func(ctx context.Context) error {
+	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
 		all = nil
 		rows, err := s.pool.Query(ctx, "SELECT "+signInColumns+`, p.provider, p.subject, s.hash, s.stamp FROM (
 				SELECT * FROM sign_in WHERE pending_since > 0 AND pending_since <= $1 AND id > $2 ORDER BY id LIMIT $3
@@ -98,9 +98,9 @@ func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int
 		var hash []byte
 		var stamp *text
 		var found scannedSignIn
-		_, err = pgx.ForEachRow(rows, append(found.into(), &provider, &subject, &hash, &stamp), func() error {
+		_, err = pgx.ForEachRow(rows, append(found.dest(), &provider, &subject, &hash, &stamp), func() error {
 			if len(all) == 0 || all[len(all)-1].SignIn.ID != found.ID {
-				signIn, err := found.signIn()
+				signIn, err := found.toSignIn()
 				if err != nil {
 					return err
 				}
@@ -119,12 +119,12 @@ func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int
 
 // FinishPendingEnd ends sessions on whose sign-in an end was pending.
 func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
-	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, "UPDATE sign_in SET pending_since = 0, pending_reason = '' WHERE id = $1 AND last_asked = $2", signIn, session.Millis(asked))
 		if done = err == nil && tag.RowsAffected() > 0; !done {
 			return err
 		}
-		_, err = endWhere(ctx, tx, e, "hash = ANY($4)", hashes(tokens))
+		_, err = endWhere(ctx, tx, e, "hash = ANY($4)", hashBytes(tokens))
 		return err
 	})
 	return done, err

@@ -17,27 +17,27 @@ import (
 // openError says that the store could not be opened.
 func openError(err error) error { return fmt.Errorf("open the store: %w", err) }
 
-// explain says of an error what to do about it. The driver's own text names the
+// withHint says of an error what to do about it. The driver's own text names the
 // host, the user and the database, and never the password.
-func (s *Store) explain(err error) error {
+func (s *Store) withHint(err error) error {
 	switch {
 	case err == nil, errors.Is(err, session.ErrNotFound):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("PostgreSQL did not answer in time (session.query_timeout is %v): %w", s.limit, err)
+		return fmt.Errorf("PostgreSQL did not answer in time (session.query_timeout is %v): %w", s.queryTimeout, err)
 	}
-	return explain(err)
+	return addHint(err)
 }
 
-func explain(err error) error {
+func addHint(err error) error {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		return err
 	}
 	if pgErr.Code == diskFull {
-		return fmt.Errorf("%s: %w: %w", cures[diskFull], session.ErrFull, err)
+		return fmt.Errorf("%s: %w: %w", hints[diskFull], session.ErrFull, err)
 	}
-	if what := cures[pgErr.Code]; what != "" {
+	if what := hints[pgErr.Code]; what != "" {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return err
@@ -46,9 +46,9 @@ func explain(err error) error {
 // diskFull is the SQLSTATE disk_full.
 const diskFull = "53100"
 
-// cures say what to do about what the server says, by SQLSTATE. Nobody changes
+// hints say what to do about what the server says, by SQLSTATE. Nobody changes
 // them.
-var cures = map[string]string{
+var hints = map[string]string{
 	"28P01":  "PostgreSQL refuses the password of session.store",
 	"28000":  "PostgreSQL does not let the user of session.store in; look at its pg_hba.conf",
 	"3D000":  "the database of session.store does not exist; make it with createdb",

@@ -31,35 +31,35 @@ const (
 
 // Find looks a session up by its hash.
 func (s *Store) Find(ctx context.Context, token session.Hash, known session.Version) (*session.Row, error) {
-	var found scanned
-	return s.find(ctx, &found, findToken, append(found.into(), &found.Body), token[:], known[:])
+	var found scannedRow
+	return s.find(ctx, &found, findToken, append(found.dest(), &found.Body), token[:], known[:])
 }
 
 // FindByProviderToken looks a session up by the provider's refresh token.
 func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash) (*session.Row, error) {
-	var found scanned
-	return s.find(ctx, &found, findByProviderToken, found.into(), tokenHash[:])
+	var found scannedRow
+	return s.find(ctx, &found, findByProviderToken, found.dest(), tokenHash[:])
 }
 
 // FindGrant looks a grant up by its hash.
 func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (*session.StoredGrant, error) {
-	var found scanned
+	var found scannedRow
 	var data text
-	row, err := s.find(ctx, &found, findGrant, append(found.into(), &found.Body, &data), hash[:], known[:])
+	row, err := s.find(ctx, &found, findGrant, append(found.dest(), &found.Body, &data), hash[:], known[:])
 	if err != nil {
 		return nil, err
 	}
 	return &session.StoredGrant{Row: *row, Data: string(data)}, nil
 }
 
-func (s *Store) find(ctx context.Context, found *scanned, query string, into []any, args ...any) (*session.Row, error) {
+func (s *Store) find(ctx context.Context, found *scannedRow, query string, into []any, args ...any) (*session.Row, error) {
 	err := s.read(ctx, 1, func(ctx context.Context) error {
 		return noRows(s.pool.QueryRow(ctx, query, args...).Scan(into...))
 	})
 	if err != nil {
 		return nil, err
 	}
-	return found.row()
+	return found.toRow()
 }
 
 // noRows says that nothing was found as every store does.
@@ -70,9 +70,9 @@ func noRows(err error) error {
 	return err
 }
 
-// scanned takes the columns of findColumns as they come, into types that the
+// scannedRow takes the columns of findColumns as they come, into types that the
 // driver knows without looking twice.
-type scanned struct {
+type scannedRow struct {
 	session.Row
 	signIn                                    scannedSignIn
 	hash                                      []byte
@@ -81,21 +81,21 @@ type scanned struct {
 	authTime, created, expires, used, endedAt int64
 }
 
-func (f *scanned) into() []any {
+func (f *scannedRow) dest() []any {
 	l := &f.Login
 	return append([]any{
 		&f.hash, (*string)(&f.Kind), (*string)(&l.Method), &f.Service, &f.stamp, &f.name, &f.sid, &f.acr, &f.amr, &f.authTime, &f.limits,
 		&f.created, &f.expires, &f.used, &f.endedAt, (*string)(&f.Reason), &f.Person, &f.ProviderID,
-	}, f.signIn.into()...)
+	}, f.signIn.dest()...)
 }
 
-// row is the session that was found.
-func (f *scanned) row() (_ *session.Row, err error) {
+// toRow is the session that was found.
+func (f *scannedRow) toRow() (_ *session.Row, err error) {
 	row := &f.Row
 	if copy(row.Hash[:], f.hash) != len(row.Hash) {
 		return nil, fmt.Errorf("a session of the sign-in %d is damaged in the store", f.signIn.ID)
 	}
-	if row.SignIn, err = f.signIn.signIn(); err != nil {
+	if row.SignIn, err = f.signIn.toSignIn(); err != nil {
 		return nil, err
 	}
 	row.Created, row.Expires, row.Used, row.Ended = session.FromMillis(f.created), session.FromMillis(f.expires), session.FromMillis(f.used), session.FromMillis(f.endedAt)
@@ -116,14 +116,14 @@ type scannedSignIn struct {
 	checked, asked, answer, gone, pending, lease int64
 }
 
-func (f *scannedSignIn) into() []any {
+func (f *scannedSignIn) dest() []any {
 	return []any{
 		&f.ID, &f.version, &f.stamp, &f.TokenVersion, &f.checked, &f.asked, &f.answer, &f.gone, &f.pending, (*string)(&f.Reason), &f.lease,
 	}
 }
 
-// signIn is the sign-in that was found.
-func (f *scannedSignIn) signIn() (session.SignIn, error) {
+// toSignIn is the sign-in that was found.
+func (f *scannedSignIn) toSignIn() (session.SignIn, error) {
 	i, at := f.SignIn, session.FromMillis
 	if copy(i.Version[:], f.version) != len(i.Version) {
 		return i, fmt.Errorf("the sign-in %d is damaged in the store", i.ID)
@@ -136,10 +136,10 @@ func (f *scannedSignIn) signIn() (session.SignIn, error) {
 // scanSignIn reads signInColumns.
 func scanSignIn(row pgx.Row, more ...any) (session.SignIn, error) {
 	var found scannedSignIn
-	if err := noRows(row.Scan(append(found.into(), more...)...)); err != nil {
+	if err := noRows(row.Scan(append(found.dest(), more...)...)); err != nil {
 		return session.SignIn{}, err
 	}
-	return found.signIn()
+	return found.toSignIn()
 }
 
 // Identity returns what is known of a sign-in's person.
@@ -173,7 +173,7 @@ func (s *Store) ProviderToken(ctx context.Context, signIn int64) (r session.Prov
 // ListNotAskedSince returns live sessions of a kind whose provider was not asked for long,
 // one of each sign-in, with its identity.
 func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
-	err = s.read(ctx, slow, func(ctx context.Context) error {
+	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `
 			SELECT `+findColumns+`, f.body FROM (
 				SELECT DISTINCT ON (s.sign_in) s.hash FROM session s JOIN sign_in i ON i.id = s.sign_in
@@ -184,11 +184,11 @@ func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked 
 			return err
 		}
 		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (session.Row, error) {
-			var found scanned
-			if err := row.Scan(append(found.into(), &found.Body)...); err != nil {
+			var found scannedRow
+			if err := row.Scan(append(found.dest(), &found.Body)...); err != nil {
 				return session.Row{}, err
 			}
-			r, err := found.row()
+			r, err := found.toRow()
 			if err != nil {
 				return session.Row{}, err
 			}

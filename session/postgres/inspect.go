@@ -30,16 +30,16 @@ func Inspect(ctx context.Context, cfg session.Config) (found []string, err error
 	}
 	conn, err := pgx.ConnectConfig(ctx, pool.ConnConfig)
 	if err != nil {
-		return nil, openError(explain(err))
+		return nil, openError(addHint(err))
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
 	want, err := newestSchema()
 	if err != nil {
 		return nil, err
 	}
-	version, is, oldest, err := look(ctx, conn)
+	version, is, oldest, err := readVersions(ctx, conn)
 	if err != nil {
-		return nil, openError(explain(err))
+		return nil, openError(addHint(err))
 	}
 	found = []string{"connected to PostgreSQL " + version}
 	if err := session.MayServe(is, want, oldest); err != nil {
@@ -56,11 +56,11 @@ func Inspect(ctx context.Context, cfg session.Config) (found []string, err error
 	return append(found, fmt.Sprintf("the schema is version %d, as it should be", is)), nil
 }
 
-// look reads the versions of the server and of the schema, 0 for none, and its
+// readVersions reads the versions of the server and of the schema, 0 for none, and its
 // setting session.OldestSchema, nil for none.
-func look(ctx context.Context, conn *pgx.Conn) (server string, schema int64, oldest []byte, err error) {
+func readVersions(ctx context.Context, conn *pgx.Conn) (server string, schema int64, oldest []byte, err error) {
 	var exists, unreleased bool
-	if err := conn.QueryRow(ctx, isUnreleased).Scan(&unreleased); err != nil {
+	if err := conn.QueryRow(ctx, unreleasedQuery).Scan(&unreleased); err != nil {
 		return "", 0, nil, err
 	}
 	if unreleased {
@@ -82,7 +82,7 @@ func look(ctx context.Context, conn *pgx.Conn) (server string, schema int64, old
 // requireSchema refuses a database that is older than the schema of this version,
 // or that this version cannot serve.
 func (s *Store) requireSchema(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, slow*s.limit)
+	ctx, cancel := context.WithTimeout(ctx, slowFactor*s.queryTimeout)
 	defer cancel()
 	want, err := newestSchema()
 	if err != nil {
@@ -91,11 +91,11 @@ func (s *Store) requireSchema(ctx context.Context) error {
 	var is int64
 	var oldest []byte
 	err = s.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) (err error) {
-		_, is, oldest, err = look(ctx, c.Conn())
+		_, is, oldest, err = readVersions(ctx, c.Conn())
 		return err
 	})
 	if err != nil {
-		return s.explain(err)
+		return s.withHint(err)
 	}
 	return session.RequireSchema(is, want, oldest)
 }

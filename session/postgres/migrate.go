@@ -22,36 +22,36 @@ import (
 var migrations embed.FS
 
 const (
-	// migrateLimit is how long bringing the schema up to date may take.
-	migrateLimit = 10 * time.Minute
+	// migrateTimeout is how long bringing the schema up to date may take.
+	migrateTimeout = 10 * time.Minute
 
-	// migrateTries is how often it is tried, since other replicas that start
+	// migrateAttempts is how often it is tried, since other replicas that start
 	// at the same time may be at it too.
-	migrateTries = 5
+	migrateAttempts = 5
 
 	versionTable = "shorepass_version"
 	lockTable    = "shorepass_version_lock"
 
-	// isUnreleased asks whether the schema is one of those that were numbered
+	// unreleasedQuery asks whether the schema is one of those that were numbered
 	// before version 1: they are told by a column that has another name since.
-	isUnreleased = `SELECT to_regclass('` + versionTable + `') IS NOT NULL AND EXISTS (SELECT 1 FROM information_schema.columns
+	unreleasedQuery = `SELECT to_regclass('` + versionTable + `') IS NOT NULL AND EXISTS (SELECT 1 FROM information_schema.columns
 		WHERE table_schema = current_schema() AND table_name = 'person' AND column_name = 'mark')`
 )
 
 // migrate brings the database to the schema of this version, through
 // connections of its own: a step may take longer than a question may.
 func migrate(ctx context.Context, conn *pgx.ConnConfig) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, migrateLimit)
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 	db := stdlib.OpenDB(*conn)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := db.PingContext(ctx); err != nil {
-		return explain(err)
+		return addHint(err)
 	}
 	for try := 1; ; try++ {
-		err := up(ctx, db)
-		if err == nil || !isRace(err) || try == migrateTries {
-			return explain(err)
+		err := applyMigrations(ctx, db)
+		if err == nil || !isRace(err) || try == migrateAttempts {
+			return addHint(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -75,7 +75,7 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 		lock.WithTableName(lockTable),
 		lock.WithTableLeaseDuration(15*time.Second), // after which another goes on where one died
 		lock.WithTableHeartbeatInterval(3*time.Second),
-		lock.WithTableLockTimeout(250*time.Millisecond, uint64(migrateLimit/(250*time.Millisecond))),
+		lock.WithTableLockTimeout(250*time.Millisecond, uint64(migrateTimeout/(250*time.Millisecond))),
 		lock.WithTableUnlockTimeout(250*time.Millisecond, 20),
 		lock.WithTableLogger(quiet),
 	)
@@ -90,10 +90,10 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	return g, nil
 }
 
-// up takes the steps that are missing. Where none are, it locks nothing.
-func up(ctx context.Context, db *sql.DB) error {
+// applyMigrations takes the steps that are missing. Where none are, it locks nothing.
+func applyMigrations(ctx context.Context, db *sql.DB) error {
 	var unreleased bool
-	if err := db.QueryRowContext(ctx, isUnreleased).Scan(&unreleased); err != nil {
+	if err := db.QueryRowContext(ctx, unreleasedQuery).Scan(&unreleased); err != nil {
 		return fmt.Errorf("read the version of the schema: %w", err)
 	}
 	if unreleased {

@@ -31,15 +31,15 @@ import (
 
 // Store is a database. It is safe for concurrent use.
 type Store struct {
-	pool  *pgxpool.Pool
-	limit time.Duration // of one question, or one transaction
+	pool         *pgxpool.Pool
+	queryTimeout time.Duration // of one question, or one transaction
 }
 
 var _ session.Store = (*Store)(nil)
 
-// slow is how many times as long as a login's question one may take that no
+// slowFactor is how many times as long as a login's question one may take that no
 // login waits for: lists, and periodic maintenance.
-const slow = 10
+const slowFactor = 10
 
 // Open connects to the database that cfg names, whose defaults must be applied,
 // and brings it to the schema of this version. What it returns, errors too,
@@ -69,7 +69,7 @@ func OpenExisting(ctx context.Context, cfg session.Config) (*Store, error) {
 
 // connect returns a store that passes the check.
 func connect(ctx context.Context, pool *pgxpool.Config, cfg session.Config, check func(*Store, context.Context) error) (_ *Store, err error) {
-	s := &Store{limit: cfg.QueryTimeout}
+	s := &Store{queryTimeout: cfg.QueryTimeout}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pool); err != nil {
 		return nil, openError(err)
 	}
@@ -106,22 +106,22 @@ func (s *Store) Close() error {
 // once more where the connection turns out to be lost: the server was
 // restarted, or another one took its place.
 func (s *Store) read(ctx context.Context, factor time.Duration, ask func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, factor*s.limit)
+	ctx, cancel := context.WithTimeout(ctx, factor*s.queryTimeout)
 	defer cancel()
 	err := ask(ctx)
 	if isLost(err) && ctx.Err() == nil {
 		s.pool.Reset()
 		err = ask(ctx)
 	}
-	return s.explain(err)
+	return s.withHint(err)
 }
 
 // write runs one statement that changes something. It is run again only where
 // the server cannot have seen it.
 func (s *Store) write(ctx context.Context, factor time.Duration, run func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, factor*s.limit)
+	ctx, cancel := context.WithTimeout(ctx, factor*s.queryTimeout)
 	defer cancel()
-	return s.explain(s.again(ctx, func(err error) bool { return isUnsent(err) || isConflict(err) }, func() error { return run(ctx) }))
+	return s.withHint(s.retry(ctx, func(err error) bool { return isUnsent(err) || isConflict(err) }, func() error { return run(ctx) }))
 }
 
 // beginQuery begins a transaction. A replica that stands still in the middle
@@ -132,21 +132,21 @@ const beginQuery = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000"
 // inTx runs f in a transaction, and all of it again where it had to give way to
 // another one, or where the connection was lost before it was to be kept.
 func (s *Store) inTx(ctx context.Context, factor time.Duration, f func(context.Context, pgx.Tx) error) error {
-	return s.inTxFrom(ctx, factor, beginQuery, f)
+	return s.inTxWith(ctx, factor, beginQuery, f)
 }
 
-// inTxFrom is inTx with how the transaction begins.
-func (s *Store) inTxFrom(ctx context.Context, factor time.Duration, begin string, f func(context.Context, pgx.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, factor*s.limit)
+// inTxWith is inTx with how the transaction begins.
+func (s *Store) inTxWith(ctx context.Context, factor time.Duration, begin string, f func(context.Context, pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, factor*s.queryTimeout)
 	defer cancel()
 	committing := false
-	return s.explain(s.again(ctx, func(err error) bool { return isConflict(err) || isLost(err) && !committing }, func() error {
+	return s.withHint(s.retry(ctx, func(err error) bool { return isConflict(err) || isLost(err) && !committing }, func() error {
 		committing = false
-		return s.once(ctx, begin, f, &committing)
+		return s.runTx(ctx, begin, f, &committing)
 	}))
 }
 
-func (s *Store) once(ctx context.Context, begin string, f func(context.Context, pgx.Tx) error, committing *bool) error {
+func (s *Store) runTx(ctx context.Context, begin string, f func(context.Context, pgx.Tx) error, committing *bool) error {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (s *Store) once(ctx context.Context, begin string, f func(context.Context, 
 	if err := f(ctx, tx); err != nil {
 		// The limit may be what failed it, and the connection goes back only
 		// when the transaction is over; one that cannot be told is closed.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limit)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.queryTimeout)
 		defer cancel()
 		_ = tx.Rollback(ctx) // the first error is the one to tell
 		return err
@@ -163,16 +163,16 @@ func (s *Store) once(ctx context.Context, begin string, f func(context.Context, 
 	return tx.Commit(ctx)
 }
 
-// maxTries is how often a transaction that collides with others is tried.
-const maxTries = 5
+// maxAttempts is how often a transaction that collides with others is tried.
+const maxAttempts = 5
 
-// again runs f until it succeeds, or fails for a reason that mayRetry does not
+// retry runs f until it succeeds, or fails for a reason that mayRetry does not
 // expect to pass.
-func (s *Store) again(ctx context.Context, mayRetry func(error) bool, f func() error) error {
+func (s *Store) retry(ctx context.Context, mayRetry func(error) bool, f func() error) error {
 	wait := 5 * time.Millisecond
 	for try := 1; ; try++ {
 		err := f()
-		if err == nil || try == maxTries || !mayRetry(err) {
+		if err == nil || try == maxAttempts || !mayRetry(err) {
 			return err
 		}
 		if isLost(err) {

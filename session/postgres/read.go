@@ -11,8 +11,8 @@ import (
 	"shorepass/session"
 )
 
-// value reads one value, nil where there is no row.
-func (s *Store) value(ctx context.Context, query string, args ...any) (body []byte, err error) {
+// queryBytes reads one queryBytes, nil where there is no row.
+func (s *Store) queryBytes(ctx context.Context, query string, args ...any) (body []byte, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
 		err := s.pool.QueryRow(ctx, query, args...).Scan(&body)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -29,14 +29,14 @@ const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
 
 // List returns the sessions that sel selects.
 func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.ListedSession, err error) {
-	where, args, ok := condition(sel, after)
+	where, args, ok := whereClause(sel, after)
 	if !ok {
 		return nil, nil
 	}
 	query := "SELECT " + listColumns + ` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
 		JOIN identity f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
 		WHERE ` + where + fmt.Sprintf(" ORDER BY s.hash LIMIT %d", limit)
-	err = s.read(ctx, slow, func(ctx context.Context) error {
+	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, query, args...)
 		if err != nil {
 			return err
@@ -47,8 +47,8 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 	return all, err
 }
 
-// condition is what sel asks for in SQL, or false if nothing can be that.
-func condition(sel session.Selector, after session.Hash) (where string, args []any, ok bool) {
+// whereClause is what sel asks for in SQL, or false if nothing can be that.
+func whereClause(sel session.Selector, after session.Hash) (where string, args []any, ok bool) {
 	var terms []string
 	add := func(term string, value any) {
 		args = append(args, value)
@@ -87,16 +87,16 @@ func condition(sel session.Selector, after session.Hash) (where string, args []a
 }
 
 func scanListed(rows pgx.CollectableRow) (session.ListedSession, error) {
-	var found scanned
+	var found scannedRow
 	var l session.ListedSession
 	var first, last struct{ address, id, agent text }
 	var provider, subject, user, by, label, maker text
-	err := rows.Scan(append(found.into(), &provider, &subject, &user, &l.Identity.Body,
+	err := rows.Scan(append(found.dest(), &provider, &subject, &user, &l.Identity.Body,
 		&first.address, &first.id, &first.agent, &last.address, &last.id, &last.agent, &by, &label, &maker)...)
 	if err != nil {
 		return l, err
 	}
-	row, err := found.row()
+	row, err := found.toRow()
 	if err != nil {
 		return l, err
 	}
@@ -113,7 +113,7 @@ const sealedColumns = "i.id, p.provider, i.provider_id, p.subject, i.login_id, r
 
 // ListSealed returns sealed tokens in the order of their sign-ins.
 func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
-	err = s.read(ctx, slow, func(ctx context.Context) error {
+	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, "SELECT "+sealedColumns+", false FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE r.sign_in > $1 ORDER BY r.sign_in LIMIT $2", after, limit)
 		all, err = collectSealed(rows, err)
 		return err
@@ -146,7 +146,7 @@ func (s *Store) Setting(ctx context.Context, name string, value []byte) ([]byte,
 			return nil, err
 		}
 	}
-	return s.value(ctx, "SELECT value FROM setting WHERE name = $1", name)
+	return s.queryBytes(ctx, "SELECT value FROM setting WHERE name = $1", name)
 }
 
 // SetSetting keeps a value in the place of another.

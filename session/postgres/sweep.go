@@ -18,7 +18,7 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 	for _, step := range sweepSteps(t) {
 		chosen := fmt.Sprintf("hash = ANY(ARRAY(SELECT hash FROM session WHERE ended = 0 AND %s LIMIT $%d FOR UPDATE SKIP LOCKED))", step.where, 4+len(step.args))
 		var ended int
-		err := s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
+		err := s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
 			ended, err = endWhere(ctx, tx, step.end, chosen, append(step.args, limit-touched)...)
 			return err
 		})
@@ -26,7 +26,7 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 			return touched, err
 		}
 	}
-	for _, forget := range []func(context.Context, session.SweepTimes, int) (int, error){s.forgetSessions, s.forgetGrants, s.forgetFirstUses, s.forgetWindows, s.forgetTallies} {
+	for _, forget := range []func(context.Context, session.SweepTimes, int) (int, error){s.deleteEndedSessions, s.deleteExpiredGrants, s.deleteExpiredFirstUses, s.deleteExpiredWindows, s.deleteOldTallies} {
 		n, err := forget(ctx, t, limit)
 		if touched = max(touched, n); err != nil {
 			return touched, err
@@ -48,21 +48,21 @@ func sweepSteps(t session.SweepTimes) []sweepStep {
 	for _, k := range t.Kinds {
 		idle := session.Millis(k.Idle)
 		steps = append(steps,
-			sweepStep{t.EndIdle(), "kind = $4 AND last_used_day > 0 AND last_used_day <= $5 AND last_used <= $6", []any{string(k.Kind), days(idle), idle}},
+			sweepStep{t.EndIdle(), "kind = $4 AND last_used_day > 0 AND last_used_day <= $5 AND last_used <= $6", []any{string(k.Kind), toDays(idle), idle}},
 			sweepStep{t.EndUnused(), "kind = $4 AND last_used_day = 0 AND created <= $5", []any{string(k.Kind), session.Millis(k.Unused)}})
 	}
 	return steps
 }
 
-// forgetSessions deletes sessions that ended long ago, or were never used: each by
+// deleteEndedSessions deletes sessions that ended long ago, or were never used: each by
 // an index of its own, which one condition for both could not use.
-func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+func (s *Store) deleteEndedSessions(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	n := 0
 	for _, old := range []struct {
 		where  string
 		before time.Time
 	}{{"ended > 0 AND provider_token_hash IS NULL", t.DeleteEnded}, {"ended > 0 AND provider_token_hash IS NULL AND last_used_day = 0", t.DeleteUnused}} {
-		deleted, err := s.forget(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
+		deleted, err := s.deleteWithSignIns(ctx, `DELETE FROM session WHERE hash = ANY(ARRAY(
 			SELECT hash FROM session WHERE `+old.where+` AND ended <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`,
 			session.Millis(old.before), limit-n)
 		if n += deleted; err != nil {
@@ -72,21 +72,21 @@ func (s *Store) forgetSessions(ctx context.Context, t session.SweepTimes, limit 
 	return n, nil
 }
 
-// forgetGrants deletes grants that were over long ago.
-func (s *Store) forgetGrants(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
-	return s.forget(ctx, `DELETE FROM auth_grant WHERE hash = ANY(ARRAY(
+// deleteExpiredGrants deletes grants that were over long ago.
+func (s *Store) deleteExpiredGrants(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+	return s.deleteWithSignIns(ctx, `DELETE FROM auth_grant WHERE hash = ANY(ARRAY(
 		SELECT hash FROM auth_grant WHERE expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, session.Millis(t.DeleteGrants), limit)
 }
 
-// forget runs a statement that deletes and returns sign-ins, and forgets those
+// deleteWithSignIns runs a statement that deletes and returns sign-ins, and forgets those
 // that have no use any more. It returns how many rows were deleted.
-func (s *Store) forget(ctx context.Context, query string, args ...any) (n int, err error) {
-	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) deleteWithSignIns(ctx context.Context, query string, args ...any) (n int, err error) {
+	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
 		signIns, err := deleteReturning(ctx, tx, query, args...)
 		if n = len(signIns); err != nil {
 			return err
 		}
-		return forgetSignIns(ctx, tx, signIns)
+		return deleteUnusedSignIns(ctx, tx, signIns)
 	})
 	return n, err
 }
@@ -105,11 +105,11 @@ func deleteReturning(ctx context.Context, tx pgx.Tx, query string, args ...any) 
 	return signIns, nil
 }
 
-// forgetSignIns deletes those of the sign-ins that have no session, no grant and
+// deleteUnusedSignIns deletes those of the sign-ins that have no session, no grant and
 // no refresh token to revoke, and persons with the last one. A login at this
 // moment holds the person's row until its session is there, and then must be seen:
 // so first the lock, then the look.
-func forgetSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error {
+func deleteUnusedSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error {
 	if len(signIns) == 0 {
 		return nil
 	}
@@ -132,15 +132,15 @@ func forgetSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error {
 	return nil
 }
 
-// forgetFirstUses deletes leases of first uses that are over.
-func (s *Store) forgetFirstUses(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
-	return s.deleted(ctx, `DELETE FROM first_use WHERE provider_token_hash = ANY(ARRAY(
+// deleteExpiredFirstUses deletes leases of first uses that are over.
+func (s *Store) deleteExpiredFirstUses(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+	return s.execCount(ctx, `DELETE FROM first_use WHERE provider_token_hash = ANY(ARRAY(
 		SELECT provider_token_hash FROM first_use WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, session.Millis(t.Now), limit)
 }
 
-// deleted runs a statement that deletes, and returns how many rows it did.
-func (s *Store) deleted(ctx context.Context, query string, args ...any) (n int, err error) {
-	err = s.write(ctx, slow, func(ctx context.Context) error {
+// execCount runs a statement that deletes, and returns how many rows it did.
+func (s *Store) execCount(ctx context.Context, query string, args ...any) (n int, err error) {
+	err = s.write(ctx, slowFactor, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, query, args...)
 		n = int(tag.RowsAffected())
 		return err
@@ -151,7 +151,7 @@ func (s *Store) deleted(ctx context.Context, query string, args ...any) (n int, 
 // TakeRevocable takes the refresh tokens of sign-ins that have no live session and
 // no grant to be spent.
 func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
-	err = s.inTx(ctx, slow, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			DELETE FROM provider_token r USING sign_in i JOIN person p ON p.id = i.person WHERE i.id = r.sign_in AND r.revocable_since > 0 AND r.sign_in = ANY(ARRAY(
 				SELECT d.sign_in FROM provider_token d WHERE d.revocable_since > 0
@@ -167,10 +167,10 @@ func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (ta
 		for i := range taken {
 			signIns = append(signIns, taken[i].SignIn)
 		}
-		return forgetSignIns(ctx, tx, signIns)
+		return deleteUnusedSignIns(ctx, tx, signIns)
 	})
 	return taken, err
 }
 
-// days is a time in milliseconds as last_used_day has it.
-func days(ms int64) int64 { return ms / (24 * time.Hour).Milliseconds() }
+// toDays is a time in milliseconds as last_used_day has it.
+func toDays(ms int64) int64 { return ms / (24 * time.Hour).Milliseconds() }

@@ -14,7 +14,7 @@ import (
 // that no two texts become one, and none is refused that SQLite takes.
 type text string
 
-const oddPrefix = "\x01base64:"
+const base64Prefix = "\x01base64:"
 
 var (
 	_ pgtype.TextValuer  = text("")
@@ -24,8 +24,8 @@ var (
 // TextValue is how the text is kept.
 func (t text) TextValue() (pgtype.Text, error) {
 	kept := string(t)
-	if !utf8.ValidString(kept) || strings.ContainsRune(kept, 0) || strings.HasPrefix(kept, oddPrefix) {
-		kept = oddPrefix + base64.StdEncoding.EncodeToString([]byte(t))
+	if !utf8.ValidString(kept) || strings.ContainsRune(kept, 0) || strings.HasPrefix(kept, base64Prefix) {
+		kept = base64Prefix + base64.StdEncoding.EncodeToString([]byte(t))
 	}
 	return pgtype.Text{String: kept, Valid: true}, nil
 }
@@ -35,7 +35,7 @@ func (t *text) ScanText(v pgtype.Text) error {
 	if !v.Valid {
 		return errors.New("a text is missing")
 	}
-	odd, ok := strings.CutPrefix(v.String, oddPrefix)
+	odd, ok := strings.CutPrefix(v.String, base64Prefix)
 	if !ok {
 		*t = text(v.String)
 		return nil

@@ -63,12 +63,12 @@ const beginWindows = beginQuery + "; SET LOCAL synchronous_commit = off"
 func (s *Store) SwapWindows(ctx context.Context, changes []throttle.Change) error {
 	changes = slices.Clone(changes)
 	slices.SortFunc(changes, func(a, b throttle.Change) int { return bytes.Compare(a.Key[:], b.Key[:]) })
-	return s.inTxFrom(ctx, 1, beginWindows, func(ctx context.Context, tx pgx.Tx) error {
+	return s.inTxWith(ctx, 1, beginWindows, func(ctx context.Context, tx pgx.Tx) error {
 		b := new(pgx.Batch)
 		for i := range changes {
 			queueSwap(b, &changes[i])
 		}
-		return swapAll(tx.SendBatch(ctx, b), len(changes))
+		return readSwapResults(tx.SendBatch(ctx, b), len(changes))
 	})
 }
 
@@ -81,9 +81,9 @@ func queueSwap(b *pgx.Batch, c *throttle.Change) {
 	b.Queue("UPDATE throttle SET version = $2, expires = $3, body = $4 WHERE key = $1 AND version = $5", append(args, c.Old)...)
 }
 
-// swapAll reads what became of the changes. One that changed no row met another
+// readSwapResults reads what became of the changes. One that changed no row met another
 // version.
-func swapAll(results pgx.BatchResults, count int) (err error) {
+func readSwapResults(results pgx.BatchResults, count int) (err error) {
 	defer func() {
 		if closed := results.Close(); err == nil {
 			err = closed
@@ -103,7 +103,7 @@ func swapAll(results pgx.BatchResults, count int) (err error) {
 
 // ScanWindows implements [throttle.Store].
 func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) (found []throttle.Row, err error) {
-	err = s.read(ctx, slow, func(ctx context.Context) error {
+	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, "SELECT key, version, expires, body FROM throttle WHERE key > $1 AND length(body) > 0 ORDER BY key LIMIT $2", after[:], limit)
 		if err != nil {
 			return err
@@ -121,18 +121,18 @@ func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) 
 	return found, err
 }
 
-// forgetWindows deletes rows of the throttle that have expired, and those that
+// deleteExpiredWindows deletes rows of the throttle that have expired, and those that
 // expire first where there are too many.
-func (s *Store) forgetWindows(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
+func (s *Store) deleteExpiredWindows(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	before := session.Millis(t.Now)
-	err := s.read(ctx, slow, func(ctx context.Context) error {
+	err := s.read(ctx, slowFactor, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, "SELECT coalesce(max(expires), $1) FROM (SELECT expires FROM throttle ORDER BY expires DESC OFFSET $2 LIMIT 1) beyond WHERE expires > $1",
 			before, maxWindows).Scan(&before)
 	})
 	if err != nil {
 		return 0, err
 	}
-	return s.deleted(ctx, `
+	return s.execCount(ctx, `
 		DELETE FROM throttle WHERE key = ANY(ARRAY(
 			SELECT key FROM throttle WHERE expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)) AND expires <= $1`, before, limit)
 }
