@@ -29,7 +29,7 @@ func testLease(t *testing.T, s session.Store) {
 		})
 	}
 	group.Wait()
-	check(t, "leases won by twenty at once", won.Load(), 1)
+	check(t, "leases won by twenty concurrent callers", won.Load(), 1)
 	check(t, "the lease", find(t, s, row.Hash).SignIn.Lease, now.Add(15*time.Second))
 	lease := func(asked, now time.Time) bool {
 		t.Helper()
@@ -37,28 +37,28 @@ func testLease(t *testing.T, s session.Store) {
 		must(t, err)
 		return ok
 	}
-	check(t, "while it lasts", lease(p.Asked, now.Add(14*time.Second)), false)
-	check(t, "after its end", lease(p.Asked, now.Add(15*time.Second)), true)
-	giveUp := func(end, now time.Time) bool {
+	check(t, "while another caller holds it", lease(p.Asked, now.Add(14*time.Second)), false)
+	check(t, "after it has expired", lease(p.Asked, now.Add(15*time.Second)), true)
+	release := func(end, now time.Time) bool {
 		t.Helper()
 		ok, err := s.LeaseSignIn(t.Context(), p.ID, p.Asked, end, now)
 		must(t, err)
 		return ok
 	}
-	check(t, "given up by one whose lease is over", giveUp(now.Add(15*time.Second), now.Add(16*time.Second)), false)
-	check(t, "given up", giveUp(now.Add(30*time.Second), now.Add(14*time.Second)), true)
-	check(t, "at once after that", lease(p.Asked, now.Add(15*time.Second)), true)
+	check(t, "released by a caller whose lease has expired", release(now.Add(15*time.Second), now.Add(16*time.Second)), false)
+	check(t, "released by its holder", release(now.Add(30*time.Second), now.Add(14*time.Second)), true)
+	check(t, "after the release", lease(p.Asked, now.Add(15*time.Second)), true)
 	if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, Lease: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("StoreAnswer by one that lost the lease: %v, want ErrNotFound", err)
+		t.Errorf("StoreAnswer by a caller that lost the lease: %v, want ErrNotFound", err)
 	}
 	err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, Lease: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
 	must(t, err)
-	check(t, "by one that saw it before it was asked", lease(p.Asked, now.Add(time.Minute)), false)
-	check(t, "by one that saw the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
+	check(t, "by a caller that read the row before the answer", lease(p.Asked, now.Add(time.Minute)), false)
+	check(t, "by a caller that read the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
 }
 
-// answered returns the Next of a AnswerUpdate: the provider is asked at that time,
-// the lease is given up, and change, unless it is nil, sets other columns.
+// answered returns an AnswerUpdate.Next that sets Asked to at, releases the lease and
+// calls change unless it is nil.
 func answered(at time.Time, change func(*session.SignIn)) func(session.SignIn) session.SignIn {
 	return func(p session.SignIn) session.SignIn {
 		p.Asked, p.Lease = at, time.Time{}
@@ -69,7 +69,7 @@ func answered(at time.Time, change func(*session.SignIn)) func(session.SignIn) s
 	}
 }
 
-// storeAnswer takes a lease and keeps an answer.
+// storeAnswer takes a lease and stores an answer at that time.
 func storeAnswer(t *testing.T, s session.Store, h session.Hash, at time.Time, change func(*session.SignIn), a session.AnswerUpdate) {
 	t.Helper()
 	row := find(t, s, h)
@@ -77,16 +77,16 @@ func storeAnswer(t *testing.T, s session.Store, h session.Hash, at time.Time, ch
 	won, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until)
 	must(t, err)
 	if !won {
-		t.Fatalf("no lease for %+v", row.SignIn)
+		t.Fatalf("LeaseSignIn of %+v = false, want true", row.SignIn)
 	}
 	a.SignIn, a.Lease, a.Next = row.SignIn.ID, until, answered(at, change)
 	must(t, s.StoreAnswer(t.Context(), &a))
 }
 
-// testStoreAnswer writes the columns that Next returns, the identity with another version
-// and the refresh token with another number, and nothing else.
+// testStoreAnswer: StoreAnswer writes the columns that Next returns, the identity
+// with a new version, the refresh token with a new number, and nothing else.
 func testStoreAnswer(t *testing.T, s session.Store) {
-	d := ownDraft("a", "alice")
+	d := perLoginDraft("a", "alice")
 	signIn := create(t, s, d).SignIn
 	known, sealed := d.Identity, d.Sealed
 	at := func(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.Minute) }
@@ -96,17 +96,17 @@ func testStoreAnswer(t *testing.T, s session.Store) {
 		change func(*session.SignIn)
 		answer session.AnswerUpdate
 	}{
-		{"nothing more", nil, session.AnswerUpdate{}},
+		{"asked only", nil, session.AnswerUpdate{}},
 		{"an answer", func(s *session.SignIn) { s.Answer = session.AnswerDown }, session.AnswerUpdate{}},
 		{"gone", func(s *session.SignIn) { s.Answer, s.Gone = session.AnswerGone, at(3) }, session.AnswerUpdate{}},
 		{"a pending end", func(s *session.SignIn) { s.Pending, s.Reason = at(4), session.ReasonGone }, session.AnswerUpdate{}},
 		{"a refresh token", func(s *session.SignIn) { s.Answer = session.AnswerLost; s.TokenVersion++ }, session.AnswerUpdate{Sealed: []byte("rotated")}},
-		{"a refresh token that is void", nil, session.AnswerUpdate{Sealed: []byte("void")}},
-		{"identity", func(s *session.SignIn) {
+		{"a refresh token with the same number", nil, session.AnswerUpdate{Sealed: []byte("void")}},
+		{"an identity", func(s *session.SignIn) {
 			s.Answer, s.Gone, s.Pending, s.Reason = session.AnswerVouched, time.Time{}, time.Time{}, ""
 			s.Checked, s.Version, s.Stamp = at(5), second.Version, "s2"
 		}, session.AnswerUpdate{Identity: &second}},
-		{"identity that is void", nil, session.AnswerUpdate{Identity: &session.StoredIdentity{User: "nobody", Body: []byte("void")}}},
+		{"an identity with the same version", nil, session.AnswerUpdate{Identity: &session.StoredIdentity{User: "nobody", Body: []byte("void")}}},
 		{"never", func(s *session.SignIn) { s.Answer = session.AnswerNever }, session.AnswerUpdate{}},
 	} {
 		before := signIn
@@ -128,8 +128,8 @@ func testStoreAnswer(t *testing.T, s session.Store) {
 	}
 }
 
-// testStoreAnswerAfterLogin gives Next the row as a login has changed it since the
-// lease, so that nothing of that is lost.
+// testStoreAnswerAfterLogin: Next gets the row as a login has changed it since the
+// lease was taken, so that no write is lost.
 func testStoreAnswerAfterLogin(t *testing.T, s session.Store) {
 	row := create(t, s, draft("a", "alice"))
 	at := epoch.Add(time.Hour)
@@ -141,17 +141,18 @@ func testStoreAnswerAfterLogin(t *testing.T, s session.Store) {
 	login.Created, login.Stamp, login.Identity = at.Add(time.Second), "s2", identity("alice2")
 	want := create(t, s, login).SignIn
 	check(t, "the lease after a login", want.Lease, until)
-	var seen session.SignIn
+	var got session.SignIn
 	next := answered(at.Add(2*time.Second), func(s *session.SignIn) { s.Answer = session.AnswerDown })
 	must(t, s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Next: func(s session.SignIn) session.SignIn {
-		seen = s
+		got = s
 		return next(s)
 	}}))
-	check(t, "what Next is given", seen, want)
-	check(t, "what is kept", find(t, s, row.Hash).SignIn, next(want))
+	check(t, "the sign-in that Next gets", got, want)
+	check(t, "the stored sign-in", find(t, s, row.Hash).SignIn, next(want))
 }
 
-// testAdopt replaces stamps of sessions as [session.SignIn.Adopts] has it.
+// testAdopt: live sessions whose stamp [session.SignIn.Adopts] returns get the
+// sign-in's.
 func testAdopt(t *testing.T, s session.Store) {
 	stamps := func(when string, want map[string]string) {
 		t.Helper()
@@ -174,16 +175,17 @@ func testAdopt(t *testing.T, s session.Store) {
 	answer("a:1", 2)
 	stamps("an answer with a first stamp", map[string]string{"blank": "a:1", "of bob": ""})
 	login("without", "", 3)
-	stamps("a login that shows none", map[string]string{"without": "a:1"})
+	stamps("a login without a stamp", map[string]string{"without": "a:1"})
 	login("changed", "a:2", 4)
-	stamps("a login with another", map[string]string{"blank": "a:1", "changed": "a:2"})
+	stamps("a login with another stamp", map[string]string{"blank": "a:1", "changed": "a:2"})
 	answer("b:1", 5)
-	stamps("an answer made of other attributes", map[string]string{"blank": "a:1", "changed": "b:1"})
+	stamps("an answer with a stamp of other attributes", map[string]string{"blank": "a:1", "changed": "b:1"})
 	login("again", "c:1", 6)
-	stamps("a login made of other attributes", map[string]string{"blank": "a:1", "changed": "c:1", "again": "c:1"})
+	stamps("a login with a stamp of other attributes", map[string]string{"blank": "a:1", "changed": "c:1", "again": "c:1"})
 }
 
-// testLifetime bounds the sessions of a sign-in that cannot be asked about again.
+// testLifetime: AnswerUpdate.Lifetime shortens the sessions of its sign-in, and
+// lengthens none.
 func testLifetime(t *testing.T, s session.Store) {
 	long, short := draft("long", "alice"), draft("short", "alice")
 	short.Expires = epoch.Add(time.Hour)
@@ -192,12 +194,12 @@ func testLifetime(t *testing.T, s session.Store) {
 	create(t, s, draft("another", "bob"))
 	storeAnswer(t, s, long.Hash, epoch.Add(time.Minute), nil, session.AnswerUpdate{Lifetime: 12 * time.Hour})
 	for name, want := range map[string]time.Duration{"long": 12 * time.Hour, "short": time.Hour, "another": 1000 * time.Hour} {
-		check(t, "when it expires: "+name, find(t, s, hash(name)).Expires, epoch.Add(want))
+		check(t, "the expiry of "+name, find(t, s, hash(name)).Expires, epoch.Add(want))
 	}
 }
 
 func testFirstUse(t *testing.T, s session.Store) {
-	h := hash("upstream")
+	h := hash("provider token")
 	lease := func(seconds int) bool {
 		t.Helper()
 		now := epoch.Add(time.Duration(seconds) * time.Second)
@@ -205,27 +207,27 @@ func testFirstUse(t *testing.T, s session.Store) {
 		must(t, err)
 		return won
 	}
-	check(t, "the first", lease(0), true)
-	check(t, "the second", lease(14), false)
-	check(t, "after its end", lease(15), true)
+	check(t, "the first caller", lease(0), true)
+	check(t, "a second caller while the first holds it", lease(14), false)
+	check(t, "after it has expired", lease(15), true)
 	must(t, s.ReleaseFirstUse(t.Context(), h))
 	check(t, "after its release", lease(16), true)
-	d := ownDraft("a", "alice")
+	d := perLoginDraft("a", "alice")
 	d.ProviderToken = &h
 	create(t, s, d)
-	check(t, "with a session", lease(100), false)
+	check(t, "when the token has a session", lease(100), false)
 	_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
-	check(t, "with a session that ended", lease(200), false)
+	check(t, "when its session has ended", lease(200), false)
 }
 
 func testUsed(t *testing.T, s session.Store) {
 	h := create(t, s, draft("a", "alice")).Hash
 	client := session.Client{Address: netip.MustParseAddr("2001:db8::1"), ID: "oras-go", UserAgent: "oras"}
 	late, early := epoch.Add(2*time.Hour), epoch.Add(time.Hour)
-	must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: h, At: late, Client: client}, {Token: hash("nobody"), At: late}}))
+	must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: h, At: late, Client: client}, {Token: hash("no session"), At: late}}))
 	must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: h, At: early}}))
-	check(t, "used", find(t, s, h).Used, late)
+	check(t, "the last use", find(t, s, h).Used, late)
 	listed, err := s.List(t.Context(), session.Selector{}, session.Hash{}, 10)
 	must(t, err)
 	check(t, "the last client", listed[0].Last, client)

@@ -9,7 +9,7 @@ import (
 	"shorepass/session"
 )
 
-// testBreaker swaps the rows of circuit breakers.
+// testBreaker: a row is swapped only if it is unchanged (compare-and-swap).
 func testBreaker(t *testing.T, s session.Store) {
 	minute := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Minute) }
 	never := session.Breaker{Provider: "corp"}
@@ -29,20 +29,20 @@ func testBreaker(t *testing.T, s session.Store) {
 		must(t, err)
 		check(t, name, got, want)
 	}
-	rows("before anything")
-	swap("the first time", never, first, true)
-	rows("the first time", first)
-	swap("by a replica that does not know of it", never, later, false)
-	rows("by a replica that does not know of it", first)
-	swap("renewed", first, later, true)
-	swap("renewed by another replica at once", first, later, false)
-	swap("of another provider", session.Breaker{Provider: odd.Provider}, odd, true)
-	rows("of two providers", later, odd)
-	swap("of no row", session.Breaker{Provider: "none", Since: minute(1)}, session.Breaker{Provider: "none", Since: minute(2)}, false)
-	rows("of two providers still", later, odd)
+	rows("no provider was doubted")
+	swap("the first row of a provider", never, first, true)
+	rows("after the first row", first)
+	swap("by a replica that read no row", never, later, false)
+	rows("after that conflict", first)
+	swap("a changed row", first, later, true)
+	swap("by a replica that read the row before the change", first, later, false)
+	swap("the row of another provider", session.Breaker{Provider: odd.Provider}, odd, true)
+	rows("two providers", later, odd)
+	swap("a row that does not exist", session.Breaker{Provider: "none", Since: minute(1)}, session.Breaker{Provider: "none", Since: minute(2)}, false)
+	rows("after that conflict, two providers", later, odd)
 }
 
-// testTallies keeps what replicas count of providers, for each other.
+// testTallies: a replica reads the tallies that the others wrote.
 func testTallies(t *testing.T, s session.Store) {
 	second := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Second) }
 	write := func(provider, replica string, at int, body string) {
@@ -60,15 +60,15 @@ func testTallies(t *testing.T, s session.Store) {
 		slices.Sort(got)
 		check(t, name, got, want)
 	}
-	read("before anything", "corp", "one", 0)
+	read("no tally yet", "corp", "one", 0)
 	write("corp", "one", 1, "a")
 	write("corp", "one", 2, "b")
 	write("corp", "two", 3, "c")
 	write("sso", "two", 3, "d")
-	read("of both", "corp", "three", 0, "b", "c")
-	read("but one's own", "corp", "one", 0, "c")
-	read("of late", "corp", "three", 2, "c")
-	read("of another provider", "sso", "one", 0, "d")
+	read("the tallies of all others", "corp", "three", 0, "b", "c")
+	read("not the replica's own", "corp", "one", 0, "c")
+	read("not those written before since", "corp", "three", 2, "c")
+	read("the tally of another provider", "sso", "one", 0, "d")
 	_, err := s.Sweep(t.Context(), session.SweepTimes{DeleteTallies: second(2)}, 100)
 	must(t, err)
 	read("after a sweep", "corp", "three", 0, "c")

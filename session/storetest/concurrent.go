@@ -10,8 +10,8 @@ import (
 	"shorepass/session"
 )
 
-// testFirstLogins logs one person in several times at the same moment: there is
-// one row, and it is that of the latest login.
+// testFirstLogins: several first logins of a person at the same time make one
+// sign-in, and its row is that of the latest login.
 func testFirstLogins(t *testing.T, s session.Store) {
 	for round := range 5 {
 		user := fmt.Sprint("alice ", round)
@@ -41,14 +41,14 @@ func testFirstLogins(t *testing.T, s session.Store) {
 	}
 }
 
-// testConcurrent revokes sessions while they are created, leased, used and
-// looked up: none comes back.
+// testConcurrent: a session that is revoked while other calls lease, answer and use
+// it stays ended.
 func testConcurrent(t *testing.T, s session.Store) {
 	var group sync.WaitGroup
 	for i := range 4 {
 		group.Go(func() {
 			for j := range 10 {
-				d := ownDraft(fmt.Sprint(i, " ", j), "alice")
+				d := perLoginDraft(fmt.Sprint(i, " ", j), "alice")
 				if err := s.Create(t.Context(), d); err != nil {
 					t.Error(err)
 					return
@@ -81,7 +81,7 @@ func testConcurrent(t *testing.T, s session.Store) {
 				}
 				inner.Wait()
 				if row, err := s.Find(t.Context(), d.Hash, session.Version{}); err != nil || row.Ended.IsZero() {
-					t.Errorf("Find after everything = %+v, %v", row, err)
+					t.Errorf("Find after the concurrent writes = %+v, %v", row, err)
 				}
 			}
 		})
@@ -93,7 +93,7 @@ func testClosed(t *testing.T, s session.Store) {
 	create(t, s, draft("a", "alice"))
 	must(t, s.Close())
 	if row, err := s.Find(t.Context(), hash("a"), session.Version{}); err == nil || errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Find after Close = %v, %v, want an error that tells nothing", row, err)
+		t.Errorf("Find after Close = %v, %v, want an error other than ErrNotFound", row, err)
 	}
 	if err := s.Create(t.Context(), draft("b", "bob")); err == nil {
 		t.Error("Create after Close: no error")

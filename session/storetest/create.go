@@ -14,8 +14,8 @@ func testCreate(t *testing.T, s session.Store) {
 	if _, err := s.Find(t.Context(), hash("a"), session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Find before Create: %v, want ErrNotFound", err)
 	}
-	d := ownDraft("a", "alice")
-	tokenHash := hash("upstream")
+	d := perLoginDraft("a", "alice")
+	tokenHash := hash("provider token")
 	d.ProviderToken = &tokenHash
 	row := create(t, s, d)
 	want := d.Row
@@ -29,7 +29,7 @@ func testCreate(t *testing.T, s session.Store) {
 		t.Errorf("FindByProviderToken of a token's hash: %v, want ErrNotFound", err)
 	}
 	if _, err := s.Find(t.Context(), tokenHash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Find of an upstream hash: %v, want ErrNotFound", err)
+		t.Errorf("Find of a provider token's hash: %v, want ErrNotFound", err)
 	}
 	known, err := s.Identity(t.Context(), row.SignIn.ID)
 	must(t, err)
@@ -38,18 +38,18 @@ func testCreate(t *testing.T, s session.Store) {
 	must(t, err)
 	check(t, "ProviderToken", sealed, session.ProviderToken{TokenVersion: 1, LoginID: d.LoginID, Body: d.Sealed})
 	if _, err := s.Identity(t.Context(), 1<<40); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Identity of nobody: %v, want ErrNotFound", err)
+		t.Errorf("Identity of a sign-in that does not exist: %v, want ErrNotFound", err)
 	}
 	if err := s.Create(t.Context(), d); err == nil {
-		t.Error("Create of a hash that is there: no error")
+		t.Error("Create with a hash that exists: no error")
 	}
-	second := ownDraft("b", "alice")
+	second := perLoginDraft("b", "alice")
 	second.ProviderToken = &tokenHash
 	if err := s.Create(t.Context(), second); err == nil {
-		t.Error("Create of an upstream hash that is there: no error")
+		t.Error("Create with a provider token's hash that exists: no error")
 	}
 	if _, err := s.Find(t.Context(), second.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Find of what was not created: %v, want ErrNotFound", err)
+		t.Errorf("Find of a session that was not created: %v, want ErrNotFound", err)
 	}
 }
 
@@ -62,7 +62,7 @@ func testOddNames(t *testing.T, s session.Store) {
 		check(t, "service", row.Service, name)
 		check(t, "stamp", row.Stamp, name)
 		if name == "" {
-			continue // which selects everybody
+			continue // an empty Selector.User selects all
 		}
 		listed, err := s.List(t.Context(), session.Selector{User: name}, session.Hash{}, 10)
 		must(t, err)
@@ -72,7 +72,7 @@ func testOddNames(t *testing.T, s session.Store) {
 	}
 }
 
-// testFind asks for a person's identity only where they are not known.
+// testFind: Find reads the identity unless the caller knows its version.
 func testFind(t *testing.T, s session.Store) {
 	d := draft("a", "alice")
 	create(t, s, d)
@@ -80,9 +80,9 @@ func testFind(t *testing.T, s session.Store) {
 		known session.Version
 		want  []byte
 	}{
-		"nothing is known": {session.Version{}, d.Identity.Body},
-		"another is known": {identity("bob").Version, d.Identity.Body},
-		"these are known":  {d.Identity.Version, nil},
+		"no version is known":      {session.Version{}, d.Identity.Body},
+		"another version is known": {identity("bob").Version, d.Identity.Body},
+		"its version is known":     {d.Identity.Version, nil},
 	} {
 		row, err := s.Find(t.Context(), d.Hash, tc.known)
 		must(t, err)
@@ -91,8 +91,8 @@ func testFind(t *testing.T, s session.Store) {
 	}
 }
 
-// testOddBytes keeps what a directory may say, and no client: no two of these
-// are one person.
+// testOddBytes: text of a provider may be any bytes. It is stored unchanged, and
+// different texts are different persons.
 func testOddBytes(t *testing.T, s session.Store) {
 	persons := make(map[int64]string)
 	for i, text := range []string{"a", "a\x00b", "a\x00", "\xff\xfe", "\xff", "\ufffd", "YQ==", "\x01base64:YQ==", "\x01base64:AWJhc2U2NDpZUT09"} {
@@ -101,7 +101,7 @@ func testOddBytes(t *testing.T, s session.Store) {
 		d.Login.Name, d.Login.SID, d.Login.ACR, d.Login.AMR, d.Limits, d.Label = text, text, text, nil, text, text
 		row := create(t, s, d)
 		check(t, "stamp", row.Stamp, text)
-		check(t, "the person's stamp", row.SignIn.Stamp, text)
+		check(t, "the sign-in's stamp", row.SignIn.Stamp, text)
 		if other, ok := persons[row.SignIn.ID]; ok {
 			t.Errorf("%q and %q are one person", text, other)
 		}
@@ -117,7 +117,7 @@ func testOddBytes(t *testing.T, s session.Store) {
 		storeAnswer(t, s, d.Hash, epoch.Add(time.Hour), func(s *session.SignIn) { s.Stamp = text + "2" }, session.AnswerUpdate{})
 		_, err = s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending(text, epoch))
 		must(t, err)
-		check(t, "the stamp that changed", find(t, s, d.Hash).SignIn.Stamp, text+"2")
+		check(t, "the changed stamp", find(t, s, d.Hash).SignIn.Stamp, text+"2")
 	}
 }
 
@@ -134,17 +134,17 @@ func testPersons(t *testing.T, s session.Store) {
 
 	stale := draft("c", "alice")
 	third := create(t, s, stale)
-	check(t, "the sign-in after a login of before", third.SignIn, second.SignIn)
+	check(t, "the sign-in after a login that is older than its row", third.SignIn, second.SignIn)
 
 	blank := draft("d", "alice")
 	blank.Created, blank.Stamp = epoch.Add(2*time.Hour), ""
-	check(t, "the stamp after a login without", create(t, s, blank).SignIn.Stamp, "s2")
+	check(t, "the stamp after a login without one", create(t, s, blank).SignIn.Stamp, "s2")
 
-	own, other := create(t, s, ownDraft("e", "alice")), create(t, s, ownDraft("f", "alice"))
+	own, other := create(t, s, perLoginDraft("e", "alice")), create(t, s, perLoginDraft("f", "alice"))
 	if own.SignIn.ID == other.SignIn.ID || own.SignIn.ID == first.SignIn.ID {
-		t.Errorf("sign-ins of logins of their own are %d, %d, beside %d", own.SignIn.ID, other.SignIn.ID, first.SignIn.ID)
+		t.Errorf("the sign-ins of two per-login drafts are %d and %d, the shared one is %d, want three", own.SignIn.ID, other.SignIn.ID, first.SignIn.ID)
 	}
-	check(t, "the person of a login of its own", own.Person, first.Person)
+	check(t, "the person of a per-login sign-in", own.Person, first.Person)
 	for name, change := range map[string]func(*session.Draft){
 		"provider id": func(d *session.Draft) { d.ProviderID++ },
 		"provider":    func(d *session.Draft) { d.Provider = "other" },
@@ -154,12 +154,12 @@ func testPersons(t *testing.T, s session.Store) {
 		change(d)
 		got := create(t, s, d)
 		if got.SignIn.ID == first.SignIn.ID {
-			t.Errorf("another %s has the same sign-in", name)
+			t.Errorf("a login with another %s has the same sign-in", name)
 		}
-		check(t, "another "+name+" is the same person", got.Person == first.Person, name == "provider id")
+		check(t, "a login with another "+name+" has the same person", got.Person == first.Person, name == "provider id")
 	}
 
-	// The user name is the person's: the one that was read last.
+	// A person has one user name: the one that was read last.
 	listed, err := s.List(t.Context(), session.Selector{ID: own.Hash.ID()}, session.Hash{}, 10)
 	must(t, err)
 	check(t, "the user name of another sign-in", listed[0].Identity.User, "alice")
@@ -168,12 +168,12 @@ func testPersons(t *testing.T, s session.Store) {
 	for name, want := range map[string]int{"alice3": 6, "alice": 0, "alice2": 0} {
 		listed, err := s.List(t.Context(), session.Selector{User: name, Provider: "corp", Subject: "subject of alice"}, session.Hash{}, 10)
 		must(t, err)
-		check(t, "sessions of "+name, len(listed), want+map[bool]int{true: 1}[want > 0]) // the one of another provider id
+		check(t, "sessions of "+name, len(listed), want+map[bool]int{true: 1}[want > 0]) // and the session with another provider id
 	}
 }
 
-// testSharedToken puts the refresh token of each login in the place of the last,
-// where the provider keeps one for each person.
+// testSharedToken: where logins share a sign-in, a login's refresh token replaces
+// the one before, and the sign-in's token is revocable only without a live session.
 func testSharedToken(t *testing.T, s session.Store) {
 	login := func(name string, at time.Time, sealed string) *session.Row {
 		d := draft(name, "alice")
@@ -197,7 +197,7 @@ func testSharedToken(t *testing.T, s session.Store) {
 	login("c", epoch.Add(2*time.Hour), "")
 	providerToken("a login that brings none", first.SignIn.ID, session.ProviderToken{TokenVersion: 2, Body: []byte("two")})
 	login("d", epoch, "late")
-	providerToken("a login that was kept late", first.SignIn.ID, session.ProviderToken{TokenVersion: 3, Body: []byte("late")})
+	providerToken("a login that was stored after a later one", first.SignIn.ID, session.ProviderToken{TokenVersion: 3, Body: []byte("late")})
 	_, err := s.End(t.Context(), []session.Hash{hash("a"), hash("b"), hash("c")}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
@@ -211,36 +211,38 @@ func testSharedToken(t *testing.T, s session.Store) {
 	check(t, "to revoke after another login", len(taken), 0)
 }
 
-// testYield attaches sessions to a sign-in as it is.
+// testYield: a session that another one yields points to its sign-in and does not
+// change it.
 func testYield(t *testing.T, s session.Store) {
-	from := create(t, s, ownDraft("a", "alice"))
+	from := create(t, s, perLoginDraft("a", "alice"))
 	d := &session.Draft{Row: *from, Derived: true, Bound: 10, Label: "laptop", MadeBy: "an operator", Client: draft("", "").Client}
 	d.Hash, d.Kind, d.Service, d.Limits, d.Created = hash("pat"), session.KindPAT, "", `{"services":["registry"]}`, epoch.Add(time.Hour)
 	row := create(t, s, d)
 	want := d.Row
 	want.SignIn = from.SignIn
-	check(t, "what it yields", *row, want)
+	check(t, "the yielded session", *row, want)
 	listed, err := s.List(t.Context(), session.Selector{Kind: session.KindPAT}, session.Hash{}, 10)
 	must(t, err)
 	if len(listed) != 1 || listed[0].Label != "laptop" || listed[0].MadeBy != "an operator" || listed[0].Subject != "subject of alice" {
-		t.Errorf("List of what it yields = %+v", listed)
+		t.Errorf("List of the yielded session = %+v", listed)
 	}
 	_, err = s.End(t.Context(), []session.Hash{from.Hash}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
 	must(t, err)
-	check(t, "to revoke while what it yielded lives", len(taken), 0)
-	d.Hash, d.SignIn.ID = hash("of nothing"), 1<<40
+	check(t, "to revoke while the yielded session lives", len(taken), 0)
+	d.Hash, d.SignIn.ID = hash("without a sign-in"), 1<<40
 	if err := s.Create(t.Context(), d); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Create at a sign-in that is not there: %v, want ErrNotFound", err)
+		t.Errorf("Create for a sign-in that does not exist: %v, want ErrNotFound", err)
 	}
 }
 
-// testPerPerson asks the draft which session is evicted.
+// testPerPerson: at the bound the draft's Admit chooses the sessions to evict, or
+// refuses the new one.
 func testPerPerson(t *testing.T, s session.Store) {
-	tokenHash := hash("upstream")
+	tokenHash := hash("provider token")
 	for i, name := range []string{"a", "b", "c"} {
-		d := ownDraft(name, "alice")
+		d := perLoginDraft(name, "alice")
 		d.Created = epoch.Add(time.Duration(i) * time.Hour)
 		if name == "b" {
 			d.ProviderToken = &tokenHash
@@ -253,18 +255,18 @@ func testPerPerson(t *testing.T, s session.Store) {
 	pat.Kind = session.KindPAT
 	create(t, s, pat)
 
-	d := ownDraft("d", "alice")
+	d := perLoginDraft("d", "alice")
 	d.Bound, d.Created = 4, epoch.Add(3*time.Hour)
 	d.Admit = func([]session.LiveSession) (session.Eviction, error) {
 		t.Error("Admit was called below the bound")
 		return session.Eviction{}, nil
 	}
 	create(t, s, d)
-	refused := ownDraft("refused", "alice")
+	refused := perLoginDraft("refused", "alice")
 	refused.Bound = 4
 	refused.Admit = func(live []session.LiveSession) (session.Eviction, error) {
 		slices.SortFunc(live, func(a, b session.LiveSession) int { return a.Created.Compare(b.Created) })
-		check(t, "who lives", live, []session.LiveSession{
+		check(t, "live sessions", live, []session.LiveSession{
 			{Hash: hash("a"), Created: epoch},
 			{Hash: hash("b"), Created: epoch.Add(time.Hour), ProviderToken: true},
 			{Hash: hash("c"), Created: epoch.Add(2 * time.Hour), Used: epoch.Add(9 * time.Hour)},
@@ -276,40 +278,40 @@ func testPerPerson(t *testing.T, s session.Store) {
 		t.Errorf("Create that is not admitted: %v, want ErrTooMany", err)
 	}
 	if _, err := s.Find(t.Context(), refused.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Find of what was not admitted: %v, want ErrNotFound", err)
+		t.Errorf("Find of the session that was not admitted: %v, want ErrNotFound", err)
 	}
 	at := epoch.Add(10 * time.Hour)
-	last := ownDraft("e", "alice")
+	last := perLoginDraft("e", "alice")
 	last.Bound = 4
 	last.Admit = func([]session.LiveSession) (session.Eviction, error) {
 		return session.Eviction{Ending: session.ReasonPerPerson.Ending("", at), End: []session.Hash{hash("b")}, Delete: []session.Hash{hash("a")}}, nil
 	}
 	create(t, s, last)
-	check(t, "what ends", find(t, s, hash("b")).Reason, session.ReasonPerPerson)
+	check(t, "the evicted session that ends", find(t, s, hash("b")).Reason, session.ReasonPerPerson)
 	if _, err := s.Find(t.Context(), hash("a"), session.Version{}); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Find of what is deleted: %v, want ErrNotFound", err)
+		t.Errorf("Find of the evicted session that is deleted: %v, want ErrNotFound", err)
 	}
 	taken, err := s.TakeRevocable(t.Context(), at, 10)
 	must(t, err)
-	check(t, "refresh tokens to revoke of what gave way", len(taken), 2)
+	check(t, "refresh tokens of the evicted sessions to revoke", len(taken), 2)
 	for _, name := range []string{"c", "d", "e", "of bob", "a PAT"} {
 		check(t, name, find(t, s, hash(name)).Reason, "")
 	}
 }
 
-// testKeepEnded forgets the ended sessions of a person that are too many, those
-// that ended first.
+// testKeepEnded: of a person's ended sessions of a kind, those beyond KeepEnded
+// that ended first are deleted.
 func testKeepEnded(t *testing.T, s session.Store) {
-	tokenHash := hash("upstream")
+	tokenHash := hash("provider token")
 	end := func(name string, hours int, change func(*session.Draft)) {
-		d := ownDraft(name, "alice")
+		d := perLoginDraft(name, "alice")
 		d.Sealed = nil
 		change(d)
 		create(t, s, d)
 		_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending("", epoch.Add(time.Duration(hours)*time.Hour)))
 		must(t, err)
 	}
-	end("upstream", 1, func(d *session.Draft) { d.ProviderToken = &tokenHash })
+	end("provider token", 1, func(d *session.Draft) { d.ProviderToken = &tokenHash })
 	end("a PAT", 1, func(d *session.Draft) { d.Kind = session.KindPAT })
 	end("of bob", 1, func(d *session.Draft) { d.Subject = "bob" })
 	for i, name := range []string{"d", "a", "c", "b"} {
@@ -319,12 +321,12 @@ func testKeepEnded(t *testing.T, s session.Store) {
 	d := draft("e", "alice")
 	d.KeepEnded = 2
 	create(t, s, d)
-	for name, kept := range map[string]bool{"d": false, "a": false, "c": true, "b": true, "e": true, "upstream": true, "a PAT": true, "of bob": true} {
-		if _, err := s.Find(t.Context(), hash(name), session.Version{}); kept != (err == nil) || !kept && !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("Find of %q: %v, want it kept: %v", name, err, kept)
+	for name, exists := range map[string]bool{"d": false, "a": false, "c": true, "b": true, "e": true, "provider token": true, "a PAT": true, "of bob": true} {
+		if _, err := s.Find(t.Context(), hash(name), session.Version{}); exists != (err == nil) || !exists && !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("Find of %q: %v, want it to exist: %v", name, err, exists)
 		}
 	}
 	if _, err := s.Identity(t.Context(), first); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Identity of the sign-in of what is forgotten: %v, want ErrNotFound", err)
+		t.Errorf("Identity of the sign-in of a deleted session: %v, want ErrNotFound", err)
 	}
 }

@@ -20,15 +20,15 @@ func testEnd(t *testing.T, s session.Store) {
 		must(t, err)
 		return n
 	}
-	check(t, "ended", end(epoch, a, hash("nobody")), 1)
-	check(t, "ended again", end(epoch.Add(time.Hour), a, b), 1)
+	check(t, "sessions that ended", end(epoch, a, hash("no session")), 1)
+	check(t, "sessions that ended, without the one that had", end(epoch.Add(time.Hour), a, b), 1)
 	row := find(t, s, a)
-	check(t, "when", row.Ended, epoch)
-	check(t, "why", row.Reason, session.ReasonRevoked)
+	check(t, "the time", row.Ended, epoch)
+	check(t, "the reason", row.Reason, session.ReasonRevoked)
 	listed, err := s.List(t.Context(), session.Selector{Ended: true, ID: a.ID()}, session.Hash{}, 10)
 	must(t, err)
 	if len(listed) != 1 || listed[0].By != "an operator" {
-		t.Errorf("List of what ended = %+v", listed)
+		t.Errorf("List of the ended session = %+v", listed)
 	}
 }
 
@@ -63,7 +63,7 @@ func testList(t *testing.T, s session.Store) {
 		{session.Selector{Before: epoch.Add(time.Hour)}, 2},
 		{session.Selector{ID: other.Hash.ID()}, 1},
 		{session.Selector{ID: other.Hash.ID(), User: "bob"}, 0},
-		{session.Selector{ID: "nothing of the kind"}, 0},
+		{session.Selector{ID: "no id"}, 0},
 		{session.Selector{ID: other.Hash.ID()[1:]}, 0},
 	} {
 		var got int
@@ -118,11 +118,11 @@ func testSweep(t *testing.T, s session.Store) {
 	for range 4 {
 		n, err := s.Sweep(t.Context(), times, 1)
 		must(t, err)
-		check(t, "a step", n, 1)
+		check(t, "rows that a sweep of one touched", n, 1)
 	}
 	n, err := s.Sweep(t.Context(), times, 10)
 	must(t, err)
-	check(t, "the last step", n, 0)
+	check(t, "rows that the last sweep touched", n, 0)
 	for name, want := range wants {
 		row := find(t, s, hash(name))
 		check(t, name, row.Reason, want)
@@ -134,15 +134,15 @@ func testSweep(t *testing.T, s session.Store) {
 	later.DeleteEnded = now
 	n, err = s.Sweep(t.Context(), later, 10)
 	must(t, err)
-	check(t, "forgotten", n, 4)
+	check(t, "deleted sessions", n, 4)
 	if _, err := s.Find(t.Context(), hash("idle"), session.Version{}); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Find of what is forgotten: %v, want ErrNotFound", err)
+		t.Errorf("Find of a deleted session: %v, want ErrNotFound", err)
 	}
 	listed, err := s.List(t.Context(), session.Selector{Ended: true}, session.Hash{}, 10)
 	must(t, err)
-	check(t, "left", len(listed), 4)
+	check(t, "sessions left", len(listed), 4)
 
-	// A sign-in is forgotten with the last session, and not before.
+	// A sign-in is deleted with its last session, and not before.
 	shared := find(t, s, create(t, s, draft("used too", "used")).Hash)
 	_, err = s.End(t.Context(), []session.Hash{hash("used"), shared.Hash}, session.ReasonRevoked.Ending("", now))
 	must(t, err)
@@ -153,18 +153,18 @@ func testSweep(t *testing.T, s session.Store) {
 		must(t, err)
 	}
 	if _, err = s.Identity(t.Context(), shared.SignIn.ID); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("Identity of a sign-in that is forgotten: %v, want ErrNotFound", err)
+		t.Errorf("Identity of a deleted sign-in: %v, want ErrNotFound", err)
 	}
 }
 
-// testSweepUnused forgets what nobody ever used soon after its end, and what
-// answers to a provider's refresh token never.
+// testSweepUnused: an ended session that was never used is deleted at DeleteUnused,
+// before others. One with a provider's refresh token is never deleted.
 func testSweepUnused(t *testing.T, s session.Store) {
 	at := epoch.Add(time.Hour)
 	end := func(name string, tokenHash, used bool) {
 		d := draft(name, name)
 		if tokenHash {
-			h := hash("upstream of " + name)
+			h := hash("provider token of " + name)
 			d.ProviderToken = &h
 		}
 		create(t, s, d)
@@ -176,8 +176,8 @@ func testSweepUnused(t *testing.T, s session.Store) {
 	}
 	end("used", false, true)
 	end("never used", false, false)
-	end("upstream", true, true)
-	end("upstream, never used", true, false)
+	end("with token", true, true)
+	end("with token, never used", true, false)
 	left := func(times session.SweepTimes, want ...string) {
 		t.Helper()
 		_, err := s.Sweep(t.Context(), times, 10)
@@ -189,17 +189,18 @@ func testSweepUnused(t *testing.T, s session.Store) {
 			got = append(got, l.Identity.User)
 		}
 		slices.Sort(got)
-		check(t, "what is left", got, want)
+		check(t, "the sessions left", got, want)
 	}
-	left(session.SweepTimes{DeleteEnded: epoch, DeleteUnused: at.Add(-time.Second)}, "never used", "upstream", "upstream, never used", "used")
-	left(session.SweepTimes{DeleteEnded: epoch, DeleteUnused: at}, "upstream", "upstream, never used", "used")
-	left(session.SweepTimes{DeleteEnded: at, DeleteUnused: at}, "upstream", "upstream, never used")
-	if won, err := s.LeaseFirstUse(t.Context(), hash("upstream of upstream"), at, at.Add(time.Minute)); won || err != nil {
-		t.Errorf("Claim of a token whose session ended long ago = %v, %v, want false", won, err)
+	left(session.SweepTimes{DeleteEnded: epoch, DeleteUnused: at.Add(-time.Second)}, "never used", "used", "with token", "with token, never used")
+	left(session.SweepTimes{DeleteEnded: epoch, DeleteUnused: at}, "used", "with token", "with token, never used")
+	left(session.SweepTimes{DeleteEnded: at, DeleteUnused: at}, "with token", "with token, never used")
+	if won, err := s.LeaseFirstUse(t.Context(), hash("provider token of with token"), at, at.Add(time.Minute)); won || err != nil {
+		t.Errorf("LeaseFirstUse of a token whose session ended long ago = %v, %v, want false", won, err)
 	}
 }
 
-// testPending makes ends final, unless the provider has answered since.
+// testPending: FinishPendingEnd makes a pending end final, unless the provider has answered
+// since.
 func testPending(t *testing.T, s session.Store) {
 	hour := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Hour) }
 	pend := func(name string, at time.Time, why session.Reason) {
@@ -213,27 +214,27 @@ func testPending(t *testing.T, s session.Store) {
 	}
 	a := create(t, s, draft("a", "alice"))
 	second := draft("b", "alice")
-	second.Stamp, second.Created = "s1b", epoch.Add(-time.Second) // kept late
+	second.Stamp, second.Created = "s1b", epoch.Add(-time.Second) // stored after a later login
 	create(t, s, second)
 	create(t, s, draft("ended", "alice"))
 	_, err := s.End(t.Context(), []session.Hash{hash("ended")}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	create(t, s, draft("of bob", "bob"))
 	create(t, s, draft("of carol", "carol"))
-	check(t, "before anything", len(pending(hour(9), 0, 10)), 0)
+	check(t, "no end is pending", len(pending(hour(9), 0, 10)), 0)
 	pend("a", hour(1), session.ReasonEnded)
 	pend("of bob", hour(2), session.ReasonGone)
-	check(t, "before the first", len(pending(hour(1).Add(-time.Second), 0, 10)), 0)
+	check(t, "before the first pending end", len(pending(hour(1).Add(-time.Second), 0, 10)), 0)
 	got := pending(hour(1), 0, 10)
 	if len(got) != 1 {
-		t.Fatalf("Pending = %+v, want alice's", got)
+		t.Fatalf("Pending = %+v, want alice's sign-in", got)
 	}
 	slices.SortFunc(got[0].Sessions, func(a, b session.SessionStamp) int { return strings.Compare(a.Stamp, b.Stamp) })
-	check(t, "alice's", got, []session.PendingEnd{{
+	check(t, "alice's sign-in", got, []session.PendingEnd{{
 		Provider: "corp", Subject: "subject of alice", SignIn: find(t, s, a.Hash).SignIn,
 		Sessions: []session.SessionStamp{{Hash: hash("a"), Stamp: "s1"}, {Hash: hash("b"), Stamp: "s1b"}},
 	}})
-	check(t, "both", len(pending(hour(2), 0, 10)), 2)
+	check(t, "both sign-ins", len(pending(hour(2), 0, 10)), 2)
 	check(t, "a page", len(pending(hour(2), 0, 1)), 1)
 	check(t, "the next page", len(pending(hour(2), pending(hour(2), 0, 1)[0].SignIn.ID, 10)), 1)
 
@@ -243,29 +244,30 @@ func testPending(t *testing.T, s session.Store) {
 		must(t, err)
 		return done
 	}
-	check(t, "after another answer", finish(got[0].SignIn.ID, epoch, hash("a")), false)
-	check(t, "what lives on", find(t, s, hash("a")).Reason, "")
-	check(t, "made final", finish(got[0].SignIn.ID, hour(1), hash("a"), hash("ended")), true)
+	check(t, "FinishPendingEnd after another answer", finish(got[0].SignIn.ID, epoch, hash("a")), false)
+	check(t, "its session", find(t, s, hash("a")).Reason, "")
+	check(t, "FinishPendingEnd of a pending end", finish(got[0].SignIn.ID, hour(1), hash("a"), hash("ended")), true)
 	row := find(t, s, hash("a"))
-	check(t, "what ended", []any{row.Reason, row.Ended, row.SignIn.Pending, row.SignIn.Reason}, []any{session.ReasonEnded, hour(3), time.Time{}, session.Reason("")})
-	check(t, "what does not end", find(t, s, hash("b")).Reason, "")
-	check(t, "what had ended before", find(t, s, hash("ended")).Reason, session.ReasonRevoked)
-	check(t, "left", len(pending(hour(9), 0, 10)), 1)
+	check(t, "the session that ended", []any{row.Reason, row.Ended, row.SignIn.Pending, row.SignIn.Reason}, []any{session.ReasonEnded, hour(3), time.Time{}, session.Reason("")})
+	check(t, "a session that FinishPendingEnd did not name", find(t, s, hash("b")).Reason, "")
+	check(t, "a session that had ended before", find(t, s, hash("ended")).Reason, session.ReasonRevoked)
+	check(t, "pending ends left", len(pending(hour(9), 0, 10)), 1)
 }
 
-// testUnasked finds one session for each sign-in that was not asked about.
+// testUnasked: ListNotAskedSince returns one live session of each sign-in whose provider was
+// last asked at or before a time.
 func testUnasked(t *testing.T, s session.Store) {
-	make := func(name, user string, kind session.Kind, hours int) {
+	add := func(name, user string, kind session.Kind, hours int) {
 		d := draft(name, user)
 		d.Kind, d.Created = kind, epoch.Add(time.Duration(hours)*time.Hour)
 		create(t, s, d)
 	}
-	make("a", "alice", session.KindPAT, 1)
-	make("a2", "alice", session.KindPAT, 1)
-	make("b", "bob", session.KindPAT, 0)
-	make("c", "carol", session.KindPAT, 3)
-	make("d", "dora", session.KindRefresh, 0)
-	make("e", "eve", session.KindPAT, 0)
+	add("a", "alice", session.KindPAT, 1)
+	add("a2", "alice", session.KindPAT, 1)
+	add("b", "bob", session.KindPAT, 0)
+	add("c", "carol", session.KindPAT, 3)
+	add("d", "dora", session.KindRefresh, 0)
+	add("e", "eve", session.KindPAT, 0)
 	_, err := s.End(t.Context(), []session.Hash{hash("e")}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	bob := find(t, s, hash("b")).SignIn.ID
@@ -276,19 +278,19 @@ func testUnasked(t *testing.T, s session.Store) {
 		for _, row := range rows {
 			known, err := s.Identity(t.Context(), row.SignIn.ID)
 			must(t, err)
-			check(t, "its identity", row.Body, known.Body)
+			check(t, "the identity of a row", row.Body, known.Body)
 			users = append(users, known.User)
 		}
 		return users
 	}
-	check(t, "of two hours ago", unasked(2, 0, 10), []string{"alice", "bob"})
-	check(t, "at the limit", unasked(3, 0, 10), []string{"alice", "bob", "carol"})
-	check(t, "as many as asked for", unasked(9, 0, 1), []string{"alice"})
-	check(t, "those after another", unasked(9, bob, 10), []string{"carol"})
+	check(t, "not asked for two hours", unasked(2, 0, 10), []string{"alice", "bob"})
+	check(t, "at the time of the last answer", unasked(3, 0, 10), []string{"alice", "bob", "carol"})
+	check(t, "a page", unasked(9, 0, 1), []string{"alice"})
+	check(t, "the page after a sign-in", unasked(9, bob, 10), []string{"carol"})
 }
 
 func testTakeRevocable(t *testing.T, s session.Store) {
-	revoked, idle, alive := create(t, s, ownDraft("revoked", "alice")), create(t, s, ownDraft("idle", "bob")), create(t, s, ownDraft("alive", "alice"))
+	revoked, idle, alive := create(t, s, perLoginDraft("revoked", "alice")), create(t, s, perLoginDraft("idle", "bob")), create(t, s, perLoginDraft("alive", "alice"))
 	create(t, s, draft("none", "alice"))
 	end := func(why session.Reason, tokens ...session.Hash) {
 		t.Helper()
@@ -302,18 +304,18 @@ func testTakeRevocable(t *testing.T, s session.Store) {
 		return taken
 	}
 	end(session.ReasonRevoked, revoked.Hash, hash("none"))
-	check(t, "of one with others", take(), []session.SealedToken{{SignIn: revoked.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of alice", LoginID: revoked.Hash.ID(), Body: []byte("sealed revoked"), Others: true}})
+	check(t, "the token of a person with another live sign-in", take(), []session.SealedToken{{SignIn: revoked.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of alice", LoginID: revoked.Hash.ID(), Body: []byte("sealed revoked"), Others: true}})
 	end(session.ReasonIdle, idle.Hash)
-	check(t, "of the last of another person", take(), []session.SealedToken{{SignIn: idle.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of bob", LoginID: idle.Hash.ID(), Body: []byte("sealed idle")}})
-	check(t, "again", len(take()), 0)
-	kept, err := s.ProviderToken(t.Context(), alive.SignIn.ID)
+	check(t, "the token of a person's last sign-in", take(), []session.SealedToken{{SignIn: idle.SignIn.ID, Provider: "corp", ProviderID: -42, Subject: "subject of bob", LoginID: idle.Hash.ID(), Body: []byte("sealed idle")}})
+	check(t, "a token that was taken", len(take()), 0)
+	stored, err := s.ProviderToken(t.Context(), alive.SignIn.ID)
 	must(t, err)
-	check(t, "of one that lives", kept, session.ProviderToken{TokenVersion: 1, LoginID: alive.Hash.ID(), Body: []byte("sealed alive")})
+	check(t, "the token of a live sign-in", stored, session.ProviderToken{TokenVersion: 1, LoginID: alive.Hash.ID(), Body: []byte("sealed alive")})
 }
 
 func testReseal(t *testing.T, s session.Store) {
 	for _, name := range []string{"a", "b", "c"} {
-		create(t, s, ownDraft(name, "alice"))
+		create(t, s, perLoginDraft(name, "alice"))
 	}
 	create(t, s, draft("none", "alice"))
 	first, err := s.ListSealed(t.Context(), 0, 2)
@@ -322,24 +324,24 @@ func testReseal(t *testing.T, s session.Store) {
 	rest, err := s.ListSealed(t.Context(), first[1].SignIn, 2)
 	must(t, err)
 	check(t, "the second page", len(rest), 1)
-	must(t, s.Reseal(t.Context(), first[0], []byte("anew")))
-	must(t, s.Reseal(t.Context(), first[0], []byte("too late")))
+	must(t, s.Reseal(t.Context(), first[0], []byte("resealed")))
+	must(t, s.Reseal(t.Context(), first[0], []byte("lost race")))
 	got, err := s.ProviderToken(t.Context(), first[0].SignIn)
 	must(t, err)
-	check(t, "resealed", got.Body, []byte("anew"))
+	check(t, "the token after two writers", got.Body, []byte("resealed"))
 }
 
 func testSettings(t *testing.T, s session.Store) {
 	get := func(value []byte) []byte {
 		t.Helper()
-		kept, err := s.Setting(t.Context(), "name", value)
+		stored, err := s.Setting(t.Context(), "name", value)
 		must(t, err)
-		return kept
+		return stored
 	}
-	check(t, "nothing", get(nil), nil)
-	check(t, "the first", get([]byte("one")), []byte("one"))
-	check(t, "the second", get([]byte("two")), []byte("one"))
-	check(t, "read", get(nil), []byte("one"))
+	check(t, "no value yet", get(nil), nil)
+	check(t, "the first value", get([]byte("one")), []byte("one"))
+	check(t, "a second value", get([]byte("two")), []byte("one"))
+	check(t, "a read", get(nil), []byte("one"))
 	must(t, s.SetSetting(t.Context(), "name", []byte("three")))
-	check(t, "replaced", get([]byte("four")), []byte("three"))
+	check(t, "after SetSetting", get([]byte("four")), []byte("three"))
 }

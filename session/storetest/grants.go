@@ -10,9 +10,9 @@ import (
 	"shorepass/session"
 )
 
-// testGrant spends a grant once, in the transaction that makes its session.
+// testGrant: a grant is spent once, in the transaction that creates its session.
 func testGrant(t *testing.T, s session.Store) {
-	from := create(t, s, ownDraft("a", "alice"))
+	from := create(t, s, perLoginDraft("a", "alice"))
 	grant := func(name string) *session.Grant {
 		g := &session.Grant{
 			Hash: hash(name), Kind: session.KindOneTime, SignIn: from.SignIn.ID, Service: "registry", Stamp: from.Stamp, Login: from.Login,
@@ -29,24 +29,24 @@ func testGrant(t *testing.T, s session.Store) {
 	g := grant("one")
 	found, err := s.FindGrant(t.Context(), g.Hash, session.Version{})
 	must(t, err)
-	identity := ownDraft("", "alice").Identity
+	identity := perLoginDraft("", "alice").Identity
 	check(t, "FindGrant", *found, session.StoredGrant{Data: g.Data, Row: session.Row{
 		Hash: g.Hash, Kind: g.Kind, Service: g.Service, Stamp: g.Stamp, Login: g.Login, Created: g.Created, Expires: g.Expires,
 		Person: from.Person, ProviderID: from.ProviderID, SignIn: from.SignIn, Body: identity.Body,
 	}})
 	found, err = s.FindGrant(t.Context(), g.Hash, identity.Version)
 	must(t, err)
-	check(t, "the body of identity that is known", found.Body, nil)
+	check(t, "the body of an identity whose version is known", found.Body, nil)
 	if _, err := s.FindGrant(t.Context(), from.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("FindGrant of a session's hash: %v, want ErrNotFound", err)
 	}
 
-	// It counts as a session of its sign-in until it is over.
+	// A grant keeps the refresh token of its sign-in until it is spent or expires.
 	_, err = s.End(t.Context(), []session.Hash{from.Hash}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
 	must(t, err)
-	check(t, "refresh tokens to revoke while it waits", len(taken), 0)
+	check(t, "refresh tokens to revoke while a grant can be spent", len(taken), 0)
 
 	var made, spent atomic.Int32
 	var group sync.WaitGroup
@@ -63,27 +63,27 @@ func testGrant(t *testing.T, s session.Store) {
 		})
 	}
 	group.Wait()
-	check(t, "sessions by eight at once", made.Load(), 1)
-	check(t, "refused of eight at once", spent.Load(), 7)
+	check(t, "sessions that eight concurrent requests made", made.Load(), 1)
+	check(t, "concurrent requests that were refused", spent.Load(), 7)
 	found, err = s.FindGrant(t.Context(), g.Hash, session.Version{})
 	must(t, err)
 	check(t, "when it was spent", found.Used, epoch.Add(time.Minute))
 	late := grant("late")
 	if err := spend("too late", late, late.Expires); !errors.Is(err, session.ErrSpent) {
-		t.Errorf("a grant that is over: %v, want ErrSpent", err)
+		t.Errorf("a grant that has expired: %v, want ErrSpent", err)
 	}
 
 	_, err = s.Sweep(t.Context(), session.SweepTimes{DeleteGrants: late.Expires}, 10)
 	must(t, err)
 	if _, err := s.FindGrant(t.Context(), g.Hash, session.Version{}); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("FindGrant of what is forgotten: %v, want ErrNotFound", err)
+		t.Errorf("FindGrant of a grant that was swept: %v, want ErrNotFound", err)
 	}
 }
 
-// testKeepGrants forgets the grants of a person that are too many, those that were
-// made first, whatever their sign-in.
+// testKeepGrants: of the grants of a person and kind, across all sign-ins, the
+// oldest beyond Keep are deleted.
 func testKeepGrants(t *testing.T, s session.Store) {
-	alice, again, bob := create(t, s, ownDraft("a", "alice")), create(t, s, ownDraft("b", "alice")), create(t, s, ownDraft("c", "bob"))
+	alice, again, bob := create(t, s, perLoginDraft("a", "alice")), create(t, s, perLoginDraft("b", "alice")), create(t, s, perLoginDraft("c", "bob"))
 	put := func(name string, from *session.Row, kind session.Kind, minutes int) {
 		at := epoch.Add(time.Duration(minutes) * time.Minute)
 		g := &session.Grant{Hash: hash(name), Kind: kind, SignIn: from.SignIn.ID, Created: at, Expires: at.Add(time.Hour), Keep: 2}
@@ -95,9 +95,9 @@ func testKeepGrants(t *testing.T, s session.Store) {
 	put("second", alice, session.KindOneTime, 1)
 	put("third", alice, session.KindOneTime, 2)
 	put("fourth", again, session.KindOneTime, 2)
-	for name, kept := range map[string]bool{"of bob": true, "of another kind": true, "first": false, "second": false, "third": true, "fourth": true} {
-		if _, err := s.FindGrant(t.Context(), hash(name), session.Version{}); kept != (err == nil) || !kept && !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("FindGrant of %q: %v, want it kept: %v", name, err, kept)
+	for name, exists := range map[string]bool{"of bob": true, "of another kind": true, "first": false, "second": false, "third": true, "fourth": true} {
+		if _, err := s.FindGrant(t.Context(), hash(name), session.Version{}); exists != (err == nil) || !exists && !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("FindGrant of %q: %v, want it to exist: %v", name, err, exists)
 		}
 	}
 }

@@ -1,4 +1,5 @@
-// Package storetest holds any [session.Store] against its contract.
+// Package storetest is the conformance suite of [session.Store] and
+// [throttle.Store]: every store runs it and must pass.
 package storetest
 
 import (
@@ -14,45 +15,45 @@ import (
 	"shorepass/session"
 )
 
-// Run plays the contract on stores that open opens: each new and empty, and
-// closed by the test's end.
+// Run tests the contract of [session.Store]. open returns a new, empty store that
+// is closed when the test ends.
 func Run(t *testing.T, open func(t *testing.T) session.Store) {
 	for _, tc := range []struct {
 		name string
 		test func(t *testing.T, s session.Store)
 	}{
-		{"what was created is found", testCreate},
-		{"odd names are kept as they are", testOddNames},
-		{"odd bytes of a provider too", testOddBytes},
-		{"persons, and their sign-ins", testPersons},
-		{"logins that share a token", testSharedToken},
-		{"what a session yields", testYield},
-		{"grants", testGrant},
-		{"too many grants", testKeepGrants},
-		{"too many sessions of a person", testPerPerson},
-		{"too many ended ones", testKeepEnded},
-		{"one lease at a time", testLease},
-		{"answers", testStoreAnswer},
-		{"an answer after a login", testStoreAnswerAfterLogin},
-		{"stamps that sessions adopt", testAdopt},
-		{"ends that are pending", testPending},
-		{"who was not asked for long", testUnasked},
-		{"identity that come with a session", testFind},
-		{"a life that is bounded", testLifetime},
-		{"circuit breakers", testBreaker},
-		{"what replicas count of providers", testTallies},
-		{"what was never used", testSweepUnused},
-		{"leases of first uses", testFirstUse},
-		{"uses", testUsed},
-		{"endings", testEnd},
-		{"lists", testList},
-		{"sweeps", testSweep},
-		{"refresh tokens to revoke", testTakeRevocable},
-		{"sealing anew", testReseal},
-		{"settings", testSettings},
-		{"first logins at the same moment", testFirstLogins},
-		{"a revocation at once with everything else", testConcurrent},
-		{"after closing", testClosed},
+		{"a created session is found by its hash", testCreate},
+		{"names with special characters are stored unchanged", testOddNames},
+		{"bytes that are not UTF-8 are stored unchanged", testOddBytes},
+		{"logins of a person share a sign-in, or have one each", testPersons},
+		{"a later login replaces the refresh token of a shared sign-in", testSharedToken},
+		{"a yielded session points to the sign-in unchanged", testYield},
+		{"a grant is spent once", testGrant},
+		{"grants beyond Keep are deleted", testKeepGrants},
+		{"Admit evicts sessions at the bound", testPerPerson},
+		{"ended sessions beyond KeepEnded are deleted", testKeepEnded},
+		{"one caller at a time holds a lease", testLease},
+		{"an answer writes what Next changes, and nothing else", testStoreAnswer},
+		{"an answer keeps what a concurrent login wrote", testStoreAnswerAfterLogin},
+		{"sessions adopt the stamps that Adopts returns", testAdopt},
+		{"a pending end becomes final unless the provider answers again", testPending},
+		{"sign-ins that were not asked about lately are returned", testUnasked},
+		{"the identity is read unless its version is known", testFind},
+		{"an answer can shorten the lifetime of sessions", testLifetime},
+		{"a circuit breaker is written by compare-and-swap", testBreaker},
+		{"a replica reads the tallies of the others", testTallies},
+		{"sweep deletes ended sessions that were never used early", testSweepUnused},
+		{"one caller at a time holds the lease of a first use", testFirstUse},
+		{"the last use never moves back", testUsed},
+		{"a session ends once", testEnd},
+		{"a list selects, orders and pages", testList},
+		{"sweep ends and deletes sessions", testSweep},
+		{"the refresh token of a sign-in without a live session is taken once", testTakeRevocable},
+		{"a sealed token is replaced by compare-and-swap", testReseal},
+		{"the first value of a setting is stored", testSettings},
+		{"concurrent first logins make one sign-in", testFirstLogins},
+		{"no concurrent write undoes a revocation", testConcurrent},
+		{"a closed store returns errors", testClosed},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, open(t)) })
 	}
@@ -69,7 +70,7 @@ func identity(user string) session.StoredIdentity {
 	return f
 }
 
-// draft is a session of a person whose logins share a sign-in.
+// draft returns a login's session at a provider whose logins share a sign-in.
 func draft(name, user string) *session.Draft {
 	return &session.Draft{
 		Row: session.Row{
@@ -83,8 +84,9 @@ func draft(name, user string) *session.Draft {
 	}
 }
 
-// ownDraft is a session of a login that has a sign-in of its own.
-func ownDraft(name, user string) *session.Draft {
+// perLoginDraft returns a session of a login that has a sign-in and a provider's
+// refresh token of its own.
+func perLoginDraft(name, user string) *session.Draft {
 	d := draft(name, user)
 	d.LoginID, d.Sealed = d.Hash.ID(), []byte("sealed "+name)
 	return d
@@ -100,7 +102,7 @@ func find(t *testing.T, s session.Store, h session.Hash) *session.Row {
 	t.Helper()
 	row, err := s.Find(t.Context(), h, session.Version{})
 	must(t, err)
-	row.Body = nil // which testFind looks at
+	row.Body = nil // testFind tests it
 	return row
 }
 

@@ -8,8 +8,8 @@ import (
 	"shorepass/session"
 )
 
-// Version1 returns statements that fill a store of version 1 of the schema, where
-// blob writes bytes in its dialect. [CheckVersion1] holds what becomes of it.
+// Version1 returns statements that fill a store of schema version 1. blob writes a
+// blob literal in the store's dialect. [CheckVersion1] tests the migrated rows.
 func Version1(blob func([]byte) string) []string {
 	b := func(text string) string { return blob([]byte(text)) }
 	h := func(name string) string { hash := hash(name); return blob(hash[:]) }
@@ -34,12 +34,12 @@ func Version1(blob func([]byte) string) []string {
 	person(3, -42, "corp", "alice", "", "alice", 5, 3, 99)
 	made("a", 3, -42, ms(2), 0, "", "NULL")
 	made("revoked", 3, -42, 0, ms(3), "revoked", "NULL")
-	person(4, -43, "corp", "alice", "", "alice before", 1, 0, 0) // of a provider that was pointed elsewhere since
+	person(4, -43, "corp", "alice", "", "alice before", 1, 0, 0) // from when the provider had another fingerprint
 	made("elsewhere", 4, -43, 0, 0, "", "NULL")
 	person(5, -42, "sso", "bob", "bobs first", "bob", 1, 0, 0)
 	made("b1", 5, -42, 0, 0, "", h("upstream"))
 	renewal(5, "b1", 0, 0)
-	person(8, -42, "sso", "bob", "bobs second", "bob married", 2, 5, 0) // withheld
+	person(8, -42, "sso", "bob", "bobs second", "bob married", 2, 5, 0) // withheld by the circuit breaker
 	made("b2", 8, -42, 0, ms(4), "never used", "NULL")
 	renewal(8, "b2", ms(4), 0)
 	return append(all,
@@ -50,8 +50,8 @@ func Version1(blob func([]byte) string) []string {
 	)
 }
 
-// CheckVersion1 holds what a store of this version has that was filled by
-// [Version1] and opened: each person and sign-in of it, and each session.
+// CheckVersion1 tests that every person, sign-in and session of [Version1] is in the
+// migrated store s.
 func CheckVersion1(t *testing.T, s session.Store) {
 	hour := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Hour) }
 	a, revoked, elsewhere := find(t, s, hash("a")), find(t, s, hash("revoked")), find(t, s, hash("elsewhere"))
@@ -61,30 +61,30 @@ func CheckVersion1(t *testing.T, s session.Store) {
 		Created: epoch, Expires: hour(1000), Used: hour(2), Person: a.Person, ProviderID: -42,
 		SignIn: session.SignIn{ID: 3, Version: identity("alice").Version, Stamp: "s1", Checked: hour(5), Asked: hour(6), Answer: session.AnswerGone, Gone: time.UnixMilli(99).UTC()},
 	})
-	check(t, "what was revoked", []any{revoked.Reason, revoked.Ended, revoked.SignIn}, []any{session.ReasonRevoked, hour(3), a.SignIn})
+	check(t, "the revoked session", []any{revoked.Reason, revoked.Ended, revoked.SignIn}, []any{session.ReasonRevoked, hour(3), a.SignIn})
 	check(t, "persons", []any{elsewhere.Person == a.Person, b1.Person == b2.Person, a.Person == b1.Person}, []any{true, true, false})
 	check(t, "sign-ins", []any{elsewhere.SignIn.ID, elsewhere.ProviderID, b1.SignIn.ID, b1.SignIn.TokenVersion, b2.SignIn.ID}, []any{int64(4), int64(-43), int64(5), int64(1), int64(8)})
-	check(t, "an answer that was withheld", b2.SignIn.Answer, session.AnswerLost)
+	check(t, "the answer that was withheld", b2.SignIn.Answer, session.AnswerLost)
 	for name, row := range map[string]*session.Row{"alice": a, "alice before": elsewhere, "bob married": b2} {
 		known, err := s.Identity(t.Context(), row.SignIn.ID)
 		must(t, err)
 		want := identity(name)
 		if name == "alice before" {
-			want.User = "alice" // the person's, as it was read last
+			want.User = "alice" // the person's user name is the one that was read last
 		}
-		check(t, "the facts of "+name, known, want)
+		check(t, "the identity of "+name, known, want)
 	}
 	providerToken, err := s.ProviderToken(t.Context(), b1.SignIn.ID)
 	must(t, err)
 	check(t, "the provider's refresh token", providerToken, session.ProviderToken{TokenVersion: 1, LoginID: "bobs first", Body: []byte("sealed b1")})
 	byProviderToken, err := s.FindByProviderToken(t.Context(), hash("upstream"))
 	must(t, err)
-	check(t, "by a provider's refresh token", byProviderToken, b1)
+	check(t, "FindByProviderToken", byProviderToken, b1)
 	listed, err := s.List(t.Context(), session.Selector{User: "alice", Ended: true}, session.Hash{}, 10)
 	must(t, err)
 	check(t, "alice's sessions", len(listed), 3)
 	for _, l := range listed {
-		check(t, "its client", []any{l.Client.ID, l.Last.ID, l.By}, []any{"docker", "oras", string(l.Reason)})
+		check(t, "the client of a session", []any{l.Client.ID, l.Last.ID, l.By}, []any{"docker", "oras", string(l.Reason)})
 	}
 	kept, err := s.Setting(t.Context(), "x", nil)
 	must(t, err)
@@ -93,7 +93,7 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	again := create(t, s, draft("again", "alice"))
 	check(t, "the sign-in of a new login", []any{again.Person, again.SignIn.ID}, []any{a.Person, a.SignIn.ID})
 	if fresh := create(t, s, draft("fresh", "dora")); fresh.SignIn.ID <= 8 {
-		t.Errorf("a new sign-in has the id %d of an old one", fresh.SignIn.ID)
+		t.Errorf("a new sign-in has the id %d, which version 1 used", fresh.SignIn.ID)
 	}
 	taken, err := s.TakeRevocable(t.Context(), hour(5), 10)
 	must(t, err)
