@@ -218,7 +218,7 @@ func TestSQLiteBroken(t *testing.T) {
 			os.Remove(file + left)
 		}
 		must(t, os.WriteFile(file, damaged, 0o600))
-		refuses(t, file, "the file is damaged, or is no SQLite database; it was left as it is, put a copy of it back")
+		refuses(t, file, "the file is damaged, or is no SQLite database; it was left unchanged, restore a backup of it")
 		must(t, os.WriteFile(file, sound, 0o600))
 		s.launch(t)
 		s.healthy(t)

@@ -10,7 +10,7 @@ import (
 	"shorepass/session"
 )
 
-// LeaseSignIn lets one caller ask the provider about a sign-in.
+// LeaseSignIn gives one caller at a time the right to ask the provider about a sign-in.
 func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error) {
 	var leased int
 	err := s.write(ctx, func(conn *sqlite.Conn) (err error) {
@@ -20,19 +20,19 @@ func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until
 	return err == nil && leased > 0, err
 }
 
-// StoreAnswer writes a provider's answer.
+// StoreAnswer writes a provider's answer, if the caller still holds the lease.
 func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
-		was, err := readSignIn(conn, "id = ? AND lease_until = ?", a.SignIn, session.Millis(a.Lease))
+		before, err := readSignIn(conn, "id = ? AND lease_until = ?", a.SignIn, session.Millis(a.Lease))
 		if err != nil {
 			return err
 		}
-		if err := writeSignIn(conn, was, a.Next(was), a.Identity, a.Sealed); err != nil {
-			return fmt.Errorf("keep the answer: %w", err)
+		if err := writeSignIn(conn, before, a.Next(before), a.Identity, a.Sealed); err != nil {
+			return fmt.Errorf("store the answer: %w", err)
 		}
 		if a.Lifetime > 0 {
 			if err := exec(conn, "UPDATE session SET expires = created + ?1 WHERE sign_in = ?2 AND ended = 0 AND expires > created + ?1", a.Lifetime.Milliseconds(), a.SignIn); err != nil {
-				return fmt.Errorf("bound the life of sessions: %w", err)
+				return fmt.Errorf("shorten the lifetime of sessions: %w", err)
 			}
 		}
 		return nil
@@ -54,37 +54,38 @@ func readSignIn(conn *sqlite.Conn, where string, args ...any) (one session.SignI
 	return one, err
 }
 
-// writeSignIn writes what changes of a sign-in: its columns, the identity with its
-// version, the refresh token with its number, and the stamps of its sessions.
-func writeSignIn(conn *sqlite.Conn, was, is session.SignIn, identity *session.StoredIdentity, sealed []byte) error {
-	if was == is {
+// writeSignIn writes the changes of a sign-in: its columns, the identity if the
+// version changed, the refresh token if its number changed, and the stamps that its
+// sessions adopt.
+func writeSignIn(conn *sqlite.Conn, before, after session.SignIn, identity *session.StoredIdentity, sealed []byte) error {
+	if before == after {
 		return nil
 	}
 	if err := exec(conn, `UPDATE sign_in SET identity_version = ?, stamp = ?, token_version = ?, last_vouched = ?, last_asked = ?, last_answer = ?,
 		gone_since = ?, pending_since = ?, pending_reason = ?, lease_until = ? WHERE id = ?`,
-		is.Version[:], is.Stamp, is.TokenVersion, session.Millis(is.Checked), session.Millis(is.Asked), is.Answer, session.Millis(is.Gone),
-		session.Millis(is.Pending), is.Reason, session.Millis(is.Lease), was.ID); err != nil {
+		after.Version[:], after.Stamp, after.TokenVersion, session.Millis(after.Checked), session.Millis(after.Asked), after.Answer, session.Millis(after.Gone),
+		session.Millis(after.Pending), after.Reason, session.Millis(after.Lease), before.ID); err != nil {
 		return err
 	}
-	if is.Version != was.Version && identity != nil {
-		if err := writeIdentity(conn, was.ID, *identity); err != nil {
+	if after.Version != before.Version && identity != nil {
+		if err := writeIdentity(conn, before.ID, *identity); err != nil {
 			return err
 		}
 	}
-	if is.TokenVersion != was.TokenVersion && sealed != nil {
-		if err := exec(conn, "INSERT INTO provider_token (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, sealed); err != nil {
+	if after.TokenVersion != before.TokenVersion && sealed != nil {
+		if err := exec(conn, "INSERT INTO provider_token (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", before.ID, sealed); err != nil {
 			return err
 		}
 	}
-	for _, stamp := range was.Adopts(is) {
-		if err := exec(conn, "UPDATE session SET stamp = ? WHERE sign_in = ? AND stamp = ? AND ended = 0", is.Stamp, was.ID, stamp); err != nil {
+	for _, stamp := range before.Adopts(after) {
+		if err := exec(conn, "UPDATE session SET stamp = ? WHERE sign_in = ? AND stamp = ? AND ended = 0", after.Stamp, before.ID, stamp); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeIdentity keeps the identity of a sign-in, whose user name is the person's.
+// writeIdentity writes the identity of a sign-in, and its user name to the person.
 func writeIdentity(conn *sqlite.Conn, signIn int64, f session.StoredIdentity) error {
 	if err := exec(conn, "INSERT INTO identity (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", signIn, f.Body); err != nil {
 		return err
@@ -92,7 +93,7 @@ func writeIdentity(conn *sqlite.Conn, signIn int64, f session.StoredIdentity) er
 	return exec(conn, "UPDATE person SET user_name = ?1 WHERE id = (SELECT person FROM sign_in WHERE id = ?2) AND user_name <> ?1", f.User, signIn)
 }
 
-// WriteLastUses keeps when sessions were redeemed last.
+// WriteLastUses stores when sessions were last redeemed, and by which client.
 func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		for _, u := range uses {

@@ -17,11 +17,11 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// vouching is a provider that never has to be asked.
+// vouching is a provider that no test asks: the sessions are too new for it.
 type vouching struct{}
 
 func (vouching) Revalidate(context.Context, *providers.Identity) (*providers.Identity, error) {
-	panic("nobody asks within the first five minutes")
+	panic("the provider was asked within the first five minutes")
 }
 func (vouching) Fingerprint(string) string                                     { return "ldap dc=corp entryUUID" }
 func (vouching) PerSession(string) bool                                        { return false }
@@ -29,8 +29,8 @@ func (vouching) Forget(func(*providers.Identity) bool)                         {
 func (vouching) RevokeRefreshToken(context.Context, string, secret.Text) error { return nil }
 func (vouching) RevokeWhen(string) providers.RevokeWhen                        { return providers.RevokeSignIn }
 
-// BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside
-// few sessions and beside a million that ended.
+// BenchmarkRedeem redeems a token of a person with 20 groups and with 1,000, in a
+// file with few and with a million ended sessions.
 func BenchmarkRedeem(b *testing.B) {
 	for _, dead := range []int{10, 1_000_000} {
 		for _, groups := range []int{20, 1000} {
@@ -70,7 +70,7 @@ func benchmarkRedeem(b *testing.B, dead, groups int) {
 		}
 	}
 	redeem(b.Context())
-	time.Sleep(100 * time.Millisecond) // until the first use is kept
+	time.Sleep(100 * time.Millisecond) // until the first use is stored
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	b.ReportAllocs()
@@ -82,8 +82,8 @@ func benchmarkRedeem(b *testing.B, dead, groups int) {
 	})
 }
 
-// fill writes sessions that ended yesterday, a third of them of one person,
-// through a connection of its own.
+// fill writes count sessions that ended yesterday, of three persons, through a
+// connection of its own.
 func fill(b *testing.B, file string, count int) {
 	b.Helper()
 	conn, err := zombiezen.OpenConn(file, zombiezen.OpenReadWrite)

@@ -24,7 +24,7 @@ func (s *Store) Breakers(ctx context.Context) (rows []session.Breaker, err error
 	return rows, err
 }
 
-// SwapBreaker writes a row in the place of old.
+// SwapBreaker replaces old by row if old is unchanged (compare-and-swap).
 func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swapped bool, err error) {
 	since, tripped, until := session.Millis(row.Since), session.Millis(row.Tripped), session.Millis(row.DoubtedUntil)
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
@@ -42,14 +42,14 @@ func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swap
 	return swapped, err
 }
 
-// WriteTally keeps what a replica counted.
+// WriteTally stores the counts of a replica.
 func (s *Store) WriteTally(ctx context.Context, provider, replica string, at time.Time, body []byte) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		return exec(conn, "INSERT OR REPLACE INTO tally (provider, replica, written, body) VALUES (?, ?, ?, ?)", provider, replica, session.Millis(at), body)
 	})
 }
 
-// Tallies returns what other replicas counted.
+// Tallies returns the counts of the other replicas.
 func (s *Store) Tallies(ctx context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		return forEachRow(conn, "SELECT body FROM tally WHERE provider = ? AND replica <> ? AND written > ?", func(stmt *sqlite.Stmt) error {
@@ -60,7 +60,8 @@ func (s *Store) Tallies(ctx context.Context, provider, replica string, since tim
 	return bodies, err
 }
 
-// deleteOldTallies deletes what was counted too long ago for any window.
+// deleteOldTallies deletes counts that are older than any window of the circuit
+// breaker.
 func deleteOldTallies(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	return execCount(conn, "DELETE FROM tally WHERE (provider, replica) IN (SELECT provider, replica FROM tally WHERE written <= ? LIMIT ?)",
 		session.Millis(t.DeleteTallies), limit)

@@ -29,7 +29,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// exec runs statements as another program does.
+// exec runs statements on a connection of its own, as another program does.
 func exec(t *testing.T, file, statements string) {
 	t.Helper()
 	conn, err := zombiezen.OpenConn(file, zombiezen.OpenReadWrite|zombiezen.OpenCreate)
@@ -40,8 +40,8 @@ func exec(t *testing.T, file, statements string) {
 	must(t, conn.Close())
 }
 
-// refuses holds that the file is refused with what is to be done, and left as
-// it is.
+// refuses tests that Open refuses the file with an error that contains want, and
+// leaves it unchanged.
 func refuses(t *testing.T, file, want string) {
 	t.Helper()
 	before, _ := os.ReadFile(file)
@@ -58,7 +58,7 @@ func refuses(t *testing.T, file, want string) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	made := func(t *testing.T) string {
+	createFile := func(t *testing.T) string {
 		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 		s, err := sqlite.Open(t.Context(), file)
 		must(t, err)
@@ -66,43 +66,43 @@ func TestOpenRefuses(t *testing.T) {
 		return file
 	}
 	t.Run("a newer schema", func(t *testing.T) {
-		file := made(t)
+		file := createFile(t)
 		exec(t, file, "PRAGMA user_version = 99")
 		refuses(t, file, "its schema is version 99 and this program knows 2; start the newer program")
 	})
-	t.Run("a schema of before version 1", func(t *testing.T) {
-		file := made(t)
+	t.Run("a schema from before version 1", func(t *testing.T) {
+		file := createFile(t)
 		exec(t, file, "CREATE TABLE goose_db_version (version_id INTEGER); CREATE TABLE renewal (token BLOB); PRAGMA application_id = 0; PRAGMA user_version = 0")
 		refuses(t, file, "it was made before the first release, and its schema cannot be brought to this version's; move it away")
 	})
-	t.Run("a program of before version 1 that tried to open it", func(t *testing.T) {
-		file := made(t)
-		exec(t, file, "CREATE TABLE goose_db_version (version_id INTEGER)") // all that it does before it fails
+	t.Run("a file that a program from before version 1 tried to open", func(t *testing.T) {
+		file := createFile(t)
+		exec(t, file, "CREATE TABLE goose_db_version (version_id INTEGER)") // what such a program does before it fails
 		s, err := sqlite.Open(t.Context(), file)
 		must(t, err)
 		must(t, s.Close())
 	})
 	for name, statements := range map[string]string{
-		"another program's file":            "CREATE TABLE note (body TEXT)",
-		"another program's, in WAL":         "PRAGMA journal_mode = WAL; CREATE TABLE note (body TEXT)",
-		"another program's, with a version": "PRAGMA user_version = 1",
-		"another program's, with its id":    "PRAGMA application_id = 1",
-		"another program's, made by goose":  "CREATE TABLE goose_db_version (version_id INTEGER)",
+		"another program's file":                        "CREATE TABLE note (body TEXT)",
+		"another program's file in WAL mode":            "PRAGMA journal_mode = WAL; CREATE TABLE note (body TEXT)",
+		"another program's file with a user_version":    "PRAGMA user_version = 1",
+		"another program's file with an application_id": "PRAGMA application_id = 1",
+		"another program's file made by goose":          "CREATE TABLE goose_db_version (version_id INTEGER)",
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(folder(t, 0o700), "other.db")
 			exec(t, file, statements)
 			must(t, os.Chmod(file, 0o600))
-			refuses(t, file, "it is another program's SQLite file, and was left as it is; name another file in session.store")
+			refuses(t, file, "it is another program's SQLite file, and was left unchanged; name another file in session.store")
 		})
 	}
-	t.Run("no database", func(t *testing.T) {
-		file := made(t)
+	t.Run("a file that is no database", func(t *testing.T) {
+		file := createFile(t)
 		must(t, os.WriteFile(file, bytes.Repeat([]byte("no database\n"), 1000), 0o600))
-		refuses(t, file, "the file is damaged, or is no SQLite database; it was left as it is")
+		refuses(t, file, "the file is damaged, or is no SQLite database; it was left unchanged")
 	})
-	t.Run("a damaged one", func(t *testing.T) {
-		file := made(t)
+	t.Run("a damaged file", func(t *testing.T) {
+		file := createFile(t)
 		text, err := os.ReadFile(file)
 		must(t, err)
 		rand.Read(text[100:4096])
@@ -110,22 +110,22 @@ func TestOpenRefuses(t *testing.T) {
 		refuses(t, file, "the file is damaged")
 	})
 	t.Run("a file that others may read", func(t *testing.T) {
-		file := made(t)
+		file := createFile(t)
 		must(t, os.Chmod(file, 0o644))
 		refuses(t, file, "chmod 600 "+file)
 	})
 	for _, mode := range []os.FileMode{0o777, 0o755, 0o750, 0o711} {
-		t.Run(fmt.Sprintf("a folder of the mode %o", mode), func(t *testing.T) {
-			file := made(t)
+		t.Run(fmt.Sprintf("a folder with mode %o", mode), func(t *testing.T) {
+			file := createFile(t)
 			must(t, os.Chmod(filepath.Dir(file), mode))
 			refuses(t, file, "chmod 700 "+filepath.Dir(file))
 		})
 	}
-	t.Run("a folder", func(t *testing.T) {
+	t.Run("a folder in the place of the file", func(t *testing.T) {
 		refuses(t, t.TempDir(), "is a directory")
 	})
-	t.Run("a folder that is none", func(t *testing.T) {
-		refuses(t, filepath.Join(made(t), "shorepass.db"), "not a directory")
+	t.Run("a file in the place of the folder", func(t *testing.T) {
+		refuses(t, filepath.Join(createFile(t), "shorepass.db"), "not a directory")
 	})
 }
 
@@ -146,12 +146,13 @@ func TestFilesAreTheOwnersOnly(t *testing.T) {
 	}
 }
 
-// Opening a file that is at its schema leaves it as it is, byte by byte.
+// TestOpenWritesNothing: Open leaves a file with the current schema unchanged, byte by
+// byte.
 func TestOpenWritesNothing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	must(t, open(t, file).Close())
-	long := time.Now().Add(-time.Hour).Truncate(time.Second)
-	must(t, os.Chtimes(file, long, long))
+	hourAgo := time.Now().Add(-time.Hour).Truncate(time.Second)
+	must(t, os.Chtimes(file, hourAgo, hourAgo))
 	before, err := os.ReadFile(file)
 	must(t, err)
 	s := open(t, file)
@@ -161,14 +162,14 @@ func TestOpenWritesNothing(t *testing.T) {
 	must(t, s.Close())
 	info, err := os.Stat(file)
 	must(t, err)
-	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) || !info.ModTime().Equal(long) {
+	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) || !info.ModTime().Equal(hourAgo) {
 		t.Errorf("the file was changed at %v, %v", info.ModTime(), err)
 	}
 }
 
-// A caller whose context ends waits no longer for another process's lock, and
-// leaves the writer to the next.
-func TestLockedWithinTheContext(t *testing.T) {
+// TestLockWaitEndsWithContext: a caller whose context ends stops waiting for another
+// process's lock, and releases the write lock to the next caller.
+func TestLockWaitEndsWithContext(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	s := open(t, file)
 	other, err := zombiezen.OpenConn(file, zombiezen.OpenReadWrite)
@@ -200,9 +201,9 @@ func TestLockedWithinTheContext(t *testing.T) {
 	must(t, s.SetSetting(t.Context(), "x", []byte("y")))
 }
 
-// Several processes that start at once on a new file bring it to its schema
-// once.
-func TestOpenAtOnce(t *testing.T) {
+// TestConcurrentOpen: several processes that start at the same time on a new file
+// migrate it once.
+func TestConcurrentOpen(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	var group sync.WaitGroup
 	for range 4 {
@@ -220,9 +221,9 @@ func TestOpenAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-// While the disk is full, or another process holds the file, logins fail with
-// what is to be done, and what is there can still be redeemed.
-func TestFullAndLocked(t *testing.T) {
+// TestFullOrLockedRedeems: while the disk is full, or another process has locked the
+// file, a login fails with a hint, and existing tokens are redeemed.
+func TestFullOrLockedRedeems(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	store, err := sqlite.Open(t.Context(), file)
 	must(t, err)
@@ -256,7 +257,7 @@ func TestFullAndLocked(t *testing.T) {
 	other, err := zombiezen.OpenConn(file, zombiezen.OpenReadWrite)
 	must(t, err)
 	defer other.Close()
-	other.SetBusyTimeout(5 * time.Second) // the first use may just be being kept
+	other.SetBusyTimeout(5 * time.Second) // the first use may be written at this moment
 	must(t, sqlitex.ExecuteTransient(other, "BEGIN IMMEDIATE", nil))
 	redeem()
 	issue("another process has locked the file")

@@ -9,19 +9,18 @@ import (
 	"syscall"
 )
 
-// Check reports whether Open would find the file and its folder as they must
-// be, or could make them, and whether there is a file yet. It changes nothing,
-// and does not look inside the file.
+// Check reports whether the file exists, and whether Open would accept its mode and
+// its folder's, or could create them. It changes nothing and does not read the file.
 func Check(file string) (exists bool, err error) {
 	folder := filepath.Dir(file)
 	for first := true; ; first = false {
 		_, err := os.Stat(folder)
 		if parent := filepath.Dir(folder); errors.Is(err, fs.ErrNotExist) && parent != folder {
-			folder = parent // the rest is made
+			folder = parent // Open creates the rest
 			continue
 		}
 		if err != nil {
-			return false, fmt.Errorf("look at the folder of the store: %w", err)
+			return false, fmt.Errorf("check the folder of the store: %w", err)
 		}
 		if !first {
 			return false, checkWritable(folder)
@@ -34,7 +33,7 @@ func Check(file string) (exists bool, err error) {
 	if err := checkFiles(file); err != nil {
 		return false, err
 	}
-	if err := checkWritable(folder); err != nil { // SQLite makes files beside its own
+	if err := checkWritable(folder); err != nil { // SQLite creates -wal and -shm there
 		return false, err
 	}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {

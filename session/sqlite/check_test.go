@@ -9,16 +9,16 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// TestCheck: what Check finds good Open opens, what it refuses Open refuses in
-// the same words, and it makes nothing.
+// TestCheck: Open accepts the files that Check accepts, and refuses the others. Check
+// creates nothing.
 func TestCheck(t *testing.T) {
 	open := t.TempDir()
 	if err := os.Chmod(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for name, file := range map[string]string{
-		"nothing there":             filepath.Join(open, "a", "b", "s.db"),
-		"a folder":                  filepath.Join(folder(t, 0o700), "s.db"),
+		"no folder":                 filepath.Join(open, "a", "b", "s.db"),
+		"a folder without a file":   filepath.Join(folder(t, 0o700), "s.db"),
 		"a folder that others read": filepath.Join(folder(t, 0o750), "s.db"),
 		"a file for a folder":       filepath.Join(folder(t, 0o700), "file", "s.db"),
 		"a folder for a file":       folder(t, 0o700),
@@ -32,23 +32,23 @@ func TestCheck(t *testing.T) {
 			before, _ := os.ReadDir(open)
 			exists, err := sqlite.Check(file)
 			if after, _ := os.ReadDir(open); len(after) != len(before) {
-				t.Error("Check made something")
+				t.Error("Check created a file")
 			}
 			if exists {
-				t.Error("Check says that the file exists")
+				t.Error("Check = true for a file that does not exist")
 			}
 			store, openErr := sqlite.Open(t.Context(), file)
 			if openErr == nil {
 				defer store.Close()
 			}
 			if (err == nil) != (openErr == nil) {
-				t.Fatalf("Check says %v and Open %v", err, openErr)
+				t.Fatalf("Check = %v, Open = %v, want both to accept or refuse", err, openErr)
 			}
 			if err != nil {
 				return
 			}
 			if exists, err := sqlite.Check(file); !exists || err != nil {
-				t.Errorf("Check of what was opened = %v, %v, want that it exists", exists, err)
+				t.Errorf("Check of a file that was opened = %v, %v, want true", exists, err)
 			}
 			if err := os.Chmod(file, 0o644); err != nil {
 				t.Fatal(err)

@@ -11,30 +11,30 @@ import (
 	"shorepass/session"
 )
 
-// Create keeps a new session.
+// Create stores a new session.
 func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		if err := spendGrant(conn, d); err != nil {
 			return fmt.Errorf("spend the grant: %w", err)
 		}
-		at, err := attachSignIn(conn, d)
+		target, err := attachSignIn(conn, d)
 		if err != nil {
-			return fmt.Errorf("keep the sign-in: %w", err)
+			return fmt.Errorf("store the sign-in: %w", err)
 		}
-		if err := makeRoom(conn, at.person, d); err != nil {
+		if err := makeRoom(conn, target.person, d); err != nil {
 			return fmt.Errorf("make room for the session: %w", err)
 		}
-		if err := insertSession(conn, at, d); err != nil {
-			return fmt.Errorf("keep the session: %w", err)
+		if err := insertSession(conn, target, d); err != nil {
+			return fmt.Errorf("store the session: %w", err)
 		}
-		if err := deleteSurplus(conn, at.person, d); err != nil {
-			return fmt.Errorf("forget ended sessions: %w", err)
+		if err := deleteSurplus(conn, target.person, d); err != nil {
+			return fmt.Errorf("delete ended sessions: %w", err)
 		}
 		return nil
 	})
 }
 
-// spendGrant marks the grant spent that a session is made for.
+// spendGrant spends the grant that the session is created for, or returns ErrSpent.
 func spendGrant(conn *sqlite.Conn, d *session.Draft) error {
 	if d.Grant == nil {
 		return nil
@@ -47,54 +47,56 @@ func spendGrant(conn *sqlite.Conn, d *session.Draft) error {
 	return err
 }
 
-// attached are the rows that a new session points to.
+// attached holds the rows that a new session points to, and the session's stamp.
 type attached struct {
 	person, signIn int64
 	stamp          string
 }
 
-// attachSignIn returns the sign-in of a new session, as its login changes it.
-func attachSignIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
+// attachSignIn returns the sign-in of a new session, after it has written what its
+// login changes there.
+func attachSignIn(conn *sqlite.Conn, d *session.Draft) (target attached, err error) {
 	if d.Derived {
-		at = attached{signIn: d.SignIn.ID, stamp: d.Stamp}
+		target = attached{signIn: d.SignIn.ID, stamp: d.Stamp}
 		var found bool
-		at.person, found, err = queryInt(conn, "SELECT person FROM sign_in WHERE id = ?", d.SignIn.ID)
+		target.person, found, err = queryInt(conn, "SELECT person FROM sign_in WHERE id = ?", d.SignIn.ID)
 		if err == nil && !found {
 			err = session.ErrNotFound
 		}
 	} else {
-		at, err = upsertSignIn(conn, d)
+		target, err = upsertSignIn(conn, d)
 	}
 	if err != nil {
-		return at, err
+		return target, err
 	}
-	return at, exec(conn, "UPDATE provider_token SET revocable_since = 0 WHERE sign_in = ? AND revocable_since > 0", at.signIn)
+	return target, exec(conn, "UPDATE provider_token SET revocable_since = 0 WHERE sign_in = ? AND revocable_since > 0", target.signIn)
 }
 
-// upsertSignIn writes what a login changes of the person's row and the sign-in's.
-func upsertSignIn(conn *sqlite.Conn, d *session.Draft) (at attached, err error) {
-	at.person, _, err = queryInt(conn, `INSERT INTO person (provider, subject, user_name, last_seen) VALUES (?, ?, ?, ?)
+// upsertSignIn inserts or updates the rows of a login's person and sign-in.
+func upsertSignIn(conn *sqlite.Conn, d *session.Draft) (target attached, err error) {
+	target.person, _, err = queryInt(conn, `INSERT INTO person (provider, subject, user_name, last_seen) VALUES (?, ?, ?, ?)
 		ON CONFLICT (provider, subject) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen),
 			user_name = CASE WHEN last_seen > excluded.last_seen THEN user_name ELSE excluded.user_name END RETURNING id`,
 		d.Provider, d.Subject, d.Identity.User, session.Millis(d.Created))
 	if err != nil {
-		return at, err
+		return target, err
 	}
-	was, err := readSignIn(conn, "person = ? AND provider_id = ? AND login_id = ?", at.person, d.ProviderID, d.LoginID)
+	before, err := readSignIn(conn, "person = ? AND provider_id = ? AND login_id = ?", target.person, d.ProviderID, d.LoginID)
 	if errors.Is(err, session.ErrNotFound) {
 		err = exec(conn, `INSERT INTO sign_in (person, provider_id, login_id, identity_version, stamp, token_version, last_vouched, last_asked, last_answer, gone_since, pending_since, pending_reason, lease_until)
-			VALUES (?, ?, ?, ?, '', 0, 0, 0, 0, 0, 0, '', 0)`, at.person, d.ProviderID, d.LoginID, was.Version[:])
-		was.ID = conn.LastInsertRowID()
+			VALUES (?, ?, ?, ?, '', 0, 0, 0, 0, 0, 0, '', 0)`, target.person, d.ProviderID, d.LoginID, before.Version[:])
+		before.ID = conn.LastInsertRowID()
 	}
 	if err != nil {
-		return at, err
+		return target, err
 	}
-	is := d.Next(was)
-	at.signIn, at.stamp = was.ID, d.StampOn(is)
-	return at, writeSignIn(conn, was, is, &d.Identity, d.Sealed)
+	after := d.Next(before)
+	target.signIn, target.stamp = before.ID, d.StampOn(after)
+	return target, writeSignIn(conn, before, after, &d.Identity, d.Sealed)
 }
 
-// makeRoom makes room for another session of a person.
+// makeRoom evicts sessions of a person that has d.Bound live ones of the kind, as
+// d.Admit chooses.
 func makeRoom(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	count, _, err := queryInt(conn, "SELECT count(*) FROM session WHERE person = ? AND kind = ? AND ended = 0", person, d.Kind)
 	if err != nil || count < int64(d.Bound) {
@@ -110,17 +112,17 @@ func makeRoom(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	if err != nil {
 		return err
 	}
-	gives, err := d.Admit(live)
+	evicted, err := d.Admit(live)
 	if err != nil {
 		return err
 	}
-	if _, err := endSessions(conn, gives.End, gives.Ending); err != nil {
+	if _, err := endSessions(conn, evicted.End, evicted.Ending); err != nil {
 		return err
 	}
-	return deleteSessions(conn, gives.Delete, gives.At)
+	return deleteSessions(conn, evicted.Delete, evicted.At)
 }
 
-// deleteSessions deletes live sessions, and sign-ins that have no use without them.
+// deleteSessions deletes live sessions, and their sign-ins if those are unused then.
 func deleteSessions(conn *sqlite.Conn, tokens []session.Hash, at time.Time) error {
 	for i := range tokens {
 		signIn, found, err := queryInt(conn, "DELETE FROM session WHERE hash = ? RETURNING sign_in", tokens[i][:])
@@ -140,11 +142,11 @@ func deleteSessions(conn *sqlite.Conn, tokens []session.Hash, at time.Time) erro
 	return nil
 }
 
-// deleteBatch is how many ended sessions a login forgets at most, and how many
-// grants another one.
+// deleteBatch bounds how many ended sessions a new session deletes, and how many
+// grants a new grant does.
 const deleteBatch = 200
 
-// deleteSurplus deletes the ended sessions of a person that are too many.
+// deleteSurplus deletes the ended sessions of a person beyond d.KeepEnded.
 func deleteSurplus(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	if d.KeepEnded == 0 {
 		return nil
@@ -158,7 +160,7 @@ func deleteSurplus(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	return deleteUnusedSignIns(conn, signIns)
 }
 
-func insertSession(conn *sqlite.Conn, at attached, d *session.Draft) error {
+func insertSession(conn *sqlite.Conn, target attached, d *session.Draft) error {
 	var tokenHash any // NULL
 	if d.ProviderToken != nil {
 		tokenHash = d.ProviderToken[:]
@@ -170,7 +172,7 @@ func insertSession(conn *sqlite.Conn, at attached, d *session.Draft) error {
 	if err := exec(conn, `
 		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, provider_token_hash)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.Hash[:], at.signIn, at.person, d.Kind, l.Method, d.Service, at.stamp, l.Name, l.SID, l.ACR, l.AMRText(), session.Millis(l.Time), d.Limits,
+		d.Hash[:], target.signIn, target.person, d.Kind, l.Method, d.Service, target.stamp, l.Name, l.SID, l.ACR, l.AMRText(), session.Millis(l.Time), d.Limits,
 		session.Millis(d.Created), session.Millis(d.Expires), tokenHash); err != nil {
 		return err
 	}
@@ -178,11 +180,13 @@ func insertSession(conn *sqlite.Conn, at attached, d *session.Draft) error {
 		d.Hash[:], d.Client.AddressText(), d.Client.ID, d.Client.UserAgent, d.Label, d.MadeBy)
 }
 
-// Claim lets one caller ask about a refresh token that has no session yet.
+// LeaseFirstUse gives one caller at a time the right to redeem a provider's refresh
+// token that has no session yet.
 func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, until time.Time) (bool, error) {
 	var leased int
 	err := s.write(ctx, func(conn *sqlite.Conn) (err error) {
-		// Whoever made a session of it in the meantime has given up the lease.
+		// A caller that created the session has released its lease, so the session
+		// must be checked too.
 		leased, err = execCount(conn, `
 			INSERT INTO first_use (provider_token_hash, until) SELECT ?1, ?3 WHERE NOT EXISTS (SELECT 1 FROM session WHERE provider_token_hash = ?1)
 			ON CONFLICT (provider_token_hash) DO UPDATE SET until = excluded.until WHERE first_use.until <= ?2`, tokenHash[:], session.Millis(now), session.Millis(until))
@@ -191,7 +195,7 @@ func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, 
 	return err == nil && leased > 0, err
 }
 
-// ReleaseFirstUse gives up the lease.
+// ReleaseFirstUse releases the lease.
 func (s *Store) ReleaseFirstUse(ctx context.Context, tokenHash session.Hash) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		return exec(conn, "DELETE FROM first_use WHERE provider_token_hash = ?", tokenHash[:])

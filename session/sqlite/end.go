@@ -19,7 +19,7 @@ func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending
 	return ended, err
 }
 
-// endSessions ends those of the sessions that live.
+// endSessions ends the sessions that are live.
 func endSessions(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (ended int, err error) {
 	at := session.Millis(e.At)
 	for i := range tokens {
@@ -38,23 +38,23 @@ func endSessions(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (en
 			continue
 		}
 		if err := exec(conn, "UPDATE client SET ended_by = ? WHERE hash = ?", e.By, tokens[i][:]); err != nil {
-			return 0, fmt.Errorf("note who ended a session: %w", err)
+			return 0, fmt.Errorf("record who ended a session: %w", err)
 		}
 	}
 	return ended, nil
 }
 
-// setRevocable makes the refresh token of a sign-in due to be revoked, unless a session
-// of it lives.
+// setRevocable records that the refresh token of a sign-in can be revoked, unless the
+// sign-in has a live session.
 func setRevocable(conn *sqlite.Conn, signIn int64, at time.Time) error {
 	if err := exec(conn, `UPDATE provider_token SET revocable_since = ?1 WHERE sign_in = ?2 AND revocable_since = 0
 		AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?2 AND ended = 0)`, session.Millis(at), signIn); err != nil {
-		return fmt.Errorf("note that a refresh token is due: %w", err)
+		return fmt.Errorf("record that a refresh token is revocable: %w", err)
 	}
 	return nil
 }
 
-// endWhere ends the live sessions that a condition chooses.
+// endWhere ends the live sessions that where selects.
 func endWhere(conn *sqlite.Conn, e session.Ending, where string, args ...any) (int, error) {
 	var all []session.Hash
 	err := forEachRow(conn, "SELECT hash FROM session WHERE ended = 0 AND "+where, func(stmt *sqlite.Stmt) error {
@@ -64,12 +64,12 @@ func endWhere(conn *sqlite.Conn, e session.Ending, where string, args ...any) (i
 		return err
 	}, args...)
 	if err != nil {
-		return 0, fmt.Errorf("find what ends: %w", err)
+		return 0, fmt.Errorf("find sessions to end: %w", err)
 	}
 	return endSessions(conn, all, e)
 }
 
-// ListPendingEnds returns sign-ins on which an end is pending.
+// ListPendingEnds returns sign-ins with a pending end, and their live sessions.
 func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		err := forEachRow(conn, "SELECT "+signInColumns+", p.provider, p.subject FROM sign_in i JOIN person p ON p.id = i.person WHERE i.pending_since > 0 AND i.pending_since <= ? AND i.id > ? ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
@@ -97,7 +97,8 @@ func liveStamps(conn *sqlite.Conn, signIn int64) (all []session.SessionStamp, er
 	return all, err
 }
 
-// FinishPendingEnd ends sessions on whose sign-in an end was pending.
+// FinishPendingEnd makes the pending end of a sign-in final, unless its provider has
+// been asked since.
 func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		n, err := execCount(conn, "UPDATE sign_in SET pending_since = 0, pending_reason = '' WHERE id = ? AND last_asked = ?", signIn, session.Millis(asked))
@@ -111,7 +112,8 @@ func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.T
 	return done && err == nil, err
 }
 
-// Sweep ends sessions whose time has come, and deletes those that ended long ago.
+// Sweep ends up to limit sessions whose lifetime is over. It deletes up to limit rows
+// of each table that ended or expired long ago.
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		if touched, err = endWhere(conn, t.EndExpired(), "expires <= ? LIMIT ?", session.Millis(t.Now), limit); err != nil {
@@ -127,8 +129,8 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 				return err
 			}
 		}
-		for _, forget := range []func(*sqlite.Conn, session.SweepTimes, int) (int, error){deleteEndedSessions, deleteExpiredGrants, deleteExpiredWindows, deleteOldTallies} {
-			n, err := forget(conn, t, limit)
+		for _, deleteRows := range []func(*sqlite.Conn, session.SweepTimes, int) (int, error){deleteEndedSessions, deleteExpiredGrants, deleteExpiredWindows, deleteOldTallies} {
+			n, err := deleteRows(conn, t, limit)
 			if touched = max(touched, n); err != nil {
 				return err
 			}
@@ -138,26 +140,25 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 	return touched, err
 }
 
-// deletableSessions are sessions that ended long ago, or were never used. SQLite takes a
-// partial index only where its condition stands in the query word for word.
+// deletableSessions selects sessions that ended long ago, or were never used and
+// ended a while ago. SQLite uses a partial index only if the query repeats its WHERE
+// terms literally.
 const deletableSessions = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND provider_token_hash IS NULL
 	UNION ALL SELECT hash FROM session WHERE ended > 0 AND ended > ?1 AND ended <= ?2 AND last_used = 0 AND provider_token_hash IS NULL LIMIT ?3`
 
-// deleteEndedSessions deletes sessions that ended long ago, or were never used, and
-// leases of first uses that are over.
+// deleteEndedSessions deletes deletableSessions, and expired leases of first uses.
 func deleteEndedSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	signIns, err := deleteReturning(conn, "DELETE FROM session WHERE hash IN ("+deletableSessions+") RETURNING sign_in", session.Millis(t.DeleteEnded), session.Millis(t.DeleteUnused), limit)
 	if err != nil {
-		return 0, fmt.Errorf("forget sessions: %w", err)
+		return 0, fmt.Errorf("delete sessions: %w", err)
 	}
 	if err := exec(conn, "DELETE FROM first_use WHERE until <= ?", session.Millis(t.Now)); err != nil {
-		return 0, fmt.Errorf("forget leases of first uses: %w", err)
+		return 0, fmt.Errorf("delete leases of first uses: %w", err)
 	}
 	return len(signIns), deleteUnusedSignIns(conn, signIns)
 }
 
-// deleteReturning runs a statement that deletes, and returns the sign-ins that it
-// returns.
+// deleteReturning runs a DELETE … RETURNING sign_in, and returns the sign-ins.
 func deleteReturning(conn *sqlite.Conn, query string, args ...any) (signIns []int64, err error) {
 	err = forEachRow(conn, query, func(stmt *sqlite.Stmt) error {
 		signIns = append(signIns, stmt.ColumnInt64(0))
@@ -175,21 +176,22 @@ func deleteUnusedSignIns(conn *sqlite.Conn, signIns []int64) error {
 	return nil
 }
 
-// deleteUnusedSignIn deletes a sign-in that has no session, no grant and no refresh token
-// to revoke, and its person with the last one.
+// deleteUnusedSignIn deletes a sign-in without a session, a grant and a refresh token,
+// and its person with the last sign-in.
 func deleteUnusedSignIn(conn *sqlite.Conn, signIn int64) error {
-	person, gone, err := queryInt(conn, `DELETE FROM sign_in WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?1)
+	person, deleted, err := queryInt(conn, `DELETE FROM sign_in WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?1)
 		AND NOT EXISTS (SELECT 1 FROM auth_grant WHERE sign_in = ?1) AND NOT EXISTS (SELECT 1 FROM provider_token WHERE sign_in = ?1) RETURNING person`, signIn)
-	if err == nil && gone {
+	if err == nil && deleted {
 		err = exec(conn, "DELETE FROM person WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM sign_in WHERE person = ?1)", person)
 	}
 	if err != nil {
-		return fmt.Errorf("forget a sign-in: %w", err)
+		return fmt.Errorf("delete a sign-in: %w", err)
 	}
 	return nil
 }
 
-// TakeRevocable takes the refresh tokens of sign-ins that have no live session.
+// TakeRevocable deletes and returns the refresh tokens of sign-ins without a live
+// session and without a grant that can be spent.
 func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) (err error) {
 		if taken, err = readSealed(conn, `r.revocable_since > 0 AND NOT EXISTS (

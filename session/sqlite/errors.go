@@ -8,19 +8,19 @@ import (
 	"shorepass/session"
 )
 
-// withHint says of an error of SQLite what to do about it.
+// withHint adds to an error of SQLite what the operator can do about it.
 func withHint(err error) error {
 	switch sqlite.ErrCode(err).ToPrimary() {
 	case sqlite.ResultBusy, sqlite.ResultLocked:
-		return fmt.Errorf("another process has locked the file for more than %v; end it, or wait until it is done: %w", busyTimeout, err)
+		return fmt.Errorf("another process has locked the file for more than %v; stop it, or wait until it is done: %w", busyTimeout, err)
 	case sqlite.ResultFull:
 		return fmt.Errorf("the disk is full; nothing was lost, make room: %w: %w", session.ErrFull, err)
 	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
-		return fmt.Errorf("the file is damaged, or is no SQLite database; it was left as it is, put a copy of it back: %w", err)
+		return fmt.Errorf("the file is damaged, or is no SQLite database; it was left unchanged, restore a backup of it: %w", err)
 	case sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultPerm, sqlite.ResultAuth:
-		return fmt.Errorf("the file cannot be written to; look at its owner and its disk: %w", err)
+		return fmt.Errorf("the file cannot be written to; check its owner and its disk: %w", err)
 	case sqlite.ResultIOErr:
-		return fmt.Errorf("the disk fails; look at the system's log: %w", err)
+		return fmt.Errorf("the disk reports I/O errors; check the system log: %w", err)
 	}
 	return err
 }

@@ -17,8 +17,8 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// doesNotOpen holds that OpenExisting refuses a file with what is to be done,
-// and returns the error. It makes nothing, and leaves what there is as it is.
+// doesNotOpen tests that OpenExisting refuses a file with an error that contains
+// want, creates nothing and leaves the file unchanged. It returns the error.
 func doesNotOpen(t *testing.T, file, want string) error {
 	t.Helper()
 	before, _ := os.ReadFile(file)
@@ -40,7 +40,7 @@ func doesNotOpen(t *testing.T, file, want string) error {
 }
 
 func TestOpenExistingRefuses(t *testing.T) {
-	place := func(t *testing.T, statements string) string {
+	createFile := func(t *testing.T, statements string) string {
 		file := filepath.Join(folder(t, 0o700), "shorepass.db")
 		exec(t, file, statements)
 		must(t, os.Chmod(file, 0o600))
@@ -52,7 +52,7 @@ func TestOpenExistingRefuses(t *testing.T) {
 			t.Errorf("OpenExisting = %v, want %v", err, session.ErrNoStore)
 		}
 		if _, err := os.Stat(filepath.Dir(file)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("the folder of the store is made: %v", err)
+			t.Errorf("OpenExisting created the folder of the store: %v", err)
 		}
 	})
 	t.Run("no file", func(t *testing.T) {
@@ -60,39 +60,39 @@ func TestOpenExistingRefuses(t *testing.T) {
 			t.Errorf("OpenExisting = %v, want %v", err, session.ErrNoStore)
 		}
 	})
-	t.Run("an empty file", func(t *testing.T) { // a first start was killed
-		if err := doesNotOpen(t, place(t, "SELECT 1"), "start the server first"); !errors.Is(err, session.ErrNoStore) {
+	t.Run("an empty file", func(t *testing.T) { // the first start was killed
+		if err := doesNotOpen(t, createFile(t, "SELECT 1"), "start the server first"); !errors.Is(err, session.ErrNoStore) {
 			t.Errorf("OpenExisting = %v, want %v", err, session.ErrNoStore)
 		}
 	})
 	t.Run("another program's file", func(t *testing.T) {
-		doesNotOpen(t, place(t, "CREATE TABLE note (body TEXT)"), "it is another program's SQLite file")
+		doesNotOpen(t, createFile(t, "CREATE TABLE note (body TEXT)"), "it is another program's SQLite file")
 	})
-	t.Run("another program's, in WAL", func(t *testing.T) {
-		doesNotOpen(t, place(t, "PRAGMA journal_mode = WAL; CREATE TABLE note (body TEXT)"), "it is another program's SQLite file")
+	t.Run("another program's file in WAL mode", func(t *testing.T) {
+		doesNotOpen(t, createFile(t, "PRAGMA journal_mode = WAL; CREATE TABLE note (body TEXT)"), "it is another program's SQLite file")
 	})
-	t.Run("no database", func(t *testing.T) {
-		file := place(t, "SELECT 1")
+	t.Run("a file that is no database", func(t *testing.T) {
+		file := createFile(t, "SELECT 1")
 		must(t, os.WriteFile(file, bytes.Repeat([]byte("no database\n"), 1000), 0o600))
 		doesNotOpen(t, file, "is no SQLite database")
 	})
 	t.Run("a file that others may read", func(t *testing.T) {
-		file := place(t, "SELECT 1")
+		file := createFile(t, "SELECT 1")
 		must(t, os.Chmod(file, 0o644))
 		doesNotOpen(t, file, "chmod 600 "+file)
 	})
 	t.Run("a folder that others may read", func(t *testing.T) {
-		file := place(t, "SELECT 1")
+		file := createFile(t, "SELECT 1")
 		must(t, os.Chmod(filepath.Dir(file), 0o755))
 		doesNotOpen(t, file, "chmod 700 "+filepath.Dir(file))
 	})
-	t.Run("a file for a folder", func(t *testing.T) {
-		doesNotOpen(t, filepath.Join(place(t, "SELECT 1"), "shorepass.db"), "not a directory")
+	t.Run("a file in the place of the folder", func(t *testing.T) {
+		doesNotOpen(t, filepath.Join(createFile(t, "SELECT 1"), "shorepass.db"), "not a directory")
 	})
 }
 
-// TestOpenExistingMigratesNothing plays this program and one that is newer by a
-// migration on the same file.
+// TestOpenExistingMigratesNothing opens a file with this program and with one that has
+// one more migration.
 func TestOpenExistingMigratesNothing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	must(t, open(t, file).Close())
@@ -116,8 +116,8 @@ func TestOpenExistingMigratesNothing(t *testing.T) {
 	}
 }
 
-// TestOldestSchema plays this program beside one that is newer by a migration which
-// says that this one can serve what it leaves: it does, and migrates nothing.
+// TestOldestSchema: this program serves a newer schema only if its setting
+// OldestSchema allows it.
 func TestOldestSchema(t *testing.T) {
 	for _, tt := range []struct {
 		oldest string
@@ -130,7 +130,7 @@ func TestOldestSchema(t *testing.T) {
 		for name, open := range map[string]func(context.Context, string) (*sqlite.Store, error){"Open": sqlite.Open, "OpenExisting": sqlite.OpenExisting} {
 			s, err := open(t.Context(), file)
 			if (err == nil) != tt.serves {
-				t.Errorf("%s, where the oldest program knows version %q: %v", name, tt.oldest, err)
+				t.Errorf("%s, where the setting is %q: %v", name, tt.oldest, err)
 			}
 			if err == nil {
 				must(t, s.Close())
@@ -139,8 +139,8 @@ func TestOldestSchema(t *testing.T) {
 	}
 }
 
-// TestOpenExistingWritesNothing: what is only read stays as it is, byte by byte,
-// and the journal's mode too.
+// TestOpenExistingWritesNothing: a file that is only read stays unchanged, byte by
+// byte, with its journal mode.
 func TestOpenExistingWritesNothing(t *testing.T) {
 	for name, statements := range map[string]string{
 		"write-ahead log":  "SELECT 1",
@@ -150,8 +150,8 @@ func TestOpenExistingWritesNothing(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 			must(t, open(t, file).Close())
 			exec(t, file, statements)
-			long := time.Now().Add(-time.Hour).Truncate(time.Second)
-			must(t, os.Chtimes(file, long, long))
+			hourAgo := time.Now().Add(-time.Hour).Truncate(time.Second)
+			must(t, os.Chtimes(file, hourAgo, hourAgo))
 			before, err := os.ReadFile(file)
 			must(t, err)
 			s, err := sqlite.OpenExisting(t.Context(), file)
@@ -161,18 +161,18 @@ func TestOpenExistingWritesNothing(t *testing.T) {
 			must(t, s.Close())
 			info, err := os.Stat(file)
 			must(t, err)
-			if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) || !info.ModTime().Equal(long) {
+			if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) || !info.ModTime().Equal(hourAgo) {
 				t.Errorf("the file was changed at %v, %v", info.ModTime(), err)
 			}
 			if left, _ := os.ReadDir(filepath.Dir(file)); len(left) != 1 {
-				t.Errorf("%v are left, want the file alone", left)
+				t.Errorf("the folder has %v, want the file alone", left)
 			}
 		})
 	}
 }
 
-// TestOpenExistingReadOnly: who may read the file and not write to it is told
-// so, and nothing read-only is left beside the file for a server to fail on.
+// TestOpenExistingReadOnly: a user without write permission gets an error, and no
+// read-only -wal or -shm file is left that a server would fail on.
 func TestOpenExistingReadOnly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	must(t, open(t, file).Close())
@@ -189,8 +189,8 @@ func TestOpenExistingReadOnly(t *testing.T) {
 	})
 }
 
-// asOrdinaryUser runs f as the owner of all that is in a folder, and as one to
-// whom the modes of files mean something, which they do not to root.
+// asOrdinaryUser runs f as a user that file modes apply to, as they do not to root.
+// That user owns all files of the folder.
 func asOrdinaryUser(t *testing.T, folder string, f func()) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -198,11 +198,11 @@ func asOrdinaryUser(t *testing.T, folder string, f func()) {
 		return
 	}
 	const nobody = 65534
-	must(t, os.Chmod(filepath.Dir(filepath.Dir(folder)), 0o711)) // of the test
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(folder)), 0o711)) // t.TempDir
 	must(t, filepath.WalkDir(folder, func(name string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Chown(name, nobody, nobody))
 	}))
-	become := func(user uintptr) { // on this thread alone, and root may come back
+	become := func(user uintptr) { // the system call changes this thread alone
 		if _, _, err := syscall.RawSyscall(syscall.SYS_SETRESUID, user, user, 0); err != 0 {
 			t.Fatal(err)
 		}

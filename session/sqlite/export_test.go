@@ -6,24 +6,24 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// ExportFillDisk makes the writer believe that the disk is full, or has room.
+// ExportFillDisk makes writes fail as on a full disk, or succeed again.
 func ExportFillDisk(s *Store, full bool) error {
-	pages := "1" // which is less than there are, so: no page more
+	pages := "1" // fewer than the file has, so that it cannot grow
 	if !full {
 		pages = "1000000000"
 	}
 	return s.writer.with(context.Background(), func(c *conn) error { return exec(c.Conn, "PRAGMA max_page_count = "+pages) })
 }
 
-// ExportNewerProgram gives this program one more migration than it has, and
-// returns how to take it away again.
+// ExportNewerProgram adds a migration to this program's, and returns a function that
+// removes it.
 func ExportNewerProgram(migration string) (undo func()) {
 	known := migrations
 	migrations = append(migrations[:len(known):len(known)], migration)
 	return func() { migrations = known }
 }
 
-// ExportSweepPlan returns how SQLite finds what a sweep forgets.
+// ExportSweepPlan returns SQLite's query plan of deletableSessions.
 func ExportSweepPlan(s *Store) (steps []string, err error) {
 	err = s.listReaders.with(context.Background(), func(c *conn) error {
 		return forEachRow(c.Conn, "EXPLAIN QUERY PLAN "+deletableSessions, func(stmt *sqlite.Stmt) error {

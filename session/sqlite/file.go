@@ -10,12 +10,13 @@ import (
 	"shorepass/session"
 )
 
-// prepareFile makes the file and its folder, readable by the owner only, or
-// checks that they are. SQLite gives its other files the mode of the first.
+// prepareFile creates the file and its folder with modes for the owner only, or
+// checks the modes of existing ones. SQLite gives its -wal and -shm files the mode of
+// the main file.
 func prepareFile(file string) error {
 	folder := filepath.Dir(file)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("make the folder of the store: %w", err)
+		return fmt.Errorf("create the folder of the store: %w", err)
 	}
 	if err := checkFolder(folder); err != nil {
 		return err
@@ -30,9 +31,9 @@ func prepareFile(file string) error {
 	return checkFiles(file)
 }
 
-// requireFile checks a file that must exist already. It must be writable also
-// for reading it: what SQLite keeps beside a read-only file is read-only too,
-// stays there, and keeps the next server from writing.
+// requireFile checks a file that must exist. Even a reader needs it to be writable:
+// the -wal and -shm files of a read-only file are read-only too, SQLite leaves them
+// there, and the next server could not write.
 func requireFile(file string) error {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open the store %s: %w", file, session.ErrNoStore)
@@ -41,12 +42,12 @@ func requireFile(file string) error {
 	return err
 }
 
-// checkFolder refuses a folder that others may look into, or put a file of their
-// own in the place of ours.
+// checkFolder refuses a folder that others can list, or in which they can replace the
+// file.
 func checkFolder(folder string) error {
 	info, err := os.Stat(folder)
 	if err != nil {
-		return fmt.Errorf("look at the folder of the store: %w", err)
+		return fmt.Errorf("check the folder of the store: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("others may read the folder of the store, %s (mode %v); run: chmod 700 %s, or name a file in a folder that does not exist yet", folder, info.Mode().Perm(), folder)
@@ -54,8 +55,8 @@ func checkFolder(folder string) error {
 	return nil
 }
 
-// checkFiles refuses a file that others may read, or one that SQLite keeps
-// beside it. None of them need exist.
+// checkFiles refuses a file that others can read, its -wal and -shm files too. None
+// of the three need exist.
 func checkFiles(file string) error {
 	for _, name := range []string{file, file + "-wal", file + "-shm"} {
 		if err := checkFile(name); err != nil {
@@ -71,7 +72,7 @@ func checkFile(name string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look at the store: %w", err)
+		return fmt.Errorf("check the store: %w", err)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("the store %s is not a file", name)
 	case info.Mode().Perm()&0o077 != 0:

@@ -17,7 +17,7 @@ const (
 	findColumns = `s.hash, s.kind, s.service, s.stamp, s.method, s.login_name, s.sid, s.acr, s.amr, s.auth_time, s.limits,
 	s.created, s.expires, s.last_used, s.ended, s.reason, s.person, ` + signInColumns
 
-	signInAt        = 17 // the first of signInColumns
+	signInAt        = 17 // index of the first of signInColumns
 	findColumnCount = signInAt + 12
 )
 
@@ -29,7 +29,7 @@ const (
 	findIdentity        = "SELECT i.identity_version, p.user_name, f.body FROM sign_in i JOIN person p ON p.id = i.person JOIN identity f ON f.sign_in = i.id WHERE i.id = ?1"
 )
 
-// Find looks a session up by its hash.
+// Find reads a session by its hash.
 func (s *Store) Find(ctx context.Context, token session.Hash, known session.Version) (row *session.Row, err error) {
 	err = s.queryByKey(ctx, findToken, func(stmt *sqlite.Stmt) error {
 		row, err = bindAndRead(stmt, token, known)
@@ -38,8 +38,8 @@ func (s *Store) Find(ctx context.Context, token session.Hash, known session.Vers
 	return row, err
 }
 
-// bindAndRead runs findToken, or a query like it, for a hash and the version of
-// the identity that the caller knows.
+// bindAndRead runs findToken or findGrant for a hash and the version of the identity
+// that the caller knows.
 func bindAndRead(stmt *sqlite.Stmt, hash session.Hash, known session.Version) (*session.Row, error) {
 	stmt.BindBytes(1, hash[:])
 	stmt.BindBytes(2, known[:])
@@ -53,7 +53,7 @@ func bindAndRead(stmt *sqlite.Stmt, hash session.Hash, known session.Version) (*
 	return row, err
 }
 
-// FindByProviderToken looks a session up by the provider's refresh token.
+// FindByProviderToken reads a session by the hash of a provider's refresh token.
 func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash) (row *session.Row, err error) {
 	err = s.queryByKey(ctx, findByProviderToken, func(stmt *sqlite.Stmt) error {
 		stmt.BindBytes(1, tokenHash[:])
@@ -66,7 +66,8 @@ func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash)
 	return row, err
 }
 
-// ListNotAskedSince returns sessions whose provider was not asked for long.
+// ListNotAskedSince returns a session of each sign-in that was last asked about at
+// asked or before.
 func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		return forEachRow(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.last_asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
@@ -79,8 +80,8 @@ func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked 
 	return all, err
 }
 
-// Identity returns what is known of a sign-in's person. It is on the way of each
-// request of a person who is not cached.
+// Identity returns the identity of a sign-in. Every request of a person who is not
+// cached waits for it.
 func (s *Store) Identity(ctx context.Context, signIn int64) (identity session.StoredIdentity, err error) {
 	err = s.queryByKey(ctx, findIdentity, func(stmt *sqlite.Stmt) error {
 		stmt.BindInt64(1, signIn)
@@ -110,8 +111,8 @@ func readRow(stmt *sqlite.Stmt) (*session.Row, error) {
 	return row, errors.Join(readBytes(stmt, 0, row.Hash[:]), amrErr, signInErr)
 }
 
-// scanSignIn reads the columns of signInColumns from the second on, which belongs
-// at the given place.
+// scanSignIn reads the columns of signInColumns without provider_id; first is the
+// index of i.id.
 func scanSignIn(stmt *sqlite.Stmt, first int) (session.SignIn, error) {
 	number := func(column int) int64 { return stmt.ColumnInt64(first + column) }
 	at := func(column int) time.Time { return session.FromMillis(number(column)) }

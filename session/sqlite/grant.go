@@ -8,7 +8,7 @@ import (
 	"shorepass/session"
 )
 
-// PutGrant keeps a new grant.
+// PutGrant stores a new grant, and deletes the person's oldest beyond g.Keep.
 func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 	l := &g.Login
 	return s.write(ctx, func(conn *sqlite.Conn) error {
@@ -30,12 +30,12 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 	})
 }
 
-// findGrant reads a grant as the session that it would make.
+// findGrant reads a grant in the columns of the session that it would create.
 const findGrant = `SELECT g.hash, g.kind, g.service, g.stamp, g.method, g.login_name, g.sid, g.acr, g.amr, g.auth_time, '', g.created, g.expires, g.spent, 0, '', i.person, ` +
 	signInColumns + `, CASE WHEN i.identity_version <> ?2 THEN (SELECT f.body FROM identity f WHERE f.sign_in = i.id) END, g.data
 	FROM auth_grant g JOIN sign_in i ON i.id = g.sign_in WHERE g.hash = ?1`
 
-// FindGrant looks a grant up by its hash.
+// FindGrant reads a grant by its hash.
 func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (found *session.StoredGrant, err error) {
 	err = s.queryByKey(ctx, findGrant, func(stmt *sqlite.Stmt) error {
 		row, err := bindAndRead(stmt, hash, known)
@@ -47,7 +47,7 @@ func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.
 	return found, err
 }
 
-// deleteExpiredGrants deletes grants that were over long ago.
+// deleteExpiredGrants deletes grants that expired at t.DeleteGrants or before.
 func deleteExpiredGrants(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	signIns, err := deleteReturning(conn, "DELETE FROM auth_grant WHERE hash IN (SELECT hash FROM auth_grant WHERE expires <= ? LIMIT ?) RETURNING sign_in", session.Millis(t.DeleteGrants), limit)
 	if err != nil {

@@ -21,27 +21,27 @@ var (
 	migration2 string
 )
 
-// migrations are the steps of the schema: the first makes version 1.
+// migrations are the migrations of the schema. Number i leads to version i+1.
 var migrations = []string{migration1, migration2}
 
 // applicationID marks the file as shorepass's (PRAGMA application_id).
 const applicationID = 0x73687073
 
-var errOtherProgram = errors.New("it is another program's SQLite file, and was left as it is; name another file in session.store")
+var errOtherProgram = errors.New("it is another program's SQLite file, and was left unchanged; name another file in session.store")
 
-// migrate brings the file to the schema of this version, each step in a
-// transaction of its own. The version is PRAGMA user_version; it is compared
-// before each step and after the last.
+// migrate brings the file to the schema of this version, each migration in a
+// transaction of its own. It checks the version (PRAGMA user_version) before each
+// migration and after the last.
 //
-// It is not sqlitemigration.Migrate, which accepts a newer version and writes
-// to the file each time.
+// sqlitemigration.Migrate accepts a newer version, and writes to the file at every
+// start.
 func migrate(ctx context.Context, conn *sqlite.Conn) error {
 	version, err := readVersion(conn)
 	if err != nil {
 		return err
 	}
 	if err := enableWAL(ctx, conn); err != nil {
-		return fmt.Errorf("make the journal a write-ahead log: %w", err)
+		return fmt.Errorf("set journal_mode to WAL: %w", err)
 	}
 	defer conn.SetInterrupt(nil)
 	for version < len(migrations) {
@@ -55,8 +55,8 @@ func migrate(ctx context.Context, conn *sqlite.Conn) error {
 	return nil
 }
 
-// enableWAL makes the journal a write-ahead log, which the file then stays with.
-// It retries, since SQLite waits for no other process that does the same: each
+// enableWAL sets the journal mode to WAL, which is stored in the file. It retries,
+// since SQLite does not wait for another process that sets it at the same time: each
 // would wait for the other's read lock.
 func enableWAL(ctx context.Context, conn *sqlite.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, busyTimeout)
@@ -74,8 +74,8 @@ func enableWAL(ctx context.Context, conn *sqlite.Conn) error {
 	}
 }
 
-// applyMigration takes the step that follows a version, unless another process
-// has taken it by now.
+// applyMigration runs the migration from a version to the next, unless another process
+// has run it.
 func applyMigration(ctx context.Context, conn *sqlite.Conn, version int) (err error) {
 	end, err := beginImmediate(ctx, conn)
 	if err != nil {
@@ -89,8 +89,8 @@ func applyMigration(ctx context.Context, conn *sqlite.Conn, version int) (err er
 		migrations[version], applicationID, version+1), nil)
 }
 
-// requireSchema refuses a file that is older than the schema of this version, or
-// that this version cannot serve.
+// requireSchema refuses a file with an older schema, and one with a newer schema that
+// this version cannot serve.
 func requireSchema(conn *sqlite.Conn) error {
 	version, err := readVersion(conn)
 	if err != nil {
@@ -103,9 +103,9 @@ func requireSchema(conn *sqlite.Conn) error {
 	return session.RequireSchema(int64(version), int64(len(migrations)), oldest)
 }
 
-// readVersion returns the version of the schema, 0 for an empty file. It
-// refuses a newer one that does not say that this version can serve it, one made
-// before version 1, and another program's file.
+// readVersion returns the version of the schema, 0 for an empty file. It refuses
+// another program's file, a schema from before version 1, and a newer schema unless it
+// says that this version can serve it.
 func readVersion(conn *sqlite.Conn) (version int, err error) {
 	var tables, application int
 	var unreleased bool
@@ -117,7 +117,7 @@ func readVersion(conn *sqlite.Conn) (version int, err error) {
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("read the version of the schema: %w", err)
-	case unreleased && application != applicationID: // one of ours can have tables that such a program tried to add
+	case unreleased && application != applicationID: // a file of ours can have tables that such a program tried to add
 		return 0, session.ErrUnreleasedSchema
 	case application == 0 && version == 0 && tables == 0:
 		return 0, nil
@@ -131,8 +131,7 @@ func readVersion(conn *sqlite.Conn) (version int, err error) {
 	return version, session.MayServe(int64(version), int64(len(migrations)), oldest)
 }
 
-// readOldestSchema returns what a newer schema says of the programs that can serve it,
-// or nil.
+// readOldestSchema returns the setting session.OldestSchema of a newer schema, or nil.
 func readOldestSchema(conn *sqlite.Conn, version int) (oldest []byte, err error) {
 	if version <= len(migrations) {
 		return nil, nil
@@ -145,7 +144,7 @@ func readOldestSchema(conn *sqlite.Conn, version int) (oldest []byte, err error)
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read which programs can serve the store: %w", err)
+		return nil, fmt.Errorf("read the oldest program version that can serve the store: %w", err)
 	}
 	return oldest, nil
 }

@@ -12,8 +12,7 @@ import (
 	"shorepass/session/storetest"
 )
 
-// TestMigrateFrom1 brings a file of version 1 to this version's schema, and holds
-// that nothing of it is lost.
+// TestMigrateFrom1: the migration from schema version 1 loses no row.
 func TestMigrateFrom1(t *testing.T) {
 	file := filepath.Join(folder(t, 0o700), "shorepass.db")
 	first, err := os.ReadFile("migrations/0001.sql")

@@ -12,31 +12,32 @@ import (
 	"shorepass/session"
 )
 
-// busyTimeout is how long a statement waits for another process's transaction,
-// each of which is short.
+// busyTimeout is how long a statement waits for a transaction of another process.
+// Transactions are short.
 const busyTimeout = 5 * time.Second
 
-// pragmas are for every connection that does not set them otherwise. Its cache is kept small: the kernel's
-// serves all of them.
+// pragmas are those of every connection, unless a pool overrides them. The page cache
+// of a connection is small (2 MB), since the kernel's page cache serves all of them.
 var pragmas = []string{"synchronous = FULL", "foreign_keys = ON", "cache_size = -2000", "trusted_schema = OFF"}
 
-// pool is a bounded pool of connections to one file, opened at need. After an
-// error a connection is closed, and the next caller opens another.
+// pool is a bounded connection pool of one file. It opens a connection when none is
+// idle, and closes one that an operation failed on.
 //
-// It is not sqlitex.Pool, which keeps a broken connection, and which starts a
-// goroutine at each loan to interrupt the connection when the caller's context
-// ends: that takes 3 µs, and most look-ups little more.
+// sqlitex.Pool reuses broken connections. It also starts a goroutine for each caller,
+// which interrupts the connection when the caller's context ends: that costs 3 µs,
+// about as much as most queries by key.
 type pool struct {
 	file    string
 	pragmas []string
-	inUse   chan struct{} // one for each connection that is lent
+	inUse   chan struct{} // semaphore: one for each connection in use
 	idle    chan *conn
 	closed  chan struct{}
 }
 
-// conn is a connection with the look-ups that were prepared on it. The Conn
-// keeps prepared statements too, but clears their bindings before the next use,
-// and SQLite then often plans the query anew: ten times the look-up itself.
+// conn is a connection with a cache of its prepared queries by key; their number is
+// fixed. sqlite.Conn caches prepared statements too, but clears their bindings before
+// reuse. SQLite then often prepares the query again, which takes ten times as long as
+// the query.
 type conn struct {
 	*sqlite.Conn
 	cached map[string]*sqlite.Stmt
@@ -63,25 +64,24 @@ func newPool(file string, size int, more ...string) *pool {
 
 var errClosed = errors.New("the store is closed")
 
-// with lends a connection to do, and waits for one until ctx ends. Where ctx
-// interrupted a statement, the error is that of ctx.
+// with calls do with a connection of the pool, and waits for one until ctx ends. If
+// ctx interrupts a statement, the error is that of ctx.
 func (p *pool) with(ctx context.Context, do func(*conn) error) error {
 	c, err := p.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	keep := false
-	defer func() { p.release(c, keep) }() // after a panic too
+	healthy := false
+	defer func() { p.release(c, healthy) }() // after a panic too
 	err = do(c)
 	if sqlite.ErrCode(err) == sqlite.ResultInterrupt && ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	keep = err == nil || err == ctx.Err() || isRowError(err)
+	healthy = err == nil || err == ctx.Err() || isRowError(err)
 	return err
 }
 
-// isRowError reports whether an error says something of a row, and nothing of the
-// connection.
+// isRowError reports whether an error concerns a row, and not the connection.
 func isRowError(err error) bool {
 	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrSpent) || errors.Is(err, session.ErrTooMany)
 }
@@ -120,17 +120,17 @@ func (p *pool) open() (*conn, error) {
 	return &conn{Conn: c, cached: make(map[string]*sqlite.Stmt)}, nil
 }
 
-// release takes a connection back, and closes it unless it is to be kept.
-func (p *pool) release(c *conn, keep bool) {
-	if keep {
+// release returns a connection to the pool, or closes it after an error.
+func (p *pool) release(c *conn, healthy bool) {
+	if healthy {
 		p.idle <- c
 	} else {
-		_ = c.Close() // the error that broke it is the one to tell
+		_ = c.Close() // the caller returns the error of the operation
 	}
 	<-p.inUse
 }
 
-// close waits until every connection is back, and closes them all.
+// close waits until no connection is in use, and closes them all.
 func (p *pool) close() error {
 	close(p.closed)
 	for range cap(p.inUse) {

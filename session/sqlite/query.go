@@ -9,7 +9,7 @@ import (
 	"shorepass/session"
 )
 
-// exec runs a statement, which is prepared once a connection.
+// exec runs a statement, which conn caches prepared.
 func exec(conn *sqlite.Conn, query string, args ...any) error {
 	return sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args})
 }
@@ -23,8 +23,7 @@ func execCount(conn *sqlite.Conn, query string, args ...any) (int, error) {
 	return conn.Changes(), nil
 }
 
-// forEachRow runs a query, which is prepared once a connection, and calls read at
-// forEachRow row.
+// forEachRow runs a query, which conn caches prepared, and calls read for each row.
 func forEachRow(conn *sqlite.Conn, query string, read func(*sqlite.Stmt) error, args ...any) error {
 	return sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: read})
 }
@@ -48,13 +47,13 @@ func firstRow(stmt *sqlite.Stmt) error {
 	return err
 }
 
-// readText reads a column into a type of text.
+// readText reads a column into a string type.
 func readText[T ~string](stmt *sqlite.Stmt, column int, into *T) { *into = T(stmt.ColumnText(column)) }
 
-// readBytes fills into from a column that must be as long.
+// readBytes fills into from a column, which must have the same length.
 func readBytes(stmt *sqlite.Stmt, column int, into []byte) error {
 	if stmt.ColumnBytes(column, into) != len(into) || stmt.ColumnLen(column) != len(into) {
-		return fmt.Errorf("column %d of %d bytes is damaged: it has %d", column, len(into), stmt.ColumnLen(column))
+		return fmt.Errorf("column %d is damaged: it has %[3]d bytes, not %[2]d", column, len(into), stmt.ColumnLen(column))
 	}
 	return nil
 }

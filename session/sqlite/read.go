@@ -52,7 +52,8 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 	return all, nil
 }
 
-// whereClause is what sel asks for in SQL, or false if nothing can be that.
+// whereClause returns sel as a SQL expression with its arguments, or false if no
+// session can match.
 func whereClause(sel session.Selector) (where string, args []any, ok bool) {
 	terms := []string{"1"}
 	add := func(term string, values ...any) {
@@ -95,7 +96,7 @@ func readListed(stmt *sqlite.Stmt) (session.ListedSession, error) {
 	}, err
 }
 
-// ListSealed returns sealed tokens in the order of their sign-ins.
+// ListSealed returns providers' refresh tokens in the order of their sign-ins.
 func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		all, err = readSealed(conn, "r.sign_in > ? ORDER BY r.sign_in LIMIT ?", after, limit)
@@ -104,7 +105,7 @@ func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []s
 	return all, err
 }
 
-// readSealed reads the tokens that a condition chooses.
+// readSealed reads the tokens that where selects.
 func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.SealedToken, err error) {
 	err = forEachRow(conn, `SELECT i.id, p.provider, i.provider_id, p.subject, i.login_id, r.body
 		FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE `+where, func(stmt *sqlite.Stmt) error {
@@ -117,15 +118,16 @@ func readSealed(conn *sqlite.Conn, where string, args ...any) (all []session.Sea
 	return all, err
 }
 
-// Reseal replaces a token that has not changed since.
+// Reseal replaces a token if it is unchanged (compare-and-swap).
 func (s *Store) Reseal(ctx context.Context, old session.SealedToken, body []byte) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		return exec(conn, "UPDATE provider_token SET body = ? WHERE sign_in = ? AND body = ?", body, old.SignIn, old.Body)
 	})
 }
 
-// Setting returns what is kept under a name, or keeps value.
-func (s *Store) Setting(ctx context.Context, name string, value []byte) (kept []byte, err error) {
+// Setting returns the value stored under a name. Where there is none it stores value
+// first, unless that is nil.
+func (s *Store) Setting(ctx context.Context, name string, value []byte) (stored []byte, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		if value != nil {
 			if err := exec(conn, "INSERT OR IGNORE INTO setting (name, value) VALUES (?, ?)", name, value); err != nil {
@@ -133,14 +135,14 @@ func (s *Store) Setting(ctx context.Context, name string, value []byte) (kept []
 			}
 		}
 		return forEachRow(conn, "SELECT value FROM setting WHERE name = ?", func(stmt *sqlite.Stmt) error {
-			kept = readBlob(stmt, 0)
+			stored = readBlob(stmt, 0)
 			return nil
 		}, name)
 	})
-	return kept, err
+	return stored, err
 }
 
-// SetSetting keeps a value in the place of another.
+// SetSetting stores a value, over the one before.
 func (s *Store) SetSetting(ctx context.Context, name string, value []byte) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
 		return exec(conn, "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value)

@@ -1,22 +1,22 @@
-// Package sqlite keeps sessions in one SQLite file.
+// Package sqlite is the session store in one SQLite file: the default, for one
+// replica, without a database server.
 //
-// It is the store that needs nothing: the file and its folder are made at first
-// start, readable by their owner only, and refused where others may read them.
-// Several processes may open it at once, such as a server and its command line,
-// as long as the file lies on a local disk.
+// The first start creates the file and its folder, readable by their owner only.
+// Where others may read them the store is refused. Several processes may open the
+// file at the same time, such as a server and its command line, if it is on a local
+// disk.
 //
-// The journal is a write-ahead log, and a commit waits until it is on disk
-// (synchronous = FULL): a token that a client was given, a revocation and a
-// rotated refresh token survive kill -9 and a loss of power. With NORMAL they
-// would survive the first alone, and what it saves is a write to disk at each
-// login, which costs less than the login itself. Reading never waits for
-// writing. The rows of the throttle alone are written with NORMAL, on a
-// connection of their own: they are two writes a login, and a loss of power
-// is no way for a stranger to guess.
+// The journal is a write-ahead log (WAL), and a commit waits until it is on disk
+// (synchronous = FULL): a token that a client received, a revocation and a rotated
+// refresh token survive kill -9 and a power failure. With NORMAL they would survive
+// kill -9 alone; it saves one disk write per login, which costs less than the login
+// itself. In WAL mode readers never wait for a writer. Only the rows of the throttle
+// are written with NORMAL, on a connection of their own: they are two writes per
+// login, and an attacker cannot cause a power failure to get more guesses.
 //
-// What is broken is never repaired by force: a damaged, locked or full file,
-// one of a newer version, or another program's, is an error that says what to
-// do, and is left as it is.
+// A file that is damaged or locked, of another program or of a newer schema, and a
+// full disk are errors that say what to do. The file is left unchanged, and never
+// repaired.
 package sqlite
 
 import (
@@ -34,22 +34,23 @@ import (
 	"shorepass/session"
 )
 
-// Store is a SQLite file. It is safe for concurrent use.
+// Store is a [session.Store] and a [throttle.Store] in a SQLite file. It is safe for
+// concurrent use.
 type Store struct {
 	file           string
 	writer         *pool         // of one connection
-	throttleWriter *pool         // of one connection, for writes that a loss of power may lose
-	writeLock      chan struct{} // held by the one that writes: writers queue here (FIFO) and not in SQLite, which lets one starve
-	listReaders    *pool         // for lists, which may take long
-	keyReaders     *pool         // for look-ups by a key, on the way of each request
+	throttleWriter *pool         // of one connection, for writes that may be lost in a power failure
+	writeLock      chan struct{} // mutex of all writers of this process; FIFO, while SQLite's busy handler lets one starve
+	listReaders    *pool         // for lists, which may be slow
+	keyReaders     *pool         // for queries by key, which every request waits for
 	closeOnce      sync.Once
 }
 
 var _ session.Store = (*Store)(nil)
 
-// Open opens the file, making it and its folder where they do not exist, and
-// brings it to the schema of this version. It writes nothing to a file that is
-// at that schema already.
+// Open opens the file, creates it and its folder where they do not exist, and
+// migrates it to the schema of this version. It writes nothing to a file that has
+// that schema.
 func Open(ctx context.Context, file string) (*Store, error) {
 	if err := prepareFile(file); err != nil {
 		return nil, err
@@ -59,12 +60,12 @@ func Open(ctx context.Context, file string) (*Store, error) {
 	})
 }
 
-// OpenExisting opens the file for a process that serves nothing, beside a server
-// or without one. It makes neither the file nor its folder, and does not
-// migrate: until something is written the file stays as it is, but for what
-// SQLite itself takes over from the journal of a process that was killed. Where
-// there is no store yet the error wraps session.ErrNoStore, at another schema
-// it is as session.RequireSchema has it.
+// OpenExisting opens the file for a process that is not a server, such as the
+// command line; a server may use the file at the same time. It creates neither the
+// file nor its folder, and does not migrate. Until the first write the file stays
+// unchanged, except that SQLite recovers the journal of a process that was killed.
+// Without a store the error wraps session.ErrNoStore; at another schema it is that
+// of [session.RequireSchema].
 func OpenExisting(ctx context.Context, file string) (*Store, error) {
 	if err := requireFile(file); err != nil {
 		return nil, err
@@ -74,7 +75,7 @@ func OpenExisting(ctx context.Context, file string) (*Store, error) {
 	})
 }
 
-// open returns a store on a file that exists, if its schema passes the check.
+// open returns a store on an existing file whose schema passes the check.
 func open(file string, checkSchema func(*Store) error) (*Store, error) {
 	path, err := filepath.Abs(file)
 	if err != nil {
@@ -94,10 +95,11 @@ func open(file string, checkSchema func(*Store) error) (*Store, error) {
 	return s, nil
 }
 
-// Folder is where the file lies: what is made at first start lies beside it.
+// Folder returns the folder of the file, in which the first start creates other
+// files too.
 func (s *Store) Folder() string { return filepath.Dir(s.file) }
 
-// Now is the clock of this machine: whoever opens the file runs on it.
+// Now returns the clock of this machine, on which all processes of the store run.
 func (s *Store) Now(context.Context) (time.Time, error) { return time.Now(), nil }
 
 // Ping reads from the file.
@@ -105,7 +107,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, func(conn *sqlite.Conn) error { return exec(conn, "SELECT 1 FROM sqlite_schema LIMIT 1") })
 }
 
-// Close closes the file. Whoever still uses the store gets an error.
+// Close waits for calls in progress and closes the file. Later calls return an error.
 func (s *Store) Close() (err error) {
 	s.closeOnce.Do(func() {
 		err = errors.Join(s.keyReaders.close(), s.listReaders.close(), s.throttleWriter.close(), s.writer.close())
@@ -113,9 +115,9 @@ func (s *Store) Close() (err error) {
 	return err
 }
 
-// queryByKey runs a query by a key: do binds all of its arguments, and steps. No
-// context interrupts it: a key is found or not at once, since in a write-ahead
-// log readers do not wait.
+// queryByKey runs a query by key: do binds all of its arguments, and steps. ctx does
+// not interrupt it: a query by key takes microseconds, and in WAL mode it waits for no
+// writer.
 func (s *Store) queryByKey(ctx context.Context, query string, do func(*sqlite.Stmt) error) error {
 	return withHint(s.keyReaders.with(ctx, func(c *conn) error {
 		stmt, err := c.prepareCached(query)
@@ -126,7 +128,7 @@ func (s *Store) queryByKey(ctx context.Context, query string, do func(*sqlite.St
 	}))
 }
 
-// read lends a connection that reads, and that ctx interrupts.
+// read calls do with a read-only connection, which ctx interrupts.
 func (s *Store) read(ctx context.Context, do func(*sqlite.Conn) error) error {
 	return withHint(s.listReaders.with(ctx, func(c *conn) error {
 		c.SetInterrupt(ctx.Done())
@@ -135,12 +137,12 @@ func (s *Store) read(ctx context.Context, do func(*sqlite.Conn) error) error {
 	}))
 }
 
-// write runs do in a transaction of the one writer, which ctx interrupts.
+// write runs do in a transaction on the writer's connection, which ctx interrupts.
 func (s *Store) write(ctx context.Context, do func(*sqlite.Conn) error) error {
 	return s.writeOn(ctx, s.writer, do)
 }
 
-// writeOn is write on a connection of a pool.
+// writeOn is write on a connection of p.
 func (s *Store) writeOn(ctx context.Context, p *pool, do func(*sqlite.Conn) error) error {
 	began := false
 	err := s.withWriteLock(ctx, func() error {
@@ -156,12 +158,12 @@ func (s *Store) writeOn(ctx context.Context, p *pool, do func(*sqlite.Conn) erro
 		})
 	})
 	if !began && errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("no write gets its turn, perhaps because another process has locked the file: %w", err)
+		return fmt.Errorf("waiting to write to the file, perhaps because another process has locked it: %w", err)
 	}
 	return withHint(err)
 }
 
-// withWriteLock calls do when no other write of this process is under way.
+// withWriteLock calls do while no other write of this process is in progress.
 func (s *Store) withWriteLock(ctx context.Context, do func() error) error {
 	select {
 	case s.writeLock <- struct{}{}:
@@ -172,12 +174,12 @@ func (s *Store) withWriteLock(ctx context.Context, do func() error) error {
 	}
 }
 
-// beginImmediate begins a transaction that writes, waiting for those of other processes
-// until ctx ends, and for busyTimeout at most. ctx interrupts conn from then on.
+// beginImmediate begins a write transaction. It waits for write transactions of other
+// processes until ctx ends, at most for busyTimeout. From then on ctx interrupts conn.
 func beginImmediate(ctx context.Context, conn *sqlite.Conn) (end func(*error), err error) {
 	wait, cancel := context.WithTimeout(ctx, busyTimeout)
 	defer cancel()
-	conn.SetBlockOnBusy() // until it is interrupted
+	conn.SetBlockOnBusy() // wait until interrupted
 	conn.SetInterrupt(wait.Done())
 	end, err = sqlitex.ImmediateTransaction(conn)
 	conn.SetInterrupt(ctx.Done())

@@ -21,8 +21,8 @@ func TestWindows(t *testing.T) {
 	})
 }
 
-// TestSweepByIndex: a sweep, which holds the one writer, reads no session that it
-// does not forget.
+// TestSweepByIndex: a sweep finds sessions by index and scans no others, since it
+// holds the only writer.
 func TestSweepByIndex(t *testing.T) {
 	steps, err := sqlite.ExportSweepPlan(open(t, filepath.Join(t.TempDir(), "data", "shorepass.db")))
 	if err != nil {
@@ -31,7 +31,7 @@ func TestSweepByIndex(t *testing.T) {
 	plan := strings.Join(steps, "\n")
 	for _, index := range []string{"USING INDEX session_ended (ended>? AND ended<?)", "USING INDEX session_ended_unused (ended>? AND ended<?)"} {
 		if !strings.Contains(plan, index) {
-			t.Errorf("a sweep goes by\n%s\nwant %s", plan, index)
+			t.Errorf("the query plan of a sweep is\n%s\nwant %s", plan, index)
 		}
 	}
 }

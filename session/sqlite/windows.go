@@ -15,16 +15,16 @@ import (
 var _ throttle.Store = (*Store)(nil)
 
 const (
-	// maxWindows bounds the rows of the throttle. Beyond it those that expire
-	// first are deleted, at the next sweep.
+	// maxWindows bounds the rows of the throttle. Each sweep deletes those beyond
+	// it that expire first.
 	maxWindows = 1_000_000
 
-	// windowsPerQuery is how many rows one query reads: those of an attempt.
+	// windowsPerQuery is how many rows one query reads. An attempt needs no more.
 	windowsPerQuery = 4
 )
 
-// windowsQuery looks each key up by itself: with an IN SQLite makes a sorted
-// table of the list first.
+// windowsQuery has a SELECT per key: for an IN list SQLite would first build a sorted
+// table.
 var windowsQuery = func() string {
 	selects := make([]string, windowsPerQuery)
 	for i := range selects {
@@ -49,14 +49,14 @@ func (s *Store) ReadWindows(ctx context.Context, keys []throttle.MAC) ([]throttl
 	return rows, time.Now(), nil
 }
 
-// readWindows reads the rows of up to windowsAtOnce keys.
+// readWindows reads the rows of up to windowsPerQuery keys.
 func readWindows(stmt *sqlite.Stmt, keys []throttle.MAC, into []throttle.Row) error {
 	for i := range windowsPerQuery {
 		if i < len(keys) {
 			stmt.BindBytes(i+1, keys[i][:])
 			into[i].Key = keys[i]
 		} else {
-			stmt.BindNull(i + 1) // matches no key
+			stmt.BindNull(i + 1) // NULL equals no key
 		}
 	}
 	for {
@@ -99,7 +99,7 @@ func (s *Store) SwapWindows(ctx context.Context, changes []throttle.Change) erro
 	return err
 }
 
-// notNil returns a blob that SQLite does not take for NULL.
+// notNil returns b, or an empty slice for nil, which would be bound as NULL.
 func notNil(b []byte) []byte {
 	if b == nil {
 		return []byte{}
@@ -120,8 +120,8 @@ func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) 
 	return rows, err
 }
 
-// deleteExpiredWindows deletes rows of the throttle that have expired, and those that
-// expire first where there are too many.
+// deleteExpiredWindows deletes expired rows of the throttle, and of more than
+// maxWindows those that expire first.
 func deleteExpiredWindows(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	now := session.Millis(t.Now)
 	before, _, err := queryInt(conn, "SELECT coalesce(max(expires), ?1) FROM (SELECT expires FROM throttle ORDER BY expires DESC LIMIT 1 OFFSET ?2) WHERE expires > ?1", now, maxWindows)
@@ -130,7 +130,7 @@ func deleteExpiredWindows(conn *sqlite.Conn, t session.SweepTimes, limit int) (i
 	}
 	n, err := execCount(conn, "DELETE FROM throttle WHERE key IN (SELECT key FROM throttle WHERE expires <= ? ORDER BY expires LIMIT ?)", before, limit)
 	if err != nil {
-		return 0, fmt.Errorf("forget rows of the throttle: %w", err)
+		return 0, fmt.Errorf("delete rows of the throttle: %w", err)
 	}
 	return n, nil
 }

@@ -8,7 +8,7 @@ import (
 	"shorepass/session/storetest"
 )
 
-// BenchmarkThrottle is what the throttle adds to a login by password.
+// BenchmarkThrottle measures what the throttle adds to a login by password.
 func BenchmarkThrottle(b *testing.B) {
 	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "data", "shorepass.db"))
 	if err != nil {
