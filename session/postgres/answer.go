@@ -12,64 +12,66 @@ import (
 	"shorepass/session"
 )
 
-// LeaseSignIn lets one caller ask the provider about a sign-in.
-func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (won bool, err error) {
+// LeaseSignIn gives one caller at a time the right to ask the provider about a sign-in.
+func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (leased bool, err error) {
 	err = s.write(ctx, 1, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, "UPDATE sign_in SET lease_until = $1 WHERE id = $2 AND last_asked = $3 AND lease_until <= $4", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))
-		won = err == nil && tag.RowsAffected() > 0
+		leased = err == nil && tag.RowsAffected() > 0
 		return err
 	})
-	return won, err
+	return leased, err
 }
 
-// StoreAnswer writes a provider's answer.
+// StoreAnswer writes a provider's answer, if the caller still holds the lease.
 func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error {
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
-		was, err := lockLeasedSignIn(ctx, tx, a.SignIn, a.Lease)
+		before, err := lockLeasedSignIn(ctx, tx, a.SignIn, a.Lease)
 		if err != nil {
 			return err
 		}
 		b := new(pgx.Batch)
-		queueSignIn(b, was, a.Next(was), a.Identity, a.Sealed)
+		queueSignIn(b, before, a.Next(before), a.Identity, a.Sealed)
 		if a.Lifetime > 0 {
 			b.Queue("UPDATE session SET expires = created + $1 WHERE sign_in = $2 AND ended = 0 AND expires > created + $1", a.Lifetime.Milliseconds(), a.SignIn)
 		}
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
-			return fmt.Errorf("keep what the provider said: %w", err)
+			return fmt.Errorf("store the answer: %w", err)
 		}
 		return nil
 	})
 }
 
-// lockLeasedSignIn reads and locks a sign-in while it has that lease.
+// lockLeasedSignIn locks and returns a sign-in, or session.ErrNotFound if its lease is
+// another caller's.
 func lockLeasedSignIn(ctx context.Context, tx pgx.Tx, id int64, lease time.Time) (session.SignIn, error) {
 	return scanSignIn(tx.QueryRow(ctx, "SELECT "+signInColumns+" FROM sign_in i WHERE i.id = $1 AND i.lease_until = $2 FOR UPDATE", id, session.Millis(lease)))
 }
 
-// queueSignIn writes what changes of a sign-in: its columns, the identity with its
-// version, the refresh token with its number, and the stamps of its sessions.
-func queueSignIn(b *pgx.Batch, was, is session.SignIn, identity *session.StoredIdentity, sealed []byte) {
+// queueSignIn writes the changes of a sign-in: its columns, the identity if the
+// version changed, the refresh token if its number changed, and the stamps that its
+// sessions adopt.
+func queueSignIn(b *pgx.Batch, before, after session.SignIn, identity *session.StoredIdentity, sealed []byte) {
 	b.Queue(`UPDATE sign_in SET identity_version = $2, stamp = $3, token_version = $4, last_vouched = $5, last_asked = $6, last_answer = $7,
 		gone_since = $8, pending_since = $9, pending_reason = $10, lease_until = $11 WHERE id = $1`,
-		was.ID, is.Version[:], text(is.Stamp), is.TokenVersion, session.Millis(is.Checked), session.Millis(is.Asked), int64(is.Answer),
-		session.Millis(is.Gone), session.Millis(is.Pending), string(is.Reason), session.Millis(is.Lease))
-	if is.Version != was.Version && identity != nil {
-		b.Queue("INSERT INTO identity (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, identity.Body)
-		b.Queue("UPDATE person SET user_name = $1 WHERE id = (SELECT person FROM sign_in WHERE id = $2) AND user_name <> $1", text(identity.User), was.ID)
+		before.ID, after.Version[:], text(after.Stamp), after.TokenVersion, session.Millis(after.Checked), session.Millis(after.Asked), int64(after.Answer),
+		session.Millis(after.Gone), session.Millis(after.Pending), string(after.Reason), session.Millis(after.Lease))
+	if after.Version != before.Version && identity != nil {
+		b.Queue("INSERT INTO identity (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", before.ID, identity.Body)
+		b.Queue("UPDATE person SET user_name = $1 WHERE id = (SELECT person FROM sign_in WHERE id = $2) AND user_name <> $1", text(identity.User), before.ID)
 	}
-	if is.TokenVersion != was.TokenVersion && sealed != nil {
-		b.Queue("INSERT INTO provider_token (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", was.ID, sealed)
+	if after.TokenVersion != before.TokenVersion && sealed != nil {
+		b.Queue("INSERT INTO provider_token (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", before.ID, sealed)
 	}
-	for _, stamp := range was.Adopts(is) {
-		b.Queue("UPDATE session SET stamp = $1 WHERE sign_in = $2 AND stamp = $3 AND ended = 0", text(is.Stamp), was.ID, text(stamp))
+	for _, stamp := range before.Adopts(after) {
+		b.Queue("UPDATE session SET stamp = $1 WHERE sign_in = $2 AND stamp = $3 AND ended = 0", text(after.Stamp), before.ID, text(stamp))
 	}
 }
 
-// WriteLastUses keeps when sessions were redeemed last, all of them in one statement, and
-// when their persons were seen in another, so that neither waits for a login that
-// holds the one and wants the other. The rows are locked in the order of their
-// keys, so that replicas that redeemed the same tokens never wait for each other
-// in a circle.
+// WriteLastUses stores when sessions were last redeemed and by which client, in one
+// statement, and when their persons were last seen, in another. One statement for both
+// would lock sessions before persons, and could deadlock with a login, which locks the
+// person first. Each locks its rows in the order of their keys, so that replicas that
+// redeem the same tokens cannot deadlock.
 func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error {
 	var c struct {
 		hashes                    [][]byte
@@ -88,13 +90,13 @@ func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error
 		return s.pool.QueryRow(ctx, `
 			WITH redeemed AS (
 				SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::text[]) AS u (hash, used, address, id, agent)
-			), held AS (
+			), locked AS (
 				SELECT s.hash FROM session s JOIN redeemed u ON u.hash = s.hash WHERE s.last_used < u.used ORDER BY s.hash FOR UPDATE OF s
 			), later AS (
 				UPDATE session s SET last_used = u.used, last_used_day = u.used / $6
-				FROM redeemed u JOIN held h ON h.hash = u.hash WHERE s.hash = u.hash AND s.last_used < u.used
+				FROM redeemed u JOIN locked h ON h.hash = u.hash WHERE s.hash = u.hash AND s.last_used < u.used
 				RETURNING s.hash, s.person, s.last_used
-			), told AS (
+			), clients AS (
 				UPDATE client c SET last_address = u.address, last_id = u.id, last_agent = u.agent
 				FROM redeemed u JOIN later l ON l.hash = u.hash WHERE c.hash = u.hash
 				RETURNING c.hash
@@ -108,8 +110,8 @@ func (s *Store) WriteLastUses(ctx context.Context, uses []session.LastUse) error
 	return s.exec(ctx, `
 		WITH u AS (
 			SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS u (id, seen)
-		), held AS (
+		), locked AS (
 			SELECT p.id FROM person p JOIN u ON u.id = p.id WHERE p.last_seen < u.seen ORDER BY p.id FOR UPDATE OF p
 		)
-		UPDATE person p SET last_seen = u.seen FROM u JOIN held h ON h.id = u.id WHERE p.id = u.id AND p.last_seen < u.seen`, persons, seen)
+		UPDATE person p SET last_seen = u.seen FROM u JOIN locked h ON h.id = u.id WHERE p.id = u.id AND p.last_seen < u.seen`, persons, seen)
 }

@@ -10,8 +10,8 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// BenchmarkRedeem redeems a token of a person of 20 groups and of 1,000, beside
-// few sessions and beside a million that ended, on a server on this machine.
+// BenchmarkRedeem redeems a token of a person with 20 groups and with 1,000, in a
+// database with few and with a million ended sessions, on a server on this machine.
 func BenchmarkRedeem(b *testing.B) {
 	server := postgrestest.Start(b, "fsync=on")
 	for _, dead := range []int{10, 1_000_000} {
@@ -31,7 +31,7 @@ func BenchmarkRedeem(b *testing.B) {
 			must(b, redeem(b.Context(), s, tokens[groups]))
 		}
 		fill(b, server, cfg.Store.Reveal(), dead)
-		time.Sleep(100 * time.Millisecond) // until the first use is kept
+		time.Sleep(100 * time.Millisecond) // until the first use is stored
 		for _, groups := range []int{20, 1000} {
 			b.Run(fmt.Sprintf("dead=%d/groups=%d", dead, groups), func(b *testing.B) {
 				for b.Loop() {
@@ -53,7 +53,7 @@ func BenchmarkRedeem(b *testing.B) {
 	}
 }
 
-// fill writes sessions that ended yesterday, a tenth of them of one person.
+// fill writes count sessions of one person that ended yesterday.
 func fill(b *testing.B, server *postgrestest.Server, dsn string, count int) {
 	b.Helper()
 	yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
@@ -63,7 +63,7 @@ func fill(b *testing.B, server *postgrestest.Server, dsn string, count int) {
 		FROM generate_series(1, %[2]d) i; ANALYZE; CHECKPOINT`, yesterday, count))
 }
 
-// BenchmarkIssue makes sessions, each durable before the client has its token.
+// BenchmarkIssue creates sessions, each durable before the client has its token.
 func BenchmarkIssue(b *testing.B) {
 	server := postgrestest.Start(b, "fsync=on")
 	cfg := sealed(server.Database(b))
@@ -75,7 +75,7 @@ func BenchmarkIssue(b *testing.B) {
 	}
 }
 
-// BenchmarkUsed keeps when 500 sessions were redeemed, which is one batch.
+// BenchmarkUsed stores the last uses of 500 sessions, which is one batch.
 func BenchmarkUsed(b *testing.B) {
 	server := postgrestest.Start(b, "fsync=on")
 	cfg := sealed(server.Database(b))

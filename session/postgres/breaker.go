@@ -29,7 +29,7 @@ func scanBreaker(row pgx.CollectableRow) (b session.Breaker, err error) {
 	return b, err
 }
 
-// SwapBreaker writes a row in the place of old.
+// SwapBreaker replaces old by row if old is unchanged (compare-and-swap).
 func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swapped bool, err error) {
 	query := "INSERT INTO breaker (provider, first_tripped, last_tripped, doubted_until) VALUES ($1, $2, $3, $4) ON CONFLICT (provider) DO NOTHING"
 	args := []any{text(row.Provider), session.Millis(row.Since), session.Millis(row.Tripped), session.Millis(row.DoubtedUntil)}
@@ -45,14 +45,14 @@ func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swap
 	return swapped, err
 }
 
-// WriteTally keeps what a replica counted.
+// WriteTally stores the counts of a replica.
 func (s *Store) WriteTally(ctx context.Context, provider, replica string, at time.Time, body []byte) error {
 	return s.exec(ctx, `
 		INSERT INTO tally (provider, replica, written, body) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (provider, replica) DO UPDATE SET written = excluded.written, body = excluded.body`, text(provider), replica, session.Millis(at), body)
 }
 
-// Tallies returns what other replicas counted.
+// Tallies returns the counts of the other replicas.
 func (s *Store) Tallies(ctx context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, "SELECT body FROM tally WHERE provider = $1 AND replica <> $2 AND written > $3", text(provider), replica, session.Millis(since))
@@ -65,9 +65,10 @@ func (s *Store) Tallies(ctx context.Context, provider, replica string, since tim
 	return bodies, err
 }
 
-// deleteOldTallies deletes what was counted too long ago for any window.
+// deleteOldTallies deletes counts that are older than any window of the circuit
+// breaker.
 func (s *Store) deleteOldTallies(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	return s.execCount(ctx, `
-		WITH chosen AS MATERIALIZED (SELECT provider, replica FROM tally WHERE written <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-		DELETE FROM tally t USING chosen c WHERE t.provider = c.provider AND t.replica = c.replica`, session.Millis(t.DeleteTallies), limit)
+		WITH old AS MATERIALIZED (SELECT provider, replica FROM tally WHERE written <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+		DELETE FROM tally t USING old o WHERE t.provider = o.provider AND t.replica = o.replica`, session.Millis(t.DeleteTallies), limit)
 }

@@ -16,24 +16,25 @@ import (
 	"shorepass/session"
 )
 
-// errURL stands for whatever the parser says, since that quotes the URL, and it
-// can hide a password only where it can tell where that begins.
+// errURL replaces every error of the parser. The parser quotes the URL, and redacts
+// the password only if it can find where that begins.
 var errURL = errors.New(`session.store is not a URL of PostgreSQL, such as "postgres://USER:PASSWORD@HOST:5432/DATABASE"; ` +
 	`in the user and the password write %3A for ":", %2F for "/", %40 for "@", %25 for "%", %23 for "#" and %3F for "?"`)
 
-// errTLSTwice keeps one of two settings from being silently dropped.
+// errTLSTwice refuses TLS settings in two places, of which one would be ignored
+// silently.
 var errTLSTwice = errors.New("session.tls and the sslmode, sslrootcert, sslcert or sslkey in session.store both say how to encrypt; leave one of them out")
 
-// How long connections are kept. An old one is replaced so that replicas spread
-// over servers again after one was away.
+// Lifetimes of pooled connections. Old connections are replaced so that replicas
+// spread over the servers again after one was down.
 const (
 	connLifetime       = 30 * time.Minute
-	connLifetimeJitter = 10 * time.Minute // at random, so that not all are replaced at once
+	connLifetimeJitter = 10 * time.Minute // random, so that not all are replaced at the same time
 	connIdleTime       = 5 * time.Minute
-	pingTimeout        = time.Second // of one that was idle for a second and is to be used again
+	pingTimeout        = time.Second // of the health check of a connection that was idle for a second
 )
 
-// poolConfig reads how to connect.
+// poolConfig returns the configuration of the pool. It connects to nothing.
 func poolConfig(cfg session.Config) (*pgxpool.Config, error) {
 	text, inURL, err := withTLSMode(cfg.Store.Reveal())
 	if err != nil {
@@ -58,18 +59,18 @@ func poolConfig(cfg session.Config) (*pgxpool.Config, error) {
 		pool.ConnConfig.RuntimeParams["application_name"] = "shorepass"
 	}
 	pool.MaxConns = int32(cfg.Connections)
-	pool.MinConns, pool.MinIdleConns = 0, 0 // a server that is down is not called for nobody
+	pool.MinConns, pool.MinIdleConns = 0, 0 // no connection is opened before one is needed
 	pool.MaxConnLifetime, pool.MaxConnLifetimeJitter, pool.MaxConnIdleTime = connLifetime, connLifetimeJitter, connIdleTime
 	pool.PingTimeout = pingTimeout
 	return pool, nil
 }
 
-// tlsKeys are what a URL can say of encryption.
+// tlsKeys are the URL's parameters for TLS.
 var tlsKeys = []string{"ssl", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslsni", "sslnegotiation"}
 
-// withTLSMode returns the URL with a mode of encryption, and whether it had
-// one. Left alone the driver would encrypt where the server happens to offer
-// it, and trust whatever that shows.
+// withTLSMode returns the URL with an sslmode, and whether it had a TLS parameter. The
+// driver's default (prefer) would encrypt only if the server offers it, and accept any
+// certificate.
 func withTLSMode(text string) (_ string, inURL bool, err error) {
 	base, rawQuery, _ := strings.Cut(text, "?")
 	query, err := url.ParseQuery(rawQuery)
@@ -81,12 +82,12 @@ func withTLSMode(text string) (_ string, inURL bool, err error) {
 			return text, true, nil
 		}
 	}
-	query.Set("sslmode", "disable") // until secure has had its say
+	query.Set("sslmode", "disable") // configureTLS sets TLS
 	return base + "?" + query.Encode(), false, nil
 }
 
-// configureTLS makes every host prove its name, except this machine, where nobody
-// stands in between, unless the configuration has a tls table.
+// configureTLS requires every host to prove its name by TLS. Unix sockets have none,
+// and loopback addresses have it only with a tls table.
 func configureTLS(c *pgconn.Config, cfg session.Config) error {
 	base, err := cfg.TLS.Client()
 	if err != nil {

@@ -12,22 +12,22 @@ import (
 	"shorepass/session"
 )
 
-// Create keeps a new session. Rows are locked in one order everywhere: the
-// person's, the sign-in's, the sessions'. Logins of one person so take turns, and
-// no two of them overlook each other at a bound.
+// Create stores a new session. As everywhere, rows are locked in the order person,
+// sign-in, sessions, to avoid deadlocks. The lock on the person serializes the logins
+// of one person, so that concurrent ones cannot exceed a bound.
 func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
-		person, was, err := lockSignIn(ctx, tx, d)
+		person, before, err := lockSignIn(ctx, tx, d)
 		if err != nil {
 			return err
 		}
-		is := was
+		after := before
 		if !d.Derived {
-			is = d.Next(was)
+			after = d.Next(before)
 		}
-		live, forgotten, err := insertSession(ctx, tx, person, was, is, d)
+		live, signIns, err := insertSession(ctx, tx, person, before, after, d)
 		if err == nil {
-			err = deleteUnusedSignIns(ctx, tx, forgotten)
+			err = deleteUnusedSignIns(ctx, tx, signIns)
 		}
 		if err != nil || len(live) < d.Bound || d.Admit == nil {
 			return err
@@ -40,11 +40,10 @@ func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 	})
 }
 
-// lockSignIn returns the sign-in of a draft and its person, both rows locked so
-// that they are not forgotten before the session is there. A first login inserts
-// them, the sign-in as the zero SignIn, which insertSession then changes as it
-// does a later one: of two first logins at the same moment the second waits, and
-// reads what the first has written.
+// lockSignIn locks and returns the sign-in of a draft and its person, so that neither
+// is deleted before the session is inserted. A first login inserts both, the sign-in as
+// the zero SignIn, which insertSession then updates like an older one. Of two
+// concurrent first logins the second waits, and reads the row that the first wrote.
 func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64, i session.SignIn, err error) {
 	var row pgx.Row
 	if d.Derived {
@@ -67,21 +66,21 @@ func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64,
 			text(d.Provider), text(d.Subject), text(d.Identity.User), session.Millis(d.Created), d.ProviderID, d.LoginID, blank[:])
 	}
 	if i, err = scanSignIn(row, &person); err != nil && !errors.Is(err, session.ErrNotFound) {
-		err = fmt.Errorf("keep the sign-in: %w", err)
+		err = fmt.Errorf("store the sign-in: %w", err)
 	}
 	return person, i, err
 }
 
-// insertSession keeps the session, and what its login makes of the sign-in, all
-// in one go. It returns the other live sessions of its person and kind where they
-// may be too many, and the sign-ins of ended ones that it deleted.
-func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session.SignIn, d *session.Draft) (live []session.LiveSession, forgotten []int64, err error) {
+// insertSession stores the session and its login's changes of the sign-in, in one batch
+// (one round trip). It returns the other live sessions of the person and kind if there
+// are d.Bound or more, and the sign-ins of the ended sessions that it deleted.
+func insertSession(ctx context.Context, tx pgx.Tx, person int64, before, after session.SignIn, d *session.Draft) (live []session.LiveSession, signIns []int64, err error) {
 	b := new(pgx.Batch)
 	if d.Grant != nil {
 		b.Queue("UPDATE auth_grant SET spent = $1 WHERE hash = $2 AND spent = 0 AND expires > $1", session.Millis(d.Created), d.Grant[:]).Exec(requireGrant)
 	}
 	if d.Admit != nil {
-		// Only as many as tell whether there is room are read where there is.
+		// Without d.Bound live sessions no row is returned.
 		b.Queue(`SELECT hash, created, last_used, provider_token_hash IS NOT NULL FROM session WHERE person = $1 AND kind = $2 AND ended = 0
 			AND (SELECT count(*) FROM session WHERE person = $1 AND kind = $2 AND ended = 0) >= $3`, person, string(d.Kind), d.Bound).
 			Query(func(rows pgx.Rows) (err error) {
@@ -89,42 +88,42 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, was, is session
 				return err
 			})
 	}
-	if is != was {
-		queueSignIn(b, was, is, &d.Identity, d.Sealed)
+	if after != before {
+		queueSignIn(b, before, after, &d.Identity, d.Sealed)
 	}
-	b.Queue("UPDATE provider_token SET revocable_since = 0 WHERE sign_in = $1", was.ID) // also where it is 0, so that it is locked
+	b.Queue("UPDATE provider_token SET revocable_since = 0 WHERE sign_in = $1", before.ID) // also where it is 0, to lock the row
 	stamp := d.Stamp
 	if !d.Derived {
-		stamp = d.StampOn(is)
+		stamp = d.StampOn(after)
 	}
-	queueSession(b, person, is.ID, stamp, d)
+	queueSession(b, person, after.ID, stamp, d)
 	if d.KeepEnded > 0 {
-		queueDeleteSurplus(b, person, d, &forgotten)
+		queueDeleteSurplus(b, person, d, &signIns)
 	}
 	err = tx.SendBatch(ctx, b).Close()
 	if err != nil && !errors.Is(err, session.ErrSpent) {
-		err = fmt.Errorf("keep the session: %w", err)
+		err = fmt.Errorf("store the session: %w", err)
 	}
-	return live, forgotten, err
+	return live, signIns, err
 }
 
-// deleteBatch is how many ended sessions a login forgets at most, and how many
-// grants another one.
+// deleteBatch bounds how many ended sessions a new session deletes, and how many
+// grants a new grant does.
 const deleteBatch = 200
 
-// queueDeleteSurplus deletes the ended sessions of a person that are too many, and those
-// alone are locked.
-func queueDeleteSurplus(b *pgx.Batch, person int64, d *session.Draft, forgotten *[]int64) {
+// queueDeleteSurplus deletes the ended sessions of a person beyond d.KeepEnded, and
+// locks no others.
+func queueDeleteSurplus(b *pgx.Batch, person int64, d *session.Draft, signIns *[]int64) {
 	b.Queue(`DELETE FROM session WHERE hash = ANY(ARRAY(SELECT hash FROM session WHERE hash = ANY(ARRAY(
 		SELECT hash FROM session WHERE person = $1 AND kind = $2 AND ended > 0 AND provider_token_hash IS NULL ORDER BY ended DESC LIMIT $3 OFFSET $4))
 		FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, person, string(d.Kind), deleteBatch, d.KeepEnded).
 		Query(func(rows pgx.Rows) (err error) {
-			*forgotten, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+			*signIns, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 			return err
 		})
 }
 
-// requireGrant refuses a grant that was not spent by the statement.
+// requireGrant returns session.ErrSpent unless the statement has spent the grant.
 func requireGrant(tag pgconn.CommandTag) error {
 	if tag.RowsAffected() == 0 {
 		return session.ErrSpent
@@ -156,7 +155,7 @@ func queueSession(b *pgx.Batch, person, signIn int64, stamp string, d *session.D
 		d.Hash[:], c.AddressText(), text(c.ID), text(c.UserAgent), text(d.Label), text(d.MadeBy))
 }
 
-// PutGrant keeps a new grant.
+// PutGrant stores a new grant, and deletes the person's oldest beyond g.Keep.
 func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 	l := &g.Login
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
@@ -179,20 +178,21 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 	})
 }
 
-// Claim lets one caller ask about a refresh token that has no session yet.
-func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, until time.Time) (won bool, err error) {
+// LeaseFirstUse gives one caller at a time the right to redeem a provider's refresh
+// token that has no session yet.
+func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, until time.Time) (leased bool, err error) {
 	err = s.write(ctx, 1, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, `
 			INSERT INTO first_use (provider_token_hash, until) VALUES ($1, $2)
 			ON CONFLICT (provider_token_hash) DO UPDATE SET until = excluded.until WHERE first_use.until <= $3`, tokenHash[:], session.Millis(until), session.Millis(now))
-		won = err == nil && tag.RowsAffected() > 0
+		leased = err == nil && tag.RowsAffected() > 0
 		return err
 	})
-	if err != nil || !won {
+	if err != nil || !leased {
 		return false, err
 	}
-	// Whoever made a session of it in the meantime has given up the lease just
-	// before: only what is read after it was won can tell.
+	// A caller that created the session has released its lease. Only a read after
+	// this lease was taken shows that session.
 	switch _, err := s.FindByProviderToken(ctx, tokenHash); {
 	case errors.Is(err, session.ErrNotFound):
 		return true, nil
@@ -202,12 +202,12 @@ func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, 
 	return false, s.ReleaseFirstUse(ctx, tokenHash)
 }
 
-// ReleaseFirstUse gives up the lease.
+// ReleaseFirstUse releases the lease.
 func (s *Store) ReleaseFirstUse(ctx context.Context, tokenHash session.Hash) error {
 	return s.exec(ctx, "DELETE FROM first_use WHERE provider_token_hash = $1", tokenHash[:])
 }
 
-// exec runs one statement whose result nobody needs.
+// exec runs one statement, and ignores its result.
 func (s *Store) exec(ctx context.Context, query string, args ...any) error {
 	return s.write(ctx, 1, func(ctx context.Context) error {
 		_, err := s.pool.Exec(ctx, query, args...)

@@ -11,8 +11,8 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// TestYieldLocksThePersonFirst: a session that another yields takes the locks in
-// the order in which a login does, so that neither waits for the other in a circle.
+// TestYieldLocksThePersonFirst: creating a session that another one yields locks rows
+// in the order of a login, so that the two cannot deadlock.
 func TestYieldLocksThePersonFirst(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)

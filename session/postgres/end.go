@@ -19,7 +19,7 @@ func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending
 	return ended, err
 }
 
-// hashBytes returns hashBytes as the driver takes them.
+// hashBytes returns hashes in the type that the driver encodes as an array.
 func hashBytes(tokens []session.Hash) [][]byte {
 	all := make([][]byte, len(tokens))
 	for i := range tokens {
@@ -28,17 +28,17 @@ func hashBytes(tokens []session.Hash) [][]byte {
 	return all
 }
 
-// endWhere ends the live sessions that a condition chooses, whose own arguments
-// begin with $4.
+// endWhere ends the live sessions that where selects. The arguments of where begin
+// with $4.
 func endWhere(ctx context.Context, tx pgx.Tx, e session.Ending, where string, args ...any) (ended int, err error) {
 	var signIns []int64 // that have a refresh token
 	err = tx.QueryRow(ctx, `
-		WITH over AS (
+		WITH ended AS (
 			UPDATE session SET ended = $1, reason = $2 WHERE ended = 0 AND `+where+` RETURNING hash, sign_in
-		), told AS (
-			UPDATE client SET ended_by = $3 WHERE $3 <> '' AND hash IN (SELECT hash FROM over) RETURNING hash
+		), clients AS (
+			UPDATE client SET ended_by = $3 WHERE $3 <> '' AND hash IN (SELECT hash FROM ended) RETURNING hash
 		)
-		SELECT (SELECT count(*) FROM over), ARRAY(SELECT sign_in FROM provider_token WHERE sign_in IN (SELECT sign_in FROM over))`,
+		SELECT (SELECT count(*) FROM ended), ARRAY(SELECT sign_in FROM provider_token WHERE sign_in IN (SELECT sign_in FROM ended))`,
 		append([]any{session.Millis(e.At), string(e.Reason), text(e.By)}, args...)...).Scan(&ended, &signIns)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
@@ -46,9 +46,9 @@ func endWhere(ctx context.Context, tx pgx.Tx, e session.Ending, where string, ar
 	return ended, setRevocable(ctx, tx, signIns, e.At)
 }
 
-// setRevocable makes the refresh tokens of sign-ins due to be revoked, unless a session
-// of theirs lives. They are locked first: of two transactions that end the last
-// two sessions the second one sees what the first one did.
+// setRevocable records that the refresh tokens of sign-ins can be revoked, unless a
+// sign-in has a live session. It locks the tokens first: of two transactions that end
+// the last two sessions of a sign-in, the second sees the write of the first.
 func setRevocable(ctx context.Context, tx pgx.Tx, signIns []int64, at time.Time) error {
 	if len(signIns) == 0 {
 		return nil
@@ -58,12 +58,12 @@ func setRevocable(ctx context.Context, tx pgx.Tx, signIns []int64, at time.Time)
 	b.Queue(`UPDATE provider_token r SET revocable_since = $1 WHERE r.sign_in = ANY($2) AND r.revocable_since = 0
 		AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = r.sign_in AND s.ended = 0)`, session.Millis(at), signIns)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("note that refresh tokens are due: %w", err)
+		return fmt.Errorf("record that refresh tokens are revocable: %w", err)
 	}
 	return nil
 }
 
-// evict ends and deletes sessions that give way to another.
+// evict ends and deletes the sessions of an eviction.
 func evict(ctx context.Context, tx pgx.Tx, e session.Eviction) error {
 	if len(e.End) > 0 {
 		if _, err := endWhere(ctx, tx, e.Ending, "hash = ANY($4)", hashBytes(e.End)); err != nil {
@@ -83,7 +83,7 @@ func evict(ctx context.Context, tx pgx.Tx, e session.Eviction) error {
 	return deleteUnusedSignIns(ctx, tx, signIns)
 }
 
-// ListPendingEnds returns sign-ins on which an end is pending, with their live sessions.
+// ListPendingEnds returns sign-ins with a pending end, and their live sessions.
 func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
 	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
 		all = nil
@@ -117,7 +117,8 @@ func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int
 	return all, err
 }
 
-// FinishPendingEnd ends sessions on whose sign-in an end was pending.
+// FinishPendingEnd makes the pending end of a sign-in final, unless its provider has
+// been asked since.
 func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, "UPDATE sign_in SET pending_since = 0, pending_reason = '' WHERE id = $1 AND last_asked = $2", signIn, session.Millis(asked))

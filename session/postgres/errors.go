@@ -14,11 +14,11 @@ import (
 	"shorepass/throttle"
 )
 
-// openError says that the store could not be opened.
+// openError names the operation of an error.
 func openError(err error) error { return fmt.Errorf("open the store: %w", err) }
 
-// withHint says of an error what to do about it. The driver's own text names the
-// host, the user and the database, and never the password.
+// withHint adds to an error what the operator can do about it. The driver's text has
+// the host, the user and the database, and never the password.
 func (s *Store) withHint(err error) error {
 	switch {
 	case err == nil, errors.Is(err, session.ErrNotFound):
@@ -29,6 +29,7 @@ func (s *Store) withHint(err error) error {
 	return addHint(err)
 }
 
+// addHint is withHint without the timeout of a query.
 func addHint(err error) error {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
@@ -37,8 +38,8 @@ func addHint(err error) error {
 	if pgErr.Code == diskFull {
 		return fmt.Errorf("%s: %w: %w", hints[diskFull], session.ErrFull, err)
 	}
-	if what := hints[pgErr.Code]; what != "" {
-		return fmt.Errorf("%s: %w", what, err)
+	if hint := hints[pgErr.Code]; hint != "" {
+		return fmt.Errorf("%s: %w", hint, err)
 	}
 	return err
 }
@@ -46,39 +47,39 @@ func addHint(err error) error {
 // diskFull is the SQLSTATE disk_full.
 const diskFull = "53100"
 
-// hints say what to do about what the server says, by SQLSTATE. Nobody changes
-// them.
+// hints are what the operator can do about an error, by SQLSTATE. The map is never
+// written to.
 var hints = map[string]string{
 	"28P01":  "PostgreSQL refuses the password of session.store",
-	"28000":  "PostgreSQL does not let the user of session.store in; look at its pg_hba.conf",
-	"3D000":  "the database of session.store does not exist; make it with createdb",
+	"28000":  "PostgreSQL does not let the user of session.store in; check its pg_hba.conf",
+	"3D000":  "the database of session.store does not exist; create it with createdb",
 	"42501":  "the user of session.store lacks rights; let it own the database, or GRANT it CREATE on the schema",
-	"42P01":  "the tables of session.store are not there; if somebody removed them, restart shorepass",
-	"53300":  "PostgreSQL has no connection to spare; lower session.connections, or raise its max_connections",
+	"42P01":  "the tables of session.store are missing; if they were dropped, restart shorepass",
+	"53300":  "PostgreSQL has no connection left; lower session.connections, or raise its max_connections",
 	diskFull: "the disk of PostgreSQL is full; nothing was lost, make room",
-	"25006":  "PostgreSQL takes no changes: session.store leads to a standby; name all hosts, with target_session_attrs=read-write",
+	"25006":  "PostgreSQL is read-only: session.store leads to a standby; name all hosts, with target_session_attrs=read-write",
 	"57P03":  "PostgreSQL is starting or stopping",
 }
 
-// isConflict reports whether a transaction had to give way to another: it was
-// undone, and can be tried again.
+// isConflict reports a serialization failure or a deadlock (SQLSTATE 40001, 40P01):
+// the transaction was rolled back, and can be retried.
 func isConflict(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pgErr.Code == "40001" || pgErr.Code == "40P01")
 }
 
-// isRace reports whether a migration failed for what another replica does at the
-// same time: make the same table, or change what the server knows of it.
+// isRace reports whether a migration failed because of another replica that migrates
+// at the same time: it created the same table, or changed the catalog.
 func isRace(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (isConflict(err) || slices.Contains([]string{"42P07", "42710", "23505", "XX000"}, pgErr.Code))
 }
 
-// isUnsent reports whether the server cannot have seen the question.
+// isUnsent reports whether the query cannot have reached the server.
 func isUnsent(err error) bool { return pgconn.SafeToRetry(err) && !isContext(err) }
 
-// isLost reports whether a connection broke, or leads to a server that is of
-// no use any more. One that could not be made is not one that was lost.
+// isLost reports whether a connection broke, or leads to a server that is shutting down
+// or has become a standby. A connection that could not be opened is not lost.
 func isLost(err error) bool {
 	switch {
 	case err == nil, errors.Is(err, pgx.ErrNoRows), errors.Is(err, session.ErrNotFound), errors.Is(err, throttle.ErrConflict), isContext(err):

@@ -2,8 +2,8 @@ package postgres
 
 import "shorepass/session"
 
-// ExportServerName returns the names that hosts must prove, those that need
-// prove none left out, or an error.
+// ExportServerName returns the names that the hosts must prove by TLS, concatenated,
+// or the text of an error.
 func ExportServerName(cfg session.Config) string {
 	pool, err := poolConfig(cfg)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"shorepass/session"
 )
 
-// signInColumns are those of session.SignIn, as scannedSignIn takes them.
+// signInColumns are the columns of scannedSignIn.
 const signInColumns = `i.id, i.identity_version, i.stamp, i.token_version, i.last_vouched, i.last_asked, i.last_answer,
 	i.gone_since, i.pending_since, i.pending_reason, i.lease_until`
 
@@ -23,25 +23,25 @@ const (
 	findToken           = "SELECT " + findColumns + findBody + findFrom + "s.hash = $1"
 	findByProviderToken = "SELECT " + findColumns + findFrom + "s.provider_token_hash = $1"
 
-	// findGrant has a grant look like the session that it would make.
+	// findGrant reads a grant in the columns of the session that it would create.
 	findGrant = `SELECT s.hash, s.kind, s.method, s.service, s.stamp, s.login_name, s.sid, s.acr, s.amr, s.auth_time, '',
 		s.created, s.expires, s.spent, 0::BIGINT, '', i.person, i.provider_id, ` + signInColumns + findBody + `, s.data
 		FROM auth_grant s JOIN sign_in i ON i.id = s.sign_in WHERE s.hash = $1`
 )
 
-// Find looks a session up by its hash.
+// Find reads a session by its hash.
 func (s *Store) Find(ctx context.Context, token session.Hash, known session.Version) (*session.Row, error) {
 	var found scannedRow
 	return s.find(ctx, &found, findToken, append(found.dest(), &found.Body), token[:], known[:])
 }
 
-// FindByProviderToken looks a session up by the provider's refresh token.
+// FindByProviderToken reads a session by the hash of a provider's refresh token.
 func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash) (*session.Row, error) {
 	var found scannedRow
 	return s.find(ctx, &found, findByProviderToken, found.dest(), tokenHash[:])
 }
 
-// FindGrant looks a grant up by its hash.
+// FindGrant reads a grant by its hash.
 func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.Version) (*session.StoredGrant, error) {
 	var found scannedRow
 	var data text
@@ -62,7 +62,7 @@ func (s *Store) find(ctx context.Context, found *scannedRow, query string, into 
 	return found.toRow()
 }
 
-// noRows says that nothing was found as every store does.
+// noRows returns session.ErrNotFound for pgx.ErrNoRows, and other errors unchanged.
 func noRows(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return session.ErrNotFound
@@ -70,8 +70,8 @@ func noRows(err error) error {
 	return err
 }
 
-// scannedRow takes the columns of findColumns as they come, into types that the
-// driver knows without looking twice.
+// scannedRow holds the columns of findColumns in types that the driver scans
+// directly.
 type scannedRow struct {
 	session.Row
 	signIn                                    scannedSignIn
@@ -89,7 +89,7 @@ func (f *scannedRow) dest() []any {
 	}, f.signIn.dest()...)
 }
 
-// toRow is the session that was found.
+// toRow returns the scanned session.
 func (f *scannedRow) toRow() (_ *session.Row, err error) {
 	row := &f.Row
 	if copy(row.Hash[:], f.hash) != len(row.Hash) {
@@ -108,7 +108,7 @@ func (f *scannedRow) toRow() (_ *session.Row, err error) {
 	return row, nil
 }
 
-// scannedSignIn takes signInColumns.
+// scannedSignIn holds the columns of signInColumns.
 type scannedSignIn struct {
 	session.SignIn
 	version                                      []byte
@@ -122,7 +122,7 @@ func (f *scannedSignIn) dest() []any {
 	}
 }
 
-// toSignIn is the sign-in that was found.
+// toSignIn returns the scanned sign-in.
 func (f *scannedSignIn) toSignIn() (session.SignIn, error) {
 	i, at := f.SignIn, session.FromMillis
 	if copy(i.Version[:], f.version) != len(i.Version) {
@@ -142,7 +142,7 @@ func scanSignIn(row pgx.Row, more ...any) (session.SignIn, error) {
 	return found.toSignIn()
 }
 
-// Identity returns what is known of a sign-in's person.
+// Identity returns the identity of a sign-in.
 func (s *Store) Identity(ctx context.Context, signIn int64) (session.StoredIdentity, error) {
 	var f session.StoredIdentity
 	var version []byte
@@ -170,8 +170,8 @@ func (s *Store) ProviderToken(ctx context.Context, signIn int64) (r session.Prov
 	return r, err
 }
 
-// ListNotAskedSince returns live sessions of a kind whose provider was not asked for long,
-// one of each sign-in, with its identity.
+// ListNotAskedSince returns one live session of a kind, with its identity, of each
+// sign-in that was last asked about at asked or before.
 func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `

@@ -13,16 +13,16 @@ import (
 	"shorepass/session"
 )
 
-// Check reports whether the URL of cfg can be read, and the files of its TLS.
-// It connects to nothing.
+// Check reports whether the URL of cfg can be parsed, and its TLS files read. It
+// connects to nothing.
 func Check(cfg session.Config) error {
 	_, err := poolConfig(cfg)
 	return err
 }
 
-// Inspect connects to the database that cfg names, whose defaults must be applied,
-// and says what it found, within the limit of ctx. It changes nothing. The error
-// is what Open would fail with.
+// Inspect connects to the database that cfg names, whose defaults must be applied, and
+// returns sentences on its version and schema. It changes nothing. The error is that
+// of Open.
 func Inspect(ctx context.Context, cfg session.Config) (found []string, err error) {
 	pool, err := poolConfig(cfg)
 	if err != nil {
@@ -33,31 +33,31 @@ func Inspect(ctx context.Context, cfg session.Config) (found []string, err error
 		return nil, openError(addHint(err))
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
-	want, err := newestSchema()
+	known, err := newestSchema()
 	if err != nil {
 		return nil, err
 	}
-	version, is, oldest, err := readVersions(ctx, conn)
+	version, current, oldest, err := readVersions(ctx, conn)
 	if err != nil {
 		return nil, openError(addHint(err))
 	}
 	found = []string{"connected to PostgreSQL " + version}
-	if err := session.MayServe(is, want, oldest); err != nil {
+	if err := session.MayServe(current, known, oldest); err != nil {
 		return found, openError(err)
 	}
 	switch {
-	case is > want:
-		return append(found, fmt.Sprintf("the schema is version %d, which this program knows how to serve with its %d", is, want)), nil
-	case is == 0:
+	case current > known:
+		return append(found, fmt.Sprintf("the schema is version %d, which this program can serve (it knows version %d)", current, known)), nil
+	case current == 0:
 		return append(found, "the schema is missing; serve makes it"), nil
-	case is < want:
-		return append(found, fmt.Sprintf("the schema is version %d; serve brings it to %d", is, want)), nil
+	case current < known:
+		return append(found, fmt.Sprintf("the schema is version %d; serve brings it to %d", current, known)), nil
 	}
-	return append(found, fmt.Sprintf("the schema is version %d, as it should be", is)), nil
+	return append(found, fmt.Sprintf("the schema is version %d, as it should be", current)), nil
 }
 
-// readVersions reads the versions of the server and of the schema, 0 for none, and its
-// setting session.OldestSchema, nil for none.
+// readVersions returns the version of the server, the version of the schema, 0 for
+// none, and its setting session.OldestSchema, nil for none.
 func readVersions(ctx context.Context, conn *pgx.Conn) (server string, schema int64, oldest []byte, err error) {
 	var exists, unreleased bool
 	if err := conn.QueryRow(ctx, unreleasedQuery).Scan(&unreleased); err != nil {
@@ -79,28 +79,28 @@ func readVersions(ctx context.Context, conn *pgx.Conn) (server string, schema in
 	return server, schema, oldest, err
 }
 
-// requireSchema refuses a database that is older than the schema of this version,
-// or that this version cannot serve.
+// requireSchema refuses a database with an older schema, and one with a newer schema
+// that this version cannot serve.
 func (s *Store) requireSchema(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, slowFactor*s.queryTimeout)
 	defer cancel()
-	want, err := newestSchema()
+	known, err := newestSchema()
 	if err != nil {
 		return err
 	}
-	var is int64
+	var current int64
 	var oldest []byte
 	err = s.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) (err error) {
-		_, is, oldest, err = readVersions(ctx, c.Conn())
+		_, current, oldest, err = readVersions(ctx, c.Conn())
 		return err
 	})
 	if err != nil {
 		return s.withHint(err)
 	}
-	return session.RequireSchema(is, want, oldest)
+	return session.RequireSchema(current, known, oldest)
 }
 
-// newestSchema is the version that Open brings the schema to.
+// newestSchema returns the version that Open brings the schema to.
 func newestSchema() (int64, error) {
 	files, err := fs.ReadDir(migrations, "migrations")
 	if err != nil {

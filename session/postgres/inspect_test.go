@@ -23,7 +23,7 @@ func TestInspectChangesNothing(t *testing.T) {
 		}
 	}
 	reports("connected to PostgreSQL ")
-	reports("the schema is missing; serve makes it") // still
+	reports("the schema is missing; serve makes it") // Inspect has created nothing
 
 	s, err := postgres.Open(t.Context(), config(url))
 	must(t, err)

@@ -14,9 +14,9 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// While PostgreSQL is away, sessions are unavailable, and nobody waits longer
-// than the limit; when it is back they are good again, and nobody did anything
-// about it.
+// TestLostAndBack: while PostgreSQL is down, sessions are unavailable, and no request
+// waits longer than its timeout. When the server is back, they are redeemed again
+// without an intervention.
 func TestLostAndBack(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -32,14 +32,14 @@ func TestLostAndBack(t *testing.T) {
 		{"restarted", func() { server.Stop(t); server.StartAgain(t) }, nil},
 		{"stopped", func() { server.Stop(t) }, func() { server.StartAgain(t) }},
 		{"killed", server.Kill, func() { server.StartAgain(t) }},
-		{"standing still", server.Pause, server.Resume},
+		{"paused", server.Pause, server.Resume},
 	} {
 		t.Run(away.name, func(t *testing.T) {
-			all(t, 20, func(ctx context.Context) error { return redeem(ctx, s, token) }) // so that connections are in use
+			concurrently(t, 20, func(ctx context.Context) error { return redeem(ctx, s, token) }) // opens connections
 			away.leave()
 			if away.back != nil {
 				began := time.Now()
-				all(t, 20, func(ctx context.Context) error {
+				concurrently(t, 20, func(ctx context.Context) error {
 					if err := redeem(ctx, s, token); !errors.Is(err, providers.ErrUnavailable) || strings.Contains(err.Error(), "postgres://") {
 						t.Errorf("Redeem = %v, want ErrUnavailable", err)
 					}
@@ -51,22 +51,22 @@ func TestLostAndBack(t *testing.T) {
 				if err := s.Ping(t.Context()); !errors.Is(err, providers.ErrUnavailable) {
 					t.Errorf("Ping = %v, want ErrUnavailable", err)
 				}
-				// Each of three questions has two seconds, and a transaction two
-				// more to be undone; one that only writeLimit ends takes ten.
+				// Each of three queries has two seconds, and a transaction two more
+				// for its rollback; a write that only writeLimit ends takes ten.
 				if took := time.Since(began); took > 12*time.Second {
-					t.Errorf("to be told that it is away took %v", took)
+					t.Errorf("it took %v until the calls had failed", took)
 				}
 				away.back()
 			}
-			all(t, 20, func(ctx context.Context) error { return redeem(ctx, s, token) })
+			concurrently(t, 20, func(ctx context.Context) error { return redeem(ctx, s, token) })
 			must(t, s.Ping(t.Context()))
 			issue(t, s, p.login("corp", "carol"))
 		})
 	}
 }
 
-// all does the same many times at once.
-func all(t *testing.T, times int, do func(context.Context) error) {
+// concurrently calls do a number of times at the same time.
+func concurrently(t *testing.T, times int, do func(context.Context) error) {
 	t.Helper()
 	var group sync.WaitGroup
 	for range times {
@@ -79,8 +79,8 @@ func all(t *testing.T, times int, do func(context.Context) error) {
 	group.Wait()
 }
 
-// A crash loses no token that a client was given, and brings back none that
-// was revoked. (The server was killed, and not the machine: fsync is off.)
+// TestKilledWhileWriting: a crash of the server loses no token that a client received,
+// and no revocation. The server is killed and not the machine, since fsync is off.
 func TestKilledWhileWriting(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -89,7 +89,7 @@ func TestKilledWhileWriting(t *testing.T) {
 	p := newSSO()
 	s := replica(t, cfg, p)
 	var mu sync.Mutex
-	var given, revoked []secret.Text
+	var issued, revoked []secret.Text
 	var group sync.WaitGroup
 	stop := make(chan struct{})
 	for range 4 {
@@ -102,13 +102,13 @@ func TestKilledWhileWriting(t *testing.T) {
 				}
 				token, made, err := s.Issue(t.Context(), p.login("corp", "alice"), service, session.Client{})
 				if err != nil {
-					continue // which the client heard
+					continue // the client got an error
 				}
 				ended := false
 				if i%3 == 0 {
 					n, err := s.Admin().Revoke(t.Context(), session.Selector{ID: made.ID}, "an operator")
 					if err != nil {
-						continue // it may have ended or not, and the operator heard that
+						continue // the session may have ended or not; the operator got an error
 					}
 					ended = n == 1
 				}
@@ -116,7 +116,7 @@ func TestKilledWhileWriting(t *testing.T) {
 				if ended {
 					revoked = append(revoked, token)
 				} else {
-					given = append(given, token)
+					issued = append(issued, token)
 				}
 				mu.Unlock()
 			}
@@ -125,19 +125,19 @@ func TestKilledWhileWriting(t *testing.T) {
 	counts := func() (int, int) {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(given), len(revoked)
+		return len(issued), len(revoked)
 	}
-	// write returns when enough was written since it was called.
+	// write waits until enough was written since the call.
 	write := func() {
 		t.Helper()
-		givenBefore, revokedBefore := counts()
+		issuedBefore, revokedBefore := counts()
 		for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-			given, revoked := counts()
-			switch given, revoked = given-givenBefore, revoked-revokedBefore; {
-			case given >= 10 && revoked >= 5:
+			issued, revoked := counts()
+			switch issued, revoked = issued-issuedBefore, revoked-revokedBefore; {
+			case issued >= 10 && revoked >= 5:
 				return
 			case time.Since(began) > time.Minute:
-				t.Errorf("in a minute only %d tokens were given and %d revoked", given, revoked)
+				t.Errorf("in a minute only %d tokens were issued and %d revoked", issued, revoked)
 				return
 			}
 		}
@@ -151,10 +151,10 @@ func TestKilledWhileWriting(t *testing.T) {
 	write()
 	close(stop)
 	group.Wait()
-	t.Logf("%d tokens given, %d revoked", len(given), len(revoked))
-	for _, token := range given {
+	t.Logf("%d tokens issued, %d revoked", len(issued), len(revoked))
+	for _, token := range issued {
 		if err := redeem(t.Context(), s, token); err != nil {
-			t.Errorf("a token that was given: %v", err)
+			t.Errorf("a token that was issued: %v", err)
 		}
 	}
 	for _, token := range revoked {

@@ -22,24 +22,24 @@ import (
 var migrations embed.FS
 
 const (
-	// migrateTimeout is how long bringing the schema up to date may take.
+	// migrateTimeout bounds all migrations.
 	migrateTimeout = 10 * time.Minute
 
-	// migrateAttempts is how often it is tried, since other replicas that start
-	// at the same time may be at it too.
+	// migrateAttempts bounds the retries after races with other replicas that
+	// start at the same time.
 	migrateAttempts = 5
 
 	versionTable = "shorepass_version"
 	lockTable    = "shorepass_version_lock"
 
-	// unreleasedQuery asks whether the schema is one of those that were numbered
-	// before version 1: they are told by a column that has another name since.
+	// unreleasedQuery returns whether the schema is from before version 1, which a
+	// column shows that version 1 renamed.
 	unreleasedQuery = `SELECT to_regclass('` + versionTable + `') IS NOT NULL AND EXISTS (SELECT 1 FROM information_schema.columns
 		WHERE table_schema = current_schema() AND table_name = 'person' AND column_name = 'mark')`
 )
 
-// migrate brings the database to the schema of this version, through
-// connections of its own: a step may take longer than a question may.
+// migrate brings the database to the schema of this version. It uses connections of
+// its own, since a migration may take longer than the query timeout.
 func migrate(ctx context.Context, conn *pgx.ConnConfig) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
@@ -48,32 +48,31 @@ func migrate(ctx context.Context, conn *pgx.ConnConfig) (err error) {
 	if err := db.PingContext(ctx); err != nil {
 		return addHint(err)
 	}
-	for try := 1; ; try++ {
+	for attempt := 1; ; attempt++ {
 		err := applyMigrations(ctx, db)
-		if err == nil || !isRace(err) || try == migrateAttempts {
+		if err == nil || !isRace(err) || attempt == migrateAttempts {
 			return addHint(err)
 		}
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(time.Duration(try) * 200 * time.Millisecond):
+		case <-time.After(time.Duration(attempt) * 200 * time.Millisecond):
 		}
 	}
 }
 
-// newProvider has each step done by one replica at a time. That is seen to by a
-// row in a table and not by an advisory lock, which is lost behind a pooler
-// that lends connections for one transaction, and which CockroachDB takes
-// without having any.
+// newProvider returns a goose provider that one replica at a time migrates with. Its
+// lock is a lease in a table and not an advisory lock: a pooler that hands out a
+// connection per transaction loses those, and CockroachDB accepts them without locking.
 func newProvider(db *sql.DB) (*goose.Provider, error) {
-	steps, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	locker, err := lock.NewPostgresTableLocker(
 		lock.WithTableName(lockTable),
-		lock.WithTableLeaseDuration(15*time.Second), // after which another goes on where one died
+		lock.WithTableLeaseDuration(15*time.Second), // after a crash another replica waits this long
 		lock.WithTableHeartbeatInterval(3*time.Second),
 		lock.WithTableLockTimeout(250*time.Millisecond, uint64(migrateTimeout/(250*time.Millisecond))),
 		lock.WithTableUnlockTimeout(250*time.Millisecond, 20),
@@ -82,7 +81,7 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the migrations: %w", err)
 	}
-	g, err := goose.NewProvider(goose.DialectPostgres, db, steps,
+	g, err := goose.NewProvider(goose.DialectPostgres, db, files,
 		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable), goose.WithLocker(locker), goose.WithSlog(quiet))
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
@@ -90,7 +89,7 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	return g, nil
 }
 
-// applyMigrations takes the steps that are missing. Where none are, it locks nothing.
+// applyMigrations runs the missing migrations. Without any it takes no lock.
 func applyMigrations(ctx context.Context, db *sql.DB) error {
 	var unreleased bool
 	if err := db.QueryRowContext(ctx, unreleasedQuery).Scan(&unreleased); err != nil {
@@ -99,25 +98,25 @@ func applyMigrations(ctx context.Context, db *sql.DB) error {
 	if unreleased {
 		return session.ErrUnreleasedSchema
 	}
-	g, err := newProvider(db) // anew at each try, since it makes its table just once
+	g, err := newProvider(db) // a new one for each attempt, since it creates its table only once
 	if err != nil {
 		return err
 	}
-	is, want, err := g.GetVersions(ctx)
+	current, known, err := g.GetVersions(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the version of the schema: %w", err)
-	case is == want:
+	case current == known:
 		return nil
-	case is > want:
+	case current > known:
 		var oldest []byte
-		if err := db.QueryRowContext(ctx, "SELECT value FROM setting WHERE name = $1", session.OldestSchema(is)).Scan(&oldest); err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("read which programs can serve the store: %w", err)
+		if err := db.QueryRowContext(ctx, "SELECT value FROM setting WHERE name = $1", session.OldestSchema(current)).Scan(&oldest); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("read the oldest program version that can serve the store: %w", err)
 		}
-		return session.MayServe(is, want, oldest)
+		return session.MayServe(current, known, oldest)
 	}
 	if _, err := g.Up(ctx); err != nil {
-		return fmt.Errorf("bring the schema from version %d to %d: %w", is, want, err)
+		return fmt.Errorf("bring the schema from version %d to %d: %w", current, known, err)
 	}
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 	"shorepass/session/storetest"
 )
 
-// TestMigrateFrom1: several replicas bring a database of version 1 to this
-// version's schema at the same moment, and nothing of it is lost.
+// TestMigrateFrom1: several replicas migrate a database of schema version 1 at the same
+// time, and no row is lost.
 func TestMigrateFrom1(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)

@@ -14,11 +14,10 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// canary stands for a password in the URL: it must come out nowhere.
+// canary is the password in the URL, which no error may contain.
 const canary = "c4nary"
 
-// refuses holds that no store is opened, that the error says what is to be
-// done, and that it holds no password.
+// refuses tests that Open fails with an error that contains want and no password.
 func refuses(t *testing.T, cfg session.Config, want string) {
 	t.Helper()
 	s, err := postgres.Open(t.Context(), cfg)
@@ -29,7 +28,7 @@ func refuses(t *testing.T, cfg session.Config, want string) {
 		t.Errorf("Open = %v, want %q in it", err, want)
 	}
 	if err != nil && strings.Contains(fmt.Sprintf("%v %+v", err, err), canary) {
-		t.Errorf("Open = %v, which holds the password", err)
+		t.Errorf("Open = %v, which shows the password", err)
 	}
 }
 
@@ -37,7 +36,7 @@ func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
 	address := server.Address()
-	t.Run("what is no URL", func(t *testing.T) {
+	t.Run("a malformed URL", func(t *testing.T) {
 		for _, dsn := range []string{
 			"postgres://shorepass:" + canary + "@host:port/db",
 			"postgres://shorepass:" + canary + "%zz@host/db",
@@ -58,7 +57,7 @@ func TestOpenRefuses(t *testing.T) {
 		must(t, l.Close())
 		refuses(t, config("postgres://shorepass:"+canary+"@"+l.Addr().String()+"/db"), "connection refused")
 	})
-	t.Run("a server that hangs", func(t *testing.T) {
+	t.Run("a server that does not answer", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)
 		defer l.Close()
@@ -71,7 +70,7 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	})
 	t.Run("a database that does not exist", func(t *testing.T) {
-		refuses(t, config("postgres://postgres:"+canary+"@"+address+"/nothing"), "does not exist; make it with createdb")
+		refuses(t, config("postgres://postgres:"+canary+"@"+address+"/nothing"), "does not exist; create it with createdb")
 	})
 	t.Run("a user that does not exist", func(t *testing.T) {
 		refuses(t, config("postgres://nobody:"+canary+"@"+address+"/postgres"), "does not let the user of session.store in")
@@ -87,7 +86,7 @@ func TestOpenRefuses(t *testing.T) {
 		server.SQL(t, dsn, "INSERT INTO shorepass_version (version_id, is_applied) VALUES (99, true)")
 		refuses(t, config(dsn), "its schema is version 99 and this program knows 2; start the newer program")
 	})
-	t.Run("a schema of before version 1", func(t *testing.T) {
+	t.Run("a schema from before version 1", func(t *testing.T) {
 		for version := range 2 {
 			dsn := server.Database(t)
 			must(t, open(t, dsn).Close())
@@ -108,13 +107,13 @@ func TestOpenRefuses(t *testing.T) {
 	t.Run("a standby", func(t *testing.T) {
 		dsn := server.Database(t)
 		server.SQL(t, dsn, "ALTER DATABASE "+dsn[strings.LastIndex(dsn, "/")+1:]+" SET default_transaction_read_only = on")
-		refuses(t, config(dsn), "takes no changes: session.store leads to a standby")
+		refuses(t, config(dsn), "PostgreSQL is read-only: session.store leads to a standby")
 	})
 }
 
-// Several replicas that start at once on a new database bring it to its schema
-// once.
-func TestOpenAtOnce(t *testing.T) {
+// TestConcurrentOpen: several replicas that start at the same time on a new database
+// migrate it once.
+func TestConcurrentOpen(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
 	dsn := server.Database(t)
@@ -133,23 +132,23 @@ func TestOpenAtOnce(t *testing.T) {
 	}
 	group.Wait()
 	if got := server.SQL(t, dsn, "SELECT count(*) FROM shorepass_version WHERE version_id = 1"); got != "1" {
-		t.Errorf("the first step was taken %s times", got)
+		t.Errorf("the first migration ran %s times, want 1", got)
 	}
 }
 
-// A replica that dies while it migrates holds up the others for seconds and no
-// longer.
-func TestOpenAfterACrash(t *testing.T) {
+// TestOpenAfterCrash: a replica that crashed while it migrated blocks the others only
+// until its lease expires, for seconds.
+func TestOpenAfterCrash(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
 	dsn := server.Database(t)
 	server.SQL(t, dsn, `CREATE TABLE shorepass_version_lock (lock_id bigint NOT NULL PRIMARY KEY, locked boolean NOT NULL DEFAULT false,
 		locked_at timestamptz NULL, locked_by text NULL, lease_expires_at timestamptz NULL, updated_at timestamptz NULL);
-		INSERT INTO shorepass_version_lock VALUES (4097083626, true, now(), 'a dead one', now() + interval '3 seconds', now())`)
+		INSERT INTO shorepass_version_lock VALUES (4097083626, true, now(), 'a crashed replica', now() + interval '3 seconds', now())`)
 	began := time.Now()
 	open(t, dsn)
 	if took := time.Since(began); took < time.Second || took > time.Minute {
-		t.Errorf("it took %v, want about the three seconds that the dead one's lock lasts", took)
+		t.Errorf("it took %v, want about the three seconds until the crashed replica's lease expires", took)
 	}
 }
 

@@ -1,21 +1,20 @@
-// Package postgres keeps sessions in PostgreSQL, and in what speaks its
-// protocol and dialect: CockroachDB, YugabyteDB, Aurora. It is the store for
-// more than one replica.
+// Package postgres is the session store in PostgreSQL and in databases that speak
+// its protocol and dialect (CockroachDB, YugabyteDB, Aurora): the store for more
+// than one replica.
 //
-// Nothing here needs a connection for longer than a question: a lease is a
-// value in a row that one UPDATE compares and sets, and no transaction is open
-// while a provider is asked, so that a few connections serve many replicas. A
-// redemption is one question with one answer, prepared once per connection.
-// There are no notifications and no advisory locks, so that a pooler such as
-// pgbouncer may stand before the server.
+// A connection is in use only for one query or one short transaction. A lease is a
+// column that one UPDATE compares and sets, and no transaction is open while a
+// provider is asked, so that a few connections serve many replicas. A redemption is
+// one query, prepared once per connection. The package uses no LISTEN/NOTIFY and no
+// advisory locks, so it works through a pooler such as pgbouncer.
 //
-// What a method wrote is durable when it returns, as long as the server has
-// synchronous_commit on, which it has unless somebody turned it off: a
-// revocation, a token that a client was given and a rotated refresh token then
-// survive its crash. The rows of the throttle alone do not wait for the disk.
+// A write is durable when the method returns, if the server has synchronous_commit
+// on, as it has by default: a revocation, a token that a client received and a
+// rotated refresh token survive a crash of the server. Only the rows of the throttle
+// do not wait for the disk.
 //
-// While a server is lost each question is an error, and once it is back none is:
-// connections are made anew, and what only reads is asked again.
+// While the server is down every query fails; afterwards the pool reconnects by
+// itself. A query that only reads is retried once on a new connection.
 package postgres
 
 import (
@@ -29,21 +28,22 @@ import (
 	"shorepass/session"
 )
 
-// Store is a database. It is safe for concurrent use.
+// Store is a [session.Store] and a [throttle.Store] in a PostgreSQL database. It is
+// safe for concurrent use.
 type Store struct {
 	pool         *pgxpool.Pool
-	queryTimeout time.Duration // of one question, or one transaction
+	queryTimeout time.Duration // of one query, or one transaction
 }
 
 var _ session.Store = (*Store)(nil)
 
-// slowFactor is how many times as long as a login's question one may take that no
-// login waits for: lists, and periodic maintenance.
+// slowFactor multiplies the timeout of queries that no login waits for: lists and
+// sweeps.
 const slowFactor = 10
 
-// Open connects to the database that cfg names, whose defaults must be applied,
-// and brings it to the schema of this version. What it returns, errors too,
-// never holds the URL or the password in it.
+// Open connects to the database that cfg names, whose defaults must be applied, and
+// migrates it to the schema of this version. Neither the store nor an error shows the
+// URL or the password.
 func Open(ctx context.Context, cfg session.Config) (*Store, error) {
 	pool, err := poolConfig(cfg)
 	if err != nil {
@@ -55,10 +55,10 @@ func Open(ctx context.Context, cfg session.Config) (*Store, error) {
 	return connect(ctx, pool, cfg, (*Store).Ping)
 }
 
-// OpenExisting is Open for a process that serves nothing, beside servers or
-// without any: it makes no schema and does not migrate. Where there is none yet
-// the error wraps session.ErrNoStore, at another schema it is as
-// session.RequireSchema has it.
+// OpenExisting is Open for a process that is not a server, such as the command line;
+// servers may use the database at the same time. It neither creates nor migrates the
+// schema. Without a schema the error wraps session.ErrNoStore; at another schema it
+// is that of [session.RequireSchema].
 func OpenExisting(ctx context.Context, cfg session.Config) (*Store, error) {
 	pool, err := poolConfig(cfg)
 	if err != nil {
@@ -67,7 +67,7 @@ func OpenExisting(ctx context.Context, cfg session.Config) (*Store, error) {
 	return connect(ctx, pool, cfg, (*Store).requireSchema)
 }
 
-// connect returns a store that passes the check.
+// connect returns a store on a pool of connections, if it passes the check.
 func connect(ctx context.Context, pool *pgxpool.Config, cfg session.Config, check func(*Store, context.Context) error) (_ *Store, err error) {
 	s := &Store{queryTimeout: cfg.QueryTimeout}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pool); err != nil {
@@ -79,7 +79,7 @@ func connect(ctx context.Context, pool *pgxpool.Config, cfg session.Config, chec
 	return s, nil
 }
 
-// Now is the clock of the server, which all replicas go by.
+// Now returns the clock of the server, which all replicas use.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	var ms int64
 	err := s.read(ctx, 1, func(ctx context.Context) error {
@@ -96,46 +96,47 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, 1, s.pool.Ping)
 }
 
-// Close closes the connections when the questions under way have their answers.
+// Close waits for queries in progress and closes the connections.
 func (s *Store) Close() error {
 	s.pool.Close()
 	return nil
 }
 
-// read asks what changes nothing, within the limit times a factor, and asks
-// once more where the connection turns out to be lost: the server was
-// restarted, or another one took its place.
-func (s *Store) read(ctx context.Context, factor time.Duration, ask func(context.Context) error) error {
+// read runs a query that changes nothing, within factor times the timeout. It retries
+// once if the connection turns out to be lost: the server was restarted, or a standby
+// took over.
+func (s *Store) read(ctx context.Context, factor time.Duration, query func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, factor*s.queryTimeout)
 	defer cancel()
-	err := ask(ctx)
+	err := query(ctx)
 	if isLost(err) && ctx.Err() == nil {
 		s.pool.Reset()
-		err = ask(ctx)
+		err = query(ctx)
 	}
 	return s.withHint(err)
 }
 
-// write runs one statement that changes something. It is run again only where
-// the server cannot have seen it.
+// write runs one statement that changes rows. It is retried after a conflict, which
+// rolled it back, and if it cannot have reached the server; no other error is safe to
+// retry.
 func (s *Store) write(ctx context.Context, factor time.Duration, run func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, factor*s.queryTimeout)
 	defer cancel()
 	return s.withHint(s.retry(ctx, func(err error) bool { return isUnsent(err) || isConflict(err) }, func() error { return run(ctx) }))
 }
 
-// beginQuery begins a transaction. A replica that stands still in the middle
-// of one must not hold up the others: what is read and then written is read
-// and written in milliseconds.
+// beginQuery begins a transaction. The server ends one that is idle for five seconds,
+// so that a replica that is paused in the middle of one does not block the others. A
+// transaction takes milliseconds.
 const beginQuery = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000"
 
-// inTx runs f in a transaction, and all of it again where it had to give way to
-// another one, or where the connection was lost before it was to be kept.
+// inTx runs f in a transaction. It retries all of it after a conflict with another
+// transaction, and when the connection was lost before COMMIT was sent.
 func (s *Store) inTx(ctx context.Context, factor time.Duration, f func(context.Context, pgx.Tx) error) error {
 	return s.inTxWith(ctx, factor, beginQuery, f)
 }
 
-// inTxWith is inTx with how the transaction begins.
+// inTxWith is inTx with another query to begin the transaction.
 func (s *Store) inTxWith(ctx context.Context, factor time.Duration, begin string, f func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, factor*s.queryTimeout)
 	defer cancel()
@@ -146,41 +147,43 @@ func (s *Store) inTxWith(ctx context.Context, factor time.Duration, begin string
 	}))
 }
 
+// runTx runs f in one transaction. It sets committing before it sends COMMIT: from
+// then on a lost connection leaves the outcome unknown.
 func (s *Store) runTx(ctx context.Context, begin string, f func(context.Context, pgx.Tx) error, committing *bool) error {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
 	if err != nil {
 		return err
 	}
 	if err := f(ctx, tx); err != nil {
-		// The limit may be what failed it, and the connection goes back only
-		// when the transaction is over; one that cannot be told is closed.
+		// The rollback has a timeout of its own, since that of ctx may be over. The
+		// pool takes the connection back after it, or closes it if it fails.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.queryTimeout)
 		defer cancel()
-		_ = tx.Rollback(ctx) // the first error is the one to tell
+		_ = tx.Rollback(ctx) // f's error is returned
 		return err
 	}
 	*committing = true
 	return tx.Commit(ctx)
 }
 
-// maxAttempts is how often a transaction that collides with others is tried.
+// maxAttempts bounds how often a statement or transaction is tried.
 const maxAttempts = 5
 
-// retry runs f until it succeeds, or fails for a reason that mayRetry does not
-// expect to pass.
+// retry runs f until it succeeds or fails with an error that mayRetry refuses, at most
+// maxAttempts times. The backoff begins at 5 ms and doubles.
 func (s *Store) retry(ctx context.Context, mayRetry func(error) bool, f func() error) error {
-	wait := 5 * time.Millisecond
-	for try := 1; ; try++ {
+	backoff := 5 * time.Millisecond
+	for attempt := 1; ; attempt++ {
 		err := f()
-		if err == nil || try == maxAttempts || !mayRetry(err) {
+		if err == nil || attempt == maxAttempts || !mayRetry(err) {
 			return err
 		}
 		if isLost(err) {
 			s.pool.Reset()
 		}
 		select {
-		case <-time.After(wait):
-			wait *= 2
+		case <-time.After(backoff):
+			backoff *= 2
 		case <-ctx.Done():
 			return err
 		}

@@ -17,7 +17,8 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) session.Store { return open(t, server.Database(t)) })
 }
 
-// Behind a pooler that knows nothing of prepared statements the URL can say so.
+// TestContractUnprepared: for a pooler without prepared statements the URL can disable
+// them.
 func TestContractUnprepared(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -33,7 +34,7 @@ func TestWindows(t *testing.T) {
 	})
 }
 
-// config is a configuration for a database.
+// config returns the configuration for a database.
 func config(dsn string) session.Config {
 	return session.Config{Store: secret.New(dsn)}.WithDefaults()
 }
@@ -52,8 +53,8 @@ func open(t testing.TB, dsn string) *postgres.Store {
 	return s
 }
 
-// What each redemption changes, once a minute, is in no index, so that the row
-// alone is written.
+// TestUsedChangesNoIndex: no index has the column that redemptions update once a
+// minute, so that only the row is written (HOT).
 func TestUsedChangesNoIndex(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -68,7 +69,7 @@ func TestUsedChangesNoIndex(t *testing.T) {
 		use := session.LastUse{Token: listed[0].Hash, At: noon.Add(time.Duration(i) * time.Minute)}
 		must(t, store.WriteLastUses(t.Context(), []session.LastUse{use}))
 	}
-	must(t, store.Close()) // when the server counts
+	must(t, store.Close()) // the server publishes its statistics then
 	var got string
 	for range 1000 {
 		if got = server.SQL(t, dsn, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'session'"); got == "11|10" {
@@ -76,5 +77,5 @@ func TestUsedChangesNoIndex(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Errorf("rows of sessions that changed, and those without an index: %s, want 11|10", got)
+	t.Errorf("updates of sessions, and of those HOT updates: %s, want 11|10", got)
 }

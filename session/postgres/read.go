@@ -11,7 +11,7 @@ import (
 	"shorepass/session"
 )
 
-// queryBytes reads one queryBytes, nil where there is no row.
+// queryBytes returns the column of one row, or nil without a row.
 func (s *Store) queryBytes(ctx context.Context, query string, args ...any) (body []byte, err error) {
 	err = s.read(ctx, 1, func(ctx context.Context) error {
 		err := s.pool.QueryRow(ctx, query, args...).Scan(&body)
@@ -47,7 +47,8 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 	return all, err
 }
 
-// whereClause is what sel asks for in SQL, or false if nothing can be that.
+// whereClause returns sel as a SQL expression with its arguments, or false if no
+// session can match.
 func whereClause(sel session.Selector, after session.Hash) (where string, args []any, ok bool) {
 	var terms []string
 	add := func(term string, value any) {
@@ -108,10 +109,10 @@ func scanListed(rows pgx.CollectableRow) (session.ListedSession, error) {
 	return l, nil
 }
 
-// sealedColumns are those of session.SealedToken.
+// sealedColumns are the columns of session.SealedToken, without Others.
 const sealedColumns = "i.id, p.provider, i.provider_id, p.subject, i.login_id, r.body"
 
-// ListSealed returns sealed tokens in the order of their sign-ins.
+// ListSealed returns providers' refresh tokens in the order of their sign-ins.
 func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
 	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, "SELECT "+sealedColumns+", false FROM provider_token r JOIN sign_in i ON i.id = r.sign_in JOIN person p ON p.id = i.person WHERE r.sign_in > $1 ORDER BY r.sign_in LIMIT $2", after, limit)
@@ -121,7 +122,7 @@ func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []s
 	return all, err
 }
 
-// collectSealed reads sealedColumns and Others.
+// collectSealed reads rows of sealedColumns and Others.
 func collectSealed(rows pgx.Rows, err error) ([]session.SealedToken, error) {
 	if err != nil {
 		return nil, err
@@ -132,16 +133,17 @@ func collectSealed(rows pgx.Rows, err error) ([]session.SealedToken, error) {
 	})
 }
 
-// Reseal replaces a token that has not changed since.
+// Reseal replaces a token if it is unchanged (compare-and-swap).
 func (s *Store) Reseal(ctx context.Context, old session.SealedToken, body []byte) error {
 	return s.exec(ctx, "UPDATE provider_token SET body = $1 WHERE sign_in = $2 AND body = $3", body, old.SignIn, old.Body)
 }
 
-// Setting returns what is kept under a name, or keeps value.
+// Setting returns the value stored under a name. Where there is none it stores value
+// first, unless that is nil.
 func (s *Store) Setting(ctx context.Context, name string, value []byte) ([]byte, error) {
 	if value != nil {
-		// What another replica keeps at the same moment is not seen by the
-		// statement that gives way to it, only by the next one.
+		// ON CONFLICT DO NOTHING RETURNING would not return the row that another
+		// replica inserted concurrently: only the next statement sees it.
 		if err := s.exec(ctx, "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", name, value); err != nil {
 			return nil, err
 		}
@@ -149,7 +151,7 @@ func (s *Store) Setting(ctx context.Context, name string, value []byte) ([]byte,
 	return s.queryBytes(ctx, "SELECT value FROM setting WHERE name = $1", name)
 }
 
-// SetSetting keeps a value in the place of another.
+// SetSetting stores a value, over the one before.
 func (s *Store) SetSetting(ctx context.Context, name string, value []byte) error {
 	return s.exec(ctx, "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
 }

@@ -18,17 +18,17 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// sso is a provider that gives each session a refresh token, rotates it at each use
-// and punishes reuse; corp, beside it, is a directory that is asked per person.
+// sso is two providers. sso issues a refresh token per login, rotates it at each use
+// and rejects a reused one; corp is a directory whose logins share a sign-in.
 type sso struct {
-	slow time.Duration // how long an answer takes
+	latency time.Duration // of an answer
 
 	mu      sync.Mutex
 	tokens  map[string]string // by subject
 	rotated int
 	reused  int
 	asked   int
-	ended   bool // it says that everybody's account is disabled
+	ended   bool // it reports every account as disabled
 }
 
 func newSSO() *sso { return &sso{tokens: make(map[string]string)} }
@@ -46,7 +46,7 @@ func (p *sso) login(provider, subject string) *providers.Identity {
 
 func (p *sso) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
 	select {
-	case <-time.After(p.slow):
+	case <-time.After(p.latency):
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -83,16 +83,16 @@ func (p *sso) counts() (asked, reused int) {
 
 const service = "registry"
 
-// seal is a sealing key, the same on all replicas.
-var seal = session.NewSealKey()
+// sealingKey is that of all replicas.
+var sealingKey = session.NewSealKey()
 
 func sealed(dsn string) session.Config {
 	cfg := config(dsn)
-	cfg.SealKey = seal
+	cfg.SealKey = sealingKey
 	return cfg
 }
 
-// replica starts one more.
+// replica starts a replica on the database of cfg.
 func replica(t testing.TB, cfg session.Config, p session.Providers) *session.Sessions {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), cfg)
@@ -119,10 +119,11 @@ func redeem(ctx context.Context, s *session.Sessions, token secret.Text) error {
 	return err
 }
 
-// However many clients come at once on however many replicas, a provider that
-// rotates is asked once a session, and a directory once a person; and no
-// connection is held meanwhile, so that two for each replica are enough.
-func TestOneQuestion(t *testing.T) {
+// TestOneRevalidationPerSignIn: however many clients redeem at the same time on however
+// many replicas, a provider is asked once per sign-in: a rotating one once per session,
+// a directory once per person. Two connections per replica are enough, since none is in
+// use while the provider is asked.
+func TestOneRevalidationPerSignIn(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
 	for _, tc := range []struct {
@@ -136,10 +137,10 @@ func TestOneQuestion(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tc.provider, tc.sessions), func(t *testing.T) {
 			p := newSSO()
-			p.slow = 300 * time.Millisecond
+			p.latency = 300 * time.Millisecond
 			cfg := sealed(server.Database(t))
 			cfg.Revalidate, cfg.Connections = 2*time.Second, 2
-			cfg.QueryTimeout = 10 * time.Second // two hundred queue for six connections
+			cfg.QueryTimeout = 10 * time.Second // 200 redemptions wait for six connections
 			var replicas [3]*session.Sessions
 			for i := range replicas {
 				replicas[i] = replica(t, cfg, p)
@@ -170,16 +171,16 @@ func TestOneQuestion(t *testing.T) {
 	}
 }
 
-// unhurried is a provider that says nothing of alice before it is told to.
-type unhurried struct {
+// blocking is a provider that answers about alice when the test lets it.
+type blocking struct {
 	*sso
 	asked  atomic.Int32  // about alice
-	asking chan struct{} // closed when the first one is there
+	asking chan struct{} // closed by the first request about alice
 	answer chan struct{} // closed by the test, to let it answer
 	once   sync.Once
 }
 
-func (p *unhurried) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
+func (p *blocking) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
 	if id.Subject == "alice" {
 		p.asked.Add(1)
 		p.once.Do(func() { close(p.asking) })
@@ -188,33 +189,32 @@ func (p *unhurried) Revalidate(ctx context.Context, id *providers.Identity) (*pr
 	return p.sso.Revalidate(ctx, id)
 }
 
-// No connection is held while a provider is asked: where each replica has one
-// connection, others' redemptions go on until the provider answers, which it
-// does not before they went on for long enough. Nothing runs beside this test,
-// since a question that waits for a busy machine looks like one that waits for a
-// connection.
+// TestAskingHoldsNoConnection: no connection is in use while a provider is asked. Each
+// replica has one connection, and other persons' redemptions succeed while the provider
+// is asked; it answers when there were enough. The test is not parallel, since a query
+// that waits for a busy machine looks like one that waits for a connection.
 func TestAskingHoldsNoConnection(t *testing.T) {
 	server := postgrestest.Start(t)
 	for _, provider := range []string{"sso", "corp"} {
 		t.Run(provider, func(t *testing.T) {
-			p := &unhurried{sso: newSSO(), asking: make(chan struct{}), answer: make(chan struct{})}
+			p := &blocking{sso: newSSO(), asking: make(chan struct{}), answer: make(chan struct{})}
 			cfg := sealed(server.Database(t))
 			cfg.Revalidate, cfg.Connections, cfg.QueryTimeout = 2*time.Second, 1, 2*time.Second
 			replicas := [2]*session.Sessions{replica(t, cfg, p), replica(t, cfg, p)}
 			asked := issue(t, replicas[0], p.login(provider, "alice"))
 			time.Sleep(cfg.Revalidate)
-			const enough = 10 // redemptions of others on each replica, while the provider is asked
+			const enough = 10 // other persons' redemptions on each replica, while the provider is asked
 			var others, waiting sync.WaitGroup
 			for i, s := range replicas {
 				token := issue(t, s, p.login(provider, fmt.Sprint("bob ", i)))
 				others.Go(func() {
 					for n := 0; n < enough; {
 						if err := redeem(t.Context(), s, token); err != nil {
-							t.Errorf("another's redemption on replica %d while the provider is asked: %v", i, err)
+							t.Errorf("a redemption of another person on replica %d while the provider is asked: %v", i, err)
 						}
 						select {
 						case <-p.answer:
-							t.Errorf("while the provider was asked others redeemed %d times on replica %d, want %d", n, i, enough)
+							t.Errorf("while the provider was asked, other persons redeemed %d times on replica %d, want %d", n, i, enough)
 							return
 						case <-p.asking:
 							n++
@@ -231,11 +231,11 @@ func TestAskingHoldsNoConnection(t *testing.T) {
 					}
 				})
 			}
-			went := make(chan struct{})
-			go func() { others.Wait(); close(went) }()
+			finished := make(chan struct{})
+			go func() { others.Wait(); close(finished) }()
 			select {
-			case <-went:
-			case <-time.After(8 * time.Second): // in two more nobody waits for the answer
+			case <-finished:
+			case <-time.After(8 * time.Second): // the redemptions that wait give up two seconds later
 			}
 			close(p.answer)
 			waiting.Wait()
@@ -247,8 +247,8 @@ func TestAskingHoldsNoConnection(t *testing.T) {
 	}
 }
 
-// The first use of a provider's own refresh token makes one session, however
-// many bring it at once.
+// TestOneFirstUse: the first use of a provider's refresh token creates one session,
+// however many clients bring the token at the same time.
 func TestOneFirstUse(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -256,7 +256,7 @@ func TestOneFirstUse(t *testing.T) {
 	cfg := sealed(server.Database(t))
 	replicas := [3]*session.Sessions{replica(t, cfg, p), replica(t, cfg, p), replica(t, cfg, p)}
 	for round := range 5 {
-		token := secret.New(fmt.Sprint("upstream ", round))
+		token := secret.New(fmt.Sprint("provider token ", round))
 		var asked, made atomic.Int32
 		var group sync.WaitGroup
 		for i := range 60 {
@@ -280,7 +280,8 @@ func TestOneFirstUse(t *testing.T) {
 	}
 }
 
-// What one replica revokes, or learns has ended, all others refuse at once.
+// TestRevokedEverywhere: a session that one replica revoked, or whose account a
+// provider reported to it as disabled, is refused immediately by all replicas.
 func TestRevokedEverywhere(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -303,7 +304,7 @@ func TestRevokedEverywhere(t *testing.T) {
 		t.Errorf("Revoke = %d, %v, want 2", n, err)
 	}
 	refused("revoked", token)
-	refused("revoked too", other)
+	refused("revoked with it", other)
 
 	token = issue(t, two, p.login("corp", "alice"))
 	p.mu.Lock()
@@ -313,7 +314,8 @@ func TestRevokedEverywhere(t *testing.T) {
 	refused("disabled", token)
 }
 
-// A replica with another sealing key is told so at its start.
+// TestTwoSealingKeys: a replica with another sealing key than the store's does not
+// start, and the error says why.
 func TestTwoSealingKeys(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -337,7 +339,8 @@ func TestTwoSealingKeys(t *testing.T) {
 	}
 }
 
-// rekey seals everything with the first key of cfg, beside the replicas.
+// rekey re-encrypts all refresh tokens under the first key of cfg, as the command line
+// does while replicas run.
 func rekey(t *testing.T, cfg session.Config) (int, error) {
 	t.Helper()
 	store, err := postgres.OpenExisting(t.Context(), cfg)
@@ -348,7 +351,7 @@ func rekey(t *testing.T, cfg session.Config) (int, error) {
 	return session.Rekey(t.Context(), store, keys)
 }
 
-// A sealing key is replaced while replicas run and rotated refresh tokens come in.
+// TestRekey: a sealing key is replaced while replicas run and tokens are rotated.
 func TestRekey(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -357,11 +360,11 @@ func TestRekey(t *testing.T) {
 	cfg.Revalidate = time.Second
 	var tokens []secret.Text
 	first := replica(t, cfg, p)
-	const sessions = 1100 // more than go in one batch
+	const sessions = 1100 // more than one batch
 	for i := range sessions {
 		tokens = append(tokens, issue(t, first, p.login("sso", fmt.Sprint("alice ", i))))
 	}
-	old, fresh := seal.Reveal(), session.NewSealKey().Reveal()
+	old, fresh := sealingKey.Reveal(), session.NewSealKey().Reveal()
 	ring := cfg
 	ring.SealKey = secret.New(fresh + "\n" + old)
 	replica(t, ring, p)
@@ -382,11 +385,11 @@ func TestRekey(t *testing.T) {
 		t.Errorf("the provider was asked %d times and saw %d refresh tokens twice, want 20 and 0", asked, reused)
 	}
 
-	// What no key opens is told, and keeps nothing else from being sealed.
+	// A token that no key decrypts is reported, and all others are re-encrypted.
 	server.SQL(t, cfg.Store.Reveal(), `UPDATE provider_token SET body = '\x0100000000ff' WHERE sign_in = (SELECT min(sign_in) FROM provider_token)`)
 	last := cfg
 	last.SealKey = secret.New(session.NewSealKey().Reveal() + " " + fresh)
 	if n, err := rekey(t, last); n != sessions-1 || err == nil || !strings.Contains(err.Error(), "1 refresh tokens are sealed with a key that is not in seal_key") {
-		t.Errorf("Rekey with a damaged one = %d, %v, want %d and an error", n, err, sessions-1)
+		t.Errorf("Rekey with a damaged token = %d, %v, want %d and an error", n, err, sessions-1)
 	}
 }

@@ -10,24 +10,25 @@ import (
 	"shorepass/session"
 )
 
-// Sweep ends and forgets sessions whose time has come. Rows that another replica is
-// sweeping at the same moment are left to it. The choice stands in ARRAY(…),
-// here and elsewhere, since a subquery that locks rows may be run more than once
-// in a join, and would choose others each time.
+// Sweep ends up to limit sessions whose lifetime is over. It deletes up to limit rows
+// of each table, those that ended or expired long ago. SKIP LOCKED leaves rows to
+// another replica that sweeps them at the same time. Here and elsewhere ARRAY(…) wraps
+// the subquery that locks rows: in a join it may run more than once, and would select
+// other rows each time.
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
 	for _, step := range sweepSteps(t) {
-		chosen := fmt.Sprintf("hash = ANY(ARRAY(SELECT hash FROM session WHERE ended = 0 AND %s LIMIT $%d FOR UPDATE SKIP LOCKED))", step.where, 4+len(step.args))
+		selected := fmt.Sprintf("hash = ANY(ARRAY(SELECT hash FROM session WHERE ended = 0 AND %s LIMIT $%d FOR UPDATE SKIP LOCKED))", step.where, 4+len(step.args))
 		var ended int
 		err := s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
-			ended, err = endWhere(ctx, tx, step.end, chosen, append(step.args, limit-touched)...)
+			ended, err = endWhere(ctx, tx, step.ending, selected, append(step.args, limit-touched)...)
 			return err
 		})
 		if touched += ended; err != nil {
 			return touched, err
 		}
 	}
-	for _, forget := range []func(context.Context, session.SweepTimes, int) (int, error){s.deleteEndedSessions, s.deleteExpiredGrants, s.deleteExpiredFirstUses, s.deleteExpiredWindows, s.deleteOldTallies} {
-		n, err := forget(ctx, t, limit)
+	for _, deleteRows := range []func(context.Context, session.SweepTimes, int) (int, error){s.deleteEndedSessions, s.deleteExpiredGrants, s.deleteExpiredFirstUses, s.deleteExpiredWindows, s.deleteOldTallies} {
+		n, err := deleteRows(ctx, t, limit)
 		if touched = max(touched, n); err != nil {
 			return touched, err
 		}
@@ -35,12 +36,11 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 	return touched, nil
 }
 
-// sweepStep ends live sessions that a condition chooses, whose arguments begin
-// with $4.
+// sweepStep ends the live sessions that where selects, with arguments from $4 on.
 type sweepStep struct {
-	end   session.Ending
-	where string
-	args  []any
+	ending session.Ending
+	where  string
+	args   []any
 }
 
 func sweepSteps(t session.SweepTimes) []sweepStep {
@@ -54,8 +54,9 @@ func sweepSteps(t session.SweepTimes) []sweepStep {
 	return steps
 }
 
-// deleteEndedSessions deletes sessions that ended long ago, or were never used: each by
-// an index of its own, which one condition for both could not use.
+// deleteEndedSessions deletes sessions that ended long ago, or were never used and
+// ended a while ago. Each of the two queries has a partial index; one query for both
+// would use neither.
 func (s *Store) deleteEndedSessions(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	n := 0
 	for _, old := range []struct {
@@ -72,14 +73,14 @@ func (s *Store) deleteEndedSessions(ctx context.Context, t session.SweepTimes, l
 	return n, nil
 }
 
-// deleteExpiredGrants deletes grants that were over long ago.
+// deleteExpiredGrants deletes grants that expired at t.DeleteGrants or before.
 func (s *Store) deleteExpiredGrants(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	return s.deleteWithSignIns(ctx, `DELETE FROM auth_grant WHERE hash = ANY(ARRAY(
 		SELECT hash FROM auth_grant WHERE expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, session.Millis(t.DeleteGrants), limit)
 }
 
-// deleteWithSignIns runs a statement that deletes and returns sign-ins, and forgets those
-// that have no use any more. It returns how many rows were deleted.
+// deleteWithSignIns runs a DELETE … RETURNING sign_in, and deletes the sign-ins that
+// are unused then. It returns how many rows the statement deleted.
 func (s *Store) deleteWithSignIns(ctx context.Context, query string, args ...any) (n int, err error) {
 	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
 		signIns, err := deleteReturning(ctx, tx, query, args...)
@@ -91,8 +92,7 @@ func (s *Store) deleteWithSignIns(ctx context.Context, query string, args ...any
 	return n, err
 }
 
-// deleteReturning runs a statement that deletes, and returns the sign-ins that it
-// returns.
+// deleteReturning runs a DELETE … RETURNING sign_in, and returns the sign-ins.
 func deleteReturning(ctx context.Context, tx pgx.Tx, query string, args ...any) ([]int64, error) {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
@@ -105,21 +105,21 @@ func deleteReturning(ctx context.Context, tx pgx.Tx, query string, args ...any) 
 	return signIns, nil
 }
 
-// deleteUnusedSignIns deletes those of the sign-ins that have no session, no grant and
-// no refresh token to revoke, and persons with the last one. A login at this
-// moment holds the person's row until its session is there, and then must be seen:
-// so first the lock, then the look.
+// deleteUnusedSignIns deletes those of the sign-ins without a session, a grant and a
+// refresh token, and a person with the last sign-in. It locks the persons before it
+// checks: a concurrent login holds that lock until it has committed its session, which
+// the check then sees.
 func deleteUnusedSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error {
 	if len(signIns) == 0 {
 		return nil
 	}
 	rows, err := tx.Query(ctx, "SELECT id FROM person WHERE id IN (SELECT person FROM sign_in WHERE id = ANY($1)) ORDER BY id FOR UPDATE", signIns)
 	if err != nil {
-		return fmt.Errorf("forget sign-ins: %w", err)
+		return fmt.Errorf("delete sign-ins: %w", err)
 	}
 	persons, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
-		return fmt.Errorf("forget sign-ins: %w", err)
+		return fmt.Errorf("delete sign-ins: %w", err)
 	}
 	b := new(pgx.Batch)
 	b.Queue("SELECT id FROM sign_in WHERE id = ANY($1) ORDER BY id FOR UPDATE", signIns)
@@ -127,18 +127,18 @@ func deleteUnusedSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error 
 		AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = i.id) AND NOT EXISTS (SELECT 1 FROM provider_token r WHERE r.sign_in = i.id)`, signIns)
 	b.Queue("DELETE FROM person p WHERE p.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM sign_in i WHERE i.person = p.id)", persons)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("forget sign-ins: %w", err)
+		return fmt.Errorf("delete sign-ins: %w", err)
 	}
 	return nil
 }
 
-// deleteExpiredFirstUses deletes leases of first uses that are over.
+// deleteExpiredFirstUses deletes expired leases of first uses.
 func (s *Store) deleteExpiredFirstUses(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	return s.execCount(ctx, `DELETE FROM first_use WHERE provider_token_hash = ANY(ARRAY(
 		SELECT provider_token_hash FROM first_use WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, session.Millis(t.Now), limit)
 }
 
-// execCount runs a statement that deletes, and returns how many rows it did.
+// execCount runs a DELETE, and returns how many rows it deleted.
 func (s *Store) execCount(ctx context.Context, query string, args ...any) (n int, err error) {
 	err = s.write(ctx, slowFactor, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, query, args...)
@@ -148,8 +148,8 @@ func (s *Store) execCount(ctx context.Context, query string, args ...any) (n int
 	return n, err
 }
 
-// TakeRevocable takes the refresh tokens of sign-ins that have no live session and
-// no grant to be spent.
+// TakeRevocable deletes and returns the refresh tokens of sign-ins without a live
+// session and without a grant that can be spent.
 func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
 	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
@@ -172,5 +172,5 @@ func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (ta
 	return taken, err
 }
 
-// toDays is a time in milliseconds as last_used_day has it.
+// toDays returns a time in milliseconds as last_used_day stores it.
 func toDays(ms int64) int64 { return ms / (24 * time.Hour).Milliseconds() }

@@ -9,9 +9,10 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// text is what a provider says: any bytes, of which PostgreSQL's text takes
-// those that are UTF-8 and not NUL. Others are kept as oddPrefix and base64, so
-// that no two texts become one, and none is refused that SQLite takes.
+// text is a string of a provider or a client, which may be any bytes. PostgreSQL's TEXT
+// takes UTF-8 without NUL; other strings are stored as base64Prefix and base64. The
+// encoding is injective, so that different texts stay different, and none is refused
+// that SQLite accepts.
 type text string
 
 const base64Prefix = "\x01base64:"
@@ -21,26 +22,26 @@ var (
 	_ pgtype.TextScanner = (*text)(nil)
 )
 
-// TextValue is how the text is kept.
+// TextValue encodes the text.
 func (t text) TextValue() (pgtype.Text, error) {
-	kept := string(t)
-	if !utf8.ValidString(kept) || strings.ContainsRune(kept, 0) || strings.HasPrefix(kept, base64Prefix) {
-		kept = base64Prefix + base64.StdEncoding.EncodeToString([]byte(t))
+	stored := string(t)
+	if !utf8.ValidString(stored) || strings.ContainsRune(stored, 0) || strings.HasPrefix(stored, base64Prefix) {
+		stored = base64Prefix + base64.StdEncoding.EncodeToString([]byte(t))
 	}
-	return pgtype.Text{String: kept, Valid: true}, nil
+	return pgtype.Text{String: stored, Valid: true}, nil
 }
 
-// ScanText reads what TextValue made.
+// ScanText decodes what TextValue returned.
 func (t *text) ScanText(v pgtype.Text) error {
 	if !v.Valid {
-		return errors.New("a text is missing")
+		return errors.New("the text is NULL")
 	}
-	odd, ok := strings.CutPrefix(v.String, base64Prefix)
+	encoded, ok := strings.CutPrefix(v.String, base64Prefix)
 	if !ok {
 		*t = text(v.String)
 		return nil
 	}
-	decoded, err := base64.StdEncoding.DecodeString(odd)
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
 	*t = text(decoded)
 	return err
 }

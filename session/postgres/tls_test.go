@@ -20,7 +20,7 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// certificate makes a certificate that is its own authority, for a name.
+// certificate returns a self-signed certificate for a name, and its key.
 func certificate(t *testing.T, name string) (cert, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -37,8 +37,8 @@ func certificate(t *testing.T, name string) (cert, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
 }
 
-// The server proves its name, unless the URL says otherwise; nothing is sent in
-// clear because somebody between says that there is no TLS.
+// TestTLS: the server must prove its name unless the URL says otherwise. A server (or
+// an attacker in between) that offers no TLS gets no query in clear.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -46,8 +46,8 @@ func TestTLS(t *testing.T) {
 	cert, key := certificate(t, "db.corp.example")
 	ca, other := filepath.Join(t.TempDir(), "ca.pem"), filepath.Join(t.TempDir(), "other.pem")
 	must(t, os.WriteFile(ca, cert, 0o600))
-	another, _ := certificate(t, "db.corp.example")
-	must(t, os.WriteFile(other, another, 0o600))
+	otherCert, _ := certificate(t, "db.corp.example")
+	must(t, os.WriteFile(other, otherCert, 0o600))
 
 	trusted := tlsconf.Config{CA: ca, ServerName: "db.corp.example"}
 	with := func(dsn string, tls tlsconf.Config) session.Config {
@@ -73,7 +73,7 @@ func TestTLS(t *testing.T) {
 		}
 	}
 	encrypted(with(dsn, trusted), "t")
-	encrypted(with(dsn, tlsconf.Config{}), "f") // on this machine
+	encrypted(with(dsn, tlsconf.Config{}), "f") // loopback
 	encrypted(with(dsn+"?sslmode=verify-ca&sslrootcert="+ca, tlsconf.Config{}), "t")
 	encrypted(with(dsn+"?sslmode=disable", tlsconf.Config{}), "f")
 
@@ -83,7 +83,7 @@ func TestTLS(t *testing.T) {
 	refuses(t, with(dsn, tlsconf.Config{CA: filepath.Join(t.TempDir(), "none.pem")}), "session.read tls.ca")
 	refuses(t, with(dsn+"?sslmode=require", trusted), "leave one of them out")
 
-	// A host that is not this machine is never trusted unseen.
+	// Any host but a loopback address must prove its name by default.
 	remote := strings.Replace(dsn, "127.0.0.1", "127.0.0.1.nip.invalid", 1)
 	for url, want := range map[string]string{remote: "127.0.0.1.nip.invalid", dsn: "", remote + "?sslmode=disable": ""} {
 		if got := postgres.ExportServerName(with(url, tlsconf.Config{})); got != want {

@@ -15,8 +15,8 @@ import (
 
 var _ throttle.Store = (*Store)(nil)
 
-// maxWindows bounds the rows of the throttle. Beyond it those that expire first
-// are deleted, at the next sweep.
+// maxWindows bounds the rows of the throttle. Each sweep deletes those beyond it that
+// expire first.
 const maxWindows = 1_000_000
 
 // ReadWindows implements [throttle.Store]. Its time is the server's.
@@ -39,7 +39,7 @@ func (s *Store) ReadWindows(ctx context.Context, keys []throttle.MAC) (found []t
 		for rows.Next() {
 			var ms int64
 			var key, body []byte
-			var version, expires *int64 // NULL where no key has a row
+			var version, expires *int64 // NULL if no key has a row
 			if err := rows.Scan(&ms, &key, &version, &expires, &body); err != nil {
 				return err
 			}
@@ -58,8 +58,8 @@ func (s *Store) ReadWindows(ctx context.Context, keys []throttle.MAC) (found []t
 // beginWindows begins a transaction whose commit does not wait for the disk.
 const beginWindows = beginQuery + "; SET LOCAL synchronous_commit = off"
 
-// SwapWindows implements [throttle.Store]. It writes the rows in the order of
-// their keys, so that replicas never wait for each other in a circle.
+// SwapWindows implements [throttle.Store]. It writes the rows in the order of their
+// keys, so that replicas cannot deadlock.
 func (s *Store) SwapWindows(ctx context.Context, changes []throttle.Change) error {
 	changes = slices.Clone(changes)
 	slices.SortFunc(changes, func(a, b throttle.Change) int { return bytes.Compare(a.Key[:], b.Key[:]) })
@@ -73,7 +73,7 @@ func (s *Store) SwapWindows(ctx context.Context, changes []throttle.Change) erro
 }
 
 func queueSwap(b *pgx.Batch, c *throttle.Change) {
-	args := []any{c.Key[:], c.Version, session.Millis(c.Expires), append([]byte{}, c.Body...)} // no NULL
+	args := []any{c.Key[:], c.Version, session.Millis(c.Expires), append([]byte{}, c.Body...)} // never NULL
 	if c.Old == 0 {
 		b.Queue("INSERT INTO throttle (key, version, expires, body) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO NOTHING", args...)
 		return
@@ -81,8 +81,8 @@ func queueSwap(b *pgx.Batch, c *throttle.Change) {
 	b.Queue("UPDATE throttle SET version = $2, expires = $3, body = $4 WHERE key = $1 AND version = $5", append(args, c.Old)...)
 }
 
-// readSwapResults reads what became of the changes. One that changed no row met another
-// version.
+// readSwapResults returns throttle.ErrConflict if a change wrote no row, since its
+// version was another.
 func readSwapResults(results pgx.BatchResults, count int) (err error) {
 	defer func() {
 		if closed := results.Close(); err == nil {
@@ -121,8 +121,8 @@ func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) 
 	return found, err
 }
 
-// deleteExpiredWindows deletes rows of the throttle that have expired, and those that
-// expire first where there are too many.
+// deleteExpiredWindows deletes expired rows of the throttle, and of more than
+// maxWindows those that expire first.
 func (s *Store) deleteExpiredWindows(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	before := session.Millis(t.Now)
 	err := s.read(ctx, slowFactor, func(ctx context.Context) error {

@@ -7,7 +7,7 @@ import (
 	"shorepass/session/storetest"
 )
 
-// BenchmarkThrottle is what the throttle adds to a login by password, with a
+// BenchmarkThrottle measures what the throttle adds to a login by password, with a
 // server on this machine that writes to disk.
 func BenchmarkThrottle(b *testing.B) {
 	server := postgrestest.Start(b, "fsync=on")

@@ -113,7 +113,7 @@ func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.T
 }
 
 // Sweep ends up to limit sessions whose lifetime is over. It deletes up to limit rows
-// of each table that ended or expired long ago.
+// of each table, those that ended or expired long ago.
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		if touched, err = endWhere(conn, t.EndExpired(), "expires <= ? LIMIT ?", session.Millis(t.Now), limit); err != nil {
