@@ -30,7 +30,7 @@ func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error 
 			return err
 		}
 		b := new(pgx.Batch)
-		queueSignIn(b, before, a.Next(before), a.Identity, a.Sealed)
+		queueSignIn(b, a.Change(before))
 		if a.Lifetime > 0 {
 			b.Queue("UPDATE session SET expires = created + $1 WHERE sign_in = $2 AND ended = 0 AND expires > created + $1", a.Lifetime.Milliseconds(), a.SignIn)
 		}
@@ -47,23 +47,22 @@ func lockLeasedSignIn(ctx context.Context, tx pgx.Tx, id int64, lease time.Time)
 	return scanSignIn(tx.QueryRow(ctx, "SELECT "+signInColumns+" FROM sign_in i WHERE i.id = $1 AND i.lease_until = $2 FOR UPDATE", id, session.Millis(lease)))
 }
 
-// queueSignIn writes the changes of a sign-in: its columns, the identity if the
-// version changed, the refresh token if its number changed, and the stamps that its
-// sessions adopt.
-func queueSignIn(b *pgx.Batch, before, after session.SignIn, identity *session.StoredIdentity, sealed []byte) {
+// queueSignIn writes an update of a sign-in, and the stamps that its sessions adopt.
+func queueSignIn(b *pgx.Batch, change session.SignInChange) {
+	after, identity := &change.SignIn, change.Identity
 	b.Queue(`UPDATE sign_in SET identity_version = $2, stamp = $3, token_version = $4, last_vouched = $5, last_asked = $6, last_answer = $7,
 		gone_since = $8, pending_since = $9, pending_reason = $10, lease_until = $11 WHERE id = $1`,
-		before.ID, after.Version[:], text(after.Stamp), after.TokenVersion, session.Millis(after.Checked), session.Millis(after.Asked), int64(after.Answer),
+		after.ID, after.Version[:], text(after.Stamp), after.TokenVersion, session.Millis(after.Checked), session.Millis(after.Asked), int64(after.Answer),
 		session.Millis(after.Gone), session.Millis(after.Pending), string(after.Reason), session.Millis(after.Lease))
-	if after.Version != before.Version && identity != nil {
-		b.Queue("INSERT INTO identity (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", before.ID, identity.Body)
-		b.Queue("UPDATE person SET user_name = $1 WHERE id = (SELECT person FROM sign_in WHERE id = $2) AND user_name <> $1", text(identity.User), before.ID)
+	if identity != nil {
+		b.Queue("INSERT INTO identity (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", after.ID, identity.Body)
+		b.Queue("UPDATE person SET user_name = $1 WHERE id = (SELECT person FROM sign_in WHERE id = $2) AND user_name <> $1", text(identity.User), after.ID)
 	}
-	if after.TokenVersion != before.TokenVersion && sealed != nil {
-		b.Queue("INSERT INTO provider_token (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", before.ID, sealed)
+	if change.Sealed != nil {
+		b.Queue("INSERT INTO provider_token (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", after.ID, change.Sealed)
 	}
-	for _, stamp := range before.Adopts(after) {
-		b.Queue("UPDATE session SET stamp = $1 WHERE sign_in = $2 AND stamp = $3 AND ended = 0", text(after.Stamp), before.ID, text(stamp))
+	for _, stamp := range change.Adopting {
+		b.Queue("UPDATE session SET stamp = $1 WHERE sign_in = $2 AND stamp = $3 AND ended = 0", text(after.Stamp), after.ID, text(stamp))
 	}
 }
 

@@ -17,15 +17,11 @@ import (
 // of one person, so that concurrent ones cannot exceed a bound.
 func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
-		person, before, err := lockSignIn(ctx, tx, d)
+		person, signIn, err := lockSignIn(ctx, tx, d)
 		if err != nil {
 			return err
 		}
-		after := before
-		if !d.Derived {
-			after = d.Next(before)
-		}
-		live, signIns, err := insertSession(ctx, tx, person, before, after, d)
+		live, signIns, err := insertSession(ctx, tx, person, signIn, d)
 		if err == nil {
 			err = deleteUnusedSignIns(ctx, tx, signIns)
 		}
@@ -74,7 +70,7 @@ func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64,
 // insertSession stores the session and its login's changes of the sign-in, in one batch
 // (one round trip). It returns the other live sessions of the person and kind if there
 // are d.Bound or more, and the sign-ins of the ended sessions that it deleted.
-func insertSession(ctx context.Context, tx pgx.Tx, person int64, before, after session.SignIn, d *session.Draft) (live []session.LiveSession, signIns []int64, err error) {
+func insertSession(ctx context.Context, tx pgx.Tx, person int64, signIn session.SignIn, d *session.Draft) (live []session.LiveSession, signIns []int64, err error) {
 	b := new(pgx.Batch)
 	if d.Grant != nil {
 		b.Queue("UPDATE auth_grant SET spent = $1 WHERE hash = $2 AND spent = 0 AND expires > $1", session.Millis(d.Created), d.Grant[:]).Exec(requireGrant)
@@ -88,15 +84,16 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, before, after s
 				return err
 			})
 	}
-	if after != before {
-		queueSignIn(b, before, after, &d.Identity, d.Sealed)
-	}
-	b.Queue("UPDATE provider_token SET revocable_since = 0 WHERE sign_in = $1", before.ID) // also where it is 0, to lock the row
 	stamp := d.Stamp
 	if !d.Derived {
-		stamp = d.StampOn(after)
+		change := d.Change(signIn)
+		if change.SignIn != signIn {
+			queueSignIn(b, change)
+		}
+		stamp = d.StampOn(change.SignIn)
 	}
-	queueSession(b, person, after.ID, stamp, d)
+	b.Queue("UPDATE provider_token SET revocable_since = 0 WHERE sign_in = $1", signIn.ID) // also where it is 0, to lock the row
+	queueSession(b, person, signIn.ID, stamp, d)
 	if d.KeepEnded > 0 {
 		queueDeleteSurplus(b, person, d, &signIns)
 	}
@@ -107,16 +104,12 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, before, after s
 	return live, signIns, err
 }
 
-// deleteBatch bounds how many ended sessions a new session deletes, and how many
-// grants a new grant does.
-const deleteBatch = 200
-
 // queueDeleteSurplus deletes the ended sessions of a person beyond d.KeepEnded, and
 // locks no others.
 func queueDeleteSurplus(b *pgx.Batch, person int64, d *session.Draft, signIns *[]int64) {
 	b.Queue(`DELETE FROM session WHERE hash = ANY(ARRAY(SELECT hash FROM session WHERE hash = ANY(ARRAY(
 		SELECT hash FROM session WHERE person = $1 AND kind = $2 AND ended > 0 AND provider_token_hash IS NULL ORDER BY ended DESC LIMIT $3 OFFSET $4))
-		FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, person, string(d.Kind), deleteBatch, d.KeepEnded).
+		FOR UPDATE SKIP LOCKED)) RETURNING sign_in`, person, string(d.Kind), session.DeleteBatch, d.KeepEnded).
 		Query(func(rows pgx.Rows) (err error) {
 			*signIns, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 			return err
@@ -170,7 +163,7 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 			SELECT g.hash FROM sign_in i JOIN auth_grant g ON g.sign_in = i.id
 			WHERE i.person = (SELECT person FROM sign_in WHERE id = $1) AND g.kind = $2
 			ORDER BY g.created DESC, g.hash = $3 DESC LIMIT $4 OFFSET $5)) FOR UPDATE SKIP LOCKED)) RETURNING sign_in`,
-			g.SignIn, string(g.Kind), g.Hash[:], deleteBatch, g.Keep)
+			g.SignIn, string(g.Kind), g.Hash[:], session.DeleteBatch, g.Keep)
 		if err != nil {
 			return err
 		}

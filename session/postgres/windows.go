@@ -15,10 +15,6 @@ import (
 
 var _ throttle.Store = (*Store)(nil)
 
-// maxWindows bounds the rows of the throttle. Each sweep deletes those beyond it that
-// expire first.
-const maxWindows = 1_000_000
-
 // ReadWindows implements [throttle.Store]. Its time is the server's.
 func (s *Store) ReadWindows(ctx context.Context, keys []throttle.MAC) (found []throttle.Row, now time.Time, err error) {
 	wanted := make([][]byte, len(keys))
@@ -122,12 +118,12 @@ func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) 
 }
 
 // deleteExpiredWindows deletes expired rows of the throttle, and of more than
-// maxWindows those that expire first.
+// session.MaxWindows those that expire first.
 func (s *Store) deleteExpiredWindows(ctx context.Context, t session.SweepTimes, limit int) (int, error) {
 	before := session.Millis(t.Now)
 	err := s.read(ctx, slowFactor, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, "SELECT coalesce(max(expires), $1) FROM (SELECT expires FROM throttle ORDER BY expires DESC OFFSET $2 LIMIT 1) beyond WHERE expires > $1",
-			before, maxWindows).Scan(&before)
+			before, session.MaxWindows).Scan(&before)
 	})
 	if err != nil {
 		return 0, err

@@ -27,7 +27,7 @@ func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error 
 		if err != nil {
 			return err
 		}
-		if err := writeSignIn(conn, before, a.Next(before), a.Identity, a.Sealed); err != nil {
+		if err := writeSignIn(conn, a.Change(before)); err != nil {
 			return fmt.Errorf("store the answer: %w", err)
 		}
 		if a.Lifetime > 0 {
@@ -54,31 +54,27 @@ func readSignIn(conn *sqlite.Conn, where string, args ...any) (one session.SignI
 	return one, err
 }
 
-// writeSignIn writes the changes of a sign-in: its columns, the identity if the
-// version changed, the refresh token if its number changed, and the stamps that its
-// sessions adopt.
-func writeSignIn(conn *sqlite.Conn, before, after session.SignIn, identity *session.StoredIdentity, sealed []byte) error {
-	if before == after {
-		return nil
-	}
+// writeSignIn writes an update of a sign-in, and the stamps that its sessions adopt.
+func writeSignIn(conn *sqlite.Conn, change session.SignInChange) error {
+	after := &change.SignIn
 	if err := exec(conn, `UPDATE sign_in SET identity_version = ?, stamp = ?, token_version = ?, last_vouched = ?, last_asked = ?, last_answer = ?,
 		gone_since = ?, pending_since = ?, pending_reason = ?, lease_until = ? WHERE id = ?`,
 		after.Version[:], after.Stamp, after.TokenVersion, session.Millis(after.Checked), session.Millis(after.Asked), after.Answer, session.Millis(after.Gone),
-		session.Millis(after.Pending), after.Reason, session.Millis(after.Lease), before.ID); err != nil {
+		session.Millis(after.Pending), after.Reason, session.Millis(after.Lease), after.ID); err != nil {
 		return err
 	}
-	if after.Version != before.Version && identity != nil {
-		if err := writeIdentity(conn, before.ID, *identity); err != nil {
+	if change.Identity != nil {
+		if err := writeIdentity(conn, after.ID, *change.Identity); err != nil {
 			return err
 		}
 	}
-	if after.TokenVersion != before.TokenVersion && sealed != nil {
-		if err := exec(conn, "INSERT INTO provider_token (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", before.ID, sealed); err != nil {
+	if change.Sealed != nil {
+		if err := exec(conn, "INSERT INTO provider_token (sign_in, body) VALUES (?, ?) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", after.ID, change.Sealed); err != nil {
 			return err
 		}
 	}
-	for _, stamp := range before.Adopts(after) {
-		if err := exec(conn, "UPDATE session SET stamp = ? WHERE sign_in = ? AND stamp = ? AND ended = 0", after.Stamp, before.ID, stamp); err != nil {
+	for _, stamp := range change.Adopting {
+		if err := exec(conn, "UPDATE session SET stamp = ? WHERE sign_in = ? AND stamp = ? AND ended = 0", after.Stamp, after.ID, stamp); err != nil {
 			return err
 		}
 	}

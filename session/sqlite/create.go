@@ -90,9 +90,12 @@ func upsertSignIn(conn *sqlite.Conn, d *session.Draft) (target attached, err err
 	if err != nil {
 		return target, err
 	}
-	after := d.Next(before)
-	target.signIn, target.stamp = before.ID, d.StampOn(after)
-	return target, writeSignIn(conn, before, after, &d.Identity, d.Sealed)
+	change := d.Change(before)
+	target.signIn, target.stamp = before.ID, d.StampOn(change.SignIn)
+	if change.SignIn == before {
+		return target, nil
+	}
+	return target, writeSignIn(conn, change)
 }
 
 // makeRoom evicts sessions of a person that has d.Bound live ones of the kind, as
@@ -142,10 +145,6 @@ func deleteSessions(conn *sqlite.Conn, tokens []session.Hash, at time.Time) erro
 	return nil
 }
 
-// deleteBatch bounds how many ended sessions a new session deletes, and how many
-// grants a new grant does.
-const deleteBatch = 200
-
 // deleteSurplus deletes the ended sessions of a person beyond d.KeepEnded.
 func deleteSurplus(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	if d.KeepEnded == 0 {
@@ -153,7 +152,7 @@ func deleteSurplus(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	}
 	signIns, err := deleteReturning(conn, `DELETE FROM session WHERE hash IN (
 		SELECT hash FROM session WHERE person = ? AND kind = ? AND ended > 0 AND provider_token_hash IS NULL
-		ORDER BY ended DESC LIMIT ? OFFSET ?) RETURNING sign_in`, person, d.Kind, deleteBatch, d.KeepEnded)
+		ORDER BY ended DESC LIMIT ? OFFSET ?) RETURNING sign_in`, person, d.Kind, session.DeleteBatch, d.KeepEnded)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 		signIns, err := deleteReturning(conn, `DELETE FROM auth_grant WHERE hash IN (
 			SELECT g.hash FROM sign_in i JOIN auth_grant g ON g.sign_in = i.id
 			WHERE i.person = (SELECT person FROM sign_in WHERE id = ?) AND g.kind = ?
-			ORDER BY g.created DESC, g.hash = ? DESC LIMIT ? OFFSET ?) RETURNING sign_in`, g.SignIn, g.Kind, g.Hash[:], deleteBatch, g.Keep)
+			ORDER BY g.created DESC, g.hash = ? DESC LIMIT ? OFFSET ?) RETURNING sign_in`, g.SignIn, g.Kind, g.Hash[:], session.DeleteBatch, g.Keep)
 		if err != nil {
 			return err
 		}

@@ -14,14 +14,8 @@ import (
 
 var _ throttle.Store = (*Store)(nil)
 
-const (
-	// maxWindows bounds the rows of the throttle. Each sweep deletes those beyond
-	// it that expire first.
-	maxWindows = 1_000_000
-
-	// windowsPerQuery is how many rows one query reads. An attempt needs no more.
-	windowsPerQuery = 4
-)
+// windowsPerQuery is how many rows one query reads. An attempt needs no more.
+const windowsPerQuery = 4
 
 // windowsQuery has a SELECT per key: for an IN list SQLite would first build a sorted
 // table.
@@ -121,10 +115,10 @@ func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) 
 }
 
 // deleteExpiredWindows deletes expired rows of the throttle, and of more than
-// maxWindows those that expire first.
+// session.MaxWindows those that expire first.
 func deleteExpiredWindows(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
 	now := session.Millis(t.Now)
-	before, _, err := queryInt(conn, "SELECT coalesce(max(expires), ?1) FROM (SELECT expires FROM throttle ORDER BY expires DESC LIMIT 1 OFFSET ?2) WHERE expires > ?1", now, maxWindows)
+	before, _, err := queryInt(conn, "SELECT coalesce(max(expires), ?1) FROM (SELECT expires FROM throttle ORDER BY expires DESC LIMIT 1 OFFSET ?2) WHERE expires > ?1", now, session.MaxWindows)
 	if err != nil {
 		return 0, fmt.Errorf("count the rows of the throttle: %w", err)
 	}
