@@ -27,7 +27,7 @@ func TestNeverLocked(t *testing.T) {
 		providers: sambaTOML(d, groupsIn(d.Groups, "")+"\nwrong_passwords = 4\nwrong_password_window = \"40s\""), rules: sambaRules,
 		server: `trusted_proxies = ["127.0.0.1"]`,
 	})
-	if a := s.from(t, office, http.MethodGet, "alice", pw1("alice")); a.Status != http.StatusOK {
+	if a := s.loginFrom(t, office, http.MethodGet, "alice", pw1("alice")); a.Status != http.StatusOK {
 		t.Fatalf("login of alice = %v, want 200", a)
 	}
 	counts := map[int]int{}    // by value of badPwdCount: how often it was read
@@ -35,12 +35,12 @@ func TestNeverLocked(t *testing.T) {
 	for began, i := time.Now(), 0; time.Since(began) < 4*window; i++ {
 		for machine := range 2 {
 			stale := secrets.keep("old password", fmt.Sprintf("Old-Pw-of-alice-%d", machine))
-			if a := s.from(t, office, http.MethodGet, "alice", stale); a.Status != http.StatusUnauthorized {
+			if a := s.loginFrom(t, office, http.MethodGet, "alice", stale); a.Status != http.StatusUnauthorized {
 				t.Errorf("an old password = %v, want 401", a)
 			}
 		}
 		guess := secrets.keep("guess", fmt.Sprintf("Guess-Pw-%d", i))
-		if a := s.from(t, elsewhere, http.MethodPost, "alice", guess); a.Status != http.StatusUnauthorized && a.Status != http.StatusTooManyRequests {
+		if a := s.loginFrom(t, elsewhere, http.MethodPost, "alice", guess); a.Status != http.StatusUnauthorized && a.Status != http.StatusTooManyRequests {
 			t.Errorf("a stranger's guess = %v, want 401 or 429", a)
 		}
 		if at := d.Get(t, d.Person("alice"), "lockoutTime"); len(at) > 0 && at[0] != "0" {
@@ -64,7 +64,7 @@ func TestNeverLocked(t *testing.T) {
 	if len(times) < 2 {
 		t.Errorf("wrong passwords reached the directory at %d times, want at least two: before and after the name window emptied", len(times))
 	}
-	if a := s.from(t, office, http.MethodGet, "alice", pw1("alice")); a.Status != http.StatusOK {
+	if a := s.loginFrom(t, office, http.MethodGet, "alice", pw1("alice")); a.Status != http.StatusOK {
 		t.Errorf("login of alice after that = %v, want 200", a)
 	}
 }

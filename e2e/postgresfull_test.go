@@ -11,27 +11,27 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// TestPostgresFull fills the disk below the tables of three replicas: whoever
-// has a session goes on, and a new one is made again once there is room.
+// TestPostgresFull fills the disk of PostgreSQL's tables: existing sessions are redeemed,
+// and new ones are created again once there is room.
 func TestPostgresFull(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t, "64m")
-	must(t, os.Chmod(filepath.Dir(disk), 0o711)) // PostgreSQL is somebody else, and must walk through
+	must(t, os.Chmod(filepath.Dir(disk), 0o711)) // PostgreSQL runs as another user, who must be able to enter
 	pg := postgrestest.Start(t)
 	alice := theHouse()["alice"]
 	r := newReplicas(t, pg.DatabaseOn(t, disk), options{})
 	offline := func(s *site) answer {
 		return s.get(t, "offline_token=true&service="+service, basic("alice", alice.password))
 	}
-	given := []string{r[0].login(t, "alice", alice.password)}
-	empty := fill(t, disk)
-	for i := 0; ; i++ { // there is room in the pages yet
+	issued := []string{r[0].login(t, "alice", alice.password)}
+	empty := fillDisk(t, disk)
+	for i := 0; ; i++ { // the pages still have room
 		a := offline(r[i%len(r)])
 		if a.Status != http.StatusOK {
 			break
 		}
-		if given = append(given, a.RefreshToken); i == 2000 {
-			t.Fatalf("%d offline logins are kept on a full disk", i)
+		if issued = append(issued, a.RefreshToken); i == 2000 {
+			t.Fatalf("%d offline logins succeeded on a full disk", i)
 		}
 	}
 	for i, s := range r {
@@ -46,7 +46,7 @@ func TestPostgresFull(t *testing.T) {
 		}
 		checkError(t, a)
 		if strings.Contains(a.Raw, "disk") {
-			t.Errorf("the answer tells of the disk: %v", a)
+			t.Errorf("the answer shows the disk: %v", a)
 		}
 		if said := s.server.said(); !strings.Contains(said, "the disk of PostgreSQL is full; nothing was lost, make room") {
 			t.Errorf("the log of replica %d does not say that the disk is full:\n%s", i, tail(said, 5))
@@ -58,20 +58,20 @@ func TestPostgresFull(t *testing.T) {
 			t.Errorf("/readyz?all of replica %d: %v, want 503", i, err)
 		}
 	}
-	for _, token := range given {
-		r.all(t, token, "200 pull,push")
+	for _, token := range issued {
+		r.checkAll(t, token, "200 pull,push")
 	}
 	empty()
 	for i, s := range r {
 		if a := offline(s); a.Status != http.StatusOK {
 			t.Errorf("an offline login at replica %d once there is room = %v, want 200", i, a)
 		} else {
-			given = append(given, a.RefreshToken)
+			issued = append(issued, a.RefreshToken)
 		}
 		eventually(t, 15*time.Second, func() error { return answers(s.url + "/readyz?all") })
 	}
-	for _, token := range given {
-		r.all(t, token, "200 pull,push")
+	for _, token := range issued {
+		r.checkAll(t, token, "200 pull,push")
 	}
-	t.Logf("%d offline logins were kept on the full disk", len(given)-1-len(r))
+	t.Logf("%d offline logins succeeded on the full disk", len(issued)-1-len(r))
 }

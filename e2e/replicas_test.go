@@ -14,19 +14,19 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// replicas are shorepasses that share a root, a sealing key and a store, as
-// those behind one load balancer do.
+// replicas are servers that share a root, a sealing key and a store, as behind one
+// load balancer.
 type replicas []*site
 
-// database makes a database on a PostgreSQL and returns its address, with a
-// password that nobody asks for and nothing may ever write.
+// database creates a database on a PostgreSQL and returns its URL. The password in it
+// is not needed, and no output may ever show it.
 func database(t *testing.T, pg *postgrestest.Server) string {
 	t.Helper()
 	password := secrets.keep("password of the store", "store-canary-password")
 	return strings.Replace(pg.Database(t), "postgres://postgres@", "postgres://postgres:"+password+"@", 1)
 }
 
-// newReplicas starts three replicas at once on a store.
+// newReplicas starts three replicas at the same time on a store.
 func newReplicas(t *testing.T, store string, o options) replicas {
 	t.Helper()
 	key := filepath.Join(t.TempDir(), "seal.key")
@@ -46,7 +46,7 @@ func newReplicas(t *testing.T, store string, o options) replicas {
 	return all
 }
 
-// placeSite writes the configuration of a site that is not started yet.
+// placeSite writes the configuration of a site, and does not start it.
 func placeSite(t *testing.T, o options) *site {
 	t.Helper()
 	s := &site{dir: t.TempDir(), port: freePort(t), root: rootCA}
@@ -77,8 +77,9 @@ func (s *site) healthy(t *testing.T) {
 	s.server.await(t, 30*time.Second, func() error { return answers(s.url + "/healthz") })
 }
 
-// refuses starts a server that must not start, and returns what it said.
-func (s *site) refuses(t *testing.T, limit time.Duration) string {
+// mustNotStart starts a server, tests that it ends with an error, and returns its
+// output.
+func (s *site) mustNotStart(t *testing.T, limit time.Duration) string {
 	t.Helper()
 	cmd := exec.Command(binary, "serve", "--config", s.config)
 	cmd.Dir = s.dir
@@ -86,7 +87,7 @@ func (s *site) refuses(t *testing.T, limit time.Duration) string {
 	select {
 	case <-p.done:
 	case <-time.After(limit):
-		t.Fatalf("shorepass serve still runs after %v, want it to refuse\n%s", limit, tail(p.said(), 10))
+		t.Fatalf("shorepass serve still runs after %v, want it to end\n%s", limit, tail(p.said(), 10))
 	}
 	if p.err == nil {
 		t.Errorf("shorepass serve ended with exit 0, want a failure\n%s", p.said())
@@ -94,13 +95,13 @@ func (s *site) refuses(t *testing.T, limit time.Duration) string {
 	return p.said()
 }
 
-// kill ends the server as a crash does. It must be started again.
+// kill ends the server with SIGKILL, as a crash does.
 func (s *site) kill() {
 	s.server.cmd.Process.Kill()
 	<-s.server.done
 }
 
-// eventually waits until ready returns nil.
+// eventually polls ready until it returns nil, or fails the test after limit.
 func eventually(t *testing.T, limit time.Duration, ready func() error) {
 	t.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
@@ -114,7 +115,7 @@ func eventually(t *testing.T, limit time.Duration, ready func() error) {
 	}
 }
 
-// redemption is the request that redeems a token for teamScope.
+// redemption returns the request that redeems a token for teamScope.
 func (s *site) redemption(token string) *http.Request {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "service": {service}, "client_id": {"e2e"}, "scope": {teamScope}}
 	r, err := http.NewRequest(http.MethodPost, s.url+"/jwt/auth", strings.NewReader(form.Encode()))
@@ -125,8 +126,7 @@ func (s *site) redemption(token string) *http.Request {
 	return r
 }
 
-// outcome is what a client makes of an answer: its status, and of a token what
-// may be done with it.
+// outcome summarizes an answer: its status and, of a token, the granted actions.
 func (a answer) outcome(t *testing.T) string {
 	if a.Status != http.StatusOK {
 		return fmt.Sprint(a.Status)
@@ -134,29 +134,28 @@ func (a answer) outcome(t *testing.T) string {
 	return strings.TrimSpace("200 " + strings.TrimPrefix(a.granted(t), "repository:team-alpha/x:"))
 }
 
-// sight is one thing that a client in a loop saw.
-type sight struct {
+// observation is one answer that a client of watch got.
+type observation struct {
 	replica      int
 	began, ended time.Time
 	outcome      string
 }
 
-func (s sight) String() string {
+func (s observation) String() string {
 	return fmt.Sprintf("%s by replica %d at %s", s.outcome, s.replica, s.began.Format("05.000"))
 }
 
-// watch redeems a token in a loop on each of the replicas, until the function
-// that it returns is called, which returns what was seen in the order in which
-// it was asked.
-func (r replicas) watch(t *testing.T, token string) func() []sight {
+// watch redeems a token in a loop on each replica until the returned function is
+// called. That returns the observations in the order of the requests.
+func (r replicas) watch(t *testing.T, token string) func() []observation {
 	var mu sync.Mutex // guards seen
-	var seen []sight
+	var seen []observation
 	var clients sync.WaitGroup
 	stop := make(chan struct{})
 	for i, s := range r {
 		clients.Go(func() {
 			for {
-				saw := sight{replica: i, began: time.Now(), outcome: "no answer"}
+				saw := observation{replica: i, began: time.Now(), outcome: "no answer"}
 				if a, err := attempt(s.redemption(token)); err == nil {
 					saw.outcome = a.outcome(t)
 				}
@@ -172,22 +171,22 @@ func (r replicas) watch(t *testing.T, token string) func() []sight {
 			}
 		})
 	}
-	return func() []sight {
+	return func() []observation {
 		close(stop)
 		clients.Wait()
 		return inOrder(seen)
 	}
 }
 
-// settles does something, and holds that every replica comes to answer the
-// token as wanted, that none does otherwise when it is asked later than within
-// after that, and that from the first such answer on none answers otherwise.
-func (r replicas) settles(t *testing.T, token, want string, within time.Duration, do func()) {
+// converges calls do and tests that every replica then answers a redemption of the
+// token with want: at the latest for requests that begin within after do, and for all
+// that begin after the first such answer of any replica.
+func (r replicas) converges(t *testing.T, token, want string, within time.Duration, do func()) {
 	t.Helper()
 	stop := r.watch(t, token)
 	do()
 	done := time.Now()
-	time.Sleep(within + 400*time.Millisecond) // what comes after counts too
+	time.Sleep(within + 400*time.Millisecond) // observe later answers too
 	for i, s := range r {
 		eventually(t, 10*time.Second, func() error {
 			if a, err := attempt(s.redemption(token)); err != nil || a.outcome(t) != want {
@@ -216,8 +215,8 @@ func (r replicas) settles(t *testing.T, token, want string, within time.Duration
 	}
 }
 
-// all holds that every replica answers a token as wanted.
-func (r replicas) all(t *testing.T, token, want string) {
+// checkAll tests that every replica answers a redemption of the token with want.
+func (r replicas) checkAll(t *testing.T, token, want string) {
 	t.Helper()
 	for i, s := range r {
 		a, err := attempt(s.redemption(token))
@@ -229,36 +228,36 @@ func (r replicas) all(t *testing.T, token, want string) {
 	}
 }
 
-// TestReplicas is three replicas on one PostgreSQL.
+// TestReplicas runs three replicas on one PostgreSQL.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	pg := postgrestest.Start(t)
 	for _, part := range []struct {
 		name string
-		play func(*testing.T, *postgrestest.Server)
+		run  func(*testing.T, *postgrestest.Server)
 	}{
-		{"one upstream refresh for all", replicasRefreshOnce},
-		{"one search for fifty sessions", replicasSearchOnce},
-		{"revocation", replicasRevoke},
-		{"leavers of a directory", replicasLeavers},
-		{"leavers of Active Directory", replicasSambaLeavers},
-		{"a provider that is down", replicasProviderDown},
-		{"a provider that refuses everybody", replicasGuard},
-		{"a right that is lost", replicasLostRight},
-		{"a directory that calls every password wrong", replicasEverybodyRejected},
-		{"a company that changes all passwords", replicasAllPasswordsChanged},
-		{"an OpenID provider that is killed", replicasOpenIDKilled},
-		{"refresh tokens revoked at the provider", replicasRevokeProviderTokens},
-		{"kill -9", replicasKilled},
-		{"behind a load balancer", replicasBalanced},
-		{"wrong passwords", replicasWrongPasswords},
-		{"sealing keys", replicasSealKeys},
-		{"another sealing key", replicasRekeyed},
-		{"started at once", replicasStartAtOnce},
+		{"a provider's refresh token is used once for 200 redemptions", replicasRefreshOnce},
+		{"a directory is searched once for fifty sessions of a person", replicasSearchOnce},
+		{"a revocation is effective on all replicas", replicasRevoke},
+		{"a change in a directory reaches all replicas", replicasLeavers},
+		{"a change in Active Directory reaches all replicas", replicasSambaLeavers},
+		{"a directory that is down is forgiven for grace", replicasProviderDown},
+		{"a mass lockout opens the circuit breaker", replicasMassLockout},
+		{"a lost read permission opens the circuit breaker", replicasLostRight},
+		{"rejections of all passwords open the circuit breaker", replicasEverybodyRejected},
+		{"changing all passwords opens no circuit breaker", replicasAllPasswordsChanged},
+		{"an OpenID provider that is killed loses no session", replicasOpenIDKilled},
+		{"a provider's refresh token is revoked once", replicasRevokeProviderTokens},
+		{"kill -9 loses no token", replicasKilled},
+		{"docker works through a load balancer", replicasBalanced},
+		{"wrong passwords are counted across replicas", replicasWrongPasswords},
+		{"a replica with another sealing key does not start", replicasSealKeys},
+		{"a sealing key is replaced while replicas run", replicasRekeyed},
+		{"replicas start at the same time on an empty database", replicasConcurrentStart},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Parallel()
-			part.play(t, pg)
+			part.run(t, pg)
 		})
 	}
 }

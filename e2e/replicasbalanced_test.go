@@ -12,9 +12,8 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// balanced puts a load balancer before replicas: each connection goes to the
-// next one that takes it. What it returns is the site that registries and
-// clients know; its server is none.
+// balanced starts a round-robin load balancer of replicas, which skips those that
+// accept no connection. The returned site has its URL, and no server.
 func balanced(t *testing.T, r replicas) *site {
 	t.Helper()
 	var next atomic.Int64
@@ -39,8 +38,8 @@ func balanced(t *testing.T, r replicas) *site {
 	return &site{url: "http://localhost:" + address[strings.LastIndex(address, ":")+1:], root: rootCA}
 }
 
-// replicasBalanced is docker login, push and pull through a load balancer while
-// one replica after the other is away.
+// replicasBalanced runs docker login, push and pull through a load balancer while one
+// replica after the other is down.
 func replicasBalanced(t *testing.T, pg *postgrestest.Server) {
 	r := newReplicas(t, database(t, pg), options{session: `revalidate = "1s"`})
 	s := balanced(t, r)
@@ -54,19 +53,19 @@ func replicasBalanced(t *testing.T, pg *postgrestest.Server) {
 		if h.stored(t, registry.host).IdentityToken == "" {
 			t.Fatalf("%s login stored no identity token", docker.name)
 		}
-		for n, away := range r {
-			away.kill()
+		for n, down := range r {
+			down.kill()
 			ref := fmt.Sprintf("%s/team-alpha/balanced:%d", registry.host, n)
 			if err := upload(t, resolver(t, h), i, ref, ""); err != nil {
-				t.Errorf("push while replica %d is away: %v", n, err)
+				t.Errorf("push while replica %d is down: %v", n, err)
 			}
 			for _, c := range []client{crane(), oras()} {
 				if s := c.pull(t, h, ref); !s.ok || !s.saw(i.layer.digest()) {
-					t.Errorf("%s pull while replica %d is away: %v", c.name, n, s)
+					t.Errorf("%s pull while replica %d is down: %v", c.name, n, s)
 				}
 			}
-			away.launch(t)
-			away.healthy(t)
+			down.launch(t)
+			down.healthy(t)
 		}
 	}
 }

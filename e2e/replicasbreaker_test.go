@@ -11,9 +11,9 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// doubt holds that every replica tells that the directory's circuit breaker is
-// open, and that one logged when it opened it.
-func (r replicas) doubt(t *testing.T) {
+// checkBreakerOpen tests that every replica reports the directory's circuit breaker as
+// open, at /readyz and in the log.
+func (r replicas) checkBreakerOpen(t *testing.T) {
 	t.Helper()
 	for i, s := range r {
 		eventually(t, 5*time.Second, func() error {
@@ -36,21 +36,21 @@ func (r replicas) doubt(t *testing.T) {
 	}
 }
 
-// recover holds that sessions go on soon.
-func (r replicas) recover(t *testing.T, tokens []string) {
+// awaitRecovery waits until every token is redeemed again.
+func (r replicas) awaitRecovery(t *testing.T, tokens []string) {
 	t.Helper()
 	for i, token := range tokens {
 		eventually(t, 5*time.Second, func() error {
 			if a := r[i%len(r)].redeem(t, token, teamScope); a.Status != http.StatusOK {
-				return fmt.Errorf("person %d after the directory came to its senses: %v, want 200", i, a)
+				return fmt.Errorf("person %d after the directory is correct again: %v, want 200", i, a)
 			}
 			return nil
 		})
 	}
 }
 
-// newCrowd logs people in, each at a replica in turn.
-func (r replicas) newCrowd(t *testing.T, people int, password func(uid string) string) (uids, tokens []string) {
+// logInAll logs people in, at the replicas in turn.
+func (r replicas) logInAll(t *testing.T, people int, password func(uid string) string) (uids, tokens []string) {
 	t.Helper()
 	for i := range people {
 		uid := fmt.Sprintf("user%05d", i+1)
@@ -59,33 +59,33 @@ func (r replicas) newCrowd(t *testing.T, people int, password func(uid string) s
 	return uids, tokens
 }
 
-// replicasLostRight takes the service account's right to see people away: all
-// seem gone. No session ends, and with the right back all go on.
+// replicasLostRight removes the service account's permission to read people, so that
+// all seem gone. No session ends, and with the permission back all are redeemed.
 func replicasLostRight(t *testing.T, pg *postgrestest.Server) {
 	const people = 12
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{People: people, Readers: true})
 	r := newReplicas(t, database(t, pg), options{
 		providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, session: "revalidate = \"1s\"\ngrace = \"5m\"",
 	})
-	_, tokens := r.newCrowd(t, people, func(uid string) string { return "pw" + uid })
+	_, tokens := r.logInAll(t, people, func(uid string) string { return "pw" + uid })
 	d.HidePeople(t)
 	time.Sleep(1100 * time.Millisecond)
 	for i, token := range tokens {
 		r[i%len(r)].redeem(t, token, teamScope)
 	}
-	for range 4 { // however often they come
+	for range 4 { // repeated refusals change nothing
 		for _, token := range tokens {
-			r.all(t, token, "503")
+			r.checkAll(t, token, "503")
 		}
 		time.Sleep(1100 * time.Millisecond)
 	}
-	r.doubt(t)
+	r.checkBreakerOpen(t)
 	d.ShowPeople(t)
-	r.recover(t, tokens)
+	r.awaitRecovery(t, tokens)
 }
 
-// replicasAllPasswordsChanged gives all people another password for good: no
-// circuit breaker opens, each hears 401, and can log in.
+// replicasAllPasswordsChanged changes the passwords of all people: no circuit breaker
+// opens, each old session is refused with 401, and each new login succeeds.
 func replicasAllPasswordsChanged(t *testing.T, pg *postgrestest.Server) {
 	const people = 300
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5, People: people, Quiet: true})
@@ -99,19 +99,19 @@ func replicasAllPasswordsChanged(t *testing.T, pg *postgrestest.Server) {
 		for i := range people {
 			uid := fmt.Sprintf("user%05d", i+1)
 			d.SetPassword(t, d.Person(uid), password(n)(uid))
-			d.Set(t, d.Person(uid), "pwdReset") // an administrator's change would have to be changed again
+			d.Set(t, d.Person(uid), "pwdReset") // after an administrator's change the person would have to change the password
 		}
 	}
-	change(1) // since a time that appears says nothing
-	uids, tokens := r.newCrowd(t, people, password(1))
-	time.Sleep(1100 * time.Millisecond) // the time counts seconds
+	change(1) // a first pwdChangedTime is no change of the stamp
+	uids, tokens := r.logInAll(t, people, password(1))
+	time.Sleep(1100 * time.Millisecond) // pwdChangedTime has a resolution of a second
 	change(2)
 	for i, token := range tokens {
 		if a := r[i%len(r)].redeem(t, token, teamScope); a.Status != http.StatusUnauthorized {
 			t.Fatalf("%s after the change of the password: %v, want 401", uids[i], a)
 		}
 	}
-	_, tokens = r.newCrowd(t, people, password(2))
+	_, tokens = r.logInAll(t, people, password(2))
 	time.Sleep(1100 * time.Millisecond)
 	for i, token := range tokens {
 		if a := r[i%len(r)].redeem(t, token, teamScope); a.Status != http.StatusOK {
@@ -125,21 +125,21 @@ func replicasAllPasswordsChanged(t *testing.T, pg *postgrestest.Server) {
 	}
 }
 
-// replicasEverybodyRejected has a directory call the passwords of people wrong who
-// were right a moment ago, at the same address: what it rejects is not believed,
-// on any replica and of any name, and whom it accepts gets in.
+// replicasEverybodyRejected has a directory reject the passwords that it accepted
+// shortly before, at the same address. The circuit breaker opens: rejections of any
+// name are 503 on every replica, and a person whom the directory accepts logs in.
 func replicasEverybodyRejected(t *testing.T, pg *postgrestest.Server) {
 	const people = 12
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{People: people})
 	r := newReplicas(t, database(t, pg), options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules})
 	password := func(uid string) string { return "pw" + uid }
-	uids, _ := r.newCrowd(t, people, password)
+	uids, _ := r.logInAll(t, people, password)
 	another := secrets.password("all")
 	for _, uid := range uids {
 		d.SetPassword(t, d.Person(uid), another)
-		d.Set(t, d.Person(uid), "pwdReset") // an administrator's change would have to be changed again
+		d.Set(t, d.Person(uid), "pwdReset") // after an administrator's change the person would have to change the password
 	}
-	time.Sleep(66 * time.Second) // none is accepted within a minute, which is counted by slots of five seconds
+	time.Sleep(66 * time.Second) // the window is a minute, in slots of five seconds: no login in it was accepted
 	offline := func(s *site, user, password string) int {
 		return s.get(t, "account="+user+"&client_id=docker&offline_token=true&service="+service, basic(user, password)).Status
 	}
@@ -148,10 +148,10 @@ func replicasEverybodyRejected(t *testing.T, pg *postgrestest.Server) {
 			t.Errorf("%s = %d, want 401", uid, got)
 		}
 	}
-	r.doubt(t)
+	r.checkBreakerOpen(t)
 	for i, s := range r {
 		for _, user := range []string{uids[i], "nobody-of-this-name"} {
-			if got := offline(s, user, "a wrong one"); got != http.StatusServiceUnavailable {
+			if got := offline(s, user, "a wrong password"); got != http.StatusServiceUnavailable {
 				t.Errorf("replica %d: %s with a wrong password = %d, want 503", i, user, got)
 			}
 		}

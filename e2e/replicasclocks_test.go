@@ -11,9 +11,9 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// TestClocksApart has the database's clock differ by five minutes from that of
-// the replicas and the registries. Sessions go by the database's; tokens are
-// good by both, since nobody can tell which one a registry goes by.
+// TestClocksApart: the database's clock differs by five minutes from that of the
+// replicas and the registries. Sessions use the database's clock. Access tokens are
+// valid by both, since the replicas do not know which one a registry has.
 func TestClocksApart(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{5 * time.Minute, -5 * time.Minute} {
@@ -28,17 +28,17 @@ func TestClocksApart(t *testing.T) {
 			}
 			for i, d := range distributions {
 				s := r[i%len(r)]
-				s.registry(t, d).seed(t, ociImage(t), "some/thing:1") // which pushes, and looks
+				s.registry(t, d).seed(t, ociImage(t), "some/thing:1") // pushes, and checks the result
 			}
 			token := r[0].login(t, "alice", theHouse()["alice"].password)
 			for range 3 {
-				r.all(t, token, "200 pull,push")
-				time.Sleep(1100 * time.Millisecond) // so that the provider is asked again, under a lease
+				r.checkAll(t, token, "200 pull,push")
+				time.Sleep(1100 * time.Millisecond) // the sign-in becomes due, and is revalidated under a lease
 			}
 			if a := r[1].oauth(t, "/oauth/revoke", "", url.Values{"token": {token}}); a.Status != http.StatusOK {
 				t.Errorf("a revocation = %v, want 200", a)
 			}
-			r.all(t, token, "401")
+			r.checkAll(t, token, "401")
 		})
 	}
 }

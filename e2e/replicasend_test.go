@@ -12,7 +12,7 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// oauth asks one of the endpoints for sessions.
+// oauth posts a form to an endpoint for sessions.
 func (s *site) oauth(t *testing.T, path, authorization string, form url.Values) answer {
 	t.Helper()
 	var headers []string
@@ -22,8 +22,8 @@ func (s *site) oauth(t *testing.T, path, authorization string, form url.Values) 
 	return s.send(t, http.MethodPost, path, headers, "application/x-www-form-urlencoded", form.Encode())
 }
 
-// replicasRevoke ends sessions on one replica in each way that there is, while
-// clients redeem them in loops on all three.
+// replicasRevoke ends sessions on one replica in every way, while clients redeem them
+// in loops on all three.
 func replicasRevoke(t *testing.T, pg *postgrestest.Server) {
 	house := theHouse()
 	r := newReplicas(t, database(t, pg), options{server: `operators = ["admins"]`})
@@ -49,7 +49,7 @@ func replicasRevoke(t *testing.T, pg *postgrestest.Server) {
 				t.Errorf("shorepass sessions revoke --group team-alpha: %v", got)
 			}
 		}},
-		{"by who holds the token", func(t *testing.T, token string) {
+		{"by the bearer of the token", func(t *testing.T, token string) {
 			if a := r[2].oauth(t, "/oauth/revoke", "", url.Values{"token": {token}}); a.Status != http.StatusOK {
 				t.Errorf("revoke = %v, want 200", a)
 			}
@@ -63,21 +63,21 @@ func replicasRevoke(t *testing.T, pg *postgrestest.Server) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			token := r[0].login(t, "alice", house["alice"].password)
-			r.all(t, token, "200 pull,push")
-			r.settles(t, token, "401", 0, func() { tc.by(t, token) })
+			r.checkAll(t, token, "200 pull,push")
+			r.converges(t, token, "401", 0, func() { tc.by(t, token) })
 			for i, s := range r {
 				a := s.oauth(t, "/oauth/introspect", root, url.Values{"token": {token}})
 				if a.Status != http.StatusOK || strings.TrimSpace(a.Raw) != `{"active":false}` {
 					t.Errorf("replica %d introspects the revoked token: %v, want it inactive", i, a)
 				}
 			}
-			r.all(t, bob, "200 pull")
+			r.checkAll(t, bob, "200 pull")
 		})
 	}
 }
 
-// replicasLeavers changes people in a directory while clients redeem their
-// sessions in loops on all replicas.
+// replicasLeavers changes people in a directory while clients redeem their sessions in
+// loops on all replicas.
 func replicasLeavers(t *testing.T, pg *postgrestest.Server) {
 	const revalidate, grace = time.Second, 6 * time.Second
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5})
@@ -85,63 +85,64 @@ func replicasLeavers(t *testing.T, pg *postgrestest.Server) {
 		providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules,
 		session: fmt.Sprintf("revalidate = %q\ngrace = %q", revalidate, grace),
 	})
-	const soon = revalidate + time.Second // for somebody who was asked about just before, by a busy machine
+	const soon = revalidate + time.Second // a provider that was asked just before the change, on a busy machine
 	elsewhere := "ou=elsewhere," + d.Base
 	for _, tc := range []struct {
 		uid, name string
-		play      func(t *testing.T, token string)
+		run       func(t *testing.T, token string)
 	}{
 		{"alice", "goes from one group to another", func(t *testing.T, token string) {
-			r.settles(t, token, "200 pull", soon, func() {
+			r.converges(t, token, "200 pull", soon, func() {
 				d.Insert(t, d.Group("all"), "member", d.Person("alice"))
 				d.Delete(t, d.Group("devs"))
 			})
 		}},
 		{"bob", "is locked for good", func(t *testing.T, token string) {
-			r.settles(t, token, "401", soon, func() { d.Set(t, d.Person("bob"), "pwdAccountLockedTime", "000001010000Z") })
-			r.settles(t, token, "200 pull", soon, func() { d.Set(t, d.Person("bob"), "pwdAccountLockedTime") }) // the end was pending
+			r.converges(t, token, "401", soon, func() { d.Set(t, d.Person("bob"), "pwdAccountLockedTime", "000001010000Z") })
+			r.converges(t, token, "200 pull", soon, func() { d.Set(t, d.Person("bob"), "pwdAccountLockedTime") }) // the end was only pending
 		}},
 		{"a*", "is locked for a minute", func(t *testing.T, token string) {
-			r.settles(t, token, "200", 0, func() {
+			r.converges(t, token, "200", 0, func() {
 				d.Set(t, d.Person("a*"), "pwdAccountLockedTime", time.Now().UTC().Format("20060102150405Z"))
-				time.Sleep(soon) // so that every replica knows
+				time.Sleep(soon) // every replica has asked the provider
 			})
 			if a := r[0].get(t, "service="+service, basic(loginOf("a*"))); a.Status != http.StatusUnauthorized {
-				t.Errorf("a login with the right password of who is locked = %v, want 401", a)
+				t.Errorf("a login with the right password of a locked account = %v, want 401", a)
 			}
 		}},
 		{"nameless", "has a new password", func(t *testing.T, token string) {
-			// A time that appears says nothing, and it counts seconds.
+			// A first pwdChangedTime is no change of the stamp, and its resolution is a
+			// second.
 			d.SetPassword(t, d.Person("nameless"), "namelesspw")
 			d.Set(t, d.Person("nameless"), "pwdReset")
-			r.settles(t, token, "200", 0, func() { time.Sleep(soon) })
+			r.converges(t, token, "200", 0, func() { time.Sleep(soon) })
 			token = r[1].login(t, "nameless", "namelesspw")
-			r.settles(t, token, "401", soon, func() { d.SetPassword(t, d.Person("nameless"), secrets.password("nameless")) })
+			r.converges(t, token, "401", soon, func() { d.SetPassword(t, d.Person("nameless"), secrets.password("nameless")) })
 		}},
-		{"o(brien", "is removed and taken back", func(t *testing.T, token string) {
-			r.settles(t, token, "401", soon, func() { d.Rename(t, d.Person("o(brien"), "uid=o(brien", elsewhere) })
-			r.settles(t, token, "200", soon, func() { d.Rename(t, "uid=o(brien,"+elsewhere, "uid=o(brien", d.People) })
+		{"o(brien", "is removed and restored", func(t *testing.T, token string) {
+			r.converges(t, token, "401", soon, func() { d.Rename(t, d.Person("o(brien"), "uid=o(brien", elsewhere) })
+			r.converges(t, token, "200", soon, func() { d.Rename(t, "uid=o(brien,"+elsewhere, "uid=o(brien", d.People) })
 		}},
 		{"josé", "is removed for longer than grace", func(t *testing.T, token string) {
-			r.settles(t, token, "401", soon, func() { d.Rename(t, d.Person("josé"), "uid=josé", elsewhere) })
-			r.settles(t, token, "401", 0, func() { time.Sleep(grace) })
-			r.settles(t, token, "200", soon, func() { d.Rename(t, "uid=josé,"+elsewhere, "uid=josé", d.People) }) // the end was pending
+			r.converges(t, token, "401", soon, func() { d.Rename(t, d.Person("josé"), "uid=josé", elsewhere) })
+			r.converges(t, token, "401", 0, func() { time.Sleep(grace) })
+			r.converges(t, token, "200", soon, func() { d.Rename(t, "uid=josé,"+elsewhere, "uid=josé", d.People) }) // the end was only pending
 		}},
-		{`dom\user`, "is not concerned", func(t *testing.T, token string) {
-			r.settles(t, token, "200", 0, func() { time.Sleep(4 * time.Second) })
+		{`dom\user`, "is unchanged", func(t *testing.T, token string) {
+			r.converges(t, token, "200", 0, func() { time.Sleep(4 * time.Second) })
 		}},
 	} {
 		t.Run(tc.uid+" "+tc.name, func(t *testing.T) {
 			t.Parallel()
-			tc.play(t, r[len(tc.uid)%len(r)].login(t, tc.uid, tc.uid+"pw"))
+			tc.run(t, r[len(tc.uid)%len(r)].login(t, tc.uid, tc.uid+"pw"))
 		})
 	}
 }
 
-// replicasSambaLeavers does so in Active Directory.
+// replicasSambaLeavers is replicasLeavers with Active Directory.
 func replicasSambaLeavers(t *testing.T, pg *postgrestest.Server) {
 	const soon = 2 * time.Second
-	d := ldaptest.StartSamba(t, ldaptest.SambaOptions{Lockout: 3}) // as many as are let through
+	d := ldaptest.StartSamba(t, ldaptest.SambaOptions{Lockout: 3}) // as many as the throttle admits
 	r := newReplicas(t, database(t, pg), options{
 		providers: sambaTOML(d, groupsIn(d.Groups, "")), rules: sambaRules, session: "revalidate = \"1s\"\ngrace = \"6s\"",
 	})
@@ -154,7 +155,7 @@ func replicasSambaLeavers(t *testing.T, pg *postgrestest.Server) {
 		{"bob", "expires", "200", "401", func() { d.Set(t, d.Person("bob"), "accountExpires", "132000000000000000") }},
 		{"doej", "has a new password", "200", "401", func() { d.SetPassword(t, d.Person("Doe, J"), secrets.password("doej")) }},
 		{"josé", "is deleted", "200", "401", func() { d.Delete(t, d.Person("josé")) }},
-		{"o(brien", "is locked by somebody's guesses", "200", "200", func() {
+		{"o(brien", "is locked by a stranger's guesses", "200", "200", func() {
 			for i, s := range r {
 				s.get(t, "service="+service, basic("o(brien", fmt.Sprintf("guess-at-o-brien-%d", i)))
 			}
@@ -166,15 +167,15 @@ func replicasSambaLeavers(t *testing.T, pg *postgrestest.Server) {
 		t.Run(tc.name+" "+tc.person, func(t *testing.T) {
 			t.Parallel()
 			token := r[len(tc.name)%len(r)].login(t, tc.name, pw1(tc.name))
-			r.all(t, token, tc.before)
-			r.settles(t, token, tc.after, soon, tc.change)
+			r.checkAll(t, token, tc.before)
+			r.converges(t, token, tc.after, soon, tc.change)
 		})
 	}
 }
 
-// replicasProviderDown kills the directory under clients in loops: for grace
-// they go on, then they hear 503 and never 401, and when it is back all is
-// well by itself.
+// replicasProviderDown kills the directory while clients redeem in loops: for grace
+// redemptions succeed, then they are 503 and never 401, and when the directory is back
+// they succeed again.
 func replicasProviderDown(t *testing.T, pg *postgrestest.Server) {
 	const revalidate, grace = time.Second, 3 * time.Second
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
@@ -183,13 +184,13 @@ func replicasProviderDown(t *testing.T, pg *postgrestest.Server) {
 		session: fmt.Sprintf("revalidate = %q\ngrace = %q", revalidate, grace),
 	})
 	token := r[0].login(t, "alice", "alicepw")
-	r.settles(t, token, "200 pull,push", 0, func() { time.Sleep(revalidate) })
+	r.converges(t, token, "200 pull,push", 0, func() { time.Sleep(revalidate) })
 	stop := r.watch(t, token)
 	d.Kill()
 	down := time.Now()
 	time.Sleep(revalidate + grace + 1300*time.Millisecond)
 	checkError(t, r[1].redeem(t, token, teamScope))
-	forgiven(t, stop(), "200 pull,push", down, time.Now(), revalidate, grace)
+	checkGrace(t, stop(), "200 pull,push", down, time.Now(), revalidate, grace)
 	d.Start(t)
 	for i, s := range r {
 		eventually(t, 10*time.Second, func() error {
@@ -201,9 +202,9 @@ func replicasProviderDown(t *testing.T, pg *postgrestest.Server) {
 	}
 }
 
-// replicasGuard has a directory lock everybody for good at once, as a broken
-// one may seem to: nobody's session ends.
-func replicasGuard(t *testing.T, pg *postgrestest.Server) {
+// replicasMassLockout locks all accounts of a directory for good at the same time, as
+// a broken one may seem to. The circuit breaker opens, and no session ends.
+func replicasMassLockout(t *testing.T, pg *postgrestest.Server) {
 	const people = 14
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5, People: people})
 	r := newReplicas(t, database(t, pg), options{
@@ -217,17 +218,17 @@ func replicasGuard(t *testing.T, pg *postgrestest.Server) {
 	for _, dn := range dns {
 		d.Set(t, dn, "pwdAccountLockedTime", "000001010000Z")
 	}
-	// No replica is asked about as many as make a provider not believed.
+	// No replica alone counts as many refusals as open the circuit breaker.
 	time.Sleep(1100 * time.Millisecond)
 	for i, token := range tokens {
 		r[i%len(r)].redeem(t, token, teamScope)
 	}
 	for _, token := range tokens {
-		r.all(t, token, "503")
+		r.checkAll(t, token, "503")
 	}
-	r.doubt(t)
+	r.checkBreakerOpen(t)
 	for _, dn := range dns {
 		d.Set(t, dn, "pwdAccountLockedTime")
 	}
-	r.recover(t, tokens)
+	r.awaitRecovery(t, tokens)
 }

@@ -13,8 +13,8 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// replicasSealKeys starts replicas with another sealing key than the first one
-// has, and without any: they do not start, and say what to do.
+// replicasSealKeys: a replica with another sealing key than the store's, or without
+// one, does not start, and says what to do.
 func replicasSealKeys(t *testing.T, pg *postgrestest.Server) {
 	store := database(t, pg)
 	r := newReplicas(t, store, options{})
@@ -29,7 +29,7 @@ func replicasSealKeys(t *testing.T, pg *postgrestest.Server) {
 		{"no key", fmt.Sprintf("store = %q\n", store), "session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys init --seal-key seal.key"},
 	} {
 		s := placeSite(t, options{session: tc.session})
-		if said := s.refuses(t, 20*time.Second); !strings.Contains(said, tc.want) {
+		if said := s.mustNotStart(t, 20*time.Second); !strings.Contains(said, tc.want) {
 			t.Errorf("with %s it says\n%s\nwant %q", tc.name, said, tc.want)
 		}
 		if got := s.cli(t, "", "sessions", "rekey"); got.ok || !strings.Contains(got.text, tc.want) {
@@ -39,9 +39,9 @@ func replicasSealKeys(t *testing.T, pg *postgrestest.Server) {
 			t.Errorf("shorepass sessions list with %s: %v\nwant the session of alice", tc.name, got)
 		}
 	}
-	r.all(t, token, "200 pull,push")
+	r.checkAll(t, token, "200 pull,push")
 
-	// A ring of both, the old one first, is how keys are rotated.
+	// To rotate keys a replica has both, the old one first.
 	old, err := os.ReadFile(sealKeyOf(t, r[0]))
 	must(t, err)
 	added, err := os.ReadFile(key)
@@ -50,10 +50,10 @@ func replicasSealKeys(t *testing.T, pg *postgrestest.Server) {
 	s := placeSite(t, options{session: other})
 	s.launch(t)
 	s.healthy(t)
-	append(r, s).all(t, token, "200 pull,push")
+	append(r, s).checkAll(t, token, "200 pull,push")
 }
 
-// sealKeyOf is the file with the sealing key of a site.
+// sealKeyOf returns the name of the file with the sealing key of a site.
 func sealKeyOf(t *testing.T, s *site) string {
 	t.Helper()
 	text, err := os.ReadFile(s.config)
@@ -66,25 +66,25 @@ func sealKeyOf(t *testing.T, s *site) string {
 	return file
 }
 
-// away is a time at which a replica was being restarted.
-type away struct {
+// restart is a period in which a replica was restarted.
+type restart struct {
 	replica     int
 	began, over time.Time
 }
 
-// replicasRekeyed replaces the sealing key in the steps that docs/operations.md
-// names, while clients redeem in loops and the provider rotates their tokens.
+// replicasRekeyed replaces the sealing key in the steps of docs/operations.md, while
+// clients redeem in loops and the provider rotates their tokens.
 func replicasRekeyed(t *testing.T, pg *postgrestest.Server) {
 	o := newSSO(t)
 	store := database(t, pg)
-	// For longer than this nobody is forgiven whose token at the provider cannot
-	// be read.
+	// Grace bounds how long a session lives whose provider's refresh token cannot be
+	// decrypted.
 	r := newReplicas(t, store, options{providers: o.toml(), session: "revalidate = \"1s\"\ngrace = \"1s\""})
-	var quiet []string // nobody redeems them meanwhile, so that rekey alone seals them anew
+	var quiet []string // not redeemed until the end, so that only rekey re-encrypts them
 	for i := range 6 {
 		quiet = append(quiet, r[i%len(r)].login(t, "alice", o.alice.Password))
 	}
-	watched := map[string]func() []sight{
+	watched := map[string]func() []observation{
 		"200 pull,push": r.watch(t, r[0].login(t, "alice", o.alice.Password)),
 		"200 pull":      r.watch(t, r[1].login(t, "bob", o.bob.Password)),
 	}
@@ -96,26 +96,26 @@ func replicasRekeyed(t *testing.T, pg *postgrestest.Server) {
 	must(t, err)
 	after, err := os.ReadFile(another)
 	must(t, err)
-	var restarts []away
-	give := func(keys ...[]byte) {
+	var restarts []restart
+	rollOut := func(keys ...[]byte) {
 		t.Helper()
 		must(t, os.WriteFile(ring, slices.Concat(keys...), 0o600))
 		for i, s := range r {
-			gone := away{replica: i, began: time.Now()}
+			down := restart{replica: i, began: time.Now()}
 			s.end(t)
 			s.launch(t)
 			s.healthy(t)
-			gone.over = time.Now()
-			restarts = append(restarts, gone)
-			time.Sleep(1100 * time.Millisecond) // so that those who are back ask the provider, and seal
+			down.over = time.Now()
+			restarts = append(restarts, down)
+			time.Sleep(1100 * time.Millisecond) // sign-ins become due, and the restarted replica stores rotated tokens
 		}
 	}
-	give(before, after)
-	give(after, before)
+	rollOut(before, after)
+	rollOut(after, before)
 	if got := r[0].cli(t, "", "sessions", "rekey"); !got.ok {
 		t.Fatalf("shorepass sessions rekey: %v", got)
 	}
-	give(after)
+	rollOut(after)
 	for want, stop := range watched {
 		good := make([]int, len(r))
 	next:
@@ -124,8 +124,8 @@ func replicasRekeyed(t *testing.T, pg *postgrestest.Server) {
 				good[saw.replica]++
 				continue
 			}
-			for _, gone := range restarts {
-				if saw.outcome == "no answer" && saw.replica == gone.replica && saw.ended.After(gone.began) && saw.began.Before(gone.over) {
+			for _, down := range restarts {
+				if saw.outcome == "no answer" && saw.replica == down.replica && saw.ended.After(down.began) && saw.began.Before(down.over) {
 					continue next
 				}
 			}
@@ -138,41 +138,41 @@ func replicasRekeyed(t *testing.T, pg *postgrestest.Server) {
 		}
 	}
 	for _, token := range quiet {
-		r.all(t, token, "200 pull,push")
+		r.checkAll(t, token, "200 pull,push")
 	}
 	if alice, reused := o.LiveRefreshTokens("alice"), o.Requests("token:reused"); alice != len(quiet)+1 || reused != 0 {
-		t.Errorf("the provider would take %d refresh tokens of alice and saw %d twice, want %d and none", alice, reused, len(quiet)+1)
+		t.Errorf("the provider has %d valid refresh tokens of alice and saw %d twice, want %d and none", alice, reused, len(quiet)+1)
 	}
 	must(t, os.WriteFile(another, before, 0o600))
 	s := placeSite(t, options{providers: o.toml(), session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, another)})
-	if said := s.refuses(t, 20*time.Second); !strings.Contains(said, "is not the sealing key that the sessions in the store were sealed with") {
-		t.Errorf("with the old key alone it says\n%s\nwant that it is another", said)
+	if said := s.mustNotStart(t, 20*time.Second); !strings.Contains(said, "is not the sealing key that the sessions in the store were sealed with") {
+		t.Errorf("with the old key alone it says\n%s\nwant that it is another key", said)
 	}
 }
 
-// replicasStartAtOnce starts three replicas at once on an empty database, and
-// one whose program is older than the database.
-func replicasStartAtOnce(t *testing.T, pg *postgrestest.Server) {
+// replicasConcurrentStart starts three replicas at the same time on an empty database,
+// which they migrate once, and then one on a newer schema.
+func replicasConcurrentStart(t *testing.T, pg *postgrestest.Server) {
 	var store string
 	var r replicas
 	for n := range 3 {
 		store = database(t, pg)
 		r = newReplicas(t, store, options{})
 		token := r[n].login(t, "alice", theHouse()["alice"].password)
-		r.all(t, token, "200 pull,push")
+		r.checkAll(t, token, "200 pull,push")
 		if versions := pg.SQL(t, store, "SELECT count(*), count(DISTINCT version_id) FROM shorepass_version"); !same(versions) {
-			t.Errorf("steps of the schema, and different ones: %s, want each once", versions)
+			t.Errorf("migrations that ran, and distinct ones: %s, want each once", versions)
 		}
 	}
 	pg.SQL(t, store, "INSERT INTO shorepass_version (version_id, is_applied) VALUES (99, true)")
 	s := placeSite(t, options{session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, sealKeyOf(t, r[0]))})
 	const want = "its schema is version 99 and this program knows"
-	if said := s.refuses(t, 20*time.Second); !strings.Contains(said, want) || strings.Contains(said, "canary") {
+	if said := s.mustNotStart(t, 20*time.Second); !strings.Contains(said, want) || strings.Contains(said, "canary") {
 		t.Errorf("on a newer schema it says\n%s\nwant %q, and no password", said, want)
 	}
 }
 
-// same reports whether both columns of a row are the same.
+// same reports whether the two columns of a row are equal.
 func same(row string) bool {
 	a, b, found := strings.Cut(row, "|")
 	return found && a == b

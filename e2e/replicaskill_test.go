@@ -18,25 +18,25 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// walker is a client in a loop: it logs in, redeems what it was given and
-// revokes some of it, at whichever replica answers, and notes what it sees.
+// walker is a client on a random walk: it logs in, redeems its tokens and revokes some
+// of them, each time at a random replica, and records the answers.
 type walker struct {
 	user, password string
-	rotates        bool // the provider rotates its token at each asking
-	given          []*given
-	done           *atomic.Int64 // how much all walkers have redeemed and revoked
+	rotates        bool // the provider rotates its refresh token at each use
+	tokens         []*issuedToken
+	done           *atomic.Int64 // redemptions and revocations of all walkers
 	seen           map[string]int
-	lost           int // of its tokens, to one that the provider rotated in the instant of a kill
+	lost           int // tokens that the provider rotated at the moment of a kill
 	faults         []string
 }
 
-// given is a refresh token that a client was given, and what the client knows
-// of it.
-type given struct {
+// issuedToken is a refresh token that a client received, and the client's view of its
+// state.
+type issuedToken struct {
 	token   string
 	revoked bool // the revocation was answered
-	unsure  bool // a revocation was not answered
-	cut     bool // the last redemption that came to anything was not answered: the provider may have rotated its token for nobody
+	unsure  bool // a revocation got no answer
+	cut     bool // the last redemption that reached a server got no answer: the provider may have rotated a token that no row has
 	lost    bool // it was refused after that
 }
 
@@ -45,10 +45,10 @@ func (w *walker) walk(r replicas, stop <-chan struct{}) {
 	for {
 		s := r[rand.IntN(len(r))]
 		switch n := rand.IntN(24); {
-		case len(w.given) < 4 || len(w.given) < 16 && n == 0:
+		case len(w.tokens) < 4 || len(w.tokens) < 16 && n == 0:
 			w.login(s)
-		case n <= 2 && len(w.given) > 3:
-			w.revoke(s, w.given[rand.IntN(len(w.given)/3)]) // most of them live on
+		case n <= 2 && len(w.tokens) > 3:
+			w.revoke(s, w.tokens[rand.IntN(len(w.tokens)/3)]) // most tokens stay unrevoked
 		default:
 			w.redeem(s, w.any())
 		}
@@ -60,13 +60,13 @@ func (w *walker) walk(r replicas, stop <-chan struct{}) {
 	}
 }
 
-func (w *walker) any() *given { return w.given[rand.IntN(len(w.given))] }
+func (w *walker) any() *issuedToken { return w.tokens[rand.IntN(len(w.tokens))] }
 
 func (w *walker) ask(what string, r *http.Request) (answer, error) {
 	a, err := attempt(r)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		w.seen["nobody there"]++
+		w.seen["connection refused"]++
 	case err != nil:
 		w.seen[what+" cut off"]++
 	default:
@@ -86,11 +86,11 @@ func (w *walker) login(s *site) {
 	case a.Status != http.StatusOK || a.RefreshToken == "":
 		w.faults = append(w.faults, fmt.Sprintf("a login as %s = %v", w.user, a))
 	default:
-		w.given = append(w.given, &given{token: a.RefreshToken})
+		w.tokens = append(w.tokens, &issuedToken{token: a.RefreshToken})
 	}
 }
 
-func (w *walker) revoke(s *site, g *given) {
+func (w *walker) revoke(s *site, g *issuedToken) {
 	if g.lost || g.revoked {
 		return
 	}
@@ -104,13 +104,12 @@ func (w *walker) revoke(s *site, g *given) {
 		g.revoked = true
 		w.done.Add(1)
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		g.unsure = true // some of it may have been done
+		g.unsure = true // the session may have ended
 	}
 }
 
-// redeem reports whether there was an answer that says what has become of the
-// token.
-func (w *walker) redeem(s *site, g *given) bool {
+// redeem reports whether the answer tells the state of the token.
+func (w *walker) redeem(s *site, g *issuedToken) bool {
 	a, err := w.ask("redeem", s.redemption(g.token))
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -121,29 +120,28 @@ func (w *walker) redeem(s *site, g *given) bool {
 	case a.Status == http.StatusServiceUnavailable:
 		return false
 	case a.Status == http.StatusOK && g.revoked:
-		w.faults = append(w.faults, fmt.Sprintf("a revoked token of %s came back", w.user))
+		w.faults = append(w.faults, fmt.Sprintf("a revoked token of %s was redeemed", w.user))
 	case a.Status == http.StatusUnauthorized && (g.revoked || g.unsure || g.lost):
 	case a.Status == http.StatusUnauthorized && g.cut && w.rotates:
 		g.lost = true
 		w.lost++
 	case a.Status != http.StatusOK:
-		w.faults = append(w.faults, fmt.Sprintf("a token that %s was given = %v", w.user, a))
+		w.faults = append(w.faults, fmt.Sprintf("a token that %s received = %v", w.user, a))
 	default:
-		g.cut = false // it was not that one
+		g.cut = false // the earlier redemption rotated no token
 		w.done.Add(1)
 	}
 	return true
 }
 
-// victim is what is killed and started again.
+// victim is a process that is killed and restarted.
 type victim struct {
-	again func()
-	asks  bool // it asks providers, and a token that was rotated in that instant dies with it
+	restart func()
+	asks    bool // it asks providers, and a kill can lose a token that one has just rotated
 }
 
-// crash kills and restarts victims, one after the other and often, while
-// walkers walk, and then looks at what has become of every token that one of
-// them was given.
+// crash kills and restarts victims in turn while walkers walk, and then redeems every
+// token of every walker.
 func (r replicas) crash(t *testing.T, times int, walkers []*walker, victims ...victim) {
 	stop, done := make(chan struct{}), new(atomic.Int64)
 	var walking sync.WaitGroup
@@ -151,7 +149,7 @@ func (r replicas) crash(t *testing.T, times int, walkers []*walker, victims ...v
 		w.seen, w.done = make(map[string]int), done
 		walking.Go(func() { w.walk(r, stop) })
 	}
-	askers := 0 // that were killed
+	askers := 0 // kills of victims that ask providers
 	for n := range times {
 		enough := done.Load() + int64(5*len(walkers))
 		eventually(t, 20*time.Second, func() error {
@@ -162,7 +160,7 @@ func (r replicas) crash(t *testing.T, times int, walkers []*walker, victims ...v
 		})
 		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
 		v := victims[n%len(victims)]
-		if v.again(); v.asks {
+		if v.restart(); v.asks {
 			askers++
 		}
 	}
@@ -170,14 +168,14 @@ func (r replicas) crash(t *testing.T, times int, walkers []*walker, victims ...v
 	walking.Wait()
 	seen, tokens, revoked, lost := map[string]int{}, 0, 0, 0
 	for _, w := range walkers {
-		walking.Go(func() { w.settle(t, r) })
+		walking.Go(func() { w.redeemAll(t, r) })
 	}
 	walking.Wait()
 	for _, w := range walkers {
 		for what, n := range w.seen {
 			seen[what] += n
 		}
-		for _, g := range w.given {
+		for _, g := range w.tokens {
 			tokens++
 			if g.revoked {
 				revoked++
@@ -186,22 +184,22 @@ func (r replicas) crash(t *testing.T, times int, walkers []*walker, victims ...v
 		for _, fault := range w.faults {
 			t.Error(fault)
 		}
-		// It waits for one answer at a time, so that a kill can cost it one.
+		// A walker has one request in flight, so that a kill loses one token at most.
 		if lost += w.lost; w.lost > askers {
-			t.Errorf("%s lost %d tokens to %d kills of who asks the provider, want one for each at most", w.user, w.lost, askers)
+			t.Errorf("%s lost %d tokens to %d kills of replicas, want at most one for each", w.user, w.lost, askers)
 		}
 	}
-	t.Logf("%d kills; %d tokens given, %d of them revoked, %d lost to one rotated in that instant; clients saw %v", times, tokens, revoked, lost, seen)
+	t.Logf("%d kills; %d tokens issued, %d of them revoked, %d lost at a rotation; clients saw %v", times, tokens, revoked, lost, seen)
 	if revoked == 0 {
 		t.Error("no token was revoked")
 	}
 }
 
-// settle redeems everything on every replica. A lease of who was killed holds
-// for fifteen seconds.
-func (w *walker) settle(t *testing.T, r replicas) {
+// redeemAll redeems all tokens on every replica. It retries for thirty seconds, since
+// the lease of a killed replica lasts for fifteen.
+func (w *walker) redeemAll(t *testing.T, r replicas) {
 	deadline := time.Now().Add(30 * time.Second)
-	for _, g := range w.given {
+	for _, g := range w.tokens {
 		for i, s := range r {
 			for !w.redeem(s, g) {
 				if time.Now().After(deadline) {
@@ -214,11 +212,11 @@ func (w *walker) settle(t *testing.T, r replicas) {
 	}
 }
 
-// victims kill each of the replicas, and start it again.
+// victims returns the replicas, each to be killed and restarted.
 func (r replicas) victims(t *testing.T) []victim {
 	var all []victim
 	for _, s := range r {
-		all = append(all, victim{asks: true, again: func() {
+		all = append(all, victim{asks: true, restart: func() {
 			s.kill()
 			s.launch(t)
 			s.healthy(t)
@@ -227,9 +225,9 @@ func (r replicas) victims(t *testing.T) []victim {
 	return all
 }
 
-// walkersOf are a directory and an OpenID provider that rotates, and those who
-// log in there.
-func walkersOf(t *testing.T) (toml string, d *ldaptest.Slapd, walkers []*walker) {
+// startWalkers starts a directory and an OpenID provider that rotates refresh tokens.
+// It returns their configuration, and walkers that log in there.
+func startWalkers(t *testing.T) (toml string, d *ldaptest.Slapd, walkers []*walker) {
 	d = ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	for _, uid := range []string{"alice", "bob", "josé"} {
 		walkers = append(walkers, &walker{user: uid, password: uid + "pw"})
@@ -244,32 +242,32 @@ func walkersOf(t *testing.T) (toml string, d *ldaptest.Slapd, walkers []*walker)
 	return slapdTOML(d, "prefix = \"\"\n"+groupsIn(d.Groups, "")) + o.toml() + "prefix = \"sso:\"\n", d, walkers
 }
 
-// replicasKilled kills every replica several times, and the directory too.
+// replicasKilled kills and restarts every replica and the directory several times.
 func replicasKilled(t *testing.T, pg *postgrestest.Server) {
-	toml, d, walkers := walkersOf(t)
+	toml, d, walkers := startWalkers(t)
 	r := newReplicas(t, database(t, pg), options{providers: toml, rules: directoryRules, session: `revalidate = "1s"`})
-	r.crash(t, 12, walkers, append(r.victims(t), victim{again: func() {
+	r.crash(t, 12, walkers, append(r.victims(t), victim{restart: func() {
 		d.Kill()
 		d.Start(t)
 	}})...)
 }
 
-// TestSQLiteKilled kills a server that is alone with its file.
+// TestSQLiteKilled kills and restarts a server with a SQLite store.
 func TestSQLiteKilled(t *testing.T) {
 	t.Parallel()
-	toml, _, walkers := walkersOf(t)
+	toml, _, walkers := startWalkers(t)
 	r := replicas{newSite(t, options{providers: toml, rules: directoryRules, session: `revalidate = "1s"`})}
 	r.crash(t, 6, walkers, r.victims(t)...)
 }
 
-// TestStoreKilled kills the PostgreSQL of three replicas. They keep what a
-// provider rotated meanwhile until it is back, so that nothing at all is lost.
+// TestStoreKilled kills the PostgreSQL of three replicas. They buffer the tokens that a
+// provider rotates until it is back, so that no token is lost.
 func TestStoreKilled(t *testing.T) {
 	t.Parallel()
 	pg := postgrestest.Start(t)
-	toml, _, walkers := walkersOf(t)
+	toml, _, walkers := startWalkers(t)
 	r := newReplicas(t, database(t, pg), options{providers: toml, rules: directoryRules, session: `revalidate = "1s"`})
-	r.crash(t, 4, walkers, victim{again: func() {
+	r.crash(t, 4, walkers, victim{restart: func() {
 		pg.Kill()
 		pg.StartAgain(t)
 	}})

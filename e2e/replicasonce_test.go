@@ -13,16 +13,15 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// inOrder sorts what was seen by when it was asked.
-func inOrder(seen []sight) []sight {
-	slices.SortFunc(seen, func(a, b sight) int { return a.began.Compare(b.began) })
+// inOrder sorts observations by the time of the request.
+func inOrder(seen []observation) []observation {
+	slices.SortFunc(seen, func(a, b observation) int { return a.began.Compare(b.began) })
 	return seen
 }
 
-// crowd redeems tokens, the first one on the first replica and so on around,
-// all at once. It returns the answers when all are there; sent is called when
-// all have been sent.
-func (r replicas) crowd(t *testing.T, tokens []string, sent func()) []answer {
+// redeemAll redeems tokens concurrently, at the replicas in turn, and returns the
+// answers. It calls sent once all requests have been sent.
+func (r replicas) redeemAll(t *testing.T, tokens []string, sent func()) []answer {
 	t.Helper()
 	answers := make([]answer, len(tokens))
 	var sending, clients sync.WaitGroup
@@ -46,9 +45,9 @@ func (r replicas) crowd(t *testing.T, tokens []string, sent func()) []answer {
 	return answers
 }
 
-// replicasRefreshOnce redeems one session of an OpenID provider two hundred
-// times at once: the provider, which rotates its token and punishes reuse, is
-// asked once, and nobody is refused.
+// replicasRefreshOnce redeems one session of an OpenID provider 200 times concurrently:
+// the provider, which rotates its refresh token and rejects reuse, is asked once, and
+// no redemption is refused.
 func replicasRefreshOnce(t *testing.T, pg *postgrestest.Server) {
 	const revalidate = 3 * time.Second
 	o := newSSO(t)
@@ -56,19 +55,19 @@ func replicasRefreshOnce(t *testing.T, pg *postgrestest.Server) {
 	r := newReplicas(t, store, options{providers: o.toml(), session: fmt.Sprintf("revalidate = %q", revalidate)})
 	token := r[0].login(t, "alice", o.alice.Password)
 	checked := time.Now()
-	o.Slow("token", 2*time.Second) // for as long as it takes until all have come
+	o.Slow("token", 2*time.Second) // until all 200 requests have been sent
 	for round := range 3 {
 		time.Sleep(time.Until(checked.Add(revalidate + 50*time.Millisecond)))
 		o.Reset()
-		held := ""
-		answers := r.crowd(t, slices.Repeat([]string{token}, 200), func() {
+		open := ""
+		answers := r.redeemAll(t, slices.Repeat([]string{token}, 200), func() {
 			eventually(t, 2*time.Second, func() error {
 				if o.Requests("token:refresh_token") == 0 {
-					return fmt.Errorf("nobody asks the provider")
+					return fmt.Errorf("no replica asks the provider")
 				}
 				return nil
 			})
-			held = pg.SQL(t, store, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < now() - interval '500 ms'")
+			open = pg.SQL(t, store, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < now() - interval '500 ms'")
 		})
 		checked = time.Now()
 		for _, a := range answers {
@@ -79,14 +78,14 @@ func replicasRefreshOnce(t *testing.T, pg *postgrestest.Server) {
 		if n := o.Requests("token:refresh_token"); n != 1 {
 			t.Errorf("round %d: two hundred redemptions on three replicas asked the provider %d times, want once", round, n)
 		}
-		if held != "0" {
-			t.Errorf("round %d: %s transactions are open while the provider is asked, want none", round, held)
+		if open != "0" {
+			t.Errorf("round %d: %s transactions are open while the provider is asked, want none", round, open)
 		}
 	}
 }
 
-// replicasSearchOnce redeems fifty sessions of one person, three times each and
-// all at once: the directory is searched once.
+// replicasSearchOnce redeems fifty sessions of one person, four times each and all
+// concurrently: the directory is searched once.
 func replicasSearchOnce(t *testing.T, pg *postgrestest.Server) {
 	const revalidate = 8 * time.Second
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
@@ -109,7 +108,7 @@ func replicasSearchOnce(t *testing.T, pg *postgrestest.Server) {
 	logins.Wait()
 	time.Sleep(revalidate + 50*time.Millisecond)
 	people, groups := d.Searches(t, d.People), d.Searches(t, d.Groups)
-	for _, a := range r.crowd(t, slices.Repeat(tokens, 4), func() {}) {
+	for _, a := range r.redeemAll(t, slices.Repeat(tokens, 4), func() {}) {
 		if got := a.outcome(t); got != "200 pull,push" {
 			t.Errorf("redeem = %v, want %s", a, teamScope)
 		}

@@ -11,19 +11,19 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// replicasOpenIDKilled kills the OpenID provider under clients in loops, and
-// starts it again after grace. Nothing may be lost to that: each session has a
-// refresh token there that is good once, and one shown twice ends it for good.
+// replicasOpenIDKilled kills the OpenID provider while clients redeem in loops, and
+// starts it again after grace. No session is lost, though each has a refresh token
+// there that can be used once, and one that is used twice ends the session.
 func replicasOpenIDKilled(t *testing.T, pg *postgrestest.Server) {
 	const revalidate, grace = time.Second, 3 * time.Second
 	o := newSSO(t)
 	r := newReplicas(t, database(t, pg), options{providers: o.toml(), session: fmt.Sprintf("revalidate = %q\ngrace = %q", revalidate, grace)})
-	var quiet []string // nobody redeems them meanwhile
+	var quiet []string // not redeemed until the end
 	for i := range 6 {
 		quiet = append(quiet, r[i%len(r)].login(t, "alice", o.alice.Password))
 	}
 	alice, bob := r[0].login(t, "alice", o.alice.Password), r[1].login(t, "bob", o.bob.Password)
-	watched := map[string]func() []sight{"200 pull,push": r.watch(t, alice), "200 pull": r.watch(t, bob)}
+	watched := map[string]func() []observation{"200 pull,push": r.watch(t, alice), "200 pull": r.watch(t, bob)}
 	time.Sleep(2 * revalidate)
 	o.Kill()
 	down := time.Now()
@@ -31,12 +31,12 @@ func replicasOpenIDKilled(t *testing.T, pg *postgrestest.Server) {
 	checkError(t, r[2].redeem(t, alice, teamScope))
 	starting := time.Now()
 	o.StartAgain()
-	back := time.Now()                    // it answered before that, as soon as it could
-	const soon = revalidate + time.Second // a provider that is down is left alone for revalidate
+	back := time.Now()                    // the provider may have answered before
+	const soon = revalidate + time.Second // a sign-in whose provider is down is asked about again after revalidate
 	time.Sleep(soon + time.Second)
 	for want, stop := range watched {
 		seen := stop()
-		forgiven(t, seen, want, down, starting, revalidate, grace)
+		checkGrace(t, seen, want, down, starting, revalidate, grace)
 		last := make([]string, len(r))
 		for _, saw := range seen {
 			if saw.began.After(back) && saw.outcome != want && (saw.outcome != "503" || saw.began.After(back.Add(soon))) {
@@ -51,23 +51,24 @@ func replicasOpenIDKilled(t *testing.T, pg *postgrestest.Server) {
 		}
 	}
 	for _, token := range quiet {
-		r.all(t, token, "200 pull,push")
+		r.checkAll(t, token, "200 pull,push")
 	}
 	if n := o.Requests("token:reused"); n != 0 {
 		t.Errorf("the provider saw %d refresh tokens a second time, want none", n)
 	}
 	if alice, bob := o.LiveRefreshTokens("alice"), o.LiveRefreshTokens("bob"); alice != len(quiet)+1 || bob != 1 {
-		t.Errorf("the provider would take %d refresh tokens of alice and %d of bob, want %d and 1", alice, bob, len(quiet)+1)
+		t.Errorf("the provider has %d valid refresh tokens of alice and %d of bob, want %d and 1", alice, bob, len(quiet)+1)
 	}
 }
 
-// forgiven holds what clients see from when a provider is down until it is
-// being started again: for grace they go on, and then they hear 503 in bounded
-// time, and never 401.
-func forgiven(t *testing.T, seen []sight, want string, down, starting time.Time, revalidate, grace time.Duration) {
+// checkGrace tests the observations from when a provider is down until it is started
+// again: for grace redemptions succeed, then they are 503 within five seconds, and
+// never 401.
+func checkGrace(t *testing.T, seen []observation, want string, down, starting time.Time, revalidate, grace time.Duration) {
 	t.Helper()
-	const slack = 700 * time.Millisecond // of a busy machine, and far less than grace
-	// It was vouched for revalidate ago at most, and revalidate and grace hold.
+	const slack = 700 * time.Millisecond // for a busy machine, and far less than grace
+	// The provider vouched at most revalidate before it went down, and redemptions
+	// succeed for revalidate and grace after that.
 	first, last := down.Add(grace-slack), down.Add(revalidate+grace+slack)
 	unavailable := 0
 	for _, saw := range seen {
@@ -85,12 +86,12 @@ func forgiven(t *testing.T, seen []sight, want string, down, starting time.Time,
 		}
 	}
 	if unavailable == 0 {
-		t.Error("nobody heard 503 when grace was over")
+		t.Error("no redemption was 503 after grace")
 	}
 }
 
-// replicasRevokeProviderTokens ends sessions of an OpenID provider, which is told of the
-// refresh token that each of them has by then, once and by one replica.
+// replicasRevokeProviderTokens ends sessions of an OpenID provider: the current refresh
+// token of each is revoked there once, by one replica.
 func replicasRevokeProviderTokens(t *testing.T, pg *postgrestest.Server) {
 	o := newSSO(t)
 	carol := oidctest.User{Name: "carol", Password: secrets.password("carol"), Subject: "c-3", Groups: []string{"admins"}}
@@ -102,7 +103,7 @@ func replicasRevokeProviderTokens(t *testing.T, pg *postgrestest.Server) {
 		by   func(t *testing.T, token string) answer
 		ends int // of two sessions
 	}{
-		{"by who holds the token", func(t *testing.T, token string) answer {
+		{"by the bearer of the token", func(t *testing.T, token string) answer {
 			return r[1].oauth(t, "/oauth/revoke", "", url.Values{"token": {token}})
 		}, 1},
 		{"by an operator", func(t *testing.T, _ string) answer {
@@ -117,7 +118,7 @@ func replicasRevokeProviderTokens(t *testing.T, pg *postgrestest.Server) {
 			tokens := []string{r[0].login(t, "alice", o.alice.Password), r[1].login(t, "alice", o.alice.Password)}
 			time.Sleep(1100 * time.Millisecond)
 			for _, token := range append(tokens, bob) {
-				r.all(t, token, map[bool]string{true: "200 pull", false: "200 pull,push"}[token == bob])
+				r.checkAll(t, token, map[bool]string{true: "200 pull", false: "200 pull,push"}[token == bob])
 			}
 			if n := o.LiveRefreshTokens("alice"); n != before+2 {
 				t.Fatalf("two logins made %d refresh tokens at the provider, want 2", n-before)
@@ -128,28 +129,28 @@ func replicasRevokeProviderTokens(t *testing.T, pg *postgrestest.Server) {
 			}
 			eventually(t, 5*time.Second, func() error {
 				if n := o.LiveRefreshTokens("alice"); n != before+2-tc.ends {
-					return fmt.Errorf("the provider would still take %d refresh tokens of alice, want %d", n, before+2-tc.ends)
+					return fmt.Errorf("the provider still has %d valid refresh tokens of alice, want %d", n, before+2-tc.ends)
 				}
 				return nil
 			})
-			time.Sleep(1100 * time.Millisecond) // in which another replica could come with the same, and bob's is due
+			time.Sleep(1100 * time.Millisecond) // another replica could revoke the same token, and bob's sign-in becomes due
 			if n := o.Requests("revocation"); n != tc.ends {
-				t.Errorf("the provider was told of %d tokens, want %d", n, tc.ends)
+				t.Errorf("%d tokens were revoked at the provider, want %d", n, tc.ends)
 			}
-			r.all(t, tokens[0], "401")
-			r.all(t, bob, "200 pull")
+			r.checkAll(t, tokens[0], "401")
+			r.checkAll(t, bob, "200 pull")
 			for i, token := range tokens[tc.ends:] {
-				r.all(t, token, "200 pull,push")
+				r.checkAll(t, token, "200 pull,push")
 				if a := r[i].oauth(t, "/oauth/revoke", "", url.Values{"token": {token}}); a.Status != http.StatusOK {
 					t.Errorf("revoke = %v, want 200", a)
 				}
 			}
 			if bobs, reused := o.LiveRefreshTokens("bob"), o.Requests("token:reused"); bobs != 1 || reused != 0 {
-				t.Errorf("the provider would take %d refresh tokens of bob and saw %d twice, want 1 and none", bobs, reused)
+				t.Errorf("the provider has %d valid refresh tokens of bob and saw %d twice, want 1 and none", bobs, reused)
 			}
 			eventually(t, 5*time.Second, func() error {
 				if n := o.LiveRefreshTokens("alice"); n != 0 {
-					return fmt.Errorf("the provider would still take %d refresh tokens of alice, want none", n)
+					return fmt.Errorf("the provider still has %d valid refresh tokens of alice, want none", n)
 				}
 				return nil
 			})

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// smallDisk mounts a disk of this size.
+// smallDisk mounts a tmpfs of a size, and returns its folder.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,8 +32,8 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// fill takes what a disk has left, and returns who gives it back.
-func fill(t *testing.T, disk string) (empty func()) {
+// fillDisk fills a disk, and returns a function that frees the space.
+func fillDisk(t *testing.T, disk string) (empty func()) {
 	t.Helper()
 	name := filepath.Join(disk, "filler")
 	f, err := os.Create(name)
@@ -49,9 +49,9 @@ func fill(t *testing.T, disk string) (empty func()) {
 	return func() { must(t, os.Remove(name)) }
 }
 
-// lock has another process hold a transaction on a store until the function
-// that it returns is called. The process must be there for no other reason.
-func lock(t *testing.T, file, begin string) (unlock func()) {
+// lockStore begins a transaction on a store in another process, sqlite3, and returns a
+// function that ends it.
+func lockStore(t *testing.T, file, begin string) (unlock func()) {
 	t.Helper()
 	need(t, "sqlite3")
 	cmd := exec.Command("sqlite3", file)
@@ -65,7 +65,7 @@ func lock(t *testing.T, file, begin string) (unlock func()) {
 	said := make([]byte, 100)
 	n, err := stdout.Read(said)
 	if err != nil || !strings.Contains(string(said[:n]), "held") {
-		// PRAGMA locking_mode answers first.
+		// PRAGMA locking_mode prints a line first.
 		more, _ := stdout.Read(said[n:])
 		if n += more; !strings.Contains(string(said[:n]), "held") {
 			t.Fatalf("sqlite3 said %q, %v", said[:n], err)
@@ -79,16 +79,16 @@ func lock(t *testing.T, file, begin string) (unlock func()) {
 	}
 }
 
-// TestSQLiteBroken fills the disk below a SQLite store, locks it and damages
-// it, before the server starts and while it serves.
+// TestSQLiteBroken fills the disk of a SQLite store, locks the file and damages it,
+// before the server starts and while it serves.
 func TestSQLiteBroken(t *testing.T) {
 	t.Parallel()
 	alice := theHouse()["alice"]
-	place := func(t *testing.T, file string) *site {
+	siteOn := func(t *testing.T, file string) *site {
 		return placeSite(t, options{session: fmt.Sprintf("store = %q\n", "sqlite:"+file)})
 	}
 	serve := func(t *testing.T, file string) *site {
-		s := place(t, file)
+		s := siteOn(t, file)
 		s.launch(t)
 		s.healthy(t)
 		return s
@@ -96,8 +96,9 @@ func TestSQLiteBroken(t *testing.T) {
 	offline := func(s *site) answer {
 		return s.get(t, "offline_token=true&service="+service, basic("alice", alice.password))
 	}
-	// goesOn holds what goes on while the store takes nothing.
-	goesOn := func(t *testing.T, s *site, token string) {
+	// stillServes tests the requests that succeed while the store cannot be written,
+	// and that an offline login is 503.
+	stillServes := func(t *testing.T, s *site, token string) {
 		t.Helper()
 		if a := s.redeem(t, token, teamScope); a.Status != http.StatusOK {
 			t.Errorf("a redemption = %v, want 200", a)
@@ -116,7 +117,7 @@ func TestSQLiteBroken(t *testing.T) {
 	refuses := func(t *testing.T, file, want string) {
 		t.Helper()
 		before, _ := os.ReadFile(file)
-		if said := place(t, file).refuses(t, 20*time.Second); !strings.Contains(said, want) {
+		if said := siteOn(t, file).mustNotStart(t, 20*time.Second); !strings.Contains(said, want) {
 			t.Errorf("it says\n%s\nwant %q", said, want)
 		}
 		if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
@@ -128,23 +129,23 @@ func TestSQLiteBroken(t *testing.T) {
 		t.Parallel()
 		disk := smallDisk(t, "2m")
 		file := filepath.Join(disk, "data", "shorepass.db")
-		empty := fill(t, disk)
-		if said := place(t, file).refuses(t, 20*time.Second); !strings.Contains(said, "the disk is full") && !strings.Contains(said, "no space left") {
+		empty := fillDisk(t, disk)
+		if said := siteOn(t, file).mustNotStart(t, 20*time.Second); !strings.Contains(said, "the disk is full") && !strings.Contains(said, "no space left") {
 			t.Errorf("on a full disk it says\n%s\nwant that it is full", said)
 		}
 		empty()
-		s := serve(t, file) // what the first start left behind is no hindrance
+		s := serve(t, file) // the files of the failed first start do not prevent it
 		token := s.login(t, "alice", alice.password)
-		empty = fill(t, disk)
-		var given []string
-		for a := offline(s); a.Status == http.StatusOK; a = offline(s) { // there is room in the file yet
-			given = append(given, a.RefreshToken)
+		empty = fillDisk(t, disk)
+		var issued []string
+		for a := offline(s); a.Status == http.StatusOK; a = offline(s) { // the file still has room
+			issued = append(issued, a.RefreshToken)
 		}
-		goesOn(t, s, token)
+		stillServes(t, s, token)
 		if said := s.server.said(); !strings.Contains(said, "the disk is full; nothing was lost, make room") {
 			t.Errorf("the log does not say that the disk is full:\n%s", tail(said, 5))
 		}
-		s.kill() // also a crash loses nothing then
+		s.kill() // a crash on a full disk loses no token
 		s.launch(t)
 		select {
 		case <-s.server.done:
@@ -163,8 +164,8 @@ func TestSQLiteBroken(t *testing.T) {
 			}
 			return nil
 		})
-		for _, token := range append(given, token) {
-			replicas{s}.all(t, token, "200 pull,push")
+		for _, token := range append(issued, token) {
+			replicas{s}.checkAll(t, token, "200 pull,push")
 		}
 	})
 	t.Run("locked", func(t *testing.T) {
@@ -172,25 +173,25 @@ func TestSQLiteBroken(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 		s := serve(t, file)
 		token := s.login(t, "alice", alice.password)
-		unlock := lock(t, file, "BEGIN IMMEDIATE;")
-		goesOn(t, s, token)
+		unlock := lockStore(t, file, "BEGIN IMMEDIATE;")
+		stillServes(t, s, token)
 		eventually(t, 15*time.Second, func() error {
 			if _, err := get(s.url + "/readyz?all"); err == nil || !strings.Contains(err.Error(), "503") {
-				return fmt.Errorf("/readyz?all while no login can be kept: %v, want 503", err)
+				return fmt.Errorf("/readyz?all while no session can be stored: %v, want 503", err)
 			}
 			return nil
 		})
 		unlock()
 		if a := offline(s); a.Status != http.StatusOK {
-			t.Errorf("an offline login once it is not locked = %v, want 200", a)
+			t.Errorf("an offline login after the lock = %v, want 200", a)
 		}
 		s.end(t)
-		unlock = lock(t, file, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;")
+		unlock = lockStore(t, file, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;")
 		refuses(t, file, "another process has locked the file")
 		unlock()
 		s.launch(t)
 		s.healthy(t)
-		replicas{s}.all(t, token, "200 pull,push")
+		replicas{s}.checkAll(t, token, "200 pull,push")
 	})
 	t.Run("damaged", func(t *testing.T) {
 		t.Parallel()
@@ -205,7 +206,7 @@ func TestSQLiteBroken(t *testing.T) {
 		damaged := bytes.Repeat([]byte("no database\n"), len(sound)/12)
 		must(t, os.WriteFile(file, damaged, 0o600))
 		for range 20 {
-			// What it has read before it may still know.
+			// SQLite may have the pages in its cache.
 			if a := s.redeem(t, token, teamScope); a.Status != http.StatusOK && a.Status != http.StatusServiceUnavailable {
 				t.Errorf("a redemption while the file is damaged = %v, want 200 or 503", a)
 			}
@@ -222,6 +223,6 @@ func TestSQLiteBroken(t *testing.T) {
 		must(t, os.WriteFile(file, sound, 0o600))
 		s.launch(t)
 		s.healthy(t)
-		replicas{s}.all(t, token, "200 pull,push")
+		replicas{s}.checkAll(t, token, "200 pull,push")
 	})
 }

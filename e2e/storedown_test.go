@@ -11,12 +11,12 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// storeLimit is what an answer may take while the store does not answer: half
-// a second for the counters, session.query_timeout, and a moment.
+// storeLimit bounds an answer while the store is down: half a second for the throttle,
+// session.query_timeout, and some for a busy machine.
 const storeLimit = 6 * time.Second
 
-// TestStoreDown stops PostgreSQL, kills it and lets it stand still, before
-// replicas start and while they serve.
+// TestStoreDown stops, kills and pauses PostgreSQL before replicas start and while they
+// serve.
 func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	pg := postgrestest.Start(t)
@@ -24,12 +24,12 @@ func TestStoreDown(t *testing.T) {
 	r := newReplicas(t, store, options{})
 	alice := theHouse()["alice"]
 	token := r[0].login(t, "alice", alice.password)
-	r.all(t, token, "200 pull,push")
+	r.checkAll(t, token, "200 pull,push")
 
 	pg.Stop(t)
 	t.Run("at start", func(t *testing.T) {
 		s := placeSite(t, options{session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, sealKeyOf(t, r[0]))})
-		said := s.refuses(t, 15*time.Second)
+		said := s.mustNotStart(t, 15*time.Second)
 		for _, want := range []string{"open the store", pg.Address(), "refused"} {
 			if !strings.Contains(said, want) {
 				t.Errorf("it says\n%s\nwant %q in it", said, want)
@@ -42,15 +42,15 @@ func TestStoreDown(t *testing.T) {
 			t.Errorf("shorepass sessions list: %v\nwant a failure that names %s", got, pg.Address())
 		}
 	})
-	r.withoutStore(t, "stopped", token)
+	r.checkWithoutStore(t, "stopped", token)
 	pg.StartAgain(t)
-	r.storeIsBack(t, token)
+	r.awaitStore(t, token)
 
 	stop := r.watch(t, token)
 	pg.Kill()
-	r.withoutStore(t, "killed", token)
+	r.checkWithoutStore(t, "killed", token)
 	pg.StartAgain(t)
-	r.storeIsBack(t, token)
+	r.awaitStore(t, token)
 	for _, saw := range stop() {
 		if saw.outcome != "503" && saw.outcome != "200 pull,push" {
 			t.Errorf("%v while the store was killed and came back, want 200 or 503", saw)
@@ -58,13 +58,14 @@ func TestStoreDown(t *testing.T) {
 	}
 
 	pg.Pause()
-	r.withoutStore(t, "paused", token)
+	r.checkWithoutStore(t, "paused", token)
 	pg.Resume()
-	r.storeIsBack(t, token)
+	r.awaitStore(t, token)
 
-	// It is gone in the middle of logins: whoever has a token has it for good.
-	var mu sync.Mutex // guards given
-	var given []string
+	// PostgreSQL is killed during logins: every token that a client received stays
+	// valid.
+	var mu sync.Mutex // guards issued
+	var issued []string
 	var logins sync.WaitGroup
 	for i := range 3 {
 		logins.Go(func() {
@@ -72,10 +73,10 @@ func TestStoreDown(t *testing.T) {
 				a := r[i].get(t, "offline_token=true&service="+service, basic("alice", alice.password))
 				if a.Status == http.StatusOK && a.RefreshToken != "" {
 					mu.Lock()
-					given = append(given, a.RefreshToken)
+					issued = append(issued, a.RefreshToken)
 					mu.Unlock()
 				} else if a.Status != http.StatusServiceUnavailable {
-					t.Errorf("a login while the store dies = %v, want 200 or 503", a)
+					t.Errorf("a login while the store is killed = %v, want 200 or 503", a)
 				}
 			}
 		})
@@ -83,25 +84,25 @@ func TestStoreDown(t *testing.T) {
 	eventually(t, 10*time.Second, func() error {
 		mu.Lock()
 		defer mu.Unlock()
-		if len(given) < 3 {
-			return fmt.Errorf("%d logins", len(given))
+		if len(issued) < 3 {
+			return fmt.Errorf("%d logins, want 3", len(issued))
 		}
 		return nil
 	})
 	pg.Kill()
 	logins.Wait()
 	pg.StartAgain(t)
-	r.storeIsBack(t, token)
-	for _, token := range given {
-		r.all(t, token, "200 pull,push")
+	r.awaitStore(t, token)
+	for _, token := range issued {
+		r.checkAll(t, token, "200 pull,push")
 	}
-	t.Logf("%d tokens of 24 logins were given before the store died", len(given))
+	t.Logf("%d tokens of 24 logins were issued before the store was killed", len(issued))
 }
 
-// withoutStore holds what replicas do while the store does not answer: logins
-// by password go on, whoever needs the store hears 503 in bounded time, and
-// /readyz says why.
-func (r replicas) withoutStore(t *testing.T, how, token string) {
+// checkWithoutStore tests replicas while the store is down: logins by password
+// succeed, requests that need the store are 503 within storeLimit, and /readyz names
+// the store.
+func (r replicas) checkWithoutStore(t *testing.T, how, token string) {
 	t.Helper()
 	house := theHouse()
 	unavailable := func(what string, s *site, ask func() answer) {
@@ -117,7 +118,7 @@ func (r replicas) withoutStore(t *testing.T, how, token string) {
 		checkError(t, a)
 		for _, inner := range []string{"postgres", "127.0.0.1", "refused", "timeout"} {
 			if strings.Contains(strings.ToLower(a.Raw), inner) {
-				t.Errorf("the answer tells of %q: %v", inner, a)
+				t.Errorf("the answer shows %q: %v", inner, a)
 			}
 		}
 	}
@@ -159,18 +160,18 @@ func (r replicas) withoutStore(t *testing.T, how, token string) {
 	asking.Wait()
 }
 
-// storeIsBack waits until every replica has found the store again.
-func (r replicas) storeIsBack(t *testing.T, token string) {
+// awaitStore waits until every replica has reconnected to the store.
+func (r replicas) awaitStore(t *testing.T, token string) {
 	t.Helper()
 	for i, s := range r {
 		eventually(t, 10*time.Second, func() error {
 			if a := s.redeem(t, token, teamScope); a.Status != http.StatusOK {
-				return fmt.Errorf("replica %d, the store being back: %v", i, a)
+				return fmt.Errorf("replica %d after the store is back: %v", i, a)
 			}
 			return nil
 		})
 		if _, err := get(s.url + "/readyz?all"); err != nil {
-			t.Errorf("replica %d, the store being back: %v", i, err)
+			t.Errorf("replica %d after the store is back: %v", i, err)
 		}
 	}
 }
