@@ -37,24 +37,24 @@ func testLease(t *testing.T, s session.Store) {
 		must(t, err)
 		return ok
 	}
-	check(t, "while another caller holds it", lease(p.Asked, now.Add(14*time.Second)), false)
-	check(t, "after it has expired", lease(p.Asked, now.Add(15*time.Second)), true)
+	check(t, "LeaseSignIn while another caller holds it", lease(p.Asked, now.Add(14*time.Second)), false)
+	check(t, "LeaseSignIn after it has expired", lease(p.Asked, now.Add(15*time.Second)), true)
 	release := func(end, now time.Time) bool {
 		t.Helper()
 		ok, err := s.LeaseSignIn(t.Context(), p.ID, p.Asked, end, now)
 		must(t, err)
 		return ok
 	}
-	check(t, "released by a caller whose lease has expired", release(now.Add(15*time.Second), now.Add(16*time.Second)), false)
-	check(t, "released by its holder", release(now.Add(30*time.Second), now.Add(14*time.Second)), true)
-	check(t, "after the release", lease(p.Asked, now.Add(15*time.Second)), true)
+	check(t, "release by a caller whose lease has expired", release(now.Add(15*time.Second), now.Add(16*time.Second)), false)
+	check(t, "release by the holder", release(now.Add(30*time.Second), now.Add(14*time.Second)), true)
+	check(t, "LeaseSignIn after the release", lease(p.Asked, now.Add(15*time.Second)), true)
 	if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, Lease: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("StoreAnswer by a caller that lost the lease: %v, want ErrNotFound", err)
 	}
 	err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, Lease: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
 	must(t, err)
-	check(t, "by a caller that read the row before the answer", lease(p.Asked, now.Add(time.Minute)), false)
-	check(t, "by a caller that read the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
+	check(t, "LeaseSignIn by a caller that read the row before the answer", lease(p.Asked, now.Add(time.Minute)), false)
+	check(t, "LeaseSignIn by a caller that read the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
 }
 
 // answered returns an AnswerUpdate.Next that sets Asked to at, releases the lease and
@@ -84,7 +84,7 @@ func storeAnswer(t *testing.T, s session.Store, h session.Hash, at time.Time, ch
 }
 
 // testStoreAnswer: StoreAnswer writes the columns that Next returns, the identity
-// with a new version, the refresh token with a new number, and nothing else.
+// with a new version, the refresh token with a new TokenVersion, and nothing else.
 func testStoreAnswer(t *testing.T, s session.Store) {
 	d := perLoginDraft("a", "alice")
 	signIn := create(t, s, d).SignIn
@@ -101,7 +101,7 @@ func testStoreAnswer(t *testing.T, s session.Store) {
 		{"gone", func(s *session.SignIn) { s.Answer, s.Gone = session.AnswerGone, at(3) }, session.AnswerUpdate{}},
 		{"a pending end", func(s *session.SignIn) { s.Pending, s.Reason = at(4), session.ReasonGone }, session.AnswerUpdate{}},
 		{"a refresh token", func(s *session.SignIn) { s.Answer = session.AnswerLost; s.TokenVersion++ }, session.AnswerUpdate{Sealed: []byte("rotated")}},
-		{"a refresh token with the same number", nil, session.AnswerUpdate{Sealed: []byte("void")}},
+		{"a refresh token with the same TokenVersion", nil, session.AnswerUpdate{Sealed: []byte("void")}},
 		{"an identity", func(s *session.SignIn) {
 			s.Answer, s.Gone, s.Pending, s.Reason = session.AnswerVouched, time.Time{}, time.Time{}, ""
 			s.Checked, s.Version, s.Stamp = at(5), second.Version, "s2"
@@ -207,18 +207,18 @@ func testFirstUse(t *testing.T, s session.Store) {
 		must(t, err)
 		return won
 	}
-	check(t, "the first caller", lease(0), true)
-	check(t, "a second caller while the first holds it", lease(14), false)
-	check(t, "after it has expired", lease(15), true)
+	check(t, "LeaseFirstUse", lease(0), true)
+	check(t, "LeaseFirstUse while another caller holds it", lease(14), false)
+	check(t, "LeaseFirstUse after it has expired", lease(15), true)
 	must(t, s.ReleaseFirstUse(t.Context(), h))
-	check(t, "after its release", lease(16), true)
+	check(t, "LeaseFirstUse after the release", lease(16), true)
 	d := perLoginDraft("a", "alice")
 	d.ProviderToken = &h
 	create(t, s, d)
-	check(t, "when the token has a session", lease(100), false)
+	check(t, "LeaseFirstUse of a token with a session", lease(100), false)
 	_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
-	check(t, "when its session has ended", lease(200), false)
+	check(t, "LeaseFirstUse of a token whose session has ended", lease(200), false)
 }
 
 func testUsed(t *testing.T, s session.Store) {

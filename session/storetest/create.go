@@ -127,8 +127,8 @@ func testPersons(t *testing.T, s session.Store) {
 	later.Created, later.Identity, later.Stamp = epoch.Add(time.Hour), identity("alice2"), "s2"
 	second := create(t, s, later)
 	check(t, "the sign-in of a second login", second.SignIn.ID, first.SignIn.ID)
-	check(t, "the first one's sign-in", find(t, s, first.Hash).SignIn, second.SignIn)
-	check(t, "the first one's stamp", find(t, s, first.Hash).Stamp, "s1")
+	check(t, "the sign-in of the first session", find(t, s, first.Hash).SignIn, second.SignIn)
+	check(t, "the stamp of the first session", find(t, s, first.Hash).Stamp, "s1")
 	check(t, "the sign-in's stamp", second.SignIn.Stamp, "s2")
 	check(t, "the sign-in's version", second.SignIn.Version, later.Identity.Version)
 
@@ -192,7 +192,7 @@ func testSharedToken(t *testing.T, s session.Store) {
 	first := login("a", epoch, "one")
 	providerToken("the first login", first.SignIn.ID, session.ProviderToken{TokenVersion: 1, Body: []byte("one")})
 	second := login("b", epoch.Add(time.Hour), "two")
-	check(t, "the sign-in of the second", second.SignIn.ID, first.SignIn.ID)
+	check(t, "the sign-in of the second session", second.SignIn.ID, first.SignIn.ID)
 	providerToken("the second login", first.SignIn.ID, session.ProviderToken{TokenVersion: 2, Body: []byte("two")})
 	login("c", epoch.Add(2*time.Hour), "")
 	providerToken("a login that brings none", first.SignIn.ID, session.ProviderToken{TokenVersion: 2, Body: []byte("two")})
@@ -202,13 +202,13 @@ func testSharedToken(t *testing.T, s session.Store) {
 	must(t, err)
 	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
 	must(t, err)
-	check(t, "to revoke while one lives", len(taken), 0)
+	check(t, "tokens to revoke while a session lives", len(taken), 0)
 	_, err = s.End(t.Context(), []session.Hash{hash("d")}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	login("e", epoch.Add(3*time.Hour), "")
 	taken, err = s.TakeRevocable(t.Context(), epoch, 10)
 	must(t, err)
-	check(t, "to revoke after another login", len(taken), 0)
+	check(t, "tokens to revoke after another login", len(taken), 0)
 }
 
 // testYield: a session that another one yields points to its sign-in and does not
@@ -230,7 +230,7 @@ func testYield(t *testing.T, s session.Store) {
 	must(t, err)
 	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
 	must(t, err)
-	check(t, "to revoke while the yielded session lives", len(taken), 0)
+	check(t, "tokens to revoke while the yielded session lives", len(taken), 0)
 	d.Hash, d.SignIn.ID = hash("without a sign-in"), 1<<40
 	if err := s.Create(t.Context(), d); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Create for a sign-in that does not exist: %v, want ErrNotFound", err)

@@ -21,7 +21,7 @@ func testEnd(t *testing.T, s session.Store) {
 		return n
 	}
 	check(t, "sessions that ended", end(epoch, a, hash("no session")), 1)
-	check(t, "sessions that ended, without the one that had", end(epoch.Add(time.Hour), a, b), 1)
+	check(t, "sessions that ended, not counting one that had ended before", end(epoch.Add(time.Hour), a, b), 1)
 	row := find(t, s, a)
 	check(t, "the time", row.Ended, epoch)
 	check(t, "the reason", row.Reason, session.ReasonRevoked)
@@ -199,12 +199,12 @@ func testSweepUnused(t *testing.T, s session.Store) {
 	}
 }
 
-// testPending: FinishPendingEnd makes a pending end final, unless the provider has answered
-// since.
+// testPending: FinishPendingEnd makes a pending end final, unless the provider has
+// answered since.
 func testPending(t *testing.T, s session.Store) {
 	hour := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Hour) }
-	pend := func(name string, at time.Time, why session.Reason) {
-		storeAnswer(t, s, hash(name), at, func(s *session.SignIn) { s.Pending, s.Reason = at, why }, session.AnswerUpdate{})
+	pend := func(name string, at time.Time, reason session.Reason) {
+		storeAnswer(t, s, hash(name), at, func(s *session.SignIn) { s.Pending, s.Reason = at, reason }, session.AnswerUpdate{})
 	}
 	pending := func(before time.Time, after int64, limit int) (all []session.PendingEnd) {
 		t.Helper()
@@ -221,10 +221,10 @@ func testPending(t *testing.T, s session.Store) {
 	must(t, err)
 	create(t, s, draft("of bob", "bob"))
 	create(t, s, draft("of carol", "carol"))
-	check(t, "no end is pending", len(pending(hour(9), 0, 10)), 0)
+	check(t, "sign-ins with a pending end, at first", len(pending(hour(9), 0, 10)), 0)
 	pend("a", hour(1), session.ReasonEnded)
 	pend("of bob", hour(2), session.ReasonGone)
-	check(t, "before the first pending end", len(pending(hour(1).Add(-time.Second), 0, 10)), 0)
+	check(t, "sign-ins with a pending end, before the first", len(pending(hour(1).Add(-time.Second), 0, 10)), 0)
 	got := pending(hour(1), 0, 10)
 	if len(got) != 1 {
 		t.Fatalf("Pending = %+v, want alice's sign-in", got)
@@ -245,7 +245,7 @@ func testPending(t *testing.T, s session.Store) {
 		return done
 	}
 	check(t, "FinishPendingEnd after another answer", finish(got[0].SignIn.ID, epoch, hash("a")), false)
-	check(t, "its session", find(t, s, hash("a")).Reason, "")
+	check(t, "the session after that", find(t, s, hash("a")).Reason, "")
 	check(t, "FinishPendingEnd of a pending end", finish(got[0].SignIn.ID, hour(1), hash("a"), hash("ended")), true)
 	row := find(t, s, hash("a"))
 	check(t, "the session that ended", []any{row.Reason, row.Ended, row.SignIn.Pending, row.SignIn.Reason}, []any{session.ReasonEnded, hour(3), time.Time{}, session.Reason("")})
@@ -254,9 +254,9 @@ func testPending(t *testing.T, s session.Store) {
 	check(t, "pending ends left", len(pending(hour(9), 0, 10)), 1)
 }
 
-// testUnasked: ListNotAskedSince returns one live session of each sign-in whose provider was
-// last asked at or before a time.
-func testUnasked(t *testing.T, s session.Store) {
+// testNotAskedSince: ListNotAskedSince returns one live session of each sign-in whose
+// provider was last asked at or before a time.
+func testNotAskedSince(t *testing.T, s session.Store) {
 	add := func(name, user string, kind session.Kind, hours int) {
 		d := draft(name, user)
 		d.Kind, d.Created = kind, epoch.Add(time.Duration(hours)*time.Hour)
@@ -292,9 +292,9 @@ func testUnasked(t *testing.T, s session.Store) {
 func testTakeRevocable(t *testing.T, s session.Store) {
 	revoked, idle, alive := create(t, s, perLoginDraft("revoked", "alice")), create(t, s, perLoginDraft("idle", "bob")), create(t, s, perLoginDraft("alive", "alice"))
 	create(t, s, draft("none", "alice"))
-	end := func(why session.Reason, tokens ...session.Hash) {
+	end := func(reason session.Reason, tokens ...session.Hash) {
 		t.Helper()
-		_, err := s.End(t.Context(), tokens, why.Ending("", epoch))
+		_, err := s.End(t.Context(), tokens, reason.Ending("", epoch))
 		must(t, err)
 	}
 	take := func() []session.SealedToken {

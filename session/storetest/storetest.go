@@ -37,7 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"an answer keeps what a concurrent login wrote", testStoreAnswerAfterLogin},
 		{"sessions adopt the stamps that Adopts returns", testAdopt},
 		{"a pending end becomes final unless the provider answers again", testPending},
-		{"sign-ins that were not asked about lately are returned", testUnasked},
+		{"sign-ins that were not asked about lately are returned", testNotAskedSince},
 		{"the identity is read unless its version is known", testFind},
 		{"an answer can shorten the lifetime of sessions", testLifetime},
 		{"a circuit breaker is written by compare-and-swap", testBreaker},

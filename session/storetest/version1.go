@@ -86,9 +86,9 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	for _, l := range listed {
 		check(t, "the client of a session", []any{l.Client.ID, l.Last.ID, l.By}, []any{"docker", "oras", string(l.Reason)})
 	}
-	kept, err := s.Setting(t.Context(), "x", nil)
+	stored, err := s.Setting(t.Context(), "x", nil)
 	must(t, err)
-	check(t, "a setting", string(kept), "y")
+	check(t, "a setting", string(stored), "y")
 
 	again := create(t, s, draft("again", "alice"))
 	check(t, "the sign-in of a new login", []any{again.Person, again.SignIn.ID}, []any{a.Person, a.SignIn.ID})
