@@ -37,16 +37,16 @@ func readAudit(t *testing.T, path string) (string, []auditLine) {
 // found by what the client was told of the request.
 func TestAuditFile(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(logDir, fmt.Sprintf("shorepass-audit-%d.log", counter.Add(1))) // searched for secrets like the rest
-	s := newSite(t, options{
-		providers: theHouse().toml() + lostDirectory(unusedAddress(t)),
+	path := filepath.Join(logDir, fmt.Sprintf("shorepass-audit-%d.log", logNumber.Add(1))) // searched for secrets like the rest
+	s := newServer(t, options{
+		providers: testUsers().toml() + lostDirectory(unusedAddress(t)),
 		more:      fmt.Sprintf("[audit]\nto = %q\n", "file:"+path),
 	})
-	alice := theHouse()["alice"]
+	alice := testUsers()["alice"]
 	var before string
 	for life := range 2 {
 		if life > 0 {
-			s.end(t)
+			s.stop(t)
 			before, _ = readAudit(t, path)
 			s.start(t)
 		}
@@ -69,8 +69,8 @@ func TestAuditFile(t *testing.T) {
 			if last.Request != id || last.Status != tc.status || last.Account != tc.account || (last.Reason == "") != (tc.status == http.StatusOK) {
 				t.Errorf("%s: the last audit line = %+v, want %d of %s as the request %s, with a reason unless it is 200", tc.name, last, tc.status, tc.account, id)
 			}
-			logged := s.audited(`"request":"`+id+`"`, `"level":"`+tc.logged+`"`, fmt.Sprintf(`"status":%d`, tc.status))
-			if all := s.audited(id); len(all) != len(logged) || len(logged) != map[bool]int{false: 0, true: 1}[tc.logged != ""] {
+			logged := s.logLines(`"request":"`+id+`"`, `"level":"`+tc.logged+`"`, fmt.Sprintf(`"status":%d`, tc.status))
+			if all := s.logLines(id); len(all) != len(logged) || len(logged) != map[bool]int{false: 0, true: 1}[tc.logged != ""] {
 				t.Errorf("%s: the log has %q of the request %s, want one line of level %q if any", tc.name, all, id, tc.logged)
 			}
 		}

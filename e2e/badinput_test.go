@@ -13,8 +13,8 @@ import (
 // protocol's form, and never a 5xx.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{})
-	alice := theHouse()["alice"]
+	s := newServer(t, options{})
+	alice := testUsers()["alice"]
 	good := basic("alice", alice.password)
 	login := "service=" + service
 	raw := func(text string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(text)) }
@@ -136,7 +136,7 @@ func TestBadInput(t *testing.T) {
 }
 
 // send sends a request without changing it.
-func (s *site) send(t *testing.T, method, path string, authorization []string, contentType, body string) answer {
+func (s *server) send(t *testing.T, method, path string, authorization []string, contentType, body string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
 	must(t, err)
@@ -172,8 +172,8 @@ func checkError(t *testing.T, a answer) {
 // token.
 func TestUnusualRequestsAreAnswered(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{server: `paths = ["/jwt/auth", "/token", "/auth", "/auth/token"]`})
-	alice := theHouse()["alice"]
+	s := newServer(t, options{server: `paths = ["/jwt/auth", "/token", "/auth", "/auth/token"]`})
+	alice := testUsers()["alice"]
 	good := basic("alice", alice.password)
 	grant := url.Values{"grant_type": {"password"}, "service": {service}, "username": {"alice"}, "password": {alice.password}}
 	ask := func(query string, authorization ...string) func(*testing.T) answer {
@@ -239,8 +239,8 @@ func TestUnusualRequestsAreAnswered(t *testing.T) {
 // follows a redirect leaks its credentials or loses them.
 func TestOtherMethodsAndPaths(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{})
-	root := theHouse()["root"]
+	s := newServer(t, options{})
+	root := testUsers()["root"]
 	good := []string{basic("root", root.password)}
 	for _, tc := range []struct {
 		method, path string

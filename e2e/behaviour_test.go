@@ -18,12 +18,12 @@ import (
 // TestTLS serves the token endpoint over TLS to clients of a registry.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{scheme: "https", server: fmt.Sprintf("tls = { certificate = %q, key = %q }",
+	s := newServer(t, options{scheme: "https", server: fmt.Sprintf("tls = { certificate = %q, key = %q }",
 		filepath.Join(runDir, "localhost.crt"), filepath.Join(runDir, "localhost.key"))})
 	r := s.registry(t, distributions[1])
 	i := dockerImage(t)
 	r.seed(t, i, "team-alpha/it:1")
-	alice := theHouse()["alice"]
+	alice := testUsers()["alice"]
 	for _, c := range clients() {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHome(t)
@@ -31,7 +31,7 @@ func TestTLS(t *testing.T) {
 				t.Fatalf("login: %v", s)
 			}
 			h.stored(t, r.host)
-			if s := c.pull(t, h, r.host+"/team-alpha/it:1"); !s.ok || !s.saw(i.layer.digest()) {
+			if s := c.pull(t, h, r.host+"/team-alpha/it:1"); !s.ok || !s.hasDigest(i.layer.digest()) {
 				t.Errorf("pull: %v", s)
 			}
 		})
@@ -41,15 +41,15 @@ func TestTLS(t *testing.T) {
 // TestReload changes the configuration under a running server.
 func TestReload(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{})
+	s := newServer(t, options{})
 	const beta, public = "repository:team-beta/x:pull", "repository:public/x:pull"
-	alice := theHouse()["alice"]
+	alice := testUsers()["alice"]
 	granted := func() string {
 		return s.get(t, "service="+service+"&scope="+beta+"+"+public, basic("alice", alice.password)).granted(t)
 	}
 	until := func(want string) {
 		t.Helper()
-		s.server.await(t, 15*time.Second, func() error {
+		s.process.await(t, 15*time.Second, func() error {
 			if got := granted(); got != want {
 				return fmt.Errorf("granted = %q, want %q", got, want)
 			}
@@ -57,20 +57,20 @@ func TestReload(t *testing.T) {
 		})
 	}
 	until(public)
-	more := houseRules + `
+	more := testRules + `
 [[rule]]
 name = "alice helps out"
 users = ["alice"]
 repositories = ["team-beta/**"]
 actions = ["pull"]
 `
-	s.write(t, options{providers: theHouse().toml(), rules: more})
+	s.writeConfig(t, options{providers: testUsers().toml(), rules: more})
 	until(beta + " " + public)
 
-	s.write(t, options{providers: theHouse().toml(), rules: houseRules + "\n[[rule]]\nnaem = \"misspelt\"\n"})
-	s.server.cmd.Process.Signal(syscall.SIGHUP)
-	s.server.await(t, 15*time.Second, func() error {
-		if !strings.Contains(s.server.said(), "naem") {
+	s.writeConfig(t, options{providers: testUsers().toml(), rules: testRules + "\n[[rule]]\nnaem = \"misspelt\"\n"})
+	s.process.cmd.Process.Signal(syscall.SIGHUP)
+	s.process.await(t, 15*time.Second, func() error {
+		if !strings.Contains(s.process.output(), "naem") {
 			return fmt.Errorf("no word about the misspelt key")
 		}
 		return nil
@@ -79,8 +79,8 @@ actions = ["pull"]
 		t.Errorf("granted with a faulty new file = %q, want what the old one says", got)
 	}
 
-	s.write(t, options{providers: theHouse().toml(), rules: houseRules})
-	s.server.cmd.Process.Signal(syscall.SIGHUP)
+	s.writeConfig(t, options{providers: testUsers().toml(), rules: testRules})
+	s.process.cmd.Process.Signal(syscall.SIGHUP)
 	until(public)
 }
 
@@ -97,7 +97,7 @@ func TestShutdown(t *testing.T) {
 		w.WriteHeader(http.StatusBadRequest)
 		io.WriteString(w, `{"error":"invalid_grant"}`)
 	})
-	s := newSite(t, options{providers: fmt.Sprintf(`
+	s := newServer(t, options{providers: fmt.Sprintf(`
 [[provider]]
 name = "slow"
 kind = "oidc"
@@ -108,10 +108,10 @@ grants = ["password"]
 	answered := make(chan answer, 1)
 	go func() { answered <- s.get(t, "service="+service, basic("alice", "whatever-it-is")) }()
 	<-asked
-	must(t, s.server.cmd.Process.Signal(syscall.SIGTERM))
+	must(t, s.process.cmd.Process.Signal(syscall.SIGTERM))
 	time.Sleep(200 * time.Millisecond)
 	select {
-	case <-s.server.done:
+	case <-s.process.done:
 		t.Fatal("the server ended before it had answered")
 	case <-answered:
 		t.Fatal("an answer before the provider had answered")
@@ -121,14 +121,14 @@ grants = ["password"]
 	if a := <-answered; a.Status != http.StatusUnauthorized {
 		t.Errorf("answer during a shutdown = %v, want the 401 that the provider gave", a)
 	}
-	s.end(t)
+	s.stop(t)
 }
 
 // TestSlowClient opens connections and sends half a request: the server does
 // not wait for ever.
 func TestSlowClient(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{})
+	s := newServer(t, options{})
 	for name, sent := range map[string]string{
 		"nothing":       "",
 		"half a header": "GET /jwt/auth?service=" + service + " HTTP/1.1\r\nHost: x\r\nAuthoriz",
@@ -158,12 +158,12 @@ func TestSlowClient(t *testing.T) {
 // wrong ones the provider is not asked any more, and other accounts and tokens go on.
 func TestThrottle(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{})
-	house := theHouse()
+	s := newServer(t, options{})
+	users := testUsers()
 	ask := func(user, password string) answer {
 		return s.get(t, "service="+service+"&scope=repository:team-alpha/x:pull", basic(user, password))
 	}
-	token := s.login(t, "alice", house["alice"].password)
+	token := s.login(t, "alice", users["alice"].password)
 
 	for range 20 {
 		if a := ask("bob", "the-same-wrong-one"); a.Status != http.StatusUnauthorized {
@@ -182,10 +182,10 @@ func TestThrottle(t *testing.T) {
 		}
 		checkError(t, a)
 	}
-	if a := ask("bob", house["bob"].password); a.Status != http.StatusTooManyRequests {
+	if a := ask("bob", users["bob"].password); a.Status != http.StatusTooManyRequests {
 		t.Errorf("the right password, not remembered, after that = %v, want 429", a)
 	}
-	if a := ask("root", house["root"].password); a.Status != http.StatusOK {
+	if a := ask("root", users["root"].password); a.Status != http.StatusOK {
 		t.Errorf("another account = %v, want 200", a)
 	}
 	if a := s.redeem(t, token, ""); a.Status != http.StatusOK {
@@ -196,7 +196,7 @@ func TestThrottle(t *testing.T) {
 // TestForwarded asks from behind a proxy that is trusted, and pretends to be.
 func TestForwarded(t *testing.T) {
 	t.Parallel()
-	const rules = houseRules + `
+	const rules = testRules + `
 [[rule]]
 name = "only from inside"
 effect = "deny"
@@ -205,7 +205,7 @@ actions = ["push"]
 when = '!cidr("10.0.0.0/8").containsIP(request.address)'
 `
 	const scope = "repository:team-alpha/x:"
-	alice := theHouse()["alice"]
+	alice := testUsers()["alice"]
 	for _, tc := range []struct {
 		name, trusted string
 		header, value string
@@ -224,7 +224,7 @@ when = '!cidr("10.0.0.0/8").containsIP(request.address)'
 			if tc.trusted != "" {
 				o.server = fmt.Sprintf("trusted_proxies = [%q]", tc.trusted)
 			}
-			s := newSite(t, o)
+			s := newServer(t, o)
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/jwt/auth?service="+service+"&scope="+scope+"pull,push", nil)
 			must(t, err)
 			r.Header.Set("Authorization", basic("alice", alice.password))

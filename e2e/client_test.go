@@ -24,14 +24,14 @@ type client struct {
 
 	// login stores a name and a password in home. If proves is true the program
 	// tries them at the registry first.
-	login  func(t *testing.T, h home, host, user, password string) said
+	login  func(t *testing.T, h home, host, user, password string) result
 	proves bool
 
-	push    func(t *testing.T, h home, i *image, ref string) said
-	pull    func(t *testing.T, h home, ref string) said
-	copy    func(t *testing.T, h home, from, to string) said // within a registry
-	catalog func(t *testing.T, h home, host string) said
-	remove  func(t *testing.T, h home, repo, digest string) said
+	push    func(t *testing.T, h home, i *image, ref string) result
+	pull    func(t *testing.T, h home, ref string) result
+	copy    func(t *testing.T, h home, from, to string) result // within a registry
+	catalog func(t *testing.T, h home, host string) result
+	remove  func(t *testing.T, h home, repo, digest string) result
 
 	// What it prints for a person to read: at a wrong password, and when a push
 	// or a pull is refused.
@@ -45,28 +45,28 @@ func clients() []client {
 	return append(dockers(), skopeo(), crane(), oras(), regctl(), containerd())
 }
 
-// said is the output of a program, on both streams, and whether it succeeded.
-type said struct {
+// result is the output of a program, on both streams, and whether it succeeded.
+type result struct {
 	text    string
 	ok      bool
 	digests []string // of the files that it downloaded
 }
 
-// saw reports whether the program downloaded, or at least printed, this digest.
-func (s said) saw(digest string) bool {
-	for _, d := range s.digests {
+// hasDigest reports whether the program downloaded, or at least printed, this digest.
+func (r result) hasDigest(digest string) bool {
+	for _, d := range r.digests {
 		if d == digest {
 			return true
 		}
 	}
-	return strings.Contains(s.text, digest)
+	return strings.Contains(r.text, digest)
 }
 
-func (s said) String() string {
-	if s.ok {
-		return "success, printing:\n" + s.text
+func (r result) String() string {
+	if r.ok {
+		return "success, printing:\n" + r.text
 	}
-	return "failure, printing:\n" + s.text
+	return "failure, printing:\n" + r.text
 }
 
 // home is the folder with one person's client configuration.
@@ -105,7 +105,7 @@ func (h home) stored(t *testing.T, host string) credentials {
 	var file struct{ Auths map[string]credentials }
 	must(t, json.Unmarshal(text, &file))
 	found := file.Auths[host]
-	secrets.keep("refresh token", found.IdentityToken)
+	secrets.add("refresh token", found.IdentityToken)
 	return found
 }
 
@@ -129,7 +129,7 @@ func (h home) store(t *testing.T, host, user, password string) {
 }
 
 // execute runs a program until it exits.
-func execute(t *testing.T, env []string, stdin, program string, args ...string) said {
+func execute(t *testing.T, env []string, stdin, program string, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -143,11 +143,11 @@ func execute(t *testing.T, env []string, stdin, program string, args ...string) 
 	if ctx.Err() != nil {
 		t.Errorf("%s %s: still running after a minute; it printed:\n%s", program, strings.Join(args, " "), out)
 	}
-	return said{text: string(out), ok: err == nil}
+	return result{text: string(out), ok: err == nil}
 }
 
-// brought adds the digests of the files that a program downloaded to dir.
-func (s said) brought(t *testing.T, dir string) said {
+// withDigests adds the digests of the files that a program downloaded to dir.
+func (r result) withDigests(t *testing.T, dir string) result {
 	t.Helper()
 	must(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
@@ -157,8 +157,8 @@ func (s said) brought(t *testing.T, dir string) said {
 		if err != nil {
 			return err
 		}
-		s.digests = append(s.digests, fmt.Sprintf("sha256:%x", sha256.Sum256(content)))
+		r.digests = append(r.digests, fmt.Sprintf("sha256:%x", sha256.Sum256(content)))
 		return nil
 	}))
-	return s
+	return r
 }

@@ -26,7 +26,7 @@ func dockers() []client {
 // commands talk to the registry. inspect pulls a manifest; push sends a manifest
 // list and mounts what the list holds from where it was.
 func dockerCLI(name, program string) client {
-	run := func(t *testing.T, h home, stdin string, args ...string) said {
+	run := func(t *testing.T, h home, stdin string, args ...string) result {
 		t.Helper()
 		need(t, program)
 		return execute(t, h.env(), stdin, program, append([]string{"--config", string(h)}, args...)...)
@@ -34,13 +34,13 @@ func dockerCLI(name, program string) client {
 	return client{
 		name:   name,
 		proves: true,
-		login: func(t *testing.T, h home, host, user, password string) said {
+		login: func(t *testing.T, h home, host, user, password string) result {
 			return run(t, h, password, "login", "--username", user, "--password-stdin", host)
 		},
-		pull: func(t *testing.T, h home, ref string) said {
+		pull: func(t *testing.T, h home, ref string) result {
 			return run(t, h, "", "manifest", "inspect", "--insecure", ref)
 		},
-		copy: func(t *testing.T, h home, from, to string) said {
+		copy: func(t *testing.T, h home, from, to string) result {
 			if s := run(t, h, "", "manifest", "create", "--insecure", to, from); !s.ok {
 				return s
 			}
@@ -53,7 +53,7 @@ func dockerCLI(name, program string) client {
 }
 
 func skopeo() client {
-	run := func(t *testing.T, h home, stdin string, args ...string) said {
+	run := func(t *testing.T, h home, stdin string, args ...string) result {
 		t.Helper()
 		need(t, "skopeo")
 		return execute(t, h.env(), stdin, "skopeo", append([]string{"--insecure-policy"}, args...)...)
@@ -61,20 +61,20 @@ func skopeo() client {
 	return client{
 		name:   "skopeo",
 		proves: true,
-		login: func(t *testing.T, h home, host, user, password string) said {
+		login: func(t *testing.T, h home, host, user, password string) result {
 			return run(t, h, password, "login", "--tls-verify=false", "--authfile", h.config(), "--username", user, "--password-stdin", host)
 		},
-		push: func(t *testing.T, h home, i *image, ref string) said {
+		push: func(t *testing.T, h home, i *image, ref string) result {
 			return run(t, h, "", "copy", "--dest-tls-verify=false", "--authfile", h.config(), "oci:"+i.layout(t)+":it", "docker://"+ref)
 		},
-		pull: func(t *testing.T, h home, ref string) said {
+		pull: func(t *testing.T, h home, ref string) result {
 			dir := t.TempDir()
-			return run(t, h, "", "copy", "--src-tls-verify=false", "--authfile", h.config(), "docker://"+ref, "dir:"+dir).brought(t, dir)
+			return run(t, h, "", "copy", "--src-tls-verify=false", "--authfile", h.config(), "docker://"+ref, "dir:"+dir).withDigests(t, dir)
 		},
-		copy: func(t *testing.T, h home, from, to string) said {
+		copy: func(t *testing.T, h home, from, to string) result {
 			return run(t, h, "", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", "--authfile", h.config(), "docker://"+from, "docker://"+to)
 		},
-		remove: func(t *testing.T, h home, repo, digest string) said {
+		remove: func(t *testing.T, h home, repo, digest string) result {
 			return run(t, h, "", "delete", "--tls-verify=false", "--authfile", h.config(), "docker://"+repo+"@"+digest)
 		},
 		wrongPassword: regexp.MustCompile(`invalid username/password|password`),
@@ -84,30 +84,30 @@ func skopeo() client {
 }
 
 func crane() client {
-	run := func(t *testing.T, h home, stdin string, args ...string) said {
+	run := func(t *testing.T, h home, stdin string, args ...string) result {
 		t.Helper()
 		need(t, "crane")
 		return execute(t, h.env(), stdin, "crane", args...)
 	}
 	return client{
 		name: "crane",
-		login: func(t *testing.T, h home, host, user, password string) said {
+		login: func(t *testing.T, h home, host, user, password string) result {
 			return run(t, h, password, "auth", "login", host, "--username", user, "--password-stdin")
 		},
-		push: func(t *testing.T, h home, i *image, ref string) said {
+		push: func(t *testing.T, h home, i *image, ref string) result {
 			return run(t, h, "", "push", i.layout(t), ref)
 		},
-		pull: func(t *testing.T, h home, ref string) said {
+		pull: func(t *testing.T, h home, ref string) result {
 			dir := filepath.Join(t.TempDir(), "layout")
-			return run(t, h, "", "pull", "--format", "oci", ref, dir).broughtIfAny(t, dir)
+			return run(t, h, "", "pull", "--format", "oci", ref, dir).withDigestsIfAny(t, dir)
 		},
-		copy: func(t *testing.T, h home, from, to string) said {
+		copy: func(t *testing.T, h home, from, to string) result {
 			return run(t, h, "", "copy", from, to)
 		},
-		catalog: func(t *testing.T, h home, host string) said {
+		catalog: func(t *testing.T, h home, host string) result {
 			return run(t, h, "", "catalog", host)
 		},
-		remove: func(t *testing.T, h home, repo, digest string) said {
+		remove: func(t *testing.T, h home, repo, digest string) result {
 			return run(t, h, "", "delete", repo+"@"+digest)
 		},
 		wrongPassword: regexp.MustCompile(`UNAUTHORIZED: .*password`),
@@ -117,7 +117,7 @@ func crane() client {
 }
 
 func oras() client {
-	run := func(t *testing.T, h home, stdin string, args ...string) said {
+	run := func(t *testing.T, h home, stdin string, args ...string) result {
 		t.Helper()
 		need(t, "oras")
 		return execute(t, h.env(), stdin, "oras", args...)
@@ -125,23 +125,23 @@ func oras() client {
 	return client{
 		name:   "oras",
 		proves: true,
-		login: func(t *testing.T, h home, host, user, password string) said {
+		login: func(t *testing.T, h home, host, user, password string) result {
 			return run(t, h, password, "login", "--plain-http", "--registry-config", h.config(), "--username", user, "--password-stdin", host)
 		},
-		push: func(t *testing.T, h home, i *image, ref string) said {
+		push: func(t *testing.T, h home, i *image, ref string) result {
 			return run(t, h, "", "cp", "--from-oci-layout", i.layout(t)+":it", "--to-plain-http", "--to-registry-config", h.config(), ref)
 		},
-		pull: func(t *testing.T, h home, ref string) said {
+		pull: func(t *testing.T, h home, ref string) result {
 			dir := filepath.Join(t.TempDir(), "layout")
-			return run(t, h, "", "cp", "--from-plain-http", "--from-registry-config", h.config(), ref, "--to-oci-layout", dir+":it").broughtIfAny(t, dir)
+			return run(t, h, "", "cp", "--from-plain-http", "--from-registry-config", h.config(), ref, "--to-oci-layout", dir+":it").withDigestsIfAny(t, dir)
 		},
-		copy: func(t *testing.T, h home, from, to string) said {
+		copy: func(t *testing.T, h home, from, to string) result {
 			return run(t, h, "", "cp", "--from-plain-http", "--from-registry-config", h.config(), "--to-plain-http", "--to-registry-config", h.config(), from, to)
 		},
-		catalog: func(t *testing.T, h home, host string) said {
+		catalog: func(t *testing.T, h home, host string) result {
 			return run(t, h, "", "repo", "ls", "--plain-http", "--registry-config", h.config(), host)
 		},
-		remove: func(t *testing.T, h home, repo, digest string) said {
+		remove: func(t *testing.T, h home, repo, digest string) result {
 			return run(t, h, "", "manifest", "delete", "--force", "--plain-http", "--registry-config", h.config(), repo+"@"+digest)
 		},
 		wrongPassword: regexp.MustCompile(`(?i)unauthorized: .*password`),
@@ -151,7 +151,7 @@ func oras() client {
 }
 
 func regctl() client {
-	run := func(t *testing.T, h home, stdin string, args ...string) said {
+	run := func(t *testing.T, h home, stdin string, args ...string) result {
 		t.Helper()
 		need(t, "regctl")
 		return execute(t, h.env(), stdin, "regctl", args...)
@@ -167,28 +167,28 @@ func regctl() client {
 	return client{
 		name:   "regctl",
 		proves: true,
-		login: func(t *testing.T, h home, host, user, password string) said {
+		login: func(t *testing.T, h home, host, user, password string) result {
 			plain(t, h, host)
 			return run(t, h, password, "registry", "login", "--user", user, "--pass-stdin", host)
 		},
-		push: func(t *testing.T, h home, i *image, ref string) said {
+		push: func(t *testing.T, h home, i *image, ref string) result {
 			plain(t, h, ref)
 			return run(t, h, "", "image", "copy", "ocidir://"+i.layout(t)+":it", ref)
 		},
-		pull: func(t *testing.T, h home, ref string) said {
+		pull: func(t *testing.T, h home, ref string) result {
 			plain(t, h, ref)
 			dir := filepath.Join(t.TempDir(), "layout")
-			return run(t, h, "", "image", "copy", ref, "ocidir://"+dir+":it").broughtIfAny(t, dir)
+			return run(t, h, "", "image", "copy", ref, "ocidir://"+dir+":it").withDigestsIfAny(t, dir)
 		},
-		copy: func(t *testing.T, h home, from, to string) said {
+		copy: func(t *testing.T, h home, from, to string) result {
 			plain(t, h, to)
 			return run(t, h, "", "image", "copy", from, to)
 		},
-		catalog: func(t *testing.T, h home, host string) said {
+		catalog: func(t *testing.T, h home, host string) result {
 			plain(t, h, host)
 			return run(t, h, "", "repo", "ls", host)
 		},
-		remove: func(t *testing.T, h home, repo, digest string) said {
+		remove: func(t *testing.T, h home, repo, digest string) result {
 			plain(t, h, repo)
 			return run(t, h, "", "manifest", "delete", repo+"@"+digest)
 		},
@@ -198,11 +198,11 @@ func regctl() client {
 	}
 }
 
-// broughtIfAny is brought for a folder that a refused program never made.
-func (s said) broughtIfAny(t *testing.T, dir string) said {
+// withDigestsIfAny is withDigests for a folder that a refused program never made.
+func (r result) withDigestsIfAny(t *testing.T, dir string) result {
 	t.Helper()
 	if _, err := os.Stat(dir); err != nil {
-		return s
+		return r
 	}
-	return s.brought(t, dir)
+	return r.withDigests(t, dir)
 }

@@ -25,20 +25,20 @@ import (
 func containerd() client {
 	return client{
 		name: "containerd",
-		login: func(t *testing.T, h home, host, user, password string) said {
+		login: func(t *testing.T, h home, host, user, password string) result {
 			h.store(t, host, user, password)
-			return said{ok: true}
+			return result{ok: true}
 		},
-		push: func(t *testing.T, h home, i *image, ref string) said {
+		push: func(t *testing.T, h home, i *image, ref string) result {
 			return outcome(upload(t, resolver(t, h), i, ref, ""))
 		},
-		pull: func(t *testing.T, h home, ref string) said {
+		pull: func(t *testing.T, h home, ref string) result {
 			digests, err := download(t.Context(), resolver(t, h), ref)
 			s := outcome(err)
 			s.digests = digests
 			return s
 		},
-		copy: func(t *testing.T, h home, from, to string) said {
+		copy: func(t *testing.T, h home, from, to string) result {
 			return outcome(relay(t, resolver(t, h), from, to))
 		},
 		wrongPassword: regexp.MustCompile(`401 Unauthorized`),
@@ -48,11 +48,11 @@ func containerd() client {
 }
 
 // outcome returns an error as the output of a program.
-func outcome(err error) said {
+func outcome(err error) result {
 	if err != nil {
-		return said{text: err.Error()}
+		return result{text: err.Error()}
 	}
-	return said{ok: true}
+	return result{ok: true}
 }
 
 // resolver makes a resolver with the credentials of docker's config in h.

@@ -13,7 +13,7 @@ import (
 
 // lostDirectory returns an LDAP provider at addresses without a directory.
 func lostDirectory(addresses ...string) string {
-	secrets.keep("service account's password", "lost-directory-canary")
+	secrets.add("service account's password", "lost-directory-canary")
 	return fmt.Sprintf(`
 [[provider]]
 name = "corp"
@@ -98,8 +98,8 @@ func TestDirectoryDown(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, options{providers: theHouse().toml() + lostDirectory(tc.addresses...)})
-			secrets.keep("password", "carol-canary-pass")
+			s := newServer(t, options{providers: testUsers().toml() + lostDirectory(tc.addresses...)})
+			secrets.add("password", "carol-canary-pass")
 			var wg sync.WaitGroup
 			for n := range 8 {
 				wg.Go(func() {
@@ -123,7 +123,7 @@ func TestDirectoryDown(t *testing.T) {
 			wg.Wait()
 
 			// The file provider comes first, so its accounts still work.
-			alice := theHouse()["alice"]
+			alice := testUsers()["alice"]
 			if a := s.get(t, "service="+service, basic("alice", alice.password)); a.Status != http.StatusOK {
 				t.Errorf("login of a local user = %v, want 200", a)
 			}

@@ -2,7 +2,7 @@
 // between real directories and OpenID providers on one side and real
 // registries, with the clients that people use, on the other.
 //
-// A test makes a [site] (one shorepass, and registries that trust it), a
+// A test makes a [server] (one shorepass, and registries that trust it), a
 // [home] for somebody who works there (where a client keeps what it knows),
 // and lets each [client] of the table play its part. What a client prints is
 // part of what is tested, since that is all a person at a terminal gets.

@@ -25,7 +25,7 @@ func TestFirstLogin(t *testing.T) {
 	if !hash.ok || !strings.HasPrefix(hash.text, "$argon2id$") {
 		t.Fatalf("shorepass hash: %v", hash)
 	}
-	s := newSite(t, options{root: root, providers: `
+	s := newServer(t, options{root: root, providers: `
 [[provider]]
 name = "local"
 kind = "file"
@@ -66,7 +66,7 @@ groups = ["admins"]
 				if err := upload(t, resolver(t, h), i, r.host+"/any/where:1", ""); err != nil {
 					t.Fatalf("push as root: %v", err)
 				}
-				if s := c.pull(t, h, r.host+"/any/where:1"); !s.ok || !s.saw(i.layer.digest()) {
+				if s := c.pull(t, h, r.host+"/any/where:1"); !s.ok || !s.hasDigest(i.layer.digest()) {
 					t.Errorf("docker manifest inspect with the stored token: %v", s)
 				}
 			})
@@ -123,7 +123,7 @@ func checkHeaders(t *testing.T, a answer) {
 // registry can trust.
 func TestFirstStartMakesRoot(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{ownRoot: true})
+	s := newServer(t, options{ownRoot: true})
 	for _, d := range distributions {
 		r := s.registry(t, d)
 		r.seed(t, ociImage(t), "some/thing:1")

@@ -12,7 +12,7 @@ func TestClients(t *testing.T) {
 	for _, d := range distributions {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, options{})
+			s := newServer(t, options{})
 			r := s.registry(t, d)
 			for _, c := range clients() {
 				t.Run(c.name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func (j *journey) ref(repo string) string { return j.registry.host + "/" + repo 
 // member returns the home of somebody who is logged in.
 func (j *journey) member(t *testing.T, name string) home {
 	t.Helper()
-	who, h := theHouse()[name], newHome(t)
+	who, h := testUsers()[name], newHome(t)
 	if s := j.login(t, h, j.registry.host, who.name, who.password); !s.ok {
 		t.Fatalf("login as %s: %v", name, s)
 	}
@@ -73,7 +73,7 @@ func (j *journey) push(t *testing.T) {
 	if s := j.client.push(t, h, i, ref); !s.ok {
 		t.Fatalf("push %s as alice: %v", ref, s)
 	}
-	if s := j.client.pull(t, j.member(t, "bob"), ref); !s.ok || !s.saw(i.layer.digest()) {
+	if s := j.client.pull(t, j.member(t, "bob"), ref); !s.ok || !s.hasDigest(i.layer.digest()) {
 		t.Errorf("pull %s as bob brought %v, want the layer %s; %v", ref, s.digests, i.layer.digest(), s)
 	}
 }
@@ -81,7 +81,7 @@ func (j *journey) push(t *testing.T) {
 func (j *journey) pull(t *testing.T) {
 	ref := j.ref("team-alpha/" + j.folder + "/seed:1")
 	for _, name := range []string{"root", "alice", "bob"} {
-		if s := j.client.pull(t, j.member(t, name), ref); !s.ok || !s.saw(j.seeded.layer.digest()) {
+		if s := j.client.pull(t, j.member(t, name), ref); !s.ok || !s.hasDigest(j.seeded.layer.digest()) {
 			t.Errorf("pull %s as %s brought %v, want the layer %s; %v", ref, name, s.digests, j.seeded.layer.digest(), s)
 		}
 	}
@@ -108,7 +108,7 @@ func (j *journey) copy(t *testing.T) {
 func (j *journey) refused(t *testing.T) {
 	send := j.client.push
 	if send == nil {
-		send = func(t *testing.T, h home, i *image, ref string) said {
+		send = func(t *testing.T, h home, i *image, ref string) result {
 			return j.client.copy(t, h, j.ref("public/"+j.folder+":1"), ref)
 		}
 	}
@@ -135,7 +135,7 @@ func (j *journey) refused(t *testing.T) {
 
 func (j *journey) anonymous(t *testing.T) {
 	public, private := "public/"+j.folder+":1", "team-alpha/"+j.folder+"/seed:1"
-	if s := j.client.pull(t, newHome(t), j.ref(public)); !s.ok || !s.saw(j.seeded.layer.digest()) {
+	if s := j.client.pull(t, newHome(t), j.ref(public)); !s.ok || !s.hasDigest(j.seeded.layer.digest()) {
 		t.Errorf("pull %s without a login: %v", public, s)
 	}
 	if s := j.client.pull(t, newHome(t), j.ref(private)); s.ok {

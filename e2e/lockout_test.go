@@ -23,7 +23,7 @@ func TestNeverLocked(t *testing.T) {
 	const window, threshold = 40 * time.Second, 5
 	const office, elsewhere = "198.51.100.7", "203.0.113.9"
 	d := ldaptest.StartSamba(t, ldaptest.SambaOptions{Lockout: threshold, LockoutWindow: window})
-	s := newSite(t, options{
+	s := newServer(t, options{
 		providers: sambaTOML(d, groupsIn(d.Groups, "")+"\nwrong_passwords = 4\nwrong_password_window = \"40s\""), rules: sambaRules,
 		server: `trusted_proxies = ["127.0.0.1"]`,
 	})
@@ -34,12 +34,12 @@ func TestNeverLocked(t *testing.T) {
 	times := map[string]bool{} // badPasswordTime of wrong passwords that reached the directory
 	for began, i := time.Now(), 0; time.Since(began) < 4*window; i++ {
 		for machine := range 2 {
-			stale := secrets.keep("old password", fmt.Sprintf("Old-Pw-of-alice-%d", machine))
+			stale := secrets.add("old password", fmt.Sprintf("Old-Pw-of-alice-%d", machine))
 			if a := s.loginFrom(t, office, http.MethodGet, "alice", stale); a.Status != http.StatusUnauthorized {
 				t.Errorf("an old password = %v, want 401", a)
 			}
 		}
-		guess := secrets.keep("guess", fmt.Sprintf("Guess-Pw-%d", i))
+		guess := secrets.add("guess", fmt.Sprintf("Guess-Pw-%d", i))
 		if a := s.loginFrom(t, elsewhere, http.MethodPost, "alice", guess); a.Status != http.StatusUnauthorized && a.Status != http.StatusTooManyRequests {
 			t.Errorf("a stranger's guess = %v, want 401 or 429", a)
 		}

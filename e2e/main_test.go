@@ -27,18 +27,18 @@ func run(m *testing.M) int {
 	var err error
 	runDir, err = os.MkdirTemp("", "shorepass-e2e-")
 	if err != nil {
-		return complain("make a folder for the run", err)
+		return reportError("make a folder for the run", err)
 	}
 	defer os.RemoveAll(runDir)
 	// A directory that drops its privileges must be able to walk through.
 	if err := os.Chmod(runDir, 0o755); err != nil {
-		return complain("open the run's folder", err)
+		return reportError("open the run's folder", err)
 	}
 	logDir = filepath.Join(runDir, "logs")
 	rootCA = filepath.Join(runDir, "root")
 	for _, dir := range []string{logDir, rootCA} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
-			return complain("make a folder for the run", err)
+			return reportError("make a folder for the run", err)
 		}
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each end of a server with the race detector takes a second
@@ -50,21 +50,21 @@ func run(m *testing.M) int {
 		build := exec.Command("go", "build", "-race", "-o", binary, "./cmd/shorepass")
 		build.Dir = ".."
 		if out, err := build.CombinedOutput(); err != nil {
-			return complain("build the server", fmt.Errorf("%w\n%s", err, out))
+			return reportError("build the server", fmt.Errorf("%w\n%s", err, out))
 		}
 	}
 	if out, err := makeRoot(rootCA).CombinedOutput(); err != nil {
-		return complain("make the root certificate", fmt.Errorf("%w\n%s", err, out))
+		return reportError("make the root certificate", fmt.Errorf("%w\n%s", err, out))
 	}
 
 	if err := makeCertificate(runDir); err != nil {
-		return complain("make the server's certificate", err)
+		return reportError("make the server's certificate", err)
 	}
 	log.SetLevel("fatal") // containerd's resolver tells its caller what it also logs
 	code := m.Run()
 	leaks, err := secrets.search(logDir)
 	if err != nil {
-		return complain("search the logs for secrets", err)
+		return reportError("search the logs for secrets", err)
 	}
 	for _, leak := range leaks {
 		fmt.Println("LEAK:", leak)
@@ -82,7 +82,7 @@ func makeRoot(dir string) *exec.Cmd {
 	return cmd
 }
 
-func complain(what string, err error) int {
+func reportError(what string, err error) int {
 	fmt.Fprintf(os.Stderr, "e2e: %s: %v\n", what, err)
 	return 1
 }
@@ -101,5 +101,5 @@ func need(t *testing.T, programs ...string) {
 	}
 }
 
-// counter numbers what a run makes.
-var counter atomic.Int64
+// logNumber numbers what a run makes.
+var logNumber atomic.Int64

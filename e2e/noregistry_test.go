@@ -14,8 +14,8 @@ import (
 // client that proves a password takes for a registry.
 func TestLoginWithoutRegistry(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{})
-	alice := theHouse()["alice"]
+	s := newServer(t, options{})
+	alice := testUsers()["alice"]
 	hosts := []string{fmt.Sprintf("localhost:%d", s.port)}
 	for _, c := range clients() {
 		if !c.proves {
@@ -29,11 +29,11 @@ func TestLoginWithoutRegistry(t *testing.T) {
 			t.Run(c.name+"/"+host, func(t *testing.T) {
 				t.Parallel()
 				h := newHome(t)
-				if said := c.login(t, h, host, alice.name, "wrong-"+alice.password); said.ok || !c.wrongPassword.MatchString(said.text) {
-					t.Errorf("login with a wrong password: %v, want %s", said, c.wrongPassword)
+				if out := c.login(t, h, host, alice.name, "wrong-"+alice.password); out.ok || !c.wrongPassword.MatchString(out.text) {
+					t.Errorf("login with a wrong password: %v, want %s", out, c.wrongPassword)
 				}
-				if said := c.login(t, h, host, alice.name, alice.password); !said.ok {
-					t.Fatalf("login: %v", said)
+				if out := c.login(t, h, host, alice.name, alice.password); !out.ok {
+					t.Fatalf("login: %v", out)
 				}
 				if !strings.HasPrefix(c.name, "docker") {
 					return
@@ -65,18 +65,18 @@ func TestGreeting(t *testing.T) {
 	cmd := exec.Command(binary, strings.Fields(command)...)
 	cmd.Dir = dir
 	server := start(t, "shorepass", cmd)
-	server.await(t, 30*time.Second, func() error { return answers("http://" + host + "/readyz") })
+	server.await(t, 30*time.Second, func() error { return checkOK("http://" + host + "/readyz") })
 
-	if want := "# the password of demo is demo\n"; !strings.Contains(server.said(), want) {
-		t.Errorf("the greeting does not say %q:\n%s", want, server.said())
+	if want := "# the password of demo is demo\n"; !strings.Contains(server.output(), want) {
+		t.Errorf("the greeting does not say %q:\n%s", want, server.output())
 	}
 	pasted := func(program string) []string {
-		for line := range strings.Lines(server.said()) {
+		for line := range strings.Lines(server.output()) {
 			if words := strings.Fields(line); len(words) > 0 && words[0] == program {
 				return words
 			}
 		}
-		t.Fatalf("there is no line to paste for %s in:\n%s", program, server.said())
+		t.Fatalf("there is no line to paste for %s in:\n%s", program, server.output())
 		return nil
 	}
 	login := pasted("docker")
@@ -88,17 +88,17 @@ func TestGreeting(t *testing.T) {
 			}
 			need(t, program)
 			h := newHome(t)
-			said := execute(t, h.env(), "demo", program, append([]string{"--config", string(h)}, append(login[1:len(login):len(login)], "--password-stdin")...)...)
-			if !said.ok || !strings.Contains(said.text, "Login Succeeded") {
-				t.Errorf("%s: %v", strings.Join(login, " "), said)
+			out := execute(t, h.env(), "demo", program, append([]string{"--config", string(h)}, append(login[1:len(login):len(login)], "--password-stdin")...)...)
+			if !out.ok || !strings.Contains(out.text, "Login Succeeded") {
+				t.Errorf("%s: %v", strings.Join(login, " "), out)
 			}
 		})
 	}
 	token := strings.Replace(strings.Join(pasted("curl"), " "), "-u demo ", "-u demo:demo ", 1)
-	if said := execute(t, os.Environ(), "", "sh", "-c", token); !said.ok || !strings.Contains(said.text, `"access_token":`) {
-		t.Errorf("%s: %v", token, said)
+	if out := execute(t, os.Environ(), "", "sh", "-c", token); !out.ok || !strings.Contains(out.text, `"access_token":`) {
+		t.Errorf("%s: %v", token, out)
 	}
-	if !strings.Contains(server.said(), `"granted":["repository:team-demo/app:pull,push"]`) {
+	if !strings.Contains(server.output(), `"granted":["repository:team-demo/app:pull,push"]`) {
 		t.Error("the token that the line gets is for nothing")
 	}
 }

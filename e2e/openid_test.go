@@ -23,10 +23,10 @@ type sso struct {
 
 func newSSO(t *testing.T) *sso {
 	t.Helper()
-	secrets.keep("client secret", ssoClient.Secret)
+	secrets.add("client secret", ssoClient.Secret)
 	o := &sso{
-		alice: oidctest.User{Name: "alice", Password: secrets.password("alice"), Subject: "a-1", Email: "alice@example.org", Groups: []string{"team-alpha", "anonymous"}},
-		bob:   oidctest.User{Name: "bob", Password: secrets.password("bob"), Subject: "b-2", Email: "bob@example.org", Groups: []string{"readers"}},
+		alice: oidctest.User{Name: "alice", Password: secrets.newPassword("alice"), Subject: "a-1", Email: "alice@example.org", Groups: []string{"team-alpha", "anonymous"}},
+		bob:   oidctest.User{Name: "bob", Password: secrets.newPassword("bob"), Subject: "b-2", Email: "bob@example.org", Groups: []string{"readers"}},
 	}
 	o.Server = oidctest.Start(t, oidctest.Options{Clients: []oidctest.Client{ssoClient}, Users: []oidctest.User{o.alice, o.bob}})
 	return o
@@ -50,7 +50,7 @@ groups = { claim = "groups" }
 func TestOpenIDClients(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
-	s := newSite(t, options{providers: o.toml()})
+	s := newServer(t, options{providers: o.toml()})
 	r := s.registry(t, distributions[1])
 	i, ref := dockerImage(t), r.host+"/team-alpha/it:1"
 	h := newHome(t)
@@ -65,7 +65,7 @@ func TestOpenIDClients(t *testing.T) {
 				t.Fatalf("login: %v", s)
 			}
 			h.stored(t, r.host)
-			if s := c.pull(t, h, ref); !s.ok || !s.saw(i.layer.digest()) {
+			if s := c.pull(t, h, ref); !s.ok || !s.hasDigest(i.layer.digest()) {
 				t.Errorf("pull: %v", s)
 			}
 			if s := c.copy(t, h, ref, r.host+"/team-beta/it:1"); s.ok {
@@ -80,7 +80,7 @@ func TestOpenIDClients(t *testing.T) {
 func TestOpenID(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
-	s := newSite(t, options{providers: o.toml(), rules: houseRules + `
+	s := newServer(t, options{providers: o.toml(), rules: testRules + `
 [[rule]]
 name = "anonymous requests pull the porch"
 groups = ["anonymous"]
@@ -115,7 +115,7 @@ when = '"team-alpha" in groups'
 		}
 	})
 	t.Run("one wrong password is one request", func(t *testing.T) {
-		wrong := secrets.keep("wrong password", "bob-was-never-this")
+		wrong := secrets.add("wrong password", "bob-was-never-this")
 		o.Reset()
 		post := s.post(t, url.Values{"grant_type": {"password"}, "service": {service}, "username": {"bob"}, "password": {wrong}})
 		get := s.get(t, "service="+service, basic("bob", wrong))
@@ -165,9 +165,9 @@ when = '"team-alpha" in groups'
 func TestOpenIDRefreshToken(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
-	s := newSite(t, options{providers: o.toml()})
+	s := newServer(t, options{providers: o.toml()})
 	const scope = "repository:team-alpha/x:pull,push"
-	refreshToken := secrets.keep("provider's refresh token", o.Tokens(ssoClient, "alice", o.alice.Password).Refresh)
+	refreshToken := secrets.add("provider's refresh token", o.Tokens(ssoClient, "alice", o.alice.Password).Refresh)
 	o.Reset()
 
 	for n, name := range []string{"$refresh", "$refresh:sso", "$refresh", "$refresh:sso"} {
@@ -201,7 +201,7 @@ func TestOpenIDRefreshToken(t *testing.T) {
 			t.Errorf("login as %q with the provider's refresh token = %v, want 401", name, a)
 		}
 	}
-	if a := s.get(t, "service="+service, basic("$refresh", secrets.keep("unknown token", "an-unknown-refresh-token"))); a.Status != http.StatusUnauthorized {
+	if a := s.get(t, "service="+service, basic("$refresh", secrets.add("unknown token", "an-unknown-refresh-token"))); a.Status != http.StatusUnauthorized {
 		t.Errorf("login with an unknown refresh token = %v, want 401", a)
 	}
 }
@@ -211,7 +211,7 @@ func TestOpenIDRefreshToken(t *testing.T) {
 func TestOpenIDLeaver(t *testing.T) {
 	t.Parallel()
 	o := newSSO(t)
-	s := newSite(t, options{providers: o.toml(), session: `revalidate = "1s"`})
+	s := newServer(t, options{providers: o.toml(), session: `revalidate = "1s"`})
 	const scope = "repository:team-alpha/x:pull,push"
 	alice, bob := s.login(t, "alice", o.alice.Password), s.login(t, "bob", o.bob.Password)
 	for range 3 { // the provider rotates its refresh token each time
@@ -248,7 +248,7 @@ func TestOpenIDLeaver(t *testing.T) {
 func TestIDToken(t *testing.T) {
 	t.Parallel()
 	forge := oidctest.NewIssuer(t)
-	s := newSite(t, options{
+	s := newServer(t, options{
 		providers: fmt.Sprintf(`
 [[provider]]
 name = "ci"

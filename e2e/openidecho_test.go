@@ -22,10 +22,10 @@ import (
 func TestOpenIDEcho(t *testing.T) {
 	t.Parallel()
 	i := oidctest.NewIssuer(t)
-	clientSecret := secrets.keep("client secret of the echo", "echo-client-"+rand.Text())
-	pass := secrets.password("echo")
+	clientSecret := secrets.add("client secret of the echo", "echo-client-"+rand.Text())
+	pass := secrets.newPassword("echo")
 	sent := []string{clientSecret, pass}
-	s := newSite(t, options{providers: fmt.Sprintf(`
+	s := newServer(t, options{providers: fmt.Sprintf(`
 [[provider]]
 name = "sso"
 kind = "oidc"
@@ -50,7 +50,7 @@ timeout = "1s"
 		},
 	} {
 		i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) { mode(w, echoOf(r)) })
-		refreshToken := secrets.keep("refresh token of the echo", "echo-refresh-"+rand.Text())
+		refreshToken := secrets.add("refresh token of the echo", "echo-refresh-"+rand.Text())
 		sent = append(sent, refreshToken)
 		for _, login := range []string{basic("alice-"+strings.ReplaceAll(name, " ", "-"), pass), basic("$refresh:sso", refreshToken)} {
 			if a := s.get(t, "service="+service+"&offline_token=true", login); a.Status != http.StatusUnauthorized && a.Status != http.StatusServiceUnavailable && a.Status != http.StatusTooManyRequests {
@@ -61,7 +61,7 @@ timeout = "1s"
 	var written []byte
 	for until := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		var err error
-		written, err = os.ReadFile(s.server.log)
+		written, err = os.ReadFile(s.process.log)
 		must(t, err)
 		if strings.Contains(string(written), "Unsolicited response received") {
 			break

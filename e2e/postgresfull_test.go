@@ -18,9 +18,9 @@ func TestPostgresFull(t *testing.T) {
 	disk := smallDisk(t, "64m")
 	must(t, os.Chmod(filepath.Dir(disk), 0o711)) // PostgreSQL runs as another user, who must be able to enter
 	pg := postgrestest.Start(t)
-	alice := theHouse()["alice"]
+	alice := testUsers()["alice"]
 	r := newReplicas(t, pg.DatabaseOn(t, disk), options{})
-	offline := func(s *site) answer {
+	offline := func(s *server) answer {
 		return s.get(t, "offline_token=true&service="+service, basic("alice", alice.password))
 	}
 	issued := []string{r[0].login(t, "alice", alice.password)}
@@ -48,7 +48,7 @@ func TestPostgresFull(t *testing.T) {
 		if strings.Contains(a.Raw, "disk") {
 			t.Errorf("the answer shows the disk: %v", a)
 		}
-		if said := s.server.said(); !strings.Contains(said, "the disk of PostgreSQL is full; nothing was lost, make room") {
+		if said := s.process.output(); !strings.Contains(said, "the disk of PostgreSQL is full; nothing was lost, make room") {
 			t.Errorf("the log of replica %d does not say that the disk is full:\n%s", i, tail(said, 5))
 		}
 		if body, err := get(s.url + "/readyz"); err != nil || !strings.Contains(string(body), "store") {
@@ -68,7 +68,7 @@ func TestPostgresFull(t *testing.T) {
 		} else {
 			issued = append(issued, a.RefreshToken)
 		}
-		eventually(t, 15*time.Second, func() error { return answers(s.url + "/readyz?all") })
+		eventually(t, 15*time.Second, func() error { return checkOK(s.url + "/readyz?all") })
 	}
 	for _, token := range issued {
 		r.checkAll(t, token, "200 pull,push")

@@ -26,14 +26,14 @@ func TestWrongPassword(t *testing.T) {
 	for _, d := range distributions {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, options{})
+			s := newServer(t, options{})
 			r := s.registry(t, d)
 			for _, c := range clients() {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
 					want := prints[strings.Fields(c.name)[0]]
 					h := newHome(t)
-					got := c.login(t, h, r.host, "alice", secrets.keep("wrong password", "alice-is-not-her"))
+					got := c.login(t, h, r.host, "alice", secrets.add("wrong password", "alice-is-not-her"))
 					if got.ok && !c.proves {
 						got = c.pull(t, h, r.host+"/team-alpha/any:1")
 					}
@@ -54,7 +54,7 @@ func TestWrongPassword(t *testing.T) {
 // wrong.
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{providers: lostDirectory(unusedAddress(t))})
+	s := newServer(t, options{providers: lostDirectory(unusedAddress(t))})
 	r := s.registry(t, distributions[1])
 	prints := map[string]string{
 		"docker":     "503 Service Unavailable",
@@ -68,7 +68,7 @@ func TestUnavailable(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHome(t)
-			got := c.login(t, h, r.host, "alice", theHouse()["alice"].password)
+			got := c.login(t, h, r.host, "alice", testUsers()["alice"].password)
 			if got.ok && !c.proves {
 				got = c.pull(t, h, r.host+"/team-alpha/any:1")
 			}

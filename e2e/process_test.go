@@ -27,7 +27,7 @@ type process struct {
 func start(t *testing.T, name string, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: cmd, done: make(chan struct{})}
-	p.log = filepath.Join(logDir, fmt.Sprintf("%s-%d.log", name, counter.Add(1)))
+	p.log = filepath.Join(logDir, fmt.Sprintf("%s-%d.log", name, logNumber.Add(1)))
 	out, err := os.Create(p.log)
 	if err != nil {
 		t.Fatalf("open the log of %s: %v", name, err)
@@ -45,7 +45,7 @@ func start(t *testing.T, name string, cmd *exec.Cmd) *process {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", name, tail(p.said(), 25))
+			t.Logf("%s printed:\n%s", name, tail(p.output(), 25))
 		}
 	})
 	return p
@@ -70,8 +70,8 @@ func (p *process) stop() error {
 	}
 }
 
-// said returns everything that the process has written so far.
-func (p *process) said() string {
+// output returns everything that the process has written so far.
+func (p *process) output() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
@@ -90,9 +90,9 @@ func (p *process) await(t *testing.T, limit time.Duration, ready func() error) {
 		}
 		select {
 		case <-p.done:
-			t.Fatalf("%s ended: %v\n%s", filepath.Base(p.log), p.err, tail(p.said(), 40))
+			t.Fatalf("%s ended: %v\n%s", filepath.Base(p.log), p.err, tail(p.output(), 40))
 		case <-deadline:
-			t.Fatalf("%s is not ready after %v: %v\n%s", filepath.Base(p.log), limit, err, tail(p.said(), 40))
+			t.Fatalf("%s is not ready after %v: %v\n%s", filepath.Base(p.log), limit, err, tail(p.output(), 40))
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

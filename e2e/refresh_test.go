@@ -19,12 +19,12 @@ func TestRefreshTokenInEveryClient(t *testing.T) {
 	for _, d := range distributions {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, options{})
+			s := newServer(t, options{})
 			r := s.registry(t, d)
 			i := dockerImage(t)
 			r.seed(t, i, "team-alpha/it:1")
 			for _, docker := range dockers() {
-				alice, h := theHouse()["alice"], newHome(t)
+				alice, h := testUsers()["alice"], newHome(t)
 				if s := docker.login(t, h, r.host, "alice", alice.password); !s.ok {
 					t.Fatalf("%s login: %v", docker.name, s)
 				}
@@ -38,7 +38,7 @@ func TestRefreshTokenInEveryClient(t *testing.T) {
 						t.Parallel()
 						h := newHome(t)
 						must(t, os.WriteFile(h.config(), config, 0o600))
-						if s := c.pull(t, h, r.host+"/team-alpha/it:1"); !s.ok || !s.saw(i.layer.digest()) {
+						if s := c.pull(t, h, r.host+"/team-alpha/it:1"); !s.ok || !s.hasDigest(i.layer.digest()) {
 							t.Errorf("pull with docker's token: %v", s)
 						}
 						if s := c.copy(t, h, r.host+"/team-alpha/it:1", r.host+"/team-alpha/"+strings.ReplaceAll(strings.ToLower(docker.name+"-to-"+c.name), " ", "-")+":2"); !s.ok {
@@ -59,8 +59,8 @@ func TestRefreshTokenInEveryClient(t *testing.T) {
 func TestRefreshToken(t *testing.T) {
 	t.Parallel()
 	const other = "other_registry"
-	s := newSite(t, options{token: `services = ["` + service + `", "` + other + `"]` + "\n"})
-	alice := theHouse()["alice"]
+	s := newServer(t, options{token: `services = ["` + service + `", "` + other + `"]` + "\n"})
+	alice := testUsers()["alice"]
 	token := s.login(t, "alice", alice.password)
 	const scope = "repository:team-alpha/x:pull,push"
 	asPassword := func(user, password, more string) answer {
@@ -146,7 +146,7 @@ func TestRefreshToken(t *testing.T) {
 		}
 		wg.Wait()
 	})
-	s.end(t)
+	s.stop(t)
 	s.start(t)
 	t.Run("after a restart", func(t *testing.T) {
 		if a := s.redeem(t, token, scope); a.Status != http.StatusOK {
@@ -160,7 +160,7 @@ func TestRefreshToken(t *testing.T) {
 // unknown one, by POST and by Basic, and a new login works.
 func TestExpiredRefreshToken(t *testing.T) {
 	t.Parallel()
-	alice := theHouse()["alice"]
+	alice := testUsers()["alice"]
 	const life = 3 * time.Second
 	for _, tc := range []struct {
 		key      string
@@ -173,7 +173,7 @@ func TestExpiredRefreshToken(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s, redeemed %v", tc.key, tc.redeemed), func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, options{session: fmt.Sprintf("%s = %q\n", tc.key, life)})
+			s := newServer(t, options{session: fmt.Sprintf("%s = %q\n", tc.key, life)})
 			token := s.login(t, "alice", alice.password)
 			expired := time.Now().Add(life) // not before it expires for the server
 			if tc.redeemed {
@@ -193,7 +193,7 @@ func TestExpiredRefreshToken(t *testing.T) {
 					checkError(t, a)
 				}
 			}
-			if len(s.audited(`"reason":`, tc.reason)) == 0 {
+			if len(s.logLines(`"reason":`, tc.reason)) == 0 {
 				t.Errorf("no audit line gives %q for a reason", tc.reason)
 			}
 			s.login(t, "alice", alice.password)
@@ -202,8 +202,8 @@ func TestExpiredRefreshToken(t *testing.T) {
 }
 
 // revoke ends alice's sessions by the command line while the server runs.
-func revoke(t *testing.T, s *site, token, scope string) {
-	other := s.login(t, "bob", theHouse()["bob"].password)
+func revoke(t *testing.T, s *server, token, scope string) {
+	other := s.login(t, "bob", testUsers()["bob"].password)
 	list := s.cli(t, "", "sessions", "list", "--json")
 	var sessions []struct{ ID, User string }
 	if err := json.Unmarshal([]byte(list.text), &sessions); err != nil || !list.ok {

@@ -23,21 +23,21 @@ var distributions = []distribution{
 	{"distribution 3", "registry"},
 }
 
-// registry is a running registry that trusts the tokens of a site.
+// registry is a running registry that trusts the tokens of a server.
 type registry struct {
-	host   string // localhost:PORT
-	server *process
+	host    string // localhost:PORT
+	process *process
 }
 
-// registry starts a registry with token authentication by the site's root.
-func (s *site) registry(t *testing.T, d distribution) *registry {
+// registry starts a registry with token authentication by the server's root.
+func (s *server) registry(t *testing.T, d distribution) *registry {
 	t.Helper()
 	return s.registryWith(t, d, fmt.Sprintf("auth: {token: {realm: %s/jwt/auth, service: %s, issuer: gitlab-issuer, rootcertbundle: %s}}",
 		s.url, service, filepath.Join(s.root, "RootCA.crt")))
 }
 
 // registryWith starts a registry with this auth block in its configuration.
-func (s *site) registryWith(t *testing.T, d distribution, auth string) *registry {
+func (s *server) registryWith(t *testing.T, d distribution, auth string) *registry {
 	t.Helper()
 	need(t, d.program)
 	dir, port := t.TempDir(), freePort(t)
@@ -53,10 +53,10 @@ http: {addr: "127.0.0.1:%d"}
 	cmd := exec.Command(d.program, "serve", config)
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	r := &registry{host: fmt.Sprintf("localhost:%d", port)}
-	r.server = start(t, "registry", cmd)
-	r.server.await(t, 30*time.Second, func() error {
+	r.process = start(t, "registry", cmd)
+	r.process.await(t, 30*time.Second, func() error {
 		// 401 is the answer without a token: the registry listens.
-		if err := answers("http://" + r.host + "/v2/"); err != nil && !strings.Contains(err.Error(), "401") {
+		if err := checkOK("http://" + r.host + "/v2/"); err != nil && !strings.Contains(err.Error(), "401") {
 			return err
 		}
 		return nil
@@ -68,13 +68,13 @@ http: {addr: "127.0.0.1:%d"}
 // and not sent again.
 func (r *registry) mounted(repo string) bool {
 	mount := regexp.MustCompile(`POST /v2/` + regexp.QuoteMeta(repo) + `/blobs/uploads/\?\S*mount=\S* HTTP/1.1" 201 `)
-	return mount.MatchString(r.server.said())
+	return mount.MatchString(r.process.output())
 }
 
 // seed pushes an image into the registry as the user root.
 func (r *registry) seed(t *testing.T, i *image, ref string) {
 	t.Helper()
-	root, h := theHouse()["root"], newHome(t)
+	root, h := testUsers()["root"], newHome(t)
 	h.store(t, r.host, root.name, root.password)
 	if err := upload(t, resolver(t, h), i, r.host+"/"+ref, ""); err != nil {
 		t.Fatalf("push an image to %s: %v", ref, err)

@@ -13,14 +13,14 @@ import (
 
 // reload writes another configuration, reloads the server and waits until the
 // reload succeeded.
-func (s *site) reload(t *testing.T, o options) {
+func (s *server) reload(t *testing.T, o options) {
 	t.Helper()
 	const loaded = `"the configuration was reloaded"`
-	before := strings.Count(s.server.said(), loaded)
-	s.write(t, o)
-	s.server.cmd.Process.Signal(syscall.SIGHUP)
-	s.server.await(t, 10*time.Second, func() error {
-		if strings.Count(s.server.said(), loaded) == before {
+	before := strings.Count(s.process.output(), loaded)
+	s.writeConfig(t, o)
+	s.process.cmd.Process.Signal(syscall.SIGHUP)
+	s.process.await(t, 10*time.Second, func() error {
+		if strings.Count(s.process.output(), loaded) == before {
 			return fmt.Errorf("the configuration was not reloaded")
 		}
 		return nil
@@ -34,13 +34,13 @@ func TestProviderReloaded(t *testing.T) {
 	t.Parallel()
 	d, o, tenant := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{}), newSSO(t), newSSO(t)
 	directory, openID := slapdTOML(d, "prefix = \"\"\n"+groupsIn(d.Groups, "")), o.toml()+"prefix = \"sso:\"\n"
-	file := theHouse().toml()
-	original := options{providers: file + directory + openID, rules: directoryRules + houseRules}
-	s := newSite(t, original)
-	refreshToken := secrets.keep("provider's refresh token", o.Tokens(ssoClient, "alice", o.alice.Password).Refresh)
+	file := testUsers().toml()
+	original := options{providers: file + directory + openID, rules: directoryRules + testRules}
+	s := newServer(t, original)
+	refreshToken := secrets.add("provider's refresh token", o.Tokens(ssoClient, "alice", o.alice.Password).Refresh)
 	tokens := map[string]string{
 		"corp": s.login(t, "o(brien", "o(brienpw"),
-		"file": s.login(t, "eve", theHouse()["eve"].password),
+		"file": s.login(t, "eve", testUsers()["eve"].password),
 		"sso":  s.get(t, "offline_token=true&service="+service, basic("$refresh:sso", refreshToken)).RefreshToken,
 	}
 	checkSessions := func(t *testing.T, refused string) {

@@ -16,13 +16,13 @@ import (
 
 // replicas are servers that share a root, a sealing key and a store, as behind one
 // load balancer.
-type replicas []*site
+type replicas []*server
 
 // database creates a database on a PostgreSQL and returns its URL. The password in it
 // is not needed, and no output may ever show it.
 func database(t *testing.T, pg *postgrestest.Server) string {
 	t.Helper()
-	password := secrets.keep("password of the store", "store-canary-password")
+	password := secrets.add("password of the store", "store-canary-password")
 	return strings.Replace(pg.Database(t), "postgres://postgres@", "postgres://postgres:"+password+"@", 1)
 }
 
@@ -36,7 +36,7 @@ func newReplicas(t *testing.T, store string, o options) replicas {
 	o.session += fmt.Sprintf("\nstore = %q\nconnections = 4\nseal_key = { file = %q }\n", store, key)
 	var all replicas
 	for range 3 {
-		s := placeSite(t, o)
+		s := configureServer(t, o)
 		s.launch(t)
 		all = append(all, s)
 	}
@@ -46,40 +46,40 @@ func newReplicas(t *testing.T, store string, o options) replicas {
 	return all
 }
 
-// placeSite writes the configuration of a site, and does not start it.
-func placeSite(t *testing.T, o options) *site {
+// configureServer writes the configuration of a site, and does not start it.
+func configureServer(t *testing.T, o options) *server {
 	t.Helper()
-	s := &site{dir: t.TempDir(), port: freePort(t), root: rootCA}
+	s := &server{dir: t.TempDir(), port: freePort(t), root: rootCA}
 	s.url = fmt.Sprintf("http://localhost:%d", s.port)
 	s.config = filepath.Join(s.dir, "shorepass.toml")
 	if o.providers == "" {
-		o.providers = theHouse().toml()
+		o.providers = testUsers().toml()
 	}
 	if o.rules == "" {
-		o.rules = houseRules
+		o.rules = testRules
 	}
-	s.write(t, o)
+	s.writeConfig(t, o)
 	return s
 }
 
 // launch starts the server without waiting for it.
-func (s *site) launch(t *testing.T) {
+func (s *server) launch(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(binary, "serve", "--config", s.config)
 	cmd.Dir = s.dir
-	s.server = start(t, "shorepass", cmd)
-	t.Cleanup(func() { s.end(t) })
+	s.process = start(t, "shorepass", cmd)
+	t.Cleanup(func() { s.stop(t) })
 }
 
 // healthy waits until the server answers.
-func (s *site) healthy(t *testing.T) {
+func (s *server) healthy(t *testing.T) {
 	t.Helper()
-	s.server.await(t, 30*time.Second, func() error { return answers(s.url + "/healthz") })
+	s.process.await(t, 30*time.Second, func() error { return checkOK(s.url + "/healthz") })
 }
 
 // mustNotStart starts a server, tests that it ends with an error, and returns its
 // output.
-func (s *site) mustNotStart(t *testing.T, limit time.Duration) string {
+func (s *server) mustNotStart(t *testing.T, limit time.Duration) string {
 	t.Helper()
 	cmd := exec.Command(binary, "serve", "--config", s.config)
 	cmd.Dir = s.dir
@@ -87,18 +87,18 @@ func (s *site) mustNotStart(t *testing.T, limit time.Duration) string {
 	select {
 	case <-p.done:
 	case <-time.After(limit):
-		t.Fatalf("shorepass serve still runs after %v, want it to end\n%s", limit, tail(p.said(), 10))
+		t.Fatalf("shorepass serve still runs after %v, want it to end\n%s", limit, tail(p.output(), 10))
 	}
 	if p.err == nil {
-		t.Errorf("shorepass serve ended with exit 0, want a failure\n%s", p.said())
+		t.Errorf("shorepass serve ended with exit 0, want a failure\n%s", p.output())
 	}
-	return p.said()
+	return p.output()
 }
 
 // kill ends the server with SIGKILL, as a crash does.
-func (s *site) kill() {
-	s.server.cmd.Process.Kill()
-	<-s.server.done
+func (s *server) kill() {
+	s.process.cmd.Process.Kill()
+	<-s.process.done
 }
 
 // eventually polls ready until it returns nil, or fails the test after limit.
@@ -116,7 +116,7 @@ func eventually(t *testing.T, limit time.Duration, ready func() error) {
 }
 
 // redemption returns the request that redeems a token for teamScope.
-func (s *site) redemption(token string) *http.Request {
+func (s *server) redemption(token string) *http.Request {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "service": {service}, "client_id": {"e2e"}, "scope": {teamScope}}
 	r, err := http.NewRequest(http.MethodPost, s.url+"/jwt/auth", strings.NewReader(form.Encode()))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // balanced starts a round-robin load balancer of replicas, which skips those that
 // accept no connection. The returned site has its URL, and no server.
-func balanced(t *testing.T, r replicas) *site {
+func balanced(t *testing.T, r replicas) *server {
 	t.Helper()
 	var next atomic.Int64
 	address := listener(t, func(near net.Conn) {
@@ -35,7 +35,7 @@ func balanced(t *testing.T, r replicas) *site {
 			return
 		}
 	})
-	return &site{url: "http://localhost:" + address[strings.LastIndex(address, ":")+1:], root: rootCA}
+	return &server{url: "http://localhost:" + address[strings.LastIndex(address, ":")+1:], root: rootCA}
 }
 
 // replicasBalanced runs docker login, push and pull through a load balancer while one
@@ -44,7 +44,7 @@ func replicasBalanced(t *testing.T, pg *postgrestest.Server) {
 	r := newReplicas(t, database(t, pg), options{session: `revalidate = "1s"`})
 	s := balanced(t, r)
 	registry := s.registry(t, distributions[1])
-	alice, i := theHouse()["alice"], dockerImage(t)
+	alice, i := testUsers()["alice"], dockerImage(t)
 	for _, docker := range dockers() {
 		h := newHome(t)
 		if s := docker.login(t, h, registry.host, "alice", alice.password); !s.ok {
@@ -60,7 +60,7 @@ func replicasBalanced(t *testing.T, pg *postgrestest.Server) {
 				t.Errorf("push while replica %d is down: %v", n, err)
 			}
 			for _, c := range []client{crane(), oras()} {
-				if s := c.pull(t, h, ref); !s.ok || !s.saw(i.layer.digest()) {
+				if s := c.pull(t, h, ref); !s.ok || !s.hasDigest(i.layer.digest()) {
 					t.Errorf("%s pull while replica %d is down: %v", c.name, n, s)
 				}
 			}

@@ -30,7 +30,7 @@ func (r replicas) checkBreakerOpen(t *testing.T) {
 		if body, err := get(s.url + "/readyz"); err != nil || !strings.Contains(string(body), `"circuit breaker of corp":"open"`) {
 			t.Errorf("replica %d: /readyz = %s, %v, want 200 and the circuit breaker", i, body, err)
 		}
-		if !strings.Contains(s.server.said(), "circuit breaker open") {
+		if !strings.Contains(s.process.output(), "circuit breaker open") {
 			t.Errorf("replica %d logs nothing of the circuit breaker", i)
 		}
 	}
@@ -119,7 +119,7 @@ func replicasAllPasswordsChanged(t *testing.T, pg *postgrestest.Server) {
 		}
 	}
 	for i, s := range r {
-		if strings.Contains(s.server.said(), "circuit breaker") {
+		if strings.Contains(s.process.output(), "circuit breaker") {
 			t.Errorf("replica %d logs that a circuit breaker opened", i)
 		}
 	}
@@ -134,13 +134,13 @@ func replicasEverybodyRejected(t *testing.T, pg *postgrestest.Server) {
 	r := newReplicas(t, database(t, pg), options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules})
 	password := func(uid string) string { return "pw" + uid }
 	uids, _ := r.logInAll(t, people, password)
-	another := secrets.password("all")
+	another := secrets.newPassword("all")
 	for _, uid := range uids {
 		d.SetPassword(t, d.Person(uid), another)
 		d.Set(t, d.Person(uid), "pwdReset") // after an administrator's change the person would have to change the password
 	}
 	time.Sleep(66 * time.Second) // the window is a minute, in slots of five seconds: no login in it was accepted
-	offline := func(s *site, user, password string) int {
+	offline := func(s *server, user, password string) int {
 		return s.get(t, "account="+user+"&client_id=docker&offline_token=true&service="+service, basic(user, password)).Status
 	}
 	for i, uid := range uids {

@@ -22,7 +22,7 @@ func TestClocksApart(t *testing.T) {
 			pg := postgrestest.StartClockAhead(t, ahead)
 			r := newReplicas(t, database(t, pg), options{session: "revalidate = \"1s\""})
 			for _, s := range r {
-				if said := s.server.said(); !strings.Contains(said, "this machine's clock differs from the store's") {
+				if said := s.process.output(); !strings.Contains(said, "this machine's clock differs from the store's") {
 					t.Errorf("the log does not say that clocks differ:\n%s", tail(said, 5))
 				}
 			}
@@ -30,7 +30,7 @@ func TestClocksApart(t *testing.T) {
 				s := r[i%len(r)]
 				s.registry(t, d).seed(t, ociImage(t), "some/thing:1") // pushes, and checks the result
 			}
-			token := r[0].login(t, "alice", theHouse()["alice"].password)
+			token := r[0].login(t, "alice", testUsers()["alice"].password)
 			for range 3 {
 				r.checkAll(t, token, "200 pull,push")
 				time.Sleep(1100 * time.Millisecond) // the sign-in becomes due, and is revalidated under a lease

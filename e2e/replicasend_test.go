@@ -13,7 +13,7 @@ import (
 )
 
 // oauth posts a form to an endpoint for sessions.
-func (s *site) oauth(t *testing.T, path, authorization string, form url.Values) answer {
+func (s *server) oauth(t *testing.T, path, authorization string, form url.Values) answer {
 	t.Helper()
 	var headers []string
 	if authorization != "" {
@@ -25,7 +25,7 @@ func (s *site) oauth(t *testing.T, path, authorization string, form url.Values) 
 // replicasRevoke ends sessions on one replica in every way, while clients redeem them
 // in loops on all three.
 func replicasRevoke(t *testing.T, pg *postgrestest.Server) {
-	house := theHouse()
+	house := testUsers()
 	r := newReplicas(t, database(t, pg), options{server: `operators = ["admins"]`})
 	bob := r[0].login(t, "bob", house["bob"].password)
 	root := basic("root", house["root"].password)
@@ -117,7 +117,7 @@ func replicasLeavers(t *testing.T, pg *postgrestest.Server) {
 			d.Set(t, d.Person("nameless"), "pwdReset")
 			r.converges(t, token, "200", 0, func() { time.Sleep(soon) })
 			token = r[1].login(t, "nameless", "namelesspw")
-			r.converges(t, token, "401", soon, func() { d.SetPassword(t, d.Person("nameless"), secrets.password("nameless")) })
+			r.converges(t, token, "401", soon, func() { d.SetPassword(t, d.Person("nameless"), secrets.newPassword("nameless")) })
 		}},
 		{"o(brien", "is removed and restored", func(t *testing.T, token string) {
 			r.converges(t, token, "401", soon, func() { d.Rename(t, d.Person("o(brien"), "uid=o(brien", elsewhere) })
@@ -153,7 +153,7 @@ func replicasSambaLeavers(t *testing.T, pg *postgrestest.Server) {
 		{"alice", "leaves a group", "200 pull,push", "200", func() { d.Remove(t, d.Group("inner"), "member", d.Person("alice")) }},
 		{"frank", "is disabled", "200 pull", "401", func() { d.Set(t, d.Person("frank"), "userAccountControl", "514") }},
 		{"bob", "expires", "200", "401", func() { d.Set(t, d.Person("bob"), "accountExpires", "132000000000000000") }},
-		{"doej", "has a new password", "200", "401", func() { d.SetPassword(t, d.Person("Doe, J"), secrets.password("doej")) }},
+		{"doej", "has a new password", "200", "401", func() { d.SetPassword(t, d.Person("Doe, J"), secrets.newPassword("doej")) }},
 		{"josé", "is deleted", "200", "401", func() { d.Delete(t, d.Person("josé")) }},
 		{"o(brien", "is locked by a stranger's guesses", "200", "200", func() {
 			for i, s := range r {

@@ -18,7 +18,7 @@ import (
 func replicasSealKeys(t *testing.T, pg *postgrestest.Server) {
 	store := database(t, pg)
 	r := newReplicas(t, store, options{})
-	token := r[0].login(t, "alice", theHouse()["alice"].password)
+	token := r[0].login(t, "alice", testUsers()["alice"].password)
 	key := filepath.Join(t.TempDir(), "other.key")
 	if out, err := exec.Command(binary, "keys", "init", "--seal-key", key).CombinedOutput(); err != nil {
 		t.Fatalf("shorepass keys init: %v\n%s", err, out)
@@ -28,7 +28,7 @@ func replicasSealKeys(t *testing.T, pg *postgrestest.Server) {
 		{"another key", other, "session.seal_key is not the sealing key that the sessions in the store were sealed with; all replicas must have the same"},
 		{"no key", fmt.Sprintf("store = %q\n", store), "session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys init --seal-key seal.key"},
 	} {
-		s := placeSite(t, options{session: tc.session})
+		s := configureServer(t, options{session: tc.session})
 		if said := s.mustNotStart(t, 20*time.Second); !strings.Contains(said, tc.want) {
 			t.Errorf("with %s it says\n%s\nwant %q", tc.name, said, tc.want)
 		}
@@ -47,14 +47,14 @@ func replicasSealKeys(t *testing.T, pg *postgrestest.Server) {
 	added, err := os.ReadFile(key)
 	must(t, err)
 	must(t, os.WriteFile(key, append(old, added...), 0o600))
-	s := placeSite(t, options{session: other})
+	s := configureServer(t, options{session: other})
 	s.launch(t)
 	s.healthy(t)
 	append(r, s).checkAll(t, token, "200 pull,push")
 }
 
 // sealKeyOf returns the name of the file with the sealing key of a site.
-func sealKeyOf(t *testing.T, s *site) string {
+func sealKeyOf(t *testing.T, s *server) string {
 	t.Helper()
 	text, err := os.ReadFile(s.config)
 	must(t, err)
@@ -102,7 +102,7 @@ func replicasRekeyed(t *testing.T, pg *postgrestest.Server) {
 		must(t, os.WriteFile(ring, slices.Concat(keys...), 0o600))
 		for i, s := range r {
 			down := restart{replica: i, began: time.Now()}
-			s.end(t)
+			s.stop(t)
 			s.launch(t)
 			s.healthy(t)
 			down.over = time.Now()
@@ -144,7 +144,7 @@ func replicasRekeyed(t *testing.T, pg *postgrestest.Server) {
 		t.Errorf("the provider has %d valid refresh tokens of alice and saw %d twice, want %d and none", alice, reused, len(quiet)+1)
 	}
 	must(t, os.WriteFile(another, before, 0o600))
-	s := placeSite(t, options{providers: o.toml(), session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, another)})
+	s := configureServer(t, options{providers: o.toml(), session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, another)})
 	if said := s.mustNotStart(t, 20*time.Second); !strings.Contains(said, "is not the sealing key that the sessions in the store were sealed with") {
 		t.Errorf("with the old key alone it says\n%s\nwant that it is another key", said)
 	}
@@ -158,14 +158,14 @@ func replicasConcurrentStart(t *testing.T, pg *postgrestest.Server) {
 	for n := range 3 {
 		store = database(t, pg)
 		r = newReplicas(t, store, options{})
-		token := r[n].login(t, "alice", theHouse()["alice"].password)
+		token := r[n].login(t, "alice", testUsers()["alice"].password)
 		r.checkAll(t, token, "200 pull,push")
 		if versions := pg.SQL(t, store, "SELECT count(*), count(DISTINCT version_id) FROM shorepass_version"); !same(versions) {
 			t.Errorf("migrations that ran, and distinct ones: %s, want each once", versions)
 		}
 	}
 	pg.SQL(t, store, "INSERT INTO shorepass_version (version_id, is_applied) VALUES (99, true)")
-	s := placeSite(t, options{session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, sealKeyOf(t, r[0]))})
+	s := configureServer(t, options{session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, sealKeyOf(t, r[0]))})
 	const want = "its schema is version 99 and this program knows"
 	if said := s.mustNotStart(t, 20*time.Second); !strings.Contains(said, want) || strings.Contains(said, "canary") {
 		t.Errorf("on a newer schema it says\n%s\nwant %q, and no password", said, want)

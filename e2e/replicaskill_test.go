@@ -75,7 +75,7 @@ func (w *walker) ask(what string, r *http.Request) (answer, error) {
 	return a, err
 }
 
-func (w *walker) login(s *site) {
+func (w *walker) login(s *server) {
 	r, err := http.NewRequest(http.MethodGet, s.url+"/jwt/auth?client_id=docker&offline_token=true&service="+service, nil)
 	if err != nil {
 		panic(err) // a URL of ours is always good
@@ -90,7 +90,7 @@ func (w *walker) login(s *site) {
 	}
 }
 
-func (w *walker) revoke(s *site, g *issuedToken) {
+func (w *walker) revoke(s *server, g *issuedToken) {
 	if g.lost || g.revoked {
 		return
 	}
@@ -109,7 +109,7 @@ func (w *walker) revoke(s *site, g *issuedToken) {
 }
 
 // redeem reports whether the answer tells the state of the token.
-func (w *walker) redeem(s *site, g *issuedToken) bool {
+func (w *walker) redeem(s *server, g *issuedToken) bool {
 	a, err := w.ask("redeem", s.redemption(g.token))
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -234,7 +234,7 @@ func startWalkers(t *testing.T) (toml string, d *ldaptest.Slapd, walkers []*walk
 	}
 	var users []oidctest.User
 	for _, name := range []string{"olga", "otto", "oskar"} {
-		users = append(users, oidctest.User{Name: name, Password: secrets.password(name), Subject: "sub-" + name})
+		users = append(users, oidctest.User{Name: name, Password: secrets.newPassword(name), Subject: "sub-" + name})
 		walkers = append(walkers, &walker{user: name, password: users[len(users)-1].Password, rotates: true})
 	}
 	o := &sso{Server: oidctest.Start(t, oidctest.Options{Clients: []oidctest.Client{ssoClient}, Users: users})}
@@ -256,7 +256,7 @@ func replicasKilled(t *testing.T, pg *postgrestest.Server) {
 func TestSQLiteKilled(t *testing.T) {
 	t.Parallel()
 	toml, _, walkers := startWalkers(t)
-	r := replicas{newSite(t, options{providers: toml, rules: directoryRules, session: `revalidate = "1s"`})}
+	r := replicas{newServer(t, options{providers: toml, rules: directoryRules, session: `revalidate = "1s"`})}
 	r.crash(t, 6, walkers, r.victims(t)...)
 }
 

@@ -94,7 +94,7 @@ func checkGrace(t *testing.T, seen []observation, want string, down, starting ti
 // token of each is revoked there once, by one replica.
 func replicasRevokeProviderTokens(t *testing.T, pg *postgrestest.Server) {
 	o := newSSO(t)
-	carol := oidctest.User{Name: "carol", Password: secrets.password("carol"), Subject: "c-3", Groups: []string{"admins"}}
+	carol := oidctest.User{Name: "carol", Password: secrets.newPassword("carol"), Subject: "c-3", Groups: []string{"admins"}}
 	o.SetUser(carol)
 	r := newReplicas(t, database(t, pg), options{providers: o.toml(), server: `operators = ["admins"]`, session: `revalidate = "1s"`})
 	bob := r[0].login(t, "bob", o.bob.Password)

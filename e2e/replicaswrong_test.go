@@ -14,9 +14,9 @@ import (
 
 // loginFrom logs in by GET or by POST with a client address that a trusted proxy
 // forwards.
-func (s *site) loginFrom(t *testing.T, address, method, user, password string) answer {
+func (s *server) loginFrom(t *testing.T, address, method, user, password string) answer {
 	t.Helper()
-	secrets.keep("wrong password", password)
+	secrets.add("wrong password", password)
 	form := url.Values{"service": {service}}
 	target, body := s.url+"/jwt/auth", ""
 	if method == http.MethodPost {

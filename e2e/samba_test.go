@@ -13,7 +13,7 @@ import (
 // sambaTOML returns the provider of a domain controller; groups is the groups
 // table.
 func sambaTOML(d *ldaptest.Samba, groups string) string {
-	secrets.keep("service account's password", d.Password)
+	secrets.add("service account's password", d.Password)
 	return fmt.Sprintf(`
 [[provider]]
 name = "corp"
@@ -53,7 +53,7 @@ actions = ["pull"]
 const sambaScopes = "repository:team-alpha/x:pull,push repository:ships/crew:pull repository:ships/fleet:pull"
 
 // pw1 returns the password of an account of the domain.
-func pw1(name string) string { return secrets.keep("password of "+name, name+"-Pw1") }
+func pw1(name string) string { return secrets.add("password of "+name, name+"-Pw1") }
 
 // TestSamba tests with Samba as Active Directory: two domain controllers,
 // started one after the other, since each searches for a free address.
@@ -80,7 +80,7 @@ func sambaGroups(t *testing.T, d *ldaptest.Samba) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, options{providers: sambaTOML(d, tc.groups), rules: sambaRules})
+			s := newServer(t, options{providers: sambaTOML(d, tc.groups), rules: sambaRules})
 			for name, want := range map[string]string{"alice": tc.alice, "frank": tc.frank, "bob": ""} {
 				a := s.get(t, "service="+service+"&scope="+url.QueryEscape(sambaScopes), basic(name, pw1(name)))
 				if a.Status != http.StatusOK || a.granted(t) != want {
@@ -93,7 +93,7 @@ func sambaGroups(t *testing.T, d *ldaptest.Samba) {
 
 // sambaPeople tests login names, account states, wrong passwords and sessions.
 func sambaPeople(t *testing.T, d *ldaptest.Samba) {
-	s := newSite(t, options{providers: sambaTOML(d, groupsIn(d.Groups, "")), rules: sambaRules, session: `revalidate = "1s"`})
+	s := newServer(t, options{providers: sambaTOML(d, groupsIn(d.Groups, "")), rules: sambaRules, session: `revalidate = "1s"`})
 
 	t.Run("names", func(t *testing.T) {
 		for _, tc := range []struct{ typed, account, user string }{
@@ -161,7 +161,7 @@ func sambaPeople(t *testing.T, d *ldaptest.Samba) {
 					continue
 				}
 				h.stored(t, r.host)
-				if s := c.pull(t, h, ref); !s.ok || !s.saw(i.layer.digest()) {
+				if s := c.pull(t, h, ref); !s.ok || !s.hasDigest(i.layer.digest()) {
 					t.Errorf("%s pull as %s: %v", c.name, name, s)
 				}
 			}
@@ -174,7 +174,7 @@ func sambaPeople(t *testing.T, d *ldaptest.Samba) {
 		}
 		d.Set(t, d.Person("frank"), "userAccountControl", "514")
 		d.Remove(t, d.Group("inner"), "member", d.Person("alice"))
-		d.SetPassword(t, d.Person("Doe, J"), secrets.password("doej"))
+		d.SetPassword(t, d.Person("Doe, J"), secrets.newPassword("doej"))
 		d.Delete(t, d.Person("josé"))
 		time.Sleep(1100 * time.Millisecond)
 		for name, want := range map[string]int{"alice": 200, "frank": 401, "doej": 401, "josé": 401, "o(brien": 200} {

@@ -14,28 +14,28 @@ import (
 
 // secrets are all passwords and tokens that the run has used. No server may
 // ever write one of them anywhere.
-var secrets = vault{known: map[string]string{}}
+var secrets = secretSet{known: map[string]string{}}
 
-// vault is a set of secrets. It is safe for concurrent use.
-type vault struct {
+// secretSet is a set of secrets. It is safe for concurrent use.
+type secretSet struct {
 	mu    sync.Mutex // guards known
 	known map[string]string
 }
 
-// keep remembers a secret and what it is. What is too short to be told from
+// add remembers a secret and what it is. What is too short to be told from
 // ordinary text is not kept.
-func (v *vault) keep(what, secret string) string {
+func (s *secretSet) add(what, secret string) string {
 	if len(secret) >= 6 {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		v.known[secret] = what
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.known[secret] = what
 	}
 	return secret
 }
 
-// password makes a password for somebody and keeps it.
-func (v *vault) password(user string) string {
-	return v.keep("password of "+user, user+"-"+rand.Text()[:12])
+// newPassword makes a password for a user and adds it.
+func (s *secretSet) newPassword(user string) string {
+	return s.add("password of "+user, user+"-"+rand.Text()[:12])
 }
 
 // shapes are what secrets look like, for those that only a client has seen.
@@ -51,9 +51,9 @@ var shapes = map[string]*regexp.Regexp{
 
 // search looks through every file under dir that a shorepass wrote for what
 // must not be there, and returns a line for each find.
-func (v *vault) search(dir string) ([]string, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+func (s *secretSet) search(dir string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	files, err := filepath.Glob(filepath.Join(dir, "shorepass-*"))
 	if err != nil {
 		return nil, err
@@ -64,14 +64,14 @@ func (v *vault) search(dir string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		finds = append(finds, v.find(filepath.Base(file), string(text))...)
+		finds = append(finds, s.find(filepath.Base(file), string(text))...)
 	}
 	return finds, nil
 }
 
-func (v *vault) find(file, text string) []string {
+func (s *secretSet) find(file, text string) []string {
 	var finds []string
-	for secret, what := range v.known {
+	for secret, what := range s.known {
 		for how, form := range map[string]string{
 			"as it is":       secret,
 			"in base64":      strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(secret)), "="),

@@ -37,8 +37,8 @@ func TestSigning(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, tc.options)
-			root, h := theHouse()["root"], newHome(t)
+			s := newServer(t, tc.options)
+			root, h := testUsers()["root"], newHome(t)
 			push := func(d distribution) error {
 				r := s.registry(t, d)
 				h.store(t, r.host, root.name, root.password)
@@ -78,7 +78,7 @@ func TestRegistryConfig(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, options{more: signedBy(tc.signing)})
+			s := newServer(t, options{more: signedBy(tc.signing)})
 			if tc.signing == "kid" {
 				keys := s.cli(t, "", "registry-config", "--key-set")
 				file := filepath.Join(s.dir, "jwks.json")

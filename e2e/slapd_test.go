@@ -71,7 +71,7 @@ func array(words []string) string {
 
 // loginOf returns a user of ldaptest and the password.
 func loginOf(uid string) (user, password string) {
-	return uid, secrets.keep("password of "+uid, uid+"pw")
+	return uid, secrets.add("password of "+uid, uid+"pw")
 }
 
 // TestSlapdClients runs every client with a directory's passwords, over each
@@ -88,7 +88,7 @@ func TestSlapdClients(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, options{providers: tc.toml, rules: directoryRules})
+			s := newServer(t, options{providers: tc.toml, rules: directoryRules})
 			r := s.registry(t, distributions[1])
 			i, ref := dockerImage(t), r.host+"/team-alpha/it:1"
 			h := newHome(t)
@@ -105,7 +105,7 @@ func TestSlapdClients(t *testing.T) {
 						t.Fatalf("login as bob: %v", s)
 					}
 					h.stored(t, r.host)
-					if s := c.pull(t, h, ref); !s.ok || !s.saw(i.layer.digest()) {
+					if s := c.pull(t, h, ref); !s.ok || !s.hasDigest(i.layer.digest()) {
 						t.Errorf("pull as bob: %v", s)
 					}
 					if s := c.copy(t, h, ref, r.host+"/team-alpha/other:1"); s.ok || !c.refusedPush.MatchString(s.text) {
@@ -140,7 +140,7 @@ func TestSlapdLogins(t *testing.T) {
 			{"under another base", groupsIn("ou=elsewhere,"+d.Base, `, attribute = "memberOf", rename = { outside = "all" }`), pull, none},
 			{"not read", "", none, none},
 		} {
-			s := newSite(t, options{providers: slapdTOML(d, tc.toml), rules: directoryRules})
+			s := newServer(t, options{providers: slapdTOML(d, tc.toml), rules: directoryRules})
 			for uid, want := range map[string]string{"alice": tc.alice, "bob": tc.bob} {
 				if a := s.get(t, "service="+service+"&scope="+teamScope, basic(loginOf(uid))); a.Status != http.StatusOK || a.granted(t) != want {
 					t.Errorf("groups %s: %s is granted %v, want %q", tc.name, uid, a, want)
@@ -149,7 +149,7 @@ func TestSlapdLogins(t *testing.T) {
 		}
 	})
 
-	s := newSite(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules})
+	s := newServer(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules})
 	t.Run("names", func(t *testing.T) {
 		for typed, uid := range map[string]string{"alice": "alice", "ALICE": "alice", " Alice ": "alice", "\uff42ob": "bob"} {
 			_, password := loginOf(uid)
@@ -225,7 +225,7 @@ repositories = ["team-alpha/**"]
 actions = ["pull"]
 `
 	const pull, both, none = "repository:team-alpha/x:pull", "repository:team-alpha/x:pull,push", ""
-	s := newSite(t, options{providers: slapdTOML(d, "remember = \"0s\"\n"+groupsIn(d.Groups, "")), rules: rules})
+	s := newServer(t, options{providers: slapdTOML(d, "remember = \"0s\"\n"+groupsIn(d.Groups, "")), rules: rules})
 	granted := func(when string, want map[string]string) {
 		t.Helper()
 		for uid, want := range want {
@@ -248,7 +248,7 @@ actions = ["pull"]
 func TestSlapdProtected(t *testing.T) {
 	t.Parallel()
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{Lockout: 5})
-	s := newSite(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules})
+	s := newServer(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules})
 	ask := func(user, password string) int {
 		return s.get(t, "service="+service, basic(user, password)).Status
 	}
@@ -298,14 +298,14 @@ func TestSlapdProtected(t *testing.T) {
 func TestSlapdLeaver(t *testing.T) {
 	t.Parallel()
 	d := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
-	s := newSite(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, session: `revalidate = "1s"`})
+	s := newServer(t, options{providers: slapdTOML(d, groupsIn(d.Groups, "")), rules: directoryRules, session: `revalidate = "1s"`})
 	// A password that was never changed has no pwdChangedTime, and the first
 	// one is not taken for a change.
 	d.SetPassword(t, d.Person("nameless"), "namelesspw")
 	d.Set(t, d.Person("nameless"), "pwdReset")
 	token := map[string]string{}
 	for _, uid := range []string{"alice", "bob", "nameless", "o(brien", "josé"} {
-		token[uid] = s.login(t, uid, secrets.keep("password of "+uid, uid+"pw"))
+		token[uid] = s.login(t, uid, secrets.add("password of "+uid, uid+"pw"))
 	}
 	redeem := func(uid string) answer {
 		time.Sleep(1100 * time.Millisecond)
@@ -331,7 +331,7 @@ func TestSlapdLeaver(t *testing.T) {
 	}
 
 	time.Sleep(1100 * time.Millisecond) // pwdChangedTime counts seconds
-	d.SetPassword(t, d.Person("nameless"), secrets.password("nameless"))
+	d.SetPassword(t, d.Person("nameless"), secrets.newPassword("nameless"))
 	if a := redeem("nameless"); a.Status != http.StatusUnauthorized {
 		t.Errorf("after a password was changed = %v, want 401", a)
 	}
@@ -350,7 +350,7 @@ func TestSlapdLeaver(t *testing.T) {
 func TestSlapdDown(t *testing.T) {
 	t.Parallel()
 	d, spare := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{}), unusedAddress(t)
-	s := newSite(t, options{
+	s := newServer(t, options{
 		providers: slapdTOML(d, groupsIn(d.Groups, ""), "ldaps://"+spare, d.LDAPS),
 		rules:     directoryRules, session: `revalidate = "1s"`,
 	})
@@ -379,7 +379,7 @@ func TestSlapdDown(t *testing.T) {
 	}
 	up := func(why string) {
 		t.Helper()
-		s.server.await(t, 20*time.Second, func() error {
+		s.process.await(t, 20*time.Second, func() error {
 			if a := s.get(t, "service="+service+"&offline_token=true", basic("alice", "alicepw")); a.Status != http.StatusOK {
 				return fmt.Errorf("a login after the directory %s = %v, want 200", why, a)
 			}

@@ -83,22 +83,22 @@ func lockStore(t *testing.T, file, begin string) (unlock func()) {
 // before the server starts and while it serves.
 func TestSQLiteBroken(t *testing.T) {
 	t.Parallel()
-	alice := theHouse()["alice"]
-	siteOn := func(t *testing.T, file string) *site {
-		return placeSite(t, options{session: fmt.Sprintf("store = %q\n", "sqlite:"+file)})
+	alice := testUsers()["alice"]
+	siteOn := func(t *testing.T, file string) *server {
+		return configureServer(t, options{session: fmt.Sprintf("store = %q\n", "sqlite:"+file)})
 	}
-	serve := func(t *testing.T, file string) *site {
+	serve := func(t *testing.T, file string) *server {
 		s := siteOn(t, file)
 		s.launch(t)
 		s.healthy(t)
 		return s
 	}
-	offline := func(s *site) answer {
+	offline := func(s *server) answer {
 		return s.get(t, "offline_token=true&service="+service, basic("alice", alice.password))
 	}
 	// stillServes tests the requests that succeed while the store cannot be written,
 	// and that an offline login is 503.
-	stillServes := func(t *testing.T, s *site, token string) {
+	stillServes := func(t *testing.T, s *server, token string) {
 		t.Helper()
 		if a := s.redeem(t, token, teamScope); a.Status != http.StatusOK {
 			t.Errorf("a redemption = %v, want 200", a)
@@ -142,14 +142,14 @@ func TestSQLiteBroken(t *testing.T) {
 			issued = append(issued, a.RefreshToken)
 		}
 		stillServes(t, s, token)
-		if said := s.server.said(); !strings.Contains(said, "the disk is full; nothing was lost, make room") {
+		if said := s.process.output(); !strings.Contains(said, "the disk is full; nothing was lost, make room") {
 			t.Errorf("the log does not say that the disk is full:\n%s", tail(said, 5))
 		}
 		s.kill() // a crash on a full disk loses no token
 		s.launch(t)
 		select {
-		case <-s.server.done:
-			if said := s.server.said(); !strings.Contains(said, "full") {
+		case <-s.process.done:
+			if said := s.process.output(); !strings.Contains(said, "full") {
 				t.Errorf("it does not start again on the full disk, and says\n%s", said)
 			}
 			empty()
@@ -185,7 +185,7 @@ func TestSQLiteBroken(t *testing.T) {
 		if a := offline(s); a.Status != http.StatusOK {
 			t.Errorf("an offline login after the lock = %v, want 200", a)
 		}
-		s.end(t)
+		s.stop(t)
 		unlock = lockStore(t, file, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;")
 		refuses(t, file, "another process has locked the file")
 		unlock()
@@ -198,7 +198,7 @@ func TestSQLiteBroken(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 		s := serve(t, file)
 		token := s.login(t, "alice", alice.password)
-		s.end(t)
+		s.stop(t)
 		sound, err := os.ReadFile(file)
 		must(t, err)
 		s.launch(t)

@@ -22,13 +22,13 @@ func TestStoreDown(t *testing.T) {
 	pg := postgrestest.Start(t)
 	store := database(t, pg)
 	r := newReplicas(t, store, options{})
-	alice := theHouse()["alice"]
+	alice := testUsers()["alice"]
 	token := r[0].login(t, "alice", alice.password)
 	r.checkAll(t, token, "200 pull,push")
 
 	pg.Stop(t)
 	t.Run("at start", func(t *testing.T) {
-		s := placeSite(t, options{session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, sealKeyOf(t, r[0]))})
+		s := configureServer(t, options{session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, sealKeyOf(t, r[0]))})
 		said := s.mustNotStart(t, 15*time.Second)
 		for _, want := range []string{"open the store", pg.Address(), "refused"} {
 			if !strings.Contains(said, want) {
@@ -104,8 +104,8 @@ func TestStoreDown(t *testing.T) {
 // the store.
 func (r replicas) checkWithoutStore(t *testing.T, how, token string) {
 	t.Helper()
-	house := theHouse()
-	unavailable := func(what string, s *site, ask func() answer) {
+	house := testUsers()
+	unavailable := func(what string, s *server, ask func() answer) {
 		began := time.Now()
 		a := ask()
 		if took := time.Since(began); took > storeLimit {

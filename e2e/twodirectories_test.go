@@ -26,7 +26,7 @@ func newBranch(t *testing.T, name string) branch {
 }
 
 func (b branch) password(uid string) string {
-	return secrets.keep("password of "+uid, uid+"-of-"+b.name)
+	return secrets.add("password of "+uid, uid+"-of-"+b.name)
 }
 
 // toml returns the provider of the branch, whose match has its domain and
@@ -65,7 +65,7 @@ func TestTwoDirectories(t *testing.T) {
 	for folder, groups := range map[string]string{"west": `"west-devs"`, "east": `"east-devs"`, "team-alpha": `"devs", "west-none"`} {
 		rules += fmt.Sprintf("[[rule]]\ngroups = [%s]\nrepositories = [\"%s/**\"]\nactions = [\"pull\"]\n", groups, folder)
 	}
-	s := newSite(t, options{
+	s := newServer(t, options{
 		providers: west.toml("", "alice") + east.toml(`require_groups = ["east-devs"]`, "alice"),
 		rules:     rules,
 	})

@@ -103,8 +103,8 @@ func do(t *testing.T, r *http.Request) answer {
 	if err != nil {
 		t.Fatalf("%s %s: %v", r.Method, r.URL.Path, err)
 	}
-	secrets.keep("access token", a.AccessToken)
-	secrets.keep("refresh token", a.RefreshToken)
+	secrets.add("access token", a.AccessToken)
+	secrets.add("refresh token", a.RefreshToken)
 	return a
 }
 
@@ -132,13 +132,13 @@ func attempt(r *http.Request) (answer, error) {
 
 // basic returns an Authorization header.
 func basic(user, password string) string {
-	secrets.keep("password", password)
+	secrets.add("password", password)
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
 // get sends a GET with a query and, unless it is empty, an Authorization
 // header.
-func (s *site) get(t *testing.T, query, authorization string) answer {
+func (s *server) get(t *testing.T, query, authorization string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/jwt/auth?"+query, nil)
 	must(t, err)
@@ -149,7 +149,7 @@ func (s *site) get(t *testing.T, query, authorization string) answer {
 }
 
 // post sends a form.
-func (s *site) post(t *testing.T, form url.Values) answer {
+func (s *server) post(t *testing.T, form url.Values) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/jwt/auth", strings.NewReader(form.Encode()))
 	must(t, err)
@@ -158,7 +158,7 @@ func (s *site) post(t *testing.T, form url.Values) answer {
 }
 
 // login logs in as docker login does, and returns the refresh token.
-func (s *site) login(t *testing.T, user, password string) string {
+func (s *server) login(t *testing.T, user, password string) string {
 	t.Helper()
 	a := s.get(t, "account="+url.QueryEscape(user)+"&client_id=docker&offline_token=true&service="+service, basic(user, password))
 	if a.Status != http.StatusOK || a.RefreshToken == "" {
@@ -168,7 +168,7 @@ func (s *site) login(t *testing.T, user, password string) string {
 }
 
 // redeem redeems a refresh token for a scope.
-func (s *site) redeem(t *testing.T, token, scope string) answer {
+func (s *server) redeem(t *testing.T, token, scope string) answer {
 	t.Helper()
 	return s.post(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "service": {service}, "client_id": {"e2e"}, "scope": {scope}})
 }

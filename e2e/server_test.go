@@ -19,8 +19,8 @@ import (
 // service is the registries' name, as the first registry had it.
 const service = "container_registry"
 
-// options say what is particular about a site. The zero options are the house:
-// the people of [house] in a file, and the rules of houseRules.
+// options configure a server. The zero options are testUsers in a file, and
+// testRules.
 type options struct {
 	providers string // TOML: [[provider]] tables
 	rules     string // TOML: [[rule]] tables
@@ -33,29 +33,29 @@ type options struct {
 	ownRoot   bool   // none is configured, so that the server makes its own where it needs one
 }
 
-// site is one shorepass.
-type site struct {
-	dir    string // holds config.toml and whatever the server makes
-	port   int
-	url    string // http://localhost:PORT
-	root   string // folder of the RootCA pair
-	config string
-	server *process
+// server is one shorepass.
+type server struct {
+	dir     string // holds config.toml and whatever the server makes
+	port    int
+	url     string // http://localhost:PORT
+	root    string // folder of the RootCA pair
+	config  string
+	process *process
 }
 
-// newSite starts a shorepass for a test. At the test's end the server must
+// newServer starts a shorepass for a test. At the test's end the server must
 // stop with exit 0.
-func newSite(t *testing.T, o options) *site {
+func newServer(t *testing.T, o options) *server {
 	t.Helper()
-	s := &site{dir: t.TempDir(), port: freePort(t), root: o.root}
+	s := &server{dir: t.TempDir(), port: freePort(t), root: o.root}
 	if s.root == "" && !o.ownRoot {
 		s.root = rootCA
 	}
 	if o.providers == "" {
-		o.providers = theHouse().toml()
+		o.providers = testUsers().toml()
 	}
 	if o.rules == "" {
-		o.rules = houseRules
+		o.rules = testRules
 	}
 	if o.ownRoot && o.root == "" {
 		s.root = filepath.Join(s.dir, "data")
@@ -65,13 +65,13 @@ func newSite(t *testing.T, o options) *site {
 	}
 	s.url = fmt.Sprintf("%s://localhost:%d", o.scheme, s.port)
 	s.config = filepath.Join(s.dir, "shorepass.toml")
-	s.write(t, o)
+	s.writeConfig(t, o)
 	s.start(t)
 	return s
 }
 
-// write writes the site's configuration, again where there is one already.
-func (s *site) write(t *testing.T, o options) {
+// writeConfig writes the server's configuration, again where there is one already.
+func (s *server) writeConfig(t *testing.T, o options) {
 	t.Helper()
 	if !o.ownRoot {
 		o.token += fmt.Sprintf("root_certificate = %q\nroot_key = %q\n", filepath.Join(s.root, "RootCA.crt"), filepath.Join(s.root, "RootCA.key"))
@@ -98,40 +98,40 @@ issuer = "gitlab-issuer"
 	}
 }
 
-func (s *site) start(t *testing.T) {
+func (s *server) start(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(binary, "serve", "--config", s.config)
 	cmd.Dir = s.dir
-	s.server = start(t, "shorepass", cmd)
-	t.Cleanup(func() { s.end(t) })
-	s.server.await(t, 30*time.Second, func() error { return answers(s.url + "/healthz") })
+	s.process = start(t, "shorepass", cmd)
+	t.Cleanup(func() { s.stop(t) })
+	s.process.await(t, 30*time.Second, func() error { return checkOK(s.url + "/healthz") })
 }
 
-// end stops the server, which must exit with 0, and keeps what it counted.
-func (s *site) end(t *testing.T) {
+// stop stops the server, which must exit with 0, and keeps what it counted.
+func (s *server) stop(t *testing.T) {
 	select {
-	case <-s.server.done:
+	case <-s.process.done:
 	default:
 		if metrics, err := get(s.url + "/metrics"); err == nil {
-			os.WriteFile(s.server.log+".metrics", metrics, 0o644)
+			os.WriteFile(s.process.log+".metrics", metrics, 0o644)
 		}
 	}
-	if err := s.server.stop(); err != nil {
+	if err := s.process.stop(); err != nil {
 		t.Errorf("shorepass serve, stopped with SIGTERM: %v, want exit 0", err)
 	}
 }
 
-// cli runs a subcommand on the site's configuration.
-func (s *site) cli(t *testing.T, stdin string, args ...string) said {
+// cli runs a subcommand on the server's configuration.
+func (s *server) cli(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	return execute(t, nil, stdin, binary, append(args, "--config", s.config)...)
 }
 
-// audited returns the audit lines written so far that contain every part.
-func (s *site) audited(parts ...string) []string {
+// logLines returns the lines of log and audit written so far that contain every part.
+func (s *server) logLines(parts ...string) []string {
 	var lines []string
 next:
-	for line := range strings.Lines(s.server.said()) {
+	for line := range strings.Lines(s.process.output()) {
 		if !strings.HasPrefix(line, "{") {
 			continue
 		}
@@ -145,7 +145,7 @@ next:
 	return lines
 }
 
-func answers(url string) error {
+func checkOK(url string) error {
 	_, err := get(url)
 	return err
 }
@@ -167,41 +167,41 @@ func get(url string) ([]byte, error) {
 	return body, nil
 }
 
-// person is somebody in the file of local users.
-type person struct {
+// localUser is somebody in the file of local users.
+type localUser struct {
 	name, password string
 	hash           string
 	groups         []string
 }
 
-// people are by name.
-type people map[string]person
+// localUsers are by name.
+type localUsers map[string]localUser
 
-// theHouse are the people whom most tests know: root, who may everything, alice
+// testUsers are the people whom most tests know: root, who may everything, alice
 // of team-alpha, bob who reads it, and eve who is in no group.
-var theHouse = sync.OnceValue(func() people {
-	house := people{}
+var testUsers = sync.OnceValue(func() localUsers {
+	users := localUsers{}
 	for name, groups := range map[string][]string{
 		"root":  {"admins"},
 		"alice": {"team-alpha"},
 		"bob":   {"readers"},
 		"eve":   nil,
 	} {
-		password := secrets.password(name)
+		password := secrets.newPassword(name)
 		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 		if err != nil {
 			panic(err) // a password of ours is never too long
 		}
-		house[name] = person{name: name, password: password, hash: string(hash), groups: groups}
+		users[name] = localUser{name: name, password: password, hash: string(hash), groups: groups}
 	}
-	return house
+	return users
 })
 
 // toml returns the provider of these people.
-func (p people) toml() string {
+func (u localUsers) toml() string {
 	var b bytes.Buffer
 	b.WriteString("[[provider]]\nname = \"local\"\nkind = \"file\"\n")
-	for _, who := range p {
+	for _, who := range u {
 		fmt.Fprintf(&b, "[[provider.user]]\nname = %q\npassword = %q\n", who.name, who.hash)
 		if len(who.groups) > 0 {
 			fmt.Fprintf(&b, "groups = [\"%s\"]\n", strings.Join(who.groups, `", "`))
@@ -210,7 +210,7 @@ func (p people) toml() string {
 	return b.String()
 }
 
-const houseRules = `
+const testRules = `
 [[rule]]
 name = "administrators"
 groups = ["admins"]

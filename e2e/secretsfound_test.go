@@ -22,10 +22,10 @@ func TestSecretsAreFound(t *testing.T) {
 		"a header":      "Authorization: Basic YWxpY2U6c2VjcmV0",
 		"a panic":       "panic: runtime error",
 	} {
-		v := vault{known: map[string]string{secret: "canary"}}
+		s := secretSet{known: map[string]string{secret: "canary"}}
 		dir := t.TempDir()
 		must(t, os.WriteFile(filepath.Join(dir, "shorepass-1.log"), []byte(text), 0o600))
-		finds, err := v.search(dir)
+		finds, err := s.search(dir)
 		must(t, err)
 		if len(finds) == 0 {
 			t.Errorf("%s: nothing found in %s", name, text)
