@@ -1,18 +1,18 @@
-// Package e2e holds the end-to-end tests: the shorepass binary as it ships,
-// between real directories and OpenID providers on one side and real
-// registries, with the clients that people use, on the other.
+// Package e2e holds the end-to-end tests. They run the shorepass binary between
+// real directories and OpenID providers on one side, and real registries with
+// their clients on the other.
 //
-// A test makes a [server] (one shorepass, and registries that trust it), a
-// [home] for somebody who works there (where a client keeps what it knows),
-// and lets each [client] of the table play its part. What a client prints is
-// part of what is tested, since that is all a person at a terminal gets.
+// A test starts a [server] and registries that trust it, makes a [home] for each
+// user (the folder of the client configuration), and runs each [client] of the
+// table. The tests check the output of clients too, because a person at a
+// terminal sees nothing else.
 //
-// The package is a module of its own, so that what only the tests need
-// (containerd's resolver) is no dependency of the product. Programs that are
-// no Go libraries come from e2e/install; where one is missing the tests that
-// need it skip and say which, or fail where CI is "true".
+// The package is a module of its own, so that dependencies of the tests alone
+// (containerd's resolver) are no dependencies of the product. Other programs are
+// installed by e2e/install. A test whose program is missing skips and names it;
+// where CI is "true" it fails.
 //
-// Every password and token that a test uses is remembered, and when all tests
-// are done everything that any server logged, audited or counted meanwhile,
-// at its most talkative, is searched for them.
+// The tests record every password and token that they use in secrets. After the
+// last test TestMain searches the output of every shorepass for them: the log at
+// debug level, the audit lines and the metrics.
 package e2e

@@ -5,17 +5,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 
 	"github.com/containerd/log"
 )
 
-// What TestMain settles before any test runs, and nobody changes afterwards.
+// TestMain sets these before any test runs; they never change afterwards.
 var (
-	binary string // the shorepass under test
-	runDir string // whatever the run leaves behind until its end
-	logDir string // what servers said
+	binary string // path of the shorepass under test
+	runDir string // files of the run, deleted at its end
+	logDir string // output and metrics of servers
 	rootCA string // folder of RootCA.crt and RootCA.key
 )
 
@@ -27,25 +26,25 @@ func run(m *testing.M) int {
 	var err error
 	runDir, err = os.MkdirTemp("", "shorepass-e2e-")
 	if err != nil {
-		return reportError("make a folder for the run", err)
+		return reportError("make the folder of the run", err)
 	}
 	defer os.RemoveAll(runDir)
-	// A directory that drops its privileges must be able to walk through.
+	// A directory server that drops its privileges must be able to enter it.
 	if err := os.Chmod(runDir, 0o755); err != nil {
-		return reportError("open the run's folder", err)
+		return reportError("let others enter the folder of the run", err)
 	}
 	logDir = filepath.Join(runDir, "logs")
 	rootCA = filepath.Join(runDir, "root")
 	for _, dir := range []string{logDir, rootCA} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
-			return reportError("make a folder for the run", err)
+			return reportError("make a folder in that of the run", err)
 		}
 	}
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each end of a server with the race detector takes a second
-	binary = os.Getenv("SHOREPASS")          // a binary to test as it is
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise the race detector delays every exit by a second
+	binary = os.Getenv("SHOREPASS")          // a binary to test unchanged
 	if binary == "" {
-		// With the race detector, since here the server has as many clients
-		// at once as it will ever have in a test.
+		// With the race detector: no other test gives the server as many
+		// concurrent clients.
 		binary = filepath.Join(runDir, "shorepass")
 		build := exec.Command("go", "build", "-race", "-o", binary, "./cmd/shorepass")
 		build.Dir = ".."
@@ -60,7 +59,7 @@ func run(m *testing.M) int {
 	if err := makeCertificate(runDir); err != nil {
 		return reportError("make the server's certificate", err)
 	}
-	log.SetLevel("fatal") // containerd's resolver tells its caller what it also logs
+	log.SetLevel("fatal") // containerd's resolver returns the same errors
 	code := m.Run()
 	leaks, err := secrets.search(logDir)
 	if err != nil {
@@ -73,8 +72,8 @@ func run(m *testing.M) int {
 	return code
 }
 
-// makeRoot is the openssl line of the installation that shorepass was first
-// written for, word for word but for the name of the certificate.
+// makeRoot returns the openssl command that made the root of the first
+// installation of shorepass. Only the name of the certificate differs.
 func makeRoot(dir string) *exec.Cmd {
 	cmd := exec.Command("openssl", "req", "-x509", "-nodes", "-new", "-sha256", "-days", "1024", "-newkey", "rsa:2048",
 		"-keyout", "RootCA.key", "-out", "RootCA.crt", "-subj", "/C=US/CN=Registry Auth CA")
@@ -82,12 +81,13 @@ func makeRoot(dir string) *exec.Cmd {
 	return cmd
 }
 
-func reportError(what string, err error) int {
-	fmt.Fprintf(os.Stderr, "e2e: %s: %v\n", what, err)
+// reportError prints an error and returns the exit code.
+func reportError(action string, err error) int {
+	fmt.Fprintf(os.Stderr, "e2e: couldn't %s: %v\n", action, err)
 	return 1
 }
 
-// need skips a test when a program is missing, and fails it in CI.
+// need skips a test if a program is missing, and fails it in CI.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
@@ -100,6 +100,3 @@ func need(t *testing.T, programs ...string) {
 		t.Skipf("%s is missing: run e2e/install", program)
 	}
 }
-
-// logNumber numbers what a run makes.
-var logNumber atomic.Int64

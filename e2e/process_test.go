@@ -14,16 +14,19 @@ import (
 	"time"
 )
 
-// process is a server that a test started.
+// process is a server process that a test started.
 type process struct {
 	cmd  *exec.Cmd
-	log  string        // path of what it writes on both outputs
-	done chan struct{} // closed when it has ended
-	err  error         // how it ended; read after done
+	log  string        // path of the file with its stdout and stderr
+	done chan struct{} // closed when it has exited
+	err  error         // of its exit; read after done
 }
 
-// start runs a server until the end of the test; its log is shown when the
-// test fails.
+// logNumber makes the names of log files unique.
+var logNumber atomic.Int64
+
+// start starts a server and stops it at the end of the test. A failed test
+// prints the end of the server's output.
 func start(t *testing.T, name string, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: cmd, done: make(chan struct{})}
@@ -51,8 +54,8 @@ func start(t *testing.T, name string, cmd *exec.Cmd) *process {
 	return p
 }
 
-// stop ends the process with SIGTERM and returns how it went. It may be
-// called again.
+// stop sends SIGTERM, waits for the exit and returns its error. After 20 s it
+// kills the process. It may be called again.
 func (p *process) stop() error {
 	select {
 	case <-p.done:
@@ -66,7 +69,7 @@ func (p *process) stop() error {
 	case <-time.After(20 * time.Second):
 		p.cmd.Process.Kill()
 		<-p.done
-		return errors.New("did not end within 20s of SIGTERM")
+		return errors.New("still running 20s after SIGTERM")
 	}
 }
 
@@ -79,7 +82,8 @@ func (p *process) output() string {
 	return string(text)
 }
 
-// await waits until ready returns nil, the process has ended, or limit is over.
+// await polls ready until it returns nil. It fails the test if the process exits
+// first, or at the limit.
 func (p *process) await(t *testing.T, limit time.Duration, ready func() error) {
 	t.Helper()
 	deadline := time.After(limit)
@@ -90,7 +94,7 @@ func (p *process) await(t *testing.T, limit time.Duration, ready func() error) {
 		}
 		select {
 		case <-p.done:
-			t.Fatalf("%s ended: %v\n%s", filepath.Base(p.log), p.err, tail(p.output(), 40))
+			t.Fatalf("%s exited: %v\n%s", filepath.Base(p.log), p.err, tail(p.output(), 40))
 		case <-deadline:
 			t.Fatalf("%s is not ready after %v: %v\n%s", filepath.Base(p.log), limit, err, tail(p.output(), 40))
 		case <-time.After(10 * time.Millisecond):
@@ -98,17 +102,18 @@ func (p *process) await(t *testing.T, limit time.Duration, ready func() error) {
 	}
 }
 
+// tail returns the last lines of a text.
 func tail(text string, lines int) string {
 	all := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// ports counts the ports that were given out.
+// ports counts the ports that freePort tried.
 var ports atomic.Int32
 
-// freePort returns a port that nobody listens on. It is below those that the
-// kernel gives to outgoing connections, so that nobody takes it between its
-// choice and its use.
+// freePort returns a port on which no process listens. It is below the range
+// that the kernel uses for outgoing connections, so that none of them takes the
+// port before the server listens on it.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 1000 {
