@@ -12,33 +12,34 @@ import (
 	"sync"
 )
 
-// secrets are all passwords and tokens that the run has used. No server may
-// ever write one of them anywhere.
+// secrets has every password and token that the run used. No shorepass may write
+// any of them to its output or audit file.
 var secrets = secretSet{known: map[string]string{}}
 
-// secretSet is a set of secrets. It is safe for concurrent use.
+// secretSet is a set of secrets, safe for concurrent use.
 type secretSet struct {
-	mu    sync.Mutex // guards known
-	known map[string]string
+	mu    sync.Mutex
+	known map[string]string // secret to description; guarded by mu
 }
 
-// add remembers a secret and what it is. What is too short to be told from
-// ordinary text is not kept.
-func (s *secretSet) add(what, secret string) string {
+// add adds a secret with its description, and returns the secret. It ignores
+// secrets of less than six bytes, which ordinary text may contain by chance.
+func (s *secretSet) add(description, secret string) string {
 	if len(secret) >= 6 {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.known[secret] = what
+		s.known[secret] = description
 	}
 	return secret
 }
 
-// newPassword makes a password for a user and adds it.
+// newPassword draws a password for a user and adds it.
 func (s *secretSet) newPassword(user string) string {
 	return s.add("password of "+user, user+"-"+rand.Text()[:12])
 }
 
-// shapes are what secrets look like, for those that only a client has seen.
+// shapes match secrets that the set does not have, because only a client had
+// them, and output that no server may write.
 var shapes = map[string]*regexp.Regexp{
 	"a JSON Web Token":         regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]{10,}\.`),
 	"a token of ours":          regexp.MustCompile(`sp_[rpbwo]_\w{16,}`),
@@ -49,8 +50,8 @@ var shapes = map[string]*regexp.Regexp{
 	"a Go value printed badly": regexp.MustCompile(`%!\w\(`),
 }
 
-// search looks through every file under dir that a shorepass wrote for what
-// must not be there, and returns a line for each find.
+// search searches every file of a shorepass in dir for the secrets and the
+// shapes. It returns a line for each find.
 func (s *secretSet) search(dir string) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,30 +70,33 @@ func (s *secretSet) search(dir string) ([]string, error) {
 	return finds, nil
 }
 
+// find searches a text for the secrets, in each usual encoding, and for the
+// shapes.
 func (s *secretSet) find(file, text string) []string {
 	var finds []string
-	for secret, what := range s.known {
-		for how, form := range map[string]string{
-			"as it is":       secret,
-			"in base64":      strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(secret)), "="),
-			"percent-coded":  url.QueryEscape(secret),
-			"quoted as Go's": strings.Trim(fmt.Sprintf("%q", secret), `"`),
+	for secret, description := range s.known {
+		for encoding, encoded := range map[string]string{
+			"in clear":        secret,
+			"in base64":       strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(secret)), "="),
+			"percent-encoded": url.QueryEscape(secret),
+			"quoted as Go's":  strings.Trim(fmt.Sprintf("%q", secret), `"`),
 		} {
-			if line, ok := lineWith(text, form); ok {
-				finds = append(finds, fmt.Sprintf("%s holds the %s %s: %s", file, what, how, line))
+			if line, ok := lineWith(text, encoded); ok {
+				finds = append(finds, fmt.Sprintf("%s has the %s %s: %s", file, description, encoding, line))
 				break
 			}
 		}
 	}
-	for what, shape := range shapes {
+	for description, shape := range shapes {
 		if found := shape.FindString(text); found != "" {
 			line, _ := lineWith(text, found)
-			finds = append(finds, fmt.Sprintf("%s holds %s: %s", file, what, line))
+			finds = append(finds, fmt.Sprintf("%s has %s: %s", file, description, line))
 		}
 	}
 	return finds
 }
 
+// lineWith returns the first line that contains part.
 func lineWith(text, part string) (string, bool) {
 	at := strings.Index(text, part)
 	if at < 0 {

@@ -8,19 +8,19 @@ import (
 	"testing"
 )
 
-// TestSecretsAreFound holds the search for secrets against texts that hold
-// one, since a search that finds nothing proves nothing.
+// TestSecretsAreFound searches files that do contain a secret. Without it, a
+// search without finds would prove nothing.
 func TestSecretsAreFound(t *testing.T) {
 	const secret = `canary "pass" wörd`
 	for name, text := range map[string]string{
-		"as it is":      "level=debug password=" + secret,
-		"in base64":     `{"header":"` + base64.StdEncoding.EncodeToString([]byte(secret)) + `"}`,
-		"percent-coded": "GET /jwt/auth?password=" + url.QueryEscape(secret),
-		"in JSON":       `{"password":"canary \"pass\" wörd"}`,
-		"a token":       "token=sp_r_" + "0123456789abcdefghij",
-		"a JWT":         "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.x",
-		"a header":      "Authorization: Basic YWxpY2U6c2VjcmV0",
-		"a panic":       "panic: runtime error",
+		"in clear":        "level=debug password=" + secret,
+		"in base64":       `{"header":"` + base64.StdEncoding.EncodeToString([]byte(secret)) + `"}`,
+		"percent-encoded": "GET /jwt/auth?password=" + url.QueryEscape(secret),
+		"in JSON":         `{"password":"canary \"pass\" wörd"}`,
+		"a token":         "token=sp_r_" + "0123456789abcdefghij",
+		"a JWT":           "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.x",
+		"a header":        "Authorization: Basic YWxpY2U6c2VjcmV0",
+		"a panic":         "panic: runtime error",
 	} {
 		s := secretSet{known: map[string]string{secret: "canary"}}
 		dir := t.TempDir()
@@ -28,7 +28,7 @@ func TestSecretsAreFound(t *testing.T) {
 		finds, err := s.search(dir)
 		must(t, err)
 		if len(finds) == 0 {
-			t.Errorf("%s: nothing found in %s", name, text)
+			t.Errorf("%s: search finds nothing in %q, want a find", name, text)
 		}
 	}
 }

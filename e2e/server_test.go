@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// service is the registries' name, as the first registry had it.
+// service is the name of the registries in tokens (aud).
 const service = "container_registry"
 
 // options configure a server. The zero options are testUsers in a file, and
@@ -29,22 +29,22 @@ type options struct {
 	session   string // TOML: further keys of [session]
 	more      string // TOML: further tables
 	scheme    string // default: http
-	root      string // folder of RootCA.crt and RootCA.key, which registries trust; default: the run's
-	ownRoot   bool   // none is configured, so that the server makes its own where it needs one
+	root      string // folder of RootCA.crt and RootCA.key, which registries trust; default: rootCA
+	ownRoot   bool   // configure no root, so that the server makes one where it needs it
 }
 
-// server is one shorepass.
+// server is one running shorepass and its configuration.
 type server struct {
-	dir     string // holds config.toml and whatever the server makes
+	dir     string // working directory, with shorepass.toml and data
 	port    int
 	url     string // http://localhost:PORT
-	root    string // folder of the RootCA pair
-	config  string
+	root    string // folder of RootCA.crt and RootCA.key
+	config  string // path of shorepass.toml
 	process *process
 }
 
-// newServer starts a shorepass for a test. At the test's end the server must
-// stop with exit 0.
+// newServer starts a shorepass and stops it at the end of the test, where it
+// must exit with 0.
 func newServer(t *testing.T, o options) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir(), port: freePort(t), root: o.root}
@@ -70,7 +70,7 @@ func newServer(t *testing.T, o options) *server {
 	return s
 }
 
-// writeConfig writes the server's configuration, again where there is one already.
+// writeConfig writes or overwrites the server's configuration.
 func (s *server) writeConfig(t *testing.T, o options) {
 	t.Helper()
 	if !o.ownRoot {
@@ -98,6 +98,7 @@ issuer = "gitlab-issuer"
 	}
 }
 
+// start starts the server and waits until it answers.
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(binary, "serve", "--config", s.config)
@@ -107,7 +108,8 @@ func (s *server) start(t *testing.T) {
 	s.process.await(t, 30*time.Second, func() error { return checkOK(s.url + "/healthz") })
 }
 
-// stop stops the server, which must exit with 0, and keeps what it counted.
+// stop stores the metrics for the search for secrets, then stops the server, which
+// must exit with 0. It may be called again.
 func (s *server) stop(t *testing.T) {
 	select {
 	case <-s.process.done:
@@ -121,13 +123,14 @@ func (s *server) stop(t *testing.T) {
 	}
 }
 
-// cli runs a subcommand on the server's configuration.
+// cli runs a subcommand of shorepass with the server's configuration.
 func (s *server) cli(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	return execute(t, nil, stdin, binary, append(args, "--config", s.config)...)
 }
 
-// logLines returns the lines of log and audit written so far that contain every part.
+// logLines returns the log lines so far that contain every part. Audit lines are
+// among them unless they go to a file.
 func (s *server) logLines(parts ...string) []string {
 	var lines []string
 next:
@@ -145,11 +148,13 @@ next:
 	return lines
 }
 
+// checkOK returns an error unless a GET of the URL is answered 200.
 func checkOK(url string) error {
 	_, err := get(url)
 	return err
 }
 
+// get returns the body of a GET that is answered 200.
 func get(url string) ([]byte, error) {
 	client := http.Client{Timeout: 5 * time.Second}
 	res, err := client.Get(url)
@@ -167,18 +172,18 @@ func get(url string) ([]byte, error) {
 	return body, nil
 }
 
-// localUser is somebody in the file of local users.
+// localUser is a user of the file provider.
 type localUser struct {
 	name, password string
 	hash           string
 	groups         []string
 }
 
-// localUsers are by name.
+// localUsers maps user names to users.
 type localUsers map[string]localUser
 
-// testUsers are the people whom most tests know: root, who may everything, alice
-// of team-alpha, bob who reads it, and eve who is in no group.
+// testUsers are the users of most tests. By testRules root may do everything,
+// alice owns team-alpha, bob reads it, and eve is in no group.
 var testUsers = sync.OnceValue(func() localUsers {
 	users := localUsers{}
 	for name, groups := range map[string][]string{
@@ -190,26 +195,27 @@ var testUsers = sync.OnceValue(func() localUsers {
 		password := secrets.newPassword(name)
 		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 		if err != nil {
-			panic(err) // a password of ours is never too long
+			panic(err) // only for passwords over 72 bytes
 		}
 		users[name] = localUser{name: name, password: password, hash: string(hash), groups: groups}
 	}
 	return users
 })
 
-// toml returns the provider of these people.
+// toml returns a file provider with these users.
 func (u localUsers) toml() string {
 	var b bytes.Buffer
 	b.WriteString("[[provider]]\nname = \"local\"\nkind = \"file\"\n")
-	for _, who := range u {
-		fmt.Fprintf(&b, "[[provider.user]]\nname = %q\npassword = %q\n", who.name, who.hash)
-		if len(who.groups) > 0 {
-			fmt.Fprintf(&b, "groups = [\"%s\"]\n", strings.Join(who.groups, `", "`))
+	for _, user := range u {
+		fmt.Fprintf(&b, "[[provider.user]]\nname = %q\npassword = %q\n", user.name, user.hash)
+		if len(user.groups) > 0 {
+			fmt.Fprintf(&b, "groups = [\"%s\"]\n", strings.Join(user.groups, `", "`))
 		}
 	}
 	return b.String()
 }
 
+// testRules are the rules of most tests.
 const testRules = `
 [[rule]]
 name = "administrators"
@@ -218,7 +224,7 @@ repositories = ["**"]
 actions = ["*"]
 
 [[rule]]
-name = "administrators see what there is"
+name = "administrators list repositories"
 groups = ["admins"]
 types = ["registry"]
 repositories = ["catalog"]
@@ -237,7 +243,7 @@ repositories = ["team-alpha/**"]
 actions = ["pull"]
 
 [[rule]]
-name = "everyone reads what is public"
+name = "everyone reads public"
 groups = ["anonymous", "authenticated"]
 repositories = ["public/**"]
 actions = ["pull"]
