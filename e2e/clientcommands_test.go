@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// docker20 is the docker client that e2e/install unpacks.
+// docker20 is the path of the docker client that e2e/install unpacks.
 var docker20 = filepath.Join("..", ".tools", "docker-20.10", "docker")
 
-// dockers are docker 20.10 and, where the machine has another one, that too.
+// dockers returns docker 20.10 and, if the machine has another version, that too.
 func dockers() []client {
 	all := []client{dockerCLI("docker 20.10", docker20)}
 	out, err := exec.Command("docker", "--version").Output()
@@ -22,9 +22,9 @@ func dockers() []client {
 	return all
 }
 
-// dockerCLI is docker without a daemon: it logs in by itself, and its manifest
-// commands talk to the registry. inspect pulls a manifest; push sends a manifest
-// list and mounts what the list holds from where it was.
+// dockerCLI returns docker without its daemon. docker login and the manifest
+// commands talk to the registry themselves: inspect pulls a manifest, push sends
+// a manifest list and mounts the blobs of its images from their repository.
 func dockerCLI(name, program string) client {
 	run := func(t *testing.T, h home, stdin string, args ...string) result {
 		t.Helper()
@@ -156,8 +156,8 @@ func regctl() client {
 		need(t, "regctl")
 		return execute(t, h.env(), stdin, "regctl", args...)
 	}
-	// plain tells regctl that a registry speaks no TLS.
-	plain := func(t *testing.T, h home, ref string) {
+	// disableTLS configures regctl to speak plain HTTP to a registry.
+	disableTLS := func(t *testing.T, h home, ref string) {
 		t.Helper()
 		host, _, _ := strings.Cut(ref, "/")
 		if s := run(t, h, "", "registry", "set", "--skip-check", "--tls", "disabled", host); !s.ok {
@@ -168,28 +168,28 @@ func regctl() client {
 		name:   "regctl",
 		proves: true,
 		login: func(t *testing.T, h home, host, user, password string) result {
-			plain(t, h, host)
+			disableTLS(t, h, host)
 			return run(t, h, password, "registry", "login", "--user", user, "--pass-stdin", host)
 		},
 		push: func(t *testing.T, h home, i *image, ref string) result {
-			plain(t, h, ref)
+			disableTLS(t, h, ref)
 			return run(t, h, "", "image", "copy", "ocidir://"+i.layout(t)+":it", ref)
 		},
 		pull: func(t *testing.T, h home, ref string) result {
-			plain(t, h, ref)
+			disableTLS(t, h, ref)
 			dir := filepath.Join(t.TempDir(), "layout")
 			return run(t, h, "", "image", "copy", ref, "ocidir://"+dir+":it").withDigestsIfAny(t, dir)
 		},
 		copy: func(t *testing.T, h home, from, to string) result {
-			plain(t, h, to)
+			disableTLS(t, h, to)
 			return run(t, h, "", "image", "copy", from, to)
 		},
 		catalog: func(t *testing.T, h home, host string) result {
-			plain(t, h, host)
+			disableTLS(t, h, host)
 			return run(t, h, "", "repo", "ls", host)
 		},
 		remove: func(t *testing.T, h home, repo, digest string) result {
-			plain(t, h, repo)
+			disableTLS(t, h, repo)
 			return run(t, h, "", "manifest", "delete", repo+"@"+digest)
 		},
 		wrongPassword: regexp.MustCompile(`unauthorized`),
@@ -198,7 +198,8 @@ func regctl() client {
 	}
 }
 
-// withDigestsIfAny is withDigests for a folder that a refused program never made.
+// withDigestsIfAny is withDigests for a folder that a failed program may not have
+// made.
 func (r result) withDigestsIfAny(t *testing.T, dir string) result {
 	t.Helper()
 	if _, err := os.Stat(dir); err != nil {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestClients plays every client at every registry: log in, push, pull, copy,
-// list, delete, where the person may and where they may not.
+// TestClients runs every client against every registry: log in, push, pull, copy,
+// list and delete, each where the user may and where the user may not.
 func TestClients(t *testing.T) {
 	t.Parallel()
 	for _, d := range distributions {
@@ -38,18 +38,18 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// clientTest is one client at one registry. What it makes is in a folder of its
-// own, since the others are there too.
+// clientTest is one client at one registry. Its repositories are in a folder of
+// their own, because the clients run concurrently.
 type clientTest struct {
 	client
 	registry *registry
 	folder   string
-	seeded   *image // lies in team-alpha/FOLDER/seed and public/FOLDER, tagged "1"
+	seeded   *image // in team-alpha/FOLDER/seed and public/FOLDER, tagged "1"
 }
 
 func (c *clientTest) ref(repo string) string { return c.registry.host + "/" + repo }
 
-// loggedInHome returns the home of a user who is logged in.
+// loggedInHome logs a user in and returns the home.
 func (c *clientTest) loggedInHome(t *testing.T, name string) home {
 	t.Helper()
 	user, h := testUsers()[name], newHome(t)
@@ -60,7 +60,7 @@ func (c *clientTest) loggedInHome(t *testing.T, name string) home {
 	return h
 }
 
-// seedImages puts an image where it can be pulled from, without the client's help.
+// seedImages pushes the seeded image without the client.
 func (c *clientTest) seedImages(t *testing.T) {
 	c.seeded = dockerImage(t)
 	for _, repo := range []string{"team-alpha/" + c.folder + "/seed", "public/" + c.folder} {
@@ -74,7 +74,7 @@ func (c *clientTest) testPush(t *testing.T) {
 		t.Fatalf("push %s as alice: %v", ref, s)
 	}
 	if s := c.pull(t, c.loggedInHome(t, "bob"), ref); !s.ok || !s.hasDigest(i.layer.digest()) {
-		t.Errorf("pull %s as bob brought %v, want the layer %s; %v", ref, s.digests, i.layer.digest(), s)
+		t.Errorf("pull %s as bob: digests %v, want the layer %s; %v", ref, s.digests, i.layer.digest(), s)
 	}
 }
 
@@ -82,7 +82,7 @@ func (c *clientTest) testPull(t *testing.T) {
 	ref := c.ref("team-alpha/" + c.folder + "/seed:1")
 	for _, name := range []string{"root", "alice", "bob"} {
 		if s := c.pull(t, c.loggedInHome(t, name), ref); !s.ok || !s.hasDigest(c.seeded.layer.digest()) {
-			t.Errorf("pull %s as %s brought %v, want the layer %s; %v", ref, name, s.digests, c.seeded.layer.digest(), s)
+			t.Errorf("pull %s as %s: digests %v, want the layer %s; %v", ref, name, s.digests, c.seeded.layer.digest(), s)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func (c *clientTest) testCopy(t *testing.T) {
 	from, repo := c.ref("team-alpha/"+c.folder+"/seed:1"), "team-alpha/"+c.folder+"/copied"
 	h := c.loggedInHome(t, "alice")
 	if c.name == "skopeo" {
-		// skopeo mounts what it remembers to have seen in the registry.
+		// skopeo mounts only a blob that is in its cache of locations.
 		from = c.ref("team-alpha/" + c.folder + "/known:1")
 		if s := c.push(t, h, ociImage(t), from); !s.ok {
 			t.Fatalf("push %s as alice: %v", from, s)
@@ -101,7 +101,7 @@ func (c *clientTest) testCopy(t *testing.T) {
 		t.Fatalf("copy %s to %s as alice: %v", from, repo, s)
 	}
 	if !c.registry.mounted(repo) {
-		t.Errorf("copy %s to %s: no blob was mounted", from, repo)
+		t.Errorf("copy %s to %s: no blob was mounted, want one", from, repo)
 	}
 }
 
@@ -112,18 +112,18 @@ func (c *clientTest) testRefusals(t *testing.T) {
 			return c.copy(t, h, c.ref("public/"+c.folder+":1"), ref)
 		}
 	}
-	own, foreign := "team-alpha/"+c.folder+"/refused:1", "team-beta/"+c.folder+":1"
+	alpha, beta := "team-alpha/"+c.folder+"/refused:1", "team-beta/"+c.folder+":1"
 	for _, tc := range []struct {
-		who, ref string
+		user, ref string
 	}{
-		{"alice", foreign},
+		{"alice", beta},
 		{"alice", "public/" + c.folder + ":2"},
-		{"bob", own},
-		{"eve", own},
+		{"bob", alpha},
+		{"eve", alpha},
 	} {
-		s := send(t, c.loggedInHome(t, tc.who), ociImage(t), c.ref(tc.ref))
+		s := send(t, c.loggedInHome(t, tc.user), ociImage(t), c.ref(tc.ref))
 		if s.ok || !c.refusedPush.MatchString(s.text) {
-			t.Errorf("push %s as %s: %v\nwant a failure that prints %v", tc.ref, tc.who, s, c.refusedPush)
+			t.Errorf("push %s as %s: %v\nwant a failure that prints %v", tc.ref, tc.user, s, c.refusedPush)
 		}
 	}
 	private := "team-alpha/" + c.folder + "/seed:1"
@@ -150,9 +150,9 @@ func (c *clientTest) testAnonymous(t *testing.T) {
 }
 
 func (c *clientTest) testCatalog(t *testing.T) {
-	known := "public/" + c.folder
-	if s := c.catalog(t, c.loggedInHome(t, "root"), c.registry.host); !s.ok || !strings.Contains(s.text, known) {
-		t.Errorf("catalog as root: %v\nwant a list with %s", s, known)
+	want := "public/" + c.folder
+	if s := c.catalog(t, c.loggedInHome(t, "root"), c.registry.host); !s.ok || !strings.Contains(s.text, want) {
+		t.Errorf("catalog as root: %v\nwant a list with %s", s, want)
 	}
 	if s := c.catalog(t, c.loggedInHome(t, "alice"), c.registry.host); s.ok {
 		t.Errorf("catalog as alice: %v\nwant a failure", s)

@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// incorrect is the sentence for a wrong password, as people read it.
+// incorrect is the message for a wrong password.
 const incorrect = "incorrect username or password"
 
-// TestWrongPassword is what each client prints when somebody mistypes, and
-// what it leaves behind.
-func TestWrongPassword(t *testing.T) {
+// TestWrongPasswordMessage: each client fails with a message about the password,
+// and stores no credentials.
+func TestWrongPasswordMessage(t *testing.T) {
 	t.Parallel()
-	// docker prints the message at 4xx, and so do crane and oras; skopeo at
-	// 401; regctl and containerd never do.
-	prints := map[string]*regexp.Regexp{
+	// docker, crane and oras print the server's message at 4xx, skopeo at 401,
+	// regctl and containerd never.
+	messages := map[string]*regexp.Regexp{
 		"docker":     regexp.MustCompile(`unauthorized: ` + incorrect),
 		"skopeo":     regexp.MustCompile(incorrect + `|invalid username/password`),
 		"crane":      regexp.MustCompile(`UNAUTHORIZED: ` + incorrect),
@@ -31,17 +31,17 @@ func TestWrongPassword(t *testing.T) {
 			for _, c := range clients() {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					want := prints[strings.Fields(c.name)[0]]
+					want := messages[strings.Fields(c.name)[0]]
 					h := newHome(t)
 					got := c.login(t, h, r.host, "alice", secrets.add("wrong password", "alice-is-not-her"))
 					if got.ok && !c.proves {
 						got = c.pull(t, h, r.host+"/team-alpha/any:1")
 					}
 					if got.ok || !want.MatchString(got.text) {
-						t.Errorf("a wrong password: %v\nwant a failure that prints %v", got, want)
+						t.Errorf("login with a wrong password: %v\nwant a failure that prints %v", got, want)
 					}
 					if stored := h.stored(t, r.host); c.proves && stored != (credentials{}) {
-						t.Error("a failed login left something in the config")
+						t.Error("a failed login stored credentials")
 					}
 				})
 			}
@@ -49,19 +49,18 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// TestUnavailable is what each client prints while the store of a provider's
-// accounts cannot be asked: a person must not be told that a right password is
-// wrong.
-func TestUnavailable(t *testing.T) {
+// TestUnavailableMessage: while the directory is down, no client's message calls
+// the password wrong.
+func TestUnavailableMessage(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, options{providers: lostDirectory(unusedAddress(t))})
 	r := s.registry(t, distributions[1])
-	prints := map[string]string{
+	messages := map[string]string{
 		"docker":     "503 Service Unavailable",
-		"skopeo":     "503 (Service Unavailable)", // a port may hold 503 as well
+		"skopeo":     "503 (Service Unavailable)", // not 503 alone, which may be part of a port
 		"crane":      "UNAVAILABLE: the login cannot be checked right now",
 		"oras":       "the login cannot be checked right now",
-		"regctl":     "unauthorized", // whatever the status is
+		"regctl":     "unauthorized", // at any status
 		"containerd": "503 Service Unavailable",
 	}
 	for _, c := range clients() {
@@ -72,12 +71,12 @@ func TestUnavailable(t *testing.T) {
 			if got.ok && !c.proves {
 				got = c.pull(t, h, r.host+"/team-alpha/any:1")
 			}
-			// Every text holds the want of a client that nobody wrote one for.
-			if want := prints[strings.Fields(c.name)[0]]; want == "" || got.ok || !strings.Contains(got.text, want) {
-				t.Errorf("a directory that is down: %v\nwant a failure that prints %q", got, want)
+			// A client without a row has want "", which every text contains.
+			if want := messages[strings.Fields(c.name)[0]]; want == "" || got.ok || !strings.Contains(got.text, want) {
+				t.Errorf("login while the directory is down: %v\nwant a failure that prints %q", got, want)
 			}
 			if strings.Contains(got.text, incorrect) {
-				t.Errorf("a directory that is down: %v\nwant no word about the password", got)
+				t.Errorf("login while the directory is down: %v\nwant no message about the password", got)
 			}
 		})
 	}

@@ -10,27 +10,26 @@ import (
 	"time"
 )
 
-// TestLoginWithoutRegistry logs in straight at the token server, which every
-// client that proves a password takes for a registry.
+// TestLoginWithoutRegistry logs in at shorepass directly, without a registry.
+// Every client whose login tries the password takes shorepass for a registry.
 func TestLoginWithoutRegistry(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, options{})
 	alice := testUsers()["alice"]
-	hosts := []string{fmt.Sprintf("localhost:%d", s.port)}
 	for _, c := range clients() {
 		if !c.proves {
 			continue
 		}
-		at := hosts
+		hosts := []string{fmt.Sprintf("localhost:%d", s.port)}
 		if strings.HasPrefix(c.name, "docker") {
-			at = append(at, fmt.Sprintf("127.0.0.1:%d", s.port)) // which is not in public_urls
+			hosts = append(hosts, fmt.Sprintf("127.0.0.1:%d", s.port)) // which is not in public_urls
 		}
-		for _, host := range at {
+		for _, host := range hosts {
 			t.Run(c.name+"/"+host, func(t *testing.T) {
 				t.Parallel()
 				h := newHome(t)
 				if out := c.login(t, h, host, alice.name, "wrong-"+alice.password); out.ok || !c.wrongPassword.MatchString(out.text) {
-					t.Errorf("login with a wrong password: %v, want %s", out, c.wrongPassword)
+					t.Errorf("login with a wrong password: %v, want a failure that prints %v", out, c.wrongPassword)
 				}
 				if out := c.login(t, h, host, alice.name, alice.password); !out.ok {
 					t.Fatalf("login: %v", out)
@@ -40,15 +39,16 @@ func TestLoginWithoutRegistry(t *testing.T) {
 				}
 				token := h.stored(t, host).IdentityToken
 				if a := s.redeem(t, token, "repository:team-alpha/app:pull"); a.Status != 200 || a.granted(t) != "repository:team-alpha/app:pull" {
-					t.Errorf("redeem what the login stored: %v, want a token to pull", a)
+					t.Errorf("redeem the token that the login stored = %v, want an access token to pull", a)
 				}
 			})
 		}
 	}
 }
 
-// TestGreeting pastes what "make run" prints: the example configuration as it
-// is, on a port that is free, and its user, demo, with the password demo.
+// TestGreeting runs the command of "make run" on the example configuration, with
+// only the port changed, and pastes the two lines that it prints. The user of
+// the example is demo, with the password demo.
 func TestGreeting(t *testing.T) {
 	t.Parallel()
 	need(t, "curl")
@@ -56,7 +56,7 @@ func TestGreeting(t *testing.T) {
 	must(t, err)
 	const command = "serve --config config.example.toml --greet demo:demo"
 	if !strings.Contains(string(makefile), command) {
-		t.Errorf("the Makefile does not say %q", command)
+		t.Errorf("the Makefile does not have the command %q", command)
 	}
 	example, err := os.ReadFile("../config.example.toml")
 	must(t, err)
@@ -68,18 +68,18 @@ func TestGreeting(t *testing.T) {
 	server.await(t, 30*time.Second, func() error { return checkOK("http://" + host + "/readyz") })
 
 	if want := "# the password of demo is demo\n"; !strings.Contains(server.output(), want) {
-		t.Errorf("the greeting does not say %q:\n%s", want, server.output())
+		t.Errorf("the greeting does not have the line %q:\n%s", want, server.output())
 	}
-	pasted := func(program string) []string {
+	lineToPaste := func(program string) []string {
 		for line := range strings.Lines(server.output()) {
 			if words := strings.Fields(line); len(words) > 0 && words[0] == program {
 				return words
 			}
 		}
-		t.Fatalf("there is no line to paste for %s in:\n%s", program, server.output())
+		t.Fatalf("the greeting has no line for %s:\n%s", program, server.output())
 		return nil
 	}
-	login := pasted("docker")
+	login := lineToPaste("docker")
 	for _, c := range dockers() {
 		t.Run(c.name, func(t *testing.T) {
 			program := "docker"
@@ -94,11 +94,11 @@ func TestGreeting(t *testing.T) {
 			}
 		})
 	}
-	token := strings.Replace(strings.Join(pasted("curl"), " "), "-u demo ", "-u demo:demo ", 1)
+	token := strings.Replace(strings.Join(lineToPaste("curl"), " "), "-u demo ", "-u demo:demo ", 1)
 	if out := execute(t, os.Environ(), "", "sh", "-c", token); !out.ok || !strings.Contains(out.text, `"access_token":`) {
 		t.Errorf("%s: %v", token, out)
 	}
 	if !strings.Contains(server.output(), `"granted":["repository:team-demo/app:pull,push"]`) {
-		t.Error("the token that the line gets is for nothing")
+		t.Error("the token of the curl line grants no pull and push of team-demo/app")
 	}
 }
