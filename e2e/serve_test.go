@@ -15,7 +15,7 @@ import (
 	"shorepass/providers/oidc/oidctest"
 )
 
-// TestTLS serves the token endpoint over TLS to clients of a registry.
+// TestTLS: clients of a registry get tokens over TLS.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, options{scheme: "https", server: fmt.Sprintf("tls = { certificate = %q, key = %q }",
@@ -38,7 +38,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestReload changes the configuration under a running server.
+// TestReload changes the configuration of a running server: by watching the
+// file, and by SIGHUP. A faulty file changes nothing.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, options{})
@@ -47,7 +48,7 @@ func TestReload(t *testing.T) {
 	granted := func() string {
 		return s.get(t, "service="+service+"&scope="+beta+"+"+public, basic("alice", alice.password)).granted(t)
 	}
-	until := func(want string) {
+	awaitGranted := func(want string) {
 		t.Helper()
 		s.process.await(t, 15*time.Second, func() error {
 			if got := granted(); got != want {
@@ -56,7 +57,7 @@ func TestReload(t *testing.T) {
 			return nil
 		})
 	}
-	until(public)
+	awaitGranted(public)
 	more := testRules + `
 [[rule]]
 name = "alice helps out"
@@ -65,33 +66,33 @@ repositories = ["team-beta/**"]
 actions = ["pull"]
 `
 	s.writeConfig(t, options{providers: testUsers().toml(), rules: more})
-	until(beta + " " + public)
+	awaitGranted(beta + " " + public)
 
 	s.writeConfig(t, options{providers: testUsers().toml(), rules: testRules + "\n[[rule]]\nnaem = \"misspelt\"\n"})
 	s.process.cmd.Process.Signal(syscall.SIGHUP)
 	s.process.await(t, 15*time.Second, func() error {
 		if !strings.Contains(s.process.output(), "naem") {
-			return fmt.Errorf("no word about the misspelt key")
+			return fmt.Errorf("the log does not name the misspelt key")
 		}
 		return nil
 	})
 	if got := granted(); got != beta+" "+public {
-		t.Errorf("granted with a faulty new file = %q, want what the old one says", got)
+		t.Errorf("granted with a faulty new file = %q, want what the old file grants", got)
 	}
 
 	s.writeConfig(t, options{providers: testUsers().toml(), rules: testRules})
 	s.process.cmd.Process.Signal(syscall.SIGHUP)
-	until(public)
+	awaitGranted(public)
 }
 
-// TestShutdown stops the server while somebody waits for an answer: they get
-// it, and meanwhile /readyz tells others to go elsewhere.
+// TestShutdown sends SIGTERM during a login: the server answers it, then exits
+// with 0.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	slow := oidctest.NewIssuer(t)
-	asked, release := make(chan struct{}), make(chan struct{})
+	requested, release := make(chan struct{}), make(chan struct{})
 	slow.Replace(oidctest.TokenPath, func(w http.ResponseWriter, _ *http.Request) {
-		close(asked)
+		close(requested)
 		<-release
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
@@ -107,26 +108,26 @@ grants = ["password"]
 `, slow.URL)})
 	answered := make(chan answer, 1)
 	go func() { answered <- s.get(t, "service="+service, basic("alice", "whatever-it-is")) }()
-	<-asked
+	<-requested
 	must(t, s.process.cmd.Process.Signal(syscall.SIGTERM))
 	time.Sleep(200 * time.Millisecond)
 	select {
 	case <-s.process.done:
-		t.Fatal("the server ended before it had answered")
+		t.Fatal("the server exited before it answered")
 	case <-answered:
-		t.Fatal("an answer before the provider had answered")
+		t.Fatal("the server answered before the provider did")
 	default:
 	}
 	close(release)
 	if a := <-answered; a.Status != http.StatusUnauthorized {
-		t.Errorf("answer during a shutdown = %v, want the 401 that the provider gave", a)
+		t.Errorf("answer during a shutdown = %v, want 401 for the provider's invalid_grant", a)
 	}
 	s.stop(t)
 }
 
-// TestSlowClient opens connections and sends half a request: the server does
-// not wait for ever.
-func TestSlowClient(t *testing.T) {
+// TestSlowClientIsDisconnected opens connections that send part of a request
+// or nothing: the server closes them within 30 s.
+func TestSlowClientIsDisconnected(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, options{})
 	for name, sent := range map[string]string{
@@ -148,52 +149,54 @@ func TestSlowClient(t *testing.T) {
 				t.Fatalf("the connection is still open after %v", time.Since(began))
 			}
 			if strings.Contains(string(text), " 500 ") {
-				t.Errorf("the answer to %s: %s", name, text)
+				t.Errorf("the answer to %s = %s, want no 500", name, text)
 			}
 		})
 	}
 }
 
-// TestThrottle guesses at a password from an address without a proof: after three
-// wrong ones the provider is not asked any more, and other accounts and tokens go on.
-func TestThrottle(t *testing.T) {
+// TestWrongPasswordsAreLimited guesses the password of bob from an address
+// without a proof. After three wrong ones every spelling of the name is 429;
+// other accounts and refresh tokens are not affected.
+func TestWrongPasswordsAreLimited(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, options{})
 	users := testUsers()
-	ask := func(user, password string) answer {
+	login := func(user, password string) answer {
 		return s.get(t, "service="+service+"&scope=repository:team-alpha/x:pull", basic(user, password))
 	}
 	token := s.login(t, "alice", users["alice"].password)
 
 	for range 20 {
-		if a := ask("bob", "the-same-wrong-one"); a.Status != http.StatusUnauthorized {
+		if a := login("bob", "the-same-wrong-one"); a.Status != http.StatusUnauthorized {
 			t.Fatalf("the same wrong password again = %v, want 401", a)
 		}
 	}
 	for n := range 2 {
-		if a := ask("bob", fmt.Sprintf("another-wrong-one-%d", n)); a.Status != http.StatusUnauthorized {
+		if a := login("bob", fmt.Sprintf("another-wrong-one-%d", n)); a.Status != http.StatusUnauthorized {
 			t.Fatalf("wrong password %d = %v, want 401", n+2, a)
 		}
 	}
 	for _, name := range []string{"bob", "BOB", " bob ", "\uff42\uff4f\uff42"} {
-		a := ask(name, "yet-another-wrong-one")
+		a := login(name, "yet-another-wrong-one")
 		if a.Status != http.StatusTooManyRequests {
 			t.Fatalf("a fourth wrong password for %q = %v, want 429", name, a)
 		}
 		checkError(t, a)
 	}
-	if a := ask("bob", users["bob"].password); a.Status != http.StatusTooManyRequests {
-		t.Errorf("the right password, not remembered, after that = %v, want 429", a)
+	if a := login("bob", users["bob"].password); a.Status != http.StatusTooManyRequests {
+		t.Errorf("the right password, not cached, after that = %v, want 429", a)
 	}
-	if a := ask("root", users["root"].password); a.Status != http.StatusOK {
-		t.Errorf("another account = %v, want 200", a)
+	if a := login("root", users["root"].password); a.Status != http.StatusOK {
+		t.Errorf("a login to another account = %v, want 200", a)
 	}
 	if a := s.redeem(t, token, ""); a.Status != http.StatusOK {
-		t.Errorf("a token = %v, want 200", a)
+		t.Errorf("redeem a refresh token = %v, want 200", a)
 	}
 }
 
-// TestForwarded asks from behind a proxy that is trusted, and pretends to be.
+// TestForwarded: of a forwarding header the address that a trusted proxy added
+// counts, and nothing else. The rule denies a push from outside 10.0.0.0/8.
 func TestForwarded(t *testing.T) {
 	t.Parallel()
 	const rules = testRules + `
@@ -211,12 +214,12 @@ when = '!cidr("10.0.0.0/8").containsIP(request.address)'
 		header, value string
 		granted       string
 	}{
-		{"directly", "", "", "", "pull"},
-		{"a proxy that is trusted", "127.0.0.0/8", "X-Forwarded-For", "10.1.2.3", "pull,push"},
-		{"a proxy that is trusted, RFC 7239", "127.0.0.0/8", "Forwarded", `for="10.1.2.3:4711";proto=https`, "pull,push"},
-		{"a client that pretends, behind it", "127.0.0.0/8", "X-Forwarded-For", "10.1.2.3, 192.0.2.1", "pull"},
-		{"garbage behind it", "127.0.0.0/8", "X-Forwarded-For", "unknown, , %", "pull"},
-		{"a proxy that is not trusted", "", "X-Forwarded-For", "10.1.2.3", "pull"},
+		{"no proxy", "", "", "", "pull"},
+		{"trusted proxy, X-Forwarded-For", "127.0.0.0/8", "X-Forwarded-For", "10.1.2.3", "pull,push"},
+		{"trusted proxy, Forwarded", "127.0.0.0/8", "Forwarded", `for="10.1.2.3:4711";proto=https`, "pull,push"},
+		{"trusted proxy, forged by the client", "127.0.0.0/8", "X-Forwarded-For", "10.1.2.3, 192.0.2.1", "pull"},
+		{"trusted proxy, garbage", "127.0.0.0/8", "X-Forwarded-For", "unknown, , %", "pull"},
+		{"untrusted proxy", "", "X-Forwarded-For", "10.1.2.3", "pull"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -232,7 +235,7 @@ when = '!cidr("10.0.0.0/8").containsIP(request.address)'
 				r.Header.Set(tc.header, tc.value)
 			}
 			if a := do(t, r); a.Status != http.StatusOK || a.granted(t) != scope+tc.granted {
-				t.Errorf("%s: %s = %v, want %s", tc.header, tc.value, a, tc.granted)
+				t.Errorf("with %s: %s = %v, want %s", tc.header, tc.value, a, tc.granted)
 			}
 		})
 	}
