@@ -1,5 +1,5 @@
 # make run     the server on its example configuration
-# make test    everything: installs what is missing, unit tests, end-to-end tests
+# make test    installs missing peers, then runs unit and end-to-end tests
 
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -9,10 +9,10 @@ FUZZTIME ?= 10s
 
 .PHONY: build run test unit e2e bench fuzz lint install-peers
 
-# One file that needs nothing, not even a C library. -v names each package that
-# is compiled, so that minutes with empty caches are not silent.
+# A static binary. -v prints each compiled package: with empty caches the build
+# takes minutes.
 build:
-	@test -e bin/shorepass || echo "Compiling bin/shorepass; with empty caches this takes minutes, once."
+	@test -e bin/shorepass || echo "Compiling bin/shorepass; with empty caches this takes minutes."
 	CGO_ENABLED=0 go build -v -o bin/shorepass ./cmd/shorepass
 
 run: build
@@ -24,9 +24,9 @@ test: unit e2e
 unit: install-peers
 	$(GOTEST) -race -timeout 20m ./...
 
-# The tests mostly wait for other processes, so more of them run at once than
-# there are cores. What they passed with is a binary that they build, of which
-# go test knows nothing.
+# -parallel 8: the tests mostly wait for other processes, so more of them run
+# concurrently than there are cores. -count=1: they build and run a binary that
+# the cache of test results does not depend on.
 e2e: install-peers
 	cd e2e && $(GOTEST) -count=1 -timeout 20m -parallel 8 ./...
 
@@ -36,7 +36,7 @@ bench: build install-peers
 	go run ./bench -shorepass bin/shorepass
 	go test -run '^$$' -bench . ./bench
 
-# Every fuzz target of both modules, FUZZTIME each.
+# Runs every fuzz target of both modules for FUZZTIME.
 fuzz:
 	@for module in . e2e; do \
 		for package in $$(cd $$module && go list ./...); do \
@@ -54,6 +54,7 @@ lint: install-peers
 	staticcheck ./...
 	cd e2e && go vet ./... && staticcheck ./...
 
-# Real directories, registries and clients; done in a second when all are there.
+# Installs real directories, registries and clients; takes a second if none is
+# missing.
 install-peers:
 	@e2e/install
