@@ -46,7 +46,7 @@ func newReplicas(t *testing.T, store string, o options) replicas {
 	return all
 }
 
-// configureServer writes the configuration of a site, and does not start it.
+// configureServer writes the configuration of a server that is not started yet.
 func configureServer(t *testing.T, o options) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir(), port: freePort(t), root: rootCA}

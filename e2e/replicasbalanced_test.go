@@ -13,7 +13,7 @@ import (
 )
 
 // balanced starts a round-robin load balancer of replicas, which skips those that
-// accept no connection. The returned site has its URL, and no server.
+// accept no connection. The returned server has its URL, and no process.
 func balanced(t *testing.T, r replicas) *server {
 	t.Helper()
 	var next atomic.Int64

@@ -53,7 +53,7 @@ func replicasSealKeys(t *testing.T, pg *postgrestest.Server) {
 	append(r, s).checkAll(t, token, "200 pull,push")
 }
 
-// sealKeyOf returns the name of the file with the sealing key of a site.
+// sealKeyOf returns the name of the file with the sealing key of a server.
 func sealKeyOf(t *testing.T, s *server) string {
 	t.Helper()
 	text, err := os.ReadFile(s.config)
