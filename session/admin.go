@@ -35,8 +35,8 @@ type AdminStore interface {
 type Admin struct {
 	store       AdminStore
 	clock       *clock
-	rules       *atomic.Pointer[rules] // without providers for one that NewAdmin made
-	revocations chan<- struct{}        // wakes the revoker; nil without one
+	generation  *atomic.Pointer[generation] // without providers for one that NewAdmin made
+	revocations chan<- struct{}             // wakes the revoker; nil without one
 }
 
 // NewAdmin returns an Admin of the sessions in store, for a process that serves
@@ -44,8 +44,8 @@ type Admin struct {
 // at once, and has the providers revoke within minutes. The Admin of a server is
 // [Sessions.Admin].
 func NewAdmin(ctx context.Context, cfg Config, store AdminStore) (*Admin, error) {
-	a := &Admin{store: store, clock: &clock{store: store, log: slog.New(slog.DiscardHandler)}, rules: new(atomic.Pointer[rules])}
-	a.rules.Store(&rules{cfg: cfg})
+	a := &Admin{store: store, clock: &clock{store: store, log: slog.New(slog.DiscardHandler)}, generation: new(atomic.Pointer[generation])}
+	a.generation.Store(&generation{cfg: cfg})
 	return a, a.clock.set(ctx)
 }
 
@@ -59,7 +59,7 @@ func (a *Admin) List(ctx context.Context, sel Selector) ([]Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, *a.rules.Load().cfg.listed(listed))
+		all = append(all, *a.generation.Load().cfg.listed(listed))
 	}
 	slices.SortStableFunc(all, func(a, b Session) int { return b.Created.Compare(a.Created) })
 	return all, nil
@@ -98,7 +98,7 @@ func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error
 	}
 	if sel.persons() {
 		// A cached password needs no session.
-		a.rules.Load().forget(sel.picks)
+		a.generation.Load().forget(sel.picks)
 	}
 	ended := 0
 	var chosen []*selectedSession
@@ -133,7 +133,7 @@ func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string
 	}
 	ended, err := a.store.End(ctx, tokens, ReasonRevoked.Ending(by, a.clock.now()))
 	wake(a.revocations)
-	a.rules.Load().forget(func(id *providers.Identity) bool { return persons[person{id.Provider, id.Subject}] })
+	a.generation.Load().forget(func(id *providers.Identity) bool { return persons[person{id.Provider, id.Subject}] })
 	if err != nil {
 		return ended, unavailable(fmt.Errorf("end sessions: %w", err))
 	}
@@ -149,7 +149,7 @@ func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (
 	if err != nil {
 		return nil, false, err
 	}
-	was = a.rules.Load().cfg.listed(found)
+	was = a.generation.Load().cfg.listed(found)
 	if !was.Ended.IsZero() {
 		return was, false, nil // a password that is cached by now is a later one
 	}

@@ -46,12 +46,12 @@ const (
 // providers answer to it, and shares that once a second, a person newly ended at
 // once; any replica opens a breaker, for all.
 type breakers struct {
-	store   BreakerStore
-	clock   *clock
-	log     *slog.Logger
-	rules   *atomic.Pointer[rules] // for grace
-	replica string                 // the name of this one, for as long as it runs
-	wakes   chan struct{}          // has one when the loop has something to do
+	store      BreakerStore
+	clock      *clock
+	log        *slog.Logger
+	generation *atomic.Pointer[generation] // for grace
+	replica    string                      // the name of this one, for as long as it runs
+	wakes      chan struct{}               // has one when the loop has something to do
 
 	refreshed atomic.Int64 // when the rows were last read for logins, in nanoseconds since 1970
 
@@ -68,9 +68,9 @@ type breaker struct {
 	loggedOpen bool
 }
 
-func newBreakers(store BreakerStore, clock *clock, rules *atomic.Pointer[rules], log *slog.Logger) *breakers {
+func newBreakers(store BreakerStore, clock *clock, generation *atomic.Pointer[generation], log *slog.Logger) *breakers {
 	return &breakers{
-		store: store, clock: clock, rules: rules, log: log, replica: rand.Text(),
+		store: store, clock: clock, generation: generation, log: log, replica: rand.Text(),
 		wakes: make(chan struct{}, 1), byProvider: make(map[string]*breaker),
 	}
 }
@@ -216,7 +216,7 @@ func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time)
 		return err
 	}
 	old := b.cachedRow(provider)
-	row := old.next(b.rules.Load().cfg.Grace, now)
+	row := old.next(b.generation.Load().cfg.Grace, now)
 	if row.Since.Equal(old.Since) && row.Tripped.Sub(old.Tripped) < renewInterval {
 		return nil
 	}

@@ -113,8 +113,8 @@ type breakerSite struct {
 // newBreakerSite starts replicas, each with a clock that much ahead.
 func newBreakerSite(t *testing.T, grace time.Duration, ahead ...time.Duration) *breakerSite {
 	s := &breakerSite{t: t, store: newSharedBreakers(), log: new(lines), began: time.Now()}
-	cfg := new(atomic.Pointer[rules])
-	cfg.Store(&rules{cfg: Config{Grace: grace}})
+	cfg := new(atomic.Pointer[generation])
+	cfg.Store(&generation{cfg: Config{Grace: grace}})
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	for i := range ahead {

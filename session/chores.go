@@ -36,11 +36,11 @@ func (c *chores) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.usage.waits:
+		case <-c.usage.flushSoon:
 			if flush == nil {
 				flush = time.After(flushInterval)
 			}
-		case <-c.usage.wake:
+		case <-c.usage.flushNow:
 			err = c.limited(ctx, c.flush)
 		case <-flush:
 			flush = nil

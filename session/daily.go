@@ -31,7 +31,7 @@ type daily struct {
 	store       DailyStore
 	revalidator *revalidator
 	clock       *clock
-	rules       *atomic.Pointer[rules]
+	generation  *atomic.Pointer[generation]
 	log         *slog.Logger
 }
 
@@ -85,14 +85,14 @@ func (d *daily) unasked(ctx context.Context, now time.Time, after int64) ([]Row,
 
 // askProvider asks about one sign-in. The answer goes into its row.
 func (d *daily) askProvider(ctx context.Context, row *Row) {
-	r := d.rules.Load()
+	g := d.generation.Load()
 	id, err := decodeIdentity(row.Body)
-	if err != nil || r.mayLive(row, id) != nil {
+	if err != nil || g.checkLive(row, id) != nil {
 		return // a redemption says why
 	}
 	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_ = d.revalidator.revalidate(limited, r, row, id)
+	_ = d.revalidator.revalidate(limited, g, row, id)
 }
 
 // early is how much sooner than dailyInterval a sign-in is due: ids that follow

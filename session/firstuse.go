@@ -60,12 +60,12 @@ func (s *Sessions) RedeemProviderToken(ctx context.Context, providerToken secret
 		return nil, false, refused("it is empty")
 	}
 	hash := providerTokenHash(providerToken)
-	look := func(ctx context.Context) (*Row, cachedIdentity, error) {
+	find := func(ctx context.Context) (*Row, cachedIdentity, error) {
 		row, err := s.store.FindByProviderToken(ctx, hash)
 		return row, cachedIdentity{}, err
 	}
 	for range maxRounds {
-		if found, err = s.redeem(ctx, client, look); !errors.Is(err, errUnknown) {
+		if found, err = s.redeem(ctx, client, find); !errors.Is(err, errUnknown) {
 			return found, false, err
 		}
 		f, ours, err := s.firstUses.join(ctx, hash, service, client, first)

@@ -88,7 +88,7 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 	case kind != KindOneTime:
 		return nil, refused("it is no one-time password")
 	}
-	found, err := s.current(ctx, func(ctx context.Context) (*Row, cachedIdentity, error) {
+	found, err := s.findRedeemable(ctx, func(ctx context.Context) (*Row, cachedIdentity, error) {
 		known := s.identities.get(hash)
 		g, err := s.store.FindGrant(ctx, hash, known.version)
 		switch {
@@ -116,9 +116,9 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 // yield makes a session that points to the sign-in of another, and copies its
 // login.
 func (s *Sessions) yield(ctx context.Context, from *Row, known *providers.Identity, of draftOf) (*Session, error) {
-	r := s.rules.Load()
-	d, token := s.draft(r, of)
+	g := s.generation.Load()
+	d, token := s.draft(g, of)
 	d.Derived, d.SignIn, d.Person, d.ProviderID = true, from.SignIn, from.Person, from.ProviderID
 	d.Login, d.Stamp = from.Login, from.Stamp
-	return s.keep(ctx, r, d, token, known)
+	return s.keep(ctx, g, d, token, known)
 }

@@ -18,11 +18,11 @@ func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error
 	if err != nil {
 		return nil, err
 	}
-	r := a.rules.Load()
-	if err := r.mayLive(&found.Row, found.identity); err != nil {
+	g := a.generation.Load()
+	if err := g.checkLive(&found.Row, found.identity); err != nil {
 		return nil, err
 	}
-	if why := r.cfg.over(&found.Row, a.clock.now()); why != "" {
+	if why := g.cfg.endOfLife(&found.Row, a.clock.now()); why != "" {
 		return nil, refused("it is over: " + string(why))
 	}
 	if s := &found.SignIn; found.Login.Method != providers.MethodIDToken && s.refuses() {
@@ -31,7 +31,7 @@ func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error
 	if otherStamp(found.Stamp, found.SignIn.Stamp) {
 		return nil, refused("its person's password changed since its login")
 	}
-	return r.cfg.listed(found), nil
+	return g.cfg.listed(found), nil
 }
 
 // ServiceOf returns the service that a token was made for, be the token good or
@@ -55,7 +55,7 @@ func (a *Admin) behind(ctx context.Context, token secret.Text) (*selectedSession
 	default:
 		row, err := a.store.FindByProviderToken(ctx, providerTokenHash(token))
 		if err != nil {
-			return nil, lookError(err)
+			return nil, findError(err)
 		}
 		kind, hash = row.Kind, row.Hash
 	}

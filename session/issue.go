@@ -56,15 +56,15 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, of draftOf
 	if id == nil || id.Provider == "" || id.Fingerprint == "" || id.Subject == "" {
 		return nil, errors.New("a session needs an identity with a provider, its fingerprint and a subject")
 	}
-	r := s.rules.Load()
-	d, token := s.draft(r, of)
+	g := s.generation.Load()
+	d, token := s.draft(g, of)
 	d.Login = Login{Method: id.Method, Name: of.client.LoginName, SID: of.sid, ACR: id.ACR, AMR: id.AMR, Time: id.AuthTime}
 	if d.Login.Time.IsZero() {
 		d.Login.Time = d.Created
 	}
 	d.ProviderID, d.Stamp, d.Provider, d.Subject = providerID(id.Provider, id.Fingerprint), id.Stamp, id.Provider, id.Subject
 	// What an ID token says holds for one job: it may not change another session.
-	if id.Method == providers.MethodIDToken || r.providers.PerSession(id.Provider) {
+	if id.Method == providers.MethodIDToken || g.providers.PerSession(id.Provider) {
 		d.LoginID = d.Hash.ID()
 	}
 	var err error
@@ -77,18 +77,18 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, of draftOf
 		}
 	}
 	d.SignIn = d.Next(SignIn{})
-	return s.keep(ctx, r, d, token, id)
+	return s.keep(ctx, g, d, token, id)
 }
 
 // draft begins a session, whose token it returns.
-func (s *Sessions) draft(r *rules, of draftOf) (*Draft, secret.Text) {
+func (s *Sessions) draft(g *generation, of draftOf) (*Draft, secret.Text) {
 	token, hash := newToken(of.kind)
 	d := &Draft{
 		Row:           Row{Hash: hash, Kind: of.kind, Service: of.service, Limits: of.limits, Created: s.clock.now()},
 		ProviderToken: of.providerToken, Grant: of.grant, Client: of.client.trimmed(), Label: trim(of.label, maxLabel),
 		KeepEnded: maxEnded,
 	}
-	d.Bound, d.Admit = r.cfg.bound(of.kind, d.Created)
+	d.Bound, d.Admit = g.cfg.bound(of.kind, d.Created)
 	if of.lifetime > 0 {
 		d.Expires = d.Created.Add(of.lifetime)
 	}
@@ -96,8 +96,8 @@ func (s *Sessions) draft(r *rules, of draftOf) (*Draft, secret.Text) {
 }
 
 // keep writes a session to the store, and returns it with its token.
-func (s *Sessions) keep(ctx context.Context, r *rules, d *Draft, token secret.Text, id *providers.Identity) (*Session, error) {
-	if longest := d.Created.Add(r.cfg.lifetime(&d.Row)); d.Expires.IsZero() || longest.Before(d.Expires) {
+func (s *Sessions) keep(ctx context.Context, g *generation, d *Draft, token secret.Text, id *providers.Identity) (*Session, error) {
+	if longest := d.Created.Add(g.cfg.lifetime(&d.Row)); d.Expires.IsZero() || longest.Before(d.Expires) {
 		d.Expires = longest
 	}
 	// A client that gives up must not leave the provider's token behind.
@@ -119,7 +119,7 @@ func (s *Sessions) keep(ctx context.Context, r *rules, d *Draft, token secret.Te
 	case err != nil:
 		return nil, unavailable(fmt.Errorf("keep a new session: %w", err))
 	}
-	made := r.cfg.session(&d.Row, id, d.Created)
+	made := g.cfg.session(&d.Row, id, d.Created)
 	made.Token, made.Client, made.Label = token, d.Client, d.Label
 	return made, nil
 }

@@ -33,7 +33,7 @@ type Ending struct {
 // Ending returns how sessions end for a reason.
 func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Reason: r, By: by, At: at} }
 
-// lives are how sessions of a kind end by themselves:
+// lifetimes are how sessions of a kind end by themselves:
 //
 //	kind     idle          lifetime                          unused
 //	refresh  idle          lifetime                          unused
@@ -43,27 +43,27 @@ func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Reason: r
 //
 // Besides, a session that began with an ID token lives for ci_lifetime,
 // and one whose provider cannot be asked again for unchecked_lifetime.
-type lives struct {
-	lifetime, idle, unused time.Duration // 0 is never
+type lifetimes struct {
+	total, idle, unused time.Duration // 0 is never
 }
 
-func (c *Config) lives(kind Kind) lives {
+func (c *Config) lifetimes(kind Kind) lifetimes {
 	switch kind {
 	case KindBrowser:
-		return lives{c.BrowserLifetime, c.BrowserIdle, c.BrowserIdle}
+		return lifetimes{c.BrowserLifetime, c.BrowserIdle, c.BrowserIdle}
 	case KindPAT:
-		return lives{lifetime: c.PATLifetime}
+		return lifetimes{total: c.PATLifetime}
 	case KindRobot:
-		return lives{lifetime: c.RobotLifetime}
+		return lifetimes{total: c.RobotLifetime}
 	case KindOneTime:
-		return lives{lifetime: oneTimeLifetime}
+		return lifetimes{total: oneTimeLifetime}
 	}
-	return lives{c.Lifetime, c.Idle, c.Unused}
+	return lifetimes{c.Lifetime, c.Idle, c.Unused}
 }
 
 // lifetime is how long a session may live however much it is used.
 func (c *Config) lifetime(row *Row) time.Duration {
-	longest := c.lives(row.Kind).lifetime
+	longest := c.lifetimes(row.Kind).total
 	switch {
 	case row.Login.Method == providers.MethodIDToken:
 		return min(longest, c.CILifetime)
@@ -82,9 +82,9 @@ func (c *Config) expires(row *Row) time.Time {
 	return row.Expires
 }
 
-// over returns why a session's life is over, or "".
-func (c *Config) over(row *Row, now time.Time) Reason {
-	life := c.lives(row.Kind)
+// endOfLife returns why a session's life is over, or "".
+func (c *Config) endOfLife(row *Row, now time.Time) Reason {
+	life := c.lifetimes(row.Kind)
 	switch {
 	case !now.Before(c.expires(row)):
 		return ReasonExpired
@@ -222,7 +222,7 @@ func (c *Config) sweepTimes(now time.Time) SweepTimes {
 		DeleteTallies: now.Add(-tallyTTL),
 	}
 	for _, kind := range []Kind{KindRefresh, KindBrowser} {
-		life := c.lives(kind)
+		life := c.lifetimes(kind)
 		t.Kinds = append(t.Kinds, KindTimes{Kind: kind, Idle: now.Add(-life.idle), Unused: now.Add(-life.unused)})
 	}
 	return t

@@ -11,18 +11,18 @@ import (
 	"shorepass/providers"
 )
 
-// errUnknown says that no session answers to a token.
+// errUnknown says that no session has this token.
 var errUnknown = fmt.Errorf("%w: there is no such session", ErrRefused)
 
-// maxRounds is how often one redemption reads its session: once, and again
-// after each time the provider was asked, since a revocation may have come
-// meanwhile. More than one asking can only be due when answers come slower
-// than Config.Revalidate.
+// maxRounds bounds how often one redemption reads its session: once, and again
+// after each revalidation, since the session may have been revoked in the
+// meantime. A second revalidation is due only where answers take longer than
+// Config.Revalidate.
 const maxRounds = 4
 
-// Redeem returns the session behind token, if token is of one of the kinds and
-// good for service, and asks the provider again where that is due. The error
-// wraps ErrRefused, providers.ErrUnavailable or an error of ctx.
+// Redeem returns the session of token, if token is of one of the kinds and valid
+// for service. Where a revalidation is due, the provider is asked first. The
+// error wraps ErrRefused, providers.ErrUnavailable or an error of ctx.
 func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string, client Client, kinds ...Kind) (*Session, error) {
 	kind, hash, ok := parseToken(token)
 	switch {
@@ -46,56 +46,59 @@ func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string
 	})
 }
 
-// redeem is what every redemption of a session passes through, however it is
-// looked up.
-func (s *Sessions) redeem(ctx context.Context, client Client, look func(context.Context) (*Row, cachedIdentity, error)) (*Session, error) {
-	found, err := s.current(ctx, look)
+// findFunc reads the row of a token, and returns the identity cached for it.
+type findFunc func(context.Context) (*Row, cachedIdentity, error)
+
+// redeem redeems the session that find reads. Every redemption of a session goes
+// through it.
+func (s *Sessions) redeem(ctx context.Context, client Client, find findFunc) (*Session, error) {
+	found, err := s.findRedeemable(ctx, find)
 	if err != nil {
 		return nil, err
 	}
-	s.usage.note(found.row, client, found.at)
-	return found.rules.cfg.session(found.row, found.id, found.at), nil
+	s.usage.record(found.row, client, found.at)
+	return found.gen.cfg.session(found.row, found.id, found.at), nil
 }
 
-// found is a session or a grant that may be redeemed.
-type found struct {
-	rules *rules
-	row   *Row
-	id    *providers.Identity
-	at    time.Time
+// redeemable is a session or grant that passed every check.
+type redeemable struct {
+	gen *generation
+	row *Row
+	id  *providers.Identity
+	at  time.Time // of the checks
 }
 
-// current looks a row up and returns it if it may be redeemed now, having asked
-// the provider where that is due.
-func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row, cachedIdentity, error)) (*found, error) {
-	r, began := s.rules.Load(), s.clock.now()
+// findRedeemable reads a row and checks whether it can be redeemed now. Where a
+// revalidation is due, it asks the provider and reads the row again.
+func (s *Sessions) findRedeemable(ctx context.Context, find findFunc) (*redeemable, error) {
+	g, began := s.generation.Load(), s.clock.now()
 	for range maxRounds {
-		row, known, err := look(ctx)
+		row, known, err := find(ctx)
 		if err != nil {
-			return nil, lookError(err)
+			return nil, findError(err)
 		}
 		id, err := s.identities.identityOf(ctx, row, known)
 		if err != nil {
 			return nil, err
 		}
 		now := s.clock.now()
-		if err := s.checkRow(ctx, r, row, id, now); err != nil {
+		if err := s.checkRow(ctx, g, row, id, now); err != nil {
 			return nil, err
 		}
-		doubted, err := s.revalidator.doubtedUntil(ctx, &row.SignIn, id.Provider)
+		doubtedUntil, err := s.revalidator.doubtedUntil(ctx, &row.SignIn, id.Provider)
 		if err != nil {
 			return nil, err
 		}
-		switch status := r.cfg.status(row, doubted, began, now); status {
+		switch status := g.cfg.status(row, doubtedUntil, began, now); status {
 		case statusFresh:
-			return s.sameStamp(&found{r, row, id, now})
+			return s.checkStamp(&redeemable{g, row, id, now})
 		case statusStale:
-			if _, err := s.revalidator.start(ctx, r, row, id); err != nil {
+			if _, err := s.revalidator.start(ctx, g, row, id); err != nil {
 				return nil, err
 			}
-			return s.sameStamp(&found{r, row, id, now})
+			return s.checkStamp(&redeemable{g, row, id, now})
 		case statusDue:
-			if err := s.revalidator.revalidate(ctx, r, row, id); err != nil {
+			if err := s.revalidator.revalidate(ctx, g, row, id); err != nil {
 				return nil, err
 			}
 		default:
@@ -105,22 +108,24 @@ func (s *Sessions) current(ctx context.Context, look func(context.Context) (*Row
 	return nil, unavailable(errors.New("the provider's answers are out of date before they arrive"))
 }
 
-// sameStamp refuses a session where the person's stamp is another since its
-// login. Its cached password, of before, may be as old as passwordCacheTTL.
-func (s *Sessions) sameStamp(f *found) (*found, error) {
-	if !otherStamp(f.row.Stamp, f.row.SignIn.Stamp) {
-		return f, nil
+// checkStamp refuses a session whose stamp differs from its sign-in's: the
+// password changed after the session's login. Within passwordCacheTTL of that
+// the old password may still be cached, and is dropped.
+func (s *Sessions) checkStamp(r *redeemable) (*redeemable, error) {
+	if !otherStamp(r.row.Stamp, r.row.SignIn.Stamp) {
+		return r, nil
 	}
-	if f.at.Before(f.row.SignIn.Pending.Add(passwordCacheTTL)) {
-		f.rules.forgetPerson(f.id.Provider, f.id.Subject)
+	if r.at.Before(r.row.SignIn.Pending.Add(passwordCacheTTL)) {
+		r.gen.forgetPerson(r.id.Provider, r.id.Subject)
 	}
 	return nil, refused("its person's password changed since its login")
 }
 
-// passwordCacheTTL is how long a password is cached at most.
+// passwordCacheTTL is the longest TTL of the chain's cache of passwords.
 const passwordCacheTTL = time.Minute
 
-func lookError(err error) error {
+// findError returns the error of a redemption whose row could not be read.
+func findError(err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return errUnknown
@@ -130,37 +135,38 @@ func lookError(err error) error {
 	return unavailable(fmt.Errorf("look a session up: %w", err))
 }
 
-// checkRow refuses a session by its row alone, without a provider. It ends one
-// whose life is over for good.
-func (s *Sessions) checkRow(ctx context.Context, r *rules, row *Row, known *providers.Identity, now time.Time) error {
-	if err := r.mayLive(row, known); err != nil {
+// checkRow refuses a session by its row alone, without a provider. A session
+// beyond its lifetimes is also ended in the store.
+func (s *Sessions) checkRow(ctx context.Context, g *generation, row *Row, known *providers.Identity, now time.Time) error {
+	if err := g.checkLive(row, known); err != nil {
 		return err
 	}
-	why := r.cfg.over(row, now)
+	why := g.cfg.endOfLife(row, now)
 	if why == "" {
 		return nil
 	}
-	if row.Kind == KindOneTime { // a grant is over by itself
+	if row.Kind == KindOneTime { // a grant has no session to end
 		return refused("it is over: " + string(why))
 	}
 	if _, err := s.store.End(ctx, []Hash{row.Hash}, why.Ending("", now)); err != nil {
-		// It is over all the same, and will be found so again.
+		// The session is refused in any case; the next redemption or sweep ends it.
 		s.log.Warn("a session could not be ended in the store", "session", row.Hash.ID(), "error", err)
 	}
 	wake(s.revoker.wakes)
 	return refused("it ended: " + string(why))
 }
 
-// mayLive refuses a session that has ended, or whose provider is no longer the
-// one that the person logged in at.
-func (r *rules) mayLive(row *Row, known *providers.Identity) error {
+// checkLive refuses a session that has ended, or whose provider is not the one
+// that the person logged in at: it was removed, or its name now belongs to
+// another.
+func (g *generation) checkLive(row *Row, known *providers.Identity) error {
 	if !row.Ended.IsZero() {
 		return refused("it ended: " + string(row.Reason))
 	}
-	if r.providers == nil {
+	if g.providers == nil {
 		return nil // a process without providers cannot compare them
 	}
-	switch print := r.providers.Fingerprint(known.Provider); {
+	switch print := g.providers.Fingerprint(known.Provider); {
 	case print == "":
 		return refused(fmt.Sprintf("there is no provider %q any more", known.Provider))
 	case providerID(known.Provider, print) != row.ProviderID:

@@ -48,21 +48,21 @@ const (
 // and by a lease in the row of the sign-in over all replicas. The answer goes into
 // the row, and the callers that wait for it read the row again.
 type revalidator struct {
-	store    LeaseStore
-	answers  *answerWriter
-	breakers *breakers
-	keys     *Keys
-	clock    *clock
-	log      *slog.Logger
-	rules    *atomic.Pointer[rules]
-	warned   atomic.Int64                  // when it was last logged that a sign-in could not be revalidated, in Unix seconds
-	calls    singleFlight[int64, struct{}] // by sign-in
+	store      LeaseStore
+	answers    *answerWriter
+	breakers   *breakers
+	keys       *Keys
+	clock      *clock
+	log        *slog.Logger
+	generation *atomic.Pointer[generation]
+	warned     atomic.Int64                  // when it was last logged that a sign-in could not be revalidated, in Unix seconds
+	calls      singleFlight[int64, struct{}] // by sign-in
 }
 
 // revalidate asks the provider about a session's person and waits for the row to
 // say what it answered.
-func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
-	f, err := v.start(ctx, r, row, known)
+func (v *revalidator) revalidate(ctx context.Context, g *generation, row *Row, known *providers.Identity) error {
+	f, err := v.start(ctx, g, row, known)
 	if err != nil {
 		return err
 	}
@@ -76,16 +76,16 @@ func (v *revalidator) revalidate(ctx context.Context, r *rules, row *Row, known 
 
 // start begins a flight that asks about a session's person, or joins the one there
 // is.
-func (v *revalidator) start(ctx context.Context, r *rules, row *Row, known *providers.Identity) (*call[struct{}], error) {
+func (v *revalidator) start(ctx context.Context, g *generation, row *Row, known *providers.Identity) (*call[struct{}], error) {
 	f, _, err := v.calls.join(ctx, row.SignIn.ID, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, v.revalidateOnce(ctx, r, row, known)
+		return struct{}{}, v.revalidateOnce(ctx, g, row, known)
 	})
 	return f, err
 }
 
 // revalidateOnce makes sure that the provider is asked about row's sign-in once, by
 // this replica or another, and that its answer is in the store.
-func (v *revalidator) revalidateOnce(ctx context.Context, r *rules, row *Row, known *providers.Identity) error {
+func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Row, known *providers.Identity) error {
 	if saved, err := v.answers.retry(ctx, row.SignIn.ID); saved || err != nil {
 		return err
 	}
@@ -99,14 +99,14 @@ func (v *revalidator) revalidateOnce(ctx context.Context, r *rules, row *Row, kn
 	if err != nil || until.IsZero() {
 		return err
 	}
-	a, rotated, err := v.askProvider(ctx, r, row, known, sealed)
+	a, rotated, err := v.askProvider(ctx, g, row, known, sealed)
 	if err != nil {
 		return err // the lease ends by itself
 	}
 	now := v.clock.now()
 	update := &AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Identity: a.identity, Sealed: rotated}
 	if a.outcome == outcomeNever {
-		update.Lifetime = r.cfg.UncheckedLifetime
+		update.Lifetime = g.cfg.UncheckedLifetime
 	}
 	doubted, err := v.doubtedUntil(ctx, &row.SignIn, known.Provider)
 	if err != nil {
@@ -114,7 +114,7 @@ func (v *revalidator) revalidateOnce(ctx context.Context, r *rules, row *Row, kn
 	}
 	update.Next = func(s SignIn) SignIn {
 		s, _ = voidRefusal(s, doubted)
-		return next(s, a, r.cfg.Grace, now)
+		return next(s, a, g.cfg.Grace, now)
 	}
 	was, _ := voidRefusal(row.SignIn, doubted)
 	v.reportAnswer(ctx, row, known, was, update.Next(was), now)
@@ -156,7 +156,7 @@ func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *provide
 		v.log.Warn("could not count an answer of the provider for its circuit breaker", "provider", known.Provider, "error", err)
 	}
 	if forget {
-		v.rules.Load().forgetPerson(known.Provider, known.Subject)
+		v.generation.Load().forgetPerson(known.Provider, known.Subject)
 	}
 }
 
@@ -204,7 +204,7 @@ func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, er
 // askProvider asks the provider, and returns its answer and the refresh token that it
 // rotated to, sealed. The only errors are those of sealing; any other failure is
 // the answer unavailable.
-func (v *revalidator) askProvider(ctx context.Context, r *rules, row *Row, known *providers.Identity, sealed ProviderToken) (a answer, rotated []byte, err error) {
+func (v *revalidator) askProvider(ctx context.Context, g *generation, row *Row, known *providers.Identity, sealed ProviderToken) (a answer, rotated []byte, err error) {
 	id := *known
 	id.Method, id.AuthTime, id.ACR, id.AMR, id.Stamp = row.Login.Method, row.Login.Time, row.Login.ACR, row.Login.AMR, row.SignIn.Stamp
 	under := sealName(sealed.LoginID, id.Provider, row.ProviderID, id.Subject)
@@ -214,7 +214,7 @@ func (v *revalidator) askProvider(ctx context.Context, r *rules, row *Row, known
 	}
 	if err == nil {
 		var found *providers.Identity
-		found, err = callProvider(ctx, r, &id)
+		found, err = callProvider(ctx, g, &id)
 		a, providerToken, err = answerOf(found, err)
 	}
 	if a.outcome == outcomeUnavailable && !isProviderFailure(err) && v.mayWarn() {
@@ -257,10 +257,10 @@ func answerOf(found *providers.Identity, err error) (answer, secret.Text, error)
 
 // callProvider has the provider revalidate an identity, within askTimeout. The chain
 // checks that the answer is about the same subject.
-func callProvider(ctx context.Context, r *rules, id *providers.Identity) (*providers.Identity, error) {
+func callProvider(ctx context.Context, g *generation, id *providers.Identity) (*providers.Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	found, err := r.providers.Revalidate(ctx, id)
+	found, err := g.providers.Revalidate(ctx, id)
 	if err != nil {
 		return nil, err
 	}

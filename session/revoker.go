@@ -27,12 +27,12 @@ const (
 // revoker has providers revoke their refresh tokens once no session of the sign-in
 // lives.
 type revoker struct {
-	store RevocableStore
-	keys  *Keys
-	clock *clock
-	rules *atomic.Pointer[rules]
-	log   *slog.Logger
-	wakes chan struct{} // has one when there may be something to revoke
+	store      RevocableStore
+	keys       *Keys
+	clock      *clock
+	generation *atomic.Pointer[generation]
+	log        *slog.Logger
+	wakes      chan struct{} // has one when there may be something to revoke
 }
 
 // run has providers revoke refresh tokens that will not be used again (RFC 7009),
@@ -61,7 +61,7 @@ func (v *revoker) run(ctx context.Context) {
 // revoke has the provider of a sign-in that has no live session revoke its token,
 // unless the provider is configured otherwise.
 func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
-	switch v.rules.Load().providers.RevokeWhen(sealed.Provider) {
+	switch v.generation.Load().providers.RevokeWhen(sealed.Provider) {
 	case providers.RevokeNever:
 		return
 	case providers.RevokeLast:
@@ -84,7 +84,7 @@ func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
 // atProvider has the provider that issued a refresh token revoke it. Another provider
 // that took its name must not see it.
 func (v *revoker) atProvider(ctx context.Context, provider string, id int64, providerToken secret.Text) error {
-	all := v.rules.Load().providers
+	all := v.generation.Load().providers
 	if providerID(provider, all.Fingerprint(provider)) != id {
 		return errors.New("the provider is another by now, or gone")
 	}

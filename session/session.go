@@ -167,11 +167,11 @@ type SessionStore interface {
 // revalidator, the chores, the revoker and an Admin. It is safe for concurrent
 // use.
 type Sessions struct {
-	store SessionStore
-	keys  *Keys
-	log   *slog.Logger
-	rules atomic.Pointer[rules] // swapped whole by Use
-	clock clock
+	store      SessionStore
+	keys       *Keys
+	log        *slog.Logger
+	generation atomic.Pointer[generation] // swapped whole by Reload
+	clock      clock
 
 	identities  *identityCache
 	usage       *usage
@@ -190,21 +190,21 @@ type Sessions struct {
 }
 
 // rules are what a reload swaps.
-type rules struct {
+type generation struct {
 	cfg       Config
 	providers Providers // nil where none are
 }
 
 // forget drops the passwords that are remembered of those whom match picks.
-func (r *rules) forget(match func(*providers.Identity) bool) {
-	if r.providers != nil {
-		r.providers.Forget(match)
+func (g *generation) forget(match func(*providers.Identity) bool) {
+	if g.providers != nil {
+		g.providers.Forget(match)
 	}
 }
 
 // forgetPerson drops the passwords that are remembered of one person.
-func (r *rules) forgetPerson(provider, subject string) {
-	r.forget(func(id *providers.Identity) bool { return id.Provider == provider && id.Subject == subject })
+func (g *generation) forgetPerson(provider, subject string) {
+	g.forget(func(id *providers.Identity) bool { return id.Provider == provider && id.Subject == subject })
 }
 
 // New begins to work on the sessions in store with cfg, whose defaults must be
@@ -239,12 +239,12 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	clock.store, clock.log = store, log
 	s.identities, s.usage = newIdentityCache(store, maxIdentityBytes, maxTokens), newUsage(store)
 	answers := newAnswerWriter(store, clock, log)
-	s.breakers = newBreakers(store, clock, &s.rules, log)
+	s.breakers = newBreakers(store, clock, &s.generation, log)
 	s.health = &health{store: store, replica: s.breakers.replica}
-	s.revoker = &revoker{store: store, keys: keys, clock: clock, rules: &s.rules, log: log, wakes: make(chan struct{}, 1)}
-	s.admin = &Admin{store: store, clock: clock, rules: &s.rules, revocations: s.revoker.wakes}
+	s.revoker = &revoker{store: store, keys: keys, clock: clock, generation: &s.generation, log: log, wakes: make(chan struct{}, 1)}
+	s.admin = &Admin{store: store, clock: clock, generation: &s.generation, revocations: s.revoker.wakes}
 	s.revalidator = &revalidator{
-		store: store, answers: answers, breakers: s.breakers, keys: keys, clock: clock, log: log, rules: &s.rules,
+		store: store, answers: answers, breakers: s.breakers, keys: keys, clock: clock, log: log, generation: &s.generation,
 		calls: singleFlight[int64, struct{}]{tasks: &s.tasks, log: log},
 	}
 	s.firstUses = &firstUses{
@@ -253,15 +253,15 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	}
 	s.chores = &chores{
 		usage: s.usage, answers: answers, clock: clock, log: log, revocations: s.revoker.wakes,
-		sweeper: sweeper{store: store, revalidator: s.revalidator, clock: clock, rules: &s.rules},
+		sweeper: sweeper{store: store, revalidator: s.revalidator, clock: clock, generation: &s.generation},
 	}
-	s.daily = &daily{store: store, revalidator: s.revalidator, clock: clock, rules: &s.rules, log: log}
+	s.daily = &daily{store: store, revalidator: s.revalidator, clock: clock, generation: &s.generation, log: log}
 	return s
 }
 
 // Reload puts another configuration and other providers in force, both at once.
 // Requests under way keep what they began with. Store and SealKey stay.
-func (s *Sessions) Reload(cfg Config, p Providers) { s.rules.Store(&rules{cfg, p}) }
+func (s *Sessions) Reload(cfg Config, p Providers) { s.generation.Store(&generation{cfg, p}) }
 
 // Admin lists, inspects and ends sessions.
 func (s *Sessions) Admin() *Admin { return s.admin }

@@ -33,7 +33,7 @@ type sweeper struct {
 	store       SweepStore
 	revalidator *revalidator
 	clock       *clock
-	rules       *atomic.Pointer[rules]
+	generation  *atomic.Pointer[generation]
 }
 
 // sweep does all that is due, a bounded number at a time.
@@ -48,7 +48,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 
 // end ends sessions whose time has come, and forgets those that ended long ago.
 func (s *sweeper) end(ctx context.Context) error {
-	cfg := &s.rules.Load().cfg
+	cfg := &s.generation.Load().cfg
 	for {
 		touched, err := s.store.Sweep(ctx, cfg.sweepTimes(s.clock.now()), batchSize)
 		if err != nil || touched < batchSize {

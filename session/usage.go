@@ -32,21 +32,21 @@ type UseStore interface {
 // usage is a buffer of when sessions were redeemed, so that the store is written
 // to once for many redemptions.
 type usage struct {
-	store UseStore
-	wake  chan struct{} // there is something to keep at once
-	waits chan struct{} // there is something to keep in a while
+	store     UseStore
+	flushNow  chan struct{} // there is something to keep at once
+	flushSoon chan struct{} // there is something to keep in a while
 
 	mu      sync.Mutex
 	pending map[Hash]LastUse
 }
 
 func newUsage(store UseStore) *usage {
-	return &usage{store: store, wake: make(chan struct{}, 1), waits: make(chan struct{}, 1), pending: make(map[Hash]LastUse)}
+	return &usage{store: store, flushNow: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1), pending: make(map[Hash]LastUse)}
 }
 
-// note keeps in mind that a session was redeemed, unless the store has that
+// record keeps in mind that a session was redeemed, unless the store has that
 // nearly right already.
-func (u *usage) note(row *Row, client Client, now time.Time) {
+func (u *usage) record(row *Row, client Client, now time.Time) {
 	if now.Sub(row.Used) < lastUseResolution {
 		return
 	}
@@ -60,14 +60,14 @@ func (u *usage) note(row *Row, client Client, now time.Time) {
 	u.mu.Unlock()
 	switch {
 	case count >= maxPending, row.Used.IsZero() && !waits:
-		wake(u.wake)
+		wake(u.flushNow)
 	case count == 1:
-		wake(u.waits)
+		wake(u.flushSoon)
 	}
 }
 
-// take returns what waits.
-func (u *usage) take() []LastUse {
+// drain returns what waits.
+func (u *usage) drain() []LastUse {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	all := make([]LastUse, 0, len(u.pending))
@@ -81,7 +81,7 @@ func (u *usage) take() []LastUse {
 // flush keeps what waits. What the store does not take is lost: the next
 // redemption notes it again.
 func (u *usage) flush(ctx context.Context) error {
-	for uses := range slices.Chunk(u.take(), batchSize) {
+	for uses := range slices.Chunk(u.drain(), batchSize) {
 		if err := u.store.WriteLastUses(ctx, uses); err != nil {
 			return fmt.Errorf("keep when sessions were used: %w", err)
 		}

@@ -7,9 +7,9 @@ import (
 	"shorepass/providers"
 )
 
-// TestOver says when sessions of a kind end by themselves, as the table of kinds
+// TestEndOfLife says when sessions of a kind end by themselves, as the table of kinds
 // has it.
-func TestOver(t *testing.T) {
+func TestEndOfLife(t *testing.T) {
 	cfg := Config{}.WithDefaults()
 	for _, tc := range []struct {
 		name    string
@@ -47,8 +47,8 @@ func TestOver(t *testing.T) {
 			row.Used = noon.Add(tc.age - tc.used)
 		}
 		for after, want := range map[time.Duration]Reason{tc.age: "", tc.over - time.Millisecond: "", tc.over: tc.becomes} {
-			if got := cfg.over(row, noon.Add(after)); got != want {
-				t.Errorf("%s, after %v: over = %q, want %q", tc.name, after, got, want)
+			if got := cfg.endOfLife(row, noon.Add(after)); got != want {
+				t.Errorf("%s, after %v: endOfLife = %q, want %q", tc.name, after, got, want)
 			}
 		}
 	}
