@@ -55,7 +55,7 @@ func (a *Admin) Now() time.Time { return a.clock.now() }
 // List returns the sessions that sel selects, the newest first.
 func (a *Admin) List(ctx context.Context, sel Selector) ([]Session, error) {
 	var all []Session
-	for listed, err := range a.selected(ctx, sel) {
+	for listed, err := range a.selectSessions(ctx, sel) {
 		if err != nil {
 			return nil, err
 		}
@@ -96,13 +96,13 @@ func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error
 	if sel.Ended = false; sel == (Selector{}) {
 		return 0, errSelectsAll
 	}
-	if sel.persons() {
+	if sel.selectsPersons() {
 		// A cached password needs no session.
-		a.generation.Load().forget(sel.picks)
+		a.generation.Load().forget(sel.matches)
 	}
 	ended := 0
 	var chosen []*selectedSession
-	for found, err := range a.selected(ctx, sel) {
+	for found, err := range a.selectSessions(ctx, sel) {
 		if err != nil {
 			return ended, err
 		}
@@ -145,7 +145,7 @@ func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string
 // only now. The error wraps providers.ErrUnavailable, or ErrRefused where there
 // is no such session. As with Revoke, every replica refuses the token from then on.
 func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (was *Session, ended bool, err error) {
-	found, err := a.behind(ctx, token)
+	found, err := a.findByToken(ctx, token)
 	if err != nil {
 		return nil, false, err
 	}
@@ -166,8 +166,8 @@ type selectedSession struct {
 	identity *providers.Identity
 }
 
-// selected goes through what sel selects, a page at a time.
-func (a *Admin) selected(ctx context.Context, sel Selector) iter.Seq2[*selectedSession, error] {
+// selectSessions goes through what sel selects, a page at a time.
+func (a *Admin) selectSessions(ctx context.Context, sel Selector) iter.Seq2[*selectedSession, error] {
 	return func(yield func(*selectedSession, error) bool) {
 		var after Hash
 		for {

@@ -18,16 +18,16 @@ type DailyStore interface {
 
 const (
 	// dailyInterval is how long the provider of a personal access token is left
-	// alone. Within dailyJitter before, each sign-in has its own time, so that
+	// alone. Within maxJitter before, each sign-in has its own time, so that
 	// those that were made at once are spread over the day.
 	dailyInterval = 24 * time.Hour
-	dailyJitter   = 6 * time.Hour
+	maxJitter     = 6 * time.Hour
 )
 
 // daily asks the providers of personal access tokens once a day, so that a
 // provider's refresh token does not die of disuse. It asks about one after the
 // other: no burst.
-type daily struct {
+type dailyRevalidator struct {
 	store       DailyStore
 	revalidator *revalidator
 	clock       *clock
@@ -36,7 +36,7 @@ type daily struct {
 }
 
 // run asks about the sign-ins that are due, once in sweepInterval, until ctx ends.
-func (d *daily) run(ctx context.Context) {
+func (d *dailyRevalidator) run(ctx context.Context) {
 	every := time.NewTicker(sweepInterval)
 	defer every.Stop()
 	for {
@@ -45,7 +45,7 @@ func (d *daily) run(ctx context.Context) {
 			return
 		case <-every.C:
 		}
-		if err := d.askAll(ctx); err != nil && ctx.Err() == nil {
+		if err := d.revalidateDue(ctx); err != nil && ctx.Err() == nil {
 			d.log.Warn("could not read which sign-ins were not asked about for a day", "error", err)
 		}
 	}
@@ -53,18 +53,18 @@ func (d *daily) run(ctx context.Context) {
 
 // askAll asks about the sign-ins that are due. It passes over those that cannot be
 // asked about, such as of a provider that is another now.
-func (d *daily) askAll(ctx context.Context) error {
+func (d *dailyRevalidator) revalidateDue(ctx context.Context) error {
 	after := int64(0)
 	for {
 		now := d.clock.now()
-		page, err := d.unasked(ctx, now, after)
+		page, err := d.listCandidates(ctx, now, after)
 		if err != nil {
 			return err
 		}
 		for i := range page {
 			row := &page[i]
-			if after = row.SignIn.ID; !now.Before(row.SignIn.Asked.Add(dailyInterval - early(after))) {
-				d.askProvider(ctx, row)
+			if after = row.SignIn.ID; !now.Before(row.SignIn.Asked.Add(dailyInterval - jitter(after))) {
+				d.revalidateOne(ctx, row)
 			}
 			if ctx.Err() != nil {
 				return nil
@@ -77,14 +77,14 @@ func (d *daily) askAll(ctx context.Context) error {
 }
 
 // unasked reads the next sign-ins that may be due.
-func (d *daily) unasked(ctx context.Context, now time.Time, after int64) ([]Row, error) {
+func (d *dailyRevalidator) listCandidates(ctx context.Context, now time.Time, after int64) ([]Row, error) {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
-	return d.store.ListNotAskedSince(ctx, KindPAT, now.Add(dailyJitter-dailyInterval), after, batchSize)
+	return d.store.ListNotAskedSince(ctx, KindPAT, now.Add(maxJitter-dailyInterval), after, batchSize)
 }
 
 // askProvider asks about one sign-in. The answer goes into its row.
-func (d *daily) askProvider(ctx context.Context, row *Row) {
+func (d *dailyRevalidator) revalidateOne(ctx context.Context, row *Row) {
 	g := d.generation.Load()
 	id, err := decodeIdentity(row.Body)
 	if err != nil || g.checkLive(row, id) != nil {
@@ -96,8 +96,8 @@ func (d *daily) askProvider(ctx context.Context, row *Row) {
 }
 
 // early is how much sooner than dailyInterval a sign-in is due: ids that follow
-// each other are spread over dailyJitter.
-func early(signIn int64) time.Duration {
+// each other are spread over maxJitter.
+func jitter(signIn int64) time.Duration {
 	hash := hashOf("daily", fmt.Sprint(signIn))
-	return time.Duration(hash[0]) * dailyJitter / 256
+	return time.Duration(hash[0]) * maxJitter / 256
 }

@@ -19,11 +19,11 @@ func ExportID(token secret.Text) string {
 
 // ExportIssue makes a session of any kind.
 func ExportIssue(ctx context.Context, s *Sessions, kind Kind, id *providers.Identity, service string) (*Session, error) {
-	return s.logIn(ctx, id, draftOf{kind: kind, service: service})
+	return s.logIn(ctx, id, draftOptions{kind: kind, service: service})
 }
 
 // ExportFlush keeps what waits to be kept.
-func ExportFlush(ctx context.Context, s *Sessions) error { return s.chores.flush(ctx) }
+func ExportFlush(ctx context.Context, s *Sessions) error { return s.maintenance.flush(ctx) }
 
 // ExportSweepTimes returns what a sweep goes by.
 func ExportSweepTimes(cfg Config, now time.Time) SweepTimes { return cfg.sweepTimes(now) }

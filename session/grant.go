@@ -37,18 +37,18 @@ func (e *SpentError) Error() string {
 
 func (e *SpentError) Unwrap() error { return ErrRefused }
 
-// errNoYield refuses to make anything of a session that is no browser's, or was not
+// errNotDerivable refuses to make anything of a session that is no browser's, or was not
 // redeemed.
-var errNoYield = errors.New("only a browser's session that was redeemed yields another token")
+var errNotDerivable = errors.New("only a browser's session that was redeemed yields another token")
 
-// mayYield reports whether other tokens can be made of a session.
-func (s *Session) mayYield() bool { return s.Kind == KindBrowser && s.row.SignIn.ID != 0 }
+// mayDerive reports whether other tokens can be made of a session.
+func (s *Session) mayDerive() bool { return s.Kind == KindBrowser && s.row.SignIn.ID != 0 }
 
 // IssueOneTimePassword makes a one-time login password for service, of a browser's session: it
 // is good for one login within ten minutes.
 func (s *Sessions) IssueOneTimePassword(ctx context.Context, from *Session, service string) (secret.Text, error) {
-	if !from.mayYield() {
-		return secret.Text{}, errNoYield
+	if !from.mayDerive() {
+		return secret.Text{}, errNotDerivable
 	}
 	token, hash := newToken(KindOneTime)
 	now := s.clock.now()
@@ -72,10 +72,10 @@ type PAT struct {
 // IssuePAT makes a personal access token of a browser's session. The error wraps
 // ErrTooMany where the person has as many as may be.
 func (s *Sessions) IssuePAT(ctx context.Context, from *Session, pat PAT, client Client) (*Session, error) {
-	if !from.mayYield() {
-		return nil, errNoYield
+	if !from.mayDerive() {
+		return nil, errNotDerivable
 	}
-	return s.yield(ctx, &from.row, from.Identity, draftOf{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client})
+	return s.derive(ctx, &from.row, from.Identity, draftOptions{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client})
 }
 
 // RedeemOneTimePassword makes a session for service of a one-time login password. The error is as
@@ -106,7 +106,7 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.yield(ctx, found.row, found.id, draftOf{kind: KindRefresh, service: service, client: client, grant: &hash})
+	made, err := s.derive(ctx, found.row, found.id, draftOptions{kind: KindRefresh, service: service, client: client, grant: &hash})
 	if errors.Is(err, ErrSpent) {
 		return nil, &SpentError{At: s.clock.now()} // by another request at the same moment
 	}
@@ -115,10 +115,10 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 
 // yield makes a session that points to the sign-in of another, and copies its
 // login.
-func (s *Sessions) yield(ctx context.Context, from *Row, known *providers.Identity, of draftOf) (*Session, error) {
+func (s *Sessions) derive(ctx context.Context, from *Row, known *providers.Identity, o draftOptions) (*Session, error) {
 	g := s.generation.Load()
-	d, token := s.draft(g, of)
+	d, token := s.newDraft(g, o)
 	d.Derived, d.SignIn, d.Person, d.ProviderID = true, from.SignIn, from.Person, from.ProviderID
 	d.Login, d.Stamp = from.Login, from.Stamp
-	return s.keep(ctx, g, d, token, known)
+	return s.create(ctx, g, d, token, known)
 }

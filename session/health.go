@@ -59,8 +59,8 @@ func (h *health) check(ctx context.Context) error {
 	return nil
 }
 
-// noteCreate notes whether the store had room for a new session.
-func (h *health) noteCreate(err error) {
+// recordCreate notes whether the store had room for a new session.
+func (h *health) recordCreate(err error) {
 	switch {
 	case err == nil:
 		h.full.Store(0)

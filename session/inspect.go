@@ -14,7 +14,7 @@ import (
 // known a redemption would be: it has ended or is over, its provider is another
 // by now, or the provider's last word about the person was no.
 func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error) {
-	found, err := a.behind(ctx, token)
+	found, err := a.findByToken(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -37,16 +37,16 @@ func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error
 // ServiceOf returns the service that a token was made for, be the token good or
 // not. The error wraps ErrRefused or providers.ErrUnavailable.
 func (a *Admin) ServiceOf(ctx context.Context, token secret.Text) (string, error) {
-	found, err := a.behind(ctx, token)
+	found, err := a.findByToken(ctx, token)
 	if err != nil {
 		return "", err
 	}
 	return found.Service, nil
 }
 
-// behind looks up the session of a token, ended or not: of ours, or a provider's
+// findByToken looks up the session of a token, ended or not: of ours, or a provider's
 // refresh token that a session answers to.
-func (a *Admin) behind(ctx context.Context, token secret.Text) (*selectedSession, error) {
+func (a *Admin) findByToken(ctx context.Context, token secret.Text) (*selectedSession, error) {
 	kind, hash, ok := parseToken(token)
 	switch {
 	case ok:
@@ -59,7 +59,7 @@ func (a *Admin) behind(ctx context.Context, token secret.Text) (*selectedSession
 		}
 		kind, hash = row.Kind, row.Hash
 	}
-	for found, err := range a.selected(ctx, Selector{ID: hash.ID(), Kind: kind, Ended: true}) {
+	for found, err := range a.selectSessions(ctx, Selector{ID: hash.ID(), Kind: kind, Ended: true}) {
 		switch {
 		case err != nil:
 			return nil, err

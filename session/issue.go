@@ -19,7 +19,7 @@ const writeTimeout = 10 * time.Second
 // new refresh token of ours, which nobody will ever be able to read again.
 // When Issue returns, the session survives a crash.
 func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service string, client Client) (secret.Text, *Session, error) {
-	made, err := s.logIn(ctx, id, draftOf{kind: KindRefresh, service: service, client: client})
+	made, err := s.logIn(ctx, id, draftOptions{kind: KindRefresh, service: service, client: client})
 	if err != nil {
 		return secret.Text{}, nil, err
 	}
@@ -30,16 +30,16 @@ func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service st
 // or at the provider, in the session sid of the provider's own. Its Token is the
 // cookie.
 func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid string, client Client) (*Session, error) {
-	return s.logIn(ctx, id, draftOf{kind: KindBrowser, sid: sid, client: client})
+	return s.logIn(ctx, id, draftOptions{kind: KindBrowser, sid: sid, client: client})
 }
 
 // makeByProviderToken makes a session that answers to a provider's refresh token too.
 func (s *Sessions) makeByProviderToken(ctx context.Context, id *providers.Identity, service string, client Client, providerToken *Hash) (*Session, error) {
-	return s.logIn(ctx, id, draftOf{kind: KindRefresh, service: service, client: client, providerToken: providerToken})
+	return s.logIn(ctx, id, draftOptions{kind: KindRefresh, service: service, client: client, providerToken: providerToken})
 }
 
-// draftOf holds all that a session is made of but the person.
-type draftOf struct {
+// draftOptions holds all that a session is made of but the person.
+type draftOptions struct {
 	kind          Kind
 	sid           string
 	service       string
@@ -52,13 +52,13 @@ type draftOf struct {
 }
 
 // logIn makes a session of a login.
-func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, of draftOf) (*Session, error) {
+func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, o draftOptions) (*Session, error) {
 	if id == nil || id.Provider == "" || id.Fingerprint == "" || id.Subject == "" {
 		return nil, errors.New("a session needs an identity with a provider, its fingerprint and a subject")
 	}
 	g := s.generation.Load()
-	d, token := s.draft(g, of)
-	d.Login = Login{Method: id.Method, Name: of.client.LoginName, SID: of.sid, ACR: id.ACR, AMR: id.AMR, Time: id.AuthTime}
+	d, token := s.newDraft(g, o)
+	d.Login = Login{Method: id.Method, Name: o.client.LoginName, SID: o.sid, ACR: id.ACR, AMR: id.AMR, Time: id.AuthTime}
 	if d.Login.Time.IsZero() {
 		d.Login.Time = d.Created
 	}
@@ -77,26 +77,26 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, of draftOf
 		}
 	}
 	d.SignIn = d.Next(SignIn{})
-	return s.keep(ctx, g, d, token, id)
+	return s.create(ctx, g, d, token, id)
 }
 
 // draft begins a session, whose token it returns.
-func (s *Sessions) draft(g *generation, of draftOf) (*Draft, secret.Text) {
-	token, hash := newToken(of.kind)
+func (s *Sessions) newDraft(g *generation, o draftOptions) (*Draft, secret.Text) {
+	token, hash := newToken(o.kind)
 	d := &Draft{
-		Row:           Row{Hash: hash, Kind: of.kind, Service: of.service, Limits: of.limits, Created: s.clock.now()},
-		ProviderToken: of.providerToken, Grant: of.grant, Client: of.client.trimmed(), Label: trim(of.label, maxLabel),
+		Row:           Row{Hash: hash, Kind: o.kind, Service: o.service, Limits: o.limits, Created: s.clock.now()},
+		ProviderToken: o.providerToken, Grant: o.grant, Client: o.client.truncated(), Label: truncate(o.label, maxLabel),
 		KeepEnded: maxEnded,
 	}
-	d.Bound, d.Admit = g.cfg.bound(of.kind, d.Created)
-	if of.lifetime > 0 {
-		d.Expires = d.Created.Add(of.lifetime)
+	d.Bound, d.Admit = g.cfg.bound(o.kind, d.Created)
+	if o.lifetime > 0 {
+		d.Expires = d.Created.Add(o.lifetime)
 	}
 	return d, token
 }
 
 // keep writes a session to the store, and returns it with its token.
-func (s *Sessions) keep(ctx context.Context, g *generation, d *Draft, token secret.Text, id *providers.Identity) (*Session, error) {
+func (s *Sessions) create(ctx context.Context, g *generation, d *Draft, token secret.Text, id *providers.Identity) (*Session, error) {
 	if longest := d.Created.Add(g.cfg.lifetime(&d.Row)); d.Expires.IsZero() || longest.Before(d.Expires) {
 		d.Expires = longest
 	}
@@ -109,7 +109,7 @@ func (s *Sessions) keep(ctx context.Context, g *generation, d *Draft, token secr
 		return admit(live)
 	}
 	err := s.store.Create(ctx, d)
-	s.health.noteCreate(err)
+	s.health.recordCreate(err)
 	if evicted {
 		wake(s.revoker.wakes)
 	}
@@ -175,12 +175,12 @@ const (
 	maxLabel     = 100
 )
 
-// trimmed is what of a client is kept: information, and never much of it.
-func (c Client) trimmed() Client {
-	return Client{Address: c.Address, ID: trim(c.ID, maxClientID), UserAgent: trim(c.UserAgent, maxUserAgent)}
+// truncated is what of a client is kept: information, and never much of it.
+func (c Client) truncated() Client {
+	return Client{Address: c.Address, ID: truncate(c.ID, maxClientID), UserAgent: truncate(c.UserAgent, maxUserAgent)}
 }
 
-func trim(text string, max int) string {
+func truncate(text string, max int) string {
 	text = text[:min(len(text), max)]
 	return strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {

@@ -92,16 +92,16 @@ func readProof(ctx context.Context, store Settings) ([]byte, error) {
 }
 
 // findKeys returns the keys of cfg, or those beside the store, and says which
-// of the two they are. Beside the store a missing one is made where mayMake.
-func findKeys(cfg Config, store Settings, mayMake bool, log *slog.Logger) (keys *Keys, where string, err error) {
+// of the two they are. Beside the store a missing one is made where mayCreate.
+func findKeys(cfg Config, store Settings, mayCreate bool, log *slog.Logger) (keys *Keys, where string, err error) {
 	configured, where := cfg.SealKey, "session.seal_key"
 	if configured.IsZero() {
-		beside, ok := store.(folder)
+		local, ok := store.(folder)
 		if !ok {
 			return nil, "", ErrNoSealKey
 		}
-		where = filepath.Join(beside.Folder(), SealKeyFile)
-		if configured, err = readOrMake(where, mayMake, log); err != nil {
+		where = filepath.Join(local.Folder(), SealKeyFile)
+		if configured, err = readOrCreateKey(where, mayCreate, log); err != nil {
 			return nil, "", err
 		}
 	}
@@ -118,9 +118,9 @@ func wrongKeys(where string) error {
 // maxSealKeyFile bounds the file of a ring of sealing keys, in bytes.
 const maxSealKeyFile = 4 << 10
 
-// readOrMake reads a key from a file that only its owner can read. If there is
+// readOrCreateKey reads a key from a file that only its owner can read. If there is
 // none, it is made, unless the store knows a key already.
-func readOrMake(name string, mayMake bool, log *slog.Logger) (secret.Text, error) {
+func readOrCreateKey(name string, mayCreate bool, log *slog.Logger) (secret.Text, error) {
 	text, state, err := durable.Read(name, maxSealKeyFile)
 	switch {
 	case err == nil && state.Mode()&0o077 != 0:
@@ -129,13 +129,13 @@ func readOrMake(name string, mayMake bool, log *slog.Logger) (secret.Text, error
 		return secret.New(string(text)), nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return secret.Text{}, fmt.Errorf("read the sealing key: %w", err)
-	case !mayMake:
+	case !mayCreate:
 		return secret.Text{}, fmt.Errorf("the sealing key %s is missing, and the sessions in the store were sealed with it; put it back from a copy", name)
 	}
 	key := NewSealKey()
 	switch err := WriteSealKey(name, key); {
 	case errors.Is(err, fs.ErrExist):
-		return readOrMake(name, false, log) // another process was first
+		return readOrCreateKey(name, false, log) // another process was first
 	case err != nil:
 		return secret.Text{}, err
 	}
@@ -160,7 +160,7 @@ func CheckSealKeyFile(folder string, storeExists bool) error {
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && !storeExists {
 		return nil
 	}
-	key, err := readOrMake(name, false, nil)
+	key, err := readOrCreateKey(name, false, nil)
 	if err != nil {
 		return err
 	}

@@ -31,13 +31,13 @@ func (s Selector) GroupText() []byte {
 	return text
 }
 
-// persons reports whether s picks persons, with all that is theirs.
-func (s Selector) persons() bool {
+// selectsPersons reports whether s picks persons, with all that is theirs.
+func (s Selector) selectsPersons() bool {
 	return s.ID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
 }
 
-// picks reports whether a person is among those whom s picks.
-func (s Selector) picks(id *providers.Identity) bool {
+// matches reports whether a person is among those whom s picks.
+func (s Selector) matches(id *providers.Identity) bool {
 	return (s.User == "" || id.User == s.User) && (s.Provider == "" || id.Provider == s.Provider) &&
 		(s.Subject == "" || id.Subject == s.Subject) && (s.Group == "" || slices.Contains(id.Groups, s.Group))
 }

@@ -179,8 +179,8 @@ type Sessions struct {
 	breakers    *breakers
 	revalidator *revalidator
 	firstUses   *firstUses
-	chores      *chores
-	daily       *daily
+	maintenance *maintenance
+	daily       *dailyRevalidator
 	revoker     *revoker
 	admin       *Admin
 
@@ -225,7 +225,7 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	s.tasks.group.Go(func() { s.chores.run(running) })
+	s.tasks.group.Go(func() { s.maintenance.run(running) })
 	s.tasks.group.Go(func() { s.breakers.run(running) })
 	s.tasks.group.Go(func() { s.daily.run(running) })
 	s.tasks.group.Go(func() { s.revoker.run(running) })
@@ -251,11 +251,11 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 		store: store, clock: clock, log: log, make: s.makeByProviderToken, abandon: s.RevokeProviderToken,
 		calls: singleFlight[Hash, *Session]{tasks: &s.tasks, log: log, bound: maxFirstUses},
 	}
-	s.chores = &chores{
+	s.maintenance = &maintenance{
 		usage: s.usage, answers: answers, clock: clock, log: log, revocations: s.revoker.wakes,
 		sweeper: sweeper{store: store, revalidator: s.revalidator, clock: clock, generation: &s.generation},
 	}
-	s.daily = &daily{store: store, revalidator: s.revalidator, clock: clock, generation: &s.generation, log: log}
+	s.daily = &dailyRevalidator{store: store, revalidator: s.revalidator, clock: clock, generation: &s.generation, log: log}
 	return s
 }
 
@@ -296,7 +296,7 @@ func (s *Sessions) Close() error {
 	s.tasks.group.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	err := errors.Join(s.chores.flush(ctx), s.chores.answers.flush(ctx))
+	err := errors.Join(s.maintenance.flush(ctx), s.maintenance.answers.flush(ctx))
 	if closeErr := s.close(); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("close the store: %w", closeErr))
 	}

@@ -38,7 +38,7 @@ type sweeper struct {
 
 // sweep does all that is due, a bounded number at a time.
 func (s *sweeper) sweep(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.end, s.finish} {
+	for _, step := range []func(context.Context) error{s.sweepSessions, s.finishPendingEnds} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("sweep: %w", err)
 		}
@@ -47,21 +47,21 @@ func (s *sweeper) sweep(ctx context.Context) error {
 }
 
 // end ends sessions whose time has come, and forgets those that ended long ago.
-func (s *sweeper) end(ctx context.Context) error {
+func (s *sweeper) sweepSessions(ctx context.Context) error {
 	cfg := &s.generation.Load().cfg
 	for {
 		touched, err := s.store.Sweep(ctx, cfg.sweepTimes(s.clock.now()), batchSize)
 		if err != nil || touched < batchSize {
 			return err
 		}
-		if !s.rest(ctx) {
+		if !s.pause(ctx) {
 			return nil
 		}
 	}
 }
 
 // rest lets others write, and reports whether there is time left.
-func (s *sweeper) rest(ctx context.Context) bool {
+func (s *sweeper) pause(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
@@ -72,7 +72,7 @@ func (s *sweeper) rest(ctx context.Context) bool {
 
 // finish makes ends final that are pending for finalDelay, but for those by an
 // answer that is not believed.
-func (s *sweeper) finish(ctx context.Context) error {
+func (s *sweeper) finishPendingEnds(ctx context.Context) error {
 	now, after := s.clock.now(), int64(0)
 	for {
 		page, err := s.store.ListPendingEnds(ctx, now.Add(-finalDelay), after, pendingEndBatch)
@@ -81,11 +81,11 @@ func (s *sweeper) finish(ctx context.Context) error {
 		}
 		for i := range page {
 			after = page[i].SignIn.ID
-			if err := s.finishOne(ctx, &page[i], now); err != nil {
+			if err := s.finishPendingEnd(ctx, &page[i], now); err != nil {
 				return err
 			}
 		}
-		if len(page) < pendingEndBatch || !s.rest(ctx) {
+		if len(page) < pendingEndBatch || !s.pause(ctx) {
 			return nil
 		}
 	}
@@ -94,7 +94,7 @@ func (s *sweeper) finish(ctx context.Context) error {
 // pendingEndBatch is how many sign-ins are read at once: each with all its sessions.
 const pendingEndBatch = 50
 
-func (s *sweeper) finishOne(ctx context.Context, p *PendingEnd, now time.Time) error {
+func (s *sweeper) finishPendingEnd(ctx context.Context, p *PendingEnd, now time.Time) error {
 	doubted, err := s.revalidator.doubtedUntil(ctx, &p.SignIn, p.Provider)
 	if err != nil {
 		return err

@@ -125,7 +125,9 @@ func hashOf(purpose, text string) Hash {
 
 // providerTokenHash is what a session answers to besides its own token: the hash of
 // the provider's refresh token that it was made of.
-func providerTokenHash(upstream secret.Text) Hash { return hashOf("upstream", upstream.Reveal()) }
+func providerTokenHash(providerToken secret.Text) Hash {
+	return hashOf("upstream", providerToken.Reveal())
+}
 
 // idBytes is how much of a hash the public ID shows. 80 bits tell ten million
 // sessions apart, and say nothing about 256 random ones.

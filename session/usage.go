@@ -50,7 +50,7 @@ func (u *usage) record(row *Row, client Client, now time.Time) {
 	if now.Sub(row.Used) < lastUseResolution {
 		return
 	}
-	use := LastUse{Token: row.Hash, At: now, Client: client.trimmed()}
+	use := LastUse{Token: row.Hash, At: now, Client: client.truncated()}
 	u.mu.Lock()
 	_, waits := u.pending[row.Hash]
 	if waits || len(u.pending) < maxPending {

@@ -17,7 +17,7 @@ const (
 
 // chores are the periodic maintenance: they sweep, write last uses, and retry
 // answers that the store could not take.
-type chores struct {
+type maintenance struct {
 	sweeper     sweeper
 	usage       *usage
 	answers     *answerWriter
@@ -27,7 +27,7 @@ type chores struct {
 }
 
 // run does chores as they become due, until ctx ends.
-func (c *chores) run(ctx context.Context) {
+func (m *maintenance) run(ctx context.Context) {
 	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
 	var flush, retry <-chan time.Time // nil while nothing waits
@@ -36,43 +36,43 @@ func (c *chores) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.usage.flushSoon:
+		case <-m.usage.flushSoon:
 			if flush == nil {
 				flush = time.After(flushInterval)
 			}
-		case <-c.usage.flushNow:
-			err = c.limited(ctx, c.flush)
+		case <-m.usage.flushNow:
+			err = m.withTimeout(ctx, m.flush)
 		case <-flush:
 			flush = nil
-			err = c.limited(ctx, c.flush)
-		case <-c.answers.retries:
+			err = m.withTimeout(ctx, m.flush)
+		case <-m.answers.retries:
 			retry = time.After(pollInterval)
 		case <-retry:
 			retry = nil
-			if c.limited(ctx, c.answers.retryAll) != nil { // logged when it was buffered
+			if m.withTimeout(ctx, m.answers.retryAll) != nil { // logged when it was buffered
 				retry = time.After(pollInterval)
 			}
 		case <-sweep.C:
-			err = c.limited(ctx, func(ctx context.Context) error {
-				if err := c.clock.set(ctx); err != nil {
+			err = m.withTimeout(ctx, func(ctx context.Context) error {
+				if err := m.clock.set(ctx); err != nil {
 					return err
 				}
-				return c.sweeper.sweep(ctx)
+				return m.sweeper.sweep(ctx)
 			})
-			wake(c.revocations)
+			wake(m.revocations)
 		}
 		if err != nil && ctx.Err() == nil {
-			c.log.Warn("periodic session maintenance failed", "error", err)
+			m.log.Warn("periodic session maintenance failed", "error", err)
 		}
 	}
 }
 
 // limited runs one chore. What it does not finish is done the next time.
-func (c *chores) limited(ctx context.Context, chore func(context.Context) error) error {
+func (m *maintenance) withTimeout(ctx context.Context, chore func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 	return chore(ctx)
 }
 
 // flush writes the uses that wait.
-func (c *chores) flush(ctx context.Context) error { return c.usage.flush(ctx) }
+func (m *maintenance) flush(ctx context.Context) error { return m.usage.flush(ctx) }
