@@ -12,7 +12,7 @@ import (
 
 // TestNewAdmin lists and ends sessions beside a server, on a store alone.
 func TestNewAdmin(t *testing.T) {
-	s := newSite(t, 1, session.Config{})
+	s := newCluster(t, 1, session.Config{})
 	defer s.close()
 	token, other := s.issue("corp", "alice"), s.issue("corp", "bob")
 	store, err := sqlite.OpenExisting(t.Context(), s.file)

@@ -116,16 +116,16 @@ func TestBreakerAgainstNaive(t *testing.T) {
 				held = append(held, now)
 				b = b.next(grace, now)
 			}
-			if got, want := b.isOpen(now), naivelyDoubted(held, grace, now); got != want {
+			if got, want := b.isOpen(now), naiveIsOpen(held, grace, now); got != want {
 				t.Fatalf("seed %d, after %v: doubted is %v, want %v", seed, now.Sub(epoch), got, want)
 			}
 		}
 	}
 }
 
-// naivelyDoubted reports whether the condition held within the last minute, less
+// naiveIsOpen reports whether the condition held within the last minute, less
 // than grace after it first did, where ten minutes without it begin anew.
-func naivelyDoubted(held []time.Time, grace time.Duration, now time.Time) bool {
+func naiveIsOpen(held []time.Time, grace time.Duration, now time.Time) bool {
 	var first time.Time
 	for i, at := range held {
 		if i == 0 || at.Sub(held[i-1]) >= 10*time.Minute {

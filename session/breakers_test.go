@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// sharedBreakers is a BreakerStore in memory, which fails while it is told to.
-type sharedBreakers struct {
+// memoryBreakerStore is a BreakerStore in memory, which fails while it is told to.
+type memoryBreakerStore struct {
 	mu      sync.Mutex
 	err     error
 	rows    map[string]Breaker
@@ -25,11 +25,11 @@ type sharedBreakers struct {
 	writes  int
 }
 
-func newSharedBreakers() *sharedBreakers {
-	return &sharedBreakers{rows: make(map[string]Breaker), tallies: make(map[[2]string][]byte), at: make(map[[2]string]time.Time)}
+func newMemoryBreakerStore() *memoryBreakerStore {
+	return &memoryBreakerStore{rows: make(map[string]Breaker), tallies: make(map[[2]string][]byte), at: make(map[[2]string]time.Time)}
 }
 
-func (s *sharedBreakers) Breakers(context.Context) (all []Breaker, err error) {
+func (s *memoryBreakerStore) Breakers(context.Context) (all []Breaker, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, row := range s.rows {
@@ -38,7 +38,7 @@ func (s *sharedBreakers) Breakers(context.Context) (all []Breaker, err error) {
 	return all, s.err
 }
 
-func (s *sharedBreakers) SwapBreaker(_ context.Context, old, row Breaker) (bool, error) {
+func (s *memoryBreakerStore) SwapBreaker(_ context.Context, old, row Breaker) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now, ok := s.rows[row.Provider]; s.err != nil || ok && now != old || !ok && old != (Breaker{Provider: row.Provider}) {
@@ -49,7 +49,7 @@ func (s *sharedBreakers) SwapBreaker(_ context.Context, old, row Breaker) (bool,
 	return true, nil
 }
 
-func (s *sharedBreakers) WriteTally(_ context.Context, provider, replica string, at time.Time, body []byte) error {
+func (s *memoryBreakerStore) WriteTally(_ context.Context, provider, replica string, at time.Time, body []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
@@ -59,7 +59,7 @@ func (s *sharedBreakers) WriteTally(_ context.Context, provider, replica string,
 	return s.err
 }
 
-func (s *sharedBreakers) Tallies(_ context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
+func (s *memoryBreakerStore) Tallies(_ context.Context, provider, replica string, since time.Time) (bodies [][]byte, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, body := range s.tallies {
@@ -70,49 +70,49 @@ func (s *sharedBreakers) Tallies(_ context.Context, provider, replica string, si
 	return bodies, s.err
 }
 
-func (s *sharedBreakers) fail(err error) {
+func (s *memoryBreakerStore) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
 }
 
 // state returns how often it was written to, and what it fails with.
-func (s *sharedBreakers) state() (writes int, err error) {
+func (s *memoryBreakerStore) state() (writes int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.writes, s.err
 }
 
 // lines is what a replica logs. It is safe for concurrent use.
-type lines struct {
+type logBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *lines) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// breakerSite is replicas that share circuit breakers.
-type breakerSite struct {
+// breakerCluster is replicas that share circuit breakers.
+type breakerCluster struct {
 	t        *testing.T
-	store    *sharedBreakers
+	store    *memoryBreakerStore
 	replicas []*breakers
-	log      *lines // what the first replica logs
+	log      *logBuffer // what the first replica logs
 	began    time.Time
 }
 
 // newBreakerSite starts replicas, each with a clock that much ahead.
-func newBreakerSite(t *testing.T, grace time.Duration, ahead ...time.Duration) *breakerSite {
-	s := &breakerSite{t: t, store: newSharedBreakers(), log: new(lines), began: time.Now()}
+func newBreakerCluster(t *testing.T, grace time.Duration, ahead ...time.Duration) *breakerCluster {
+	s := &breakerCluster{t: t, store: newMemoryBreakerStore(), log: new(logBuffer), began: time.Now()}
 	cfg := new(atomic.Pointer[generation])
 	cfg.Store(&generation{cfg: Config{Grace: grace}})
 	ctx, stop := context.WithCancel(t.Context())
@@ -136,20 +136,20 @@ func newBreakerSite(t *testing.T, grace time.Duration, ahead ...time.Duration) *
 }
 
 // end has persons be newly ended, one after the other on each replica in turn.
-func (s *breakerSite) end(from, to int) {
+func (s *breakerCluster) end(from, to int) {
 	for i := from; i < to; i++ {
-		s.count(tallied{replica: i % len(s.replicas), what: "ended", person: int64(i)})
+		s.count(countedAnswer{replica: i % len(s.replicas), what: "ended", person: int64(i)})
 	}
 }
 
-func (s *breakerSite) vouch(times int) {
+func (s *breakerCluster) vouch(times int) {
 	for i := range times {
-		s.count(tallied{replica: i % len(s.replicas), what: "vouched"})
+		s.count(countedAnswer{replica: i % len(s.replicas), what: "vouched"})
 	}
 }
 
 // count has a replica count an answer. An error is one of the store.
-func (s *breakerSite) count(one tallied) {
+func (s *breakerCluster) count(one countedAnswer) {
 	kind := answerVouches
 	if one.what == "ended" {
 		kind = answerEnds
@@ -162,14 +162,14 @@ func (s *breakerSite) count(one tallied) {
 }
 
 // refuse has logins be refused where the account has a proof.
-func (s *breakerSite) refuse(from, to int) {
+func (s *breakerCluster) refuse(from, to int) {
 	for i := from; i < to; i++ {
 		s.replicas[i%len(s.replicas)].countLogin("corp", fmt.Sprint("person ", i), true, false)
 	}
 }
 
 // expect holds whether every replica doubts the provider.
-func (s *breakerSite) expect(when string, want bool) {
+func (s *breakerCluster) expect(when string, want bool) {
 	s.t.Helper()
 	for i, b := range s.replicas {
 		until, err := b.doubtedUntil(s.t.Context(), "corp")
@@ -187,7 +187,7 @@ func (s *breakerSite) expect(when string, want bool) {
 
 // logged holds how often the first replica logged that the breaker opened, and
 // that it closed.
-func (s *breakerSite) logged(opened, closed int) {
+func (s *breakerCluster) logged(opened, closed int) {
 	s.t.Helper()
 	synctest.Wait()
 	text := s.log.String()
@@ -201,9 +201,9 @@ func TestBreakers(t *testing.T) {
 	sleep := time.Sleep
 	for _, tc := range []struct {
 		name string
-		play func(*breakerSite)
+		play func(*breakerCluster)
 	}{
-		{"the tenth person opens it at once, for every replica", func(b *breakerSite) {
+		{"the tenth person opens it at once, for every replica", func(b *breakerCluster) {
 			sleep(2 * s)
 			b.vouch(30)
 			sleep(2 * s)
@@ -217,7 +217,7 @@ func TestBreakers(t *testing.T) {
 			b.expect("when the minute is over", false)
 			b.logged(1, 1)
 		}},
-		{"other replicas' answers outweigh it once they are told", func(b *breakerSite) {
+		{"other replicas' answers outweigh it once they are told", func(b *breakerCluster) {
 			b.vouch(40)
 			sleep(2 * s)
 			b.end(0, 10)
@@ -225,14 +225,14 @@ func TestBreakers(t *testing.T) {
 			sleep(11 * m)
 			b.logged(0, 0)
 		}},
-		{"one person's many sessions are one person", func(b *breakerSite) {
+		{"one person's many sessions are one person", func(b *breakerCluster) {
 			for range 100 {
 				b.end(0, 1)
 			}
 			sleep(2 * s)
 			b.expect("a leaver", false)
 		}},
-		{"half of ten minutes keeps it open", func(b *breakerSite) {
+		{"half of ten minutes keeps it open", func(b *breakerCluster) {
 			b.vouch(5)
 			sleep(2 * s)
 			b.end(0, 5)
@@ -243,7 +243,7 @@ func TestBreakers(t *testing.T) {
 			b.expect("twelve minutes later", false)
 			b.logged(1, 1)
 		}},
-		{"a provider that goes on is believed after grace, and not doubted again while it does", func(b *breakerSite) {
+		{"a provider that goes on is believed after grace, and not doubted again while it does", func(b *breakerCluster) {
 			for i := range 90 {
 				b.end(10*i, 10*i+10)
 				sleep(m)
@@ -261,7 +261,7 @@ func TestBreakers(t *testing.T) {
 			sleep(s)
 			b.logged(2, 1)
 		}},
-		{"logins refused at addresses with a proof open it, of ten accounts", func(b *breakerSite) {
+		{"logins refused at addresses with a proof open it, of ten accounts", func(b *breakerCluster) {
 			b.refuse(0, 9)
 			sleep(2 * s)
 			b.expect("nine", false)
@@ -272,14 +272,14 @@ func TestBreakers(t *testing.T) {
 			sleep(3 * m)
 			b.expect("when the minute is over", false)
 		}},
-		{"a login accepted on any replica keeps it closed", func(b *breakerSite) {
+		{"a login accepted on any replica keeps it closed", func(b *breakerCluster) {
 			b.replicas[2].countLogin("corp", "person 99", false, true)
 			sleep(2 * s)
 			b.refuse(0, 30)
 			sleep(2 * s)
 			b.expect("thirty", false)
 		}},
-		{"a login accepted closes it within a minute", func(b *breakerSite) {
+		{"a login accepted closes it within a minute", func(b *breakerCluster) {
 			b.refuse(0, 10)
 			sleep(2 * s)
 			b.expect("ten", true)
@@ -288,21 +288,21 @@ func TestBreakers(t *testing.T) {
 			sleep(m + 2*s)
 			b.expect("a minute after one was accepted", false)
 		}},
-		{"a stranger cannot open it", func(b *breakerSite) {
+		{"a stranger cannot open it", func(b *breakerCluster) {
 			for i := range 1000 {
 				b.replicas[i%3].countLogin("corp", fmt.Sprint("person ", i), false, false)
 			}
 			sleep(2 * s)
 			b.expect("a thousand guesses", false)
 		}},
-		{"nor a colleague with one account", func(b *breakerSite) {
+		{"nor a colleague with one account", func(b *breakerCluster) {
 			for range 1000 {
 				b.refuse(7, 8)
 			}
 			sleep(2 * s)
 			b.expect("a thousand guesses", false)
 		}},
-		{"another provider is believed", func(b *breakerSite) {
+		{"another provider is believed", func(b *breakerCluster) {
 			b.end(0, 10)
 			sleep(2 * s)
 			if b.replicas[0].isDoubted("sso") {
@@ -312,7 +312,7 @@ func TestBreakers(t *testing.T) {
 				b.t.Errorf("open = %q, want corp", open)
 			}
 		}},
-		{"a store that fails opens nothing, and what was counted counts when it is back", func(b *breakerSite) {
+		{"a store that fails opens nothing, and what was counted counts when it is back", func(b *breakerCluster) {
 			b.store.fail(errors.New("connection refused"))
 			b.end(0, 12)
 			sleep(5 * s)
@@ -328,14 +328,14 @@ func TestBreakers(t *testing.T) {
 				b.t.Errorf("the fault was logged %d times, want once:\n%s", n, b.log)
 			}
 		}},
-		{"a replica that dies leaves what it counted", func(b *breakerSite) {
+		{"a replica that dies leaves what it counted", func(b *breakerCluster) {
 			b.end(0, 9)
 			sleep(2 * s)
 			b.replicas = b.replicas[1:]
 			b.end(9, 10)
 			b.expect("the tenth", true)
 		}},
-		{"nothing new, nothing written", func(b *breakerSite) {
+		{"nothing new, nothing written", func(b *breakerCluster) {
 			b.vouch(3)
 			sleep(2 * s)
 			before, _ := b.store.state()
@@ -347,7 +347,7 @@ func TestBreakers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tc.play(newBreakerSite(t, time.Hour, 0, 0, 0))
+				tc.play(newBreakerCluster(t, time.Hour, 0, 0, 0))
 			})
 		})
 	}
@@ -363,8 +363,8 @@ func TestBreakersAtRandom(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 2))
-				s := newBreakerSite(t, 1000*time.Hour, -900*time.Millisecond, 0, 900*time.Millisecond)
-				var all []tallied
+				s := newBreakerCluster(t, 1000*time.Hour, -900*time.Millisecond, 0, 900*time.Millisecond)
+				var all []countedAnswer
 				var must, may []bool // by second: the condition holds
 				rate := 1 + random.IntN(40)
 				opened, closed := 0, 0
@@ -373,7 +373,7 @@ func TestBreakersAtRandom(t *testing.T) {
 						rate = 1 + random.IntN(60) // of vouched answers to one person ended
 					}
 					for range random.IntN(3) {
-						one := tallied{time.Since(s.began), random.IntN(3), "vouched", random.Int64N(500)}
+						one := countedAnswer{time.Since(s.began), random.IntN(3), "vouched", random.Int64N(500)}
 						if random.IntN(rate) == 0 {
 							one.what = "ended"
 						}
@@ -382,13 +382,13 @@ func TestBreakersAtRandom(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 					now := time.Since(s.began)
-					must = append(must, holds(all, now, -time.Second, margin, 0))
-					may = append(may, holds(all, now, margin, -time.Second, 2*time.Second))
+					must = append(must, tripsNaively(all, now, -time.Second, margin, 0))
+					may = append(may, tripsNaively(all, now, margin, -time.Second, 2*time.Second))
 					got := s.replicas[second%3].isDoubted("corp")
-					if lately(must, 4, true) && !got {
+					if allOfLast(must, 4, true) && !got {
 						t.Fatalf("after %v the condition holds, and the provider is believed", now)
 					}
-					if lately(may, 63, false) && got {
+					if allOfLast(may, 63, false) && got {
 						t.Fatalf("after %v the condition did not hold within a minute, and the provider is doubted", now)
 					}
 					if got {
@@ -403,10 +403,10 @@ func TestBreakersAtRandom(t *testing.T) {
 	}
 }
 
-// holds reports whether the condition holds by a list of what was counted, where
+// tripsNaively reports whether the condition holds by a list of what was counted, where
 // windows are longer by so much for persons ended, and for answers that vouch, of
 // which the last are not known yet.
-func holds(all []tallied, now, longerEnded, longerVouched, unknown time.Duration) bool {
+func tripsNaively(all []countedAnswer, now, longerEnded, longerVouched, unknown time.Duration) bool {
 	count := func(span time.Duration) (w window) {
 		ended := make(map[int64]bool)
 		for _, one := range all {
@@ -423,8 +423,8 @@ func holds(all []tallied, now, longerEnded, longerVouched, unknown time.Duration
 	return trips(count(time.Minute), count(10*time.Minute))
 }
 
-// lately reports whether the last n were all want.
-func lately(all []bool, n int, want bool) bool {
+// allOfLast reports whether the last n were all want.
+func allOfLast(all []bool, n int, want bool) bool {
 	if len(all) < n {
 		return false
 	}

@@ -60,7 +60,7 @@ func startAt(t *testing.T, file string, key secret.Text) error {
 	store, err := sqlite.Open(t.Context(), file)
 	must(t, err)
 	cfg := session.Config{SealKey: key}.WithDefaults()
-	s, err := session.New(t.Context(), cfg, store, newHouse(), slog.New(slog.DiscardHandler))
+	s, err := session.New(t.Context(), cfg, store, newFakeProviders(), slog.New(slog.DiscardHandler))
 	if err == nil {
 		must(t, s.Close())
 	}
@@ -108,7 +108,7 @@ func TestSealKeyFile(t *testing.T) {
 
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "data", "shorepass.db"))
 	must(t, err)
-	_, err = session.New(t.Context(), session.Config{}.WithDefaults(), elsewhere{store}, newHouse(), slog.New(slog.DiscardHandler))
+	_, err = session.New(t.Context(), session.Config{}.WithDefaults(), elsewhere{store}, newFakeProviders(), slog.New(slog.DiscardHandler))
 	refused("a store of several machines", err, "keys init --seal-key seal.key")
 }
 
@@ -117,7 +117,7 @@ func TestSealKeyFile(t *testing.T) {
 func TestRekey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	one, two := session.NewSealKey().Reveal(), session.NewSealKey().Reveal()
-	s := &site{t: t, house: newHouse(), file: file}
+	s := &cluster{t: t, providers: newFakeProviders(), file: file}
 	cfg := session.Config{SealKey: secret.New(one), Revalidate: time.Second}
 	s.start(cfg)
 	token := s.issue("sso", "alice")
@@ -146,20 +146,20 @@ func TestRekey(t *testing.T) {
 	time.Sleep(time.Second)
 	s.expect("after the other key is gone", token, "ok")
 	s.expect("after the other key is gone", other, "ok")
-	if s.house.reused != 0 {
-		t.Errorf("the provider saw %d reuses", s.house.reused)
+	if s.providers.reused != 0 {
+		t.Errorf("the provider saw %d reuses", s.providers.reused)
 	}
 }
 
 // Nothing in the files shows a token, a refresh token or a key.
 func TestStoreShowsNoSecret(t *testing.T) {
-	s := newSite(t, 1, session.Config{})
+	s := newCluster(t, 1, session.Config{})
 	token := s.issue("sso", "alice")
 	s.expect("use", token, "ok")
 	must(t, session.ExportFlush(t.Context(), s.replicas[0]))
-	s.house.mu.Lock()
-	providerToken := s.house.accounts["alice"].providerToken
-	s.house.mu.Unlock()
+	s.providers.mu.Lock()
+	providerToken := s.providers.accounts["alice"].providerToken
+	s.providers.mu.Unlock()
 	for range 2 { // with its journal, and without
 		names, err := filepath.Glob(s.file + "*")
 		must(t, err)

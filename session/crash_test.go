@@ -35,7 +35,7 @@ func issueUntilKilled(file string) {
 	if err != nil {
 		panic(err)
 	}
-	h := newHouse()
+	h := newFakeProviders()
 	s, err := session.New(ctx, session.Config{Revalidate: time.Second}.WithDefaults(), store, h, slog.New(slog.DiscardHandler))
 	if err != nil {
 		panic(err)
@@ -91,7 +91,7 @@ func TestKill9(t *testing.T) {
 		if err := cmd.Wait(); err == nil {
 			t.Fatal("the process ended by itself")
 		}
-		s := &site{t: t, house: newHouse(), file: file}
+		s := &cluster{t: t, providers: newFakeProviders(), file: file}
 		s.start(session.Config{})
 		for token := range issued {
 			_, err := s.redeem(secret.New(token))
@@ -112,14 +112,14 @@ func TestKill9(t *testing.T) {
 
 // A copy of the files in the middle of writing opens as it was at some moment.
 func TestCopiedWhileWriting(t *testing.T) {
-	s := newSite(t, 1, session.Config{})
+	s := newCluster(t, 1, session.Config{})
 	defer s.close()
 	given := s.issue("sso", "alice")
 	gone := s.issue("sso", "bob")
 	if _, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{User: "bob"}, ""); err != nil {
 		t.Fatal(err)
 	}
-	copied := &site{t: t, house: s.house, file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
+	copied := &cluster{t: t, providers: s.providers, file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
 	must(t, os.Mkdir(filepath.Dir(copied.file), 0o700))
 	for _, name := range []string{"shorepass.db", "shorepass.db-wal", "seal.key"} {
 		text, err := os.ReadFile(filepath.Join(filepath.Dir(s.file), name))

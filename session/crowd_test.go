@@ -13,14 +13,14 @@ import (
 
 // crowd is people who each have one session, all due for a revalidation.
 type crowd struct {
-	*site
+	*cluster
 	provider string
 	tokens   []secret.Text
 }
 
 // newCrowd logs people in.
-func newCrowd(s *site, provider string, people int) *crowd {
-	c := &crowd{site: s, provider: provider}
+func newCrowd(s *cluster, provider string, people int) *crowd {
+	c := &crowd{cluster: s, provider: provider}
 	for i := range people {
 		c.tokens = append(c.tokens, s.issue(provider, c.name(i)))
 	}
@@ -32,7 +32,7 @@ func (c *crowd) name(i int) string { return fmt.Sprint("user", i) }
 // change changes the accounts from one number to another.
 func (c *crowd) change(from, to int, change func(*account)) {
 	for i := from; i < to; i++ {
-		c.house.change(c.name(i), change)
+		c.providers.change(c.name(i), change)
 	}
 }
 
@@ -75,7 +75,7 @@ func TestGuard(t *testing.T) {
 		for _, replicas := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%s, on %d", tc.name, replicas), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s := newSite(t, replicas, session.Config{})
+					s := newCluster(t, replicas, session.Config{})
 					defer s.close()
 					c, first := newCrowd(s, "corp", tc.all), tc.all-tc.refuse
 					c.change(first, tc.all, tc.change)
@@ -101,13 +101,13 @@ func TestGuard(t *testing.T) {
 // again is told that the provider is unavailable for as long as it is broken.
 func TestGuardAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 3, session.Config{})
+		s := newCluster(t, 3, session.Config{})
 		defer s.close()
 		const people = 30
 		c := newCrowd(s, "corp", people)
 		c.change(0, people, func(a *account) { a.disabled = true })
 		time.Sleep(5 * time.Minute)
-		s.house.slow = 100 * time.Millisecond
+		s.providers.slow = 100 * time.Millisecond
 		all := func(check func(i int, err error)) {
 			var group sync.WaitGroup
 			for i, token := range c.tokens {
@@ -142,7 +142,7 @@ func TestGuardAtOnce(t *testing.T) {
 // come.
 func TestGuardLetsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		c := newCrowd(s, "corp", 12)
 		c.change(0, 12, func(a *account) { a.disabled = true })
@@ -157,7 +157,7 @@ func TestGuardLetsGo(t *testing.T) {
 			time.Sleep(31 * time.Second)
 		}
 		s.expect("who was not", c.tokens[0], "401")
-		if got := s.why(c.tokens[0]); got != session.ReasonEnded {
+		if got := s.endReason(c.tokens[0]); got != session.ReasonEnded {
 			t.Errorf("it ends for %q, want %q", got, session.ReasonEnded)
 		}
 	})
@@ -167,7 +167,7 @@ func TestGuardLetsGo(t *testing.T) {
 // where it goes on for long, and what it refuses ends.
 func TestGuardGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 2, session.Config{Grace: 30 * time.Minute})
+		s := newCluster(t, 2, session.Config{Grace: 30 * time.Minute})
 		defer s.close()
 		c := newCrowd(s, "corp", 20)
 		c.expectAll("before", 0, 20, "ok")
@@ -184,7 +184,7 @@ func TestGuardGivesUp(t *testing.T) {
 			time.Sleep(31 * time.Second)
 		}
 		for _, token := range c.tokens {
-			if got := s.why(token); got != session.ReasonEnded {
+			if got := s.endReason(token); got != session.ReasonEnded {
 				t.Errorf("it ended for %q, want %q", got, session.ReasonEnded)
 			}
 		}
@@ -195,16 +195,16 @@ func TestGuardGivesUp(t *testing.T) {
 // provider is asked about, is one of them.
 func TestGuardCountsPersons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
-		leaver := s.house.login("sso", "leaver")
+		leaver := s.providers.login("sso", "leaver")
 		var tokens []secret.Text
 		for range 20 {
 			token, _, err := s.replicas[0].Issue(t.Context(), leaver, service, laptop)
 			must(t, err)
 			tokens = append(tokens, token)
 		}
-		s.house.change("leaver", func(a *account) { a.missing = true })
+		s.providers.change("leaver", func(a *account) { a.missing = true })
 		time.Sleep(5 * time.Minute)
 		for _, token := range tokens {
 			s.expect("a leaver's session", token, "401")
@@ -216,7 +216,7 @@ func TestGuardCountsPersons(t *testing.T) {
 // revoked.
 func TestGuardKeepsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		c := newCrowd(s, "sso", 12)
 		c.change(0, 12, func(a *account) { a.disabled = true })
@@ -227,8 +227,8 @@ func TestGuardKeepsTokens(t *testing.T) {
 		}
 		// The house returns a token with ErrEnded to nobody, so that these grants
 		// are used up: what counts is that none was revoked.
-		if len(s.house.revoked) != 0 {
-			t.Errorf("revoked refresh tokens = %q, want none", s.house.revoked)
+		if len(s.providers.revoked) != 0 {
+			t.Errorf("revoked refresh tokens = %q, want none", s.providers.revoked)
 		}
 	})
 }
@@ -237,7 +237,7 @@ func TestGuardKeepsTokens(t *testing.T) {
 // circuit breaker opens: each hears 401, and can log in.
 func TestEverybodysPasswordChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 2, session.Config{})
+		s := newCluster(t, 2, session.Config{})
 		defer s.close()
 		const people = 300
 		c := newCrowd(s, "corp", people)
@@ -253,7 +253,7 @@ func TestEverybodysPasswordChanged(t *testing.T) {
 		time.Sleep(20 * time.Minute)
 		c.expectAll("later", 0, people, "ok")
 		s.expect("an old one", old, "401")
-		if got := s.why(old); got != session.ReasonStamp {
+		if got := s.endReason(old); got != session.ReasonStamp {
 			t.Errorf("it ended for %q, want %q", got, session.ReasonStamp)
 		}
 	})
@@ -265,7 +265,7 @@ func TestEverybodysPasswordChanged(t *testing.T) {
 // that lasts, and with the right back all go on.
 func TestLostRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 2, session.Config{})
+		s := newCluster(t, 2, session.Config{})
 		defer s.close()
 		const people = 12
 		c := newCrowd(s, "corp", people)

@@ -13,9 +13,9 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// forgetful is a house that writes down whose passwords it has to forget.
-type forgetful struct {
-	*house
+// forgetRecorder records whose cached passwords the chain has to drop.
+type forgetRecorder struct {
+	*fakeProviders
 	mu        sync.Mutex
 	forgotten []string
 }
@@ -28,7 +28,7 @@ var remembered = []providers.Identity{
 	{Provider: "file", Subject: "alice", User: "alice"},
 }
 
-func (f *forgetful) Forget(match func(*providers.Identity) bool) {
+func (f *forgetRecorder) Forget(match func(*providers.Identity) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, id := range remembered {
@@ -43,20 +43,20 @@ func (f *forgetful) Forget(match func(*providers.Identity) bool) {
 // minute. Nothing else empties that memory, least of all what a client can do
 // again and again.
 func TestForget(t *testing.T) {
-	revoke := func(sel session.Selector) func(*testing.T, *site) {
-		return func(t *testing.T, s *site) {
+	revoke := func(sel session.Selector) func(*testing.T, *cluster) {
+		return func(t *testing.T, s *cluster) {
 			_, err := s.replicas[0].Admin().Revoke(t.Context(), sel, "test")
 			must(t, err)
 		}
 	}
-	change := func(how func(*account)) func(*testing.T, *site) {
-		return func(_ *testing.T, s *site) { s.house.change("alice", how) }
+	change := func(how func(*account)) func(*testing.T, *cluster) {
+		return func(_ *testing.T, s *cluster) { s.providers.change("alice", how) }
 	}
 	for name, test := range map[string]struct {
-		happens func(*testing.T, *site)
+		happens func(*testing.T, *cluster)
 		want    []string
 	}{
-		"nothing":                  {func(*testing.T, *site) {}, nil},
+		"nothing":                  {func(*testing.T, *cluster) {}, nil},
 		"her sessions are revoked": {revoke(session.Selector{User: "alice"}), []string{"corp alice", "file alice"}},
 		"at one provider":          {revoke(session.Selector{User: "alice", Provider: "corp"}), []string{"corp alice"}},
 		"all of her group are":     {revoke(session.Selector{Group: "team"}), []string{"corp alice", "corp bob"}},
@@ -71,15 +71,15 @@ func TestForget(t *testing.T) {
 		"her groups change":     {change(func(a *account) { a.groups = nil }), nil},
 		"she is locked a while": {change(func(a *account) { a.locked = true }), nil},
 		"her entry is missing":  {change(func(a *account) { a.missing = true }), nil},
-		"the directory is down": {func(_ *testing.T, s *site) { s.house.setDown(true) }, nil},
-		"she logs in with a new password": {func(_ *testing.T, s *site) {
-			s.house.change("alice", func(a *account) { a.stamp = "s2" })
+		"the directory is down": {func(_ *testing.T, s *cluster) { s.providers.setDown(true) }, nil},
+		"she logs in with a new password": {func(_ *testing.T, s *cluster) {
+			s.providers.change("alice", func(a *account) { a.stamp = "s2" })
 			s.issue("corp", "alice")
 		}, []string{"corp alice"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &site{t: t, house: newHouse(), file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
-			f := &forgetful{house: s.house}
+			s := &cluster{t: t, providers: newFakeProviders(), file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
+			f := &forgetRecorder{fakeProviders: s.providers}
 			store, err := sqlite.Open(t.Context(), s.file)
 			must(t, err)
 			// Too short for the file, so that each redemption asks again.

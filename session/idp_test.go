@@ -88,9 +88,9 @@ func (p *idp) RevokeWhen(string) providers.RevokeWhen { return p.when }
 func (*idp) Forget(func(*providers.Identity) bool)    {}
 
 // newIDPSite is a replica with p as its only provider.
-func newIDPSite(t *testing.T, p *idp, replicas int) *site {
+func newIDPCluster(t *testing.T, p *idp, replicas int) *cluster {
 	t.Helper()
-	s := &site{t: t, file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
+	s := &cluster{t: t, file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
 	for range replicas {
 		store, err := sqlite.Open(t.Context(), s.file)
 		must(t, err)
@@ -100,18 +100,18 @@ func newIDPSite(t *testing.T, p *idp, replicas int) *site {
 }
 
 // logIn makes a session of a login.
-func (s *site) logIn(id *providers.Identity) secret.Text {
-	s.t.Helper()
-	token, _, err := s.replicas[0].Issue(s.t.Context(), id, service, laptop)
-	must(s.t, err)
+func (c *cluster) logIn(id *providers.Identity) secret.Text {
+	c.t.Helper()
+	token, _, err := c.replicas[0].Issue(c.t.Context(), id, service, laptop)
+	must(c.t, err)
 	return token
 }
 
-func (s *site) revoke(token secret.Text) {
-	s.t.Helper()
-	_, ended, err := s.replicas[0].Admin().RevokeToken(s.t.Context(), token, "test")
+func (c *cluster) revoke(token secret.Text) {
+	c.t.Helper()
+	_, ended, err := c.replicas[0].Admin().RevokeToken(c.t.Context(), token, "test")
 	if !ended || err != nil {
-		s.t.Errorf("RevokeToken = %v, %v", ended, err)
+		c.t.Errorf("RevokeToken = %v, %v", ended, err)
 	}
 	synctest.Wait()
 }
@@ -135,7 +135,7 @@ func TestRevokeWhen(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newIDP()
 				p.when, p.revokesAll = tc.when, tc.revokesAll
-				s := newIDPSite(t, p, 1)
+				s := newIDPCluster(t, p, 1)
 				defer s.close()
 				var tokens []secret.Text
 				for range 3 {
@@ -165,7 +165,7 @@ func TestOneTokenEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP()
 		p.one = true
-		s := newIDPSite(t, p, 2)
+		s := newIDPCluster(t, p, 2)
 		defer s.close()
 		laptop, desktop := s.logIn(p.login("alice")), s.logIn(p.login("alice"))
 		for range 3 {
@@ -192,7 +192,7 @@ func TestLoginDuringARevalidation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP()
 		p.one = true
-		s := newIDPSite(t, p, 2)
+		s := newIDPCluster(t, p, 2)
 		defer s.close()
 		token := s.logIn(p.login("alice"))
 		time.Sleep(5 * time.Minute)
@@ -219,7 +219,7 @@ func TestLogInAgainAfterARevocation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP()
 		p.revokesAll = true
-		s := newIDPSite(t, p, 1)
+		s := newIDPCluster(t, p, 1)
 		defer s.close()
 		first, second := s.logIn(p.login("alice")), s.logIn(p.login("alice"))
 		s.revoke(first)
@@ -230,7 +230,7 @@ func TestLogInAgainAfterARevocation(t *testing.T) {
 		s.expect("the one that is gone, beside it", second, "401") // a login clears only the sign-in that it joins
 		time.Sleep(time.Hour)
 		s.expect("and later", again, "ok")
-		if got := s.why(second); !slices.Contains([]session.Reason{"", session.ReasonGone}, got) {
+		if got := s.endReason(second); !slices.Contains([]session.Reason{"", session.ReasonGone}, got) {
 			t.Errorf("it ended for %q", got)
 		}
 	})

@@ -12,46 +12,46 @@ import (
 // TestInspect: what can be told of a token without redeeming it.
 func TestInspect(t *testing.T) {
 	for name, test := range map[string]struct {
-		happens func(*site, secret.Text)
+		happens func(*cluster, secret.Text)
 		want    string
 	}{
-		"it lives":            {func(*site, secret.Text) {}, "ok"},
-		"it was redeemed":     {func(s *site, token secret.Text) { s.redeem(token) }, "ok"},
-		"it was revoked":      {func(s *site, token secret.Text) { s.replicas[0].Admin().RevokeToken(s.t.Context(), token, "test") }, "401"},
-		"it was never used":   {func(*site, secret.Text) { time.Sleep(4 * time.Hour) }, "401"},
-		"its provider is new": {func(s *site, _ secret.Text) { s.house.prints["corp"] = "another" }, "401"},
-		"its provider went":   {func(s *site, _ secret.Text) { delete(s.house.prints, "corp") }, "401"},
-		"its password changed": {func(s *site, _ secret.Text) {
-			s.house.change("alice", func(a *account) { a.stamp = "s2" })
+		"it lives":            {func(*cluster, secret.Text) {}, "ok"},
+		"it was redeemed":     {func(s *cluster, token secret.Text) { s.redeem(token) }, "ok"},
+		"it was revoked":      {func(s *cluster, token secret.Text) { s.replicas[0].Admin().RevokeToken(s.t.Context(), token, "test") }, "401"},
+		"it was never used":   {func(*cluster, secret.Text) { time.Sleep(4 * time.Hour) }, "401"},
+		"its provider is new": {func(s *cluster, _ secret.Text) { s.providers.prints["corp"] = "another" }, "401"},
+		"its provider went":   {func(s *cluster, _ secret.Text) { delete(s.providers.prints, "corp") }, "401"},
+		"its password changed": {func(s *cluster, _ secret.Text) {
+			s.providers.change("alice", func(a *account) { a.stamp = "s2" })
 			s.issue("corp", "alice")
 		}, "401"},
-		"the provider was not asked yet": {func(s *site, _ secret.Text) {
-			s.house.change("alice", func(a *account) { a.disabled = true })
+		"the provider was not asked yet": {func(s *cluster, _ secret.Text) {
+			s.providers.change("alice", func(a *account) { a.disabled = true })
 			time.Sleep(time.Hour)
 		}, "ok"},
-		"its person is locked": {func(s *site, token secret.Text) {
-			s.house.change("alice", func(a *account) { a.locked = true })
+		"its person is locked": {func(s *cluster, token secret.Text) {
+			s.providers.change("alice", func(a *account) { a.locked = true })
 			time.Sleep(time.Hour)
 			s.redeem(token)
 		}, "401"},
-		"its person is missing": {func(s *site, token secret.Text) {
-			s.house.change("alice", func(a *account) { a.missing = true })
+		"its person is missing": {func(s *cluster, token secret.Text) {
+			s.providers.change("alice", func(a *account) { a.missing = true })
 			time.Sleep(10 * time.Minute)
 			s.redeem(token)
 		}, "401"},
-		"its provider is down": {func(s *site, token secret.Text) {
-			s.house.setDown(true)
+		"its provider is down": {func(s *cluster, token secret.Text) {
+			s.providers.setDown(true)
 			time.Sleep(2 * time.Hour)
 			s.redeem(token)
 		}, "ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, 1, session.Config{Unused: 3 * time.Hour})
+				s := newCluster(t, 1, session.Config{Unused: 3 * time.Hour})
 				defer s.close()
 				token := s.issue("corp", "alice")
 				test.happens(s, token)
-				asked := s.house.questions()
+				asked := s.providers.askCount()
 				found, err := s.replicas[0].Admin().Inspect(t.Context(), token)
 				if got := outcome(err); got != test.want {
 					t.Errorf("Inspect = %v, want %s", err, test.want)
@@ -59,7 +59,7 @@ func TestInspect(t *testing.T) {
 				if err == nil && (found.ID != session.ExportID(token) || found.Identity.User != "alice" || found.Client != laptop) {
 					t.Errorf("Inspect = %+v, want alice's session from her laptop", found)
 				}
-				if s.house.questions() != asked {
+				if s.providers.askCount() != asked {
 					t.Error("Inspect asked a provider")
 				}
 			})
@@ -70,7 +70,7 @@ func TestInspect(t *testing.T) {
 // TestInspectUsesNothing: looking at a token is no use of it.
 func TestInspectUsesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{Unused: 7 * time.Hour})
+		s := newCluster(t, 1, session.Config{Unused: 7 * time.Hour})
 		defer s.close()
 		token := s.issue("corp", "alice")
 		for range 9 {
@@ -83,10 +83,10 @@ func TestInspectUsesNothing(t *testing.T) {
 
 func TestRevokeToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 2, session.Config{})
+		s := newCluster(t, 2, session.Config{})
 		defer s.close()
 		token, other := s.issue("corp", "alice"), s.issue("corp", "alice")
-		pat, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindPAT, s.house.login("corp", "alice"), service)
+		pat, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindPAT, s.providers.login("corp", "alice"), service)
 		must(t, err)
 		s.redeem(token) // another replica has it in no memory
 		for _, test := range []struct {
@@ -112,7 +112,7 @@ func TestRevokeToken(t *testing.T) {
 		}
 		s.expect("revoked at another replica", token, "401")
 		s.expect("the other session", other, "ok")
-		if why := s.why(token); why != session.ReasonRevoked {
+		if why := s.endReason(token); why != session.ReasonRevoked {
 			t.Errorf("it ended because %q, want revoked", why)
 		}
 	})

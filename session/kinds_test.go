@@ -15,28 +15,28 @@ import (
 )
 
 // browse signs a person in with a browser, and redeems the cookie.
-func (s *site) browse(provider, subject string) *session.Session {
-	s.t.Helper()
-	id := s.house.login(provider, subject)
+func (c *cluster) logInBrowser(provider, subject string) *session.Session {
+	c.t.Helper()
+	id := c.providers.login(provider, subject)
 	id.ACR, id.AMR, id.AuthTime = "gold", []string{"pwd", "otp"}, time.Now().Add(-time.Minute)
 	client := laptop
 	client.LoginName = "CORP\\" + subject
-	made, err := s.replicas[0].IssueBrowser(s.t.Context(), id, "sid of "+subject, client)
-	must(s.t, err)
-	found, err := s.cookie(made.Token)
-	must(s.t, err)
+	made, err := c.replicas[0].IssueBrowser(c.t.Context(), id, "sid of "+subject, client)
+	must(c.t, err)
+	found, err := c.redeemCookie(made.Token)
+	must(c.t, err)
 	found.Token = made.Token
 	return found
 }
 
 // cookie redeems a browser's cookie.
-func (s *site) cookie(token secret.Text) (*session.Session, error) {
-	return s.replicas[0].Redeem(s.t.Context(), token, "", laptop, session.KindBrowser)
+func (c *cluster) redeemCookie(token secret.Text) (*session.Session, error) {
+	return c.replicas[0].Redeem(c.t.Context(), token, "", laptop, session.KindBrowser)
 }
 
 // password redeems a token as a password is.
-func (s *site) password(token secret.Text, service string) (*session.Session, error) {
-	return s.replicas[0].Redeem(s.t.Context(), token, service, laptop, session.KindRefresh, session.KindPAT, session.KindRobot)
+func (c *cluster) redeemAsPassword(token secret.Text, service string) (*session.Session, error) {
+	return c.replicas[0].Redeem(c.t.Context(), token, service, laptop, session.KindRefresh, session.KindPAT, session.KindRobot)
 }
 
 // TestEvict says who gives way at per_person: the least recently used, those of the
@@ -83,7 +83,7 @@ func TestEvict(t *testing.T) {
 func TestFreshLoginsAreNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const perPerson = 50
-		s := newSite(t, 1, session.Config{PerPerson: perPerson})
+		s := newCluster(t, 1, session.Config{PerPerson: perPerson})
 		defer s.close()
 		for range perPerson {
 			s.expect("to fill up", s.issue("corp", "alice"), "ok")
@@ -93,7 +93,7 @@ func TestFreshLoginsAreNotEvicted(t *testing.T) {
 		for range 8 {
 			group.Go(func() {
 				for range 60 {
-					token, _, err := s.replicas[0].Issue(t.Context(), s.house.login("corp", "alice"), service, laptop)
+					token, _, err := s.replicas[0].Issue(t.Context(), s.providers.login("corp", "alice"), service, laptop)
 					if err != nil {
 						t.Error(err)
 						return
@@ -110,7 +110,7 @@ func TestFreshLoginsAreNotEvicted(t *testing.T) {
 // TestRowsAreBounded: B8: what gives way at per_person leaves no row.
 func TestRowsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{PerPerson: 5})
+		s := newCluster(t, 1, session.Config{PerPerson: 5})
 		defer s.close()
 		for _, provider := range []string{"corp", "sso"} {
 			for range 40 {
@@ -124,7 +124,7 @@ func TestRowsAreBounded(t *testing.T) {
 		if len(all) != 10 {
 			t.Errorf("%d sessions are kept, want five at each provider", len(all))
 		}
-		if got := len(s.house.revoked); got != 35 {
+		if got := len(s.providers.revoked); got != 35 {
 			t.Errorf("%d refresh tokens of the provider are revoked, want those of 35 sign-ins", got)
 		}
 	})
@@ -135,7 +135,7 @@ func TestRowsAreBounded(t *testing.T) {
 func TestEndedRowsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		for range 1005 {
 			token := s.issue("corp", "alice")
@@ -154,10 +154,10 @@ func TestEndedRowsAreBounded(t *testing.T) {
 // refused beyond its bound.
 func TestBoundsOfKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{PerPerson: 3})
+		s := newCluster(t, 1, session.Config{PerPerson: 3})
 		defer s.close()
 		refresh := s.issue("corp", "alice")
-		first := s.browse("corp", "alice")
+		first := s.logInBrowser("corp", "alice")
 		pats := make([]*session.Session, 0, 50)
 		for range 50 {
 			pat, err := s.replicas[0].IssuePAT(t.Context(), first, session.PAT{}, laptop)
@@ -174,23 +174,23 @@ func TestBoundsOfKinds(t *testing.T) {
 		time.Sleep(time.Second)
 		var browsers []*session.Session
 		for range 20 {
-			browsers = append(browsers, s.browse("corp", "alice"))
+			browsers = append(browsers, s.logInBrowser("corp", "alice"))
 			time.Sleep(time.Second)
 		}
-		if _, err := s.cookie(first.Token); outcome(err) != "401" {
+		if _, err := s.redeemCookie(first.Token); outcome(err) != "401" {
 			t.Errorf("the oldest of 21 browsers: %v, want 401", err)
 		}
 		for i, b := range browsers {
-			if _, err := s.cookie(b.Token); err != nil {
+			if _, err := s.redeemCookie(b.Token); err != nil {
 				t.Errorf("browser %d: %v", i, err)
 			}
 		}
 		s.expect("a refresh token", refresh, "ok")
-		if _, err := s.password(pats[49].Token, service); err != nil {
+		if _, err := s.redeemAsPassword(pats[49].Token, service); err != nil {
 			t.Errorf("a PAT: %v", err)
 		}
 		for i, want := range []error{nil, nil, session.ErrTooMany} {
-			_, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindRobot, s.house.login("corp", "robot"), service)
+			_, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindRobot, s.providers.login("corp", "robot"), service)
 			if !errors.Is(err, want) {
 				t.Errorf("secret %d of a robot: %v, want %v", i+1, err, want)
 			}
@@ -202,9 +202,9 @@ func TestBoundsOfKinds(t *testing.T) {
 // sign-in, and outlives it.
 func TestYields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
-		browser := s.browse("sso", "alice")
+		browser := s.logInBrowser("sso", "alice")
 		const limits = `{"repositories":["team-a/**"]}`
 		pat, err := s.replicas[0].IssuePAT(t.Context(), browser, session.PAT{Label: "laptop", Limits: limits, Lifetime: 10 * day}, laptop)
 		must(t, err)
@@ -218,7 +218,7 @@ func TestYields(t *testing.T) {
 		must(t, err)
 		again, err := s.redeem(docker.Token)
 		must(t, err)
-		asPassword, err := s.password(pat.Token, "another service")
+		asPassword, err := s.redeemAsPassword(pat.Token, "another service")
 		must(t, err)
 		for name, found := range map[string]*session.Session{"the PAT": asPassword, "the docker login": again} {
 			id := found.Identity
@@ -239,12 +239,12 @@ func TestYields(t *testing.T) {
 		if _, err := s.replicas[0].IssueOneTimePassword(t.Context(), again, service); err == nil {
 			t.Error("a refresh token yields a one-time password")
 		}
-		if len(s.house.revoked) != 0 {
-			t.Errorf("revoked refresh tokens = %q, want none while what it yielded lives", s.house.revoked)
+		if len(s.providers.revoked) != 0 {
+			t.Errorf("revoked refresh tokens = %q, want none while what it yielded lives", s.providers.revoked)
 		}
-		s.house.change("alice", func(a *account) { a.disabled = true })
+		s.providers.change("alice", func(a *account) { a.disabled = true })
 		time.Sleep(5 * time.Minute)
-		if _, err := s.password(pat.Token, service); outcome(err) != "401" {
+		if _, err := s.redeemAsPassword(pat.Token, service); outcome(err) != "401" {
 			t.Errorf("the PAT of a disabled account: %v, want 401", err)
 		}
 		s.expect("its docker login", docker.Token, "401")
@@ -255,9 +255,9 @@ func TestYields(t *testing.T) {
 // person makes.
 func TestGrantsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
-		browser := s.browse("corp", "alice")
+		browser := s.logInBrowser("corp", "alice")
 		var made []secret.Text
 		for range 120 {
 			token, err := s.replicas[0].IssueOneTimePassword(t.Context(), browser, service)
@@ -277,9 +277,9 @@ func TestGrantsAreBounded(t *testing.T) {
 // minutes, and for nothing else.
 func TestOneTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 3, session.Config{})
+		s := newCluster(t, 3, session.Config{})
 		defer s.close()
-		browser := s.browse("corp", "alice")
+		browser := s.logInBrowser("corp", "alice")
 		oneTime := func() secret.Text {
 			token, err := s.replicas[0].IssueOneTimePassword(t.Context(), browser, service)
 			must(t, err)
@@ -293,7 +293,7 @@ func TestOneTime(t *testing.T) {
 		if err := spend(token, "another"); outcome(err) != "401" {
 			t.Errorf("for another service: %v, want 401", err)
 		}
-		if _, err := s.password(token, service); outcome(err) != "401" {
+		if _, err := s.redeemAsPassword(token, service); outcome(err) != "401" {
 			t.Errorf("as a password: %v, want 401", err)
 		}
 		if err := spend(browser.Token, service); outcome(err) != "401" {
@@ -330,12 +330,12 @@ func TestOneTime(t *testing.T) {
 			t.Errorf("after ten minutes: %v, want 401", err)
 		}
 		refused := oneTime()
-		s.house.change("alice", func(a *account) { a.locked = true })
+		s.providers.change("alice", func(a *account) { a.locked = true })
 		time.Sleep(5 * time.Minute)
 		if err := spend(refused, service); outcome(err) != "401" {
 			t.Errorf("of an account that is locked: %v, want 401", err)
 		}
-		s.house.change("alice", func(a *account) { a.locked = false })
+		s.providers.change("alice", func(a *account) { a.locked = false })
 		time.Sleep(time.Minute)
 		if err := spend(refused, service); err != nil {
 			t.Errorf("once the lock is lifted: %v", err)
@@ -347,30 +347,30 @@ func TestOneTime(t *testing.T) {
 // at another time for each.
 func TestPATsAreAskedAbout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 2, session.Config{})
+		s := newCluster(t, 2, session.Config{})
 		defer s.close()
 		const people = 40
 		for i := range people {
-			browser := s.browse("sso", fmt.Sprint("user", i))
+			browser := s.logInBrowser("sso", fmt.Sprint("user", i))
 			_, err := s.replicas[0].IssuePAT(t.Context(), browser, session.PAT{}, laptop)
 			must(t, err)
 		}
 		s.issue("sso", "without a PAT")
 		hours, most := make([]int, 24), 0
 		for hour := range hours {
-			before := s.house.questions()
+			before := s.providers.askCount()
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			hours[hour] = s.house.questions() - before
+			hours[hour] = s.providers.askCount() - before
 			most = max(most, hours[hour])
 		}
-		if s.house.questions() != people || most > people/2 {
+		if s.providers.askCount() != people || most > people/2 {
 			t.Errorf("asked by the hour: %v, want each of %d once, spread over hours", hours, people)
 		}
 		time.Sleep(2 * day)
 		synctest.Wait()
-		if n := s.house.questions(); n < 2*people || n > 4*people || s.house.reused != 0 {
-			t.Errorf("asked %d times in three days, with %d reuses, want about once a day for each of %d", n, s.house.reused, people)
+		if n := s.providers.askCount(); n < 2*people || n > 4*people || s.providers.reused != 0 {
+			t.Errorf("asked %d times in three days, with %d reuses, want about once a day for each of %d", n, s.providers.reused, people)
 		}
 	})
 }
@@ -380,20 +380,20 @@ func TestPATsAreAskedAbout(t *testing.T) {
 func TestPATsOfAnotherProvider(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		issue := func(provider, subject string) {
-			_, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindPAT, s.house.login(provider, subject), "")
+			_, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindPAT, s.providers.login(provider, subject), "")
 			must(t, err)
 		}
 		for i := range 500 {
 			issue("corp", fmt.Sprint("user", i))
 		}
 		issue("sso", "alice")
-		s.house.prints["corp"] = "another"
+		s.providers.prints["corp"] = "another"
 		time.Sleep(25 * time.Hour)
 		synctest.Wait()
-		if n := s.house.questions(); n != 1 {
+		if n := s.providers.askCount(); n != 1 {
 			t.Errorf("asked %d times in a day about a PAT, want once", n)
 		}
 	})

@@ -19,9 +19,9 @@ import (
 const day = 24 * time.Hour
 
 func TestRedeem(t *testing.T) {
-	s := newSite(t, 1, session.Config{})
+	s := newCluster(t, 1, session.Config{})
 	defer s.close()
-	id := s.house.login("corp", "alice")
+	id := s.providers.login("corp", "alice")
 	token, made, err := s.replicas[0].Issue(t.Context(), id, service, laptop)
 	must(t, err)
 	found, err := s.redeem(token)
@@ -117,20 +117,20 @@ func TestWhatEndsASession(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, 1, session.Config{Lifetime: 20 * time.Hour, Idle: 5 * time.Hour, Unused: 2 * time.Hour, UncheckedLifetime: 3 * time.Hour})
+				s := newCluster(t, 1, session.Config{Lifetime: 20 * time.Hour, Idle: 5 * time.Hour, Unused: 2 * time.Hour, UncheckedLifetime: 3 * time.Hour})
 				defer s.close()
-				id := s.house.login(tc.provider, "alice")
+				id := s.providers.login(tc.provider, "alice")
 				id.Method = tc.method
 				token, _, err := s.replicas[0].Issue(t.Context(), id, service, laptop)
 				must(t, err)
 				for i, step := range tc.life {
-					s.house.change("alice", step.change)
-					s.house.setDown(step.down)
+					s.providers.change("alice", step.change)
+					s.providers.setDown(step.down)
 					time.Sleep(step.after)
 					s.expect(fmt.Sprintf("step %d", i), token, step.want)
 					synctest.Wait() // for what is asked in the background, and kept
 				}
-				if got := s.why(token); got != tc.why {
+				if got := s.endReason(token); got != tc.why {
 					t.Errorf("it ended for %q, want %q", got, tc.why)
 				}
 			})
@@ -144,18 +144,18 @@ func repeat[T any](one T, times int) []T { return slices.Repeat([]T{one}, times)
 // session alive that was made with the old one.
 func TestOldStampBesideANewLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		old := s.issue("corp", "alice")
-		s.house.change("alice", func(a *account) { a.stamp = "s2" })
+		s.providers.change("alice", func(a *account) { a.stamp = "s2" })
 		time.Sleep(time.Second)
 		anew := s.issue("corp", "alice")
 		s.expect("the new one", anew, "ok")
 		s.expect("the old one", old, "401")
-		if got := s.why(old); got != session.ReasonStamp {
+		if got := s.endReason(old); got != session.ReasonStamp {
 			t.Errorf("the old one ended for %q", got)
 		}
-		if n := s.house.questions(); n != 0 {
+		if n := s.providers.askCount(); n != 0 {
 			t.Errorf("the directory was asked %d times, want 0", n)
 		}
 	})
@@ -165,16 +165,16 @@ func TestOldStampBesideANewLogin(t *testing.T) {
 // cannot be told from a right to read that was given, the next one can.
 func TestStampThatAppears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
-		s.house.change("alice", func(a *account) { a.stamp = "" })
+		s.providers.change("alice", func(a *account) { a.stamp = "" })
 		token := s.issue("corp", "alice")
 		for _, step := range []struct{ stamp, want string }{{"", "ok"}, {"s1", "ok"}, {"s1", "ok"}, {"s2", "401"}} {
-			s.house.change("alice", func(a *account) { a.stamp = step.stamp })
+			s.providers.change("alice", func(a *account) { a.stamp = step.stamp })
 			time.Sleep(5 * time.Minute)
 			s.expect(fmt.Sprintf("with the stamp %q", step.stamp), token, step.want)
 		}
-		if got := s.why(token); got != session.ReasonStamp {
+		if got := s.endReason(token); got != session.ReasonStamp {
 			t.Errorf("it ended for %q, want %q", got, session.ReasonStamp)
 		}
 	})
@@ -182,12 +182,12 @@ func TestStampThatAppears(t *testing.T) {
 
 func TestGroupsAreReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		for _, provider := range []string{"corp", "sso"} {
 			token := s.issue(provider, "alice at "+provider)
 			for _, groups := range [][]string{{"a", "b"}, {"c"}, nil, {"a"}} {
-				s.house.change("alice at "+provider, func(a *account) { a.groups = groups })
+				s.providers.change("alice at "+provider, func(a *account) { a.groups = groups })
 				time.Sleep(5 * time.Minute)
 				found, err := s.redeem(token)
 				must(t, err)
@@ -202,9 +202,9 @@ func TestGroupsAreReplaced(t *testing.T) {
 // Two jobs with one subject differ in what their ID tokens say of them, and
 // keep it apart.
 func TestJobsOfOneSubject(t *testing.T) {
-	s := newSite(t, 1, session.Config{})
+	s := newCluster(t, 1, session.Config{})
 	defer s.close()
-	id := s.house.login("sso", "repo:org/app")
+	id := s.providers.login("sso", "repo:org/app")
 	id.Method, id.RefreshToken = providers.MethodIDToken, secret.Text{}
 	tokens := make(map[string]secret.Text)
 	for _, workflow := range []string{"release", "test"} {
@@ -223,7 +223,7 @@ func TestJobsOfOneSubject(t *testing.T) {
 }
 
 func TestProviderRenamedRemovedOrPointedElsewhere(t *testing.T) {
-	s := newSite(t, 1, session.Config{})
+	s := newCluster(t, 1, session.Config{})
 	defer s.close()
 	token := s.issue("corp", "alice")
 	for _, tc := range []struct{ name, print, want string }{
@@ -232,12 +232,12 @@ func TestProviderRenamedRemovedOrPointedElsewhere(t *testing.T) {
 		{"removed", "", "401"},
 		{"put back", "ldap", "ok"},
 	} {
-		s.house.mu.Lock()
-		s.house.prints["corp"] = tc.print
-		s.house.mu.Unlock()
+		s.providers.mu.Lock()
+		s.providers.prints["corp"] = tc.print
+		s.providers.mu.Unlock()
 		s.expect(tc.name, token, tc.want)
 	}
-	if got := s.why(token); got != "" {
+	if got := s.endReason(token); got != "" {
 		t.Errorf("it ended for %q", got)
 	}
 }
@@ -245,14 +245,14 @@ func TestProviderRenamedRemovedOrPointedElsewhere(t *testing.T) {
 // A reload that tightens the configuration holds for sessions that are there.
 func TestUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		token, other := s.issue("corp", "alice"), s.issue("corp", "bob")
 		time.Sleep(time.Hour)
 		s.expect("before", token, "ok")
-		s.replicas[0].Reload(session.Config{Lifetime: time.Hour}.WithDefaults(), s.house)
+		s.replicas[0].Reload(session.Config{Lifetime: time.Hour}.WithDefaults(), s.providers)
 		s.expect("after", token, "401")
-		s.replicas[0].Reload(session.Config{}.WithDefaults(), s.house)
+		s.replicas[0].Reload(session.Config{}.WithDefaults(), s.providers)
 		s.expect("what has ended", token, "401")
 		s.expect("what has not", other, "ok")
 	})
@@ -260,7 +260,7 @@ func TestUse(t *testing.T) {
 
 func TestPerPerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{PerPerson: 3})
+		s := newCluster(t, 1, session.Config{PerPerson: 3})
 		defer s.close()
 		used := s.issue("sso", "alice")
 		s.expect("used", used, "ok")
@@ -281,7 +281,7 @@ func TestPerPerson(t *testing.T) {
 // provider's token is revoked.
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{Unused: time.Hour})
+		s := newCluster(t, 1, session.Config{Unused: time.Hour})
 		defer s.close()
 		s.issue("sso", "alice")
 		list := func(ended bool) int {
@@ -298,9 +298,9 @@ func TestSweep(t *testing.T) {
 		} {
 			time.Sleep(tc.after)
 			synctest.Wait()
-			s.house.mu.Lock()
-			revoked := slices.Clone(s.house.revoked)
-			s.house.mu.Unlock()
+			s.providers.mu.Lock()
+			revoked := slices.Clone(s.providers.revoked)
+			s.providers.mu.Unlock()
 			if list(false) != tc.live || list(true) != tc.shown || len(revoked) != tc.revoked {
 				t.Errorf("after %v: %d live, %d shown, revoked refresh tokens %q; want %+v", tc.after, list(false), list(true), revoked, tc)
 			}
@@ -326,7 +326,7 @@ func TestSweepTimes(t *testing.T) {
 
 func TestLastUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		token := s.issue("corp", "alice")
 		began := time.Now()
@@ -354,9 +354,9 @@ func TestLastUsed(t *testing.T) {
 
 func TestRevoke(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 3, session.Config{})
+		s := newCluster(t, 3, session.Config{})
 		defer s.close()
-		s.house.change("alice", func(a *account) { a.groups = []string{`<ops> & "Gäste"`, "dev"} })
+		s.providers.change("alice", func(a *account) { a.groups = []string{`<ops> & "Gäste"`, "dev"} })
 		tokens := map[string]secret.Text{"alice": s.issue("corp", "alice"), "bob": s.issue("corp", "bob"), "carol": s.issue("sso", "carol")}
 		time.Sleep(time.Hour)
 		tokens["dave"] = s.issue("corp", "dave")
@@ -385,7 +385,7 @@ func TestRevoke(t *testing.T) {
 						t.Errorf("%s: replica %d takes the token of %s: %v", tc.name, i, user, err)
 					}
 				}
-				if got := s.why(tokens[user]); got != session.ReasonRevoked {
+				if got := s.endReason(tokens[user]); got != session.ReasonRevoked {
 					t.Errorf("%s: %s's ended for %q", tc.name, user, got)
 				}
 				delete(tokens, user)
@@ -395,10 +395,10 @@ func TestRevoke(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		s.house.mu.Lock()
-		defer s.house.mu.Unlock()
-		if len(s.house.revoked) != 1 || s.house.revoked[0] != "sso "+s.house.accounts["carol"].providerToken {
-			t.Errorf("revoked refresh tokens = %q, want carol's", s.house.revoked)
+		s.providers.mu.Lock()
+		defer s.providers.mu.Unlock()
+		if len(s.providers.revoked) != 1 || s.providers.revoked[0] != "sso "+s.providers.accounts["carol"].providerToken {
+			t.Errorf("revoked refresh tokens = %q, want carol's", s.providers.revoked)
 		}
 	})
 }
@@ -406,9 +406,9 @@ func TestRevoke(t *testing.T) {
 // A revocation while the provider is asked holds for whoever waits for the answer.
 func TestRevokeWhileAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 2, session.Config{})
+		s := newCluster(t, 2, session.Config{})
 		defer s.close()
-		s.house.slow = 5 * time.Second
+		s.providers.slow = 5 * time.Second
 		token := s.issue("sso", "alice")
 		time.Sleep(time.Hour)
 		var group sync.WaitGroup
@@ -425,7 +425,7 @@ func TestRevokeWhileAsking(t *testing.T) {
 }
 
 func TestShuttingDown(t *testing.T) {
-	s := newSite(t, 1, session.Config{})
+	s := newCluster(t, 1, session.Config{})
 	token := s.issue("corp", "alice")
 	sessions := s.replicas[0]
 	s.close()

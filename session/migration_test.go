@@ -67,7 +67,7 @@ func (v *version1) login(person int64, id *providers.Identity, providerToken sec
 // about with the refresh tokens that were sealed then, and what had ended stays so.
 func TestMigration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 0, session.Config{})
+		s := newCluster(t, 0, session.Config{})
 		defer s.close()
 		must(t, os.Mkdir(s.file[:len(s.file)-len("/shorepass.db")], 0o700))
 		key := session.NewSealKey()
@@ -80,7 +80,7 @@ func TestMigration(t *testing.T) {
 		must(t, sqlitex.ExecuteScript(conn, string(schema)+"PRAGMA application_id = 0x73687073; PRAGMA user_version = 1;", nil))
 		v := &version1{t, conn, keys}
 
-		alice, bob, carol, dora := s.house.login("corp", "alice"), s.house.login("sso", "bob"), s.house.login("sso", "carol"), s.house.login("sso", "dora")
+		alice, bob, carol, dora := s.providers.login("corp", "alice"), s.providers.login("sso", "bob"), s.providers.login("sso", "carol"), s.providers.login("sso", "dora")
 		providerToken := secret.New("carol's own")
 		first, second := v.login(1, alice, secret.Text{}, false), v.login(1, alice, secret.Text{}, false)
 		revoked := v.login(1, alice, secret.Text{}, true)
@@ -107,19 +107,19 @@ func TestMigration(t *testing.T) {
 			s.expect(when+": one that ended at an OpenID provider", ended, "401")
 			time.Sleep(5 * time.Minute)
 		}
-		if s.house.questions() != 6 || s.house.reused != 0 {
-			t.Errorf("the providers were asked %d times, with %d reuses, want twice for each sign-in", s.house.questions(), s.house.reused)
+		if s.providers.askCount() != 6 || s.providers.reused != 0 {
+			t.Errorf("the providers were asked %d times, with %d reuses, want twice for each sign-in", s.providers.askCount(), s.providers.reused)
 		}
-		if want := "sso dora token 0"; len(s.house.revoked) != 1 || s.house.revoked[0] != want {
-			t.Errorf("revoked refresh tokens = %q, want %q, whose session had ended", s.house.revoked, want)
+		if want := "sso dora token 0"; len(s.providers.revoked) != 1 || s.providers.revoked[0] != want {
+			t.Errorf("revoked refresh tokens = %q, want %q, whose session had ended", s.providers.revoked, want)
 		}
 
 		// A login joins the sign-in of before: another password refuses them all.
-		s.house.change("alice", func(a *account) { a.stamp = "s2" })
+		s.providers.change("alice", func(a *account) { a.stamp = "s2" })
 		time.Sleep(time.Second)
 		s.expect("a new login", s.issue("corp", "alice"), "ok")
 		s.expect("a session of before", first, "401")
-		if got := s.why(second); got != session.ReasonStamp {
+		if got := s.endReason(second); got != session.ReasonStamp {
 			t.Errorf("another ends for %q, want %q", got, session.ReasonStamp)
 		}
 	})

@@ -20,9 +20,9 @@ import (
 // rotates, and punishes reuse, is asked once.
 func TestOneQuestionForOneSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 3, session.Config{})
+		s := newCluster(t, 3, session.Config{})
 		defer s.close()
-		s.house.slow = 3 * time.Second
+		s.providers.slow = 3 * time.Second
 		token := s.issue("sso", "alice")
 		for round := range 3 {
 			time.Sleep(5 * time.Minute)
@@ -35,8 +35,8 @@ func TestOneQuestionForOneSession(t *testing.T) {
 				})
 			}
 			group.Wait()
-			if s.house.questions() != round+1 || s.house.reused != 0 {
-				t.Errorf("round %d: the provider was asked %d times in all, and saw %d reuses", round, s.house.questions(), s.house.reused)
+			if s.providers.askCount() != round+1 || s.providers.reused != 0 {
+				t.Errorf("round %d: the provider was asked %d times in all, and saw %d reuses", round, s.providers.askCount(), s.providers.reused)
 			}
 		}
 	})
@@ -44,9 +44,9 @@ func TestOneQuestionForOneSession(t *testing.T) {
 
 func TestOneQuestionForOnePerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 3, session.Config{})
+		s := newCluster(t, 3, session.Config{})
 		defer s.close()
-		s.house.slow = time.Second
+		s.providers.slow = time.Second
 		var tokens []secret.Text
 		for range 50 {
 			tokens = append(tokens, s.issue("corp", "alice"))
@@ -61,7 +61,7 @@ func TestOneQuestionForOnePerson(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if n := s.house.questions(); n != 1 {
+		if n := s.providers.askCount(); n != 1 {
 			t.Errorf("the directory was asked %d times, want once", n)
 		}
 	})
@@ -70,9 +70,9 @@ func TestOneQuestionForOnePerson(t *testing.T) {
 // A client that goes away does not take the rotated token with it.
 func TestClientGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
-		s.house.slow = 5 * time.Second
+		s.providers.slow = 5 * time.Second
 		token := s.issue("sso", "alice")
 		for range 3 {
 			time.Sleep(5 * time.Minute)
@@ -83,8 +83,8 @@ func TestClientGoesAway(t *testing.T) {
 			cancel()
 			s.expect("by another", token, "ok")
 		}
-		if s.house.reused != 0 || s.house.questions() != 3 {
-			t.Errorf("the provider was asked %d times, and saw %d reuses", s.house.questions(), s.house.reused)
+		if s.providers.reused != 0 || s.providers.askCount() != 3 {
+			t.Errorf("the provider was asked %d times, and saw %d reuses", s.providers.askCount(), s.providers.reused)
 		}
 	})
 }
@@ -92,10 +92,10 @@ func TestClientGoesAway(t *testing.T) {
 // While a provider is known to be down, nobody waits for it.
 func TestNobodyWaitsForWhatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		token := s.issue("corp", "alice")
-		s.house.slow = time.Hour
+		s.providers.slow = time.Hour
 		time.Sleep(5 * time.Minute)
 		redeem := func(want time.Duration) {
 			t.Helper()
@@ -110,7 +110,7 @@ func TestNobodyWaitsForWhatIsDown(t *testing.T) {
 			time.Sleep(20 * time.Second)
 			redeem(0)
 		}
-		if n := s.house.questions(); n > 7 {
+		if n := s.providers.askCount(); n > 7 {
 			t.Errorf("the provider was asked %d times in 200 s, want it left alone for 30 s each time", n)
 		}
 	})
@@ -138,14 +138,14 @@ func (s slow) LeaseFirstUse(ctx context.Context, providerToken session.Hash, now
 // its answer were kept, another one would ask with what is used up by then.
 func TestSlowStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		store, err := sqlite.Open(t.Context(), s.file)
 		must(t, err)
 		s.startOn(slow{store, 6 * time.Second}, session.Config{})
 		token := s.issue("sso", "alice")
 		time.Sleep(5 * time.Minute)
-		s.house.slow = 9900 * time.Millisecond
+		s.providers.slow = 9900 * time.Millisecond
 		var clients sync.WaitGroup
 		for _, replica := range []int{1, 0} { // the slow one first
 			clients.Go(func() {
@@ -156,12 +156,12 @@ func TestSlowStore(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		clients.Wait()
-		if s.house.reused != 0 || s.house.questions() != 1 {
-			t.Errorf("the provider was asked %d times and saw %d reuses, want once and none", s.house.questions(), s.house.reused)
+		if s.providers.reused != 0 || s.providers.askCount() != 1 {
+			t.Errorf("the provider was asked %d times and saw %d reuses, want once and none", s.providers.askCount(), s.providers.reused)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		store, err := sqlite.Open(t.Context(), s.file)
 		must(t, err)
@@ -170,7 +170,7 @@ func TestSlowStore(t *testing.T) {
 		first := func(context.Context) (*providers.Identity, error) {
 			asked.Add(1)
 			time.Sleep(11 * time.Second)
-			return s.house.login("sso", "alice"), nil
+			return s.providers.login("sso", "alice"), nil
 		}
 		_, _, err = s.replicas[1].RedeemProviderToken(t.Context(), secret.New("alice's own"), service, laptop, first)
 		if outcome(err) != "503" || asked.Load() != 0 {
@@ -185,16 +185,16 @@ func TestSlowStore(t *testing.T) {
 // A replica that died while it asked holds up others for the lease, no longer.
 func TestLeaseOfTheDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 2, session.Config{})
+		s := newCluster(t, 2, session.Config{})
 		defer s.close()
 		token := s.issue("corp", "alice")
 		time.Sleep(5 * time.Minute)
-		s.house.slow = time.Minute // longer than anybody waits: the first one's answer never comes
+		s.providers.slow = time.Minute // longer than anybody waits: the first one's answer never comes
 		go s.replicas[1].Redeem(t.Context(), token, service, laptop, session.KindRefresh)
 		time.Sleep(time.Second)
-		s.house.mu.Lock()
-		s.house.slow = 0
-		s.house.mu.Unlock()
+		s.providers.mu.Lock()
+		s.providers.slow = 0
+		s.providers.mu.Unlock()
 		began := time.Now()
 		s.expect("after the other one gave up", token, "ok")
 		if took := time.Since(began); took > 15*time.Second {
@@ -207,16 +207,16 @@ func TestLeaseOfTheDead(t *testing.T) {
 // however many bring it to however many replicas.
 func TestRedeemProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 3, session.Config{})
+		s := newCluster(t, 3, session.Config{})
 		defer s.close()
-		s.house.login("sso", "alice") // so that she has a refresh token
+		s.providers.login("sso", "alice") // so that she has a refresh token
 		providerToken := secret.New("alice token 0")
 		var asked atomic.Int32
 		first := func(ctx context.Context) (*providers.Identity, error) {
 			asked.Add(1)
-			return s.house.Revalidate(ctx, &providers.Identity{Provider: "sso", Subject: "alice", RefreshToken: providerToken})
+			return s.providers.Revalidate(ctx, &providers.Identity{Provider: "sso", Subject: "alice", RefreshToken: providerToken})
 		}
-		s.house.slow = 2 * time.Second
+		s.providers.slow = 2 * time.Second
 		var made atomic.Int32
 		var token secret.Text
 		redeem := func(replica int, service string) *session.Session {
@@ -254,8 +254,8 @@ func TestRedeemProviderToken(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			redeem(2, service)
 		}
-		if s.house.reused != 0 || s.house.rotated != 4 {
-			t.Errorf("the provider rotated %d times and saw %d reuses", s.house.rotated, s.house.reused)
+		if s.providers.reused != 0 || s.providers.rotated != 4 {
+			t.Errorf("the provider rotated %d times and saw %d reuses", s.providers.rotated, s.providers.reused)
 		}
 		if n, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "alice"); n != 1 || err != nil {
 			t.Errorf("Revoke = %d, %v", n, err)
@@ -271,11 +271,11 @@ func TestRedeemProviderToken(t *testing.T) {
 // The one that has the name now is shown nothing.
 func TestReloadDuringALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
-		proved, other := s.house.login("sso", "alice"), s.house.login("sso", "bob")
+		proved, other := s.providers.login("sso", "alice"), s.providers.login("sso", "bob")
 		providerToken := secret.New("alice's own")
-		s.house.prints["sso"] = "another tenant"
+		s.providers.prints["sso"] = "another tenant"
 		token, _, err := s.replicas[0].Issue(t.Context(), proved, service, laptop)
 		must(t, err)
 		_, _, err = s.replicas[0].RedeemProviderToken(t.Context(), providerToken, service, laptop, func(context.Context) (*providers.Identity, error) { return other, nil })
@@ -287,10 +287,10 @@ func TestReloadDuringALogin(t *testing.T) {
 		}
 		s.replicas[0].RevokeProviderToken(proved)
 		synctest.Wait()
-		if s.house.asked != 0 || len(s.house.revoked) != 0 {
-			t.Errorf("the new tenant was asked %d times and shown %q", s.house.asked, s.house.revoked)
+		if s.providers.asked != 0 || len(s.providers.revoked) != 0 {
+			t.Errorf("the new tenant was asked %d times and shown %q", s.providers.asked, s.providers.revoked)
 		}
-		s.house.prints["sso"] = "oidc" // as it was
+		s.providers.prints["sso"] = "oidc" // as it was
 		s.expect("back at the first", token, "ok")
 	})
 }
@@ -299,29 +299,29 @@ func TestReloadDuringALogin(t *testing.T) {
 // given back, or each retry while the disk is full would leave one there.
 func TestAbandonedLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
-		s.replicas[0].RevokeProviderToken(s.house.login("sso", "alice"))
-		s.replicas[0].RevokeProviderToken(s.house.login("corp", "bob")) // who has none
+		s.replicas[0].RevokeProviderToken(s.providers.login("sso", "alice"))
+		s.replicas[0].RevokeProviderToken(s.providers.login("corp", "bob")) // who has none
 		s.replicas[0].RevokeProviderToken(nil)
 		synctest.Wait()
-		if want := []string{"sso alice token 0"}; !slices.Equal(s.house.revoked, want) {
-			t.Errorf("revoked refresh tokens = %q, want %q", s.house.revoked, want)
+		if want := []string{"sso alice token 0"}; !slices.Equal(s.providers.revoked, want) {
+			t.Errorf("revoked refresh tokens = %q, want %q", s.providers.revoked, want)
 		}
-		nameless := s.house.login("sso", "carol")
+		nameless := s.providers.login("sso", "carol")
 		nameless.Subject = "" // which cannot be kept
 		_, _, err := s.replicas[0].RedeemProviderToken(t.Context(), secret.New("carol's own"), service, laptop,
 			func(context.Context) (*providers.Identity, error) { return nameless, nil })
 		synctest.Wait()
-		if err == nil || len(s.house.revoked) != 2 {
-			t.Errorf("RedeemProviderToken = %v, and revoked refresh tokens are %q, want an error and carol's too", err, s.house.revoked)
+		if err == nil || len(s.providers.revoked) != 2 {
+			t.Errorf("RedeemProviderToken = %v, and revoked refresh tokens are %q, want an error and carol's too", err, s.providers.revoked)
 		}
 	})
 }
 
 func TestRedeemProviderTokenFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 2, session.Config{})
+		s := newCluster(t, 2, session.Config{})
 		defer s.close()
 		providerToken := secret.New("no token of anybody")
 		for _, want := range []error{providers.ErrRejected, providers.ErrGone, errors.New("down"), &providers.RotatedError{Err: errors.New("down")}} {
@@ -341,13 +341,13 @@ func TestRedeemProviderTokenFails(t *testing.T) {
 // Clocks that are minutes apart agree on the store's.
 func TestClocksApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		for ahead, want := range map[time.Duration]time.Duration{
 			-5 * time.Minute: -5 * time.Minute, 5 * time.Minute: 5 * time.Minute, 300 * time.Millisecond: 0,
 		} {
 			r := s.startWithClock(ahead)
-			_, made, err := r.Issue(t.Context(), s.house.login("corp", "alice"), service, laptop)
+			_, made, err := r.Issue(t.Context(), s.providers.login("corp", "alice"), service, laptop)
 			must(t, err)
 			if got := time.Until(made.Created); got != want {
 				t.Errorf("a store %v ahead: a session was made in %v, want %v", ahead, got, want)

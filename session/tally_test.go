@@ -8,8 +8,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// tallied is what a tally counts, at a time after epoch.
-type tallied struct {
+// countedAnswer is what a tally counts, at a time after epoch.
+type countedAnswer struct {
 	at      time.Duration
 	replica int
 	what    string // "vouched", "accepted", "ended" or "refused"
@@ -18,7 +18,7 @@ type tallied struct {
 
 // tallies has replicas count, in the order of time, and returns what each would
 // read from the store at now.
-func tallies(t *testing.T, replicas int, all []tallied, now time.Time) []*tally {
+func tallies(t *testing.T, replicas int, all []countedAnswer, now time.Time) []*tally {
 	t.Helper()
 	each := make([]*tally, replicas)
 	for i := range each {
@@ -58,19 +58,19 @@ func TestMeasure(t *testing.T) {
 	const s, m = time.Second, time.Minute
 	for _, tc := range []struct {
 		name               string
-		counted            []tallied
+		counted            []countedAnswer
 		at                 time.Duration
 		minute, tenMinutes window
 	}{
 		{"nothing", nil, 0, window{}, window{}},
-		{"a person whom two replicas found gone", []tallied{{0, 0, "ended", 7}, {s, 1, "ended", 7}, {s, 1, "ended", 8}}, 2 * s, window{ended: 2}, window{ended: 2}},
-		{"a person's many sessions", []tallied{{0, 0, "ended", 7}, {0, 0, "ended", 7}, {0, 0, "ended", 7}}, s, window{ended: 1}, window{ended: 1}},
-		{"answers count each", []tallied{{0, 0, "vouched", 0}, {0, 0, "vouched", 0}, {s, 1, "vouched", 0}}, s, window{vouched: 3}, window{vouched: 3}},
-		{"a minute later", []tallied{{0, 0, "ended", 7}, {0, 1, "vouched", 0}}, m, window{ended: 1, vouched: 1}, window{ended: 1, vouched: 1}},
-		{"more than a minute later", []tallied{{0, 0, "ended", 7}, {0, 1, "vouched", 0}}, m + 5*s, window{}, window{ended: 1, vouched: 1}},
-		{"more than ten minutes later", []tallied{{0, 0, "ended", 7}, {0, 1, "ended", 8}, {0, 1, "vouched", 0}}, 10*m + 5*s, window{}, window{}},
-		{"a person counts when last ended", []tallied{{0, 0, "ended", 7}, {5 * m, 1, "ended", 7}}, 5*m + 30*s, window{ended: 1}, window{ended: 1}},
-		{"logins", []tallied{{0, 0, "refused", 7}, {0, 1, "refused", 7}, {0, 1, "refused", 8}, {m, 0, "accepted", 0}}, m + 30*s, window{accepted: 1}, window{refused: 2, accepted: 1}},
+		{"a person whom two replicas found gone", []countedAnswer{{0, 0, "ended", 7}, {s, 1, "ended", 7}, {s, 1, "ended", 8}}, 2 * s, window{ended: 2}, window{ended: 2}},
+		{"a person's many sessions", []countedAnswer{{0, 0, "ended", 7}, {0, 0, "ended", 7}, {0, 0, "ended", 7}}, s, window{ended: 1}, window{ended: 1}},
+		{"answers count each", []countedAnswer{{0, 0, "vouched", 0}, {0, 0, "vouched", 0}, {s, 1, "vouched", 0}}, s, window{vouched: 3}, window{vouched: 3}},
+		{"a minute later", []countedAnswer{{0, 0, "ended", 7}, {0, 1, "vouched", 0}}, m, window{ended: 1, vouched: 1}, window{ended: 1, vouched: 1}},
+		{"more than a minute later", []countedAnswer{{0, 0, "ended", 7}, {0, 1, "vouched", 0}}, m + 5*s, window{}, window{ended: 1, vouched: 1}},
+		{"more than ten minutes later", []countedAnswer{{0, 0, "ended", 7}, {0, 1, "ended", 8}, {0, 1, "vouched", 0}}, 10*m + 5*s, window{}, window{}},
+		{"a person counts when last ended", []countedAnswer{{0, 0, "ended", 7}, {5 * m, 1, "ended", 7}}, 5*m + 30*s, window{ended: 1}, window{ended: 1}},
+		{"logins", []countedAnswer{{0, 0, "refused", 7}, {0, 1, "refused", 7}, {0, 1, "refused", 8}, {m, 0, "accepted", 0}}, m + 30*s, window{accepted: 1}, window{refused: 2, accepted: 1}},
 	} {
 		now := epoch.Add(tc.at)
 		all := tallies(t, 2, tc.counted, now)
@@ -89,14 +89,14 @@ func TestMeasureAgainstNaive(t *testing.T) {
 	const replicas = 3
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		var all []tallied
+		var all []countedAnswer
 		var at time.Duration
 		for range 400 {
 			at += time.Duration(random.Int64N(int64(10 * time.Second)))
 			replica := random.IntN(replicas)
 			skew := time.Duration(replica-1) * 900 * time.Millisecond
 			what := []string{"vouched", "accepted", "ended", "refused"}[random.IntN(4)]
-			all = append(all, tallied{at + skew, replica, what, random.Int64N(20)})
+			all = append(all, countedAnswer{at + skew, replica, what, random.Int64N(20)})
 			if random.IntN(10) > 0 {
 				continue
 			}
@@ -112,7 +112,7 @@ func TestMeasureAgainstNaive(t *testing.T) {
 }
 
 // naiveWindow counts what lies in a slot that a span before now touches.
-func naiveWindow(all []tallied, span time.Duration, now time.Time) (w window) {
+func naiveWindow(all []countedAnswer, span time.Duration, now time.Time) (w window) {
 	from := now.Add(-span).Truncate(slotLength)
 	ended, refused := make(map[int64]bool), make(map[int64]bool)
 	for _, one := range all {

@@ -44,9 +44,9 @@ func TestStoreFailsAfterRotation(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, 0, session.Config{})
+				s := newCluster(t, 0, session.Config{})
 				defer func() { s.close() }()
-				s.house = newHouse()
+				s.providers = newFakeProviders()
 				file, err := sqlite.Open(t.Context(), s.file)
 				must(t, err)
 				store := &failing{Store: file}
@@ -67,8 +67,8 @@ func TestStoreFailsAfterRotation(t *testing.T) {
 				s.expect("after it", token, "ok")
 				time.Sleep(5 * time.Minute)
 				s.expect("later", token, "ok")
-				if s.house.reused != 0 {
-					t.Errorf("the provider saw %d reuses", s.house.reused)
+				if s.providers.reused != 0 {
+					t.Errorf("the provider saw %d reuses", s.providers.reused)
 				}
 			})
 		})
@@ -80,7 +80,7 @@ func TestStoreFailsAfterRotation(t *testing.T) {
 // that was rotated away.
 func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 0, session.Config{})
+		s := newCluster(t, 0, session.Config{})
 		defer s.close()
 		file, err := sqlite.Open(t.Context(), s.file)
 		must(t, err)
@@ -97,8 +97,8 @@ func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
 		if _, err := other.Redeem(t.Context(), token, service, laptop, session.KindRefresh); err != nil {
 			t.Errorf("at another replica once it is back: %v", err)
 		}
-		if s.house.reused != 0 {
-			t.Errorf("the provider saw %d reuses", s.house.reused)
+		if s.providers.reused != 0 {
+			t.Errorf("the provider saw %d reuses", s.providers.reused)
 		}
 	})
 }
@@ -106,7 +106,7 @@ func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
 // TestPingWrites: a store that can only be read is one that keeps no login.
 func TestPingWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 0, session.Config{})
+		s := newCluster(t, 0, session.Config{})
 		defer s.close()
 		file, err := sqlite.Open(t.Context(), s.file)
 		must(t, err)
@@ -152,13 +152,13 @@ func (r *readOnly) SetSetting(ctx context.Context, name string, value []byte) er
 // TestPanicOfAProvider: what runs on its own does not end the process.
 func TestPanicOfAProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		token := s.issue("corp", "alice")
 		time.Sleep(5 * time.Minute)
-		s.house.change("alice", func(a *account) { a.panics = true })
+		s.providers.change("alice", func(a *account) { a.panics = true })
 		s.expect("when the provider panics", token, "503")
-		s.house.change("alice", func(a *account) { a.panics = false })
+		s.providers.change("alice", func(a *account) { a.panics = false })
 		time.Sleep(leaseEnds)
 		s.expect("after it", token, "ok")
 	})
@@ -171,20 +171,20 @@ const leaseEnds = 15 * time.Second
 // does not get to see the tokens of the first.
 func TestNoRevocationAtAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, 1, session.Config{})
+		s := newCluster(t, 1, session.Config{})
 		defer s.close()
 		s.issue("sso", "alice")
-		s.house.mu.Lock()
-		s.house.prints["sso"] = "oidc of another tenant"
-		s.house.mu.Unlock()
+		s.providers.mu.Lock()
+		s.providers.prints["sso"] = "oidc of another tenant"
+		s.providers.mu.Unlock()
 		if n, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "an operator"); n != 1 || err != nil {
 			t.Errorf("Revoke = %d, %v, want 1", n, err)
 		}
 		synctest.Wait()
-		s.house.mu.Lock()
-		defer s.house.mu.Unlock()
-		if len(s.house.revoked) != 0 {
-			t.Errorf("revoked refresh tokens = %q, want none", s.house.revoked)
+		s.providers.mu.Lock()
+		defer s.providers.mu.Unlock()
+		if len(s.providers.revoked) != 0 {
+			t.Errorf("revoked refresh tokens = %q, want none", s.providers.revoked)
 		}
 	})
 }
@@ -192,9 +192,9 @@ func TestNoRevocationAtAnother(t *testing.T) {
 // TestClaimsOfASession: to rules a person is the same at login and after, on
 // every replica.
 func TestClaimsOfASession(t *testing.T) {
-	s := newSite(t, 2, session.Config{})
+	s := newCluster(t, 2, session.Config{})
 	defer s.close()
-	id := s.house.login("corp", "alice")
+	id := s.providers.login("corp", "alice")
 	id.Claims = map[string]any{"project_id": int64(12345678), "level": 3.0, "deep": map[string]any{"ids": []any{int64(1 << 60)}}}
 	token, _, err := s.replicas[0].Issue(t.Context(), id, service, laptop)
 	must(t, err)
@@ -210,9 +210,9 @@ func TestClaimsOfASession(t *testing.T) {
 // TestClaimsThatCannotBeKept: a login with a claim that cannot be encoded makes
 // no session and is unavailable, as is a revalidation that finds one.
 func TestClaimsThatCannotBeKept(t *testing.T) {
-	s := newSite(t, 1, session.Config{})
+	s := newCluster(t, 1, session.Config{})
 	defer s.close()
-	id := s.house.login("corp", "alice")
+	id := s.providers.login("corp", "alice")
 	id.Claims = map[string]any{"level": math.NaN()}
 	if _, _, err := s.replicas[0].Issue(t.Context(), id, service, laptop); outcome(err) != "503" {
 		t.Errorf("Issue = %v, want 503", err)
@@ -223,16 +223,16 @@ func TestClaimsThatCannotBeKept(t *testing.T) {
 func TestStoreLost(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), t.TempDir()+"/data/shorepass.db")
 	must(t, err)
-	s, err := session.New(t.Context(), session.Config{}.WithDefaults(), store, newHouse(), slog.New(slog.DiscardHandler))
+	s, err := session.New(t.Context(), session.Config{}.WithDefaults(), store, newFakeProviders(), slog.New(slog.DiscardHandler))
 	must(t, err)
 	defer s.Close()
-	token, _, err := s.Issue(t.Context(), newHouse().login("corp", "alice"), service, laptop)
+	token, _, err := s.Issue(t.Context(), newFakeProviders().login("corp", "alice"), service, laptop)
 	must(t, err)
 	must(t, store.Close())
 	if _, err := s.Redeem(t.Context(), token, service, laptop, session.KindRefresh); outcome(err) != "503" {
 		t.Errorf("Redeem = %v, want 503", err)
 	}
-	if _, _, err := s.Issue(t.Context(), newHouse().login("corp", "bob"), service, laptop); outcome(err) != "503" {
+	if _, _, err := s.Issue(t.Context(), newFakeProviders().login("corp", "bob"), service, laptop); outcome(err) != "503" {
 		t.Errorf("Issue = %v, want 503", err)
 	}
 	if _, err := s.Admin().List(t.Context(), session.Selector{}); outcome(err) != "503" {
