@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,11 +30,41 @@ type cluster struct {
 
 func newCluster(t *testing.T, replicas int, cfg session.Config) *cluster {
 	t.Helper()
-	s := &cluster{t: t, providers: newFakeProviders(), file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
+	s := &cluster{t: t, providers: newFakeProviders(), file: newStoreFile(t)}
 	for range replicas {
 		s.start(cfg)
 	}
 	return s
+}
+
+// emptyStore returns the file of an empty store. Tests copy it, since making the
+// tables takes a second under the race detector.
+var emptyStore = sync.OnceValues(func() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "session")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	file := filepath.Join(folder, "data", "shorepass.db")
+	store, err := sqlite.Open(context.Background(), file)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
+
+// newStoreFile makes an empty store, and returns its file.
+func newStoreFile(t *testing.T) string {
+	t.Helper()
+	text, err := emptyStore()
+	must(t, err)
+	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
+	must(t, os.Mkdir(filepath.Dir(file), 0o700))
+	must(t, os.WriteFile(file, text, 0o600))
+	return file
 }
 
 // start adds a replica. close closes it.

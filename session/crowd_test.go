@@ -74,6 +74,7 @@ func TestGuard(t *testing.T) {
 	} {
 		for _, replicas := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%s, on %d", tc.name, replicas), func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					s := newCluster(t, replicas, session.Config{})
 					defer s.close()
@@ -100,6 +101,7 @@ func TestGuard(t *testing.T) {
 // several replicas: whatever the order, no session ends, and a client that comes
 // again is told that the provider is unavailable for as long as it is broken.
 func TestGuardAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 3, session.Config{})
 		defer s.close()
@@ -166,6 +168,7 @@ func TestGuardLetsGo(t *testing.T) {
 // TestGuardGivesUp: a provider that goes on refusing is believed after grace, also
 // where it goes on for long, and what it refuses ends.
 func TestGuardGivesUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{Grace: 30 * time.Minute})
 		defer s.close()
@@ -215,6 +218,7 @@ func TestGuardCountsPersons(t *testing.T) {
 // TestGuardKeepsTokens: refusals that are not believed have no refresh token
 // revoked.
 func TestGuardKeepsTokens(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()
@@ -236,10 +240,11 @@ func TestGuardKeepsTokens(t *testing.T) {
 // TestEverybodysPasswordChanged: a company changes all passwords for good. No
 // circuit breaker opens: each hears 401, and can log in.
 func TestEverybodysPasswordChanged(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})
 		defer s.close()
-		const people = 300
+		const people = 60
 		c := newCrowd(s, "corp", people)
 		c.expectAll("before", 0, people, "ok")
 		c.change(0, people, func(a *account) { a.stamp = "s2" })
@@ -264,6 +269,7 @@ func TestEverybodysPasswordChanged(t *testing.T) {
 // few that it takes to open the circuit breaker, no session ends for as long as
 // that lasts, and with the right back all go on.
 func TestLostRight(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})
 		defer s.close()

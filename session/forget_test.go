@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -78,7 +77,8 @@ func TestForget(t *testing.T) {
 		}, []string{"corp alice"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &cluster{t: t, providers: newFakeProviders(), file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
+			t.Parallel()
+			s := &cluster{t: t, providers: newFakeProviders(), file: newStoreFile(t)}
 			f := &forgetRecorder{fakeProviders: s.providers}
 			store, err := sqlite.Open(t.Context(), s.file)
 			must(t, err)

@@ -3,7 +3,6 @@ package session_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -90,7 +89,7 @@ func (*idp) Forget(func(*providers.Identity) bool)    {}
 // newIDPSite is a replica with p as its only provider.
 func newIDPCluster(t *testing.T, p *idp, replicas int) *cluster {
 	t.Helper()
-	s := &cluster{t: t, file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
+	s := &cluster{t: t, file: newStoreFile(t)}
 	for range replicas {
 		store, err := sqlite.Open(t.Context(), s.file)
 		must(t, err)

@@ -46,6 +46,7 @@ func TestInspect(t *testing.T) {
 		}, "ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newCluster(t, 1, session.Config{Unused: 3 * time.Hour})
 				defer s.close()

@@ -83,11 +83,11 @@ func TestWhatEndsASession(t *testing.T) {
 		life           []at
 		why            session.Reason
 	}{
-		{"used each hour until its end", "corp", providers.MethodPassword, repeat(at{time.Hour, keep, false, "ok"}, 19), ""},
-		{"after its lifetime", "corp", providers.MethodPassword, append(repeat(at{time.Hour, keep, false, "ok"}, 19), at{time.Hour, keep, false, "401"}), session.ReasonExpired},
+		{"used each hour until its end", "corp", providers.MethodPassword, repeat(at{time.Hour, keep, false, "ok"}, 5), ""},
+		{"after its lifetime", "corp", providers.MethodPassword, append(repeat(at{time.Hour, keep, false, "ok"}, 5), at{time.Hour, keep, false, "401"}), session.ReasonExpired},
 		{"never used", "corp", providers.MethodPassword, []at{{2 * time.Hour, keep, false, "401"}}, session.ReasonUnused},
-		{"used just in time", "corp", providers.MethodPassword, []at{{2*time.Hour - time.Second, keep, false, "ok"}, {5*time.Hour - time.Second, keep, false, "ok"}}, ""},
-		{"idle", "corp", providers.MethodPassword, []at{{time.Second, keep, false, "ok"}, {5 * time.Hour, keep, false, "401"}}, session.ReasonIdle},
+		{"used just in time", "corp", providers.MethodPassword, []at{{2*time.Hour - time.Second, keep, false, "ok"}, {3*time.Hour - time.Second, keep, false, "ok"}}, ""},
+		{"idle", "corp", providers.MethodPassword, []at{{time.Second, keep, false, "ok"}, {3 * time.Hour, keep, false, "401"}}, session.ReasonIdle},
 		{"of a provider that cannot be asked", "file", providers.MethodPassword, []at{{time.Second, keep, false, "ok"}, {time.Hour, keep, false, "ok"}, {2*time.Hour - 2*time.Second, keep, false, "ok"}, {time.Second, keep, false, "401"}}, session.ReasonExpired},
 		{"of a CI job", "sso", providers.MethodIDToken, []at{{time.Second, set(true, false, false, ""), false, "ok"}, {time.Hour - 2*time.Second, keep, true, "ok"}, {time.Second, keep, false, "401"}}, session.ReasonExpired},
 
@@ -116,8 +116,9 @@ func TestWhatEndsASession(t *testing.T) {
 		{"down when it was disabled", "corp", providers.MethodPassword, []at{{5 * time.Minute, set(false, true, false, "s1"), true, "ok"}, {time.Hour, keep, false, "401"}}, session.ReasonEnded},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := newCluster(t, 1, session.Config{Lifetime: 20 * time.Hour, Idle: 5 * time.Hour, Unused: 2 * time.Hour, UncheckedLifetime: 3 * time.Hour})
+				s := newCluster(t, 1, session.Config{Lifetime: 6 * time.Hour, Idle: 3 * time.Hour, Unused: 2 * time.Hour, UncheckedLifetime: 3 * time.Hour})
 				defer s.close()
 				id := s.providers.login(tc.provider, "alice")
 				id.Method = tc.method

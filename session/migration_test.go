@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,7 +68,7 @@ func (v *version1) login(person int64, id *providers.Identity, providerToken sec
 // about with the refresh tokens that were sealed then, and what had ended stays so.
 func TestMigration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newCluster(t, 0, session.Config{})
+		s := &cluster{t: t, providers: newFakeProviders(), file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
 		defer s.close()
 		must(t, os.Mkdir(s.file[:len(s.file)-len("/shorepass.db")], 0o700))
 		key := session.NewSealKey()

@@ -39,8 +39,8 @@ func TestStoreFailsAfterRotation(t *testing.T) {
 		restart bool
 	}{
 		{"for a moment", time.Second, "ok", false},
-		{"for long", time.Hour, "503", false},
-		{"until it is shut down", time.Hour, "503", true},
+		{"for longer than the lease", 5 * time.Minute, "503", false},
+		{"until it is shut down", 5 * time.Minute, "503", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
