@@ -107,17 +107,18 @@ func TestBreakerAgainstNaive(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		grace := time.Duration(1+random.IntN(90)) * time.Minute
 		var b Breaker
-		var held []time.Time
-		now := epoch
+		var tripped []time.Duration // after epoch
+		at := time.Duration(0)
 		for range 500 {
 			step := []time.Duration{time.Millisecond, time.Second, 20 * time.Second, time.Minute, 4 * time.Minute, 10 * time.Minute}[random.IntN(6)]
-			now = now.Add(time.Duration(random.Int64N(int64(step))))
+			at += time.Duration(random.Int64N(int64(step)))
+			now := epoch.Add(at)
 			if random.IntN(3) == 0 {
-				held = append(held, now)
+				tripped = append(tripped, at)
 				b = b.next(grace, now)
 			}
-			if got, want := b.isOpen(now), naiveIsOpen(held, grace, now); got != want {
-				t.Fatalf("seed %d, after %v: doubted is %v, want %v", seed, now.Sub(epoch), got, want)
+			if got, want := b.isOpen(now), naiveIsOpen(tripped, grace, at); got != want {
+				t.Fatalf("seed %d, after %v: isOpen = %v, want %v", seed, at, got, want)
 			}
 		}
 	}
@@ -125,13 +126,13 @@ func TestBreakerAgainstNaive(t *testing.T) {
 
 // naiveIsOpen reports whether the condition held within the last minute, less
 // than grace after it first did, where ten minutes without it begin anew.
-func naiveIsOpen(held []time.Time, grace time.Duration, now time.Time) bool {
-	var first time.Time
-	for i, at := range held {
-		if i == 0 || at.Sub(held[i-1]) >= 10*time.Minute {
+func naiveIsOpen(tripped []time.Duration, grace, now time.Duration) bool {
+	var first time.Duration
+	for i, at := range tripped {
+		if i == 0 || at-tripped[i-1] >= 10*time.Minute {
 			first = at
 		}
-		if now.Sub(at) <= time.Minute && now.Sub(first) <= grace {
+		if now-at <= time.Minute && now-first <= grace {
 			return true
 		}
 	}

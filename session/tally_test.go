@@ -4,8 +4,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-
-	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // countedAnswer is what a tally counts, at a time after epoch.
@@ -16,42 +14,43 @@ type countedAnswer struct {
 	person  int64
 }
 
-// tallies has replicas count, in the order of time, and returns what each would
-// read from the store at now.
-func tallies(t *testing.T, replicas int, all []countedAnswer, now time.Time) []*tally {
+// replicaTallies are the tallies of replicas. Answers are counted in the order of
+// time.
+type replicaTallies []tally
+
+func (r replicaTallies) count(one countedAnswer) {
+	tally := &r[one.replica]
+	tally.advance(epoch.Add(one.at))
+	switch one.what {
+	case "vouched":
+		tally.Vouched[0]++
+	case "accepted":
+		tally.Accepted[0]++
+	case "ended":
+		tally.Ended.add(one.person, tally.Slot)
+	case "refused":
+		tally.Refused.add(one.person, tally.Slot)
+	}
+}
+
+// read returns the tallies as the first replica measures them at now: its own, and
+// those of the others from the store.
+func (r replicaTallies) read(t *testing.T, now time.Time) []*tally {
 	t.Helper()
-	each := make([]*tally, replicas)
-	for i := range each {
-		each[i] = new(tally)
-	}
-	for _, one := range all {
-		tally := each[one.replica]
-		tally.advance(epoch.Add(one.at))
-		switch one.what {
-		case "vouched":
-			tally.Vouched[0]++
-		case "accepted":
-			tally.Accepted[0]++
-		case "ended":
-			tally.Ended.add(one.person, tally.Slot)
-		case "refused":
-			tally.Refused.add(one.person, tally.Slot)
+	r[0].advance(now)
+	all := []*tally{&r[0]}
+	for i := range r[1:] {
+		body, err := r[1+i].encode()
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for i := range each {
-		if i > 0 {
-			body, err := each[i].encode()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if each[i], err = decodeTally(body); err != nil {
-				t.Fatal(err)
-			}
-		} else {
-			each[i].advance(now) // one's own
+		read, err := decodeTally(body)
+		if err != nil {
+			t.Fatal(err)
 		}
+		all = append(all, read)
 	}
-	return each
+	return all
 }
 
 func TestMeasure(t *testing.T) {
@@ -73,7 +72,11 @@ func TestMeasure(t *testing.T) {
 		{"logins", []countedAnswer{{0, 0, "refused", 7}, {0, 1, "refused", 7}, {0, 1, "refused", 8}, {m, 0, "accepted", 0}}, m + 30*s, window{accepted: 1}, window{refused: 2, accepted: 1}},
 	} {
 		now := epoch.Add(tc.at)
-		all := tallies(t, 2, tc.counted, now)
+		replicas := make(replicaTallies, 2)
+		for _, one := range tc.counted {
+			replicas.count(one)
+		}
+		all := replicas.read(t, now)
 		if got := measure(all, time.Minute, now); got != tc.minute {
 			t.Errorf("%s: within a minute = %+v, want %+v", tc.name, got, tc.minute)
 		}
@@ -86,25 +89,27 @@ func TestMeasure(t *testing.T) {
 // TestMeasureAgainstNaive has replicas whose clocks differ count at random, and
 // holds what they measure against a list of it all.
 func TestMeasureAgainstNaive(t *testing.T) {
-	const replicas = 3
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 1))
+		replicas := make(replicaTallies, 3)
 		var all []countedAnswer
 		var at time.Duration
 		for range 400 {
 			at += time.Duration(random.Int64N(int64(10 * time.Second)))
-			replica := random.IntN(replicas)
+			replica := random.IntN(len(replicas))
 			skew := time.Duration(replica-1) * 900 * time.Millisecond
 			what := []string{"vouched", "accepted", "ended", "refused"}[random.IntN(4)]
-			all = append(all, countedAnswer{at + skew, replica, what, random.Int64N(20)})
+			one := countedAnswer{at + skew, replica, what, random.Int64N(20)}
+			all = append(all, one)
+			replicas.count(one)
 			if random.IntN(10) > 0 {
 				continue
 			}
 			now := epoch.Add(at)
-			read := tallies(t, replicas, all, now)
+			read := replicas.read(t, now)
 			for _, span := range []time.Duration{time.Minute, 10 * time.Minute} {
-				if diff := gocmp.Diff(naiveWindow(all, span, now), measure(read, span, now), gocmp.AllowUnexported(window{})); diff != "" {
-					t.Fatalf("seed %d, after %v, within %v (-want +got):\n%s", seed, at, span, diff)
+				if got, want := measure(read, span, now), naiveWindow(all, span, now); got != want {
+					t.Fatalf("seed %d, after %v, within %v: measure = %+v, want %+v", seed, at, span, got, want)
 				}
 			}
 		}
@@ -113,11 +118,11 @@ func TestMeasureAgainstNaive(t *testing.T) {
 
 // naiveWindow counts what lies in a slot that a span before now touches.
 func naiveWindow(all []countedAnswer, span time.Duration, now time.Time) (w window) {
-	from := now.Add(-span).Truncate(slotLength)
+	from := now.Add(-span).Truncate(slotLength).Sub(epoch)
 	ended, refused := make(map[int64]bool), make(map[int64]bool)
 	for _, one := range all {
 		switch {
-		case epoch.Add(one.at).Before(from):
+		case one.at < from:
 		case one.what == "vouched":
 			w.vouched++
 		case one.what == "accepted":
