@@ -7,15 +7,18 @@ import (
 	"time"
 )
 
-// known returns the row of a provider as it was last read.
+// refreshTimeout bounds how long a login waits for the rows to be read.
+const refreshTimeout = time.Second
+
+// cachedRow returns the row of a provider as it was last read.
 func (b *breakers) cachedRow(provider string) Breaker {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.breakerOf(provider).row
 }
 
-// read returns the row of a provider, without asking the store where this replica
-// knows that the breaker is open.
+// currentRow returns the row of a provider. It reads the store unless the cached row
+// says that the breaker is open.
 func (b *breakers) currentRow(ctx context.Context, provider string) (Breaker, error) {
 	if row := b.cachedRow(provider); row.isOpen(b.clock.now()) {
 		return row, nil
@@ -26,7 +29,7 @@ func (b *breakers) currentRow(ctx context.Context, provider string) (Breaker, er
 	return b.cachedRow(provider), nil
 }
 
-// readAll reads the rows of all providers.
+// readRows reads the rows of all providers into the cache.
 func (b *breakers) readRows(ctx context.Context) error {
 	rows, err := b.store.Breakers(ctx)
 	if err != nil {
@@ -39,20 +42,21 @@ func (b *breakers) readRows(ctx context.Context) error {
 }
 
 // doubtedUntil returns until when a provider is doubted, or was last; the zero Time
-// where it never was. What it answered at or before that is void.
+// if it never was. Refusals answered at or before that time are void.
 func (b *breakers) doubtedUntil(ctx context.Context, provider string) (time.Time, error) {
 	row, err := b.currentRow(ctx, provider)
 	return row.DoubtedUntil, err
 }
 
-// isDoubted reports whether a provider is doubted, by a cache of the rows that is a
-// second old at most.
+// isDoubted reports whether a provider is doubted, by the cached rows, whose TTL is
+// shareInterval.
 func (b *breakers) isDoubted(provider string) bool {
 	b.refreshRows()
 	return b.cachedRow(provider).isOpen(b.clock.now())
 }
 
-// open returns the names of the providers that are doubted, by the same cache.
+// openProviders returns the names of the providers that are doubted, by the same
+// cache.
 func (b *breakers) openProviders() (names []string) {
 	b.refreshRows()
 	now := b.clock.now()
@@ -67,9 +71,9 @@ func (b *breakers) openProviders() (names []string) {
 	return names
 }
 
-// refresh reads the rows of all providers where they were not for a second. One
-// caller does so, the others go by the rows that are known; so do all where the store
-// fails.
+// refreshRows reads the rows of all providers if the cached ones are older than
+// shareInterval. One caller reads; concurrent callers use the cached rows, and so
+// do all while the store fails.
 func (b *breakers) refreshRows() {
 	now := time.Now().UnixNano()
 	last := b.refreshed.Load()
@@ -78,11 +82,11 @@ func (b *breakers) refreshRows() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
 	defer cancel()
-	_ = b.readRows(ctx) // a store that fails is told of by what cannot do without it
+	_ = b.readRows(ctx) // callers that need the current row return the error
 }
 
-// learn keeps a row that was read, and logs that a breaker is open, once, with
-// what was counted.
+// cacheRow caches a row that was read or written, and logs once that the breaker is
+// open, with the counts that tripped it.
 func (b *breakers) cacheRow(row Breaker, counted ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,7 +96,7 @@ func (b *breakers) cacheRow(row Breaker, counted ...any) {
 		return
 	}
 	one.loggedOpen = true
-	wake(b.wakes) // to see when it closes
-	b.log.Error("circuit breaker open: the provider suddenly rejects so many that it is not believed; its refusals are answered 503 and end nothing",
+	wake(b.wakes) // to log when it closes
+	b.log.Error("circuit breaker open: the provider refuses too many people; its refusals are void: they are answered 503 and end no session",
 		append([]any{"provider", row.Provider, "until", row.DoubtedUntil}, counted...)...)
 }

@@ -12,59 +12,58 @@ import (
 	"time"
 )
 
-// BreakerStore is how replicas share circuit breakers, and what they counted.
+// BreakerStore shares circuit breakers and tallies between replicas.
 type BreakerStore interface {
 	// Breakers returns the rows of all circuit breakers that ever opened.
 	Breakers(ctx context.Context) ([]Breaker, error)
 
-	// SwapBreaker writes a row in the place of old (compare-and-swap), and
-	// reports whether the row was still old. It makes the row where old never
-	// opened. Both are of the same provider.
+	// SwapBreaker replaces the row old with new if it is unchanged
+	// (compare-and-swap), and reports whether it was. It creates the row where old
+	// never opened. Both are of the same provider.
 	SwapBreaker(ctx context.Context, old, new Breaker) (bool, error)
 
-	// WriteTally keeps what a replica counted of a provider, in the place of
-	// what it wrote before.
+	// WriteTally stores the tally of a replica for a provider, and replaces the one
+	// before.
 	WriteTally(ctx context.Context, provider, replica string, at time.Time, body []byte) error
 
-	// Tallies returns what the other replicas wrote of a provider after since.
+	// Tallies returns the tallies that other replicas wrote for a provider after
+	// since.
 	Tallies(ctx context.Context, provider, replica string, since time.Time) ([][]byte, error)
 }
 
 const (
-	// shareInterval is how often a replica writes what it counted, while it counts
-	// something, and evaluates the condition, while that may hold.
+	// shareInterval is the rate limit of sharing: of writing tallies that changed,
+	// and of comparing the counts with the thresholds.
 	shareInterval = time.Second
 
-	// shareTimeout is how long that may take.
+	// shareTimeout bounds one round of that.
 	shareTimeout = 5 * time.Second
-
-	// refreshTimeout is how long one login a second waits for the rows.
-	refreshTimeout = time.Second
 )
 
-// breakers are the circuit breakers of all providers. A replica counts what
-// providers answer to it, and shares that once a second, a person newly ended at
-// once; any replica opens a breaker, for all.
+// breakers are the circuit breakers of all providers, as one replica has them. It
+// counts the answers to its own questions in a tally per provider, and shares the
+// tallies once a second, or immediately where a person is newly ended. Any replica
+// whose sum over all tallies reaches a threshold opens the breaker for all.
 type breakers struct {
 	store      BreakerStore
 	clock      *clock
 	log        *slog.Logger
 	generation *atomic.Pointer[generation] // for grace
-	replica    string                      // the name of this one, for as long as it runs
-	wakes      chan struct{}               // has one when the loop has something to do
+	replica    string                      // a random name of this process
+	wakes      chan struct{}               // signals the loop that there is something to share
 
 	refreshed atomic.Int64 // when the rows were last read for logins, in nanoseconds since 1970
 
 	mu         sync.Mutex          // guards the fields below
-	byProvider map[string]*breaker // as many as there are providers
+	byProvider map[string]*breaker // one for each provider
 	failing    bool                // sharing failed the last time, which is logged once
 }
 
-// breaker is what this replica knows of the circuit breaker of a provider.
+// breaker is the circuit breaker of a provider as this replica has it.
 type breaker struct {
-	row        Breaker // as it was last read
-	tally      tally   // what this replica counted
-	unshared   bool    // the other replicas do not know all of tally
+	row        Breaker // cached, as last read
+	tally      tally   // of this replica
+	unshared   bool    // tally changed since it was written to the store
 	loggedOpen bool
 }
 
@@ -75,17 +74,17 @@ func newBreakers(store BreakerStore, clock *clock, generation *atomic.Pointer[ge
 	}
 }
 
-// answerKind is what the circuit breaker counts an answer as.
+// answerKind says how the circuit breaker counts an answer.
 type answerKind int
 
 const (
 	answerVouches answerKind = iota // the provider vouches for the person
-	answerEnds                      // the person is newly gone, or an end is newly pending
+	answerEnds                      // the person is newly ended
 )
 
-// count counts an answer about a person. One that ends is shared at once, so that
-// the breaker is open when count returns, if that trips it. After an error the
-// loop tries again.
+// countAnswer counts an answer about a person. One that ends the person is shared
+// immediately: if it trips the breaker, the breaker is open when countAnswer
+// returns. After an error the loop retries.
 func (b *breakers) countAnswer(ctx context.Context, provider string, person int64, kind answerKind) error {
 	if kind == answerVouches {
 		b.updateTally(provider, func(t *tally) { t.Vouched[0]++ })
@@ -98,8 +97,8 @@ func (b *breakers) countAnswer(ctx context.Context, provider string, person int6
 	return b.share(ctx, provider)
 }
 
-// noteLogin counts how a provider answered a login by password, as
-// [Sessions.NoteLogin] has it.
+// countLogin counts a provider's answer to a login, as described at
+// [Sessions.NoteLogin].
 func (b *breakers) countLogin(provider, account string, known, accepted bool) {
 	switch {
 	case accepted:
@@ -109,8 +108,8 @@ func (b *breakers) countLogin(provider, account string, known, accepted bool) {
 	}
 }
 
-// add changes what this replica counted of a provider: in the first slot, which is
-// that of now.
+// updateTally changes this replica's tally of a provider. Index 0 of its histograms
+// is the slot of now.
 func (b *breakers) updateTally(provider string, change func(*tally)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -121,7 +120,7 @@ func (b *breakers) updateTally(provider string, change func(*tally)) {
 	wake(b.wakes)
 }
 
-// of returns the breaker of a provider, with mu held.
+// breakerOf returns the breaker of a provider. mu must be held.
 func (b *breakers) breakerOf(provider string) *breaker {
 	one := b.byProvider[provider]
 	if one == nil {
@@ -131,7 +130,8 @@ func (b *breakers) breakerOf(provider string) *breaker {
 	return one
 }
 
-// run shares the counts, at most once in shareInterval, until ctx ends.
+// run is the loop that shares tallies, at most once in shareInterval, until ctx
+// ends.
 func (b *breakers) run(ctx context.Context) {
 	for {
 		select {
@@ -150,8 +150,7 @@ func (b *breakers) run(ctx context.Context) {
 	}
 }
 
-// shareAll shares what was counted, of each provider that there is something new
-// of, or whose breaker may have to be opened, renewed or closed.
+// shareAll runs share for each provider. After an error the loop retries.
 func (b *breakers) shareAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, shareTimeout)
 	defer cancel()
@@ -167,8 +166,8 @@ func (b *breakers) shareAll(ctx context.Context) error {
 	return nil
 }
 
-// share tells the other replicas what this one counted of a provider, and opens
-// the breaker or renews that, where the condition holds over all replicas.
+// share writes the tally of a provider to the store if it changed, and opens the
+// breaker, or extends that, if the counts of all replicas reach a threshold.
 func (b *breakers) share(ctx context.Context, provider string) error {
 	now := b.clock.now()
 	body, mayTrip, err := b.takeTally(provider, now)
@@ -176,8 +175,8 @@ func (b *breakers) share(ctx context.Context, provider string) error {
 		err = b.store.WriteTally(ctx, provider, b.replica, now, body)
 	}
 	if err != nil {
-		b.updateTally(provider, func(*tally) {}) // it is still to be told
-		return unavailable(fmt.Errorf("share what the provider %q answered: %w", provider, err))
+		b.updateTally(provider, func(*tally) {}) // still unshared
+		return unavailable(fmt.Errorf("share the tally of the provider %q: %w", provider, err))
 	}
 	if !mayTrip {
 		return nil
@@ -185,8 +184,8 @@ func (b *breakers) share(ctx context.Context, provider string) error {
 	return b.evaluate(ctx, provider, now)
 }
 
-// take returns what this replica counted of a provider, where the others do not
-// know all of it, and whether the condition may hold.
+// takeTally returns this replica's tally of a provider, encoded, or nil if it has
+// not changed since it was written. It also reports whether the breaker may trip.
 func (b *breakers) takeTally(provider string, now time.Time) (body []byte, mayTrip bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -194,10 +193,10 @@ func (b *breakers) takeTally(provider string, now time.Time) (body []byte, mayTr
 	one.tally.advance(now)
 	if one.loggedOpen && !one.row.isOpen(now) {
 		one.loggedOpen = false
-		b.log.Warn("circuit breaker closed: the provider is believed again", "provider", provider, "open_since", one.row.Since)
+		b.log.Warn("circuit breaker closed: refusals of the provider count again", "provider", provider, "open_since", one.row.Since)
 	}
 	if mayTrip = one.loggedOpen || one.tally.mayTrip(); mayTrip {
-		wake(b.wakes) // the condition changes with time, too
+		wake(b.wakes) // counts leave the windows with time
 	}
 	if one.unshared {
 		one.unshared = false
@@ -206,7 +205,9 @@ func (b *breakers) takeTally(provider string, now time.Time) (body []byte, mayTr
 	return body, mayTrip, err
 }
 
-// evaluate opens the breaker, or renews that, where the condition holds.
+// evaluate compares the counts of all replicas with the thresholds, and opens the
+// breaker or extends that. Of several replicas that do so one wins the
+// compare-and-swap.
 func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time) error {
 	if err := b.readRows(ctx); err != nil {
 		return err
@@ -227,14 +228,15 @@ func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time)
 		b.cacheRow(row, "ended", tenMinutes.ended, "vouched", tenMinutes.vouched, "refused", minute.refused)
 		return nil
 	}
-	return b.readRows(ctx) // another replica was faster
+	return b.readRows(ctx) // another replica won
 }
 
-// readWindows returns what all replicas counted of a provider.
+// readWindows sums up the tallies of all replicas for a provider, over the two
+// windows of the thresholds.
 func (b *breakers) readWindows(ctx context.Context, provider string, now time.Time) (minute, tenMinutes window, err error) {
 	bodies, err := b.store.Tallies(ctx, provider, b.replica, now.Add(-tallyTTL))
 	if err != nil {
-		return window{}, window{}, unavailable(fmt.Errorf("read what the provider %q answered to other replicas: %w", provider, err))
+		return window{}, window{}, unavailable(fmt.Errorf("read the tallies of the provider %q: %w", provider, err))
 	}
 	var others []*tally
 	for _, body := range bodies {
@@ -250,12 +252,12 @@ func (b *breakers) readWindows(ctx context.Context, provider string, now time.Ti
 	return measure(all, time.Minute, now), measure(all, 10*time.Minute, now), nil
 }
 
-// logFault logs that sharing failed, once until it succeeds.
+// logShareError logs that sharing failed, once until it succeeds.
 func (b *breakers) logShareError(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil && !b.failing {
-		b.log.Warn("what providers answer cannot be shared with other replicas", "error", err)
+		b.log.Warn("tallies of the circuit breakers cannot be shared with other replicas", "error", err)
 	}
 	b.failing = err != nil
 }

@@ -220,7 +220,7 @@ func (v *revalidator) askProvider(ctx context.Context, g *generation, row *Row, 
 	if a.outcome == outcomeUnavailable && !isProviderFailure(err) && v.mayWarn() {
 		v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
 	}
-	a.token = sealed.TokenVersion
+	a.tokenVersion = sealed.TokenVersion
 	if sealed.Body == nil || providerToken.IsZero() || providerToken.Equal(id.RefreshToken) {
 		return a, nil, nil
 	}

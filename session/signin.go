@@ -8,60 +8,61 @@ import (
 	"shorepass/providers"
 )
 
-// SignIn is the row that a provider's answers are kept on: one for all sessions
-// of a person where logins share it, one for each login where they do not. It is
-// a state machine: [next] is its transition at an answer, [loggedIn] that at a
-// login, and [status] decides what a redemption does in a state.
+// SignIn is a state machine: the row that stores a provider's last answer about a
+// person. Sessions point to it: all sessions of the person where logins share a
+// sign-in, those of one login where they do not. [next] is the transition at an
+// answer, [loggedIn] the transition at a login, and [status] decides what a
+// redemption does in a state. All three are pure.
 type SignIn struct {
 	ID           int64
 	Version      Version   // of its identity
 	Stamp        string    // as last seen
-	TokenVersion int64     // counts the provider's refresh tokens that were stored with it
+	TokenVersion int64     // grows by one with each refresh token stored
 	Checked      time.Time // when the provider last vouched for the person
-	Asked        time.Time // when it was last asked, whatever it answered
-	Answer       Answer    // to that
-	Gone         time.Time // since when it says that the person is gone
+	Asked        time.Time // when the provider was last asked, whatever it answered
+	Answer       Answer    // the last answer
+	Gone         time.Time // since when the provider says that the person is gone; the zero Time if it does not
 	Pending      time.Time // since when an end of sessions is pending; the zero Time for none
-	Reason       Reason    // of the pending end: of those with another stamp for ReasonStamp, of all for any other
-	Lease        time.Time // until then another caller is asking
+	Reason       Reason    // of the pending end. ReasonStamp ends the sessions with another stamp, any other reason all
+	Lease        time.Time // when the lease of the caller that asks expires
 }
 
 // ends reports whether an end of all sessions is pending.
 func (s *SignIn) ends() bool { return !s.Pending.IsZero() && s.Reason != ReasonStamp }
 
-// refuses reports whether the last answer that was one refused the person.
+// refuses reports whether the provider refused the person when it last could
+// tell.
 func (s *SignIn) refuses() bool {
 	return s.ends() || !s.Gone.IsZero() || s.Answer == AnswerRejected || s.Answer == AnswerGone
 }
 
-// Answer is the state of a sign-in by what the provider last answered.
+// Answer is the part of a sign-in's state that the last answer sets.
 type Answer int
 
-// The answers are kept as these numbers. 5 was that of a circuit breaker, which
-// keeps none any more.
+// The numbers are stored. 5 is no longer used: it belonged to the circuit breaker.
 const (
-	AnswerVouched  Answer = 0 // this is the person now
-	AnswerDown     Answer = 1 // unavailable, and vouched before that
-	AnswerRejected Answer = 2 // not now
-	AnswerGone     Answer = 3 // no such entry, or grant
-	AnswerNever    Answer = 4 // it will never be able to tell
-	AnswerLost     Answer = 6 // unavailable, and did not vouch before that
+	AnswerVouched  Answer = 0 // the provider vouches for the person
+	AnswerDown     Answer = 1 // unavailable, after an answer that vouched
+	AnswerRejected Answer = 2 // rejected
+	AnswerGone     Answer = 3 // no such entry or grant
+	AnswerNever    Answer = 4 // the provider cannot revalidate
+	AnswerLost     Answer = 6 // unavailable, after an answer that did not vouch
 )
 
-// outcome is what came of asking a provider: the input of the state machine.
+// outcome is the input of the state machine: the result of asking a provider.
 type outcome int
 
 const (
-	outcomeUnavailable outcome = iota // the provider cannot tell now
-	outcomeVouched                    // this is the person now
-	outcomeRejected                   // not now, such as a lock that lifts by itself
-	outcomeEnded                      // never again: disabled, expired or locked for good
-	outcomeGone                       // no such entry, or grant
-	outcomeNever                      // it will never be able to tell
+	outcomeUnavailable outcome = iota // the provider could not answer
+	outcomeVouched                    // the provider vouches for the person
+	outcomeRejected                   // rejected for now, such as by a temporary lock
+	outcomeEnded                      // rejected for good: disabled, expired or locked
+	outcomeGone                       // no such entry or grant
+	outcomeNever                      // the provider cannot revalidate
 )
 
-// outcomeOf returns the outcome that an error of Revalidate stands for. An
-// unrecognized error is outcomeUnavailable.
+// outcomeOf returns the outcome for an error of Revalidate. An unrecognized error
+// is outcomeUnavailable.
 func outcomeOf(err error) outcome {
 	switch {
 	case err == nil:
@@ -78,17 +79,17 @@ func outcomeOf(err error) outcome {
 	return outcomeUnavailable
 }
 
-// answer is an outcome, and what a provider that vouches says of the person.
+// answer is an outcome and the data that came with it.
 type answer struct {
-	outcome  outcome
-	stamp    string // empty where the provider shows none
-	identity *StoredIdentity
-	token    int64 // the SignIn.Token that the provider was asked with
-	rotated  bool  // the provider gave another refresh token
+	outcome      outcome
+	stamp        string // empty where the provider shows none
+	identity     *StoredIdentity
+	tokenVersion int64 // the SignIn.TokenVersion that the provider was asked with
+	rotated      bool  // the provider issued a new refresh token
 }
 
 // next is the transition of a sign-in at an answer. Asked becomes now and the
-// lease is given up; the rest becomes
+// lease is released; the other columns become
 //
 //	outcome      Answer         Checked  Gone         Pending, Reason                Stamp, Version
 //	vouched      Vouched        now      zero         stamp changed: now, stamp;  the answer's; an empty stamp keeps the old
@@ -101,18 +102,18 @@ type answer struct {
 //	never        Never          same     same         same                        same
 //	unavailable  Down, or Lost  same     same         same                        same
 //
-// Unavailable is Down after Vouched, Down and Never, and Lost after any other
-// Answer: only a provider that vouched when it last could is forgiven. Only an
-// answer that vouches, and a login, clear an end that is pending for all sessions:
-// it then is one for those with another stamp, of which there may be none. Token
-// grows by one where the answer brought another refresh token.
+// Unavailable becomes Down after Vouched, Down and Never, and Lost after any other
+// Answer: grace is only for persons whom the provider last vouched for. Only an
+// answer that vouches, or a login, clears a pending end of all sessions; what
+// stays pending is the end of the sessions with another stamp, of which there may
+// be none. TokenVersion grows by one with a new refresh token.
 //
-// An answer to a token that is not the stored one is void, since a login put
-// another in its place: nothing changes but the lease, so that a refusal of the
-// old token ends nothing.
+// An answer to a token other than the stored one is void: a login has replaced
+// that token since. Only the lease changes, so that a refusal of the old token
+// ends nothing.
 func next(s SignIn, a answer, grace time.Duration, now time.Time) SignIn {
 	s.Lease = time.Time{}
-	if a.token != s.TokenVersion {
+	if a.tokenVersion != s.TokenVersion {
 		return s
 	}
 	s.Asked = now
@@ -157,48 +158,48 @@ func next(s SignIn, a answer, grace time.Duration, now time.Time) SignIn {
 	return s
 }
 
-// endAt makes an end of all sessions pending, unless one is.
+// endAt makes an end of all sessions pending, unless one is pending already.
 func (s *SignIn) endAt(now time.Time, reason Reason) {
 	if !s.ends() {
 		s.Pending, s.Reason = now, reason
 	}
 }
 
-// loggedIn is the transition of a sign-in at a login, where the provider gave the
-// answer a: vouched, whatever token was stored before. Unlike [next] it keeps the
-// lease, whose holder is still asking. The rest becomes
+// loggedIn is the transition of a sign-in at a login. The answer a is vouched, and
+// counts whichever token is stored. Unlike [next] it does not release the lease,
+// whose holder is still asking. The columns become
 //
-//	now             Answer   Asked, Checked  Gone  Pending, Reason, Stamp, Version  Lease  Token
-//	before Checked  same     same            same  same                          same   one more, with another refresh token
-//	otherwise       Vouched  now             zero  as in next                    same   the same
+//	now             Answer   Asked, Checked  Gone  Pending, Reason, Stamp, Version  Lease  TokenVersion
+//	before Checked  same     same            same  same                             same   one more, with a new refresh token
+//	otherwise       Vouched  now             zero  as in next                       same   as in next
 //
-// A first login is that of the zero SignIn.
+// The first login of a sign-in starts from the zero SignIn.
 func loggedIn(s SignIn, a answer, now time.Time) SignIn {
-	if now.Before(s.Checked) { // the provider has vouched since
+	if now.Before(s.Checked) { // the provider has vouched after this login
 		if a.rotated {
 			s.TokenVersion++
 		}
 		return s
 	}
 	lease := s.Lease
-	a.token = s.TokenVersion
+	a.tokenVersion = s.TokenVersion
 	s = next(s, a, 0, now)
 	s.Lease = lease
 	return s
 }
 
-// stampChanged compares the stamp of a sign-in with that of an answer. A missing
-// stamp is no change: an attribute that cannot be read any more is no new
-// password. One made of other attributes is none either, and is adopted.
+// stampChanged compares the stamp of a sign-in with the stamp of an answer. A
+// missing stamp is no change: the provider may have lost the right to read an
+// attribute. A stamp made of other attributes is no change either, and is adopted.
 func stampChanged(then, now string) bool {
 	return then != "" && now != "" && then != now && providers.SameAttributes(then, now)
 }
 
-// Adopts returns which stamps of its sessions a sign-in replaces with its own
-// where it becomes is: none, and the old one that was made of other attributes. A
-// session that began before an entry showed a stamp, or before other attributes
-// were configured, must not live through every change after. A session whose
-// stamp was another already stays refused.
+// Adopts returns the stamps of sessions that are replaced with the sign-in's new
+// one where s becomes is: the empty stamp, or the old one if it was made of other
+// attributes. Otherwise a session from before an entry showed a stamp, or before
+// other attributes were configured, would survive every later change. A session
+// whose stamp already differs stays refused.
 func (s SignIn) Adopts(is SignIn) []string {
 	switch {
 	case is.Stamp == "" || is.Stamp == s.Stamp:
@@ -211,11 +212,11 @@ func (s SignIn) Adopts(is SignIn) []string {
 	return nil
 }
 
-// voidRefusal returns the sign-in as it counts while what a provider answered at or
-// before doubted is not believed, and whether that voids a refusal: then the
-// person was neither gone nor ended, and the last answer is Lost.
-func voidRefusal(s SignIn, doubted time.Time) (_ SignIn, void bool) {
-	if !s.refuses() || s.Asked.After(doubted) {
+// voidRefusal applies the circuit breaker to a sign-in: a refusal that was answered
+// at or before doubtedUntil is void. Then the person is neither gone nor ended, and
+// the last answer is Lost. It reports whether there was such a refusal.
+func voidRefusal(s SignIn, doubtedUntil time.Time) (_ SignIn, void bool) {
+	if !s.refuses() || s.Asked.After(doubtedUntil) {
 		return s, false
 	}
 	if s.ends() {
@@ -225,69 +226,69 @@ func voidRefusal(s SignIn, doubted time.Time) (_ SignIn, void bool) {
 	return s, true
 }
 
-// newlyEnded reports whether an answer newly refuses a person for good, or makes
-// such a refusal a pending end: what the circuit breaker counts. s is the sign-in
-// before the answer, as it is believed, and is the one after it.
-func newlyEnded(s, is SignIn) bool {
-	return is.ends() && !s.ends() || !is.Gone.IsZero() && s.Gone.IsZero()
+// newlyEnded reports whether an answer ended a person, for the circuit breaker to
+// count: the person is newly gone, or an end is newly pending. before is the
+// sign-in without void refusals, after the one that the answer made of it.
+func newlyEnded(before, after SignIn) bool {
+	return after.ends() && !before.ends() || !after.Gone.IsZero() && before.Gone.IsZero()
 }
 
-// signInStatus is what a redemption does in a state.
+// signInStatus is what a redemption does in a state of the sign-in.
 type signInStatus int
 
 const (
 	statusFresh    signInStatus = iota // redeem
-	statusStale                        // redeem, and ask the provider meanwhile
-	statusDue                          // ask the provider and wait
-	statusRejected                     // refuse: the provider rejects the person, for now
+	statusStale                        // redeem, and revalidate in the background
+	statusDue                          // revalidate first
+	statusRejected                     // refuse: the provider rejects the person for now
 	statusGone                         // refuse: the provider has no such person
-	statusEnding                       // refuse: the sessions are about to end
-	statusDown                         // unavailable: so is the provider, and the grace is over
+	statusEnding                       // refuse: an end of the sessions is pending
+	statusDown                         // unavailable: the provider is down, and the grace is over
 	statusDoubted                      // unavailable: the circuit breaker is open
 )
 
-// retryAfter is how long a provider is not asked again about a person after it
-// said no or was unavailable.
+// retryAfter is the retry interval of revalidations after the provider refused the
+// person or was unavailable.
 const retryAfter = 30 * time.Second
 
 // status returns what a redemption that began at a time before now does in a
-// state, where what the provider answered at or before doubted is not believed:
+// state. A refusal answered at or before doubtedUntil is void.
 //
-//	state                      recent    older
-//	Vouched, Never             fresh     due
-//	Down, forgiven             fresh     stale
-//	Down, otherwise            down      due
-//	Lost                       down      due
-//	Rejected                   rejected  due
-//	Gone                       gone      due
-//	an end is pending          ending    due
-//	any refusal, not believed  doubted   due
+//	state                recent    older
+//	Vouched, Never       fresh     due
+//	Down, within grace   fresh     stale
+//	Down, grace over     down      due
+//	Lost                 down      due
+//	Rejected             rejected  due
+//	Gone                 gone      due
+//	an end is pending    ending    due
+//	any void refusal     doubted   due
 //
-// A refusal that is not believed is due, too, once the provider is believed again.
-// Vouched and Never are recent for cfg.Revalidate, any other for retryAfter, or
-// cfg.Revalidate where that is less. An answer that came since the request began
-// is recent too, however long it took. Down is forgiven for cfg.Grace after the
-// provider should have vouched again, unless the person is gone.
-func status(s *SignIn, cfg *Config, doubted, began, now time.Time) signInStatus {
-	_, void := voidRefusal(*s, doubted)
+// A void refusal is due as well once the circuit breaker has closed. Vouched and
+// Never are recent for cfg.Revalidate, any other state for retryAfter, or
+// cfg.Revalidate if that is less. An answer that arrived after the request began
+// is recent too, however long it took. The grace of Down ends cfg.Grace after the
+// revalidation was due; a person who is gone has none.
+func status(s *SignIn, cfg *Config, doubtedUntil, began, now time.Time) signInStatus {
+	_, void := voidRefusal(*s, doubtedUntil)
 	window := min(retryAfter, cfg.Revalidate)
 	if !s.ends() && (s.Answer == AnswerVouched || s.Answer == AnswerNever) {
 		window = cfg.Revalidate
 	}
 	recent := now.Before(s.Asked.Add(window)) || !s.Asked.Before(began)
-	forgiven := s.Answer == AnswerDown && s.Gone.IsZero() && !s.ends() && now.Before(s.Checked.Add(cfg.Revalidate+cfg.Grace))
+	inGrace := s.Answer == AnswerDown && s.Gone.IsZero() && !s.ends() && now.Before(s.Checked.Add(cfg.Revalidate+cfg.Grace))
 	switch {
-	case void && recent && !now.After(doubted):
+	case void && recent && !now.After(doubtedUntil):
 		return statusDoubted
 	case void:
 		return statusDue
-	case forgiven && !recent:
+	case inGrace && !recent:
 		return statusStale
 	case !recent:
 		return statusDue
 	case s.ends():
 		return statusEnding
-	case forgiven, s.Answer == AnswerVouched, s.Answer == AnswerNever:
+	case inGrace, s.Answer == AnswerVouched, s.Answer == AnswerNever:
 		return statusFresh
 	case s.Answer == AnswerRejected:
 		return statusRejected
@@ -297,7 +298,7 @@ func status(s *SignIn, cfg *Config, doubted, began, now time.Time) signInStatus 
 	return statusDown
 }
 
-// err returns the error of a status that neither redeems nor is due.
+// err returns the error of a status that refuses or is unavailable.
 func (s signInStatus) err(provider string, reason Reason) error {
 	switch s {
 	case statusRejected:
@@ -307,19 +308,20 @@ func (s signInStatus) err(provider string, reason Reason) error {
 	case statusEnding:
 		return refused(fmt.Sprintf("the provider %q refuses the person for good: %s", provider, reason))
 	case statusDoubted:
-		return unavailable(fmt.Errorf("circuit open: the provider %q suddenly refuses too many people", provider))
+		return unavailable(fmt.Errorf("circuit open: the provider %q refuses too many people", provider))
 	}
 	return unavailable(&providers.Failure{Provider: provider, Err: errors.New("it cannot tell about the person")})
 }
 
-// finalDelay is how long an end is pending before a sweep makes it final.
+// finalDelay is how long an end of sessions is pending before a sweep makes it
+// final.
 const finalDelay = 15 * time.Minute
 
-// final returns which sessions of a sign-in on which an end is pending end for
-// good, where what the provider answered at or before doubted is not believed.
-// It is called once the end is pending for finalDelay.
-func (p *PendingEnd) final(doubted time.Time) (tokens []Hash, decided bool) {
-	if _, void := voidRefusal(p.SignIn, doubted); void {
+// final returns the sessions that a pending end ends, once it has been pending for
+// finalDelay. decided is false where the refusal was answered at or before
+// doubtedUntil, and so is void.
+func (p *PendingEnd) final(doubtedUntil time.Time) (tokens []Hash, decided bool) {
+	if _, void := voidRefusal(p.SignIn, doubtedUntil); void {
 		return nil, false
 	}
 	for _, one := range p.Sessions {
@@ -330,5 +332,6 @@ func (p *PendingEnd) final(doubted time.Time) (tokens []Hash, decided bool) {
 	return tokens, true
 }
 
-// otherStamp compares the stamp of a session with that of its sign-in.
+// otherStamp compares the stamp of a session with the stamp of its sign-in. A
+// missing stamp is equal to any.
 func otherStamp(then, now string) bool { return then != "" && now != "" && then != now }

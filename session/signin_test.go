@@ -92,7 +92,7 @@ func TestNext(t *testing.T) {
 							continue
 						}
 						was := signInOf(state, gone, pending)
-						a := answer{outcome: outcomes[said], token: was.TokenVersion}
+						a := answer{outcome: outcomes[said], tokenVersion: was.TokenVersion}
 						want := was
 						want.Asked, want.Lease, want.Answer = noon, time.Time{}, states[rows[said][state]]
 						want.Gone = gones[spaced(goneRows[said][dashed(gone)])]
@@ -146,12 +146,12 @@ func spaced(text string) string { return strings.ReplaceAll(text, "-", " ") }
 func TestNextToken(t *testing.T) {
 	for name, o := range outcomes {
 		was := signInOf("Vouched", "not gone", "none")
-		if got := next(was, answer{outcome: o, token: 3, rotated: true}, grace, noon).TokenVersion; got != 4 {
+		if got := next(was, answer{outcome: o, tokenVersion: 3, rotated: true}, grace, noon).TokenVersion; got != 4 {
 			t.Errorf("%s with another refresh token: Token = %d, want 4", name, got)
 		}
 		want := was
 		want.Lease = time.Time{}
-		if diff := gocmp.Diff(want, next(was, answer{outcome: o, token: 2, rotated: true, stamp: "new", identity: identity}, grace, noon)); diff != "" {
+		if diff := gocmp.Diff(want, next(was, answer{outcome: o, tokenVersion: 2, rotated: true, stamp: "new", identity: identity}, grace, noon)); diff != "" {
 			t.Errorf("%s to a token of before (-want +got):\n%s", name, diff)
 		}
 	}
@@ -171,7 +171,7 @@ func TestLoggedIn(t *testing.T) {
 							now, want := was.Checked.Add(after), was
 							if after >= 0 {
 								asked := a
-								asked.token = was.TokenVersion
+								asked.tokenVersion = was.TokenVersion
 								want = next(was, asked, grace, now)
 								want.Lease = was.Lease
 							} else if rotated {
@@ -268,7 +268,7 @@ func TestNewlyEnded(t *testing.T) {
 		{"not gone", "none", "never", false},
 	} {
 		was := signInOf("Vouched", tc.gone, tc.pending)
-		if got := newlyEnded(was, next(was, answer{outcome: outcomes[tc.said], token: was.TokenVersion, stamp: "new"}, grace, noon)); got != tc.want {
+		if got := newlyEnded(was, next(was, answer{outcome: outcomes[tc.said], tokenVersion: was.TokenVersion, stamp: "new"}, grace, noon)); got != tc.want {
 			t.Errorf("%+v: newlyEnded = %v", tc, got)
 		}
 	}

@@ -8,24 +8,25 @@ import (
 )
 
 const (
-	// slotLength is the resolution of a tally: a window is as long as it says,
-	// and up to a slot longer.
+	// slotLength is the resolution of a tally. A window is up to one slot longer
+	// than it says.
 	slotLength = 5 * time.Second
 
-	// slots are as many as a window of ten minutes can touch, and one more since
+	// slots is how many slots a window of ten minutes can touch, and one more since
 	// clocks of replicas differ by up to clockLeeway.
 	slots = int(10*time.Minute/slotLength) + 2
 
-	// tallyTTL is how long what a replica wrote may count in a window.
+	// tallyTTL is how long a stored tally can count in a window.
 	tallyTTL = time.Duration(slots) * slotLength
 
-	// maxTallied bounds the persons that a tally tells apart. Beyond it, each
-	// time counts as another person.
+	// maxTallied bounds the distinct persons of a tally. Beyond it, each answer
+	// counts as another person.
 	maxTallied = 1000
 )
 
-// tally is what one replica counted of one provider within the last ten minutes,
-// by slots of time. Other replicas read it from the store, as JSON.
+// tally holds the counts of one replica for one provider: histograms over the last
+// ten minutes, in slots of slotLength. Other replicas read it from the store, as
+// JSON.
 type tally struct {
 	Slot     int64     `json:"slot"` // the latest
 	Vouched  histogram `json:"vouched,omitzero"`
@@ -37,18 +38,18 @@ type tally struct {
 // histogram counts by slot: index i is i slots before the latest.
 type histogram [slots]int
 
-// personSet counts distinct persons.
+// personSet counts distinct persons by the slot of the last count.
 type personSet struct {
-	Last map[int64]int64 `json:"last,omitempty"` // the slot that a person was last counted in; at most maxTallied
-	More histogram       `json:"more,omitzero"`  // those that Last has no room for
+	Last map[int64]int64 `json:"last,omitempty"` // the latest slot of each person; at most maxTallied
+	More histogram       `json:"more,omitzero"`  // counts beyond maxTallied
 }
 
 // slotOf returns the slot of a time.
 func slotOf(at time.Time) int64 { return at.Unix() / int64(slotLength/time.Second) }
 
-// advance makes the slot of a time the latest, and forgets what is too old for
-// any window. A time before the latest slot, of a clock that was set back, counts
-// in the latest.
+// advance makes the slot of now the latest, and drops what is too old for any
+// window. After a clock was set back, now may be before the latest slot, which then
+// stays the latest.
 func (t *tally) advance(now time.Time) {
 	by := slotOf(now) - t.Slot
 	if by <= 0 {
@@ -63,14 +64,14 @@ func (t *tally) advance(now time.Time) {
 	maps.DeleteFunc(t.Refused.Last, isOld)
 }
 
+// shift moves the counts back by a number of slots.
 func (h *histogram) shift(by int64) {
 	n := int(min(by, int64(slots)))
 	copy(h[n:], h[:slots-n])
 	clear(h[:n])
 }
 
-// since adds up what was counted in a slot or later, where latest is the slot of
-// the first count.
+// since sums the counts of a slot and later ones. latest is the slot of index 0.
 func (h *histogram) since(slot, latest int64) (sum int) {
 	for i, n := range h {
 		if latest-int64(i) >= slot {
@@ -80,7 +81,7 @@ func (h *histogram) since(slot, latest int64) (sum int) {
 	return sum
 }
 
-// count counts a person in a slot, the latest.
+// add counts a person in the latest slot.
 func (p *personSet) add(person, slot int64) {
 	if _, known := p.Last[person]; !known && len(p.Last) >= maxTallied {
 		p.More[0]++
@@ -92,8 +93,8 @@ func (p *personSet) add(person, slot int64) {
 	p.Last[person] = slot
 }
 
-// measure returns what tallies, one of each replica, counted within a span of
-// time before now. A person that several replicas counted counts once.
+// measure sums up the tallies of all replicas over a window that ends now. A person
+// that several replicas counted counts once.
 func measure(tallies []*tally, span time.Duration, now time.Time) (w window) {
 	from := slotOf(now.Add(-span))
 	ended, refused := make(map[int64]bool), make(map[int64]bool)
@@ -106,8 +107,8 @@ func measure(tallies []*tally, span time.Duration, now time.Time) (w window) {
 	return w
 }
 
-// since returns how many persons were counted in a slot or later and are not
-// seen yet, and notes that they are.
+// since returns how many persons were counted in a slot or later that are not in
+// seen, and adds them to it.
 func (p *personSet) since(slot, latest int64, seen map[int64]bool) int {
 	n := p.More.since(slot, latest)
 	for person, last := range p.Last {
@@ -119,7 +120,8 @@ func (p *personSet) since(slot, latest int64, seen map[int64]bool) int {
 	return n
 }
 
-// mayTrip reports whether a window of now could trip the breaker.
+// mayTrip reports whether the tally has a person or account that could reach a
+// threshold.
 func (t *tally) mayTrip() bool {
 	return len(t.Ended.Last) > 0 || len(t.Refused.Last) > 0
 }
@@ -127,7 +129,7 @@ func (t *tally) mayTrip() bool {
 func (t *tally) encode() ([]byte, error) {
 	body, err := json.Marshal(t)
 	if err != nil {
-		return nil, fmt.Errorf("encode what was counted of a provider: %w", err)
+		return nil, fmt.Errorf("encode a tally: %w", err)
 	}
 	return body, nil
 }
@@ -135,7 +137,7 @@ func (t *tally) encode() ([]byte, error) {
 func decodeTally(body []byte) (*tally, error) {
 	t := new(tally)
 	if err := json.Unmarshal(body, t); err != nil {
-		return nil, fmt.Errorf("read what another replica counted of a provider: %w", err)
+		return nil, fmt.Errorf("decode the tally of another replica: %w", err)
 	}
 	return t, nil
 }
