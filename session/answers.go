@@ -11,24 +11,26 @@ import (
 	"time"
 )
 
-// AnswerStore keeps what providers answered.
+// AnswerStore stores answers of providers.
 type AnswerStore interface {
-	// StoreAnswer writes what the provider answered to the holder of a lease, which
-	// is given up. Sessions of the sign-in whose stamp [SignIn.Adopts] names get
-	// the new one. The error is ErrNotFound when the lease is another's by now.
+	// StoreAnswer writes the answer that the holder of a lease got, and releases the
+	// lease. Sessions of the sign-in with a stamp that [SignIn.Adopts] returns get
+	// the new stamp. The error is ErrNotFound if the caller no longer holds the
+	// lease.
 	StoreAnswer(ctx context.Context, s *AnswerUpdate) error
 }
 
-// maxUnsaved bounds the answers that wait for a store to come back.
+// maxUnsaved bounds the buffer of answers that could not be stored.
 const maxUnsaved = 1000
 
-// answerWriter writes answers to the store, and is a write-behind buffer of
-// those that the store could not take: a rotated token is nowhere else.
+// answerWriter writes answers to the store, with retry and backoff. What the store
+// does not take within the lease goes into a write-behind buffer: a rotated refresh
+// token exists nowhere else.
 type answerWriter struct {
 	store   AnswerStore
 	clock   *clock
 	log     *slog.Logger
-	retries chan struct{} // has one when there is something unsaved
+	retries chan struct{} // signals that the buffer has an answer
 
 	mu      sync.Mutex
 	unsaved map[int64]AnswerUpdate // by sign-in; at most maxUnsaved
@@ -38,9 +40,9 @@ func newAnswerWriter(store AnswerStore, clock *clock, log *slog.Logger) *answerW
 	return &answerWriter{store: store, clock: clock, log: log, retries: make(chan struct{}, 1), unsaved: make(map[int64]AnswerUpdate)}
 }
 
-// save keeps an answer. A store that fails is tried again, with a backoff, while
-// the lease lasts; after that the answer waits until the store is back, and is
-// kept unless another replica asked before.
+// save writes an answer, and retries with exponential backoff until the lease
+// expires. After that the answer is buffered until the store is back, and is stored
+// unless another replica has asked in the meantime.
 func (a *answerWriter) save(ctx context.Context, s *AnswerUpdate) error {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		err := a.store.StoreAnswer(ctx, s)
@@ -48,7 +50,7 @@ func (a *answerWriter) save(ctx context.Context, s *AnswerUpdate) error {
 		case err == nil:
 			return nil
 		case errors.Is(err, ErrNotFound):
-			a.log.Warn("a provider's answer came after its lease had ended, and is dropped", "sign_in", s.SignIn)
+			a.log.Warn("a provider's answer came after its lease had expired, and is dropped", "sign_in", s.SignIn)
 			return nil
 		}
 		late := !a.clock.now().Add(wait).Before(s.Lease)
@@ -59,26 +61,25 @@ func (a *answerWriter) save(ctx context.Context, s *AnswerUpdate) error {
 			case <-ctx.Done():
 			}
 		}
-		kept := a.buffer(s)
-		a.log.Error("a provider's answer could not be kept in the store", "sign_in", s.SignIn, "kept_in_memory", kept, "error", err)
-		return unavailable(fmt.Errorf("keep a provider's answer: %w", err))
+		buffered := a.buffer(s)
+		a.log.Error("a provider's answer could not be stored", "sign_in", s.SignIn, "kept_in_memory", buffered, "error", err)
+		return unavailable(fmt.Errorf("store a provider's answer: %w", err))
 	}
 }
 
-// buffer keeps an answer in memory, and reports whether there was room.
+// buffer puts an answer into the buffer, and reports whether there was room.
 func (a *answerWriter) buffer(s *AnswerUpdate) bool {
 	a.mu.Lock()
-	kept := len(a.unsaved) < maxUnsaved
-	if kept {
+	ok := len(a.unsaved) < maxUnsaved
+	if ok {
 		a.unsaved[s.SignIn] = *s
 	}
 	a.mu.Unlock()
 	wake(a.retries)
-	return kept
+	return ok
 }
 
-// retry keeps an answer that the store could not take before, and reports
-// whether there was one.
+// retry writes the buffered answer of a sign-in, and reports whether there was one.
 func (a *answerWriter) retry(ctx context.Context, signIn int64) (bool, error) {
 	a.mu.Lock()
 	s, ok := a.unsaved[signIn]
@@ -90,7 +91,7 @@ func (a *answerWriter) retry(ctx context.Context, signIn int64) (bool, error) {
 	case errors.Is(err, ErrNotFound):
 		a.log.Warn("a provider's answer came too late, since another replica has asked, and is dropped", "sign_in", s.SignIn)
 	case err != nil:
-		return true, unavailable(fmt.Errorf("keep a provider's answer: %w", err))
+		return true, unavailable(fmt.Errorf("store a provider's answer: %w", err))
 	}
 	a.mu.Lock()
 	delete(a.unsaved, signIn)
@@ -98,9 +99,9 @@ func (a *answerWriter) retry(ctx context.Context, signIn int64) (bool, error) {
 	return true, nil
 }
 
-// retryAll keeps what the store could not take before, as soon as it is back:
-// another replica that asks first would show the provider a token that was
-// rotated away.
+// retryAll writes the buffered answers as soon as the store is back. If another
+// replica asked first, it would send the provider a refresh token that has been
+// replaced.
 func (a *answerWriter) retryAll(ctx context.Context) error {
 	a.mu.Lock()
 	signIns := slices.Collect(maps.Keys(a.unsaved))
@@ -113,8 +114,7 @@ func (a *answerWriter) retryAll(ctx context.Context) error {
 	return nil
 }
 
-// flush tries to keep every answer one last time, after every other task has
-// ended.
+// flush writes the buffered answers at shutdown, after every other task has ended.
 func (a *answerWriter) flush(ctx context.Context) error {
 	var errs []error
 	for signIn := range maps.Clone(a.unsaved) {

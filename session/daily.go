@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// DailyStore finds the sign-ins whose provider was not asked for long.
+// DailyStore is the part of a store that the daily revalidation needs.
 type DailyStore interface {
-	// ListNotAskedSince returns up to limit live sessions of a kind, one of each sign-in
-	// whose provider was not asked since asked, in the order of the sign-ins' ids,
-	// each after the given one.
+	// ListNotAskedSince returns up to limit live sessions of a kind, one per sign-in
+	// whose provider has not been asked since asked, in the order of sign-in ids,
+	// from the first one after after.
 	ListNotAskedSince(ctx context.Context, kind Kind, asked time.Time, after int64, limit int) ([]Row, error)
 }
 
 const (
-	// dailyInterval is how long the provider of a personal access token is left
-	// alone. Within maxJitter before, each sign-in has its own time, so that
-	// those that were made at once are spread over the day.
+	// dailyInterval is how long the provider of a personal access token is not
+	// asked, less a jitter of up to maxJitter, which spreads sign-ins of the same
+	// age over the day.
 	dailyInterval = 24 * time.Hour
 	maxJitter     = 6 * time.Hour
 )
 
-// daily asks the providers of personal access tokens once a day, so that a
-// provider's refresh token does not die of disuse. It asks about one after the
-// other: no burst.
+// dailyRevalidator revalidates the sign-ins of personal access tokens once a day,
+// so that a provider's refresh token does not expire for want of use. It asks about
+// one sign-in after the other, to avoid bursts.
 type dailyRevalidator struct {
 	store       DailyStore
 	revalidator *revalidator
@@ -35,7 +35,7 @@ type dailyRevalidator struct {
 	log         *slog.Logger
 }
 
-// run asks about the sign-ins that are due, once in sweepInterval, until ctx ends.
+// run revalidates the sign-ins that are due, every sweepInterval, until ctx ends.
 func (d *dailyRevalidator) run(ctx context.Context) {
 	every := time.NewTicker(sweepInterval)
 	defer every.Stop()
@@ -46,13 +46,13 @@ func (d *dailyRevalidator) run(ctx context.Context) {
 		case <-every.C:
 		}
 		if err := d.revalidateDue(ctx); err != nil && ctx.Err() == nil {
-			d.log.Warn("could not read which sign-ins were not asked about for a day", "error", err)
+			d.log.Warn("could not read which sign-ins are due for their daily revalidation", "error", err)
 		}
 	}
 }
 
-// askAll asks about the sign-ins that are due. It passes over those that cannot be
-// asked about, such as of a provider that is another now.
+// revalidateDue revalidates the sign-ins that are due. It skips those that cannot be
+// revalidated, such as where the provider was replaced by another.
 func (d *dailyRevalidator) revalidateDue(ctx context.Context) error {
 	after := int64(0)
 	for {
@@ -76,27 +76,27 @@ func (d *dailyRevalidator) revalidateDue(ctx context.Context) error {
 	}
 }
 
-// unasked reads the next sign-ins that may be due.
+// listCandidates reads the next page of sign-ins that may be due.
 func (d *dailyRevalidator) listCandidates(ctx context.Context, now time.Time, after int64) ([]Row, error) {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 	return d.store.ListNotAskedSince(ctx, KindPAT, now.Add(maxJitter-dailyInterval), after, batchSize)
 }
 
-// askProvider asks about one sign-in. The answer goes into its row.
+// revalidateOne revalidates one sign-in, best effort: the answer is in its row.
 func (d *dailyRevalidator) revalidateOne(ctx context.Context, row *Row) {
 	g := d.generation.Load()
 	id, err := decodeIdentity(row.Body)
 	if err != nil || g.checkLive(row, id) != nil {
-		return // a redemption says why
+		return // a redemption reports why
 	}
 	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_ = d.revalidator.revalidate(limited, g, row, id)
 }
 
-// early is how much sooner than dailyInterval a sign-in is due: ids that follow
-// each other are spread over maxJitter.
+// jitter returns how much earlier than dailyInterval a sign-in is due, by a hash of
+// its id.
 func jitter(signIn int64) time.Duration {
 	hash := hashOf("daily", fmt.Sprint(signIn))
 	return time.Duration(hash[0]) * maxJitter / 256

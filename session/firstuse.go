@@ -11,33 +11,34 @@ import (
 	"shorepass/providers"
 )
 
-// FirstUseStore is what the first use of a provider's refresh token asks of a store.
+// FirstUseStore is the part of a store that the first use of a provider's refresh
+// token needs.
 type FirstUseStore interface {
-	// FindByProviderToken is that of [SessionStore].
+	// FindByProviderToken is as in [SessionStore].
 	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
-	// Claim reports whether the caller may ask a provider about a refresh
-	// token that has no session yet, until the given time and unless another
-	// caller may. ReleaseFirstUse gives up the lease.
+	// LeaseFirstUse takes the lease of a refresh token that has no session yet, the
+	// right to ask its provider until the given time, and reports whether the
+	// caller got it. ReleaseFirstUse releases the lease.
 	LeaseFirstUse(ctx context.Context, token Hash, now, until time.Time) (bool, error)
 	ReleaseFirstUse(ctx context.Context, token Hash) error
 }
 
 const (
-	// firstUseTimeout is how long the first use may take at the provider.
+	// firstUseTimeout is how long the provider has to answer.
 	firstUseTimeout = 12 * time.Second
 
-	// firstUseLeaseTTL is how long nobody else may use the token for the first time:
-	// until its session is kept.
+	// firstUseLeaseTTL is after how long the lease expires: not before the session
+	// is stored.
 	firstUseLeaseTTL = firstUseTimeout + writeTimeout + 3*time.Second
 
-	// maxFirstUses bounds the first uses under way, each of which writes to the
-	// store before anybody knows whether the token is any good.
+	// maxFirstUses bounds the concurrent first uses of a replica. Each writes to
+	// the store before it is known whether the token is valid.
 	maxFirstUses = 1000
 )
 
-// KnowsProviderToken reports whether a session, though it may have ended, answers to
-// a provider's refresh token: if none does, RedeemProviderToken will ask.
+// KnowsProviderToken reports whether there is a session, live or ended, for a
+// provider's refresh token. If there is none, RedeemProviderToken asks the provider.
 func (s *Sessions) KnowsProviderToken(ctx context.Context, providerToken secret.Text) (bool, error) {
 	switch _, err := s.store.FindByProviderToken(ctx, providerTokenHash(providerToken)); {
 	case errors.Is(err, ErrNotFound):
@@ -48,12 +49,12 @@ func (s *Sessions) KnowsProviderToken(ctx context.Context, providerToken secret.
 	return true, nil
 }
 
-// RedeemProviderToken returns the session that answers to a provider's own refresh
-// token, whatever the service. If there is none yet, first asks the provider,
-// once however many come at once on however many replicas, a session is made
-// of its answer for service, the session's Token is set, and made is true; an
-// error of first is returned as it is. The context of first does not end with
-// the request, since a rotated token would be lost.
+// RedeemProviderToken returns the session for a provider's refresh token, whatever
+// its service. If there is none yet, it calls first, which asks the provider, and
+// creates a session for service of the identity; then the session's Token is set,
+// and made is true. Concurrent callers on all replicas share one call of first
+// (single-flight and a lease). An error of first is returned as it is. The context
+// of first is not canceled with the request, since a rotated token would be lost.
 func (s *Sessions) RedeemProviderToken(ctx context.Context, providerToken secret.Text, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (found *Session, made bool, err error) {
 	if providerToken.IsZero() {
@@ -68,51 +69,52 @@ func (s *Sessions) RedeemProviderToken(ctx context.Context, providerToken secret
 		if found, err = s.redeem(ctx, client, find); !errors.Is(err, errUnknown) {
 			return found, false, err
 		}
-		f, ours, err := s.firstUses.join(ctx, hash, service, client, first)
+		c, started, err := s.firstUses.join(ctx, hash, service, client, first)
 		if err != nil {
 			return nil, false, err
 		}
 		select {
-		case <-f.done:
+		case <-c.done:
 		case <-ctx.Done():
 			return nil, false, unavailable(fmt.Errorf("wait for a provider to take its token: %w", ctx.Err()))
 		}
 		switch {
-		case f.err != nil:
-			return nil, false, f.err
-		case ours && f.value != nil:
-			return f.value, true, nil
+		case c.err != nil:
+			return nil, false, c.err
+		case started && c.value != nil:
+			return c.value, true, nil
 		}
 	}
-	return nil, false, unavailable(errors.New("a session was made and was gone at once"))
+	return nil, false, unavailable(errors.New("a session was made, and ended before it could be read"))
 }
 
-// firstUses makes sessions of providers' refresh tokens at their first use:
-// single-flight in this process, and by a lease in the store over all replicas.
+// firstUses creates a session at the first use of a provider's refresh token, once
+// per token: single-flight within this process, a lease in the store between
+// replicas.
 type firstUses struct {
 	store   FirstUseStore
 	clock   *clock
 	log     *slog.Logger
 	make    func(ctx context.Context, id *providers.Identity, service string, client Client, providerToken *Hash) (*Session, error)
 	abandon func(id *providers.Identity)
-	calls   singleFlight[Hash, *Session] // nil where another replica made the session
+	calls   singleFlight[Hash, *Session] // the value is nil where another replica created the session
 }
 
-// join begins the first use, or joins it; ours is true for the caller that
-// began it.
+// join starts the first use of a token, or joins the call in progress; started
+// reports which.
 func (u *firstUses) join(ctx context.Context, hash Hash, service string, client Client,
-	first func(context.Context) (*providers.Identity, error)) (f *call[*Session], ours bool, err error) {
-	f, ours, err = u.calls.join(ctx, hash, func(ctx context.Context) (*Session, error) {
+	first func(context.Context) (*providers.Identity, error)) (c *call[*Session], started bool, err error) {
+	c, started, err = u.calls.join(ctx, hash, func(ctx context.Context) (*Session, error) {
 		return u.makeSession(ctx, hash, service, client, first)
 	})
 	if errors.Is(err, errTooMany) {
-		err = unavailable(errors.New("too many refresh tokens are used for the first time at once"))
+		err = unavailable(errors.New("too many concurrent first uses of refresh tokens"))
 	}
-	return f, ours, err
+	return c, started, err
 }
 
-// use asks the provider and makes a session of its answer, or returns nil
-// when another replica did.
+// makeSession asks the provider and creates a session of its identity. It returns
+// nil if another replica did that.
 func (u *firstUses) makeSession(ctx context.Context, hash Hash, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (*Session, error) {
 	leased, err := u.acquireLease(ctx, hash)
@@ -124,7 +126,7 @@ func (u *firstUses) makeSession(ctx context.Context, hash Hash, service string, 
 	id, err := first(asking)
 	if err != nil {
 		if releaseErr := u.store.ReleaseFirstUse(ctx, hash); releaseErr != nil {
-			u.log.Warn("the lease of the first use of a provider's refresh token could not be given up; it ends by itself", "error", releaseErr)
+			u.log.Warn("the lease of the first use of a provider's refresh token could not be released; it expires by itself", "error", releaseErr)
 		}
 		return nil, err
 	}
@@ -136,8 +138,8 @@ func (u *firstUses) makeSession(ctx context.Context, hash Hash, service string, 
 	return made, nil
 }
 
-// lease reports whether this replica is the one to ask; if not, the session is
-// there.
+// acquireLease waits for the lease of a token's first use. It returns false once
+// another replica has created the session.
 func (u *firstUses) acquireLease(ctx context.Context, hash Hash) (bool, error) {
 	for {
 		now := u.clock.now()
@@ -150,7 +152,8 @@ func (u *firstUses) acquireLease(ctx context.Context, hash Hash) (bool, error) {
 			return true, nil
 		}
 		if won {
-			// As with a lease that took too long to get.
+			// The store was slow: what is left of the lease is too short, as in
+			// revalidator.acquireLease.
 			if u.clock.now().Before(until) {
 				err = u.store.ReleaseFirstUse(ctx, hash)
 			}

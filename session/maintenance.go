@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	// sweepInterval is how often sessions whose life is over are ended in the
-	// store. A redemption refuses them even before that.
+	// sweepInterval is how often the store is swept. A redemption refuses an
+	// expired session also before that.
 	sweepInterval = 5 * time.Minute
 
-	// maintenanceTimeout is how long one round of chores may take.
+	// maintenanceTimeout bounds one task of a round.
 	maintenanceTimeout = time.Minute
 )
 
-// chores are the periodic maintenance: they sweep, write last uses, and retry
-// answers that the store could not take.
+// maintenance is the background loop that sweeps the store, writes buffered last
+// uses, and retries buffered answers.
 type maintenance struct {
 	sweeper     sweeper
 	usage       *usage
@@ -26,11 +26,11 @@ type maintenance struct {
 	revocations chan<- struct{} // wakes the revoker
 }
 
-// run does chores as they become due, until ctx ends.
+// run runs each task when it is due, until ctx ends.
 func (m *maintenance) run(ctx context.Context) {
 	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
-	var flush, retry <-chan time.Time // nil while nothing waits
+	var flush, retry <-chan time.Time // nil while nothing is buffered
 	for {
 		var err error
 		select {
@@ -49,7 +49,7 @@ func (m *maintenance) run(ctx context.Context) {
 			retry = time.After(pollInterval)
 		case <-retry:
 			retry = nil
-			if m.withTimeout(ctx, m.answers.retryAll) != nil { // logged when it was buffered
+			if m.withTimeout(ctx, m.answers.retryAll) != nil { // the error was logged when the answer was buffered
 				retry = time.After(pollInterval)
 			}
 		case <-sweep.C:
@@ -67,12 +67,13 @@ func (m *maintenance) run(ctx context.Context) {
 	}
 }
 
-// limited runs one chore. What it does not finish is done the next time.
-func (m *maintenance) withTimeout(ctx context.Context, chore func(context.Context) error) error {
+// withTimeout runs one task with maintenanceTimeout. The next round continues what
+// it does not finish.
+func (m *maintenance) withTimeout(ctx context.Context, task func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
-	return chore(ctx)
+	return task(ctx)
 }
 
-// flush writes the uses that wait.
+// flush writes the buffered last uses.
 func (m *maintenance) flush(ctx context.Context) error { return m.usage.flush(ctx) }

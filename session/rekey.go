@@ -8,27 +8,27 @@ import (
 
 // Resealer re-encrypts stored tokens under a new key.
 type Resealer interface {
-	// ListSealed returns up to limit sealed tokens in the order of their sign-ins, each
-	// after the given one; Others is left out. Reseal replaces one unless it has
-	// changed since.
+	// ListSealed returns up to limit sealed tokens in the order of their sign-ins,
+	// from the first one after after; Others is not set. Reseal replaces a token
+	// unless it has changed since.
 	ListSealed(ctx context.Context, after int64, limit int) ([]SealedToken, error)
 	Reseal(ctx context.Context, old SealedToken, new []byte) error
 
-	// SetSetting keeps a value under a name, in the place of another.
+	// SetSetting stores a value under a name, and replaces the one before.
 	SetSetting(ctx context.Context, name string, value []byte) error
 }
 
-// Rekey seals every provider's refresh token in a store with the first key, a bounded number at a
-// time, and returns how many were sealed with another. The other keys can go
-// after that, once all replicas have the first. A token that no key opens is
-// left as it is and counted in the error; the rest is sealed all the same.
+// Rekey re-encrypts every provider's refresh token in a store under the first key,
+// in batches, and returns how many were under another one. After that the other
+// keys can be removed, once all replicas have the first. A token that no key opens
+// is left as it is and counted in the error; the others are re-encrypted.
 func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 	var resealed, foreign int
 	var after int64
 	for {
 		page, err := store.ListSealed(ctx, after, batchSize)
 		if err != nil {
-			return resealed, unavailable(fmt.Errorf("read what is sealed: %w", err))
+			return resealed, unavailable(fmt.Errorf("read sealed tokens: %w", err))
 		}
 		for _, old := range page {
 			after = old.SignIn
@@ -52,14 +52,15 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 		return resealed, fmt.Errorf("%d refresh tokens are %w; give the key that is missing to session.seal_key, or end their sessions", foreign, errSealed)
 	}
 	if err := store.SetSetting(ctx, proofSetting, keys.proof()); err != nil {
-		return resealed, unavailable(fmt.Errorf("keep in the store which sealing key it needs: %w", err))
+		return resealed, unavailable(fmt.Errorf("store the proof of the sealing key: %w", err))
 	}
 	return resealed, nil
 }
 
-// name is what the token is sealed under.
+// name returns the id that the token is sealed under.
 func (s *SealedToken) name() string { return sealName(s.LoginID, s.Provider, s.ProviderID, s.Subject) }
 
+// reseal re-encrypts one token under the first key.
 func reseal(ctx context.Context, store Resealer, keys *Keys, old SealedToken) error {
 	under := old.name()
 	providerToken, err := keys.open(under, old.Body)
@@ -71,7 +72,7 @@ func reseal(ctx context.Context, store Resealer, keys *Keys, old SealedToken) er
 		return err
 	}
 	if err := store.Reseal(ctx, old, body); err != nil {
-		return unavailable(fmt.Errorf("keep what was sealed anew: %w", err))
+		return unavailable(fmt.Errorf("store a resealed token: %w", err))
 	}
 	return nil
 }

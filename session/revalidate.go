@@ -12,16 +12,17 @@ import (
 	"shorepass/providers"
 )
 
-// LeaseStore is what a revalidation asks of a store before the provider is
-// asked.
+// LeaseStore is the part of a store that a revalidation needs before it asks the
+// provider.
 type LeaseStore interface {
-	// Find is that of [SessionStore].
+	// Find is as in [SessionStore].
 	Find(ctx context.Context, token Hash, known Version) (*Row, error)
 
-	// LeaseSignIn reports whether the caller may ask the provider about a sign-in,
-	// until the given time: no other caller may at now, and none has asked since
-	// asked, the caller's SignIn.Asked. The holder gives a lease up by calling it
-	// with its end as now, and now as until.
+	// LeaseSignIn takes the lease of a sign-in, the right to ask its provider until
+	// the given time. It reports whether the caller got it: no other caller holds
+	// it at now, and none has asked since asked, the caller's SignIn.Asked. The
+	// holder releases a lease by calling LeaseSignIn with the lease's end as now,
+	// and now as until.
 	LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error)
 
 	// ProviderToken returns the sealed refresh token of a sign-in.
@@ -29,24 +30,27 @@ type LeaseStore interface {
 }
 
 const (
-	// leaseTTL is how long no other caller asks about a person. If the holder
-	// dies, another one asks after it.
+	// leaseTTL is after how long a lease expires. If its holder dies, another
+	// replica asks then.
 	leaseTTL = 15 * time.Second
 
-	// askTimeout is how long a provider has to answer: short enough that the
-	// answer is kept before the lease ends.
+	// askTimeout is how long a provider has to answer. It is shorter than
+	// leaseTTL, so that the answer can be stored before the lease expires.
 	askTimeout = 10 * time.Second
 
-	// storeMargin is what must be left of a lease after that, to keep the answer.
+	// storeMargin is what must be left of the lease after askTimeout to store the
+	// answer.
 	storeMargin = 2 * time.Second
 
-	// pollInterval is how often a row is read while another replica asks.
+	// pollInterval is how often a row is read while another replica holds the
+	// lease.
 	pollInterval = 100 * time.Millisecond
 )
 
-// revalidator asks providers about persons again: single-flight in this process,
-// and by a lease in the row of the sign-in over all replicas. The answer goes into
-// the row, and the callers that wait for it read the row again.
+// revalidator asks providers about persons again, once per sign-in: single-flight
+// within this process, a lease in the sign-in's row between replicas. It writes the
+// answer into the row. Callers that wait for it read the row again, so that the row
+// is the only truth.
 type revalidator struct {
 	store      LeaseStore
 	answers    *answerWriter
@@ -55,42 +59,42 @@ type revalidator struct {
 	clock      *clock
 	log        *slog.Logger
 	generation *atomic.Pointer[generation]
-	warned     atomic.Int64                  // when it was last logged that a sign-in could not be revalidated, in Unix seconds
+	warned     atomic.Int64                  // when a failed revalidation was last logged, in Unix seconds
 	calls      singleFlight[int64, struct{}] // by sign-in
 }
 
-// revalidate asks the provider about a session's person and waits for the row to
-// say what it answered.
+// revalidate starts or joins the revalidation of a row's sign-in, and waits until
+// its answer is in the store.
 func (v *revalidator) revalidate(ctx context.Context, g *generation, row *Row, known *providers.Identity) error {
-	f, err := v.start(ctx, g, row, known)
+	c, err := v.start(ctx, g, row, known)
 	if err != nil {
 		return err
 	}
 	select {
-	case <-f.done:
-		return f.err
+	case <-c.done:
+		return c.err
 	case <-ctx.Done():
 		return unavailable(fmt.Errorf("wait for the provider %q: %w", known.Provider, ctx.Err()))
 	}
 }
 
-// start begins a flight that asks about a session's person, or joins the one there
-// is.
+// start starts the revalidation of a row's sign-in, or joins the call in progress.
 func (v *revalidator) start(ctx context.Context, g *generation, row *Row, known *providers.Identity) (*call[struct{}], error) {
-	f, _, err := v.calls.join(ctx, row.SignIn.ID, func(ctx context.Context) (struct{}, error) {
+	c, _, err := v.calls.join(ctx, row.SignIn.ID, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, v.revalidateOnce(ctx, g, row, known)
 	})
-	return f, err
+	return c, err
 }
 
-// revalidateOnce makes sure that the provider is asked about row's sign-in once, by
-// this replica or another, and that its answer is in the store.
+// revalidateOnce has the provider asked once about a row's sign-in, by this replica
+// or by another one that holds the lease. When it returns nil, the answer is in
+// the store.
 func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Row, known *providers.Identity) error {
 	if saved, err := v.answers.retry(ctx, row.SignIn.ID); saved || err != nil {
 		return err
 	}
-	// Read before the lease, which is short. A login that replaces it meanwhile
-	// makes the answer void.
+	// The refresh token is read before the lease, to keep the lease short. If a
+	// login replaces it in the meantime, the answer is void.
 	sealed, err := v.store.ProviderToken(ctx, row.SignIn.ID)
 	if err != nil {
 		return unavailable(fmt.Errorf("read a refresh token: %w", err))
@@ -101,56 +105,56 @@ func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Ro
 	}
 	a, rotated, err := v.askProvider(ctx, g, row, known, sealed)
 	if err != nil {
-		return err // the lease ends by itself
+		return err // the lease expires
 	}
 	now := v.clock.now()
 	update := &AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Identity: a.identity, Sealed: rotated}
 	if a.outcome == outcomeNever {
 		update.Lifetime = g.cfg.UncheckedLifetime
 	}
-	doubted, err := v.doubtedUntil(ctx, &row.SignIn, known.Provider)
+	doubtedUntil, err := v.doubtedUntil(ctx, &row.SignIn, known.Provider)
 	if err != nil {
-		return err // as above
+		return err // the lease expires
 	}
 	update.Next = func(s SignIn) SignIn {
-		s, _ = voidRefusal(s, doubted)
+		s, _ = voidRefusal(s, doubtedUntil)
 		return next(s, a, g.cfg.Grace, now)
 	}
-	was, _ := voidRefusal(row.SignIn, doubted)
-	v.reportAnswer(ctx, row, known, was, update.Next(was), now)
+	before, _ := voidRefusal(row.SignIn, doubtedUntil)
+	v.reportAnswer(ctx, row, known, before, update.Next(before), now)
 	return v.answers.save(ctx, update)
 }
 
-// doubted returns until when what a provider answers is not believed, where the
-// sign-in has a refusal to doubt.
+// doubtedUntil returns until when a provider is or was doubted, for a sign-in with a
+// refusal; for any other it returns the zero Time, and reads nothing.
 func (v *revalidator) doubtedUntil(ctx context.Context, s *SignIn, provider string) (time.Time, error) {
 	if !s.refuses() {
 		return time.Time{}, nil
 	}
-	doubted, err := v.breakers.doubtedUntil(ctx, provider)
+	until, err := v.breakers.doubtedUntil(ctx, provider)
 	if err != nil {
 		return time.Time{}, unavailable(err)
 	}
-	return doubted, nil
+	return until, nil
 }
 
-// report counts for the circuit breaker an answer at now that changes was to is,
-// before it is written: a reader of the row after that finds the breaker open. It
-// also drops the cached passwords of a person who may not come in any more, or has
-// another one.
-func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *providers.Identity, was, is SignIn, now time.Time) {
-	ends, forget := newlyEnded(was, is), is.Pending.Equal(now)
+// reportAnswer counts for the circuit breaker an answer at now that changes the
+// sign-in from before to after. It is called before the answer is written, so that
+// a reader of the row finds the breaker open. It also drops the person's cached
+// passwords if an end became pending or the stamp changed.
+func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *providers.Identity, before, after SignIn, now time.Time) {
+	ends, forget := newlyEnded(before, after), after.Pending.Equal(now)
 	var err error
 	switch {
 	case ends:
 		err = v.breakers.countAnswer(ctx, known.Provider, row.Person, answerEnds)
-	case is.Checked.Equal(now):
+	case after.Checked.Equal(now):
 		err = v.breakers.countAnswer(ctx, known.Provider, row.Person, answerVouches)
 	}
 	if ends && err == nil {
-		var doubted time.Time
-		doubted, err = v.breakers.doubtedUntil(ctx, known.Provider)
-		forget = forget && now.After(doubted)
+		var doubtedUntil time.Time
+		doubtedUntil, err = v.breakers.doubtedUntil(ctx, known.Provider)
+		forget = forget && now.After(doubtedUntil)
 	}
 	if err != nil {
 		v.log.Warn("could not count an answer of the provider for its circuit breaker", "provider", known.Provider, "error", err)
@@ -160,15 +164,15 @@ func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *provide
 	}
 }
 
-// lease returns until when this replica may ask, or the zero Time once another
-// one has asked.
+// acquireLease waits for the lease of a row's sign-in, and returns its end, or the
+// zero Time once another replica has asked.
 func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, error) {
-	p := row.SignIn
+	s := row.SignIn
 	for {
 		now := v.clock.now()
-		if !now.Before(p.Lease) {
+		if !now.Before(s.Lease) {
 			until := now.Add(leaseTTL)
-			won, err := v.store.LeaseSignIn(ctx, p.ID, p.Asked, now, until)
+			won, err := v.store.LeaseSignIn(ctx, s.ID, s.Asked, now, until)
 			if err != nil {
 				return time.Time{}, unavailable(fmt.Errorf("take a lease: %w", err))
 			}
@@ -176,10 +180,11 @@ func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, er
 				return until, nil
 			}
 			if won {
-				// It took too long to get: another replica would ask before the
-				// answer is kept, with a refresh token that is used up. It is given up.
-				if _, err := v.store.LeaseSignIn(ctx, p.ID, p.Asked, until, v.clock.now()); err != nil {
-					return time.Time{}, unavailable(fmt.Errorf("give up a lease: %w", err))
+				// The store was slow, and what is left of the lease is too short: it
+				// would expire before the answer is stored, and another replica would
+				// ask with a refresh token that is used up. It is released.
+				if _, err := v.store.LeaseSignIn(ctx, s.ID, s.Asked, until, v.clock.now()); err != nil {
+					return time.Time{}, unavailable(fmt.Errorf("release a lease: %w", err))
 				}
 			}
 		}
@@ -191,26 +196,26 @@ func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, er
 		latest, err := v.store.Find(ctx, row.Hash, row.SignIn.Version)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			return time.Time{}, nil // the next reading of the row will tell
+			return time.Time{}, nil // the caller's next read of the row finds that out
 		case err != nil:
 			return time.Time{}, unavailable(fmt.Errorf("wait for another replica to ask: %w", err))
 		case !latest.SignIn.Asked.Equal(row.SignIn.Asked):
 			return time.Time{}, nil
 		}
-		p = latest.SignIn
+		s = latest.SignIn
 	}
 }
 
-// askProvider asks the provider, and returns its answer and the refresh token that it
-// rotated to, sealed. The only errors are those of sealing; any other failure is
-// the answer unavailable.
+// askProvider asks the provider with the sign-in's refresh token. It returns the
+// answer and the new refresh token if the provider rotated it, sealed. It fails only
+// if that cannot be sealed; any other failure is the answer unavailable.
 func (v *revalidator) askProvider(ctx context.Context, g *generation, row *Row, known *providers.Identity, sealed ProviderToken) (a answer, rotated []byte, err error) {
 	id := *known
 	id.Method, id.AuthTime, id.ACR, id.AMR, id.Stamp = row.Login.Method, row.Login.Time, row.Login.ACR, row.Login.AMR, row.SignIn.Stamp
-	under := sealName(sealed.LoginID, id.Provider, row.ProviderID, id.Subject)
+	name := sealName(sealed.LoginID, id.Provider, row.ProviderID, id.Subject)
 	var providerToken secret.Text
 	if sealed.Body != nil {
-		id.RefreshToken, err = v.keys.open(under, sealed.Body)
+		id.RefreshToken, err = v.keys.open(name, sealed.Body)
 	}
 	if err == nil {
 		var found *providers.Identity
@@ -224,22 +229,22 @@ func (v *revalidator) askProvider(ctx context.Context, g *generation, row *Row, 
 	if sealed.Body == nil || providerToken.IsZero() || providerToken.Equal(id.RefreshToken) {
 		return a, nil, nil
 	}
-	if rotated, err = v.keys.seal(under, providerToken); err != nil {
+	if rotated, err = v.keys.seal(name, providerToken); err != nil {
 		return answer{}, nil, unavailable(err)
 	}
 	a.rotated = true
 	return a, rotated, nil
 }
 
-// mayWarn is a rate limit: once a minute, however many sign-ins it is about.
+// mayWarn is a rate limit of one log line a minute, over all sign-ins.
 func (v *revalidator) mayWarn() bool {
 	now, last := v.clock.now().Unix(), v.warned.Load()
 	return now-last >= 60 && v.warned.CompareAndSwap(last, now)
 }
 
 // answerOf turns the result of Revalidate into an answer. It also returns the refresh
-// token that came with it, and the error where the provider did not vouch. Identity that
-// cannot be encoded make the answer unavailable.
+// token that came with the result, and the error if the provider did not vouch. An
+// identity that cannot be encoded makes the answer unavailable.
 func answerOf(found *providers.Identity, err error) (answer, secret.Text, error) {
 	if err != nil {
 		var providerToken secret.Text
@@ -255,8 +260,8 @@ func answerOf(found *providers.Identity, err error) (answer, secret.Text, error)
 	return answer{outcome: outcomeVouched, stamp: found.Stamp, identity: &identity}, found.RefreshToken, nil
 }
 
-// callProvider has the provider revalidate an identity, within askTimeout. The chain
-// checks that the answer is about the same subject.
+// callProvider calls Revalidate with askTimeout. The chain checks that the answer is
+// about the same subject.
 func callProvider(ctx context.Context, g *generation, id *providers.Identity) (*providers.Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -265,12 +270,12 @@ func callProvider(ctx context.Context, g *generation, id *providers.Identity) (*
 		return nil, err
 	}
 	named := *found
-	named.Provider = id.Provider // which it need not repeat
+	named.Provider = id.Provider // the provider need not repeat it
 	return &named, nil
 }
 
-// isProviderFailure reports whether a provider caused an error: the chain has logged it
-// when the provider became unavailable.
+// isProviderFailure reports whether an error is an outage of a provider, which the
+// chain logs when it begins.
 func isProviderFailure(err error) bool {
 	_, ok := errors.AsType[*providers.Failure](err)
 	return ok

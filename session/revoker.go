@@ -11,32 +11,30 @@ import (
 	"shorepass/providers"
 )
 
-// RevocableStore gives out what is to be revoked at providers.
+// RevocableStore is the part of a store that the revoker needs.
 type RevocableStore interface {
-	// TakeRevocable takes up to limit providers' refresh tokens out of the store
-	// whose sign-ins have no live session, and no grant that can still be spent at
-	// now. A sign-in that has no session at all is forgotten with it.
+	// TakeRevocable removes and returns up to limit providers' refresh tokens whose
+	// sign-ins have no live session and, at now, no grant that can be spent. A
+	// sign-in without any session is deleted with its token.
 	TakeRevocable(ctx context.Context, now time.Time, limit int) ([]SealedToken, error)
 }
 
-const (
-	// revokeTimeout is how long a provider has to revoke one.
-	revokeTimeout = 5 * time.Second
-)
+// revokeTimeout is how long a provider has to revoke a refresh token.
+const revokeTimeout = 5 * time.Second
 
-// revoker has providers revoke their refresh tokens once no session of the sign-in
-// lives.
+// revoker is the background loop that has providers revoke refresh tokens whose
+// sign-ins have no live session (RFC 7009).
 type revoker struct {
 	store      RevocableStore
 	keys       *Keys
 	clock      *clock
 	generation *atomic.Pointer[generation]
 	log        *slog.Logger
-	wakes      chan struct{} // has one when there may be something to revoke
+	wakes      chan struct{} // signals that there may be a token to revoke
 }
 
-// run has providers revoke refresh tokens that will not be used again (RFC 7009),
-// until ctx ends. Best effort: each is tried once.
+// run revokes tokens whenever it is woken, until ctx ends. Best effort: each token is
+// tried once.
 func (v *revoker) run(ctx context.Context) {
 	for {
 		select {
@@ -44,7 +42,7 @@ func (v *revoker) run(ctx context.Context) {
 			return
 		case <-v.wakes:
 		}
-		// One at a time: what was taken out of the store is lost in a crash.
+		// One at a time, since a token removed from the store is lost in a crash.
 		for ctx.Err() == nil {
 			taken, err := v.store.TakeRevocable(ctx, v.clock.now(), 1)
 			if err != nil && ctx.Err() == nil {
@@ -58,20 +56,20 @@ func (v *revoker) run(ctx context.Context) {
 	}
 }
 
-// revoke has the provider of a sign-in that has no live session revoke its token,
-// unless the provider is configured otherwise.
+// revoke has the provider revoke the token of a sign-in, unless it is configured
+// otherwise.
 func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
 	switch v.generation.Load().providers.RevokeWhen(sealed.Provider) {
 	case providers.RevokeNever:
 		return
 	case providers.RevokeLast:
 		if sealed.Others {
-			return // the provider would revoke theirs too; with the last of them it revokes this one
+			return // it would revoke the tokens of the other sign-ins too; revoking the last one revokes this one
 		}
 	}
 	providerToken, err := v.keys.open(sealed.name(), sealed.Body)
 	if err == nil {
-		// Not cut off by Close: it is in the store no more.
+		// Close does not cancel it: the token is no longer in the store.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 		defer cancel()
 		err = catchPanic(v.log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, providerToken) })
@@ -81,12 +79,12 @@ func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
 	}
 }
 
-// atProvider has the provider that issued a refresh token revoke it. Another provider
-// that took its name must not see it.
+// atProvider has the provider that issued a refresh token revoke it. The token is not
+// sent to another provider that now has the name.
 func (v *revoker) atProvider(ctx context.Context, provider string, id int64, providerToken secret.Text) error {
 	all := v.generation.Load().providers
 	if providerID(provider, all.Fingerprint(provider)) != id {
-		return errors.New("the provider is another by now, or gone")
+		return errors.New("the provider was removed, or is another now")
 	}
 	return all.RevokeRefreshToken(ctx, provider, providerToken)
 }

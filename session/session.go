@@ -1,45 +1,44 @@
-// Package session keeps shorepass's own tokens: offline refresh tokens
-// (sp_r_), personal access tokens (sp_p_), robots' tokens (sp_b_), browsers'
+// Package session issues, redeems and revokes shorepass's own tokens: refresh
+// tokens (sp_r_), personal access tokens (sp_p_), robots' tokens (sp_b_), browsers'
 // cookies (sp_w_) and one-time login passwords (sp_o_).
 //
-// A token is opaque, 256 random bits and a checksum; the store keeps only its
-// SHA-256. It stays the same for its life, since docker writes a refresh token
-// once and never writes a rotated one back; what changes is behind it. At each
-// redemption the session is read from the store, so that a revocation holds at
-// once on every replica, and after Config.Revalidate the provider is asked
-// again, single-flight however many clients come at once.
+// A token is opaque: 256 random bits and a checksum. The store has only its
+// SHA-256. A token is not rotated, since docker stores a refresh token once and
+// never writes a new one back. Each redemption reads the session from the store, so
+// that a revocation takes effect immediately on every replica. After
+// Config.Revalidate the provider is asked again, single-flight.
 //
 //	sessions, err := session.New(ctx, cfg, store, chain, log)
 //	token, made, err := sessions.Issue(ctx, identity, "container_registry", client)
 //	found, err := sessions.Redeem(ctx, token, "container_registry", client, session.KindRefresh)
 //
-// The parts, each on the few methods of the store that it calls:
+// The parts, each with a small interface of the store methods that it calls:
 //
 //   - [Sessions] issues and redeems tokens. A session points to a sign-in, the row
-//     that holds the provider's refresh token and its last answer: several
-//     sessions can share one.
-//   - A sign-in is a state machine (signin.go): one pure function is its
-//     transition at a provider's answer, another decides what a redemption does.
-//     The rules of a session's own life are pure as well (life.go).
-//   - The revalidator asks a provider again, once over all replicas, and writes
-//     its answer into the row, which the redemption reads again: one truth. A
-//     provider that refuses a person for good makes an end of sessions pending:
-//     every replica refuses them at once, and a sweep ends them later. The
-//     refusals of one that suddenly refuses too many are not believed (a circuit
-//     breaker, breaker.go).
-//   - What waits to be spent once, such as a one-time login password, is a grant
+//     with the provider's refresh token and its last answer. Sessions can share a
+//     sign-in.
+//   - A sign-in is a state machine (signin.go): pure functions for the transitions
+//     at a provider's answer and at a login, and for what a redemption does in a
+//     state. The lifetimes of a session are pure functions as well (life.go).
+//   - The revalidator (revalidate.go) asks a provider again, once over all replicas,
+//     and writes the answer into the row, which the redemption then reads again:
+//     one truth. A provider that refuses a person for good makes an end of sessions
+//     pending: every replica refuses them immediately, and a sweep ends them later.
+//     A circuit breaker (breaker.go) voids the refusals of a provider that refuses
+//     too many people.
+//   - A grant is what can be spent once, such as a one-time login password
 //     (grant.go).
 //   - [Admin] lists, inspects and ends sessions. It needs a store and no provider,
 //     so that the command line can use it.
-//   - Four loops run beside the requests: the chores sweep and write what waits;
-//     the revoker has providers revoke the refresh tokens of sign-ins without a
-//     live session; daily.go asks about unused personal access tokens once a day;
-//     breakers.go shares what replicas counted of providers.
+//   - Four loops run in the background: maintenance.go sweeps and writes buffers;
+//     revoker.go has providers revoke refresh tokens of sign-ins without a live
+//     session; daily.go revalidates the sign-ins of personal access tokens once a
+//     day; breakers.go shares tallies of answers between replicas.
 //
-// A [Store] reads and writes columns and knows no rule; sqlite and postgres are
-// two, and storetest holds them to the contract.
+// A [Store] reads and writes columns and knows no rule. There are two, sqlite and
+// postgres, and storetest tests both against the contract.
 //
-// It refuses to guess: a provider that cannot tell ends nothing, and a token
+// The package does not guess: an unavailable provider ends no session, and a token
 // that is not exactly one of ours reaches neither the store nor a provider.
 package session
 
@@ -56,93 +55,92 @@ import (
 	"shorepass/providers"
 )
 
-// ErrRefused says that a token is mangled, unknown, revoked, expired, of
-// another kind, or made for another service. The client gets 401, and one
-// answer for all of these; which it was stands in the wrapping error.
+// ErrRefused says that a token is mangled, unknown, revoked, expired, of another
+// kind, or made for another service. The client gets 401, and the same answer for
+// all of these; the wrapping error has the reason.
 var ErrRefused = errors.New("token refused")
 
-// Client is what a request says of its sender, kept as information only.
+// Client describes the sender of a request. It is stored as information only.
 type Client struct {
 	Address   netip.Addr
 	ID        string // client_id
 	UserAgent string
 
-	// LoginName is the login name as it was typed; empty where none was, as in a
-	// browser. A login keeps it with the session.
+	// LoginName is the login name as it was typed; empty where none was typed, as in
+	// a browser. A login stores it with the session.
 	LoginName string
 }
 
-// Session is one login that lives on behind a token.
+// Session is a session as callers see it.
 type Session struct {
 	ID       string              // public: what list prints and revoke takes
-	Kind     Kind                // what the token may do
-	Service  string              // the one registry it is good for; empty where it is good for several
-	Identity *providers.Identity // the person as last read from the provider; RefreshToken is left out. Never to be changed
-	Limits   string              // what the policy grants at most, as it was made; empty without limits
+	Kind     Kind                // what the token is for
+	Service  string              // the only service that it is valid for; empty if not limited to one
+	Identity *providers.Identity // the person as last read from the provider, without the RefreshToken. Must not be changed
+	Limits   string              // what the policy grants at most, as text; empty without limits
 
 	LoginName string // of the Client that logged in
 
 	Created  time.Time
-	Expires  time.Time // when it ends however much it is used
+	Expires  time.Time // at the latest
 	LastUsed time.Time // the zero Time when never redeemed
 	Checked  time.Time // when the provider last vouched for the person
 
-	// Token is the session's own, where it was just made; otherwise it is
-	// zero, since the store does not know it.
+	// Token is set only on a session that was just created: the store does not have
+	// it.
 	Token secret.Text
 
-	// What only List, Inspect and RevokeToken fill in.
+	// Set only by List, Inspect and RevokeToken.
 	Client Client    // who logged in
 	Last   Client    // who redeemed it last
 	Ended  time.Time // the zero Time while it lives
-	Reason Reason    // why it ended; while it lives, why it is refused and about to end
-	By     string    // who ended it, where it was revoked
-	Label  string    // what the person calls it
-	MadeBy string    // who made it for the person; empty for the person
+	Reason Reason    // why it ended; while it lives, why an end is pending
+	By     string    // who revoked it
+	Label  string    // the person's name for it
+	MadeBy string    // who created it for the person; empty for the person
 
-	row Row // as it was read: what it yields copies from it
+	row Row // as read; derived sessions copy from it
 }
 
-// Providers is what sessions ask of the chain of providers.
+// Providers is the part of the chain of providers that sessions need.
 type Providers interface {
-	// Revalidate asks the provider that id.Provider names about id again, and
-	// applies to its answer what the chain applies to a login. The errors are
-	// those of [providers.Revalidator]; providers.ErrCannotRevalidate says that
-	// this provider is never able to.
+	// Revalidate asks the provider named id.Provider about id again, and applies the
+	// same checks to its answer as to a login. The errors are those of
+	// [providers.Revalidator]; providers.ErrCannotRevalidate says that the provider
+	// cannot revalidate at all.
 	Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error)
 
-	// Fingerprint returns the fingerprint of the provider of that name, or ""
-	// when there is none.
+	// Fingerprint returns the fingerprint of the provider with that name, or "" if
+	// there is none.
 	Fingerprint(provider string) string
 
-	// PerSession reports whether each login at that provider has a sign-in of its
-	// own, rather than each person one.
+	// PerSession reports whether each login at that provider has its own sign-in,
+	// rather than all logins of a person sharing one.
 	PerSession(provider string) bool
 
-	// RevokeRefreshToken has the provider revoke a refresh token of its own (RFC
-	// 7009), where it can.
+	// RevokeRefreshToken has the provider revoke a refresh token that it issued (RFC
+	// 7009), if it supports that.
 	RevokeRefreshToken(ctx context.Context, provider string, providerToken secret.Text) error
 
-	// RevokeWhen says when that provider is to revoke one.
+	// RevokeWhen returns when that provider's refresh tokens are to be revoked.
 	RevokeWhen(provider string) providers.RevokeWhen
 
-	// Forget drops what this process remembers of the passwords of those whom
-	// match picks, for when they may not come in any more. It asks nobody.
+	// Forget drops the cached passwords of the identities that match returns true
+	// for. It asks no provider.
 	Forget(match func(*providers.Identity) bool)
 }
 
-// SessionStore is what issue and redemption ask of a store.
+// SessionStore is the part of a store that issue and redemption need.
 type SessionStore interface {
 	GrantStore
 
-	// Find returns the session of that hash, or ErrNotFound; its Body is left
-	// out where the person's identity is of the version that the caller knows. It
-	// is on the way of each request: its cost must not grow with the number of
-	// sessions.
+	// Find returns the session with that hash, or ErrNotFound. Body is not set if
+	// the identity has the version known, which the caller has cached. Find is
+	// called for each request: its cost must not grow with the number of sessions.
 	Find(ctx context.Context, token Hash, known Version) (*Row, error)
 
-	// FindByProviderToken does the same for the hash of a provider's refresh token, and
-	// always leaves Body out.
+	// FindByProviderToken returns the session for the hash of a provider's refresh
+	// token, or ErrNotFound. It never sets Body.
 	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
 	// Create keeps a new session. That of a login also keeps what the login
@@ -157,15 +155,14 @@ type SessionStore interface {
 	// Sweep does it, up to a few hundred at once.
 	Create(ctx context.Context, draft *Draft) error
 
-	// End ends those of the sessions that live, and returns how many there were.
-	// The refresh token of a sign-in without a live session is due to be revoked
-	// from then on.
+	// End ends the live ones of these sessions, and returns how many there were. A
+	// sign-in's refresh token becomes due to be revoked when it has no live session
+	// left.
 	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
 }
 
-// Sessions issues and redeems sessions, and owns what works on them: the
-// revalidator, the chores, the revoker and an Admin. It is safe for concurrent
-// use.
+// Sessions issues and redeems sessions, and owns the revalidator, the background
+// loops and an Admin. It is safe for concurrent use.
 type Sessions struct {
 	store      SessionStore
 	keys       *Keys
@@ -185,34 +182,34 @@ type Sessions struct {
 	admin       *Admin
 
 	tasks tasks
-	stop  context.CancelFunc // ends the chores and the revoker
+	stop  context.CancelFunc // stops the background loops
 	close func() error       // of the store
 }
 
-// rules are what a reload swaps.
+// generation is one loaded configuration and its providers. A reload swaps it whole;
+// a request uses one generation throughout.
 type generation struct {
 	cfg       Config
 	providers Providers // nil where none are
 }
 
-// forget drops the passwords that are remembered of those whom match picks.
+// forget drops the cached passwords of the identities that match returns true for.
 func (g *generation) forget(match func(*providers.Identity) bool) {
 	if g.providers != nil {
 		g.providers.Forget(match)
 	}
 }
 
-// forgetPerson drops the passwords that are remembered of one person.
+// forgetPerson drops the cached passwords of one person.
 func (g *generation) forgetPerson(provider, subject string) {
 	g.forget(func(id *providers.Identity) bool { return id.Provider == provider && id.Subject == subject })
 }
 
-// New begins to work on the sessions in store with cfg, whose defaults must be
-// applied. It owns store from then on, also when it fails. Close ends what it
-// began.
+// New starts the sessions in store with cfg, whose defaults must be applied. It owns
+// store from then on, also if it fails. Close stops it.
 //
-// Where cfg has no SealKey and the store lies in a folder, the key is the file
-// seal.key there, made if the store is new.
+// If cfg has no SealKey and the store is in a folder, the key is the file seal.key
+// there, which New creates if the store is new.
 func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Logger) (*Sessions, error) {
 	keys, err := OpenKeys(ctx, cfg, store, log)
 	if err != nil {
@@ -232,7 +229,7 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 	return s, nil
 }
 
-// assemble wires the parts, each to the part of the store that it calls.
+// assemble builds the parts and connects them.
 func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	s := &Sessions{store: store, keys: keys, log: log, close: store.Close}
 	clock := &s.clock
@@ -259,35 +256,36 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	return s
 }
 
-// Reload puts another configuration and other providers in force, both at once.
-// Requests under way keep what they began with. Store and SealKey stay.
+// Reload swaps the configuration and the providers, atomically. Requests in progress
+// go on with the old ones. Store and SealKey do not change.
 func (s *Sessions) Reload(cfg Config, p Providers) { s.generation.Store(&generation{cfg, p}) }
 
 // Admin lists, inspects and ends sessions.
 func (s *Sessions) Admin() *Admin { return s.admin }
 
-// Ping reports whether the store answers and can be written to: one that is full,
-// locked, or a read-only copy still redeems, but keeps no login.
+// Ping reports whether the store answers and can be written to. With a store that is
+// full, locked or a read-only copy, sessions can be redeemed and no login can be
+// stored.
 func (s *Sessions) Ping(ctx context.Context) error { return s.health.check(ctx) }
 
-// NoteLogin counts for the circuit breaker how a provider answered a login by
-// password: accepted it, or rejected the password. account is its subject there,
-// or its name. A rejection counts only for an account that is known at the address:
-// a stranger cannot cause that.
+// NoteLogin counts a provider's answer to a login by password for the circuit
+// breaker: accepted, or the password rejected. account is the subject at the
+// provider, or the login name. A rejection counts only if known: the account has a
+// proof at the client's address, so that a stranger cannot open the breaker.
 func (s *Sessions) NoteLogin(provider, account string, known, accepted bool) {
 	s.breakers.countLogin(provider, account, known, accepted)
 }
 
-// Doubted reports whether the circuit breaker of a provider is open, as of a second
-// ago at most: what it rejects at a login is not believed.
+// Doubted reports whether the circuit breaker of a provider is open, so that its
+// rejections of logins are void. It uses a cache with a TTL of a second.
 func (s *Sessions) Doubted(provider string) bool { return s.breakers.isDoubted(provider) }
 
 // DoubtedProviders returns the names of the providers whose circuit breakers are
-// open, as of a second ago at most.
+// open, from the same cache.
 func (s *Sessions) DoubtedProviders() []string { return s.breakers.openProviders() }
 
-// Close writes what waits to be written, waits for everything that Sessions
-// began, and closes the store.
+// Close stops the background loops, waits for calls in progress, writes the buffers,
+// and closes the store.
 func (s *Sessions) Close() error {
 	if !s.tasks.close() {
 		return nil
@@ -303,17 +301,16 @@ func (s *Sessions) Close() error {
 	return err
 }
 
-// Now is the time by the store's clock, which all replicas go by, as exactly as
-// the store keeps it.
+// Now returns the time by the store's clock, which all replicas use, to the
+// millisecond.
 func (s *Sessions) Now() time.Time { return s.clock.now() }
 
-// ClockOffset is how far the store's clock is ahead of this machine's, 0 where that is
-// less than a second.
+// ClockOffset returns how far the store's clock is ahead of this machine's, or 0 if
+// they differ by less than a second.
 func (s *Sessions) ClockOffset() time.Duration { return s.clock.offset() }
 
-// refused says why a token is refused.
+// refused returns an ErrRefused with a reason.
 func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }
 
-// unavailable wraps err, the reason why a token could not be checked now, in
-// providers.ErrUnavailable.
+// unavailable wraps err in providers.ErrUnavailable.
 func unavailable(err error) error { return fmt.Errorf("%w: %w", providers.ErrUnavailable, err) }

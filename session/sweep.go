@@ -7,28 +7,29 @@ import (
 	"time"
 )
 
-// SweepStore ends and forgets sessions in the store.
+// SweepStore is the part of a store that the sweep needs.
 type SweepStore interface {
-	// Sweep ends up to limit sessions whose time has come, and forgets up to
-	// limit of those that ended long ago, or before they were ever used, with what
-	// has no use any more: sign-ins without a session, a grant and a token to
-	// revoke, persons without a sign-in, grants and leases of first uses that are over. A
-	// session that answers to a provider's refresh token is never forgotten: that
-	// token may still be good there, and would make another. It returns how many
-	// rows it touched: less than limit when nothing is left to do.
+	// Sweep ends up to limit sessions that have expired, and deletes up to limit
+	// sessions that ended long ago or before their first use. It also deletes what
+	// that leaves unused (sign-ins without a session, a grant and a token to
+	// revoke; persons without a sign-in), and expired grants and leases of first
+	// uses. It never deletes a session for a provider's refresh token: that token
+	// may still be valid at the provider, and would create another session. It
+	// returns how many rows it touched; less than limit means that nothing is left.
 	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
 
 	// ListPendingEnds returns up to limit sign-ins on which an end is pending since
-	// before or earlier, in the order of their ids, each after the given one.
+	// before or earlier, in the order of their ids, from the first one after after.
 	ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) ([]PendingEnd, error)
 
-	// FinishPendingEnd ends sessions of a sign-in as [SessionStore.End] does, after which
-	// no end is pending on it, and reports whether it did: not where its Asked is
-	// another by now, since a later answer or login changes it.
+	// FinishPendingEnd ends sessions of a sign-in as [SessionStore.End] does, and
+	// clears its pending end. It does nothing, and returns false, if the sign-in's
+	// Asked is no longer asked, since a later answer or login may have cleared the
+	// end.
 	FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []Hash, e Ending) (bool, error)
 }
 
-// sweeper ends sessions whose time has come, and makes pending ends final.
+// sweeper ends expired sessions, deletes old rows, and makes pending ends final.
 type sweeper struct {
 	store       SweepStore
 	revalidator *revalidator
@@ -36,7 +37,7 @@ type sweeper struct {
 	generation  *atomic.Pointer[generation]
 }
 
-// sweep does all that is due, a bounded number at a time.
+// sweep runs one sweep, in batches.
 func (s *sweeper) sweep(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{s.sweepSessions, s.finishPendingEnds} {
 		if err := step(ctx); err != nil {
@@ -46,7 +47,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 	return nil
 }
 
-// end ends sessions whose time has come, and forgets those that ended long ago.
+// sweepSessions ends expired sessions, and deletes those that ended long ago.
 func (s *sweeper) sweepSessions(ctx context.Context) error {
 	cfg := &s.generation.Load().cfg
 	for {
@@ -60,7 +61,7 @@ func (s *sweeper) sweepSessions(ctx context.Context) error {
 	}
 }
 
-// rest lets others write, and reports whether there is time left.
+// pause lets other writers have their turn, and reports whether there is time left.
 func (s *sweeper) pause(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
@@ -70,8 +71,8 @@ func (s *sweeper) pause(ctx context.Context) bool {
 	}
 }
 
-// finish makes ends final that are pending for finalDelay, but for those by an
-// answer that is not believed.
+// finishPendingEnds makes ends final that have been pending for finalDelay, unless
+// the refusal is void.
 func (s *sweeper) finishPendingEnds(ctx context.Context) error {
 	now, after := s.clock.now(), int64(0)
 	for {
@@ -91,15 +92,17 @@ func (s *sweeper) finishPendingEnds(ctx context.Context) error {
 	}
 }
 
-// pendingEndBatch is how many sign-ins are read at once: each with all its sessions.
+// pendingEndBatch is how many sign-ins are read in one page, each with all its
+// sessions.
 const pendingEndBatch = 50
 
+// finishPendingEnd makes one pending end final.
 func (s *sweeper) finishPendingEnd(ctx context.Context, p *PendingEnd, now time.Time) error {
-	doubted, err := s.revalidator.doubtedUntil(ctx, &p.SignIn, p.Provider)
+	doubtedUntil, err := s.revalidator.doubtedUntil(ctx, &p.SignIn, p.Provider)
 	if err != nil {
 		return err
 	}
-	tokens, decided := p.final(doubted)
+	tokens, decided := p.final(doubtedUntil)
 	if !decided {
 		return nil
 	}

@@ -9,32 +9,33 @@ import (
 )
 
 const (
-	// lastUseResolution is how exactly a session's last use is kept.
+	// lastUseResolution is the resolution of a session's stored last use.
 	lastUseResolution = time.Minute
 
-	// flushInterval is how long a use waits to be kept with others. The first
-	// one is kept at once, since it saves a session from ending unused.
+	// flushInterval is how long a last use is buffered to be written with others.
+	// The first use of a session is written immediately, since it keeps the session
+	// from ending unused.
 	flushInterval = 10 * time.Second
 
-	// maxPending bounds what waits.
+	// maxPending bounds the buffer.
 	maxPending = 100_000
 
-	// batchSize is how many rows one write to the store changes, so that others
-	// get their turn in between.
+	// batchSize is how many rows one write to the store changes, so that other
+	// writers get their turn in between.
 	batchSize = 500
 )
 
-// UseStore keeps when sessions were redeemed last.
+// UseStore stores when sessions were redeemed last.
 type UseStore interface {
 	WriteLastUses(ctx context.Context, uses []LastUse) error
 }
 
-// usage is a buffer of when sessions were redeemed, so that the store is written
-// to once for many redemptions.
+// usage is a write-behind buffer of last uses: many redemptions are one write to the
+// store. What is in the buffer is lost in a crash.
 type usage struct {
 	store     UseStore
-	flushNow  chan struct{} // there is something to keep at once
-	flushSoon chan struct{} // there is something to keep in a while
+	flushNow  chan struct{} // signals: write now
+	flushSoon chan struct{} // signals: write within flushInterval
 
 	mu      sync.Mutex
 	pending map[Hash]LastUse
@@ -44,29 +45,29 @@ func newUsage(store UseStore) *usage {
 	return &usage{store: store, flushNow: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1), pending: make(map[Hash]LastUse)}
 }
 
-// record keeps in mind that a session was redeemed, unless the store has that
-// nearly right already.
+// record buffers that a session was redeemed, unless the stored last use is younger
+// than lastUseResolution.
 func (u *usage) record(row *Row, client Client, now time.Time) {
 	if now.Sub(row.Used) < lastUseResolution {
 		return
 	}
 	use := LastUse{Token: row.Hash, At: now, Client: client.truncated()}
 	u.mu.Lock()
-	_, waits := u.pending[row.Hash]
-	if waits || len(u.pending) < maxPending {
+	_, buffered := u.pending[row.Hash]
+	if buffered || len(u.pending) < maxPending {
 		u.pending[row.Hash] = use
 	}
 	count := len(u.pending)
 	u.mu.Unlock()
 	switch {
-	case count >= maxPending, row.Used.IsZero() && !waits:
+	case count >= maxPending, row.Used.IsZero() && !buffered:
 		wake(u.flushNow)
 	case count == 1:
 		wake(u.flushSoon)
 	}
 }
 
-// drain returns what waits.
+// drain empties the buffer, and returns what was in it.
 func (u *usage) drain() []LastUse {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -78,21 +79,21 @@ func (u *usage) drain() []LastUse {
 	return all
 }
 
-// flush keeps what waits. What the store does not take is lost: the next
-// redemption notes it again.
+// flush writes the buffer to the store. What the store does not take is lost until
+// the session's next redemption.
 func (u *usage) flush(ctx context.Context) error {
 	for uses := range slices.Chunk(u.drain(), batchSize) {
 		if err := u.store.WriteLastUses(ctx, uses); err != nil {
-			return fmt.Errorf("keep when sessions were used: %w", err)
+			return fmt.Errorf("write when sessions were used: %w", err)
 		}
 	}
 	return nil
 }
 
-// wake sends a signal to a channel that has room for one.
+// wake sends a signal on a channel with a buffer of one, without blocking.
 func wake(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // one is there already
+	default: // a signal is pending
 	}
 }
