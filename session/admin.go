@@ -14,42 +14,42 @@ import (
 	"shorepass/providers"
 )
 
-// AdminStore is what lists and revocations ask of a store.
+// AdminStore is the part of a store that lists and revocations need.
 type AdminStore interface {
 	TimeSource
 
-	// FindByProviderToken is that of [SessionStore].
+	// FindByProviderToken is as in [SessionStore].
 	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
-	// List returns up to limit sessions that sel selects, ordered by hash, each
-	// after the given one. With a Group it may select by GroupText, which
-	// matches some people outside the group too.
+	// List returns up to limit sessions that sel selects, ordered by hash, from the
+	// first one after after. With a Group it may filter by GroupText, which also
+	// matches some persons outside the group.
 	List(ctx context.Context, sel Selector, after Hash, limit int) ([]ListedSession, error)
 
-	// End is that of [SessionStore].
+	// End is as in [SessionStore].
 	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
 }
 
-// Admin lists, inspects and ends sessions. It needs a store and no provider, and
-// runs nothing of its own. It is safe for concurrent use.
+// Admin lists, inspects and ends sessions. It needs a store and no provider, and has
+// no background loops. It is safe for concurrent use.
 type Admin struct {
 	store       AdminStore
 	clock       *clock
-	generation  *atomic.Pointer[generation] // without providers for one that NewAdmin made
+	generation  *atomic.Pointer[generation] // without providers after NewAdmin
 	revocations chan<- struct{}             // wakes the revoker; nil without one
 }
 
-// NewAdmin returns an Admin of the sessions in store, for a process that serves
-// none. cfg has its defaults. What it ends, a server on the same store refuses
-// at once, and has the providers revoke within minutes. The Admin of a server is
-// [Sessions.Admin].
+// NewAdmin returns an Admin of the sessions in store, for a process that serves none.
+// cfg has its defaults. Servers on the same store refuse the sessions that it ends
+// immediately, and have the providers revoke their refresh tokens within minutes. The
+// Admin of a server is [Sessions.Admin].
 func NewAdmin(ctx context.Context, cfg Config, store AdminStore) (*Admin, error) {
 	a := &Admin{store: store, clock: &clock{store: store, log: slog.New(slog.DiscardHandler)}, generation: new(atomic.Pointer[generation])}
 	a.generation.Store(&generation{cfg: cfg})
 	return a, a.clock.set(ctx)
 }
 
-// Now is the time by the store's clock, which all replicas go by.
+// Now returns the time by the store's clock, which all replicas use.
 func (a *Admin) Now() time.Time { return a.clock.now() }
 
 // List returns the sessions that sel selects, the newest first.
@@ -65,7 +65,7 @@ func (a *Admin) List(ctx context.Context, sel Selector) ([]Session, error) {
 	return all, nil
 }
 
-// listed is a session with all that the store knows of it.
+// listed returns a session with all that a list shows.
 func (c *Config) listed(one *selectedSession) *Session {
 	s := c.session(&one.Row, one.identity, one.Used)
 	s.Client, s.Last, s.Ended, s.Reason, s.By = one.Client, one.Last, one.Ended, one.reason(), one.By
@@ -73,7 +73,7 @@ func (c *Config) listed(one *selectedSession) *Session {
 	return s
 }
 
-// why returns why a session ended, or is about to.
+// reason returns why a session ended, or why an end is pending, or "".
 func (r *Row) reason() Reason {
 	switch {
 	case !r.Ended.IsZero():
@@ -89,15 +89,15 @@ func (r *Row) reason() Reason {
 // errSelectsAll refuses an empty selector, which would end every session.
 var errSelectsAll = errors.New("a revocation must say whose sessions end")
 
-// Revoke ends the live sessions that sel selects, and returns how many there
-// were. When it returns, every replica refuses them, even after a crash.
-// by names the caller, for the list.
+// Revoke ends the live sessions that sel selects, and returns how many there were.
+// When it returns, every replica refuses them, also after a crash. by is the name of
+// the caller, for lists.
 func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
 	if sel.Ended = false; sel == (Selector{}) {
 		return 0, errSelectsAll
 	}
 	if sel.selectsPersons() {
-		// A cached password needs no session.
+		// Persons without a session may have a cached password.
 		a.generation.Load().forget(sel.matches)
 	}
 	ended := 0
@@ -119,8 +119,8 @@ func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error
 	return ended + n, err
 }
 
-// revoke ends the chosen sessions, and drops the cached passwords of their
-// persons, which would let them in again.
+// revoke ends the chosen sessions, and drops the cached passwords of their persons,
+// with which they could log in again without the provider.
 func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string) (int, error) {
 	if len(chosen) == 0 {
 		return 0, nil
@@ -140,10 +140,10 @@ func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string
 	return ended, nil
 }
 
-// RevokeToken ends the session behind a token. It takes no other proof: a token
-// that can be used can be revoked. It returns the session as it was, and whether it ended
-// only now. The error wraps providers.ErrUnavailable, or ErrRefused where there
-// is no such session. As with Revoke, every replica refuses the token from then on.
+// RevokeToken ends the session of a token. The token is the only proof that it needs
+// (RFC 7009). It returns the session as it was, and whether this call ended it. The
+// error wraps providers.ErrUnavailable, or ErrRefused if there is no such session. As
+// with Revoke, every replica refuses the token from then on.
 func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (was *Session, ended bool, err error) {
 	found, err := a.findByToken(ctx, token)
 	if err != nil {
@@ -151,7 +151,7 @@ func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (
 	}
 	was = a.generation.Load().cfg.listed(found)
 	if !was.Ended.IsZero() {
-		return was, false, nil // a password that is cached by now is a later one
+		return was, false, nil // a password cached now is from a later login
 	}
 	n, err := a.revoke(ctx, []*selectedSession{found}, by)
 	if err != nil {
@@ -160,13 +160,13 @@ func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (
 	return was, n > 0, nil
 }
 
-// selectedSession is a session of a list, with its person decoded.
+// selectedSession is a session of a list with its identity decoded.
 type selectedSession struct {
 	ListedSession
 	identity *providers.Identity
 }
 
-// selectSessions goes through what sel selects, a page at a time.
+// selectSessions iterates over the sessions that sel selects, and reads them in pages.
 func (a *Admin) selectSessions(ctx context.Context, sel Selector) iter.Seq2[*selectedSession, error] {
 	return func(yield func(*selectedSession, error) bool) {
 		var after Hash
@@ -182,7 +182,7 @@ func (a *Admin) selectSessions(ctx context.Context, sel Selector) iter.Seq2[*sel
 					yield(nil, unavailable(err))
 					return
 				}
-				id.User = page[i].Identity.User // which another sign-in may have read since
+				id.User = page[i].Identity.User // the latest, perhaps from another sign-in
 				if sel.Group != "" && !slices.Contains(id.Groups, sel.Group) {
 					continue
 				}

@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// TimeSource is the clock that all replicas go by.
+// TimeSource is the store's clock, which all replicas use.
 type TimeSource interface {
 	Now(ctx context.Context) (time.Time, error)
 }
 
-// clockLeeway is how far a clock may be off before it is corrected: below it,
-// the time that reading the other one takes would count as a difference.
+// clockLeeway is the smallest clock offset that is corrected. A smaller one cannot be
+// told from the time that reading the store's clock takes.
 const clockLeeway = time.Second
 
-// clock is this machine's clock, set by the store's, so that leases and ends of
-// life mean the same on all replicas.
+// clock is this machine's clock, corrected by its offset to the store's, so that
+// leases and timeouts are the same on all replicas.
 type clock struct {
 	store TimeSource
 	log   *slog.Logger
-	ahead atomic.Int64 // how far the store's clock is ahead of ours, as a time.Duration
+	ahead atomic.Int64 // the store's clock minus this machine's, a time.Duration
 }
 
-// set reads the store's clock.
+// set measures the offset to the store's clock.
 func (c *clock) set(ctx context.Context) error {
 	before := time.Now()
 	theirs, err := c.store.Now(ctx)
@@ -42,10 +42,10 @@ func (c *clock) set(ctx context.Context) error {
 	return nil
 }
 
-// now is the time by the store's clock, as exactly as the store keeps it.
+// now returns the time by the store's clock, to the millisecond, as stores have it.
 func (c *clock) now() time.Time {
 	return time.Now().Add(c.offset()).UTC().Truncate(time.Millisecond)
 }
 
-// offset is how far the store's clock is ahead of ours.
+// offset returns the store's clock minus this machine's.
 func (c *clock) offset() time.Duration { return time.Duration(c.ahead.Load()) }

@@ -12,55 +12,54 @@ import (
 
 // Config is the [session] table.
 type Config struct {
-	// Store is where sessions are kept, and what else replicas share:
-	// "sqlite:FILE", or
-	// "postgres://USER:PASSWORD@HOST:5432/DATABASE" for PostgreSQL and what
-	// speaks its protocol. Several hosts stand apart by commas, with
-	// "?target_session_attrs=read-write" where all but one of them are
-	// standbys. Unless the URL says otherwise by sslmode, a host that is not
-	// this machine must prove by TLS that it has that name. A file and its
-	// folder must be readable by their owner only; what does not exist is made
-	// so. Default "sqlite:data/shorepass.db".
+	// Store is the database of sessions and of all else that replicas share:
+	// "sqlite:FILE", or "postgres://USER:PASSWORD@HOST:5432/DATABASE" for
+	// PostgreSQL and databases with its protocol. Several hosts are separated by
+	// commas, with "?target_session_attrs=read-write" if all but one of them are
+	// standbys. Unless the URL's sslmode says otherwise, a host that is not this
+	// machine must prove its name by TLS. A file and its folder must be readable
+	// by their owner only; if they do not exist they are created so. Default
+	// "sqlite:data/shorepass.db".
 	Store secret.Text `toml:"store" path:"write,sqlite:" reload:"restart"`
 
-	// Connections is how many connections each replica opens to PostgreSQL at
-	// most. A redemption needs one for less than a millisecond, so a few serve
+	// Connections bounds the connection pool of each replica to PostgreSQL. A
+	// redemption needs a connection for less than a millisecond, so a few serve
 	// thousands a second. All replicas together must stay below the server's
 	// max_connections. Default 10.
 	Connections int `toml:"connections" reload:"restart"`
 
-	// ConnectTimeout is how long one connection to PostgreSQL may take to
-	// open. Default "3s".
+	// ConnectTimeout is how long opening a connection to PostgreSQL may take.
+	// Default "3s".
 	ConnectTimeout time.Duration `toml:"connect_timeout" reload:"restart"`
 
-	// QueryTimeout is how long PostgreSQL may take to answer, waiting for a
-	// free connection included. After it the client gets 503. Default "3s".
+	// QueryTimeout is how long PostgreSQL may take to answer, including the wait for
+	// a free connection. After it the client gets 503. Default "3s".
 	QueryTimeout time.Duration `toml:"query_timeout" reload:"restart"`
 
 	// TLS is how to connect to PostgreSQL: the authorities to trust, and the
 	// certificate to show. Optional.
 	TLS tlsconf.Config `toml:"tls" reload:"restart"`
 
-	// SealKey seals the providers' refresh tokens: base64 of 32 bytes, as
-	// "shorepass keys init --seal-key FILE" writes it. Several keys, apart by
-	// blanks or new lines, are a ring: the first one seals, each opens. To
+	// SealKey encrypts the providers' refresh tokens: base64 of 32 bytes, as
+	// "shorepass keys init --seal-key FILE" writes it. Several keys, separated by
+	// blanks or new lines, are a ring: the first encrypts, each decrypts. To
 	// rotate, give every replica the old key and after it the new one, restart
 	// them, put the new one first, restart them again, run "shorepass sessions
-	// rekey", and take the old one out. Default: seal.key beside a SQLite
-	// store, made at first start; required with any other store.
+	// rekey", and remove the old one. Default: seal.key in the folder of a SQLite
+	// store, created at the first start; required with any other store.
 	SealKey secret.Text `toml:"seal_key" reload:"restart"`
 
 	// Revalidate is the time after which the provider is asked again. Default
 	// "5m".
 	Revalidate time.Duration `toml:"revalidate"`
 
-	// Grace is how long a provider that is down is forgiven, how long one must
-	// say that a person is gone before the sessions end, and how long one that
-	// suddenly refuses too many people is not believed. Default "1h".
+	// Grace is how long sessions go on while their provider is down, how long a
+	// provider must say that a person is gone before the sessions end, and how long
+	// a circuit breaker stays open at most. Default "1h".
 	Grace time.Duration `toml:"grace"`
 
-	// Idle ends a refresh token that was not redeemed for so long, which is kept to about a
-	// minute: at least "10m". Default "90d".
+	// Idle ends a refresh token that was not redeemed for so long. The last use is
+	// known to about a minute, so at least "10m". Default "90d".
 	Idle time.Duration `toml:"idle"`
 
 	// Lifetime ends every refresh token. Default "365d".
@@ -69,7 +68,7 @@ type Config struct {
 	// Unused ends a refresh token that was never redeemed. Default "7d".
 	Unused time.Duration `toml:"unused"`
 
-	// UncheckedLifetime ends sessions whose provider cannot be asked again.
+	// UncheckedLifetime ends sessions whose provider cannot revalidate.
 	// Default "12h".
 	UncheckedLifetime time.Duration `toml:"unchecked_lifetime"`
 
@@ -83,37 +82,37 @@ type Config struct {
 	// BrowserLifetime ends every browser's session. Default "24h".
 	BrowserLifetime time.Duration `toml:"browser_lifetime"`
 
-	// PATLifetime is how long a personal access token is good at most. Default
+	// PATLifetime is how long a personal access token is valid at most. Default
 	// "90d".
 	PATLifetime time.Duration `toml:"pat_lifetime"`
 
-	// RobotLifetime is how long a robot's secret is good at most. Default
+	// RobotLifetime is how long a robot's secret is valid at most. Default
 	// "365d".
 	RobotLifetime time.Duration `toml:"robot_lifetime"`
 
-	// PerPerson is how many refresh tokens a person has at most. Another one
-	// ends the least recently used; one made within the last hour only where
-	// there is no older one. Default 1000.
+	// PerPerson is how many refresh tokens a person has at most. Another one evicts
+	// the least recently used; one from the last hour only if there is no older one.
+	// Default 1000.
 	PerPerson int `toml:"per_person"`
 }
 
-// defaultStore is a file in a folder of its own, beside the configuration.
+// defaultStore is a file in a folder of its own, next to the configuration.
 const defaultStore = "sqlite:data/shorepass.db"
 
 const day = 24 * time.Hour
 
-// minRevalidate keeps a provider from being asked at every redemption.
+// minRevalidate is a rate limit: a provider is not asked at every redemption.
 const minRevalidate = time.Second
 
-// minIdle keeps a session that is in use from ending for want of exactness.
+// minIdle is well above lastUseResolution, so that a session in use does not end as
+// idle.
 const minIdle = 10 * lastUseResolution
 
-// maxLifetime bounds every length of time here: whoever means "for ever" means
-// this.
+// maxLifetime bounds every duration of this table. It stands for "for ever".
 const maxLifetime = 100 * 365 * day
 
-// WithDefaults returns a copy in which what was left out has its default.
-// SealKey stays empty: whether it can be made depends on the store.
+// WithDefaults returns a copy with defaults for the options that are not set. SealKey
+// stays empty: whether one can be created depends on the store.
 func (c Config) WithDefaults() Config {
 	if c.Store.IsZero() {
 		c.Store = secret.New(defaultStore)
@@ -149,8 +148,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports what is wrong with the [session] table, defaults applied.
-// What the store's URL says is never shown: it may hold a password.
+// Validate reports the faults of the [session] table with its defaults. It never shows
+// the store's URL, which may contain a password.
 func (c Config) Validate(fault func(key, problem string)) {
 	c.validateStore(fault)
 	if !c.SealKey.IsZero() {
@@ -183,7 +182,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	}
 }
 
-// validateStore reports what is wrong with the store and the way to it.
+// validateStore reports the faults of the store and of its connection options.
 func (c Config) validateStore(fault func(key, problem string)) {
 	file, isSQLite := c.SQLiteFile()
 	switch {
@@ -206,27 +205,27 @@ func (c Config) validateStore(fault func(key, problem string)) {
 	c.TLS.Validate(fault)
 }
 
-// IsPostgres reports whether the store is PostgreSQL, and not a file.
+// IsPostgres reports whether the store is PostgreSQL.
 func (c Config) IsPostgres() bool {
 	store := c.Store.Reveal()
 	return strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://")
 }
 
-// SQLiteFile returns the path of the file, and true, where the store is one.
+// SQLiteFile returns the path of a SQLite store, and false for any other store.
 func (c Config) SQLiteFile() (path string, ok bool) {
 	if path, ok = strings.CutPrefix(c.Store.Reveal(), "sqlite:"); !ok {
-		return "", false // the rest may hold a password
+		return "", false // the URL may contain a password
 	}
 	return path, true
 }
 
-// Bounds of what leads to the store. docker gives up after fifteen seconds, so
-// more than a few are of use only to whoever has nothing but slow machines.
+// Bounds of the connection options. docker gives up after fifteen seconds, so more
+// than a few seconds are of use only on slow machines.
 const (
 	maxConnections  = 1000
 	minStoreTimeout = 100 * time.Millisecond
 	maxStoreTimeout = time.Minute
 )
 
-// maxPerPerson bounds what one person can make the store keep.
+// maxPerPerson bounds the rows of one person.
 const maxPerPerson = 1_000_000

@@ -10,22 +10,21 @@ import (
 	"shorepass/providers"
 )
 
-// GrantStore keeps grants that wait to be spent.
+// GrantStore stores grants.
 type GrantStore interface {
-	// PutGrant keeps a new grant, and forgets those beyond g.Keep, up to a few
-	// hundred at once.
+	// PutGrant stores a new grant, and deletes those beyond g.Keep, up to a few
+	// hundred in one call.
 	PutGrant(ctx context.Context, g *Grant) error
 
-	// FindGrant returns the grant of that hash, or ErrNotFound; its Body is left
-	// out where the identity is of the version that the caller knows.
+	// FindGrant returns the grant with that hash, or ErrNotFound. Body is as in
+	// [SessionStore.Find].
 	FindGrant(ctx context.Context, hash Hash, known Version) (*StoredGrant, error)
 }
 
-// oneTimeLifetime is how long a one-time login password waits for its docker
-// login.
+// oneTimeLifetime is the TTL of a one-time login password.
 const oneTimeLifetime = 10 * time.Minute
 
-// maxGrants is how many grants of a kind are kept of one person, spent ones too.
+// maxGrants bounds the stored grants of one person and kind, spent ones included.
 const maxGrants = 100
 
 // SpentError says that a grant was spent before. It is an ErrRefused.
@@ -37,15 +36,15 @@ func (e *SpentError) Error() string {
 
 func (e *SpentError) Unwrap() error { return ErrRefused }
 
-// errNotDerivable refuses to make anything of a session that is no browser's, or was not
-// redeemed.
-var errNotDerivable = errors.New("only a browser's session that was redeemed yields another token")
+// errNotDerivable refuses to derive a token from a session that is not a browser's, or
+// that was not redeemed.
+var errNotDerivable = errors.New("another token can be derived only from a browser's session that was redeemed")
 
-// mayDerive reports whether other tokens can be made of a session.
+// mayDerive reports whether other tokens can be derived from a session.
 func (s *Session) mayDerive() bool { return s.Kind == KindBrowser && s.row.SignIn.ID != 0 }
 
-// IssueOneTimePassword makes a one-time login password for service, of a browser's session: it
-// is good for one login within ten minutes.
+// IssueOneTimePassword derives a one-time login password for service from a browser's
+// session. It is valid for one login within ten minutes.
 func (s *Sessions) IssueOneTimePassword(ctx context.Context, from *Session, service string) (secret.Text, error) {
 	if !from.mayDerive() {
 		return secret.Text{}, errNotDerivable
@@ -57,20 +56,20 @@ func (s *Sessions) IssueOneTimePassword(ctx context.Context, from *Session, serv
 		Created: now, Expires: now.Add(oneTimeLifetime), Keep: maxGrants,
 	})
 	if err != nil {
-		return secret.Text{}, unavailable(fmt.Errorf("keep a one-time password: %w", err))
+		return secret.Text{}, unavailable(fmt.Errorf("store a one-time password: %w", err))
 	}
 	return token, nil
 }
 
 // PAT holds the properties of a new personal access token.
 type PAT struct {
-	Label    string        // what the person calls it
+	Label    string        // the person's name for it
 	Limits   string        // what the policy grants at most; empty without limits
 	Lifetime time.Duration // at most Config.PATLifetime, which 0 stands for
 }
 
-// IssuePAT makes a personal access token of a browser's session. The error wraps
-// ErrTooMany where the person has as many as may be.
+// IssuePAT derives a personal access token from a browser's session. The error wraps
+// ErrTooMany if the person has as many as allowed.
 func (s *Sessions) IssuePAT(ctx context.Context, from *Session, pat PAT, client Client) (*Session, error) {
 	if !from.mayDerive() {
 		return nil, errNotDerivable
@@ -78,8 +77,8 @@ func (s *Sessions) IssuePAT(ctx context.Context, from *Session, pat PAT, client 
 	return s.derive(ctx, &from.row, from.Identity, draftOptions{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client})
 }
 
-// RedeemOneTimePassword makes a session for service of a one-time login password. The error is as
-// that of [Sessions.Redeem]; a [*SpentError] where it was used before.
+// RedeemOneTimePassword spends a one-time login password for a session on service. The
+// errors are those of [Sessions.Redeem], and a [*SpentError] if it was used before.
 func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text, service string, client Client) (*Session, error) {
 	kind, hash, ok := parseToken(token)
 	switch {
@@ -108,12 +107,12 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 	}
 	made, err := s.derive(ctx, found.row, found.id, draftOptions{kind: KindRefresh, service: service, client: client, grant: &hash})
 	if errors.Is(err, ErrSpent) {
-		return nil, &SpentError{At: s.clock.now()} // by another request at the same moment
+		return nil, &SpentError{At: s.clock.now()} // by a concurrent request
 	}
 	return made, err
 }
 
-// yield makes a session that points to the sign-in of another, and copies its
+// derive creates a session that points to the sign-in of another one, and copies its
 // login.
 func (s *Sessions) derive(ctx context.Context, from *Row, known *providers.Identity, o draftOptions) (*Session, error) {
 	g := s.generation.Load()

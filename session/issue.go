@@ -12,12 +12,12 @@ import (
 	"shorepass/providers"
 )
 
-// writeTimeout is how long one write to the store may take.
+// writeTimeout bounds one write to the store.
 const writeTimeout = 10 * time.Second
 
-// Issue makes a session for id on service. The first result is its token, a
-// new refresh token of ours, which nobody will ever be able to read again.
-// When Issue returns, the session survives a crash.
+// Issue creates a session for id on service. The first result is its refresh token,
+// which cannot be read from the store later. When Issue returns, the session is
+// durable.
 func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service string, client Client) (secret.Text, *Session, error) {
 	made, err := s.logIn(ctx, id, draftOptions{kind: KindRefresh, service: service, client: client})
 	if err != nil {
@@ -26,32 +26,31 @@ func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service st
 	return made.Token, made, nil
 }
 
-// IssueBrowser makes a session for id, who signed in with a browser: with a form,
-// or at the provider, in the session sid of the provider's own. Its Token is the
-// cookie.
+// IssueBrowser creates a session for a login with a browser: with a form, or at the
+// provider in the provider's session sid. Its Token is the cookie.
 func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid string, client Client) (*Session, error) {
 	return s.logIn(ctx, id, draftOptions{kind: KindBrowser, sid: sid, client: client})
 }
 
-// makeByProviderToken makes a session that answers to a provider's refresh token too.
+// makeByProviderToken creates a session that the provider's refresh token redeems too.
 func (s *Sessions) makeByProviderToken(ctx context.Context, id *providers.Identity, service string, client Client, providerToken *Hash) (*Session, error) {
 	return s.logIn(ctx, id, draftOptions{kind: KindRefresh, service: service, client: client, providerToken: providerToken})
 }
 
-// draftOptions holds all that a session is made of but the person.
+// draftOptions describes a session to be created, without the person.
 type draftOptions struct {
 	kind          Kind
 	sid           string
 	service       string
 	client        Client
-	providerToken *Hash  // nil unless it answers to a provider's refresh token too
-	grant         *Hash  // nil unless a grant is spent for it
-	label         string // as Session has them
+	providerToken *Hash  // as in Draft
+	grant         *Hash  // as in Draft
+	label         string // as in Session
 	limits        string
 	lifetime      time.Duration // 0 for the longest
 }
 
-// logIn makes a session of a login.
+// logIn creates a session for a login.
 func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, o draftOptions) (*Session, error) {
 	if id == nil || id.Provider == "" || id.Fingerprint == "" || id.Subject == "" {
 		return nil, errors.New("a session needs an identity with a provider, its fingerprint and a subject")
@@ -63,13 +62,14 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, o draftOpt
 		d.Login.Time = d.Created
 	}
 	d.ProviderID, d.Stamp, d.Provider, d.Subject = providerID(id.Provider, id.Fingerprint), id.Stamp, id.Provider, id.Subject
-	// What an ID token says holds for one job: it may not change another session.
+	// The claims of an ID token are those of one job, and must not change another's
+	// session: each has a sign-in of its own.
 	if id.Method == providers.MethodIDToken || g.providers.PerSession(id.Provider) {
 		d.LoginID = d.Hash.ID()
 	}
 	var err error
 	if d.Identity, err = encodeIdentity(id); err != nil {
-		return nil, unavailable(err) // a claim that cannot be encoded, as at a revalidation
+		return nil, unavailable(err) // such as a claim that cannot be encoded; a revalidation fails likewise
 	}
 	if !id.RefreshToken.IsZero() {
 		if d.Sealed, err = s.keys.seal(sealName(d.LoginID, d.Provider, d.ProviderID, d.Subject), id.RefreshToken); err != nil {
@@ -80,7 +80,7 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, o draftOpt
 	return s.create(ctx, g, d, token, id)
 }
 
-// draft begins a session, whose token it returns.
+// newDraft returns the draft of a session, and its token.
 func (s *Sessions) newDraft(g *generation, o draftOptions) (*Draft, secret.Text) {
 	token, hash := newToken(o.kind)
 	d := &Draft{
@@ -95,12 +95,13 @@ func (s *Sessions) newDraft(g *generation, o draftOptions) (*Draft, secret.Text)
 	return d, token
 }
 
-// keep writes a session to the store, and returns it with its token.
+// create writes a session to the store, and returns it with its token.
 func (s *Sessions) create(ctx context.Context, g *generation, d *Draft, token secret.Text, id *providers.Identity) (*Session, error) {
 	if longest := d.Created.Add(g.cfg.lifetime(&d.Row)); d.Expires.IsZero() || longest.Before(d.Expires) {
 		d.Expires = longest
 	}
-	// A client that gives up must not leave the provider's token behind.
+	// A client that disconnects must not cancel the write: the provider's refresh
+	// token would stay valid without a row.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	evicted, admit := false, d.Admit
@@ -117,47 +118,48 @@ func (s *Sessions) create(ctx context.Context, g *generation, d *Draft, token se
 	case errors.Is(err, ErrTooMany), errors.Is(err, ErrSpent):
 		return nil, err
 	case err != nil:
-		return nil, unavailable(fmt.Errorf("keep a new session: %w", err))
+		return nil, unavailable(fmt.Errorf("store a new session: %w", err))
 	}
 	made := g.cfg.session(&d.Row, id, d.Created)
 	made.Token, made.Client, made.Label = token, d.Client, d.Label
 	return made, nil
 }
 
-// RevokeProviderToken has the provider revoke the refresh token of a login that came to
-// nothing, best effort and without waiting: no row holds that token.
+// RevokeProviderToken has the provider revoke the refresh token of a login for which
+// no session was created, since no row has that token. It is best effort, and does
+// not wait.
 func (s *Sessions) RevokeProviderToken(id *providers.Identity) {
 	if id == nil || id.RefreshToken.IsZero() {
 		return
 	}
-	_ = s.tasks.begin(func() { // nothing is left to do while shutting down
+	_ = s.tasks.begin(func() { // at shutdown the token is left to expire
 		ctx, cancel := context.WithTimeout(context.Background(), revokeTimeout)
 		defer cancel()
 		err := catchPanic(s.log, func() error {
 			return s.revoker.atProvider(ctx, id.Provider, providerID(id.Provider, id.Fingerprint), id.RefreshToken)
 		})
 		if err != nil {
-			s.log.Warn("could not revoke the refresh token of a login that came to nothing", "provider", id.Provider, "error", err)
+			s.log.Warn("could not revoke the refresh token of a login without a session", "provider", id.Provider, "error", err)
 		}
 	})
 }
 
-// session is a row as callers see it.
+// session returns a row as a Session.
 func (c *Config) session(row *Row, known *providers.Identity, used time.Time) *Session {
-	id := *known // groups and claims are shared, and never changed
+	id := *known // a copy: groups and claims are shared, and never changed
 	id.Method, id.AuthTime, id.ACR, id.AMR = row.method(), row.Login.Time, row.Login.ACR, row.Login.AMR
 	id.Stamp, id.RefreshToken = row.Stamp, secret.Text{}
-	yields := *row
-	yields.Body = nil
+	copied := *row
+	copied.Body = nil
 	return &Session{
 		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id, Limits: row.Limits, LoginName: row.Login.Name,
-		Created: row.Created, Expires: c.expires(row), LastUsed: used, Checked: row.SignIn.Checked, row: yields,
+		Created: row.Created, Expires: c.expires(row), LastUsed: used, Checked: row.SignIn.Checked, row: copied,
 	}
 }
 
-// method is how policy and audit name what stands behind a session. A refresh
-// token stands for the login that it came from: docker shows the password once
-// and the token from then on, and a rule about either must hold for both.
+// method returns the login method that policy and audit see for a session. For a
+// refresh token it is the method of its login: docker sends the password once and the
+// token from then on, and a rule must apply to both alike.
 func (r *Row) method() providers.Method {
 	switch r.Kind {
 	case KindPAT:
@@ -175,11 +177,12 @@ const (
 	maxLabel     = 100
 )
 
-// truncated is what of a client is kept: information, and never much of it.
+// truncated returns the client as it is stored, with bounded texts.
 func (c Client) truncated() Client {
 	return Client{Address: c.Address, ID: truncate(c.ID, maxClientID), UserAgent: truncate(c.UserAgent, maxUserAgent)}
 }
 
+// truncate cuts a text to max bytes, and drops what is not printable.
 func truncate(text string, max int) string {
 	text = text[:min(len(text), max)]
 	return strings.Map(func(r rune) rune {

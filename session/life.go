@@ -23,17 +23,17 @@ const (
 	ReasonPerPerson Reason = "too many"         // over per_person, or another kind's bound
 )
 
-// Ending says how sessions end.
+// Ending is how, by whom and when sessions ended.
 type Ending struct {
 	Reason Reason
-	By     string    // who revoked them; empty otherwise
-	At     time.Time // which the session keeps
+	By     string // who revoked them; empty otherwise
+	At     time.Time
 }
 
-// Ending returns how sessions end for a reason.
+// Ending returns an Ending for the reason.
 func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Reason: r, By: by, At: at} }
 
-// lifetimes are how sessions of a kind end by themselves:
+// lifetimes are the timeouts of sessions of a kind:
 //
 //	kind     idle          lifetime                          unused
 //	refresh  idle          lifetime                          unused
@@ -41,12 +41,13 @@ func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Reason: r
 //	PAT                    as chosen, at most pat_lifetime
 //	robot                  as chosen, at most robot_lifetime
 //
-// Besides, a session that began with an ID token lives for ci_lifetime,
-// and one whose provider cannot be asked again for unchecked_lifetime.
+// The lifetime of a session that began with an ID token is also at most ci_lifetime,
+// and that of one whose provider cannot revalidate at most unchecked_lifetime.
 type lifetimes struct {
-	total, idle, unused time.Duration // 0 is never
+	total, idle, unused time.Duration // 0 is no timeout
 }
 
+// lifetimes returns the timeouts of a kind.
 func (c *Config) lifetimes(kind Kind) lifetimes {
 	switch kind {
 	case KindBrowser:
@@ -61,7 +62,7 @@ func (c *Config) lifetimes(kind Kind) lifetimes {
 	return lifetimes{c.Lifetime, c.Idle, c.Unused}
 }
 
-// lifetime is how long a session may live however much it is used.
+// lifetime returns a session's longest lifetime.
 func (c *Config) lifetime(row *Row) time.Duration {
 	longest := c.lifetimes(row.Kind).total
 	switch {
@@ -73,7 +74,7 @@ func (c *Config) lifetime(row *Row) time.Duration {
 	return longest
 }
 
-// expires is when a session ends: as set when it was made, or sooner where the
+// expires returns when a session expires: as set at its creation, or earlier if the
 // configuration has been tightened since.
 func (c *Config) expires(row *Row) time.Time {
 	if sooner := row.Created.Add(c.lifetime(row)); sooner.Before(row.Expires) {
@@ -82,7 +83,7 @@ func (c *Config) expires(row *Row) time.Time {
 	return row.Expires
 }
 
-// endOfLife returns why a session's life is over, or "".
+// endOfLife returns which of its timeouts a session has reached, or "".
 func (c *Config) endOfLife(row *Row, now time.Time) Reason {
 	life := c.lifetimes(row.Kind)
 	switch {
@@ -96,35 +97,35 @@ func (c *Config) endOfLife(row *Row, now time.Time) Reason {
 	return ""
 }
 
-// status decides what a redemption does by the provider's last answer.
+// status decides what a redemption does with a session, by the state of its sign-in.
 func (c *Config) status(row *Row, doubted, began, now time.Time) signInStatus {
 	if row.Login.Method == providers.MethodIDToken {
-		return statusFresh // its ID token has expired and proves nothing more; ci_lifetime ends it soon
+		return statusFresh // an ID token cannot be revalidated; ci_lifetime ends the session soon
 	}
 	return status(&row.SignIn, c, doubted, began, now)
 }
 
-// Bounds of the sessions of one person, by kind, beside per_person.
+// Bounds of the live sessions of one person, by kind, in addition to per_person.
 const (
 	maxBrowsers     = 20
 	maxPATs         = 50
 	maxRobotSecrets = 2
 )
 
-// ErrTooMany says that a person has as many tokens of a kind as may be.
+// ErrTooMany says that a person has as many tokens of a kind as allowed.
 var ErrTooMany = errors.New("there are as many as may be; revoke one first")
 
-// minEvictionAge is how long a session is evicted only where there is no older one: a
-// client that has just logged in comes to use its token.
+// minEvictionAge is the age below which a session is evicted only if there is no older
+// one: a client that has just logged in is about to use its token.
 const minEvictionAge = time.Hour
 
-// bound returns how many live sessions of a kind a person has at most, and what
-// gives way to another one. A kind never evicts another.
+// bound returns how many live sessions of a kind a person has at most, and which are
+// evicted for another one. A kind never evicts another.
 //
-//	refresh  per_person  the least recently used (LRU), the young last
+//	refresh  per_person  the least recently used (LRU), from minEvictionAge on first
 //	browser  20          the oldest
-//	PAT      50          none: it is refused
-//	robot    2           none: it is refused
+//	PAT      50          none: the new one is refused
+//	robot    2           none: the new one is refused
 func (c *Config) bound(kind Kind, now time.Time) (int, func([]LiveSession) (Eviction, error)) {
 	switch kind {
 	case KindPAT:
@@ -145,7 +146,8 @@ func (c *Config) bound(kind Kind, now time.Time) (int, func([]LiveSession) (Evic
 
 func refuse([]LiveSession) (Eviction, error) { return Eviction{}, ErrTooMany }
 
-// compareLRU orders sessions by which is evicted first.
+// compareLRU orders sessions by eviction: least recently used first, those younger
+// than minEvictionAge last.
 func compareLRU(a, b LiveSession, now time.Time) int {
 	young := func(l LiveSession) int {
 		if now.Before(l.Created.Add(minEvictionAge)) {
@@ -162,9 +164,9 @@ func compareLRU(a, b LiveSession, now time.Time) int {
 	return cmp.Or(young(a)-young(b), used(a).Compare(used(b)))
 }
 
-// evict ends sessions that give way to another one. One that answers to no
-// provider's refresh token is deleted at once, so that an account's rows are
-// bounded. Of another, the token would make a new one.
+// evict returns the Eviction of sessions. They are deleted immediately, so that an
+// account's rows are bounded. One with a provider's refresh token is only ended: if
+// it were deleted, that token would create another session.
 func evict(all []LiveSession, now time.Time) Eviction {
 	e := Eviction{Ending: ReasonPerPerson.Ending("", now)}
 	for _, l := range all {
@@ -178,44 +180,43 @@ func evict(all []LiveSession, now time.Time) Eviction {
 }
 
 const (
-	// endedRetention is how long a list still shows a session that has ended.
+	// endedRetention is how long an ended session is retained for lists.
 	endedRetention = 30 * day
 
-	// unusedRetention is the same for one that was never used.
+	// unusedRetention is the same for a session that was never used.
 	unusedRetention = 2 * time.Minute
 
-	// grantRetention is how long a grant that is over can still be told from one that
-	// never was.
+	// grantRetention is how long an expired grant is retained, for a precise error.
 	grantRetention = day
 )
 
-// maxEnded is how many ended sessions of a kind a list shows of one person: an
-// account that logs in and revokes in turn must not fill the store.
+// maxEnded bounds the retained ended sessions of one person and kind: an account that
+// logs in and revokes in turn must not fill the store.
 const maxEnded = 1000
 
-// SweepTimes says what a sweep ends and forgets.
+// SweepTimes says what a sweep ends and deletes.
 type SweepTimes struct {
-	Now           time.Time   // what expires until then has expired
-	Kinds         []KindTimes // of those kinds that end for want of use
-	DeleteEnded   time.Time   // what ended before is forgotten
-	DeleteUnused  time.Time   // what ended before without a use is forgotten
-	DeleteGrants  time.Time   // grants that expired before are forgotten
-	DeleteTallies time.Time   // what replicas counted of providers before is forgotten
+	Now           time.Time   // sessions that expire at or before it are ended
+	Kinds         []KindTimes // of the kinds with an idle timeout
+	DeleteEnded   time.Time   // sessions that ended at or before it are deleted
+	DeleteUnused  time.Time   // unused sessions that ended at or before it are deleted
+	DeleteGrants  time.Time   // grants that expired at or before it are deleted
+	DeleteTallies time.Time   // tallies written at or before it are deleted
 }
 
-// KindTimes says which sessions of a kind end for want of use.
+// KindTimes says which sessions of a kind a sweep ends as idle or unused.
 type KindTimes struct {
 	Kind   Kind
-	Idle   time.Time // what was redeemed, and not since then, is idle
-	Unused time.Time // what was made before and never redeemed is unused
+	Idle   time.Time // sessions last redeemed at or before it are ended
+	Unused time.Time // sessions created at or before it and never redeemed are ended
 }
 
-// EndExpired, EndIdle and EndUnused are how a sweep ends sessions.
+// EndExpired, EndIdle and EndUnused return the Endings that a sweep writes.
 func (t SweepTimes) EndExpired() Ending { return ReasonExpired.Ending("", t.Now) }
 func (t SweepTimes) EndIdle() Ending    { return ReasonIdle.Ending("", t.Now) }
 func (t SweepTimes) EndUnused() Ending  { return ReasonUnused.Ending("", t.Now) }
 
-// sweepTimes says what a sweep at now ends and forgets.
+// sweepTimes returns the SweepTimes of a sweep at now.
 func (c *Config) sweepTimes(now time.Time) SweepTimes {
 	t := SweepTimes{
 		Now: now, DeleteEnded: now.Add(-endedRetention), DeleteUnused: now.Add(-unusedRetention), DeleteGrants: now.Add(-grantRetention),

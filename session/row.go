@@ -7,14 +7,15 @@ import (
 	"shorepass/providers"
 )
 
-// Row is a session as a redemption reads it. It is small on purpose.
+// Row is a session as a redemption reads it. Lists read more ([ListedSession]), to
+// keep the row of the fast path small.
 type Row struct {
 	Hash       Hash
 	Kind       Kind
-	Service    string // empty where it is good for several
-	Stamp      string // the person's at the login
+	Service    string // empty if not limited to one
+	Stamp      string // of the person at the login
 	Login      Login
-	Limits     string // read by the policy alone
+	Limits     string // text that only the policy reads
 	Created    time.Time
 	Expires    time.Time
 	Used       time.Time
@@ -23,22 +24,21 @@ type Row struct {
 	Person     int64
 	ProviderID int64 // of the sign-in: a hash of the provider's name and fingerprint
 	SignIn     SignIn
-	Body       []byte // of the identity; nil where it was not asked for
+	Body       []byte // of the identity; nil if it was not read
 }
 
-// Login is what a session keeps of the login that it began with. What a session
-// yields copies it.
+// Login describes the login that a session began with. Derived sessions copy it.
 type Login struct {
 	Method providers.Method
-	Name   string    // the login name as it was typed; empty where none was
+	Name   string    // the login name as it was typed; empty where none was typed
 	SID    string    // the provider's session (OpenID Connect Back-Channel Logout 1.0)
-	ACR    string    // as [providers.Identity] has it
-	AMR    []string  // as [providers.Identity] has it
+	ACR    string    // as in [providers.Identity]
+	AMR    []string  // as in [providers.Identity]
 	Time   time.Time // when the person authenticated
 }
 
-// AMRText returns the AMR as a store keeps it: a JSON list, or "" for none.
-// [ParseAMR] reads it back.
+// AMRText encodes the AMR for a store: a JSON list, or "" for none. [ParseAMR]
+// decodes it.
 func (l *Login) AMRText() string {
 	if len(l.AMR) == 0 {
 		return ""
@@ -50,7 +50,7 @@ func (l *Login) AMRText() string {
 	return string(text)
 }
 
-// ParseAMR returns the list that AMRText returned text for.
+// ParseAMR decodes the text of AMRText.
 func ParseAMR(text string) (amr []string, err error) {
 	if text != "" {
 		err = json.Unmarshal([]byte(text), &amr)
@@ -58,58 +58,57 @@ func ParseAMR(text string) (amr []string, err error) {
 	return amr, err
 }
 
-// Version tells the states of a person's identity apart: equal identities have equal
-// versions, whoever's they are, and are decoded once.
+// Version is a hash of an encoded identity. It is the key of the cache of decoded
+// identities.
 type Version [16]byte
 
-// StoredIdentity is an identity as a store keeps it: what a provider says of a person.
+// StoredIdentity is an identity as a store has it, encoded.
 type StoredIdentity struct {
 	Version Version
 	User    string // the user name
-	Body    []byte // everything
+	Body    []byte // the whole identity, as JSON
 }
 
-// Draft is a session to be made. It is that of a login, where the provider
-// vouched for the person at Created with that Stamp and that Identity; or it is
-// yielded by another session (Yields), whose sign-in it points to as it is.
+// Draft is a session to be created. It comes from a login, where the provider vouched
+// for the person at Created with this Stamp and Identity; or it is Derived from
+// another session, and points to that session's sign-in.
 type Draft struct {
-	Row                     // Used and Ended are zero; of SignIn only the ID counts, where Yields
-	Derived  bool           // it points to SignIn.ID; from here to Sealed nothing counts then
-	Provider string         // its name
-	Subject  string         // the person there
-	LoginID  string         // the id of a sign-in for this login alone; empty for the one that logins of the person share
+	Row                     // Used and Ended are zero; if Derived, only the ID of SignIn counts
+	Derived  bool           // it points to SignIn.ID, and the fields down to Sealed do not count
+	Provider string         // the provider's name
+	Subject  string         // of the person
+	LoginID  string         // the id of a sign-in for this login alone; empty for the person's shared sign-in
 	Identity StoredIdentity // of the person
 	Sealed   []byte         // the provider's refresh token; nil for none
 
-	ProviderToken *Hash  // nil unless the session answers to a provider's refresh token
-	Grant         *Hash  // of the grant that is spent for it; nil for none
+	ProviderToken *Hash  // a provider's refresh token that redeems the session too; nil for none
+	Grant         *Hash  // the grant that is spent for it; nil for none
 	Client        Client // who logged in
-	Label         string // what the person calls it
-	MadeBy        string // who made it for the person; empty for the person
+	Label         string // the person's name for it
+	MadeBy        string // who created it for the person; empty for the person
 
-	// Admit is called, in the transaction, where the person has at least Bound
-	// live sessions of the Kind. It says which of them give way; an error of it
-	// is returned as it is, and nothing is kept. It is pure.
+	// Admit is called in the transaction if the person has at least Bound live
+	// sessions of the Kind. It returns which of them are evicted; after an error
+	// nothing is stored, and Create returns the error as it is. It is pure.
 	Bound int
 	Admit func(live []LiveSession) (Eviction, error)
 
-	// KeepEnded is how many ended sessions of the person and Kind stay in the
-	// lists, those that ended last; 0 for all. Those that answer to a provider's
-	// refresh token are neither counted nor forgotten.
+	// KeepEnded is how many ended sessions of the person and Kind are retained, the
+	// ones that ended last; 0 for all. Those with a ProviderToken are neither
+	// counted nor deleted.
 	KeepEnded int
 }
 
-// Next returns the sign-in's new columns at the login, for those that the row
-// has, or for the zero SignIn where there is no row yet. It is pure, and called
-// in the transaction that writes them, so that an answer meanwhile is not lost.
-// Where it changes the Version, the Identity is kept, and where it changes the
-// Token, what is Sealed.
+// Next returns the sign-in's columns after the login, given the current ones, or the
+// zero SignIn if there is no row yet. It is pure, and called in the transaction that
+// writes the result, so that a concurrent answer is not lost. If it changes the
+// Version, the store writes Identity; if it changes the TokenVersion, Sealed.
 func (d *Draft) Next(s SignIn) SignIn {
 	return loggedIn(s, answer{outcome: outcomeVouched, stamp: d.Stamp, identity: &d.Identity, rotated: d.Sealed != nil}, d.Created)
 }
 
-// StampOn returns the stamp that the session keeps, on a sign-in as Next returned
-// it: the login's, or the person's where the login showed none.
+// StampOn returns the stamp of the session, given the sign-in that Next returned: the
+// login's, or the sign-in's if the login showed none.
 func (d *Draft) StampOn(s SignIn) string {
 	if d.Stamp == "" {
 		return s.Stamp
@@ -117,75 +116,76 @@ func (d *Draft) StampOn(s SignIn) string {
 	return d.Stamp
 }
 
-// LiveSession is a live session, as one that is made beside it sees it.
+// LiveSession is a live session of the person, for Admit to choose from.
 type LiveSession struct {
 	Hash          Hash
 	Created       time.Time
 	Used          time.Time
-	ProviderToken bool // it answers to a provider's refresh token
+	ProviderToken bool // a provider's refresh token redeems it too
 }
 
-// Eviction is what gives way to a new session.
+// Eviction is the set of sessions that are evicted for a new one.
 type Eviction struct {
 	Ending
-	End    []Hash // end, and stay in the lists
+	End    []Hash // are ended, and stay in lists
 	Delete []Hash // are deleted
 }
 
-// AnswerUpdate is what an answer of a provider writes.
+// AnswerUpdate is the write of a provider's answer.
 type AnswerUpdate struct {
 	SignIn int64
-	Lease  time.Time // until, as it was given to Lease
+	Lease  time.Time // the end of the caller's lease
 
-	// Next returns the sign-in's new columns for those that the row has. It is
-	// pure, and called in the transaction that writes them, so that a login
-	// meanwhile is not lost. Where it changes the Version, the Identity is kept,
-	// and where it changes the Token, what is Sealed.
+	// Next returns the sign-in's columns after the answer, given the current ones.
+	// It is pure, and called in the transaction that writes the result, so that a
+	// concurrent login is not lost. If it changes the Version, the store writes
+	// Identity; if it changes the TokenVersion, Sealed.
 	Next     func(SignIn) SignIn
-	Identity *StoredIdentity // nil keeps the old
-	Sealed   []byte          // the provider's refresh token that took the old one's place; nil keeps it
+	Identity *StoredIdentity // nil if unchanged
+	Sealed   []byte          // the new refresh token of the provider; nil if unchanged
 
-	// Lifetime bounds, where it is not zero, how long after their making the
-	// sessions of the sign-in expire.
+	// Lifetime, if not zero, bounds the lifetime of the sign-in's sessions, counted
+	// from their creation.
 	Lifetime time.Duration
 }
 
-// LastUse is one session's last redemption.
+// LastUse is the last redemption of a session.
 type LastUse struct {
 	Token  Hash
 	At     time.Time
 	Client Client
 }
 
-// ListedSession is a session as a list shows it.
+// ListedSession is a session with all that a list shows.
 type ListedSession struct {
 	Row
 	Provider string
 	Subject  string
-	Identity StoredIdentity // its User is the person's, which another sign-in may have read since
-	Client   Client
-	Last     Client
-	By       string // who ended it
+	Identity StoredIdentity // its User is the person's latest, perhaps from another sign-in
+	Client   Client         // of the login
+	Last     Client         // of the last redemption
+	By       string         // who revoked it
 	Label    string
 	MadeBy   string
 }
 
-// ProviderToken is a provider's refresh token as it is sealed for a sign-in.
+// ProviderToken is the sealed provider's refresh token of a sign-in.
 type ProviderToken struct {
-	TokenVersion int64  // the SignIn.Token that it is
-	LoginID      string // the id of a sign-in for one login alone, as the Draft has it
-	Body         []byte // nil where there is none
+	TokenVersion int64  // SignIn.TokenVersion of this token
+	LoginID      string // as in Draft
+	Body         []byte // nil for none
 }
 
-// SealedToken is a sealed token of a provider, with what tells how it is sealed.
+// SealedToken is a sealed provider's refresh token, with the names that it is sealed
+// under.
 type SealedToken struct {
 	SignIn     int64
 	Provider   string
 	ProviderID int64
 	Subject    string
-	LoginID    string // as the Draft has it
+	LoginID    string // as in Draft
 	Body       []byte
-	Others     bool // another sign-in of the person has one, and a live session
+	Others     bool // another sign-in of the person has a token and a live session
 }
 
 // PendingEnd is a sign-in on which an end of sessions is pending.
@@ -193,18 +193,18 @@ type PendingEnd struct {
 	Provider string
 	Subject  string
 	SignIn   SignIn
-	Sessions []SessionStamp // that live
+	Sessions []SessionStamp // the live ones
 }
 
-// SessionStamp is a live session and its stamp.
+// SessionStamp is a session and its stamp.
 type SessionStamp struct {
 	Hash  Hash
 	Stamp string
 }
 
-// Grant is what waits to be spent for a session or a token: a one-time login
-// password, an authorization code (RFC 6749, section 4.1.2). It points to the
-// sign-in of the session that it was made from, and copies its Login.
+// Grant is a secret that can be exchanged once for a session or a token: a one-time
+// login password, or an authorization code (RFC 6749, section 4.1.2). It points to
+// the sign-in of the session that it was made from, and copies its Login.
 type Grant struct {
 	Hash    Hash
 	Kind    Kind
@@ -212,17 +212,17 @@ type Grant struct {
 	Service string
 	Stamp   string
 	Login   Login
-	Data    string // what its maker keeps with it
+	Data    string // of the code that made it
 	Created time.Time
 	Expires time.Time
 
-	// Keep is how many grants of the person and Kind the store keeps, with this
-	// one: those that were made last; 0 for all.
+	// Keep is how many grants of the person and Kind the store retains, this one
+	// included: the latest; 0 for all.
 	Keep int
 }
 
-// StoredGrant is a grant as the store has it: as the session that it would make,
-// whose Used is when it was spent.
+// StoredGrant is a grant as the store has it. Its Row is the session that it would
+// make; Used is when it was spent.
 type StoredGrant struct {
 	Row
 	Data string

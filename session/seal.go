@@ -16,13 +16,13 @@ import (
 	"shorepass/internal/secret"
 )
 
-// Keys are the ring of sealing keys: the first seals, each opens what it
-// sealed. It is never printed.
+// Keys is a ring of sealing keys, which encrypt the providers' refresh tokens in the
+// store: the first key seals, each opens what it sealed. It is never printed.
 type Keys struct{ ring []sealKey }
 
 type sealKey struct {
 	secret []byte
-	id     [keyIDLen]byte // stands in what the key sealed; says nothing about it
+	id     [keyIDLen]byte // in each ciphertext, to find the key by; derived, and reveals nothing
 }
 
 const (
@@ -32,14 +32,14 @@ const (
 	maxKeys     = 16
 )
 
-// NewSealKey makes a sealing key, as it is written into a file.
+// NewSealKey generates a sealing key, in the form of a key file.
 func NewSealKey() secret.Text {
 	key := make([]byte, sealKeyLen)
 	rand.Read(key) // never fails
 	return secret.New(base64.StdEncoding.EncodeToString(key))
 }
 
-// ParseKeys reads a ring of keys: each base64 of 32 bytes, apart by blanks or
+// ParseKeys parses a ring of keys: each is base64 of 32 bytes, separated by blanks or
 // new lines.
 func ParseKeys(text secret.Text) (*Keys, error) {
 	fields := strings.Fields(text.Reveal())
@@ -59,7 +59,7 @@ func ParseKeys(text secret.Text) (*Keys, error) {
 	return k, nil
 }
 
-// derive makes another key of this one, for one purpose (RFC 5869).
+// derive is the key derivation for one purpose: HKDF with SHA-256 (RFC 5869).
 func (k sealKey) derive(purpose string, length int) []byte {
 	key, err := hkdf.Key(sha256.New, k.secret, nil, "shorepass "+purpose, length)
 	if err != nil {
@@ -68,12 +68,12 @@ func (k sealKey) derive(purpose string, length int) []byte {
 	return key
 }
 
-// Derive returns a key of 32 bytes for one purpose, the same on all replicas
-// whose first sealing key is the same: for HMACs of what they share.
+// Derive returns a derived key of 32 bytes for one purpose, for the HMACs that replicas
+// share. It is the same on all replicas with the same first sealing key.
 func (k *Keys) Derive(purpose string) []byte { return k.ring[0].derive("for "+purpose, sealKeyLen) }
 
-// aead seals for one sign-in. Each has a key of its own, so that random nonces
-// never come near their limit however often a provider rotates.
+// aead returns AES-256-GCM with the derived key of one sign-in. With a key per sign-in
+// random nonces stay far below their limit, however often a provider rotates tokens.
 func (k sealKey) aead(signIn string) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(k.derive("seal "+signIn, sealKeyLen))
 	if err != nil {
@@ -82,8 +82,8 @@ func (k sealKey) aead(signIn string) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// sealName returns the id of a sign-in that its provider's refresh token is sealed
-// under: its own where it has one, and that of the account where logins share it.
+// sealName returns the id that the refresh token of a sign-in is sealed under: own for
+// a sign-in of one login, and a hash of the account for a shared one.
 func sealName(own, provider string, providerID int64, subject string) string {
 	if own != "" {
 		return own
@@ -91,7 +91,8 @@ func sealName(own, provider string, providerID int64, subject string) string {
 	return hashOf("account", fmt.Sprintf("%s\x00%d\x00%s", provider, providerID, subject)).ID()
 }
 
-// seal encrypts a provider's refresh token with AES-256-GCM, bound to the sign-in:
+// seal encrypts a provider's refresh token with AES-256-GCM. The sign-in is the
+// associated data, so that a token moved to another row does not open. The result is
 // version, key id, nonce, ciphertext.
 func (k *Keys) seal(signIn string, providerToken secret.Text) ([]byte, error) {
 	first := k.ring[0]
@@ -103,11 +104,11 @@ func (k *Keys) seal(signIn string, providerToken secret.Text) ([]byte, error) {
 	return aead.Seal(head, nil, []byte(providerToken.Reveal()), []byte(signIn)), nil
 }
 
-// errSealed says that none of the keys opens what is sealed. It ends nothing:
-// the right key may be put back.
+// errSealed says that no key of the ring opens a sealed token. It ends no session: the
+// right key may be put back.
 var errSealed = errors.New("sealed with a key that is not in seal_key, or damaged")
 
-// open decrypts what seal returned for the same sign-in.
+// open decrypts the result of seal for the same sign-in.
 func (k *Keys) open(signIn string, sealed []byte) (secret.Text, error) {
 	const head = 1 + keyIDLen
 	if len(sealed) < head || sealed[0] != sealVersion {
@@ -119,7 +120,7 @@ func (k *Keys) open(signIn string, sealed []byte) (secret.Text, error) {
 		}
 		aead, err := key.aead(signIn)
 		if err != nil {
-			return secret.Text{}, fmt.Errorf("open what is sealed: %w", err)
+			return secret.Text{}, fmt.Errorf("open a sealed token: %w", err)
 		}
 		if plain, err := aead.Open(nil, nil, sealed[head:], []byte(signIn)); err == nil {
 			return secret.New(string(plain)), nil
@@ -128,17 +129,17 @@ func (k *Keys) open(signIn string, sealed []byte) (secret.Text, error) {
 	return secret.Text{}, errSealed
 }
 
-// sealedByFirst reports whether the first key sealed it, so that rekey has
-// nothing to do.
+// sealedByFirst reports whether a token is sealed under the first key, so that Rekey
+// skips it.
 func (k *Keys) sealedByFirst(sealed []byte) bool {
 	return len(sealed) > keyIDLen && sealed[0] == sealVersion && bytes.Equal(k.ring[0].id[:], sealed[1:1+keyIDLen])
 }
 
-// proof is kept in the store, so that a replica with another key is told at
-// its start and not by failing sessions.
+// proof returns a derived value that the store has, so that a replica with another key
+// is refused at its start instead of failing sessions later.
 func (k *Keys) proof() []byte { return k.ring[0].derive("proof", sealKeyLen) }
 
-// proves reports whether one of the keys made the proof.
+// proves reports whether a proof is of one of the keys.
 func (k *Keys) proves(proof []byte) bool {
 	for _, key := range k.ring {
 		if hmac.Equal(key.derive("proof", sealKeyLen), proof) {

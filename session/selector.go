@@ -8,21 +8,21 @@ import (
 	"shorepass/providers"
 )
 
-// Selector chooses sessions: what is set must all hold. The zero Selector
-// chooses every session in a list, and none in a revocation.
+// Selector selects sessions: all fields that are set must match. The zero Selector
+// selects every session in a list, and is refused in a revocation.
 type Selector struct {
 	ID       string    // one session
 	User     string    // the user name, exactly
 	Provider string    // the provider's name
-	Subject  string    // what the provider knows the person by
+	Subject  string    // of the person at the provider
 	Group    string    // a group that the person was in when last checked
 	Kind     Kind      // of tokens
 	Before   time.Time // created before this
-	Ended    bool      // a list shows ended sessions too
+	Ended    bool      // a list includes ended sessions
 }
 
-// GroupText is what the Identity.Body of everybody in Group holds, and nearly
-// nobody else's. A store that goes by it need not hand out everybody.
+// GroupText returns a text that the Identity.Body of each person in Group contains, and
+// of few others. A store can filter by it before the caller decodes the rest.
 func (s Selector) GroupText() []byte {
 	text, err := json.Marshal(s.Group) // as encodeIdentity writes it
 	if err != nil {
@@ -31,12 +31,12 @@ func (s Selector) GroupText() []byte {
 	return text
 }
 
-// selectsPersons reports whether s picks persons, with all that is theirs.
+// selectsPersons reports whether s selects all sessions of the persons that match.
 func (s Selector) selectsPersons() bool {
 	return s.ID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
 }
 
-// matches reports whether a person is among those whom s picks.
+// matches reports whether a person matches s.
 func (s Selector) matches(id *providers.Identity) bool {
 	return (s.User == "" || id.User == s.User) && (s.Provider == "" || id.Provider == s.Provider) &&
 		(s.Subject == "" || id.Subject == s.Subject) && (s.Group == "" || slices.Contains(id.Groups, s.Group))

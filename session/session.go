@@ -143,16 +143,15 @@ type SessionStore interface {
 	// token, or ErrNotFound. It never sets Body.
 	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
-	// Create keeps a new session. That of a login also keeps what the login
-	// found out about the person: the columns of the sign-in, which is made where
-	// there is none, become those that draft.Next returns for them; sessions of
-	// the sign-in whose stamp [SignIn.Adopts] names get the new one; and its
-	// refresh token is not due to be revoked. The lease of its first use is over,
-	// and its Grant is spent: where that was spent before, or is over at
-	// draft.Created, the error is ErrSpent. Where draft.Yields and there is no
-	// such sign-in, it is ErrNotFound. An error of draft.Admit is returned as it
-	// is. Ended sessions of the person beyond draft.KeepEnded are forgotten, as
-	// Sweep does it, up to a few hundred at once.
+	// Create stores a new session, in one transaction. For a login it also creates
+	// or updates the sign-in: its columns become those that draft.Next returns,
+	// sessions of the sign-in with a stamp that [SignIn.Adopts] returns get the new
+	// stamp, and its refresh token is no longer due to be revoked. For a derived
+	// session the error is ErrNotFound if its sign-in does not exist. The lease of
+	// a first use is released. The Grant is spent; if it was spent before, or had
+	// expired at draft.Created, the error is ErrSpent. An error of draft.Admit is
+	// returned as it is. Ended sessions of the person beyond draft.KeepEnded are
+	// deleted as in Sweep, up to a few hundred in one call.
 	Create(ctx context.Context, draft *Draft) error
 
 	// End ends the live ones of these sessions, and returns how many there were. A

@@ -12,21 +12,21 @@ var (
 	// ErrNotFound says that the store has no such row.
 	ErrNotFound = errors.New("no such session")
 
-	// ErrFull says that the store has no room for what is new.
+	// ErrFull says that the store has no room for another row.
 	ErrFull = errors.New("no room")
 
-	// ErrSpent says that a grant was spent already, or is over.
+	// ErrSpent says that a grant was spent already, or has expired.
 	ErrSpent = errors.New("the grant was spent")
 )
 
-// Store keeps persons, their sign-ins and sessions, grants, and what replicas
-// agree upon. It joins the small interfaces of its callers, for the code that opens or
-// implements one. It is safe for concurrent use, by several processes too. Times
-// are UTC, kept to the millisecond; the zero Time is kept as such. An error other
-// than those named means that the store cannot tell. What a method wrote is
-// durable, and seen by every replica, when it returns.
+// Store stores persons, their sign-ins and sessions, grants, and the settings that
+// replicas share. It joins the small interfaces of its callers, for the code that
+// opens or implements a store. It is safe for concurrent use, by several processes
+// too. Times are UTC, to the millisecond; the zero Time is stored as such. An error
+// other than those named means that the store is unavailable. When a method
+// returns, what it wrote is durable, and every replica reads it.
 //
-// storetest plays this contract on every store.
+// storetest runs this contract on every store.
 type Store interface {
 	SessionStore
 	IdentityStore
@@ -45,38 +45,38 @@ type Store interface {
 	HealthStore
 	TimeSource
 
-	// Close ends the work on the store.
+	// Close closes the store.
 	Close() error
 }
 
-// NewerSchemaError says that a store was brought to a schema that this program
-// does not know.
+// NewerSchemaError says that a store was migrated to a schema that this program does
+// not know.
 type NewerSchemaError struct{ Is, Known int64 }
 
 func (e *NewerSchemaError) Error() string {
 	return fmt.Sprintf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", e.Is, e.Known)
 }
 
-// OlderSchemaError says that a store has an older schema than this program needs,
-// and that the process which opened it does not migrate.
+// OlderSchemaError says that a store has an older schema than this program needs, in
+// a process that does not migrate.
 type OlderSchemaError struct{ Is, Needed int64 }
 
 func (e *OlderSchemaError) Error() string {
 	return fmt.Sprintf("its schema is version %d and this program needs %d; start the server first, which migrates it, or use the program that the server runs", e.Is, e.Needed)
 }
 
-// ErrNoStore says that a store does not exist yet, or is an empty file or
-// database, and that the process which opened it makes none.
+// ErrNoStore says that a store does not exist yet, or is an empty file or database,
+// in a process that creates none.
 var ErrNoStore = errors.New("no server has made it yet; start the server first, or correct session.store")
 
-// OldestSchema is the name of the setting that the migration to a version of the
-// schema writes: which version a program must know at least to serve what it
-// leaves, as decimal text.
+// OldestSchema returns the name of the setting that the migration to a schema version
+// writes: the lowest version that a program must know to serve the result, as decimal
+// text.
 func OldestSchema(version int64) string { return fmt.Sprintf("oldest_schema_%d", version) }
 
-// MayServe reports whether a program that knows the schema up to the version
-// known may serve a store whose schema is at the version is, and whose setting
-// OldestSchema(is) is oldest, nil for none. The error is a [NewerSchemaError].
+// MayServe checks whether a program that knows the schema up to version known may
+// serve a store with schema version is. oldest is the value of the setting
+// OldestSchema(is), nil for none. The error is a [NewerSchemaError].
 func MayServe(is, known int64, oldest []byte) error {
 	if is <= known {
 		return nil
@@ -87,9 +87,9 @@ func MayServe(is, known int64, oldest []byte) error {
 	return &NewerSchemaError{Is: is, Known: known}
 }
 
-// RequireSchema compares the version of a store's schema, 0 for none, with the
-// one that this program needs, for a process that does not migrate. oldest is as
-// in [MayServe]. The error is [ErrNoStore], an [OlderSchemaError] or a
+// RequireSchema compares a store's schema version, 0 for none, with the version that
+// this program needs, for a process that does not migrate. oldest is as in
+// [MayServe]. The error is [ErrNoStore], an [OlderSchemaError] or a
 // [NewerSchemaError].
 func RequireSchema(is, needed int64, oldest []byte) error {
 	switch {
@@ -101,12 +101,12 @@ func RequireSchema(is, needed int64, oldest []byte) error {
 	return MayServe(is, needed, oldest)
 }
 
-// ErrUnreleasedSchema says that a store was made by a program older than version
-// 1 of the schema, which was numbered apart and cannot be brought to it.
+// ErrUnreleasedSchema says that a store has a schema from before version 1, which
+// cannot be migrated.
 var ErrUnreleasedSchema = errors.New("it was made before the first release, and its schema cannot be brought to this version's; move it away and start the server, which makes a new one: everybody logs in once more")
 
-// Millis returns a time as a store keeps it: in milliseconds since 1970, the
-// zero Time as 0. [FromMillis] reads it back.
+// Millis encodes a time for a store: milliseconds since 1970, the zero Time as 0.
+// [FromMillis] decodes it.
 func Millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -114,7 +114,7 @@ func Millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// FromMillis is the time that Millis returned ms for, to the millisecond.
+// FromMillis decodes the result of Millis.
 func FromMillis(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
@@ -122,8 +122,8 @@ func FromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// AddressText returns the address as a store keeps it, or "" when it is
-// unknown. [ParseClient] reads it back.
+// AddressText encodes the address for a store: "" if it is unknown. [ParseClient]
+// decodes it.
 func (c Client) AddressText() string {
 	if !c.Address.IsValid() {
 		return ""
@@ -131,8 +131,8 @@ func (c Client) AddressText() string {
 	return c.Address.String()
 }
 
-// ParseClient is the Client that a store kept as texts.
+// ParseClient decodes a Client from the texts of a store.
 func ParseClient(address, id, userAgent string) Client {
-	addr, _ := netip.ParseAddr(address) // what does not parse is unknown
+	addr, _ := netip.ParseAddr(address) // an address that does not parse is unknown
 	return Client{Address: addr, ID: id, UserAgent: userAgent}
 }

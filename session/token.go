@@ -10,8 +10,8 @@ import (
 	"shorepass/internal/secret"
 )
 
-// Kind says what a token of ours is for. It is part of what is hashed, so that
-// a token of one kind is never good as another.
+// Kind says what a token of ours is for. It is part of the hash, so that a token of one
+// kind is never valid as another.
 type Kind string
 
 const (
@@ -19,18 +19,18 @@ const (
 	KindPAT     Kind = "pat"      // sp_p_, a personal access token
 	KindRobot   Kind = "robot"    // sp_b_, a robot's token
 	KindBrowser Kind = "browser"  // sp_w_, a browser's cookie
-	KindOneTime Kind = "one-time" // sp_o_, a one-time login password: a grant, and no session
+	KindOneTime Kind = "one-time" // sp_o_, a one-time login password: a grant, not a session
 )
 
-// prefixes are what tokens of a kind begin with.
+// prefixes are the prefixes of tokens by kind.
 var prefixes = map[Kind]string{KindRefresh: "sp_r_", KindPAT: "sp_p_", KindRobot: "sp_b_", KindBrowser: "sp_w_", KindOneTime: "sp_o_"}
 
-// A token is a prefix that names its kind, 43 random letters of 62, which is
-// 256 bits, and six letters that spell a CRC-32 of all that. The checksum lets
-// a scanner for leaked secrets tell a token from what merely looks like one,
-// without asking us; it keeps nobody out. Letters and digits alone, so that a
-// double click selects the whole. The text itself is hashed and never decoded:
-// there is just one spelling of each token.
+// A token is the prefix of its kind, 43 random letters of an alphabet of 62, which is
+// 256 bits, and six letters that encode a CRC-32 of all that. The checksum lets a
+// secret scanner tell a leaked token from a random text offline; it is no
+// protection. Only letters and digits follow the prefix, so that a double click
+// selects the whole token. The text itself is hashed and never decoded, so that each
+// token has one spelling.
 const (
 	letters     = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	randomLen   = 43
@@ -39,7 +39,7 @@ const (
 	tokenLen    = prefixLen + randomLen + checksumLen
 )
 
-// kindOf returns the kind that a text begins like, or "".
+// kindOf returns the kind whose prefix a text has, or "".
 func kindOf(text string) Kind {
 	for kind, prefix := range prefixes {
 		if strings.HasPrefix(text, prefix) {
@@ -49,22 +49,22 @@ func kindOf(text string) Kind {
 	return ""
 }
 
-// Recognize reports whether a text begins like one of our tokens, good or
-// mangled, and so must go nowhere but to [Sessions.Redeem].
+// Recognize reports whether a text has the prefix of our tokens, valid or not. Such a
+// text must be sent to no provider, only to [Sessions.Redeem].
 func Recognize(text secret.Text) bool { return KindOf(text) != "" }
 
-// KindOf returns the kind that a text begins like, good or mangled, or "".
+// KindOf returns the kind whose prefix a text has, valid or not, or "".
 func KindOf(text secret.Text) Kind { return kindOf(strings.TrimSpace(text.Reveal())) }
 
-// newToken makes a token of a kind, and its hash.
+// newToken generates a token of a kind, and returns it with its hash.
 func newToken(kind Kind) (secret.Text, Hash) {
 	text := make([]byte, 0, tokenLen)
 	text = append(text, prefixes[kind]...)
 	for random := make([]byte, 64); len(text) < prefixLen+randomLen; {
 		rand.Read(random) // never fails
 		for _, b := range random {
-			// 248 is the largest multiple of 62 in a byte: what is above it
-			// would make the first letters likelier than the others.
+			// Rejection sampling: 248 is the largest multiple of 62 in a byte. Bytes
+			// above it would make the first letters of the alphabet likelier.
 			if b < 248 && len(text) < prefixLen+randomLen {
 				text = append(text, letters[b%62])
 			}
@@ -78,7 +78,7 @@ func newToken(kind Kind) (secret.Text, Hash) {
 	return token, hash
 }
 
-// checksum spells the CRC-32 (IEEE) of text in six letters.
+// checksum encodes the CRC-32 (IEEE) of text in six letters.
 func checksum(text []byte) []byte {
 	sum, out := crc32.ChecksumIEEE(text), make([]byte, checksumLen)
 	for i := checksumLen - 1; i >= 0; i-- {
@@ -88,9 +88,9 @@ func checksum(text []byte) []byte {
 	return out
 }
 
-// parseToken returns the kind and the hash of a token, or false for anything
-// that newToken cannot have made. How long it takes depends only on the
-// length: what is secret is compared by nobody but the store, as a hash.
+// parseToken returns the kind and the hash of a token, or false for a text that
+// newToken cannot have generated. It compares no secret: only the store does, and only
+// hashes.
 func parseToken(token secret.Text) (Kind, Hash, bool) {
 	text := token.Reveal()
 	kind := kindOf(text)
@@ -109,12 +109,12 @@ func parseToken(token secret.Text) (Kind, Hash, bool) {
 	return kind, hashOf(string(kind), text), true
 }
 
-// Hash is the SHA-256 of a secret and of what it is for: all that the store
-// knows of a token.
+// Hash is the SHA-256 of a purpose and a secret. The store has only the Hash of a
+// token.
 type Hash [sha256.Size]byte
 
-// hashOf hashes a text for one purpose, so that what serves for one cannot be
-// taken for another.
+// hashOf hashes a text for one purpose (domain separation): a hash for one purpose is
+// never equal to one for another.
 func hashOf(purpose, text string) Hash {
 	h := sha256.New()
 	h.Write([]byte(purpose))
@@ -123,23 +123,23 @@ func hashOf(purpose, text string) Hash {
 	return Hash(h.Sum(nil))
 }
 
-// providerTokenHash is what a session answers to besides its own token: the hash of
-// the provider's refresh token that it was made of.
+// providerTokenHash returns the hash by which a session is found for the provider's
+// refresh token that it was created from.
 func providerTokenHash(providerToken secret.Text) Hash {
 	return hashOf("upstream", providerToken.Reveal())
 }
 
-// idBytes is how much of a hash the public ID shows. 80 bits tell ten million
-// sessions apart, and say nothing about 256 random ones.
+// idBytes is the length of the prefix of a hash that is the public ID. 80 bits are
+// enough to tell ten million sessions apart, and reveal nothing of the token.
 const idBytes = 10
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// ID is the session's public name, the beginning of its hash.
+// ID returns the public ID of a session, a prefix of its hash.
 func (h Hash) ID() string { return idEncoding.EncodeToString(h[:idBytes]) }
 
-// ParseID returns the first and the last hash that an ID can be the beginning
-// of, or false for what is no ID.
+// ParseID returns the first and the last hash with an ID as their prefix, or false for
+// a text that is no ID.
 func ParseID(id string) (first, last Hash, ok bool) {
 	begin, err := idEncoding.DecodeString(id)
 	if err != nil || len(begin) != idBytes {
