@@ -55,8 +55,8 @@ func (c *crowd) expectAll(when string, from, to int, want string) {
 	}
 }
 
-// TestGuard has a provider refuse some of those it is asked about.
-func TestGuard(t *testing.T) {
+// TestBreakerVoidsRefusals has a provider refuse some of those it is asked about.
+func TestBreakerVoidsRefusals(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
 		all, refuse int
@@ -97,10 +97,10 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestGuardAtOnce has a broken provider refuse all people at the same moment, on
+// TestBreakerAgainstConcurrentRefusals has a broken provider refuse all people at the same moment, on
 // several replicas: whatever the order, no session ends, and a client that comes
 // again is told that the provider is unavailable for as long as it is broken.
-func TestGuardAtOnce(t *testing.T) {
+func TestBreakerAgainstConcurrentRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 3, session.Config{})
@@ -139,10 +139,10 @@ func TestGuardAtOnce(t *testing.T) {
 	})
 }
 
-// TestGuardLetsGo: once a provider refuses few again, those whom it vouches for go
+// TestBreakerCloses: once a provider refuses few again, those whom it vouches for go
 // on at once, and those few are believed within eleven minutes, however often they
 // come.
-func TestGuardLetsGo(t *testing.T) {
+func TestBreakerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()
@@ -165,9 +165,9 @@ func TestGuardLetsGo(t *testing.T) {
 	})
 }
 
-// TestGuardGivesUp: a provider that goes on refusing is believed after grace, also
+// TestBreakerClosesAfterGrace: a provider that goes on refusing is believed after grace, also
 // where it goes on for long, and what it refuses ends.
-func TestGuardGivesUp(t *testing.T) {
+func TestBreakerClosesAfterGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{Grace: 30 * time.Minute})
@@ -195,9 +195,9 @@ func TestGuardGivesUp(t *testing.T) {
 	})
 }
 
-// TestGuardCountsPersons: a leaver with many sessions, each of which an OpenID
+// TestBreakerCountsPersons: a leaver with many sessions, each of which an OpenID
 // provider is asked about, is one of them.
-func TestGuardCountsPersons(t *testing.T) {
+func TestBreakerCountsPersons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()
@@ -216,9 +216,9 @@ func TestGuardCountsPersons(t *testing.T) {
 	})
 }
 
-// TestGuardKeepsTokens: refusals that are not believed have no refresh token
+// TestBreakerRevokesNoToken: refusals that are not believed have no refresh token
 // revoked.
-func TestGuardKeepsTokens(t *testing.T) {
+func TestBreakerRevokesNoToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -238,9 +238,9 @@ func TestGuardKeepsTokens(t *testing.T) {
 	})
 }
 
-// TestEverybodysPasswordChanged: a company changes all passwords for good. No
+// TestChangedPasswordsOpenNoBreaker: a company changes all passwords for good. No
 // circuit breaker opens: each hears 401, and can log in.
-func TestEverybodysPasswordChanged(t *testing.T) {
+func TestChangedPasswordsOpenNoBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})
@@ -265,11 +265,11 @@ func TestEverybodysPasswordChanged(t *testing.T) {
 	})
 }
 
-// TestLostRight: a directory takes the service account's right to see people away.
+// TestLostReadRightEndsNoSession: a directory takes the service account's right to see people away.
 // They all seem gone: they hear that the directory is unavailable, but for the
 // few that it takes to open the circuit breaker, no session ends for as long as
 // that lasts, and with the right back all go on.
-func TestLostRight(t *testing.T) {
+func TestLostReadRightEndsNoSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})

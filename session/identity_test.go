@@ -10,7 +10,7 @@ import (
 
 // A redemption decides by what the login, or the last revalidation, found: what
 // rules look at is kept, and each part of it makes another version.
-func TestFactsKeepWhatRulesLookAt(t *testing.T) {
+func TestIdentityRoundTrip(t *testing.T) {
 	whole := providers.Identity{
 		Provider: "corp", Subject: "7", User: "alice", Groups: []string{"Team-A"},
 		Unsure: []string{"contractors", providers.UnsureAll}, FoldsCase: true, Claims: map[string]any{"level": "high"},

@@ -200,9 +200,9 @@ func TestBoundsOfKinds(t *testing.T) {
 	})
 }
 
-// TestYields: what a browser's session yields copies its login, points to its
+// TestDerivedSessions: what a browser's session yields copies its login, points to its
 // sign-in, and outlives it.
-func TestYields(t *testing.T) {
+func TestDerivedSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()
@@ -345,9 +345,9 @@ func TestOneTime(t *testing.T) {
 	})
 }
 
-// TestPATsAreAskedAbout: the provider of an unused PAT is asked once a day,
+// TestPATsAreRevalidatedDaily: the provider of an unused PAT is asked once a day,
 // at another time for each.
-func TestPATsAreAskedAbout(t *testing.T) {
+func TestPATsAreRevalidatedDaily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})
@@ -388,9 +388,9 @@ func TestPATsAreAskedAbout(t *testing.T) {
 	})
 }
 
-// TestPATsOfAnotherProvider: however many PATs cannot be asked about, the others
+// TestPATsOfReplacedProvider: however many PATs cannot be asked about, the others
 // are.
-func TestPATsOfAnotherProvider(t *testing.T) {
+func TestPATsOfReplacedProvider(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})

@@ -143,7 +143,7 @@ func repeat[T any](one T, times int) []T { return slices.Repeat([]T{one}, times)
 
 // A service account that logs in again with its new password does not keep a
 // session alive that was made with the old one.
-func TestOldStampBesideANewLogin(t *testing.T) {
+func TestOldStampIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()
@@ -244,7 +244,7 @@ func TestProviderRenamedRemovedOrPointedElsewhere(t *testing.T) {
 }
 
 // A reload that tightens the configuration holds for sessions that are there.
-func TestUse(t *testing.T) {
+func TestReloadAppliesToLiveSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()

@@ -18,7 +18,7 @@ import (
 
 // Two hundred clients redeem one token at three replicas: a provider that
 // rotates, and punishes reuse, is asked once.
-func TestOneQuestionForOneSession(t *testing.T) {
+func TestSessionIsRevalidatedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 3, session.Config{})
 		defer s.close()
@@ -42,7 +42,7 @@ func TestOneQuestionForOneSession(t *testing.T) {
 	})
 }
 
-func TestOneQuestionForOnePerson(t *testing.T) {
+func TestPersonIsRevalidatedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 3, session.Config{})
 		defer s.close()
@@ -68,7 +68,7 @@ func TestOneQuestionForOnePerson(t *testing.T) {
 }
 
 // A client that goes away does not take the rotated token with it.
-func TestClientGoesAway(t *testing.T) {
+func TestDisconnectedClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()
@@ -90,7 +90,7 @@ func TestClientGoesAway(t *testing.T) {
 }
 
 // While a provider is known to be down, nobody waits for it.
-func TestNobodyWaitsForWhatIsDown(t *testing.T) {
+func TestRedemptionDoesNotWaitWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()
@@ -183,7 +183,7 @@ func TestSlowStore(t *testing.T) {
 }
 
 // A replica that died while it asked holds up others for the lease, no longer.
-func TestLeaseOfTheDead(t *testing.T) {
+func TestLeaseExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})
 		defer s.close()
@@ -295,9 +295,9 @@ func TestReloadDuringALogin(t *testing.T) {
 	})
 }
 
-// TestAbandonedLogin: what a provider gave to a login that comes to nothing is
+// TestRevokeProviderToken: what a provider gave to a login that comes to nothing is
 // given back, or each retry while the disk is full would leave one there.
-func TestAbandonedLogin(t *testing.T) {
+func TestRevokeProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()

@@ -149,8 +149,8 @@ func (r *readOnly) SetSetting(ctx context.Context, name string, value []byte) er
 	return r.Store.SetSetting(ctx, name, value)
 }
 
-// TestPanicOfAProvider: what runs on its own does not end the process.
-func TestPanicOfAProvider(t *testing.T) {
+// TestProviderPanic: what runs on its own does not end the process.
+func TestProviderPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()
@@ -167,9 +167,9 @@ func TestPanicOfAProvider(t *testing.T) {
 // leaseEnds is when another may ask whose asker has died.
 const leaseEnds = 15 * time.Second
 
-// TestNoRevocationAtAnother: where a provider was pointed elsewhere, the other one
+// TestTokenIsNotSentToAnotherProvider: where a provider was pointed elsewhere, the other one
 // does not get to see the tokens of the first.
-func TestNoRevocationAtAnother(t *testing.T) {
+func TestTokenIsNotSentToAnotherProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
 		defer s.close()
@@ -207,9 +207,9 @@ func TestClaimsOfASession(t *testing.T) {
 	}
 }
 
-// TestClaimsThatCannotBeKept: a login with a claim that cannot be encoded makes
+// TestUnencodableClaims: a login with a claim that cannot be encoded makes
 // no session and is unavailable, as is a revalidation that finds one.
-func TestClaimsThatCannotBeKept(t *testing.T) {
+func TestUnencodableClaims(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()
 	id := s.providers.login("corp", "alice")
