@@ -10,7 +10,7 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// TestNewAdmin lists and ends sessions beside a server, on a store alone.
+// TestNewAdmin lists and ends sessions with a store alone, while a server runs on it.
 func TestNewAdmin(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()
@@ -28,24 +28,24 @@ func TestNewAdmin(t *testing.T) {
 	if n, err := admin.Revoke(t.Context(), session.Selector{User: "alice"}, "an operator"); n != 1 || err != nil {
 		t.Errorf("Revoke = %d, %v, want 1", n, err)
 	}
-	s.expect("what was revoked", token, "401")
-	s.expect("what was not", other, "ok")
+	s.expect("the revoked one", token, "401")
+	s.expect("the other one", other, "ok")
 	if found, err := admin.Inspect(t.Context(), other); err != nil || found.Identity.User != "bob" {
 		t.Errorf("Inspect = %+v, %v, want bob's session", found, err)
 	}
 	if _, err := admin.Inspect(t.Context(), token); outcome(err) != "401" {
-		t.Errorf("Inspect of what was revoked = %v, want 401", err)
+		t.Errorf("Inspect of the revoked one = %v, want 401", err)
 	}
 }
 
-// unlisted is a store part that cannot list.
+// unlisted is an AdminStore whose List fails.
 type unlisted struct{ session.AdminStore }
 
 func (unlisted) List(context.Context, session.Selector, session.Hash, int) ([]session.ListedSession, error) {
 	return nil, errors.New("the disk is gone")
 }
 
-// TestAdminStoreFails: a store that cannot tell is unavailable.
+// TestAdminStoreFails: an error of the store is ErrUnavailable.
 func TestAdminStoreFails(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), t.TempDir()+"/data/shorepass.db")
 	must(t, err)

@@ -13,7 +13,7 @@ func TestTrips(t *testing.T) {
 		want               bool
 	}{
 		{"nothing", window{}, window{}, false},
-		{"nine persons in a minute, beside many who are vouched for", window{ended: 9}, window{ended: 9, vouched: 100}, false},
+		{"nine persons in a minute, of many", window{ended: 9}, window{ended: 9, vouched: 100}, false},
 		{"ten persons in a minute", window{ended: 10}, window{ended: 10, vouched: 100}, true},
 		{"ten persons, a fifth of all", window{ended: 10, vouched: 40}, window{ended: 10, vouched: 40}, false},
 		{"ten persons, more than a fifth", window{ended: 10, vouched: 39}, window{ended: 10, vouched: 39}, true},
@@ -34,8 +34,8 @@ func TestTrips(t *testing.T) {
 	}
 }
 
-// TestBreakerNext has the condition hold at some times, and looks at whether the
-// provider is doubted at others. Grace is an hour.
+// TestBreakerNext trips the breaker at some times, and checks at others whether it is
+// open. Grace is an hour.
 func TestBreakerNext(t *testing.T) {
 	every := func(step, from, to time.Duration) (at []time.Duration) {
 		for d := from; d <= to; d += step {
@@ -44,9 +44,9 @@ func TestBreakerNext(t *testing.T) {
 		return at
 	}
 	for _, tc := range []struct {
-		name            string
-		held            []time.Duration
-		doubted, belief []time.Duration
+		name         string
+		tripped      []time.Duration
+		open, closed []time.Duration
 	}{
 		{
 			"once", []time.Duration{0},
@@ -76,23 +76,23 @@ func TestBreakerNext(t *testing.T) {
 			[]time.Duration{2*time.Hour + 9*time.Minute},
 		},
 	} {
-		doubted := func(at time.Duration) bool {
+		isOpen := func(at time.Duration) bool {
 			var b Breaker
-			for _, held := range tc.held {
-				if held <= at {
-					b = b.next(time.Hour, epoch.Add(held))
+			for _, tripped := range tc.tripped {
+				if tripped <= at {
+					b = b.next(time.Hour, epoch.Add(tripped))
 				}
 			}
 			return b.isOpen(epoch.Add(at))
 		}
-		for _, at := range tc.doubted {
-			if !doubted(at) {
-				t.Errorf("%s: after %v the provider is believed", tc.name, at)
+		for _, at := range tc.open {
+			if !isOpen(at) {
+				t.Errorf("%s: after %v the breaker is closed", tc.name, at)
 			}
 		}
-		for _, at := range tc.belief {
-			if doubted(at) {
-				t.Errorf("%s: after %v the provider is doubted", tc.name, at)
+		for _, at := range tc.closed {
+			if isOpen(at) {
+				t.Errorf("%s: after %v the breaker is open", tc.name, at)
 			}
 		}
 	}
@@ -100,8 +100,8 @@ func TestBreakerNext(t *testing.T) {
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// TestBreakerAgainstNaive holds the row against a reading of the whole history,
-// at random.
+// TestBreakerAgainstNaive compares the row with a naive reading of the whole history, at
+// random.
 func TestBreakerAgainstNaive(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -124,8 +124,8 @@ func TestBreakerAgainstNaive(t *testing.T) {
 	}
 }
 
-// naiveIsOpen reports whether the condition held within the last minute, less
-// than grace after it first did, where ten minutes without it begin anew.
+// naiveIsOpen reports whether the breaker tripped within the last minute and within
+// grace of the first time, where ten minutes without a trip begin anew.
 func naiveIsOpen(tripped []time.Duration, grace, now time.Duration) bool {
 	var first time.Duration
 	for i, at := range tripped {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// memoryBreakerStore is a BreakerStore in memory, which fails while it is told to.
+// memoryBreakerStore is a BreakerStore in memory, which returns err while that is set.
 type memoryBreakerStore struct {
 	mu      sync.Mutex
 	err     error
@@ -76,7 +76,7 @@ func (s *memoryBreakerStore) fail(err error) {
 	s.err = err
 }
 
-// state returns how often it was written to, and what it fails with.
+// state returns the number of writes, and err.
 func (s *memoryBreakerStore) state() (writes int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +110,7 @@ type breakerCluster struct {
 	began    time.Time
 }
 
-// newBreakerSite starts replicas, each with a clock that much ahead.
+// newBreakerCluster starts one replica for each clock offset.
 func newBreakerCluster(t *testing.T, grace time.Duration, ahead ...time.Duration) *breakerCluster {
 	s := &breakerCluster{t: t, store: newMemoryBreakerStore(), log: new(logBuffer), began: time.Now()}
 	cfg := new(atomic.Pointer[generation])
@@ -135,7 +135,7 @@ func newBreakerCluster(t *testing.T, grace time.Duration, ahead ...time.Duration
 	return s
 }
 
-// end has persons be newly ended, one after the other on each replica in turn.
+// end counts persons as newly ended, in turn on each replica.
 func (s *breakerCluster) end(from, to int) {
 	for i := from; i < to; i++ {
 		s.count(countedAnswer{replica: i % len(s.replicas), what: "ended", person: int64(i)})
@@ -148,7 +148,7 @@ func (s *breakerCluster) vouch(times int) {
 	}
 }
 
-// count has a replica count an answer. An error is one of the store.
+// count has a replica count an answer. It may fail while the store does.
 func (s *breakerCluster) count(one countedAnswer) {
 	kind := answerVouches
 	if one.what == "ended" {
@@ -161,14 +161,14 @@ func (s *breakerCluster) count(one countedAnswer) {
 	}
 }
 
-// refuse has logins be refused where the account has a proof.
+// refuse counts logins as refused at addresses with a proof, in turn on each replica.
 func (s *breakerCluster) refuse(from, to int) {
 	for i := from; i < to; i++ {
 		s.replicas[i%len(s.replicas)].countLogin("corp", fmt.Sprint("person ", i), true, false)
 	}
 }
 
-// expect holds whether every replica doubts the provider.
+// expect checks whether every replica doubts the provider.
 func (s *breakerCluster) expect(when string, want bool) {
 	s.t.Helper()
 	for i, b := range s.replicas {
@@ -185,8 +185,7 @@ func (s *breakerCluster) expect(when string, want bool) {
 	}
 }
 
-// logged holds how often the first replica logged that the breaker opened, and
-// that it closed.
+// logged checks how often the first replica logged that the breaker opened and closed.
 func (s *breakerCluster) logged(opened, closed int) {
 	s.t.Helper()
 	synctest.Wait()
@@ -203,7 +202,7 @@ func TestBreakers(t *testing.T) {
 		name string
 		play func(*breakerCluster)
 	}{
-		{"the tenth person opens it at once, for every replica", func(b *breakerCluster) {
+		{"the tenth person opens it immediately, for every replica", func(b *breakerCluster) {
 			sleep(2 * s)
 			b.vouch(30)
 			sleep(2 * s)
@@ -217,11 +216,11 @@ func TestBreakers(t *testing.T) {
 			b.expect("when the minute is over", false)
 			b.logged(1, 1)
 		}},
-		{"other replicas' answers outweigh it once they are told", func(b *breakerCluster) {
+		{"answers of other replicas count once shared", func(b *breakerCluster) {
 			b.vouch(40)
 			sleep(2 * s)
 			b.end(0, 10)
-			b.expect("ten beside forty", false)
+			b.expect("ten of fifty", false)
 			sleep(11 * m)
 			b.logged(0, 0)
 		}},
@@ -232,7 +231,7 @@ func TestBreakers(t *testing.T) {
 			sleep(2 * s)
 			b.expect("a leaver", false)
 		}},
-		{"half of ten minutes keeps it open", func(b *breakerCluster) {
+		{"five persons and half within ten minutes keep it open", func(b *breakerCluster) {
 			b.vouch(5)
 			sleep(2 * s)
 			b.end(0, 5)
@@ -243,7 +242,7 @@ func TestBreakers(t *testing.T) {
 			b.expect("twelve minutes later", false)
 			b.logged(1, 1)
 		}},
-		{"a provider that goes on is believed after grace, and not doubted again while it does", func(b *breakerCluster) {
+		{"a provider that goes on refusing is not doubted after grace, while it goes on", func(b *breakerCluster) {
 			for i := range 90 {
 				b.end(10*i, 10*i+10)
 				sleep(m)
@@ -302,7 +301,7 @@ func TestBreakers(t *testing.T) {
 			sleep(2 * s)
 			b.expect("a thousand guesses", false)
 		}},
-		{"another provider is believed", func(b *breakerCluster) {
+		{"another provider is not doubted", func(b *breakerCluster) {
 			b.end(0, 10)
 			sleep(2 * s)
 			if b.replicas[0].isDoubted("sso") {
@@ -312,7 +311,7 @@ func TestBreakers(t *testing.T) {
 				b.t.Errorf("open = %q, want corp", open)
 			}
 		}},
-		{"a store that fails opens nothing, and what was counted counts when it is back", func(b *breakerCluster) {
+		{"a store that fails opens nothing, and the counts are shared when it is back", func(b *breakerCluster) {
 			b.store.fail(errors.New("connection refused"))
 			b.end(0, 12)
 			sleep(5 * s)
@@ -328,14 +327,14 @@ func TestBreakers(t *testing.T) {
 				b.t.Errorf("the fault was logged %d times, want once:\n%s", n, b.log)
 			}
 		}},
-		{"a replica that dies leaves what it counted", func(b *breakerCluster) {
+		{"the tally of a replica that died counts", func(b *breakerCluster) {
 			b.end(0, 9)
 			sleep(2 * s)
 			b.replicas = b.replicas[1:]
 			b.end(9, 10)
 			b.expect("the tenth", true)
 		}},
-		{"nothing new, nothing written", func(b *breakerCluster) {
+		{"an unchanged tally is not written", func(b *breakerCluster) {
 			b.vouch(3)
 			sleep(2 * s)
 			before, _ := b.store.state()
@@ -354,10 +353,9 @@ func TestBreakers(t *testing.T) {
 	}
 }
 
-// TestBreakersAtRandom has replicas whose clocks differ count at random, and
-// holds what they doubt between two readings of the whole history: the provider
-// is doubted where the condition holds for the shortest windows, and not where
-// it did not for the longest.
+// TestBreakersAtRandom has replicas whose clocks differ count at random, and compares
+// with two naive readings of the history: the provider is doubted if a threshold is
+// reached in the shortest windows, and not if none was in the longest.
 func TestBreakersAtRandom(t *testing.T) {
 	const margin = slotLength + 2*time.Second // the resolution, and what clocks differ
 	for seed := range uint64(4) {
@@ -367,7 +365,7 @@ func TestBreakersAtRandom(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 2))
 				s := newBreakerCluster(t, 1000*time.Hour, -900*time.Millisecond, 0, 900*time.Millisecond)
 				var all []countedAnswer
-				var must, may []bool // by second: the condition holds
+				var must, may []bool // by second: a threshold is reached
 				rate := 1 + random.IntN(40)
 				opened, closed := 0, 0
 				for second := range 40 * 60 {
@@ -391,10 +389,10 @@ func TestBreakersAtRandom(t *testing.T) {
 					may = append(may, tripsNaively(all, now, margin, -time.Second, 2*time.Second))
 					got := s.replicas[second%3].isDoubted("corp")
 					if allOfLast(must, 4, true) && !got {
-						t.Fatalf("after %v the condition holds, and the provider is believed", now)
+						t.Fatalf("after %v a threshold is reached, and the provider is not doubted", now)
 					}
 					if allOfLast(may, 63, false) && got {
-						t.Fatalf("after %v the condition did not hold within a minute, and the provider is doubted", now)
+						t.Fatalf("after %v no threshold was reached within a minute, and the provider is doubted", now)
 					}
 					if got {
 						opened++
@@ -408,9 +406,9 @@ func TestBreakersAtRandom(t *testing.T) {
 	}
 }
 
-// tripsNaively reports whether the condition holds by a list of what was counted, where
-// windows are longer by so much for persons ended, and for answers that vouch, of
-// which the last are not known yet.
+// tripsNaively computes trips from a list of answers. The windows are longer by
+// longerEnded for persons ended and by longerVouched for answers that vouch, of
+// which those younger than unknown are not shared yet.
 func tripsNaively(all []countedAnswer, now, longerEnded, longerVouched, unknown time.Duration) bool {
 	count := func(span time.Duration) (w window) {
 		ended := make(map[int64]bool)

@@ -35,11 +35,11 @@ func TestValidate(t *testing.T) {
 		{"times", func(c *session.Config) { c.Revalidate, c.Idle = time.Millisecond, -time.Hour }, []string{
 			`revalidate: 1ms is not between "1s" and "36500d"`, `idle: -1h0m0s is not between "1s" and "36500d"`,
 		}},
-		{"an idle time that is over before a use is known", func(c *session.Config) { c.Idle = time.Minute }, []string{
+		{"an idle time below the resolution of uses", func(c *session.Config) { c.Idle = time.Minute }, []string{
 			`idle: 1m0s is less than "10m": the last use is known to about a minute`,
 		}},
 		{"for ever", func(c *session.Config) { c.Lifetime = 1 << 62 }, []string{`lifetime: 1281023h53m38.427387904s is not between "1s" and "36500d"`}},
-		{"nobody may have one", func(c *session.Config) { c.PerPerson = -1 }, []string{"per_person: -1 is not between 1 and 1000000"}},
+		{"less than one token", func(c *session.Config) { c.PerPerson = -1 }, []string{"per_person: -1 is not between 1 and 1000000"}},
 	} {
 		cfg := session.Config{}.WithDefaults()
 		tc.change(&cfg)
@@ -54,7 +54,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// startAt starts sessions on a file and closes them.
+// startAt starts sessions on a file, and closes them.
 func startAt(t *testing.T, file string, key secret.Text) error {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), file)
@@ -67,7 +67,7 @@ func startAt(t *testing.T, file string, key secret.Text) error {
 	return err
 }
 
-// elsewhere is a store that lies in no folder.
+// elsewhere is a store without a folder.
 type elsewhere struct{ session.Store }
 
 func TestSealKeyFile(t *testing.T) {
@@ -112,8 +112,8 @@ func TestSealKeyFile(t *testing.T) {
 	refused("a store of several machines", err, "keys init --seal-key seal.key")
 }
 
-// The keys of a ring can be replaced one after the other without a session's
-// end.
+// TestRekey: the keys of a ring can be replaced one after the other, and no session
+// ends.
 func TestRekey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	one, two := session.NewSealKey().Reveal(), session.NewSealKey().Reveal()
@@ -151,7 +151,8 @@ func TestRekey(t *testing.T) {
 	}
 }
 
-// Nothing in the files shows a token, a refresh token or a key.
+// TestStoreShowsNoSecret: the store's files contain no token of ours and no provider's
+// refresh token in clear.
 func TestStoreShowsNoSecret(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	token := s.issue("sso", "alice")

@@ -17,7 +17,8 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// crashFile names the store to the process that is to be killed.
+// crashFile is the environment variable with the store's file for the process that is
+// killed.
 const crashFile = "SHOREPASS_TEST_CRASH_FILE"
 
 func TestMain(m *testing.M) {
@@ -27,8 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// issueUntilKilled issues and revokes for ever, from several clients at once,
-// and says what it has done when it is done.
+// issueUntilKilled issues and revokes tokens for ever, with several concurrent clients,
+// and prints each call after it returned.
 func issueUntilKilled(file string) {
 	ctx := context.Background()
 	store, err := sqlite.Open(ctx, file)
@@ -62,8 +63,8 @@ func issueUntilKilled(file string) {
 	select {}
 }
 
-// kill -9 at any moment loses no token that a client was given, and brings no
-// revoked one back.
+// TestKill9: kill -9 at any moment loses no token that a client got, and restores no
+// revoked one.
 func TestKill9(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	issued, revoked := make(map[string]bool), make(map[string]bool)
@@ -100,7 +101,7 @@ func TestKill9(t *testing.T) {
 				t.Errorf("round %d: a revoked token: %v", round, err)
 			case !revoked[token] && err != nil && !strings.Contains(err.Error(), string(session.ReasonRevoked)):
 				// One that was being revoked may be so already.
-				t.Errorf("round %d: a token that was given: %v", round, err)
+				t.Errorf("round %d: an issued token: %v", round, err)
 			}
 		}
 		s.close()
@@ -110,7 +111,8 @@ func TestKill9(t *testing.T) {
 	}
 }
 
-// A copy of the files in the middle of writing opens as it was at some moment.
+// TestCopiedWhileWriting: a copy of the files, taken during a write, opens in a state
+// that the store had.
 func TestCopiedWhileWriting(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()
@@ -125,12 +127,12 @@ func TestCopiedWhileWriting(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join(filepath.Dir(s.file), name))
 		must(t, err)
 		if strings.HasSuffix(name, "-wal") {
-			text = append(text, make([]byte, 1000)...) // a commit that was under way
+			text = append(text, make([]byte, 1000)...) // a commit in progress
 		}
 		must(t, os.WriteFile(filepath.Join(filepath.Dir(copied.file), name), text, 0o600))
 	}
 	copied.start(session.Config{})
 	defer copied.close()
-	copied.expect("one that was given", given, "ok")
-	copied.expect("one that was revoked", gone, "401")
+	copied.expect("issued", given, "ok")
+	copied.expect("revoked", gone, "401")
 }

@@ -11,7 +11,7 @@ import (
 	"shorepass/session"
 )
 
-// crowd is people who each have one session, all due for a revalidation.
+// crowd is a number of people with one session each.
 type crowd struct {
 	*cluster
 	provider string
@@ -29,15 +29,15 @@ func newCrowd(s *cluster, provider string, people int) *crowd {
 
 func (c *crowd) name(i int) string { return fmt.Sprint("user", i) }
 
-// change changes the accounts from one number to another.
+// change changes the accounts in a range.
 func (c *crowd) change(from, to int, change func(*account)) {
 	for i := from; i < to; i++ {
 		c.providers.change(c.name(i), change)
 	}
 }
 
-// redeem redeems the token of each from one number to another, each at a replica
-// of its own, and returns how often each outcome came.
+// redeem redeems the tokens in a range, spread over the replicas, and counts the
+// outcomes.
 func (c *crowd) redeem(from, to int) map[string]int {
 	outcomes := make(map[string]int)
 	for i := from; i < to; i++ {
@@ -47,7 +47,7 @@ func (c *crowd) redeem(from, to int) map[string]int {
 	return outcomes
 }
 
-// expectAll holds that the token of each comes to the same.
+// expectAll redeems the tokens in a range, and checks that each has the outcome.
 func (c *crowd) expectAll(when string, from, to int, want string) {
 	c.t.Helper()
 	if got := c.redeem(from, to); got[want] != to-from {
@@ -55,7 +55,8 @@ func (c *crowd) expectAll(when string, from, to int, want string) {
 	}
 }
 
-// TestBreakerVoidsRefusals has a provider refuse some of those it is asked about.
+// TestBreakerVoidsRefusals: a provider refuses some of the people that it is asked
+// about. Below the thresholds they get 401, above them 503.
 func TestBreakerVoidsRefusals(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
@@ -82,7 +83,7 @@ func TestBreakerVoidsRefusals(t *testing.T) {
 					c.change(first, tc.all, tc.change)
 					time.Sleep(5 * time.Minute)
 					c.expectAll("before", 0, first, "ok")
-					time.Sleep(15 * time.Second) // by then the replicas know of each other's answers
+					time.Sleep(15 * time.Second) // the replicas share their tallies
 					c.redeem(first, tc.all)
 					c.expectAll("refused", first, tc.all, tc.want)
 					if tc.want == "401" {
@@ -97,9 +98,9 @@ func TestBreakerVoidsRefusals(t *testing.T) {
 	}
 }
 
-// TestBreakerAgainstConcurrentRefusals has a broken provider refuse all people at the same moment, on
-// several replicas: whatever the order, no session ends, and a client that comes
-// again is told that the provider is unavailable for as long as it is broken.
+// TestBreakerAgainstConcurrentRefusals: a broken provider refuses all people at the
+// same time, on several replicas. In any order no session ends, and clients that
+// retry get 503 for as long as the provider is broken.
 func TestBreakerAgainstConcurrentRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -139,9 +140,9 @@ func TestBreakerAgainstConcurrentRefusals(t *testing.T) {
 	})
 }
 
-// TestBreakerCloses: once a provider refuses few again, those whom it vouches for go
-// on at once, and those few are believed within eleven minutes, however often they
-// come.
+// TestBreakerCloses: once a provider refuses few people again, the sessions that it
+// vouches for go on immediately, and its refusals count again within eleven minutes,
+// however often they are retried.
 func TestBreakerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -150,23 +151,23 @@ func TestBreakerCloses(t *testing.T) {
 		c.change(0, 12, func(a *account) { a.disabled = true })
 		time.Sleep(5 * time.Minute)
 		c.redeem(0, 12)
-		s.expect("while nobody is believed", c.tokens[0], "503")
+		s.expect("while the breaker is open", c.tokens[0], "503")
 		c.change(1, 12, func(a *account) { a.disabled = false })
 		time.Sleep(31 * time.Second)
-		c.expectAll("who was refused by mistake", 1, 12, "ok")
+		c.expectAll("refused by mistake", 1, 12, "ok")
 		for range 21 {
 			s.redeem(c.tokens[0])
 			time.Sleep(31 * time.Second)
 		}
-		s.expect("who was not", c.tokens[0], "401")
+		s.expect("refused rightly", c.tokens[0], "401")
 		if got := s.endReason(c.tokens[0]); got != session.ReasonEnded {
 			t.Errorf("it ends for %q, want %q", got, session.ReasonEnded)
 		}
 	})
 }
 
-// TestBreakerClosesAfterGrace: a provider that goes on refusing is believed after grace, also
-// where it goes on for long, and what it refuses ends.
+// TestBreakerClosesAfterGrace: if a provider goes on refusing, its refusals count after
+// grace, and the sessions end.
 func TestBreakerClosesAfterGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -195,8 +196,8 @@ func TestBreakerClosesAfterGrace(t *testing.T) {
 	})
 }
 
-// TestBreakerCountsPersons: a leaver with many sessions, each of which an OpenID
-// provider is asked about, is one of them.
+// TestBreakerCountsPersons: a leaver whose many sign-ins an OpenID provider refuses
+// counts as one person.
 func TestBreakerCountsPersons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -216,8 +217,7 @@ func TestBreakerCountsPersons(t *testing.T) {
 	})
 }
 
-// TestBreakerRevokesNoToken: refusals that are not believed have no refresh token
-// revoked.
+// TestBreakerRevokesNoToken: after void refusals no refresh token is revoked.
 func TestBreakerRevokesNoToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -230,16 +230,16 @@ func TestBreakerRevokesNoToken(t *testing.T) {
 			c.redeem(0, 12)
 			time.Sleep(time.Minute)
 		}
-		// The house returns a token with ErrEnded to nobody, so that these grants
-		// are used up: what counts is that none was revoked.
+		// fakeProviders returns no refresh token with ErrEnded, so that these grants
+		// are used up; what counts is that no token was revoked.
 		if len(s.providers.revoked) != 0 {
 			t.Errorf("revoked refresh tokens = %q, want none", s.providers.revoked)
 		}
 	})
 }
 
-// TestChangedPasswordsOpenNoBreaker: a company changes all passwords for good. No
-// circuit breaker opens: each hears 401, and can log in.
+// TestChangedPasswordsOpenNoBreaker: a company changes all passwords. No circuit
+// breaker opens: old sessions get 401, and people can log in.
 func TestChangedPasswordsOpenNoBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -265,10 +265,9 @@ func TestChangedPasswordsOpenNoBreaker(t *testing.T) {
 	})
 }
 
-// TestLostReadRightEndsNoSession: a directory takes the service account's right to see people away.
-// They all seem gone: they hear that the directory is unavailable, but for the
-// few that it takes to open the circuit breaker, no session ends for as long as
-// that lasts, and with the right back all go on.
+// TestLostReadRightEndsNoSession: the service account loses its right to read people
+// in the directory, so that all of them seem gone. The circuit breaker opens after
+// the first few: they get 503, no session ends, and with the right back all go on.
 func TestLostReadRightEndsNoSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -279,7 +278,7 @@ func TestLostReadRightEndsNoSession(t *testing.T) {
 		c.change(0, people, func(a *account) { a.missing = true })
 		time.Sleep(5 * time.Minute)
 		c.redeem(0, people)
-		for range 25 { // minutes
+		for range 25 {
 			c.expectAll("while the right is lost", 0, people, "503")
 			time.Sleep(time.Minute)
 		}

@@ -7,8 +7,7 @@ import (
 	"shorepass/providers"
 )
 
-// TestEndOfLife says when sessions of a kind end by themselves, as the table of kinds
-// has it.
+// TestEndOfLife checks the timeouts of each kind.
 func TestEndOfLife(t *testing.T) {
 	cfg := Config{}.WithDefaults()
 	for _, tc := range []struct {

@@ -17,18 +17,18 @@ func ExportID(token secret.Text) string {
 	return hash.ID()
 }
 
-// ExportIssue makes a session of any kind.
+// ExportIssue creates a session of any kind.
 func ExportIssue(ctx context.Context, s *Sessions, kind Kind, id *providers.Identity, service string) (*Session, error) {
 	return s.logIn(ctx, id, draftOptions{kind: kind, service: service})
 }
 
-// ExportFlush keeps what waits to be kept.
+// ExportFlush writes the buffered last uses.
 func ExportFlush(ctx context.Context, s *Sessions) error { return s.maintenance.flush(ctx) }
 
-// ExportSweepTimes returns what a sweep goes by.
+// ExportSweepTimes returns the times of a sweep.
 func ExportSweepTimes(cfg Config, now time.Time) SweepTimes { return cfg.sweepTimes(now) }
 
-// ExportEvict returns what gives way to another refresh token.
+// ExportEvict returns the eviction for another refresh token.
 func ExportEvict(cfg Config, live []LiveSession, now time.Time) Eviction {
 	_, admit := cfg.bound(KindRefresh, now)
 	e, err := admit(live)
@@ -38,17 +38,16 @@ func ExportEvict(cfg Config, live []LiveSession, now time.Time) Eviction {
 	return e
 }
 
-// ExportHash returns the hash of a token, and the name of its session.
+// ExportHash returns the hash of a token, and the ID of its session.
 func ExportHash(token secret.Text) (Hash, string) {
 	_, hash, _ := parseToken(token)
 	return hash, hash.ID()
 }
 
-// ExportProviderTokenHash returns what a session that answers to a provider's refresh
-// token is found by.
+// ExportProviderTokenHash returns the hash of a provider's refresh token.
 func ExportProviderTokenHash(providerToken secret.Text) Hash { return providerTokenHash(providerToken) }
 
-// ExportNewToken makes a refresh token.
+// ExportNewToken generates a refresh token.
 func ExportNewToken() secret.Text {
 	token, _ := newToken(KindRefresh)
 	return token
@@ -59,7 +58,7 @@ func ExportSeal(keys *Keys, name string, providerToken secret.Text) ([]byte, err
 	return keys.seal(name, providerToken)
 }
 
-// ExportIdentity returns what is kept of an identity, and the id of its provider.
+// ExportIdentity encodes an identity, and returns the id of its provider.
 func ExportIdentity(id *providers.Identity) (StoredIdentity, int64, error) {
 	identity, err := encodeIdentity(id)
 	return identity, providerID(id.Provider, id.Fingerprint), err

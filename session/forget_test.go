@@ -19,11 +19,11 @@ type forgetRecorder struct {
 	forgotten []string
 }
 
-// remembered are those whose passwords are.
+// remembered are the identities with a cached password.
 var remembered = []providers.Identity{
 	{Provider: "corp", Subject: "alice", User: "alice", Groups: []string{"team"}},
 	{Provider: "corp", Subject: "bob", User: "bob", Groups: []string{"team"}},
-	{Provider: "corp", Subject: "carol", User: "carol", Groups: []string{"others"}}, // who has no session
+	{Provider: "corp", Subject: "carol", User: "carol", Groups: []string{"others"}}, // has no session
 	{Provider: "file", Subject: "alice", User: "alice"},
 }
 
@@ -37,10 +37,9 @@ func (f *forgetRecorder) Forget(match func(*providers.Identity) bool) {
 	}
 }
 
-// TestForget: a session that ends because the person may not come in any more
-// takes the remembered password along, or the old one would be good for another
-// minute. Nothing else empties that memory, least of all what a client can do
-// again and again.
+// TestForget: when a session ends because the person is refused, the person's cached
+// passwords are dropped; otherwise they would be valid for another minute. Nothing
+// else drops them, above all nothing that a client can repeat.
 func TestForget(t *testing.T) {
 	revoke := func(sel session.Selector) func(*testing.T, *cluster) {
 		return func(t *testing.T, s *cluster) {
@@ -55,20 +54,20 @@ func TestForget(t *testing.T) {
 		happens func(*testing.T, *cluster)
 		want    []string
 	}{
-		"nothing":                  {func(*testing.T, *cluster) {}, nil},
-		"her sessions are revoked": {revoke(session.Selector{User: "alice"}), []string{"corp alice", "file alice"}},
-		"at one provider":          {revoke(session.Selector{User: "alice", Provider: "corp"}), []string{"corp alice"}},
-		"all of her group are":     {revoke(session.Selector{Group: "team"}), []string{"corp alice", "corp bob"}},
-		"all there are":            {revoke(session.Selector{Before: time.Now().Add(time.Hour)}), []string{"corp alice", "corp bob"}},
-		"those of robots":          {revoke(session.Selector{Provider: "corp", Kind: session.KindRobot}), nil},
-		"nobody's is":              {revoke(session.Selector{User: "nobody"}), nil},
-		"that of somebody who has none": {revoke(session.Selector{User: "carol"}),
+		"nothing":                          {func(*testing.T, *cluster) {}, nil},
+		"her sessions are revoked":         {revoke(session.Selector{User: "alice"}), []string{"corp alice", "file alice"}},
+		"her sessions at one provider are": {revoke(session.Selector{User: "alice", Provider: "corp"}), []string{"corp alice"}},
+		"those of her group are":           {revoke(session.Selector{Group: "team"}), []string{"corp alice", "corp bob"}},
+		"all sessions are":                 {revoke(session.Selector{Before: time.Now().Add(time.Hour)}), []string{"corp alice", "corp bob"}},
+		"sessions of robots are":           {revoke(session.Selector{Provider: "corp", Kind: session.KindRobot}), nil},
+		"sessions of an unknown user are":  {revoke(session.Selector{User: "nobody"}), nil},
+		"those of a user without a session are": {revoke(session.Selector{User: "carol"}),
 			[]string{"corp carol"}},
 		"her account is disabled": {change(func(a *account) { a.disabled = true }),
 			[]string{"corp alice"}},
 		"her password changes":  {change(func(a *account) { a.stamp = "s2" }), []string{"corp alice"}},
 		"her groups change":     {change(func(a *account) { a.groups = nil }), nil},
-		"she is locked a while": {change(func(a *account) { a.locked = true }), nil},
+		"her account is locked": {change(func(a *account) { a.locked = true }), nil},
 		"her entry is missing":  {change(func(a *account) { a.missing = true }), nil},
 		"the directory is down": {func(_ *testing.T, s *cluster) { s.providers.setDown(true) }, nil},
 		"she logs in with a new password": {func(_ *testing.T, s *cluster) {
@@ -82,7 +81,7 @@ func TestForget(t *testing.T) {
 			f := &forgetRecorder{fakeProviders: s.providers}
 			store, err := sqlite.Open(t.Context(), s.file)
 			must(t, err)
-			// Too short for the file, so that each redemption asks again.
+			// Shorter than Validate allows, so that each redemption revalidates.
 			cfg := session.Config{Revalidate: time.Nanosecond}.WithDefaults()
 			sessions, err := session.New(t.Context(), cfg, store, f, slog.New(slog.DiscardHandler))
 			must(t, err)

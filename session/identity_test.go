@@ -8,8 +8,8 @@ import (
 	"shorepass/providers"
 )
 
-// A redemption decides by what the login, or the last revalidation, found: what
-// rules look at is kept, and each part of it makes another version.
+// TestIdentityRoundTrip: everything that rules read of an identity is stored, and a
+// change of any part changes the version.
 func TestIdentityRoundTrip(t *testing.T) {
 	whole := providers.Identity{
 		Provider: "corp", Subject: "7", User: "alice", Groups: []string{"Team-A"},

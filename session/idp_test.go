@@ -15,24 +15,24 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// idp is an OpenID provider that rotates refresh tokens at each use, and keeps
-// several of a person, or one.
+// idp is a fake OpenID provider that rotates refresh tokens at each use. A person can
+// have several, or one.
 type idp struct {
-	one        bool // a login makes the token of the login before useless, as at Dex
+	one        bool // a login invalidates the token of the login before, as at Dex
 	revokesAll bool // a revocation drops all tokens of the person, as at Keycloak before 26.1
 	when       providers.RevokeWhen
-	slow       time.Duration // before it looks at the token that it is asked with
+	slow       time.Duration // before it checks the token
 
 	mu      sync.Mutex
 	count   int
-	tokens  map[string]string // the person of each token that is good
+	tokens  map[string]string // the person of each valid token
 	asked   int
 	revoked int
 }
 
 func newIDP() *idp { return &idp{tokens: make(map[string]string), when: providers.RevokeSignIn} }
 
-// login proves a person, with a new refresh token.
+// login returns the identity of a login, with a new refresh token.
 func (p *idp) login(person string) *providers.Identity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,7 +42,7 @@ func (p *idp) login(person string) *providers.Identity {
 	return p.identity(person)
 }
 
-// drop makes all tokens of a person useless, with mu held.
+// drop invalidates all tokens of a person. mu must be held.
 func (p *idp) drop(person string) {
 	for token, of := range p.tokens {
 		if of == person {
@@ -86,7 +86,7 @@ func (p *idp) PerSession(string) bool                 { return !p.one }
 func (p *idp) RevokeWhen(string) providers.RevokeWhen { return p.when }
 func (*idp) Forget(func(*providers.Identity) bool)    {}
 
-// newIDPSite is a replica with p as its only provider.
+// newIDPCluster starts replicas with p as their only provider.
 func newIDPCluster(t *testing.T, p *idp, replicas int) *cluster {
 	t.Helper()
 	s := &cluster{t: t, file: newStoreFile(t)}
@@ -98,7 +98,7 @@ func newIDPCluster(t *testing.T, p *idp, replicas int) *cluster {
 	return s
 }
 
-// logIn makes a session of a login.
+// logIn issues a session for a login.
 func (c *cluster) logIn(id *providers.Identity) secret.Text {
 	c.t.Helper()
 	token, _, err := c.replicas[0].Issue(c.t.Context(), id, service, laptop)
@@ -115,14 +115,14 @@ func (c *cluster) revoke(token secret.Text) {
 	synctest.Wait()
 }
 
-// TestRevokeWhen says how many refresh tokens a provider is told of as the three
-// logins of a person end, one after the other, and what becomes of the rest where
+// TestRevokeWhen: how many refresh tokens are revoked as the three logins of a person
+// end one after the other, and whether the other sessions survive at a provider where
 // one revocation drops all tokens of the person.
 func TestRevokeWhen(t *testing.T) {
 	for _, tc := range []struct {
 		when       providers.RevokeWhen
 		revokesAll bool
-		told       []int // after each end
+		revoked    []int // after each end
 		others     []string
 	}{
 		{providers.RevokeSignIn, false, []int{1, 2, 3}, []string{"ok", "ok"}},
@@ -143,8 +143,8 @@ func TestRevokeWhen(t *testing.T) {
 				bob := s.logIn(p.login("bob"))
 				for i, token := range tokens {
 					s.revoke(token)
-					if p.revoked != tc.told[i] {
-						t.Errorf("after %d ends the provider was told of %d tokens, want %d", i+1, p.revoked, tc.told[i])
+					if p.revoked != tc.revoked[i] {
+						t.Errorf("after %d ends %d tokens were revoked, want %d", i+1, p.revoked, tc.revoked[i])
 					}
 					time.Sleep(5 * time.Minute)
 					if i < len(tc.others) {
@@ -157,9 +157,8 @@ func TestRevokeWhen(t *testing.T) {
 	}
 }
 
-// TestOneTokenEach: at a provider that keeps one refresh token for each person, a
-// login puts its own in the place of the last, and the sessions of both machines
-// live on it.
+// TestOneTokenEach: at a provider with one refresh token per person, a login replaces
+// the token, and the sessions of both machines use the new one.
 func TestOneTokenEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP()
@@ -180,13 +179,13 @@ func TestOneTokenEach(t *testing.T) {
 		s.expect("the second machine, after the first logged out", desktop, "ok")
 		s.revoke(desktop)
 		if p.revoked != 1 || len(p.tokens) != 0 {
-			t.Errorf("the provider was told of %d tokens, and has %v", p.revoked, p.tokens)
+			t.Errorf("%d tokens were revoked, and the provider has %v", p.revoked, p.tokens)
 		}
 	})
 }
 
-// TestLoginDuringARevalidation: the provider is asked with a refresh token that a
-// login makes useless before it is looked at. Its refusal is void.
+// TestLoginDuringARevalidation: a login invalidates the refresh token of a revalidation
+// in progress. The refusal of that token is void.
 func TestLoginDuringARevalidation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP()
@@ -197,7 +196,7 @@ func TestLoginDuringARevalidation(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		p.slow = 2 * time.Second
 		var group sync.WaitGroup
-		group.Go(func() { s.expect("while it is asked", token, "ok") })
+		group.Go(func() { s.expect("during the revalidation", token, "ok") })
 		time.Sleep(time.Second)
 		another := s.logIn(p.login("alice"))
 		group.Wait()
@@ -206,14 +205,14 @@ func TestLoginDuringARevalidation(t *testing.T) {
 		}
 		for range 3 {
 			time.Sleep(5 * time.Minute)
-			s.expect("the session of before", token, "ok")
-			s.expect("the one of the login", another, "ok")
+			s.expect("the earlier session", token, "ok")
+			s.expect("the session of the login", another, "ok")
 		}
 	})
 }
 
-// TestLogInAgainAfterARevocation: where one revocation drops all tokens of the
-// person, the other sessions hear 401, and a login makes one that lives.
+// TestLogInAgainAfterARevocation: if one revocation drops all tokens of the person, the
+// other sessions get 401, and a new login works.
 func TestLogInAgainAfterARevocation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP()
@@ -226,7 +225,7 @@ func TestLogInAgainAfterARevocation(t *testing.T) {
 		s.expect("the other session", second, "401")
 		again := s.logIn(p.login("alice"))
 		s.expect("a login after it", again, "ok")
-		s.expect("the one that is gone, beside it", second, "401") // a login clears only the sign-in that it joins
+		s.expect("the refused one after it", second, "401") // a login clears only the sign-in that it joins
 		time.Sleep(time.Hour)
 		s.expect("and later", again, "ok")
 		if got := s.endReason(second); !slices.Contains([]session.Reason{"", session.ReasonGone}, got) {

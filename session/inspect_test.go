@@ -9,13 +9,13 @@ import (
 	"shorepass/session"
 )
 
-// TestInspect: what can be told of a token without redeeming it.
+// TestInspect: Inspect returns what a redemption would, without asking a provider.
 func TestInspect(t *testing.T) {
 	for name, test := range map[string]struct {
 		happens func(*cluster, secret.Text)
 		want    string
 	}{
-		"it lives":            {func(*cluster, secret.Text) {}, "ok"},
+		"live":                {func(*cluster, secret.Text) {}, "ok"},
 		"it was redeemed":     {func(s *cluster, token secret.Text) { s.redeem(token) }, "ok"},
 		"it was revoked":      {func(s *cluster, token secret.Text) { s.replicas[0].Admin().RevokeToken(s.t.Context(), token, "test") }, "401"},
 		"it was never used":   {func(*cluster, secret.Text) { time.Sleep(4 * time.Hour) }, "401"},
@@ -68,7 +68,7 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// TestInspectUsesNothing: looking at a token is no use of it.
+// TestInspectUsesNothing: Inspect does not count as a use of the token.
 func TestInspectUsesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{Unused: 7 * time.Hour})
@@ -78,7 +78,7 @@ func TestInspectUsesNothing(t *testing.T) {
 			time.Sleep(time.Hour)
 			s.replicas[0].Admin().Inspect(t.Context(), token)
 		}
-		s.expect("nine hours after a login that was only looked at", token, "401")
+		s.expect("nine hours after a login, inspected only", token, "401")
 	})
 }
 
@@ -89,7 +89,7 @@ func TestRevokeToken(t *testing.T) {
 		token, other := s.issue("corp", "alice"), s.issue("corp", "alice")
 		pat, err := session.ExportIssue(t.Context(), s.replicas[0], session.KindPAT, s.providers.login("corp", "alice"), service)
 		must(t, err)
-		s.redeem(token) // another replica has it in no memory
+		s.redeem(token) // the other replica has not cached it
 		for _, test := range []struct {
 			name  string
 			token secret.Text

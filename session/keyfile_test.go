@@ -13,8 +13,7 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// TestReadKeys: the keys of a store are read as a server opens them, and none is
-// made.
+// TestReadKeys: ReadKeys returns the keys that a server opens, and creates none.
 func TestReadKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	key := filepath.Join(filepath.Dir(file), session.SealKeyFile)
@@ -29,9 +28,9 @@ func TestReadKeys(t *testing.T) {
 	if _, err := os.Stat(key); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("ReadKeys made a sealing key: %v", err)
 	}
-	given := cfg
-	given.SealKey = session.NewSealKey()
-	if _, err := session.ReadKeys(t.Context(), given, store); !errors.Is(err, session.ErrNoStore) {
+	configured := cfg
+	configured.SealKey = session.NewSealKey()
+	if _, err := session.ReadKeys(t.Context(), configured, store); !errors.Is(err, session.ErrNoStore) {
 		t.Errorf("ReadKeys of a key that no server has used = %v, want %v", err, session.ErrNoStore)
 	}
 
@@ -41,7 +40,7 @@ func TestReadKeys(t *testing.T) {
 	if err != nil || string(read.Derive("x")) != string(opened.Derive("x")) {
 		t.Errorf("ReadKeys = %v, want the key that OpenKeys made", err)
 	}
-	if _, err := session.ReadKeys(t.Context(), given, store); err == nil || !strings.Contains(err.Error(), "session.seal_key is not the sealing key") {
+	if _, err := session.ReadKeys(t.Context(), configured, store); err == nil || !strings.Contains(err.Error(), "session.seal_key is not the sealing key") {
 		t.Errorf("ReadKeys of another key = %v", err)
 	}
 	must(t, os.Remove(key))

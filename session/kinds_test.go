@@ -14,7 +14,7 @@ import (
 	"shorepass/session"
 )
 
-// browse signs a person in with a browser, and redeems the cookie.
+// logInBrowser logs a person in with a browser, and redeems the cookie.
 func (c *cluster) logInBrowser(provider, subject string) *session.Session {
 	c.t.Helper()
 	id := c.providers.login(provider, subject)
@@ -29,17 +29,17 @@ func (c *cluster) logInBrowser(provider, subject string) *session.Session {
 	return found
 }
 
-// cookie redeems a browser's cookie.
+// redeemCookie redeems a browser's cookie.
 func (c *cluster) redeemCookie(token secret.Text) (*session.Session, error) {
 	return c.replicas[0].Redeem(c.t.Context(), token, "", laptop, session.KindBrowser)
 }
 
-// password redeems a token as a password is.
+// redeemAsPassword redeems a token that was sent as a password.
 func (c *cluster) redeemAsPassword(token secret.Text, service string) (*session.Session, error) {
 	return c.replicas[0].Redeem(c.t.Context(), token, service, laptop, session.KindRefresh, session.KindPAT, session.KindRobot)
 }
 
-// TestEvict says who gives way at per_person: the least recently used, those of the
+// TestEvict: at per_person the least recently used session is evicted, those of the
 // last hour last.
 func TestEvict(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -63,7 +63,7 @@ func TestEvict(t *testing.T) {
 		{"one of the last hour only where there is no older one", []session.LiveSession{live('a', 61, 1), live('b', 59, 59), live('c', 2, 0)}, 3, "a", ""},
 		{"all of the last hour", []session.LiveSession{live('a', 50, 1), live('b', 40, 39), live('c', 45, 0)}, 3, "c", ""},
 		{"as many as it takes", []session.LiveSession{live('a', 500, 100), live('b', 500, 90), live('c', 500, 80), live('d', 500, 70)}, 2, "abc", ""},
-		{"one that answers to a provider's token stays in the lists", []session.LiveSession{providerToken, live('a', 500, 100)}, 2, "", "u"},
+		{"one with a provider's token is ended, not deleted", []session.LiveSession{providerToken, live('a', 500, 100)}, 2, "", "u"},
 	} {
 		e := session.ExportEvict(session.Config{PerPerson: tc.perPerson}, tc.live, now)
 		first := func(hashes []session.Hash) (text string) {
@@ -78,7 +78,7 @@ func TestEvict(t *testing.T) {
 	}
 }
 
-// TestFreshLoginsAreNotEvicted: B4: logins side by side at the cap do not end each
+// TestFreshLoginsAreNotEvicted: B4: concurrent logins at per_person do not end each
 // other's tokens before their first use.
 func TestFreshLoginsAreNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestFreshLoginsAreNotEvicted(t *testing.T) {
 	})
 }
 
-// TestRowsAreBounded: B8: what gives way at per_person leaves no row.
+// TestRowsAreBounded: B8: sessions evicted at per_person leave no row.
 func TestRowsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{PerPerson: 5})
@@ -122,7 +122,7 @@ func TestRowsAreBounded(t *testing.T) {
 		all, err := s.replicas[0].Admin().List(t.Context(), session.Selector{Ended: true})
 		must(t, err)
 		if len(all) != 10 {
-			t.Errorf("%d sessions are kept, want five at each provider", len(all))
+			t.Errorf("%d sessions are stored, want five at each provider", len(all))
 		}
 		if got := len(s.providers.revoked); got != 35 {
 			t.Errorf("%d refresh tokens of the provider are revoked, want those of 35 sign-ins", got)
@@ -130,8 +130,8 @@ func TestRowsAreBounded(t *testing.T) {
 	})
 }
 
-// TestEndedRowsAreBounded: B8: nor do sessions that an account makes and revokes in
-// turn leave rows without a bound.
+// TestEndedRowsAreBounded: B8: the ended sessions of an account that logs in and
+// revokes in turn are bounded.
 func TestEndedRowsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -147,13 +147,13 @@ func TestEndedRowsAreBounded(t *testing.T) {
 		all, err := s.replicas[0].Admin().List(t.Context(), session.Selector{Ended: true})
 		must(t, err)
 		if len(all) != 1001 {
-			t.Errorf("%d sessions are kept, want the last, and 1,000 before it", len(all))
+			t.Errorf("%d sessions are stored, want the live one and 1,000 ended ones", len(all))
 		}
 	})
 }
 
-// TestBoundsOfKinds: a kind never evicts another, and what a person makes by hand is
-// refused beyond its bound.
+// TestBoundsOfKinds: a kind never evicts another, and a PAT or robot's secret beyond the
+// bound is refused.
 func TestBoundsOfKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{PerPerson: 3})
@@ -200,8 +200,8 @@ func TestBoundsOfKinds(t *testing.T) {
 	})
 }
 
-// TestDerivedSessions: what a browser's session yields copies its login, points to its
-// sign-in, and outlives it.
+// TestDerivedSessions: tokens derived from a browser's session copy its login, point to
+// its sign-in, and outlive it.
 func TestDerivedSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -225,7 +225,7 @@ func TestDerivedSessions(t *testing.T) {
 		for name, found := range map[string]*session.Session{"the PAT": asPassword, "the docker login": again} {
 			id := found.Identity
 			if id.ACR != "gold" || !slices.Equal(id.AMR, []string{"pwd", "otp"}) || !id.AuthTime.Equal(browser.Identity.AuthTime) || found.LoginName != "CORP\\alice" || id.User != "alice" {
-				t.Errorf("%s: %+v of %+v, want what the browser's session has, %+v", name, found, id, browser.Identity)
+				t.Errorf("%s: %+v of %+v, want the login of the browser's session, %+v", name, found, id, browser.Identity)
 			}
 		}
 		if asPassword.Limits != limits || asPassword.Service != "" || asPassword.Identity.Method != providers.MethodPAT || again.Limits != "" || again.Identity.Method != providers.MethodPassword {
@@ -236,13 +236,13 @@ func TestDerivedSessions(t *testing.T) {
 			t.Errorf("the PAT lives for %v, want ten days", got)
 		}
 		if _, err := s.replicas[0].IssuePAT(t.Context(), asPassword, session.PAT{}, laptop); err == nil {
-			t.Error("a PAT yields another")
+			t.Error("a PAT was derived from a PAT")
 		}
 		if _, err := s.replicas[0].IssueOneTimePassword(t.Context(), again, service); err == nil {
-			t.Error("a refresh token yields a one-time password")
+			t.Error("a one-time password was derived from a refresh token")
 		}
 		if len(s.providers.revoked) != 0 {
-			t.Errorf("revoked refresh tokens = %q, want none while what it yielded lives", s.providers.revoked)
+			t.Errorf("revoked refresh tokens = %q, want none while derived sessions live", s.providers.revoked)
 		}
 		s.providers.change("alice", func(a *account) { a.disabled = true })
 		time.Sleep(5 * time.Minute)
@@ -253,8 +253,7 @@ func TestDerivedSessions(t *testing.T) {
 	})
 }
 
-// TestGrantsAreBounded: B8: nor do one-time passwords fill the store, however many a
-// person makes.
+// TestGrantsAreBounded: B8: the one-time passwords of a person are bounded.
 func TestGrantsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -275,7 +274,7 @@ func TestGrantsAreBounded(t *testing.T) {
 	})
 }
 
-// TestOneTime: a one-time password is good for one login at its service, within ten
+// TestOneTime: a one-time password is valid for one login at its service, within ten
 // minutes, and for nothing else.
 func TestOneTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -318,7 +317,7 @@ func TestOneTime(t *testing.T) {
 		}
 		group.Wait()
 		if won != 1 || spent != 8 {
-			t.Errorf("of nine at once %d were taken and %d were told that it was spent, want 1 and 8", won, spent)
+			t.Errorf("of nine concurrent logins %d succeeded and %d got SpentError, want 1 and 8", won, spent)
 		}
 		at := time.Now()
 		time.Sleep(time.Hour)
@@ -345,8 +344,8 @@ func TestOneTime(t *testing.T) {
 	})
 }
 
-// TestPATsAreRevalidatedDaily: the provider of an unused PAT is asked once a day,
-// at another time for each.
+// TestPATsAreRevalidatedDaily: the provider of an unused PAT is asked once a day, with a
+// jitter.
 func TestPATsAreRevalidatedDaily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -361,7 +360,8 @@ func TestPATsAreRevalidatedDaily(t *testing.T) {
 		s.issue("sso", "without a PAT")
 		// The jitter is up to six hours of a day, so that the first revalidations are
 		// due from hour 18 to 24, the second from 36 to 48. No replica runs for most of
-		// the time before: what is due too early then is seen in the first hour.
+		// the time before. A revalidation that was due too early happens in the first
+		// hour of a window.
 		hour := 0
 		for _, window := range []struct{ start, end int }{{17, 25}, {35, 49}} {
 			s.close()
@@ -388,8 +388,8 @@ func TestPATsAreRevalidatedDaily(t *testing.T) {
 	})
 }
 
-// TestPATsOfReplacedProvider: however many PATs cannot be asked about, the others
-// are.
+// TestPATsOfReplacedProvider: a page full of PATs that cannot be revalidated does not
+// keep the others from being revalidated.
 func TestPATsOfReplacedProvider(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -64,7 +64,8 @@ func TestRedeem(t *testing.T) {
 	}
 }
 
-// Each row is what happens to one session, and what its client sees.
+// TestWhatEndsASession: each row is what happens to one session, and the outcomes that
+// its client gets.
 func TestWhatEndsASession(t *testing.T) {
 	type at struct {
 		after  time.Duration // since the row before
@@ -129,7 +130,7 @@ func TestWhatEndsASession(t *testing.T) {
 					s.providers.setDown(step.down)
 					time.Sleep(step.after)
 					s.expect(fmt.Sprintf("step %d", i), token, step.want)
-					synctest.Wait() // for what is asked in the background, and kept
+					synctest.Wait() // for revalidations in the background
 				}
 				if got := s.endReason(token); got != tc.why {
 					t.Errorf("it ended for %q, want %q", got, tc.why)
@@ -141,8 +142,8 @@ func TestWhatEndsASession(t *testing.T) {
 
 func repeat[T any](one T, times int) []T { return slices.Repeat([]T{one}, times) }
 
-// A service account that logs in again with its new password does not keep a
-// session alive that was made with the old one.
+// TestOldStampIsRefused: a login with a new password does not keep a session alive
+// that was created with the old one.
 func TestOldStampIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -150,8 +151,8 @@ func TestOldStampIsRefused(t *testing.T) {
 		old := s.issue("corp", "alice")
 		s.providers.change("alice", func(a *account) { a.stamp = "s2" })
 		time.Sleep(time.Second)
-		anew := s.issue("corp", "alice")
-		s.expect("the new one", anew, "ok")
+		fresh := s.issue("corp", "alice")
+		s.expect("the new one", fresh, "ok")
 		s.expect("the old one", old, "401")
 		if got := s.endReason(old); got != session.ReasonStamp {
 			t.Errorf("the old one ended for %q", got)
@@ -162,8 +163,9 @@ func TestOldStampIsRefused(t *testing.T) {
 	})
 }
 
-// An entry shows no stamp before its password is first changed: that change
-// cannot be told from a right to read that was given, the next one can.
+// TestStampThatAppears: an entry shows no stamp before its password is first changed.
+// That change cannot be told from a newly granted right to read, and ends nothing;
+// the next one does.
 func TestStampThatAppears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -200,8 +202,8 @@ func TestGroupsAreReplaced(t *testing.T) {
 	})
 }
 
-// Two jobs with one subject differ in what their ID tokens say of them, and
-// keep it apart.
+// TestJobsOfOneSubject: two CI jobs with one subject and different claims each keep
+// their own claims.
 func TestJobsOfOneSubject(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()
@@ -243,7 +245,7 @@ func TestProviderRenamedRemovedOrPointedElsewhere(t *testing.T) {
 	}
 }
 
-// A reload that tightens the configuration holds for sessions that are there.
+// TestReloadAppliesToLiveSessions: a shorter lifetime applies to existing sessions.
 func TestReloadAppliesToLiveSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -254,8 +256,8 @@ func TestReloadAppliesToLiveSessions(t *testing.T) {
 		s.replicas[0].Reload(session.Config{Lifetime: time.Hour}.WithDefaults(), s.providers)
 		s.expect("after", token, "401")
 		s.replicas[0].Reload(session.Config{}.WithDefaults(), s.providers)
-		s.expect("what has ended", token, "401")
-		s.expect("what has not", other, "ok")
+		s.expect("the ended one", token, "401")
+		s.expect("the live one", other, "ok")
 	})
 }
 
@@ -278,8 +280,8 @@ func TestPerPerson(t *testing.T) {
 	})
 }
 
-// What ends by itself ends in the store too, is shown for a while, and its
-// provider's token is revoked.
+// TestSweep: an unused session is ended in the store, retained for a while, and its
+// provider's refresh token is revoked.
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{Unused: time.Hour})
@@ -309,7 +311,7 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// What has ended is shown for thirty days.
+// TestSweepTimes: ended sessions are retained for thirty days.
 func TestSweepTimes(t *testing.T) {
 	now := time.Date(2026, 3, 31, 0, 0, 0, 0, time.UTC)
 	got := session.ExportSweepTimes(session.Config{}.WithDefaults(), now)
@@ -338,11 +340,11 @@ func TestLastUsed(t *testing.T) {
 			return all[0].LastUsed.Sub(began)
 		}
 		for _, tc := range []struct{ after, want time.Duration }{
-			{0, 0},                               // the first use is kept at once
-			{31 * time.Second, 0},                // which is nearly right
-			{30 * time.Second, 0},                // a minute later it waits for others
-			{4 * time.Second, 0},                 // and so does this
-			{11 * time.Second, 65 * time.Second}, // which was the last one that waited
+			{0, 0},                               // the first use is written immediately
+			{31 * time.Second, 0},                // the stored use is younger than a minute
+			{30 * time.Second, 0},                // a minute later the use is buffered
+			{4 * time.Second, 0},                 // and so is this one
+			{11 * time.Second, 65 * time.Second}, // the flush wrote the last buffered use
 		} {
 			time.Sleep(tc.after)
 			s.expect("use", token, "ok")
@@ -366,11 +368,11 @@ func TestRevoke(t *testing.T) {
 			sel  session.Selector
 			ends []string
 		}{
-			{"nobody's", session.Selector{}, nil},
-			{"only ended", session.Selector{Ended: true}, nil},
+			{"no selector", session.Selector{}, nil},
+			{"only ended sessions", session.Selector{Ended: true}, nil},
 			{"of a stranger", session.Selector{User: "mallory"}, nil},
 			{"of a group", session.Selector{Group: `<ops> & "Gäste"`}, []string{"alice"}},
-			{"of what is no group but stands beside one", session.Selector{Group: "mail"}, nil},
+			{"of a claim's name that is no group", session.Selector{Group: "mail"}, nil},
 			{"older", session.Selector{Before: time.Now().Add(-time.Minute), Provider: "corp"}, []string{"bob"}},
 			{"of a provider", session.Selector{Provider: "sso"}, []string{"carol"}},
 			{"by id", session.Selector{ID: session.ExportID(tokens["dave"])}, []string{"dave"}},
@@ -404,7 +406,8 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// A revocation while the provider is asked holds for whoever waits for the answer.
+// TestRevokeWhileAsking: a revocation during a revalidation refuses the clients that
+// wait for its answer.
 func TestRevokeWhileAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})

@@ -16,7 +16,7 @@ import (
 	"shorepass/session"
 )
 
-// version1 writes a store as the program of version 1 of the schema left it.
+// version1 writes a store with version 1 of the schema.
 type version1 struct {
 	t    *testing.T
 	conn *zombiezen.Conn
@@ -28,8 +28,8 @@ func (v *version1) exec(query string, args ...any) {
 	must(v.t, sqlitex.ExecuteTransient(v.conn, query, &sqlitex.ExecOptions{Args: args}))
 }
 
-// login writes a session of a login: of a person whose logins share a row, or with
-// a row of its own and a sealed refresh token of the provider.
+// login writes the session of a login: on the row that the person's logins share, or on
+// a row of its own with a sealed refresh token of the provider.
 func (v *version1) login(person int64, id *providers.Identity, providerToken secret.Text, ended bool) secret.Text {
 	v.t.Helper()
 	token := session.ExportNewToken()
@@ -64,8 +64,8 @@ func (v *version1) login(person int64, id *providers.Identity, providerToken sec
 	return token
 }
 
-// TestMigration: the sessions of a store of the version before live on, are asked
-// about with the refresh tokens that were sealed then, and what had ended stays so.
+// TestMigration: live sessions of the previous schema can be redeemed and revalidated
+// with their sealed refresh tokens, and ended ones stay ended.
 func TestMigration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &cluster{t: t, providers: newFakeProviders(), file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
@@ -99,7 +99,7 @@ func TestMigration(t *testing.T) {
 				t.Errorf("%s: RedeemProviderToken = %+v, %v, %v, want carol's session", when, found, made, err)
 			}
 		}
-		for _, when := range []string{"at once", "after the provider was asked", "after it was asked again"} {
+		for _, when := range []string{"at the start", "after a revalidation", "after another one"} {
 			s.expect(when+": of a directory", first, "ok")
 			s.expect(when+": another of the same person", second, "ok")
 			s.expect(when+": of an OpenID provider", openID, "ok")
@@ -115,7 +115,7 @@ func TestMigration(t *testing.T) {
 			t.Errorf("revoked refresh tokens = %q, want %q, whose session had ended", s.providers.revoked, want)
 		}
 
-		// A login joins the sign-in of before: another password refuses them all.
+		// A login shares the migrated sign-in: another stamp refuses the earlier sessions.
 		s.providers.change("alice", func(a *account) { a.stamp = "s2" })
 		time.Sleep(time.Second)
 		s.expect("a new login", s.issue("corp", "alice"), "ok")

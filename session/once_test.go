@@ -16,8 +16,8 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// Two hundred clients redeem one token at three replicas: a provider that
-// rotates, and punishes reuse, is asked once.
+// TestSessionIsRevalidatedOnce: two hundred clients redeem one token at three replicas.
+// The provider, which rotates tokens and detects reuse, is asked once.
 func TestSessionIsRevalidatedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 3, session.Config{})
@@ -67,7 +67,8 @@ func TestPersonIsRevalidatedOnce(t *testing.T) {
 	})
 }
 
-// A client that goes away does not take the rotated token with it.
+// TestDisconnectedClient: the rotated refresh token of a revalidation is stored also if
+// the client disconnects.
 func TestDisconnectedClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -78,7 +79,7 @@ func TestDisconnectedClient(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			if _, err := s.replicas[0].Redeem(ctx, token, service, laptop, session.KindRefresh); outcome(err) != "503" || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Redeem by a client that goes away = %v, want 503 for its deadline", err)
+				t.Errorf("Redeem by a client that disconnects = %v, want 503 for its deadline", err)
 			}
 			cancel()
 			s.expect("by another", token, "ok")
@@ -89,7 +90,8 @@ func TestDisconnectedClient(t *testing.T) {
 	})
 }
 
-// While a provider is known to be down, nobody waits for it.
+// TestRedemptionDoesNotWaitWhileDown: redemptions do not wait for a provider that was
+// down at the last revalidation.
 func TestRedemptionDoesNotWaitWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -116,7 +118,7 @@ func TestRedemptionDoesNotWaitWhileDown(t *testing.T) {
 	})
 }
 
-// slow is a store that takes its time to say that a lease is given, or the lease of a first use.
+// slow is a store that takes leases slowly.
 type slow struct {
 	*sqlite.Store
 	wait time.Duration
@@ -134,8 +136,8 @@ func (s slow) LeaseFirstUse(ctx context.Context, providerToken session.Hash, now
 	return won, err
 }
 
-// TestSlowStore: a replica that was told late that it may ask does not: before
-// its answer were kept, another one would ask with what is used up by then.
+// TestSlowStore: a replica that gets a lease late does not ask. The lease would expire
+// before its answer is stored, and another replica would ask with a used-up token.
 func TestSlowStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -174,7 +176,7 @@ func TestSlowStore(t *testing.T) {
 		}
 		_, _, err = s.replicas[1].RedeemProviderToken(t.Context(), secret.New("alice's own"), service, laptop, first)
 		if outcome(err) != "503" || asked.Load() != 0 {
-			t.Errorf("the first use by a replica that was told late: %v, and the provider was asked %d times, want 503 and never", err, asked.Load())
+			t.Errorf("the first use by a replica that got its lease late: %v, and the provider was asked %d times, want 503 and never", err, asked.Load())
 		}
 		if _, _, err := s.replicas[0].RedeemProviderToken(t.Context(), secret.New("alice's own"), service, laptop, first); err != nil || asked.Load() != 1 {
 			t.Errorf("by another: %v, and the provider was asked %d times, want once", err, asked.Load())
@@ -182,14 +184,15 @@ func TestSlowStore(t *testing.T) {
 	})
 }
 
-// A replica that died while it asked holds up others for the lease, no longer.
+// TestLeaseExpires: a replica that dies while it holds a lease delays others until the
+// lease expires.
 func TestLeaseExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})
 		defer s.close()
 		token := s.issue("corp", "alice")
 		time.Sleep(5 * time.Minute)
-		s.providers.slow = time.Minute // longer than anybody waits: the first one's answer never comes
+		s.providers.slow = time.Minute // longer than any timeout: the first replica gets no answer
 		go s.replicas[1].Redeem(t.Context(), token, service, laptop, session.KindRefresh)
 		time.Sleep(time.Second)
 		s.providers.mu.Lock()
@@ -203,8 +206,8 @@ func TestLeaseExpires(t *testing.T) {
 	})
 }
 
-// A provider's refresh token as the password reaches the provider once,
-// however many bring it to however many replicas.
+// TestRedeemProviderToken: a provider's refresh token as the password is sent to the
+// provider once, however many clients send it to however many replicas.
 func TestRedeemProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 3, session.Config{})
@@ -266,9 +269,9 @@ func TestRedeemProviderToken(t *testing.T) {
 	})
 }
 
-// TestReloadDuringALogin: a session is one of the provider that proved its
-// login, though a reload has pointed the name elsewhere before it was kept.
-// The one that has the name now is shown nothing.
+// TestReloadDuringALogin: a session belongs to the provider that proved its login, also
+// if a reload pointed that name elsewhere before the session was stored. The provider
+// that has the name now gets no token.
 func TestReloadDuringALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -295,8 +298,8 @@ func TestReloadDuringALogin(t *testing.T) {
 	})
 }
 
-// TestRevokeProviderToken: what a provider gave to a login that comes to nothing is
-// given back, or each retry while the disk is full would leave one there.
+// TestRevokeProviderToken: the provider's refresh token of a login without a session is
+// revoked. Otherwise each retry while the disk is full would leave one behind.
 func TestRevokeProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -309,7 +312,7 @@ func TestRevokeProviderToken(t *testing.T) {
 			t.Errorf("revoked refresh tokens = %q, want %q", s.providers.revoked, want)
 		}
 		nameless := s.providers.login("sso", "carol")
-		nameless.Subject = "" // which cannot be kept
+		nameless.Subject = "" // cannot be stored
 		_, _, err := s.replicas[0].RedeemProviderToken(t.Context(), secret.New("carol's own"), service, laptop,
 			func(context.Context) (*providers.Identity, error) { return nameless, nil })
 		synctest.Wait()
@@ -323,7 +326,7 @@ func TestRedeemProviderTokenFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})
 		defer s.close()
-		providerToken := secret.New("no token of anybody")
+		providerToken := secret.New("unknown")
 		for _, want := range []error{providers.ErrRejected, providers.ErrGone, errors.New("down"), &providers.RotatedError{Err: errors.New("down")}} {
 			for i := range 2 {
 				_, _, err := s.replicas[i].RedeemProviderToken(t.Context(), providerToken, service, laptop, func(context.Context) (*providers.Identity, error) { return nil, want })
@@ -338,7 +341,7 @@ func TestRedeemProviderTokenFails(t *testing.T) {
 	})
 }
 
-// Clocks that are minutes apart agree on the store's.
+// TestClocksApart: replicas whose clocks differ by minutes use the store's clock.
 func TestClocksApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})

@@ -25,7 +25,7 @@ func newKeys(t *testing.T, texts ...secret.Text) *Keys {
 
 func TestSeal(t *testing.T) {
 	one, two := NewSealKey(), NewSealKey()
-	old, both, anew, other := newKeys(t, one), newKeys(t, two, one), newKeys(t, two), newKeys(t, NewSealKey())
+	old, both, fresh, other := newKeys(t, one), newKeys(t, two, one), newKeys(t, two), newKeys(t, NewSealKey())
 	providerToken := secret.New("eyJ refresh token")
 	sealed, err := old.seal("a", providerToken)
 	if err != nil {
@@ -48,7 +48,7 @@ func TestSeal(t *testing.T) {
 		{"the key", old, "a", sealed, true},
 		{"a ring with the key", both, "a", sealed, true},
 		{"another session", old, "b", sealed, false},
-		{"a ring without the key", anew, "a", sealed, false},
+		{"a ring without the key", fresh, "a", sealed, false},
 		{"another key", other, "a", sealed, false},
 		{"nothing", old, "a", nil, false},
 		{"a head alone", old, "a", sealed[:5], false},
@@ -70,7 +70,7 @@ func TestSeal(t *testing.T) {
 	if both.sealedByFirst(sealed) || !old.sealedByFirst(sealed) {
 		t.Error("sealedByFirst does not tell the keys apart")
 	}
-	if !both.proves(old.proof()) || anew.proves(old.proof()) {
+	if !both.proves(old.proof()) || fresh.proves(old.proof()) {
 		t.Error("proves does not tell the keys apart")
 	}
 	if bytes.Equal(old.Derive("a"), old.Derive("b")) || bytes.Equal(old.Derive("a"), other.Derive("a")) || !bytes.Equal(old.Derive("a"), newKeys(t, one, two).Derive("a")) {

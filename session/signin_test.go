@@ -50,9 +50,8 @@ func signInOf(state, gone, pending string) SignIn {
 	}
 }
 
-// TestNext walks every pair of a state and an outcome. The three parts of a state
-// change each by itself: the answer, since when the person is gone, and what end
-// is pending.
+// TestNext walks every pair of a state and an outcome. The three parts of a state change
+// independently: the answer, since when the person is gone, and the pending end.
 func TestNext(t *testing.T) {
 	rows := table(`
 		             Vouched   Down      Rejected  Gone      Never     Lost
@@ -141,8 +140,8 @@ func table(text string) map[string]map[string]string {
 func dashed(text string) string { return strings.ReplaceAll(text, " ", "-") }
 func spaced(text string) string { return strings.ReplaceAll(text, "-", " ") }
 
-// TestNextToken: an answer that brings a refresh token counts it, and an answer to
-// one that is not stored any more is void, whatever it says.
+// TestNextToken: an answer with a new refresh token increments TokenVersion, and an
+// answer to a replaced token is void, whatever the outcome.
 func TestNextToken(t *testing.T) {
 	for name, o := range outcomes {
 		was := signInOf("Vouched", "not gone", "none")
@@ -152,13 +151,13 @@ func TestNextToken(t *testing.T) {
 		want := was
 		want.Lease = time.Time{}
 		if diff := gocmp.Diff(want, next(was, answer{outcome: o, tokenVersion: 2, rotated: true, stamp: "new", identity: identity}, grace, noon)); diff != "" {
-			t.Errorf("%s to a token of before (-want +got):\n%s", name, diff)
+			t.Errorf("%s to a replaced token (-want +got):\n%s", name, diff)
 		}
 	}
 }
 
-// TestLoggedIn walks every pair of a state and a login's time: a login is the
-// answer vouched, to whatever token, unless the provider has vouched later.
+// TestLoggedIn walks every pair of a state and a login's time: a login is the answer
+// vouched, for any stored token, unless the provider has vouched after it.
 func TestLoggedIn(t *testing.T) {
 	for state := range states {
 		for gone := range gones {
@@ -188,7 +187,7 @@ func TestLoggedIn(t *testing.T) {
 	}
 }
 
-// TestLoggedInFirst: the row of a first login is what the provider said there.
+// TestLoggedInFirst: the row of a first login has the provider's answer.
 func TestLoggedInFirst(t *testing.T) {
 	for _, stamp := range []string{"new", ""} {
 		want := SignIn{Version: Version{2}, Stamp: stamp, Checked: noon, Asked: noon, Answer: AnswerVouched}
@@ -219,7 +218,7 @@ func TestAdopts(t *testing.T) {
 	}
 }
 
-// TestVoidRefusal voids refusals that are not believed, and nothing else.
+// TestVoidRefusal: refusals while the provider is doubted are void, and nothing else.
 func TestVoidRefusal(t *testing.T) {
 	for state := range states {
 		for gone := range gones {
@@ -247,7 +246,7 @@ func TestVoidRefusal(t *testing.T) {
 	}
 }
 
-// TestNewlyEnded says what the circuit breaker counts.
+// TestNewlyEnded: which answers the circuit breaker counts as newly ended.
 func TestNewlyEnded(t *testing.T) {
 	for _, tc := range []struct {
 		gone, pending, said string
@@ -274,9 +273,9 @@ func TestNewlyEnded(t *testing.T) {
 	}
 }
 
-// TestStatus walks every pair of a state and an age, which is that of the last
-// answer. The table has what a redemption does that began after the answer; for
-// one that began before, every answer is recent.
+// TestStatus walks every pair of a state and an age of the last answer. The columns are
+// for a redemption that began after the answer; for one that began before it, every
+// answer is recent.
 func TestStatus(t *testing.T) {
 	rows := table(`
 		                             0s        29s       30s       4m59s     5m0s      1h0m0s    began-before
@@ -334,9 +333,8 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// checkDoubted holds what a redemption does in a state while the provider is not
-// believed, after that, and where it is believed again since the answer: what
-// refuses is void, the rest is as want has it.
+// checkDoubted checks status in a state while the provider is doubted, after it was, and
+// with an answer from after that. Refusals are void; any other status is want.
 func checkDoubted(t *testing.T, row string, s *SignIn, cfg *Config, began time.Time, want string) {
 	t.Helper()
 	statuses := map[signInStatus]string{statusFresh: "fresh", statusStale: "stale", statusDue: "due", statusRejected: "rejected",
@@ -363,7 +361,8 @@ func checkDoubted(t *testing.T, row string, s *SignIn, cfg *Config, began time.T
 	}
 }
 
-// TestStatusRevalidateShort: no state is left alone for longer than revalidate.
+// TestStatusRevalidateShort: each state is due after revalidate, if that is shorter than
+// the retry interval.
 func TestStatusRevalidateShort(t *testing.T) {
 	cfg := Config{Revalidate: time.Second, Grace: time.Hour}
 	for name, state := range states {
@@ -378,7 +377,7 @@ func TestStatusRevalidateShort(t *testing.T) {
 	}
 }
 
-// TestFinal says which sessions a sweep ends.
+// TestFinal: which sessions a pending end ends.
 func TestFinal(t *testing.T) {
 	sessions := []SessionStamp{{Hash{1}, "old"}, {Hash{2}, "older"}, {Hash{3}, ""}}
 	for _, tc := range []struct {

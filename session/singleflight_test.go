@@ -12,8 +12,8 @@ import (
 	"shorepass/providers"
 )
 
-// TestSingleFlight: callers of one key share one run, which outlives the request that
-// began it.
+// TestSingleFlight: callers of one key share one call, which is not canceled with the
+// request that started it.
 func TestSingleFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var owner tasks
@@ -24,13 +24,13 @@ func TestSingleFlight(t *testing.T) {
 			return int(runs.Add(1)), ctx.Err()
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		first, ours, err := f.join(ctx, "a", do)
-		if !ours || err != nil {
-			t.Fatalf("the first = %v, %v, want a run of its own", ours, err)
+		first, started, err := f.join(ctx, "a", do)
+		if !started || err != nil {
+			t.Fatalf("the first = %v, %v, want a call of its own", started, err)
 		}
-		second, ours, err := f.join(t.Context(), "a", do)
-		if second != first || ours || err != nil {
-			t.Errorf("the second = %v, %v, want the run of the first", ours, err)
+		second, started, err := f.join(t.Context(), "a", do)
+		if second != first || started || err != nil {
+			t.Errorf("the second = %v, %v, want the call of the first", started, err)
 		}
 		cancel()
 		if _, _, err := f.join(t.Context(), "b", func(context.Context) (int, error) { panic("an unforeseen answer") }); err != nil {
@@ -41,11 +41,11 @@ func TestSingleFlight(t *testing.T) {
 		}
 		<-first.done
 		if first.value != 1 || first.err != nil {
-			t.Errorf("the run = %d, %v, want 1", first.value, first.err)
+			t.Errorf("the call = %d, %v, want 1", first.value, first.err)
 		}
-		third, ours, err := f.join(t.Context(), "a", do)
-		if third == first || !ours || err != nil {
-			t.Errorf("after its end = %v, %v, want another run", ours, err)
+		third, started, err := f.join(t.Context(), "a", do)
+		if third == first || !started || err != nil {
+			t.Errorf("after its end = %v, %v, want another call", started, err)
 		}
 		if !owner.close() || owner.close() {
 			t.Error("close does not say when it was open")
@@ -55,7 +55,7 @@ func TestSingleFlight(t *testing.T) {
 		}
 		owner.group.Wait()
 		if third.value != 2 {
-			t.Errorf("the run at close = %d, want 2: it is waited for", third.value)
+			t.Errorf("the call at close = %d, want 2: it is waited for", third.value)
 		}
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// countedAnswer is what a tally counts, at a time after epoch.
+// countedAnswer is an answer that a replica counts, at a time after epoch.
 type countedAnswer struct {
 	at      time.Duration
 	replica int
@@ -86,8 +86,8 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// TestMeasureAgainstNaive has replicas whose clocks differ count at random, and
-// holds what they measure against a list of it all.
+// TestMeasureAgainstNaive has replicas whose clocks differ count at random, and compares
+// their windows with a list of all answers.
 func TestMeasureAgainstNaive(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -116,7 +116,7 @@ func TestMeasureAgainstNaive(t *testing.T) {
 	}
 }
 
-// naiveWindow counts what lies in a slot that a span before now touches.
+// naiveWindow counts the answers in the slots of a window that ends now.
 func naiveWindow(all []countedAnswer, span time.Duration, now time.Time) (w window) {
 	from := now.Add(-span).Truncate(slotLength).Sub(epoch)
 	ended, refused := make(map[int64]bool), make(map[int64]bool)
@@ -137,7 +137,7 @@ func naiveWindow(all []countedAnswer, span time.Duration, now time.Time) (w wind
 	return w
 }
 
-// TestTallyIsBounded: persons beyond the bound are counted, and not told apart.
+// TestTallyIsBounded: persons beyond maxTallied are counted, not distinguished.
 func TestTallyIsBounded(t *testing.T) {
 	var counted tally
 	for person := range int64(20_000) {
@@ -162,11 +162,11 @@ func TestTallyIsBounded(t *testing.T) {
 		t.Errorf("measure after eleven minutes = %+v, want nothing", got)
 	}
 	if counted.mayTrip() {
-		t.Error("it remembers persons after eleven minutes")
+		t.Error("it has persons after eleven minutes")
 	}
 }
 
-// TestDamagedTally: a row that no replica wrote is an error, and no panic.
+// TestDamagedTally: a malformed row is an error, and no panic.
 func TestDamagedTally(t *testing.T) {
 	for _, body := range []string{"", "{", `{"slot":"one"}`, `{"vouched":7}`, `{"ended":{"last":{"x":1}}}`} {
 		if got, err := decodeTally([]byte(body)); err == nil {

@@ -39,7 +39,8 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// Every letter counts, and a token of one kind is none of another.
+// TestMangledTokens: a change of any letter is refused, and a token of one kind is not
+// valid as another.
 func TestMangledTokens(t *testing.T) {
 	for _, kind := range kinds {
 		token, _ := newToken(kind)
@@ -97,7 +98,7 @@ func TestTokensAreNotPrinted(t *testing.T) {
 	}
 }
 
-// FuzzParseToken: what is taken has one spelling, and is as newToken makes it.
+// FuzzParseToken: an accepted token has one spelling, the one that newToken generates.
 func FuzzParseToken(f *testing.F) {
 	f.Add("sp_r_")
 	token, _ := newToken(KindRobot)

@@ -29,8 +29,8 @@ func (f *failing) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) erro
 	return f.Store.StoreAnswer(ctx, a)
 }
 
-// A rotated token that the store cannot take is not lost while the process
-// lives, and nobody is answered before it is kept.
+// TestStoreFailsAfterRotation: a rotated token that the store does not take is not lost
+// while the process lives, and no client is answered before it is stored.
 func TestStoreFailsAfterRotation(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -75,9 +75,9 @@ func TestStoreFailsAfterRotation(t *testing.T) {
 	}
 }
 
-// TestStoreBackBeforeAnotherReplicaAsks: an answer that waited for the store is
-// kept when that is back, so that no other replica shows the provider a token
-// that was rotated away.
+// TestStoreBackBeforeAnotherReplicaAsks: a buffered answer is stored as soon as the
+// store is back, so that no other replica sends the provider a token that has been
+// replaced.
 func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 0, session.Config{})
@@ -91,7 +91,7 @@ func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		store.fails.Store(true)
 		s.expect("while the store takes nothing", token, "503")
-		time.Sleep(time.Minute) // the lease is over for long
+		time.Sleep(time.Minute) // the lease has expired
 		store.fails.Store(false)
 		time.Sleep(200 * time.Millisecond)
 		if _, err := other.Redeem(t.Context(), token, service, laptop, session.KindRefresh); err != nil {
@@ -103,7 +103,8 @@ func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
 	})
 }
 
-// TestPingWrites: a store that can only be read is one that keeps no login.
+// TestPingWrites: a store that can only be read is unhealthy, and is written to at most
+// every ten seconds.
 func TestPingWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 0, session.Config{})
@@ -124,13 +125,13 @@ func TestPingWrites(t *testing.T) {
 		ping("while it can only be read", "503")
 		store.readOnly.Store(false)
 		for range 100 {
-			ping("a moment later", "503") // whoever asks often has it written to no more often
+			ping("again", "503") // writes are rate limited
 		}
 		if n := store.writes.Load(); n > 4 {
 			t.Errorf("the store was written to %d times", n)
 		}
 		time.Sleep(10 * time.Second)
-		ping("when it is well again", "ok")
+		ping("when it can be written to again", "ok")
 	})
 }
 
@@ -149,7 +150,7 @@ func (r *readOnly) SetSetting(ctx context.Context, name string, value []byte) er
 	return r.Store.SetSetting(ctx, name, value)
 }
 
-// TestProviderPanic: what runs on its own does not end the process.
+// TestProviderPanic: a panic in a revalidation does not end the process.
 func TestProviderPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -164,11 +165,11 @@ func TestProviderPanic(t *testing.T) {
 	})
 }
 
-// leaseEnds is when another may ask whose asker has died.
+// leaseEnds is the TTL of a lease whose holder has died.
 const leaseEnds = 15 * time.Second
 
-// TestTokenIsNotSentToAnotherProvider: where a provider was pointed elsewhere, the other one
-// does not get to see the tokens of the first.
+// TestTokenIsNotSentToAnotherProvider: after a provider's name was pointed elsewhere, no
+// token of the first provider is sent to the other for revocation.
 func TestTokenIsNotSentToAnotherProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -189,8 +190,8 @@ func TestTokenIsNotSentToAnotherProvider(t *testing.T) {
 	})
 }
 
-// TestClaimsOfASession: to rules a person is the same at login and after, on
-// every replica.
+// TestClaimsOfASession: claims have the same types at login and at redemption, on every
+// replica.
 func TestClaimsOfASession(t *testing.T) {
 	s := newCluster(t, 2, session.Config{})
 	defer s.close()
@@ -207,8 +208,8 @@ func TestClaimsOfASession(t *testing.T) {
 	}
 }
 
-// TestUnencodableClaims: a login with a claim that cannot be encoded makes
-// no session and is unavailable, as is a revalidation that finds one.
+// TestUnencodableClaims: a login with a claim that cannot be encoded is unavailable, and
+// creates no session.
 func TestUnencodableClaims(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()
@@ -219,7 +220,7 @@ func TestUnencodableClaims(t *testing.T) {
 	}
 }
 
-// A store that is lost is 503, and everything is there when it is back.
+// TestStoreLost: every call is 503 while the store is down.
 func TestStoreLost(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), t.TempDir()+"/data/shorepass.db")
 	must(t, err)
