@@ -141,7 +141,7 @@ func (v *revalidator) doubtedUntil(ctx context.Context, s *SignIn, provider stri
 // reportAnswer counts for the circuit breaker an answer at now that changes the
 // sign-in from before to after. It is called before the answer is written, so that
 // a reader of the row finds the breaker open. It also drops the person's cached
-// passwords if an end became pending or the stamp changed.
+// passwords if an end became pending or the stamp changed, unless the refusal is void.
 func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *providers.Identity, before, after SignIn, now time.Time) {
 	ends, forget := newlyEnded(before, after), after.Pending.Equal(now)
 	var err error
