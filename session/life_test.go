@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
@@ -277,154 +274,6 @@ func TestPerPerson(t *testing.T) {
 		for i, want := range []string{"401", "ok", "ok", "ok"} {
 			s.expect(fmt.Sprint(i), tokens[i], want)
 		}
-	})
-}
-
-// TestSweep: an unused session is ended in the store, retained for a while, and its
-// provider's refresh token is revoked.
-func TestSweep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newCluster(t, 1, session.Config{Unused: time.Hour})
-		defer s.close()
-		s.issue("sso", "alice")
-		list := func(ended bool) int {
-			all, err := s.replicas[0].Admin().List(t.Context(), session.Selector{Ended: ended})
-			must(t, err)
-			return len(all)
-		}
-		for _, tc := range []struct {
-			after       time.Duration
-			live, shown int
-			revoked     int
-		}{
-			{59 * time.Minute, 1, 1, 0}, {2 * time.Minute, 0, 1, 1}, {6 * time.Minute, 0, 0, 1},
-		} {
-			time.Sleep(tc.after)
-			synctest.Wait()
-			s.providers.mu.Lock()
-			revoked := slices.Clone(s.providers.revoked)
-			s.providers.mu.Unlock()
-			if list(false) != tc.live || list(true) != tc.shown || len(revoked) != tc.revoked {
-				t.Errorf("after %v: %d live, %d shown, revoked refresh tokens %q; want %+v", tc.after, list(false), list(true), revoked, tc)
-			}
-		}
-	})
-}
-
-// TestSweepTimes: ended sessions are retained for thirty days.
-func TestSweepTimes(t *testing.T) {
-	now := time.Date(2026, 3, 31, 0, 0, 0, 0, time.UTC)
-	got := session.ExportSweepTimes(session.Config{}.WithDefaults(), now)
-	want := session.SweepTimes{
-		Now: now, DeleteEnded: now.Add(-30 * day), DeleteUnused: now.Add(-2 * time.Minute), DeleteGrants: now.Add(-day), DeleteTallies: got.DeleteTallies,
-		Kinds: []session.KindTimes{
-			{Kind: session.KindRefresh, Idle: now.Add(-90 * day), Unused: now.Add(-7 * day)},
-			{Kind: session.KindBrowser, Idle: now.Add(-8 * time.Hour), Unused: now.Add(-8 * time.Hour)},
-		},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("sweepTimes (-want +got):\n%s", diff)
-	}
-}
-
-func TestLastUsed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newCluster(t, 1, session.Config{})
-		defer s.close()
-		token := s.issue("corp", "alice")
-		began := time.Now()
-		lastUsed := func() time.Duration {
-			synctest.Wait()
-			all, err := s.replicas[0].Admin().List(t.Context(), session.Selector{})
-			must(t, err)
-			return all[0].LastUsed.Sub(began)
-		}
-		for _, tc := range []struct{ after, want time.Duration }{
-			{0, 0},                               // the first use is written immediately
-			{31 * time.Second, 0},                // the stored use is younger than a minute
-			{30 * time.Second, 0},                // a minute later the use is buffered
-			{4 * time.Second, 0},                 // and so is this one
-			{11 * time.Second, 65 * time.Second}, // the flush wrote the last buffered use
-		} {
-			time.Sleep(tc.after)
-			s.expect("use", token, "ok")
-			if got := lastUsed(); got != tc.want {
-				t.Errorf("%v after the start: last used at %v, want %v", time.Since(began), got, tc.want)
-			}
-		}
-	})
-}
-
-func TestRevoke(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newCluster(t, 3, session.Config{})
-		defer s.close()
-		s.providers.change("alice", func(a *account) { a.groups = []string{`<ops> & "Gäste"`, "dev"} })
-		tokens := map[string]secret.Text{"alice": s.issue("corp", "alice"), "bob": s.issue("corp", "bob"), "carol": s.issue("sso", "carol")}
-		time.Sleep(time.Hour)
-		tokens["dave"] = s.issue("corp", "dave")
-		for _, tc := range []struct {
-			name string
-			sel  session.Selector
-			ends []string
-		}{
-			{"no selector", session.Selector{}, nil},
-			{"only ended sessions", session.Selector{Ended: true}, nil},
-			{"of a stranger", session.Selector{User: "mallory"}, nil},
-			{"of a group", session.Selector{Group: `<ops> & "Gäste"`}, []string{"alice"}},
-			{"of a claim's name that is no group", session.Selector{Group: "mail"}, nil},
-			{"older", session.Selector{Before: time.Now().Add(-time.Minute), Provider: "corp"}, []string{"bob"}},
-			{"of a provider", session.Selector{Provider: "sso"}, []string{"carol"}},
-			{"by id", session.Selector{ID: session.ExportID(tokens["dave"])}, []string{"dave"}},
-			{"again", session.Selector{User: "alice"}, nil},
-		} {
-			n, err := s.replicas[0].Admin().Revoke(t.Context(), tc.sel, "an operator")
-			if n != len(tc.ends) || (err != nil) != (tc.sel == session.Selector{} || tc.sel == session.Selector{Ended: true}) {
-				t.Errorf("%s: Revoke = %d, %v, want %d", tc.name, n, err, len(tc.ends))
-			}
-			for _, user := range tc.ends {
-				for i, r := range s.replicas {
-					if _, err := r.Redeem(t.Context(), tokens[user], service, laptop, session.KindRefresh); outcome(err) != "401" {
-						t.Errorf("%s: replica %d takes the token of %s: %v", tc.name, i, user, err)
-					}
-				}
-				if got := s.endReason(tokens[user]); got != session.ReasonRevoked {
-					t.Errorf("%s: %s's ended for %q", tc.name, user, got)
-				}
-				delete(tokens, user)
-			}
-			for user, token := range tokens {
-				s.expect(tc.name+": "+user, token, "ok")
-			}
-		}
-		synctest.Wait()
-		s.providers.mu.Lock()
-		defer s.providers.mu.Unlock()
-		if len(s.providers.revoked) != 1 || s.providers.revoked[0] != "sso "+s.providers.accounts["carol"].providerToken {
-			t.Errorf("revoked refresh tokens = %q, want carol's", s.providers.revoked)
-		}
-	})
-}
-
-// TestRevokeWhileAsking: a revocation during a revalidation refuses the clients that
-// wait for its answer.
-func TestRevokeWhileAsking(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newCluster(t, 2, session.Config{})
-		defer s.close()
-		s.providers.slow = 5 * time.Second
-		token := s.issue("sso", "alice")
-		time.Sleep(time.Hour)
-		var group sync.WaitGroup
-		for range 10 {
-			group.Go(func() { s.expect("while revoked", token, "401") })
-		}
-		time.Sleep(time.Second)
-		n, err := s.replicas[1].Admin().Revoke(t.Context(), session.Selector{User: "alice"}, "alice")
-		if n != 1 || err != nil {
-			t.Errorf("Revoke = %d, %v", n, err)
-		}
-		group.Wait()
 	})
 }
 
