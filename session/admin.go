@@ -21,17 +21,17 @@ type AdminStore interface {
 	// FindByProviderToken is as in [SessionStore].
 	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
-	// List returns up to limit sessions that sel selects, ordered by hash, from the
-	// first one after after. With a Group it may filter by GroupText, which also
-	// matches some persons outside the group.
+	// List returns up to limit sessions that sel selects, ordered by hash, with
+	// hashes greater than after. With a Group it may filter by GroupText, which
+	// also matches some persons outside the group.
 	List(ctx context.Context, sel Selector, after Hash, limit int) ([]ListedSession, error)
 
 	// End is as in [SessionStore].
 	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
 }
 
-// Admin lists, inspects and ends sessions. It needs a store and no provider, and has
-// no background loops. It is safe for concurrent use.
+// Admin lists, inspects and ends sessions. It needs a store and no provider,
+// and has no background loops. It is safe for concurrent use.
 type Admin struct {
 	store       AdminStore
 	clock       *clock
@@ -39,10 +39,10 @@ type Admin struct {
 	revocations chan<- struct{}             // wakes the revoker; nil without one
 }
 
-// NewAdmin returns an Admin of the sessions in store, for a process that serves none.
-// cfg has its defaults. Servers on the same store refuse the sessions that it ends
-// immediately, and have the providers revoke their refresh tokens within minutes. The
-// Admin of a server is [Sessions.Admin].
+// NewAdmin returns an Admin of the sessions in store, for a process that serves
+// none. cfg has its defaults. Servers on the same store refuse the sessions
+// that it ends immediately, and have the providers revoke their refresh tokens
+// within minutes. The Admin of a server is [Sessions.Admin].
 func NewAdmin(ctx context.Context, cfg Config, store AdminStore) (*Admin, error) {
 	a := &Admin{store: store, clock: &clock{store: store, log: slog.New(slog.DiscardHandler)}, generation: new(atomic.Pointer[generation])}
 	a.generation.Store(&generation{cfg: cfg})
@@ -89,9 +89,9 @@ func (r *Row) reason() Reason {
 // errSelectsAll refuses an empty selector, which would end every session.
 var errSelectsAll = errors.New("a revocation must say whose sessions end")
 
-// Revoke ends the live sessions that sel selects, and returns how many there were.
-// When it returns, every replica refuses them, also after a crash. by is the name of
-// the caller, for lists.
+// Revoke ends the live sessions that sel selects, and returns how many there
+// were. When it returns, every replica refuses them, also after a crash. by is
+// the name of the caller, for lists.
 func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
 	if sel.Ended = false; sel == (Selector{}) {
 		return 0, errSelectsAll
@@ -119,8 +119,8 @@ func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error
 	return ended + n, err
 }
 
-// revoke ends the chosen sessions, and drops the cached passwords of their persons,
-// with which they could log in again without the provider.
+// revoke ends the chosen sessions, and drops the cached passwords of their
+// persons, with which they could log in again without the provider.
 func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string) (int, error) {
 	if len(chosen) == 0 {
 		return 0, nil
@@ -140,10 +140,11 @@ func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string
 	return ended, nil
 }
 
-// RevokeToken ends the session of a token. The token is the only proof that it needs
-// (RFC 7009). It returns the session as it was, and whether this call ended it. The
-// error wraps providers.ErrUnavailable, or ErrRefused if there is no such session. As
-// with Revoke, every replica refuses the token from then on.
+// RevokeToken ends the session of a token. The token is the only proof that it
+// needs (RFC 7009). It returns the session as it was, and whether this call
+// ended it. The error wraps providers.ErrUnavailable, or ErrRefused if there is
+// no such session. As with Revoke, every replica refuses the token from then
+// on.
 func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (was *Session, ended bool, err error) {
 	found, err := a.findByToken(ctx, token)
 	if err != nil {
@@ -166,7 +167,8 @@ type selectedSession struct {
 	identity *providers.Identity
 }
 
-// selectSessions iterates over the sessions that sel selects, and reads them in pages.
+// selectSessions iterates over the sessions that sel selects, and reads them in
+// pages.
 func (a *Admin) selectSessions(ctx context.Context, sel Selector) iter.Seq2[*selectedSession, error] {
 	return func(yield func(*selectedSession, error) bool) {
 		var after Hash

@@ -10,7 +10,8 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// TestNewAdmin lists and ends sessions with a store alone, while a server runs on it.
+// TestNewAdmin lists and ends sessions with a store alone, while a server runs
+// on it.
 func TestNewAdmin(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()

@@ -13,19 +13,19 @@ import (
 
 // AnswerStore stores answers of providers.
 type AnswerStore interface {
-	// StoreAnswer writes the answer that the holder of a lease got, and releases the
-	// lease. Sessions of the sign-in with a stamp that [SignIn.Adopts] returns get
-	// the new stamp. The error is ErrNotFound if the caller no longer holds the
-	// lease.
+	// StoreAnswer writes the answer that the holder of a lease got, and
+	// releases the lease. Sessions of the sign-in with a stamp that
+	// [SignIn.Adopts] returns get the new stamp. The error is ErrNotFound if
+	// the caller no longer holds the lease.
 	StoreAnswer(ctx context.Context, s *AnswerUpdate) error
 }
 
 // maxUnsaved bounds the buffer of answers that could not be stored.
 const maxUnsaved = 1000
 
-// answerWriter writes answers to the store, with retry and backoff. What the store
-// does not take within the lease goes into a write-behind buffer: a rotated refresh
-// token exists nowhere else.
+// answerWriter writes answers to the store, with retry and backoff. What the
+// store does not take within the lease goes into a write-behind buffer: a
+// rotated refresh token exists nowhere else.
 type answerWriter struct {
 	store   AnswerStore
 	clock   *clock
@@ -41,8 +41,8 @@ func newAnswerWriter(store AnswerStore, clock *clock, log *slog.Logger) *answerW
 }
 
 // save writes an answer, and retries with exponential backoff until the lease
-// expires. After that the answer is buffered until the store is back, and is stored
-// unless another replica has asked in the meantime.
+// expires. After that the answer is buffered until the store is back, and is
+// stored unless another replica has asked in the meantime.
 func (a *answerWriter) save(ctx context.Context, s *AnswerUpdate) error {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		err := a.store.StoreAnswer(ctx, s)
@@ -79,7 +79,8 @@ func (a *answerWriter) buffer(s *AnswerUpdate) bool {
 	return ok
 }
 
-// retry writes the buffered answer of a sign-in, and reports whether there was one.
+// retry writes the buffered answer of a sign-in, and reports whether there was
+// one.
 func (a *answerWriter) retry(ctx context.Context, signIn int64) (bool, error) {
 	a.mu.Lock()
 	s, ok := a.unsaved[signIn]
@@ -114,7 +115,8 @@ func (a *answerWriter) retryAll(ctx context.Context) error {
 	return nil
 }
 
-// flush writes the buffered answers at shutdown, after every other task has ended.
+// flush writes the buffered answers at shutdown, after every other task has
+// ended.
 func (a *answerWriter) flush(ctx context.Context) error {
 	var errs []error
 	for signIn := range maps.Clone(a.unsaved) {

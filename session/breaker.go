@@ -2,16 +2,17 @@ package session
 
 import "time"
 
-// Breaker is the circuit breaker of a provider. It opens when the provider refuses
-// too many people ([trips] has the thresholds), and closes by itself: there is no
-// half-open state, since a provider whose refusals are void is asked as before.
-// While it is open the provider is doubted: every refusal answered at or before
-// DoubtedUntil is void, for sessions and logins, so that nothing has to be undone.
-// The reason: a provider that refuses many people at once is more likely broken or
-// misconfigured than a company that dismissed them.
+// Breaker is the circuit breaker of a provider. It opens when the provider
+// refuses too many people ([trips] has the thresholds), and closes by itself:
+// there is no half-open state, since a provider whose refusals are void is
+// asked as before. While it is open the provider is doubted: every refusal
+// answered at or before DoubtedUntil is void, for sessions and logins, so that
+// nothing has to be undone. The reason: a provider that refuses many people at
+// once is more likely broken or misconfigured than a company that dismissed
+// them.
 //
-// The row is shared by all replicas. The zero value, but for Provider, is a breaker
-// that never opened.
+// The row is shared by all replicas. The zero value, but for Provider, is a
+// breaker that never opened.
 type Breaker struct {
 	Provider     string
 	Since        time.Time // when it first tripped, after quietPeriod without
@@ -23,16 +24,17 @@ const (
 	// doubtDuration is how long the breaker stays open after it last tripped.
 	doubtDuration = time.Minute
 
-	// quietPeriod is how long the breaker must not have tripped before it may be
-	// open for grace again.
+	// quietPeriod is how long the breaker must not have tripped before it may
+	// be open for grace again.
 	quietPeriod = 10 * time.Minute
 
-	// renewInterval is the rate limit of writes to the row while the breaker keeps
-	// tripping.
+	// renewInterval is the rate limit of writes to the row while the breaker
+	// keeps tripping.
 	renewInterval = 5 * time.Second
 )
 
-// window is the sum of what all replicas counted of a provider in a sliding window.
+// window is the sum of what all replicas counted of a provider in a sliding
+// window.
 type window struct {
 	ended    int // distinct persons newly ended: gone or with a pending end, and neither before
 	vouched  int // answers that vouch
@@ -40,15 +42,16 @@ type window struct {
 	accepted int // accepted logins
 }
 
-// trips reports whether the counts reach one of the circuit breaker's thresholds:
+// trips reports whether the counts reach one of the circuit breaker's
+// thresholds:
 //
 //	within       at least             and
 //	a minute     10 persons ended     more than a fifth of ended and vouched
 //	ten minutes  5 persons ended      at least half of ended and vouched
 //	a minute     10 accounts refused  no login accepted
 //
-// Changed passwords do not count, nor do refused logins without a proof, which a
-// stranger can cause.
+// Changed passwords do not count, nor do refused logins without a proof, which
+// a stranger can cause.
 func trips(minute, tenMinutes window) bool {
 	switch {
 	case minute.ended >= 10 && 5*minute.ended > minute.ended+minute.vouched:
@@ -60,8 +63,8 @@ func trips(minute, tenMinutes window) bool {
 }
 
 // next is the transition of a breaker that trips at now: it is open for
-// doubtDuration from now, but at most until grace after Since. Refusals that go on
-// for longer count.
+// doubtDuration from now, but at most until grace after Since. Refusals that go
+// on for longer count.
 func (b Breaker) next(grace time.Duration, now time.Time) Breaker {
 	if !now.Before(b.Tripped.Add(quietPeriod)) {
 		b.Since = now

@@ -34,8 +34,8 @@ func TestTrips(t *testing.T) {
 	}
 }
 
-// TestBreakerNext trips the breaker at some times, and checks at others whether it is
-// open. Grace is an hour.
+// TestBreakerNext trips the breaker at some times, and checks at others whether
+// it is open. Grace is an hour.
 func TestBreakerNext(t *testing.T) {
 	every := func(step, from, to time.Duration) (at []time.Duration) {
 		for d := from; d <= to; d += step {
@@ -100,8 +100,8 @@ func TestBreakerNext(t *testing.T) {
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// TestBreakerAgainstNaive compares the row with a naive reading of the whole history, at
-// random.
+// TestBreakerAgainstNaive compares the row with a naive reading of the whole
+// history, at random.
 func TestBreakerAgainstNaive(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -124,8 +124,8 @@ func TestBreakerAgainstNaive(t *testing.T) {
 	}
 }
 
-// naiveIsOpen reports whether the breaker tripped within the last minute and within
-// grace of the first time, where ten minutes without a trip begin anew.
+// naiveIsOpen reports whether the breaker tripped within the last minute and
+// within grace of the first time, where ten minutes without a trip begin anew.
 func naiveIsOpen(tripped []time.Duration, grace, now time.Duration) bool {
 	var first time.Duration
 	for i, at := range tripped {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// memoryBreakerStore is a BreakerStore in memory, which returns err while that is set.
+// memoryBreakerStore is a BreakerStore in memory, which returns err while that
+// is set.
 type memoryBreakerStore struct {
 	mu      sync.Mutex
 	err     error
@@ -158,7 +159,8 @@ func (s *breakerCluster) count(one countedAnswer) {
 	}
 }
 
-// refuse counts logins as refused at addresses with a proof, in turn on each replica.
+// refuse counts logins as refused at addresses with a proof, in turn on each
+// replica.
 func (s *breakerCluster) refuse(from, to int) {
 	for i := from; i < to; i++ {
 		s.replicas[i%len(s.replicas)].countLogin("corp", fmt.Sprint("person ", i), true, false)
@@ -182,7 +184,8 @@ func (s *breakerCluster) expect(when string, want bool) {
 	}
 }
 
-// logged checks how often the first replica logged that the breaker opened and closed.
+// logged checks how often the first replica logged that the breaker opened and
+// closed.
 func (s *breakerCluster) logged(opened, closed int) {
 	s.t.Helper()
 	synctest.Wait()

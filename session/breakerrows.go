@@ -17,8 +17,8 @@ func (b *breakers) cachedRow(provider string) Breaker {
 	return b.breakerOf(provider).row
 }
 
-// currentRow returns the row of a provider. It reads the store unless the cached row
-// says that the breaker is open.
+// currentRow returns the row of a provider. It reads the store unless the
+// cached row says that the breaker is open.
 func (b *breakers) currentRow(ctx context.Context, provider string) (Breaker, error) {
 	if row := b.cachedRow(provider); row.isOpen(b.clock.now()) {
 		return row, nil
@@ -41,22 +41,22 @@ func (b *breakers) readRows(ctx context.Context) error {
 	return nil
 }
 
-// doubtedUntil returns until when a provider is doubted, or was last; the zero Time
-// if it never was. Refusals answered at or before that time are void.
+// doubtedUntil returns until when a provider is doubted, or was last; the zero
+// Time if it never was. Refusals answered at or before that time are void.
 func (b *breakers) doubtedUntil(ctx context.Context, provider string) (time.Time, error) {
 	row, err := b.currentRow(ctx, provider)
 	return row.DoubtedUntil, err
 }
 
-// isDoubted reports whether a provider is doubted, by the cached rows, whose TTL is
-// shareInterval.
+// isDoubted reports whether a provider is doubted, by the cached rows, whose
+// TTL is shareInterval.
 func (b *breakers) isDoubted(provider string) bool {
 	b.refreshRows()
 	return b.cachedRow(provider).isOpen(b.clock.now())
 }
 
-// openProviders returns the names of the providers that are doubted, by the same
-// cache.
+// openProviders returns the names of the providers that are doubted, by the
+// same cache.
 func (b *breakers) openProviders() (names []string) {
 	b.refreshRows()
 	now := b.clock.now()
@@ -72,8 +72,8 @@ func (b *breakers) openProviders() (names []string) {
 }
 
 // refreshRows reads the rows of all providers if the cached ones are older than
-// shareInterval. One caller reads; concurrent callers use the cached rows, and so
-// do all while the store fails.
+// shareInterval. One caller reads; concurrent callers use the cached rows, and
+// so do all while the store fails.
 func (b *breakers) refreshRows() {
 	now := time.Now().UnixNano()
 	last := b.refreshed.Load()
@@ -85,8 +85,8 @@ func (b *breakers) refreshRows() {
 	_ = b.readRows(ctx) // callers that need the current row return the error
 }
 
-// cacheRow caches a row that was read or written, and logs once that the breaker is
-// open, with the counts that tripped it.
+// cacheRow caches a row that was read or written, and logs once that the
+// breaker is open, with the counts that tripped it.
 func (b *breakers) cacheRow(row Breaker, counted ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,32 +18,33 @@ type BreakerStore interface {
 	Breakers(ctx context.Context) ([]Breaker, error)
 
 	// SwapBreaker replaces the row old with new if it is unchanged
-	// (compare-and-swap), and reports whether it was. It creates the row where old
-	// never opened. Both are of the same provider.
+	// (compare-and-swap), and reports whether it was. It creates the row where
+	// old never opened. Both are of the same provider.
 	SwapBreaker(ctx context.Context, old, new Breaker) (bool, error)
 
-	// WriteTally stores the tally of a replica for a provider, and replaces the one
-	// before.
+	// WriteTally stores the tally of a replica for a provider, and replaces the
+	// one before.
 	WriteTally(ctx context.Context, provider, replica string, at time.Time, body []byte) error
 
-	// Tallies returns the tallies that other replicas wrote for a provider after
-	// since.
+	// Tallies returns the tallies that other replicas wrote for a provider
+	// after since.
 	Tallies(ctx context.Context, provider, replica string, since time.Time) ([][]byte, error)
 }
 
 const (
-	// shareInterval is the rate limit of sharing: of writing tallies that changed,
-	// and of comparing the counts with the thresholds.
+	// shareInterval is the rate limit of sharing: of writing tallies that
+	// changed, and of comparing the counts with the thresholds.
 	shareInterval = time.Second
 
 	// shareTimeout bounds one round of that.
 	shareTimeout = 5 * time.Second
 )
 
-// breakers are the circuit breakers of all providers, as one replica has them. It
-// counts the answers to its own questions in a tally per provider, and shares the
-// tallies once a second, or immediately where a person is newly ended. Any replica
-// whose sum over all tallies reaches a threshold opens the breaker for all.
+// breakers are the circuit breakers of all providers, as one replica has them.
+// It counts the answers to its own questions in a tally per provider, and
+// shares the tallies once a second, or immediately where a person is newly
+// ended. Any replica whose sum over all tallies reaches a threshold opens the
+// breaker for all.
 type breakers struct {
 	store      BreakerStore
 	clock      *clock
@@ -82,9 +83,9 @@ const (
 	answerEnds                      // the person is newly ended
 )
 
-// countAnswer counts an answer about a person. One that ends the person is shared
-// immediately: if it trips the breaker, the breaker is open when countAnswer
-// returns. After an error the loop retries.
+// countAnswer counts an answer about a person. One that ends the person is
+// shared immediately: if it trips the breaker, the breaker is open when
+// countAnswer returns. After an error the loop retries.
 func (b *breakers) countAnswer(ctx context.Context, provider string, person int64, kind answerKind) error {
 	if kind == answerVouches {
 		b.updateTally(provider, func(t *tally) { t.Vouched[0]++ })
@@ -108,8 +109,8 @@ func (b *breakers) countLogin(provider, account string, known, accepted bool) {
 	}
 }
 
-// updateTally changes this replica's tally of a provider. Index 0 of its histograms
-// is the slot of now.
+// updateTally changes this replica's tally of a provider. Index 0 of its
+// histograms is the slot of now.
 func (b *breakers) updateTally(provider string, change func(*tally)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -166,8 +167,9 @@ func (b *breakers) shareAll(ctx context.Context) error {
 	return nil
 }
 
-// share writes the tally of a provider to the store if it changed, and opens the
-// breaker, or extends that, if the counts of all replicas reach a threshold.
+// share writes the tally of a provider to the store if it changed, and opens
+// the breaker, or extends that, if the counts of all replicas reach a
+// threshold.
 func (b *breakers) share(ctx context.Context, provider string) error {
 	now := b.clock.now()
 	body, mayTrip, err := b.takeTally(provider, now)
@@ -184,8 +186,9 @@ func (b *breakers) share(ctx context.Context, provider string) error {
 	return b.evaluate(ctx, provider, now)
 }
 
-// takeTally returns this replica's tally of a provider, encoded, or nil if it has
-// not changed since it was written. It also reports whether the breaker may trip.
+// takeTally returns this replica's tally of a provider, encoded, or nil if it
+// has not changed since it was written. It also reports whether the breaker may
+// trip.
 func (b *breakers) takeTally(provider string, now time.Time) (body []byte, mayTrip bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -205,8 +208,8 @@ func (b *breakers) takeTally(provider string, now time.Time) (body []byte, mayTr
 	return body, mayTrip, err
 }
 
-// evaluate compares the counts of all replicas with the thresholds, and opens the
-// breaker or extends that. Of several replicas that do so one wins the
+// evaluate compares the counts of all replicas with the thresholds, and opens
+// the breaker or extends that. Of several replicas that do so one wins the
 // compare-and-swap.
 func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time) error {
 	if err := b.readRows(ctx); err != nil {

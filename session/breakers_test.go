@@ -169,9 +169,10 @@ func TestBreakers(t *testing.T) {
 	}
 }
 
-// TestBreakersAtRandom has replicas whose clocks differ count at random, and compares
-// with two naive readings of the history: the provider is doubted if a threshold is
-// reached in the shortest windows, and not if none was in the longest.
+// TestBreakersAtRandom has replicas whose clocks differ count at random, and
+// compares with two naive readings of the history: the provider is doubted if a
+// threshold is reached in the shortest windows, and not if none was in the
+// longest.
 func TestBreakersAtRandom(t *testing.T) {
 	const margin = slotLength + 2*time.Second // the resolution, and what clocks differ
 	for seed := range uint64(4) {

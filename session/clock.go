@@ -13,12 +13,12 @@ type TimeSource interface {
 	Now(ctx context.Context) (time.Time, error)
 }
 
-// clockLeeway is the smallest clock offset that is corrected. A smaller one cannot be
-// told from the time that reading the store's clock takes.
+// clockLeeway is the smallest clock offset that is corrected. A smaller one
+// cannot be told from the time that reading the store's clock takes.
 const clockLeeway = time.Second
 
-// clock is this machine's clock, corrected by its offset to the store's, so that
-// leases and timeouts are the same on all replicas.
+// clock is this machine's clock, corrected by its offset to the store's, so
+// that leases and timeouts are the same on all replicas.
 type clock struct {
 	store TimeSource
 	log   *slog.Logger
@@ -42,7 +42,8 @@ func (c *clock) set(ctx context.Context) error {
 	return nil
 }
 
-// now returns the time by the store's clock, to the millisecond, as stores have it.
+// now returns the time by the store's clock, to the millisecond, as stores have
+// it.
 func (c *clock) now() time.Time {
 	return time.Now().Add(c.offset()).UTC().Truncate(time.Millisecond)
 }

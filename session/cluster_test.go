@@ -37,8 +37,8 @@ func newCluster(t *testing.T, replicas int, cfg session.Config) *cluster {
 	return s
 }
 
-// emptyStore returns the file of an empty store. Tests copy it, since making the
-// tables takes a second under the race detector.
+// emptyStore returns the file of an empty store. Tests copy it, since making
+// the tables takes a second under the race detector.
 var emptyStore = sync.OnceValues(func() ([]byte, error) {
 	folder, err := os.MkdirTemp("", "session")
 	if err != nil {

@@ -14,12 +14,12 @@ import (
 type Config struct {
 	// Store is the database of sessions and of all else that replicas share:
 	// "sqlite:FILE", or "postgres://USER:PASSWORD@HOST:5432/DATABASE" for
-	// PostgreSQL and databases with its protocol. Several hosts are separated by
-	// commas, with "?target_session_attrs=read-write" if all but one of them are
-	// standbys. Unless the URL's sslmode says otherwise, a host that is not this
-	// machine must prove its name by TLS. A file and its folder must be readable
-	// by their owner only; if they do not exist they are created so. Default
-	// "sqlite:data/shorepass.db".
+	// PostgreSQL and databases with its protocol. Several hosts are separated
+	// by commas, with "?target_session_attrs=read-write" if all but one of them
+	// are standbys. Unless the URL's sslmode says otherwise, a host that is not
+	// this machine must prove its name by TLS. A file and its folder must be
+	// readable by their owner only; if they do not exist they are created so.
+	// Default "sqlite:data/shorepass.db".
 	Store secret.Text `toml:"store" path:"write,sqlite:" reload:"restart"`
 
 	// Connections bounds the connection pool of each replica to PostgreSQL. A
@@ -32,8 +32,8 @@ type Config struct {
 	// Default "3s".
 	ConnectTimeout time.Duration `toml:"connect_timeout" reload:"restart"`
 
-	// QueryTimeout is how long PostgreSQL may take to answer, including the wait for
-	// a free connection. After it the client gets 503. Default "3s".
+	// QueryTimeout is how long PostgreSQL may take to answer, including the
+	// wait for a free connection. After it the client gets 503. Default "3s".
 	QueryTimeout time.Duration `toml:"query_timeout" reload:"restart"`
 
 	// TLS is how to connect to PostgreSQL: the authorities to trust, and the
@@ -41,12 +41,12 @@ type Config struct {
 	TLS tlsconf.Config `toml:"tls" reload:"restart"`
 
 	// SealKey encrypts the providers' refresh tokens: base64 of 32 bytes, as
-	// "shorepass keys init --seal-key FILE" writes it. Several keys, separated by
-	// blanks or new lines, are a ring: the first encrypts, each decrypts. To
+	// "shorepass keys init --seal-key FILE" writes it. Several keys, separated
+	// by blanks or new lines, are a ring: the first encrypts, each decrypts. To
 	// rotate, give every replica the old key and after it the new one, restart
 	// them, put the new one first, restart them again, run "shorepass sessions
-	// rekey", and remove the old one. Default: seal.key in the folder of a SQLite
-	// store, created at the first start; required with any other store.
+	// rekey", and remove the old one. Default: seal.key in the folder of a
+	// SQLite store, created at the first start; required with any other store.
 	SealKey secret.Text `toml:"seal_key" reload:"restart"`
 
 	// Revalidate is the time after which the provider is asked again. Default
@@ -54,12 +54,12 @@ type Config struct {
 	Revalidate time.Duration `toml:"revalidate"`
 
 	// Grace is how long sessions go on while their provider is down, how long a
-	// provider must say that a person is gone before the sessions end, and how long
-	// a circuit breaker stays open at most. Default "1h".
+	// provider must say that a person is gone before the sessions end, and how
+	// long a circuit breaker stays open at most. Default "1h".
 	Grace time.Duration `toml:"grace"`
 
-	// Idle ends a refresh token that was not redeemed for so long. The last use is
-	// known to about a minute, so at least "10m". Default "90d".
+	// Idle ends a refresh token that was not redeemed for so long. The last use
+	// is known to about a minute, so at least "10m". Default "90d".
 	Idle time.Duration `toml:"idle"`
 
 	// Lifetime ends every refresh token. Default "365d".
@@ -90,9 +90,9 @@ type Config struct {
 	// "365d".
 	RobotLifetime time.Duration `toml:"robot_lifetime"`
 
-	// PerPerson is how many refresh tokens a person has at most. Another one evicts
-	// the least recently used; one from the last hour only if there is no older one.
-	// Default 1000.
+	// PerPerson is how many refresh tokens a person has at most. Another one
+	// evicts the least recently used; one from the last hour only if there is
+	// no older one. Default 1000.
 	PerPerson int `toml:"per_person"`
 }
 
@@ -104,15 +104,15 @@ const day = 24 * time.Hour
 // minRevalidate is a rate limit: a provider is not asked at every redemption.
 const minRevalidate = time.Second
 
-// minIdle is well above lastUseResolution, so that a session in use does not end as
-// idle.
+// minIdle is well above lastUseResolution, so that a session in use does not
+// end as idle.
 const minIdle = 10 * lastUseResolution
 
 // maxLifetime bounds every duration of this table. It stands for "for ever".
 const maxLifetime = 100 * 365 * day
 
-// WithDefaults returns a copy with defaults for the options that are not set. SealKey
-// stays empty: whether one can be created depends on the store.
+// WithDefaults returns a copy with defaults for the options that are not set.
+// SealKey stays empty: whether one can be created depends on the store.
 func (c Config) WithDefaults() Config {
 	if c.Store.IsZero() {
 		c.Store = secret.New(defaultStore)
@@ -148,8 +148,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports the faults of the [session] table with its defaults. It never shows
-// the store's URL, which may contain a password.
+// Validate reports the faults of the [session] table with its defaults. It
+// never shows the store's URL, which may contain a password.
 func (c Config) Validate(fault func(key, problem string)) {
 	c.validateStore(fault)
 	if !c.SealKey.IsZero() {
@@ -219,8 +219,8 @@ func (c Config) SQLiteFile() (path string, ok bool) {
 	return path, true
 }
 
-// Bounds of the connection options. docker gives up after fifteen seconds, so more
-// than a few seconds are of use only on slow machines.
+// Bounds of the connection options. docker gives up after fifteen seconds, so
+// more than a few seconds are of use only on slow machines.
 const (
 	maxConnections  = 1000
 	minStoreTimeout = 100 * time.Millisecond

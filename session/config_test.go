@@ -112,8 +112,8 @@ func TestSealKeyFile(t *testing.T) {
 	refused("a store of several machines", err, "keys init --seal-key seal.key")
 }
 
-// TestRekey: the keys of a ring can be replaced one after the other, and no session
-// ends.
+// TestRekey: the keys of a ring can be replaced one after the other, and no
+// session ends.
 func TestRekey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	one, two := session.NewSealKey().Reveal(), session.NewSealKey().Reveal()
@@ -151,8 +151,8 @@ func TestRekey(t *testing.T) {
 	}
 }
 
-// TestStoreShowsNoSecret: the store's files contain no token of ours and no provider's
-// refresh token in clear.
+// TestStoreShowsNoSecret: the store's files contain no token of ours and no
+// provider's refresh token in clear.
 func TestStoreShowsNoSecret(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	token := s.issue("sso", "alice")

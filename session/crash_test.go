@@ -17,8 +17,8 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// crashFile is the environment variable with the store's file for the process that is
-// killed.
+// crashFile is the environment variable with the store's file for the process
+// that is killed.
 const crashFile = "SHOREPASS_TEST_CRASH_FILE"
 
 func TestMain(m *testing.M) {
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// issueUntilKilled issues and revokes tokens for ever, with several concurrent clients,
-// and prints each call after it returned.
+// issueUntilKilled issues and revokes tokens for ever, with several concurrent
+// clients, and prints each call after it returned.
 func issueUntilKilled(file string) {
 	ctx := context.Background()
 	store, err := sqlite.Open(ctx, file)
@@ -63,8 +63,8 @@ func issueUntilKilled(file string) {
 	select {}
 }
 
-// TestKill9: kill -9 at any moment loses no token that a client got, and restores no
-// revoked one.
+// TestKill9: kill -9 at any moment loses no token that a client got, and
+// restores no revoked one.
 func TestKill9(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	issued, revoked := make(map[string]bool), make(map[string]bool)
@@ -111,8 +111,8 @@ func TestKill9(t *testing.T) {
 	}
 }
 
-// TestCopiedWhileWriting: a copy of the files, taken during a write, opens in a state
-// that the store had.
+// TestCopiedWhileWriting: a copy of the files, taken during a write, opens in a
+// state that the store had.
 func TestCopiedWhileWriting(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()

@@ -36,8 +36,8 @@ func (c *crowd) change(from, to int, change func(*account)) {
 	}
 }
 
-// redeem redeems the tokens in a range, spread over the replicas, and counts the
-// outcomes.
+// redeem redeems the tokens in a range, spread over the replicas, and counts
+// the outcomes.
 func (c *crowd) redeem(from, to int) map[string]int {
 	outcomes := make(map[string]int)
 	for i := from; i < to; i++ {
@@ -47,7 +47,8 @@ func (c *crowd) redeem(from, to int) map[string]int {
 	return outcomes
 }
 
-// expectAll redeems the tokens in a range, and checks that each has the outcome.
+// expectAll redeems the tokens in a range, and checks that each has the
+// outcome.
 func (c *crowd) expectAll(when string, from, to int, want string) {
 	c.t.Helper()
 	if got := c.redeem(from, to); got[want] != to-from {
@@ -55,8 +56,8 @@ func (c *crowd) expectAll(when string, from, to int, want string) {
 	}
 }
 
-// TestBreakerVoidsRefusals: a provider refuses some of the people that it is asked
-// about. Below the thresholds they get 401, above them 503.
+// TestBreakerVoidsRefusals: a provider refuses some of the people that it is
+// asked about. Below the thresholds they get 401, above them 503.
 func TestBreakerVoidsRefusals(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
@@ -98,9 +99,9 @@ func TestBreakerVoidsRefusals(t *testing.T) {
 	}
 }
 
-// TestBreakerAgainstConcurrentRefusals: a broken provider refuses all people at the
-// same time, on several replicas. In any order no session ends, and clients that
-// retry get 503 for as long as the provider is broken.
+// TestBreakerAgainstConcurrentRefusals: a broken provider refuses all people at
+// the same time, on several replicas. In any order no session ends, and clients
+// that retry get 503 for as long as the provider is broken.
 func TestBreakerAgainstConcurrentRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,9 +141,9 @@ func TestBreakerAgainstConcurrentRefusals(t *testing.T) {
 	})
 }
 
-// TestBreakerCloses: once a provider refuses few people again, the sessions that it
-// vouches for go on immediately, and its refusals count again within eleven minutes,
-// however often they are retried.
+// TestBreakerCloses: once a provider refuses few people again, the sessions
+// that it vouches for go on immediately, and its refusals count again within
+// eleven minutes, however often they are retried.
 func TestBreakerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -166,8 +167,8 @@ func TestBreakerCloses(t *testing.T) {
 	})
 }
 
-// TestBreakerClosesAfterGrace: if a provider goes on refusing, its refusals count after
-// grace, and the sessions end.
+// TestBreakerClosesAfterGrace: if a provider goes on refusing, its refusals
+// count after grace, and the sessions end.
 func TestBreakerClosesAfterGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -196,8 +197,8 @@ func TestBreakerClosesAfterGrace(t *testing.T) {
 	})
 }
 
-// TestBreakerCountsPersons: a leaver whose many sign-ins an OpenID provider refuses
-// counts as one person.
+// TestBreakerCountsPersons: a leaver whose many sign-ins an OpenID provider
+// refuses counts as one person.
 func TestBreakerCountsPersons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -230,16 +231,16 @@ func TestBreakerRevokesNoToken(t *testing.T) {
 			c.redeem(0, 12)
 			time.Sleep(time.Minute)
 		}
-		// fakeProviders returns no refresh token with ErrEnded, so that these grants
-		// are used up; what counts is that no token was revoked.
+		// fakeProviders returns no refresh token with ErrEnded, so that these
+		// grants are used up; what counts is that no token was revoked.
 		if len(s.providers.revoked) != 0 {
 			t.Errorf("revoked refresh tokens = %q, want none", s.providers.revoked)
 		}
 	})
 }
 
-// TestChangedPasswordsOpenNoBreaker: a company changes all passwords. No circuit
-// breaker opens: old sessions get 401, and people can log in.
+// TestChangedPasswordsOpenNoBreaker: a company changes all passwords. No
+// circuit breaker opens: old sessions get 401, and people can log in.
 func TestChangedPasswordsOpenNoBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -265,9 +266,10 @@ func TestChangedPasswordsOpenNoBreaker(t *testing.T) {
 	})
 }
 
-// TestLostReadRightEndsNoSession: the service account loses its right to read people
-// in the directory, so that all of them seem gone. The circuit breaker opens after
-// the first few: they get 503, no session ends, and with the right back all go on.
+// TestLostReadRightEndsNoSession: the service account loses its right to read
+// people in the directory, so that all of them seem gone. The circuit breaker
+// opens after the first few: they get 503, no session ends, and with the right
+// back all go on.
 func TestLostReadRightEndsNoSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -10,23 +10,23 @@ import (
 
 // DailyStore is the part of a store that the daily revalidation needs.
 type DailyStore interface {
-	// ListNotAskedSince returns up to limit live sessions of a kind, one per sign-in
-	// whose provider has not been asked since asked, in the order of sign-in ids,
-	// from the first one after after.
+	// ListNotAskedSince returns up to limit live sessions of a kind, one per
+	// sign-in whose provider has not been asked since asked, in the order of
+	// sign-in ids, with ids greater than after.
 	ListNotAskedSince(ctx context.Context, kind Kind, asked time.Time, after int64, limit int) ([]Row, error)
 }
 
 const (
 	// dailyInterval is how long the provider of a personal access token is not
-	// asked, less a jitter of up to maxJitter, which spreads sign-ins of the same
-	// age over the day.
+	// asked, less a jitter of up to maxJitter, which spreads sign-ins of the
+	// same age over the day.
 	dailyInterval = 24 * time.Hour
 	maxJitter     = 6 * time.Hour
 )
 
-// dailyRevalidator revalidates the sign-ins of personal access tokens once a day,
-// so that a provider's refresh token does not expire for want of use. It asks about
-// one sign-in after the other, to avoid bursts.
+// dailyRevalidator revalidates the sign-ins of personal access tokens once a
+// day, so that a provider's refresh token does not expire for want of use. It
+// asks about one sign-in after the other, to avoid bursts.
 type dailyRevalidator struct {
 	store       DailyStore
 	revalidator *revalidator
@@ -35,7 +35,8 @@ type dailyRevalidator struct {
 	log         *slog.Logger
 }
 
-// run revalidates the sign-ins that are due, every sweepInterval, until ctx ends.
+// run revalidates the sign-ins that are due, every sweepInterval, until ctx
+// ends.
 func (d *dailyRevalidator) run(ctx context.Context) {
 	every := time.NewTicker(sweepInterval)
 	defer every.Stop()
@@ -51,8 +52,8 @@ func (d *dailyRevalidator) run(ctx context.Context) {
 	}
 }
 
-// revalidateDue revalidates the sign-ins that are due. It skips those that cannot be
-// revalidated, such as where the provider was replaced by another.
+// revalidateDue revalidates the sign-ins that are due. It skips those that
+// cannot be revalidated, such as where the provider was replaced by another.
 func (d *dailyRevalidator) revalidateDue(ctx context.Context) error {
 	after := int64(0)
 	for {
@@ -95,8 +96,8 @@ func (d *dailyRevalidator) revalidateOne(ctx context.Context, row *Row) {
 	_ = d.revalidator.revalidate(limited, g, row, id)
 }
 
-// jitter returns how much earlier than dailyInterval a sign-in is due, by a hash of
-// its id.
+// jitter returns how much earlier than dailyInterval a sign-in is due, by a
+// hash of its id.
 func jitter(signIn int64) time.Duration {
 	hash := hashOf("daily", fmt.Sprint(signIn))
 	return time.Duration(hash[0]) * maxJitter / 256

@@ -10,8 +10,8 @@ import (
 	"shorepass/session"
 )
 
-// TestPATsAreRevalidatedDaily: the provider of an unused PAT is asked once a day, with a
-// jitter.
+// TestPATsAreRevalidatedDaily: the provider of an unused PAT is asked once a
+// day, with a jitter.
 func TestPATsAreRevalidatedDaily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -24,10 +24,10 @@ func TestPATsAreRevalidatedDaily(t *testing.T) {
 			must(t, err)
 		}
 		s.issue("sso", "without a PAT")
-		// The jitter is up to six hours of a day, so that the first revalidations are
-		// due from hour 18 to 24, the second from 36 to 48. No replica runs for most of
-		// the time before. A revalidation that was due too early happens in the first
-		// hour of a window.
+		// The jitter is up to six hours of a day, so that the first
+		// revalidations are due from hour 18 to 24, the second from 36 to 48.
+		// No replica runs for most of the time before. A revalidation that was
+		// due too early happens in the first hour of a window.
 		hour := 0
 		for _, window := range []struct{ start, end int }{{17, 25}, {35, 49}} {
 			s.close()
@@ -54,8 +54,8 @@ func TestPATsAreRevalidatedDaily(t *testing.T) {
 	})
 }
 
-// TestPATsOfReplacedProvider: a page full of PATs that cannot be revalidated does not
-// keep the others from being revalidated.
+// TestPATsOfReplacedProvider: a page full of PATs that cannot be revalidated
+// does not keep the others from being revalidated.
 func TestPATsOfReplacedProvider(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

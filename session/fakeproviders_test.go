@@ -24,9 +24,9 @@ type account struct {
 	used          []string // refresh tokens that were rotated away
 }
 
-// fakeProviders is a chain of three providers: "corp", a directory; "sso", which
-// issues a refresh token per login, rotates it at each use and ends the grant when
-// a token is reused; "file", which cannot revalidate.
+// fakeProviders is a chain of three providers: "corp", a directory; "sso",
+// which issues a refresh token per login, rotates it at each use and ends the
+// grant when a token is reused; "file", which cannot revalidate.
 type fakeProviders struct {
 	slow   time.Duration // how long an answer takes
 	revoke providers.RevokeWhen
@@ -68,7 +68,8 @@ func (p *fakeProviders) askCount() int {
 	return p.asked
 }
 
-// login returns the identity of a login, with the account's refresh token at "sso".
+// login returns the identity of a login, with the account's refresh token at
+// "sso".
 func (p *fakeProviders) login(provider, subject string) *providers.Identity {
 	p.change(subject, func(a *account) {
 		if provider == "sso" && a.providerToken == "" {

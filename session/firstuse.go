@@ -11,15 +11,15 @@ import (
 	"shorepass/providers"
 )
 
-// FirstUseStore is the part of a store that the first use of a provider's refresh
-// token needs.
+// FirstUseStore is the part of a store that the first use of a provider's
+// refresh token needs.
 type FirstUseStore interface {
 	// FindByProviderToken is as in [SessionStore].
 	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
-	// LeaseFirstUse takes the lease of a refresh token that has no session yet, the
-	// right to ask its provider until the given time, and reports whether the
-	// caller got it. ReleaseFirstUse releases the lease.
+	// LeaseFirstUse takes the lease of a refresh token that has no session yet,
+	// the right to ask its provider until the given time, and reports whether
+	// the caller got it. ReleaseFirstUse releases the lease.
 	LeaseFirstUse(ctx context.Context, token Hash, now, until time.Time) (bool, error)
 	ReleaseFirstUse(ctx context.Context, token Hash) error
 }
@@ -28,17 +28,18 @@ const (
 	// firstUseTimeout is how long the provider has to answer.
 	firstUseTimeout = 12 * time.Second
 
-	// firstUseLeaseTTL is after how long the lease expires: not before the session
-	// is stored.
+	// firstUseLeaseTTL is after how long the lease expires: not before the
+	// session is stored.
 	firstUseLeaseTTL = firstUseTimeout + writeTimeout + 3*time.Second
 
-	// maxFirstUses bounds the concurrent first uses of a replica. Each writes to
-	// the store before it is known whether the token is valid.
+	// maxFirstUses bounds the concurrent first uses of a replica. Each writes
+	// to the store before it is known whether the token is valid.
 	maxFirstUses = 1000
 )
 
 // KnowsProviderToken reports whether there is a session, live or ended, for a
-// provider's refresh token. If there is none, RedeemProviderToken asks the provider.
+// provider's refresh token. If there is none, RedeemProviderToken asks the
+// provider.
 func (s *Sessions) KnowsProviderToken(ctx context.Context, providerToken secret.Text) (bool, error) {
 	switch _, err := s.store.FindByProviderToken(ctx, providerTokenHash(providerToken)); {
 	case errors.Is(err, ErrNotFound):
@@ -49,12 +50,13 @@ func (s *Sessions) KnowsProviderToken(ctx context.Context, providerToken secret.
 	return true, nil
 }
 
-// RedeemProviderToken returns the session for a provider's refresh token, whatever
-// its service. If there is none yet, it calls first, which asks the provider, and
-// creates a session for service of the identity; then the session's Token is set,
-// and made is true. Concurrent callers on all replicas share one call of first
-// (single-flight and a lease). An error of first is returned as it is. The context
-// of first is not canceled with the request, since a rotated token would be lost.
+// RedeemProviderToken returns the session for a provider's refresh token,
+// whatever its service. If there is none yet, it calls first, which asks the
+// provider, and creates a session for service of the identity; then the
+// session's Token is set, and made is true. Concurrent callers on all replicas
+// share one call of first (single-flight and a lease). An error of first is
+// returned as it is. The context of first is not canceled with the request,
+// since a rotated token would be lost.
 func (s *Sessions) RedeemProviderToken(ctx context.Context, providerToken secret.Text, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (found *Session, made bool, err error) {
 	if providerToken.IsZero() {
@@ -88,9 +90,9 @@ func (s *Sessions) RedeemProviderToken(ctx context.Context, providerToken secret
 	return nil, false, unavailable(errors.New("a session was made, and ended before it could be read"))
 }
 
-// firstUses creates a session at the first use of a provider's refresh token, once
-// per token: single-flight within this process, a lease in the store between
-// replicas.
+// firstUses creates a session at the first use of a provider's refresh token,
+// once per token: single-flight within this process, a lease in the store
+// between replicas.
 type firstUses struct {
 	store   FirstUseStore
 	clock   *clock
@@ -113,8 +115,8 @@ func (u *firstUses) join(ctx context.Context, hash Hash, service string, client 
 	return c, started, err
 }
 
-// makeSession asks the provider and creates a session of its identity. It returns
-// nil if another replica did that.
+// makeSession asks the provider and creates a session of its identity. It
+// returns nil if another replica did that.
 func (u *firstUses) makeSession(ctx context.Context, hash Hash, service string, client Client,
 	first func(context.Context) (*providers.Identity, error)) (*Session, error) {
 	leased, err := u.acquireLease(ctx, hash)
@@ -138,8 +140,8 @@ func (u *firstUses) makeSession(ctx context.Context, hash Hash, service string, 
 	return made, nil
 }
 
-// acquireLease waits for the lease of a token's first use. It returns false once
-// another replica has created the session.
+// acquireLease waits for the lease of a token's first use. It returns false
+// once another replica has created the session.
 func (u *firstUses) acquireLease(ctx context.Context, hash Hash) (bool, error) {
 	for {
 		now := u.clock.now()

@@ -15,8 +15,8 @@ import (
 	"shorepass/session"
 )
 
-// TestRedeemProviderToken: a provider's refresh token as the password is sent to the
-// provider once, however many clients send it to however many replicas.
+// TestRedeemProviderToken: a provider's refresh token as the password is sent
+// to the provider once, however many clients send it to however many replicas.
 func TestRedeemProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 3, session.Config{})
@@ -78,9 +78,9 @@ func TestRedeemProviderToken(t *testing.T) {
 	})
 }
 
-// TestReloadDuringALogin: a session belongs to the provider that proved its login, also
-// if a reload pointed that name elsewhere before the session was stored. The provider
-// that has the name now gets no token.
+// TestReloadDuringALogin: a session belongs to the provider that proved its
+// login, also if a reload pointed that name elsewhere before the session was
+// stored. The provider that has the name now gets no token.
 func TestReloadDuringALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -107,8 +107,9 @@ func TestReloadDuringALogin(t *testing.T) {
 	})
 }
 
-// TestRevokeProviderToken: the provider's refresh token of a login without a session is
-// revoked. Otherwise each retry while the disk is full would leave one behind.
+// TestRevokeProviderToken: the provider's refresh token of a login without a
+// session is revoked. Otherwise each retry while the disk is full would leave
+// one behind.
 func TestRevokeProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})

@@ -37,9 +37,9 @@ func (f *forgetRecorder) Forget(match func(*providers.Identity) bool) {
 	}
 }
 
-// TestForget: when a session ends because the person is refused, the person's cached
-// passwords are dropped; otherwise they would be valid for another minute. Nothing
-// else drops them, above all nothing that a client can repeat.
+// TestForget: when a session ends because the person is refused, the person's
+// cached passwords are dropped; otherwise they would be valid for another
+// minute. Nothing else drops them, above all nothing that a client can repeat.
 func TestForget(t *testing.T) {
 	revoke := func(sel session.Selector) func(*testing.T, *cluster) {
 		return func(t *testing.T, s *cluster) {
@@ -81,7 +81,8 @@ func TestForget(t *testing.T) {
 			f := &forgetRecorder{fakeProviders: s.providers}
 			store, err := sqlite.Open(t.Context(), s.file)
 			must(t, err)
-			// Shorter than Validate allows, so that each redemption revalidates.
+			// Shorter than Validate allows, so that each redemption
+			// revalidates.
 			cfg := session.Config{Revalidate: time.Nanosecond}.WithDefaults()
 			sessions, err := session.New(t.Context(), cfg, store, f, slog.New(slog.DiscardHandler))
 			must(t, err)

@@ -24,7 +24,8 @@ type GrantStore interface {
 // oneTimeLifetime is the TTL of a one-time login password.
 const oneTimeLifetime = 10 * time.Minute
 
-// maxGrants bounds the stored grants of one person and kind, spent ones included.
+// maxGrants bounds the stored grants of one person and kind, spent ones
+// included.
 const maxGrants = 100
 
 // SpentError says that a grant was spent before. It is an ErrRefused.
@@ -36,15 +37,15 @@ func (e *SpentError) Error() string {
 
 func (e *SpentError) Unwrap() error { return ErrRefused }
 
-// errNotDerivable refuses to derive a token from a session that is not a browser's, or
-// that was not redeemed.
+// errNotDerivable refuses to derive a token from a session that is not a
+// browser's, or that was not redeemed.
 var errNotDerivable = errors.New("another token can be derived only from a browser's session that was redeemed")
 
 // mayDerive reports whether other tokens can be derived from a session.
 func (s *Session) mayDerive() bool { return s.Kind == KindBrowser && s.row.SignIn.ID != 0 }
 
-// IssueOneTimePassword derives a one-time login password for service from a browser's
-// session. It is valid for one login within ten minutes.
+// IssueOneTimePassword derives a one-time login password for service from a
+// browser's session. It is valid for one login within ten minutes.
 func (s *Sessions) IssueOneTimePassword(ctx context.Context, from *Session, service string) (secret.Text, error) {
 	if !from.mayDerive() {
 		return secret.Text{}, errNotDerivable
@@ -68,8 +69,8 @@ type PAT struct {
 	Lifetime time.Duration // at most Config.PATLifetime, which 0 stands for
 }
 
-// IssuePAT derives a personal access token from a browser's session. The error wraps
-// ErrTooMany if the person has as many as allowed.
+// IssuePAT derives a personal access token from a browser's session. The error
+// wraps ErrTooMany if the person has as many as allowed.
 func (s *Sessions) IssuePAT(ctx context.Context, from *Session, pat PAT, client Client) (*Session, error) {
 	if !from.mayDerive() {
 		return nil, errNotDerivable
@@ -77,8 +78,9 @@ func (s *Sessions) IssuePAT(ctx context.Context, from *Session, pat PAT, client 
 	return s.derive(ctx, &from.row, from.Identity, draftOptions{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client})
 }
 
-// RedeemOneTimePassword spends a one-time login password for a session on service. The
-// errors are those of [Sessions.Redeem], and a [*SpentError] if it was used before.
+// RedeemOneTimePassword spends a one-time login password for a session on
+// service. The errors are those of [Sessions.Redeem], and a [*SpentError] if it
+// was used before.
 func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text, service string, client Client) (*Session, error) {
 	kind, hash, ok := parseToken(token)
 	switch {
@@ -112,8 +114,8 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 	return made, err
 }
 
-// derive creates a session that points to the sign-in of another one, and copies its
-// login.
+// derive creates a session that points to the sign-in of another one, and
+// copies its login.
 func (s *Sessions) derive(ctx context.Context, from *Row, known *providers.Identity, o draftOptions) (*Session, error) {
 	g := s.generation.Load()
 	d, token := s.newDraft(g, o)

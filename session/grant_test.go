@@ -13,8 +13,8 @@ import (
 	"shorepass/session"
 )
 
-// TestDerivedSessions: tokens derived from a browser's session copy its login, point to
-// its sign-in, and outlive it.
+// TestDerivedSessions: tokens derived from a browser's session copy its login,
+// point to its sign-in, and outlive it.
 func TestDerivedSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -87,8 +87,8 @@ func TestGrantsAreBounded(t *testing.T) {
 	})
 }
 
-// TestOneTime: a one-time password is valid for one login at its service, within ten
-// minutes, and for nothing else.
+// TestOneTime: a one-time password is valid for one login at its service,
+// within ten minutes, and for nothing else.
 func TestOneTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 3, session.Config{})

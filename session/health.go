@@ -22,14 +22,14 @@ const (
 	// healthWriteInterval is the rate limit of writes by health checks.
 	healthWriteInterval = 10 * time.Second
 
-	// fullTTL is how long a store that had no room for a session counts as full,
-	// unless it stores another one in that time.
+	// fullTTL is how long a store that had no room for a session counts as
+	// full, unless it stores another one in that time.
 	fullTTL = time.Minute
 )
 
-// health is the health check of the store: whether it answers, and whether it can be
-// written to. With a store that is full, locked or a read-only copy, sessions can be
-// redeemed and no login can be stored.
+// health is the health check of the store: whether it answers, and whether it
+// can be written to. With a store that is full, locked or a read-only copy,
+// sessions can be redeemed and no login can be stored.
 type health struct {
 	store   HealthStore
 	replica string
@@ -40,8 +40,8 @@ type health struct {
 	err error      // of the last write
 }
 
-// check returns nil if the store is healthy. The test write is rate limited to one in
-// healthWriteInterval.
+// check returns nil if the store is healthy. The test write is rate limited to
+// one in healthWriteInterval.
 func (h *health) check(ctx context.Context) error {
 	if err := h.store.Ping(ctx); err != nil {
 		return unavailable(err)

@@ -9,8 +9,8 @@ import (
 	"shorepass/providers"
 )
 
-// identityJSON is the stored form of an identity. It has only what all sessions of the
-// person share, and nothing of one login.
+// identityJSON is the stored form of an identity. It has only what all sessions
+// of the person share, and nothing of one login.
 type identityJSON struct {
 	Provider  string          `json:"provider"`
 	Subject   string          `json:"subject"`
@@ -56,8 +56,8 @@ func decodeIdentity(body []byte) (*providers.Identity, error) {
 	return id, nil
 }
 
-// providerID returns a hash of a provider's name and fingerprint. It differs for a
-// provider of the same name that was pointed elsewhere.
+// providerID returns a hash of a provider's name and fingerprint. It differs
+// for a provider of the same name that was pointed elsewhere.
 func providerID(provider, fingerprint string) int64 {
 	return number("fingerprint", provider+"\x00"+fingerprint)
 }

@@ -8,8 +8,8 @@ import (
 	"shorepass/providers"
 )
 
-// TestIdentityRoundTrip: everything that rules read of an identity is stored, and a
-// change of any part changes the version.
+// TestIdentityRoundTrip: everything that rules read of an identity is stored,
+// and a change of any part changes the version.
 func TestIdentityRoundTrip(t *testing.T) {
 	whole := providers.Identity{
 		Provider: "corp", Subject: "7", User: "alice", Groups: []string{"Team-A"},

@@ -27,8 +27,8 @@ type IdentityStore interface {
 
 // identityCache caches decoded identities by version. It tells the store which
 // version it has cached for a token, so that a look-up reads only an identity
-// that is not cached. There is no TTL, since a version is a hash of its identity.
-// Both parts evict by LRU.
+// that is not cached. There is no TTL, since a version is a hash of its
+// identity. Both parts evict by LRU.
 type identityCache struct {
 	store IdentityStore
 
@@ -93,9 +93,9 @@ func (c *identityCache) put(v Version, id *providers.Identity, bytes int) {
 	}
 }
 
-// identityOf returns the identity of a row: from the cache, the row's Body or the
-// store. known is the result of get that the row was read with. The identity is
-// shared and must not be changed.
+// identityOf returns the identity of a row: from the cache, the row's Body or
+// the store. known is the result of get that the row was read with. The
+// identity is shared and must not be changed.
 func (c *identityCache) identityOf(ctx context.Context, row *Row, known cachedIdentity) (*providers.Identity, error) {
 	if known.id != nil && known.version == row.SignIn.Version {
 		return known.id, nil

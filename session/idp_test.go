@@ -15,8 +15,8 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// idp is a fake OpenID provider that rotates refresh tokens at each use. A person can
-// have several, or one.
+// idp is a fake OpenID provider that rotates refresh tokens at each use. A
+// person can have several, or one.
 type idp struct {
 	one        bool // a login invalidates the token of the login before, as at Dex
 	revokesAll bool // a revocation drops all tokens of the person, as at Keycloak before 26.1
@@ -115,9 +115,9 @@ func (c *cluster) revoke(token secret.Text) {
 	synctest.Wait()
 }
 
-// TestRevokeWhen: how many refresh tokens are revoked as the three logins of a person
-// end one after the other, and whether the other sessions survive at a provider where
-// one revocation drops all tokens of the person.
+// TestRevokeWhen: how many refresh tokens are revoked as the three logins of a
+// person end one after the other, and whether the other sessions survive at a
+// provider where one revocation drops all tokens of the person.
 func TestRevokeWhen(t *testing.T) {
 	for _, tc := range []struct {
 		when       providers.RevokeWhen
@@ -157,8 +157,8 @@ func TestRevokeWhen(t *testing.T) {
 	}
 }
 
-// TestOneTokenEach: at a provider with one refresh token per person, a login replaces
-// the token, and the sessions of both machines use the new one.
+// TestOneTokenEach: at a provider with one refresh token per person, a login
+// replaces the token, and the sessions of both machines use the new one.
 func TestOneTokenEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP()
@@ -184,8 +184,8 @@ func TestOneTokenEach(t *testing.T) {
 	})
 }
 
-// TestLoginDuringARevalidation: a login invalidates the refresh token of a revalidation
-// in progress. The refusal of that token is void.
+// TestLoginDuringARevalidation: a login invalidates the refresh token of a
+// revalidation in progress. The refusal of that token is void.
 func TestLoginDuringARevalidation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP()
@@ -211,8 +211,8 @@ func TestLoginDuringARevalidation(t *testing.T) {
 	})
 }
 
-// TestLogInAgainAfterARevocation: if one revocation drops all tokens of the person, the
-// other sessions get 401, and a new login works.
+// TestLogInAgainAfterARevocation: if one revocation drops all tokens of the
+// person, the other sessions get 401, and a new login works.
 func TestLogInAgainAfterARevocation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newIDP()

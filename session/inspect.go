@@ -8,11 +8,11 @@ import (
 	"shorepass/providers"
 )
 
-// Inspect returns the current session of a token. It is not a redemption: it asks no
-// provider, records no use and ends nothing. The error wraps
-// providers.ErrUnavailable; or ErrRefused if a redemption would be refused by what
-// the store has: the session has ended or expired, its provider is another now, or
-// the provider refused the person when last asked.
+// Inspect returns the current session of a token. It is not a redemption: it
+// asks no provider, records no use and ends nothing. The error wraps
+// providers.ErrUnavailable; or ErrRefused if a redemption would be refused by
+// what the store has: the session has ended or expired, its provider is another
+// now, or the provider refused the person when last asked.
 func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error) {
 	found, err := a.findByToken(ctx, token)
 	if err != nil {
@@ -34,8 +34,8 @@ func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error
 	return g.cfg.listed(found), nil
 }
 
-// ServiceOf returns the service that a token was issued for, also if its session has
-// ended. The error wraps ErrRefused or providers.ErrUnavailable.
+// ServiceOf returns the service that a token was issued for, also if its
+// session has ended. The error wraps ErrRefused or providers.ErrUnavailable.
 func (a *Admin) ServiceOf(ctx context.Context, token secret.Text) (string, error) {
 	found, err := a.findByToken(ctx, token)
 	if err != nil {
@@ -44,8 +44,8 @@ func (a *Admin) ServiceOf(ctx context.Context, token secret.Text) (string, error
 	return found.Service, nil
 }
 
-// findByToken returns the session of a token, live or ended: a token of ours, or a
-// provider's refresh token that a session was created from.
+// findByToken returns the session of a token, live or ended: a token of ours,
+// or a provider's refresh token that a session was created from.
 func (a *Admin) findByToken(ctx context.Context, token secret.Text) (*selectedSession, error) {
 	kind, hash, ok := parseToken(token)
 	switch {

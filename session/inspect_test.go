@@ -9,7 +9,8 @@ import (
 	"shorepass/session"
 )
 
-// TestInspect: Inspect returns what a redemption would, without asking a provider.
+// TestInspect: Inspect returns what a redemption would, without asking a
+// provider.
 func TestInspect(t *testing.T) {
 	for name, test := range map[string]struct {
 		happens func(*cluster, secret.Text)

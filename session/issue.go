@@ -15,9 +15,9 @@ import (
 // writeTimeout bounds one write to the store.
 const writeTimeout = 10 * time.Second
 
-// Issue creates a session for id on service. The first result is its refresh token,
-// which cannot be read from the store later. When Issue returns, the session is
-// durable.
+// Issue creates a session for id on service. The first result is its refresh
+// token, which cannot be read from the store later. When Issue returns, the
+// session is durable.
 func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service string, client Client) (secret.Text, *Session, error) {
 	made, err := s.logIn(ctx, id, draftOptions{kind: KindRefresh, service: service, client: client})
 	if err != nil {
@@ -26,13 +26,14 @@ func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service st
 	return made.Token, made, nil
 }
 
-// IssueBrowser creates a session for a login with a browser: with a form, or at the
-// provider in the provider's session sid. Its Token is the cookie.
+// IssueBrowser creates a session for a login with a browser: with a form, or at
+// the provider in the provider's session sid. Its Token is the cookie.
 func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid string, client Client) (*Session, error) {
 	return s.logIn(ctx, id, draftOptions{kind: KindBrowser, sid: sid, client: client})
 }
 
-// makeByProviderToken creates a session that the provider's refresh token redeems too.
+// makeByProviderToken creates a session that the provider's refresh token
+// redeems too.
 func (s *Sessions) makeByProviderToken(ctx context.Context, id *providers.Identity, service string, client Client, providerToken *Hash) (*Session, error) {
 	return s.logIn(ctx, id, draftOptions{kind: KindRefresh, service: service, client: client, providerToken: providerToken})
 }
@@ -62,8 +63,8 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, o draftOpt
 		d.Login.Time = d.Created
 	}
 	d.ProviderID, d.Stamp, d.Provider, d.Subject = providerID(id.Provider, id.Fingerprint), id.Stamp, id.Provider, id.Subject
-	// The claims of an ID token are those of one job, and must not change another's
-	// session: each has a sign-in of its own.
+	// The claims of an ID token are those of one job, and must not change
+	// another's session: each has a sign-in of its own.
 	if id.Method == providers.MethodIDToken || g.providers.PerSession(id.Provider) {
 		d.LoginID = d.Hash.ID()
 	}
@@ -100,8 +101,8 @@ func (s *Sessions) create(ctx context.Context, g *generation, d *Draft, token se
 	if longest := d.Created.Add(g.cfg.lifetime(&d.Row)); d.Expires.IsZero() || longest.Before(d.Expires) {
 		d.Expires = longest
 	}
-	// A client that disconnects must not cancel the write: the provider's refresh
-	// token would stay valid without a row.
+	// A client that disconnects must not cancel the write: the provider's
+	// refresh token would stay valid without a row.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	evicted, admit := false, d.Admit
@@ -125,9 +126,9 @@ func (s *Sessions) create(ctx context.Context, g *generation, d *Draft, token se
 	return made, nil
 }
 
-// RevokeProviderToken has the provider revoke the refresh token of a login for which
-// no session was created, since no row has that token. It is best effort, and does
-// not wait.
+// RevokeProviderToken has the provider revoke the refresh token of a login for
+// which no session was created, since no row has that token. It is best effort,
+// and does not wait.
 func (s *Sessions) RevokeProviderToken(id *providers.Identity) {
 	if id == nil || id.RefreshToken.IsZero() {
 		return
@@ -157,9 +158,9 @@ func (c *Config) session(row *Row, known *providers.Identity, used time.Time) *S
 	}
 }
 
-// method returns the login method that policy and audit see for a session. For a
-// refresh token it is the method of its login: docker sends the password once and the
-// token from then on, and a rule must apply to both alike.
+// method returns the login method that policy and audit see for a session. For
+// a refresh token it is the method of its login: docker sends the password once
+// and the token from then on, and a rule must apply to both alike.
 func (r *Row) method() providers.Method {
 	switch r.Kind {
 	case KindPAT:

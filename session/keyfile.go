@@ -16,27 +16,28 @@ import (
 // SealKeyFile is the name of the sealing key's file in the folder of a store.
 const SealKeyFile = "seal.key"
 
-// proofSetting is the name of the setting with the proof of the sealing key that all
-// replicas must have.
+// proofSetting is the name of the setting with the proof of the sealing key
+// that all replicas must have.
 const proofSetting = "seal_key"
 
 // folder is a store in a folder of one machine, which can also hold the key.
 type folder interface{ Folder() string }
 
-// ErrNoSealKey says that no sealing key is configured for a store that replicas share,
-// where none can be created.
+// ErrNoSealKey says that no sealing key is configured for a store that replicas
+// share, where none can be created.
 var ErrNoSealKey = errors.New("session.seal_key is missing: replicas share one, so it cannot be made here; make it once with: shorepass keys init --seal-key seal.key, and write seal_key = { file = \"seal.key\" }")
 
 // Settings are named values that replicas share.
 type Settings interface {
-	// Setting returns the value of a name. If there is none and value is not nil,
-	// it stores value and returns that (put if absent: the first writer wins).
+	// Setting returns the value of a name. If there is none and value is not
+	// nil, it stores value and returns that (put if absent: the first writer
+	// wins).
 	Setting(ctx context.Context, name string, value []byte) ([]byte, error)
 }
 
-// OpenKeys returns the sealing keys of cfg, and refuses any but those that the tokens
-// in the store were sealed with. [New] does the same; OpenKeys is for callers that
-// need [Keys.Derive] before there are Sessions.
+// OpenKeys returns the sealing keys of cfg, and refuses any but those that the
+// tokens in the store were sealed with. [New] does the same; OpenKeys is for
+// callers that need [Keys.Derive] before there are Sessions.
 func OpenKeys(ctx context.Context, cfg Config, store Settings, log *slog.Logger) (*Keys, error) {
 	proof, err := readProof(ctx, store)
 	if err != nil {
@@ -47,7 +48,8 @@ func OpenKeys(ctx context.Context, cfg Config, store Settings, log *slog.Logger)
 		return nil, err
 	}
 	if proof == nil {
-		// Of several replicas that start concurrently, the first one's proof wins.
+		// Of several replicas that start concurrently, the first one's proof
+		// wins.
 		if proof, err = store.Setting(ctx, proofSetting, keys.proof()); err != nil {
 			return nil, unavailable(fmt.Errorf("store the proof of the sealing key: %w", err))
 		}
@@ -58,9 +60,9 @@ func OpenKeys(ctx context.Context, cfg Config, store Settings, log *slog.Logger)
 	return keys, nil
 }
 
-// ReadKeys is OpenKeys for a process that serves nothing: it creates no key, and
-// stores no proof. The error wraps ErrNoStore if no server has started on the store
-// yet.
+// ReadKeys is OpenKeys for a process that serves nothing: it creates no key,
+// and stores no proof. The error wraps ErrNoStore if no server has started on
+// the store yet.
 func ReadKeys(ctx context.Context, cfg Config, store Settings) (*Keys, error) {
 	proof, err := readProof(ctx, store)
 	switch {
@@ -79,7 +81,8 @@ func ReadKeys(ctx context.Context, cfg Config, store Settings) (*Keys, error) {
 	return keys, nil
 }
 
-// readProof returns the store's proof of its sealing key, or nil if there is none yet.
+// readProof returns the store's proof of its sealing key, or nil if there is
+// none yet.
 func readProof(ctx context.Context, store Settings) ([]byte, error) {
 	proof, err := store.Setting(ctx, proofSetting, nil)
 	if err != nil {
@@ -88,8 +91,8 @@ func readProof(ctx context.Context, store Settings) ([]byte, error) {
 	return proof, nil
 }
 
-// findKeys returns the keys of cfg or, if it has none, of the file in the store's
-// folder, which it creates if mayCreate. where names their source.
+// findKeys returns the keys of cfg or, if it has none, of the file in the
+// store's folder, which it creates if mayCreate. where names their source.
 func findKeys(cfg Config, store Settings, mayCreate bool, log *slog.Logger) (keys *Keys, where string, err error) {
 	configured, where := cfg.SealKey, "session.seal_key"
 	if configured.IsZero() {
@@ -115,8 +118,8 @@ func wrongKeys(where string) error {
 // maxSealKeyFile bounds the file of a ring of sealing keys, in bytes.
 const maxSealKeyFile = 4 << 10
 
-// readOrCreateKey reads a key from a file that only its owner can read. A missing file
-// is created if mayCreate: the store has no proof of a key yet.
+// readOrCreateKey reads a key from a file that only its owner can read. A
+// missing file is created if mayCreate: the store has no proof of a key yet.
 func readOrCreateKey(name string, mayCreate bool, log *slog.Logger) (secret.Text, error) {
 	text, state, err := durable.Read(name, maxSealKeyFile)
 	switch {
@@ -140,8 +143,8 @@ func readOrCreateKey(name string, mayCreate bool, log *slog.Logger) (secret.Text
 	return key, nil
 }
 
-// WriteSealKey writes a key into a new file that only its owner can read. It refuses to
-// replace one, as [durable.Create].
+// WriteSealKey writes a key into a new file that only its owner can read. It
+// refuses to replace one, as [durable.Create].
 func WriteSealKey(name string, key secret.Text) error {
 	if err := durable.Create(name, []byte(key.Reveal()+"\n"), 0o600); err != nil {
 		return fmt.Errorf("make the sealing key: %w", err)
@@ -149,9 +152,9 @@ func WriteSealKey(name string, key secret.Text) error {
 	return nil
 }
 
-// CheckSealKeyFile checks whether the sealing key in the folder of a store can be used,
-// for a configuration without one. It creates none: if the store does not exist, a
-// missing key is no fault, since the server creates both.
+// CheckSealKeyFile checks whether the sealing key in the folder of a store can
+// be used, for a configuration without one. It creates none: if the store does
+// not exist, a missing key is no fault, since the server creates both.
 func CheckSealKeyFile(folder string, storeExists bool) error {
 	name := filepath.Join(folder, SealKeyFile)
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && !storeExists {

@@ -13,7 +13,8 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// TestReadKeys: ReadKeys returns the keys that a server opens, and creates none.
+// TestReadKeys: ReadKeys returns the keys that a server opens, and creates
+// none.
 func TestReadKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data", "shorepass.db")
 	key := filepath.Join(filepath.Dir(file), session.SealKeyFile)

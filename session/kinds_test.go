@@ -36,8 +36,8 @@ func (c *cluster) redeemAsPassword(token secret.Text, service string) (*session.
 	return c.replicas[0].Redeem(c.t.Context(), token, service, laptop, session.KindRefresh, session.KindPAT, session.KindRobot)
 }
 
-// TestEvict: at per_person the least recently used session is evicted, those of the
-// last hour last.
+// TestEvict: at per_person the least recently used session is evicted, those of
+// the last hour last.
 func TestEvict(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	live := func(id byte, created, used int) session.LiveSession { // minutes ago; 0 is never used
@@ -75,8 +75,8 @@ func TestEvict(t *testing.T) {
 	}
 }
 
-// TestFreshLoginsAreNotEvicted: B4: concurrent logins at per_person do not end each
-// other's tokens before their first use.
+// TestFreshLoginsAreNotEvicted: B4: concurrent logins at per_person do not end
+// each other's tokens before their first use.
 func TestFreshLoginsAreNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const perPerson = 50
@@ -127,8 +127,8 @@ func TestRowsAreBounded(t *testing.T) {
 	})
 }
 
-// TestEndedRowsAreBounded: B8: the ended sessions of an account that logs in and
-// revokes in turn are bounded.
+// TestEndedRowsAreBounded: B8: the ended sessions of an account that logs in
+// and revokes in turn are bounded.
 func TestEndedRowsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -149,8 +149,8 @@ func TestEndedRowsAreBounded(t *testing.T) {
 	})
 }
 
-// TestBoundsOfKinds: a kind never evicts another, and a PAT or robot's secret beyond the
-// bound is refused.
+// TestBoundsOfKinds: a kind never evicts another, and a PAT or robot's secret
+// beyond the bound is refused.
 func TestBoundsOfKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{PerPerson: 3})

@@ -41,8 +41,9 @@ func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Reason: r
 //	PAT                    as chosen, at most pat_lifetime
 //	robot                  as chosen, at most robot_lifetime
 //
-// The lifetime of a session that began with an ID token is also at most ci_lifetime,
-// and that of one whose provider cannot revalidate at most unchecked_lifetime.
+// The lifetime of a session that began with an ID token is also at most
+// ci_lifetime, and that of one whose provider cannot revalidate at most
+// unchecked_lifetime.
 type lifetimes struct {
 	total, idle, unused time.Duration // 0 is no timeout
 }
@@ -74,8 +75,8 @@ func (c *Config) lifetime(row *Row) time.Duration {
 	return longest
 }
 
-// expires returns when a session expires: as set at its creation, or earlier if the
-// configuration has been tightened since.
+// expires returns when a session expires: as set at its creation, or earlier if
+// the configuration has been tightened since.
 func (c *Config) expires(row *Row) time.Time {
 	if sooner := row.Created.Add(c.lifetime(row)); sooner.Before(row.Expires) {
 		return sooner
@@ -97,7 +98,8 @@ func (c *Config) endOfLife(row *Row, now time.Time) Reason {
 	return ""
 }
 
-// status decides what a redemption does with a session, by the state of its sign-in.
+// status decides what a redemption does with a session, by the state of its
+// sign-in.
 func (c *Config) status(row *Row, doubted, began, now time.Time) signInStatus {
 	if row.Login.Method == providers.MethodIDToken {
 		return statusFresh // an ID token cannot be revalidated; ci_lifetime ends the session soon
@@ -105,7 +107,8 @@ func (c *Config) status(row *Row, doubted, began, now time.Time) signInStatus {
 	return status(&row.SignIn, c, doubted, began, now)
 }
 
-// Bounds of the live sessions of one person, by kind, in addition to per_person.
+// Bounds of the live sessions of one person, by kind, in addition to
+// per_person.
 const (
 	maxBrowsers     = 20
 	maxPATs         = 50
@@ -115,12 +118,12 @@ const (
 // ErrTooMany says that a person has as many tokens of a kind as allowed.
 var ErrTooMany = errors.New("there are as many as may be; revoke one first")
 
-// minEvictionAge is the age below which a session is evicted only if there is no older
-// one: a client that has just logged in is about to use its token.
+// minEvictionAge is the age below which a session is evicted only if there is
+// no older one: a client that has just logged in is about to use its token.
 const minEvictionAge = time.Hour
 
-// bound returns how many live sessions of a kind a person has at most, and which are
-// evicted for another one. A kind never evicts another.
+// bound returns how many live sessions of a kind a person has at most, and
+// which are evicted for another one. A kind never evicts another.
 //
 //	refresh  per_person  the least recently used (LRU), from minEvictionAge on first
 //	browser  20          the oldest
@@ -146,8 +149,8 @@ func (c *Config) bound(kind Kind, now time.Time) (int, func([]LiveSession) (Evic
 
 func refuse([]LiveSession) (Eviction, error) { return Eviction{}, ErrTooMany }
 
-// compareLRU orders sessions by eviction: least recently used first, those younger
-// than minEvictionAge last.
+// compareLRU orders sessions by eviction: least recently used first, those
+// younger than minEvictionAge last.
 func compareLRU(a, b LiveSession, now time.Time) int {
 	young := func(l LiveSession) int {
 		if now.Before(l.Created.Add(minEvictionAge)) {
@@ -164,9 +167,9 @@ func compareLRU(a, b LiveSession, now time.Time) int {
 	return cmp.Or(young(a)-young(b), used(a).Compare(used(b)))
 }
 
-// evict returns the Eviction of sessions. They are deleted immediately, so that an
-// account's rows are bounded. One with a provider's refresh token is only ended: if
-// it were deleted, that token would create another session.
+// evict returns the Eviction of sessions. They are deleted immediately, so that
+// an account's rows are bounded. One with a provider's refresh token is only
+// ended: if it were deleted, that token would create another session.
 func evict(all []LiveSession, now time.Time) Eviction {
 	e := Eviction{Ending: ReasonPerPerson.Ending("", now)}
 	for _, l := range all {
@@ -186,12 +189,13 @@ const (
 	// unusedRetention is the same for a session that was never used.
 	unusedRetention = 2 * time.Minute
 
-	// grantRetention is how long an expired grant is retained, for a precise error.
+	// grantRetention is how long an expired grant is retained, for a precise
+	// error.
 	grantRetention = day
 )
 
-// maxEnded bounds the retained ended sessions of one person and kind: an account that
-// logs in and revokes in turn must not fill the store.
+// maxEnded bounds the retained ended sessions of one person and kind: an
+// account that logs in and revokes in turn must not fill the store.
 const maxEnded = 1000
 
 // SweepTimes says what a sweep ends and deletes.

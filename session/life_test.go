@@ -61,8 +61,8 @@ func TestRedeem(t *testing.T) {
 	}
 }
 
-// TestWhatEndsASession: each row is what happens to one session, and the outcomes that
-// its client gets.
+// TestWhatEndsASession: each row is what happens to one session, and the
+// outcomes that its client gets.
 func TestWhatEndsASession(t *testing.T) {
 	type at struct {
 		after  time.Duration // since the row before
@@ -139,8 +139,8 @@ func TestWhatEndsASession(t *testing.T) {
 
 func repeat[T any](one T, times int) []T { return slices.Repeat([]T{one}, times) }
 
-// TestOldStampIsRefused: a login with a new password does not keep a session alive
-// that was created with the old one.
+// TestOldStampIsRefused: a login with a new password does not keep a session
+// alive that was created with the old one.
 func TestOldStampIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -160,9 +160,9 @@ func TestOldStampIsRefused(t *testing.T) {
 	})
 }
 
-// TestStampThatAppears: an entry shows no stamp before its password is first changed.
-// That change cannot be told from a newly granted right to read, and ends nothing;
-// the next one does.
+// TestStampThatAppears: an entry shows no stamp before its password is first
+// changed. That change cannot be told from a newly granted right to read, and
+// ends nothing; the next one does.
 func TestStampThatAppears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -199,8 +199,8 @@ func TestGroupsAreReplaced(t *testing.T) {
 	})
 }
 
-// TestJobsOfOneSubject: two CI jobs with one subject and different claims each keep
-// their own claims.
+// TestJobsOfOneSubject: two CI jobs with one subject and different claims each
+// keep their own claims.
 func TestJobsOfOneSubject(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()
@@ -242,7 +242,8 @@ func TestProviderRenamedRemovedOrPointedElsewhere(t *testing.T) {
 	}
 }
 
-// TestReloadAppliesToLiveSessions: a shorter lifetime applies to existing sessions.
+// TestReloadAppliesToLiveSessions: a shorter lifetime applies to existing
+// sessions.
 func TestReloadAppliesToLiveSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})

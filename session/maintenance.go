@@ -15,8 +15,8 @@ const (
 	maintenanceTimeout = time.Minute
 )
 
-// maintenance is the background loop that sweeps the store, writes buffered last
-// uses, and retries buffered answers.
+// maintenance is the background loop that sweeps the store, writes buffered
+// last uses, and retries buffered answers.
 type maintenance struct {
 	sweeper     sweeper
 	usage       *usage
@@ -67,8 +67,8 @@ func (m *maintenance) run(ctx context.Context) {
 	}
 }
 
-// withTimeout runs one task with maintenanceTimeout. The next round continues what
-// it does not finish.
+// withTimeout runs one task with maintenanceTimeout. The next round continues
+// what it does not finish.
 func (m *maintenance) withTimeout(ctx context.Context, task func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()

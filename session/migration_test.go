@@ -28,8 +28,8 @@ func (v *version1) exec(query string, args ...any) {
 	must(v.t, sqlitex.ExecuteTransient(v.conn, query, &sqlitex.ExecOptions{Args: args}))
 }
 
-// login writes the session of a login: on the row that the person's logins share, or on
-// a row of its own with a sealed refresh token of the provider.
+// login writes the session of a login: on the row that the person's logins
+// share, or on a row of its own with a sealed refresh token of the provider.
 func (v *version1) login(person int64, id *providers.Identity, providerToken secret.Text, ended bool) secret.Text {
 	v.t.Helper()
 	token := session.ExportNewToken()
@@ -64,8 +64,8 @@ func (v *version1) login(person int64, id *providers.Identity, providerToken sec
 	return token
 }
 
-// TestMigration: live sessions of the previous schema can be redeemed and revalidated
-// with their sealed refresh tokens, and ended ones stay ended.
+// TestMigration: live sessions of the previous schema can be redeemed and
+// revalidated with their sealed refresh tokens, and ended ones stay ended.
 func TestMigration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &cluster{t: t, providers: newFakeProviders(), file: filepath.Join(t.TempDir(), "data", "shorepass.db")}
@@ -115,7 +115,8 @@ func TestMigration(t *testing.T) {
 			t.Errorf("revoked refresh tokens = %q, want %q, whose session had ended", s.providers.revoked, want)
 		}
 
-		// A login shares the migrated sign-in: another stamp refuses the earlier sessions.
+		// A login shares the migrated sign-in: another stamp refuses the
+		// earlier sessions.
 		s.providers.change("alice", func(a *account) { a.stamp = "s2" })
 		time.Sleep(time.Second)
 		s.expect("a new login", s.issue("corp", "alice"), "ok")

@@ -15,8 +15,9 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// TestSessionIsRevalidatedOnce: two hundred clients redeem one token at three replicas.
-// The provider, which rotates tokens and detects reuse, is asked once.
+// TestSessionIsRevalidatedOnce: two hundred clients redeem one token at three
+// replicas. The provider, which rotates tokens and detects reuse, is asked
+// once.
 func TestSessionIsRevalidatedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 3, session.Config{})
@@ -66,8 +67,8 @@ func TestPersonIsRevalidatedOnce(t *testing.T) {
 	})
 }
 
-// TestDisconnectedClient: the rotated refresh token of a revalidation is stored also if
-// the client disconnects.
+// TestDisconnectedClient: the rotated refresh token of a revalidation is stored
+// also if the client disconnects.
 func TestDisconnectedClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -89,8 +90,8 @@ func TestDisconnectedClient(t *testing.T) {
 	})
 }
 
-// TestRedemptionDoesNotWaitWhileDown: redemptions do not wait for a provider that was
-// down at the last revalidation.
+// TestRedemptionDoesNotWaitWhileDown: redemptions do not wait for a provider
+// that was down at the last revalidation.
 func TestRedemptionDoesNotWaitWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -135,8 +136,9 @@ func (s slow) LeaseFirstUse(ctx context.Context, providerToken session.Hash, now
 	return won, err
 }
 
-// TestSlowStore: a replica that gets a lease late does not ask. The lease would expire
-// before its answer is stored, and another replica would ask with a used-up token.
+// TestSlowStore: a replica that gets a lease late does not ask. The lease would
+// expire before its answer is stored, and another replica would ask with a
+// used-up token.
 func TestSlowStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -183,8 +185,8 @@ func TestSlowStore(t *testing.T) {
 	})
 }
 
-// TestLeaseExpires: a replica that dies while it holds a lease delays others until the
-// lease expires.
+// TestLeaseExpires: a replica that dies while it holds a lease delays others
+// until the lease expires.
 func TestLeaseExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})
@@ -205,7 +207,8 @@ func TestLeaseExpires(t *testing.T) {
 	})
 }
 
-// TestClocksApart: replicas whose clocks differ by minutes use the store's clock.
+// TestClocksApart: replicas whose clocks differ by minutes use the store's
+// clock.
 func TestClocksApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})

@@ -20,9 +20,9 @@ var errUnknown = fmt.Errorf("%w: there is no such session", ErrRefused)
 // Config.Revalidate.
 const maxRounds = 4
 
-// Redeem returns the session of token, if token is of one of the kinds and valid
-// for service. Where a revalidation is due, the provider is asked first. The
-// error wraps ErrRefused, providers.ErrUnavailable or an error of ctx.
+// Redeem returns the session of token, if token is of one of the kinds and
+// valid for service. Where a revalidation is due, the provider is asked first.
+// The error wraps ErrRefused, providers.ErrUnavailable or an error of ctx.
 func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string, client Client, kinds ...Kind) (*Session, error) {
 	kind, hash, ok := parseToken(token)
 	switch {
@@ -49,8 +49,8 @@ func (s *Sessions) Redeem(ctx context.Context, token secret.Text, service string
 // findFunc reads the row of a token, and returns the identity cached for it.
 type findFunc func(context.Context) (*Row, cachedIdentity, error)
 
-// redeem redeems the session that find reads. Every redemption of a session goes
-// through it.
+// redeem redeems the session that find reads. Every redemption of a session
+// goes through it.
 func (s *Sessions) redeem(ctx context.Context, client Client, find findFunc) (*Session, error) {
 	found, err := s.findRedeemable(ctx, find)
 	if err != nil {
@@ -149,7 +149,8 @@ func (s *Sessions) checkRow(ctx context.Context, g *generation, row *Row, known 
 		return refused("it is over: " + string(why))
 	}
 	if _, err := s.store.End(ctx, []Hash{row.Hash}, why.Ending("", now)); err != nil {
-		// The session is refused in any case; the next redemption or sweep ends it.
+		// The session is refused in any case; the next redemption or sweep ends
+		// it.
 		s.log.Warn("a session could not be ended in the store", "session", row.Hash.ID(), "error", err)
 	}
 	wake(s.revoker.wakes)

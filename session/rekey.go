@@ -8,9 +8,9 @@ import (
 
 // Resealer re-encrypts stored tokens under a new key.
 type Resealer interface {
-	// ListSealed returns up to limit sealed tokens in the order of their sign-ins,
-	// from the first one after after; Others is not set. Reseal replaces a token
-	// unless it has changed since.
+	// ListSealed returns up to limit sealed tokens in the order of their
+	// sign-ins, with ids greater than after; Others is not set. Reseal replaces
+	// a token unless it has changed since.
 	ListSealed(ctx context.Context, after int64, limit int) ([]SealedToken, error)
 	Reseal(ctx context.Context, old SealedToken, new []byte) error
 
@@ -18,10 +18,11 @@ type Resealer interface {
 	SetSetting(ctx context.Context, name string, value []byte) error
 }
 
-// Rekey re-encrypts every provider's refresh token in a store under the first key,
-// in batches, and returns how many were under another one. After that the other
-// keys can be removed, once all replicas have the first. A token that no key opens
-// is left as it is and counted in the error; the others are re-encrypted.
+// Rekey re-encrypts every provider's refresh token in a store under the first
+// key, in batches, and returns how many were under another one. After that the
+// other keys can be removed, once all replicas have the first. A token that no
+// key opens is left as it is and counted in the error; the others are
+// re-encrypted.
 func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 	var resealed, foreign int
 	var after int64

@@ -12,17 +12,17 @@ import (
 	"shorepass/providers"
 )
 
-// LeaseStore is the part of a store that a revalidation needs before it asks the
-// provider.
+// LeaseStore is the part of a store that a revalidation needs before it asks
+// the provider.
 type LeaseStore interface {
 	// Find is as in [SessionStore].
 	Find(ctx context.Context, token Hash, known Version) (*Row, error)
 
-	// LeaseSignIn takes the lease of a sign-in, the right to ask its provider until
-	// the given time. It reports whether the caller got it: no other caller holds
-	// it at now, and none has asked since asked, the caller's SignIn.Asked. The
-	// holder releases a lease by calling LeaseSignIn with the lease's end as now,
-	// and now as until.
+	// LeaseSignIn takes the lease of a sign-in, the right to ask its provider
+	// until the given time. It reports whether the caller got it: no other
+	// caller holds it at now, and none has asked since asked, the caller's
+	// SignIn.Asked. The holder releases a lease by calling LeaseSignIn with the
+	// lease's end as now, and now as until.
 	LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error)
 
 	// ProviderToken returns the sealed refresh token of a sign-in.
@@ -38,8 +38,8 @@ const (
 	// leaseTTL, so that the answer can be stored before the lease expires.
 	askTimeout = 10 * time.Second
 
-	// storeMargin is what must be left of the lease after askTimeout to store the
-	// answer.
+	// storeMargin is what must be left of the lease after askTimeout to store
+	// the answer.
 	storeMargin = 2 * time.Second
 
 	// pollInterval is how often a row is read while another replica holds the
@@ -47,10 +47,10 @@ const (
 	pollInterval = 100 * time.Millisecond
 )
 
-// revalidator asks providers about persons again, once per sign-in: single-flight
-// within this process, a lease in the sign-in's row between replicas. It writes the
-// answer into the row. Callers that wait for it read the row again, so that the row
-// is the only truth.
+// revalidator asks providers about persons again, once per sign-in:
+// single-flight within this process, a lease in the sign-in's row between
+// replicas. It writes the answer into the row. Callers that wait for it read
+// the row again, so that the row is the only truth.
 type revalidator struct {
 	store      LeaseStore
 	answers    *answerWriter
@@ -63,8 +63,8 @@ type revalidator struct {
 	calls      singleFlight[int64, struct{}] // by sign-in
 }
 
-// revalidate starts or joins the revalidation of a row's sign-in, and waits until
-// its answer is in the store.
+// revalidate starts or joins the revalidation of a row's sign-in, and waits
+// until its answer is in the store.
 func (v *revalidator) revalidate(ctx context.Context, g *generation, row *Row, known *providers.Identity) error {
 	c, err := v.start(ctx, g, row, known)
 	if err != nil {
@@ -78,7 +78,8 @@ func (v *revalidator) revalidate(ctx context.Context, g *generation, row *Row, k
 	}
 }
 
-// start starts the revalidation of a row's sign-in, or joins the call in progress.
+// start starts the revalidation of a row's sign-in, or joins the call in
+// progress.
 func (v *revalidator) start(ctx context.Context, g *generation, row *Row, known *providers.Identity) (*call[struct{}], error) {
 	c, _, err := v.calls.join(ctx, row.SignIn.ID, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, v.revalidateOnce(ctx, g, row, known)
@@ -86,9 +87,9 @@ func (v *revalidator) start(ctx context.Context, g *generation, row *Row, known 
 	return c, err
 }
 
-// revalidateOnce has the provider asked once about a row's sign-in, by this replica
-// or by another one that holds the lease. When it returns nil, the answer is in
-// the store.
+// revalidateOnce has the provider asked once about a row's sign-in, by this
+// replica or by another one that holds the lease. When it returns nil, the
+// answer is in the store.
 func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Row, known *providers.Identity) error {
 	if saved, err := v.answers.retry(ctx, row.SignIn.ID); saved || err != nil {
 		return err
@@ -125,8 +126,8 @@ func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Ro
 	return v.answers.save(ctx, update)
 }
 
-// doubtedUntil returns until when a provider is or was doubted, for a sign-in with a
-// refusal; for any other it returns the zero Time, and reads nothing.
+// doubtedUntil returns until when a provider is or was doubted, for a sign-in
+// with a refusal; for any other it returns the zero Time, and reads nothing.
 func (v *revalidator) doubtedUntil(ctx context.Context, s *SignIn, provider string) (time.Time, error) {
 	if !s.refuses() {
 		return time.Time{}, nil
@@ -139,9 +140,10 @@ func (v *revalidator) doubtedUntil(ctx context.Context, s *SignIn, provider stri
 }
 
 // reportAnswer counts for the circuit breaker an answer at now that changes the
-// sign-in from before to after. It is called before the answer is written, so that
-// a reader of the row finds the breaker open. It also drops the person's cached
-// passwords if an end became pending or the stamp changed, unless the refusal is void.
+// sign-in from before to after. It is called before the answer is written, so
+// that a reader of the row finds the breaker open. It also drops the person's
+// cached passwords if an end became pending or the stamp changed, unless the
+// refusal is void.
 func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *providers.Identity, before, after SignIn, now time.Time) {
 	ends, forget := newlyEnded(before, after), after.Pending.Equal(now)
 	var err error
@@ -164,8 +166,8 @@ func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *provide
 	}
 }
 
-// acquireLease waits for the lease of a row's sign-in, and returns its end, or the
-// zero Time once another replica has asked.
+// acquireLease waits for the lease of a row's sign-in, and returns its end, or
+// the zero Time once another replica has asked.
 func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, error) {
 	s := row.SignIn
 	for {
@@ -180,9 +182,10 @@ func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, er
 				return until, nil
 			}
 			if won {
-				// The store was slow, and what is left of the lease is too short: it
-				// would expire before the answer is stored, and another replica would
-				// ask with a refresh token that is used up. It is released.
+				// The store was slow, and what is left of the lease is too
+				// short: it would expire before the answer is stored, and
+				// another replica would ask with a refresh token that is used
+				// up. It is released.
 				if _, err := v.store.LeaseSignIn(ctx, s.ID, s.Asked, until, v.clock.now()); err != nil {
 					return time.Time{}, unavailable(fmt.Errorf("release a lease: %w", err))
 				}
@@ -206,9 +209,10 @@ func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, er
 	}
 }
 
-// askProvider asks the provider with the sign-in's refresh token. It returns the
-// answer and the new refresh token if the provider rotated it, sealed. It fails only
-// if that cannot be sealed; any other failure is the answer unavailable.
+// askProvider asks the provider with the sign-in's refresh token. It returns
+// the answer and the new refresh token if the provider rotated it, sealed. It
+// fails only if that cannot be sealed; any other failure is the answer
+// unavailable.
 func (v *revalidator) askProvider(ctx context.Context, g *generation, row *Row, known *providers.Identity, sealed ProviderToken) (a answer, rotated []byte, err error) {
 	id := *known
 	id.Method, id.AuthTime, id.ACR, id.AMR, id.Stamp = row.Login.Method, row.Login.Time, row.Login.ACR, row.Login.AMR, row.SignIn.Stamp
@@ -242,9 +246,9 @@ func (v *revalidator) mayWarn() bool {
 	return now-last >= 60 && v.warned.CompareAndSwap(last, now)
 }
 
-// answerOf turns the result of Revalidate into an answer. It also returns the refresh
-// token that came with the result, and the error if the provider did not vouch. An
-// identity that cannot be encoded makes the answer unavailable.
+// answerOf turns the result of Revalidate into an answer. It also returns the
+// refresh token that came with the result, and the error if the provider did
+// not vouch. An identity that cannot be encoded makes the answer unavailable.
 func answerOf(found *providers.Identity, err error) (answer, secret.Text, error) {
 	if err != nil {
 		var providerToken secret.Text
@@ -260,8 +264,8 @@ func answerOf(found *providers.Identity, err error) (answer, secret.Text, error)
 	return answer{outcome: outcomeVouched, stamp: found.Stamp, identity: &identity}, found.RefreshToken, nil
 }
 
-// callProvider calls Revalidate with askTimeout. The chain checks that the answer is
-// about the same subject.
+// callProvider calls Revalidate with askTimeout. The chain checks that the
+// answer is about the same subject.
 func callProvider(ctx context.Context, g *generation, id *providers.Identity) (*providers.Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -274,8 +278,8 @@ func callProvider(ctx context.Context, g *generation, id *providers.Identity) (*
 	return &named, nil
 }
 
-// isProviderFailure reports whether an error is an outage of a provider, which the
-// chain logs when it begins.
+// isProviderFailure reports whether an error is an outage of a provider, which
+// the chain logs when it begins.
 func isProviderFailure(err error) bool {
 	_, ok := errors.AsType[*providers.Failure](err)
 	return ok

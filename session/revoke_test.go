@@ -61,8 +61,8 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// TestRevokeWhileAsking: a revocation during a revalidation refuses the clients that
-// wait for its answer.
+// TestRevokeWhileAsking: a revocation during a revalidation refuses the clients
+// that wait for its answer.
 func TestRevokeWhileAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 2, session.Config{})

@@ -13,9 +13,9 @@ import (
 
 // RevocableStore is the part of a store that the revoker needs.
 type RevocableStore interface {
-	// TakeRevocable removes and returns up to limit providers' refresh tokens whose
-	// sign-ins have no live session and, at now, no grant that can be spent. A
-	// sign-in without any session is deleted with its token.
+	// TakeRevocable removes and returns up to limit providers' refresh tokens
+	// whose sign-ins have no live session and, at now, no grant that can be
+	// spent. A sign-in without any session is deleted with its token.
 	TakeRevocable(ctx context.Context, now time.Time, limit int) ([]SealedToken, error)
 }
 
@@ -33,8 +33,8 @@ type revoker struct {
 	wakes      chan struct{} // signals that there may be a token to revoke
 }
 
-// run revokes tokens whenever it is woken, until ctx ends. Best effort: each token is
-// tried once.
+// run revokes tokens whenever it is woken, until ctx ends. Best effort: each
+// token is tried once.
 func (v *revoker) run(ctx context.Context) {
 	for {
 		select {
@@ -42,7 +42,8 @@ func (v *revoker) run(ctx context.Context) {
 			return
 		case <-v.wakes:
 		}
-		// One at a time, since a token removed from the store is lost in a crash.
+		// One at a time, since a token removed from the store is lost in a
+		// crash.
 		for ctx.Err() == nil {
 			taken, err := v.store.TakeRevocable(ctx, v.clock.now(), 1)
 			if err != nil && ctx.Err() == nil {
@@ -56,8 +57,8 @@ func (v *revoker) run(ctx context.Context) {
 	}
 }
 
-// revoke has the provider revoke the token of a sign-in, unless it is configured
-// otherwise.
+// revoke has the provider revoke the token of a sign-in, unless it is
+// configured otherwise.
 func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
 	switch v.generation.Load().providers.RevokeWhen(sealed.Provider) {
 	case providers.RevokeNever:
@@ -79,8 +80,8 @@ func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
 	}
 }
 
-// atProvider has the provider that issued a refresh token revoke it. The token is not
-// sent to another provider that now has the name.
+// atProvider has the provider that issued a refresh token revoke it. The token
+// is not sent to another provider that now has the name.
 func (v *revoker) atProvider(ctx context.Context, provider string, id int64, providerToken secret.Text) error {
 	all := v.generation.Load().providers
 	if providerID(provider, all.Fingerprint(provider)) != id {

@@ -7,8 +7,8 @@ import (
 	"shorepass/providers"
 )
 
-// Row is a session as a redemption reads it. Lists read more ([ListedSession]), to
-// keep the row of the fast path small.
+// Row is a session as a redemption reads it. Lists read more ([ListedSession]),
+// to keep the row of the fast path small.
 type Row struct {
 	Hash       Hash
 	Kind       Kind
@@ -27,7 +27,8 @@ type Row struct {
 	Body       []byte // of the identity; nil if it was not read
 }
 
-// Login describes the login that a session began with. Derived sessions copy it.
+// Login describes the login that a session began with. Derived sessions copy
+// it.
 type Login struct {
 	Method providers.Method
 	Name   string    // the login name as it was typed; empty where none was typed
@@ -58,8 +59,8 @@ func ParseAMR(text string) (amr []string, err error) {
 	return amr, err
 }
 
-// Version is a hash of an encoded identity. It is the key of the cache of decoded
-// identities.
+// Version is a hash of an encoded identity. It is the key of the cache of
+// decoded identities.
 type Version [16]byte
 
 // StoredIdentity is an identity as a store has it, encoded.
@@ -69,9 +70,9 @@ type StoredIdentity struct {
 	Body    []byte // the whole identity, as JSON
 }
 
-// Draft is a session to be created. It comes from a login, where the provider vouched
-// for the person at Created with this Stamp and Identity; or it is Derived from
-// another session, and points to that session's sign-in.
+// Draft is a session to be created. It comes from a login, where the provider
+// vouched for the person at Created with this Stamp and Identity; or it is
+// Derived from another session, and points to that session's sign-in.
 type Draft struct {
 	Row                     // Used and Ended are zero; if Derived, only the ID of SignIn counts
 	Derived  bool           // it points to SignIn.ID, and the fields down to Sealed do not count
@@ -88,27 +89,29 @@ type Draft struct {
 	MadeBy        string // who created it for the person; empty for the person
 
 	// Admit is called in the transaction if the person has at least Bound live
-	// sessions of the Kind. It returns which of them are evicted; after an error
-	// nothing is stored, and Create returns the error as it is. It is pure.
+	// sessions of the Kind. It returns which of them are evicted; after an
+	// error nothing is stored, and Create returns the error as it is. It is
+	// pure.
 	Bound int
 	Admit func(live []LiveSession) (Eviction, error)
 
-	// KeepEnded is how many ended sessions of the person and Kind are retained, the
-	// ones that ended last; 0 for all. Those with a ProviderToken are neither
-	// counted nor deleted.
+	// KeepEnded is how many ended sessions of the person and Kind are retained,
+	// the ones that ended last; 0 for all. Those with a ProviderToken are
+	// neither counted nor deleted.
 	KeepEnded int
 }
 
-// Next returns the sign-in's columns after the login, given the current ones, or the
-// zero SignIn if there is no row yet. It is pure, and called in the transaction that
-// writes the result, so that a concurrent answer is not lost. If it changes the
-// Version, the store writes Identity; if it changes the TokenVersion, Sealed.
+// Next returns the sign-in's columns after the login, given the current ones,
+// or the zero SignIn if there is no row yet. It is pure, and called in the
+// transaction that writes the result, so that a concurrent answer is not lost.
+// If it changes the Version, the store writes Identity; if it changes the
+// TokenVersion, Sealed.
 func (d *Draft) Next(s SignIn) SignIn {
 	return loggedIn(s, answer{outcome: outcomeVouched, stamp: d.Stamp, identity: &d.Identity, rotated: d.Sealed != nil}, d.Created)
 }
 
-// StampOn returns the stamp of the session, given the sign-in that Next returned: the
-// login's, or the sign-in's if the login showed none.
+// StampOn returns the stamp of the session, given the sign-in that Next
+// returned: the login's, or the sign-in's if the login showed none.
 func (d *Draft) StampOn(s SignIn) string {
 	if d.Stamp == "" {
 		return s.Stamp
@@ -136,16 +139,16 @@ type AnswerUpdate struct {
 	SignIn int64
 	Lease  time.Time // the end of the caller's lease
 
-	// Next returns the sign-in's columns after the answer, given the current ones.
-	// It is pure, and called in the transaction that writes the result, so that a
-	// concurrent login is not lost. If it changes the Version, the store writes
-	// Identity; if it changes the TokenVersion, Sealed.
+	// Next returns the sign-in's columns after the answer, given the current
+	// ones. It is pure, and called in the transaction that writes the result,
+	// so that a concurrent login is not lost. If it changes the Version, the
+	// store writes Identity; if it changes the TokenVersion, Sealed.
 	Next     func(SignIn) SignIn
 	Identity *StoredIdentity // nil if unchanged
 	Sealed   []byte          // the new refresh token of the provider; nil if unchanged
 
-	// Lifetime, if not zero, bounds the lifetime of the sign-in's sessions, counted
-	// from their creation.
+	// Lifetime, if not zero, bounds the lifetime of the sign-in's sessions,
+	// counted from their creation.
 	Lifetime time.Duration
 }
 
@@ -176,8 +179,8 @@ type ProviderToken struct {
 	Body         []byte // nil for none
 }
 
-// SealedToken is a sealed provider's refresh token, with the names that it is sealed
-// under.
+// SealedToken is a sealed provider's refresh token, with the names that it is
+// sealed under.
 type SealedToken struct {
 	SignIn     int64
 	Provider   string
@@ -202,9 +205,10 @@ type SessionStamp struct {
 	Stamp string
 }
 
-// Grant is a secret that can be exchanged once for a session or a token: a one-time
-// login password, or an authorization code (RFC 6749, section 4.1.2). It points to
-// the sign-in of the session that it was made from, and copies its Login.
+// Grant is a secret that can be exchanged once for a session or a token: a
+// one-time login password, or an authorization code (RFC 6749, section 4.1.2).
+// It points to the sign-in of the session that it was made from, and copies its
+// Login.
 type Grant struct {
 	Hash    Hash
 	Kind    Kind
@@ -216,13 +220,13 @@ type Grant struct {
 	Created time.Time
 	Expires time.Time
 
-	// Keep is how many grants of the person and Kind the store retains, this one
-	// included: the latest; 0 for all.
+	// Keep is how many grants of the person and Kind the store retains, this
+	// one included: the latest; 0 for all.
 	Keep int
 }
 
-// StoredGrant is a grant as the store has it. Its Row is the session that it would
-// make; Used is when it was spent.
+// StoredGrant is a grant as the store has it. Its Row is the session that it
+// would make; Used is when it was spent.
 type StoredGrant struct {
 	Row
 	Data string

@@ -16,8 +16,9 @@ import (
 	"shorepass/internal/secret"
 )
 
-// Keys is a ring of sealing keys, which encrypt the providers' refresh tokens in the
-// store: the first key seals, each opens what it sealed. It is never printed.
+// Keys is a ring of sealing keys, which encrypt the providers' refresh tokens
+// in the store: the first key seals, each opens what it sealed. It is never
+// printed.
 type Keys struct{ ring []sealKey }
 
 type sealKey struct {
@@ -39,8 +40,8 @@ func NewSealKey() secret.Text {
 	return secret.New(base64.StdEncoding.EncodeToString(key))
 }
 
-// ParseKeys parses a ring of keys: each is base64 of 32 bytes, separated by blanks or
-// new lines.
+// ParseKeys parses a ring of keys: each is base64 of 32 bytes, separated by
+// blanks or new lines.
 func ParseKeys(text secret.Text) (*Keys, error) {
 	fields := strings.Fields(text.Reveal())
 	if len(fields) == 0 || len(fields) > maxKeys {
@@ -68,12 +69,14 @@ func (k sealKey) derive(purpose string, length int) []byte {
 	return key
 }
 
-// Derive returns a derived key of 32 bytes for one purpose, for the HMACs that replicas
-// share. It is the same on all replicas with the same first sealing key.
+// Derive returns a derived key of 32 bytes for one purpose, for the HMACs that
+// replicas share. It is the same on all replicas with the same first sealing
+// key.
 func (k *Keys) Derive(purpose string) []byte { return k.ring[0].derive("for "+purpose, sealKeyLen) }
 
-// aead returns AES-256-GCM with the derived key of one sign-in. With a key per sign-in
-// random nonces stay far below their limit, however often a provider rotates tokens.
+// aead returns AES-256-GCM with the derived key of one sign-in. With a key per
+// sign-in random nonces stay far below their limit, however often a provider
+// rotates tokens.
 func (k sealKey) aead(signIn string) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(k.derive("seal "+signIn, sealKeyLen))
 	if err != nil {
@@ -82,8 +85,8 @@ func (k sealKey) aead(signIn string) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// sealName returns the id that the refresh token of a sign-in is sealed under: own for
-// a sign-in of one login, and a hash of the account for a shared one.
+// sealName returns the id that the refresh token of a sign-in is sealed under:
+// own for a sign-in of one login, and a hash of the account for a shared one.
 func sealName(own, provider string, providerID int64, subject string) string {
 	if own != "" {
 		return own
@@ -92,8 +95,8 @@ func sealName(own, provider string, providerID int64, subject string) string {
 }
 
 // seal encrypts a provider's refresh token with AES-256-GCM. The sign-in is the
-// associated data, so that a token moved to another row does not open. The result is
-// version, key id, nonce, ciphertext.
+// associated data, so that a token moved to another row does not open. The
+// result is version, key id, nonce, ciphertext.
 func (k *Keys) seal(signIn string, providerToken secret.Text) ([]byte, error) {
 	first := k.ring[0]
 	aead, err := first.aead(signIn)
@@ -104,8 +107,8 @@ func (k *Keys) seal(signIn string, providerToken secret.Text) ([]byte, error) {
 	return aead.Seal(head, nil, []byte(providerToken.Reveal()), []byte(signIn)), nil
 }
 
-// errSealed says that no key of the ring opens a sealed token. It ends no session: the
-// right key may be put back.
+// errSealed says that no key of the ring opens a sealed token. It ends no
+// session: the right key may be put back.
 var errSealed = errors.New("sealed with a key that is not in seal_key, or damaged")
 
 // open decrypts the result of seal for the same sign-in.
@@ -129,14 +132,14 @@ func (k *Keys) open(signIn string, sealed []byte) (secret.Text, error) {
 	return secret.Text{}, errSealed
 }
 
-// sealedByFirst reports whether a token is sealed under the first key, so that Rekey
-// skips it.
+// sealedByFirst reports whether a token is sealed under the first key, so that
+// Rekey skips it.
 func (k *Keys) sealedByFirst(sealed []byte) bool {
 	return len(sealed) > keyIDLen && sealed[0] == sealVersion && bytes.Equal(k.ring[0].id[:], sealed[1:1+keyIDLen])
 }
 
-// proof returns a derived value that the store has, so that a replica with another key
-// is refused at its start instead of failing sessions later.
+// proof returns a derived value that the store has, so that a replica with
+// another key is refused at its start instead of failing sessions later.
 func (k *Keys) proof() []byte { return k.ring[0].derive("proof", sealKeyLen) }
 
 // proves reports whether a proof is of one of the keys.

@@ -8,8 +8,8 @@ import (
 	"shorepass/providers"
 )
 
-// Selector selects sessions: all fields that are set must match. The zero Selector
-// selects every session in a list, and is refused in a revocation.
+// Selector selects sessions: all fields that are set must match. The zero
+// Selector selects every session in a list, and is refused in a revocation.
 type Selector struct {
 	ID       string    // one session
 	User     string    // the user name, exactly
@@ -21,8 +21,9 @@ type Selector struct {
 	Ended    bool      // a list includes ended sessions
 }
 
-// GroupText returns a text that the Identity.Body of each person in Group contains, and
-// of few others. A store can filter by it before the caller decodes the rest.
+// GroupText returns a text that the Identity.Body of each person in Group
+// contains, and of few others. A store can filter by it before the caller
+// decodes the rest.
 func (s Selector) GroupText() []byte {
 	text, err := json.Marshal(s.Group) // as encodeIdentity writes it
 	if err != nil {
@@ -31,7 +32,8 @@ func (s Selector) GroupText() []byte {
 	return text
 }
 
-// selectsPersons reports whether s selects all sessions of the persons that match.
+// selectsPersons reports whether s selects all sessions of the persons that
+// match.
 func (s Selector) selectsPersons() bool {
 	return s.ID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
 }

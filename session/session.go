@@ -1,11 +1,11 @@
 // Package session issues, redeems and revokes shorepass's own tokens: refresh
-// tokens (sp_r_), personal access tokens (sp_p_), robots' tokens (sp_b_), browsers'
-// cookies (sp_w_) and one-time login passwords (sp_o_).
+// tokens (sp_r_), personal access tokens (sp_p_), robots' tokens (sp_b_),
+// browsers' cookies (sp_w_) and one-time login passwords (sp_o_).
 //
 // A token is opaque: 256 random bits and a checksum. The store has only its
 // SHA-256. A token is not rotated, since docker stores a refresh token once and
-// never writes a new one back. Each redemption reads the session from the store, so
-// that a revocation takes effect immediately on every replica. After
+// never writes a new one back. Each redemption reads the session from the
+// store, so that a revocation takes effect immediately on every replica. After
 // Config.Revalidate the provider is asked again, single-flight.
 //
 //	sessions, err := session.New(ctx, cfg, store, chain, log)
@@ -20,9 +20,9 @@
 //   - A sign-in is a state machine (signin.go): pure functions for the transitions
 //     at a provider's answer and at a login, and for what a redemption does in a
 //     state. The lifetimes of a session are pure functions as well (life.go).
-//   - The revalidator (revalidate.go) asks a provider again, once over all replicas,
-//     and writes the answer into the row, which the redemption then reads again:
-//     one truth. A provider that refuses a person for good makes an end of sessions
+//   - The revalidator (revalidate.go) asks a provider again, once over all
+//     replicas, and writes the answer into the row, which the redemption then
+//     reads again: one truth. A provider that refuses a person for good makes an end of sessions
 //     pending: every replica refuses them immediately, and a sweep ends them later.
 //     A circuit breaker (breaker.go) voids the refusals of a provider that refuses
 //     too many people.
@@ -35,11 +35,12 @@
 //     session; daily.go revalidates the sign-ins of personal access tokens once a
 //     day; breakers.go shares tallies of answers between replicas.
 //
-// A [Store] reads and writes columns and knows no rule. There are two, sqlite and
-// postgres, and storetest tests both against the contract.
+// A [Store] reads and writes columns and knows no rule. There are two, sqlite
+// and postgres, and storetest tests both against the contract.
 //
-// The package does not guess: an unavailable provider ends no session, and a token
-// that is not exactly one of ours reaches neither the store nor a provider.
+// The package does not guess: an unavailable provider ends no session, and a
+// token that is not exactly one of ours reaches neither the store nor a
+// provider.
 package session
 
 import (
@@ -55,9 +56,9 @@ import (
 	"shorepass/providers"
 )
 
-// ErrRefused says that a token is mangled, unknown, revoked, expired, of another
-// kind, or made for another service. The client gets 401, and the same answer for
-// all of these; the wrapping error has the reason.
+// ErrRefused says that a token is mangled, unknown, revoked, expired, of
+// another kind, or made for another service. The client gets 401, and the same
+// answer for all of these; the wrapping error has the reason.
 var ErrRefused = errors.New("token refused")
 
 // Client describes the sender of a request. It is stored as information only.
@@ -66,8 +67,8 @@ type Client struct {
 	ID        string // client_id
 	UserAgent string
 
-	// LoginName is the login name as it was typed; empty where none was typed, as in
-	// a browser. A login stores it with the session.
+	// LoginName is the login name as it was typed; empty where none was typed,
+	// as in a browser. A login stores it with the session.
 	LoginName string
 }
 
@@ -86,8 +87,8 @@ type Session struct {
 	LastUsed time.Time // the zero Time when never redeemed
 	Checked  time.Time // when the provider last vouched for the person
 
-	// Token is set only on a session that was just created: the store does not have
-	// it.
+	// Token is set only on a session that was just created: the store does not
+	// have it.
 	Token secret.Text
 
 	// Set only by List, Inspect and RevokeToken.
@@ -104,29 +105,29 @@ type Session struct {
 
 // Providers is the part of the chain of providers that sessions need.
 type Providers interface {
-	// Revalidate asks the provider named id.Provider about id again, and applies the
-	// same checks to its answer as to a login. The errors are those of
-	// [providers.Revalidator]; providers.ErrCannotRevalidate says that the provider
-	// cannot revalidate at all.
+	// Revalidate asks the provider named id.Provider about id again, and
+	// applies the same checks to its answer as to a login. The errors are those
+	// of [providers.Revalidator]; providers.ErrCannotRevalidate says that the
+	// provider cannot revalidate at all.
 	Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error)
 
-	// Fingerprint returns the fingerprint of the provider with that name, or "" if
-	// there is none.
+	// Fingerprint returns the fingerprint of the provider with that name, or ""
+	// if there is none.
 	Fingerprint(provider string) string
 
-	// PerSession reports whether each login at that provider has its own sign-in,
-	// rather than all logins of a person sharing one.
+	// PerSession reports whether each login at that provider has its own
+	// sign-in, rather than all logins of a person sharing one.
 	PerSession(provider string) bool
 
-	// RevokeRefreshToken has the provider revoke a refresh token that it issued (RFC
-	// 7009), if it supports that.
+	// RevokeRefreshToken has the provider revoke a refresh token that it issued
+	// (RFC 7009), if it supports that.
 	RevokeRefreshToken(ctx context.Context, provider string, providerToken secret.Text) error
 
 	// RevokeWhen returns when that provider's refresh tokens are to be revoked.
 	RevokeWhen(provider string) providers.RevokeWhen
 
-	// Forget drops the cached passwords of the identities that match returns true
-	// for. It asks no provider.
+	// Forget drops the cached passwords of the identities that match returns
+	// true for. It asks no provider.
 	Forget(match func(*providers.Identity) bool)
 }
 
@@ -134,34 +135,36 @@ type Providers interface {
 type SessionStore interface {
 	GrantStore
 
-	// Find returns the session with that hash, or ErrNotFound. Body is not set if
-	// the identity has the version known, which the caller has cached. Find is
-	// called for each request: its cost must not grow with the number of sessions.
+	// Find returns the session with that hash, or ErrNotFound. Body is not set
+	// if the identity has the version known, which the caller has cached. Find
+	// is called for each request: its cost must not grow with the number of
+	// sessions.
 	Find(ctx context.Context, token Hash, known Version) (*Row, error)
 
-	// FindByProviderToken returns the session for the hash of a provider's refresh
-	// token, or ErrNotFound. It never sets Body.
+	// FindByProviderToken returns the session for the hash of a provider's
+	// refresh token, or ErrNotFound. It never sets Body.
 	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
-	// Create stores a new session, in one transaction. For a login it also creates
-	// or updates the sign-in: its columns become those that draft.Next returns,
-	// sessions of the sign-in with a stamp that [SignIn.Adopts] returns get the new
-	// stamp, and its refresh token is no longer due to be revoked. For a derived
-	// session the error is ErrNotFound if its sign-in does not exist. The lease of
-	// a first use is released. The Grant is spent; if it was spent before, or had
-	// expired at draft.Created, the error is ErrSpent. An error of draft.Admit is
-	// returned as it is. Ended sessions of the person beyond draft.KeepEnded are
-	// deleted as in Sweep, up to a few hundred in one call.
+	// Create stores a new session, in one transaction. For a login it also
+	// creates or updates the sign-in: its columns become those that draft.Next
+	// returns, sessions of the sign-in with a stamp that [SignIn.Adopts]
+	// returns get the new stamp, and its refresh token is no longer due to be
+	// revoked. For a derived session the error is ErrNotFound if its sign-in
+	// does not exist. The lease of a first use is released. The Grant is spent;
+	// if it was spent before, or had expired at draft.Created, the error is
+	// ErrSpent. An error of draft.Admit is returned as it is. Ended sessions of
+	// the person beyond draft.KeepEnded are deleted as in Sweep, up to a few
+	// hundred in one call.
 	Create(ctx context.Context, draft *Draft) error
 
-	// End ends the live ones of these sessions, and returns how many there were. A
-	// sign-in's refresh token becomes due to be revoked when it has no live session
-	// left.
+	// End ends the live ones of these sessions, and returns how many there
+	// were. A sign-in's refresh token becomes due to be revoked when it has no
+	// live session left.
 	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
 }
 
-// Sessions issues and redeems sessions, and owns the revalidator, the background
-// loops and an Admin. It is safe for concurrent use.
+// Sessions issues and redeems sessions, and owns the revalidator, the
+// background loops and an Admin. It is safe for concurrent use.
 type Sessions struct {
 	store      SessionStore
 	keys       *Keys
@@ -185,14 +188,15 @@ type Sessions struct {
 	close func() error       // of the store
 }
 
-// generation is one loaded configuration and its providers. A reload swaps it whole;
-// a request uses one generation throughout.
+// generation is one loaded configuration and its providers. A reload swaps it
+// whole; a request uses one generation throughout.
 type generation struct {
 	cfg       Config
 	providers Providers // nil where none are
 }
 
-// forget drops the cached passwords of the identities that match returns true for.
+// forget drops the cached passwords of the identities that match returns true
+// for.
 func (g *generation) forget(match func(*providers.Identity) bool) {
 	if g.providers != nil {
 		g.providers.Forget(match)
@@ -204,11 +208,11 @@ func (g *generation) forgetPerson(provider, subject string) {
 	g.forget(func(id *providers.Identity) bool { return id.Provider == provider && id.Subject == subject })
 }
 
-// New starts the sessions in store with cfg, whose defaults must be applied. It owns
-// store from then on, also if it fails. Close stops it.
+// New starts the sessions in store with cfg, whose defaults must be applied. It
+// owns store from then on, also if it fails. Close stops it.
 //
-// If cfg has no SealKey and the store is in a folder, the key is the file seal.key
-// there, which New creates if the store is new.
+// If cfg has no SealKey and the store is in a folder, the key is the file
+// seal.key there, which New creates if the store is new.
 func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Logger) (*Sessions, error) {
 	keys, err := OpenKeys(ctx, cfg, store, log)
 	if err != nil {
@@ -255,36 +259,37 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	return s
 }
 
-// Reload swaps the configuration and the providers, atomically. Requests in progress
-// go on with the old ones. Store and SealKey do not change.
+// Reload swaps the configuration and the providers, atomically. Requests in
+// progress go on with the old ones. Store and SealKey do not change.
 func (s *Sessions) Reload(cfg Config, p Providers) { s.generation.Store(&generation{cfg, p}) }
 
 // Admin lists, inspects and ends sessions.
 func (s *Sessions) Admin() *Admin { return s.admin }
 
-// Ping reports whether the store answers and can be written to. With a store that is
-// full, locked or a read-only copy, sessions can be redeemed and no login can be
-// stored.
+// Ping reports whether the store answers and can be written to. With a store
+// that is full, locked or a read-only copy, sessions can be redeemed and no
+// login can be stored.
 func (s *Sessions) Ping(ctx context.Context) error { return s.health.check(ctx) }
 
 // NoteLogin counts a provider's answer to a login by password for the circuit
 // breaker: accepted, or the password rejected. account is the subject at the
-// provider, or the login name. A rejection counts only if known: the account has a
-// proof at the client's address, so that a stranger cannot open the breaker.
+// provider, or the login name. A rejection counts only if known: the account
+// has a proof at the client's address, so that a stranger cannot open the
+// breaker.
 func (s *Sessions) NoteLogin(provider, account string, known, accepted bool) {
 	s.breakers.countLogin(provider, account, known, accepted)
 }
 
-// Doubted reports whether the circuit breaker of a provider is open, so that its
-// rejections of logins are void. It uses a cache with a TTL of a second.
+// Doubted reports whether the circuit breaker of a provider is open, so that
+// its rejections of logins are void. It uses a cache with a TTL of a second.
 func (s *Sessions) Doubted(provider string) bool { return s.breakers.isDoubted(provider) }
 
-// DoubtedProviders returns the names of the providers whose circuit breakers are
-// open, from the same cache.
+// DoubtedProviders returns the names of the providers whose circuit breakers
+// are open, from the same cache.
 func (s *Sessions) DoubtedProviders() []string { return s.breakers.openProviders() }
 
-// Close stops the background loops, waits for calls in progress, writes the buffers,
-// and closes the store.
+// Close stops the background loops, waits for calls in progress, writes the
+// buffers, and closes the store.
 func (s *Sessions) Close() error {
 	if !s.tasks.close() {
 		return nil
@@ -304,8 +309,8 @@ func (s *Sessions) Close() error {
 // millisecond.
 func (s *Sessions) Now() time.Time { return s.clock.now() }
 
-// ClockOffset returns how far the store's clock is ahead of this machine's, or 0 if
-// they differ by less than a second.
+// ClockOffset returns how far the store's clock is ahead of this machine's, or
+// 0 if they differ by less than a second.
 func (s *Sessions) ClockOffset() time.Duration { return s.clock.offset() }
 
 // refused returns an ErrRefused with a reason.

@@ -8,10 +8,10 @@ import (
 	"shorepass/providers"
 )
 
-// SignIn is a state machine: the row that stores a provider's last answer about a
-// person. Sessions point to it: all sessions of the person where logins share a
-// sign-in, those of one login where they do not. [next] is the transition at an
-// answer, [loggedIn] the transition at a login, and [status] decides what a
+// SignIn is a state machine: the row that stores a provider's last answer about
+// a person. Sessions point to it: all sessions of the person where logins share
+// a sign-in, those of one login where they do not. [next] is the transition at
+// an answer, [loggedIn] the transition at a login, and [status] decides what a
 // redemption does in a state. All three are pure.
 type SignIn struct {
 	ID           int64
@@ -39,7 +39,8 @@ func (s *SignIn) refuses() bool {
 // Answer is the part of a sign-in's state that the last answer sets.
 type Answer int
 
-// The numbers are stored. 5 is no longer used: it belonged to the circuit breaker.
+// The numbers are stored. 5 is no longer used: it belonged to the circuit
+// breaker.
 const (
 	AnswerVouched  Answer = 0 // the provider vouches for the person
 	AnswerDown     Answer = 1 // unavailable, after an answer that vouched
@@ -61,8 +62,8 @@ const (
 	outcomeNever                      // the provider cannot revalidate
 )
 
-// outcomeOf returns the outcome for an error of Revalidate. An unrecognized error
-// is outcomeUnavailable.
+// outcomeOf returns the outcome for an error of Revalidate. An unrecognized
+// error is outcomeUnavailable.
 func outcomeOf(err error) outcome {
 	switch {
 	case err == nil:
@@ -102,11 +103,12 @@ type answer struct {
 //	never        Never          same     same         same                        same
 //	unavailable  Down, or Lost  same     same         same                        same
 //
-// Unavailable becomes Down after Vouched, Down and Never, and Lost after any other
-// Answer: grace is only for persons whom the provider last vouched for. Only an
-// answer that vouches, or a login, clears a pending end of all sessions; what
-// stays pending is the end of the sessions with another stamp, of which there may
-// be none. TokenVersion grows by one with a new refresh token.
+// Unavailable becomes Down after Vouched, Down and Never, and Lost after any
+// other Answer: grace is only for persons whom the provider last vouched for.
+// Only an answer that vouches, or a login, clears a pending end of all
+// sessions; what stays pending is the end of the sessions with another stamp,
+// of which there may be none. TokenVersion grows by one with a new refresh
+// token.
 //
 // An answer to a token other than the stored one is void: a login has replaced
 // that token since. Only the lease changes, so that a refusal of the old token
@@ -165,9 +167,9 @@ func (s *SignIn) endAt(now time.Time, reason Reason) {
 	}
 }
 
-// loggedIn is the transition of a sign-in at a login. The answer a is vouched, and
-// counts whichever token is stored. Unlike [next] it does not release the lease,
-// whose holder is still asking. The columns become
+// loggedIn is the transition of a sign-in at a login. The answer a is vouched,
+// and counts whichever token is stored. Unlike [next] it does not release the
+// lease, whose holder is still asking. The columns become
 //
 //	now             Answer   Asked, Checked  Gone  Pending, Reason, Stamp, Version  Lease  TokenVersion
 //	before Checked  same     same            same  same                             same   one more, with a new refresh token
@@ -190,16 +192,17 @@ func loggedIn(s SignIn, a answer, now time.Time) SignIn {
 
 // stampChanged compares the stamp of a sign-in with the stamp of an answer. A
 // missing stamp is no change: the provider may have lost the right to read an
-// attribute. A stamp made of other attributes is no change either, and is adopted.
+// attribute. A stamp made of other attributes is no change either, and is
+// adopted.
 func stampChanged(then, now string) bool {
 	return then != "" && now != "" && then != now && providers.SameAttributes(then, now)
 }
 
-// Adopts returns the stamps of sessions that are replaced with the sign-in's new
-// one where s becomes is: the empty stamp, or the old one if it was made of other
-// attributes. Otherwise a session from before an entry showed a stamp, or before
-// other attributes were configured, would survive every later change. A session
-// whose stamp already differs stays refused.
+// Adopts returns the stamps of sessions that are replaced with the sign-in's
+// new one where s becomes is: the empty stamp, or the old one if it was made of
+// other attributes. Otherwise a session from before an entry showed a stamp, or
+// before other attributes were configured, would survive every later change. A
+// session whose stamp already differs stays refused.
 func (s SignIn) Adopts(is SignIn) []string {
 	switch {
 	case is.Stamp == "" || is.Stamp == s.Stamp:
@@ -212,9 +215,10 @@ func (s SignIn) Adopts(is SignIn) []string {
 	return nil
 }
 
-// voidRefusal applies the circuit breaker to a sign-in: a refusal that was answered
-// at or before doubtedUntil is void. Then the person is neither gone nor ended, and
-// the last answer is Lost. It reports whether there was such a refusal.
+// voidRefusal applies the circuit breaker to a sign-in: a refusal that was
+// answered at or before doubtedUntil is void. Then the person is neither gone
+// nor ended, and the last answer is Lost. It reports whether there was such a
+// refusal.
 func voidRefusal(s SignIn, doubtedUntil time.Time) (_ SignIn, void bool) {
 	if !s.refuses() || s.Asked.After(doubtedUntil) {
 		return s, false
@@ -226,8 +230,8 @@ func voidRefusal(s SignIn, doubtedUntil time.Time) (_ SignIn, void bool) {
 	return s, true
 }
 
-// newlyEnded reports whether an answer ended a person, for the circuit breaker to
-// count: the person is newly gone, or an end is newly pending. before is the
+// newlyEnded reports whether an answer ended a person, for the circuit breaker
+// to count: the person is newly gone, or an end is newly pending. before is the
 // sign-in without void refusals, after the one that the answer made of it.
 func newlyEnded(before, after SignIn) bool {
 	return after.ends() && !before.ends() || !after.Gone.IsZero() && before.Gone.IsZero()
@@ -247,8 +251,8 @@ const (
 	statusDoubted                      // unavailable: the circuit breaker is open
 )
 
-// retryAfter is the retry interval of revalidations after the provider refused the
-// person or was unavailable.
+// retryAfter is the retry interval of revalidations after the provider refused
+// the person or was unavailable.
 const retryAfter = 30 * time.Second
 
 // status returns what a redemption that began at a time before now does in a
@@ -264,11 +268,11 @@ const retryAfter = 30 * time.Second
 //	an end is pending    ending    due
 //	any void refusal     doubted   due
 //
-// A void refusal is due as well once the circuit breaker has closed. Vouched and
-// Never are recent for cfg.Revalidate, any other state for retryAfter, or
-// cfg.Revalidate if that is less. An answer that arrived after the request began
-// is recent too, however long it took. The grace of Down ends cfg.Grace after the
-// revalidation was due; a person who is gone has none.
+// A void refusal is due as well once the circuit breaker has closed. Vouched
+// and Never are recent for cfg.Revalidate, any other state for retryAfter, or
+// cfg.Revalidate if that is less. An answer that arrived after the request
+// began is recent too, however long it took. The grace of Down ends cfg.Grace
+// after the revalidation was due; a person who is gone has none.
 func status(s *SignIn, cfg *Config, doubtedUntil, began, now time.Time) signInStatus {
 	_, void := voidRefusal(*s, doubtedUntil)
 	window := min(retryAfter, cfg.Revalidate)
@@ -317,8 +321,8 @@ func (s signInStatus) err(provider string, reason Reason) error {
 // final.
 const finalDelay = 15 * time.Minute
 
-// final returns the sessions that a pending end ends, once it has been pending for
-// finalDelay. decided is false where the refusal was answered at or before
+// final returns the sessions that a pending end ends, once it has been pending
+// for finalDelay. decided is false where the refusal was answered at or before
 // doubtedUntil, and so is void.
 func (p *PendingEnd) final(doubtedUntil time.Time) (tokens []Hash, decided bool) {
 	if _, void := voidRefusal(p.SignIn, doubtedUntil); void {

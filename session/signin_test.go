@@ -49,8 +49,9 @@ func signInOf(state, gone, pending string) SignIn {
 	}
 }
 
-// TestNext walks every pair of a state and an outcome. The three parts of a state change
-// independently: the answer, since when the person is gone, and the pending end.
+// TestNext walks every pair of a state and an outcome. The three parts of a
+// state change independently: the answer, since when the person is gone, and
+// the pending end.
 func TestNext(t *testing.T) {
 	rows := table(`
 		             Vouched   Down      Rejected  Gone      Never     Lost
@@ -140,8 +141,8 @@ func dashed(text string) string { return strings.ReplaceAll(text, " ", "-") }
 
 func spaced(text string) string { return strings.ReplaceAll(text, "-", " ") }
 
-// TestNextToken: an answer with a new refresh token increments TokenVersion, and an
-// answer to a replaced token is void, whatever the outcome.
+// TestNextToken: an answer with a new refresh token increments TokenVersion,
+// and an answer to a replaced token is void, whatever the outcome.
 func TestNextToken(t *testing.T) {
 	for name, o := range outcomes {
 		was := signInOf("Vouched", "not gone", "none")
@@ -156,8 +157,9 @@ func TestNextToken(t *testing.T) {
 	}
 }
 
-// TestLoggedIn walks every pair of a state and a login's time: a login is the answer
-// vouched, for any stored token, unless the provider has vouched after it.
+// TestLoggedIn walks every pair of a state and a login's time: a login is the
+// answer vouched, for any stored token, unless the provider has vouched after
+// it.
 func TestLoggedIn(t *testing.T) {
 	for state := range states {
 		for gone := range gones {
@@ -218,7 +220,8 @@ func TestAdopts(t *testing.T) {
 	}
 }
 
-// TestVoidRefusal: refusals while the provider is doubted are void, and nothing else.
+// TestVoidRefusal: refusals while the provider is doubted are void, and nothing
+// else.
 func TestVoidRefusal(t *testing.T) {
 	for state := range states {
 		for gone := range gones {

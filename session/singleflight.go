@@ -11,9 +11,10 @@ import (
 // callTimeout bounds one call, the wait for another replica's lease included.
 const callTimeout = 30 * time.Second
 
-// singleFlight merges concurrent calls: callers with the same key share one call
-// of a function. The call belongs to tasks and not to a request, so that a client
-// that disconnects does not cancel it: a rotated refresh token would be lost.
+// singleFlight merges concurrent calls: callers with the same key share one
+// call of a function. The call belongs to tasks and not to a request, so that a
+// client that disconnects does not cancel it: a rotated refresh token would be
+// lost.
 type singleFlight[K comparable, V any] struct {
 	tasks *tasks
 	log   *slog.Logger

@@ -12,8 +12,8 @@ import (
 	"shorepass/providers"
 )
 
-// TestSingleFlight: callers of one key share one call, which is not canceled with the
-// request that started it.
+// TestSingleFlight: callers of one key share one call, which is not canceled
+// with the request that started it.
 func TestSingleFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var owner tasks

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestStatus walks every pair of a state and an age of the last answer. The columns are
-// for a redemption that began after the answer; for one that began before it, every
-// answer is recent.
+// TestStatus walks every pair of a state and an age of the last answer. The
+// columns are for a redemption that began after the answer; for one that began
+// before it, every answer is recent.
 func TestStatus(t *testing.T) {
 	rows := table(`
 		                             0s        29s       30s       4m59s     5m0s      1h0m0s    began-before
@@ -67,8 +67,9 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// checkDoubted checks status in a state while the provider is doubted, after it was, and
-// with an answer from after that. Refusals are void; any other status is want.
+// checkDoubted checks status in a state while the provider is doubted, after it
+// was, and with an answer from after that. Refusals are void; any other status
+// is want.
 func checkDoubted(t *testing.T, row string, s *SignIn, cfg *Config, began time.Time, want string) {
 	t.Helper()
 	statuses := map[signInStatus]string{statusFresh: "fresh", statusStale: "stale", statusDue: "due", statusRejected: "rejected",
@@ -95,8 +96,8 @@ func checkDoubted(t *testing.T, row string, s *SignIn, cfg *Config, began time.T
 	}
 }
 
-// TestStatusRevalidateShort: each state is due after revalidate, if that is shorter than
-// the retry interval.
+// TestStatusRevalidateShort: each state is due after revalidate, if that is
+// shorter than the retry interval.
 func TestStatusRevalidateShort(t *testing.T) {
 	cfg := Config{Revalidate: time.Second, Grace: time.Hour}
 	for name, state := range states {

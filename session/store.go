@@ -19,12 +19,13 @@ var (
 	ErrSpent = errors.New("the grant was spent")
 )
 
-// Store stores persons, their sign-ins and sessions, grants, and the settings that
-// replicas share. It joins the small interfaces of its callers, for the code that
-// opens or implements a store. It is safe for concurrent use, by several processes
-// too. Times are UTC, to the millisecond; the zero Time is stored as such. An error
-// other than those named means that the store is unavailable. When a method
-// returns, what it wrote is durable, and every replica reads it.
+// Store stores persons, their sign-ins and sessions, grants, and the settings
+// that replicas share. It joins the small interfaces of its callers, for the
+// code that opens or implements a store. It is safe for concurrent use, by
+// several processes too. Times are UTC, to the millisecond; the zero Time is
+// stored as such. An error other than those named means that the store is
+// unavailable. When a method returns, what it wrote is durable, and every
+// replica reads it.
 //
 // storetest runs this contract on every store.
 type Store interface {
@@ -49,33 +50,33 @@ type Store interface {
 	Close() error
 }
 
-// NewerSchemaError says that a store was migrated to a schema that this program does
-// not know.
+// NewerSchemaError says that a store was migrated to a schema that this program
+// does not know.
 type NewerSchemaError struct{ Is, Known int64 }
 
 func (e *NewerSchemaError) Error() string {
 	return fmt.Sprintf("its schema is version %d and this program knows %d; start the newer program, or put back a copy made before it ran", e.Is, e.Known)
 }
 
-// OlderSchemaError says that a store has an older schema than this program needs, in
-// a process that does not migrate.
+// OlderSchemaError says that a store has an older schema than this program
+// needs, in a process that does not migrate.
 type OlderSchemaError struct{ Is, Needed int64 }
 
 func (e *OlderSchemaError) Error() string {
 	return fmt.Sprintf("its schema is version %d and this program needs %d; start the server first, which migrates it, or use the program that the server runs", e.Is, e.Needed)
 }
 
-// ErrNoStore says that a store does not exist yet, or is an empty file or database,
-// in a process that creates none.
+// ErrNoStore says that a store does not exist yet, or is an empty file or
+// database, in a process that creates none.
 var ErrNoStore = errors.New("no server has made it yet; start the server first, or correct session.store")
 
-// OldestSchema returns the name of the setting that the migration to a schema version
-// writes: the lowest version that a program must know to serve the result, as decimal
-// text.
+// OldestSchema returns the name of the setting that the migration to a schema
+// version writes: the lowest version that a program must know to serve the
+// result, as decimal text.
 func OldestSchema(version int64) string { return fmt.Sprintf("oldest_schema_%d", version) }
 
-// MayServe checks whether a program that knows the schema up to version known may
-// serve a store with schema version is. oldest is the value of the setting
+// MayServe checks whether a program that knows the schema up to version known
+// may serve a store with schema version is. oldest is the value of the setting
 // OldestSchema(is), nil for none. The error is a [NewerSchemaError].
 func MayServe(is, known int64, oldest []byte) error {
 	if is <= known {
@@ -87,8 +88,8 @@ func MayServe(is, known int64, oldest []byte) error {
 	return &NewerSchemaError{Is: is, Known: known}
 }
 
-// RequireSchema compares a store's schema version, 0 for none, with the version that
-// this program needs, for a process that does not migrate. oldest is as in
+// RequireSchema compares a store's schema version, 0 for none, with the version
+// that this program needs, for a process that does not migrate. oldest is as in
 // [MayServe]. The error is [ErrNoStore], an [OlderSchemaError] or a
 // [NewerSchemaError].
 func RequireSchema(is, needed int64, oldest []byte) error {
@@ -101,12 +102,12 @@ func RequireSchema(is, needed int64, oldest []byte) error {
 	return MayServe(is, needed, oldest)
 }
 
-// ErrUnreleasedSchema says that a store has a schema from before version 1, which
-// cannot be migrated.
+// ErrUnreleasedSchema says that a store has a schema from before version 1,
+// which cannot be migrated.
 var ErrUnreleasedSchema = errors.New("it was made before the first release, and its schema cannot be brought to this version's; move it away and start the server, which makes a new one: everybody logs in once more")
 
-// Millis encodes a time for a store: milliseconds since 1970, the zero Time as 0.
-// [FromMillis] decodes it.
+// Millis encodes a time for a store: milliseconds since 1970, the zero Time as
+// 0. [FromMillis] decodes it.
 func Millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -122,8 +123,8 @@ func FromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// AddressText encodes the address for a store: "" if it is unknown. [ParseClient]
-// decodes it.
+// AddressText encodes the address for a store: "" if it is unknown.
+// [ParseClient] decodes it.
 func (c Client) AddressText() string {
 	if !c.Address.IsValid() {
 		return ""

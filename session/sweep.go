@@ -9,27 +9,30 @@ import (
 
 // SweepStore is the part of a store that the sweep needs.
 type SweepStore interface {
-	// Sweep ends up to limit sessions that have expired, and deletes up to limit
-	// sessions that ended long ago or before their first use. It also deletes what
-	// that leaves unused (sign-ins without a session, a grant and a token to
-	// revoke; persons without a sign-in), and expired grants and leases of first
-	// uses. It never deletes a session for a provider's refresh token: that token
-	// may still be valid at the provider, and would create another session. It
-	// returns how many rows it touched; less than limit means that nothing is left.
+	// Sweep ends up to limit sessions that have expired, and deletes up to
+	// limit sessions that ended long ago or before their first use. It also
+	// deletes what that leaves unused (sign-ins without a session, a grant and
+	// a token to revoke; persons without a sign-in), and expired grants and
+	// leases of first uses. It never deletes a session for a provider's refresh
+	// token: that token may still be valid at the provider, and would create
+	// another session. It returns how many rows it touched; less than limit
+	// means that nothing is left.
 	Sweep(ctx context.Context, times SweepTimes, limit int) (int, error)
 
-	// ListPendingEnds returns up to limit sign-ins on which an end is pending since
-	// before or earlier, in the order of their ids, from the first one after after.
+	// ListPendingEnds returns up to limit sign-ins on which an end is pending
+	// since before or earlier, in the order of their ids, with ids greater than
+	// after.
 	ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) ([]PendingEnd, error)
 
-	// FinishPendingEnd ends sessions of a sign-in as [SessionStore.End] does, and
-	// clears its pending end. It does nothing, and returns false, if the sign-in's
-	// Asked is no longer asked, since a later answer or login may have cleared the
-	// end.
+	// FinishPendingEnd ends sessions of a sign-in as [SessionStore.End] does,
+	// and clears its pending end. It does nothing, and returns false, if the
+	// sign-in's Asked is no longer asked, since a later answer or login may
+	// have cleared the end.
 	FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []Hash, e Ending) (bool, error)
 }
 
-// sweeper ends expired sessions, deletes old rows, and makes pending ends final.
+// sweeper ends expired sessions, deletes old rows, and makes pending ends
+// final.
 type sweeper struct {
 	store       SweepStore
 	revalidator *revalidator
@@ -61,7 +64,8 @@ func (s *sweeper) sweepSessions(ctx context.Context) error {
 	}
 }
 
-// pause lets other writers have their turn, and reports whether there is time left.
+// pause lets other writers have their turn, and reports whether there is time
+// left.
 func (s *sweeper) pause(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
@@ -71,8 +75,8 @@ func (s *sweeper) pause(ctx context.Context) bool {
 	}
 }
 
-// finishPendingEnds makes ends final that have been pending for finalDelay, unless
-// the refusal is void.
+// finishPendingEnds makes ends final that have been pending for finalDelay,
+// unless the refusal is void.
 func (s *sweeper) finishPendingEnds(ctx context.Context) error {
 	now, after := s.clock.now(), int64(0)
 	for {

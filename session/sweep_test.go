@@ -11,8 +11,8 @@ import (
 	"shorepass/session"
 )
 
-// TestSweep: an unused session is ended in the store, retained for a while, and its
-// provider's refresh token is revoked.
+// TestSweep: an unused session is ended in the store, retained for a while, and
+// its provider's refresh token is revoked.
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{Unused: time.Hour})

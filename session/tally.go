@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	// slotLength is the resolution of a tally. A window is up to one slot longer
-	// than it says.
+	// slotLength is the resolution of a tally. A window is up to one slot
+	// longer than it says.
 	slotLength = 5 * time.Second
 
-	// slots is how many slots a window of ten minutes can touch, and one more since
-	// clocks of replicas differ by up to clockLeeway.
+	// slots is how many slots a window of ten minutes can touch, and one more
+	// since clocks of replicas differ by up to clockLeeway.
 	slots = int(10*time.Minute/slotLength) + 2
 
 	// tallyTTL is how long a stored tally can count in a window.
@@ -24,9 +24,9 @@ const (
 	maxTallied = 1000
 )
 
-// tally holds the counts of one replica for one provider: histograms over the last
-// ten minutes, in slots of slotLength. Other replicas read it from the store, as
-// JSON.
+// tally holds the counts of one replica for one provider: histograms over the
+// last ten minutes, in slots of slotLength. Other replicas read it from the
+// store, as JSON.
 type tally struct {
 	Slot     int64     `json:"slot"` // the latest
 	Vouched  histogram `json:"vouched,omitzero"`
@@ -48,8 +48,8 @@ type personSet struct {
 func slotOf(at time.Time) int64 { return at.Unix() / int64(slotLength/time.Second) }
 
 // advance makes the slot of now the latest, and drops what is too old for any
-// window. After a clock was set back, now may be before the latest slot, which then
-// stays the latest.
+// window. After a clock was set back, now may be before the latest slot, which
+// then stays the latest.
 func (t *tally) advance(now time.Time) {
 	by := slotOf(now) - t.Slot
 	if by <= 0 {
@@ -71,7 +71,8 @@ func (h *histogram) shift(by int64) {
 	clear(h[:n])
 }
 
-// since sums the counts of a slot and later ones. latest is the slot of index 0.
+// since sums the counts of a slot and later ones. latest is the slot of index
+// 0.
 func (h *histogram) since(slot, latest int64) (sum int) {
 	for i, n := range h {
 		if latest-int64(i) >= slot {
@@ -93,8 +94,8 @@ func (p *personSet) add(person, slot int64) {
 	p.Last[person] = slot
 }
 
-// measure sums up the tallies of all replicas over a window that ends now. A person
-// that several replicas counted counts once.
+// measure sums up the tallies of all replicas over a window that ends now. A
+// person that several replicas counted counts once.
 func measure(tallies []*tally, span time.Duration, now time.Time) (w window) {
 	from := slotOf(now.Add(-span))
 	ended, refused := make(map[int64]bool), make(map[int64]bool)
@@ -107,8 +108,8 @@ func measure(tallies []*tally, span time.Duration, now time.Time) (w window) {
 	return w
 }
 
-// since returns how many persons were counted in a slot or later that are not in
-// seen, and adds them to it.
+// since returns how many persons were counted in a slot or later that are not
+// in seen, and adds them to it.
 func (p *personSet) since(slot, latest int64, seen map[int64]bool) int {
 	n := p.More.since(slot, latest)
 	for person, last := range p.Last {

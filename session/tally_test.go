@@ -14,8 +14,8 @@ type countedAnswer struct {
 	person  int64
 }
 
-// replicaTallies are the tallies of replicas. Answers are counted in the order of
-// time.
+// replicaTallies are the tallies of replicas. Answers are counted in the order
+// of time.
 type replicaTallies []tally
 
 func (r replicaTallies) count(one countedAnswer) {
@@ -33,8 +33,8 @@ func (r replicaTallies) count(one countedAnswer) {
 	}
 }
 
-// read returns the tallies as the first replica measures them at now: its own, and
-// those of the others from the store.
+// read returns the tallies as the first replica measures them at now: its own,
+// and those of the others from the store.
 func (r replicaTallies) read(t *testing.T, now time.Time) []*tally {
 	t.Helper()
 	r[0].advance(now)
@@ -86,8 +86,8 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// TestMeasureAgainstNaive has replicas whose clocks differ count at random, and compares
-// their windows with a list of all answers.
+// TestMeasureAgainstNaive has replicas whose clocks differ count at random, and
+// compares their windows with a list of all answers.
 func TestMeasureAgainstNaive(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 1))

@@ -10,8 +10,8 @@ import (
 	"shorepass/internal/secret"
 )
 
-// Kind says what a token of ours is for. It is part of the hash, so that a token of one
-// kind is never valid as another.
+// Kind says what a token of ours is for. It is part of the hash, so that a
+// token of one kind is never valid as another.
 type Kind string
 
 const (
@@ -25,12 +25,12 @@ const (
 // prefixes are the prefixes of tokens by kind.
 var prefixes = map[Kind]string{KindRefresh: "sp_r_", KindPAT: "sp_p_", KindRobot: "sp_b_", KindBrowser: "sp_w_", KindOneTime: "sp_o_"}
 
-// A token is the prefix of its kind, 43 random letters of an alphabet of 62, which is
-// 256 bits, and six letters that encode a CRC-32 of all that. The checksum lets a
-// secret scanner tell a leaked token from a random text offline; it is no
-// protection. Only letters and digits follow the prefix, so that a double click
-// selects the whole token. The text itself is hashed and never decoded, so that each
-// token has one spelling.
+// A token is the prefix of its kind, 43 random letters of an alphabet of 62,
+// which is 256 bits, and six letters that encode a CRC-32 of all that. The
+// checksum lets a secret scanner tell a leaked token from a random text
+// offline; it is no protection. Only letters and digits follow the prefix, so
+// that a double click selects the whole token. The text itself is hashed and
+// never decoded, so that each token has one spelling.
 const (
 	letters     = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	randomLen   = 43
@@ -49,8 +49,8 @@ func kindOf(text string) Kind {
 	return ""
 }
 
-// Recognize reports whether a text has the prefix of our tokens, valid or not. Such a
-// text must be sent to no provider, only to [Sessions.Redeem].
+// Recognize reports whether a text has the prefix of our tokens, valid or not.
+// Such a text must be sent to no provider, only to [Sessions.Redeem].
 func Recognize(text secret.Text) bool { return KindOf(text) != "" }
 
 // KindOf returns the kind whose prefix a text has, valid or not, or "".
@@ -63,8 +63,9 @@ func newToken(kind Kind) (secret.Text, Hash) {
 	for random := make([]byte, 64); len(text) < prefixLen+randomLen; {
 		rand.Read(random) // never fails
 		for _, b := range random {
-			// Rejection sampling: 248 is the largest multiple of 62 in a byte. Bytes
-			// above it would make the first letters of the alphabet likelier.
+			// Rejection sampling: 248 is the largest multiple of 62 in a byte.
+			// Bytes above it would make the first letters of the alphabet
+			// likelier.
 			if b < 248 && len(text) < prefixLen+randomLen {
 				text = append(text, letters[b%62])
 			}
@@ -89,8 +90,8 @@ func checksum(text []byte) []byte {
 }
 
 // parseToken returns the kind and the hash of a token, or false for a text that
-// newToken cannot have generated. It compares no secret: only the store does, and only
-// hashes.
+// newToken cannot have generated. It compares no secret: only the store does,
+// and only hashes.
 func parseToken(token secret.Text) (Kind, Hash, bool) {
 	text := token.Reveal()
 	kind := kindOf(text)
@@ -109,12 +110,12 @@ func parseToken(token secret.Text) (Kind, Hash, bool) {
 	return kind, hashOf(string(kind), text), true
 }
 
-// Hash is the SHA-256 of a purpose and a secret. The store has only the Hash of a
-// token.
+// Hash is the SHA-256 of a purpose and a secret. The store has only the Hash of
+// a token.
 type Hash [sha256.Size]byte
 
-// hashOf hashes a text for one purpose (domain separation): a hash for one purpose is
-// never equal to one for another.
+// hashOf hashes a text for one purpose (domain separation): a hash for one
+// purpose is never equal to one for another.
 func hashOf(purpose, text string) Hash {
 	h := sha256.New()
 	h.Write([]byte(purpose))
@@ -123,14 +124,15 @@ func hashOf(purpose, text string) Hash {
 	return Hash(h.Sum(nil))
 }
 
-// providerTokenHash returns the hash by which a session is found for the provider's
-// refresh token that it was created from.
+// providerTokenHash returns the hash by which a session is found for the
+// provider's refresh token that it was created from.
 func providerTokenHash(providerToken secret.Text) Hash {
 	return hashOf("upstream", providerToken.Reveal())
 }
 
-// idBytes is the length of the prefix of a hash that is the public ID. 80 bits are
-// enough to tell ten million sessions apart, and reveal nothing of the token.
+// idBytes is the length of the prefix of a hash that is the public ID. 80 bits
+// are enough to tell ten million sessions apart, and reveal nothing of the
+// token.
 const idBytes = 10
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -138,8 +140,8 @@ var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadd
 // ID returns the public ID of a session, a prefix of its hash.
 func (h Hash) ID() string { return idEncoding.EncodeToString(h[:idBytes]) }
 
-// ParseID returns the first and the last hash with an ID as their prefix, or false for
-// a text that is no ID.
+// ParseID returns the first and the last hash with an ID as their prefix, or
+// false for a text that is no ID.
 func ParseID(id string) (first, last Hash, ok bool) {
 	begin, err := idEncoding.DecodeString(id)
 	if err != nil || len(begin) != idBytes {

@@ -39,8 +39,8 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestMangledTokens: a change of any letter is refused, and a token of one kind is not
-// valid as another.
+// TestMangledTokens: a change of any letter is refused, and a token of one kind
+// is not valid as another.
 func TestMangledTokens(t *testing.T) {
 	for _, kind := range kinds {
 		token, _ := newToken(kind)
@@ -98,7 +98,8 @@ func TestTokensAreNotPrinted(t *testing.T) {
 	}
 }
 
-// FuzzParseToken: an accepted token has one spelling, the one that newToken generates.
+// FuzzParseToken: an accepted token has one spelling, the one that newToken
+// generates.
 func FuzzParseToken(f *testing.F) {
 	f.Add("sp_r_")
 	token, _ := newToken(KindRobot)

@@ -29,8 +29,9 @@ func (f *failing) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) erro
 	return f.Store.StoreAnswer(ctx, a)
 }
 
-// TestStoreFailsAfterRotation: a rotated token that the store does not take is not lost
-// while the process lives, and no client is answered before it is stored.
+// TestStoreFailsAfterRotation: a rotated token that the store does not take is
+// not lost while the process lives, and no client is answered before it is
+// stored.
 func TestStoreFailsAfterRotation(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -75,9 +76,9 @@ func TestStoreFailsAfterRotation(t *testing.T) {
 	}
 }
 
-// TestStoreBackBeforeAnotherReplicaAsks: a buffered answer is stored as soon as the
-// store is back, so that no other replica sends the provider a token that has been
-// replaced.
+// TestStoreBackBeforeAnotherReplicaAsks: a buffered answer is stored as soon as
+// the store is back, so that no other replica sends the provider a token that
+// has been replaced.
 func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 0, session.Config{})
@@ -103,8 +104,8 @@ func TestStoreBackBeforeAnotherReplicaAsks(t *testing.T) {
 	})
 }
 
-// TestPingWrites: a store that can only be read is unhealthy, and is written to at most
-// every ten seconds.
+// TestPingWrites: a store that can only be read is unhealthy, and is written to
+// at most every ten seconds.
 func TestPingWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 0, session.Config{})
@@ -168,8 +169,9 @@ func TestProviderPanic(t *testing.T) {
 // leaseEnds is the TTL of a lease whose holder has died.
 const leaseEnds = 15 * time.Second
 
-// TestTokenIsNotSentToAnotherProvider: after a provider's name was pointed elsewhere, no
-// token of the first provider is sent to the other for revocation.
+// TestTokenIsNotSentToAnotherProvider: after a provider's name was pointed
+// elsewhere, no token of the first provider is sent to the other for
+// revocation.
 func TestTokenIsNotSentToAnotherProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})
@@ -190,8 +192,8 @@ func TestTokenIsNotSentToAnotherProvider(t *testing.T) {
 	})
 }
 
-// TestClaimsOfASession: claims have the same types at login and at redemption, on every
-// replica.
+// TestClaimsOfASession: claims have the same types at login and at redemption,
+// on every replica.
 func TestClaimsOfASession(t *testing.T) {
 	s := newCluster(t, 2, session.Config{})
 	defer s.close()
@@ -208,8 +210,8 @@ func TestClaimsOfASession(t *testing.T) {
 	}
 }
 
-// TestUnencodableClaims: a login with a claim that cannot be encoded is unavailable, and
-// creates no session.
+// TestUnencodableClaims: a login with a claim that cannot be encoded is
+// unavailable, and creates no session.
 func TestUnencodableClaims(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()

@@ -12,9 +12,9 @@ const (
 	// lastUseResolution is the resolution of a session's stored last use.
 	lastUseResolution = time.Minute
 
-	// flushInterval is how long a last use is buffered to be written with others.
-	// The first use of a session is written immediately, since it keeps the session
-	// from ending unused.
+	// flushInterval is how long a last use is buffered to be written with
+	// others. The first use of a session is written immediately, since it keeps
+	// the session from ending unused.
 	flushInterval = 10 * time.Second
 
 	// maxPending bounds the buffer.
@@ -30,8 +30,8 @@ type UseStore interface {
 	WriteLastUses(ctx context.Context, uses []LastUse) error
 }
 
-// usage is a write-behind buffer of last uses: many redemptions are one write to the
-// store. What is in the buffer is lost in a crash.
+// usage is a write-behind buffer of last uses: many redemptions are one write
+// to the store. What is in the buffer is lost in a crash.
 type usage struct {
 	store     UseStore
 	flushNow  chan struct{} // signals: write now
@@ -45,8 +45,8 @@ func newUsage(store UseStore) *usage {
 	return &usage{store: store, flushNow: make(chan struct{}, 1), flushSoon: make(chan struct{}, 1), pending: make(map[Hash]LastUse)}
 }
 
-// record buffers that a session was redeemed, unless the stored last use is younger
-// than lastUseResolution.
+// record buffers that a session was redeemed, unless the stored last use is
+// younger than lastUseResolution.
 func (u *usage) record(row *Row, client Client, now time.Time) {
 	if now.Sub(row.Used) < lastUseResolution {
 		return
@@ -79,8 +79,8 @@ func (u *usage) drain() []LastUse {
 	return all
 }
 
-// flush writes the buffer to the store. What the store does not take is lost until
-// the session's next redemption.
+// flush writes the buffer to the store. What the store does not take is lost
+// until the session's next redemption.
 func (u *usage) flush(ctx context.Context) error {
 	for uses := range slices.Chunk(u.drain(), batchSize) {
 		if err := u.store.WriteLastUses(ctx, uses); err != nil {
