@@ -59,13 +59,13 @@ func TestBreakers(t *testing.T) {
 			b.logged(1, 1)
 		}},
 		{"a provider that goes on refusing is not doubted after grace, while it goes on", func(b *breakerCluster) {
-			for i := range 90 {
+			for i := range 35 {
 				b.end(10*i, 10*i+10)
 				sleep(m)
-				if i < 59 {
+				if i < 19 {
 					b.expect(fmt.Sprint("minute ", i), true)
 				}
-				if i > 60 {
+				if i > 20 {
 					b.expect(fmt.Sprint("minute ", i), false)
 				}
 			}
@@ -163,7 +163,7 @@ func TestBreakers(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				tc.play(newBreakerCluster(t, time.Hour, 0, 0, 0))
+				tc.play(newBreakerCluster(t, 20*time.Minute, 0, 0, 0))
 			})
 		})
 	}
