@@ -49,7 +49,7 @@ func TestAddressBudgetAtOnce(t *testing.T) {
 				if most := addressFailures + placeAtOnce; d.reached() >= most || got["401"] != d.reached() || got["401"]+got["429"] != people {
 					t.Errorf("%d secrets from one address reached the directory and the answers are %v, want less than %d, and 401 or 429", d.reached(), got, most)
 				}
-				if n := c.throttle.Stats().Places; n != 0 {
+				if n := c.throttle.Stats().Addresses; n != 0 {
 					t.Errorf("%d places are kept when nobody is under way, want none", n)
 				}
 			})

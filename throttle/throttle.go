@@ -246,13 +246,13 @@ func (t *Throttle) Close() { t.writes.close() }
 
 // Stats are the counts of what is under way at this moment.
 type Stats struct {
-	Asking int // passwords that are being proved
-	Places int // addresses from which a login is under way
+	Asking    int // passwords that are being proved
+	Addresses int // addresses from which a login is under way
 }
 
 // Stats returns what is under way.
 func (t *Throttle) Stats() Stats {
 	t.places.mu.Lock()
 	defer t.places.mu.Unlock()
-	return Stats{Asking: int(t.asking.Load()), Places: len(t.places.underWay)}
+	return Stats{Asking: int(t.asking.Load()), Addresses: len(t.places.underWay)}
 }
