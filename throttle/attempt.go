@@ -21,8 +21,8 @@ type Attempt struct {
 	pair    MAC // name and secret, as the address counts them
 	isToken bool
 
-	place  string // the network of the address; "" where that is unknown
-	inside bool   // it is one of those that the place has under way
+	address string // as [Config.addressKey] returns it; "" where it is unknown
+	running bool   // it has a turn in the queue of its address
 
 	flight *flight // of equal passwords at the account
 	asked  time.Time
@@ -183,7 +183,7 @@ func (a *Attempt) admit(now time.Time) (windows, error) {
 			return w, err
 		}
 	}
-	if a.place == "" || a.try.proved {
+	if a.address == "" || a.try.proved {
 		return w, nil
 	}
 	b, err := a.budget(now)
@@ -253,7 +253,7 @@ func (t *Throttle) newAttempt(g Guess) *Attempt {
 	m, cfg := t.hasher, t.cfg.Load()
 	name := m.MAC("name", g.Name)
 	secret := m.MAC("secret", g.Token, g.Secret.Reveal())
-	a := &Attempt{t: t, cfg: cfg, place: cfg.place(g.Address), isToken: g.Token != "",
+	a := &Attempt{t: t, cfg: cfg, address: cfg.addressKey(g.Address), isToken: g.Token != "",
 		secret: secret,
 		text:   m.MAC("text", g.Text, string(secret[:])),
 		pair:   m.MAC("pair", string(name[:]), string(secret[:])),
@@ -263,11 +263,11 @@ func (t *Throttle) newAttempt(g Guess) *Attempt {
 	if !a.isToken {
 		a.rows.keys[nameRow] = name
 	}
-	if a.place != "" {
-		a.rows.keys[budgetRow] = m.MAC("address", string(cfg.ConfigHash), a.place)
+	if a.address != "" {
+		a.rows.keys[budgetRow] = m.MAC("address", string(cfg.ConfigHash), a.address)
 	}
-	if a.place != "" && !a.isToken {
-		a.rows.keys[proofRow] = t.proofKey(name, a.place)
+	if a.address != "" && !a.isToken {
+		a.rows.keys[proofRow] = t.proofKey(name, a.address)
 	}
 	return a
 }

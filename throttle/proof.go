@@ -19,9 +19,9 @@ const (
 	maxNotedProofs = 10_000
 )
 
-// proofKey is the key of the row that is a proof of a login name at a place.
-func (t *Throttle) proofKey(name MAC, place string) MAC {
-	return t.hasher.MAC("proof", string(name[:]), place)
+// proofKey is the key of the row that is a proof of a login name at an address.
+func (t *Throttle) proofKey(name MAC, address string) MAC {
+	return t.hasher.MAC("proof", string(name[:]), address)
 }
 
 // proofAccount reads which account a proof is of. Known is false where the proof
@@ -55,11 +55,11 @@ func (r *rows) prove(now time.Time) Change {
 // It does not say whose, since a provider may tell the subject of a session and
 // not that of a login.
 func (t *Throttle) NoteProof(name string, address netip.Addr) {
-	place := t.cfg.Load().place(address)
-	if place == "" || name == "" {
+	from := t.cfg.Load().addressKey(address)
+	if from == "" || name == "" {
 		return
 	}
-	key := t.proofKey(t.hasher.MAC("name", name), place)
+	key := t.proofKey(t.hasher.MAC("name", name), from)
 	if !t.noted.isDue(key) {
 		return
 	}

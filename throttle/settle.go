@@ -87,7 +87,7 @@ func (a *Attempt) settled(now time.Time, o Outcome, reason string) (changes []Ch
 		changes = a.padding()
 	}
 	switch {
-	case a.place == "" || a.try.proved && o != Proved:
+	case a.address == "" || a.try.proved && o != Proved:
 		return changes, nil
 	case o.is401():
 		b, err := a.budget(now)
@@ -120,7 +120,7 @@ func (a *Attempt) leave() {
 		a.t.asking.Add(-1)
 	}
 	a.leaveFlight()
-	a.leavePlace()
+	a.leaveQueue()
 }
 
 func (a *Attempt) leaveFlight() {
@@ -130,9 +130,9 @@ func (a *Attempt) leaveFlight() {
 	}
 }
 
-func (a *Attempt) leavePlace() {
-	if a.inside {
-		a.t.places.leave(a.place)
-		a.inside = false
+func (a *Attempt) leaveQueue() {
+	if a.running {
+		a.t.queues.leave(a.address)
+		a.running = false
 	}
 }

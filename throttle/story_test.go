@@ -35,7 +35,7 @@ func TestStories(t *testing.T) {
 			{30 * time.Minute, "bob", "w", elsewhere, "401 wrong password", 1},
 			{time.Minute, "bob", "w", home, "401 wrong password", 2},
 		}},
-		{name: "three distinct ones from a new place, then none", steps: []step{
+		{name: "three distinct ones from a new address, then none", steps: []step{
 			{0, "bob", "w1", stranger, "401 wrong password", 1},
 			{time.Minute, "bob", "w2", stranger, "401 wrong password", 2},
 			{time.Minute, "bob", "w3", stranger, "401 wrong password", 3},
@@ -58,7 +58,7 @@ func TestStories(t *testing.T) {
 			{time.Minute, "bob", "w4", stranger, "401 wrong password", 4},
 			{0, "bob", "w5", stranger, "401 wrong password", 5},
 		}},
-		{name: "the person has one more at a known place", steps: []step{
+		{name: "the person has one more at a known address", steps: []step{
 			{0, "bob", "right", home, "200", 1},
 			{time.Hour, "bob", "w1", stranger, "401 wrong password", 2}, {0, "bob", "w2", stranger, "401 wrong password", 3}, {0, "bob", "w3", stranger, "401 wrong password", 4},
 			{0, "bob", "right", elsewhere, "429 name 31m0s", 4},
@@ -107,7 +107,7 @@ func TestStories(t *testing.T) {
 			{0, "bob", "w2", stranger, "401 wrong password", 4},
 			{0, "bob", "w2", stranger, "401 wrong password", 4},
 			{0, "bob", "w3", stranger, "401 wrong password", 5},
-			{0, "bob", "w4", stranger, "401 wrong password", 6}, {0, "bob", "w5", stranger, "401 wrong password", 7}, // which is a known place by now
+			{0, "bob", "w4", stranger, "401 wrong password", 6}, {0, "bob", "w5", stranger, "401 wrong password", 7}, // which is a known address by now
 			{0, "bob", "w6", stranger, "429 name 31m0s", 7},
 		}},
 		{name: "an empty state never changes", edit: bobIs(person{subject: "", password: "right"}), steps: []step{
@@ -181,24 +181,24 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// B1: proofs give no place a limit of its own.
-func TestManyProvedPlacesShareOneLimit(t *testing.T) {
+// B1: proofs give no address a limit of its own.
+func TestProvedAddressesShareOneLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		throttle := newTest(t, NewMemoryStore())
-		places := make([]netip.Addr, 4)
-		for i := range places {
-			places[i] = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
-			if got := d.login(t.Context(), throttle, "bob", "right", places[i]); got != "200" {
-				t.Fatalf("login from %v = %s, want 200", places[i], got)
+		addresses := make([]netip.Addr, 4)
+		for i := range addresses {
+			addresses[i] = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+			if got := d.login(t.Context(), throttle, "bob", "right", addresses[i]); got != "200" {
+				t.Fatalf("login from %v = %s, want 200", addresses[i], got)
 			}
 		}
 		before := d.arrived()
 		for i := range 15 {
-			d.login(t.Context(), throttle, []string{"bob", "bob@mail"}[i%2], fmt.Sprint("w", i), places[i%4])
+			d.login(t.Context(), throttle, []string{"bob", "bob@mail"}[i%2], fmt.Sprint("w", i), addresses[i%4])
 		}
 		if n := d.arrived() - before; n != four.Passwords {
-			t.Errorf("%d distinct wrong passwords from four proved places reached the directory, want %d", n, four.Passwords)
+			t.Errorf("%d distinct wrong passwords from four addresses with a proof reached the directory, want %d", n, four.Passwords)
 		}
 	})
 }

@@ -135,7 +135,7 @@ type Throttle struct {
 	hasher *Hasher
 	cfg    atomic.Pointer[Config]
 
-	places   places
+	queues   addressQueues
 	flights  flights
 	refusals *refusals
 	noted    notedProofs
@@ -154,7 +154,7 @@ func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 		store:    &guardedStore{store: store, log: log},
 		memory:   NewMemoryStore(),
 		hasher:   NewHasher(key),
-		places:   places{underWay: make(map[string]*place)},
+		queues:   addressQueues{queues: make(map[string]*addressQueue)},
 		flights:  flights{underWay: make(map[flightKey]*flight)},
 		refusals: newRefusals(),
 		noted:    notedProofs{cache: lru.New[MAC, time.Time](maxNotedProofs)},
@@ -190,21 +190,21 @@ func (t *Throttle) Check(ctx context.Context, g Guess) error { return t.newAttem
 // enter holds a login to its limits, and to its turn among those from its place.
 // A login with a proof waits for no turn.
 func (a *Attempt) enter(ctx context.Context) error {
-	a.inside = a.place != "" && a.t.places.tryEnter(a.place)
+	a.running = a.address != "" && a.t.queues.tryEnter(a.address)
 	if err := a.look(ctx); err != nil {
 		return err
 	}
 	if a.try.proved {
-		a.leavePlace()
+		a.leaveQueue()
 		return nil
 	}
-	if a.place == "" || a.inside {
+	if a.address == "" || a.running {
 		return nil
 	}
-	if err := a.t.places.enter(ctx, a.place); err != nil {
+	if err := a.t.queues.enter(ctx, a.address); err != nil {
 		return err
 	}
-	a.inside = true
+	a.running = true
 	return a.look(ctx) // those that went first may have failed
 }
 
@@ -220,26 +220,6 @@ func (a *Attempt) look(ctx context.Context) error {
 	return err
 }
 
-// place returns the network that an address is counted as, "" where the address
-// is unknown: one of Networks; else itself or, of IPv6, its /64, all of which one
-// client usually has.
-func (c *Config) place(address netip.Addr) string {
-	if !address.IsValid() {
-		return ""
-	}
-	address = address.Unmap().WithZone("")
-	for _, n := range c.Networks {
-		if n.Contains(address) {
-			return n.String()
-		}
-	}
-	if address.Is4() {
-		return address.String()
-	}
-	prefix, _ := address.Prefix(64) // fails only for an address that is not valid
-	return prefix.String()
-}
-
 // Close waits until all that was settled is written. Outcomes that are settled after
 // it are written at once.
 func (t *Throttle) Close() { t.writes.close() }
@@ -252,7 +232,7 @@ type Stats struct {
 
 // Stats returns what is under way.
 func (t *Throttle) Stats() Stats {
-	t.places.mu.Lock()
-	defer t.places.mu.Unlock()
-	return Stats{Asking: int(t.asking.Load()), Addresses: len(t.places.underWay)}
+	t.queues.mu.Lock()
+	defer t.queues.mu.Unlock()
+	return Stats{Asking: int(t.asking.Load()), Addresses: len(t.queues.queues)}
 }

@@ -290,7 +290,7 @@ func TestStoreIsDown(t *testing.T) {
 		try("before", "w1", home, "401 wrong password")
 		store.setDown(true)
 		try("while it is down", "w1", home, "401 wrong password") // is sent again
-		try("while it is down", "right", home, "200")             // the known place is known still
+		try("while it is down", "right", home, "200")             // the known address is known still
 		try("while it is down", "w2", home, "401 wrong password")
 		try("while it is down", "w3", home, "429 name 31m0s")
 		try("while it is down", "w4", stranger, "429 name 31m0s")
@@ -465,7 +465,7 @@ func TestBudget(t *testing.T) {
 			}
 		}
 		try("bob's proof", "bob", "right", office, "200")
-		try("a wrong password at a known place", "bob", "w", office, "401 wrong password")
+		try("a wrong password at a known address", "bob", "w", office, "401 wrong password")
 		for i := range 30 {
 			try("a failure", fmt.Sprint("nobody", i), "w", []netip.Addr{office, neighbour}[i%2], "401 no such account")
 			if i == 0 {
@@ -604,12 +604,12 @@ func TestNetworks(t *testing.T) {
 		{"192.0.2.7", "192.0.2.7"}, {"::ffff:192.0.2.7", "192.0.2.7"}, {"10.2.3.4", "10.0.0.0/8"},
 		{"2001:db8:1::1", "2001:db8::/32"}, {"2001:db9:1:2:3::1", "2001:db9:1:2::/64"}, {"fe80::1%eth0", "fe80::/64"},
 	} {
-		if got := cfg.place(netip.MustParseAddr(test.address)); got != test.want {
-			t.Errorf("place(%s) = %s, want %s", test.address, got, test.want)
+		if got := cfg.addressKey(netip.MustParseAddr(test.address)); got != test.want {
+			t.Errorf("addressKey(%s) = %s, want %s", test.address, got, test.want)
 		}
 	}
-	if got := cfg.place(netip.Addr{}); got != "" {
-		t.Errorf("place of an unknown address = %q, want none", got)
+	if got := cfg.addressKey(netip.Addr{}); got != "" {
+		t.Errorf("addressKey of an unknown address = %q, want none", got)
 	}
 }
 

@@ -65,11 +65,11 @@ func TestReserve(t *testing.T) {
 	}{
 		{"the first", nil, nil, nil, "ask", "1 unasked x0 leased 7", "1 unasked x0 leased 7"},
 		{"the name's is full", []entry{n2, n3, n4}, nil, nil, "429 31m0s", "", ""},
-		{"full but for known places", []entry{n2, n3, n4}, nil, known, "ask", "2 refused, 3 refused, 4 refused, 1 unasked x0 leased 7", "1 unasked x0 leased 7"},
+		{"full but for known addresses", []entry{n2, n3, n4}, nil, known, "ask", "2 refused, 3 refused, 4 refused, 1 unasked x0 leased 7", "1 unasked x0 leased 7"},
 		{"full of those under way", []entry{n2, n3, leasedTo(8, inWindow(4, unasked, 0))}, nil, nil, "429 31m0s", "", ""},
 		{"full, with an entry of its own", []entry{n2, n3, inWindow(1, refused, 1)}, nil, nil, "ask", "2 refused, 3 refused, 1 refused leased 7", "1 unasked x0 leased 7"},
 		{"the account's is full", nil, []entry{w2, w3, w4}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 wrong"},
-		{"full but for known places", nil, []entry{w2, w3, w4}, known, "ask", "1 unasked x0 leased 7", "2 wrong, 3 wrong, 4 wrong, 1 unasked x0 leased 7"},
+		{"full but for known addresses", nil, []entry{w2, w3, w4}, known, "ask", "1 unasked x0 leased 7", "2 wrong, 3 wrong, 4 wrong, 1 unasked x0 leased 7"},
 		{"full of those under way", nil, []entry{w2, w3, leasedTo(8, inWindow(4, unasked, 0))}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 unasked x0 leased 8"},
 		{"full by what may have arrived", nil, []entry{w2, inWindow(3, lost, 2)}, nil, "full", "1 refused", "2 wrong, 3 lost x2"},
 		{"full of what may have arrived", nil, []entry{inWindow(2, lost, 2), inWindow(3, lost, 1)}, nil, "503", "", ""},
