@@ -15,7 +15,7 @@ type Attempt struct {
 	t       *Throttle
 	cfg     *Config
 	rows    rows
-	try     try
+	req     request
 	secret  MAC
 	text    MAC // login name and secret, as typed
 	pair    MAC // name and secret, as the address counts them
@@ -24,11 +24,11 @@ type Attempt struct {
 	address string // as [Config.addressKey] returns it; "" where it is unknown
 	running bool   // it has a turn in the queue of its address
 
-	flight *flight // of equal passwords at the account
-	asked  time.Time
-	asking bool // an entry is reserved, and the provider is being asked
-	padded bool // an entry is reserved in the window of the name alone
-	over   bool // settled or ended
+	call     *call // of equal passwords at the account
+	askedAt  time.Time
+	reserved bool // an entry is reserved, and the provider is being asked
+	nameOnly bool // an entry is reserved in the window of the name alone
+	done     bool // settled or ended
 }
 
 const (
@@ -47,16 +47,16 @@ func (a *Attempt) Reserve(ctx context.Context, account Account) (Answer, error) 
 	answer, err := a.awaitAndReserve(ctx)
 	switch {
 	case err != nil:
-		a.leaveFlight()
+		a.leaveCall()
 	case answer.Verdict == Ask:
-		a.asking = true
+		a.reserved = true
 		a.t.asking.Add(1)
-		a.t.flights.asked(a.flight)
+		a.t.calls.setAsked(a.call)
 	default:
-		if a.try.waited {
-			a.t.flights.asked(a.flight)
+		if a.req.waited {
+			a.t.calls.setAsked(a.call)
 		}
-		a.leaveFlight()
+		a.leaveCall()
 	}
 	return answer, err
 }
@@ -64,11 +64,11 @@ func (a *Attempt) Reserve(ctx context.Context, account Account) (Answer, error) 
 // awaitAndReserve waits for an equal password under way, in this process by its
 // flight and in others by the lease of its entry, and reserves.
 func (a *Attempt) awaitAndReserve(ctx context.Context) (answer Answer, err error) {
-	a.flight, a.try.joined, a.try.waited, err = a.t.flights.join(ctx, flightKey{a.rows.keys[accountRow], a.try.secret})
+	a.call, a.req.equalProved, a.req.waited, err = a.t.calls.join(ctx, callKey{a.rows.keys[accountRow], a.req.secret})
 	if err != nil {
 		return Answer{}, err
 	}
-	a.recall()
+	a.findRefusal()
 	for poll := pollFirst; ; poll = min(2*poll, pollLast) {
 		if err := a.rows.readWritten(ctx); err != nil {
 			return Answer{}, err
@@ -77,7 +77,7 @@ func (a *Attempt) awaitAndReserve(ctx context.Context) (answer Answer, err error
 		if !errors.Is(err, errLeased) {
 			return answer, err
 		}
-		a.try.waited = true
+		a.req.waited = true
 		if err := sleep(ctx, poll); err != nil {
 			return Answer{}, fmt.Errorf("wait for the same login: %w", err)
 		}
@@ -89,18 +89,18 @@ func (a *Attempt) awaitAndReserve(ctx context.Context) (answer Answer, err error
 // password that is wrong for one of them is not wrong for another.
 func (a *Attempt) setAccount(account Account) {
 	m := a.t.hasher
-	key := a.t.accountKey(account.Provider, account.Subject, a.try.name)
+	key := a.t.accountKey(account.Provider, account.Subject, a.req.name)
 	secret := a.secret
 	if account.Subject == "" {
 		secret = a.text
 	}
 	a.rows.keys[accountRow] = key
-	a.try.secret = m.MAC("in", string(key[:]), string(secret[:]))
-	a.try.accountLimit = account.Limit
+	a.req.secret = m.MAC("in", string(key[:]), string(secret[:]))
+	a.req.accountLimit = account.Limit
 	if account.State != "" {
-		a.try.state = m.MAC("state", string(key[:]), account.State)
+		a.req.state = m.MAC("state", string(key[:]), account.State)
 	}
-	a.try.generation = m.MAC("generation", string(a.cfg.ConfigHash), string(a.try.state[:]))
+	a.req.stateAndConfig = m.MAC("generation", string(a.cfg.ConfigHash), string(a.req.state[:]))
 }
 
 // accountKey is the key of the window of an account: where its subject is not
@@ -120,12 +120,12 @@ func (a *Attempt) tryReserve(ctx context.Context) (answer Answer, err error) {
 			return nil, err
 		}
 		var after windows
-		after, answer, err = reserve(w, a.limited(), now)
+		after, answer, err = reserve(w, a.limitedRequest(), now)
 		if err != nil {
 			return nil, err
 		}
-		a.asked = now
-		a.padded = answer.Verdict != Ask && len(after.name.entries) > len(w.name.entries)
+		a.askedAt = now
+		a.nameOnly = answer.Verdict != Ask && len(after.name.entries) > len(w.name.entries)
 		return a.windowChanges(w, after), nil
 	})
 	return answer, err
@@ -147,43 +147,43 @@ func (a *Attempt) ReserveName(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		after, err := reserveName(w, a.limited(), now)
+		after, err := reserveName(w, a.limitedRequest(), now)
 		if err != nil {
 			return nil, err
 		}
-		a.padded = len(after.name.entries) > len(w.name.entries)
+		a.nameOnly = len(after.name.entries) > len(w.name.entries)
 		return a.windowChanges(w, after), nil
 	})
 }
 
-func (a *Attempt) paddingKey() MAC { return a.t.hasher.MAC("padding", string(a.try.name[:])) }
+func (a *Attempt) paddingKey() MAC { return a.t.hasher.MAC("padding", string(a.req.name[:])) }
 
-// padding are the changes of as many rows as a wrong password changes, that change
+// paddingChanges are the changes of as many rows as a wrong password changes, that change
 // nothing.
-func (a *Attempt) padding() []Change {
+func (a *Attempt) paddingChanges() []Change {
 	a.rows.keys[paddingRow] = a.paddingKey()
-	name := a.rows.last[nameRow]
+	name := a.rows.current[nameRow]
 	return []Change{a.rows.change(nameRow, name.Body, name.Expires), a.rows.change(paddingRow, nil, time.Time{})}
 }
 
 // HasProof reports whether the person logged in at the address within a day, as
 // far as is known by now.
-func (a *Attempt) HasProof() bool { return a.try.proved }
+func (a *Attempt) HasProof() bool { return a.req.hasProof }
 
 // admit returns the windows as they are now. The error is a [*RetryAfter], before
 // the password is looked for in the account's.
 func (a *Attempt) admit(now time.Time) (windows, error) {
-	a.try.proved = a.hasProof(now)
+	a.req.hasProof = a.hasProof(now)
 	w, err := a.windows(now)
 	if err != nil {
 		return w, err
 	}
 	if !a.isToken {
-		if err := w.admit(a.limited(), now); err != nil {
+		if err := w.admit(a.limitedRequest(), now); err != nil {
 			return w, err
 		}
 	}
-	if a.address == "" || a.try.proved {
+	if a.address == "" || a.req.hasProof {
 		return w, nil
 	}
 	b, err := a.budget(now)
@@ -196,7 +196,7 @@ func (a *Attempt) admit(now time.Time) (windows, error) {
 // hasProof reports whether the person logged in at the address within a day. A
 // proof of another account, which had the name before, is none.
 func (a *Attempt) hasProof(now time.Time) bool {
-	proof := a.rows.last[proofRow]
+	proof := a.rows.current[proofRow]
 	if a.isToken || !now.Before(proof.Expires) {
 		return false
 	}
@@ -205,10 +205,10 @@ func (a *Attempt) hasProof(now time.Time) bool {
 	return !known || account == (MAC{}) || of == account
 }
 
-// limited returns the try with its limits, which are halved while the process
+// limitedRequest returns the try with its limits, which are halved while the process
 // counts for itself.
-func (a *Attempt) limited() *try {
-	t := a.try
+func (a *Attempt) limitedRequest() *request {
+	t := a.req
 	if a.rows.local {
 		t.nameLimit, t.accountLimit = t.nameLimit.half(), t.accountLimit.half()
 	}
@@ -217,20 +217,20 @@ func (a *Attempt) limited() *try {
 
 // windows returns the windows at a time.
 func (a *Attempt) windows(now time.Time) (w windows, err error) {
-	if w.name, err = decodeWindow(a.rows.last[nameRow].Body); err != nil {
+	if w.name, err = decodeWindow(a.rows.current[nameRow].Body); err != nil {
 		return w, err
 	}
-	if w.account, err = decodeWindow(a.rows.last[accountRow].Body); err != nil {
+	if w.account, err = decodeWindow(a.rows.current[accountRow].Body); err != nil {
 		return w, err
 	}
-	w.name = w.name.nameWindowAt(now, a.try.nameLimit.Window)
-	w.account = w.account.accountWindowAt(now, a.try.accountLimit.Window)
+	w.name = w.name.nameWindowAt(now, a.req.nameLimit.Window)
+	w.account = w.account.accountWindowAt(now, a.req.accountLimit.Window)
 	return w, nil
 }
 
 // budget returns the address budget at a time.
 func (a *Attempt) budget(now time.Time) (budget, error) {
-	b, err := decodeBudget(a.rows.last[budgetRow].Body)
+	b, err := decodeBudget(a.rows.current[budgetRow].Body)
 	return b.at(now), err
 }
 
@@ -240,7 +240,7 @@ func (a *Attempt) windowChanges(before, after windows) (changes []Change) {
 		row           int
 		before, after window
 		limit         Limit
-	}{{nameRow, before.name, after.name, a.try.nameLimit}, {accountRow, before.account, after.account, a.try.accountLimit}} {
+	}{{nameRow, before.name, after.name, a.req.nameLimit}, {accountRow, before.account, after.account, a.req.accountLimit}} {
 		if body := w.after.encode(); !bytes.Equal(body, w.before.encode()) {
 			changes = append(changes, a.rows.change(w.row, body, w.after.expires(w.limit.Window)))
 		}
@@ -257,7 +257,7 @@ func (t *Throttle) newAttempt(g Guess) *Attempt {
 		secret: secret,
 		text:   m.MAC("text", g.Text, string(secret[:])),
 		pair:   m.MAC("pair", string(name[:]), string(secret[:])),
-		try:    try{name: name, nameSecret: m.MAC("in", string(name[:]), string(secret[:])), nameLimit: g.Limit, holder: rand.Int64() | 1},
+		req:    request{name: name, nameSecret: m.MAC("in", string(name[:]), string(secret[:])), nameLimit: g.Limit, holder: rand.Int64() | 1},
 	}
 	a.rows.t = t
 	if !a.isToken {

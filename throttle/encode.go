@@ -28,7 +28,7 @@ func (w window) encode() []byte {
 		b = append(b, e.secret[:]...)
 		b = append(b, e.name[:]...)
 		b = append(b, e.state[:]...)
-		b = append(b, byte(e.kind))
+		b = append(b, byte(e.last))
 		b = binary.AppendUvarint(b, uint64(e.count))
 		b = appendTime(b, e.taken)
 		b = binary.AppendVarint(b, e.holder)
@@ -48,9 +48,9 @@ func decodeWindow(body []byte) (window, error) {
 		r.mac(&e.secret)
 		r.mac(&e.name)
 		r.mac(&e.state)
-		e.kind = kind(r.byte())
+		e.last = lastAnswer(r.byte())
 		e.count = int(r.uvarint())
-		if e.kind > lost || e.count < 0 {
+		if e.last > lost || e.count < 0 {
 			r.fail()
 		}
 		e.taken = r.time()

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// storeLimit is how long the store has to answer. It is short: a login
+	// storeTimeout is how long the store has to answer. It is short: a login
 	// waits for it, and can do without.
-	storeLimit = 500 * time.Millisecond
+	storeTimeout = 500 * time.Millisecond
 
-	// storeRest is how long a store that did not answer is left alone, so that
+	// storeRetry is how long a store that did not answer is left alone, so that
 	// not every login waits for it in vain.
-	storeRest = 5 * time.Second
+	storeRetry = 5 * time.Second
 )
 
 // What a store is asked for.
@@ -24,9 +24,9 @@ const (
 	storeWrite = "write"
 )
 
-// guardedStore is the circuit breaker of the store: after an error it is left
+// breakerStore is the circuit breaker of the store: after an error it is left
 // alone for a while, and what stops and starts is logged once.
-type guardedStore struct {
+type breakerStore struct {
 	store Store
 	log   *slog.Logger
 
@@ -38,16 +38,16 @@ type guardedStore struct {
 // errDown says that the store does not answer.
 var errDown = errors.New("the store of the throttle does not answer")
 
-// do asks the store within storeLimit. The error is ErrConflict, one of ctx, or
+// do asks the store within storeTimeout. The error is ErrConflict, one of ctx, or
 // errDown.
-func (g *guardedStore) do(ctx context.Context, what string, ask func(context.Context, Store) error) error {
+func (g *breakerStore) do(ctx context.Context, what string, ask func(context.Context, Store) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if !g.mayAsk(time.Now()) {
+	if !g.allow(time.Now()) {
 		return errDown
 	}
-	limited, cancel := context.WithTimeout(ctx, storeLimit)
+	limited, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	err := ask(limited, g.store)
 	switch {
@@ -61,9 +61,9 @@ func (g *guardedStore) do(ctx context.Context, what string, ask func(context.Con
 	return errDown
 }
 
-// mayAsk reports whether the store may be asked at now. While it is down one of
+// allow reports whether the store may be asked at now. While it is down one of
 // many may find out whether it is back.
-func (g *guardedStore) mayAsk(now time.Time) bool {
+func (g *breakerStore) allow(now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.failed == "" {
@@ -72,19 +72,19 @@ func (g *guardedStore) mayAsk(now time.Time) bool {
 	if now.Before(g.retry) {
 		return false
 	}
-	g.retry = now.Add(storeRest)
+	g.retry = now.Add(storeRetry)
 	return true
 }
 
 // answered notes what came of asking. A store that could not write is down until it
 // can, though it may be read meanwhile (a disk that is full, a standby).
-func (g *guardedStore) answered(what string, err error) {
+func (g *breakerStore) answered(what string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	was := g.failed
 	switch {
 	case err != nil:
-		g.failed, g.retry = what, time.Now().Add(storeRest)
+		g.failed, g.retry = what, time.Now().Add(storeRetry)
 		if was == "" {
 			g.log.Warn("the store of the throttle does not answer; until it does, each replica counts wrong passwords for itself, with half the limit", "could_not", what, "error", err)
 		}

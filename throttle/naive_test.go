@@ -196,14 +196,14 @@ type game struct {
 }
 
 type attemptOf struct {
-	try      try
+	try      request
 	asked    time.Time
 	password byte
 }
 
-func (g *game) try(password byte, proved bool) try {
+func (g *game) try(password byte, proved bool) request {
 	g.holder++
-	return try{name: MAC{99}, nameSecret: MAC{password}, secret: MAC{password}, state: MAC{g.state}, nameLimit: g.limit, accountLimit: g.limit, holder: g.holder, proved: proved}
+	return request{name: MAC{99}, nameSecret: MAC{password}, secret: MAC{password}, state: MAC{g.state}, nameLimit: g.limit, accountLimit: g.limit, holder: g.holder, hasProof: proved}
 }
 
 func (g *game) at() windows {

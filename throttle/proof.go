@@ -13,10 +13,10 @@ const (
 	// proofTTL is how long a proof lasts.
 	proofTTL = 24 * time.Hour
 
-	// proofEvery is how often one is written anew at most.
-	proofEvery = time.Hour
+	// proofRewrite is how often one is written anew at most.
+	proofRewrite = time.Hour
 
-	maxNotedProofs = 10_000
+	maxCachedProofs = 10_000
 )
 
 // proofKey is the key of the row that is a proof of a login name at an address.
@@ -35,15 +35,15 @@ func proofAccount(body []byte) (account MAC, known bool) {
 
 // proofIsDue reports whether the proof of an attempt has to be written.
 func (r *rows) proofIsDue(now time.Time) bool {
-	proof, account := r.last[proofRow], r.keys[accountRow]
+	proof, account := r.current[proofRow], r.keys[accountRow]
 	of, known := proofAccount(proof.Body)
-	return proof.Expires.Sub(now) < proofTTL-proofEvery || known && account != (MAC{}) && of != account
+	return proof.Expires.Sub(now) < proofTTL-proofRewrite || known && account != (MAC{}) && of != account
 }
 
 // prove is the change that writes a proof: of the attempt's account, else of the
 // account that it was of.
-func (r *rows) prove(now time.Time) Change {
-	body := r.last[proofRow].Body
+func (r *rows) proofChange(now time.Time) Change {
+	body := r.current[proofRow].Body
 	if account := r.keys[accountRow]; account != (MAC{}) {
 		body = append([]byte{proofBody}, account[:]...)
 	}
@@ -60,7 +60,7 @@ func (t *Throttle) NoteProof(name string, address netip.Addr) {
 		return
 	}
 	key := t.proofKey(t.hasher.MAC("name", name), from)
-	if !t.noted.isDue(key) {
+	if !t.proofs.isDue(key) {
 		return
 	}
 	t.writes.try([]MAC{key}, func(ctx context.Context) {
@@ -73,25 +73,25 @@ func (t *Throttle) NoteProof(name string, address netip.Addr) {
 			if !r.proofIsDue(now) {
 				return nil, nil
 			}
-			return []Change{r.prove(now)}, nil
+			return []Change{r.proofChange(now)}, nil
 		})
 	})
 }
 
-// notedProofs are a cache of the proofs that NoteProof wrote, with a TTL of an
+// proofCache are a cache of the proofs that NoteProof wrote, with a TTL of an
 // hour and a bound of 10,000.
-type notedProofs struct {
+type proofCache struct {
 	mu    sync.Mutex
 	cache *lru.Cache[MAC, time.Time] // when it was written
 }
 
 // isDue reports whether a proof was not written within the hour, and notes that
 // it is.
-func (n *notedProofs) isDue(key MAC) bool {
+func (n *proofCache) isDue(key MAC) bool {
 	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if written, ok := n.cache.Get(key); ok && now.Sub(written) < proofEvery {
+	if written, ok := n.cache.Get(key); ok && now.Sub(written) < proofRewrite {
 		return false
 	}
 	n.cache.Put(key, now)

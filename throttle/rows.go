@@ -20,12 +20,12 @@ const (
 // rows are the rows of one attempt as it read them last. They are of the shared
 // store or, once that has not answered, of the memory of the process.
 type rows struct {
-	t      *Throttle
-	local  bool
-	keys   [rowCount]MAC // zero where the attempt has no such row
-	last   [rowCount]Row
-	now    time.Time // the store's, when they were read
-	readAt time.Time
+	t       *Throttle
+	local   bool
+	keys    [rowCount]MAC // zero where the attempt has no such row
+	current [rowCount]Row
+	now     time.Time // the store's, when they were read
+	readAt  time.Time
 }
 
 // clock is the store's clock.
@@ -69,7 +69,7 @@ func (r *rows) read(ctx context.Context) error {
 	r.now, r.readAt = now, time.Now()
 	for i, key := range r.keys {
 		if key != (MAC{}) {
-			r.last[i], found = found[0], found[1:]
+			r.current[i], found = found[0], found[1:]
 		}
 	}
 	return nil
@@ -125,7 +125,7 @@ func (r *rows) swap(ctx context.Context, changes []Change) error {
 	for _, c := range changes {
 		for i, key := range r.keys {
 			if key == c.Key {
-				r.last[i] = c.Row
+				r.current[i] = c.Row
 			}
 			if i == proofRow && key == c.Key && !local {
 				r.t.memory.put(c.Row) // for a time without the store
@@ -140,7 +140,7 @@ func (r *rows) change(row int, body []byte, expires time.Time) Change {
 	if expires.IsZero() {
 		expires = r.clock() // and the next sweep deletes it
 	}
-	return Change{Old: r.last[row].Version, Row: Row{Key: r.keys[row], Version: newVersion(), Expires: expires.Truncate(time.Millisecond).UTC(), Body: body}}
+	return Change{Old: r.current[row].Version, Row: Row{Key: r.keys[row], Version: newVersion(), Expires: expires.Truncate(time.Millisecond).UTC(), Body: body}}
 }
 
 // newVersion returns a version that no other row has had, by its 63 random bits:

@@ -8,27 +8,27 @@ import (
 // windows are the two windows that an attempt takes an entry in.
 type windows struct{ name, account window }
 
-// try is a password for a login name, and for an account once that is known.
-type try struct {
-	name         MAC
-	nameSecret   MAC // the password, in the window of the name
-	nameLimit    Limit
-	secret       MAC // the password, in the window of the account
-	state        MAC // of the account
-	generation   MAC // of the account's state and the configuration
-	accountLimit Limit
+// request is a password for a login name, and for an account once that is known.
+type request struct {
+	name           MAC
+	nameSecret     MAC // the password, in the window of the name
+	nameLimit      Limit
+	secret         MAC // the password, in the window of the account
+	state          MAC // of the account
+	stateAndConfig MAC // of the account's state and the configuration
+	accountLimit   Limit
 
-	holder int64  // of the lease it takes
-	proved bool   // its address has a proof
-	joined bool   // an equal one that is still under way was proved
-	waited bool   // for the answer to an equal one
-	cached *Cause // of the refusal of an equal one, within refusalTTL; nil where there was none
+	holder      int64  // of the lease it takes
+	hasProof    bool   // its address has a proof
+	equalProved bool   // an equal one that is still under way was proved
+	waited      bool   // for the answer to an equal one
+	cached      *Cause // of the refusal of an equal one, within refusalTTL; nil where there was none
 }
 
 // admit returns a [*RetryAfter] where the window of the name has neither an entry
 // of the password nor room for one.
-func (w windows) admit(t *try, now time.Time) error {
-	if w.name.find(t.nameSecret) == nil && w.name.weight() >= t.nameLimit.room(t.proved) {
+func (w windows) admit(t *request, now time.Time) error {
+	if w.name.find(t.nameSecret) == nil && w.name.weight() >= t.nameLimit.room(t.hasProof) {
 		return w.name.retryAfter(now, t.nameLimit.Window)
 	}
 	return nil
@@ -52,7 +52,7 @@ var errLeased = errors.New("an equal password is being proved")
 //	lost, and none                    ErrUnanswered
 //
 // Repeat and Full take an entry in the window of the name alone.
-func reserve(w windows, t *try, now time.Time) (windows, Answer, error) {
+func reserve(w windows, t *request, now time.Time) (windows, Answer, error) {
 	if err := w.admit(t, now); err != nil {
 		return w, Answer{}, err
 	}
@@ -63,7 +63,7 @@ func reserve(w windows, t *try, now time.Time) (windows, Answer, error) {
 	w = windows{w.name.clone(), w.account.clone()}
 	inName := w.name.put(entry{secret: t.nameSecret, name: t.name, taken: now})
 	if answer.Verdict != Ask {
-		inName.refuse()
+		inName.recordUnsent()
 		return w, answer, nil
 	}
 	inAccount := w.account.put(entry{secret: t.secret, name: t.name, taken: now})
@@ -74,14 +74,14 @@ func reserve(w windows, t *try, now time.Time) (windows, Answer, error) {
 }
 
 // verdict is the table of reserve.
-func (w windows) verdict(t *try) (Answer, error) {
-	room := t.accountLimit.room(t.proved)
+func (w windows) verdict(t *request) (Answer, error) {
+	room := t.accountLimit.room(t.hasProof)
 	e := w.account.find(t.secret)
 	switch {
 	case t.cached != nil:
 		return Answer{Repeat, *t.cached}, nil
 	case e == nil:
-		if inName := w.name.find(t.nameSecret); inName != nil && t.heard(inName) {
+		if inName := w.name.find(t.nameSecret); inName != nil && t.waitedFor(inName) {
 			return Answer{Repeat, Cause{Reason: inName.reason}}, nil // it was right, and refused by our own rules
 		}
 		switch {
@@ -91,32 +91,32 @@ func (w windows) verdict(t *try) (Answer, error) {
 			return Answer{}, ErrUnanswered
 		}
 		return Answer{Verdict: Full}, nil
-	case e.leased() && !t.joined:
+	case e.leased() && !t.equalProved:
 		return Answer{}, errLeased
 	case e.leased():
 		return Answer{Verdict: Ask}, nil
-	case e.kind == lost && w.account.weight() >= room:
+	case e.last == lost && w.account.weight() >= room:
 		return Answer{}, ErrUnanswered
-	case e.kind == wrong && e.state == t.state, t.heard(e):
+	case e.last == wrong && e.state == t.state, t.waitedFor(e):
 		return Answer{Repeat, Cause{Reason: e.reason}}, nil
 	}
 	return Answer{Verdict: Ask}, nil
 }
 
-// heard reports whether an entry has the refusal that the try has waited for, in
+// waitedFor reports whether an entry has the refusal that the try has waited for, in
 // the same state of the account and of the configuration.
-func (t *try) heard(e *entry) bool {
-	return t.waited && e.kind == refused && e.reason != "" && e.state == t.generation
+func (t *request) waitedFor(e *entry) bool {
+	return t.waited && e.last == refused && e.reason != "" && e.state == t.stateAndConfig
 }
 
 // reserveName takes an entry in the window of the name, for a password that no
 // provider is asked about.
-func reserveName(w windows, t *try, now time.Time) (windows, error) {
+func reserveName(w windows, t *request, now time.Time) (windows, error) {
 	if err := w.admit(t, now); err != nil {
 		return w, err
 	}
 	w.name = w.name.clone()
-	w.name.put(entry{secret: t.nameSecret, name: t.name, taken: now}).refuse()
+	w.name.put(entry{secret: t.nameSecret, name: t.name, taken: now}).recordUnsent()
 	return w, nil
 }
 
@@ -132,43 +132,43 @@ func reserveName(w windows, t *try, now time.Time) (windows, error) {
 //
 // As it was is removed, for a password that had no answer before. Where another
 // attempt has a lease on the entry by now, the lease stays.
-func settle(w windows, t *try, o Outcome, reason string, asked time.Time) windows {
+func settle(w windows, t *request, o Outcome, reason string, asked time.Time) windows {
 	w = windows{w.name.clone(), w.account.clone()}
 	inName := w.name.put(entry{secret: t.nameSecret, name: t.name, taken: asked})
 	inAccount := w.account.put(entry{secret: t.secret, name: t.name, taken: asked})
 	switch o {
 	case Proved:
-		inName.forget()
-		inAccount.forget()
+		inName.reset()
+		inAccount.reset()
 	case ProvedRefused:
-		inName.answer(refused, reason, asked)
-		inAccount.forget()
+		inName.recordRefusal(refused, reason, asked)
+		inAccount.reset()
 	case Wrong:
-		inName.answer(refused, reason, asked)
-		inAccount.answer(wrong, reason, asked)
+		inName.recordRefusal(refused, reason, asked)
+		inAccount.recordRefusal(wrong, reason, asked)
 	case OtherRefusal:
-		inName.answer(refused, reason, inName.taken)
-		inAccount.answer(refused, reason, inAccount.taken)
+		inName.recordRefusal(refused, reason, inName.taken)
+		inAccount.recordRefusal(refused, reason, inAccount.taken)
 	case NotSent:
-		inName.keepFromWaiters()
-		inAccount.keepFromWaiters()
+		inName.dropReason()
+		inAccount.dropReason()
 	default:
-		inName.keepFromWaiters()
+		inName.dropReason()
 		inAccount.taken = asked
-		inAccount.loseAnswer()
+		inAccount.recordLost()
 	}
-	switch inName.state = t.generation; o {
+	switch inName.state = t.stateAndConfig; o {
 	case Wrong:
 		inAccount.state = t.state
 	case OtherRefusal:
-		inAccount.state = t.generation
+		inAccount.state = t.stateAndConfig
 	}
 	for _, e := range []*entry{inName, inAccount} {
 		if e.holder == t.holder {
 			e.holder, e.lease = 0, time.Time{}
 		}
 	}
-	w.name.dropUnasked()
-	w.account.dropUnasked()
+	w.name.dropUnanswered()
+	w.account.dropUnanswered()
 	return w
 }

@@ -11,11 +11,11 @@ import (
 // without asking; each of its texts is cut at 200 bytes. An attempt that reserved
 // no entry counts for its address alone; one that is not settled is MayHaveArrived.
 func (a *Attempt) Settle(o Outcome, cause Cause) {
-	if a.over {
+	if a.done {
 		return
 	}
-	a.over = true
-	defer a.leave()
+	a.done = true
+	defer a.release()
 	cause = Cause{cause.Reason[:min(len(cause.Reason), maxCause)], cause.Detail[:min(len(cause.Detail), maxCause)]}
 	if o.is401() && cause.Reason == "" {
 		cause.Reason = "refused"
@@ -23,14 +23,14 @@ func (a *Attempt) Settle(o Outcome, cause Cause) {
 	a.cacheRefusal(o, cause)
 	write := func(ctx context.Context) {
 		// Where it cannot be written, the lease of the entry expires.
-		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.settled(now, o, cause.Reason) })
+		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.outcomeChanges(now, o, cause.Reason) })
 	}
 	if o != Proved && o != NotSent {
 		run(write)
 		return
 	}
-	if o == Proved && a.flight != nil {
-		a.t.flights.proved(a.flight)
+	if o == Proved && a.call != nil {
+		a.t.calls.setProved(a.call)
 	}
 	a.t.writes.do(a.rows.used(), write)
 }
@@ -43,29 +43,29 @@ const maxCause = 200
 // guess. A wrong password is cached only in that case: the window of the account
 // has it with its state.
 func (a *Attempt) cacheRefusal(o Outcome, cause Cause) {
-	stateless := a.try.state == (MAC{})
-	if !a.asking && !a.isToken || !(o == ProvedRefused || o == OtherRefusal || o == Wrong && stateless) {
+	stateless := a.req.state == (MAC{})
+	if !a.reserved && !a.isToken || !(o == ProvedRefused || o == OtherRefusal || o == Wrong && stateless) {
 		return
 	}
-	r := refusal{a.try.name, a.try.state, cause, time.Now().Add(refusalTTL)}
-	if a.asking {
-		a.t.refusals.put(a.try.secret, r, a.isCurrent)
+	r := refusal{a.req.name, a.req.state, cause, time.Now().Add(refusalTTL)}
+	if a.reserved {
+		a.t.refusals.put(a.req.secret, r, a.isCurrent)
 	}
 	if stateless {
 		a.t.refusals.put(a.text, r, a.isCurrent)
 	}
 }
 
-// recall looks for a refusal of the password in the cache of the process, where
+// findRefusal looks for a refusal of the password in the cache of the process, where
 // it may have come under another name.
-func (a *Attempt) recall() {
-	r, ok := a.t.refusals.find(a.try.secret, a.try.state)
+func (a *Attempt) findRefusal() {
+	r, ok := a.t.refusals.find(a.req.secret, a.req.state)
 	if !ok {
 		return
 	}
-	a.try.cached = &r.cause
-	if a.try.state == (MAC{}) {
-		r.name = a.try.name
+	a.req.cached = &r.cause
+	if a.req.state == (MAC{}) {
+		r.name = a.req.name
 		a.t.refusals.put(a.text, r, a.isCurrent)
 	}
 }
@@ -74,20 +74,20 @@ func (a *Attempt) recall() {
 // mended the cause of a refusal.
 func (a *Attempt) isCurrent() bool { return a.t.cfg.Load() == a.cfg }
 
-// settled are the changes that an outcome makes.
-func (a *Attempt) settled(now time.Time, o Outcome, reason string) (changes []Change, err error) {
-	if a.asking {
+// outcomeChanges are the changes that an outcome makes.
+func (a *Attempt) outcomeChanges(now time.Time, o Outcome, reason string) (changes []Change, err error) {
+	if a.reserved {
 		before, err := a.windows(now)
 		if err != nil {
 			return nil, err
 		}
-		changes = a.windowChanges(before, settle(before, &a.try, o, reason, a.asked))
+		changes = a.windowChanges(before, settle(before, &a.req, o, reason, a.askedAt))
 	}
-	if a.padded {
-		changes = a.padding()
+	if a.nameOnly {
+		changes = a.paddingChanges()
 	}
 	switch {
-	case a.address == "" || a.try.proved && o != Proved:
+	case a.address == "" || a.req.hasProof && o != Proved:
 		return changes, nil
 	case o.is401():
 		b, err := a.budget(now)
@@ -98,35 +98,35 @@ func (a *Attempt) settled(now time.Time, o Outcome, reason string) (changes []Ch
 			changes = append(changes, a.rows.change(budgetRow, b.encode(), b.expires()))
 		}
 	case o == Proved && !a.isToken && a.rows.proofIsDue(now):
-		changes = append(changes, a.rows.prove(now))
+		changes = append(changes, a.rows.proofChange(now))
 	}
 	return changes, nil
 }
 
 // End ends the attempt, settled or not. It may be called again.
 func (a *Attempt) End() {
-	if a.asking {
+	if a.reserved {
 		a.Settle(MayHaveArrived, Cause{})
 	}
-	if !a.over {
-		a.over = true
-		a.leave()
+	if !a.done {
+		a.done = true
+		a.release()
 	}
 }
 
-// leave gives back what the attempt holds in this process.
-func (a *Attempt) leave() {
-	if a.asking {
+// release gives back what the attempt holds in this process.
+func (a *Attempt) release() {
+	if a.reserved {
 		a.t.asking.Add(-1)
 	}
-	a.leaveFlight()
+	a.leaveCall()
 	a.leaveQueue()
 }
 
-func (a *Attempt) leaveFlight() {
-	if a.flight != nil {
-		a.t.flights.leave(a.flight)
-		a.flight = nil
+func (a *Attempt) leaveCall() {
+	if a.call != nil {
+		a.t.calls.leave(a.call)
+		a.call = nil
 	}
 }
 

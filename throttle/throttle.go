@@ -130,15 +130,15 @@ var ErrUnanswered = errors.New("too many passwords for this account may have rea
 // Throttle is the rate limit. It is safe for concurrent use. It outlives
 // reloads.
 type Throttle struct {
-	store  *guardedStore
+	store  *breakerStore
 	memory *MemoryStore // while the store does not answer
 	hasher *Hasher
 	cfg    atomic.Pointer[Config]
 
 	queues   addressQueues
-	flights  flights
+	calls    calls
 	refusals *refusals
-	noted    notedProofs
+	proofs   proofCache
 	writes   writes
 	asking   atomic.Int64
 }
@@ -151,13 +151,13 @@ const retrySoon = 3 * time.Second
 // of at least 32 bytes, which all replicas have and the store has not.
 func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 	t := &Throttle{
-		store:    &guardedStore{store: store, log: log},
+		store:    &breakerStore{store: store, log: log},
 		memory:   NewMemoryStore(),
 		hasher:   NewHasher(key),
 		queues:   addressQueues{queues: make(map[string]*addressQueue)},
-		flights:  flights{underWay: make(map[flightKey]*flight)},
+		calls:    calls{calls: make(map[callKey]*call)},
 		refusals: newRefusals(),
-		noted:    notedProofs{cache: lru.New[MAC, time.Time](maxNotedProofs)},
+		proofs:   proofCache{cache: lru.New[MAC, time.Time](maxCachedProofs)},
 		writes:   newWrites(),
 	}
 	t.cfg.Store(&cfg)
@@ -176,7 +176,7 @@ func (t *Throttle) Reload(cfg Config) {
 // [*Refused], or one of ctx. The caller ends the attempt.
 func (t *Throttle) Begin(ctx context.Context, g Guess) (*Attempt, error) {
 	a := t.newAttempt(g)
-	if err := a.enter(ctx); err != nil {
+	if err := a.begin(ctx); err != nil {
 		a.End()
 		return nil, err
 	}
@@ -185,16 +185,18 @@ func (t *Throttle) Begin(ctx context.Context, g Guess) (*Attempt, error) {
 
 // Check returns the error with which Begin would refuse a guess that waits for
 // no turn, or nil. It counts nothing.
-func (t *Throttle) Check(ctx context.Context, g Guess) error { return t.newAttempt(g).look(ctx) }
+func (t *Throttle) Check(ctx context.Context, g Guess) error {
+	return t.newAttempt(g).readAndAdmit(ctx)
+}
 
-// enter holds a login to its limits, and to its turn among those from its place.
+// begin holds a login to its limits, and to its turn among those from its place.
 // A login with a proof waits for no turn.
-func (a *Attempt) enter(ctx context.Context) error {
+func (a *Attempt) begin(ctx context.Context) error {
 	a.running = a.address != "" && a.t.queues.tryEnter(a.address)
-	if err := a.look(ctx); err != nil {
+	if err := a.readAndAdmit(ctx); err != nil {
 		return err
 	}
-	if a.try.proved {
+	if a.req.hasProof {
 		a.leaveQueue()
 		return nil
 	}
@@ -205,11 +207,11 @@ func (a *Attempt) enter(ctx context.Context) error {
 		return err
 	}
 	a.running = true
-	return a.look(ctx) // those that went first may have failed
+	return a.readAndAdmit(ctx) // those that went first may have failed
 }
 
-// look reads the rows of a login, and holds it to them.
-func (a *Attempt) look(ctx context.Context) error {
+// readAndAdmit reads the rows of a login, and holds it to them.
+func (a *Attempt) readAndAdmit(ctx context.Context) error {
 	if r, ok := a.t.refusals.find(a.text, MAC{}); ok {
 		return &Refused{r.cause}
 	}

@@ -305,7 +305,7 @@ func TestStoreIsDown(t *testing.T) {
 			t.Errorf("the store was asked %d times while it rests, want 0", store.asks-asks)
 		}
 		store.setDown(false)
-		time.Sleep(storeRest)
+		time.Sleep(storeRetry)
 		try("when it is back", "w2", home, "401 wrong password")
 		try("when it is back", "w3", home, "401 wrong password")
 		try("when it is back", "w4", home, "401 wrong password")
@@ -389,7 +389,7 @@ func TestStoreIsFull(t *testing.T) {
 			t.Errorf("the log is %s, want one line", &logged)
 		}
 		store.full = false
-		time.Sleep(storeRest)
+		time.Sleep(storeRetry)
 		for i := range 5 {
 			d.login(t.Context(), throttle, "bob", fmt.Sprint("w", i), stranger)
 		}

@@ -29,7 +29,7 @@ type entry struct {
 	secret MAC
 	name   MAC       // the login name under which it was taken
 	taken  time.Time // when it was sent to the provider, or refused without that
-	kind   kind
+	last   lastAnswer
 	count  int    // how many failures the provider may have counted
 	state  MAC    // of the account and, but for a wrong password, of the configuration
 	reason string // of a refusal
@@ -38,14 +38,14 @@ type entry struct {
 	lease  time.Time // until when
 }
 
-// kind is the last answer to the password of an entry.
-type kind uint8
+// lastAnswer is the last answer to the password of an entry.
+type lastAnswer uint8
 
 const (
-	unasked kind = iota // none yet: it is being proved for the first time
-	wrong               // a wrong password, in a state of the account
-	refused             // refused for another reason; in the window of a name, for any
-	lost                // none, and it may have arrived
+	noAnswer lastAnswer = iota // none yet: it is being proved for the first time
+	wrong                      // a wrong password, in a state of the account
+	refused                    // refused for another reason; in the window of a name, for any
+	lost                       // none, and it may have arrived
 )
 
 func (e *entry) leased() bool { return e.holder != 0 }
@@ -61,42 +61,42 @@ func (e *entry) sent() time.Time {
 // weight returns how many failures the provider may count once the lease is
 // over.
 func (e *entry) weight() int {
-	if e.leased() && (e.kind == unasked || e.kind == lost) {
+	if e.leased() && (e.last == noAnswer || e.last == lost) {
 		return e.count + 1
 	}
 	return e.count
 }
 
-// loseAnswer notes that the password may have arrived, and was not answered.
-func (e *entry) loseAnswer() {
-	e.taken, e.kind, e.count, e.reason = e.sent(), lost, e.count+1, ""
+// recordLost notes that the password may have arrived, and was not answered.
+func (e *entry) recordLost() {
+	e.taken, e.last, e.count, e.reason = e.sent(), lost, e.count+1, ""
 }
 
-// forget takes back all that is known of an entry.
-func (e *entry) forget() { e.kind, e.count, e.state, e.reason = unasked, 0, MAC{}, "" }
+// reset takes back all that is known of an entry.
+func (e *entry) reset() { e.last, e.count, e.state, e.reason = noAnswer, 0, MAC{}, "" }
 
-// refuse notes a refusal without asking, unless there has been an answer.
-func (e *entry) refuse() {
-	if e.kind == unasked {
-		e.kind, e.count = refused, 1
+// recordUnsent notes a refusal without asking, unless there has been an answer.
+func (e *entry) recordUnsent() {
+	if e.last == noAnswer {
+		e.last, e.count = refused, 1
 	}
 }
 
-// keepFromWaiters makes attempts that wait for the lease of a password that was
+// dropReason makes attempts that wait for the lease of a password that was
 // refused before ask for themselves, since this time there was no answer.
-func (e *entry) keepFromWaiters() {
-	if e.kind == refused {
+func (e *entry) dropReason() {
+	if e.last == refused {
 		e.reason = ""
 	}
 }
 
-// answer notes a refusal. Another one of the same password counts once, but for
+// recordRefusal notes a refusal. Another one of the same password counts once, but for
 // those that may have arrived before.
-func (e *entry) answer(k kind, reason string, sent time.Time) {
-	if e.kind == unasked || e.kind == lost {
+func (e *entry) recordRefusal(k lastAnswer, reason string, sent time.Time) {
+	if e.last == noAnswer || e.last == lost {
 		e.count++
 	}
-	e.kind, e.reason = k, reason
+	e.last, e.reason = k, reason
 	if sent.After(e.taken) {
 		e.taken = sent
 	}
@@ -145,7 +145,7 @@ func (w window) nameWindowAt(now time.Time, held time.Duration) window {
 // accountWindowAt returns an account's window at a time. A lease that has expired
 // leaves an attempt that may have arrived.
 func (w window) accountWindowAt(now time.Time, held time.Duration) window {
-	return w.at(now, held, (*entry).loseAnswer)
+	return w.at(now, held, (*entry).recordLost)
 }
 
 func (w window) at(now time.Time, held time.Duration, expire func(*entry)) window {
@@ -156,16 +156,16 @@ func (w window) at(now time.Time, held time.Duration, expire func(*entry)) windo
 			e.holder, e.lease = 0, time.Time{}
 		}
 	}
-	w.dropUnasked()
+	w.dropUnanswered()
 	if !now.Before(w.expires(held)) {
 		return window{}
 	}
 	return w
 }
 
-// dropUnasked removes entries with neither an answer nor a lease.
-func (w *window) dropUnasked() {
-	w.entries = slices.DeleteFunc(w.entries, func(e entry) bool { return e.kind == unasked && !e.leased() })
+// dropUnanswered removes entries with neither an answer nor a lease.
+func (w *window) dropUnanswered() {
+	w.entries = slices.DeleteFunc(w.entries, func(e entry) bool { return e.last == noAnswer && !e.leased() })
 }
 
 func (w window) weight() (total int) {
@@ -178,7 +178,7 @@ func (w window) weight() (total int) {
 // unanswered returns the weight of the entries that may have arrived.
 func (w window) unanswered() (total int) {
 	for i := range w.entries {
-		if e := &w.entries[i]; e.kind == lost {
+		if e := &w.entries[i]; e.last == lost {
 			total += e.weight()
 		}
 	}

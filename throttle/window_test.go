@@ -15,7 +15,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func (w window) shown() string {
 	var all []string
 	for _, e := range w.entries {
-		text := fmt.Sprintf("%d %s", e.secret[0], [...]string{"unasked", "wrong", "refused", "lost"}[e.kind])
+		text := fmt.Sprintf("%d %s", e.secret[0], [...]string{"unasked", "wrong", "refused", "lost"}[e.last])
 		if e.count != 1 {
 			text += fmt.Sprint(" x", e.count)
 		}
@@ -27,9 +27,9 @@ func (w window) shown() string {
 	return strings.Join(all, ", ")
 }
 
-func inWindow(secret byte, k kind, count int) entry {
-	e := entry{secret: MAC{secret}, taken: noon, kind: k, count: count, reason: "first"}
-	if k == unasked || k == lost {
+func inWindow(secret byte, k lastAnswer, count int) entry {
+	e := entry{secret: MAC{secret}, taken: noon, last: k, count: count, reason: "first"}
+	if k == noAnswer || k == lost {
 		e.reason = ""
 	}
 	return e
@@ -41,8 +41,8 @@ func leasedTo(holder int64, e entry) entry {
 }
 
 // tryOf is the try of password 1, in state 0, by attempt 7.
-func tryOf(edit func(*try)) *try {
-	t := &try{name: MAC{99}, nameSecret: MAC{1}, secret: MAC{1}, holder: 7, nameLimit: four, accountLimit: four}
+func tryOf(edit func(*request)) *request {
+	t := &request{name: MAC{99}, nameSecret: MAC{1}, secret: MAC{1}, holder: 7, nameLimit: four, accountLimit: four}
 	if edit != nil {
 		edit(t)
 	}
@@ -51,38 +51,38 @@ func tryOf(edit func(*try)) *try {
 
 // TestReserve walks the table of reserve.
 func TestReserve(t *testing.T) {
-	ofState := func(t *try) { t.state = MAC{5} }
-	known := func(t *try) { t.proved = true }
-	waited := func(t *try) { t.waited = true }
+	ofState := func(t *request) { t.state = MAC{5} }
+	known := func(t *request) { t.hasProof = true }
+	waited := func(t *request) { t.waited = true }
 	w2, w3, w4 := inWindow(2, wrong, 1), inWindow(3, wrong, 1), inWindow(4, wrong, 1)
 	n2, n3, n4 := inWindow(2, refused, 1), inWindow(3, refused, 1), inWindow(4, refused, 1)
 	for _, test := range []struct {
 		what          string
 		name, account []entry
-		try           func(*try)
+		try           func(*request)
 		want          string // verdict, or error
 		names, after  string // windows
 	}{
 		{"the first", nil, nil, nil, "ask", "1 unasked x0 leased 7", "1 unasked x0 leased 7"},
 		{"the name's is full", []entry{n2, n3, n4}, nil, nil, "429 31m0s", "", ""},
 		{"full but for known addresses", []entry{n2, n3, n4}, nil, known, "ask", "2 refused, 3 refused, 4 refused, 1 unasked x0 leased 7", "1 unasked x0 leased 7"},
-		{"full of those under way", []entry{n2, n3, leasedTo(8, inWindow(4, unasked, 0))}, nil, nil, "429 31m0s", "", ""},
+		{"full of those under way", []entry{n2, n3, leasedTo(8, inWindow(4, noAnswer, 0))}, nil, nil, "429 31m0s", "", ""},
 		{"full, with an entry of its own", []entry{n2, n3, inWindow(1, refused, 1)}, nil, nil, "ask", "2 refused, 3 refused, 1 refused leased 7", "1 unasked x0 leased 7"},
 		{"the account's is full", nil, []entry{w2, w3, w4}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 wrong"},
 		{"full but for known addresses", nil, []entry{w2, w3, w4}, known, "ask", "1 unasked x0 leased 7", "2 wrong, 3 wrong, 4 wrong, 1 unasked x0 leased 7"},
-		{"full of those under way", nil, []entry{w2, w3, leasedTo(8, inWindow(4, unasked, 0))}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 unasked x0 leased 8"},
+		{"full of those under way", nil, []entry{w2, w3, leasedTo(8, inWindow(4, noAnswer, 0))}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 unasked x0 leased 8"},
 		{"full by what may have arrived", nil, []entry{w2, inWindow(3, lost, 2)}, nil, "full", "1 refused", "2 wrong, 3 lost x2"},
 		{"full of what may have arrived", nil, []entry{inWindow(2, lost, 2), inWindow(3, lost, 1)}, nil, "503", "", ""},
-		{"leased", nil, []entry{leasedTo(8, inWindow(1, unasked, 0))}, nil, "leased", "", ""},
-		{"leased, and an equal one was proved", nil, []entry{leasedTo(8, inWindow(1, unasked, 0))}, func(t *try) { t.joined = true }, "ask", "1 unasked x0 leased 7", "1 unasked x0 leased 7"},
+		{"leased", nil, []entry{leasedTo(8, inWindow(1, noAnswer, 0))}, nil, "leased", "", ""},
+		{"leased, and an equal one was proved", nil, []entry{leasedTo(8, inWindow(1, noAnswer, 0))}, func(t *request) { t.equalProved = true }, "ask", "1 unasked x0 leased 7", "1 unasked x0 leased 7"},
 		{"wrong in the same state", nil, []entry{inWindow(1, wrong, 1)}, nil, "repeat first", "1 refused", "1 wrong"},
 		{"wrong in another state", nil, []entry{inWindow(1, wrong, 1)}, ofState, "ask", "1 unasked x0 leased 7", "1 wrong leased 7"},
 		{"wrong in another state, in a full window", nil, []entry{inWindow(1, wrong, 1), w2, w3}, ofState, "ask", "1 unasked x0 leased 7", "1 wrong leased 7, 2 wrong, 3 wrong"},
 		{"refused for another reason", nil, []entry{inWindow(1, refused, 1)}, nil, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
 		{"refused for another reason while it waited", nil, []entry{inWindow(1, refused, 1)}, waited, "repeat first", "1 refused", "1 refused"},
-		{"the same, in another state or by another configuration", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.waited, t.generation = true, MAC{5} }, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
+		{"the same, in another state or by another configuration", nil, []entry{inWindow(1, refused, 1)}, func(t *request) { t.waited, t.stateAndConfig = true, MAC{5} }, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
 		{"refused by our own rules while it waited", []entry{inWindow(1, refused, 1)}, nil, waited, "repeat first", "1 refused", ""},
-		{"refused a moment ago", nil, []entry{inWindow(1, refused, 1)}, func(t *try) { t.cached = &Cause{Reason: "cached"} }, "repeat cached", "1 refused", "1 refused"},
+		{"refused a moment ago", nil, []entry{inWindow(1, refused, 1)}, func(t *request) { t.cached = &Cause{Reason: "cached"} }, "repeat cached", "1 refused", "1 refused"},
 		{"may have arrived, with room for one more", nil, []entry{inWindow(1, lost, 2)}, nil, "ask", "1 unasked x0 leased 7", "1 lost x2 leased 7"},
 		{"may have arrived, with none", nil, []entry{inWindow(1, lost, 2), w2}, nil, "503", "", ""},
 	} {
@@ -134,12 +134,12 @@ func TestSettle(t *testing.T) {
 		{MayHaveArrived, theirs, "1 unasked x0 leased 8, 2 refused", "1 lost leased 8, 2 wrong"},
 	} {
 		first := map[string][2]entry{
-			asked:  {leasedTo(7, inWindow(1, unasked, 0)), leasedTo(7, inWindow(1, unasked, 0))},
+			asked:  {leasedTo(7, inWindow(1, noAnswer, 0)), leasedTo(7, inWindow(1, noAnswer, 0))},
 			again:  {leasedTo(7, inWindow(1, refused, 1)), leasedTo(7, inWindow(1, wrong, 1))},
-			theirs: {leasedTo(8, inWindow(1, unasked, 0)), leasedTo(8, inWindow(1, unasked, 0))},
+			theirs: {leasedTo(8, inWindow(1, noAnswer, 0)), leasedTo(8, inWindow(1, noAnswer, 0))},
 		}[test.entries]
 		w := windows{window{[]entry{first[0], inWindow(2, refused, 1)}}, window{[]entry{first[1], inWindow(2, wrong, 1)}}}
-		after := settle(w, tryOf(func(t *try) { t.state, t.generation = MAC{5}, MAC{6} }), test.outcome, "why", noon)
+		after := settle(w, tryOf(func(t *request) { t.state, t.stateAndConfig = MAC{5}, MAC{6} }), test.outcome, "why", noon)
 		if after.name.shown() != test.names || after.account.shown() != test.after {
 			t.Errorf("outcome %d, %s: windows are %q and %q, want %q and %q", test.outcome, test.entries, after.name.shown(), after.account.shown(), test.names, test.after)
 		}
@@ -154,9 +154,9 @@ func TestSettle(t *testing.T) {
 // TestExpiredLease: what it leaves is what an attempt that may have arrived
 // leaves.
 func TestExpiredLease(t *testing.T) {
-	for _, e := range []entry{inWindow(1, unasked, 0), inWindow(1, wrong, 1), inWindow(1, lost, 2)} {
+	for _, e := range []entry{inWindow(1, noAnswer, 0), inWindow(1, wrong, 1), inWindow(1, lost, 2)} {
 		w := window{[]entry{leasedTo(8, e)}}
-		settled := settle(windows{account: w}, tryOf(func(t *try) { t.holder = 8 }), MayHaveArrived, "", noon).account
+		settled := settle(windows{account: w}, tryOf(func(t *request) { t.holder = 8 }), MayHaveArrived, "", noon).account
 		for _, at := range []struct {
 			time time.Time
 			want string
@@ -166,7 +166,7 @@ func TestExpiredLease(t *testing.T) {
 			}
 		}
 	}
-	name := window{[]entry{leasedTo(8, inWindow(1, unasked, 0)), leasedTo(8, inWindow(2, refused, 1))}}
+	name := window{[]entry{leasedTo(8, inWindow(1, noAnswer, 0)), leasedTo(8, inWindow(2, refused, 1))}}
 	if got := name.nameWindowAt(noon.Add(leaseTTL), four.Window).shown(); got != "2 refused" {
 		t.Errorf("a name's window = %q, want %q", got, "2 refused")
 	}

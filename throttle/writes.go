@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// writeLimit is how long a write may take once the outcome is known.
-	writeLimit = 2 * time.Second
+	// writeTimeout is how long a write may take once the outcome is known.
+	writeTimeout = 2 * time.Second
 
 	// maxWrites is how many writes are under way at once after their answers.
 	// Any more are made before the answer, so that they cannot pile up.
@@ -95,7 +95,7 @@ func (w *writes) wait(ctx context.Context, keys []MAC) error {
 }
 
 func run(write func(context.Context)) {
-	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	write(ctx)
 }
