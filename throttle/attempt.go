@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// Attempt is one login, from its guess to what became of it. It belongs to one
-// goroutine.
+// Attempt is one login, from its guess to its outcome. It belongs to one goroutine.
 type Attempt struct {
 	t       *Throttle
 	cfg     *Config
@@ -18,30 +17,31 @@ type Attempt struct {
 	req     request
 	secret  MAC
 	text    MAC // login name and secret, as typed
-	pair    MAC // name and secret, as the address counts them
+	pair    MAC // name and secret, as the address budget counts them
 	isToken bool
 
 	address string // as [Config.addressKey] returns it; "" where it is unknown
-	running bool   // it has a turn in the queue of its address
+	running bool   // it has its turn in the queue of the address
 
-	call     *call // of equal passwords at the account
-	askedAt  time.Time
-	reserved bool // an entry is reserved, and the provider is being asked
-	nameOnly bool // an entry is reserved in the window of the name alone
-	done     bool // settled or ended
+	call     *call     // of equal passwords at the account
+	askedAt  time.Time // when the entry was reserved, by the store's clock
+	reserved bool      // an entry is reserved, and the provider is being asked
+	nameOnly bool      // an entry is reserved in the name window alone
+	done     bool      // settled or ended
 }
 
 const (
-	// pollFirst and pollLast are how often an attempt looks whether an equal one
-	// in another process is over: less often each time.
+	// pollFirst and pollLast are the first and the longest interval at which an
+	// attempt polls for the end of an equal one in another process (exponential
+	// backoff).
 	pollFirst = 10 * time.Millisecond
 	pollLast  = 200 * time.Millisecond
 )
 
-// Reserve takes an entry for the password in the windows of the name and of the
-// account, in one transaction, unless an equal one is in the account's: that
-// one's answer it waits for where it is being proved now. It is called once. The
-// error is a [*RetryAfter], [ErrUnanswered], or one of ctx.
+// Reserve takes an entry for the password in the name window and the account window,
+// in one transaction. Where an equal password is being proved, Reserve waits for its
+// answer first. It is called once. The error is a [*RetryAfter], [ErrUnanswered], or
+// one of ctx.
 func (a *Attempt) Reserve(ctx context.Context, account Account) (Answer, error) {
 	a.setAccount(account)
 	answer, err := a.awaitAndReserve(ctx)
@@ -61,8 +61,8 @@ func (a *Attempt) Reserve(ctx context.Context, account Account) (Answer, error) 
 	return answer, err
 }
 
-// awaitAndReserve waits for an equal password under way, in this process by its
-// flight and in others by the lease of its entry, and reserves.
+// awaitAndReserve waits for an equal password in flight, in this process by its
+// call and in others by the lease of its entry, and reserves.
 func (a *Attempt) awaitAndReserve(ctx context.Context) (answer Answer, err error) {
 	a.call, a.req.equalProved, a.req.waited, err = a.t.calls.join(ctx, callKey{a.rows.keys[accountRow], a.req.secret})
 	if err != nil {
@@ -84,9 +84,10 @@ func (a *Attempt) awaitAndReserve(ctx context.Context) (answer Answer, err error
 	}
 }
 
-// setAccount notes the account window that the attempt takes an entry in. Where no
-// subject is known it is the name's, whose spellings may be several accounts: a
-// password that is wrong for one of them is not wrong for another.
+// setAccount sets the account window of the attempt, and the MACs of the password
+// and of the state in it. Where no subject is known, the window belongs to the name,
+// whose spellings may be several accounts: a password that is wrong for one of them
+// may be right for another, so that the MAC covers the text of the login name.
 func (a *Attempt) setAccount(account Account) {
 	m := a.t.hasher
 	key := a.t.accountKey(account.Provider, account.Subject, a.req.name)
@@ -103,8 +104,8 @@ func (a *Attempt) setAccount(account Account) {
 	a.req.stateAndConfig = m.MAC("generation", string(a.cfg.ConfigHash), string(a.req.state[:]))
 }
 
-// accountKey is the key of the window of an account: where its subject is not
-// known, of a login name at the provider.
+// accountKey returns the key of an account window: that of a subject or, where no
+// subject is known, of a login name at the provider.
 func (t *Throttle) accountKey(provider, subject string, name MAC) MAC {
 	if subject == "" {
 		return t.hasher.MAC("account of a name", provider, string(name[:]))
@@ -112,7 +113,8 @@ func (t *Throttle) accountKey(provider, subject string, name MAC) MAC {
 	return t.hasher.MAC("account", provider, subject)
 }
 
-// tryReserve reserves, beginning with the rows as they were read.
+// tryReserve applies reserve to the rows by compare-and-swap, beginning with the
+// rows as they were read. The error is that of reserve, or one of ctx.
 func (a *Attempt) tryReserve(ctx context.Context) (answer Answer, err error) {
 	err = a.rows.update(ctx, func(now time.Time) ([]Change, error) {
 		w, err := a.admit(now)
@@ -131,12 +133,12 @@ func (a *Attempt) tryReserve(ctx context.Context) (answer Answer, err error) {
 	return answer, err
 }
 
-// ReserveName takes an entry in the window of the name alone, for a name that no
-// provider has, that several accounts have, or whose account is refused at
-// sight. The error is a [*RetryAfter], or one of ctx.
+// ReserveName takes an entry in the name window alone: no provider has the name,
+// several accounts have it, or the provider refused its account at Lookup. The error
+// is a [*RetryAfter], or one of ctx.
 //
-// It takes as many trips to the store as Reserve, and Settle after it writes as many
-// rows, so that their number does not tell which names exist.
+// ReserveName makes as many trips to the store as Reserve, and Settle after it writes
+// as many rows, so that their number does not tell which names exist.
 func (a *Attempt) ReserveName(ctx context.Context) error {
 	a.rows.keys[paddingRow] = a.paddingKey()
 	if err := a.rows.readWritten(ctx); err != nil {
@@ -158,20 +160,20 @@ func (a *Attempt) ReserveName(ctx context.Context) error {
 
 func (a *Attempt) paddingKey() MAC { return a.t.hasher.MAC("padding", string(a.req.name[:])) }
 
-// paddingChanges are the changes of as many rows as a wrong password changes, that change
-// nothing.
+// paddingChanges returns changes that change nothing, of as many rows as a wrong
+// password changes.
 func (a *Attempt) paddingChanges() []Change {
 	a.rows.keys[paddingRow] = a.paddingKey()
 	name := a.rows.current[nameRow]
 	return []Change{a.rows.change(nameRow, name.Body, name.Expires), a.rows.change(paddingRow, nil, time.Time{})}
 }
 
-// HasProof reports whether the person logged in at the address within a day, as
-// far as is known by now.
+// HasProof reports whether the login name has a proof at the address, by the rows
+// that were read last.
 func (a *Attempt) HasProof() bool { return a.req.hasProof }
 
-// admit returns the windows as they are now. The error is a [*RetryAfter], before
-// the password is looked for in the account's.
+// admit checks the name window and the address budget, and returns the windows as of
+// now. The error is a [*RetryAfter]. admit does not check the account window.
 func (a *Attempt) admit(now time.Time) (windows, error) {
 	a.req.hasProof = a.hasProof(now)
 	w, err := a.windows(now)
@@ -193,8 +195,8 @@ func (a *Attempt) admit(now time.Time) (windows, error) {
 	return w, b.admit(now, a.cfg.AddressFailures)
 }
 
-// hasProof reports whether the person logged in at the address within a day. A
-// proof of another account, which had the name before, is none.
+// hasProof reports whether the login name has a proof at the address. The proof of
+// another account, which had the name before, does not count.
 func (a *Attempt) hasProof(now time.Time) bool {
 	proof := a.rows.current[proofRow]
 	if a.isToken || !now.Before(proof.Expires) {
@@ -205,8 +207,8 @@ func (a *Attempt) hasProof(now time.Time) bool {
 	return !known || account == (MAC{}) || of == account
 }
 
-// limitedRequest returns the try with its limits, which are halved while the process
-// counts for itself.
+// limitedRequest returns the request with its limits, which are halved while the
+// process counts for itself.
 func (a *Attempt) limitedRequest() *request {
 	t := a.req
 	if a.rows.local {
@@ -215,7 +217,7 @@ func (a *Attempt) limitedRequest() *request {
 	return &t
 }
 
-// windows returns the windows at a time.
+// windows returns the windows as of now.
 func (a *Attempt) windows(now time.Time) (w windows, err error) {
 	if w.name, err = decodeWindow(a.rows.current[nameRow].Body); err != nil {
 		return w, err
@@ -228,13 +230,14 @@ func (a *Attempt) windows(now time.Time) (w windows, err error) {
 	return w, nil
 }
 
-// budget returns the address budget at a time.
+// budget returns the address budget as of now.
 func (a *Attempt) budget(now time.Time) (budget, error) {
 	b, err := decodeBudget(a.rows.current[budgetRow].Body)
 	return b.at(now), err
 }
 
-// windowChanges are the changes from one state of the windows to another.
+// windowChanges returns the changes of rows from one state of the windows to
+// another.
 func (a *Attempt) windowChanges(before, after windows) (changes []Change) {
 	for _, w := range []struct {
 		row           int
@@ -248,7 +251,7 @@ func (a *Attempt) windowChanges(before, after windows) (changes []Change) {
 	return changes
 }
 
-// newAttempt returns the attempt of a guess, of which nothing is known yet.
+// newAttempt returns the attempt of a guess, with no row read yet.
 func (t *Throttle) newAttempt(g Guess) *Attempt {
 	m, cfg := t.hasher, t.cfg.Load()
 	name := m.MAC("name", g.Name)

@@ -8,9 +8,9 @@ import (
 // failureTTL is how long a failure counts for its address.
 const failureTTL = 10 * time.Minute
 
-// budget is the list of failures from an address: distinct pairs of name and
-// password that were answered 401, each of which expires by itself. Its methods
-// are pure.
+// budget is the address budget, a rate limit with a sliding window: the list of
+// failures from an address. A failure is a distinct pair of name and password that
+// was answered 401, and expires by itself. The methods are pure.
 type budget struct{ failures []failure }
 
 type failure struct {
@@ -18,7 +18,7 @@ type failure struct {
 	until time.Time
 }
 
-// at returns a budget at a time.
+// at returns a budget as of now, without the failures that have expired.
 func (b budget) at(now time.Time) budget {
 	var live []failure
 	for _, f := range b.failures {
@@ -29,8 +29,8 @@ func (b budget) at(now time.Time) budget {
 	return budget{live}
 }
 
-// admit returns a [*RetryAfter] where a budget has as many failures as its limit
-// or more.
+// admit returns a [*RetryAfter] where a budget is used up: it has limit failures or
+// more. b is as of now.
 func (b budget) admit(now time.Time, limit int) error {
 	if len(b.failures) < limit {
 		return nil
@@ -43,8 +43,8 @@ func (b budget) admit(now time.Time, limit int) error {
 	return &RetryAfter{After: max(ends[len(ends)-limit].Sub(now), time.Second), Limit: "address"}
 }
 
-// add returns a budget with one more pair, and whether it had not got it. It
-// keeps as many as its limit, the youngest: older ones make no difference.
+// add returns a budget with a pair, and whether the pair is new to it. A budget
+// holds limit failures at most, the youngest: older ones make no difference.
 func (b budget) add(pair MAC, now time.Time, limit int) (budget, bool) {
 	if slices.ContainsFunc(b.failures, func(f failure) bool { return f.pair == pair }) {
 		return b, false
@@ -57,7 +57,7 @@ func (b budget) add(pair MAC, now time.Time, limit int) (budget, bool) {
 	return budget{all}, true
 }
 
-// expires returns when the last failure is over.
+// expires returns when the last failure expires, the zero Time where there is none.
 func (b budget) expires() (last time.Time) {
 	for _, f := range b.failures {
 		if f.until.After(last) {

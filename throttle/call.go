@@ -44,7 +44,7 @@ func (c *calls) join(ctx context.Context, key callKey) (own *call, equalProved, 
 			return nil, false, false, fmt.Errorf("wait for the same login: %w", context.Cause(ctx))
 		}
 		equalProved = own.proved           // final once done is closed
-		waited = !equalProved && own.asked // final too: nobody joins a call that ended unproved
+		waited = !equalProved && own.asked // final too: no attempt joins a call that ended unproved
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The first byte of a row's body says what it holds.
+// The first byte of a row's body is its type.
 const (
 	windowBody = 1
 	budgetBody = 2
@@ -14,10 +14,10 @@ const (
 )
 
 // errBody says that a row was written by another version of the program, or is
-// damaged.
+// corrupt.
 var errBody = errors.New("a row of the throttle cannot be read")
 
-// encode returns a window as the body of a row.
+// encode encodes a window as the body of a row.
 func (w window) encode() []byte {
 	if len(w.entries) == 0 {
 		return nil
@@ -39,7 +39,7 @@ func (w window) encode() []byte {
 	return b
 }
 
-// decodeWindow reads what encode wrote.
+// decodeWindow decodes a window.
 func decodeWindow(body []byte) (window, error) {
 	r := reader{body: body}
 	var w window
@@ -65,7 +65,7 @@ func decodeWindow(body []byte) (window, error) {
 	return w, nil
 }
 
-// encode returns a budget as the body of a row.
+// encode encodes a budget as the body of a row.
 func (b budget) encode() []byte {
 	if len(b.failures) == 0 {
 		return nil
@@ -78,7 +78,7 @@ func (b budget) encode() []byte {
 	return body
 }
 
-// decodeBudget reads what encode wrote.
+// decodeBudget decodes a budget.
 func decodeBudget(body []byte) (budget, error) {
 	r := reader{body: body}
 	var b budget
@@ -101,7 +101,7 @@ func appendTime(b []byte, t time.Time) []byte {
 	return binary.AppendVarint(b, t.UnixMilli())
 }
 
-// reader reads the body of a row. After an error it reads zeros.
+// reader decodes the body of a row. After an error it returns zeros.
 type reader struct {
 	body []byte
 	err  error

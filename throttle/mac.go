@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// MAC is a message authentication code that stands for a name or a secret which
-// must not be stored: the first half of an HMAC-SHA256 (RFC 2104) under a key that
-// is not stored beside it.
+// MAC is a message authentication code in the place of a name or a secret that must
+// not be stored: the first half of an HMAC-SHA256 (RFC 2104), under a key that is not
+// in the same store.
 type MAC [16]byte
 
 // Hasher makes MACs under one key. It is safe for concurrent use.
@@ -31,8 +31,8 @@ func NewHasher(key []byte) *Hasher {
 	return h
 }
 
-// MAC returns the MAC of parts in this order. The length of each part goes in
-// with it, so that no two lists of parts have one input.
+// MAC returns the MAC of parts in this order. The input has the length of each part
+// before it, so that no two lists of parts have the same input.
 func (h *Hasher) MAC(parts ...string) MAC {
 	s := h.pool.Get().(*hashState)
 	defer h.pool.Put(s)

@@ -13,8 +13,8 @@ import (
 // maxRows bounds the rows of a Memory.
 const maxRows = 50_000
 
-// MemoryStore is a [Store] in the memory of one process. It is bounded: of more than
-// 50,000 rows the least recently used is evicted.
+// MemoryStore is a [Store] in the memory of one process, with a bound of 50,000 rows:
+// beyond it the least recently used row is evicted (LRU).
 type MemoryStore struct {
 	mu   sync.Mutex
 	rows *lru.Cache[MAC, Row]
@@ -66,7 +66,7 @@ func (m *MemoryStore) ScanWindows(_ context.Context, after MAC, limit int) ([]Ro
 	return rows[:min(limit, len(rows))], nil
 }
 
-// put writes a row whatever was there.
+// put writes a row unconditionally.
 func (m *MemoryStore) put(row Row) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,14 +1,14 @@
 package throttle
 
-// Account is an account that a provider found under the login name.
+// Account is the account that a provider found for the login name.
 type Account struct {
-	// Provider and Subject are what the account window belongs to. Where
-	// Subject is empty it is the provider's for the login name.
+	// The account window belongs to Provider and Subject or, where Subject is empty,
+	// to Provider and the login name.
 	Provider, Subject string
 
-	// State is a hash of what the provider shows of the account's state. A
-	// wrong password is asked about again once it differs; the empty one never
-	// does.
+	// State is a hash of the account's state as the provider shows it. A wrong
+	// password is sent again once State differs. It is empty where the provider shows
+	// none.
 	State string
 
 	// Limit is the limit of the account window.
@@ -23,43 +23,43 @@ const (
 	// attempt.
 	Ask Verdict = iota + 1
 
-	// Repeat answers as a wrong password, in the time of one, without asking:
-	// an equal password was refused, for the reason in the [Answer].
+	// Repeat answers as a wrong password, in the time of one, without asking the
+	// provider: an equal password was refused, for the reason in the [Answer].
 	Repeat
 
-	// Full answers as a wrong password, in the time of one, without asking:
-	// the account window has no room.
+	// Full answers as a wrong password, in the time of one, without asking the
+	// provider: the account window has no room.
 	Full
 )
 
-// Answer is the verdict on an attempt. One of Repeat and of Full is settled as
-// Unknown, once it has taken the time of a wrong password.
+// Answer is the verdict on an attempt. The caller settles Repeat and Full as Unknown,
+// after the time of a wrong password.
 type Answer struct {
 	Verdict Verdict
-	Cause   Cause // of Repeat: that of the first refusal
+	Cause   Cause // of the first refusal, with Repeat
 }
 
 // Cause says why a password was refused.
 type Cause struct {
-	Reason string // is in the store as it is, so it must not tell whose password it was
-	Detail string // is in the memory of the process alone, and empty once that has forgotten it
+	Reason string // stored in clear, so that it must not name the account
+	Detail string // cached in the process alone, and empty once the cache has dropped it
 }
 
-// Outcome is what became of a password.
+// Outcome is the outcome of a password.
 type Outcome int
 
 const (
 	Proved         Outcome = iota + 1 // 200
-	ProvedRefused                     // 401: right, and refused by our own rules
+	ProvedRefused                     // 401: right, and refused by the configuration
 	Wrong                             // 401: a wrong password
 	OtherRefusal                      // 401: refused for another reason, such as a lock
 	Unknown                           // 401: no provider has the name, or several accounts have it
-	NotSent                           // 503: the password has not reached the provider
-	MayHaveArrived                    // 503: it may have
+	NotSent                           // 503: the password did not reach the provider
+	MayHaveArrived                    // 503: no answer, and the password may have reached the provider
 )
 
-// is401 reports whether a client hears of an outcome that its name or password
-// is wrong, which counts for its address.
+// is401 reports whether the client gets 401, so that the outcome counts for its
+// address.
 func (o Outcome) is401() bool {
 	return o == ProvedRefused || o == Wrong || o == OtherRefusal || o == Unknown
 }

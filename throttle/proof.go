@@ -13,19 +13,20 @@ const (
 	// proofTTL is how long a proof lasts.
 	proofTTL = 24 * time.Hour
 
-	// proofRewrite is how often one is written anew at most.
+	// proofRewrite is the shortest interval at which a proof is written again.
 	proofRewrite = time.Hour
 
 	maxCachedProofs = 10_000
 )
 
-// proofKey is the key of the row that is a proof of a login name at an address.
+// proofKey returns the key of the row that is the proof of a login name at an
+// address.
 func (t *Throttle) proofKey(name MAC, address string) MAC {
 	return t.hasher.MAC("proof", string(name[:]), address)
 }
 
-// proofAccount reads which account a proof is of. Known is false where the proof
-// does not say, and then it is good for any that has the name.
+// proofAccount returns the account that a proof belongs to. Where known is false the
+// proof names none, and holds for any account of the login name.
 func proofAccount(body []byte) (account MAC, known bool) {
 	if len(body) != 1+len(account) || body[0] != proofBody {
 		return account, false
@@ -33,15 +34,16 @@ func proofAccount(body []byte) (account MAC, known bool) {
 	return MAC(body[1:]), true
 }
 
-// proofIsDue reports whether the proof of an attempt has to be written.
+// proofIsDue reports whether the proof of an attempt has to be written: proofRewrite
+// has passed, or the proof is another account's.
 func (r *rows) proofIsDue(now time.Time) bool {
 	proof, account := r.current[proofRow], r.keys[accountRow]
 	of, known := proofAccount(proof.Body)
 	return proof.Expires.Sub(now) < proofTTL-proofRewrite || known && account != (MAC{}) && of != account
 }
 
-// prove is the change that writes a proof: of the attempt's account, else of the
-// account that it was of.
+// proofChange returns the change that writes the proof: for the attempt's account or,
+// where this is not known, for the account that the proof names already.
 func (r *rows) proofChange(now time.Time) Change {
 	body := r.current[proofRow].Body
 	if account := r.keys[accountRow]; account != (MAC{}) {
@@ -50,10 +52,10 @@ func (r *rows) proofChange(now time.Time) Change {
 	return r.change(proofRow, body, now.Add(proofTTL))
 }
 
-// NoteProof writes, after it has returned and at most once an hour, that a
-// session made under a login name ([Guess.Name]) was redeemed at an address.
-// It does not say whose, since a provider may tell the subject of a session and
-// not that of a login.
+// NoteProof writes a proof for a session that was made under a login name
+// ([Guess.Name]) and redeemed at an address. It writes after it has returned
+// (write-behind), at most once an hour. It sets no account in the proof, since a provider
+// may tell the subject of a session and not that of a login.
 func (t *Throttle) NoteProof(name string, address netip.Addr) {
 	from := t.cfg.Load().addressKey(address)
 	if from == "" || name == "" {
@@ -69,7 +71,7 @@ func (t *Throttle) NoteProof(name string, address netip.Addr) {
 		if r.read(ctx) != nil {
 			return
 		}
-		_ = r.update(ctx, func(now time.Time) ([]Change, error) { // the next redemption is as good
+		_ = r.update(ctx, func(now time.Time) ([]Change, error) { // the next redemption writes it
 			if !r.proofIsDue(now) {
 				return nil, nil
 			}
@@ -78,15 +80,15 @@ func (t *Throttle) NoteProof(name string, address netip.Addr) {
 	})
 }
 
-// proofCache are a cache of the proofs that NoteProof wrote, with a TTL of an
-// hour and a bound of 10,000.
+// proofCache is a cache of the proofs that NoteProof wrote, with a TTL of an hour
+// and a bound of 10,000.
 type proofCache struct {
 	mu    sync.Mutex
-	cache *lru.Cache[MAC, time.Time] // when it was written
+	cache *lru.Cache[MAC, time.Time] // when the proof of a key was written
 }
 
-// isDue reports whether a proof was not written within the hour, and notes that
-// it is.
+// isDue reports whether a proof was not written within the hour, and caches that it
+// is being written.
 func (n *proofCache) isDue(key MAC) bool {
 	now := time.Now()
 	n.mu.Lock()

@@ -14,10 +14,10 @@ const (
 	maxRefusals = 10_000
 )
 
-// refusals are a cache of passwords that were refused for another reason than
-// that they are wrong, by account and password, and of guesses where no state of
-// an account could tell that the refusal no longer holds. Its TTL is refusalTTL,
-// its bound 10,000.
+// refusals are the cache of refusals for another reason than a wrong password, by
+// account and password. Where no state of an account shows whether a refusal still
+// holds, they are cached by guess too, wrong passwords included. The TTL is
+// refusalTTL, the bound 10,000.
 type refusals struct {
 	mu    sync.Mutex
 	cache *lru.Cache[MAC, refusal]
@@ -32,7 +32,8 @@ type refusal struct {
 
 func newRefusals() *refusals { return &refusals{cache: lru.New[MAC, refusal](maxRefusals)} }
 
-// find returns a refusal in the same state of the account.
+// find returns the refusal under key, if it has not expired and the state of the
+// account is the same.
 func (r *refusals) find(key, state MAC) (found refusal, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -40,7 +41,7 @@ func (r *refusals) find(key, state MAC) (found refusal, ok bool) {
 	return found, ok && found.state == state && time.Now().Before(found.until)
 }
 
-// put caches a refusal, unless it is not current by now.
+// put caches a refusal if isCurrent returns true.
 func (r *refusals) put(key MAC, v refusal, isCurrent func() bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -49,9 +50,9 @@ func (r *refusals) put(key MAC, v refusal, isCurrent func() bool) {
 	}
 }
 
-// forget drops the refusals that which picks.
-func (r *refusals) forget(which func(refusal) bool) {
+// forget deletes the refusals that match.
+func (r *refusals) forget(match func(refusal) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.cache.DeleteFunc(func(_ MAC, v refusal) bool { return which(v) })
+	r.cache.DeleteFunc(func(_ MAC, v refusal) bool { return match(v) })
 }

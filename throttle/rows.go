@@ -13,12 +13,12 @@ const (
 	accountRow
 	budgetRow
 	proofRow
-	paddingRow // written beside the name's where no account's is
+	paddingRow // written with the name's where no account's is
 	rowCount
 )
 
-// rows are the rows of one attempt as it read them last. They are of the shared
-// store or, once that has not answered, of the memory of the process.
+// rows are the rows of one attempt, as it read or wrote them last: in the shared
+// store or, once that has not answered, in the memory of the process.
 type rows struct {
 	t       *Throttle
 	local   bool
@@ -28,7 +28,7 @@ type rows struct {
 	readAt  time.Time
 }
 
-// clock is the store's clock.
+// clock returns the time by the store's clock.
 func (r *rows) clock() time.Time { return r.now.Add(time.Since(r.readAt)) }
 
 // used returns the keys of the rows that the attempt has.
@@ -41,7 +41,7 @@ func (r *rows) used() (keys []MAC) {
 	return keys
 }
 
-// readWritten reads all rows, once the writes of this process to them are done. The
+// readWritten reads all rows after the pending writes of this process to them. The
 // error is one of ctx.
 func (r *rows) readWritten(ctx context.Context) error {
 	if err := r.t.writes.wait(ctx, r.used()); err != nil {
@@ -75,22 +75,21 @@ func (r *rows) read(ctx context.Context) error {
 	return nil
 }
 
-// do asks the shared store, and the memory of the process once that does not
-// answer.
-func (r *rows) do(ctx context.Context, what string, ask func(context.Context, Store) error) error {
+// do calls the shared store or, once that does not answer, the memory of the process.
+func (r *rows) do(ctx context.Context, op string, call func(context.Context, Store) error) error {
 	if !r.local {
-		err := r.t.store.do(ctx, what, ask)
+		err := r.t.store.do(ctx, op, call)
 		if !errors.Is(err, errDown) {
 			return err
 		}
 		r.local = true
 	}
-	return ask(ctx, r.t.memory)
+	return call(ctx, r.t.memory)
 }
 
-// update writes what change makes of the rows, until the store takes it: where
-// one of them has changed since, it reads them anew. The error is that of change,
-// or one of ctx.
+// update writes the rows by compare-and-swap: it calls change and swaps the rows, and
+// where one of them has changed since it was read, it reads all again and retries. The
+// error is that of change, or one of ctx.
 func (r *rows) update(ctx context.Context, change func(now time.Time) ([]Change, error)) error {
 	for tries := 0; ; tries++ {
 		changes, err := change(r.clock())
@@ -109,8 +108,8 @@ func (r *rows) update(ctx context.Context, change func(now time.Time) ([]Change,
 	}
 }
 
-// swap writes changes. Where the store fails meanwhile the error is ErrConflict,
-// since the rows were not read from the memory of the process.
+// swap writes changes. Where the store stops answering the error is ErrConflict, since
+// the rows were not read from the memory of the process.
 func (r *rows) swap(ctx context.Context, changes []Change) error {
 	local := r.local
 	err := r.do(ctx, storeWrite, func(ctx context.Context, s Store) error {
@@ -128,27 +127,27 @@ func (r *rows) swap(ctx context.Context, changes []Change) error {
 				r.current[i] = c.Row
 			}
 			if i == proofRow && key == c.Key && !local {
-				r.t.memory.put(c.Row) // for a time without the store
+				r.t.memory.put(c.Row) // proofs hold while the store does not answer
 			}
 		}
 	}
 	return nil
 }
 
-// change returns the change of a row to a body.
+// change returns the change that gives a row a body and an expiry.
 func (r *rows) change(row int, body []byte, expires time.Time) Change {
 	if expires.IsZero() {
-		expires = r.clock() // and the next sweep deletes it
+		expires = r.clock() // so that the next sweep deletes it
 	}
 	return Change{Old: r.current[row].Version, Row: Row{Key: r.keys[row], Version: newVersion(), Expires: expires.Truncate(time.Millisecond).UTC(), Body: body}}
 }
 
-// newVersion returns a version that no other row has had, by its 63 random bits:
-// one that counted up would begin anew with a row that was deleted meanwhile.
+// newVersion returns a version that no row has had before: 62 random bits. A counter
+// would start again after a row was deleted.
 func newVersion() int64 { return rand.Int64() | 1 }
 
 // backOff waits before the next try to swap rows: not at all after the first two
-// conflicts, then longer each time, with jitter.
+// conflicts, then longer each time (exponential backoff with jitter).
 func backOff(ctx context.Context, tries int) error {
 	if tries < 2 {
 		return ctx.Err()

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// Settle writes the outcome of the password: entries that are kept before it
-// returns, so that the next login sees them; removals, and a proof, after it. The
-// cause goes with a refusal, and is repeated for an equal password that is refused
-// without asking; each of its texts is cut at 200 bytes. An attempt that reserved
-// no entry counts for its address alone; one that is not settled is MayHaveArrived.
+// Settle records the outcome of the password. Entries that stay are written before
+// Settle returns, so that the next login sees them; removals and a proof are written
+// after it (write-behind). The cause goes with a refusal, and is repeated for an equal
+// password that is refused without asking; each of its texts is cut at 200 bytes. An
+// attempt that reserved no entry counts for its address alone. One that is never
+// settled is MayHaveArrived.
 func (a *Attempt) Settle(o Outcome, cause Cause) {
 	if a.done {
 		return
@@ -22,7 +23,7 @@ func (a *Attempt) Settle(o Outcome, cause Cause) {
 	}
 	a.cacheRefusal(o, cause)
 	write := func(ctx context.Context) {
-		// Where it cannot be written, the lease of the entry expires.
+		// Where the outcome cannot be written, the lease of the entry expires.
 		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.outcomeChanges(now, o, cause.Reason) })
 	}
 	if o != Proved && o != NotSent {
@@ -38,10 +39,10 @@ func (a *Attempt) Settle(o Outcome, cause Cause) {
 // maxCause bounds each text of a Cause, in bytes.
 const maxCause = 200
 
-// cacheRefusal puts a refusal into the cache of the process, for the account and,
-// where no state of that could tell that the refusal no longer holds, for the
-// guess. A wrong password is cached only in that case: the window of the account
-// has it with its state.
+// cacheRefusal caches a refusal in the process, under account and password. Where no
+// state of the account shows whether the refusal still holds, it caches the refusal
+// under the guess too. A wrong password is cached only in that case: else its entry in
+// the account window, which has the state, serves.
 func (a *Attempt) cacheRefusal(o Outcome, cause Cause) {
 	stateless := a.req.state == (MAC{})
 	if !a.reserved && !a.isToken || !(o == ProvedRefused || o == OtherRefusal || o == Wrong && stateless) {
@@ -56,8 +57,8 @@ func (a *Attempt) cacheRefusal(o Outcome, cause Cause) {
 	}
 }
 
-// findRefusal looks for a refusal of the password in the cache of the process, where
-// it may have come under another name.
+// findRefusal looks the password up in the cache of refusals, which may have it from
+// another login name of the account.
 func (a *Attempt) findRefusal() {
 	r, ok := a.t.refusals.find(a.req.secret, a.req.state)
 	if !ok {
@@ -70,11 +71,11 @@ func (a *Attempt) findRefusal() {
 	}
 }
 
-// isCurrent reports whether no reload came since the attempt began: it may have
-// mended the cause of a refusal.
+// isCurrent reports whether the configuration is still that of the attempt. A reload
+// may have removed the cause of a refusal.
 func (a *Attempt) isCurrent() bool { return a.t.cfg.Load() == a.cfg }
 
-// outcomeChanges are the changes that an outcome makes.
+// outcomeChanges returns the changes of rows that an outcome makes.
 func (a *Attempt) outcomeChanges(now time.Time, o Outcome, reason string) (changes []Change, err error) {
 	if a.reserved {
 		before, err := a.windows(now)
@@ -114,7 +115,8 @@ func (a *Attempt) End() {
 	}
 }
 
-// release gives back what the attempt holds in this process.
+// release releases what the attempt occupies in this process: its call, and its turn
+// in the queue of its address.
 func (a *Attempt) release() {
 	if a.reserved {
 		a.t.asking.Add(-1)

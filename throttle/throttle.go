@@ -1,11 +1,10 @@
-// Package throttle is the rate limit of wrong passwords, so that a directory
-// hears of few enough of them to lock no account, and an address can try few
-// enough of them to find none.
+// Package throttle is the rate limit of wrong passwords. It bounds how many reach a
+// directory, so that the directory locks no account, and how many an address can
+// try, so that it guesses none.
 //
 // A login is an [Attempt]. It begins with a [Guess], before any provider is
-// asked; once the account behind the name is known it reserves an entry, before
-// the password is sent or checked anywhere; and it is settled by what came of
-// it:
+// asked. Once the account is known, and before the password is sent or checked
+// anywhere, it reserves an entry. It ends with the outcome:
 //
 //	a, err := t.Begin(ctx, guess)
 //	if err != nil {
@@ -21,22 +20,23 @@
 //		// … answer as a wrong password, in the time of one, and settle as Unknown …
 //	}
 //	// … prove the password …
-//	a.Settle(throttle.Proved, throttle.Cause{}) // or what else it was
+//	a.Settle(throttle.Proved, throttle.Cause{}) // or another outcome
 //
-// Three limits hold an attempt. The name window counts distinct passwords of a
-// login name, whether it exists or not; the account window, those that may have
-// reached the provider; the address budget, failures from one address. The rules
-// are pure functions (rule.go, budget.go). A window is a row of a [Store], which is
-// swapped only if it has not changed since it was read (compare-and-swap), so that
-// replicas which share the store share the limit. While the store does not answer
-// each replica counts for itself, with half the limit.
+// There are three rate limits. The name window counts distinct passwords of a login
+// name, whether the name exists or not. The account window counts those that may
+// have reached the provider. The address budget counts failures from one address.
+// The rules are pure functions (rule.go, window.go, budget.go). Each counter is a
+// row of a [Store], which is swapped only if it has not changed since it was read
+// (compare-and-swap), so that replicas with one store share the limits. While the
+// store does not answer, each replica falls back to counters of its own, with half
+// the limit of each window.
 //
-// A proof (login name and address) says that the person logged in there within a
-// day: the address budget does not hold the login then, and one entry more of
-// each window is open to it.
+// A proof is a record that a login name logged in at an address within a day. The
+// address budget does not limit a login with a proof, and each window has one entry
+// more for it.
 //
-// The package knows nothing of providers: its caller says which account a name
-// belongs to, and what became of the password.
+// The package knows nothing of providers: the caller says which account a name
+// belongs to, and what the outcome of the password was.
 package throttle
 
 import (
@@ -52,8 +52,8 @@ import (
 	"shorepass/internal/secret"
 )
 
-// Limit is the limit of a window: how many distinct passwords it has room for,
-// and how long it holds them.
+// Limit is the limit of a window: how many distinct passwords it has room for, and
+// its duration.
 type Limit struct {
 	Passwords int
 	Window    time.Duration
@@ -61,8 +61,8 @@ type Limit struct {
 
 // Guess is a secret and the login name that it came with.
 type Guess struct {
-	// Name is the key of the login name, without a configured domain: the
-	// name window is its own.
+	// Name is the key of the login name, without a configured domain. The name
+	// window belongs to it.
 	Name string
 
 	// Text is the login name as it goes to providers. Guesses of equal Text
@@ -76,8 +76,8 @@ type Guess struct {
 	// Secret is never empty.
 	Secret secret.Text
 
-	// Address is the client's; the zero Addr where it is unknown, which has
-	// neither a budget nor proofs.
+	// Address is the client's. An unknown one, the zero Addr, has neither a budget
+	// nor proofs.
 	Address netip.Addr
 
 	// Limit is the limit of the name window: the smallest number and the
@@ -85,23 +85,22 @@ type Guess struct {
 	Limit Limit
 }
 
-// Config holds the options, which a reload can change.
+// Config holds the options, which a reload replaces.
 type Config struct {
 	// Networks are counted as one address each; they do not overlap. Any other
-	// address is one by itself; of IPv6, its /64.
+	// address counts by itself or, of IPv6, by its /64.
 	Networks []netip.Prefix
 
 	// AddressFailures is how many distinct failures (name and password) an
 	// address may have in ten minutes.
 	AddressFailures int
 
-	// ConfigHash is a hash of the provider tables. Address budgets start anew
-	// where it differs, so that a corrected configuration has none used up.
+	// ConfigHash is a hash of the provider tables. Address budgets are keyed by
+	// it, so that they are empty again after a configuration was corrected.
 	ConfigHash []byte
 }
 
-// RetryAfter is the error of a login that was not tried, because too many
-// before it failed. The client gets 429.
+// RetryAfter is the error of a login that a rate limit refuses. The client gets 429.
 type RetryAfter struct {
 	After time.Duration // until there is room
 	Limit string        // the limit that is full: "name" or "address", for the log
@@ -111,9 +110,9 @@ func (e *RetryAfter) Error() string {
 	return fmt.Sprintf("too many wrong passwords for this %s, retry after %s", e.Limit, e.After.Round(time.Second))
 }
 
-// Refused is the error of a guess whose equal was refused in this process a
-// moment ago, with no state of an account to tell whether it would be refused
-// again. The client gets 401, as it did then.
+// Refused is the error of a guess whose refusal is cached in this process, where
+// no state of an account shows whether the refusal still holds. The client gets 401
+// again.
 type Refused struct {
 	Cause Cause // of the first refusal
 }
@@ -122,16 +121,15 @@ func (e *Refused) Error() string {
 	return fmt.Sprintf("the same was refused within the last %s: %s", refusalTTL, e.Cause.Reason)
 }
 
-// ErrUnanswered says that an account has as many passwords as its window holds
-// that may have reached its provider, which answered none of them. The client
-// gets 503.
+// ErrUnanswered says that an account window is full of passwords that may have
+// reached the provider and were not answered. The client gets 503.
 var ErrUnanswered = errors.New("too many passwords for this account may have reached its provider and were not answered")
 
-// Throttle is the rate limit. It is safe for concurrent use. It outlives
-// reloads.
+// Throttle is the rate limit of wrong passwords. It is safe for concurrent use, and
+// outlives reloads.
 type Throttle struct {
 	store  *breakerStore
-	memory *MemoryStore // while the store does not answer
+	memory *MemoryStore // the fallback while the store does not answer
 	hasher *Hasher
 	cfg    atomic.Pointer[Config]
 
@@ -143,12 +141,11 @@ type Throttle struct {
 	asking   atomic.Int64
 }
 
-// retrySoon is the wait of a login that is held up by others from its address which
-// are under way.
+// retrySoon is the wait of a client from whose address too many logins wait.
 const retrySoon = 3 * time.Second
 
-// New returns a throttle whose windows are in store, under HMACs of a secret key
-// of at least 32 bytes, which all replicas have and the store has not.
+// New returns a throttle with its rows in store. key makes their HMACs: a secret of
+// at least 32 bytes that all replicas share, and that is not in the store.
 func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 	t := &Throttle{
 		store:    &breakerStore{store: store, log: log},
@@ -164,15 +161,14 @@ func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 	return t
 }
 
-// Reload puts a configuration in the place of the last, and empties the cache of
-// refusals.
+// Reload replaces the configuration, and empties the cache of refusals.
 func (t *Throttle) Reload(cfg Config) {
 	t.cfg.Store(&cfg)
 	t.refusals.forget(func(refusal) bool { return true })
 }
 
 // Begin reads the name window, the address budget and the proof of a guess, and
-// waits for its turn among those from its address. The error is a [*RetryAfter], a
+// waits for its turn in the queue of its address. The error is a [*RetryAfter], a
 // [*Refused], or one of ctx. The caller ends the attempt.
 func (t *Throttle) Begin(ctx context.Context, g Guess) (*Attempt, error) {
 	a := t.newAttempt(g)
@@ -183,14 +179,14 @@ func (t *Throttle) Begin(ctx context.Context, g Guess) (*Attempt, error) {
 	return a, nil
 }
 
-// Check returns the error with which Begin would refuse a guess that waits for
-// no turn, or nil. It counts nothing.
+// Check returns the error with which Begin would refuse a guess without waiting in
+// the queue of its address, or nil. It counts nothing.
 func (t *Throttle) Check(ctx context.Context, g Guess) error {
 	return t.newAttempt(g).readAndAdmit(ctx)
 }
 
-// begin holds a login to its limits, and to its turn among those from its place.
-// A login with a proof waits for no turn.
+// begin checks the rate limits, and waits for the attempt's turn in the queue of its
+// address. A login with a proof does not wait.
 func (a *Attempt) begin(ctx context.Context) error {
 	a.running = a.address != "" && a.t.queues.tryEnter(a.address)
 	if err := a.readAndAdmit(ctx); err != nil {
@@ -207,10 +203,10 @@ func (a *Attempt) begin(ctx context.Context) error {
 		return err
 	}
 	a.running = true
-	return a.readAndAdmit(ctx) // those that went first may have failed
+	return a.readAndAdmit(ctx) // logins before it may have failed
 }
 
-// readAndAdmit reads the rows of a login, and holds it to them.
+// readAndAdmit reads the rows of an attempt, and checks its rate limits.
 func (a *Attempt) readAndAdmit(ctx context.Context) error {
 	if r, ok := a.t.refusals.find(a.text, MAC{}); ok {
 		return &Refused{r.cause}
@@ -222,17 +218,17 @@ func (a *Attempt) readAndAdmit(ctx context.Context) error {
 	return err
 }
 
-// Close waits until all that was settled is written. Outcomes that are settled after
-// it are written at once.
+// Close waits until all outcomes that were settled are written. Outcomes that are
+// settled later are written before Settle returns.
 func (t *Throttle) Close() { t.writes.close() }
 
-// Stats are the counts of what is under way at this moment.
+// Stats are gauges.
 type Stats struct {
-	Asking    int // passwords that are being proved
-	Addresses int // addresses from which a login is under way
+	Asking    int // passwords that providers are proving now
+	Addresses int // addresses from which a login is in progress
 }
 
-// Stats returns what is under way.
+// Stats returns the gauges as of now.
 func (t *Throttle) Stats() Stats {
 	t.queues.mu.Lock()
 	defer t.queues.mu.Unlock()

@@ -6,15 +6,14 @@ import (
 	"fmt"
 )
 
-// scanAtOnce is how many rows Unlock reads at once.
-const scanAtOnce = 5000
+// scanPage is how many rows Unlock reads in one query.
+const scanPage = 5000
 
-// Unlock empties the window of a login name ([Guess.Name]), and those windows of
-// accounts that have an entry made under it, and returns how many it emptied.
-// Caches of other processes follow within 30 seconds.
+// Unlock empties the window of a login name ([Guess.Name]) and the account windows
+// that have an entry made under it, and returns how many it emptied. Refusals that
+// other processes cache expire within 30 seconds.
 //
-// It reads all windows there are: an index of names would cost every login a
-// write.
+// It scans all windows: an index of names would cost every login a write.
 func (t *Throttle) Unlock(ctx context.Context, name string) (int, error) {
 	key := t.hasher.MAC("name", name)
 	t.refusals.forget(func(r refusal) bool { return r.name == key })
@@ -26,7 +25,7 @@ func (t *Throttle) Unlock(ctx context.Context, name string) (int, error) {
 
 func unlock(ctx context.Context, s Store, name MAC) (emptied int, err error) {
 	for after := (MAC{}); ; {
-		page, err := s.ScanWindows(ctx, after, scanAtOnce)
+		page, err := s.ScanWindows(ctx, after, scanPage)
 		if err != nil {
 			return emptied, fmt.Errorf("read the windows: %w", err)
 		}
@@ -34,15 +33,15 @@ func unlock(ctx context.Context, s Store, name MAC) (emptied int, err error) {
 			if !hasEntryOf(row, name) {
 				continue
 			}
-			was, err := empty(ctx, s, row.Key, name)
+			wasLive, err := empty(ctx, s, row.Key, name)
 			if err != nil {
 				return emptied, fmt.Errorf("empty a window: %w", err)
 			}
-			if was {
+			if wasLive {
 				emptied++
 			}
 		}
-		if len(page) < scanAtOnce {
+		if len(page) < scanPage {
 			return emptied, nil
 		}
 		after = page[len(page)-1].Key

@@ -6,46 +6,47 @@ import (
 )
 
 const (
-	// leaseTTL is how long a password may be under way before it counts as one
+	// leaseTTL is how long a password may be in flight before it counts as one
 	// that may have reached the provider.
 	leaseTTL = 15 * time.Second
 
-	// quietMargin is added to the time for which a window holds its entries, so
-	// that the directory has forgotten them first.
+	// quietMargin is added to the duration of a window, so that the directory has
+	// forgotten its failures before the window has.
 	quietMargin = time.Minute
 )
 
-// window is the list of distinct passwords of a login name, or of an account.
-// The rule is pure: [reserve] and [settle] return new windows.
+// window is the counter of a rate limit: the list of distinct passwords of a
+// login name, or of an account.
 //
-// A window does not slide: all entries expire together, a quiet period after the
-// youngest was sent, because Active Directory and FreeIPA reset their count of
-// failures only after one.
+// A window does not slide. Its entries expire together, its duration and
+// quietMargin after the youngest was sent, because Active Directory and FreeIPA
+// reset their count of failures only after a quiet period. With a sliding window
+// some entries would expire while the directory still counts them.
 type window struct{ entries []entry }
 
 // entry is a password in a window: its last answer, and the lease of the attempt
-// that is proving it now, if one is.
+// that is having it proved now, if there is one.
 type entry struct {
 	secret MAC
-	name   MAC       // the login name under which it was taken
-	taken  time.Time // when it was sent to the provider, or refused without that
+	name   MAC       // the login name under which the entry was taken
+	taken  time.Time // when the password was sent to the provider, or refused unsent
 	last   lastAnswer
-	count  int    // how many failures the provider may have counted
+	count  int    // failures that the provider may have counted
 	state  MAC    // of the account and, but for a wrong password, of the configuration
 	reason string // of a refusal
 
-	holder int64     // the attempt that is proving it, 0 where none is
-	lease  time.Time // until when
+	holder int64     // the attempt that has the lease, 0 where none has
+	lease  time.Time // when the lease expires
 }
 
 // lastAnswer is the last answer to the password of an entry.
 type lastAnswer uint8
 
 const (
-	noAnswer lastAnswer = iota // none yet: it is being proved for the first time
+	noAnswer lastAnswer = iota // there was none: the password is being proved for the first time
 	wrong                      // a wrong password, in a state of the account
-	refused                    // refused for another reason; in the window of a name, for any
-	lost                       // none, and it may have arrived
+	refused                    // refused for another reason; in a name window, for any reason
+	lost                       // the provider did not answer, and the password may have arrived
 )
 
 func (e *entry) leased() bool { return e.holder != 0 }
@@ -58,8 +59,8 @@ func (e *entry) sent() time.Time {
 	return e.taken
 }
 
-// weight returns how many failures the provider may count once the lease is
-// over.
+// weight returns how much of the limit an entry takes: how many failures the
+// provider may have counted once the lease is over.
 func (e *entry) weight() int {
 	if e.leased() && (e.last == noAnswer || e.last == lost) {
 		return e.count + 1
@@ -67,36 +68,37 @@ func (e *entry) weight() int {
 	return e.count
 }
 
-// recordLost notes that the password may have arrived, and was not answered.
+// recordLost records that the password may have arrived, and was not answered.
 func (e *entry) recordLost() {
 	e.taken, e.last, e.count, e.reason = e.sent(), lost, e.count+1, ""
 }
 
-// reset takes back all that is known of an entry.
+// reset removes the answer and the failures of an entry.
 func (e *entry) reset() { e.last, e.count, e.state, e.reason = noAnswer, 0, MAC{}, "" }
 
-// recordUnsent notes a refusal without asking, unless there has been an answer.
+// recordUnsent records the refusal of a password that was not sent, unless it had
+// an answer before.
 func (e *entry) recordUnsent() {
 	if e.last == noAnswer {
 		e.last, e.count = refused, 1
 	}
 }
 
-// dropReason makes attempts that wait for the lease of a password that was
-// refused before ask for themselves, since this time there was no answer.
+// dropReason removes the reason of a refusal, since the provider gave no answer
+// this time: attempts that waited for it then ask for themselves.
 func (e *entry) dropReason() {
 	if e.last == refused {
 		e.reason = ""
 	}
 }
 
-// recordRefusal notes a refusal. Another one of the same password counts once, but for
-// those that may have arrived before.
-func (e *entry) recordRefusal(k lastAnswer, reason string, sent time.Time) {
+// recordRefusal records a refusal. A refusal of the same password again adds no
+// failure; one after a lost answer does.
+func (e *entry) recordRefusal(answer lastAnswer, reason string, sent time.Time) {
 	if e.last == noAnswer || e.last == lost {
 		e.count++
 	}
-	e.last, e.reason = k, reason
+	e.last, e.reason = answer, reason
 	if sent.After(e.taken) {
 		e.taken = sent
 	}
@@ -104,6 +106,7 @@ func (e *entry) recordRefusal(k lastAnswer, reason string, sent time.Time) {
 
 func (w window) clone() window { return window{slices.Clone(w.entries)} }
 
+// find returns the entry of a password, or nil.
 func (w window) find(secret MAC) *entry {
 	for i := range w.entries {
 		if w.entries[i].secret == secret {
@@ -113,7 +116,7 @@ func (w window) find(secret MAC) *entry {
 	return nil
 }
 
-// put returns the entry of a password, which it adds where there is none.
+// put returns the entry of a password, and adds e where there is none.
 func (w *window) put(e entry) *entry {
 	if found := w.find(e.secret); found != nil {
 		return found
@@ -122,8 +125,9 @@ func (w *window) put(e entry) *entry {
 	return &w.entries[len(w.entries)-1]
 }
 
-// expires returns when a window is over, the zero Time where it is empty.
-func (w window) expires(held time.Duration) time.Time {
+// expires returns when a window of this duration expires, the zero Time where it
+// is empty.
+func (w window) expires(duration time.Duration) time.Time {
 	var youngest time.Time
 	for i := range w.entries {
 		if sent := w.entries[i].sent(); sent.After(youngest) {
@@ -133,31 +137,31 @@ func (w window) expires(held time.Duration) time.Time {
 	if youngest.IsZero() {
 		return youngest
 	}
-	return youngest.Add(held + quietMargin)
+	return youngest.Add(duration + quietMargin)
 }
 
-// nameWindowAt returns a name's window at a time. A lease that has expired leaves
-// no entry, as an attempt without an answer leaves none.
-func (w window) nameWindowAt(now time.Time, held time.Duration) window {
-	return w.at(now, held, func(*entry) {})
+// nameWindowAt returns a name window as of now. A lease that has expired leaves no
+// entry, as an outcome without an answer does.
+func (w window) nameWindowAt(now time.Time, duration time.Duration) window {
+	return w.at(now, duration, func(*entry) {})
 }
 
-// accountWindowAt returns an account's window at a time. A lease that has expired
-// leaves an attempt that may have arrived.
-func (w window) accountWindowAt(now time.Time, held time.Duration) window {
-	return w.at(now, held, (*entry).recordLost)
+// accountWindowAt returns an account window as of now. A lease that has expired
+// leaves a lost answer.
+func (w window) accountWindowAt(now time.Time, duration time.Duration) window {
+	return w.at(now, duration, (*entry).recordLost)
 }
 
-func (w window) at(now time.Time, held time.Duration, expire func(*entry)) window {
+func (w window) at(now time.Time, duration time.Duration, leaseExpired func(*entry)) window {
 	w = w.clone()
 	for i := range w.entries {
 		if e := &w.entries[i]; e.leased() && !now.Before(e.lease) {
-			expire(e)
+			leaseExpired(e)
 			e.holder, e.lease = 0, time.Time{}
 		}
 	}
 	w.dropUnanswered()
-	if !now.Before(w.expires(held)) {
+	if !now.Before(w.expires(duration)) {
 		return window{}
 	}
 	return w
@@ -168,6 +172,7 @@ func (w *window) dropUnanswered() {
 	w.entries = slices.DeleteFunc(w.entries, func(e entry) bool { return e.last == noAnswer && !e.leased() })
 }
 
+// weight returns how much of the limit the entries take together.
 func (w window) weight() (total int) {
 	for i := range w.entries {
 		total += w.entries[i].weight()
@@ -175,8 +180,8 @@ func (w window) weight() (total int) {
 	return total
 }
 
-// unanswered returns the weight of the entries that may have arrived.
-func (w window) unanswered() (total int) {
+// lostWeight returns how much of the limit the entries take whose answer was lost.
+func (w window) lostWeight() (total int) {
 	for i := range w.entries {
 		if e := &w.entries[i]; e.last == lost {
 			total += e.weight()
@@ -185,18 +190,24 @@ func (w window) unanswered() (total int) {
 	return total
 }
 
-// room returns how many passwords a limit holds: one less for an address without
-// a proof, so that strangers leave one to the person.
-func (l Limit) room(proved bool) int {
-	if !proved && l.Passwords >= 2 {
+// room returns how many passwords a window of this limit holds: one less without a
+// proof, so that strangers leave one to the person.
+func (l Limit) room(hasProof bool) int {
+	if !hasProof && l.Passwords >= 2 {
 		return l.Passwords - 1
 	}
 	return l.Passwords
 }
 
-// retryAfter returns when a full window is over. Passwords that are being proved
-// may leave it sooner, which the answer does not say: only those of an account that
-// exists are.
-func (w window) retryAfter(now time.Time, held time.Duration) *RetryAfter {
-	return &RetryAfter{After: max(w.expires(held).Sub(now), time.Second), Limit: "name"}
+// half returns the limit of a process that counts by itself.
+func (l Limit) half() Limit {
+	l.Passwords = max(l.Passwords/2, 1)
+	return l
+}
+
+// retryAfter returns when a full name window expires. Passwords that are being
+// proved may make room sooner, which the answer does not tell: only passwords of an
+// account that exists are proved.
+func (w window) retryAfter(now time.Time, duration time.Duration) *RetryAfter {
+	return &RetryAfter{After: max(w.expires(duration).Sub(now), time.Second), Limit: "name"}
 }

@@ -11,34 +11,34 @@ const (
 	// writeTimeout is how long a write may take once the outcome is known.
 	writeTimeout = 2 * time.Second
 
-	// maxWrites is how many writes are under way at once after their answers.
-	// Any more are made before the answer, so that they cannot pile up.
+	// maxWrites is how many writes after their answers run concurrently. Further
+	// ones run before the answer, so that no queue of them grows.
 	maxWrites = 256
 )
 
-// writes are the writes after answers, each in a goroutine, which close waits
-// for. An attempt reads a row only once those that were to be written before are
-// done (read-your-writes within the process).
+// writes are a write-behind buffer: the writes after answers, each in a goroutine,
+// which close waits for. An attempt reads a row only after the pending writes to it
+// (read-your-writes within the process).
 type writes struct {
 	slots     chan struct{}
 	closeOnce sync.Once
 
 	mu      sync.Mutex
-	pending map[MAC][]chan struct{} // of each row that is to be written; closed when it is
+	pending map[MAC][]chan struct{} // by row: of each pending write, closed when it is done
 }
 
 func newWrites() writes {
 	return writes{slots: make(chan struct{}, maxWrites), pending: make(map[MAC][]chan struct{})}
 }
 
-// do runs a write of rows in a goroutine or, where too many are under way, here.
+// do runs a write of rows in a goroutine or, where too many run, before it returns.
 func (w *writes) do(keys []MAC, write func(context.Context)) {
 	if !w.try(keys, write) {
 		run(write)
 	}
 }
 
-// try runs a write of rows in a goroutine, unless too many are under way.
+// try runs a write of rows in a goroutine. It reports false where too many run.
 func (w *writes) try(keys []MAC, write func(context.Context)) bool {
 	select {
 	case w.slots <- struct{}{}:
@@ -76,7 +76,7 @@ func (w *writes) end(keys []MAC, written chan struct{}) {
 	close(written)
 }
 
-// wait waits until the writes of rows that are under way by now are done.
+// wait waits for the writes of rows that are pending when it is called.
 func (w *writes) wait(ctx context.Context, keys []MAC) error {
 	var all []chan struct{}
 	w.mu.Lock()
@@ -100,7 +100,7 @@ func run(write func(context.Context)) {
 	write(ctx)
 }
 
-// close waits until no write is under way, and leaves no slot for another.
+// close waits until no write runs, and leaves no slot for another.
 func (w *writes) close() {
 	w.closeOnce.Do(func() {
 		for range cap(w.slots) {
