@@ -21,13 +21,13 @@ var (
 	four = Limit{Passwords: 4, Window: 30 * time.Minute}
 )
 
-// directory is the account base of a test, and what the chain does with a
-// throttle: look up, reserve, prove, settle.
+// directory is the account base of a test. Its method login does with a throttle what
+// the chain does: look up, reserve, prove, settle.
 type directory struct {
 	mu       sync.Mutex
 	accounts map[string]*person // by the text of a login name
 	limit    Limit
-	slow     time.Duration // what a proof takes
+	slow     time.Duration // how long a proof takes
 	proofs   []string      // passwords that arrived
 }
 
@@ -35,9 +35,8 @@ type person struct {
 	subject  string
 	state    string
 	password string
-	// fails is the outcome of a password in the place of what it would be.
-	fails  map[string]Outcome
-	always Outcome // the same for all
+	fails    map[string]Outcome // the outcome of a password, other than Proved or Wrong
+	always   Outcome            // the outcome of every password, if it is not 0
 }
 
 func newDirectory() *directory {
@@ -58,7 +57,7 @@ func (d *directory) arrived() int {
 	return len(d.proofs)
 }
 
-// prove is what a provider does with a password.
+// prove returns the outcome of a password, as a provider would.
 func (d *directory) prove(p *person, password string) Outcome {
 	time.Sleep(d.slow)
 	d.mu.Lock()
@@ -83,7 +82,7 @@ func (d *directory) guess(text, password string, from netip.Addr) Guess {
 	return Guess{Name: nameOf(text), Text: text, Secret: secret.New(password), Address: from, Limit: d.limit}
 }
 
-// nameOf is the key of a login name: here, without capitals that "Bob" has.
+// nameOf returns the key of a login name: "Bob" has that of "bob".
 func nameOf(text string) string {
 	if text == "Bob" {
 		return "bob"
@@ -118,7 +117,7 @@ func (d *directory) login(ctx context.Context, t *Throttle, text, password strin
 		return "401 full"
 	}
 	o := d.prove(p, password)
-	reason := map[Outcome]string{ProvedRefused: "our rules", Wrong: "wrong password", OtherRefusal: "locked"}[o]
+	reason := map[Outcome]string{ProvedRefused: "configuration", Wrong: "wrong password", OtherRefusal: "locked"}[o]
 	a.Settle(o, Cause{Reason: reason})
 	switch {
 	case o == Proved:
@@ -142,7 +141,7 @@ func status(err error) string {
 	return "error: " + err.Error()
 }
 
-// newTest returns a throttle, which is closed by the test's end.
+// newTest returns a throttle that is closed when the test ends.
 func newTest(t testing.TB, store Store) *Throttle {
 	throttle := New(store, make([]byte, 32), Config{AddressFailures: 30}, slog.New(slog.DiscardHandler))
 	t.Cleanup(throttle.Close)

@@ -8,53 +8,52 @@ import (
 	"time"
 )
 
-// naive is the rule of the windows as DESIGN tells it, written without entries
-// and leases: it keeps all that ever happened, and replays that to know what holds
-// now.
+// naive is a reference implementation of the rule of the windows, written without
+// entries and leases: it stores every event, and replays them for each verdict.
 type naive struct {
 	limit  Limit
 	events []event
 }
 
-// event is something that happened to a password.
+// event is an event in the life of a password.
 type event struct {
 	password byte
 	at       time.Time
-	what     what
+	what     happened
 	asked    time.Time // of an outcome
 	state    byte
 }
 
-// what happened: an outcome, or one of these.
-type what = Outcome
+// happened is an outcome, or sent or unsent.
+type happened = Outcome
 
 const (
-	sent   what = 100 // to the provider
-	unsent what = 101 // it was refused without that
+	sent   happened = 100 // to the provider
+	unsent happened = 101 // refused without asking the provider
 )
 
-// known is what is known of a password.
+// known is the state of one password.
 type known struct {
 	sent     time.Time
 	outcome  Outcome // the last answer, 0 for none
 	failures int     // that the provider may have counted
 	state    byte
-	underWay time.Time // since when; zero where it is not
+	inFlight time.Time // since when; zero where it is not in flight
 }
 
-// window is what is known of the passwords of an account, or of a name.
+// naiveWindow has the states of the passwords of an account, or of a name.
 type naiveWindow map[byte]*known
 
-// at brings a window to a time.
+// at advances a window to now.
 func (w naiveWindow) at(now time.Time, quiet time.Duration, ofName bool) {
 	var youngest time.Time
 	for password, k := range w {
-		if asked := k.underWay; !asked.IsZero() && !now.Before(asked.Add(leaseTTL)) {
+		if asked := k.inFlight; !asked.IsZero() && !now.Before(asked.Add(leaseTTL)) {
 			w.happens(event{password: password, what: MayHaveArrived, asked: asked}, ofName)
 		}
 	}
 	for _, k := range w {
-		for _, t := range []time.Time{k.sent, k.underWay} {
+		for _, t := range []time.Time{k.sent, k.inFlight} {
 			if t.After(youngest) {
 				youngest = t
 			}
@@ -73,23 +72,23 @@ func (w naiveWindow) happens(e event, ofName bool) {
 			k.sent = e.asked
 		}
 	}
-	kept := true
+	stays := true
 	switch e.what {
 	case sent:
-		k.underWay = e.at
+		k.inFlight = e.at
 	case unsent:
-		if kept = was || ofName; ofName {
+		if stays = was || ofName; ofName {
 			k.outcome, k.failures = Wrong, 1
 		}
 	case Proved:
-		kept = false
+		stays = false
 	case ProvedRefused:
-		kept = ofName
+		stays = ofName
 	case NotSent:
-		kept = k.outcome != 0
+		stays = k.outcome != 0
 	case MayHaveArrived:
 		if ofName {
-			kept = k.outcome != 0
+			stays = k.outcome != 0
 		} else {
 			k.outcome, k.failures, k.sent = MayHaveArrived, k.failures+1, e.asked
 		}
@@ -104,9 +103,9 @@ func (w naiveWindow) happens(e event, ofName bool) {
 		}
 	}
 	if e.what < sent {
-		k.underWay = time.Time{}
+		k.inFlight = time.Time{}
 	}
-	if kept {
+	if stays {
 		w[e.password] = k
 	} else {
 		delete(w, e.password)
@@ -131,14 +130,14 @@ func (w naiveWindow) total(only Outcome) (n int) {
 			continue
 		}
 		n += k.failures
-		if !k.underWay.IsZero() && (k.outcome == 0 || k.outcome == MayHaveArrived) {
+		if !k.inFlight.IsZero() && (k.outcome == 0 || k.outcome == MayHaveArrived) {
 			n++
 		}
 	}
 	return n
 }
 
-// verdict is what becomes of a password now.
+// verdict returns the verdict on a password as of now.
 func (n *naive) verdict(now time.Time, password, state byte, proved bool) string {
 	room := n.limit.Passwords
 	if !proved && room >= 2 {
@@ -156,7 +155,7 @@ func (n *naive) verdict(now time.Time, password, state byte, proved bool) string
 		return "503"
 	case k == nil:
 		return "full"
-	case !k.underWay.IsZero():
+	case !k.inFlight.IsZero():
 		return "wait"
 	case k.outcome == Wrong && k.state == state:
 		return "repeat"
@@ -167,8 +166,8 @@ func (n *naive) verdict(now time.Time, password, state byte, proved bool) string
 }
 
 // lockout is a directory that counts failures as Active Directory does: its count
-// goes back to nothing once none came for as long as the window, and it locks the
-// account above the limit.
+// returns to zero after a window without a failure, and it locks the account above the
+// limit.
 type lockout struct {
 	window time.Duration
 	count  int
@@ -182,7 +181,7 @@ func (l *lockout) fail(at time.Time) {
 	l.count, l.last = l.count+1, at
 }
 
-// game plays passwords against the rule, the naive rule and a directory.
+// game plays passwords against the rule, the reference implementation and a directory.
 type game struct {
 	t         *testing.T
 	now       time.Time
@@ -192,16 +191,16 @@ type game struct {
 	directory lockout
 	state     byte
 	holder    int64
-	underWay  []attemptOf
+	inFlight  []attemptInFlight
 }
 
-type attemptOf struct {
-	try      request
+type attemptInFlight struct {
+	req      request
 	asked    time.Time
 	password byte
 }
 
-func (g *game) try(password byte, proved bool) request {
+func (g *game) request(password byte, proved bool) request {
 	g.holder++
 	return request{name: MAC{99}, nameSecret: MAC{password}, secret: MAC{password}, state: MAC{g.state}, nameLimit: g.limit, accountLimit: g.limit, holder: g.holder, hasProof: proved}
 }
@@ -210,9 +209,9 @@ func (g *game) at() windows {
 	return windows{g.windows.name.nameWindowAt(g.now, g.limit.Window), g.windows.account.accountWindowAt(g.now, g.limit.Window)}
 }
 
-// guess tries a password, and leaves it under way where it was sent.
+// guess reserves for a password, and leaves the attempt in flight where it was sent.
 func (g *game) guess(password byte, proved bool) {
-	t := g.try(password, proved)
+	t := g.request(password, proved)
 	after, answer, err := reserve(g.at(), &t, g.now)
 	got := map[Verdict]string{Ask: "ask", Repeat: "repeat", Full: "full"}[answer.Verdict]
 	switch _, held := errors.AsType[*RetryAfter](err); {
@@ -237,24 +236,24 @@ func (g *game) guess(password byte, proved bool) {
 	e := event{password: password, at: g.now, what: unsent}
 	if got == "ask" {
 		e.what = sent
-		g.underWay = append(g.underWay, attemptOf{t, g.now, password})
+		g.inFlight = append(g.inFlight, attemptInFlight{t, g.now, password})
 	}
 	g.naive.events = append(g.naive.events, e)
 }
 
-// settle ends an attempt that is under way.
+// settle settles an attempt in flight.
 func (g *game) settle(i int, o Outcome) {
-	if len(g.underWay) == 0 {
+	if len(g.inFlight) == 0 {
 		return
 	}
-	i %= len(g.underWay)
-	a := g.underWay[i]
-	g.underWay = append(g.underWay[:i], g.underWay[i+1:]...)
+	i %= len(g.inFlight)
+	a := g.inFlight[i]
+	g.inFlight = append(g.inFlight[:i], g.inFlight[i+1:]...)
 	if g.now.Sub(a.asked) >= leaseTTL {
-		return // no login takes as long
+		return // the lease has expired, and no login takes as long
 	}
-	g.windows = settle(g.at(), &a.try, o, "why", a.asked)
-	g.naive.events = append(g.naive.events, event{a.password, g.now, o, a.asked, a.try.state[0]})
+	g.windows = settle(g.at(), &a.req, o, "why", a.asked)
+	g.naive.events = append(g.naive.events, event{a.password, g.now, o, a.asked, a.req.state[0]})
 	switch o {
 	case Wrong, MayHaveArrived:
 		g.arrive(a.asked)
@@ -263,7 +262,7 @@ func (g *game) settle(i int, o Outcome) {
 	}
 }
 
-// arrive has the directory count a failure.
+// arrive has the directory count a failure, and fails the test above the limit.
 func (g *game) arrive(at time.Time) {
 	if at.Before(g.directory.last) {
 		at = g.directory.last
@@ -273,23 +272,24 @@ func (g *game) arrive(at time.Time) {
 	}
 }
 
-// pass lets time pass. What is under way for too long may have arrived.
+// pass lets time pass. A password that is in flight for longer than its lease may have
+// arrived.
 func (g *game) pass(d time.Duration) {
 	g.now = g.now.Add(d)
-	var left []attemptOf
-	for _, a := range g.underWay {
+	var left []attemptInFlight
+	for _, a := range g.inFlight {
 		if g.now.Sub(a.asked) < leaseTTL {
 			left = append(left, a)
 		} else {
 			g.arrive(a.asked)
 		}
 	}
-	g.underWay = left
+	g.inFlight = left
 }
 
-// FuzzWindow plays the rule of the windows over time against the naive one, and
-// against a directory, which locks the account if it ever counts more failures
-// than the limit.
+// FuzzWindow plays the rule of the windows over time against the reference
+// implementation, and against a directory that locks the account when it counts more
+// failures than the limit.
 func FuzzWindow(f *testing.F) {
 	f.Add(byte(4), []byte{0, 1, 50, 2, 0, 1, 60, 2, 3, 90, 0, 50, 7, 0, 0, 90})
 	f.Add(byte(1), []byte{})
@@ -304,8 +304,8 @@ func FuzzWindow(f *testing.F) {
 				g.settle(int(n), []Outcome{Proved, ProvedRefused, Wrong, OtherRefusal, NotSent, MayHaveArrived}[n%6])
 			case s%8 == 6:
 				g.pass([]time.Duration{time.Second, 14 * time.Second, leaseTTL, time.Minute, 10 * time.Minute, 29 * time.Minute, 31 * time.Minute}[n%7])
-			default: // a password set anew, or an account unlocked: which ends what is counted
-				if len(g.underWay) == 0 {
+			default: // a new password, or an unlocked account: the directory resets its count
+				if len(g.inFlight) == 0 {
 					g.state++
 					g.directory.count = 0
 				}

@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// step is a login in a story, and what comes of it.
+// step is a login in a story, and its outcome.
 type step struct {
 	wait     time.Duration // before it
 	login    string
 	password string
 	from     netip.Addr
 	want     string // status and reason
-	arrived  int    // passwords that the directory has heard of by then
+	arrived  int    // passwords that have reached the directory after it
 }
 
+// TestStories plays logins against a directory, and counts the passwords that reach it.
 func TestStories(t *testing.T) {
 	elsewhere := netip.MustParseAddr("203.0.113.9")
 	bobIs := func(p person) func(*directory) {
@@ -44,7 +45,7 @@ func TestStories(t *testing.T) {
 			{0, "bob", "w1", stranger, "401 wrong password", 3},
 			{30 * time.Minute, "bob", "right", stranger, "200", 4},
 		}},
-		{name: "a refused request lengthens nothing", steps: []step{
+		{name: "a refused request does not extend the window", steps: []step{
 			{0, "bob", "w1", stranger, "401 wrong password", 1}, {0, "bob", "w2", stranger, "401 wrong password", 2}, {0, "bob", "w3", stranger, "401 wrong password", 3},
 			{30 * time.Minute, "bob", "w4", stranger, "429 name 1m0s", 3}, {0, "bob", "w1", stranger, "401 wrong password", 3},
 			{time.Minute, "bob", "right", stranger, "200", 4},
@@ -52,7 +53,7 @@ func TestStories(t *testing.T) {
 		{name: "entries expire together, after the youngest", steps: []step{
 			{0, "bob", "w1", stranger, "401 wrong password", 1},
 			{20 * time.Minute, "bob", "w2", stranger, "401 wrong password", 2},
-			{20 * time.Minute, "bob", "w1", stranger, "401 wrong password", 2}, // though it is 40 minutes old
+			{20 * time.Minute, "bob", "w1", stranger, "401 wrong password", 2}, // though its entry is 40 minutes old
 			{0, "bob", "w3", stranger, "401 wrong password", 3},
 			{30 * time.Minute, "bob", "w4", stranger, "429 name 1m0s", 3},
 			{time.Minute, "bob", "w4", stranger, "401 wrong password", 4},
@@ -85,12 +86,12 @@ func TestStories(t *testing.T) {
 			{0, "bob", "w1", nowhere, "401 wrong password", 2}, {0, "bob", "w2", nowhere, "401 wrong password", 3}, {0, "bob", "w3", nowhere, "401 wrong password", 4},
 			{0, "bob", "right", nowhere, "429 name 31m0s", 4},
 		}},
-		{name: "B2: a name that does not exist is told the same", steps: []step{
+		{name: "B2: a name that does not exist has the same answers", steps: []step{
 			{0, "nobody", "w1", stranger, "401 no such account", 0}, {0, "nobody", "w2", stranger, "401 no such account", 0}, {0, "nobody", "w3", stranger, "401 no such account", 0},
 			{0, "nobody", "w4", stranger, "429 name 31m0s", 0}, {0, "nobody", "w1", stranger, "401 no such account", 0},
 			{31 * time.Minute, "nobody", "w4", stranger, "401 no such account", 0},
 		}},
-		{name: "two names of one account share its window, and answer as for a wrong password", steps: []step{
+		{name: "two names of one account share its window, and a full one answers as a wrong password", steps: []step{
 			{0, "bob", "w1", stranger, "401 wrong password", 1}, {0, "bob", "w2", stranger, "401 wrong password", 2}, {0, "bob@mail", "w3", stranger, "401 wrong password", 3},
 			{0, "bob@mail", "w1", stranger, "401 wrong password", 3}, // equal ones count once
 			{0, "bob@mail", "w4", stranger, "401 full", 3},
@@ -98,7 +99,7 @@ func TestStories(t *testing.T) {
 			{0, "bob", "right", stranger, "401 full", 3},
 			{31 * time.Minute, "bob", "right", stranger, "200", 4},
 		}},
-		{name: "a wrong password is asked again in another state", at: map[int]func(*directory){2: func(d *directory) {
+		{name: "a wrong password is sent again in another state of the account", at: map[int]func(*directory){2: func(d *directory) {
 			d.accounts["bob"].state, d.accounts["bob"].password = "s2", "w1"
 		}}, steps: []step{
 			{0, "bob", "w1", stranger, "401 wrong password", 1},
@@ -107,53 +108,53 @@ func TestStories(t *testing.T) {
 			{0, "bob", "w2", stranger, "401 wrong password", 4},
 			{0, "bob", "w2", stranger, "401 wrong password", 4},
 			{0, "bob", "w3", stranger, "401 wrong password", 5},
-			{0, "bob", "w4", stranger, "401 wrong password", 6}, {0, "bob", "w5", stranger, "401 wrong password", 7}, // which is a known address by now
+			{0, "bob", "w4", stranger, "401 wrong password", 6}, {0, "bob", "w5", stranger, "401 wrong password", 7}, // the address has a proof since step 2
 			{0, "bob", "w6", stranger, "429 name 31m0s", 7},
 		}},
 		{name: "an empty state never changes", edit: bobIs(person{subject: "", password: "right"}), steps: []step{
 			{0, "bob", "w1", stranger, "401 wrong password", 1},
 			{time.Minute, "bob", "w1", stranger, "401 wrong password", 1},
 		}},
-		{name: "without a subject each text is a guess, all in one window", edit: func(d *directory) {
+		{name: "without a subject each spelling with a password is a guess, all in one window", edit: func(d *directory) {
 			d.accounts["bob"].subject, d.accounts["Bob"] = "", &person{password: "other"}
 		}, steps: []step{
 			{0, "bob", "other", stranger, "401 wrong password", 1},
-			{0, "Bob", "other", stranger, "200", 2}, // two people, perhaps
+			{0, "Bob", "other", stranger, "200", 2}, // which may be another account
 			{0, "bob", "w1", stranger, "401 wrong password", 3},
 			{0, "Bob", "w1", stranger, "401 wrong password", 4},
 			{0, "bob", "w2", stranger, "401 wrong password", 5},
 			{0, "bob", "w3", stranger, "401 full", 5},
 		}},
-		{name: "B10: refused for another reason, asked again after 30 seconds", at: map[int]func(*directory){2: func(d *directory) { d.accounts["bob"].always = 0 }},
+		{name: "B10: a password refused for another reason is sent again after 30 seconds", at: map[int]func(*directory){2: func(d *directory) { d.accounts["bob"].always = 0 }},
 			edit: func(d *directory) { d.accounts["bob"].always = OtherRefusal }, steps: []step{
 				{0, "bob", "right", stranger, "401 locked", 1},
 				{0, "bob", "right", stranger, "401 locked", 1}, // with the first reason
 				{31 * time.Second, "bob", "right", stranger, "200", 2},
 			}},
-		{name: "B10: a lifted lock works at once where the account shows it", at: map[int]func(*directory){1: func(d *directory) {
+		{name: "B10: a lifted lock works immediately where the state shows it", at: map[int]func(*directory){1: func(d *directory) {
 			d.accounts["bob"].always, d.accounts["bob"].state = 0, "s2"
 		}}, edit: func(d *directory) { d.accounts["bob"].always = OtherRefusal }, steps: []step{
 			{0, "bob", "right", stranger, "401 locked", 1},
 			{0, "bob", "right", stranger, "200", 2},
 		}},
-		{name: "B10: refused by our own rules leaves the account's window as it was",
+		{name: "B10: a refusal by the configuration leaves no entry in the account window",
 			edit: func(d *directory) { d.accounts["bob"].fails["right"] = ProvedRefused }, at: map[int]func(*directory){3: func(d *directory) { delete(d.accounts["bob"].fails, "right") }}, steps: []step{
-				{0, "bob", "right", stranger, "401 our rules", 1},
-				{0, "bob", "right", stranger, "401 our rules", 1},
-				{31 * time.Second, "bob", "right", stranger, "401 our rules", 2},
+				{0, "bob", "right", stranger, "401 configuration", 1},
+				{0, "bob", "right", stranger, "401 configuration", 1},
+				{31 * time.Second, "bob", "right", stranger, "401 configuration", 2},
 				{31 * time.Second, "bob", "right", stranger, "200", 3},
 			}},
-		{name: "a password that was not sent counts nowhere", edit: func(d *directory) { d.accounts["bob"].always = NotSent }, at: map[int]func(*directory){5: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
+		{name: "a password that was not sent takes no entry", edit: func(d *directory) { d.accounts["bob"].always = NotSent }, at: map[int]func(*directory){5: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
 			{0, "bob", "w1", stranger, "503", 0}, {0, "bob", "w2", stranger, "503", 0}, {0, "bob", "w3", stranger, "503", 0}, {0, "bob", "w4", stranger, "503", 0}, {0, "bob", "w4", stranger, "503", 0},
 			{0, "bob", "w1", stranger, "401 wrong password", 1}, {0, "bob", "w2", stranger, "401 wrong password", 2}, {0, "bob", "w3", stranger, "401 wrong password", 3},
 			{0, "bob", "w4", stranger, "429 name 31m0s", 3},
 		}},
-		{name: "one that may have arrived counts each time, in the account's window alone", edit: func(d *directory) { d.accounts["bob"].always = MayHaveArrived }, at: map[int]func(*directory){5: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
+		{name: "a password that may have arrived counts each time, in the account window alone", edit: func(d *directory) { d.accounts["bob"].always = MayHaveArrived }, at: map[int]func(*directory){5: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
 			{0, "bob", "right", stranger, "503", 1}, {0, "bob", "right", stranger, "503", 2}, {0, "bob", "w", stranger, "503", 3},
 			{0, "bob", "right", stranger, "503 unanswered", 3}, {0, "bob", "w2", stranger, "503 unanswered", 3},
 			{31 * time.Minute, "bob", "right", stranger, "200", 4},
 		}},
-		{name: "an answer after one that may have arrived", edit: func(d *directory) { d.accounts["bob"].always = MayHaveArrived }, at: map[int]func(*directory){1: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
+		{name: "a wrong password after a lost answer counts twice", edit: func(d *directory) { d.accounts["bob"].always = MayHaveArrived }, at: map[int]func(*directory){1: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
 			{0, "bob", "w1", stranger, "503", 1},
 			{0, "bob", "w1", stranger, "401 wrong password", 2}, // which the directory may have counted twice
 			{0, "bob", "w2", stranger, "401 wrong password", 3},
@@ -181,7 +182,7 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// B1: proofs give no address a limit of its own.
+// TestProvedAddressesShareOneLimit (B1): a proof gives an address no limit of its own.
 func TestProvedAddressesShareOneLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()

@@ -16,8 +16,7 @@ import (
 	"shorepass/internal/secret"
 )
 
-// farStore is a store that takes its time, has a clock of its own, and fails
-// while it is down.
+// farStore is a slow store with a clock of its own, which fails while it is down.
 type farStore struct {
 	*MemoryStore
 	slow  time.Duration
@@ -71,8 +70,8 @@ func (f *farStore) SwapWindows(ctx context.Context, changes []Change) error {
 	return f.MemoryStore.SwapWindows(ctx, changes)
 }
 
-// atOnce logs in count times at once, and returns how often each answer came.
-func (d *directory) atOnce(t *testing.T, count int, login func(i int) string) map[string]int {
+// concurrently calls login count times concurrently, and counts the answers.
+func concurrently(t *testing.T, count int, login func(i int) string) map[string]int {
 	t.Helper()
 	var group sync.WaitGroup
 	var mu sync.Mutex
@@ -89,9 +88,9 @@ func (d *directory) atOnce(t *testing.T, count int, login func(i int) string) ma
 	return got
 }
 
-// TestEqualAtOnce: fifty equal wrong passwords at once are one that is sent, on
-// one replica and on five, under any name, and by whatever it is refused.
-func TestEqualAtOnce(t *testing.T) {
+// TestConcurrentEqualPasswordsAreSentOnce: fifty equal passwords are sent once, on one
+// replica and on five, under any name and for any refusal.
+func TestConcurrentEqualPasswordsAreSentOnce(t *testing.T) {
 	for _, replicas := range []int{1, 5} {
 		for _, refusal := range []Outcome{Wrong, OtherRefusal, ProvedRefused} {
 			t.Run(fmt.Sprint(replicas, " replicas, outcome ", refusal), func(t *testing.T) {
@@ -104,11 +103,11 @@ func TestEqualAtOnce(t *testing.T) {
 					for range replicas {
 						all = append(all, newTest(t, store))
 					}
-					got := d.atOnce(t, 50, func(i int) string {
+					got := concurrently(t, 50, func(i int) string {
 						from := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
 						name := []string{"bob", "bob@mail"}[i/replicas%2]
 						if refusal == ProvedRefused {
-							name = "bob" // a right password does no harm under another name
+							name = "bob" // a right password counts for one name
 						}
 						return d.login(t.Context(), all[i%replicas], name, "wrong", from)
 					})
@@ -121,8 +120,9 @@ func TestEqualAtOnce(t *testing.T) {
 	}
 }
 
-// TestDistinctAtOnce: of distinct passwords at once no more are sent than in turn.
-func TestDistinctAtOnce(t *testing.T) {
+// TestConcurrentDistinctPasswordsMeetTheLimit: of concurrent distinct passwords no more
+// are sent than of those that come one after another.
+func TestConcurrentDistinctPasswordsMeetTheLimit(t *testing.T) {
 	for _, replicas := range []int{1, 5} {
 		t.Run(fmt.Sprint(replicas, " replicas"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestDistinctAtOnce(t *testing.T) {
 				for range replicas {
 					all = append(all, newTest(t, store))
 				}
-				got := d.atOnce(t, 48, func(i int) string {
+				got := concurrently(t, 48, func(i int) string {
 					from := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
 					return d.login(t.Context(), all[i%replicas], []string{"bob", "bob@mail"}[i/replicas%2], fmt.Sprint("w", i), from)
 				})
@@ -145,9 +145,10 @@ func TestDistinctAtOnce(t *testing.T) {
 	}
 }
 
-// TestRightAtOnce: once one of several names of an account is proved, the others
-// go on together; and so does one that comes while they are under way.
-func TestRightAtOnce(t *testing.T) {
+// TestProvedPasswordReleasesWaiters: once the password was proved under one name of an
+// account, the logins under its other names run concurrently, and so does one that comes
+// while they are in flight.
+func TestProvedPasswordReleasesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		d.slow = time.Second
@@ -166,7 +167,7 @@ func TestRightAtOnce(t *testing.T) {
 				if got := d.login(t.Context(), throttle, come.name, "right", home); got != "200" {
 					t.Errorf("%s = %s, want 200", come.name, got)
 				}
-				// Which of those that came at once was the first is open.
+				// Any of the logins that came together may have been the first.
 				if done := time.Since(began).Round(time.Millisecond); done > come.done*time.Millisecond+time.Second && come.after == 0 || done > come.done*time.Millisecond && come.after > 0 {
 					t.Errorf("%s, which came after %d ms, was done after %v, want %d ms", come.name, come.after, done, come.done)
 				}
@@ -178,14 +179,14 @@ func TestRightAtOnce(t *testing.T) {
 			t.Errorf("all took %v, want 3.1s", took)
 		}
 		if s := throttle.Stats(); s != (Stats{}) {
-			t.Errorf("Stats = %+v when nothing is under way, want none", s)
+			t.Errorf("Stats = %+v with no login in flight, want zero", s)
 		}
 	})
 }
 
-// TestKilled: the password of a process that ended without an answer is one that
-// may have arrived, once its lease is over; until then an equal one waits.
-func TestKilled(t *testing.T) {
+// TestKilledProcessLeavesLostAnswer: the password of a process that was killed is a
+// lost answer once its lease expires; until then an equal password waits.
+func TestKilledProcessLeavesLostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		d.limit.Passwords = 2
@@ -200,7 +201,7 @@ func TestKilled(t *testing.T) {
 		}
 		began := time.Now()
 		if got := d.login(t.Context(), other, "bob", "right", home); got != "503 unanswered" {
-			t.Errorf("an equal password = %s, want 503, for there is room for one", got)
+			t.Errorf("an equal password = %s, want 503, since the window has room for one", got)
 		}
 		if took := time.Since(began); took < leaseTTL || took > leaseTTL+pollLast {
 			t.Errorf("it waited %v, want %v", took, leaseTTL)
@@ -219,8 +220,9 @@ func TestKilled(t *testing.T) {
 	})
 }
 
-// TestWaitEndsWithItsCaller: a wait for another replica is bounded.
-func TestWaitEndsWithItsCaller(t *testing.T) {
+// TestWaitEndsWithContext: the wait for an equal password ends with the context of the
+// login that waits.
+func TestWaitEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		store := NewMemoryStore()
@@ -229,7 +231,7 @@ func TestWaitEndsWithItsCaller(t *testing.T) {
 		if _, err := a.Reserve(t.Context(), Account{Provider: "corp", Subject: "uuid-bob", State: "s1", Limit: d.limit}); err != nil {
 			t.Fatal(err)
 		}
-		for _, waiting := range []*Throttle{slow, other} { // by the flight, and by the lease
+		for _, waiting := range []*Throttle{slow, other} { // by the call, and by the lease
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			began := time.Now()
 			got := d.login(ctx, waiting, "bob", "w", home)
@@ -238,19 +240,19 @@ func TestWaitEndsWithItsCaller(t *testing.T) {
 			}
 			cancel()
 		}
-		a.End() // without an answer
+		a.End() // without an outcome
 		synctest.Wait()
 		if got := d.login(t.Context(), other, "bob", "w", home); got != "401 wrong password" {
 			t.Errorf("when the first has ended = %s, want 401", got)
 		}
 		if s := slow.Stats(); s != (Stats{}) {
-			t.Errorf("Stats = %+v when nothing is under way, want none", s)
+			t.Errorf("Stats = %+v with no login in flight, want zero", s)
 		}
 	})
 }
 
-// TestStoreClock: rows have the times of the store, whose clock may differ from
-// that of each replica.
+// TestStoreClock: rows have times by the store's clock, which may differ from the
+// clock of a replica.
 func TestStoreClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
@@ -270,9 +272,9 @@ func TestStoreClock(t *testing.T) {
 	})
 }
 
-// TestStoreIsDown: a replica counts for itself with half the limit, and says so
-// once; when the store is back, its rows are what holds.
-func TestStoreIsDown(t *testing.T) {
+// TestFallbackWhileStoreIsDown: a replica counts by itself with half the limit, and logs
+// that once; when the store answers again, its rows hold.
+func TestFallbackWhileStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		store := &farStore{MemoryStore: NewMemoryStore()}
@@ -289,8 +291,8 @@ func TestStoreIsDown(t *testing.T) {
 		try("before", "right", home, "200")
 		try("before", "w1", home, "401 wrong password")
 		store.setDown(true)
-		try("while it is down", "w1", home, "401 wrong password") // is sent again
-		try("while it is down", "right", home, "200")             // the known address is known still
+		try("while it is down", "w1", home, "401 wrong password") // sent again
+		try("while it is down", "right", home, "200")             // the proof holds
 		try("while it is down", "w2", home, "401 wrong password")
 		try("while it is down", "w3", home, "429 name 31m0s")
 		try("while it is down", "w4", stranger, "429 name 31m0s")
@@ -299,10 +301,10 @@ func TestStoreIsDown(t *testing.T) {
 		}
 		asks := store.asks
 		for range 20 {
-			try("while it rests", "w5", home, "429 name 31m0s")
+			try("while the circuit is open", "w5", home, "429 name 31m0s")
 		}
 		if store.asks != asks {
-			t.Errorf("the store was asked %d times while it rests, want 0", store.asks-asks)
+			t.Errorf("the store was called %d times with the circuit open, want 0", store.asks-asks)
 		}
 		store.setDown(false)
 		time.Sleep(storeRetry)
@@ -316,7 +318,7 @@ func TestStoreIsDown(t *testing.T) {
 	})
 }
 
-// rowStore is a store that notes how many rows each write has.
+// rowStore is a store that records how many rows each write has.
 type rowStore struct {
 	*MemoryStore
 	rows []int
@@ -327,10 +329,10 @@ func (r *rowStore) SwapWindows(ctx context.Context, changes []Change) error {
 	return r.MemoryStore.SwapWindows(ctx, changes)
 }
 
-// TestSettlesInAsManyRows (B9): what is written after the time of a wrong password
-// was taken is as much for a name that nobody has, and for an account whose window
-// is full: the row of the name, one beside it, and that of the address.
-func TestSettlesInAsManyRows(t *testing.T) {
+// TestRefusalsWriteAsManyRows (B9): Settle writes as many rows for a name without an
+// account, and for an account whose window is full, as for a wrong password: the row of
+// the name, that of the account or a padding row, and that of the address.
+func TestRefusalsWriteAsManyRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		store := &rowStore{MemoryStore: NewMemoryStore()}
@@ -356,7 +358,7 @@ func TestSettlesInAsManyRows(t *testing.T) {
 	})
 }
 
-// fullStore is a store that can be read, and written to unless it is full.
+// fullStore is a store that can always be read, and written unless it is full.
 type fullStore struct {
 	*MemoryStore
 	full bool
@@ -369,9 +371,9 @@ func (f *fullStore) SwapWindows(ctx context.Context, changes []Change) error {
 	return f.MemoryStore.SwapWindows(ctx, changes)
 }
 
-// TestStoreIsFull: a store that takes no writes is down until it takes one, which is
-// said once, however often it is read meanwhile.
-func TestStoreIsFull(t *testing.T) {
+// TestStoreThatCannotBeWritten: a store that fails writes is down until a write
+// succeeds, which is logged once, however often a read succeeds.
+func TestStoreThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		store := &fullStore{NewMemoryStore(), true}
@@ -402,9 +404,9 @@ func TestStoreIsFull(t *testing.T) {
 	})
 }
 
-// TestStoreFailsMeanwhile: what is wrong is known though the store fails between
-// the reservation and the answer.
-func TestStoreFailsMeanwhile(t *testing.T) {
+// TestStoreFailsBeforeSettle: a wrong password is recorded though the store fails
+// between Reserve and Settle.
+func TestStoreFailsBeforeSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		store := &farStore{MemoryStore: NewMemoryStore()}
@@ -426,8 +428,8 @@ func TestStoreFailsMeanwhile(t *testing.T) {
 	})
 }
 
-// TestTrips: how often a login turns to the store, the last swap after the
-// answer. A name without an account does as often as one with.
+// TestTrips: how often a login calls the store; the last swap is after the answer. A
+// name without an account makes as many calls as one with.
 func TestTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
@@ -450,9 +452,9 @@ func TestTrips(t *testing.T) {
 	})
 }
 
-// TestBudget: the budget of an address is distinct pairs of name and password,
-// each for ten minutes by itself. A login with a proof is not held by it, nor
-// counted in it; one of a generation's failures are not another's.
+// TestBudget: the budget of an address counts distinct pairs of name and password, each
+// for ten minutes by itself. A login with a proof is neither limited by it nor counted
+// in it. Another ConfigHash has another budget.
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
@@ -481,13 +483,12 @@ func TestBudget(t *testing.T) {
 		try("when the first failure is over", "nobody30", "w", office, "401 no such account")
 		try("one more", "nobody31", "w", office, "429 address 1m0s")
 		throttle.Reload(Config{AddressFailures: 30, ConfigHash: []byte("corrected")})
-		try("after a correction", "alice", "right", neighbour, "200")
+		try("after another configuration", "alice", "right", neighbour, "200")
 	})
 }
 
-// A token counts for its address alone, and an equal one that was refused a moment
-// ago is refused without asking.
-func TestTokens(t *testing.T) {
+// TestTokenCountsForAddressAlone: and the refusal of an equal token is cached.
+func TestTokenCountsForAddressAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := newTest(t, NewMemoryStore())
 		refuse := func(token string) string {
@@ -518,8 +519,9 @@ func TestTokens(t *testing.T) {
 	})
 }
 
-// A refusal of an attempt that began before a reload is not cached after it.
-func TestReloadForgetsRefusals(t *testing.T) {
+// TestReloadEmptiesRefusalCache: nor is the refusal of an attempt cached that began
+// before the reload and is settled after it.
+func TestReloadEmptiesRefusalCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		d.accounts["bob"].always = ProvedRefused
@@ -530,7 +532,7 @@ func TestReloadForgetsRefusals(t *testing.T) {
 		}
 		d.login(t.Context(), throttle, "alice", "w", home)
 		throttle.Reload(Config{AddressFailures: 30})
-		a.Settle(ProvedRefused, Cause{Reason: "our rules"})
+		a.Settle(ProvedRefused, Cause{Reason: "configuration"})
 		a.End()
 		synctest.Wait()
 		d.accounts["bob"].always = 0
@@ -540,7 +542,8 @@ func TestReloadForgetsRefusals(t *testing.T) {
 	})
 }
 
-// A session that is redeemed is a proof of the name that it was made under.
+// TestNoteProof: a redeemed session writes a proof of the login name under which it was
+// made, at most once an hour.
 func TestNoteProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
@@ -581,7 +584,8 @@ func TestNoteProof(t *testing.T) {
 	})
 }
 
-// A proof of an account is none of another that has its name by now.
+// TestProofOfAnotherAccount: a proof does not hold for another account that got the
+// login name since.
 func TestProofOfAnotherAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
@@ -598,7 +602,7 @@ func TestProofOfAnotherAccount(t *testing.T) {
 	})
 }
 
-func TestNetworks(t *testing.T) {
+func TestAddressKey(t *testing.T) {
 	cfg := Config{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}}
 	for _, test := range []struct{ address, want string }{
 		{"192.0.2.7", "192.0.2.7"}, {"::ffff:192.0.2.7", "192.0.2.7"}, {"10.2.3.4", "10.0.0.0/8"},
@@ -613,8 +617,8 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// TestMemoryIsBounded: it evicts the row used longest ago.
-func TestMemoryIsBounded(t *testing.T) {
+// TestMemoryStoreEvicts: a full MemoryStore evicts the least recently used row.
+func TestMemoryStoreEvicts(t *testing.T) {
 	m := NewMemoryStore()
 	for i := range maxRows + 10 {
 		row := Row{Key: MAC{byte(i), byte(i >> 8), byte(i >> 16)}, Version: 1}
@@ -624,6 +628,6 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	rows, _, _ := m.ReadWindows(t.Context(), []MAC{{9}, {10}})
 	if m.rows.Len() != maxRows || rows[0].Version != 0 || rows[1].Version != 1 {
-		t.Errorf("%d rows are kept, and of the first ones %v, want %d and only the second", m.rows.Len(), rows, maxRows)
+		t.Errorf("%d rows are stored, and of the first ones %v, want %d and only the second", m.rows.Len(), rows, maxRows)
 	}
 }

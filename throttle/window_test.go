@@ -10,12 +10,12 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// shown prints a window: of each entry its password, its last answer and count,
-// and its lease.
+// shown prints of each entry of a window its password, its last answer and count, and
+// its lease.
 func (w window) shown() string {
 	var all []string
 	for _, e := range w.entries {
-		text := fmt.Sprintf("%d %s", e.secret[0], [...]string{"unasked", "wrong", "refused", "lost"}[e.last])
+		text := fmt.Sprintf("%d %s", e.secret[0], [...]string{"unanswered", "wrong", "refused", "lost"}[e.last])
 		if e.count != 1 {
 			text += fmt.Sprint(" x", e.count)
 		}
@@ -40,8 +40,8 @@ func leasedTo(holder int64, e entry) entry {
 	return e
 }
 
-// tryOf is the try of password 1, in state 0, by attempt 7.
-func tryOf(edit func(*request)) *request {
+// requestOf is the request of password 1, in state 0, by attempt 7.
+func requestOf(edit func(*request)) *request {
 	t := &request{name: MAC{99}, nameSecret: MAC{1}, secret: MAC{1}, holder: 7, nameLimit: four, accountLimit: four}
 	if edit != nil {
 		edit(t)
@@ -63,31 +63,31 @@ func TestReserve(t *testing.T) {
 		want          string // verdict, or error
 		names, after  string // windows
 	}{
-		{"the first", nil, nil, nil, "ask", "1 unasked x0 leased 7", "1 unasked x0 leased 7"},
-		{"the name's is full", []entry{n2, n3, n4}, nil, nil, "429 31m0s", "", ""},
-		{"full but for known addresses", []entry{n2, n3, n4}, nil, known, "ask", "2 refused, 3 refused, 4 refused, 1 unasked x0 leased 7", "1 unasked x0 leased 7"},
-		{"full of those under way", []entry{n2, n3, leasedTo(8, inWindow(4, noAnswer, 0))}, nil, nil, "429 31m0s", "", ""},
-		{"full, with an entry of its own", []entry{n2, n3, inWindow(1, refused, 1)}, nil, nil, "ask", "2 refused, 3 refused, 1 refused leased 7", "1 unasked x0 leased 7"},
-		{"the account's is full", nil, []entry{w2, w3, w4}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 wrong"},
-		{"full but for known addresses", nil, []entry{w2, w3, w4}, known, "ask", "1 unasked x0 leased 7", "2 wrong, 3 wrong, 4 wrong, 1 unasked x0 leased 7"},
-		{"full of those under way", nil, []entry{w2, w3, leasedTo(8, inWindow(4, noAnswer, 0))}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 unasked x0 leased 8"},
-		{"full by what may have arrived", nil, []entry{w2, inWindow(3, lost, 2)}, nil, "full", "1 refused", "2 wrong, 3 lost x2"},
-		{"full of what may have arrived", nil, []entry{inWindow(2, lost, 2), inWindow(3, lost, 1)}, nil, "503", "", ""},
+		{"the first", nil, nil, nil, "ask", "1 unanswered x0 leased 7", "1 unanswered x0 leased 7"},
+		{"the name window is full", []entry{n2, n3, n4}, nil, nil, "429 31m0s", "", ""},
+		{"full for addresses without a proof", []entry{n2, n3, n4}, nil, known, "ask", "2 refused, 3 refused, 4 refused, 1 unanswered x0 leased 7", "1 unanswered x0 leased 7"},
+		{"full of passwords in flight", []entry{n2, n3, leasedTo(8, inWindow(4, noAnswer, 0))}, nil, nil, "429 31m0s", "", ""},
+		{"full, with an entry of its own", []entry{n2, n3, inWindow(1, refused, 1)}, nil, nil, "ask", "2 refused, 3 refused, 1 refused leased 7", "1 unanswered x0 leased 7"},
+		{"the account window is full", nil, []entry{w2, w3, w4}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 wrong"},
+		{"full for addresses without a proof", nil, []entry{w2, w3, w4}, known, "ask", "1 unanswered x0 leased 7", "2 wrong, 3 wrong, 4 wrong, 1 unanswered x0 leased 7"},
+		{"full of passwords in flight", nil, []entry{w2, w3, leasedTo(8, inWindow(4, noAnswer, 0))}, nil, "full", "1 refused", "2 wrong, 3 wrong, 4 unanswered x0 leased 8"},
+		{"full of wrong and lost ones", nil, []entry{w2, inWindow(3, lost, 2)}, nil, "full", "1 refused", "2 wrong, 3 lost x2"},
+		{"full of lost ones alone", nil, []entry{inWindow(2, lost, 2), inWindow(3, lost, 1)}, nil, "503", "", ""},
 		{"leased", nil, []entry{leasedTo(8, inWindow(1, noAnswer, 0))}, nil, "leased", "", ""},
-		{"leased, and an equal one was proved", nil, []entry{leasedTo(8, inWindow(1, noAnswer, 0))}, func(t *request) { t.equalProved = true }, "ask", "1 unasked x0 leased 7", "1 unasked x0 leased 7"},
+		{"leased, and an equal one was proved", nil, []entry{leasedTo(8, inWindow(1, noAnswer, 0))}, func(t *request) { t.equalProved = true }, "ask", "1 unanswered x0 leased 7", "1 unanswered x0 leased 7"},
 		{"wrong in the same state", nil, []entry{inWindow(1, wrong, 1)}, nil, "repeat first", "1 refused", "1 wrong"},
-		{"wrong in another state", nil, []entry{inWindow(1, wrong, 1)}, ofState, "ask", "1 unasked x0 leased 7", "1 wrong leased 7"},
-		{"wrong in another state, in a full window", nil, []entry{inWindow(1, wrong, 1), w2, w3}, ofState, "ask", "1 unasked x0 leased 7", "1 wrong leased 7, 2 wrong, 3 wrong"},
-		{"refused for another reason", nil, []entry{inWindow(1, refused, 1)}, nil, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
+		{"wrong in another state", nil, []entry{inWindow(1, wrong, 1)}, ofState, "ask", "1 unanswered x0 leased 7", "1 wrong leased 7"},
+		{"wrong in another state, in a full window", nil, []entry{inWindow(1, wrong, 1), w2, w3}, ofState, "ask", "1 unanswered x0 leased 7", "1 wrong leased 7, 2 wrong, 3 wrong"},
+		{"refused for another reason", nil, []entry{inWindow(1, refused, 1)}, nil, "ask", "1 unanswered x0 leased 7", "1 refused leased 7"},
 		{"refused for another reason while it waited", nil, []entry{inWindow(1, refused, 1)}, waited, "repeat first", "1 refused", "1 refused"},
-		{"the same, in another state or by another configuration", nil, []entry{inWindow(1, refused, 1)}, func(t *request) { t.waited, t.stateAndConfig = true, MAC{5} }, "ask", "1 unasked x0 leased 7", "1 refused leased 7"},
-		{"refused by our own rules while it waited", []entry{inWindow(1, refused, 1)}, nil, waited, "repeat first", "1 refused", ""},
-		{"refused a moment ago", nil, []entry{inWindow(1, refused, 1)}, func(t *request) { t.cached = &Cause{Reason: "cached"} }, "repeat cached", "1 refused", "1 refused"},
-		{"may have arrived, with room for one more", nil, []entry{inWindow(1, lost, 2)}, nil, "ask", "1 unasked x0 leased 7", "1 lost x2 leased 7"},
-		{"may have arrived, with none", nil, []entry{inWindow(1, lost, 2), w2}, nil, "503", "", ""},
+		{"the same, in another state or by another configuration", nil, []entry{inWindow(1, refused, 1)}, func(t *request) { t.waited, t.stateAndConfig = true, MAC{5} }, "ask", "1 unanswered x0 leased 7", "1 refused leased 7"},
+		{"refused by the configuration while it waited", []entry{inWindow(1, refused, 1)}, nil, waited, "repeat first", "1 refused", ""},
+		{"its refusal is cached", nil, []entry{inWindow(1, refused, 1)}, func(t *request) { t.cached = &Cause{Reason: "cached"} }, "repeat cached", "1 refused", "1 refused"},
+		{"lost, with room for one more", nil, []entry{inWindow(1, lost, 2)}, nil, "ask", "1 unanswered x0 leased 7", "1 lost x2 leased 7"},
+		{"lost, with no room", nil, []entry{inWindow(1, lost, 2), w2}, nil, "503", "", ""},
 	} {
 		before := windows{window{test.name}, window{test.account}}
-		after, answer, err := reserve(before, tryOf(test.try), noon)
+		after, answer, err := reserve(before, requestOf(test.try), noon)
 		got := map[Verdict]string{Ask: "ask", Repeat: "repeat " + answer.Cause.Reason, Full: "full"}[answer.Verdict]
 		held, _ := errors.AsType[*RetryAfter](err)
 		switch {
@@ -107,10 +107,10 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// TestSettle walks the table of settle, from entries with and without an answer
-// before, beside another password's.
+// TestSettle walks the table of settle: with and without an answer before, in windows
+// that have another password's entry too.
 func TestSettle(t *testing.T) {
-	const asked, again, theirs = "asked for the first time", "asked again", "leased to another by now"
+	const asked, again, theirs = "asked for the first time", "asked again", "leased to another attempt"
 	for _, test := range []struct {
 		outcome Outcome
 		entries string
@@ -119,7 +119,7 @@ func TestSettle(t *testing.T) {
 	}{
 		{Proved, asked, "2 refused", "2 wrong"},
 		{Proved, again, "2 refused", "2 wrong"},
-		{Proved, theirs, "1 unasked x0 leased 8, 2 refused", "1 unasked x0 leased 8, 2 wrong"},
+		{Proved, theirs, "1 unanswered x0 leased 8, 2 refused", "1 unanswered x0 leased 8, 2 wrong"},
 		{ProvedRefused, asked, "1 refused, 2 refused", "2 wrong"},
 		{ProvedRefused, again, "1 refused, 2 refused", "2 wrong"},
 		{Wrong, asked, "1 refused, 2 refused", "1 wrong, 2 wrong"},
@@ -131,7 +131,7 @@ func TestSettle(t *testing.T) {
 		{NotSent, again, "1 refused, 2 refused", "1 wrong, 2 wrong"},
 		{MayHaveArrived, asked, "2 refused", "1 lost, 2 wrong"},
 		{MayHaveArrived, again, "1 refused, 2 refused", "1 lost x2, 2 wrong"},
-		{MayHaveArrived, theirs, "1 unasked x0 leased 8, 2 refused", "1 lost leased 8, 2 wrong"},
+		{MayHaveArrived, theirs, "1 unanswered x0 leased 8, 2 refused", "1 lost leased 8, 2 wrong"},
 	} {
 		first := map[string][2]entry{
 			asked:  {leasedTo(7, inWindow(1, noAnswer, 0)), leasedTo(7, inWindow(1, noAnswer, 0))},
@@ -139,7 +139,7 @@ func TestSettle(t *testing.T) {
 			theirs: {leasedTo(8, inWindow(1, noAnswer, 0)), leasedTo(8, inWindow(1, noAnswer, 0))},
 		}[test.entries]
 		w := windows{window{[]entry{first[0], inWindow(2, refused, 1)}}, window{[]entry{first[1], inWindow(2, wrong, 1)}}}
-		after := settle(w, tryOf(func(t *request) { t.state, t.stateAndConfig = MAC{5}, MAC{6} }), test.outcome, "why", noon)
+		after := settle(w, requestOf(func(t *request) { t.state, t.stateAndConfig = MAC{5}, MAC{6} }), test.outcome, "why", noon)
 		if after.name.shown() != test.names || after.account.shown() != test.after {
 			t.Errorf("outcome %d, %s: windows are %q and %q, want %q and %q", test.outcome, test.entries, after.name.shown(), after.account.shown(), test.names, test.after)
 		}
@@ -151,12 +151,12 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// TestExpiredLease: what it leaves is what an attempt that may have arrived
-// leaves.
+// TestExpiredLease: in the account window an expired lease leaves the same as the outcome
+// MayHaveArrived.
 func TestExpiredLease(t *testing.T) {
 	for _, e := range []entry{inWindow(1, noAnswer, 0), inWindow(1, wrong, 1), inWindow(1, lost, 2)} {
 		w := window{[]entry{leasedTo(8, e)}}
-		settled := settle(windows{account: w}, tryOf(func(t *request) { t.holder = 8 }), MayHaveArrived, "", noon).account
+		settled := settle(windows{account: w}, requestOf(func(t *request) { t.holder = 8 }), MayHaveArrived, "", noon).account
 		for _, at := range []struct {
 			time time.Time
 			want string
@@ -172,8 +172,8 @@ func TestExpiredLease(t *testing.T) {
 	}
 }
 
-// FuzzEncode: what a window is encoded to reads back as the window, and nothing
-// that cannot be read is half a window.
+// FuzzEncode: a window that is encoded decodes to itself, and an error comes without half
+// a window.
 func FuzzEncode(f *testing.F) {
 	full := window{[]entry{leasedTo(1<<62, inWindow(1, wrong, 3)), inWindow(2, lost, 1), {}}}
 	f.Add(full.encode())
