@@ -21,9 +21,9 @@ func (m *member) adopt(found *Identity, method Method) (*Identity, error) {
 	return m.adoptAs(found, method, at)
 }
 
-// adoptAgain does the same with the answer to a revalidation of before, whose
+// adoptRevalidated does the same with the answer to a revalidation of before, whose
 // Method and AuthTime it keeps.
-func (m *member) adoptAgain(found, before *Identity) (*Identity, error) {
+func (m *member) adoptRevalidated(found, before *Identity) (*Identity, error) {
 	if found != nil && found.Subject != before.Subject {
 		return nil, m.anotherAccount()
 	}

@@ -20,13 +20,13 @@ import (
 // login of another caller ends with ctx.
 func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity, err error) {
 	defer classify(&err)
-	if cred, err = c.admissible(cred); err != nil {
+	if cred, err = c.checkCredential(cred); err != nil {
 		return nil, err
 	}
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, began.Add(chainLimit))
 	defer cancel()
-	key := c.memory.key(cred)
+	key := c.passwords.key(cred)
 	leave, err := c.enter(cred, key)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 	case RefreshToken:
 		// One that came twice at once is sent once, or a provider that rotates it
 		// would take the second for theft.
-		id, _, err := c.shared(ctx, ends, key, anyIdentity, func(ctx context.Context) (*Identity, error) {
+		id, _, err := c.askShared(ctx, ends, key, anyIdentity, func(ctx context.Context) (*Identity, error) {
 			return c.byRefreshToken(ctx, cred, began)
 		})
 		return id, err
@@ -52,31 +52,31 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 // that hangs take all of it. Anywhere else it would tell that a guess is right: those
 // that find no room are turned away uncounted.
 func (c *Chain) enter(cred Credential, key throttle.MAC) (leave func(), err error) {
-	if cred.mayBeCached() && c.memory.wasProvedAt(key, cred.Address) {
+	if cred.mayBeCached() && c.passwords.wasProvedAt(key, cred.Address) {
 		return func() {}, nil
 	}
 	name := "" // tokens come under any name, or all under one
 	if cred.Kind() == Password {
 		name = c.bareKey(cred.Login)
 	}
-	return func() { c.flights.leave(name) }, c.flights.enter(name)
+	return func() { c.logins.leave(name) }, c.logins.enter(name)
 }
 
 // recall returns the identity of a cached right password, or nil.
-func (c *Chain) recall(cred Credential, key throttle.MAC) *Identity {
+func (c *Chain) cachedIdentity(cred Credential, key throttle.MAC) *Identity {
 	if !cred.mayBeCached() {
 		return nil
 	}
-	return c.memory.recall(key)
+	return c.passwords.get(key)
 }
 
 // mayBeCached reports whether the cache of right passwords serves. It does not for an
 // offline token.
 func (c Credential) mayBeCached() bool { return c.Kind() == Password && !c.Offline }
 
-// admissible recognizes a credential and rejects one that no provider may see,
+// checkCredential recognizes a credential and rejects one that no provider may see,
 // such as an empty password. It is cheap and comes first.
-func (c *Chain) admissible(cred Credential) (Credential, error) {
+func (c *Chain) checkCredential(cred Credential) (Credential, error) {
 	if cred.route.kind == 0 {
 		cred = c.Recognize(cred)
 	}
@@ -106,10 +106,10 @@ func (c *Chain) admissible(cred Credential) (Credential, error) {
 // work that a guess must not cause, such as a write to the store.
 func (c *Chain) Precheck(ctx context.Context, cred Credential) (err error) {
 	defer classify(&err)
-	if cred, err = c.admissible(cred); err != nil {
+	if cred, err = c.checkCredential(cred); err != nil {
 		return err
 	}
-	return rejectedBefore(c.throttle.Check(ctx, c.guess(cred)))
+	return asRejection(c.throttle.Check(ctx, c.guess(cred)))
 }
 
 // NoteProof tells the throttle that a session made under a login name was
@@ -122,23 +122,23 @@ func (c *Chain) NoteProof(login Login, address netip.Addr) {
 
 // refusedBefore returns the error of a login that the throttle refused to begin.
 // One whose equal was refused a moment ago takes as long as that one did.
-func (c *Chain) refusedBefore(ctx context.Context, cred Credential, began time.Time, err error) error {
-	err = rejectedBefore(err)
+func (c *Chain) refusedByThrottle(ctx context.Context, cred Credential, began time.Time, err error) error {
+	err = asRejection(err)
 	if !errors.Is(err, ErrRejected) {
 		return err
 	}
-	c.refusals.wait(ctx, began)
+	c.refusalTimes.wait(ctx, began)
 	if m := c.doubted(cred.route.members...); m != nil {
-		return m.disbelieve(err)
+		return m.circuitOpenError(err)
 	}
 	return err
 }
 
 // shared has equal logins that come at once share the answer of the first, which
 // leads. One whose identity shares does not allow to be shared is asked for by each.
-func (c *Chain) shared(ctx context.Context, ends time.Time, key throttle.MAC, shares func(*Identity) bool, ask func(context.Context) (*Identity, error)) (_ *Identity, lead bool, err error) {
+func (c *Chain) askShared(ctx context.Context, ends time.Time, key throttle.MAC, shares func(*Identity) bool, ask func(context.Context) (*Identity, error)) (_ *Identity, lead bool, err error) {
 	for {
-		f, lead, err := c.flights.fly(ctx, ends, key, ask)
+		f, lead, err := c.logins.do(ctx, ends, key, ask)
 		if err != nil {
 			return nil, false, err
 		}
@@ -147,7 +147,7 @@ func (c *Chain) shared(ctx context.Context, ends time.Time, key throttle.MAC, sh
 		case !lead && held:
 			continue // the limit was that of the other login's address
 		case !lead && f.err == nil && !shares(f.identity):
-			id, err := c.flights.flyAlone(ctx, ends, ask)
+			id, err := c.logins.doAlone(ctx, ends, ask)
 			return id, true, err
 		}
 		return f.identity, lead, f.err
@@ -172,20 +172,20 @@ func (c *Chain) byIDToken(ctx context.Context, cred Credential) (*Identity, erro
 func (c *Chain) byRefreshToken(ctx context.Context, cred Credential, began time.Time) (*Identity, error) {
 	a, err := c.throttle.Begin(ctx, c.guess(cred))
 	if err != nil {
-		return nil, c.refusedBefore(ctx, cred, began, err)
+		return nil, c.refusedByThrottle(ctx, cred, began, err)
 	}
 	defer a.End()
 	m := cred.route.members[0]
 	found, err := m.redeemRefreshToken(ctx, cred.Secret)
 	if err != nil {
-		return nil, c.rejected(a, m, err)
+		return nil, c.settleRejected(a, m, err)
 	}
-	return m.letIn(ctx, a, found, MethodRefresh)
+	return m.checkProved(ctx, a, found, MethodRefresh)
 }
 
-// giveBack revokes the refresh token that the provider gave to a login which our own
+// revokeRefused revokes the refresh token that the provider gave to a login which our own
 // rules refuse.
-func (m *member) giveBack(ctx context.Context, found *Identity) {
+func (m *member) revokeRefused(ctx context.Context, found *Identity) {
 	if found == nil {
 		return
 	}

@@ -28,14 +28,14 @@ type Member struct {
 // of the account, and the proof, until a provider knows more than that the name is
 // not its own.
 type Chain struct {
-	members  []*member
-	domains  map[string]bool // that may come with a login name, by their keys
-	memory   *memory
-	flights  flights
-	refusals durations // how long logins took to be refused
-	throttle *throttle.Throttle
-	breaker  CircuitBreaker // nil for none
-	log      *slog.Logger
+	members      []*member
+	domains      map[string]bool // that may come with a login name, by their keys
+	passwords    *passwordCache
+	logins       logins
+	refusalTimes durations // how long logins took to be refused
+	throttle     *throttle.Throttle
+	breaker      CircuitBreaker // nil for none
+	log          *slog.Logger
 }
 
 // Options are the optional parts of a chain.
@@ -53,7 +53,7 @@ func NewChain(members []Member, limits *throttle.Throttle, o Options) (*Chain, e
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c := &Chain{memory: newMemory(), flights: newFlights(log), throttle: limits, breaker: o.CircuitBreaker, log: log}
+	c := &Chain{passwords: newPasswordCache(), logins: newLogins(log), throttle: limits, breaker: o.CircuitBreaker, log: log}
 	configs := make([]Config, len(members))
 	var faults []error
 	for i, m := range members {
@@ -82,4 +82,4 @@ func NewChain(members []Member, limits *throttle.Throttle, o Options) (*Chain, e
 
 // Forget drops what is remembered of the passwords of those whom match picks, for
 // when their sessions are revoked.
-func (c *Chain) Forget(match func(*Identity) bool) { c.memory.forget(match) }
+func (c *Chain) Forget(match func(*Identity) bool) { c.passwords.forget(match) }

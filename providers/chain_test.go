@@ -133,17 +133,17 @@ type fakeFile struct{ directory }
 
 func (f *fakeFile) HasLogin(login Login) bool { _, ok := f.accounts[login]; return ok }
 
-func FuzzPeek(f *testing.F) {
+func FuzzReadUnverified(f *testing.F) {
 	f.Add("a.b.c")
 	f.Add(jwt(`{"iss":"https://ci","typ":"ID"}`))
 	f.Add(jwt(`{"iss":"a","iss":"b"}`))
 	f.Fuzz(func(t *testing.T, secret string) {
-		got, isToken, err := peek(secret)
-		if err != nil && (!isToken || got != token{}) {
-			t.Errorf("peek(%q) = %v, %v, %v: half a result beside an error", secret, got, isToken, err)
+		got, isToken, err := readUnverified(secret)
+		if err != nil && (!isToken || got != unverifiedJWT{}) {
+			t.Errorf("readUnverified(%q) = %v, %v, %v: half a result beside an error", secret, got, isToken, err)
 		}
-		if !isToken && (err != nil || got != token{}) {
-			t.Errorf("peek(%q) = %v, %v: of what is no token", secret, got, err)
+		if !isToken && (err != nil || got != unverifiedJWT{}) {
+			t.Errorf("readUnverified(%q) = %v, %v: of what is no token", secret, got, err)
 		}
 	})
 }
@@ -476,7 +476,7 @@ func TestPanicIsNoOutcome(t *testing.T) {
 	if got := outcome(c.try(t, typed("bob", "right", home))); got != "503" {
 		t.Errorf("Authenticate = %s, want 503", got)
 	}
-	if len(c.flights.flying) != 0 || c.flights.count != 0 {
+	if len(c.logins.calls) != 0 || c.logins.count != 0 {
 		t.Error("a login stayed under way for ever")
 	}
 }

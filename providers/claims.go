@@ -14,7 +14,7 @@ import (
 // number stays an int64 and any other a float64, though it has no fraction. Rules
 // tell them apart, and one person must be the same to them at login and after.
 func EncodeClaims(claims map[string]any) ([]byte, error) {
-	return json.Marshal(spelled(claims))
+	return json.Marshal(encodeNumbers(claims))
 }
 
 // DecodeClaims reads what [EncodeClaims] wrote, or an object of anybody's. What
@@ -42,11 +42,11 @@ func DecodeClaim(text []byte) (any, error) {
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, fmt.Errorf("there is more after the value")
 	}
-	return read(value), nil
+	return decodeNumbers(value), nil
 }
 
 // spelled has each float64 in value be written as one.
-func spelled(value any) any {
+func encodeNumbers(value any) any {
 	switch v := value.(type) {
 	case float64:
 		text := strconv.FormatFloat(v, 'g', -1, 64)
@@ -58,15 +58,15 @@ func spelled(value any) any {
 		}
 		return json.Number(text)
 	case []any:
-		return mapped(v, spelled)
+		return mapped(v, encodeNumbers)
 	case map[string]any:
-		return mappedValues(v, spelled)
+		return mappedValues(v, encodeNumbers)
 	}
 	return value
 }
 
 // read makes numbers of what the decoder left as text.
-func read(value any) any {
+func decodeNumbers(value any) any {
 	switch v := value.(type) {
 	case json.Number:
 		if !strings.ContainsAny(v.String(), ".eE") {
@@ -80,9 +80,9 @@ func read(value any) any {
 		}
 		return f
 	case []any:
-		return mapped(v, read)
+		return mapped(v, decodeNumbers)
 	case map[string]any:
-		return mappedValues(v, read)
+		return mappedValues(v, decodeNumbers)
 	}
 	return value
 }

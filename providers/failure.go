@@ -68,7 +68,7 @@ const maxDetail = 200
 
 // causeOf returns why a credential was rejected, as the throttle keeps it: the reason,
 // and the text of the error, which may name the account. It is zero for an error of
-// another kind. [rejectAgain] reads it.
+// another kind. [repeatRejection] reads it.
 func causeOf(err error) throttle.Cause {
 	if err == nil || isUnrecognized(err) {
 		return throttle.Cause{}
@@ -80,9 +80,9 @@ func causeOf(err error) throttle.Cause {
 	return throttle.Cause{Reason: string(ReasonOf(err)), Detail: text}
 }
 
-// rejectAgain returns the rejection that causeOf was made of, for a credential that is
+// repeatRejection returns the rejection that causeOf was made of, for a credential that is
 // refused from memory.
-func rejectAgain(why throttle.Cause) error {
+func repeatRejection(why throttle.Cause) error {
 	reason := WrongPassword
 	if i := slices.Index(reasons, Reason(why.Reason)); i >= 0 {
 		reason = reasons[i]
@@ -93,11 +93,11 @@ func rejectAgain(why throttle.Cause) error {
 	return Reject(reason, fmt.Errorf("refused before: %s", why.Detail))
 }
 
-// rejectedBefore turns the throttle's [*throttle.Refused] into the rejection that
+// asRejection turns the throttle's [*throttle.Refused] into the rejection that
 // it remembers.
-func rejectedBefore(err error) error {
+func asRejection(err error) error {
 	if refused, ok := errors.AsType[*throttle.Refused](err); ok {
-		return rejectAgain(refused.Cause)
+		return repeatRejection(refused.Cause)
 	}
 	return err
 }

@@ -130,7 +130,7 @@ func TestSlowPersonIsNoOutage(t *testing.T) {
 func TestRejectAgain(t *testing.T) {
 	for _, reason := range reasons {
 		first := &Failure{"corp", Reject(reason, errors.New("what the directory showed"))}
-		again := rejectAgain(causeOf(first))
+		again := repeatRejection(causeOf(first))
 		if !errors.Is(again, ErrRejected) || ReasonOf(again) != reason || !strings.Contains(again.Error(), "what the directory showed") {
 			t.Errorf("again %q = %v, want a rejection of the same reason", reason, again)
 		}
@@ -144,7 +144,7 @@ func TestRejectAgain(t *testing.T) {
 		{"a long one", Reject(Disabled, errors.New(strings.Repeat("é", maxDetail)))},
 	} {
 		why := causeOf(test.err)
-		again := rejectAgain(why)
+		again := repeatRejection(why)
 		if !errors.Is(again, ErrRejected) || ReasonOf(again) != ReasonOf(test.err) || len(why.Detail) > maxDetail || !utf8.ValidString(why.Detail) {
 			t.Errorf("%s again = %v, want %v", test.name, again, ReasonOf(test.err))
 		}

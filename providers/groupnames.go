@@ -86,8 +86,8 @@ func (g GroupNames) Compile(foldsCase bool, id func(text string) (string, bool))
 	n := &GroupNamer{folds: foldsCase}
 	compile := func(text string) groupGlob {
 		if id != nil {
-			if spelled, ok := id(text); ok {
-				return groupGlob{glob(n.folded(spelled)), true}
+			if canonical, ok := id(text); ok {
+				return groupGlob{glob(n.folded(canonical)), true}
 			}
 		}
 		return groupGlob{glob(n.folded(n.cleaned(text))), false}

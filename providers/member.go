@@ -12,11 +12,11 @@ import (
 	"shorepass/internal/share"
 )
 
-// member is a configured provider, with its abilities, its compiled options and
+// member is a configured provider, with its optional interfaces, its compiled options and
 // whether it answers.
 type member struct {
 	provider Provider
-	abilities
+	optionalInterfaces
 	config  Config // with its defaults
 	prefix  string
 	foreign []string       // longer prefixes of others that a name behind prefix could begin with
@@ -26,20 +26,20 @@ type member struct {
 
 	requireFolded globs // for names of a provider that ignores case
 
-	refusals durations // how long it took to refuse a password, Lookup included
+	refusalTimes durations // how long it took to refuse a password, Lookup included
 
 	log    *slog.Logger
 	warned atomic.Bool // a group with another provider's prefix was logged
-	down   atomic.Bool // its own operations fail; see noteAvailability
+	down   atomic.Bool // its own operations fail; see recordAvailability
 }
 
 func newMember(p Provider, config Config) *member {
 	m := &member{
-		provider:  p,
-		abilities: abilitiesOf(p),
-		config:    config,
-		match:     compileLoginGlobs(config.Match),
-		require:   compileGlobs(config.RequireGroups),
+		provider:           p,
+		optionalInterfaces: assertInterfaces(p),
+		config:             config,
+		match:              compileLoginGlobs(config.Match),
+		require:            compileGlobs(config.RequireGroups),
 	}
 	m.requireFolded = make(globs, len(m.require))
 	for i, g := range m.require {
@@ -57,37 +57,37 @@ func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {
 	account, err := m.provider.Lookup(ctx, login)
 	switch {
 	case err != nil:
-		return nil, m.answered(err)
+		return nil, m.recordAnswer(err)
 	case account == nil || account.Prove == nil:
-		return nil, m.answered(errors.New("it gave neither an account nor an error"))
+		return nil, m.recordAnswer(errors.New("it gave neither an account nor an error"))
 	}
 	return account, nil
 }
 
 func (m *member) prove(ctx context.Context, account *Account, p Proof) (*Identity, error) {
 	found, err := account.Prove(ctx, p)
-	return found, m.answeredPerson(notMineIsRejected(err))
+	return found, m.recordPersonAnswer(notMineIsRejected(err))
 }
 
 func (m *member) verifyIDToken(ctx context.Context, token secret.Text) (*Identity, error) {
 	found, err := m.idTokens.VerifyIDToken(ctx, token)
-	return found, m.answered(notMineIsRejected(err))
+	return found, m.recordAnswer(notMineIsRejected(err))
 }
 
 func (m *member) redeemRefreshToken(ctx context.Context, token secret.Text) (*Identity, error) {
 	found, err := m.refresh.RedeemRefreshToken(ctx, token)
-	return found, m.answeredPerson(notMineIsRejected(err))
+	return found, m.recordPersonAnswer(notMineIsRejected(err))
 }
 
 func (m *member) revalidate(ctx context.Context, id *Identity) (*Identity, error) {
 	if m.revalidator == nil {
-		return nil, m.answered(ErrCannotRevalidate)
+		return nil, m.recordAnswer(ErrCannotRevalidate)
 	}
 	found, err := m.revalidator.Revalidate(ctx, id)
 	if m.revalidator.PerSession() {
-		return found, m.answeredPerson(err) // it sent the person's own token
+		return found, m.recordPersonAnswer(err) // it sent the person's own token
 	}
-	return found, m.answered(err)
+	return found, m.recordAnswer(err)
 }
 
 // notMineIsRejected turns ErrNotMine into ErrRejected, for a secret that goes to
@@ -102,33 +102,33 @@ func notMineIsRejected(err error) error {
 // answered records the availability of the provider by the outcome of one of its
 // own operations, such as a search, and wraps an error in a [Failure] with the
 // provider's name.
-func (m *member) answered(err error) error {
-	m.noteAvailability(err)
-	return m.named(err)
+func (m *member) recordAnswer(err error) error {
+	m.recordAvailability(err)
+	return m.wrap(err)
 }
 
 // answeredPerson does the same with the outcome of a request that carried
 // a person's secret. Where that may have arrived and no answer came, the delay
 // can be that person's alone (a second factor, an account that its provider fails
 // on), so that it says nothing of the provider's health.
-func (m *member) answeredPerson(err error) error {
+func (m *member) recordPersonAnswer(err error) error {
 	if !isUnrecognized(err) || !MayHaveArrived(err) {
-		m.noteAvailability(err)
+		m.recordAvailability(err)
 	}
-	return m.named(err)
+	return m.wrap(err)
 }
 
-func (m *member) named(err error) error {
+func (m *member) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
 	return &Failure{m.config.Name, err}
 }
 
-// noteAvailability records from the outcome of one operation whether the provider
+// recordAvailability records from the outcome of one operation whether the provider
 // answers. A canceled request does not tell, nor does one for which the account that
 // it is about had no place left.
-func (m *member) noteAvailability(err error) {
+func (m *member) recordAvailability(err error) {
 	switch {
 	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled), errors.Is(err, share.ErrBusy):
 	case isUnrecognized(err):

@@ -16,7 +16,7 @@ func TestBusyIsNotDown(t *testing.T) {
 	m.log = slog.New(slog.DiscardHandler)
 	busy := fmt.Errorf("wait for a connection: %w: %w", share.ErrBusy, context.DeadlineExceeded)
 	for _, err := range []error{busy, NotSent(busy)} {
-		if _ = m.answered(err); m.down.Load() {
+		if _ = m.recordAnswer(err); m.down.Load() {
 			t.Errorf("after %v the provider is down, want that it is not", err)
 		}
 	}

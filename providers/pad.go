@@ -51,5 +51,5 @@ func (m *member) pad(ctx context.Context, began time.Time, cred Credential) {
 		m.padder.Pad(ctx, began, cred.Login, cred.proof())
 		return
 	}
-	m.refusals.wait(ctx, began)
+	m.refusalTimes.wait(ctx, began)
 }

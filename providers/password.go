@@ -15,16 +15,16 @@ import (
 func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.MAC, cred Credential, began time.Time) (*Identity, error) {
 	a, err := c.throttle.Begin(ctx, c.guess(cred))
 	if err != nil {
-		return nil, c.refusedBefore(ctx, cred, began, err)
+		return nil, c.refusedByThrottle(ctx, cred, began, err)
 	}
 	defer a.End()
-	if id := c.recall(cred, key); id != nil {
+	if id := c.cachedIdentity(cred, key); id != nil {
 		a.Settle(throttle.Proved, throttle.Cause{})
 		return id, nil
 	}
 	// A provider that gives tokens of its own gives each offline login one.
 	withoutToken := func(id *Identity) bool { return id.RefreshToken.IsZero() }
-	id, lead, err := c.shared(ctx, ends, c.memory.flightKey(key, cred.Offline, a.HasProof()), withoutToken, func(ctx context.Context) (*Identity, error) {
+	id, lead, err := c.askShared(ctx, ends, c.passwords.callKey(key, cred.Offline, a.HasProof()), withoutToken, func(ctx context.Context) (*Identity, error) {
 		return c.login(ctx, a, key, cred)
 	})
 	if !lead {
@@ -35,20 +35,20 @@ func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.MAC
 
 // login asks the providers, and caches a right password.
 func (c *Chain) login(ctx context.Context, a *throttle.Attempt, key throttle.MAC, cred Credential) (*Identity, error) {
-	epoch, began := c.memory.currentEpoch(), time.Now()
-	id, m, err := c.ask(ctx, a, cred)
+	epoch, began := c.passwords.currentEpoch(), time.Now()
+	id, m, err := c.askProviders(ctx, a, cred)
 	switch {
 	case err != nil && errors.Is(err, ErrRejected):
-		c.refusals.add(time.Since(began))
+		c.refusalTimes.add(time.Since(began))
 	case err == nil && !cred.Offline:
-		c.memory.remember(key, id, cred.Address, *m.config.Remember, epoch)
+		c.passwords.put(key, id, cred.Address, *m.config.Remember, epoch)
 	}
 	return id, err
 }
 
 // ask looks the account up at one provider after another. The first that has it
 // proves the password, if the throttle has room for it.
-func (c *Chain) ask(ctx context.Context, a *throttle.Attempt, cred Credential) (*Identity, *member, error) {
+func (c *Chain) askProviders(ctx context.Context, a *throttle.Attempt, cred Credential) (*Identity, *member, error) {
 	var began time.Time // of the last Lookup
 	for _, m := range cred.route.members {
 		began = time.Now()
@@ -60,12 +60,12 @@ func (c *Chain) ask(ctx context.Context, a *throttle.Attempt, cred Credential) (
 			settle(a, NotSent(err))
 			return nil, nil, err
 		case err != nil:
-			return nil, nil, c.rejectedAtLookup(ctx, a, m, began, cred, err)
+			return nil, nil, c.rejectAtLookup(ctx, a, m, began, cred, err)
 		}
 		id, err := c.prove(ctx, a, m, began, account, cred)
 		return id, m, err
 	}
-	return nil, nil, c.unknown(ctx, a, began, cred)
+	return nil, nil, c.rejectUnknown(ctx, a, began, cred)
 }
 
 // prove has the throttle reserve an entry for the account, and only then the
@@ -78,22 +78,22 @@ func (c *Chain) prove(ctx context.Context, a *throttle.Attempt, m *member, began
 	if answer.Verdict != throttle.Ask {
 		m.pad(ctx, began, cred)
 		a.Settle(throttle.Unknown, answer.Cause)
-		return nil, c.unasked(m, answer)
+		return nil, c.unaskedError(m, answer)
 	}
 	found, err := m.prove(ctx, account, cred.proof())
 	c.noteLogin(a, m, cmp.Or(account.Subject, c.bareKey(cred.Login)), err)
 	if err != nil {
 		if !isUnrecognized(err) {
-			m.refusals.add(time.Since(began))
+			m.refusalTimes.add(time.Since(began))
 		}
-		return nil, c.rejected(a, m, err)
+		return nil, c.settleRejected(a, m, err)
 	}
-	return m.letIn(ctx, a, found, MethodPassword)
+	return m.checkProved(ctx, a, found, MethodPassword)
 }
 
-// letIn applies our own rules to the identity that a provider proved, and settles
+// checkProved applies our own rules to the identity that a provider proved, and settles
 // the attempt. Where they refuse it the provider revokes its refresh token.
-func (m *member) letIn(ctx context.Context, a *throttle.Attempt, found *Identity, method Method) (*Identity, error) {
+func (m *member) checkProved(ctx context.Context, a *throttle.Attempt, found *Identity, method Method) (*Identity, error) {
 	id, err := m.adopt(found, method)
 	switch {
 	case err == nil:
@@ -104,7 +104,7 @@ func (m *member) letIn(ctx context.Context, a *throttle.Attempt, found *Identity
 	default:
 		a.Settle(throttle.ProvedRefused, causeOf(err))
 	}
-	m.giveBack(ctx, found)
+	m.revokeRefused(ctx, found)
 	return nil, err
 }
 
@@ -113,35 +113,35 @@ var errFull = errors.New("too many wrong passwords for this account, so the prov
 
 // unasked returns the error of a password that the throttle has not let the
 // provider prove.
-func (c *Chain) unasked(m *member, answer throttle.Answer) error {
+func (c *Chain) unaskedError(m *member, answer throttle.Answer) error {
 	err := Reject(WrongPassword, errFull)
 	if answer.Verdict == throttle.Repeat {
-		err = rejectAgain(answer.Cause)
+		err = repeatRejection(answer.Cause)
 	}
-	err = m.named(err)
+	err = m.wrap(err)
 	if c.doubted(m) != nil {
-		return m.disbelieve(err)
+		return m.circuitOpenError(err)
 	}
 	return err
 }
 
 // rejected settles an attempt that a provider refused or could not tell about,
 // and returns its error.
-func (c *Chain) rejected(a *throttle.Attempt, m *member, err error) error {
+func (c *Chain) settleRejected(a *throttle.Attempt, m *member, err error) error {
 	if c.doubted(m) != nil && !isUnrecognized(err) {
-		err = m.disbelieve(err)
+		err = m.circuitOpenError(err)
 	}
 	settle(a, err)
 	return err
 }
 
-// rejectedAtLookup refuses a login before any proof, such as a name of two
+// rejectAtLookup refuses a login before any proof, such as a name of two
 // entries. It takes as long as a wrong password, and counts by the name alone.
-func (c *Chain) rejectedAtLookup(ctx context.Context, a *throttle.Attempt, m *member, began time.Time, cred Credential, err error) error {
+func (c *Chain) rejectAtLookup(ctx context.Context, a *throttle.Attempt, m *member, began time.Time, cred Credential, err error) error {
 	c.noteLogin(a, m, c.bareKey(cred.Login), err)
 	if c.doubted(m) != nil {
 		m.pad(ctx, began, cred)
-		return m.disbelieve(err)
+		return m.circuitOpenError(err)
 	}
 	if held := a.ReserveName(ctx); held != nil {
 		return held
@@ -151,8 +151,8 @@ func (c *Chain) rejectedAtLookup(ctx context.Context, a *throttle.Attempt, m *me
 	return err
 }
 
-// unknown refuses a login whose name no provider has, as rejectedAtLookup does.
-func (c *Chain) unknown(ctx context.Context, a *throttle.Attempt, began time.Time, cred Credential) error {
+// unknown refuses a login whose name no provider has, as rejectAtLookup does.
+func (c *Chain) rejectUnknown(ctx context.Context, a *throttle.Attempt, began time.Time, cred Credential) error {
 	err := Reject(Unknown, errors.New("no provider has this account"))
 	members := cred.route.members
 	for _, m := range members {

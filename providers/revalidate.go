@@ -35,7 +35,7 @@ func (c *Chain) Revalidate(ctx context.Context, id *Identity) (_ *Identity, err 
 	if err != nil {
 		return nil, err
 	}
-	again, err := m.adoptAgain(found, id)
+	again, err := m.adoptRevalidated(found, id)
 	if err != nil && found != nil && !found.RefreshToken.Equal(id.RefreshToken) {
 		err = &RotatedError{RefreshToken: found.RefreshToken, Err: err}
 	}

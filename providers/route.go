@@ -34,7 +34,7 @@ func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secre
 	if login.Key() != refreshName || !ok {
 		return login, password
 	}
-	m := c.named(name)
+	m := c.memberNamed(name)
 	if m == nil {
 		return login, password
 	}
@@ -43,7 +43,7 @@ func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secre
 
 // named returns the provider that a person means by name, or nil: case and blanks
 // around it make no difference, as no two providers' names differ in case alone.
-func (c *Chain) named(name string) *member {
+func (c *Chain) memberNamed(name string) *member {
 	login, err := ParseLogin(name)
 	if err != nil {
 		return nil
@@ -91,19 +91,19 @@ func (c *Chain) Recognize(cred Credential) Credential {
 func (c Credential) Misrouted() error { return c.route.err }
 
 func (c *Chain) route(login Login, text string) route {
-	var t token
+	var t unverifiedJWT
 	var isToken bool
 	var err error
 	if len(text) <= maxToken {
-		t, isToken, err = peek(text)
+		t, isToken, err = readUnverified(text)
 	}
 	if rest, ok := strings.CutPrefix(login.Key(), refreshName); ok && (rest == "" || rest[0] == ':') {
 		if err != nil {
-			return c.toOne(RefreshToken, nil, "the token is malformed")
+			return c.routeToOne(RefreshToken, nil, "the token is malformed")
 		}
 		return c.routeRefresh(login, text, t)
 	}
-	if isToken && !t.sealed {
+	if isToken && !t.encrypted {
 		if err != nil || t.issuer == "" {
 			return route{kind: IDToken}
 		}
@@ -120,29 +120,29 @@ func (c *Chain) route(login Login, text string) route {
 
 // routeRefresh chooses for "$refresh" and "$refresh:PROVIDER". t is empty unless
 // the token is a JWT.
-func (c *Chain) routeRefresh(login Login, text string, t token) route {
+func (c *Chain) routeRefresh(login Login, text string, t unverifiedJWT) route {
 	_, name, isNamed := strings.Cut(string(login), ":")
 	switch {
 	case isNamed || login.Key() != refreshName: // a colon that is one in the key alone
-		m := c.named(name)
+		m := c.memberNamed(name)
 		switch {
 		case m == nil:
-			return c.toOne(RefreshToken, nil, "no provider has that name")
+			return c.routeToOne(RefreshToken, nil, "no provider has that name")
 		case !m.accepts(RefreshToken):
-			return c.toOne(RefreshToken, nil, "the provider takes no refresh tokens")
+			return c.routeToOne(RefreshToken, nil, "the provider takes no refresh tokens")
 		case t.issuer != "" && !m.trusts(t.issuer):
-			return c.toOne(RefreshToken, nil, "the token is of another issuer than the provider")
+			return c.routeToOne(RefreshToken, nil, "the token is of another issuer than the provider")
 		}
-		return c.toOne(RefreshToken, []*member{m}, "")
+		return c.routeToOne(RefreshToken, []*member{m}, "")
 	case strings.Contains(text, ":"):
-		return c.toOne(RefreshToken, nil, "no provider has the name before the colon")
+		return c.routeToOne(RefreshToken, nil, "no provider has the name before the colon")
 	}
 	return c.routeByIssuer(t)
 }
 
 // routeByIssuer chooses the one provider that takes refresh tokens and trusts the
 // issuer, where the token names one.
-func (c *Chain) routeByIssuer(t token) route {
+func (c *Chain) routeByIssuer(t unverifiedJWT) route {
 	var able []*member
 	for _, m := range c.members {
 		if m.accepts(RefreshToken) && (t.issuer == "" || m.trusts(t.issuer)) {
@@ -150,14 +150,14 @@ func (c *Chain) routeByIssuer(t token) route {
 		}
 	}
 	if len(able) > 1 {
-		return c.toOne(RefreshToken, nil, "several providers take refresh tokens")
+		return c.routeToOne(RefreshToken, nil, "several providers take refresh tokens")
 	}
-	return c.toOne(RefreshToken, able, "no provider takes refresh tokens of this issuer")
+	return c.routeToOne(RefreshToken, able, "no provider takes refresh tokens of this issuer")
 }
 
 // toOne returns the route to the one member that there is, or the problem. Where
 // no provider takes refresh tokens there is nothing that a person could write.
-func (c *Chain) toOne(kind Kind, members []*member, problem string) route {
+func (c *Chain) routeToOne(kind Kind, members []*member, problem string) route {
 	if len(members) == 1 {
 		return route{kind: kind, members: members}
 	}
@@ -168,7 +168,7 @@ func (c *Chain) toOne(kind Kind, members []*member, problem string) route {
 }
 
 // routeToken chooses for a JWT that names its issuer.
-func (c *Chain) routeToken(login Login, t token) route {
+func (c *Chain) routeToken(login Login, t unverifiedJWT) route {
 	if t.typ == "Refresh" || t.typ == "Offline" {
 		return c.routeByIssuer(t)
 	}
@@ -187,7 +187,7 @@ func (c *Chain) routePassword(login Login) route {
 	to := route{kind: Password}
 	switch {
 	case strings.HasPrefix(login.Key(), refreshName[:1]):
-		return c.toOne(Password, nil, "it begins like "+refreshName+" and is another")
+		return c.routeToOne(Password, nil, "it begins like "+refreshName+" and is another")
 	case login == "" || login.Reserved():
 		return to
 	}

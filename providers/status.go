@@ -19,7 +19,7 @@ func (c *Chain) Start(ctx context.Context) {
 // Close ends what Start began and waits for it, and for the logins under way.
 // Logins that come later cannot be told.
 func (c *Chain) Close() error {
-	c.flights.close()
+	c.logins.close()
 	var errs []error
 	for _, m := range c.members {
 		if m.starter == nil {
@@ -83,7 +83,7 @@ func (c *Chain) Warnings() []string {
 	var all []string
 	for i, m := range c.members {
 		for _, before := range c.members[:i] {
-			if warning := before.hides(m); warning != "" {
+			if warning := before.shadows(m); warning != "" {
 				all = append(all, warning)
 				break
 			}
@@ -93,7 +93,7 @@ func (c *Chain) Warnings() []string {
 }
 
 // hides says what of a later provider this one keeps from ever being reached.
-func (m *member) hides(later *member) string {
+func (m *member) shadows(later *member) string {
 	if m.catchAll != nil && m.catchAll.CatchesAll() && m.accepts(Password) && later.accepts(Password) && m.match.covers(later.match) {
 		return fmt.Sprintf("no password ever reaches provider %q: %q comes before it, cannot know which names are not its own, and so answers for all of them; give %q a match, or put it last",
 			later.config.Name, m.config.Name, m.config.Name)

@@ -30,32 +30,32 @@ var (
 // answer (single-flight), and see each through to its end though its client has
 // gone: a password that was sent counts at the directory, so that its answer must
 // be counted here.
-type flights struct {
+type logins struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	flying  map[throttle.MAC]*flight
+	calls   map[throttle.MAC]*call
 	count   int            // logins under way
 	names   map[string]int // of them those of a name
 	closed  bool
 	working sync.WaitGroup
 }
 
-func newFlights(log *slog.Logger) flights {
-	return flights{log: log, flying: make(map[throttle.MAC]*flight), names: make(map[string]int)}
+func newLogins(log *slog.Logger) logins {
+	return logins{log: log, calls: make(map[throttle.MAC]*call), names: make(map[string]int)}
 }
 
-// flight is one login under way. identity and err may be read once landed is
+// flight is one login under way. identity and err may be read once done is
 // closed.
-type flight struct {
-	landed   chan struct{}
+type call struct {
+	done     chan struct{}
 	identity *Identity
 	err      error
 }
 
 // enter takes room for a login of a name, "" for one that counts for none. The
 // caller leaves it.
-func (f *flights) enter(name string) error {
+func (f *logins) enter(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -72,7 +72,7 @@ func (f *flights) enter(name string) error {
 	return nil
 }
 
-func (f *flights) leave(name string) {
+func (f *logins) leave(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count--
@@ -84,34 +84,34 @@ func (f *flights) leave(name string) {
 
 // fly leads the flight under key, or waits for that of another login. The error
 // is that of a wait which ends with ctx.
-func (f *flights) fly(ctx context.Context, ends time.Time, key throttle.MAC, ask func(context.Context) (*Identity, error)) (_ *flight, lead bool, err error) {
+func (f *logins) do(ctx context.Context, ends time.Time, key throttle.MAC, ask func(context.Context) (*Identity, error)) (_ *call, lead bool, err error) {
 	f.mu.Lock()
-	if other := f.flying[key]; other != nil {
+	if other := f.calls[key]; other != nil {
 		f.mu.Unlock()
 		select {
-		case <-other.landed:
+		case <-other.done:
 			return other, false, nil
 		case <-ctx.Done():
 			return nil, false, fmt.Errorf("wait for an equal login: %w", context.Cause(ctx))
 		}
 	}
-	own := &flight{landed: make(chan struct{})}
-	f.flying[key] = own
+	own := &call{done: make(chan struct{})}
+	f.calls[key] = own
 	f.mu.Unlock()
 
-	own.identity, own.err = f.flyAlone(ctx, ends, ask)
+	own.identity, own.err = f.doAlone(ctx, ends, ask)
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.flying, key)
-	close(own.landed)
+	delete(f.calls, key)
+	close(own.done)
 	return own, true, nil
 }
 
-// flyAlone asks on a flight that no other login joins. It takes no notice of
+// doAlone asks on a flight that no other login joins. It takes no notice of
 // ctx's end, but of ends, and turns a panic into an error, which others may wait
 // for as well.
-func (f *flights) flyAlone(ctx context.Context, ends time.Time, ask func(context.Context) (*Identity, error)) (id *Identity, err error) {
+func (f *logins) doAlone(ctx context.Context, ends time.Time, ask func(context.Context) (*Identity, error)) (id *Identity, err error) {
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), ends)
 	defer cancel()
 	defer func() {
@@ -124,7 +124,7 @@ func (f *flights) flyAlone(ctx context.Context, ends time.Time, ask func(context
 }
 
 // close waits for the logins under way, and refuses any other.
-func (f *flights) close() {
+func (f *logins) close() {
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()

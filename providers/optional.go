@@ -9,9 +9,9 @@ import (
 	"shorepass/internal/secret"
 )
 
-// abilities are the optional interfaces of a Provider, each nil where it does
+// optionalInterfaces are the optional interfaces of a Provider, each nil where it does
 // not implement it. They are asserted once, when the chain is built.
-type abilities struct {
+type optionalInterfaces struct {
 	tokens         TokenAcceptor
 	idTokens       IDTokenVerifier
 	refresh        RefreshGrant
@@ -27,8 +27,8 @@ type abilities struct {
 	logSetter      LogSetter
 }
 
-func abilitiesOf(p Provider) abilities {
-	var a abilities
+func assertInterfaces(p Provider) optionalInterfaces {
+	var a optionalInterfaces
 	a.tokens, _ = p.(TokenAcceptor)
 	a.idTokens, _ = p.(IDTokenVerifier)
 	a.refresh, _ = p.(RefreshGrant)

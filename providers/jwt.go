@@ -12,43 +12,43 @@ import (
 
 // token is what an unverified JWT (RFC 7519) says of itself. It serves to
 // choose the provider that will verify it, and for nothing else.
-type token struct {
-	issuer string
-	typ    string // the claim, not the header's: Keycloak says "Refresh" or "Offline" there
-	sealed bool   // a JWE (RFC 7516), whose claims nobody but its issuer can read
+type unverifiedJWT struct {
+	issuer    string
+	typ       string // the claim, not the header's: Keycloak says "Refresh" or "Offline" there
+	encrypted bool   // a JWE (RFC 7516), whose claims nobody but its issuer can read
 }
 
-var errStrangeToken = errors.New("not a well-formed token")
+var errMalformedToken = errors.New("not a well-formed token")
 
 // peek reads a secret that has the shape of a JWT. isToken is false for what
 // is not a JWT at all, such as a password with two dots in it; an error is for a
 // JWT that nobody should be asked about. The caller bounds the length.
-func peek(secret string) (t token, isToken bool, err error) {
+func readUnverified(secret string) (t unverifiedJWT, isToken bool, err error) {
 	secret = bare(secret)
 	dots := strings.Count(secret, ".")
 	if dots != 2 && dots != 4 {
-		return token{}, false, nil
+		return unverifiedJWT{}, false, nil
 	}
 	parts := strings.Split(secret, ".")
 	header, err := base64.RawURLEncoding.DecodeString(parts[0])
 	if err != nil || !json.Valid(header) || bytes.TrimSpace(header)[0] != '{' {
-		return token{}, false, nil
+		return unverifiedJWT{}, false, nil
 	}
 	if _, err := claims(parts[0]); err != nil {
-		return token{}, true, err
+		return unverifiedJWT{}, true, err
 	}
 	if dots == 4 {
-		return token{sealed: true}, true, nil
+		return unverifiedJWT{encrypted: true}, true, nil
 	}
 	payload, err := claims(parts[1])
 	if err != nil {
-		return token{}, true, err
+		return unverifiedJWT{}, true, err
 	}
 	if t.issuer, err = text(payload, "iss"); err != nil {
-		return token{}, true, err
+		return unverifiedJWT{}, true, err
 	}
 	if t.typ, err = text(payload, "typ"); err != nil {
-		return token{}, true, err
+		return unverifiedJWT{}, true, err
 	}
 	return t, true, nil
 }
@@ -70,33 +70,33 @@ func bare(secret string) string {
 func claims(part string) (map[string]json.RawMessage, error) {
 	plain, err := base64.RawURLEncoding.DecodeString(part)
 	if err != nil || !utf8.Valid(plain) {
-		return nil, errStrangeToken
+		return nil, errMalformedToken
 	}
 	dec := json.NewDecoder(bytes.NewReader(plain))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return nil, errStrangeToken
+		return nil, errMalformedToken
 	}
 	found := make(map[string]json.RawMessage)
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
-			return nil, errStrangeToken
+			return nil, errMalformedToken
 		}
 		key, _ := name.(string) // of an object the decoder gives nothing else
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return nil, errStrangeToken
+			return nil, errMalformedToken
 		}
 		if _, twice := found[key]; twice {
-			return nil, errStrangeToken
+			return nil, errMalformedToken
 		}
 		found[key] = value
 	}
 	if _, err := dec.Token(); err != nil {
-		return nil, errStrangeToken
+		return nil, errMalformedToken
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, errStrangeToken
+		return nil, errMalformedToken
 	}
 	return found, nil
 }
@@ -109,7 +109,7 @@ func text(claims map[string]json.RawMessage, name string) (string, error) {
 	}
 	var s *string
 	if err := json.Unmarshal(raw, &s); err != nil || s == nil {
-		return "", errStrangeToken
+		return "", errMalformedToken
 	}
 	return *s, nil
 }

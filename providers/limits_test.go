@@ -95,8 +95,8 @@ func TestOnePlaceTakesNotAllTheRoom(t *testing.T) {
 			crowd.Go(func() { _, _ = c.Authenticate(ctx, typed(Login(fmt.Sprint("nobody", i)), "w", stranger)) })
 		}
 		synctest.Wait()
-		if c.flights.count > placeAtOnce+placeWaits {
-			t.Errorf("%d logins from one address are under way, want at most %d", c.flights.count, placeAtOnce+placeWaits)
+		if c.logins.count > placeAtOnce+placeWaits {
+			t.Errorf("%d logins from one address are under way, want at most %d", c.logins.count, placeAtOnce+placeWaits)
 		}
 		if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {
 			t.Errorf("a login from elsewhere = %s, want 200", got)
@@ -188,8 +188,8 @@ func TestLoginsAreBounded(t *testing.T) {
 			t.Errorf("a cached login from elsewhere = %s, want 503 as for a wrong password", got)
 		}
 		crowd.Wait()
-		if c.flights.count != 0 || len(c.flights.names) != 0 || len(c.flights.flying) != 0 {
-			t.Errorf("%d logins of %d names on %d flights are kept when none is under way", c.flights.count, len(c.flights.names), len(c.flights.flying))
+		if c.logins.count != 0 || len(c.logins.names) != 0 || len(c.logins.calls) != 0 {
+			t.Errorf("%d logins of %d names on %d calls are left when no login is in progress", c.logins.count, len(c.logins.names), len(c.logins.calls))
 		}
 	})
 }

@@ -11,48 +11,48 @@ import (
 	"shorepass/throttle"
 )
 
-// maxRemembered is how many right passwords are remembered at most.
-const maxRemembered = 10_000
+// maxCachedPasswords is how many right passwords are remembered at most.
+const maxCachedPasswords = 10_000
 
 // memory is the cache of right passwords, in this process only, so that a
 // directory is not asked at each layer that docker pulls: at most 10,000 of them,
 // each for its provider's remember (a minute at most). An entry is an HMAC of
 // login and password under a key that lives and dies with the memory; a reload
 // makes a new one.
-type memory struct {
+type passwordCache struct {
 	hasher *throttle.Hasher
 
 	mu    sync.Mutex
-	right *lru.Cache[throttle.MAC, remembered]
+	right *lru.Cache[throttle.MAC, cachedPassword]
 	epoch uint64 // grows with each forget, so that what was asked before is not remembered after
 }
 
-type remembered struct {
+type cachedPassword struct {
 	identity *Identity
 	from     netip.Addr // where it was proved
 	until    time.Time
 }
 
-func newMemory() *memory {
+func newPasswordCache() *passwordCache {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails
-	return &memory{hasher: throttle.NewHasher(key), right: lru.New[throttle.MAC, remembered](maxRemembered)}
+	return &passwordCache{hasher: throttle.NewHasher(key), right: lru.New[throttle.MAC, cachedPassword](maxCachedPasswords)}
 }
 
 // key is what a right password is kept under.
-func (m *memory) key(cred Credential) throttle.MAC {
+func (m *passwordCache) key(cred Credential) throttle.MAC {
 	return m.hasher.MAC(cred.route.kind.String(), string(cred.Login), cred.Secret.Reveal())
 }
 
-// flightKey is what equal logins have in common that may share an answer. Where
+// callKey is what equal logins have in common that may share an answer. Where
 // one has a proof and the other has not, their limits differ; where one asks for
 // an offline token, so do the answers.
-func (m *memory) flightKey(key throttle.MAC, offline, proof bool) throttle.MAC {
+func (m *passwordCache) callKey(key throttle.MAC, offline, proof bool) throttle.MAC {
 	return m.hasher.MAC(string(key[:]), strconv.FormatBool(offline), strconv.FormatBool(proof))
 }
 
 // recall returns who is remembered under key, or nil.
-func (m *memory) recall(key throttle.MAC) *Identity {
+func (m *passwordCache) get(key throttle.MAC) *Identity {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, _ := m.find(key)
@@ -60,7 +60,7 @@ func (m *memory) recall(key throttle.MAC) *Identity {
 }
 
 // wasProvedAt reports whether what is remembered under key was proved at an address.
-func (m *memory) wasProvedAt(key throttle.MAC, from netip.Addr) bool {
+func (m *passwordCache) wasProvedAt(key throttle.MAC, from netip.Addr) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, ok := m.find(key)
@@ -68,17 +68,17 @@ func (m *memory) wasProvedAt(key throttle.MAC, from netip.Addr) bool {
 }
 
 // find returns what is remembered under key. m.mu is held.
-func (m *memory) find(key throttle.MAC) (remembered, bool) {
+func (m *passwordCache) find(key throttle.MAC) (cachedPassword, bool) {
 	r, ok := m.right.Get(key)
 	if ok && !time.Now().Before(r.until) {
 		m.right.Delete(key)
-		return remembered{}, false
+		return cachedPassword{}, false
 	}
 	return r, ok
 }
 
 // currentEpoch is to be taken before a provider is asked.
-func (m *memory) currentEpoch() uint64 {
+func (m *passwordCache) currentEpoch() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.epoch
@@ -86,7 +86,7 @@ func (m *memory) currentEpoch() uint64 {
 
 // remember caches an identity that was proved at an address, unless one was forgotten
 // since epoch.
-func (m *memory) remember(key throttle.MAC, id *Identity, from netip.Addr, keep time.Duration, epoch uint64) {
+func (m *passwordCache) put(key throttle.MAC, id *Identity, from netip.Addr, keep time.Duration, epoch uint64) {
 	if keep <= 0 {
 		return
 	}
@@ -94,14 +94,14 @@ func (m *memory) remember(key throttle.MAC, id *Identity, from netip.Addr, keep 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.epoch == epoch {
-		m.right.Put(key, remembered{id, from, until})
+		m.right.Put(key, cachedPassword{id, from, until})
 	}
 }
 
 // forget drops everything that is remembered of those whom match picks.
-func (m *memory) forget(match func(*Identity) bool) {
+func (m *passwordCache) forget(match func(*Identity) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.epoch++
-	m.right.DeleteFunc(func(_ throttle.MAC, r remembered) bool { return match(r.identity) })
+	m.right.DeleteFunc(func(_ throttle.MAC, r cachedPassword) bool { return match(r.identity) })
 }

@@ -35,10 +35,10 @@ func (c *Chain) doubted(members ...*member) *member {
 	return nil
 }
 
-// disbelieve returns a rejection as an error that means unavailable: for every
+// circuitOpenError returns a rejection as an error that means unavailable: for every
 // name alike, or the answer would tell which exist.
-func (m *member) disbelieve(err error) error {
-	return m.named(fmt.Errorf("circuit open: the provider rejects too many people at once: %v", err))
+func (m *member) circuitOpenError(err error) error {
+	return m.wrap(fmt.Errorf("circuit open: the provider rejects too many people at once: %v", err))
 }
 
 // noteLogin tells the circuit breaker how a provider answered a login. One that
