@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Config is what every provider has in its [[provider]] table, whatever its
-// kind; the kind's own Config embeds it.
+// Config has the keys of a [[provider]] table that all kinds of providers have; the Config of
+// a kind embeds it.
 type Config struct {
 	// Name of the provider in logs, rules and sessions. Unique, and never
 	// changed once sessions exist.
@@ -18,15 +18,14 @@ type Config struct {
 	// Kind of provider: "file", "ldap" or "oidc".
 	Kind string `toml:"kind"`
 
-	// Match says whose login names can be this provider's (globs: `*` is any
+	// Match lists the login names that can be this provider's (globs: `*` is any
 	// text, `/` included, `?` one character). Default: all.
 	Match []string `toml:"match"`
 
-	// Prefix stands before this provider's user names and groups, so that
-	// one provider's "admins" cannot become another's. Required, if only as "",
-	// for each that is not a file where there is a second provider of any kind.
-	// With "" the name of a local user, of a file without prefix, is refused to
-	// any other account.
+	// Prefix goes before this provider's user names and groups, so that one
+	// provider's "admins" cannot become another's. Where there is a second provider of
+	// any kind, each that is not a file requires one, if only "". With "" the name of a
+	// local user, of a file without prefix, is refused to any other account.
 	Prefix *string `toml:"prefix"`
 
 	// RequireGroups refuses every person who is not for certain in one of these
@@ -34,42 +33,41 @@ type Config struct {
 	// character). Optional.
 	RequireGroups []string `toml:"require_groups"`
 
-	// Remember is how long a right password is remembered, at most "1m".
-	// Default "1m"; "0s" asks the provider each time.
+	// Remember is how long a right password is cached, at most "1m". Default "1m";
+	// "0s" asks the provider each time.
 	Remember *time.Duration `toml:"remember"`
 
-	// WrongPasswords is how many distinct wrong passwords for one account reach
-	// the provider before all of them are forgotten; one less from addresses where
-	// that name did not log in within a day. Keep it below the directory's
-	// own lockout, which VPN and mail count in too: at T-1 of its threshold T, 8
-	// at most; at half of that where an OpenID provider takes two names for one
-	// account, such as user name and e-mail address, since each is counted for
-	// itself. Default 4.
+	// WrongPasswords is how many distinct wrong passwords for one account reach the
+	// provider before all of them are forgotten; one less from addresses where that
+	// name did not log in within a day. Keep it below the directory's own lockout, for which VPN and
+	// mail count too: at T-1 of its threshold T, 8 at most. Halve that where an OpenID
+	// provider takes two names for one account, such as user name and e-mail address,
+	// since each is counted by itself. Default 4.
 	WrongPasswords int `toml:"wrong_passwords"`
 
-	// WrongPasswordWindow is how long after the last new wrong password all of
-	// them are forgotten, and a minute more. Make it as long as the directory
-	// itself counts. Default "30m".
+	// WrongPasswordWindow is how long after the last new wrong password, and a
+	// minute more, all of them are forgotten. Make it as long as the directory itself
+	// counts. Default "30m".
 	WrongPasswordWindow time.Duration `toml:"wrong_password_window"`
 
-	// IDTokensAuthenticated puts people who come with an ID token into the
-	// group "authenticated" too. Default false.
+	// IDTokensAuthenticated puts people who log in with an ID token into the group
+	// "authenticated" too. Default false.
 	IDTokensAuthenticated bool `toml:"id_tokens_authenticated"`
 }
 
-// Common returns c. The Config of each kind embeds this one and so has the
-// method, by which the options that all kinds share are reached.
+// Common returns c. The Config of each kind embeds this one, so that the method returns the
+// options that all kinds share.
 func (c *Config) Common() *Config { return c }
 
-// maxRemember is how long a right password is remembered at most: the time for
-// which an old one still works.
+// maxRemember is the longest remember, and so the longest time for which an old password
+// still works.
 const maxRemember = time.Minute
 
-// maxWrongPasswords is what wrong_passwords can be at most. No directory that
-// locks accounts waits longer.
+// maxWrongPasswords is the largest wrong_passwords. No directory that locks accounts has a
+// higher threshold.
 const maxWrongPasswords = 50
 
-// The limits of wrong passwords where the configuration has none.
+// The defaults of the limits of wrong passwords.
 const (
 	defaultWrongPasswords      = 4
 	defaultWrongPasswordWindow = 30 * time.Minute
@@ -82,7 +80,7 @@ const (
 	maxWrongPasswordWindow = 70 * 24 * time.Hour
 )
 
-// WithDefaults returns a copy in which what was left out has its default.
+// WithDefaults returns a copy with the defaults of the keys that were left out.
 func (c Config) WithDefaults() Config {
 	if c.Remember == nil {
 		remember := maxRemember
@@ -97,9 +95,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports what is wrong with the keys that all providers have. It
-// expects the defaults to be in place. What one provider's keys say about
-// another's is [ValidateTogether]'s.
+// Validate reports the faults of the keys that all providers have. It expects the defaults
+// to be in place. [ValidateTogether] compares the keys of several providers.
 func (c Config) Validate(fault func(key, problem string)) {
 	switch {
 	case c.Name == "":
@@ -126,8 +123,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	}
 }
 
-// ValidateTogether reports what is wrong among all providers: i is the index
-// of the one at fault.
+// ValidateTogether reports the faults between providers: i is the index of the one at fault.
 func ValidateTogether(all []Config, fault func(i int, key, problem string)) {
 	first := make(map[string]int)
 	for i, c := range all {
@@ -143,8 +139,7 @@ func ValidateTogether(all []Config, fault func(i int, key, problem string)) {
 	}
 }
 
-// kindFile is the one kind whose names an operator writes, so that it needs no
-// prefix.
+// kindFile is the kind whose names the operator writes, so that it needs no prefix.
 const kindFile = "file"
 
 func notInName(r rune) bool {

@@ -9,26 +9,26 @@ import (
 	"unicode"
 )
 
-// GroupClaim says how groups are written in a claim that is a list of texts or
-// numbers, one of them alone, a list of objects, or an object whose keys are the
-// groups.
+// GroupClaim is the format of a groups claim: a list of texts or numbers, one text or
+// number, a list of objects, or an object whose keys are the groups.
 type GroupClaim struct {
-	// Separator is what stands between groups in one text, such as "," for
-	// "team-blue,contractors". It is never guessed: without it a text that is
-	// not in a list and holds a comma, a semicolon, a bar or a blank may be one
-	// group or several, so that rules which deny any group hold for that person;
-	// with one or without, so may a text in brackets, braces or quotes. Optional.
+	// Separator separates the groups in one text, such as "," in
+	// "team-blue,contractors". It is never guessed: without it, a text that is not
+	// in a list and has a comma, a semicolon, a bar or a blank may be one group or
+	// several, and a rule that denies any group then applies to the person. The same
+	// holds for a text in brackets, braces or quotes, with or without a separator.
+	// Optional.
 	Separator string `toml:"separator"`
 
-	// Key is the member that has the name, where groups are objects: "name" for
-	// [{"id": 7, "name": "team-blue"}]. Left out, the keys of an object are the
+	// Key is the member with the name, where groups are objects: "name" for
+	// [{"id": 7, "name": "team-blue"}]. Without it the keys of an object are the
 	// groups, as in Zitadel's roles. Optional.
 	Key string `toml:"key"`
 }
 
-// Read returns the groups in a claim's value, which is what [DecodeClaim]
-// returns. A value that is no name comes back as a group without one. Read guesses
-// nothing: a text that may be several names is marked as such.
+// Read returns the groups in a claim's value, as [DecodeClaim] returned it. A value that is
+// no name becomes a group without a name. Read guesses nothing: a text that may be several
+// names becomes a group with Several.
 func (c GroupClaim) Read(value any) []FoundGroup {
 	switch v := value.(type) {
 	case []any:
@@ -44,7 +44,7 @@ func (c GroupClaim) Read(value any) []FoundGroup {
 		return readKeys(v)
 	case string:
 		if strings.TrimSpace(v) == "" {
-			return nil // a list of none
+			return nil // no groups
 		}
 		if isWrapped(v) || c.Separator == "" && isSeveral(v) {
 			return []FoundGroup{{Name: v, Several: true}}
@@ -54,7 +54,7 @@ func (c GroupClaim) Read(value any) []FoundGroup {
 	return c.readOne(value)
 }
 
-// readOne reads a value that is a group by itself.
+// readOne reads one element of a list, or a value that is not in a list.
 func (c GroupClaim) readOne(value any) []FoundGroup {
 	object, ok := value.(map[string]any)
 	if ok && c.Key != "" {
@@ -71,8 +71,8 @@ func (c GroupClaim) readOne(value any) []FoundGroup {
 	return found
 }
 
-// readKeys reads an object whose keys are the groups. Of one whose value is null or
-// says no it is not known whether the person is in it.
+// readKeys reads an object whose keys are the groups. A group whose value is null, false or
+// zero is unsure.
 func readKeys(object map[string]any) []FoundGroup {
 	var found []FoundGroup
 	for _, name := range slices.Sorted(maps.Keys(object)) {
@@ -82,8 +82,8 @@ func readKeys(object map[string]any) []FoundGroup {
 	return found
 }
 
-// textOf returns a text, or a number in decimal; "" for any other value, and for
-// a number that may have been rounded, so that it would be more than one group's.
+// textOf returns a text, or a number in decimal. It returns "" for any other value, and for
+// a number that may have been rounded: several groups could have it.
 func textOf(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -98,8 +98,8 @@ func textOf(value any) string {
 	return ""
 }
 
-// partsOf splits a text and returns the parts that are not blank. Any white space
-// separates where the separator is a blank.
+// partsOf splits a text and returns the parts that are not blank. A separator that is a
+// blank means any white space.
 func partsOf(text, separator string) []string {
 	parts := strings.Split(text, separator)
 	if separator == " " {

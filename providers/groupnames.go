@@ -11,27 +11,26 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// GroupNames is the part of a provider's groups table that says which of the
-// groups it found it answers with, and under which names.
+// GroupNames is the part of a provider's groups table that filters and renames the groups
+// that the provider found.
 type GroupNames struct {
-	// Only keeps the groups that match one of these, before anything else is
-	// looked at (globs: `*` is any text, `/` included, `?` one character). An
-	// ldap provider takes DNs too, which pick one of several groups of a name.
-	// Default: all.
+	// Only drops the groups that match none of these, before anything else is
+	// looked at (globs: `*` is any text, `/` included, `?` one character). An ldap
+	// provider takes DNs too, which pick one of several groups of a name. Default:
+	// all groups.
 	Only []string `toml:"only"`
 
-	// Rename gives groups another name, after only and before the prefix. A
-	// glob renames all that it matches, and `*` in the new name stands for what
-	// the one `*` in the glob matched: { "/*" = "*" } takes the slash from
-	// Keycloak's names. A name without `*` goes before a glob, and of two globs
-	// the longer one. An ldap provider takes DNs too; rules that allow the new name
-	// hold there for the members of the renamed group, and of another group that is
-	// called so only where rename has that one as well.
+	// Rename gives groups another name, after only and before the prefix. A glob
+	// renames every group that it matches, and `*` in the new name is the text that
+	// the one `*` in the glob matched: { "/*" = "*" } removes the slash from
+	// Keycloak's names. A name without `*` goes before a glob, and of two globs the
+	// longer one. An ldap provider takes DNs too. There, rules that allow the new name
+	// apply to the members of the renamed group. They apply to another group of that
+	// name only where rename names that one as well.
 	Rename map[string]string `toml:"rename"`
 }
 
-// Validate reports what is wrong with the two keys. A provider calls it for
-// its groups table.
+// Validate reports the faults of the two keys. A provider calls it for its groups table.
 func (g GroupNames) Validate(fault func(key, problem string)) {
 	validateGlobs("only", g.Only, fault)
 	for _, from := range slices.Sorted(maps.Keys(g.Rename)) {
@@ -52,15 +51,14 @@ func (g GroupNames) Validate(fault func(key, problem string)) {
 
 // FoundGroup is a group of a person as a provider found it.
 type FoundGroup struct {
-	Name    string // "" where it cannot be told
-	ID      string // what only and rename may write instead of the name, such as a DN; "" where there is none
-	Unsure  bool   // the person may be in it or not
-	Several bool   // Name is a text that may be several names, see [GroupClaim]
+	Name    string // "" where it is not known
+	ID      string // an identifier that only and rename may have instead of the name, such as a DN; "" for none
+	Unsure  bool   // the person may be in the group or not
+	Several bool   // Name is a text that may be several names: see [GroupClaim]
 }
 
-// GroupNamer is a [GroupNames] compiled. It is the one function of all providers
-// from the groups that they found to the names in an [Identity]. It is safe for
-// concurrent use.
+// GroupNamer is a compiled [GroupNames]. Every provider uses it to turn the groups that it
+// found into the names in an [Identity]. It is safe for concurrent use.
 type GroupNamer struct {
 	folds  bool
 	only   []groupGlob
@@ -79,9 +77,9 @@ type renaming struct {
 	to   string
 }
 
-// Compile returns g for a provider. foldsCase says that it ignores case. id, where
-// it is not nil, recognizes a text as one of FoundGroup.ID and returns it in the
-// spelling that IDs have.
+// Compile compiles g for a provider. foldsCase says that the provider ignores case. id,
+// where it is not nil, reports whether a text is a FoundGroup.ID, and returns its canonical
+// form.
 func (g GroupNames) Compile(foldsCase bool, id func(text string) (string, bool)) *GroupNamer {
 	n := &GroupNamer{folds: foldsCase}
 	compile := func(text string) groupGlob {
@@ -102,8 +100,8 @@ func (g GroupNames) Compile(foldsCase bool, id func(text string) (string, bool))
 	return n
 }
 
-// before orders renamings by which of two is tried first: that of an ID, that of a
-// name without wildcards, that of the longer glob.
+// before compares renamings by precedence: first those of an ID, then those of a name
+// without wildcards, then those of the longer glob.
 func (r renaming) before(other renaming) int {
 	rank := func(g groupGlob) int {
 		switch {
@@ -125,8 +123,8 @@ func (g groupGlob) hasWildcard() bool {
 // folded returns a name in the form in which names are compared.
 func (n *GroupNamer) folded(name string) string { return foldName(name, n.folds) }
 
-// cleaned returns a name without blanks around it and, where the provider ignores
-// case, in normal form C: such a provider ignores the form too.
+// cleaned returns a name without blanks around it and, where the provider ignores case, in
+// normal form C: such a provider ignores the normal form too.
 func (n *GroupNamer) cleaned(name string) string {
 	name = strings.TrimSpace(name)
 	if n.folds && NameProblem(name) == "" {
@@ -135,10 +133,10 @@ func (n *GroupNamer) cleaned(name string) string {
 	return name
 }
 
-// Names returns the names of the groups that only keeps, under the names that
-// rename gives them, as they belong into [Identity.Groups] and
-// [Identity.Unsure]: sorted, and none in both. A group without a name that a rule
-// could write makes unsure [UnsureAll]; problems then says why, for the log.
+// Names returns [Identity.Groups] and [Identity.Unsure] for the groups that were found,
+// without those that only drops, under the names that rename gives: sorted, and none in
+// both. A group without a name that a rule could write makes unsure [UnsureAll]; problems
+// then has the reason, for the log.
 func (n *GroupNamer) Names(found []FoundGroup) (groups, unsure, problems []string) {
 	for _, g := range found {
 		name, problem, kept := n.nameOne(g)
@@ -156,8 +154,8 @@ func (n *GroupNamer) Names(found []FoundGroup) (groups, unsure, problems []strin
 	return groups, unsure, problems
 }
 
-// Name returns the name that a group has after rename, "" where it has none. It
-// is not kept where only drops it for certain.
+// Name returns the name of a group after rename, "" where it has none. kept is false where
+// only drops the group for certain.
 func (n *GroupNamer) Name(g FoundGroup) (name string, kept bool) {
 	g.Name = n.cleaned(g.Name)
 	if !n.keeps(g) {
@@ -167,14 +165,14 @@ func (n *GroupNamer) Name(g FoundGroup) (name string, kept bool) {
 	return name, true
 }
 
-// Renames reports whether rename says what a group is called.
+// Renames reports whether rename gives a group its name.
 func (n *GroupNamer) Renames(g FoundGroup) bool {
 	g.Name = n.cleaned(g.Name)
 	_, ok := n.renamed(g)
 	return ok
 }
 
-// renamed returns the name that rename gives to a group, or its own.
+// renamed returns the name that rename gives a group, else the group's own.
 func (n *GroupNamer) renamed(g FoundGroup) (name string, ok bool) {
 	for _, r := range n.rename {
 		if matched, ok := r.from.capture(n, g); ok {
@@ -184,22 +182,22 @@ func (n *GroupNamer) renamed(g FoundGroup) (name string, ok bool) {
 	return g.Name, false
 }
 
-// Origins returns which groups rename may give a name to: globs over their names
-// and over their IDs. given says that it gives this very name to some group, which
-// then is the one that rules mean.
-func (n *GroupNamer) Origins(name string) (names, ids []string, given bool) {
+// Origins returns the groups to which rename may give a name: globs over their names and
+// over their IDs. exact says that an entry of rename gives exactly this name to a group,
+// which then is the one that rules mean.
+func (n *GroupNamer) Origins(name string) (names, ids []string, exact bool) {
 	name = n.folded(name)
 	for _, r := range n.rename {
 		to := glob(n.folded(r.to))
 		if !slices.Contains(to, '*') {
-			given = given || string(to) == name
+			exact = exact || string(to) == name
 			continue
 		}
 		before, after, _ := strings.Cut(string(to), "*")
 		from, end := len(before), len(name)-len(after)
 		switch {
 		case strings.Contains(after, "*"):
-			given = given || to.match(name)
+			exact = exact || to.match(name)
 		case from <= end && to.match(name):
 			origin := strings.Replace(string(r.from.glob), "*", name[from:end], 1)
 			if r.from.isID {
@@ -209,10 +207,10 @@ func (n *GroupNamer) Origins(name string) (names, ids []string, given bool) {
 			}
 		}
 	}
-	return names, ids, given
+	return names, ids, exact
 }
 
-// nameOne is Name, with the problem of a group that rules could not name.
+// nameOne is Name, and returns the problem of a group that no rule could name.
 func (n *GroupNamer) nameOne(g FoundGroup) (name, problem string, kept bool) {
 	if g.Several && !n.isOneName(n.cleaned(g.Name)) {
 		return "", fmt.Sprintf("the text %.200q may be one group or several; have the provider send a list, or set groups.separator to what stands between groups, even where there is one", g.Name), n.keepsSome(g.Name)
@@ -230,8 +228,8 @@ func (n *GroupNamer) nameOne(g FoundGroup) (name, problem string, kept bool) {
 	return name, problem, kept
 }
 
-// keeps reports whether only may keep a group. One whose name is not known is
-// dropped by IDs alone.
+// keeps reports whether only may keep a group. A group without a name is dropped only where
+// every entry of only is an ID, and none is its own.
 func (n *GroupNamer) keeps(g FoundGroup) bool {
 	return len(n.only) == 0 || slices.ContainsFunc(n.only, func(o groupGlob) bool {
 		return g.Name == "" && !o.isID || o.match(n, g)
@@ -245,8 +243,7 @@ func (g groupGlob) match(n *GroupNamer, found FoundGroup) bool {
 	return found.Name != "" && g.glob.match(n.folded(found.Name))
 }
 
-// capture returns what the only `*` of a glob matched, in the spelling of the
-// group.
+// capture returns the text that the one `*` of a glob matched, in the spelling of the group.
 func (g groupGlob) capture(n *GroupNamer, found FoundGroup) (string, bool) {
 	if !g.match(n, found) {
 		return "", false
@@ -263,23 +260,23 @@ func (g groupGlob) capture(n *GroupNamer, found FoundGroup) (string, bool) {
 	return string(text[from:to]), true
 }
 
-// likelySeparators are what may stand between names in one text. None of them is
-// taken for a separator: they are what makes a text unsure.
+// likelySeparators may separate names in one text. No text is split at them: they make it
+// unsure.
 var likelySeparators = []string{",", ";", "|", " "}
 
 func isLikelySeparator(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",;|", r) }
 
-// isSeveral reports whether a text may be several names, or one with a separator
-// after it.
+// isSeveral reports whether a text may be several names, or a name with a separator after
+// it.
 func isSeveral(text string) bool {
 	return strings.ContainsFunc(strings.TrimSpace(text), isLikelySeparator)
 }
 
-// wrappers are pairs of what stands around a list that was written as a text, such as
-// JSON's, or "[devs]" as Amazon Cognito maps an attribute of several values.
+// wrappers are the pairs of characters around a list that was written as a text, such as
+// JSON, or "[devs]" as Amazon Cognito maps an attribute of several values.
 var wrappers = []string{"[]", "{}", "()", `""`, "''"}
 
-// isWrapped reports whether a text may be a list that was written as one.
+// isWrapped reports whether a text may be a list that was written as a text.
 func isWrapped(text string) bool {
 	text = strings.TrimSpace(text)
 	return len(text) > 1 && slices.ContainsFunc(wrappers, func(pair string) bool {
@@ -287,9 +284,9 @@ func isWrapped(text string) bool {
 	})
 }
 
-// isOneName reports whether the configuration itself says that a text which may
-// be several names is one: an entry of only is this text, or one of rename matches
-// it with no separator in what its `*` matched.
+// isOneName reports whether the configuration says that a text which may be several names is
+// one: only has this text, or rename has a glob that matches it with no separator in the
+// text of its `*`.
 func (n *GroupNamer) isOneName(text string) bool {
 	g := FoundGroup{Name: text}
 	if slices.ContainsFunc(n.only, func(o groupGlob) bool { return !o.hasWildcard() && o.match(n, g) }) {
@@ -301,8 +298,7 @@ func (n *GroupNamer) isOneName(text string) bool {
 	})
 }
 
-// keepsSome reports whether only keeps a text, or one of the names that it may be
-// made of.
+// keepsSome reports whether only keeps a text, or one of the names that may be in it.
 func (n *GroupNamer) keepsSome(text string) bool {
 	if n.keeps(FoundGroup{Name: n.cleaned(text)}) {
 		return true
@@ -318,8 +314,8 @@ func (n *GroupNamer) keepsSome(text string) bool {
 	return false
 }
 
-// distinctNames sorts both lists and keeps each name once, in the first of them
-// that has it. Where unsure has [UnsureAll] it has nothing else.
+// distinctNames sorts both lists, and removes each name from where it is repeated, in unsure
+// where groups has it too. Where unsure has [UnsureAll] it has nothing else.
 func distinctNames(groups, unsure []string, folded func(string) string) ([]string, []string) {
 	seen := make(map[string]bool, len(groups)+len(unsure))
 	once := func(names []string) []string {

@@ -7,8 +7,8 @@ import (
 	"shorepass/throttle"
 )
 
-// ThrottleConfig is the [throttle] table: the address budget of wrong passwords,
-// which all providers share.
+// ThrottleConfig is the [throttle] table: the address budget of wrong passwords, which all
+// providers share.
 type ThrottleConfig struct {
 	// Networks are counted as one address each, such as a whole provider of
 	// mobile lines, or a network of IPv6 wider than a /64. Any other address is
@@ -22,11 +22,10 @@ type ThrottleConfig struct {
 	AddressFailures int `toml:"address_failures"`
 }
 
-// maxAddressFailures is what address_failures can be at most: the budget is one
-// row.
+// maxAddressFailures is the largest address_failures: the budget is one row of the store.
 const maxAddressFailures = 1000
 
-// WithDefaults returns a copy in which what was left out has its default.
+// WithDefaults returns a copy with the defaults of the keys that were left out.
 func (c ThrottleConfig) WithDefaults() ThrottleConfig {
 	if c.AddressFailures == 0 {
 		c.AddressFailures = 30
@@ -34,7 +33,7 @@ func (c ThrottleConfig) WithDefaults() ThrottleConfig {
 	return c
 }
 
-// Validate reports what is wrong. It expects the defaults to be in place.
+// Validate reports the faults of the table. It expects the defaults to be in place.
 func (c ThrottleConfig) Validate(fault func(key, problem string)) {
 	if c.AddressFailures < 1 || c.AddressFailures > maxAddressFailures {
 		fault("address_failures", fmt.Sprintf("%d is not between 1 and %d", c.AddressFailures, maxAddressFailures))
@@ -48,7 +47,7 @@ func (c ThrottleConfig) Validate(fault func(key, problem string)) {
 			fault(key, fmt.Sprintf("%q is not a network such as \"203.0.113.0/24\" or \"2001:db8::/48\"", text))
 			continue
 		case network != network.Masked() || network.Addr().Is4In6():
-			fault(key, fmt.Sprintf("%q has bits behind its prefix, or is an IPv4 network in IPv6 form", text))
+			fault(key, fmt.Sprintf("%q has bits after its prefix length, or is an IPv4 network in IPv6 form", text))
 			continue
 		}
 		networks[i] = network
