@@ -12,7 +12,7 @@ import (
 )
 
 // adopt turns a provider's answer to a login into the identity that the rest of
-// shorepass sees. AuthTime is the provider's, or now.
+// shorepass sees: prefixed, filtered and checked. AuthTime is the provider's, or now.
 func (m *member) adopt(found *Identity, method Method) (*Identity, error) {
 	at := time.Now()
 	if found != nil && !found.AuthTime.IsZero() {
@@ -30,9 +30,8 @@ func (m *member) adoptRevalidated(found, before *Identity) (*Identity, error) {
 	return m.adoptAs(found, before.Method, before.AuthTime)
 }
 
-// anotherAccount returns the error for a revalidation that was answered with
-// another subject. A refresh token that belongs to another person by now is a
-// grant that is gone.
+// anotherAccount returns the error for a revalidation whose answer has another
+// subject. A refresh token that belongs to another person now is a grant that is gone.
 func (m *member) anotherAccount() error {
 	kind := ErrRejected
 	if m.revalidator.PerSession() {
@@ -41,13 +40,13 @@ func (m *member) anotherAccount() error {
 	return fmt.Errorf("provider %s answered for another account: %w", m.config.Name, kind)
 }
 
-// adoptAs adds the prefix to names, drops groups of our own names, and rejects an
-// account whose name is another's or which is in none of the required groups.
+// adoptAs adds the prefix to names, drops groups with the names of our own, and rejects
+// an account whose name is another's or which is in none of the required groups.
 // method and at are how and when the person authenticated.
 func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identity, error) {
 	switch {
 	case found == nil:
-		return nil, fmt.Errorf("provider %s gave neither an identity nor an error", m.config.Name)
+		return nil, fmt.Errorf("provider %s returned neither an identity nor an error", m.config.Name)
 	case !isSubject(found.Subject):
 		return nil, m.refuse("found an account whose subject %.200q is not plain text", found.Subject)
 	}
@@ -76,13 +75,13 @@ func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identit
 	return &id, nil
 }
 
-// refuse returns the error for an account that our own rules keep out.
+// refuse returns the error for an account that the configuration refuses.
 func (m *member) refuse(format string, args ...any) error {
 	return Reject(RefusedByConfig, fmt.Errorf("provider %s "+format, append([]any{m.config.Name}, args...)...))
 }
 
-// hasRequired reports whether a person is for certain in one of the groups that
-// require_groups names, or it names none.
+// hasRequired reports whether require_groups is empty, or the person is for certain in
+// one of its groups.
 func (m *member) hasRequired(id *Identity) bool {
 	require := m.require
 	if id.FoldsCase {
@@ -91,7 +90,8 @@ func (m *member) hasRequired(id *Identity) bool {
 	return len(require) == 0 || slices.ContainsFunc(id.Groups, func(name string) bool { return require.match(foldName(name, id.FoldsCase)) })
 }
 
-// foldName returns a name as it is compared with others of its provider.
+// foldName returns a name in the form in which it is compared with others of its
+// provider.
 func foldName(name string, foldsCase bool) string {
 	if foldsCase {
 		return fold.Name(name)
@@ -99,10 +99,10 @@ func foldName(name string, foldsCase bool) string {
 	return name
 }
 
-// foreignPrefixes returns the prefixes of others that names of m must not begin
-// with: else a person who can choose the name "gh:bob" at a provider without a
-// prefix would be the bob of the one that has "gh:". The names in a file are
-// the operator's own, and may well be meant for another provider's.
+// foreignPrefixes returns the prefixes of other providers with which names of m must
+// not begin: else a person who can choose the name "gh:bob" at a provider without a
+// prefix would be the bob of the provider with "gh:". A file has none: the operator
+// writes its names, and may mean another provider's.
 func foreignPrefixes(m *member, all []*member) []string {
 	if m.config.Kind == kindFile {
 		return nil
@@ -116,16 +116,16 @@ func foreignPrefixes(m *member, all []*member) []string {
 	return foreign
 }
 
-// isForeign reports whether a name, its prefix before it, is another provider's
-// to rules, which compare it folded where m ignores case.
+// isForeign reports whether rules would take a name, with its prefix, for another
+// provider's. They compare it folded where m ignores case.
 func (m *member) isForeign(name string, foldsCase bool) bool {
 	return slices.ContainsFunc(m.foreign, func(prefix string) bool {
 		return strings.HasPrefix(foldName(name, foldsCase), foldName(prefix, foldsCase))
 	})
 }
 
-// localUsers returns the providers with local users whose names are reserved for
-// them: where m has no prefix, all that have none either.
+// localUsers returns the files whose users' names m must not have: where m has no
+// prefix, all files that have none either.
 func localUsers(m *member, all []*member) []LoginChecker {
 	if m.config.Kind == kindFile || m.prefix != "" {
 		return nil
@@ -139,23 +139,22 @@ func localUsers(m *member, all []*member) []LoginChecker {
 	return local
 }
 
-// isLocal reports whether a name is that of a local user, compared as the file
-// that has the user compares names.
+// isLocal reports whether a name is that of a local user, by the comparison of the
+// user's file.
 func (m *member) isLocal(name string) bool {
 	return slices.ContainsFunc(m.local, func(k LoginChecker) bool { return k.HasLogin(Login(name)) })
 }
 
-// isSubject reports whether a text can be a subject: in a store and in a log each
-// byte that is not UTF-8 turns into the same character, so that two people would
-// be one there, and control characters do things to terminals.
+// isSubject reports whether a text can be a subject. Stores and logs replace each byte
+// that is not UTF-8 with the same character, so that two people would be one there;
+// control characters change terminals.
 func isSubject(text string) bool {
 	return text != "" && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-// groups returns the names of both lists with prefix, as they belong into an
-// [Identity]. Names that are ours are dropped, before the prefix and after it, in
-// any case, and those that would be another provider's, so that a rule for that one
-// does not mean them.
+// groups returns Groups and Unsure of an [Identity] with the prefix. It drops the names
+// of our own groups in any case, before the prefix and after it, and names that rules
+// would take for another provider's.
 func (m *member) groups(found *Identity) (groups, unsure []string) {
 	groups, odd := m.groupNames(found.Groups, found.FoldsCase)
 	unsure, oddUnsure := m.groupNames(slices.DeleteFunc(slices.Clone(found.Unsure), func(name string) bool { return name == UnsureAll }), found.FoldsCase)
@@ -165,8 +164,8 @@ func (m *member) groups(found *Identity) (groups, unsure []string) {
 	return distinctNames(groups, unsure, func(name string) string { return foldName(name, found.FoldsCase) })
 }
 
-// groupNames returns names with prefix. odd says that there is one that no rule
-// could name, which [GroupNamer] lets no provider answer with.
+// groupNames returns names with the prefix. odd reports a name that no rule could
+// write, which a provider that uses [GroupNamer] does not return.
 func (m *member) groupNames(found []string, foldsCase bool) (names []string, odd bool) {
 	names = make([]string, 0, len(found)+1)
 	for _, name := range found {

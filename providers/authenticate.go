@@ -11,13 +11,13 @@ import (
 	"shorepass/throttle"
 )
 
-// Authenticate proves a credential; one that [Chain.Recognize] has not seen yet
-// it recognizes first. The error wraps ErrRejected, ErrGone or ErrUnavailable,
-// or is a [*throttle.RetryAfter]. It takes ten seconds at most.
+// Authenticate proves a credential, which it recognizes first unless [Chain.Recognize]
+// has. The error wraps ErrRejected, ErrGone or ErrUnavailable, or is a
+// [*throttle.RetryAfter]. Authenticate takes ten seconds at most.
 //
-// A login that has begun runs to its end and is counted, though ctx ends before:
-// a client must not guess for free by hanging up. Only the wait for an equal
-// login of another caller ends with ctx.
+// A login that has begun runs to its end and is counted, even if ctx ends before, so
+// that no client guesses for free by hanging up. Only the wait for an equal login of
+// another caller ends with ctx.
 func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity, err error) {
 	defer classify(&err)
 	if cred, err = c.checkCredential(cred); err != nil {
@@ -37,8 +37,8 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 	case IDToken:
 		return c.byIDToken(ctx, cred)
 	case RefreshToken:
-		// One that came twice at once is sent once, or a provider that rotates it
-		// would take the second for theft.
+		// A token that comes twice concurrently is sent once, or a provider that
+		// rotates it would take the second use for theft.
 		id, _, err := c.askShared(ctx, ends, key, anyIdentity, func(ctx context.Context) (*Identity, error) {
 			return c.byRefreshToken(ctx, cred, began)
 		})
@@ -47,22 +47,22 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credential) (_ *Identity,
 	return c.byPassword(ctx, ends, key, cred, began)
 }
 
-// enter takes room for a login, which the caller leaves. A cached one needs none at
-// the address where it was proved, so that it is answered though logins at a directory
-// that hangs take all of it. Anywhere else it would tell that a guess is right: those
-// that find no room are turned away uncounted.
+// enter acquires a slot for a login; the caller calls leave. A cached login needs none
+// at the address where it was proved, so that it is answered even while logins at a
+// hanging directory occupy all slots. From another address that answer would tell that
+// a guess is right, since logins without a slot are refused uncounted.
 func (c *Chain) enter(cred Credential, key throttle.MAC) (leave func(), err error) {
 	if cred.mayBeCached() && c.passwords.wasProvedAt(key, cred.Address) {
 		return func() {}, nil
 	}
-	name := "" // tokens come under any name, or all under one
+	name := "" // tokens come under any name, or all under the same one
 	if cred.Kind() == Password {
 		name = c.bareKey(cred.Login)
 	}
 	return func() { c.logins.leave(name) }, c.logins.enter(name)
 }
 
-// recall returns the identity of a cached right password, or nil.
+// cachedIdentity returns the identity of a cached right password, or nil.
 func (c *Chain) cachedIdentity(cred Credential, key throttle.MAC) *Identity {
 	if !cred.mayBeCached() {
 		return nil
@@ -70,11 +70,11 @@ func (c *Chain) cachedIdentity(cred Credential, key throttle.MAC) *Identity {
 	return c.passwords.get(key)
 }
 
-// mayBeCached reports whether the cache of right passwords serves. It does not for an
-// offline token.
+// mayBeCached reports whether the cache of right passwords may answer: for a password,
+// and not for an offline token.
 func (c Credential) mayBeCached() bool { return c.Kind() == Password && !c.Offline }
 
-// checkCredential recognizes a credential and rejects one that no provider may see,
+// checkCredential recognizes a credential, and rejects one that no provider may see,
 // such as an empty password. It is cheap and comes first.
 func (c *Chain) checkCredential(cred Credential) (Credential, error) {
 	if cred.route.kind == 0 {
@@ -94,9 +94,9 @@ func (c *Chain) checkCredential(cred Credential) (Credential, error) {
 		// and a bind with one succeeds (RFC 4513, section 5.1.2).
 		return cred, fmt.Errorf("password with a NUL: %w", ErrRejected)
 	case cred.route.kind == Password && (cred.Login == "" || cred.Login.Reserved()):
-		return cred, fmt.Errorf("a user name that is nobody's: %w", ErrRejected)
+		return cred, fmt.Errorf("a reserved user name, or none: %w", ErrRejected)
 	case cred.route.kind != Password && len(cred.route.members) == 0:
-		return cred, fmt.Errorf("no provider takes this %s: %w", cred.route.kind, ErrRejected)
+		return cred, fmt.Errorf("no provider accepts this %s: %w", cred.route.kind, ErrRejected)
 	}
 	return cred, nil
 }
@@ -112,16 +112,16 @@ func (c *Chain) Precheck(ctx context.Context, cred Credential) (err error) {
 	return asRejection(c.throttle.Check(ctx, c.guess(cred)))
 }
 
-// NoteProof tells the throttle that a session made under a login name was
-// redeemed at an address, so that this person is known there.
+// NoteProof has the throttle write a proof for a session that was made under a login
+// name and redeemed at an address.
 func (c *Chain) NoteProof(login Login, address netip.Addr) {
 	if login != "" && !login.Reserved() {
 		c.throttle.NoteProof(c.bareKey(login), address)
 	}
 }
 
-// refusedBefore returns the error of a login that the throttle refused to begin.
-// One whose equal was refused a moment ago takes as long as that one did.
+// refusedByThrottle returns the error of a login that the throttle refused to begin. A
+// cached refusal takes as long as one by a provider.
 func (c *Chain) refusedByThrottle(ctx context.Context, cred Credential, began time.Time, err error) error {
 	err = asRejection(err)
 	if !errors.Is(err, ErrRejected) {
@@ -134,8 +134,9 @@ func (c *Chain) refusedByThrottle(ctx context.Context, cred Credential, began ti
 	return err
 }
 
-// shared has equal logins that come at once share the answer of the first, which
-// leads. One whose identity shares does not allow to be shared is asked for by each.
+// askShared has equal concurrent logins share the answer of the first, which leads
+// (single-flight). Where shares refuses the identity of the answer, each login asks for
+// itself.
 func (c *Chain) askShared(ctx context.Context, ends time.Time, key throttle.MAC, shares func(*Identity) bool, ask func(context.Context) (*Identity, error)) (_ *Identity, lead bool, err error) {
 	for {
 		f, lead, err := c.logins.do(ctx, ends, key, ask)
@@ -145,7 +146,7 @@ func (c *Chain) askShared(ctx context.Context, ends time.Time, key throttle.MAC,
 		_, held := errors.AsType[*throttle.RetryAfter](f.err)
 		switch {
 		case !lead && held:
-			continue // the limit was that of the other login's address
+			continue // the limit was that of the leader's address
 		case !lead && f.err == nil && !shares(f.identity):
 			id, err := c.logins.doAlone(ctx, ends, ask)
 			return id, true, err
@@ -156,8 +157,8 @@ func (c *Chain) askShared(ctx context.Context, ends time.Time, key throttle.MAC,
 
 func anyIdentity(*Identity) bool { return true }
 
-// byIDToken has the provider verify an ID token. It bypasses the throttle, since
-// no directory counts a wrong one.
+// byIDToken has the provider verify an ID token. It bypasses the throttle, since no
+// provider locks an account for a wrong ID token.
 func (c *Chain) byIDToken(ctx context.Context, cred Credential) (*Identity, error) {
 	m := cred.route.members[0]
 	found, err := m.verifyIDToken(ctx, cred.Secret)
@@ -183,8 +184,8 @@ func (c *Chain) byRefreshToken(ctx context.Context, cred Credential, began time.
 	return m.checkProved(ctx, a, found, MethodRefresh)
 }
 
-// revokeRefused revokes the refresh token that the provider gave to a login which our own
-// rules refuse.
+// revokeRefused revokes the refresh token that the provider issued for a login which the
+// configuration refuses.
 func (m *member) revokeRefused(ctx context.Context, found *Identity) {
 	if found == nil {
 		return

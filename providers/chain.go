@@ -9,8 +9,8 @@ import (
 	"shorepass/throttle"
 )
 
-// chainLimit is what all providers together may take for one login. docker
-// gives up after 15 seconds; one server is given three by its provider.
+// chainLimit is how long all providers together may take for one login. docker gives
+// up after 15 seconds; a provider gives each of its servers three.
 const chainLimit = 10 * time.Second
 
 // Member is one configured provider.
@@ -19,20 +19,18 @@ type Member struct {
 	Config   Config
 }
 
-// Chain asks the configured providers in order, and is the only one who asks
-// them. It is safe for concurrent use, never changed once made, and replaced
-// whole by a reload.
+// Chain asks the configured providers in order. Nothing else calls a provider. A chain
+// is safe for concurrent use and immutable; a reload replaces it whole.
 //
-// A password passes, in this order, the throttle's windows of its name and address,
-// the cache of right passwords, the look-up of its account, the throttle's window
-// of the account, and the proof, until a provider knows more than that the name is
-// not its own.
+// A password passes, in this order, the name window and the address budget, the cache
+// of right passwords, Lookup of one provider after another until one does not answer
+// ErrNotMine, the account window, and Prove.
 type Chain struct {
 	members      []*member
-	domains      map[string]bool // that may come with a login name, by their keys
+	domains      map[string]bool // configured domains of login names, by their keys
 	passwords    *passwordCache
 	logins       logins
-	refusalTimes durations // how long logins took to be refused
+	refusalTimes durations // of logins that were refused
 	throttle     *throttle.Throttle
 	breaker      CircuitBreaker // nil for none
 	log          *slog.Logger
@@ -40,14 +38,14 @@ type Chain struct {
 
 // Options are the optional parts of a chain.
 type Options struct {
-	CircuitBreaker CircuitBreaker // the circuit breaker. Optional
+	CircuitBreaker CircuitBreaker // default: none
 	Log            *slog.Logger   // default: none
 }
 
-// NewChain returns a chain of members, in this order. Their defaults must be in
-// place; the error joins their faults. The throttle is shared with the chains
-// before and after. It asks no provider; [Chain.Start] begins their work in
-// the background, and [Chain.Close] must end each chain, started or not.
+// NewChain returns a chain of members, in this order. Their defaults must be in place;
+// the error joins their faults. The throttle outlives the chain. NewChain asks no
+// provider. [Chain.Start] begins the work of the providers in the background;
+// [Chain.Close] must end each chain, started or not.
 func NewChain(members []Member, limits *throttle.Throttle, o Options) (*Chain, error) {
 	log := o.Log
 	if log == nil {
@@ -80,6 +78,6 @@ func NewChain(members []Member, limits *throttle.Throttle, o Options) (*Chain, e
 	return c, nil
 }
 
-// Forget drops what is remembered of the passwords of those whom match picks, for
-// when their sessions are revoked.
+// Forget deletes the cached passwords of the identities that match, after their sessions
+// were revoked.
 func (c *Chain) Forget(match func(*Identity) bool) { c.passwords.forget(match) }

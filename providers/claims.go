@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// EncodeClaims writes claims as JSON that [DecodeClaims] reads the same: a whole
-// number stays an int64 and any other a float64, though it has no fraction. Rules
-// tell them apart, and one person must be the same to them at login and after.
+// EncodeClaims encodes claims as JSON that [DecodeClaims] decodes to the same values: an
+// int64 stays one, and so does a float64 without a fraction. Rules distinguish the two,
+// and must see the same person at the login and after it.
 func EncodeClaims(claims map[string]any) ([]byte, error) {
 	return json.Marshal(encodeNumbers(claims))
 }
 
-// DecodeClaims reads what [EncodeClaims] wrote, or an object of anybody's. What
-// is in it are texts, bools, int64 and float64 numbers, lists and objects.
+// DecodeClaims decodes a JSON object, of [EncodeClaims] or of any other source. The
+// values are texts, bools, int64 and float64 numbers, lists and objects.
 func DecodeClaims(text []byte) (map[string]any, error) {
 	value, err := DecodeClaim(text)
 	if err != nil {
@@ -31,7 +31,7 @@ func DecodeClaims(text []byte) (map[string]any, error) {
 	return claims, nil
 }
 
-// DecodeClaim reads the value of one claim.
+// DecodeClaim decodes the value of one claim.
 func DecodeClaim(text []byte) (any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
@@ -45,13 +45,13 @@ func DecodeClaim(text []byte) (any, error) {
 	return decodeNumbers(value), nil
 }
 
-// spelled has each float64 in value be written as one.
+// encodeNumbers replaces each float64 in value by its JSON text, with a fraction.
 func encodeNumbers(value any) any {
 	switch v := value.(type) {
 	case float64:
 		text := strconv.FormatFloat(v, 'g', -1, 64)
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return v // which json refuses
+			return v // json.Marshal returns an error for it
 		}
 		if !strings.ContainsAny(text, ".e") {
 			text += ".0"
@@ -65,7 +65,7 @@ func encodeNumbers(value any) any {
 	return value
 }
 
-// read makes numbers of what the decoder left as text.
+// decodeNumbers replaces each json.Number in value by an int64 or a float64.
 func decodeNumbers(value any) any {
 	switch v := value.(type) {
 	case json.Number:
@@ -76,7 +76,7 @@ func decodeNumbers(value any) any {
 		}
 		f, err := v.Float64()
 		if err != nil {
-			return v.String() // beyond all numbers
+			return v.String() // out of the range of a float64
 		}
 		return f
 	case []any:

@@ -10,9 +10,9 @@ import (
 	"shorepass/throttle"
 )
 
-// Failure is an error of one provider, with the provider's name. Where it is an
-// [ErrUnavailable] as well, the log has it already: the chain logs when a
-// provider stops and when it begins again to answer.
+// Failure is an error of one provider, with the provider's name. One that wraps
+// [ErrUnavailable] need not be logged again: the chain logs when a provider stops to
+// answer and when it answers again.
 type Failure struct {
 	Provider string
 	Err      error
@@ -40,11 +40,10 @@ const (
 // RejectedError is an [ErrRejected] with its reason.
 type RejectedError struct {
 	Reason Reason
-	Err    error // what was found, for the log
+	Err    error // the finding, for the log
 }
 
-// Reject returns an error that wraps ErrRejected, for a reason, with what was
-// found in err.
+// Reject returns an error that wraps ErrRejected, with its reason and the finding.
 func Reject(reason Reason, err error) error { return &RejectedError{reason, err} }
 
 func (e *RejectedError) Error() string {
@@ -60,10 +59,10 @@ func ReasonOf(err error) Reason {
 	return WrongPassword
 }
 
-// reasons are all of them.
+// reasons has all reasons.
 var reasons = []Reason{WrongPassword, Unknown, Ambiguous, Disabled, Expired, Locked, MustChange, RefusedByConfig}
 
-// maxDetail bounds what the throttle keeps of an error's text, in bytes.
+// maxDetail bounds the text of an error in the cause of a refusal, in bytes.
 const maxDetail = 200
 
 // causeOf returns why a credential was rejected, as the throttle keeps it: the reason,
@@ -102,30 +101,27 @@ func asRejection(err error) error {
 	return err
 }
 
-// notSentError marks an error of a secret that never reached the provider.
+// notSentError is an error of a secret that did not reach the provider.
 type notSentError struct{ err error }
 
 func (e notSentError) Error() string { return e.err.Error() }
 func (e notSentError) Unwrap() error { return e.err }
 
-// NotSent marks an error that means unavailable as one of a secret that did not
-// reach the provider: it was not sent, or the provider's probe right after it
-// failed too.
+// NotSent wraps an error that means unavailable, and says that the secret did not reach
+// the provider: it was not sent, or the provider's probe right after it failed too.
 func NotSent(err error) error { return notSentError{err} }
 
-// MayHaveArrived reports whether the secret may have reached the provider, and
-// so been counted there, though no answer came. It is true of an error that
-// [NotSent] has not marked.
+// MayHaveArrived reports whether the secret may have reached the provider, and been
+// counted there, though no answer came: err does not come from [NotSent].
 func MayHaveArrived(err error) bool {
 	_, notSent := errors.AsType[notSentError](err)
 	return !notSent
 }
 
-// RotatedError is an error of [Revalidator.Revalidate] that came after the
-// provider had put a new RefreshToken in the place of the one it was asked with.
-// The new one must be kept all the same: the old one is used up, and a provider
-// that rotates takes its second use for a theft and ends the grant. What kind of
-// error it is, Err says.
+// RotatedError is an error of [Revalidator.Revalidate] after the provider has replaced
+// the RefreshToken with which it was asked. The new one must be stored even so: the old
+// one is used up, and a provider that rotates tokens takes a second use for theft and
+// ends the grant. Err tells the kind of the error.
 type RotatedError struct {
 	RefreshToken secret.Text
 	Err          error
@@ -134,18 +130,18 @@ type RotatedError struct {
 func (e *RotatedError) Error() string { return e.Err.Error() }
 func (e *RotatedError) Unwrap() error { return e.Err }
 
-// classify makes an error one of the kinds that the chain's callers know. It is
-// deferred at each exit of the chain and nowhere else. An unrecognized error, a
-// provider's or the chain's own, is unavailable: a person must not hear that a
-// right password is wrong because a directory is down.
+// classify turns an error into one of the kinds that the chain's callers know. Only the
+// exits of the chain defer it. An unrecognized error, of a provider or of the chain,
+// means unavailable: a right password must not be answered as wrong because a directory
+// is down.
 func classify(err *error) {
 	if _, wait := errors.AsType[*throttle.RetryAfter](*err); !wait && isUnrecognized(*err) {
 		*err = fmt.Errorf("%w: %w", ErrUnavailable, *err)
 	}
 }
 
-// isUnrecognized reports whether an error is of none of the known kinds, and so
-// means unavailable.
+// isUnrecognized reports whether an error is of none of the known kinds, and so means
+// unavailable.
 func isUnrecognized(err error) bool {
 	if err == nil {
 		return false

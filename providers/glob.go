@@ -5,14 +5,13 @@ import (
 	"strings"
 )
 
-// glob matches names: "*" stands for any text, "?" for any one character,
-// everything else for itself. Login names and groups are not paths, so nothing
-// stops a "*", as in the users and groups of a rule (policy/glob.go). There is no
-// way to escape the two: no name holds them.
+// glob is a pattern of names: "*" matches any text, "?" any one character, everything else
+// itself. Login names and groups are not paths, so that "*" matches "/" too, as in the
+// users and groups of a rule (policy/glob.go). The two cannot be escaped: no name holds
+// them.
 type glob []rune
 
-// globs are alternatives: one that matches is enough. None at all match
-// everything.
+// globs are alternatives: one that matches is enough. An empty list matches everything.
 type globs []glob
 
 func compileGlobs(texts []string) globs {
@@ -33,14 +32,14 @@ func compileLoginGlobs(texts []string) globs {
 	return all
 }
 
-// match reports whether one of the globs matches, or none is set.
+// match reports whether one of the globs matches, or there is none.
 func (all globs) match(name string) bool {
 	return len(all) == 0 || slices.ContainsFunc(all, func(g glob) bool { return g.match(name) })
 }
 
-// covers reports whether every name that other matches is matched here too, as
-// far as can be seen by reading the globs themselves as names. A glob that
-// matches the text of another matches all that the other does.
+// covers reports whether all match every name that other matches. It is conservative: it
+// matches the globs of other as if they were names, since a glob that matches the text of
+// another one matches every name that this one does.
 func (all globs) covers(other globs) bool {
 	if len(all) == 0 {
 		return true
@@ -48,13 +47,13 @@ func (all globs) covers(other globs) bool {
 	if len(other) == 0 {
 		return slices.ContainsFunc(all, func(g glob) bool { return strings.Trim(string(g), "*") == "" && len(g) > 0 })
 	}
-	// A "*" of the other is read as a text that no "?" can stand for.
+	// A "*" of the other becomes a text that no "?" matches.
 	any := strings.Repeat("\uE000", 64)
 	return !slices.ContainsFunc(other, func(o glob) bool { return !all.match(strings.ReplaceAll(string(o), "*", any)) })
 }
 
-// match takes time proportional to the product of both lengths at worst: after
-// a mismatch only the last "*" has to be tried further on.
+// match backtracks to the last "*" alone, so that its time is at worst proportional to the
+// product of both lengths.
 func (g glob) match(name string) bool {
 	text := []rune(name)
 	p, t := 0, 0

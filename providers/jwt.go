@@ -10,21 +10,21 @@ import (
 	"unicode/utf8"
 )
 
-// token is what an unverified JWT (RFC 7519) says of itself. It serves to
-// choose the provider that will verify it, and for nothing else.
+// unverifiedJWT has claims of a JWT (RFC 7519) whose signature was not verified. They
+// serve to choose the provider that will verify the token, and for nothing else.
 type unverifiedJWT struct {
 	issuer    string
 	typ       string // the claim, not the header's: Keycloak says "Refresh" or "Offline" there
-	encrypted bool   // a JWE (RFC 7516), whose claims nobody but its issuer can read
+	encrypted bool   // a JWE (RFC 7516), whose claims only the issuer can read
 }
 
 var errMalformedToken = errors.New("not a well-formed token")
 
-// peek reads a secret that has the shape of a JWT. isToken is false for what
-// is not a JWT at all, such as a password with two dots in it; an error is for a
-// JWT that nobody should be asked about. The caller bounds the length.
+// readUnverified decodes a secret that has the form of a JWT. isToken is false for a secret
+// that is no JWT, such as a password with two dots. The error is of a malformed JWT, which
+// no provider should see. The caller bounds the length.
 func readUnverified(secret string) (t unverifiedJWT, isToken bool, err error) {
-	secret = bare(secret)
+	secret = trimToken(secret)
 	dots := strings.Count(secret, ".")
 	if dots != 2 && dots != 4 {
 		return unverifiedJWT{}, false, nil
@@ -53,9 +53,9 @@ func readUnverified(secret string) (t unverifiedJWT, isToken bool, err error) {
 	return t, true, nil
 }
 
-// bare takes off what comes with a token that was copied from a file or a header:
-// with it the token is no good, and still nothing that a directory should see.
-func bare(secret string) string {
+// trimToken removes the blanks and the scheme that come with a token that was copied from
+// a file or a header. The token is invalid with them, and still no directory should see it.
+func trimToken(secret string) string {
 	secret = strings.TrimSpace(secret)
 	if scheme, rest, ok := strings.Cut(secret, " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return strings.TrimSpace(rest)
@@ -63,10 +63,9 @@ func bare(secret string) string {
 	return secret
 }
 
-// claims reads one base64url part that holds a JSON object. Names count to the
-// letter, as encoding/json's matching against struct fields would not, and a
-// name that occurs twice is refused: which of the two the verifier takes
-// cannot be known here (RFC 8725, section 2.8, and RFC 7515, section 4).
+// claims decodes a base64url part that holds a JSON object. Names are compared exactly,
+// unlike encoding/json does with struct fields. A name that occurs twice is refused, since
+// the verifier may take either value (RFC 8725, section 2.8, and RFC 7515, section 4).
 func claims(part string) (map[string]json.RawMessage, error) {
 	plain, err := base64.RawURLEncoding.DecodeString(part)
 	if err != nil || !utf8.Valid(plain) {
@@ -82,7 +81,7 @@ func claims(part string) (map[string]json.RawMessage, error) {
 		if err != nil {
 			return nil, errMalformedToken
 		}
-		key, _ := name.(string) // of an object the decoder gives nothing else
+		key, _ := name.(string) // the names of an object are strings
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
 			return nil, errMalformedToken
@@ -101,7 +100,8 @@ func claims(part string) (map[string]json.RawMessage, error) {
 	return found, nil
 }
 
-// text returns a claim that is text if it is there at all.
+// text returns the claim name, "" where it is absent. A claim that is not a text is an
+// error.
 func text(claims map[string]json.RawMessage, name string) (string, error) {
 	raw, ok := claims[name]
 	if !ok {

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Login is the text of a login name: what was typed, in Unicode normal form C,
-// without blanks around it. A provider looks it up as it is, and the cache of
-// right passwords and the single-flight go by it. Everything after
-// authentication uses [Identity.User], which the provider found.
+// Login is the text of a login name: as it was typed, in Unicode normal form C, without
+// blanks around it. It is the name that a provider looks up, and part of the keys of the
+// password cache and the single-flight. After authentication [Identity.User] counts, which
+// comes from the provider.
 type Login string
 
 // ErrMalformedLogin says that a login name holds a control character, is not
@@ -24,8 +24,8 @@ var ErrMalformedLogin = errors.New("the user name is malformed")
 // address has at most 254 (RFC 5321, section 4.5.3.1.3).
 const maxLogin = 512
 
-// ParseLogin returns the text of what was typed. The empty name is not an error
-// here: what it means depends on the secret with it.
+// ParseLogin returns the text of a login name as it was typed. The empty name is no error:
+// its meaning depends on the secret that comes with it.
 func ParseLogin(typed string) (Login, error) {
 	if len(typed) > maxLogin || !utf8.ValidString(typed) {
 		return "", ErrMalformedLogin
@@ -39,12 +39,11 @@ func ParseLogin(typed string) (Login, error) {
 	return Login(name), nil
 }
 
-// Key returns the key of a login name: NFKC, case folded, without accents, blanks
-// and invisible characters, which some directories and databases overlook when
-// they compare names (RFC 4518, sections 2.2 and 2.6.1; MySQL; Active Directory).
-// Names of one key share their counters of wrong passwords; match, domains and
-// reserved names are recognized by it. Nothing else goes by it: two names of one
-// key may be two accounts.
+// Key returns the key of a login name: NFKC, case folded, without accents, blanks and
+// invisible characters, which some directories and databases ignore when they compare
+// names (RFC 4518, sections 2.2 and 2.6.1; MySQL; Active Directory). Names of one key share
+// their counters of wrong passwords; match, domains and reserved names are compared by it.
+// Nothing else is: two names of one key may be two accounts.
 func (l Login) Key() string {
 	return strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.White_Space, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
@@ -54,8 +53,8 @@ func (l Login) Key() string {
 	}, norm.NFKD.String(FoldCase(string(l))))
 }
 
-// cutDomain cuts a key around the domain that comes before its first backslash or
-// behind its last @. Found is false where name is the whole key.
+// cutDomain splits a key into the name and the domain before its first backslash or after
+// its last @. Where found is false, name is the whole key.
 func cutDomain(key string) (name, domain string, found bool) {
 	if domain, name, found = strings.Cut(key, `\`); !found {
 		at := strings.LastIndexByte(key, '@')
@@ -70,9 +69,8 @@ func cutDomain(key string) (name, domain string, found bool) {
 	return name, domain, true
 }
 
-// bareKey returns the key of a login name without a domain that some provider is
-// configured with, so that "CORP\\bob", "bob@corp.example" and "bob" have one name
-// window, whether they exist or not.
+// bareKey returns the key of a login name without a configured domain, so that
+// "CORP\bob", "bob@corp.example" and "bob" have one name window, whether they exist or not.
 func (c *Chain) bareKey(login Login) string {
 	key := login.Key()
 	if name, domain, _ := cutDomain(key); c.domains[domain] {
@@ -81,8 +79,8 @@ func (c *Chain) bareKey(login Login) string {
 	return key
 }
 
-// WindowNames returns the names under which the throttle may keep the windows of
-// a login name, whichever domains are configured.
+// WindowNames returns the names under which the throttle may have a window of a login
+// name, whichever domains are configured.
 func (l Login) WindowNames() []string {
 	key := l.Key()
 	if name, _, found := cutDomain(key); found {
@@ -91,9 +89,8 @@ func (l Login) WindowNames() []string {
 	return []string{key}
 }
 
-// domainsOf returns the configured domains of all members. A directory's own, where
-// they are not configured, are not among them: they are not known before it is
-// asked, and a name window must not depend on that.
+// domainsOf returns the configured domains of all members. Domains that only a directory
+// itself knows are not among them: a name window must not depend on its answer.
 func domainsOf(members []*member) map[string]bool {
 	all := make(map[string]bool)
 	for _, m := range members {
@@ -107,9 +104,9 @@ func domainsOf(members []*member) map[string]bool {
 	return all
 }
 
-// FoldCase returns a name in NFKC and case folded, for a provider that ignores
-// case and compares names itself. The folded text is made lower case once more,
-// since x/text folds Cherokee letters of either case into the other.
+// FoldCase returns a name in NFKC and case folded, for a provider that ignores case and
+// compares names itself. The folded text is made lower case once more, since x/text folds
+// Cherokee letters of either case into the other.
 func FoldCase(name string) string {
 	if isASCII(name) {
 		return strings.ToLower(name) // the same, and most names
@@ -125,9 +122,8 @@ func foldUnicode(name string) string {
 	return norm.NFKC.String(strings.ToLower(cases.Fold().String(norm.NFKC.String(name))))
 }
 
-// Reserved reports whether the name is one that tools make up, such as
-// "<token>", "$oidc" or "oauth2accesstoken", and so never anybody's name at a
-// provider.
+// Reserved reports whether the name is one that tools make up, such as "<token>", "$oidc"
+// or "oauth2accesstoken", and never a name at a provider.
 func (l Login) Reserved() bool {
 	key := l.Key()
 	return strings.HasPrefix(key, "$") || strings.HasPrefix(key, "<") || key == "oauth2accesstoken"

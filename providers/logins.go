@@ -12,10 +12,10 @@ import (
 	"shorepass/throttle"
 )
 
-// Bounds of the logins under way at once, those that wait included. Each holds
-// its connection, its request and a secret of at most maxToken bytes, some 40 KiB
-// in all, so that this bounds the memory that a directory which hangs can cost.
-// One name has a quarter, so that no account takes the room of all others.
+// Bounds of the logins in progress, those that wait included. Each occupies its
+// connection, its request and a secret of at most maxToken bytes, some 40 KiB together,
+// so that the bound limits the memory that a hanging directory can cost. One name has a
+// quarter, so that no account takes the room of all others.
 const (
 	maxLogins       = 1024
 	maxLoginsOfName = maxLogins / 4
@@ -26,17 +26,16 @@ var (
 	errClosed = errors.New("the providers are closed")
 )
 
-// flights bound the logins under way, let equal ones that come at once share one
-// answer (single-flight), and see each through to its end though its client has
-// gone: a password that was sent counts at the directory, so that its answer must
-// be counted here.
+// logins are a semaphore of the logins in progress, by name and in all, and the
+// single-flight of equal ones. A login runs to its end though its client has gone: the
+// directory counts a password that was sent, so that the answer must be counted here.
 type logins struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
 	calls   map[throttle.MAC]*call
-	count   int            // logins under way
-	names   map[string]int // of them those of a name
+	count   int            // logins in progress
+	names   map[string]int // of them, by name
 	closed  bool
 	working sync.WaitGroup
 }
@@ -45,49 +44,49 @@ func newLogins(log *slog.Logger) logins {
 	return logins{log: log, calls: make(map[throttle.MAC]*call), names: make(map[string]int)}
 }
 
-// flight is one login under way. identity and err may be read once done is
-// closed.
+// call is a login, or several equal ones, in progress. identity and err may be read once
+// done is closed.
 type call struct {
 	done     chan struct{}
 	identity *Identity
 	err      error
 }
 
-// enter takes room for a login of a name, "" for one that counts for none. The
-// caller leaves it.
-func (f *logins) enter(name string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// enter acquires a slot for a login of a name, "" for one that counts for no name. The
+// caller calls leave.
+func (l *logins) enter(name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
-	case f.closed:
+	case l.closed:
 		return errClosed
-	case f.count >= maxLogins, f.names[name] >= maxLoginsOfName:
+	case l.count >= maxLogins, l.names[name] >= maxLoginsOfName:
 		return errBusy
 	}
-	f.count++
+	l.count++
 	if name != "" {
-		f.names[name]++
+		l.names[name]++
 	}
-	f.working.Add(1)
+	l.working.Add(1)
 	return nil
 }
 
-func (f *logins) leave(name string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.count--
-	if f.names[name]--; f.names[name] <= 0 {
-		delete(f.names, name)
+func (l *logins) leave(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count--
+	if l.names[name]--; l.names[name] <= 0 {
+		delete(l.names, name)
 	}
-	f.working.Done()
+	l.working.Done()
 }
 
-// fly leads the flight under key, or waits for that of another login. The error
-// is that of a wait which ends with ctx.
-func (f *logins) do(ctx context.Context, ends time.Time, key throttle.MAC, ask func(context.Context) (*Identity, error)) (_ *call, lead bool, err error) {
-	f.mu.Lock()
-	if other := f.calls[key]; other != nil {
-		f.mu.Unlock()
+// do leads the call under key, or waits for that of an equal login. The error is that
+// of a wait which ends with ctx; the error of the login is in the call.
+func (l *logins) do(ctx context.Context, ends time.Time, key throttle.MAC, ask func(context.Context) (*Identity, error)) (_ *call, lead bool, err error) {
+	l.mu.Lock()
+	if other := l.calls[key]; other != nil {
+		l.mu.Unlock()
 		select {
 		case <-other.done:
 			return other, false, nil
@@ -96,37 +95,36 @@ func (f *logins) do(ctx context.Context, ends time.Time, key throttle.MAC, ask f
 		}
 	}
 	own := &call{done: make(chan struct{})}
-	f.calls[key] = own
-	f.mu.Unlock()
+	l.calls[key] = own
+	l.mu.Unlock()
 
-	own.identity, own.err = f.doAlone(ctx, ends, ask)
+	own.identity, own.err = l.doAlone(ctx, ends, ask)
 
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.calls, key)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.calls, key)
 	close(own.done)
 	return own, true, nil
 }
 
-// doAlone asks on a flight that no other login joins. It takes no notice of
-// ctx's end, but of ends, and turns a panic into an error, which others may wait
-// for as well.
-func (f *logins) doAlone(ctx context.Context, ends time.Time, ask func(context.Context) (*Identity, error)) (id *Identity, err error) {
+// doAlone calls ask until ends, in a call that no other login joins. It ignores the end of
+// ctx, and turns a panic into an error, since other logins may wait for the answer.
+func (l *logins) doAlone(ctx context.Context, ends time.Time, ask func(context.Context) (*Identity, error)) (id *Identity, err error) {
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), ends)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			f.log.Error("a provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			l.log.Error("a provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			id, err = nil, errors.New("a provider panicked")
 		}
 	}()
 	return ask(ctx)
 }
 
-// close waits for the logins under way, and refuses any other.
-func (f *logins) close() {
-	f.mu.Lock()
-	f.closed = true
-	f.mu.Unlock()
-	f.working.Wait()
+// close refuses further logins, and waits for those in progress.
+func (l *logins) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.working.Wait()
 }

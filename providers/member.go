@@ -12,25 +12,25 @@ import (
 	"shorepass/internal/share"
 )
 
-// member is a configured provider, with its optional interfaces, its compiled options and
-// whether it answers.
+// member is a configured provider: with its optional interfaces, its compiled options and
+// its availability.
 type member struct {
 	provider Provider
 	optionalInterfaces
 	config  Config // with its defaults
 	prefix  string
-	foreign []string       // longer prefixes of others that a name behind prefix could begin with
-	local   []LoginChecker // files whose users' names no other provider's account may have
+	foreign []string       // longer prefixes of others with which a name after prefix could begin
+	local   []LoginChecker // files whose users' names no account of this provider may have
 	match   globs
 	require globs
 
 	requireFolded globs // for names of a provider that ignores case
 
-	refusalTimes durations // how long it took to refuse a password, Lookup included
+	refusalTimes durations // of refused passwords, Lookup included
 
 	log    *slog.Logger
-	warned atomic.Bool // a group with another provider's prefix was logged
-	down   atomic.Bool // its own operations fail; see recordAvailability
+	warned atomic.Bool // the warning about a group with another provider's prefix was logged
+	down   atomic.Bool // its own operations fail: see recordAvailability
 }
 
 func newMember(p Provider, config Config) *member {
@@ -51,15 +51,15 @@ func newMember(p Provider, config Config) *member {
 	return m
 }
 
-// lookup asks the provider for an account. Finding one does not count as an
-// answer for availability; the proof that follows does.
+// lookup asks the provider for an account. An account that was found is not yet recorded as
+// available: the proof that follows may show the contrary.
 func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {
 	account, err := m.provider.Lookup(ctx, login)
 	switch {
 	case err != nil:
 		return nil, m.recordAnswer(err)
 	case account == nil || account.Prove == nil:
-		return nil, m.recordAnswer(errors.New("it gave neither an account nor an error"))
+		return nil, m.recordAnswer(errors.New("it returned neither an account nor an error"))
 	}
 	return account, nil
 }
@@ -85,13 +85,13 @@ func (m *member) revalidate(ctx context.Context, id *Identity) (*Identity, error
 	}
 	found, err := m.revalidator.Revalidate(ctx, id)
 	if m.revalidator.PerSession() {
-		return found, m.recordPersonAnswer(err) // it sent the person's own token
+		return found, m.recordPersonAnswer(err) // the request had the person's own token
 	}
 	return found, m.recordAnswer(err)
 }
 
-// notMineIsRejected turns ErrNotMine into ErrRejected, for a secret that goes to
-// one provider and no other.
+// notMineIsRejected turns ErrNotMine into ErrRejected, for a secret that only one provider
+// may see.
 func notMineIsRejected(err error) error {
 	if errors.Is(err, ErrNotMine) {
 		return fmt.Errorf("%w: %v", ErrRejected, err)
@@ -99,18 +99,18 @@ func notMineIsRejected(err error) error {
 	return err
 }
 
-// answered records the availability of the provider by the outcome of one of its
-// own operations, such as a search, and wraps an error in a [Failure] with the
-// provider's name.
+// recordAnswer records the availability of the provider by the outcome of one of its own
+// operations, such as a search, and wraps the error in a [Failure] with the provider's
+// name.
 func (m *member) recordAnswer(err error) error {
 	m.recordAvailability(err)
 	return m.wrap(err)
 }
 
-// answeredPerson does the same with the outcome of a request that carried
-// a person's secret. Where that may have arrived and no answer came, the delay
-// can be that person's alone (a second factor, an account that its provider fails
-// on), so that it says nothing of the provider's health.
+// recordPersonAnswer does the same with the outcome of a request that carried a person's
+// secret. Where the secret may have arrived and no answer came, the cause may be this
+// account alone (a second factor, an account that the provider fails on), so that it says
+// nothing about the provider's health.
 func (m *member) recordPersonAnswer(err error) error {
 	if !isUnrecognized(err) || !MayHaveArrived(err) {
 		m.recordAvailability(err)
@@ -125,9 +125,8 @@ func (m *member) wrap(err error) error {
 	return &Failure{m.config.Name, err}
 }
 
-// recordAvailability records from the outcome of one operation whether the provider
-// answers. A canceled request does not tell, nor does one for which the account that
-// it is about had no place left.
+// recordAvailability records by the outcome of one operation whether the provider answers. A
+// canceled request does not tell, nor does one for whose account no slot was left.
 func (m *member) recordAvailability(err error) {
 	switch {
 	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled), errors.Is(err, share.ErrBusy):
@@ -138,8 +137,8 @@ func (m *member) recordAvailability(err error) {
 	}
 }
 
-// setDown records why the provider does not answer, nil where it does, and logs
-// each change.
+// setDown records the reason why the provider is unavailable, nil where it is available, and
+// logs each transition.
 func (m *member) setDown(why error) {
 	if m.down.Swap(why != nil) == (why != nil) {
 		return

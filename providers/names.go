@@ -12,10 +12,10 @@ import (
 // maxName bounds a user or group name, in bytes.
 const maxName = 512
 
-// UserName returns the user name that an entry or a claim holds: as it is, or in
-// lower case and normal form C where its provider ignores case. It rejects, for
-// [RefusedByConfig], a text that rules, audit lines or an operator could take for
-// another name. Each provider calls it, and the chain once more.
+// UserName returns the user name of an entry or a claim: as it is, or in lower case and
+// normal form C where its provider ignores case. It rejects, for [RefusedByConfig], a text
+// that rules, audit lines or an operator could take for another name. Each provider calls
+// it, and the chain once more.
 func UserName(found string, foldsCase bool) (string, error) {
 	problem := NameProblem(found)
 	if problem == "" && strings.ContainsFunc(found, lowersToASCII) {
@@ -30,8 +30,8 @@ func UserName(found string, foldsCase bool) (string, error) {
 	return found, nil
 }
 
-// NameProblem returns why a text can be the name of neither a user nor a group, as
-// the end of a sentence about it, or "".
+// NameProblem returns why a text can be the name of neither a user nor a group, as the end
+// of a sentence, or "".
 func NameProblem(text string) string {
 	if problem := TextProblem(text); problem != "" {
 		return problem
@@ -42,8 +42,8 @@ func NameProblem(text string) string {
 	return ""
 }
 
-// TextProblem returns the same of a text that is compared as it is and not without
-// case, such as a subject.
+// TextProblem is NameProblem for a text that is compared exactly and not without case, such
+// as a subject.
 func TextProblem(text string) string {
 	switch {
 	case text == "":
@@ -60,8 +60,8 @@ func TextProblem(text string) string {
 	return ""
 }
 
-// isInvisible reports whether a character shows nothing by itself: with one of
-// them "bob" would be two people in the rules and one on the screen.
+// isInvisible reports whether a character has no glyph: with one of them "bob" would be two
+// people to the rules and one on the screen.
 func isInvisible(r rune) bool {
 	if r <= unicode.MaxASCII {
 		return unicode.IsControl(r)
@@ -70,9 +70,9 @@ func isInvisible(r rune) bool {
 		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// foldsToASCII reports whether a character beyond ASCII is one of ASCII for those
-// who ignore case (the Kelvin sign U+212A is "k", U+017F is "s") or in normal form
-// C (U+037E is ";"), so that two names would be one.
+// foldsToASCII reports whether a character beyond ASCII equals one of ASCII without case
+// (the Kelvin sign U+212A is "k", U+017F is "s") or in normal form C (U+037E is ";"), so
+// that two names would be one.
 func foldsToASCII(r rune) bool {
 	if r <= unicode.MaxASCII {
 		return false
@@ -85,8 +85,8 @@ func foldsToASCII(r rune) bool {
 	return norm.NFC.String(string(r))[0] <= unicode.MaxASCII
 }
 
-// lowersToASCII reports whether lower case makes ASCII of a letter that folding
-// keeps apart: U+0130, the I with a dot, is "i".
+// lowersToASCII reports whether lower case turns a letter into ASCII that case folding
+// does not: U+0130, the I with a dot, becomes "i".
 func lowersToASCII(r rune) bool {
 	return r > unicode.MaxASCII && unicode.ToLower(r) <= unicode.MaxASCII
 }

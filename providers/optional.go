@@ -9,8 +9,8 @@ import (
 	"shorepass/internal/secret"
 )
 
-// optionalInterfaces are the optional interfaces of a Provider, each nil where it does
-// not implement it. They are asserted once, when the chain is built.
+// optionalInterfaces are the optional interfaces of a Provider, each nil where the
+// provider does not implement it. They are asserted once, when the chain is built.
 type optionalInterfaces struct {
 	tokens         TokenAcceptor
 	idTokens       IDTokenVerifier
@@ -45,62 +45,61 @@ func assertInterfaces(p Provider) optionalInterfaces {
 	return a
 }
 
-// IDTokenVerifier is a Provider that takes ID tokens in the place of a password.
+// IDTokenVerifier is a Provider that accepts an ID token as the password.
 type IDTokenVerifier interface {
 	// VerifyIDToken returns the identity that an ID token proves. The error
-	// wraps ErrRejected, or ErrNotMine where the provider takes none; any
+	// wraps ErrRejected, or ErrNotMine where the provider accepts none; any
 	// other means that the provider is unavailable.
 	VerifyIDToken(ctx context.Context, token secret.Text) (*Identity, error)
 }
 
-// RefreshGrant is a Provider that takes refresh tokens of its own in the place
-// of a password (RFC 6749, section 6).
+// RefreshGrant is a Provider that accepts a refresh token of its own as the password
+// (RFC 6749, section 6).
 type RefreshGrant interface {
-	// RedeemRefreshToken returns the identity behind a refresh token, with the
-	// RefreshToken that takes its place. It sends the token once. The error wraps
-	// ErrRejected, or ErrNotMine where the provider takes none; any other
-	// means that the provider is unavailable.
+	// RedeemRefreshToken returns the identity that a refresh token proves, with the
+	// RefreshToken that replaces it. It sends the token once. The error wraps
+	// ErrRejected, or ErrNotMine where the provider accepts none; any other means
+	// that the provider is unavailable.
 	RedeemRefreshToken(ctx context.Context, token secret.Text) (*Identity, error)
 }
 
 // Revalidator is a Provider that can be asked again about an identity without
 // its password.
 type Revalidator interface {
-	// Revalidate returns the identity as the provider knows it now, its
-	// groups replaced and its RefreshToken, where it rotated, the new one. id is
-	// what a login or Revalidate returned before (of it Subject and RefreshToken
-	// count). The chain compares the Subject of the answer with id's, and
-	// keeps Method and AuthTime. The error wraps ErrGone (no such entry,
-	// invalid_grant), or ErrRejected and ErrEnded (disabled, expired, locked
-	// for good); any other means that the provider is unavailable. An
-	// error after the RefreshToken rotated is, or wraps, a [*RotatedError] with the
-	// new one, which must be kept.
+	// Revalidate returns the identity as the provider knows it now, with the groups
+	// of now and, where the RefreshToken rotated, the new one. id comes from a login
+	// or an earlier Revalidate; Subject and RefreshToken of it count. The chain
+	// compares the Subject of the answer with that of id, and sets Method and
+	// AuthTime to those of id. The error wraps ErrGone (no such entry,
+	// invalid_grant), or ErrRejected and ErrEnded (disabled, expired, locked for
+	// good); any other means that the provider is unavailable. An error after the
+	// RefreshToken rotated is, or wraps, a [*RotatedError] with the new one, which
+	// must be stored.
 	Revalidate(ctx context.Context, id *Identity) (*Identity, error)
 
 	// PerSession reports whether each session has a RefreshToken of its own and is
-	// asked for one by one (OpenID Connect), rather than once a person (LDAP).
+	// revalidated with it (OpenID Connect), rather than each person once (LDAP).
 	PerSession() bool
 }
 
-// Revoker is a Provider that can be told that a RefreshToken will not be used again
+// Revoker is a Provider that revokes a RefreshToken which will not be used again
 // (RFC 7009).
 type Revoker interface {
 	Revoke(ctx context.Context, refreshToken secret.Text) error
 }
 
-// RefreshTokenOptions is a Revalidator that is configured by how its provider keeps
-// refresh tokens.
+// RefreshTokenOptions is a Revalidator with options on the lifetime of its refresh
+// tokens.
 type RefreshTokenOptions interface {
-	// OneTokenPerPerson reports that the provider keeps one refresh token for each
-	// person, so that a login makes that of the login before useless.
+	// OneTokenPerPerson reports whether the provider stores one refresh token for each
+	// person, so that a login invalidates that of the login before.
 	OneTokenPerPerson() bool
 
-	// RevokeWhen says when a RefreshToken is to be revoked.
+	// RevokeWhen returns when a RefreshToken is to be revoked.
 	RevokeWhen() RevokeWhen
 }
 
-// RevokeWhen says when a provider is to be told that a RefreshToken will not be used
-// again.
+// RevokeWhen is the event at which a RefreshToken is to be revoked.
 type RevokeWhen string
 
 const (
@@ -109,7 +108,8 @@ const (
 	RevokeNever  RevokeWhen = "never"
 )
 
-// TokenAcceptor is a Provider to which tokens can be routed before it is asked.
+// TokenAcceptor is a Provider that tells which credentials it accepts, so that the chain
+// can route them.
 type TokenAcceptor interface {
 	// TrustsIssuer reports whether the provider accepts tokens whose iss
 	// claim is exactly iss.
@@ -119,62 +119,63 @@ type TokenAcceptor interface {
 	Accepts(kind Kind) bool
 }
 
-// Pinger is a Provider that can say whether it is alive, for check --live.
+// Pinger is a Provider with a health check, for check --live.
 type Pinger interface {
-	// Ping connects if need be and returns its findings, a line of text each, or
-	// why the provider cannot be reached. An error that wraps [ErrMismatch] may come
-	// with findings.
+	// Ping connects if need be and returns its findings, a line of text each. The
+	// error says why the provider cannot be reached; one that wraps [ErrMismatch] may
+	// come with findings.
 	Ping(ctx context.Context) (found []string, err error)
 }
 
-// ErrMismatch says that a provider is reached, and that the configuration does not fit
-// what it says of itself.
+// ErrMismatch says that a provider was reached, and that the configuration does not fit
+// the settings that the provider reports.
 var ErrMismatch = errors.New("the configuration does not fit the provider")
 
-// Starter is a Provider with work in the background, such as keeping
-// connections healthy or keys fresh.
+// Starter is a Provider with work in the background, such as health checks of its
+// connections or the refresh of its keys.
 type Starter interface {
-	// Start begins the work and returns at once; Close ends it and waits. A
+	// Start begins the work and returns immediately; Close ends it and waits. A
 	// provider that was never started is closed too.
 	Start(ctx context.Context)
 	Close() error
 }
 
-// CatchAll is a Provider that may be unable to know that a name is not its own:
-// a DN template, a password grant.
+// CatchAll is a Provider that may be unable to tell that a login name is not its own,
+// such as one with a DN template or the password grant.
 type CatchAll interface {
-	// CatchesAll reports that the provider never answers ErrNotMine to a
-	// password, so that no later provider is asked about a name that its
-	// match has.
+	// CatchesAll reports whether the provider never answers ErrNotMine to a password,
+	// so that no later provider is asked about a name that its match has.
 	CatchesAll() bool
 }
 
-// LoginChecker is a Provider that can tell at once, without a request, whether
-// a name is its own. Where it says no, the chain takes the name for that of a
-// later provider when it settles what kind of secret came with it.
+// LoginChecker is a Provider that can tell without a request whether a login name is
+// its own. Where it is not, the chain recognizes the kind of a secret by the later
+// providers.
 type LoginChecker interface {
+	// HasLogin reports whether login is a name of the provider's.
 	HasLogin(login Login) bool
 }
 
 // DomainOwner is a Provider whose login names may come with a domain: "CORP\alice",
 // "alice@corp.example".
 type DomainOwner interface {
-	// Domains returns the configured domains. It asks no directory.
+	// Domains returns the configured domains. It sends no request.
 	Domains() []string
 }
 
-// Padder is a Provider that can spend the time of a failed [Account] Prove. The
-// chain calls Pad where it refuses a login without calling Prove, so that the
-// time of an answer does not tell why. It returns when the answer for an account whose
-// Lookup began at began would have come. For a provider without it the chain waits
-// as long as one of its last refusals took.
+// Padder is a Provider that can take the time of a failed Prove of an [Account]. For a
+// provider without it the chain waits as long as one of the last refusals took.
 type Padder interface {
+	// Pad returns when the answer for an account whose Lookup began at began would
+	// have come. The chain calls it where it refuses a login without calling Prove, so
+	// that the time of an answer does not tell why.
 	Pad(ctx context.Context, began time.Time, login Login, p Proof)
 }
 
-// LogSetter is a Provider that has something to say besides its answers, such as
-// that two groups have one name. The chain gives it a log that names the
-// provider, before it asks anything.
+// LogSetter is a Provider that logs findings of its own, such as two groups of one
+// name.
 type LogSetter interface {
+	// SetLog sets the log, which names the provider. The chain calls it before it asks
+	// the provider anything.
 	SetLog(log *slog.Logger)
 }

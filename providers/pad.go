@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// durations are how long the last refusals took, so that a refusal without asking
-// the provider takes as long.
+// durations are how long the last 64 refusals took, so that a refusal without asking the
+// provider can take as long: its time is no side channel.
 type durations struct {
 	mu   sync.Mutex
 	last [64]time.Duration // guarded by mu
-	n    int               // ever added
+	n    int               // how many were added in all
 }
 
 func (d *durations) add(took time.Duration) {
@@ -22,8 +22,8 @@ func (d *durations) add(took time.Duration) {
 	d.n++
 }
 
-// wait returns when one of them, drawn at random so that not the mean alone is
-// alike, would have come had it begun at began.
+// wait returns when one of the durations has passed since began. It draws one at random,
+// so that the distribution is alike and not the mean alone.
 func (d *durations) wait(ctx context.Context, began time.Time) {
 	rest := time.NewTimer(d.sample() - time.Since(began))
 	defer rest.Stop()
@@ -33,7 +33,7 @@ func (d *durations) wait(ctx context.Context, began time.Time) {
 	}
 }
 
-// sample returns zero where there was no refusal yet.
+// sample returns one of the durations at random, zero where there was no refusal yet.
 func (d *durations) sample() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -44,8 +44,8 @@ func (d *durations) sample() time.Duration {
 	return d.last[rand.IntN(have)]
 }
 
-// pad takes the time of a failed Prove at m, where Prove is not called, so that
-// the time of an answer does not tell why. Began is when Lookup did.
+// pad takes the time of a failed Prove at m where Prove is not called, so that the time of
+// an answer does not tell why. Lookup began at began.
 func (m *member) pad(ctx context.Context, began time.Time, cred Credential) {
 	if m.padder != nil {
 		m.padder.Pad(ctx, began, cred.Login, cred.proof())

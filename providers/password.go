@@ -9,9 +9,9 @@ import (
 	"shorepass/throttle"
 )
 
-// byPassword holds a password to the windows of its name and address, and answers
-// from the cache or by the providers. The windows come first: the cache would tell
-// a stranger beyond the limit that a guess is right.
+// byPassword checks the name window and the address budget of a password, and answers
+// from the cache or by the providers. The rate limit comes first: the cache would tell a
+// stranger beyond the limit that a guess is right.
 func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.MAC, cred Credential, began time.Time) (*Identity, error) {
 	a, err := c.throttle.Begin(ctx, c.guess(cred))
 	if err != nil {
@@ -22,13 +22,13 @@ func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.MAC
 		a.Settle(throttle.Proved, throttle.Cause{})
 		return id, nil
 	}
-	// A provider that gives tokens of its own gives each offline login one.
+	// A provider that issues refresh tokens issues one to each offline login.
 	withoutToken := func(id *Identity) bool { return id.RefreshToken.IsZero() }
 	id, lead, err := c.askShared(ctx, ends, c.passwords.callKey(key, cred.Offline, a.HasProof()), withoutToken, func(ctx context.Context) (*Identity, error) {
 		return c.login(ctx, a, key, cred)
 	})
 	if !lead {
-		settle(a, err) // for its own address
+		settle(a, err) // each login counts for its own address
 	}
 	return id, err
 }
@@ -46,8 +46,8 @@ func (c *Chain) login(ctx context.Context, a *throttle.Attempt, key throttle.MAC
 	return id, err
 }
 
-// ask looks the account up at one provider after another. The first that has it
-// proves the password, if the throttle has room for it.
+// askProviders looks the account up at one provider after another. The first that has it
+// proves the password, if the throttle admits it.
 func (c *Chain) askProviders(ctx context.Context, a *throttle.Attempt, cred Credential) (*Identity, *member, error) {
 	var began time.Time // of the last Lookup
 	for _, m := range cred.route.members {
@@ -68,8 +68,8 @@ func (c *Chain) askProviders(ctx context.Context, a *throttle.Attempt, cred Cred
 	return nil, nil, c.rejectUnknown(ctx, a, began, cred)
 }
 
-// prove has the throttle reserve an entry for the account, and only then the
-// provider prove the password.
+// prove has the throttle reserve an entry for the account, and then the provider prove the
+// password.
 func (c *Chain) prove(ctx context.Context, a *throttle.Attempt, m *member, began time.Time, account *Account, cred Credential) (*Identity, error) {
 	answer, err := a.Reserve(ctx, throttle.Account{Provider: m.config.Name, Subject: account.Subject, State: account.State, Limit: m.config.limit()})
 	if err != nil {
@@ -91,8 +91,9 @@ func (c *Chain) prove(ctx context.Context, a *throttle.Attempt, m *member, began
 	return m.checkProved(ctx, a, found, MethodPassword)
 }
 
-// checkProved applies our own rules to the identity that a provider proved, and settles
-// the attempt. Where they refuse it the provider revokes its refresh token.
+// checkProved applies the configuration (names, groups, require_groups) to the identity
+// that a provider proved, and settles the attempt. The refresh token of an identity that
+// it refuses is revoked.
 func (m *member) checkProved(ctx context.Context, a *throttle.Attempt, found *Identity, method Method) (*Identity, error) {
 	id, err := m.adopt(found, method)
 	switch {
@@ -108,11 +109,10 @@ func (m *member) checkProved(ctx context.Context, a *throttle.Attempt, found *Id
 	return nil, err
 }
 
-// errFull says that the account window has no room. The client does not see it.
+// errFull says that the account window is full. The client does not see it.
 var errFull = errors.New("too many wrong passwords for this account, so the provider was not asked")
 
-// unasked returns the error of a password that the throttle has not let the
-// provider prove.
+// unaskedError returns the error of a password that the throttle did not admit.
 func (c *Chain) unaskedError(m *member, answer throttle.Answer) error {
 	err := Reject(WrongPassword, errFull)
 	if answer.Verdict == throttle.Repeat {
@@ -125,8 +125,8 @@ func (c *Chain) unaskedError(m *member, answer throttle.Answer) error {
 	return err
 }
 
-// rejected settles an attempt that a provider refused or could not tell about,
-// and returns its error.
+// settleRejected settles an attempt that a provider rejected, or for which it was
+// unavailable, and returns its error.
 func (c *Chain) settleRejected(a *throttle.Attempt, m *member, err error) error {
 	if c.doubted(m) != nil && !isUnrecognized(err) {
 		err = m.circuitOpenError(err)
@@ -135,8 +135,8 @@ func (c *Chain) settleRejected(a *throttle.Attempt, m *member, err error) error 
 	return err
 }
 
-// rejectAtLookup refuses a login before any proof, such as a name of two
-// entries. It takes as long as a wrong password, and counts by the name alone.
+// rejectAtLookup refuses a login that a provider rejected at Lookup, such as a name of two
+// entries. The refusal takes as long as a wrong password, and counts by the name alone.
 func (c *Chain) rejectAtLookup(ctx context.Context, a *throttle.Attempt, m *member, began time.Time, cred Credential, err error) error {
 	c.noteLogin(a, m, c.bareKey(cred.Login), err)
 	if c.doubted(m) != nil {
@@ -151,7 +151,7 @@ func (c *Chain) rejectAtLookup(ctx context.Context, a *throttle.Attempt, m *memb
 	return err
 }
 
-// unknown refuses a login whose name no provider has, as rejectAtLookup does.
+// rejectUnknown refuses a login whose name no provider has, as rejectAtLookup does.
 func (c *Chain) rejectUnknown(ctx context.Context, a *throttle.Attempt, began time.Time, cred Credential) error {
 	err := Reject(Unknown, errors.New("no provider has this account"))
 	members := cred.route.members
@@ -168,14 +168,12 @@ func (c *Chain) rejectUnknown(ctx context.Context, a *throttle.Attempt, began ti
 	return err
 }
 
-// settle tells the throttle what became of a secret: err is nil where it was
-// right and let in.
+// settle settles an attempt by the error of its login, nil for a success.
 func settle(a *throttle.Attempt, err error) {
 	a.Settle(outcomeOf(err), causeOf(err))
 }
 
-// outcomeOf returns what an error means to the throttle. A secret that was sent
-// and not answered may have been counted there.
+// outcomeOf returns the outcome that an error is to the throttle.
 func outcomeOf(err error) throttle.Outcome {
 	switch {
 	case err == nil:
@@ -194,7 +192,7 @@ func outcomeOf(err error) throttle.Outcome {
 	return throttle.OtherRefusal
 }
 
-// guess is the credential as the throttle counts it.
+// guess returns the guess that a credential is to the throttle.
 func (c *Chain) guess(cred Credential) throttle.Guess {
 	g := throttle.Guess{Name: c.bareKey(cred.Login), Text: string(cred.Login), Secret: cred.Secret, Address: cred.Address, Limit: nameLimit(cred.route.members)}
 	if cred.Kind() != Password {
@@ -203,9 +201,9 @@ func (c *Chain) guess(cred Credential) throttle.Guess {
 	return g
 }
 
-// nameLimit is the limit of a login name that may be an account of any of these
-// providers: the smallest number and the longest window, so that the answer does
-// not tell whose it is.
+// nameLimit returns the limit of a login name that may be an account of any of these
+// providers: the smallest number and the longest window, so that the answer does not
+// tell whose account it is.
 func nameLimit(members []*member) throttle.Limit {
 	if len(members) == 0 {
 		return throttle.Limit{Passwords: defaultWrongPasswords, Window: defaultWrongPasswordWindow}

@@ -11,25 +11,24 @@ import (
 	"shorepass/throttle"
 )
 
-// maxCachedPasswords is how many right passwords are remembered at most.
+// maxCachedPasswords is the bound of the cache.
 const maxCachedPasswords = 10_000
 
-// memory is the cache of right passwords, in this process only, so that a
-// directory is not asked at each layer that docker pulls: at most 10,000 of them,
-// each for its provider's remember (a minute at most). An entry is an HMAC of
-// login and password under a key that lives and dies with the memory; a reload
-// makes a new one.
+// passwordCache is the cache of right passwords in this process, so that a directory is
+// not asked at each layer that docker pulls. Its bound is 10,000 entries, evicted LRU;
+// the TTL is the provider's remember, a minute at most. The key is an HMAC of login name
+// and password under a random key of the cache; a reload makes a new cache.
 type passwordCache struct {
 	hasher *throttle.Hasher
 
 	mu    sync.Mutex
 	right *lru.Cache[throttle.MAC, cachedPassword]
-	epoch uint64 // grows with each forget, so that what was asked before is not remembered after
+	epoch uint64 // grows with each forget, so that a login that began before it is not cached after it
 }
 
 type cachedPassword struct {
 	identity *Identity
-	from     netip.Addr // where it was proved
+	from     netip.Addr // of the login that proved it
 	until    time.Time
 }
 
@@ -39,69 +38,70 @@ func newPasswordCache() *passwordCache {
 	return &passwordCache{hasher: throttle.NewHasher(key), right: lru.New[throttle.MAC, cachedPassword](maxCachedPasswords)}
 }
 
-// key is what a right password is kept under.
-func (m *passwordCache) key(cred Credential) throttle.MAC {
-	return m.hasher.MAC(cred.route.kind.String(), string(cred.Login), cred.Secret.Reveal())
+// key returns the key of a credential.
+func (p *passwordCache) key(cred Credential) throttle.MAC {
+	return p.hasher.MAC(cred.route.kind.String(), string(cred.Login), cred.Secret.Reveal())
 }
 
-// callKey is what equal logins have in common that may share an answer. Where
-// one has a proof and the other has not, their limits differ; where one asks for
-// an offline token, so do the answers.
-func (m *passwordCache) callKey(key throttle.MAC, offline, proof bool) throttle.MAC {
-	return m.hasher.MAC(string(key[:]), strconv.FormatBool(offline), strconv.FormatBool(proof))
+// callKey returns the key under which equal logins share an answer. It differs where one
+// has a proof, since then the limits differ, and where one asks for an offline token,
+// since then the answers do.
+func (p *passwordCache) callKey(key throttle.MAC, offline, proof bool) throttle.MAC {
+	return p.hasher.MAC(string(key[:]), strconv.FormatBool(offline), strconv.FormatBool(proof))
 }
 
-// recall returns who is remembered under key, or nil.
-func (m *passwordCache) get(key throttle.MAC) *Identity {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r, _ := m.find(key)
+// get returns the identity that is cached under key, or nil.
+func (p *passwordCache) get(key throttle.MAC) *Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, _ := p.find(key)
 	return r.identity
 }
 
-// wasProvedAt reports whether what is remembered under key was proved at an address.
-func (m *passwordCache) wasProvedAt(key throttle.MAC, from netip.Addr) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r, ok := m.find(key)
+// wasProvedAt reports whether the password under key is cached and was proved at an
+// address.
+func (p *passwordCache) wasProvedAt(key throttle.MAC, from netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, ok := p.find(key)
 	return ok && from.IsValid() && r.from == from
 }
 
-// find returns what is remembered under key. m.mu is held.
-func (m *passwordCache) find(key throttle.MAC) (cachedPassword, bool) {
-	r, ok := m.right.Get(key)
+// find returns the entry under key, unless it has expired. p.mu is held.
+func (p *passwordCache) find(key throttle.MAC) (cachedPassword, bool) {
+	r, ok := p.right.Get(key)
 	if ok && !time.Now().Before(r.until) {
-		m.right.Delete(key)
+		p.right.Delete(key)
 		return cachedPassword{}, false
 	}
 	return r, ok
 }
 
-// currentEpoch is to be taken before a provider is asked.
-func (m *passwordCache) currentEpoch() uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.epoch
+// currentEpoch returns the epoch for put. Call it before a provider is asked.
+func (p *passwordCache) currentEpoch() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epoch
 }
 
-// remember caches an identity that was proved at an address, unless one was forgotten
-// since epoch.
-func (m *passwordCache) put(key throttle.MAC, id *Identity, from netip.Addr, keep time.Duration, epoch uint64) {
-	if keep <= 0 {
+// put caches an identity that was proved at an address, unless forget was called since
+// epoch.
+func (p *passwordCache) put(key throttle.MAC, id *Identity, from netip.Addr, ttl time.Duration, epoch uint64) {
+	if ttl <= 0 {
 		return
 	}
-	until := time.Now().Add(keep)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.epoch == epoch {
-		m.right.Put(key, cachedPassword{id, from, until})
+	until := time.Now().Add(ttl)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.epoch == epoch {
+		p.right.Put(key, cachedPassword{id, from, until})
 	}
 }
 
-// forget drops everything that is remembered of those whom match picks.
-func (m *passwordCache) forget(match func(*Identity) bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.epoch++
-	m.right.DeleteFunc(func(_ throttle.MAC, r cachedPassword) bool { return match(r.identity) })
+// forget deletes the entries of the identities that match.
+func (p *passwordCache) forget(match func(*Identity) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.epoch++
+	p.right.DeleteFunc(func(_ throttle.MAC, r cachedPassword) bool { return match(r.identity) })
 }

@@ -17,12 +17,12 @@ func (c *Chain) member(name string) *member {
 	return c.members[i]
 }
 
-// Revalidate asks the provider that id.Provider names about id again, and
-// applies to its answer what applies to a login. Method and AuthTime stay: what
-// was proved, and when, is still the credential of before. The errors are those
-// of [Revalidator] and ErrUnavailable; ErrCannotRevalidate where the provider
-// never can; and ErrRejected without ErrEnded where it is no longer configured.
-// An error after the RefreshToken rotated wraps a [*RotatedError] with the new one.
+// Revalidate asks the provider that id.Provider names about id again, and applies to its
+// answer the checks of a login. Method and AuthTime stay those of id, since no credential
+// is proved anew. The errors are those of [Revalidator] and ErrUnavailable;
+// ErrCannotRevalidate where the provider never can; and ErrRejected without ErrEnded where
+// it is no longer configured. An error after the RefreshToken rotated wraps a
+// [*RotatedError] with the new one.
 func (c *Chain) Revalidate(ctx context.Context, id *Identity) (_ *Identity, err error) {
 	defer classify(&err)
 	m := c.member(id.Provider)
@@ -42,8 +42,7 @@ func (c *Chain) Revalidate(ctx context.Context, id *Identity) (_ *Identity, err 
 	return again, err
 }
 
-// Fingerprint returns the fingerprint of the provider of that name, or "" when
-// there is none.
+// Fingerprint returns the fingerprint of the provider of that name, or "".
 func (c *Chain) Fingerprint(provider string) string {
 	if m := c.member(provider); m != nil {
 		return m.provider.Fingerprint()
@@ -51,14 +50,14 @@ func (c *Chain) Fingerprint(provider string) string {
 	return ""
 }
 
-// PerSession reports whether each login at that provider is revalidated on its
-// own, with a refresh token of its own, rather than each person.
+// PerSession reports whether each session at that provider has a refresh token of its own
+// and is revalidated with it, rather than each person once.
 func (c *Chain) PerSession(provider string) bool {
 	m := c.member(provider)
 	return m != nil && m.revalidator != nil && m.revalidator.PerSession() && (m.refreshOptions == nil || !m.refreshOptions.OneTokenPerPerson())
 }
 
-// RevokeWhen says when that provider is to revoke a refresh token.
+// RevokeWhen returns when that provider is to revoke a refresh token.
 func (c *Chain) RevokeWhen(provider string) RevokeWhen {
 	if m := c.member(provider); m != nil && m.refreshOptions != nil {
 		return m.refreshOptions.RevokeWhen()
@@ -66,8 +65,8 @@ func (c *Chain) RevokeWhen(provider string) RevokeWhen {
 	return RevokeSignIn
 }
 
-// RevokeRefreshToken tells the provider that a refresh token will not be used again. Where
-// there is nobody to tell, nothing is left to do.
+// RevokeRefreshToken has the provider revoke a refresh token that will not be used again.
+// Without such a provider, or without revocation there, it does nothing.
 func (c *Chain) RevokeRefreshToken(ctx context.Context, provider string, refreshToken secret.Text) error {
 	m := c.member(provider)
 	if m == nil {

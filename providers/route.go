@@ -9,26 +9,25 @@ import (
 	"shorepass/internal/secret"
 )
 
-// Limits of a secret, in bytes. What is longer reaches nobody.
+// Limits of a secret, in bytes. A longer one reaches no provider.
 const (
 	maxPassword = 4 << 10
 	maxToken    = 16 << 10
 )
 
-// refreshName is the login name beside a provider's refresh token.
-// "$refresh:PROVIDER" says whose it is.
+// refreshName is the login name for a provider's refresh token. "$refresh:PROVIDER" names
+// the provider.
 const refreshName = "$refresh"
 
-// ErrRefreshName says that it is not certain which provider a refresh token is
-// of: the login name names none, or several could be meant. The token is sent to
-// none of them. It comes wrapped together with ErrRejected.
+// ErrRefreshName says that a refresh token has no route: the login name names no provider,
+// or may mean several. The token is sent to none of them. The error wraps ErrRejected too.
 var ErrRefreshName = errors.New("the login name does not say which provider the refresh token is of")
 
-// JoinRefreshName undoes a cut in "$refresh:PROVIDER": a user name in Basic ends
-// at its first colon (RFC 7617, section 2), so that "$refresh:sso" and its token
-// arrive as "$refresh" and "sso:TOKEN". Anything else it returns as it is. What
-// then still has a colon beside "$refresh" is refused by [Chain.Recognize]: it
-// is a misspelt name and a token, or else a token that may follow a name only.
+// JoinRefreshName joins the login name "$refresh:PROVIDER" again. A user name in Basic ends
+// at its first colon (RFC 7617, section 2), so that "$refresh:sso" and its token arrive as
+// "$refresh" and "sso:TOKEN". Anything else is returned as it is. [Chain.Recognize] refuses
+// "$refresh" with a colon in the password: a misspelt name and a token, or a token with a
+// colon, which needs the provider's name before it.
 func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secret.Text) {
 	name, token, ok := strings.Cut(password.Reveal(), ":")
 	if login.Key() != refreshName || !ok {
@@ -41,8 +40,8 @@ func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secre
 	return Login(refreshName + ":" + m.config.Name), secret.New(token)
 }
 
-// named returns the provider that a person means by name, or nil: case and blanks
-// around it make no difference, as no two providers' names differ in case alone.
+// memberNamed returns the provider of a name as a person typed it, or nil. Case and blanks
+// around the name are ignored: no two providers' names differ in case alone.
 func (c *Chain) memberNamed(name string) *member {
 	login, err := ParseLogin(name)
 	if err != nil {
@@ -55,39 +54,37 @@ func (c *Chain) memberNamed(name string) *member {
 	return c.members[i]
 }
 
-// route is the kind of a secret and the providers that may see it. Recognize
-// finds it, and Authenticate follows it.
+// route is the kind of a secret and the providers that may see it. Recognize sets it, and
+// Authenticate follows it.
 type route struct {
 	kind    Kind
-	members []*member // in the order of asking; none when the secret is nobody's
-	err     error     // why there are none, for the person; nil where there is no more to say
+	members []*member // in the order in which they are asked; empty where no provider may see the secret
+	err     error     // why members is empty, for the person; nil where the reason would not help
 }
 
 // Recognize returns cred with its route: whether the secret is a password, a
 // provider's refresh token or an ID token, and which providers may see it. It
 // asks no provider.
 //
-// A JWT goes to no provider but one that trusts its issuer. The secret is a
-// refresh token
+// A JWT goes only to a provider that trusts its issuer. The secret is a refresh token
 //
 //   - of PROVIDER, where the login name is "$refresh:PROVIDER";
-//   - of the one provider that takes refresh tokens, where it is "$refresh", or
-//     of the one that is the JWT's issuer;
+//   - where the login name is "$refresh", of the only provider that accepts refresh
+//     tokens or, for a JWT, of the only one of them that trusts its issuer;
 //   - of its issuer, where it is a JWT whose typ claim is "Refresh" or "Offline";
-//   - of the first provider whose match has the name, if that takes refresh
-//     tokens and no passwords (a file that knows the name is not its own is
-//     passed over).
+//   - of the first provider whose match has the name, if it accepts refresh tokens and no
+//     passwords. A provider with a [LoginChecker] that has not the name is skipped.
 //
-// Where that leaves none or several, the route's error wraps [ErrRefreshName].
-// Any other JWT is an ID token, also when no provider trusts its issuer: then
-// [Chain.Authenticate] shows it to none.
+// Where that leaves no provider or several, the error of the route wraps [ErrRefreshName].
+// Any other JWT is an ID token. Where no provider trusts its issuer, [Chain.Authenticate]
+// shows it to none.
 func (c *Chain) Recognize(cred Credential) Credential {
 	cred.route = c.route(cred.Login, cred.Secret.Reveal())
 	return cred
 }
 
-// Misrouted returns the error for a secret that no provider may see, since its
-// login name does not say whose it is, or nil. The error wraps ErrRefreshName.
+// Misrouted returns the error of a secret without a route, or nil. The error wraps
+// ErrRefreshName.
 func (c Credential) Misrouted() error { return c.route.err }
 
 func (c *Chain) route(login Login, text string) route {
@@ -113,17 +110,17 @@ func (c *Chain) route(login Login, text string) route {
 		return route{kind: RefreshToken, members: []*member{m}}
 	}
 	if isToken {
-		return route{kind: IDToken} // sealed, and nobody said that it is a refresh token
+		return route{kind: IDToken} // a JWE that nothing shows to be a refresh token
 	}
 	return c.routePassword(login)
 }
 
-// routeRefresh chooses for "$refresh" and "$refresh:PROVIDER". t is empty unless
-// the token is a JWT.
+// routeRefresh routes the secret of "$refresh" and "$refresh:PROVIDER". t is empty unless the
+// secret is a JWT.
 func (c *Chain) routeRefresh(login Login, text string, t unverifiedJWT) route {
 	_, name, isNamed := strings.Cut(string(login), ":")
 	switch {
-	case isNamed || login.Key() != refreshName: // a colon that is one in the key alone
+	case isNamed || login.Key() != refreshName: // a colon in the key alone, such as a full-width one
 		m := c.memberNamed(name)
 		switch {
 		case m == nil:
@@ -140,8 +137,8 @@ func (c *Chain) routeRefresh(login Login, text string, t unverifiedJWT) route {
 	return c.routeByIssuer(t)
 }
 
-// routeByIssuer chooses the one provider that takes refresh tokens and trusts the
-// issuer, where the token names one.
+// routeByIssuer routes a refresh token to the only provider that accepts refresh tokens and,
+// where the token names an issuer, trusts it.
 func (c *Chain) routeByIssuer(t unverifiedJWT) route {
 	var able []*member
 	for _, m := range c.members {
@@ -155,8 +152,8 @@ func (c *Chain) routeByIssuer(t unverifiedJWT) route {
 	return c.routeToOne(RefreshToken, able, "no provider takes refresh tokens of this issuer")
 }
 
-// toOne returns the route to the one member that there is, or the problem. Where
-// no provider takes refresh tokens there is nothing that a person could write.
+// routeToOne returns the route to the only one of members, else a route with the problem.
+// Where no provider accepts refresh tokens the route has no error: no login name would help.
 func (c *Chain) routeToOne(kind Kind, members []*member, problem string) route {
 	if len(members) == 1 {
 		return route{kind: kind, members: members}
@@ -167,7 +164,7 @@ func (c *Chain) routeToOne(kind Kind, members []*member, problem string) route {
 	return route{kind: kind, err: fmt.Errorf("%w: %s: %w", ErrRefreshName, problem, ErrRejected)}
 }
 
-// routeToken chooses for a JWT that names its issuer.
+// routeToken routes a JWT that names its issuer.
 func (c *Chain) routeToken(login Login, t unverifiedJWT) route {
 	if t.typ == "Refresh" || t.typ == "Offline" {
 		return c.routeByIssuer(t)
@@ -178,7 +175,7 @@ func (c *Chain) routeToken(login Login, t unverifiedJWT) route {
 		}
 	}
 	if m := c.firstFor(login); m != nil && m.accepts(RefreshToken) && !m.accepts(Password) && m.trusts(t.issuer) {
-		return route{kind: RefreshToken, members: []*member{m}} // which need not say that it is one
+		return route{kind: RefreshToken, members: []*member{m}} // whose typ claim need not say so
 	}
 	return route{kind: IDToken}
 }
@@ -199,7 +196,7 @@ func (c *Chain) routePassword(login Login) route {
 	return to
 }
 
-// firstFor returns the first provider whose the name can be.
+// firstFor returns the first provider whose account the login name can be, or nil.
 func (c *Chain) firstFor(login Login) *member {
 	if login == "" || login.Reserved() {
 		return nil
@@ -212,7 +209,7 @@ func (c *Chain) firstFor(login Login) *member {
 	return nil
 }
 
-// accepts reports whether credentials of this kind can be the provider's.
+// accepts reports whether the provider accepts credentials of this kind.
 func (m *member) accepts(kind Kind) bool {
 	switch {
 	case kind == RefreshToken && m.refresh == nil, kind == IDToken && m.idTokens == nil:

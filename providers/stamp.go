@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Stamp returns an [Identity.Stamp]: a hash of the names of the attributes that
-// it is made of, and the value that they make together. Without a value it is
-// empty: the provider shows none.
+// Stamp returns an [Identity.Stamp]: a hash of the names of its attributes, and their
+// value. Without a value it is empty: the provider shows none.
 func Stamp(attributes []string, value string) string {
 	if value == "" {
 		return ""
@@ -17,13 +16,13 @@ func Stamp(attributes []string, value string) string {
 	return hex.EncodeToString(sum[:4]) + ":" + value
 }
 
-// SameAttributes reports whether two stamps are made of the same attributes, so
-// that one can be compared with the other.
+// SameAttributes reports whether two stamps have the same attributes, so that their values
+// can be compared.
 func SameAttributes(a, b string) bool {
 	of := func(stamp string) string {
 		attributes, _, named := strings.Cut(stamp, ":")
 		if !named {
-			return "" // as version 1 of the store's schema had them
+			return "" // a stamp in version 1 of the store's schema
 		}
 		return attributes
 	}

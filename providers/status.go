@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Start begins what the providers do in the background.
+// Start starts the work of the providers in the background.
 func (c *Chain) Start(ctx context.Context) {
 	for _, m := range c.members {
 		if m.starter != nil {
@@ -16,8 +16,8 @@ func (c *Chain) Start(ctx context.Context) {
 	}
 }
 
-// Close ends what Start began and waits for it, and for the logins under way.
-// Logins that come later cannot be told.
+// Close ends the work of the providers and waits for it, and for the logins in progress.
+// Later logins are unavailable.
 func (c *Chain) Close() error {
 	c.logins.close()
 	var errs []error
@@ -32,8 +32,8 @@ func (c *Chain) Close() error {
 	return errors.Join(errs...)
 }
 
-// Down returns the names of the providers that are unavailable, by the last of
-// their own operations (a person's login that gets no answer is not one).
+// Down returns the names of the providers that are unavailable, by the last of their own
+// operations. The login of a person that gets no answer is none of them.
 func (c *Chain) Down() []string {
 	var names []string
 	for _, m := range c.members {
@@ -44,16 +44,16 @@ func (c *Chain) Down() []string {
 	return names
 }
 
-// PingResult is what one provider says of itself.
+// PingResult is the result of the health check of one provider.
 type PingResult struct {
 	Provider string
 	Kind     string
 	Found    []string // a line of text each
-	Err      error    // why it cannot be reached
-	Mismatch error    // what of the configuration does not fit it; wraps ErrMismatch
+	Err      error    // why the provider cannot be reached
+	Mismatch error    // where the configuration does not fit the provider; wraps ErrMismatch
 }
 
-// Ping connects to every provider that can be connected to, all at once.
+// Ping runs the health checks of all providers that have one, concurrently.
 func (c *Chain) Ping(ctx context.Context) []PingResult {
 	ctx, cancel := context.WithTimeout(ctx, chainLimit)
 	defer cancel()
@@ -77,8 +77,7 @@ func (c *Chain) Ping(ctx context.Context) []PingResult {
 	return all
 }
 
-// Warnings are what is allowed and yet hardly meant about the order of the
-// providers, a sentence each.
+// Warnings returns the likely mistakes in the order of the providers, a sentence each.
 func (c *Chain) Warnings() []string {
 	var all []string
 	for i, m := range c.members {
@@ -92,7 +91,7 @@ func (c *Chain) Warnings() []string {
 	return all
 }
 
-// hides says what of a later provider this one keeps from ever being reached.
+// shadows returns a warning where m keeps every password from a later provider, else "".
 func (m *member) shadows(later *member) string {
 	if m.catchAll != nil && m.catchAll.CatchesAll() && m.accepts(Password) && later.accepts(Password) && m.match.covers(later.match) {
 		return fmt.Sprintf("no password ever reaches provider %q: %q comes before it, cannot know which names are not its own, and so answers for all of them; give %q a match, or put it last",
