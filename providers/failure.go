@@ -65,35 +65,36 @@ var reasons = []Reason{WrongPassword, Unknown, Ambiguous, Disabled, Expired, Loc
 // maxDetail bounds the text of an error in the cause of a refusal, in bytes.
 const maxDetail = 200
 
-// causeOf returns why a credential was rejected, as the throttle keeps it: the reason,
-// and the text of the error, which may name the account. It is zero for an error of
-// another kind. [repeatRejection] reads it.
+// causeOf returns the cause of a rejection for the throttle: the reason, and the text of the
+// error without the reason, which may name the account. It is zero for an error of another
+// kind. [repeatRejection] reads it.
 func causeOf(err error) throttle.Cause {
 	if err == nil || isUnrecognized(err) {
 		return throttle.Cause{}
 	}
-	text := err.Error()
+	reason := ReasonOf(err)
+	text := strings.TrimSuffix(err.Error(), ": "+string(reason))
+	text = strings.TrimSuffix(text, ": "+ErrRejected.Error())
 	if len(text) > maxDetail {
 		text = strings.ToValidUTF8(text[:maxDetail], "")
 	}
-	return throttle.Cause{Reason: string(ReasonOf(err)), Detail: text}
+	return throttle.Cause{Reason: string(reason), Detail: text}
 }
 
-// repeatRejection returns the rejection that causeOf was made of, for a credential that is
-// refused from memory.
-func repeatRejection(why throttle.Cause) error {
+// repeatRejection returns the rejection of a cause, for a credential that is refused from a
+// cache. The detail, where the cache has one, names the provider.
+func repeatRejection(cause throttle.Cause) error {
 	reason := WrongPassword
-	if i := slices.Index(reasons, Reason(why.Reason)); i >= 0 {
+	if i := slices.Index(reasons, Reason(cause.Reason)); i >= 0 {
 		reason = reasons[i]
 	}
-	if why.Detail == "" {
+	if cause.Detail == "" {
 		return Reject(reason, errors.New("refused before"))
 	}
-	return Reject(reason, fmt.Errorf("refused before: %s", why.Detail))
+	return Reject(reason, fmt.Errorf("refused before: %s", cause.Detail))
 }
 
-// asRejection turns the throttle's [*throttle.Refused] into the rejection that
-// it remembers.
+// asRejection turns a [*throttle.Refused] into the rejection that it repeats.
 func asRejection(err error) error {
 	if refused, ok := errors.AsType[*throttle.Refused](err); ok {
 		return repeatRejection(refused.Cause)

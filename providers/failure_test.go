@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"shorepass/throttle"
 )
@@ -125,33 +124,37 @@ func TestSlowPersonIsNoOutage(t *testing.T) {
 	}
 }
 
-// TestRejectAgain: a refusal from memory has the reason of the first one, and what
-// was found then.
-func TestRejectAgain(t *testing.T) {
-	for _, reason := range reasons {
-		first := &Failure{"corp", Reject(reason, errors.New("what the directory showed"))}
-		again := repeatRejection(causeOf(first))
-		if !errors.Is(again, ErrRejected) || ReasonOf(again) != reason || !strings.Contains(again.Error(), "what the directory showed") {
-			t.Errorf("again %q = %v, want a rejection of the same reason", reason, again)
-		}
-	}
+// TestRepeatedRejection: a refusal from a cache has the reason of the first one and its text,
+// each of them once.
+func TestRepeatedRejection(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		err  error
+		want string
 	}{
-		{"a rejection without a reason", fmt.Errorf("bind: %w", ErrRejected)},
-		{"a grant that is gone", ErrGone},
-		{"a long one", Reject(Disabled, errors.New(strings.Repeat("é", maxDetail)))},
+		{"a locked account", &Failure{"corp", Reject(Locked, errors.New("uid=bob"))}, "refused before: provider corp: uid=bob: credential rejected: locked"},
+		{"refused by the configuration", Reject(RefusedByConfig, errors.New("provider corp found bob")), "refused before: provider corp found bob: credential rejected: refused by the configuration"},
+		{"no reason", &Failure{"corp", fmt.Errorf("bind: %w", ErrRejected)}, "refused before: provider corp: bind: credential rejected: wrong password"},
+		{"a text that is the reason", Reject(Disabled, errors.New("disabled")), "refused before: disabled: credential rejected: disabled"},
+		{"a grant that is gone", ErrGone, "refused before: account or grant is gone: credential rejected: wrong password"},
+		{"a long text", Reject(Disabled, errors.New(strings.Repeat("é", maxDetail))), "refused before: " + strings.Repeat("é", maxDetail/2) + ": credential rejected: disabled"},
 	} {
-		why := causeOf(test.err)
-		again := repeatRejection(why)
-		if !errors.Is(again, ErrRejected) || ReasonOf(again) != ReasonOf(test.err) || len(why.Detail) > maxDetail || !utf8.ValidString(why.Detail) {
-			t.Errorf("%s again = %v, want %v", test.name, again, ReasonOf(test.err))
+		repeated := repeatRejection(causeOf(test.err))
+		if !errors.Is(repeated, ErrRejected) || ReasonOf(repeated) != ReasonOf(test.err) || repeated.Error() != test.want {
+			t.Errorf("%s: repeatRejection = %q for %q, want %q for %q", test.name, repeated, ReasonOf(repeated), test.want, ReasonOf(test.err))
+		}
+		if again := repeatRejection(throttle.Cause{Reason: string(ReasonOf(test.err))}); !errors.Is(again, ErrRejected) || ReasonOf(again) != ReasonOf(test.err) {
+			t.Errorf("%s: repeatRejection without a detail = %v, want the reason %q", test.name, again, ReasonOf(test.err))
+		}
+	}
+	for _, reason := range reasons {
+		if again := repeatRejection(causeOf(Reject(reason, errors.New("finding")))); ReasonOf(again) != reason {
+			t.Errorf("repeatRejection of %q = %v, want the same reason", reason, again)
 		}
 	}
 	for _, err := range []error{nil, errors.New("connection refused")} {
-		if why := causeOf(err); why != (throttle.Cause{}) {
-			t.Errorf("causeOf(%v) = %q, want none", err, why)
+		if cause := causeOf(err); cause != (throttle.Cause{}) {
+			t.Errorf("causeOf(%v) = %q, want none", err, cause)
 		}
 	}
 }

@@ -118,7 +118,9 @@ func (c *Chain) unaskedError(m *member, answer throttle.Answer) error {
 	if answer.Verdict == throttle.Repeat {
 		err = repeatRejection(answer.Cause)
 	}
-	err = m.wrap(err)
+	if answer.Cause.Detail == "" { // else the detail names the provider
+		err = m.wrap(err)
+	}
 	if c.doubted(m) != nil {
 		return m.circuitOpenError(err)
 	}
