@@ -27,7 +27,7 @@ func rawJWT(header, payload string) string {
 	return b.EncodeToString([]byte(header)) + "." + b.EncodeToString([]byte(payload)) + ".c2ln"
 }
 
-// TestRoute: what a secret is, and to whom alone it goes.
+// TestRoute: the kind of a secret, and the providers that may see it.
 func TestRoute(t *testing.T) {
 	file := &fakeFile{directory{accounts: map[Login]fakeAccount{"local": account("right", "local", "local")}}}
 	ldap := &directory{print: "ldap"}
@@ -88,11 +88,11 @@ func TestRoute(t *testing.T) {
 		{"bob", jwt(`{"iss":"https://ci","TYP":"Refresh"}`), IDToken, "ci"},
 		{"oauth2accesstoken", jwt(`{"iss":"https://ci"}`), IDToken, "ci"},
 		{"$oidc", jwt(`{"iss":"https://ci"}`), IDToken, "ci"},
-		{"bob", jwt(`{"iss":"https://mfa"}`), IDToken, ""}, // its match has not the name
+		{"bob", jwt(`{"iss":"https://mfa"}`), IDToken, ""}, // its match does not have the name
 		{"bob@mfa.example", jwt(`{"iss":"https://mfa"}`), RefreshToken, "Mfa"},
 		{"bob@mfa.example", jwt(`{"iss":"https://sso"}`), IDToken, ""},
 		{"bob@mfa.example", jwt(`{"iss":"https://sso","typ":"Refresh"}`), RefreshToken, "sso"},
-		{"bob", jwt(`{"iss":"https://sso"}`), IDToken, ""}, // passwords it takes, but no ID tokens
+		{"bob", jwt(`{"iss":"https://sso"}`), IDToken, ""}, // it accepts passwords, and no ID tokens
 		{"bob", jwt(`{"iss":"https://ci/"}`), IDToken, ""},
 		{"bob", jwt(`{"iss":"HTTPS://ci"}`), IDToken, ""},
 		{"bob", jwt(`{"iss":"https://evil"}`), IDToken, ""},
@@ -110,7 +110,7 @@ func TestRoute(t *testing.T) {
 		{"bob", jwt(`["https://ci"]`), IDToken, ""},
 		{"bob", jwt("{\"iss\":\"https://ci\xff\"}"), IDToken, ""},
 		{"bob", jwt(""), IDToken, ""},
-		{"bob", rawJWT("{\n \"alg\": \"none\"}", `{"iss":"https://ci"}`), IDToken, "ci"}, // to be refused there
+		{"bob", rawJWT("{\n \"alg\": \"none\"}", `{"iss":"https://ci"}`), IDToken, "ci"}, // the provider refuses it
 		{"bob", rawJWT(`{"alg":"RS256","alg":"none"}`, `{"iss":"https://ci"}`), IDToken, ""},
 		{"bob", jwe, IDToken, ""},
 	} {
@@ -128,7 +128,7 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-// fakeFile is a directory that knows its names.
+// fakeFile is a directory with a LoginChecker.
 type fakeFile struct{ directory }
 
 func (f *fakeFile) HasLogin(login Login) bool { _, ok := f.accounts[login]; return ok }
@@ -140,16 +140,16 @@ func FuzzReadUnverified(f *testing.F) {
 	f.Fuzz(func(t *testing.T, secret string) {
 		got, isToken, err := readUnverified(secret)
 		if err != nil && (!isToken || got != unverifiedJWT{}) {
-			t.Errorf("readUnverified(%q) = %v, %v, %v: half a result beside an error", secret, got, isToken, err)
+			t.Errorf("readUnverified(%q) = %v, %v, %v: want no result with an error", secret, got, isToken, err)
 		}
 		if !isToken && (err != nil || got != unverifiedJWT{}) {
-			t.Errorf("readUnverified(%q) = %v, %v: of what is no token", secret, got, err)
+			t.Errorf("readUnverified(%q) = %v, %v: want no result for a secret that is no token", secret, got, err)
 		}
 	})
 }
 
-// TestNobodySees: what reaches no provider at all.
-func TestNobodySees(t *testing.T) {
+// TestCredentialsThatReachNoProvider: and the longest secrets that reach one.
+func TestCredentialsThatReachNoProvider(t *testing.T) {
 	d := &directory{accounts: bob(), catches: true, takes: []Kind{Password, IDToken}, issuers: []string{"https://ci"}}
 	c := one(t, d, nil)
 	long := strings.Repeat("x", maxPassword+1)
@@ -178,19 +178,19 @@ func TestNobodySees(t *testing.T) {
 		c.try(t, cred)
 	}
 	if n := d.searches(); n != 2 {
-		t.Errorf("what is just short enough was asked about %d times, want 2", n)
+		t.Errorf("secrets of the maximum length were sent %d times, want 2", n)
 	}
 }
 
-// TestOrder: who is asked after which answer. The answers of two providers are
-// played against each other.
-func TestOrder(t *testing.T) {
+// TestProvidersAreAskedInOrder: which answers end the chain, and which have it ask the next
+// provider.
+func TestProvidersAreAskedInOrder(t *testing.T) {
 	gone, down := fmt.Errorf("x: %w", ErrGone), errors.New("connection refused")
 	for _, test := range []struct {
 		name          string
 		first, second error // nil: the account is there and the password right
 		want          string
-		asked         int // how many were
+		asked         int // providers that were asked
 		user          string
 	}{
 		{"mine", nil, nil, "200", 1, "a:one"},
@@ -202,7 +202,7 @@ func TestOrder(t *testing.T) {
 		{"rejected", ErrRejected, nil, "401", 1, ""},
 		{"gone", gone, nil, "401", 1, ""},
 		{"down", down, nil, "503", 1, ""},
-		{"canceled upstream", context.Canceled, nil, "503", 1, ""},
+		{"canceled by the provider", context.Canceled, nil, "503", 1, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := &directory{accounts: map[Login]fakeAccount{"bob": account("right", "1", "one")}, broken: test.first}
@@ -220,8 +220,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestEveryKindInEveryState holds each kind of credential against each state of
-// the account and the provider: the answer never depends on how somebody came.
+// TestEveryKindInEveryState: in each state of the account and the provider, the answer is
+// the same for every kind of credential.
 func TestEveryKindInEveryState(t *testing.T) {
 	id, refresh := jwt(`{"iss":"https://sso"}`), jwt(`{"iss":"https://sso","typ":"Refresh"}`)
 	entries := []struct {
@@ -244,7 +244,7 @@ func TestEveryKindInEveryState(t *testing.T) {
 		{"good", nil, nil, "200"},
 		{"disabled", fmt.Errorf("disabled: %w", ErrRejected), nil, "401"},
 		{"deleted", ErrGone, nil, "401"},
-		{"not there", ErrNotMine, nil, "401"},
+		{"no account", ErrNotMine, nil, "401"},
 		{"down", errors.New("no route to host"), nil, "503"},
 		{"not in a required group", nil, func(c *Config) { c.RequireGroups = []string{"admins"} }, "401"},
 		{"in a required group", nil, func(c *Config) { c.RequireGroups = []string{"x", "dev?"} }, "200"},
@@ -286,15 +286,15 @@ func TestAdopt(t *testing.T) {
 		{"prefix", prefixed("gh:"), MethodPassword, in("devs"), "authenticated gh:devs", "", "gh:bob"},
 		{"prefix before what is unsure", prefixed("gh:"), MethodPassword, Identity{Groups: []string{"devs"}, Unsure: []string{"ops", "devs", "ops"}}, "authenticated gh:devs", "gh:ops", "gh:bob"},
 		{"no prefix before what is not known at all", prefixed("gh:"), MethodPassword, Identity{Unsure: []string{"ops", UnsureAll}}, "authenticated", "*", "gh:bob"},
-		{"our names", nil, MethodPassword, in("anonymous", "authenticated", "Anonymous", "anonymous2"), "anonymous2 authenticated", "", "bob"},
-		{"our names, unsure", nil, MethodPassword, Identity{Unsure: []string{"anonymous", "Authenticated"}}, "authenticated", "", "bob"},
-		{"our names behind a prefix", prefixed("x-"), MethodPassword, in("anonymous", "devs"), "authenticated x-devs", "", "x-bob"},
-		{"our names made by a prefix", prefixed("anony"), MethodPassword, in("mous", "x"), "anonyx authenticated", "", "anonybob"},
-		{"an ID token is not authenticated", nil, MethodIDToken, in("authenticated", "devs"), "devs", "", "bob"},
-		{"unless the provider says so", func(c *Config) { c.IDTokensAuthenticated = true }, MethodIDToken, in(), "authenticated", "", "bob"},
-		{"a refresh token is", nil, MethodRefresh, in(), "authenticated", "", "bob"},
-		{"case that counts", nil, MethodPassword, Identity{User: "Bob", Groups: []string{"Devs", "devs"}, Unsure: []string{"DEVS"}}, "Devs authenticated devs", "DEVS", "Bob"},
-		{"case that does not", nil, MethodPassword, Identity{User: "Bob", FoldsCase: true, Groups: []string{"Devs", "devs"}, Unsure: []string{"DEVS"}}, "Devs authenticated", "", "bob"},
+		{"groups of our names", nil, MethodPassword, in("anonymous", "authenticated", "Anonymous", "anonymous2"), "anonymous2 authenticated", "", "bob"},
+		{"unsure groups of our names", nil, MethodPassword, Identity{Unsure: []string{"anonymous", "Authenticated"}}, "authenticated", "", "bob"},
+		{"groups of our names with a prefix", prefixed("x-"), MethodPassword, in("anonymous", "devs"), "authenticated x-devs", "", "x-bob"},
+		{"groups of our names by a prefix", prefixed("anony"), MethodPassword, in("mous", "x"), "anonyx authenticated", "", "anonybob"},
+		{"an ID token does not authenticate", nil, MethodIDToken, in("authenticated", "devs"), "devs", "", "bob"},
+		{"an ID token authenticates if configured", func(c *Config) { c.IDTokensAuthenticated = true }, MethodIDToken, in(), "authenticated", "", "bob"},
+		{"a refresh token authenticates", nil, MethodRefresh, in(), "authenticated", "", "bob"},
+		{"case-sensitive", nil, MethodPassword, Identity{User: "Bob", Groups: []string{"Devs", "devs"}, Unsure: []string{"DEVS"}}, "Devs authenticated devs", "DEVS", "Bob"},
+		{"not case-sensitive", nil, MethodPassword, Identity{User: "Bob", FoldsCase: true, Groups: []string{"Devs", "devs"}, Unsure: []string{"DEVS"}}, "Devs authenticated", "", "bob"},
 		{"required", func(c *Config) { c.RequireGroups = []string{"ops", "d*"} }, MethodPassword, in("devs"), "authenticated devs", "", "bob"},
 		{"required, without case", func(c *Config) { c.RequireGroups = []string{"DEVS"} }, MethodPassword, Identity{FoldsCase: true, Groups: []string{"Devs"}}, "Devs authenticated", "", "bob"},
 	} {
@@ -317,7 +317,7 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("%s: adopt gave the groups %q and %q, want %q and %q", test.name, groups, unsure, test.groups, test.unsure)
 		}
 		if !slices.Equal(found.Groups, test.found.Groups) || !slices.Equal(found.Unsure, test.found.Unsure) {
-			t.Errorf("%s: adopt changed what the provider had returned", test.name)
+			t.Errorf("%s: adopt changed the identity of the provider", test.name)
 		}
 	}
 	for _, refused := range []struct {
@@ -333,16 +333,16 @@ func TestAdopt(t *testing.T) {
 		refused.edit(&cfg)
 		refused.id.Subject, refused.id.User = "1", "bob"
 		if _, err := newMember(&directory{}, cfg).adopt(&refused.id, MethodPassword); !errors.Is(err, ErrRejected) || ReasonOf(err) != RefusedByConfig {
-			t.Errorf("%s: adopt = %v, want ErrRejected by our rules", refused.name, err)
+			t.Errorf("%s: adopt = %v, want ErrRejected by the configuration", refused.name, err)
 		}
 	}
-	for _, nobody := range []*Identity{{User: "bob"}, {Subject: "1"}, {Subject: "1", User: "bob\xe9"}, {Subject: "1", User: "bob\x1b[2J"}, {Subject: "\xe9", User: "bob"}} {
-		if _, err := newMember(&directory{}, Config{}).adopt(nobody, MethodPassword); !errors.Is(err, ErrRejected) || ReasonOf(err) != RefusedByConfig {
-			t.Errorf("adopt(%v) = %v, want ErrRejected", nobody, err)
+	for _, invalid := range []*Identity{{User: "bob"}, {Subject: "1"}, {Subject: "1", User: "bob\xe9"}, {Subject: "1", User: "bob\x1b[2J"}, {Subject: "\xe9", User: "bob"}} {
+		if _, err := newMember(&directory{}, Config{}).adopt(invalid, MethodPassword); !errors.Is(err, ErrRejected) || ReasonOf(err) != RefusedByConfig {
+			t.Errorf("adopt(%v) = %v, want ErrRejected", invalid, err)
 		}
 	}
 	if _, err := newMember(&directory{}, Config{}).adopt(nil, MethodPassword); err == nil || errors.Is(err, ErrRejected) {
-		t.Errorf("adopt(nil) = %v, want that it cannot be told", err)
+		t.Errorf("adopt(nil) = %v, want an error that means unavailable", err)
 	}
 }
 
@@ -360,8 +360,8 @@ func (k *loginChecker) HasLogin(login Login) bool {
 	return slices.ContainsFunc(k.users, func(name string) bool { return FoldCase(name) == FoldCase(string(login)) })
 }
 
-// TestNamesOfLocalUsers: A3: an account of another provider that is called like a
-// local user is refused, unless one of the two has a prefix.
+// TestNamesOfLocalUsers: A3: an account of another provider with the name of a local user is
+// refused, unless one of the two has a prefix.
 func TestNamesOfLocalUsers(t *testing.T) {
 	for _, test := range []struct {
 		name, prefix, filePrefix string
@@ -371,7 +371,7 @@ func TestNamesOfLocalUsers(t *testing.T) {
 		{"the name", "", "", "admin", ""},
 		{"the name in another case", "", "", "Admin", ""},
 		{"the name in another form", "", "", "ａdmin", ""},
-		{"behind a prefix", "sso:", "", "admin", "sso:admin"},
+		{"after a prefix", "sso:", "", "admin", "sso:admin"},
 		{"of a file with a prefix", "", "local:", "admin", "admin"},
 		{"with the prefix of the file", "", "local:", "local:admin", ""},
 	} {
@@ -391,7 +391,7 @@ func TestNamesOfLocalUsers(t *testing.T) {
 		}{{login, err}, {again, errAgain}} {
 			switch {
 			case test.want == "" && (!errors.Is(got.err, ErrRejected) || ReasonOf(got.err) != RefusedByConfig):
-				t.Errorf("%s: %v, %v, want ErrRejected by our rules", test.name, got.id, got.err)
+				t.Errorf("%s: %v, %v, want ErrRejected by the configuration", test.name, got.id, got.err)
 			case test.want != "" && (got.err != nil || got.id.User != test.want):
 				t.Errorf("%s: %v, %v, want %q", test.name, got.id, got.err, test.want)
 			}
@@ -399,9 +399,9 @@ func TestNamesOfLocalUsers(t *testing.T) {
 	}
 }
 
-// TestNamesOfOthers: nobody is taken for somebody of another provider for
-// having a name that begins like that one's.
-func TestNamesOfOthers(t *testing.T) {
+// TestNamesWithAnotherPrefix: a name that begins with another provider's prefix is refused,
+// and a group of such a name dropped.
+func TestNamesWithAnotherPrefix(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		kind           string
@@ -441,9 +441,9 @@ func TestNamesOfOthers(t *testing.T) {
 	}
 }
 
-// TestNamesOfOthersInAnyCase: rules compare the names of a provider that ignores
-// case without it, so that "GH:admins" would be "gh:admins" there.
-func TestNamesOfOthersInAnyCase(t *testing.T) {
+// TestNamesWithAnotherPrefixInAnyCase: rules fold the names of a provider that ignores case,
+// so that "GH:admins" would be "gh:admins".
+func TestNamesWithAnotherPrefixInAnyCase(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		folds      bool
@@ -453,7 +453,7 @@ func TestNamesOfOthersInAnyCase(t *testing.T) {
 		want       string // groups; empty: rejected
 	}{
 		{"a group", true, "", "gh:", "bob", "GH:admins", "authenticated"},
-		{"a group where case is told apart", false, "", "gh:", "bob", "GH:admins", "GH:admins authenticated"},
+		{"a group of a case-sensitive provider", false, "", "gh:", "bob", "GH:admins", "GH:admins authenticated"},
 		{"a prefix with capitals", true, "", "GH:", "gh:bob", "x", ""},
 		{"with one before it", true, "g", "GH:", "bob", "h:admins", "authenticated"},
 	} {
@@ -470,14 +470,14 @@ func TestNamesOfOthersInAnyCase(t *testing.T) {
 	}
 }
 
-func TestPanicIsNoOutcome(t *testing.T) {
+func TestPanicIsUnavailable(t *testing.T) {
 	d := &directory{accounts: bob(), again: nil}
 	c := chainOf(t, newThrottle(t), Member{panicking{d}, Config{Name: "corp", Kind: "ldap"}})
 	if got := outcome(c.try(t, typed("bob", "right", home))); got != "503" {
 		t.Errorf("Authenticate = %s, want 503", got)
 	}
 	if len(c.logins.calls) != 0 || c.logins.count != 0 {
-		t.Error("a login stayed under way for ever")
+		t.Error("a login is in progress for ever")
 	}
 }
 
@@ -496,9 +496,9 @@ func TestChainLimit(t *testing.T) {
 	})
 }
 
-// TestChainLimitOfTheSecond: whoever waited for an equal login has no more time for
-// one of their own.
-func TestChainLimitOfTheSecond(t *testing.T) {
+// TestChainLimitOfEqualLogins: a login that has waited for an equal one has no more time for
+// its own.
+func TestChainLimitOfEqualLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := one(t, &directory{accounts: bob(), slow: 9 * time.Second}, nil)
 		began := time.Now()
@@ -506,7 +506,7 @@ func TestChainLimitOfTheSecond(t *testing.T) {
 		for range 2 {
 			all.Go(func() {
 				cred := typed("bob", "right", home)
-				cred.Offline = true // each has an answer of its own
+				cred.Offline = true // each login asks for itself
 				c.try(t, cred)
 			})
 			synctest.Wait()
@@ -518,16 +518,16 @@ func TestChainLimitOfTheSecond(t *testing.T) {
 	})
 }
 
-// TestTurnedAwayIsNotAskedAgain: a right password of one who may not come in
-// reaches the provider once in half a minute, and is no guess at the account. Its
-// name has room for one other wrong password less.
-func TestTurnedAwayIsNotAskedAgain(t *testing.T) {
+// TestRefusalByConfigIsCached: a right password that the configuration refuses reaches the
+// provider once in half a minute. It takes an entry in the name window, and none in the
+// account window.
+func TestRefusalByConfigIsCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob()}
 		c := chainOf(t, newThrottle(t), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}})
 		for range 50 {
 			if got := outcome(c.try(t, typed("bob", "right", home))); got != "401" {
-				t.Errorf("who is in no group that is required = %s, want 401", got)
+				t.Errorf("a person in no required group = %s, want 401", got)
 			}
 		}
 		if d.reached() != 1 {
@@ -538,7 +538,7 @@ func TestTurnedAwayIsNotAskedAgain(t *testing.T) {
 				t.Errorf("a wrong password = %s, want 401", got)
 			}
 		}
-		time.Sleep(cached)
+		time.Sleep(refusalTTL)
 		c.try(t, typed("bob", "right", home))
 		if d.reached() != 1+strangers-1+1 {
 			t.Errorf("passwords reached the directory %d times, want once more after half a minute and %d wrong ones", d.reached(), strangers-1)
@@ -546,10 +546,10 @@ func TestTurnedAwayIsNotAskedAgain(t *testing.T) {
 	})
 }
 
-// TestTurnedAwayUnderAnySpelling: whoever may not come in is nobody to ask about
-// again under another spelling of the name either. A replica asks for itself, since
-// only the process that a reload reaches can forget by it.
-func TestTurnedAwayUnderAnySpelling(t *testing.T) {
+// TestRefusalByConfigIsCachedForAnySpelling: the cached refusal holds for every spelling of
+// the name. Another replica asks for itself, since a reload empties the cache of one
+// process.
+func TestRefusalByConfigIsCachedForAnySpelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
 		store, member := throttle.NewMemoryStore(), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}}
@@ -568,16 +568,16 @@ func TestTurnedAwayUnderAnySpelling(t *testing.T) {
 		if got := outcome(replica.try(t, typed("bob", "right", home))); got != "401" || d.reached() != 2 {
 			t.Errorf("at a replica = %s with the password sent %d times more, want 401 with once", got, d.reached()-1)
 		}
-		time.Sleep(cached)
-		if got := atOnce(t, c, len(spellings), func(i int) Credential { return typed(spellings[i], "right", home) }); got["401"] != len(spellings) || d.reached() != 3 {
-			t.Errorf("under all of them at once = %v with the password sent %d times more, want 401 with once", got, d.reached()-2)
+		time.Sleep(refusalTTL)
+		if got := concurrently(t, c, len(spellings), func(i int) Credential { return typed(spellings[i], "right", home) }); got["401"] != len(spellings) || d.reached() != 3 {
+			t.Errorf("under all of them concurrently = %v with the password sent %d times more, want 401 with once", got, d.reached()-2)
 		}
 	})
 }
 
-// TestIDTokensPassTheThrottleBy: an address that has used up its failures still
-// gets in with a good ID token, and bad ones use up nothing.
-func TestIDTokensPassTheThrottleBy(t *testing.T) {
+// TestIDTokensBypassTheThrottle: a good ID token is accepted from an address that has used up
+// its budget, and bad ones take nothing from the budget.
+func TestIDTokensBypassTheThrottle(t *testing.T) {
 	d := &directory{takes: []Kind{Password, IDToken}, issuers: []string{"https://ci"}, accounts: bob()}
 	c := one(t, d, nil)
 	token := func(sub string) Credential {
@@ -604,6 +604,8 @@ func TestIDTokensPassTheThrottleBy(t *testing.T) {
 	}
 }
 
+// TestPadIsCalled: the chain calls Pad of the last provider where it refuses a login without
+// Prove.
 func TestPadIsCalled(t *testing.T) {
 	f := &padding{}
 	c := chainOf(t, newThrottle(t), Member{f, Config{Name: "local", Kind: "file"}})
@@ -612,7 +614,7 @@ func TestPadIsCalled(t *testing.T) {
 	}
 	c.try(t, typed("bob", "wrong", home))
 	if f.times != 3 {
-		t.Errorf("Pad was called %d times, want thrice: for the name that nobody has, and for one that is rejected at sight", f.times)
+		t.Errorf("Pad was called %d times, want 3: twice for a name without an account, once for a rejection at Lookup", f.times)
 	}
 	f.times = 0
 	c = chainOf(t, newThrottle(t), Member{f, Config{Name: "local", Kind: "file"}},
@@ -647,12 +649,12 @@ func TestNewChainRefuses(t *testing.T) {
 		{"two of one name", []Config{{Name: "corp", Prefix: pointer("")}, {Name: "Corp", Kind: "ldap", Prefix: pointer("")}}, `provider[1].name: "Corp" is the name of provider[0] too`},
 		{"no prefix", []Config{corp, {Name: "b", Kind: "oidc", Prefix: pointer("")}}, "provider[0].prefix: is required where there is more than one"},
 		{"a file needs none", []Config{{Name: "f", Kind: "file"}, {Name: "corp", Kind: "ldap", Prefix: pointer("")}}, ""},
-		{"A3: no prefix beside a file", []Config{{Name: "f", Kind: "file"}, corp}, "provider[1].prefix: is required where there is more than one"},
+		{"A3: no prefix with a file", []Config{{Name: "f", Kind: "file"}, corp}, "provider[1].prefix: is required where there is more than one"},
 		{"two files", []Config{{Name: "f", Kind: "file"}, {Name: "g", Kind: "file"}}, ""},
 		{"remember too long", []Config{{Name: "corp", Remember: pointer(2 * time.Minute)}}, "provider[0].remember: 2m0s is not between"},
-		{"no wrong password at all", []Config{{Name: "corp", WrongPasswords: -1}}, "provider[0].wrong_passwords: -1 is not between 1 and 50"},
+		{"wrong_passwords below 1", []Config{{Name: "corp", WrongPasswords: -1}}, "provider[0].wrong_passwords: -1 is not between 1 and 50"},
 		{"empty match", []Config{{Name: "corp", Match: []string{}}}, "provider[0].match: an empty list"},
-		{"strange name", []Config{{Name: "a b"}}, `provider[0].name: "a b" is not made of`},
+		{"invalid name", []Config{{Name: "a b"}}, `provider[0].name: "a b" is not made of`},
 		{"control character in prefix", []Config{{Name: "a", Prefix: pointer("\n")}}, "provider[0].prefix: holds a control character"},
 	} {
 		members := make([]Member, len(test.configs))
@@ -703,7 +705,7 @@ func TestRevalidate(t *testing.T) {
 	d := &directory{takes: []Kind{IDToken}, catches: true}
 	c := one(t, d, func(cfg *Config) { cfg.Prefix, cfg.RequireGroups = pointer("x:"), []string{"x:devs"} })
 	then := time.Unix(1, 0)
-	who := func(method Method) *Identity {
+	identity := func(method Method) *Identity {
 		return &Identity{Provider: "corp", Subject: "1", User: "x:bob", Groups: []string{"x:old"}, Method: method, AuthTime: then, RefreshToken: secret.New("old")}
 	}
 	answer := func(subject string, groups ...string) func(*Identity) (*Identity, error) {
@@ -724,12 +726,12 @@ func TestRevalidate(t *testing.T) {
 		{"password", MethodPassword, answer("1", "devs", "authenticated"), "authenticated x:devs", "200"},
 		{"id token", MethodIDToken, answer("1", "devs"), "x:devs", "200"},
 		{"left the required group", MethodPassword, answer("1", "ops"), "", "401"},
-		{"somebody else", MethodPassword, answer("2", "devs"), "", "401"},
+		{"another subject", MethodPassword, answer("2", "devs"), "", "401"},
 		{"ended", MethodPassword, func(*Identity) (*Identity, error) { return nil, errors.Join(ErrRejected, ErrEnded) }, "", "401"},
 		{"down", MethodPassword, func(*Identity) (*Identity, error) { return nil, errors.New("down") }, "", "503"},
 	} {
 		d.again = test.again
-		id, err := c.Revalidate(t.Context(), who(test.method))
+		id, err := c.Revalidate(t.Context(), identity(test.method))
 		if got := outcome(err); got != test.want || errors.Is(err, ErrEnded) != (test.name == "ended") {
 			t.Errorf("%s: Revalidate = %v, want %s", test.name, err, test.want)
 		}
@@ -740,22 +742,22 @@ func TestRevalidate(t *testing.T) {
 			t.Errorf("%s: Revalidate gave %+v, want x:robert in %q", test.name, id, test.groups)
 		}
 	}
-	other := who(MethodPassword)
+	other := identity(MethodPassword)
 	other.Provider = "gone"
 	if _, err := c.Revalidate(t.Context(), other); !errors.Is(err, ErrRejected) || errors.Is(err, ErrEnded) {
-		t.Errorf("Revalidate at a provider that is not there = %v, want ErrRejected and not ErrEnded", err)
+		t.Errorf("Revalidate at a provider that is not configured = %v, want ErrRejected and not ErrEnded", err)
 	}
 	if c.Fingerprint("corp") == "" || c.Fingerprint("gone") != "" || !c.PerSession("corp") || c.PerSession("gone") {
-		t.Error("Fingerprint and PerSession know a provider that is not there, or not the one that is")
+		t.Error("Fingerprint and PerSession know a provider that is not configured, or not the one that is")
 	}
 	if d.one = true; c.PerSession("corp") || c.RevokeWhen("corp") != RevokeLast || c.RevokeWhen("gone") != RevokeSignIn {
-		t.Error("PerSession and RevokeWhen do not go by how the provider keeps refresh tokens")
+		t.Error("PerSession and RevokeWhen do not return the options of the provider")
 	}
 	if err := c.RevokeRefreshToken(t.Context(), "corp", secret.New("r")); err != nil || len(d.revoked) != 1 {
-		t.Errorf("RevokeRefreshToken = %v with %d told, want one", err, len(d.revoked))
+		t.Errorf("RevokeRefreshToken = %v with %d revoked, want one", err, len(d.revoked))
 	}
 	if err := errors.Join(c.RevokeRefreshToken(t.Context(), "gone", secret.New("r")), c.RevokeRefreshToken(t.Context(), "corp", secret.Text{})); err != nil || len(d.revoked) != 1 {
-		t.Errorf("RevokeRefreshToken of nothing = %v with %d told, want none more", err, len(d.revoked))
+		t.Errorf("RevokeRefreshToken without provider or token = %v with %d revoked, want one still", err, len(d.revoked))
 	}
 }
 
@@ -767,8 +769,8 @@ func TestCannotRevalidate(t *testing.T) {
 	}
 }
 
-// TestClosed: a request that outlived its chain is told to come again.
-func TestClosed(t *testing.T) {
+// TestClosedChainIsUnavailable: a login that comes after Close is unavailable.
+func TestClosedChainIsUnavailable(t *testing.T) {
 	c := one(t, &directory{accounts: bob()}, nil)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
@@ -778,9 +780,9 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestRefreshTokenAtOnce: a token that rotates is sent once, though it came
-// twice.
-func TestRefreshTokenAtOnce(t *testing.T) {
+// TestConcurrentRefreshTokenIsSentOnce: concurrent logins with one refresh token send it once,
+// since it may rotate.
+func TestConcurrentRefreshTokenIsSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: map[Login]fakeAccount{"opaque": account("", "1", "bob")}, takes: []Kind{RefreshToken}, slow: time.Second}
 		c := one(t, d, nil)
@@ -801,9 +803,9 @@ func TestRefreshTokenAtOnce(t *testing.T) {
 	})
 }
 
-// TestShownToNoOther: a provider to which a password was shown has the last word
-// about it, even where it says that the account is not its own.
-func TestShownToNoOther(t *testing.T) {
+// TestPasswordIsShownToOneProvider: the answer of a provider that has seen the password is
+// final, even ErrNotMine.
+func TestPasswordIsShownToOneProvider(t *testing.T) {
 	next := &directory{accounts: bob()}
 	c := chainOf(t, newThrottle(t),
 		Member{disowning{}, Config{Name: "a", Kind: "ldap", Prefix: pointer("")}}, Member{next, Config{Name: "b", Kind: "ldap", Prefix: pointer("")}})
@@ -812,7 +814,7 @@ func TestShownToNoOther(t *testing.T) {
 	}
 }
 
-// disowning finds every account, and disowns it at the proof.
+// disowning finds every account, and answers ErrNotMine to Prove.
 type disowning struct{}
 
 func (disowning) Fingerprint() string { return "disowning" }

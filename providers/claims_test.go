@@ -7,9 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestClaimsStayWhatTheyAre: rules tell 3 from 3.0, so what is kept of a person
-// must too.
-func TestClaimsStayWhatTheyAre(t *testing.T) {
+// TestClaimsRoundTrip: encoding keeps the types of numbers, since rules distinguish 3 and 3.0.
+func TestClaimsRoundTrip(t *testing.T) {
 	claims := map[string]any{
 		"text": "1234567", "bool": true, "none": nil,
 		"whole": int64(12345678), "large": int64(math.MaxInt64), "negative": int64(-1),
@@ -28,7 +27,7 @@ func TestClaimsStayWhatTheyAre(t *testing.T) {
 		t.Errorf("EncodeClaims(nil) = %s, %v, want null", text, err)
 	}
 	if _, err := EncodeClaims(map[string]any{"n": math.NaN()}); err == nil {
-		t.Error("EncodeClaims of what is not a number = nil, want an error")
+		t.Error("EncodeClaims of NaN = nil, want an error")
 	}
 }
 
@@ -56,7 +55,7 @@ func TestDecodeClaim(t *testing.T) {
 	}
 }
 
-// FuzzDecodeClaim: what is read of anybody's JSON is kept and read as the same.
+// FuzzDecodeClaim: a claim of any JSON decodes to the same value after EncodeClaims.
 func FuzzDecodeClaim(f *testing.F) {
 	for _, text := range []string{"5", "5.0", "-0", "1e999", `{"a":[1,2.0,"x",null,true]}`, `"é"`} {
 		f.Add(text)
@@ -67,12 +66,12 @@ func FuzzDecodeClaim(f *testing.F) {
 			return
 		}
 		claims := map[string]any{"claim": value}
-		kept, err := EncodeClaims(claims)
+		encoded, err := EncodeClaims(claims)
 		if err != nil {
 			t.Fatalf("EncodeClaims(%v) of %q: %v", claims, text, err)
 		}
-		if got, err := DecodeClaims(kept); err != nil || !cmp.Equal(got, claims) {
-			t.Errorf("DecodeClaims(%s) = %v, %v, want %v", kept, got, err, claims)
+		if got, err := DecodeClaims(encoded); err != nil || !cmp.Equal(got, claims) {
+			t.Errorf("DecodeClaims(%s) = %v, %v, want %v", encoded, got, err, claims)
 		}
 	})
 }

@@ -14,16 +14,16 @@ import (
 	"shorepass/throttle"
 )
 
-// trouble is what keeps a person with the right password out, and what mends it.
+// trouble is a reason why a right password is refused, and its cure.
 type trouble struct {
 	name   string
 	begin  func(d *directory, c *Config)
 	mend   func(d *directory, c *Config)
-	reload bool          // the configuration was mended, so that it is loaded again
+	reload bool          // the cure is in the configuration, so that it is loaded again
 	after  time.Duration // how long the cure may take
 }
 
-// troubles are all that is no wrong password, and wrong passwords that become
+// troubles returns all reasons other than a wrong password, and wrong passwords that become
 // right.
 func troubles() []trouble {
 	refused := func(err error) func(*directory, *Config) {
@@ -52,26 +52,25 @@ func troubles() []trouble {
 		{"a wrong match", func(_ *directory, c *Config) { c.Match = []string{"x*"} }, func(_ *directory, c *Config) { c.Match = nil }, true, 0},
 		{"a claim that the scopes lack", refused(Reject(RefusedByConfig, errors.New("the claim email is missing"))), good, true, 0},
 		{"two entries under too wide a base", broken(Reject(Ambiguous, errors.New("two entries"))), whole, true, 0},
-		{"an account that is not made yet", missing, good, false, cached},
-		{"an htpasswd line that is not there yet", broken(ErrNotMine), whole, false, cached},
+		{"an account that does not exist yet", missing, good, false, refusalTTL},
+		{"an htpasswd line that does not exist yet", broken(ErrNotMine), whole, false, refusalTTL},
 		{"a group that the person is not in yet", func(d *directory, c *Config) {
 			c.RequireGroups = []string{"devs"}
 			d.put("bob", account("right", "uuid-1", "bob"))
-		}, good, false, cached},
-		{"two entries, of which one goes", broken(Reject(Ambiguous, errors.New("two entries"))), whole, false, cached},
-		{"a disabled account", refused(Reject(Disabled, errors.New("disabled"))), good, false, cached},
-		{"an expired account", refused(Reject(Expired, errors.New("expired"))), good, false, cached},
-		{"a locked account", refused(Reject(Locked, errors.New("locked"))), good, false, cached},
-		{"a password that must be changed first", refused(Reject(MustChange, errors.New("must change"))), good, false, cached},
-		{"a lock that the directory tells as a wrong password", other("while locked", "locked"), other("right", "unlocked"), false, 0},
-		{"a password that is set only now", other("old", "1"), other("right", "2"), false, 0},
+		}, good, false, refusalTTL},
+		{"two entries, of which one goes", broken(Reject(Ambiguous, errors.New("two entries"))), whole, false, refusalTTL},
+		{"a disabled account", refused(Reject(Disabled, errors.New("disabled"))), good, false, refusalTTL},
+		{"an expired account", refused(Reject(Expired, errors.New("expired"))), good, false, refusalTTL},
+		{"a locked account", refused(Reject(Locked, errors.New("locked"))), good, false, refusalTTL},
+		{"a password that must be changed first", refused(Reject(MustChange, errors.New("must change"))), good, false, refusalTTL},
+		{"a lock that the directory answers as a wrong password", other("while locked", "locked"), other("right", "unlocked"), false, 0},
+		{"a password that is set only later", other("old", "1"), other("right", "2"), false, 0},
 	}
 }
 
-// TestCures: B10. The right password was refused for another reason than being
-// wrong, at two addresses and twice; then the reason is mended. It works at once
-// where the configuration was loaded again, and within half a minute where nothing
-// but the directory knows of the cure.
+// TestCures: B10. The right password is refused twice at two addresses, and then the reason is
+// cured. It is accepted immediately after a reload, and within half a minute where only the
+// directory has changed.
 func TestCures(t *testing.T) {
 	for _, test := range troubles() {
 		t.Run(test.name, func(t *testing.T) {
@@ -87,7 +86,7 @@ func TestCures(t *testing.T) {
 				}
 				test.mend(d, &cfg)
 				if test.reload {
-					limits.Reload(budgetOf("mended"))
+					limits.Reload(throttleConfig("mended"))
 					c = chainOf(t, limits, Member{d, cfg})
 				}
 				time.Sleep(test.after)
@@ -99,8 +98,8 @@ func TestCures(t *testing.T) {
 	}
 }
 
-// TestCuresAfterRestart: the same with a new process in the place of a reload, and
-// on a replica that has seen none of it.
+// TestCuresAfterRestart: the same with another process instead of a reload: after a restart,
+// or on another replica.
 func TestCuresAfterRestart(t *testing.T) {
 	for _, test := range troubles() {
 		if !test.reload {
@@ -124,9 +123,9 @@ func TestCuresAfterRestart(t *testing.T) {
 	}
 }
 
-// TestFirstReasonIsKept: B10. What is refused from memory is refused for the reason
-// of the first time, and but for a wrong password with what was found then.
-func TestFirstReasonIsKept(t *testing.T) {
+// TestCachedRefusalHasFirstReason: B10. A refusal from a cache has the reason of the first
+// refusal and, but for a wrong password, its text.
+func TestCachedRefusalHasFirstReason(t *testing.T) {
 	for _, test := range troubles() {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -147,9 +146,8 @@ func TestFirstReasonIsKept(t *testing.T) {
 	}
 }
 
-// TestStoreNamesNobody: what the throttle keeps in the store does not tell whose
-// passwords they are, for any reason of a refusal.
-func TestStoreNamesNobody(t *testing.T) {
+// TestStoreHasNoNames: the rows of the throttle name no account, for any reason of a refusal.
+func TestStoreHasNoNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := throttle.NewMemoryStore()
 		a := account("right", "uuid-bob", "bob")
@@ -180,10 +178,10 @@ func TestStoreNamesNobody(t *testing.T) {
 	})
 }
 
-// TestClaimThatWasMissing: B10. Thirty-one people behind one address, whose right
-// passwords were refused for a claim that the configuration lacked, use up nothing
-// of it once the configuration is mended, on any replica.
-func TestClaimThatWasMissing(t *testing.T) {
+// TestAddressBudgetIsEmptyAfterReload: B10. Thirty-one people at one address are refused for a
+// claim that the configuration lacks. Once it is corrected, the budget of the address is
+// empty on every replica.
+func TestAddressBudgetIsEmptyAfterReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := throttle.NewMemoryStore()
 		accounts := bob()
@@ -205,7 +203,7 @@ func TestClaimThatWasMissing(t *testing.T) {
 		for i := range addressFailures + 1 {
 			d.put(person(i), account("right", fmt.Sprint("uuid-u", i), fmt.Sprint("user", i)))
 		}
-		mended := budgetOf("mended")
+		mended := throttleConfig("mended")
 		limits.Reload(mended)
 		replica := newThrottleOf(t, store, "mended")
 		for name, c := range map[string]*Chain{
@@ -221,10 +219,9 @@ func TestClaimThatWasMissing(t *testing.T) {
 	})
 }
 
-// TestRefusedByAnyName: B11. A provider that refuses an account for another reason
-// than the password is asked about each password once in half a minute, and hears
-// of no more of them than the limit.
-func TestRefusedByAnyName(t *testing.T) {
+// TestOtherRefusalIsCached: B11. A password of an account that the provider refuses for another
+// reason is sent once in half a minute, and no more of them are sent than the limit.
+func TestOtherRefusalIsCached(t *testing.T) {
 	for _, reason := range []Reason{Disabled, Expired, Locked, MustChange} {
 		t.Run(string(reason), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -251,9 +248,9 @@ func TestRefusedByAnyName(t *testing.T) {
 	}
 }
 
-// TestRefusalTakesItsTime: an answer without asking the provider takes as long as
-// that of a wrong password, so that its time does not tell why.
-func TestRefusalTakesItsTime(t *testing.T) {
+// TestRefusalTakesTheTimeOfAProof: a refusal without a proof takes as long as a wrong password,
+// so that its time does not tell why.
+func TestRefusalTakesTheTimeOfAProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: 70 * time.Millisecond}
 		a := account("right", "uuid-3", "locked")
@@ -278,7 +275,7 @@ func TestRefusalTakesItsTime(t *testing.T) {
 			name, password string
 			login          Login
 		}{
-			{"a name that nobody has", "wrong", "nobody"},
+			{"a name without an account", "wrong", "nobody"},
 			{"the same again", "wrong", "nobody"},
 			{"a locked account", "right", "locked"},
 			{"the same again", "right", "locked"},
@@ -305,10 +302,10 @@ func (d *testBreaker) NoteLogin(provider, account string, known, accepted bool) 
 	d.notes = append(d.notes, fmt.Sprint(provider, " ", account, " known=", known, " accepted=", accepted))
 }
 
-// TestDoubted: while the circuit of a provider is open, all that it rejects is
-// unavailable, whether the name exists or not and in the same time, and counts as
-// what may have arrived.
-func TestDoubted(t *testing.T) {
+// TestOpenCircuitVoidsRejections: while the circuit of a provider is open, every rejection is
+// unavailable, after the same time whether the name exists or not, and counts as a password
+// that may have arrived.
+func TestOpenCircuitVoidsRejections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locked := account("right", "uuid-3", "locked")
 		locked.refusal = Reject(Locked, errors.New("locked"))
@@ -324,7 +321,7 @@ func TestDoubted(t *testing.T) {
 			want     string
 		}{
 			{"bob", "wrong", "503"}, {"bob", "wrong", "503"}, {"nobody", "wrong", "503"}, {"locked", "right", "503"},
-			{"carol", "right", "503"}, // who knows whether it is not corp's
+			{"carol", "right", "503"}, // the account may be corp's
 			{"bob", "right", "200"},
 		} {
 			began := time.Now()
@@ -347,9 +344,9 @@ func TestDoubted(t *testing.T) {
 	})
 }
 
-// TestNotesLogins: the circuit breaker hears of each answer of a provider, and
-// whether a stranger can have caused it.
-func TestNotesLogins(t *testing.T) {
+// TestCircuitBreakerCountsLogins: the circuit breaker counts each answer of a provider, with
+// the proof of the login.
+func TestCircuitBreakerCountsLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), refuse: map[string]error{"slow": context.DeadlineExceeded}}
 		breaker := new(testBreaker)
@@ -364,7 +361,7 @@ func TestNotesLogins(t *testing.T) {
 			{"bob", "right", home, "[corp uuid-1 known=true accepted=true]"},
 			{"bob", "wrong", home, "[corp uuid-1 known=true accepted=false]"},
 			{"bob", "wrong 2", stranger, "[corp uuid-1 known=false accepted=false]"},
-			{"bob", "wrong", home, "[]"}, // from memory
+			{"bob", "wrong", home, "[]"}, // from a cache
 			{"nobody", "wrong", home, "[corp nobody known=false accepted=false]"},
 			{"bob", "slow", home, "[]"},
 		} {

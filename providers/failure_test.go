@@ -12,7 +12,7 @@ import (
 	"shorepass/throttle"
 )
 
-// TestClassify: what the chain wraps at its exit, and what it leaves.
+// TestClassify: which errors the chain wraps in ErrUnavailable at its exits.
 func TestClassify(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -42,8 +42,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// TestAvailabilityIsLoggedWhenItChanges: one line when a provider stops to
-// answer and one when it answers again, however many ask.
+// TestAvailabilityIsLoggedWhenItChanges: one line when a provider stops answering and one when
+// it answers again, however many logins there are.
 func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 	var log bytes.Buffer
 	d := &directory{accounts: bob(), catches: true}
@@ -78,17 +78,16 @@ func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 	ask(NotSent(errors.New("connection refused")))
 	logged("when it is down", `level=WARN msg="a provider is unavailable" provider=corp error="connection refused"`)
 	ask(context.Canceled)
-	logged("when requests are given up", "")
+	logged("when requests are canceled", "")
 	ask(ErrGone)
 	logged("when it is back", `level=INFO msg="a provider is available again" provider=corp`)
 	ask(context.Canceled)
-	logged("when requests are given up later", "")
+	logged("when requests are canceled later", "")
 }
 
-// TestSlowPersonIsNoOutage: a bind that is held open for one person (a second
-// factor by phone) makes the provider not count as down, and the log is silent
-// about it, whether others log in meanwhile or not (B12). Where the provider's
-// own probe fails after it, the provider is down.
+// TestSlowPersonIsNoOutage: a bind that waits for one person (a second factor by phone) does
+// not make the provider unavailable, and is not logged, whether others log in during it or
+// not (B12). Where the provider's own probe right after it fails, the provider is down.
 func TestSlowPersonIsNoOutage(t *testing.T) {
 	for _, test := range []struct {
 		name   string

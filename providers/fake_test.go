@@ -14,25 +14,24 @@ import (
 	"shorepass/throttle"
 )
 
-// directory is a provider of the test's own making, which counts what reaches
-// it.
+// directory is a fake provider that counts the requests and the secrets that reach it.
 type directory struct {
 	accounts map[Login]fakeAccount
-	domains  []string         // that may come with a login name
-	takes    []Kind           // default: passwords
-	issuers  []string         // whose tokens it trusts
-	plain    bool             // it gives no token of its own for an offline login
-	catches  bool             // cannot know names: unknown ones are rejected, and no subject is known beforehand
-	slow     time.Duration    // what each answer takes
-	refuse   map[string]error // what is answered to a password
+	domains  []string         // configured domains of login names
+	takes    []Kind           // kinds that it accepts; default: passwords
+	issuers  []string         // that it trusts
+	plain    bool             // it issues no refresh token for an offline login
+	catches  bool             // it cannot know names: it rejects unknown ones, and Lookup has no subject
+	slow     time.Duration    // how long each proof takes
+	refuse   map[string]error // the answer to a password
 	print    string
 
 	mu      sync.Mutex
-	asked   []Login       // those that were looked up, "" for each token
-	secrets []string      // those that were to be proved
-	broken  error         // what it answers to everything
+	asked   []Login       // names that were looked up, "" for each token
+	secrets []string      // that reached Prove
+	broken  error         // the answer to every request
 	revoked []secret.Text // refresh tokens
-	one     bool          // keeps one refresh token for each person
+	one     bool          // it stores one refresh token for each person
 	again   func(*Identity) (*Identity, error)
 }
 
@@ -84,7 +83,7 @@ func (d *directory) RedeemRefreshToken(ctx context.Context, token secret.Text) (
 	return d.redeem(ctx, token)
 }
 
-// redeem takes the account whose name is the token.
+// redeem proves the account whose name is the token.
 func (d *directory) redeem(ctx context.Context, token secret.Text) (*Identity, error) {
 	if err := d.ask(""); err != nil {
 		return nil, err
@@ -93,8 +92,7 @@ func (d *directory) redeem(ctx context.Context, token secret.Text) (*Identity, e
 	return d.prove(ctx, token, false, a, known)
 }
 
-// ask notes a question and returns what is answered to everything, if there is
-// such an answer.
+// ask records a request, and returns the answer to every request, if there is one.
 func (d *directory) ask(login Login) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -136,7 +134,7 @@ func (d *directory) Revoke(_ context.Context, refreshToken secret.Text) error {
 	return nil
 }
 
-// reached returns how many secrets came to the provider.
+// reached returns how many secrets reached the provider.
 func (d *directory) reached() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -149,7 +147,7 @@ func (d *directory) searches() int {
 	return len(d.asked)
 }
 
-// put makes or changes an account.
+// put creates or changes an account.
 func (d *directory) put(login Login, a fakeAccount) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -162,16 +160,16 @@ func (d *directory) set(broken error) {
 	d.broken = broken
 }
 
-// The limits of the throttle, as these tests know them.
+// The limits of the throttle.
 const (
 	addressFailures = 30                        // distinct failures of an address
 	addressWindow   = 10 * time.Minute          // in which they count
-	placeAtOnce     = 16                        // logins from one address that are tried at once
-	placeWaits      = 256                       // and those that wait for their turn
-	window          = 31 * time.Minute          // after which the wrong passwords of an account are forgotten
-	limit           = defaultWrongPasswords     // of them, where the login has a proof at the address
-	strangers       = defaultWrongPasswords - 1 // of them, anywhere else
-	cached          = 30 * time.Second          // refusals for another reason
+	maxRunning      = 16                        // concurrent logins from one address
+	maxWaiting      = 256                       // further logins from it that wait
+	window          = 31 * time.Minute          // after which a window expires
+	limit           = defaultWrongPasswords     // wrong passwords of a login with a proof
+	strangers       = defaultWrongPasswords - 1 // wrong passwords of a login without a proof
+	refusalTTL      = 30 * time.Second          // refusals for another reason
 )
 
 func account(password, subject, user string, groups ...string) fakeAccount {
@@ -205,14 +203,16 @@ func newReplica(t testing.TB, store throttle.Store) *throttle.Throttle {
 	return newThrottleOf(t, store, "")
 }
 
-// newThrottleOf returns that of a process with the provider tables of a hash.
+// newThrottleOf returns the throttle of a process with a hash of its provider tables.
 func newThrottleOf(t testing.TB, store throttle.Store, tables string) *throttle.Throttle {
-	limits := throttle.New(store, make([]byte, 32), budgetOf(tables), slog.New(slog.DiscardHandler))
+	limits := throttle.New(store, make([]byte, 32), throttleConfig(tables), slog.New(slog.DiscardHandler))
 	t.Cleanup(limits.Close)
 	return limits
 }
 
-func budgetOf(tables string) throttle.Config { return ThrottleConfig{}.WithDefaults().Options(tables) }
+func throttleConfig(tables string) throttle.Config {
+	return ThrottleConfig{}.WithDefaults().Options(tables)
+}
 
 func chainOf(t *testing.T, limits *throttle.Throttle, members ...Member) *Chain {
 	t.Helper()

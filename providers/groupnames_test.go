@@ -20,8 +20,8 @@ func groupsOf(t *testing.T, text string, claim GroupClaim, names GroupNames, fol
 	return groups, unsure
 }
 
-// TestGroupClaims: what a claim says, whatever its form. Unsure "*" means that a
-// rule which denies any group holds.
+// TestGroupClaims: the groups of a claim in every form. With unsure "*" a rule that denies any
+// group applies.
 func TestGroupClaims(t *testing.T) {
 	comma, name := GroupClaim{Separator: ","}, GroupClaim{Key: "name"}
 	only := func(globs ...string) GroupNames { return GroupNames{Only: globs} }
@@ -57,7 +57,7 @@ func TestGroupClaims(t *testing.T) {
 		{`["devs", "\u0130K"]`, GroupClaim{}, GroupNames{}, "devs|İK", ""}, // human resources, in Turkish
 		{`true`, GroupClaim{}, GroupNames{}, "", "*"},
 
-		// What only drops is not looked at.
+		// Groups that only drops change nothing.
 		{`["reg-a", "گروه\u200cها", "` + strings.Repeat("x", 513) + `", 42]`, GroupClaim{}, only("reg-*"), "reg-a", ""},
 		{`["reg-a", "reg-\u200b"]`, GroupClaim{}, only("reg-*"), "reg-a", "*"},
 		{`["reg-a", {"id": 7}]`, GroupClaim{}, only("reg-*"), "reg-a", "*"}, // it may be one of reg-*
@@ -132,8 +132,8 @@ func TestGroupClaims(t *testing.T) {
 	}
 }
 
-// TestGroupNamesWithoutCase: A1: the provider's spelling stays, and case counts
-// nowhere.
+// TestGroupNamesWithoutCase: A1: names keep the provider's spelling, and are compared without
+// case.
 func TestGroupNamesWithoutCase(t *testing.T) {
 	names := GroupNames{Only: []string{"REG-*", "ops"}, Rename: map[string]string{"reg-ADMIN": "admins", "Reg-T*": "t*"}}
 	groups, unsure := groupsOf(t, `["Reg-A", "reg-a", "OPS", "Reg-Admin", "reg-tEAM", "other"]`, GroupClaim{}, names, true)
@@ -186,9 +186,9 @@ func TestGroupNamesValidate(t *testing.T) {
 	}
 }
 
-// FuzzGroupClaims: whatever JSON a claim holds, no name is in both lists or
-// made up, and what is left out makes the rest unsure. naive says what
-// a claim holds, from the documentation of groups.claim alone.
+// FuzzGroupClaims: for any JSON, no name is in both lists or made up, and a value that is no
+// name makes unsure "*". naive is a reference implementation from the documentation of
+// groups.claim alone.
 func FuzzGroupClaims(f *testing.F) {
 	for _, seed := range []string{`["a"," b ",7]`, `"a,b"`, `"a b"`, `{"a":{},"b":false}`, `[{"name":"a"},{"x":1}]`, `[[1]]`, `null`, `1e400`, `"\u212a"`, `{"name":null}`} {
 		f.Add(seed, "", "", "")
@@ -232,8 +232,8 @@ func FuzzGroupClaims(f *testing.F) {
 	})
 }
 
-// naive returns the texts that a claim's value may hold as names, and whether it
-// also holds what cannot be one, or one text that may be several.
+// naive returns the texts that may be names in a claim's value, and whether the value also has
+// one that is no name, or a text that may be several.
 func naive(value any, separator, key string) (texts []string, all bool) {
 	add := func(v any) {
 		if object, ok := v.(map[string]any); ok && key != "" {

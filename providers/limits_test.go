@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// atOnce logs in n times at once and returns how many had each outcome.
-func atOnce(t *testing.T, c *Chain, n int, cred func(i int) Credential) map[string]int {
+// concurrently logs in n times concurrently, and counts the outcomes.
+func concurrently(t *testing.T, c *Chain, n int, cred func(i int) Credential) map[string]int {
 	t.Helper()
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -28,37 +28,36 @@ func atOnce(t *testing.T, c *Chain, n int, cred func(i int) Credential) map[stri
 	return got
 }
 
-// TestAddressBudgetAtOnce: whoever tries one password on everybody at once is held
-// to the address's budget like one who does it in turn, whether or not the
-// names exist.
-func TestAddressBudgetAtOnce(t *testing.T) {
+// TestAddressBudgetOfConcurrentLogins: the address budget limits concurrent logins with one
+// password under many names, whether or not the names exist.
+func TestAddressBudgetOfConcurrentLogins(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		catches bool // a provider that cannot know names, and so hears of them all
-	}{{"names that a directory knows", false}, {"names that nobody knows beforehand", true}} {
+		catches bool // the provider cannot know names, so that every password reaches it
+	}{{"names in a directory", false}, {"names that the provider cannot know", true}} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const people = 250 // fewer than may wait
+				const people = 250 // fewer than maxWaiting
 				accounts := make(map[Login]fakeAccount)
 				for i := range people {
 					accounts[Login(fmt.Sprint("user", i))] = account("right", fmt.Sprint("uuid-", i), fmt.Sprint("user", i))
 				}
 				d := &directory{accounts: accounts, catches: test.catches, slow: time.Second}
 				c := one(t, d, nil)
-				got := atOnce(t, c, people, func(i int) Credential { return typed(Login(fmt.Sprint("user", i)), "Summer2026", stranger) })
-				if most := addressFailures + placeAtOnce; d.reached() >= most || got["401"] != d.reached() || got["401"]+got["429"] != people {
+				got := concurrently(t, c, people, func(i int) Credential { return typed(Login(fmt.Sprint("user", i)), "Summer2026", stranger) })
+				if most := addressFailures + maxRunning; d.reached() >= most || got["401"] != d.reached() || got["401"]+got["429"] != people {
 					t.Errorf("%d secrets from one address reached the directory and the answers are %v, want less than %d, and 401 or 429", d.reached(), got, most)
 				}
 				if n := c.throttle.Stats().Addresses; n != 0 {
-					t.Errorf("%d places are kept when nobody is under way, want none", n)
+					t.Errorf("%d addresses have a queue when no login is in progress, want none", n)
 				}
 			})
 		})
 	}
 }
 
-// TestManyFromOneAddress: an office or a fleet logs in at once behind one
-// address, each with a password of their own, and nobody is turned away.
+// TestManyFromOneAddress: two hundred people behind one address log in concurrently with right
+// passwords, and none is refused.
 func TestManyFromOneAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const people = 200
@@ -69,23 +68,23 @@ func TestManyFromOneAddress(t *testing.T) {
 		c := one(t, &directory{accounts: accounts, slow: 100 * time.Millisecond}, nil)
 		right := func(i int) Credential { return typed(Login(fmt.Sprint("user", i)), fmt.Sprint("right", i), home) }
 		began := time.Now()
-		if got := atOnce(t, c, people, right); got["200"] != people {
-			t.Errorf("%d right logins at once from one address = %v, want all let in", people, got)
+		if got := concurrently(t, c, people, right); got["200"] != people {
+			t.Errorf("%d concurrent right logins from one address = %v, want 200 for all", people, got)
 		}
 		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("they took %v, want less than 2s", took)
 		}
-		time.Sleep(2 * time.Minute) // so that no password is remembered
+		time.Sleep(2 * time.Minute) // so that no password is cached
 		began = time.Now()
-		if got := atOnce(t, c, people, right); got["200"] != people || time.Since(began) != 100*time.Millisecond {
-			t.Errorf("once they were proved there = %v after %v, want all let in, and waiting for nobody", got, time.Since(began))
+		if got := concurrently(t, c, people, right); got["200"] != people || time.Since(began) != 100*time.Millisecond {
+			t.Errorf("with a proof there = %v after %v, want 200 for all, without a queue", got, time.Since(began))
 		}
 	})
 }
 
-// TestOnePlaceTakesNotAllTheRoom: however many come from one address, logins
-// from another are tried at once.
-func TestOnePlaceTakesNotAllTheRoom(t *testing.T) {
+// TestOneAddressLeavesRoom: however many logins come from one address, those from another do
+// not wait.
+func TestOneAddressLeavesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), catches: true, slow: 5 * time.Second}
 		c := one(t, d, nil)
@@ -95,8 +94,8 @@ func TestOnePlaceTakesNotAllTheRoom(t *testing.T) {
 			crowd.Go(func() { _, _ = c.Authenticate(ctx, typed(Login(fmt.Sprint("nobody", i)), "w", stranger)) })
 		}
 		synctest.Wait()
-		if c.logins.count > placeAtOnce+placeWaits {
-			t.Errorf("%d logins from one address are under way, want at most %d", c.logins.count, placeAtOnce+placeWaits)
+		if c.logins.count > maxRunning+maxWaiting {
+			t.Errorf("%d logins from one address are in progress, want at most %d", c.logins.count, maxRunning+maxWaiting)
 		}
 		if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {
 			t.Errorf("a login from elsewhere = %s, want 200", got)
@@ -106,14 +105,13 @@ func TestOnePlaceTakesNotAllTheRoom(t *testing.T) {
 	})
 }
 
-// TestOneAccountTakesNotAllTheRoom: B3. However many logins one account has under
-// way, at a place where it is known and so held up by nothing else, others are
-// tried at once. Equal ones wait for one verification, and those beyond the bound
-// hear that it is busy.
-func TestOneAccountTakesNotAllTheRoom(t *testing.T) {
+// TestOneAccountLeavesRoom: B3. However many logins of one account are in progress, at an
+// address with a proof, so that no queue limits them, those of others do not wait. Equal
+// ones share one verification, and those beyond the bound are unavailable.
+func TestOneAccountLeavesRoom(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		plain  bool // the provider gives no tokens of its own
+		plain  bool // the provider issues no refresh tokens
 		crowd  int
 		want   string
 		asked  int
@@ -121,7 +119,7 @@ func TestOneAccountTakesNotAllTheRoom(t *testing.T) {
 	}{
 		{"equal ones within the bound", true, maxLoginsOfName, "200", 1, map[string]int{"200": maxLoginsOfName}},
 		{"equal ones beyond it", true, 700, "200", 1, map[string]int{"200": maxLoginsOfName, "503": 700 - maxLoginsOfName}},
-		{"equal ones, each for a token of its own", false, 700, "200", maxLoginsOfName, map[string]int{"200": maxLoginsOfName, "503": 700 - maxLoginsOfName}},
+		{"equal ones, each for a refresh token", false, 700, "200", maxLoginsOfName, map[string]int{"200": maxLoginsOfName, "503": 700 - maxLoginsOfName}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -136,13 +134,13 @@ func TestOneAccountTakesNotAllTheRoom(t *testing.T) {
 				before := d.reached()
 				var other sync.WaitGroup
 				other.Go(func() {
-					time.Sleep(time.Millisecond) // so that the crowd is there first
+					time.Sleep(time.Millisecond) // so that the crowd is first
 					if got := outcome(c.try(t, typed("alice", "right", home))); got != test.want {
 						t.Errorf("another person's login = %s, want %s", got, test.want)
 					}
 				})
-				if got := atOnce(t, c, test.crowd, offline); fmt.Sprint(got) != fmt.Sprint(test.answer) {
-					t.Errorf("%d logins at once by one account = %v, want %v", test.crowd, got, test.answer)
+				if got := concurrently(t, c, test.crowd, offline); fmt.Sprint(got) != fmt.Sprint(test.answer) {
+					t.Errorf("%d concurrent logins of one account = %v, want %v", test.crowd, got, test.answer)
 				}
 				other.Wait()
 				if n := d.reached() - before - 1; n != test.asked {
@@ -153,10 +151,10 @@ func TestOneAccountTakesNotAllTheRoom(t *testing.T) {
 	}
 }
 
-// TestLoginsAreBounded: B7. At a directory that hangs no more logins wait than the
-// bound, wherever they come from; others hear at once that it is busy. A cached login
-// is answered all the same where it was proved, and nowhere else: strangers, whose
-// guesses are not counted meanwhile, must not hear which is right.
+// TestLoginsAreBounded: B7. At a hanging directory no more logins wait than the bound; others
+// are unavailable immediately. A cached login is still answered at the address where it was
+// proved, and at no other: guesses of strangers are not counted then, so that the answer
+// must not tell which is right.
 func TestLoginsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob()}
@@ -178,7 +176,7 @@ func TestLoginsAreBounded(t *testing.T) {
 		synctest.Wait()
 		for range 100 {
 			if got := outcome(c.try(t, typed("carol", "w", stranger))); got != "503" || !time.Now().Equal(began) {
-				t.Errorf("one login too many = %s after %v, want 503 at once", got, time.Since(began))
+				t.Errorf("one login too many = %s after %v, want 503 immediately", got, time.Since(began))
 			}
 		}
 		if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {

@@ -13,9 +13,9 @@ import (
 	"shorepass/throttle"
 )
 
-// locking is a directory that locks an account after so many wrong passwords, as
-// Active Directory counts them (all are forgotten after a quiet time) or as OpenLDAP
-// does (each is forgotten by itself).
+// locking is a directory that locks an account at a threshold of wrong passwords. It counts as
+// Active Directory does (all expire together after a quiet period) or as OpenLDAP does
+// (each expires by itself).
 type locking struct {
 	directory
 	threshold int
@@ -23,7 +23,7 @@ type locking struct {
 	each      bool
 
 	count  sync.Mutex
-	wrong  []time.Time // since the last right one
+	wrong  []time.Time // since the last right password
 	locked time.Time
 }
 
@@ -35,13 +35,13 @@ func (l *locking) Lookup(ctx context.Context, login Login) (*Account, error) {
 	prove := account.Prove
 	account.Prove = func(ctx context.Context, p Proof) (*Identity, error) {
 		id, err := prove(ctx, p)
-		l.note(err == nil)
+		l.record(err == nil)
 		return id, err
 	}
 	return account, nil
 }
 
-func (l *locking) note(right bool) {
+func (l *locking) record(right bool) {
 	l.count.Lock()
 	defer l.count.Unlock()
 	now := time.Now()
@@ -60,10 +60,10 @@ func (l *locking) note(right bool) {
 	}
 }
 
-// TestLocksNoAccount: B1. A directory with a threshold T, in front of which the
-// limit is T-1 and the window its own, locks no account in two days, whatever comes to
-// two replicas: machines with stale passwords, a stranger who guesses from
-// everywhere, and the person, who mistypes now and then where they are known.
+// TestLocksNoAccount: B1. A directory with the threshold T locks no account in two days, where
+// the limit is T-1 and the window is the directory's. Two replicas have logins of machines
+// with stale passwords, of a stranger who guesses from many addresses, and of the person,
+// who mistypes at a known address.
 func TestLocksNoAccount(t *testing.T) {
 	const threshold = 5
 	for _, test := range []struct {
@@ -97,7 +97,7 @@ func TestLocksNoAccount(t *testing.T) {
 					}
 					return typed("bob", "right", home)
 				}
-				let := 0
+				accepted := 0
 				for ends := time.Now().Add(48 * time.Hour); time.Now().Before(ends); {
 					var burst sync.WaitGroup
 					var mu sync.Mutex
@@ -106,7 +106,7 @@ func TestLocksNoAccount(t *testing.T) {
 						burst.Go(func() {
 							if c.try(t, cred) == nil {
 								mu.Lock()
-								let++
+								accepted++
 								mu.Unlock()
 							}
 						})
@@ -117,8 +117,8 @@ func TestLocksNoAccount(t *testing.T) {
 				if !d.locked.IsZero() {
 					t.Errorf("the account is locked after %d wrong passwords", threshold)
 				}
-				if d.reached() < 50 || let == 0 {
-					t.Errorf("only %d passwords reached the directory, and %d logins were let in", d.reached(), let)
+				if d.reached() < 50 || accepted == 0 {
+					t.Errorf("only %d passwords reached the directory, and %d logins were accepted", d.reached(), accepted)
 				}
 			})
 		})

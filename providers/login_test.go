@@ -27,8 +27,7 @@ func TestParseLogin(t *testing.T) {
 	}
 }
 
-// TestLoginKey: all spellings of a name that some provider may take for one have
-// one key.
+// TestLoginKey: spellings that some provider takes for one account have one key.
 func TestLoginKey(t *testing.T) {
 	for _, test := range []struct{ typed, want string }{
 		{"bob", "bob"}, {"BOB", "bob"}, {"ｂｏｂ", "bob"}, {`CORP\Bob`, `corp\bob`}, {"jose\u0301", "jose"}, {"JOSÉ", "jose"},
@@ -61,8 +60,8 @@ func FuzzParseLogin(f *testing.F) {
 	})
 }
 
-// TestFoldingCherokee: its letters were folded into the other case each time,
-// so that one name had two counters.
+// TestFoldingCherokee: x/text folds Cherokee letters of either case into the other, so that one
+// name had two keys.
 func TestFoldingCherokee(t *testing.T) {
 	for r := '\u13a0'; r <= '\u13f5'; r++ {
 		upper, lower := Login(r).Key(), Login(strings.ToLower(string(r))).Key()
@@ -72,8 +71,8 @@ func TestFoldingCherokee(t *testing.T) {
 	}
 }
 
-// TestWindowNames: a domain makes another name window only where it is not
-// configured; unlock takes either.
+// TestWindowNames: a login name with a domain has a name window of its own only where the domain
+// is not configured; WindowNames returns both.
 func TestWindowNames(t *testing.T) {
 	c := one(t, &directory{domains: []string{"CORP", "Corp.Example"}}, nil)
 	for _, test := range []struct {
@@ -96,7 +95,7 @@ func TestWindowNames(t *testing.T) {
 	}
 }
 
-// TestFoldASCII: the short way of ASCII is the long one.
+// TestFoldASCII: the fast path of FoldCase for ASCII has the result of foldUnicode.
 func TestFoldASCII(t *testing.T) {
 	for r := rune(0); r < utf8.RuneSelf; r++ {
 		if text := "a" + string(r) + "Z"; FoldCase(text) != foldUnicode(text) {

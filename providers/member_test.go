@@ -9,8 +9,8 @@ import (
 	"shorepass/internal/share"
 )
 
-// TestBusyIsNotDown (B3): an account that has used up its share of a provider does
-// not make that unavailable to the log, to metrics and to readiness.
+// TestBusyIsNotDown (B3): a provider is not down because one account has used up its share of
+// connections.
 func TestBusyIsNotDown(t *testing.T) {
 	m := newMember(nil, Config{Name: "corp", Kind: "ldap"}.WithDefaults())
 	m.log = slog.New(slog.DiscardHandler)

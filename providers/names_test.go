@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// TestUserName: A10: no two people have one name, and none has a name that is not
-// seen.
+// TestUserName: A10: a name that looks like or folds to another one is rejected.
 func TestUserName(t *testing.T) {
 	for _, test := range []struct {
 		found     string
@@ -48,7 +47,7 @@ func TestUserName(t *testing.T) {
 		got, err := UserName(test.found, test.foldsCase)
 		switch {
 		case test.want == "" && (!errors.Is(err, ErrRejected) || ReasonOf(err) != RefusedByConfig):
-			t.Errorf("UserName(%q, %v) = %q, %v, want ErrRejected by our rules", test.found, test.foldsCase, got, err)
+			t.Errorf("UserName(%q, %v) = %q, %v, want ErrRejected by the configuration", test.found, test.foldsCase, got, err)
 		case test.want != "" && (err != nil || got != test.want):
 			t.Errorf("UserName(%q, %v) = %q, %v, want %q", test.found, test.foldsCase, got, err, test.want)
 		}

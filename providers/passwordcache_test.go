@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestMemory(t *testing.T) {
+func TestPasswordCache(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		edit  func(*Config)
@@ -27,7 +27,7 @@ func TestMemory(t *testing.T) {
 			time.Sleep(time.Second)
 			c.try(t, typed("bob", "right", home))
 		}, 2},
-		{"from elsewhere and for another service", nil, func(t *testing.T, c *Chain) {
+		{"from another address and for another service", nil, func(t *testing.T, c *Chain) {
 			cred := typed("bob", "right", stranger)
 			cred.Service = "other"
 			c.try(t, cred)
@@ -73,14 +73,13 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// subject picks the person of a Subject.
+// subject matches the identity with a Subject.
 func subject(of string) func(*Identity) bool {
 	return func(id *Identity) bool { return id.Subject == of }
 }
 
-// TestForgetWhileUnderWay: whoever is forgotten while a login is under way is not
-// remembered by it.
-func TestForgetWhileUnderWay(t *testing.T) {
+// TestForgetDuringLogin: a login that is in progress during Forget is not cached.
+func TestForgetDuringLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
 		c := one(t, d, nil)
@@ -96,7 +95,7 @@ func TestForgetWhileUnderWay(t *testing.T) {
 	})
 }
 
-func TestEqualLoginsAtOnce(t *testing.T) {
+func TestConcurrentEqualLoginsAreSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
 		c := one(t, d, nil)
@@ -116,13 +115,12 @@ func TestEqualLoginsAtOnce(t *testing.T) {
 	})
 }
 
-// TestOfflineLoginsAtOnce: equal ones share one verification where the provider
-// gives no token of its own (B3). Where it gives one each has its own, and waits
-// for no more than the first.
-func TestOfflineLoginsAtOnce(t *testing.T) {
+// TestConcurrentOfflineLogins: equal ones share one verification where the provider issues no
+// refresh token (B3). Where it does, each has its own, and waits for the first alone.
+func TestConcurrentOfflineLogins(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		plain  bool // the provider gives no token
+		plain  bool // the provider issues no refresh token
 		logins []Login
 		sends  int
 	}{
@@ -139,7 +137,7 @@ func TestOfflineLoginsAtOnce(t *testing.T) {
 					cred.Offline = true
 					return cred
 				}
-				for i := range test.logins { // so that they are known here
+				for i := range test.logins { // so that they have a proof here
 					c.try(t, offline(i))
 				}
 				before, began := d.reached(), time.Now()
@@ -161,8 +159,8 @@ func TestOfflineLoginsAtOnce(t *testing.T) {
 	}
 }
 
-// TestOfflineTokenIsNotShared: a login for an offline token and one for none, equal
-// otherwise and at once, do not get the token of one.
+// TestOfflineTokenIsNotShared: concurrent logins that are equal but for the offline token do not
+// share an answer.
 func TestOfflineTokenIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := one(t, &directory{accounts: bob(), slow: time.Second}, nil)
@@ -181,28 +179,28 @@ func TestOfflineTokenIsNotShared(t *testing.T) {
 	})
 }
 
-// TestCanceledLeader: whoever came first and left does not take the others along.
+// TestCanceledLeader: equal logins get their answer though the client of the first has gone.
 func TestCanceledLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
 		c := one(t, d, nil)
-		ctx, leave := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() {
 			if _, err := c.Authenticate(ctx, typed("bob", "right", home)); err != nil {
-				t.Errorf("who left = %v, want an identity", err)
+				t.Errorf("the canceled login = %v, want an identity", err)
 			}
 		})
 		synctest.Wait()
 		for range 10 {
 			all.Go(func() {
 				if err := c.try(t, typed("bob", "right", home)); err != nil {
-					t.Errorf("who stayed = %v, want an identity", err)
+					t.Errorf("an equal login = %v, want an identity", err)
 				}
 			})
 		}
 		synctest.Wait()
-		leave()
+		cancel()
 		all.Wait()
 		if d.reached() != 1 {
 			t.Errorf("%d passwords reached the directory, want 1", d.reached())
@@ -210,8 +208,8 @@ func TestCanceledLeader(t *testing.T) {
 	})
 }
 
-// BenchmarkRemembered is what each layer of an image costs that docker pulls.
-func BenchmarkRemembered(b *testing.B) {
+// BenchmarkCachedPassword is the cost of each image layer that docker pulls.
+func BenchmarkCachedPassword(b *testing.B) {
 	d := &directory{accounts: bob()}
 	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap"}.WithDefaults()}}, newThrottle(b), Options{})
 	if err != nil {
@@ -227,8 +225,8 @@ func BenchmarkRemembered(b *testing.B) {
 	}
 }
 
-// BenchmarkAsked is what the chain adds to a login that asks a provider.
-func BenchmarkAsked(b *testing.B) {
+// BenchmarkUncachedPassword is the cost of the chain in a login that asks a provider.
+func BenchmarkUncachedPassword(b *testing.B) {
 	d := &directory{accounts: bob()}
 	remember := time.Duration(0)
 	c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap", Remember: &remember}.WithDefaults()}}, newThrottle(b), Options{})
@@ -246,8 +244,8 @@ func BenchmarkAsked(b *testing.B) {
 	}
 }
 
-// TestReloadForgetsPasswords: a reload builds another chain, which has cached no
-// right password.
+// TestReloadForgetsPasswords: a reload builds another chain, with an empty cache of right
+// passwords.
 func TestReloadForgetsPasswords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, limits := &directory{accounts: bob()}, newThrottle(t)

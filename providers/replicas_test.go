@@ -13,7 +13,7 @@ import (
 	"shorepass/throttle"
 )
 
-// slowStore is what replicas share: a store that takes its time.
+// slowStore is a slow store that replicas share.
 type slowStore struct {
 	throttle.Store
 	slow time.Duration
@@ -29,14 +29,13 @@ func (s slowStore) SwapWindows(ctx context.Context, changes []throttle.Change) e
 	return s.Store.SwapWindows(ctx, changes)
 }
 
-// TestGuessesAtOnceOnReplicas: a store answers in its time, and of guesses that
-// come to several replicas at the same moment the directory hears of no more
-// than of those that come one after another.
-func TestGuessesAtOnceOnReplicas(t *testing.T) {
+// TestConcurrentGuessesOnReplicas: of concurrent guesses on several replicas no more reach the
+// directory than of those that come one after another.
+func TestConcurrentGuessesOnReplicas(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		known bool // each replica has seen the account before
-	}{{"an account that is not known yet", false}, {"a known one", true}} {
+		known bool // the account has logged in on each replica
+	}{{"an account without a window", false}, {"an account that logged in before", true}} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := slowStore{throttle.NewMemoryStore(), 5 * time.Millisecond}
@@ -64,7 +63,7 @@ func TestGuessesAtOnceOnReplicas(t *testing.T) {
 				if n := d.reached() - before; n > strangers {
 					t.Errorf("%d guesses reached the directory, want %d at most", n, strangers)
 				}
-				// Guesses that are over hold up no login.
+				// Guesses that have ended delay no login.
 				for i := range strangers {
 					replicas[i].try(t, typed("bob", fmt.Sprint("later", i), stranger))
 				}
@@ -76,8 +75,8 @@ func TestGuessesAtOnceOnReplicas(t *testing.T) {
 	}
 }
 
-// TestOneWrongPasswordOnReplicas: fifty equal wrong passwords at once on five
-// replicas are one bind.
+// TestOneWrongPasswordOnReplicas: fifty concurrent equal wrong passwords on five replicas are
+// one bind.
 func TestOneWrongPasswordOnReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := slowStore{throttle.NewMemoryStore(), 5 * time.Millisecond}
@@ -97,14 +96,14 @@ func TestOneWrongPasswordOnReplicas(t *testing.T) {
 		}
 		all.Wait()
 		if d.reached() != 1 {
-			t.Errorf("one wrong password, fifty times at once, reached the directory %d times, want once", d.reached())
+			t.Errorf("one wrong password, fifty times concurrently, reached the directory %d times, want once", d.reached())
 		}
 	})
 }
 
-// TestHeldIsNotCounted: a password that turned out to be right, or that did not
-// reach its provider, takes no room in the windows.
-func TestHeldIsNotCounted(t *testing.T) {
+// TestRightAndUnsentPasswordsTakeNoRoom: a right password, and one that did not reach the
+// provider, leave no entry in the windows.
+func TestRightAndUnsentPasswordsTakeNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), refuse: make(map[string]error)}
 		c := one(t, d, nil)
@@ -124,7 +123,7 @@ func TestHeldIsNotCounted(t *testing.T) {
 			try("while no bind is sent", fmt.Sprint("w", i), stranger, "503")
 		}
 		clear(d.refuse)
-		for i := range 20 { // each from a place of its own
+		for i := range 20 { // each from another address
 			try("the right one", "right", netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), "200")
 		}
 		for i := range strangers {
@@ -134,9 +133,8 @@ func TestHeldIsNotCounted(t *testing.T) {
 	})
 }
 
-// TestMayHaveArrived: a password that was sent and not answered may be counted at
-// the directory, each time that it is sent, so that it counts here as often; where
-// nothing else fills the window the answer is 503.
+// TestMayHaveArrived: a password that was sent and not answered counts each time that it is
+// sent, as it may at the directory. A window full of these alone is 503.
 func TestMayHaveArrived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), refuse: map[string]error{"slow": context.DeadlineExceeded}}

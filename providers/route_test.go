@@ -8,9 +8,9 @@ import (
 	"shorepass/internal/secret"
 )
 
-// refreshers returns a chain in which the providers of these names take refresh
-// tokens: partner and SSO of one issuer each, twin of SSO's too. corp is a
-// directory, and ci takes ID tokens only.
+// refreshers returns a chain in which the providers of these names accept refresh
+// tokens: partner and SSO trust an issuer each, twin trusts SSO's. corp is a directory,
+// and ci accepts ID tokens only.
 func refreshers(t *testing.T, names ...string) *Chain {
 	t.Helper()
 	issuers := map[string]string{"partner": "https://partner", "SSO": "https://sso", "twin": "https://sso"}
@@ -25,18 +25,17 @@ func refreshers(t *testing.T, names ...string) *Chain {
 	return chainOf(t, newThrottle(t), all...)
 }
 
-// A4: a provider's refresh token goes to the provider that is named, or to the
-// only one that can be meant; else it goes nowhere, and the person hears why. The
-// user name and the password are as Basic carries them: whatever is typed, the
-// name ends at the first colon.
+// TestRefreshRoute: A4: a provider's refresh token goes to the provider that is named, or to
+// the only one that can be meant; else to none, and the error says why. As in Basic, the
+// user name ends at the first colon.
 func TestRefreshRoute(t *testing.T) {
 	sso, partner, ci := jwt(`{"iss":"https://sso"}`), jwt(`{"iss":"https://partner"}`), jwt(`{"iss":"https://ci"}`)
 	offline := jwt(`{"iss":"https://sso","typ":"Offline"}`)
-	const nowhere = ""
+	const none = ""
 	for _, test := range []struct {
 		providers string
 		typed     string // user name and password with a colon between them
-		to        string // and what is sent there, after a blank
+		to        string // the provider and, after a blank, the secret that it gets
 	}{
 		// One provider has the grant.
 		{"SSO", "$refresh:TOKEN", "SSO TOKEN"},
@@ -45,44 +44,44 @@ func TestRefreshRoute(t *testing.T) {
 		{"SSO", " $refresh :TOKEN", "SSO TOKEN"},
 		{"SSO", "$refresh:SSO:TOKEN", "SSO TOKEN"},
 		{"SSO", "$refresh:SSO:A:B", "SSO A:B"},
-		{"SSO", "$refresh:ssoo:TOKEN", nowhere},
-		{"SSO", "$refresh:A:B", nowhere}, // which of A and A:B is the token?
+		{"SSO", "$refresh:ssoo:TOKEN", none},
+		{"SSO", "$refresh:A:B", none}, // which of A and A:B is the token?
 		{"SSO", "$refresh:" + sso, "SSO " + sso},
-		{"SSO", "$refresh:" + partner, nowhere},
-		{"SSO", "$refresh:" + ci, nowhere},
+		{"SSO", "$refresh:" + partner, none},
+		{"SSO", "$refresh:" + ci, none},
 
 		// Several have it.
-		{"partner SSO", "$refresh:TOKEN", nowhere},
-		{"SSO partner", "$refresh:TOKEN", nowhere},
+		{"partner SSO", "$refresh:TOKEN", none},
+		{"SSO partner", "$refresh:TOKEN", none},
 		{"partner SSO", "$refresh:SSO:TOKEN", "SSO TOKEN"},
 		{"partner SSO", "$refresh:sso:TOKEN", "SSO TOKEN"},
 		{"partner SSO", "$refresh: sso :TOKEN", "SSO TOKEN"},
-		{"partner SSO", "$refresh:ssó:TOKEN", nowhere},
-		{"partner SSO", "$refresh:s so:TOKEN", nowhere},
-		{"partner SSO", "$refresh:ssoo:TOKEN", nowhere},
-		{"partner SSO", "$refresh:ss:TOKEN", nowhere},
-		{"partner SSO", "$refresh:s\u00adso:TOKEN", nowhere},
-		{"partner SSO", "$refresh::TOKEN", nowhere},
-		{"partner SSO", "$refresh:corp:TOKEN", nowhere},
-		{"partner SSO", "$refresh:ci:TOKEN", nowhere},
-		{"partner SSO", "$refresh:SSO", nowhere}, // a token like any other
-		{"partner SSO", "$refersh:SSO:TOKEN", nowhere},
-		{"partner SSO", "$refresh-SSO:TOKEN", nowhere},
-		{"partner SSO", "$refreshSSO:TOKEN", nowhere},
-		{"partner SSO", "$SSO:TOKEN", nowhere},
+		{"partner SSO", "$refresh:ssó:TOKEN", none},
+		{"partner SSO", "$refresh:s so:TOKEN", none},
+		{"partner SSO", "$refresh:ssoo:TOKEN", none},
+		{"partner SSO", "$refresh:ss:TOKEN", none},
+		{"partner SSO", "$refresh:s\u00adso:TOKEN", none},
+		{"partner SSO", "$refresh::TOKEN", none},
+		{"partner SSO", "$refresh:corp:TOKEN", none},
+		{"partner SSO", "$refresh:ci:TOKEN", none},
+		{"partner SSO", "$refresh:SSO", none}, // a token like any other
+		{"partner SSO", "$refersh:SSO:TOKEN", none},
+		{"partner SSO", "$refresh-SSO:TOKEN", none},
+		{"partner SSO", "$refreshSSO:TOKEN", none},
+		{"partner SSO", "$SSO:TOKEN", none},
 
 		// A JWT names its issuer.
 		{"partner SSO", "$refresh:" + sso, "SSO " + sso},
 		{"partner SSO", "$refresh:SSO:" + sso, "SSO " + sso},
-		{"partner SSO", "$refresh:partner:" + sso, nowhere},
-		{"partner SSO", "$refresh:partner:" + offline, nowhere},
-		{"partner SSO", "$refresh:ssoo:" + sso, nowhere},
-		{"partner SSO", "$refresh:" + jwt(`{"iss":"https://evil"}`), nowhere},
-		{"partner SSO", "$refresh:" + jwt(`{"jti":"1"}`), nowhere},
-		{"partner SSO", "$refresh:" + jwt(`{"iss":"https://sso","iss":"https://partner"}`), nowhere},
+		{"partner SSO", "$refresh:partner:" + sso, none},
+		{"partner SSO", "$refresh:partner:" + offline, none},
+		{"partner SSO", "$refresh:ssoo:" + sso, none},
+		{"partner SSO", "$refresh:" + jwt(`{"iss":"https://evil"}`), none},
+		{"partner SSO", "$refresh:" + jwt(`{"jti":"1"}`), none},
+		{"partner SSO", "$refresh:" + jwt(`{"iss":"https://sso","iss":"https://partner"}`), none},
 		{"partner SSO", "bob:" + offline, "SSO " + offline},
-		{"SSO twin", "bob:" + offline, nowhere},
-		{"SSO twin", "$refresh:" + offline, nowhere},
+		{"SSO twin", "bob:" + offline, none},
+		{"SSO twin", "$refresh:" + offline, none},
 		{"SSO twin", "$refresh:twin:" + offline, "twin " + offline},
 	} {
 		c := refreshers(t, strings.Fields(test.providers)...)
@@ -100,10 +99,10 @@ func TestRefreshRoute(t *testing.T) {
 		if got != test.to {
 			t.Errorf("with %q, %q goes to %q, want %q", test.providers, test.typed, got, test.to)
 		}
-		if err := cred.Misrouted(); errors.Is(err, ErrRefreshName) != (test.to == nowhere) || (err != nil && !errors.Is(err, ErrRejected)) {
+		if err := cred.Misrouted(); errors.Is(err, ErrRefreshName) != (test.to == none) || (err != nil && !errors.Is(err, ErrRejected)) {
 			t.Errorf("with %q, %q: Misrouted = %v", test.providers, test.typed, err)
 		}
-		if test.to != nowhere {
+		if test.to != none {
 			continue
 		}
 		if err := c.try(t, cred); !errors.Is(err, ErrRefreshName) || strings.Contains(err.Error(), "TOKEN") || strings.Contains(err.Error(), "eyJ") {
@@ -117,7 +116,8 @@ func TestRefreshRoute(t *testing.T) {
 	}
 }
 
-// A4: where no provider takes refresh tokens, there is no name to recommend.
+// TestRefreshRouteWithoutGrant: A4: where no provider accepts refresh tokens, the error
+// recommends no login name.
 func TestRefreshRouteWithoutGrant(t *testing.T) {
 	c := refreshers(t)
 	for _, login := range []Login{"$refresh", "$refresh:sso", "$oidc"} {
@@ -128,7 +128,7 @@ func TestRefreshRouteWithoutGrant(t *testing.T) {
 	}
 }
 
-// A4: in the form of a POST the user name holds its colon.
+// TestRefreshRouteOfPost: A4: in the form of a POST the user name has its colon.
 func TestRefreshRouteOfPost(t *testing.T) {
 	c := refreshers(t, "partner", "SSO")
 	for _, test := range []struct{ login, password, to string }{

@@ -20,7 +20,7 @@ func TestStamp(t *testing.T) {
 		{"a value with a colon", stamp([]string{"pwdChangedTime"}, "20:27"), true, false},
 		{"another attribute", stamp([]string{"pwdLastSet"}, "2026"), false, false},
 		{"one attribute more", stamp([]string{"pwdChangedTime", "pwdLastSet"}, "2026"), false, false},
-		{"one of before stamps began with their attributes", "2026", false, false},
+		{"a stamp of version 1, without attributes", "2026", false, false},
 	} {
 		if same := providers.SameAttributes(one, tc.other); same != tc.same || (one == tc.other) != tc.equal {
 			t.Errorf("%s: of the same attributes: %v, equal: %v, want %v and %v", tc.name, same, one == tc.other, tc.same, tc.equal)
@@ -30,6 +30,6 @@ func TestStamp(t *testing.T) {
 		t.Errorf("a stamp without a value = %q, want none", got)
 	}
 	if !providers.SameAttributes("2026", "2027") {
-		t.Error("two stamps of before are not comparable")
+		t.Error("two stamps of version 1 are not comparable")
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"shorepass/throttle"
 )
 
-// outcome names an error as the wire will.
+// outcome returns the HTTP status of an error.
 func outcome(err error) string {
 	var held *throttle.RetryAfter
 	switch {
@@ -27,17 +27,17 @@ func outcome(err error) string {
 	return "503"
 }
 
-// step is a login in a story, and what comes of it.
+// step is a login in a story, and its outcome.
 type step struct {
 	wait     time.Duration // before it
 	login    Login
 	password string
 	from     netip.Addr
 	want     string // outcome
-	reached  int    // secrets that the directory has heard of by then
+	reached  int    // secrets that have reached the directory after it
 }
 
-// TestThrottleStories plays logins in turn, and counts what of them reaches the
+// TestThrottleStories plays logins one after another, and counts the secrets that reach the
 // directory.
 func TestThrottleStories(t *testing.T) {
 	other := netip.MustParseAddr("203.0.113.9")
@@ -58,17 +58,17 @@ func TestThrottleStories(t *testing.T) {
 			{0, "bob", "w2", home, "401", 2}, {0, "bob", "w2", home, "401", 2},
 			{0, "bob", "right", home, "200", 3},
 		}},
-		{name: "three distinct ones where the person is not known, then none", steps: []step{
+		{name: "three distinct ones without a proof, then none", steps: []step{
 			{0, "bob", "w1", home, "401", 1},
 			{time.Minute, "bob", "w2", home, "401", 2},
 			{time.Minute, "bob", "w3", home, "401", 3},
 			{0, "bob", "w4", home, "429", 3},
 			{0, "bob", "right", home, "429", 3},
-			{0, "bob", "w1", home, "401", 3}, // known to be wrong without asking
+			{0, "bob", "w1", home, "401", 3}, // its entry is wrong, so that it is not sent
 			{30 * time.Minute, "bob", "right", home, "429", 3},
 			{time.Minute, "bob", "right", home, "200", 4},
 		}},
-		{name: "a fourth where the person is known", steps: []step{
+		{name: "a fourth with a proof", steps: []step{
 			{0, "bob", "right", home, "200", 1},
 			{2 * time.Minute, "bob", "w1", home, "401", 2}, {0, "bob", "w2", home, "401", 3}, {0, "bob", "w3", home, "401", 4},
 			{0, "bob", "w4", stranger, "429", 4},
@@ -77,7 +77,7 @@ func TestThrottleStories(t *testing.T) {
 			{0, "bob", "right", home, "429", 5},
 			{window, "bob", "right", home, "200", 6},
 		}},
-		{name: "a window empties as a whole, a quiet time after the last new one", steps: []step{
+		{name: "a window expires as a whole, a quiet period after the last new entry", steps: []step{
 			{0, "bob", "w1", home, "401", 1},
 			{20 * time.Minute, "bob", "w2", home, "401", 2},
 			{20 * time.Minute, "bob", "w1", home, "401", 2},
@@ -85,12 +85,12 @@ func TestThrottleStories(t *testing.T) {
 			{30 * time.Minute, "bob", "right", home, "429", 3},
 			{time.Minute, "bob", "w1", home, "401", 4},
 		}},
-		{name: "what is refused lengthens nothing", steps: []step{
+		{name: "a refused login does not extend the window", steps: []step{
 			{0, "bob", "w1", home, "401", 1}, {0, "bob", "w2", home, "401", 2}, {0, "bob", "w3", home, "401", 3},
 			{20 * time.Minute, "bob", "w4", home, "429", 3}, {0, "bob", "w1", home, "401", 3},
 			{11 * time.Minute, "bob", "right", home, "200", 4},
 		}},
-		{name: "a right password takes no room, and gives none back but its own", steps: []step{
+		{name: "a right password takes no room, and removes only its own entry", steps: []step{
 			{0, "bob", "w1", home, "401", 1}, {0, "bob", "w2", home, "401", 2},
 			{0, "bob", "right", home, "200", 3},
 			{2 * time.Minute, "bob", "right", stranger, "200", 4}, {2 * time.Minute, "bob", "right", other, "200", 5},
@@ -101,46 +101,46 @@ func TestThrottleStories(t *testing.T) {
 			{0, "bob", "w1", home, "401", 1},
 			{0, `corp\bob`, "w2", home, "401", 2},
 			{0, "bob@corp.example", "w3", home, "401", 3},
-			{0, "bob", "w4", home, "401", 3}, // not 429, which would tell that the three are one account
+			{0, "bob", "w4", home, "401", 3}, // not 429, which would tell that the names are one account
 			{0, "bob", "right", home, "401", 3},
 			{0, `corp\bob`, "w1", home, "401", 3},
 		}},
-		{name: "B2: configured domains make no other name", edit: domains, steps: []step{
+		{name: "B2: a configured domain makes no other name window", edit: domains, steps: []step{
 			{0, "bob", "w1", home, "401", 1}, {0, `corp\bob`, "w2", home, "401", 2}, {0, "bob@CORP.example", "w3", home, "401", 2},
 			{0, "bob", "w4", home, "429", 2}, {0, `corp\bob`, "w4", home, "429", 2}, {0, `CORP\bob`, "w4", home, "429", 2},
 		}},
-		{name: "B2: nor for an account that does not exist", edit: domains, steps: []step{
+		{name: "B2: nor for a name without an account", edit: domains, steps: []step{
 			{0, "nobody", "w1", home, "401", 0}, {0, `corp\nobody`, "w2", home, "401", 0}, {0, "nobody@CORP.example", "w3", home, "401", 0},
 			{0, "nobody", "w4", home, "429", 0}, {0, `corp\nobody`, "w4", home, "429", 0}, {0, `CORP\nobody`, "w4", home, "429", 0},
 		}},
-		{name: "another account is not held up", steps: []step{
+		{name: "another account is not limited", steps: []step{
 			{0, "bob", "w1", stranger, "401", 1}, {0, "bob", "w2", stranger, "401", 2}, {0, "bob", "w3", stranger, "401", 3},
 			{0, "alice", "right", stranger, "200", 4},
 		}},
-		{name: "a name that nobody has is answered alike", steps: []step{
+		{name: "a name without an account has the same answers", steps: []step{
 			{0, "nobody", "w1", home, "401", 0}, {0, "nobody", "w2", home, "401", 0}, {0, "nobody", "w3", home, "401", 0},
 			{0, "nobody", "w4", home, "429", 0}, {0, "nobody", "w1", home, "401", 0},
 			{window, "nobody", "w4", home, "401", 0},
 		}},
-		{name: "a name that no match has is answered alike", edit: func(_ *directory, c *Config) { c.Match = []string{"bob"} }, steps: []step{
+		{name: "a name that no match has has the same answers", edit: func(_ *directory, c *Config) { c.Match = []string{"bob"} }, steps: []step{
 			{0, "alice", "w1", home, "401", 0}, {0, "alice", "w2", home, "401", 0}, {0, "alice", "w3", home, "401", 0},
 			{0, "alice", "w4", home, "429", 0},
 		}},
-		{name: "a stranger keeps the person out of new places, and out of none where they are known", edit: domains, steps: []step{
+		{name: "a stranger keeps the person out at new addresses, and not at known ones", edit: domains, steps: []step{
 			{0, "bob", "right", home, "200", 1},
 			{2 * time.Hour, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
 			{0, "bob", "w4", stranger, "429", 4},
 			{0, "bob", "right", other, "429", 4},
 			{0, "bob", "right", home, "200", 5},
 		}},
-		{name: "but leaves them one mistake there", steps: []step{
+		{name: "but leaves the person one mistake at a known address", steps: []step{
 			{0, "bob", "right", home, "200", 1},
 			{2 * time.Hour, "bob", "w1", stranger, "401", 2}, {0, "bob", "w2", stranger, "401", 3}, {0, "bob", "w3", stranger, "401", 4},
 			{0, "bob", "mistake", home, "401", 5},
 			{0, "bob", "right", home, "429", 5},
 			{window, "bob", "right", home, "200", 6},
 		}},
-		{name: "and a stranger who shares it keeps them out everywhere", steps: []step{
+		{name: "a stranger at the known address keeps the person out everywhere", steps: []step{
 			{0, "bob", "right", home, "200", 1},
 			{2 * time.Hour, "bob", "w1", home, "401", 2}, {0, "bob", "w2", home, "401", 3}, {0, "bob", "w3", home, "401", 4}, {0, "bob", "w4", home, "401", 5},
 			{0, "bob", "right", home, "429", 5},
@@ -165,7 +165,7 @@ func TestThrottleStories(t *testing.T) {
 			{2 * time.Minute, "bob", "w1", home, "401", 1},
 			{time.Minute, "bob", "w1", home, "401", 2},
 		}},
-		{name: "an address that is not known has no proofs", steps: []step{
+		{name: "an unknown address has no proofs", steps: []step{
 			{0, "bob", "right", netip.Addr{}, "200", 1},
 			{2 * time.Minute, "bob", "w1", netip.Addr{}, "401", 2}, {0, "bob", "w2", netip.Addr{}, "401", 3}, {0, "bob", "w3", netip.Addr{}, "401", 4},
 			{0, "bob", "right", netip.Addr{}, "429", 4},
@@ -192,8 +192,8 @@ func TestThrottleStories(t *testing.T) {
 	}
 }
 
-// TestThrottleWithoutSubject: a password grant learns no subject beforehand, so
-// the name is what counts.
+// TestThrottleWithoutSubject: a password grant has no subject before the proof, so that the
+// login name is the key of the account window.
 func TestThrottleWithoutSubject(t *testing.T) {
 	d := &directory{accounts: bob(), catches: true}
 	c := one(t, d, nil)
@@ -207,8 +207,8 @@ func TestThrottleWithoutSubject(t *testing.T) {
 	}
 }
 
-// TestSpellingsWithoutSubject: some providers take several spellings for one
-// account, and none of them may be worth three guesses more.
+// TestSpellingsWithoutSubject: all spellings that some provider takes for one account share its
+// window.
 func TestSpellingsWithoutSubject(t *testing.T) {
 	d := &directory{accounts: map[Login]fakeAccount{"jose doe": account("right", "uuid-1", "jose doe")}, catches: true}
 	c := one(t, d, nil)
@@ -226,8 +226,8 @@ func TestSpellingsWithoutSubject(t *testing.T) {
 	}
 }
 
-// TestCorrectedSpelling: whoever mistypes their name and corrects it is not refused
-// for having had the right password before.
+// TestCorrectedSpelling: a right password that was refused under a mistyped name is accepted
+// under the right one.
 func TestCorrectedSpelling(t *testing.T) {
 	d := &directory{accounts: map[Login]fakeAccount{"jose": account("right", "uuid-1", "jose")}, catches: true}
 	c := one(t, d, nil)
@@ -239,8 +239,8 @@ func TestCorrectedSpelling(t *testing.T) {
 	}
 }
 
-// TestRefusedCostsNothing: not even a search for the account.
-func TestRefusedCostsNothing(t *testing.T) {
+// TestThrottledLoginAsksNoProvider: a login beyond the limit makes not even a Lookup.
+func TestThrottledLoginAsksNoProvider(t *testing.T) {
 	d := &directory{accounts: bob()}
 	c := one(t, d, nil)
 	for i := range strangers {
@@ -255,8 +255,8 @@ func TestRefusedCostsNothing(t *testing.T) {
 	}
 }
 
-// TestRetryAfterSaysWhenThereIsRoom: a window empties as a whole, so that it is as
-// long after the last new wrong password as the window lasts.
+// TestRetryAfterSaysWhenThereIsRoom: Retry-After is the time until the window expires, counted
+// from the last new wrong password.
 func TestRetryAfterSaysWhenThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := one(t, &directory{accounts: bob()}, nil)
@@ -266,7 +266,7 @@ func TestRetryAfterSaysWhenThereIsRoom(t *testing.T) {
 		}
 		var held *throttle.RetryAfter
 		if err := c.try(t, typed("bob", "right", home)); !errors.As(err, &held) || held.After != window-time.Minute {
-			t.Fatalf("Authenticate = %v, want to be told to come back after %v", err, window-time.Minute)
+			t.Fatalf("Authenticate = %v, want a RetryAfter of %v", err, window-time.Minute)
 		}
 		time.Sleep(held.After)
 		if err := c.try(t, typed("bob", "right", home)); err != nil {
@@ -275,8 +275,8 @@ func TestRetryAfterSaysWhenThereIsRoom(t *testing.T) {
 	})
 }
 
-// TestBurstOfGuesses (B2): distinct passwords at once are answered alike whether the
-// name exists, Retry-After included, though only those of an account are under way.
+// TestBurstOfGuesses (B2): concurrent distinct passwords have the same answers whether the name
+// exists or not, Retry-After included, though only those of an account are in flight.
 func TestBurstOfGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := one(t, &directory{accounts: bob(), slow: time.Second}, nil)
@@ -298,12 +298,14 @@ func TestBurstOfGuesses(t *testing.T) {
 			}
 			burst.Wait()
 			if want := fmt.Sprint(map[string]int{"401": strangers, "429 31m0s": 12 - strangers}); fmt.Sprint(got) != want {
-				t.Errorf("12 guesses at %s at once = %v, want %s", name, got, want)
+				t.Errorf("12 concurrent guesses at %s = %v, want %s", name, got, want)
 			}
 		}
 	})
 }
 
+// TestAddressBudget: the budget of an address counts failures under any name, and does not limit
+// a login with a proof.
 func TestAddressBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		accounts := bob()
@@ -318,7 +320,7 @@ func TestAddressBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
-		c.try(t, typed("bob", "wrong", office)) // counts for bob, who was proved here, and not for the address
+		c.try(t, typed("bob", "wrong", office)) // has a proof, so that it does not count for the address
 		for i := range 40 {
 			want := "401"
 			if i >= addressFailures {
@@ -334,7 +336,7 @@ func TestAddressBudget(t *testing.T) {
 			t.Errorf("a newcomer at that address = %s with %d searches, want 429 with none", got, d.searches()-before)
 		}
 		if got := outcome(c.try(t, typed("bob", "right", office))); got != "200" {
-			t.Errorf("who was proved at that address = %s, want 200", got)
+			t.Errorf("a login with a proof at that address = %s, want 200", got)
 		}
 		if got := outcome(c.try(t, typed("user39", "right", home))); got != "200" {
 			t.Errorf("the same person elsewhere = %s, want 200", got)
@@ -346,9 +348,9 @@ func TestAddressBudget(t *testing.T) {
 	})
 }
 
-// TestAddressBudgetOfTheAccount: whoever is let past an address's budget at first
-// is held to it all the same once it is known whose account they try.
-func TestAddressBudgetOfTheAccount(t *testing.T) {
+// TestAddressBudgetIsCheckedAgainAtReserve: a login that the address budget did not limit at
+// first is limited by it once the account is known.
+func TestAddressBudgetIsCheckedAgainAtReserve(t *testing.T) {
 	useUp := func(c *Chain) {
 		for i := range addressFailures {
 			if got := outcome(c.try(t, typed(Login(fmt.Sprint("nobody", i)), "w", home))); got != "401" {
@@ -358,9 +360,9 @@ func TestAddressBudgetOfTheAccount(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name string
-		play func(d *meanwhile, c *Chain) // after which "bob" is somebody who was not proved at home
+		play func(d *lookupHook, c *Chain) // after it the account of "bob" has no proof at home
 	}{
-		{"the name was proved there when it was another's", func(d *meanwhile, c *Chain) {
+		{"the name has a proof there, of another account", func(d *lookupHook, c *Chain) {
 			d.accounts["bob"] = account("old", "uuid-0", "bob")
 			if err := c.try(t, typed("bob", "old", home)); err != nil {
 				t.Error(err)
@@ -368,12 +370,12 @@ func TestAddressBudgetOfTheAccount(t *testing.T) {
 			useUp(c)
 			d.accounts = bob()
 		}},
-		{"others failed while the account was looked up", func(d *meanwhile, c *Chain) {
+		{"others fail during the Lookup", func(d *lookupHook, c *Chain) {
 			d.do = func() { useUp(c) }
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			d := &meanwhile{directory: directory{accounts: bob()}}
+			d := &lookupHook{directory: directory{accounts: bob()}}
 			c := chainOf(t, newThrottle(t), Member{d, Config{Name: "corp", Kind: "ldap"}})
 			test.play(d, c)
 			before := d.reached()
@@ -388,21 +390,21 @@ func TestAddressBudgetOfTheAccount(t *testing.T) {
 	}
 }
 
-// meanwhile has something happen while it looks for bob.
-type meanwhile struct {
+// lookupHook calls do during the Lookup of bob.
+type lookupHook struct {
 	directory
 	do func()
 }
 
-func (m *meanwhile) Lookup(ctx context.Context, login Login) (*Account, error) {
+func (m *lookupHook) Lookup(ctx context.Context, login Login) (*Account, error) {
 	if m.do != nil && login == "bob" {
 		m.do()
 	}
 	return m.directory.Lookup(ctx, login)
 }
 
-// TestGuessesAtOnce: what is under way counts as if it were wrong.
-func TestGuessesAtOnce(t *testing.T) {
+// TestConcurrentGuesses: passwords in flight count as wrong ones.
+func TestConcurrentGuesses(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		cred     func(i int) Credential
@@ -419,9 +421,9 @@ func TestGuessesAtOnce(t *testing.T) {
 			return typed([]Login{"bob", `corp\bob`, "bob@corp.example"}[i%3], "wrong", home)
 		}, 1, map[string]int{"401": 100}},
 		{"100 distinct ones", func(i int) Credential { return typed("bob", fmt.Sprint("w", i), home) }, 3, map[string]int{"401": 3, "429": 97}},
-		{"100 distinct ones from everywhere", func(i int) Credential {
+		{"100 distinct ones from as many addresses", func(i int) Credential {
 			return typed([]Login{"bob", `corp\bob`}[i%2], fmt.Sprint("w", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
-		}, 3, map[string]int{"401": 6, "429": 94}}, // each of two names has a window, and what finds the account's full is 401 too
+		}, 3, map[string]int{"401": 6, "429": 94}}, // each of two names has a window, and a full account window is 401 too
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -447,9 +449,9 @@ func TestGuessesAtOnce(t *testing.T) {
 	}
 }
 
-// TestOwnPlaceAtOnce: of guesses under way all count, wherever they come from, and
-// one entry is left to the place where the account was proved.
-func TestOwnPlaceAtOnce(t *testing.T) {
+// TestKnownAddressHasOneEntryMore: guesses in flight count from every address, and one entry is
+// left to the address with a proof.
+func TestKnownAddressHasOneEntryMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
 		c := one(t, d, nil)
@@ -471,10 +473,9 @@ func TestOwnPlaceAtOnce(t *testing.T) {
 	})
 }
 
-// TestOwnPlaceAtTheSameMoment: of distinct guesses at once a place where the
-// account was proved has all entries of the window but those that others have, and
-// others have all but one.
-func TestOwnPlaceAtTheSameMoment(t *testing.T) {
+// TestConcurrentGuessesFromKnownAddress: concurrent distinct guesses from an address with a
+// proof take every free entry of the window, those from others all but one.
+func TestConcurrentGuessesFromKnownAddress(t *testing.T) {
 	type guesses struct {
 		from   netip.Addr
 		reach  int // of ten
@@ -530,8 +531,8 @@ func TestOwnPlaceAtTheSameMoment(t *testing.T) {
 	}
 }
 
-// TestSpellingsAtOnce: once the first is proved the others wait for nobody.
-func TestSpellingsAtOnce(t *testing.T) {
+// TestProvedPasswordReleasesOtherSpellings: once the first is proved the others wait no longer.
+func TestProvedPasswordReleasesOtherSpellings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := one(t, &directory{accounts: bob(), slow: time.Second}, nil)
 		began := time.Now()
@@ -552,10 +553,9 @@ func TestSpellingsAtOnce(t *testing.T) {
 	})
 }
 
-// TestProvedIsWaitedForByNobody: as long as one of those who were proved is
-// under way, whoever comes with the same password waits for nobody, though
-// others of them are done.
-func TestProvedIsWaitedForByNobody(t *testing.T) {
+// TestProvedPasswordIsNotWaitedFor: as long as one login with a proved password is in progress,
+// further ones with it do not wait, though others of them have ended.
+func TestProvedPasswordIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
 		c := one(t, d, func(cfg *Config) { cfg.Remember = pointer(time.Duration(0)) })
@@ -578,7 +578,7 @@ func TestProvedIsWaitedForByNobody(t *testing.T) {
 					t.Error(err)
 				}
 				if done := time.Since(began); done != come.done {
-					t.Errorf("%q, who came after %v, was done after %v, want %v", come.login, come.after, done, come.done)
+					t.Errorf("%q, which came after %v, was done after %v, want %v", come.login, come.after, done, come.done)
 				}
 			})
 		}
@@ -589,20 +589,20 @@ func TestProvedIsWaitedForByNobody(t *testing.T) {
 	})
 }
 
-// TestAccountOfALoginChanges: a login that turns out to be another account's
-// than the last time leaves nothing under way for the one it was.
+// TestAccountOfALoginChanges: a login name that gets another account leaves nothing in the window
+// of the account before.
 func TestAccountOfALoginChanges(t *testing.T) {
 	first, second := account("first", "uuid-1", "bob"), account("second", "uuid-2", "bob")
 	for _, test := range []struct {
 		name                  string
 		before, during, after map[Login]fakeAccount
-		left                  Login // another of the account that "bob" was before; "bob" itself counts for the second
+		left                  Login // a name of the account that "bob" was before; "bob" itself is the second's
 	}{
-		{"to another person's",
+		{"to another account",
 			map[Login]fakeAccount{"bob": first}, map[Login]fakeAccount{"bob": second}, map[Login]fakeAccount{"robert": first}, "robert"},
-		{"from nobody's to a person's",
+		{"from none to an account",
 			nil, map[Login]fakeAccount{"bob": second}, nil, "bób"},
-		{"from a person's to nobody's",
+		{"from an account to none",
 			map[Login]fakeAccount{"bob": first}, nil, map[Login]fakeAccount{"robert": first}, "robert"},
 	} {
 		for _, secret := range []string{"second", "wrong"} {
@@ -613,14 +613,14 @@ func TestAccountOfALoginChanges(t *testing.T) {
 						Member{d, Config{Name: "corp", Kind: "ldap", Prefix: pointer(""), WrongPasswords: 5}},
 						Member{grant, Config{Name: "sso", Kind: "oidc", Prefix: pointer(""), WrongPasswords: 5}})
 					c.try(t, typed("bob", "w", home))
-					time.Sleep(window) // so that it counts no more
+					time.Sleep(window) // so that it has expired
 					d.accounts = test.during
 					c.try(t, typed("bob", secret, home))
 					d.accounts = test.after
 					before := d.reached() + grant.reached()
-					got := atOnce(t, c, 3, func(i int) Credential { return typed(test.left, fmt.Sprint("w", i), stranger) })
+					got := concurrently(t, c, 3, func(i int) Credential { return typed(test.left, fmt.Sprint("w", i), stranger) })
 					if n := d.reached() + grant.reached() - before; n != 3 || got["401"] != 3 {
-						t.Errorf("of three guesses at the account that it was %d reached a provider and the answers are %v, want all, and 401", n, got)
+						t.Errorf("of three guesses at the account before %d reached a provider and the answers are %v, want all, and 401", n, got)
 					}
 					if n := c.throttle.Stats().Asking; n != 0 {
 						t.Errorf("%d passwords are being proved when none is, want none", n)
@@ -631,8 +631,8 @@ func TestAccountOfALoginChanges(t *testing.T) {
 	}
 }
 
-// TestRejectedAtLookup: an account that is rejected on sight, such as one of
-// two entries, is counted by the name.
+// TestRejectedAtLookup: a rejection at Lookup, such as of a name of two entries, counts for the
+// name.
 func TestRejectedAtLookup(t *testing.T) {
 	c := one(t, &directory{broken: fmt.Errorf("two entries: %w", ErrRejected)}, nil)
 	for i, want := range []string{"401", "401", "401", "429"} {
@@ -642,9 +642,9 @@ func TestRejectedAtLookup(t *testing.T) {
 	}
 }
 
-// TestRefusedTokens: each is remembered by itself, so that no number of others
-// makes it be sent again.
-func TestRefusedTokens(t *testing.T) {
+// TestRefusedTokenIsCached: the refusal of a token is cached by token, so that others do not
+// make it be sent again.
+func TestRefusedTokenIsCached(t *testing.T) {
 	d := &directory{takes: []Kind{RefreshToken}}
 	c := one(t, d, nil)
 	for i := range 100 {
@@ -658,10 +658,9 @@ func TestRefusedTokens(t *testing.T) {
 	}
 }
 
-// TestReads: a login that the cache answers costs one read of the windows. One
-// that asks the provider costs a read and a write more before it, and a write at
-// its answer or after it.
-func TestReads(t *testing.T) {
+// TestStoreReadsAndWrites: a login that the cache answers reads the windows once. One that asks
+// the provider reads and writes once more before it, and writes at its answer or after it.
+func TestStoreReadsAndWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &counting{Store: throttle.NewMemoryStore()}
 		c := chainOf(t, newReplica(t, store), Member{&directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap"}})
@@ -674,15 +673,15 @@ func TestReads(t *testing.T) {
 		}{
 			{"the first", typed("bob", "right", home), counts{reads: 2, writes: 2}},
 			{"a cached one", typed("bob", "right", home), counts{reads: 1}},
-			{"a cached one, the first from elsewhere", typed("bob", "right", stranger), counts{reads: 1, writes: 1}},
+			{"a cached one, the first from another address", typed("bob", "right", stranger), counts{reads: 1, writes: 1}},
 			{"for an offline token", offline, counts{reads: 2, writes: 2}},
 			{"a wrong one", typed("bob", "wrong", home), counts{reads: 2, writes: 2}},
 			{"the same again", typed("bob", "wrong", home), counts{}},
-			{"a name that nobody has", typed("nobody", "wrong", home), counts{reads: 2, writes: 2}},
+			{"a name without an account", typed("nobody", "wrong", home), counts{reads: 2, writes: 2}},
 		} {
 			store.take()
 			c.try(t, test.cred)
-			synctest.Wait() // for what is written after the answer
+			synctest.Wait() // for the writes after the answer
 			if got := store.take(); got != test.want {
 				t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 			}
@@ -690,7 +689,7 @@ func TestReads(t *testing.T) {
 	})
 }
 
-// counting is a store that counts what is asked of it.
+// counting is a store that counts its reads and writes.
 type counting struct {
 	throttle.Store
 	mu sync.Mutex
@@ -721,9 +720,8 @@ func (c *counting) SwapWindows(ctx context.Context, changes []throttle.Change) e
 	return c.Store.SwapWindows(ctx, changes)
 }
 
-// TestHeldUpIsNotShared: whoever comes with the same password at the same time from
-// another place has an answer of their own.
-func TestHeldUpIsNotShared(t *testing.T) {
+// TestThrottledAnswerIsNotShared: an equal login from another address does not share a 429.
+func TestThrottledAnswerIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob()}
 		c := chainOf(t, newReplica(t, slowStore{throttle.NewMemoryStore(), 100 * time.Millisecond}), Member{d, Config{Name: "corp", Kind: "ldap"}})
@@ -733,13 +731,13 @@ func TestHeldUpIsNotShared(t *testing.T) {
 			c.try(t, typed("bob", fmt.Sprint("w", i), stranger))
 		}
 		var all sync.WaitGroup
-		for _, who := range []struct {
+		for _, login := range []struct {
 			from netip.Addr
 			want string
 		}{{stranger, "429"}, {home, "200"}} {
 			all.Go(func() {
-				if got := outcome(c.try(t, typed("bob", "right", who.from))); got != who.want {
-					t.Errorf("Authenticate from %v = %s, want %s", who.from, got, who.want)
+				if got := outcome(c.try(t, typed("bob", "right", login.from))); got != login.want {
+					t.Errorf("Authenticate from %v = %s, want %s", login.from, got, login.want)
 				}
 			})
 			synctest.Wait()
@@ -748,9 +746,9 @@ func TestHeldUpIsNotShared(t *testing.T) {
 	})
 }
 
-// TestCutOffGuessCounts: whoever hangs up before the answer has still made the
-// directory count a failure.
-func TestCutOffGuessCounts(t *testing.T) {
+// TestGuessOfCanceledRequestCounts: a guess counts though its client hangs up before the answer,
+// as it does at the directory.
+func TestGuessOfCanceledRequestCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: time.Second}
 		c := one(t, d, nil)
@@ -758,7 +756,7 @@ func TestCutOffGuessCounts(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			_, err := c.Authenticate(ctx, typed("bob", fmt.Sprint("w", i), home))
 			if want := map[bool]string{true: "401", false: "429"}[i < 3]; outcome(err) != want {
-				t.Errorf("the guess %d, which was cut off = %v, want %s", i, err, want)
+				t.Errorf("guess %d, which was canceled = %v, want %s", i, err, want)
 			}
 			cancel()
 			time.Sleep(2 * time.Second)
@@ -769,8 +767,9 @@ func TestCutOffGuessCounts(t *testing.T) {
 	})
 }
 
-// TestCannotTellCountsNothing: a directory that is down makes nobody a guesser.
-func TestCannotTellCountsNothing(t *testing.T) {
+// TestUnavailableCountsNothing: passwords that were not sent, since the directory is down, do not
+// count.
+func TestUnavailableCountsNothing(t *testing.T) {
 	d := &directory{accounts: bob()}
 	c := one(t, d, nil)
 	d.set(errors.New("connection refused"))
@@ -788,8 +787,8 @@ func TestCannotTellCountsNothing(t *testing.T) {
 	}
 }
 
-// TestSharedWindows: two processes that share their store share the limit, and
-// know what the other was told is wrong.
+// TestSharedWindows: two processes with one store share the limit, and the wrong passwords of the
+// other are not sent again.
 func TestSharedWindows(t *testing.T) {
 	d, store := &directory{accounts: bob()}, throttle.NewMemoryStore()
 	a := chainOf(t, newReplica(t, store), Member{d, Config{Name: "corp", Kind: "ldap"}})
@@ -801,6 +800,6 @@ func TestSharedWindows(t *testing.T) {
 		t.Errorf("%d secrets reached the directory, want %d", d.reached(), strangers)
 	}
 	if got := outcome(b.try(t, typed("bob", "w0", home))); got != "401" || d.reached() != strangers {
-		t.Errorf("what the other was told is wrong = %s with %d secrets sent, want 401 with %d", got, d.reached(), strangers)
+		t.Errorf("a wrong password of the other replica = %s with %d secrets sent, want 401 with %d", got, d.reached(), strangers)
 	}
 }
