@@ -139,26 +139,26 @@ func (c *Chain) refusedByThrottle(ctx context.Context, cred Credential, began ti
 // itself.
 func (c *Chain) askShared(ctx context.Context, ends time.Time, key throttle.MAC, shares func(*Identity) bool, ask func(context.Context) (*Identity, error)) (_ *Identity, lead bool, err error) {
 	for {
-		f, lead, err := c.logins.do(ctx, ends, key, ask)
+		call, lead, err := c.logins.do(ctx, ends, key, ask)
 		if err != nil {
 			return nil, false, err
 		}
-		_, held := errors.AsType[*throttle.RetryAfter](f.err)
+		_, limited := errors.AsType[*throttle.RetryAfter](call.err)
 		switch {
-		case !lead && held:
+		case !lead && limited:
 			continue // the limit was that of the leader's address
-		case !lead && f.err == nil && !shares(f.identity):
+		case !lead && call.err == nil && !shares(call.identity):
 			id, err := c.logins.doAlone(ctx, ends, ask)
 			return id, true, err
 		}
-		return f.identity, lead, f.err
+		return call.identity, lead, call.err
 	}
 }
 
 func anyIdentity(*Identity) bool { return true }
 
 // byIDToken has the provider verify an ID token. It bypasses the throttle, since no
-// provider locks an account for a wrong ID token.
+// directory counts wrong ID tokens.
 func (c *Chain) byIDToken(ctx context.Context, cred Credential) (*Identity, error) {
 	m := cred.route.members[0]
 	found, err := m.verifyIDToken(ctx, cred.Secret)

@@ -38,7 +38,7 @@ func (c *Chain) doubted(members ...*member) *member {
 // circuitOpenError turns a rejection into an error that means unavailable. It does so
 // for every name, or the answer would tell which names exist.
 func (m *member) circuitOpenError(err error) error {
-	return m.wrap(fmt.Errorf("circuit open: the provider rejects too many people at once: %v", err))
+	return m.wrap(fmt.Errorf("circuit open: the provider rejects too many people: %v", err))
 }
 
 // noteLogin has the circuit breaker count the answer of a provider to a login. An

@@ -22,7 +22,7 @@ const (
 )
 
 var (
-	errBusy   = errors.New("too many logins at once")
+	errBusy   = errors.New("too many concurrent logins")
 	errClosed = errors.New("the providers are closed")
 )
 

@@ -66,9 +66,9 @@ type RefreshGrant interface {
 // Revalidator is a Provider that can be asked again about an identity without
 // its password.
 type Revalidator interface {
-	// Revalidate returns the identity as the provider knows it now, with the groups
-	// of now and, where the RefreshToken rotated, the new one. id comes from a login
-	// or an earlier Revalidate; Subject and RefreshToken of it count. The chain
+	// Revalidate returns the identity as the provider knows it now, with its current
+	// groups and, where the RefreshToken rotated, the new one. id comes from a login or
+	// an earlier Revalidate; of it only Subject and RefreshToken are used. The chain
 	// compares the Subject of the answer with that of id, and sets Method and
 	// AuthTime to those of id. The error wraps ErrGone (no such entry,
 	// invalid_grant), or ErrRejected and ErrEnded (disabled, expired, locked for

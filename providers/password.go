@@ -145,8 +145,8 @@ func (c *Chain) rejectAtLookup(ctx context.Context, a *throttle.Attempt, m *memb
 		m.pad(ctx, began, cred)
 		return m.circuitOpenError(err)
 	}
-	if held := a.ReserveName(ctx); held != nil {
-		return held
+	if limited := a.ReserveName(ctx); limited != nil {
+		return limited
 	}
 	m.pad(ctx, began, cred)
 	a.Settle(throttle.Unknown, causeOf(err))
@@ -160,8 +160,8 @@ func (c *Chain) rejectUnknown(ctx context.Context, a *throttle.Attempt, began ti
 	for _, m := range members {
 		c.noteLogin(a, m, c.bareKey(cred.Login), err)
 	}
-	if held := a.ReserveName(ctx); held != nil {
-		return held
+	if limited := a.ReserveName(ctx); limited != nil {
+		return limited
 	}
 	if len(members) > 0 {
 		members[len(members)-1].pad(ctx, began, cred)

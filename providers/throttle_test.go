@@ -15,11 +15,11 @@ import (
 
 // outcome returns the HTTP status of an error.
 func outcome(err error) string {
-	var held *throttle.RetryAfter
+	var limited *throttle.RetryAfter
 	switch {
 	case err == nil:
 		return "200"
-	case errors.As(err, &held):
+	case errors.As(err, &limited):
 		return "429"
 	case errors.Is(err, ErrRejected), errors.Is(err, ErrGone):
 		return "401"
@@ -264,11 +264,11 @@ func TestRetryAfterSaysWhenThereIsRoom(t *testing.T) {
 			c.try(t, typed("bob", fmt.Sprint("w", i), home))
 			time.Sleep(time.Minute)
 		}
-		var held *throttle.RetryAfter
-		if err := c.try(t, typed("bob", "right", home)); !errors.As(err, &held) || held.After != window-time.Minute {
+		var limited *throttle.RetryAfter
+		if err := c.try(t, typed("bob", "right", home)); !errors.As(err, &limited) || limited.After != window-time.Minute {
 			t.Fatalf("Authenticate = %v, want a RetryAfter of %v", err, window-time.Minute)
 		}
-		time.Sleep(held.After)
+		time.Sleep(limited.After)
 		if err := c.try(t, typed("bob", "right", home)); err != nil {
 			t.Errorf("Authenticate when the time is over = %v, want an identity", err)
 		}
@@ -288,8 +288,8 @@ func TestBurstOfGuesses(t *testing.T) {
 				burst.Go(func() {
 					err := c.try(t, typed(name, fmt.Sprint("w", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})))
 					answer := outcome(err)
-					if held, ok := errors.AsType[*throttle.RetryAfter](err); ok {
-						answer += " " + held.After.String()
+					if limited, ok := errors.AsType[*throttle.RetryAfter](err); ok {
+						answer += " " + limited.After.String()
 					}
 					mu.Lock()
 					defer mu.Unlock()

@@ -7,7 +7,7 @@ import "net/netip"
 // is unknown.
 func ClientNetwork(address netip.Addr) netip.Prefix {
 	address = address.Unmap().WithZone("")
-	network, _ := address.Prefix(min(address.BitLen(), 64)) // fails for no length up to the address's own
+	network, _ := address.Prefix(min(address.BitLen(), 64)) // does not fail for a length up to the address's own
 	return network
 }
 

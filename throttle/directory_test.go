@@ -129,8 +129,8 @@ func (d *directory) login(ctx context.Context, t *Throttle, text, password strin
 }
 
 func status(err error) string {
-	if held, ok := errors.AsType[*RetryAfter](err); ok {
-		return fmt.Sprintf("429 %s %v", held.Limit, held.After.Round(time.Second))
+	if limited, ok := errors.AsType[*RetryAfter](err); ok {
+		return fmt.Sprintf("429 %s %v", limited.Limit, limited.After.Round(time.Second))
 	}
 	if refused, ok := errors.AsType[*Refused](err); ok {
 		return "401 " + refused.Cause.Reason

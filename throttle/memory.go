@@ -10,7 +10,7 @@ import (
 	"shorepass/internal/lru"
 )
 
-// maxRows bounds the rows of a Memory.
+// maxRows is the bound of a MemoryStore.
 const maxRows = 50_000
 
 // MemoryStore is a [Store] in the memory of one process, with a bound of 50,000 rows:
@@ -22,7 +22,7 @@ type MemoryStore struct {
 
 var _ Store = (*MemoryStore)(nil)
 
-// NewMemoryStore returns an empty Memory.
+// NewMemoryStore returns an empty MemoryStore.
 func NewMemoryStore() *MemoryStore { return &MemoryStore{rows: lru.New[MAC, Row](maxRows)} }
 
 // ReadWindows implements [Store].

@@ -214,8 +214,8 @@ func (g *game) guess(password byte, proved bool) {
 	t := g.request(password, proved)
 	after, answer, err := reserve(g.at(), &t, g.now)
 	got := map[Verdict]string{Ask: "ask", Repeat: "repeat", Full: "full"}[answer.Verdict]
-	switch _, held := errors.AsType[*RetryAfter](err); {
-	case held:
+	switch _, limited := errors.AsType[*RetryAfter](err); {
+	case limited:
 		got = "429"
 	case errors.Is(err, ErrUnanswered):
 		got = "503"

@@ -89,10 +89,10 @@ func TestReserve(t *testing.T) {
 		before := windows{window{test.name}, window{test.account}}
 		after, answer, err := reserve(before, requestOf(test.try), noon)
 		got := map[Verdict]string{Ask: "ask", Repeat: "repeat " + answer.Cause.Reason, Full: "full"}[answer.Verdict]
-		held, _ := errors.AsType[*RetryAfter](err)
+		limited, _ := errors.AsType[*RetryAfter](err)
 		switch {
-		case held != nil:
-			got = fmt.Sprint("429 ", held.After)
+		case limited != nil:
+			got = fmt.Sprint("429 ", limited.After)
 		case errors.Is(err, ErrUnanswered):
 			got = "503"
 		case errors.Is(err, errLeased):
