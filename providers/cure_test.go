@@ -2,7 +2,6 @@ package providers
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -248,128 +247,59 @@ func TestOtherRefusalIsCached(t *testing.T) {
 	}
 }
 
-// TestRefusalTakesTheTimeOfAProof: a refusal without a proof takes as long as a wrong password,
-// so that its time does not tell why.
-func TestRefusalTakesTheTimeOfAProof(t *testing.T) {
+// TestRefusalByConfigIsCached: a right password that the configuration refuses reaches the
+// provider once in half a minute. It takes an entry in the name window, and none in the
+// account window.
+func TestRefusalByConfigIsCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &directory{accounts: bob(), slow: 70 * time.Millisecond}
-		a := account("right", "uuid-3", "locked")
-		a.refusal = Reject(Locked, errors.New("locked"))
-		d.accounts["locked"] = a
-		withState := account("right", "uuid-4", "carol")
-		withState.state = "1"
-		d.accounts["carol"] = withState
-		c := one(t, d, nil)
-		took := func(login Login, password string, from netip.Addr) time.Duration {
-			began := time.Now()
-			if got := outcome(c.try(t, typed(login, password, from))); got != "401" {
-				t.Errorf("%s with %q = %s, want 401", login, password, got)
+		d := &directory{accounts: bob()}
+		c := chainOf(t, newThrottle(t), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}})
+		for range 50 {
+			if got := outcome(c.try(t, typed("bob", "right", home))); got != "401" {
+				t.Errorf("a person in no required group = %s, want 401", got)
 			}
-			return time.Since(began)
 		}
-		wrong := took("alice", "wrong", home)
-		for i := range strangers { // so that the account's window is full
-			took([]Login{"bob", `corp\bob`, "bob@corp.example"}[i%3], fmt.Sprint("w", i), home)
+		if d.reached() != 1 {
+			t.Errorf("the password reached the directory %d times, want once", d.reached())
 		}
-		for _, test := range []struct {
-			name, password string
-			login          Login
-		}{
-			{"a name without an account", "wrong", "nobody"},
-			{"the same again", "wrong", "nobody"},
-			{"a locked account", "right", "locked"},
-			{"the same again", "right", "locked"},
-			{"a wrong password", "wrong", "carol"},
-			{"the same again, which only the account's state can change", "wrong", "carol"},
-			{"the same again, which nothing can change", "wrong", "alice"},
-			{"an account whose window is full", "right", "bob"},
-		} {
-			if got := took(test.login, test.password, stranger); got != wrong {
-				t.Errorf("%s: %v, want %v as a wrong password takes", test.name, got, wrong)
+		for i := range strangers - 1 {
+			if got := outcome(c.try(t, typed("bob", fmt.Sprint("w", i), home))); got != "401" {
+				t.Errorf("a wrong password = %s, want 401", got)
 			}
+		}
+		time.Sleep(refusalTTL)
+		c.try(t, typed("bob", "right", home))
+		if d.reached() != 1+strangers-1+1 {
+			t.Errorf("passwords reached the directory %d times, want once more after half a minute and %d wrong ones", d.reached(), strangers-1)
 		}
 	})
 }
 
-// testBreaker is a circuit breaker that a test opens.
-type testBreaker struct {
-	open  map[string]bool
-	notes []string
-}
-
-func (d *testBreaker) Doubted(provider string) bool { return d.open[provider] }
-func (d *testBreaker) NoteLogin(provider, account string, known, accepted bool) {
-	d.notes = append(d.notes, fmt.Sprint(provider, " ", account, " known=", known, " accepted=", accepted))
-}
-
-// TestOpenCircuitVoidsRejections: while the circuit of a provider is open, every rejection is
-// unavailable, after the same time whether the name exists or not, and counts as a password
-// that may have arrived.
-func TestOpenCircuitVoidsRejections(t *testing.T) {
+// TestRefusalByConfigIsCachedForAnySpelling: the cached refusal holds for every spelling of
+// the name. Another replica asks for itself, since a reload empties the cache of one
+// process.
+func TestRefusalByConfigIsCachedForAnySpelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		locked := account("right", "uuid-3", "locked")
-		locked.refusal = Reject(Locked, errors.New("locked"))
-		d := &directory{accounts: bob(), slow: 70 * time.Millisecond}
-		d.accounts["locked"] = locked
-		breaker := &testBreaker{open: map[string]bool{"corp": true}}
-		next := &directory{accounts: map[Login]fakeAccount{"carol": account("right", "uuid-9", "carol")}}
-		c := chainWith(t, newThrottle(t), Options{CircuitBreaker: breaker},
-			Member{d, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}}, Member{next, Config{Name: "later", Kind: "ldap", Prefix: pointer("")}})
-		for _, test := range []struct {
-			login    Login
-			password string
-			want     string
-		}{
-			{"bob", "wrong", "503"}, {"bob", "wrong", "503"}, {"nobody", "wrong", "503"}, {"locked", "right", "503"},
-			{"carol", "right", "503"}, // the account may be corp's
-			{"bob", "right", "200"},
-		} {
-			began := time.Now()
-			if got := outcome(c.try(t, typed(test.login, test.password, home))); got != test.want {
-				t.Errorf("%s with %q = %s, want %s", test.login, test.password, got, test.want)
+		d := &directory{accounts: bob(), slow: time.Second}
+		store, member := throttle.NewMemoryStore(), Member{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"registry-users"}}}
+		c, replica := chainOf(t, newReplica(t, store), member), chainOf(t, newReplica(t, store), member)
+		spellings := []Login{"bob", `corp\bob`, "bob@corp.example"}
+		for _, when := range []string{"the first time", "again"} {
+			for _, login := range spellings {
+				if got := outcome(c.try(t, typed(login, "right", home))); got != "401" {
+					t.Errorf("%s, as %q = %s, want 401", when, login, got)
+				}
 			}
-			if took := time.Since(began); took != d.slow {
-				t.Errorf("%s with %q = %s after %v, want %v as a bind takes", test.login, test.password, test.want, took, d.slow)
+			if d.reached() != 1 || d.searches() != len(spellings) {
+				t.Errorf("%s: the password was sent %d times in %d searches, want once, and one search for each spelling", when, d.reached(), d.searches())
 			}
 		}
-		if next.searches() != 0 {
-			t.Errorf("a later provider was asked %d times, want never", next.searches())
+		if got := outcome(replica.try(t, typed("bob", "right", home))); got != "401" || d.reached() != 2 {
+			t.Errorf("at a replica = %s with the password sent %d times more, want 401 with once", got, d.reached()-1)
 		}
-		breaker.open = nil
-		for i, want := range []string{"401", "200", "401"} {
-			if got := outcome(c.try(t, typed([]Login{"nobody", "carol", "bob"}[i], []string{"w", "right", "wrong"}[i], home))); got != want {
-				t.Errorf("once the circuit is closed = %s, want %s", got, want)
-			}
-		}
-	})
-}
-
-// TestCircuitBreakerCountsLogins: the circuit breaker counts each answer of a provider, with
-// the proof of the login.
-func TestCircuitBreakerCountsLogins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := &directory{accounts: bob(), refuse: map[string]error{"slow": context.DeadlineExceeded}}
-		breaker := new(testBreaker)
-		c := chainWith(t, newThrottle(t), Options{CircuitBreaker: breaker}, Member{d, Config{Name: "corp", Kind: "ldap", Remember: pointer(time.Duration(0))}})
-		for _, test := range []struct {
-			login    Login
-			password string
-			from     netip.Addr
-			want     string
-		}{
-			{"bob", "right", home, "[corp uuid-1 known=false accepted=true]"},
-			{"bob", "right", home, "[corp uuid-1 known=true accepted=true]"},
-			{"bob", "wrong", home, "[corp uuid-1 known=true accepted=false]"},
-			{"bob", "wrong 2", stranger, "[corp uuid-1 known=false accepted=false]"},
-			{"bob", "wrong", home, "[]"}, // from a cache
-			{"nobody", "wrong", home, "[corp nobody known=false accepted=false]"},
-			{"bob", "slow", home, "[]"},
-		} {
-			breaker.notes = nil
-			c.try(t, typed(test.login, test.password, test.from))
-			if got := fmt.Sprint(breaker.notes); got != test.want {
-				t.Errorf("%s with %q from %v: noted %s, want %s", test.login, test.password, test.from, got, test.want)
-			}
+		time.Sleep(refusalTTL)
+		if got := concurrently(t, c, len(spellings), func(i int) Credential { return typed(spellings[i], "right", home) }); got["401"] != len(spellings) || d.reached() != 3 {
+			t.Errorf("under all of them concurrently = %v with the password sent %d times more, want 401 with once", got, d.reached()-2)
 		}
 	})
 }

@@ -191,3 +191,102 @@ func TestLoginsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestAddressBudget: the budget of an address counts failures under any name, and does not limit
+// a login with a proof.
+func TestAddressBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		accounts := bob()
+		for i := range 40 {
+			accounts[Login(fmt.Sprint("user", i))] = account("right", fmt.Sprint("uuid-u", i), fmt.Sprint("user", i))
+		}
+		d := &directory{accounts: accounts}
+		c := one(t, d, nil)
+		office := netip.MustParseAddr("2001:db8:1:2::1")
+		neighbour := netip.MustParseAddr("2001:db8:1:2:ffff::9")
+		if err := c.try(t, typed("bob", "right", office)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		c.try(t, typed("bob", "wrong", office)) // has a proof, so that it does not count for the address
+		for i := range 40 {
+			want := "401"
+			if i >= addressFailures {
+				want = "429"
+			}
+			from := []netip.Addr{office, neighbour}[i%2]
+			if got := outcome(c.try(t, typed(Login(fmt.Sprint("user", i)), "wrong", from))); got != want {
+				t.Errorf("failure %d from one /64 = %s, want %s", i, got, want)
+			}
+		}
+		before := d.searches()
+		if got := outcome(c.try(t, typed("user39", "right", neighbour))); got != "429" || d.searches() != before {
+			t.Errorf("a newcomer at that address = %s with %d searches, want 429 with none", got, d.searches()-before)
+		}
+		if got := outcome(c.try(t, typed("bob", "right", office))); got != "200" {
+			t.Errorf("a login with a proof at that address = %s, want 200", got)
+		}
+		if got := outcome(c.try(t, typed("user39", "right", home))); got != "200" {
+			t.Errorf("the same person elsewhere = %s, want 200", got)
+		}
+		time.Sleep(addressWindow)
+		if got := outcome(c.try(t, typed("user39", "right", neighbour))); got != "200" {
+			t.Errorf("that address later = %s, want 200", got)
+		}
+	})
+}
+
+// TestAddressBudgetIsCheckedAgainAtReserve: a login that the address budget did not limit at
+// first is limited by it once the account is known.
+func TestAddressBudgetIsCheckedAgainAtReserve(t *testing.T) {
+	useUp := func(c *Chain) {
+		for i := range addressFailures {
+			if got := outcome(c.try(t, typed(Login(fmt.Sprint("nobody", i)), "w", home))); got != "401" {
+				t.Errorf("failure %d = %s, want 401", i, got)
+			}
+		}
+	}
+	for _, test := range []struct {
+		name string
+		play func(d *lookupHook, c *Chain) // after it the account of "bob" has no proof at home
+	}{
+		{"the name has a proof there, of another account", func(d *lookupHook, c *Chain) {
+			d.accounts["bob"] = account("old", "uuid-0", "bob")
+			if err := c.try(t, typed("bob", "old", home)); err != nil {
+				t.Error(err)
+			}
+			useUp(c)
+			d.accounts = bob()
+		}},
+		{"others fail during the Lookup", func(d *lookupHook, c *Chain) {
+			d.do = func() { useUp(c) }
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := &lookupHook{directory: directory{accounts: bob()}}
+			c := chainOf(t, newThrottle(t), Member{d, Config{Name: "corp", Kind: "ldap"}})
+			test.play(d, c)
+			before := d.reached()
+			if got := outcome(c.try(t, typed("bob", "right", home))); got != "429" || d.reached() != before {
+				t.Errorf("at that address = %s with %d secrets sent, want 429 with none", got, d.reached()-before)
+			}
+			d.do = nil
+			if got := outcome(c.try(t, typed("bob", "right", stranger))); got != "200" {
+				t.Errorf("the same person elsewhere = %s, want 200", got)
+			}
+		})
+	}
+}
+
+// lookupHook calls do during the Lookup of bob.
+type lookupHook struct {
+	directory
+	do func()
+}
+
+func (m *lookupHook) Lookup(ctx context.Context, login Login) (*Account, error) {
+	if m.do != nil && login == "bob" {
+		m.do()
+	}
+	return m.directory.Lookup(ctx, login)
+}

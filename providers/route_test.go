@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -157,4 +158,133 @@ func TestRefreshRouteOfPost(t *testing.T) {
 			t.Errorf("%q with %q goes to %q, %v, want %q", test.login, test.password, got, r.err, test.to)
 		}
 	}
+}
+
+// jwt is an unsigned token of that payload.
+func jwt(payload string) string { return rawJWT(`{"alg":"RS256","typ":"JWT"}`, payload) }
+
+func rawJWT(header, payload string) string {
+	b := base64.RawURLEncoding
+	return b.EncodeToString([]byte(header)) + "." + b.EncodeToString([]byte(payload)) + ".c2ln"
+}
+
+// TestRoute: the kind of a secret, and the providers that may see it.
+func TestRoute(t *testing.T) {
+	file := &fakeFile{directory{accounts: map[Login]fakeAccount{"local": account("right", "local", "local")}}}
+	ldap := &directory{print: "ldap"}
+	sso := &directory{print: "sso", takes: []Kind{Password, RefreshToken}, issuers: []string{"https://sso"}}
+	ci := &directory{print: "ci", takes: []Kind{IDToken}, issuers: []string{"https://ci"}}
+	mfa := &directory{print: "mfa", takes: []Kind{RefreshToken}, issuers: []string{"https://mfa"}}
+	all := []Member{
+		{file, Config{Name: "local", Kind: "file"}},
+		{mfa, Config{Name: "Mfa", Kind: "oidc", Prefix: pointer("m:"), Match: []string{"*@MFA.example"}}},
+		{sso, Config{Name: "sso", Kind: "oidc", Prefix: pointer("s:"), Match: []string{"*@partner.example", `PARTNER\*`}}},
+		{ci, Config{Name: "ci", Kind: "oidc", Prefix: pointer("c:")}},
+		{ldap, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}},
+	}
+	c := chainOf(t, newThrottle(t), all...)
+	const jwe = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..aXY.Y2lwaGVy.dGFn"
+	for _, test := range []struct {
+		login  Login
+		secret string
+		kind   Kind
+		to     string
+	}{
+		{"bob", "secret", Password, "local corp"},
+		{"bob@partner.example", "secret", Password, "local sso corp"},
+		{`partner\bob`, "secret", Password, "local sso corp"},
+		{"bob", "a.b.c", Password, "local corp"},
+		{"bob", "eeeee.b.c", Password, "local corp"},
+		{"bob", "e.g..", Password, "local corp"},
+		{"bob", "[1].b.c", Password, "local corp"},
+		{"bob", "Bearer of good news", Password, "local corp"},
+		{"bob", " " + rawJWT(`{"alg":"RS256"}`, `{"iss":"https://ci"}`), IDToken, "ci"},
+		{"bob", rawJWT(`{"alg":"RS256"}`, `{"iss":"https://ci"}`) + "\n", IDToken, "ci"},
+		{"bob", "Bearer " + rawJWT(`{"alg":"RS256"}`, `{"iss":"https://ci"}`), IDToken, "ci"},
+		{"bob", rawJWT(` {"alg":"RS256"}`, `{"iss":"https://ci"}`), IDToken, "ci"},
+		{"bob", "\t" + rawJWT(`{"alg":"RS256"}`, `{"iss":"https://nobody"}`), IDToken, ""},
+		{"", "secret", Password, ""},
+		{"<token>", "secret", Password, ""},
+		{"$oidc", "secret", Password, ""},
+		{"$refreshing", "secret", Password, ""},
+		{"oauth2accesstoken", "secret", Password, ""},
+
+		{"$refresh:sso", "opaque", RefreshToken, "sso"},
+		{"$refresh:mfa", "opaque", RefreshToken, "Mfa"},
+		{"$refresh", jwt(`{"iss":"https://sso"}`), RefreshToken, "sso"},
+		{"$refresh:sso", jwt(`{"iss":"https://sso"}`), RefreshToken, "sso"},
+		{"$refresh:sso", jwt(`{"jti":"1"}`), RefreshToken, "sso"},
+		{"$refresh:sso", jwe, RefreshToken, "sso"},
+
+		{"bob@mfa.example", "opaque", RefreshToken, "Mfa"},
+		{"BOB@mfa.example", "opaque", RefreshToken, "Mfa"},
+		{"bob@mfa.example", jwe, RefreshToken, "Mfa"},
+		{"local", "opaque", Password, "local corp"},
+
+		{"bob", jwt(`{"iss":"https://sso","typ":"Refresh"}`), RefreshToken, "sso"},
+		{"bob", jwt(`{"iss":"https://sso","typ":"Offline"}`), RefreshToken, "sso"},
+		{"bob", jwt(`{"iss":"https://ci","typ":"Refresh"}`), RefreshToken, ""},
+		{"bob", jwt(`{"iss":"https://ci","typ":"refresh"}`), IDToken, "ci"},
+		{"bob", jwt(`{"iss":"https://ci","typ":"ID"}`), IDToken, "ci"},
+		{"bob", jwt(`{"iss":"https://ci","TYP":"Refresh"}`), IDToken, "ci"},
+		{"oauth2accesstoken", jwt(`{"iss":"https://ci"}`), IDToken, "ci"},
+		{"$oidc", jwt(`{"iss":"https://ci"}`), IDToken, "ci"},
+		{"bob", jwt(`{"iss":"https://mfa"}`), IDToken, ""}, // its match does not have the name
+		{"bob@mfa.example", jwt(`{"iss":"https://mfa"}`), RefreshToken, "Mfa"},
+		{"bob@mfa.example", jwt(`{"iss":"https://sso"}`), IDToken, ""},
+		{"bob@mfa.example", jwt(`{"iss":"https://sso","typ":"Refresh"}`), RefreshToken, "sso"},
+		{"bob", jwt(`{"iss":"https://sso"}`), IDToken, ""}, // it accepts passwords, and no ID tokens
+		{"bob", jwt(`{"iss":"https://ci/"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"HTTPS://ci"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://evil"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":""}`), IDToken, ""},
+		{"bob", jwt(`{"iss":null}`), IDToken, ""},
+		{"bob", jwt(`{"iss":["https://ci"]}`), IDToken, ""},
+		{"bob", jwt(`{"ISS":"https://ci"}`), IDToken, ""},
+		{"bob", jwt(`{"iſs":"https://ci"}`), IDToken, ""}, // U+017F folds to s
+		{"bob", jwt(`{"iss":"https://ci","iss":"https://evil"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://ci","\u0069ss":"https://ci"}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://ci"} `), IDToken, "ci"},
+		{"bob", jwt(`{"iss":"https://ci"}{}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://ci","typ":1}`), IDToken, ""},
+		{"bob", jwt(`{"iss":"https://ci`), IDToken, ""},
+		{"bob", jwt(`["https://ci"]`), IDToken, ""},
+		{"bob", jwt("{\"iss\":\"https://ci\xff\"}"), IDToken, ""},
+		{"bob", jwt(""), IDToken, ""},
+		{"bob", rawJWT("{\n \"alg\": \"none\"}", `{"iss":"https://ci"}`), IDToken, "ci"}, // the provider refuses it
+		{"bob", rawJWT(`{"alg":"RS256","alg":"none"}`, `{"iss":"https://ci"}`), IDToken, ""},
+		{"bob", jwe, IDToken, ""},
+	} {
+		r := c.route(test.login, test.secret)
+		var names []string
+		for _, m := range r.members {
+			names = append(names, m.config.Name)
+		}
+		if got := strings.Join(names, " "); r.kind != test.kind || got != test.to {
+			t.Errorf("route(%q, %q) = %v to %q, want %v to %q", test.login, test.secret, r.kind, got, test.kind, test.to)
+		}
+		if kind := c.Recognize(Credential{Login: test.login, Secret: secret.New(test.secret)}).Kind(); kind != test.kind {
+			t.Errorf("Recognize(%q, %q) = %v, want %v", test.login, test.secret, kind, test.kind)
+		}
+	}
+}
+
+// fakeFile is a directory with a LoginChecker.
+type fakeFile struct{ directory }
+
+func (f *fakeFile) HasLogin(login Login) bool { _, ok := f.accounts[login]; return ok }
+
+func FuzzReadUnverified(f *testing.F) {
+	f.Add("a.b.c")
+	f.Add(jwt(`{"iss":"https://ci","typ":"ID"}`))
+	f.Add(jwt(`{"iss":"a","iss":"b"}`))
+	f.Fuzz(func(t *testing.T, secret string) {
+		got, isToken, err := readUnverified(secret)
+		if err != nil && (!isToken || got != unverifiedJWT{}) {
+			t.Errorf("readUnverified(%q) = %v, %v, %v: want no result with an error", secret, got, isToken, err)
+		}
+		if !isToken && (err != nil || got != unverifiedJWT{}) {
+			t.Errorf("readUnverified(%q) = %v, %v: want no result for a secret that is no token", secret, got, err)
+		}
+	})
 }
