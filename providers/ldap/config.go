@@ -112,7 +112,8 @@ type Users struct {
 
 	// Stamp are the attributes that change with the password, so that the person's
 	// sessions end. Default: those of the preset, such as ["pwdLastSet"] or
-	// ["pwdChangedTime", "pwdReset"].
+	// ["pwdChangedTime", "pwdReset"]. Known attributes that wrong passwords change,
+	// such as pwdFailureTime or modifyTimestamp, are refused.
 	Stamp []string `toml:"stamp"`
 }
 

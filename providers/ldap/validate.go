@@ -127,14 +127,22 @@ func (c Config) validateUsers(fault func(key, problem string)) {
 			fault(a.key, fmt.Sprintf("%q is not the name of an attribute", a.name))
 		}
 	}
-	for i, name := range u.Stamp {
-		if !isAttribute(name) {
-			fault(fmt.Sprintf("users.stamp[%d]", i), fmt.Sprintf("%q is not the name of an attribute", name))
-		}
-	}
+	validateStamp(u.Stamp, fault)
 	for i, domain := range u.Domains {
 		if domain == "" || strings.ContainsAny(domain, `\@`) {
 			fault(fmt.Sprintf("users.domains[%d]", i), fmt.Sprintf(`%q is not a domain: write "CORP" or "corp.example", without backslash or @`, domain))
+		}
+	}
+}
+
+func validateStamp(names []string, fault func(key, problem string)) {
+	for i, name := range names {
+		key := fmt.Sprintf("users.stamp[%d]", i)
+		switch {
+		case !isAttribute(name):
+			fault(key, fmt.Sprintf("%q is not the name of an attribute", name))
+		case changesWithFailedBind(name):
+			fault(key, fmt.Sprintf("%q changes with wrong passwords, which would end the person's sessions: write attributes that change only with the password", name))
 		}
 	}
 }
