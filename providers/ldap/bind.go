@@ -98,7 +98,7 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 // answered. If the service's own probe shows right after it that the server is
 // down, the password counts as not arrived; else it may have arrived.
 func (d *directory) probeAfterNoAnswer(ctx context.Context, shareKey string, s *server, err error) error {
-	probeErr := d.probe(ctx, s)
+	probeErr := d.probe(ctx, s, nil)
 	if showsDown(probeErr) {
 		return notArrived(err, probeErr)
 	}
@@ -116,7 +116,7 @@ func (d *directory) bindOutcome(ctx context.Context, s *server, response bindRes
 	if !unwilling && !busyOrUnavailable(err) {
 		return err
 	}
-	switch probeErr := d.probe(ctx, s); {
+	switch probeErr := d.probe(ctx, s, nil); {
 	case showsDown(probeErr):
 		return notArrived(err, probeErr)
 	case unwilling && probeErr == nil:

@@ -18,7 +18,8 @@ type conn struct {
 	wire      *wire
 	tls       *tls.Conn // nil without TLS
 	server    *server
-	epoch     int // of the server when the connection was opened
+	trial     *trial // for which the connection was opened, or nil; ended once it is idle
+	epoch     int    // of the server when the connection was opened
 	opened    time.Time
 	idleSince time.Time // the last checkin
 	reused    bool      // it was idle before this checkout

@@ -106,12 +106,12 @@ func (d *directory) describeServer(ctx context.Context, s *server) (string, erro
 	c, err := d.search.open(ctx, s)
 	if err != nil {
 		if !ctxDone(ctx) && !errors.Is(err, errServiceAccount) {
-			s.recordFailure(err)
+			s.recordFailure(nil, err)
 		}
 		return "", err
 	}
 	defer c.close()
-	s.recordSuccess()
+	s.recordSuccess(nil)
 	took := time.Since(began).Round(time.Millisecond)
 	root, err := c.rootDSE(ctx, d.timeout, "vendorName", "vendorVersion", "objectClass", "dnsHostName", "rootDomainNamingContext")
 	if err != nil && !answered(err) {

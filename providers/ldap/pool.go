@@ -86,20 +86,20 @@ func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Con
 		}
 		err = c.do(ctx, p.timeout-time.Since(began), longResponse, operation)
 		if err == nil || answered(err) && !busyOrUnavailable(err) {
-			c.server.recordSuccess()
+			c.server.recordSuccess(c.trial)
 			p.checkin(c, resultCode(err))
 			return err
 		}
 		c.close()
 		lastErr = fmt.Errorf("%s: %w", c.server.url, err)
 		if ctxDone(ctx) && !timedOut(err) {
-			c.server.release() // the caller gave up, which says nothing of the server
+			c.server.release(c.trial) // the caller gave up, which says nothing of the server
 			return fmt.Errorf("%w: %w", lastErr, ctxError(ctx))
 		}
 		if stale := c.reused && !timedOut(err) && !answered(err); stale && !fresh {
 			fresh = true // an idle connection broke, which says nothing of the server
 		} else {
-			c.server.recordFailure(err)
+			c.server.recordFailure(c.trial, err)
 			tried[c.server] = true
 		}
 		if ctxDone(ctx) {
@@ -155,35 +155,41 @@ func (p *pool) checkout(ctx context.Context, fresh bool, tried map[*server]bool)
 		}
 	}
 	for _, s := range p.servers {
-		if tried[s] || !p.available(ctx, s) {
+		if tried[s] {
+			continue
+		}
+		t, ok := p.available(ctx, s)
+		if !ok {
 			continue
 		}
 		c, err := p.open(ctx, s)
 		switch {
 		case err == nil:
+			c.trial = t
 			return c, nil
 		case errors.Is(err, errServiceAccount):
-			s.release()
+			s.release(t)
 			return nil, err
 		case ctxDone(ctx):
-			s.release()
+			s.release(t)
 			return nil, fmt.Errorf("%w: %w", err, ctxError(ctx))
 		}
-		s.recordFailure(err)
+		s.recordFailure(t, err)
 		tried[s] = true
 	}
 	return nil, p.downError()
 }
 
-// available reports whether a connection to the server may be opened now.
-func (p *pool) available(ctx context.Context, s *server) bool {
+// available reports whether a connection to the server may be opened now, and for
+// which trial.
+func (p *pool) available(ctx context.Context, s *server) (t *trial, ok bool) {
 	if p.probeIfDue == nil {
 		return s.tryAcquire()
 	}
 	if !s.up() {
 		p.probeIfDue(ctx, s)
 	}
-	return s.up()
+	return nil, s.up()
 }
 
 // downError returns errDown, joined with the last error of each server.
@@ -294,7 +300,7 @@ func (p *pool) warm(ctx context.Context) {
 	if err != nil {
 		return // the next request dials again and reports the error
 	}
-	c.server.recordSuccess()
+	c.server.recordSuccess(c.trial)
 	p.checkin(c, ldap.LDAPResultSuccess)
 }
 

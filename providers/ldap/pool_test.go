@@ -85,27 +85,28 @@ func TestServerBackoff(t *testing.T) {
 func testServerBackoff(t *testing.T) {
 	s := new(server)
 	down := errors.New("down")
+	current, ok := s.tryAcquire()
+	if !ok {
+		t.Fatal("tryAcquire of a server that never failed = false")
+	}
 	for i, want := range []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
-		if i == 0 && !s.tryAcquire() {
-			t.Fatal("tryAcquire of a server that never failed = false")
-		}
-		s.recordFailure(down)
-		s.recordFailure(down) // another operation that failed with it
+		s.recordFailure(current, down)
+		s.recordFailure(nil, down) // another operation that failed with it
 		time.Sleep(want - 1)
-		if s.tryAcquire() {
+		if _, ok := s.tryAcquire(); ok {
 			t.Errorf("failure %d: tried again before %s", i, want)
 		}
 		time.Sleep(time.Nanosecond)
-		if !s.tryAcquire() {
+		if current, ok = s.tryAcquire(); !ok {
 			t.Errorf("failure %d: not tried again after %s", i, want)
 		}
-		if s.tryAcquire() {
+		if _, ok := s.tryAcquire(); ok {
 			t.Errorf("failure %d: tried by a second caller at the same time", i)
 		}
 	}
-	s.recordSuccess()
+	s.recordSuccess(current)
 	for range 2 {
-		if !s.tryAcquire() || !s.up() || s.lastError() != nil {
+		if _, ok := s.tryAcquire(); !ok || !s.up() || s.lastError() != nil {
 			t.Error("a server that is up again is not used by all callers")
 		}
 	}
@@ -225,7 +226,7 @@ func TestProbesAreSingleFlight(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			if err := d.probe(t.Context(), s); err != nil {
+			if err := d.probe(t.Context(), s, nil); err != nil {
 				t.Errorf("probe = %v, want nil", err)
 			}
 		})

@@ -25,11 +25,13 @@ func showsDown(err error) bool {
 
 // probe checks the health of a server with the service's own operations, and returns
 // nil if it is healthy. Concurrent callers share one probe (single-flight), which
-// takes at most the timeout of one operation. The end of ctx ends only the wait.
-func (d *directory) probe(ctx context.Context, s *server) error {
+// takes at most the timeout of one operation. The end of ctx ends only the wait. The
+// probe ends the caller's trial, if any.
+func (d *directory) probe(ctx context.Context, s *server, t *trial) error {
 	p, leader := s.joinProbe()
 	if leader {
 		if err := d.search.addUser(); err != nil {
+			s.release(t)
 			s.endProbe(p, fmt.Errorf("%w: %w", errNotProbed, err))
 			return p.err
 		}
@@ -37,8 +39,10 @@ func (d *directory) probe(ctx context.Context, s *server) error {
 			defer d.search.users.Done()
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.timeout)
 			defer cancel()
-			s.endProbe(p, d.checkHealth(ctx, s))
+			s.endProbe(p, d.checkHealth(ctx, s, t))
 		}()
+	} else {
+		s.release(t) // the probe in flight records its own outcome
 	}
 	select {
 	case <-p.done:
@@ -67,11 +71,11 @@ func (s *server) endProbe(p *probeCall, err error) {
 }
 
 // checkHealth dials a server, binds as the service account, reads the root DSE, and
-// records the outcome.
-func (d *directory) checkHealth(ctx context.Context, s *server) error {
+// records the outcome, which ends the trial t, if any.
+func (d *directory) checkHealth(ctx context.Context, s *server, t *trial) error {
 	release, err := d.search.acquire(ctx, serviceShare)
 	if err != nil {
-		s.release()
+		s.release(t)
 		return fmt.Errorf("%w: %w", errNotProbed, err)
 	}
 	defer release()
@@ -86,20 +90,23 @@ func (d *directory) checkHealth(ctx context.Context, s *server) error {
 	}
 	switch {
 	case err == nil:
-		s.recordSuccess()
+		s.recordSuccess(t)
 		d.search.checkin(c, ldap.LDAPResultSuccess)
 	case errors.Is(err, errServiceAccount):
-		s.release()
+		s.release(t)
 	default:
-		s.recordFailure(err)
+		s.recordFailure(t, err)
 	}
 	return err
 }
 
 // probeIfDue probes a server that is down, once its backoff is over.
 func (d *directory) probeIfDue(ctx context.Context, s *server) {
-	if !s.up() && s.tryAcquire() {
-		_ = d.probe(ctx, s) // the outcome is recorded in s
+	if s.up() {
+		return
+	}
+	if t, ok := s.tryAcquire(); ok {
+		_ = d.probe(ctx, s, t) // the outcome is recorded in s
 	}
 }
 

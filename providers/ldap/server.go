@@ -33,10 +33,14 @@ type server struct {
 	failures int        // in a row; 0 while the server is up
 	epoch    int        // failures in all
 	retryAt  time.Time  // the end of the backoff
-	onTrial  bool       // one caller is finding out whether the server is up again
+	trial    *trial     // in progress, or nil
 	probe    *probeCall // the probe in flight, or nil
 	lastErr  error
 }
+
+// trial is the right of one caller to find out whether a server that failed is up
+// again. At most one is in progress at a server, and only its caller ends it.
+type trial struct{ _ byte } // not empty: each has an address of its own
 
 func newServer(raw string, cfg *tls.Config, startTLS bool) (*server, error) {
 	u, err := url.Parse(raw)
@@ -67,47 +71,60 @@ func (s *server) up() bool {
 }
 
 // tryAcquire reports whether the caller may connect to the server: it is up, or its
-// backoff is over and no other caller is trying it. The caller must report the
-// outcome with recordSuccess, recordFailure or release.
-func (s *server) tryAcquire() bool {
+// backoff is over and no trial is in progress. In the second case t is a new trial,
+// else nil. The caller must report the outcome with recordSuccess, recordFailure or
+// release.
+func (s *server) tryAcquire() (t *trial, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failures == 0 {
-		return true
+		return nil, true
 	}
-	if s.onTrial || time.Now().Before(s.retryAt) {
-		return false
+	if s.trial != nil || time.Now().Before(s.retryAt) {
+		return nil, false
 	}
-	s.onTrial = true
-	return true
+	s.trial = new(trial)
+	return s.trial, true
 }
 
-// recordSuccess ends a trial, and the server is up.
-func (s *server) recordSuccess() {
+// recordSuccess ends the caller's trial, if any, and the server is up.
+func (s *server) recordSuccess(t *trial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failures, s.onTrial, s.lastErr = 0, false, nil
+	s.endTrial(t)
+	s.failures, s.lastErr = 0, nil
 }
 
-// release ends a trial that showed nothing of the server.
-func (s *server) release() {
+// release ends the caller's trial, if any, which showed nothing of the server.
+func (s *server) release(t *trial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.onTrial = false
+	s.endTrial(t)
 }
 
-// recordFailure ends a trial and an epoch, and the server is down for the next backoff.
-func (s *server) recordFailure(err error) {
+// endTrial ends t and reports whether it was in progress. The caller has locked mu.
+func (s *server) endTrial(t *trial) bool {
+	ended := t != nil && s.trial == t
+	if ended {
+		s.trial = nil
+	}
+	return ended
+}
+
+// recordFailure ends the caller's trial, if any, and an epoch, and the server is down
+// for the next backoff.
+func (s *server) recordFailure(t *trial, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.failures > 0 && !s.onTrial && now.Before(s.retryAt) {
-		return // one of several operations that failed together
+	tried := s.endTrial(t)
+	if s.failures > 0 && !tried && (s.trial != nil || now.Before(s.retryAt)) {
+		return // one of several operations that failed together, or older than the trial
 	}
 	backoff := backoffMin << min(s.failures, 10)
 	s.failures++
 	s.epoch++
-	s.onTrial, s.lastErr = false, err
+	s.lastErr = err
 	s.retryAt = now.Add(min(backoff, backoffMax))
 }
 
