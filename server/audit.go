@@ -22,7 +22,7 @@ type Audit struct {
 
 	mu sync.RWMutex // guards out, which may be written to by many at once
 	// out is nil when nothing is audited. Each of its writes is one line, and
-	// lines do not mix: a file and a sink see to that.
+	// lines do not mix: lineFile and Sink guarantee that.
 	out io.WriteCloser
 }
 
@@ -42,7 +42,7 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, e
 	case mayBlock(stdout):
 		a.out = NewSink(stdout)
 	default:
-		a.out = keepOpen{stdout}
+		a.out = keepOpen{newLineFile(stdout)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log %q: %w", cfg.To, err)
@@ -92,7 +92,7 @@ func openAuditFile(path string) (io.WriteCloser, error) {
 	if mayBlock(f) { // a named pipe, a terminal
 		return ownSink{NewSink(f), f}, nil
 	}
-	return f, nil
+	return ownFile{newLineFile(f), f}, nil
 }
 
 func openSyslog() (io.WriteCloser, error) {
@@ -100,13 +100,21 @@ func openSyslog() (io.WriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ownSink{NewSink(w), w}, nil
+	return ownSink{newSink(w, limitOneLine), w}, nil
 }
 
 // keepOpen is a writer that somebody else closes.
 type keepOpen struct{ io.Writer }
 
 func (keepOpen) Close() error { return nil }
+
+// ownFile is a lineFile that is closed with its file.
+type ownFile struct {
+	*lineFile
+	file *os.File
+}
+
+func (o ownFile) Close() error { return o.file.Close() }
 
 // ownSink is a sink that is closed with what it writes to.
 type ownSink struct {

@@ -4,107 +4,135 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// sinkLimit is how long somebody waits until their line is written.
+// sinkLimit is the timeout of a line, of waiting and writing together.
 const sinkLimit = time.Second
 
 var errStuck = errors.New("what was written before is not taken; whoever reads it has stopped reading")
 
-// Sink writes lines to where they may not be taken: a pipe whose reader stands
-// still, a syslog that hangs. A Write gives up after a second, and at once
-// while another one is known to be stuck, so that nobody's request waits for a
-// reader of logs. A line that was given up may still come out, since a write
-// cannot be called back.
+// Sink writes lines to an output that may block: a pipe whose reader has stopped, a
+// syslog that hangs. A Write times out after a second, and fails immediately while
+// an earlier one is known to be stuck, so that no request waits for a reader of
+// logs. A line that timed out during its write may still come out, since a write
+// cannot be cancelled.
 //
-// It is safe for concurrent use, and does not mix lines.
+// Lines that arrive during a write are written together (group commit). It is safe
+// for concurrent use, and does not mix lines.
 type Sink struct {
-	out    io.Writer
-	lines  chan *handover
-	number atomic.Int64 // of the write under way; 0 when there is none
-	stuck  atomic.Int64 // the number of the last one that somebody gave up waiting for
+	groupCommit
+	wake    sync.Cond // on mu: a line arrived, or closed
+	writing bool      // the fields of this block are guarded by mu
+	stuck   bool      // a caller timed out during the write in progress
+	closed  bool
 
-	closeOnce sync.Once
-	closing   chan struct{}
-	ended     chan struct{} // closed when nobody writes any more
+	ended chan struct{} // closed when the writer has ended
 }
 
-// handover is a line that is to be written. Its text is a copy, since the
-// writing may outlive who asked for it.
-type handover struct {
-	text []byte
-	done chan error // has room for one, so that nobody needs to wait for it
-}
-
-var handovers = sync.Pool{New: func() any { return &handover{done: make(chan error, 1)} }}
-
-// NewSink returns a sink before out. Its owner calls Close, which does not
+// NewSink returns a sink in front of out. Its owner calls Close, which does not
 // close out.
-func NewSink(out io.Writer) *Sink {
-	s := &Sink{out: out, lines: make(chan *handover), closing: make(chan struct{}), ended: make(chan struct{})}
+func NewSink(out io.Writer) *Sink { return newSink(out, limitPipe) }
+
+// newSink returns a sink whose writes of several lines have at most limit bytes.
+func newSink(out io.Writer, limit int) *Sink {
+	s := &Sink{groupCommit: groupCommit{out: out, limit: limit}, ended: make(chan struct{})}
+	s.wake.L = &s.mu
 	go s.run()
 	return s
 }
 
-// run writes until Close.
+// run writes until Close, and then what arrived before.
 func (s *Sink) run() {
 	defer close(s.ended)
-	for number := int64(1); ; number++ {
-		select {
-		case <-s.closing:
-			return
-		case h := <-s.lines:
-			s.number.Store(number)
-			_, err := s.out.Write(h.text)
-			s.number.Store(0)
-			h.done <- err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		for len(s.queue) == 0 {
+			if s.closed {
+				return
+			}
+			s.wake.Wait()
 		}
+		s.takeBatch()
+		s.writing = true
+		s.mu.Unlock()
+		written, err := s.writeBatch()
+		s.mu.Lock()
+		s.writing, s.stuck = false, false
+		s.mu.Unlock()
+		s.sendResults(written, err)
+		s.mu.Lock()
 	}
 }
 
-// Write writes one line.
+// Write writes one line. It copies the line, since the write may outlast the call.
 func (s *Sink) Write(line []byte) (int, error) {
-	if number := s.number.Load(); number != 0 && number == s.stuck.Load() {
-		return 0, errStuck
+	l := pendingLines.Get().(*pendingLine)
+	l.text = append(l.text[:0], line...)
+	if err := s.enqueue(l); err != nil {
+		l.release()
+		return 0, err
 	}
-	limit := time.NewTimer(sinkLimit)
-	defer limit.Stop()
-	h := handovers.Get().(*handover)
-	h.text = append(h.text[:0], line...)
+	timeout := l.startTimeout()
 	select {
-	case s.lines <- h:
-	case <-s.closing:
-		return 0, os.ErrClosed
-	case <-limit.C:
-		return 0, s.giveUp()
-	}
-	select {
-	case err := <-h.done:
-		if cap(h.text) <= maxLentLine {
-			handovers.Put(h)
-		}
-		if err != nil {
-			return 0, err
-		}
-		return len(line), nil
-	case <-limit.C:
-		return 0, s.giveUp()
+	case result := <-l.result:
+		timeout.Stop()
+		l.release()
+		return sinkResult(line, result.err)
+	case <-timeout.C:
+		return sinkResult(line, s.giveUp(l))
 	}
 }
 
-// giveUp keeps others from waiting for the write under way.
-func (s *Sink) giveUp() error {
-	s.stuck.Store(s.number.Load())
-	return errStuck
+func sinkResult(line []byte, err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
-// Close ends the writing. The error says that the last write is stuck: then
-// it is left to the end of the process.
+func (s *Sink) enqueue(l *pendingLine) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return os.ErrClosed
+	case s.stuck:
+		return errStuck
+	}
+	s.queue = append(s.queue, l)
+	s.wake.Signal()
+	return nil
+}
+
+// giveUp ends the wait for a line that timed out, and keeps others from waiting for
+// the write in progress. A line that is not in that write leaves the queue. The
+// error is nil where the line was written after all.
+func (s *Sink) giveUp(l *pendingLine) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.queue, l); i >= 0 {
+		s.queue = slices.Delete(s.queue, i, i+1)
+	}
+	select {
+	case result := <-l.result:
+		return result.err
+	default:
+		s.stuck = s.writing
+		return errStuck
+	}
+}
+
+// Close writes the lines that wait and ends the writer. The error says that the
+// last write is stuck: then it is left to the end of the process.
 func (s *Sink) Close() error {
-	s.closeOnce.Do(func() { close(s.closing) })
+	s.mu.Lock()
+	s.closed = true
+	s.wake.Signal()
+	s.mu.Unlock()
 	select {
 	case <-s.ended:
 		return nil
