@@ -30,10 +30,11 @@ unit: install-peers
 e2e: install-peers
 	cd e2e && $(GOTEST) -count=1 -timeout 20m -parallel 8 ./...
 
-# Token requests and policy decisions, then what needs a real slapd or PostgreSQL:
-# LDAPS logins, a million sessions, three replicas. About four minutes.
+# Token requests, LDAPS logins and policy decisions, then a million sessions and
+# three replicas. About four minutes. BEFORE=/path/of/another/shorepass measures
+# that binary beside this one.
 bench: build install-peers
-	go run ./bench -shorepass bin/shorepass
+	go run ./bench -shorepass bin/shorepass -before "$(BEFORE)"
 	go test -run '^$$' -bench . ./bench
 
 # Runs every fuzz target of both modules for FUZZTIME.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,51 +14,107 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"time"
 )
 
-// serveBare is the limit: net/http, a parsed request, one ES256 signature, and
-// an answer as long as shorepass's. size is the length of the token's signing
-// input. It prints its address and serves until it is killed.
+// serveBare is the limit: net/http with the timeouts of shorepass, a parsed request,
+// one ES256 signature, and an answer with the same fields of the head and as long a
+// body. size is the length of the token's signing input. It prints its address and
+// serves until it is killed.
 func serveBare(size int) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
-	}
-	input := make([]byte, size)
-	for i := range input {
-		input[i] = 'A'
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(os.Stdout, l.Addr())
-	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := r.ParseForm(); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		r.BasicAuth()
-		digest := sha256.Sum256(input)
-		a, b, err := ecdsa.Sign(rand.Reader, key, digest[:])
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		var signature [64]byte
-		a.FillBytes(signature[:32])
-		b.FillBytes(signature[32:])
-		token := string(input) + "." + base64.RawURLEncoding.EncodeToString(signature[:])
-		body, err := json.Marshal(map[string]any{
-			"token": token, "access_token": token, "expires_in": 300,
-			"scope": r.PostForm.Get("scope"), "refresh_token": r.PostForm.Get("refresh_token"),
-		})
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body)
-	}))
+	server := http.Server{
+		Handler:           bare{bytes.Repeat([]byte("A"), size), key},
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+	}
+	return server.Serve(l)
+}
+
+type bare struct {
+	input []byte // that is signed
+	key   *ecdsa.PrivateKey
+}
+
+// bareAnswer has the fields of shorepass's answer, in its order.
+type bareAnswer struct {
+	Token        string `json:"token"`
+	AccessToken  string `json:"access_token"`
+	ExpiresIn    int    `json:"expires_in"`
+	Scope        string `json:"scope,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+func (b bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.BasicAuth()
+	token, err := b.sign()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	body, err := json.Marshal(bareAnswer{token, token, 300, r.PostForm.Get("scope"), r.PostForm.Get("refresh_token")})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	body = append(body, '\n')
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Request-Id", "AAAAAAAAAAAAAAAAAAAAAAAAAA")
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+}
+
+func (b bare) sign() (string, error) {
+	digest := sha256.Sum256(b.input)
+	r, s, err := ecdsa.Sign(rand.Reader, b.key, digest[:])
+	if err != nil {
+		return "", err
+	}
+	var signature [64]byte
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return string(b.input) + "." + base64.RawURLEncoding.EncodeToString(signature[:]), nil
+}
+
+// startBare serves the bare handler in a process of its own, with an answer as long
+// as the one that shorepass gives to a request.
+func startBare(ctx context.Context, shorepass *process, request []byte) (*process, error) {
+	head, body, err := shorepass.exchange(request)
+	if err != nil {
+		return nil, err
+	}
+	var answer tokenAnswer
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, err
+	}
+	p, err := startBareProcess(ctx, len(answer.Token)-len(".")-base64.RawURLEncoding.EncodedLen(64))
+	if err != nil {
+		return nil, err
+	}
+	bareHead, bareBody, err := p.exchange(request)
+	if err == nil && (len(bareHead) != len(head) || len(bareBody) != len(body)) {
+		err = fmt.Errorf("the bare handler answers %d and %d bytes, and shorepass %d and %d: %s", len(bareHead), len(bareBody), len(head), len(body), head)
+	}
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
 }

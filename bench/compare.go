@@ -29,6 +29,7 @@ type result struct {
 	figures
 	throughput float64 // beside the first contestant's in the same round
 	latency    float64 // p50 beside the first one's
+	runs       []figures
 }
 
 // compare runs the contestants in turn, again and again, after a short round
@@ -60,7 +61,7 @@ func compare(ctx context.Context, in turns, all []contestant) ([]result, error) 
 // summary takes the medians of runs, beside those of the first contestant.
 func summary(name string, runs, first []figures) result {
 	return result{
-		name: name,
+		name: name, runs: runs,
 		figures: figures{
 			Connections: runs[0].Connections,
 			PerSecond:   median(runs, func(i int) float64 { return runs[i].PerSecond }),
@@ -73,6 +74,11 @@ func summary(name string, runs, first []figures) result {
 		throughput: median(runs, func(i int) float64 { return runs[i].PerSecond / first[i].PerSecond }),
 		latency:    median(runs, func(i int) float64 { return float64(runs[i].P50) / float64(first[i].P50) }),
 	}
+}
+
+// ratio is the median of the ratios of a figure of two results in the same round.
+func ratio(of, to result, figure func(figures) float64) float64 {
+	return median(of.runs, func(i int) float64 { return figure(of.runs[i]) / figure(to.runs[i]) })
 }
 
 // median is the middle one of what of says of each run.

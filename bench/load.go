@@ -24,6 +24,7 @@ type target struct {
 // figures are what one run measured.
 type figures struct {
 	Connections int
+	Requests    int
 	PerSecond   float64
 	P50, P99    time.Duration
 	CPU         time.Duration // of the servers, a request
@@ -54,21 +55,27 @@ func load(ctx context.Context, t target, scripts func(conn int) script, conns in
 			return figures{}, err
 		}
 	}
-	all := slices.Concat(took...)
-	slices.Sort(all)
-	if len(all) == 0 {
-		return figures{}, fmt.Errorf("no request was answered in %v", span)
-	}
 	after, err := t.used()
 	if err != nil {
 		return figures{}, err
 	}
+	f, err := newFigures(conns, slices.Concat(took...), elapsed, after.servers-before.servers)
+	if err != nil {
+		return figures{}, err
+	}
+	f.Store, f.RSS = (after.store-before.store)/time.Duration(f.Requests), after.rss
+	return f, nil
+}
+
+// newFigures returns the figures of requests that took so long each.
+func newFigures(conns int, took []time.Duration, elapsed, cpu time.Duration) (figures, error) {
+	if len(took) == 0 {
+		return figures{}, fmt.Errorf("no request was answered in %v", elapsed)
+	}
+	slices.Sort(took)
 	return figures{
-		Connections: conns, PerSecond: float64(len(all)) / elapsed.Seconds(),
-		P50: all[len(all)/2], P99: all[len(all)*99/100],
-		CPU:   (after.servers - before.servers) / time.Duration(len(all)),
-		Store: (after.store - before.store) / time.Duration(len(all)),
-		RSS:   after.rss,
+		Connections: conns, Requests: len(took), PerSecond: float64(len(took)) / elapsed.Seconds(),
+		P50: took[len(took)/2], P99: took[len(took)*99/100], CPU: cpu / time.Duration(len(took)),
 	}, nil
 }
 

@@ -1,20 +1,23 @@
 // Command bench measures shorepass. "make bench" runs all of it, in under five
 // minutes, and prints tables:
 //
-//   - token requests: the refresh-token path and the remembered-password path,
-//     beside the limit, a bare net/http handler that signs one ES256 token and
-//     answers as many bytes;
+//   - requests: anonymous, by refresh token, by a cached password, beside the limit,
+//     a bare net/http handler that signs one ES256 token and answers as many bytes;
+//     and logins over LDAPS that no cache answers, from new addresses and from known
+//     ones, beside a bare go-ldap loop that asks the directory the same;
 //   - policy decisions against the number of rules;
-//   - uncached logins over LDAPS, beside a bare go-ldap loop that asks the
-//     directory the same;
 //   - redemptions with ten and with a million sessions in the store, on SQLite
 //     and on PostgreSQL;
 //   - three replicas on one PostgreSQL, beside one.
 //
 // The first two are this command, the others its benchmarks ("go test -bench .
-// ./bench"), since what starts a real directory or database belongs to tests.
+// ./bench").
 //
 //	go run ./bench -shorepass bin/shorepass
+//	go run ./bench -shorepass bin/shorepass -before /tmp/shorepass-before
+//
+// With -before another binary takes its turns in the first table, and each row of
+// the two is followed by the ratios between them.
 //
 // What a table compares runs in turn, a third of a second each, again and
 // again; a cell is the median of these runs, and the ratio that of the ratios
@@ -29,11 +32,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"time"
 )
 
 func main() {
 	binary := flag.String("shorepass", "bin/shorepass", "the binary to measure")
+	before := flag.String("before", "", "another binary to measure beside it, in turns; optional")
+	only := flag.String("only", "", "a regular expression: measure only the requests of the first table whose names it matches; optional")
 	span := flag.Duration("span", 350*time.Millisecond, "how long each run takes")
 	rounds := flag.Int("rounds", 9, "how many runs each cell is the median of")
 	bare := flag.Int("bare", 0, "serve the bare handler with tokens of that many bytes instead (used by bench itself)")
@@ -42,7 +48,11 @@ func main() {
 	if *bare > 0 {
 		err = serveBare(*bare)
 	} else {
-		err = run(context.Background(), *binary, turns{*rounds, *span})
+		builds := []build{{"shorepass", *binary}}
+		if *before != "" {
+			builds = []build{{"before", *before}, {"now", *binary}}
+		}
+		err = run(context.Background(), builds, *only, turns{*rounds, *span})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -50,14 +60,19 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, binary string, in turns) error {
+func run(ctx context.Context, builds []build, only string, in turns) error {
+	pattern, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "shorepass-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := measureTokens(ctx, binary, dir, in); err != nil {
-		return fmt.Errorf("token requests: %w", err)
+	r := report{dir, builds, pattern, in}
+	if err := r.measure(ctx); err != nil || only != "" {
+		return err
 	}
 	return measurePolicy(in)
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -34,8 +36,8 @@ func (p *process) pause() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
 
 func (p *process) resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
-// startBare serves the bare handler in a process of its own.
-func startBare(ctx context.Context, size int) (*process, error) {
+// startBareProcess runs serveBare in a process of its own.
+func startBareProcess(ctx context.Context, size int) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -101,4 +103,23 @@ func (p *process) login(name string) (tokenAnswer, error) {
 		return answer, fmt.Errorf("login of %s: %s: %s", name, resp.Status, body)
 	}
 	return answer, json.NewDecoder(resp.Body).Decode(&answer)
+}
+
+// exchange sends one request on a connection of its own and returns the answer, its
+// head and its body.
+func (p *process) exchange(request []byte) (head, body []byte, err error) {
+	conn, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer conn.Close()
+	if _, err := conn.Write(request); err != nil {
+		return nil, nil, err
+	}
+	var all bytes.Buffer
+	if err := readAnswer(bufio.NewReaderSize(io.TeeReader(conn, &all), 64<<10)); err != nil {
+		return nil, nil, err
+	}
+	head, body, _ = bytes.Cut(all.Bytes(), []byte("\r\n\r\n"))
+	return head, body, nil
 }

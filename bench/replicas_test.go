@@ -35,7 +35,7 @@ var periods = turns{rounds: 7, span: 10 * quotaPeriod}
 // which replicas on machines of their own scale, until PostgreSQL is full,
 // which the CPU that a request takes in it tells.
 func BenchmarkReplicas(b *testing.B) {
-	binary := build(b)
+	binary := buildBinary(b)
 	server := postgrestest.Start(b, "fsync=on")
 	dsn, dir := server.Database(b), b.TempDir()
 	asks := replicaConfig(b, dir, dsn, `revalidate = "1s"`, append(names(replicaPeople), "first"))

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	password = "bench-password"
-	scope    = "repository:team-001/app:pull,push"
+	password    = "bench-password"
+	scope       = "repository:team-001/app:pull,push"
+	publicScope = "repository:public/app:pull"
 )
 
 // script gives the requests of one connection: each is sent, and answered,
@@ -37,8 +38,20 @@ func redemption(token string) []byte {
 	return fmt.Appendf(nil, "POST /jwt/auth HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(form), form)
 }
 
-// basic asks for a token with a name and a password.
-func basic(name, password string) []byte {
-	return fmt.Appendf(nil, "GET /jwt/auth?service=registry&scope=%s HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic %s\r\n\r\n",
-		url.QueryEscape(scope), base64.StdEncoding.EncodeToString([]byte(name+":"+password)))
+// basic asks for a token with a name and a password, and with further lines of the
+// head.
+func basic(name, password string, head ...string) []byte {
+	head = append(head, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(name+":"+password)))
+	return get(scope, head...)
+}
+
+// anonymous asks for a token without a credential.
+func anonymous() []byte { return get(publicScope) }
+
+func get(scope string, head ...string) []byte {
+	lines := ""
+	for _, line := range head {
+		lines += line + "\r\n"
+	}
+	return fmt.Appendf(nil, "GET /jwt/auth?service=registry&scope=%s HTTP/1.1\r\nHost: bench\r\n%s\r\n", url.QueryEscape(scope), lines)
 }

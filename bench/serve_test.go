@@ -10,8 +10,8 @@ import (
 // short is how the benchmarks take turns.
 var short = turns{rounds: 9, span: 350 * time.Millisecond}
 
-// build builds the binary to measure, as it is built for everybody.
-func build(b *testing.B) string {
+// buildBinary builds the binary to measure, as it is built for everybody.
+func buildBinary(b *testing.B) string {
 	b.Helper()
 	if out, err := exec.Command("make", "-C", "..", "build").CombinedOutput(); err != nil {
 		b.Fatalf("build: %v\n%s", err, out)

@@ -31,7 +31,7 @@ const never = `revalidate = "24h"`
 // store, through the binary, each of another session drawn at random. The p50
 // with a million is to be at most 1.3 times that with ten.
 func BenchmarkStores(b *testing.B) {
-	binary := build(b)
+	binary := buildBinary(b)
 	all := newCrowd(b, crowded, many)
 	stocks := []struct {
 		name string
@@ -131,7 +131,11 @@ func beginWith(b *testing.B, binary, dir, config string) {
 // configOf is a configuration with a session table and people of twenty groups.
 func configOf(b *testing.B, dir, table string, people []string) string {
 	b.Helper()
-	who, err := users(people, 20)
+	groups := make(map[string]int)
+	for _, name := range people {
+		groups[name] = 20
+	}
+	who, err := users(groups)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers/ldap/ldaptest"
+)
+
+// ldapPeople is how many people the directory has.
+const ldapPeople = 200
+
+const ldapConfig = `
+[server]
+listen = "127.0.0.1:0"
+trusted_proxies = ["127.0.0.1"]
+[audit]
+to = "file:%[1]s/audit.log"
+[token]
+issuer   = "bench"
+services = ["registry"]
+[session]
+store = "sqlite:%[1]s/data/sessions.db"
+[[provider]]
+name     = "corp"
+kind     = "ldap"
+preset   = "openldap"
+urls     = [%[2]q]
+tls      = { ca = %[3]q }
+remember = "0s"
+bind_dn       = %[4]q
+bind_password = %[5]q
+users    = { base = %[6]q, name = "uid" }
+groups   = { base = %[7]q, %[8]s }
+[[rule]]
+groups       = ["*"]
+repositories = ["{group}/**"]
+actions      = ["pull"]
+`
+
+// groupsBy are the two ways by which a directory tells groups: as an attribute
+// of the person's entry, or by a search of its own.
+const (
+	groupsByMemberOf = `attribute = "memberOf"`
+	groupsBySearch   = `filter = "(member={dn})"`
+)
+
+func person(i int) string { return fmt.Sprintf("user%05d", i%ldapPeople+1) }
+
+// laterLogins are logins of one person for each connection, each from an address of
+// the person's own, so that all but the first come with a proof.
+func laterLogins(conn int) script {
+	return same(login(conn, fmt.Sprintf("192.0.2.%d", conn+1)))(conn)
+}
+
+// firstLogins are logins of one person for each connection, each from an address that
+// no login came from before.
+func firstLogins(conn int) script {
+	return func() []byte {
+		n := addresses.Add(1)
+		return login(conn, fmt.Sprintf("10.%d.%d.%d", byte(n>>16), byte(n>>8), byte(n)))
+	}
+}
+
+// addresses counts the addresses of first logins.
+var addresses atomic.Uint32
+
+func login(conn int, address string) []byte {
+	return basic(person(conn), "pw"+person(conn), "X-Forwarded-For: "+address)
+}
+
+// bareLogins asks the directory what a login does, with nothing around it: workers
+// that each have a pooled connection to search on and one to bind on. Each is another
+// person. The clock runs from when every worker has its connections.
+func bareLogins(slapd *ldaptest.Slapd, groups bool, workers int, span time.Duration) (figures, error) {
+	ready, start := make(chan struct{}, workers), make(chan time.Time)
+	took, errs := make([][]time.Duration, workers), make([]error, workers)
+	done := make(chan int, workers)
+	for i := range workers {
+		go func() {
+			took[i], errs[i] = bareWorker(slapd, person(i), groups, ready, start)
+			done <- i
+		}()
+	}
+	for range workers {
+		select {
+		case <-ready:
+		case i := <-done:
+			return figures{}, errs[i]
+		}
+	}
+	before, err := cpuOf(os.Getpid())
+	if err != nil {
+		return figures{}, err
+	}
+	began := time.Now()
+	for range workers {
+		start <- began.Add(span)
+	}
+	for range workers {
+		<-done
+	}
+	elapsed := time.Since(began)
+	after, err := cpuOf(os.Getpid())
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return figures{}, err
+	}
+	return newFigures(workers, slices.Concat(took...), elapsed, after-before)
+}
+
+func bareWorker(slapd *ldaptest.Slapd, name string, groups bool, ready chan<- struct{}, start <-chan time.Time) (took []time.Duration, err error) {
+	dial := func() (*ldap.Conn, error) {
+		return ldap.DialURL(slapd.LDAPS, ldap.DialWithTLSConfig(slapd.Client("127.0.0.1")))
+	}
+	search, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	defer search.Close()
+	bind, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	defer bind.Close()
+	if err := search.Bind(slapd.BindDN, slapd.Password); err != nil {
+		return nil, err
+	}
+	ready <- struct{}{}
+	for deadline := <-start; ; {
+		began := time.Now()
+		if !began.Before(deadline) {
+			return took, nil
+		}
+		found, err := search.Search(ldap.NewSearchRequest(slapd.People, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, 3, false,
+			"(uid="+name+")", []string{"uid", "entryUUID", "memberOf"}, nil))
+		if err != nil {
+			return nil, err
+		}
+		if err := bind.Bind(found.Entries[0].DN, "pw"+name); err != nil {
+			return nil, err
+		}
+		if groups {
+			if _, err := search.Search(ldap.NewSearchRequest(slapd.Groups, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 3, false,
+				"(member="+found.Entries[0].DN+")", []string{"cn"}, nil)); err != nil {
+				return nil, err
+			}
+		}
+		took = append(took, time.Since(began))
+	}
+}
+
+// configOfLDAP is a configuration with the directory as its provider, and without a
+// cache of passwords.
+func configOfLDAP(dir string, slapd *ldaptest.Slapd, groups string) string {
+	return fmt.Sprintf(ldapConfig, dir, slapd.LDAPS, slapd.CA, slapd.BindDN, slapd.Password, slapd.People, slapd.Groups, groups)
+}
+
+// withSlapd lends use an OpenLDAP. What starts one belongs to tests, so that this is
+// a benchmark of package testing, whose failure is kept.
+func withSlapd(use func(*ldaptest.Slapd) error) (err error) {
+	err = errors.New("slapd did not start")
+	ran := false
+	testing.Benchmark(func(b *testing.B) {
+		if ran {
+			return // one run is enough, however short
+		}
+		ran = true
+		slapd := ldaptest.StartSlapd(keepFailure{b, &err}, ldaptest.SlapdOptions{People: ldapPeople, Quiet: true})
+		err = use(slapd)
+	})
+	return err
+}
+
+// keepFailure is a testing.TB whose failure is an error.
+type keepFailure struct {
+	*testing.B
+	err *error
+}
+
+func (k keepFailure) Fatal(args ...any) {
+	k.B.Helper()
+	*k.err = errors.New(fmt.Sprint(args...))
+	k.B.FailNow()
+}
+
+func (k keepFailure) Fatalf(format string, args ...any) {
+	k.B.Helper()
+	*k.err = fmt.Errorf(format, args...)
+	k.B.FailNow()
+}
