@@ -24,6 +24,8 @@ type identity struct {
 	// possible adds the unsure ones, by which deny rules go. Both are one
 	// pointer if no group is unsure.
 	sure, possible *membership
+
+	matched, matchedUnsure []string // for MatchedGroups
 }
 
 // names are the names of a person in a request.
@@ -80,7 +82,24 @@ func (p *Policy) newIdentity(n names) *identity {
 		id.possible = p.newMembership(id, slices.Concat(n.groups, named))
 		id.possible.all = len(named) < len(n.unsure)
 	}
+	id.matched, id.matchedUnsure = p.matchedGroups(id)
 	return id
+}
+
+// matchedGroups returns what MatchedGroups does of an identity.
+func (p *Policy) matchedGroups(id *identity) (groups, unsure []string) {
+	for _, matched := range [][]group{id.sure.fillable, id.sure.unfillable} {
+		for i := range matched {
+			groups = append(groups, matched[i].name)
+		}
+	}
+	slices.Sort(groups)
+	for _, name := range id.unsure {
+		if name == UnsureAll || len(p.matchingEntries(id, name)) > 0 {
+			unsure = append(unsure, name)
+		}
+	}
+	return groups, unsure
 }
 
 // canonical returns a name of the person as it fills a placeholder: folded if
@@ -156,7 +175,7 @@ func (m *membership) withText(text string) []group {
 
 // size returns about how many bytes an identity takes.
 func (id *identity) size() int {
-	n := 384 + len(id.user) + 16*(len(id.groups)+len(id.unsure)) + 4*len(id.users.all) + id.sure.size()
+	n := 432 + len(id.user) + 16*(len(id.groups)+len(id.unsure)+len(id.matched)+len(id.matchedUnsure)) + 4*len(id.users.all) + id.sure.size()
 	if id.possible != id.sure {
 		n += id.possible.size()
 	}
@@ -236,21 +255,11 @@ var seed = maphash.MakeSeed()
 
 // MatchedGroups returns, for the audit line, those of the person's groups that
 // an entry of some rule's groups key matches, sorted, and likewise the unsure
-// groups, UnsureAll included. After a decision the identity is in the cache.
+// groups, UnsureAll included. After a decision the identity is in the cache. The
+// caller must not change them.
 func (p *Policy) MatchedGroups(req Request) (groups, unsure []string) {
 	id := p.identity(&req)
-	for _, matched := range [][]group{id.sure.fillable, id.sure.unfillable} {
-		for i := range matched {
-			groups = append(groups, matched[i].name)
-		}
-	}
-	slices.Sort(groups)
-	for _, name := range id.unsure {
-		if name == UnsureAll || len(p.matchingEntries(id, name)) > 0 {
-			unsure = append(unsure, name)
-		}
-	}
-	return groups, unsure
+	return id.matched, id.matchedUnsure
 }
 
 // ReferencedClaims returns, by their dotted paths, those of the person's claims
