@@ -117,7 +117,7 @@ func (r *report) measureTokens(ctx context.Context) error {
 	}
 	for _, q := range []request{
 		{"anonymous", manyConnections, each([][]byte{anonymous()})},
-		{"refresh token", 1, each(few)},
+		{"refresh token, one connection", 1, each(few)},
 		{"refresh token", manyConnections, each(few)},
 		{"refresh token, 1,000 groups", manyConnections, each(many)},
 		{"cached password", manyConnections, each([][]byte{basic("twenty", password)})},

@@ -23,7 +23,7 @@ func printRow(r result, ratio float64) {
 		of = fmt.Sprintf("%.2f", ratio)
 	}
 	if r.Connections == 0 {
-		fmt.Printf("%-42s %62s\n", r.name, rss)
+		fmt.Printf("%-42s %63s\n", r.name, rss)
 		return
 	}
 	fmt.Printf("%-42s %4d %8.0f %9s %9s %9s %9s %9s %12s\n", r.name, r.Connections, r.PerSecond,
