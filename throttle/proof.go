@@ -61,10 +61,10 @@ func (t *Throttle) NoteProof(name string, address netip.Addr) {
 	if from == "" || name == "" {
 		return
 	}
-	key := t.proofKey(t.hasher.MAC("name", name), from)
-	if !t.proofs.isDue(key) {
+	if !t.proofs.isDue(cachedProof{name, from}) {
 		return
 	}
+	key := t.proofKey(t.hasher.MAC("name", name), from)
 	t.writes.try([]MAC{key}, func(ctx context.Context) {
 		r := rows{t: t}
 		r.keys[proofRow] = key
@@ -84,12 +84,16 @@ func (t *Throttle) NoteProof(name string, address netip.Addr) {
 // and a bound of 10,000.
 type proofCache struct {
 	mu    sync.Mutex
-	cache *lru.Cache[MAC, time.Time] // when the proof of a key was written
+	cache *lru.Cache[cachedProof, time.Time] // when the proof was written
 }
+
+// cachedProof is the key of the cache. It is not the MAC that is the row's key: two
+// MACs cost more than all else that a redemption does here.
+type cachedProof struct{ name, address string }
 
 // isDue reports whether a proof was not written within the hour, and caches that it
 // is being written.
-func (n *proofCache) isDue(key MAC) bool {
+func (n *proofCache) isDue(key cachedProof) bool {
 	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -154,7 +154,7 @@ func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 		queues:   addressQueues{queues: make(map[string]*addressQueue)},
 		calls:    calls{calls: make(map[callKey]*call)},
 		refusals: newRefusals(),
-		proofs:   proofCache{cache: lru.New[MAC, time.Time](maxCachedProofs)},
+		proofs:   proofCache{cache: lru.New[cachedProof, time.Time](maxCachedProofs)},
 		writes:   newWrites(),
 	}
 	t.cfg.Store(&cfg)
