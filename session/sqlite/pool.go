@@ -89,10 +89,10 @@ func isRowError(err error) bool {
 func (p *pool) acquire(ctx context.Context) (*conn, error) {
 	select {
 	case p.inUse <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.closed:
-		return nil, errClosed
+	default:
+		if err := p.await(ctx); err != nil {
+			return nil, err
+		}
 	}
 	select {
 	case c := <-p.idle:
@@ -104,6 +104,19 @@ func (p *pool) acquire(ctx context.Context) (*conn, error) {
 		<-p.inUse
 	}
 	return c, err
+}
+
+// await waits for a free connection. acquire calls it only if none is free, because
+// ctx.Done makes a channel.
+func (p *pool) await(ctx context.Context) error {
+	select {
+	case p.inUse <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.closed:
+		return errClosed
+	}
 }
 
 func (p *pool) open() (*conn, error) {
