@@ -42,7 +42,7 @@ func (e *SpentError) Unwrap() error { return ErrRefused }
 var errNotDerivable = errors.New("another token can be derived only from a browser's session that was redeemed")
 
 // mayDerive reports whether other tokens can be derived from a session.
-func (s *Session) mayDerive() bool { return s.Kind == KindBrowser && s.row.SignIn.ID != 0 }
+func (s *Session) mayDerive() bool { return s.Kind == KindBrowser && s.row != nil }
 
 // IssueOneTimePassword derives a one-time login password for service from a
 // browser's session. It is valid for one login within ten minutes.
@@ -75,7 +75,7 @@ func (s *Sessions) IssuePAT(ctx context.Context, from *Session, pat PAT, client 
 	if !from.mayDerive() {
 		return nil, errNotDerivable
 	}
-	return s.derive(ctx, &from.row, from.Identity, draftOptions{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client})
+	return s.derive(ctx, from.row, from.Identity, draftOptions{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client})
 }
 
 // RedeemOneTimePassword spends a one-time login password for a session on

@@ -150,11 +150,14 @@ func (c *Config) session(row *Row, known *providers.Identity, used time.Time) *S
 	id := *known // a copy: groups and claims are shared, and never changed
 	id.Method, id.AuthTime, id.ACR, id.AMR = row.method(), row.Login.Time, row.Login.ACR, row.Login.AMR
 	id.Stamp, id.RefreshToken = row.Stamp, secret.Text{}
-	copied := *row
-	copied.Body = nil
+	var origin *Row // what derived sessions copy from
+	if row.Kind == KindBrowser && row.SignIn.ID != 0 {
+		origin = new(*row)
+		origin.Body = nil
+	}
 	return &Session{
 		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id, Limits: row.Limits, LoginName: row.Login.Name,
-		Created: row.Created, Expires: c.expires(row), LastUsed: used, Checked: row.SignIn.Checked, row: copied,
+		Created: row.Created, Expires: c.expires(row), LastUsed: used, Checked: row.SignIn.Checked, row: origin,
 	}
 }
 

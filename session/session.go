@@ -100,7 +100,7 @@ type Session struct {
 	Label  string    // the person's name for it
 	MadeBy string    // who created it for the person; empty for the person
 
-	row Row // as read; derived sessions copy from it
+	row *Row // of a redeemed browser's session, as read: derived sessions copy from it
 }
 
 // Providers is the part of the chain of providers that sessions need.
