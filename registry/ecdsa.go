@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -32,13 +34,23 @@ func (m deterministicECDSA) Sign(input string, key any) ([]byte, error) {
 	if bits := private.Curve.Params().BitSize; bits != m.CurveBits {
 		return nil, fmt.Errorf("%s needs a curve of %d bits and not of %d", m.Alg(), m.CurveBits, bits)
 	}
-	hash := m.Hash.New()
-	hash.Write([]byte(input))
-	der, err := private.Sign(nil, hash.Sum(nil), m.Hash)
+	der, err := private.Sign(nil, m.digest(input), m.Hash)
 	if err != nil {
 		return nil, err
 	}
 	return rawSignature(der, (m.CurveBits+7)/8)
+}
+
+// digest returns the hash of input, for ES256 without a copy of it on the heap.
+func (m deterministicECDSA) digest(input string) []byte {
+	if m.Hash == crypto.SHA256 {
+		var room [1536]byte // a token of a few scopes
+		sum := sha256.Sum256(append(room[:0], input...))
+		return sum[:]
+	}
+	hash := m.Hash.New()
+	hash.Write([]byte(input))
+	return hash.Sum(nil)
 }
 
 // rawSignature converts a signature from ASN.1 (RFC 3279, section 2.2.3) to its
