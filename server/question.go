@@ -94,23 +94,30 @@ func parseCommon(params url.Values, single ...string) (*question, error) {
 // of the parameters that every endpoint has. Only scope may be repeated (RFC 6749,
 // section 3.2).
 func checkParams(params url.Values, single ...string) error {
-	for _, name := range append(single, "service", "client_id", "access_type") {
-		values := params[name]
-		if len(values) > 1 {
-			return malformed(name + " is given more than once")
-		}
-		if len(values) == 1 && !utf8.ValidString(values[0]) {
-			return malformed(name + " is not UTF-8")
+	for _, names := range [][]string{single, commonParams} {
+		for _, name := range names {
+			values := params[name]
+			if len(values) > 1 {
+				return malformed(name + " is given more than once")
+			}
+			if len(values) == 1 && !utf8.ValidString(values[0]) {
+				return malformed(name + " is not UTF-8")
+			}
 		}
 	}
 	return nil
 }
 
+// commonParams are the parameters that every endpoint has, but for scope.
+var commonParams = []string{"service", "client_id", "access_type"}
+
 // readForm reads and parses the body of a POST.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil, malformed("the Content-Type of a POST must be application/x-www-form-urlencoded")
+	const form = "application/x-www-form-urlencoded"
+	if given := r.Header.Get("Content-Type"); given != form { // which is what most clients send
+		if kind, _, err := mime.ParseMediaType(given); err != nil || kind != form {
+			return nil, malformed("the Content-Type of a POST must be " + form)
+		}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	switch {
