@@ -30,7 +30,9 @@ const maxLentLine = 64 << 10
 func withLine(value any, use func(line []byte) error) error {
 	l := jsonBuffers.Get().(*jsonBuffer)
 	l.text.Reset()
-	if err := l.encoder.Encode(value); err != nil {
+	if own, ok := value.(jsonAppender); ok {
+		l.text.Write(append(own.appendJSON(l.text.AvailableBuffer()), '\n'))
+	} else if err := l.encoder.Encode(value); err != nil {
 		return err // an encoder that failed once is not reused
 	}
 	err := use(l.text.Bytes())
