@@ -32,7 +32,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"regexp"
+	"syscall"
 	"time"
 )
 
@@ -52,7 +54,9 @@ func main() {
 		if *before != "" {
 			builds = []build{{"before", *before}, {"now", *binary}}
 		}
-		err = run(context.Background(), builds, *only, turns{*rounds, *span})
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop() // servers end with ctx
+		err = run(ctx, builds, *only, turns{*rounds, *span})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
