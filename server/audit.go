@@ -13,22 +13,22 @@ import (
 	"syscall"
 )
 
-// Audit writes one JSON line a decision. It is safe for concurrent use.
+// Audit writes the audit log: one JSON line for each decision. It is safe for
+// concurrent use.
 type Audit struct {
 	required  bool
 	allGroups bool        // a line names every group of a person
 	failed    func(error) // counts and logs a line that could not be written
-	file      string      // empty when it is none
+	file      string      // the path; empty unless the log is a file
 
-	mu sync.RWMutex // guards out, which may be written to by many at once
-	// out is nil when nothing is audited. Each of its writes is one line, and
-	// lines do not mix: lineFile and Sink guarantee that.
+	mu sync.RWMutex // guards the field out, not its writes
+	// out is nil if the audit log is off. Each of its writes is one line, and
+	// concurrent lines do not mix: lineFile and Sink guarantee that.
 	out io.WriteCloser
 }
 
-// OpenAudit opens what cfg names. stdout is written to when cfg says so, and
-// is not closed by Close. failed is called for each line that cannot be
-// written.
+// OpenAudit opens the audit log that cfg names. Close does not close stdout. failed
+// is called for each line that cannot be written.
 func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, error) {
 	a := &Audit{required: cfg.Required, allGroups: cfg.Groups == groupsAll, failed: failed}
 	var err error
@@ -50,8 +50,8 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, e
 	return a, nil
 }
 
-// Check reports whether OpenAudit would open what the configuration names. It
-// makes no file, and writes nothing.
+// Check reports whether OpenAudit would succeed. It creates no file and writes
+// nothing.
 func (c AuditConfig) Check() error {
 	var err error
 	switch path, isFile := strings.CutPrefix(c.To, "file:"); {
@@ -103,7 +103,7 @@ func openSyslog() (io.WriteCloser, error) {
 	return ownSink{newSink(w, limitOneLine), w}, nil
 }
 
-// keepOpen is a writer that somebody else closes.
+// keepOpen is a writer whose Close does nothing: its owner closes it.
 type keepOpen struct{ io.Writer }
 
 func (keepOpen) Close() error { return nil }
@@ -116,13 +116,13 @@ type ownFile struct {
 
 func (o ownFile) Close() error { return o.file.Close() }
 
-// ownSink is a sink that is closed with what it writes to.
+// ownSink is a sink that is closed with its output.
 type ownSink struct {
 	*Sink
 	out io.Closer
 }
 
-// Close leaves what is stuck alone, since closing it could wait as long.
+// Close does not close an output whose write is stuck, since that could block too.
 func (s ownSink) Close() error {
 	if err := s.Sink.Close(); err != nil {
 		return err
@@ -130,9 +130,8 @@ func (s ownSink) Close() error {
 	return s.out.Close()
 }
 
-// Reopen opens a file anew, so that lines go to the one that has its name now,
-// after somebody has moved the old one away. Where it fails they go on to the
-// old one. Anything but a file is left as it is.
+// Reopen opens the file again, after logrotate has renamed the old one. If that fails,
+// lines go on to the old file. For any other output Reopen does nothing.
 func (a *Audit) Reopen() error {
 	if a.file == "" {
 		return nil
@@ -148,8 +147,8 @@ func (a *Audit) Reopen() error {
 	return old.Close()
 }
 
-// Close closes the file or the connection to syslog. It waits no longer than a
-// line may take.
+// Close closes the file or the connection to syslog. It waits at most for the timeout
+// of a line.
 func (a *Audit) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -162,8 +161,8 @@ func (a *Audit) Close() error {
 	return nil
 }
 
-// write writes one line. An error is unavailable, and is returned only where
-// AuditConfig.Required forbids to answer without a line.
+// write writes one line. It returns an error, which is unavailable (503), only if
+// AuditConfig.Required forbids an answer without a line.
 func (a *Audit) write(line *auditLine) error {
 	err := a.writeLine(line)
 	if err == nil {

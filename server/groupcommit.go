@@ -8,8 +8,8 @@ import (
 
 // groupCommit is the queue of a group commit without a timer: with no write in
 // progress a line is written immediately, and lines that arrive during a write go
-// out together in the next one, in the order of their arrival. Who writes differs:
-// the caller in [lineFile], a goroutine in [Sink].
+// out together in the next one, in the order of their arrival. The
+// writer is the caller in [lineFile] and a goroutine in [Sink].
 type groupCommit struct {
 	out   io.Writer
 	limit int // bytes of a write that holds several lines
@@ -111,7 +111,7 @@ func (g *groupCommit) sendResults(written int, err error) {
 }
 
 // batchText returns the text of the batch, and how much of it comes before the first
-// line: behind half a line a line break, so that a reader loses that line alone.
+// line: after half a line a line break, so that a reader loses that line alone.
 func (g *groupCommit) batchText() (text []byte, before int) {
 	if len(g.batch) == 1 && !g.torn {
 		return g.batch[0].text, 0
@@ -128,9 +128,9 @@ func (g *groupCommit) batchText() (text []byte, before int) {
 }
 
 // lineFile writes lines to a plain file, where a write does not block. The caller
-// of Write is the writer: first of its own line and, if more arrived meanwhile, the
-// first of those callers is the next. So a line alone costs a lock and no switch of
-// goroutines. It is safe for concurrent use.
+// of Write is the writer. It then hands the turn to the caller of the first line that
+// arrived during its write. So a line alone costs a lock and no switch of goroutines.
+// It is safe for concurrent use.
 type lineFile struct {
 	groupCommit
 	writing bool // guarded by mu

@@ -12,7 +12,7 @@ import (
 // sinkLimit is the timeout of a line, of waiting and writing together.
 const sinkLimit = time.Second
 
-var errStuck = errors.New("what was written before is not taken; whoever reads it has stopped reading")
+var errStuck = errors.New("an earlier write is stuck; its reader has stopped reading")
 
 // Sink writes lines to an output that may block: a pipe whose reader has stopped, a
 // syslog that hangs. A Write times out after a second, and fails immediately while
@@ -141,8 +141,7 @@ func (s *Sink) Close() error {
 	}
 }
 
-// mayBlock reports whether a write to w may wait for somebody: only one to a
-// plain file never does.
+// mayBlock reports whether a write to w may block: only one to a plain file does not.
 func mayBlock(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"shorepass/server"
 )
 
-// fullPipe returns a pipe that nobody reads and that takes no more.
+// fullPipe returns a pipe that is full and has no reader.
 func fullPipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -32,8 +32,8 @@ func fullPipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// TestSink: whoever does not read holds nobody up, and gets whole lines again
-// once they do.
+// TestSink: a reader that stops costs a caller one second, and further callers
+// nothing; once it reads again it gets whole lines.
 func TestSink(t *testing.T) {
 	r, w := fullPipe(t)
 	s := server.NewSink(w)
@@ -52,7 +52,7 @@ func TestSink(t *testing.T) {
 	}
 	begin = time.Now()
 	if _, err := s.Write([]byte("stuck too\n")); err == nil || time.Since(begin) > 500*time.Millisecond {
-		t.Errorf("one more: %v after %v, want an error at once", err, time.Since(begin))
+		t.Errorf("one more: %v after %v, want an error immediately", err, time.Since(begin))
 	}
 
 	read, stuck := make(chan string), make(chan string, 20) // those of the stuck write come out late
@@ -75,7 +75,7 @@ func TestSink(t *testing.T) {
 	for range 100 { // each in a buffer that is used again at once
 		buffer := []byte(line + "\n")
 		if _, err := s.Write(buffer); err != nil {
-			t.Fatalf("a line once somebody reads: %v", err)
+			t.Fatalf("a line once the reader reads again: %v", err)
 		}
 		clear(buffer)
 		if got := <-read; got != line {
@@ -94,8 +94,8 @@ func TestSink(t *testing.T) {
 	}
 }
 
-// TestAuditIsNotRead: an audit reader that stands still costs nobody their
-// login, unless the configuration says so, and the server can end.
+// TestAuditIsNotRead: a stuck reader of the audit log fails no login, unless
+// audit.required is set, and the server can shut down.
 func TestAuditIsNotRead(t *testing.T) {
 	for required, status := range map[bool]int{false: http.StatusOK, true: http.StatusServiceUnavailable} {
 		t.Run(fmt.Sprint("required=", required), func(t *testing.T) {
