@@ -142,7 +142,7 @@ func (d *decider) tryComponent(ix *index, part string) {
 }
 
 // tryUnfilled tries the rules under claims, and those under placeholders that
-// cannot be filled. An unfilled placeholder is any component: that is how deny
+// cannot be filled. An unfilled placeholder stands for any one component: so deny
 // rules match, and the audit line says of allow rules why they do not.
 func (d *decider) tryUnfilled(ix *index) {
 	for slot := range ix.claim {

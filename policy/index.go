@@ -37,8 +37,8 @@ type affixes struct {
 
 const maxAffix = 32
 
-// candidate is a rule that may match by one of these patterns: by one in the
-// index, by any in Explain.
+// candidate is a rule and the patterns by which it may match: one of them in the
+// index, all of them elsewhere.
 type candidate struct {
 	rule     *rule
 	patterns []pattern

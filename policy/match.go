@@ -117,7 +117,7 @@ func (d *decider) unsureFault(r *rule, fault string) string {
 }
 
 // coversAny reports whether some pattern of the candidate covers the requested
-// name. A placeholder that cannot be filled is any one component.
+// name. A placeholder that cannot be filled stands for any one component.
 func (d *decider) coversAny(c *candidate, groups *membership, fault string) bool {
 	loose := fault != "" || groups.all && c.rule.namesGroups && c.rule.needsGroup
 	for i := range c.patterns {
