@@ -180,8 +180,8 @@ func (f keyFiles) open(now time.Time, report func(error)) (keySource, error) {
 	return keys, nil
 }
 
-// signsItself reports whether the configured key itself signs. That is never
-// guessed: unless configured so, the root certifies a leaf, or there is an
+// signsItself reports whether the configured key signs tokens itself. That is
+// never guessed: unless configured so, the root certifies a leaf, or there is an
 // error.
 func (f keyFiles) signsItself() bool {
 	return f.signing == SigningKID || f.signing == SigningLibtrust
@@ -261,8 +261,8 @@ func (i *Issuer) JWKS(service string) ([]byte, error) {
 func (i *Issuer) Expiry(now time.Time) time.Duration {
 	soonest := time.Duration(math.MaxInt64)
 	for _, s := range i.services {
-		if end := s.keys.end(); !end.IsZero() {
-			soonest = min(soonest, end.Sub(now))
+		if expiry := s.keys.expiry(); !expiry.IsZero() {
+			soonest = min(soonest, expiry.Sub(now))
 		}
 	}
 	return soonest

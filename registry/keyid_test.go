@@ -24,7 +24,7 @@ func unbase64(t *testing.T, text string) []byte {
 	return b
 }
 
-// smallKey returns the key whose private number is 0x17b. On P-256 its X begins
+// smallKey returns the key whose private scalar is 0x17b. On P-256 its X begins
 // with a zero byte.
 func smallKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
 	t.Helper()
@@ -70,7 +70,7 @@ func TestLibtrustKeyID(t *testing.T) {
 // TestStaticKey: with "kid" and "libtrust" the configured key itself signs,
 // whatever its type and its certificate.
 func TestStaticKey(t *testing.T) {
-	ended := &x509.Certificate{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}
+	expired := &x509.Certificate{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}
 	for _, test := range []struct {
 		name, alg string
 		key       crypto.Signer
@@ -82,7 +82,7 @@ func TestStaticKey(t *testing.T) {
 		{"P-521", "ES512", newECKey(t, elliptic.P521()), ca("root")},
 		{"Ed25519", "EdDSA", newEdKey(t), ca("root")},
 		{"a certificate that is no CA", "ES256", newECKey(t, elliptic.P256()), &x509.Certificate{}},
-		{"an expired certificate", "ES256", newECKey(t, elliptic.P256()), ended},
+		{"an expired certificate", "ES256", newECKey(t, elliptic.P256()), expired},
 	} {
 		certFile, keyFile := writeKeyPair(t, issue(t, test.template, test.key, nil))
 		for signing, name := range map[string]func(crypto.PublicKey) (string, error){"kid": thumbprint, "libtrust": libtrustKeyID} {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Times of a leaf. It signs for leafRotation, and outlives by an hour the longest
-// token that it can sign last.
+// Times of a leaf. It signs for leafRotation, and is valid for an hour longer than
+// the longest token that it may sign at the end of that time.
 const (
 	leafRotation = 24 * time.Hour
 	leafLifetime = leafRotation + maxLifetime + time.Hour
@@ -85,7 +85,7 @@ func (l *rotatingLeaf) current(now time.Time) (*signer, error) {
 	return next.signer, nil
 }
 
-func (l *rotatingLeaf) end() time.Time { return l.root.certificate.NotAfter }
+func (l *rotatingLeaf) expiry() time.Time { return l.root.certificate.NotAfter }
 
 // signsAt reports whether the leaf is the one to sign with at that time. A leaf
 // from the future was issued before the clock was set back.
@@ -101,7 +101,7 @@ func (l *rotatingLeaf) issueLeaf(now time.Time) (*leaf, error) {
 		return nil, fmt.Errorf("make signing key: %w", err)
 	}
 	root := l.root.certificate
-	// The certificate is short, because every token carries it.
+	// The certificate is small, because every token contains it.
 	template := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: "shorepass"},
 		NotBefore: later(now.Add(-leafBackdate), root.NotBefore),

@@ -30,9 +30,9 @@ type keySource interface {
 	// tried.
 	verificationKey(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error)
 
-	// end returns when the first certificate that the operator has to renew
+	// expiry returns when the first certificate that the operator has to renew
 	// expires, or the zero Time if registries verify none.
-	end() time.Time
+	expiry() time.Time
 }
 
 // signer is a private key and the header by which a registry finds the public
@@ -44,7 +44,7 @@ type signer struct {
 
 	// Validity of the certificates in the header, if there are any. Registries
 	// allow them no leeway.
-	certified bool
+	certified bool                // the header has certificates
 	chain     []*x509.Certificate // in the order of x5c, leaf first
 	notBefore time.Time
 	notAfter  time.Time
@@ -104,7 +104,7 @@ func (s *signer) checkValidity(now time.Time) error {
 	return nil
 }
 
-// staticKey is a configured key that itself signs, named by a kid.
+// staticKey is a configured key that signs tokens itself, named by a kid.
 type staticKey struct {
 	kid    string
 	signer *signer
@@ -129,8 +129,8 @@ func newStaticKey(key crypto.Signer, signing string) (*staticKey, error) {
 	return &staticKey{kid: kid, signer: only}, nil
 }
 
-func (o *staticKey) current(time.Time) (*signer, error) { return o.signer, nil }
-func (o *staticKey) end() time.Time                     { return time.Time{} }
+func (k *staticKey) current(time.Time) (*signer, error) { return k.signer, nil }
+func (k *staticKey) expiry() time.Time                  { return time.Time{} }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {

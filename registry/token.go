@@ -43,9 +43,9 @@ type Clock struct{ Earliest, Latest time.Time }
 // At returns a Clock without skew.
 func At(now time.Time) Clock { return Clock{now, now} }
 
-// Mint signs a token that grants access on service, from now on, to subject,
-// which is empty without credentials. The error is ErrUnknownService,
-// ErrDisabled, ErrNoValidKey, or a fault of ours.
+// Mint signs a token that grants access on service, from now on. subject is the
+// sub claim: the user name, empty without credentials. The error is
+// ErrUnknownService, ErrDisabled, ErrNoValidKey, or a fault of ours.
 func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Token, error) {
 	s, err := i.enabled(service)
 	if err != nil {
@@ -61,10 +61,10 @@ func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Toke
 	if err := signer.checkValidity(now.Latest); err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
 	}
-	announced, end := s.validity(signer, now.Latest)
+	announced, expiry := s.validity(signer, now.Latest)
 	id := rand.Text()
 	var buf [1024]byte
-	claims := s.appendClaims(buf[:0], tokenClaims{subject, now.Earliest.Add(-backdate), end, id, access})
+	claims := s.appendClaims(buf[:0], tokenClaims{subject, now.Earliest.Add(-backdate), expiry, id, access})
 	raw, err := signer.sign(claims)
 	if err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
@@ -76,14 +76,14 @@ func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Toke
 // end of the certificate both are shorter, because a registry refuses a token
 // that outlives it without saying why. No less than a minute is announced,
 // because clients treat less as a minute.
-func (s *service) validity(signer *signer, now time.Time) (announced time.Duration, end time.Time) {
-	announced, end = s.lifetime, now.Add(s.lifetime+expiryMargin)
-	if !signer.certified || !end.After(signer.notAfter) {
-		return announced, end
+func (s *service) validity(signer *signer, now time.Time) (announced time.Duration, expiry time.Time) {
+	announced, expiry = s.lifetime, now.Add(s.lifetime+expiryMargin)
+	if !signer.certified || !expiry.After(signer.notAfter) {
+		return announced, expiry
 	}
-	end = signer.notAfter
-	announced = end.Sub(now).Truncate(time.Second) - expiryMargin
-	return max(announced, minLifetime), end
+	expiry = signer.notAfter
+	announced = expiry.Sub(now).Truncate(time.Second) - expiryMargin
+	return max(announced, minLifetime), expiry
 }
 
 // sign returns the token with those claims in its compact form (RFC 7515,
@@ -111,11 +111,11 @@ const es256Signature = 64
 
 // tokenClaims are the claims that differ between tokens of one service.
 type tokenClaims struct {
-	subject string
-	begin   time.Time
-	end     time.Time
-	id      string
-	access  []Access
+	subject   string    // sub
+	notBefore time.Time // nbf and iat
+	expiry    time.Time // exp
+	id        string    // jti
+	access    []Access
 }
 
 // appendClaims appends the claims as JSON. It is written by hand: with
@@ -125,13 +125,13 @@ type tokenClaims struct {
 func (s *service) appendClaims(b []byte, c tokenClaims) []byte {
 	b = append(b, s.claims...)
 	b = appendText(b, c.subject)
-	begin := c.begin.Unix()
+	notBefore := c.notBefore.Unix()
 	b = append(b, `,"exp":`...)
-	b = strconv.AppendInt(b, c.end.Unix(), 10)
+	b = strconv.AppendInt(b, c.expiry.Unix(), 10)
 	b = append(b, `,"nbf":`...)
-	b = strconv.AppendInt(b, begin, 10)
+	b = strconv.AppendInt(b, notBefore, 10)
 	b = append(b, `,"iat":`...)
-	b = strconv.AppendInt(b, begin, 10)
+	b = strconv.AppendInt(b, notBefore, 10)
 	b = append(b, `,"jti":`...)
 	b = appendText(b, c.id)
 	b = append(b, `,"access":[`...)

@@ -171,6 +171,6 @@ func (l *reloadingLeaf) verificationKey(leaf *x509.Certificate, now time.Time) (
 }
 
 // verificationKey returns the key itself, whatever x5c has.
-func (o *staticKey) verificationKey(*x509.Certificate, time.Time) (crypto.PublicKey, error) {
-	return o.signer.key.Public(), nil
+func (k *staticKey) verificationKey(*x509.Certificate, time.Time) (crypto.PublicKey, error) {
+	return k.signer.key.Public(), nil
 }
